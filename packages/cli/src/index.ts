@@ -1,0 +1,2 @@
+/** The waybill command, over the relay, the admin API and the log. */
+export {};

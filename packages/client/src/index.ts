@@ -1,0 +1,2 @@
+/** What an application imports: capture, flush, close. */
+export {};

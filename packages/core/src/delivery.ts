@@ -1,0 +1,115 @@
+/**
+ * The words that stores, senders and lanes share: batch, outcome, limits.
+ *
+ * An expected failure is a value here, never a throw.
+ */
+import type { Chunk, HttpRequest, HttpResponse } from "./runtime.ts";
+
+/** What one attempt meant for one event. */
+export type Outcome =
+  | { readonly status: "delivered" }
+  /** Later, unchanged. */
+  | { readonly status: "retryable"; readonly reason: string; readonly retryAfterMs?: number }
+  /** This event never: it becomes a dead letter. */
+  | { readonly status: "rejected"; readonly reason: string }
+  /** This destination not before somebody acts: the lane stops and keeps its events. */
+  | { readonly status: "halted"; readonly reason: string };
+
+export const DELIVERED: Outcome = Object.freeze({ status: "delivered" });
+
+/** Why an event was lost on purpose, always counted. A closed list. */
+export const DROP_REASONS = [
+  /** The queue was at its limit of events or bytes. */
+  "queue_full",
+  /** Larger than any destination of the client accepts. */
+  "event_too_large",
+  /** Not an event: a required field is missing, or it cannot be serialised. */
+  "invalid",
+  /** Captured after close. */
+  "closed",
+  /** `maxAttempts` attempts failed and the store is in memory. */
+  "attempts_exhausted",
+  /** The record in the log does not match its checksum. */
+  "log_damaged",
+] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+export interface BatchLimits {
+  /** Most events in one request. */
+  readonly maxEvents: number;
+  /** Most bytes of serialised events in one request, commas included; the vendor's envelope is already subtracted. */
+  readonly maxBytes: number;
+}
+
+/**
+ * Consecutive events of one destination that go out in one request, already serialised.
+ *
+ * Immutable. A batch keeps its `key` over every attempt.
+ */
+export interface Batch {
+  /** The idempotency key: the same for the same events after a retry and after a crash. */
+  readonly key: string;
+  /** Number of events, at least 1. */
+  readonly count: number;
+  /** Bytes of all events, with the commas between them. */
+  readonly bytes: number;
+  /** What the request carried beside its events, in the vendor's own form; equal for all events of the batch. "" for none. */
+  readonly metadata: string;
+  /** When the oldest event was received or captured, epoch ms. */
+  readonly oldestAtMs: number;
+  /** All events in order, separated by commas: what stands between `[` and `]` of a JSON array. */
+  readonly body: readonly Chunk[];
+  /** One event's own bytes. `index` from 0. */
+  event(index: number): Chunk;
+  /** The events from `start` up to, not including, `end`, as a batch with a key of its own, derived from this one's. */
+  slice(start: number, end: number): Batch;
+}
+
+/** Delivers a batch once through the rest of the chain. One outcome per event, in order. Never rejects. */
+export interface Sender {
+  send(batch: Batch, signal: AbortSignal): Promise<readonly Outcome[]>;
+}
+
+/** Where a lane's events are held: memory, spool or log. Only its lane calls it, one call at a time. */
+export interface Store {
+  /** What waits, leased events included. Cheap: read on every capture. */
+  pending(): Pending;
+  /**
+   * The next events in order, within `limits` and of one metadata; `undefined` when there are none.
+   * The batch stays leased until {@link settle}. A single event above `limits.maxBytes` comes alone.
+   */
+  lease(limits: BatchLimits): Promise<Batch | undefined>;
+  /**
+   * Ends the lease. Delivered and rejected events leave the store; from the first retryable or halted one on, a store
+   * that reads in order may keep the rest (they come again with the next lease).
+   */
+  settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void>;
+}
+
+export interface Pending {
+  readonly events: number;
+  readonly bytes: number;
+  /** When the oldest waiting event came, epoch ms; `undefined` when nothing waits. */
+  readonly oldestAtMs: number | undefined;
+}
+
+/** What a vendor's answer means: one outcome per event, or "too much at once, try halves". */
+export type Verdict =
+  | readonly Outcome[]
+  /** The request as a whole was refused for a fault of some event, or for its size. A single event is then rejected with `reason`. */
+  | { readonly split: true; readonly reason: string };
+
+/** One configured destination in its vendor's own words: how a batch becomes a request and what the answer means. */
+export interface Protocol {
+  readonly limits: BatchLimits;
+  /** Largest single event in bytes; a larger one is rejected without an attempt. */
+  readonly maxEventBytes: number;
+  request(batch: Batch, nowMs: number): HttpRequest;
+  /** Must be total: any status and any body has a meaning. `nowMs` is for dates in headers. */
+  classify(response: HttpResponse, batch: Batch, nowMs: number): Verdict;
+}
+
+/** The same outcome for each of `count` events. */
+export function outcomesOf(count: number, outcome: Outcome): readonly Outcome[] {
+  return new Array<Outcome>(count).fill(outcome);
+}

@@ -1,0 +1,64 @@
+/** Every code a `WaybillError` can carry, and what it means. `docs/errors.md` is generated from this table. */
+export const ERROR_CODES = {
+  WAYBILL_OPTIONS: "An option is unknown, missing or out of range.",
+  WAYBILL_CONFIG: "The configuration file is wrong; the error lists every fault with file, line, path and hint.",
+  WAYBILL_CLOSED: "The client, log or lane was closed before the call.",
+  WAYBILL_EVENT: "The event is invalid: a required field is missing, or it cannot be serialised.",
+  WAYBILL_QUEUE_FULL: "The queue is at its limit and the overflow policy is to throw.",
+  WAYBILL_TRANSPORT: "The request got no answer: refused, reset, timed out or aborted.",
+  WAYBILL_DISK: "A disk operation failed; `reason` has the POSIX code.",
+  WAYBILL_LOG_FULL: "The disk has no room for the log; nothing was stored. Storing resumes by itself when there is room.",
+  WAYBILL_LOG_DAMAGED: "A record of the log does not match its checksum.",
+  WAYBILL_LOG_LOCKED: "Another process is using this data directory.",
+  WAYBILL_LISTEN: "The relay could not listen on an address.",
+  WAYBILL_INPUT: "The input of a command is wrong: a file is missing or a line is not an event.",
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export interface WaybillErrorDetails {
+  /** Whether the same call may succeed later, unchanged. */
+  readonly retryable?: boolean;
+  readonly retryAfterMs?: number;
+  /** A short machine-readable cause within the code, such as `ENOSPC` or `timeout`. */
+  readonly reason?: string;
+  /** What a human should do. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+const BRAND = Symbol.for("waybill.error");
+
+/** The one error class. `instanceof` also holds across two installed copies of the package. */
+export class WaybillError extends Error {
+  override readonly name: string = "WaybillError";
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
+  readonly reason: string | undefined;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: WaybillErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.retryable = details.retryable ?? false;
+    this.retryAfterMs = details.retryAfterMs;
+    this.reason = details.reason;
+    this.hint = details.hint;
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === "object" && value !== null && BRAND in value;
+  }
+}
+
+/** Throws when an invariant of our own is broken. Stays on in production: a wrong book is worse than a stopped one. */
+export function assert(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new Error(`Waybill invariant broken: ${message}`);
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,3 @@
+/** The durable log: append, fsync, read from a position, retain, verify. */
+export {};
+export * from "./types.ts";

@@ -1,0 +1,117 @@
+/** The words of the log. The byte format stands at the top of `record.ts`. */
+
+/**
+ * A position is the ordinal of an event in its log: 0 for the first event ever appended, never reused. A record of
+ * `count` events owns the positions `first` to `first + count - 1`. `head` is the position the next event will get.
+ */
+export type Position = number;
+
+/** One accepted request: consecutive events that share source, metadata and time of receipt. */
+export interface Entry {
+  readonly source: string;
+  readonly receivedAtMs: number;
+  /** What stood beside the events, in the vendor's own form; "" for none. At most 1 MiB as UTF-8. */
+  readonly metadata: string;
+  /** The serialised events separated by commas, in one or more pieces. */
+  readonly body: readonly Uint8Array[];
+  /** For each event the byte of `body` behind its last one; events are `body[ends[i-1]+1 .. ends[i])`. At least one. */
+  readonly ends: Uint32Array;
+}
+
+/** An entry as it is read back. `body` is only valid until the reader's next call. */
+export interface LogRecord {
+  readonly first: Position;
+  readonly count: number;
+  readonly source: string;
+  readonly receivedAtMs: number;
+  readonly metadata: string;
+  readonly body: Uint8Array;
+  readonly ends: Uint32Array;
+  /** Bytes of the whole record on disk. */
+  readonly sizeBytes: number;
+}
+
+/** Where a reader stands: the next event, and where its record begins in the stream of all bytes ever appended. */
+export interface Cursor {
+  readonly position: Position;
+  /** Logical byte offset of the record that holds `position`; a hint that saves a search. */
+  readonly byte: number;
+}
+
+export interface LogOptions {
+  readonly directory: string;
+  /** A segment is closed once it has this many bytes. Default 64 MiB: small enough to give space back soon. */
+  readonly segmentMaxBytes?: number;
+  /** Bytes that may wait for an fsync; further appends are refused as retryable. Default 64 MiB. */
+  readonly pendingMaxBytes?: number;
+}
+
+export interface RetentionLimits {
+  /** Segments whose newest event is older may go. */
+  readonly maxAgeMs: number;
+  /** Above this many bytes the oldest segments may go. */
+  readonly maxBytes: number;
+  /** Above this many bytes the oldest segments go even if a lane still needs them. */
+  readonly hardMaxBytes: number;
+}
+
+export interface RecoveryReport {
+  readonly segments: number;
+  readonly bytes: number;
+  /** Bytes behind the last whole record, cut off: a torn write that was never acknowledged. */
+  readonly tornBytes: number;
+  /** Damaged records found while the newest segment was checked, skipped. */
+  readonly damaged: readonly DamagedRange[];
+}
+
+export interface DamagedRange {
+  readonly segment: string;
+  /** Byte offset in the segment. */
+  readonly offset: number;
+  readonly bytes: number;
+  /** Positions that were lost with it. */
+  readonly events: number;
+}
+
+export interface Log {
+  readonly recovery: RecoveryReport;
+  /** The position the next event will get. */
+  readonly head: Position;
+  /** The oldest position still in the log; equals `head` when it is empty. */
+  readonly first: Position;
+  /** Logical byte behind the last durable record, and of the oldest one still kept. */
+  readonly headByte: number;
+  readonly firstByte: number;
+  /** When the oldest segment's first event was received, epoch ms. */
+  readonly oldestAtMs: number | undefined;
+  /** The last failure to store, until a later append succeeds. */
+  readonly lastError: string | undefined;
+  /**
+   * Appends and makes durable; resolves to the first event's position after the fsync.
+   * **Errors**: `WAYBILL_LOG_FULL` (retryable), `WAYBILL_DISK`, `WAYBILL_CLOSED`. After a rejection nothing of the entry is in the log.
+   * **Concurrency**: any number at once; appends that arrive while an fsync runs share the next one. Order is call order.
+   */
+  append(entry: Entry): Promise<Position>;
+  /** Resolves once everything appended before the call is durable; rejects if some of it failed. */
+  barrier(): Promise<void>;
+  /** Calls `run` after each group commit. Returns the function that ends it. */
+  onCommit(run: () => void): () => void;
+  /** A reader of durable records. `from` without `byte` searches. */
+  reader(from: { readonly position: Position; readonly byte?: number }): LogReader;
+  /** Removes whole segments that retention no longer keeps. Returns the number removed. `neededFrom`: oldest position a lane still needs. */
+  retain(limits: RetentionLimits, nowMs: number, neededFrom: Position): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface LogReader {
+  /** Where the next record begins. */
+  readonly cursor: Cursor;
+  /** Positions skipped so far because they were damaged or already removed. */
+  readonly skipped: { readonly damaged: number; readonly expired: number };
+  /**
+   * The records from the cursor on that fit into `maxBytes`, at least one; empty at the head. Moves the cursor behind them.
+   * The bytes returned stay valid: each call reads into memory of its own.
+   */
+  read(maxBytes: number): Promise<readonly LogRecord[]>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,2 @@
+/** The real runtime on Node: clock, random, disk and HTTP transport. */
+export {};

@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+// Packages are tested from their sources; processes that tests start run the built files.
+const conditions = ["@waybill/source", "node", "import", "default"];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ["packages/*/test/**/*.test.ts", "tools/*.test.ts", "simulation/*.test.ts", "benchmarks/*.test.ts", "examples/*.test.ts"],
+    testTimeout: 30_000,
+  },
+});
