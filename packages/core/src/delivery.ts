@@ -27,8 +27,6 @@ export const DROP_REASONS = [
   "invalid",
   /** Captured after close. */
   "closed",
-  /** `maxAttempts` attempts failed and the store is in memory. */
-  "attempts_exhausted",
   /** The record in the log does not match its checksum. */
   "log_damaged",
 ] as const;
@@ -65,9 +63,40 @@ export interface Batch {
   slice(start: number, end: number): Batch;
 }
 
-/** Delivers a batch once through the rest of the chain. One outcome per event, in order. Never rejects. */
+/** Delivers a batch through the rest of the chain. One outcome per event, in order. Never rejects. */
 export interface Sender {
-  send(batch: Batch, signal: AbortSignal): Promise<readonly Outcome[]>;
+  send(batch: Batch, context: SendContext): Promise<readonly Outcome[]>;
+}
+
+/** How the lane and the stages of its chain talk while a batch is on its way. */
+export interface SendContext {
+  /** Finish the attempt in flight, start no other: pause, rotation, close. */
+  readonly soon: AbortSignal;
+  /** Abort the attempt in flight as well: the deadline of close has passed. */
+  readonly now: AbortSignal;
+  readonly watch: SendWatch;
+}
+
+export interface SendWatch {
+  /** One request was made and its answer understood. */
+  attempted(attempt: Attempt): void;
+  /** The chain waits before its next attempt. */
+  waiting(waitMs: number, reason: string): void;
+  /** The wait is over. */
+  resumed(): void;
+}
+
+export interface Attempt {
+  readonly events: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** Events per outcome. */
+  readonly delivered: number;
+  readonly retryable: number;
+  readonly rejected: number;
+  readonly halted: number;
+  /** The first reason among the outcomes; `undefined` when all were delivered. */
+  readonly reason: string | undefined;
 }
 
 /** Where a lane's events are held: memory, spool or log. Only its lane calls it, one call at a time. */

@@ -1,8 +1,27 @@
 /** The vocabulary and the delivery engine: pure TypeScript, no I/O, runs anywhere. */
-export type { Batch, BatchLimits, DropReason, Outcome, Pending, Protocol, Sender, Store, Verdict } from "./delivery.ts";
+export type { AccountState, AccountView } from "./account.ts";
+export { Account } from "./account.ts";
+export type { SenderOptions } from "./chain.ts";
+export { createSender } from "./chain.ts";
+export type {
+  Attempt,
+  Batch,
+  BatchLimits,
+  DropReason,
+  Outcome,
+  Pending,
+  Protocol,
+  SendContext,
+  Sender,
+  SendWatch,
+  Store,
+  Verdict,
+} from "./delivery.ts";
 export { DELIVERED, DROP_REASONS, outcomesOf } from "./delivery.ts";
 export type { ErrorCode, WaybillErrorDetails } from "./errors.ts";
 export { assert, ERROR_CODES, messageOf, WaybillError } from "./errors.ts";
+export type { LaneMode, LaneOptions, LaneSnapshot, LaneTrigger } from "./lane.ts";
+export { Lane } from "./lane.ts";
 export { nearest } from "./nearest.ts";
 export type { OptionRule, OptionSpec } from "./options.ts";
 export { resolveOptions } from "./options.ts";

@@ -18,7 +18,7 @@ export interface Entry {
   readonly ends: Uint32Array;
 }
 
-/** An entry as it is read back. `body` is only valid until the reader's next call. */
+/** An entry as it is read back. `body` and `ends` are views of the memory of that read. */
 export interface LogRecord {
   readonly first: Position;
   readonly count: number;
@@ -106,11 +106,10 @@ export interface Log {
 export interface LogReader {
   /** Where the next record begins. */
   readonly cursor: Cursor;
-  /** Positions skipped so far because they were damaged or already removed. */
-  readonly skipped: { readonly damaged: number; readonly expired: number };
   /**
    * The records from the cursor on that fit into `maxBytes`, at least one; empty at the head. Moves the cursor behind them.
-   * The bytes returned stay valid: each call reads into memory of its own.
+   * Damaged and already removed records are skipped: the positions then have a gap.
+   * The bytes returned stay valid: each call reads into memory of its own. One call at a time.
    */
   read(maxBytes: number): Promise<readonly LogRecord[]>;
   close(): Promise<void>;

@@ -1,0 +1,340 @@
+/**
+ * A lane is one destination's independent path: it leases a batch from its store, sends it, settles it, one batch at
+ * a time, so that events leave in the order they came.
+ *
+ * Modes and every transition:
+ *
+ *   idle     nothing to send yet, or not enough for a request
+ *     -> sending   a trigger fired: events, bytes, interval, flush, close
+ *   sending  a batch is leased: on its way, or being settled
+ *     -> waiting   the chain backs off, or the store could not be read or written
+ *     -> idle      the store is empty, or holds less than a trigger
+ *     -> halted    the destination refused the credential
+ *   waiting  the same batch goes again after a time
+ *     -> sending   the time is over, or the wait was interrupted
+ *   halted   nothing is sent but a probe now and then; events are kept
+ *     -> sending   probe, resume (a new credential)
+ *   paused   an operator said so; the attempt in flight was finished
+ *     -> idle      resume
+ *   closed   for good
+ * Any mode but closed goes to paused and closed; sending and waiting do so once the attempt in flight has ended.
+ *
+ * Invariants: at most one batch is leased; a leased batch is settled before the next lease; no event leaves the
+ * store without an outcome.
+ */
+import type { Attempt, Batch, BatchLimits, Outcome, SendContext, Sender, Store } from "./delivery.ts";
+import { assert, messageOf } from "./errors.ts";
+import type { Runtime, Timer } from "./runtime.ts";
+import { sleep } from "./runtime.ts";
+
+export type LaneMode = "idle" | "sending" | "waiting" | "halted" | "paused" | "closed";
+
+const MAY_FOLLOW: Readonly<Record<LaneMode, readonly LaneMode[]>> = {
+  idle: ["sending", "paused", "closed"],
+  sending: ["idle", "waiting", "halted", "paused", "closed"],
+  waiting: ["sending"],
+  halted: ["sending", "paused", "closed"],
+  paused: ["idle", "closed"],
+  closed: [],
+};
+
+/** When a lane starts a request although more events may come. */
+export interface LaneTrigger {
+  readonly flushAt: number;
+  readonly flushBytes: number;
+  /** Longest time an event waits for company. Up to a tenth less, at random, so that a fleet does not post in step. */
+  readonly flushIntervalMs: number;
+}
+
+export interface LaneOptions {
+  readonly name: string;
+  readonly store: Store;
+  readonly sender: Sender;
+  readonly runtime: Pick<Runtime, "clock" | "random">;
+  readonly limits: BatchLimits;
+  readonly trigger: LaneTrigger;
+  /** How long a halted lane waits before it tries one batch. Default 60 s. */
+  readonly probeMs?: number;
+  /** After each settled batch. Must not throw. */
+  readonly onSettled?: (batch: Batch, outcomes: readonly Outcome[]) => void;
+  /** After each change of mode. Must not throw. */
+  readonly onModeChange?: (mode: LaneMode, reason: string | undefined) => void;
+  readonly onAttempt?: (attempt: Attempt) => void;
+}
+
+export interface LaneSnapshot {
+  readonly mode: LaneMode;
+  /** Why it waits, is halted or paused. */
+  readonly reason: string | undefined;
+  readonly attempts: number;
+  readonly failedAttempts: number;
+  readonly lastError: string | undefined;
+  readonly lastErrorAtMs: number | undefined;
+}
+
+const PROBE_DEFAULT_MS = 60_000;
+/** Wait before the store is tried again after it failed: a full or failing disk rarely heals sooner. */
+const STORE_RETRY_MS = 1_000;
+const INTERVAL_JITTER = 0.1;
+
+interface FlushWaiter {
+  readonly target: number;
+  readonly resolve: () => void;
+}
+
+export class Lane {
+  readonly name: string;
+  readonly #options: LaneOptions;
+  #sender: Sender;
+  #mode: LaneMode = "idle";
+  #reason: string | undefined;
+  /** The flush or probe timer. */
+  #timer: Timer | undefined;
+  /** What to become once the attempt in flight has ended. */
+  #next: "paused" | "closed" | undefined;
+  #pauseReason = "paused";
+  /** Send what is there although no trigger holds. */
+  #forced = false;
+  #draining = false;
+  #soon = new AbortController();
+  readonly #now = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #settledEvents = 0;
+  #flushes: FlushWaiter[] = [];
+  #attempts = 0;
+  #failedAttempts = 0;
+  #lastError: string | undefined;
+  #lastErrorAtMs: number | undefined;
+
+  constructor(options: LaneOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#sender = options.sender;
+  }
+
+  /** Tells the lane that its store has got more. Cheap: called for every capture and every group commit. */
+  notify(): void {
+    if (this.#mode !== "idle") return;
+    if (this.#ripe()) this.#start();
+    else this.#armInterval();
+  }
+
+  /** Resolves when everything in the store at the time of the call is settled, or cannot be for now (halted, paused, closed). */
+  flush(): Promise<void> {
+    const { events } = this.#options.store.pending();
+    if (events === 0 || !this.#active()) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#flushes.push({ target: this.#settledEvents + events, resolve });
+      if (this.#mode === "idle") this.#start();
+    });
+  }
+
+  /** Stops sending after the attempt in flight; events are kept. */
+  pause(reason = "paused by an operator"): void {
+    if (this.#mode === "closed" || this.#next === "closed") return;
+    this.#pauseReason = reason;
+    this.#stopFor("paused");
+  }
+
+  /** Ends a pause, or tries a halted destination at once. */
+  resume(): void {
+    if (this.#next === "paused") this.#next = undefined;
+    if (this.#mode === "paused") {
+      this.#setMode("idle");
+      this.notify();
+    } else if (this.#mode === "halted") this.#start();
+  }
+
+  /** Every attempt from now on goes through `sender`: a rotated credential, a new URL. Ends a halt and a backoff. */
+  replaceSender(sender: Sender): void {
+    this.#sender = sender;
+    if (this.#mode === "waiting") this.#soon.abort();
+    if (this.#mode === "halted") this.resume();
+  }
+
+  /**
+   * Ends the lane; resolves when it is closed. With `drain` it first tries to settle what the store holds; without,
+   * only the attempt in flight is finished. What is still under way after `deadlineMs` is aborted and stays in the store.
+   */
+  async close(deadlineMs: number, options: { readonly drain: boolean }): Promise<void> {
+    const deadline = this.#options.runtime.clock.after(deadlineMs, () => this.#abort(), true);
+    if (options.drain) {
+      this.#draining = true;
+      await this.flush();
+    }
+    this.#stopFor("closed");
+    await this.#running;
+    deadline.cancel();
+  }
+
+  snapshot(): LaneSnapshot {
+    return {
+      mode: this.#mode,
+      reason: this.#reason,
+      attempts: this.#attempts,
+      failedAttempts: this.#failedAttempts,
+      lastError: this.#lastError,
+      lastErrorAtMs: this.#lastErrorAtMs,
+    };
+  }
+
+  #active(): boolean {
+    return this.#next === undefined && this.#mode !== "paused" && this.#mode !== "halted" && this.#mode !== "closed";
+  }
+
+  #ripe(): boolean {
+    const { flushAt, flushBytes } = this.#options.trigger;
+    const pending = this.#options.store.pending();
+    return pending.events >= flushAt || pending.bytes >= flushBytes;
+  }
+
+  #armInterval(): void {
+    if (this.#timer !== undefined) return;
+    const { clock, random } = this.#options.runtime;
+    const delayMs = this.#options.trigger.flushIntervalMs * (1 - INTERVAL_JITTER * random.next());
+    this.#timer = clock.after(delayMs, () => {
+      this.#timer = undefined;
+      if (this.#mode === "idle" && this.#options.store.pending().events > 0) this.#start();
+    });
+  }
+
+  #cancelTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #start(): void {
+    this.#cancelTimer();
+    this.#forced = true;
+    this.#setMode("sending");
+    this.#running = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#next === undefined) {
+      const forced = this.#forced || this.#flushes.length > 0 || this.#draining;
+      if (!forced && !this.#ripe()) break;
+      this.#forced = false;
+      this.#soon = new AbortController();
+      const batch = await this.#persistently("read the next events", () =>
+        this.#options.store.lease(this.#options.limits),
+      );
+      if (batch === undefined) break;
+      const outcomes = await this.#sender.send(batch, this.#context());
+      assert(outcomes.length === batch.count, `lane ${this.name}: ${outcomes.length} outcomes for ${batch.count} events`);
+      await this.#persistently("record the outcomes", () => this.#options.store.settle(batch, outcomes));
+      this.#afterSettle(batch, outcomes);
+      const halted = outcomes.find((outcome) => outcome.status === "halted");
+      if (halted !== undefined && this.#next === undefined) return this.#halt(halted.reason);
+    }
+    this.#rest();
+  }
+
+  /** The loop has ended: become what was asked for, or wait for the next trigger. */
+  #rest(): void {
+    if (this.#next !== undefined) {
+      const mode = this.#next;
+      this.#next = undefined;
+      this.#setMode(mode, mode === "paused" ? this.#pauseReason : undefined);
+      this.#resolveFlushes(true);
+      return;
+    }
+    this.#setMode("idle");
+    this.#resolveFlushes(false);
+    // Events that came while the last ones were settled have not been noticed by anyone else.
+    if (this.#options.store.pending().events > 0) this.notify();
+  }
+
+  #halt(reason: string): void {
+    this.#setMode("halted", reason);
+    this.#resolveFlushes(true);
+    this.#timer = this.#options.runtime.clock.after(this.#options.probeMs ?? PROBE_DEFAULT_MS, () => {
+      this.#timer = undefined;
+      if (this.#mode === "halted") this.#start();
+    });
+  }
+
+  #afterSettle(batch: Batch, outcomes: readonly Outcome[]): void {
+    for (const outcome of outcomes)
+      if (outcome.status === "delivered" || outcome.status === "rejected") this.#settledEvents += 1;
+    this.#resolveFlushes(false);
+    this.#options.onSettled?.(batch, outcomes);
+  }
+
+  /** A store of bounded size may have dropped what a flush waits for, hence the second condition. */
+  #resolveFlushes(all: boolean): void {
+    if (this.#flushes.length === 0) return;
+    const empty = all || this.#options.store.pending().events === 0;
+    const waiters = this.#flushes;
+    this.#flushes = [];
+    for (const waiter of waiters) {
+      if (empty || waiter.target <= this.#settledEvents) waiter.resolve();
+      else this.#flushes.push(waiter);
+    }
+  }
+
+  /** Repeats a store operation until it works: giving up would lose an outcome. Close aborts it. */
+  async #persistently<T>(what: string, run: () => Promise<T>): Promise<T | undefined> {
+    for (;;) {
+      try {
+        return await run();
+      } catch (error) {
+        this.#noteError(`cannot ${what}: ${messageOf(error)}`);
+        if (this.#now.signal.aborted || this.#next === "closed") return undefined;
+        this.#setMode("waiting", this.#lastError);
+        await sleep(this.#options.runtime.clock, STORE_RETRY_MS, this.#now.signal);
+        this.#setMode("sending");
+      }
+    }
+  }
+
+  #context(): SendContext {
+    return {
+      soon: this.#soon.signal,
+      now: this.#now.signal,
+      watch: {
+        attempted: (attempt) => this.#noteAttempt(attempt),
+        waiting: (_waitMs, reason) => this.#setMode("waiting", reason),
+        resumed: () => this.#setMode("sending"),
+      },
+    };
+  }
+
+  #noteAttempt(attempt: Attempt): void {
+    this.#attempts += 1;
+    if (attempt.reason !== undefined) {
+      this.#failedAttempts += 1;
+      this.#noteError(attempt.reason);
+    }
+    this.#options.onAttempt?.(attempt);
+  }
+
+  #noteError(message: string): void {
+    this.#lastError = message;
+    this.#lastErrorAtMs = this.#options.runtime.clock.now();
+  }
+
+  #stopFor(mode: "paused" | "closed"): void {
+    if (this.#mode === "closed") return;
+    this.#cancelTimer();
+    if (this.#mode === "sending" || this.#mode === "waiting") {
+      this.#next = mode;
+      this.#soon.abort();
+      return;
+    }
+    if (this.#mode !== mode) this.#setMode(mode, mode === "paused" ? this.#pauseReason : undefined);
+    this.#resolveFlushes(true);
+  }
+
+  #abort(): void {
+    this.#stopFor("closed");
+    this.#now.abort();
+  }
+
+  #setMode(mode: LaneMode, reason?: string): void {
+    assert(MAY_FOLLOW[this.#mode].includes(mode), `lane ${this.name}: ${this.#mode} may not become ${mode}`);
+    this.#mode = mode;
+    this.#reason = reason;
+    this.#options.onModeChange?.(mode, reason);
+  }
+}

@@ -1,0 +1,18 @@
+import { outcomesOf } from "../delivery.ts";
+import { type Clock, sleep } from "../runtime.ts";
+import type { Exchange } from "./exchange.ts";
+
+const SECOND_MS = 1_000;
+
+/** Spaces requests evenly at `maxPerSecond`. Waiting here is no attempt; an interrupted wait leaves the batch retryable. */
+export function rateLimit(maxPerSecond: number, clock: Clock, next: Exchange): Exchange {
+  const spacingMs = SECOND_MS / maxPerSecond;
+  let nextFreeAt = clock.monotonic();
+  return async (batch, context) => {
+    const waitMs = nextFreeAt - clock.monotonic();
+    if (waitMs > 0 && !(await sleep(clock, waitMs, context.soon)))
+      return outcomesOf(batch.count, { status: "retryable", reason: "interrupted while waiting for the rate limit" });
+    nextFreeAt = Math.max(nextFreeAt, clock.monotonic()) + spacingMs;
+    return next(batch, context);
+  };
+}

@@ -1,0 +1,118 @@
+/**
+ * Sends again what may succeed later, unchanged: exponential backoff with full jitter, the vendor's Retry-After as a
+ * lower bound. Only the retryable events of an answer go again, under the same key when that is the whole batch.
+ *
+ * Ways out, besides every event having a final outcome:
+ * - halted: nothing will work until somebody acts; at once, with what is left marked halted
+ * - attempts used up: what is left is rejected
+ * - interrupted (`context.soon`): what is left stays retryable
+ */
+import type { Batch, Outcome, SendContext, Sender } from "../delivery.ts";
+import type { Runtime } from "../runtime.ts";
+import { sleep } from "../runtime.ts";
+
+export interface RetryOptions {
+  /** Longest wait before the second attempt; doubles with each further one. */
+  readonly backoffBaseMs: number;
+  /** No backoff waits longer; only a vendor's Retry-After may. */
+  readonly backoffMaxMs: number;
+  /** Counts the first attempt. `Infinity` never gives up. */
+  readonly maxAttempts: number;
+}
+
+/** A vendor that asks for more is asked again after this long: it may have recovered, or never meant it. */
+const RETRY_AFTER_MAX_MS = 3_600_000;
+
+interface Part {
+  readonly start: number;
+  readonly batch: Batch;
+}
+
+export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "random">, next: Sender): Sender {
+  return {
+    async send(batch, context) {
+      const outcomes = new Array<Outcome>(batch.count);
+      let parts: Part[] = [{ start: 0, batch }];
+      for (let attempt = 1; parts.length > 0; attempt++) {
+        const again: Part[] = [];
+        for (const [index, part] of parts.entries()) {
+          const result = await next.send(part.batch, context);
+          for (const [at, outcome] of result.entries()) outcomes[part.start + at] = outcome;
+          const halted = result.find((outcome) => outcome.status === "halted");
+          if (halted !== undefined) return fillRest(outcomes, parts.slice(index), halted);
+          const retryable = retryableParts(part, result);
+          again.push(...retryable);
+          if (retryable.length === 0) continue;
+          // What stands behind must not overtake what waits.
+          again.push(...parts.slice(index + 1));
+          break;
+        }
+        if (again.length === 0) break;
+        const first = firstRetryable(outcomes) ?? { status: "retryable", reason: "interrupted" };
+        if (attempt >= options.maxAttempts) {
+          const reason = `gave up after ${attempt} attempts: ${first.reason}`;
+          return fillRest(outcomes, again, { status: "rejected", reason });
+        }
+        if (!(await wait(backoffMs(options, attempt, first.retryAfterMs, runtime), first.reason, runtime, context)))
+          return fillRest(outcomes, again, { status: "retryable", reason: first.reason });
+        parts = again;
+      }
+      return outcomes;
+    },
+  };
+}
+
+/** Full jitter: anything from 0 to the exponential ceiling; on top of the vendor's own wish when there is one. */
+function backoffMs(
+  options: RetryOptions,
+  attempt: number,
+  retryAfterMs: number | undefined,
+  runtime: Pick<Runtime, "random">,
+): number {
+  const ceilingMs = Math.min(options.backoffMaxMs, options.backoffBaseMs * 2 ** Math.min(attempt - 1, 30));
+  if (retryAfterMs === undefined) return runtime.random.next() * ceilingMs;
+  // The jitter above the vendor's wish keeps a fleet from coming back in the same instant.
+  return Math.min(retryAfterMs, RETRY_AFTER_MAX_MS) + runtime.random.next() * options.backoffBaseMs;
+}
+
+async function wait(
+  waitMs: number,
+  reason: string,
+  runtime: Pick<Runtime, "clock">,
+  context: SendContext,
+): Promise<boolean> {
+  context.watch.waiting(waitMs, reason);
+  const finished = await sleep(runtime.clock, waitMs, context.soon);
+  context.watch.resumed();
+  return finished;
+}
+
+/** The runs of consecutive retryable events; the whole part itself when nothing else was in the answer, so that its key stays. */
+function retryableParts(part: Part, result: readonly Outcome[]): Part[] {
+  const parts: Part[] = [];
+  for (let start = 0; start < result.length; start++) {
+    if (result[start]?.status !== "retryable") continue;
+    let end = start + 1;
+    while (result[end]?.status === "retryable") end++;
+    if (end - start === result.length) return [part];
+    parts.push({ start: part.start + start, batch: part.batch.slice(start, end) });
+    start = end;
+  }
+  return parts;
+}
+
+function firstRetryable(outcomes: readonly (Outcome | undefined)[]): Extract<Outcome, { status: "retryable" }> | undefined {
+  for (const outcome of outcomes) if (outcome?.status === "retryable") return outcome;
+  return undefined;
+}
+
+/** Gives `outcome` to every event of `parts` that has no final one. */
+function fillRest(outcomes: Outcome[], parts: readonly Part[], outcome: Outcome): readonly Outcome[] {
+  for (const { start, batch } of parts) {
+    for (let at = start; at < start + batch.count; at++) {
+      const status = outcomes[at]?.status;
+      if (status !== "delivered" && status !== "rejected") outcomes[at] = outcome;
+    }
+  }
+  return outcomes;
+}

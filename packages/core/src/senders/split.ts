@@ -1,0 +1,32 @@
+import type { Batch, Outcome, SendContext, Sender } from "../delivery.ts";
+import { outcomesOf } from "../delivery.ts";
+import type { Exchange } from "./exchange.ts";
+
+/**
+ * When a vendor refuses a batch for a fault of some event, or for its size, tries halves until only the event at
+ * fault is refused: one bad event harms no other, at a cost of 2·log2(n) requests. Order is kept; once a half could not be delivered
+ * now, what stands behind it is not tried.
+ */
+export function split(next: Exchange): Sender {
+  return {
+    async send(batch, context) {
+      const verdict = await next(batch, context);
+      if (!("split" in verdict)) return verdict;
+      if (batch.count === 1) return outcomesOf(1, { status: "rejected", reason: verdict.reason });
+      return halves(this, batch, context);
+    },
+  };
+}
+
+async function halves(sender: Sender, batch: Batch, context: SendContext): Promise<readonly Outcome[]> {
+  const middle = batch.count >> 1;
+  const firstHalf = await sender.send(batch.slice(0, middle), context);
+  const stopped = firstHalf.find((outcome) => outcome.status === "retryable" || outcome.status === "halted");
+  const secondHalf =
+    stopped !== undefined
+      ? outcomesOf(batch.count - middle, stopped)
+      : context.soon.aborted
+        ? outcomesOf(batch.count - middle, { status: "retryable", reason: "interrupted" })
+        : await sender.send(batch.slice(middle, batch.count), context);
+  return [...firstHalf, ...secondHalf];
+}

@@ -1,0 +1,114 @@
+import type { Batch, Chunk } from "@waybill/core";
+import type { LogRecord, Position } from "./types.ts";
+
+/** Events `start` to `end - 1` of a record. */
+export interface Piece {
+  readonly record: LogRecord;
+  readonly start: number;
+  readonly end: number;
+}
+
+const COMMA = Buffer.from(",");
+const SPACE = 0x20;
+
+/** A batch over the bytes of the log: nothing is copied, neither to send it nor to halve it. */
+export class LogBatch implements Batch {
+  readonly pieces: readonly Piece[];
+  readonly count: number;
+  readonly bytes: number;
+  readonly #name: string;
+
+  /** `name` is the lane's: two lanes never share a key. */
+  constructor(name: string, pieces: readonly Piece[]) {
+    this.#name = name;
+    this.pieces = pieces;
+    let count = 0;
+    let bytes = pieces.length - 1;
+    for (const piece of pieces) {
+      count += piece.end - piece.start;
+      bytes += pieceBytes(piece);
+    }
+    this.count = count;
+    this.bytes = bytes;
+  }
+
+  /** Position of the first event. */
+  get first(): Position {
+    const piece = this.pieces[0] as Piece;
+    return piece.record.first + piece.start;
+  }
+
+  get key(): string {
+    return `${this.#name}-${this.first}-${this.count}`;
+  }
+
+  get metadata(): string {
+    return (this.pieces[0] as Piece).record.metadata;
+  }
+
+  get oldestAtMs(): number {
+    return (this.pieces[0] as Piece).record.receivedAtMs;
+  }
+
+  get body(): readonly Chunk[] {
+    const chunks: Uint8Array[] = [];
+    for (const piece of this.pieces) {
+      if (chunks.length > 0) chunks.push(COMMA);
+      chunks.push(pieceBody(piece));
+    }
+    return chunks;
+  }
+
+  event(index: number): Uint8Array {
+    const { record, at } = this.locate(index);
+    return trim(record.body.subarray(startOf(record, at), record.ends[at] as number));
+  }
+
+  slice(start: number, end: number): LogBatch {
+    return new LogBatch(this.#name, slicePieces(this.pieces, start, end));
+  }
+
+  /** The record of the event at `index`, and the event's place in it. */
+  locate(index: number): { readonly record: LogRecord; readonly at: number } {
+    let before = 0;
+    for (const { record, start, end } of this.pieces) {
+      if (index < before + end - start) return { record, at: start + index - before };
+      before += end - start;
+    }
+    throw new RangeError(`a batch of ${this.count} events has no event ${index}`);
+  }
+}
+
+export function pieceBytes({ record, start, end }: Piece): number {
+  return (record.ends[end - 1] as number) - startOf(record, start);
+}
+
+function pieceBody({ record, start, end }: Piece): Uint8Array {
+  return record.body.subarray(startOf(record, start), record.ends[end - 1] as number);
+}
+
+/** Where event `index` begins: behind the comma that follows the one before. */
+function startOf(record: LogRecord, index: number): number {
+  return index === 0 ? 0 : (record.ends[index - 1] as number) + 1;
+}
+
+export function slicePieces(pieces: readonly Piece[], start: number, end: number): Piece[] {
+  const result: Piece[] = [];
+  let before = 0;
+  for (const piece of pieces) {
+    const from = Math.max(piece.start, piece.start + start - before);
+    const to = Math.min(piece.end, piece.start + end - before);
+    if (from < to) result.push({ record: piece.record, start: from, end: to });
+    before += piece.end - piece.start;
+  }
+  return result;
+}
+
+/** The white space that may stand around an element of the sender's array is not part of the event. */
+function trim(bytes: Uint8Array): Uint8Array {
+  let start = 0;
+  let end = bytes.length;
+  while (start < end && (bytes[start] as number) <= SPACE) start++;
+  while (end > start && (bytes[end - 1] as number) <= SPACE) end--;
+  return bytes.subarray(start, end);
+}

@@ -1,0 +1,119 @@
+/**
+ * Where a lane stands, durably: a file of two slots of 4 KiB, made once at its full size and only ever overwritten in
+ * place, so that a full disk cannot stop it.
+ *
+ * A slot is: CRC-32 (4 bytes) of the rest that is used, length of the text (4), a sequence number (8), a JSON text.
+ * The whole slot with the highest sequence number counts.
+ *
+ * One slot is always the last one that was synced; writes go to the other one until the next sync swaps them. So a power
+ * cut may lose what was written since the last sync (events go out again under their old ids), but never the file.
+ * A killed process loses nothing: what was written stays.
+ */
+import { crc32 } from "node:zlib";
+import type { Disk, DiskFile } from "@waybill/core";
+import { assert } from "@waybill/core";
+
+const SLOT_BYTES = 4096;
+const SLOT_HEADER_BYTES = 16;
+
+export class LaneState<T extends object> {
+  readonly #file: DiskFile;
+  #sequence: number;
+  /** The slot that the next write goes to: 0 or 1. */
+  #target: 0 | 1;
+  #dirty = false;
+  #writing: Promise<void> = Promise.resolve();
+  readonly initial: T;
+
+  private constructor(file: DiskFile, sequence: number, target: 0 | 1, initial: T) {
+    this.#file = file;
+    this.#sequence = sequence;
+    this.#target = target;
+    this.initial = initial;
+  }
+
+  /**
+   * Opens `directory/name`, or creates it with what `create` returns. `damaged` tells it that there was a state which can't be read:
+   * a lane must then begin early rather than late.
+   */
+  static async open<T extends object>(
+    disk: Disk,
+    directory: string,
+    name: string,
+    create: (damaged: boolean) => T,
+  ): Promise<LaneState<T>> {
+    await disk.makeDirectory(directory);
+    const path = `${directory}/${name}`;
+    const exists = (await disk.list(directory)).includes(name);
+    const file = await disk.open(path, { create: !exists });
+    const found = exists ? await readNewest<T>(file) : undefined;
+    if (found !== undefined) {
+      // The newest slot may never have been synced; only then may the other one be overwritten.
+      await file.sync();
+      return new LaneState(file, found.sequence, found.slot === 0 ? 1 : 0, found.value);
+    }
+    const value = create(exists);
+    await file.write([encodeSlot(value, 0), Buffer.alloc(SLOT_BYTES)], 0);
+    await file.sync();
+    await disk.syncDirectory(directory);
+    return new LaneState(file, 0, 1, value);
+  }
+
+  /** Replaces the state. Survives the process at once, a power cut after {@link sync}. */
+  write(value: T): Promise<void> {
+    this.#sequence += 1;
+    const bytes = encodeSlot(value, this.#sequence);
+    this.#writing = this.#writing.catch(() => undefined).then(async () => {
+      await this.#file.write([bytes], this.#target * SLOT_BYTES);
+      this.#dirty = true;
+    });
+    return this.#writing;
+  }
+
+  /** Makes the last written state durable. */
+  sync(): Promise<void> {
+    this.#writing = this.#writing.catch(() => undefined).then(async () => {
+      if (!this.#dirty) return;
+      await this.#file.sync();
+      this.#dirty = false;
+      this.#target = this.#target === 0 ? 1 : 0;
+    });
+    return this.#writing;
+  }
+
+  async close(): Promise<void> {
+    await this.sync().catch(() => undefined);
+    await this.#file.close();
+  }
+}
+
+function encodeSlot(value: object, sequence: number): Buffer {
+  const text = JSON.stringify(value);
+  const slot = Buffer.alloc(SLOT_BYTES);
+  const length = slot.write(text, SLOT_HEADER_BYTES);
+  assert(length === Buffer.byteLength(text), "a lane's state fits its slot");
+  slot.writeUInt32LE(length, 4);
+  slot.writeBigUInt64LE(BigInt(sequence), 8);
+  slot.writeUInt32LE(crc32(slot.subarray(4, SLOT_HEADER_BYTES + length)), 0);
+  return slot;
+}
+
+async function readNewest<T>(
+  file: DiskFile,
+): Promise<{ readonly slot: 0 | 1; readonly sequence: number; readonly value: T } | undefined> {
+  const bytes = Buffer.alloc(2 * SLOT_BYTES);
+  const size = await file.read(bytes, 0);
+  let newest: { slot: 0 | 1; sequence: number; value: T } | undefined;
+  for (const slot of [0, 1] as const) {
+    const at = slot * SLOT_BYTES;
+    if (size < at + SLOT_HEADER_BYTES) continue;
+    const length = bytes.readUInt32LE(at + 4);
+    if (length > SLOT_BYTES - SLOT_HEADER_BYTES) continue;
+    const end = at + SLOT_HEADER_BYTES + length;
+    if (end > size || bytes.readUInt32LE(at) !== crc32(bytes.subarray(at + 4, end))) continue;
+    const sequence = Number(bytes.readBigUInt64LE(at + 8));
+    if (newest !== undefined && newest.sequence >= sequence) continue;
+    newest = { slot, sequence, value: JSON.parse(bytes.toString("utf8", at + SLOT_HEADER_BYTES, end)) as T };
+  }
+  return newest;
+}

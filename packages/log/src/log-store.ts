@@ -1,0 +1,232 @@
+/**
+ * A lane's store over the log: a cursor, the book of the destination, and what was read ahead.
+ *
+ * Cursor and book are written together (see lane-state.ts), after the dead letters they speak of are durable. So after a
+ * crash between any two steps the same events come again, and nothing is counted twice:
+ *
+ *   send -> [crash: sent again under the same ids] -> dead letters synced -> [crash: sent again; a letter already kept
+ *   for that position is not written again] -> cursor and book written -> next batch
+ *
+ * A state that cannot be written (the disk fails) is kept in memory and written with the next one: delivery goes on.
+ */
+import { Account, type AccountView, assert, type Batch, type BatchLimits, type Outcome, type Pending, type Store } from "@waybill/core";
+import { LogBatch, type Piece, pieceBytes, slicePieces } from "./batch.ts";
+import type { DeadLetters } from "./dead-letters.ts";
+import type { LaneState } from "./lane-state.ts";
+import type { Log, LogReader, LogRecord, Position } from "./types.ts";
+
+/** What stands in a lane's state file. */
+export interface LaneStateValue {
+  /** Where the lane began: its book covers the events from here on. */
+  readonly base: Position;
+  /** The next event to settle, and the logical byte of its record. */
+  readonly position: Position;
+  readonly byte: number;
+  readonly delivered: number;
+  readonly rejected: number;
+  readonly expired: number;
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+export interface LogStoreOptions {
+  readonly name: string;
+  readonly log: Log;
+  readonly state: LaneState<LaneStateValue>;
+  readonly deadLetters: DeadLetters;
+  /** Told when the state could not be written; delivery goes on. */
+  readonly onStateError?: (error: unknown) => void;
+}
+
+/** Read at once: a little more than a batch, so that the next one is in memory when this one is answered. */
+const READ_BYTES = 768 * 1024;
+
+/** A lane that has no state yet begins here: behind what is there, or at the very start when its state was lost. */
+export function newLaneState(log: Log, damaged: boolean): LaneStateValue {
+  const position = damaged ? log.first : log.head;
+  const byte = damaged ? log.firstByte : log.headByte;
+  return { base: position, position, byte, delivered: 0, rejected: 0, expired: 0, dropped: {} };
+}
+
+export class LogStore implements Store {
+  readonly #options: LogStoreOptions;
+  readonly #account: Account;
+  readonly #base: Position;
+  /** The next event to settle. */
+  #position: Position;
+  #byte: number;
+  /** Events accepted up to here stand in the book. */
+  #countedTo: Position;
+  #reader: LogReader | undefined;
+  /** Read but not leased, oldest first. */
+  #ahead: Piece[] = [];
+  #reading: Promise<void> | undefined;
+  /** Where each record in memory begins in the log. */
+  readonly #beginsAt = new WeakMap<LogRecord, number>();
+  #leased: LogBatch | undefined;
+
+  constructor(options: LogStoreOptions) {
+    this.#options = options;
+    const state = options.state.initial;
+    // A log that lost its end (a damaged disk) gives positions out again: do not skip the new events that get them.
+    this.#position = Math.min(state.position, options.log.head);
+    this.#base = state.base - (state.position - this.#position);
+    this.#byte = state.byte;
+    this.#countedTo = this.#position;
+    this.#account = new Account({ ...state, accepted: this.#position - this.#base });
+  }
+
+  /** The oldest event this lane still needs: retention keeps it. */
+  get neededFrom(): Position {
+    return this.#position;
+  }
+
+  pending(): Pending {
+    const { log } = this.#options;
+    const events = log.head - this.#position;
+    if (events === 0) return { events: 0, bytes: 0, oldestAtMs: undefined };
+    const oldest = this.#leased?.oldestAtMs ?? this.#ahead[0]?.record.receivedAtMs;
+    return { events, bytes: Math.max(0, log.headByte - this.#byte), oldestAtMs: oldest };
+  }
+
+  account(): AccountView {
+    const { head } = this.#options.log;
+    this.#account.accept(head - this.#countedTo);
+    this.#countedTo = head;
+    return this.#account.view(head - this.#position);
+  }
+
+  async lease(limits: BatchLimits): Promise<Batch | undefined> {
+    assert(this.#leased === undefined, "the batch before was settled");
+    await this.#reading;
+    if (this.#ahead.length === 0) await this.#read();
+    this.#passGap();
+    const count = fitting(this.#ahead, limits);
+    if (count === 0) return undefined;
+    const batch = new LogBatch(this.#options.name, slicePieces(this.#ahead, 0, count));
+    this.#ahead = slicePieces(this.#ahead, count, Number.POSITIVE_INFINITY);
+    this.#leased = batch;
+    // Overlaps with the request that this batch is for.
+    if (this.#ahead.length === 0 && this.#options.log.head > batch.first + batch.count)
+      this.#reading = this.#read().catch(() => undefined).finally(() => (this.#reading = undefined));
+    return batch;
+  }
+
+  async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
+    const leased = this.#leased;
+    assert(leased !== undefined && batch === leased, "only the leased batch is settled");
+    const settled = settledPrefix(outcomes);
+    await this.#options.deadLetters.keep(leased, outcomes.slice(0, settled));
+    for (const outcome of outcomes.slice(0, settled)) {
+      if (outcome.status === "delivered") this.#account.deliver(1);
+      else this.#account.reject(1);
+    }
+    this.#moveTo(leased, settled);
+    this.#leased = undefined;
+    if (settled < leased.count) {
+      await this.#reading;
+      this.#ahead = [...slicePieces(leased.pieces, settled, leased.count), ...this.#ahead];
+    }
+    if (settled > 0) await this.#writeState();
+  }
+
+  /** Makes cursor and book durable: before retention removes what they speak of, and now and then. */
+  async sync(): Promise<void> {
+    await this.#options.state.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.#reading;
+    await this.#reader?.close();
+    await this.#writeState();
+    await this.#options.state.close();
+    await this.#options.deadLetters.close();
+  }
+
+  async #read(): Promise<void> {
+    this.#reader ??= this.#options.log.reader({ position: this.#position, byte: this.#byte });
+    const records = await this.#reader.read(READ_BYTES);
+    // Where the records begin is known from where they end.
+    let byte = this.#reader.cursor.byte - records.reduce((bytes, record) => bytes + record.sizeBytes, 0);
+    for (const record of records) {
+      this.#beginsAt.set(record, byte);
+      byte += record.sizeBytes;
+      const start = Math.max(0, this.#position - record.first);
+      this.#ahead.push({ record, start, end: record.count });
+    }
+    if (records.length === 0 && this.#options.log.head > this.#position) this.#skip(this.#options.log.head);
+  }
+
+  /** Positions without a record were removed by retention or are damaged: they get their outcome here. */
+  #passGap(): void {
+    const next = this.#ahead[0];
+    if (next === undefined) return;
+    const first = next.record.first + next.start;
+    if (first > this.#position) this.#skip(first);
+  }
+
+  #skip(to: Position): void {
+    const removed = Math.max(0, Math.min(to, this.#options.log.first) - this.#position);
+    const damaged = to - this.#position - removed;
+    if (removed > 0) this.#account.expire(removed);
+    if (damaged > 0) this.#account.drop("log_damaged", damaged);
+    this.#position = to;
+  }
+
+  /** Moves the cursor behind the first `settled` events of the batch. */
+  #moveTo(batch: LogBatch, settled: number): void {
+    if (settled === 0) return;
+    const { record, at } = batch.locate(settled - 1);
+    this.#position = record.first + at + 1;
+    const begins = this.#beginsAt.get(record) ?? this.#byte;
+    this.#byte = at + 1 === record.count ? begins + record.sizeBytes : begins;
+  }
+
+  async #writeState(): Promise<void> {
+    const { delivered, rejected, expired, dropped } = this.#account.state();
+    try {
+      await this.#options.state.write({
+        base: this.#base,
+        position: this.#position,
+        byte: this.#byte,
+        delivered,
+        rejected,
+        expired,
+        dropped,
+      });
+    } catch (error) {
+      this.#options.onStateError?.(error);
+    }
+  }
+}
+
+/** How many of the first events may go in one batch: same metadata, no gap, within the limits; at least one. */
+function fitting(pieces: readonly Piece[], limits: BatchLimits): number {
+  const [head] = pieces;
+  if (head === undefined) return 0;
+  let count = 0;
+  let bytes = -1;
+  let expected = head.record.first + head.start;
+  for (const piece of pieces) {
+    const { record, start, end } = piece;
+    if (record.metadata !== head.record.metadata || record.first + start !== expected) break;
+    expected = record.first + end;
+    const whole = bytes + 1 + pieceBytes(piece);
+    if (whole <= limits.maxBytes && count + end - start <= limits.maxEvents) {
+      bytes = whole;
+      count += end - start;
+      continue;
+    }
+    for (let at = start; at < end; at++) {
+      bytes += 1 + pieceBytes({ record, start: at, end: at + 1 });
+      if (count > 0 && (bytes > limits.maxBytes || count === limits.maxEvents)) break;
+      count += 1;
+    }
+    break;
+  }
+  return count;
+}
+
+function settledPrefix(outcomes: readonly Outcome[]): number {
+  const index = outcomes.findIndex(({ status }) => status === "retryable" || status === "halted");
+  return index === -1 ? outcomes.length : index;
+}

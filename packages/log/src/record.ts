@@ -1,0 +1,214 @@
+/**
+ * The bytes of the log, format version 1. All numbers are little-endian; 64-bit ones stay below 2^53.
+ *
+ * A segment file is named by the position of its first event, 20 digits, `.log`. It begins with a header of 64 bytes:
+ *
+ *   0   8  "WAYBILL\0"
+ *   8   4  format version, 1
+ *  12   4  CRC-32 of bytes 16 to 63
+ *  16   8  base: the position of the first event
+ *  24   8  start: bytes of all segments before this one, headers included, removed ones too
+ *  32   8  created at, epoch ms
+ *  40   4  partition, 0
+ *  44  20  zeros
+ *
+ * Records follow, each beginning at a multiple of 8:
+ *
+ *   0   4  "WBR1"
+ *   4   4  length of the record in bytes, this header and the padding at its end included: a multiple of 8
+ *   8   4  CRC-32 of bytes 12 to length - 1
+ *  12   4  number of events n, at least 1
+ *  16   8  position of the first event
+ *  24   8  received at, epoch ms
+ *  32   2  bytes of source
+ *  34   2  padding at the end, 0 to 7
+ *  36   4  bytes of metadata
+ *  40      source, metadata (UTF-8), zeros up to a multiple of 4
+ *          n x 4: for each event the byte of the body behind its last one
+ *          body: the events, separated by commas; zeros up to a multiple of 8
+ *
+ * A record is whole when its magic, length and CRC agree. The alignment lets the table of ends be read in place, and
+ * lets the search for the next record after damage look at every eighth byte only.
+ */
+import { crc32 } from "node:zlib";
+import { assert, WaybillError } from "@waybill/core";
+import type { Entry, LogRecord, Position } from "./types.ts";
+
+export const SEGMENT_HEADER_BYTES = 64;
+export const RECORD_HEADER_BYTES = 40;
+export const RECORD_ALIGNMENT = 8;
+/** Larger records are refused when written and taken for damage when read. */
+export const RECORD_MAX_BYTES: number = 64 * 1024 * 1024;
+export const METADATA_MAX_BYTES: number = 1024 * 1024;
+const SOURCE_MAX_BYTES = 1024;
+
+const SEGMENT_MAGIC: Buffer = Buffer.from("WAYBILL\0", "latin1");
+const FORMAT_VERSION = 1;
+const RECORD_MAGIC = Buffer.from("WBR1", "latin1").readUInt32LE(0);
+const CRC_START = 12;
+const TWO_32 = 0x1_0000_0000;
+const PADDING = Buffer.alloc(RECORD_ALIGNMENT);
+
+export interface SegmentHeader {
+  readonly base: Position;
+  readonly startByte: number;
+  readonly createdAtMs: number;
+}
+
+export function encodeSegmentHeader(header: SegmentHeader): Buffer {
+  const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  SEGMENT_MAGIC.copy(bytes, 0);
+  bytes.writeUInt32LE(FORMAT_VERSION, 8);
+  writeUInt64(bytes, header.base, 16);
+  writeUInt64(bytes, header.startByte, 24);
+  writeUInt64(bytes, header.createdAtMs, 32);
+  bytes.writeUInt32LE(crc32(bytes.subarray(16)), 12);
+  return bytes;
+}
+
+/** `undefined` when the bytes are no whole header. */
+export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
+  if (bytes.length < SEGMENT_HEADER_BYTES) return undefined;
+  if (!bytes.subarray(0, SEGMENT_MAGIC.length).equals(SEGMENT_MAGIC)) return undefined;
+  if (bytes.readUInt32LE(12) !== crc32(bytes.subarray(16, SEGMENT_HEADER_BYTES))) return undefined;
+  const version = bytes.readUInt32LE(8);
+  if (version !== FORMAT_VERSION)
+    throw new WaybillError("WAYBILL_LOG_DAMAGED", `The log has format version ${version}; this program reads ${FORMAT_VERSION}`, {
+      hint: "Read it with the version of Waybill that wrote it.",
+    });
+  return { base: readUInt64(bytes, 16), startByte: readUInt64(bytes, 24), createdAtMs: readUInt64(bytes, 32) };
+}
+
+/** An entry whose sizes are known, ready to be given a position and written. */
+export interface SizedEntry {
+  readonly entry: Entry;
+  readonly sourceBytes: number;
+  readonly metadataBytes: number;
+  readonly bodyBytes: number;
+  /** Bytes before the body. */
+  readonly headBytes: number;
+  readonly paddingBytes: number;
+  readonly sizeBytes: number;
+}
+
+/** Measures an entry. **Errors**: `WAYBILL_EVENT` when it is over a limit of the format. */
+export function sizeEntry(entry: Entry): SizedEntry {
+  const sourceBytes = Buffer.byteLength(entry.source);
+  const metadataBytes = entry.metadata === "" ? 0 : Buffer.byteLength(entry.metadata);
+  let bodyBytes = 0;
+  for (const piece of entry.body) bodyBytes += piece.length;
+  assert(entry.ends.length > 0 && entry.ends[entry.ends.length - 1] === bodyBytes, "the ends cover the body");
+  const headBytes = alignUp(RECORD_HEADER_BYTES + sourceBytes + metadataBytes, 4) + 4 * entry.ends.length;
+  const sizeBytes = alignUp(headBytes + bodyBytes, RECORD_ALIGNMENT);
+  if (sourceBytes > SOURCE_MAX_BYTES || metadataBytes > METADATA_MAX_BYTES || sizeBytes > RECORD_MAX_BYTES)
+    throw new WaybillError(
+      "WAYBILL_EVENT",
+      `A record of ${sizeBytes} bytes with ${metadataBytes} bytes of metadata is too large for the log`,
+      { hint: `At most ${RECORD_MAX_BYTES} bytes a request, ${METADATA_MAX_BYTES} of them beside the events.` },
+    );
+  const paddingBytes = sizeBytes - headBytes - bodyBytes;
+  return { entry, sourceBytes, metadataBytes, bodyBytes, headBytes, paddingBytes, sizeBytes };
+}
+
+/** Writes all of the record that stands before its body into `target` at `at`. The CRC is filled in by {@link sealHead}. */
+export function encodeHead(sized: SizedEntry, first: Position, target: Buffer, at: number): void {
+  const { entry, sourceBytes, metadataBytes, headBytes } = sized;
+  target.writeUInt32LE(RECORD_MAGIC, at);
+  target.writeUInt32LE(sized.sizeBytes, at + 4);
+  target.writeUInt32LE(entry.ends.length, at + 12);
+  writeUInt64(target, first, at + 16);
+  writeUInt64(target, entry.receivedAtMs, at + 24);
+  target.writeUInt16LE(sourceBytes, at + 32);
+  target.writeUInt16LE(sized.paddingBytes, at + 34);
+  target.writeUInt32LE(metadataBytes, at + 36);
+  let offset = at + RECORD_HEADER_BYTES;
+  offset += target.write(entry.source, offset);
+  if (metadataBytes > 0) offset += target.write(entry.metadata, offset);
+  const endsAt = at + headBytes - 4 * entry.ends.length;
+  while (offset < endsAt) target[offset++] = 0;
+  for (let index = 0; index < entry.ends.length; index++) target.writeUInt32LE(entry.ends[index] as number, endsAt + 4 * index);
+}
+
+/** Sets the CRC of a record that lies whole at `at`. */
+export function sealWhole(target: Buffer, at: number, sizeBytes: number): void {
+  target.writeUInt32LE(crc32(target.subarray(at + CRC_START, at + sizeBytes)), at + 8);
+}
+
+/** Sets the CRC of a record whose body stands elsewhere. */
+export function sealHead(target: Buffer, at: number, sized: SizedEntry): void {
+  let crc = crc32(target.subarray(at + CRC_START, at + sized.headBytes));
+  for (const piece of sized.entry.body) crc = crc32(piece, crc);
+  if (sized.paddingBytes > 0) crc = crc32(paddingOf(sized), crc);
+  target.writeUInt32LE(crc, at + 8);
+}
+
+export function paddingOf(sized: SizedEntry): Buffer {
+  return PADDING.subarray(0, sized.paddingBytes);
+}
+
+export type Decoded =
+  | { readonly status: "record"; readonly record: LogRecord }
+  /** The record needs `bytes` bytes from its beginning; fewer were given. */
+  | { readonly status: "short"; readonly bytes: number }
+  | { readonly status: "damaged" };
+
+/**
+ * Reads the record at `at`. `limit` is how many bytes the segment has from there on: a record that claims more is damaged.
+ * The record's `body` and `ends` are views of `bytes`.
+ */
+export function decodeRecord(bytes: Buffer, at: number, limit: number): Decoded {
+  const given = bytes.length - at;
+  if (limit < RECORD_HEADER_BYTES) return { status: "damaged" };
+  if (given < RECORD_HEADER_BYTES) return { status: "short", bytes: RECORD_HEADER_BYTES };
+  if (bytes.readUInt32LE(at) !== RECORD_MAGIC) return { status: "damaged" };
+  const sizeBytes = bytes.readUInt32LE(at + 4);
+  if (sizeBytes > limit || sizeBytes < RECORD_HEADER_BYTES || sizeBytes > RECORD_MAX_BYTES) return { status: "damaged" };
+  if (sizeBytes % RECORD_ALIGNMENT !== 0) return { status: "damaged" };
+  if (given < sizeBytes) return { status: "short", bytes: sizeBytes };
+  if (bytes.readUInt32LE(at + 8) !== crc32(bytes.subarray(at + CRC_START, at + sizeBytes))) return { status: "damaged" };
+  return { status: "record", record: viewRecord(bytes, at, sizeBytes) };
+}
+
+/** The position and count of a record, read from its header alone. */
+export function peekRecord(bytes: Buffer, at: number): { readonly first: Position; readonly receivedAtMs: number } {
+  return { first: readUInt64(bytes, at + 16), receivedAtMs: readUInt64(bytes, at + 24) };
+}
+
+function viewRecord(bytes: Buffer, at: number, sizeBytes: number): LogRecord {
+  const count = bytes.readUInt32LE(at + 12);
+  const sourceBytes = bytes.readUInt16LE(at + 32);
+  const metadataBytes = bytes.readUInt32LE(at + 36);
+  const metadataAt = at + RECORD_HEADER_BYTES + sourceBytes;
+  const endsAt = at + alignUp(RECORD_HEADER_BYTES + sourceBytes + metadataBytes, 4);
+  const bodyAt = endsAt + 4 * count;
+  return {
+    ...peekRecord(bytes, at),
+    count,
+    source: bytes.toString("utf8", at + RECORD_HEADER_BYTES, metadataAt),
+    metadata: metadataBytes === 0 ? "" : bytes.toString("utf8", metadataAt, metadataAt + metadataBytes),
+    body: bytes.subarray(bodyAt, at + sizeBytes - bytes.readUInt16LE(at + 34)),
+    ends: endsView(bytes, endsAt, count),
+    sizeBytes,
+  };
+}
+
+function endsView(bytes: Buffer, at: number, count: number): Uint32Array {
+  const offset = bytes.byteOffset + at;
+  if (offset % 4 === 0) return new Uint32Array(bytes.buffer, offset, count);
+  const copy = new Uint32Array(count);
+  for (let index = 0; index < count; index++) copy[index] = bytes.readUInt32LE(at + 4 * index);
+  return copy;
+}
+
+export function alignUp(value: number, alignment: number): number {
+  return Math.ceil(value / alignment) * alignment;
+}
+
+function writeUInt64(target: Buffer, value: number, at: number): void {
+  target.writeUInt32LE(value % TWO_32, at);
+  target.writeUInt32LE(Math.floor(value / TWO_32), at + 4);
+}
+
+function readUInt64(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * TWO_32;
+}

@@ -1,0 +1,2 @@
+/** How the relay names itself to vendors and in its own answers. */
+export const LIBRARY: { readonly name: string; readonly version: string } = { name: "waybill-relay", version: "0.1.0" };
