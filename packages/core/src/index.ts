@@ -20,11 +20,14 @@ export type {
 export { DELIVERED, DROP_REASONS, outcomesOf } from "./delivery.ts";
 export type { ErrorCode, WaybillErrorDetails } from "./errors.ts";
 export { assert, ERROR_CODES, messageOf, WaybillError } from "./errors.ts";
+export type { JsonFault } from "./json-scan.ts";
+export { JsonScanner } from "./json-scan.ts";
 export type { LaneMode, LaneOptions, LaneSnapshot, LaneTrigger } from "./lane.ts";
 export { Lane } from "./lane.ts";
 export { nearest } from "./nearest.ts";
 export type { OptionRule, OptionSpec } from "./options.ts";
 export { resolveOptions } from "./options.ts";
+export { retryAfterMs } from "./retry-after.ts";
 export type {
   Chunk,
   Clock,

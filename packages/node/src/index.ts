@@ -1,2 +1,17 @@
 /** The real runtime on Node: clock, random, disk and HTTP transport. */
-export {};
+import type { DiskRuntime, Transport } from "@waybill/core";
+import { nodeClock } from "./clock.ts";
+import { nodeDisk } from "./disk.ts";
+import { nodeRandom } from "./random.ts";
+import { createNodeTransport } from "./transport.ts";
+
+export { nodeClock } from "./clock.ts";
+export { nodeDisk } from "./disk.ts";
+export { nodeRandom } from "./random.ts";
+export type { NodeTransport, NodeTransportOptions } from "./transport.ts";
+export { createNodeTransport } from "./transport.ts";
+
+/** Everything real; `transport` may be replaced. */
+export function nodeRuntime(options: { readonly transport?: Transport } = {}): DiskRuntime {
+  return { clock: nodeClock, random: nodeRandom, disk: nodeDisk, transport: options.transport ?? createNodeTransport() };
+}

@@ -1,2 +1,12 @@
 /** The server: routes in, log, one lane per destination out, admin API. */
-export {};
+export type * from "./admin-types.ts";
+export { ENVIRONMENT_VARIABLES } from "./config/environment-variables.ts";
+export type { ConfigFault } from "./config/faults.ts";
+export { ConfigError } from "./config/faults.ts";
+export type { ConfigSource } from "./config/load.ts";
+export { CONFIG_SCHEMA, loadConfig } from "./config/load.ts";
+export type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
+export type { Logger } from "./logger.ts";
+export { createLogger } from "./logger.ts";
+export type { RelayOptions, RunningRelay } from "./relay.ts";
+export { startRelay } from "./relay.ts";

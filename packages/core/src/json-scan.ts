@@ -1,0 +1,212 @@
+/**
+ * Walks JSON in its bytes: checks the whole grammar of RFC 8259 and says where values begin and end, without building
+ * any of them. Looks at each byte once; the loops are plain because that is what the compiler makes fast
+ * (`npm run bench -- relay` is what shows it).
+ *
+ * Positions are byte offsets. A method returns the offset behind what it read, or -1 when that is not JSON; `fault` then
+ * says where and why. That the bytes are UTF-8 is for the caller to check: platforms do it faster.
+ */
+
+export interface JsonFault {
+  readonly offset: number;
+  readonly reason: string;
+}
+
+/** Deeper nesting than any real event has; bounds the stack. */
+const DEPTH_MAX = 256;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const MINUS = 0x2d;
+const BACKSLASH = 0x5c;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const SPACE = 0x20;
+
+/** 1 for bytes that stand for themselves inside a string. */
+const PLAIN = new Uint8Array(256).fill(1, SPACE);
+PLAIN[QUOTE] = 0;
+PLAIN[BACKSLASH] = 0;
+/** 1 for what may follow a backslash; 2 for the `u` of four hex digits. */
+const ESCAPE = new Uint8Array(256);
+for (const letter of '"\\/bfnrt') ESCAPE[letter.charCodeAt(0)] = 1;
+ESCAPE["u".charCodeAt(0)] = 2;
+const HEX_DIGIT = new Uint8Array(256);
+for (const letter of "0123456789abcdefABCDEF") HEX_DIGIT[letter.charCodeAt(0)] = 1;
+const DIGIT = new Uint8Array(256).fill(1, 0x30, 0x3a);
+const WHITE = new Uint8Array(256);
+for (const letter of " \t\n\r") WHITE[letter.charCodeAt(0)] = 1;
+
+const WORDS: readonly (readonly [first: number, rest: readonly number[]])[] = ["true", "false", "null"].map((word) => [
+  word.charCodeAt(0),
+  bytesOf(word),
+]);
+/** What some clients write although it is no JSON. */
+const NON_FINITE: readonly (readonly number[])[] = ["NaN", "Infinity", "-Infinity"].map(bytesOf);
+
+export class JsonScanner {
+  readonly #bytes: Uint8Array;
+  readonly #allowNonFinite: boolean;
+  /** 1 where the open container is an object. */
+  readonly #stack: Uint8Array = new Uint8Array(DEPTH_MAX);
+  /** Start and end of each bare NaN, Infinity and -Infinity, in order. */
+  readonly nonFinite: number[] = [];
+  fault: JsonFault | undefined;
+
+  constructor(bytes: Uint8Array, options: { readonly allowNonFinite: boolean }) {
+    this.#bytes = bytes;
+    this.#allowNonFinite = options.allowNonFinite;
+  }
+
+  /** Behind the white space from `at` on. */
+  space(at: number): number {
+    const bytes = this.#bytes;
+    let offset = at;
+    while (WHITE[bytes[offset] as number] === 1) offset++;
+    return offset;
+  }
+
+  /** Behind the string whose opening quote stands at `at`. */
+  string(at: number): number {
+    const bytes = this.#bytes;
+    const end = bytes.length;
+    if (bytes[at] !== QUOTE) return this.#unexpected(at);
+    let offset = at + 1;
+    for (;;) {
+      // Beyond the end a typed array reads as undefined, which no table holds.
+      while (PLAIN[bytes[offset] as number] === 1) offset++;
+      if (offset >= end) return this.#fail(offset, "the text ends inside a string");
+      const byte = bytes[offset] as number;
+      if (byte === QUOTE) return offset + 1;
+      if (byte !== BACKSLASH) return this.#fail(offset, "a control character inside a string");
+      const kind = ESCAPE[bytes[offset + 1] as number];
+      if (kind === 1) offset += 2;
+      else if (kind === 2) {
+        for (let digit = offset + 2; digit < offset + 6; digit++)
+          if (HEX_DIGIT[bytes[digit] as number] !== 1) return this.#fail(digit, "a \\u escape without four hex digits");
+        offset += 6;
+      } else return this.#fail(offset, "an unknown escape");
+    }
+  }
+
+  /** Behind the value that begins at `at`, which must not be white space. */
+  value(at: number): number {
+    const bytes = this.#bytes;
+    const stack = this.#stack;
+    let offset = at;
+    let depth = 0;
+    for (;;) {
+      // A value begins here.
+      const byte = bytes[offset] as number;
+      if (byte === QUOTE) offset = this.string(offset);
+      else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+        if (depth === DEPTH_MAX) return this.#fail(offset, `nested deeper than ${DEPTH_MAX}`);
+        const isObject = byte === OPEN_BRACE;
+        offset = this.space(offset + 1);
+        if (bytes[offset] === (isObject ? CLOSE_BRACE : CLOSE_BRACKET)) offset += 1;
+        else {
+          stack[depth++] = isObject ? 1 : 0;
+          if (isObject) {
+            offset = this.key(offset);
+            if (offset < 0) return -1;
+          }
+          continue;
+        }
+      } else if (DIGIT[byte] === 1 || byte === MINUS) offset = this.#number(offset);
+      else offset = this.#word(offset);
+      if (offset < 0) return -1;
+
+      // A value has ended: close what closes, go on behind a comma.
+      for (;;) {
+        if (depth === 0) return offset;
+        if (WHITE[bytes[offset] as number] === 1) offset = this.space(offset);
+        const next = bytes[offset] as number;
+        const inObject = stack[depth - 1] === 1;
+        if (next === COMMA) {
+          offset = this.space(offset + 1);
+          if (inObject) {
+            offset = this.key(offset);
+            if (offset < 0) return -1;
+          }
+          break;
+        }
+        if (next !== (inObject ? CLOSE_BRACE : CLOSE_BRACKET)) return this.#unexpected(offset);
+        depth -= 1;
+        offset += 1;
+      }
+    }
+  }
+
+  /** Behind the key at `at`, its colon and the white space around it: where its value begins. */
+  key(at: number): number {
+    const behind = this.string(at);
+    if (behind < 0) return -1;
+    const bytes = this.#bytes;
+    let offset = WHITE[bytes[behind] as number] === 1 ? this.space(behind) : behind;
+    if (bytes[offset] !== COLON) return this.#unexpected(offset);
+    offset += 1;
+    return WHITE[bytes[offset] as number] === 1 ? this.space(offset) : offset;
+  }
+
+  /** Notes a fault that the caller found; returns -1. */
+  reject(offset: number): number {
+    return this.#unexpected(offset);
+  }
+
+  #number(at: number): number {
+    const bytes = this.#bytes;
+    let offset = bytes[at] === MINUS ? at + 1 : at;
+    if (DIGIT[bytes[offset] as number] !== 1) return this.#word(at);
+    if (bytes[offset] === 0x30) offset += 1;
+    else while (DIGIT[bytes[offset] as number] === 1) offset++;
+    if (bytes[offset] === 0x2e) {
+      offset += 1;
+      if (DIGIT[bytes[offset] as number] !== 1) return this.#unexpected(offset);
+      while (DIGIT[bytes[offset] as number] === 1) offset++;
+    }
+    const exponent = bytes[offset] as number;
+    if (exponent === 0x65 || exponent === 0x45) {
+      offset += 1;
+      if (bytes[offset] === 0x2b || bytes[offset] === MINUS) offset += 1;
+      if (DIGIT[bytes[offset] as number] !== 1) return this.#unexpected(offset);
+      while (DIGIT[bytes[offset] as number] === 1) offset++;
+    }
+    return offset;
+  }
+
+  #word(at: number): number {
+    const bytes = this.#bytes;
+    const first = bytes[at];
+    for (const [letter, word] of WORDS) if (first === letter) return matches(bytes, at, word) ? at + word.length : this.#unexpected(at);
+    if (this.#allowNonFinite) {
+      for (const word of NON_FINITE) {
+        if (!matches(bytes, at, word)) continue;
+        this.nonFinite.push(at, at + word.length);
+        return at + word.length;
+      }
+    }
+    return this.#unexpected(at);
+  }
+
+  #unexpected(offset: number): number {
+    const byte = this.#bytes[offset];
+    return this.#fail(offset, byte === undefined ? "the text ends too early" : `unexpected byte 0x${byte.toString(16).padStart(2, "0")}`);
+  }
+
+  #fail(offset: number, reason: string): number {
+    this.fault ??= { offset, reason };
+    return -1;
+  }
+}
+
+function bytesOf(word: string): number[] {
+  return Array.from(word, (letter) => letter.charCodeAt(0));
+}
+
+function matches(bytes: Uint8Array, at: number, word: readonly number[]): boolean {
+  for (let index = 0; index < word.length; index++) if (bytes[at + index] !== word[index]) return false;
+  return true;
+}

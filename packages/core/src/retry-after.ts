@@ -1,0 +1,22 @@
+/** A wait named by a vendor beyond this is taken for a clock or unit error and ignored. */
+const SANE_MAX_MS = 24 * 3_600_000;
+const SECOND_MS = 1_000;
+
+/**
+ * The wait a response asks for: `Retry-After` as seconds (also with a fraction) or as an HTTP date (RFC 9110 10.2.3), else
+ * `X-RateLimit-Reset` as seconds to wait. `undefined` when there is none that makes sense.
+ */
+export function retryAfterMs(headers: Readonly<Record<string, string>>, nowMs: number): number | undefined {
+  return sane(waitMs(headers["retry-after"], nowMs)) ?? sane(waitMs(headers["x-ratelimit-reset"], nowMs));
+}
+
+function waitMs(text: string | undefined, nowMs: number): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\s*\d+(?:\.\d+)?\s*$/.test(text)) return Math.ceil(Number(text) * SECOND_MS);
+  // Only the forms of an HTTP date begin with the name of a day.
+  return /^\s*[A-Za-z]{3,9},? /.test(text) ? Math.max(0, Date.parse(text) - nowMs) : undefined;
+}
+
+function sane(ms: number | undefined): number | undefined {
+  return ms !== undefined && ms >= 0 && ms <= SANE_MAX_MS ? ms : undefined;
+}

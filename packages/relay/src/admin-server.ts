@@ -1,0 +1,128 @@
+/** The admin API over HTTP: see admin-types.ts for its shapes. Routing by find-my-way. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { messageOf } from "@waybill/core";
+import createRouter, { type HTTPMethod } from "find-my-way";
+import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
+import type { Environment } from "./environment.ts";
+import { problem, writeAnswer } from "./answers.ts";
+import { tail } from "./tail.ts";
+
+/** What the admin API shows and steers. */
+export interface AdminView {
+  readonly token: string | undefined;
+  accounts(): Accounts;
+  readiness(): Readiness;
+  metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
+  environment(name: string): Environment | undefined;
+  environments(): readonly Environment[];
+  reload(): Promise<ReloadResult>;
+}
+
+type Params = Readonly<Record<string, string | undefined>>;
+type Route = (request: IncomingMessage, response: ServerResponse, params: Params, query: Params) => void | Promise<void>;
+
+/** Keeps intermediaries from closing a quiet stream. */
+const SSE_HEADERS = { "content-type": "text/event-stream", "cache-control": "no-store", connection: "keep-alive" };
+
+export function createAdminServer(view: AdminView): Server {
+  const router = createRouter({
+    ignoreTrailingSlash: true,
+    defaultRoute: (request, response) =>
+      writeAnswer(response as ServerResponse, problem(404, "unknown_route", `There is no ${request.method} ${request.url}.`)),
+  });
+  const add = (method: HTTPMethod, path: string, route: Route, options?: { readonly open: boolean }): void => {
+    router.on(method, path, (request, response, params, _store, query) => {
+      const answer = response as ServerResponse;
+      if (options?.open !== true && !authorized(request as IncomingMessage, view.token))
+        return writeAnswer(answer, problem(401, "unauthorized", "The admin token is missing or wrong."));
+      Promise.resolve(route(request as IncomingMessage, answer, params, query as Params)).catch((error: unknown) => {
+        if (!answer.headersSent) writeAnswer(answer, problem(500, "internal", messageOf(error)));
+        else answer.destroy();
+      });
+    });
+  };
+
+  add("GET", "/health", (_request, response) => writeAnswer(response, health()), { open: true });
+  add("GET", "/ready", (_request, response) => writeAnswer(response, ready(view.readiness())), { open: true });
+  add("GET", "/metrics", async (_request, response) => {
+    const { text, contentType } = await view.metrics();
+    writeAnswer(response, { status: 200, headers: { "content-type": contentType }, body: text });
+  });
+  add("GET", "/v1/accounts", (_request, response) => writeJson(response, 200, view.accounts()));
+  add("GET", "/v1/tail", (request, response, _params, query) => streamTail(view, request, response, query));
+  add("POST", "/v1/lanes/:environment/:destination/pause", (_request, response, params) =>
+    steer(view, response, params, "pause"),
+  );
+  add("POST", "/v1/lanes/:environment/:destination/resume", (_request, response, params) =>
+    steer(view, response, params, "resume"),
+  );
+  add("POST", "/v1/reload", async (_request, response) => {
+    const result = await view.reload();
+    writeJson(response, result.ok ? 200 : 422, result);
+  });
+
+  return createServer((request, response) => {
+    request.resume();
+    router.lookup(request, response);
+  });
+}
+
+export function health(): { readonly status: number; readonly headers: Record<string, string>; readonly body: string } {
+  return { status: 200, headers: { "content-type": "application/json" }, body: '{"status":"ok"}' };
+}
+
+export function ready(readiness: Readiness): { readonly status: number; readonly headers: Record<string, string>; readonly body: string } {
+  return {
+    status: readiness.ready ? 200 : 503,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(readiness),
+  };
+}
+
+function writeJson(response: ServerResponse, status: number, value: unknown): void {
+  writeAnswer(response, { status, headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+}
+
+function authorized(request: IncomingMessage, token: string | undefined): boolean {
+  if (token === undefined) return true;
+  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(request.headers.authorization ?? ""), digest(`Bearer ${token}`));
+}
+
+function steer(view: AdminView, response: ServerResponse, params: Params, action: "pause" | "resume"): void {
+  const destination = view.environment(params["environment"] ?? "")?.destination(params["destination"] ?? "");
+  if (destination === undefined)
+    return writeAnswer(
+      response,
+      problem(404, "unknown_lane", `There is no destination ${params["environment"]}/${params["destination"]}.`),
+    );
+  destination[action]();
+  response.writeHead(204).end();
+}
+
+async function streamTail(view: AdminView, request: IncomingMessage, response: ServerResponse, query: Params): Promise<void> {
+  const { environment: name, source } = query;
+  const environments = name === undefined ? view.environments() : [view.environment(name)];
+  const controller = new AbortController();
+  response.on("close", () => controller.abort());
+  request.on("error", () => controller.abort());
+  response.writeHead(200, SSE_HEADERS);
+  // Tells the watcher that from here on nothing is missed.
+  response.write(": listening\n\n");
+  await Promise.all(
+    environments.map(async (environment) => {
+      if (environment === undefined) return;
+      await tail(
+        environment.log,
+        { environment: environment.name, ...(source === undefined ? {} : { source }) },
+        async (event) => {
+          if (!response.write(`data: ${JSON.stringify(event)}\n\n`)) await once(response, "drain", { signal: controller.signal }).catch(() => undefined);
+        },
+        controller.signal,
+      );
+    }),
+  );
+  response.end();
+}

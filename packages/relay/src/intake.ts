@@ -1,0 +1,237 @@
+/**
+ * The path of a request: route -> authenticate -> frame -> dedupe -> append -> fsync -> 2xx.
+ *
+ * Works on values, not sockets: the HTTP server and the simulation both call {@link Intake.accept}.
+ */
+import { createHash } from "node:crypto";
+import { type Clock, WaybillError } from "@waybill/core";
+import {
+  assemble,
+  matchSegmentPath,
+  parseAuthorization,
+  type SegmentLimits,
+  type SegmentRoute,
+  type SegmentScan,
+  scanSegment,
+  segmentAccepted,
+  segmentRefusal,
+} from "@waybill/vendors";
+import { type Answer, problem } from "./answers.ts";
+import type { BodyRefusal } from "./body.ts";
+import type { IdWindow } from "./id-window.ts";
+import type { Source, SourceTable } from "./sources.ts";
+
+export interface IntakeRequest {
+  readonly method: string;
+  /** With or without a query. */
+  readonly path: string;
+  readonly authorization: string | undefined;
+  readonly retryCount: string | undefined;
+}
+
+export interface IntakeOptions {
+  readonly clock: Clock;
+  readonly makeId: () => string;
+  readonly window: IdWindow;
+  readonly limits: SegmentLimits;
+  readonly observer: IntakeObserver;
+}
+
+export interface IntakeObserver {
+  requestRefused(environment: string, source: string, code: string, repeated: boolean): void;
+  requestRetried(environment: string, source: string): void;
+}
+
+/** A request whose path and, where it has one, key are known; its body may be read. */
+export interface Opened {
+  readonly route: SegmentRoute;
+  readonly source: Source | undefined;
+}
+
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-methods": "POST, OPTIONS",
+  "access-control-allow-headers": "Content-Type, Authorization, X-Retry-Count",
+  "access-control-max-age": "86400",
+};
+/** Refused bodies remembered, to tell one client that repeats itself from many clients. */
+const REMEMBERED_REFUSALS = 256;
+const RETRY_AFTER_SECONDS = "1";
+
+const BODY_REFUSALS: Readonly<Record<BodyRefusal, readonly [status: number, message: string]>> = {
+  body_too_large: [413, "The body is larger than this relay takes."],
+  unsupported_encoding: [415, "The Content-Encoding is not one of gzip, deflate, br."],
+  damaged_encoding: [400, "The body does not decode as its Content-Encoding says; it may be truncated."],
+  overloaded: [503, "The relay holds as many bodies as it may; try again."],
+  aborted: [400, "The request ended before its body did."],
+};
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #refusedBodies = new Set<string>();
+  #sources: SourceTable;
+  #stopping = false;
+
+  constructor(sources: SourceTable, options: IntakeOptions) {
+    this.#sources = sources;
+    this.#options = options;
+  }
+
+  get sources(): SourceTable {
+    return this.#sources;
+  }
+
+  /** From now on requests are looked up in `sources`. */
+  replaceSources(sources: SourceTable): void {
+    this.#sources = sources;
+  }
+
+  /** What comes from now on is refused with 503; its senders keep it. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  /** Decides what can be decided without the body: an answer, or leave to read it. */
+  open(request: IntakeRequest): Answer | Opened {
+    const query = request.path.indexOf("?");
+    const fullPath = query === -1 ? request.path : request.path.slice(0, query);
+    const prefixed = this.#sources.byPath(fullPath);
+    const route = matchSegmentPath(prefixed?.path ?? fullPath);
+    if (route === undefined) return problem(404, "unknown_route", `There is no ${fullPath} on this relay.`, CORS);
+    if (request.method === "OPTIONS") return { status: 204, headers: CORS, body: "" };
+    if (request.method !== "POST")
+      return problem(405, "method_not_allowed", `${fullPath} takes POST.`, { ...CORS, allow: "POST, OPTIONS" });
+    if (this.#stopping) return this.#unavailable("stopping", "The relay is stopping; try again.");
+    const authorization = request.authorization;
+    if (authorization === undefined || authorization === "") return { route, source: prefixed?.source };
+    const credentials = parseAuthorization(authorization);
+    const source = credentials === undefined ? undefined : this.#sources.byKey(credentials.key);
+    // An OAuth token of the vendor's is none of ours; the body then names the key.
+    if (source === undefined && credentials?.kind === "bearer") return { route, source: prefixed?.source };
+    if (source === undefined) return this.#refuse(undefined, 401, "unauthorized", "The write key is not known here.");
+    if (request.retryCount !== undefined && request.retryCount !== "0")
+      this.#options.observer.requestRetried(source.environment.name, source.config.name);
+    return { route, source };
+  }
+
+  /** Answers a request whose body could not be read. */
+  refuseBody({ source }: Opened, refusal: BodyRefusal): Answer {
+    const [status, message] = BODY_REFUSALS[refusal];
+    return this.#refuse(source, status, refusal, message);
+  }
+
+  /** Frames, stores, answers. Resolves after the fsync. Never rejects. */
+  async accept(opened: Opened, body: Buffer): Promise<Answer> {
+    const { route } = opened;
+    if (route.kind === "ignore") return segmentAnswer(segmentAccepted([]));
+    if (body.length === 0) return this.#refuse(opened.source, 400, "empty_body", "The body is empty.");
+    const scan = scanSegment(body, route, this.#options.limits);
+    if ("refusal" in scan) {
+      const { status, code, message } = scan.refusal;
+      return this.#refuse(opened.source, status, code, message, body);
+    }
+    const source = opened.source ?? (scan.writeKey === undefined ? undefined : this.#sources.byKey(scan.writeKey));
+    if (source === undefined)
+      return this.#refuse(
+        undefined,
+        401,
+        "unauthorized",
+        scan.writeKey === undefined
+          ? "There is no write key: send it as Basic authorization or as writeKey in the body."
+          : "The write key is not known here.",
+      );
+    return this.#store(source, scan, body);
+  }
+
+  async #store(source: Source, scan: SegmentScan, body: Buffer): Promise<Answer> {
+    const { clock, makeId } = this.#options;
+    const nowMs = clock.now();
+    const { counters, environment } = source;
+    const fresh = this.#markFresh(source, scan, body, nowMs);
+    const duplicates = fresh === undefined ? 0 : fresh.reduce((total, isFresh) => total + (isFresh ? 0 : 1), 0);
+    const kept = scan.events.length - duplicates;
+    for (const { code } of scan.refused) counters.refusedByCode.set(code, (counters.refusedByCode.get(code) ?? 0) + 1);
+    if (scan.events.length === 0 && scan.refused.length > 0 && !this.#options.limits.strict) {
+      const [first] = scan.refused;
+      return this.#refuse(source, 400, first?.code ?? "invalid_event", first?.message ?? "No event could be accepted.", body);
+    }
+    try {
+      const keep = fresh === undefined ? undefined : (index: number): boolean => fresh[index] === true;
+      const appended =
+        kept === 0
+          ? undefined
+          : environment.log.append({
+              source: source.config.name,
+              receivedAtMs: nowMs,
+              ...assemble(scan, { keep, makeId, receivedAtMs: nowMs }),
+            });
+      // A repeat is answered only when what it repeats is durable: it may be waiting for the same fsync.
+      if (duplicates > 0) await Promise.all([appended, environment.log.barrier()]);
+      else await appended;
+    } catch (error) {
+      this.#forget(source, scan, body, fresh);
+      return this.#notStored(source, error);
+    }
+    counters.accepted += kept;
+    counters.duplicates += duplicates;
+    counters.replacedNumbers += scan.nonFinite.length / 2;
+    return segmentAnswer(segmentAccepted(scan.refused));
+  }
+
+  /** Which events have an id that is new; `undefined` when all of them are. */
+  #markFresh(source: Source, scan: SegmentScan, body: Buffer, nowMs: number): boolean[] | undefined {
+    const { window } = this.#options;
+    let fresh: boolean[] | undefined;
+    for (const [index, { idStart, idEnd }] of scan.events.entries()) {
+      if (idStart < 0 || window.add(body, idStart, idEnd, source.scope, nowMs)) continue;
+      fresh ??= new Array<boolean>(scan.events.length).fill(true);
+      fresh[index] = false;
+    }
+    return fresh;
+  }
+
+  #forget(source: Source, scan: SegmentScan, body: Buffer, fresh: readonly boolean[] | undefined): void {
+    for (const [index, { idStart, idEnd }] of scan.events.entries())
+      if (idStart >= 0 && fresh?.[index] !== false) this.#options.window.remove(body, idStart, idEnd, source.scope);
+  }
+
+  #notStored(source: Source, error: unknown): Answer {
+    if (error instanceof WaybillError && error.retryable) {
+      this.#options.observer.requestRefused(source.environment.name, source.config.name, error.code, false);
+      return this.#unavailable(error.code.replace(/^WAYBILL_/, "").toLowerCase(), error.message);
+    }
+    if (error instanceof WaybillError && error.code === "WAYBILL_EVENT")
+      return this.#refuse(source, 413, "event_too_large", error.message);
+    if (error instanceof WaybillError && error.code === "WAYBILL_CLOSED")
+      return this.#unavailable("stopping", "The relay is stopping; try again.");
+    throw error;
+  }
+
+  #unavailable(code: string, message: string): Answer {
+    return segmentAnswer(segmentRefusal(503, code, message), { "retry-after": RETRY_AFTER_SECONDS });
+  }
+
+  #refuse(source: Source | undefined, status: number, code: string, message: string, body?: Buffer): Answer {
+    const repeated = body !== undefined && this.#seenBefore(body);
+    this.#options.observer.requestRefused(source?.environment.name ?? "", source?.config.name ?? "", code, repeated);
+    return segmentAnswer(segmentRefusal(status, code, message), status === 503 ? { "retry-after": RETRY_AFTER_SECONDS } : {});
+  }
+
+  #seenBefore(body: Buffer): boolean {
+    const digest = createHash("sha1").update(body).digest("base64");
+    if (this.#refusedBodies.has(digest)) return true;
+    this.#refusedBodies.add(digest);
+    if (this.#refusedBodies.size > REMEMBERED_REFUSALS)
+      for (const oldest of this.#refusedBodies) {
+        this.#refusedBodies.delete(oldest);
+        break;
+      }
+    return false;
+  }
+}
+
+const ACCEPTED_HEADERS = { "content-type": "application/json", ...CORS };
+
+function segmentAnswer(answer: { readonly status: number; readonly body: string }, headers?: Readonly<Record<string, string>>): Answer {
+  return { ...answer, headers: headers === undefined ? ACCEPTED_HEADERS : { ...ACCEPTED_HEADERS, ...headers } };
+}

@@ -1,0 +1,329 @@
+/** Puts the parts together, and takes them apart in order. */
+import { isUtf8 } from "node:buffer";
+import { once } from "node:events";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createUuidV7, type DiskRuntime, messageOf, type Timer, WaybillError } from "@waybill/core";
+import { createNodeTransport, nodeRuntime } from "@waybill/node";
+import { DEFAULT_LIMITS, STRICT_LIMITS } from "@waybill/vendors";
+import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
+import { createAdminServer } from "./admin-server.ts";
+import { BodyReader } from "./body.ts";
+import type { RelayConfig } from "./config/types.ts";
+import { type DirectoryLock, lockDirectory } from "./directory-lock.ts";
+import { Environment } from "./environment.ts";
+import { IdWindow } from "./id-window.ts";
+import { Intake } from "./intake.ts";
+import { createIntakeServer } from "./intake-server.ts";
+import type { Logger } from "./logger.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
+import { SourceTable } from "./sources.ts";
+import { LIBRARY } from "./version.ts";
+
+export interface RelayOptions {
+  readonly logger: Logger;
+  readonly runtime?: DiskRuntime;
+  /** Reads the configuration again, for a reload by the admin API; throws a `WaybillError` when it is bad. */
+  readonly reloadConfig?: () => Promise<RelayConfig>;
+}
+
+export interface RunningRelay {
+  readonly intakeUrl: string;
+  readonly adminUrl: string;
+  /** What is listening, where the log is, which lanes there are: one line. */
+  readonly summary: string;
+  accounts(): Accounts;
+  /** Takes a new plan over as a whole, or not at all. */
+  reload(config: RelayConfig): Promise<ReloadResult>;
+  /** Stops accepting, finishes the attempts in flight within the deadline, closes the log. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Bodies in memory, together. */
+const BODIES_MAX_TOTAL_BYTES = 96 * 1024 * 1024;
+/** A power cut sends again what was delivered since the last sync of the cursors. */
+const SYNC_INTERVAL_MS = 1_000;
+const RETAIN_INTERVAL_MS = 10_000;
+
+/** Starts a relay. **Errors**: `WAYBILL_LISTEN`, `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
+export async function startRelay(config: RelayConfig, options: RelayOptions): Promise<RunningRelay> {
+  const relay = new Relay(config, options);
+  try {
+    await relay.start();
+  } catch (error) {
+    await relay.stop();
+    throw error;
+  }
+  return relay;
+}
+
+class Relay implements RunningRelay {
+  readonly #options: RelayOptions;
+  readonly #runtime: DiskRuntime;
+  readonly #environments = new Map<string, Environment>();
+  readonly #bodies: BodyReader;
+  readonly #metrics: Metrics;
+  readonly #startedAtMs: number;
+  #config: RelayConfig;
+  #intake: Intake | undefined;
+  #lock: DirectoryLock | undefined;
+  #servers: Server[] = [];
+  #timer: Timer | undefined;
+  #retainAtMs = 0;
+  #stopped: Promise<void> | undefined;
+  #reloading: Promise<unknown> = Promise.resolve();
+  intakeUrl = "";
+  adminUrl = "";
+
+  constructor(config: RelayConfig, options: RelayOptions) {
+    this.#config = config;
+    this.#options = options;
+    this.#runtime = options.runtime ?? nodeRuntime({ transport: createNodeTransport() });
+    this.#startedAtMs = this.#runtime.clock.now();
+    this.#bodies = new BodyReader({ maxBytes: config.bodyMaxBytes, maxTotalBytes: BODIES_MAX_TOTAL_BYTES });
+    this.#metrics = createMetrics({
+      lanes: () => this.accounts().lanes,
+      sources: () => this.accounts().sources,
+      heldBytes: () => this.#bodies.heldBytes,
+    });
+  }
+
+  get summary(): string {
+    const lanes = this.accounts().lanes.map(({ environment, destination }) => `${environment}/${destination}`);
+    return `waybill relay ${LIBRARY.version}: events on ${this.intakeUrl}, admin on ${this.adminUrl}, log in ${this.#config.dataDirectory}, lanes ${lanes.join(", ") || "none"}`;
+  }
+
+  async start(): Promise<void> {
+    const { dataDirectory, environments } = this.#config;
+    await this.#runtime.disk.makeDirectory(dataDirectory);
+    this.#lock = await lockDirectory(dataDirectory);
+    for (const { name } of environments) await this.#openEnvironment(name, this.#config);
+    this.#intake = new Intake(this.#sourceTable(this.#config), {
+      clock: this.#runtime.clock,
+      makeId: createUuidV7(this.#runtime.clock, this.#runtime.random),
+      window: this.#idWindow(),
+      limits: { ...(this.#config.strict ? STRICT_LIMITS : DEFAULT_LIMITS), isUtf8 },
+      observer: this.#metrics,
+    });
+    await this.#listen(this.#intake);
+    for (const environment of this.#environments.values()) environment.start();
+    this.#maintain();
+    this.#options.logger.info({ intake: this.intakeUrl, admin: this.adminUrl, data: dataDirectory }, this.summary);
+  }
+
+  accounts(): Accounts {
+    const atMs = this.#runtime.clock.now();
+    return {
+      atMs,
+      startedAtMs: this.#startedAtMs,
+      version: LIBRARY.version,
+      lanes: [...this.#environments.values()].flatMap((environment) => environment.lanes(atMs)),
+      sources: this.#intake?.sources.views() ?? [],
+    };
+  }
+
+  reload(config: RelayConfig): Promise<ReloadResult> {
+    const reloaded = this.#reloading.then(() => this.#reload(config));
+    this.#reloading = reloaded.catch(() => undefined);
+    return reloaded;
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    const { logger } = this.#options;
+    const deadlineMs = this.#config.shutdownDeadlineMs;
+    logger.info({ deadlineMs }, "stopping: no new requests, attempts in flight are finished");
+    await this.#reloading;
+    this.#timer?.cancel();
+    // Requests whose body has come are answered; the connections close with their answers.
+    const closed = this.#servers.map((server) => closeServer(server));
+    this.#intake?.stop();
+    const forced = this.#runtime.clock.after(deadlineMs, () => {
+      for (const server of this.#servers) server.closeAllConnections();
+    });
+    await Promise.all(closed);
+    forced.cancel();
+    await Promise.all([...this.#environments.values()].map((environment) => environment.close(deadlineMs)));
+    await this.#lock?.release();
+    logger.info("stopped");
+  }
+
+  async #reload(config: RelayConfig): Promise<ReloadResult> {
+    const { logger } = this.#options;
+    const errors = restartNeeded(this.#config, config);
+    if (errors.length > 0) return { ok: false, changed: [], errors };
+    const changed: string[] = [];
+    for (const environment of config.environments) {
+      const present = this.#environments.get(environment.name);
+      if (present !== undefined) changed.push(...(await present.reconfigure(environment, config.shutdownDeadlineMs)));
+      else {
+        const opened = await this.#openEnvironment(environment.name, config);
+        opened.start();
+        changed.push(`${environment.name} added`);
+      }
+    }
+    this.#intake?.replaceSources(this.#sourceTable(config));
+    const names = new Set(config.environments.map(({ name }) => name));
+    for (const [name, environment] of this.#environments) {
+      if (names.has(name)) continue;
+      this.#environments.delete(name);
+      await environment.close(config.shutdownDeadlineMs);
+      changed.push(`${name} removed`);
+    }
+    this.#config = config;
+    logger.info({ changed }, "configuration reloaded");
+    return { ok: true, changed, errors: [] };
+  }
+
+  async #openEnvironment(name: string, config: RelayConfig): Promise<Environment> {
+    const environmentConfig = config.environments.find((one) => one.name === name);
+    if (environmentConfig === undefined) throw new Error(`no environment ${name}`);
+    const { logger } = this.#options;
+    const environment = await Environment.open({
+      config: environmentConfig,
+      directory: `${config.dataDirectory}/${name}`,
+      runtime: this.#runtime,
+      observer: {
+        attempted: (...args) => this.#metrics.attempted(...args),
+        modeChanged: (environmentName, destination, mode, reason) => {
+          const fields = { environment: environmentName, destination, mode, reason };
+          if (mode === "halted") logger.error(fields, "destination refuses the credential; its events are kept");
+          else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
+          else logger.debug(fields, "lane changed mode");
+        },
+        stateNotWritten: (environmentName, destination, error) =>
+          logger.error({ environment: environmentName, destination, error: messageOf(error) }, "cursor not written; delivery goes on"),
+      },
+    });
+    const { recovery } = environment.log;
+    if (recovery.tornBytes > 0 || recovery.damaged.length > 0)
+      logger.warn({ environment: name, ...recovery }, "log recovered: a torn tail was cut or a damaged record skipped");
+    this.#environments.set(name, environment);
+    return environment;
+  }
+
+  #sourceTable(config: RelayConfig): SourceTable {
+    return new SourceTable(
+      config.environments.map(({ name, sources }) => ({
+        environment: this.#environments.get(name) as Environment,
+        sources,
+      })),
+      this.#intake?.sources,
+    );
+  }
+
+  #idWindow(): IdWindow {
+    const seed = new Uint8Array(16);
+    this.#runtime.random.fill(seed);
+    const { windowMs, maxIds } = this.#config.dedupe;
+    return new IdWindow({ windowMs, maxIds, seed: new Uint32Array(seed.buffer), nowMs: this.#runtime.clock.now() });
+  }
+
+  async #listen(intake: Intake): Promise<void> {
+    const { listen, admin, headersTimeoutMs, requestTimeoutMs } = this.#config;
+    const intakeServer = createIntakeServer({
+      intake,
+      bodies: this.#bodies,
+      readiness: () => this.#readiness(),
+      headersTimeoutMs,
+      requestTimeoutMs,
+      onError: (error) => this.#options.logger.error({ error }, "a request failed for a defect of the relay"),
+    });
+    const adminServer = createAdminServer({
+      token: admin.token,
+      accounts: () => this.accounts(),
+      readiness: () => this.#readiness(),
+      metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
+      environment: (name) => this.#environments.get(name),
+      environments: () => [...this.#environments.values()],
+      reload: () => this.#reloadByAdmin(),
+    });
+    this.#servers = [intakeServer, adminServer];
+    this.intakeUrl = await listenOn(intakeServer, listen);
+    this.adminUrl = await listenOn(adminServer, admin);
+  }
+
+  async #reloadByAdmin(): Promise<ReloadResult> {
+    const { reloadConfig } = this.#options;
+    if (reloadConfig === undefined) return { ok: false, changed: [], errors: ["The relay was started without a configuration file."] };
+    try {
+      return await this.reload(await reloadConfig());
+    } catch (error) {
+      return { ok: false, changed: [], errors: messageOf(error).split("\n") };
+    }
+  }
+
+  #readiness(): Readiness {
+    const components = [...this.#environments.values()].map((environment) => environment.component());
+    return {
+      ready: this.#stopped === undefined && components.every((component) => component.ready),
+      components,
+      lanes: this.accounts().lanes.map(({ environment, destination, mode, reason }) => ({
+        environment,
+        destination,
+        mode,
+        ...(reason === undefined ? {} : { reason }),
+      })),
+    };
+  }
+
+  /** Every second: cursors to disk; every ten: space given back. One after another, never overlapping. */
+  #maintain(): void {
+    const { clock } = this.#runtime;
+    this.#timer = clock.after(SYNC_INTERVAL_MS, () => {
+      this.#maintainOnce()
+        .catch((error: unknown) => this.#options.logger.error({ error: messageOf(error) }, "maintenance failed; it is tried again"))
+        .finally(() => {
+          if (this.#stopped === undefined) this.#maintain();
+        });
+    });
+  }
+
+  async #maintainOnce(): Promise<void> {
+    const { clock } = this.#runtime;
+    const retain = clock.monotonic() >= this.#retainAtMs;
+    if (retain) this.#retainAtMs = clock.monotonic() + RETAIN_INTERVAL_MS;
+    for (const environment of this.#environments.values()) {
+      if (!retain) await environment.sync();
+      else {
+        const removed = await environment.retain(this.#config.retention, clock.now());
+        if (removed > 0) this.#options.logger.info({ environment: environment.name, segments: removed }, "retention removed segments");
+      }
+    }
+  }
+}
+
+/** What only a restart can change. */
+function restartNeeded(before: RelayConfig, after: RelayConfig): readonly string[] {
+  const fixed = ["listen", "admin", "dataDirectory", "bodyMaxBytes", "strict", "dedupe"] as const;
+  return fixed
+    .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
+    .map((key) => `${key} changed; that takes a restart. Nothing was reloaded.`);
+}
+
+async function listenOn(server: Server, address: { readonly host: string; readonly port: number }): Promise<string> {
+  server.listen({ host: address.host, port: address.port, backlog: 1024 });
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    throw new WaybillError("WAYBILL_LISTEN", `Cannot listen on ${address.host}:${address.port}: ${messageOf(error)}`, {
+      cause: error,
+      hint: "Another process may use the port; choose another with `listen` or `admin.listen`.",
+    });
+  }
+  const { address: host, port, family } = server.address() as AddressInfo;
+  const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : family === "IPv6" ? `[${host}]` : host;
+  return `http://${shown}:${port}`;
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    if (!server.listening) return resolve();
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,114 @@
+import {
+  type Batch,
+  DELIVERED,
+  type HttpRequest,
+  type HttpResponse,
+  type Outcome,
+  outcomesOf,
+  type Protocol,
+  retryAfterMs,
+  type Verdict,
+} from "@waybill/core";
+import { decodeMetadata } from "./metadata.ts";
+
+export interface SegmentSettings {
+  /** Default `https://api.segment.io`. `/v1/batch` is appended. */
+  readonly url?: string;
+  readonly writeKey: string;
+  /** For the User-Agent. */
+  readonly library: { readonly name: string; readonly version: string };
+}
+
+const DEFAULT_URL = "https://api.segment.io";
+/** Section 4: batch body 500 KB, an event 32 KB, 2,500 events. */
+const BODY_MAX_BYTES = 500_000;
+const EVENT_MAX_BYTES = 32 * 1024;
+const EVENTS_MAX = 2_500;
+/** Room for what stands around the events. A larger `context` beside them may go over it; the vendor's 400 then halves the batch. */
+const ENVELOPE_BYTES = 2_000;
+
+/** Segment as a destination: `POST /v1/batch`. */
+export function segmentProtocol(settings: SegmentSettings): Protocol {
+  const url = `${(settings.url ?? DEFAULT_URL).replace(/\/+$/, "")}/v1/batch`;
+  const headers = {
+    authorization: `Basic ${btoa(`${settings.writeKey}:`)}`,
+    "content-type": "application/json",
+    "user-agent": `${settings.library.name}/${settings.library.version}`,
+  };
+  return {
+    limits: { maxEvents: EVENTS_MAX, maxBytes: BODY_MAX_BYTES - ENVELOPE_BYTES },
+    maxEventBytes: EVENT_MAX_BYTES,
+    request: (batch, nowMs): HttpRequest => ({ method: "POST", url, headers, body: envelope(batch, nowMs) }),
+    classify: classifySegment,
+  };
+}
+
+/** `sentAt` is in the sender's clock, so that the vendor's formula still finds the right time after hours in a log. */
+function envelope(batch: Batch, nowMs: number): HttpRequest["body"] {
+  const { members, skewMs } = decodeMetadata(batch.metadata);
+  const sentAt = new Date(nowMs - skewMs).toISOString();
+  return ['{"batch":[', ...batch.body, `],"sentAt":"${sentAt}"${members}}`];
+}
+
+/** What an answer of Segment's, or of a Waybill relay, means. */
+export function classifySegment(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
+  const { status } = response;
+  // Section 4: success is 200; we take any 2xx.
+  if (status >= 200 && status < 300) return delivered(response, batch);
+  const reason = reasonOf(response);
+  // Section 4: invalid JSON, a body over its limit or an event over 32 KB. Halves find the event at fault.
+  if (status === 400 || status === 413) return { split: true, reason };
+  // Section 2, proposed: a key that is not known (any more).
+  if (status === 401 || status === 403) return outcomesOf(batch.count, { status: "halted", reason });
+  // No such path: the URL is wrong, and no event can be blamed for it.
+  if (status === 404 || status === 405) return outcomesOf(batch.count, { status: "halted", reason });
+  // Section 4: 429 with Retry-After; section 5: the clients' common list of what is worth another attempt.
+  if (status === 408 || status === 410 || status === 429 || status === 460 || status >= 500)
+    return outcomesOf(batch.count, retryable(reason, response, nowMs));
+  // Never success (section 5: real clients lose data there): somebody has to correct the URL, meanwhile nothing is lost.
+  if (status < 400) return outcomesOf(batch.count, retryable(`${reason}: an answer without effect`, response, nowMs));
+  return { split: true, reason };
+}
+
+function retryable(reason: string, response: HttpResponse, nowMs: number): Outcome {
+  const waitMs = retryAfterMs(response.headers, nowMs);
+  return waitMs === undefined ? { status: "retryable", reason } : { status: "retryable", reason, retryAfterMs: waitMs };
+}
+
+/** A Waybill relay names the events it refused; everybody else took all of them. */
+function delivered(response: HttpResponse, batch: Batch): readonly Outcome[] {
+  if (!response.body.includes('"rejected"')) return outcomesOf(batch.count, DELIVERED);
+  const outcomes = new Array<Outcome>(batch.count).fill(DELIVERED);
+  for (const { index, reason } of rejectedIn(response.body))
+    if (index >= 0 && index < batch.count) outcomes[index] = { status: "rejected", reason };
+  return outcomes;
+}
+
+function rejectedIn(body: string): readonly { readonly index: number; readonly reason: string }[] {
+  const answer = parseObject(body);
+  const rejected = answer?.["rejected"];
+  if (!Array.isArray(rejected)) return [];
+  return rejected.flatMap((item: unknown) => {
+    const { index, code, message } = (item ?? {}) as Record<string, unknown>;
+    return typeof index === "number" ? [{ index, reason: `${String(code)}: ${String(message)}` }] : [];
+  });
+}
+
+const REASON_MAX_CHARACTERS = 300;
+
+/** `400 invalid_json: …` as far as the body says more than the status. */
+function reasonOf({ status, body }: HttpResponse): string {
+  const { code, message } = parseObject(body) ?? {};
+  const said = typeof code === "string" || typeof message === "string" ? [code, message] : [body.trim()];
+  const text = said.filter((part) => typeof part === "string" && part !== "").join(": ");
+  return (text === "" ? `${status}` : `${status} ${text}`).slice(0, REASON_MAX_CHARACTERS);
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

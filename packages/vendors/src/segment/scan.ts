@@ -1,0 +1,316 @@
+/**
+ * Reads a Segment body in its bytes: checks all of it, finds the events and the few fields a relay needs, builds nothing.
+ *
+ * Where a key stands twice, the last one counts, as it does for `JSON.parse`. Keys written with escapes are found too.
+ */
+import { JsonScanner } from "@waybill/core";
+import type { EventType } from "./canonical.ts";
+import { EVENT_TYPES } from "./canonical.ts";
+import type { RefusalCode, RefusedEvent, SegmentRoute } from "./routes.ts";
+
+export interface SegmentLimits {
+  /** Bytes of a body with a single event. */
+  readonly singleMaxBytes: number;
+  /** Bytes of a body with a batch. */
+  readonly batchMaxBytes: number;
+  readonly eventMaxBytes: number;
+  readonly maxEvents: number;
+  /** The vendor's own answers where ours are more helpful: 400 for all that is too large, 200 for a batch of too many events. */
+  readonly strict: boolean;
+  /** Whether bytes are UTF-8; the platform's own check is the fastest. */
+  readonly isUtf8: (bytes: Uint8Array) => boolean;
+}
+
+/** Generous: real clients send batches of more than 1 MB (section 4), and the relay's door has its own limit on bodies. */
+export const DEFAULT_LIMITS: Omit<SegmentLimits, "isUtf8"> = {
+  singleMaxBytes: Number.POSITIVE_INFINITY,
+  batchMaxBytes: Number.POSITIVE_INFINITY,
+  eventMaxBytes: 512 * 1024,
+  maxEvents: Number.POSITIVE_INFINITY,
+  strict: false,
+};
+/** As documented (section 4). */
+export const STRICT_LIMITS: Omit<SegmentLimits, "isUtf8"> = {
+  singleMaxBytes: 32 * 1024,
+  batchMaxBytes: 500_000,
+  eventMaxBytes: 32 * 1024,
+  maxEvents: 2_500,
+  strict: true,
+};
+
+export interface Refusal {
+  readonly status: number;
+  readonly code: RefusalCode;
+  readonly message: string;
+}
+
+/** Byte range; `start` is -1 when there is none. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** One event found in the body. */
+export interface FoundEvent extends Range {
+  /** Inside the quotes; -1 when the event has no id that counts. */
+  readonly idStart: number;
+  readonly idEnd: number;
+  /** A `messageId` that is no id (null, a number, empty): an id of ours takes its place. */
+  readonly badId: Range | undefined;
+  readonly needsType: boolean;
+}
+
+export interface SegmentScan {
+  readonly bytes: Uint8Array;
+  readonly events: readonly FoundEvent[];
+  /** The type for events that name none. */
+  readonly type: EventType | undefined;
+  readonly refused: readonly RefusedEvent[];
+  /** The key in the body, decoded. */
+  readonly writeKey: string | undefined;
+  readonly sentAt: string | undefined;
+  readonly context: Range | undefined;
+  readonly integrations: Range | undefined;
+  /** For a single event the ranges of its members if one of them is the write key, which must not travel on. */
+  readonly members: readonly Range[] | undefined;
+  /** Start and end of each bare NaN and infinity, in order. */
+  readonly nonFinite: readonly number[];
+}
+
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const COMMA = 0x2c;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+export function scanSegment(bytes: Uint8Array, route: SegmentRoute, limits: SegmentLimits): SegmentScan | { readonly refusal: Refusal } {
+  const maxBytes = route.kind === "batch" ? limits.batchMaxBytes : limits.singleMaxBytes;
+  if (bytes.length > maxBytes)
+    return refusal(limits.strict ? 400 : 413, "body_too_large", `The body has ${bytes.length} bytes; at most ${maxBytes} are taken.`);
+  if (!limits.isUtf8(bytes)) return refusal(400, "invalid_utf8", "The body is not UTF-8.");
+  return new Framer(bytes, route, limits).run();
+}
+
+function refusal(status: number, code: RefusalCode, message: string): { readonly refusal: Refusal } {
+  return { refusal: { status, code, message } };
+}
+
+class Framer {
+  readonly #bytes: Uint8Array;
+  readonly #route: SegmentRoute;
+  readonly #limits: SegmentLimits;
+  readonly #scanner: JsonScanner;
+  readonly #events: FoundEvent[] = [];
+  readonly #refused: RefusedEvent[] = [];
+  #refusal: Refusal | undefined;
+  #batchSeen = false;
+  #writeKey: string | undefined;
+  #sentAt: string | undefined;
+  #context: Range | undefined;
+  #integrations: Range | undefined;
+  #items = 0;
+  // Of the object at hand:
+  #idStart = -1;
+  #idEnd = -1;
+  #badId: Range | undefined;
+  #typeSeen: "none" | "known" | "unknown" = "none";
+
+  constructor(bytes: Uint8Array, route: SegmentRoute, limits: SegmentLimits) {
+    this.#bytes = bytes;
+    this.#route = route;
+    this.#limits = limits;
+    this.#scanner = new JsonScanner(bytes, { allowNonFinite: true });
+  }
+
+  run(): SegmentScan | { readonly refusal: Refusal } {
+    const scanner = this.#scanner;
+    const start = scanner.space(0);
+    if (this.#bytes[start] !== OPEN_BRACE) {
+      if (scanner.value(start) < 0) return this.#invalid();
+      return refusal(400, "not_an_object", "The body is JSON, but not an object.");
+    }
+    const members: Range[] = [];
+    let hasWriteKey = false;
+    const end = this.#object(start, (keyStart, keyEnd, at) => {
+      const behind = this.#topMember(keyStart, keyEnd, at);
+      const isWriteKey = this.#keyIs(keyStart, keyEnd, "writeKey");
+      hasWriteKey ||= isWriteKey;
+      if (!isWriteKey) members.push({ start: keyStart - 1, end: behind });
+      return behind;
+    });
+    if (this.#refusal !== undefined) return { refusal: this.#refusal };
+    if (end < 0) return this.#invalid();
+    const behind = scanner.space(end);
+    if (behind !== this.#bytes.length) {
+      scanner.reject(behind);
+      return this.#invalid();
+    }
+    if (this.#route.kind === "event") this.#addEvent(start, end, 0);
+    else if (!this.#batchSeen) return refusal(400, "batch_missing", 'The body has no "batch".');
+    return this.#result(hasWriteKey && this.#route.kind === "event" ? members : undefined);
+  }
+
+  #result(members: readonly Range[] | undefined): SegmentScan {
+    return {
+      bytes: this.#bytes,
+      events: this.#events,
+      type: this.#route.kind === "event" ? this.#route.type : undefined,
+      refused: this.#refused,
+      writeKey: this.#writeKey,
+      sentAt: this.#sentAt,
+      context: this.#route.kind === "batch" ? this.#context : undefined,
+      integrations: this.#route.kind === "batch" ? this.#integrations : undefined,
+      members,
+      nonFinite: this.#scanner.nonFinite,
+    };
+  }
+
+  #invalid(): { readonly refusal: Refusal } {
+    const { offset, reason } = this.#scanner.fault ?? { offset: 0, reason: "not JSON" };
+    return refusal(400, "invalid_json", `The body is not JSON: ${reason} at byte ${offset}.`);
+  }
+
+  /** Walks the object at `at`; `member` gets the inside of the key's quotes and where the value begins, and returns the offset behind it. */
+  #object(at: number, member: (keyStart: number, keyEnd: number, valueAt: number) => number): number {
+    const bytes = this.#bytes;
+    const scanner = this.#scanner;
+    let offset = scanner.space(at + 1);
+    if (bytes[offset] === CLOSE_BRACE) return offset + 1;
+    for (;;) {
+      const keyStart = offset + 1;
+      const keyBehind = scanner.string(offset);
+      if (keyBehind < 0) return -1;
+      const valueAt = scanner.key(offset);
+      if (valueAt < 0) return -1;
+      offset = member(keyStart, keyBehind - 1, valueAt);
+      if (offset < 0) return -1;
+      offset = scanner.space(offset);
+      const next = bytes[offset];
+      if (next === CLOSE_BRACE) return offset + 1;
+      if (next !== COMMA) return scanner.reject(offset);
+      offset = scanner.space(offset + 1);
+    }
+  }
+
+  #topMember(keyStart: number, keyEnd: number, at: number): number {
+    if (this.#route.kind === "batch" && this.#keyIs(keyStart, keyEnd, "batch")) return this.#batch(at);
+    const behind = this.#route.kind === "event" ? this.#eventMember(keyStart, keyEnd, at) : this.#scanner.value(at);
+    if (behind < 0) return -1;
+    if (this.#keyIs(keyStart, keyEnd, "writeKey")) this.#writeKey = this.#text(at, behind);
+    else if (this.#keyIs(keyStart, keyEnd, "sentAt")) this.#sentAt = this.#text(at, behind);
+    else if (this.#keyIs(keyStart, keyEnd, "context")) this.#context = this.#objectRange(at, behind);
+    else if (this.#keyIs(keyStart, keyEnd, "integrations")) this.#integrations = this.#objectRange(at, behind);
+    return behind;
+  }
+
+  #batch(at: number): number {
+    const bytes = this.#bytes;
+    const scanner = this.#scanner;
+    this.#batchSeen = true;
+    // The last of two batches counts.
+    this.#events.length = 0;
+    this.#refused.length = 0;
+    this.#items = 0;
+    if (bytes[at] !== OPEN_BRACKET) {
+      const behind = scanner.value(at);
+      if (behind >= 0) this.#refusal = { status: 400, code: "batch_not_array", message: '"batch" is not an array.' };
+      return behind;
+    }
+    let offset = scanner.space(at + 1);
+    if (bytes[offset] === CLOSE_BRACKET) return offset + 1;
+    for (;;) {
+      offset = this.#item(offset, this.#items++);
+      if (offset < 0) return -1;
+      offset = scanner.space(offset);
+      const next = bytes[offset];
+      if (next === CLOSE_BRACKET) return offset + 1;
+      if (next !== COMMA) return scanner.reject(offset);
+      offset = scanner.space(offset + 1);
+    }
+  }
+
+  #item(at: number, index: number): number {
+    if (this.#bytes[at] !== OPEN_BRACE) {
+      const behind = this.#scanner.value(at);
+      if (behind >= 0) this.#refuse(index, "event_not_object", "The item is not an object.");
+      return behind;
+    }
+    this.#idStart = -1;
+    this.#badId = undefined;
+    this.#typeSeen = "none";
+    const end = this.#object(at, this.#onEventMember);
+    if (end >= 0) this.#addEvent(at, end, index);
+    return end;
+  }
+
+  readonly #onEventMember = (keyStart: number, keyEnd: number, at: number): number => this.#eventMember(keyStart, keyEnd, at);
+
+  #eventMember(keyStart: number, keyEnd: number, at: number): number {
+    const behind = this.#scanner.value(at);
+    if (behind < 0) return -1;
+    if (this.#keyIs(keyStart, keyEnd, "messageId")) this.#noteId(at, behind);
+    else if (this.#keyIs(keyStart, keyEnd, "type")) this.#noteType(at, behind);
+    return behind;
+  }
+
+  #noteId(at: number, behind: number): void {
+    const isId = this.#bytes[at] === QUOTE && behind - at > 2;
+    this.#idStart = isId ? at + 1 : -1;
+    this.#idEnd = behind - 1;
+    this.#badId = isId ? undefined : { start: at, end: behind };
+  }
+
+  #noteType(at: number, behind: number): void {
+    // `null` says as little as no type at all.
+    if (this.#bytes[at] !== QUOTE) this.#typeSeen = "unknown";
+    else this.#typeSeen = EVENT_TYPES.some((type) => this.#keyIs(at + 1, behind - 1, type)) ? "known" : "unknown";
+  }
+
+  #addEvent(start: number, end: number, index: number): void {
+    const { eventMaxBytes, maxEvents } = this.#limits;
+    const single = this.#route.kind === "event";
+    if (this.#typeSeen === "unknown" || (this.#typeSeen === "none" && !single))
+      return this.#refuse(index, "unknown_type", `The event's type is not one of ${EVENT_TYPES.join(", ")}.`);
+    if (end - start > eventMaxBytes)
+      return this.#refuse(index, "event_too_large", `The event has ${end - start} bytes; at most ${eventMaxBytes} are taken.`);
+    if (index >= maxEvents) return this.#refuse(index, "too_many_events", `A batch takes at most ${maxEvents} events.`);
+    this.#events.push({
+      start,
+      end,
+      idStart: this.#idStart,
+      idEnd: this.#idEnd,
+      badId: this.#badId,
+      needsType: this.#typeSeen === "none",
+    });
+  }
+
+  #refuse(index: number, code: RefusalCode, message: string): void {
+    this.#refused.push({ index, code, message });
+  }
+
+  /** Whether the text between two quotes is `word`. */
+  #keyIs(start: number, end: number, word: string): boolean {
+    const bytes = this.#bytes;
+    if (end - start === word.length) {
+      for (let index = 0; index < word.length; index++) if (bytes[start + index] !== word.charCodeAt(index)) return false;
+      return true;
+    }
+    // Longer than the word: only with escapes can it be the same.
+    if (end - start < word.length || end - start > 6 * word.length) return false;
+    let escaped = false;
+    for (let at = start; at < end && !escaped; at++) escaped = bytes[at] === BACKSLASH;
+    return escaped && this.#text(start - 1, end + 1) === word;
+  }
+
+  /** The string at a range that includes its quotes; `undefined` for any other value. */
+  #text(start: number, end: number): string | undefined {
+    if (this.#bytes[start] !== QUOTE) return undefined;
+    return JSON.parse(new TextDecoder().decode(this.#bytes.subarray(start, end))) as string;
+  }
+
+  #objectRange(start: number, end: number): Range | undefined {
+    return this.#bytes[start] === OPEN_BRACE ? { start, end } : undefined;
+  }
+}
