@@ -6,6 +6,8 @@ import { nodeRandom } from "./random.ts";
 import { createNodeTransport } from "./transport.ts";
 
 export { nodeClock } from "./clock.ts";
+export type { DirectoryLock } from "./directory-lock.ts";
+export { lockDirectory } from "./directory-lock.ts";
 export { nodeDisk } from "./disk.ts";
 export { nodeRandom } from "./random.ts";
 export type { NodeTransport, NodeTransportOptions } from "./transport.ts";

@@ -1,0 +1,124 @@
+import type { Outcome, Protocol, Runtime, Transport, DropReason, WaybillError, OptionSpec } from "@waybill/core";
+import { resolveOptions } from "@waybill/core";
+import type { Spool } from "./pipeline.ts";
+
+/** A place to deliver to; made by `segment({...})` and, later, by other vendors' functions. */
+export interface Destination {
+  /** Names it in counters and callbacks; unique within a client. */
+  readonly name: string;
+  readonly protocol: Protocol;
+}
+
+/** An event that was lost on purpose, or refused for good by a destination. */
+export interface Drop {
+  readonly reason: DropReason | "rejected";
+  /** What the destination said, for `rejected`. */
+  readonly detail?: string;
+  readonly messageId?: string;
+  /** Absent when it concerns all destinations. */
+  readonly destination?: string;
+}
+
+/** What happens to a new event when the queue is full. */
+export type Overflow = "drop-newest" | "drop-oldest" | "throw";
+
+export interface ClientOptions {
+  /** Where events go, each destination on its own: one that is down delays no other. Either this or `relay`. */
+  readonly destinations?: readonly Destination[];
+  /** A Waybill relay that takes the events from here on. */
+  readonly relay?: { readonly url: string; readonly writeKey: string };
+  /** A request starts when this many events wait. Default 100: a few milliseconds' worth under load. `1` for serverless. */
+  readonly flushAt?: number;
+  /** Or when they have this many bytes. Default 256 KiB: half of what Segment takes at once. */
+  readonly flushBytes?: number;
+  /** Or when the first of them has waited this long. Default 250 ms: events are seen soon, posts stay few. */
+  readonly flushIntervalMs?: number;
+  /** Most events the queue of a destination holds. Default 100,000. */
+  readonly queueMaxEvents?: number;
+  /** Most bytes it holds. Default 64 MiB: what a small container can spare. */
+  readonly queueMaxBytes?: number;
+  /** Default `drop-newest`: what was captured before is not taken back. */
+  readonly overflow?: Overflow;
+  /** Largest event in bytes. Default 32 KiB: Segment's limit. */
+  readonly eventMaxBytes?: number;
+  /** Attempts per batch, the first included. Default: no limit; the queue's bounds and `close` are the limit. */
+  readonly maxAttempts?: number;
+  /** For one request, to the end of its answer. Default 10 s. */
+  readonly timeoutMs?: number;
+  /** Longest wait before the second attempt, doubling from there; the actual wait is random up to it. Default 500 ms. */
+  readonly backoffBaseMs?: number;
+  /** No backoff waits longer; a vendor's Retry-After may. Default 60 s. */
+  readonly backoffMaxMs?: number;
+  /** Goes with every event, once per request: `{ app: { name, version } }`. */
+  readonly context?: Readonly<Record<string, unknown>>;
+  /** Keeps events on disk until they are delivered: `spool({ directory })` from `waybill/spool`. Node only. */
+  readonly spool?: Spool;
+  /** Makes the requests. Default: `node:http(s)` on Node, `fetch` elsewhere. */
+  readonly transport?: Transport;
+  /** The platform's way to keep a serverless function alive; called with a promise that ends when the event is delivered. */
+  readonly waitUntil?: (promise: Promise<unknown>) => void;
+  /** Told of each event that will not be delivered. What it throws is ignored. */
+  readonly onDrop?: (drop: Drop) => void;
+  /** Told of what goes wrong otherwise. What it throws is ignored. */
+  readonly onError?: (error: WaybillError) => void;
+}
+
+/** What the engine around the options needs from its host; replaced by tests. */
+export interface Host {
+  readonly runtime: Runtime;
+  /** Bytes of a text as UTF-8. */
+  readonly byteLength: (text: string) => number;
+}
+
+export type ResolvedOptions = Required<Omit<ClientOptions, "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context">> &
+  Pick<ClientOptions, "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context">;
+
+const DEFAULTS: Partial<ResolvedOptions> = Object.freeze({
+  flushAt: 100,
+  flushBytes: 256 * 1024,
+  flushIntervalMs: 250,
+  queueMaxEvents: 100_000,
+  queueMaxBytes: 64 * 1024 * 1024,
+  overflow: "drop-newest",
+  eventMaxBytes: 32 * 1024,
+  maxAttempts: Number.POSITIVE_INFINITY,
+  timeoutMs: 10_000,
+  backoffBaseMs: 500,
+  backoffMaxMs: 60_000,
+});
+
+const count = (max: number): OptionSpec => ({ rule: { kind: "number", min: 1, max } });
+const HOUR_MS = 3_600_000;
+const GIB = 1024 ** 3;
+
+const SPECS: Readonly<Record<keyof ResolvedOptions, OptionSpec>> = {
+  destinations: { rule: { kind: "array" } },
+  relay: { rule: { kind: "object" } },
+  flushAt: count(100_000),
+  flushBytes: count(GIB),
+  flushIntervalMs: count(HOUR_MS),
+  queueMaxEvents: count(10_000_000),
+  queueMaxBytes: count(4 * GIB),
+  overflow: { rule: { kind: "choice", of: ["drop-newest", "drop-oldest", "throw"] } },
+  eventMaxBytes: count(16 * 1024 * 1024),
+  maxAttempts: { rule: { kind: "number", min: 1, max: Number.POSITIVE_INFINITY, integer: false } },
+  timeoutMs: count(HOUR_MS),
+  backoffBaseMs: count(HOUR_MS),
+  backoffMaxMs: count(HOUR_MS),
+  context: { rule: { kind: "object" } },
+  spool: { rule: { kind: "object" } },
+  transport: { rule: { kind: "function" } },
+  waitUntil: { rule: { kind: "function" } },
+  onDrop: { rule: { kind: "function" } },
+  onError: { rule: { kind: "function" } },
+};
+
+export function resolveClientOptions(options: ClientOptions): ResolvedOptions {
+  return resolveOptions<ResolvedOptions>("createClient", options, SPECS, DEFAULTS);
+}
+
+/** The worst of two outcomes, for an event that went to several destinations. */
+export function worse(a: Outcome, b: Outcome): Outcome {
+  const rank: Readonly<Record<Outcome["status"], number>> = { delivered: 0, retryable: 1, halted: 2, rejected: 3 };
+  return rank[a.status] >= rank[b.status] ? a : b;
+}
