@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   waybill: ["@waybill/core", "@waybill/vendors", "@waybill/node", "@waybill/log"],
   "@waybill/testing": ["@waybill/core", "@waybill/vendors", "@waybill/log"],
   "@waybill/relay": ["@waybill/core", "@waybill/vendors", "@waybill/log", "@waybill/node"],
-  "@waybill/cli": ["@waybill/core", "@waybill/log", "@waybill/node", "@waybill/relay", "@waybill/testing", "waybill"],
+  "@waybill/cli": ["@waybill/core", "@waybill/vendors", "@waybill/log", "@waybill/node", "@waybill/relay", "@waybill/testing", "waybill"],
 };
 /** Packages that run anywhere: nothing of Node, nothing of the DOM beyond what `fetch` needs. */
 const PURE = ["@waybill/core", "@waybill/vendors"];

@@ -1,2 +1,36 @@
 /** The waybill command, over the relay, the admin API and the log. */
-export {};
+import { Command, CommanderError } from "commander";
+import { addConfigCommand } from "./commands/config.ts";
+import { addDevCommand } from "./commands/dev.ts";
+import { addLogCommand } from "./commands/log.ts";
+import { addRelayCommand } from "./commands/relay.ts";
+import { addSendCommand } from "./commands/send.ts";
+import { addTailCommand } from "./commands/tail.ts";
+import { EXIT, type Io, report } from "./io.ts";
+import { VERSION } from "./version.ts";
+
+export type { Io } from "./io.ts";
+export { EXIT } from "./io.ts";
+
+/** Runs the command line `argv` (with node and script first) to its end. Never rejects; resolves to the exit code. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  let code: number = EXIT.ok;
+  const finish = (result: number): void => {
+    code = result;
+  };
+  const program = new Command("waybill")
+    .description("Delivers product events and can prove what became of each one.")
+    .version(VERSION)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({ writeOut: (text) => io.out.write(text), writeErr: (text) => io.err.write(text) })
+    .addHelpText("after", "\nExamples:\n  waybill dev\n  waybill relay --config waybill.yaml\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration");
+  for (const add of [addDevCommand, addRelayCommand, addSendCommand, addTailCommand, addConfigCommand, addLogCommand]) add(program, io, finish);
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    return report(error, io);
+  }
+  return code;
+}

@@ -7,8 +7,7 @@
  * Leased events stay in their place until they are settled, so what must go again is still in front. The gone part is cut off
  * when it is half of the array.
  */
-import type { Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
-import { assert, type Account } from "@waybill/core";
+import { type Account, assert, type Batch, type BatchLimits, type Outcome, type Pending, type Store, TextBatch } from "@waybill/core";
 
 const COMPACT_ABOVE = 4_096;
 
@@ -116,57 +115,5 @@ export class QueueStore implements Store {
     this.#sizes = this.#sizes.slice(this.#head);
     this.#times = this.#times.slice(this.#head);
     this.#head = 0;
-  }
-}
-
-interface TextBatchOptions {
-  readonly key: string;
-  readonly metadata: string;
-  readonly oldestAtMs: number;
-  readonly texts: readonly string[];
-  readonly sizes: readonly number[];
-}
-
-class TextBatch implements Batch {
-  readonly #options: TextBatchOptions;
-  readonly bytes: number;
-
-  constructor(options: TextBatchOptions) {
-    this.#options = options;
-    this.bytes = options.sizes.reduce((total, size) => total + size, options.sizes.length - 1);
-  }
-
-  get key(): string {
-    return this.#options.key;
-  }
-
-  get count(): number {
-    return this.#options.texts.length;
-  }
-
-  get metadata(): string {
-    return this.#options.metadata;
-  }
-
-  get oldestAtMs(): number {
-    return this.#options.oldestAtMs;
-  }
-
-  get body(): readonly string[] {
-    return [this.#options.texts.join(",")];
-  }
-
-  event(index: number): string {
-    return this.#options.texts[index] as string;
-  }
-
-  slice(start: number, end: number): Batch {
-    const { key, texts, sizes } = this.#options;
-    return new TextBatch({
-      ...this.#options,
-      key: `${key}.${start}-${end}`,
-      texts: texts.slice(start, end),
-      sizes: sizes.slice(start, end),
-    });
   }
 }

@@ -183,7 +183,7 @@ class SpoolPipeline implements Pipeline {
   }
 
   async #openAll(): Promise<OpenSpool> {
-    const { directory, maxBytes } = this.#spool;
+    const { directory } = this.#spool;
     const { clock } = this.#pipeline.host.runtime;
     const runtime = { disk: nodeDisk, clock };
     await nodeDisk.makeDirectory(directory);

@@ -43,4 +43,6 @@ export type {
   Transport,
 } from "./runtime.ts";
 export { sleep } from "./runtime.ts";
+export type { TextBatchOptions } from "./text-batch.ts";
+export { TextBatch } from "./text-batch.ts";
 export { createUuidV7, uuidV7TimeMs } from "./uuid.ts";

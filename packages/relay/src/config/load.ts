@@ -33,10 +33,7 @@ export type Locate = (path: Path, options?: { readonly key?: boolean }) => Pick<
 export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const syntax = document.errors.map((error) => {
-    const { line, col } = lines.linePos(error.pos[0]);
-    return { file, line, column: col, path: "", message: (error.message.split("\n")[0] as string).replace(/ at line \d.*$/, "") };
-  });
+  const syntax = syntaxFaults(document, lines, { file, text });
   if (syntax.length > 0) throw new ConfigError(syntax);
   const locate = locator(document, lines, file);
   const used = new Set<string>();
@@ -48,6 +45,19 @@ export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
   if (faults.length === 0) faults.push(...semanticFaults(raw as RawConfig, locate));
   if (faults.length > 0) throw new ConfigError(faults);
   return resolveConfig(raw as RawConfig);
+}
+
+/** What is no YAML. One fault a line: those behind the first are mostly its consequences. */
+function syntaxFaults(document: Document, lines: LineCounter, { file, text }: Pick<ConfigSource, "file" | "text">): ConfigFault[] {
+  const faults = new Map<number, ConfigFault>();
+  for (const error of document.errors) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    if (faults.has(line)) continue;
+    const message = `${(error.message.split("\n")[0] as string).replace(/ at line \d.*$/, "")}`;
+    const unquoted = /[^"']\$\{/.test(text.split("\n")[line - 1] ?? "");
+    faults.set(line, { file, line, column: col, path: "", message, ...(unquoted ? { hint: 'put quotes around a reference: "${NAME}"' } : {}) });
+  }
+  return [...faults.values()];
 }
 
 /** `${NAME}` and `${NAME:-default}` in text values; `$${` stands for itself. */

@@ -1,0 +1,20 @@
+import type { Command } from "commander";
+import type { AddCommand } from "../command.ts";
+import { readConfig } from "../read-config.ts";
+
+export const addConfigCommand: AddCommand = (program, io) => {
+  const config: Command = program.command("config").description("work with the relay's configuration file");
+  config
+    .command("check <file>")
+    .description("check a configuration file; prints every fault with line, path and hint")
+    .addHelpText("after", "\nExample:\n  waybill config check waybill.yaml")
+    .action(async (file: string) => {
+      const { environments, listen, dataDirectory } = await readConfig(file, io.env);
+      const sources = environments.reduce((total, environment) => total + environment.sources.length, 0);
+      const destinations = environments.reduce((total, environment) => total + environment.destinations.length, 0);
+      io.out.write(
+        `${file} is right: ${environments.length} environments, ${sources} sources, ${destinations} destinations, ` +
+          `listens on ${listen.host}:${listen.port}, log in ${dataDirectory}\n`,
+      );
+    });
+};

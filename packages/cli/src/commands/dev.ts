@@ -1,0 +1,165 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { nodeClock } from "@waybill/node";
+import { type Accounts, createLogger, loadConfig, type RunningRelay, startRelay } from "@waybill/relay";
+import { SegmentTwin, startServer, type StartedServer } from "@waybill/testing";
+import { createLogUpdate } from "log-update";
+import { type Client, createClient } from "waybill";
+import { type AddCommand, wholeNumber } from "../command.ts";
+import type { Io } from "../io.ts";
+import { accountTable } from "../account-table.ts";
+import { sampleEvents } from "../sample-events.ts";
+
+interface DevOptions {
+  readonly port: number;
+  readonly adminPort: number;
+  readonly rate: number;
+  readonly data?: string;
+  readonly for?: number;
+}
+
+const WRITE_KEY = "dev";
+const VIEW_INTERVAL_MS = 1_000;
+const TERMINAL_INTERVAL_MS = 250;
+/** The second destination is down for this long, this often: an outage to watch. */
+const OUTAGE_MS = 6_000;
+const OUTAGE_EVERY_MS = 20_000;
+const TWIN_KEEPS_IDS = 1_000_000;
+
+export const addDevCommand: AddCommand = (program, io) => {
+  program
+    .command("dev")
+    .description("try Waybill: a relay with its log, two destinations, sample events, and a live account of them")
+    .option("--port <port>", "where events are accepted; 0 takes a free one", wholeNumber(0, 65_535), 8080)
+    .option("--admin-port <port>", "the admin API", wholeNumber(0, 65_535), 8081)
+    .option("--rate <events>", "sample events a second; 0 for none", wholeNumber(0, 10_000), 20)
+    .option("--data <directory>", "keep the log here; default: a temporary directory, removed at the end")
+    .option("--for <seconds>", "end by itself after this time", wholeNumber(1, 86_400))
+    .addHelpText("after", "\nExample:\n  waybill dev --rate 200")
+    .action((options: DevOptions) => dev(options, io));
+};
+
+async function dev(options: DevOptions, io: Io): Promise<void> {
+  const temporary = options.data === undefined ? await mkdtemp(join(tmpdir(), "waybill-dev-")) : undefined;
+  const twins = { analytics: newTwin(), warehouse: newTwin() };
+  const servers: StartedServer[] = [await startServer(twins.analytics.handle), await startServer(twins.warehouse.handle)];
+  const relay = await startRelay(configOf(options, options.data ?? (temporary as string), servers, io), { logger: createLogger("warn") });
+  const client = createClient({ relay: { url: relay.intakeUrl, writeKey: WRITE_KEY } });
+  const view = createView(io, relay, options);
+  const timers = [
+    every(VIEW_INTERVAL_MS / Math.max(1, Math.min(options.rate, 20)), sampleSender(client, options.rate)),
+    every(io.out.isTTY === true ? TERMINAL_INTERVAL_MS : VIEW_INTERVAL_MS, () => view.show()),
+    every(OUTAGE_EVERY_MS, () => twins.warehouse.fail({ kind: "status", status: 503, forMs: OUTAGE_MS })),
+  ];
+  await stopped(options, io);
+  for (const timer of timers) timer.stop();
+  await client.close();
+  twins.warehouse.recover();
+  // Lets the lanes finish what they have; an outage just now may have left a backoff.
+  await until(() => relay.accounts().lanes.every(({ account }) => account.pending === 0));
+  view.end();
+  await relay.stop();
+  for (const server of servers) await server.close();
+  if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+}
+
+function newTwin(): SegmentTwin {
+  return new SegmentTwin({ clock: nodeClock, keepEvents: 0, keepIds: TWIN_KEEPS_IDS });
+}
+
+function configOf(options: DevOptions, dataDirectory: string, servers: readonly StartedServer[], io: Io): ReturnType<typeof loadConfig> {
+  const destination = (server: StartedServer | undefined): object => ({
+    vendor: "segment",
+    url: server?.url,
+    writeKey: "twin",
+    backoff: { max: "2s" },
+  });
+  const text = JSON.stringify({
+    listen: `127.0.0.1:${options.port}`,
+    dataDirectory,
+    admin: { listen: `127.0.0.1:${options.adminPort}` },
+    environments: {
+      dev: {
+        sources: { app: { protocol: "segment", writeKeys: [WRITE_KEY] } },
+        destinations: { analytics: destination(servers[0]), warehouse: destination(servers[1]) },
+      },
+    },
+  });
+  return loadConfig({ file: "waybill dev", text, env: io.env });
+}
+
+function sampleSender(client: Client, rate: number): () => void {
+  const perTick = rate / Math.max(1, Math.min(rate, 20));
+  const samples = sampleEvents();
+  let owed = 0;
+  return () => {
+    for (owed += rate === 0 ? 0 : perTick; owed >= 1; owed--) samples.next(client);
+  };
+}
+
+interface View {
+  show(): void;
+  end(): void;
+}
+
+function createView(io: Io, relay: RunningRelay, options: DevOptions): View {
+  const terminal = io.out.isTTY === true;
+  const update = createLogUpdate(io.out);
+  const intro = [
+    relay.summary,
+    "",
+    "Send an event of your own:",
+    `  curl -u ${WRITE_KEY}: ${relay.intakeUrl}/v1/track -d '{"userId":"me","event":"Hello"}'`,
+    "See events as they are stored:",
+    `  npx waybill tail --admin ${relay.adminUrl}`,
+    "",
+    `The destination warehouse fails with 503 for ${OUTAGE_MS / 1_000} s every ${OUTAGE_EVERY_MS / 1_000} s, to be watched. Ctrl-C ends${options.for === undefined ? "" : `, or ${options.for} s`}.`,
+    "",
+  ];
+  io.out.write(`${intro.join("\n")}\n`);
+  return {
+    show() {
+      const accounts = relay.accounts();
+      if (terminal) update(accountTable(accounts));
+      else io.out.write(`${plainLine(accounts)}\n`);
+    },
+    end() {
+      if (terminal) update.done();
+      io.out.write(`\nThe account at the end:\n${accountTable(relay.accounts())}\n`);
+    },
+  };
+}
+
+function plainLine({ lanes }: Accounts): string {
+  return lanes
+    .map(
+      ({ destination, mode, account }) =>
+        `${destination}: accepted ${account.accepted} delivered ${account.delivered} pending ${account.pending} rejected ${account.rejected} (${mode})`,
+    )
+    .join(" | ");
+}
+
+function stopped(options: DevOptions, io: Io): Promise<void> {
+  return new Promise((resolve) => {
+    io.onStop(resolve);
+    if (options.for !== undefined) nodeClock.after(options.for * 1_000, resolve, true);
+  });
+}
+
+function every(intervalMs: number, run: () => void): { stop(): void } {
+  let timer = nodeClock.after(intervalMs, tick, true);
+  function tick(): void {
+    run();
+    timer = nodeClock.after(intervalMs, tick, true);
+  }
+  return { stop: () => timer.cancel() };
+}
+
+const DRAIN_MAX_MS = 5_000;
+const DRAIN_STEP_MS = 50;
+
+async function until(done: () => boolean): Promise<void> {
+  for (let waitedMs = 0; waitedMs < DRAIN_MAX_MS && !done(); waitedMs += DRAIN_STEP_MS)
+    await new Promise<void>((resolve) => nodeClock.after(DRAIN_STEP_MS, resolve, true));
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { nodeClock } from "@waybill/node";
+import { run } from "./index.ts";
+import { processIo } from "./io.ts";
+
+// The engine's timers keep no process alive; a command that waits for a retry must stay.
+const hold = nodeClock.after(Number.MAX_SAFE_INTEGER, () => undefined, true);
+const code = await run(process.argv, processIo);
+hold.cancel();
+// Not process.exit(): what was written to a pipe must get there.
+process.exitCode = code;
