@@ -1,0 +1,108 @@
+/**
+ * Sends requests over raw sockets as fast as they are answered, one at a time on each connection.
+ * Message in: LoadOrder; out: LoadReport.
+ */
+import { connect, type Socket } from "node:net";
+import { createTemplate, writeIds } from "../lib/bodies.ts";
+import { percentile } from "../lib/statistics.ts";
+
+export interface LoadOrder {
+  readonly port: number;
+  readonly connections: number;
+  readonly events: number;
+  readonly requests: number;
+  /** The first event's number; ids go up from there. */
+  readonly firstId: number;
+  /** Spaces requests evenly over all connections; as fast as possible when absent. */
+  readonly requestsPerSecond?: number;
+}
+
+export interface LoadReport {
+  readonly seconds: number;
+  readonly answered: number;
+  /** Answers other than 200. */
+  readonly failed: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** When the first request was sent, epoch ms with fraction. */
+  readonly startedAtMs: number;
+}
+
+process.on("message", (order: LoadOrder) => {
+  void run(order).then((report) => process.send?.(report));
+});
+
+async function run(order: LoadOrder): Promise<LoadReport> {
+  const template = createTemplate(order.events);
+  const latencies = new Float64Array(order.requests);
+  let sent = 0;
+  let answered = 0;
+  let failed = 0;
+  const startedAt = performance.now();
+  const startedAtMs = performance.timeOrigin + startedAt;
+  const take = (): number | undefined => (sent < order.requests ? sent++ : undefined);
+  const done = (latencyMs: number, ok: boolean): void => {
+    latencies[answered++] = latencyMs;
+    if (!ok) failed += 1;
+  };
+  await Promise.all(
+    Array.from({ length: order.connections }, () => drive(order, { bytes: Buffer.from(template.bytes), idOffsets: template.idOffsets }, take, done, startedAt)),
+  );
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const sorted = latencies.subarray(0, answered).sort();
+  return { seconds, answered, failed, p50Ms: percentile(sorted, 50), p99Ms: percentile(sorted, 99), startedAtMs };
+}
+
+function drive(
+  { port, events, firstId, requestsPerSecond }: LoadOrder,
+  request: { readonly bytes: Buffer; readonly idOffsets: readonly number[] },
+  take: () => number | undefined,
+  done: (latencyMs: number, ok: boolean) => void,
+  startedAt: number,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket: Socket = connect(port, "127.0.0.1");
+    socket.setNoDelay(true);
+    let sentAt = 0;
+    let answer: Buffer = Buffer.alloc(0);
+    const write = (number: number): void => {
+      writeIds(request.bytes, request.idOffsets, firstId + number * events);
+      sentAt = performance.now();
+      socket.write(request.bytes);
+    };
+    const next = (): void => {
+      const number = take();
+      if (number === undefined) {
+        socket.end();
+        resolve();
+        return;
+      }
+      if (requestsPerSecond === undefined) return write(number);
+      const dueAt = startedAt + (number * 1_000) / requestsPerSecond;
+      const waitMs = dueAt - performance.now();
+      if (waitMs <= 0) write(number);
+      else setTimeout(() => write(number), waitMs);
+    };
+    socket.on("connect", next);
+    socket.on("error", reject);
+    socket.on("data", (chunk) => {
+      answer = answer.length === 0 ? chunk : Buffer.concat([answer, chunk]);
+      const end = answerEnd(answer);
+      if (end === undefined) return;
+      // "HTTP/1.1 200"
+      const ok = answer[9] === 0x32 && answer[10] === 0x30 && answer[11] === 0x30;
+      answer = answer.subarray(end);
+      done(performance.now() - sentAt, ok);
+      next();
+    });
+  });
+}
+
+/** Where the answer ends, once it is all there. */
+function answerEnd(bytes: Buffer): number | undefined {
+  const headEnd = bytes.indexOf("\r\n\r\n");
+  if (headEnd < 0) return undefined;
+  const length = /content-length: (\d+)/i.exec(bytes.toString("latin1", 0, headEnd));
+  const end = headEnd + 4 + Number(length?.[1] ?? 0);
+  return bytes.length >= end ? end : undefined;
+}

@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { Accounts } from "@waybill/relay";
+
+export interface RelayProcessOptions {
+  /** Data and configuration go here. */
+  readonly directory: string;
+  readonly destinations: Readonly<Record<string, string>>;
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+/** The real relay, as a user starts it. */
+export class RelayProcess {
+  readonly process: ChildProcess;
+  readonly port: number;
+  readonly adminUrl: string;
+  /** From spawn to the first `200` of /ready. */
+  readonly startMs: number;
+
+  private constructor(process: ChildProcess, port: number, adminUrl: string, startMs: number) {
+    this.process = process;
+    this.port = port;
+    this.adminUrl = adminUrl;
+    this.startMs = startMs;
+  }
+
+  static async start(options: RelayProcessOptions): Promise<RelayProcess> {
+    const startedAt = performance.now();
+    const file = `${options.directory}/waybill.yaml`;
+    writeFileSync(file, JSON.stringify(configOf(options), undefined, 2));
+    const main = fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url));
+    const child = spawn(process.execPath, [main, "relay", "--config", file], { stdio: ["ignore", "pipe", "inherit"] });
+    const { intake, admin } = await startLine(child);
+    while ((await fetch(`${admin}/ready`)).status !== 200) await new Promise((resolve) => setTimeout(resolve, 5));
+    return new RelayProcess(child, Number(new URL(intake).port), admin, performance.now() - startedAt);
+  }
+
+  async accounts(): Promise<Accounts> {
+    return (await (await fetch(`${this.adminUrl}/v1/accounts`)).json()) as Accounts;
+  }
+
+  async steer(destination: string, action: "pause" | "resume"): Promise<void> {
+    const response = await fetch(`${this.adminUrl}/v1/lanes/bench/${destination}/${action}`, { method: "POST" });
+    if (response.status !== 204) throw new Error(`${action} answered ${response.status}`);
+  }
+
+  /** Resolves once no lane has anything pending; to whether every book balances. */
+  async drained(timeoutMs: number): Promise<boolean> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const { lanes } = await this.accounts();
+      if (lanes.every(({ account }) => account.pending === 0)) return lanes.every(({ account }) => account.balanced);
+      if (performance.now() > deadline) return false;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<number | null> {
+    const exited = once(this.process, "exit");
+    this.process.kill(signal);
+    const [code] = (await exited) as [number | null];
+    return code;
+  }
+}
+
+/** The port comes from the start-up line: the configuration asks for any free one. */
+async function startLine(child: ChildProcess): Promise<{ readonly intake: string; readonly admin: string }> {
+  if (child.stdout === null) throw new Error("the relay has no output");
+  const lines = createInterface({ input: child.stdout });
+  return new Promise((resolve, reject) => {
+    child.once("exit", (code) => reject(new Error(`the relay ended with ${code} at its start`)));
+    lines.on("line", (line) => {
+      const { intake, admin } = JSON.parse(line) as { readonly intake?: string; readonly admin?: string };
+      if (intake !== undefined && admin !== undefined) resolve({ intake, admin });
+    });
+  });
+}
+
+function configOf({ directory, destinations, extra }: RelayProcessOptions): object {
+  return {
+    listen: "127.0.0.1:0",
+    dataDirectory: `${directory}/data`,
+    admin: { listen: "127.0.0.1:0" },
+    log: { level: "info" },
+    environments: {
+      bench: {
+        sources: { load: { protocol: "segment", writeKeys: ["bench"] } },
+        destinations: Object.fromEntries(
+          Object.entries(destinations).map(([name, url]) => [name, { vendor: "segment", url, writeKey: "bench" }]),
+        ),
+      },
+    },
+    ...extra,
+  };
+}
