@@ -11,6 +11,7 @@ const events = Number(count);
 const url = `http://127.0.0.1:${port}`;
 const YIELD_EVERY = 100;
 const FLOOR_BATCH = 500;
+const agent = new Agent({ keepAlive: true });
 const NOTE = "x".repeat(90);
 
 const run: Readonly<Record<Contender, () => Promise<Partial<Measured>>>> = {
@@ -72,8 +73,6 @@ async function runLatency(): Promise<Partial<Measured>> {
   const sorted = micros.sort();
   return { p50Micros: percentile(sorted, 50), p99Micros: percentile(sorted, 99) };
 }
-
-const agent = new Agent({ keepAlive: true });
 
 function post(body: string): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -37,6 +37,7 @@ export type {
   DiskRuntime,
   HttpRequest,
   HttpResponse,
+  OpenOptions,
   Random,
   Runtime,
   Timer,

@@ -70,8 +70,8 @@ export type DiskErrorCode = "ENOSPC" | "ENOENT" | "EEXIST" | "EIO";
  * Failures reject with a `WaybillError` of code `WAYBILL_DISK` whose `reason` is a {@link DiskErrorCode}.
  */
 export interface Disk {
-  /** Opens for reading and writing; with `create` the file must not exist yet. */
-  open(path: string, options?: { readonly create?: boolean }): Promise<DiskFile>;
+  /** Opens for reading and writing. */
+  open(path: string, options?: OpenOptions): Promise<DiskFile>;
   /** Names in a directory, sorted. `ENOENT` when there is none. */
   list(directory: string): Promise<readonly string[]>;
   /** Creates a directory and its parents; harmless when it exists. Makes the names durable. */
@@ -79,6 +79,13 @@ export interface Disk {
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** Creates the file, which must not exist yet. */
+  readonly create?: boolean;
+  /** Each write is durable when it resolves: write and sync in one operation. After a failure the bytes must be taken for lost. */
+  readonly durable?: boolean;
 }
 
 export interface DiskFile {

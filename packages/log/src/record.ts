@@ -16,18 +16,21 @@
  *
  *   0   4  "WBR1"
  *   4   4  length of the record in bytes, this header and the padding at its end included: a multiple of 8
- *   8   4  CRC-32 of bytes 12 to length - 1
+ *   8   4  CRC-32 of the head: bytes 12 up to the body
  *  12   4  number of events n, at least 1
  *  16   8  position of the first event
  *  24   8  received at, epoch ms
  *  32   2  bytes of source
  *  34   2  padding at the end, 0 to 7
  *  36   4  bytes of metadata
- *  40      source, metadata (UTF-8), zeros up to a multiple of 4
+ *  40   4  CRC-32 of the body
+ *  44   4  zeros
+ *  48      source, metadata (UTF-8), zeros up to a multiple of 4
  *          n x 4: for each event the byte of the body behind its last one
  *          body: the events, separated by commas; zeros up to a multiple of 8
  *
- * A record is whole when its magic, length and CRC agree. The alignment lets the table of ends be read in place, and
+ * A record is whole when its magic, length and both CRCs agree. The body has one of its own, so that it can be computed when the
+ * entry comes, while the wave before it is being synced. The alignment lets the table of ends be read in place, and
  * lets the search for the next record after damage look at every eighth byte only.
  */
 import { crc32 } from "node:zlib";
@@ -35,7 +38,7 @@ import { assert, WaybillError } from "@waybill/core";
 import type { Entry, LogRecord, Position } from "./types.ts";
 
 export const SEGMENT_HEADER_BYTES = 64;
-export const RECORD_HEADER_BYTES = 40;
+export const RECORD_HEADER_BYTES = 48;
 export const RECORD_ALIGNMENT = 8;
 /** Larger records are refused when written and taken for damage when read. */
 export const RECORD_MAX_BYTES: number = 64 * 1024 * 1024;
@@ -89,6 +92,7 @@ export interface SizedEntry {
   readonly headBytes: number;
   readonly paddingBytes: number;
   readonly sizeBytes: number;
+  readonly bodyCrc: number;
 }
 
 /** Measures an entry. **Errors**: `WAYBILL_EVENT` when it is over a limit of the format. */
@@ -96,7 +100,11 @@ export function sizeEntry(entry: Entry): SizedEntry {
   const sourceBytes = Buffer.byteLength(entry.source);
   const metadataBytes = entry.metadata === "" ? 0 : Buffer.byteLength(entry.metadata);
   let bodyBytes = 0;
-  for (const piece of entry.body) bodyBytes += piece.length;
+  let bodyCrc = 0;
+  for (const piece of entry.body) {
+    bodyBytes += piece.length;
+    bodyCrc = crc32(piece, bodyCrc);
+  }
   assert(entry.ends.length > 0 && entry.ends[entry.ends.length - 1] === bodyBytes, "the ends cover the body");
   const headBytes = alignUp(RECORD_HEADER_BYTES + sourceBytes + metadataBytes, 4) + 4 * entry.ends.length;
   const sizeBytes = alignUp(headBytes + bodyBytes, RECORD_ALIGNMENT);
@@ -107,10 +115,10 @@ export function sizeEntry(entry: Entry): SizedEntry {
       { hint: `At most ${RECORD_MAX_BYTES} bytes a request, ${METADATA_MAX_BYTES} of them beside the events.` },
     );
   const paddingBytes = sizeBytes - headBytes - bodyBytes;
-  return { entry, sourceBytes, metadataBytes, bodyBytes, headBytes, paddingBytes, sizeBytes };
+  return { entry, sourceBytes, metadataBytes, bodyBytes, headBytes, paddingBytes, sizeBytes, bodyCrc };
 }
 
-/** Writes all of the record that stands before its body into `target` at `at`. The CRC is filled in by {@link sealHead}. */
+/** Writes all of the record that stands before its body into `target` at `at`. */
 export function encodeHead(sized: SizedEntry, first: Position, target: Buffer, at: number): void {
   const { entry, sourceBytes, metadataBytes, headBytes } = sized;
   target.writeUInt32LE(RECORD_MAGIC, at);
@@ -121,25 +129,15 @@ export function encodeHead(sized: SizedEntry, first: Position, target: Buffer, a
   target.writeUInt16LE(sourceBytes, at + 32);
   target.writeUInt16LE(sized.paddingBytes, at + 34);
   target.writeUInt32LE(metadataBytes, at + 36);
+  target.writeUInt32LE(sized.bodyCrc, at + 40);
+  target.writeUInt32LE(0, at + 44);
   let offset = at + RECORD_HEADER_BYTES;
   offset += target.write(entry.source, offset);
   if (metadataBytes > 0) offset += target.write(entry.metadata, offset);
   const endsAt = at + headBytes - 4 * entry.ends.length;
   while (offset < endsAt) target[offset++] = 0;
   for (let index = 0; index < entry.ends.length; index++) target.writeUInt32LE(entry.ends[index] as number, endsAt + 4 * index);
-}
-
-/** Sets the CRC of a record that lies whole at `at`. */
-export function sealWhole(target: Buffer, at: number, sizeBytes: number): void {
-  target.writeUInt32LE(crc32(target.subarray(at + CRC_START, at + sizeBytes)), at + 8);
-}
-
-/** Sets the CRC of a record whose body stands elsewhere. */
-export function sealHead(target: Buffer, at: number, sized: SizedEntry): void {
-  let crc = crc32(target.subarray(at + CRC_START, at + sized.headBytes));
-  for (const piece of sized.entry.body) crc = crc32(piece, crc);
-  if (sized.paddingBytes > 0) crc = crc32(paddingOf(sized), crc);
-  target.writeUInt32LE(crc, at + 8);
+  target.writeUInt32LE(crc32(target.subarray(at + CRC_START, at + headBytes)), at + 8);
 }
 
 export function paddingOf(sized: SizedEntry): Buffer {
@@ -165,28 +163,33 @@ export function decodeRecord(bytes: Buffer, at: number, limit: number): Decoded 
   if (sizeBytes > limit || sizeBytes < RECORD_HEADER_BYTES || sizeBytes > RECORD_MAX_BYTES) return { status: "damaged" };
   if (sizeBytes % RECORD_ALIGNMENT !== 0) return { status: "damaged" };
   if (given < sizeBytes) return { status: "short", bytes: sizeBytes };
-  if (bytes.readUInt32LE(at + 8) !== crc32(bytes.subarray(at + CRC_START, at + sizeBytes))) return { status: "damaged" };
-  return { status: "record", record: viewRecord(bytes, at, sizeBytes) };
+  const record = viewRecord(bytes, at, sizeBytes);
+  return record === undefined ? { status: "damaged" } : { status: "record", record };
 }
 
 /** The position and count of a record, read from its header alone. */
-export function peekRecord(bytes: Buffer, at: number): { readonly first: Position; readonly receivedAtMs: number } {
+function peekRecord(bytes: Buffer, at: number): { readonly first: Position; readonly receivedAtMs: number } {
   return { first: readUInt64(bytes, at + 16), receivedAtMs: readUInt64(bytes, at + 24) };
 }
 
-function viewRecord(bytes: Buffer, at: number, sizeBytes: number): LogRecord {
+/** The record as views of `bytes`, or `undefined` when a checksum or a length does not agree. */
+function viewRecord(bytes: Buffer, at: number, sizeBytes: number): LogRecord | undefined {
   const count = bytes.readUInt32LE(at + 12);
   const sourceBytes = bytes.readUInt16LE(at + 32);
   const metadataBytes = bytes.readUInt32LE(at + 36);
   const metadataAt = at + RECORD_HEADER_BYTES + sourceBytes;
   const endsAt = at + alignUp(RECORD_HEADER_BYTES + sourceBytes + metadataBytes, 4);
   const bodyAt = endsAt + 4 * count;
+  const bodyEnd = at + sizeBytes - bytes.readUInt16LE(at + 34);
+  if (bodyAt > bodyEnd || bytes.readUInt32LE(at + 8) !== crc32(bytes.subarray(at + CRC_START, bodyAt))) return undefined;
+  const body = bytes.subarray(bodyAt, bodyEnd);
+  if (bytes.readUInt32LE(at + 40) !== crc32(body)) return undefined;
   return {
     ...peekRecord(bytes, at),
     count,
     source: bytes.toString("utf8", at + RECORD_HEADER_BYTES, metadataAt),
     metadata: metadataBytes === 0 ? "" : bytes.toString("utf8", metadataAt, metadataAt + metadataBytes),
-    body: bytes.subarray(bodyAt, at + sizeBytes - bytes.readUInt16LE(at + 34)),
+    body,
     ends: endsView(bytes, endsAt, count),
     sizeBytes,
   };

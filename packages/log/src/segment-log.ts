@@ -7,7 +7,7 @@
  * Invariants:
  * - `head`, `headByte` and a segment's `sizeBytes` only ever cover synced bytes; readers look no further.
  * - Positions are given when a wave is written, so a wave that fails leaves no gap.
- * - After a failed sync nobody knows which pages reached the disk. The segment is then sealed at its last synced byte and never
+ * - After a failed write, but for lack of room, nobody knows which pages reached the disk. The segment is then sealed at its last durable byte and never
  *   written again; the next one says where it ended, so that whatever is left behind that byte is never read.
  * - A segment's name is durable before its first record is written: created, header synced, directory synced.
  * - A segment is removed oldest first, so that the log stays contiguous whatever happens in between.
@@ -15,8 +15,8 @@
 import { type Disk, type DiskFile, messageOf, WaybillError } from "@waybill/core";
 import type { Clock } from "@waybill/core";
 import { Reader, type SegmentSource } from "./reader.ts";
-import { encodeHead, encodeSegmentHeader, paddingOf, SEGMENT_HEADER_BYTES, type SizedEntry, sealHead, sealWhole, sizeEntry } from "./record.ts";
-import { recover } from "./recover.ts";
+import { encodeHead, encodeSegmentHeader, paddingOf, SEGMENT_HEADER_BYTES, type SizedEntry, sizeEntry } from "./record.ts";
+import { type Recovered, recover } from "./recover.ts";
 import { type Segment, segmentName } from "./segment.ts";
 import type { Entry, Log, LogOptions, LogReader, Position, RecoveryReport, RetentionLimits } from "./types.ts";
 
@@ -25,7 +25,7 @@ const PENDING_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
 /** Bodies below this are copied beside their heads: one buffer to write is cheaper than three. */
 const COPY_BELOW_BYTES = 4 * 1024;
 /** Most bytes of one wave: bounds the time its first entry waits for the fsync. */
-const WAVE_MAX_BYTES = 8 * 1024 * 1024;
+const WAVE_MAX_BYTES = 1024 * 1024;
 const SCRATCH_BYTES = 1024 * 1024;
 const RETRY_AFTER_MS = 1_000;
 
@@ -42,7 +42,9 @@ export async function openLog(
   runtime: { readonly disk: Disk; readonly clock: Clock },
 ): Promise<Log> {
   const { segments, head, report } = await recover(runtime.disk, options.directory);
-  return new SegmentLog(options, runtime, segments, head, report);
+  const newest = segments.at(-1);
+  const file = newest === undefined ? undefined : await runtime.disk.open(`${options.directory}/${newest.name}`, { durable: true });
+  return new SegmentLog(options, runtime, { segments, head, report, file });
 }
 
 class SegmentLog implements Log, SegmentSource {
@@ -56,7 +58,7 @@ class SegmentLog implements Log, SegmentSource {
   readonly #readers = new Set<Reader>();
   readonly #listeners = new Set<() => void>();
   #head: Position;
-  /** The newest segment's file; `undefined` before the first append and after the segment was sealed. */
+  /** The newest segment's file; `undefined` before the first append and after the segment was sealed: the next append begins a new one. */
   #file: DiskFile | undefined;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -65,15 +67,12 @@ class SegmentLog implements Log, SegmentSource {
   #lastError: string | undefined;
   /** Waves that failed; a barrier compares it. */
   #failures = 0;
-  #sealed: boolean;
   #closed = false;
 
   constructor(
     options: LogOptions,
     runtime: { readonly disk: Disk; readonly clock: Clock },
-    segments: Segment[],
-    head: Position,
-    report: RecoveryReport,
+    { segments, head, report, file }: Recovered & { readonly file: DiskFile | undefined },
   ) {
     this.directory = options.directory;
     this.disk = runtime.disk;
@@ -83,7 +82,7 @@ class SegmentLog implements Log, SegmentSource {
     this.#segmentMaxBytes = options.segmentMaxBytes ?? SEGMENT_MAX_DEFAULT_BYTES;
     this.#pendingMaxBytes = options.pendingMaxBytes ?? PENDING_MAX_DEFAULT_BYTES;
     this.#head = head;
-    this.#sealed = segments.length === 0;
+    this.#file = file;
   }
 
   get head(): Position {
@@ -175,9 +174,19 @@ class SegmentLog implements Log, SegmentSource {
     this.#file = undefined;
   }
 
+  /** The next wave is on its way to the disk before the one before it is answered: their senders' work and the disk's overlap. */
   async #commitAll(): Promise<void> {
-    while (this.#waiting.length > 0) await this.#commit(this.#takeWave());
-    this.#committing = undefined;
+    let committing = this.#commit(this.#takeWave());
+    for (;;) {
+      const answer = await committing;
+      if (this.#waiting.length === 0) {
+        this.#committing = undefined;
+        answer();
+        return;
+      }
+      committing = this.#commit(this.#takeWave());
+      answer();
+    }
   }
 
   #takeWave(): Waiting[] {
@@ -196,29 +205,29 @@ class SegmentLog implements Log, SegmentSource {
     return this.#waiting.splice(0, count);
   }
 
-  /** Writes, syncs and answers one wave. Never rejects. */
-  async #commit(wave: readonly Waiting[]): Promise<void> {
-    const firstPositions: Position[] = [];
-    let bytes = 0;
+  /** Writes and syncs one wave; resolves to the function that answers it. Never rejects. */
+  async #commit(wave: readonly Waiting[]): Promise<() => void> {
+    const waveBytes = wave.reduce((total, { sized }) => total + (sized?.sizeBytes ?? 0), 0);
     try {
-      const { file, segment } = await this.#writable();
-      const encoded = this.#encode(wave, firstPositions);
-      bytes = encoded.bytes;
-      if (bytes > 0) {
-        await this.#store(file, segment, encoded.buffers);
-        segment.sizeBytes += bytes;
-      }
-      this.#head = encoded.head;
-      this.#waitingBytes -= bytes;
+      const { file, segment } = this.#current() ?? (await this.#createSegment(this.segments.at(-1)));
+      const { buffers, firstPositions, head } = this.#encode(wave);
+      if (waveBytes > 0) await this.#store(file, segment, buffers);
+      segment.sizeBytes += waveBytes;
+      this.#head = head;
       this.#lastError = undefined;
-      for (const [index, waiting] of wave.entries()) waiting.resolve(firstPositions[index] as Position);
-      for (const listener of this.#listeners) listener();
+      return () => {
+        for (const [index, waiting] of wave.entries()) waiting.resolve(firstPositions[index] as Position);
+        for (const listener of this.#listeners) listener();
+      };
     } catch (error) {
-      this.#waitingBytes -= wave.reduce((total, waiting) => total + (waiting.sized?.sizeBytes ?? 0), 0);
-      this.#failures += 1;
       const refusal = refusalOf(error);
       this.#lastError = refusal.message;
-      for (const waiting of wave) waiting.reject(refusal);
+      return () => {
+        this.#failures += 1;
+        for (const waiting of wave) waiting.reject(refusal);
+      };
+    } finally {
+      this.#waitingBytes -= waveBytes;
     }
   }
 
@@ -226,30 +235,27 @@ class SegmentLog implements Log, SegmentSource {
     try {
       await file.write(buffers, segment.sizeBytes);
     } catch (error) {
-      // Cutting needs no room. If even that fails, the segment is left behind; its successor says where it ended.
-      await file.truncate(segment.sizeBytes).catch(() => this.#seal());
-      throw error;
-    }
-    try {
-      await file.sync();
-    } catch (error) {
-      await this.#seal();
+      const noRoom = error instanceof WaybillError && error.reason === "ENOSPC";
+      // What was written has to go, or it would stand before the next wave. Cutting needs no room.
+      if (noRoom) await file.truncate(segment.sizeBytes).catch(() => this.#seal());
+      else await this.#seal();
       throw error;
     }
   }
 
   /** The wave's records as buffers to write; small bodies are copied beside their heads into one of them. */
-  #encode(
-    wave: readonly Waiting[],
-    firstPositions: Position[],
-  ): { readonly buffers: Uint8Array[]; readonly bytes: number; readonly head: Position } {
+  #encode(wave: readonly Waiting[]): {
+    readonly buffers: Uint8Array[];
+    readonly firstPositions: readonly Position[];
+    readonly head: Position;
+  } {
     let inScratch = 0;
     for (const { sized } of wave) if (sized !== undefined) inScratch += scratchBytes(sized);
     if (inScratch > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(2 * inScratch);
     const scratch = this.#scratch;
     const buffers: Uint8Array[] = [];
+    const firstPositions: Position[] = [];
     let head = this.#head;
-    let bytes = 0;
     let at = 0;
     let pieceAt = 0;
     for (const { sized } of wave) {
@@ -258,30 +264,24 @@ class SegmentLog implements Log, SegmentSource {
       encodeHead(sized, head, scratch, at);
       if (sized.bodyBytes < COPY_BELOW_BYTES) {
         copyBody(sized, scratch, at + sized.headBytes);
-        sealWhole(scratch, at, sized.sizeBytes);
         at += sized.sizeBytes;
       } else {
-        sealHead(scratch, at, sized);
         at += sized.headBytes;
         buffers.push(scratch.subarray(pieceAt, at), ...sized.entry.body);
         pieceAt = at;
         if (sized.paddingBytes > 0) buffers.push(paddingOf(sized));
       }
       head += sized.entry.ends.length;
-      bytes += sized.sizeBytes;
     }
     if (at > pieceAt) buffers.push(scratch.subarray(pieceAt, at));
-    return { buffers, bytes, head };
+    return { buffers, firstPositions, head };
   }
 
-  /** The file to write to: the newest segment's, or that of a new segment when it is full or sealed. */
-  async #writable(): Promise<{ readonly file: DiskFile; readonly segment: Segment }> {
-    const newest = this.segments.at(-1);
-    if (newest !== undefined && !this.#sealed && newest.sizeBytes < this.#segmentMaxBytes) {
-      this.#file ??= await this.disk.open(`${this.directory}/${newest.name}`);
-      return { file: this.#file, segment: newest };
-    }
-    return this.#createSegment(newest);
+  /** The newest segment, if it is open and takes more. */
+  #current(): { readonly file: DiskFile; readonly segment: Segment } | undefined {
+    const segment = this.segments.at(-1);
+    if (segment === undefined || this.#file === undefined || segment.sizeBytes >= this.#segmentMaxBytes) return undefined;
+    return { file: this.#file, segment };
   }
 
   async #createSegment(newest: Segment | undefined): Promise<{ readonly file: DiskFile; readonly segment: Segment }> {
@@ -296,10 +296,9 @@ class SegmentLog implements Log, SegmentSource {
     // A sealed segment that never got a record has the same base and name: it gives way. So does the rest of a creation that failed.
     if (newest?.base === segment.base) this.segments.pop();
     await this.disk.remove(path).catch(() => undefined);
-    const file = await this.disk.open(path, { create: true });
+    const file = await this.disk.open(path, { create: true, durable: true });
     try {
       await file.write([encodeSegmentHeader(segment)], 0);
-      await file.sync();
       await this.disk.syncDirectory(this.directory);
     } catch (error) {
       await file.close();
@@ -307,13 +306,11 @@ class SegmentLog implements Log, SegmentSource {
     }
     await this.#file?.close();
     this.#file = file;
-    this.#sealed = false;
     this.segments.push(segment);
     return { file, segment };
   }
 
   async #seal(): Promise<void> {
-    this.#sealed = true;
     const file = this.#file;
     this.#file = undefined;
     await file?.close().catch(() => undefined);

@@ -7,7 +7,7 @@
  * - {@link SimDisk.killProcess}: what was written stays, open files close: SIGKILL.
  * - {@link SimDisk.crash}: unsynced writes and names are each kept, lost or torn, as the seed says: a power cut.
  */
-import { type Disk, type DiskErrorCode, type DiskFile, WaybillError } from "@waybill/core";
+import { type Disk, type DiskErrorCode, type DiskFile, type OpenOptions, WaybillError } from "@waybill/core";
 import type { SeededRandom } from "./seeded-random.ts";
 
 /** Sectors reach the disk whole or not at all. */
@@ -101,18 +101,19 @@ export class SimDisk implements Disk {
     this.#durableNames = new Map(names);
   }
 
-  async open(path: string, options?: { readonly create?: boolean }): Promise<DiskFile> {
+  async open(path: string, options: OpenOptions = {}): Promise<DiskFile> {
     this.#enter("open", path);
     const existing = this.#names.get(path);
-    if (options?.create === true) {
+    const durable = options.durable === true;
+    if (options.create === true) {
       if (existing !== undefined) throw diskError("EEXIST", `open ${path}`);
       if (!this.#directories.has(directoryOf(path))) throw diskError("ENOENT", `open ${path}`);
       const inode: Inode = { data: new Uint8Array(0), size: 0, durable: new Uint8Array(0), unsynced: [] };
       this.#names.set(path, inode);
-      return this.#file(path, inode);
+      return this.#file(path, inode, durable);
     }
     if (existing === undefined) throw diskError("ENOENT", `open ${path}`);
-    return this.#file(path, existing);
+    return this.#file(path, existing, durable);
   }
 
   async list(directory: string): Promise<readonly string[]> {
@@ -147,16 +148,26 @@ export class SimDisk implements Disk {
     for (const [name, inode] of this.#names) if (directoryOf(name) === path) this.#durableNames.set(name, inode);
   }
 
-  #file(path: string, inode: Inode): DiskFile {
+  #file(path: string, inode: Inode, durable: boolean): DiskFile {
     const generation = this.#generation;
     const enter = (operation: DiskOperation): void => {
       if (generation !== this.#generation) throw diskError("EIO", `${operation} ${path}: the process that opened it is gone`);
       this.#enter(operation, path);
     };
+    const sync = (): void => {
+      enter("sync");
+      if (this.#strikes(this.faults.sync)) {
+        inode.unsynced = [];
+        throw diskError("EIO", `sync ${path}`);
+      }
+      inode.durable = inode.data.slice(0, inode.size);
+      inode.unsynced = [];
+    };
     return {
       write: async (buffers, position) => {
         enter("write");
         this.#write(path, inode, buffers, position);
+        if (durable) sync();
       },
       read: async (target, position) => {
         enter("read");
@@ -164,15 +175,7 @@ export class SimDisk implements Disk {
         target.set(bytes);
         return bytes.length;
       },
-      sync: async () => {
-        enter("sync");
-        if (this.#strikes(this.faults.sync)) {
-          inode.unsynced = [];
-          throw diskError("EIO", `sync ${path}`);
-        }
-        inode.durable = inode.data.slice(0, inode.size);
-        inode.unsynced = [];
-      },
+      sync: async () => sync(),
       truncate: async (size) => {
         enter("truncate");
         resize(inode, size);
