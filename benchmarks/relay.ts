@@ -21,7 +21,7 @@ export interface RelayBenchOptions {
   readonly publish: boolean;
 }
 
-export const FULL: RelayBenchOptions = { rounds: 5, requests: { 1: 60_000, 100: 15_000 }, publish: true };
+export const FULL: RelayBenchOptions = { rounds: Number(process.env["ROUNDS"] ?? 5), requests: { 1: 60_000, 100: 15_000 }, publish: true };
 /** One short round: shows that the scenario works, not how fast. */
 export const QUICK: RelayBenchOptions = { rounds: 1, requests: { 1: 3_000, 100: 600 }, publish: false };
 

@@ -15,6 +15,8 @@ export interface LoadOrder {
   readonly firstId: number;
   /** Spaces requests evenly over all connections; as fast as possible when absent. */
   readonly requestsPerSecond?: number;
+  /** Report every latency. */
+  readonly samples?: boolean;
 }
 
 export interface LoadReport {
@@ -26,6 +28,7 @@ export interface LoadReport {
   readonly p99Ms: number;
   /** When the first request was sent, epoch ms with fraction. */
   readonly startedAtMs: number;
+  readonly latenciesMs?: readonly number[];
 }
 
 process.on("message", (order: LoadOrder) => {
@@ -50,7 +53,15 @@ async function run(order: LoadOrder): Promise<LoadReport> {
   );
   const seconds = (performance.now() - startedAt) / 1_000;
   const sorted = latencies.subarray(0, answered).sort();
-  return { seconds, answered, failed, p50Ms: percentile(sorted, 50), p99Ms: percentile(sorted, 99), startedAtMs };
+  return {
+    seconds,
+    answered,
+    failed,
+    p50Ms: percentile(sorted, 50),
+    p99Ms: percentile(sorted, 99),
+    startedAtMs,
+    ...(order.samples === true ? { latenciesMs: [...sorted] } : {}),
+  };
 }
 
 function drive(

@@ -47,17 +47,26 @@ const WORDS: readonly (readonly [first: number, rest: readonly number[]])[] = ["
 /** What some clients write although it is no JSON. */
 const NON_FINITE: readonly (readonly number[])[] = ["NaN", "Infinity", "-Infinity"].map(bytesOf);
 
+/** 1 where the open container is an object. One for all scanners: a walk never pauses, and a small body is scanned faster than memory is got. */
+const STACK = new Uint8Array(DEPTH_MAX);
+/** Words of four bytes are looked at together once a string has gone on for this many bytes. */
+const WORDS_AFTER_BYTES = 8;
+
 export class JsonScanner {
   readonly #bytes: Uint8Array;
+  /** The same memory in words of four bytes, and where a byte's word is: `#words[(offset + #shift) >> 2]`. */
+  readonly #words: Int32Array;
+  readonly #shift: number;
   readonly #allowNonFinite: boolean;
-  /** 1 where the open container is an object. */
-  readonly #stack: Uint8Array = new Uint8Array(DEPTH_MAX);
   /** Start and end of each bare NaN, Infinity and -Infinity, in order. */
   readonly nonFinite: number[] = [];
   fault: JsonFault | undefined;
 
   constructor(bytes: Uint8Array, options: { readonly allowNonFinite: boolean }) {
     this.#bytes = bytes;
+    this.#shift = bytes.byteOffset & 3;
+    const wordsAt = bytes.byteOffset - this.#shift;
+    this.#words = new Int32Array(bytes.buffer, wordsAt, (bytes.byteOffset + bytes.length - wordsAt) >> 2);
     this.#allowNonFinite = options.allowNonFinite;
   }
 
@@ -76,26 +85,70 @@ export class JsonScanner {
     if (bytes[at] !== QUOTE) return this.#unexpected(at);
     let offset = at + 1;
     for (;;) {
-      // Beyond the end a typed array reads as undefined, which no table holds.
-      while (PLAIN[bytes[offset] as number] === 1) offset++;
+      const wordsFrom = Math.min(end, offset + WORDS_AFTER_BYTES);
+      while (offset < wordsFrom && PLAIN[bytes[offset] as number] === 1) offset++;
+      if (offset === wordsFrom) {
+        offset = this.#plainWords(offset);
+        while (offset < end && PLAIN[bytes[offset] as number] === 1) offset++;
+      }
       if (offset >= end) return this.#fail(offset, "the text ends inside a string");
       const byte = bytes[offset] as number;
       if (byte === QUOTE) return offset + 1;
       if (byte !== BACKSLASH) return this.#fail(offset, "a control character inside a string");
-      const kind = ESCAPE[bytes[offset + 1] as number];
-      if (kind === 1) offset += 2;
-      else if (kind === 2) {
-        for (let digit = offset + 2; digit < offset + 6; digit++)
-          if (HEX_DIGIT[bytes[digit] as number] !== 1) return this.#fail(digit, "a \\u escape without four hex digits");
-        offset += 6;
-      } else return this.#fail(offset, "an unknown escape");
+      offset = this.#escape(offset);
+      if (offset < 0) return -1;
     }
+  }
+
+  /** Skips whole words without a quote, a backslash or a control character (the arithmetic of "does a word have a zero byte"). */
+  #plainWords(at: number): number {
+    const bytes = this.#bytes;
+    const words = this.#words;
+    const shift = this.#shift;
+    const end = bytes.length;
+    let offset = at;
+    while (((offset + shift) & 3) !== 0) {
+      if (offset >= end || PLAIN[bytes[offset] as number] !== 1) return offset;
+      offset += 1;
+    }
+    for (let index = (offset + shift) >> 2; index < words.length; index++) {
+      const word = words[index] as number;
+      const quote = word ^ 0x22222222;
+      const backslash = word ^ 0x5c5c5c5c;
+      const found =
+        ((quote - 0x01010101) & ~quote) | ((backslash - 0x01010101) & ~backslash) | ((word - 0x20202020) & ~word);
+      if ((found & 0x80808080) !== 0) break;
+      offset += 4;
+    }
+    return offset;
+  }
+
+  /** Behind the escape at `at`. */
+  #escape(at: number): number {
+    const bytes = this.#bytes;
+    const kind = ESCAPE[bytes[at + 1] as number];
+    if (kind === 1) return at + 2;
+    if (kind !== 2) return this.#fail(at, "an unknown escape");
+    for (let digit = at + 2; digit < at + 6; digit++)
+      if (HEX_DIGIT[bytes[digit] as number] !== 1) return this.#fail(digit, "a \\u escape without four hex digits");
+    return at + 6;
   }
 
   /** Behind the value that begins at `at`, which must not be white space. */
   value(at: number): number {
+    const first = this.#bytes[at] as number;
+    if (first === QUOTE) return this.string(at);
+    if (first !== OPEN_BRACE && first !== OPEN_BRACKET) return this.#scalar(at, first);
+    return this.#container(at);
+  }
+
+  #scalar(at: number, first: number): number {
+    return DIGIT[first] === 1 || first === MINUS ? this.#number(at) : this.#word(at);
+  }
+
+  #container(at: number): number {
     const bytes = this.#bytes;
-    const stack = this.#stack;
+    const stack = STACK;
     let offset = at;
     let depth = 0;
     for (;;) {
@@ -115,8 +168,7 @@ export class JsonScanner {
           }
           continue;
         }
-      } else if (DIGIT[byte] === 1 || byte === MINUS) offset = this.#number(offset);
-      else offset = this.#word(offset);
+      } else offset = this.#scalar(offset, byte);
       if (offset < 0) return -1;
 
       // A value has ended: close what closes, go on behind a comma.
@@ -126,7 +178,8 @@ export class JsonScanner {
         const next = bytes[offset] as number;
         const inObject = stack[depth - 1] === 1;
         if (next === COMMA) {
-          offset = this.space(offset + 1);
+          offset += 1;
+          if (WHITE[bytes[offset] as number] === 1) offset = this.space(offset);
           if (inObject) {
             offset = this.key(offset);
             if (offset < 0) return -1;

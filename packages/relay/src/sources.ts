@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, hash, randomBytes } from "node:crypto";
 import type { SourceView } from "./admin-types.ts";
 import type { SourceConfig } from "./config/types.ts";
 import type { Environment } from "./environment.ts";
@@ -76,7 +76,7 @@ export class SourceTable {
 const SALT = randomBytes(16).toString("hex");
 
 function digestOf(key: string): string {
-  return createHash("sha256").update(SALT).update(key).digest("base64");
+  return hash("sha256", SALT + key, "base64");
 }
 
 /** A source keeps its scope over a reload whatever stands beside it. */

@@ -84,6 +84,8 @@ const CLOSE_BRACKET = 0x5d;
 const COMMA = 0x2c;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const LETTER_M = 0x6d;
+const LETTER_T = 0x74;
 
 export function scanSegment(bytes: Uint8Array, route: SegmentRoute, limits: SegmentLimits): SegmentScan | { readonly refusal: Refusal } {
   const maxBytes = route.kind === "batch" ? limits.batchMaxBytes : limits.singleMaxBytes;
@@ -102,6 +104,8 @@ class Framer {
   readonly #route: SegmentRoute;
   readonly #limits: SegmentLimits;
   readonly #scanner: JsonScanner;
+  /** Whether a backslash stands anywhere: without one no key is written with escapes. */
+  readonly #mayEscape: boolean;
   readonly #events: FoundEvent[] = [];
   readonly #refused: RefusedEvent[] = [];
   #refusal: Refusal | undefined;
@@ -122,6 +126,7 @@ class Framer {
     this.#route = route;
     this.#limits = limits;
     this.#scanner = new JsonScanner(bytes, { allowNonFinite: true });
+    this.#mayEscape = bytes.includes(BACKSLASH);
   }
 
   run(): SegmentScan | { readonly refusal: Refusal } {
@@ -231,27 +236,65 @@ class Framer {
     }
   }
 
+  /** The hot loop: one item of a batch, member by member. */
   #item(at: number, index: number): number {
-    if (this.#bytes[at] !== OPEN_BRACE) {
-      const behind = this.#scanner.value(at);
+    const bytes = this.#bytes;
+    const scanner = this.#scanner;
+    if (bytes[at] !== OPEN_BRACE) {
+      const behind = scanner.value(at);
       if (behind >= 0) this.#refuse(index, "event_not_object", "The item is not an object.");
       return behind;
     }
     this.#idStart = -1;
     this.#badId = undefined;
     this.#typeSeen = "none";
-    const end = this.#object(at, this.#onEventMember);
-    if (end >= 0) this.#addEvent(at, end, index);
-    return end;
+    let offset = scanner.space(at + 1);
+    if (bytes[offset] === CLOSE_BRACE) {
+      this.#addEvent(at, offset + 1, index);
+      return offset + 1;
+    }
+    for (;;) {
+      const keyAt = offset;
+      const valueAt = scanner.key(keyAt);
+      if (valueAt < 0) return -1;
+      offset = scanner.value(valueAt);
+      if (offset < 0) return -1;
+      // Only two keys matter here; an escape may hide either.
+      const first = bytes[keyAt + 1];
+      if (first === LETTER_M || first === LETTER_T || this.#mayEscape) {
+        const keyEnd = this.#keyEnd(keyAt, valueAt);
+        this.#noteMember(keyAt + 1, keyEnd, valueAt, offset);
+      }
+      let next = bytes[offset];
+      if (next !== COMMA && next !== CLOSE_BRACE) {
+        offset = scanner.space(offset);
+        next = bytes[offset];
+      }
+      if (next === CLOSE_BRACE) break;
+      if (next !== COMMA) return scanner.reject(offset);
+      offset += 1;
+      if (bytes[offset] !== QUOTE) offset = scanner.space(offset);
+    }
+    this.#addEvent(at, offset + 1, index);
+    return offset + 1;
   }
 
-  readonly #onEventMember = (keyStart: number, keyEnd: number, at: number): number => this.#eventMember(keyStart, keyEnd, at);
+  /** The closing quote of the key at `keyAt` whose value begins at `valueAt`: only white space and the colon are between. */
+  #keyEnd(keyAt: number, valueAt: number): number {
+    const bytes = this.#bytes;
+    let at = valueAt - 1;
+    while (at > keyAt && bytes[at] !== QUOTE) at--;
+    return at;
+  }
+
+  #noteMember(keyStart: number, keyEnd: number, at: number, behind: number): void {
+    if (this.#keyIs(keyStart, keyEnd, "messageId")) this.#noteId(at, behind);
+    else if (this.#keyIs(keyStart, keyEnd, "type")) this.#noteType(at, behind);
+  }
 
   #eventMember(keyStart: number, keyEnd: number, at: number): number {
     const behind = this.#scanner.value(at);
-    if (behind < 0) return -1;
-    if (this.#keyIs(keyStart, keyEnd, "messageId")) this.#noteId(at, behind);
-    else if (this.#keyIs(keyStart, keyEnd, "type")) this.#noteType(at, behind);
+    if (behind >= 0) this.#noteMember(keyStart, keyEnd, at, behind);
     return behind;
   }
 
@@ -265,7 +308,12 @@ class Framer {
   #noteType(at: number, behind: number): void {
     // `null` says as little as no type at all.
     if (this.#bytes[at] !== QUOTE) this.#typeSeen = "unknown";
-    else this.#typeSeen = EVENT_TYPES.some((type) => this.#keyIs(at + 1, behind - 1, type)) ? "known" : "unknown";
+    else this.#typeSeen = this.#isKnownType(at + 1, behind - 1) ? "known" : "unknown";
+  }
+
+  #isKnownType(start: number, end: number): boolean {
+    for (const type of EVENT_TYPES) if (this.#keyIs(start, end, type)) return true;
+    return false;
   }
 
   #addEvent(start: number, end: number, index: number): void {
@@ -298,10 +346,8 @@ class Framer {
       return true;
     }
     // Longer than the word: only with escapes can it be the same.
-    if (end - start < word.length || end - start > 6 * word.length) return false;
-    let escaped = false;
-    for (let at = start; at < end && !escaped; at++) escaped = bytes[at] === BACKSLASH;
-    return escaped && this.#text(start - 1, end + 1) === word;
+    if (!this.#mayEscape || end - start < word.length || end - start > 6 * word.length) return false;
+    return this.#text(start - 1, end + 1) === word;
   }
 
   /** The string at a range that includes its quotes; `undefined` for any other value. */

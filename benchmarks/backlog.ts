@@ -1,0 +1,109 @@
+/**
+ * `npm run backlog -- --gigabytes G`: a relay with that much undelivered on disk starts, delivers it to a fast destination and accepts
+ * meanwhile. Measured: the start, the most memory it ever had, the rate of the drain, and the p99 of accepts during the drain and on the idle relay.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { LoadReport } from "./children/load.ts";
+import { createTemplate } from "./lib/bodies.ts";
+import { Child } from "./lib/child.ts";
+import { RelayProcess } from "./lib/relay-process.ts";
+import { publish, say } from "./lib/result.ts";
+import { percentile, round } from "./lib/statistics.ts";
+
+const EVENTS = 100;
+const ACCEPT_RATE = 200;
+const ACCEPT_CONNECTIONS = 8;
+/** Requests of one slice of the accept load: two seconds. */
+const SLICE = 2 * ACCEPT_RATE;
+const IDLE_SLICES = 5;
+const RETENTION = { maxBytes: "100GiB", hardMaxBytes: "200GiB" };
+
+const { values } = parseArgs({ options: { gigabytes: { type: "string", default: "2" } } });
+const gigabytes = Number(values.gigabytes);
+const directory = mkdtempSync(join(tmpdir(), "waybill-backlog-"));
+
+const stored = await fill();
+const destination = new Child("server", ["destination"]);
+const { port } = await destination.receive<{ port: number }>();
+const relay = await RelayProcess.start({ directory, destinations: { fast: `http://127.0.0.1:${port}` }, extra: { retention: RETENTION } });
+const startedAtMs = performance.timeOrigin + performance.now();
+say(`started in ${Math.round(relay.startMs)} ms with ${stored} events on disk`);
+
+const accepting = new Child("load");
+let nextId = 2 ** 40;
+const during: number[] = [];
+const drained = destination.ask<{ events: number; atMs: number }>({ expect: stored });
+let drainedAtMs: number | undefined;
+void drained.then(({ atMs }) => {
+  drainedAtMs = atMs;
+});
+while (drainedAtMs === undefined) {
+  during.push(...(await acceptSlice()));
+  const { lanes } = await relay.accounts();
+  say(`delivered ${lanes[0]?.account.delivered}, pending ${lanes[0]?.account.pending}, resident ${Math.round(residentMb("VmRSS"))} MB`);
+}
+const peakRssMb = residentMb("VmHWM");
+const idle: number[] = [];
+await relay.drained(60_000);
+for (let slice = 0; slice < IDLE_SLICES; slice++) idle.push(...(await acceptSlice()));
+await relay.drained(60_000);
+const { lanes } = await relay.accounts();
+const account = lanes[0]?.account;
+const sent = stored + during.length + idle.length;
+const delivered = account?.delivered ?? 0;
+const result = {
+  gigabytes,
+  startMs: Math.round(relay.startMs),
+  peakRssMb: Math.round(peakRssMb),
+  acceptP99Ms: round(p99(during)),
+  acceptP99MsIdle: round(p99(idle)),
+  drainEventsPerSecond: Math.round(stored / ((drainedAtMs - startedAtMs) / 1_000)),
+  delivered,
+  lost: sent - delivered,
+  booksBalance: account?.balanced === true,
+};
+await accepting.stop();
+await relay.stop();
+await destination.stop();
+rmSync(directory, { recursive: true, force: true });
+publish("backlog", result, true);
+if (result.lost !== 0 || !result.booksBalance) process.exitCode = 1;
+
+/** Accepts until the log has the gigabytes while the destination is away, then kills the relay. Returns the events stored. */
+async function fill(): Promise<number> {
+  const away = await RelayProcess.start({ directory, destinations: { fast: "http://127.0.0.1:9" }, extra: { retention: RETENTION } });
+  const requests = Math.ceil((gigabytes * 1e9) / createTemplate(EVENTS).bodyBytes);
+  const loader = new Child("load");
+  const report = await loader.ask<LoadReport>({ port: away.port, connections: 32, events: EVENTS, requests, firstId: 1 });
+  await loader.stop();
+  await away.stop("SIGKILL");
+  if (report.failed > 0) throw new Error(`${report.failed} requests were refused while the backlog was made`);
+  return report.answered * EVENTS;
+}
+
+/** Two seconds of a modest load of single events; their latencies. */
+async function acceptSlice(): Promise<readonly number[]> {
+  const report = await accepting.ask<LoadReport>({
+    port: relay.port,
+    connections: ACCEPT_CONNECTIONS,
+    events: 1,
+    requests: SLICE,
+    firstId: nextId,
+    requestsPerSecond: ACCEPT_RATE,
+    samples: true,
+  });
+  nextId += SLICE;
+  return report.latenciesMs ?? [];
+}
+
+function p99(latenciesMs: readonly number[]): number {
+  return percentile([...latenciesMs].sort((a, b) => a - b), 99);
+}
+
+function residentMb(field: "VmRSS" | "VmHWM"): number {
+  const status = readFileSync(`/proc/${relay.process.pid}/status`, "utf8");
+  return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1_024;
+}
