@@ -98,9 +98,7 @@ export class LogStore implements Store {
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
     assert(this.#leased === undefined, "the batch before was settled");
     await this.#reading;
-    if (this.#ahead.length === 0) await this.#read();
-    this.#passGap();
-    const count = fitting(this.#ahead, limits);
+    const count = await this.#gather(limits);
     if (count === 0) return undefined;
     const batch = new LogBatch(this.#options.name, slicePieces(this.#ahead, 0, count));
     this.#ahead = slicePieces(this.#ahead, count, Number.POSITIVE_INFINITY);
@@ -140,6 +138,21 @@ export class LogStore implements Store {
     await this.#writeState();
     await this.#options.state.close();
     await this.#options.deadLetters.close();
+  }
+
+  /** How many of the next events fit one batch; reads on until that is known. */
+  async #gather(limits: BatchLimits): Promise<number> {
+    if (this.#ahead.length === 0) await this.#read();
+    for (;;) {
+      this.#passGap();
+      const count = fitting(this.#ahead, limits);
+      const last = this.#ahead.at(-1);
+      if (last === undefined || this.#position + count < last.record.first + last.end) return count;
+      if (last.record.first + last.end >= this.#options.log.head) return count;
+      const before = this.#ahead.length;
+      await this.#read();
+      if (this.#ahead.length === before) return count;
+    }
   }
 
   async #read(): Promise<void> {

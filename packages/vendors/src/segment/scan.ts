@@ -133,7 +133,8 @@ class Framer {
     const scanner = this.#scanner;
     const start = scanner.space(0);
     if (this.#bytes[start] !== OPEN_BRACE) {
-      if (scanner.value(start) < 0) return this.#invalid();
+      const end = scanner.value(start);
+      if (end < 0 || !this.#endsAt(end)) return this.#invalid();
       return refusal(400, "not_an_object", "The body is JSON, but not an object.");
     }
     const members: Range[] = [];
@@ -147,14 +148,17 @@ class Framer {
     });
     if (this.#refusal !== undefined) return { refusal: this.#refusal };
     if (end < 0) return this.#invalid();
-    const behind = scanner.space(end);
-    if (behind !== this.#bytes.length) {
-      scanner.reject(behind);
-      return this.#invalid();
-    }
+    if (!this.#endsAt(end)) return this.#invalid();
     if (this.#route.kind === "event") this.#addEvent(start, end, 0);
     else if (!this.#batchSeen) return refusal(400, "batch_missing", 'The body has no "batch".');
     return this.#result(hasWriteKey && this.#route.kind === "event" ? members : undefined);
+  }
+
+  /** Whether only white space stands from `offset` on. */
+  #endsAt(offset: number): boolean {
+    const behind = this.#scanner.space(offset);
+    if (behind !== this.#bytes.length) this.#scanner.reject(behind);
+    return behind === this.#bytes.length;
   }
 
   #result(members: readonly Range[] | undefined): SegmentScan {

@@ -1,0 +1,65 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openLog, verifyLog } from "@waybill/log";
+import { nodeClock, nodeDisk } from "@waybill/node";
+import { SimDisk, VirtualClock } from "@waybill/testing";
+import { testLog } from "@waybill/testing/suites";
+import { expect, test } from "vitest";
+
+testLog("segment log", openLog);
+
+const entry = (text: string): Parameters<Awaited<ReturnType<typeof openLog>>["append"]>[0] => ({
+  source: "web",
+  receivedAtMs: 5,
+  metadata: "",
+  body: [Buffer.from(text)],
+  ends: Uint32Array.of(Buffer.byteLength(text)),
+});
+
+test("works on a real disk and verifies", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
+  const log = await openLog({ directory, segmentMaxBytes: 2_000 }, { disk: nodeDisk, clock: nodeClock });
+  await Promise.all(Array.from({ length: 100 }, (_, index) => log.append(entry(`{"n":${index}}`))));
+  await log.close();
+  expect(await verifyLog(directory, nodeDisk)).toMatchObject({ events: 100, records: 100, damaged: [], tornBytes: 0 });
+  rmSync(directory, { recursive: true });
+});
+
+test("verify names what is damaged and changes nothing", async () => {
+  const disk = new SimDisk();
+  const log = await openLog({ directory: "/log" }, { disk, clock: new VirtualClock() });
+  for (const text of ["one", "two", "three"]) await log.append(entry(text));
+  await log.close();
+  const [path = ""] = disk.paths();
+  disk.flipBit(path, Buffer.from(disk.contents(path)).indexOf("two"));
+  const before = disk.contents(path);
+  expect(await verifyLog("/log", disk)).toMatchObject({ records: 2, damaged: [{ events: 1 }] });
+  expect(disk.contents(path)).toEqual(before);
+});
+
+test("a segment whose creation was cut short is removed at the next start", async () => {
+  const disk = new SimDisk();
+  const runtime = { disk, clock: new VirtualClock() };
+  const log = await openLog({ directory: "/log" }, runtime);
+  await log.append(entry("kept"));
+  await log.close();
+  const file = await disk.open(`/log/${"1".padStart(20, "0")}.log`, { create: true });
+  await file.write([Buffer.from("WAYB")], 0);
+  const again = await openLog({ directory: "/log" }, runtime);
+  expect(again.head).toBe(1);
+  expect(await again.append(entry("next"))).toBe(1);
+});
+
+test("refuses a log of a later format version and says what to do", async () => {
+  const disk = new SimDisk();
+  const runtime = { disk, clock: new VirtualClock() };
+  const log = await openLog({ directory: "/log" }, runtime);
+  await log.append(entry("kept"));
+  await log.close();
+  const [path = ""] = disk.paths();
+  const header = Buffer.from(disk.contents(path).slice(0, 64));
+  header.writeUInt32LE(9, 8);
+  await (await disk.open(path)).write([header], 0);
+  await expect(openLog({ directory: "/log" }, runtime)).rejects.toMatchObject({ code: "WAYBILL_LOG_DAMAGED" });
+});

@@ -1,0 +1,7 @@
+/** Contract suites for vitest: a new implementation passes by calling its suite. */
+export type { OpenLog } from "./test-log.ts";
+export { testLog } from "./test-log.ts";
+export type { StoreUnderTest } from "./test-store.ts";
+export { testStore } from "./test-store.ts";
+export type { TwinUnderTest, VendorUnderTest } from "./test-vendor.ts";
+export { testVendor } from "./test-vendor.ts";

@@ -1,0 +1,144 @@
+import { type Batch, createSender, type Outcome, type Protocol, type SendContext, TextBatch } from "@waybill/core";
+import { expect, test } from "vitest";
+import { SeededRandom } from "../seeded-random.ts";
+import type { ServerHandler } from "../server.ts";
+import { SimNetwork } from "../sim-network.ts";
+import { VirtualClock } from "../virtual-clock.ts";
+import type { TwinFailure } from "../segment-twin.ts";
+
+/** A vendor's twin as the suite needs it. */
+export interface TwinUnderTest {
+  readonly handle: ServerHandler;
+  fail(failure: TwinFailure): void;
+  /** Ids of what it took, in order. */
+  ids(): readonly string[];
+}
+
+export interface VendorUnderTest {
+  readonly origin: string;
+  protocol(writeKey: string): Protocol;
+  /** Takes the key `right` alone. */
+  twin(clock: VirtualClock): TwinUnderTest;
+  /** An event with this id and about this many bytes. */
+  event(messageId: string, bytes?: number): string;
+}
+
+/** The contract of a vendor's outbound protocol, against its twin. */
+export function testVendor(name: string, vendor: VendorUnderTest): void {
+  const setUp = (writeKey = "right"): World => {
+    const clock = new VirtualClock();
+    const random = new SeededRandom(1);
+    const network = new SimNetwork({ clock, random });
+    const twin = vendor.twin(clock);
+    network.serve(vendor.origin, twin.handle);
+    const sender = createSender({
+      protocol: vendor.protocol(writeKey),
+      runtime: { clock, random, transport: network.transport },
+      timeoutMs: 5_000,
+      backoffBaseMs: 100,
+      backoffMaxMs: 10_000,
+      maxAttempts: Number.POSITIVE_INFINITY,
+    });
+    const send = async (batch: Batch): Promise<readonly Outcome[]> => {
+      let outcomes: readonly Outcome[] | undefined;
+      void sender.send(batch, context()).then((result) => {
+        outcomes = result;
+      });
+      await clock.until(() => outcomes !== undefined);
+      return outcomes as unknown as readonly Outcome[];
+    };
+    return { clock, twin, send };
+  };
+  const events = (count: number, bytes?: number): string[] => Array.from({ length: count }, (_, index) => vendor.event(`id-${index}`, bytes));
+  const ids = (count: number): string[] => Array.from({ length: count }, (_, index) => `id-${index}`);
+
+  test(`${name}: delivers a batch in order`, async () => {
+    const { twin, send } = setUp();
+    expect(statuses(await send(batchOf(events(20))))).toEqual(new Array(20).fill("delivered"));
+    expect(twin.ids()).toEqual(ids(20));
+  });
+
+  test(`${name}: one event the vendor refuses harms no other`, async () => {
+    const { twin, send } = setUp();
+    const texts = events(9);
+    texts[4] = "{not json";
+    const outcomes = await send(batchOf(texts));
+    expect(statuses(outcomes)).toEqual(texts.map((_, index) => (index === 4 ? "rejected" : "delivered")));
+    expect(twin.ids()).toEqual(ids(9).filter((id) => id !== "id-4"));
+  });
+
+  test(`${name}: an event above the vendor's limit is rejected, the others are delivered`, async () => {
+    const { send } = setUp();
+    const { maxEventBytes } = vendor.protocol("right");
+    const outcomes = await send(batchOf([vendor.event("a"), vendor.event("big", maxEventBytes + 10), vendor.event("b")]));
+    expect(statuses(outcomes)).toEqual(["delivered", "rejected", "delivered"]);
+  });
+
+  test(`${name}: a full batch of its own limits is taken whole`, async () => {
+    const { twin, send } = setUp();
+    const { limits } = vendor.protocol("right");
+    const text = events(limits.maxEvents, 150);
+    const fitting: string[] = [];
+    let bytes = 0;
+    for (const one of text) {
+      if (bytes + one.length + 1 > limits.maxBytes) break;
+      fitting.push(one);
+      bytes += one.length + 1;
+    }
+    expect(new Set(statuses(await send(batchOf(fitting))))).toEqual(new Set(["delivered"]));
+    expect(twin.ids()).toHaveLength(fitting.length);
+  });
+
+  test(`${name}: waits at least as long as the vendor asks`, async () => {
+    const { clock, twin, send } = setUp();
+    twin.fail({ kind: "status", status: 429, retryAfter: "7", times: 1 });
+    const startedAt = clock.monotonic();
+    expect(statuses(await send(batchOf(events(1))))).toEqual(["delivered"]);
+    expect(clock.monotonic() - startedAt).toBeGreaterThanOrEqual(7_000);
+  });
+
+  test(`${name}: goes on through 503, resets and silence, and the vendor has each event once`, async () => {
+    const { twin, send } = setUp();
+    for (const kind of ["reset", "resetAfter", "hang", "status"] as const) {
+      twin.fail({ kind, status: 503, times: 2 });
+      expect(new Set(statuses(await send(batchOf(events(3)))))).toEqual(new Set(["delivered"]));
+    }
+    expect(twin.ids()).toEqual(ids(3));
+  });
+
+  test(`${name}: a wrong key halts and rejects nothing`, async () => {
+    const { send } = setUp("wrong");
+    expect(statuses(await send(batchOf(events(3))))).toEqual(["halted", "halted", "halted"]);
+  });
+
+  test(`${name}: every status has a meaning`, () => {
+    const protocol = vendor.protocol("right");
+    const batch = batchOf(events(2));
+    for (let status = 100; status < 600; status++) {
+      const verdict = protocol.classify({ status, headers: {}, body: "" }, batch, 0);
+      if ("split" in verdict) expect(verdict.reason).not.toBe("");
+      else expect(verdict).toHaveLength(2);
+      const success = !("split" in verdict) && verdict.every((outcome) => outcome.status === "delivered");
+      expect(success, String(status)).toBe(status >= 200 && status < 300);
+    }
+  });
+}
+
+interface World {
+  readonly clock: VirtualClock;
+  readonly twin: TwinUnderTest;
+  readonly send: (batch: Batch) => Promise<readonly Outcome[]>;
+}
+
+function batchOf(texts: readonly string[]): Batch {
+  return new TextBatch({ key: "k", metadata: "", oldestAtMs: 0, texts, sizes: texts.map((text) => Buffer.byteLength(text)) });
+}
+
+function statuses(outcomes: readonly Outcome[]): string[] {
+  return outcomes.map(({ status }) => status);
+}
+
+function context(): SendContext {
+  const never = new AbortController().signal;
+  return { soon: never, now: never, watch: { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined } };
+}
