@@ -146,9 +146,8 @@ class Framer {
       if (!isWriteKey) members.push({ start: keyStart - 1, end: behind });
       return behind;
     });
+    if (end < 0 || !this.#endsAt(end)) return this.#invalid();
     if (this.#refusal !== undefined) return { refusal: this.#refusal };
-    if (end < 0) return this.#invalid();
-    if (!this.#endsAt(end)) return this.#invalid();
     if (this.#route.kind === "event") this.#addEvent(start, end, 0);
     else if (!this.#batchSeen) return refusal(400, "batch_missing", 'The body has no "batch".');
     return this.#result(hasWriteKey && this.#route.kind === "event" ? members : undefined);

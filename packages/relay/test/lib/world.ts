@@ -1,0 +1,127 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { request as httpRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { nodeClock } from "@waybill/node";
+import { loadConfig, type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
+import { SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
+import { onTestFinished } from "vitest";
+
+export const KEY = "write-key";
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
+
+export interface RelayWorld {
+  readonly relay: RunningRelay;
+  readonly twin: SegmentTwin;
+  readonly server: StartedServer;
+  readonly config: RelayConfig;
+  readonly directory: string;
+  /** Posts to the relay; the body as JSON unless it is text or bytes. */
+  post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answered>;
+  /** Ends when the twin has this many events. */
+  arrived(count: number): Promise<void>;
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+  readonly json: Record<string, unknown>;
+}
+
+export interface WorldOptions {
+  readonly extra?: Readonly<Record<string, unknown>>;
+  readonly sources?: Readonly<Record<string, unknown>>;
+  readonly destinations?: (twinUrl: string) => Readonly<Record<string, unknown>>;
+  readonly twinKeys?: readonly string[];
+}
+
+/** A real relay on real sockets before a twin, gone when the test is. */
+export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld> {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
+  const twin = new SegmentTwin({ clock: nodeClock, limits: "none", ...(options.twinKeys === undefined ? {} : { writeKeys: options.twinKeys }) });
+  const server = await startServer(twin.handle);
+  const config = configOf(directory, server.url, options);
+  const relay = await startRelay(config, { logger: silent as never });
+  onTestFinished(async () => {
+    await relay.stop();
+    await server.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return {
+    relay,
+    twin,
+    server,
+    config,
+    directory,
+    post: (path, body, headers) => send(relay.intakeUrl, "POST", path, body, headers),
+    arrived: (count) => until(() => twin.received >= count),
+  };
+}
+
+export function configOf(directory: string, twinUrl: string, { extra, sources, destinations }: WorldOptions = {}): RelayConfig {
+  const text = JSON.stringify({
+    listen: "127.0.0.1:0",
+    dataDirectory: `${directory}/data`,
+    admin: { listen: "127.0.0.1:0" },
+    shutdown: { deadline: "2s" },
+    environments: {
+      test: {
+        sources: sources ?? { web: { protocol: "segment", writeKeys: [KEY] } },
+        destinations: destinations?.(twinUrl) ?? { twin: destination(twinUrl) },
+      },
+    },
+    ...extra,
+  });
+  return loadConfig({ file: "test", text, env: {} });
+}
+
+export function destination(url: string, more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return { vendor: "segment", url, writeKey: "outbound", backoff: { base: "10ms", max: "50ms" }, batch: { linger: "1ms" }, ...more };
+}
+
+export const BASIC: Readonly<Record<string, string>> = { authorization: `Basic ${btoa(`${KEY}:`)}` };
+
+/** One request over bare HTTP: nothing is added that is not named. */
+export function send(
+  origin: string,
+  method: string,
+  path: string,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = BASIC,
+): Promise<Answered> {
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
+  const { hostname, port } = new URL(origin);
+  return new Promise((resolve, reject) => {
+    const outgoing = httpRequest({ hostname, port, method, path, agent: false, headers: { ...headers, "content-length": bytes.length } }, (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+      incoming.on("end", () => {
+        const text = Buffer.concat(chunks).toString();
+        resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text, json: parse(text) });
+      });
+    });
+    outgoing.on("error", reject);
+    outgoing.end(bytes);
+  });
+}
+
+function parse(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+const POLL_MS = 5;
+const GIVE_UP_MS = 15_000;
+
+/** Real processes and sockets have no virtual clock: look again until it is so. */
+export async function until(done: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = nodeClock.monotonic() + GIVE_UP_MS;
+  while (!(await done())) {
+    if (nodeClock.monotonic() > deadline) throw new Error("it did not happen in time");
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
