@@ -16,6 +16,8 @@ export interface RelayWorld {
   readonly server: StartedServer;
   readonly config: RelayConfig;
   readonly directory: string;
+  /** Bodies the destination got, as they came. */
+  readonly delivered: readonly string[];
   /** Posts to the relay; the body as JSON unless it is text or bytes. */
   post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answered>;
   /** Ends when the twin has this many events. */
@@ -40,7 +42,11 @@ export interface WorldOptions {
 export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld> {
   const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
   const twin = new SegmentTwin({ clock: nodeClock, limits: "none", ...(options.twinKeys === undefined ? {} : { writeKeys: options.twinKeys }) });
-  const server = await startServer(twin.handle);
+  const delivered: string[] = [];
+  const server = await startServer((request) => {
+    delivered.push(Buffer.from(request.body).toString());
+    return twin.handle(request);
+  });
   const config = configOf(directory, server.url, options);
   const relay = await startRelay(config, { logger: silent as never });
   onTestFinished(async () => {
@@ -54,6 +60,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld
     server,
     config,
     directory,
+    delivered,
     post: (path, body, headers) => send(relay.intakeUrl, "POST", path, body, headers),
     arrived: (count) => until(() => twin.received >= count),
   };
