@@ -1,0 +1,170 @@
+import { type Batch, createSender, type HttpResponse, type Outcome, type Protocol, type SendContext, TextBatch, type Transport, WaybillError } from "@waybill/core";
+import { SeededRandom, settle, VirtualClock } from "@waybill/testing";
+import { expect, test } from "vitest";
+
+type Answer = "delivered" | "later" | "halted" | "split" | "hang" | "reset" | readonly Outcome["status"][];
+
+interface World {
+  readonly clock: VirtualClock;
+  readonly answers: Answer[];
+  readonly requests: { readonly keys: string; readonly count: number; readonly atMs: number }[];
+  readonly waits: number[];
+  readonly soon: AbortController;
+  send(count: number): { outcomes: readonly Outcome[] | undefined };
+}
+
+function setUp(options: { readonly maxAttempts?: number; readonly maxRequestsPerSecond?: number; readonly retryAfterMs?: number; readonly seed?: number } = {}): World {
+  const clock = new VirtualClock();
+  const answers: Answer[] = [];
+  const requests: { keys: string; count: number; atMs: number }[] = [];
+  const waits: number[] = [];
+  const soon = new AbortController();
+  let current: Batch | undefined;
+  const protocol: Protocol = {
+    limits: { maxEvents: 100, maxBytes: 10_000 },
+    maxEventBytes: 50,
+    request(batch) {
+      current = batch;
+      requests.push({ keys: batch.key, count: batch.count, atMs: clock.monotonic() });
+      return { method: "POST", url: "http://x", headers: {}, body: batch.body };
+    },
+    classify(response, batch) {
+      const answer = JSON.parse(response.body) as Answer;
+      const outcome = (status: string): Outcome =>
+        status === "delivered" ? { status } : ({ status, reason: status, ...(options.retryAfterMs === undefined ? {} : { retryAfterMs: options.retryAfterMs }) } as Outcome);
+      if (answer === "split") return { split: true, reason: "bad" };
+      if (Array.isArray(answer)) return (answer as string[]).map(outcome);
+      return Array.from({ length: batch.count }, () => outcome(answer === "later" ? "retryable" : (answer as string)));
+    },
+  };
+  const transport: Transport = async (_request, signal): Promise<HttpResponse> => {
+    const answer = answers.shift() ?? "delivered";
+    if (answer === "reset") throw new WaybillError("WAYBILL_TRANSPORT", "reset", { reason: "reset" });
+    if (answer === "hang") await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+    expect(current).toBeDefined();
+    return { status: 200, headers: {}, body: JSON.stringify(answer) };
+  };
+  const sender = createSender({
+    protocol,
+    runtime: { clock, random: new SeededRandom(options.seed ?? 3), transport },
+    timeoutMs: 1_000,
+    backoffBaseMs: 100,
+    backoffMaxMs: 1_000,
+    maxAttempts: options.maxAttempts ?? Number.POSITIVE_INFINITY,
+    ...(options.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: options.maxRequestsPerSecond }),
+  });
+  const context: SendContext = {
+    soon: soon.signal,
+    now: new AbortController().signal,
+    watch: { attempted: () => undefined, waiting: (ms) => waits.push(ms), resumed: () => undefined },
+  };
+  return {
+    clock,
+    answers,
+    requests,
+    waits,
+    soon,
+    send(count) {
+      const texts = Array.from({ length: count }, (_, index) => `{"n":${index}}`);
+      const result: { outcomes: readonly Outcome[] | undefined } = { outcomes: undefined };
+      void sender
+        .send(new TextBatch({ key: "batch", metadata: "", oldestAtMs: 0, texts, sizes: texts.map(({ length }) => length) }), context)
+        .then((outcomes) => {
+          result.outcomes = outcomes;
+        });
+      return result;
+    },
+  };
+}
+
+const statuses = (outcomes: readonly Outcome[] | undefined): string[] | undefined => outcomes?.map(({ status }) => status);
+
+test("the same batch goes again under the same key until it is delivered", async () => {
+  const { clock, answers, requests, send } = setUp();
+  answers.push("later", "reset", "later");
+  const result = send(2);
+  await clock.until(() => result.outcomes !== undefined);
+  expect(statuses(result.outcomes)).toEqual(["delivered", "delivered"]);
+  expect(requests.map(({ keys }) => keys)).toEqual(new Array(4).fill("batch"));
+});
+
+test("waits are random up to a ceiling that doubles to its maximum", async () => {
+  for (let seed = 0; seed < 30; seed++) {
+    const { clock, answers, waits, send } = setUp({ seed });
+    answers.push(...new Array<Answer>(8).fill("later"));
+    const result = send(1);
+    await clock.until(() => result.outcomes !== undefined);
+    for (const [index, wait] of waits.entries()) expect(wait).toBeLessThanOrEqual(Math.min(1_000, 100 * 2 ** index));
+  }
+});
+
+test("the vendor's Retry-After is a lower bound", async () => {
+  const { clock, answers, waits, send } = setUp({ retryAfterMs: 5_000 });
+  answers.push("later");
+  const result = send(1);
+  await clock.until(() => result.outcomes !== undefined);
+  expect(waits[0]).toBeGreaterThanOrEqual(5_000);
+});
+
+test("only what may succeed later goes again, and nothing overtakes it", async () => {
+  const { clock, answers, requests, send } = setUp();
+  answers.push(["delivered", "retryable", "rejected", "retryable"], "delivered", "later", "delivered");
+  const result = send(4);
+  await clock.until(() => result.outcomes !== undefined);
+  expect(statuses(result.outcomes)).toEqual(["delivered", "delivered", "rejected", "delivered"]);
+  expect(requests.map(({ count }) => count)).toEqual([4, 1, 1, 1]);
+});
+
+test("halted ends at once and spares what has its outcome", async () => {
+  const { clock, answers, send } = setUp();
+  answers.push(["delivered", "retryable", "retryable"], "halted");
+  const result = send(3);
+  await clock.until(() => result.outcomes !== undefined);
+  expect(statuses(result.outcomes)).toEqual(["delivered", "halted", "halted"]);
+});
+
+test("attempts that are used up reject, with the number and the last reason", async () => {
+  const { clock, answers, send, requests } = setUp({ maxAttempts: 3 });
+  answers.push("later", "later", "later");
+  const result = send(1);
+  await clock.until(() => result.outcomes !== undefined);
+  expect(result.outcomes).toEqual([{ status: "rejected", reason: "gave up after 3 attempts: retryable" }]);
+  expect(requests).toHaveLength(3);
+});
+
+test("an interrupted wait leaves the events retryable", async () => {
+  const { answers, send, soon } = setUp();
+  answers.push("later");
+  const result = send(2);
+  await settle();
+  soon.abort();
+  await settle();
+  expect(statuses(result.outcomes)).toEqual(["retryable", "retryable"]);
+});
+
+test("halves find the event at fault; the others are delivered in order", async () => {
+  const { clock, answers, requests, send } = setUp();
+  // 8 -> 4 | 4 -> 2 2 -> 1 1: the sixth is at fault.
+  answers.push("split", "delivered", "split", "split", "delivered", "split", "delivered");
+  const result = send(8);
+  await clock.until(() => result.outcomes !== undefined);
+  expect(statuses(result.outcomes)).toEqual(["delivered", "delivered", "delivered", "delivered", "delivered", "rejected", "delivered", "delivered"]);
+  expect(requests.map(({ count }) => count)).toEqual([8, 4, 4, 2, 1, 1, 2]);
+});
+
+test("a request that is not answered in time is retryable and says so", async () => {
+  const { clock, answers, send } = setUp({ maxAttempts: 1 });
+  answers.push("hang");
+  const result = send(1);
+  await clock.advance(1_001);
+  expect(result.outcomes).toEqual([{ status: "rejected", reason: "gave up after 1 attempts: no answer within 1000 ms" }]);
+});
+
+test("requests are spaced at the rate limit", async () => {
+  const { clock, answers, requests, send } = setUp({ maxRequestsPerSecond: 10 });
+  answers.push("split", "delivered", "split", "delivered", "delivered");
+  const result = send(4);
+  await clock.until(() => result.outcomes !== undefined);
+  for (let index = 1; index < requests.length; index++)
+    expect((requests[index]?.atMs ?? 0) - (requests[index - 1]?.atMs ?? 0)).toBeGreaterThanOrEqual(99.999);
+});
