@@ -16,6 +16,7 @@ export const fetchTransport: Transport = async (request, signal) => {
   }
 };
 
+/** A Blob takes texts and bytes as they are and knows its length. */
 function bodyOf({ body }: HttpRequest): Blob {
-  return new Blob(body as BlobPart[]);
+  return new Blob(body as ConstructorParameters<typeof Blob>[0]);
 }

@@ -54,7 +54,7 @@ function setUp(options: Partial<ClientOptions> = {}): World {
   return { clock, twins, network, client, drops, errors };
 }
 
-const event = (index = 0): { userId: string; event: string; properties: object } => ({ userId: "u", event: "E", properties: { index } });
+const event = (index = 0): { userId: string; event: string; properties: Record<string, unknown> } => ({ userId: "u", event: "E", properties: { index } });
 const both = [segment({ name: "a", url: "http://a.test", writeKey: "k" }), segment({ name: "b", url: "http://b.test", writeKey: "k" })];
 
 test("each call arrives as the Segment spec has it", async () => {

@@ -48,8 +48,10 @@ export class LaneState<T extends object> {
     const file = await disk.open(path, { create: !exists });
     const found = exists ? await readNewest<T>(file) : undefined;
     if (found !== undefined) {
-      // The newest slot may never have been synced; only then may the other one be overwritten.
+      // The newest slot may never have been synced, nor the name: a killed process left both to the page cache. Only when they are durable
+      // may the other slot be overwritten.
       await file.sync();
+      await disk.syncDirectory(directory);
       return new LaneState(file, found.sequence, found.slot === 0 ? 1 : 0, found.value);
     }
     const value = create(exists);

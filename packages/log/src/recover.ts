@@ -29,13 +29,12 @@ export async function recover(disk: Disk, directory: string): Promise<Recovered>
   for (const name of names) {
     const segment = await readSegment(disk, `${directory}/${name}`, name, segments.at(-1));
     if (segment !== undefined) segments.push(segment);
-    else {
-      await disk.remove(`${directory}/${name}`);
-      await disk.syncDirectory(directory);
-    }
+    else await disk.remove(`${directory}/${name}`);
   }
   const newest = segments.at(-1);
   if (newest === undefined) return { segments, head: 0, report: { segments: 0, bytes: 0, tornBytes: 0, damaged: [] } };
+  // A process that was killed before its directory sync left a name that the next power cut would take.
+  await disk.syncDirectory(directory);
   const { head, tornBytes, damaged } = await recoverNewest(disk, directory, newest);
   const bytes = segments.reduce((total, segment) => total + segment.sizeBytes, 0);
   return { segments, head, report: { segments: segments.length, bytes, tornBytes, damaged } };
@@ -81,11 +80,10 @@ async function recoverNewest(
       end = found.offset + found.record.sizeBytes;
     }
     const tornBytes = newest.sizeBytes - end;
-    if (tornBytes > 0) {
-      await file.truncate(end);
-      await file.sync();
-      newest.sizeBytes = end;
-    }
+    if (tornBytes > 0) await file.truncate(end);
+    newest.sizeBytes = end;
+    // What was found may stand in the page cache alone: a process that was killed before its fsync left it there.
+    await file.sync();
     return { head, tornBytes, damaged };
   });
 }

@@ -65,6 +65,8 @@ export class SegmentTwin {
   /** Events taken with 200 and thrown away, as the vendor does with those it cannot use. */
   discarded = 0;
   requests = 0;
+  /** Ids it refused for being told to be `partial`; it may have taken them later. */
+  readonly refusedIds: Set<string> = new Set();
   /** Answers by status. */
   readonly answers: Map<number, number> = new Map();
 
@@ -156,8 +158,10 @@ export class SegmentTwin {
   #take(items: readonly Record<string, unknown>[], type: string | undefined, failure: TwinFailure | undefined): ServerResponse {
     const rejected: { index: number; code: string; message: string }[] = [];
     for (const [index, item] of items.entries()) {
-      if (failure?.kind === "partial" && index % 2 === 1) rejected.push({ index, code: "refused", message: "told to refuse it" });
-      else this.#takeOne(item, type);
+      if (failure?.kind === "partial" && index % 2 === 1) {
+        rejected.push({ index, code: "refused", message: "told to refuse it" });
+        this.refusedIds.add(String(item["messageId"]));
+      } else this.#takeOne(item, type);
     }
     return rejected.length === 0
       ? success()

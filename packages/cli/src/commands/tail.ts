@@ -24,16 +24,16 @@ export const addTailCommand: AddCommand = (program, io) => {
     .addHelpText("after", "\nExample:\n  waybill tail --source web")
     .action(async (options: TailOptions) => {
       const response = await open(options, options.token ?? io.env["WAYBILL_ADMIN_TOKEN"]);
-      io.onStop(() => response.destroy());
-      try {
-        for await (const line of createInterface({ input: response })) {
-          if (!line.startsWith("data: ")) continue;
-          const text = line.slice("data: ".length);
-          io.out.write(options.json === true ? `${text}\n` : `${readable(JSON.parse(text) as TailEvent)}\n`);
-        }
-      } catch (error) {
-        // Destroyed by Ctrl-C.
-        if (!response.destroyed) throw error;
+      const lines = createInterface({ input: response });
+      io.onStop(() => {
+        // A stream that is destroyed never ends, so the lines have to be closed first.
+        lines.close();
+        response.destroy();
+      });
+      for await (const line of lines) {
+        if (!line.startsWith("data: ")) continue;
+        const text = line.slice("data: ".length);
+        io.out.write(options.json === true ? `${text}\n` : `${readable(JSON.parse(text) as TailEvent)}\n`);
       }
     });
 };

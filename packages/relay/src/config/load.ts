@@ -82,7 +82,7 @@ function substitute(
         const message = name === "" ? `${whole} is no reference; write \${NAME} or \${NAME:-default}` : `the environment has no ${name}`;
         const near = nearest(name, Object.keys(env));
         faults.push({ file, line, column: col, path: "", message, ...(near === undefined ? {} : { hint: `did you mean \${${near}}?` }) });
-        return "";
+        return whole;
       });
     },
   });

@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createNodeTransport, lockDirectory, nodeClock, nodeDisk, nodeRandom } from "@waybill/node";
+import { expect, onTestFinished, test } from "vitest";
+
+function temporary(): string {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-node-"));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+test("files are written, read, cut and listed; failures carry a POSIX reason", async () => {
+  const directory = join(temporary(), "a/b");
+  await nodeDisk.makeDirectory(directory);
+  const file = await nodeDisk.open(`${directory}/f`, { create: true, durable: true });
+  await file.write([Buffer.from("hello "), Buffer.from("world")], 0);
+  await file.write([Buffer.from("W")], 6);
+  await file.sync();
+  const target = new Uint8Array(20);
+  expect(await file.read(target, 6)).toBe(5);
+  expect(Buffer.from(target.subarray(0, 5)).toString()).toBe("World");
+  await file.truncate(5);
+  expect(await file.size()).toBe(5);
+  await file.close();
+  await expect(nodeDisk.open(`${directory}/f`, { create: true })).rejects.toMatchObject({ code: "WAYBILL_DISK", reason: "EEXIST" });
+  await expect(nodeDisk.open(`${directory}/none`)).rejects.toMatchObject({ reason: "ENOENT" });
+  await nodeDisk.rename(`${directory}/f`, `${directory}/g`);
+  expect(await nodeDisk.list(directory)).toEqual(["g"]);
+  await nodeDisk.remove(`${directory}/g`);
+  await nodeDisk.syncDirectory(directory);
+  expect(await nodeDisk.list(directory)).toEqual([]);
+});
+
+test("a directory is one process's at a time", async () => {
+  const directory = temporary();
+  const lock = await lockDirectory(directory);
+  await expect(lockDirectory(directory)).rejects.toMatchObject({ code: "WAYBILL_LOG_LOCKED" });
+  await lock.release();
+  await (await lockDirectory(directory)).release();
+});
+
+const never = new AbortController().signal;
+
+async function serve(handler: Parameters<typeof createServer>[1]): Promise<string> {
+  const server = createServer(handler);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+test("a request sends its chunks with their exact length and resolves with any answer", async () => {
+  let seen = "";
+  const url = await serve((request, response) => {
+    request.on("data", (chunk) => {
+      seen += String(chunk);
+    });
+    request.on("end", () => response.writeHead(302, { location: "/x", "x-a": "b" }).end(`${request.method} ${request.headers["content-length"]}`));
+  });
+  const transport = createNodeTransport();
+  const answer = await transport({ method: "POST", url, headers: {}, body: ["ä", Buffer.from("bc"), "d"] }, never);
+  expect(answer).toMatchObject({ status: 302, body: "POST 5", headers: { "x-a": "b" } });
+  expect(seen).toBe("äbcd");
+  transport.close();
+});
+
+test("no answer rejects with its reason: refused, reset, aborted", async () => {
+  const transport = createNodeTransport();
+  const request = (url: string): Parameters<typeof transport>[0] => ({ method: "POST", url, headers: {}, body: ["x"] });
+  await expect(transport(request("http://127.0.0.1:9"), never)).rejects.toMatchObject({ code: "WAYBILL_TRANSPORT", reason: "refused", retryable: true });
+  const resetting = await serve((incoming) => incoming.socket.resetAndDestroy());
+  await expect(transport(request(resetting), never)).rejects.toMatchObject({ reason: "reset" });
+  const silent = await serve(() => undefined);
+  const controller = new AbortController();
+  const pending = transport(request(silent), controller.signal);
+  controller.abort();
+  await expect(pending).rejects.toMatchObject({ reason: "aborted" });
+  await expect(transport(request(`${silent}/?key=secret`), controller.signal)).rejects.not.toThrow("secret");
+  transport.close();
+});
+
+test("clock and random do what they say", async () => {
+  const before = nodeClock.monotonic();
+  await new Promise<void>((resolve) => nodeClock.after(5, resolve, true));
+  expect(nodeClock.monotonic()).toBeGreaterThanOrEqual(before + 4);
+  expect(Number.isInteger(nodeClock.now())).toBe(true);
+  nodeClock.after(Number.MAX_SAFE_INTEGER, () => expect.unreachable()).cancel();
+  const bytes = new Uint8Array(64);
+  nodeRandom.fill(bytes);
+  expect(new Set(bytes).size).toBeGreaterThan(20);
+  expect(nodeRandom.next()).toBeLessThan(1);
+});

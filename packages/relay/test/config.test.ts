@@ -1,0 +1,125 @@
+import { type ConfigError, loadConfig } from "@waybill/relay";
+import { expect, test } from "vitest";
+
+const GOOD = `# a comment
+listen: 127.0.0.1:0
+environments:
+  production:
+    sources:
+      web: { protocol: segment, writeKeys: [abc] }
+    destinations:
+      warehouse:
+        vendor: segment
+        url: https://example.test/
+        writeKey: "\${SEGMENT_KEY}"
+`;
+
+function faults(text: string, env: Record<string, string> = { SEGMENT_KEY: "secret" }): string[] {
+  try {
+    loadConfig({ file: "waybill.yaml", text, env });
+  } catch (error) {
+    return (error as ConfigError).message.split("\n");
+  }
+  return [];
+}
+
+test("a short file gets every default", () => {
+  const config = loadConfig({ file: "waybill.yaml", text: GOOD, env: { SEGMENT_KEY: "secret" } });
+  expect(config).toEqual({
+    listen: { host: "127.0.0.1", port: 0 },
+    dataDirectory: "./waybill-data",
+    logLevel: "info",
+    admin: { host: "127.0.0.1", port: 8081 },
+    bodyMaxBytes: 10 * 1024 * 1024,
+    headersTimeoutMs: 10_000,
+    requestTimeoutMs: 60_000,
+    strict: false,
+    retention: { maxAgeMs: 7 * 86_400_000, maxBytes: 10 * 1024 ** 3, hardMaxBytes: 20 * 1024 ** 3 },
+    shutdownDeadlineMs: 20_000,
+    dedupe: { windowMs: 86_400_000, maxIds: 1_000_000 },
+    environments: [
+      {
+        name: "production",
+        sources: [{ name: "web", protocol: "segment", writeKeys: ["abc"] }],
+        destinations: [
+          {
+            name: "warehouse",
+            vendor: "segment",
+            url: "https://example.test",
+            writeKey: "secret",
+            timeoutMs: 10_000,
+            backoffBaseMs: 500,
+            backoffMaxMs: 60_000,
+            lingerMs: 20,
+            batchMaxEvents: 2_500,
+            batchMaxBytes: 498_000,
+          },
+        ],
+      },
+    ],
+  });
+});
+
+test("every fault is told at once, in order, with file, line, path and hint", () => {
+  const text = `listn: 127.0.0.1:0
+limits: { bodyMaxBytes: 10Mib }
+environments:
+  production:
+    sources:
+      web: { protocol: segmet, writeKeys: [abc] }
+      Upper: { protocol: segment, writeKeys: [] }
+    destinations:
+      warehouse: { vendor: segment, writeKy: x, timeout: soon }
+`;
+  expect(faults(text)).toEqual([
+    'waybill.yaml:1:1 listn: unknown key; did you mean "listen"?',
+    'waybill.yaml:2:25 limits.bodyMaxBytes: is "10Mib"; it must be a whole number or a text with a unit; for example 5MiB',
+    'waybill.yaml:6:24 environments.production.sources.web.protocol: is "segmet"; it must be one of segment; did you mean "segment"?',
+    "waybill.yaml:7:7 environments.production.sources.Upper: is no valid name; 1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit",
+    "waybill.yaml:7:46 environments.production.sources.Upper.writeKeys: must NOT have fewer than 1 items",
+    "waybill.yaml:9:18 environments.production.destinations.warehouse.writeKey: is required; The vendor's key. Take it from the environment: ${SEGMENT_WRITE_KEY}.",
+    'waybill.yaml:9:37 environments.production.destinations.warehouse.writeKy: unknown key; did you mean "writeKey"?',
+    'waybill.yaml:9:58 environments.production.destinations.warehouse.timeout: is "soon"; it must be a whole number or a text with a unit; for example 5s',
+  ]);
+});
+
+test("what the schema cannot say is checked too", () => {
+  const text = `listen: nowhere
+retention: { maxBytes: 10GiB, hardMaxBytes: 1GiB }
+environments:
+  a:
+    sources:
+      web: { protocol: segment, writeKeys: [same] }
+    destinations:
+      x: { vendor: segment, writeKey: k, url: "ftp://x", backoff: { max: 2m }, batch: { maxBytes: 1MB } }
+  b:
+    sources:
+      other: { protocol: segment, writeKeys: [same] }
+    destinations:
+      x: { vendor: segment, writeKey: k }
+`;
+  const found = faults(text);
+  for (const part of ["listen: is \"nowhere\", no address", "is below retention.maxBytes", 'is "ftp://x", no http or https URL', "is above 60s", "is above 498KB", "is a key of a/web too"])
+    expect(found.join("\n")).toContain(part);
+  expect(found).toHaveLength(6);
+});
+
+test("a missing variable is a fault at its line; a default and an escape are taken", () => {
+  expect(faults(GOOD, { SEGMENT_KEYS: "x" })).toEqual(["waybill.yaml:11:19: the environment has no SEGMENT_KEY; did you mean ${SEGMENT_KEYS}?"]);
+  const text = GOOD.replace("${SEGMENT_KEY}", () => "${MISSING:-fallback}-$${literal}");
+  expect(loadConfig({ file: "f", text, env: {} }).environments[0]?.destinations[0]?.writeKey).toBe("fallback-${literal}");
+});
+
+test("unknown WAYBILL_ variables are refused; known ones stand above the file; those the file names are known", () => {
+  expect(faults(GOOD, { SEGMENT_KEY: "k", WAYBILL_LISTN: "x" })).toEqual(["environment WAYBILL_LISTN: unknown variable; did you mean WAYBILL_LISTEN?"]);
+  const env = { WAYBILL_KEY: "from-env", WAYBILL_LISTEN: "0.0.0.0:99", WAYBILL_ADMIN_TOKEN: "token-token", WAYBILL_LOG_LEVEL: "debug" };
+  const config = loadConfig({ file: "f", text: GOOD.replace("SEGMENT_KEY", "WAYBILL_KEY"), env });
+  expect(config).toMatchObject({ listen: { port: 99 }, admin: { token: "token-token" }, logLevel: "debug" });
+  expect(config.environments[0]?.destinations[0]?.writeKey).toBe("from-env");
+});
+
+test("what is no YAML is told with its line; an unquoted reference gets its hint", () => {
+  expect(faults("listen: [1\nenvironments: {")[0]).toMatch(/^waybill\.yaml:2:\d+/);
+  expect(faults("environments: { a: ${X}, b: 1 }").join("\n")).toContain('put quotes around a reference: "${NAME}"');
+  expect(faults("a: 1\na: 2").join("\n")).toContain("waybill.yaml:2:1: Map keys must be unique");
+});

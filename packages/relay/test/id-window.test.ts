@@ -1,0 +1,55 @@
+import { SeededRandom } from "@waybill/testing";
+import { expect, test } from "vitest";
+import { IdWindow } from "../src/id-window.ts";
+
+const make = (maxIds: number, windowMs = 1_000): IdWindow => new IdWindow({ maxIds, windowMs, seed: Uint32Array.of(1, 2, 3, 4), nowMs: 0 });
+const add = (window: IdWindow, id: string, nowMs = 0, scope = 1): boolean => {
+  const bytes = Buffer.from(`xx${id}yy`);
+  return window.add(bytes, 2, bytes.length - 2, scope, nowMs);
+};
+
+test("knows an id again, per source, and forgets one that was removed", () => {
+  const window = make(1_000);
+  expect(add(window, "a")).toBe(true);
+  expect(add(window, "a")).toBe(false);
+  expect(add(window, "a", 0, 2)).toBe(true);
+  expect(add(window, "")).toBe(true);
+  window.remove(Buffer.from("a"), 0, 1, 1);
+  expect(add(window, "a")).toBe(true);
+});
+
+test("tells ids apart that differ in one character, in length, or in zeros at the end", () => {
+  const window = make(100_000);
+  for (let index = 0; index < 20_000; index++) expect(add(window, `id-${index}`)).toBe(true);
+  for (const id of ["a", "a\0", "a\0\0", "\0", "aaaa", "aaaaa"]) expect(add(window, id)).toBe(true);
+});
+
+test("remembers at least half of maxIds, and at least half the window", () => {
+  const window = make(1_000);
+  for (let index = 0; index < 10_000; index++) add(window, `id-${index}`);
+  for (let index = 9_500; index < 10_000; index++) expect(add(window, `id-${index}`)).toBe(false);
+  expect(add(window, "id-1")).toBe(true);
+  const timed = make(1_000, 1_000);
+  add(timed, "early", 0);
+  expect(add(timed, "early", 499)).toBe(false);
+  expect(add(timed, "early", 600)).toBe(false);
+  add(timed, "late", 1_200);
+  expect(add(timed, "early", 1_900)).toBe(true);
+});
+
+test("agrees with a set of texts under random adds and removes", () => {
+  const random = new SeededRandom(11);
+  const window = make(100_000, 1e12);
+  const model = new Set<string>();
+  for (let step = 0; step < 20_000; step++) {
+    const id = `m-${random.below(3_000)}`;
+    if (random.chance(0.2)) {
+      const bytes = Buffer.from(id);
+      window.remove(bytes, 0, bytes.length, 1);
+      model.delete(id);
+    } else {
+      expect(add(window, id)).toBe(!model.has(id));
+      model.add(id);
+    }
+  }
+});
