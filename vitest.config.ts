@@ -7,7 +7,15 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ["packages/*/test/**/*.test.ts", "tools/*.test.ts", "simulation/*.test.ts", "benchmarks/*.test.ts", "examples/*.test.ts"],
+    include: [
+      "packages/*/test/**/*.test.ts",
+      "tools/*.test.ts",
+      "simulation/*.test.ts",
+      "benchmarks/*.test.ts",
+      "examples/*.test.ts",
+    ],
     testTimeout: 30_000,
+    // Tests that start processes share two cores with the others.
+    maxWorkers: 2,
   },
 });

@@ -28,7 +28,11 @@ const directory = mkdtempSync(join(tmpdir(), "waybill-backlog-"));
 const stored = await fill();
 const destination = new Child("server", ["destination"]);
 const { port } = await destination.receive<{ port: number }>();
-const relay = await RelayProcess.start({ directory, destinations: { fast: `http://127.0.0.1:${port}` }, extra: { retention: RETENTION } });
+const relay = await RelayProcess.start({
+  directory,
+  destinations: { fast: `http://127.0.0.1:${port}` },
+  extra: { retention: RETENTION },
+});
 const startedAtMs = performance.timeOrigin + performance.now();
 say(`started in ${Math.round(relay.startMs)} ms with ${stored} events on disk`);
 
@@ -43,7 +47,9 @@ void drained.then(({ atMs }) => {
 while (drainedAtMs === undefined) {
   during.push(...(await acceptSlice()));
   const { lanes } = await relay.accounts();
-  say(`delivered ${lanes[0]?.account.delivered}, pending ${lanes[0]?.account.pending}, resident ${Math.round(residentMb("VmRSS"))} MB`);
+  say(
+    `delivered ${lanes[0]?.account.delivered}, pending ${lanes[0]?.account.pending}, resident ${Math.round(residentMb("VmRSS"))} MB`,
+  );
 }
 const peakRssMb = residentMb("VmHWM");
 const idle: number[] = [];
@@ -69,15 +75,25 @@ await accepting.stop();
 await relay.stop();
 await destination.stop();
 rmSync(directory, { recursive: true, force: true });
-publish("backlog", result, true);
+publish("backlog", result, gigabytes >= 1);
 if (result.lost !== 0 || !result.booksBalance) process.exitCode = 1;
 
 /** Accepts until the log has the gigabytes while the destination is away, then kills the relay. Returns the events stored. */
 async function fill(): Promise<number> {
-  const away = await RelayProcess.start({ directory, destinations: { fast: "http://127.0.0.1:9" }, extra: { retention: RETENTION } });
+  const away = await RelayProcess.start({
+    directory,
+    destinations: { fast: "http://127.0.0.1:9" },
+    extra: { retention: RETENTION },
+  });
   const requests = Math.ceil((gigabytes * 1e9) / createTemplate(EVENTS).bodyBytes);
   const loader = new Child("load");
-  const report = await loader.ask<LoadReport>({ port: away.port, connections: 32, events: EVENTS, requests, firstId: 1 });
+  const report = await loader.ask<LoadReport>({
+    port: away.port,
+    connections: 32,
+    events: EVENTS,
+    requests,
+    firstId: 1,
+  });
   await loader.stop();
   await away.stop("SIGKILL");
   if (report.failed > 0) throw new Error(`${report.failed} requests were refused while the backlog was made`);
@@ -100,7 +116,10 @@ async function acceptSlice(): Promise<readonly number[]> {
 }
 
 function p99(latenciesMs: readonly number[]): number {
-  return percentile([...latenciesMs].sort((a, b) => a - b), 99);
+  return percentile(
+    [...latenciesMs].sort((a, b) => a - b),
+    99,
+  );
 }
 
 function residentMb(field: "VmRSS" | "VmHWM"): number {

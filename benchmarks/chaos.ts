@@ -48,7 +48,12 @@ export async function chaos({ kills, seed }: ChaosOptions): Promise<ChaosResult>
   let relay = await start();
   let stopping = false;
   const workers = Array.from({ length: WORKERS }, () =>
-    work({ port: () => relay.port, stopping: () => stopping, random: random.fork(), acknowledge: (ids) => appendFileSync(oracle, `${ids.join("\n")}\n`) }),
+    work({
+      port: () => relay.port,
+      stopping: () => stopping,
+      random: random.fork(),
+      acknowledge: (ids) => appendFileSync(oracle, `${ids.join("\n")}\n`),
+    }),
   );
   for (let kill = 0; kill < kills; kill++) {
     await pause(LIFE_MIN_MS + random.next() * (LIFE_MAX_MS - LIFE_MIN_MS));
@@ -64,7 +69,11 @@ export async function chaos({ kills, seed }: ChaosOptions): Promise<ChaosResult>
   const booksBalance = await relay.drained(DRAIN_MAX_MS);
   await relay.stop();
   await server.close();
-  const acknowledged = new Set(readFileSync(oracle, "utf8").split("\n").filter((id) => id !== ""));
+  const acknowledged = new Set(
+    readFileSync(oracle, "utf8")
+      .split("\n")
+      .filter((id) => id !== ""),
+  );
   const times = new Map<string, number>();
   for (const { messageId } of twin.events) times.set(messageId, (times.get(messageId) ?? 0) + 1);
   const result: ChaosResult = {
@@ -100,7 +109,13 @@ async function work({ port, stopping, random, acknowledge }: Work): Promise<void
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   while (!stopping()) {
     const ids = Array.from({ length: 1 + random.below(40) }, makeId);
-    const batch = ids.map((messageId) => ({ type: "track", event: "Chaos", userId: "u", messageId, properties: { pad: "x".repeat(random.below(400)) } }));
+    const batch = ids.map((messageId) => ({
+      type: "track",
+      event: "Chaos",
+      userId: "u",
+      messageId,
+      properties: { pad: "x".repeat(random.below(400)) },
+    }));
     const body = JSON.stringify({ batch });
     while ((await post(port(), body, agent)) !== 200) await pause(RETRY_PAUSE_MS);
     acknowledge(ids);
@@ -111,7 +126,15 @@ async function work({ port, stopping, random, acknowledge }: Work): Promise<void
 function post(port: number, body: string, agent: Agent): Promise<number> {
   return new Promise((resolve) => {
     const outgoing = request(
-      { port, host: "127.0.0.1", agent, method: "POST", path: "/v1/batch", auth: "bench:", headers: { "content-length": Buffer.byteLength(body) } },
+      {
+        port,
+        host: "127.0.0.1",
+        agent,
+        method: "POST",
+        path: "/v1/batch",
+        auth: "bench:",
+        headers: { "content-length": Buffer.byteLength(body) },
+      },
       (response) => {
         response.resume();
         response.on("end", () => resolve(response.statusCode ?? 0));

@@ -15,7 +15,7 @@ export interface ClientBenchOptions {
 }
 
 export const FULL: ClientBenchOptions = { rounds: 5, events: 200_000, peerEvents: 200_000, publish: true };
-export const QUICK: ClientBenchOptions = { rounds: 1, events: 5_000, peerEvents: 1_000, publish: false };
+export const QUICK: ClientBenchOptions = { rounds: 1, events: 5_000, peerEvents: 150, publish: false };
 
 export type Contender = "waybill" | "floor" | "stringify" | "segment" | "latency";
 
@@ -34,7 +34,12 @@ interface ClientResult {
 }
 
 export async function run(options: ClientBenchOptions): Promise<ClientResult> {
-  const rates: Record<"waybill" | "floor" | "stringify" | "segment", number[]> = { waybill: [], floor: [], stringify: [], segment: [] };
+  const rates: Record<"waybill" | "floor" | "stringify" | "segment", number[]> = {
+    waybill: [],
+    floor: [],
+    stringify: [],
+    segment: [],
+  };
   const cpu: number[] = [];
   const rss: number[] = [];
   const p50: number[] = [];
@@ -57,7 +62,9 @@ export async function run(options: ClientBenchOptions): Promise<ClientResult> {
     say(
       `round ${number + 1}: ${Object.entries(rates)
         .map(([name, values]) => `${name} ${Math.round(values.at(-1) as number)}`)
-        .join(", ")} ev/s; track p99 ${(measured.p99Micros ?? 0).toFixed(2)} µs; peak ${Math.round(rss.at(-1) as number)} MB`,
+        .join(
+          ", ",
+        )} ev/s; track p99 ${(measured.p99Micros ?? 0).toFixed(2)} µs; peak ${Math.round(rss.at(-1) as number)} MB`,
     );
   }
   const waybill = summarise(rates.waybill);
@@ -86,7 +93,10 @@ export function failed({ lost }: ClientResult): boolean {
 }
 
 /** Runs one contender; `missing` is how many events the server did not get. */
-async function measure(contender: Contender, events: number): Promise<{ readonly measured: Measured; readonly missing: number }> {
+async function measure(
+  contender: Contender,
+  events: number,
+): Promise<{ readonly measured: Measured; readonly missing: number }> {
   const server = new Child("server", ["destination"]);
   const { port } = await server.receive<{ port: number }>();
   const child = new Child("client-run", [contender, String(port), String(events)]);

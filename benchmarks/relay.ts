@@ -21,7 +21,11 @@ export interface RelayBenchOptions {
   readonly publish: boolean;
 }
 
-export const FULL: RelayBenchOptions = { rounds: Number(process.env["ROUNDS"] ?? 5), requests: { 1: 60_000, 100: 15_000 }, publish: true };
+export const FULL: RelayBenchOptions = {
+  rounds: Number(process.env["ROUNDS"] ?? 5),
+  requests: { 1: 60_000, 100: 15_000 },
+  publish: true,
+};
 /** One short round: shows that the scenario works, not how fast. */
 export const QUICK: RelayBenchOptions = { rounds: 1, requests: { 1: 3_000, 100: 600 }, publish: false };
 
@@ -38,7 +42,9 @@ interface CaseResult {
   readonly spread: Readonly<Record<string, number>>;
 }
 
-export async function run(options: RelayBenchOptions): Promise<{ readonly cases: readonly CaseResult[]; readonly lost: number }> {
+export async function run(
+  options: RelayBenchOptions,
+): Promise<{ readonly cases: readonly CaseResult[]; readonly lost: number }> {
   const cases: CaseResult[] = [];
   let lost = 0;
   for (const events of [1, 100] as const) {
@@ -55,15 +61,25 @@ export function failed({ lost }: { readonly lost: number }): boolean {
   return lost > 0;
 }
 
-async function measureCase(events: 1 | 100, options: RelayBenchOptions): Promise<{ readonly result: CaseResult; readonly lost: number }> {
+async function measureCase(
+  events: 1 | 100,
+  options: RelayBenchOptions,
+): Promise<{ readonly result: CaseResult; readonly lost: number }> {
   const requests = options.requests[events];
-  const rates: Record<"discard" | "durable" | "relay" | "endToEnd", number[]> = { discard: [], durable: [], relay: [], endToEnd: [] };
+  const rates: Record<"discard" | "durable" | "relay" | "endToEnd", number[]> = {
+    discard: [],
+    durable: [],
+    relay: [],
+    endToEnd: [],
+  };
   const p50: number[] = [];
   const p99: number[] = [];
   let lost = 0;
   for (let number = 0; number < options.rounds; number++) {
     rates.discard.push(await measureFloor(["discard"], events, requests));
-    rates.durable.push(await inDirectory((directory) => measureFloor(["durable", `${directory}/floor`], events, requests)));
+    rates.durable.push(
+      await inDirectory((directory) => measureFloor(["durable", `${directory}/floor`], events, requests)),
+    );
     const intake = await inDirectory((directory) => measureIntake(directory, events, requests));
     rates.relay.push(intake.rate);
     p50.push(intake.p50Ms);
@@ -92,7 +108,12 @@ async function measureCase(events: 1 | 100, options: RelayBenchOptions): Promise
       endToEndEventsPerSecond: round(endToEnd.median),
       ofDurableFloor: round(relay.median / durable.median),
       endToEndOfDurableFloor: round(endToEnd.median / (durable.median * events)),
-      spread: { relay: round(relay.spread), durable: round(durable.spread), discard: round(discard.spread), endToEnd: round(endToEnd.spread) },
+      spread: {
+        relay: round(relay.spread),
+        durable: round(durable.spread),
+        discard: round(discard.spread),
+        endToEnd: round(endToEnd.spread),
+      },
     },
   };
 }
@@ -120,7 +141,11 @@ async function measureIntake(
   return { rate: (report.answered - report.failed) / report.seconds, p50Ms: report.p50Ms, p99Ms: report.p99Ms, lost };
 }
 
-async function measureEndToEnd(directory: string, events: number, requests: number): Promise<{ readonly rate: number; readonly lost: number }> {
+async function measureEndToEnd(
+  directory: string,
+  events: number,
+  requests: number,
+): Promise<{ readonly rate: number; readonly lost: number }> {
   const destination = new Child("server", ["destination"]);
   const { port } = await destination.receive<{ port: number }>();
   const relay = await RelayProcess.start({ directory, destinations: { fast: `http://127.0.0.1:${port}` } });

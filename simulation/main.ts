@@ -3,7 +3,11 @@ import { parseArgs } from "node:util";
 import { simulate } from "./simulate.ts";
 
 const { values } = parseArgs({
-  options: { seed: { type: "string" }, seeds: { type: "string", default: "1000" }, steps: { type: "string", default: "60" } },
+  options: {
+    seed: { type: "string" },
+    seeds: { type: "string", default: "1000" },
+    steps: { type: "string", default: "60" },
+  },
 });
 const steps = Number(values.steps);
 const first = Number(values.seed ?? 1);
@@ -18,7 +22,9 @@ for (let seed = first; seed < first + count; seed++) {
   for (const [kind, times] of Object.entries(result.faults)) faults[kind] = (faults[kind] ?? 0) + times;
   if (result.violations.length === 0) continue;
   violations += 1;
-  process.stdout.write(`seed ${seed} breaks a promise; repeat it with: npm run sim -- --seed ${seed} --steps ${steps}\n`);
+  process.stdout.write(
+    `seed ${seed} breaks a promise; repeat it with: npm run sim -- --seed ${seed} --steps ${steps}\n`,
+  );
   for (const violation of result.violations) process.stdout.write(`  ${violation}\n`);
 }
 const seconds = (performance.now() - startedAt) / 1_000;

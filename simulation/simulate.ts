@@ -59,8 +59,17 @@ class World {
     for (const [index, twin] of this.#twins.entries()) this.#network.serve(`http://twin${index}.test`, twin.handle);
     this.#clients = [0, 1].map(() =>
       createClientOn(
-        { runtime: { clock: this.#clock, random: this.#random.fork(), transport: this.#network.transport }, byteLength: (text) => Buffer.byteLength(text) },
-        { destinations: [segment({ name: "relay", url: RELAY, writeKey: "in" })], flushAt: 4, flushIntervalMs: 50, timeoutMs: 2_000, backoffMaxMs: 2_000 },
+        {
+          runtime: { clock: this.#clock, random: this.#random.fork(), transport: this.#network.transport },
+          byteLength: (text) => Buffer.byteLength(text),
+        },
+        {
+          destinations: [segment({ name: "relay", url: RELAY, writeKey: "in" })],
+          flushAt: 4,
+          flushIntervalMs: 50,
+          timeoutMs: 2_000,
+          backoffMaxMs: 2_000,
+        },
       ),
     );
   }
@@ -86,9 +95,14 @@ class World {
     const twin = random.pick(this.#twins);
     const roll = random.next();
     if (roll < 0.5) this.#track();
-    else if (roll < 0.56) this.#fault("status503", () => twin.fail({ kind: "status", status: 503, forMs: 1_000 + random.below(20_000) }));
-    else if (roll < 0.6) this.#fault("rateLimit429", () => twin.fail({ kind: "status", status: 429, retryAfter: String(1 + random.below(5)), times: 1 + random.below(3) }));
-    else if (roll < 0.64) this.#fault("resetAfterActing", () => twin.fail({ kind: "resetAfter", times: 1 + random.below(3) }));
+    else if (roll < 0.56)
+      this.#fault("status503", () => twin.fail({ kind: "status", status: 503, forMs: 1_000 + random.below(20_000) }));
+    else if (roll < 0.6)
+      this.#fault("rateLimit429", () =>
+        twin.fail({ kind: "status", status: 429, retryAfter: String(1 + random.below(5)), times: 1 + random.below(3) }),
+      );
+    else if (roll < 0.64)
+      this.#fault("resetAfterActing", () => twin.fail({ kind: "resetAfter", times: 1 + random.below(3) }));
     else if (roll < 0.66) this.#fault("hang", () => twin.fail({ kind: "hang", times: 1 }));
     else if (roll < 0.68) this.#fault("slow", () => twin.fail({ kind: "slow", delayMs: 3_000, times: 2 }));
     else if (roll < 0.7) this.#fault("partialRejection", () => twin.fail({ kind: "partial", times: 1 }));
@@ -97,7 +111,8 @@ class World {
     else if (roll < 0.83) await this.#crash("powerCut", () => this.#disk.crash(random.fork()));
     else if (roll < 0.86) this.#fault("clockJump", () => this.#clock.jump(random.below(600_000) - 300_000));
     else if (roll < 0.89) this.#toggleFullDisk();
-    else if (roll < 0.92) this.#fault("syncError", () => (this.#disk.faults = this.#disk.faults.sync === undefined ? { sync: 0.2 } : {}));
+    else if (roll < 0.92)
+      this.#fault("syncError", () => (this.#disk.faults = this.#disk.faults.sync === undefined ? { sync: 0.2 } : {}));
     else if (roll < 0.96) this.#toggleNetwork();
     else this.#fault("pauseAndResume", () => this.#pause());
     await this.#clock.advance(random.next() * STEP_MAX_MS);
@@ -106,9 +121,11 @@ class World {
   /** What must hold at every instant. */
   check(when: string): void {
     for (const { destination, account } of this.#relay?.lanes() ?? [])
-      if (!account.balanced) this.violations.push(`${when}: the book of ${destination} does not balance: ${JSON.stringify(account)}`);
+      if (!account.balanced)
+        this.violations.push(`${when}: the book of ${destination} does not balance: ${JSON.stringify(account)}`);
     for (const client of this.#clients)
-      if (client.accounts()["relay"]?.balanced !== true) this.violations.push(`${when}: a client's book does not balance`);
+      if (client.accounts()["relay"]?.balanced !== true)
+        this.violations.push(`${when}: a client's book does not balance`);
   }
 
   /** Faults off; then nothing accepted may be missing, doubled, invented or out of order. */
@@ -126,22 +143,26 @@ class World {
     this.#relay?.reconfigure(this.#keys);
     const closed = Promise.all(this.#clients.map((client) => client.close({ deadlineMs: SETTLE_MS })));
     await this.#clock.advance(SETTLE_MS);
-    for (const { left, dropped } of await closed) if (left + dropped > 0) this.violations.push(`end: a client kept ${left} and dropped ${dropped}`);
+    for (const { left, dropped } of await closed)
+      if (left + dropped > 0) this.violations.push(`end: a client kept ${left} and dropped ${dropped}`);
     await this.#clock.advance(SETTLE_MS);
     this.check("end");
     for (const { destination, account, mode } of this.#relay?.lanes() ?? [])
       if (account.pending > 0) this.violations.push(`end: ${destination} has ${account.pending} pending (${mode})`);
     const stored = firstOccurrences((await this.#relay?.records()) ?? []);
-    if (stored.length !== this.tracked) this.violations.push(`end: ${this.tracked} events tracked, ${stored.length} different ones in the log`);
+    if (stored.length !== this.tracked)
+      this.violations.push(`end: ${this.tracked} events tracked, ${stored.length} different ones in the log`);
     for (const [index, twin] of this.#twins.entries()) {
       const received = twin.events.map(({ messageId }) => messageId);
       if (new Set(received).size !== received.length) this.violations.push(`end: twin ${index} has an event twice`);
       const dead = await this.#relay?.deadIds(index);
       const missing = stored.filter((id) => !received.includes(id) && dead?.has(id) !== true);
-      if (missing.length > 0) this.violations.push(`end: twin ${index} never got ${missing.length} events: ${missing[0]} …`);
+      if (missing.length > 0)
+        this.violations.push(`end: twin ${index} never got ${missing.length} events: ${missing[0]} …`);
       // What the twin refused once may have come later after all: the refusal was lost on the way, or with the cursor.
       const inOrder = (ids: readonly string[]): string => ids.filter((id) => !twin.refusedIds.has(id)).join();
-      if (missing.length === 0 && inOrder(received) !== inOrder(stored)) this.violations.push(`end: twin ${index} has them in another order than the log`);
+      if (missing.length === 0 && inOrder(received) !== inOrder(stored))
+        this.violations.push(`end: twin ${index} has them in another order than the log`);
     }
     this.#relay?.kill();
   }
@@ -149,7 +170,11 @@ class World {
   #track(): void {
     const client = this.#random.pick(this.#clients);
     for (let count = 1 + this.#random.below(EVENTS_MAX); count > 0; count--) {
-      client.track({ userId: `u${this.tracked}`, event: "E", properties: { pad: "x".repeat(this.#random.below(300)) } });
+      client.track({
+        userId: `u${this.tracked}`,
+        event: "E",
+        properties: { pad: "x".repeat(this.#random.below(300)) },
+      });
       this.tracked += 1;
     }
   }
@@ -298,7 +323,8 @@ class SimRelay {
 async function readAll(log: Environment["log"]): Promise<readonly LogRecord[]> {
   const reader = log.reader({ position: log.first });
   const records: LogRecord[] = [];
-  for (let read = await reader.read(1_000_000); read.length > 0; read = await reader.read(1_000_000)) records.push(...read);
+  for (let read = await reader.read(1_000_000); read.length > 0; read = await reader.read(1_000_000))
+    records.push(...read);
   await reader.close();
   return records;
 }
@@ -325,6 +351,7 @@ function environmentConfig(keys: readonly string[]): Parameters<typeof Environme
 function firstOccurrences(records: readonly LogRecord[]): string[] {
   const ids = new Set<string>();
   for (const { body } of records)
-    for (const { messageId } of JSON.parse(`[${Buffer.from(body).toString()}]`) as { readonly messageId: string }[]) ids.add(messageId);
+    for (const { messageId } of JSON.parse(`[${Buffer.from(body).toString()}]`) as { readonly messageId: string }[])
+      ids.add(messageId);
   return [...ids];
 }

@@ -18,7 +18,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   waybill: ["@waybill/core", "@waybill/vendors", "@waybill/node", "@waybill/log"],
   "@waybill/testing": ["@waybill/core", "@waybill/vendors", "@waybill/log"],
   "@waybill/relay": ["@waybill/core", "@waybill/vendors", "@waybill/log", "@waybill/node"],
-  "@waybill/cli": ["@waybill/core", "@waybill/vendors", "@waybill/log", "@waybill/node", "@waybill/relay", "@waybill/testing", "waybill"],
+  "@waybill/cli": [
+    "@waybill/core",
+    "@waybill/vendors",
+    "@waybill/log",
+    "@waybill/node",
+    "@waybill/relay",
+    "@waybill/testing",
+    "waybill",
+  ],
 };
 /** Packages that run anywhere: nothing of Node, nothing of the DOM beyond what `fetch` needs. */
 const PURE = ["@waybill/core", "@waybill/vendors"];
@@ -65,7 +73,8 @@ test("imports point down only, are declared, and stay inside their package", () 
         seen += 1;
         const at = `${relative(ROOT, file)} imports ${specifier}`;
         if (specifier.startsWith(".")) {
-          if (!resolve(dirname(file), specifier).startsWith(join(folder, "src"))) faults.push(`${at}: leaves its package`);
+          if (!resolve(dirname(file), specifier).startsWith(join(folder, "src")))
+            faults.push(`${at}: leaves its package`);
         } else if (specifier.startsWith("node:")) {
           if (PURE.includes(manifest.name)) faults.push(`${at}: a pure package`);
         } else faults.push(...packageFaults(manifest, specifier, at));
@@ -115,10 +124,13 @@ test("versions are pinned exactly", () => {
 });
 
 test("each runtime dependency has a line in an ADR", () => {
-  const decisions = filesUnder(join(ROOT, "docs/adr")).map((file) => readFileSync(file, "utf8")).join("\n");
+  const decisions = filesUnder(join(ROOT, "docs/adr"))
+    .map((file) => readFileSync(file, "utf8"))
+    .join("\n");
   for (const { manifest } of packages)
     for (const dependency of Object.keys(manifest.dependencies ?? {}))
-      if (!(dependency in MAY_IMPORT)) expect(decisions, `${manifest.name} -> ${dependency}`).toContain(`\`${dependency}\``);
+      if (!(dependency in MAY_IMPORT))
+        expect(decisions, `${manifest.name} -> ${dependency}`).toContain(`\`${dependency}\``);
 });
 
 test("files are named in kebab-case and stay short enough to hold in the head", () => {
@@ -144,7 +156,10 @@ test("no file carries a path of a machine, a registry host or a switched-off che
 });
 
 function packageFaults(manifest: Manifest, specifier: string, at: string): string[] {
-  const name = specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+  const name = specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
   const declared = { ...manifest.dependencies, ...manifest.peerDependencies };
   if (!(name in declared)) return [`${at}: not declared in its package.json`];
   if (name in MAY_IMPORT && !MAY_IMPORT[manifest.name]?.includes(name)) return [`${at}: not allowed by the table`];
@@ -153,7 +168,9 @@ function packageFaults(manifest: Manifest, specifier: string, at: string): strin
 
 /** The module names of all static and dynamic imports and re-exports. */
 function importsOf(source: string): string[] {
-  return [...withoutComments(source).matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)["']([^"']+)["']/g)].map((match) => match[1] as string);
+  return [...withoutComments(source).matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)["']([@\w./:-]+)["']/g)].map(
+    (match) => match[1] as string,
+  );
 }
 
 function codeOf(file: string): string {

@@ -78,7 +78,11 @@ function post(body: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
       `${url}/v1/batch`,
-      { agent, method: "POST", headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) } },
+      {
+        agent,
+        method: "POST",
+        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
+      },
       (response) => {
         response.resume();
         response.on("end", resolve);

@@ -49,7 +49,9 @@ async function run(order: LoadOrder): Promise<LoadReport> {
     if (!ok) failed += 1;
   };
   await Promise.all(
-    Array.from({ length: order.connections }, () => drive(order, { bytes: Buffer.from(template.bytes), idOffsets: template.idOffsets }, take, done, startedAt)),
+    Array.from({ length: order.connections }, () =>
+      drive(order, { bytes: Buffer.from(template.bytes), idOffsets: template.idOffsets }, take, done, startedAt),
+    ),
   );
   const seconds = (performance.now() - startedAt) / 1_000;
   const sorted = latencies.subarray(0, answered).sort();

@@ -16,7 +16,8 @@ const HEADERS = { "content-type": "application/json", "content-length": ANSWER.l
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 const kind = process.argv[2];
-const handler: Handler = kind === "durable" ? durable(process.argv[3] as string) : kind === "destination" ? destination() : discard;
+const handler: Handler =
+  kind === "durable" ? durable(process.argv[3] as string) : kind === "destination" ? destination() : discard;
 const server = createServer(handler);
 server.listen(0, "127.0.0.1", 1024, () => process.send?.({ port: (server.address() as AddressInfo).port }));
 

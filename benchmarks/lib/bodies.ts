@@ -24,7 +24,8 @@ export function createTemplate(events: number): Template {
     `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
   const bytes = Buffer.from(head + body, "latin1");
   const idOffsets: number[] = [];
-  for (let at = bytes.indexOf(ID_TEMPLATE); at >= 0; at = bytes.indexOf(ID_TEMPLATE, at + 1)) idOffsets.push(at + ID_TEMPLATE.length - ID_DIGITS);
+  for (let at = bytes.indexOf(ID_TEMPLATE); at >= 0; at = bytes.indexOf(ID_TEMPLATE, at + 1))
+    idOffsets.push(at + ID_TEMPLATE.length - ID_DIGITS);
   return { bytes, idOffsets, bodyBytes: body.length };
 }
 

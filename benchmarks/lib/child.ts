@@ -28,7 +28,8 @@ export class Child {
   async receive<T>(): Promise<T> {
     if (this.#messages.length > 0) return this.#messages.shift() as T;
     return new Promise<T>((resolve, reject) => {
-      const onExit = (code: number | null): void => reject(new Error(`the child ended with ${code} before it answered`));
+      const onExit = (code: number | null): void =>
+        reject(new Error(`the child ended with ${code} before it answered`));
       this.process.once("exit", onExit);
       this.#waiting = (message) => {
         this.process.off("exit", onExit);

@@ -10,7 +10,10 @@ export function publish(name: string, result: object, keep: boolean): void {
 function record(name: string, result: object): void {
   const file = new URL(`../../results/${name}.json`, import.meta.url);
   mkdirSync(new URL(".", file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify({ measuredAt: new Date().toISOString(), machine: machine(), result }, undefined, 2)}\n`);
+  writeFileSync(
+    file,
+    `${JSON.stringify({ measuredAt: new Date().toISOString(), machine: machine(), result }, undefined, 2)}\n`,
+  );
 }
 
 function machine(): object {

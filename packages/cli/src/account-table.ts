@@ -14,14 +14,19 @@ const REASON_MAX_CHARACTERS = 48;
 
 /** The accounts as a table of text, one line per destination. */
 export function accountTable({ lanes }: Accounts): string {
-  const rows = [COLUMNS.map(([title]) => title), ...lanes.map((lane) => COLUMNS.map(([, value]) => value(lane).slice(0, REASON_MAX_CHARACTERS)))];
+  const rows = [
+    COLUMNS.map(([title]) => title),
+    ...lanes.map((lane) => COLUMNS.map(([, value]) => value(lane).slice(0, REASON_MAX_CHARACTERS))),
+  ];
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length)));
   // The first and the last two columns are words, the others numbers.
   const isText = (column: number): boolean => column === 0 || column >= COLUMNS.length - 2;
   return rows
     .map((row) =>
       row
-        .map((cell, column) => (isText(column) ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number)))
+        .map((cell, column) =>
+          isText(column) ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number),
+        )
         .join("  ")
         .trimEnd(),
     )

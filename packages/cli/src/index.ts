@@ -24,8 +24,12 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     .exitOverride()
     .showSuggestionAfterError()
     .configureOutput({ writeOut: (text) => io.out.write(text), writeErr: (text) => io.err.write(text) })
-    .addHelpText("after", "\nExamples:\n  waybill dev\n  waybill relay --config waybill.yaml\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration");
-  for (const add of [addDevCommand, addRelayCommand, addSendCommand, addTailCommand, addConfigCommand, addLogCommand]) add(program, io, finish);
+    .addHelpText(
+      "after",
+      "\nExamples:\n  waybill dev\n  waybill relay --config waybill.yaml\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration",
+    );
+  for (const add of [addDevCommand, addRelayCommand, addSendCommand, addTailCommand, addConfigCommand, addLogCommand])
+    add(program, io, finish);
   try {
     await program.parseAsync(argv);
   } catch (error) {

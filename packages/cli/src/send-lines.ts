@@ -1,6 +1,14 @@
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { createSender, createUuidV7, type Outcome, type Sender, type SendContext, TextBatch, WaybillError } from "@waybill/core";
+import {
+  createSender,
+  createUuidV7,
+  type Outcome,
+  type SendContext,
+  type Sender,
+  TextBatch,
+  WaybillError,
+} from "@waybill/core";
 import { createNodeTransport, nodeRuntime } from "@waybill/node";
 import { segmentProtocol } from "@waybill/vendors";
 import { VERSION } from "./version.ts";
@@ -50,7 +58,11 @@ interface Line {
 export async function sendLines(input: Readable, options: SendLinesOptions): Promise<SendResult> {
   const runtime = nodeRuntime({ transport: createNodeTransport({ keepProcessAlive: true }) });
   const sender = createSender({
-    protocol: segmentProtocol({ url: options.url, writeKey: options.writeKey, library: { name: "waybill-cli", version: VERSION } }),
+    protocol: segmentProtocol({
+      url: options.url,
+      writeKey: options.writeKey,
+      library: { name: "waybill-cli", version: VERSION },
+    }),
     runtime,
     timeoutMs: TIMEOUT_MS,
     backoffBaseMs: BACKOFF_BASE_MS,
@@ -69,14 +81,19 @@ export async function sendLines(input: Readable, options: SendLinesOptions): Pro
     if ("problem" in line) {
       const message = `line ${number}: ${line.problem}`;
       if (!options.skipBad) {
-        failure = new WaybillError("WAYBILL_INPUT", message, { hint: "Correct the line, or go on without such lines with --skip-bad." });
+        failure = new WaybillError("WAYBILL_INPUT", message, {
+          hint: "Correct the line, or go on without such lines with --skip-bad.",
+        });
         break;
       }
       sending.noteBad(message);
     } else await sending.add(line);
   }
   const result = await sending.finish();
-  if (failure !== undefined) throw new WaybillError(failure.code, `${failure.message} (${result.accepted} events before it were accepted)`, { hint: failure.hint ?? "" });
+  if (failure !== undefined)
+    throw new WaybillError(failure.code, `${failure.message} (${result.accepted} events before it were accepted)`, {
+      hint: failure.hint ?? "",
+    });
   return result;
 }
 

@@ -25,7 +25,10 @@ interface Running {
 }
 
 function start(args: readonly string[], env: Record<string, string> = {}, input?: string): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { PATH: process.env["PATH"], ...env }, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { PATH: process.env["PATH"], ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   let out = "";
   let err = "";
   child.stdout.on("data", (chunk: Buffer) => {
@@ -52,7 +55,8 @@ function start(args: readonly string[], env: Record<string, string> = {}, input?
   };
 }
 
-const run = (args: readonly string[], env?: Record<string, string>, input?: string): Promise<Ended> => start(args, env, input).ended;
+const run = (args: readonly string[], env?: Record<string, string>, input?: string): Promise<Ended> =>
+  start(args, env, input).ended;
 
 function temporary(): string {
   const directory = mkdtempSync(join(tmpdir(), "waybill-cli-"));
@@ -60,22 +64,35 @@ function temporary(): string {
   return directory;
 }
 
-test.each([["dev"], ["relay"], ["send"], ["tail"], ["config", "check"], ["log", "verify"]])("%s %s --help has an example", async (...words) => {
-  const { code, out } = await run([...words.filter((word) => word !== undefined), "--help"]);
-  expect(code).toBe(0);
-  expect(out).toMatch(/Example:\n {2}waybill /);
-});
+test.each([["dev"], ["relay"], ["send"], ["tail"], ["config", "check"], ["log", "verify"]])(
+  "%s %s --help has an example",
+  async (...words) => {
+    const { code, out } = await run([...words.filter((word) => word !== undefined), "--help"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/Example:\n {2}waybill /);
+  },
+);
 
 test("an unknown command or option is refused with the nearest one, exit code 2", async () => {
   expect(await run(["snd"])).toMatchObject({ code: 2, err: expect.stringContaining("Did you mean send?") as string });
-  expect(await run(["dev", "--raet", "1"])).toMatchObject({ code: 2, err: expect.stringContaining("--rate") as string });
-  expect(await run(["dev", "--rate", "x"])).toMatchObject({ code: 2, err: expect.stringContaining("whole number from 0") as string });
+  expect(await run(["dev", "--raet", "1"])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("--rate") as string,
+  });
+  expect(await run(["dev", "--rate", "x"])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("whole number from 0") as string,
+  });
 });
 
 test("dev shows events flowing, takes one of yours, and ends with a book that balances", async () => {
   const dev = start(["dev", "--port", "0", "--admin-port", "0", "--rate", "50"]);
   const [, url = ""] = await dev.says(/curl -u dev: (\S+)\/v1\/track/);
-  const answer = await fetch(`${url}/v1/track`, { method: "POST", headers: { authorization: `Basic ${btoa("dev:")}` }, body: '{"userId":"me","event":"Hello"}' });
+  const answer = await fetch(`${url}/v1/track`, {
+    method: "POST",
+    headers: { authorization: `Basic ${btoa("dev:")}` },
+    body: '{"userId":"me","event":"Hello"}',
+  });
   expect(await answer.json()).toEqual({ success: true });
   await dev.says(/analytics: accepted [1-9]\d* delivered [1-9]\d* pending \d+ rejected 0/);
   dev.process.kill("SIGINT");
@@ -88,16 +105,32 @@ test("dev shows events flowing, takes one of yours, and ends with a book that ba
 
 test("relay without a configuration runs, says in one line where, delivers to its twin, and SIGTERM ends it with 0", async () => {
   const directory = temporary();
-  const relay = start(["relay"], { WAYBILL_LISTEN: "127.0.0.1:0", WAYBILL_ADMIN_LISTEN: "127.0.0.1:0", WAYBILL_DATA_DIRECTORY: directory });
+  const relay = start(["relay"], {
+    WAYBILL_LISTEN: "127.0.0.1:0",
+    WAYBILL_ADMIN_LISTEN: "127.0.0.1:0",
+    WAYBILL_DATA_DIRECTORY: directory,
+  });
   const [, line = ""] = await relay.says(/^(\{.*events on.*\})$/m);
   const { intake, admin, msg } = JSON.parse(line) as { intake: string; admin: string; msg: string };
   expect(msg).toContain(`log in ${directory}, lanes dev/twin`);
   const events = join(directory, "events.ndjson");
-  writeFileSync(events, Array.from({ length: 1_200 }, (_, index) => JSON.stringify({ type: "track", userId: "u", event: "E", properties: { index } })).join("\n"));
+  writeFileSync(
+    events,
+    Array.from({ length: 1_200 }, (_, index) =>
+      JSON.stringify({ type: "track", userId: "u", event: "E", properties: { index } }),
+    ).join("\n"),
+  );
   const sent = await run(["send", events, "--url", intake, "--write-key", "dev"]);
-  expect(sent).toMatchObject({ code: 0, out: expect.stringMatching(/^sent 1200 accepted 1200 rejected 0 failed 0 bad 0 in [\d.]+ s \(\d+ ev\/s\)\n$/) as string });
+  expect(sent).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(
+      /^sent 1200 accepted 1200 rejected 0 failed 0 bad 0 in [\d.]+ s \(\d+ ev\/s\)\n$/,
+    ) as string,
+  });
   for (;;) {
-    const accounts = (await (await fetch(`${admin}/v1/accounts`)).json()) as { lanes: { account: { delivered: number; balanced: boolean } }[] };
+    const accounts = (await (await fetch(`${admin}/v1/accounts`)).json()) as {
+      lanes: { account: { delivered: number; balanced: boolean } }[];
+    };
     if (accounts.lanes[0]?.account.delivered === 1_200 && accounts.lanes[0].account.balanced) break;
   }
   relay.process.kill("SIGTERM");
@@ -111,7 +144,10 @@ test("relay with a wrong configuration ends with 78 and every fault", async () =
   expect(code).toBe(78);
   expect(err).toContain(`${file}:1:1 listn: unknown key; did you mean "listen"?`);
   expect(err).toContain("environments");
-  expect(await run(["relay", "--config", "/nowhere.yaml"])).toMatchObject({ code: 1, err: expect.stringContaining("Cannot read /nowhere.yaml") as string });
+  expect(await run(["relay", "--config", "/nowhere.yaml"])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("Cannot read /nowhere.yaml") as string,
+  });
 });
 
 test("SIGHUP reloads the configuration; a bad one leaves the old plan serving", async () => {
@@ -122,13 +158,24 @@ test("SIGHUP reloads the configuration; a bad one leaves the old plan serving", 
       listen: "127.0.0.1:0",
       admin: { listen: "127.0.0.1:0" },
       dataDirectory: join(directory, "data"),
-      environments: { e: { sources: { s: { protocol: "segment", writeKeys: [key] } }, destinations: { d: { vendor: "segment", url: "http://127.0.0.1:9", writeKey: "x" } } } },
+      environments: {
+        e: {
+          sources: { s: { protocol: "segment", writeKeys: [key] } },
+          destinations: { d: { vendor: "segment", url: "http://127.0.0.1:9", writeKey: "x" } },
+        },
+      },
     });
   writeFileSync(file, config("first"));
   const relay = start(["relay", "--config", file]);
   const [, intake = ""] = await relay.says(/"intake":"([^"]+)"/);
   const post = async (key: string): Promise<number> =>
-    (await fetch(`${intake}/v1/track`, { method: "POST", headers: { authorization: `Basic ${btoa(`${key}:`)}` }, body: '{"userId":"u","event":"E"}' })).status;
+    (
+      await fetch(`${intake}/v1/track`, {
+        method: "POST",
+        headers: { authorization: `Basic ${btoa(`${key}:`)}` },
+        body: '{"userId":"u","event":"E"}',
+      })
+    ).status;
   expect([await post("first"), await post("second")]).toEqual([200, 401]);
   writeFileSync(file, config("second"));
   relay.process.kill("SIGHUP");
@@ -144,16 +191,31 @@ test("send says what was refused, goes on behind bad lines when told, and exits 
   const twin = new SegmentTwin({ clock: nodeClock, writeKeys: ["k"] });
   const server = await startServer(twin.handle);
   onTestFinished(() => server.close());
-  const lines = ['{"type":"track","userId":"u","event":"A"}', "", "not json", "[1]", '{"userId":"u"}', `{"type":"track","pad":"${"x".repeat(33_000)}"}`, '{"type":"page","userId":"u"}'];
+  const lines = [
+    '{"type":"track","userId":"u","event":"A"}',
+    "",
+    "not json",
+    "[1]",
+    '{"userId":"u"}',
+    `{"type":"track","pad":"${"x".repeat(33_000)}"}`,
+    '{"type":"page","userId":"u"}',
+  ];
   const args = ["send", "-", "--url", server.url, "--write-key", "k"];
   const stopped = await run(args, {}, lines.join("\n"));
   expect(stopped).toMatchObject({ code: 1, err: expect.stringContaining("line 3: not JSON") as string });
   const { code, out, err } = await run([...args, "--skip-bad"], {}, lines.join("\n"));
   expect(code).toBe(1);
   expect(out).toMatch(/^sent 3 accepted 2 rejected 1 failed 0 bad 3 in /);
-  for (const part of ["line 3: not JSON", "line 4: not a JSON object", 'line 5: an event without "type"', "rejected: "]) expect(err).toContain(part);
-  expect(await run(["send", "-", "--url", server.url], {}, "")).toMatchObject({ code: 1, err: expect.stringContaining("--write-key") as string });
-  expect(await run(["send", "/nowhere.ndjson", "--write-key", "k"])).toMatchObject({ code: 1, err: expect.stringContaining("Cannot read") as string });
+  for (const part of ["line 3: not JSON", "line 4: not a JSON object", 'line 5: an event without "type"', "rejected: "])
+    expect(err).toContain(part);
+  expect(await run(["send", "-", "--url", server.url], {}, "")).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("--write-key") as string,
+  });
+  expect(await run(["send", "/nowhere.ndjson", "--write-key", "k"])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("Cannot read") as string,
+  });
 });
 
 test("send gives events without an id one, so that repeated attempts double nothing", async () => {
@@ -161,13 +223,21 @@ test("send gives events without an id one, so that repeated attempts double noth
   const server = await startServer(twin.handle);
   onTestFinished(() => server.close());
   twin.fail({ kind: "resetAfter", times: 2 });
-  const { code } = await run(["send", "-", "--url", server.url, "--write-key", "k"], {}, '{"type":"track","userId":"u","event":"A"}\n'.repeat(10));
+  const { code } = await run(
+    ["send", "-", "--url", server.url, "--write-key", "k"],
+    {},
+    '{"type":"track","userId":"u","event":"A"}\n'.repeat(10),
+  );
   expect(code).toBe(0);
   expect([twin.received, twin.duplicates]).toEqual([10, 20]);
 });
 
 test("tail prints events as they are stored", async () => {
-  const relay = start(["relay"], { WAYBILL_LISTEN: "127.0.0.1:0", WAYBILL_ADMIN_LISTEN: "127.0.0.1:0", WAYBILL_DATA_DIRECTORY: temporary() });
+  const relay = start(["relay"], {
+    WAYBILL_LISTEN: "127.0.0.1:0",
+    WAYBILL_ADMIN_LISTEN: "127.0.0.1:0",
+    WAYBILL_DATA_DIRECTORY: temporary(),
+  });
   const [, line = ""] = await relay.says(/^(\{.*events on.*\})$/m);
   const { intake, admin } = JSON.parse(line) as { intake: string; admin: string };
   const tail = start(["tail", "--admin", admin]);
@@ -177,29 +247,52 @@ test("tail prints events as they are stored", async () => {
   void seen.finally(() => {
     done = true;
   });
-  while (!done) await run(["send", "-", "--url", intake, "--write-key", "dev"], {}, '{"type":"track","userId":"u","event":"Seen"}');
+  while (!done)
+    await run(["send", "-", "--url", intake, "--write-key", "dev"], {}, '{"type":"track","userId":"u","event":"Seen"}');
   await seen;
   tail.process.kill("SIGINT");
   expect((await tail.ended).code).toBe(0);
-  expect(await run(["tail", "--admin", "http://127.0.0.1:9"])).toMatchObject({ code: 1, err: expect.stringContaining("No relay at") as string });
+  expect(await run(["tail", "--admin", "http://127.0.0.1:9"])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("No relay at") as string,
+  });
 });
 
 test("log verify says whether a log is whole, exit code 1 when it is not", async () => {
   const directory = join(temporary(), "log");
   mkdirSync(directory);
   const log = await openLog({ directory }, { disk: nodeDisk, clock: nodeClock });
-  for (const text of ['"one"', '"two"']) await log.append({ source: "s", receivedAtMs: 1, metadata: "", body: [Buffer.from(text)], ends: Uint32Array.of(text.length) });
+  for (const text of ['"one"', '"two"'])
+    await log.append({
+      source: "s",
+      receivedAtMs: 1,
+      metadata: "",
+      body: [Buffer.from(text)],
+      ends: Uint32Array.of(text.length),
+    });
   await log.close();
-  expect(await run(["log", "verify", directory])).toMatchObject({ code: 0, out: expect.stringContaining("2 records, 2 events") as string });
+  expect(await run(["log", "verify", directory])).toMatchObject({
+    code: 0,
+    out: expect.stringContaining("2 records, 2 events") as string,
+  });
   const [name = ""] = await nodeDisk.list(directory);
   const file = await nodeDisk.open(join(directory, name));
   await file.write([Buffer.from("X")], 64 + 60);
   await file.close();
-  expect(await run(["log", "verify", directory])).toMatchObject({ code: 1, out: expect.stringMatching(/damaged: .*1 events lost/) as string });
+  expect(await run(["log", "verify", directory])).toMatchObject({
+    code: 1,
+    out: expect.stringMatching(/damaged: .*1 events lost/) as string,
+  });
 });
 
 test("config check says what it found", async () => {
   const file = join(temporary(), "waybill.yaml");
-  writeFileSync(file, "environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] } }, destinations: { d: { vendor: segment, writeKey: x } } } }\n");
-  expect(await run(["config", "check", file])).toMatchObject({ code: 0, out: expect.stringContaining("1 environments, 1 sources, 1 destinations") as string });
+  writeFileSync(
+    file,
+    "environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] } }, destinations: { d: { vendor: segment, writeKey: x } } } }\n",
+  );
+  expect(await run(["config", "check", file])).toMatchObject({
+    code: 0,
+    out: expect.stringContaining("1 environments, 1 sources, 1 destinations") as string,
+  });
 });

@@ -6,6 +6,7 @@ import {
   type DropReason,
   messageOf,
   type Outcome,
+  type Timer,
   WaybillError,
 } from "@waybill/core";
 import {
@@ -20,7 +21,15 @@ import {
   type TrackEvent,
 } from "@waybill/vendors";
 import { relayDestination } from "./destinations.ts";
-import { type ClientOptions, type Destination, type Drop, type Host, type ResolvedOptions, resolveClientOptions, worse } from "./options.ts";
+import {
+  type ClientOptions,
+  type Destination,
+  type Drop,
+  type Host,
+  type ResolvedOptions,
+  resolveClientOptions,
+  worse,
+} from "./options.ts";
 import { createMemoryPipeline, type Pipeline } from "./pipeline.ts";
 import { createSerialiser, messageIdOf, type Serialiser } from "./serialise.ts";
 import { LIBRARY } from "./version.ts";
@@ -31,7 +40,8 @@ export interface EventHandle {
   readonly messageId: string;
   /**
    * Ends with the event's outcome, the worst one when it went to several destinations; never rejects. Made when it is first read, so a call
-   * that does not read it pays nothing. An event that is left at close ends as retryable.
+   * that does not read it pays nothing. Waiting for it holds the process open, for 30 s at most. An event that is left at close ends as
+   * retryable.
    */
   readonly delivered: Promise<Outcome>;
 }
@@ -78,6 +88,8 @@ interface Waiter {
   outcome: Outcome;
   readonly promise: Promise<Outcome>;
   readonly resolve: (outcome: Outcome) => void;
+  /** Holds the process open for who waits. */
+  readonly hold: Timer;
 }
 
 /** The client on any host; `createClient` of the entry points brings the host along. */
@@ -96,9 +108,13 @@ function destinationsOf(options: ResolvedOptions): readonly Destination[] {
   const names = list.map(({ name }) => name);
   if (list.length === 0) throw new WaybillError("WAYBILL_OPTIONS", "createClient: destinations is empty");
   if (new Set(names).size < names.length)
-    throw new WaybillError("WAYBILL_OPTIONS", `createClient: two destinations have the same name (${names.join(", ")})`, {
-      hint: "Give each a name: segment({ name, writeKey })",
-    });
+    throw new WaybillError(
+      "WAYBILL_OPTIONS",
+      `createClient: two destinations have the same name (${names.join(", ")})`,
+      {
+        hint: "Give each a name: segment({ name, writeKey })",
+      },
+    );
   return list;
 }
 
@@ -180,9 +196,14 @@ class WaybillClient implements Client {
     try {
       await this.#pipeline.close(deadlineMs);
     } catch (error) {
-      this.#reportError(new WaybillError("WAYBILL_CLOSED", `close() did not end well: ${messageOf(error)}`, { cause: error }));
+      this.#reportError(
+        new WaybillError("WAYBILL_CLOSED", `close() did not end well: ${messageOf(error)}`, { cause: error }),
+      );
     }
-    for (const waiter of this.#waiters.values()) waiter.resolve({ status: "retryable", reason: "left at close" });
+    for (const waiter of this.#waiters.values()) {
+      waiter.hold.cancel();
+      waiter.resolve({ status: "retryable", reason: "left at close" });
+    }
     this.#waiters.clear();
     return this.#summary();
   }
@@ -193,7 +214,9 @@ class WaybillClient implements Client {
     try {
       serialised = this.#serialise(type, event);
     } catch (error) {
-      this.#reportError(error instanceof WaybillError ? error : new WaybillError("WAYBILL_EVENT", messageOf(error), { cause: error }));
+      this.#reportError(
+        error instanceof WaybillError ? error : new WaybillError("WAYBILL_EVENT", messageOf(error), { cause: error }),
+      );
       return this.#refuse("invalid", "");
     }
     const { messageId, text } = serialised;
@@ -228,7 +251,8 @@ class WaybillClient implements Client {
     const promise = new Promise<Outcome>((done) => {
       resolve = done;
     });
-    this.#waiters.set(messageId, { left: this.#destinations, outcome: DELIVERED, promise, resolve });
+    const hold = this.#host.runtime.clock.after(FLUSH_DEADLINE_MS, () => undefined, true);
+    this.#waiters.set(messageId, { left: this.#destinations, outcome: DELIVERED, promise, resolve, hold });
     return promise;
   };
 
@@ -257,7 +281,8 @@ class WaybillClient implements Client {
 
   #remember(messageId: string, outcome: Outcome): void {
     this.#remembered.set(messageId, outcome);
-    if (this.#remembered.size > REMEMBERED_OUTCOMES) this.#remembered.delete(this.#remembered.keys().next().value as string);
+    if (this.#remembered.size > REMEMBERED_OUTCOMES)
+      this.#remembered.delete(this.#remembered.keys().next().value as string);
   }
 
   #resolveWaiter(messageId: string, outcome: Outcome): void {
@@ -267,6 +292,7 @@ class WaybillClient implements Client {
     waiter.left -= 1;
     if (waiter.left > 0) return;
     this.#waiters.delete(messageId);
+    waiter.hold.cancel();
     waiter.resolve(waiter.outcome);
   }
 

@@ -14,7 +14,11 @@ export interface SegmentOptions {
 /** Segment's HTTP tracking API as a destination. **Errors**: `WAYBILL_OPTIONS`. */
 export function segment(options: SegmentOptions): Destination {
   const text = { rule: { kind: "string" } } as const;
-  const { name = "segment", url, writeKey } = resolveOptions<SegmentOptions>(
+  const {
+    name = "segment",
+    url,
+    writeKey,
+  } = resolveOptions<SegmentOptions>(
     "segment",
     options,
     { writeKey: { ...text, required: true }, url: text, name: text },
@@ -26,7 +30,12 @@ export function segment(options: SegmentOptions): Destination {
 /** A relay speaks Segment's protocol. */
 export function relayDestination(options: { readonly url: string; readonly writeKey: string }): Destination {
   const text = { rule: { kind: "string" }, required: true } as const;
-  const { url, writeKey } = resolveOptions<{ url: string; writeKey: string }>("relay", options, { url: text, writeKey: text }, {});
+  const { url, writeKey } = resolveOptions<{ url: string; writeKey: string }>(
+    "relay",
+    options,
+    { url: text, writeKey: text },
+    {},
+  );
   return { name: "relay", protocol: protocolOf("relay", writeKey, url) };
 }
 

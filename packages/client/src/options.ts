@@ -1,4 +1,4 @@
-import type { Outcome, Protocol, Runtime, Transport, DropReason, WaybillError, OptionSpec } from "@waybill/core";
+import type { DropReason, OptionSpec, Outcome, Protocol, Runtime, Transport, WaybillError } from "@waybill/core";
 import { resolveOptions } from "@waybill/core";
 import type { Spool } from "./pipeline.ts";
 
@@ -70,8 +70,13 @@ export interface Host {
   readonly byteLength: (text: string) => number;
 }
 
-export type ResolvedOptions = Required<Omit<ClientOptions, "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context">> &
-  Pick<ClientOptions, "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context">;
+export type ResolvedOptions = Required<
+  Omit<ClientOptions, "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context">
+> &
+  Pick<
+    ClientOptions,
+    "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context"
+  >;
 
 const DEFAULTS: Partial<ResolvedOptions> = Object.freeze({
   flushAt: 100,

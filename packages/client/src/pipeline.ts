@@ -45,7 +45,11 @@ export interface Spool {
 }
 
 /** One destination's lane over any store. */
-export function createLane(destination: Destination, store: Store, { options, host, onSettled }: PipelineOptions): Lane {
+export function createLane(
+  destination: Destination,
+  store: Store,
+  { options, host, onSettled }: PipelineOptions,
+): Lane {
   const { flushAt, flushBytes, flushIntervalMs } = options;
   const { name, protocol } = destination;
   return new Lane({
@@ -119,10 +123,14 @@ export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
         memoryLane.lane.notify();
       }
       if (full && overflow === "throw")
-        throw new WaybillError("WAYBILL_QUEUE_FULL", `The queue holds its limit of ${queueMaxEvents} events or ${queueMaxBytes} bytes`, {
-          retryable: true,
-          hint: "Await flush(), raise queueMaxEvents or queueMaxBytes, or choose another overflow policy.",
-        });
+        throw new WaybillError(
+          "WAYBILL_QUEUE_FULL",
+          `The queue holds its limit of ${queueMaxEvents} events or ${queueMaxBytes} bytes`,
+          {
+            retryable: true,
+            hint: "Await flush(), raise queueMaxEvents or queueMaxBytes, or choose another overflow policy.",
+          },
+        );
     },
     drop(reason, text) {
       for (const memoryLane of lanes) {

@@ -7,7 +7,16 @@
  * Leased events stay in their place until they are settled, so what must go again is still in front. The gone part is cut off
  * when it is half of the array.
  */
-import { type Account, assert, type Batch, type BatchLimits, type Outcome, type Pending, type Store, TextBatch } from "@waybill/core";
+import {
+  type Account,
+  assert,
+  type Batch,
+  type BatchLimits,
+  type Outcome,
+  type Pending,
+  type Store,
+  TextBatch,
+} from "@waybill/core";
 
 const COMPACT_ABOVE = 4_096;
 
@@ -23,7 +32,11 @@ export class QueueStore implements Store {
   #bytes = 0;
   #batches = 0;
   /** Read on every capture: one object, not one per call. */
-  readonly #pending: { events: number; bytes: number; oldestAtMs: number | undefined } = { events: 0, bytes: 0, oldestAtMs: undefined };
+  readonly #pending: { events: number; bytes: number; oldestAtMs: number | undefined } = {
+    events: 0,
+    bytes: 0,
+    oldestAtMs: undefined,
+  };
 
   constructor(name: string, metadata: string, account: Account) {
     this.#name = name;

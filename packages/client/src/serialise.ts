@@ -24,10 +24,12 @@ export function createSerialiser(clock: Pick<Clock, "now">, makeId: () => string
     const messageId = event.messageId ?? makeId();
     let text = `{"type":"${type}","messageId":${event.messageId === undefined ? `"${messageId}"` : string(type, "messageId", event.messageId)}`;
     text += `,"timestamp":"${event.timestamp === undefined ? timeText() : timeOf(type, event.timestamp)}"`;
-    if (event.userId !== undefined && event.userId !== null) text += `,"userId":${string(type, "userId", event.userId)}`;
+    if (event.userId !== undefined && event.userId !== null)
+      text += `,"userId":${string(type, "userId", event.userId)}`;
     else if (type === "alias" || event.anonymousId === undefined || event.anonymousId === null)
       throw invalid(`${type}() needs ${type === "alias" ? "a userId" : "a userId or an anonymousId"}`);
-    if (event.anonymousId !== undefined && event.anonymousId !== null) text += `,"anonymousId":${string(type, "anonymousId", event.anonymousId)}`;
+    if (event.anonymousId !== undefined && event.anonymousId !== null)
+      text += `,"anonymousId":${string(type, "anonymousId", event.anonymousId)}`;
     text += ownFields(type, event);
     if (event.context !== undefined) text += member(type, "context", event.context);
     if (event.integrations !== undefined) text += member(type, "integrations", event.integrations);
@@ -80,7 +82,9 @@ function member(type: EventType, field: string, value: Properties): string {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    throw invalid(`${type}(): ${field} cannot be written as JSON: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`);
+    throw invalid(
+      `${type}(): ${field} cannot be written as JSON: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`,
+    );
   }
   if (text === undefined) throw invalid(`${type}(): ${field} cannot be written as JSON`);
   return `,"${field}":${text}`;

@@ -6,7 +6,15 @@
  * time while the next one gathers. Each destination reads the log at its own pace.
  */
 import { type AccountView, type DropReason, type Lane, messageOf, resolveOptions, WaybillError } from "@waybill/core";
-import { LaneState, type LaneStateValue, type Log, LogStore, newLaneState, openDeadLetters, openLog } from "@waybill/log";
+import {
+  LaneState,
+  type LaneStateValue,
+  type Log,
+  LogStore,
+  newLaneState,
+  openDeadLetters,
+  openLog,
+} from "@waybill/log";
 import { type DirectoryLock, lockDirectory, nodeDisk } from "@waybill/node";
 import { createLane, type Pipeline, type PipelineOptions, type Spool } from "./pipeline.ts";
 
@@ -27,7 +35,10 @@ export function spool(options: SpoolOptions): Spool {
   const resolved = resolveOptions<Required<SpoolOptions>>(
     "spool",
     options,
-    { directory: { rule: { kind: "string" }, required: true }, maxBytes: { rule: { kind: "number", min: SEGMENT_BYTES, max: Number.MAX_SAFE_INTEGER } } },
+    {
+      directory: { rule: { kind: "string" }, required: true },
+      maxBytes: { rule: { kind: "number", min: SEGMENT_BYTES, max: Number.MAX_SAFE_INTEGER } },
+    },
     { maxBytes: DEFAULT_MAX_BYTES },
   );
   return { createPipeline: (pipeline) => new SpoolPipeline(resolved, pipeline) };
@@ -72,7 +83,8 @@ class SpoolPipeline implements Pipeline {
       const oldest = overflow === "drop-oldest" ? this.#texts.shift() : undefined;
       this.drop("queue_full", oldest ?? text);
       if (oldest !== undefined) this.#bytes -= this.#pipeline.host.byteLength(oldest);
-      else if (overflow === "throw") throw new WaybillError("WAYBILL_QUEUE_FULL", "The spool's stage holds its limit", { retryable: true });
+      else if (overflow === "throw")
+        throw new WaybillError("WAYBILL_QUEUE_FULL", "The spool's stage holds its limit", { retryable: true });
       else return;
     }
     this.#texts.push(text);
@@ -135,7 +147,9 @@ class SpoolPipeline implements Pipeline {
         if (this.#texts.length === 0) break;
         await this.#storeOnce(this.#open.log);
       } catch (error) {
-        this.#pipeline.onError(error instanceof WaybillError ? error : new WaybillError("WAYBILL_DISK", messageOf(error), { cause: error }));
+        this.#pipeline.onError(
+          error instanceof WaybillError ? error : new WaybillError("WAYBILL_DISK", messageOf(error), { cause: error }),
+        );
         if (this.#closing) break;
         await new Promise<void>((resolve) => this.#pipeline.host.runtime.clock.after(RETRY_MS, resolve));
       }
@@ -176,7 +190,9 @@ class SpoolPipeline implements Pipeline {
       const limits = { maxAgeMs: 0, maxBytes: 0, hardMaxBytes: this.#spool.maxBytes };
       await log.retain(limits, this.#pipeline.host.runtime.clock.now(), neededFrom);
     } catch (error) {
-      this.#pipeline.onError(new WaybillError("WAYBILL_DISK", `The spool could not give space back: ${messageOf(error)}`, { cause: error }));
+      this.#pipeline.onError(
+        new WaybillError("WAYBILL_DISK", `The spool could not give space back: ${messageOf(error)}`, { cause: error }),
+      );
     } finally {
       this.#retaining = false;
     }
@@ -193,7 +209,9 @@ class SpoolPipeline implements Pipeline {
       const lanes: SpoolLane[] = [];
       for (const destination of this.#pipeline.destinations) {
         const { name } = destination;
-        const state = await LaneState.open<LaneStateValue>(nodeDisk, `${directory}/lanes`, name, (damaged) => newLaneState(log, damaged));
+        const state = await LaneState.open<LaneStateValue>(nodeDisk, `${directory}/lanes`, name, (damaged) =>
+          newLaneState(log, damaged),
+        );
         const deadLetters = await openDeadLetters(`${directory}/dead/${name}`, log.head, runtime);
         const store = new LogStore({ name, log, state, deadLetters });
         const lane = createLane(destination, store, this.#pipeline);

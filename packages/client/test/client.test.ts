@@ -54,14 +54,27 @@ function setUp(options: Partial<ClientOptions> = {}): World {
   return { clock, twins, network, client, drops, errors };
 }
 
-const event = (index = 0): { userId: string; event: string; properties: Record<string, unknown> } => ({ userId: "u", event: "E", properties: { index } });
-const both = [segment({ name: "a", url: "http://a.test", writeKey: "k" }), segment({ name: "b", url: "http://b.test", writeKey: "k" })];
+const event = (index = 0): { userId: string; event: string; properties: Record<string, unknown> } => ({
+  userId: "u",
+  event: "E",
+  properties: { index },
+});
+const both = [
+  segment({ name: "a", url: "http://a.test", writeKey: "k" }),
+  segment({ name: "b", url: "http://b.test", writeKey: "k" }),
+];
 
 test("each call arrives as the Segment spec has it", async () => {
   const { client, clock, twins } = setUp();
   client.identify({ userId: "u", traits: { plan: "pro" } });
   client.group({ userId: "u", groupId: "g", traits: { size: 3 } });
-  client.track({ anonymousId: "anon", event: "Order", properties: { total: 1.5 }, context: { ip: "1.2.3.4" }, integrations: { All: false } });
+  client.track({
+    anonymousId: "anon",
+    event: "Order",
+    properties: { total: 1.5 },
+    context: { ip: "1.2.3.4" },
+    integrations: { All: false },
+  });
   client.page({ userId: "u", name: "Home", category: "Docs", properties: { path: "/" } });
   client.screen({ userId: "u", name: "Main" });
   client.alias({ userId: "u", previousId: "before", messageId: "own-id", timestamp: "2026-01-01T00:00:00.123456Z" });
@@ -69,12 +82,22 @@ test("each call arrives as the Segment spec has it", async () => {
   expect(twins.a.events.map(({ event: { messageId: _messageId, timestamp: _timestamp, ...rest } }) => rest)).toEqual([
     { type: "identify", userId: "u", traits: { plan: "pro" } },
     { type: "group", userId: "u", groupId: "g", traits: { size: 3 } },
-    { type: "track", anonymousId: "anon", event: "Order", properties: { total: 1.5 }, context: { ip: "1.2.3.4" }, integrations: { All: false } },
+    {
+      type: "track",
+      anonymousId: "anon",
+      event: "Order",
+      properties: { total: 1.5 },
+      context: { ip: "1.2.3.4" },
+      integrations: { All: false },
+    },
     { type: "page", userId: "u", name: "Home", category: "Docs", properties: { path: "/" } },
     { type: "screen", userId: "u", name: "Main" },
     { type: "alias", userId: "u", previousId: "before" },
   ]);
-  expect(twins.a.events.at(-1)).toMatchObject({ messageId: "own-id", event: { timestamp: "2026-01-01T00:00:00.123456Z" } });
+  expect(twins.a.events.at(-1)).toMatchObject({
+    messageId: "own-id",
+    event: { timestamp: "2026-01-01T00:00:00.123456Z" },
+  });
 });
 
 test("an event is a snapshot: what the caller changes afterwards does not arrive", async () => {
@@ -93,7 +116,16 @@ test("what is no event never throws: it is dropped, counted and told", () => {
   const bad = [
     () => client.track({ userId: "u", event: "E", properties: circular }),
     () => client.track({ userId: "u", event: "E", properties: { big: 1n } }),
-    () => client.track({ userId: "u", event: "E", properties: { toJSON: () => { throw new Error("no"); } } }),
+    () =>
+      client.track({
+        userId: "u",
+        event: "E",
+        properties: {
+          toJSON: () => {
+            throw new Error("no");
+          },
+        },
+      }),
     () => client.track({ event: "E" }),
     () => client.track({ userId: "u", event: "" }),
     () => client.track(undefined as never),
@@ -109,7 +141,14 @@ test("what is no event never throws: it is dropped, counted and told", () => {
 });
 
 test("callbacks that throw do not reach the caller", () => {
-  const { client } = setUp({ onDrop: () => { throw new Error("x"); }, onError: () => { throw new Error("y"); } });
+  const { client } = setUp({
+    onDrop: () => {
+      throw new Error("x");
+    },
+    onError: () => {
+      throw new Error("y");
+    },
+  });
   expect(() => client.track({ event: "E" })).not.toThrow();
 });
 
@@ -123,13 +162,18 @@ test("an event above the limit is dropped with its reason", () => {
 test("a full queue drops the newest, or the oldest, or throws, as it was told; never silently", async () => {
   const newest = setUp({ queueMaxEvents: 3, flushAt: 100 });
   const ids = Array.from({ length: 5 }, (_, index) => newest.client.track(event(index)).messageId);
-  expect(newest.drops.map(({ reason, messageId }) => [reason, messageId])).toEqual([["queue_full", ids[3]], ["queue_full", ids[4]]]);
+  expect(newest.drops.map(({ reason, messageId }) => [reason, messageId])).toEqual([
+    ["queue_full", ids[3]],
+    ["queue_full", ids[4]],
+  ]);
   const oldest = setUp({ queueMaxEvents: 3, flushAt: 100, overflow: "drop-oldest" });
   const oldIds = Array.from({ length: 5 }, (_, index) => oldest.client.track(event(index)).messageId);
   expect(oldest.drops.map(({ messageId }) => messageId)).toEqual(oldIds.slice(0, 2));
   const throwing = setUp({ queueMaxBytes: 200, flushAt: 100, overflow: "throw" });
   throwing.client.track(event());
-  expect(() => throwing.client.track(event())).toThrow(expect.objectContaining({ code: "WAYBILL_QUEUE_FULL", retryable: true }));
+  expect(() => throwing.client.track(event())).toThrow(
+    expect.objectContaining({ code: "WAYBILL_QUEUE_FULL", retryable: true }),
+  );
   for (const { client } of [newest, oldest, throwing]) expect(client.accounts()["a"]?.balanced).toBe(true);
 });
 
@@ -140,7 +184,9 @@ test("delivers through 503, 429, resets and silence, in order, each once", async
     for (let index = 0; index < 20; index++) client.track(event(index));
     await clock.advance(60_000);
   }
-  expect(twins.a.events.map(({ event: one }) => (one["properties"] as { index: number }).index)).toEqual([0, 1, 2, 3].flatMap(() => Array.from({ length: 20 }, (_, index) => index)));
+  expect(twins.a.events.map(({ event: one }) => (one["properties"] as { index: number }).index)).toEqual(
+    [0, 1, 2, 3].flatMap(() => Array.from({ length: 20 }, (_, index) => index)),
+  );
   expect(client.accounts()["a"]).toMatchObject({ accepted: 80, delivered: 80, pending: 0, balanced: true });
 });
 
@@ -150,7 +196,10 @@ test("one destination that is down does not delay the other", async () => {
   for (let index = 0; index < 250; index++) client.track(event(index));
   await clock.advance(1_000);
   expect([twins.a.received, twins.b.received]).toEqual([0, 250]);
-  expect(client.accounts()).toMatchObject({ a: { pending: 250, balanced: true }, b: { delivered: 250, balanced: true } });
+  expect(client.accounts()).toMatchObject({
+    a: { pending: 250, balanced: true },
+    b: { delivered: 250, balanced: true },
+  });
 });
 
 test("flush is a barrier over everything captured before it", async () => {
@@ -224,7 +273,9 @@ test("waitUntil is given a promise that ends when the event is delivered", async
 });
 
 test("wrong options are refused with everything that is wrong and the nearest names", () => {
-  expect(() => createClient({ flushat: 1, relay: { url: "http://x", writeKey: "k" } } as never)).toThrow('unknown option "flushat"; did you mean "flushAt"?');
+  expect(() => createClient({ flushat: 1, relay: { url: "http://x", writeKey: "k" } } as never)).toThrow(
+    'unknown option "flushat"; did you mean "flushAt"?',
+  );
   expect(() => createClient({})).toThrow("give either destinations or relay");
   expect(() => createClient({ relay: { url: "x", writeKey: "k" } })).toThrow('url "x" is no http or https URL');
   expect(() => createClient({ destinations: [both[0] as never, both[0] as never] })).toThrow("same name");
@@ -232,8 +283,14 @@ test("wrong options are refused with everything that is wrong and the nearest na
 });
 
 /** Runs a program against the built package; resolves to its output once it has ended. */
-async function program(code: string, signalAfterLine?: string): Promise<{ readonly output: string; readonly signal: string | null; readonly code: number | null }> {
-  const child = spawn(process.execPath, ["--input-type=module", "-e", code], { cwd: new URL(".", import.meta.url), stdio: ["ignore", "pipe", "inherit"] });
+async function program(
+  code: string,
+  signalAfterLine?: string,
+): Promise<{ readonly output: string; readonly signal: string | null; readonly code: number | null }> {
+  const child = spawn(process.execPath, ["--input-type=module", "-e", code], {
+    cwd: new URL(".", import.meta.url),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => {
     output += String(chunk);
@@ -250,7 +307,9 @@ test("nothing keeps the process alive, but flush and close hold it until they ar
   const start = `import { createClient } from "waybill"; const client = createClient({ flushIntervalMs: 60000, relay: { url: ${JSON.stringify(server.url)}, writeKey: "k" } }); client.track({ userId: "u", event: "E" });`;
   expect((await program(start)).code).toBe(0);
   expect(twin.received).toBe(0);
-  expect((await program(`${start} client.close().then((summary) => console.log(JSON.stringify(summary)));`)).output).toBe('{"delivered":1,"rejected":0,"dropped":0,"left":0}\n');
+  expect(
+    (await program(`${start} client.close().then((summary) => console.log(JSON.stringify(summary)));`)).output,
+  ).toBe('{"delivered":1,"rejected":0,"dropped":0,"left":0}\n');
   expect(twin.received).toBe(1);
 });
 

@@ -7,8 +7,10 @@ export const ERROR_CODES = {
   WAYBILL_QUEUE_FULL: "The queue is at its limit and the overflow policy is to throw.",
   WAYBILL_TRANSPORT: "The request got no answer: refused, reset, timed out or aborted.",
   WAYBILL_DISK: "A disk operation failed; `reason` has the POSIX code.",
-  WAYBILL_LOG_FULL: "The disk has no room for the log; nothing was stored. Storing resumes by itself when there is room.",
-  WAYBILL_LOG_BUSY: "More bytes wait for the disk than the log may hold in memory; nothing was stored. Try again shortly.",
+  WAYBILL_LOG_FULL:
+    "The disk has no room for the log; nothing was stored. Storing resumes by itself when there is room.",
+  WAYBILL_LOG_BUSY:
+    "More bytes wait for the disk than the log may hold in memory; nothing was stored. Try again shortly.",
   WAYBILL_LOG_DAMAGED: "A record of the log does not match its checksum.",
   WAYBILL_LOG_LOCKED: "Another process is using this data directory.",
   WAYBILL_LISTEN: "The relay could not listen on an address.",

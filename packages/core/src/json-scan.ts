@@ -233,7 +233,8 @@ export class JsonScanner {
   #word(at: number): number {
     const bytes = this.#bytes;
     const first = bytes[at];
-    for (const [letter, word] of WORDS) if (first === letter) return matches(bytes, at, word) ? at + word.length : this.#unexpected(at);
+    for (const [letter, word] of WORDS)
+      if (first === letter) return matches(bytes, at, word) ? at + word.length : this.#unexpected(at);
     if (this.#allowNonFinite) {
       for (const word of NON_FINITE) {
         if (!matches(bytes, at, word)) continue;
@@ -246,7 +247,10 @@ export class JsonScanner {
 
   #unexpected(offset: number): number {
     const byte = this.#bytes[offset];
-    return this.#fail(offset, byte === undefined ? "the text ends too early" : `unexpected byte 0x${byte.toString(16).padStart(2, "0")}`);
+    return this.#fail(
+      offset,
+      byte === undefined ? "the text ends too early" : `unexpected byte 0x${byte.toString(16).padStart(2, "0")}`,
+    );
   }
 
   #fail(offset: number, reason: string): number {

@@ -221,7 +221,10 @@ export class Lane {
       );
       if (batch === undefined) break;
       const outcomes = await this.#sender.send(batch, this.#context());
-      assert(outcomes.length === batch.count, `lane ${this.name}: ${outcomes.length} outcomes for ${batch.count} events`);
+      assert(
+        outcomes.length === batch.count,
+        `lane ${this.name}: ${outcomes.length} outcomes for ${batch.count} events`,
+      );
       await this.#persistently("record the outcomes", () => this.#options.store.settle(batch, outcomes));
       this.#afterSettle(batch, outcomes);
       const halted = outcomes.find((outcome) => outcome.status === "halted");

@@ -1,4 +1,14 @@
-import { Account, type Batch, Lane, type LaneMode, type Outcome, type SendContext, type Sender, type Store, TextBatch } from "@waybill/core";
+import {
+  Account,
+  type Batch,
+  Lane,
+  type LaneMode,
+  type Outcome,
+  type SendContext,
+  type Sender,
+  type Store,
+  TextBatch,
+} from "@waybill/core";
 import { SeededRandom, settle, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 
@@ -24,13 +34,21 @@ class ListStore implements Store {
     expect(this.leased).toBe(0);
     const texts = this.texts.slice(0, limits.maxEvents);
     this.leased = texts.length;
-    return texts.length === 0 ? undefined : new TextBatch({ key: "k", metadata: "", oldestAtMs: 0, texts, sizes: texts.map(({ length }) => length) });
+    return texts.length === 0
+      ? undefined
+      : new TextBatch({ key: "k", metadata: "", oldestAtMs: 0, texts, sizes: texts.map(({ length }) => length) });
   }
 
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
     expect(batch.count).toBe(this.leased);
     this.leased = 0;
-    this.texts.splice(0, batch.count, ...this.texts.slice(0, batch.count).filter((_, index) => !["delivered", "rejected"].includes(outcomes[index]?.status ?? "")));
+    this.texts.splice(
+      0,
+      batch.count,
+      ...this.texts
+        .slice(0, batch.count)
+        .filter((_, index) => !["delivered", "rejected"].includes(outcomes[index]?.status ?? "")),
+    );
   }
 }
 
@@ -55,7 +73,8 @@ function setUp(): World {
     async send(batch: Batch, context: SendContext) {
       sent.push(Array.from({ length: batch.count }, (_, index) => String(batch.event(index))));
       const answer = answers.shift() ?? DELIVERED;
-      if (answer === "never") await new Promise<void>((resolve) => context.now.addEventListener("abort", () => resolve()));
+      if (answer === "never")
+        await new Promise<void>((resolve) => context.now.addEventListener("abort", () => resolve()));
       return new Array<Outcome>(batch.count).fill(answer === "never" ? LATER : answer);
     },
   };

@@ -1,4 +1,14 @@
-import { type Batch, createSender, type HttpResponse, type Outcome, type Protocol, type SendContext, TextBatch, type Transport, WaybillError } from "@waybill/core";
+import {
+  type Batch,
+  createSender,
+  type HttpResponse,
+  type Outcome,
+  type Protocol,
+  type SendContext,
+  TextBatch,
+  type Transport,
+  WaybillError,
+} from "@waybill/core";
 import { SeededRandom, settle, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 
@@ -13,7 +23,14 @@ interface World {
   send(count: number): { outcomes: readonly Outcome[] | undefined };
 }
 
-function setUp(options: { readonly maxAttempts?: number; readonly maxRequestsPerSecond?: number; readonly retryAfterMs?: number; readonly seed?: number } = {}): World {
+function setUp(
+  options: {
+    readonly maxAttempts?: number;
+    readonly maxRequestsPerSecond?: number;
+    readonly retryAfterMs?: number;
+    readonly seed?: number;
+  } = {},
+): World {
   const clock = new VirtualClock();
   const answers: Answer[] = [];
   const requests: { keys: string; count: number; atMs: number }[] = [];
@@ -31,7 +48,13 @@ function setUp(options: { readonly maxAttempts?: number; readonly maxRequestsPer
     classify(response, batch) {
       const answer = JSON.parse(response.body) as Answer;
       const outcome = (status: string): Outcome =>
-        status === "delivered" ? { status } : ({ status, reason: status, ...(options.retryAfterMs === undefined ? {} : { retryAfterMs: options.retryAfterMs }) } as Outcome);
+        status === "delivered"
+          ? { status }
+          : ({
+              status,
+              reason: status,
+              ...(options.retryAfterMs === undefined ? {} : { retryAfterMs: options.retryAfterMs }),
+            } as Outcome);
       if (answer === "split") return { split: true, reason: "bad" };
       if (Array.isArray(answer)) return (answer as string[]).map(outcome);
       return Array.from({ length: batch.count }, () => outcome(answer === "later" ? "retryable" : (answer as string)));
@@ -40,7 +63,8 @@ function setUp(options: { readonly maxAttempts?: number; readonly maxRequestsPer
   const transport: Transport = async (_request, signal): Promise<HttpResponse> => {
     const answer = answers.shift() ?? "delivered";
     if (answer === "reset") throw new WaybillError("WAYBILL_TRANSPORT", "reset", { reason: "reset" });
-    if (answer === "hang") await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+    if (answer === "hang")
+      await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
     expect(current).toBeDefined();
     return { status: 200, headers: {}, body: JSON.stringify(answer) };
   };
@@ -68,7 +92,10 @@ function setUp(options: { readonly maxAttempts?: number; readonly maxRequestsPer
       const texts = Array.from({ length: count }, (_, index) => `{"n":${index}}`);
       const result: { outcomes: readonly Outcome[] | undefined } = { outcomes: undefined };
       void sender
-        .send(new TextBatch({ key: "batch", metadata: "", oldestAtMs: 0, texts, sizes: texts.map(({ length }) => length) }), context)
+        .send(
+          new TextBatch({ key: "batch", metadata: "", oldestAtMs: 0, texts, sizes: texts.map(({ length }) => length) }),
+          context,
+        )
         .then((outcomes) => {
           result.outcomes = outcomes;
         });
@@ -77,7 +104,8 @@ function setUp(options: { readonly maxAttempts?: number; readonly maxRequestsPer
   };
 }
 
-const statuses = (outcomes: readonly Outcome[] | undefined): string[] | undefined => outcomes?.map(({ status }) => status);
+const statuses = (outcomes: readonly Outcome[] | undefined): string[] | undefined =>
+  outcomes?.map(({ status }) => status);
 
 test("the same batch goes again under the same key until it is delivered", async () => {
   const { clock, answers, requests, send } = setUp();
@@ -148,7 +176,16 @@ test("halves find the event at fault; the others are delivered in order", async 
   answers.push("split", "delivered", "split", "split", "delivered", "split", "delivered");
   const result = send(8);
   await clock.until(() => result.outcomes !== undefined);
-  expect(statuses(result.outcomes)).toEqual(["delivered", "delivered", "delivered", "delivered", "delivered", "rejected", "delivered", "delivered"]);
+  expect(statuses(result.outcomes)).toEqual([
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "delivered",
+    "rejected",
+    "delivered",
+    "delivered",
+  ]);
   expect(requests.map(({ count }) => count)).toEqual([8, 4, 4, 2, 1, 1, 2]);
 });
 
@@ -157,7 +194,9 @@ test("a request that is not answered in time is retryable and says so", async ()
   answers.push("hang");
   const result = send(1);
   await clock.advance(1_001);
-  expect(result.outcomes).toEqual([{ status: "rejected", reason: "gave up after 1 attempts: no answer within 1000 ms" }]);
+  expect(result.outcomes).toEqual([
+    { status: "rejected", reason: "gave up after 1 attempts: no answer within 1000 ms" },
+  ]);
 });
 
 test("requests are spaced at the rate limit", async () => {

@@ -1,4 +1,12 @@
-import { createUuidV7, ERROR_CODES, JsonScanner, nearest, resolveOptions, uuidV7TimeMs, WaybillError } from "@waybill/core";
+import {
+  createUuidV7,
+  ERROR_CODES,
+  JsonScanner,
+  nearest,
+  resolveOptions,
+  uuidV7TimeMs,
+  WaybillError,
+} from "@waybill/core";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -38,7 +46,11 @@ test("options are checked all at once, unknown ones named with the nearest", () 
     resolveOptions<Options>(
       "make",
       given,
-      { count: { rule: { kind: "number", min: 1, max: 9 } }, mode: { rule: { kind: "choice", of: ["a", "b"] } }, name: { rule: { kind: "string" }, required: true } },
+      {
+        count: { rule: { kind: "number", min: 1, max: 9 } },
+        mode: { rule: { kind: "choice", of: ["a", "b"] } },
+        name: { rule: { kind: "string" }, required: true },
+      },
       { count: 5, mode: "a" },
     );
   expect(resolve({ name: "n" })).toEqual({ count: 5, mode: "a", name: "n" });
@@ -74,9 +86,34 @@ test("the scanner takes what JSON.parse takes, at any alignment in memory", () =
 });
 
 test("the scanner refuses what JSON.parse refuses", () => {
-  for (const text of ["", " ", "{", "}", "[1,]", '{"a":1,}', "01", "1.", ".5", "1e", "-", "+1", "tru", "nul", '"\u0001"', '"\\x"', '"\\u12g4"', '"open', "[1 2]", '{"a" 1}', "{a:1}", "NaN", "[1]]"])
+  for (const text of [
+    "",
+    " ",
+    "{",
+    "}",
+    "[1,]",
+    '{"a":1,}',
+    "01",
+    "1.",
+    ".5",
+    "1e",
+    "-",
+    "+1",
+    "tru",
+    "nul",
+    '"\u0001"',
+    '"\\x"',
+    '"\\u12g4"',
+    '"open',
+    "[1 2]",
+    '{"a" 1}',
+    "{a:1}",
+    "NaN",
+    "[1]]",
+  ])
     expect(whole(text), text).toBe(false);
-  for (const text of ["0", "-0.5e-3", '""', '"\\u00e9\\n"', "[]", "{}", ' [ 1 , {"a" : [ ] } ] ', "true"]) expect(whole(text), text).toBe(true);
+  for (const text of ["0", "-0.5e-3", '""', '"\\u00e9\\n"', "[]", "{}", ' [ 1 , {"a" : [ ] } ] ', "true"])
+    expect(whole(text), text).toBe(true);
 });
 
 test("deep nesting is refused, not overflowed", () => {

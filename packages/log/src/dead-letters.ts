@@ -1,5 +1,4 @@
-import type { Disk, Outcome } from "@waybill/core";
-import type { Clock } from "@waybill/core";
+import type { Clock, Disk, Outcome } from "@waybill/core";
 import type { LogBatch } from "./batch.ts";
 import { openLog } from "./segment-log.ts";
 import type { Log, Position } from "./types.ts";

@@ -65,21 +65,25 @@ export class LaneState<T extends object> {
   write(value: T): Promise<void> {
     this.#sequence += 1;
     const bytes = encodeSlot(value, this.#sequence);
-    this.#writing = this.#writing.catch(() => undefined).then(async () => {
-      await this.#file.write([bytes], this.#target * SLOT_BYTES);
-      this.#dirty = true;
-    });
+    this.#writing = this.#writing
+      .catch(() => undefined)
+      .then(async () => {
+        await this.#file.write([bytes], this.#target * SLOT_BYTES);
+        this.#dirty = true;
+      });
     return this.#writing;
   }
 
   /** Makes the last written state durable. */
   sync(): Promise<void> {
-    this.#writing = this.#writing.catch(() => undefined).then(async () => {
-      if (!this.#dirty) return;
-      await this.#file.sync();
-      this.#dirty = false;
-      this.#target = this.#target === 0 ? 1 : 0;
-    });
+    this.#writing = this.#writing
+      .catch(() => undefined)
+      .then(async () => {
+        if (!this.#dirty) return;
+        await this.#file.sync();
+        this.#dirty = false;
+        this.#target = this.#target === 0 ? 1 : 0;
+      });
     return this.#writing;
   }
 

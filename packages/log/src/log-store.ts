@@ -9,7 +9,16 @@
  *
  * A state that cannot be written (the disk fails) is kept in memory and written with the next one: delivery goes on.
  */
-import { Account, type AccountView, assert, type Batch, type BatchLimits, type Outcome, type Pending, type Store } from "@waybill/core";
+import {
+  Account,
+  type AccountView,
+  assert,
+  type Batch,
+  type BatchLimits,
+  type Outcome,
+  type Pending,
+  type Store,
+} from "@waybill/core";
 import { LogBatch, type Piece, pieceBytes, slicePieces } from "./batch.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { LaneState } from "./lane-state.ts";
@@ -105,7 +114,9 @@ export class LogStore implements Store {
     this.#leased = batch;
     // Overlaps with the request that this batch is for.
     if (this.#ahead.length === 0 && this.#options.log.head > batch.first + batch.count)
-      this.#reading = this.#read().catch(() => undefined).finally(() => (this.#reading = undefined));
+      this.#reading = this.#read()
+        .catch(() => undefined)
+        .finally(() => (this.#reading = undefined));
     return batch;
   }
 

@@ -76,9 +76,13 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
   if (bytes.readUInt32LE(12) !== crc32(bytes.subarray(16, SEGMENT_HEADER_BYTES))) return undefined;
   const version = bytes.readUInt32LE(8);
   if (version !== FORMAT_VERSION)
-    throw new WaybillError("WAYBILL_LOG_DAMAGED", `The log has format version ${version}; this program reads ${FORMAT_VERSION}`, {
-      hint: "Read it with the version of Waybill that wrote it.",
-    });
+    throw new WaybillError(
+      "WAYBILL_LOG_DAMAGED",
+      `The log has format version ${version}; this program reads ${FORMAT_VERSION}`,
+      {
+        hint: "Read it with the version of Waybill that wrote it.",
+      },
+    );
   return { base: readUInt64(bytes, 16), startByte: readUInt64(bytes, 24), createdAtMs: readUInt64(bytes, 32) };
 }
 
@@ -136,7 +140,8 @@ export function encodeHead(sized: SizedEntry, first: Position, target: Buffer, a
   if (metadataBytes > 0) offset += target.write(entry.metadata, offset);
   const endsAt = at + headBytes - 4 * entry.ends.length;
   while (offset < endsAt) target[offset++] = 0;
-  for (let index = 0; index < entry.ends.length; index++) target.writeUInt32LE(entry.ends[index] as number, endsAt + 4 * index);
+  for (let index = 0; index < entry.ends.length; index++)
+    target.writeUInt32LE(entry.ends[index] as number, endsAt + 4 * index);
   target.writeUInt32LE(crc32(target.subarray(at + CRC_START, at + headBytes)), at + 8);
 }
 
@@ -160,7 +165,8 @@ export function decodeRecord(bytes: Buffer, at: number, limit: number): Decoded 
   if (given < RECORD_HEADER_BYTES) return { status: "short", bytes: RECORD_HEADER_BYTES };
   if (bytes.readUInt32LE(at) !== RECORD_MAGIC) return { status: "damaged" };
   const sizeBytes = bytes.readUInt32LE(at + 4);
-  if (sizeBytes > limit || sizeBytes < RECORD_HEADER_BYTES || sizeBytes > RECORD_MAX_BYTES) return { status: "damaged" };
+  if (sizeBytes > limit || sizeBytes < RECORD_HEADER_BYTES || sizeBytes > RECORD_MAX_BYTES)
+    return { status: "damaged" };
   if (sizeBytes % RECORD_ALIGNMENT !== 0) return { status: "damaged" };
   if (given < sizeBytes) return { status: "short", bytes: sizeBytes };
   const record = viewRecord(bytes, at, sizeBytes);
@@ -181,7 +187,8 @@ function viewRecord(bytes: Buffer, at: number, sizeBytes: number): LogRecord | u
   const endsAt = at + alignUp(RECORD_HEADER_BYTES + sourceBytes + metadataBytes, 4);
   const bodyAt = endsAt + 4 * count;
   const bodyEnd = at + sizeBytes - bytes.readUInt16LE(at + 34);
-  if (bodyAt > bodyEnd || bytes.readUInt32LE(at + 8) !== crc32(bytes.subarray(at + CRC_START, bodyAt))) return undefined;
+  if (bodyAt > bodyEnd || bytes.readUInt32LE(at + 8) !== crc32(bytes.subarray(at + CRC_START, bodyAt)))
+    return undefined;
   const body = bytes.subarray(bodyAt, bodyEnd);
   if (bytes.readUInt32LE(at + 40) !== crc32(body)) return undefined;
   return {

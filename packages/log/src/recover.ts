@@ -11,8 +11,8 @@
  * - a segment file without a whole header: its creation was cut short, before any record: removed
  */
 import type { Disk } from "@waybill/core";
-import { isSegmentName, readSegmentHeader, type Segment, scanSegment, withFile } from "./segment.ts";
 import { SEGMENT_HEADER_BYTES } from "./record.ts";
+import { isSegmentName, readSegmentHeader, type Segment, scanSegment, withFile } from "./segment.ts";
 import type { DamagedRange, Position, RecoveryReport } from "./types.ts";
 
 export interface Recovered {

@@ -12,10 +12,18 @@
  * - A segment's name is durable before its first record is written: created, header synced, directory synced.
  * - A segment is removed oldest first, so that the log stays contiguous whatever happens in between.
  */
-import { type Disk, type DiskFile, messageOf, WaybillError } from "@waybill/core";
+
 import type { Clock } from "@waybill/core";
+import { type Disk, type DiskFile, messageOf, WaybillError } from "@waybill/core";
 import { Reader, type SegmentSource } from "./reader.ts";
-import { encodeHead, encodeSegmentHeader, paddingOf, SEGMENT_HEADER_BYTES, type SizedEntry, sizeEntry } from "./record.ts";
+import {
+  encodeHead,
+  encodeSegmentHeader,
+  paddingOf,
+  SEGMENT_HEADER_BYTES,
+  type SizedEntry,
+  sizeEntry,
+} from "./record.ts";
 import { type Recovered, recover } from "./recover.ts";
 import { type Segment, segmentName } from "./segment.ts";
 import type { Entry, Log, LogOptions, LogReader, Position, RecoveryReport, RetentionLimits } from "./types.ts";
@@ -43,7 +51,10 @@ export async function openLog(
 ): Promise<Log> {
   const { segments, head, report } = await recover(runtime.disk, options.directory);
   const newest = segments.at(-1);
-  const file = newest === undefined ? undefined : await runtime.disk.open(`${options.directory}/${newest.name}`, { durable: true });
+  const file =
+    newest === undefined
+      ? undefined
+      : await runtime.disk.open(`${options.directory}/${newest.name}`, { durable: true });
   return new SegmentLog(options, runtime, { segments, head, report, file });
 }
 
@@ -115,10 +126,14 @@ class SegmentLog implements Log, SegmentSource {
       if (this.#closed) throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
       const sized = sizeEntry(entry);
       if (this.#waitingBytes > 0 && this.#waitingBytes + sized.sizeBytes > this.#pendingMaxBytes)
-        throw new WaybillError("WAYBILL_LOG_BUSY", `${this.#waitingBytes} bytes already wait for the disk; nothing was stored`, {
-          retryable: true,
-          retryAfterMs: RETRY_AFTER_MS,
-        });
+        throw new WaybillError(
+          "WAYBILL_LOG_BUSY",
+          `${this.#waitingBytes} bytes already wait for the disk; nothing was stored`,
+          {
+            retryable: true,
+            retryAfterMs: RETRY_AFTER_MS,
+          },
+        );
       this.#waitingBytes += sized.sizeBytes;
       this.#waiting.push({ sized, resolve, reject });
       this.#committing ??= this.#commitAll();
@@ -280,7 +295,8 @@ class SegmentLog implements Log, SegmentSource {
   /** The newest segment, if it is open and takes more. */
   #current(): { readonly file: DiskFile; readonly segment: Segment } | undefined {
     const segment = this.segments.at(-1);
-    if (segment === undefined || this.#file === undefined || segment.sizeBytes >= this.#segmentMaxBytes) return undefined;
+    if (segment === undefined || this.#file === undefined || segment.sizeBytes >= this.#segmentMaxBytes)
+      return undefined;
     return { file: this.#file, segment };
   }
 

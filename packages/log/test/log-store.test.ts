@@ -1,5 +1,13 @@
 import { DELIVERED, type Outcome } from "@waybill/core";
-import { LaneState, type LaneStateValue, type Log, LogStore, newLaneState, openDeadLetters, openLog } from "@waybill/log";
+import {
+  LaneState,
+  type LaneStateValue,
+  type Log,
+  LogStore,
+  newLaneState,
+  openDeadLetters,
+  openLog,
+} from "@waybill/log";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { testStore } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
@@ -45,7 +53,8 @@ testStore("log store over many records", async () => {
   };
 });
 
-const numbers = (count: number, from = 0): string[] => Array.from({ length: count }, (_, index) => `{"n":${from + index}}`);
+const numbers = (count: number, from = 0): string[] =>
+  Array.from({ length: count }, (_, index) => `{"n":${from + index}}`);
 
 async function takeAll(store: LogStore): Promise<string[]> {
   const texts: string[] = [];
@@ -115,7 +124,12 @@ test("a dead letter is kept with reason, position and raw bytes, and only once t
   expect(second.dead.head).toBe(1);
   const [letter] = await second.dead.reader({ position: 0 }).read(1_000);
   expect(Buffer.from(letter?.body as Uint8Array).toString()).toBe('{"big":12345678901234567890}');
-  expect(JSON.parse(letter?.metadata as string)).toMatchObject({ position: 0, source: "web", reason: "never", metadata: "meta" });
+  expect(JSON.parse(letter?.metadata as string)).toMatchObject({
+    position: 0,
+    source: "web",
+    reason: "never",
+    metadata: "meta",
+  });
   expect(second.store.account()).toMatchObject({ accepted: 1, rejected: 1, pending: 0, balanced: true });
 });
 
@@ -125,7 +139,13 @@ test("what retention removed before delivery is expired, and counted", async () 
   await log.retain({ maxAgeMs: 0, maxBytes: 0, hardMaxBytes: 0 }, clock.now() + 1, 0);
   const left = await takeAll(store);
   const account = store.account();
-  expect(account).toMatchObject({ accepted: 16, delivered: left.length, expired: 16 - left.length, pending: 0, balanced: true });
+  expect(account).toMatchObject({
+    accepted: 16,
+    delivered: left.length,
+    expired: 16 - left.length,
+    pending: 0,
+    balanced: true,
+  });
   expect(account.expired).toBeGreaterThan(0);
 });
 
@@ -135,7 +155,13 @@ test("a damaged record is dropped with its reason, and the events behind it are 
   const path = disk.paths().find((one) => Buffer.from(disk.contents(one)).includes("event-1")) as string;
   disk.flipBit(path, Buffer.from(disk.contents(path)).indexOf("event-1"));
   expect(await takeAll(store)).toEqual(['"event-0"', '"event-2"']);
-  expect(store.account()).toMatchObject({ accepted: 3, delivered: 2, dropped: { log_damaged: 1 }, pending: 0, balanced: true });
+  expect(store.account()).toMatchObject({
+    accepted: 3,
+    delivered: 2,
+    dropped: { log_damaged: 1 },
+    pending: 0,
+    balanced: true,
+  });
 });
 
 test("a full disk stops no delivery: the cursor is overwritten in place", async () => {

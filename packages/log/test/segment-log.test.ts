@@ -63,3 +63,22 @@ test("refuses a log of a later format version and says what to do", async () => 
   await (await disk.open(path)).write([header], 0);
   await expect(openLog({ directory: "/log" }, runtime)).rejects.toMatchObject({ code: "WAYBILL_LOG_DAMAGED" });
 });
+
+test("what a killed process left to the page cache is durable once the log is open again: records and names", async () => {
+  const disk = new SimDisk();
+  const runtime = { disk, clock: new VirtualClock() };
+  const first = await openLog({ directory: "/log", segmentMaxBytes: 100 }, runtime);
+  await first.append(entry("one"));
+  // Killed between the new segment's header and the sync of its directory.
+  disk.onOperation = (operation) => {
+    if (operation === "syncDirectory") throw new Error("killed");
+  };
+  await expect(first.append(entry("two"))).rejects.toThrow();
+  disk.onOperation = undefined;
+  disk.killProcess();
+  const second = await openLog({ directory: "/log", segmentMaxBytes: 10_000 }, runtime);
+  await second.append(entry("three"));
+  disk.crash();
+  const third = await openLog({ directory: "/log" }, runtime);
+  expect(third.head).toBe(2);
+});

@@ -13,7 +13,8 @@ export const nodeDisk: Disk = {
   async open(path, options) {
     const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
     const durable = options?.durable === true;
-    const flags = O_RDWR | (options?.create === true ? O_CREAT | O_EXCL : 0) | (durable && SYNCS_WRITES ? fs.constants.O_DSYNC : 0);
+    const flags =
+      O_RDWR | (options?.create === true ? O_CREAT | O_EXCL : 0) | (durable && SYNCS_WRITES ? fs.constants.O_DSYNC : 0);
     const descriptor = await call<number>(`open ${path}`, (done) => fs.open(path, flags, 0o644, done));
     return new NodeFile(path, descriptor, durable && !SYNCS_WRITES);
   },
@@ -132,6 +133,10 @@ const KNOWN: readonly string[] = ["ENOENT", "EEXIST"];
 
 function diskError(what: string, error: NodeJS.ErrnoException): WaybillError {
   const code = error.code ?? "";
-  const reason: DiskErrorCode = NO_ROOM.includes(code) ? "ENOSPC" : KNOWN.includes(code) ? (code as DiskErrorCode) : "EIO";
+  const reason: DiskErrorCode = NO_ROOM.includes(code)
+    ? "ENOSPC"
+    : KNOWN.includes(code)
+      ? (code as DiskErrorCode)
+      : "EIO";
   return new WaybillError("WAYBILL_DISK", `Cannot ${what}: ${messageOf(error)}`, { reason, cause: error });
 }

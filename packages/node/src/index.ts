@@ -15,5 +15,10 @@ export { createNodeTransport } from "./transport.ts";
 
 /** Everything real; `transport` may be replaced. */
 export function nodeRuntime(options: { readonly transport?: Transport } = {}): DiskRuntime {
-  return { clock: nodeClock, random: nodeRandom, disk: nodeDisk, transport: options.transport ?? createNodeTransport() };
+  return {
+    clock: nodeClock,
+    random: nodeRandom,
+    disk: nodeDisk,
+    transport: options.transport ?? createNodeTransport(),
+  };
 }

@@ -23,7 +23,11 @@ const MAX_SOCKETS_DEFAULT = 64;
 const ANSWER_MAX_BYTES = 64 * 1024;
 
 export function createNodeTransport(options: NodeTransportOptions = {}): NodeTransport {
-  const agentOptions = { keepAlive: true, maxSockets: options.maxSockets ?? MAX_SOCKETS_DEFAULT, scheduling: "lifo" } as const;
+  const agentOptions = {
+    keepAlive: true,
+    maxSockets: options.maxSockets ?? MAX_SOCKETS_DEFAULT,
+    scheduling: "lifo",
+  } as const;
   const agents = { http: new http.Agent(agentOptions), https: new https.Agent(agentOptions) };
   const hold = options.keepProcessAlive ?? false;
 
@@ -67,7 +71,11 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
   });
 }
 
-function readAnswer(incoming: IncomingMessage, done: (answer: HttpResponse) => void, failed: (error: Error) => void): void {
+function readAnswer(
+  incoming: IncomingMessage,
+  done: (answer: HttpResponse) => void,
+  failed: (error: Error) => void,
+): void {
   const chunks: Buffer[] = [];
   let bytes = 0;
   incoming.on("data", (chunk: Buffer) => {
@@ -109,11 +117,15 @@ const REASONS: Readonly<Record<string, string>> = {
 function transportError(request: HttpRequest, error: Error): WaybillError {
   const code = (error as NodeJS.ErrnoException).code ?? "";
   const reason = error.message === "aborted" && code === "" ? "aborted" : (REASONS[code] ?? "protocol");
-  return new WaybillError("WAYBILL_TRANSPORT", `No answer from ${originOf(request.url)}: ${reason} (${messageOf(error)})`, {
-    reason,
-    retryable: true,
-    cause: error,
-  });
+  return new WaybillError(
+    "WAYBILL_TRANSPORT",
+    `No answer from ${originOf(request.url)}: ${reason} (${messageOf(error)})`,
+    {
+      reason,
+      retryable: true,
+      cause: error,
+    },
+  );
 }
 
 /** Without path, query or credentials: it ends up in logs. */

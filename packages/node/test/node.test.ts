@@ -25,7 +25,10 @@ test("files are written, read, cut and listed; failures carry a POSIX reason", a
   await file.truncate(5);
   expect(await file.size()).toBe(5);
   await file.close();
-  await expect(nodeDisk.open(`${directory}/f`, { create: true })).rejects.toMatchObject({ code: "WAYBILL_DISK", reason: "EEXIST" });
+  await expect(nodeDisk.open(`${directory}/f`, { create: true })).rejects.toMatchObject({
+    code: "WAYBILL_DISK",
+    reason: "EEXIST",
+  });
   await expect(nodeDisk.open(`${directory}/none`)).rejects.toMatchObject({ reason: "ENOENT" });
   await nodeDisk.rename(`${directory}/f`, `${directory}/g`);
   expect(await nodeDisk.list(directory)).toEqual(["g"]);
@@ -60,7 +63,11 @@ test("a request sends its chunks with their exact length and resolves with any a
     request.on("data", (chunk) => {
       seen += String(chunk);
     });
-    request.on("end", () => response.writeHead(302, { location: "/x", "x-a": "b" }).end(`${request.method} ${request.headers["content-length"]}`));
+    request.on("end", () =>
+      response
+        .writeHead(302, { location: "/x", "x-a": "b" })
+        .end(`${request.method} ${request.headers["content-length"]}`),
+    );
   });
   const transport = createNodeTransport();
   const answer = await transport({ method: "POST", url, headers: {}, body: ["ä", Buffer.from("bc"), "d"] }, never);
@@ -72,7 +79,11 @@ test("a request sends its chunks with their exact length and resolves with any a
 test("no answer rejects with its reason: refused, reset, aborted", async () => {
   const transport = createNodeTransport();
   const request = (url: string): Parameters<typeof transport>[0] => ({ method: "POST", url, headers: {}, body: ["x"] });
-  await expect(transport(request("http://127.0.0.1:9"), never)).rejects.toMatchObject({ code: "WAYBILL_TRANSPORT", reason: "refused", retryable: true });
+  await expect(transport(request("http://127.0.0.1:9"), never)).rejects.toMatchObject({
+    code: "WAYBILL_TRANSPORT",
+    reason: "refused",
+    retryable: true,
+  });
   const resetting = await serve((incoming) => incoming.socket.resetAndDestroy());
   await expect(transport(request(resetting), never)).rejects.toMatchObject({ reason: "reset" });
   const silent = await serve(() => undefined);

@@ -5,8 +5,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { messageOf } from "@waybill/core";
 import createRouter, { type HTTPMethod } from "find-my-way";
 import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
-import type { Environment } from "./environment.ts";
 import { problem, writeAnswer } from "./answers.ts";
+import type { Environment } from "./environment.ts";
 import { tail } from "./tail.ts";
 
 /** What the admin API shows and steers. */
@@ -21,7 +21,12 @@ export interface AdminView {
 }
 
 type Params = Readonly<Record<string, string | undefined>>;
-type Route = (request: IncomingMessage, response: ServerResponse, params: Params, query: Params) => void | Promise<void>;
+type Route = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  params: Params,
+  query: Params,
+) => void | Promise<void>;
 
 /** Keeps intermediaries from closing a quiet stream. */
 const SSE_HEADERS = { "content-type": "text/event-stream", "cache-control": "no-store", connection: "keep-alive" };
@@ -30,7 +35,10 @@ export function createAdminServer(view: AdminView): Server {
   const router = createRouter({
     ignoreTrailingSlash: true,
     defaultRoute: (request, response) =>
-      writeAnswer(response as ServerResponse, problem(404, "unknown_route", `There is no ${request.method} ${request.url}.`)),
+      writeAnswer(
+        response as ServerResponse,
+        problem(404, "unknown_route", `There is no ${request.method} ${request.url}.`),
+      ),
   });
   const add = (method: HTTPMethod, path: string, route: Route, options?: { readonly open: boolean }): void => {
     router.on(method, path, (request, response, params, _store, query) => {
@@ -73,7 +81,11 @@ export function health(): { readonly status: number; readonly headers: Record<st
   return { status: 200, headers: { "content-type": "application/json" }, body: '{"status":"ok"}' };
 }
 
-export function ready(readiness: Readiness): { readonly status: number; readonly headers: Record<string, string>; readonly body: string } {
+export function ready(readiness: Readiness): {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+} {
   return {
     status: readiness.ready ? 200 : 503,
     headers: { "content-type": "application/json" },
@@ -102,7 +114,12 @@ function steer(view: AdminView, response: ServerResponse, params: Params, action
   response.writeHead(204).end();
 }
 
-async function streamTail(view: AdminView, request: IncomingMessage, response: ServerResponse, query: Params): Promise<void> {
+async function streamTail(
+  view: AdminView,
+  request: IncomingMessage,
+  response: ServerResponse,
+  query: Params,
+): Promise<void> {
   const { environment: name, source } = query;
   const environments = name === undefined ? view.environments() : [view.environment(name)];
   const controller = new AbortController();
@@ -118,7 +135,8 @@ async function streamTail(view: AdminView, request: IncomingMessage, response: S
         environment.log,
         { environment: environment.name, ...(source === undefined ? {} : { source }) },
         async (event) => {
-          if (!response.write(`data: ${JSON.stringify(event)}\n\n`)) await once(response, "drain", { signal: controller.signal }).catch(() => undefined);
+          if (!response.write(`data: ${JSON.stringify(event)}\n\n`))
+            await once(response, "drain", { signal: controller.signal }).catch(() => undefined);
         },
         controller.signal,
       );

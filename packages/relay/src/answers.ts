@@ -8,7 +8,12 @@ export interface Answer {
 }
 
 /** A refusal as RFC 9457 `application/problem+json`. `code` is stable; `message` is for people and equals `detail`. */
-export function problem(status: number, code: string, message: string, headers: Readonly<Record<string, string>> = {}): Answer {
+export function problem(
+  status: number,
+  code: string,
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+): Answer {
   return {
     status,
     headers: { "content-type": "application/problem+json", ...headers },

@@ -15,7 +15,11 @@ export interface BodyLimits {
   readonly maxTotalBytes: number;
 }
 
-type Decode = (bytes: Buffer, options: ZlibOptions & BrotliOptions, done: (error: Error | null, result: Buffer) => void) => void;
+type Decode = (
+  bytes: Buffer,
+  options: ZlibOptions & BrotliOptions,
+  done: (error: Error | null, result: Buffer) => void,
+) => void;
 
 const DECODERS: Readonly<Record<string, Decode>> = {
   gzip: gunzip,
@@ -42,7 +46,8 @@ export class BodyReader {
   read(request: IncomingMessage, done: (body: Buffer | BodyRefusal) => void): void {
     const { maxBytes, maxTotalBytes } = this.#limits;
     const encoding = request.headers["content-encoding"];
-    const decode = encoding === undefined || encoding === "identity" ? undefined : DECODERS[encoding.trim().toLowerCase()];
+    const decode =
+      encoding === undefined || encoding === "identity" ? undefined : DECODERS[encoding.trim().toLowerCase()];
     let chunks: Buffer[] | undefined = [];
     let bytes = 0;
     const finish = (result: Buffer | BodyRefusal): void => {
@@ -63,13 +68,17 @@ export class BodyReader {
       if (chunks === undefined) return;
       const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes);
       if (decode === undefined) finish(body);
-      else decode(body, { maxOutputLength: maxBytes }, (error, decoded) => finish(error === null ? decoded : refusalOf(error)));
+      else
+        decode(body, { maxOutputLength: maxBytes }, (error, decoded) =>
+          finish(error === null ? decoded : refusalOf(error)),
+        );
     });
     request.on("error", () => finish("aborted"));
     request.on("close", () => {
       if (!request.complete) finish("aborted");
     });
-    if (encoding !== undefined && encoding !== "identity" && decode === undefined) return finish("unsupported_encoding");
+    if (encoding !== undefined && encoding !== "identity" && decode === undefined)
+      return finish("unsupported_encoding");
     if (Number(request.headers["content-length"]) > maxBytes) finish("body_too_large");
   }
 }

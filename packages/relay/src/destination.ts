@@ -1,3 +1,4 @@
+import type { DiskRuntime } from "@waybill/core";
 import {
   type AccountView,
   type Attempt,
@@ -9,7 +10,6 @@ import {
   type Sender,
 } from "@waybill/core";
 import { LaneState, type LaneStateValue, type Log, LogStore, newLaneState, openDeadLetters } from "@waybill/log";
-import type { DiskRuntime } from "@waybill/core";
 import { segmentProtocol } from "@waybill/vendors";
 import type { LaneMode } from "./admin-types.ts";
 import type { DestinationConfig } from "./config/types.ts";

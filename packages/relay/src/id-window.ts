@@ -32,7 +32,12 @@ export class IdWindow {
   #c = 0;
   #d = 0;
 
-  constructor(options: { readonly windowMs: number; readonly maxIds: number; readonly seed: Uint32Array; readonly nowMs: number }) {
+  constructor(options: {
+    readonly windowMs: number;
+    readonly maxIds: number;
+    readonly seed: Uint32Array;
+    readonly nowMs: number;
+  }) {
     this.#windowMs = options.windowMs;
     this.#idsPerGeneration = Math.max(1, options.maxIds >> 1);
     const slotCount = 2 ** Math.ceil(Math.log2(2 * this.#idsPerGeneration));
@@ -92,7 +97,8 @@ export class IdWindow {
     for (;;) {
       const at = index * WORDS_PER_SLOT;
       const word = slots[at] as number;
-      if (word === this.#a && slots[at + 1] === this.#b && slots[at + 2] === this.#c && slots[at + 3] === this.#d) return at;
+      if (word === this.#a && slots[at + 1] === this.#b && slots[at + 2] === this.#c && slots[at + 3] === this.#d)
+        return at;
       if (word === 0) return -1 - at;
       index = (index + 1) & this.#mask;
     }

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { messageOf } from "@waybill/core";
-import type { Readiness } from "./admin-types.ts";
 import { health, ready } from "./admin-server.ts";
+import type { Readiness } from "./admin-types.ts";
 import { type Answer, problem, writeAnswer } from "./answers.ts";
 import type { BodyReader } from "./body.ts";
 import type { Intake, IntakeRequest } from "./intake.ts";

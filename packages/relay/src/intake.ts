@@ -153,7 +153,13 @@ export class Intake {
     for (const { code } of scan.refused) counters.refusedByCode.set(code, (counters.refusedByCode.get(code) ?? 0) + 1);
     if (scan.events.length === 0 && scan.refused.length > 0 && !this.#options.limits.strict) {
       const [first] = scan.refused;
-      return this.#refuse(source, 400, first?.code ?? "invalid_event", first?.message ?? "No event could be accepted.", body);
+      return this.#refuse(
+        source,
+        400,
+        first?.code ?? "invalid_event",
+        first?.message ?? "No event could be accepted.",
+        body,
+      );
     }
     try {
       const keep = fresh === undefined ? undefined : (index: number): boolean => fresh[index] === true;
@@ -214,7 +220,10 @@ export class Intake {
   #refuse(source: Source | undefined, status: number, code: string, message: string, body?: Buffer): Answer {
     const repeated = body !== undefined && this.#seenBefore(body);
     this.#options.observer.requestRefused(source?.environment.name ?? "", source?.config.name ?? "", code, repeated);
-    return segmentAnswer(segmentRefusal(status, code, message), status === 503 ? { "retry-after": RETRY_AFTER_SECONDS } : {});
+    return segmentAnswer(
+      segmentRefusal(status, code, message),
+      status === 503 ? { "retry-after": RETRY_AFTER_SECONDS } : {},
+    );
   }
 
   #seenBefore(body: Buffer): boolean {
@@ -232,6 +241,9 @@ export class Intake {
 
 const ACCEPTED_HEADERS = { "content-type": "application/json", ...CORS };
 
-function segmentAnswer(answer: { readonly status: number; readonly body: string }, headers?: Readonly<Record<string, string>>): Answer {
+function segmentAnswer(
+  answer: { readonly status: number; readonly body: string },
+  headers?: Readonly<Record<string, string>>,
+): Answer {
   return { ...answer, headers: headers === undefined ? ACCEPTED_HEADERS : { ...ACCEPTED_HEADERS, ...headers } };
 }

@@ -144,7 +144,13 @@ export function createMetrics(view: MetricsView): Metrics {
   return {
     attempted(environment, destination, attempt) {
       const outcome =
-        attempt.halted > 0 ? "halted" : attempt.retryable > 0 ? "retryable" : attempt.rejected > 0 ? "rejected" : "delivered";
+        attempt.halted > 0
+          ? "halted"
+          : attempt.retryable > 0
+            ? "retryable"
+            : attempt.rejected > 0
+              ? "rejected"
+              : "delivered";
       attempts.observe({ environment, destination, outcome }, attempt.durationMs / 1_000);
     },
     requestRefused(environment, source, code, repeated) {

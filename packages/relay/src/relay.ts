@@ -6,8 +6,8 @@ import type { AddressInfo } from "node:net";
 import { createUuidV7, type DiskRuntime, messageOf, type Timer, WaybillError } from "@waybill/core";
 import { createNodeTransport, type DirectoryLock, lockDirectory, nodeRuntime } from "@waybill/node";
 import { DEFAULT_LIMITS, STRICT_LIMITS } from "@waybill/vendors";
-import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
 import { createAdminServer } from "./admin-server.ts";
+import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
 import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { Environment } from "./environment.ts";
@@ -195,7 +195,10 @@ class Relay implements RunningRelay {
           else logger.debug(fields, "lane changed mode");
         },
         stateNotWritten: (environmentName, destination, error) =>
-          logger.error({ environment: environmentName, destination, error: messageOf(error) }, "cursor not written; delivery goes on"),
+          logger.error(
+            { environment: environmentName, destination, error: messageOf(error) },
+            "cursor not written; delivery goes on",
+          ),
       },
     });
     const { recovery } = environment.log;
@@ -248,7 +251,8 @@ class Relay implements RunningRelay {
 
   async #reloadByAdmin(): Promise<ReloadResult> {
     const { reloadConfig } = this.#options;
-    if (reloadConfig === undefined) return { ok: false, changed: [], errors: ["The relay was started without a configuration file."] };
+    if (reloadConfig === undefined)
+      return { ok: false, changed: [], errors: ["The relay was started without a configuration file."] };
     try {
       return await this.reload(await reloadConfig());
     } catch (error) {
@@ -275,7 +279,9 @@ class Relay implements RunningRelay {
     const { clock } = this.#runtime;
     this.#timer = clock.after(SYNC_INTERVAL_MS, () => {
       this.#maintainOnce()
-        .catch((error: unknown) => this.#options.logger.error({ error: messageOf(error) }, "maintenance failed; it is tried again"))
+        .catch((error: unknown) =>
+          this.#options.logger.error({ error: messageOf(error) }, "maintenance failed; it is tried again"),
+        )
         .finally(() => {
           if (this.#stopped === undefined) this.#maintain();
         });
@@ -290,7 +296,8 @@ class Relay implements RunningRelay {
       if (!retain) await environment.sync();
       else {
         const removed = await environment.retain(this.#config.retention, clock.now());
-        if (removed > 0) this.#options.logger.info({ environment: environment.name, segments: removed }, "retention removed segments");
+        if (removed > 0)
+          this.#options.logger.info({ environment: environment.name, segments: removed }, "retention removed segments");
       }
     }
   }

@@ -26,7 +26,10 @@ export class SourceTable {
   readonly #byPrefix: readonly (readonly [string, Source])[];
 
   /** Sources that `before` knew keep their counters. */
-  constructor(environments: readonly { readonly environment: Environment; readonly sources: readonly SourceConfig[] }[], before?: SourceTable) {
+  constructor(
+    environments: readonly { readonly environment: Environment; readonly sources: readonly SourceConfig[] }[],
+    before?: SourceTable,
+  ) {
     const sources: Source[] = [];
     for (const { environment, sources: configs } of environments) {
       for (const config of configs) {
@@ -44,7 +47,9 @@ export class SourceTable {
     this.#byPrefix = sources
       .flatMap((source) => {
         const own = `/s/${source.config.name}`;
-        return source.config.prefix === undefined ? [[own, source] as const] : [[own, source] as const, [source.config.prefix, source] as const];
+        return source.config.prefix === undefined
+          ? [[own, source] as const]
+          : [[own, source] as const, [source.config.prefix, source] as const];
       })
       .sort(([a], [b]) => b.length - a.length);
   }

@@ -47,7 +47,9 @@ export async function tail(
 }
 
 function* eventsOf(record: LogRecord, environment: string): Generator<TailEvent> {
-  const events = JSON.parse(`[${Buffer.from(record.body.buffer, record.body.byteOffset, record.body.length).toString()}]`) as unknown[];
+  const events = JSON.parse(
+    `[${Buffer.from(record.body.buffer, record.body.byteOffset, record.body.length).toString()}]`,
+  ) as unknown[];
   for (const [index, event] of events.entries()) {
     yield {
       environment,

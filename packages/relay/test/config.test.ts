@@ -99,20 +99,38 @@ environments:
       x: { vendor: segment, writeKey: k }
 `;
   const found = faults(text);
-  for (const part of ["listen: is \"nowhere\", no address", "is below retention.maxBytes", 'is "ftp://x", no http or https URL', "is above 60s", "is above 498KB", "is a key of a/web too"])
+  for (const part of [
+    'listen: is "nowhere", no address',
+    "is below retention.maxBytes",
+    'is "ftp://x", no http or https URL',
+    "is above 60s",
+    "is above 498KB",
+    "is a key of a/web too",
+  ])
     expect(found.join("\n")).toContain(part);
   expect(found).toHaveLength(6);
 });
 
 test("a missing variable is a fault at its line; a default and an escape are taken", () => {
-  expect(faults(GOOD, { SEGMENT_KEYS: "x" })).toEqual(["waybill.yaml:11:19: the environment has no SEGMENT_KEY; did you mean ${SEGMENT_KEYS}?"]);
+  expect(faults(GOOD, { SEGMENT_KEYS: "x" })).toEqual([
+    "waybill.yaml:11:19: the environment has no SEGMENT_KEY; did you mean ${SEGMENT_KEYS}?",
+  ]);
   const text = GOOD.replace("${SEGMENT_KEY}", () => "${MISSING:-fallback}-$${literal}");
-  expect(loadConfig({ file: "f", text, env: {} }).environments[0]?.destinations[0]?.writeKey).toBe("fallback-${literal}");
+  expect(loadConfig({ file: "f", text, env: {} }).environments[0]?.destinations[0]?.writeKey).toBe(
+    "fallback-${literal}",
+  );
 });
 
 test("unknown WAYBILL_ variables are refused; known ones stand above the file; those the file names are known", () => {
-  expect(faults(GOOD, { SEGMENT_KEY: "k", WAYBILL_LISTN: "x" })).toEqual(["environment WAYBILL_LISTN: unknown variable; did you mean WAYBILL_LISTEN?"]);
-  const env = { WAYBILL_KEY: "from-env", WAYBILL_LISTEN: "0.0.0.0:99", WAYBILL_ADMIN_TOKEN: "token-token", WAYBILL_LOG_LEVEL: "debug" };
+  expect(faults(GOOD, { SEGMENT_KEY: "k", WAYBILL_LISTN: "x" })).toEqual([
+    "environment WAYBILL_LISTN: unknown variable; did you mean WAYBILL_LISTEN?",
+  ]);
+  const env = {
+    WAYBILL_KEY: "from-env",
+    WAYBILL_LISTEN: "0.0.0.0:99",
+    WAYBILL_ADMIN_TOKEN: "token-token",
+    WAYBILL_LOG_LEVEL: "debug",
+  };
   const config = loadConfig({ file: "f", text: GOOD.replace("SEGMENT_KEY", "WAYBILL_KEY"), env });
   expect(config).toMatchObject({ listen: { port: 99 }, admin: { token: "token-token" }, logLevel: "debug" });
   expect(config.environments[0]?.destinations[0]?.writeKey).toBe("from-env");

@@ -2,7 +2,8 @@ import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { IdWindow } from "../src/id-window.ts";
 
-const make = (maxIds: number, windowMs = 1_000): IdWindow => new IdWindow({ maxIds, windowMs, seed: Uint32Array.of(1, 2, 3, 4), nowMs: 0 });
+const make = (maxIds: number, windowMs = 1_000): IdWindow =>
+  new IdWindow({ maxIds, windowMs, seed: Uint32Array.of(1, 2, 3, 4), nowMs: 0 });
 const add = (window: IdWindow, id: string, nowMs = 0, scope = 1): boolean => {
   const bytes = Buffer.from(`xx${id}yy`);
   return window.add(bytes, 2, bytes.length - 2, scope, nowMs);

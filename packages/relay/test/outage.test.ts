@@ -36,7 +36,13 @@ async function setUp(): Promise<World> {
     async append(count) {
       for (let index = 0; index < count; index++) {
         const body = Buffer.from(`{"type":"track","messageId":"m-${next++}"}`);
-        await environment.log.append({ source: "s", receivedAtMs: clock.now(), metadata: "", body: [body], ends: Uint32Array.of(body.length) });
+        await environment.log.append({
+          source: "s",
+          receivedAtMs: clock.now(),
+          metadata: "",
+          body: [body],
+          ends: Uint32Array.of(body.length),
+        });
       }
     },
   };
@@ -78,7 +84,8 @@ test.each<[string, TwinFailure]>([
   await clock.until(() => twins.a.received === 100);
   await clock.advance(1_000);
   expect(twins.a.events.map(({ messageId }) => messageId)).toEqual(ids(100));
-  for (const { account } of environment.lanes(clock.now())) expect(account).toMatchObject({ accepted: 100, delivered: 100, balanced: true });
+  for (const { account } of environment.lanes(clock.now()))
+    expect(account).toMatchObject({ accepted: 100, delivered: 100, balanced: true });
 });
 
 test("a backoff never waits longer than 60 s unless the vendor asks for more", async () => {

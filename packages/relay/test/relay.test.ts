@@ -30,7 +30,11 @@ test.each([
 test("refuses a wrong method, naming the right one", async () => {
   const { relay } = await startWorld();
   const answer = await send(relay.intakeUrl, "GET", "/v1/batch", "");
-  expect(answer).toMatchObject({ status: 405, json: { code: "method_not_allowed" }, headers: { allow: "POST, OPTIONS" } });
+  expect(answer).toMatchObject({
+    status: 405,
+    json: { code: "method_not_allowed" },
+    headers: { allow: "POST, OPTIONS" },
+  });
   expect(answer.headers["content-type"]).toBe("application/problem+json");
 });
 
@@ -44,7 +48,9 @@ test("refuses a body above the limit, declared or not, and stores nothing", asyn
     text += String(chunk);
   });
   socket.on("error", () => undefined);
-  socket.write(`POST /v1/batch HTTP/1.1\r\nhost: x\r\nauthorization: ${BASIC["authorization"]}\r\ntransfer-encoding: chunked\r\n\r\n`);
+  socket.write(
+    `POST /v1/batch HTTP/1.1\r\nhost: x\r\nauthorization: ${BASIC["authorization"]}\r\ntransfer-encoding: chunked\r\n\r\n`,
+  );
   for (let chunk = 0; chunk < 20; chunk++) socket.write(`400\r\n${"y".repeat(1_024)}\r\n`);
   await until(() => text.includes("HTTP/1.1 413"));
   socket.destroy();
@@ -57,7 +63,14 @@ test.each([
   ["br", brotliCompressSync],
 ])("takes %s", async (encoding, compress) => {
   const { post, arrived } = await startWorld();
-  expect((await post("/v1/batch", compress(JSON.stringify({ batch: [track()] })), { ...BASIC, "content-encoding": encoding })).status).toBe(200);
+  expect(
+    (
+      await post("/v1/batch", compress(JSON.stringify({ batch: [track()] })), {
+        ...BASIC,
+        "content-encoding": encoding,
+      })
+    ).status,
+  ).toBe(200);
   await arrived(1);
 });
 
@@ -93,7 +106,10 @@ test("401 halts only its lane and keeps its events; a corrected key in a reloade
   const strict = new SegmentTwin({ clock: nodeClock, writeKeys: ["old"] });
   const strictServer = await startServer(strict.handle);
   onTestFinished(() => strictServer.close());
-  const destinations = (writeKey: string) => (url: string) => ({ open: destination(url), strict: destination(strictServer.url, { writeKey }) });
+  const destinations = (writeKey: string) => (url: string) => ({
+    open: destination(url),
+    strict: destination(strictServer.url, { writeKey }),
+  });
   const { post, arrived, relay, directory, server } = await startWorld({ destinations: destinations("old") });
   await post("/v1/batch", { batch: [track()] });
   await until(() => strict.received === 1);
@@ -101,13 +117,27 @@ test("401 halts only its lane and keeps its events; a corrected key in a reloade
   for (let index = 0; index < 10; index++) await post("/v1/batch", { batch: [track()] });
   await arrived(11);
   await until(() => relay.accounts().lanes[1]?.mode === "halted");
-  expect(relay.accounts().lanes[1]).toMatchObject({ reason: expect.stringContaining("401") as string, account: { pending: 10, balanced: true } });
+  expect(relay.accounts().lanes[1]).toMatchObject({
+    reason: expect.stringContaining("401") as string,
+    account: { pending: 10, balanced: true },
+  });
   expect(relay.accounts().lanes[0]?.account.pending).toBe(0);
-  const ready = (await (await fetch(`${relay.intakeUrl}/ready`)).json()) as { ready: boolean; lanes: { mode: string }[] };
+  const ready = (await (await fetch(`${relay.intakeUrl}/ready`)).json()) as {
+    ready: boolean;
+    lanes: { mode: string }[];
+  };
   expect(ready).toMatchObject({ ready: true, lanes: [{}, { mode: "halted" }] });
-  expect(await relay.reload(configOf(directory, server.url, { destinations: destinations("new") }))).toMatchObject({ ok: true, changed: ["test/strict changed"] });
+  expect(await relay.reload(configOf(directory, server.url, { destinations: destinations("new") }))).toMatchObject({
+    ok: true,
+    changed: ["test/strict changed"],
+  });
   await until(() => strict.received === 11);
-  expect(relay.accounts().lanes[1]?.account).toMatchObject({ accepted: 11, delivered: 11, rejected: 0, balanced: true });
+  expect(relay.accounts().lanes[1]?.account).toMatchObject({
+    accepted: 11,
+    delivered: 11,
+    rejected: 0,
+    balanced: true,
+  });
 });
 
 test("a reload adds and removes sources and destinations, and refuses what takes a restart as a whole", async () => {
@@ -116,10 +146,17 @@ test("a reload adds and removes sources and destinations, and refuses what takes
     sources: { web: { protocol: "segment", writeKeys: ["second"] } },
     destinations: (url) => ({ other: destination(url) }),
   });
-  expect(await relay.reload(changed)).toEqual({ ok: true, changed: ["test/other added", "test/twin removed"], errors: [] });
+  expect(await relay.reload(changed)).toEqual({
+    ok: true,
+    changed: ["test/other added", "test/twin removed"],
+    errors: [],
+  });
   expect((await post("/v1/track", track())).status).toBe(401);
   expect((await post("/v1/track", track(), { authorization: `Basic ${btoa("second:")}` })).status).toBe(200);
-  expect(await relay.reload({ ...config, strict: true })).toMatchObject({ ok: false, errors: [expect.stringContaining("restart")] });
+  expect(await relay.reload({ ...config, strict: true })).toMatchObject({
+    ok: false,
+    errors: [expect.stringContaining("restart")],
+  });
   expect(relay.accounts().lanes.map((lane) => lane.destination)).toEqual(["other"]);
 });
 
@@ -138,12 +175,18 @@ test("what was accepted before a stop is delivered after the next start, and the
 
 test("a second relay on the same directory is refused with what to do", async () => {
   const { config } = await startWorld();
-  await expect(startRelay(config, { logger: silent })).rejects.toMatchObject({ code: "WAYBILL_LOG_LOCKED", hint: expect.stringContaining("directory") as string });
+  await expect(startRelay(config, { logger: silent })).rejects.toMatchObject({
+    code: "WAYBILL_LOG_LOCKED",
+    hint: expect.stringContaining("directory") as string,
+  });
 });
 
 test("an address in use is refused with what to do, and nothing is left open", async () => {
   const { config, relay, directory, server } = await startWorld();
-  const taken = { ...configOf(`${directory}/other`, server.url), listen: { host: "127.0.0.1", port: Number(new URL(relay.intakeUrl).port) } };
+  const taken = {
+    ...configOf(`${directory}/other`, server.url),
+    listen: { host: "127.0.0.1", port: Number(new URL(relay.intakeUrl).port) },
+  };
   await expect(startRelay(taken, { logger: silent })).rejects.toMatchObject({ code: "WAYBILL_LISTEN" });
   const retried = await startRelay({ ...taken, listen: config.listen }, { logger: silent });
   await retried.stop();
@@ -169,23 +212,34 @@ test("/health, /ready and /metrics answer; the metrics carry a book that balance
     });
   }
   const metrics = await (await fetch(`${relay.adminUrl}/metrics`)).text();
-  const state = (name: string): number => Number(new RegExp(`waybill_lane_events\\{[^}]*state="${name}"\\} (\\d+)`).exec(metrics)?.[1]);
+  const state = (name: string): number =>
+    Number(new RegExp(`waybill_lane_events\\{[^}]*state="${name}"\\} (\\d+)`).exec(metrics)?.[1]);
   expect(state("accepted")).toBe(2);
-  expect(state("accepted")).toBe(state("delivered") + state("rejected") + state("dropped") + state("expired") + state("pending"));
-  for (const name of ["waybill_lane_pending_bytes", "waybill_lane_oldest_pending_seconds", "waybill_lane_balanced", "waybill_attempt_duration_seconds_count"])
+  expect(state("accepted")).toBe(
+    state("delivered") + state("rejected") + state("dropped") + state("expired") + state("pending"),
+  );
+  for (const name of [
+    "waybill_lane_pending_bytes",
+    "waybill_lane_oldest_pending_seconds",
+    "waybill_lane_balanced",
+    "waybill_attempt_duration_seconds_count",
+  ])
     expect(metrics).toContain(name);
 });
 
 test("the admin API asks for its token, but not for health and ready", async () => {
   const { relay } = await startWorld({ extra: { admin: { listen: "127.0.0.1:0", token: "a-long-token" } } });
   expect((await fetch(`${relay.adminUrl}/v1/accounts`)).status).toBe(401);
-  expect((await fetch(`${relay.adminUrl}/v1/accounts`, { headers: { authorization: "Bearer a-long-token" } })).status).toBe(200);
+  expect(
+    (await fetch(`${relay.adminUrl}/v1/accounts`, { headers: { authorization: "Bearer a-long-token" } })).status,
+  ).toBe(200);
   expect((await fetch(`${relay.adminUrl}/ready`)).status).toBe(200);
 });
 
 test("an operator pauses a lane and resumes it; nothing is lost", async () => {
   const { relay, post, twin, arrived } = await startWorld();
-  const steer = (action: string): Promise<Response> => fetch(`${relay.adminUrl}/v1/lanes/test/twin/${action}`, { method: "POST" });
+  const steer = (action: string): Promise<Response> =>
+    fetch(`${relay.adminUrl}/v1/lanes/test/twin/${action}`, { method: "POST" });
   expect((await steer("pause")).status).toBe(204);
   await post("/v1/track", track());
   expect(relay.accounts().lanes[0]).toMatchObject({ mode: "paused", account: { pending: 1 } });
@@ -207,6 +261,11 @@ test("tail shows durable events as they come", async () => {
     text += (await reader?.read())?.value ?? "";
     return text.includes("t-2");
   });
-  expect(JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? "")).toMatchObject({ environment: "test", source: "web", position: 0, event: { messageId: "t-1" } });
+  expect(JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? "")).toMatchObject({
+    environment: "test",
+    source: "web",
+    position: 0,
+    event: { messageId: "t-1" },
+  });
   controller.abort();
 });

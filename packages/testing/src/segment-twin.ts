@@ -106,7 +106,10 @@ export class SegmentTwin {
       case "status":
         return {
           ...refusal(failure.status ?? 503, "unavailable", "told to fail"),
-          headers: { "content-type": "application/json", ...(failure.retryAfter === undefined ? {} : { "retry-after": failure.retryAfter }) },
+          headers: {
+            "content-type": "application/json",
+            ...(failure.retryAfter === undefined ? {} : { "retry-after": failure.retryAfter }),
+          },
         };
       case "reset":
       case "hang":
@@ -139,7 +142,8 @@ export class SegmentTwin {
     if (request.method !== "POST" || (type === undefined && !isBatch)) return refusal(404, "not_found", path);
     const limited = this.#options.limits !== "none";
     const maxBytes = isBatch ? BATCH_MAX_BYTES : EVENT_MAX_BYTES;
-    if (limited && request.body.length > maxBytes) return refusal(400, "body_too_large", `${request.body.length} bytes`);
+    if (limited && request.body.length > maxBytes)
+      return refusal(400, "body_too_large", `${request.body.length} bytes`);
     const body = parseJson(new TextDecoder().decode(request.body));
     if (body === undefined) return refusal(400, "invalid_json", "not an object");
     if (!this.#authorized(request, body)) return refusal(401, "unauthorized", "unknown write key");
@@ -155,7 +159,11 @@ export class SegmentTwin {
     return this.#take(items as readonly Record<string, unknown>[], type, failure);
   }
 
-  #take(items: readonly Record<string, unknown>[], type: string | undefined, failure: TwinFailure | undefined): ServerResponse {
+  #take(
+    items: readonly Record<string, unknown>[],
+    type: string | undefined,
+    failure: TwinFailure | undefined,
+  ): ServerResponse {
     const rejected: { index: number; code: string; message: string }[] = [];
     for (const [index, item] of items.entries()) {
       if (failure?.kind === "partial" && index % 2 === 1) {
@@ -165,7 +173,11 @@ export class SegmentTwin {
     }
     return rejected.length === 0
       ? success()
-      : { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ success: true, rejected }) };
+      : {
+          status: 200,
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ success: true, rejected }),
+        };
   }
 
   #takeOne(item: Record<string, unknown>, pathType: string | undefined): void {
@@ -183,7 +195,8 @@ export class SegmentTwin {
       return;
     }
     this.#seen.set(messageId, nowMs);
-    if (this.#seen.size > (this.#options.keepIds ?? Number.POSITIVE_INFINITY)) this.#seen.delete(this.#seen.keys().next().value as string);
+    if (this.#seen.size > (this.#options.keepIds ?? Number.POSITIVE_INFINITY))
+      this.#seen.delete(this.#seen.keys().next().value as string);
     this.received += 1;
     this.events.push({ messageId, type, event: item, receivedAtMs: nowMs, request: this.requests - 1 });
     if (this.events.length > (this.#options.keepEvents ?? Number.POSITIVE_INFINITY)) this.events.shift();
@@ -202,13 +215,19 @@ function success(): ServerResponse {
 }
 
 function refusal(status: number, code: string, message: string): ServerResponse {
-  return { status, headers: { "content-type": "application/json" }, body: JSON.stringify({ success: false, code, message }) };
+  return {
+    status,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ success: false, code, message }),
+  };
 }
 
 function parseJson(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }

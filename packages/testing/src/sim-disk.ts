@@ -23,9 +23,21 @@ interface Inode {
   unsynced: Change[];
 }
 
-type Change = { readonly kind: "write"; readonly at: number; readonly bytes: Uint8Array } | { readonly kind: "truncate"; readonly size: number };
+type Change =
+  | { readonly kind: "write"; readonly at: number; readonly bytes: Uint8Array }
+  | { readonly kind: "truncate"; readonly size: number };
 
-export type DiskOperation = "open" | "write" | "read" | "sync" | "truncate" | "rename" | "remove" | "syncDirectory" | "list" | "makeDirectory";
+export type DiskOperation =
+  | "open"
+  | "write"
+  | "read"
+  | "sync"
+  | "truncate"
+  | "rename"
+  | "remove"
+  | "syncDirectory"
+  | "list"
+  | "makeDirectory";
 
 export interface DiskFaults {
   /** Probability that a write fails with EIO after part of it. */
@@ -120,13 +132,15 @@ export class SimDisk implements Disk {
     this.#enter("list", directory);
     if (!this.#directories.has(directory)) throw diskError("ENOENT", `list ${directory}`);
     const names: string[] = [];
-    for (const path of this.#names.keys()) if (directoryOf(path) === directory) names.push(path.slice(directory.length + 1));
+    for (const path of this.#names.keys())
+      if (directoryOf(path) === directory) names.push(path.slice(directory.length + 1));
     return names.sort();
   }
 
   async makeDirectory(path: string): Promise<void> {
     this.#enter("makeDirectory", path);
-    for (let directory = path; directory !== "" && directory !== "/"; directory = directoryOf(directory)) this.#directories.add(directory);
+    for (let directory = path; directory !== "" && directory !== "/"; directory = directoryOf(directory))
+      this.#directories.add(directory);
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -151,7 +165,8 @@ export class SimDisk implements Disk {
   #file(path: string, inode: Inode, durable: boolean): DiskFile {
     const generation = this.#generation;
     const enter = (operation: DiskOperation): void => {
-      if (generation !== this.#generation) throw diskError("EIO", `${operation} ${path}: the process that opened it is gone`);
+      if (generation !== this.#generation)
+        throw diskError("EIO", `${operation} ${path}: the process that opened it is gone`);
       this.#enter(operation, path);
     };
     const sync = (): void => {

@@ -1,4 +1,12 @@
-import { type Clock, type HttpRequest, type HttpResponse, type Random, sleep, type Transport, WaybillError } from "@waybill/core";
+import {
+  type Clock,
+  type HttpRequest,
+  type HttpResponse,
+  type Random,
+  sleep,
+  type Transport,
+  WaybillError,
+} from "@waybill/core";
 import type { ServerHandler, ServerResponse } from "./server.ts";
 
 /** What may go wrong between client and server, each with its probability (0..1) per request. */
@@ -56,7 +64,8 @@ export class SimNetwork {
       body: joined(request),
     });
     if (response.delayMs !== undefined) await this.#wait(response.delayMs, signal);
-    if (response.fault === "hang" || this.#strikes("hang", faults.hang)) await this.#wait(Number.MAX_SAFE_INTEGER, signal);
+    if (response.fault === "hang" || this.#strikes("hang", faults.hang))
+      await this.#wait(Number.MAX_SAFE_INTEGER, signal);
     if (response.fault === "reset" || this.#strikes("resetAfter", faults.resetAfter)) throw failure("reset");
     await this.#travel(signal);
     return answerOf(response);

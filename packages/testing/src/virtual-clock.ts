@@ -74,7 +74,12 @@ export class VirtualClock implements Clock {
     let next: Pending | undefined;
     for (const pending of this.#pending) {
       if (pending.dueAt > until) continue;
-      if (next === undefined || pending.dueAt < next.dueAt || (pending.dueAt === next.dueAt && pending.order < next.order)) next = pending;
+      if (
+        next === undefined ||
+        pending.dueAt < next.dueAt ||
+        (pending.dueAt === next.dueAt && pending.order < next.order)
+      )
+        next = pending;
     }
     return next;
   }

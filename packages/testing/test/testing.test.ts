@@ -20,7 +20,14 @@ test("the clock runs timers in order of time and lets promises settle in between
 });
 
 test("a seed gives the same numbers again, another seed others", () => {
-  const draw = (seed: number): number[] => Array.from({ length: 5 }, ((random) => () => random.next())(new SeededRandom(seed)));
+  const draw = (seed: number): number[] =>
+    Array.from(
+      { length: 5 },
+      (
+        (random) => () =>
+          random.next()
+      )(new SeededRandom(seed)),
+    );
   expect(draw(1)).toEqual(draw(1));
   expect(draw(1)).not.toEqual(draw(2));
   const random = new SeededRandom(9);
@@ -83,7 +90,9 @@ test("with a seed, unsynced writes are kept, lost or torn at sectors", async () 
     await file.write([new Uint8Array(1_024).fill(1)], 0);
     disk.crash(new SeededRandom(seed));
     const contents = disk.contents("/d/f");
-    seen.add(`${contents.subarray(0, 512).filter((byte) => byte === 1).length}/${contents.subarray(512).filter((byte) => byte === 1).length}`);
+    seen.add(
+      `${contents.subarray(0, 512).filter((byte) => byte === 1).length}/${contents.subarray(512).filter((byte) => byte === 1).length}`,
+    );
   }
   expect([...seen].sort()).toEqual(["0/0", "0/512", "512/0", "512/512"]);
 });
@@ -140,7 +149,14 @@ test("the Segment twin has the documented limits and dedupes for 24 hours", asyn
   const clock = new VirtualClock();
   const twin = new SegmentTwin({ clock, writeKeys: ["k"] });
   const post = async (body: unknown, key = "k"): Promise<number> =>
-    (await twin.handle({ method: "POST", path: "/v1/batch", headers: { authorization: `Basic ${btoa(`${key}:`)}` }, body: bytes(JSON.stringify(body)) })).status;
+    (
+      await twin.handle({
+        method: "POST",
+        path: "/v1/batch",
+        headers: { authorization: `Basic ${btoa(`${key}:`)}` },
+        body: bytes(JSON.stringify(body)),
+      })
+    ).status;
   const one = { type: "track", messageId: "a" };
   expect(await post({ batch: [one, one] })).toBe(200);
   expect([twin.received, twin.duplicates]).toEqual([1, 1]);

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nodeClock } from "@waybill/node";
 import { type Accounts, createLogger, loadConfig, type RunningRelay, startRelay } from "@waybill/relay";
-import { SegmentTwin, startServer, type StartedServer } from "@waybill/testing";
+import { SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
 import { createLogUpdate } from "log-update";
 import { type Client, createClient } from "waybill";
+import { accountTable } from "../account-table.ts";
 import { type AddCommand, wholeNumber } from "../command.ts";
 import type { Io } from "../io.ts";
-import { accountTable } from "../account-table.ts";
 import { sampleEvents } from "../sample-events.ts";
 
 interface DevOptions {
@@ -43,8 +43,13 @@ export const addDevCommand: AddCommand = (program, io) => {
 async function dev(options: DevOptions, io: Io): Promise<void> {
   const temporary = options.data === undefined ? await mkdtemp(join(tmpdir(), "waybill-dev-")) : undefined;
   const twins = { analytics: newTwin(), warehouse: newTwin() };
-  const servers: StartedServer[] = [await startServer(twins.analytics.handle), await startServer(twins.warehouse.handle)];
-  const relay = await startRelay(configOf(options, options.data ?? (temporary as string), servers, io), { logger: createLogger("warn") });
+  const servers: StartedServer[] = [
+    await startServer(twins.analytics.handle),
+    await startServer(twins.warehouse.handle),
+  ];
+  const relay = await startRelay(configOf(options, options.data ?? (temporary as string), servers, io), {
+    logger: createLogger("warn"),
+  });
   const client = createClient({ relay: { url: relay.intakeUrl, writeKey: WRITE_KEY } });
   const view = createView(io, relay, options);
   const timers = [
@@ -68,7 +73,12 @@ function newTwin(): SegmentTwin {
   return new SegmentTwin({ clock: nodeClock, keepEvents: 0, keepIds: TWIN_KEEPS_IDS });
 }
 
-function configOf(options: DevOptions, dataDirectory: string, servers: readonly StartedServer[], io: Io): ReturnType<typeof loadConfig> {
+function configOf(
+  options: DevOptions,
+  dataDirectory: string,
+  servers: readonly StartedServer[],
+  io: Io,
+): ReturnType<typeof loadConfig> {
   const destination = (server: StartedServer | undefined): object => ({
     vendor: "segment",
     url: server?.url,

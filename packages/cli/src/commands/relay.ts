@@ -1,6 +1,6 @@
-import { createLogger, loadConfig, type RelayConfig, startRelay } from "@waybill/relay";
-import { SegmentTwin, startServer, type StartedServer } from "@waybill/testing";
 import { nodeClock } from "@waybill/node";
+import { createLogger, loadConfig, type RelayConfig, startRelay } from "@waybill/relay";
+import { SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
 import type { AddCommand } from "../command.ts";
 import { readConfig } from "../read-config.ts";
 
@@ -19,8 +19,10 @@ export const addRelayCommand: AddCommand = (program, io) => {
     .action(async (options: { readonly config?: string }) => {
       const file = options.config ?? io.env["WAYBILL_CONFIG"];
       let twin: StartedServer | undefined;
-      if (file === undefined) twin = await startServer(new SegmentTwin({ clock: nodeClock, keepEvents: 0, keepIds: TWIN_KEEPS }).handle);
-      const read = async (): Promise<RelayConfig> => (file === undefined ? defaultConfig(io.env, twin?.url ?? "") : readConfig(file, io.env));
+      if (file === undefined)
+        twin = await startServer(new SegmentTwin({ clock: nodeClock, keepEvents: 0, keepIds: TWIN_KEEPS }).handle);
+      const read = async (): Promise<RelayConfig> =>
+        file === undefined ? defaultConfig(io.env, twin?.url ?? "") : readConfig(file, io.env);
       const config = await read();
       const logger = createLogger(config.logLevel);
       const relay = await startRelay(config, { logger, reloadConfig: read });
@@ -30,7 +32,9 @@ export const addRelayCommand: AddCommand = (program, io) => {
           .then((result) => {
             if (!result.ok) logger.error({ errors: result.errors }, "configuration not reloaded; the old one goes on");
           })
-          .catch((error: unknown) => logger.error({ error: String(error) }, "configuration not reloaded; the old one goes on"));
+          .catch((error: unknown) =>
+            logger.error({ error: String(error) }, "configuration not reloaded; the old one goes on"),
+          );
       });
       await new Promise<void>((resolve) => io.onStop(resolve));
       await relay.stop();

@@ -6,7 +6,7 @@ import { nodeRuntime } from "@waybill/node";
 import { SingleBar } from "cli-progress";
 import { type AddCommand, wholeNumber } from "../command.ts";
 import { EXIT, type Io } from "../io.ts";
-import { sendLines, type SendProgress } from "../send-lines.ts";
+import { type SendProgress, sendLines } from "../send-lines.ts";
 
 interface SendOptions {
   readonly url: string;
@@ -24,7 +24,12 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
     .option("--url <url>", "the relay, or any Segment endpoint", "http://127.0.0.1:8080")
     .option("--write-key <key>", "the source's write key; also WAYBILL_WRITE_KEY")
     .option("--batch <events>", "events in one request", wholeNumber(1, 2_500), 500)
-    .option("--concurrency <requests>", "requests at once; with more than 1 the order between batches is not kept", wholeNumber(1, 64), 4)
+    .option(
+      "--concurrency <requests>",
+      "requests at once; with more than 1 the order between batches is not kept",
+      wholeNumber(1, 64),
+      4,
+    )
     .option("--attempts <number>", "attempts per request before its events count as failed", wholeNumber(1, 1_000), 10)
     .option("--skip-bad", "go on after a line that is no event, and count it as bad")
     .addHelpText(
@@ -34,7 +39,9 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
     .action(async (file: string, options: SendOptions) => {
       const writeKey = options.writeKey ?? io.env["WAYBILL_WRITE_KEY"];
       if (writeKey === undefined)
-        throw new WaybillError("WAYBILL_INPUT", "There is no write key", { hint: "Give it with --write-key, or in WAYBILL_WRITE_KEY." });
+        throw new WaybillError("WAYBILL_INPUT", "There is no write key", {
+          hint: "Give it with --write-key, or in WAYBILL_WRITE_KEY.",
+        });
       const { clock } = nodeRuntime();
       const startedAt = clock.monotonic();
       const { input, totalBytes } = await openInput(file);
@@ -63,7 +70,9 @@ async function openInput(file: string): Promise<{ readonly input: Readable; read
     const { size } = await stat(file);
     return { input: createReadStream(file), totalBytes: size };
   } catch (error) {
-    throw new WaybillError("WAYBILL_INPUT", `Cannot read ${file}: ${messageOf(error)}`, { hint: "Give the path of an NDJSON file, or - for standard input." });
+    throw new WaybillError("WAYBILL_INPUT", `Cannot read ${file}: ${messageOf(error)}`, {
+      hint: "Give the path of an NDJSON file, or - for standard input.",
+    });
   }
 }
 
@@ -71,7 +80,11 @@ async function openInput(file: string): Promise<{ readonly input: Readable; read
 function progressBar(
   { err }: Io,
   totalBytes: number | undefined,
-): { readonly update: (progress: SendProgress) => void; readonly say: (message: string) => void; readonly stop: () => void } {
+): {
+  readonly update: (progress: SendProgress) => void;
+  readonly say: (message: string) => void;
+  readonly stop: () => void;
+} {
   const say = (message: string): void => {
     err.write(`${message}\n`);
   };

@@ -39,7 +39,10 @@ export const addTailCommand: AddCommand = (program, io) => {
 };
 
 function open({ admin, environment, source }: TailOptions, token: string | undefined): Promise<IncomingMessage> {
-  const query = new URLSearchParams({ ...(environment === undefined ? {} : { environment }), ...(source === undefined ? {} : { source }) });
+  const query = new URLSearchParams({
+    ...(environment === undefined ? {} : { environment }),
+    ...(source === undefined ? {} : { source }),
+  });
   return new Promise((resolve, reject) => {
     const request = httpRequest(`${admin.replace(/\/+$/, "")}/v1/tail?${query}`, {
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
@@ -47,10 +50,19 @@ function open({ admin, environment, source }: TailOptions, token: string | undef
     request.on("response", (response) => {
       if (response.statusCode === 200) return resolve(response);
       response.resume();
-      reject(new WaybillError("WAYBILL_INPUT", `${admin} answers ${response.statusCode}`, { hint: response.statusCode === 401 ? "Give the admin token with --token." : "Is this the admin API of a relay?" }));
+      reject(
+        new WaybillError("WAYBILL_INPUT", `${admin} answers ${response.statusCode}`, {
+          hint:
+            response.statusCode === 401 ? "Give the admin token with --token." : "Is this the admin API of a relay?",
+        }),
+      );
     });
     request.on("error", (error) =>
-      reject(new WaybillError("WAYBILL_TRANSPORT", `No relay at ${admin}: ${messageOf(error)}`, { hint: "Start one with waybill dev, or name its admin API with --admin." })),
+      reject(
+        new WaybillError("WAYBILL_TRANSPORT", `No relay at ${admin}: ${messageOf(error)}`, {
+          hint: "Start one with waybill dev, or name its admin API with --admin.",
+        }),
+      ),
     );
     request.end();
   });

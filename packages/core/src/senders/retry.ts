@@ -101,7 +101,9 @@ function retryableParts(part: Part, result: readonly Outcome[]): Part[] {
   return parts;
 }
 
-function firstRetryable(outcomes: readonly (Outcome | undefined)[]): Extract<Outcome, { status: "retryable" }> | undefined {
+function firstRetryable(
+  outcomes: readonly (Outcome | undefined)[],
+): Extract<Outcome, { status: "retryable" }> | undefined {
   for (const outcome of outcomes) if (outcome?.status === "retryable") return outcome;
   return undefined;
 }

@@ -5,10 +5,10 @@
 import { readFileSync } from "node:fs";
 import { nearest } from "@waybill/core";
 import { Ajv, type ErrorObject } from "ajv";
-import { isMap, isNode, isScalar, LineCounter, type Document, type Node, parseDocument, visit } from "yaml";
+import { type Document, isMap, isNode, isScalar, LineCounter, type Node, parseDocument, visit } from "yaml";
 import { applyEnvironment, environmentFaults } from "./environment-variables.ts";
 import { ConfigError, type ConfigFault } from "./faults.ts";
-import { resolveConfig, type RawConfig } from "./resolve.ts";
+import { type RawConfig, resolveConfig } from "./resolve.ts";
 import { semanticFaults } from "./semantics.ts";
 import type { RelayConfig } from "./types.ts";
 
@@ -27,7 +27,10 @@ export const CONFIG_SCHEMA: Readonly<Record<string, unknown>> = JSON.parse(
 export type Path = readonly (string | number)[];
 
 /** A place in the file for a path into it. */
-export type Locate = (path: Path, options?: { readonly key?: boolean }) => Pick<ConfigFault, "file" | "line" | "column" | "path">;
+export type Locate = (
+  path: Path,
+  options?: { readonly key?: boolean },
+) => Pick<ConfigFault, "file" | "line" | "column" | "path">;
 
 /** **Errors**: one {@link ConfigError} with every fault. */
 export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
@@ -48,14 +51,25 @@ export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
 }
 
 /** What is no YAML. One fault a line: those behind the first are mostly its consequences. */
-function syntaxFaults(document: Document, lines: LineCounter, { file, text }: Pick<ConfigSource, "file" | "text">): ConfigFault[] {
+function syntaxFaults(
+  document: Document,
+  lines: LineCounter,
+  { file, text }: Pick<ConfigSource, "file" | "text">,
+): ConfigFault[] {
   const faults = new Map<number, ConfigFault>();
   for (const error of document.errors) {
     const { line, col } = lines.linePos(error.pos[0]);
     if (faults.has(line)) continue;
     const message = `${(error.message.split("\n")[0] as string).replace(/ at line \d.*$/, "")}`;
     const unquoted = /[^"']\$\{/.test(text.split("\n")[line - 1] ?? "");
-    faults.set(line, { file, line, column: col, path: "", message, ...(unquoted ? { hint: 'put quotes around a reference: "${NAME}"' } : {}) });
+    faults.set(line, {
+      file,
+      line,
+      column: col,
+      path: "",
+      message,
+      ...(unquoted ? { hint: 'put quotes around a reference: "${NAME}"' } : {}),
+    });
   }
   return [...faults.values()];
 }
@@ -79,9 +93,19 @@ function substitute(
         const value = env[name] ?? fallback;
         if (value !== undefined && name !== "") return value;
         const { line, col } = lines.linePos(node.range?.[0] ?? 0);
-        const message = name === "" ? `${whole} is no reference; write \${NAME} or \${NAME:-default}` : `the environment has no ${name}`;
+        const message =
+          name === ""
+            ? `${whole} is no reference; write \${NAME} or \${NAME:-default}`
+            : `the environment has no ${name}`;
         const near = nearest(name, Object.keys(env));
-        faults.push({ file, line, column: col, path: "", message, ...(near === undefined ? {} : { hint: `did you mean \${${near}}?` }) });
+        faults.push({
+          file,
+          line,
+          column: col,
+          path: "",
+          message,
+          ...(near === undefined ? {} : { hint: `did you mean \${${near}}?` }),
+        });
         return whole;
       });
     },
@@ -94,7 +118,12 @@ function locator(document: Document, lines: LineCounter, file: string): Locate {
     const place = { file, line: 0, column: 0, path: path.join(".") };
     // The deepest node that exists: a missing key is shown at its parent.
     for (let depth = path.length; depth >= 0; depth--) {
-      const node = depth === 0 ? document.contents : options?.key === true ? keyNode(document, path.slice(0, depth)) : document.getIn(path.slice(0, depth), true);
+      const node =
+        depth === 0
+          ? document.contents
+          : options?.key === true
+            ? keyNode(document, path.slice(0, depth))
+            : document.getIn(path.slice(0, depth), true);
       if (!isNode(node) || node.range === null || node.range === undefined) continue;
       const { line, col } = lines.linePos(node.range[0]);
       return { ...place, line, column: col };
@@ -140,8 +169,14 @@ function schemaFault(error: ErrorObject, locate: Locate): ConfigFault {
     }
     case "required": {
       const key = String(params["missingProperty"]);
-      const schema = (error.parentSchema?.["properties"] as Record<string, { description?: string }> | undefined)?.[key];
-      return { ...locate([...path, key]), message: "is required", ...(schema?.description === undefined ? {} : { hint: schema.description }) };
+      const schema = (error.parentSchema?.["properties"] as Record<string, { description?: string }> | undefined)?.[
+        key
+      ];
+      return {
+        ...locate([...path, key]),
+        message: "is required",
+        ...(schema?.description === undefined ? {} : { hint: schema.description }),
+      };
     }
     case "propertyNames":
       return {
@@ -151,8 +186,16 @@ function schemaFault(error: ErrorObject, locate: Locate): ConfigFault {
       };
     case "pattern":
       if (error.schemaPath.includes("propertyNames"))
-        return { ...locate([...path, String(error.data)], { key: true }), message: "is no valid name", hint: "1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit" };
-      return { ...locate(path), message: `is "${String(error.data)}", which has not the right form`, ...exampleHint(error) };
+        return {
+          ...locate([...path, String(error.data)], { key: true }),
+          message: "is no valid name",
+          hint: "1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit",
+        };
+      return {
+        ...locate(path),
+        message: `is "${String(error.data)}", which has not the right form`,
+        ...exampleHint(error),
+      };
     case "enum": {
       const allowed = params["allowedValues"] as readonly string[];
       const near = nearest(String(error.data), allowed);
@@ -163,7 +206,11 @@ function schemaFault(error: ErrorObject, locate: Locate): ConfigFault {
       };
     }
     case "anyOf":
-      return { ...locate(path), message: `is ${JSON.stringify(error.data)}; it must be a whole number or a text with a unit`, ...exampleHint(error) };
+      return {
+        ...locate(path),
+        message: `is ${JSON.stringify(error.data)}; it must be a whole number or a text with a unit`,
+        ...exampleHint(error),
+      };
     default:
       return { ...locate(path), message: error.message ?? error.keyword, ...exampleHint(error) };
   }

@@ -9,7 +9,11 @@ export interface RawConfig {
   readonly dataDirectory?: string;
   readonly log?: { readonly level?: string };
   readonly admin?: { readonly listen?: string; readonly token?: string };
-  readonly limits?: { readonly bodyMaxBytes?: Quantity; readonly headersTimeout?: Quantity; readonly requestTimeout?: Quantity };
+  readonly limits?: {
+    readonly bodyMaxBytes?: Quantity;
+    readonly headersTimeout?: Quantity;
+    readonly requestTimeout?: Quantity;
+  };
   readonly compat?: { readonly strict?: boolean };
   readonly retention?: { readonly maxAge?: Quantity; readonly maxBytes?: Quantity; readonly hardMaxBytes?: Quantity };
   readonly shutdown?: { readonly deadline?: Quantity };
@@ -60,7 +64,9 @@ function resolveEnvironment(name: string, { sources, destinations }: RawEnvironm
   return {
     name,
     sources: Object.entries(sources).map(([sourceName, source]) => ({ name: sourceName, ...source })),
-    destinations: Object.entries(destinations).map(([destinationName, raw]) => resolveDestination(destinationName, raw)),
+    destinations: Object.entries(destinations).map(([destinationName, raw]) =>
+      resolveDestination(destinationName, raw),
+    ),
   };
 }
 

@@ -18,8 +18,10 @@ export function semanticFaults(config: RawConfig, locate: Locate): ConfigFault[]
     [["listen"], config.listen],
     [["admin", "listen"], config.admin?.listen],
   ] as const)
-    if (text !== undefined && addressOf(text) === undefined) fault(path, `is "${text}", no address`, "for example 127.0.0.1:8080 or [::]:8080");
-  if (bytesOf(config.limits?.bodyMaxBytes ?? 0) > BODY_MAX_BYTES) fault(["limits", "bodyMaxBytes"], "is above 32MiB", "a body is held in memory whole");
+    if (text !== undefined && addressOf(text) === undefined)
+      fault(path, `is "${text}", no address`, "for example 127.0.0.1:8080 or [::]:8080");
+  if (bytesOf(config.limits?.bodyMaxBytes ?? 0) > BODY_MAX_BYTES)
+    fault(["limits", "bodyMaxBytes"], "is above 32MiB", "a body is held in memory whole");
   const { maxBytes = "10GiB", hardMaxBytes = "20GiB" } = config.retention ?? {};
   if (bytesOf(hardMaxBytes) < bytesOf(maxBytes))
     fault(["retention", "hardMaxBytes"], "is below retention.maxBytes", "the hard limit comes after the soft one");
@@ -31,12 +33,18 @@ export function semanticFaults(config: RawConfig, locate: Locate): ConfigFault[]
       const owner = `${environmentName}/${name}`;
       for (const [index, key] of writeKeys.entries()) {
         const other = owners.get(key);
-        if (other !== undefined) fault([...at, "sources", name, "writeKeys", index], `is a key of ${other} too`, "a key names one source");
+        if (other !== undefined)
+          fault([...at, "sources", name, "writeKeys", index], `is a key of ${other} too`, "a key names one source");
         owners.set(key, owner);
       }
       for (const path of prefix === undefined ? [`/s/${name}`] : [`/s/${name}`, prefix]) {
         const other = owners.get(`path ${path}`);
-        if (other !== undefined) fault([...at, "sources", name], `answers under ${path}, as ${other} does`, "give one of them another name or prefix");
+        if (other !== undefined)
+          fault(
+            [...at, "sources", name],
+            `answers under ${path}, as ${other} does`,
+            "give one of them another name or prefix",
+          );
         owners.set(`path ${path}`, owner);
       }
     }
@@ -56,7 +64,11 @@ function destinationFaults(
   else if (url !== undefined && (new URL(url).username !== "" || new URL(url).search !== ""))
     fault([...at, "url"], "carries credentials or a query", "the key belongs into writeKey");
   if (millisecondsOf(backoff?.max ?? 0) > BACKOFF_MAX_MS)
-    fault([...at, "backoff", "max"], "is above 60s", "a destination that recovers should not wait longer for its events");
+    fault(
+      [...at, "backoff", "max"],
+      "is above 60s",
+      "a destination that recovers should not wait longer for its events",
+    );
   if (bytesOf(batch?.maxBytes ?? 0) > BATCH_MAX_BYTES)
     fault([...at, "batch", "maxBytes"], "is above 498KB", "Segment takes 500 KB with the envelope");
 }

@@ -11,7 +11,6 @@ const BYTES: Readonly<Record<string, number>> = {
 };
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-
 /** Bytes of `10MiB`; a plain number is bytes already. */
 export function bytesOf(value: string | number): number {
   return valueOf(value, BYTES);

@@ -41,7 +41,11 @@ export interface WorldOptions {
 /** A real relay on real sockets before a twin, gone when the test is. */
 export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld> {
   const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
-  const twin = new SegmentTwin({ clock: nodeClock, limits: "none", ...(options.twinKeys === undefined ? {} : { writeKeys: options.twinKeys }) });
+  const twin = new SegmentTwin({
+    clock: nodeClock,
+    limits: "none",
+    ...(options.twinKeys === undefined ? {} : { writeKeys: options.twinKeys }),
+  });
   const delivered: string[] = [];
   const server = await startServer((request) => {
     delivered.push(Buffer.from(request.body).toString());
@@ -66,7 +70,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld
   };
 }
 
-export function configOf(directory: string, twinUrl: string, { extra, sources, destinations }: WorldOptions = {}): RelayConfig {
+export function configOf(
+  directory: string,
+  twinUrl: string,
+  { extra, sources, destinations }: WorldOptions = {},
+): RelayConfig {
   const text = JSON.stringify({
     listen: "127.0.0.1:0",
     dataDirectory: `${directory}/data`,
@@ -84,7 +92,14 @@ export function configOf(directory: string, twinUrl: string, { extra, sources, d
 }
 
 export function destination(url: string, more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
-  return { vendor: "segment", url, writeKey: "outbound", backoff: { base: "10ms", max: "50ms" }, batch: { linger: "1ms" }, ...more };
+  return {
+    vendor: "segment",
+    url,
+    writeKey: "outbound",
+    backoff: { base: "10ms", max: "50ms" },
+    batch: { linger: "1ms" },
+    ...more,
+  };
 }
 
 export const BASIC: Readonly<Record<string, string>> = { authorization: `Basic ${btoa(`${KEY}:`)}` };
@@ -100,14 +115,17 @@ export function send(
   const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
   const { hostname, port } = new URL(origin);
   return new Promise((resolve, reject) => {
-    const outgoing = httpRequest({ hostname, port, method, path, agent: false, headers: { ...headers, "content-length": bytes.length } }, (incoming) => {
-      const chunks: Buffer[] = [];
-      incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-      incoming.on("end", () => {
-        const text = Buffer.concat(chunks).toString();
-        resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text, json: parse(text) });
-      });
-    });
+    const outgoing = httpRequest(
+      { hostname, port, method, path, agent: false, headers: { ...headers, "content-length": bytes.length } },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+        incoming.on("end", () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text, json: parse(text) });
+        });
+      },
+    );
     outgoing.on("error", reject);
     outgoing.end(bytes);
   });

@@ -10,10 +10,17 @@ export interface StartedServer {
   close(): Promise<void>;
 }
 
-const DECODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = { gzip: gunzipSync, deflate: inflateSync, br: brotliDecompressSync };
+const DECODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
+  gzip: gunzipSync,
+  deflate: inflateSync,
+  br: brotliDecompressSync,
+};
 
 /** Puts a handler behind real HTTP on loopback; faults become real resets and silences. */
-export async function startServer(handler: ServerHandler, options: { readonly port?: number } = {}): Promise<StartedServer> {
+export async function startServer(
+  handler: ServerHandler,
+  options: { readonly port?: number } = {},
+): Promise<StartedServer> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("error", () => undefined);
@@ -36,7 +43,12 @@ export async function startServer(handler: ServerHandler, options: { readonly po
   };
 }
 
-async function answer(request: IncomingMessage, response: NodeResponse, raw: Buffer, handler: ServerHandler): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: NodeResponse,
+  raw: Buffer,
+  handler: ServerHandler,
+): Promise<void> {
   let result: ServerResponse;
   try {
     const decode = DECODERS[request.headers["content-encoding"] ?? ""];

@@ -5,7 +5,10 @@ import { SeededRandom } from "../seeded-random.ts";
 import { SimDisk } from "../sim-disk.ts";
 import { VirtualClock } from "../virtual-clock.ts";
 
-export type OpenLog = (options: LogOptions, runtime: { readonly disk: Disk; readonly clock: VirtualClock }) => Promise<Log>;
+export type OpenLog = (
+  options: LogOptions,
+  runtime: { readonly disk: Disk; readonly clock: VirtualClock },
+) => Promise<Log>;
 
 const DIRECTORY = "/log";
 const EVERYTHING = { maxAgeMs: 0, maxBytes: 0, hardMaxBytes: 0 };
@@ -95,7 +98,10 @@ export function testLog(name: string, openLog: OpenLog): void {
     const { disk, log, open } = await setUp();
     await log.append(entry(["before"]));
     disk.capacityBytes = disk.usedBytes + 50;
-    await expect(log.append(entry(["x".repeat(500)]))).rejects.toMatchObject({ code: "WAYBILL_LOG_FULL", retryable: true });
+    await expect(log.append(entry(["x".repeat(500)]))).rejects.toMatchObject({
+      code: "WAYBILL_LOG_FULL",
+      retryable: true,
+    });
     expect(log.lastError).toBeDefined();
     disk.capacityBytes = Number.POSITIVE_INFINITY;
     expect(await log.append(entry(["after"]))).toBe(1);
@@ -189,7 +195,12 @@ export function testLog(name: string, openLog: OpenLog): void {
     const { head, headByte, first, firstByte } = log;
     await log.close();
     const again = await open();
-    expect({ head: again.head, headByte: again.headByte, first: again.first, firstByte: again.firstByte }).toEqual({ head, headByte, first, firstByte });
+    expect({ head: again.head, headByte: again.headByte, first: again.first, firstByte: again.firstByte }).toEqual({
+      head,
+      headByte,
+      first,
+      firstByte,
+    });
     expect(await again.append(entry(["next"]))).toBe(head);
   });
 
@@ -201,7 +212,12 @@ export function testLog(name: string, openLog: OpenLog): void {
 
   test(`${name}: refuses as busy when too many bytes wait`, async () => {
     const { log } = await setUp({ pendingMaxBytes: 1_000 });
-    const appends = Array.from({ length: 20 }, () => log.append(entry(["x".repeat(200)])).then(() => "stored", (error: { code: string }) => error.code));
+    const appends = Array.from({ length: 20 }, () =>
+      log.append(entry(["x".repeat(200)])).then(
+        () => "stored",
+        (error: { code: string }) => error.code,
+      ),
+    );
     const answers = await Promise.all(appends);
     expect(answers).toContain("WAYBILL_LOG_BUSY");
     expect(textsOf(await readAll(log))).toHaveLength(answers.filter((answer) => answer === "stored").length);
@@ -231,7 +247,11 @@ async function readAll(log: Log): Promise<LogRecord[]> {
 }
 
 function textsOf(records: readonly LogRecord[]): string[] {
-  return records.flatMap(({ body, ends }) => Array.from(ends, (end, index) => Buffer.from(body.subarray(index === 0 ? 0 : (ends[index - 1] as number) + 1, end)).toString()));
+  return records.flatMap(({ body, ends }) =>
+    Array.from(ends, (end, index) =>
+      Buffer.from(body.subarray(index === 0 ? 0 : (ends[index - 1] as number) + 1, end)).toString(),
+    ),
+  );
 }
 
 function newest(disk: SimDisk): string {

@@ -14,7 +14,8 @@ const NEVER: Outcome = { status: "rejected", reason: "never" };
 
 /** The contract of `Store`: a new one passes by this call. */
 export function testStore(name: string, make: () => Promise<StoreUnderTest>): void {
-  const events = (count: number, from = 0): string[] => Array.from({ length: count }, (_, index) => `{"n":${from + index}}`);
+  const events = (count: number, from = 0): string[] =>
+    Array.from({ length: count }, (_, index) => `{"n":${from + index}}`);
 
   test(`${name}: leases events in the order they came, and nothing when empty`, async () => {
     const { store, push } = await make();
@@ -98,10 +99,17 @@ export function testStore(name: string, make: () => Promise<StoreUnderTest>): vo
     for (let round = 0; round < 20; round++) {
       const batch = await store.lease({ maxEvents: 4, maxBytes: 1_000 });
       if (batch === undefined) break;
-      const outcomes = Array.from({ length: batch.count }, (_, index) => (index === 1 && round % 2 === 0 ? LATER : DELIVERED));
+      const outcomes = Array.from({ length: batch.count }, (_, index) =>
+        index === 1 && round % 2 === 0 ? LATER : DELIVERED,
+      );
       const settled = outcomes.findIndex(({ status }) => status === "retryable");
-      got.push(...textsOf(batch).filter((_, index) => outcomes[index] === DELIVERED && (settled === -1 || index < settled)));
-      await store.settle(batch, settled === -1 ? outcomes : outcomes.map((outcome, index) => (index >= settled ? LATER : outcome)));
+      got.push(
+        ...textsOf(batch).filter((_, index) => outcomes[index] === DELIVERED && (settled === -1 || index < settled)),
+      );
+      await store.settle(
+        batch,
+        settled === -1 ? outcomes : outcomes.map((outcome, index) => (index >= settled ? LATER : outcome)),
+      );
     }
     expect(got).toEqual(events(6));
   });

@@ -1,10 +1,10 @@
 import { type Batch, createSender, type Outcome, type Protocol, type SendContext, TextBatch } from "@waybill/core";
 import { expect, test } from "vitest";
 import { SeededRandom } from "../seeded-random.ts";
+import type { TwinFailure } from "../segment-twin.ts";
 import type { ServerHandler } from "../server.ts";
 import { SimNetwork } from "../sim-network.ts";
 import { VirtualClock } from "../virtual-clock.ts";
-import type { TwinFailure } from "../segment-twin.ts";
 
 /** A vendor's twin as the suite needs it. */
 export interface TwinUnderTest {
@@ -49,7 +49,8 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
     };
     return { clock, twin, send };
   };
-  const events = (count: number, bytes?: number): string[] => Array.from({ length: count }, (_, index) => vendor.event(`id-${index}`, bytes));
+  const events = (count: number, bytes?: number): string[] =>
+    Array.from({ length: count }, (_, index) => vendor.event(`id-${index}`, bytes));
   const ids = (count: number): string[] => Array.from({ length: count }, (_, index) => `id-${index}`);
 
   test(`${name}: delivers a batch in order`, async () => {
@@ -70,7 +71,9 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
   test(`${name}: an event above the vendor's limit is rejected, the others are delivered`, async () => {
     const { send } = setUp();
     const { maxEventBytes } = vendor.protocol("right");
-    const outcomes = await send(batchOf([vendor.event("a"), vendor.event("big", maxEventBytes + 10), vendor.event("b")]));
+    const outcomes = await send(
+      batchOf([vendor.event("a"), vendor.event("big", maxEventBytes + 10), vendor.event("b")]),
+    );
     expect(statuses(outcomes)).toEqual(["delivered", "rejected", "delivered"]);
   });
 
@@ -131,7 +134,13 @@ interface World {
 }
 
 function batchOf(texts: readonly string[]): Batch {
-  return new TextBatch({ key: "k", metadata: "", oldestAtMs: 0, texts, sizes: texts.map((text) => Buffer.byteLength(text)) });
+  return new TextBatch({
+    key: "k",
+    metadata: "",
+    oldestAtMs: 0,
+    texts,
+    sizes: texts.map((text) => Buffer.byteLength(text)),
+  });
 }
 
 function statuses(outcomes: readonly Outcome[]): string[] {
@@ -140,5 +149,9 @@ function statuses(outcomes: readonly Outcome[]): string[] {
 
 function context(): SendContext {
   const never = new AbortController().signal;
-  return { soon: never, now: never, watch: { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined } };
+  return {
+    soon: never,
+    now: never,
+    watch: { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined },
+  };
 }

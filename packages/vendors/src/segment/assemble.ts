@@ -105,7 +105,12 @@ function insideOf(bytes: Uint8Array, { start, end }: Range): Range {
 }
 
 /** Copies a range with bare NaN and infinities as null and the replaced id in its place. */
-function copy(scan: SegmentScan, range: Range, replacedId: { readonly range: Range; readonly text: string } | undefined, pieces: Uint8Array[]): void {
+function copy(
+  scan: SegmentScan,
+  range: Range,
+  replacedId: { readonly range: Range; readonly text: string } | undefined,
+  pieces: Uint8Array[],
+): void {
   let at = range.start;
   for (const { start, end, text } of replacements(scan, range, replacedId)) {
     // An id that is a bare NaN stands in both lists.

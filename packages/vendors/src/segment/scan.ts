@@ -87,10 +87,18 @@ const BACKSLASH = 0x5c;
 const LETTER_M = 0x6d;
 const LETTER_T = 0x74;
 
-export function scanSegment(bytes: Uint8Array, route: SegmentRoute, limits: SegmentLimits): SegmentScan | { readonly refusal: Refusal } {
+export function scanSegment(
+  bytes: Uint8Array,
+  route: SegmentRoute,
+  limits: SegmentLimits,
+): SegmentScan | { readonly refusal: Refusal } {
   const maxBytes = route.kind === "batch" ? limits.batchMaxBytes : limits.singleMaxBytes;
   if (bytes.length > maxBytes)
-    return refusal(limits.strict ? 400 : 413, "body_too_large", `The body has ${bytes.length} bytes; at most ${maxBytes} are taken.`);
+    return refusal(
+      limits.strict ? 400 : 413,
+      "body_too_large",
+      `The body has ${bytes.length} bytes; at most ${maxBytes} are taken.`,
+    );
   if (!limits.isUtf8(bytes)) return refusal(400, "invalid_utf8", "The body is not UTF-8.");
   return new Framer(bytes, route, limits).run();
 }
@@ -325,7 +333,11 @@ class Framer {
     if (this.#typeSeen === "unknown" || (this.#typeSeen === "none" && !single))
       return this.#refuse(index, "unknown_type", `The event's type is not one of ${EVENT_TYPES.join(", ")}.`);
     if (end - start > eventMaxBytes)
-      return this.#refuse(index, "event_too_large", `The event has ${end - start} bytes; at most ${eventMaxBytes} are taken.`);
+      return this.#refuse(
+        index,
+        "event_too_large",
+        `The event has ${end - start} bytes; at most ${eventMaxBytes} are taken.`,
+      );
     if (index >= maxEvents) return this.#refuse(index, "too_many_events", `A batch takes at most ${maxEvents} events.`);
     this.#events.push({
       start,
@@ -345,7 +357,8 @@ class Framer {
   #keyIs(start: number, end: number, word: string): boolean {
     const bytes = this.#bytes;
     if (end - start === word.length) {
-      for (let index = 0; index < word.length; index++) if (bytes[start + index] !== word.charCodeAt(index)) return false;
+      for (let index = 0; index < word.length; index++)
+        if (bytes[start + index] !== word.charCodeAt(index)) return false;
       return true;
     }
     // Longer than the word: only with escapes can it be the same.

@@ -11,7 +11,11 @@ testVendor("segment", {
   protocol: (writeKey) => segmentProtocol({ url: "http://segment.test/", writeKey, library }),
   twin(clock) {
     const twin = new SegmentTwin({ clock, writeKeys: ["right"] });
-    return { handle: twin.handle, fail: (failure) => twin.fail(failure), ids: () => twin.events.map(({ messageId }) => messageId) };
+    return {
+      handle: twin.handle,
+      fail: (failure) => twin.fail(failure),
+      ids: () => twin.events.map(({ messageId }) => messageId),
+    };
   },
   event: (messageId, bytes = 0) => {
     const start = `{"type":"track","messageId":"${messageId}","event":"E","userId":"u","p":"`;
@@ -21,7 +25,12 @@ testVendor("segment", {
 
 const batchOf = (texts: readonly string[], metadata = ""): TextBatch =>
   new TextBatch({ key: "k", metadata, oldestAtMs: 0, texts, sizes: texts.map((text) => text.length) });
-const answer = (status: number, more: Partial<HttpResponse> = {}): HttpResponse => ({ status, headers: {}, body: "", ...more });
+const answer = (status: number, more: Partial<HttpResponse> = {}): HttpResponse => ({
+  status,
+  headers: {},
+  body: "",
+  ...more,
+});
 
 test("the request is a batch with the metadata beside it, sentAt in the sender's clock, and the key as Basic", () => {
   const protocol = segmentProtocol({ writeKey: "key", library });
@@ -81,7 +90,10 @@ test("X-RateLimit-Reset counts where Retry-After is missing", () => {
 });
 
 test("a relay's list of refused events rejects those and no other", () => {
-  const body = JSON.stringify({ success: true, rejected: [{ index: 1, code: "unknown_type", message: "no" }, { index: 9 }, null] });
+  const body = JSON.stringify({
+    success: true,
+    rejected: [{ index: 1, code: "unknown_type", message: "no" }, { index: 9 }, null],
+  });
   expect(classifySegment(answer(200, { body }), batchOf(["{}", "{}", "{}"]), 0)).toEqual([
     { status: "delivered" },
     { status: "rejected", reason: "unknown_type: no" },
@@ -90,6 +102,10 @@ test("a relay's list of refused events rejects those and no other", () => {
 });
 
 test("the reason says what the vendor said", () => {
-  const verdict = classifySegment(answer(400, { body: '{"code":"invalid_json","message":"at 7"}' }), batchOf(["{}"]), 0);
+  const verdict = classifySegment(
+    answer(400, { body: '{"code":"invalid_json","message":"at 7"}' }),
+    batchOf(["{}"]),
+    0,
+  );
   expect(verdict).toEqual({ split: true, reason: "400 invalid_json: at 7" });
 });

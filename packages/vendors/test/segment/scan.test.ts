@@ -1,5 +1,17 @@
 import { isUtf8 } from "node:buffer";
-import { assemble, DEFAULT_LIMITS, decodeMetadata, encodeMetadata, matchSegmentPath, parseAuthorization, parseTime, type SegmentScan, STRICT_LIMITS, scanSegment, skewOf } from "@waybill/vendors";
+import {
+  assemble,
+  DEFAULT_LIMITS,
+  decodeMetadata,
+  encodeMetadata,
+  matchSegmentPath,
+  parseAuthorization,
+  parseTime,
+  type SegmentScan,
+  STRICT_LIMITS,
+  scanSegment,
+  skewOf,
+} from "@waybill/vendors";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
@@ -15,7 +27,11 @@ function scan(text: string | Buffer, route: typeof BATCH | typeof TRACK = BATCH,
   return result;
 }
 
-function refusalOf(text: string | Buffer, route: typeof BATCH | typeof TRACK = BATCH, given = limits): { status: number; code: string } | undefined {
+function refusalOf(
+  text: string | Buffer,
+  route: typeof BATCH | typeof TRACK = BATCH,
+  given = limits,
+): { status: number; code: string } | undefined {
   const result = scanSegment(Buffer.from(text as string), route, given);
   return "refusal" in result ? { status: result.refusal.status, code: result.refusal.code } : undefined;
 }
@@ -23,7 +39,9 @@ function refusalOf(text: string | Buffer, route: typeof BATCH | typeof TRACK = B
 function stored(text: string, route: typeof BATCH | typeof TRACK = BATCH, keep?: (index: number) => boolean): string[] {
   const { body, ends } = assemble(scan(text, route), { ...options, keep });
   const bytes = Buffer.concat(body);
-  return Array.from(ends, (end, index) => bytes.toString("utf8", index === 0 ? 0 : (ends[index - 1] as number) + 1, end).trim());
+  return Array.from(ends, (end, index) =>
+    bytes.toString("utf8", index === 0 ? 0 : (ends[index - 1] as number) + 1, end).trim(),
+  );
 }
 
 const event = (id: string, more = ""): string => `{"type":"track","messageId":"${id}"${more}}`;
@@ -61,16 +79,20 @@ test("6.7: an item of unknown type is refused, the others are kept", () => {
 });
 
 test("6.9: bare NaN, Infinity and -Infinity become null, wherever they stand; other broken JSON is refused", () => {
-  expect(stored('{"batch":[{"type":"track","messageId":"a","x":NaN,"y":[-Infinity,Infinity,{"z":NaN}],"s":"NaN"}]}')).toEqual([
-    '{"type":"track","messageId":"a","x":null,"y":[null,null,{"z":null}],"s":"NaN"}',
-  ]);
+  expect(
+    stored('{"batch":[{"type":"track","messageId":"a","x":NaN,"y":[-Infinity,Infinity,{"z":NaN}],"s":"NaN"}]}'),
+  ).toEqual(['{"type":"track","messageId":"a","x":null,"y":[null,null,{"z":null}],"s":"NaN"}']);
   for (const broken of ['{"batch":[NaNa]}', '{"batch":[nan]}', '{"batch":[-Infinit]}', '{"a":+Infinity}'])
     expect(refusalOf(broken)).toEqual({ status: 400, code: "invalid_json" });
 });
 
 test("6.10: an event without an id gets one, also in place of null, a number or an empty text", () => {
   made = 0;
-  expect(stored('{"batch":[{"type":"page"},{"type":"page","messageId":null},{"messageId":7,"type":"page"},{"type":"page","messageId":""}]}')).toEqual([
+  expect(
+    stored(
+      '{"batch":[{"type":"page"},{"type":"page","messageId":null},{"messageId":7,"type":"page"},{"type":"page","messageId":""}]}',
+    ),
+  ).toEqual([
     '{"messageId":"made-0","type":"page"}',
     '{"type":"page","messageId":"made-1"}',
     '{"messageId":"made-2","type":"page"}',
@@ -96,7 +118,9 @@ test("the write key of a single event does not travel on", () => {
 });
 
 test("the last of two equal keys counts, and keys with escapes are found", () => {
-  const result = scan('{"batch":[{"type":"x","type":"track","messageId":"a","message\\u0049d":"b"}],"write\\u004bey":"k"}');
+  const result = scan(
+    '{"batch":[{"type":"x","type":"track","messageId":"a","message\\u0049d":"b"}],"write\\u004bey":"k"}',
+  );
   const [found] = result.events;
   expect(Buffer.from(result.bytes).toString("utf8", found?.idStart, found?.idEnd)).toBe("b");
   expect(result.writeKey).toBe("k");
@@ -110,7 +134,14 @@ test("6.8: context and integrations beside the batch are metadata, raw; of anoth
 
 test("6.12: the skew is received minus sent in whole seconds, 0 below two seconds", () => {
   const receivedAtMs = Date.UTC(2026, 0, 1, 12);
-  for (const sentAt of ["2026-01-01T11:59:50.400Z", "2026-01-01T11:59:50.400123Z", "2026-01-01T11:59:50.400123456Z", "2026-01-01T12:59:50.4+01:00", "2026-01-01T11:59:50.4", "2026-01-01 10:59:50.4-0100"])
+  for (const sentAt of [
+    "2026-01-01T11:59:50.400Z",
+    "2026-01-01T11:59:50.400123Z",
+    "2026-01-01T11:59:50.400123456Z",
+    "2026-01-01T12:59:50.4+01:00",
+    "2026-01-01T11:59:50.4",
+    "2026-01-01 10:59:50.4-0100",
+  ])
     expect(skewOf(sentAt, receivedAtMs), sentAt).toBe(10_000);
   expect(skewOf("2026-01-01T11:59:58.600Z", receivedAtMs)).toBe(0);
   expect(skewOf("2026-01-01T12:01:00Z", receivedAtMs)).toBe(-60_000);
@@ -122,7 +153,10 @@ test("metadata survives its text", () => {
   for (const skewMs of [undefined, 5_000, -7_000])
     for (const context of [undefined, "{}", '{"a":",\\"skewMs\\":9}"}']) {
       const text = encodeMetadata({ context, skewMs });
-      expect(decodeMetadata(text)).toEqual({ members: context === undefined ? "" : `,"context":${context}`, skewMs: skewMs ?? 0 });
+      expect(decodeMetadata(text)).toEqual({
+        members: context === undefined ? "" : `,"context":${context}`,
+        skewMs: skewMs ?? 0,
+      });
     }
 });
 
@@ -143,7 +177,10 @@ test("6.14: strict mode has the documented limits, default mode takes what real 
 });
 
 test("bytes that are not UTF-8 are refused", () => {
-  expect(refusalOf(Buffer.concat([Buffer.from('{"batch":["'), Buffer.from([0xff]), Buffer.from('"]}')]))).toEqual({ status: 400, code: "invalid_utf8" });
+  expect(refusalOf(Buffer.concat([Buffer.from('{"batch":["'), Buffer.from([0xff]), Buffer.from('"]}')]))).toEqual({
+    status: 400,
+    code: "invalid_utf8",
+  });
 });
 
 test("a body of many NaN and many events is scanned and stored in good time", () => {
@@ -153,29 +190,39 @@ test("a body of many NaN and many events is scanned and stored in good time", ()
 });
 
 test("agrees with JSON.parse on what is JSON, and finds the same events", () => {
-  const anyEvent = fc.record({ type: fc.constantFrom("track", "page", "x"), messageId: fc.option(fc.string({ minLength: 1 })), data: fc.jsonValue() });
+  const anyEvent = fc.record({
+    type: fc.constantFrom("track", "page", "x"),
+    messageId: fc.option(fc.string({ minLength: 1 })),
+    data: fc.jsonValue(),
+  });
   fc.assert(
     fc.property(fc.array(anyEvent, { maxLength: 5 }), fc.integer({ min: 0, max: 3 }), (events, indent) => {
       const text = JSON.stringify({ context: { a: 1 }, batch: events }, undefined, indent);
       const result = scan(text);
       const wanted = events.filter(({ type }) => type !== "x");
-      expect(result.events.map(({ start, end }) => JSON.parse(Buffer.from(text).toString("utf8", start, end)) as unknown)).toEqual(
-        wanted.map((one) => JSON.parse(JSON.stringify(one)) as unknown),
-      );
+      expect(
+        result.events.map(({ start, end }) => JSON.parse(Buffer.from(text).toString("utf8", start, end)) as unknown),
+      ).toEqual(wanted.map((one) => JSON.parse(JSON.stringify(one)) as unknown));
     }),
   );
 });
 
 test("a text with one byte changed is taken exactly when JSON.parse takes it", () => {
-  const text = '{"batch":[{"type":"track","messageId":"a\\u00e9","n":-1.5e+3,"l":[true,false,null,{}],"s":" x"}],"x":0}';
+  const text =
+    '{"batch":[{"type":"track","messageId":"a\\u00e9","n":-1.5e+3,"l":[true,false,null,{}],"s":" x"}],"x":0}';
   const bytes = ' "{}[]:,\\0123456789.eE+-truefalsnNI\n\u0001';
   fc.assert(
-    fc.property(fc.nat(text.length - 1), fc.constantFrom(...bytes), fc.constantFrom("replace", "insert", "delete"), (at, byte, how) => {
-      const mutated = text.slice(0, at) + (how === "delete" ? "" : byte) + text.slice(how === "insert" ? at : at + 1);
-      const result = scanSegment(Buffer.from(mutated), BATCH, limits);
-      const invalid = "refusal" in result && result.refusal.code === "invalid_json";
-      expect(invalid, mutated).toBe(!parses(mutated) && !(!("refusal" in result) && result.nonFinite.length > 0));
-    }),
+    fc.property(
+      fc.nat(text.length - 1),
+      fc.constantFrom(...bytes),
+      fc.constantFrom("replace", "insert", "delete"),
+      (at, byte, how) => {
+        const mutated = text.slice(0, at) + (how === "delete" ? "" : byte) + text.slice(how === "insert" ? at : at + 1);
+        const result = scanSegment(Buffer.from(mutated), BATCH, limits);
+        const invalid = "refusal" in result && result.refusal.code === "invalid_json";
+        expect(invalid, mutated).toBe(!parses(mutated) && !(!("refusal" in result) && result.nonFinite.length > 0));
+      },
+    ),
     { numRuns: 3_000 },
   );
 });
@@ -202,7 +249,8 @@ test("6.2: keys come as Basic with or without colon, or as Bearer", () => {
   expect(parseAuthorization(`basic ${btoa("key")}`)).toEqual({ kind: "basic", key: "key" });
   expect(parseAuthorization(`Basic ${btoa("key:secret")}`)).toEqual({ kind: "basic", key: "key" });
   expect(parseAuthorization("Bearer token")).toEqual({ kind: "bearer", key: "token" });
-  for (const bad of ["Basic", "Basic %%%", "Digest x", "", `Basic ${btoa(":")}`]) expect(parseAuthorization(bad)).toBeUndefined();
+  for (const bad of ["Basic", "Basic %%%", "Digest x", "", `Basic ${btoa(":")}`])
+    expect(parseAuthorization(bad)).toBeUndefined();
 });
 
 function parses(text: string): boolean {

@@ -1,0 +1,77 @@
+/** Every scenario runs once, shortly, so that none can rot; how fast is not asked here. */
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+
+const run = promisify(execFile);
+
+async function lastLine(script: string, ...args: string[]): Promise<Record<string, unknown>> {
+  const file = fileURLToPath(new URL(`dist/${script}.js`, import.meta.url));
+  const { stdout } = await run(process.execPath, [file, ...args], { maxBuffer: 10_000_000 });
+  return JSON.parse(stdout.trim().split("\n").at(-1) as string) as Record<string, unknown>;
+}
+
+const number = expect.any(Number) as number;
+
+test("log", { timeout: 60_000 }, async () => {
+  expect(await lastLine("main", "log", "--quick")).toMatchObject({
+    scenario: "log",
+    megabytesPerSecond: number,
+    floorMegabytesPerSecond: number,
+    lost: 0,
+  });
+});
+
+test("client", { timeout: 120_000 }, async () => {
+  expect(await lastLine("main", "client", "--quick")).toMatchObject({
+    scenario: "client",
+    eventsPerSecond: number,
+    floorEventsPerSecond: number,
+    stringifyFloorEventsPerSecond: number,
+    peers: { "@segment/analytics-node": { eventsPerSecond: number } },
+    lost: 0,
+    trackMicros: { p50: number, p99: number },
+    cpuSecondsPer100k: number,
+    peakRssMb: number,
+  });
+});
+
+test("relay", { timeout: 120_000 }, async () => {
+  const one = {
+    requestsPerSecond: number,
+    discardFloorRequestsPerSecond: number,
+    durableFloorRequestsPerSecond: number,
+    p99Ms: number,
+    endToEndEventsPerSecond: number,
+  };
+  expect(await lastLine("main", "relay", "--quick")).toMatchObject({
+    scenario: "relay",
+    cases: [
+      { eventsPerRequest: 1, ...one },
+      { eventsPerRequest: 100, ...one },
+    ],
+    lost: 0,
+  });
+});
+
+test("backlog: a relay with undelivered events on disk starts, drains and accepts", { timeout: 120_000 }, async () => {
+  expect(await lastLine("backlog", "--gigabytes", "0.05")).toMatchObject({
+    gigabytes: 0.05,
+    startMs: number,
+    peakRssMb: number,
+    acceptP99Ms: number,
+    acceptP99MsIdle: number,
+    drainEventsPerSecond: number,
+    lost: 0,
+  });
+});
+
+test("chaos: killed five times under load, the relay loses no acknowledged event and its books balance", {
+  timeout: 120_000,
+}, async () => {
+  const result = await lastLine("chaos", "--kills", "5");
+  expect(result).toMatchObject({ kills: 5, lost: 0, duplicatesInEffect: 0, sentTwice: number, booksBalance: true });
+  expect(result["acknowledged"]).toBeGreaterThan(0);
+  expect(result["delivered"]).toBeGreaterThanOrEqual(result["acknowledged"] as number);
+});

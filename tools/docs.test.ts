@@ -1,0 +1,31 @@
+import { readFileSync } from "node:fs";
+import { loadConfig } from "@waybill/relay";
+import { expect, test } from "vitest";
+import { PAGES, pathOf } from "./generate-docs.ts";
+
+test.each(Object.entries(PAGES))("%s is what the code says; otherwise run npm run docs", (page, make) => {
+  expect(readFileSync(pathOf(page), "utf8")).toBe(make());
+});
+
+test("the schema's defaults are those the relay uses", () => {
+  const text =
+    "environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] } }, destinations: { d: { vendor: segment, writeKey: k } } } }";
+  const explicit = text.replace(
+    "writeKey: k",
+    "writeKey: k, url: https://api.segment.io, timeout: 10s, backoff: { base: 500ms, max: 60s }, batch: { linger: 20ms, maxEvents: 2500, maxBytes: 498KB }",
+  );
+  const top =
+    "listen: 0.0.0.0:8080\ndataDirectory: ./waybill-data\nlog: { level: info }\nadmin: { listen: 127.0.0.1:8081 }\nlimits: { bodyMaxBytes: 10MiB, headersTimeout: 10s, requestTimeout: 60s }\n" +
+    "compat: { strict: false }\nretention: { maxAge: 7d, maxBytes: 10GiB, hardMaxBytes: 20GiB }\nshutdown: { deadline: 20s }\ndedupe: { window: 24h, maxIds: 1000000 }\n";
+  const [page = ""] = readFileSync(pathOf("docs/operating/config.md"), "utf8").split("These variables");
+  const stated = [...page.matchAll(/^\| `[^`]+` \| `([^`]+)` \|/gm)].map((match) => match[1] as string);
+  expect(stated.length).toBeGreaterThan(20);
+  for (const value of stated) expect(`${top}${explicit}`).toContain(value);
+  expect(loadConfig({ file: "f", text: top + explicit, env: {} })).toEqual(loadConfig({ file: "f", text, env: {} }));
+});
+
+test("the README's configuration is a right one", () => {
+  const readme = readFileSync(pathOf("README.md"), "utf8");
+  const yaml = /```yaml\n([\s\S]*?)```/.exec(readme)?.[1] as string;
+  expect(loadConfig({ file: "README.md", text: yaml, env: { SEGMENT_WRITE_KEY: "k" } }).environments).toHaveLength(1);
+});
