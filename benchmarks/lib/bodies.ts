@@ -40,8 +40,3 @@ export function writeIds(bytes: Buffer, idOffsets: readonly number[], first: num
     }
   }
 }
-
-/** The id number `value` as it stands in an event. */
-export function idOf(value: number): string {
-  return ID_TEMPLATE.slice(0, -ID_DIGITS) + value.toString(16).padStart(ID_DIGITS, "0");
-}

@@ -41,8 +41,8 @@ export const SEGMENT_HEADER_BYTES = 64;
 export const RECORD_HEADER_BYTES = 48;
 export const RECORD_ALIGNMENT = 8;
 /** Larger records are refused when written and taken for damage when read. */
-export const RECORD_MAX_BYTES: number = 64 * 1024 * 1024;
-export const METADATA_MAX_BYTES: number = 1024 * 1024;
+const RECORD_MAX_BYTES: number = 64 * 1024 * 1024;
+const METADATA_MAX_BYTES: number = 1024 * 1024;
 const SOURCE_MAX_BYTES = 1024;
 
 const SEGMENT_MAGIC: Buffer = Buffer.from("WAYBILL\0", "latin1");
@@ -210,7 +210,7 @@ function endsView(bytes: Buffer, at: number, count: number): Uint32Array {
   return copy;
 }
 
-export function alignUp(value: number, alignment: number): number {
+function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
 }
 

@@ -27,7 +27,6 @@ const DECODERS: Readonly<Record<string, Decode>> = {
   deflate: inflate,
   br: brotliDecompress,
 };
-export const ACCEPTED_ENCODINGS = "gzip, deflate, br";
 
 /** Reads bodies and knows how many bytes all of them hold at the moment. */
 export class BodyReader {

@@ -157,7 +157,7 @@ export class SimDisk implements Disk {
 
   async syncDirectory(path: string): Promise<void> {
     this.#enter("syncDirectory", path);
-    for (const name of [...this.#durableNames.keys()])
+    for (const name of this.#durableNames.keys())
       if (directoryOf(name) === path && !this.#names.has(name)) this.#durableNames.delete(name);
     for (const [name, inode] of this.#names) if (directoryOf(name) === path) this.#durableNames.set(name, inode);
   }
@@ -231,7 +231,7 @@ export class SimDisk implements Disk {
 
   #keepSomeNames(names: Map<string, Inode>, random: SeededRandom): void {
     for (const [name, inode] of this.#names) if (!names.has(name) && random.chance(0.5)) names.set(name, inode);
-    for (const name of [...names.keys()]) if (!this.#names.has(name) && random.chance(0.5)) names.delete(name);
+    for (const name of names.keys()) if (!this.#names.has(name) && random.chance(0.5)) names.delete(name);
   }
 
   #inode(path: string): Inode {
