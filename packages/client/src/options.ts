@@ -27,7 +27,7 @@ export interface ClientOptions {
   readonly destinations?: readonly Destination[];
   /** A Waybill relay that takes the events from here on. */
   readonly relay?: { readonly url: string; readonly writeKey: string };
-  /** A request starts when this many events wait. Default 100: a few milliseconds' worth under load. `1` for serverless. */
+  /** A request starts when this many events wait. Default 500: under load requests stay few; a quiet application meets the interval first. `1` for serverless. */
   readonly flushAt?: number;
   /** Or when they have this many bytes. Default 256 KiB: half of what Segment takes at once. */
   readonly flushBytes?: number;
@@ -79,7 +79,7 @@ export type ResolvedOptions = Required<
   >;
 
 const DEFAULTS: Partial<ResolvedOptions> = Object.freeze({
-  flushAt: 100,
+  flushAt: 500,
   flushBytes: 256 * 1024,
   flushIntervalMs: 250,
   queueMaxEvents: 100_000,

@@ -1,7 +1,7 @@
 import type { Clock, Random } from "./runtime.ts";
 
-/** Random bytes fetched at once: one call to the system's generator serves this many ids. */
-const IDS_PER_FILL = 128;
+/** Ids whose random bytes are fetched at once: the call to the generator costs as much as several ids, so few captures should meet it. */
+const IDS_PER_FILL = 1_024;
 const RANDOM_BYTES_PER_ID = 10;
 /** 12 bits count the ids of one millisecond; beyond them the time part runs ahead by one. */
 const COUNTER_LIMIT = 0x1000;

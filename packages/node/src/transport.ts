@@ -58,7 +58,10 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
       if (signal.aborted) return abort();
       signal.addEventListener("abort", abort, { once: true });
       outgoing.cork();
-      for (const chunk of request.body) outgoing.write(chunk);
+      // One byte a character where that is all there is: a copy instead of an encoding.
+      for (const chunk of request.body)
+        if (typeof chunk === "string") outgoing.write(chunk, Buffer.byteLength(chunk) === chunk.length ? "latin1" : "utf8");
+        else outgoing.write(chunk);
       outgoing.end();
       outgoing.uncork();
     });
