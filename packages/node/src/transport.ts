@@ -60,7 +60,8 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
       outgoing.cork();
       // One byte a character where that is all there is: a copy instead of an encoding.
       for (const chunk of request.body)
-        if (typeof chunk === "string") outgoing.write(chunk, Buffer.byteLength(chunk) === chunk.length ? "latin1" : "utf8");
+        if (typeof chunk === "string")
+          outgoing.write(chunk, Buffer.byteLength(chunk) === chunk.length ? "latin1" : "utf8");
         else outgoing.write(chunk);
       outgoing.end();
       outgoing.uncork();

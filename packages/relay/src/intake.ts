@@ -48,14 +48,17 @@ export interface Opened {
   readonly source: Source | undefined;
 }
 
-const CORS = {
-  "access-control-allow-origin": "*",
+const ALLOW_ORIGIN = { "access-control-allow-origin": "*" };
+const PREFLIGHT = {
+  ...ALLOW_ORIGIN,
   "access-control-allow-methods": "POST, OPTIONS",
   "access-control-allow-headers": "Content-Type, Authorization, X-Retry-Count",
   "access-control-max-age": "86400",
 };
 /** Refused bodies remembered, to tell one client that repeats itself from many clients. */
 const REMEMBERED_REFUSALS = 256;
+/** Keys are few; a header in ever new spellings must not fill the memory. */
+const KNOWN_MAX = 1_000;
 const RETRY_AFTER_SECONDS = "1";
 
 const BODY_REFUSALS: Readonly<Record<BodyRefusal, readonly [status: number, message: string]>> = {
@@ -69,6 +72,8 @@ const BODY_REFUSALS: Readonly<Record<BodyRefusal, readonly [status: number, mess
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #refusedBodies = new Set<string>();
+  /** Headers that were found right before: looking a key up by its digest costs as much as framing a small body. */
+  readonly #known = new Map<string, Source>();
   #sources: SourceTable;
   #stopping = false;
 
@@ -84,6 +89,7 @@ export class Intake {
   /** From now on requests are looked up in `sources`. */
   replaceSources(sources: SourceTable): void {
     this.#sources = sources;
+    this.#known.clear();
   }
 
   /** What comes from now on is refused with 503; its senders keep it. */
@@ -97,21 +103,32 @@ export class Intake {
     const fullPath = query === -1 ? request.path : request.path.slice(0, query);
     const prefixed = this.#sources.byPath(fullPath);
     const route = matchSegmentPath(prefixed?.path ?? fullPath);
-    if (route === undefined) return problem(404, "unknown_route", `There is no ${fullPath} on this relay.`, CORS);
-    if (request.method === "OPTIONS") return { status: 204, headers: CORS, body: "" };
+    if (route === undefined)
+      return problem(404, "unknown_route", `There is no ${fullPath} on this relay.`, ALLOW_ORIGIN);
+    if (request.method === "OPTIONS") return { status: 204, headers: PREFLIGHT, body: "" };
     if (request.method !== "POST")
-      return problem(405, "method_not_allowed", `${fullPath} takes POST.`, { ...CORS, allow: "POST, OPTIONS" });
+      return problem(405, "method_not_allowed", `${fullPath} takes POST.`, {
+        ...ALLOW_ORIGIN,
+        allow: "POST, OPTIONS",
+      });
     if (this.#stopping) return this.#unavailable("stopping", "The relay is stopping; try again.");
     const authorization = request.authorization;
     if (authorization === undefined || authorization === "") return { route, source: prefixed?.source };
-    const credentials = parseAuthorization(authorization);
-    const source = credentials === undefined ? undefined : this.#sources.byKey(credentials.key);
+    const source = this.#known.get(authorization) ?? this.#authenticate(authorization);
     // An OAuth token of the vendor's is none of ours; the body then names the key.
-    if (source === undefined && credentials?.kind === "bearer") return { route, source: prefixed?.source };
+    if (source === "bearer") return { route, source: prefixed?.source };
     if (source === undefined) return this.#refuse(undefined, 401, "unauthorized", "The write key is not known here.");
     if (request.retryCount !== undefined && request.retryCount !== "0")
       this.#options.observer.requestRetried(source.environment.name, source.config.name);
     return { route, source };
+  }
+
+  #authenticate(authorization: string): Source | "bearer" | undefined {
+    const credentials = parseAuthorization(authorization);
+    const source = credentials === undefined ? undefined : this.#sources.byKey(credentials.key);
+    if (source === undefined) return credentials?.kind === "bearer" ? "bearer" : undefined;
+    if (this.#known.size < KNOWN_MAX) this.#known.set(authorization, source);
+    return source;
   }
 
   /** Answers a request whose body could not be read. */
@@ -239,7 +256,7 @@ export class Intake {
   }
 }
 
-const ACCEPTED_HEADERS = { "content-type": "application/json", ...CORS };
+const ACCEPTED_HEADERS = { "content-type": "application/json", ...ALLOW_ORIGIN };
 
 function segmentAnswer(
   answer: { readonly status: number; readonly body: string },
