@@ -69,6 +69,12 @@ export class LogStore implements Store {
   /** Read but not leased, oldest first. */
   #ahead: Piece[] = [];
   #reading: Promise<void> | undefined;
+  /**
+   * Memory of a backlog's reads, oldest first, with the position behind its last event; used again once that is settled. Fresh memory for each
+   * read would make the collector stop the world now and then, which accepts would feel.
+   */
+  readonly #memory: { readonly buffer: Buffer; readonly end: Position }[] = [];
+  #spare: Buffer[] = [];
   /** Where each record in memory begins in the log. */
   readonly #beginsAt = new WeakMap<LogRecord, number>();
   #leased: LogBatch | undefined;
@@ -168,7 +174,14 @@ export class LogStore implements Store {
 
   async #read(): Promise<void> {
     this.#reader ??= this.#options.log.reader({ position: this.#position, byte: this.#byte });
-    const records = await this.#reader.read(READ_BYTES);
+    const { log } = this.#options;
+    const buffer =
+      log.headByte - this.#reader.cursor.byte < READ_BYTES
+        ? undefined
+        : (this.#spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES));
+    const records = await this.#reader.read(READ_BYTES, buffer);
+    const last = records.at(-1);
+    if (buffer !== undefined && last !== undefined) this.#memory.push({ buffer, end: last.first + last.count });
     // Where the records begin is known from where they end.
     let byte = this.#reader.cursor.byte - records.reduce((bytes, record) => bytes + record.sizeBytes, 0);
     for (const record of records) {
@@ -203,6 +216,10 @@ export class LogStore implements Store {
     this.#position = record.first + at + 1;
     const begins = this.#beginsAt.get(record) ?? this.#byte;
     this.#byte = at + 1 === record.count ? begins + record.sizeBytes : begins;
+    while (this.#memory[0] !== undefined && this.#memory[0].end <= this.#position)
+      this.#spare.push((this.#memory.shift() as { readonly buffer: Buffer }).buffer);
+    // Caught up: an idle lane holds no memory.
+    if (this.#memory.length === 0 && this.#ahead.length === 0) this.#spare = [];
   }
 
   async #writeState(): Promise<void> {

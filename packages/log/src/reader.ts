@@ -39,10 +39,10 @@ export class Reader implements LogReader {
     return { position: this.#position, byte: this.#byte ?? 0 };
   }
 
-  async read(maxBytes: number): Promise<readonly LogRecord[]> {
+  async read(maxBytes: number, memory?: Buffer): Promise<readonly LogRecord[]> {
     this.#reading = true;
     try {
-      return await this.#read(maxBytes);
+      return await this.#read(maxBytes, memory);
     } finally {
       this.#reading = false;
       if (this.#evicted) await this.#letGo();
@@ -74,14 +74,14 @@ export class Reader implements LogReader {
     await this.#release();
   }
 
-  async #read(maxBytes: number): Promise<readonly LogRecord[]> {
+  async #read(maxBytes: number, memory: Buffer | undefined): Promise<readonly LogRecord[]> {
     if (this.#byte === undefined || !(await this.#enter(this.#byte))) await this.#search();
     for (;;) {
       const segment = this.#segment;
       if (segment === undefined || this.#file === undefined || this.#byte === undefined) return [];
       const offset = this.#byte - segment.startByte;
       if (offset < segment.sizeBytes) {
-        const records = await this.#readHere(this.#file, segment, offset, maxBytes);
+        const records = await this.#readHere(this.#file, segment, { offset, maxBytes, memory });
         if (records.length > 0) return records;
         continue;
       }
@@ -92,9 +92,15 @@ export class Reader implements LogReader {
   }
 
   /** Whole records from `offset` on; none when only damage was found, which is then behind us. */
-  async #readHere(file: DiskFile, segment: Segment, offset: number, maxBytes: number): Promise<readonly LogRecord[]> {
+  async #readHere(
+    file: DiskFile,
+    segment: Segment,
+    wanted: { readonly offset: number; readonly maxBytes: number; readonly memory: Buffer | undefined },
+  ): Promise<readonly LogRecord[]> {
+    const { maxBytes, memory } = wanted;
+    let { offset } = wanted;
     const limit = segment.sizeBytes - offset;
-    let bytes = await readFully(file, offset, Math.min(limit, Math.max(maxBytes, RECORD_HEADER_BYTES)));
+    let bytes = await readFully(file, offset, Math.min(limit, Math.max(maxBytes, RECORD_HEADER_BYTES)), memory);
     const records: LogRecord[] = [];
     let at = 0;
     while (at < limit) {

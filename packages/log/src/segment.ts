@@ -96,10 +96,11 @@ export async function withFile<T>(disk: Disk, path: string, use: (file: DiskFile
   }
 }
 
-/** `bytes` bytes from `position`, fewer only at the end of the file. */
-export async function readFully(file: DiskFile, position: number, bytes: number): Promise<Buffer> {
-  // Memory of its own (not of Node's shared pool): views of it outlive this call, and its alignment is certain.
-  const target = Buffer.allocUnsafeSlow(bytes);
+/** `bytes` bytes from `position`, fewer only at the end of the file; in `memory` if they fit. */
+export async function readFully(file: DiskFile, position: number, bytes: number, memory?: Buffer): Promise<Buffer> {
+  // Else memory of its own (not of Node's shared pool): views of it outlive this call, and its alignment is certain.
+  const target =
+    memory !== undefined && bytes <= memory.length ? memory.subarray(0, bytes) : Buffer.allocUnsafeSlow(bytes);
   const got = await file.read(target, position);
   return got === bytes ? target : target.subarray(0, got);
 }

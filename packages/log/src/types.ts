@@ -109,8 +109,9 @@ export interface LogReader {
   /**
    * The records from the cursor on that fit into `maxBytes`, at least one; empty at the head. Moves the cursor behind them.
    * Damaged and already removed records are skipped: the positions then have a gap.
-   * The bytes returned stay valid: each call reads into memory of its own. One call at a time.
+   * The records are views of `memory` as far as it is large enough, and valid until it is used again; otherwise of memory of their own.
+   * One call at a time.
    */
-  read(maxBytes: number): Promise<readonly LogRecord[]>;
+  read(maxBytes: number, memory?: Buffer): Promise<readonly LogRecord[]>;
   close(): Promise<void>;
 }

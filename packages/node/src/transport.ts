@@ -51,7 +51,13 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
       outgoing.on("response", (incoming) =>
         readAnswer(
           incoming,
-          (answer) => settle(() => resolve(answer)),
+          (answer) => {
+            // A server may answer before it has read everything; the caller's bytes are in use until they are sent, or never will be.
+            const done = (): void => settle(() => resolve(answer));
+            if (outgoing.writableFinished) return done();
+            outgoing.once("finish", done);
+            outgoing.once("close", done);
+          },
           (error) => settle(() => reject(transportError(request, error))),
         ),
       );
