@@ -22,7 +22,7 @@ export interface RelayBenchOptions {
 }
 
 export const FULL: RelayBenchOptions = {
-  rounds: Number(process.env["ROUNDS"] ?? 5),
+  rounds: 5,
   requests: { 1: 60_000, 100: 15_000 },
   publish: true,
 };
