@@ -157,19 +157,18 @@ export class LogStore implements Store {
     await this.#options.deadLetters.close();
   }
 
-  /** How many of the next events fit one batch; reads on until that is known. */
+  /** How many of the next events fit one batch. Reads on at most once: at the head there is always a little more coming. */
   async #gather(limits: BatchLimits): Promise<number> {
-    if (this.#ahead.length === 0) await this.#read();
-    for (;;) {
-      this.#passGap();
-      const count = fitting(this.#ahead, limits);
-      const last = this.#ahead.at(-1);
-      if (last === undefined || this.#position + count < last.record.first + last.end) return count;
-      if (last.record.first + last.end >= this.#options.log.head) return count;
-      const before = this.#ahead.length;
-      await this.#read();
-      if (this.#ahead.length === before) return count;
-    }
+    const fresh = this.#ahead.length === 0;
+    if (fresh) await this.#read();
+    this.#passGap();
+    const count = fitting(this.#ahead, limits);
+    const last = this.#ahead.at(-1);
+    if (fresh || last === undefined) return count;
+    const end = last.record.first + last.end;
+    if (this.#position + count < end || end >= this.#options.log.head) return count;
+    await this.#read();
+    return fitting(this.#ahead, limits);
   }
 
   async #read(): Promise<void> {
@@ -190,7 +189,8 @@ export class LogStore implements Store {
       const start = Math.max(0, this.#position - record.first);
       this.#ahead.push({ record, start, end: record.count });
     }
-    if (records.length === 0 && this.#options.log.head > this.#position) this.#skip(this.#options.log.head);
+    // Nothing whole up to the head. What was read before comes first.
+    if (records.length === 0 && this.#ahead.length === 0 && log.head > this.#position) this.#skip(log.head);
   }
 
   /** Positions without a record were removed by retention or are damaged: they get their outcome here. */

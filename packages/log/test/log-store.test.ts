@@ -192,3 +192,21 @@ test("events that could not be settled come again in order after a partial batch
   expect(store.account()).toMatchObject({ delivered: 1, pending: 3, balanced: true });
   expect(await takeAll(store)).toEqual(numbers(3, 1));
 });
+
+test("damage up to the head does not take what was read before it", async () => {
+  const { disk, log, store } = await open(new SimDisk());
+  await push(log, ['"event-0"']);
+  const batch = await store.lease(WIDE);
+  await push(log, ['"event-1"']);
+  const path = disk.paths().find((one) => Buffer.from(disk.contents(one)).includes("event-1")) as string;
+  disk.flipBit(path, Buffer.from(disk.contents(path)).indexOf("event-1"));
+  await store.settle(batch as never, [LATER]);
+  expect(await takeAll(store)).toEqual(['"event-0"']);
+  expect(store.account()).toMatchObject({
+    accepted: 2,
+    delivered: 1,
+    dropped: { log_damaged: 1 },
+    pending: 0,
+    balanced: true,
+  });
+});
