@@ -178,6 +178,8 @@ export class LogStore implements Store {
       log.headByte - this.#reader.cursor.byte < READ_BYTES
         ? undefined
         : (this.#spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES));
+    // What is appended while we read may be missing from the answer without being damaged.
+    const { head } = log;
     const records = await this.#reader.read(READ_BYTES, buffer);
     const last = records.at(-1);
     if (buffer !== undefined && last !== undefined) this.#memory.push({ buffer, end: last.first + last.count });
@@ -190,7 +192,7 @@ export class LogStore implements Store {
       this.#ahead.push({ record, start, end: record.count });
     }
     // Nothing whole up to the head. What was read before comes first.
-    if (records.length === 0 && this.#ahead.length === 0 && log.head > this.#position) this.#skip(log.head);
+    if (records.length === 0 && this.#ahead.length === 0 && head > this.#position) this.#skip(head);
   }
 
   /** Positions without a record were removed by retention or are damaged: they get their outcome here. */
