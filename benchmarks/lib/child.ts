@@ -2,6 +2,16 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
+/** Ends with this process, however that ends: a child that outlived it would hold its output open, and whoever reads it. */
+export function owned(child: ChildProcess): ChildProcess {
+  const kill = (): void => {
+    child.kill("SIGKILL");
+  };
+  process.once("exit", kill);
+  child.once("exit", () => process.off("exit", kill));
+  return child;
+}
+
 /** A measured program in a process of its own, that talks by messages. */
 export class Child {
   readonly process: ChildProcess;
@@ -11,7 +21,7 @@ export class Child {
   /** `name` is a file of `children/`. */
   constructor(name: string, args: readonly string[] = []) {
     const file = fileURLToPath(new URL(`../children/${name}.js`, import.meta.url));
-    this.process = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.process = owned(spawn(process.execPath, [file, ...args], { stdio: ["ignore", "inherit", "inherit", "ipc"] }));
     this.process.on("message", (message) => {
       const waiting = this.#waiting;
       this.#waiting = undefined;

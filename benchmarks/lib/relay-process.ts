@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Accounts } from "@waybill/relay";
+import { owned } from "./child.ts";
 
 export interface RelayProcessOptions {
   /** Data and configuration go here. */
@@ -32,7 +33,9 @@ export class RelayProcess {
     const file = `${options.directory}/waybill.yaml`;
     writeFileSync(file, JSON.stringify(configOf(options), undefined, 2));
     const main = fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url));
-    const child = spawn(process.execPath, [main, "relay", "--config", file], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = owned(
+      spawn(process.execPath, [main, "relay", "--config", file], { stdio: ["ignore", "pipe", "inherit"] }),
+    );
     const { intake, admin } = await startLine(child);
     while ((await fetch(`${admin}/ready`)).status !== 200) await new Promise((resolve) => setTimeout(resolve, 5));
     return new RelayProcess(child, Number(new URL(intake).port), admin, performance.now() - startedAt);

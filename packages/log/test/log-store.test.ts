@@ -210,3 +210,23 @@ test("damage up to the head does not take what was read before it", async () => 
     balanced: true,
   });
 });
+
+test("what is appended while a read finds nothing is delivered, not taken for damage", async () => {
+  const { log, store } = await open(new SimDisk());
+  const read = log.reader;
+  log.reader = (from) => {
+    const reader = read.call(log, from);
+    const readHere = reader.read.bind(reader);
+    reader.read = async (...args) => {
+      const records = await readHere(...args);
+      if (records.length === 0) await push(log, ['"late"']);
+      return records;
+    };
+    return reader;
+  };
+  expect(await store.lease(WIDE)).toBeUndefined();
+  log.reader = read;
+  const late = await store.lease(WIDE);
+  expect(late?.count).toBe(1);
+  expect(store.account()).toMatchObject({ accepted: 1, pending: 1, dropped: {}, balanced: true });
+});
