@@ -1,6 +1,9 @@
 /**
  * `npm run backlog -- --gigabytes G`: a relay with that much undelivered on disk starts, delivers it to a fast destination and accepts
  * meanwhile. Measured: the start, the most memory it ever had, the rate of the drain, and the p99 of accepts during the drain and on the idle relay.
+ *
+ * `acceptP99MsNeighbour` tells what the drain costs a relay from what it costs the machine: the p99 of a second relay, in a process of its
+ * own with nothing to deliver, during the same drain. All of them, the load and the destination share the machine's cores.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -29,6 +32,10 @@ const directory = mkdtempSync(join(tmpdir(), "waybill-backlog-"));
 const stored = await fill();
 const destination = new Child("server", ["destination"]);
 const { port } = await destination.receive<{ port: number }>();
+const neighbour = await RelayProcess.start({
+  directory: mkdtempSync(join(directory, "neighbour-")),
+  destinations: { fast: `http://127.0.0.1:${port}` },
+});
 const relay = await RelayProcess.start({
   directory,
   destinations: { fast: `http://127.0.0.1:${port}` },
@@ -40,6 +47,7 @@ say(`started in ${Math.round(relay.startMs)} ms with ${stored} events on disk`);
 const accepting = new Child("load");
 let nextId = FIRST_ACCEPT_ID;
 const during: number[] = [];
+const beside: number[] = [];
 const drained = destination.ask<{ events: number; atMs: number }>({ expect: stored });
 let drainedAtMs: number | undefined;
 void drained.then(({ atMs }) => {
@@ -47,9 +55,11 @@ void drained.then(({ atMs }) => {
 });
 // A slice to warm up, before each of the two measurements: what is compared is the drain, not the compiler.
 // A backlog that is gone by then was too small for that, and leaves the warm-up as its only measurement.
-const warmUp = await acceptSlice();
-while (drainedAtMs === undefined) {
-  during.push(...(await acceptSlice()));
+await acceptSlice(neighbour);
+const warmUp = await acceptSlice(relay);
+for (let slice = 0; drainedAtMs === undefined; slice++) {
+  if (slice % 2 === 0) during.push(...(await acceptSlice(relay)));
+  else beside.push(...(await acceptSlice(neighbour)));
   const { lanes } = await relay.accounts();
   say(
     `delivered ${lanes[0]?.account.delivered}, pending ${lanes[0]?.account.pending}, resident ${Math.round(residentMb("VmRSS"))} MB`,
@@ -59,26 +69,30 @@ if (during.length === 0) during.push(...warmUp);
 const peakRssMb = residentMb("VmHWM");
 const idle: number[] = [];
 await relay.drained(60_000);
-await acceptSlice();
-for (let slice = 0; slice < IDLE_SLICES; slice++) idle.push(...(await acceptSlice()));
+await acceptSlice(relay);
+for (let slice = 0; slice < IDLE_SLICES; slice++) idle.push(...(await acceptSlice(relay)));
 await relay.drained(60_000);
-const { lanes } = await relay.accounts();
-const account = lanes[0]?.account;
+await neighbour.drained(60_000);
+const accounts = (await Promise.all([relay.accounts(), neighbour.accounts()])).flatMap(({ lanes }) =>
+  lanes.map(({ account }) => account),
+);
 const sent = stored + nextId - FIRST_ACCEPT_ID;
-const delivered = account?.delivered ?? 0;
+const delivered = accounts.reduce((total, account) => total + account.delivered, 0);
 const result = {
   gigabytes,
   startMs: Math.round(relay.startMs),
   peakRssMb: Math.round(peakRssMb),
   acceptP99Ms: round(p99(during)),
   acceptP99MsIdle: round(p99(idle)),
+  acceptP99MsNeighbour: beside.length === 0 ? null : round(p99(beside)),
   drainEventsPerSecond: Math.round(stored / ((drainedAtMs - startedAtMs) / 1_000)),
   delivered,
   lost: sent - delivered,
-  booksBalance: account?.balanced === true,
+  booksBalance: accounts.every((account) => account.balanced),
 };
 await accepting.stop();
 await relay.stop();
+await neighbour.stop();
 await destination.stop();
 rmSync(directory, { recursive: true, force: true });
 publish("backlog", result, gigabytes >= 1);
@@ -107,9 +121,9 @@ async function fill(): Promise<number> {
 }
 
 /** Two seconds of a modest load of single events; their latencies. */
-async function acceptSlice(): Promise<readonly number[]> {
+async function acceptSlice({ port }: RelayProcess): Promise<readonly number[]> {
   const report = await accepting.ask<LoadReport>({
-    port: relay.port,
+    port,
     connections: ACCEPT_CONNECTIONS,
     events: 1,
     requests: SLICE,
