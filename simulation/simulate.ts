@@ -6,7 +6,7 @@
 import { isUtf8 } from "node:buffer";
 import { type Clock, createUuidV7, type DiskRuntime } from "@waybill/core";
 import type { LogRecord } from "@waybill/log";
-import { Environment, IdWindow, Intake, SourceTable } from "@waybill/relay/engine";
+import { Environment, Intake, SourceTable } from "@waybill/relay/engine";
 import { SeededRandom, SegmentTwin, type ServerHandler, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
 import { segment } from "waybill";
@@ -255,14 +255,13 @@ class SimRelay {
         config: environmentConfig(keys),
         directory: "/data",
         runtime: this.#runtime,
+        dedupe: { windowMs: 86_400_000, maxIds: 10_000 },
         observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },
       });
       this.#environment = environment;
-      const seed = new Uint32Array(4).map(() => Math.floor(this.#runtime.random.next() * 2 ** 32));
       this.#intake = new Intake(new SourceTable([{ environment, sources: environmentConfig(keys).sources }]), {
         clock: this.#clock,
         makeId: createUuidV7(this.#clock, this.#runtime.random),
-        window: new IdWindow({ windowMs: 86_400_000, maxIds: 10_000, seed, nowMs: this.#clock.now() }),
         limits: { ...DEFAULT_LIMITS, isUtf8 },
         observer: { requestRefused: ignore, requestRetried: ignore },
       });
@@ -279,9 +278,15 @@ class SimRelay {
   }
 
   readonly handle: ServerHandler = async (request) => {
-    const { authorization, "x-retry-count": retryCount } = request.headers;
+    const { authorization, "x-retry-count": retryCount, "idempotency-key": idempotencyKey } = request.headers;
     const intake = this.#intake as Intake;
-    const opened = intake.open({ method: request.method, path: request.path, authorization, retryCount });
+    const opened = intake.open({
+      method: request.method,
+      path: request.path,
+      authorization,
+      retryCount,
+      idempotencyKey,
+    });
     const answer = "status" in opened ? opened : await intake.accept(opened, Buffer.from(request.body));
     return this.#alive ? answer : { status: 0, headers: {}, body: "", fault: "reset" };
   };

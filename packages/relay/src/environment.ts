@@ -1,36 +1,50 @@
 /**
  * An environment: one log, its sources on one side and one lane per destination on the other.
  *
- * Directory: `log/` the segments, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters.
+ * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters.
  */
 import type { DiskRuntime } from "@waybill/core";
 import { type Log, openLog, type RetentionLimits } from "@waybill/log";
+import { storedIds } from "@waybill/vendors";
 import type { ComponentView, LaneView } from "./admin-types.ts";
-import type { DestinationConfig, EnvironmentConfig } from "./config/types.ts";
+import type { DestinationConfig, EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import { Destination, type DestinationObserver } from "./destination.ts";
+import { scopeOf } from "./sources.ts";
+import { StoredIds } from "./stored-ids.ts";
 
 export interface EnvironmentOptions {
   readonly config: EnvironmentConfig;
   readonly directory: string;
   readonly runtime: DiskRuntime;
   readonly observer: DestinationObserver;
+  readonly dedupe: RelayConfig["dedupe"];
 }
 
 export class Environment {
   readonly name: string;
   readonly log: Log;
+  readonly ids: StoredIds;
   readonly #options: EnvironmentOptions;
   readonly #destinations = new Map<string, Destination>();
 
-  private constructor(options: EnvironmentOptions, log: Log) {
+  private constructor(options: EnvironmentOptions, log: Log, ids: StoredIds) {
     this.name = options.config.name;
     this.log = log;
+    this.ids = ids;
     this.#options = options;
   }
 
   static async open(options: EnvironmentOptions): Promise<Environment> {
     const log = await openLog({ directory: `${options.directory}/log` }, options.runtime);
-    const environment = new Environment(options, log);
+    const { config: environmentConfig, directory, runtime, dedupe } = options;
+    const ids = await StoredIds.open({
+      directory: `${directory}/ids`,
+      runtime,
+      log,
+      ...dedupe,
+      idsOf: ({ source, body }) => ({ scope: scopeOf(environmentConfig.name, source), ids: storedIds(body) }),
+    });
+    const environment = new Environment(options, log, ids);
     for (const config of options.config.destinations) await environment.#openDestination(config);
     return environment;
   }
@@ -77,6 +91,7 @@ export class Environment {
     await Promise.all([...this.#destinations.values()].map((destination) => destination.sync()));
     let neededFrom = this.log.head;
     for (const destination of this.#destinations.values()) neededFrom = Math.min(neededFrom, destination.neededFrom);
+    await this.ids.retain();
     return this.log.retain(limits, nowMs, neededFrom);
   }
 
@@ -92,6 +107,7 @@ export class Environment {
   async close(deadlineMs: number): Promise<void> {
     await Promise.all([...this.#destinations.values()].map((destination) => destination.close(deadlineMs)));
     await this.log.close();
+    await this.ids.close();
   }
 
   async #openDestination(config: DestinationConfig): Promise<void> {

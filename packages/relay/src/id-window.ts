@@ -1,20 +1,41 @@
 /**
- * Remembers which message ids were stored, for a window of time, in memory of fixed size.
+ * Remembers which message ids were stored, and where, for a window of time, in memory of fixed size.
  *
  * Two generations of a hash table, each for half of `maxIds`; when the newer one is full or half the window old, the older one is emptied
  * and takes its place. So an id is remembered for at least half the window, or for the last `maxIds / 2` ids when they come faster;
- * memory is 16 bytes a slot, two slots an id: 32 bytes times `maxIds`.
+ * memory is 24 bytes a slot, two slots an id: 48 bytes times `maxIds`.
  *
- * An id is kept as a 128-bit hash, seeded per process: two ids of one window fall together by chance less often than
- * once in 10^26 for a million ids. A first word of zero marks an empty slot, one of all ones a removed one.
+ * An id is kept as a 128-bit hash with a secret seed: two ids of one window fall together by chance less often than
+ * once in 10^26 for a million ids. The first words lie apart from the others, so that looking for an id that is new touches four bytes a
+ * generation: how fast memory answers is what a lookup costs. A first word of zero marks an empty slot, one of all ones a removed one.
  */
 import { assert } from "@waybill/core";
 
-const WORDS_PER_SLOT = 4;
+/** Words of one id's hash. */
+export const HASH_WORDS = 4;
+const REST_WORDS = HASH_WORDS - 1;
 const REMOVED = 0xffff_ffff;
+/** Stored, but where is not known (any more). */
+const NOWHERE = -1;
+
+/** Where an id stands in the bytes at hand, without its quotes. */
+export interface IdRange {
+  readonly idStart: number;
+  readonly idEnd: number;
+}
+
+/** Hashes of the ids of one source, four words each. */
+export interface IdHashes {
+  /** Tells the source's ids apart from those of others. */
+  readonly scope: number;
+  readonly words: Uint32Array;
+}
 
 interface Generation {
-  readonly slots: Uint32Array;
+  readonly tags: Uint32Array;
+  readonly rest: Uint32Array;
+  /** Position in the log. */
+  readonly positions: Float64Array;
   used: number;
   startedAtMs: number;
 }
@@ -26,11 +47,6 @@ export class IdWindow {
   readonly #seed: Uint32Array;
   #newer: Generation;
   #older: Generation;
-  /** The hash of the id at hand. */
-  #a = 0;
-  #b = 0;
-  #c = 0;
-  #d = 0;
 
   constructor(options: {
     readonly windowMs: number;
@@ -42,10 +58,12 @@ export class IdWindow {
     this.#idsPerGeneration = Math.max(1, options.maxIds >> 1);
     const slotCount = 2 ** Math.ceil(Math.log2(2 * this.#idsPerGeneration));
     this.#mask = slotCount - 1;
-    assert(options.seed.length === WORDS_PER_SLOT, "the seed has four words");
+    assert(options.seed.length === HASH_WORDS, "the seed has four words");
     this.#seed = options.seed;
     const make = (): Generation => ({
-      slots: new Uint32Array(slotCount * WORDS_PER_SLOT),
+      tags: new Uint32Array(slotCount),
+      rest: new Uint32Array(slotCount * REST_WORDS),
+      positions: new Float64Array(slotCount),
       used: 0,
       startedAtMs: options.nowMs,
     });
@@ -53,29 +71,49 @@ export class IdWindow {
     this.#older = make();
   }
 
-  /** Adds the id that stands in `bytes` from `start` to `end` for source `scope`; `false` when it was there. */
-  add(bytes: Uint8Array, start: number, end: number, scope: number, nowMs: number): boolean {
+  /** Adds hash `index` of `hashes`; `false` when it was there. `position` where it is stored, once that is known. */
+  add(hashes: IdHashes, index: number, nowMs: number, position: number = NOWHERE): boolean {
     this.#turn(nowMs);
-    this.#hash(bytes, start, end, scope);
-    if (this.#older.used > 0 && this.#find(this.#older) >= 0) return false;
-    const slot = this.#find(this.#newer);
-    if (slot >= 0) return false;
-    const at = -1 - slot;
-    const { slots } = this.#newer;
-    slots[at] = this.#a;
-    slots[at + 1] = this.#b;
-    slots[at + 2] = this.#c;
-    slots[at + 3] = this.#d;
+    if (this.#older.used > 0 && this.#find(this.#older, hashes, index) >= 0) return false;
+    const slot = -1 - this.#find(this.#newer, hashes, index);
+    if (slot < 0) return false;
+    const { words } = hashes;
+    const { tags, rest, positions } = this.#newer;
+    const at = index * HASH_WORDS;
+    tags[slot] = words[at] as number;
+    rest[slot * REST_WORDS] = words[at + 1] as number;
+    rest[slot * REST_WORDS + 1] = words[at + 2] as number;
+    rest[slot * REST_WORDS + 2] = words[at + 3] as number;
+    positions[slot] = position;
     this.#newer.used += 1;
     return true;
   }
 
-  /** Forgets an id that was added but could not be stored. */
-  remove(bytes: Uint8Array, start: number, end: number, scope: number): void {
-    this.#hash(bytes, start, end, scope);
+  /** Notes where the id was stored. */
+  place(hashes: IdHashes, index: number, position: number): void {
     for (const generation of [this.#newer, this.#older]) {
-      const slot = this.#find(generation);
-      if (slot >= 0) generation.slots.fill(REMOVED, slot, slot + WORDS_PER_SLOT);
+      const slot = this.#find(generation, hashes, index);
+      if (slot < 0) continue;
+      generation.positions[slot] = position;
+      return;
+    }
+  }
+
+  /** Where the id was stored; `undefined` when it is not in the window, or not stored yet. */
+  positionOf(hashes: IdHashes, index: number): number | undefined {
+    for (const generation of [this.#newer, this.#older]) {
+      const slot = this.#find(generation, hashes, index);
+      const position = slot < 0 ? NOWHERE : (generation.positions[slot] as number);
+      if (position !== NOWHERE) return position;
+    }
+    return undefined;
+  }
+
+  /** Forgets an id that was added but could not be stored. */
+  remove(hashes: IdHashes, index: number): void {
+    for (const generation of [this.#newer, this.#older]) {
+      const slot = this.#find(generation, hashes, index);
+      if (slot >= 0) generation.tags[slot] = REMOVED;
     }
   }
 
@@ -85,39 +123,52 @@ export class IdWindow {
     if (!full && !old) return;
     const emptied = this.#older;
     this.#older = this.#newer;
-    if (emptied.used > 0) emptied.slots.fill(0);
+    if (emptied.used > 0) emptied.tags.fill(0);
     emptied.used = 0;
     emptied.startedAtMs = nowMs;
     this.#newer = emptied;
   }
 
-  /** The slot that holds the hash at hand, or -1 minus the empty slot where it belongs. */
-  #find({ slots }: Generation): number {
-    let index = (this.#a & this.#mask) >>> 0;
+  /** The slot that holds the hash, or -1 minus the empty slot where it belongs. */
+  #find({ tags, rest }: Generation, { words }: IdHashes, index: number): number {
+    const at = index * HASH_WORDS;
+    const tag = words[at] as number;
+    let slot = (tag & this.#mask) >>> 0;
     for (;;) {
-      const at = index * WORDS_PER_SLOT;
-      const word = slots[at] as number;
-      if (word === this.#a && slots[at + 1] === this.#b && slots[at + 2] === this.#c && slots[at + 3] === this.#d)
-        return at;
-      if (word === 0) return -1 - at;
-      index = (index + 1) & this.#mask;
+      const word = tags[slot] as number;
+      if (word === 0) return -1 - slot;
+      const from = slot * REST_WORDS;
+      if (
+        word === tag &&
+        rest[from] === words[at + 1] &&
+        rest[from + 1] === words[at + 2] &&
+        rest[from + 2] === words[at + 3]
+      )
+        return slot;
+      slot = (slot + 1) & this.#mask;
     }
   }
 
-  /** Four words that each depend on every byte (the mixing steps of MurmurHash3, public domain). */
-  #hash(bytes: Uint8Array, start: number, end: number, scope: number): void {
-    let a = (this.#seed[0] as number) ^ scope;
+  /**
+   * Writes the hash of an id that stands in `bytes` to place `index` of `hashes`. Four words that each depend on every byte (the mixing steps of
+   * MurmurHash3, public domain).
+   */
+  hash(bytes: Uint8Array, { idStart, idEnd }: IdRange, hashes: IdHashes, index: number): void {
+    let a = (this.#seed[0] as number) ^ hashes.scope;
     let b = this.#seed[1] as number;
     let c = this.#seed[2] as number;
-    let d = (this.#seed[3] as number) ^ (end - start);
-    let at = start;
-    while (at < end) {
-      // Bytes behind the end read as zeros; the length above tells such ids apart.
-      const left = end - at;
+    // Bytes behind the end read as zeros; the length tells such ids apart.
+    let d = (this.#seed[3] as number) ^ (idEnd - idStart);
+    for (let at = idStart; at < idEnd; at += 4) {
+      const left = idEnd - at;
       let word = bytes[at] as number;
-      if (left > 1) word |= (bytes[at + 1] as number) << 8;
-      if (left > 2) word |= (bytes[at + 2] as number) << 16;
-      if (left > 3) word |= (bytes[at + 3] as number) << 24;
+      if (left > 3)
+        word |=
+          ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
+      else {
+        if (left > 1) word |= (bytes[at + 1] as number) << 8;
+        if (left > 2) word |= (bytes[at + 2] as number) << 16;
+      }
       a = Math.imul(a ^ word, 0xcc9e2d51);
       a = (a << 15) | (a >>> 17);
       b = Math.imul(b ^ word, 0x1b873593);
@@ -126,17 +177,18 @@ export class IdWindow {
       c = ((c << 16) | (c >>> 16)) + b;
       d = Math.imul(d ^ word, 0xc2b2ae35);
       d = ((d << 11) | (d >>> 21)) + c;
-      at += 4;
     }
     a = mix(a + d);
     b = mix(b + a);
     c = mix(c + b);
     d = mix(d + c);
     // A first word of zero marks an empty slot, one of all ones a removed one.
-    this.#a = (a === 0 || a === REMOVED ? 1 : a) >>> 0;
-    this.#b = b >>> 0;
-    this.#c = c >>> 0;
-    this.#d = d >>> 0;
+    const { words } = hashes;
+    const target = index * HASH_WORDS;
+    words[target] = a === 0 || a === REMOVED ? 1 : a;
+    words[target + 1] = b;
+    words[target + 2] = c;
+    words[target + 3] = d;
   }
 }
 

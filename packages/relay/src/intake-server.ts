@@ -66,11 +66,16 @@ function specialAnswer(request: IncomingMessage, readiness: () => Readiness): An
 }
 
 function requestOf(request: IncomingMessage): IntakeRequest {
-  const retryCount = request.headers["x-retry-count"];
+  const { headers } = request;
   return {
     method: request.method ?? "",
     path: request.url ?? "/",
-    authorization: request.headers.authorization,
-    retryCount: typeof retryCount === "string" ? retryCount : undefined,
+    authorization: headers.authorization,
+    retryCount: textOf(headers["x-retry-count"]),
+    idempotencyKey: textOf(headers["idempotency-key"] ?? headers["x-idempotency-key"]),
   };
+}
+
+function textOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === "string" && header !== "" ? header : undefined;
 }

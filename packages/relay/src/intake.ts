@@ -1,10 +1,15 @@
 /**
- * The path of a request: route -> authenticate -> frame -> dedupe -> append -> fsync -> 2xx.
+ * The path of a request: route -> authenticate -> frame -> dedupe -> append -> fsync -> 2xx with a receipt.
+ *
+ * The receipt (`waybill-receipt: <environment>/<position>+<count>`) says where the request's events are in the log. A repeat, known by the
+ * ids of its events, is answered as the first time, receipt included, and not stored again. Events without an id get one made from the request's
+ * `Idempotency-Key` (or `X-Idempotency-Key`) and their place, if it has one, so that a repeat of theirs is known too.
  *
  * Works on values, not sockets: the HTTP server and the simulation both call {@link Intake.accept}.
  */
 import { createHash } from "node:crypto";
 import { type Clock, WaybillError } from "@waybill/core";
+import type { Position } from "@waybill/log";
 import {
   assemble,
   matchSegmentPath,
@@ -18,7 +23,7 @@ import {
 } from "@waybill/vendors";
 import { type Answer, problem } from "./answers.ts";
 import type { BodyRefusal } from "./body.ts";
-import type { IdWindow } from "./id-window.ts";
+import { HASH_WORDS, type IdHashes } from "./id-window.ts";
 import type { Source, SourceTable } from "./sources.ts";
 
 export interface IntakeRequest {
@@ -27,12 +32,12 @@ export interface IntakeRequest {
   readonly path: string;
   readonly authorization: string | undefined;
   readonly retryCount: string | undefined;
+  readonly idempotencyKey: string | undefined;
 }
 
 export interface IntakeOptions {
   readonly clock: Clock;
   readonly makeId: () => string;
-  readonly window: IdWindow;
   readonly limits: SegmentLimits;
   readonly observer: IntakeObserver;
 }
@@ -46,6 +51,7 @@ export interface IntakeObserver {
 export interface Opened {
   readonly route: SegmentRoute;
   readonly source: Source | undefined;
+  readonly idempotencyKey: string | undefined;
 }
 
 const ALLOW_ORIGIN = { "access-control-allow-origin": "*" };
@@ -112,15 +118,15 @@ export class Intake {
         allow: "POST, OPTIONS",
       });
     if (this.#stopping) return this.#unavailable("stopping", "The relay is stopping; try again.");
-    const authorization = request.authorization;
-    if (authorization === undefined || authorization === "") return { route, source: prefixed?.source };
+    const { authorization, idempotencyKey } = request;
+    if (authorization === undefined || authorization === "") return { route, source: prefixed?.source, idempotencyKey };
     const source = this.#known.get(authorization) ?? this.#authenticate(authorization);
     // An OAuth token of the vendor's is none of ours; the body then names the key.
-    if (source === "bearer") return { route, source: prefixed?.source };
+    if (source === "bearer") return { route, source: prefixed?.source, idempotencyKey };
     if (source === undefined) return this.#refuse(undefined, 401, "unauthorized", "The write key is not known here.");
     if (request.retryCount !== undefined && request.retryCount !== "0")
       this.#options.observer.requestRetried(source.environment.name, source.config.name);
-    return { route, source };
+    return { route, source, idempotencyKey };
   }
 
   #authenticate(authorization: string): Source | "bearer" | undefined {
@@ -157,27 +163,23 @@ export class Intake {
           ? "There is no write key: send it as Basic authorization or as writeKey in the body."
           : "The write key is not known here.",
       );
-    return this.#store(source, scan, body);
+    return this.#store(source, scan, body, opened.idempotencyKey);
   }
 
-  async #store(source: Source, scan: SegmentScan, body: Buffer): Promise<Answer> {
-    const { clock, makeId } = this.#options;
+  async #store(source: Source, scan: SegmentScan, body: Buffer, key: string | undefined): Promise<Answer> {
+    const { clock } = this.#options;
     const nowMs = clock.now();
     const { counters, environment } = source;
-    const fresh = this.#markFresh(source, scan, body, nowMs);
+    for (const { code } of scan.refused) counters.refusedByCode.set(code, (counters.refusedByCode.get(code) ?? 0) + 1);
+    const [firstRefused] = scan.refused;
+    if (scan.events.length === 0 && firstRefused !== undefined && !this.#options.limits.strict)
+      return this.#refuse(source, 400, firstRefused.code, firstRefused.message, body);
+    const makeId = key === undefined ? this.#options.makeId : (index: number): string => idFromKey(key, index);
+    const hashes = this.#hashIds(source, scan, body, key === undefined ? undefined : makeId);
+    const fresh = this.#markFresh(source, scan.events.length, hashes, nowMs);
     const duplicates = fresh === undefined ? 0 : fresh.reduce((total, isFresh) => total + (isFresh ? 0 : 1), 0);
     const kept = scan.events.length - duplicates;
-    for (const { code } of scan.refused) counters.refusedByCode.set(code, (counters.refusedByCode.get(code) ?? 0) + 1);
-    if (scan.events.length === 0 && scan.refused.length > 0 && !this.#options.limits.strict) {
-      const [first] = scan.refused;
-      return this.#refuse(
-        source,
-        400,
-        first?.code ?? "invalid_event",
-        first?.message ?? "No event could be accepted.",
-        body,
-      );
-    }
+    let first: Position | undefined;
     try {
       const keep = fresh === undefined ? undefined : (index: number): boolean => fresh[index] === true;
       const appended =
@@ -190,32 +192,55 @@ export class Intake {
             });
       // A repeat is answered only when what it repeats is durable: it may be waiting for the same fsync.
       if (duplicates > 0) await Promise.all([appended, environment.log.barrier()]);
-      else await appended;
+      first = await appended;
     } catch (error) {
-      this.#forget(source, scan, body, fresh);
+      for (let index = 0; index < scan.events.length; index++)
+        if (hasId(hashes, index) && fresh?.[index] !== false) environment.ids.window.remove(hashes, index);
       return this.#notStored(source, error);
     }
+    if (first !== undefined) environment.ids.stored(first, only(hashes, fresh), nowMs);
+    // Only now can a repeat have learned where the first one went.
+    const at = first ?? (kept === 0 && duplicates > 0 ? environment.ids.window.positionOf(hashes, 0) : undefined);
     counters.accepted += kept;
     counters.duplicates += duplicates;
     counters.replacedNumbers += scan.nonFinite.length / 2;
-    return segmentAnswer(segmentAccepted(scan.refused));
+    const answer = segmentAccepted(scan.refused);
+    if (at === undefined) return segmentAnswer(answer);
+    return segmentAnswer(answer, {
+      [RECEIPT_HEADER]: `${environment.name}/${at}+${first === undefined ? duplicates : kept}`,
+    });
   }
 
-  /** Which events have an id that is new; `undefined` when all of them are. */
-  #markFresh(source: Source, scan: SegmentScan, body: Buffer, nowMs: number): boolean[] | undefined {
-    const { window } = this.#options;
+  /** The hashes of the events' ids; zeros where there is none. `makeId` when ids that are missing can be repeated. */
+  #hashIds(
+    source: Source,
+    { events }: SegmentScan,
+    body: Buffer,
+    makeId: ((index: number) => string) | undefined,
+  ): IdHashes {
+    const { window } = source.environment.ids;
+    const hashes = { scope: source.scope, words: new Uint32Array(events.length * HASH_WORDS) };
+    for (let index = 0; index < events.length; index++) {
+      const event = events[index] as SegmentScan["events"][number];
+      if (event.idStart >= 0) window.hash(body, event, hashes, index);
+      else if (makeId !== undefined) {
+        const id = Buffer.from(makeId(index));
+        window.hash(id, { idStart: 0, idEnd: id.length }, hashes, index);
+      }
+    }
+    return hashes;
+  }
+
+  /** Which events have an id that is new, which they now have no longer; `undefined` when all of them are. */
+  #markFresh(source: Source, count: number, hashes: IdHashes, nowMs: number): boolean[] | undefined {
+    const { window } = source.environment.ids;
     let fresh: boolean[] | undefined;
-    for (const [index, { idStart, idEnd }] of scan.events.entries()) {
-      if (idStart < 0 || window.add(body, idStart, idEnd, source.scope, nowMs)) continue;
-      fresh ??= new Array<boolean>(scan.events.length).fill(true);
+    for (let index = 0; index < count; index++) {
+      if (!hasId(hashes, index) || window.add(hashes, index, nowMs)) continue;
+      fresh ??= new Array<boolean>(count).fill(true);
       fresh[index] = false;
     }
     return fresh;
-  }
-
-  #forget(source: Source, scan: SegmentScan, body: Buffer, fresh: readonly boolean[] | undefined): void {
-    for (const [index, { idStart, idEnd }] of scan.events.entries())
-      if (idStart >= 0 && fresh?.[index] !== false) this.#options.window.remove(body, idStart, idEnd, source.scope);
   }
 
   #notStored(source: Source, error: unknown): Answer {
@@ -256,6 +281,24 @@ export class Intake {
   }
 }
 
+function hasId({ words }: IdHashes, index: number): boolean {
+  return words[index * HASH_WORDS] !== 0;
+}
+
+/** The hashes of the events that were kept. */
+function only(hashes: IdHashes, kept: readonly boolean[] | undefined): IdHashes {
+  if (kept === undefined) return hashes;
+  const words = hashes.words.filter((_word, at) => kept[Math.floor(at / HASH_WORDS)]);
+  return { scope: hashes.scope, words };
+}
+
+/** The same key and place give the same id: a UUID of version 8 from their SHA-256. */
+function idFromKey(key: string, index: number): string {
+  const hex = createHash("sha256").update(`${index}:${key}`).digest("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+const RECEIPT_HEADER = "waybill-receipt";
 const ACCEPTED_HEADERS = { "content-type": "application/json", ...ALLOW_ORIGIN };
 
 function segmentAnswer(

@@ -11,7 +11,6 @@ import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
 import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { Environment } from "./environment.ts";
-import { IdWindow } from "./id-window.ts";
 import { Intake } from "./intake.ts";
 import { createIntakeServer } from "./intake-server.ts";
 import type { Logger } from "./logger.ts";
@@ -100,7 +99,6 @@ class Relay implements RunningRelay {
     this.#intake = new Intake(this.#sourceTable(this.#config), {
       clock: this.#runtime.clock,
       makeId: createUuidV7(this.#runtime.clock, this.#runtime.random),
-      window: this.#idWindow(),
       limits: { ...(this.#config.strict ? STRICT_LIMITS : DEFAULT_LIMITS), isUtf8 },
       observer: this.#metrics,
     });
@@ -186,6 +184,7 @@ class Relay implements RunningRelay {
       config: environmentConfig,
       directory: `${config.dataDirectory}/${name}`,
       runtime: this.#runtime,
+      dedupe: config.dedupe,
       observer: {
         attempted: (...args) => this.#metrics.attempted(...args),
         modeChanged: (environmentName, destination, mode, reason) => {
@@ -216,13 +215,6 @@ class Relay implements RunningRelay {
       })),
       this.#intake?.sources,
     );
-  }
-
-  #idWindow(): IdWindow {
-    const seed = new Uint8Array(16);
-    this.#runtime.random.fill(seed);
-    const { windowMs, maxIds } = this.#config.dedupe;
-    return new IdWindow({ windowMs, maxIds, seed: new Uint32Array(seed.buffer), nowMs: this.#runtime.clock.now() });
   }
 
   async #listen(intake: Intake): Promise<void> {

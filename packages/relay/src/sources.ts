@@ -37,7 +37,7 @@ export class SourceTable {
         sources.push({
           config,
           environment,
-          scope: scopeOf(`${environment.name}/${config.name}`),
+          scope: scopeOf(environment.name, config.name),
           counters: known?.counters ?? { accepted: 0, duplicates: 0, replacedNumbers: 0, refusedByCode: new Map() },
         });
       }
@@ -84,7 +84,7 @@ function digestOf(key: string): string {
   return hash("sha256", SALT + key, "base64");
 }
 
-/** A source keeps its scope over a reload whatever stands beside it. */
-function scopeOf(name: string): number {
-  return createHash("sha256").update(name).digest().readUInt32LE(0);
+/** A source keeps its scope over reloads and restarts, whatever stands beside it. */
+export function scopeOf(environment: string, source: string): number {
+  return createHash("sha256").update(`${environment}/${source}`).digest().readUInt32LE(0);
 }

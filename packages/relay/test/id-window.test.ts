@@ -1,13 +1,17 @@
 import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
-import { IdWindow } from "../src/id-window.ts";
+import { type IdHashes, IdWindow } from "../src/id-window.ts";
 
 const make = (maxIds: number, windowMs = 1_000): IdWindow =>
   new IdWindow({ maxIds, windowMs, seed: Uint32Array.of(1, 2, 3, 4), nowMs: 0 });
-const add = (window: IdWindow, id: string, nowMs = 0, scope = 1): boolean => {
+const hashOf = (window: IdWindow, id: string, scope = 1): IdHashes => {
   const bytes = Buffer.from(`xx${id}yy`);
-  return window.add(bytes, 2, bytes.length - 2, scope, nowMs);
+  const hashes = { scope, words: new Uint32Array(4) };
+  window.hash(bytes, { idStart: 2, idEnd: bytes.length - 2 }, hashes, 0);
+  return hashes;
 };
+const add = (window: IdWindow, id: string, nowMs = 0, scope = 1): boolean =>
+  window.add(hashOf(window, id, scope), 0, nowMs);
 
 test("knows an id again, per source, and forgets one that was removed", () => {
   const window = make(1_000);
@@ -15,7 +19,7 @@ test("knows an id again, per source, and forgets one that was removed", () => {
   expect(add(window, "a")).toBe(false);
   expect(add(window, "a", 0, 2)).toBe(true);
   expect(add(window, "")).toBe(true);
-  window.remove(Buffer.from("a"), 0, 1, 1);
+  window.remove(hashOf(window, "a"), 0);
   expect(add(window, "a")).toBe(true);
 });
 
@@ -45,12 +49,24 @@ test("agrees with a set of texts under random adds and removes", () => {
   for (let step = 0; step < 20_000; step++) {
     const id = `m-${random.below(3_000)}`;
     if (random.chance(0.2)) {
-      const bytes = Buffer.from(id);
-      window.remove(bytes, 0, bytes.length, 1);
+      window.remove(hashOf(window, id), 0);
       model.delete(id);
     } else {
       expect(add(window, id)).toBe(!model.has(id));
       model.add(id);
     }
   }
+});
+
+test("tells where an id was stored, once that is known", () => {
+  const window = make(1_000);
+  const [a, b] = [hashOf(window, "a"), hashOf(window, "b")];
+  window.add(a, 0, 0);
+  expect(window.positionOf(a, 0)).toBeUndefined();
+  window.place(a, 0, 0);
+  expect(window.positionOf(a, 0)).toBe(0);
+  window.add(b, 0, 0, 2 ** 40);
+  expect(window.positionOf(b, 0)).toBe(2 ** 40);
+  window.remove(a, 0);
+  expect(window.positionOf(a, 0)).toBeUndefined();
 });

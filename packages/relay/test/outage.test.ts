@@ -25,6 +25,7 @@ async function setUp(): Promise<World> {
     config: { name: "e", sources: [], destinations: [destination("a"), destination("b")] },
     directory: "/data",
     runtime,
+    dedupe: { windowMs: 86_400_000, maxIds: 1_000 },
     observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },
   });
   environment.start();

@@ -22,3 +22,4 @@ export type { Credentials, RefusalCode, RefusedEvent, SegmentAnswer, SegmentRout
 export { matchSegmentPath, parseAuthorization, segmentAccepted, segmentRefusal } from "./segment/routes.ts";
 export type { FoundEvent, Range, Refusal, SegmentLimits, SegmentScan } from "./segment/scan.ts";
 export { DEFAULT_LIMITS, STRICT_LIMITS, scanSegment } from "./segment/scan.ts";
+export { storedIds } from "./segment/stored-ids.ts";

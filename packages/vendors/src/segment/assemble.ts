@@ -9,8 +9,8 @@ import type { FoundEvent, Range, SegmentScan } from "./scan.ts";
 export interface AssembleOptions {
   /** Which events to keep; all when absent. At least one must be. */
   readonly keep?: ((index: number) => boolean) | undefined;
-  /** Gives an event without an id one. */
-  readonly makeId: () => string;
+  /** Gives the event at `index` of the request, which has no id, one. */
+  readonly makeId: (index: number) => string;
   readonly receivedAtMs: number;
 }
 
@@ -43,7 +43,7 @@ export function assemble(scan: SegmentScan, options: AssembleOptions): Assembled
       body.push(COMMA);
       bytes += 1;
     }
-    for (const piece of eventPieces(scan, event, options)) {
+    for (const piece of eventPieces(scan, event, () => options.makeId(index))) {
       body.push(piece);
       bytes += piece.length;
     }
@@ -76,7 +76,7 @@ function wholeBody({ bytes, events }: SegmentScan): Pick<Assembled, "body" | "en
 }
 
 /** One event's bytes with what it needs put in and what must not travel on left out. */
-function eventPieces(scan: SegmentScan, event: FoundEvent, { makeId }: AssembleOptions): Uint8Array[] {
+function eventPieces(scan: SegmentScan, event: FoundEvent, makeId: () => string): Uint8Array[] {
   const added: string[] = [];
   if (event.needsType && scan.type !== undefined) added.push(`"type":"${scan.type}"`);
   if (event.idStart < 0 && event.badId === undefined) added.push(`"messageId":"${makeId()}"`);

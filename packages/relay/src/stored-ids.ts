@@ -1,0 +1,255 @@
+/**
+ * The ids an environment has stored, kept over restarts: a repeat that comes after a crash is still known as one.
+ *
+ * Nothing is looked up on disk. Every 8,192 positions of the log their ids' hashes go to a file of their own (128 KiB, written once,
+ * never synced); a start fills the window from the files of the last `maxIds` events and reads from the log what no whole file covers, as a rule
+ * fewer than 8,192 events. A file that is missing or damaged costs time at the next start, never an event.
+ *
+ * A file is named by its first position, 20 digits, `.ids`; numbers are little-endian:
+ *
+ *   0   8  "WBIDS1\0\0"
+ *   8   4  CRC-32 of the seed and of bytes 16 to the end
+ *  12   4  zeros
+ *  16   8  when its newest event was received, epoch ms (a double)
+ *  24      8,192 x 16 bytes: the hash of the id at each position; zeros for an event whose id the relay made
+ */
+import { crc32 } from "node:zlib";
+import type { Clock, Disk, Random } from "@waybill/core";
+import type { Log, LogRecord, Position } from "@waybill/log";
+import { HASH_WORDS, type IdHashes, type IdRange, IdWindow } from "./id-window.ts";
+
+export interface StoredIdsOptions {
+  readonly directory: string;
+  readonly runtime: { readonly disk: Disk; readonly clock: Clock; readonly random: Random };
+  readonly log: Log;
+  readonly windowMs: number;
+  readonly maxIds: number;
+  /** Where the ids of a record's events stand in its body, and which scope its source has. */
+  readonly idsOf: (record: LogRecord) => { readonly scope: number; readonly ids: readonly IdRange[] };
+}
+
+const IDS_PER_FILE = 8_192;
+const HASH_BYTES = 4 * HASH_WORDS;
+const HEADER_BYTES = 24;
+const FILE_BYTES = HEADER_BYTES + IDS_PER_FILE * HASH_BYTES;
+const MAGIC = Buffer.from("WBIDS1\0\0", "latin1");
+const CHECKED_FROM = 16;
+const SEED_BYTES = 16;
+const READ_BYTES = 1024 * 1024;
+const SUFFIX = ".ids";
+
+/** What will be one file. */
+interface Chunk {
+  readonly bytes: Buffer;
+  readonly words: Uint32Array;
+  filled: number;
+  newestAtMs: number;
+}
+
+export class StoredIds {
+  readonly window: IdWindow;
+  readonly #options: StoredIdsOptions;
+  readonly #seed: Uint8Array;
+  /** By first position. Two at most, but for answers that overtake each other. */
+  readonly #chunks = new Map<Position, Chunk>();
+  readonly #files = new Set<Position>();
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(options: StoredIdsOptions, seed: Uint8Array) {
+    const { windowMs, maxIds } = options;
+    this.#options = options;
+    this.#seed = seed;
+    this.window = new IdWindow({
+      windowMs,
+      maxIds,
+      seed: new Uint32Array(seed.buffer, seed.byteOffset, HASH_WORDS),
+      nowMs: Number.NEGATIVE_INFINITY,
+    });
+  }
+
+  /** Opens what stands in `options.directory` and fills the window. **Errors**: `WAYBILL_DISK`. */
+  static async open(options: StoredIdsOptions): Promise<StoredIds> {
+    await options.runtime.disk.makeDirectory(options.directory);
+    const stored = new StoredIds(options, await openSeed(options));
+    await stored.#restore();
+    return stored;
+  }
+
+  /** Notes that the events of these hashes are stored from `first` on. */
+  stored(first: Position, hashes: IdHashes, receivedAtMs: number): void {
+    const count = hashes.words.length / HASH_WORDS;
+    // The first one is what the receipt of a repeat is found by.
+    if (hashes.words[0] !== 0) this.window.place(hashes, 0, first);
+    for (let index = 0; index < count; ) {
+      const position = first + index;
+      const place = position % IDS_PER_FILE;
+      const taken = Math.min(count - index, IDS_PER_FILE - place);
+      const chunk = this.#chunkAt(position - place);
+      chunk.words.set(hashes.words.subarray(index * HASH_WORDS, (index + taken) * HASH_WORDS), place * HASH_WORDS);
+      chunk.filled += taken;
+      chunk.newestAtMs = Math.max(chunk.newestAtMs, receivedAtMs);
+      if (chunk.filled === IDS_PER_FILE) this.#finish(position - place, chunk);
+      index += taken;
+    }
+  }
+
+  /** Removes the files whose ids no start would take up again. */
+  async retain(): Promise<void> {
+    const { log, maxIds, directory, runtime } = this.#options;
+    for (const base of this.#files) {
+      if (base + IDS_PER_FILE > log.head - maxIds) continue;
+      this.#files.delete(base);
+      await runtime.disk.remove(`${directory}/${nameOf(base)}`).catch(() => undefined);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#writing;
+  }
+
+  #chunkAt(base: Position): Chunk {
+    let chunk = this.#chunks.get(base);
+    if (chunk === undefined) {
+      const bytes = Buffer.alloc(FILE_BYTES);
+      const words = new Uint32Array(bytes.buffer, bytes.byteOffset + HEADER_BYTES, IDS_PER_FILE * HASH_WORDS);
+      chunk = { bytes, words, filled: 0, newestAtMs: 0 };
+      this.#chunks.set(base, chunk);
+    }
+    return chunk;
+  }
+
+  #finish(base: Position, chunk: Chunk): void {
+    this.#chunks.delete(base);
+    this.#writing = this.#writing
+      .then(() => this.#write(base, chunk))
+      // The next start reads these events from the log instead.
+      .catch(() => undefined);
+  }
+
+  async #write(base: Position, { bytes, newestAtMs }: Chunk): Promise<void> {
+    const { directory, runtime } = this.#options;
+    MAGIC.copy(bytes, 0);
+    bytes.writeDoubleLE(newestAtMs, 16);
+    bytes.writeUInt32LE(this.#checksum(bytes), 8);
+    const path = `${directory}/${nameOf(base)}`;
+    const file = await runtime.disk.open(path, { create: true });
+    try {
+      await file.write([bytes], 0);
+      this.#files.add(base);
+    } finally {
+      await file.close();
+    }
+  }
+
+  #checksum(bytes: Buffer): number {
+    return crc32(bytes.subarray(CHECKED_FROM), crc32(this.#seed));
+  }
+
+  async #restore(): Promise<void> {
+    const { log, maxIds, runtime, windowMs } = this.#options;
+    await this.#findFiles();
+    const from = Math.max(0, log.head - maxIds);
+    const tooOldMs = runtime.clock.now() - windowMs;
+    let readTo = from;
+    for (let base = from - (from % IDS_PER_FILE); base + IDS_PER_FILE <= log.head; base += IDS_PER_FILE) {
+      const chunk = this.#files.has(base) ? await this.#load(base) : undefined;
+      if (chunk === undefined) continue;
+      await this.#readLog(readTo, base);
+      readTo = base + IDS_PER_FILE;
+      if (chunk.newestAtMs < tooOldMs) continue;
+      const hashes = { scope: 0, words: chunk.words };
+      for (let index = 0; index < IDS_PER_FILE; index++)
+        if (chunk.words[index * HASH_WORDS] !== 0) this.window.add(hashes, index, chunk.newestAtMs, base + index);
+    }
+    await this.#readLog(readTo, log.head);
+    // Where events were damaged or removed no file can be made.
+    for (const base of this.#chunks.keys()) if (base + IDS_PER_FILE <= log.head) this.#chunks.delete(base);
+  }
+
+  /** Which files there are. What speaks of positions that the log has not (any more) is removed: they will be given anew. */
+  async #findFiles(): Promise<void> {
+    const { directory, runtime, log } = this.#options;
+    for (const name of await runtime.disk.list(directory)) {
+      if (!name.endsWith(SUFFIX)) continue;
+      const base = Number(name.slice(0, -SUFFIX.length));
+      if (base + IDS_PER_FILE <= log.head) this.#files.add(base);
+      else await runtime.disk.remove(`${directory}/${name}`);
+    }
+  }
+
+  /** The ids of a file; a damaged one is removed. */
+  async #load(base: Position): Promise<Chunk | undefined> {
+    const { directory, runtime } = this.#options;
+    const path = `${directory}/${nameOf(base)}`;
+    const bytes = Buffer.alloc(FILE_BYTES);
+    const file = await runtime.disk.open(path);
+    const got = await file.read(bytes, 0);
+    await file.close();
+    if (got === FILE_BYTES && bytes.readUInt32LE(8) === this.#checksum(bytes))
+      return {
+        bytes,
+        words: new Uint32Array(bytes.buffer, bytes.byteOffset + HEADER_BYTES, IDS_PER_FILE * HASH_WORDS),
+        filled: IDS_PER_FILE,
+        newestAtMs: bytes.readDoubleLE(16),
+      };
+    this.#files.delete(base);
+    await runtime.disk.remove(path);
+    return undefined;
+  }
+
+  /** Takes the ids of the events from `from` up to, not including, `to` from the log itself. */
+  async #readLog(from: Position, to: Position): Promise<void> {
+    if (from >= to) return;
+    const reader = this.#options.log.reader({ position: from });
+    try {
+      for (;;) {
+        const records = await reader.read(READ_BYTES);
+        for (const record of records) {
+          if (record.first >= to) return;
+          this.#takeRecord(record, Math.max(0, from - record.first), Math.min(record.count, to - record.first));
+        }
+        if (records.length === 0) return;
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** Takes the ids of events `start` to `end - 1` of the record. */
+  #takeRecord(record: LogRecord, start: number, end: number): void {
+    const { scope, ids } = this.#options.idsOf(record);
+    const hashes = { scope, words: new Uint32Array((end - start) * HASH_WORDS) };
+    for (let index = 0; index < end - start; index++) {
+      const id = ids[start + index];
+      if (id === undefined || id.idStart < 0) continue;
+      this.window.hash(record.body, id, hashes, index);
+      this.window.add(hashes, index, record.receivedAtMs, record.first + start + index);
+    }
+    this.stored(record.first + start, hashes, record.receivedAtMs);
+  }
+}
+
+function nameOf(base: Position): string {
+  return `${String(base).padStart(20, "0")}${SUFFIX}`;
+}
+
+/** The secret of the hashes. Without it the files say nothing, and are made again. */
+async function openSeed({ directory, runtime }: StoredIdsOptions): Promise<Uint8Array> {
+  const { disk, random } = runtime;
+  const path = `${directory}/seed`;
+  const bytes = Buffer.alloc(SEED_BYTES + 4);
+  if ((await disk.list(directory)).includes("seed")) {
+    const file = await disk.open(path);
+    const got = await file.read(bytes, 0);
+    await file.close();
+    if (got === bytes.length && bytes.readUInt32LE(SEED_BYTES) === crc32(bytes.subarray(0, SEED_BYTES)))
+      return bytes.subarray(0, SEED_BYTES);
+    await disk.remove(path);
+  }
+  random.fill(bytes.subarray(0, SEED_BYTES));
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, SEED_BYTES)), SEED_BYTES);
+  const file = await disk.open(path, { create: true });
+  await file.write([bytes], 0);
+  await file.close();
+  return bytes.subarray(0, SEED_BYTES);
+}
