@@ -6,15 +6,7 @@
  * time while the next one gathers. Each destination reads the log at its own pace.
  */
 import { type AccountView, type DropReason, type Lane, messageOf, resolveOptions, WaybillError } from "@waybill/core";
-import {
-  LaneState,
-  type LaneStateValue,
-  type Log,
-  LogStore,
-  newLaneState,
-  openDeadLetters,
-  openLog,
-} from "@waybill/log";
+import { DeadLetters, LaneState, type LaneStateValue, type Log, LogStore, newLaneState, openLog } from "@waybill/log";
 import { type DirectoryLock, lockDirectory, nodeDisk } from "@waybill/node";
 import { createLane, type Pipeline, type PipelineOptions, type Spool } from "./pipeline.ts";
 
@@ -212,7 +204,7 @@ class SpoolPipeline implements Pipeline {
         const state = await LaneState.open<LaneStateValue>(nodeDisk, `${directory}/lanes`, name, (damaged) =>
           newLaneState(log, damaged),
         );
-        const deadLetters = await openDeadLetters(`${directory}/dead/${name}`, log.head, runtime);
+        const deadLetters = await DeadLetters.open(`${directory}/dead/${name}`, log.head, runtime);
         const store = new LogStore({ name, log, state, deadLetters });
         const lane = createLane(destination, store, this.#pipeline);
         lanes.push({ name, lane, store });

@@ -78,8 +78,8 @@ export interface SendContext {
 }
 
 export interface SendWatch {
-  /** One request was made and its answer understood. */
-  attempted(attempt: Attempt): void;
+  /** One request with `batch` was made and its answer understood. */
+  attempted(attempt: Attempt, batch: Batch): void;
   /** The chain waits before its next attempt. */
   waiting(waitMs: number, reason: string): void;
   /** The wait is over. */
@@ -87,6 +87,10 @@ export interface SendWatch {
 }
 
 export interface Attempt {
+  /** When it began, epoch ms. */
+  readonly atMs: number;
+  /** The HTTP status; `undefined` when no answer came. */
+  readonly status: number | undefined;
   readonly events: number;
   readonly bytes: number;
   readonly durationMs: number;

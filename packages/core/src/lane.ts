@@ -59,7 +59,7 @@ export interface LaneOptions {
   readonly onSettled?: (batch: Batch, outcomes: readonly Outcome[]) => void;
   /** After each change of mode. Must not throw. */
   readonly onModeChange?: (mode: LaneMode, reason: string | undefined) => void;
-  readonly onAttempt?: (attempt: Attempt) => void;
+  readonly onAttempt?: (attempt: Attempt, batch: Batch) => void;
 }
 
 export interface LaneSnapshot {
@@ -296,20 +296,20 @@ export class Lane {
       soon: this.#soon.signal,
       now: this.#now.signal,
       watch: {
-        attempted: (attempt) => this.#noteAttempt(attempt),
+        attempted: (attempt, batch) => this.#noteAttempt(attempt, batch),
         waiting: (_waitMs, reason) => this.#setMode("waiting", reason),
         resumed: () => this.#setMode("sending"),
       },
     };
   }
 
-  #noteAttempt(attempt: Attempt): void {
+  #noteAttempt(attempt: Attempt, batch: Batch): void {
     this.#attempts += 1;
     if (attempt.reason !== undefined) {
       this.#failedAttempts += 1;
       this.#noteError(attempt.reason);
     }
-    this.#options.onAttempt?.(attempt);
+    this.#options.onAttempt?.(attempt, batch);
   }
 
   #noteError(message: string): void {

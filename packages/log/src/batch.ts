@@ -1,4 +1,4 @@
-import type { Batch, Chunk } from "@waybill/core";
+import type { Batch, BatchLimits, Chunk, Outcome } from "@waybill/core";
 import type { LogRecord, Position } from "./types.ts";
 
 /** Events `start` to `end - 1` of a record. */
@@ -127,4 +127,42 @@ function trim(bytes: Uint8Array): Uint8Array {
   while (start < end && (bytes[start] as number) <= SPACE) start++;
   while (end > start && (bytes[end - 1] as number) <= SPACE) end--;
   return bytes.subarray(start, end);
+}
+
+/** How many of the first events may go in one batch: same metadata, within the limits; at least one. A gap between them ends it, if it says what was lost. */
+export function fitting(
+  pieces: readonly Piece[],
+  limits: BatchLimits,
+  { gaps }: { readonly gaps: "end the batch" | "are chosen" } = { gaps: "end the batch" },
+): number {
+  const [head] = pieces;
+  if (head === undefined) return 0;
+  let count = 0;
+  let bytes = -1;
+  let expected = head.record.first + head.start;
+  for (const piece of pieces) {
+    const { record, start, end } = piece;
+    if (record.metadata !== head.record.metadata) break;
+    if (record.first + start !== expected && gaps === "end the batch") break;
+    expected = record.first + end;
+    const whole = bytes + 1 + pieceBytes(piece);
+    if (whole <= limits.maxBytes && count + end - start <= limits.maxEvents) {
+      bytes = whole;
+      count += end - start;
+      continue;
+    }
+    for (let at = start; at < end; at++) {
+      bytes += 1 + pieceBytes({ record, start: at, end: at + 1 });
+      if (count > 0 && (bytes > limits.maxBytes || count === limits.maxEvents)) break;
+      count += 1;
+    }
+    break;
+  }
+  return count;
+}
+
+/** Events before the first one that has to be sent again. */
+export function settledPrefix(outcomes: readonly Outcome[]): number {
+  const index = outcomes.findIndex(({ status }) => status === "retryable" || status === "halted");
+  return index === -1 ? outcomes.length : index;
 }

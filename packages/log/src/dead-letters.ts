@@ -1,7 +1,13 @@
+/**
+ * Events a destination refused for good, each with its reason and its raw bytes, in a log of their own.
+ *
+ * A letter is named by its position in that log. What became of it since (sent again, given up) stands in a second small log beside it, so that
+ * nothing is ever changed in place: a letter is `waiting` until a mark says otherwise, and the last mark counts.
+ */
 import type { Clock, Disk, Outcome } from "@waybill/core";
-import type { LogBatch } from "./batch.ts";
+import { LogBatch } from "./batch.ts";
 import { openLog } from "./segment-log.ts";
-import type { Log, Position } from "./types.ts";
+import type { Log, LogRecord, Position, RetentionLimits } from "./types.ts";
 
 /** What stands beside a dead letter's raw bytes. */
 export interface DeadLetterMetadata {
@@ -15,57 +21,206 @@ export interface DeadLetterMetadata {
   readonly metadata: string;
 }
 
-/** Events a destination refused for good, each with its reason and its raw bytes. */
-export interface DeadLetters {
-  /** Keeps the rejected ones of a batch's first events, durably. Idempotent per position. **Errors**: those of `Log.append`. */
-  keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void>;
-  close(): Promise<void>;
+export type DeadLetterState = "waiting" | "retried" | "discarded";
+
+export interface DeadLetter extends DeadLetterMetadata {
+  /** Its name. */
+  readonly letter: Position;
+  readonly state: DeadLetterState;
+  readonly event: Uint8Array;
+}
+
+/** All that are given must hold. */
+export interface DeadLetterFilter {
+  readonly letters?: readonly Position[];
+  readonly state?: DeadLetterState;
+  readonly source?: string;
+  /** Part of the reason, in any case of letters. */
+  readonly reason?: string;
+  /** Rejected at or after, before; epoch ms. */
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+}
+
+interface Mark {
+  readonly letter: Position;
+  readonly state: DeadLetterState;
+  readonly atMs: number;
 }
 
 /** Small, so that the last letter is found quickly at the start and space comes back in small steps. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const REASON_MAX_CHARACTERS = 1_000;
+const READ_BYTES = 1024 * 1024;
 
-/**
- * Dead letters in a log of their own. `head` is that of the log the events come from: it gives positions from there on anew, also
- * when a damaged disk took its end.
- */
-export async function openDeadLetters(
-  directory: string,
-  head: Position,
-  runtime: { readonly disk: Disk; readonly clock: Clock },
-): Promise<DeadLetters & { readonly log: Log }> {
-  const log = await openLog({ directory, segmentMaxBytes: SEGMENT_BYTES }, runtime);
-  let keptTo = Math.min(await lastPosition(log), head - 1);
-  return {
-    log,
-    async keep(batch, outcomes) {
-      for (const [index, outcome] of outcomes.entries()) {
-        if (outcome.status !== "rejected") continue;
-        const { record, at } = batch.locate(index);
-        const position = record.first + at;
-        if (position <= keptTo) continue;
-        const metadata: DeadLetterMetadata = {
-          position,
-          source: record.source,
-          receivedAtMs: record.receivedAtMs,
-          rejectedAtMs: runtime.clock.now(),
-          reason: outcome.reason.slice(0, REASON_MAX_CHARACTERS),
-          metadata: record.metadata,
-        };
-        const event = batch.event(index);
-        await log.append({
-          source: record.source,
-          receivedAtMs: record.receivedAtMs,
-          metadata: JSON.stringify(metadata),
-          body: [event],
-          ends: Uint32Array.of(event.length),
+export class DeadLetters {
+  readonly log: Log;
+  readonly #marks: Log;
+  readonly #clock: Clock;
+  /** The last mark of each letter that has one: 50 bytes each, as long as retention keeps the letter. */
+  readonly #states: Map<Position, DeadLetterState>;
+  #keptTo: Position;
+
+  private constructor(log: Log, marks: Log, states: Map<Position, DeadLetterState>, keptTo: Position, clock: Clock) {
+    this.log = log;
+    this.#marks = marks;
+    this.#states = states;
+    this.#keptTo = keptTo;
+    this.#clock = clock;
+  }
+
+  /**
+   * `head` is that of the log the events come from: it gives positions from there on anew, also when a damaged disk took its end.
+   * **Errors**: `WAYBILL_DISK`.
+   */
+  static async open(
+    directory: string,
+    head: Position,
+    runtime: { readonly disk: Disk; readonly clock: Clock },
+  ): Promise<DeadLetters> {
+    const log = await openLog({ directory, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+    const marks = await openLog({ directory: `${directory}/marks`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+    const states = new Map<Position, DeadLetterState>();
+    for await (const { body } of recordsFrom(marks, marks.first)) {
+      const { letter, state } = JSON.parse(Buffer.from(body).toString()) as Mark;
+      if (letter < log.head) states.set(letter, state);
+    }
+    const keptTo = Math.min(await lastPosition(log), head - 1);
+    return new DeadLetters(log, marks, states, keptTo, runtime.clock);
+  }
+
+  /** Letters by state. */
+  counts(): Readonly<Record<DeadLetterState, number>> {
+    const counts = { waiting: this.log.head - this.log.first, retried: 0, discarded: 0 };
+    for (const state of this.#states.values()) {
+      if (state === "waiting") continue;
+      counts[state] += 1;
+      counts.waiting -= 1;
+    }
+    return counts;
+  }
+
+  /** Keeps the rejected ones of a batch's first events, durably. Idempotent per position. **Errors**: those of `Log.append`. */
+  async keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.status !== "rejected") continue;
+      const { record, at } = batch.locate(index);
+      const position = record.first + at;
+      if (position <= this.#keptTo) continue;
+      const metadata: DeadLetterMetadata = {
+        position,
+        source: record.source,
+        receivedAtMs: record.receivedAtMs,
+        rejectedAtMs: this.#clock.now(),
+        reason: outcome.reason.slice(0, REASON_MAX_CHARACTERS),
+        metadata: record.metadata,
+      };
+      const event = batch.event(index);
+      await this.log.append({
+        source: record.source,
+        receivedAtMs: record.receivedAtMs,
+        metadata: JSON.stringify(metadata),
+        body: [event],
+        ends: Uint32Array.of(event.length),
+      });
+      this.#keptTo = position;
+    }
+  }
+
+  /** The letters for which `filter` holds, from `from` on, oldest first. Their bytes are valid until the next step. */
+  async *list(filter: DeadLetterFilter = {}, from?: Position): AsyncGenerator<DeadLetter> {
+    const wanted = filter.letters === undefined ? undefined : new Set(filter.letters);
+    const start = Math.max(from ?? 0, wanted === undefined ? 0 : Math.min(...wanted), this.log.first);
+    for await (const record of recordsFrom(this.log, start)) {
+      const letter = this.#letterOf(record);
+      if (wanted?.has(letter.letter) === false || !holds(filter, letter)) continue;
+      yield letter;
+    }
+  }
+
+  /** The letter of the event at `position` of the log it came from. */
+  async forEvent(position: Position): Promise<DeadLetter | undefined> {
+    let found: DeadLetter | undefined;
+    for await (const { record } of this.log.find(Buffer.from(`{"position":${position},`))) {
+      const letter = this.#letterOf(record);
+      if (letter.position === position) found = letter;
+    }
+    return found;
+  }
+
+  /** Says durably what became of a letter. **Errors**: those of `Log.append`. */
+  async mark(letters: readonly Position[], state: DeadLetterState): Promise<void> {
+    const atMs = this.#clock.now();
+    await Promise.all(
+      letters.map((letter) => {
+        const bytes = Buffer.from(JSON.stringify({ letter, state, atMs } satisfies Mark));
+        return this.#marks.append({
+          source: "",
+          receivedAtMs: atMs,
+          metadata: "",
+          body: [bytes],
+          ends: Uint32Array.of(bytes.length),
         });
-        keptTo = position;
-      }
-    },
-    close: () => log.close(),
+      }),
+    );
+    for (const letter of letters) this.#states.set(letter, state);
+  }
+
+  /** Removes what is older or more than allowed. */
+  async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
+    await this.log.retain(limits, nowMs, this.log.head);
+    for (const letter of this.#states.keys()) if (letter < this.log.first) this.#states.delete(letter);
+    // A mark is never needed longer than its letter.
+    await this.#marks.retain(limits, nowMs, this.#marks.head);
+  }
+
+  async close(): Promise<void> {
+    await this.log.close();
+    await this.#marks.close();
+  }
+
+  #letterOf(record: LogRecord): DeadLetter {
+    return {
+      ...(JSON.parse(record.metadata) as DeadLetterMetadata),
+      letter: record.first,
+      state: this.#states.get(record.first) ?? "waiting",
+      event: record.body,
+    };
+  }
+}
+
+/** A letter as it came, to be sent again. */
+export function originalRecord({ letter, source, receivedAtMs, metadata, event }: DeadLetter): LogRecord {
+  const bytes = Uint8Array.from(event);
+  return {
+    first: letter,
+    count: 1,
+    source,
+    receivedAtMs,
+    metadata,
+    body: bytes,
+    ends: Uint32Array.of(bytes.length),
+    sizeBytes: bytes.length,
   };
+}
+
+function holds(filter: DeadLetterFilter, { state, source, reason, rejectedAtMs }: DeadLetter): boolean {
+  return (
+    (filter.state === undefined || filter.state === state) &&
+    (filter.source === undefined || filter.source === source) &&
+    (filter.reason === undefined || reason.toLowerCase().includes(filter.reason.toLowerCase())) &&
+    (filter.sinceMs === undefined || rejectedAtMs >= filter.sinceMs) &&
+    (filter.untilMs === undefined || rejectedAtMs < filter.untilMs)
+  );
+}
+
+async function* recordsFrom(log: Log, position: Position): AsyncGenerator<LogRecord> {
+  const reader = log.reader({ position });
+  try {
+    for (let read = await reader.read(READ_BYTES); read.length > 0; read = await reader.read(READ_BYTES)) yield* read;
+  } finally {
+    await reader.close();
+  }
 }
 
 /** Position of the newest letter, -1 without one. */

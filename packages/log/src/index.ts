@@ -1,15 +1,22 @@
 /** The durable log: append, fsync, read from a position, retain, verify. */
+
+export type { RecordedAttempt } from "./attempts.ts";
+export { AttemptJournal, attemptsFor } from "./attempts.ts";
+export type { Piece } from "./batch.ts";
 export { LogBatch } from "./batch.ts";
-export type { DeadLetterMetadata, DeadLetters } from "./dead-letters.ts";
-export { openDeadLetters } from "./dead-letters.ts";
+export type { DeadLetter, DeadLetterFilter, DeadLetterMetadata, DeadLetterState } from "./dead-letters.ts";
+export { DeadLetters, originalRecord } from "./dead-letters.ts";
 export { LaneState } from "./lane-state.ts";
 export type { LaneStateValue, LogStoreOptions } from "./log-store.ts";
 export { LogStore, newLaneState } from "./log-store.ts";
+export type { ReplayState, ReplayStoreOptions } from "./replay-store.ts";
+export { ReplayStore } from "./replay-store.ts";
 export { openLog } from "./segment-log.ts";
 export type {
   Cursor,
   DamagedRange,
   Entry,
+  FoundEvent,
   Log,
   LogOptions,
   LogReader,

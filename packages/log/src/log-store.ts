@@ -7,6 +7,9 @@
  *   send -> [crash: sent again under the same ids] -> dead letters synced -> [crash: sent again; a letter already kept
  *   for that position is not written again] -> cursor and book written -> next batch
  *
+ * A batch is written down beside the cursor before its first attempt, and for as long as it may have been acted on without our knowing: whatever
+ * happens, the same events go again in the same batch under the same key.
+ *
  * A state that cannot be written (the disk fails) is kept in memory and written with the next one: delivery goes on.
  */
 import {
@@ -19,7 +22,7 @@ import {
   type Pending,
   type Store,
 } from "@waybill/core";
-import { LogBatch, type Piece, pieceBytes, slicePieces } from "./batch.ts";
+import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "./batch.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { Log, LogReader, LogRecord, Position } from "./types.ts";
@@ -35,6 +38,8 @@ export interface LaneStateValue {
   readonly rejected: number;
   readonly expired: number;
   readonly dropped: Readonly<Record<string, number>>;
+  /** Events of the batch that begins at `position` and was sent, or may have been; 0 for none. */
+  readonly leased: number;
 }
 
 export interface LogStoreOptions {
@@ -42,6 +47,11 @@ export interface LogStoreOptions {
   readonly log: Log;
   readonly state: LaneState<LaneStateValue>;
   readonly deadLetters: DeadLetters;
+  /**
+   * Whether a batch is written down durably before it is sent: for a destination that knows a repeat by the key of its batch. One that knows it by
+   * the ids of the events does not need the sync; a power cut may then change how the last second's events are batched.
+   */
+  readonly durableLease?: boolean;
   /** Told when the state could not be written; delivery goes on. */
   readonly onStateError?: (error: unknown) => void;
 }
@@ -53,7 +63,7 @@ const READ_BYTES = 768 * 1024;
 export function newLaneState(log: Log, damaged: boolean): LaneStateValue {
   const position = damaged ? log.first : log.head;
   const byte = damaged ? log.firstByte : log.headByte;
-  return { base: position, position, byte, delivered: 0, rejected: 0, expired: 0, dropped: {} };
+  return { base: position, position, byte, delivered: 0, rejected: 0, expired: 0, dropped: {}, leased: 0 };
 }
 
 export class LogStore implements Store {
@@ -78,6 +88,8 @@ export class LogStore implements Store {
   /** Where each record in memory begins in the log. */
   readonly #beginsAt = new WeakMap<LogRecord, number>();
   #leased: LogBatch | undefined;
+  /** Events of the batch that has to come next as it was before; 0 when any may come. */
+  #planned: number;
 
   constructor(options: LogStoreOptions) {
     this.#options = options;
@@ -87,12 +99,19 @@ export class LogStore implements Store {
     this.#base = state.base - (state.position - this.#position);
     this.#byte = state.byte;
     this.#countedTo = this.#position;
+    // States of before this field was there have none.
+    this.#planned = this.#position === state.position ? (state.leased ?? 0) : 0;
     this.#account = new Account({ ...state, accepted: this.#position - this.#base });
   }
 
   /** The oldest event this lane still needs: retention keeps it. */
   get neededFrom(): Position {
     return this.#position;
+  }
+
+  /** Where the lane began: events before were never meant for it. */
+  get base(): Position {
+    return this.#base;
   }
 
   pending(): Pending {
@@ -113,8 +132,15 @@ export class LogStore implements Store {
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
     assert(this.#leased === undefined, "the batch before was settled");
     await this.#reading;
-    const count = await this.#gather(limits);
+    const count = await this.#gather(
+      this.#planned === 0 ? limits : { maxEvents: this.#planned, maxBytes: Number.POSITIVE_INFINITY },
+    );
     if (count === 0) return undefined;
+    if (count !== this.#planned) {
+      this.#planned = count;
+      await this.#writeState();
+      if (this.#options.durableLease === true) await this.#options.state.sync();
+    }
     const batch = new LogBatch(this.#options.name, slicePieces(this.#ahead, 0, count));
     this.#ahead = slicePieces(this.#ahead, count, Number.POSITIVE_INFINITY);
     this.#leased = batch;
@@ -137,6 +163,8 @@ export class LogStore implements Store {
     }
     this.#moveTo(leased, settled);
     this.#leased = undefined;
+    // What is left may have been acted on.
+    this.#planned = leased.count - settled;
     if (settled < leased.count) {
       await this.#reading;
       this.#ahead = [...slicePieces(leased.pieces, settled, leased.count), ...this.#ahead];
@@ -235,41 +263,10 @@ export class LogStore implements Store {
         rejected,
         expired,
         dropped,
+        leased: this.#planned,
       });
     } catch (error) {
       this.#options.onStateError?.(error);
     }
   }
-}
-
-/** How many of the first events may go in one batch: same metadata, no gap, within the limits; at least one. */
-function fitting(pieces: readonly Piece[], limits: BatchLimits): number {
-  const [head] = pieces;
-  if (head === undefined) return 0;
-  let count = 0;
-  let bytes = -1;
-  let expected = head.record.first + head.start;
-  for (const piece of pieces) {
-    const { record, start, end } = piece;
-    if (record.metadata !== head.record.metadata || record.first + start !== expected) break;
-    expected = record.first + end;
-    const whole = bytes + 1 + pieceBytes(piece);
-    if (whole <= limits.maxBytes && count + end - start <= limits.maxEvents) {
-      bytes = whole;
-      count += end - start;
-      continue;
-    }
-    for (let at = start; at < end; at++) {
-      bytes += 1 + pieceBytes({ record, start: at, end: at + 1 });
-      if (count > 0 && (bytes > limits.maxBytes || count === limits.maxEvents)) break;
-      count += 1;
-    }
-    break;
-  }
-  return count;
-}
-
-function settledPrefix(outcomes: readonly Outcome[]): number {
-  const index = outcomes.findIndex(({ status }) => status === "retryable" || status === "halted");
-  return index === -1 ? outcomes.length : index;
 }

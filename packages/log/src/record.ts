@@ -41,7 +41,7 @@ export const SEGMENT_HEADER_BYTES = 64;
 export const RECORD_HEADER_BYTES = 48;
 export const RECORD_ALIGNMENT = 8;
 /** Larger records are refused when written and taken for damage when read. */
-const RECORD_MAX_BYTES: number = 64 * 1024 * 1024;
+export const RECORD_MAX_BYTES: number = 64 * 1024 * 1024;
 const METADATA_MAX_BYTES: number = 1024 * 1024;
 const SOURCE_MAX_BYTES = 1024;
 

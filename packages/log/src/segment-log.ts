@@ -15,6 +15,7 @@
 
 import type { Clock } from "@waybill/core";
 import { type Disk, type DiskFile, messageOf, WaybillError } from "@waybill/core";
+import { findInSegment } from "./find.ts";
 import { Reader, type SegmentSource } from "./reader.ts";
 import {
   encodeHead,
@@ -26,7 +27,16 @@ import {
 } from "./record.ts";
 import { type Recovered, recover } from "./recover.ts";
 import { type Segment, segmentName } from "./segment.ts";
-import type { Entry, Log, LogOptions, LogReader, Position, RecoveryReport, RetentionLimits } from "./types.ts";
+import type {
+  Entry,
+  FoundEvent,
+  Log,
+  LogOptions,
+  LogReader,
+  Position,
+  RecoveryReport,
+  RetentionLimits,
+} from "./types.ts";
 
 const SEGMENT_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
 const PENDING_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
@@ -160,6 +170,25 @@ class SegmentLog implements Log, SegmentSource {
     const reader = new Reader(this, from, () => this.#readers.delete(reader));
     this.#readers.add(reader);
     return reader;
+  }
+
+  positionAt(atMs: number): Position {
+    return this.segments.findLast(({ createdAtMs }) => createdAtMs <= atMs)?.base ?? this.first;
+  }
+
+  async *find(
+    needle: Uint8Array,
+    { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = {},
+  ): AsyncGenerator<FoundEvent> {
+    const segments = [...this.segments];
+    for (const [index, segment] of segments.entries()) {
+      const endedAtMs = segments[index + 1]?.createdAtMs ?? Number.POSITIVE_INFINITY;
+      if (endedAtMs < sinceMs || segment.createdAtMs > untilMs) continue;
+      // Retention may have taken it since.
+      if (this.segments[0] === undefined || segment.base < this.segments[0].base) continue;
+      const path = `${this.directory}/${segment.name}`;
+      yield* findInSegment(this.disk, path, segment.sizeBytes, Buffer.from(needle));
+    }
   }
 
   async retain(limits: RetentionLimits, nowMs: number, neededFrom: Position): Promise<number> {

@@ -98,9 +98,25 @@ export interface Log {
   onCommit(run: () => void): () => void;
   /** A reader of durable records. `from` without `byte` searches. */
   reader(from: { readonly position: Position; readonly byte?: number }): LogReader;
+  /** A position at or before the first event that was received at `atMs` (epoch ms) or later, as exact as segments are. */
+  positionAt(atMs: number): Position;
+  /**
+   * Every place where the bytes of `needle` stand, in order, of the segments that were written to between `sinceMs` and `untilMs` (epoch ms). Reads
+   * without decoding. An event that was appended meanwhile may be missing.
+   */
+  find(
+    needle: Uint8Array,
+    range?: { readonly sinceMs?: number; readonly untilMs?: number },
+  ): AsyncGenerator<FoundEvent>;
   /** Removes whole segments that retention no longer keeps. Returns the number removed. `neededFrom`: oldest position a lane still needs. */
   retain(limits: RetentionLimits, nowMs: number, neededFrom: Position): Promise<number>;
   close(): Promise<void>;
+}
+
+/** Event `index` of `record`; without one the bytes stand beside the events. */
+export interface FoundEvent {
+  readonly record: LogRecord;
+  readonly index: number | undefined;
 }
 
 export interface LogReader {

@@ -1,13 +1,5 @@
 import { DELIVERED, type Outcome } from "@waybill/core";
-import {
-  LaneState,
-  type LaneStateValue,
-  type Log,
-  LogStore,
-  newLaneState,
-  openDeadLetters,
-  openLog,
-} from "@waybill/log";
+import { DeadLetters, LaneState, type LaneStateValue, type Log, LogStore, newLaneState, openLog } from "@waybill/log";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { testStore } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
@@ -24,12 +16,18 @@ interface World {
   readonly dead: Log;
 }
 
-async function open(disk: SimDisk, clock = new VirtualClock()): Promise<World> {
+async function open(disk: SimDisk, { durableLease = false, clock = new VirtualClock() } = {}): Promise<World> {
   const runtime = { disk, clock };
   const log = await openLog({ directory: "/log", segmentMaxBytes: 300 }, runtime);
   const state = await LaneState.open<LaneStateValue>(disk, "/lanes", "a", (damaged) => newLaneState(log, damaged));
-  const deadLetters = await openDeadLetters("/dead", log.head, runtime);
-  return { disk, clock, log, store: new LogStore({ name: "a", log, state, deadLetters }), dead: deadLetters.log };
+  const deadLetters = await DeadLetters.open("/dead", log.head, runtime);
+  return {
+    disk,
+    clock,
+    log,
+    store: new LogStore({ name: "a", log, state, deadLetters, durableLease }),
+    dead: deadLetters.log,
+  };
 }
 
 async function push(log: Log, texts: readonly string[], metadata = ""): Promise<void> {
@@ -229,4 +227,60 @@ test("what is appended while a read finds nothing is delivered, not taken for da
   const late = await store.lease(WIDE);
   expect(late?.count).toBe(1);
   expect(store.account()).toMatchObject({ accepted: 1, pending: 1, dropped: {}, balanced: true });
+});
+
+test("a batch that was sent comes again with the same events under the same key, whatever came meanwhile", async () => {
+  const outcomes: readonly (readonly Outcome[])[] = [[LATER, LATER, LATER], [DELIVERED, LATER, LATER], []];
+  for (const [index, settled] of outcomes.entries()) {
+    const first = await open(new SimDisk());
+    await push(first.log, numbers(3));
+    const batch = await first.store.lease(WIDE);
+    await push(first.log, numbers(2, 3));
+    let { store } = first;
+    if (settled.length > 0) await store.settle(batch as never, settled);
+    else {
+      first.disk.killProcess();
+      ({ store } = await open(first.disk));
+    }
+    const again = await store.lease(WIDE);
+    expect(again).toMatchObject(
+      index === 1 ? { key: batch?.slice(1, 3).key, count: 2 } : { key: batch?.key, count: 3 },
+    );
+    await store.settle(again as never, new Array<Outcome>(again?.count ?? 0).fill(DELIVERED));
+    expect(await store.lease(WIDE)).toMatchObject({ count: 2 });
+  }
+});
+
+test("with durable leases that is so after any power cut too", async () => {
+  for (let seed = 0; seed < 50; seed++) {
+    const random = new SeededRandom(seed);
+    let world = await open(new SimDisk(), { durableLease: true });
+    // What a vendor that knows a repeat by the batch's key has acted on.
+    const acted = new Map<string, readonly string[]>();
+    let pushed = 0;
+    let sentTwice = 0;
+    for (let step = 0; step < 12; step++) {
+      const count = 1 + random.below(4);
+      await push(world.log, numbers(count, pushed));
+      pushed += count;
+      const batch = await world.store.lease({ maxEvents: 1 + random.below(5), maxBytes: 1_000 });
+      if (batch === undefined) continue;
+      if (acted.has(batch.key)) sentTwice += 1;
+      acted.set(
+        batch.key,
+        Array.from({ length: batch.count }, (_, index) => Buffer.from(batch.event(index)).toString()),
+      );
+      if (random.chance(0.6)) await world.store.settle(batch, new Array<Outcome>(batch.count).fill(DELIVERED));
+      if (random.chance(0.5)) {
+        world.disk.crash(random.fork());
+        world = await open(world.disk, { durableLease: true });
+      } else {
+        world.disk.killProcess();
+        world = await open(world.disk, { durableLease: true });
+      }
+    }
+    const delivered = [...acted.values()].flat();
+    expect(new Set(delivered).size, `seed ${seed}`).toBe(delivered.length);
+    if (seed === 0) expect(sentTwice).toBeGreaterThan(0);
+  }
 });

@@ -2,10 +2,11 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { messageOf } from "@waybill/core";
+import { messageOf, WaybillError } from "@waybill/core";
 import createRouter, { type HTTPMethod } from "find-my-way";
+import { addEvidenceRoutes } from "./admin-evidence.ts";
 import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
-import { problem, writeAnswer } from "./answers.ts";
+import { type Answer, problem, writeAnswer, writeJson } from "./answers.ts";
 import type { Environment } from "./environment.ts";
 import { tail } from "./tail.ts";
 
@@ -20,13 +21,15 @@ export interface AdminView {
   reload(): Promise<ReloadResult>;
 }
 
-type Params = Readonly<Record<string, string | undefined>>;
+export type Params = Readonly<Record<string, string | undefined>>;
 type Route = (
   request: IncomingMessage,
   response: ServerResponse,
   params: Params,
   query: Params,
 ) => void | Promise<void>;
+
+export type AddRoute = (method: HTTPMethod, path: string, route: Route, options?: { readonly open: boolean }) => void;
 
 /** Keeps intermediaries from closing a quiet stream. */
 const SSE_HEADERS = { "content-type": "text/event-stream", "cache-control": "no-store", connection: "keep-alive" };
@@ -40,14 +43,15 @@ export function createAdminServer(view: AdminView): Server {
         problem(404, "unknown_route", `There is no ${request.method} ${request.url}.`),
       ),
   });
-  const add = (method: HTTPMethod, path: string, route: Route, options?: { readonly open: boolean }): void => {
+  const add: AddRoute = (method, path, route, options) => {
     router.on(method, path, (request, response, params, _store, query) => {
       const answer = response as ServerResponse;
       if (options?.open !== true && !authorized(request as IncomingMessage, view.token))
         return writeAnswer(answer, problem(401, "unauthorized", "The admin token is missing or wrong."));
-      Promise.resolve(route(request as IncomingMessage, answer, params, query as Params)).catch((error: unknown) => {
-        if (!answer.headersSent) writeAnswer(answer, problem(500, "internal", messageOf(error)));
-        else answer.destroy();
+      const routed = async (): Promise<void> => route(request as IncomingMessage, answer, params, query as Params);
+      routed().catch((error: unknown) => {
+        if (answer.headersSent) answer.destroy();
+        else writeAnswer(answer, failure(error));
       });
     });
   };
@@ -71,10 +75,19 @@ export function createAdminServer(view: AdminView): Server {
     writeJson(response, result.ok ? 200 : 422, result);
   });
 
+  addEvidenceRoutes(add, view);
+
   return createServer((request, response) => {
-    request.resume();
     router.lookup(request, response);
+    // A body that nobody reads must not hold the connection.
+    response.on("finish", () => request.resume());
   });
+}
+
+function failure(error: unknown): Answer {
+  return error instanceof WaybillError && error.code === "WAYBILL_INPUT"
+    ? problem(400, "invalid_request", messageOf(error))
+    : problem(500, "internal", messageOf(error));
 }
 
 export function health(): { readonly status: number; readonly headers: Record<string, string>; readonly body: string } {
@@ -91,10 +104,6 @@ export function ready(readiness: Readiness): {
     headers: { "content-type": "application/json" },
     body: JSON.stringify(readiness),
   };
-}
-
-function writeJson(response: ServerResponse, status: number, value: unknown): void {
-  writeAnswer(response, { status, headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
 }
 
 function authorized(request: IncomingMessage, token: string | undefined): boolean {

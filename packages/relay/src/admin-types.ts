@@ -7,6 +7,12 @@
  * - `GET /v1/accounts` {@link Accounts}
  * - `GET /v1/tail?environment=&source=` server-sent events, each `data:` a {@link TailEvent}
  * - `POST /v1/lanes/:environment/:destination/pause` and `/resume` 204
+ * - `GET /v1/trace/:messageId?environment=&since=&until=` {@link Trace}; 404 when no event of that id is in the log
+ * - `GET /v1/dead-letters/:environment/:destination?state=&source=&reason=&since=&until=&letter=&after=&limit=` {@link DeadLetterPage}
+ * - `GET …/export?…` the same letters as NDJSON, one {@link DeadLetterView} a line, all of them
+ * - `POST …/retry` and `…/discard?…` for the letters so chosen; 202 {@link ReplayView}, 200 `{ discarded }`
+ * - `POST /v1/replays/:environment` {@link ReplayRequest}; 202 {@link ReplayView}, with `dryRun` 200 `{ events }`
+ * - `GET /v1/replays` {@link ReplayView}s; `DELETE /v1/replays/:environment/:id` 204, ends it where it is
  * - `POST /v1/reload` 200 {@link ReloadResult}; the old plan keeps serving when the file is bad (422)
  * `/health` and `/ready` also answer on the intake port, without a token.
  */
@@ -38,8 +44,117 @@ export interface LaneView {
   readonly oldestPendingMs?: number;
   readonly attempts: number;
   readonly failedAttempts: number;
+  readonly deadLetters: Readonly<Record<DeadLetterState, number>>;
+  /** At the present rate of accepts, until retention removes the first event that this lane has not delivered; absent when it never will. */
+  readonly timeUntilLossMs?: number;
   readonly lastError?: string;
   readonly lastErrorAtMs?: number;
+}
+
+/** One request to a destination. */
+export interface AttemptView {
+  /** Position of its first event, and how many there were. */
+  readonly first: number;
+  readonly count: number;
+  readonly atMs: number;
+  readonly durationMs: number;
+  /** The HTTP status; absent when no answer came. */
+  readonly status?: number;
+  /** Events per outcome. */
+  readonly delivered: number;
+  readonly retryable: number;
+  readonly rejected: number;
+  readonly halted: number;
+  /** The first reason among the outcomes. */
+  readonly reason?: string;
+}
+
+/** What became of one event at one destination. */
+export interface TraceDestination {
+  readonly destination: string;
+  /** `not_addressed`: the destination was added later. */
+  readonly outcome: "pending" | "delivered" | "rejected" | "not_addressed";
+  /** Why it is pending or was rejected. */
+  readonly reason?: string;
+  /** Of a pending event: the mode of its lane. */
+  readonly lane?: LaneMode;
+  readonly deadLetter?: { readonly letter: number; readonly state: DeadLetterState; readonly rejectedAtMs: number };
+  /** Oldest first. */
+  readonly attempts: readonly AttemptView[];
+  /** Attempts of replays that sent it again. */
+  readonly replays: readonly { readonly replay: string; readonly attempts: readonly AttemptView[] }[];
+}
+
+/** An event that is in the log, and what became of it. */
+export interface TracedEvent {
+  readonly environment: string;
+  readonly source: string;
+  readonly position: number;
+  readonly receivedAtMs: number;
+  /** As stored. */
+  readonly event: unknown;
+  readonly destinations: readonly TraceDestination[];
+}
+
+export interface Trace {
+  readonly messageId: string;
+  /** Oldest first; more than one only when the id was stored again after the window for repeats. */
+  readonly events: readonly TracedEvent[];
+}
+
+/** `waiting` until it was sent again with success (`retried`) or given up (`discarded`). */
+export type DeadLetterState = "waiting" | "retried" | "discarded";
+
+export interface DeadLetterView {
+  /** Its name. */
+  readonly letter: number;
+  readonly state: DeadLetterState;
+  /** Of the event in the log. */
+  readonly position: number;
+  readonly source: string;
+  readonly receivedAtMs: number;
+  readonly rejectedAtMs: number;
+  readonly reason: string;
+  readonly attempts: readonly AttemptView[];
+  /** As stored. */
+  readonly event: unknown;
+}
+
+export interface DeadLetterPage {
+  readonly letters: readonly DeadLetterView[];
+  /** Give it as `after` for the next page; absent on the last one. */
+  readonly next?: number;
+}
+
+/** Which events to send again. All that are given must hold. */
+export interface ReplayRequest {
+  readonly destination: string;
+  /** Received at or after, and before: ISO 8601 or epoch ms. */
+  readonly since?: string | number;
+  readonly until?: string | number;
+  readonly source?: string;
+  /** The event's own type, name and user. */
+  readonly type?: string;
+  readonly event?: string;
+  readonly userId?: string;
+  /** No limit when absent. The destination's own limits hold in any case. */
+  readonly eventsPerSecond?: number;
+  /** Only counts. */
+  readonly dryRun?: boolean;
+}
+
+/** A replay and its own book; the lane's book does not contain it. */
+export interface ReplayView {
+  readonly id: string;
+  readonly environment: string;
+  readonly destination: string;
+  /** What it sends: a part of the log, or dead letters. */
+  readonly of: "log" | "dead letters";
+  readonly createdAtMs: number;
+  readonly state: "running" | "waiting" | "halted" | "paused" | "done" | "cancelled";
+  readonly reason?: string;
+  /** accepted = the events that were chosen. */
+  readonly account: AccountView;
 }
 
 export interface SourceView {
@@ -60,6 +175,7 @@ export interface Accounts {
   readonly version: string;
   readonly lanes: readonly LaneView[];
   readonly sources: readonly SourceView[];
+  readonly replays: readonly ReplayView[];
 }
 
 export interface ComponentView {

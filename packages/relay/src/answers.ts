@@ -24,3 +24,7 @@ export function problem(
 export function writeAnswer(response: ServerResponse, { status, headers, body }: Answer): void {
   response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) }).end(body);
 }
+
+export function writeJson(response: ServerResponse, status: number, value: unknown): void {
+  writeAnswer(response, { status, headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+}

@@ -9,9 +9,21 @@ import {
   type Runtime,
   type Sender,
 } from "@waybill/core";
-import { LaneState, type LaneStateValue, type Log, LogStore, newLaneState, openDeadLetters } from "@waybill/log";
+import {
+  AttemptJournal,
+  attemptsFor,
+  DeadLetters,
+  LaneState,
+  type LaneStateValue,
+  type Log,
+  LogBatch,
+  LogStore,
+  newLaneState,
+  type Position,
+  type RetentionLimits,
+} from "@waybill/log";
 import { segmentProtocol } from "@waybill/vendors";
-import type { LaneMode } from "./admin-types.ts";
+import type { LaneMode, TraceDestination } from "./admin-types.ts";
 import type { DestinationConfig } from "./config/types.ts";
 import { LIBRARY } from "./version.ts";
 
@@ -35,23 +47,36 @@ export interface DestinationObserver {
 /** A batch of 2,500 events of 200 bytes is 500 KB; a lane never waits for more than its linger to fill one. */
 const PROBE_MS = 30_000;
 
-/** One destination of an environment: its lane over the log, its durable state, its dead letters. */
+/** What a destination holds open. */
+interface Parts {
+  readonly store: LogStore;
+  readonly deadLetters: DeadLetters;
+  readonly attempts: AttemptJournal;
+}
+
+/** One destination of an environment: its lane over the log, its durable state, its dead letters, what was tried. */
 export class Destination {
+  readonly deadLetters: DeadLetters;
   readonly #options: DestinationOptions;
   readonly #store: LogStore;
+  readonly #attempts: AttemptJournal;
   readonly #lane: Lane;
   readonly #stopListening: () => void;
   #config: DestinationConfig;
+  #sender: Sender;
 
-  private constructor(options: DestinationOptions, store: LogStore) {
+  private constructor(options: DestinationOptions, { store, deadLetters, attempts }: Parts) {
     const { environment, config, log, runtime, observer } = options;
     this.#options = options;
     this.#config = config;
     this.#store = store;
+    this.deadLetters = deadLetters;
+    this.#attempts = attempts;
+    this.#sender = senderOf(config, runtime);
     this.#lane = new Lane({
       name: `${environment}/${config.name}`,
       store,
-      sender: senderOf(config, runtime),
+      sender: this.#sender,
       runtime,
       limits: { maxEvents: config.batchMaxEvents, maxBytes: config.batchMaxBytes },
       trigger: {
@@ -60,7 +85,10 @@ export class Destination {
         flushIntervalMs: config.lingerMs,
       },
       probeMs: PROBE_MS,
-      onAttempt: (attempt) => observer.attempted(environment, config.name, attempt),
+      onAttempt: (attempt, batch) => {
+        observer.attempted(environment, config.name, attempt);
+        if (batch instanceof LogBatch) attempts.note(batch.first, attempt);
+      },
       onModeChange: (mode, reason) => observer.modeChanged(environment, config.name, mode, reason),
     });
     this.#stopListening = log.onCommit(() => this.#lane.notify());
@@ -71,7 +99,7 @@ export class Destination {
     const state = await LaneState.open<LaneStateValue>(runtime.disk, `${directory}/lanes`, config.name, (damaged) =>
       newLaneState(log, damaged),
     );
-    const deadLetters = await openDeadLetters(`${directory}/dead/${config.name}`, log.head, runtime);
+    const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, runtime);
     const store = new LogStore({
       name: config.name,
       log,
@@ -79,7 +107,8 @@ export class Destination {
       deadLetters,
       onStateError: (error) => observer.stateNotWritten(environment, config.name, error),
     });
-    return new Destination(options, store);
+    const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
+    return new Destination(options, { store, deadLetters, attempts });
   }
 
   get config(): DestinationConfig {
@@ -94,7 +123,46 @@ export class Destination {
   /** Takes over changed settings; the next attempt uses them, a halted lane tries at once. */
   reconfigure(config: DestinationConfig): void {
     this.#config = config;
-    this.#lane.replaceSender(senderOf(config, this.#options.runtime));
+    this.#sender = senderOf(config, this.#options.runtime);
+    this.#lane.replaceSender(this.#sender);
+  }
+
+  /** Sends what is not the lane's own: replays. As the lane does, with the credential of now. */
+  get sender(): Sender {
+    return this.#sender;
+  }
+
+  /** Whether the lane sends and has less than a batch to send: then there is room for something else. */
+  get hasRoom(): boolean {
+    const { mode } = this.#lane.snapshot();
+    return (mode === "idle" || mode === "sending") && this.#store.pending().events < this.#config.batchMaxEvents;
+  }
+
+  /** What became of the event at `position` here. */
+  async trace(position: Position): Promise<TraceDestination> {
+    await this.#attempts.flush();
+    const attempts = await attemptsFor(attemptsDirectory(this.#options), this.#options.runtime.disk, position);
+    const traced = { destination: this.#config.name, attempts, replays: [] };
+    if (position >= this.#store.neededFrom) {
+      const { mode, reason } = this.#lane.snapshot();
+      return { ...traced, outcome: "pending", lane: mode, ...(reason === undefined ? {} : { reason }) };
+    }
+    if (position < this.#store.base) return { ...traced, outcome: "not_addressed" };
+    const letter = await this.deadLetters.forEvent(position);
+    if (letter === undefined) return { ...traced, outcome: "delivered" };
+    const { reason, rejectedAtMs, state } = letter;
+    return {
+      ...traced,
+      outcome: "rejected",
+      reason,
+      deadLetter: { letter: letter.letter, state, rejectedAtMs },
+    };
+  }
+
+  /** Lets go of what speaks of events that the log no longer has, and of old dead letters. */
+  async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
+    await this.#attempts.retain(this.#options.log.first);
+    await this.deadLetters.retain(limits, nowMs);
   }
 
   pause(): void {
@@ -131,7 +199,12 @@ export class Destination {
     this.#stopListening();
     await this.#lane.close(deadlineMs, { drain: false });
     await this.#store.close();
+    await this.#attempts.close();
   }
+}
+
+function attemptsDirectory({ directory, config }: DestinationOptions): string {
+  return `${directory}/attempts/${config.name}`;
 }
 
 function senderOf(config: DestinationConfig, runtime: Runtime): Sender {

@@ -1,14 +1,18 @@
 /**
  * An environment: one log, its sources on one side and one lane per destination on the other.
  *
- * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters.
+ * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters,
+ * `attempts/<destination>/` what was tried, `replays/` those that run or ran.
  */
 import type { DiskRuntime } from "@waybill/core";
-import { type Log, openLog, type RetentionLimits } from "@waybill/log";
+import { type Log, type LogRecord, openLog, type RetentionLimits } from "@waybill/log";
 import { storedIds } from "@waybill/vendors";
-import type { ComponentView, LaneView } from "./admin-types.ts";
+import { accountView } from "./account-view.ts";
+import type { ComponentView, LaneView, TraceDestination, TracedEvent } from "./admin-types.ts";
+import { AppendRate } from "./append-rate.ts";
 import type { DestinationConfig, EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import { Destination, type DestinationObserver } from "./destination.ts";
+import { Replays } from "./replays.ts";
 import { scopeOf } from "./sources.ts";
 import { StoredIds } from "./stored-ids.ts";
 
@@ -24,14 +28,23 @@ export class Environment {
   readonly name: string;
   readonly log: Log;
   readonly ids: StoredIds;
+  readonly replays: Replays;
+  readonly #rate: AppendRate;
   readonly #options: EnvironmentOptions;
-  readonly #destinations = new Map<string, Destination>();
+  readonly #destinations: Map<string, Destination>;
 
-  private constructor(options: EnvironmentOptions, log: Log, ids: StoredIds) {
+  private constructor(
+    options: EnvironmentOptions,
+    parts: { readonly log: Log; readonly ids: StoredIds; readonly replays: Replays },
+    destinations: Map<string, Destination>,
+  ) {
     this.name = options.config.name;
-    this.log = log;
-    this.ids = ids;
+    this.log = parts.log;
+    this.ids = parts.ids;
+    this.replays = parts.replays;
     this.#options = options;
+    this.#destinations = destinations;
+    this.#rate = new AppendRate(options.runtime.clock, this.log.headByte);
   }
 
   static async open(options: EnvironmentOptions): Promise<Environment> {
@@ -44,13 +57,22 @@ export class Environment {
       ...dedupe,
       idsOf: ({ source, body }) => ({ scope: scopeOf(environmentConfig.name, source), ids: storedIds(body) }),
     });
-    const environment = new Environment(options, log, ids);
-    for (const config of options.config.destinations) await environment.#openDestination(config);
-    return environment;
+    const destinations = new Map<string, Destination>();
+    for (const config of environmentConfig.destinations)
+      destinations.set(config.name, await openDestination(options, log, config));
+    const replays = await Replays.open({
+      environment: environmentConfig.name,
+      directory,
+      log,
+      runtime,
+      destination: (name) => destinations.get(name),
+    });
+    return new Environment(options, { log, ids, replays }, destinations);
   }
 
   start(): void {
     for (const destination of this.#destinations.values()) destination.start();
+    this.replays.start();
   }
 
   destination(name: string): Destination | undefined {
@@ -63,8 +85,9 @@ export class Environment {
     for (const wanted of config.destinations) {
       const present = this.#destinations.get(wanted.name);
       if (present === undefined) {
-        await this.#openDestination(wanted);
-        this.#destinations.get(wanted.name)?.start();
+        const opened = await openDestination(this.#options, this.log, wanted);
+        this.#destinations.set(wanted.name, opened);
+        opened.start();
         changed.push(`${this.name}/${wanted.name} added`);
       } else if (JSON.stringify(present.config) !== JSON.stringify(wanted)) {
         present.reconfigure(wanted);
@@ -78,12 +101,17 @@ export class Environment {
       await destination.close(deadlineMs);
       changed.push(`${this.name}/${name} removed`);
     }
+    this.replays.reconfigured();
     return changed;
   }
 
   /** Makes every cursor durable. A failure is shown by the component and tried again at the next call. */
   async sync(): Promise<void> {
-    await Promise.allSettled([...this.#destinations.values()].map((destination) => destination.sync()));
+    this.#rate.note(this.log.headByte);
+    await Promise.allSettled([
+      ...[...this.#destinations.values()].map((destination) => destination.sync()),
+      this.replays.sync(),
+    ]);
   }
 
   /** Gives space back. Cursors are synced first: after a power cut they must not point at what is gone. */
@@ -92,7 +120,10 @@ export class Environment {
     let neededFrom = this.log.head;
     for (const destination of this.#destinations.values()) neededFrom = Math.min(neededFrom, destination.neededFrom);
     await this.ids.retain();
-    return this.log.retain(limits, nowMs, neededFrom);
+    const removed = await this.log.retain(limits, nowMs, neededFrom);
+    for (const destination of this.#destinations.values()) await destination.retain(limits, nowMs);
+    await this.replays.retain(limits.maxAgeMs, nowMs);
+    return removed;
   }
 
   component(): ComponentView {
@@ -100,55 +131,76 @@ export class Environment {
     return { name: `log ${this.name}`, ready: reason === undefined, ...(reason === undefined ? {} : { reason }) };
   }
 
-  lanes(nowMs: number): readonly LaneView[] {
-    return [...this.#destinations.values()].map((destination) => laneView(this.name, destination, nowMs));
+  /** `hardMaxBytes` of retention: where a lane that is still behind begins to lose events. */
+  lanes(nowMs: number, hardMaxBytes: number = Number.POSITIVE_INFINITY): readonly LaneView[] {
+    return [...this.#destinations.values()].map((destination) => this.#laneView(destination, nowMs, hardMaxBytes));
+  }
+
+  /** What became of the events of this id: of the segments written to in that time, or of all. */
+  async trace(
+    messageId: string,
+    range: { readonly sinceMs?: number; readonly untilMs?: number } = {},
+  ): Promise<readonly TracedEvent[]> {
+    const traced: TracedEvent[] = [];
+    const seen = new Set<number>();
+    for await (const { record, index } of this.log.find(Buffer.from(JSON.stringify(messageId)), range)) {
+      if (index === undefined || seen.has(record.first + index)) continue;
+      const event = eventAt(record, index);
+      // The same text may stand in another event's properties.
+      if (event["messageId"] !== messageId) continue;
+      const position = record.first + index;
+      seen.add(position);
+      const destinations = await Promise.all(
+        [...this.#destinations.values()].map((destination) => this.#traceAt(destination, position)),
+      );
+      const { source, receivedAtMs } = record;
+      traced.push({ environment: this.name, source, position, receivedAtMs, event, destinations });
+    }
+    return traced;
+  }
+
+  async #traceAt(destination: Destination, position: number): Promise<TraceDestination> {
+    const traced = await destination.trace(position);
+    const letter = traced.deadLetter?.letter;
+    return { ...traced, replays: await this.replays.trace(destination.config.name, position, letter) };
   }
 
   async close(deadlineMs: number): Promise<void> {
+    await this.replays.close(deadlineMs);
     await Promise.all([...this.#destinations.values()].map((destination) => destination.close(deadlineMs)));
     await this.log.close();
     await this.ids.close();
   }
 
-  async #openDestination(config: DestinationConfig): Promise<void> {
-    const { directory, runtime, observer } = this.#options;
-    const destination = await Destination.open({
+  #laneView(destination: Destination, nowMs: number, hardMaxBytes: number): LaneView {
+    const { mode, reason, attempts, failedAttempts, lastError, lastErrorAtMs } = destination.lane();
+    const pending = destination.pending();
+    const timeUntilLossMs = pending.events === 0 ? undefined : this.#rate.timeToGrow(hardMaxBytes - pending.bytes);
+    return {
       environment: this.name,
-      config,
-      log: this.log,
-      runtime,
-      directory,
-      observer,
-    });
-    this.#destinations.set(config.name, destination);
+      destination: destination.config.name,
+      vendor: destination.config.vendor,
+      mode,
+      ...(reason === undefined ? {} : { reason }),
+      account: accountView(destination.account()),
+      pendingBytes: pending.bytes,
+      ...(pending.oldestAtMs === undefined ? {} : { oldestPendingMs: Math.max(0, nowMs - pending.oldestAtMs) }),
+      attempts,
+      failedAttempts,
+      deadLetters: destination.deadLetters.counts(),
+      ...(timeUntilLossMs === undefined ? {} : { timeUntilLossMs }),
+      ...(lastError === undefined ? {} : { lastError }),
+      ...(lastErrorAtMs === undefined ? {} : { lastErrorAtMs }),
+    };
   }
 }
 
-function laneView(environment: string, destination: Destination, nowMs: number): LaneView {
-  const { mode, reason, attempts, failedAttempts, lastError, lastErrorAtMs } = destination.lane();
-  const account = destination.account();
-  const pending = destination.pending();
-  return {
-    environment,
-    destination: destination.config.name,
-    vendor: destination.config.vendor,
-    mode,
-    ...(reason === undefined ? {} : { reason }),
-    account: {
-      accepted: account.accepted,
-      delivered: account.delivered,
-      rejected: account.rejected,
-      dropped: account.droppedTotal,
-      droppedByReason: account.dropped as Readonly<Record<string, number>>,
-      expired: account.expired,
-      pending: account.pending,
-      balanced: account.balanced,
-    },
-    pendingBytes: pending.bytes,
-    ...(pending.oldestAtMs === undefined ? {} : { oldestPendingMs: Math.max(0, nowMs - pending.oldestAtMs) }),
-    attempts,
-    failedAttempts,
-    ...(lastError === undefined ? {} : { lastError }),
-    ...(lastErrorAtMs === undefined ? {} : { lastErrorAtMs }),
-  };
+function openDestination(options: EnvironmentOptions, log: Log, config: DestinationConfig): Promise<Destination> {
+  const { directory, runtime, observer } = options;
+  return Destination.open({ environment: options.config.name, config, log, runtime, directory, observer });
+}
+
+function eventAt({ body, ends }: LogRecord, index: number): Readonly<Record<string, unknown>> {
+  const start = index === 0 ? 0 : (ends[index - 1] as number) + 1;
+  return JSON.parse(Buffer.from(body.subarray(start, ends[index])).toString()) as Readonly<Record<string, unknown>>;
 }

@@ -1,6 +1,6 @@
 import type { Attempt } from "@waybill/core";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { LaneView, SourceView } from "./admin-types.ts";
+import type { LaneView, ReplayView, SourceView } from "./admin-types.ts";
 
 const LANE_LABELS = ["environment", "destination"] as const;
 const SOURCE_LABELS = ["environment", "source"] as const;
@@ -11,6 +11,7 @@ const ATTEMPT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 export interface MetricsView {
   lanes(): readonly LaneView[];
   sources(): readonly SourceView[];
+  replays(): readonly ReplayView[];
   heldBytes(): number;
 }
 
@@ -67,6 +68,24 @@ export function createMetrics(view: MetricsView): Metrics {
     labelNames: [...LANE_LABELS, "mode"],
     registers,
   });
+  const untilLoss = new Gauge({
+    name: "waybill_lane_time_until_loss_seconds",
+    help: "At the present rate of accepts, until retention removes the first event the lane has not delivered. Absent when it never will. Alert on it.",
+    labelNames: LANE_LABELS,
+    registers,
+  });
+  const deadLetters = new Gauge({
+    name: "waybill_lane_dead_letters",
+    help: "Events the destination refused for good, by what became of them since.",
+    labelNames: [...LANE_LABELS, "state"],
+    registers,
+  });
+  const replayed = new Gauge({
+    name: "waybill_replay_events",
+    help: "Book of accounts of a replay by state; the lane's book does not contain it.",
+    labelNames: [...LANE_LABELS, "replay", "state"],
+    registers,
+  });
   const lastError = new Gauge({
     name: "waybill_lane_last_error_timestamp_seconds",
     help: "When the lane's last error happened; its text is in /v1/accounts.",
@@ -120,7 +139,9 @@ export function createMetrics(view: MetricsView): Metrics {
   });
 
   const collect = (): void => {
-    for (const gauge of [outcomes, dropped, balanced, pendingBytes, oldest, mode, lastError]) gauge.reset();
+    for (const gauge of [outcomes, dropped, balanced, pendingBytes, oldest, mode, untilLoss, deadLetters, replayed])
+      gauge.reset();
+    lastError.reset();
     for (const lane of view.lanes()) {
       const labels = { environment: lane.environment, destination: lane.destination };
       const { account } = lane;
@@ -130,8 +151,14 @@ export function createMetrics(view: MetricsView): Metrics {
       balanced.set(labels, account.balanced ? 1 : 0);
       pendingBytes.set(labels, lane.pendingBytes);
       oldest.set(labels, (lane.oldestPendingMs ?? 0) / 1_000);
+      if (lane.timeUntilLossMs !== undefined) untilLoss.set(labels, lane.timeUntilLossMs / 1_000);
+      for (const [state, count] of Object.entries(lane.deadLetters)) deadLetters.set({ ...labels, state }, count);
       for (const name of MODES) mode.set({ ...labels, mode: name }, lane.mode === name ? 1 : 0);
       if (lane.lastErrorAtMs !== undefined) lastError.set(labels, lane.lastErrorAtMs / 1_000);
+    }
+    for (const { environment, destination, id, account } of view.replays()) {
+      for (const state of ["accepted", "delivered", "rejected", "expired", "pending"] as const)
+        replayed.set({ environment, destination, replay: id, state }, account[state]);
     }
     for (const source of view.sources()) {
       const labels = { environment: source.environment, source: source.source };

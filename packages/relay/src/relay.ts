@@ -82,6 +82,7 @@ class Relay implements RunningRelay {
     this.#metrics = createMetrics({
       lanes: () => this.accounts().lanes,
       sources: () => this.accounts().sources,
+      replays: () => this.accounts().replays,
       heldBytes: () => this.#bodies.heldBytes,
     });
   }
@@ -110,12 +111,14 @@ class Relay implements RunningRelay {
 
   accounts(): Accounts {
     const atMs = this.#runtime.clock.now();
+    const { hardMaxBytes } = this.#config.retention;
     return {
       atMs,
       startedAtMs: this.#startedAtMs,
       version: LIBRARY.version,
-      lanes: [...this.#environments.values()].flatMap((environment) => environment.lanes(atMs)),
+      lanes: [...this.#environments.values()].flatMap((environment) => environment.lanes(atMs, hardMaxBytes)),
       sources: this.#intake?.sources.views() ?? [],
+      replays: [...this.#environments.values()].flatMap((environment) => environment.replays.views()),
     };
   }
 

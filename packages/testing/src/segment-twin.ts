@@ -56,6 +56,7 @@ export class SegmentTwin {
   readonly #seen = new Map<string, number>();
   #failure: ActiveFailure | undefined;
   #writeKeys: readonly string[] | undefined;
+  #refused: (event: Readonly<Record<string, unknown>>) => boolean = () => false;
   /** Events after dedupe, oldest first, up to `keepEvents`. */
   readonly events: TwinEvent[] = [];
   /** Events after dedupe. */
@@ -86,6 +87,11 @@ export class SegmentTwin {
 
   recover(): void {
     this.#failure = undefined;
+  }
+
+  /** Answers 400 to every request with an event for which `refused` holds, as the vendor does for one that is too large. */
+  refuse(refused: (event: Readonly<Record<string, unknown>>) => boolean): void {
+    this.#refused = refused;
   }
 
   /** Only these keys are taken from now on. */
@@ -151,6 +157,7 @@ export class SegmentTwin {
     if (!Array.isArray(items)) return refusal(400, "invalid_batch", "batch is not an array");
     if (limited && items.some((item) => byteLength(JSON.stringify(item)) > EVENT_MAX_BYTES))
       return refusal(400, "event_too_large", "an event has more than 32 KB");
+    if (items.some(this.#refused)) return refusal(400, "event_refused", "told to refuse an event of it");
     // The vendor says 200 and keeps nothing.
     if (limited && items.length > EVENTS_MAX) {
       this.discarded += items.length;

@@ -1,18 +1,20 @@
 import type { Attempt, Batch, Outcome, Verdict } from "../delivery.ts";
 import type { Clock } from "../runtime.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Answered, Exchange } from "./exchange.ts";
 
 /** Tells the lane about each exchange: how long it took and what it meant. */
-export function observe(clock: Clock, next: Exchange): Exchange {
+export function observe(clock: Clock, next: Exchange<Answered>): Exchange {
   return async (batch, context) => {
+    const atMs = clock.now();
     const startedAt = clock.monotonic();
-    const verdict = await next(batch, context);
-    context.watch.attempted(attemptOf(batch, verdict, clock.monotonic() - startedAt));
+    const { verdict, status } = await next(batch, context);
+    const durationMs = clock.monotonic() - startedAt;
+    context.watch.attempted({ atMs, status, durationMs, ...countOutcomes(batch, verdict) }, batch);
     return verdict;
   };
 }
 
-function attemptOf(batch: Batch, verdict: Verdict, durationMs: number): Attempt {
+function countOutcomes(batch: Batch, verdict: Verdict): Omit<Attempt, "atMs" | "status" | "durationMs"> {
   const counts: Record<Outcome["status"], number> = { delivered: 0, retryable: 0, rejected: 0, halted: 0 };
   let reason: string | undefined;
   if ("split" in verdict) {
@@ -24,5 +26,5 @@ function attemptOf(batch: Batch, verdict: Verdict, durationMs: number): Attempt 
       if (outcome.status !== "delivered") reason ??= outcome.reason;
     }
   }
-  return { events: batch.count, bytes: batch.bytes, durationMs, ...counts, reason };
+  return { events: batch.count, bytes: batch.bytes, ...counts, reason };
 }

@@ -1,9 +1,9 @@
 import { outcomesOf } from "../delivery.ts";
 import type { Clock } from "../runtime.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Answered, Exchange } from "./exchange.ts";
 
 /** Aborts an exchange that takes longer than `timeoutMs`; the batch is then retryable (the vendor may have acted: same key next time). */
-export function timeout(timeoutMs: number, clock: Clock, next: Exchange): Exchange {
+export function timeout(timeoutMs: number, clock: Clock, next: Exchange<Answered>): Exchange<Answered> {
   return async (batch, context) => {
     const controller = new AbortController();
     const abort = (): void => controller.abort();
@@ -15,9 +15,11 @@ export function timeout(timeoutMs: number, clock: Clock, next: Exchange): Exchan
     if (context.now.aborted) abort();
     context.now.addEventListener("abort", abort, { once: true });
     try {
-      const verdict = await next(batch, { ...context, now: controller.signal });
-      if (!timedOut || "split" in verdict || verdict[0]?.status !== "retryable") return verdict;
-      return outcomesOf(batch.count, { status: "retryable", reason: `no answer within ${timeoutMs} ms` });
+      const answered = await next(batch, { ...context, now: controller.signal });
+      const { verdict } = answered;
+      if (!timedOut || "split" in verdict || verdict[0]?.status !== "retryable") return answered;
+      const reason = `no answer within ${timeoutMs} ms`;
+      return { verdict: outcomesOf(batch.count, { status: "retryable", reason }), status: undefined };
     } finally {
       timer.cancel();
       context.now.removeEventListener("abort", abort);

@@ -1,0 +1,161 @@
+/**
+ * The store of a replay: chosen events of a log, sent once more. A book of its own; the lane that first delivered them is not touched.
+ *
+ * Like a lane's store it writes the batch down before it is sent and moves its cursor when the outcomes are known, so a replay goes on after a crash
+ * where it was, with the same events under the same keys.
+ */
+import type { AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
+import { Account, assert } from "@waybill/core";
+import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "./batch.ts";
+import type { LaneState } from "./lane-state.ts";
+import type { Position } from "./types.ts";
+
+/** What stands in a replay's state file. */
+export interface ReplayState {
+  /** Events that were chosen, counted before the first one was sent. */
+  readonly total: number;
+  /** The next position to look at. */
+  readonly cursor: Position;
+  /** Events of the batch that begins there and may have been sent; 0 for none. */
+  readonly leased: number;
+  readonly delivered: number;
+  readonly rejected: number;
+  /** Removed by retention before their turn came. */
+  readonly expired: number;
+  readonly done: boolean;
+}
+
+export interface ReplayStoreOptions<T extends ReplayState> {
+  /** Part of each batch's key. */
+  readonly name: string;
+  readonly state: LaneState<T>;
+  /** The chosen events from a position on, in order. */
+  readonly pieces: (from: Position) => AsyncGenerator<Piece>;
+  /** Called before the cursor moves behind these events. **Errors**: the same batch is settled again. */
+  readonly onSettled?: (batch: LogBatch, outcomes: readonly Outcome[]) => Promise<void>;
+  /** Told when the state could not be written; the replay goes on. */
+  readonly onStateError?: (error: unknown) => void;
+}
+
+export class ReplayStore<T extends ReplayState> implements Store {
+  readonly #options: ReplayStoreOptions<T>;
+  readonly #account: Account;
+  readonly #pieces: AsyncGenerator<Piece>;
+  #value: T;
+  #ahead: Piece[] = [];
+  #aheadEvents = 0;
+  #exhausted = false;
+  #leased: LogBatch | undefined;
+
+  constructor(options: ReplayStoreOptions<T>) {
+    this.#options = options;
+    this.#value = options.state.initial;
+    const { total, delivered, rejected, expired } = this.#value;
+    this.#account = new Account({ accepted: total, delivered, rejected, expired, dropped: {} });
+    this.#pieces = options.pieces(this.#value.cursor);
+  }
+
+  get value(): T {
+    return this.#value;
+  }
+
+  pending(): Pending {
+    // It is over when nothing more can be read, not when as many as were counted are settled.
+    const events = this.#value.done ? 0 : Math.max(1, this.#left());
+    return { events, bytes: 0, oldestAtMs: this.#ahead[0]?.record.receivedAtMs };
+  }
+
+  /** accepted = chosen; a replay that is over has nothing pending, whatever it has come across. */
+  account(): AccountView {
+    return this.#account.view(this.#value.done ? 0 : this.#left());
+  }
+
+  #left(): number {
+    return Math.max(0, this.#value.total - this.#account.settled);
+  }
+
+  async lease(limits: BatchLimits): Promise<Batch | undefined> {
+    assert(this.#leased === undefined, "the batch before was settled");
+    const { leased } = this.#value;
+    const count = await this.#gather(leased === 0 ? limits : { maxEvents: leased, maxBytes: Number.POSITIVE_INFINITY });
+    if (count === 0) {
+      await this.#finish();
+      return undefined;
+    }
+    const batch = new LogBatch(this.#options.name, slicePieces(this.#ahead, 0, count));
+    this.#drop(count);
+    this.#leased = batch;
+    await this.#write({ leased: count });
+    return batch;
+  }
+
+  async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
+    const leased = this.#leased;
+    assert(leased !== undefined && batch === leased, "only the leased batch is settled");
+    const settled = settledPrefix(outcomes);
+    await this.#options.onSettled?.(leased, outcomes.slice(0, settled));
+    for (const outcome of outcomes.slice(0, settled)) {
+      if (outcome.status === "delivered") this.#account.deliver(1);
+      else this.#account.reject(1);
+    }
+    this.#leased = undefined;
+    if (settled < leased.count) {
+      const rest = slicePieces(leased.pieces, settled, leased.count);
+      this.#ahead = [...rest, ...this.#ahead];
+      this.#aheadEvents += leased.count - settled;
+    }
+    const { delivered, rejected } = this.#account.state();
+    const cursor = settled === 0 ? this.#value.cursor : behind(leased, settled);
+    await this.#write({ cursor, delivered, rejected, leased: leased.count - settled });
+  }
+
+  sync(): Promise<void> {
+    return this.#options.state.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.#pieces.return(undefined);
+    await this.#options.state.close();
+  }
+
+  /** How many of the next events fit one batch; reads until one is full. */
+  async #gather(limits: BatchLimits): Promise<number> {
+    for (;;) {
+      const count = fitting(this.#ahead, limits, { gaps: "are chosen" });
+      if (count < this.#aheadEvents || this.#exhausted || count >= limits.maxEvents) return count;
+      const { value, done } = await this.#pieces.next();
+      if (done === true) this.#exhausted = true;
+      else {
+        this.#ahead.push(value);
+        this.#aheadEvents += value.end - value.start;
+      }
+    }
+  }
+
+  #drop(count: number): void {
+    this.#ahead = slicePieces(this.#ahead, count, Number.POSITIVE_INFINITY);
+    this.#aheadEvents -= count;
+  }
+
+  /** All that could be read is settled: what was counted but never came was removed meanwhile. */
+  async #finish(): Promise<void> {
+    if (this.#value.done) return;
+    this.#account.expire(this.#left());
+    await this.#write({ expired: this.#account.state().expired, leased: 0, done: true });
+  }
+
+  async #write(change: Partial<ReplayState>): Promise<void> {
+    this.#value = { ...this.#value, ...change };
+    try {
+      await this.#options.state.write(this.#value);
+    } catch (error) {
+      this.#options.onStateError?.(error);
+    }
+  }
+}
+
+/** The position behind the first `settled` events. */
+function behind(batch: LogBatch, settled: number): Position {
+  const { record, at } = batch.locate(settled - 1);
+  return record.first + at + 1;
+}

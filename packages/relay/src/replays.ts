@@ -1,0 +1,380 @@
+/**
+ * Replays: chosen events of an environment's log, or dead letters, sent to a destination once more.
+ *
+ * Each is a lane of its own over a {@link ReplayStore}: with a book of its own, a state on disk (it goes on after a restart), the destination's own
+ * sender and credential. Live traffic comes first: a replay waits whenever the destination's lane has a batch to send, or cannot send.
+ */
+import { createUuidV7, type DiskRuntime, Lane, outcomesOf, type Sender, sleep, WaybillError } from "@waybill/core";
+import {
+  AttemptJournal,
+  attemptsFor,
+  type DeadLetterFilter,
+  LaneState,
+  type Log,
+  LogBatch,
+  type LogRecord,
+  originalRecord,
+  type Piece,
+  type Position,
+  type ReplayState,
+  ReplayStore,
+} from "@waybill/log";
+import { accountView } from "./account-view.ts";
+import type { ReplayView, TraceDestination } from "./admin-types.ts";
+import type { Destination } from "./destination.ts";
+
+/** Which events of the log; positions are fixed when the replay is made. */
+export interface LogChoice {
+  readonly from: Position;
+  readonly to: Position;
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  readonly source?: string;
+  readonly type?: string;
+  readonly event?: string;
+  readonly userId?: string;
+}
+
+export type ReplayChoice = { readonly log: LogChoice } | { readonly deadLetters: DeadLetterFilter };
+
+interface StoredReplay extends ReplayState {
+  readonly id: string;
+  readonly destination: string;
+  readonly choice: ReplayChoice;
+  readonly eventsPerSecond?: number;
+  readonly createdAtMs: number;
+  readonly cancelled: boolean;
+}
+
+interface Job {
+  readonly store: ReplayStore<StoredReplay>;
+  readonly state: LaneState<StoredReplay>;
+  readonly attempts: AttemptJournal;
+  readonly lane: Lane;
+}
+
+export interface ReplaysOptions {
+  readonly environment: string;
+  /** The environment's directory. */
+  readonly directory: string;
+  readonly log: Log;
+  readonly runtime: DiskRuntime;
+  readonly destination: (name: string) => Destination | undefined;
+}
+
+const READ_BYTES = 1024 * 1024;
+/** How often a replay looks whether the live lane has left it room. */
+const YIELD_MS = 20;
+const SECOND_MS = 1_000;
+const PROBE_MS = 30_000;
+/** A slot of a state file has 4 KiB. */
+const CHOICE_MAX_BYTES = 3_000;
+const ATTEMPTS = ".attempts";
+const NO_DESTINATION = "its destination is not configured";
+
+export class Replays {
+  readonly #options: ReplaysOptions;
+  readonly #directory: string;
+  readonly #jobs = new Map<string, Job>();
+
+  private constructor(options: ReplaysOptions) {
+    this.#options = options;
+    this.#directory = `${options.directory}/replays`;
+  }
+
+  /** Opens the replays there are; those that are not over go on with {@link start}. */
+  static async open(options: ReplaysOptions): Promise<Replays> {
+    const replays = new Replays(options);
+    const { disk } = options.runtime;
+    await disk.makeDirectory(replays.#directory);
+    for (const name of await disk.list(replays.#directory)) {
+      if (name.endsWith(ATTEMPTS)) continue;
+      const state = await LaneState.open<StoredReplay>(disk, replays.#directory, name, () => abandoned(name));
+      await replays.#add(name, state);
+    }
+    return replays;
+  }
+
+  start(): void {
+    for (const { lane } of this.#jobs.values()) lane.notify();
+  }
+
+  /** How many events a choice has. Reads them all. **Errors**: `WAYBILL_INPUT` for an unknown destination. */
+  async count(destination: string, choice: ReplayChoice): Promise<number> {
+    let events = 0;
+    for await (const { start, end } of this.#pieces(this.#known(destination), choice, 0)) events += end - start;
+    return events;
+  }
+
+  /** Begins a replay. **Errors**: `WAYBILL_INPUT`, `WAYBILL_DISK`. */
+  async begin(destination: string, choice: ReplayChoice, eventsPerSecond: number | undefined): Promise<ReplayView> {
+    const { clock, random, disk } = this.#options.runtime;
+    if (Buffer.byteLength(JSON.stringify(choice)) > CHOICE_MAX_BYTES)
+      throw new WaybillError("WAYBILL_INPUT", "The replay names too much at once", {
+        hint: "Choose by filter instead of naming single letters, or make several replays.",
+      });
+    const total = await this.count(destination, choice);
+    const id = createUuidV7(clock, random)();
+    const state = await LaneState.open<StoredReplay>(disk, this.#directory, id, () => ({
+      id,
+      destination,
+      choice,
+      ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }),
+      createdAtMs: clock.now(),
+      cancelled: false,
+      total,
+      cursor: "log" in choice ? choice.log.from : 0,
+      leased: 0,
+      delivered: 0,
+      rejected: 0,
+      expired: 0,
+      done: total === 0,
+    }));
+    const job = await this.#add(id, state);
+    job.lane.notify();
+    return this.#view(job);
+  }
+
+  /** Ends a replay where it is. `false` when there is none of that name. */
+  async cancel(id: string): Promise<boolean> {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return false;
+    await job.lane.close(0, { drain: false });
+    await job.state.write({ ...job.store.value, cancelled: true });
+    await job.state.sync();
+    return true;
+  }
+
+  /** The destinations have changed: new credentials are used at once; a replay waits while its destination is not configured. */
+  reconfigured(): void {
+    for (const { lane, store } of this.#jobs.values()) {
+      if (this.#options.destination(store.value.destination) === undefined) lane.pause(NO_DESTINATION);
+      else {
+        lane.replaceSender(this.#senderFor(store.value));
+        lane.resume();
+      }
+    }
+  }
+
+  views(): readonly ReplayView[] {
+    return [...this.#jobs.values()].map((job) => this.#view(job));
+  }
+
+  /** Attempts of replays for an event, or its dead letter. */
+  async trace(
+    destination: string,
+    position: Position,
+    letter: Position | undefined,
+  ): Promise<TraceDestination["replays"]> {
+    const found: { replay: string; attempts: Awaited<ReturnType<typeof attemptsFor>> }[] = [];
+    for (const [id, { store, attempts }] of this.#jobs) {
+      const { choice, destination: to } = store.value;
+      const at = "log" in choice ? position : letter;
+      if (to !== destination || at === undefined) continue;
+      await attempts.flush();
+      const tried = await attemptsFor(this.#attemptsDirectory(id), this.#options.runtime.disk, at);
+      if (tried.length > 0) found.push({ replay: id, attempts: tried });
+    }
+    return found;
+  }
+
+  async sync(): Promise<void> {
+    await Promise.allSettled([...this.#jobs.values()].map(({ store }) => store.sync()));
+  }
+
+  /** Forgets replays that are over and older than `maxAgeMs`. */
+  async retain(maxAgeMs: number, nowMs: number): Promise<void> {
+    const { disk } = this.#options.runtime;
+    for (const [id, job] of this.#jobs) {
+      if (!this.#isOver(job) || nowMs - job.store.value.createdAtMs <= maxAgeMs) continue;
+      this.#jobs.delete(id);
+      await closeJob(job, 0);
+      const attempts = this.#attemptsDirectory(id);
+      for (const name of await disk.list(attempts)) await disk.remove(`${attempts}/${name}`);
+      await disk.remove(`${this.#directory}/${id}`);
+    }
+  }
+
+  async close(deadlineMs: number): Promise<void> {
+    await Promise.all([...this.#jobs.values()].map((job) => closeJob(job, deadlineMs)));
+  }
+
+  async #add(id: string, state: LaneState<StoredReplay>): Promise<Job> {
+    const { environment, runtime } = this.#options;
+    const value = state.initial;
+    const attempts = await AttemptJournal.open(this.#attemptsDirectory(id), runtime.disk);
+    const store = new ReplayStore<StoredReplay>({
+      name: `${environment}/${value.destination}/replay-${id}`,
+      state,
+      pieces: (from) => this.#piecesOf(value, from),
+      onSettled: async (batch, outcomes) => {
+        if (!("deadLetters" in value.choice)) return;
+        const sent = outcomes.flatMap(({ status }, index) =>
+          status === "delivered" ? [batch.locate(index).record.first] : [],
+        );
+        await this.#options.destination(value.destination)?.deadLetters.mark(sent, "retried");
+      },
+    });
+    const config = this.#options.destination(value.destination)?.config;
+    const limits = { maxEvents: config?.batchMaxEvents ?? 1, maxBytes: config?.batchMaxBytes ?? 1 };
+    const lane = new Lane({
+      name: `${environment}/${value.destination}/replay-${id}`,
+      store,
+      sender: this.#senderFor(value),
+      runtime,
+      limits,
+      trigger: { flushAt: 1, flushBytes: 1, flushIntervalMs: SECOND_MS },
+      probeMs: PROBE_MS,
+      onAttempt: (attempt, batch) => {
+        if (batch instanceof LogBatch) attempts.note(batch.first, attempt);
+      },
+    });
+    if (value.cancelled) await lane.close(0, { drain: false });
+    else if (config === undefined) lane.pause(NO_DESTINATION);
+    const job = { store, state, attempts, lane };
+    this.#jobs.set(id, job);
+    return job;
+  }
+
+  async *#piecesOf({ destination, choice }: StoredReplay, from: Position): AsyncGenerator<Piece> {
+    yield* this.#pieces(this.#known(destination), choice, from);
+  }
+
+  async *#pieces(destination: Destination, choice: ReplayChoice, from: Position): AsyncGenerator<Piece> {
+    if ("log" in choice) {
+      yield* chosenPieces(this.#options.log, choice.log, Math.max(from, choice.log.from));
+      return;
+    }
+    const filter = { state: "waiting", ...choice.deadLetters } as const;
+    for await (const letter of destination.deadLetters.list(filter, from))
+      yield { record: originalRecord(letter), start: 0, end: 1 };
+  }
+
+  /** The destination's own sender, behind a brake: the replay's rate, and live traffic first. */
+  #senderFor({ destination: name, eventsPerSecond }: StoredReplay): Sender {
+    const { clock } = this.#options.runtime;
+    let freeAt = clock.monotonic();
+    return {
+      send: async (batch, context) => {
+        for (;;) {
+          const destination = this.#options.destination(name);
+          const waitMs = destination?.hasRoom === true ? freeAt - clock.monotonic() : YIELD_MS;
+          if (waitMs <= 0 && destination !== undefined) {
+            if (eventsPerSecond !== undefined)
+              freeAt = Math.max(freeAt, clock.monotonic()) + (batch.count * SECOND_MS) / eventsPerSecond;
+            return destination.sender.send(batch, context);
+          }
+          if (!(await sleep(clock, waitMs, context.soon)))
+            return outcomesOf(batch.count, { status: "retryable", reason: "interrupted while waiting for its turn" });
+        }
+      },
+    };
+  }
+
+  #known(name: string): Destination {
+    const destination = this.#options.destination(name);
+    if (destination === undefined)
+      throw new WaybillError("WAYBILL_INPUT", `There is no destination ${this.#options.environment}/${name}`);
+    return destination;
+  }
+
+  #isOver({ store, lane }: Job): boolean {
+    return store.value.done || store.value.cancelled || lane.snapshot().mode === "closed";
+  }
+
+  #view(job: Job): ReplayView {
+    const { id, destination, choice, createdAtMs, done } = job.store.value;
+    const { mode, reason } = job.lane.snapshot();
+    const state = done
+      ? "done"
+      : mode === "closed"
+        ? "cancelled"
+        : mode === "halted" || mode === "waiting" || mode === "paused"
+          ? mode
+          : "running";
+    return {
+      id,
+      environment: this.#options.environment,
+      destination,
+      of: "log" in choice ? "log" : "dead letters",
+      createdAtMs,
+      state,
+      ...(reason === undefined ? {} : { reason }),
+      account: accountView(job.store.account()),
+    };
+  }
+
+  #attemptsDirectory(id: string): string {
+    return `${this.#directory}/${id}${ATTEMPTS}`;
+  }
+}
+
+async function closeJob({ lane, store, attempts }: Job, deadlineMs: number): Promise<void> {
+  await lane.close(deadlineMs, { drain: false });
+  await store.close();
+  await attempts.close();
+}
+
+/** A state that cannot be read says neither what to send nor where to: the replay is over, and shown as such. */
+function abandoned(id: string): StoredReplay {
+  return {
+    id,
+    destination: "",
+    choice: { deadLetters: {} },
+    createdAtMs: 0,
+    cancelled: true,
+    total: 0,
+    cursor: 0,
+    leased: 0,
+    delivered: 0,
+    rejected: 0,
+    expired: 0,
+    done: false,
+  };
+}
+
+/** The chosen events of the log from `from` on. */
+async function* chosenPieces(log: Log, choice: LogChoice, from: Position): AsyncGenerator<Piece> {
+  const reader = log.reader({ position: from });
+  try {
+    for (;;) {
+      const records = await reader.read(READ_BYTES);
+      if (records.length === 0) return;
+      for (const record of records) {
+        if (record.first >= choice.to) return;
+        const { sinceMs = 0, untilMs = Number.POSITIVE_INFINITY, source } = choice;
+        if (record.receivedAtMs < sinceMs || record.receivedAtMs >= untilMs) continue;
+        if (source !== undefined && record.source !== source) continue;
+        const start = Math.max(0, from - record.first);
+        const end = Math.min(record.count, choice.to - record.first);
+        yield* chosenEvents(record, start, end, choice);
+      }
+    }
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Runs of events of a record whose own fields are as asked for. */
+function* chosenEvents(record: LogRecord, start: number, end: number, choice: LogChoice): Generator<Piece> {
+  const { type, event, userId } = choice;
+  if (type === undefined && event === undefined && userId === undefined) {
+    if (start < end) yield { record, start, end };
+    return;
+  }
+  const events = JSON.parse(`[${Buffer.from(record.body).toString()}]`) as Readonly<Record<string, unknown>>[];
+  let from: number | undefined;
+  for (let index = start; index <= end; index++) {
+    const fields = index < end ? events[index] : undefined;
+    const chosen =
+      fields !== undefined &&
+      (type === undefined || fields["type"] === type) &&
+      (event === undefined || fields["event"] === event) &&
+      (userId === undefined || fields["userId"] === userId);
+    if (chosen) from ??= index;
+    else if (from !== undefined) {
+      yield { record, start: from, end: index };
+      from = undefined;
+    }
+  }
+}
