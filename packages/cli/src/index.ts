@@ -1,11 +1,14 @@
 /** The waybill command, over the relay, the admin API and the log. */
 import { Command, CommanderError } from "commander";
 import { addConfigCommand } from "./commands/config.ts";
+import { addDeadLettersCommand } from "./commands/dead-letters.ts";
 import { addDevCommand } from "./commands/dev.ts";
 import { addLogCommand } from "./commands/log.ts";
 import { addRelayCommand } from "./commands/relay.ts";
+import { addReplayCommand } from "./commands/replay.ts";
 import { addSendCommand } from "./commands/send.ts";
 import { addTailCommand } from "./commands/tail.ts";
+import { addTraceCommand } from "./commands/trace.ts";
 import { EXIT, type Io, report } from "./io.ts";
 import { VERSION } from "./version.ts";
 
@@ -28,7 +31,17 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       "after",
       "\nExamples:\n  waybill dev\n  waybill relay --config waybill.yaml\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration",
     );
-  for (const add of [addDevCommand, addRelayCommand, addSendCommand, addTailCommand, addConfigCommand, addLogCommand])
+  for (const add of [
+    addDevCommand,
+    addRelayCommand,
+    addSendCommand,
+    addTailCommand,
+    addTraceCommand,
+    addDeadLettersCommand,
+    addReplayCommand,
+    addConfigCommand,
+    addLogCommand,
+  ])
     add(program, io, finish);
   try {
     await program.parseAsync(argv);

@@ -1,77 +1,32 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { openLog } from "@waybill/log";
 import { nodeClock, nodeDisk } from "@waybill/node";
 import { SegmentTwin, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
+import { run, start, temporary } from "./lib/command.ts";
 
-const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
-
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-interface Running {
-  readonly process: ChildProcess;
-  readonly ended: Promise<Ended>;
-  /** Ends when the output so far matches; to the match. */
-  says(pattern: RegExp): Promise<RegExpMatchArray>;
-}
-
-function start(args: readonly string[], env: Record<string, string> = {}, input?: string): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { PATH: process.env["PATH"], ...env },
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    out += String(chunk);
-  });
-  child.stderr.on("data", (chunk: Buffer) => {
-    err += String(chunk);
-  });
-  child.stdin.end(input);
-  onTestFinished(() => {
-    child.kill("SIGKILL");
-  });
-  return {
-    process: child,
-    ended: once(child, "close").then(([code]) => ({ code: code as number | null, out, err })),
-    async says(pattern) {
-      for (;;) {
-        const match = pattern.exec(out);
-        if (match !== null) return match;
-        if (child.exitCode !== null) throw new Error(`it ended without saying ${pattern}: ${out}${err}`);
-        await Promise.race([once(child.stdout, "data"), once(child, "close")]);
-      }
-    },
-  };
-}
-
-const run = (args: readonly string[], env?: Record<string, string>, input?: string): Promise<Ended> =>
-  start(args, env, input).ended;
-
-function temporary(): string {
-  const directory = mkdtempSync(join(tmpdir(), "waybill-cli-"));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
-}
-
-test.each([["dev"], ["relay"], ["send"], ["tail"], ["config", "check"], ["log", "verify"]])(
-  "%s %s --help has an example",
-  async (...words) => {
-    const { code, out } = await run([...words.filter((word) => word !== undefined), "--help"]);
-    expect(code).toBe(0);
-    expect(out).toMatch(/Example:\n {2}waybill /);
-  },
-);
+test.each([
+  ["dev"],
+  ["relay"],
+  ["send"],
+  ["tail"],
+  ["trace"],
+  ["dead-letters", "list"],
+  ["dead-letters", "show"],
+  ["dead-letters", "retry"],
+  ["dead-letters", "discard"],
+  ["dead-letters", "export"],
+  ["replay", "start"],
+  ["replay", "list"],
+  ["replay", "cancel"],
+  ["config", "check"],
+  ["log", "verify"],
+])("%s %s --help has an example", async (...words) => {
+  const { code, out } = await run([...words.filter((word) => word !== undefined), "--help"]);
+  expect(code).toBe(0);
+  expect(out).toMatch(/Example:\n {2}waybill /);
+});
 
 test("an unknown command or option is refused with the nearest one, exit code 2", async () => {
   expect(await run(["snd"])).toMatchObject({ code: 2, err: expect.stringContaining("Did you mean send?") as string });

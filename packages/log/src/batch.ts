@@ -95,7 +95,7 @@ export class LogBatch implements Batch {
   }
 }
 
-export function pieceBytes({ record, start, end }: Piece): number {
+function pieceBytes({ record, start, end }: Piece): number {
   return (record.ends[end - 1] as number) - startOf(record, start);
 }
 

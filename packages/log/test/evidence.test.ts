@@ -127,7 +127,11 @@ test("a replay goes on after a crash where it was, with the same batches under t
         sent.set(batch.key, text);
         const outcomes = Array.from({ length: batch.count }, (): Outcome => {
           const roll = random.next();
-          return roll < 0.7 ? DELIVERED : roll < 0.8 ? { status: "rejected", reason: "no" } : { status: "retryable", reason: "later" };
+          return roll < 0.7
+            ? DELIVERED
+            : roll < 0.8
+              ? { status: "rejected", reason: "no" }
+              : { status: "retryable", reason: "later" };
         });
         if (random.chance(0.7)) {
           await store.settle(batch, outcomes);
@@ -152,7 +156,11 @@ test("dead letters: what became of a letter outlives a power cut, and goes with 
   const pieces: Piece[] = [];
   for await (const piece of chosen(0)) pieces.push(piece);
   const batch = new LogBatch("x", pieces.slice(0, 3));
-  await letters.keep(batch, [{ status: "rejected", reason: "Too Big" }, DELIVERED, { status: "rejected", reason: "odd" }]);
+  await letters.keep(batch, [
+    { status: "rejected", reason: "Too Big" },
+    DELIVERED,
+    { status: "rejected", reason: "odd" },
+  ]);
   await letters.mark([1], "discarded");
   disk.crash(new SeededRandom(1));
   const again = await open();

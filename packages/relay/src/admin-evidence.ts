@@ -120,8 +120,9 @@ async function page(
 }
 
 /** The event's bytes as they stand: parsing them here could change a number. */
-function letterText({ event, metadata: _, ...fields }: DeadLetter, attempts: DeadLetterView["attempts"]): string {
-  const text = JSON.stringify({ ...fields, attempts });
+function letterText(dead: DeadLetter, attempts: DeadLetterView["attempts"]): string {
+  const { letter, state, position, source, receivedAtMs, rejectedAtMs, reason, event } = dead;
+  const text = JSON.stringify({ letter, state, position, source, receivedAtMs, rejectedAtMs, reason, attempts });
   return `${text.slice(0, -1)},"event":${Buffer.from(event).toString()}}`;
 }
 

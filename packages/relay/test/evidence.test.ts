@@ -1,4 +1,6 @@
 /** What the admin API tells of single events, and what it does with them again. */
+
+import { nodeClock } from "@waybill/node";
 import { type DeadLetterPage, type ReplayView, startRelay, type Trace } from "@waybill/relay";
 import { SegmentTwin, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
@@ -13,7 +15,12 @@ const track = (messageId: string, more: object = {}): object => ({
   ...more,
 });
 
-async function admin<T>({ relay }: Pick<RelayWorld, "relay">, method: string, path: string, body: unknown = ""): Promise<T> {
+async function admin<T>(
+  { relay }: Pick<RelayWorld, "relay">,
+  method: string,
+  path: string,
+  body: unknown = "",
+): Promise<T> {
   const answer = await send(relay.adminUrl, method, path, body, {});
   if (answer.status >= 400) throw new Error(`${answer.status} ${answer.text}`);
   return answer.json as T;
@@ -26,7 +33,10 @@ test("a trace tells where an event is, and per destination each attempt and the 
   world.twin.fail({ kind: "status", status: 503, times: 1 });
   await world.post("/v1/batch", { batch: [track("other"), track("mine", { properties: { about: "other" } })] });
   await world.arrived(2);
-  await until(async () => (await admin<Trace>(world, "GET", "/v1/trace/mine")).events[0]?.destinations[0]?.outcome === "delivered");
+  await until(
+    async () =>
+      (await admin<Trace>(world, "GET", "/v1/trace/mine")).events[0]?.destinations[0]?.outcome === "delivered",
+  );
   const { events } = await admin<Trace>(world, "GET", "/v1/trace/mine");
   expect(events).toMatchObject([{ environment: "test", source: "web", position: 1, event: { messageId: "mine" } }]);
   const [twin, away] = events[0]?.destinations ?? [];
@@ -61,12 +71,21 @@ test("dead letters: listed, filtered, exported, discarded, and sent again with t
   const world = await startWorld();
   world.twin.refuse((event) => event["bad"] === true);
   const bad = (id: string): object => track(id, { bad: true, big: 1 });
-  await world.post("/v1/batch", `{"batch":[${JSON.stringify(bad("b1")).replace('"big":1', '"big":12345678901234567890')}]}`);
+  await world.post(
+    "/v1/batch",
+    `{"batch":[${JSON.stringify(bad("b1")).replace('"big":1', '"big":12345678901234567890')}]}`,
+  );
   await world.post("/v1/batch", { batch: [track("good"), bad("b2"), bad("b3")] });
   await until(() => world.relay.accounts().lanes[0]?.account.rejected === 3);
   const path = "/v1/dead-letters/test/twin";
   const first = await admin<DeadLetterPage>(world, "GET", `${path}?limit=2`);
-  expect(first).toMatchObject({ letters: [{ letter: 0, position: 0 }, { letter: 1, position: 2 }], next: 1 });
+  expect(first).toMatchObject({
+    letters: [
+      { letter: 0, position: 0 },
+      { letter: 1, position: 2 },
+    ],
+    next: 1,
+  });
   expect(first.letters[0]).toMatchObject({ state: "waiting", source: "web", event: { messageId: "b1" } });
   expect(first.letters[0]?.reason).toContain("400");
   expect(first.letters[0]?.attempts.length).toBeGreaterThan(0);
@@ -101,7 +120,7 @@ test("dead letters: listed, filtered, exported, discarded, and sent again with t
 });
 
 test("a replay sends a part of the log to a destination that was not there then, with the same ids", async () => {
-  const later = new SegmentTwin({ clock: { now: () => 0 } as never, limits: "none" });
+  const later = new SegmentTwin({ clock: nodeClock, limits: "none" });
   const server = await startServer(later.handle);
   onTestFinished(() => server.close());
   const world = await startWorld({
@@ -114,19 +133,11 @@ test("a replay sends a part of the log to a destination that was not there then,
   await world.post("/v1/batch", { batch: [track("4")] }, { authorization: `Basic ${btoa("app-key:")}` });
   await world.post("/v1/batch", { batch: [track("5")] });
   await world.arrived(5);
-  const [environment] = world.config.environments;
-  const reloaded = await world.relay.reload({
-    ...world.config,
-    environments: [
-      {
-        ...(environment as NonNullable<typeof environment>),
-        destinations: [
-          ...(environment?.destinations ?? []),
-          { ...(environment?.destinations[0] as never), name: "later", url: server.url },
-        ],
-      },
-    ],
-  });
+  const environments = world.config.environments.map((environment) => ({
+    ...environment,
+    destinations: environment.destinations.flatMap((one) => [one, { ...one, name: "later", url: server.url }]),
+  }));
+  const reloaded = await world.relay.reload({ ...world.config, environments });
   expect(reloaded.ok).toBe(true);
   const request = { destination: "later", source: "web", event: "E", since: 0 };
   expect(await admin(world, "POST", "/v1/replays/test", { ...request, dryRun: true })).toEqual({ events: 3 });
@@ -137,7 +148,10 @@ test("a replay sends a part of the log to a destination that was not there then,
   expect(world.relay.accounts().replays[0]?.account).toMatchObject({ accepted: 3, delivered: 3, balanced: true });
   expect(world.relay.accounts().lanes[1]?.account).toMatchObject({ accepted: 0, delivered: 0, balanced: true });
   const trace = await admin<Trace>(world, "GET", "/v1/trace/1");
-  expect(trace.events[0]?.destinations[1]).toMatchObject({ outcome: "not_addressed", replays: [{ attempts: [{ delivered: 3 }] }] });
+  expect(trace.events[0]?.destinations[1]).toMatchObject({
+    outcome: "not_addressed",
+    replays: [{ attempts: [{ delivered: 3 }] }],
+  });
 });
 
 test.each([

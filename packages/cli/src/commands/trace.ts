@@ -1,0 +1,69 @@
+import type { AttemptView, Trace, TraceDestination, TracedEvent } from "@waybill/relay";
+import { type AdminOptions, callAdmin, withAdminOptions } from "../admin-client.ts";
+import type { AddCommand } from "../command.ts";
+import { EXIT } from "../io.ts";
+
+interface TraceOptions extends AdminOptions {
+  readonly environment?: string;
+  readonly since?: string;
+  readonly until?: string;
+  readonly json?: boolean;
+}
+
+export const addTraceCommand: AddCommand = (program, io, finish) => {
+  withAdminOptions(program.command("trace <messageId>"))
+    .description("tell what became of an event: where it is stored and, per destination, every attempt and the outcome")
+    .option("--environment <name>", "only this environment")
+    .option(
+      "--since <time>",
+      "received about this time or later; spares reading all of the log for an id that is no UUIDv7",
+    )
+    .option("--until <time>", "received about this time or before")
+    .option("--json", "the answer of the admin API")
+    .addHelpText(
+      "after",
+      "\nExit code 1 when no event of that id is in the log.\n\nExample:\n  waybill trace 0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa",
+    )
+    .action(async (messageId: string, { environment, since, until, json, ...admin }: TraceOptions) => {
+      const path = `/v1/trace/${encodeURIComponent(messageId)}`;
+      const trace = await callAdmin<Trace>(admin, io, { path, query: { environment, since, until } });
+      if (trace === undefined) {
+        io.err.write(`No event of id ${messageId} is in the log.\n`);
+        return finish(EXIT.failed);
+      }
+      io.out.write(json === true ? `${JSON.stringify(trace)}\n` : trace.events.map(readable).join("\n"));
+    });
+};
+
+function readable({ environment, source, position, receivedAtMs, event, destinations }: TracedEvent): string {
+  return [
+    `received ${time(receivedAtMs)} from ${environment}/${source}, stored at ${environment}/${position}`,
+    `  ${JSON.stringify(event)}`,
+    ...destinations.flatMap(destinationLines),
+    "",
+  ].join("\n");
+}
+
+function destinationLines(traced: TraceDestination): readonly string[] {
+  const { destination, outcome, reason, lane, deadLetter, attempts, replays } = traced;
+  const details = [
+    lane === undefined ? undefined : `lane ${lane}`,
+    reason,
+    deadLetter === undefined ? undefined : `dead letter ${deadLetter.letter}, ${deadLetter.state}`,
+  ].filter((detail) => detail !== undefined);
+  return [
+    `${destination}: ${outcome.replace("_", " ")}${details.length === 0 ? "" : ` (${details.join("; ")})`}`,
+    ...attempts.map(attemptLine),
+    ...replays.flatMap(({ replay, attempts: again }) => [`  replay ${replay}`, ...again.map(attemptLine)]),
+  ];
+}
+
+export function attemptLine({ atMs, count, status, durationMs, reason }: AttemptView): string {
+  const answer = status === undefined ? "no answer" : `status ${status}`;
+  const events = count === 1 ? "1 event" : `${count} events`;
+  return `  ${time(atMs)} ${answer} after ${durationMs} ms, ${events}${reason === undefined ? "" : `: ${reason}`}`;
+}
+
+function time(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
