@@ -131,14 +131,8 @@ export class StoredIds {
     MAGIC.copy(bytes, 0);
     bytes.writeDoubleLE(newestAtMs, 16);
     bytes.writeUInt32LE(this.#checksum(bytes), 8);
-    const path = `${directory}/${nameOf(base)}`;
-    const file = await runtime.disk.open(path, { create: true });
-    try {
-      await file.write([bytes], 0);
-      this.#files.add(base);
-    } finally {
-      await file.close();
-    }
+    await keep(runtime.disk, `${directory}/${nameOf(base)}`, bytes);
+    this.#files.add(base);
   }
 
   #checksum(bytes: Buffer): number {
@@ -233,7 +227,7 @@ function nameOf(base: Position): string {
   return `${String(base).padStart(20, "0")}${SUFFIX}`;
 }
 
-/** The secret of the hashes. Without it the files say nothing, and are made again. */
+/** The secret of the hashes. Without it the files say nothing: one that cannot be kept costs the next start a look into the log. */
 async function openSeed({ directory, runtime }: StoredIdsOptions): Promise<Uint8Array> {
   const { disk, random } = runtime;
   const path = `${directory}/seed`;
@@ -244,12 +238,19 @@ async function openSeed({ directory, runtime }: StoredIdsOptions): Promise<Uint8
     await file.close();
     if (got === bytes.length && bytes.readUInt32LE(SEED_BYTES) === crc32(bytes.subarray(0, SEED_BYTES)))
       return bytes.subarray(0, SEED_BYTES);
-    await disk.remove(path);
+    await disk.remove(path).catch(() => undefined);
   }
   random.fill(bytes.subarray(0, SEED_BYTES));
   bytes.writeUInt32LE(crc32(bytes.subarray(0, SEED_BYTES)), SEED_BYTES);
-  const file = await disk.open(path, { create: true });
-  await file.write([bytes], 0);
-  await file.close();
+  await keep(disk, path, bytes).catch(() => undefined);
   return bytes.subarray(0, SEED_BYTES);
+}
+
+async function keep(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  const file = await disk.open(path, { create: true });
+  try {
+    await file.write([bytes], 0);
+  } finally {
+    await file.close();
+  }
 }
