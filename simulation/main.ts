@@ -1,34 +1,142 @@
-/** `npm run sim -- --seeds N [--steps M]` or `-- --seed S`: the last line is one JSON object; exit 1 when a promise is broken. */
+/**
+ * `npm run sim -- --seeds N [--steps M]`, `-- --seed S` or `-- --planted`: the last line is one JSON object; exit 1 when a promise is broken, or
+ * when a planted bug is not found.
+ */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { PLANTED_BUGS, type PlantedBug } from "./planted.ts";
 import { simulate } from "./simulate.ts";
+import { FAULT_KINDS } from "./world.ts";
+
+/** Seeds a job takes at once, so that all jobs end at about the same time. */
+const SEEDS_AT_ONCE = 50;
+/** A planted bug is looked for from this many places, each with so many seeds at most. */
+const HUNTS = 5;
+const HUNT_SEEDS = 300;
+
+interface Summary {
+  events: number;
+  readonly violations: { readonly seed: number; readonly what: readonly string[] }[];
+  readonly faults: Record<string, number>;
+}
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string" },
     seeds: { type: "string", default: "1000" },
+    first: { type: "string", default: "1" },
     steps: { type: "string", default: "60" },
+    planted: { type: "boolean", default: false },
+    jobs: { type: "string", default: String(availableParallelism()) },
   },
 });
 const steps = Number(values.steps);
-const first = Number(values.seed ?? 1);
-const count = values.seed === undefined ? Number(values.seeds) : 1;
-const startedAt = performance.now();
-const faults: Record<string, number> = {};
-let violations = 0;
-let events = 0;
-for (let seed = first; seed < first + count; seed++) {
-  const result = await simulate(seed, steps);
-  events += result.events;
-  for (const [kind, times] of Object.entries(result.faults)) faults[kind] = (faults[kind] ?? 0) + times;
-  if (result.violations.length === 0) continue;
-  violations += 1;
-  process.stdout.write(
-    `seed ${seed} breaks a promise; repeat it with: npm run sim -- --seed ${seed} --steps ${steps}\n`,
-  );
-  for (const violation of result.violations) process.stdout.write(`  ${violation}\n`);
+
+if (process.send !== undefined) serve();
+else if (values.planted) await hunt();
+else if (values.seed !== undefined) report(await run(Number(values.seed), 1), 1, performance.now());
+else await runAll(Number(values.first), Number(values.seeds));
+
+/** A child: runs the seeds it is told to. */
+function serve(): void {
+  process.on("message", ({ first, count }: { readonly first: number; readonly count: number }) => {
+    void run(first, count).then((summary) => process.send?.(summary));
+  });
 }
-const seconds = (performance.now() - startedAt) / 1_000;
-process.stdout.write(
-  `${JSON.stringify({ seeds: count, steps, events, violations, faults, seconds: Number(seconds.toFixed(1)), seedsPerSecond: Number((count / seconds).toFixed(1)) })}\n`,
-);
-if (violations > 0) process.exitCode = 1;
+
+async function run(first: number, count: number): Promise<Summary> {
+  const summary: Summary = { events: 0, violations: [], faults: {} };
+  for (let seed = first; seed < first + count; seed++) {
+    const { events, faults, violations } = await simulate(seed, steps);
+    summary.events += events;
+    for (const [kind, times] of Object.entries(faults)) summary.faults[kind] = (summary.faults[kind] ?? 0) + times;
+    if (violations.length > 0) summary.violations.push({ seed, what: violations });
+  }
+  return summary;
+}
+
+/** Shares the seeds among processes. */
+async function runAll(first: number, count: number): Promise<void> {
+  const startedAt = performance.now();
+  const total: Summary = { events: 0, violations: [], faults: {} };
+  let next = first;
+  const end = first + count;
+  const work = async (): Promise<void> => {
+    const child = fork(process.argv[1] as string, ["--steps", values.steps], { execArgv: process.execArgv });
+    for (; next < end; ) {
+      const taken = { first: next, count: Math.min(SEEDS_AT_ONCE, end - next) };
+      next += taken.count;
+      child.send(taken);
+      const [summary] = (await once(child, "message")) as [Summary];
+      total.events += summary.events;
+      total.violations.push(...summary.violations);
+      for (const [kind, times] of Object.entries(summary.faults))
+        total.faults[kind] = (total.faults[kind] ?? 0) + times;
+    }
+    child.disconnect();
+  };
+  await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, work));
+  report(total, count, startedAt);
+}
+
+function report({ events, violations, faults }: Summary, seeds: number, startedAt: number): void {
+  for (const { seed, what } of violations) {
+    say(`seed ${seed} breaks a promise; repeat it with: npm run sim -- --seed ${seed} --steps ${steps}`);
+    for (const violation of what) say(`  ${violation}`);
+  }
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const missing = FAULT_KINDS.filter((kind) => faults[kind] === undefined);
+  if (seeds >= 1_000 && missing.length > 0) say(`never injected: ${missing.join(", ")}`);
+  say(
+    JSON.stringify({
+      seeds,
+      steps: seeds * steps,
+      events,
+      violations: violations.length,
+      faults,
+      seconds: Number(seconds.toFixed(1)),
+      seedsPerSecond: Number((seeds / seconds).toFixed(1)),
+    }),
+  );
+  if (violations.length > 0) process.exitCode = 1;
+}
+
+/** Switches the planted bugs on, one at a time, and counts how many seeds it takes to see each. */
+async function hunt(): Promise<void> {
+  const medianSeedsToFind: Record<string, number | null> = {};
+  for (const bug of PLANTED_BUGS) {
+    const needed: number[] = [];
+    let seen = "";
+    for (let place = 0; place < HUNTS; place++) {
+      const found = await seedsToFind(bug, 1 + place * HUNT_SEEDS);
+      if (found === undefined) continue;
+      needed.push(found.seeds);
+      seen = found.violation;
+    }
+    needed.sort((a, b) => a - b);
+    medianSeedsToFind[bug.name] = needed.length === HUNTS ? (needed[HUNTS >> 1] as number) : null;
+    say(
+      `${bug.name} (${bug.what}): ${needed.length === 0 ? "NOT FOUND" : `after ${needed.join(", ")} seeds: ${seen}`}`,
+    );
+  }
+  const found = Object.values(medianSeedsToFind).filter((seeds) => seeds !== null).length;
+  say(JSON.stringify({ planted: PLANTED_BUGS.length, found, medianSeedsToFind }));
+  if (found < PLANTED_BUGS.length) process.exitCode = 1;
+}
+
+async function seedsToFind(
+  bug: PlantedBug,
+  first: number,
+): Promise<{ readonly seeds: number; readonly violation: string } | undefined> {
+  for (let seed = first; seed < first + HUNT_SEEDS; seed++) {
+    const { violations } = await simulate(seed, steps, bug);
+    if (violations[0] !== undefined) return { seeds: seed - first + 1, violation: violations[0] };
+  }
+  return undefined;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -2,6 +2,7 @@
 export type { DestinationObserver } from "./destination.ts";
 export type { EnvironmentOptions } from "./environment.ts";
 export { Environment } from "./environment.ts";
+export { IdWindow } from "./id-window.ts";
 export type { IntakeOptions, IntakeRequest } from "./intake.ts";
 export { Intake } from "./intake.ts";
 export { SourceTable } from "./sources.ts";

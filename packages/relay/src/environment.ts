@@ -22,6 +22,8 @@ export interface EnvironmentOptions {
   readonly runtime: DiskRuntime;
   readonly observer: DestinationObserver;
   readonly dedupe: RelayConfig["dedupe"];
+  /** As of the log's options. */
+  readonly segmentMaxBytes?: number;
 }
 
 export class Environment {
@@ -48,7 +50,11 @@ export class Environment {
   }
 
   static async open(options: EnvironmentOptions): Promise<Environment> {
-    const log = await openLog({ directory: `${options.directory}/log` }, options.runtime);
+    const { segmentMaxBytes } = options;
+    const log = await openLog(
+      { directory: `${options.directory}/log`, ...(segmentMaxBytes === undefined ? {} : { segmentMaxBytes }) },
+      options.runtime,
+    );
     const { config: environmentConfig, directory, runtime, dedupe } = options;
     const ids = await StoredIds.open({
       directory: `${directory}/ids`,

@@ -18,6 +18,8 @@ export interface NetworkFaults {
   readonly resetAfter?: number;
   /** Nothing comes back until the client gives up. */
   readonly hang?: number;
+  /** The server gets the request twice; the client hears the first answer. */
+  readonly duplicate?: number;
 }
 
 export interface SimNetworkOptions {
@@ -57,12 +59,11 @@ export class SimNetwork {
     const handler = this.#servers.get(origin);
     if (handler === undefined) throw failure("refused");
     if (this.#strikes("resetBefore", faults.resetBefore)) throw failure("reset");
-    const response = await handler({
-      method: request.method,
-      path: pathname + search,
-      headers: request.headers,
-      body: joined(request),
-    });
+    const asked = { method: request.method, path: pathname + search, headers: request.headers, body: joined(request) };
+    const answering = Promise.resolve(handler(asked));
+    if (this.#strikes("duplicate", faults.duplicate)) void handler(asked);
+    // A server that died with the request never answers.
+    const response = await Promise.race([answering, aborted(signal)]);
     if (response.delayMs !== undefined) await this.#wait(response.delayMs, signal);
     if (response.fault === "hang" || this.#strikes("hang", faults.hang))
       await this.#wait(Number.MAX_SAFE_INTEGER, signal);
@@ -85,6 +86,13 @@ export class SimNetwork {
     this.injected.set(kind, (this.injected.get(kind) ?? 0) + 1);
     return true;
   }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(failure("aborted"));
+    signal.addEventListener("abort", () => reject(failure("aborted")), { once: true });
+  });
 }
 
 function answerOf({ status, headers, body }: ServerResponse): HttpResponse {

@@ -1,0 +1,178 @@
+/**
+ * Bugs that a careless change could bring, each to be switched on alone: the simulation must find every one of them, or it proves nothing.
+ */
+import { Account, type Disk, type HttpResponse, Lane, type Transport } from "@waybill/core";
+import { LaneState, LogBatch } from "@waybill/log";
+import { type Environment, IdWindow } from "@waybill/relay/engine";
+
+export interface PlantedBug {
+  readonly name: string;
+  readonly what: string;
+  /** Between the relay and its disk. */
+  readonly disk?: (disk: Disk) => Disk;
+  /** Between the relay's lanes and the vendors. */
+  readonly relayTransport?: (transport: Transport) => Transport;
+  /** Between the clients and the relay. */
+  readonly clientTransport?: (transport: Transport) => Transport;
+  /** In an opened environment. */
+  readonly environment?: (environment: Environment) => void;
+  /** In the code itself; returns what takes it back. */
+  readonly patch?: () => () => void;
+}
+
+export const PLANTED_BUGS: readonly PlantedBug[] = [
+  {
+    name: "skip-the-fsync",
+    what: "the log is written but not synced",
+    disk: (disk) => ({ ...methodsOf(disk), open: (path, options) => disk.open(path, { ...options, durable: false }) }),
+  },
+  {
+    name: "forget-the-directory-fsync",
+    what: "a new segment's name is not made durable",
+    disk: (disk) => ({ ...methodsOf(disk), syncDirectory: () => Promise.resolve() }),
+  },
+  {
+    name: "ack-before-append",
+    what: "the 2xx does not wait for the log",
+    environment: ({ log }) => {
+      const append = log.append.bind(log);
+      log.append = (entry) => {
+        const { head } = log;
+        append(entry).catch(() => undefined);
+        return Promise.resolve(head);
+      };
+    },
+  },
+  {
+    name: "ack-despite-failure",
+    what: "an entry that could not be stored is acknowledged",
+    environment: ({ log }) => {
+      const append = log.append.bind(log);
+      log.append = (entry) => append(entry).catch(() => log.head);
+    },
+  },
+  {
+    name: "cursor-one-too-far",
+    what: "the cursor on disk stands behind an event that was not settled",
+    patch: () =>
+      replaced(
+        LaneState.prototype,
+        "write",
+        (write) =>
+          function (this: LaneState<object>, value: object) {
+            const { position } = value as { readonly position?: number };
+            return write.call(this, position === undefined ? value : { ...value, position: position + 1 });
+          },
+      ),
+  },
+  {
+    name: "drop-on-401",
+    what: "events that meet a bad credential are taken for delivered",
+    relayTransport: answering((response) => (response.status === 401 ? { ...response, status: 200 } : response)),
+  },
+  {
+    name: "drop-on-503",
+    what: "events that meet an outage are taken for delivered",
+    relayTransport: answering((response) => (response.status === 503 ? { ...response, status: 200 } : response)),
+  },
+  {
+    name: "ignore-partial-rejection",
+    what: "events refused inside an accepted batch are taken for delivered",
+    relayTransport: answering((response) =>
+      response.body.includes('"rejected"') ? { ...response, body: '{"success":true}' } : response,
+    ),
+  },
+  {
+    name: "new-id-on-retry",
+    what: "a repeated request carries new ids",
+    clientTransport: (transport) => {
+      const sent = new Set<string>();
+      return (request, signal) => {
+        const text = Buffer.concat(request.body.map((chunk) => Buffer.from(chunk as string))).toString();
+        const first = /"messageId":"[^"]+"/.exec(text)?.[0] ?? "";
+        const body = sent.has(first) ? text.replaceAll('"messageId":"', `"messageId":"${sent.size}-`) : text;
+        sent.add(first);
+        return transport({ ...request, body: [body] }, signal);
+      };
+    },
+  },
+  {
+    name: "forget-the-ids",
+    what: "a repeated request is stored again",
+    patch: () => replaced(IdWindow.prototype, "add", () => () => true),
+  },
+  {
+    name: "count-twice",
+    what: "a delivery is written into the book twice now and then",
+    patch: () =>
+      replaced(
+        Account.prototype,
+        "deliver",
+        (deliver) =>
+          function (this: Account, events: number) {
+            deliver.call(this, this.settled % 17 === 16 ? events + 1 : events);
+          },
+      ),
+  },
+  {
+    name: "expire-uncounted",
+    what: "what retention removes is in no column of the book",
+    patch: () => replaced(Account.prototype, "expire", () => () => undefined),
+  },
+  {
+    name: "reorder",
+    what: "a batch leaves back to front",
+    patch: () => {
+      const original = Object.getOwnPropertyDescriptor(LogBatch.prototype, "body") as PropertyDescriptor;
+      Object.defineProperty(LogBatch.prototype, "body", {
+        configurable: true,
+        get(this: LogBatch) {
+          const events = Array.from({ length: this.count }, (_, index) => Buffer.from(this.event(index)).toString());
+          return [events.reverse().join(",")];
+        },
+      });
+      return () => Object.defineProperty(LogBatch.prototype, "body", original);
+    },
+  },
+  {
+    name: "lost-wake-up",
+    what: "a lane is not told of new events now and then",
+    patch: () => {
+      let calls = 0;
+      return replaced(
+        Lane.prototype,
+        "notify",
+        (notify) =>
+          function (this: Lane) {
+            calls += 1;
+            if (calls % 3 !== 0) notify.call(this);
+          },
+      );
+    },
+  },
+];
+
+function answering(change: (response: HttpResponse) => HttpResponse): (transport: Transport) => Transport {
+  return (transport) => async (request, signal) => change(await transport(request, signal));
+}
+
+/** The disk's methods as properties: the simulated one has them on its class. */
+function methodsOf(disk: Disk): Disk {
+  return {
+    open: (path, options) => disk.open(path, options),
+    list: (directory) => disk.list(directory),
+    makeDirectory: (path) => disk.makeDirectory(path),
+    rename: (from, to) => disk.rename(from, to),
+    remove: (path) => disk.remove(path),
+    syncDirectory: (path) => disk.syncDirectory(path),
+  };
+}
+
+/** Replaces a method; returns what puts it back. */
+function replaced<T extends object, K extends keyof T>(target: T, name: K, make: (original: T[K]) => T[K]): () => void {
+  const original = target[name];
+  target[name] = make(original);
+  return () => {
+    target[name] = original;
+  };
+}
