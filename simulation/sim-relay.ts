@@ -15,7 +15,7 @@ export interface Plan {
 }
 
 export const BATCH_EVENTS_LIMIT = 20;
-export const BATCH_BYTES_LIMIT = 20_000;
+const BATCH_BYTES_LIMIT = 20_000;
 /** Small, so that a run has many segments. */
 const SEGMENT_BYTES = 8_000;
 const READ_BYTES = 1_000_000;

@@ -5,8 +5,8 @@ import { FAULT_KINDS } from "./world.ts";
 
 const STEPS = 60;
 const SEEDS = 250;
-/** Seeds that once broke a promise, when the steps were others. 64: a segment's name was never made durable after a kill. */
-const REGRESSIONS = [64];
+/** Seeds that broke a promise: damage behind a batch on its way was counted with it (898), a turned bit in a version stopped the start (3300). */
+const REGRESSIONS = [898, 3300];
 /** More than any planted bug has ever needed. */
 const HUNT_SEEDS = 100;
 

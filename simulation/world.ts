@@ -9,6 +9,8 @@ const RELAY = "http://relay.test";
 const SETTLE_MS = 15 * 60_000;
 const STEP_MAX_MS = 400;
 const EVENTS_MAX = 12;
+const START_MS = 20;
+const SEGMENT_HEADER_BYTES = 64;
 const CLIENTS = [0, 1] as const;
 /** Retention that a lane which is behind loses events to. */
 const HARD_LIMIT_BYTES = 24_000;
@@ -269,6 +271,8 @@ export class World {
   async #restart(): Promise<void> {
     this.#network.remove(RELAY);
     this.disk.onOperation = undefined;
+    // What the dead process had sent arrives before a new one is up.
+    await this.clock.advance(START_MS);
     await this.startRelay();
   }
 
@@ -313,12 +317,13 @@ export class World {
     this.clock.after(this.random.below(3_000), () => this.relay?.resume(index));
   }
 
-  /** A bit turns in a segment that is no longer written: in the newest one, damage at the end can't be told from a torn write. */
+  /** A bit turns in a segment behind which there are records: damage at the very end can't be told from a torn write. */
   rot(): void {
-    const segments = this.disk.paths().filter((path) => /^\/data\/log\/\d+\.log$/.test(path));
-    const path = segments.slice(0, -1).at(this.random.below(Math.max(1, segments.length - 1)));
-    if (path === undefined || segments.length < 2) return;
-    const size = this.disk.contents(path).length;
-    this.disk.flipBit(path, this.random.below(size), this.random.below(8));
+    const segments = this.disk
+      .paths()
+      .filter((path) => /^\/data\/log\/\d+\.log$/.test(path) && this.disk.contents(path).length > SEGMENT_HEADER_BYTES);
+    if (segments.length < 2) return;
+    const path = this.random.pick(segments.slice(0, -1));
+    this.disk.flipBit(path, this.random.below(this.disk.contents(path).length), this.random.below(8));
   }
 }

@@ -219,8 +219,9 @@ export class LogStore implements Store {
       const start = Math.max(0, this.#position - record.first);
       this.#ahead.push({ record, start, end: record.count });
     }
-    // Nothing whole up to the head. What was read before comes first.
-    if (records.length === 0 && this.#ahead.length === 0 && head > this.#position) this.#skip(head);
+    // Nothing whole up to the head. What was read before comes first, and what is being sent.
+    const idle = this.#ahead.length === 0 && this.#leased === undefined;
+    if (records.length === 0 && idle && head > this.#position) this.#skip(head);
   }
 
   /** Positions without a record were removed by retention or are damaged: they get their outcome here. */

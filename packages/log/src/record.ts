@@ -5,7 +5,7 @@
  *
  *   0   8  "WAYBILL\0"
  *   8   4  format version, 1
- *  12   4  CRC-32 of bytes 16 to 63
+ *  12   4  CRC-32 of bytes 0 to 11 and 16 to 63
  *  16   8  base: the position of the first event
  *  24   8  start: bytes of all segments before this one, headers included, removed ones too
  *  32   8  created at, epoch ms
@@ -65,15 +65,20 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   writeUInt64(bytes, header.base, 16);
   writeUInt64(bytes, header.startByte, 24);
   writeUInt64(bytes, header.createdAtMs, 32);
-  bytes.writeUInt32LE(crc32(bytes.subarray(16)), 12);
+  bytes.writeUInt32LE(headerChecksum(bytes), 12);
   return bytes;
+}
+
+/** Covers the version too: a turned bit in it is damage, not a format of the future. */
+function headerChecksum(bytes: Buffer): number {
+  return crc32(bytes.subarray(16, SEGMENT_HEADER_BYTES), crc32(bytes.subarray(0, 12)));
 }
 
 /** `undefined` when the bytes are no whole header. */
 export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
   if (bytes.length < SEGMENT_HEADER_BYTES) return undefined;
   if (!bytes.subarray(0, SEGMENT_MAGIC.length).equals(SEGMENT_MAGIC)) return undefined;
-  if (bytes.readUInt32LE(12) !== crc32(bytes.subarray(16, SEGMENT_HEADER_BYTES))) return undefined;
+  if (bytes.readUInt32LE(12) !== headerChecksum(bytes)) return undefined;
   const version = bytes.readUInt32LE(8);
   if (version !== FORMAT_VERSION)
     throw new WaybillError(

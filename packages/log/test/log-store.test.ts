@@ -284,3 +284,24 @@ test("with durable leases that is so after any power cut too", async () => {
     if (seed === 0) expect(sentTwice).toBeGreaterThan(0);
   }
 });
+
+test("damage up to the head does not take the batch that is on its way", async () => {
+  const { disk, log, store, clock } = await open(new SimDisk());
+  await push(log, ['"event-0"']);
+  // A segment of its own, so that the damaged one is not being written.
+  await push(log, [`"event-1 ${"x".repeat(400)}"`]);
+  const path = disk.paths().find((one) => Buffer.from(disk.contents(one)).includes("event-1")) as string;
+  disk.flipBit(path, Buffer.from(disk.contents(path)).indexOf("event-1"));
+  const batch = await store.lease({ maxEvents: 1, maxBytes: 100 });
+  // Meanwhile what comes next is read ahead.
+  await clock.advance(1);
+  await store.settle(batch as never, [DELIVERED]);
+  expect(await store.lease(WIDE)).toBeUndefined();
+  expect(store.account()).toMatchObject({
+    accepted: 2,
+    delivered: 1,
+    dropped: { log_damaged: 1 },
+    pending: 0,
+    balanced: true,
+  });
+});

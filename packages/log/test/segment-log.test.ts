@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { openLog, verifyLog } from "@waybill/log";
 import { nodeClock, nodeDisk } from "@waybill/node";
 import { SimDisk, VirtualClock } from "@waybill/testing";
@@ -60,6 +61,10 @@ test("refuses a log of a later format version and says what to do", async () => 
   const [path = ""] = disk.paths();
   const header = Buffer.from(disk.contents(path).slice(0, 64));
   header.writeUInt32LE(9, 8);
+  await (await disk.open(path)).write([header], 0);
+  // A version that the checksum does not confirm is a turned bit.
+  expect((await openLog({ directory: "/log" }, runtime)).head).toBe(1);
+  header.writeUInt32LE(crc32(header.subarray(16), crc32(header.subarray(0, 12))), 12);
   await (await disk.open(path)).write([header], 0);
   await expect(openLog({ directory: "/log" }, runtime)).rejects.toMatchObject({ code: "WAYBILL_LOG_DAMAGED" });
 });
