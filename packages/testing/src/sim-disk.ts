@@ -66,6 +66,18 @@ export class SimDisk implements Disk {
     this.#random = random;
   }
 
+  /** A disk with these files and directories, all of them durable. */
+  static of(files: ReadonlyMap<string, Uint8Array>, directories: readonly string[]): SimDisk {
+    const disk = new SimDisk();
+    for (const directory of directories) disk.#directories.add(directory);
+    for (const [path, bytes] of files) {
+      const inode: Inode = { data: bytes.slice(), size: bytes.length, durable: bytes.slice(), unsynced: [] };
+      disk.#names.set(path, inode);
+      disk.#durableNames.set(path, inode);
+    }
+    return disk;
+  }
+
   /** The next operations of this kind fail. */
   failNext(operation: DiskOperation, code: DiskErrorCode = "EIO", times = 1): void {
     this.#failNext = { operation, code, left: times };

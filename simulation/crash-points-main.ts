@@ -1,0 +1,28 @@
+/** `npm run crashpoints -- [--workloads N] [--appends M]`: the last line is one JSON object; exit 1 when a recovery breaks a promise. */
+import { parseArgs } from "node:util";
+import { SUBSETS_MAX, tryCorruption, tryCrashPoints } from "./crash-points.ts";
+
+const FAILURES_SHOWN = 20;
+
+const { values } = parseArgs({
+  options: { workloads: { type: "string", default: "20" }, appends: { type: "string", default: "60" } },
+});
+const appends = Number(values.appends);
+const total = { operations: 0, points: 0, states: 0, recoveries: 0, failures: 0, sampled: 0, subsetsMax: SUBSETS_MAX };
+const failures: string[] = [];
+for (let seed = 1; seed <= Number(values.workloads); seed++) {
+  const result = await tryCrashPoints({ seed, appends });
+  for (const field of ["operations", "points", "states", "recoveries", "sampled"] as const)
+    total[field] += result[field];
+  failures.push(...result.failures);
+}
+const corruption = await tryCorruption(1, 20);
+failures.push(...corruption.failures);
+total.recoveries += corruption.bytes;
+total.failures = failures.length;
+for (const failure of failures.slice(0, FAILURES_SHOWN)) process.stdout.write(`${failure}\n`);
+process.stdout.write(
+  `${values.workloads} workloads of ${appends} appends; all subsets of up to ${Math.log2(SUBSETS_MAX)} effects that were not synced, ${SUBSETS_MAX} sampled ones at ${total.sampled} points with more; a bit turned in each of ${corruption.bytes} bytes\n`,
+);
+process.stdout.write(`${JSON.stringify({ ...total, corruptedBytes: corruption.bytes })}\n`);
+if (failures.length > 0) process.exitCode = 1;
