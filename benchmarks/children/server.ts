@@ -3,6 +3,7 @@
  * - discard: reads and throws away
  * - durable FILE: collects bodies, appends each wave with one writev + fdatasync, then answers
  * - destination: counts events by their ids, answers as Segment does
+ * - distinct: counts different ids and those that came again; answers `{ report: true }` with `{ events, duplicates }`
  * Message out: { port }. The destination answers `{ expect }` with `{ events, atMs }` once it has counted that many since the last reset,
  * and `{ reset: true }` with `{}`.
  */
@@ -16,10 +17,15 @@ const HEADERS = { "content-type": "application/json", "content-length": ANSWER.l
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 const kind = process.argv[2];
-const handler: Handler =
-  kind === "durable" ? durable(process.argv[3] as string) : kind === "destination" ? destination() : discard;
+const handler: Handler = handlerOf();
 const server = createServer(handler);
 server.listen(0, "127.0.0.1", 1024, () => process.send?.({ port: (server.address() as AddressInfo).port }));
+
+function handlerOf(): Handler {
+  if (kind === "durable") return durable(process.argv[3] as string);
+  if (kind === "destination") return destination();
+  return kind === "distinct" ? distinct() : discard;
+}
 
 function discard(request: IncomingMessage, response: ServerResponse): void {
   request.on("data", () => undefined);
@@ -95,6 +101,24 @@ function destination(): Handler {
     request.on("end", () => {
       response.writeHead(200, HEADERS).end(ANSWER);
       check();
+    });
+  };
+}
+
+function distinct(): Handler {
+  const seen = new Set<string>();
+  let duplicates = 0;
+  process.on("message", () => process.send?.({ events: seen.size, duplicates }));
+  return (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const { batch } = JSON.parse(Buffer.concat(chunks).toString()) as { readonly batch: { messageId: string }[] };
+      for (const { messageId } of batch) {
+        if (seen.has(messageId)) duplicates += 1;
+        seen.add(messageId);
+      }
+      response.writeHead(200, HEADERS).end(ANSWER);
     });
   };
 }

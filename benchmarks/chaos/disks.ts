@@ -1,0 +1,125 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { SeededRandom } from "@waybill/testing";
+import { cutPower, freeze, makeExt4, mountImage, mountMemory, unmount } from "./mounts.ts";
+import { pause, Scene, type Tally } from "./scene.ts";
+
+const SMALL_DISK_BYTES = 12 * 1024 * 1024;
+const BALLAST_BYTES = 6 * 1024 * 1024;
+const IMAGE_BYTES = 300 * 1024 * 1024;
+const LIFE_MIN_MS = 200;
+const LIFE_MAX_MS = 900;
+const FULL_FOR_MS = 1_000;
+const HUNG_FOR_MS = 1_500;
+const POLL_MS = 5;
+const GIVE_UP_MS = 60_000;
+
+export interface FullDiskResult extends Tally {
+  /** Requests answered with 503. */
+  readonly refused: number;
+  /** Whether /ready said so while the disk was full. */
+  readonly notReadyWhileFull: boolean;
+  /** From the moment there was room until the next 2xx. */
+  readonly resumedAfterMs: number;
+}
+
+/** A disk that fills up under load: 503 until there is room, then on by itself. */
+export async function runFullDisk(seed: number): Promise<FullDiskResult> {
+  const scene = await Scene.open();
+  const data = join(scene.directory, "data");
+  mountMemory(data, SMALL_DISK_BYTES);
+  const ballast = join(data, "ballast");
+  writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES));
+  await scene.start();
+  scene.load(new SeededRandom(seed));
+  await until(() => (scene.answers.get(503) ?? 0) > 0);
+  await pause(FULL_FOR_MS);
+  const notReadyWhileFull = (await fetch(`${scene.relay.adminUrl}/ready`)).status === 503;
+  const accepted = scene.answers.get(200) ?? 0;
+  rmSync(ballast);
+  const freedAt = performance.now();
+  await until(() => (scene.answers.get(200) ?? 0) > accepted);
+  const resumedAfterMs = Math.round(performance.now() - freedAt);
+  const tally = await scene.finish();
+  unmount(data);
+  scene.clear(tally);
+  return { ...tally, refused: scene.answers.get(503) ?? 0, notReadyWhileFull, resumedAfterMs };
+}
+
+export interface PowerCutsResult extends Tally {
+  readonly powerCuts: number;
+  /** Events that were stored although their sender was never told so. */
+  readonly unacknowledgedKept: number;
+  readonly refused: number;
+}
+
+/** The power fails under load: what was not synced is gone, then the relay starts on what is left. */
+export async function runPowerCuts(powerCuts: number, seed: number): Promise<PowerCutsResult> {
+  const random = new SeededRandom(seed);
+  const scene = await Scene.open();
+  const data = join(scene.directory, "data");
+  const image = join(scene.directory, "disk.img");
+  makeExt4(image, IMAGE_BYTES);
+  mountImage(image, data);
+  await scene.start();
+  scene.load(random);
+  for (let cut = 0; cut < powerCuts; cut++) {
+    await pause(LIFE_MIN_MS + random.next() * (LIFE_MAX_MS - LIFE_MIN_MS));
+    cutPower(data);
+    // The relay is still there and finds that its disk is not: it must acknowledge nothing more.
+    await pause(random.next() * 100);
+    await scene.relay.stop("SIGKILL");
+    unmount(data);
+    mountImage(image, data);
+    await scene.start();
+  }
+  await pause(LIFE_MIN_MS);
+  const tally = await scene.finish();
+  unmount(data);
+  scene.clear(tally);
+  const { acknowledged, delivered, lost } = tally;
+  const unacknowledgedKept = delivered - (acknowledged - lost);
+  return { powerCuts, ...tally, unacknowledgedKept, refused: scene.answers.get(503) ?? 0 };
+}
+
+export interface HungDiskResult extends Tally {
+  readonly hungForMs: number;
+  /** Requests acknowledged while nothing could be written. */
+  readonly acknowledgedWhileHung: number;
+  readonly resumedAfterMs: number;
+}
+
+/** A disk that answers nothing for a while: requests wait, none is acknowledged, then all go on. */
+export async function runHungDisk(seed: number): Promise<HungDiskResult> {
+  const scene = await Scene.open();
+  const data = join(scene.directory, "data");
+  const image = join(scene.directory, "disk.img");
+  makeExt4(image, IMAGE_BYTES);
+  mountImage(image, data);
+  await scene.start();
+  scene.load(new SeededRandom(seed));
+  await pause(LIFE_MIN_MS);
+  freeze(data, true);
+  // What was on its way when the disk stopped has been written.
+  await pause(HUNG_FOR_MS / 5);
+  const before = scene.answers.get(200) ?? 0;
+  await pause(HUNG_FOR_MS);
+  const acknowledgedWhileHung = (scene.answers.get(200) ?? 0) - before;
+  freeze(data, false);
+  const thawedAt = performance.now();
+  await until(() => (scene.answers.get(200) ?? 0) > before);
+  const resumedAfterMs = Math.round(performance.now() - thawedAt);
+  await pause(LIFE_MIN_MS);
+  const tally = await scene.finish();
+  unmount(data);
+  scene.clear(tally);
+  return { ...tally, hungForMs: HUNG_FOR_MS, acknowledgedWhileHung, resumedAfterMs };
+}
+
+async function until(done: () => boolean): Promise<void> {
+  const deadline = performance.now() + GIVE_UP_MS;
+  while (!done()) {
+    if (performance.now() > deadline) throw new Error(`it did not happen within ${GIVE_UP_MS} ms`);
+    await pause(POLL_MS);
+  }
+}

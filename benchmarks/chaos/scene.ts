@@ -1,0 +1,171 @@
+/** What every chaos run has: a load with unique ids, an oracle that keeps what was acknowledged, a twin, and the count at the end. */
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { Agent, request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createUuidV7 } from "@waybill/core";
+import { nodeClock, nodeRandom } from "@waybill/node";
+import { type SeededRandom, SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
+import { RelayProcess } from "../lib/relay-process.ts";
+import { say } from "../lib/result.ts";
+
+const WORKERS = 8;
+const DRAIN_MAX_MS = 60_000;
+const RETRY_PAUSE_MS = 5;
+
+export interface Tally {
+  readonly acknowledged: number;
+  /** Different events at the twin. */
+  readonly delivered: number;
+  readonly lost: number;
+  readonly duplicatesInEffect: number;
+  readonly sentTwice: number;
+  readonly booksBalance: boolean;
+}
+
+/** A relay under load before a twin. */
+export class Scene {
+  readonly directory: string;
+  readonly twin: SegmentTwin;
+  readonly #server: StartedServer;
+  readonly #oracle: string;
+  readonly #workers: Promise<void>[] = [];
+  #relay: RelayProcess | undefined;
+  #stopping = false;
+  /** Answers by status; 0 for none. */
+  readonly answers: Map<number, number> = new Map();
+
+  private constructor(directory: string, twin: SegmentTwin, server: StartedServer) {
+    this.directory = directory;
+    this.twin = twin;
+    this.#server = server;
+    this.#oracle = join(directory, "acknowledged");
+    writeFileSync(this.#oracle, "");
+  }
+
+  static async open(): Promise<Scene> {
+    const directory = mkdtempSync(join(tmpdir(), "waybill-chaos-"));
+    const twin = new SegmentTwin({ clock: nodeClock });
+    return new Scene(directory, twin, await startServer(twin.handle));
+  }
+
+  get relay(): RelayProcess {
+    if (this.#relay === undefined) throw new Error("no relay was started");
+    return this.#relay;
+  }
+
+  async start(): Promise<void> {
+    const { directory } = this;
+    this.#relay = await RelayProcess.start({ directory, destinations: { twin: this.#server.url } });
+  }
+
+  /** Begins to send; goes on over restarts of the relay. */
+  load(random: SeededRandom): void {
+    for (let worker = 0; worker < WORKERS; worker++)
+      this.#workers.push(
+        work({
+          port: () => this.relay.port,
+          stopping: () => this.#stopping,
+          random: random.fork(),
+          acknowledge: (ids) => appendFileSync(this.#oracle, `${ids.join("\n")}\n`),
+          answered: (status) => this.answers.set(status, (this.answers.get(status) ?? 0) + 1),
+        }),
+      );
+  }
+
+  /** Ends the load, waits until all is delivered, counts. */
+  async finish(): Promise<Tally> {
+    this.#stopping = true;
+    await Promise.all(this.#workers);
+    this.twin.recover();
+    const booksBalance = await this.relay.drained(DRAIN_MAX_MS);
+    await this.relay.stop();
+    await this.#server.close();
+    const acknowledged = new Set(
+      readFileSync(this.#oracle, "utf8")
+        .split("\n")
+        .filter((id) => id !== ""),
+    );
+    const times = new Map<string, number>();
+    for (const { messageId } of this.twin.events) times.set(messageId, (times.get(messageId) ?? 0) + 1);
+    return {
+      acknowledged: acknowledged.size,
+      delivered: times.size,
+      lost: [...acknowledged].filter((id) => !times.has(id)).length,
+      duplicatesInEffect: [...times.values()].filter((count) => count > 1).length,
+      sentTwice: this.twin.duplicates,
+      booksBalance,
+    };
+  }
+
+  /** Removes what is left on disk, unless it is evidence. */
+  clear(tally: Tally): void {
+    if (isBroken(tally)) say(`kept for inspection: ${this.directory}`);
+    else rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+export function isBroken({ acknowledged, lost, duplicatesInEffect, booksBalance }: Tally): boolean {
+  return acknowledged === 0 || lost > 0 || duplicatesInEffect > 0 || !booksBalance;
+}
+
+interface Work {
+  readonly port: () => number;
+  readonly stopping: () => boolean;
+  readonly random: SeededRandom;
+  /** Told only after the 2xx. */
+  readonly acknowledge: (ids: readonly string[]) => void;
+  readonly answered: (status: number) => void;
+}
+
+/** Sends batches one after another; one without an answer is sent again with the same ids. */
+async function work({ port, stopping, random, acknowledge, answered }: Work): Promise<void> {
+  const makeId = createUuidV7(nodeClock, nodeRandom);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  while (!stopping()) {
+    const ids = Array.from({ length: 1 + random.below(40) }, makeId);
+    const batch = ids.map((messageId) => ({
+      type: "track",
+      event: "Chaos",
+      userId: "u",
+      messageId,
+      properties: { pad: "x".repeat(random.below(400)) },
+    }));
+    const body = JSON.stringify({ batch });
+    for (;;) {
+      const status = await post(port(), body, agent);
+      answered(status);
+      if (status === 200) break;
+      await pause(RETRY_PAUSE_MS);
+    }
+    acknowledge(ids);
+  }
+  agent.destroy();
+}
+
+function post(port: number, body: string, agent: Agent): Promise<number> {
+  return new Promise((resolve) => {
+    const outgoing = request(
+      {
+        port,
+        host: "127.0.0.1",
+        agent,
+        method: "POST",
+        path: "/v1/batch",
+        auth: "bench:",
+        headers: { "content-length": Buffer.byteLength(body) },
+      },
+      (response) => {
+        response.resume();
+        response.on("end", () => resolve(response.statusCode ?? 0));
+        response.on("error", () => resolve(0));
+      },
+    );
+    outgoing.on("error", () => resolve(0));
+    outgoing.end(body);
+  });
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
