@@ -22,6 +22,9 @@ test.each([
   ["replay", "cancel"],
   ["config", "check"],
   ["log", "verify"],
+  ["log", "repair"],
+  ["log", "dump"],
+  ["log", "tail"],
 ])("%s %s --help has an example", async (...words) => {
   const { code, out } = await run([...words.filter((word) => word !== undefined), "--help"]);
   expect(code).toBe(0);

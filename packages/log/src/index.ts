@@ -9,6 +9,8 @@ export { DeadLetters, originalRecord } from "./dead-letters.ts";
 export { LaneState } from "./lane-state.ts";
 export type { LaneStateValue, LogStoreOptions } from "./log-store.ts";
 export { LogStore, newLaneState } from "./log-store.ts";
+export type { SegmentRepair } from "./repair.ts";
+export { repairLog } from "./repair.ts";
 export type { ReplayState, ReplayStoreOptions } from "./replay-store.ts";
 export { ReplayStore } from "./replay-store.ts";
 export { openLog } from "./segment-log.ts";
@@ -27,3 +29,5 @@ export type {
 } from "./types.ts";
 export type { VerifyReport } from "./verify.ts";
 export { verifyLog } from "./verify.ts";
+export type { FilePlace, Walked } from "./walk.ts";
+export { segmentNames, walkLog } from "./walk.ts";

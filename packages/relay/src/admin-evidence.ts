@@ -16,6 +16,8 @@ const BODY_MAX_BYTES = 64 * 1024;
 const MARK_AT_ONCE = 1_000;
 /** The time in a UUIDv7 is that of the client's clock, which may be fast. */
 const SKEW_MS = 10 * 60_000;
+/** Most events come soon after they are made; the others are found by the second look. */
+const DELAY_MS = 3_600_000;
 const STATES: readonly DeadLetterState[] = ["waiting", "retried", "discarded"];
 const REPLAY_FIELDS = [
   "destination",
@@ -82,14 +84,14 @@ export function addEvidenceRoutes(add: AddRoute, view: AdminView): void {
   });
 }
 
-/** An id that names its time is looked for from then on first; any other, and one that is not found there, in all of the log. */
+/** An id that names its time is looked for about then first; any other, and one that is not found there, in all of the log. */
 async function trace(view: AdminView, messageId: string, query: Params): Promise<Trace> {
   const { environment: name } = query;
   const environments = name === undefined ? view.environments() : [chosenEnvironment(view, name)];
   const given = { ...timeOf("since", query["since"], "sinceMs"), ...timeOf("until", query["until"], "untilMs") };
   const hinted = Object.keys(given).length > 0;
   const bornAtMs = hinted ? undefined : timeOfUuidV7(messageId);
-  const ranges = bornAtMs === undefined ? [given] : [{ sinceMs: bornAtMs - SKEW_MS }, {}];
+  const ranges = bornAtMs === undefined ? [given] : [{ sinceMs: bornAtMs - SKEW_MS, untilMs: bornAtMs + DELAY_MS }, {}];
   for (const range of ranges) {
     const events = (await Promise.all(environments.map((one) => one.trace(messageId, range)))).flat();
     if (events.length > 0) return { messageId, events };

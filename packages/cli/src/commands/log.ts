@@ -1,8 +1,25 @@
-import { verifyLog } from "@waybill/log";
-import { nodeDisk } from "@waybill/node";
+import { once } from "node:events";
+import { resolve } from "node:path";
+import { sleep, WaybillError } from "@waybill/core";
+import { type FilePlace, type LogRecord, repairLog, segmentNames, verifyLog, type Walked, walkLog } from "@waybill/log";
+import { lockDirectory, nodeDisk, nodeRuntime } from "@waybill/node";
 import type { Command } from "commander";
-import type { AddCommand } from "../command.ts";
-import { EXIT } from "../io.ts";
+import { type AddCommand, wholeNumber } from "../command.ts";
+import { EXIT, type Io } from "../io.ts";
+
+interface DumpOptions {
+  readonly from?: number;
+  readonly to?: number;
+  readonly since?: string;
+  readonly until?: string;
+  readonly source?: string;
+  readonly raw?: boolean;
+}
+
+const DIRECTORY = "\nThe directory is that of the segments: <dataDirectory>/<environment>/log";
+const WRITE_BYTES = 256 * 1024;
+const FOLLOW_MS = 500;
+const POSITION = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
 export const addLogCommand: AddCommand = (program, io, finish) => {
   const log: Command = program.command("log").description("work with the log on disk");
@@ -11,7 +28,7 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
     .description("read every record of a log against its checksum; changes nothing, also while a relay runs")
     .addHelpText(
       "after",
-      "\nThe directory is that of the segments: <dataDirectory>/<environment>/log\nExit code 1 when a record is damaged.\n\nExample:\n  waybill log verify ./waybill-data/production/log",
+      `${DIRECTORY}\nExit codes: 0 whole, 1 a record is damaged.\n\nExample:\n  waybill log verify ./waybill-data/production/log`,
     )
     .action(async (directory: string) => {
       const { segments, records, events, bytes, damaged, tornBytes } = await verifyLog(directory, nodeDisk);
@@ -28,4 +45,207 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
       );
       finish(damaged.length === 0 ? EXIT.ok : EXIT.failed);
     });
+
+  log
+    .command("repair <directory>")
+    .description("set aside what is damaged and cut what is unfinished; what is whole stays, at its positions")
+    .option("--dry-run", "only say what would be done")
+    .addHelpText(
+      "after",
+      `${DIRECTORY}; no relay may use it.\nDamaged bytes are copied to <directory>/damaged first. Exit codes: 0 done or nothing to do, 1 failed.\n\nExample:\n  waybill log repair ./waybill-data/production/log --dry-run`,
+    )
+    .action(async (directory: string, { dryRun = false }: { readonly dryRun?: boolean }) => {
+      await segmentsOf(directory);
+      // The relay locks its data directory, two levels up; a spool the one above.
+      const locks = dryRun
+        ? []
+        : [await lockDirectory(resolve(directory, "../..")), await lockDirectory(resolve(directory, ".."))];
+      try {
+        const repairs = await repairLog(directory, nodeDisk, { dryRun });
+        for (const { segment, removed, lost } of repairs) {
+          for (const { offset, bytes, copy } of removed)
+            io.out.write(
+              `${segment}: ${bytes} bytes at ${offset} ${copy === undefined ? "were an unfinished write, cut" : `damaged, copied to ${copy}`}\n`,
+            );
+          for (const { from, to } of lost) io.out.write(`${segment}: positions ${from} to ${to - 1} are lost\n`);
+        }
+        const what =
+          repairs.length === 0
+            ? "nothing to repair"
+            : `${repairs.length} segments ${dryRun ? "would be" : ""} repaired`;
+        io.out.write(`${what.replace("  ", " ")}\n`);
+      } finally {
+        for (const lock of locks) await lock.release();
+      }
+    });
+
+  log
+    .command("dump <directory>")
+    .description("write the events to standard output, one JSON object a line; also while a relay runs")
+    .option("--from <position>", "begin here", POSITION)
+    .option("--to <position>", "end before this one", POSITION)
+    .option("--since <time>", "received then or later: ISO 8601")
+    .option("--until <time>", "received before then")
+    .option("--source <name>", "only of this source")
+    .option("--raw", "only the events, as they were stored")
+    .addHelpText(
+      "after",
+      `${DIRECTORY}\nExit codes: 0 whole, 1 a damaged place was passed over (it is named on standard error).\n\nExample:\n  waybill log dump ./waybill-data/production/log --raw > events.ndjson`,
+    )
+    .action(async (directory: string, options: DumpOptions) => {
+      await segmentsOf(directory);
+      finish(await dump(walkLog(directory, nodeDisk), options, io));
+    });
+
+  log
+    .command("tail <directory>")
+    .description("show the newest events of a log on disk; waybill tail asks a running relay instead")
+    .option("-n, --events <number>", "how many", wholeNumber(0, 1_000_000), 10)
+    .option("--follow", "go on as the log grows, until Ctrl-C")
+    .option("--raw", "only the events, as they were stored")
+    .addHelpText("after", `${DIRECTORY}\n\nExample:\n  waybill log tail ./waybill-data/production/log --follow`)
+    .action(
+      async (
+        directory: string,
+        options: { readonly events: number; readonly follow?: boolean; readonly raw?: boolean },
+      ) => {
+        const { from, place } = await newest(directory, options.events);
+        const raw = options.raw === true ? { raw: true } : {};
+        let next = await dumpOn(walkLog(directory, nodeDisk, place), { from, ...raw }, io, place);
+        if (options.follow !== true) return;
+        const stop = new AbortController();
+        io.onStop(() => stop.abort());
+        const { clock } = nodeRuntime();
+        while (await sleep(clock, FOLLOW_MS, stop.signal))
+          next = await dumpOn(walkLog(directory, nodeDisk, next), raw, io, next);
+      },
+    );
 };
+
+/** **Errors**: `WAYBILL_INPUT` when there is no log. */
+async function segmentsOf(directory: string): Promise<readonly string[]> {
+  const names = await segmentNames(directory, nodeDisk);
+  if (names.length === 0)
+    throw new WaybillError("WAYBILL_INPUT", `There are no segments in ${directory}`, {
+      hint: "Give <dataDirectory>/<environment>/log.",
+    });
+  return names;
+}
+
+/** Writes what is asked for; damage is named on standard error. Returns the exit code. */
+async function dump(walk: AsyncGenerator<Walked>, options: DumpOptions, io: Io): Promise<number> {
+  let damaged = false;
+  const writer = new Writer(io);
+  for await (const walked of walk) {
+    if (writer.closed) break;
+    if (walked.kind === "record") await writer.write(linesOf(walked.record, options));
+    else if (walked.kind === "damaged") {
+      damaged = true;
+      io.err.write(`damaged: ${walked.segment} bytes ${walked.offset} to ${walked.offset + walked.bytes}\n`);
+    }
+  }
+  await writer.flush();
+  return damaged ? EXIT.failed : EXIT.ok;
+}
+
+/** Dumps, and says where the next walk should begin. */
+async function dumpOn(
+  walk: AsyncGenerator<Walked>,
+  options: DumpOptions,
+  io: Io,
+  from: FilePlace | undefined,
+): Promise<FilePlace | undefined> {
+  let place = from;
+  async function* noted(): AsyncGenerator<Walked> {
+    for await (const walked of walk) {
+      if (walked.kind === "record")
+        place = { segment: walked.segment, offset: walked.offset + walked.record.sizeBytes };
+      yield walked;
+    }
+  }
+  await dump(noted(), options, io);
+  return place;
+}
+
+/** Where the newest `events` begin: a position, and a place at or before it. */
+async function newest(
+  directory: string,
+  events: number,
+): Promise<{ readonly from: number; readonly place: FilePlace }> {
+  const names = await segmentsOf(directory);
+  for (const segment of [...names].reverse()) {
+    const place = { segment, offset: 64 };
+    let first: number | undefined;
+    let head = 0;
+    for await (const walked of walkLog(directory, nodeDisk, place)) {
+      if (walked.kind !== "record") continue;
+      first ??= walked.record.first;
+      head = walked.record.first + walked.record.count;
+    }
+    if ((first !== undefined && head - first >= events) || segment === names[0])
+      return { from: Math.max(0, head - events), place };
+  }
+  throw new Error("unreachable: the oldest segment ends the search");
+}
+
+/** The lines of a record's events that are asked for; the events' own bytes are copied, never parsed. */
+function linesOf(record: LogRecord, options: DumpOptions): Buffer[] {
+  const { first, count, source, receivedAtMs, metadata, body, ends } = record;
+  const { from = 0, to = Number.POSITIVE_INFINITY, raw = false } = options;
+  if (options.source !== undefined && options.source !== source) return [];
+  if (receivedAtMs < timeOf(options.since, 0) || receivedAtMs >= timeOf(options.until, Number.POSITIVE_INFINITY))
+    return [];
+  const rest = `,"receivedAt":"${new Date(receivedAtMs).toISOString()}","source":${JSON.stringify(source)}${metadata === "" ? "" : `,"metadata":${JSON.stringify(metadata)}`},"event":`;
+  const lines: Buffer[] = [];
+  for (let index = 0; index < count; index++) {
+    const position = first + index;
+    if (position < from || position >= to) continue;
+    const start = index === 0 ? 0 : (ends[index - 1] as number) + 1;
+    const event = body.subarray(start, ends[index]);
+    if (raw) lines.push(Buffer.from(event), NEWLINE);
+    else lines.push(Buffer.from(`{"position":${position}${rest}`), Buffer.from(event), CLOSED);
+  }
+  return lines;
+}
+
+const NEWLINE = Buffer.from("\n");
+const CLOSED = Buffer.from("}\n");
+
+function timeOf(text: string | undefined, otherwise: number): number {
+  const ms = text === undefined ? otherwise : Date.parse(text);
+  if (Number.isNaN(ms))
+    throw new WaybillError("WAYBILL_INPUT", `${text} is no time`, { hint: "Write it as 2026-03-01T00:00:00Z." });
+  return ms;
+}
+
+/** Few large writes, no faster than the reader; a reader that goes away ends it quietly. */
+class Writer {
+  readonly #io: Io;
+  #waiting: Buffer[] = [];
+  #bytes = 0;
+  closed = false;
+
+  constructor(io: Io) {
+    this.#io = io;
+    io.out.once("error", () => {
+      this.closed = true;
+    });
+  }
+
+  async write(buffers: readonly Buffer[]): Promise<void> {
+    for (const buffer of buffers) {
+      this.#waiting.push(buffer);
+      this.#bytes += buffer.length;
+    }
+    if (this.#bytes >= WRITE_BYTES) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    if (this.#bytes === 0 || this.closed) return;
+    const bytes = Buffer.concat(this.#waiting, this.#bytes);
+    this.#waiting = [];
+    this.#bytes = 0;
+    if (!this.#io.out.write(bytes))
+      await Promise.race([once(this.#io.out, "drain"), once(this.#io.out, "close")]).catch(() => undefined);
+  }
+}
