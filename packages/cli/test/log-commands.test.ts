@@ -83,6 +83,21 @@ test("repair makes a damaged log whole, says what was lost, and only when nobody
   expect((await run(["log", "repair", directory])).out).toBe("nothing to repair\n");
 });
 
+test("a reader that takes its time gets all of it, one that goes away ends it quietly", async () => {
+  const directory = join(temporary(), "data/production/log");
+  const log = await openLog({ directory }, { disk: nodeDisk, clock: nodeClock });
+  const body = Buffer.from(`"${"x".repeat(100_000)}"`);
+  const entry = { source: "web", receivedAtMs: 0, metadata: "", body: [body], ends: Uint32Array.of(body.length) };
+  for (let index = 0; index < 60; index++) await log.append(entry);
+  await log.close();
+  const slow = start(["log", "dump", directory, "--raw"]);
+  expect(await slow.ended).toMatchObject({ code: 0, err: "" });
+  expect((await slow.ended).out.length).toBe(60 * (body.length + 1));
+  const left = start(["log", "dump", directory, "--raw"]);
+  left.process.stdout?.destroy();
+  expect(await left.ended).toMatchObject({ code: 0, err: "" });
+});
+
 test("tail shows the newest events and follows the log", async () => {
   const { directory, append } = await filled();
   expect((await run(["log", "tail", directory, "-n", "2", "--raw"])).out).toBe(

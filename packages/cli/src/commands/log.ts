@@ -224,11 +224,15 @@ class Writer {
   #waiting: Buffer[] = [];
   #bytes = 0;
   closed = false;
+  readonly #gone: Promise<void>;
 
   constructor(io: Io) {
     this.#io = io;
-    io.out.once("error", () => {
-      this.closed = true;
+    this.#gone = new Promise((resolve) => {
+      io.out.once("error", () => {
+        this.closed = true;
+        resolve();
+      });
     });
   }
 
@@ -246,6 +250,6 @@ class Writer {
     this.#waiting = [];
     this.#bytes = 0;
     if (!this.#io.out.write(bytes))
-      await Promise.race([once(this.#io.out, "drain"), once(this.#io.out, "close")]).catch(() => undefined);
+      await Promise.race([once(this.#io.out, "drain").catch(() => undefined), this.#gone]);
   }
 }
