@@ -50,7 +50,6 @@ export interface PowerCutsResult extends Tally {
   readonly powerCuts: number;
   /** Events that were stored although their sender was never told so. */
   readonly unacknowledgedKept: number;
-  readonly refused: number;
 }
 
 /** The power fails under load: what was not synced is gone, then the relay starts on what is left. */
@@ -65,9 +64,10 @@ export async function runPowerCuts(powerCuts: number, seed: number): Promise<Pow
   scene.load(random);
   for (let cut = 0; cut < powerCuts; cut++) {
     await pause(LIFE_MIN_MS + random.next() * (LIFE_MAX_MS - LIFE_MIN_MS));
+    // With the power the process stops too. It must not go on even for an instant: the kernel's shutdown of a file system races with a sync on its way,
+    // which may then succeed without having been done (seen with a bare O_DSYNC loop as well), and be acknowledged after the cut.
+    scene.relay.process.kill("SIGSTOP");
     cutPower(data);
-    // The relay is still there and finds that its disk is not: it must acknowledge nothing more.
-    await pause(random.next() * 100);
     await scene.relay.stop("SIGKILL");
     unmount(data);
     mountImage(image, data);
@@ -79,7 +79,7 @@ export async function runPowerCuts(powerCuts: number, seed: number): Promise<Pow
   scene.clear(tally);
   const { acknowledged, delivered, lost } = tally;
   const unacknowledgedKept = delivered - (acknowledged - lost);
-  return { powerCuts, ...tally, unacknowledgedKept, refused: scene.answers.get(503) ?? 0 };
+  return { powerCuts, ...tally, unacknowledgedKept };
 }
 
 export interface HungDiskResult extends Tally {
