@@ -97,6 +97,11 @@ test.for([
     ["--power-cuts", "2"],
     { powerCuts: 2, unacknowledgedKept: number },
   ],
+  [
+    "a disk whose syncs fail is refused with 503 and used again once it is well",
+    ["--failing-fsync"],
+    { resumedAfterMs: number },
+  ],
   ["a disk that hangs delays answers and loses nothing", ["--hung-disk"], { acknowledgedWhileHung: 0 }],
 ] as const)("chaos: %s", { timeout: 120_000 }, async ([_name, args, fields], { skip }) => {
   const result = await lastLine("chaos", ...args);

@@ -6,11 +6,12 @@
  *   npm run chaos -- --full-disk       a disk of a few megabytes fills up, then there is room again
  *   npm run chaos -- --power-cuts N    the file system is shut down under the relay: what was not synced is gone
  *   npm run chaos -- --hung-disk       the file system answers nothing for a while
+ *   npm run chaos -- --failing-fsync   writing works, syncing fails, until the disk is well again
  *
- * The last three need root and Linux; where they cannot run the last line is {"skipped": reason}.
+ * All but the first need root and Linux; where they cannot run the last line is {"skipped": reason}.
  */
 import { parseArgs } from "node:util";
-import { runFullDisk, runHungDisk, runPowerCuts } from "./chaos/disks.ts";
+import { runFailingFsync, runFullDisk, runHungDisk, runPowerCuts } from "./chaos/disks.ts";
 import { runKills } from "./chaos/kills.ts";
 import { Unavailable } from "./chaos/mounts.ts";
 import { isBroken } from "./chaos/scene.ts";
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     "full-disk": { type: "boolean", default: false },
     "power-cuts": { type: "string" },
     "hung-disk": { type: "boolean", default: false },
+    "failing-fsync": { type: "boolean", default: false },
     seed: { type: "string" },
   },
 });
@@ -43,6 +45,10 @@ async function main(): Promise<void> {
     const result = await runPowerCuts(Number(values["power-cuts"]), seed);
     publish("chaos", result, false);
     if (isBroken(result)) process.exitCode = 1;
+  } else if (values["failing-fsync"]) {
+    const result = await runFailingFsync(seed);
+    publish("chaos", result, false);
+    if (isBroken(result) || !result.notReadyWhileFailing) process.exitCode = 1;
   } else if (values["hung-disk"]) {
     const result = await runHungDisk(seed);
     publish("chaos", result, false);

@@ -6,6 +6,8 @@ import { pause, Scene, type Tally } from "./scene.ts";
 
 const SMALL_DISK_BYTES = 12 * 1024 * 1024;
 const BALLAST_BYTES = 6 * 1024 * 1024;
+const HOST_BYTES = 96 * 1024 * 1024;
+const HOST_BALLAST_BYTES = 64 * 1024 * 1024;
 const IMAGE_BYTES = 300 * 1024 * 1024;
 const LIFE_MIN_MS = 200;
 const LIFE_MAX_MS = 900;
@@ -58,7 +60,7 @@ export async function runPowerCuts(powerCuts: number, seed: number): Promise<Pow
   const scene = await Scene.open();
   const data = join(scene.directory, "data");
   const image = join(scene.directory, "disk.img");
-  makeExt4(image, IMAGE_BYTES);
+  makeExt4(image, IMAGE_BYTES, { journal: true });
   mountImage(image, data);
   await scene.start();
   scene.load(random);
@@ -94,7 +96,7 @@ export async function runHungDisk(seed: number): Promise<HungDiskResult> {
   const scene = await Scene.open();
   const data = join(scene.directory, "data");
   const image = join(scene.directory, "disk.img");
-  makeExt4(image, IMAGE_BYTES);
+  makeExt4(image, IMAGE_BYTES, { journal: true });
   mountImage(image, data);
   await scene.start();
   scene.load(new SeededRandom(seed));
@@ -114,6 +116,44 @@ export async function runHungDisk(seed: number): Promise<HungDiskResult> {
   unmount(data);
   scene.clear(tally);
   return { ...tally, hungForMs: HUNG_FOR_MS, acknowledgedWhileHung, resumedAfterMs };
+}
+
+export interface FailingFsyncResult extends Tally {
+  readonly refused: number;
+  readonly notReadyWhileFailing: boolean;
+  readonly resumedAfterMs: number;
+}
+
+/**
+ * A disk whose syncs fail with EIO: a file system in an image on one that is full, so that writing into it works and syncing does not. What
+ * was written before a failed sync is lost to the page cache; the relay must neither acknowledge it nor build on it.
+ */
+export async function runFailingFsync(seed: number): Promise<FailingFsyncResult> {
+  const scene = await Scene.open();
+  const host = join(scene.directory, "host");
+  const data = join(scene.directory, "data");
+  mountMemory(host, HOST_BYTES);
+  const image = join(host, "disk.img");
+  makeExt4(image, IMAGE_BYTES, { journal: false });
+  mountImage(image, data);
+  const ballast = join(host, "ballast");
+  writeFileSync(ballast, Buffer.alloc(HOST_BALLAST_BYTES));
+  await scene.start();
+  scene.load(new SeededRandom(seed));
+  await until(() => (scene.answers.get(503) ?? 0) > 0);
+  await pause(FULL_FOR_MS);
+  const notReadyWhileFailing = (await fetch(`${scene.relay.adminUrl}/ready`)).status === 503;
+  const accepted = scene.answers.get(200) ?? 0;
+  rmSync(ballast);
+  const healedAt = performance.now();
+  await until(() => (scene.answers.get(200) ?? 0) > accepted);
+  const resumedAfterMs = Math.round(performance.now() - healedAt);
+  await pause(LIFE_MIN_MS);
+  const tally = await scene.finish();
+  unmount(data);
+  unmount(host);
+  scene.clear(tally);
+  return { ...tally, refused: scene.answers.get(503) ?? 0, notReadyWhileFailing, resumedAfterMs };
 }
 
 async function until(done: () => boolean): Promise<void> {

@@ -17,10 +17,10 @@ export function mountMemory(directory: string, bytes: number): void {
   mount(["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", directory], directory);
 }
 
-/** An ext4 file system of `bytes` in the file `image`, made anew. **Errors**: {@link Unavailable}. */
-export function makeExt4(image: string, bytes: number): void {
+/** An ext4 file system of `bytes` in the file `image`, made anew, with a journal or without. **Errors**: {@link Unavailable}. */
+export function makeExt4(image: string, bytes: number, { journal }: { readonly journal: boolean }): void {
   run("truncate", ["-s", String(bytes), image]);
-  run("mkfs.ext4", ["-q", "-F", image]);
+  run("mkfs.ext4", ["-q", "-F", ...(journal ? [] : ["-O", "^has_journal"]), image]);
 }
 
 export function mountImage(image: string, directory: string): void {
