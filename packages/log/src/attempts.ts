@@ -153,11 +153,11 @@ export async function attemptsFor(
       const buffer = Buffer.allocUnsafe(await open.size());
       return buffer.subarray(0, await open.read(buffer, 0));
     });
-    for (const line of bytes.toString().split("\n")) {
-      const attempt = parse(line);
-      if (attempt !== undefined && attempt.first <= position && position < attempt.first + attempt.count)
-        found.push(attempt);
-    }
+    for (const line of bytes.toString("latin1").split("\n"))
+      if (speaksOf(line, position)) {
+        const attempt = parse(Buffer.from(line, "latin1").toString());
+        if (attempt !== undefined) found.push(attempt);
+      }
   }
   return found;
 }
@@ -173,6 +173,14 @@ function maySpeakOf(files: readonly NamedFile[], index: number, position: Positi
   if (next === undefined || next.position > position || next.position < file.position) return true;
   const afterNext = files[index + 2];
   return afterNext === undefined || afterNext.position > position || afterNext.position < next.position;
+}
+
+/** Looked at before the line is parsed: most speak of other events. */
+function speaksOf(line: string, position: Position): boolean {
+  const match = /^[0-9a-f]{8} \{"first":(\d+),"count":(\d+),/.exec(line);
+  if (match === null) return false;
+  const first = Number(match[1]);
+  return first <= position && position < first + Number(match[2]);
 }
 
 function parse(line: string): RecordedAttempt | undefined {

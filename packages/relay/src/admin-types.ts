@@ -115,7 +115,8 @@ export interface DeadLetterView {
   readonly receivedAtMs: number;
   readonly rejectedAtMs: number;
   readonly reason: string;
-  readonly attempts: readonly AttemptView[];
+  /** Only of letters that were asked for by name (`letter=`). */
+  readonly attempts?: readonly AttemptView[];
   /** As stored. */
   readonly event: unknown;
 }

@@ -138,10 +138,15 @@ export class Destination {
     return (mode === "idle" || mode === "sending") && this.#store.pending().events < this.#config.batchMaxEvents;
   }
 
+  /** The attempts for the event at `position`, oldest first. */
+  async attempts(position: Position): Promise<TraceDestination["attempts"]> {
+    await this.#attempts.flush();
+    return attemptsFor(attemptsDirectory(this.#options), this.#options.runtime.disk, position);
+  }
+
   /** What became of the event at `position` here. */
   async trace(position: Position): Promise<TraceDestination> {
-    await this.#attempts.flush();
-    const attempts = await attemptsFor(attemptsDirectory(this.#options), this.#options.runtime.disk, position);
+    const attempts = await this.attempts(position);
     const traced = { destination: this.#config.name, attempts, replays: [] };
     if (position >= this.#store.neededFrom) {
       const { mode, reason } = this.#lane.snapshot();

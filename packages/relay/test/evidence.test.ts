@@ -88,7 +88,8 @@ test("dead letters: listed, filtered, exported, discarded, and sent again with t
   });
   expect(first.letters[0]).toMatchObject({ state: "waiting", source: "web", event: { messageId: "b1" } });
   expect(first.letters[0]?.reason).toContain("400");
-  expect(first.letters[0]?.attempts.length).toBeGreaterThan(0);
+  const named = await admin<DeadLetterPage>(world, "GET", `${path}?letter=0`);
+  expect(named.letters[0]?.attempts?.length).toBeGreaterThan(0);
   const second = await admin<DeadLetterPage>(world, "GET", `${path}?limit=2&after=1`);
   expect(second.letters.map(({ letter }) => letter)).toEqual([2]);
   expect(second.next).toBeUndefined();

@@ -41,13 +41,13 @@ export const addDeadLettersCommand: AddCommand = (program, io) => {
       else if (page.letters.length === 0) io.out.write("none\n");
     });
 
-  command(group, "show", "show letters whole: the event, the reason, every attempt")
+  command(group, "show", "show letters whole: the event, the reason; every attempt of those named with --letter")
     .addHelpText("after", "\nExample:\n  waybill dead-letters show production/segment --letter 17")
     .action(async (lane: string, options: FilterOptions) => {
       const page = await ask<DeadLetterPage>(io, lane, options, { path: "" });
       for (const letter of page.letters)
         io.out.write(
-          `${[line(letter), `  ${JSON.stringify(letter.event)}`, ...letter.attempts.map(attemptLine)].join("\n")}\n`,
+          `${[line(letter), `  ${JSON.stringify(letter.event)}`, ...(letter.attempts ?? []).map(attemptLine)].join("\n")}\n`,
         );
     });
 
