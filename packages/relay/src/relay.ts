@@ -8,6 +8,7 @@ import { createNodeTransport, type DirectoryLock, lockDirectory, nodeRuntime } f
 import { DEFAULT_LIMITS, STRICT_LIMITS } from "@waybill/vendors";
 import { createAdminServer } from "./admin-server.ts";
 import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
+import { createBatchScanner } from "./batch-scanner.ts";
 import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { Environment } from "./environment.ts";
@@ -100,7 +101,11 @@ class Relay implements RunningRelay {
     this.#intake = new Intake(this.#sourceTable(this.#config), {
       clock: this.#runtime.clock,
       makeId: createUuidV7(this.#runtime.clock, this.#runtime.random),
-      limits: { ...(this.#config.strict ? STRICT_LIMITS : DEFAULT_LIMITS), isUtf8 },
+      limits: {
+        ...(this.#config.strict ? STRICT_LIMITS : DEFAULT_LIMITS),
+        isUtf8,
+        scanBatch: createBatchScanner(),
+      },
       observer: this.#metrics,
     });
     await this.#listen(this.#intake);

@@ -20,6 +20,6 @@ export type { SegmentSettings } from "./segment/protocol.ts";
 export { classifySegment, segmentProtocol } from "./segment/protocol.ts";
 export type { Credentials, RefusalCode, RefusedEvent, SegmentAnswer, SegmentRoute } from "./segment/routes.ts";
 export { matchSegmentPath, parseAuthorization, segmentAccepted, segmentRefusal } from "./segment/routes.ts";
-export type { FoundEvent, Range, Refusal, SegmentLimits, SegmentScan } from "./segment/scan.ts";
+export type { BatchScan, FoundEvent, Range, Refusal, SegmentLimits, SegmentScan } from "./segment/scan.ts";
 export { DEFAULT_LIMITS, STRICT_LIMITS, scanSegment } from "./segment/scan.ts";
 export { storedIds } from "./segment/stored-ids.ts";

@@ -19,6 +19,17 @@ export interface SegmentLimits {
   readonly strict: boolean;
   /** Whether bytes are UTF-8; the platform's own check is the fastest. */
   readonly isUtf8: (bytes: Uint8Array) => boolean;
+  /** A faster way for ordinary batches, where the platform has one; `undefined` for a body that it leaves to us. */
+  readonly scanBatch?: (bytes: Uint8Array) => BatchScan | undefined;
+}
+
+/** What was found in a batch without anything unusual: every event has an id and a known type. Values are those of the last key of that name. */
+export interface BatchScan {
+  readonly events: readonly FoundEvent[];
+  readonly writeKey: Range | undefined;
+  readonly sentAt: Range | undefined;
+  readonly context: Range | undefined;
+  readonly integrations: Range | undefined;
 }
 
 /** Generous: real clients send batches of more than 1 MB (section 4), and the relay's door has its own limit on bodies. */
@@ -100,7 +111,38 @@ export function scanSegment(
       `The body has ${bytes.length} bytes; at most ${maxBytes} are taken.`,
     );
   if (!limits.isUtf8(bytes)) return refusal(400, "invalid_utf8", "The body is not UTF-8.");
+  const batch = route.kind === "batch" ? limits.scanBatch?.(bytes) : undefined;
+  if (batch !== undefined && withinLimits(batch, limits)) return ordinaryScan(bytes, batch);
   return new Framer(bytes, route, limits).run();
+}
+
+function withinLimits({ events }: BatchScan, { maxEvents, eventMaxBytes }: SegmentLimits): boolean {
+  return events.length <= maxEvents && events.every(({ start, end }) => end - start <= eventMaxBytes);
+}
+
+function ordinaryScan(bytes: Uint8Array, batch: BatchScan): SegmentScan {
+  return {
+    bytes,
+    events: batch.events,
+    type: undefined,
+    refused: [],
+    writeKey: batch.writeKey === undefined ? undefined : textAt(bytes, batch.writeKey.start, batch.writeKey.end),
+    sentAt: batch.sentAt === undefined ? undefined : textAt(bytes, batch.sentAt.start, batch.sentAt.end),
+    context: objectAt(bytes, batch.context),
+    integrations: objectAt(bytes, batch.integrations),
+    members: undefined,
+    nonFinite: [],
+  };
+}
+
+/** The string at a range that includes its quotes; `undefined` for any other value. */
+function textAt(bytes: Uint8Array, start: number, end: number): string | undefined {
+  if (bytes[start] !== QUOTE) return undefined;
+  return JSON.parse(new TextDecoder().decode(bytes.subarray(start, end))) as string;
+}
+
+function objectAt(bytes: Uint8Array, range: Range | undefined): Range | undefined {
+  return range !== undefined && bytes[range.start] === OPEN_BRACE ? range : undefined;
 }
 
 function refusal(status: number, code: RefusalCode, message: string): { readonly refusal: Refusal } {
@@ -216,8 +258,10 @@ class Framer {
     if (behind < 0) return -1;
     if (this.#keyIs(keyStart, keyEnd, "writeKey")) this.#writeKey = this.#text(at, behind);
     else if (this.#keyIs(keyStart, keyEnd, "sentAt")) this.#sentAt = this.#text(at, behind);
-    else if (this.#keyIs(keyStart, keyEnd, "context")) this.#context = this.#objectRange(at, behind);
-    else if (this.#keyIs(keyStart, keyEnd, "integrations")) this.#integrations = this.#objectRange(at, behind);
+    else if (this.#keyIs(keyStart, keyEnd, "context"))
+      this.#context = objectAt(this.#bytes, { start: at, end: behind });
+    else if (this.#keyIs(keyStart, keyEnd, "integrations"))
+      this.#integrations = objectAt(this.#bytes, { start: at, end: behind });
     return behind;
   }
 
@@ -366,13 +410,7 @@ class Framer {
     return this.#text(start - 1, end + 1) === word;
   }
 
-  /** The string at a range that includes its quotes; `undefined` for any other value. */
   #text(start: number, end: number): string | undefined {
-    if (this.#bytes[start] !== QUOTE) return undefined;
-    return JSON.parse(new TextDecoder().decode(this.#bytes.subarray(start, end))) as string;
-  }
-
-  #objectRange(start: number, end: number): Range | undefined {
-    return this.#bytes[start] === OPEN_BRACE ? { start, end } : undefined;
+    return textAt(this.#bytes, start, end);
   }
 }

@@ -1,0 +1,61 @@
+import type { BatchScan, FoundEvent, Range } from "@waybill/vendors";
+import { BATCH_SCAN_WASM } from "./batch-scan.wasm.ts";
+
+/** Places in the module's memory. The stack of containers has the bytes before. */
+const FIELDS_AT = 512;
+const INPUT_AT = 4_096;
+const INPUT_MAX_BYTES = 1024 * 1024;
+/** Zeros behind the input, so that reading a little further finds nothing. */
+const PADDING_BYTES = 64;
+const OUTPUT_AT: number = INPUT_AT + INPUT_MAX_BYTES + PADDING_BYTES;
+const EVENTS_MAX = 30_000;
+const WORD_BYTES = 4;
+const EVENT_WORDS = 4;
+
+/** The little of the platform's WebAssembly that is used: Node's types leave it to those of the DOM. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
+};
+
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly scan: (at: number, end: number, out: number, outMax: number, fields: number) => number;
+}
+
+/**
+ * Makes the function that scans ordinary batches in WebAssembly (see wasm/batch-scan.as): `undefined` for a body that the plain scanner has to
+ * look at, be it unusual, wrong, or above 1 MiB. Its memory of 2 MiB is its own; one call at a time.
+ */
+export function createBatchScanner(): (bytes: Uint8Array) => BatchScan | undefined {
+  const module = new WebAssembly.Module(Buffer.from(BATCH_SCAN_WASM, "base64"));
+  const { memory, scan } = new WebAssembly.Instance(module, {}).exports as Exports;
+  const bytesOf = new Uint8Array(memory.buffer);
+  const words = new Int32Array(memory.buffer);
+  const field = (index: number): Range | undefined => {
+    const at = FIELDS_AT / WORD_BYTES + 2 * index;
+    const start = words[at] as number;
+    return start < 0 ? undefined : { start: start - INPUT_AT, end: (words[at + 1] as number) - INPUT_AT };
+  };
+  return (input) => {
+    if (input.length > INPUT_MAX_BYTES) return undefined;
+    const end = INPUT_AT + input.length;
+    bytesOf.set(input, INPUT_AT);
+    bytesOf.fill(0, end, end + PADDING_BYTES);
+    const count = scan(INPUT_AT, end, OUTPUT_AT, EVENTS_MAX, FIELDS_AT);
+    if (count < 0) return undefined;
+    const events = new Array<FoundEvent>(count);
+    for (let index = 0; index < count; index++) {
+      const at = OUTPUT_AT / WORD_BYTES + 1 + EVENT_WORDS * index;
+      events[index] = {
+        start: (words[at] as number) - INPUT_AT,
+        end: (words[at + 1] as number) - INPUT_AT,
+        idStart: (words[at + 2] as number) - INPUT_AT,
+        idEnd: (words[at + 3] as number) - INPUT_AT,
+        badId: undefined,
+        needsType: false,
+      };
+    }
+    return { events, writeKey: field(0), sentAt: field(1), context: field(2), integrations: field(3) };
+  };
+}
