@@ -23,11 +23,21 @@ interface Exports {
   readonly scan: (at: number, end: number, out: number, outMax: number, fields: number) => number;
 }
 
+type ScanBatch = (bytes: Uint8Array) => BatchScan | undefined;
+
+let shared: ScanBatch | undefined;
+
 /**
- * Makes the function that scans ordinary batches in WebAssembly (see wasm/batch-scan.as): `undefined` for a body that the plain scanner has to
- * look at, be it unusual, wrong, or above 1 MiB. Its memory of 2 MiB is its own; one call at a time.
+ * The function that scans ordinary batches in WebAssembly (see wasm/batch-scan.as): `undefined` for a body that the plain scanner has to
+ * look at, be it unusual, wrong, or above 1 MiB. One for the process, made when it is first asked for: a call never pauses, and its memory of 2 MiB
+ * holds nothing between two calls.
  */
-export function createBatchScanner(): (bytes: Uint8Array) => BatchScan | undefined {
+export function batchScanner(): ScanBatch {
+  shared ??= createScanner();
+  return shared;
+}
+
+function createScanner(): ScanBatch {
   const module = new WebAssembly.Module(Buffer.from(BATCH_SCAN_WASM, "base64"));
   const { memory, scan } = new WebAssembly.Instance(module, {}).exports as Exports;
   const bytesOf = new Uint8Array(memory.buffer);

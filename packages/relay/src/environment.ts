@@ -10,6 +10,7 @@ import { storedIds } from "@waybill/vendors";
 import { accountView } from "./account-view.ts";
 import type { ComponentView, LaneView, TraceDestination, TracedEvent } from "./admin-types.ts";
 import { AppendRate } from "./append-rate.ts";
+import { batchScanner } from "./batch-scanner.ts";
 import type { DestinationConfig, EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import { Destination, type DestinationObserver } from "./destination.ts";
 import { Replays } from "./replays.ts";
@@ -61,7 +62,10 @@ export class Environment {
       runtime,
       log,
       ...dedupe,
-      idsOf: ({ source, body }) => ({ scope: scopeOf(environmentConfig.name, source), ids: storedIds(body) }),
+      idsOf: ({ source, body }) => ({
+        scope: scopeOf(environmentConfig.name, source),
+        ids: storedIds(body, batchScanner()),
+      }),
     });
     const destinations = new Map<string, Destination>();
     for (const config of environmentConfig.destinations)

@@ -71,6 +71,21 @@ export class IdWindow {
     this.#older = make();
   }
 
+  /**
+   * Touches the places of all hashes. They lie anywhere in a table larger than the caches; asked for one after another without a decision in
+   * between, memory answers several at once. Returns what it read, so that it is read.
+   */
+  prefetch({ words }: IdHashes): number {
+    const newer = this.#newer.tags;
+    const older = this.#older.tags;
+    let seen = 0;
+    for (let at = 0; at < words.length; at += HASH_WORDS) {
+      const slot = ((words[at] as number) & this.#mask) >>> 0;
+      seen ^= (newer[slot] as number) ^ (older[slot] as number);
+    }
+    return seen;
+  }
+
   /** Adds hash `index` of `hashes`; `false` when it was there. `position` where it is stored, once that is known. */
   add(hashes: IdHashes, index: number, nowMs: number, position: number = NOWHERE): boolean {
     this.#turn(nowMs);

@@ -235,6 +235,7 @@ export class Intake {
   #markFresh(source: Source, count: number, hashes: IdHashes, nowMs: number): boolean[] | undefined {
     const { window } = source.environment.ids;
     let fresh: boolean[] | undefined;
+    window.prefetch(hashes);
     for (let index = 0; index < count; index++) {
       if (!hasId(hashes, index) || window.add(hashes, index, nowMs)) continue;
       fresh ??= new Array<boolean>(count).fill(true);

@@ -8,7 +8,7 @@ import { createNodeTransport, type DirectoryLock, lockDirectory, nodeRuntime } f
 import { DEFAULT_LIMITS, STRICT_LIMITS } from "@waybill/vendors";
 import { createAdminServer } from "./admin-server.ts";
 import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
-import { createBatchScanner } from "./batch-scanner.ts";
+import { batchScanner } from "./batch-scanner.ts";
 import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { Environment } from "./environment.ts";
@@ -104,7 +104,7 @@ class Relay implements RunningRelay {
       limits: {
         ...(this.#config.strict ? STRICT_LIMITS : DEFAULT_LIMITS),
         isUtf8,
-        scanBatch: createBatchScanner(),
+        scanBatch: batchScanner(),
       },
       observer: this.#metrics,
     });

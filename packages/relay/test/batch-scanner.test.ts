@@ -4,9 +4,9 @@ import { SeededRandom } from "@waybill/testing";
 import { DEFAULT_LIMITS, type SegmentLimits, STRICT_LIMITS, scanSegment } from "@waybill/vendors";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createBatchScanner } from "../src/batch-scanner.ts";
+import { batchScanner } from "../src/batch-scanner.ts";
 
-const scanBatch = createBatchScanner();
+const scanBatch = batchScanner();
 const PLAIN: SegmentLimits = { ...DEFAULT_LIMITS, isUtf8 };
 const BATCH = { kind: "batch" } as const;
 const MUTATIONS = 40;
