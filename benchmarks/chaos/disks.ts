@@ -33,18 +33,11 @@ export async function runFullDisk(seed: number): Promise<FullDiskResult> {
   const ballast = join(data, "ballast");
   writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES));
   await scene.start();
-  scene.load(new SeededRandom(seed));
-  await until(() => (scene.answers.get(503) ?? 0) > 0);
-  const notReadyWhileFull = await saysNotReady(scene);
-  const accepted = scene.answers.get(200) ?? 0;
-  rmSync(ballast);
-  const freedAt = performance.now();
-  await until(() => (scene.answers.get(200) ?? 0) > accepted);
-  const resumedAfterMs = Math.round(performance.now() - freedAt);
+  const { notReady, resumedAfterMs } = await failAndHeal(scene, seed, () => rmSync(ballast));
   const tally = await scene.finish();
   unmount(data);
   scene.clear(tally);
-  return { ...tally, refused: scene.answers.get(503) ?? 0, notReadyWhileFull, resumedAfterMs };
+  return { ...tally, refused: scene.answers.get(503) ?? 0, notReadyWhileFull: notReady, resumedAfterMs };
 }
 
 export interface PowerCutsResult extends Tally {
@@ -138,20 +131,29 @@ export async function runFailingFsync(seed: number): Promise<FailingFsyncResult>
   const ballast = join(host, "ballast");
   writeFileSync(ballast, Buffer.alloc(HOST_BALLAST_BYTES));
   await scene.start();
-  scene.load(new SeededRandom(seed));
-  await until(() => (scene.answers.get(503) ?? 0) > 0);
-  const notReadyWhileFailing = await saysNotReady(scene);
-  const accepted = scene.answers.get(200) ?? 0;
-  rmSync(ballast);
-  const healedAt = performance.now();
-  await until(() => (scene.answers.get(200) ?? 0) > accepted);
-  const resumedAfterMs = Math.round(performance.now() - healedAt);
+  const { notReady, resumedAfterMs } = await failAndHeal(scene, seed, () => rmSync(ballast));
   await pause(LIFE_MIN_MS);
   const tally = await scene.finish();
   unmount(data);
   unmount(host);
   scene.clear(tally);
-  return { ...tally, refused: scene.answers.get(503) ?? 0, notReadyWhileFailing, resumedAfterMs };
+  return { ...tally, refused: scene.answers.get(503) ?? 0, notReadyWhileFailing: notReady, resumedAfterMs };
+}
+
+/** Loads until requests are refused, looks at /ready, heals the disk, waits for the next 2xx. */
+async function failAndHeal(
+  scene: Scene,
+  seed: number,
+  heal: () => void,
+): Promise<{ readonly notReady: boolean; readonly resumedAfterMs: number }> {
+  scene.load(new SeededRandom(seed));
+  await until(() => (scene.answers.get(503) ?? 0) > 0);
+  const notReady = await saysNotReady(scene);
+  const accepted = scene.answers.get(200) ?? 0;
+  heal();
+  const healedAt = performance.now();
+  await until(() => (scene.answers.get(200) ?? 0) > accepted);
+  return { notReady, resumedAfterMs: Math.round(performance.now() - healedAt) };
 }
 
 /** Whether /ready is red at some time of a second: a small request may still find room now and then. */
