@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import {
   createSender,
   createUuidV7,
+  fullJitter,
   type Outcome,
   type SendContext,
   type Sender,
@@ -65,8 +66,7 @@ export async function sendLines(input: Readable, options: SendLinesOptions): Pro
     }),
     runtime,
     timeoutMs: TIMEOUT_MS,
-    backoffBaseMs: BACKOFF_BASE_MS,
-    backoffMaxMs: BACKOFF_MAX_MS,
+    backoff: fullJitter(BACKOFF_BASE_MS, BACKOFF_MAX_MS),
     maxAttempts: options.attempts,
   });
   const sending = new Sending(sender, options);

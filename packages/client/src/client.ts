@@ -20,6 +20,7 @@ import {
   type ScreenEvent,
   type TrackEvent,
 } from "@waybill/vendors";
+import { type AnyEvents, catalogFault, type TypedTrackEvent } from "./catalog.ts";
 import { relayDestination } from "./destinations.ts";
 import {
   type ClientOptions,
@@ -57,11 +58,11 @@ export interface Summary {
   readonly left: number;
 }
 
-export interface Client {
+export interface Client<Events extends object = AnyEvents> {
   /** Who a user is. */
   identify(event: IdentifyEvent): EventHandle;
   /** Something a user did. */
-  track(event: TrackEvent): EventHandle;
+  track(event: TypedTrackEvent<Events>): EventHandle;
   /** A page a user saw. */
   page(event: PageEvent): EventHandle;
   /** A screen of an app a user saw. */
@@ -85,7 +86,7 @@ const REMEMBERED_OUTCOMES = 1_000;
 
 interface Waiter {
   left: number;
-  outcome: Outcome;
+  outcome: Outcome | undefined;
   readonly promise: Promise<Outcome>;
   readonly resolve: (outcome: Outcome) => void;
   /** Holds the process open for who waits. */
@@ -152,6 +153,14 @@ class WaybillClient implements Client {
   }
 
   track(event: TrackEvent): EventHandle {
+    const { catalog, validate } = this.#options;
+    if (catalog !== undefined && validate !== "off") {
+      const fault = catalogFault(catalog, event?.event, event?.properties);
+      if (fault !== undefined) {
+        this.#reportError(new WaybillError("WAYBILL_EVENT", `track(): ${fault}`));
+        if (validate === "drop") return this.#refuse("invalid", "");
+      }
+    }
     return this.#capture("track", event);
   }
 
@@ -230,7 +239,7 @@ class WaybillClient implements Client {
   /** Counts and reports an event that is not taken. */
   #refuse(reason: DropReason, text: string): EventHandle {
     this.#pipeline.drop(reason, text);
-    return { messageId: "", delivered: Promise.resolve({ status: "rejected", reason }) };
+    return { messageId: "", delivered: Promise.resolve({ status: "dropped", reason }) };
   }
 
   #keepAlive(waitUntil: (promise: Promise<unknown>) => void): void {
@@ -252,7 +261,7 @@ class WaybillClient implements Client {
       resolve = done;
     });
     const hold = this.#host.runtime.clock.after(FLUSH_DEADLINE_MS, () => undefined, true);
-    this.#waiters.set(messageId, { left: this.#destinations, outcome: DELIVERED, promise, resolve, hold });
+    this.#waiters.set(messageId, { left: this.#destinations, outcome: undefined, promise, resolve, hold });
     return promise;
   };
 
@@ -265,6 +274,8 @@ class WaybillClient implements Client {
       if (outcome.status === "rejected") {
         this.#remember(messageId, outcome);
         this.#call(this.#options.onDrop, { reason: "rejected", detail: outcome.reason, messageId, destination });
+      } else if (outcome.status === "dropped") {
+        this.#call(this.#options.onDrop, { reason: outcome.reason, messageId, destination });
       }
       this.#resolveWaiter(messageId, outcome);
     }
@@ -274,7 +285,7 @@ class WaybillClient implements Client {
     const messageId = text === "" ? undefined : messageIdOf(text);
     this.#call(this.#options.onDrop, { reason, destination, ...(messageId === undefined ? {} : { messageId }) });
     if (messageId === undefined) return;
-    const outcome: Outcome = { status: "rejected", reason };
+    const outcome: Outcome = { status: "dropped", reason };
     this.#remember(messageId, outcome);
     this.#resolveWaiter(messageId, outcome);
   }

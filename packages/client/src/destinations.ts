@@ -1,47 +1,52 @@
-import { resolveOptions, WaybillError } from "@waybill/core";
+import { type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
 import { segmentProtocol } from "@waybill/vendors";
 import type { Destination } from "./options.ts";
 import { LIBRARY } from "./version.ts";
 
-export interface SegmentOptions {
-  readonly writeKey: string;
-  /** Default `https://api.segment.io`; Europe: `https://events.eu1.segmentapis.com`. */
-  readonly url?: string;
-  /** Default `segment`. */
+/** What every destination may be told. */
+export interface CommonOptions {
+  /** Names it in counters and callbacks. Default: the vendor. */
   readonly name?: string;
 }
 
+export interface SegmentOptions extends CommonOptions {
+  readonly writeKey: string;
+  /** Default `https://api.segment.io`; Europe: `https://events.eu1.segmentapis.com`. */
+  readonly url?: string;
+}
+
+export const TEXT: OptionSpec = { rule: { kind: "string" } };
+export const SECRET: OptionSpec = { rule: { kind: "string" }, required: true };
+export const OBJECT: OptionSpec = { rule: { kind: "object" } };
+
 /** Segment's HTTP tracking API as a destination. **Errors**: `WAYBILL_OPTIONS`. */
 export function segment(options: SegmentOptions): Destination {
-  const text = { rule: { kind: "string" } } as const;
   const {
     name = "segment",
     url,
     writeKey,
-  } = resolveOptions<SegmentOptions>(
-    "segment",
-    options,
-    { writeKey: { ...text, required: true }, url: text, name: text },
-    {},
-  );
-  return { name, protocol: protocolOf("segment", writeKey, url) };
+  } = resolveDestination("segment", options, { writeKey: SECRET, url: TEXT, name: TEXT });
+  return { name, protocol: segmentProtocol({ writeKey, library: LIBRARY, ...(url === undefined ? {} : { url }) }) };
 }
 
 /** A relay speaks Segment's protocol. */
 export function relayDestination(options: { readonly url: string; readonly writeKey: string }): Destination {
-  const text = { rule: { kind: "string" }, required: true } as const;
-  const { url, writeKey } = resolveOptions<{ url: string; writeKey: string }>(
-    "relay",
-    options,
-    { url: text, writeKey: text },
-    {},
-  );
-  return { name: "relay", protocol: protocolOf("relay", writeKey, url) };
+  const { url, writeKey } = resolveDestination("relay", options, { url: SECRET, writeKey: SECRET });
+  return { name: "relay", protocol: segmentProtocol({ writeKey, library: LIBRARY, url }) };
 }
 
-function protocolOf(owner: string, writeKey: string, url: string | undefined): Destination["protocol"] {
-  if (writeKey === "") throw new WaybillError("WAYBILL_OPTIONS", `${owner}: writeKey is empty`);
-  if (url !== undefined && !(URL.canParse(url) && /^https?:/.test(url)))
-    throw new WaybillError("WAYBILL_OPTIONS", `${owner}: url "${url}" is no http or https URL`);
-  return segmentProtocol({ writeKey, library: LIBRARY, ...(url === undefined ? {} : { url }) });
+/** Checks a destination's options: texts that are required are not empty, `url` is one. */
+export function resolveDestination<T extends object>(
+  owner: string,
+  options: T,
+  specs: Readonly<Record<keyof T & string, OptionSpec>>,
+): T {
+  const resolved = resolveOptions<T>(owner, options, specs, {});
+  for (const [key, value] of Object.entries(resolved)) {
+    if (specs[key as keyof T & string].required === true && value === "")
+      throw new WaybillError("WAYBILL_OPTIONS", `${owner}: ${key} is empty`);
+    if (key === "url" && !(URL.canParse(value) && /^https?:/.test(value)))
+      throw new WaybillError("WAYBILL_OPTIONS", `${owner}: url "${value}" is no http or https URL`);
+  }
+  return resolved;
 }

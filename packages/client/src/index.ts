@@ -1,10 +1,31 @@
 /** What an application imports: capture, flush, close. */
-import { nodeRuntime } from "@waybill/node";
+import { createHost } from "#host";
+import type { AnyEvents, Catalog, EventsOf } from "./catalog.ts";
 import { type Client, createClientOn } from "./client.ts";
 import type { ClientOptions } from "./options.ts";
 
-export * from "./exports.ts";
+export type { AccountView, DropReason, HttpRequest, HttpResponse, Outcome, Transport } from "@waybill/core";
+export { WaybillError } from "@waybill/core";
+export type {
+  AliasEvent,
+  GroupEvent,
+  IdentifyEvent,
+  PageEvent,
+  Properties,
+  ScreenEvent,
+  TrackEvent,
+} from "@waybill/vendors";
+export type { AnyEvents, Catalog, EventsOf, TypedTrackEvent } from "./catalog.ts";
+export type { Client, EventHandle, Summary } from "./client.ts";
+export type { SegmentOptions } from "./destinations.ts";
+export { segment } from "./destinations.ts";
+export type { ClientOptions, Destination, Drop, Overflow } from "./options.ts";
+export type { Spool } from "./pipeline.ts";
 
+/** A client with a catalogue of validators (Standard Schema: zod, valibot, arktype and others), from which the types of `track()` come. */
+export function createClient<const C extends Catalog>(
+  options: ClientOptions & { readonly catalog: C },
+): Client<EventsOf<C>>;
 /**
  * Makes a client. Nothing happens on the network until an event is captured.
  *
@@ -14,7 +35,12 @@ export * from "./exports.ts";
  * const client = createClient({ relay: { url: "http://127.0.0.1:8080", writeKey: "dev" } });
  * client.track({ userId: "u1", event: "Order Completed", properties: { total: 42 } });
  * await client.close(); // => { delivered: 1, rejected: 0, dropped: 0, left: 0 }
+ *
+ * @example
+ * // Names and properties of track events checked by the compiler.
+ * const client = createClient<{ "Order Completed": { total: number } }>({ relay });
  */
-export function createClient(options: ClientOptions): Client {
-  return createClientOn({ runtime: nodeRuntime(), byteLength: (text) => Buffer.byteLength(text) }, options);
+export function createClient<Events extends object = AnyEvents>(options: ClientOptions): Client<Events>;
+export function createClient(options: ClientOptions): unknown {
+  return createClientOn(createHost(), options);
 }

@@ -1,12 +1,24 @@
-import type { DropReason, OptionSpec, Outcome, Protocol, Runtime, Transport, WaybillError } from "@waybill/core";
+import type {
+  DropReason,
+  OptionSpec,
+  Outcome,
+  Protocol,
+  Runtime,
+  Translate,
+  Transport,
+  WaybillError,
+} from "@waybill/core";
 import { resolveOptions } from "@waybill/core";
+import type { Catalog } from "./catalog.ts";
 import type { Spool } from "./pipeline.ts";
 
-/** A place to deliver to; made by `segment({...})` and, later, by other vendors' functions. */
+/** A place to deliver to; made by `segment({...})`, `letter({...})` and the other vendors' functions. */
 export interface Destination {
   /** Names it in counters and callbacks; unique within a client. */
   readonly name: string;
   readonly protocol: Protocol;
+  /** Says canonical events in the vendor's words, where those differ. */
+  readonly translate?: Translate;
 }
 
 /** An event that was lost on purpose, or refused for good by a destination. */
@@ -49,6 +61,10 @@ export interface ClientOptions {
   readonly backoffBaseMs?: number;
   /** No backoff waits longer; a vendor's Retry-After may. Default 60 s. */
   readonly backoffMaxMs?: number;
+  /** Validators of track events by name, from which the types of `track()` come. See `validate`. */
+  readonly catalog?: Catalog;
+  /** What the validators do at run time: `off` nothing (types only), `report` tells `onError` and sends, `drop` tells `onError` and drops as `invalid`. Default `off`. */
+  readonly validate?: "off" | "report" | "drop";
   /** Goes with every event, once per request: `{ app: { name, version } }`. */
   readonly context?: Readonly<Record<string, unknown>>;
   /** Keeps events on disk until they are delivered: `spool({ directory })` from `waybill/spool`. Node only. */
@@ -70,12 +86,34 @@ export interface Host {
   readonly byteLength: (text: string) => number;
 }
 
+/** What the vendors' own clients need beside it. */
+export interface VendorHost extends Host {
+  /** `Node/20.20.2`. */
+  readonly platform: string;
+  /** An environment variable. */
+  readonly environment: (name: string) => string | undefined;
+  /** Calls `close` when the process has nothing left to do. Gives back how to take that back. */
+  readonly onExit: (close: () => Promise<unknown>) => () => void;
+}
+
+/** A value that belongs to a chain of asynchronous calls. */
+export interface Context<T> {
+  get(): T | undefined;
+  /** For the rest of the current chain. */
+  set(value: T): void;
+  /** For `task` and what it awaits. */
+  run<R>(value: T, task: () => R): R;
+}
+
 export type ResolvedOptions = Required<
-  Omit<ClientOptions, "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context">
+  Omit<
+    ClientOptions,
+    "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context" | "catalog"
+  >
 > &
   Pick<
     ClientOptions,
-    "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context"
+    "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context" | "catalog"
   >;
 
 const DEFAULTS: Partial<ResolvedOptions> = Object.freeze({
@@ -85,6 +123,7 @@ const DEFAULTS: Partial<ResolvedOptions> = Object.freeze({
   queueMaxEvents: 100_000,
   queueMaxBytes: 64 * 1024 * 1024,
   overflow: "drop-newest",
+  validate: "off",
   eventMaxBytes: 32 * 1024,
   maxAttempts: Number.POSITIVE_INFINITY,
   timeoutMs: 10_000,
@@ -110,6 +149,8 @@ const SPECS: Readonly<Record<keyof ResolvedOptions, OptionSpec>> = {
   timeoutMs: count(HOUR_MS),
   backoffBaseMs: count(HOUR_MS),
   backoffMaxMs: count(HOUR_MS),
+  catalog: { rule: { kind: "object" } },
+  validate: { rule: { kind: "choice", of: ["off", "report", "drop"] } },
   context: { rule: { kind: "object" } },
   spool: { rule: { kind: "object" } },
   transport: { rule: { kind: "function" } },
@@ -123,7 +164,12 @@ export function resolveClientOptions(options: ClientOptions): ResolvedOptions {
 }
 
 /** The worst of two outcomes, for an event that went to several destinations. */
-export function worse(a: Outcome, b: Outcome): Outcome {
-  const rank: Readonly<Record<Outcome["status"], number>> = { delivered: 0, retryable: 1, halted: 2, rejected: 3 };
-  return rank[a.status] >= rank[b.status] ? a : b;
+export function worse(a: Outcome | undefined, b: Outcome): Outcome {
+  return a !== undefined && rank(a) >= rank(b) ? a : b;
+}
+
+/** That a vendor has no words for an event is no harm to those that have. */
+function rank(outcome: Outcome): number {
+  if (outcome.status === "dropped") return outcome.reason === "unsupported" || outcome.reason === "filtered" ? 0 : 4;
+  return { delivered: 1, retryable: 2, halted: 3, rejected: 5 }[outcome.status];
 }

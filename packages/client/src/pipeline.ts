@@ -3,7 +3,9 @@ import {
   type AccountView,
   type Batch,
   createSender,
+  createUuidV7,
   type DropReason,
+  fullJitter,
   Lane,
   type Outcome,
   type Runtime,
@@ -63,15 +65,15 @@ export function createLane(
   });
 }
 
-function senderOf({ protocol }: Destination, options: ResolvedOptions, runtime: Runtime): Sender {
+function senderOf({ protocol, translate }: Destination, options: ResolvedOptions, runtime: Runtime): Sender {
   const { timeoutMs, backoffBaseMs, backoffMaxMs, maxAttempts, transport } = options;
   return createSender({
     protocol,
     runtime: transport === undefined ? runtime : { ...runtime, transport },
     timeoutMs,
-    backoffBaseMs,
-    backoffMaxMs,
+    backoff: fullJitter(backoffBaseMs, backoffMaxMs),
     maxAttempts,
+    ...(translate === undefined ? {} : { translate }),
   });
 }
 
@@ -86,10 +88,11 @@ interface MemoryLane {
 export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
   const { options, host, destinations, metadata, onDrop } = pipeline;
   const { queueMaxEvents, queueMaxBytes, overflow } = options;
-  const { clock } = host.runtime;
+  const { clock, random } = host.runtime;
+  const makeKey = createUuidV7(clock, random);
   const lanes: readonly MemoryLane[] = destinations.map((destination) => {
     const account = new Account();
-    const store = new QueueStore(destination.name, metadata, account);
+    const store = new QueueStore(makeKey, metadata, account);
     return { name: destination.name, lane: createLane(destination, store, pipeline), store, account };
   });
 

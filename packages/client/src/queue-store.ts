@@ -12,6 +12,7 @@ import {
   assert,
   type Batch,
   type BatchLimits,
+  isFinal,
   type Outcome,
   type Pending,
   type Store,
@@ -21,7 +22,7 @@ import {
 const COMPACT_ABOVE = 4_096;
 
 export class QueueStore implements Store {
-  readonly #name: string;
+  readonly #makeKey: () => string;
   readonly #metadata: string;
   readonly #account: Account;
   #texts: string[] = [];
@@ -30,7 +31,6 @@ export class QueueStore implements Store {
   #head = 0;
   #leased = 0;
   #bytes = 0;
-  #batches = 0;
   /** Read on every capture: one object, not one per call. */
   readonly #pending: { events: number; bytes: number; oldestAtMs: number | undefined } = {
     events: 0,
@@ -38,8 +38,9 @@ export class QueueStore implements Store {
     oldestAtMs: undefined,
   };
 
-  constructor(name: string, metadata: string, account: Account) {
-    this.#name = name;
+  /** `makeKey` gives each batch its idempotency key: never the same twice, also not in another process. */
+  constructor(makeKey: () => string, metadata: string, account: Account) {
+    this.#makeKey = makeKey;
     this.#metadata = metadata;
     this.#account = account;
   }
@@ -91,7 +92,7 @@ export class QueueStore implements Store {
     if (count === 0) return undefined;
     this.#leased = count;
     return new TextBatch({
-      key: `${this.#name}-${this.#batches++}`,
+      key: this.#makeKey(),
       metadata: this.#metadata,
       oldestAtMs: this.#times[this.#head] as number,
       texts: this.#texts.slice(this.#head, this.#head + count),
@@ -106,11 +107,10 @@ export class QueueStore implements Store {
     let keepAt = this.#head + batch.count;
     for (let index = batch.count - 1; index >= 0; index--) {
       const at = this.#head + index;
-      const { status } = outcomes[index] as Outcome;
-      if (status === "delivered" || status === "rejected") {
+      const outcome = outcomes[index] as Outcome;
+      if (isFinal(outcome)) {
         this.#bytes -= this.#sizes[at] as number;
-        if (status === "delivered") this.#account.deliver(1);
-        else this.#account.reject(1);
+        this.#account.settle(outcome);
         continue;
       }
       keepAt -= 1;

@@ -15,7 +15,7 @@ import { QueueStore } from "../src/queue-store.ts";
 
 testStore("queue store", async () => {
   const account = new Account();
-  const store = new QueueStore("q", "", account);
+  const store = new QueueStore(() => "key", "", account);
   return {
     store,
     async push(texts) {
@@ -251,7 +251,7 @@ test("a handle's promise ends with the outcome, the worst of several destination
   const next = client.track(event()).delivered;
   await clock.advance(1_000);
   expect(await next).toEqual({ status: "delivered" });
-  expect(await client.track({ event: "no id" }).delivered).toMatchObject({ status: "rejected", reason: "invalid" });
+  expect(await client.track({ event: "no id" }).delivered).toMatchObject({ status: "dropped", reason: "invalid" });
 });
 
 test("a rejected event is told with what the vendor said", async () => {

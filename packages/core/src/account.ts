@@ -5,7 +5,7 @@
  * The left side is counted when events come, the right side when they end, and `pending` by the store that holds
  * them: three independent counts, so a balanced book is evidence and not arithmetic.
  */
-import type { DropReason } from "./delivery.ts";
+import type { DropReason, Outcome } from "./delivery.ts";
 
 export interface AccountState {
   readonly accepted: number;
@@ -41,6 +41,13 @@ export class Account {
 
   accept(events: number): void {
     this.#accepted += events;
+  }
+
+  /** One event has got its outcome. One that is not final changes nothing. */
+  settle(outcome: Outcome): void {
+    if (outcome.status === "delivered") this.deliver(1);
+    else if (outcome.status === "rejected") this.reject(1);
+    else if (outcome.status === "dropped") this.drop(outcome.reason, 1);
   }
 
   deliver(events: number): void {

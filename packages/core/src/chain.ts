@@ -1,11 +1,14 @@
 import type { Protocol, Sender } from "./delivery.ts";
+import { outcomesOf } from "./delivery.ts";
 import type { Runtime } from "./runtime.ts";
-import { exchange } from "./senders/exchange.ts";
+import { type Exchange, exchange } from "./senders/exchange.ts";
 import { observe } from "./senders/observe.ts";
 import { rateLimit } from "./senders/rate-limit.ts";
 import { type RetryOptions, retry } from "./senders/retry.ts";
+import { singly } from "./senders/singly.ts";
 import { split } from "./senders/split.ts";
 import { timeout } from "./senders/timeout.ts";
+import { type Translate, translate } from "./senders/translate.ts";
 
 export interface SenderOptions extends RetryOptions {
   readonly protocol: Protocol;
@@ -14,13 +17,28 @@ export interface SenderOptions extends RetryOptions {
   readonly timeoutMs: number;
   /** No limit when absent. */
   readonly maxRequestsPerSecond?: number;
+  /** Whether a batch that the vendor refuses as a whole is tried in halves. Default true. */
+  readonly halve?: boolean;
+  /** For events that are not in the vendor's own words. */
+  readonly translate?: Translate;
 }
 
-/** The chain of one destination: retry(split(rateLimit(observe(timeout(exchange))))). */
+/** The chain of one destination: translate(retry(singly(split(rateLimit(observe(timeout(exchange))))))). */
 export function createSender(options: SenderOptions): Sender {
-  const { protocol, runtime, timeoutMs, maxRequestsPerSecond } = options;
+  const { protocol, runtime, timeoutMs, maxRequestsPerSecond, halve = true } = options;
   const { clock } = runtime;
   const observed = observe(clock, timeout(timeoutMs, clock, exchange(protocol, runtime)));
   const limited = maxRequestsPerSecond === undefined ? observed : rateLimit(maxRequestsPerSecond, clock, observed);
-  return retry(options, runtime, split(limited));
+  const whole = halve ? split(limited) : refuseWhole(limited);
+  const retried = retry(options, runtime, protocol.singly === undefined ? whole : singly(protocol.singly, whole));
+  return options.translate === undefined ? retried : translate(options.translate, protocol.limits, retried);
+}
+
+function refuseWhole(next: Exchange): Sender {
+  return {
+    async send(batch, context) {
+      const verdict = await next(batch, context);
+      return "split" in verdict ? outcomesOf(batch.count, { status: "rejected", reason: verdict.reason }) : verdict;
+    },
+  };
 }

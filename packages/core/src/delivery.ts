@@ -12,6 +12,8 @@ export type Outcome =
   | { readonly status: "retryable"; readonly reason: string; readonly retryAfterMs?: number }
   /** This event never: it becomes a dead letter. */
   | { readonly status: "rejected"; readonly reason: string }
+  /** Left out on purpose: this destination has no words for it, or its mapping leaves it out. */
+  | { readonly status: "dropped"; readonly reason: DropReason }
   /** This destination not before somebody acts: the lane stops and keeps its events. */
   | { readonly status: "halted"; readonly reason: string };
 
@@ -29,6 +31,10 @@ export const DROP_REASONS = [
   "closed",
   /** The record in the log does not match its checksum. */
   "log_damaged",
+  /** The vendor has no words for such an event. */
+  "unsupported",
+  /** The destination's own mapping leaves it out. */
+  "filtered",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
@@ -101,6 +107,8 @@ export interface Attempt {
   readonly halted: number;
   /** The first reason among the outcomes; `undefined` when all were delivered. */
   readonly reason: string | undefined;
+  /** What came back; absent when no answer came. */
+  readonly response?: HttpResponse | undefined;
 }
 
 /** Where a lane's events are held: memory, spool or log. Only its lane calls it, one call at a time. */
@@ -134,12 +142,25 @@ export type Verdict =
 
 /** One configured destination in its vendor's own words: how a batch becomes a request and what the answer means. */
 export interface Protocol {
+  /** Of one request; of what is leased at once where the vendor takes events `singly`. */
   readonly limits: BatchLimits;
+  /** For a vendor that takes one event per request. */
+  readonly singly?: {
+    /** Requests in flight at once. */
+    readonly concurrency: number;
+    /** Events of equal key are never in flight together and keep their order. Absent: no two are held apart. */
+    readonly orderKey?: (event: Chunk) => string;
+  };
   /** Largest single event in bytes; a larger one is rejected without an attempt. */
   readonly maxEventBytes: number;
   request(batch: Batch, nowMs: number): HttpRequest;
   /** Must be total: any status and any body has a meaning. `nowMs` is for dates in headers. */
   classify(response: HttpResponse, batch: Batch, nowMs: number): Verdict;
+}
+
+/** Whether the event is done with, one way or the other. */
+export function isFinal({ status }: Outcome): boolean {
+  return status !== "retryable" && status !== "halted";
 }
 
 /** The same outcome for each of `count` events. */

@@ -17,7 +17,7 @@ export type {
   Store,
   Verdict,
 } from "./delivery.ts";
-export { DELIVERED, DROP_REASONS, outcomesOf } from "./delivery.ts";
+export { DELIVERED, DROP_REASONS, isFinal, outcomesOf } from "./delivery.ts";
 export type { ErrorCode, WaybillErrorDetails } from "./errors.ts";
 export { assert, ERROR_CODES, messageOf, WaybillError } from "./errors.ts";
 export type { JsonFault } from "./json-scan.ts";
@@ -44,6 +44,9 @@ export type {
   Transport,
 } from "./runtime.ts";
 export { sleep } from "./runtime.ts";
+export type { Backoff, RetryOptions } from "./senders/retry.ts";
+export { doubled, fullJitter } from "./senders/retry.ts";
+export type { Translate, Translated } from "./senders/translate.ts";
 export type { TextBatchOptions } from "./text-batch.ts";
 export { TextBatch } from "./text-batch.ts";
 export { createUuidV7, uuidV7TimeMs } from "./uuid.ts";

@@ -22,7 +22,16 @@
  * Invariants: at most one batch is leased; a leased batch is settled before the next lease; no event leaves the
  * store without an outcome.
  */
-import type { Attempt, Batch, BatchLimits, Outcome, SendContext, Sender, Store } from "./delivery.ts";
+import {
+  type Attempt,
+  type Batch,
+  type BatchLimits,
+  isFinal,
+  type Outcome,
+  type SendContext,
+  type Sender,
+  type Store,
+} from "./delivery.ts";
 import { assert, messageOf } from "./errors.ts";
 import type { Runtime, Timer } from "./runtime.ts";
 import { sleep } from "./runtime.ts";
@@ -258,8 +267,7 @@ export class Lane {
   }
 
   #afterSettle(batch: Batch, outcomes: readonly Outcome[]): void {
-    for (const outcome of outcomes)
-      if (outcome.status === "delivered" || outcome.status === "rejected") this.#settledEvents += 1;
+    for (const outcome of outcomes) if (isFinal(outcome)) this.#settledEvents += 1;
     this.#resolveFlushes(false);
     this.#options.onSettled?.(batch, outcomes);
   }

@@ -35,7 +35,7 @@ export interface Random {
 export type Chunk = string | Uint8Array;
 
 export interface HttpRequest {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly url: string;
   /** Lower-case names. The transport adds `host` and `content-length`. */
   readonly headers: Readonly<Record<string, string>>;
@@ -47,7 +47,7 @@ export interface HttpResponse {
   readonly status: number;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
-  /** As text; cut after 64 KiB. */
+  /** As text; may be cut where the transport says so. */
   readonly body: string;
 }
 

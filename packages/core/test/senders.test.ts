@@ -1,6 +1,7 @@
 import {
   type Batch,
   createSender,
+  fullJitter,
   type HttpResponse,
   type Outcome,
   type Protocol,
@@ -72,8 +73,7 @@ function setUp(
     protocol,
     runtime: { clock, random: new SeededRandom(options.seed ?? 3), transport },
     timeoutMs: 1_000,
-    backoffBaseMs: 100,
-    backoffMaxMs: 1_000,
+    backoff: fullJitter(100, 1_000),
     maxAttempts: options.maxAttempts ?? Number.POSITIVE_INFINITY,
     ...(options.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: options.maxRequestsPerSecond }),
   });

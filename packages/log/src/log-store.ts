@@ -157,10 +157,7 @@ export class LogStore implements Store {
     assert(leased !== undefined && batch === leased, "only the leased batch is settled");
     const settled = settledPrefix(outcomes);
     await this.#options.deadLetters.keep(leased, outcomes.slice(0, settled));
-    for (const outcome of outcomes.slice(0, settled)) {
-      if (outcome.status === "delivered") this.#account.deliver(1);
-      else this.#account.reject(1);
-    }
+    for (const outcome of outcomes.slice(0, settled)) this.#account.settle(outcome);
     this.#moveTo(leased, settled);
     this.#leased = undefined;
     // What is left may have been acted on.

@@ -4,7 +4,7 @@
  * Like a lane's store it writes the batch down before it is sent and moves its cursor when the outcomes are known, so a replay goes on after a crash
  * where it was, with the same events under the same keys.
  */
-import type { AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
+import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
 import { Account, assert } from "@waybill/core";
 import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "./batch.ts";
 import type { LaneState } from "./lane-state.ts";
@@ -20,6 +20,8 @@ export interface ReplayState {
   readonly leased: number;
   readonly delivered: number;
   readonly rejected: number;
+  /** Absent in states of before there was a reason. */
+  readonly dropped?: AccountState["dropped"];
   /** Removed by retention before their turn came. */
   readonly expired: number;
   readonly done: boolean;
@@ -50,8 +52,8 @@ export class ReplayStore<T extends ReplayState> implements Store {
   constructor(options: ReplayStoreOptions<T>) {
     this.#options = options;
     this.#value = options.state.initial;
-    const { total, delivered, rejected, expired } = this.#value;
-    this.#account = new Account({ accepted: total, delivered, rejected, expired, dropped: {} });
+    const { total, delivered, rejected, expired, dropped = {} } = this.#value;
+    this.#account = new Account({ accepted: total, delivered, rejected, expired, dropped });
     this.#pieces = options.pieces(this.#value.cursor);
   }
 
@@ -94,19 +96,16 @@ export class ReplayStore<T extends ReplayState> implements Store {
     assert(leased !== undefined && batch === leased, "only the leased batch is settled");
     const settled = settledPrefix(outcomes);
     await this.#options.onSettled?.(leased, outcomes.slice(0, settled));
-    for (const outcome of outcomes.slice(0, settled)) {
-      if (outcome.status === "delivered") this.#account.deliver(1);
-      else this.#account.reject(1);
-    }
+    for (const outcome of outcomes.slice(0, settled)) this.#account.settle(outcome);
     this.#leased = undefined;
     if (settled < leased.count) {
       const rest = slicePieces(leased.pieces, settled, leased.count);
       this.#ahead = [...rest, ...this.#ahead];
       this.#aheadEvents += leased.count - settled;
     }
-    const { delivered, rejected } = this.#account.state();
+    const { delivered, rejected, dropped } = this.#account.state();
     const cursor = settled === 0 ? this.#value.cursor : behind(leased, settled);
-    await this.#write({ cursor, delivered, rejected, leased: leased.count - settled });
+    await this.#write({ cursor, delivered, rejected, dropped, leased: leased.count - settled });
   }
 
   sync(): Promise<void> {

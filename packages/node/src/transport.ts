@@ -11,6 +11,8 @@ export interface NodeTransportOptions {
   readonly keepProcessAlive?: boolean;
   /** Connections to one host at once. Default 64. */
   readonly maxSockets?: number;
+  /** Bytes after which an answer is cut. Default 64 KiB: answers to events are short. */
+  readonly answerMaxBytes?: number;
 }
 
 /** A transport with connections of its own. */
@@ -20,7 +22,7 @@ export type NodeTransport = Transport & {
 };
 
 const MAX_SOCKETS_DEFAULT = 64;
-const ANSWER_MAX_BYTES = 64 * 1024;
+const ANSWER_MAX_BYTES_DEFAULT = 64 * 1024;
 
 export function createNodeTransport(options: NodeTransportOptions = {}): NodeTransport {
   const agentOptions = {
@@ -29,6 +31,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
     scheduling: "lifo",
   } as const;
   const agents = { http: new http.Agent(agentOptions), https: new https.Agent(agentOptions) };
+  const maxBytes = options.answerMaxBytes ?? ANSWER_MAX_BYTES_DEFAULT;
   const hold = options.keepProcessAlive ?? false;
 
   const transport: Transport = (request, signal) =>
@@ -51,6 +54,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
       outgoing.on("response", (incoming) =>
         readAnswer(
           incoming,
+          maxBytes,
           (answer) => {
             // A server may answer before it has read everything; the caller's bytes are in use until they are sent, or never will be.
             const done = (): void => settle(() => resolve(answer));
@@ -83,13 +87,14 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
 
 function readAnswer(
   incoming: IncomingMessage,
+  maxBytes: number,
   done: (answer: HttpResponse) => void,
   failed: (error: Error) => void,
 ): void {
   const chunks: Buffer[] = [];
   let bytes = 0;
   incoming.on("data", (chunk: Buffer) => {
-    if (bytes < ANSWER_MAX_BYTES) chunks.push(chunk);
+    if (bytes < maxBytes) chunks.push(chunk);
     bytes += chunk.length;
   });
   incoming.on("error", failed);
@@ -97,7 +102,7 @@ function readAnswer(
     done({
       status: incoming.statusCode ?? 0,
       headers: headersOf(incoming),
-      body: Buffer.concat(chunks).toString("utf8", 0, ANSWER_MAX_BYTES),
+      body: Buffer.concat(chunks).toString("utf8", 0, maxBytes),
     }),
   );
 }

@@ -3,6 +3,7 @@ import {
   type AccountView,
   type Attempt,
   createSender,
+  fullJitter,
   Lane,
   type LaneSnapshot,
   type Pending,
@@ -217,8 +218,7 @@ function senderOf(config: DestinationConfig, runtime: Runtime): Sender {
     protocol: segmentProtocol({ url: config.url, writeKey: config.writeKey, library: LIBRARY }),
     runtime,
     timeoutMs: config.timeoutMs,
-    backoffBaseMs: config.backoffBaseMs,
-    backoffMaxMs: config.backoffMaxMs,
+    backoff: fullJitter(config.backoffBaseMs, config.backoffMaxMs),
     maxAttempts: Number.POSITIVE_INFINITY,
     ...(config.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: config.maxRequestsPerSecond }),
   });

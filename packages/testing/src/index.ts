@@ -2,11 +2,12 @@
 export type { StartedServer } from "./http/start-server.ts";
 export { startServer } from "./http/start-server.ts";
 export { SeededRandom } from "./seeded-random.ts";
-export type { SegmentTwinOptions, TwinEvent, TwinFailure } from "./segment-twin.ts";
-export { SegmentTwin } from "./segment-twin.ts";
 export type { ServerHandler, ServerRequest, ServerResponse } from "./server.ts";
 export type { DiskFaults, DiskOperation } from "./sim-disk.ts";
 export { SimDisk } from "./sim-disk.ts";
 export type { NetworkFaults, SimNetworkOptions } from "./sim-network.ts";
 export { SimNetwork } from "./sim-network.ts";
+export type { SegmentTwinOptions, TwinEvent, TwinFailure } from "./twins/index.ts";
+export * as twins from "./twins/index.ts";
+export { SegmentTwin } from "./twins/index.ts";
 export { settle, VirtualClock } from "./virtual-clock.ts";

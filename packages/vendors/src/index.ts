@@ -1,6 +1,5 @@
 /** How each vendor's events look on the wire and what its answers mean, in both directions. */
-export type { Assembled, AssembleOptions } from "./segment/assemble.ts";
-export { assemble } from "./segment/assemble.ts";
+
 export type {
   AliasEvent,
   CanonicalEvents,
@@ -12,8 +11,27 @@ export type {
   Properties,
   ScreenEvent,
   TrackEvent,
-} from "./segment/canonical.ts";
-export { EVENT_TYPES } from "./segment/canonical.ts";
+} from "./canonical/events.ts";
+export { EVENT_TYPES } from "./canonical/events.ts";
+export type { CanonicalEvent, EventMap } from "./canonical/mapping.ts";
+export { compact, slug } from "./canonical/mapping.ts";
+export { stableUuid } from "./canonical/stable-uuid.ts";
+export type { GetFluxlyAlias, GetFluxlyEvent, GetFluxlySettings } from "./getfluxly/protocol.ts";
+export { aliasMetadata, getfluxlyFromCanonical, getfluxlyProtocol } from "./getfluxly/protocol.ts";
+export type { EventMetadata, LaunchDarklyCredential, LaunchDarklySettings } from "./launchdarkly/protocol.ts";
+export {
+  decodeLaunchDarkly,
+  encodeLaunchDarkly,
+  eventsPath,
+  LAUNCHDARKLY_EVENTS_URL,
+  launchdarklyProtocol,
+} from "./launchdarkly/protocol.ts";
+export type { EventQueuesOptions } from "./launchdarkly/publisher.ts";
+export { EventQueues, PUBLISHER_DEFAULTS } from "./launchdarkly/publisher.ts";
+export type { LetterItem, LetterSettings } from "./letter/protocol.ts";
+export { letterFromCanonical, letterProtocol, writeLetter } from "./letter/protocol.ts";
+export type { Assembled, AssembleOptions } from "./segment/assemble.ts";
+export { assemble } from "./segment/assemble.ts";
 export type { SegmentMetadata } from "./segment/metadata.ts";
 export { decodeMetadata, encodeMetadata, parseTime, skewOf } from "./segment/metadata.ts";
 export type { SegmentSettings } from "./segment/protocol.ts";
@@ -23,3 +41,7 @@ export { matchSegmentPath, parseAuthorization, segmentAccepted, segmentRefusal }
 export type { BatchScan, FoundEvent, Range, Refusal, SegmentLimits, SegmentScan } from "./segment/scan.ts";
 export { DEFAULT_LIMITS, STRICT_LIMITS, scanSegment } from "./segment/scan.ts";
 export { storedIds } from "./segment/stored-ids.ts";
+export type { TrophyEvent, TrophyIdentify, TrophyMetric, TrophySettings, TrophyUser } from "./trophy/protocol.ts";
+export { TROPHY_URL, trophyFromCanonical, trophyProtocol, writeTrophy } from "./trophy/protocol.ts";
+export type { ValuedEvent, ValuedSettings } from "./valued/protocol.ts";
+export { VALUED_ENDPOINT, valuedFromCanonical, valuedProtocol, wholeSeconds } from "./valued/protocol.ts";

@@ -7,15 +7,16 @@ export function observe(clock: Clock, next: Exchange<Answered>): Exchange {
   return async (batch, context) => {
     const atMs = clock.now();
     const startedAt = clock.monotonic();
-    const { verdict, status } = await next(batch, context);
+    const { verdict, response } = await next(batch, context);
     const durationMs = clock.monotonic() - startedAt;
-    context.watch.attempted({ atMs, status, durationMs, ...countOutcomes(batch, verdict) }, batch);
+    const attempt = { atMs, status: response?.status, durationMs, ...countOutcomes(batch, verdict), response };
+    context.watch.attempted(attempt, batch);
     return verdict;
   };
 }
 
-function countOutcomes(batch: Batch, verdict: Verdict): Omit<Attempt, "atMs" | "status" | "durationMs"> {
-  const counts: Record<Outcome["status"], number> = { delivered: 0, retryable: 0, rejected: 0, halted: 0 };
+function countOutcomes(batch: Batch, verdict: Verdict): Omit<Attempt, "atMs" | "status" | "durationMs" | "response"> {
+  const counts: Record<Outcome["status"], number> = { delivered: 0, retryable: 0, rejected: 0, dropped: 0, halted: 0 };
   let reason: string | undefined;
   if ("split" in verdict) {
     reason = verdict.reason;
@@ -26,5 +27,6 @@ function countOutcomes(batch: Batch, verdict: Verdict): Omit<Attempt, "atMs" | "
       if (outcome.status !== "delivered") reason ??= outcome.reason;
     }
   }
-  return { events: batch.count, bytes: batch.bytes, ...counts, reason };
+  const { delivered, retryable, rejected, halted } = counts;
+  return { events: batch.count, bytes: batch.bytes, delivered, retryable, rejected, halted, reason };
 }

@@ -4,20 +4,22 @@
  *
  * Ways out, besides every event having a final outcome:
  * - halted: nothing will work until somebody acts; at once, with what is left marked halted
- * - attempts used up: what is left is rejected
+ * - attempts used up: what is left is rejected, or kept as retryable
  * - interrupted (`context.soon`): what is left stays retryable
  */
 import type { Batch, Outcome, SendContext, Sender } from "../delivery.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Random, Runtime } from "../runtime.ts";
 import { sleep } from "../runtime.ts";
 
+/** How long to wait after attempt number `attempt` (from 1) failed, in ms; `retryAfterMs` is the vendor's own wish. */
+export type Backoff = (attempt: number, retryAfterMs: number | undefined, random: Random) => number;
+
 export interface RetryOptions {
-  /** Longest wait before the second attempt; doubles with each further one. */
-  readonly backoffBaseMs: number;
-  /** No backoff waits longer; only a vendor's Retry-After may. */
-  readonly backoffMaxMs: number;
+  readonly backoff: Backoff;
   /** Counts the first attempt. `Infinity` never gives up. */
   readonly maxAttempts: number;
+  /** What is left after the last attempt: `reject` it, or `keep` it as retryable for somebody to send later. Default `reject`. */
+  readonly exhausted?: "reject" | "keep";
 }
 
 /** A vendor that asks for more is asked again after this long: it may have recovered, or never meant it. */
@@ -50,10 +52,12 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
         if (again.length === 0) break;
         const first = firstRetryable(outcomes) ?? { status: "retryable", reason: "interrupted" };
         if (attempt >= options.maxAttempts) {
+          if (options.exhausted === "keep") return fillRest(outcomes, again, first);
           const reason = `gave up after ${attempt} attempts: ${first.reason}`;
           return fillRest(outcomes, again, { status: "rejected", reason });
         }
-        if (!(await wait(backoffMs(options, attempt, first.retryAfterMs, runtime), first.reason, runtime, context)))
+        const waitMs = options.backoff(attempt, first.retryAfterMs, runtime.random);
+        if (!(await wait(waitMs, first.reason, runtime, context)))
           return fillRest(outcomes, again, { status: "retryable", reason: first.reason });
         parts = again;
       }
@@ -62,17 +66,20 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
   };
 }
 
-/** Full jitter: anything from 0 to the exponential ceiling; on top of the vendor's own wish when there is one. */
-function backoffMs(
-  options: RetryOptions,
-  attempt: number,
-  retryAfterMs: number | undefined,
-  runtime: Pick<Runtime, "random">,
-): number {
-  const ceilingMs = Math.min(options.backoffMaxMs, options.backoffBaseMs * 2 ** Math.min(attempt - 1, 30));
-  if (retryAfterMs === undefined) return runtime.random.next() * ceilingMs;
-  // The jitter above the vendor's wish keeps a fleet from coming back in the same instant.
-  return Math.min(retryAfterMs, RETRY_AFTER_MAX_MS) + runtime.random.next() * options.backoffBaseMs;
+/**
+ * Full jitter: anything from 0 to a ceiling of `baseMs` that doubles with each attempt, `maxMs` at most; on top of the vendor's own wish when there
+ * is one: the jitter above it keeps a fleet from coming back in the same instant.
+ */
+export function fullJitter(baseMs: number, maxMs: number): Backoff {
+  return (attempt, retryAfterMs, random) =>
+    retryAfterMs === undefined
+      ? random.next() * doubled(baseMs, attempt, maxMs)
+      : Math.min(retryAfterMs, RETRY_AFTER_MAX_MS) + random.next() * baseMs;
+}
+
+/** A wait of `baseMs` that doubles with each attempt, `maxMs` at most. */
+export function doubled(baseMs: number, attempt: number, maxMs: number): number {
+  return Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30));
 }
 
 async function wait(
@@ -113,7 +120,7 @@ function fillRest(outcomes: Outcome[], parts: readonly Part[], outcome: Outcome)
   for (const { start, batch } of parts) {
     for (let at = start; at < start + batch.count; at++) {
       const status = outcomes[at]?.status;
-      if (status !== "delivered" && status !== "rejected") outcomes[at] = outcome;
+      if (status === undefined || status === "retryable" || status === "halted") outcomes[at] = outcome;
     }
   }
   return outcomes;

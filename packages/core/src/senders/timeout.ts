@@ -19,7 +19,7 @@ export function timeout(timeoutMs: number, clock: Clock, next: Exchange<Answered
       const { verdict } = answered;
       if (!timedOut || "split" in verdict || verdict[0]?.status !== "retryable") return answered;
       const reason = `no answer within ${timeoutMs} ms`;
-      return { verdict: outcomesOf(batch.count, { status: "retryable", reason }), status: undefined };
+      return { verdict: outcomesOf(batch.count, { status: "retryable", reason }), response: undefined };
     } finally {
       timer.cancel();
       context.now.removeEventListener("abort", abort);

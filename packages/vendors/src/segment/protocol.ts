@@ -1,14 +1,12 @@
 import {
   type Batch,
-  DELIVERED,
   type HttpRequest,
   type HttpResponse,
-  type Outcome,
   outcomesOf,
   type Protocol,
-  retryAfterMs,
   type Verdict,
 } from "@waybill/core";
+import { deliveredBut, isSuccess, later, reasonOf, refusedIn } from "../answers.ts";
 import { decodeMetadata } from "./metadata.ts";
 
 export interface SegmentSettings {
@@ -53,8 +51,8 @@ function envelope(batch: Batch, nowMs: number): HttpRequest["body"] {
 /** What an answer of Segment's, or of a Waybill relay, means. */
 export function classifySegment(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
   const { status } = response;
-  // Section 4: success is 200; we take any 2xx.
-  if (status >= 200 && status < 300) return delivered(response, batch);
+  // Section 4: success is 200; we take any 2xx. A Waybill relay names the events it refused; everybody else took all of them.
+  if (isSuccess(response)) return deliveredBut(batch, refusedIn(response, "rejected", ["code", "message"]));
   const reason = reasonOf(response);
   // Section 4: invalid JSON, a body over its limit or an event over 32 KB. Halves find the event at fault.
   if (status === 400 || status === 413) return { split: true, reason };
@@ -64,51 +62,8 @@ export function classifySegment(response: HttpResponse, batch: Batch, nowMs: num
   if (status === 404 || status === 405) return outcomesOf(batch.count, { status: "halted", reason });
   // Section 4: 429 with Retry-After; section 5: the clients' common list of what is worth another attempt.
   if (status === 408 || status === 410 || status === 429 || status === 460 || status >= 500)
-    return outcomesOf(batch.count, retryable(reason, response, nowMs));
+    return outcomesOf(batch.count, later(response, nowMs));
   // Never success (section 5: real clients lose data there): somebody has to correct the URL, meanwhile nothing is lost.
-  if (status < 400) return outcomesOf(batch.count, retryable(`${reason}: an answer without effect`, response, nowMs));
+  if (status < 400) return outcomesOf(batch.count, later(response, nowMs, `${reason}: an answer without effect`));
   return { split: true, reason };
-}
-
-function retryable(reason: string, response: HttpResponse, nowMs: number): Outcome {
-  const waitMs = retryAfterMs(response.headers, nowMs);
-  return waitMs === undefined ? { status: "retryable", reason } : { status: "retryable", reason, retryAfterMs: waitMs };
-}
-
-/** A Waybill relay names the events it refused; everybody else took all of them. */
-function delivered(response: HttpResponse, batch: Batch): readonly Outcome[] {
-  if (!response.body.includes('"rejected"')) return outcomesOf(batch.count, DELIVERED);
-  const outcomes = new Array<Outcome>(batch.count).fill(DELIVERED);
-  for (const { index, reason } of rejectedIn(response.body))
-    if (index >= 0 && index < batch.count) outcomes[index] = { status: "rejected", reason };
-  return outcomes;
-}
-
-function rejectedIn(body: string): readonly { readonly index: number; readonly reason: string }[] {
-  const answer = parseObject(body);
-  const rejected = answer?.["rejected"];
-  if (!Array.isArray(rejected)) return [];
-  return rejected.flatMap((item: unknown) => {
-    const { index, code, message } = (item ?? {}) as Record<string, unknown>;
-    return typeof index === "number" ? [{ index, reason: `${String(code)}: ${String(message)}` }] : [];
-  });
-}
-
-const REASON_MAX_CHARACTERS = 300;
-
-/** `400 invalid_json: …` as far as the body says more than the status. */
-function reasonOf({ status, body }: HttpResponse): string {
-  const { code, message } = parseObject(body) ?? {};
-  const said = typeof code === "string" || typeof message === "string" ? [code, message] : [body.trim()];
-  const text = said.filter((part) => typeof part === "string" && part !== "").join(": ");
-  return (text === "" ? `${status}` : `${status} ${text}`).slice(0, REASON_MAX_CHARACTERS);
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

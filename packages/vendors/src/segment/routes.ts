@@ -1,6 +1,6 @@
 /** The doors of a Segment server: paths, keys, answers. Sections are those of the protocol notes (segment.md). */
-import type { EventType } from "./canonical.ts";
-import { EVENT_TYPES } from "./canonical.ts";
+import type { EventType } from "../canonical/events.ts";
+import { EVENT_TYPES } from "../canonical/events.ts";
 
 export type SegmentRoute =
   /** `{"batch":[…]}` */

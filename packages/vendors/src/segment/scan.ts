@@ -4,8 +4,8 @@
  * Where a key stands twice, the last one counts, as it does for `JSON.parse`. Keys written with escapes are found too.
  */
 import { JsonScanner } from "@waybill/core";
-import type { EventType } from "./canonical.ts";
-import { EVENT_TYPES } from "./canonical.ts";
+import type { EventType } from "../canonical/events.ts";
+import { EVENT_TYPES } from "../canonical/events.ts";
 import type { RefusalCode, RefusedEvent, SegmentRoute } from "./routes.ts";
 
 export interface SegmentLimits {

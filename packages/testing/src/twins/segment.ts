@@ -2,11 +2,10 @@
  * Segment's server, as far as its protocol is known: paths, keys, limits, answers, dedupe by messageId. Can be told to fail.
  * Written against the documentation and apart from our own parser, on purpose: it is the second opinion.
  */
-import type { Clock } from "@waybill/core";
-import type { ServerHandler, ServerRequest, ServerResponse } from "./server.ts";
+import type { ServerRequest, ServerResponse } from "../server.ts";
+import { isObject, json, parseBody, pathOf, type TwinOptions, VendorTwin } from "./twin.ts";
 
-export interface SegmentTwinOptions {
-  readonly clock: Clock;
+export interface SegmentTwinOptions extends TwinOptions {
   /** Keys that are taken. Default: any. */
   readonly writeKeys?: readonly string[];
   /** `documented`: 32 KB an event, 500 KB a batch, 2,500 events. Default `documented`. */
@@ -26,35 +25,15 @@ export interface TwinEvent {
   readonly request: number;
 }
 
-/** What the twin does instead of its work, for a time or a number of requests. */
-export interface TwinFailure {
-  /**
-   * `status`: answers so; `reset`: breaks the connection without acting; `resetAfter`: acts, then breaks it; `hang`: never answers;
-   * `slow`: acts and answers late; `partial`: refuses every second event of a batch as a relay of ours would.
-   */
-  readonly kind: "status" | "reset" | "resetAfter" | "hang" | "slow" | "partial";
-  readonly status?: number;
-  readonly retryAfter?: string;
-  readonly delayMs?: number;
-  readonly forMs?: number;
-  readonly times?: number;
-}
-
 const EVENT_MAX_BYTES = 32 * 1024;
 const BATCH_MAX_BYTES = 500_000;
 const EVENTS_MAX = 2_500;
 const DEDUPE_WINDOW_MS = 24 * 3_600_000;
 const TYPES: readonly string[] = ["identify", "track", "page", "screen", "group", "alias"];
 
-interface ActiveFailure extends TwinFailure {
-  readonly untilMs: number;
-  left: number;
-}
-
-export class SegmentTwin {
+export class SegmentTwin extends VendorTwin {
   readonly #options: SegmentTwinOptions;
   readonly #seen = new Map<string, number>();
-  #failure: ActiveFailure | undefined;
   #writeKeys: readonly string[] | undefined;
   #refused: (event: Readonly<Record<string, unknown>>) => boolean = () => false;
   /** Events after dedupe, oldest first, up to `keepEvents`. */
@@ -65,28 +44,13 @@ export class SegmentTwin {
   duplicates = 0;
   /** Events taken with 200 and thrown away, as the vendor does with those it cannot use. */
   discarded = 0;
-  requests = 0;
   /** Ids it refused for being told to be `partial`; it may have taken them later. */
   readonly refusedIds: Set<string> = new Set();
-  /** Answers by status. */
-  readonly answers: Map<number, number> = new Map();
 
-  constructor(options: SegmentTwinOptions) {
+  constructor(options: SegmentTwinOptions = {}) {
+    super(options);
     this.#options = options;
     this.#writeKeys = options.writeKeys;
-  }
-
-  /** Fails from now on, until it is over or {@link recover} is called. */
-  fail(failure: TwinFailure): void {
-    this.#failure = {
-      ...failure,
-      untilMs: this.#options.clock.monotonic() + (failure.forMs ?? Number.POSITIVE_INFINITY),
-      left: failure.times ?? Number.POSITIVE_INFINITY,
-    };
-  }
-
-  recover(): void {
-    this.#failure = undefined;
   }
 
   /** Answers 400 to every request with an event for which `refused` holds, as the vendor does for one that is too large. */
@@ -99,49 +63,12 @@ export class SegmentTwin {
     this.#writeKeys = writeKeys;
   }
 
-  readonly handle: ServerHandler = (request) => {
-    this.requests += 1;
-    const response = this.#respond(request);
-    this.answers.set(response.status, (this.answers.get(response.status) ?? 0) + 1);
-    return response;
-  };
-
-  #respond(request: ServerRequest): ServerResponse {
-    const failure = this.#activeFailure();
-    switch (failure?.kind) {
-      case "status":
-        return {
-          ...refusal(failure.status ?? 503, "unavailable", "told to fail"),
-          headers: {
-            "content-type": "application/json",
-            ...(failure.retryAfter === undefined ? {} : { "retry-after": failure.retryAfter }),
-          },
-        };
-      case "reset":
-      case "hang":
-        return { ...refusal(503, "unavailable", "never seen"), fault: failure.kind };
-      case "resetAfter":
-        return { ...this.#work(request, undefined), fault: "reset" };
-      case "slow":
-        return { ...this.#work(request, undefined), delayMs: failure.delayMs ?? 1_000 };
-      default:
-        return this.#work(request, failure);
-    }
+  protected refusal(status: number): ServerResponse {
+    return refusal(status, "unavailable", "told to fail");
   }
 
-  #activeFailure(): ActiveFailure | undefined {
-    const failure = this.#failure;
-    if (failure === undefined) return undefined;
-    if (this.#options.clock.monotonic() >= failure.untilMs || failure.left <= 0) {
-      this.#failure = undefined;
-      return undefined;
-    }
-    failure.left -= 1;
-    return failure;
-  }
-
-  #work(request: ServerRequest, failure: TwinFailure | undefined): ServerResponse {
-    const path = request.path.split("?")[0] ?? "";
+  protected work(request: ServerRequest, partial: boolean): ServerResponse {
+    const path = pathOf(request);
     const name = /^\/v1\/([a-z]+)$/.exec(path)?.[1];
     const type = TYPES.find((one) => one === name || one.charAt(0) === name);
     const isBatch = name === "batch" || name === "import" || name === "b";
@@ -150,8 +77,8 @@ export class SegmentTwin {
     const maxBytes = isBatch ? BATCH_MAX_BYTES : EVENT_MAX_BYTES;
     if (limited && request.body.length > maxBytes)
       return refusal(400, "body_too_large", `${request.body.length} bytes`);
-    const body = parseJson(new TextDecoder().decode(request.body));
-    if (body === undefined) return refusal(400, "invalid_json", "not an object");
+    const body = parseBody(request);
+    if (!isObject(body)) return refusal(400, "invalid_json", "not an object");
     if (!this.#authorized(request, body)) return refusal(401, "unauthorized", "unknown write key");
     const items: unknown = isBatch ? body["batch"] : [body];
     if (!Array.isArray(items)) return refusal(400, "invalid_batch", "batch is not an array");
@@ -163,28 +90,18 @@ export class SegmentTwin {
       this.discarded += items.length;
       return success();
     }
-    return this.#take(items as readonly Record<string, unknown>[], type, failure);
+    return this.#take(items as readonly Record<string, unknown>[], type, partial);
   }
 
-  #take(
-    items: readonly Record<string, unknown>[],
-    type: string | undefined,
-    failure: TwinFailure | undefined,
-  ): ServerResponse {
+  #take(items: readonly Record<string, unknown>[], type: string | undefined, partial: boolean): ServerResponse {
     const rejected: { index: number; code: string; message: string }[] = [];
     for (const [index, item] of items.entries()) {
-      if (failure?.kind === "partial" && index % 2 === 1) {
+      if (partial && index % 2 === 1) {
         rejected.push({ index, code: "refused", message: "told to refuse it" });
         this.refusedIds.add(String(item["messageId"]));
       } else this.#takeOne(item, type);
     }
-    return rejected.length === 0
-      ? success()
-      : {
-          status: 200,
-          headers: { "content-type": "application/json" },
-          body: JSON.stringify({ success: true, rejected }),
-        };
+    return rejected.length === 0 ? success() : json(200, { success: true, rejected });
   }
 
   #takeOne(item: Record<string, unknown>, pathType: string | undefined): void {
@@ -195,7 +112,7 @@ export class SegmentTwin {
       return;
     }
     const messageId = typeof id === "string" ? id : `unnamed-${this.received}`;
-    const nowMs = this.#options.clock.now();
+    const nowMs = this.clock.now();
     const seenAtMs = this.#seen.get(messageId);
     if (seenAtMs !== undefined && nowMs - seenAtMs < DEDUPE_WINDOW_MS) {
       this.duplicates += 1;
@@ -209,7 +126,7 @@ export class SegmentTwin {
     if (this.events.length > (this.#options.keepEvents ?? Number.POSITIVE_INFINITY)) this.events.shift();
   }
 
-  #authorized({ headers }: ServerRequest, body: Record<string, unknown>): boolean {
+  #authorized({ headers }: ServerRequest, body: Readonly<Record<string, unknown>>): boolean {
     if (this.#writeKeys === undefined) return true;
     const basic = /^Basic (.+)$/i.exec(headers["authorization"] ?? "")?.[1];
     const key = basic === undefined ? body["writeKey"] : atob(basic).split(":")[0];
@@ -218,26 +135,11 @@ export class SegmentTwin {
 }
 
 function success(): ServerResponse {
-  return { status: 200, headers: { "content-type": "application/json" }, body: '{"success":true}' };
+  return json(200, { success: true });
 }
 
 function refusal(status: number, code: string, message: string): ServerResponse {
-  return {
-    status,
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ success: false, code, message }),
-  };
-}
-
-function parseJson(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+  return json(status, { success: false, code, message });
 }
 
 function byteLength(text: string): number {

@@ -1,0 +1,29 @@
+import {
+  type EventMap,
+  type GetFluxlyAlias,
+  type GetFluxlyEvent,
+  getfluxlyFromCanonical,
+  getfluxlyProtocol,
+} from "@waybill/vendors";
+import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
+import type { Destination } from "../options.ts";
+import { VERSION } from "../version.ts";
+
+export interface GetFluxlyOptions extends CommonOptions {
+  /** `gflux_secret_…`; a publishable key cannot send `alias`. */
+  readonly token: string;
+  /** Default `https://api.getfluxly.com`. */
+  readonly url?: string;
+  readonly events?: EventMap<GetFluxlyEvent | GetFluxlyAlias>;
+}
+
+/** GetFluxly: track, page, screen, identify, alias. **Errors**: `WAYBILL_OPTIONS`. */
+export function getfluxly(options: GetFluxlyOptions): Destination {
+  const specs = { token: SECRET, url: TEXT, name: TEXT, events: OBJECT };
+  const { name = "getfluxly", url, token, events } = resolveDestination("getfluxly", options, specs);
+  return {
+    name,
+    protocol: getfluxlyProtocol({ url, token, version: VERSION }),
+    translate: getfluxlyFromCanonical(events),
+  };
+}

@@ -1,0 +1,29 @@
+/** GetFluxly's own client: track, identify, alias. Source: the vendor's Ruby and Python clients, read November 2026. */
+import { createVendorHost } from "#host";
+import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "./client.ts";
+
+export type { CanonicalEvent, EventMap, GetFluxlyAlias, GetFluxlyEvent } from "@waybill/vendors";
+export type {
+  FlushResult,
+  GetFluxlyAliasCall,
+  GetFluxlyAliased,
+  GetFluxlyClientOptions,
+  GetFluxlyIdentify,
+  GetFluxlyTrack,
+} from "./client.ts";
+export type { GetFluxlyOptions } from "./destination.ts";
+export { getfluxly } from "./destination.ts";
+export type { GetFluxlyErrorCode } from "./error.ts";
+export { GetFluxlyError } from "./error.ts";
+
+/**
+ * @example
+ * const fluxly = new GetFluxlyClient({ token: "gflux_secret_…" });
+ * fluxly.track({ event: "report_exported", userId: "u-9", properties: { rows: 12 } });
+ * const { accepted } = await fluxly.close();
+ */
+export class GetFluxlyClient extends GetFluxlyClientOn {
+  constructor(options: GetFluxlyClientOptions) {
+    super(createVendorHost(), options);
+  }
+}

@@ -1,0 +1,147 @@
+import { type OptionSpec, resolveOptions, type Transport, WaybillError } from "@waybill/core";
+import {
+  type EventMetadata,
+  EventQueues,
+  eventsPath,
+  LAUNCHDARKLY_EVENTS_URL,
+  type LaunchDarklyCredential,
+  PUBLISHER_DEFAULTS,
+} from "@waybill/vendors";
+import type { VendorHost } from "../options.ts";
+import { held } from "../vendor/deliverer.ts";
+import { VERSION } from "../version.ts";
+
+export interface EventPublisher {
+  /** Takes events for the next flush: objects, or JSON texts that leave as they are. Never throws, never waits. */
+  publish(metadata: EventMetadata, ...events: readonly (object | string)[]): void;
+  /** Posts what waits, one payload per value of the metadata; ends when these posts have. Never rejects. */
+  flush(): Promise<void>;
+  /** From the next flush on. A credential of another kind is ignored. */
+  replaceCredential(credential: LaunchDarklyCredential): void;
+  /** Ends when the posts on their way have; idempotent. What waits is lost unless `flushOnClose`. */
+  close(): Promise<void>;
+}
+
+export interface HttpEventPublisherOptions {
+  /** Base; the path of the credential's kind is appended. Default `https://events.launchdarkly.com`. The original's `OptionURI`. */
+  readonly uri?: string;
+  /** The complete URL instead. The original's `OptionEndpointURI`. */
+  readonly endpointUri?: string;
+  /** Default 60,000; 0 and less mean the default. The original's `OptionFlushInterval`. */
+  readonly flushIntervalMs?: number;
+  /** Events per value of the metadata. Default 1,000. The original's `OptionCapacity`. */
+  readonly capacity?: number;
+  /** Default 3,000. */
+  readonly timeoutMs?: number;
+  /** Whether `close` sends what waits. Default false, as in the original. */
+  readonly flushOnClose?: boolean;
+  /** Default: a line on the console. What it throws is ignored. */
+  readonly onWarning?: (message: string) => void;
+  readonly transport?: Transport;
+}
+
+type Resolved = Required<Omit<HttpEventPublisherOptions, "uri" | "endpointUri" | "transport">> &
+  Pick<HttpEventPublisherOptions, "uri" | "endpointUri" | "transport">;
+
+const HOUR_MS = 3_600_000;
+const SPECS: Readonly<Record<keyof HttpEventPublisherOptions, OptionSpec>> = {
+  uri: { rule: { kind: "string" } },
+  endpointUri: { rule: { kind: "string" } },
+  flushIntervalMs: { rule: { kind: "number", min: Number.NEGATIVE_INFINITY, max: 24 * HOUR_MS } },
+  capacity: { rule: { kind: "number", min: 1, max: 10_000_000 } },
+  timeoutMs: { rule: { kind: "number", min: 1, max: HOUR_MS } },
+  flushOnClose: { rule: { kind: "boolean" } },
+  onWarning: { rule: { kind: "function" } },
+  transport: { rule: { kind: "function" } },
+};
+const DEFAULTS: Partial<Resolved> = {
+  ...PUBLISHER_DEFAULTS,
+  flushOnClose: false,
+  onWarning: (message) => console.warn(`[launchdarkly] ${message}`),
+};
+/** LaunchDarkly's key drops what is not of these (protocol section 1). */
+const KEY = /^[A-Za-z0-9._-]{1,8192}$/;
+
+/** On any host; `HttpEventPublisher` of the entry point brings the host along. */
+export class HttpEventPublisherOn implements EventPublisher {
+  readonly #host: VendorHost;
+  readonly #options: Resolved;
+  readonly #queues: EventQueues;
+  #closing: Promise<void> | undefined;
+
+  constructor(host: VendorHost, credential: LaunchDarklyCredential, options: HttpEventPublisherOptions = {}) {
+    this.#host = host;
+    this.#options = resolveOptions<Resolved>("HttpEventPublisher", options, SPECS, DEFAULTS);
+    if (!KEY.test(credential.value))
+      throw new WaybillError(
+        "WAYBILL_OPTIONS",
+        `HttpEventPublisher: the ${credential.kind} is empty or has characters other than A-Z, a-z, 0-9, ".", "_", "-"`,
+      );
+    const {
+      uri = LAUNCHDARKLY_EVENTS_URL,
+      endpointUri,
+      flushIntervalMs,
+      capacity,
+      timeoutMs,
+      transport,
+    } = this.#options;
+    const url = endpointUri ?? `${uri.replace(/\/+$/, "")}${eventsPath(credential)}`;
+    if (!URL.canParse(url)) throw new WaybillError("WAYBILL_OPTIONS", `HttpEventPublisher: "${url}" is no URL`);
+    this.#queues = new EventQueues(
+      {
+        url,
+        credential,
+        userAgent: `Waybill/${VERSION}`,
+        flushIntervalMs,
+        capacity,
+        timeoutMs,
+        onWarning: (message) => this.#warn(message),
+      },
+      transport === undefined ? host.runtime : { ...host.runtime, transport },
+    );
+  }
+
+  publish(metadata: EventMetadata, ...events: readonly (object | string)[]): void {
+    const texts: string[] = [];
+    for (const event of events) {
+      const text = typeof event === "string" ? event : this.#write(event);
+      if (text !== undefined) texts.push(text);
+    }
+    this.#queues.publish(metadata, texts);
+  }
+
+  flush(): Promise<void> {
+    return held(this.#host.runtime.clock, this.#queues.flush());
+  }
+
+  replaceCredential(credential: LaunchDarklyCredential): void {
+    this.#queues.replaceCredential(credential);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#options.flushOnClose) await this.flush();
+    await held(this.#host.runtime.clock, this.#queues.close());
+  }
+
+  #write(event: object): string | undefined {
+    try {
+      return JSON.stringify(event);
+    } catch (error) {
+      this.#warn(`an event cannot be written as JSON and was dropped: ${String(error)}`);
+      return undefined;
+    }
+  }
+
+  #warn(message: string): void {
+    try {
+      this.#options.onWarning(message);
+    } catch {
+      // Said in the options: what it throws is ignored.
+    }
+  }
+}

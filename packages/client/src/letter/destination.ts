@@ -1,0 +1,24 @@
+import { type EventMap, type LetterItem, letterFromCanonical, letterProtocol } from "@waybill/vendors";
+import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
+import type { Destination } from "../options.ts";
+import { VERSION } from "../version.ts";
+
+export interface LetterOptions extends CommonOptions {
+  /** `lt_live_…`. */
+  readonly apiKey: string;
+  /** Default `https://api.letter.app`. */
+  readonly url?: string;
+  /** Where an event should not become what the table says (docs/guide/vendors.md). */
+  readonly events?: EventMap<LetterItem>;
+}
+
+/** Letter: identify, group, track. **Errors**: `WAYBILL_OPTIONS`. */
+export function letter(options: LetterOptions): Destination {
+  const specs = { apiKey: SECRET, url: TEXT, name: TEXT, events: OBJECT };
+  const { name = "letter", url, apiKey, events } = resolveDestination("letter", options, specs);
+  return {
+    name,
+    protocol: letterProtocol({ url, apiKey, version: VERSION }),
+    translate: letterFromCanonical(events),
+  };
+}

@@ -1,0 +1,28 @@
+export interface LetterErrorDetails {
+  readonly status?: number | undefined;
+  readonly body?: string | undefined;
+  readonly code?: string | undefined;
+  readonly reason?: string | undefined;
+  /** Events that were lost with it. */
+  readonly events?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** What Letter's client reports. `status` and `body` are those of the vendor's answer, `code` and `reason` are in it. */
+export class LetterError extends Error {
+  override readonly name = "LetterError";
+  readonly status: number | undefined;
+  readonly body: string | undefined;
+  readonly code: string | undefined;
+  readonly reason: string | undefined;
+  readonly events: number | undefined;
+
+  constructor(message: string, { status, body, code, reason, events, cause }: LetterErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.status = status;
+    this.body = body;
+    this.code = code;
+    this.reason = reason;
+    this.events = events;
+  }
+}

@@ -1,0 +1,21 @@
+/** Letter's own client: identify, group, track in the background. Source: the vendor's Ruby and Node clients, read November 2026. */
+import { createVendorHost } from "#host";
+import { LetterClientOn, type LetterClientOptions } from "./client.ts";
+
+export type { CanonicalEvent, EventMap, LetterItem } from "@waybill/vendors";
+export type { LetterClientOptions, LetterGroup, LetterIdentify, LetterTrack } from "./client.ts";
+export type { LetterOptions } from "./destination.ts";
+export { letter } from "./destination.ts";
+export { LetterError } from "./error.ts";
+
+/**
+ * @example
+ * const letter = new LetterClient({ apiKey: "lt_live_…" });
+ * letter.track({ userId: "u-7", event: "Report Exported", properties: { rows: 12 } });
+ * await letter.close();
+ */
+export class LetterClient extends LetterClientOn {
+  constructor(options: LetterClientOptions) {
+    super(createVendorHost(), options);
+  }
+}

@@ -1,0 +1,43 @@
+/** Node, and what has its modules: Bun, Deno. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { createNodeTransport, nodeClock, nodeRandom } from "@waybill/node";
+import type { Context, Host, VendorHost } from "./options.ts";
+
+/** Answers with a user's data may be long. */
+const ANSWER_MAX_BYTES = 16 * 1024 * 1024;
+
+export function createHost(): Host {
+  return {
+    runtime: {
+      clock: nodeClock,
+      random: nodeRandom,
+      transport: createNodeTransport({ answerMaxBytes: ANSWER_MAX_BYTES }),
+    },
+    byteLength: (text) => Buffer.byteLength(text),
+  };
+}
+
+export function createVendorHost(): VendorHost {
+  return {
+    ...createHost(),
+    platform: `Node/${process.versions.node}`,
+    environment: (name) => process.env[name],
+    onExit(close) {
+      const run = (): void => {
+        void close();
+      };
+      process.once("beforeExit", run);
+      return () => process.off("beforeExit", run);
+    },
+  };
+}
+
+/** A value per chain of asynchronous calls. */
+export function createContext<T>(): Context<T> {
+  const storage = new AsyncLocalStorage<T>();
+  return {
+    get: () => storage.getStore(),
+    set: (value) => storage.enterWith(value),
+    run: (value, task) => storage.run(value, task),
+  };
+}

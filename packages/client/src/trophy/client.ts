@@ -1,0 +1,281 @@
+import {
+  createUuidV7,
+  type HttpRequest,
+  type HttpResponse,
+  type OptionSpec,
+  outcomesOf,
+  type Protocol,
+  resolveOptions,
+  retryAfterMs,
+  type Transport,
+  WaybillError,
+} from "@waybill/core";
+import { compact, TROPHY_URL, type TrophyUser } from "@waybill/vendors";
+import type { VendorHost } from "../options.ts";
+import { Deliverer, held, RETRY_AFTER_MAX_MS, spreadBackoff } from "../vendor/deliverer.ts";
+import { VERSION } from "../version.ts";
+import { type Api, ENDPOINTS, type Endpoint, type WithRequestOptions } from "./endpoints.ts";
+import { ERROR_OF_STATUS, TrophyApiError, TrophyApiTimeoutError, TrophyParseError } from "./error.ts";
+import type { EventResponse } from "./types.ts";
+
+export interface TrophyClientOptions {
+  /** The original's `api_key`. */
+  readonly apiKey: string;
+  /** With its version. Default `https://api.trophy.so/v1`. The original's `base_url`; unlike there it counts. */
+  readonly baseUrl?: string;
+  /** For an organisation with several tenants. The original's `tenant_id`. */
+  readonly tenantId?: string;
+  /** For one attempt. Default 60 s. The original's `timeout_in_seconds`. */
+  readonly timeoutMs?: number;
+  /** Further attempts after the first one. Default 2. The original's `max_retries`. */
+  readonly maxRetries?: number;
+  /** Sent with each request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly transport?: Transport;
+}
+
+/** For one call; each wins over the client's own. */
+export interface RequestOptions {
+  readonly baseUrl?: string;
+  readonly apiKey?: string;
+  readonly tenantId?: string;
+  /** The original's `additional_headers`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The original's `additional_query_parameters`. */
+  readonly query?: Readonly<Record<string, string | number | boolean>>;
+  /** Members added to the body; the call's own win. The original's `additional_body_parameters`. */
+  readonly body?: Readonly<Record<string, unknown>>;
+  readonly timeoutMs?: number;
+  readonly maxRetries?: number;
+  /** Ends the call; it rejects with `TrophyApiError`. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TrophyMetricEvent extends WithRequestOptions<RequestOptions> {
+  /** The metric's key. */
+  readonly key: string;
+  /** Created or updated before the event is applied. */
+  readonly user: TrophyUser;
+  /** Added to the user's total; may be negative or have decimals. */
+  readonly value: number;
+  /** Events of equal user, metric and key act once. Default: a new one per call, so that attempts act once. */
+  readonly idempotencyKey?: string;
+  /** Keys must be declared at Trophy. */
+  readonly attributes?: Readonly<Record<string, string>>;
+}
+
+/** **Errors**: each call rejects with `TrophyApiError` or one of its kinds (`UnauthorizedError`, `UnprocessableEntityError`, `TrophyApiTimeoutError`, …). */
+export interface TrophyClient extends Api<RequestOptions> {
+  readonly metrics: {
+    /** Reports a change of a metric and gives back the user's new state. Do not send two of one user and metric at the same time: the vendor does not support it. */
+    event(event: TrophyMetricEvent): Promise<EventResponse>;
+  };
+}
+
+type Resolved = Required<Omit<TrophyClientOptions, "transport" | "tenantId">> &
+  Pick<TrophyClientOptions, "transport" | "tenantId">;
+
+const HOUR_MS = 3_600_000;
+const SPECS: Readonly<Record<keyof TrophyClientOptions, OptionSpec>> = {
+  apiKey: { rule: { kind: "string" }, required: true },
+  baseUrl: { rule: { kind: "string" } },
+  tenantId: { rule: { kind: "string" } },
+  timeoutMs: { rule: { kind: "number", min: 1, max: HOUR_MS } },
+  maxRetries: { rule: { kind: "number", min: 0, max: 100 } },
+  headers: { rule: { kind: "object" } },
+  transport: { rule: { kind: "function" } },
+};
+const DEFAULTS: Partial<Resolved> = { baseUrl: TROPHY_URL, timeoutMs: 60_000, maxRetries: 2, headers: {} };
+/** Protocol section 7: 1 s doubling, a tenth more or less at random, 60 s at most. */
+const BACKOFF_BASE_MS = 1_000;
+const BACKOFF_SPREAD = 0.1;
+
+interface Call {
+  readonly method: HttpRequest["method"];
+  /** Filled in. */
+  readonly path: string;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly body: Readonly<Record<string, unknown>> | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whether a second request could act twice when the first was not answered. */
+  readonly actsOnce: boolean;
+}
+
+export function createTrophyClientOn(host: VendorHost, given: TrophyClientOptions): TrophyClient {
+  const options = resolveOptions<Resolved>("TrophyClient", given, SPECS, DEFAULTS);
+  if (options.apiKey === "") throw new WaybillError("WAYBILL_OPTIONS", "TrophyClient: apiKey is empty");
+  const makeId = createUuidV7(host.runtime.clock, host.runtime.random);
+  const send = <T>(call: Call, requestOptions: RequestOptions = {}): Promise<T> =>
+    request<T>(host, options, call, requestOptions, makeId());
+  const groups = Object.entries(ENDPOINTS).map(([name, group]) => [
+    name,
+    Object.fromEntries(
+      Object.entries(group as Readonly<Record<string, Endpoint>>).map(([method, endpoint]) => [
+        method,
+        ({ requestOptions, ...input }: WithRequestOptions<RequestOptions> = {}) =>
+          send(callOf(endpoint, input), requestOptions),
+      ]),
+    ),
+  ]);
+  return {
+    ...(Object.fromEntries(groups) as Api<RequestOptions>),
+    metrics: {
+      async event({ key, user, value, attributes, idempotencyKey = makeId(), requestOptions }) {
+        const call: Call = {
+          method: "POST",
+          path: `/metrics/${encodeURIComponent(key)}/event`,
+          query: {},
+          body: { user, value, attributes },
+          headers: { "idempotency-key": idempotencyKey },
+          actsOnce: true,
+        };
+        const answer = await send<EventResponse>(call, requestOptions);
+        if (typeof answer?.eventId !== "string" || typeof answer.total !== "number")
+          throw new TrophyParseError("The answer is no EventResponse; the event was counted", { body: answer });
+        return answer;
+      },
+    },
+  };
+}
+
+/** Fills the path from the input; what is left is query or body. */
+function callOf({ method, path }: Endpoint, input: Readonly<Record<string, unknown>>): Call {
+  const rest = { ...input };
+  const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    const value = rest[name];
+    delete rest[name];
+    if (typeof value !== "string" || value === "") throw new TrophyApiError(`${method} ${path}: ${name} is required`);
+    return encodeURIComponent(value);
+  });
+  const isGet = method === "GET";
+  return {
+    method,
+    path: filled,
+    query: isGet ? rest : {},
+    body: isGet ? undefined : rest,
+    headers: {},
+    // PUT and PATCH say what shall be; a POST without a key may act twice.
+    actsOnce: method !== "POST",
+  };
+}
+
+async function request<T>(
+  host: VendorHost,
+  options: Resolved,
+  call: Call,
+  { signal, ...own }: RequestOptions,
+  key: string,
+): Promise<T> {
+  const httpRequest = requestOf(options, call, own);
+  const soon = new AbortController();
+  const stop = (): void => soon.abort();
+  signal?.addEventListener("abort", stop, { once: true });
+  if (signal?.aborted === true) stop();
+  const protocol: Protocol = {
+    limits: { maxEvents: 1, maxBytes: Number.POSITIVE_INFINITY },
+    maxEventBytes: Number.POSITIVE_INFINITY,
+    request: () => httpRequest,
+    classify: (response, _batch, nowMs) => [verdict(response, call, nowMs)],
+  };
+  const transport = options.transport ?? host.runtime.transport;
+  const { timeoutMs = options.timeoutMs, maxRetries = options.maxRetries } = own;
+  const deliverer = new Deliverer({
+    host,
+    protocol,
+    timeoutMs,
+    maxAttempts: maxRetries + 1,
+    backoff: spreadBackoff(BACKOFF_BASE_MS, RETRY_AFTER_MAX_MS, BACKOFF_SPREAD),
+    transport: call.actsOnce ? transport : onlyBeforeSending(transport, stop),
+  });
+  const sending = deliverer.sendOne("", { key, soon: soon.signal, ...(signal === undefined ? {} : { now: signal }) });
+  const { outcomes, last } = await held(host.runtime.clock, sending);
+  signal?.removeEventListener("abort", stop);
+  const response = last?.response;
+  if (outcomes[0]?.status === "delivered" && response !== undefined) return parseAnswer<T>(response);
+  if (response !== undefined) throw errorOf(response);
+  if (signal?.aborted === true) throw new TrophyApiError("The call was aborted");
+  const reason = outcomes[0] !== undefined && "reason" in outcomes[0] ? outcomes[0].reason : "no answer";
+  throw reason.includes("no answer within") ? new TrophyApiTimeoutError(reason) : new TrophyApiError(reason);
+}
+
+function requestOf(options: Resolved, call: Call, own: Omit<RequestOptions, "signal">): HttpRequest {
+  const { baseUrl = options.baseUrl, tenantId = options.tenantId, apiKey } = own;
+  const query = new URLSearchParams(
+    Object.entries({ ...call.query, ...own.query })
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]): [string, string] => [name, String(value)]),
+  ).toString();
+  const body = call.body === undefined ? [] : [JSON.stringify(compact({ ...own.body, ...compact(call.body) }))];
+  const lower = (headers: Readonly<Record<string, string>> = {}): Record<string, string> =>
+    Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+  return {
+    method: call.method,
+    url: `${baseUrl.replace(/\/+$/, "")}${call.path}${query === "" ? "" : `?${query}`}`,
+    headers: {
+      ...lower(options.headers),
+      "x-api-key": options.apiKey,
+      "user-agent": `waybill-trophy/${VERSION}`,
+      ...(call.body === undefined ? {} : { "content-type": "application/json" }),
+      ...(tenantId === undefined ? {} : { "tenant-id": tenantId }),
+      ...lower(own.headers),
+      ...(apiKey === undefined ? {} : { "x-api-key": apiKey }),
+      ...call.headers,
+    },
+    body,
+  };
+}
+
+/** Section 7: 408, 429, 5xx, the network. What may have acted already goes again only after 429 and 503. */
+function verdict(response: HttpResponse, call: Call, nowMs: number): ReturnType<typeof outcomesOf>[number] {
+  const { status } = response;
+  if (status >= 200 && status < 300) return { status: "delivered" };
+  const again = call.actsOnce ? status === 408 || status === 429 || status >= 500 : status === 429 || status === 503;
+  const reason = String(status);
+  if (!again) return { status: "rejected", reason };
+  const waitMs = askedFor(response, nowMs);
+  return { status: "retryable", reason, ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) };
+}
+
+/** `Retry-After`, 0 meaning none; else `X-RateLimit-Reset`, which is a time here, in epoch seconds. */
+function askedFor({ headers }: HttpResponse, nowMs: number): number | undefined {
+  const { "x-ratelimit-reset": reset, ...others } = headers;
+  const waitMs = retryAfterMs(others, nowMs);
+  if (waitMs !== undefined) return waitMs === 0 ? undefined : waitMs;
+  return reset !== undefined && /^\d+$/.test(reset) ? Math.max(0, Number(reset) * 1_000 - nowMs) : undefined;
+}
+
+/** Ends the attempts when one broke after it was sent: only what never left may go again. */
+function onlyBeforeSending(transport: Transport, stop: () => void): Transport {
+  return async (httpRequest, signal) => {
+    try {
+      return await transport(httpRequest, signal);
+    } catch (error) {
+      if (!(error instanceof WaybillError && (error.reason === "refused" || error.reason === "dns"))) stop();
+      throw error;
+    }
+  };
+}
+
+function parseAnswer<T>({ status, body, headers }: HttpResponse): T {
+  try {
+    return JSON.parse(body) as T;
+  } catch {
+    throw new TrophyParseError(`The answer (${status}) is no JSON`, { statusCode: status, body, headers });
+  }
+}
+
+function errorOf({ status, body, headers }: HttpResponse): TrophyApiError {
+  let parsed: unknown = body;
+  try {
+    parsed = JSON.parse(body);
+  } catch {
+    // Kept as text.
+  }
+  const said = typeof parsed === "object" && parsed !== null && "error" in parsed ? String(parsed.error) : body;
+  const Kind = ERROR_OF_STATUS[status] ?? TrophyApiError;
+  return new Kind(said === "" ? `Status ${status}` : `Status ${status}: ${said}`, {
+    statusCode: status,
+    body: parsed,
+    headers,
+  });
+}

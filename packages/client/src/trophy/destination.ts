@@ -1,0 +1,32 @@
+import {
+  type EventMap,
+  type TrophyEvent,
+  type TrophyIdentify,
+  type TrophyMetric,
+  trophyFromCanonical,
+  trophyProtocol,
+} from "@waybill/vendors";
+import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
+import type { Destination } from "../options.ts";
+import { VERSION } from "../version.ts";
+
+export interface TrophyOptions extends CommonOptions {
+  readonly apiKey: string;
+  /** With its version. Default `https://api.trophy.so/v1`. */
+  readonly url?: string;
+  readonly tenantId?: string;
+  /** The metric of each track event; others are not sent. Default: every track event, its name in kebab case. */
+  readonly metrics?: Readonly<Record<string, string | TrophyMetric>>;
+  readonly events?: EventMap<TrophyEvent | TrophyIdentify>;
+}
+
+/** Trophy: metric events of track, users of identify. **Errors**: `WAYBILL_OPTIONS`. */
+export function trophy(options: TrophyOptions): Destination {
+  const specs = { apiKey: SECRET, url: TEXT, tenantId: TEXT, metrics: OBJECT, name: TEXT, events: OBJECT };
+  const { name = "trophy", url, apiKey, tenantId, metrics, events } = resolveDestination("trophy", options, specs);
+  return {
+    name,
+    protocol: trophyProtocol({ url, apiKey, tenantId, version: VERSION }),
+    translate: trophyFromCanonical(metrics, events),
+  };
+}

@@ -1,0 +1,97 @@
+import { type HttpResponse, type Protocol, type Transport, WaybillError } from "@waybill/core";
+import { VALUED_ENDPOINT, valuedProtocol } from "@waybill/vendors";
+import type { VendorHost } from "../options.ts";
+import { Deliverer, spreadBackoff } from "../vendor/deliverer.ts";
+import { VERSION } from "../version.ts";
+import type { PlainObject } from "./data.ts";
+
+/** Anything that takes an event: a function, or an object with `call`. What it returns is ignored; a promise is waited for. */
+export type ValuedTransport = ((event: PlainObject) => unknown) | { call(event: PlainObject): unknown };
+
+export interface ConnectionOptions {
+  /** Attempts per event, the first included. Default 1: the vendor has no ids, so one whose answer was lost may be counted twice. */
+  readonly maxAttempts?: number;
+  /** For one attempt. Default 60 s. */
+  readonly timeoutMs?: number;
+  readonly transport?: Transport;
+}
+
+/** Protocol section 7, proposed. */
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_MAX_MS = 60_000;
+const BACKOFF_SPREAD = 0.25;
+const TIMEOUT_MS = 60_000;
+
+/** Posts one event per request. Its text shows the endpoint, never the token. */
+export class Connection {
+  readonly #token: string;
+  readonly endpoint: string;
+  readonly #deliverer: Deliverer;
+  readonly #protocol: Protocol;
+  #last: HttpResponse | undefined;
+
+  constructor(
+    host: VendorHost,
+    token: string,
+    endpoint: string | URL = VALUED_ENDPOINT,
+    options: ConnectionOptions = {},
+  ) {
+    this.endpoint = String(endpoint);
+    if (!URL.canParse(this.endpoint))
+      throw new WaybillError("WAYBILL_OPTIONS", `Valued: endpoint "${this.endpoint}" is no URL`);
+    this.#token = token;
+    this.#protocol = valuedProtocol({ endpoint: this.endpoint, token, platform: host.platform, version: VERSION });
+    this.#deliverer = new Deliverer({
+      host,
+      protocol: this.#protocol,
+      timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+      maxAttempts: options.maxAttempts ?? 1,
+      backoff: spreadBackoff(BACKOFF_BASE_MS, BACKOFF_MAX_MS, BACKOFF_SPREAD),
+      transport: options.transport,
+    });
+  }
+
+  get token(): string {
+    return this.#token;
+  }
+
+  /** Lower-case names. */
+  get headers(): Readonly<Record<string, string>> {
+    const empty = {
+      key: "",
+      count: 0,
+      bytes: 0,
+      metadata: "",
+      oldestAtMs: 0,
+      body: [],
+      event: () => "",
+      slice: () => empty,
+    };
+    return this.#protocol.request(empty, 0).headers;
+  }
+
+  /** The last answer. */
+  get lastResponse(): HttpResponse | undefined {
+    return this.#last;
+  }
+
+  /** **Errors**: rejects when the event was not taken. */
+  async call(event: PlainObject): Promise<void> {
+    const { outcomes, last } = await this.#deliverer.sendOne(JSON.stringify(event), { key: "" });
+    this.#last = last?.response;
+    const outcome = outcomes[0];
+    if (outcome !== undefined && outcome.status !== "delivered")
+      throw new WaybillError("WAYBILL_TRANSPORT", `Valued did not take the event: ${outcome.reason}`, {
+        retryable: outcome.status === "retryable",
+      });
+  }
+
+  /** Hides the token. */
+  toJSON(): object {
+    return { endpoint: this.endpoint };
+  }
+
+  toString(): string {
+    return `Connection(${this.endpoint})`;
+  }
+}

@@ -1,0 +1,22 @@
+import { type EventMap, type ValuedEvent, valuedFromCanonical, valuedProtocol } from "@waybill/vendors";
+import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
+import type { Destination } from "../options.ts";
+import { VERSION } from "../version.ts";
+
+export interface ValuedOptions extends CommonOptions {
+  readonly token: string;
+  /** Used as it is. Default `https://ingest.valued.app/events`. */
+  readonly url?: string;
+  readonly events?: EventMap<ValuedEvent>;
+}
+
+/** Valued: actions, page views, syncs. Its events carry no id: one whose answer was lost may be counted twice. **Errors**: `WAYBILL_OPTIONS`. */
+export function valued(options: ValuedOptions): Destination {
+  const specs = { token: SECRET, url: TEXT, name: TEXT, events: OBJECT };
+  const { name = "valued", url, token, events } = resolveDestination("valued", options, specs);
+  return {
+    name,
+    protocol: valuedProtocol({ endpoint: url, token, platform: "Waybill", version: VERSION }),
+    translate: valuedFromCanonical(events),
+  };
+}

@@ -1,0 +1,120 @@
+import type { Context } from "../options.ts";
+import type { ValuedClientOn } from "./client.ts";
+import { Data, isPlainObject, nested, objectOf, type PlainData, type PlainObject, pathOf } from "./data.ts";
+
+type Key = string | readonly string[];
+
+/**
+ * Data that goes with every event of a chain of asynchronous calls: what one request sets, another does not see.
+ *
+ * Events are `scope` merged with what the call gives, deeply (the original replaces whole objects at the top and so loses ids).
+ */
+export class Scope {
+  readonly #client: ValuedClientOn;
+  readonly #context: Context<PlainObject>;
+  readonly #defaults: PlainObject;
+
+  constructor(client: ValuedClientOn, context: Context<PlainObject>, defaults: object = {}) {
+    this.#client = client;
+    this.#context = context;
+    this.#defaults = objectOf(defaults);
+  }
+
+  get data(): PlainObject {
+    return this.#context.get() ?? this.#defaults;
+  }
+
+  /** What stands at a key: `get("user.id")`, `get(["user", "id"])`. */
+  get(key: Key): PlainData | undefined {
+    return pathOf(key).reduce<PlainData | undefined>(
+      (at, part) => (isPlainObject(at) ? at[part] : undefined),
+      this.data,
+    );
+  }
+
+  /** Merges a value in at a key. An object keeps the other members that stand there. */
+  set(key: Key, value: unknown): void {
+    this.#context.set(Data.merge(this.data, nested(pathOf(key), Data.normalize(value))));
+  }
+
+  get user(): PlainData | undefined {
+    return this.get("user");
+  }
+  set user(value: object) {
+    this.set("user", value);
+  }
+  get userId(): PlainData | undefined {
+    return this.get("user.id");
+  }
+  set userId(value: string | number) {
+    this.set("user.id", value);
+  }
+  get customer(): PlainData | undefined {
+    return this.get("customer");
+  }
+  set customer(value: object) {
+    this.set("customer", value);
+  }
+  get customerId(): PlainData | undefined {
+    return this.get("customer.id");
+  }
+  set customerId(value: string | number) {
+    this.set("customer.id", value);
+  }
+
+  /** `task` and what it awaits see the data merged in; afterwards, also when it throws, all is as before. */
+  with<R>(data: object, task: (scope: this) => R): R {
+    return this.#context.run(Data.merge(this.data, objectOf(data)), () => task(this));
+  }
+
+  /** Merges data in for the rest of the chain. */
+  assign(data: object): this {
+    this.#context.set(Data.merge(this.data, objectOf(data)));
+    return this;
+  }
+
+  /** Back to the defaults. */
+  reset(): void {
+    this.#context.set(this.#defaults);
+  }
+
+  action(key: string, data: object = {}): void {
+    this.#client.action(key, this.#merged(data));
+  }
+
+  pageView(url: string, data: object = {}): void {
+    this.#client.pageView(url, this.#merged(data));
+  }
+
+  /** Without data: the user if more than its id is known, then the customer likewise; up to two events. */
+  sync(data?: object): void {
+    if (data !== undefined) return this.#client.sync(this.#merged(data));
+    for (const kind of ["user", "customer"] as const) {
+      const known = this.data[kind];
+      if (isPlainObject(known) && known["id"] != null && Object.keys(known).length > 1)
+        this.#client.sync({ [kind]: known });
+    }
+  }
+
+  syncUser(user: object = {}): void {
+    this.#client.syncUser(Data.merge(this.#known("user"), objectOf(user)));
+  }
+
+  syncCustomer(customer: object = {}): void {
+    this.#client.syncCustomer(Data.merge(this.#known("customer"), objectOf(customer)));
+  }
+
+  /** A scope may stand in the data of another. */
+  toValuedData(): PlainObject {
+    return this.data;
+  }
+
+  #known(kind: "user" | "customer"): PlainObject {
+    const known = this.data[kind];
+    return isPlainObject(known) ? known : {};
+  }
+
+  #merged(data: object): PlainObject {
+    return Data.merge(this.data, objectOf(data));
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * The queue of a vendor's own client: bounded, emptied one batch at a time in order, by count, by interval or when asked.
+ *
+ * After a batch could not be sent and was kept, nothing is sent on its own before the next interval: a vendor that is down is not asked
+ * again by every event.
+ */
+import { Account, type Batch, type BatchLimits, createUuidV7, type Outcome, type Timer } from "@waybill/core";
+import type { Host } from "../options.ts";
+import { QueueStore } from "../queue-store.ts";
+import { type Deliverer, type Delivery, failureOf } from "./deliverer.ts";
+
+export interface OutboxOptions {
+  readonly host: Host;
+  readonly deliverer: Deliverer;
+  readonly limits: BatchLimits;
+  /** Sends when so many events wait. */
+  readonly flushAt: number;
+  /** Sends when the first event has waited so long; 0 for never. */
+  readonly flushIntervalMs: number;
+  readonly maxEvents: number;
+  /** What becomes of a batch that could not be sent now: kept in front, or lost. With `keep` no failed batch, lost or kept, is followed by another one in the same drain. */
+  readonly onFailure: "keep" | "lose";
+  /** A batch that was sent by itself, not by {@link Outbox.drain}. Must not throw. */
+  readonly onBackground: (delivery: Delivery, batch: Batch) => void;
+}
+
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #store: QueueStore;
+  readonly #account = new Account();
+  readonly #now = new AbortController();
+  #timer: Timer | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+  #sendsByItself = false;
+  #stuck = false;
+  #closed = false;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+    const { clock, random } = options.host.runtime;
+    const makeId = createUuidV7(clock, random);
+    this.#store = new QueueStore(makeId, "", this.#account);
+  }
+
+  /** Events that wait, those on their way included. */
+  get events(): number {
+    return this.#store.events;
+  }
+
+  /** Takes an event; false when the queue is full. */
+  push(text: string): boolean {
+    const { host, maxEvents, flushAt } = this.#options;
+    if (this.events >= maxEvents) return false;
+    this.#account.accept(1);
+    this.#store.push(text, host.byteLength(text), host.runtime.clock.now());
+    this.#armTimer();
+    if (this.events >= flushAt && !this.#stuck) this.#sendByItself(flushAt);
+    return true;
+  }
+
+  /** Sends until nothing waits, or a batch was kept; `each` hears of every batch. One call after another. Never rejects. */
+  drain(each: (delivery: Delivery, batch: Batch) => void): Promise<void> {
+    return this.#enqueue(each, 1);
+  }
+
+  #enqueue(each: (delivery: Delivery, batch: Batch) => void, whileAtLeast: number): Promise<void> {
+    const run = this.#tail.then(() => this.#drain(each, whileAtLeast));
+    this.#tail = run;
+    return run;
+  }
+
+  /** Nothing is sent by itself any more. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer();
+  }
+
+  /** Aborts the request in flight. */
+  abort(): void {
+    this.#now.abort();
+  }
+
+  /** Sends while so many events wait. */
+  async #drain(each: (delivery: Delivery, batch: Batch) => void, whileAtLeast: number): Promise<void> {
+    this.#stuck = false;
+    const { deliverer, limits, onFailure } = this.#options;
+    const soon = this.#now.signal;
+    while (!soon.aborted && this.events >= whileAtLeast) {
+      const batch = await this.#store.lease(limits);
+      if (batch === undefined) break;
+      const delivery = await deliverer.send(batch, { soon, now: soon });
+      const kept = onFailure === "keep" && delivery.outcomes.some(({ status }) => status === "retryable");
+      await this.#store.settle(batch, kept ? delivery.outcomes : delivery.outcomes.map(lost));
+      each(delivery, batch);
+      if (onFailure === "lose" || failureOf(delivery) === undefined) continue;
+      this.#stuck = true;
+      break;
+    }
+    this.#cancelTimer();
+    if (this.events > 0) this.#armTimer();
+  }
+
+  #sendByItself(whileAtLeast: number): void {
+    if (this.#sendsByItself || this.#closed) return;
+    this.#sendsByItself = true;
+    void this.#enqueue(this.#options.onBackground, whileAtLeast).finally(() => {
+      this.#sendsByItself = false;
+    });
+  }
+
+  #armTimer(): void {
+    const { host, flushIntervalMs } = this.#options;
+    if (this.#timer !== undefined || flushIntervalMs === 0 || this.#closed) return;
+    this.#timer = host.runtime.clock.after(flushIntervalMs, () => {
+      this.#timer = undefined;
+      if (this.events > 0) this.#sendByItself(1);
+    });
+  }
+
+  #cancelTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+}
+
+/** What is not kept is over. */
+function lost(outcome: Outcome): Outcome {
+  return outcome.status === "retryable" || outcome.status === "halted"
+    ? { status: "rejected", reason: outcome.reason }
+    : outcome;
+}

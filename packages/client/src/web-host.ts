@@ -1,0 +1,59 @@
+/** What every JavaScript platform has: browsers, workers, edge runtimes. Timers there keep nothing alive, or cannot be told not to. */
+import type { Runtime } from "@waybill/core";
+import { fetchTransport } from "./fetch-transport.ts";
+import type { Context, Host, VendorHost } from "./options.ts";
+
+const runtime: Runtime = {
+  clock: {
+    now: () => Date.now(),
+    monotonic: () => performance.now(),
+    after(delayMs, run) {
+      const timer = setTimeout(run, Math.max(0, delayMs));
+      return { cancel: () => clearTimeout(timer) };
+    },
+  },
+  random: {
+    next: () => Math.random(),
+    fill(target) {
+      crypto.getRandomValues(target as Uint8Array<ArrayBuffer>);
+    },
+  },
+  transport: fetchTransport,
+};
+
+const encoder = new TextEncoder();
+
+export function createHost(): Host {
+  return { runtime, byteLength: (text) => encoder.encode(text).length };
+}
+
+export function createVendorHost(): VendorHost {
+  return { ...createHost(), platform: "Web/1", environment: () => undefined, onExit: () => () => undefined };
+}
+
+/** One value for all: these platforms run one thing at a time, or have no way to tell two apart. An asynchronous function keeps it until it ends. */
+export function createContext<T>(): Context<T> {
+  let current: T | undefined;
+  return {
+    get: () => current,
+    set(value) {
+      current = value;
+    },
+    run(value, task) {
+      const before = current;
+      const restore = (): void => {
+        current = before;
+      };
+      current = value;
+      let pending = false;
+      try {
+        const result = task();
+        if (!(result instanceof Promise)) return result;
+        pending = true;
+        return result.finally(restore) as typeof result;
+      } finally {
+        if (!pending) restore();
+      }
+    },
+  };
+}

@@ -1,0 +1,103 @@
+/** Typed events: the compiler is the test (a line marked as an expected error that compiles fails `npm run check`), the run time is the rest. */
+import { SeededRandom, SimNetwork, twins, VirtualClock } from "@waybill/testing";
+import { expect, expectTypeOf, test } from "vitest";
+import {
+  type Catalog,
+  type ClientOptions,
+  createClient,
+  segment,
+  type TypedTrackEvent,
+  type WaybillError,
+} from "waybill";
+import { z } from "zod";
+import { createClientOn } from "../src/client.ts";
+
+interface Events {
+  readonly "Order Completed": { readonly total: number; readonly currency?: "EUR" | "USD" };
+  readonly "Signed Up": { readonly plan?: string };
+}
+
+const relay = { url: "http://127.0.0.1:9", writeKey: "dev" };
+
+test("a catalogue of types checks names and properties", async () => {
+  const client = createClient<Events>({ relay });
+  client.track({ userId: "u", event: "Order Completed", properties: { total: 42, currency: "EUR" } });
+  client.track({ userId: "u", event: "Signed Up" });
+  // @ts-expect-error: total is required
+  client.track({ userId: "u", event: "Order Completed" });
+  // @ts-expect-error: total is a number
+  client.track({ userId: "u", event: "Order Completed", properties: { total: "42" } });
+  // @ts-expect-error: no such event
+  client.track({ userId: "u", event: "Order Complete", properties: { total: 42 } });
+  // @ts-expect-error: no such property
+  client.track({ userId: "u", event: "Signed Up", properties: { paln: "pro" } });
+  client.identify({ userId: "u", traits: { anything: true } });
+  expectTypeOf<TypedTrackEvent<Events>["event"]>().toEqualTypeOf<"Order Completed" | "Signed Up">();
+  expect((await client.close({ deadlineMs: 1 })).left).toBe(7);
+});
+
+test("a catalogue of Standard Schema validators gives the same types", async () => {
+  const client = createClient({
+    relay,
+    catalog: { "Order Completed": z.object({ total: z.number() }), "Signed Up": z.object({}) },
+  });
+  client.track({ userId: "u", event: "Order Completed", properties: { total: 42 } });
+  client.track({ userId: "u", event: "Signed Up" });
+  // @ts-expect-error: total is a number
+  client.track({ userId: "u", event: "Order Completed", properties: { total: "42" } });
+  // @ts-expect-error: no such event
+  client.track({ userId: "u", event: "Other" });
+  await client.close({ deadlineMs: 1 });
+});
+
+test("without a catalogue any name and any properties are taken", async () => {
+  const client = createClient({ relay });
+  client.track({ userId: "u", event: "Anything", properties: { goes: [1] } });
+  await client.close({ deadlineMs: 1 });
+});
+
+async function run(
+  options: Partial<ClientOptions>,
+): Promise<{ readonly arrived: unknown[]; readonly errors: string[]; readonly invalid: number | undefined }> {
+  const clock = new VirtualClock();
+  const random = new SeededRandom(1);
+  const network = new SimNetwork({ clock, random });
+  const twin = new twins.SegmentTwin({ clock });
+  network.serve("http://a.test", twin.handle);
+  const errors: string[] = [];
+  const catalog: Catalog = {
+    Order: z.object({ total: z.number(), items: z.array(z.object({ sku: z.string() })).optional() }),
+  };
+  const client = createClientOn(
+    { runtime: { clock, random, transport: network.transport }, byteLength: (text) => Buffer.byteLength(text) },
+    {
+      destinations: [segment({ url: "http://a.test", writeKey: "k" })],
+      catalog,
+      onError: (error: WaybillError) => errors.push(error.message),
+      ...options,
+    },
+  );
+  client.track({ userId: "u", event: "Order", properties: { total: 1 } });
+  client.track({ userId: "u", event: "Order", properties: { total: 1, items: [{ sku: 5 }] } });
+  client.track({ userId: "u", event: "Odrer", properties: { total: 1 } });
+  await clock.advance(1_000);
+  return { arrived: twin.events, errors, invalid: client.accounts()["segment"]?.dropped.invalid };
+}
+
+test("at run time a catalogue does nothing, reports, or drops", async () => {
+  expect(await run({})).toMatchObject({ arrived: { length: 3 }, errors: [] });
+  const report = await run({ validate: "report" });
+  expect(report).toMatchObject({ arrived: { length: 3 } });
+  expect(report.errors).toEqual([
+    expect.stringContaining('track(): "Order" at items.0.sku: '),
+    'track(): "Odrer" is not in the catalog',
+  ]);
+  expect(await run({ validate: "drop" })).toMatchObject({ arrived: { length: 1 }, invalid: 2 });
+});
+
+test("a validator that needs to wait cannot be used at run time, and says so", async () => {
+  const catalog: Catalog = { Order: z.object({ total: z.number() }).refine(async () => true), Odrer: z.object({}) };
+  const { errors, arrived } = await run({ catalog, validate: "report" });
+  expect(errors[0]).toContain("rder");
+  expect(arrived).toHaveLength(3);
+});

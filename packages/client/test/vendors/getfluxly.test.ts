@@ -1,0 +1,281 @@
+/** GetFluxly's client against GetFluxly's twin. Numbers are those of docs/conformance.md. */
+import { twins } from "@waybill/testing";
+import { expect, test } from "vitest";
+import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "../../src/getfluxly/client.ts";
+import type { GetFluxlyError } from "../../src/getfluxly/error.ts";
+import { bodiesOf, firstListOf, gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
+
+interface World extends VendorWorld<twins.GetFluxlyTwin> {
+  readonly fluxly: GetFluxlyClientOn;
+  readonly errors: GetFluxlyError[];
+  events(count: number): void;
+}
+
+function setUp(options: Partial<GetFluxlyClientOptions> = {}, twinOptions: twins.GetFluxlyTwinOptions = {}): World {
+  const world = vendorWorld((clock) => new twins.GetFluxlyTwin({ clock, ...twinOptions }));
+  const errors: GetFluxlyError[] = [];
+  const fluxly = new GetFluxlyClientOn(world.host, {
+    token: "gflux_secret_1",
+    apiHost: URL_OF_VENDOR,
+    onError: (error) => errors.push(error),
+    ...options,
+  });
+  const events = (count: number): void => {
+    for (let index = 0; index < count; index++) fluxly.track({ event: "report_exported", userId: `u-${index}` });
+  };
+  return { ...world, fluxly, errors, events };
+}
+
+const batches = (twin: twins.GetFluxlyTwin): number[] =>
+  bodiesOf(twin).map(({ events }) => (events as unknown[]).length);
+const keys = (twin: twins.GetFluxlyTwin): (string | undefined)[] =>
+  twin.posts.map(({ headers }) => headers["x-idempotency-key"]);
+
+test("[getfluxly 1] 25 events are posts of 20 and 5 under different keys", async () => {
+  const { fluxly, twin, ended, events } = setUp();
+  events(25);
+  expect(await ended(fluxly.close())).toEqual({ accepted: 5, rejected: 0, batches: 1, errors: [] });
+  expect(batches(twin)).toEqual([20, 5]);
+  expect(new Set(keys(twin)).size).toBe(2);
+  expect(twin.posts[0]).toMatchObject({
+    path: "/v1/events/batch",
+    headers: {
+      authorization: "Bearer gflux_secret_1",
+      "user-agent": "gflux-ts-sdk/0.1.0",
+      "x-gflux-sdk": "gflux-ts/0.1.0",
+    },
+  });
+});
+
+test("results of one flush add up", async () => {
+  const { fluxly, twin, clock, ended, events } = setUp({ flushIntervalMs: 0, maxRetries: 0 });
+  twin.fail({ kind: "status", status: 503, times: 1 });
+  events(19);
+  fluxly.track({ event: "Not Snake", userId: "u" });
+  await clock.advance(100);
+  events(30);
+  expect(await ended(fluxly.flush())).toMatchObject({ accepted: 49, rejected: 1, batches: 3, errors: [{ index: 19 }] });
+});
+
+test("[getfluxly 2] 503, 503, 202 are one batch under the same key; waits grow by a quarter more or less", async () => {
+  const { fluxly, twin, ended, events } = setUp();
+  twin.fail({ kind: "status", status: 503, times: 2 });
+  events(1);
+  expect(await ended(fluxly.flush())).toMatchObject({ accepted: 1, batches: 1 });
+  expect(new Set(keys(twin)).size).toBe(1);
+  expect(keys(twin)).toHaveLength(3);
+  const [first = 0, second = 0] = gapsOf(twin);
+  expect(first).toBeGreaterThanOrEqual(150);
+  expect(first).toBeLessThanOrEqual(253);
+  expect(second).toBeGreaterThanOrEqual(300);
+  expect(second).toBeLessThanOrEqual(503);
+});
+
+test("[getfluxly 3] 400 loses the batch and rejects the flush; what is behind stays", async () => {
+  const { fluxly, twin, ended, events } = setUp({ flushIntervalMs: 0, flushAt: 10 });
+  twin.fail({ kind: "status", status: 503, times: 3 });
+  events(9);
+  await expect(ended(fluxly.flush())).rejects.toMatchObject({ code: "server_error", retryable: true });
+  events(6);
+  twin.fail({ kind: "status", status: 400, times: 1 });
+  await expect(ended(fluxly.flush())).rejects.toMatchObject({ name: "GetFluxlyError", retryable: false, status: 400 });
+  expect(await ended(fluxly.flush())).toMatchObject({ accepted: 5, batches: 1 });
+  expect(twin.events).toHaveLength(5);
+});
+
+test("[getfluxly 4] three 503 put the batch back in front, and it goes again under a new key", async () => {
+  const { fluxly, twin, ended, events, errors } = setUp({ flushIntervalMs: 0 });
+  twin.fail({ kind: "status", status: 503, times: 3, retryAfter: "1" });
+  events(2);
+  await expect(ended(fluxly.flush())).rejects.toMatchObject({
+    code: "server_error",
+    retryable: true,
+    retryAfterMs: 1_000,
+  });
+  fluxly.track({ event: "later", userId: "u" });
+  await ended(fluxly.flush());
+  expect(twin.events.map(({ event }) => event)).toEqual(["report_exported", "report_exported", "later"]);
+  expect(new Set(keys(twin)).size).toBe(2);
+  expect(errors).toEqual([]);
+});
+
+test("[getfluxly 5] a repeated key gets the first answer, its request id too", async () => {
+  const { twin } = setUp();
+  const post = {
+    method: "POST",
+    path: "/v1/events/batch",
+    headers: { authorization: "Bearer gflux_secret_1", "x-idempotency-key": "k" },
+    body: Buffer.from('{"events":[{"event":"a","user_id":"u"}]}'),
+  };
+  const first = await twin.handle(post);
+  expect(await twin.handle(post)).toEqual(first);
+  expect(first.body).toContain("request_id");
+  expect(twin.events).toHaveLength(1);
+});
+
+test("[getfluxly 6] the answer names each refused event; the others are stored", async () => {
+  const { fluxly, twin, ended } = setUp();
+  fluxly.track({ event: "fine", userId: "u" });
+  fluxly.track({ event: "Not Snake", userId: "u" });
+  expect(await ended(fluxly.flush())).toEqual({
+    accepted: 1,
+    rejected: 1,
+    batches: 1,
+    errors: [{ index: 1, error: "validation_error", detail: "event name must be snake_case" }],
+  });
+  expect(twin.events).toHaveLength(1);
+});
+
+test("[getfluxly 7] a publishable key cannot alias", async () => {
+  const { fluxly, ended } = setUp({ token: "gflux_pub_1" });
+  await expect(ended(fluxly.alias({ userId: "u-9", anonymousId: "anon-3" }))).rejects.toMatchObject({
+    code: "wrong_key_type",
+    status: 403,
+    retryable: false,
+    details: { received: "publishable" },
+  });
+});
+
+test("[getfluxly 8] the vendor refuses 101 events; the client never sends more than 100", async () => {
+  const { twin } = setUp();
+  const events = Array.from({ length: 101 }, () => ({ event: "a", user_id: "u" }));
+  const body = Buffer.from(JSON.stringify({ events }));
+  const answer = await twin.handle({
+    method: "POST",
+    path: "/v1/events/batch",
+    headers: { authorization: "Bearer gflux_secret_1" },
+    body,
+  });
+  expect(answer.status).toBe(413);
+  expect(() => setUp({ flushAt: 101 })).toThrow("flushAt");
+});
+
+test("[getfluxly 9] $identify goes through the batch and joins the profiles of its ids", async () => {
+  const { fluxly, twin, ended } = setUp();
+  fluxly.track({ event: "seen", anonymousId: "anon-3" });
+  fluxly.identify({ anonymousId: "anon-3", userId: "u-9", traits: { plan: "team" } });
+  expect(await ended(fluxly.flush())).toMatchObject({ accepted: 2, rejected: 0 });
+  expect(firstListOf(twin, "events")[1]).toMatchObject({
+    event: "$identify",
+    anonymous_id: "anon-3",
+    user_id: "u-9",
+    traits: { plan: "team" },
+  });
+  expect(twin.profiles).toHaveLength(1);
+  expect(twin.profiles[0]?.userIds.has("u-9")).toBe(true);
+});
+
+test("[getfluxly 10] event 1,001 is refused with queue_overflow and is not stored", async () => {
+  const { fluxly, twin, ended, events } = setUp();
+  twin.fail({ kind: "hang" });
+  events(1_000);
+  expect(() => events(1)).toThrow(expect.objectContaining({ code: "queue_overflow" }));
+  twin.recover();
+  await ended(fluxly.close().catch(() => undefined));
+  await ended(fluxly.flush().catch(() => undefined));
+  expect(twin.events).toHaveLength(1_000);
+});
+
+test("[getfluxly 11] a second shutdown gives an empty result; events after it are refused", async () => {
+  const { fluxly, ended, events, exits } = setUp();
+  events(3);
+  expect(await ended(fluxly.shutdown())).toMatchObject({ accepted: 3 });
+  expect(await fluxly.shutdown()).toEqual({ accepted: 0, rejected: 0, batches: 0, errors: [] });
+  expect(() => events(1)).toThrow(expect.objectContaining({ code: "client_closed", retryable: false }));
+  expect(exits.size).toBe(0);
+});
+
+test("alias posts at once under a key of its own and checks its answer", async () => {
+  const { fluxly, twin, ended } = setUp();
+  const answer = await ended(fluxly.alias({ userId: "u-9", anonymousId: "anon-3", requestId: "req-1" }));
+  expect(answer).toMatchObject({ alias: { user_id: "u-9", anonymous_id: "anon-3" }, request_id: "req-1" });
+  expect(twin.posts[0]?.headers).toMatchObject({ "x-request-id": "req-1" });
+  expect(bodiesOf(twin)[0]).toEqual({ user_id: "u-9", anonymous_id: "anon-3" });
+  const odd = new GetFluxlyClientOn(vendorWorld((clock) => new twins.GetFluxlyTwin({ clock })).host, {
+    token: "gflux_secret_1",
+    maxRetries: 0,
+    transport: async () => ({ status: 200, headers: {}, body: "{}" }),
+  });
+  await expect(odd.alias({ userId: "u", previousId: "p" })).rejects.toMatchObject({
+    code: "invalid_response",
+    retryable: true,
+  });
+});
+
+test("calls without ids, names or a token are refused", async () => {
+  const { fluxly } = setUp();
+  const refused = expect.objectContaining({ code: "validation_error", retryable: false });
+  expect(() => fluxly.track({ event: "a" })).toThrow(refused);
+  expect(() => fluxly.track({ event: "", userId: "u" })).toThrow(refused);
+  expect(() => fluxly.identify({ userId: "" })).toThrow(refused);
+  await expect(fluxly.alias({ userId: "u" })).rejects.toMatchObject({ code: "validation_error" });
+  expect(() => setUp({ token: "" })).toThrow("token is required");
+  expect(() => setUp({ apiHost: "nowhere" })).toThrow("is no URL");
+});
+
+test("every event carries its time of capture and an id; what is not given is left out", async () => {
+  const { fluxly, twin, clock, ended } = setUp();
+  const at = new Date(clock.now()).toISOString();
+  fluxly.track({ event: "a", userId: "u", anonymousId: "" });
+  fluxly.track({
+    event: "b",
+    externalId: "x",
+    timestamp: "2026-03-01T10:00:00Z",
+    context: { ip: "::1" },
+    properties: { n: 1 },
+  });
+  await clock.advance(4_000);
+  await ended(fluxly.flush());
+  const [first, second] = firstListOf(twin, "events");
+  expect(first).toEqual({
+    event: "a",
+    user_id: "u",
+    occurred_at: at,
+    message_id: expect.stringMatching(/^[\da-f]{8}-[\da-f]{4}-4/),
+  });
+  expect(second).toMatchObject({
+    external_id: "x",
+    occurred_at: "2026-03-01T10:00:00Z",
+    context: { ip: "::1" },
+    properties: { n: 1 },
+  });
+});
+
+test("a batch whose answer was lost is known by the ids of its events", async () => {
+  const { fluxly, twin, ended, events } = setUp({ maxRetries: 0 });
+  twin.fail({ kind: "resetAfter", times: 1 });
+  events(3);
+  await expect(ended(fluxly.flush())).rejects.toMatchObject({ code: "transport_error", retryable: true });
+  await ended(fluxly.flush());
+  expect(twin.events).toHaveLength(3);
+  expect(twin.duplicates).toBe(3);
+});
+
+test("in the background a vendor that is down is asked once per interval, and nothing is lost", async () => {
+  const { fluxly, twin, clock, ended, events, errors } = setUp();
+  twin.fail({ kind: "status", status: 503 });
+  for (let second = 0; second < 9; second++) {
+    events(20);
+    await clock.advance(1_000);
+  }
+  expect(twin.requests).toBeLessThanOrEqual(6);
+  expect(errors.every(({ code }) => code === "server_error")).toBe(true);
+  twin.recover();
+  await ended(fluxly.close());
+  expect(twin.events).toHaveLength(180);
+});
+
+test("a 2xx that is no JSON is not taken for an answer", async () => {
+  const { host } = vendorWorld((clock) => new twins.GetFluxlyTwin({ clock }));
+  const bodies = ["<html>", "", '{"accepted":1}'];
+  const fluxly = new GetFluxlyClientOn(host, {
+    token: "gflux_secret_1",
+    maxRetries: 0,
+    transport: async () => ({ status: 202, headers: {}, body: bodies.shift() ?? "" }),
+  });
+  fluxly.track({ event: "a", userId: "u" });
+  await expect(fluxly.flush()).rejects.toMatchObject({ code: "invalid_response", retryable: true });
+  expect(await fluxly.flush()).toMatchObject({ accepted: 1, batches: 1 });
+  fluxly.track({ event: "b", userId: "u" });
+  expect(await fluxly.flush()).toMatchObject({ accepted: 1 });
+});

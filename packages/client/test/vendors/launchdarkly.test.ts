@@ -1,0 +1,194 @@
+/** LaunchDarkly's event publisher against LaunchDarkly's twin. Numbers are those of docs/conformance.md; names in brackets are those of the original's tests. */
+import { twins } from "@waybill/testing";
+import { expect, test } from "vitest";
+import { HttpEventPublisherOn, type HttpEventPublisherOptions } from "../../src/launchdarkly/publisher.ts";
+import { gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
+
+const SDK_KEY = { kind: "sdkKey", value: "sdk-1" } as const;
+
+interface World extends VendorWorld<twins.LaunchDarklyTwin> {
+  readonly publisher: HttpEventPublisherOn;
+  readonly warnings: string[];
+}
+
+function setUp(
+  options: HttpEventPublisherOptions = {},
+  credential: ConstructorParameters<typeof HttpEventPublisherOn>[1] = SDK_KEY,
+): World {
+  const world = vendorWorld((clock) => new twins.LaunchDarklyTwin({ clock }));
+  const warnings: string[] = [];
+  const publisher = new HttpEventPublisherOn(world.host, credential, {
+    uri: URL_OF_VENDOR,
+    onWarning: (message) => warnings.push(message),
+    ...options,
+  });
+  return { ...world, publisher, warnings };
+}
+
+/** Posts of one flush leave together: their order is not promised. */
+const bodies = (twin: twins.LaunchDarklyTwin): string[] => twin.payloads.map(({ body }) => body).toSorted();
+
+test("[launchdarkly 1] HTTPEventPublisherSimple: two publishes leave in one post, in order", async () => {
+  const { publisher, twin, ended } = setUp();
+  publisher.publish({ schemaVersion: 3 }, '{"kind":"a", "n":1e400}');
+  publisher.publish({ schemaVersion: 3 }, { kind: "b" }, { kind: "c" });
+  await ended(publisher.flush());
+  expect(bodies(twin)).toEqual(['[{"kind":"a", "n":1e400},{"kind":"b"},{"kind":"c"}]']);
+  expect(twin.payloads[0]).toMatchObject({
+    path: "/bulk",
+    headers: {
+      authorization: "sdk-1",
+      "content-type": "application/json",
+      "x-launchdarkly-event-schema": "3",
+      "x-launchdarkly-payload-id": expect.stringMatching(/^[\da-f-]{36}$/),
+    },
+  });
+  expect(twin.payloads[0]?.headers).not.toHaveProperty("x-launchdarkly-tags");
+});
+
+test("[launchdarkly 2] MultiQueuesWithMetadata: each tags and schema is a post of its own, in its own order", async () => {
+  const { publisher, twin, ended } = setUp();
+  for (const [index, tags] of ["a", "b", "a", "b"].entries()) publisher.publish({ schemaVersion: 3, tags }, { index });
+  publisher.publish({ schemaVersion: 4, tags: "a" }, { index: 4 });
+  await ended(publisher.flush());
+  expect(bodies(twin)).toEqual(['[{"index":0},{"index":2}]', '[{"index":1},{"index":3}]', '[{"index":4}]']);
+  const headersOf = ({ headers }: twins.Post): string =>
+    `${headers["x-launchdarkly-tags"]} ${headers["x-launchdarkly-event-schema"]}`;
+  expect(twin.payloads.map(headersOf).toSorted()).toEqual(["a 3", "a 4", "b 3"]);
+});
+
+test("[launchdarkly 3] OptionEndpointURI: the URL is used as it is", async () => {
+  const { publisher, twin, ended } = setUp({ endpointUri: `${URL_OF_VENDOR}/mobile/events` });
+  publisher.publish({ schemaVersion: 3 }, {});
+  await ended(publisher.flush());
+  expect(twin.payloads[0]?.path).toBe("/mobile/events");
+});
+
+test("[launchdarkly 4] ClosesImmediatelyAndOnlyOnce: close twice ends at once, and what waits is not sent", async () => {
+  const { publisher, twin, ended } = setUp();
+  publisher.publish({ schemaVersion: 3 }, {});
+  await ended(publisher.close());
+  await publisher.close();
+  publisher.publish({ schemaVersion: 3 }, {});
+  await ended(publisher.flush());
+  expect(twin.requests).toBe(0);
+  const flushing = setUp({ flushOnClose: true });
+  flushing.publisher.publish({ schemaVersion: 3 }, {});
+  await flushing.ended(flushing.publisher.close());
+  expect(flushing.twin.payloads).toHaveLength(1);
+});
+
+test("[launchdarkly 5] AutomaticFlush: flushes by itself, every interval", async () => {
+  const { publisher, twin, clock } = setUp({ flushIntervalMs: 10 });
+  for (let time = 0; time < 3; time++) {
+    publisher.publish({ schemaVersion: 3 }, { time });
+    await clock.advance(15);
+  }
+  expect(twin.payloads).toHaveLength(3);
+});
+
+test("[launchdarkly 6] FlushDoesNothingIfThereAreNoEvents", async () => {
+  const { publisher, twin, clock, ended } = setUp({ flushIntervalMs: 1 });
+  await ended(publisher.flush());
+  await clock.advance(50);
+  expect(twin.requests).toBe(0);
+});
+
+test("[launchdarkly 7] Capacity: the first that fit are kept, the rest dropped with one warning until a publish fits", async () => {
+  const { publisher, twin, ended, warnings } = setUp({ capacity: 2 });
+  publisher.publish({ schemaVersion: 3 }, { n: 1 });
+  publisher.publish({ schemaVersion: 3 }, { n: 2 }, { n: 3 });
+  publisher.publish({ schemaVersion: 3 }, { n: 4 });
+  expect(warnings).toEqual(["Exceeded event queue capacity of 2. Increase capacity to avoid dropping events."]);
+  publisher.publish({ schemaVersion: 4 }, { n: 5 });
+  publisher.publish({ schemaVersion: 3 }, { n: 6 });
+  expect(warnings).toHaveLength(2);
+  await ended(publisher.flush());
+  expect(bodies(twin)).toEqual(['[{"n":1},{"n":2}]', '[{"n":5}]']);
+});
+
+test.each([
+  ["status", 503],
+  ["status", 400],
+  ["status", 429],
+  ["reset", 0],
+] as const)(
+  "[launchdarkly 8] ErrorRetry (%s %i): two equal requests a second apart, no third",
+  async (kind, status) => {
+    const { publisher, twin, ended, warnings } = setUp();
+    twin.fail({ kind, status });
+    publisher.publish({ schemaVersion: 3 }, {});
+    await ended(publisher.flush());
+    expect(twin.requests).toBe(2);
+    expect(gapsOf(twin)[0]).toBeGreaterThanOrEqual(1_000);
+    expect(twin.posts[1]).toMatchObject({ body: twin.posts[0]?.body, headers: twin.posts[0]?.headers });
+    expect(warnings).toEqual([expect.stringContaining("events were dropped")]);
+    twin.recover();
+    publisher.publish({ schemaVersion: 3 }, {});
+    await ended(publisher.flush());
+    expect(twin.payloads).toHaveLength(1);
+  },
+);
+
+test("[launchdarkly 9] UnrecoverableError: after 401 nothing more is sent, until the credential is replaced", async () => {
+  const { publisher, twin, ended } = setUp();
+  twin.rotate(["sdk-2"]);
+  publisher.publish({ schemaVersion: 3 }, {});
+  await ended(publisher.flush());
+  publisher.publish({ schemaVersion: 3 }, {});
+  await ended(publisher.flush());
+  expect(twin.requests).toBe(1);
+  publisher.replaceCredential({ kind: "sdkKey", value: "sdk-2" });
+  publisher.publish({ schemaVersion: 3 }, { after: true });
+  await ended(publisher.flush());
+  expect(bodies(twin)).toEqual(['[{"after":true}]']);
+});
+
+test("[launchdarkly 10] ReplaceCredential: used from the next flush on; one of another kind is ignored", async () => {
+  const { publisher, twin, ended } = setUp();
+  publisher.publish({ schemaVersion: 3 }, {});
+  publisher.replaceCredential({ kind: "sdkKey", value: "sdk-2" });
+  publisher.replaceCredential({ kind: "mobileKey", value: "mob-1" });
+  await ended(publisher.flush());
+  expect(twin.payloads.map(({ headers }) => headers["authorization"])).toEqual(["sdk-2"]);
+});
+
+test("[launchdarkly 11] UnrecoverableErrorDoesNotBlockFutureProcessing: publish and flush return while it is disabled", async () => {
+  const { publisher, twin, ended, warnings } = setUp({ capacity: 1 });
+  twin.fail({ kind: "status", status: 405 });
+  for (let round = 0; round < 200; round++) {
+    publisher.publish({ schemaVersion: 3 }, {}, {});
+    await ended(publisher.flush());
+  }
+  expect(twin.requests).toBe(1);
+  expect(warnings.length).toBeLessThan(4);
+});
+
+test("[launchdarkly 12] OptionURIPath: a path of the base is kept, slashes at its end are not; each kind has its own path", async () => {
+  for (const [credential, path] of [
+    [SDK_KEY, "/bulk"],
+    [{ kind: "mobileKey", value: "mob-1" }, "/mobile"],
+    [{ kind: "environmentId", value: "env" }, "/events/bulk/env"],
+  ] as const) {
+    const { publisher, twin, ended } = setUp({ uri: `${URL_OF_VENDOR}//` }, credential);
+    publisher.publish({ schemaVersion: 3 }, {});
+    await ended(publisher.flush());
+    expect(twin.payloads[0]?.path).toBe(path);
+    expect("authorization" in (twin.payloads[0]?.headers ?? {})).toBe(credential.kind !== "environmentId");
+  }
+  const { publisher, twin, ended } = setUp({ uri: `${URL_OF_VENDOR}/base/` });
+  publisher.publish({ schemaVersion: 3 }, {});
+  await ended(publisher.flush());
+  expect(twin.posts[0]?.path).toBe("/base/bulk");
+});
+
+test("413 loses this payload and no other; keys that LaunchDarkly would not take are refused", async () => {
+  const { publisher, twin, ended } = setUp();
+  twin.fail({ kind: "status", status: 413, times: 1 });
+  publisher.publish({ schemaVersion: 3 }, { n: 1 });
+  await ended(publisher.flush());
+  publisher.publish({ schemaVersion: 3 }, { n: 2 });
+  await ended(publisher.flush());
+  expect(bodies(twin)).toEqual(['[{"n":2}]']);
+  expect(() => setUp({}, { kind: "sdkKey", value: "not a key" })).toThrow("sdkKey");
+});

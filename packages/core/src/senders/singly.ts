@@ -1,0 +1,46 @@
+import type { Batch, Outcome, Protocol, SendContext, Sender } from "../delivery.ts";
+import { isFinal } from "../delivery.ts";
+import { assert } from "../errors.ts";
+
+/**
+ * For a vendor that takes one event per request: sends the events of a batch each on its own, several at once. Events of equal order key go one
+ * after another. Once one could not be delivered now, no further one is begun; those behind it are as it is.
+ */
+export function singly({ concurrency, orderKey }: NonNullable<Protocol["singly"]>, next: Sender): Sender {
+  return {
+    async send(batch, context) {
+      if (batch.count === 1) return next.send(batch, context);
+      const outcomes = new Array<Outcome>(batch.count);
+      let stopped: Outcome | undefined;
+      /** The last event of each key that is on its way. */
+      const ends = new Map<string, Promise<void>>();
+      let begun = 0;
+      const sendOne = async (index: number, before: Promise<void> | undefined): Promise<void> => {
+        await before;
+        if (stopped !== undefined) return;
+        const outcome = await only(next, batch.slice(index, index + 1), context);
+        outcomes[index] = outcome;
+        if (!isFinal(outcome)) stopped ??= outcome;
+      };
+      const work = async (): Promise<void> => {
+        while (begun < batch.count && stopped === undefined && !context.soon.aborted) {
+          const index = begun++;
+          const key = orderKey?.(batch.event(index));
+          const sent = sendOne(index, key === undefined ? undefined : ends.get(key));
+          if (key !== undefined) ends.set(key, sent);
+          await sent;
+        }
+      };
+      await Promise.all(Array.from({ length: Math.min(concurrency, batch.count) }, work));
+      const rest = stopped ?? { status: "retryable", reason: "interrupted" };
+      for (let index = 0; index < batch.count; index++) outcomes[index] ??= rest;
+      return outcomes;
+    },
+  };
+}
+
+async function only(next: Sender, batch: Batch, context: SendContext): Promise<Outcome> {
+  const [outcome] = await next.send(batch, context);
+  assert(outcome !== undefined, "an event has its outcome");
+  return outcome;
+}

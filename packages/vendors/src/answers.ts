@@ -1,0 +1,70 @@
+/** What all vendors' tables of answers share. */
+import { type Batch, DELIVERED, type HttpResponse, type Outcome, outcomesOf, retryAfterMs } from "@waybill/core";
+
+const REASON_MAX_CHARACTERS = 300;
+
+/** The answer's JSON object; `undefined` when its body is something else. */
+export function objectIn({ body }: HttpResponse): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `400 invalid_json: …` as far as the body says more than the status; any of the forms that vendors use. */
+export function reasonOf(response: HttpResponse): string {
+  const answer = objectIn(response) ?? {};
+  const { error } = answer;
+  const said = typeof error === "object" && error !== null ? (error as Record<string, unknown>) : answer;
+  const parts = [
+    said["code"],
+    said["reason"],
+    typeof error === "string" ? error : undefined,
+    said["message"],
+    said["detail"],
+  ];
+  const words = parts.filter((part) => typeof part === "string" && part !== "");
+  const text = words.length === 0 ? response.body.trim() : words.join(": ");
+  return (text === "" ? `${response.status}` : `${response.status} ${text}`).slice(0, REASON_MAX_CHARACTERS);
+}
+
+/** Later, and not before the answer's Retry-After. */
+export function later(response: HttpResponse, nowMs: number, reason: string = reasonOf(response)): Outcome {
+  const waitMs = retryAfterMs(response.headers, nowMs);
+  return waitMs === undefined ? { status: "retryable", reason } : { status: "retryable", reason, retryAfterMs: waitMs };
+}
+
+/** Every event was taken but those that the answer names. */
+export function deliveredBut(
+  batch: Batch,
+  refused: readonly { readonly index: number; readonly reason: string }[],
+): readonly Outcome[] {
+  const outcomes = [...outcomesOf(batch.count, DELIVERED)];
+  for (const { index, reason } of refused)
+    if (index >= 0 && index < batch.count) outcomes[index] = { status: "rejected", reason };
+  return outcomes;
+}
+
+/** The answer's list of refused events, each an object with an `index`, a code and a text under the given names. */
+export function refusedIn(
+  response: HttpResponse,
+  list: string,
+  [code, message]: readonly [code: string, message: string],
+): readonly { readonly index: number; readonly reason: string }[] {
+  if (!response.body.includes(`"${list}"`)) return [];
+  const refused = objectIn(response)?.[list];
+  if (!Array.isArray(refused)) return [];
+  return refused.flatMap((item: unknown) => {
+    const entry = (item ?? {}) as Readonly<Record<string, unknown>>;
+    const index = entry["index"];
+    return typeof index === "number" ? [{ index, reason: `${String(entry[code])}: ${String(entry[message])}` }] : [];
+  });
+}
+
+export function isSuccess({ status }: HttpResponse): boolean {
+  return status >= 200 && status < 300;
+}

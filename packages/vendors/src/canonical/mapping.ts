@@ -1,0 +1,120 @@
+/**
+ * From canonical events to a vendor's own: what every vendor's table shares.
+ *
+ * A table has an entry per type of event; `undefined` from it means that the vendor has no words for this event. The
+ * application may say otherwise per name ({@link EventMap}).
+ */
+import type { Chunk, Translate, Translated } from "@waybill/core";
+import type { EventType, Properties } from "./events.ts";
+
+/** An event as it was captured, with the context that its request carries for all. */
+export interface CanonicalEvent {
+  readonly type: EventType;
+  readonly messageId: string;
+  readonly timestamp?: string;
+  readonly userId?: string;
+  readonly anonymousId?: string;
+  readonly event?: string;
+  readonly name?: string;
+  readonly category?: string;
+  readonly groupId?: string;
+  readonly previousId?: string;
+  readonly properties: Properties;
+  readonly traits: Properties;
+  readonly context: Properties;
+  readonly integrations: Properties;
+}
+
+/**
+ * What becomes of an event, by the name of a track event, or by `$identify`, `$group`, `$page`, `$screen`, `$alias` for the other types: another name, `false` to leave
+ * it out, or a function that gives the vendor's own event (`undefined`: leave it out). A function must be pure: it is called again for each attempt.
+ */
+export type EventMap<T> = Readonly<Record<string, string | false | ((event: CanonicalEvent) => T | undefined)>>;
+
+export interface VendorTable<T> {
+  /** The vendor's name in an event's `integrations`. */
+  readonly vendor: string;
+  readonly events?: EventMap<T> | undefined;
+  /** `name` is that of a track event, possibly mapped to another. */
+  readonly say: Readonly<Partial<Record<EventType, (event: CanonicalEvent, name: string) => T | undefined>>>;
+  readonly write: (said: T, event: CanonicalEvent) => { readonly text: string; readonly metadata: string };
+}
+
+export function createTranslate<T>({ vendor, events, say, write }: VendorTable<T>): Translate {
+  return (chunk, metadata): Translated => {
+    const event = readCanonical(chunk, metadata);
+    if (event === undefined) return { rejected: "not a canonical event" };
+    if (!addressed(event.integrations, vendor)) return { dropped: "filtered" };
+    const own = event.type === "track" ? (event.event ?? "") : `$${event.type}`;
+    const mapped = events !== undefined && Object.hasOwn(events, own) ? events[own] : undefined;
+    if (mapped === false) return { dropped: "filtered" };
+    try {
+      if (typeof mapped === "function") {
+        const said = mapped(event);
+        return said === undefined ? { dropped: "filtered" } : write(said, event);
+      }
+      const said = say[event.type]?.(event, mapped ?? event.event ?? "");
+      return said === undefined ? { dropped: "unsupported" } : write(said, event);
+    } catch (error) {
+      return { rejected: `the mapping of "${own}" threw: ${error instanceof Error ? error.message : String(error)}` };
+    }
+  };
+}
+
+const decoder = new TextDecoder();
+
+/** `undefined` for a text that is no event. */
+function readCanonical(chunk: Chunk, metadata: string): CanonicalEvent | undefined {
+  const event = parse(typeof chunk === "string" ? chunk : decoder.decode(chunk));
+  if (event === undefined || typeof event["type"] !== "string") return undefined;
+  const shared = metadata === "" ? {} : (parse(metadata) ?? {});
+  return {
+    ...event,
+    properties: objectOf(event["properties"]),
+    traits: objectOf(event["traits"]),
+    context: { ...objectOf(shared["context"]), ...objectOf(event["context"]) },
+    integrations: { ...objectOf(shared["integrations"]), ...objectOf(event["integrations"]) },
+  } as CanonicalEvent;
+}
+
+function parse(text: string): Properties | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Properties) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Segment's rule: `{ All: false, Letter: true }` is for Letter alone, `{ Letter: false }` for all but Letter. */
+function addressed(integrations: Properties, vendor: string): boolean {
+  const own = integrations[vendor];
+  return own === undefined ? integrations["All"] !== false : own !== false;
+}
+
+function objectOf(value: unknown): Properties {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Properties) : {};
+}
+
+/** The text at a path of nested objects; `undefined` when there is none or it is empty. */
+export function textAt(value: unknown, ...path: readonly string[]): string | undefined {
+  const found = path.reduce<unknown>((at, key) => objectOf(at)[key], value);
+  return typeof found === "string" && found !== "" ? found : undefined;
+}
+
+/** A copy without members that are undefined. */
+export function compact<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T;
+}
+
+/** "Order Completed" with separator "_" is "order_completed"; "" when nothing of the name can be kept. */
+export function slug(name: string, separator: string): string {
+  return name
+    .normalize("NFKD")
+    .replaceAll(/([a-z\d])([A-Z])/g, "$1 $2")
+    .toLowerCase()
+    .replaceAll(/[\u0300-\u036f]/g, "")
+    .split(/[^a-z\d]+/)
+    .filter((word) => word !== "")
+    .join(separator);
+}

@@ -1,0 +1,173 @@
+import {
+  type Batch,
+  DELIVERED,
+  type HttpResponse,
+  outcomesOf,
+  type Protocol,
+  type Translate,
+  type Verdict,
+} from "@waybill/core";
+import { deliveredBut, isSuccess, later, objectIn, reasonOf, refusedIn } from "../answers.ts";
+import type { Properties } from "../canonical/events.ts";
+import { type CanonicalEvent, compact, createTranslate, type EventMap, slug } from "../canonical/mapping.ts";
+import { stableUuid } from "../canonical/stable-uuid.ts";
+
+/** One event as GetFluxly has it on the wire; snake case. */
+export interface GetFluxlyEvent {
+  readonly event: string;
+  readonly anonymous_id?: string | undefined;
+  readonly external_id?: string | undefined;
+  readonly user_id?: string | undefined;
+  /** At most 32 keys. */
+  readonly properties?: Properties | undefined;
+  /** Of `$identify`. */
+  readonly traits?: Properties | undefined;
+  readonly context?: Properties | undefined;
+  /** ISO 8601. */
+  readonly occurred_at?: string | undefined;
+  /** A UUID of version 4: the event's dedup key. */
+  readonly message_id?: string | undefined;
+}
+
+/** Joins two ids of one person. */
+export interface GetFluxlyAlias {
+  readonly user_id: string;
+  readonly anonymous_id?: string | undefined;
+  readonly previous_id?: string | undefined;
+}
+
+export interface GetFluxlySettings {
+  /** Default `https://api.getfluxly.com`. */
+  readonly url?: string | undefined;
+  readonly token: string;
+  readonly version: string;
+}
+
+const DEFAULT_URL = "https://api.getfluxly.com";
+/** Section 3: 100 events, 256 KB; section 2: 32 KB an event. */
+const EVENTS_MAX = 100;
+const BODY_MAX_BYTES = 262_144;
+const EVENT_MAX_BYTES = 32 * 1024;
+const ENVELOPE_BYTES = 16;
+/** Section 2: names have at most 64 characters. */
+const EVENT_NAME_MAX_CHARACTERS = 64;
+const SNAKE_CASE: RegExp = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
+/** Metadata of an alias, which has a request of its own, under the key that follows. Empty metadata: the batch endpoint. */
+const ALIAS = "alias:";
+
+/** GetFluxly as a destination: `POST /v1/events/batch`, and `POST /v1/identify/alias` for an alias. */
+export function getfluxlyProtocol(settings: GetFluxlySettings): Protocol {
+  const origin = (settings.url ?? DEFAULT_URL).replace(/\/+$/, "");
+  const headers = (key: string): Record<string, string> => ({
+    authorization: `Bearer ${settings.token}`,
+    "content-type": "application/json",
+    "user-agent": `gflux-ts-sdk/${settings.version}`,
+    "x-gflux-sdk": `gflux-ts/${settings.version}`,
+    "x-idempotency-key": stableUuid(key),
+  });
+  return {
+    limits: { maxEvents: EVENTS_MAX, maxBytes: BODY_MAX_BYTES - ENVELOPE_BYTES },
+    maxEventBytes: EVENT_MAX_BYTES,
+    request: ({ key, metadata, body }) =>
+      metadata.startsWith(ALIAS)
+        ? {
+            method: "POST",
+            url: `${origin}/v1/identify/alias`,
+            headers: headers(metadata.slice(ALIAS.length)),
+            body,
+          }
+        : {
+            method: "POST",
+            url: `${origin}/v1/events/batch`,
+            headers: headers(key),
+            body: ['{"events":[', ...body, "]}"],
+          },
+    classify: classifyGetFluxly,
+  };
+}
+
+/** The metadata of an alias with this idempotency key. */
+export function aliasMetadata(key: string): string {
+  return ALIAS + key;
+}
+
+function classifyGetFluxly(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
+  const { status } = response;
+  if (isSuccess(response)) {
+    // Section 3: an empty body means that all were taken.
+    if (response.body.trim() === "") return outcomesOf(batch.count, DELIVERED);
+    // Section 3: a 2xx that is no JSON is not the vendor speaking; sent again, the ids of the events catch what was stored.
+    if (!isJson(response.body)) return outcomesOf(batch.count, later(response, nowMs, "invalid_response"));
+    // Section 5: an alias without its answer did not happen.
+    if (batch.metadata.startsWith(ALIAS) && !objectIn(response)?.["alias"])
+      return outcomesOf(batch.count, later(response, nowMs, "invalid_response"));
+    return deliveredBut(batch, refusedIn(response, "errors", ["error", "detail"]));
+  }
+  // Section 6, column retry.
+  if (isRetryableStatus(status)) return outcomesOf(batch.count, later(response, nowMs));
+  const reason = reasonOf(response);
+  // Section 6: unauthenticated, forbidden, wrong_key_type; 404 and 3xx (not followed, section 1): the URL is wrong.
+  if (status < 400 || [401, 403, 404, 405].includes(status))
+    return outcomesOf(batch.count, { status: "halted", reason });
+  return { split: true, reason };
+}
+
+function isRetryableStatus(status: number): boolean {
+  return status === 408 || status === 425 || status === 429 || status >= 500;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * | canonical | GetFluxly |
+ * |---|---|
+ * | track | an event; its name in snake case ("Order Completed" is `order_completed`), of at most 64 characters |
+ * | page, screen | `page_viewed`, `screen_viewed` with `name` and `category` among the properties |
+ * | identify | `$identify` with `traits` |
+ * | group | none |
+ * | alias | the alias endpoint: `previous_id` from `previousId` (needs a server key) |
+ *
+ * `user_id` from `userId`, `anonymous_id` from `anonymousId`, `occurred_at` from `timestamp`; `message_id` is the `messageId` in the form of a UUID of version 4.
+ */
+export function getfluxlyFromCanonical(events?: EventMap<GetFluxlyEvent | GetFluxlyAlias>): Translate {
+  return createTranslate<GetFluxlyEvent | GetFluxlyAlias>({
+    vendor: "GetFluxly",
+    events,
+    say: {
+      track: (event, name) => named(event, slug(name, "_"), event.properties),
+      page: (event) => viewed(event, "page_viewed"),
+      screen: (event) => viewed(event, "screen_viewed"),
+      identify: (event) => ({ event: "$identify", ...ids(event), traits: event.traits }),
+      alias: ({ userId, previousId }) =>
+        userId === undefined || previousId === undefined ? undefined : { user_id: userId, previous_id: previousId },
+    },
+    write: (said, { messageId, timestamp }) =>
+      "event" in said
+        ? {
+            text: JSON.stringify(compact({ ...said, occurred_at: timestamp, message_id: stableUuid(messageId) })),
+            metadata: "",
+          }
+        : { text: JSON.stringify(said), metadata: aliasMetadata(messageId) },
+  });
+}
+
+function named(event: CanonicalEvent, name: string, properties: Properties): GetFluxlyEvent | undefined {
+  if (!SNAKE_CASE.test(name) || name.length > EVENT_NAME_MAX_CHARACTERS) return undefined;
+  return { event: name, ...ids(event), properties, context: event.context };
+}
+
+function viewed(event: CanonicalEvent, name: string): GetFluxlyEvent | undefined {
+  const { category, properties } = event;
+  return named(event, name, compact({ name: event.name, category, ...properties }));
+}
+
+function ids({ userId, anonymousId }: CanonicalEvent): Pick<GetFluxlyEvent, "user_id" | "anonymous_id"> {
+  return { anonymous_id: anonymousId, user_id: userId };
+}

@@ -1,0 +1,177 @@
+/**
+ * LaunchDarkly's event publisher: events in memory, one queue per value of the metadata, posted together at each flush.
+ *
+ * At most `capacity` events per queue: of a publish that does not fit, the first ones that do are taken, and one warning is given until a publish
+ * fits again. Two attempts per payload, one second apart; then it is lost. A status that says the credential is wrong discards everything until
+ * the credential is replaced. Source: protocol sections 3 and 4.
+ */
+import { createSender, createUuidV7, type Runtime, TextBatch, type Timer } from "@waybill/core";
+import {
+  type EventMetadata,
+  encodeLaunchDarkly,
+  type LaunchDarklyCredential,
+  launchdarklyProtocol,
+  retryMalformed,
+} from "./protocol.ts";
+
+export interface EventQueuesOptions {
+  /** The complete URL. */
+  readonly url: string;
+  readonly credential: LaunchDarklyCredential;
+  readonly userAgent: string;
+  /** 0 or less: the default. */
+  readonly flushIntervalMs: number;
+  /** Events per queue. */
+  readonly capacity: number;
+  readonly timeoutMs: number;
+  readonly onWarning: (message: string) => void;
+}
+
+export const PUBLISHER_DEFAULTS: {
+  readonly flushIntervalMs: number;
+  readonly capacity: number;
+  readonly timeoutMs: number;
+} = {
+  flushIntervalMs: 60_000,
+  capacity: 1_000,
+  timeoutMs: 3_000,
+};
+const ATTEMPTS = 2;
+const RETRY_MS = 1_000;
+
+interface Queue {
+  readonly metadata: string;
+  texts: string[];
+  sizes: number[];
+}
+
+const encoder = new TextEncoder();
+
+export class EventQueues {
+  readonly #options: EventQueuesOptions;
+  readonly #runtime: Runtime;
+  readonly #makeKey: () => string;
+  readonly #queues = new Map<string, Queue>();
+  readonly #sending = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+  #credential: LaunchDarklyCredential;
+  #timer: Timer | undefined;
+  #warned = false;
+  #disabled = false;
+  #closed = false;
+  /** Events lost for want of room. */
+  dropped = 0;
+
+  constructor(options: EventQueuesOptions, runtime: Runtime) {
+    this.#options = options;
+    this.#runtime = runtime;
+    this.#credential = options.credential;
+    this.#makeKey = createUuidV7(runtime.clock, runtime.random);
+    this.#armTimer();
+  }
+
+  /** Events are JSON texts and leave as they are. */
+  publish(metadata: EventMetadata, texts: readonly string[]): void {
+    if (this.#closed || this.#disabled || texts.length === 0) return;
+    const key = encodeLaunchDarkly(metadata);
+    let queue = this.#queues.get(key);
+    if (queue === undefined) {
+      queue = { metadata: key, texts: [], sizes: [] };
+      this.#queues.set(key, queue);
+    }
+    const room = this.#options.capacity - queue.texts.length;
+    for (const text of texts.slice(0, room)) {
+      queue.texts.push(text);
+      queue.sizes.push(encoder.encode(text).length);
+    }
+    if (texts.length <= room) {
+      this.#warned = false;
+      return;
+    }
+    this.dropped += texts.length - room;
+    if (!this.#warned)
+      this.#options.onWarning(
+        `Exceeded event queue capacity of ${this.#options.capacity}. Increase capacity to avoid dropping events.`,
+      );
+    this.#warned = true;
+  }
+
+  /** Posts what waits, each queue in a payload of its own; ends when these posts have. */
+  async flush(): Promise<void> {
+    if (this.#closed) return;
+    const several = this.#queues.size > 1;
+    const sent: Promise<void>[] = [];
+    for (const queue of this.#queues.values()) {
+      // One queue is kept for what will come; of several, those that were not used are forgotten.
+      if (queue.texts.length === 0) {
+        if (several) this.#queues.delete(queue.metadata);
+        continue;
+      }
+      const { texts, sizes } = queue;
+      queue.texts = [];
+      queue.sizes = [];
+      if (!this.#disabled) sent.push(this.#track(this.#send(queue.metadata, texts, sizes)));
+    }
+    await Promise.all(sent);
+  }
+
+  /** Used from the next flush on, also for events that wait. One of another kind is ignored. */
+  replaceCredential(credential: LaunchDarklyCredential): void {
+    if (credential.kind !== this.#credential.kind) return;
+    this.#credential = credential;
+    this.#disabled = false;
+  }
+
+  /** Ends when the posts on their way have. What waits is not sent. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    await Promise.all(this.#sending);
+  }
+
+  #armTimer(): void {
+    const { flushIntervalMs } = this.#options;
+    this.#timer = this.#runtime.clock.after(
+      flushIntervalMs > 0 ? flushIntervalMs : PUBLISHER_DEFAULTS.flushIntervalMs,
+      () => {
+        void this.flush();
+        if (!this.#closed) this.#armTimer();
+      },
+    );
+  }
+
+  #track(sending: Promise<void>): Promise<void> {
+    const tracked = sending.finally(() => this.#sending.delete(tracked));
+    this.#sending.add(tracked);
+    return tracked;
+  }
+
+  async #send(metadata: string, texts: readonly string[], sizes: readonly number[]): Promise<void> {
+    const { url, userAgent, timeoutMs, onWarning } = this.#options;
+    const sender = createSender({
+      protocol: retryMalformed(launchdarklyProtocol({ url, credential: this.#credential, userAgent })),
+      runtime: this.#runtime,
+      timeoutMs,
+      maxAttempts: ATTEMPTS,
+      backoff: () => RETRY_MS,
+      exhausted: "keep",
+      halve: false,
+    });
+    const batch = new TextBatch({
+      key: this.#makeKey(),
+      metadata,
+      oldestAtMs: this.#runtime.clock.now(),
+      texts,
+      sizes,
+    });
+    const signal = this.#stop.signal;
+    const watch = { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined };
+    const outcomes = await sender.send(batch, { soon: signal, now: signal, watch });
+    const failure = outcomes.find((outcome) => outcome.status !== "delivered");
+    if (failure === undefined) return;
+    if (failure.status === "halted") {
+      this.#disabled = true;
+      onWarning(`Received ${failure.reason} for sending events - giving up until the credential is replaced`);
+    } else onWarning(`${failure.reason} for sending events - ${batch.count} events were dropped`);
+  }
+}

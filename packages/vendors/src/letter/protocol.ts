@@ -1,0 +1,112 @@
+import { type Batch, type HttpResponse, outcomesOf, type Protocol, type Translate, type Verdict } from "@waybill/core";
+import { deliveredBut, isSuccess, later, reasonOf, refusedIn } from "../answers.ts";
+import type { Properties } from "../canonical/events.ts";
+import { compact, createTranslate, type EventMap, textAt } from "../canonical/mapping.ts";
+
+/** One event as Letter has it on the wire; `type` is left out where the path names it. */
+export interface LetterItem {
+  readonly type: "identify" | "group" | "track";
+  readonly userId: string;
+  readonly email?: string | undefined;
+  readonly accountId?: string | undefined;
+  readonly name?: string | undefined;
+  readonly event?: string | undefined;
+  readonly traits?: Properties | undefined;
+  readonly properties?: Properties | undefined;
+  /** An IANA name. */
+  readonly timezone?: string | undefined;
+  /** ISO 8601. */
+  readonly timestamp?: string | undefined;
+  readonly messageId: string;
+}
+
+export interface LetterSettings {
+  /** Default `https://api.letter.app`. */
+  readonly url?: string | undefined;
+  readonly apiKey: string;
+  readonly version: string;
+}
+
+const DEFAULT_URL = "https://api.letter.app";
+/** Section 3: the Python client never sends more items; what the server takes is not known. */
+const ITEMS_MAX = 100;
+/** Section 3, proposed. */
+const BODY_MAX_BYTES = 512 * 1024;
+const ENVELOPE_BYTES = 16;
+
+/** Letter as a destination: `POST /v1/batch`. `path` is for requests with one item: `/v1/track`. */
+export function letterProtocol(settings: LetterSettings, path: "batch" | LetterItem["type"] = "batch"): Protocol {
+  const url = `${(settings.url ?? DEFAULT_URL).replace(/\/+$/, "")}/v1/${path}`;
+  const headers = {
+    authorization: `Bearer ${settings.apiKey}`,
+    "content-type": "application/json",
+    "user-agent": `letter-ts/${settings.version}`,
+  };
+  const maxBytes = BODY_MAX_BYTES - ENVELOPE_BYTES;
+  return {
+    limits: { maxEvents: path === "batch" ? ITEMS_MAX : 1, maxBytes },
+    maxEventBytes: maxBytes,
+    request: ({ body }) => ({
+      method: "POST",
+      url,
+      headers,
+      body: path === "batch" ? ['{"batch":[', ...body, "]}"] : body,
+    }),
+    classify: classifyLetter,
+  };
+}
+
+function classifyLetter(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
+  const { status } = response;
+  // Section 3: any 2xx. Items that a server of ours refuses are named (proposed).
+  if (isSuccess(response)) return deliveredBut(batch, refusedIn(response, "rejected", ["code", "message"]));
+  // Section 6: retries on 5xx and 429. 408 says that the request may come again.
+  if (status === 408 || status === 429 || status >= 500) return outcomesOf(batch.count, later(response, nowMs));
+  const reason = reasonOf(response);
+  // Section 3: unauthorized, forbidden; a path that is not there or moved (section 6: 3xx is an error) is no fault of an event.
+  if (status < 400 || [401, 403, 404, 405].includes(status))
+    return outcomesOf(batch.count, { status: "halted", reason });
+  return { split: true, reason };
+}
+
+/** `LetterItem` as text; `type` first, members without a value left out. */
+export function writeLetter(item: LetterItem, withType = true): string {
+  const { type, ...fields } = item;
+  return JSON.stringify(withType ? { type, ...fields } : fields);
+}
+
+/**
+ * | canonical | Letter |
+ * |---|---|
+ * | identify | identify: `email` from `traits.email`, `timezone` from `context.timezone` |
+ * | group | group: `accountId` from `groupId`, `name` from `traits.name` |
+ * | track | track |
+ * | page, screen, alias, and any event without a `userId` | none |
+ */
+export function letterFromCanonical(events?: EventMap<LetterItem>): Translate {
+  return createTranslate<LetterItem>({
+    vendor: "Letter",
+    events,
+    say: {
+      identify: ({ userId, traits, context, timestamp, messageId }) =>
+        userId === undefined
+          ? undefined
+          : {
+              type: "identify",
+              userId,
+              email: textAt(traits, "email"),
+              traits,
+              timezone: textAt(context, "timezone"),
+              timestamp,
+              messageId,
+            },
+      group: ({ userId, groupId, traits, timestamp, messageId }) =>
+        userId === undefined
+          ? undefined
+          : { type: "group", userId, accountId: groupId, name: textAt(traits, "name"), traits, timestamp, messageId },
+      track: ({ userId, properties, timestamp, messageId }, event) =>
+        userId === undefined ? undefined : { type: "track", userId, event, properties, timestamp, messageId },
+    },
+    write: (item) => ({ text: writeLetter(compact(item)), metadata: "" }),
+  });
+}
