@@ -13,6 +13,7 @@ export default defineConfig({
       "simulation/*.test.ts",
       "benchmarks/*.test.ts",
       "examples/*.test.ts",
+      "runtimes/*.test.ts",
     ],
     testTimeout: 30_000,
     // Tests that start processes share two cores with the others.

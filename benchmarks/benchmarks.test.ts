@@ -37,6 +37,28 @@ test("client", { timeout: 120_000 }, async () => {
   });
 });
 
+test("faults", { timeout: 120_000 }, async () => {
+  const fault = { sent: number, lost: 0, duplicates: 0, peakRssMb: number };
+  const inMemory = { ...fault, lost: number };
+  const names = [
+    "503 for 10 s",
+    "refused for 10 s",
+    "429 with Retry-After",
+    "close during an outage",
+    "SIGTERM",
+    "SIGKILL with spool",
+  ];
+  expect(await lastLine("main", "faults", "--quick")).toMatchObject({
+    rows: [
+      { client: "createClient", faults: names.map((name) => ({ fault: name, ...fault })) },
+      {
+        client: "GetFluxlyClient",
+        faults: names.map((name, index) => ({ fault: name, ...(index === 5 ? inMemory : fault) })),
+      },
+    ],
+  });
+});
+
 test("relay", { timeout: 120_000 }, async () => {
   const one = {
     requestsPerSecond: number,

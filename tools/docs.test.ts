@@ -1,10 +1,21 @@
 import { readFileSync } from "node:fs";
 import { loadConfig } from "@waybill/relay";
 import { expect, test } from "vitest";
+import { LISTS, shownBy } from "./conformance.ts";
 import { PAGES, pathOf } from "./generate-docs.ts";
 
 test.each(Object.entries(PAGES))("%s is what the code says; otherwise run npm run docs", (page, make) => {
   expect(readFileSync(pathOf(page), "utf8")).toBe(make());
+});
+
+test("each item of each conformance list has a test", () => {
+  for (const list of LISTS) {
+    const shown = new Set(shownBy(list).flatMap(({ number }) => number.split(" and ")));
+    expect(
+      list.items.filter((item) => !shown.has(item)),
+      list.vendor,
+    ).toEqual([]);
+  }
 });
 
 test("the schema's defaults are those the relay uses", () => {

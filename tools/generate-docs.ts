@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ERROR_CODES } from "@waybill/core";
 import { CONFIG_SCHEMA, ENVIRONMENT_VARIABLES } from "@waybill/relay";
+import { conformancePage } from "./conformance.ts";
 
 interface Schema {
   readonly description?: string;
@@ -17,6 +18,8 @@ interface Schema {
 export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/errors.md": errorsPage,
   "docs/operating/config.md": configPage,
+  "docs/conformance.md": conformancePage,
+  "docs/guide/vendors.md": vendorsPage,
 };
 
 export function pathOf(page: string): string {
@@ -34,6 +37,41 @@ function errorsPage(): string {
     "|---|---|",
     ...rows,
     "",
+  ].join("\n");
+}
+
+/** The table stands above each vendor's mapping in the code. */
+function vendorsPage(): string {
+  const sections = ["letter", "getfluxly", "trophy", "valued"].map((vendor) => {
+    const source = readFileSync(pathOf(`packages/vendors/src/${vendor}/protocol.ts`), "utf8");
+    const comment = /\/\*\*\n( \* \| canonical \| (\w+) \|\n[\s\S]*?) \*\//.exec(source);
+    if (comment === null) throw new Error(`${vendor}: no table of the mapping`);
+    const text = (comment[1] as string).replaceAll(/^ \* ?/gm, "").trimEnd();
+    return `## ${comment[2]}\n\n\`import { ${vendor} } from "waybill/${vendor}"\`\n\n${text}\n`;
+  });
+  return [
+    "# One client, many vendors",
+    "",
+    "```ts",
+    'import { createClient } from "waybill";',
+    'import { letter } from "waybill/letter";',
+    'import { trophy } from "waybill/trophy";',
+    "",
+    "const client = createClient({",
+    "  destinations: [",
+    '    letter({ apiKey, events: { Debug: false, Bought: "Order Completed" } }),',
+    '    trophy({ apiKey, metrics: { Bought: { metric: "orders", value: "total" } } }),',
+    "  ],",
+    "});",
+    'client.track({ userId: "u1", event: "Bought", properties: { total: 42 } });',
+    "```",
+    "",
+    "Each vendor has a queue, retries and a book of its own: one that is down delays no other. What a vendor has no words for is counted as `dropped` with the reason",
+    "`unsupported`; what `events` leaves out, or an event's `integrations` excludes, with `filtered`; `onDrop` is told of both. The tables below are the defaults. `events` replaces them by name: of a track",
+    "event, or `$identify`, `$group`, `$page`, `$screen`, `$alias` for all events of a type. A value is another name, `false` to leave the event out, or a pure function from the event to the vendor's own",
+    "(`undefined` leaves it out); one that throws makes the event a dead letter, told to `onDrop` as `rejected`.",
+    "",
+    ...sections,
   ].join("\n");
 }
 

@@ -27,7 +27,10 @@ function machine(): object {
     memoryGiB: Math.round(totalmem() / 1024 ** 3),
     platform: `${process.platform} ${process.arch}`,
     node: process.version,
-    versions: { "@segment/analytics-node": version("@segment/analytics-node") },
+    versions: {
+      "@segment/analytics-node": version("@segment/analytics-node"),
+      "posthog-node": version("posthog-node"),
+    },
   };
 }
 

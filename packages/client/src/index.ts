@@ -1,4 +1,4 @@
-/** What an application imports: capture, flush, close. */
+/** What an application imports: capture, flush, close. And each vendor's own client. */
 import { createHost } from "#host";
 import type { AnyEvents, Catalog, EventsOf } from "./catalog.ts";
 import { type Client, createClientOn } from "./client.ts";

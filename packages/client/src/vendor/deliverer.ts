@@ -38,8 +38,6 @@ export interface Interrupt {
   readonly now?: AbortSignal;
 }
 
-const NEVER = new AbortController().signal;
-
 export class Deliverer {
   readonly #sender: Sender;
   readonly #host: Host;
@@ -60,7 +58,9 @@ export class Deliverer {
   }
 
   /** Never rejects. */
-  async send(batch: Batch, { soon = NEVER, now = NEVER }: Interrupt = {}): Promise<Delivery> {
+  async send(batch: Batch, interrupt: Interrupt = {}): Promise<Delivery> {
+    // Signals of its own where none are given: each request listens to them, and platforms warn of many listeners on one.
+    const { soon = new AbortController().signal, now = new AbortController().signal } = interrupt;
     let last: Attempt | undefined;
     let attempts = 0;
     const watch = {

@@ -302,3 +302,16 @@ test("a success that is no EventResponse is told as such, and not sent again", a
   await expect(trophy.metrics.event(words(1))).rejects.toMatchObject({ name: "TrophyParseError", statusCode: 201 });
   expect(requests).toBe(2);
 });
+
+test("many calls at once leave nothing behind that a platform would warn of", async () => {
+  const warnings: Error[] = [];
+  const listen = (warning: Error): unknown => warnings.push(warning);
+  process.on("warning", listen);
+  onTestFinished(() => {
+    process.off("warning", listen);
+  });
+  const { trophy, ended } = setUp();
+  await ended(Promise.all(Array.from({ length: 50 }, () => trophy.metrics.event(words(1)))));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toEqual([]);
+});

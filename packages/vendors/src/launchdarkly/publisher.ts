@@ -53,7 +53,6 @@ export class EventQueues {
   readonly #makeKey: () => string;
   readonly #queues = new Map<string, Queue>();
   readonly #sending = new Set<Promise<void>>();
-  readonly #stop = new AbortController();
   #credential: LaunchDarklyCredential;
   #timer: Timer | undefined;
   #warned = false;
@@ -164,7 +163,7 @@ export class EventQueues {
       texts,
       sizes,
     });
-    const signal = this.#stop.signal;
+    const { signal } = new AbortController();
     const watch = { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined };
     const outcomes = await sender.send(batch, { soon: signal, now: signal, watch });
     const failure = outcomes.find((outcome) => outcome.status !== "delivered");

@@ -1,0 +1,109 @@
+/** docs/conformance.md from the titles of the tests: each item of each vendor's list, and where it is shown. */
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+interface List {
+  readonly vendor: string;
+  readonly what: string;
+  /** Folder of the tests, and how a title begins; the first group is the number. */
+  readonly folder: string;
+  readonly title: RegExp;
+  /** Numbers of the list: each must have a test. */
+  readonly items: readonly string[];
+}
+
+const numbers = (count: number, prefix = ""): readonly string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix}${index + 1}`);
+
+const CLIENT = "packages/client/test/vendors";
+export const LISTS: readonly List[] = [
+  {
+    vendor: "Letter",
+    what: "the client against the vendor's twin",
+    folder: CLIENT,
+    title: /\[letter (\d+)\] (.*)/,
+    items: numbers(12),
+  },
+  {
+    vendor: "GetFluxly",
+    what: "the client against the vendor's twin",
+    folder: CLIENT,
+    title: /\[getfluxly (\d+)\] (.*)/,
+    items: numbers(11),
+  },
+  {
+    vendor: "Trophy",
+    what: "the client, and the vendor's own SDK, against the twin",
+    folder: CLIENT,
+    title: /\[trophy (\d+)\] (.*)/,
+    items: numbers(11),
+  },
+  {
+    vendor: "Valued",
+    what: "the client; the tests of the vendor's own gem",
+    folder: CLIENT,
+    title: /\[valued (\d+)\] (.*)/,
+    items: numbers(27),
+  },
+  {
+    vendor: "LaunchDarkly",
+    what: "the event publisher; the tests of the original's package",
+    folder: CLIENT,
+    title: /\[launchdarkly (\d+)\] (.*)/,
+    items: numbers(12),
+  },
+  {
+    vendor: "Segment",
+    what: "the relay between clients and the vendor's twin",
+    folder: "packages/relay/test",
+    title: /^(6\.\d+(?: and 6\.\d+)?): (.*)/,
+    items: numbers(23, "6."),
+  },
+];
+
+export interface Shown {
+  readonly number: string;
+  readonly title: string;
+  readonly file: string;
+}
+
+export function shownBy({ folder, title }: List): readonly Shown[] {
+  const files = readdirSync(`${ROOT}/${folder}`).filter((file) => file.endsWith(".test.ts"));
+  return files.flatMap((file) => {
+    const text = readFileSync(`${ROOT}/${folder}/${file}`, "utf8");
+    const titles = [...text.matchAll(/^test(?:\.each)?\([\s\S]*?(?=^test|$(?![\s\S]))/gm)].flatMap(([block]) => {
+      const found = /(["'`])((?:\[[a-z]+ \d+\] |6\.\d+)(?:(?!\1)[^\\\n])*)\1/.exec(block);
+      return found === null ? [] : [found[2] as string];
+    });
+    return titles.flatMap((one) => {
+      const match = title.exec(one);
+      return match === null
+        ? []
+        : [{ number: match[1] as string, title: match[2] as string, file: `${folder}/${file}` }];
+    });
+  });
+}
+
+export function conformancePage(): string {
+  const sections = LISTS.map((list) => {
+    const shown = shownBy(list).toSorted((a, b) => order(a.number) - order(b.number));
+    const rows = shown.map(
+      ({ number, title, file }) =>
+        `| ${number} | ${title.replaceAll("|", "\\|")} | [${file.split("/").at(-1)}](../${file}) |`,
+    );
+    return [`## ${list.vendor}: ${list.what}`, "", "| | what is shown | by |", "|---|---|---|", ...rows, ""];
+  });
+  return [
+    "# Conformance",
+    "",
+    "What each vendor's protocol asks for, item by item, and the test that shows it. Generated from the titles of the tests by `npm run docs`; a test fails when an item has none.",
+    "",
+    ...sections.flat(),
+  ].join("\n");
+}
+
+function order(number: string): number {
+  return Number(/\d+$/.exec(number.split(" ")[0] as string)?.[0]);
+}
