@@ -54,7 +54,7 @@ test.skipIf(unavailable !== undefined).each([
   ["Node 24", "node24/bin/node", []],
   ["Node 26", "node26/bin/node", []],
   ["Bun", "@oven/bun-linux-x64/bin/bun", ["run"]],
-  ["Deno", ".bin/deno", ["run", "--allow-all", "--no-prompt"]],
+  ["Deno", "@deno/linux-x64-glibc/deno", ["run", "--allow-all", "--no-prompt"]],
 ] as const)("%s", async (_name, binary, args) => {
   const { twin, url } = await segment();
   const program = join(FOLDER, "node_modules", binary);
@@ -104,7 +104,7 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = ( modules = [ (name = "worker", esModule = embed "worker.bundle.js") ], compatibilityDate = "2026-01-01" );
 `,
   );
-  const workerd = spawn(join(FOLDER, "node_modules/.bin/workerd"), ["serve", "config.capnp", "--control-fd=1"], {
+  const workerd = spawn(join(FOLDER, "node_modules/@cloudflare/workerd-linux-64/bin/workerd"), ["serve", "config.capnp", "--control-fd=1"], {
     cwd: app,
     stdio: ["ignore", "pipe", "inherit"],
   });
