@@ -104,10 +104,14 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = ( modules = [ (name = "worker", esModule = embed "worker.bundle.js") ], compatibilityDate = "2026-01-01" );
 `,
   );
-  const workerd = spawn(join(FOLDER, "node_modules/@cloudflare/workerd-linux-64/bin/workerd"), ["serve", "config.capnp", "--control-fd=1"], {
-    cwd: app,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const workerd = spawn(
+    join(FOLDER, "node_modules/@cloudflare/workerd-linux-64/bin/workerd"),
+    ["serve", "config.capnp", "--control-fd=1"],
+    {
+      cwd: app,
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   onTestFinished(() => {
     workerd.kill("SIGKILL");
   });
