@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { type Clock, createUuidV7, type Disk, type DiskRuntime } from "@waybill/core";
 import { DeadLetters, type Log, type LogRecord, type RetentionLimits } from "@waybill/log";
-import { Environment, Intake, SourceTable } from "@waybill/relay/engine";
+import { Environment, Intake, type RawDestination, resolveEnvironment, SourceTable } from "@waybill/relay/engine";
 import type { SeededRandom, ServerHandler, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
 import type { PlantedBug } from "./planted.ts";
@@ -76,11 +76,12 @@ export class SimRelay {
       if (!this.#alive) return false;
       this.#environment = environment;
       this.#bug?.environment?.(environment);
-      this.#intake = new Intake(new SourceTable([{ environment, sources: config.sources }]), {
+      this.#intake = new Intake(new SourceTable([{ environment, sources: config.sources }], this.#runtime.clock), {
         clock: this.#runtime.clock,
         makeId: createUuidV7(this.#runtime.clock, this.#runtime.random),
         limits: { ...DEFAULT_LIMITS, isUtf8 },
         observer: { requestRefused: ignore, requestRetried: ignore },
+        exchangeDeadlineMs: 10_000,
       });
       environment.start();
       this.#maintain(environment);
@@ -183,22 +184,21 @@ function mortal(disk: Disk, alive: () => boolean): Disk {
 }
 
 function configOf({ keys, lingerMs, batchMaxEvents }: Plan): Config {
-  return {
-    name: "sim",
-    sources: [{ name: "web", protocol: "segment", writeKeys: ["in"] }],
-    destinations: keys.map((writeKey, index) => ({
-      name: `twin${index}`,
-      vendor: "segment",
+  const destinations = keys.map((writeKey, index) => [
+    `twin${index}`,
+    {
+      vendor: "segment" as const,
       url: `http://twin${index}.test`,
       writeKey,
-      timeoutMs: 2_000,
-      backoffBaseMs: 100,
-      backoffMaxMs: 5_000,
-      lingerMs,
-      batchMaxEvents,
-      batchMaxBytes: BATCH_BYTES_LIMIT,
-    })),
-  };
+      timeout: 2_000,
+      backoff: { base: 100, max: 5_000 },
+      batch: { linger: lingerMs, maxEvents: batchMaxEvents, maxBytes: BATCH_BYTES_LIMIT },
+    },
+  ]);
+  return resolveEnvironment("sim", {
+    sources: { web: { protocol: "segment", writeKeys: ["in"] } },
+    destinations: Object.fromEntries(destinations) as Record<string, RawDestination>,
+  });
 }
 
 async function readAll(log: Log): Promise<readonly LogRecord[]> {

@@ -20,14 +20,14 @@ test("each item of each conformance list has a test", () => {
 
 test("the schema's defaults are those the relay uses", () => {
   const text =
-    "environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] } }, destinations: { d: { vendor: segment, writeKey: k } } } }";
+    "environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] } }, destinations: { d: { vendor: segment, writeKey: k }, f: { vendor: file, path: x } } } }";
   const explicit = text.replace(
-    "writeKey: k",
-    "writeKey: k, url: https://api.segment.io, timeout: 10s, backoff: { base: 500ms, max: 60s }, batch: { linger: 20ms, maxEvents: 2500, maxBytes: 498KB }",
+    "path: x",
+    "path: x, format: ndjson, rotateBytes: 100MiB, rotateAfter: 24h, timeout: 10s, backoff: { base: 500ms, max: 60s }, batch: { linger: 20ms }",
   );
   const top =
     "listen: 0.0.0.0:8080\ndataDirectory: ./waybill-data\nlog: { level: info }\nadmin: { listen: 127.0.0.1:8081 }\nlimits: { bodyMaxBytes: 10MiB, headersTimeout: 10s, requestTimeout: 60s }\n" +
-    "compat: { strict: false }\nretention: { maxAge: 7d, maxBytes: 10GiB, hardMaxBytes: 20GiB }\nshutdown: { deadline: 20s }\ndedupe: { window: 24h, maxIds: 1000000 }\n";
+    "compat: { strict: false }\nretention: { maxAge: 7d, maxBytes: 10GiB, hardMaxBytes: 20GiB }\nshutdown: { deadline: 20s }\ndedupe: { window: 24h, maxIds: 1000000 }\nnetwork: { allowPrivateAddresses: false }\nexchange: { deadline: 10s }\n";
   const [page = ""] = readFileSync(pathOf("docs/operating/config.md"), "utf8").split("These variables");
   const stated = [...page.matchAll(/^\| `[^`]+` \| `([^`]+)` \|/gm)].map((match) => match[1] as string);
   expect(stated.length).toBeGreaterThan(20);

@@ -88,6 +88,7 @@ function configOf({ directory, destinations, extra }: RelayProcessOptions): obje
     dataDirectory: `${directory}/data`,
     admin: { listen: "127.0.0.1:0" },
     log: { level: "info" },
+    network: { allowPrivateAddresses: true },
     environments: {
       bench: {
         sources: { load: { protocol: "segment", writeKeys: ["bench"] } },

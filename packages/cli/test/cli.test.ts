@@ -116,6 +116,7 @@ test("SIGHUP reloads the configuration; a bad one leaves the old plan serving", 
       listen: "127.0.0.1:0",
       admin: { listen: "127.0.0.1:0" },
       dataDirectory: join(directory, "data"),
+      network: { allowPrivateAddresses: true },
       environments: {
         e: {
           sources: { s: { protocol: "segment", writeKeys: [key] } },

@@ -18,6 +18,7 @@ test("trace, dead-letters and replay tell what became of events, and send them a
       listen: "127.0.0.1:0",
       dataDirectory: join(directory, "data"),
       admin: { listen: "127.0.0.1:0", token: "secret-token" },
+      network: { allowPrivateAddresses: true },
       environments: {
         production: {
           sources: { web: { protocol: "segment", writeKeys: ["k"] } },

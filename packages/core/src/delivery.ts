@@ -35,6 +35,8 @@ export const DROP_REASONS = [
   "unsupported",
   /** The destination's own mapping leaves it out. */
   "filtered",
+  /** Its user is not in the destination's sample. */
+  "sampled",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
@@ -65,6 +67,8 @@ export interface Batch {
   readonly body: readonly Chunk[];
   /** One event's own bytes. `index` from 0. */
   event(index: number): Chunk;
+  /** A text that stands for one event at every attempt, for events that carry no id. */
+  eventKey(index: number): string;
   /** The events from `start` up to, not including, `end`, as a batch with a key of its own, derived from this one's. */
   slice(start: number, end: number): Batch;
 }

@@ -42,6 +42,10 @@ export class TextBatch implements Batch {
     return this.#options.texts[index] as string;
   }
 
+  eventKey(index: number): string {
+    return `${this.#options.key}-${index}`;
+  }
+
   slice(start: number, end: number): Batch {
     const { key, texts, sizes } = this.#options;
     return new TextBatch({

@@ -68,11 +68,11 @@ export class AttemptJournal {
     return this.#failed;
   }
 
-  /** Notes an attempt; written in the background. */
-  note(first: Position, attempt: Attempt): void {
+  /** Notes an attempt with `count` events from `first` on; written in the background. Where some of them were left out, fewer have an outcome. */
+  note(first: Position, count: number, attempt: Attempt): void {
     const recorded: RecordedAttempt = {
       first,
-      count: attempt.events,
+      count,
       atMs: attempt.atMs,
       durationMs: Math.round(attempt.durationMs * 10) / 10,
       ...(attempt.status === undefined ? {} : { status: attempt.status }),

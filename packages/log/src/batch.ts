@@ -80,6 +80,12 @@ export class LogBatch implements Batch {
     return trim(record.body.subarray(startOf(record, at), record.ends[at] as number));
   }
 
+  /** By its position, whatever batch it is in. */
+  eventKey(index: number): string {
+    const { record, at } = this.locate(index);
+    return `${this.#name}-${record.first + at}`;
+  }
+
   slice(start: number, end: number): LogBatch {
     return new LogBatch(this.#name, slicePieces(this.pieces, start, end));
   }

@@ -33,7 +33,7 @@ test("attempts are found by position over many files, also when one was torn", a
   // About 9 MB: three files.
   const batches = 70_000;
   for (let index = 0; index < batches; index++) {
-    journal.note(index * 10, attempt(10, index));
+    journal.note(index * 10, 10, attempt(10, index));
     if (index % 1_000 === 0) await journal.flush();
   }
   await journal.close();
@@ -56,7 +56,7 @@ test("what a process wrote of attempts outlives it; a new one begins a file, and
   const disk = new SimDisk();
   for (const first of [0, 5, 3, 9]) {
     const journal = await AttemptJournal.open("/a", disk);
-    journal.note(first, attempt(2));
+    journal.note(first, 2, attempt(2));
     await journal.flush();
     disk.killProcess();
   }
@@ -72,11 +72,11 @@ test("a full disk loses lines, counts them, and stops nothing", async () => {
   const disk = new SimDisk();
   disk.capacityBytes = 0;
   const journal = await AttemptJournal.open("/a", disk);
-  journal.note(0, attempt(1));
+  journal.note(0, 1, attempt(1));
   await journal.flush();
   expect(journal.failed).toBe(1);
   disk.capacityBytes = Number.POSITIVE_INFINITY;
-  journal.note(1, attempt(1));
+  journal.note(1, 1, attempt(1));
   await journal.flush();
   expect(await attemptsFor("/a", disk, 1)).toHaveLength(1);
 });

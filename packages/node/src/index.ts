@@ -9,6 +9,8 @@ export { nodeClock } from "./clock.ts";
 export type { DirectoryLock } from "./directory-lock.ts";
 export { lockDirectory } from "./directory-lock.ts";
 export { nodeDisk } from "./disk.ts";
+export type { AddressGuard } from "./public-addresses.ts";
+export { publicAddresses } from "./public-addresses.ts";
 export { nodeRandom } from "./random.ts";
 export type { NodeTransport, NodeTransportOptions } from "./transport.ts";
 export { createNodeTransport } from "./transport.ts";

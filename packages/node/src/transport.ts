@@ -5,6 +5,7 @@ import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
 import { type HttpRequest, type HttpResponse, messageOf, type Transport, WaybillError } from "@waybill/core";
+import type { AddressGuard } from "./public-addresses.ts";
 
 export interface NodeTransportOptions {
   /** Whether a request under way keeps the process alive. Default false. */
@@ -13,6 +14,8 @@ export interface NodeTransportOptions {
   readonly maxSockets?: number;
   /** Bytes after which an answer is cut. Default 64 KiB: answers to events are short. */
   readonly answerMaxBytes?: number;
+  /** Which addresses it connects to: `publicAddresses`. Default: all. */
+  readonly addresses?: AddressGuard;
 }
 
 /** A transport with connections of its own. */
@@ -32,12 +35,15 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
   } as const;
   const agents = { http: new http.Agent(agentOptions), https: new https.Agent(agentOptions) };
   const maxBytes = options.answerMaxBytes ?? ANSWER_MAX_BYTES_DEFAULT;
+  const guard = options.addresses;
   const hold = options.keepProcessAlive ?? false;
 
   const transport: Transport = (request, signal) =>
     new Promise((resolve, reject) => {
       const secure = request.url.startsWith("https:");
+      if (guard !== undefined && guard.isRefused(request.url)) return reject(transportError(request, privateAddress()));
       const outgoing = (secure ? https : http).request(request.url, {
+        ...(guard === undefined ? {} : { lookup: guard.lookup }),
         agent: secure ? agents.https : agents.http,
         method: request.method,
         headers: { ...request.headers, "content-length": bodyBytes(request) },
@@ -125,6 +131,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ECONNRESET: "reset",
   EPIPE: "reset",
   ETIMEDOUT: "timeout",
+  EPRIVATE: "private_address",
   ENOTFOUND: "dns",
   EAI_AGAIN: "dns",
 };
@@ -146,4 +153,8 @@ function transportError(request: HttpRequest, error: Error): WaybillError {
 /** Without path, query or credentials: it ends up in logs. */
 function originOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : "an invalid URL";
+}
+
+function privateAddress(): Error {
+  return Object.assign(new Error("a loopback, private or link-local address"), { code: "EPRIVATE" });
 }

@@ -5,6 +5,8 @@ export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** A body that is no text; then `body` is empty. */
+  readonly bytes?: Uint8Array;
 }
 
 /** A refusal as RFC 9457 `application/problem+json`. `code` is stable; `message` is for people and equals `detail`. */
@@ -21,8 +23,10 @@ export function problem(
   };
 }
 
-export function writeAnswer(response: ServerResponse, { status, headers, body }: Answer): void {
-  response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) }).end(body);
+export function writeAnswer(response: ServerResponse, { status, headers, body, bytes }: Answer): void {
+  const content = bytes ?? body;
+  const length = typeof content === "string" ? Buffer.byteLength(content) : content.length;
+  response.writeHead(status, { ...headers, "content-length": length }).end(content);
 }
 
 export function writeJson(response: ServerResponse, status: number, value: unknown): void {

@@ -2,12 +2,10 @@ import type { DiskRuntime } from "@waybill/core";
 import {
   type AccountView,
   type Attempt,
-  createSender,
-  fullJitter,
+  type BatchLimits,
   Lane,
   type LaneSnapshot,
   type Pending,
-  type Runtime,
   type Sender,
 } from "@waybill/core";
 import {
@@ -23,10 +21,9 @@ import {
   type Position,
   type RetentionLimits,
 } from "@waybill/log";
-import { segmentProtocol } from "@waybill/vendors";
 import type { LaneMode, TraceDestination } from "./admin-types.ts";
 import type { DestinationConfig } from "./config/types.ts";
-import { LIBRARY } from "./version.ts";
+import { createDestinationSender, protocolOf, type SenderSettings } from "./senders.ts";
 
 export interface DestinationOptions {
   readonly environment: string;
@@ -36,6 +33,9 @@ export interface DestinationOptions {
   /** The environment's directory. */
   readonly directory: string;
   readonly observer: DestinationObserver;
+  readonly settings: SenderSettings;
+  /** Told of each request about the events from `first` on. Must not throw. */
+  readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
 }
 
 /** Told what happens on a destination's lane. Must not throw. */
@@ -45,7 +45,6 @@ export interface DestinationObserver {
   stateNotWritten(environment: string, destination: string, error: unknown): void;
 }
 
-/** A batch of 2,500 events of 200 bytes is 500 KB; a lane never waits for more than its linger to fill one. */
 const PROBE_MS = 30_000;
 
 /** What a destination holds open. */
@@ -58,6 +57,8 @@ interface Parts {
 /** One destination of an environment: its lane over the log, its durable state, its dead letters, what was tried. */
 export class Destination {
   readonly deadLetters: DeadLetters;
+  /** Of a batch. */
+  readonly limits: BatchLimits;
   readonly #options: DestinationOptions;
   readonly #store: LogStore;
   readonly #attempts: AttemptJournal;
@@ -73,22 +74,22 @@ export class Destination {
     this.#store = store;
     this.deadLetters = deadLetters;
     this.#attempts = attempts;
-    this.#sender = senderOf(config, runtime);
+    this.#sender = createDestinationSender(config, runtime, options.settings);
+    this.limits = limitsOf(config, options);
+    const { maxEvents, maxBytes } = this.limits;
     this.#lane = new Lane({
       name: `${environment}/${config.name}`,
       store,
       sender: this.#sender,
       runtime,
-      limits: { maxEvents: config.batchMaxEvents, maxBytes: config.batchMaxBytes },
-      trigger: {
-        flushAt: config.batchMaxEvents,
-        flushBytes: config.batchMaxBytes,
-        flushIntervalMs: config.lingerMs,
-      },
+      limits: this.limits,
+      trigger: { flushAt: maxEvents, flushBytes: maxBytes, flushIntervalMs: config.lingerMs },
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         observer.attempted(environment, config.name, attempt);
-        if (batch instanceof LogBatch) attempts.note(batch.first, attempt);
+        if (!(batch instanceof LogBatch)) return;
+        attempts.note(batch.first, batch.count, attempt);
+        options.onAttempt?.(config.name, batch.first, attempt);
       },
       onModeChange: (mode, reason) => observer.modeChanged(environment, config.name, mode, reason),
     });
@@ -106,6 +107,8 @@ export class Destination {
       log,
       state,
       deadLetters,
+      // It knows a repeat by the batch's key too: the same batch must go again after a power cut.
+      durableLease: config.vendor === "getfluxly" || config.vendor === "http" || config.vendor === "launchdarkly",
       onStateError: (error) => observer.stateNotWritten(environment, config.name, error),
     });
     const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
@@ -124,7 +127,8 @@ export class Destination {
   /** Takes over changed settings; the next attempt uses them, a halted lane tries at once. */
   reconfigure(config: DestinationConfig): void {
     this.#config = config;
-    this.#sender = senderOf(config, this.#options.runtime);
+    const { runtime, settings } = this.#options;
+    this.#sender = createDestinationSender(config, runtime, settings);
     this.#lane.replaceSender(this.#sender);
   }
 
@@ -136,7 +140,7 @@ export class Destination {
   /** Whether the lane sends and has less than a batch to send: then there is room for something else. */
   get hasRoom(): boolean {
     const { mode } = this.#lane.snapshot();
-    return (mode === "idle" || mode === "sending") && this.#store.pending().events < this.#config.batchMaxEvents;
+    return (mode === "idle" || mode === "sending") && this.#store.pending().events < this.limits.maxEvents;
   }
 
   /** The attempts for the event at `position`, oldest first. */
@@ -213,13 +217,11 @@ function attemptsDirectory({ directory, config }: DestinationOptions): string {
   return `${directory}/attempts/${config.name}`;
 }
 
-function senderOf(config: DestinationConfig, runtime: Runtime): Sender {
-  return createSender({
-    protocol: segmentProtocol({ url: config.url, writeKey: config.writeKey, library: LIBRARY }),
-    runtime,
-    timeoutMs: config.timeoutMs,
-    backoff: fullJitter(config.backoffBaseMs, config.backoffMaxMs),
-    maxAttempts: Number.POSITIVE_INFINITY,
-    ...(config.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: config.maxRequestsPerSecond }),
-  });
+/** The vendor's limits, or less where the configuration says so. */
+function limitsOf(config: DestinationConfig, { runtime, settings }: DestinationOptions): BatchLimits {
+  const { limits } = protocolOf(config, runtime, settings);
+  return {
+    maxEvents: Math.min(limits.maxEvents, config.batchMaxEvents ?? Number.POSITIVE_INFINITY),
+    maxBytes: Math.min(limits.maxBytes, config.batchMaxBytes ?? Number.POSITIVE_INFINITY),
+  };
 }

@@ -1,4 +1,6 @@
 /** The relay without sockets, on any runtime: what the simulation drives. */
+export type { RawDestination } from "./config/resolve.ts";
+export { resolveEnvironment } from "./config/resolve.ts";
 export type { DestinationObserver } from "./destination.ts";
 export type { EnvironmentOptions } from "./environment.ts";
 export { Environment } from "./environment.ts";

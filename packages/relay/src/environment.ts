@@ -6,14 +6,16 @@
  */
 import type { DiskRuntime } from "@waybill/core";
 import { type Log, type LogRecord, openLog, type RetentionLimits } from "@waybill/log";
-import { storedIds } from "@waybill/vendors";
+import { storedIdsOf } from "@waybill/vendors";
 import { accountView } from "./account-view.ts";
 import type { ComponentView, LaneView, TraceDestination, TracedEvent } from "./admin-types.ts";
 import { AppendRate } from "./append-rate.ts";
 import { batchScanner } from "./batch-scanner.ts";
 import type { DestinationConfig, EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import { Destination, type DestinationObserver } from "./destination.ts";
+import { Exchanges } from "./exchanges.ts";
 import { Replays } from "./replays.ts";
+import type { SenderSettings } from "./senders.ts";
 import { scopeOf } from "./sources.ts";
 import { StoredIds } from "./stored-ids.ts";
 
@@ -23,6 +25,8 @@ export interface EnvironmentOptions {
   readonly runtime: DiskRuntime;
   readonly observer: DestinationObserver;
   readonly dedupe: RelayConfig["dedupe"];
+  /** Default: not strict. */
+  readonly settings?: SenderSettings;
   /** As of the log's options. */
   readonly segmentMaxBytes?: number;
 }
@@ -32,19 +36,21 @@ export class Environment {
   readonly log: Log;
   readonly ids: StoredIds;
   readonly replays: Replays;
+  readonly exchanges: Exchanges;
   readonly #rate: AppendRate;
   readonly #options: EnvironmentOptions;
   readonly #destinations: Map<string, Destination>;
 
   private constructor(
     options: EnvironmentOptions,
-    parts: { readonly log: Log; readonly ids: StoredIds; readonly replays: Replays },
+    parts: { readonly log: Log; readonly ids: StoredIds; readonly replays: Replays; readonly exchanges: Exchanges },
     destinations: Map<string, Destination>,
   ) {
     this.name = options.config.name;
     this.log = parts.log;
     this.ids = parts.ids;
     this.replays = parts.replays;
+    this.exchanges = parts.exchanges;
     this.#options = options;
     this.#destinations = destinations;
     this.#rate = new AppendRate(options.runtime.clock, this.log.headByte);
@@ -62,14 +68,15 @@ export class Environment {
       runtime,
       log,
       ...dedupe,
-      idsOf: ({ source, body }) => ({
+      idsOf: ({ source, body, metadata }) => ({
         scope: scopeOf(environmentConfig.name, source),
-        ids: storedIds(body, batchScanner()),
+        ids: storedIdsOf(body, metadata, batchScanner()),
       }),
     });
     const destinations = new Map<string, Destination>();
+    const exchanges = new Exchanges(() => destinations.values());
     for (const config of environmentConfig.destinations)
-      destinations.set(config.name, await openDestination(options, log, config));
+      destinations.set(config.name, await openDestination(options, log, config, exchanges));
     const replays = await Replays.open({
       environment: environmentConfig.name,
       directory,
@@ -77,7 +84,7 @@ export class Environment {
       runtime,
       destination: (name) => destinations.get(name),
     });
-    return new Environment(options, { log, ids, replays }, destinations);
+    return new Environment(options, { log, ids, replays, exchanges }, destinations);
   }
 
   start(): void {
@@ -95,7 +102,7 @@ export class Environment {
     for (const wanted of config.destinations) {
       const present = this.#destinations.get(wanted.name);
       if (present === undefined) {
-        const opened = await openDestination(this.#options, this.log, wanted);
+        const opened = await openDestination(this.#options, this.log, wanted, this.exchanges);
         this.#destinations.set(wanted.name, opened);
         opened.start();
         changed.push(`${this.name}/${wanted.name} added`);
@@ -157,7 +164,7 @@ export class Environment {
       if (index === undefined || seen.has(record.first + index)) continue;
       const event = eventAt(record, index);
       // The same text may stand in another event's properties.
-      if (event["messageId"] !== messageId) continue;
+      if (!ID_MEMBERS.some((member) => event[member] === messageId)) continue;
       const position = record.first + index;
       seen.add(position);
       const destinations = await Promise.all(
@@ -205,12 +212,29 @@ export class Environment {
   }
 }
 
-function openDestination(options: EnvironmentOptions, log: Log, config: DestinationConfig): Promise<Destination> {
-  const { directory, runtime, observer } = options;
-  return Destination.open({ environment: options.config.name, config, log, runtime, directory, observer });
+function openDestination(
+  options: EnvironmentOptions,
+  log: Log,
+  config: DestinationConfig,
+  exchanges: Exchanges,
+): Promise<Destination> {
+  const { directory, runtime, observer, settings = { strict: false } } = options;
+  return Destination.open({
+    environment: options.config.name,
+    config,
+    log,
+    runtime,
+    directory,
+    observer,
+    settings,
+    onAttempt: (destination, first, attempt) => exchanges.attempted(destination, first, attempt),
+  });
 }
 
 function eventAt({ body, ends }: LogRecord, index: number): Readonly<Record<string, unknown>> {
   const start = index === 0 ? 0 : (ends[index - 1] as number) + 1;
   return JSON.parse(Buffer.from(body.subarray(start, ends[index])).toString()) as Readonly<Record<string, unknown>>;
 }
+
+/** Where an event's id stands, by its vendor. */
+const ID_MEMBERS: readonly string[] = ["messageId", "message_id", "key"];

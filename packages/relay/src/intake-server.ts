@@ -73,6 +73,7 @@ function requestOf(request: IncomingMessage): IntakeRequest {
     authorization: headers.authorization,
     retryCount: textOf(headers["x-retry-count"]),
     idempotencyKey: textOf(headers["idempotency-key"] ?? headers["x-idempotency-key"]),
+    headers,
   };
 }
 

@@ -23,8 +23,9 @@ import {
 } from "@waybill/vendors";
 import { type Answer, problem } from "./answers.ts";
 import type { BodyRefusal } from "./body.ts";
+import { DoorIntake, type DoorOpened } from "./door-intake.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
-import type { Source, SourceTable } from "./sources.ts";
+import type { KnownKey, Source, SourceTable } from "./sources.ts";
 
 export interface IntakeRequest {
   readonly method: string;
@@ -33,6 +34,8 @@ export interface IntakeRequest {
   readonly authorization: string | undefined;
   readonly retryCount: string | undefined;
   readonly idempotencyKey: string | undefined;
+  /** Lower-case names. For the doors of vendors other than Segment. */
+  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
 }
 
 export interface IntakeOptions {
@@ -40,6 +43,8 @@ export interface IntakeOptions {
   readonly makeId: () => string;
   readonly limits: SegmentLimits;
   readonly observer: IntakeObserver;
+  /** How long the caller of an exchange waits for the vendor's answer. */
+  readonly exchangeDeadlineMs: number;
 }
 
 export interface IntakeObserver {
@@ -79,13 +84,15 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #refusedBodies = new Set<string>();
   /** Headers that were found right before: looking a key up by its digest costs as much as framing a small body. */
-  readonly #known = new Map<string, Source>();
+  readonly #known = new Map<string, KnownKey>();
+  readonly #doors: DoorIntake;
   #sources: SourceTable;
   #stopping = false;
 
   constructor(sources: SourceTable, options: IntakeOptions) {
     this.#sources = sources;
     this.#options = options;
+    this.#doors = new DoorIntake(sources, { ...options, strict: options.limits.strict });
   }
 
   get sources(): SourceTable {
@@ -96,18 +103,22 @@ export class Intake {
   replaceSources(sources: SourceTable): void {
     this.#sources = sources;
     this.#known.clear();
+    this.#doors.replaceSources(sources);
   }
 
   /** What comes from now on is refused with 503; its senders keep it. */
   stop(): void {
     this.#stopping = true;
+    this.#doors.stop();
   }
 
   /** Decides what can be decided without the body: an answer, or leave to read it. */
-  open(request: IntakeRequest): Answer | Opened {
+  open(request: IntakeRequest): Answer | Opened | DoorOpened {
     const query = request.path.indexOf("?");
     const fullPath = query === -1 ? request.path : request.path.slice(0, query);
     const prefixed = this.#sources.byPath(fullPath);
+    const door = this.#doors.open(request, fullPath, query === -1 ? "" : request.path.slice(query + 1), prefixed);
+    if (door !== undefined) return door;
     const route = matchSegmentPath(prefixed?.path ?? fullPath);
     if (route === undefined)
       return problem(404, "unknown_route", `There is no ${fullPath} on this relay.`, ALLOW_ORIGIN);
@@ -120,31 +131,44 @@ export class Intake {
     if (this.#stopping) return this.#unavailable("stopping", "The relay is stopping; try again.");
     const { authorization, idempotencyKey } = request;
     if (authorization === undefined || authorization === "") return { route, source: prefixed?.source, idempotencyKey };
-    const source = this.#known.get(authorization) ?? this.#authenticate(authorization);
+    const remembered = this.#known.get(authorization);
+    const known =
+      remembered !== undefined && this.#sources.isValid(remembered) ? remembered : this.#authenticate(authorization);
     // An OAuth token of the vendor's is none of ours; the body then names the key.
-    if (source === "bearer") return { route, source: prefixed?.source, idempotencyKey };
+    if (known === "bearer") return { route, source: prefixed?.source, idempotencyKey };
+    const source = known?.source;
     if (source === undefined) return this.#refuse(undefined, 401, "unauthorized", "The write key is not known here.");
     if (request.retryCount !== undefined && request.retryCount !== "0")
       this.#options.observer.requestRetried(source.environment.name, source.config.name);
-    return { route, source, idempotencyKey };
+    const waitS = source.limiter?.take(authorization) ?? 0;
+    return waitS > 0 ? this.#limited(source, waitS) : { route, source, idempotencyKey };
   }
 
-  #authenticate(authorization: string): Source | "bearer" | undefined {
+  #limited(source: Source, waitS: number): Answer {
+    const { observer } = this.#options;
+    observer.requestRefused(source.environment.name, source.config.name, "rate_limited", false);
+    const message = `This key may send ${source.config.rateLimit?.perSecond} requests a second.`;
+    return segmentAnswer(segmentRefusal(429, "rate_limited", message), { "retry-after": String(waitS) });
+  }
+
+  #authenticate(authorization: string): KnownKey | "bearer" | undefined {
     const credentials = parseAuthorization(authorization);
-    const source = credentials === undefined ? undefined : this.#sources.byKey(credentials.key);
-    if (source === undefined) return credentials?.kind === "bearer" ? "bearer" : undefined;
-    if (this.#known.size < KNOWN_MAX) this.#known.set(authorization, source);
-    return source;
+    const known = credentials === undefined ? undefined : this.#sources.byKey(credentials.key);
+    if (known === undefined) return credentials?.kind === "bearer" ? "bearer" : undefined;
+    if (this.#known.size < KNOWN_MAX) this.#known.set(authorization, known);
+    return known;
   }
 
   /** Answers a request whose body could not be read. */
-  refuseBody({ source }: Opened, refusal: BodyRefusal): Answer {
+  refuseBody(opened: Opened | DoorOpened, refusal: BodyRefusal): Answer {
     const [status, message] = BODY_REFUSALS[refusal];
-    return this.#refuse(source, status, refusal, message);
+    if ("door" in opened) return this.#doors.refuseBody(opened, refusal, message);
+    return this.#refuse(opened.source, status, refusal, message);
   }
 
   /** Frames, stores, answers. Resolves after the fsync. Never rejects. */
-  async accept(opened: Opened, body: Buffer): Promise<Answer> {
+  async accept(opened: Opened | DoorOpened, body: Buffer): Promise<Answer> {
+    if ("door" in opened) return this.#doors.accept(opened, body);
     const { route } = opened;
     if (route.kind === "ignore") return segmentAnswer(segmentAccepted([]));
     if (body.length === 0) return this.#refuse(opened.source, 400, "empty_body", "The body is empty.");
@@ -153,7 +177,8 @@ export class Intake {
       const { status, code, message } = scan.refusal;
       return this.#refuse(opened.source, status, code, message, body);
     }
-    const source = opened.source ?? (scan.writeKey === undefined ? undefined : this.#sources.byKey(scan.writeKey));
+    const source =
+      opened.source ?? (scan.writeKey === undefined ? undefined : this.#sources.byKey(scan.writeKey)?.source);
     if (source === undefined)
       return this.#refuse(
         undefined,

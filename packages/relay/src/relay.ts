@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createUuidV7, type DiskRuntime, messageOf, type Timer, WaybillError } from "@waybill/core";
-import { createNodeTransport, type DirectoryLock, lockDirectory, nodeRuntime } from "@waybill/node";
+import { createNodeTransport, type DirectoryLock, lockDirectory, nodeRuntime, publicAddresses } from "@waybill/node";
 import { DEFAULT_LIMITS, STRICT_LIMITS } from "@waybill/vendors";
 import { createAdminServer } from "./admin-server.ts";
 import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
@@ -77,7 +77,11 @@ class Relay implements RunningRelay {
   constructor(config: RelayConfig, options: RelayOptions) {
     this.#config = config;
     this.#options = options;
-    this.#runtime = options.runtime ?? nodeRuntime({ transport: createNodeTransport() });
+    this.#runtime =
+      options.runtime ??
+      nodeRuntime({
+        transport: createNodeTransport(config.allowPrivateAddresses ? {} : { addresses: publicAddresses }),
+      });
     this.#startedAtMs = this.#runtime.clock.now();
     this.#bodies = new BodyReader({ maxBytes: config.bodyMaxBytes, maxTotalBytes: BODIES_MAX_TOTAL_BYTES });
     this.#metrics = createMetrics({
@@ -107,6 +111,7 @@ class Relay implements RunningRelay {
         scanBatch: batchScanner(),
       },
       observer: this.#metrics,
+      exchangeDeadlineMs: this.#config.exchangeDeadlineMs,
     });
     await this.#listen(this.#intake);
     for (const environment of this.#environments.values()) environment.start();
@@ -193,6 +198,7 @@ class Relay implements RunningRelay {
       directory: `${config.dataDirectory}/${name}`,
       runtime: this.#runtime,
       dedupe: config.dedupe,
+      settings: { strict: config.strict },
       observer: {
         attempted: (...args) => this.#metrics.attempted(...args),
         modeChanged: (environmentName, destination, mode, reason) => {
@@ -221,6 +227,7 @@ class Relay implements RunningRelay {
         environment: this.#environments.get(name) as Environment,
         sources,
       })),
+      this.#runtime.clock,
       this.#intake?.sources,
     );
   }
@@ -305,7 +312,16 @@ class Relay implements RunningRelay {
 
 /** What only a restart can change. */
 function restartNeeded(before: RelayConfig, after: RelayConfig): readonly string[] {
-  const fixed = ["listen", "admin", "dataDirectory", "bodyMaxBytes", "strict", "dedupe"] as const;
+  const fixed = [
+    "listen",
+    "admin",
+    "dataDirectory",
+    "bodyMaxBytes",
+    "strict",
+    "dedupe",
+    "allowPrivateAddresses",
+    "exchangeDeadlineMs",
+  ] as const;
   return fixed
     .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
     .map((key) => `${key} changed; that takes a restart. Nothing was reloaded.`);

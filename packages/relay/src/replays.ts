@@ -215,8 +215,8 @@ export class Replays {
         await this.#options.destination(value.destination)?.deadLetters.mark(sent, "retried");
       },
     });
-    const config = this.#options.destination(value.destination)?.config;
-    const limits = { maxEvents: config?.batchMaxEvents ?? 1, maxBytes: config?.batchMaxBytes ?? 1 };
+    const destination = this.#options.destination(value.destination);
+    const limits = destination?.limits ?? { maxEvents: 1, maxBytes: 1 };
     const lane = new Lane({
       name: `${environment}/${value.destination}/replay-${id}`,
       store,
@@ -226,11 +226,11 @@ export class Replays {
       trigger: { flushAt: 1, flushBytes: 1, flushIntervalMs: SECOND_MS },
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
-        if (batch instanceof LogBatch) attempts.note(batch.first, attempt);
+        if (batch instanceof LogBatch) attempts.note(batch.first, batch.count, attempt);
       },
     });
     if (value.cancelled) await lane.close(0, { drain: false });
-    else if (config === undefined) lane.pause(NO_DESTINATION);
+    else if (destination === undefined) lane.pause(NO_DESTINATION);
     const job = { store, state, attempts, lane };
     this.#jobs.set(id, job);
     return job;

@@ -1,7 +1,9 @@
 import { createHash, hash, randomBytes } from "node:crypto";
+import type { Clock } from "@waybill/core";
 import type { SourceView } from "./admin-types.ts";
-import type { SourceConfig } from "./config/types.ts";
+import type { SourceConfig, SourceKey } from "./config/types.ts";
 import type { Environment } from "./environment.ts";
+import { KeyLimiter } from "./key-limiter.ts";
 
 /** Where events come from: keys in, counters out. */
 export interface Source {
@@ -10,6 +12,15 @@ export interface Source {
   /** Tells the ids of this source apart from those of others. */
   readonly scope: number;
   readonly counters: SourceCounters;
+  readonly limiter: KeyLimiter | undefined;
+}
+
+/** A key as it is known: for which source, and until when. */
+export interface KnownKey {
+  readonly source: Source;
+  readonly kind: SourceKey["kind"];
+  /** Epoch ms. */
+  readonly expiresAtMs: number;
 }
 
 export interface SourceCounters {
@@ -22,14 +33,19 @@ export interface SourceCounters {
 /** Finds the source that a write key or a path prefix names. Replaced as a whole by a reload. */
 export class SourceTable {
   readonly sources: readonly Source[];
-  readonly #byDigest = new Map<string, Source>();
+  readonly #byDigest = new Map<string, KnownKey[]>();
+  readonly #clock: Clock;
+  /** Protocols that any source speaks. */
+  readonly protocols: ReadonlySet<SourceConfig["protocol"]>;
   readonly #byPrefix: readonly (readonly [string, Source])[];
 
   /** Sources that `before` knew keep their counters. */
   constructor(
     environments: readonly { readonly environment: Environment; readonly sources: readonly SourceConfig[] }[],
+    clock: Clock,
     before?: SourceTable,
   ) {
+    this.#clock = clock;
     const sources: Source[] = [];
     for (const { environment, sources: configs } of environments) {
       for (const config of configs) {
@@ -39,11 +55,18 @@ export class SourceTable {
           environment,
           scope: scopeOf(environment.name, config.name),
           counters: known?.counters ?? { accepted: 0, duplicates: 0, replacedNumbers: 0, refusedByCode: new Map() },
+          limiter: limiterOf(config, known, clock),
         });
       }
     }
     this.sources = sources;
-    for (const source of sources) for (const key of source.config.writeKeys) this.#byDigest.set(digestOf(key), source);
+    this.protocols = new Set(sources.map(({ config }) => config.protocol));
+    for (const source of sources)
+      for (const { key, kind, expiresAtMs = Number.POSITIVE_INFINITY } of source.config.keys) {
+        const digest = digestOf(key);
+        const known = { source, kind, expiresAtMs };
+        this.#byDigest.set(digest, [...(this.#byDigest.get(digest) ?? []), known]);
+      }
     this.#byPrefix = sources
       .flatMap((source) => {
         const own = `/s/${source.config.name}`;
@@ -54,9 +77,13 @@ export class SourceTable {
       .sort(([a], [b]) => b.length - a.length);
   }
 
-  /** Looks the key up by a salted digest: how long it takes says nothing about how much of a guess was right. */
-  byKey(key: string): Source | undefined {
-    return this.#byDigest.get(digestOf(key));
+  /** Looks the key up by a salted digest: how long it takes says nothing about how much of a guess was right. One that has expired is not known. */
+  byKey(key: string, kind: SourceKey["kind"] = ""): KnownKey | undefined {
+    return this.#byDigest.get(digestOf(key))?.find((known) => known.kind === kind && this.isValid(known));
+  }
+
+  isValid({ expiresAtMs }: KnownKey): boolean {
+    return expiresAtMs === Number.POSITIVE_INFINITY || this.#clock.now() < expiresAtMs;
   }
 
   /** The source whose prefix `path` begins with, and the path behind it. */
@@ -76,6 +103,13 @@ export class SourceTable {
       refusedByCode: Object.fromEntries(counters.refusedByCode),
     }));
   }
+}
+
+/** Over a reload the buckets stay as they are, unless the limit changed. */
+function limiterOf(config: SourceConfig, known: Source | undefined, clock: Clock): KeyLimiter | undefined {
+  if (config.rateLimit === undefined) return undefined;
+  const isSame = JSON.stringify(known?.config.rateLimit) === JSON.stringify(config.rateLimit);
+  return (isSame ? known?.limiter : undefined) ?? new KeyLimiter(config.rateLimit, clock);
 }
 
 const SALT = randomBytes(16).toString("hex");

@@ -1,2 +1,4 @@
+export const VERSION = "0.1.0";
+
 /** How the relay names itself to vendors and in its own answers. */
-export const LIBRARY: { readonly name: string; readonly version: string } = { name: "waybill-relay", version: "0.1.0" };
+export const LIBRARY: { readonly name: string; readonly version: string } = { name: "waybill-relay", version: VERSION };

@@ -35,12 +35,22 @@ test("a short file gets every default", () => {
     requestTimeoutMs: 60_000,
     strict: false,
     retention: { maxAgeMs: 7 * 86_400_000, maxBytes: 10 * 1024 ** 3, hardMaxBytes: 20 * 1024 ** 3 },
+    allowPrivateAddresses: false,
+    exchangeDeadlineMs: 10_000,
     shutdownDeadlineMs: 20_000,
     dedupe: { windowMs: 86_400_000, maxIds: 1_000_000 },
     environments: [
       {
         name: "production",
-        sources: [{ name: "web", protocol: "segment", writeKeys: ["abc"] }],
+        sources: [
+          {
+            name: "web",
+            protocol: "segment",
+            keys: [{ key: "abc", kind: "" }],
+            allowedOrigins: [],
+            allowedHeaders: [],
+          },
+        ],
         destinations: [
           {
             name: "warehouse",
@@ -51,8 +61,12 @@ test("a short file gets every default", () => {
             backoffBaseMs: 500,
             backoffMaxMs: 60_000,
             lingerMs: 20,
-            batchMaxEvents: 2_500,
-            batchMaxBytes: 498_000,
+            headers: {},
+            format: "ndjson",
+            events: {},
+            redact: [],
+            rotateBytes: 100 * 1024 ** 2,
+            rotateAfterMs: 86_400_000,
           },
         ],
       },
@@ -74,10 +88,9 @@ environments:
   expect(faults(text)).toEqual([
     'waybill.yaml:1:1 listn: unknown key; did you mean "listen"?',
     'waybill.yaml:2:25 limits.bodyMaxBytes: is "10Mib"; it must be a whole number or a text with a unit; for example 5MiB',
-    'waybill.yaml:6:24 environments.production.sources.web.protocol: is "segmet"; it must be one of segment; did you mean "segment"?',
+    'waybill.yaml:6:24 environments.production.sources.web.protocol: is "segmet"; it must be one of segment, letter, getfluxly, trophy, valued, launchdarkly; did you mean "segment"?',
     "waybill.yaml:7:7 environments.production.sources.Upper: is no valid name; 1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit",
     "waybill.yaml:7:46 environments.production.sources.Upper.writeKeys: must NOT have fewer than 1 items",
-    "waybill.yaml:9:18 environments.production.destinations.warehouse.writeKey: is required; The vendor's key. Take it from the environment: ${SEGMENT_WRITE_KEY}.",
     'waybill.yaml:9:37 environments.production.destinations.warehouse.writeKy: unknown key; did you mean "writeKey"?',
     'waybill.yaml:9:58 environments.production.destinations.warehouse.timeout: is "soon"; it must be a whole number or a text with a unit; for example 5s',
   ]);
@@ -91,7 +104,9 @@ environments:
     sources:
       web: { protocol: segment, writeKeys: [same] }
     destinations:
-      x: { vendor: segment, writeKey: k, url: "ftp://x", backoff: { max: 2m }, batch: { maxBytes: 1MB } }
+      x: { vendor: segment, writeKey: k, url: "ftp://x", backoff: { max: 2m }, path: /x }
+      y: { vendor: file }
+      z: { vendor: letter }
   b:
     sources:
       other: { protocol: segment, writeKeys: [same] }
@@ -104,11 +119,13 @@ environments:
     "is below retention.maxBytes",
     'is "ftp://x", no http or https URL',
     "is above 60s",
-    "is above 498KB",
+    "x.path: is for file, not for segment",
+    "y.path: is required",
+    "z.writeKey: is required",
     "is a key of a/web too",
   ])
     expect(found.join("\n")).toContain(part);
-  expect(found).toHaveLength(6);
+  expect(found).toHaveLength(8);
 });
 
 test("a missing variable is a fault at its line; a default and an escape are taken", () => {

@@ -1,6 +1,6 @@
 /** A destination's troubles on a virtual clock: nothing lost, nothing out of order, the other destination unaffected. */
 import type { DiskRuntime } from "@waybill/core";
-import { Environment } from "@waybill/relay/engine";
+import { Environment, resolveEnvironment } from "@waybill/relay/engine";
 import { SeededRandom, SegmentTwin, SimDisk, SimNetwork, type TwinFailure, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 import type { DestinationConfig } from "../src/config/types.ts";
@@ -50,18 +50,19 @@ async function setUp(): Promise<World> {
 }
 
 function destination(name: string): DestinationConfig {
-  return {
-    name,
-    vendor: "segment",
-    url: `http://${name}.test`,
-    writeKey: "k",
-    timeoutMs: 5_000,
-    backoffBaseMs: 500,
-    backoffMaxMs: 60_000,
-    lingerMs: 10,
-    batchMaxEvents: 10,
-    batchMaxBytes: 100_000,
-  };
+  const { destinations } = resolveEnvironment("e", {
+    sources: {},
+    destinations: {
+      [name]: {
+        vendor: "segment",
+        url: `http://${name}.test`,
+        writeKey: "k",
+        timeout: 5_000,
+        batch: { linger: 10, maxEvents: 10, maxBytes: 100_000 },
+      },
+    },
+  });
+  return destinations[0] as DestinationConfig;
 }
 
 const ids = (count: number): string[] => Array.from({ length: count }, (_, index) => `m-${index}`);

@@ -1,6 +1,6 @@
 /** Replays beside live traffic, and the warning before retention takes what a lane needs, on a virtual clock. */
 import type { DiskRuntime } from "@waybill/core";
-import { Environment } from "@waybill/relay/engine";
+import { Environment, resolveEnvironment } from "@waybill/relay/engine";
 import { SeededRandom, SegmentTwin, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 
@@ -28,24 +28,19 @@ async function open(
   const runtime: DiskRuntime = { clock, random, disk, transport: network.transport };
   const ignore = (): void => undefined;
   const environment = await Environment.open({
-    config: {
-      name: "e",
-      sources: [],
-      destinations: [
-        {
-          name: "twin",
+    config: resolveEnvironment("e", {
+      sources: {},
+      destinations: {
+        twin: {
           vendor: "segment",
           url: "http://twin.test",
           writeKey: "k",
-          timeoutMs: 2_000,
-          backoffBaseMs: 100,
-          backoffMaxMs: 5_000,
-          lingerMs: 20,
-          batchMaxEvents: 10,
-          batchMaxBytes: 100_000,
+          timeout: 2_000,
+          backoff: { base: 100, max: 5_000 },
+          batch: { linger: 20, maxEvents: 10, maxBytes: 100_000 },
         },
-      ],
-    },
+      },
+    }),
     directory: "/data",
     runtime,
     dedupe: { windowMs: 86_400_000, maxIds: 1_000 },

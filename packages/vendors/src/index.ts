@@ -13,9 +13,27 @@ export type {
   TrackEvent,
 } from "./canonical/events.ts";
 export { EVENT_TYPES } from "./canonical/events.ts";
-export type { CanonicalEvent, EventMap } from "./canonical/mapping.ts";
+export type { CanonicalEvent, EventMap, ReadCanonical } from "./canonical/mapping.ts";
 export { compact, slug } from "./canonical/mapping.ts";
 export { stableUuid } from "./canonical/stable-uuid.ts";
+export type { Canonical } from "./canonical/to-canonical.ts";
+export { toCanonical } from "./canonical/to-canonical.ts";
+export type {
+  Door,
+  DoorAnswer,
+  DoorOptions,
+  DoorRequest,
+  DoorRoute,
+  Refusal as DoorRefusal,
+  Taken,
+  Vendor,
+} from "./doors/door.ts";
+export { formOf, VENDORS } from "./doors/door.ts";
+export type { StoredForm } from "./doors/frame.ts";
+export { frame } from "./doors/frame.ts";
+export { DOORS } from "./doors/index.ts";
+export { launchdarklyFormOf } from "./doors/launchdarkly.ts";
+export { storedIdsOf } from "./doors/stored-ids.ts";
 export type { GetFluxlyAlias, GetFluxlyEvent, GetFluxlySettings } from "./getfluxly/protocol.ts";
 export { aliasMetadata, getfluxlyFromCanonical, getfluxlyProtocol } from "./getfluxly/protocol.ts";
 export type { EventMetadata, LaunchDarklyCredential, LaunchDarklySettings } from "./launchdarkly/protocol.ts";
@@ -28,6 +46,7 @@ export {
 } from "./launchdarkly/protocol.ts";
 export type { EventQueuesOptions } from "./launchdarkly/publisher.ts";
 export { EventQueues, PUBLISHER_DEFAULTS } from "./launchdarkly/publisher.ts";
+export { launchdarklyFromCanonical, launchdarklyRelayed, unsendable } from "./launchdarkly/relayed.ts";
 export type { LetterItem, LetterSettings } from "./letter/protocol.ts";
 export { letterFromCanonical, letterProtocol, writeLetter } from "./letter/protocol.ts";
 export type { Assembled, AssembleOptions } from "./segment/assemble.ts";

@@ -89,6 +89,7 @@ function configOf(
     listen: `127.0.0.1:${options.port}`,
     dataDirectory,
     admin: { listen: `127.0.0.1:${options.adminPort}` },
+    network: { allowPrivateAddresses: true },
     environments: {
       dev: {
         sources: { app: { protocol: "segment", writeKeys: [WRITE_KEY] } },

@@ -45,6 +45,7 @@ export const addRelayCommand: AddCommand = (program, io) => {
 function defaultConfig(env: Readonly<Record<string, string | undefined>>, twinUrl: string): RelayConfig {
   const text = JSON.stringify({
     listen: "127.0.0.1:8080",
+    network: { allowPrivateAddresses: true },
     environments: {
       dev: {
         sources: { app: { protocol: "segment", writeKeys: ["dev"] } },

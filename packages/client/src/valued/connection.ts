@@ -1,4 +1,4 @@
-import { type HttpResponse, type Protocol, type Transport, WaybillError } from "@waybill/core";
+import { type HttpResponse, type Protocol, TextBatch, type Transport, WaybillError } from "@waybill/core";
 import { VALUED_ENDPOINT, valuedProtocol } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
 import { Deliverer, spreadBackoff } from "../vendor/deliverer.ts";
@@ -57,16 +57,7 @@ export class Connection {
 
   /** Lower-case names. */
   get headers(): Readonly<Record<string, string>> {
-    const empty = {
-      key: "",
-      count: 0,
-      bytes: 0,
-      metadata: "",
-      oldestAtMs: 0,
-      body: [],
-      event: () => "",
-      slice: () => empty,
-    };
+    const empty = new TextBatch({ key: "", metadata: "", oldestAtMs: 0, texts: [], sizes: [] });
     return this.#protocol.request(empty, 0).headers;
   }
 

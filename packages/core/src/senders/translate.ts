@@ -10,8 +10,8 @@ export type Translated =
   /** It should have a meaning there but cannot be said: it becomes a dead letter. */
   | { readonly rejected: string };
 
-/** Must be pure: the same event has the same words at every attempt. `metadata` is that of the event's batch. */
-export type Translate = (event: Chunk, metadata: string) => Translated;
+/** Must be pure: the same event has the same words at every attempt. `metadata` is that of the event's batch; `key` stands for the event where it has no id. */
+export type Translate = (event: Chunk, metadata: string, key: string) => Translated;
 
 const encoder = new TextEncoder();
 
@@ -49,7 +49,7 @@ export function translate(say: Translate, limits: BatchLimits, next: Sender): Se
 function runsOf(batch: Batch, outcomes: Outcome[], say: Translate, limits: BatchLimits): readonly Run[] {
   const runs: Run[] = [];
   for (let index = 0; index < batch.count; index++) {
-    const said = say(batch.event(index), batch.metadata);
+    const said = say(batch.event(index), batch.metadata, batch.eventKey(index));
     if ("dropped" in said) outcomes[index] = { status: "dropped", reason: said.dropped };
     else if ("rejected" in said) outcomes[index] = { status: "rejected", reason: said.rejected };
     else {

@@ -1,4 +1,13 @@
-import type { Address, DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./types.ts";
+import type { Vendor } from "@waybill/vendors";
+import type {
+  Address,
+  DestinationConfig,
+  EnvironmentConfig,
+  EventFilter,
+  RelayConfig,
+  SourceConfig,
+  SourceKey,
+} from "./types.ts";
 import { bytesOf, millisecondsOf } from "./units.ts";
 
 type Quantity = string | number;
@@ -18,18 +27,47 @@ export interface RawConfig {
   readonly retention?: { readonly maxAge?: Quantity; readonly maxBytes?: Quantity; readonly hardMaxBytes?: Quantity };
   readonly shutdown?: { readonly deadline?: Quantity };
   readonly dedupe?: { readonly window?: Quantity; readonly maxIds?: number };
+  readonly network?: { readonly allowPrivateAddresses?: boolean };
+  readonly exchange?: { readonly deadline?: Quantity };
   readonly environments: Readonly<Record<string, RawEnvironment>>;
 }
 
 export interface RawEnvironment {
-  readonly sources: Readonly<Record<string, Omit<SourceConfig, "name">>>;
+  readonly sources: Readonly<Record<string, RawSource>>;
   readonly destinations: Readonly<Record<string, RawDestination>>;
 }
 
+export type RawKey = string | { readonly key: string; readonly expires?: string };
+
+export interface RawSource {
+  readonly protocol: Vendor;
+  readonly writeKeys: readonly RawKey[];
+  readonly mobileKeys?: readonly RawKey[];
+  readonly environmentId?: string;
+  readonly allowedOrigins?: readonly string[];
+  readonly allowedHeaders?: readonly string[];
+  readonly prefix?: string;
+  readonly maxRequestsPerSecond?: number;
+  readonly burst?: number;
+}
+
 export interface RawDestination {
-  readonly vendor: "segment";
+  readonly vendor: DestinationConfig["vendor"];
   readonly url?: string;
-  readonly writeKey: string;
+  readonly writeKey?: string;
+  readonly mobileKey?: string;
+  readonly environmentId?: string;
+  readonly tenantId?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signingSecret?: string;
+  readonly format?: "ndjson" | "json";
+  readonly path?: string;
+  readonly rotateBytes?: Quantity;
+  readonly rotateAfter?: Quantity;
+  readonly events?: Readonly<Record<string, string | false>>;
+  readonly filter?: EventFilter;
+  readonly sampleRate?: number;
+  readonly redact?: readonly string[];
   readonly timeout?: Quantity;
   readonly backoff?: { readonly base?: Quantity; readonly max?: Quantity };
   readonly batch?: { readonly linger?: Quantity; readonly maxEvents?: number; readonly maxBytes?: Quantity };
@@ -54,36 +92,84 @@ export function resolveConfig(raw: RawConfig): RelayConfig {
       maxBytes: bytesOf(raw.retention?.maxBytes ?? "10GiB"),
       hardMaxBytes: bytesOf(raw.retention?.hardMaxBytes ?? "20GiB"),
     },
+    allowPrivateAddresses: raw.network?.allowPrivateAddresses ?? false,
+    exchangeDeadlineMs: millisecondsOf(raw.exchange?.deadline ?? "10s"),
     shutdownDeadlineMs: millisecondsOf(raw.shutdown?.deadline ?? "20s"),
     dedupe: { windowMs: millisecondsOf(raw.dedupe?.window ?? "24h"), maxIds: raw.dedupe?.maxIds ?? 1_000_000 },
     environments: Object.entries(raw.environments).map(([name, environment]) => resolveEnvironment(name, environment)),
   };
 }
 
-function resolveEnvironment(name: string, { sources, destinations }: RawEnvironment): EnvironmentConfig {
+/** With every default filled in. */
+export function resolveEnvironment(name: string, { sources, destinations }: RawEnvironment): EnvironmentConfig {
   return {
     name,
-    sources: Object.entries(sources).map(([sourceName, source]) => ({ name: sourceName, ...source })),
+    sources: Object.entries(sources).map(([sourceName, source]) => resolveSource(sourceName, source)),
     destinations: Object.entries(destinations).map(([destinationName, raw]) =>
       resolveDestination(destinationName, raw),
     ),
   };
 }
 
-function resolveDestination(name: string, raw: RawDestination): DestinationConfig {
+function resolveSource(name: string, raw: RawSource): SourceConfig {
+  const { protocol, writeKeys, mobileKeys = [], environmentId, allowedOrigins = [], allowedHeaders = [], prefix } = raw;
+  const { maxRequestsPerSecond: perSecond, burst } = raw;
   return {
     name,
-    vendor: raw.vendor,
-    url: (raw.url ?? "https://api.segment.io").replace(/\/+$/, ""),
-    writeKey: raw.writeKey,
+    protocol,
+    keys: [
+      ...writeKeys.map((key) => resolveKey(key, "")),
+      ...mobileKeys.map((key) => resolveKey(key, "mobile")),
+      ...(environmentId === undefined ? [] : [resolveKey(environmentId, "js")]),
+    ],
+    allowedOrigins,
+    allowedHeaders,
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(perSecond === undefined
+      ? {}
+      : { rateLimit: { perSecond, burst: burst ?? Math.max(1, Math.ceil(BURST_SECONDS * perSecond)) } }),
+  };
+}
+
+const BURST_SECONDS = 2;
+
+function resolveKey(raw: RawKey, kind: SourceKey["kind"]): SourceKey {
+  if (typeof raw === "string") return { key: raw, kind };
+  return { key: raw.key, kind, ...(raw.expires === undefined ? {} : { expiresAtMs: Date.parse(raw.expires) }) };
+}
+
+function resolveDestination(name: string, raw: RawDestination): DestinationConfig {
+  const { vendor, url, writeKey = "", headers = {}, format = "ndjson", events = {}, redact = [], batch } = raw;
+  const { mobileKey, environmentId, tenantId, signingSecret, path, filter, sampleRate, maxRequestsPerSecond } = raw;
+  return {
+    name,
+    vendor,
+    writeKey,
+    headers,
+    format,
+    events,
+    redact,
+    rotateBytes: bytesOf(raw.rotateBytes ?? "100MiB"),
+    rotateAfterMs: millisecondsOf(raw.rotateAfter ?? "24h"),
     timeoutMs: millisecondsOf(raw.timeout ?? "10s"),
     backoffBaseMs: millisecondsOf(raw.backoff?.base ?? "500ms"),
     backoffMaxMs: millisecondsOf(raw.backoff?.max ?? "60s"),
-    lingerMs: millisecondsOf(raw.batch?.linger ?? "20ms"),
-    batchMaxEvents: raw.batch?.maxEvents ?? 2_500,
-    batchMaxBytes: bytesOf(raw.batch?.maxBytes ?? "498KB"),
-    ...(raw.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: raw.maxRequestsPerSecond }),
+    lingerMs: millisecondsOf(batch?.linger ?? "20ms"),
+    ...given({ mobileKey, environmentId, tenantId, signingSecret, path, filter, sampleRate, maxRequestsPerSecond }),
+    ...given({
+      // Vendors' paths are appended; where the URL is the whole, its end means something.
+      url: vendor === "valued" || vendor === "http" ? url : url?.replace(/\/+$/, ""),
+      batchMaxEvents: batch?.maxEvents,
+      batchMaxBytes: batch?.maxBytes === undefined ? undefined : bytesOf(batch.maxBytes),
+    }),
   };
+}
+
+type Given<T> = { readonly [Name in keyof T]?: Exclude<T[Name], undefined> };
+
+/** Without members that are undefined. */
+function given<T extends object>(members: T): Given<T> {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Given<T>;
 }
 
 /** `host:port` or `[v6]:port`; `undefined` for anything else. */

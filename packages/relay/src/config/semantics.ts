@@ -1,12 +1,11 @@
 /** What must hold although the schema cannot say it. */
 import type { ConfigFault } from "./faults.ts";
 import type { Locate, Path } from "./load.ts";
-import { addressOf, type RawConfig, type RawDestination } from "./resolve.ts";
+import { addressOf, type RawConfig, type RawDestination, type RawSource } from "./resolve.ts";
 import { bytesOf, millisecondsOf } from "./units.ts";
 
 const BODY_MAX_BYTES = 32 * 1024 * 1024;
 const BACKOFF_MAX_MS = 60_000;
-const BATCH_MAX_BYTES = 498_000;
 
 export function semanticFaults(config: RawConfig, locate: Locate): ConfigFault[] {
   const faults: ConfigFault[] = [];
@@ -29,13 +28,18 @@ export function semanticFaults(config: RawConfig, locate: Locate): ConfigFault[]
   const owners = new Map<string, string>();
   for (const [environmentName, { sources, destinations }] of Object.entries(config.environments)) {
     const at = ["environments", environmentName];
-    for (const [name, { writeKeys, prefix }] of Object.entries(sources)) {
+    for (const [name, source] of Object.entries(sources)) {
+      const { prefix } = source;
       const owner = `${environmentName}/${name}`;
-      for (const [index, key] of writeKeys.entries()) {
-        const other = owners.get(key);
-        if (other !== undefined)
-          fault([...at, "sources", name, "writeKeys", index], `is a key of ${other} too`, "a key names one source");
-        owners.set(key, owner);
+      sourceFaults(source, [...at, "sources", name], fault);
+      for (const list of ["writeKeys", "mobileKeys"] as const) {
+        for (const [index, raw] of (source[list] ?? []).entries()) {
+          const key = `${list} ${typeof raw === "string" ? raw : raw.key}`;
+          const other = owners.get(key);
+          if (other !== undefined)
+            fault([...at, "sources", name, list, index], `is a key of ${other} too`, "a key names one source");
+          owners.set(key, owner);
+        }
       }
       for (const path of prefix === undefined ? [`/s/${name}`] : [`/s/${name}`, prefix]) {
         const other = owners.get(`path ${path}`);
@@ -54,14 +58,43 @@ export function semanticFaults(config: RawConfig, locate: Locate): ConfigFault[]
   return faults;
 }
 
-function destinationFaults(
-  { url, backoff, batch }: RawDestination,
-  at: Path,
-  fault: (path: Path, message: string, hint?: string) => void,
-): void {
+type Fault = (path: Path, message: string, hint?: string) => void;
+
+function sourceFaults(source: RawSource, at: Path, fault: Fault): void {
+  if (source.protocol === "launchdarkly") return;
+  for (const key of ["mobileKeys", "environmentId", "allowedOrigins", "allowedHeaders"] as const)
+    if (source[key] !== undefined) fault([...at, key], `is for launchdarkly, not for ${source.protocol}`);
+}
+
+/** What each kind of destination has beside the common settings, and must have. */
+const OWN: Readonly<Partial<Record<keyof RawDestination, readonly RawDestination["vendor"][]>>> = {
+  mobileKey: ["launchdarkly"],
+  environmentId: ["launchdarkly"],
+  tenantId: ["trophy"],
+  headers: ["http"],
+  signingSecret: ["http"],
+  format: ["http", "file"],
+  path: ["file"],
+  rotateBytes: ["file"],
+  rotateAfter: ["file"],
+};
+
+function destinationFaults(destination: RawDestination, at: Path, fault: Fault): void {
+  const { vendor, url, backoff, writeKey, path, format } = destination;
+  for (const [key, vendors] of Object.entries(OWN))
+    if (destination[key as keyof RawDestination] !== undefined && !vendors.includes(vendor))
+      fault([...at, key], `is for ${vendors.join(" and ")}, not for ${vendor}`);
+  const hasKey = vendor !== "http" && vendor !== "file";
+  if (hasKey && writeKey === undefined)
+    fault([...at, "writeKey"], "is required", "The vendor's key. Take it from the environment: ${SEGMENT_WRITE_KEY}.");
+  if (!hasKey && writeKey !== undefined) fault([...at, "writeKey"], `is not for ${vendor}`);
+  if (vendor === "http" && url === undefined) fault([...at, "url"], "is required", "where to post the events");
+  if (vendor === "file" && path === undefined) fault([...at, "path"], "is required", "where to append the events");
+  if (vendor === "file" && url !== undefined) fault([...at, "url"], "is not for file");
+  if (vendor === "file" && format === "json") fault([...at, "format"], "is json; files have a line per event");
   if (url !== undefined && !(URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)))
     fault([...at, "url"], `is "${url}", no http or https URL`, "for example https://api.segment.io");
-  else if (url !== undefined && (new URL(url).username !== "" || new URL(url).search !== ""))
+  else if (url !== undefined && (new URL(url).username !== "" || (vendor !== "http" && new URL(url).search !== "")))
     fault([...at, "url"], "carries credentials or a query", "the key belongs into writeKey");
   if (millisecondsOf(backoff?.max ?? 0) > BACKOFF_MAX_MS)
     fault(
@@ -69,6 +102,4 @@ function destinationFaults(
       "is above 60s",
       "a destination that recovers should not wait longer for its events",
     );
-  if (bytesOf(batch?.maxBytes ?? 0) > BATCH_MAX_BYTES)
-    fault([...at, "batch", "maxBytes"], "is above 498KB", "Segment takes 500 KB with the envelope");
 }

@@ -1,3 +1,5 @@
+import type { Vendor } from "@waybill/vendors";
+
 /** The relay's configuration after it was read: every field present, sizes in bytes, durations in milliseconds. */
 
 export interface Address {
@@ -19,6 +21,8 @@ export interface RelayConfig {
   readonly strict: boolean;
   readonly retention: { readonly maxAgeMs: number; readonly maxBytes: number; readonly hardMaxBytes: number };
   readonly shutdownDeadlineMs: number;
+  readonly allowPrivateAddresses: boolean;
+  readonly exchangeDeadlineMs: number;
   readonly dedupe: { readonly windowMs: number; readonly maxIds: number };
   readonly environments: readonly EnvironmentConfig[];
 }
@@ -29,24 +33,59 @@ export interface EnvironmentConfig {
   readonly destinations: readonly DestinationConfig[];
 }
 
+/** A key that clients of a source may send. */
+export interface SourceKey {
+  readonly key: string;
+  /** Where a protocol has several kinds: LaunchDarkly's `mobile` and `js`. "" for the ordinary one. */
+  readonly kind: "" | "mobile" | "js";
+  /** From then on it is not known any more, epoch ms. */
+  readonly expiresAtMs?: number;
+}
+
 export interface SourceConfig {
   readonly name: string;
-  readonly protocol: "segment";
-  readonly writeKeys: readonly string[];
+  readonly protocol: Vendor;
+  readonly keys: readonly SourceKey[];
+  readonly allowedOrigins: readonly string[];
+  readonly allowedHeaders: readonly string[];
   /** A path before the vendor's own, beside `/s/<source>`. */
   readonly prefix?: string;
+  /** For each key. */
+  readonly rateLimit?: { readonly perSecond: number; readonly burst: number };
 }
 
 export interface DestinationConfig {
   readonly name: string;
-  readonly vendor: "segment";
-  readonly url: string;
+  readonly vendor: Vendor | "http" | "file";
+  /** Absent: the vendor's own. */
+  readonly url?: string;
+  /** "" for those that have none. */
   readonly writeKey: string;
+  readonly mobileKey?: string;
+  readonly environmentId?: string;
+  readonly tenantId?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signingSecret?: string;
+  readonly format: "ndjson" | "json";
+  readonly path?: string;
+  readonly rotateBytes: number;
+  readonly rotateAfterMs: number;
+  readonly events: Readonly<Record<string, string | false>>;
+  readonly filter?: EventFilter;
+  readonly sampleRate?: number;
+  readonly redact: readonly string[];
   readonly timeoutMs: number;
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
   readonly lingerMs: number;
-  readonly batchMaxEvents: number;
-  readonly batchMaxBytes: number;
+  /** Absent: the vendor's limit. */
+  readonly batchMaxEvents?: number;
+  readonly batchMaxBytes?: number;
   readonly maxRequestsPerSecond?: number;
+}
+
+export interface EventFilter {
+  readonly types?: readonly string[];
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
 }

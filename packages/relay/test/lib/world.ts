@@ -80,6 +80,7 @@ export function configOf(
     dataDirectory: `${directory}/data`,
     admin: { listen: "127.0.0.1:0" },
     shutdown: { deadline: "2s" },
+    network: { allowPrivateAddresses: true },
     environments: {
       test: {
         sources: sources ?? { web: { protocol: "segment", writeKeys: [KEY] } },

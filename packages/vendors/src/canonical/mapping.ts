@@ -4,8 +4,9 @@
  * A table has an entry per type of event; `undefined` from it means that the vendor has no words for this event. The
  * application may say otherwise per name ({@link EventMap}).
  */
-import type { Chunk, Translate, Translated } from "@waybill/core";
+import type { Translate, Translated } from "@waybill/core";
 import type { EventType, Properties } from "./events.ts";
+import { stableUuid } from "./stable-uuid.ts";
 
 /** An event as it was captured, with the context that its request carries for all. */
 export interface CanonicalEvent {
@@ -40,10 +41,20 @@ export interface VendorTable<T> {
   readonly write: (said: T, event: CanonicalEvent) => { readonly text: string; readonly metadata: string };
 }
 
-export function createTranslate<T>({ vendor, events, say, write }: VendorTable<T>): Translate {
-  return (chunk, metadata): Translated => {
-    const event = readCanonical(chunk, metadata);
-    if (event === undefined) return { rejected: "not a canonical event" };
+/** Reads an event as a canonical one, whatever words its metadata says it is in. `undefined`: it has no canonical meaning. Must not throw. */
+export type ReadCanonical = (text: string, metadata: string) => Properties | undefined;
+
+/** Without `read` all events are canonical. */
+export function createTranslate<T>(
+  { vendor, events, say, write }: VendorTable<T>,
+  read: ReadCanonical = (text) => parse(text) ?? {},
+): Translate {
+  return (chunk, metadata, key): Translated => {
+    const text = typeof chunk === "string" ? chunk : decoder.decode(chunk);
+    const canonical = read(text, metadata);
+    if (canonical === undefined) return { dropped: "unsupported" };
+    const event = withShared(canonical, metadata, key);
+    if (typeof event.type !== "string") return { rejected: "not a canonical event" };
     if (!addressed(event.integrations, vendor)) return { dropped: "filtered" };
     const own = event.type === "track" ? (event.event ?? "") : `$${event.type}`;
     const mapped = events !== undefined && Object.hasOwn(events, own) ? events[own] : undefined;
@@ -63,18 +74,17 @@ export function createTranslate<T>({ vendor, events, say, write }: VendorTable<T
 
 const decoder = new TextDecoder();
 
-/** `undefined` for a text that is no event. */
-function readCanonical(chunk: Chunk, metadata: string): CanonicalEvent | undefined {
-  const event = parse(typeof chunk === "string" ? chunk : decoder.decode(chunk));
-  if (event === undefined || typeof event["type"] !== "string") return undefined;
-  const shared = metadata === "" ? {} : (parse(metadata) ?? {});
+/** With the context that its request carries for all, in the form that tables expect. */
+function withShared(event: Properties, metadata: string, key: string): CanonicalEvent {
+  const shared = metadata.startsWith("{") ? (parse(metadata) ?? {}) : {};
   return {
     ...event,
+    messageId: event["messageId"] ?? stableUuid(key),
     properties: objectOf(event["properties"]),
     traits: objectOf(event["traits"]),
     context: { ...objectOf(shared["context"]), ...objectOf(event["context"]) },
     integrations: { ...objectOf(shared["integrations"]), ...objectOf(event["integrations"]) },
-  } as CanonicalEvent;
+  } as unknown as CanonicalEvent;
 }
 
 function parse(text: string): Properties | undefined {

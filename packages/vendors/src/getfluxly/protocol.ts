@@ -9,7 +9,14 @@ import {
 } from "@waybill/core";
 import { deliveredBut, isSuccess, later, objectIn, reasonOf, refusedIn } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
-import { type CanonicalEvent, compact, createTranslate, type EventMap, slug } from "../canonical/mapping.ts";
+import {
+  type CanonicalEvent,
+  compact,
+  createTranslate,
+  type EventMap,
+  type ReadCanonical,
+  slug,
+} from "../canonical/mapping.ts";
 import { stableUuid } from "../canonical/stable-uuid.ts";
 
 /** One event as GetFluxly has it on the wire; snake case. */
@@ -52,8 +59,8 @@ const ENVELOPE_BYTES = 16;
 /** Section 2: names have at most 64 characters. */
 const EVENT_NAME_MAX_CHARACTERS = 64;
 const SNAKE_CASE: RegExp = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
-/** Metadata of an alias, which has a request of its own, under the key that follows. Empty metadata: the batch endpoint. */
-const ALIAS = "alias:";
+/** Metadata of an alias, which has a request of its own, under the key that follows. */
+const ALIAS = "getfluxly alias:";
 
 /** GetFluxly as a destination: `POST /v1/events/batch`, and `POST /v1/identify/alias` for an alias. */
 export function getfluxlyProtocol(settings: GetFluxlySettings): Protocol {
@@ -136,26 +143,32 @@ function isJson(text: string): boolean {
  *
  * `user_id` from `userId`, `anonymous_id` from `anonymousId`, `occurred_at` from `timestamp`; `message_id` is the `messageId` in the form of a UUID of version 4.
  */
-export function getfluxlyFromCanonical(events?: EventMap<GetFluxlyEvent | GetFluxlyAlias>): Translate {
-  return createTranslate<GetFluxlyEvent | GetFluxlyAlias>({
-    vendor: "GetFluxly",
-    events,
-    say: {
-      track: (event, name) => named(event, slug(name, "_"), event.properties),
-      page: (event) => viewed(event, "page_viewed"),
-      screen: (event) => viewed(event, "screen_viewed"),
-      identify: (event) => ({ event: "$identify", ...ids(event), traits: event.traits }),
-      alias: ({ userId, previousId }) =>
-        userId === undefined || previousId === undefined ? undefined : { user_id: userId, previous_id: previousId },
+export function getfluxlyFromCanonical(
+  events?: EventMap<GetFluxlyEvent | GetFluxlyAlias>,
+  read?: ReadCanonical,
+): Translate {
+  return createTranslate<GetFluxlyEvent | GetFluxlyAlias>(
+    {
+      vendor: "GetFluxly",
+      events,
+      say: {
+        track: (event, name) => named(event, slug(name, "_"), event.properties),
+        page: (event) => viewed(event, "page_viewed"),
+        screen: (event) => viewed(event, "screen_viewed"),
+        identify: (event) => ({ event: "$identify", ...ids(event), traits: event.traits }),
+        alias: ({ userId, previousId }) =>
+          userId === undefined || previousId === undefined ? undefined : { user_id: userId, previous_id: previousId },
+      },
+      write: (said, { messageId, timestamp }) =>
+        "event" in said
+          ? {
+              text: JSON.stringify(compact({ ...said, occurred_at: timestamp, message_id: stableUuid(messageId) })),
+              metadata: "getfluxly",
+            }
+          : { text: JSON.stringify(said), metadata: aliasMetadata(messageId) },
     },
-    write: (said, { messageId, timestamp }) =>
-      "event" in said
-        ? {
-            text: JSON.stringify(compact({ ...said, occurred_at: timestamp, message_id: stableUuid(messageId) })),
-            metadata: "",
-          }
-        : { text: JSON.stringify(said), metadata: aliasMetadata(messageId) },
-  });
+    read,
+  );
 }
 
 function named(event: CanonicalEvent, name: string, properties: Properties): GetFluxlyEvent | undefined {

@@ -1,7 +1,7 @@
 import { type Batch, type HttpResponse, outcomesOf, type Protocol, type Translate, type Verdict } from "@waybill/core";
 import { deliveredBut, isSuccess, later, reasonOf, refusedIn } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
-import { compact, createTranslate, type EventMap, textAt } from "../canonical/mapping.ts";
+import { compact, createTranslate, type EventMap, type ReadCanonical, textAt } from "../canonical/mapping.ts";
 
 /** One event as Letter has it on the wire; `type` is left out where the path names it. */
 export interface LetterItem {
@@ -83,30 +83,33 @@ export function writeLetter(item: LetterItem, withType = true): string {
  * | track | track |
  * | page, screen, alias, and any event without a `userId` | none |
  */
-export function letterFromCanonical(events?: EventMap<LetterItem>): Translate {
-  return createTranslate<LetterItem>({
-    vendor: "Letter",
-    events,
-    say: {
-      identify: ({ userId, traits, context, timestamp, messageId }) =>
-        userId === undefined
-          ? undefined
-          : {
-              type: "identify",
-              userId,
-              email: textAt(traits, "email"),
-              traits,
-              timezone: textAt(context, "timezone"),
-              timestamp,
-              messageId,
-            },
-      group: ({ userId, groupId, traits, timestamp, messageId }) =>
-        userId === undefined
-          ? undefined
-          : { type: "group", userId, accountId: groupId, name: textAt(traits, "name"), traits, timestamp, messageId },
-      track: ({ userId, properties, timestamp, messageId }, event) =>
-        userId === undefined ? undefined : { type: "track", userId, event, properties, timestamp, messageId },
+export function letterFromCanonical(events?: EventMap<LetterItem>, read?: ReadCanonical): Translate {
+  return createTranslate<LetterItem>(
+    {
+      vendor: "Letter",
+      events,
+      say: {
+        identify: ({ userId, traits, context, timestamp, messageId }) =>
+          userId === undefined
+            ? undefined
+            : {
+                type: "identify",
+                userId,
+                email: textAt(traits, "email"),
+                traits,
+                timezone: textAt(context, "timezone"),
+                timestamp,
+                messageId,
+              },
+        group: ({ userId, groupId, traits, timestamp, messageId }) =>
+          userId === undefined
+            ? undefined
+            : { type: "group", userId, accountId: groupId, name: textAt(traits, "name"), traits, timestamp, messageId },
+        track: ({ userId, properties, timestamp, messageId }, event) =>
+          userId === undefined ? undefined : { type: "track", userId, event, properties, timestamp, messageId },
+      },
+      write: (item) => ({ text: writeLetter(compact(item)), metadata: "letter" }),
     },
-    write: (item) => ({ text: writeLetter(compact(item)), metadata: "" }),
-  });
+    read,
+  );
 }

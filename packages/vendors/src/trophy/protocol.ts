@@ -9,7 +9,15 @@ import {
   type Verdict,
 } from "@waybill/core";
 import { isSuccess, later, reasonOf } from "../answers.ts";
-import { type CanonicalEvent, compact, createTranslate, type EventMap, slug, textAt } from "../canonical/mapping.ts";
+import {
+  type CanonicalEvent,
+  compact,
+  createTranslate,
+  type EventMap,
+  type ReadCanonical,
+  slug,
+  textAt,
+} from "../canonical/mapping.ts";
 
 /** A user as sent with each event: created or updated from it. */
 export interface TrophyUser {
@@ -70,13 +78,17 @@ export function trophyProtocol({ url = TROPHY_URL, apiKey, tenantId, version }: 
     maxEventBytes: LEASE.maxBytes,
     singly: { concurrency: CONCURRENCY, orderKey: userOf },
     request: (batch) => {
-      const { metric, user, key, body } = readTrophy(batch.event(0));
+      const { metric, user, key, tenant, body } = readTrophy(batch.event(0));
       return metric === undefined
         ? { method: "PUT", url: `${origin}/users/${encodeURIComponent(user ?? "")}`, headers, body: [body] }
         : {
             method: "POST",
             url: `${origin}/metrics/${encodeURIComponent(metric)}/event`,
-            headers: key === undefined ? headers : { ...headers, "idempotency-key": key },
+            headers: {
+              ...headers,
+              ...(tenant === undefined ? {} : { "tenant-id": tenant }),
+              ...(key === undefined ? {} : { "idempotency-key": key }),
+            },
             body: [body],
           };
     },
@@ -97,11 +109,13 @@ function classifyTrophy(response: HttpResponse, batch: Batch, nowMs: number): Ve
   return outcomesOf(batch.count, { status: "rejected", reason });
 }
 
-interface Envelope {
+export interface Envelope {
   readonly metric?: string;
   readonly user?: string;
   /** The idempotency key. */
   readonly key?: string;
+  /** Wins over the destination's own. */
+  readonly tenant?: string;
   /** The request's body, as it was. */
   readonly body: string;
 }
@@ -113,7 +127,10 @@ export function writeTrophy(head: Omit<Envelope, "body">, body: string): string 
 
 /** Quotes within strings are escaped, so the mark cannot stand in one. */
 function readTrophy(event: Chunk): Envelope {
-  const text = typeof event === "string" ? event : new TextDecoder().decode(event);
+  return readTrophyText(typeof event === "string" ? event : new TextDecoder().decode(event));
+}
+
+export function readTrophyText(text: string): Envelope {
   const at = text.indexOf(BODY_MARK);
   return { ...(JSON.parse(`${text.slice(0, at)}}`) as object), body: text.slice(at + BODY_MARK.length, -1) };
 }
@@ -148,33 +165,37 @@ export interface TrophyMetric {
 export function trophyFromCanonical(
   metrics?: Readonly<Record<string, string | TrophyMetric>>,
   events?: EventMap<TrophyEvent | TrophyIdentify>,
+  read?: ReadCanonical,
 ): Translate {
-  return createTranslate<TrophyEvent | TrophyIdentify>({
-    vendor: "Trophy",
-    events,
-    say: {
-      track: (event, name) => metricEvent(event, name, metrics),
-      identify: ({ userId, traits, context }) =>
-        userId === undefined
-          ? undefined
-          : {
-              user: {
-                id: userId,
-                email: textAt(traits, "email"),
-                name: textAt(traits, "name"),
-                tz: textAt(context, "timezone"),
+  return createTranslate<TrophyEvent | TrophyIdentify>(
+    {
+      vendor: "Trophy",
+      events,
+      say: {
+        track: (event, name) => metricEvent(event, name, metrics),
+        identify: ({ userId, traits, context }) =>
+          userId === undefined
+            ? undefined
+            : {
+                user: {
+                  id: userId,
+                  email: textAt(traits, "email"),
+                  name: textAt(traits, "name"),
+                  tz: textAt(context, "timezone"),
+                },
               },
-            },
+      },
+      write: (said, { messageId }) => {
+        if (!("metric" in said)) {
+          const { id, ...fields } = said.user;
+          return { text: writeTrophy({ user: id }, JSON.stringify(fields)), metadata: "trophy" };
+        }
+        const { metric, ...body } = said;
+        return { text: writeTrophy({ metric, key: messageId }, JSON.stringify(compact(body))), metadata: "trophy" };
+      },
     },
-    write: (said, { messageId }) => {
-      if (!("metric" in said)) {
-        const { id, ...fields } = said.user;
-        return { text: writeTrophy({ user: id }, JSON.stringify(fields)), metadata: "" };
-      }
-      const { metric, ...body } = said;
-      return { text: writeTrophy({ metric, key: messageId }, JSON.stringify(compact(body))), metadata: "" };
-    },
-  });
+    read,
+  );
 }
 
 function metricEvent(

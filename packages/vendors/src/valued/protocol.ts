@@ -9,7 +9,14 @@ import {
 } from "@waybill/core";
 import { isSuccess, later, reasonOf } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
-import { type CanonicalEvent, compact, createTranslate, type EventMap, textAt } from "../canonical/mapping.ts";
+import {
+  type CanonicalEvent,
+  compact,
+  createTranslate,
+  type EventMap,
+  type ReadCanonical,
+  textAt,
+} from "../canonical/mapping.ts";
 
 /** One event as Valued has it on the wire. */
 export interface ValuedEvent {
@@ -78,32 +85,35 @@ function classifyValued(response: HttpResponse, batch: Batch, nowMs: number): Ve
  * | group | sync of the customer with its traits; the user in `memberships` |
  * | screen, alias, and any event without a `userId` | none |
  */
-export function valuedFromCanonical(events?: EventMap<ValuedEvent>): Translate {
-  return createTranslate<ValuedEvent>({
-    vendor: "Valued",
-    events,
-    say: {
-      track: ({ userId, context, properties }, key) =>
-        userId === undefined
-          ? undefined
-          : { category: "action", key, user: { id: userId }, customer: customerOf(context), attributes: properties },
-      page: pageview,
-      identify: ({ userId, traits }) =>
-        userId === undefined ? undefined : { category: "sync", user: { ...traits, id: userId } },
-      group: ({ userId, groupId, traits }) => ({
-        category: "sync",
-        customer: {
-          ...traits,
-          id: groupId,
-          ...(userId === undefined ? {} : { memberships: [{ user_id: userId }] }),
-        },
+export function valuedFromCanonical(events?: EventMap<ValuedEvent>, read?: ReadCanonical): Translate {
+  return createTranslate<ValuedEvent>(
+    {
+      vendor: "Valued",
+      events,
+      say: {
+        track: ({ userId, context, properties }, key) =>
+          userId === undefined
+            ? undefined
+            : { category: "action", key, user: { id: userId }, customer: customerOf(context), attributes: properties },
+        page: pageview,
+        identify: ({ userId, traits }) =>
+          userId === undefined ? undefined : { category: "sync", user: { ...traits, id: userId } },
+        group: ({ userId, groupId, traits }) => ({
+          category: "sync",
+          customer: {
+            ...traits,
+            id: groupId,
+            ...(userId === undefined ? {} : { memberships: [{ user_id: userId }] }),
+          },
+        }),
+      },
+      write: (said, { timestamp }) => ({
+        text: JSON.stringify(compact({ ...said, occured_at: said.occured_at ?? wholeSeconds(timestamp) })),
+        metadata: "valued",
       }),
     },
-    write: (said, { timestamp }) => ({
-      text: JSON.stringify(compact({ ...said, occured_at: said.occured_at ?? wholeSeconds(timestamp) })),
-      metadata: "",
-    }),
-  });
+    read,
+  );
 }
 
 function customerOf(context: Properties): Properties | undefined {

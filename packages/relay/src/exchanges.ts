@@ -1,0 +1,49 @@
+/** Callers that wait for what a vendor says to their event: by its position in the log. */
+import { type Attempt, type Clock, type HttpResponse, type Timer } from "@waybill/core";
+import type { Vendor } from "@waybill/vendors";
+import type { Destination } from "./destination.ts";
+
+interface Waiter {
+  readonly destination: string;
+  readonly resolve: (response: HttpResponse | undefined) => void;
+  readonly timer: Timer;
+}
+
+export class Exchanges {
+  readonly #waiters = new Map<number, Waiter>();
+  readonly #destinations: () => Iterable<Destination>;
+
+  constructor(destinations: () => Iterable<Destination>) {
+    this.#destinations = destinations;
+  }
+
+  /** The answer of the first destination of `vendor` to the event at `position`; `undefined` when none came in time; `nobody` without such a destination. */
+  answerTo(
+    vendor: Vendor,
+    position: number,
+    deadlineMs: number,
+    clock: Clock,
+  ): Promise<HttpResponse | undefined | "nobody"> {
+    const destination = [...this.#destinations()].find(({ config }) => config.vendor === vendor);
+    if (destination === undefined) return Promise.resolve("nobody");
+    return new Promise((resolve) => {
+      const timer = clock.after(deadlineMs, () => {
+        this.#waiters.delete(position);
+        resolve(undefined);
+      });
+      this.#waiters.set(position, { destination: destination.config.name, resolve, timer });
+    });
+  }
+
+  /** One request about the events from `first` on has its answer. */
+  attempted(destination: string, first: number, attempt: Attempt): void {
+    if (this.#waiters.size === 0 || attempt.events !== 1) return;
+    const waiter = this.#waiters.get(first);
+    if (waiter?.destination !== destination || attempt.response === undefined) return;
+    // What will be sent again has no answer yet.
+    if (attempt.retryable > 0 || attempt.halted > 0) return;
+    this.#waiters.delete(first);
+    waiter.timer.cancel();
+    waiter.resolve(attempt.response);
+  }
+}

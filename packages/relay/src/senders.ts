@@ -1,0 +1,149 @@
+/**
+ * How a configured destination sends: its vendor's protocol for events that are in its own words, byte for byte; a translation through the canonical event for those that
+ * are not. Filter, sample and redaction come before either; they alone make it look into events that would otherwise pass as bytes.
+ */
+import {
+  type Batch,
+  createSender,
+  fullJitter,
+  type Protocol,
+  type Runtime,
+  type Sender,
+  type Translate,
+} from "@waybill/core";
+import {
+  type EventMap,
+  formOf,
+  getfluxlyFromCanonical,
+  getfluxlyProtocol,
+  launchdarklyFromCanonical,
+  launchdarklyRelayed,
+  letterFromCanonical,
+  letterProtocol,
+  segmentProtocol,
+  stableUuid,
+  toCanonical,
+  trophyFromCanonical,
+  trophyProtocol,
+  unsendable,
+  valuedFromCanonical,
+  valuedProtocol,
+} from "@waybill/vendors";
+import { createChoice } from "./choice.ts";
+import type { DestinationConfig } from "./config/types.ts";
+import { fileProtocol, fileTransport } from "./file-destination.ts";
+import { httpProtocol } from "./http-destination.ts";
+import { LIBRARY, VERSION } from "./version.ts";
+
+export interface SenderSettings {
+  /** Say what the vendors' own relays say where they differ. */
+  readonly strict: boolean;
+}
+
+/** Sends batches of any form. */
+export function createDestinationSender(config: DestinationConfig, runtime: Runtime, settings: SenderSettings): Sender {
+  const protocol = protocolOf(config, runtime, settings);
+  const choose = createChoice(config);
+  const chain = (translate?: Translate): Sender =>
+    createSender({
+      protocol,
+      runtime: config.vendor === "file" ? { ...runtime, transport: fileTransport(config, runtime) } : runtime,
+      timeoutMs: config.timeoutMs,
+      backoff: fullJitter(config.backoffBaseMs, config.backoffMaxMs),
+      maxAttempts: Number.POSITIVE_INFINITY,
+      ...(config.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: config.maxRequestsPerSecond }),
+      ...(translate === undefined ? {} : { translate }),
+    });
+  const own = chain(choose ?? ownWords(config));
+  const plain = chain();
+  const say = translationOf(config);
+  const foreign =
+    say === undefined
+      ? own
+      : chain((event, metadata, key) => {
+          const chosen = choose?.(event, metadata, key);
+          if (chosen === undefined) return say(event, metadata, key);
+          return "text" in chosen ? say(chosen.text, metadata, key) : chosen;
+        });
+  return {
+    send(batch, context) {
+      const isOwn = config.vendor === "http" || config.vendor === "file" || formOf(batch.metadata) === config.vendor;
+      if (!isOwn) return foreign.send(batch, context);
+      return choose === undefined && isSendable(config, batch) ? plain.send(batch, context) : own.send(batch, context);
+    },
+  };
+}
+
+function isSendable(config: DestinationConfig, { metadata }: Batch): boolean {
+  return config.vendor !== "launchdarkly" || unsendable(credentialsOf(config), metadata) === undefined;
+}
+
+/** Without a choice events in the destination's own words pass as they are; those it has no credential for are left out. */
+function ownWords(config: DestinationConfig): Translate {
+  return (_event, metadata) => ({ dropped: unsendable(credentialsOf(config), metadata) ?? "unsupported" });
+}
+
+function credentialsOf({ writeKey, mobileKey, environmentId }: DestinationConfig): Parameters<typeof unsendable>[0] {
+  return { sdkKey: writeKey, mobileKey, environmentId };
+}
+
+export function protocolOf(config: DestinationConfig, runtime: Runtime, { strict }: SenderSettings): Protocol {
+  const { url, writeKey } = config;
+  switch (config.vendor) {
+    case "segment":
+      return segmentProtocol({ ...(url === undefined ? {} : { url }), writeKey, library: LIBRARY });
+    case "letter":
+      return letterProtocol({ url, apiKey: writeKey, version: VERSION });
+    case "getfluxly":
+      return getfluxlyProtocol({ url, token: writeKey, version: VERSION });
+    case "trophy":
+      return trophyProtocol({ url, apiKey: writeKey, tenantId: config.tenantId, version: VERSION });
+    case "valued":
+      return valuedProtocol({ endpoint: url, token: writeKey, platform: "Waybill", version: VERSION });
+    case "launchdarkly":
+      return launchdarklyRelayed({ url, ...credentialsOf(config), userAgent: `WaybillRelay/${VERSION}`, strict });
+    case "http":
+      return httpProtocol(config);
+    case "file":
+      return fileProtocol(config, runtime);
+  }
+}
+
+/** From any other vendor's words; `undefined` where any words are taken. */
+function translationOf(config: DestinationConfig): Translate | undefined {
+  const events = config.events as EventMap<never>;
+  switch (config.vendor) {
+    case "segment":
+      return segmentFromAny;
+    case "letter":
+      return letterFromCanonical(events, read);
+    case "getfluxly":
+      return getfluxlyFromCanonical(events, read);
+    case "trophy":
+      return trophyFromCanonical(undefined, events, read);
+    case "valued":
+      return valuedFromCanonical(events, read);
+    case "launchdarkly":
+      return launchdarklyFromCanonical(events, read);
+    default:
+      return undefined;
+  }
+}
+
+/** Events that were taken as JSON are JSON; what has lost its shape has no meaning elsewhere. */
+function read(text: string, metadata: string): ReturnType<typeof toCanonical> {
+  try {
+    return toCanonical(text, metadata);
+  } catch {
+    return undefined;
+  }
+}
+
+const decoder = new TextDecoder();
+
+const segmentFromAny: Translate = (event, metadata, key) => {
+  const canonical = read(typeof event === "string" ? event : decoder.decode(event), metadata);
+  return canonical === undefined
+    ? { dropped: "unsupported" }
+    : { text: JSON.stringify({ messageId: stableUuid(key), ...canonical }), metadata: "" };
+};

@@ -1,0 +1,135 @@
+/** GetFluxly's doors: one event, a batch, an alias. Source: protocol sections 1 to 6. */
+import { stableUuid } from "../canonical/stable-uuid.ts";
+import { aliasMetadata } from "../getfluxly/protocol.ts";
+import {
+  bearer,
+  type Door,
+  type DoorAnswer,
+  type DoorRequest,
+  isText,
+  jsonAnswer,
+  objectIn,
+  plainPath,
+  REFUSAL_STATUS,
+  type Refusal,
+  type Taken,
+} from "./door.ts";
+import { eventText, frame, type Range, storedForm } from "./frame.ts";
+
+const EVENTS_MAX = 100;
+const EVENT_MAX_BYTES = 32 * 1024;
+const BATCH_MAX_BYTES = 262_144;
+const PROPERTIES_MAX = 32;
+const NAME_MAX = 64;
+const SNAKE_CASE = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
+const CODES: Readonly<Record<Refusal["kind"], string>> = {
+  unauthorized: "unauthenticated",
+  forbidden: "wrong_key_type",
+  not_found: "not_found",
+  method_not_allowed: "not_found",
+  invalid: "validation_error",
+  too_large: "payload_too_large",
+  unsupported_encoding: "validation_error",
+  empty: "validation_error",
+  rate_limited: "rate_limited",
+  unavailable: "server_error",
+};
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": "Authorization, Content-Type, X-Idempotency-Key, X-Request-ID",
+};
+
+export const getfluxlyDoor: Door = {
+  vendor: "getfluxly",
+  match(path) {
+    const route = /^\/v1\/(events|events\/batch|identify\/alias)$/.exec(plainPath(path))?.[1];
+    if (route === undefined) return undefined;
+    return {
+      methods: ["POST"],
+      preflight: () => ({ status: 204, headers: CORS, body: "" }),
+      headers: () => CORS,
+      take: (body, request, { makeId }) => {
+        if (route === "identify/alias") return alias(body, request, makeId);
+        const maxBytes = route === "events" ? EVENT_MAX_BYTES : BATCH_MAX_BYTES;
+        if (body.length > maxBytes)
+          return { refusal: { kind: "too_large", message: `${body.length} bytes; at most ${maxBytes} are taken` } };
+        return events(body, request, makeId, route === "events");
+      },
+    };
+  },
+  key: (request) => bearer(request) ?? new URLSearchParams(request.query).get("api_key") ?? undefined,
+  refuse: (refusal, { headers }): DoorAnswer =>
+    jsonAnswer(REFUSAL_STATUS[refusal.kind], {
+      error: CODES[refusal.kind],
+      detail: refusal.message,
+      ...(refusal.kind === "forbidden" ? { received: "publishable" } : {}),
+      request_id: headers["x-request-id"] ?? `req_${stableUuid(refusal.message).slice(0, 8)}`,
+    }),
+};
+
+function events(body: Uint8Array, { headers }: DoorRequest, makeId: () => string, isSingle: boolean): Taken {
+  const framed = frame(body, isSingle ? { kind: "object" } : { kind: "member", name: "events" }, {
+    allowNonFinite: true,
+  });
+  if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
+  if (framed.events.length === 0) return { refusal: { kind: "invalid", message: "events: 1 to 100 are expected" } };
+  if (framed.events.length > EVENTS_MAX)
+    return {
+      refusal: { kind: "too_large", message: `${framed.events.length} events; at most ${EVENTS_MAX} are taken` },
+    };
+  const key = headers["x-idempotency-key"];
+  // The answer to a repeat is the first one, its id too: made from the key.
+  const requestId = `req_${stableUuid(key ?? makeId()).replaceAll("-", "")}`;
+  const kept: Range[] = [];
+  const ids: string[] = [];
+  const errors: { index: number; error: string; detail: string }[] = [];
+  for (const [index, range] of framed.events.entries()) {
+    const event = objectIn(eventText(framed, range));
+    const detail = faultOf(event, range);
+    if (detail !== undefined && isSingle) return { refusal: { kind: "invalid", message: detail } };
+    if (detail !== undefined) errors.push({ index, error: "validation_error", detail });
+    else {
+      kept.push(range);
+      const id = event?.["message_id"];
+      ids.push(isText(id) ? id : key === undefined ? "" : `${key} ${index}`);
+    }
+  }
+  const counts = { accepted: kept.length, rejected: errors.length };
+  return {
+    stored: kept.length === 0 ? undefined : storedForm(framed, kept),
+    metadata: "getfluxly",
+    ids,
+    answer: () => jsonAnswer(202, { ...counts, ...(isSingle ? {} : { errors }), request_id: requestId }),
+  };
+}
+
+function alias(body: Uint8Array, { headers }: DoorRequest, makeId: () => string): Taken {
+  if (bearer({ headers, method: "", path: "", query: "" })?.startsWith("gflux_pub_") === true)
+    return { refusal: { kind: "forbidden", message: "a server key is needed" } };
+  const framed = frame(body, { kind: "object" }, { allowNonFinite: true });
+  if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
+  const [range] = framed.events as readonly [Range];
+  const call = objectIn(eventText(framed, range)) ?? {};
+  if (!isText(call["user_id"])) return { refusal: { kind: "invalid", message: "user_id is required" } };
+  if (!isText(call["anonymous_id"]) && !isText(call["previous_id"]))
+    return { refusal: { kind: "invalid", message: "anonymous_id or previous_id is required" } };
+  return {
+    stored: storedForm(framed, framed.events),
+    metadata: aliasMetadata(headers["x-idempotency-key"] ?? makeId()),
+    ids: [""],
+    exchange: "getfluxly",
+    answer: () => jsonAnswer(202, { stored: true }),
+  };
+}
+
+function faultOf(event: Readonly<Record<string, unknown>> | undefined, { start, end }: Range): string | undefined {
+  if (event === undefined) return "not an object";
+  const { event: name, properties } = event;
+  if (!isText(name)) return "event is required";
+  if (name !== "$identify" && (!SNAKE_CASE.test(name) || name.length > NAME_MAX))
+    return "event name must be snake_case";
+  if (!["anonymous_id", "external_id", "user_id"].some((key) => isText(event[key]))) return "an id is required";
+  if (typeof properties === "object" && properties !== null && Object.keys(properties).length > PROPERTIES_MAX)
+    return `properties have more than ${PROPERTIES_MAX} keys`;
+  return end - start > EVENT_MAX_BYTES ? "event has more than 32 KB" : undefined;
+}

@@ -1,0 +1,41 @@
+/** Valued's door: any path, one event a request. What is no event of Valued's is taken like the rest: the vendor looks at it later. Source: protocol section 1. */
+import { bearer, type Door, type DoorAnswer, jsonAnswer, plainPath, REFUSAL_STATUS } from "./door.ts";
+import { frame, storedForm } from "./frame.ts";
+
+const BODY_MAX_BYTES = 256 * 1024;
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-methods": "POST, OPTIONS",
+  "access-control-allow-headers": "Authorization, Content-Type",
+};
+
+export const valuedDoor: Door = {
+  vendor: "valued",
+  match(path) {
+    if (!["/events", "/"].includes(plainPath(path))) return undefined;
+    return {
+      methods: ["POST"],
+      preflight: () => ({ status: 204, headers: CORS, body: "" }),
+      headers: () => CORS,
+      take(body) {
+        if (body.length > BODY_MAX_BYTES)
+          return {
+            refusal: { kind: "too_large", message: `${body.length} bytes; at most ${BODY_MAX_BYTES} are taken` },
+          };
+        const framed = frame(body, { kind: "object" }, { allowNonFinite: true });
+        if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
+        return {
+          stored: storedForm(framed, framed.events),
+          metadata: "valued",
+          ids: [""],
+          answer: () => jsonAnswer(202, { status: "accepted" }),
+        };
+      },
+    };
+  },
+  key: bearer,
+  refuse: (refusal): DoorAnswer =>
+    jsonAnswer(REFUSAL_STATUS[refusal.kind], {
+      error: refusal.kind === "unauthorized" ? "unauthorized" : refusal.message,
+    }),
+};

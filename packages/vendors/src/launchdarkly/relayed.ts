@@ -1,0 +1,127 @@
+/** LaunchDarkly behind a relay: each stored form goes to the path of its kind of SDK, with the credential of that kind. */
+import { type Batch, type DropReason, type Protocol, type Translate } from "@waybill/core";
+import { compact, createTranslate, type EventMap, type ReadCanonical } from "../canonical/mapping.ts";
+import { stableUuid } from "../canonical/stable-uuid.ts";
+import { diagnosticFormOf, launchdarklyFormOf, launchdarklyMetadata, type SdkKind } from "../doors/launchdarkly.ts";
+import { eventsPath, LAUNCHDARKLY_EVENTS_URL, type LaunchDarklyCredential, launchdarklyProtocol } from "./protocol.ts";
+
+export interface RelayedSettings {
+  readonly url?: string | undefined;
+  readonly sdkKey: string;
+  readonly mobileKey?: string | undefined;
+  readonly environmentId?: string | undefined;
+  readonly userAgent: string;
+  /** Say schema 3 whatever the SDK said, as the original does. */
+  readonly strict: boolean;
+}
+
+const STRICT_SCHEMA = "3";
+
+/** The credential for events of this kind of SDK; `undefined` when the destination has none. */
+function credentialOf(
+  { sdkKey, mobileKey, environmentId }: Pick<RelayedSettings, "sdkKey" | "mobileKey" | "environmentId">,
+  sdk: SdkKind,
+): LaunchDarklyCredential | undefined {
+  if (sdk === "server") return { kind: "sdkKey", value: sdkKey };
+  const value = sdk === "mobile" ? mobileKey : environmentId;
+  return value === undefined ? undefined : { kind: sdk === "mobile" ? "mobileKey" : "environmentId", value };
+}
+
+export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
+  const origin = (settings.url ?? LAUNCHDARKLY_EVENTS_URL).replace(/\/+$/, "");
+  const base = launchdarklyProtocol({
+    url: origin,
+    credential: { kind: "sdkKey", value: settings.sdkKey },
+    userAgent: settings.userAgent,
+  });
+  return {
+    ...base,
+    request(batch: Batch) {
+      const diagnostic = diagnosticFormOf(batch.metadata);
+      if (diagnostic !== undefined) {
+        const credential = credentialOf(settings, diagnostic.sdk);
+        if (credential === undefined) throw new Error(`no credential for ${diagnostic.sdk} SDKs`);
+        return {
+          method: "POST",
+          url: `${origin}${diagnosticPath(credential)}`,
+          headers: {
+            ...diagnostic.headers,
+            "content-type": "application/json",
+            ...(credential.kind === "environmentId" ? {} : { authorization: credential.value }),
+          },
+          body: batch.body,
+        };
+      }
+      const form = launchdarklyFormOf(batch.metadata);
+      const credential = form === undefined ? undefined : credentialOf(settings, form.sdk);
+      if (form === undefined || credential === undefined) throw new Error(`no credential for "${batch.metadata}"`);
+      return {
+        method: "POST",
+        url: `${origin}${eventsPath(credential)}`,
+        headers: {
+          "content-type": "application/json",
+          "user-agent": settings.userAgent,
+          "x-launchdarkly-event-schema": settings.strict ? STRICT_SCHEMA : String(form.schema),
+          "x-launchdarkly-payload-id": stableUuid(batch.key),
+          ...(credential.kind === "environmentId" ? {} : { authorization: credential.value }),
+          ...(form.tags === "" ? {} : { "x-launchdarkly-tags": form.tags }),
+        },
+        body: ["[", ...batch.body, "]"],
+      };
+    },
+  };
+}
+
+function diagnosticPath({ kind, value }: LaunchDarklyCredential): string {
+  if (kind === "environmentId") return `/events/diagnostic/${encodeURIComponent(value)}`;
+  return kind === "mobileKey" ? "/mobile/events/diagnostic" : "/diagnostic";
+}
+
+/** Whether events in this form can be sent at all. */
+export function unsendable(
+  settings: Pick<RelayedSettings, "sdkKey" | "mobileKey" | "environmentId">,
+  metadata: string,
+): DropReason | undefined {
+  const sdk = diagnosticFormOf(metadata)?.sdk ?? launchdarklyFormOf(metadata)?.sdk;
+  return sdk === undefined || credentialOf(settings, sdk) === undefined ? "unsupported" : undefined;
+}
+
+/**
+ * | canonical | LaunchDarkly |
+ * |---|---|
+ * | track | custom, with the properties as data and `properties.value` as metric value |
+ * | identify | identify, with the traits |
+ * | page, screen, group, alias | none |
+ */
+export function launchdarklyFromCanonical(events?: EventMap<object>, read?: ReadCanonical): Translate {
+  const time = (timestamp: string | undefined): number => Date.parse(timestamp ?? "") || 0;
+  return createTranslate<object>(
+    {
+      vendor: "LaunchDarkly",
+      events,
+      say: {
+        track: ({ userId, anonymousId, timestamp, properties }, key) => ({
+          kind: "custom",
+          creationDate: time(timestamp),
+          key,
+          context: compact({
+            kind: "user",
+            key: userId ?? anonymousId,
+            anonymous: userId === undefined ? true : undefined,
+          }),
+          data: properties,
+          ...(typeof properties["value"] === "number" ? { metricValue: properties["value"] } : {}),
+        }),
+        identify: ({ userId, timestamp, traits }) =>
+          userId === undefined
+            ? undefined
+            : { kind: "identify", creationDate: time(timestamp), context: { ...traits, kind: "user", key: userId } },
+      },
+      write: (said) => ({
+        text: JSON.stringify(said),
+        metadata: launchdarklyMetadata({ sdk: "server", schema: 4, tags: "" }),
+      }),
+    },
+    read,
+  );
+}
