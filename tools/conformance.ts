@@ -7,8 +7,8 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 interface List {
   readonly vendor: string;
   readonly what: string;
-  /** Folder of the tests, and how a title begins; the first group is the number. */
-  readonly folder: string;
+  /** Folders of the tests, and how a title begins; the first group is the number. */
+  readonly folders: readonly string[];
   readonly title: RegExp;
   /** Numbers of the list: each must have a test. */
   readonly items: readonly string[];
@@ -18,46 +18,54 @@ const numbers = (count: number, prefix = ""): readonly string[] =>
   Array.from({ length: count }, (_, index) => `${prefix}${index + 1}`);
 
 const CLIENT = "packages/client/test/vendors";
+const RELAY = "packages/relay/test";
 export const LISTS: readonly List[] = [
   {
     vendor: "Letter",
     what: "the client against the vendor's twin",
-    folder: CLIENT,
+    folders: [CLIENT],
     title: /\[letter (\d+)\] (.*)/,
     items: numbers(12),
   },
   {
     vendor: "GetFluxly",
     what: "the client against the vendor's twin",
-    folder: CLIENT,
+    folders: [CLIENT],
     title: /\[getfluxly (\d+)\] (.*)/,
     items: numbers(11),
   },
   {
     vendor: "Trophy",
     what: "the client, and the vendor's own SDK, against the twin",
-    folder: CLIENT,
+    folders: [CLIENT],
     title: /\[trophy (\d+)\] (.*)/,
     items: numbers(11),
   },
   {
     vendor: "Valued",
     what: "the client; the tests of the vendor's own gem",
-    folder: CLIENT,
+    folders: [CLIENT],
     title: /\[valued (\d+)\] (.*)/,
     items: numbers(27),
   },
   {
     vendor: "LaunchDarkly",
     what: "the event publisher; the tests of the original's package",
-    folder: CLIENT,
+    folders: [CLIENT],
     title: /\[launchdarkly (\d+)\] (.*)/,
     items: numbers(12),
   },
   {
+    vendor: "LaunchDarkly",
+    what: "the relay; the tests of the original's package and routes",
+    folders: [RELAY, "packages/vendors/test/launchdarkly"],
+    title: /\[launchdarkly-relay (\d+)\] (.*)/,
+    items: numbers(27),
+  },
+  {
     vendor: "Segment",
     what: "the relay between clients and the vendor's twin",
-    folder: "packages/relay/test",
+    folders: [RELAY],
     title: /^(6\.\d+(?: and 6\.\d+)?): (.*)/,
     items: numbers(23, "6."),
   },
@@ -69,20 +77,20 @@ export interface Shown {
   readonly file: string;
 }
 
-export function shownBy({ folder, title }: List): readonly Shown[] {
-  const files = readdirSync(`${ROOT}/${folder}`).filter((file) => file.endsWith(".test.ts"));
-  return files.flatMap((file) => {
-    const text = readFileSync(`${ROOT}/${folder}/${file}`, "utf8");
-    const titles = [...text.matchAll(/^test(?:\.each)?\([\s\S]*?(?=^test|$(?![\s\S]))/gm)].flatMap(([block]) => {
-      const found = /(["'`])((?:\[[a-z]+ \d+\] |6\.\d+)(?:(?!\1)[^\\\n])*)\1/.exec(block);
-      return found === null ? [] : [found[2] as string];
-    });
-    return titles.flatMap((one) => {
-      const match = title.exec(one);
-      return match === null
-        ? []
-        : [{ number: match[1] as string, title: match[2] as string, file: `${folder}/${file}` }];
-    });
+export function shownBy({ folders, title }: List): readonly Shown[] {
+  return folders.flatMap((folder) =>
+    readdirSync(`${ROOT}/${folder}`)
+      .filter((file) => file.endsWith(".test.ts"))
+      .flatMap((file) => shownIn(`${folder}/${file}`, title)),
+  );
+}
+
+function shownIn(file: string, title: RegExp): readonly Shown[] {
+  const text = readFileSync(`${ROOT}/${file}`, "utf8");
+  return [...text.matchAll(/^test(?:\.each)?\([\s\S]*?(?=^test|$(?![\s\S]))/gm)].flatMap(([block]) => {
+    const found = /(["'`])((?:\[[a-z-]+ \d+\] |6\.\d+)(?:(?!\1)[^\\\n])*)\1/.exec(block);
+    const match = found === null ? null : title.exec(found[2] as string);
+    return match === null ? [] : [{ number: match[1] as string, title: match[2] as string, file }];
   });
 }
 

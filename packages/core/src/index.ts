@@ -46,6 +46,7 @@ export type {
 export { sleep } from "./runtime.ts";
 export type { Backoff, RetryOptions } from "./senders/retry.ts";
 export { doubled, fullJitter } from "./senders/retry.ts";
+export type { Rewrite, Rewritten } from "./senders/rewrite.ts";
 export type { Translate, Translated } from "./senders/translate.ts";
 export type { TextBatchOptions } from "./text-batch.ts";
 export { TextBatch } from "./text-batch.ts";

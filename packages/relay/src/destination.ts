@@ -23,7 +23,7 @@ import {
 } from "@waybill/log";
 import type { LaneMode, TraceDestination } from "./admin-types.ts";
 import type { DestinationConfig } from "./config/types.ts";
-import { createDestinationSender, protocolOf, type SenderSettings } from "./senders.ts";
+import { createDestinationSender, type DestinationSender, protocolOf, type SenderSettings } from "./senders.ts";
 
 export interface DestinationOptions {
   readonly environment: string;
@@ -65,7 +65,7 @@ export class Destination {
   readonly #lane: Lane;
   readonly #stopListening: () => void;
   #config: DestinationConfig;
-  #sender: Sender;
+  #sender: DestinationSender;
 
   private constructor(options: DestinationOptions, { store, deadLetters, attempts }: Parts) {
     const { environment, config, log, runtime, observer } = options;
@@ -128,8 +128,10 @@ export class Destination {
   reconfigure(config: DestinationConfig): void {
     this.#config = config;
     const { runtime, settings } = this.#options;
+    const before = this.#sender;
     this.#sender = createDestinationSender(config, runtime, settings);
     this.#lane.replaceSender(this.#sender);
+    before.close();
   }
 
   /** Sends what is not the lane's own: replays. As the lane does, with the credential of now. */
@@ -208,6 +210,7 @@ export class Destination {
   async close(deadlineMs: number): Promise<void> {
     this.#stopListening();
     await this.#lane.close(deadlineMs, { drain: false });
+    this.#sender.close();
     await this.#store.close();
     await this.#attempts.close();
   }

@@ -300,8 +300,8 @@ export class DoorIntake {
 
   #doorOptions(source: Source | undefined): DoorOptions {
     const { strict, makeId } = this.#options;
-    const { allowedOrigins = [], allowedHeaders = [] } = source?.config ?? {};
-    return { strict, makeId, allowedOrigins, allowedHeaders };
+    const { allowedOrigins = [], allowedHeaders = [], sendEvents = true } = source?.config ?? {};
+    return { strict, makeId, allowedOrigins, allowedHeaders, sendEvents };
   }
 }
 

@@ -7,6 +7,7 @@ import {
   createSender,
   fullJitter,
   type Protocol,
+  type Rewrite,
   type Runtime,
   type Sender,
   type Translate,
@@ -32,7 +33,9 @@ import {
 import { createChoice } from "./choice.ts";
 import type { DestinationConfig } from "./config/types.ts";
 import { fileProtocol, fileTransport } from "./file-destination.ts";
+import { createFlagSource } from "./flags.ts";
 import { httpProtocol } from "./http-destination.ts";
+import { createSummaries, isSummarised } from "./summaries.ts";
 import { LIBRARY, VERSION } from "./version.ts";
 
 export interface SenderSettings {
@@ -40,11 +43,19 @@ export interface SenderSettings {
   readonly strict: boolean;
 }
 
-/** Sends batches of any form. */
-export function createDestinationSender(config: DestinationConfig, runtime: Runtime, settings: SenderSettings): Sender {
+/** Sends batches of any form, and holds what that needs until it is closed. */
+export interface DestinationSender extends Sender {
+  close(): void;
+}
+
+export function createDestinationSender(
+  config: DestinationConfig,
+  runtime: Runtime,
+  settings: SenderSettings,
+): DestinationSender {
   const protocol = protocolOf(config, runtime, settings);
   const choose = createChoice(config);
-  const chain = (translate?: Translate): Sender =>
+  const chain = (translate?: Translate, rewrite?: Rewrite): Sender =>
     createSender({
       protocol,
       runtime: config.vendor === "file" ? { ...runtime, transport: fileTransport(config, runtime) } : runtime,
@@ -53,7 +64,10 @@ export function createDestinationSender(config: DestinationConfig, runtime: Runt
       maxAttempts: Number.POSITIVE_INFINITY,
       ...(config.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: config.maxRequestsPerSecond }),
       ...(translate === undefined ? {} : { translate }),
+      ...(rewrite === undefined ? {} : { rewrite }),
     });
+  const flags = config.vendor === "launchdarkly" ? createFlagSource(config) : undefined;
+  const summarised = flags === undefined ? undefined : chain(choose, createSummaries(config, flags, runtime));
   const own = chain(choose ?? ownWords(config));
   const plain = chain();
   const say = translationOf(config);
@@ -69,8 +83,11 @@ export function createDestinationSender(config: DestinationConfig, runtime: Runt
     send(batch, context) {
       const isOwn = config.vendor === "http" || config.vendor === "file" || formOf(batch.metadata) === config.vendor;
       if (!isOwn) return foreign.send(batch, context);
+      if (summarised !== undefined && isSummarised(batch.metadata) && isSendable(config, batch))
+        return summarised.send(batch, context);
       return choose === undefined && isSendable(config, batch) ? plain.send(batch, context) : own.send(batch, context);
     },
+    close: () => flags?.close(),
   };
 }
 

@@ -49,6 +49,7 @@ test("a short file gets every default", () => {
             keys: [{ key: "abc", kind: "" }],
             allowedOrigins: [],
             allowedHeaders: [],
+            sendEvents: true,
           },
         ],
         destinations: [
@@ -65,6 +66,8 @@ test("a short file gets every default", () => {
             format: "ndjson",
             events: {},
             redact: [],
+            inlineUsers: false,
+            flagsFromVendor: false,
             rotateBytes: 100 * 1024 ** 2,
             rotateAfterMs: 86_400_000,
           },

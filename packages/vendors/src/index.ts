@@ -32,7 +32,7 @@ export { formOf, VENDORS } from "./doors/door.ts";
 export type { StoredForm } from "./doors/frame.ts";
 export { frame } from "./doors/frame.ts";
 export { DOORS } from "./doors/index.ts";
-export { launchdarklyFormOf } from "./doors/launchdarkly.ts";
+export { launchdarklyFormOf, launchdarklyMetadata } from "./doors/launchdarkly.ts";
 export { storedIdsOf } from "./doors/stored-ids.ts";
 export type { GetFluxlyAlias, GetFluxlyEvent, GetFluxlySettings } from "./getfluxly/protocol.ts";
 export { aliasMetadata, getfluxlyFromCanonical, getfluxlyProtocol } from "./getfluxly/protocol.ts";
@@ -47,6 +47,8 @@ export {
 export type { EventQueuesOptions } from "./launchdarkly/publisher.ts";
 export { EventQueues, PUBLISHER_DEFAULTS } from "./launchdarkly/publisher.ts";
 export { launchdarklyFromCanonical, launchdarklyRelayed, unsendable } from "./launchdarkly/relayed.ts";
+export type { Flag, SummariserOptions, Summary } from "./launchdarkly/summarise.ts";
+export { Summariser } from "./launchdarkly/summarise.ts";
 export type { LetterItem, LetterSettings } from "./letter/protocol.ts";
 export { letterFromCanonical, letterProtocol, writeLetter } from "./letter/protocol.ts";
 export type { Assembled, AssembleOptions } from "./segment/assemble.ts";

@@ -46,6 +46,7 @@ export interface RawSource {
   readonly environmentId?: string;
   readonly allowedOrigins?: readonly string[];
   readonly allowedHeaders?: readonly string[];
+  readonly sendEvents?: boolean;
   readonly prefix?: string;
   readonly maxRequestsPerSecond?: number;
   readonly burst?: number;
@@ -58,6 +59,10 @@ export interface RawDestination {
   readonly mobileKey?: string;
   readonly environmentId?: string;
   readonly tenantId?: string;
+  readonly inlineUsers?: boolean;
+  readonly flagsFile?: string;
+  readonly flagsFromVendor?: boolean;
+  readonly flagsUrl?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signingSecret?: string;
   readonly format?: "ndjson" | "json";
@@ -124,6 +129,7 @@ function resolveSource(name: string, raw: RawSource): SourceConfig {
     ],
     allowedOrigins,
     allowedHeaders,
+    sendEvents: raw.sendEvents ?? true,
     ...(prefix === undefined ? {} : { prefix }),
     ...(perSecond === undefined
       ? {}
@@ -149,6 +155,8 @@ function resolveDestination(name: string, raw: RawDestination): DestinationConfi
     format,
     events,
     redact,
+    inlineUsers: raw.inlineUsers ?? false,
+    flagsFromVendor: raw.flagsFromVendor ?? false,
     rotateBytes: bytesOf(raw.rotateBytes ?? "100MiB"),
     rotateAfterMs: millisecondsOf(raw.rotateAfter ?? "24h"),
     timeoutMs: millisecondsOf(raw.timeout ?? "10s"),
@@ -158,6 +166,8 @@ function resolveDestination(name: string, raw: RawDestination): DestinationConfi
     ...given({ mobileKey, environmentId, tenantId, signingSecret, path, filter, sampleRate, maxRequestsPerSecond }),
     ...given({
       // Vendors' paths are appended; where the URL is the whole, its end means something.
+      flagsFile: raw.flagsFile,
+      flagsUrl: raw.flagsUrl,
       url: vendor === "valued" || vendor === "http" ? url : url?.replace(/\/+$/, ""),
       batchMaxEvents: batch?.maxEvents,
       batchMaxBytes: batch?.maxBytes === undefined ? undefined : bytesOf(batch.maxBytes),

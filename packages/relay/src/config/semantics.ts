@@ -62,7 +62,7 @@ type Fault = (path: Path, message: string, hint?: string) => void;
 
 function sourceFaults(source: RawSource, at: Path, fault: Fault): void {
   if (source.protocol === "launchdarkly") return;
-  for (const key of ["mobileKeys", "environmentId", "allowedOrigins", "allowedHeaders"] as const)
+  for (const key of ["mobileKeys", "environmentId", "allowedOrigins", "allowedHeaders", "sendEvents"] as const)
     if (source[key] !== undefined) fault([...at, key], `is for launchdarkly, not for ${source.protocol}`);
 }
 
@@ -70,6 +70,10 @@ function sourceFaults(source: RawSource, at: Path, fault: Fault): void {
 const OWN: Readonly<Partial<Record<keyof RawDestination, readonly RawDestination["vendor"][]>>> = {
   mobileKey: ["launchdarkly"],
   environmentId: ["launchdarkly"],
+  inlineUsers: ["launchdarkly"],
+  flagsFile: ["launchdarkly"],
+  flagsFromVendor: ["launchdarkly"],
+  flagsUrl: ["launchdarkly"],
   tenantId: ["trophy"],
   headers: ["http"],
   signingSecret: ["http"],

@@ -48,6 +48,7 @@ export interface SourceConfig {
   readonly keys: readonly SourceKey[];
   readonly allowedOrigins: readonly string[];
   readonly allowedHeaders: readonly string[];
+  readonly sendEvents: boolean;
   /** A path before the vendor's own, beside `/s/<source>`. */
   readonly prefix?: string;
   /** For each key. */
@@ -64,6 +65,10 @@ export interface DestinationConfig {
   readonly mobileKey?: string;
   readonly environmentId?: string;
   readonly tenantId?: string;
+  readonly inlineUsers: boolean;
+  readonly flagsFile?: string;
+  readonly flagsFromVendor: boolean;
+  readonly flagsUrl?: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly signingSecret?: string;
   readonly format: "ndjson" | "json";

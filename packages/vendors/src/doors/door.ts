@@ -86,6 +86,8 @@ export interface DoorOptions {
   readonly strict: boolean;
   readonly allowedOrigins: readonly string[];
   readonly allowedHeaders: readonly string[];
+  /** LaunchDarkly: whether events are taken at all. */
+  readonly sendEvents: boolean;
   /** An id for what has none. */
   readonly makeId: () => string;
 }

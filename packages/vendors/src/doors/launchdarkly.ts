@@ -111,6 +111,8 @@ function routeOf({ sdk, what, key }: Path): DoorRoute {
         }
       : {}),
     take(body, request, options) {
+      if (!options.sendEvents)
+        return { answer: jsonAnswer(503, { message: "Event proxy is not enabled for this environment" }) };
       if (what === "pixel") return pixel(request);
       if (body.length === 0) return { refusal: { kind: "empty", message: "body may not be empty" } };
       return what === "diagnostic" ? diagnostic(body, request, sdk, options) : analytics(body, request, sdk, options);

@@ -1,0 +1,37 @@
+import type { Attempt, Batch, Outcome, SendContext, Verdict } from "../delivery.ts";
+import { DELIVERED } from "../delivery.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** A batch said anew as a whole: what is sent has no event for each that came. */
+export interface Rewritten {
+  /** What is sent; `undefined` when nothing is left to say. */
+  readonly batch: Batch | undefined;
+  /** Events that cannot be said, by their place, and why. */
+  readonly rejected: ReadonlyMap<number, string>;
+  /** Called when it was delivered, with the last attempt. */
+  readonly delivered: (attempt: Attempt | undefined) => void;
+}
+
+/** Called at each attempt; what it remembers of a batch counts only once that is delivered. */
+export type Rewrite = (batch: Batch) => Rewritten;
+
+/** Sends what `say` makes of a batch: its outcome is that of all events of the batch but those that cannot be said. */
+export function rewrite(say: Rewrite, next: Exchange): Exchange {
+  return async (batch, context): Promise<Verdict> => {
+    const { batch: said, rejected, delivered } = say(batch);
+    let last: Attempt | undefined;
+    const attempted = (attempt: Attempt): void => {
+      last = attempt;
+      context.watch.attempted(attempt, batch);
+    };
+    const watching: SendContext = { ...context, watch: { ...context.watch, attempted } };
+    const verdict: Verdict = said === undefined ? [DELIVERED] : await next(said, watching);
+    if ("split" in verdict) return verdict;
+    const failed = verdict.find(({ status }) => status !== "delivered");
+    if (failed === undefined) delivered(last);
+    return Array.from({ length: batch.count }, (_, index): Outcome => {
+      const reason = rejected.get(index);
+      return reason === undefined ? (failed ?? DELIVERED) : { status: "rejected", reason };
+    });
+  };
+}

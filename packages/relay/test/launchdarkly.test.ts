@@ -1,0 +1,355 @@
+/** The relay's event paths for LaunchDarkly's SDKs. Names are those of the original's tests; numbers those of docs/conformance.md. */
+import { gzipSync } from "node:zlib";
+import { startServer, twins } from "@waybill/testing";
+import { expect, onTestFinished, test } from "vitest";
+import { type Answered, configOf, type RelayWorld, send, startWorld, until } from "./lib/world.ts";
+
+const SOURCE = { protocol: "launchdarkly", writeKeys: ["sdk-in"], mobileKeys: ["mob-in"], environmentId: "env-in" };
+const FLAGS = { flagkey: { variations: ["a", "b"], version: 22 } };
+
+interface World extends RelayWorld {
+  readonly flags: twins.LaunchDarklyTwin;
+  post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answered>;
+  settled(): Promise<void>;
+  destinations(more?: object): Record<string, unknown>;
+}
+
+async function setUp(
+  options: {
+    readonly source?: object;
+    readonly destination?: object;
+    readonly extra?: Readonly<Record<string, unknown>>;
+  } = {},
+): Promise<World> {
+  const flags = new twins.LaunchDarklyTwin({ flags: FLAGS });
+  const server = await startServer(flags.handle);
+  onTestFinished(() => server.close());
+  const destinations = (more: object = {}): Record<string, unknown> => ({
+    launchdarkly: {
+      vendor: "launchdarkly",
+      url: server.url,
+      writeKey: "sdk-out",
+      mobileKey: "mob-out",
+      environmentId: "env-out",
+      backoff: { base: "10ms", max: "50ms" },
+      batch: { linger: "30ms" },
+      ...options.destination,
+      ...more,
+    },
+  });
+  const world = await startWorld({
+    sources: { flags: { ...SOURCE, ...options.source } },
+    destinations: () => destinations(),
+    ...(options.extra === undefined ? {} : { extra: options.extra }),
+  });
+  return {
+    ...world,
+    flags,
+    destinations,
+    post: (path, body, headers = {}) => send(world.relay.intakeUrl, "POST", path, body, headers),
+    settled: () => until(() => world.relay.accounts().lanes.every(({ account }) => account.pending === 0)),
+  };
+}
+
+/** Each kind of SDK: how it sends, and where that ends. */
+const KINDS = [
+  ["server", "/bulk", "/diagnostic", { authorization: "sdk-in" }, "/bulk", "/diagnostic", "sdk-out"],
+  [
+    "mobile",
+    "/mobile",
+    "/mobile/events/diagnostic",
+    { authorization: "mob-in" },
+    "/mobile",
+    "/mobile/events/diagnostic",
+    "mob-out",
+  ],
+  [
+    "js",
+    "/events/bulk/env-in",
+    "/events/diagnostic/env-in",
+    {},
+    "/events/bulk/env-out",
+    "/events/diagnostic/env-out",
+    undefined,
+  ],
+] as const;
+
+test("[launchdarkly-relay 1] EventDispatcherCreatesHandlersOnlyForConfiguredCredentials", async () => {
+  const { post } = await setUp({ source: { mobileKeys: [], environmentId: "other" } });
+  expect((await post("/bulk", "[1]", { authorization: "sdk-in" })).status).toBe(202);
+  expect((await post("/mobile", "[1]", { authorization: "mob-in" })).status).toBe(401);
+  expect((await post("/mobile", "[1]", { authorization: "sdk-in" })).status).toBe(401);
+  expect((await post("/events/bulk/env-in", "[1]")).status).toBe(404);
+});
+
+test.each(KINDS)(
+  "[launchdarkly-relay 2] VerbatimEventHandlers (%s): path, credential and bytes",
+  async (_kind, path, _diagnostic, headers, upstream, _d, key) => {
+    const { post, flags, settled } = await setUp();
+    const body = '["one",  {"a":1.0,"a":1.00}, "\\u0041"]';
+    expect(await post(path, body, { ...headers, "x-launchdarkly-event-schema": "3" })).toMatchObject({
+      status: 202,
+      text: "",
+    });
+    await settled();
+    expect(flags.payloads).toMatchObject([{ path: upstream, body }]);
+    expect(flags.payloads[0]?.headers["authorization"]).toBe(key);
+    expect(flags.payloads[0]?.headers["x-launchdarkly-event-schema"]).toBe("3");
+  },
+);
+
+const FEATURES = [1_000, 1_001].map((creationDate) => ({
+  kind: "feature",
+  creationDate,
+  key: "flagkey",
+  version: 11,
+  user: { key: "userkey" },
+  value: "b",
+  default: "c",
+}));
+
+test.each(KINDS)(
+  "[launchdarkly-relay 3] SummarizingEventHandlers (%s): old events leave as index and summary",
+  async (_kind, path, _diagnostic, headers, upstream, _d, key) => {
+    const { post, flags, settled } = await setUp();
+    expect((await post(path, FEATURES, headers)).status).toBe(202);
+    await settled();
+    expect(flags.payloads).toMatchObject([{ path: upstream, headers: { "x-launchdarkly-event-schema": "3" } }]);
+    expect(flags.payloads[0]?.headers["authorization"]).toBe(key);
+    expect(flags.payloads[0]?.events).toEqual([
+      { kind: "index", creationDate: 1_000, user: { key: "userkey" } },
+      {
+        kind: "summary",
+        startDate: 1_000,
+        endDate: 1_001,
+        features: { flagkey: { default: "c", counters: [{ version: 11, value: "b", count: 2 }] } },
+      },
+    ]);
+  },
+);
+
+test("flag data come from LaunchDarkly through its SDK", async () => {
+  const world = await setUp();
+  const { url } = world.destinations()["launchdarkly"] as { url: string };
+  const result = await world.relay.reload(
+    configOf(world.directory, "", {
+      sources: { flags: SOURCE },
+      destinations: () => world.destinations({ flagsFromVendor: true, flagsUrl: url }),
+    }),
+  );
+  expect(result.errors).toEqual([]);
+  await until(() => world.flags.posts.some(({ path }) => path.startsWith("/sdk/latest-all")));
+  await until(async () => {
+    world.flags.payloads.splice(0);
+    await world.post("/bulk", FEATURES, { authorization: "sdk-in" });
+    await world.settled();
+    return JSON.stringify(world.flags.payloads).includes('\\"variation\\":1');
+  });
+});
+
+test.each(KINDS)(
+  "[launchdarkly-relay 4] DiagnosticEventForwarding (%s): the body and the sender's headers go along",
+  async (_kind, _path, diagnostic, headers, _upstream, upstream, key) => {
+    const { post, flags, settled } = await setUp();
+    const body = '{"kind":"diagnostic-init",  "id":{}}';
+    const sent = { ...headers, "user-agent": "SDK/1", "x-launchdarkly-wrapper": "w", cookie: "c=1" };
+    expect((await post(diagnostic, body, sent)).status).toBe(202);
+    await settled();
+    expect(flags.diagnostics).toMatchObject([
+      { path: upstream, body, headers: { "user-agent": "SDK/1", "x-launchdarkly-wrapper": "w" } },
+    ]);
+    expect(flags.diagnostics[0]?.headers["authorization"]).toBe(key);
+    for (const name of ["cookie", "x-launchdarkly-event-schema", "x-launchdarkly-payload-id"])
+      expect(flags.diagnostics[0]?.headers).not.toHaveProperty(name);
+  },
+);
+
+test("[launchdarkly-relay 5] EventDispatcherReplaceCredential: replaced keys are used from the next post on, without restart", async () => {
+  const { relay, post, flags, settled, directory, destinations } = await setUp();
+  await post("/bulk", FEATURES, { authorization: "sdk-in" });
+  await post("/mobile", "[1]", { authorization: "mob-in", "x-launchdarkly-event-schema": "4" });
+  await settled();
+  const config = configOf(directory, "", {
+    sources: { flags: SOURCE },
+    destinations: () => destinations({ writeKey: "sdk-2", mobileKey: "mob-2" }),
+  });
+  expect((await relay.reload(config)).errors).toEqual([]);
+  flags.rotate(["sdk-2", "mob-2"]);
+  await post("/bulk", FEATURES, { authorization: "sdk-in" });
+  await post("/mobile", "[1]", { authorization: "mob-in", "x-launchdarkly-event-schema": "4" });
+  await settled();
+  expect(flags.payloads.map(({ headers }) => headers["authorization"]).toSorted()).toEqual([
+    "mob-2",
+    "mob-out",
+    "sdk-2",
+    "sdk-out",
+  ]);
+});
+
+test.each(KINDS)(
+  "[launchdarkly-relay 6] EventHandlersRejectMalformedJSON (%s): 400 by default, 202 and dropped in strict mode; nothing is sent",
+  async (_kind, path, _d, headers) => {
+    for (const [strict, status] of [
+      [false, 400],
+      [true, 202],
+    ] as const) {
+      const { post, flags, relay } = await setUp({ extra: { compat: { strict } } });
+      for (const schema of ["", "2", "3"])
+        for (const body of ['[{"no', '{"not":"an array"}'])
+          expect((await post(path, body, { ...headers, "x-launchdarkly-event-schema": schema })).status).toBe(status);
+      expect(relay.accounts().lanes[0]?.account.accepted).toBe(0);
+      expect(flags.requests).toBe(0);
+    }
+  },
+);
+
+test.each(KINDS)(
+  "[launchdarkly-relay 7] EventHandlersRejectEmptyBody (%s)",
+  async (_kind, path, diagnostic, headers) => {
+    const { post } = await setUp();
+    for (const one of [path, diagnostic])
+      expect(await post(one, "", headers)).toMatchObject({ status: 400, json: { message: "body may not be empty" } });
+  },
+);
+
+test("[launchdarkly-relay 21] SummarizingRelayProcessesEventsSeparatelyForDifferentTags: two posts, each with its own index", async () => {
+  const { post, flags, settled } = await setUp();
+  for (const tags of ["a", "b"])
+    await post("/bulk", FEATURES, { authorization: "sdk-in", "x-launchdarkly-tags": tags });
+  await settled();
+  expect(
+    flags.payloads.map(({ headers, events }) => [headers["x-launchdarkly-tags"], events[0]?.["kind"], events.length]),
+  ).toEqual([
+    ["a", "index", 2],
+    ["b", "index", 2],
+  ]);
+});
+
+test("[launchdarkly-relay 22] SummarizingRelayPeriodicallyClosesInactiveEventProcessors: old events leave by themselves, those of a tag that comes back too", async () => {
+  const { post, flags, settled } = await setUp({ destination: { batch: { linger: "1ms" } } });
+  for (const tags of ["a", "b", "a"]) {
+    await post("/bulk", FEATURES, { authorization: "sdk-in", "x-launchdarkly-tags": tags });
+    await settled();
+  }
+  expect(flags.payloads.map(({ headers }) => headers["x-launchdarkly-tags"])).toEqual(["a", "b", "a"]);
+});
+
+test("[launchdarkly-relay 24] server routes: bulk, an unknown or missing key, a disabled environment, wrong methods", async () => {
+  const { post, relay } = await setUp();
+  expect((await post("/bulk", "[1]", { authorization: "api_key sdk-in" })).status).toBe(202);
+  const unknown = await post("/bulk", "[1]", { authorization: "nobody" });
+  expect(unknown).toMatchObject({
+    status: 401,
+    text: "Relay Proxy does not recognize the client credential (missing or invalid Authorization header)",
+  });
+  expect(await post("/bulk", "[1]")).toMatchObject({ status: 401, text: "" });
+  expect(await post("/bulk", "[1]", { authorization: "two words" })).toMatchObject({ status: 401, text: "" });
+  expect((await send(relay.intakeUrl, "GET", "/bulk", "", { authorization: "sdk-in" })).status).toBe(405);
+  const disabled = await setUp({ source: { sendEvents: false } });
+  for (const path of ["/bulk", "/diagnostic"])
+    expect(await disabled.post(path, "[1]", { authorization: "sdk-in" })).toMatchObject({
+      status: 503,
+      json: { message: "Event proxy is not enabled for this environment" },
+    });
+});
+
+test("[launchdarkly-relay 25] mobile routes: every path ends at /mobile", async () => {
+  const { post, flags, settled } = await setUp();
+  for (const path of ["/mobile", "/mobile/events", "/mobile/events/bulk"])
+    expect((await post(path, "[1]", { authorization: "mob-in", "x-launchdarkly-event-schema": "3" })).status).toBe(202);
+  await settled();
+  expect(new Set(flags.payloads.map(({ path }) => path))).toEqual(new Set(["/mobile"]));
+  expect((await post("/mobile/events", "[1]", { authorization: "nobody" })).status).toBe(401);
+});
+
+const PIXEL = Buffer.from("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "base64");
+
+test("[launchdarkly-relay 26] JavaScript routes: bulk, diagnostic and pixel, in both alphabets; unknown ids are 404 without CORS", async () => {
+  const { post, relay, flags, settled } = await setUp();
+  const events = '[{"kind":"custom","key":"über>?"}]';
+  for (const encoding of ["base64", "base64url"] as const) {
+    const response = await fetch(
+      `${relay.intakeUrl}/a/env-in.gif?d=${encodeURIComponent(Buffer.from(events).toString(encoding))}`,
+    );
+    expect([response.status, response.headers.get("content-type")]).toEqual([200, "image/gif"]);
+    expect(Buffer.from(await response.arrayBuffer())).toEqual(PIXEL);
+  }
+  for (const query of ["", "?d=%%%", "?d=W3s"]) {
+    const response = await fetch(`${relay.intakeUrl}/a/env-in.gif${query}`);
+    expect(response.status).toBe(200);
+    expect(Buffer.from(await response.arrayBuffer())).toEqual(PIXEL);
+  }
+  await settled();
+  expect(flags.events.map(({ key }) => key)).toEqual(["über>?", "über>?"]);
+  expect(flags.payloads[0]?.path).toBe("/events/bulk/env-out");
+  const unknown = await post("/events/bulk/nobody", "[1]", { origin: "https://page.test" });
+  expect(unknown).toMatchObject({ status: 404, text: "URL did not contain an environment ID" });
+  expect(unknown.headers["access-control-allow-origin"]).toBeUndefined();
+});
+
+test("[launchdarkly-relay 27] CORS: origin, headers and methods, by default and as configured", async () => {
+  const { relay } = await setUp();
+  const ask = (url: string, path: string, origin?: string): Promise<Answered> =>
+    send(url, "OPTIONS", path, "", origin === undefined ? {} : { origin });
+  const preflight = await ask(relay.intakeUrl, "/events/bulk/env-in", "https://page.test");
+  expect(preflight.status).toBe(200);
+  expect(preflight.headers).toMatchObject({
+    "access-control-allow-origin": "https://page.test",
+    "access-control-allow-credentials": "false",
+    "access-control-max-age": "300",
+    "access-control-expose-headers": "Date",
+    "access-control-allow-methods": "POST,OPTIONS",
+    "access-control-allow-headers":
+      "Cache-Control,Content-Type,Content-Length,Accept-Encoding,X-LaunchDarkly-User-Agent,X-LaunchDarkly-Payload-ID,X-LaunchDarkly-Wrapper,X-LaunchDarkly-Event-Schema,X-LaunchDarkly-Tags",
+  });
+  expect((await ask(relay.intakeUrl, "/events/diagnostic/env-in")).headers["access-control-allow-origin"]).toBe("*");
+  expect((await ask(relay.intakeUrl, "/a/env-in.gif")).headers["access-control-allow-methods"]).toBe("GET,OPTIONS");
+  const own = await setUp({
+    source: { allowedOrigins: ["https://a.test", "https://b.test"], allowedHeaders: ["X-More", "X-Other"] },
+  });
+  const path = "/events/bulk/env-in";
+  expect((await ask(own.relay.intakeUrl, path, "https://b.test")).headers["access-control-allow-origin"]).toBe(
+    "https://b.test",
+  );
+  expect((await ask(own.relay.intakeUrl, path, "https://c.test")).headers["access-control-allow-origin"]).toBe(
+    "https://a.test",
+  );
+  expect(String((await ask(own.relay.intakeUrl, path)).headers["access-control-allow-headers"])).toMatch(
+    /X-LaunchDarkly-Tags,X-More,X-Other$/,
+  );
+  const answered = await own.post(path, "[1]", { origin: "https://b.test" });
+  expect([answered.status, answered.headers["access-control-allow-origin"]]).toEqual([202, "https://b.test"]);
+});
+
+test("gzip is taken, a body too large is 413, the SDK's schema version and a repeat's payload id are kept", async () => {
+  const { post, flags, settled } = await setUp({ extra: { limits: { bodyMaxBytes: "1KB" } } });
+  const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4", "x-launchdarkly-payload-id": "p-1" };
+  const body = gzipSync('[{"kind":"custom"}]');
+  for (let time = 0; time < 2; time++)
+    expect((await post("/bulk", body, { ...headers, "content-encoding": "gzip" })).status).toBe(202);
+  expect(await post("/bulk", JSON.stringify(["x".repeat(2_000)]), headers)).toMatchObject({
+    status: 413,
+    json: { message: "request body too large" },
+  });
+  await settled();
+  expect(flags.events).toHaveLength(1);
+  expect(flags.payloads[0]?.headers["x-launchdarkly-event-schema"]).toBe("4");
+  const strict = await setUp({ extra: { compat: { strict: true } } });
+  await strict.post("/bulk", "[1]", headers);
+  await strict.settled();
+  expect(strict.flags.payloads[0]?.headers["x-launchdarkly-event-schema"]).toBe("3");
+});
+
+test("a wrong credential keeps the events, and a new one sends them", async () => {
+  const { relay, post, flags, settled, directory, destinations } = await setUp();
+  flags.rotate(["sdk-2"]);
+  await post("/bulk", "[1]", { authorization: "sdk-in", "x-launchdarkly-event-schema": "4" });
+  await until(() => relay.accounts().lanes[0]?.mode === "halted");
+  const config = configOf(directory, "", {
+    sources: { flags: SOURCE },
+    destinations: () => destinations({ writeKey: "sdk-2" }),
+  });
+  await relay.reload(config);
+  await settled();
+  expect(flags.payloads).toMatchObject([{ body: "[1]" }]);
+});
