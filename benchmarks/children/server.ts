@@ -3,6 +3,9 @@
  * - discard: reads and throws away
  * - durable FILE: collects bodies, appends each wave with one writev + fdatasync, then answers
  * - destination: counts events by their ids, answers as Segment does
+ * - arrivals: notes when each event came; answers `{ arrivals: { count, firstId, startedAtMs, eventsPerMs } }` with `{ events, p50Ms, p99Ms }` from the time it was due,
+ *   once it has that many
+ * - hang: reads and never answers; slow: answers after two seconds; refuse: answers 401
  * - distinct: counts different ids and those that came again; answers `{ report: true }` with `{ events, duplicates }`
  * Message out: { port }. The destination answers `{ expect }` with `{ events, atMs }` once it has counted that many since the last reset,
  * and `{ reset: true }` with `{}`.
@@ -24,6 +27,10 @@ server.listen(0, "127.0.0.1", 1024, () => process.send?.({ port: (server.address
 function handlerOf(): Handler {
   if (kind === "durable") return durable(process.argv[3] as string);
   if (kind === "destination") return destination();
+  if (kind === "arrivals") return arrivals();
+  if (kind === "hang") return (request) => request.resume();
+  if (kind === "slow") return (request, response) => later(request, response);
+  if (kind === "refuse") return (request, response) => refuse(request, response);
   return kind === "distinct" ? distinct() : discard;
 }
 
@@ -119,6 +126,65 @@ function distinct(): Handler {
         seen.add(messageId);
       }
       response.writeHead(200, HEADERS).end(ANSWER);
+    });
+  };
+}
+
+const SLOW_MS = 2_000;
+
+function later(request: IncomingMessage, response: ServerResponse): void {
+  request.resume();
+  request.on("end", () => setTimeout(() => response.writeHead(200, HEADERS).end(ANSWER), SLOW_MS));
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse): void {
+  request.resume();
+  request.on("end", () => response.writeHead(401, HEADERS).end(ANSWER));
+}
+
+interface ArrivalsWanted {
+  readonly count: number;
+  readonly firstId: number;
+  readonly startedAtMs: number;
+  /** Events that were due per millisecond; 0: only count. */
+  readonly eventsPerMs: number;
+}
+
+/** The last twelve hex digits of an id are its number. */
+const NUMBERED_ID = /"messageId":"[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-8[\da-f]{3}-([\da-f]{12})"/g;
+
+function arrivals(): Handler {
+  const atMs = new Map<number, number>();
+  let wanted: ArrivalsWanted | undefined;
+  const check = (): void => {
+    if (wanted === undefined) return;
+    const { count, firstId, startedAtMs, eventsPerMs } = wanted;
+    const latencies: number[] = [];
+    let last = 0;
+    for (let id = firstId; id < firstId + count; id++) {
+      const arrivedAtMs = atMs.get(id);
+      if (arrivedAtMs === undefined) return;
+      last = Math.max(last, arrivedAtMs);
+      if (eventsPerMs > 0) latencies.push(arrivedAtMs - (startedAtMs + (id - firstId) / eventsPerMs));
+    }
+    wanted = undefined;
+    latencies.sort((a, b) => a - b);
+    const at = (share: number): number => latencies[Math.floor((latencies.length - 1) * share)] ?? 0;
+    process.send?.({ events: count, lastAtMs: last, p50Ms: at(0.5), p99Ms: at(0.99) });
+  };
+  process.on("message", (message: { readonly arrivals?: ArrivalsWanted }) => {
+    wanted = message.arrivals;
+    check();
+  });
+  return (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const nowMs = performance.timeOrigin + performance.now();
+      const text = Buffer.concat(chunks).toString("latin1");
+      for (const [, digits] of text.matchAll(NUMBERED_ID)) atMs.set(Number.parseInt(digits as string, 16), nowMs);
+      response.writeHead(200, HEADERS).end(ANSWER);
+      if (wanted !== undefined && atMs.size >= wanted.count) check();
     });
   };
 }
