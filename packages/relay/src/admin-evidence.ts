@@ -219,7 +219,7 @@ function input(message: string): WaybillError {
   return new WaybillError("WAYBILL_INPUT", message);
 }
 
-async function readJson(request: IncomingMessage): Promise<unknown> {
+export async function readJson(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {

@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { messageOf, WaybillError } from "@waybill/core";
 import createRouter, { type HTTPMethod } from "find-my-way";
-import { addEvidenceRoutes } from "./admin-evidence.ts";
-import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
+import { addEvidenceRoutes, readJson } from "./admin-evidence.ts";
+import type { Accounts, Readiness, ReloadResult, RotateRequest } from "./admin-types.ts";
 import { type Answer, problem, writeAnswer, writeJson } from "./answers.ts";
+import { destinationRing, GRACE_DEFAULT_MS, sourceRing } from "./credentials.ts";
 import type { Environment } from "./environment.ts";
 import { tail } from "./tail.ts";
 
@@ -19,6 +20,7 @@ export interface AdminView {
   environment(name: string): Environment | undefined;
   environments(): readonly Environment[];
   reload(): Promise<ReloadResult>;
+  rotate(ring: string, key: string, graceMs: number): Promise<boolean>;
 }
 
 export type Params = Readonly<Record<string, string | undefined>>;
@@ -30,6 +32,8 @@ type Route = (
 ) => void | Promise<void>;
 
 export type AddRoute = (method: HTTPMethod, path: string, route: Route, options?: { readonly open: boolean }) => void;
+
+const GRACE_MAX_MS = 30 * 24 * 3_600_000;
 
 /** Keeps intermediaries from closing a quiet stream. */
 const SSE_HEADERS = { "content-type": "text/event-stream", "cache-control": "no-store", connection: "keep-alive" };
@@ -75,6 +79,12 @@ export function createAdminServer(view: AdminView): Server {
     writeJson(response, result.ok ? 200 : 422, result);
   });
 
+  add("POST", "/v1/sources/:environment/:source/rotate", (request, response, params) =>
+    rotate(view, request, response, (kind) => sourceRing(params["environment"] ?? "", params["source"] ?? "", kind)),
+  );
+  add("POST", "/v1/destinations/:environment/:destination/rotate", (request, response, params) =>
+    rotate(view, request, response, () => destinationRing(params["environment"] ?? "", params["destination"] ?? "")),
+  );
   addEvidenceRoutes(add, view);
 
   return createServer((request, response) => {
@@ -110,6 +120,29 @@ function authorized(request: IncomingMessage, token: string | undefined): boolea
   if (token === undefined) return true;
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(request.headers.authorization ?? ""), digest(`Bearer ${token}`));
+}
+
+/** The keys themselves are never answered. */
+async function rotate(
+  view: AdminView,
+  request: IncomingMessage,
+  response: ServerResponse,
+  ringOf: (kind: "" | "mobile" | "js") => string,
+): Promise<void> {
+  const { key, graceMs = GRACE_DEFAULT_MS, kind = "" } = (await readJson(request)) as RotateRequest;
+  if (typeof key !== "string" || key === "")
+    throw new WaybillError(
+      "WAYBILL_INPUT",
+      'The body must be { "key": "…", "graceMs"?: number, "kind"?: "mobile" | "js" }.',
+    );
+  if (typeof graceMs !== "number" || graceMs < 0 || graceMs > GRACE_MAX_MS)
+    throw new WaybillError("WAYBILL_INPUT", `graceMs must be a number from 0 to ${GRACE_MAX_MS}.`);
+  if (await view.rotate(ringOf(kind), key, graceMs)) writeJson(response, 200, { rotated: true, graceMs });
+  else
+    writeAnswer(
+      response,
+      problem(404, "unknown_key_ring", "There is no such source or destination, or it has no key of that kind."),
+    );
 }
 
 function steer(view: AdminView, response: ServerResponse, params: Params, action: "pause" | "resume"): void {

@@ -13,6 +13,7 @@
  * - `POST …/retry` and `…/discard?…` for the letters so chosen; 202 {@link ReplayView}, 200 `{ discarded }`
  * - `POST /v1/replays/:environment` {@link ReplayRequest}; 202 {@link ReplayView}, with `dryRun` 200 `{ events }`
  * - `GET /v1/replays` {@link ReplayView}s; `DELETE /v1/replays/:environment/:id` 204, ends it where it is
+ * - `POST /v1/sources/<environment>/<source>/rotate`, `POST /v1/destinations/<environment>/<destination>/rotate` {@link RotateRequest}; 200 `{ rotated, graceMs }`, 404 without such a key ring
  * - `POST /v1/reload` 200 {@link ReloadResult}; the old plan keeps serving when the file is bad (422)
  * `/health` and `/ready` also answer on the intake port, without a token.
  */
@@ -205,4 +206,13 @@ export interface ReloadResult {
   readonly ok: boolean;
   readonly changed: readonly string[];
   readonly errors: readonly string[];
+}
+
+/** A new key; those before it stay valid for the grace. Lasts until the next reload or restart. */
+export interface RotateRequest {
+  readonly key: string;
+  /** Default one hour. */
+  readonly graceMs?: number;
+  /** LaunchDarkly's kinds of keys. Default: the ordinary one. */
+  readonly kind?: "mobile" | "js";
 }

@@ -11,6 +11,7 @@ import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
 import { batchScanner } from "./batch-scanner.ts";
 import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
+import { Credentials } from "./credentials.ts";
 import { Environment } from "./environment.ts";
 import { Intake } from "./intake.ts";
 import { createIntakeServer } from "./intake-server.ts";
@@ -63,6 +64,7 @@ class Relay implements RunningRelay {
   readonly #bodies: BodyReader;
   readonly #metrics: Metrics;
   readonly #startedAtMs: number;
+  readonly #credentials = new Credentials();
   #config: RelayConfig;
   #intake: Intake | undefined;
   #lock: DirectoryLock | undefined;
@@ -83,6 +85,7 @@ class Relay implements RunningRelay {
         transport: createNodeTransport(config.allowPrivateAddresses ? {} : { addresses: publicAddresses }),
       });
     this.#startedAtMs = this.#runtime.clock.now();
+    this.#credentials.configure(config.environments, this.#startedAtMs);
     this.#bodies = new BodyReader({ maxBytes: config.bodyMaxBytes, maxTotalBytes: BODIES_MAX_TOTAL_BYTES });
     this.#metrics = createMetrics({
       lanes: () => this.accounts().lanes,
@@ -132,6 +135,13 @@ class Relay implements RunningRelay {
     };
   }
 
+  /** Makes `key` the one in use of a ring; the others stay valid for the grace. False when there is no such ring. */
+  async rotate(ring: string, key: string, graceMs: number): Promise<boolean> {
+    if (!this.#credentials.rotate(ring, key, graceMs, this.#runtime.clock.now())) return false;
+    await this.#applyCredentials();
+    return true;
+  }
+
   reload(config: RelayConfig): Promise<ReloadResult> {
     const reloaded = this.#reloading.then(() => this.#reload(config));
     this.#reloading = reloaded.catch(() => undefined);
@@ -167,10 +177,14 @@ class Relay implements RunningRelay {
     const errors = restartNeeded(this.#config, config);
     if (errors.length > 0) return { ok: false, changed: [], errors };
     const changed: string[] = [];
+    const nowMs = this.#runtime.clock.now();
+    this.#credentials.configure(config.environments, nowMs);
     for (const environment of config.environments) {
       const present = this.#environments.get(environment.name);
-      if (present !== undefined) changed.push(...(await present.reconfigure(environment, config.shutdownDeadlineMs)));
-      else {
+      if (present !== undefined) {
+        const applied = this.#credentials.applied(environment, nowMs);
+        changed.push(...(await present.reconfigure(applied, config.shutdownDeadlineMs)));
+      } else {
         const opened = await this.#openEnvironment(environment.name, config);
         opened.start();
         changed.push(`${environment.name} added`);
@@ -189,6 +203,22 @@ class Relay implements RunningRelay {
     return { ok: true, changed, errors: [] };
   }
 
+  /** Brings the keys of now to sources and destinations; one after another with reloads. */
+  #applyCredentials(): Promise<void> {
+    const applied = this.#reloading.then(async () => {
+      const nowMs = this.#runtime.clock.now();
+      for (const environment of this.#config.environments)
+        await this.#environments
+          .get(environment.name)
+          ?.reconfigure(this.#credentials.applied(environment, nowMs), this.#config.shutdownDeadlineMs);
+      this.#intake?.replaceSources(this.#sourceTable(this.#config));
+    });
+    this.#reloading = applied.catch((error: unknown) =>
+      this.#options.logger.error({ error: messageOf(error) }, "a rotated key could not be applied"),
+    );
+    return applied;
+  }
+
   async #openEnvironment(name: string, config: RelayConfig): Promise<Environment> {
     const environmentConfig = config.environments.find((one) => one.name === name);
     if (environmentConfig === undefined) throw new Error(`no environment ${name}`);
@@ -203,8 +233,11 @@ class Relay implements RunningRelay {
         attempted: (...args) => this.#metrics.attempted(...args),
         modeChanged: (environmentName, destination, mode, reason) => {
           const fields = { environment: environmentName, destination, mode, reason };
-          if (mode === "halted") logger.error(fields, "destination refuses the credential; its events are kept");
-          else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
+          if (mode === "halted") {
+            logger.error(fields, "destination refuses the credential; its events are kept");
+            if (this.#credentials.refused(environmentName, destination, this.#runtime.clock.now()))
+              void this.#applyCredentials();
+          } else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
           else logger.debug(fields, "lane changed mode");
         },
         stateNotWritten: (environmentName, destination, error) =>
@@ -223,9 +256,9 @@ class Relay implements RunningRelay {
 
   #sourceTable(config: RelayConfig): SourceTable {
     return new SourceTable(
-      config.environments.map(({ name, sources }) => ({
-        environment: this.#environments.get(name) as Environment,
-        sources,
+      config.environments.map((environment) => ({
+        environment: this.#environments.get(environment.name) as Environment,
+        sources: this.#credentials.applied(environment, this.#runtime.clock.now()).sources,
       })),
       this.#runtime.clock,
       this.#intake?.sources,
@@ -250,6 +283,7 @@ class Relay implements RunningRelay {
       environment: (name) => this.#environments.get(name),
       environments: () => [...this.#environments.values()],
       reload: () => this.#reloadByAdmin(),
+      rotate: (ring, key, graceMs) => this.rotate(ring, key, graceMs),
     });
     this.#servers = [intakeServer, adminServer];
     this.intakeUrl = await listenOn(intakeServer, listen);

@@ -1,0 +1,101 @@
+/** Rotated credentials, in both directions, without a restart. */
+import { expect, test } from "vitest";
+import { BASIC, configOf, KEY, send, startWorld, until } from "./lib/world.ts";
+
+const track = (messageId: string): object => ({ type: "track", messageId, event: "E", userId: "u" });
+const basic = (key: string): Record<string, string> => ({ authorization: `Basic ${btoa(`${key}:`)}` });
+
+test("under load an inbound key is rotated: no valid key is refused, nothing is lost or doubled", async () => {
+  const { relay, twin } = await startWorld();
+  const refused: number[] = [];
+  let sent = 0;
+  let rotated = 0;
+  let running = true;
+  const senders = [KEY, "new-1", "new-2"].map(async (key, index) => {
+    while (running) {
+      // A new key is sent only once it is valid, as a deploy does.
+      if (index > rotated) {
+        await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
+      const { status } = await send(relay.intakeUrl, "POST", "/v1/track", track(`m-${sent++}`), basic(key));
+      if (status !== 200) refused.push(status);
+    }
+  });
+  const more = async (): Promise<void> => {
+    const before = sent;
+    await until(() => sent > before + 50);
+  };
+  for (const key of ["new-1", "new-2"]) {
+    await more();
+    const path = "/v1/sources/test/web/rotate";
+    const answer = await send(relay.adminUrl, "POST", path, { key, graceMs: 60_000 }, {});
+    expect(answer).toMatchObject({ status: 200, json: { rotated: true } });
+    expect(answer.text).not.toContain(key);
+    rotated += 1;
+  }
+  await more();
+  running = false;
+  await Promise.all(senders);
+  await until(() => relay.accounts().lanes[0]?.account.pending === 0);
+  expect(refused).toEqual([]);
+  expect([twin.received, twin.duplicates]).toEqual([sent, 0]);
+});
+
+test("after the grace the old key is refused, and one that expires by its configuration too", async () => {
+  const soon = new Date(Date.now() + 300).toISOString();
+  const { relay } = await startWorld({
+    sources: { web: { protocol: "segment", writeKeys: [KEY, { key: "temporary", expires: soon }] } },
+  });
+  const status = async (key: string): Promise<number> =>
+    (await send(relay.intakeUrl, "POST", "/v1/track", track(key), basic(key))).status;
+  expect([await status(KEY), await status("temporary")]).toEqual([200, 200]);
+  await send(relay.adminUrl, "POST", "/v1/sources/test/web/rotate", { key: "new", graceMs: 100 }, {});
+  expect([await status("new"), await status(KEY)]).toEqual([200, 200]);
+  await until(async () => (await status(KEY)) === 401);
+  await until(async () => (await status("temporary")) === 401);
+  expect(await status("new")).toBe(200);
+});
+
+test("an outbound key is rotated under load: the next attempts use it, nothing is lost or doubled", async () => {
+  const { relay, twin, post } = await startWorld({ twinKeys: ["outbound"] });
+  for (let index = 0; index < 100; index++) {
+    if (index === 30) twin.rotate(["second"]);
+    if (index === 60)
+      expect(
+        (await send(relay.adminUrl, "POST", "/v1/destinations/test/twin/rotate", { key: "second", graceMs: 0 }, {}))
+          .status,
+      ).toBe(200);
+    expect((await post("/v1/track", track(`m-${index}`), BASIC)).status).toBe(200);
+  }
+  await until(() => relay.accounts().lanes[0]?.account.pending === 0);
+  expect([twin.received, twin.duplicates]).toEqual([100, 0]);
+});
+
+test("a new outbound key that the vendor refuses gives way to the one before, while its grace lasts", async () => {
+  const { relay, twin, post } = await startWorld({ twinKeys: ["outbound"] });
+  await send(relay.adminUrl, "POST", "/v1/destinations/test/twin/rotate", { key: "mistyped", graceMs: 60_000 }, {});
+  await post("/v1/track", track("1"), BASIC);
+  await until(() => twin.received === 1);
+  expect(relay.accounts().lanes[0]?.account).toMatchObject({ delivered: 1, balanced: true });
+});
+
+test("a reload brings the file's keys; wrong requests to rotate are refused", async () => {
+  const { relay, directory, server } = await startWorld();
+  await send(relay.adminUrl, "POST", "/v1/sources/test/web/rotate", { key: "by-admin" }, {});
+  const status = async (key: string): Promise<number> =>
+    (await send(relay.intakeUrl, "POST", "/v1/track", track(key), basic(key))).status;
+  expect(await status("by-admin")).toBe(200);
+  await relay.reload(
+    configOf(directory, server.url, { sources: { web: { protocol: "segment", writeKeys: ["by-file"] } } }),
+  );
+  expect([await status("by-admin"), await status("by-file")]).toEqual([401, 200]);
+  for (const [path, body, expected] of [
+    ["/v1/sources/test/web/rotate", {}, 400],
+    ["/v1/sources/test/web/rotate", { key: "k", graceMs: -1 }, 400],
+    ["/v1/sources/test/nobody/rotate", { key: "k" }, 404],
+    ["/v1/sources/test/web/rotate", { key: "k", kind: "mobile" }, 404],
+    ["/v1/destinations/test/nobody/rotate", { key: "k" }, 404],
+  ] as const)
+    expect((await send(relay.adminUrl, "POST", path, body, {})).status, path).toBe(expected);
+});
