@@ -14,6 +14,7 @@ export default defineConfig({
       "benchmarks/*.test.ts",
       "examples/*.test.ts",
       "runtimes/*.test.ts",
+      "fuzz/*.test.ts",
     ],
     testTimeout: 30_000,
     // Tests that start processes share two cores with the others.

@@ -107,6 +107,12 @@ test.each([
   ["a number with a leading zero", '{"batch":[{"type":"track","messageId":"1","n":01}]}', false],
   ["a word cut short", '{"batch":[{"type":"track","messageId":"1","n":tru}]}', false],
   ["an unknown escape", '{"batch":[{"type":"track","messageId":"1","n":"\\x"}]}', false],
+  // Found by fuzzing: with the bit for lower case set, 0x10 to 0x19 looked like digits.
+  [
+    "an escape with control characters for digits",
+    '{"batch":[{"type":"track","messageId":"1","n":"\\u\u0010e\u00199"}]}',
+    false,
+  ],
   ["a half escape at the end", '{"batch":[{"type":"track","messageId":"1","n":"\\u00', false],
   ["a control character", '{"batch":[{"type":"track","messageId":"1","n":"a\tb"}]}', false],
   ["something behind the end", '{"batch":[{"type":"track","messageId":"1"}]} x', false],

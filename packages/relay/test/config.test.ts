@@ -99,6 +99,14 @@ environments:
   ]);
 });
 
+test("an alias without its anchor, and a bomb of aliases, are faults", () => {
+  expect(faults("listen: *nowhere\nenvironments: {}")[0]).toContain("Unresolved alias");
+  const bomb = ["a: &a [x, x, x, x, x, x, x, x, x]"];
+  for (const [from, to] of ["ab", "bc", "cd", "de", "ef", "fg"])
+    bomb.push(`${to}: &${to} [${new Array(9).fill(`*${from}`).join(", ")}]`);
+  expect(faults(bomb.join("\n"))[0]).toContain("Excessive alias count");
+});
+
 test("what the schema cannot say is checked too", () => {
   const text = `listen: nowhere
 retention: { maxBytes: 10GiB, hardMaxBytes: 1GiB }

@@ -35,8 +35,8 @@ function stringBehind(at: i32, end: i32): i32 {
     const e = byte(at + 1);
     if (e == 0x75) {
       for (let i = at + 2; i < at + 6; i++) {
-        const h = byte(i) | 0x20;
-        if (!((h >= 0x30 && h <= 0x39 && byte(i) < 0x40) || (h >= 0x61 && h <= 0x66))) return -1;
+        const digit = byte(i), letter = digit | 0x20;
+        if (!(isDigit(digit) || (letter >= 0x61 && letter <= 0x66))) return -1;
       }
       at += 6;
     } else if (e == 0x22 || e == 0x5c || e == 0x2f || e == 0x62 || e == 0x66 || e == 0x6e || e == 0x72 || e == 0x74) at += 2;

@@ -3,8 +3,8 @@
  * faults are reported at once, each with its place and a hint.
  */
 import { readFileSync } from "node:fs";
-import { nearest } from "@waybill/core";
-import { Ajv, type ErrorObject } from "ajv";
+import { messageOf, nearest } from "@waybill/core";
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { type Document, isMap, isNode, isScalar, LineCounter, type Node, parseDocument, visit } from "yaml";
 import { applyEnvironment, environmentFaults } from "./environment-variables.ts";
 import { ConfigError, type ConfigFault } from "./faults.ts";
@@ -32,6 +32,9 @@ export type Locate = (
   options?: { readonly key?: boolean },
 ) => Pick<ConfigFault, "file" | "line" | "column" | "path">;
 
+/** Compiled at the first use: it takes longer than everything else here. */
+let compiled: ValidateFunction | undefined;
+
 /** **Errors**: one {@link ConfigError} with every fault. */
 export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
   const lines = new LineCounter();
@@ -41,13 +44,23 @@ export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
   const locate = locator(document, lines, file);
   const used = new Set<string>();
   const faults = [...substitute(document, env, used, file, lines), ...environmentFaults(env, used)];
-  const raw: unknown = applyEnvironment(document.toJS() ?? {}, env);
-  const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile(CONFIG_SCHEMA);
+  const raw: unknown = applyEnvironment(valueOf(document, locate), env);
+  compiled ??= new Ajv({ allErrors: true, strict: false, verbose: true }).compile(CONFIG_SCHEMA);
+  const validate = compiled;
   if (!validate(raw)) faults.push(...schemaFaults(validate.errors ?? [], locate));
   // The rest relies on the shape.
   if (faults.length === 0) faults.push(...semanticFaults(raw as RawConfig, locate));
   if (faults.length > 0) throw new ConfigError(faults);
   return resolveConfig(raw as RawConfig);
+}
+
+/** **Errors**: an alias without its anchor, or aliases that would make the document enormous, are faults like others. */
+function valueOf(document: Document, locate: Locate): unknown {
+  try {
+    return document.toJS() ?? {};
+  } catch (error) {
+    throw new ConfigError([{ ...locate([]), message: messageOf(error) }]);
+  }
 }
 
 /** What is no YAML. One fault a line: those behind the first are mostly its consequences. */
