@@ -15,6 +15,7 @@ export default defineConfig({
       "examples/*.test.ts",
       "runtimes/*.test.ts",
       "fuzz/*.test.ts",
+      "real-clients/*.test.ts",
     ],
     testTimeout: 30_000,
     // Tests that start processes share two cores with the others.

@@ -69,10 +69,10 @@ test("relay", { timeout: 120_000 }, async () => {
   };
   expect(await lastLine("main", "relay", "--quick")).toMatchObject({
     scenario: "relay",
-    cases: [
-      { eventsPerRequest: 1, ...one },
-      { eventsPerRequest: 100, ...one },
-    ],
+    cases: ["segment", "launchdarkly"].flatMap((protocol) => [
+      { protocol, eventsPerRequest: 1, ...one },
+      { protocol, eventsPerRequest: 100, ...one },
+    ]),
     lost: 0,
   });
 });
@@ -143,4 +143,9 @@ test("chaos: killed five times under load, the relay loses no acknowledged event
   expect(result).toMatchObject({ kills: 5, lost: 0, duplicatesInEffect: 0, sentTwice: number, booksBalance: true });
   expect(result["acknowledged"]).toBeGreaterThan(0);
   expect(result["delivered"]).toBeGreaterThanOrEqual(result["acknowledged"] as number);
+});
+
+test("isolation", { timeout: 120_000 }, async () => {
+  const measured = await lastLine("main", "isolation", "--quick");
+  expect(measured).toMatchObject({ scenario: "isolation", throughputRatio: number, p99Ratio: number, lost: 0 });
 });

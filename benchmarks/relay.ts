@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { LoadOrder, LoadReport } from "./children/load.ts";
+import type { BenchProtocol } from "./lib/bodies.ts";
 import { Child } from "./lib/child.ts";
 import { RelayProcess } from "./lib/relay-process.ts";
 import { publish, say } from "./lib/result.ts";
@@ -30,6 +31,8 @@ export const FULL: RelayBenchOptions = {
 export const QUICK: RelayBenchOptions = { rounds: 1, requests: { 1: 3_000, 100: 600 }, publish: false };
 
 interface CaseResult {
+  /** Whose clients send, and whose API the destination speaks. */
+  readonly protocol: BenchProtocol;
   readonly eventsPerRequest: number;
   readonly requestsPerSecond: number;
   readonly discardFloorRequestsPerSecond: number;
@@ -47,11 +50,12 @@ export async function run(
 ): Promise<{ readonly cases: readonly CaseResult[]; readonly lost: number }> {
   const cases: CaseResult[] = [];
   let lost = 0;
-  for (const events of [1, 100] as const) {
-    const measured = await measureCase(events, options);
-    cases.push(measured.result);
-    lost += measured.lost;
-  }
+  for (const protocol of ["segment", "launchdarkly"] as const)
+    for (const events of [1, 100] as const) {
+      const measured = await measureCase(protocol, events, options);
+      cases.push(measured.result);
+      lost += measured.lost;
+    }
   const result = { scenario: "relay", cases, lost };
   publish("relay", result, options.publish);
   return result;
@@ -62,6 +66,7 @@ export function failed({ lost }: { readonly lost: number }): boolean {
 }
 
 async function measureCase(
+  protocol: BenchProtocol,
   events: 1 | 100,
   options: RelayBenchOptions,
 ): Promise<{ readonly result: CaseResult; readonly lost: number }> {
@@ -76,19 +81,19 @@ async function measureCase(
   const p99: number[] = [];
   let lost = 0;
   for (let number = 0; number < options.rounds; number++) {
-    rates.discard.push(await measureFloor(["discard"], events, requests));
+    rates.discard.push(await measureFloor(["discard"], { protocol, events, requests }));
     rates.durable.push(
-      await inDirectory((directory) => measureFloor(["durable", `${directory}/floor`], events, requests)),
+      await inDirectory((directory) => measureFloor(["durable", `${directory}/floor`], { protocol, events, requests })),
     );
-    const intake = await inDirectory((directory) => measureIntake(directory, events, requests));
+    const intake = await inDirectory((directory) => measureIntake(directory, { protocol, events, requests }));
     rates.relay.push(intake.rate);
     p50.push(intake.p50Ms);
     p99.push(intake.p99Ms);
-    const endToEnd = await inDirectory((directory) => measureEndToEnd(directory, events, requests));
+    const endToEnd = await inDirectory((directory) => measureEndToEnd(directory, { protocol, events, requests }));
     rates.endToEnd.push(endToEnd.rate);
     lost += intake.lost + endToEnd.lost;
     say(
-      `${events} events a request, round ${number + 1}: discard ${Math.round(rates.discard.at(-1) as number)}, durable ${Math.round(rates.durable.at(-1) as number)}, ` +
+      `${protocol}, ${events} events a request, round ${number + 1}: discard ${Math.round(rates.discard.at(-1) as number)}, durable ${Math.round(rates.durable.at(-1) as number)}, ` +
         `relay ${Math.round(intake.rate)} req/s (p99 ${intake.p99Ms.toFixed(2)} ms), end to end ${Math.round(endToEnd.rate)} ev/s`,
     );
   }
@@ -99,6 +104,7 @@ async function measureCase(
   return {
     lost,
     result: {
+      protocol,
       eventsPerRequest: events,
       requestsPerSecond: round(relay.median),
       discardFloorRequestsPerSecond: round(discard.median),
@@ -118,22 +124,27 @@ async function measureCase(
   };
 }
 
-async function measureFloor(args: readonly string[], events: number, requests: number): Promise<number> {
+interface Case {
+  readonly protocol: BenchProtocol;
+  readonly events: number;
+  readonly requests: number;
+}
+
+async function measureFloor(args: readonly string[], given: Case): Promise<number> {
   const server = new Child("server", args);
   const { port } = await server.receive<{ port: number }>();
-  const report = await load({ port, events, requests, firstId: 0 });
+  const report = await load({ port, ...given, firstId: 0 });
   await server.stop();
   return report.answered / report.seconds;
 }
 
 async function measureIntake(
   directory: string,
-  events: number,
-  requests: number,
+  { protocol, events, requests }: Case,
 ): Promise<{ readonly rate: number; readonly p50Ms: number; readonly p99Ms: number; readonly lost: number }> {
-  const relay = await RelayProcess.start({ directory, destinations: { fast: "http://127.0.0.1:9" } });
+  const relay = await RelayProcess.start({ directory, vendor: protocol, destinations: { fast: "http://127.0.0.1:9" } });
   await relay.steer("fast", "pause");
-  const report = await load({ port: relay.port, events, requests, firstId: 1 });
+  const report = await load({ port: relay.port, protocol, events, requests, firstId: 1 });
   const { lanes } = await relay.accounts();
   const warmUp = warmUpRequests(requests);
   const lost = (report.answered - report.failed + warmUp) * events - (lanes[0]?.account.accepted ?? 0);
@@ -143,21 +154,24 @@ async function measureIntake(
 
 async function measureEndToEnd(
   directory: string,
-  events: number,
-  requests: number,
+  { protocol, events, requests }: Case,
 ): Promise<{ readonly rate: number; readonly lost: number }> {
   const destination = new Child("server", ["destination"]);
   const { port } = await destination.receive<{ port: number }>();
-  const relay = await RelayProcess.start({ directory, destinations: { fast: `http://127.0.0.1:${port}` } });
+  const relay = await RelayProcess.start({
+    directory,
+    vendor: protocol,
+    destinations: { fast: `http://127.0.0.1:${port}` },
+  });
   const total = requests * events;
   let report: LoadReport | undefined;
   const warmUp = warmUpRequests(requests) * events;
   const loader = new Child("load");
-  await loader.ask<LoadReport>(order({ port: relay.port, events, requests: warmUp / events, firstId: 1 }));
+  await loader.ask<LoadReport>(order({ port: relay.port, protocol, events, requests: warmUp / events, firstId: 1 }));
   await destination.ask({ expect: warmUp });
   await destination.ask({ reset: true });
   const arrived = destination.ask<{ events: number; atMs: number }>({ expect: total });
-  report = await loader.ask<LoadReport>(order({ port: relay.port, events, requests, firstId: 1 + warmUp }));
+  report = await loader.ask<LoadReport>(order({ port: relay.port, protocol, events, requests, firstId: 1 + warmUp }));
   const { events: counted, atMs } = await arrived;
   await relay.drained(10_000);
   const { lanes } = await relay.accounts();
@@ -172,7 +186,9 @@ function warmUpRequests(requests: number): number {
   return Math.ceil(requests / 6);
 }
 
-async function load(given: Pick<LoadOrder, "port" | "events" | "requests" | "firstId">): Promise<LoadReport> {
+async function load(
+  given: Pick<LoadOrder, "port" | "protocol" | "events" | "requests" | "firstId">,
+): Promise<LoadReport> {
   const loader = new Child("load");
   const warmUp = warmUpRequests(given.requests);
   await loader.ask<LoadReport>(order({ ...given, requests: warmUp }));
@@ -181,7 +197,7 @@ async function load(given: Pick<LoadOrder, "port" | "events" | "requests" | "fir
   return report;
 }
 
-function order(given: Pick<LoadOrder, "port" | "events" | "requests" | "firstId">): LoadOrder {
+function order(given: Pick<LoadOrder, "port" | "protocol" | "events" | "requests" | "firstId">): LoadOrder {
   return { ...given, connections: CONNECTIONS };
 }
 

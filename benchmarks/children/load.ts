@@ -3,7 +3,7 @@
  * Message in: LoadOrder; out: LoadReport.
  */
 import { connect, type Socket } from "node:net";
-import { createTemplate, writeIds } from "../lib/bodies.ts";
+import { type BenchProtocol, createTemplate, writeIds } from "../lib/bodies.ts";
 import { percentile } from "../lib/statistics.ts";
 
 export interface LoadOrder {
@@ -17,6 +17,8 @@ export interface LoadOrder {
   readonly requestsPerSecond?: number;
   /** Report every latency. */
   readonly samples?: boolean;
+  /** Default: Segment's. */
+  readonly protocol?: BenchProtocol;
 }
 
 export interface LoadReport {
@@ -36,7 +38,7 @@ process.on("message", (order: LoadOrder) => {
 });
 
 async function run(order: LoadOrder): Promise<LoadReport> {
-  const template = createTemplate(order.events);
+  const template = createTemplate(order.events, order.protocol);
   const latencies = new Float64Array(order.requests);
   let sent = 0;
   let answered = 0;
@@ -102,8 +104,8 @@ function drive(
       answer = answer.length === 0 ? chunk : Buffer.concat([answer, chunk]);
       const end = answerEnd(answer);
       if (end === undefined) return;
-      // "HTTP/1.1 200"
-      const ok = answer[9] === 0x32 && answer[10] === 0x30 && answer[11] === 0x30;
+      // "HTTP/1.1 200", or 202
+      const ok = answer[9] === 0x32 && answer[10] === 0x30 && (answer[11] === 0x30 || answer[11] === 0x32);
       answer = answer.subarray(end);
       done(performance.now() - sentAt, ok);
       next();

@@ -12,15 +12,24 @@ export interface Template {
   readonly bodyBytes: number;
 }
 
-/** A `POST /v1/batch` of `events` events: one of about 230 bytes, or many of about 300. */
-export function createTemplate(events: number): Template {
+export type BenchProtocol = "segment" | "launchdarkly";
+
+/** A request with `events` events: one of about 230 bytes, or many of about 300. */
+export function createTemplate(events: number, protocol: BenchProtocol = "segment"): Template {
   const note = "x".repeat(events === 1 ? 20 : 128);
   const event =
-    `{"type":"track","messageId":"${ID_TEMPLATE}","timestamp":"2026-11-21T00:00:00.000Z","userId":"user-000001",` +
-    `"event":"Order Completed","properties":{"total":42,"currency":"EUR","note":"${note}"}}`;
-  const body = `{"batch":[${new Array<string>(events).fill(event).join(",")}]}`;
+    protocol === "segment"
+      ? `{"type":"track","messageId":"${ID_TEMPLATE}","timestamp":"2026-11-21T00:00:00.000Z","userId":"user-000001",` +
+        `"event":"Order Completed","properties":{"total":42,"currency":"EUR","note":"${note}"}}`
+      : `{"kind":"custom","creationDate":1795219200000,"key":"order-completed","context":{"kind":"user","key":"user-000001"},` +
+        `"data":{"messageId":"${ID_TEMPLATE}","total":42,"currency":"EUR","note":"${note}"}}`;
+  const list = `[${new Array<string>(events).fill(event).join(",")}]`;
+  const body = protocol === "segment" ? `{"batch":${list}}` : list;
+  const path = protocol === "segment" ? "/v1/batch" : "/bulk";
+  const authorization = protocol === "segment" ? `Basic ${Buffer.from("bench:").toString("base64")}` : "bench-sdk";
   const head =
-    `POST /v1/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic ${Buffer.from("bench:").toString("base64")}\r\n` +
+    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ${authorization}\r\n` +
+    `${protocol === "segment" ? "" : "X-LaunchDarkly-Event-Schema: 4\r\n"}` +
     `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
   const bytes = Buffer.from(head + body, "latin1");
   const idOffsets: number[] = [];

@@ -10,6 +10,8 @@ export interface RelayProcessOptions {
   /** Data and configuration go here. */
   readonly directory: string;
   readonly destinations: Readonly<Record<string, string>>;
+  /** Whose API the destinations speak. Default: Segment's. */
+  readonly vendor?: "segment" | "launchdarkly";
   readonly extra?: Readonly<Record<string, unknown>>;
 }
 
@@ -82,7 +84,7 @@ async function startLine(child: ChildProcess): Promise<{ readonly intake: string
   });
 }
 
-function configOf({ directory, destinations, extra }: RelayProcessOptions): object {
+function configOf({ directory, destinations, vendor = "segment", extra }: RelayProcessOptions): object {
   return {
     listen: "127.0.0.1:0",
     dataDirectory: `${directory}/data`,
@@ -91,9 +93,12 @@ function configOf({ directory, destinations, extra }: RelayProcessOptions): obje
     network: { allowPrivateAddresses: true },
     environments: {
       bench: {
-        sources: { load: { protocol: "segment", writeKeys: ["bench"] } },
+        sources: {
+          load: { protocol: "segment", writeKeys: ["bench"] },
+          flags: { protocol: "launchdarkly", writeKeys: ["bench-sdk"] },
+        },
         destinations: Object.fromEntries(
-          Object.entries(destinations).map(([name, url]) => [name, { vendor: "segment", url, writeKey: "bench" }]),
+          Object.entries(destinations).map(([name, url]) => [name, { vendor, url, writeKey: "bench" }]),
         ),
       },
     },

@@ -6,12 +6,14 @@ import {
   type Outcome,
   type Protocol,
   type SendContext,
+  type Sender,
   TextBatch,
   type Transport,
   WaybillError,
 } from "@waybill/core";
 import { SeededRandom, settle, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
+import { singly } from "../src/senders/singly.ts";
 
 type Answer = "delivered" | "later" | "halted" | "split" | "hang" | "reset" | readonly Outcome["status"][];
 
@@ -206,4 +208,51 @@ test("requests are spaced at the rate limit", async () => {
   await clock.until(() => result.outcomes !== undefined);
   for (let index = 1; index < requests.length; index++)
     expect((requests[index]?.atMs ?? 0) - (requests[index - 1]?.atMs ?? 0)).toBeGreaterThanOrEqual(99.999);
+});
+
+test("events that go singly: several at once, fewer after a failure, more again afterwards; nothing overtakes its key", async () => {
+  let inFlight = 0;
+  let most = 0;
+  let failing = false;
+  const sent: string[] = [];
+  const one: Sender = {
+    async send(batch) {
+      inFlight += 1;
+      most = Math.max(most, inFlight);
+      for (let turn = 0; turn < 3; turn++) await Promise.resolve();
+      inFlight -= 1;
+      if (failing) return [{ status: "retryable", reason: "503" }];
+      sent.push(String(batch.event(0)));
+      return [{ status: "delivered" }];
+    },
+  };
+  const sender = singly({ concurrency: 8, orderKey: (event) => String(event).charAt(0) }, one);
+  const context: SendContext = {
+    soon: new AbortController().signal,
+    now: new AbortController().signal,
+    watch: { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined },
+  };
+  const send = async (texts: readonly string[]): Promise<readonly Outcome[]> => {
+    most = 0;
+    return sender.send(
+      new TextBatch({ key: "k", metadata: "", oldestAtMs: 0, texts, sizes: texts.map(() => 1) }),
+      context,
+    );
+  };
+  const texts = Array.from({ length: 24 }, (_, index) => `${"abcdefgh".charAt(index % 8)}${index}`);
+  expect(new Set((await send(texts)).map(({ status }) => status))).toEqual(new Set(["delivered"]));
+  expect(most).toBe(8);
+  for (const key of "abcdefgh") {
+    const own = sent.filter((text) => text.startsWith(key)).map((text) => Number(text.slice(1)));
+    expect(own).toEqual(own.toSorted((a, b) => a - b));
+  }
+  failing = true;
+  const failed = await send(texts);
+  expect(failed).toHaveLength(24);
+  expect(new Set(failed.map(({ status }) => status))).toEqual(new Set(["retryable"]));
+  failing = false;
+  await send(texts);
+  expect(most).toBe(4);
+  await send(texts);
+  expect(most).toBe(5);
 });

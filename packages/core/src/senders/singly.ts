@@ -5,8 +5,12 @@ import { assert } from "../errors.ts";
 /**
  * For a vendor that takes one event per request: sends the events of a batch each on its own, several at once. Events of equal order key go one
  * after another. Once one could not be delivered now, no further one is begun; those behind it are as it is.
+ *
+ * How many are in flight at once adapts: half as many after a failure (a vendor that limits or struggles), one more after each batch that went through, at most
+ * `concurrency`.
  */
 export function singly({ concurrency, orderKey }: NonNullable<Protocol["singly"]>, next: Sender): Sender {
+  let width = concurrency;
   return {
     async send(batch, context) {
       if (batch.count === 1) return next.send(batch, context);
@@ -31,7 +35,8 @@ export function singly({ concurrency, orderKey }: NonNullable<Protocol["singly"]
           await sent;
         }
       };
-      await Promise.all(Array.from({ length: Math.min(concurrency, batch.count) }, work));
+      await Promise.all(Array.from({ length: Math.min(width, batch.count) }, work));
+      width = stopped === undefined ? Math.min(concurrency, width + 1) : Math.max(1, width >> 1);
       const rest = stopped ?? { status: "retryable", reason: "interrupted" };
       for (let index = 0; index < batch.count; index++) outcomes[index] ??= rest;
       return outcomes;

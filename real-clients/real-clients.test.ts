@@ -1,0 +1,364 @@
+/**
+ * Vendors' published SDKs, unmodified, through the relay by changing their base URL: events arrive at the twin behind it. The relay is a process of its own that is killed and
+ * started again in the middle; nothing is lost.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { twins } from "@waybill/testing";
+import { build } from "esbuild";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { fileOf, installClients, load } from "./setup.ts";
+
+const INSTALL_MS = 300_000;
+const TEST_MS = 60_000;
+const CLI = fileURLToPath(new URL("../packages/cli/dist/main.js", import.meta.url));
+
+beforeAll(installClients, INSTALL_MS);
+
+interface World {
+  readonly flags: twins.LaunchDarklyTwin;
+  readonly trophy: twins.TrophyTwin;
+  readonly segment: twins.SegmentTwin;
+  /** Where flags are. */
+  readonly flagsUrl: string;
+  /** Where events go: the relay. */
+  readonly url: string;
+  /** Kills the relay and starts it again on the same port. */
+  restart(): Promise<void>;
+}
+
+async function setUp(): Promise<World> {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-real-"));
+  const flag = {
+    key: "flag",
+    version: 7,
+    on: true,
+    fallthrough: { variation: 1 },
+    offVariation: 0,
+    variations: [false, true],
+    salt: "s",
+    rules: [],
+    targets: [],
+    prerequisites: [],
+  };
+  const flags = new twins.LaunchDarklyTwin({ flags: { flag } });
+  const trophy = new twins.TrophyTwin();
+  const segment = new twins.SegmentTwin({ limits: "none" });
+  const [flagsServer, trophyServer, segmentServer] = await Promise.all([
+    flags.listen(),
+    trophy.listen(),
+    segment.listen(),
+  ]);
+  const common = { backoff: { base: "10ms", max: "50ms" }, batch: { linger: "5ms" } };
+  const config = (listen: string): string =>
+    JSON.stringify({
+      listen,
+      admin: { listen: "127.0.0.1:0" },
+      dataDirectory: join(directory, "data"),
+      network: { allowPrivateAddresses: true },
+      environments: {
+        flags: {
+          sources: { sdks: { protocol: "launchdarkly", writeKeys: ["sdk-in"], environmentId: "env-in" } },
+          destinations: {
+            launchdarkly: {
+              vendor: "launchdarkly",
+              url: flagsServer.url,
+              writeKey: "sdk-out",
+              environmentId: "env-out",
+              ...common,
+            },
+          },
+        },
+        game: {
+          sources: { app: { protocol: "trophy", writeKeys: ["in.secret"] } },
+          destinations: {
+            trophy: { vendor: "trophy", url: `${trophyServer.url}/v1`, writeKey: "out.secret", ...common },
+          },
+        },
+        web: {
+          sources: { site: { protocol: "segment", writeKeys: ["w"] } },
+          destinations: { segment: { vendor: "segment", url: segmentServer.url, writeKey: "out", ...common } },
+        },
+      },
+    });
+  const file = join(directory, "waybill.json");
+  writeFileSync(file, config("127.0.0.1:0"));
+  let started = await startRelay(file);
+  const { port } = new URL(started.url);
+  writeFileSync(file, config(`127.0.0.1:${port}`));
+  onTestFinished(async () => {
+    await kill(started.process);
+    for (const server of [flagsServer, trophyServer, segmentServer]) await server.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return {
+    flags,
+    trophy,
+    segment,
+    flagsUrl: flagsServer.url,
+    url: started.url,
+    async restart() {
+      await kill(started.process);
+      started = await startRelay(file);
+    },
+  };
+}
+
+async function startRelay(file: string): Promise<{ readonly process: ChildProcess; readonly url: string }> {
+  const child = spawn(process.execPath, [CLI, "relay", "--config", file], { stdio: ["ignore", "pipe", "inherit"] });
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once("exit", (code) => reject(new Error(`the relay ended with ${code}`)));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const { intake } = JSON.parse(line) as { readonly intake?: string };
+      if (intake !== undefined) resolve(intake);
+    });
+  });
+  return { process: child, url };
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGKILL");
+  await exited;
+}
+
+async function until(done: () => boolean): Promise<void> {
+  for (let look = 0; look < 2_000 && !done(); look++) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(done()).toBe(true);
+}
+
+const LOGGER = { error: () => undefined, warn: () => undefined, info: () => undefined, debug: () => undefined };
+const EVENTS = 20;
+
+/** As much of every LaunchDarkly SDK as is used here. */
+interface LaunchDarkly {
+  waitForInitialization?(timeoutS?: number): Promise<unknown>;
+  waitUntilReady?(): Promise<unknown>;
+  track(key: string, ...rest: readonly unknown[]): void;
+  flush(): Promise<unknown>;
+  close(): unknown;
+}
+
+/** Half of the events, the relay killed and started again, the other half. */
+async function trackThroughRestart(client: LaunchDarkly, world: World, user: unknown): Promise<void> {
+  for (let index = 0; index < EVENTS; index++) {
+    if (index === EVENTS / 2) {
+      await client.flush();
+      await world.restart();
+    }
+    if (user === undefined) client.track(`event-${index}`, { index });
+    else client.track(`event-${index}`, user, { index });
+  }
+  await client.flush();
+  await client.close();
+}
+
+function customKeys(flags: twins.LaunchDarklyTwin): string[] {
+  return flags.events.filter(({ kind }) => kind === "custom").map(({ key }) => String(key));
+}
+const ALL = Array.from({ length: EVENTS }, (_, index) => `event-${index}`);
+
+test.each([
+  ["@launchdarkly/node-server-sdk", "4"],
+  ["launchdarkly-node-server-sdk-7", "4"],
+  ["launchdarkly-node-server-sdk-6", "3"],
+  ["ldclient-node", "3"],
+])("%s", { timeout: TEST_MS }, async (name, schema) => {
+  const world = await setUp();
+  const { init } = load<{
+    init(
+      key: string,
+      options: object,
+    ): LaunchDarkly & { variation(key: string, user: object, fallback: boolean): Promise<unknown> };
+  }>(name);
+  const { flagsUrl, url } = world;
+  // The oldest has other names for the same options.
+  const options =
+    name === "ldclient-node"
+      ? { base_uri: flagsUrl, stream_uri: flagsUrl, events_uri: url, flush_interval: 3_600 }
+      : { baseUri: flagsUrl, streamUri: flagsUrl, eventsUri: url, flushInterval: 3_600 };
+  const client = init("sdk-in", { ...options, stream: false, logger: LOGGER });
+  await (client.waitForInitialization?.(10) ?? client.waitUntilReady?.());
+  const user = schema === "4" ? { kind: "user", key: "u" } : { key: "u" };
+  expect(await client.variation("flag", user, false)).toBe(true);
+  await trackThroughRestart(client, world, user);
+  await until(() => customKeys(world.flags).length >= EVENTS);
+  expect(customKeys(world.flags)).toEqual(ALL);
+  expect(world.flags.payloads[0]?.headers).toMatchObject({
+    "x-launchdarkly-event-schema": schema,
+    authorization: "sdk-out",
+  });
+  // Old events leave summarised: an index event and counters instead of each evaluation.
+  expect(world.flags.events.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["index", "summary"]));
+  expect(world.flags.events.map(({ kind }) => kind)).not.toContain("feature");
+});
+
+test("launchdarkly-node-client-sdk", { timeout: TEST_MS }, async () => {
+  const world = await setUp();
+  const { initialize } = load<{ initialize(id: string, user: object, options: object): LaunchDarkly }>(
+    "launchdarkly-node-client-sdk",
+  );
+  const options = {
+    baseUrl: world.flagsUrl,
+    streamUrl: world.flagsUrl,
+    eventsUrl: world.url,
+    flushInterval: 3_600_000,
+    logger: LOGGER,
+  };
+  const client = initialize("env-in", { kind: "user", key: "u" }, options);
+  await client.waitForInitialization?.(10);
+  await trackThroughRestart(client, world, undefined);
+  await until(() => customKeys(world.flags).length >= EVENTS);
+  expect(customKeys(world.flags)).toEqual(ALL);
+  expect(world.flags.payloads[0]?.path).toBe("/events/bulk/env-out");
+});
+
+interface Window {
+  eval(code: string): unknown;
+  fetch?: unknown;
+  close(): void;
+}
+
+/** A page of another origin than the relay's, so that the browser asks first. */
+function page(): Window {
+  const { JSDOM, VirtualConsole } = load<{
+    JSDOM: new (html: string, options: object) => { readonly window: Window };
+    VirtualConsole: new () => object;
+  }>("jsdom");
+  const { window } = new JSDOM("<!doctype html>", {
+    url: "http://page.test/",
+    runScripts: "outside-only",
+    pretendToBeVisual: true,
+    virtualConsole: new VirtualConsole(),
+  });
+  onTestFinished(() => window.close());
+  return window;
+}
+
+test.each([
+  ["launchdarkly-js-client-sdk", "4"],
+  ["launchdarkly-js-client-sdk-2", "3"],
+])("%s in a page, with preflights", { timeout: TEST_MS }, async (name, schema) => {
+  const world = await setUp();
+  const window = page();
+  window.eval(fileOf(`${name}/dist/ldclient.min.js`));
+  const options = {
+    baseUrl: world.flagsUrl,
+    streamUrl: world.flagsUrl,
+    eventsUrl: world.url,
+    flushInterval: 3_600_000,
+    bootstrap: {},
+    sendLDHeaders: true,
+  };
+  const user = schema === "4" ? { kind: "user", key: "u" } : { key: "u" };
+  const client = window.eval(
+    `LDClient.initialize("env-in", ${JSON.stringify(user)}, Object.assign(${JSON.stringify(options)}, { logger: { error() {}, warn() {}, info() {}, debug() {} } }))`,
+  ) as LaunchDarkly;
+  await client.waitForInitialization?.(10);
+  await trackThroughRestart(client, world, undefined);
+  await until(() => customKeys(world.flags).length >= EVENTS);
+  expect(customKeys(world.flags)).toEqual(ALL);
+  expect(world.flags.payloads[0]).toMatchObject({
+    path: "/events/bulk/env-out",
+    headers: { "x-launchdarkly-event-schema": schema },
+  });
+});
+
+test("@launchdarkly/js-client-sdk in a page", { timeout: TEST_MS }, async () => {
+  const world = await setUp();
+  const window = page();
+  // jsdom has no fetch; this one says where the page is, as a browser does.
+  const pageFetch = (input: string, init?: RequestInit): Promise<Response> =>
+    fetch(input, { ...init, headers: { ...(init?.headers as Record<string, string>), origin: "http://page.test" } });
+  Object.assign(window, { fetch: pageFetch, structuredClone, TextEncoder, crypto });
+  const { outputFiles } = await build({
+    stdin: {
+      contents: 'import { createClient } from "@launchdarkly/js-client-sdk"; window.LD = { createClient };',
+      resolveDir: fileURLToPath(new URL(".", import.meta.url)),
+    },
+    bundle: true,
+    write: false,
+    format: "iife",
+    logLevel: "error",
+  });
+  window.eval(outputFiles[0]?.text ?? "");
+  const options = {
+    baseUri: world.flagsUrl,
+    streamUri: world.flagsUrl,
+    eventsUri: world.url,
+    flushInterval: 3_600,
+    streaming: false,
+  };
+  const client = window.eval(
+    `LD.createClient("env-in", { kind: "user", key: "u" }, Object.assign(${JSON.stringify(options)}, { logger: { error() {}, warn() {}, info() {}, debug() {} } }))`,
+  ) as LaunchDarkly & { start(options: object): Promise<unknown> };
+  await client.start({ timeout: 5 });
+  await trackThroughRestart(client, world, undefined);
+  await until(() => customKeys(world.flags).length >= EVENTS);
+  expect(customKeys(world.flags)).toEqual(ALL);
+  expect(world.flags.payloads[0]?.path).toBe("/events/bulk/env-out");
+});
+
+test("ldclient-js in a page, by pixel", { timeout: TEST_MS }, async () => {
+  const world = await setUp();
+  const window = page();
+  const asked: Promise<unknown>[] = [];
+  Object.assign(window, { beacon: (url: string) => asked.push(fetch(url)) });
+  // jsdom loads no images; this one asks for them as a browser does.
+  window.eval(
+    "window.Image = function () { Object.defineProperty(this, 'src', { set(url) { window.beacon(url); } }); }; delete window.XMLHttpRequest.prototype.withCredentials;",
+  );
+  window.eval(fileOf("ldclient-js/dist/ldclient.min.js"));
+  const options = { baseUrl: world.flagsUrl, eventsUrl: world.url, bootstrap: {}, flushInterval: 100 };
+  const client = window.eval(`LDClient.initialize("env-in", { key: "u" }, ${JSON.stringify(options)})`) as {
+    track(key: string): void;
+    identify(user: object): unknown;
+  };
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  client.track("first");
+  await until(() => customKeys(world.flags).includes("first"));
+  await Promise.all(asked);
+  await world.restart();
+  client.track("second");
+  await until(() => customKeys(world.flags).includes("second"));
+  expect(world.flags.payloads.every(({ path }) => path === "/events/bulk/env-out")).toBe(true);
+});
+
+test("@trophyso/node", { timeout: TEST_MS }, async () => {
+  const world = await setUp();
+  const { TrophyApiClient } = load<{
+    TrophyApiClient: new (
+      options: object,
+    ) => { metrics: { event(key: string, event: object): Promise<{ total: number }> } };
+  }>("@trophyso/node");
+  const sdk = new TrophyApiClient({ apiKey: "in.secret", environment: { api: `${world.url}/v1`, admin: world.url } });
+  for (let index = 0; index < EVENTS; index++) {
+    if (index === EVENTS / 2) await world.restart();
+    expect(await sdk.metrics.event("words", { user: { id: "u" }, value: 1 })).toMatchObject({ total: index + 1 });
+  }
+  expect(world.trophy.total("u", "words")).toBe(EVENTS);
+});
+
+test("@segment/analytics-node", { timeout: TEST_MS }, async () => {
+  const world = await setUp();
+  const { Analytics } = load<{
+    Analytics: new (
+      options: object,
+    ) => { track(event: object): void; flush(): Promise<unknown>; closeAndFlush(): Promise<unknown> };
+  }>("@segment/analytics-node");
+  const analytics = new Analytics({ writeKey: "w", host: world.url, flushAt: 5, flushInterval: 50 });
+  for (let index = 0; index < EVENTS; index++) {
+    // Killed with requests on their way: the SDK sends them again.
+    if (index === EVENTS / 2) await world.restart();
+    analytics.track({ userId: "u", event: `event-${index}` });
+  }
+  await analytics.closeAndFlush();
+  await until(() => world.segment.received >= EVENTS);
+  expect(world.segment.events.map(({ event }) => event["event"]).toSorted()).toEqual(ALL.toSorted());
+});
