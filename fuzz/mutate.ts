@@ -53,6 +53,6 @@ function below(random: SeededRandom, limit: number): number {
   return Math.floor(random.next() * limit);
 }
 
-export function pick<T>(random: SeededRandom, list: readonly T[]): T {
+function pick<T>(random: SeededRandom, list: readonly T[]): T {
   return list[below(random, list.length)] as T;
 }

@@ -360,5 +360,6 @@ test("@segment/analytics-node", { timeout: TEST_MS }, async () => {
   }
   await analytics.closeAndFlush();
   await until(() => world.segment.received >= EVENTS);
-  expect(world.segment.events.map(({ event }) => event["event"]).toSorted()).toEqual(ALL.toSorted());
+  expect(world.segment.events).toHaveLength(EVENTS);
+  expect(new Set(world.segment.events.map(({ event }) => event["event"]))).toEqual(new Set(ALL));
 });

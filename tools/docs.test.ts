@@ -20,13 +20,13 @@ test("each item of each conformance list has a test", () => {
 
 test("the schema's defaults are those the relay uses", () => {
   const text =
-    "environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] }, l: { protocol: launchdarkly, writeKeys: [l] } }, destinations: { d: { vendor: segment, writeKey: k }, f: { vendor: file, path: x } } } }";
+    "environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] }, l: { protocol: launchdarkly, writeKeys: [l], memory: {} } }, destinations: { d: { vendor: segment, writeKey: k }, f: { vendor: file, path: x } } } }";
   const explicit = text
     .replace(
       "path: x",
       "path: x, format: ndjson, rotateBytes: 100MiB, rotateAfter: 24h, timeout: 10s, backoff: { base: 500ms, max: 60s }, batch: { linger: 20ms }",
     )
-    .replace("writeKeys: [l]", "writeKeys: [l], sendEvents: true");
+    .replace("memory: {}", "sendEvents: true, memory: { capacity: 1000, flushInterval: 5s }");
   const top =
     "listen: 0.0.0.0:8080\ndataDirectory: ./waybill-data\nlog: { level: info }\nadmin: { listen: 127.0.0.1:8081 }\nlimits: { bodyMaxBytes: 10MiB, headersTimeout: 10s, requestTimeout: 60s }\n" +
     "compat: { strict: false }\nretention: { maxAge: 7d, maxBytes: 10GiB, hardMaxBytes: 20GiB }\nshutdown: { deadline: 20s }\ndedupe: { window: 24h, maxIds: 1000000 }\nnetwork: { allowPrivateAddresses: false }\nexchange: { deadline: 10s }\n";

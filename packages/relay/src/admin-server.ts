@@ -5,7 +5,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { messageOf, WaybillError } from "@waybill/core";
 import createRouter, { type HTTPMethod } from "find-my-way";
 import { addEvidenceRoutes, readJson } from "./admin-evidence.ts";
-import type { Accounts, Readiness, ReloadResult, RotateRequest } from "./admin-types.ts";
+import { openApiDocument } from "./admin-openapi.ts";
+import type { Accounts, EnvironmentView, Readiness, ReloadResult, RotateRequest } from "./admin-types.ts";
 import { type Answer, problem, writeAnswer, writeJson } from "./answers.ts";
 import { destinationRing, GRACE_DEFAULT_MS, sourceRing } from "./credentials.ts";
 import type { Environment } from "./environment.ts";
@@ -20,6 +21,8 @@ export interface AdminView {
   environment(name: string): Environment | undefined;
   environments(): readonly Environment[];
   reload(): Promise<ReloadResult>;
+  /** Environments, their sources and destinations. */
+  plan(): readonly EnvironmentView[];
   rotate(ring: string, key: string, graceMs: number): Promise<boolean>;
 }
 
@@ -66,6 +69,8 @@ export function createAdminServer(view: AdminView): Server {
     const { text, contentType } = await view.metrics();
     writeAnswer(response, { status: 200, headers: { "content-type": contentType }, body: text });
   });
+  add("GET", "/openapi.json", (_request, response) => writeJson(response, 200, openApiDocument()), { open: true });
+  add("GET", "/v1/environments", (_request, response) => writeJson(response, 200, view.plan()));
   add("GET", "/v1/accounts", (_request, response) => writeJson(response, 200, view.accounts()));
   add("GET", "/v1/tail", (request, response, _params, query) => streamTail(view, request, response, query));
   add("POST", "/v1/lanes/:environment/:destination/pause", (_request, response, params) =>

@@ -4,6 +4,8 @@
  * Own port, loopback by default (`admin.listen`, 127.0.0.1:8081), `Authorization: Bearer <admin.token>` when a token is set:
  * - `GET /health` 200 as long as the process answers; `GET /ready` 200 or 503, {@link Readiness}
  * - `GET /metrics` Prometheus text
+ * - `GET /openapi.json` this API as an OpenAPI document, without a token
+ * - `GET /v1/environments` {@link EnvironmentView}s
  * - `GET /v1/accounts` {@link Accounts}
  * - `GET /v1/tail?environment=&source=` server-sent events, each `data:` a {@link TailEvent}
  * - `POST /v1/lanes/:environment/:destination/pause` and `/resume` 204
@@ -215,4 +217,11 @@ export interface RotateRequest {
   readonly graceMs?: number;
   /** LaunchDarkly's kinds of keys. Default: the ordinary one. */
   readonly kind?: "mobile" | "js";
+}
+
+/** No keys: only how many are valid. */
+export interface EnvironmentView {
+  readonly environment: string;
+  readonly sources: readonly { readonly source: string; readonly protocol: string; readonly keys: number }[];
+  readonly destinations: readonly { readonly destination: string; readonly vendor: string }[];
 }

@@ -189,6 +189,11 @@ export class DoorIntake {
     if ("refusal" in taken) return refuse(taken.refusal);
     if (!("stored" in taken)) return answerOf(taken.answer, headers);
     if (taken.stored === undefined) return answerOf(taken.answer(0), headers);
+    const memory = source.config.memory === undefined ? undefined : source.environment.memoryOf(source.config);
+    if (memory !== undefined) {
+      memory.publish(taken.metadata, textsOf(taken.stored));
+      return answerOf(taken.answer(0), headers);
+    }
     try {
       const { duplicates, first, count } = await this.#store(source, taken.stored, taken);
       const at = first === undefined ? {} : { [RECEIPT_HEADER]: `${source.environment.name}/${first}+${count}` };
@@ -327,6 +332,13 @@ function isSegmentPath(path: string): boolean {
 
 function answerOf({ status, headers, body, bytes }: DoorAnswer, more: Readonly<Record<string, string>> = {}): Answer {
   return { status, headers: { ...headers, ...more }, body, ...(bytes === undefined ? {} : { bytes }) };
+}
+
+function textsOf({ body, ends }: StoredForm): string[] {
+  const bytes = Buffer.concat(body);
+  return Array.from(ends, (end, index) =>
+    bytes.toString("utf8", index === 0 ? 0 : (ends[index - 1] as number) + 1, end).trim(),
+  );
 }
 
 /** The events that are kept, as a record of their own. */

@@ -11,9 +11,10 @@ import { accountView } from "./account-view.ts";
 import type { ComponentView, LaneView, TraceDestination, TracedEvent } from "./admin-types.ts";
 import { AppendRate } from "./append-rate.ts";
 import { batchScanner } from "./batch-scanner.ts";
-import type { DestinationConfig, EnvironmentConfig, RelayConfig } from "./config/types.ts";
+import type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 import { Destination, type DestinationObserver } from "./destination.ts";
 import { Exchanges } from "./exchanges.ts";
+import { MemoryRelay } from "./memory-relay.ts";
 import { Replays } from "./replays.ts";
 import type { SenderSettings } from "./senders.ts";
 import { scopeOf } from "./sources.ts";
@@ -27,6 +28,8 @@ export interface EnvironmentOptions {
   readonly dedupe: RelayConfig["dedupe"];
   /** Default: not strict. */
   readonly settings?: SenderSettings;
+  /** What is lost in memory is told here. */
+  readonly onWarning?: (message: string) => void;
   /** As of the log's options. */
   readonly segmentMaxBytes?: number;
 }
@@ -37,6 +40,7 @@ export class Environment {
   readonly ids: StoredIds;
   readonly replays: Replays;
   readonly exchanges: Exchanges;
+  readonly #memory = new Map<string, MemoryRelay>();
   readonly #rate: AppendRate;
   readonly #options: EnvironmentOptions;
   readonly #destinations: Map<string, Destination>;
@@ -92,6 +96,20 @@ export class Environment {
     this.replays.start();
   }
 
+  /** Where a source's events are kept in memory; `undefined` when there is no destination for them. */
+  memoryOf(source: SourceConfig): MemoryRelay | undefined {
+    const { memory } = source;
+    const destination = [...this.#destinations.values()].find(({ config }) => config.vendor === "launchdarkly");
+    if (memory === undefined || destination === undefined) return undefined;
+    let relay = this.#memory.get(source.name);
+    if (relay === undefined) {
+      const { runtime, settings, onWarning = () => undefined } = this.#options;
+      relay = new MemoryRelay(destination.config, { memory, runtime, strict: settings?.strict ?? false, onWarning });
+      this.#memory.set(source.name, relay);
+    }
+    return relay;
+  }
+
   destination(name: string): Destination | undefined {
     return this.#destinations.get(name);
   }
@@ -108,6 +126,7 @@ export class Environment {
         changed.push(`${this.name}/${wanted.name} added`);
       } else if (JSON.stringify(present.config) !== JSON.stringify(wanted)) {
         present.reconfigure(wanted);
+        if (wanted.vendor === "launchdarkly") for (const relay of this.#memory.values()) relay.reconfigure(wanted);
         changed.push(`${this.name}/${wanted.name} changed`);
       }
     }
@@ -184,6 +203,7 @@ export class Environment {
 
   async close(deadlineMs: number): Promise<void> {
     await this.replays.close(deadlineMs);
+    await Promise.all([...this.#memory.values()].map((relay) => relay.close()));
     await Promise.all([...this.#destinations.values()].map((destination) => destination.close(deadlineMs)));
     await this.log.close();
     await this.ids.close();

@@ -7,7 +7,7 @@ import { createUuidV7, type DiskRuntime, messageOf, type Timer, WaybillError } f
 import { createNodeTransport, type DirectoryLock, lockDirectory, nodeRuntime, publicAddresses } from "@waybill/node";
 import { DEFAULT_LIMITS, STRICT_LIMITS } from "@waybill/vendors";
 import { createAdminServer } from "./admin-server.ts";
-import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
+import type { Accounts, EnvironmentView, Readiness, ReloadResult } from "./admin-types.ts";
 import { batchScanner } from "./batch-scanner.ts";
 import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
@@ -229,6 +229,7 @@ class Relay implements RunningRelay {
       runtime: this.#runtime,
       dedupe: config.dedupe,
       settings: { strict: config.strict },
+      onWarning: (message) => logger.warn({ environment: name }, message),
       observer: {
         attempted: (...args) => this.#metrics.attempted(...args),
         modeChanged: (environmentName, destination, mode, reason) => {
@@ -283,11 +284,23 @@ class Relay implements RunningRelay {
       environment: (name) => this.#environments.get(name),
       environments: () => [...this.#environments.values()],
       reload: () => this.#reloadByAdmin(),
+      plan: () => this.#plan(),
       rotate: (ring, key, graceMs) => this.rotate(ring, key, graceMs),
     });
     this.#servers = [intakeServer, adminServer];
     this.intakeUrl = await listenOn(intakeServer, listen);
     this.adminUrl = await listenOn(adminServer, admin);
+  }
+
+  #plan(): readonly EnvironmentView[] {
+    const nowMs = this.#runtime.clock.now();
+    return this.#config.environments
+      .map((environment) => this.#credentials.applied(environment, nowMs))
+      .map(({ name, sources, destinations }) => ({
+        environment: name,
+        sources: sources.map(({ name: source, protocol, keys }) => ({ source, protocol, keys: keys.length })),
+        destinations: destinations.map(({ name: destination, vendor }) => ({ destination, vendor })),
+      }));
   }
 
   async #reloadByAdmin(): Promise<ReloadResult> {

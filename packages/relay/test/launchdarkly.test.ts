@@ -353,3 +353,39 @@ test("a wrong credential keeps the events, and a new one sends them", async () =
   await settled();
   expect(flags.payloads).toMatchObject([{ body: "[1]" }]);
 });
+
+test("in memory: 202 at once, capacity per metadata, summaries beside a full queue, two attempts, a replaced key, flush at stop", async () => {
+  const memory = { capacity: 2, flushInterval: "1h" };
+  const { relay, post, flags, directory, destinations } = await setUp({ source: { memory } });
+  const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4" };
+  for (const tags of ["a", "b"])
+    for (let n = 0; n < 3; n++)
+      expect(await post("/bulk", [{ kind: "custom", n }], { ...headers, "x-launchdarkly-tags": tags })).toMatchObject({
+        status: 202,
+        text: "",
+      });
+  await post(
+    "/bulk",
+    [...FEATURES, ...["x", "y", "z"].map((key) => ({ kind: "identify", creationDate: 1, user: { key } }))],
+    { authorization: "sdk-in" },
+  );
+  await post("/diagnostic", '{"kind":"diagnostic"}', headers);
+  await until(() => flags.diagnostics.length === 1);
+  expect(relay.accounts().lanes[0]?.account.accepted).toBe(0);
+  const config = configOf(directory, "", {
+    sources: { flags: { ...SOURCE, memory } },
+    destinations: () => destinations({ writeKey: "sdk-2" }),
+  });
+  await relay.reload(config);
+  await relay.stop();
+  const summary = (payload: twins.LaunchDarklyPayload): unknown[] => [
+    payload.headers["authorization"],
+    payload.headers["x-launchdarkly-tags"],
+    payload.events.map(({ kind, n }) => n ?? kind),
+  ];
+  const payloads = flags.payloads.map(summary);
+  expect(payloads).toHaveLength(3);
+  expect(payloads).toContainEqual(["sdk-2", "a", [0, 1]]);
+  expect(payloads).toContainEqual(["sdk-2", "b", [0, 1]]);
+  expect(payloads).toContainEqual(["sdk-2", undefined, ["index", "identify", "summary"]]);
+});

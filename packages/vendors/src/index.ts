@@ -46,7 +46,7 @@ export {
 } from "./launchdarkly/protocol.ts";
 export type { EventQueuesOptions } from "./launchdarkly/publisher.ts";
 export { EventQueues, PUBLISHER_DEFAULTS } from "./launchdarkly/publisher.ts";
-export { launchdarklyFromCanonical, launchdarklyRelayed, unsendable } from "./launchdarkly/relayed.ts";
+export { launchdarklyFromCanonical, launchdarklyRelayed, launchdarklyUrl, unsendable } from "./launchdarkly/relayed.ts";
 export type { Flag, SummariserOptions, Summary } from "./launchdarkly/summarise.ts";
 export { Summariser } from "./launchdarkly/summarise.ts";
 export type { LetterItem, LetterSettings } from "./letter/protocol.ts";

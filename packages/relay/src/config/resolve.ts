@@ -47,6 +47,7 @@ export interface RawSource {
   readonly allowedOrigins?: readonly string[];
   readonly allowedHeaders?: readonly string[];
   readonly sendEvents?: boolean;
+  readonly memory?: { readonly capacity?: number; readonly flushInterval?: Quantity };
   readonly prefix?: string;
   readonly maxRequestsPerSecond?: number;
   readonly burst?: number;
@@ -130,6 +131,14 @@ function resolveSource(name: string, raw: RawSource): SourceConfig {
     allowedOrigins,
     allowedHeaders,
     sendEvents: raw.sendEvents ?? true,
+    ...(raw.memory === undefined
+      ? {}
+      : {
+          memory: {
+            capacity: raw.memory.capacity ?? 1_000,
+            flushIntervalMs: millisecondsOf(raw.memory.flushInterval ?? "5s"),
+          },
+        }),
     ...(prefix === undefined ? {} : { prefix }),
     ...(perSecond === undefined
       ? {}

@@ -62,7 +62,14 @@ type Fault = (path: Path, message: string, hint?: string) => void;
 
 function sourceFaults(source: RawSource, at: Path, fault: Fault): void {
   if (source.protocol === "launchdarkly") return;
-  for (const key of ["mobileKeys", "environmentId", "allowedOrigins", "allowedHeaders", "sendEvents"] as const)
+  for (const key of [
+    "mobileKeys",
+    "environmentId",
+    "allowedOrigins",
+    "allowedHeaders",
+    "sendEvents",
+    "memory",
+  ] as const)
     if (source[key] !== undefined) fault([...at, key], `is for launchdarkly, not for ${source.protocol}`);
 }
 

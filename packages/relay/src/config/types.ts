@@ -42,6 +42,11 @@ export interface SourceKey {
   readonly expiresAtMs?: number;
 }
 
+export interface MemoryConfig {
+  readonly capacity: number;
+  readonly flushIntervalMs: number;
+}
+
 export interface SourceConfig {
   readonly name: string;
   readonly protocol: Vendor;
@@ -49,6 +54,8 @@ export interface SourceConfig {
   readonly allowedOrigins: readonly string[];
   readonly allowedHeaders: readonly string[];
   readonly sendEvents: boolean;
+  /** Present: events are kept in memory. */
+  readonly memory?: MemoryConfig;
   /** A path before the vendor's own, beside `/s/<source>`. */
   readonly prefix?: string;
   /** For each key. */

@@ -69,8 +69,8 @@ export class EventQueues {
     this.#armTimer();
   }
 
-  /** Events are JSON texts and leave as they are. */
-  publish(metadata: EventMetadata, texts: readonly string[]): void {
+  /** Events are JSON texts and leave as they are. `beyond`: how many of them need no room of the capacity. */
+  publish(metadata: EventMetadata, texts: readonly string[], { beyond = 0 }: { readonly beyond?: number } = {}): void {
     if (this.#closed || this.#disabled || texts.length === 0) return;
     const key = encodeLaunchDarkly(metadata);
     let queue = this.#queues.get(key);
@@ -78,7 +78,7 @@ export class EventQueues {
       queue = { metadata: key, texts: [], sizes: [] };
       this.#queues.set(key, queue);
     }
-    const room = this.#options.capacity - queue.texts.length;
+    const room = this.#options.capacity + beyond - queue.texts.length;
     for (const text of texts.slice(0, room)) {
       queue.texts.push(text);
       queue.sizes.push(encoder.encode(text).length);

@@ -72,6 +72,11 @@ export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
   };
 }
 
+/** Where analytics events of a credential's kind go. */
+export function launchdarklyUrl(url: string | undefined, credential: LaunchDarklyCredential): string {
+  return `${(url ?? LAUNCHDARKLY_EVENTS_URL).replace(/\/+$/, "")}${eventsPath(credential)}`;
+}
+
 function diagnosticPath({ kind, value }: LaunchDarklyCredential): string {
   if (kind === "environmentId") return `/events/diagnostic/${encodeURIComponent(value)}`;
   return kind === "mobileKey" ? "/mobile/events/diagnostic" : "/diagnostic";
