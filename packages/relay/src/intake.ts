@@ -116,6 +116,8 @@ export class Intake {
   open(request: IntakeRequest): Answer | Opened | DoorOpened {
     const query = request.path.indexOf("?");
     const fullPath = query === -1 ? request.path : request.path.slice(0, query);
+    const ordinary = this.#ordinary(request, fullPath);
+    if (ordinary !== undefined) return ordinary;
     const prefixed = this.#sources.byPath(fullPath);
     const door = this.#doors.open(request, fullPath, query === -1 ? "" : request.path.slice(query + 1), prefixed);
     if (door !== undefined) return door;
@@ -142,6 +144,19 @@ export class Intake {
       this.#options.observer.requestRetried(source.environment.name, source.config.name);
     const waitS = source.limiter?.take(authorization) ?? 0;
     return waitS > 0 ? this.#limited(source, waitS) : { route, source, idempotencyKey };
+  }
+
+  /** The request of nearly every Segment client, without looking at any door: its path, a key that was seen right before, nothing else. */
+  #ordinary({ method, authorization, retryCount, idempotencyKey }: IntakeRequest, path: string): Opened | undefined {
+    if (authorization === undefined || method !== "POST" || retryCount !== undefined || this.#stopping)
+      return undefined;
+    const known = this.#known.get(authorization);
+    const route = known === undefined ? undefined : matchSegmentPath(path);
+    if (known === undefined || route === undefined) return undefined;
+    const { source } = known;
+    if (source.config.protocol !== "segment" || source.limiter !== undefined || !this.#sources.isValid(known))
+      return undefined;
+    return { route, source, idempotencyKey };
   }
 
   #limited(source: Source, waitS: number): Answer {
