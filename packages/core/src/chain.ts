@@ -5,7 +5,6 @@ import { type Exchange, exchange } from "./senders/exchange.ts";
 import { observe } from "./senders/observe.ts";
 import { rateLimit } from "./senders/rate-limit.ts";
 import { type RetryOptions, retry } from "./senders/retry.ts";
-import { type Rewrite, rewrite } from "./senders/rewrite.ts";
 import { singly } from "./senders/singly.ts";
 import { split } from "./senders/split.ts";
 import { timeout } from "./senders/timeout.ts";
@@ -20,19 +19,19 @@ export interface SenderOptions extends RetryOptions {
   readonly maxRequestsPerSecond?: number;
   /** Whether a batch that the vendor refuses as a whole is tried in halves. Default true. */
   readonly halve?: boolean;
-  /** For batches that are said anew as a whole: summaries. */
-  readonly rewrite?: Rewrite;
+  /** A stage of the caller's own, outside of the rate limit: `rewrite(say)`. Given as a function, so that who needs none carries none. */
+  readonly stage?: (next: Exchange) => Exchange;
   /** For events that are not in the vendor's own words. */
   readonly translate?: Translate;
 }
 
-/** The chain of one destination: translate(retry(singly(split(rewrite(rateLimit(observe(timeout(exchange)))))))). */
+/** The chain of one destination: translate(retry(singly(split(stage(rateLimit(observe(timeout(exchange)))))))). */
 export function createSender(options: SenderOptions): Sender {
   const { protocol, runtime, timeoutMs, maxRequestsPerSecond, halve = true } = options;
   const { clock } = runtime;
   const observed = observe(clock, timeout(timeoutMs, clock, exchange(protocol, runtime)));
   const limited = maxRequestsPerSecond === undefined ? observed : rateLimit(maxRequestsPerSecond, clock, observed);
-  const said = options.rewrite === undefined ? limited : rewrite(options.rewrite, limited);
+  const said = options.stage === undefined ? limited : options.stage(limited);
   const whole = halve ? split(said) : refuseWhole(said);
   const retried = retry(options, runtime, protocol.singly === undefined ? whole : singly(protocol.singly, whole));
   return options.translate === undefined ? retried : translate(options.translate, protocol.limits, retried);

@@ -47,6 +47,7 @@ export { sleep } from "./runtime.ts";
 export type { Backoff, RetryOptions } from "./senders/retry.ts";
 export { doubled, fullJitter } from "./senders/retry.ts";
 export type { Rewrite, Rewritten } from "./senders/rewrite.ts";
+export { rewrite } from "./senders/rewrite.ts";
 export type { Translate, Translated } from "./senders/translate.ts";
 export type { TextBatchOptions } from "./text-batch.ts";
 export { TextBatch } from "./text-batch.ts";

@@ -4,10 +4,10 @@ const SECOND_MS = 1_000;
 
 /**
  * The wait a response asks for: `Retry-After` as seconds (also with a fraction) or as an HTTP date (RFC 9110 10.2.3), else
- * `X-RateLimit-Reset` as seconds to wait. `undefined` when there is none that makes sense.
+ * `X-RateLimit-Reset` as seconds to wait or, above a billion, as a time in epoch seconds. `undefined` when there is none that makes sense.
  */
 export function retryAfterMs(headers: Readonly<Record<string, string>>, nowMs: number): number | undefined {
-  return sane(waitMs(headers["retry-after"], nowMs)) ?? sane(waitMs(headers["x-ratelimit-reset"], nowMs));
+  return sane(waitMs(headers["retry-after"], nowMs)) ?? sane(resetMs(headers["x-ratelimit-reset"], nowMs));
 }
 
 function waitMs(text: string | undefined, nowMs: number): number | undefined {
@@ -15,6 +15,14 @@ function waitMs(text: string | undefined, nowMs: number): number | undefined {
   if (/^\s*\d+(?:\.\d+)?\s*$/.test(text)) return Math.ceil(Number(text) * SECOND_MS);
   // Only the forms of an HTTP date begin with the name of a day.
   return /^\s*[A-Za-z]{3,9},? /.test(text) ? Math.max(0, Date.parse(text) - nowMs) : undefined;
+}
+
+/** No vendor asks to wait for thirty years: such a number is a time. */
+const EPOCH_SECONDS_FROM = 1_000_000_000;
+
+function resetMs(text: string | undefined, nowMs: number): number | undefined {
+  const seconds = Number(text);
+  return seconds >= EPOCH_SECONDS_FROM ? Math.max(0, seconds * SECOND_MS - nowMs) : waitMs(text, nowMs);
 }
 
 function sane(ms: number | undefined): number | undefined {

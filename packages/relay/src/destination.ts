@@ -1,4 +1,4 @@
-import type { DiskRuntime } from "@waybill/core";
+import type { DiskRuntime, HttpRequest, HttpResponse } from "@waybill/core";
 import {
   type AccountView,
   type Attempt,
@@ -21,6 +21,7 @@ import {
   type Position,
   type RetentionLimits,
 } from "@waybill/log";
+import { TROPHY_URL } from "@waybill/vendors";
 import type { LaneMode, TraceDestination } from "./admin-types.ts";
 import type { DestinationConfig } from "./config/types.ts";
 import { createDestinationSender, type DestinationSender, protocolOf, type SenderSettings } from "./senders.ts";
@@ -36,6 +37,15 @@ export interface DestinationOptions {
   readonly settings: SenderSettings;
   /** Told of each request about the events from `first` on. Must not throw. */
   readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
+}
+
+/** A request of a client that is no event. Trophy's are the only ones. */
+export interface Question {
+  readonly method: HttpRequest["method"];
+  /** With its query. */
+  readonly path: string;
+  readonly body: Uint8Array;
+  readonly type: string | undefined;
 }
 
 /** Told what happens on a destination's lane. Must not throw. */
@@ -132,6 +142,33 @@ export class Destination {
     this.#sender = createDestinationSender(config, runtime, settings);
     this.#lane.replaceSender(this.#sender);
     before.close();
+  }
+
+  /** Asks the vendor at once, past the lane. `undefined` when no answer comes in time. */
+  async ask({ method, path, body, type }: Question, deadlineMs: number): Promise<HttpResponse | undefined> {
+    const { url, writeKey, tenantId } = this.#config;
+    const { runtime } = this.#options;
+    const controller = new AbortController();
+    const timer = runtime.clock.after(deadlineMs, () => controller.abort());
+    try {
+      return await runtime.transport(
+        {
+          method,
+          url: `${url ?? TROPHY_URL}${path}`,
+          headers: {
+            "x-api-key": writeKey,
+            ...(tenantId === undefined ? {} : { "tenant-id": tenantId }),
+            ...(type === undefined ? {} : { "content-type": type }),
+          },
+          body: body.length === 0 ? [] : [body],
+        },
+        controller.signal,
+      );
+    } catch {
+      return undefined;
+    } finally {
+      timer.cancel();
+    }
   }
 
   /** Sends what is not the lane's own: replays. As the lane does, with the credential of now. */

@@ -5,7 +5,7 @@
  * An exchange is stored like the rest, and its caller waits for the outcome at the destination of the same vendor.
  */
 import { isUtf8 } from "node:buffer";
-import { type Clock, WaybillError } from "@waybill/core";
+import { type Clock, type HttpRequest, WaybillError } from "@waybill/core";
 import {
   DOORS,
   type Door,
@@ -187,6 +187,7 @@ export class DoorIntake {
     if (!isUtf8(body)) return refuse({ kind: "invalid", message: "The body is not UTF-8." });
     const taken = route.take(body, request, options);
     if ("refusal" in taken) return refuse(taken.refusal);
+    if ("ask" in taken) return this.#ask(opened, taken.ask.path, body, headers);
     if (!("stored" in taken)) return answerOf(taken.answer, headers);
     if (taken.stored === undefined) return answerOf(taken.answer(0), headers);
     const memory = source.config.memory === undefined ? undefined : source.environment.memoryOf(source.config);
@@ -284,6 +285,33 @@ export class DoorIntake {
       { status: answered.status, body: answered.body },
       { ...headers, ...(type === undefined ? {} : { "content-type": type }) },
     );
+  }
+
+  /** Not stored: whoever asks needs the answer now, or to know that there is none. */
+  async #ask(
+    { source, door, request }: DoorOpened,
+    path: string,
+    body: Buffer,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<Answer> {
+    const { method, query, headers: sent } = request;
+    const asked = {
+      method: method as HttpRequest["method"],
+      path: `${path}${query === "" ? "" : `?${query}`}`,
+      body,
+      type: sent["content-type"],
+    };
+    const answered = await source.environment.ask(door.vendor, asked, this.#options.exchangeDeadlineMs);
+    if (answered === undefined)
+      return this.#refuse(
+        source,
+        door,
+        { kind: "unavailable", message: "The vendor does not answer.", retryAfterS: RETRY_AFTER_S },
+        request,
+        headers,
+      );
+    const type = answered.headers["content-type"] ?? "application/json";
+    return { status: answered.status, headers: { ...headers, "content-type": type }, body: answered.body };
   }
 
   #refuse(

@@ -4,15 +4,15 @@
  * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters,
  * `attempts/<destination>/` what was tried, `replays/` those that run or ran.
  */
-import type { DiskRuntime } from "@waybill/core";
+import type { DiskRuntime, HttpResponse } from "@waybill/core";
 import { type Log, type LogRecord, openLog, type RetentionLimits } from "@waybill/log";
-import { storedIdsOf } from "@waybill/vendors";
+import { storedIdsOf, type Vendor } from "@waybill/vendors";
 import { accountView } from "./account-view.ts";
 import type { ComponentView, LaneView, TraceDestination, TracedEvent } from "./admin-types.ts";
 import { AppendRate } from "./append-rate.ts";
 import { batchScanner } from "./batch-scanner.ts";
 import type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
-import { Destination, type DestinationObserver } from "./destination.ts";
+import { Destination, type DestinationObserver, type Question } from "./destination.ts";
 import { Exchanges } from "./exchanges.ts";
 import { MemoryRelay } from "./memory-relay.ts";
 import { Replays } from "./replays.ts";
@@ -108,6 +108,12 @@ export class Environment {
       this.#memory.set(source.name, relay);
     }
     return relay;
+  }
+
+  /** Asks the destination of a vendor something that is no event; `undefined` without such a destination, or without an answer in time. */
+  async ask(vendor: Vendor, question: Question, deadlineMs: number): Promise<HttpResponse | undefined> {
+    const destination = [...this.#destinations.values()].find(({ config }) => config.vendor === vendor);
+    return destination?.ask(question, deadlineMs);
   }
 
   destination(name: string): Destination | undefined {

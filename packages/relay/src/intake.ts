@@ -118,7 +118,9 @@ export class Intake {
     const fullPath = query === -1 ? request.path : request.path.slice(0, query);
     const ordinary = this.#ordinary(request, fullPath);
     if (ordinary !== undefined) return ordinary;
-    const prefixed = this.#sources.byPath(fullPath);
+    const host = this.#sources.byHost(request.headers?.["host"]);
+    const prefixed =
+      this.#sources.byPath(fullPath) ?? (host === undefined ? undefined : { source: host, path: fullPath });
     const door = this.#doors.open(request, fullPath, query === -1 ? "" : request.path.slice(query + 1), prefixed);
     if (door !== undefined) return door;
     const route = matchSegmentPath(prefixed?.path ?? fullPath);

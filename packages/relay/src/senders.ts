@@ -9,6 +9,7 @@ import {
   type Protocol,
   type Rewrite,
   type Runtime,
+  rewrite,
   type Sender,
   type Translate,
 } from "@waybill/core";
@@ -55,7 +56,7 @@ export function createDestinationSender(
 ): DestinationSender {
   const protocol = protocolOf(config, runtime, settings);
   const choose = createChoice(config);
-  const chain = (translate?: Translate, rewrite?: Rewrite): Sender =>
+  const chain = (translate?: Translate, said?: Rewrite): Sender =>
     createSender({
       protocol,
       runtime: config.vendor === "file" ? { ...runtime, transport: fileTransport(config, runtime) } : runtime,
@@ -64,7 +65,7 @@ export function createDestinationSender(
       maxAttempts: Number.POSITIVE_INFINITY,
       ...(config.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: config.maxRequestsPerSecond }),
       ...(translate === undefined ? {} : { translate }),
-      ...(rewrite === undefined ? {} : { rewrite }),
+      ...(said === undefined ? {} : { stage: rewrite(said) }),
     });
   const flags = config.vendor === "launchdarkly" ? createFlagSource(config) : undefined;
   const summarised = flags === undefined ? undefined : chain(choose, createSummaries(config, flags, runtime));

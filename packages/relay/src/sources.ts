@@ -38,6 +38,7 @@ export class SourceTable {
   /** Protocols that any source speaks. */
   readonly protocols: ReadonlySet<SourceConfig["protocol"]>;
   readonly #byPrefix: readonly (readonly [string, Source])[];
+  readonly #byHost: ReadonlyMap<string, Source>;
 
   /** Sources that `before` knew keep their counters. */
   constructor(
@@ -60,6 +61,7 @@ export class SourceTable {
       }
     }
     this.sources = sources;
+    this.#byHost = new Map(sources.flatMap((source) => source.config.hosts.map((host) => [host, source] as const)));
     this.protocols = new Set(sources.map(({ config }) => config.protocol));
     for (const source of sources)
       for (const { key, kind, expiresAtMs = Number.POSITIVE_INFINITY } of source.config.keys) {
@@ -91,6 +93,12 @@ export class SourceTable {
     for (const [prefix, source] of this.#byPrefix)
       if (path.startsWith(prefix) && path[prefix.length] === "/") return { source, path: path.slice(prefix.length) };
     return undefined;
+  }
+
+  /** The source whose host a request names; `host` may have a port. */
+  byHost(host: string | string[] | undefined): Source | undefined {
+    if (this.#byHost.size === 0 || typeof host !== "string") return undefined;
+    return this.#byHost.get(host.toLowerCase().replace(/:\d+$/, ""));
   }
 
   views(): readonly SourceView[] {

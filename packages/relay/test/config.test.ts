@@ -50,6 +50,7 @@ test("a short file gets every default", () => {
             allowedOrigins: [],
             allowedHeaders: [],
             sendEvents: true,
+            hosts: [],
           },
         ],
         destinations: [

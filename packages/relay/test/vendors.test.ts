@@ -155,6 +155,36 @@ test("Trophy's client and its published SDK get the vendor's own answer; a repea
   ).rejects.toMatchObject({ statusCode: 401 });
 });
 
+test("Trophy's other endpoints are asked of the vendor, with its own key; without an answer the caller is told", async () => {
+  const { relay, vendors } = await setUp(["trophy"], {}, { exchange: { deadline: "200ms" } });
+  const trophy = new TrophyClient({ apiKey: "in.secret", baseUrl: `${relay.intakeUrl}/v1`, maxRetries: 0 });
+  await trophy.metrics.event({ key: "words", user: { id: "u" }, value: 1 });
+  expect(await trophy.users.identify({ id: "u", name: "Ada" })).toMatchObject({ name: "Ada" });
+  expect(await trophy.users.allMetrics({ id: "u" })).toMatchObject([{ key: "words", current: 1 }]);
+  expect(await trophy.leaderboards.all()).toEqual([]);
+  await expect(trophy.users.get({ id: "nobody" })).rejects.toMatchObject({ statusCode: 404 });
+  expect(new Set(vendors.trophy.posts.map(({ headers }) => headers["x-api-key"]))).toEqual(new Set(["out"]));
+  vendors.trophy.fail({ kind: "hang" });
+  await expect(trophy.users.get({ id: "u" })).rejects.toMatchObject({ statusCode: 503 });
+  expect(relay.accounts().lanes[0]?.account.accepted).toBe(1);
+});
+
+test("a host chooses the source of requests without a key", async () => {
+  const sources = {
+    mail: { protocol: "letter", writeKeys: ["lt"], hosts: ["mail.example.test"] },
+    web: { protocol: "segment", writeKeys: ["w"], hosts: ["web.example.test"] },
+  };
+  const { relay } = await startWorld({ sources });
+  const track = { userId: "u", event: "E" };
+  expect(
+    (await send(relay.intakeUrl, "POST", "/v1/track", track, { host: "mail.example.test:8080" })).json,
+  ).toMatchObject({ ok: true });
+  expect((await send(relay.intakeUrl, "POST", "/v1/track", track, { host: "web.example.test" })).json).toEqual({
+    success: true,
+  });
+  expect((await send(relay.intakeUrl, "POST", "/v1/track", track, { host: "other.test" })).status).toBe(401);
+});
+
 test("an exchange whose vendor is silent is stored, answered 503, and sent later, once", async () => {
   const { relay, vendors, settled } = await setUp(["trophy"], {}, { exchange: { deadline: "150ms" } });
   vendors.trophy.fail({ kind: "status", status: 503 });

@@ -16,22 +16,23 @@ export interface Rewritten {
 export type Rewrite = (batch: Batch) => Rewritten;
 
 /** Sends what `say` makes of a batch: its outcome is that of all events of the batch but those that cannot be said. */
-export function rewrite(say: Rewrite, next: Exchange): Exchange {
-  return async (batch, context): Promise<Verdict> => {
-    const { batch: said, rejected, delivered } = say(batch);
-    let last: Attempt | undefined;
-    const attempted = (attempt: Attempt): void => {
-      last = attempt;
-      context.watch.attempted(attempt, batch);
+export function rewrite(say: Rewrite): (next: Exchange) => Exchange {
+  return (next) =>
+    async (batch, context): Promise<Verdict> => {
+      const { batch: said, rejected, delivered } = say(batch);
+      let last: Attempt | undefined;
+      const attempted = (attempt: Attempt): void => {
+        last = attempt;
+        context.watch.attempted(attempt, batch);
+      };
+      const watching: SendContext = { ...context, watch: { ...context.watch, attempted } };
+      const verdict: Verdict = said === undefined ? [DELIVERED] : await next(said, watching);
+      if ("split" in verdict) return verdict;
+      const failed = verdict.find(({ status }) => status !== "delivered");
+      if (failed === undefined) delivered(last);
+      return Array.from({ length: batch.count }, (_, index): Outcome => {
+        const reason = rejected.get(index);
+        return reason === undefined ? (failed ?? DELIVERED) : { status: "rejected", reason };
+      });
     };
-    const watching: SendContext = { ...context, watch: { ...context.watch, attempted } };
-    const verdict: Verdict = said === undefined ? [DELIVERED] : await next(said, watching);
-    if ("split" in verdict) return verdict;
-    const failed = verdict.find(({ status }) => status !== "delivered");
-    if (failed === undefined) delivered(last);
-    return Array.from({ length: batch.count }, (_, index): Outcome => {
-      const reason = rejected.get(index);
-      return reason === undefined ? (failed ?? DELIVERED) : { status: "rejected", reason };
-    });
-  };
 }

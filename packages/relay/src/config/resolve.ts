@@ -49,6 +49,7 @@ export interface RawSource {
   readonly sendEvents?: boolean;
   readonly memory?: { readonly capacity?: number; readonly flushInterval?: Quantity };
   readonly prefix?: string;
+  readonly hosts?: readonly string[];
   readonly maxRequestsPerSecond?: number;
   readonly burst?: number;
 }
@@ -131,6 +132,7 @@ function resolveSource(name: string, raw: RawSource): SourceConfig {
     allowedOrigins,
     allowedHeaders,
     sendEvents: raw.sendEvents ?? true,
+    hosts: raw.hosts ?? [],
     ...(raw.memory === undefined
       ? {}
       : {

@@ -41,6 +41,11 @@ export function semanticFaults(config: RawConfig, locate: Locate): ConfigFault[]
           owners.set(key, owner);
         }
       }
+      for (const host of source.hosts ?? []) {
+        const other = owners.get(`host ${host}`);
+        if (other !== undefined) fault([...at, "sources", name, "hosts"], `has ${host}, as ${other} does`);
+        owners.set(`host ${host}`, owner);
+      }
       for (const path of prefix === undefined ? [`/s/${name}`] : [`/s/${name}`, prefix]) {
         const other = owners.get(`path ${path}`);
         if (other !== undefined)

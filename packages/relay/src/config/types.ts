@@ -58,6 +58,8 @@ export interface SourceConfig {
   readonly memory?: MemoryConfig;
   /** A path before the vendor's own, beside `/s/<source>`. */
   readonly prefix?: string;
+  /** Lower-case, without port. */
+  readonly hosts: readonly string[];
   /** For each key. */
   readonly rateLimit?: { readonly perSecond: number; readonly burst: number };
 }

@@ -62,6 +62,8 @@ export type Taken =
       readonly exchange?: Vendor;
     }
   | { readonly refusal: Refusal }
+  /** A question, no event: asked of the destination of the same vendor at once, with its credential, and answered with what it says. */
+  | { readonly ask: { readonly path: string } }
   /** Answered without being stored. */
   | { readonly answer: DoorAnswer };
 

@@ -8,8 +8,12 @@ const encoder = new TextEncoder();
 export const trophyDoor: Door = {
   vendor: "trophy",
   match(path) {
-    const metric = /^(?:\/v1|\/api)?\/metrics\/(.+)\/event$/.exec(plainPath(path))?.[1];
-    if (metric === undefined) return undefined;
+    const plain = plainPath(path).replace(/^\/(?:v1|api)(?=\/)/, "");
+    const metric = /^\/metrics\/(.+)\/event$/.exec(plain)?.[1];
+    if (metric === undefined) {
+      if (!/^\/(?:users|achievements|streaks|points|leaderboards)(?:\/|$)/.test(plain)) return undefined;
+      return { methods: ["GET", "POST", "PUT", "PATCH"], take: () => ({ ask: { path: plain } }) };
+    }
     return {
       methods: ["POST"],
       take(body, { headers }, { makeId }) {
