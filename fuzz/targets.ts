@@ -75,7 +75,14 @@ const REQUESTS: readonly Pick<DoorRequest, "method" | "path">[] = [
   { method: "POST", path: "/bulk" },
   { method: "POST", path: "/diagnostic" },
 ];
-const OPTIONS = { strict: false, allowedOrigins: [], allowedHeaders: [], sendEvents: true, makeId: () => "id" };
+const OPTIONS = {
+  strict: false,
+  allowedOrigins: [],
+  allowedHeaders: [],
+  sendEvents: true,
+  isKey: () => true,
+  makeId: () => "id",
+};
 
 /** Framing: what is taken is JSON, in both scanners alike; no door throws. */
 const framing: Target = {

@@ -24,6 +24,7 @@ interface World {
   readonly flags: twins.LaunchDarklyTwin;
   readonly trophy: twins.TrophyTwin;
   readonly segment: twins.SegmentTwin;
+  readonly posthog: twins.PosthogTwin;
   /** Where flags are. */
   readonly flagsUrl: string;
   /** Where events go: the relay. */
@@ -49,10 +50,12 @@ async function setUp(): Promise<World> {
   const flags = new twins.LaunchDarklyTwin({ flags: { flag } });
   const trophy = new twins.TrophyTwin();
   const segment = new twins.SegmentTwin({ limits: "none" });
-  const [flagsServer, trophyServer, segmentServer] = await Promise.all([
+  const posthog = new twins.PosthogTwin({ apiKeys: ["phc_out"] });
+  const [flagsServer, trophyServer, segmentServer, posthogServer] = await Promise.all([
     flags.listen(),
     trophy.listen(),
     segment.listen(),
+    posthog.listen(),
   ]);
   const common = { backoff: { base: "10ms", max: "50ms" }, batch: { linger: "5ms" } };
   const config = (listen: string): string =>
@@ -80,6 +83,10 @@ async function setUp(): Promise<World> {
             trophy: { vendor: "trophy", url: `${trophyServer.url}/v1`, writeKey: "out.secret", ...common },
           },
         },
+        product: {
+          sources: { app2: { protocol: "posthog", writeKeys: ["phc_in"] } },
+          destinations: { posthog: { vendor: "posthog", url: posthogServer.url, writeKey: "phc_out", ...common } },
+        },
         web: {
           sources: { site: { protocol: "segment", writeKeys: ["w"] } },
           destinations: { segment: { vendor: "segment", url: segmentServer.url, writeKey: "out", ...common } },
@@ -93,13 +100,14 @@ async function setUp(): Promise<World> {
   writeFileSync(file, config(`127.0.0.1:${port}`));
   onTestFinished(async () => {
     await kill(started.process);
-    for (const server of [flagsServer, trophyServer, segmentServer]) await server.close();
+    for (const server of [flagsServer, trophyServer, segmentServer, posthogServer]) await server.close();
     rmSync(directory, { recursive: true, force: true });
   });
   return {
     flags,
     trophy,
     segment,
+    posthog,
     flagsUrl: flagsServer.url,
     url: started.url,
     async restart() {
@@ -362,4 +370,35 @@ test("@segment/analytics-node", { timeout: TEST_MS }, async () => {
   await until(() => world.segment.received >= EVENTS);
   expect(world.segment.events).toHaveLength(EVENTS);
   expect(new Set(world.segment.events.map(({ event }) => event["event"]))).toEqual(new Set(ALL));
+});
+
+test("posthog-node, by the source's prefix", { timeout: TEST_MS }, async () => {
+  const world = await setUp();
+  const { PostHog } = load<{
+    PostHog: new (
+      key: string,
+      options: object,
+    ) => {
+      capture(event: object): void;
+      identify(event: object): void;
+      on(name: string, run: () => void): void;
+      flush(): Promise<unknown>;
+      shutdown(ms: number): Promise<unknown>;
+    };
+  }>("posthog-node");
+  const posthog = new PostHog("phc_in", { host: `${world.url}/s/app2`, flushAt: 5, flushInterval: 50 });
+  posthog.on("error", () => undefined);
+  posthog.identify({ distinctId: "u", properties: { plan: "pro" } });
+  for (let index = 0; index < EVENTS; index++) {
+    if (index === EVENTS / 2) {
+      await posthog.flush();
+      await world.restart();
+    }
+    posthog.capture({ distinctId: "u", event: `event-${index}`, properties: { index } });
+  }
+  await posthog.shutdown(10_000);
+  await until(() => world.posthog.events.length >= EVENTS + 1);
+  const names = world.posthog.events.map(({ event }) => event);
+  expect(new Set(names)).toEqual(new Set(["$identify", ...ALL]));
+  expect(world.posthog.events).toHaveLength(EVENTS + 1);
 });

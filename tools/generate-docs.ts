@@ -42,12 +42,13 @@ function errorsPage(): string {
 
 /** The table stands above each vendor's mapping in the code. */
 function vendorsPage(): string {
-  const sections = ["letter", "getfluxly", "trophy", "valued"].map((vendor) => {
+  const sections = ["letter", "getfluxly", "trophy", "valued", "posthog"].map((vendor) => {
     const source = readFileSync(pathOf(`packages/vendors/src/${vendor}/protocol.ts`), "utf8");
     const comment = /\/\*\*\n( \* \| canonical \| (\w+) \|\n[\s\S]*?) \*\//.exec(source);
     if (comment === null) throw new Error(`${vendor}: no table of the mapping`);
     const text = (comment[1] as string).replaceAll(/^ \* ?/gm, "").trimEnd();
-    return `## ${comment[2]}\n\n\`import { ${vendor} } from "waybill/${vendor}"\`\n\n${text}\n`;
+    const where = vendor === "posthog" ? "At the relay alone." : `\`import { ${vendor} } from "waybill/${vendor}"\``;
+    return `## ${comment[2]}\n\n${where}\n\n${text}\n`;
   });
   return [
     "# One client, many vendors",

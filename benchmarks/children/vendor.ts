@@ -3,7 +3,7 @@
  * Message out: { port }. Messages in: { fail } does so, { recover: true }, { refuse: true } closes the port, { listen: true } opens it again,
  * { report: true }; each is answered, the last with { events, duplicates }: different events, and those that acted twice.
  */
-import { type ServerRequest, type ServerResponse, startServer, type TwinFailure, twins } from "@waybill/testing";
+import { startServer, type TwinFailure, twins } from "@waybill/testing";
 
 type Vendor = "segment" | "letter" | "getfluxly" | "trophy" | "valued" | "launchdarkly" | "posthog";
 
@@ -13,29 +13,6 @@ interface Message {
   readonly refuse?: true;
   readonly listen?: true;
   readonly report?: true;
-}
-
-/** PostHog's batch endpoint, as far as its client needs it; repeats of a uuid act once. */
-class PosthogTwin extends twins.VendorTwin {
-  readonly #uuids = new Set<string>();
-  readonly events: Record<string, unknown>[] = [];
-
-  protected refusal(status: number): ServerResponse {
-    return { status, headers: {}, body: "" };
-  }
-
-  protected work({ body, method }: ServerRequest): ServerResponse {
-    const { batch = [] } =
-      method === "POST"
-        ? (JSON.parse(new TextDecoder().decode(body)) as { batch?: (Record<string, unknown> & { uuid: string })[] })
-        : {};
-    for (const event of batch) {
-      if (this.#uuids.has(event.uuid)) continue;
-      this.#uuids.add(event.uuid);
-      this.events.push(event);
-    }
-    return { status: 200, headers: { "content-type": "application/json" }, body: '{"status":1}' };
-  }
 }
 
 const { twin, indexes } = create(process.argv[2] as Vendor);
@@ -91,7 +68,7 @@ function create(vendor: Vendor): Created {
       return { twin: launchdarkly, indexes: () => launchdarkly.events.map((event) => at(event, "data", "index")) };
     }
     case "posthog": {
-      const posthog = new PosthogTwin({});
+      const posthog = new twins.PosthogTwin();
       return { twin: posthog, indexes: () => posthog.events.map((event) => at(event, "properties", "index")) };
     }
   }

@@ -334,7 +334,8 @@ export class DoorIntake {
   #doorOptions(source: Source | undefined): DoorOptions {
     const { strict, makeId } = this.#options;
     const { allowedOrigins = [], allowedHeaders = [], sendEvents = true } = source?.config ?? {};
-    return { strict, makeId, allowedOrigins, allowedHeaders, sendEvents };
+    const isKey = (key: string): boolean => this.#sources.byKey(key)?.source === source;
+    return { strict, makeId, isKey, allowedOrigins, allowedHeaders, sendEvents };
   }
 }
 

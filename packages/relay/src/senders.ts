@@ -22,6 +22,8 @@ import {
   launchdarklyRelayed,
   letterFromCanonical,
   letterProtocol,
+  posthogFromCanonical,
+  posthogProtocol,
   segmentProtocol,
   stableUuid,
   toCanonical,
@@ -120,6 +122,8 @@ export function protocolOf(config: DestinationConfig, runtime: Runtime, { strict
       return valuedProtocol({ endpoint: url, token: writeKey, platform: "Waybill", version: VERSION });
     case "launchdarkly":
       return launchdarklyRelayed({ url, ...credentialsOf(config), userAgent: `WaybillRelay/${VERSION}`, strict });
+    case "posthog":
+      return posthogProtocol({ url, apiKey: writeKey, version: VERSION });
     case "http":
       return httpProtocol(config);
     case "file":
@@ -143,6 +147,8 @@ function translationOf(config: DestinationConfig): Translate | undefined {
       return valuedFromCanonical(events, read);
     case "launchdarkly":
       return launchdarklyFromCanonical(events, read);
+    case "posthog":
+      return posthogFromCanonical(events, read);
     default:
       return undefined;
   }

@@ -92,7 +92,7 @@ environments:
   expect(faults(text)).toEqual([
     'waybill.yaml:1:1 listn: unknown key; did you mean "listen"?',
     'waybill.yaml:2:25 limits.bodyMaxBytes: is "10Mib"; it must be a whole number or a text with a unit; for example 5MiB',
-    'waybill.yaml:6:24 environments.production.sources.web.protocol: is "segmet"; it must be one of segment, letter, getfluxly, trophy, valued, launchdarkly; did you mean "segment"?',
+    'waybill.yaml:6:24 environments.production.sources.web.protocol: is "segmet"; it must be one of segment, letter, getfluxly, trophy, valued, launchdarkly, posthog; did you mean "segment"?',
     "waybill.yaml:7:7 environments.production.sources.Upper: is no valid name; 1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit",
     "waybill.yaml:7:46 environments.production.sources.Upper.writeKeys: must NOT have fewer than 1 items",
     'waybill.yaml:9:37 environments.production.destinations.warehouse.writeKy: unknown key; did you mean "writeKey"?',

@@ -51,6 +51,8 @@ export type { Flag, SummariserOptions, Summary } from "./launchdarkly/summarise.
 export { Summariser } from "./launchdarkly/summarise.ts";
 export type { LetterItem, LetterSettings } from "./letter/protocol.ts";
 export { letterFromCanonical, letterProtocol, writeLetter } from "./letter/protocol.ts";
+export type { PosthogEvent, PosthogSettings } from "./posthog/protocol.ts";
+export { posthogFromCanonical, posthogProtocol } from "./posthog/protocol.ts";
 export type { Assembled, AssembleOptions } from "./segment/assemble.ts";
 export { assemble } from "./segment/assemble.ts";
 export type { SegmentMetadata } from "./segment/metadata.ts";

@@ -6,6 +6,7 @@ import {
   getfluxlyProtocol,
   launchdarklyProtocol,
   letterProtocol,
+  posthogProtocol,
   stableUuid,
   trophyProtocol,
   valuedProtocol,
@@ -74,6 +75,20 @@ testVendor("valued", {
     JSON.stringify({ category: "action", key, user: { id: 1 }, attributes: { p: padding(bytes) } }),
   dedupes: false,
   ordered: false,
+});
+
+testVendor("posthog", {
+  origin: "http://posthog.test",
+  protocol: (apiKey) => posthogProtocol({ url: "http://posthog.test/", apiKey, version }),
+  twin(clock) {
+    const twin = new twins.PosthogTwin({ clock, apiKeys: ["right"] });
+    return {
+      handle: twin.handle,
+      fail: (failure) => twin.fail(failure),
+      ids: () => twin.events.map((event) => String(event["uuid"])),
+    };
+  },
+  event: (uuid, bytes = 0) => JSON.stringify({ event: "E", distinct_id: "u", properties: { p: padding(bytes) }, uuid }),
 });
 
 testVendor("launchdarkly", {

@@ -5,6 +5,8 @@ export type { LaunchDarklyPayload, LaunchDarklyTwinOptions } from "./launchdarkl
 export { LaunchDarklyTwin } from "./launchdarkly.ts";
 export type { LetterAccount, LetterContact, LetterTwinOptions } from "./letter.ts";
 export { LetterTwin } from "./letter.ts";
+export type { PosthogTwinOptions } from "./posthog.ts";
+export { PosthogTwin } from "./posthog.ts";
 export type { SegmentTwinOptions, TwinEvent } from "./segment.ts";
 export { SegmentTwin } from "./segment.ts";
 export type { TrophyAchievement, TrophyTwinOptions } from "./trophy.ts";

@@ -7,6 +7,7 @@
  * | GetFluxly | track; `$identify` an identify, an alias an alias; `external_id` stands in for a missing `user_id` |
  * | Trophy | a metric event a track event named as the metric, its value and attributes the properties; a user an identify |
  * | Valued | action a track, pageview a page, sync an identify or a group |
+ * | PostHog | an event a track; `$identify`, `$pageview`, `$screen`, `$create_alias` the same |
  * | LaunchDarkly | custom a track, identify an identify; feature, index, summary, debug and alias have none |
  */
 import { formOf, type Vendor } from "../doors/door.ts";
@@ -33,6 +34,7 @@ const CONVERTERS: Readonly<Record<Vendor, (text: string, metadata: string) => Ca
   trophy: fromTrophy,
   valued: (text) => fromValued(objectOf(JSON.parse(text))),
   launchdarkly: (text) => fromLaunchDarkly(objectOf(JSON.parse(text))),
+  posthog: (text) => fromPosthog(objectOf(JSON.parse(text))),
 };
 
 function fromLetter({ type, accountId, email, timezone, traits, name, ...fields }: Json): Canonical {
@@ -138,6 +140,33 @@ function fromLaunchDarkly({
       value: metricValue,
     }),
   });
+}
+
+function fromPosthog({ event, distinct_id: id, properties, timestamp, uuid }: Json): Canonical | undefined {
+  const {
+    $set,
+    $anon_distinct_id: anonymousId,
+    $screen_name: screen,
+    alias,
+    name,
+    distinct_id: _own,
+    ...rest
+  } = objectOf(properties);
+  const common = { messageId: uuid, userId: id ?? objectOf(properties)["distinct_id"], timestamp };
+  switch (event) {
+    case "$identify":
+      return present({ type: "identify", ...common, anonymousId, traits: objectOf($set) });
+    case "$pageview":
+      return present({ type: "page", ...common, name, properties: rest });
+    case "$screen":
+      return present({ type: "screen", ...common, name: screen, properties: rest });
+    case "$create_alias":
+      return present({ type: "alias", ...common, previousId: alias });
+    case "$groupidentify":
+      return present({ type: "group", ...common, groupId: rest["$group_key"], traits: objectOf(rest["$group_set"]) });
+    default:
+      return present({ type: "track", ...common, event, properties: present({ ...rest, name }) });
+  }
 }
 
 function objectOf(value: unknown): Json {

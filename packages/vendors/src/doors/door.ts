@@ -7,7 +7,7 @@
  */
 import type { StoredForm } from "./frame.ts";
 
-export const VENDORS = ["segment", "letter", "getfluxly", "trophy", "valued", "launchdarkly"] as const;
+export const VENDORS = ["segment", "letter", "getfluxly", "trophy", "valued", "launchdarkly", "posthog"] as const;
 export type Vendor = (typeof VENDORS)[number];
 
 export interface DoorRequest {
@@ -90,6 +90,8 @@ export interface DoorOptions {
   readonly allowedHeaders: readonly string[];
   /** LaunchDarkly: whether events are taken at all. */
   readonly sendEvents: boolean;
+  /** Whether it is a key of the source, for keys that stand in the body. */
+  readonly isKey: (key: string) => boolean;
   /** An id for what has none. */
   readonly makeId: () => string;
 }

@@ -2,6 +2,7 @@ import type { Door, Vendor } from "./door.ts";
 import { getfluxlyDoor } from "./getfluxly.ts";
 import { launchdarklyDoor } from "./launchdarkly.ts";
 import { letterDoor } from "./letter.ts";
+import { posthogDoor } from "./posthog.ts";
 import { trophyDoor } from "./trophy.ts";
 import { valuedDoor } from "./valued.ts";
 
@@ -12,4 +13,5 @@ export const DOORS: Readonly<Record<Exclude<Vendor, "segment">, Door>> = {
   trophy: trophyDoor,
   valued: valuedDoor,
   launchdarkly: launchdarklyDoor,
+  posthog: posthogDoor,
 };

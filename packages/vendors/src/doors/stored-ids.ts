@@ -18,7 +18,7 @@ export function storedIdsOf(
   const form = formOf(metadata);
   // Letter's events have Segment's member.
   if (form === "segment" || form === "letter") return storedIds(body, scanBatch);
-  if (form !== "getfluxly") return [];
+  if (form !== "getfluxly" && form !== "posthog") return [];
   const wrapped = new Uint8Array(body.length + 2);
   wrapped[0] = 0x5b;
   wrapped.set(body, 1);
@@ -27,7 +27,7 @@ export function storedIdsOf(
   if ("code" in framed) return [];
   return framed.events.map(({ start, end }) => {
     const text = decoder.decode(wrapped.subarray(start, end));
-    const match = /"message_id"\s*:\s*"([^"\\]+)"/.exec(text);
+    const match = /"(?:message_id|uuid)"\s*:\s*"([^"\\]+)"/.exec(text);
     if (match === null) return NONE;
     const before = text.slice(0, match.index + match[0].length - 1 - (match[1] as string).length);
     const idStart = start - 1 + new TextEncoder().encode(before).length;
