@@ -13,6 +13,7 @@ import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { Credentials } from "./credentials.ts";
 import { Environment } from "./environment.ts";
+import { createFlagSource } from "./flags.ts";
 import { Intake } from "./intake.ts";
 import { createIntakeServer } from "./intake-server.ts";
 import type { Logger } from "./logger.ts";
@@ -174,7 +175,7 @@ class Relay implements RunningRelay {
 
   async #reload(config: RelayConfig): Promise<ReloadResult> {
     const { logger } = this.#options;
-    const errors = restartNeeded(this.#config, config);
+    const errors = [...restartNeeded(this.#config, config), ...flagFaults(config)];
     if (errors.length > 0) return { ok: false, changed: [], errors };
     const changed: string[] = [];
     const nowMs = this.#runtime.clock.now();
@@ -355,6 +356,21 @@ class Relay implements RunningRelay {
       }
     }
   }
+}
+
+/** Flag files that cannot be read: found before anything is changed. */
+function flagFaults({ environments }: RelayConfig): readonly string[] {
+  return environments
+    .flatMap(({ destinations }) => destinations)
+    .filter(({ flagsFile }) => flagsFile !== undefined)
+    .flatMap((destination) => {
+      try {
+        createFlagSource(destination).close();
+        return [];
+      } catch (error) {
+        return [messageOf(error)];
+      }
+    });
 }
 
 /** What only a restart can change. */

@@ -1,4 +1,5 @@
 /** The relay's event paths for LaunchDarkly's SDKs. Names are those of the original's tests; numbers those of docs/conformance.md. */
+import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { startServer, twins } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
@@ -388,4 +389,58 @@ test("in memory: 202 at once, capacity per metadata, summaries beside a full que
   expect(payloads).toContainEqual(["sdk-2", "a", [0, 1]]);
   expect(payloads).toContainEqual(["sdk-2", "b", [0, 1]]);
   expect(payloads).toContainEqual(["sdk-2", undefined, ["index", "identify", "summary"]]);
+});
+
+test("flag data come from a file, read again at a reload; one that cannot be read is told at the start", async () => {
+  const { post, flags, settled, relay, directory, destinations } = await setUp();
+  const file = `${directory}/flags.json`;
+  const reload = async (variations: readonly string[]): Promise<void> => {
+    writeFileSync(file, JSON.stringify({ flags: { flagkey: { variations } } }));
+    const config = configOf(directory, "", {
+      sources: { flags: SOURCE },
+      destinations: () => destinations({ flagsFile: file, timeout: `${9 + variations.length}s` }),
+    });
+    expect((await relay.reload(config)).errors).toEqual([]);
+  };
+  for (const [variations, expected] of [
+    [["a", "b"], 1],
+    [["b", "a", "c"], 0],
+  ] as const) {
+    await reload(variations);
+    await post("/bulk", FEATURES, { authorization: "sdk-in" });
+    await settled();
+    const summary = flags.events.findLast(({ kind }) => kind === "summary");
+    expect(summary).toMatchObject({
+      features: { flagkey: { counters: [{ variation: expected, version: 11, count: 2 }] } },
+    });
+  }
+  const missing = `${directory}/missing.json`;
+  await expect(setUp({ destination: { flagsFile: missing } })).rejects.toThrow("flagsFile");
+  const bad = configOf(directory, "", {
+    sources: { flags: SOURCE },
+    destinations: () => destinations({ flagsFile: missing }),
+  });
+  expect(await relay.reload(bad)).toMatchObject({ ok: false, errors: [expect.stringContaining("missing.json")] });
+});
+
+test("sender: retries on 408, 429, 500, 503 and a broken connection with the same payload id; keeps the events on 401, 403, 405", async () => {
+  const { post, flags, settled, relay } = await setUp();
+  const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4" };
+  for (const failure of [408, 429, 500, 503, "reset"] as const) {
+    flags.posts.splice(0);
+    flags.fail(failure === "reset" ? { kind: "reset", times: 1 } : { kind: "status", status: failure, times: 1 });
+    await post("/bulk", '[{"kind":"custom"}]', headers);
+    await settled();
+    expect(flags.posts).toHaveLength(2);
+    expect(new Set(flags.posts.map((one) => one.headers["x-launchdarkly-payload-id"])).size, String(failure)).toBe(1);
+  }
+  for (const status of [401, 403, 405]) {
+    flags.fail({ kind: "status", status });
+    await post("/bulk", '[{"kind":"custom"}]', headers);
+    await until(() => relay.accounts().lanes[0]?.mode === "halted");
+    expect(relay.accounts().lanes[0]?.account).toMatchObject({ pending: 1, balanced: true });
+    flags.recover();
+    await send(relay.adminUrl, "POST", "/v1/lanes/test/launchdarkly/resume", "", {});
+    await settled();
+  }
 });
