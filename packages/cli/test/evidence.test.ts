@@ -69,13 +69,13 @@ test("trace, dead-letters and replay tell what became of events, and send them a
     err: expect.stringContaining("environment/destination") as string,
   });
   twin.refuse(() => false);
-  expect((await ask("dead-letters", "retry", "production/twin")).out).toMatch(/^replay \S+ sends 1 events again/);
+  expect((await ask("dead-letters", "retry", "production/twin")).out).toMatch(/^replay \S+ sends 1 event again/);
   for (let out = ""; !out.includes("done; 1 chosen, 1 delivered"); ) ({ out } = await ask("replay", "list"));
   expect((await ask("dead-letters", "discard", "production/twin")).out).toBe("discarded 0\n");
 
   const range = ["replay", "start", "production/twin", "--event", "Other"];
-  expect((await ask(...range, "--dry-run")).out).toBe("1 events would be sent\n");
-  const [, id = ""] = /^replay (\S+) sends 1 events\n$/.exec((await ask(...range)).out) ?? [];
+  expect((await ask(...range, "--dry-run")).out).toBe("1 event would be sent\n");
+  const [, id = ""] = /^replay (\S+) sends 1 event\n$/.exec((await ask(...range)).out) ?? [];
   expect((await ask("replay", "cancel", `production/${id}`)).out).toBe(`cancelled production/${id}\n`);
   expect((await ask("replay", "cancel", "production/nobody")).code).toBe(1);
 });

@@ -59,7 +59,7 @@ test("repair makes a damaged log whole, says what was lost, and only when nobody
   expect(damaged.out.trim().split("\n")).toHaveLength(5);
   expect((await run(["log", "verify", directory])).code).toBe(1);
   expect((await run(["log", "repair", directory, "--dry-run"])).out).toMatch(
-    /positions 0 to 0 are lost\n1 segments would be repaired\n$/,
+    /positions 0 to 0 are lost\n1 segment would be repaired\n$/,
   );
   expect((await run(["log", "verify", directory])).code).toBe(1);
 
@@ -77,7 +77,7 @@ test("repair makes a damaged log whole, says what was lost, and only when nobody
   await relay.ended;
 
   expect((await run(["log", "repair", directory])).out).toMatch(
-    /copied to damaged\/0+\.log\.64\n.*lost\n1 segments repaired\n$/,
+    /copied to damaged\/0+\.log\.64\n.*lost\n1 segment repaired\n$/,
   );
   expect((await run(["log", "verify", directory])).out).toMatch(/5 events, \d+ bytes: whole\n$/);
   expect((await run(["log", "repair", directory])).out).toBe("nothing to repair\n");

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { AddCommand } from "../command.ts";
+import { counted } from "../counted.ts";
 import { readConfig } from "../read-config.ts";
 
 export const addConfigCommand: AddCommand = (program, io) => {
@@ -13,7 +14,7 @@ export const addConfigCommand: AddCommand = (program, io) => {
       const sources = environments.reduce((total, environment) => total + environment.sources.length, 0);
       const destinations = environments.reduce((total, environment) => total + environment.destinations.length, 0);
       io.out.write(
-        `${file} is right: ${environments.length} environments, ${sources} sources, ${destinations} destinations, ` +
+        `${file} is right: ${counted(environments.length, "environment")}, ${counted(sources, "source")}, ${counted(destinations, "destination")}, ` +
           `listens on ${listen.host}:${listen.port}, log in ${dataDirectory}\n`,
       );
     });

@@ -4,6 +4,7 @@ import type { DeadLetterPage, DeadLetterView, ReplayView } from "@waybill/relay"
 import type { Command } from "commander";
 import { type AdminCall, type AdminOptions, callAdmin, openAdmin, withAdminOptions } from "../admin-client.ts";
 import { type AddCommand, wholeNumber } from "../command.ts";
+import { counted } from "../counted.ts";
 import type { Io } from "../io.ts";
 import { attemptLine } from "./trace.ts";
 
@@ -57,7 +58,7 @@ export const addDeadLettersCommand: AddCommand = (program, io) => {
     .action(async (lane: string, options: FilterOptions & { readonly rate?: number }) => {
       const query = { eventsPerSecond: options.rate };
       const { id, account } = await ask<ReplayView>(io, lane, options, { method: "POST", path: "/retry", query });
-      io.out.write(`replay ${id} sends ${account.accepted} events again; see waybill replay list\n`);
+      io.out.write(`replay ${id} sends ${counted(account.accepted, "event")} again; see waybill replay list\n`);
     });
 
   command(group, "discard", "give the waiting ones up; they stay readable until retention")

@@ -5,6 +5,7 @@ import { type FilePlace, type LogRecord, repairLog, segmentNames, verifyLog, typ
 import { lockDirectory, nodeDisk, nodeRuntime } from "@waybill/node";
 import type { Command } from "commander";
 import { type AddCommand, wholeNumber } from "../command.ts";
+import { counted } from "../counted.ts";
 import { EXIT, type Io } from "../io.ts";
 
 interface DumpOptions {
@@ -34,14 +35,14 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
       const { segments, records, events, bytes, damaged, tornBytes } = await verifyLog(directory, nodeDisk);
       for (const range of damaged)
         io.out.write(
-          `damaged: ${range.segment} bytes ${range.offset} to ${range.offset + range.bytes}, ${range.events} events lost\n`,
+          `damaged: ${range.segment} bytes ${range.offset} to ${range.offset + range.bytes}, ${counted(range.events, "event")} lost\n`,
         );
       if (tornBytes > 0)
         io.out.write(
           `torn: ${tornBytes} bytes of an unfinished write at the end, never acknowledged; the next start cuts them\n`,
         );
       io.out.write(
-        `${segments} segments, ${records} records, ${events} events, ${bytes} bytes: ${damaged.length === 0 ? "whole" : `${damaged.length} damaged`}\n`,
+        `${counted(segments, "segment")}, ${counted(records, "record")}, ${counted(events, "event")}, ${counted(bytes, "byte")}: ${damaged.length === 0 ? "whole" : `${damaged.length} damaged`}\n`,
       );
       finish(damaged.length === 0 ? EXIT.ok : EXIT.failed);
     });
@@ -72,7 +73,7 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
         const what =
           repairs.length === 0
             ? "nothing to repair"
-            : `${repairs.length} segments ${dryRun ? "would be" : ""} repaired`;
+            : `${counted(repairs.length, "segment")} ${dryRun ? "would be" : ""} repaired`;
         io.out.write(`${what.replace("  ", " ")}\n`);
       } finally {
         for (const lock of locks) await lock.release();

@@ -2,6 +2,7 @@ import { WaybillError } from "@waybill/core";
 import type { ReplayRequest, ReplayView } from "@waybill/relay";
 import { type AdminOptions, callAdmin, withAdminOptions } from "../admin-client.ts";
 import { type AddCommand, wholeNumber } from "../command.ts";
+import { counted } from "../counted.ts";
 import { EXIT } from "../io.ts";
 
 interface StartOptions extends AdminOptions {
@@ -53,8 +54,8 @@ export const addReplayCommand: AddCommand = (program, io, finish) => {
         body,
       });
       if (answer === undefined) throw new WaybillError("WAYBILL_INPUT", `${options.admin} knows no replays`);
-      if (answer.events !== undefined) io.out.write(`${answer.events} events would be sent\n`);
-      else io.out.write(`replay ${answer.id} sends ${answer.account.accepted} events\n`);
+      if (answer.events !== undefined) io.out.write(`${counted(answer.events, "event")} would be sent\n`);
+      else io.out.write(`replay ${answer.id} sends ${counted(answer.account.accepted, "event")}\n`);
     });
 
   withAdminOptions(group.command("list"))

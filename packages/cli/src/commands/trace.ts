@@ -1,6 +1,7 @@
 import type { AttemptView, Trace, TraceDestination, TracedEvent } from "@waybill/relay";
 import { type AdminOptions, callAdmin, withAdminOptions } from "../admin-client.ts";
 import type { AddCommand } from "../command.ts";
+import { counted } from "../counted.ts";
 import { EXIT } from "../io.ts";
 
 interface TraceOptions extends AdminOptions {
@@ -60,8 +61,7 @@ function destinationLines(traced: TraceDestination): readonly string[] {
 
 export function attemptLine({ atMs, count, status, durationMs, reason }: AttemptView): string {
   const answer = status === undefined ? "no answer" : `status ${status}`;
-  const events = count === 1 ? "1 event" : `${count} events`;
-  return `  ${time(atMs)} ${answer} after ${durationMs} ms, ${events}${reason === undefined ? "" : `: ${reason}`}`;
+  return `  ${time(atMs)} ${answer} after ${durationMs} ms, ${counted(count, "event")}${reason === undefined ? "" : `: ${reason}`}`;
 }
 
 function time(atMs: number): string {
