@@ -1,4 +1,4 @@
-/** `npm run bench -- client|relay|log|trace|replay|faults|isolation [--quick]`: the last line is one JSON object; exit 1 when a promise is broken. */
+/** `npm run bench -- <scenario> [--quick]`: the last line is one JSON object; exit 1 when a promise is broken, 2 for a wrong call. */
 import * as client from "./client.ts";
 import * as faults from "./faults.ts";
 import * as isolation from "./isolation.ts";
@@ -7,23 +7,35 @@ import * as relay from "./relay.ts";
 import * as replay from "./replay.ts";
 import * as trace from "./trace.ts";
 
-const [scenario, flag] = process.argv.slice(2);
-const quick = flag === "--quick";
+interface Scenario<Size, Result> {
+  readonly QUICK: Size;
+  readonly FULL: Size;
+  readonly run: (size: Size) => Promise<Result>;
+  readonly failed: (result: Result) => boolean;
+}
 
-if (scenario === "client")
-  process.exitCode = client.failed(await client.run(quick ? client.QUICK : client.FULL)) ? 1 : 0;
-else if (scenario === "relay")
-  process.exitCode = relay.failed(await relay.run(quick ? relay.QUICK : relay.FULL)) ? 1 : 0;
-else if (scenario === "trace")
-  process.exitCode = trace.failed(await trace.run(quick ? trace.QUICK : trace.FULL)) ? 1 : 0;
-else if (scenario === "replay")
-  process.exitCode = replay.failed(await replay.run(quick ? replay.QUICK : replay.FULL)) ? 1 : 0;
-else if (scenario === "faults")
-  process.exitCode = faults.failed(await faults.run(quick ? faults.QUICK : faults.FULL)) ? 1 : 0;
-else if (scenario === "isolation")
-  process.exitCode = isolation.failed(await isolation.run(quick ? isolation.QUICK : isolation.FULL)) ? 1 : 0;
-else if (scenario === "log") process.exitCode = log.failed(await log.run(quick ? log.QUICK : log.FULL)) ? 1 : 0;
+const runs =
+  <Size, Result>({ run, failed, QUICK, FULL }: Scenario<Size, Result>) =>
+  async (quick: boolean) =>
+    failed(await run(quick ? QUICK : FULL));
+
+const scenarios = new Map([
+  ["client", runs(client)],
+  ["relay", runs(relay)],
+  ["log", runs(log)],
+  ["trace", runs(trace)],
+  ["replay", runs(replay)],
+  ["faults", runs(faults)],
+  ["isolation", runs(isolation)],
+]);
+
+const [name = "", flag, ...more] = process.argv.slice(2);
+const scenario = scenarios.get(name);
+if (scenario !== undefined && (flag === undefined || flag === "--quick") && more.length === 0)
+  process.exitCode = (await scenario(flag === "--quick")) ? 1 : 0;
 else {
-  process.stderr.write("usage: npm run bench -- client|relay|log|trace|replay|faults|isolation [--quick]\n");
-  process.exitCode = 2;
+  const usage = `usage: npm run bench -- ${[...scenarios.keys()].join("|")} [--quick]\n`;
+  const asked = name === "--help" || flag === "--help";
+  (asked ? process.stdout : process.stderr).write(usage);
+  process.exitCode = asked ? 0 : 2;
 }
