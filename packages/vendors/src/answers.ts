@@ -1,5 +1,13 @@
 /** What all vendors' tables of answers share. */
-import { type Batch, DELIVERED, type HttpResponse, type Outcome, outcomesOf, retryAfterMs } from "@waybill/core";
+import {
+  type Batch,
+  DELIVERED,
+  type HttpResponse,
+  type Outcome,
+  outcomesOf,
+  retryAfterMs,
+  type Verdict,
+} from "@waybill/core";
 
 const REASON_MAX_CHARACTERS = 300;
 
@@ -36,6 +44,28 @@ export function reasonOf(response: HttpResponse): string {
 export function later(response: HttpResponse, nowMs: number, reason: string = reasonOf(response)): Outcome {
   const waitMs = retryAfterMs(response.headers, nowMs);
   return waitMs === undefined ? { status: "retryable", reason } : { status: "retryable", reason, retryAfterMs: waitMs };
+}
+
+/** The request may come again as it is. */
+export function isRetryable({ status }: HttpResponse): boolean {
+  return status === 408 || status === 429 || status >= 500;
+}
+
+/**
+ * The common table of answers that are no success: some come again; a redirect (not followed), 401, 403, 404 and 405 say that the URL or the key is wrong,
+ * and no event can be blamed for it; any other blames an event, which is found by halving or is the only one.
+ */
+export function classifyRefusal(
+  response: HttpResponse,
+  batch: Batch,
+  nowMs: number,
+  blame: "split" | "rejected" = "split",
+): Verdict {
+  if (isRetryable(response)) return outcomesOf(batch.count, later(response, nowMs));
+  const reason = reasonOf(response);
+  if (response.status < 400 || [401, 403, 404, 405].includes(response.status))
+    return outcomesOf(batch.count, { status: "halted", reason });
+  return blame === "split" ? { split: true, reason } : outcomesOf(batch.count, { status: "rejected", reason });
 }
 
 /** Every event was taken but those that the answer names. */

@@ -7,7 +7,7 @@ import {
   type Translate,
   type Verdict,
 } from "@waybill/core";
-import { deliveredBut, isSuccess, later, objectIn, reasonOf, refusedIn } from "../answers.ts";
+import { classifyRefusal, deliveredBut, isSuccess, later, objectIn, refusedIn } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
 import {
   type CanonicalEvent,
@@ -99,7 +99,6 @@ export function aliasMetadata(key: string): string {
 }
 
 function classifyGetFluxly(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
-  const { status } = response;
   if (isSuccess(response)) {
     // Section 3: an empty body means that all were taken.
     if (response.body.trim() === "") return outcomesOf(batch.count, DELIVERED);
@@ -110,17 +109,10 @@ function classifyGetFluxly(response: HttpResponse, batch: Batch, nowMs: number):
       return outcomesOf(batch.count, later(response, nowMs, "invalid_response"));
     return deliveredBut(batch, refusedIn(response, "errors", ["error", "detail"]));
   }
-  // Section 6, column retry.
-  if (isRetryableStatus(status)) return outcomesOf(batch.count, later(response, nowMs));
-  const reason = reasonOf(response);
-  // Section 6: unauthenticated, forbidden, wrong_key_type; 404 and 3xx (not followed, section 1): the URL is wrong.
-  if (status < 400 || [401, 403, 404, 405].includes(status))
-    return outcomesOf(batch.count, { status: "halted", reason });
-  return { split: true, reason };
-}
-
-function isRetryableStatus(status: number): boolean {
-  return status === 408 || status === 425 || status === 429 || status >= 500;
+  // Section 6, column retry: 425 beside the common ones.
+  if (response.status === 425) return outcomesOf(batch.count, later(response, nowMs));
+  // Section 6: unauthenticated, forbidden, wrong_key_type. 3xx is not followed (section 1).
+  return classifyRefusal(response, batch, nowMs);
 }
 
 function isJson(text: string): boolean {

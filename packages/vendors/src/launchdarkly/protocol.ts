@@ -1,5 +1,5 @@
 import { type Batch, DELIVERED, type HttpResponse, outcomesOf, type Protocol, type Verdict } from "@waybill/core";
-import { isSuccess, later, reasonOf } from "../answers.ts";
+import { isRetryable, isSuccess, later, reasonOf } from "../answers.ts";
 import { stableUuid } from "../canonical/stable-uuid.ts";
 
 /** What a payload carries beside its events; events of different metadata never share one. */
@@ -76,8 +76,7 @@ export function launchdarklyProtocol({ url, credential, userAgent }: LaunchDarkl
 function classifyLaunchDarkly(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
   const { status } = response;
   if (isSuccess(response)) return outcomesOf(batch.count, DELIVERED);
-  if (status === 408 || status === 429 || status < 400 || status >= 500)
-    return outcomesOf(batch.count, later(response, nowMs));
+  if (status < 400 || isRetryable(response)) return outcomesOf(batch.count, later(response, nowMs));
   const reason = reasonOf(response);
   // Later versions: this payload is lost, those after it are sent.
   if (status === 413 || status === 400) return { split: true, reason };

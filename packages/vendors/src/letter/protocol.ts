@@ -1,5 +1,5 @@
-import { type Batch, type HttpResponse, outcomesOf, type Protocol, type Translate, type Verdict } from "@waybill/core";
-import { deliveredBut, isSuccess, later, reasonOf, refusedIn } from "../answers.ts";
+import { type Batch, type HttpResponse, type Protocol, type Translate, type Verdict } from "@waybill/core";
+import { classifyRefusal, deliveredBut, isSuccess, refusedIn } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
 import { compact, createTranslate, type EventMap, type ReadCanonical, textAt } from "../canonical/mapping.ts";
 
@@ -57,16 +57,10 @@ export function letterProtocol(settings: LetterSettings, path: "batch" | LetterI
 }
 
 function classifyLetter(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
-  const { status } = response;
   // Section 3: any 2xx. Items that a server of ours refuses are named (proposed).
   if (isSuccess(response)) return deliveredBut(batch, refusedIn(response, "rejected", ["code", "message"]));
-  // Section 6: retries on 5xx and 429. 408 says that the request may come again.
-  if (status === 408 || status === 429 || status >= 500) return outcomesOf(batch.count, later(response, nowMs));
-  const reason = reasonOf(response);
-  // Section 3: unauthorized, forbidden; a path that is not there or moved (section 6: 3xx is an error) is no fault of an event.
-  if (status < 400 || [401, 403, 404, 405].includes(status))
-    return outcomesOf(batch.count, { status: "halted", reason });
-  return { split: true, reason };
+  // Section 6: retries on 5xx and 429; 3xx is an error. Section 3: unauthorized, forbidden.
+  return classifyRefusal(response, batch, nowMs);
 }
 
 /** `LetterItem` as text; `type` first, members without a value left out. */

@@ -8,7 +8,7 @@ import {
   type Translate,
   type Verdict,
 } from "@waybill/core";
-import { isSuccess, later, reasonOf } from "../answers.ts";
+import { classifyRefusal, isSuccess } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
 import {
   type CanonicalEvent,
@@ -55,13 +55,7 @@ export function posthogProtocol({ url = DEFAULT_URL, apiKey, version }: PosthogS
 }
 
 function classify(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
-  const { status } = response;
-  if (isSuccess(response)) return outcomesOf(batch.count, DELIVERED);
-  if (status === 408 || status === 429 || status >= 500) return outcomesOf(batch.count, later(response, nowMs));
-  const reason = reasonOf(response);
-  if (status < 400 || [401, 403, 404, 405].includes(status))
-    return outcomesOf(batch.count, { status: "halted", reason });
-  return { split: true, reason };
+  return isSuccess(response) ? outcomesOf(batch.count, DELIVERED) : classifyRefusal(response, batch, nowMs);
 }
 
 /**

@@ -8,7 +8,7 @@ import {
   type Translate,
   type Verdict,
 } from "@waybill/core";
-import { isSuccess, later, reasonOf } from "../answers.ts";
+import { isRetryable, isSuccess, later, reasonOf } from "../answers.ts";
 import {
   type CanonicalEvent,
   compact,
@@ -101,7 +101,7 @@ function classifyTrophy(response: HttpResponse, batch: Batch, nowMs: number): Ve
   // Section 3: 201 for the first time, 202 for a repeat.
   if (isSuccess(response)) return outcomesOf(batch.count, DELIVERED);
   // Section 7, proposed: 408, 429, 5xx.
-  if (status === 408 || status === 429 || status >= 500) return outcomesOf(batch.count, later(response, nowMs));
+  if (isRetryable(response)) return outcomesOf(batch.count, later(response, nowMs));
   const reason = reasonOf(response);
   // Section 5: 401; 403 for an application key and another user: a key of the wrong kind. A redirect: the URL is wrong.
   if (status < 400 || status === 401 || status === 403) return outcomesOf(batch.count, { status: "halted", reason });

@@ -7,7 +7,7 @@ import {
   type Translate,
   type Verdict,
 } from "@waybill/core";
-import { isSuccess, later, reasonOf } from "../answers.ts";
+import { classifyRefusal, isSuccess } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
 import {
   type CanonicalEvent,
@@ -65,15 +65,9 @@ export function valuedProtocol({ endpoint = VALUED_ENDPOINT, token, platform, ve
 }
 
 function classifyValued(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
-  const { status } = response;
   if (isSuccess(response)) return outcomesOf(batch.count, DELIVERED);
-  // Section 7, proposed.
-  if (status === 408 || status === 429 || status >= 500) return outcomesOf(batch.count, later(response, nowMs));
-  const reason = reasonOf(response);
-  // Section 1, proposed: 401; redirects are not followed (section 7): the endpoint is wrong.
-  if (status < 400 || [401, 403, 404, 405].includes(status))
-    return outcomesOf(batch.count, { status: "halted", reason });
-  return outcomesOf(batch.count, { status: "rejected", reason });
+  // Section 7, proposed: what comes again; redirects are not followed. Section 1, proposed: 401.
+  return classifyRefusal(response, batch, nowMs, "rejected");
 }
 
 /**
