@@ -27,6 +27,7 @@ export { Lane } from "./lane.ts";
 export { nearest } from "./nearest.ts";
 export type { OptionRule, OptionSpec } from "./options.ts";
 export { resolveOptions } from "./options.ts";
+export { printable } from "./printable.ts";
 export { retryAfterMs } from "./retry-after.ts";
 export type {
   Chunk,
