@@ -149,3 +149,23 @@ test("isolation", { timeout: 120_000 }, async () => {
   const measured = await lastLine("main", "isolation", "--quick");
   expect(measured).toMatchObject({ scenario: "isolation", throughputRatio: number, p99Ratio: number, lost: 0 });
 });
+
+test("shutdown: an exit under load refuses little, resets nothing and loses nothing", { timeout: 60_000 }, async () => {
+  expect(await lastLine("main", "shutdown", "--quick")).toMatchObject({
+    scenario: "shutdown",
+    requestsPerSecond: number,
+    exitMs: number,
+    refused: number,
+    resets: 0,
+    lost: 0,
+    unknown: 0,
+  });
+});
+
+test("compare: this checkout beside a commit", { timeout: 240_000 }, async () => {
+  expect(await lastLine("main", "compare", "--base", "HEAD", "log", "--quick")).toMatchObject({
+    scenario: "log",
+    ratio: number,
+    spread: 0,
+  });
+});

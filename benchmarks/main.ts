@@ -1,10 +1,12 @@
-/** `npm run bench -- <scenario> [--quick]`: the last line is one JSON object; exit 1 when a promise is broken, 2 for a wrong call. */
+/** `npm run bench -- <scenario> [--quick]`, or `compare --base COMMIT <scenario>`: the last line is one JSON object; exit 1 when a promise is broken, 2 for a wrong call. */
 import * as client from "./client.ts";
+import { COMPARED, compare } from "./compare.ts";
 import * as faults from "./faults.ts";
 import * as isolation from "./isolation.ts";
 import * as log from "./log.ts";
 import * as relay from "./relay.ts";
 import * as replay from "./replay.ts";
+import * as shutdown from "./shutdown.ts";
 import * as trace from "./trace.ts";
 
 interface Scenario<Size, Result> {
@@ -27,15 +29,26 @@ const scenarios = new Map([
   ["replay", runs(replay)],
   ["faults", runs(faults)],
   ["isolation", runs(isolation)],
+  ["shutdown", runs(shutdown)],
 ]);
 
-const [name = "", flag, ...more] = process.argv.slice(2);
+const [name = "", ...args] = process.argv.slice(2);
 const scenario = scenarios.get(name);
-if (scenario !== undefined && (flag === undefined || flag === "--quick") && more.length === 0)
-  process.exitCode = (await scenario(flag === "--quick")) ? 1 : 0;
+if (scenario !== undefined && (args.length === 0 || (args.length === 1 && args[0] === "--quick")))
+  process.exitCode = (await scenario(args[0] === "--quick")) ? 1 : 0;
+else if (name === "compare" && isComparison(args))
+  await compare(args[1] as string, args[2] as string, args[3] === "--quick");
 else {
-  const usage = `usage: npm run bench -- ${[...scenarios.keys()].join("|")} [--quick]\n`;
-  const asked = name === "--help" || flag === "--help";
+  const usage =
+    `usage: npm run bench -- ${[...scenarios.keys()].join("|")} [--quick]\n` +
+    `       npm run bench -- compare --base COMMIT ${COMPARED.join("|")} [--quick]\n`;
+  const asked = name === "--help" || args.includes("--help");
   (asked ? process.stdout : process.stderr).write(usage);
   process.exitCode = asked ? 0 : 2;
+}
+
+function isComparison([flag, commit, what = "", size]: readonly string[]): boolean {
+  return (
+    flag === "--base" && commit !== undefined && COMPARED.includes(what) && (size === undefined || size === "--quick")
+  );
 }

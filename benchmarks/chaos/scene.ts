@@ -67,10 +67,15 @@ export class Scene {
           port: () => this.relay.port,
           stopping: () => this.#stopping,
           random: random.fork(),
-          acknowledge: (ids) => appendFileSync(this.#oracle, `${ids.join("\n")}\n`),
+          acknowledge: (ids) => this.acknowledge(ids),
           answered: (status) => this.answers.set(status, (this.answers.get(status) ?? 0) + 1),
         }),
       );
+  }
+
+  /** The relay has answered for these events. */
+  acknowledge(ids: readonly string[]): void {
+    appendFileSync(this.#oracle, `${ids.join("\n")}\n`);
   }
 
   /** Ends the load, waits until all is delivered, counts. */

@@ -9,12 +9,16 @@ import { openApiDocument } from "./admin-openapi.ts";
 import type { Accounts, EnvironmentView, Readiness, ReloadResult, RotateRequest } from "./admin-types.ts";
 import { type Answer, problem, writeAnswer, writeJson } from "./answers.ts";
 import { destinationRing, GRACE_DEFAULT_MS, sourceRing } from "./credentials.ts";
+import type { Drain } from "./drain.ts";
 import type { Environment } from "./environment.ts";
 import { tail } from "./tail.ts";
 
 /** What the admin API shows and steers. */
 export interface AdminView {
   readonly token: string | undefined;
+  readonly drain: Drain;
+  /** Aborted when the relay stops: streams end. */
+  readonly stopping: AbortSignal;
   accounts(): Accounts;
   readiness(): Readiness;
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
@@ -92,7 +96,7 @@ export function createAdminServer(view: AdminView): Server {
   );
   addEvidenceRoutes(add, view);
 
-  return createServer((request, response) => {
+  return createServer({ ServerResponse: view.drain.Response }, (request, response) => {
     router.lookup(request, response);
     // A body that nobody reads must not hold the connection.
     response.on("finish", () => request.resume());
@@ -172,6 +176,7 @@ async function streamTail(
   const controller = new AbortController();
   response.on("close", () => controller.abort());
   request.on("error", () => controller.abort());
+  const signal = AbortSignal.any([controller.signal, view.stopping]);
   response.writeHead(200, SSE_HEADERS);
   // Tells the watcher that from here on nothing is missed.
   response.write(": listening\n\n");
@@ -183,9 +188,9 @@ async function streamTail(
         { environment: environment.name, ...(source === undefined ? {} : { source }) },
         async (event) => {
           if (!response.write(`data: ${JSON.stringify(event)}\n\n`))
-            await once(response, "drain", { signal: controller.signal }).catch(() => undefined);
+            await once(response, "drain", { signal: signal }).catch(() => undefined);
         },
-        controller.signal,
+        signal,
       );
     }),
   );

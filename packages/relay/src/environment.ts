@@ -4,7 +4,7 @@
  * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters,
  * `attempts/<destination>/` what was tried, `replays/` those that run or ran.
  */
-import type { DiskRuntime, HttpResponse } from "@waybill/core";
+import { type Clock, type DiskRuntime, type HttpResponse, sleep } from "@waybill/core";
 import { type Log, type LogRecord, openLog, type RetentionLimits } from "@waybill/log";
 import { storedIdsOf, type Vendor } from "@waybill/vendors";
 import { accountView } from "./account-view.ts";
@@ -44,6 +44,7 @@ export class Environment {
   readonly #rate: AppendRate;
   readonly #options: EnvironmentOptions;
   readonly #destinations: Map<string, Destination>;
+  #delivery: Promise<void> | undefined;
 
   private constructor(
     options: EnvironmentOptions,
@@ -207,10 +208,27 @@ export class Environment {
     return { ...traced, replays: await this.replays.trace(destination.config.name, position, letter) };
   }
 
+  /**
+   * Ends delivery: attempts in flight are finished within the deadline, no other is begun. What is accepted from now on is stored and stays pending; callers
+   * that wait for a vendor's answer to it are told so.
+   */
+  async stopDelivery(deadlineMs: number): Promise<void> {
+    this.#delivery ??= this.#stopDelivery(deadlineMs);
+    await this.#delivery;
+  }
+
+  async #stopDelivery(deadlineMs: number): Promise<void> {
+    const { clock } = this.#options.runtime;
+    await Promise.all([
+      this.replays.close(deadlineMs),
+      ...[...this.#memory.values()].map((relay) => within(deadlineMs, clock, relay.close())),
+      ...[...this.#destinations.values()].map((destination) => destination.close(deadlineMs)),
+    ]);
+    this.exchanges.close();
+  }
+
   async close(deadlineMs: number): Promise<void> {
-    await this.replays.close(deadlineMs);
-    await Promise.all([...this.#memory.values()].map((relay) => relay.close()));
-    await Promise.all([...this.#destinations.values()].map((destination) => destination.close(deadlineMs)));
+    await this.stopDelivery(deadlineMs);
     await this.log.close();
     await this.ids.close();
   }
@@ -255,6 +273,13 @@ function openDestination(
     settings,
     onAttempt: (destination, first, attempt) => exchanges.attempted(destination, first, attempt),
   });
+}
+
+/** Waits for `work`, at most so long. */
+async function within(deadlineMs: number, clock: Clock, work: Promise<void>): Promise<void> {
+  const done = new AbortController();
+  const finished = work.finally(() => done.abort());
+  await Promise.race([finished, sleep(clock, deadlineMs, done.signal)]);
 }
 
 function eventAt({ body, ends }: LogRecord, index: number): Readonly<Record<string, unknown>> {

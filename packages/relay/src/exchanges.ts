@@ -12,6 +12,7 @@ interface Waiter {
 export class Exchanges {
   readonly #waiters = new Map<number, Waiter>();
   readonly #destinations: () => Iterable<Destination>;
+  #closed = false;
 
   constructor(destinations: () => Iterable<Destination>) {
     this.#destinations = destinations;
@@ -26,6 +27,7 @@ export class Exchanges {
   ): Promise<HttpResponse | undefined | "nobody"> {
     const destination = [...this.#destinations()].find(({ config }) => config.vendor === vendor);
     if (destination === undefined) return Promise.resolve("nobody");
+    if (this.#closed) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const timer = clock.after(deadlineMs, () => {
         this.#waiters.delete(position);
@@ -33,6 +35,16 @@ export class Exchanges {
       });
       this.#waiters.set(position, { destination: destination.config.name, resolve, timer });
     });
+  }
+
+  /** Delivery has ended: nobody waits any longer. */
+  close(): void {
+    this.#closed = true;
+    for (const { timer, resolve } of this.#waiters.values()) {
+      timer.cancel();
+      resolve(undefined);
+    }
+    this.#waiters.clear();
   }
 
   /** One request about the events from `first` on has its answer. */

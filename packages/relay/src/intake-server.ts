@@ -4,6 +4,7 @@ import { health, ready } from "./admin-server.ts";
 import type { Readiness } from "./admin-types.ts";
 import { type Answer, problem, writeAnswer } from "./answers.ts";
 import type { BodyReader } from "./body.ts";
+import type { Drain } from "./drain.ts";
 import type { Intake, IntakeRequest } from "./intake.ts";
 
 export interface IntakeServerOptions {
@@ -13,6 +14,7 @@ export interface IntakeServerOptions {
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly onError: (error: unknown) => void;
+  readonly drain: Drain;
 }
 
 /** Idle connections stay open longer than any client or load balancer keeps its end, so that we never close one in use. */
@@ -23,13 +25,14 @@ const KEEP_ALIVE_MS = 75_000;
  * are the vendors' tables anyway.
  */
 export function createIntakeServer(options: IntakeServerOptions): Server {
-  const { intake, bodies, onError } = options;
+  const { intake, bodies, onError, drain } = options;
   const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: options.headersTimeoutMs,
       requestTimeout: options.requestTimeoutMs,
       noDelay: true,
+      ServerResponse: drain.Response,
     },
     (request, response) => {
       const special = specialAnswer(request, options.readiness);
@@ -40,9 +43,14 @@ export function createIntakeServer(options: IntakeServerOptions): Server {
       }
       bodies.read(request, (body) => {
         if (typeof body === "string") return writeAnswer(response, intake.refuseBody(opened, body));
+        drain.working();
         intake.accept(opened, body).then(
-          (answer) => answerAccepted(response, answer),
+          (answer) => {
+            drain.answered();
+            answerAccepted(response, answer);
+          },
           (error: unknown) => {
+            drain.answered();
             onError(error);
             writeAnswer(response, problem(500, "internal", messageOf(error)));
           },

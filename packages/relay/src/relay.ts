@@ -12,6 +12,7 @@ import { batchScanner } from "./batch-scanner.ts";
 import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { Credentials } from "./credentials.ts";
+import { Drain } from "./drain.ts";
 import { Environment } from "./environment.ts";
 import { createFlagSource } from "./flags.ts";
 import { Intake } from "./intake.ts";
@@ -45,6 +46,8 @@ const BODIES_MAX_TOTAL_BYTES = 96 * 1024 * 1024;
 /** A power cut sends again what was delivered since the last sync of the cursors. */
 const SYNC_INTERVAL_MS = 1_000;
 const RETAIN_INTERVAL_MS = 10_000;
+/** Of the deadline of a stop, for answers to callers that waited for an attempt until its end. */
+const ANSWERS_SHARE = 0.1;
 
 /** Starts a relay. **Errors**: `WAYBILL_LISTEN`, `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
 export async function startRelay(config: RelayConfig, options: RelayOptions): Promise<RunningRelay> {
@@ -69,7 +72,9 @@ class Relay implements RunningRelay {
   #config: RelayConfig;
   #intake: Intake | undefined;
   #lock: DirectoryLock | undefined;
-  #servers: Server[] = [];
+  #servers: readonly { readonly server: Server; readonly drain: Drain }[] = [];
+  readonly #stopping = new AbortController();
+  #maintaining: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
   #retainAtMs = 0;
   #stopped: Promise<void> | undefined;
@@ -154,21 +159,24 @@ class Relay implements RunningRelay {
     return this.#stopped;
   }
 
+  /** Everything shares one deadline: from the first moment on it is counted once. */
   async #stop(): Promise<void> {
     const { logger } = this.#options;
+    const { clock } = this.#runtime;
     const deadlineMs = this.#config.shutdownDeadlineMs;
-    logger.info({ deadlineMs }, "stopping: no new requests, attempts in flight are finished");
-    await this.#reloading;
+    const endsAtMs = clock.monotonic() + deadlineMs;
+    const leftMs = (): number => Math.max(0, endsAtMs - clock.monotonic());
+    logger.info({ deadlineMs }, "stopping: no new connections, attempts in flight are finished");
     this.#timer?.cancel();
-    // Requests whose body has come are answered; the connections close with their answers.
-    const closed = this.#servers.map((server) => closeServer(server));
+    this.#stopping.abort();
+    const environments = [...this.#environments.values()];
+    await Promise.all([
+      ...this.#servers.map(({ server, drain }) => drain.end(server, clock, leftMs())),
+      ...environments.map((environment) => environment.stopDelivery(leftMs() * (1 - ANSWERS_SHARE))),
+    ]);
     this.#intake?.stop();
-    const forced = this.#runtime.clock.after(deadlineMs, () => {
-      for (const server of this.#servers) server.closeAllConnections();
-    });
-    await Promise.all(closed);
-    forced.cancel();
-    await Promise.all([...this.#environments.values()].map((environment) => environment.close(deadlineMs)));
+    await Promise.all([this.#reloading, this.#maintaining]);
+    await Promise.all([...this.#environments.values()].map((environment) => environment.close(leftMs())));
     await this.#lock?.release();
     logger.info("stopped");
   }
@@ -269,7 +277,9 @@ class Relay implements RunningRelay {
 
   async #listen(intake: Intake): Promise<void> {
     const { listen, admin, headersTimeoutMs, requestTimeoutMs } = this.#config;
+    const [intakeDrain, adminDrain] = [new Drain(), new Drain()];
     const intakeServer = createIntakeServer({
+      drain: intakeDrain,
       intake,
       bodies: this.#bodies,
       readiness: () => this.#readiness(),
@@ -279,6 +289,8 @@ class Relay implements RunningRelay {
     });
     const adminServer = createAdminServer({
       token: admin.token,
+      drain: adminDrain,
+      stopping: this.#stopping.signal,
       accounts: () => this.accounts(),
       readiness: () => this.#readiness(),
       metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
@@ -288,7 +300,10 @@ class Relay implements RunningRelay {
       plan: () => this.#plan(),
       rotate: (ring, key, graceMs) => this.rotate(ring, key, graceMs),
     });
-    this.#servers = [intakeServer, adminServer];
+    this.#servers = [
+      { server: intakeServer, drain: intakeDrain },
+      { server: adminServer, drain: adminDrain },
+    ];
     this.intakeUrl = await listenOn(intakeServer, listen);
     this.adminUrl = await listenOn(adminServer, admin);
   }
@@ -333,7 +348,7 @@ class Relay implements RunningRelay {
   #maintain(): void {
     const { clock } = this.#runtime;
     this.#timer = clock.after(SYNC_INTERVAL_MS, () => {
-      this.#maintainOnce()
+      this.#maintaining = this.#maintainOnce()
         .catch((error: unknown) =>
           this.#options.logger.error({ error: messageOf(error) }, "maintenance failed; it is tried again"),
         )
@@ -403,12 +418,4 @@ async function listenOn(server: Server, address: { readonly host: string; readon
   const { address: host, port, family } = server.address() as AddressInfo;
   const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : family === "IPv6" ? `[${host}]` : host;
   return `http://${shown}:${port}`;
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    if (!server.listening) return resolve();
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
 }

@@ -121,7 +121,7 @@ test("401 halts only its lane and keeps its events; a corrected key in a reloade
     reason: expect.stringContaining("401") as string,
     account: { pending: 10, balanced: true },
   });
-  expect(relay.accounts().lanes[0]?.account.pending).toBe(0);
+  await until(() => relay.accounts().lanes[0]?.account.pending === 0);
   const ready = (await (await fetch(`${relay.intakeUrl}/ready`)).json()) as {
     ready: boolean;
     lanes: { mode: string }[];
