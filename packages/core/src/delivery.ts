@@ -19,7 +19,7 @@ export type Outcome =
 
 export const DELIVERED: Outcome = Object.freeze({ status: "delivered" });
 
-/** Why an event was lost on purpose, always counted. A closed list. */
+/** Why an event was lost on purpose, always counted. A closed list; new reasons go to its end, since places in it stand in files. */
 export const DROP_REASONS = [
   /** The queue was at its limit of events or bytes. */
   "queue_full",

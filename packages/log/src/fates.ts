@@ -1,0 +1,353 @@
+/**
+ * What became of each event of a lane: which ones were delivered, dropped, rejected or expired, where the ledger only says how many.
+ *
+ * Fates are runs over positions: so many events with the same outcome. The newest runs, the tail, stand in the lane's state beside its cursor and are written with it in one
+ * piece. When the tail has more than `TAIL_MAX_RUNS` runs it becomes a block in a small log of the lane's own, durable before the state moves on:
+ *
+ *   settle -> [crash: the batch is sent again, as ever] -> block synced -> [crash: the state still has the cursor before these events; they are settled again, and the newer
+ *   block counts] -> state with the new cursor and an empty tail
+ *
+ * So every position below the cursor is in the tail or in a block. One that is not, because its block was damaged or could not be written, is `unknown`: a lost block
+ * must not become a lie.
+ *
+ * A block is a record of that log: its metadata says which positions it covers and how many events had each fate up to its end, so that the ledger can be checked after
+ * older blocks are gone. Its body is a list of runs (count as a varint, fate as a byte) or, where that is longer, one byte per event.
+ */
+import { type Clock, type Disk, DROP_REASONS, type DropReason, type Outcome } from "@waybill/core";
+import { openLog } from "./segment-log.ts";
+import type { Log, LogRecord, Position, RetentionLimits } from "./types.ts";
+
+/** An event's final outcome. `unknown`: its record is lost. */
+export type Fate =
+  | { readonly status: "delivered" | "rejected" | "expired" | "unknown" }
+  | { readonly status: "dropped"; readonly reason: DropReason };
+
+/** Events per fate since the lane began. */
+export interface FateCounts {
+  readonly delivered: number;
+  readonly rejected: number;
+  readonly expired: number;
+  readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
+}
+
+/** The part of the fates that stands in a lane's state. */
+export interface FateTail {
+  /** The first position it covers. */
+  readonly from: Position;
+  /** Count and code of each run, in turn. */
+  readonly runs: readonly number[];
+}
+
+interface BlockHead extends FateCounts {
+  readonly first: Position;
+  readonly count: number;
+  readonly form: "runs" | "map";
+}
+
+/** Which positions a block covers, and its own position in the log of blocks. */
+interface Place {
+  readonly first: Position;
+  readonly end: Position;
+  readonly at: Position;
+}
+
+/** 200 runs have at most 2 KiB as text: they fit the slot of the lane's state beside everything else. */
+const TAIL_MAX_RUNS = 200;
+/** What may wait in memory for a disk without room: 16 MiB of runs. Older fates are then given up and become `unknown`. */
+const WAITING_MAX_RUNS = 1_000_000;
+const SEGMENT_BYTES = 8 * 1024 * 1024;
+const READ_BYTES = 1024 * 1024;
+const LOOK_BACK_BLOCKS = 16;
+const LOOK_BACK_FACTOR = 8;
+
+const DELIVERED = 1;
+const REJECTED = 2;
+const EXPIRED = 3;
+/** Of the first reason; the others follow. Never reused: they stand in files. */
+const FIRST_DROPPED = 16;
+
+/** Code of a final outcome. */
+export function fateCode(outcome: Outcome): number {
+  if (outcome.status === "delivered") return DELIVERED;
+  return outcome.status === "dropped" ? droppedCode(outcome.reason) : REJECTED;
+}
+
+function droppedCode(reason: DropReason): number {
+  return FIRST_DROPPED + DROP_REASONS.indexOf(reason);
+}
+
+function fateOf(code: number): Fate {
+  if (code === DELIVERED) return { status: "delivered" };
+  if (code === REJECTED) return { status: "rejected" };
+  if (code === EXPIRED) return { status: "expired" };
+  const reason = DROP_REASONS[code - FIRST_DROPPED];
+  return reason === undefined ? { status: "unknown" } : { status: "dropped", reason };
+}
+
+export class Fates {
+  readonly #log: Log;
+  /** Where the blocks are, read when a fate is first looked for. */
+  #places: Place[] | undefined;
+  #from: Position;
+  #runs: number[];
+  /** Behind the last event that has a fate. */
+  #end: Position;
+  readonly #counts: Map<number, number>;
+
+  private constructor(log: Log, tail: FateTail, counts: Map<number, number>) {
+    this.#log = log;
+    this.#from = tail.from;
+    this.#runs = [...tail.runs];
+    this.#end = tail.from;
+    this.#counts = counts;
+    for (let at = 0; at < this.#runs.length; at += 2) {
+      const [count, code] = [this.#runs[at] as number, this.#runs[at + 1] as number];
+      this.#end += count;
+      add(counts, code, count);
+    }
+  }
+
+  /** `tail` as it stands in the lane's state. **Errors**: `WAYBILL_DISK`. */
+  static async open(
+    directory: string,
+    runtime: { readonly disk: Disk; readonly clock: Clock },
+    tail: FateTail,
+  ): Promise<Fates> {
+    const log = await openLog({ directory, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+    const before = await newestBefore(log, tail.from);
+    return new Fates(log, tail, countsOf(before));
+  }
+
+  /** What belongs into the lane's state. A tail that is too long for it could not be written as a block: its events would be unknown after a crash. */
+  get tail(): FateTail {
+    return this.#runs.length <= 2 * TAIL_MAX_RUNS
+      ? { from: this.#from, runs: this.#runs }
+      : { from: this.#end, runs: [] };
+  }
+
+  /** Events per fate since the lane began, counted from the fates alone. */
+  counts(): FateCounts {
+    return viewOf(this.#counts);
+  }
+
+  /** The next event has got its outcome; only final ones are given. */
+  settle(outcome: Outcome): void {
+    this.#push(1, fateCode(outcome));
+  }
+
+  expire(events: number): void {
+    this.#push(events, EXPIRED);
+  }
+
+  drop(reason: DropReason, events: number): void {
+    this.#push(events, droppedCode(reason));
+  }
+
+  /** Before the state with {@link tail} is written: a long tail becomes a block. **Errors**: those of `Log.append`; the tail is then kept. */
+  async flush(): Promise<void> {
+    if (this.#runs.length <= 2 * TAIL_MAX_RUNS) return;
+    try {
+      await this.#append();
+    } finally {
+      if (this.#runs.length > 2 * WAITING_MAX_RUNS) this.#forget();
+    }
+  }
+
+  /** What became of the event at `position`, which must be below the lane's cursor. */
+  async at(position: Position): Promise<Fate> {
+    if (position >= this.#from) return runAt(this.#runs, position - this.#from);
+    this.#places ??= await placesOf(this.#log);
+    // A newer block counts: its events were settled again after a crash.
+    const place = this.#places.findLast(({ first, end }) => first <= position && position < end);
+    const record = place === undefined ? undefined : await readAt(this.#log, place.at);
+    const head = record === undefined ? undefined : headOf(record);
+    if (record === undefined || head === undefined) return { status: "unknown" };
+    return bodyAt(record.body, head, position - head.first);
+  }
+
+  /** Removes the oldest blocks; those of events from `keptFrom` on stay, whatever the limits say. */
+  async retain(limits: RetentionLimits, nowMs: number, keptFrom: Position): Promise<void> {
+    if (this.#log.head === this.#log.first) return;
+    this.#places ??= await placesOf(this.#log);
+    const needed = this.#places.find(({ end }) => end > keptFrom)?.at ?? this.#log.head;
+    await this.#log.retain({ ...limits, hardMaxBytes: Number.POSITIVE_INFINITY }, nowMs, needed);
+    const { first } = this.#log;
+    this.#places = this.#places.filter(({ at }) => at >= first);
+  }
+
+  close(): Promise<void> {
+    return this.#log.close();
+  }
+
+  #push(count: number, code: number): void {
+    if (count === 0) return;
+    const last = this.#runs.length - 1;
+    if (this.#runs[last] === code) this.#runs[last - 1] = (this.#runs[last - 1] as number) + count;
+    else this.#runs.push(count, code);
+    this.#end += count;
+    add(this.#counts, code, count);
+  }
+
+  async #append(): Promise<void> {
+    const count = this.#end - this.#from;
+    const runs = encodeRuns(this.#runs);
+    const body = runs.length < count ? runs : encodeMap(this.#runs, count);
+    const head: BlockHead = { first: this.#from, count, form: body === runs ? "runs" : "map", ...this.counts() };
+    const at = await this.#log.append({
+      source: "",
+      receivedAtMs: 0,
+      metadata: JSON.stringify(head),
+      body: [body],
+      ends: Uint32Array.of(body.length),
+    });
+    this.#places?.push({ first: this.#from, end: this.#end, at });
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#runs = [];
+    this.#from = this.#end;
+  }
+}
+
+function add(counts: Map<number, number>, code: number, count: number): void {
+  counts.set(code, (counts.get(code) ?? 0) + count);
+}
+
+function countsOf(head: BlockHead | undefined): Map<number, number> {
+  const counts = new Map<number, number>();
+  if (head === undefined) return counts;
+  const { delivered, rejected, expired, dropped } = head;
+  for (const [code, count] of [
+    [DELIVERED, delivered],
+    [REJECTED, rejected],
+    [EXPIRED, expired],
+  ] as const)
+    if (count > 0) counts.set(code, count);
+  for (const [reason, count] of Object.entries(dropped)) counts.set(droppedCode(reason as DropReason), count);
+  return counts;
+}
+
+function viewOf(counts: ReadonlyMap<number, number>): FateCounts {
+  const dropped: Partial<Record<DropReason, number>> = {};
+  for (const [code, count] of counts) {
+    const fate = fateOf(code);
+    if (fate.status === "dropped") dropped[fate.reason] = count;
+  }
+  return {
+    delivered: counts.get(DELIVERED) ?? 0,
+    rejected: counts.get(REJECTED) ?? 0,
+    expired: counts.get(EXPIRED) ?? 0,
+    dropped,
+  };
+}
+
+/** The fate of the event `offset` behind the first one of the runs. */
+function runAt(runs: readonly number[], offset: number): Fate {
+  let left = offset;
+  for (let at = 0; at < runs.length; at += 2) {
+    left -= runs[at] as number;
+    if (left < 0) return fateOf(runs[at + 1] as number);
+  }
+  return { status: "unknown" };
+}
+
+const SEVEN_BITS = 0x7f;
+const MORE = 0x80;
+
+function encodeRuns(runs: readonly number[]): Uint8Array {
+  const bytes: number[] = [];
+  for (let at = 0; at < runs.length; at += 2) {
+    let count = runs[at] as number;
+    while (count > SEVEN_BITS) {
+      bytes.push((count % MORE) | MORE);
+      count = Math.floor(count / MORE);
+    }
+    bytes.push(count, runs[at + 1] as number);
+  }
+  return Uint8Array.from(bytes);
+}
+
+function decodeRuns(bytes: Uint8Array): number[] {
+  const runs: number[] = [];
+  let count = 0;
+  let scale = 1;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] as number;
+    count += (byte & SEVEN_BITS) * scale;
+    scale *= MORE;
+    if (byte >= MORE) continue;
+    runs.push(count, bytes[++at] ?? 0);
+    count = 0;
+    scale = 1;
+  }
+  return runs;
+}
+
+function encodeMap(runs: readonly number[], count: number): Uint8Array {
+  const bytes = new Uint8Array(count);
+  let from = 0;
+  for (let at = 0; at < runs.length; at += 2) {
+    bytes.fill(runs[at + 1] as number, from, from + (runs[at] as number));
+    from += runs[at] as number;
+  }
+  return bytes;
+}
+
+function bodyAt(body: Uint8Array, { form }: BlockHead, offset: number): Fate {
+  return form === "map" ? fateOf(body[offset] ?? 0) : runAt(decodeRuns(body), offset);
+}
+
+async function* recordsFrom(log: Log, from: Position): AsyncGenerator<LogRecord> {
+  const reader = log.reader({ position: from });
+  try {
+    for (let records = await reader.read(READ_BYTES); records.length > 0; records = await reader.read(READ_BYTES))
+      yield* records;
+  } finally {
+    await reader.close();
+  }
+}
+
+/** `undefined` for a record that is not a block, whatever its checksum says. */
+function headOf({ metadata }: LogRecord): BlockHead | undefined {
+  try {
+    const head = JSON.parse(metadata) as Partial<BlockHead> | null;
+    const numbers = [head?.first, head?.count, head?.delivered, head?.rejected, head?.expired];
+    const isBlock = numbers.every((one) => Number.isSafeInteger(one)) && typeof head?.dropped === "object";
+    return isBlock && (head.form === "runs" || head.form === "map") ? (head as BlockHead) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function placesOf(log: Log): Promise<Place[]> {
+  const places: Place[] = [];
+  for await (const record of recordsFrom(log, log.first)) {
+    const head = headOf(record);
+    if (head !== undefined) places.push({ first: head.first, end: head.first + head.count, at: record.first });
+  }
+  return places;
+}
+
+/** The newest block that ends at `from` or before. Looks at the last few first: only after a crash there are blocks beyond `from`. */
+async function newestBefore(log: Log, from: Position): Promise<BlockHead | undefined> {
+  for (let look = LOOK_BACK_BLOCKS; ; look *= LOOK_BACK_FACTOR) {
+    const start = Math.max(log.first, log.head - look);
+    let found: BlockHead | undefined;
+    for await (const record of recordsFrom(log, start)) {
+      const head = headOf(record);
+      if (head !== undefined && head.first + head.count <= from) found = head;
+    }
+    if (found !== undefined || start === log.first) return found;
+  }
+}
+
+async function readAt(log: Log, at: Position): Promise<LogRecord | undefined> {
+  const reader = log.reader({ position: at });
+  try {
+    const [record] = await reader.read(1);
+    return record?.first === at ? record : undefined;
+  } finally {
+    await reader.close();
+  }
+}

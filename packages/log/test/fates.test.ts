@@ -1,0 +1,192 @@
+import { DELIVERED, DROP_REASONS, type Outcome } from "@waybill/core";
+import { type Fate, Fates, type FateTail } from "@waybill/log";
+import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
+import { expect, test } from "vitest";
+
+const REJECTED: Outcome = { status: "rejected", reason: "never" };
+const FILTERED: Outcome = { status: "dropped", reason: "filtered" };
+const OUTCOMES: readonly Outcome[] = [
+  DELIVERED,
+  DELIVERED,
+  DELIVERED,
+  REJECTED,
+  ...DROP_REASONS.map((reason): Outcome => ({ status: "dropped", reason })),
+];
+const NOTHING = { delivered: 0, rejected: 0, expired: 0, dropped: {} };
+const FOREVER = {
+  maxAgeMs: Number.POSITIVE_INFINITY,
+  maxBytes: Number.POSITIVE_INFINITY,
+  hardMaxBytes: Number.POSITIVE_INFINITY,
+};
+
+function open(disk: SimDisk, tail: FateTail = { from: 0, runs: [] }): Promise<Fates> {
+  return Fates.open("/fates", { disk, clock: new VirtualClock() }, tail);
+}
+
+function statusOf(outcome: Outcome): Fate {
+  return outcome.status === "dropped"
+    ? { status: "dropped", reason: outcome.reason }
+    : { status: outcome.status as "delivered" | "rejected" };
+}
+
+/** Settles so many events at random, as a lane does: batch by batch, a block before each state. Returns what became of each. */
+async function settleAll(fates: Fates, random: SeededRandom, count: number): Promise<Fate[]> {
+  const expected: Fate[] = [];
+  for (let index = 0; index < count; index++) {
+    const outcome = random.pick(OUTCOMES);
+    fates.settle(outcome);
+    expected.push(statusOf(outcome));
+    if (index % 100 === 99) await fates.flush();
+  }
+  return expected;
+}
+
+async function fatesOf(fates: Fates, from: number, count: number): Promise<Fate[]> {
+  const found: Fate[] = [];
+  for (let index = 0; index < count; index++) found.push(await fates.at(from + index));
+  return found;
+}
+
+test("equal outcomes are one run, whatever their number, and no block is written for them", async () => {
+  const fates = await open(new SimDisk());
+  for (let index = 0; index < 100_000; index++) fates.settle(DELIVERED);
+  await fates.flush();
+  expect(fates.tail).toEqual({ from: 0, runs: [100_000, 1] });
+  expect(await fates.at(99_999)).toEqual({ status: "delivered" });
+  expect(await fates.at(100_000)).toEqual({ status: "unknown" });
+});
+
+test("each event's own outcome is found, in the tail and in blocks, also after another start", async () => {
+  const disk = new SimDisk();
+  const fates = await open(disk, { from: 40, runs: [] });
+  const expected = await settleAll(fates, new SeededRandom(1), 2_000);
+  fates.expire(7);
+  fates.drop("log_damaged", 3);
+  expect(await fatesOf(fates, 40, 2_000)).toEqual(expected);
+  expect(await fates.at(2_045)).toEqual({ status: "expired" });
+  expect(await fates.at(2_049)).toEqual({ status: "dropped", reason: "log_damaged" });
+  const { tail } = fates;
+  await fates.close();
+  const again = await open(disk, tail);
+  expect(await fatesOf(again, 40, 2_000)).toEqual(expected);
+  expect(again.counts()).toEqual(fates.counts());
+});
+
+test("the counts are those of the single fates", async () => {
+  const fates = await open(new SimDisk());
+  const expected = await settleAll(fates, new SeededRandom(2), 3_000);
+  const dropped = Object.fromEntries(
+    DROP_REASONS.map((reason) => [
+      reason,
+      expected.filter((fate) => "reason" in fate && fate.reason === reason).length,
+    ]),
+  );
+  expect(fates.counts()).toEqual({
+    delivered: expected.filter(({ status }) => status === "delivered").length,
+    rejected: expected.filter(({ status }) => status === "rejected").length,
+    expired: 0,
+    dropped,
+  });
+});
+
+test("the tail fits the slot of a lane's state; a long one is a block", async () => {
+  const fates = await open(new SimDisk());
+  for (let index = 0; index < 5_000; index++) {
+    fates.settle(index % 2 === 0 ? DELIVERED : FILTERED);
+    if (index % 50 === 49) await fates.flush();
+    expect(JSON.stringify(fates.tail).length).toBeLessThan(2_500);
+  }
+  expect(await fates.at(0)).toEqual({ status: "delivered" });
+  expect(await fates.at(1)).toEqual({ status: "dropped", reason: "filtered" });
+});
+
+test("short runs cost at most a byte an event", async () => {
+  const disk = new SimDisk();
+  const fates = await open(disk);
+  const random = new SeededRandom(3);
+  const count = 20_000;
+  for (let index = 0; index < count; index++) {
+    fates.settle(random.pick(OUTCOMES));
+    if (index % 2_500 === 2_499) await fates.flush();
+  }
+  await fates.close();
+  let bytes = 0;
+  for (const name of await disk.list("/fates")) bytes += await (await disk.open(`/fates/${name}`)).size();
+  expect(bytes).toBeLessThan(count * 1.3);
+});
+
+test("after a crash behind a block the events are settled again, and the newer outcome counts", async () => {
+  const disk = new SimDisk();
+  const fates = await open(disk);
+  for (let index = 0; index < 500; index++) fates.settle(index % 2 === 0 ? DELIVERED : FILTERED);
+  await fates.flush();
+  expect(fates.tail).toEqual({ from: 500, runs: [] });
+  await fates.close();
+  // The state with this tail was never written: the cursor is where it was.
+  const again = await open(disk, { from: 0, runs: [] });
+  expect(again.counts()).toEqual(NOTHING);
+  for (let index = 0; index < 500; index++) again.settle(index % 2 === 0 ? REJECTED : DELIVERED);
+  await again.flush();
+  expect(await fatesOf(again, 0, 2)).toEqual([{ status: "rejected" }, { status: "delivered" }]);
+  const { tail } = again;
+  await again.close();
+  const third = await open(disk, tail);
+  expect(third.counts()).toEqual({ ...NOTHING, delivered: 250, rejected: 250 });
+});
+
+test("a position whose block is lost is unknown, never delivered", async () => {
+  const disk = new SimDisk();
+  const fates = await open(disk);
+  for (let index = 0; index < 500; index++) fates.settle(index % 2 === 0 ? DELIVERED : FILTERED);
+  await fates.flush();
+  fates.settle(DELIVERED);
+  const { tail } = fates;
+  await fates.close();
+  const [name] = await disk.list("/fates");
+  const file = await disk.open(`/fates/${name}`);
+  const size = await file.size();
+  const bytes = Buffer.alloc(size);
+  await file.read(bytes, 0);
+  bytes[size - 20] = (bytes[size - 20] as number) ^ 1;
+  await file.write([bytes], 0);
+  await file.close();
+  const again = await open(disk, tail);
+  expect(await fatesOf(again, 0, 500)).toEqual(new Array(500).fill({ status: "unknown" }));
+  expect(await again.at(500)).toEqual({ status: "delivered" });
+  expect(again.counts()).toEqual({ ...NOTHING, delivered: 1 });
+});
+
+test("without room for a block the fates are kept in memory and written once there is room; the state claims nothing that is not on disk", async () => {
+  const disk = new SimDisk();
+  const fates = await open(disk);
+  disk.capacityBytes = 0;
+  for (let index = 0; index < 1_000; index++) fates.settle(index % 2 === 0 ? DELIVERED : FILTERED);
+  await expect(fates.flush()).rejects.toMatchObject({ code: "WAYBILL_LOG_FULL" });
+  expect(fates.tail).toEqual({ from: 1_000, runs: [] });
+  expect(await fates.at(1)).toEqual({ status: "dropped", reason: "filtered" });
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  await fates.flush();
+  const { tail } = fates;
+  await fates.close();
+  const again = await open(disk, tail);
+  expect(await again.at(1)).toEqual({ status: "dropped", reason: "filtered" });
+  expect(again.counts()).toEqual({ ...NOTHING, delivered: 500, dropped: { filtered: 500 } });
+});
+
+test("retention removes old blocks but none whose events the log still has; the counts go on", async () => {
+  const disk = new SimDisk();
+  const clock = new VirtualClock();
+  const fates = await Fates.open("/fates", { disk, clock }, { from: 0, runs: [] });
+  const random = new SeededRandom(4);
+  for (let index = 0; index < 12_000_000; index += 6_000_000) {
+    for (let one = 0; one < 60_000; one++) {
+      fates.settle(random.pick(OUTCOMES));
+      fates.expire(99);
+      if (one % 5_000 === 4_999) await fates.flush();
+    }
+  }
+  const before = fates.counts();
+  await fates.retain({ ...FOREVER, maxBytes: 0 }, clock.now(), 0);
+  expect((await fates.at(0)).status).not.toBe("unknown");
+  expect(fates.counts()).toEqual(before);
+});
