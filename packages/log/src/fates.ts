@@ -38,6 +38,15 @@ export interface FateTail {
   readonly runs: readonly number[];
 }
 
+export interface FatesOptions {
+  readonly directory: string;
+  readonly runtime: { readonly disk: Disk; readonly clock: Clock };
+  /** As it stands in the lane's state. */
+  readonly tail: FateTail;
+  /** Of the log of blocks. Default 8 MiB. */
+  readonly segmentMaxBytes?: number;
+}
+
 interface BlockHead extends FateCounts {
   readonly first: Position;
   readonly count: number;
@@ -66,8 +75,8 @@ const EXPIRED = 3;
 /** Of the first reason; the others follow. Never reused: they stand in files. */
 const FIRST_DROPPED = 16;
 
-/** Code of a final outcome. */
-export function fateCode(outcome: Outcome): number {
+/** Of a final outcome. */
+function fateCode(outcome: Outcome): number {
   if (outcome.status === "delivered") return DELIVERED;
   return outcome.status === "dropped" ? droppedCode(outcome.reason) : REJECTED;
 }
@@ -107,13 +116,9 @@ export class Fates {
     }
   }
 
-  /** `tail` as it stands in the lane's state. **Errors**: `WAYBILL_DISK`. */
-  static async open(
-    directory: string,
-    runtime: { readonly disk: Disk; readonly clock: Clock },
-    tail: FateTail,
-  ): Promise<Fates> {
-    const log = await openLog({ directory, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+  /** **Errors**: `WAYBILL_DISK`. */
+  static async open({ directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES }: FatesOptions): Promise<Fates> {
+    const log = await openLog({ directory, segmentMaxBytes }, runtime);
     const before = await newestBefore(log, tail.from);
     return new Fates(log, tail, countsOf(before));
   }

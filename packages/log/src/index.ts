@@ -6,7 +6,7 @@ export type { Piece } from "./batch.ts";
 export { LogBatch } from "./batch.ts";
 export type { DeadLetter, DeadLetterFilter, DeadLetterMetadata, DeadLetterState } from "./dead-letters.ts";
 export { DeadLetters, originalRecord } from "./dead-letters.ts";
-export type { Fate, FateCounts, FateTail } from "./fates.ts";
+export type { Fate, FateCounts, FatesOptions, FateTail } from "./fates.ts";
 export { Fates } from "./fates.ts";
 export { LaneState } from "./lane-state.ts";
 export type { LaneStateValue, LogStoreOptions } from "./log-store.ts";
