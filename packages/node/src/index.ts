@@ -7,7 +7,7 @@ import { createNodeTransport } from "./transport.ts";
 
 export { nodeClock } from "./clock.ts";
 export type { DirectoryLock } from "./directory-lock.ts";
-export { lockDirectory } from "./directory-lock.ts";
+export { LOCK_NAME, lockDirectory } from "./directory-lock.ts";
 export { nodeDisk } from "./disk.ts";
 export type { AddressGuard } from "./public-addresses.ts";
 export { publicAddresses } from "./public-addresses.ts";

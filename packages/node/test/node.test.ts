@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createNodeTransport, lockDirectory, nodeClock, nodeDisk, nodeRandom } from "@waybill/node";
+import { createNodeTransport, nodeClock, nodeDisk, nodeRandom } from "@waybill/node";
 import { expect, onTestFinished, test } from "vitest";
 
 function temporary(): string {
@@ -35,14 +35,6 @@ test("files are written, read, cut and listed; failures carry a POSIX reason", a
   await nodeDisk.remove(`${directory}/g`);
   await nodeDisk.syncDirectory(directory);
   expect(await nodeDisk.list(directory)).toEqual([]);
-});
-
-test("a directory is one process's at a time", async () => {
-  const directory = temporary();
-  const lock = await lockDirectory(directory);
-  await expect(lockDirectory(directory)).rejects.toMatchObject({ code: "WAYBILL_LOG_LOCKED" });
-  await lock.release();
-  await (await lockDirectory(directory)).release();
 });
 
 const never = new AbortController().signal;

@@ -1,8 +1,9 @@
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { sleep, WaybillError } from "@waybill/core";
 import { type FilePlace, type LogRecord, repairLog, segmentNames, verifyLog, type Walked, walkLog } from "@waybill/log";
-import { lockDirectory, nodeDisk, nodeRuntime } from "@waybill/node";
+import { LOCK_NAME, lockDirectory, nodeDisk, nodeRuntime } from "@waybill/node";
 import type { Command } from "commander";
 import { type AddCommand, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
@@ -57,10 +58,7 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
     )
     .action(async (directory: string, { dryRun = false }: { readonly dryRun?: boolean }) => {
       await segmentsOf(directory);
-      // The relay locks its data directory, two levels up; a spool the one above.
-      const locks = dryRun
-        ? []
-        : [await lockDirectory(resolve(directory, "../..")), await lockDirectory(resolve(directory, ".."))];
+      const lock = dryRun ? undefined : await lockDirectory(lockedDirectoryOf(directory));
       try {
         const repairs = await repairLog(directory, nodeDisk, { dryRun });
         for (const { segment, removed, lost } of repairs) {
@@ -76,7 +74,7 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
             : `${counted(repairs.length, "segment")} ${dryRun ? "would be" : ""} repaired`;
         io.out.write(`${what.replace("  ", " ")}\n`);
       } finally {
-        for (const lock of locks) await lock.release();
+        await lock?.release();
       }
     });
 
@@ -122,6 +120,12 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
       },
     );
 };
+
+/** A relay locks its data directory, two levels above its segments, a spool the one above. Where none of them has run no lock lies yet. */
+function lockedDirectoryOf(directory: string): string {
+  const relay = resolve(directory, "../..");
+  return existsSync(resolve(relay, LOCK_NAME)) ? relay : resolve(directory, "..");
+}
 
 /** **Errors**: `WAYBILL_INPUT` when there is no log. */
 async function segmentsOf(directory: string): Promise<readonly string[]> {
