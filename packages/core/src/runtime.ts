@@ -72,7 +72,7 @@ export type DiskErrorCode = "ENOSPC" | "ENOENT" | "EEXIST" | "EIO";
 export interface Disk {
   /** Opens for reading and writing. */
   open(path: string, options?: OpenOptions): Promise<DiskFile>;
-  /** Names in a directory, sorted. `ENOENT` when there is none. */
+  /** Names of the files in a directory, sorted; not of directories. `ENOENT` when there is none. */
   list(directory: string): Promise<readonly string[]>;
   /** Creates a directory and its parents; harmless when it exists. Makes the names durable. */
   makeDirectory(path: string): Promise<void>;

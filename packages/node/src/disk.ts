@@ -9,37 +9,85 @@ import { type Disk, type DiskErrorCode, type DiskFile, messageOf, WaybillError }
  */
 const SYNCS_WRITES = process.platform === "linux";
 
-export const nodeDisk: Disk = {
-  async open(path, options) {
-    const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
-    const durable = options?.durable === true;
-    const flags =
-      O_RDWR | (options?.create === true ? O_CREAT | O_EXCL : 0) | (durable && SYNCS_WRITES ? fs.constants.O_DSYNC : 0);
-    const descriptor = await call<number>(`open ${path}`, (done) => fs.open(path, flags, 0o644, done));
-    return new NodeFile(path, descriptor, durable && !SYNCS_WRITES);
-  },
-  async list(directory) {
-    const names = await call<string[]>(`list ${directory}`, (done) => fs.readdir(directory, done));
-    return names.sort();
-  },
-  async makeDirectory(path) {
-    const first = await call<string | undefined>(`create ${path}`, (done) => fs.mkdir(path, { recursive: true }, done));
-    if (first === undefined) return;
-    // Each new directory's name stands in its parent.
-    for (let directory = path; directory.length >= first.length; directory = dirname(directory))
-      await nodeDisk.syncDirectory(dirname(directory));
-  },
-  rename: (from, to) => call<void>(`rename ${from}`, (done) => fs.rename(from, to, done)),
-  remove: (path) => call<void>(`remove ${path}`, (done) => fs.unlink(path, done)),
-  async syncDirectory(path) {
-    const descriptor = await call<number>(`open ${path}`, (done) => fs.open(path, "r", done));
-    try {
-      await call<void>(`sync ${path}`, (done) => fs.fsync(descriptor, done));
-    } finally {
-      await call<void>(`close ${path}`, (done) => fs.close(descriptor, done));
-    }
-  },
-};
+/** What others on this machine may do with the events: nothing. */
+export const DEFAULT_FILE_MODE = 0o600;
+export const DEFAULT_DIRECTORY_MODE = 0o700;
+const ANYONE_ELSE = 0o077;
+
+export interface NodeDiskOptions {
+  /** Permissions of files that are created, as of `chmod`. Default 0600. */
+  readonly fileMode?: number;
+  /** Of directories. Default 0700. */
+  readonly directoryMode?: number;
+}
+
+export function createNodeDisk(options: NodeDiskOptions = {}): Disk {
+  const { fileMode = DEFAULT_FILE_MODE, directoryMode = DEFAULT_DIRECTORY_MODE } = options;
+  return {
+    async open(path, { create = false, durable = false } = {}) {
+      const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
+      const flags = O_RDWR | (create ? O_CREAT | O_EXCL : 0) | (durable && SYNCS_WRITES ? fs.constants.O_DSYNC : 0);
+      const descriptor = await call<number>(`open ${path}`, (done) => fs.open(path, flags, fileMode, done));
+      const file = new NodeFile(path, descriptor, durable && !SYNCS_WRITES);
+      // The process's umask may have taken what the configuration gives to others.
+      if (create && (fileMode & ANYONE_ELSE) !== 0) await file.chmod(fileMode);
+      return file;
+    },
+    async list(directory) {
+      const entries = await call<fs.Dirent[]>(`list ${directory}`, (done) =>
+        fs.readdir(directory, { withFileTypes: true }, done),
+      );
+      const names: string[] = [];
+      for (const entry of entries) if (await isFile(directory, entry)) names.push(entry.name);
+      return names.sort();
+    },
+    async makeDirectory(path) {
+      const first = await call<string | undefined>(`create ${path}`, (done) =>
+        fs.mkdir(path, { recursive: true, mode: directoryMode }, done),
+      );
+      if (first === undefined) return;
+      // Each new directory's name stands in its parent.
+      for (let directory = path; directory.length >= first.length; directory = dirname(directory)) {
+        if ((directoryMode & ANYONE_ELSE) !== 0)
+          await call<void>(`change the mode of ${directory}`, (done) => fs.chmod(directory, directoryMode, done));
+        await syncDirectory(dirname(directory));
+      }
+    },
+    rename: (from, to) => call<void>(`rename ${from}`, (done) => fs.rename(from, to, done)),
+    remove: (path) => call<void>(`remove ${path}`, (done) => fs.unlink(path, done)),
+    syncDirectory,
+  };
+}
+
+/** With the default permissions. */
+export const nodeDisk: Disk = createNodeDisk();
+
+/** The permissions of `path` where they let others do more than `mode` does. `undefined` where they don't, or nobody can tell. */
+export async function widerThan(path: string, mode: number): Promise<number | undefined> {
+  if (process.platform === "win32") return undefined;
+  const stats = await call<fs.Stats>(`stat ${path}`, (done) => fs.stat(path, done)).catch(() => undefined);
+  if (stats === undefined || (stats.mode & ANYONE_ELSE & ~mode) === 0) return undefined;
+  return stats.mode & PERMISSION_BITS;
+}
+
+const PERMISSION_BITS = 0o777;
+
+async function syncDirectory(path: string): Promise<void> {
+  const descriptor = await call<number>(`open ${path}`, (done) => fs.open(path, "r", done));
+  try {
+    await call<void>(`sync ${path}`, (done) => fs.fsync(descriptor, done));
+  } finally {
+    await call<void>(`close ${path}`, (done) => fs.close(descriptor, done));
+  }
+}
+
+/** Directories, pipes and devices that stand among the files are none: opening one fails, or waits for ever. */
+async function isFile(directory: string, entry: fs.Dirent): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isFile();
+  const path = `${directory}/${entry.name}`;
+  const target = await call<fs.Stats>(`stat ${path}`, (done) => fs.stat(path, done)).catch(() => undefined);
+  return target?.isFile() === true;
+}
 
 class NodeFile implements DiskFile {
   readonly #path: string;
@@ -95,6 +143,10 @@ class NodeFile implements DiskFile {
   async size(): Promise<number> {
     const stats = await call<fs.Stats>(`stat ${this.#path}`, (done) => fs.fstat(this.#descriptor, done));
     return stats.size;
+  }
+
+  chmod(mode: number): Promise<void> {
+    return call<void>(`change the mode of ${this.#path}`, (done) => fs.fchmod(this.#descriptor, mode, done));
   }
 
   close(): Promise<void> {

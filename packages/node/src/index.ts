@@ -1,14 +1,15 @@
 /** The real runtime on Node: clock, random, disk and HTTP transport. */
 import type { DiskRuntime, Transport } from "@waybill/core";
 import { nodeClock } from "./clock.ts";
-import { nodeDisk } from "./disk.ts";
+import { createNodeDisk, type NodeDiskOptions } from "./disk.ts";
 import { nodeRandom } from "./random.ts";
 import { createNodeTransport } from "./transport.ts";
 
 export { nodeClock } from "./clock.ts";
 export type { DirectoryLock } from "./directory-lock.ts";
 export { LOCK_NAME, lockDirectory } from "./directory-lock.ts";
-export { nodeDisk } from "./disk.ts";
+export type { NodeDiskOptions } from "./disk.ts";
+export { createNodeDisk, DEFAULT_DIRECTORY_MODE, DEFAULT_FILE_MODE, nodeDisk, widerThan } from "./disk.ts";
 export type { AddressGuard } from "./public-addresses.ts";
 export { publicAddresses } from "./public-addresses.ts";
 export { nodeRandom } from "./random.ts";
@@ -16,11 +17,13 @@ export type { NodeTransport, NodeTransportOptions } from "./transport.ts";
 export { createNodeTransport } from "./transport.ts";
 
 /** Everything real; `transport` may be replaced. */
-export function nodeRuntime(options: { readonly transport?: Transport } = {}): DiskRuntime {
+export function nodeRuntime(
+  options: { readonly transport?: Transport; readonly permissions?: NodeDiskOptions } = {},
+): DiskRuntime {
   return {
     clock: nodeClock,
     random: nodeRandom,
-    disk: nodeDisk,
+    disk: createNodeDisk(options.permissions),
     transport: options.transport ?? createNodeTransport(),
   };
 }

@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createNodeTransport, nodeClock, nodeDisk, nodeRandom } from "@waybill/node";
+import type { Disk } from "@waybill/core";
+import { createNodeDisk, createNodeTransport, nodeClock, nodeDisk, nodeRandom, widerThan } from "@waybill/node";
 import { expect, onTestFinished, test } from "vitest";
 
 function temporary(): string {
@@ -35,6 +37,51 @@ test("files are written, read, cut and listed; failures carry a POSIX reason", a
   await nodeDisk.remove(`${directory}/g`);
   await nodeDisk.syncDirectory(directory);
   expect(await nodeDisk.list(directory)).toEqual([]);
+});
+
+test("files and directories are the owner's alone, or as they are configured whatever the umask says", async () => {
+  const modes = async (disk: Disk): Promise<readonly string[]> => {
+    const directory = temporary();
+    await disk.makeDirectory(`${directory}/a/b`);
+    await (await disk.open(`${directory}/a/b/f`, { create: true })).close();
+    return ["a", "a/b", "a/b/f"].map((path) => (statSync(`${directory}/${path}`).mode & 0o777).toString(8));
+  };
+  const umask = process.umask(0);
+  try {
+    expect(await modes(nodeDisk)).toEqual(["700", "700", "600"]);
+    process.umask(0o077);
+    expect(await modes(nodeDisk)).toEqual(["700", "700", "600"]);
+    expect(await modes(createNodeDisk({ fileMode: 0o664, directoryMode: 0o775 }))).toEqual(["775", "775", "664"]);
+  } finally {
+    process.umask(umask);
+  }
+  const directory = temporary();
+  expect(await widerThan(directory, 0o700)).toBeUndefined();
+  chmodSync(directory, 0o751);
+  expect(await widerThan(directory, 0o700)).toBe(0o751);
+  expect(await widerThan(directory, 0o755)).toBeUndefined();
+});
+
+test("what stands among the files and is none is not listed", async () => {
+  const directory = temporary();
+  writeFileSync(join(directory, "file"), "");
+  symlinkSync("file", join(directory, "link"));
+  symlinkSync("none", join(directory, "dangling"));
+  mkdirSync(join(directory, "directory"));
+  symlinkSync("directory", join(directory, "link-to-directory"));
+  execFileSync("mkfifo", [join(directory, "pipe")]);
+  expect(await nodeDisk.list(directory)).toEqual(["file", "link"]);
+});
+
+test("a write of more buffers than the kernel takes at once is whole", async () => {
+  const directory = temporary();
+  for (const durable of [false, true]) {
+    const file = await nodeDisk.open(`${directory}/${durable}`, { create: true, durable });
+    const buffers = Array.from({ length: 5_000 }, (_, index) => Buffer.from(`${index},`));
+    await file.write(buffers, 3);
+    await file.close();
+    expect(readFileSync(`${directory}/${durable}`).subarray(3).equals(Buffer.concat(buffers))).toBe(true);
+  }
 });
 
 const never = new AbortController().signal;

@@ -4,7 +4,14 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createUuidV7, type DiskRuntime, messageOf, type Timer, WaybillError } from "@waybill/core";
-import { createNodeTransport, type DirectoryLock, lockDirectory, nodeRuntime, publicAddresses } from "@waybill/node";
+import {
+  createNodeTransport,
+  type DirectoryLock,
+  lockDirectory,
+  nodeRuntime,
+  publicAddresses,
+  widerThan,
+} from "@waybill/node";
 import { DEFAULT_LIMITS, STRICT_LIMITS } from "@waybill/vendors";
 import { createAdminServer } from "./admin-server.ts";
 import type { Accounts, EnvironmentView, Readiness, ReloadResult } from "./admin-types.ts";
@@ -89,6 +96,7 @@ class Relay implements RunningRelay {
       options.runtime ??
       nodeRuntime({
         transport: createNodeTransport(config.allowPrivateAddresses ? {} : { addresses: publicAddresses }),
+        permissions: config.permissions,
       });
     this.#startedAtMs = this.#runtime.clock.now();
     this.#credentials.configure(config.environments, this.#startedAtMs);
@@ -110,6 +118,7 @@ class Relay implements RunningRelay {
     const { dataDirectory, environments } = this.#config;
     await this.#runtime.disk.makeDirectory(dataDirectory);
     this.#lock = await lockDirectory(dataDirectory);
+    await this.#warnOfReaders();
     for (const { name } of environments) await this.#openEnvironment(name, this.#config);
     this.#intake = new Intake(this.#sourceTable(this.#config), {
       clock: this.#runtime.clock,
@@ -264,6 +273,18 @@ class Relay implements RunningRelay {
     return environment;
   }
 
+  /** A directory of before, or of an operator's making, is left as it is. */
+  async #warnOfReaders(): Promise<void> {
+    const { dataDirectory, permissions } = this.#config;
+    const mode = await widerThan(dataDirectory, permissions.directoryMode);
+    if (mode === undefined) return;
+    const [is, wanted] = [mode, permissions.directoryMode].map((one) => `0${one.toString(8)}`);
+    this.#options.logger.warn(
+      { dataDirectory, mode: is },
+      `others on this machine may look into the data directory: its mode is ${is}, wider than ${wanted} (permissions.directories); chmod -R go-rwx ${dataDirectory} closes it`,
+    );
+  }
+
   #sourceTable(config: RelayConfig): SourceTable {
     return new SourceTable(
       config.environments.map((environment) => ({
@@ -399,6 +420,7 @@ function restartNeeded(before: RelayConfig, after: RelayConfig): readonly string
     "dedupe",
     "allowPrivateAddresses",
     "exchangeDeadlineMs",
+    "permissions",
   ] as const;
   return fixed
     .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))

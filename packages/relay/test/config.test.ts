@@ -38,6 +38,7 @@ test("a short file gets every default", () => {
     allowPrivateAddresses: false,
     exchangeDeadlineMs: 10_000,
     shutdownDeadlineMs: 20_000,
+    permissions: { fileMode: 0o600, directoryMode: 0o700 },
     dedupe: { windowMs: 86_400_000, maxIds: 1_000_000 },
     environments: [
       {
@@ -138,6 +139,17 @@ environments:
   ])
     expect(found.join("\n")).toContain(part);
   expect(found).toHaveLength(8);
+});
+
+test("permissions are octal texts that leave the owner its rights", () => {
+  const modes = (files: string, directories: string): string[] =>
+    faults(
+      `permissions: { files: ${files}, directories: ${directories} }\n${GOOD.replace("listen: 127.0.0.1:0\n", "")}`,
+    );
+  expect(modes('"0640"', '"750"')).toEqual([]);
+  expect(modes('"0440"', '"0600"').join()).toMatch(/owner could not read and write.*owner has not all rights/);
+  for (const wrong of ["0640", '"rw"', '"0888"', '"06400"', "-1", "null"])
+    expect(modes(wrong, '"0700"').join()).toContain("permissions.files");
 });
 
 test("a missing variable is a fault at its line; a default and an escape are taken", () => {

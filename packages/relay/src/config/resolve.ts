@@ -8,7 +8,7 @@ import type {
   SourceConfig,
   SourceKey,
 } from "./types.ts";
-import { bytesOf, millisecondsOf } from "./units.ts";
+import { bytesOf, millisecondsOf, modeOf } from "./units.ts";
 
 type Quantity = string | number;
 
@@ -26,6 +26,7 @@ export interface RawConfig {
   readonly compat?: { readonly strict?: boolean };
   readonly retention?: { readonly maxAge?: Quantity; readonly maxBytes?: Quantity; readonly hardMaxBytes?: Quantity };
   readonly shutdown?: { readonly deadline?: Quantity };
+  readonly permissions?: { readonly files?: string; readonly directories?: string };
   readonly dedupe?: { readonly window?: Quantity; readonly maxIds?: number };
   readonly network?: { readonly allowPrivateAddresses?: boolean };
   readonly exchange?: { readonly deadline?: Quantity };
@@ -102,6 +103,10 @@ export function resolveConfig(raw: RawConfig): RelayConfig {
     allowPrivateAddresses: raw.network?.allowPrivateAddresses ?? false,
     exchangeDeadlineMs: millisecondsOf(raw.exchange?.deadline ?? "10s"),
     shutdownDeadlineMs: millisecondsOf(raw.shutdown?.deadline ?? "20s"),
+    permissions: {
+      fileMode: modeOf(raw.permissions?.files ?? "0600"),
+      directoryMode: modeOf(raw.permissions?.directories ?? "0700"),
+    },
     dedupe: { windowMs: millisecondsOf(raw.dedupe?.window ?? "24h"), maxIds: raw.dedupe?.maxIds ?? 1_000_000 },
     environments: Object.entries(raw.environments).map(([name, environment]) => resolveEnvironment(name, environment)),
   };

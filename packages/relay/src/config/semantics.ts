@@ -2,10 +2,12 @@
 import type { ConfigFault } from "./faults.ts";
 import type { Locate, Path } from "./load.ts";
 import { addressOf, type RawConfig, type RawDestination, type RawSource } from "./resolve.ts";
-import { bytesOf, millisecondsOf } from "./units.ts";
+import { bytesOf, millisecondsOf, modeOf } from "./units.ts";
 
 const BODY_MAX_BYTES = 32 * 1024 * 1024;
 const BACKOFF_MAX_MS = 60_000;
+const OWNER_READS_AND_WRITES = 0o600;
+const OWNER_HAS_ALL = 0o700;
 
 export function semanticFaults(config: RawConfig, locate: Locate): ConfigFault[] {
   const faults: ConfigFault[] = [];
@@ -24,6 +26,12 @@ export function semanticFaults(config: RawConfig, locate: Locate): ConfigFault[]
   const { maxBytes = "10GiB", hardMaxBytes = "20GiB" } = config.retention ?? {};
   if (bytesOf(hardMaxBytes) < bytesOf(maxBytes))
     fault(["retention", "hardMaxBytes"], "is below retention.maxBytes", "the hard limit comes after the soft one");
+
+  const { files = "0600", directories = "0700" } = config.permissions ?? {};
+  if ((modeOf(files) & OWNER_READS_AND_WRITES) !== OWNER_READS_AND_WRITES)
+    fault(["permissions", "files"], `is "${files}"; the owner could not read and write`, "for example 0600 or 0640");
+  if ((modeOf(directories) & OWNER_HAS_ALL) !== OWNER_HAS_ALL)
+    fault(["permissions", "directories"], `is "${directories}"; the owner has not all rights`, "for example 0700");
 
   const owners = new Map<string, string>();
   for (const [environmentName, { sources, destinations }] of Object.entries(config.environments)) {

@@ -21,6 +21,8 @@ export interface RelayConfig {
   readonly strict: boolean;
   readonly retention: { readonly maxAgeMs: number; readonly maxBytes: number; readonly hardMaxBytes: number };
   readonly shutdownDeadlineMs: number;
+  /** Of what is created on disk, as of `chmod`. */
+  readonly permissions: { readonly fileMode: number; readonly directoryMode: number };
   readonly allowPrivateAddresses: boolean;
   readonly exchangeDeadlineMs: number;
   readonly dedupe: { readonly windowMs: number; readonly maxIds: number };

@@ -21,6 +21,11 @@ export function millisecondsOf(value: string | number): number {
   return valueOf(value, MILLISECONDS);
 }
 
+/** The bits of `0640`. */
+export function modeOf(octal: string): number {
+  return Number.parseInt(octal, 8);
+}
+
 function valueOf(value: string | number, units: Readonly<Record<string, number>>): number {
   if (typeof value === "number") return value;
   const match = /^([\d.]+)([A-Za-z]+)$/.exec(value);
