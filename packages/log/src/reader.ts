@@ -101,6 +101,8 @@ export class Reader implements LogReader {
     let { offset } = wanted;
     const limit = segment.sizeBytes - offset;
     let bytes = await readFully(file, offset, Math.min(limit, Math.max(maxBytes, RECORD_HEADER_BYTES)), memory);
+    // Positions belong to one segment: what stands here and is the next one's was never acknowledged.
+    const ends = this.#source.segments.find(({ base }) => base > segment.base)?.base ?? Number.POSITIVE_INFINITY;
     const records: LogRecord[] = [];
     let at = 0;
     while (at < limit) {
@@ -113,6 +115,10 @@ export class Reader implements LogReader {
         if (bytes.length < decoded.bytes) break;
       } else if (decoded.status === "record") {
         const { record } = decoded;
+        if (record.first >= ends) {
+          at = limit;
+          break;
+        }
         at += record.sizeBytes;
         // A search by position may begin a little before it.
         if (record.first + record.count > this.#position) records.push(record);

@@ -34,7 +34,7 @@
  * lets the search for the next record after damage look at every eighth byte only.
  */
 import { crc32 } from "node:zlib";
-import { assert, WaybillError } from "@waybill/core";
+import { WaybillError } from "@waybill/core";
 import type { Entry, LogRecord, Position } from "./types.ts";
 
 export const SEGMENT_HEADER_BYTES = 64;
@@ -44,12 +44,15 @@ export const RECORD_ALIGNMENT = 8;
 export const RECORD_MAX_BYTES: number = 64 * 1024 * 1024;
 const METADATA_MAX_BYTES: number = 1024 * 1024;
 const SOURCE_MAX_BYTES = 1024;
+/** A body in more pieces is joined: to sum, copy and write each of a hundred thousand costs far more than its bytes. */
+const PIECES_MAX = 64;
 
 const SEGMENT_MAGIC: Buffer = Buffer.from("WAYBILL\0", "latin1");
 const FORMAT_VERSION = 1;
 const RECORD_MAGIC = Buffer.from("WBR1", "latin1").readUInt32LE(0);
 const CRC_START = 12;
 const TWO_32 = 0x1_0000_0000;
+const LONE_SURROGATE = /\p{Surrogate}/u;
 const PADDING = Buffer.alloc(RECORD_ALIGNMENT);
 
 export interface SegmentHeader {
@@ -94,6 +97,8 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
 /** An entry whose sizes are known, ready to be given a position and written. */
 export interface SizedEntry {
   readonly entry: Entry;
+  /** As in the entry, or joined into one piece where there were very many. */
+  readonly body: readonly Uint8Array[];
   readonly sourceBytes: number;
   readonly metadataBytes: number;
   readonly bodyBytes: number;
@@ -104,27 +109,60 @@ export interface SizedEntry {
   readonly bodyCrc: number;
 }
 
-/** Measures an entry. **Errors**: `WAYBILL_EVENT` when it is over a limit of the format. */
-export function sizeEntry(entry: Entry): SizedEntry {
+/**
+ * Measures an entry and checks all of it, so that nothing can go wrong with it later, among the entries of others.
+ *
+ * **Errors**: `WAYBILL_EVENT` when it is over a limit of the format (reason `size`) or cannot be written as it is (`invalid`).
+ */
+export function sizeEntry(entry: Entry, metadataMaxBytes: number = METADATA_MAX_BYTES): SizedEntry {
   const sourceBytes = Buffer.byteLength(entry.source);
   const metadataBytes = entry.metadata === "" ? 0 : Buffer.byteLength(entry.metadata);
   let bodyBytes = 0;
-  let bodyCrc = 0;
-  for (const piece of entry.body) {
-    bodyBytes += piece.length;
-    bodyCrc = crc32(piece, bodyCrc);
-  }
-  assert(entry.ends.length > 0 && entry.ends[entry.ends.length - 1] === bodyBytes, "the ends cover the body");
+  for (const piece of entry.body) bodyBytes += piece.length;
+  // Only what has more bytes than characters can have half a character.
+  const isAscii = sourceBytes === entry.source.length && metadataBytes === entry.metadata.length;
+  const fault = faultOf(entry, bodyBytes, isAscii);
+  if (fault !== undefined)
+    throw new WaybillError("WAYBILL_EVENT", `A record cannot be stored: ${fault}`, { reason: "invalid" });
   const headBytes = alignUp(RECORD_HEADER_BYTES + sourceBytes + metadataBytes, 4) + 4 * entry.ends.length;
   const sizeBytes = alignUp(headBytes + bodyBytes, RECORD_ALIGNMENT);
-  if (sourceBytes > SOURCE_MAX_BYTES || metadataBytes > METADATA_MAX_BYTES || sizeBytes > RECORD_MAX_BYTES)
+  if (sourceBytes > SOURCE_MAX_BYTES || metadataBytes > metadataMaxBytes || sizeBytes > RECORD_MAX_BYTES)
     throw new WaybillError(
       "WAYBILL_EVENT",
       `A record of ${sizeBytes} bytes with ${metadataBytes} bytes of metadata is too large for the log`,
-      { hint: `At most ${RECORD_MAX_BYTES} bytes a request, ${METADATA_MAX_BYTES} of them beside the events.` },
+      {
+        reason: "size",
+        hint: `At most ${RECORD_MAX_BYTES} bytes a request, ${metadataMaxBytes} of them beside the events.`,
+      },
     );
   const paddingBytes = sizeBytes - headBytes - bodyBytes;
-  return { entry, sourceBytes, metadataBytes, bodyBytes, headBytes, paddingBytes, sizeBytes, bodyCrc };
+  const body = entry.body.length > PIECES_MAX ? [Buffer.concat(entry.body, bodyBytes)] : entry.body;
+  let bodyCrc = 0;
+  for (const piece of body) bodyCrc = crc32(piece, bodyCrc);
+  return { entry, body, sourceBytes, metadataBytes, bodyBytes, headBytes, paddingBytes, sizeBytes, bodyCrc };
+}
+
+/** What about the entry could not be read back as it was given. */
+function faultOf(
+  { source, metadata, ends, receivedAtMs }: Entry,
+  bodyBytes: number,
+  isAscii: boolean,
+): string | undefined {
+  if (!isAscii && (LONE_SURROGATE.test(source) || LONE_SURROGATE.test(metadata)))
+    return "its source or metadata is not well-formed text";
+  if (!Number.isSafeInteger(receivedAtMs) || receivedAtMs < 0) return `it was received at ${receivedAtMs}`;
+  return endsCover(ends, bodyBytes) ? undefined : "its events do not cover its body";
+}
+
+/** Whether the events, each at least a comma behind the one before, are the whole body. */
+function endsCover(ends: Uint32Array, bodyBytes: number): boolean {
+  let before = -1;
+  for (let index = 0; index < ends.length; index++) {
+    const end = ends[index] as number;
+    if (end <= before) return false;
+    before = end;
+  }
+  return before === bodyBytes;
 }
 
 /** Writes all of the record that stands before its body into `target` at `at`. */
@@ -196,13 +234,19 @@ function viewRecord(bytes: Buffer, at: number, sizeBytes: number): LogRecord | u
     return undefined;
   const body = bytes.subarray(bodyAt, bodyEnd);
   if (bytes.readUInt32LE(at + 40) !== crc32(body)) return undefined;
+  const { first, receivedAtMs } = peekRecord(bytes, at);
+  const ends = endsView(bytes, endsAt, count);
+  // A checksum says that the bytes are those that were written, not that we wrote them.
+  if (!endsCover(ends, body.length) || !Number.isSafeInteger(first + count) || !Number.isSafeInteger(receivedAtMs))
+    return undefined;
   return {
-    ...peekRecord(bytes, at),
+    first,
+    receivedAtMs,
     count,
     source: bytes.toString("utf8", at + RECORD_HEADER_BYTES, metadataAt),
     metadata: metadataBytes === 0 ? "" : bytes.toString("utf8", metadataAt, metadataAt + metadataBytes),
     body,
-    ends: endsView(bytes, endsAt, count),
+    ends,
     sizeBytes,
   };
 }

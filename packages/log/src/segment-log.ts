@@ -11,20 +11,18 @@
  *   written again; the next one says where it ended, so that whatever is left behind that byte is never read.
  * - A segment's name is durable before its first record is written: created, header synced, directory synced.
  * - A segment is removed oldest first, so that the log stays contiguous whatever happens in between.
+ * - An entry is checked before it may wait (`sizeEntry`) and encoded on its own (`WaveEncoder`): one that is bad is refused alone.
+ * - Whatever waits is answered, and the next wave leaves, whatever was thrown.
+ *
+ * While storing fails the log tries again by itself, every second: it writes and syncs what a wave would, behind the last durable byte of the segment that
+ * the next append would go to, and cuts it off again. So `lastError` is there for as long as an append would fail, and no longer.
  */
 
-import type { Clock } from "@waybill/core";
-import { type Disk, type DiskFile, messageOf, WaybillError } from "@waybill/core";
+import { type Clock, type Disk, type DiskFile, messageOf, type Timer, WaybillError } from "@waybill/core";
+import { createInPlace } from "./aside.ts";
 import { findInSegment } from "./find.ts";
 import { Reader, type SegmentSource } from "./reader.ts";
-import {
-  encodeHead,
-  encodeSegmentHeader,
-  paddingOf,
-  SEGMENT_HEADER_BYTES,
-  type SizedEntry,
-  sizeEntry,
-} from "./record.ts";
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, type SizedEntry, sizeEntry } from "./record.ts";
 import { type Recovered, recover } from "./recover.ts";
 import { type Segment, segmentName } from "./segment.ts";
 import type {
@@ -37,19 +35,29 @@ import type {
   RecoveryReport,
   RetentionLimits,
 } from "./types.ts";
+import { WaveEncoder } from "./wave.ts";
 
 const SEGMENT_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
 const PENDING_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
-/** Bodies below this are copied beside their heads: one buffer to write is cheaper than three. */
-const COPY_BELOW_BYTES = 4 * 1024;
 /** Most bytes of one wave: bounds the time its first entry waits for the fsync. */
 const WAVE_MAX_BYTES = 1024 * 1024;
-const SCRATCH_BYTES = 1024 * 1024;
 const RETRY_AFTER_MS = 1_000;
+/** How often the disk is tried while storing fails. */
+const PROBE_MS = 1_000;
+/** What a probe writes at least: more than most requests. Where a larger wave failed, as much as that had, up to a full wave. */
+const PROBE_MIN_BYTES = 64 * 1024;
+/** A disk that has not answered for so long is taken for one that fails. */
+const HUNG_MS = 5_000;
+const SECOND_MS = 1_000;
+/** Knuth's multiplicative hash: its upper byte looks like chance. */
+const PROBE_FACTOR = 0x9e3779b1;
+const PROBE_SHIFT = 24;
 
 interface Waiting {
   /** `undefined` for a barrier: it is answered with its wave and writes nothing. */
   readonly sized: SizedEntry | undefined;
+  /** A barrier that tries the disk. */
+  readonly isProbe?: true;
   readonly resolve: (first: Position) => void;
   readonly reject: (error: WaybillError) => void;
 }
@@ -76,16 +84,22 @@ class SegmentLog implements Log, SegmentSource {
   readonly #clock: Clock;
   readonly #segmentMaxBytes: number;
   readonly #pendingMaxBytes: number;
+  readonly #metadataMaxBytes: number | undefined;
   readonly #readers = new Set<Reader>();
   readonly #listeners = new Set<() => void>();
+  readonly #encoder = new WaveEncoder();
+  readonly #onDefect: (error: unknown) => void;
   #head: Position;
   /** The newest segment's file; `undefined` before the first append and after the segment was sealed: the next append begins a new one. */
   #file: DiskFile | undefined;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #committing: Promise<void> | undefined;
-  #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  /** When the wave on its way left, on the monotonic clock. */
+  #wroteAtMs = 0;
   #lastError: string | undefined;
+  #lastFailedBytes = 0;
+  #probing: Timer | undefined;
   /** Waves that failed; a barrier compares it. */
   #failures = 0;
   #closed = false;
@@ -102,6 +116,8 @@ class SegmentLog implements Log, SegmentSource {
     this.#clock = runtime.clock;
     this.#segmentMaxBytes = options.segmentMaxBytes ?? SEGMENT_MAX_DEFAULT_BYTES;
     this.#pendingMaxBytes = options.pendingMaxBytes ?? PENDING_MAX_DEFAULT_BYTES;
+    this.#metadataMaxBytes = options.metadataMaxBytes;
+    this.#onDefect = options.onDefect ?? (() => undefined);
     this.#head = head;
     this.#file = file;
   }
@@ -128,13 +144,15 @@ class SegmentLog implements Log, SegmentSource {
   }
 
   get lastError(): string | undefined {
-    return this.#lastError;
+    if (this.#lastError !== undefined || this.#committing === undefined) return this.#lastError;
+    const waitedMs = this.#clock.monotonic() - this.#wroteAtMs;
+    return waitedMs < HUNG_MS ? undefined : `The disk has not answered for ${Math.floor(waitedMs / SECOND_MS)} s`;
   }
 
   append(entry: Entry): Promise<Position> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
-      const sized = sizeEntry(entry);
+      const sized = sizeEntry(entry, this.#metadataMaxBytes);
       if (this.#waitingBytes > 0 && this.#waitingBytes + sized.sizeBytes > this.#pendingMaxBytes)
         throw new WaybillError(
           "WAYBILL_LOG_BUSY",
@@ -146,6 +164,14 @@ class SegmentLog implements Log, SegmentSource {
         );
       this.#waitingBytes += sized.sizeBytes;
       this.#waiting.push({ sized, resolve, reject });
+      this.#committing ??= this.#commitAll();
+    });
+  }
+
+  tryDisk(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push({ sized: undefined, isProbe: true, resolve: () => resolve(), reject: () => resolve() });
       this.#committing ??= this.#commitAll();
     });
   }
@@ -212,6 +238,7 @@ class SegmentLog implements Log, SegmentSource {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#probing?.cancel();
     while (this.#committing !== undefined) await this.#committing;
     for (const reader of this.#readers) await reader.close();
     await this.#file?.close();
@@ -251,27 +278,62 @@ class SegmentLog implements Log, SegmentSource {
 
   /** Writes and syncs one wave; resolves to the function that answers it. Never rejects. */
   async #commit(wave: readonly Waiting[]): Promise<() => void> {
-    const waveBytes = wave.reduce((total, { sized }) => total + (sized?.sizeBytes ?? 0), 0);
+    let waveBytes = 0;
+    let probes = false;
+    for (const { sized, isProbe } of wave) {
+      waveBytes += sized?.sizeBytes ?? 0;
+      probes ||= isProbe === true;
+    }
+    this.#wroteAtMs = this.#clock.monotonic();
     try {
-      const { file, segment } = this.#current() ?? (await this.#createSegment(this.segments.at(-1)));
-      const { buffers, firstPositions, head } = this.#encode(wave);
-      if (waveBytes > 0) await this.#store(file, segment, buffers);
-      segment.sizeBytes += waveBytes;
-      this.#head = head;
-      this.#lastError = undefined;
-      return () => {
-        for (const [index, waiting] of wave.entries()) waiting.resolve(firstPositions[index] as Position);
-        for (const listener of this.#listeners) listener();
-      };
+      // Barriers alone are answered with what became of the waves before them.
+      const places = waveBytes > 0 || probes ? await this.#storeWave(wave) : undefined;
+      return () => this.#answer(wave, places);
     } catch (error) {
       const refusal = refusalOf(error);
       this.#lastError = refusal.message;
+      if (waveBytes > 0) this.#lastFailedBytes = waveBytes;
+      this.#probeSoon();
       return () => {
         this.#failures += 1;
         for (const waiting of wave) waiting.reject(refusal);
       };
     } finally {
       this.#waitingBytes -= waveBytes;
+    }
+  }
+
+  /** Per entry its first position, or why it was refused. */
+  async #storeWave(wave: readonly Waiting[]): Promise<readonly (Position | WaybillError)[]> {
+    const { file, segment } = this.#current() ?? (await this.#createSegment(this.segments.at(-1)));
+    const encoded = this.#encoder.encode(
+      wave.map(({ sized }) => sized),
+      this.#head,
+    );
+    if (encoded.bytes > 0) await this.#store(file, segment, encoded.buffers);
+    else await this.#probe(file, segment);
+    segment.sizeBytes += encoded.bytes;
+    this.#head = encoded.head;
+    this.#lastError = undefined;
+    return encoded.places;
+  }
+
+  #answer(wave: readonly Waiting[], places: readonly (Position | WaybillError)[] | undefined): void {
+    for (const [index, waiting] of wave.entries()) {
+      const place = places?.[index] ?? this.#head;
+      if (typeof place === "number") waiting.resolve(place);
+      else {
+        this.#failures += 1;
+        this.#onDefect(place);
+        waiting.reject(place);
+      }
+    }
+    for (const listener of this.#listeners) {
+      try {
+        listener();
+      } catch (error) {
+        this.#onDefect(error);
+      }
     }
   }
 
@@ -287,38 +349,21 @@ class SegmentLog implements Log, SegmentSource {
     }
   }
 
-  /** The wave's records as buffers to write; small bodies are copied beside their heads into one of them. */
-  #encode(wave: readonly Waiting[]): {
-    readonly buffers: Uint8Array[];
-    readonly firstPositions: readonly Position[];
-    readonly head: Position;
-  } {
-    let inScratch = 0;
-    for (const { sized } of wave) if (sized !== undefined) inScratch += scratchBytes(sized);
-    if (inScratch > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(2 * inScratch);
-    const scratch = this.#scratch;
-    const buffers: Uint8Array[] = [];
-    const firstPositions: Position[] = [];
-    let head = this.#head;
-    let at = 0;
-    let pieceAt = 0;
-    for (const { sized } of wave) {
-      firstPositions.push(head);
-      if (sized === undefined) continue;
-      encodeHead(sized, head, scratch, at);
-      if (sized.bodyBytes < COPY_BELOW_BYTES) {
-        copyBody(sized, scratch, at + sized.headBytes);
-        at += sized.sizeBytes;
-      } else {
-        at += sized.headBytes;
-        buffers.push(scratch.subarray(pieceAt, at), ...sized.entry.body);
-        pieceAt = at;
-        if (sized.paddingBytes > 0) buffers.push(paddingOf(sized));
-      }
-      head += sized.entry.ends.length;
-    }
-    if (at > pieceAt) buffers.push(scratch.subarray(pieceAt, at));
-    return { buffers, firstPositions, head };
+  /** Does what storing a wave does, and leaves nothing behind. */
+  async #probe(file: DiskFile, segment: Segment): Promise<void> {
+    const bytes = Buffer.allocUnsafe(Math.max(PROBE_MIN_BYTES, Math.min(this.#lastFailedBytes, WAVE_MAX_BYTES)));
+    // Not zeros: a file system that packs its data would need no room for them.
+    for (let at = 0; at < bytes.length; at++) bytes[at] = Math.imul(at, PROBE_FACTOR) >>> PROBE_SHIFT;
+    await this.#store(file, segment, [bytes]);
+    await file.truncate(segment.sizeBytes).catch(() => this.#seal());
+  }
+
+  #probeSoon(): void {
+    if (this.#closed || this.#probing !== undefined) return;
+    this.#probing = this.#clock.after(PROBE_MS, () => {
+      this.#probing = undefined;
+      if (this.#lastError !== undefined && !this.#closed) void this.tryDisk();
+    });
   }
 
   /** The newest segment, if it is open and takes more. */
@@ -330,18 +375,21 @@ class SegmentLog implements Log, SegmentSource {
   }
 
   async #createSegment(newest: Segment | undefined): Promise<{ readonly file: DiskFile; readonly segment: Segment }> {
+    // A sealed segment that never got a record has the same base and name, and gives way. So does the rest of a creation that failed.
+    const givesWay = newest?.base === this.#head;
+    const before = givesWay ? this.segments.at(-2) : newest;
     const segment: Segment = {
       name: segmentName(this.#head),
       base: this.#head,
-      startByte: newest === undefined ? 0 : newest.startByte + newest.sizeBytes,
+      // Where the one before ended: a byte more, and what it could not store would be read after the next start.
+      startByte: before === undefined ? (newest?.startByte ?? 0) : before.startByte + before.sizeBytes,
       createdAtMs: this.#clock.now(),
       sizeBytes: SEGMENT_HEADER_BYTES,
     };
     const path = `${this.directory}/${segment.name}`;
-    // A sealed segment that never got a record has the same base and name: it gives way. So does the rest of a creation that failed.
-    if (newest?.base === segment.base) this.segments.pop();
+    if (givesWay) this.segments.pop();
     await this.disk.remove(path).catch(() => undefined);
-    const file = await this.disk.open(path, { create: true, durable: true });
+    const file = await createInPlace(this.disk, path, { durable: true });
     try {
       await file.write([encodeSegmentHeader(segment)], 0);
       await this.disk.syncDirectory(this.directory);
@@ -360,19 +408,6 @@ class SegmentLog implements Log, SegmentSource {
     this.#file = undefined;
     await file?.close().catch(() => undefined);
   }
-}
-
-function scratchBytes(sized: SizedEntry): number {
-  return sized.bodyBytes < COPY_BELOW_BYTES ? sized.sizeBytes : sized.headBytes;
-}
-
-function copyBody(sized: SizedEntry, target: Buffer, at: number): void {
-  let offset = at;
-  for (const piece of sized.entry.body) {
-    target.set(piece, offset);
-    offset += piece.length;
-  }
-  target.fill(0, offset, offset + sized.paddingBytes);
 }
 
 function refusalOf(error: unknown): WaybillError {

@@ -44,6 +44,10 @@ export interface LogOptions {
   readonly segmentMaxBytes?: number;
   /** Bytes that may wait for an fsync; further appends are refused as retryable. Default 64 MiB. */
   readonly pendingMaxBytes?: number;
+  /** Most bytes of an entry's metadata. Default 1 MiB. */
+  readonly metadataMaxBytes?: number;
+  /** Told of what must never happen, and harmed nobody else: a listener that threw, an entry that could not be encoded. */
+  readonly onDefect?: (error: unknown) => void;
 }
 
 export interface RetentionLimits {
@@ -84,7 +88,7 @@ export interface Log {
   readonly firstByte: number;
   /** When the oldest segment's first event was received, epoch ms. */
   readonly oldestAtMs: number | undefined;
-  /** The last failure to store, until a later append succeeds. */
+  /** Why an append would fail: the last failure to store, until storing works again, which the log tries every second; or a disk that does not answer. */
   readonly lastError: string | undefined;
   /**
    * Appends and makes durable; resolves to the first event's position after the fsync.
@@ -92,6 +96,8 @@ export interface Log {
    * **Concurrency**: any number at once; appends that arrive while an fsync runs share the next one. Order is call order.
    */
   append(entry: Entry): Promise<Position>;
+  /** Writes and syncs something that it takes away again, so that {@link lastError} says whether an append would succeed. Never rejects. */
+  tryDisk(): Promise<void>;
   /** Resolves once everything appended before the call is durable; rejects if some of it failed. */
   barrier(): Promise<void>;
   /** Calls `run` after each group commit. Returns the function that ends it. */

@@ -7,6 +7,7 @@ import { nodeClock, nodeDisk } from "@waybill/node";
 import { SimDisk, VirtualClock } from "@waybill/testing";
 import { testLog } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
+import { encodeSegmentHeader } from "../src/record.ts";
 
 testLog("segment log", openLog);
 
@@ -86,4 +87,27 @@ test("what a killed process left to the page cache is durable once the log is op
   disk.crash();
   const third = await openLog({ directory: "/log" }, runtime);
   expect(third.head).toBe(2);
+});
+
+test("a record whose position is the next segment's is not read", async () => {
+  const disk = new SimDisk();
+  const runtime = { disk, clock: new VirtualClock() };
+  const log = await openLog({ directory: "/log", segmentMaxBytes: 100 }, runtime);
+  await log.append(entry("kept"));
+  await log.append(entry("after"));
+  await log.close();
+  const [first = "", second = ""] = disk.paths();
+  // A segment that says it begins later than the one before it ended takes what that one could not store for stored.
+  const lost = disk.contents(second).slice(64);
+  const file = await disk.open(first);
+  await file.write([lost], disk.contents(first).length);
+  const header = encodeSegmentHeader({ base: 1, startByte: disk.contents(first).length, createdAtMs: 1 });
+  await (await disk.open(second)).write([header], 0);
+  disk.flipBit(second, Buffer.from(disk.contents(second)).indexOf("after"), 0);
+  const again = await openLog({ directory: "/log" }, runtime);
+  const texts: string[] = [];
+  const reader = again.reader({ position: 0 });
+  for (let read = await reader.read(1_000); read.length > 0; read = await reader.read(1_000))
+    texts.push(...read.map(({ body }) => Buffer.from(body).toString()));
+  expect(texts).toEqual(["kept"]);
 });

@@ -93,6 +93,8 @@ export class Environment {
   }
 
   start(): void {
+    // A disk that is full or broken at the start is shown before the first request finds out.
+    void this.log.tryDisk();
     for (const destination of this.#destinations.values()) destination.start();
     this.replays.start();
   }

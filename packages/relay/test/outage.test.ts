@@ -142,3 +142,21 @@ test("a full disk refuses new events and delivers old ones; both resume by thems
   expect(twins.a.received).toBe(11);
   expect(environment.component()).toMatchObject({ ready: true });
 });
+
+test("a disk that is full at the start, or later, is unready before a request finds out, and ready again without one", async () => {
+  const { clock, environment, twins, append } = await setUp();
+  await append(1);
+  const disk = (environment as unknown as { log: { disk: SimDisk } }).log.disk;
+  disk.capacityBytes = disk.usedBytes;
+  // As a start does.
+  environment.start();
+  await clock.advance(1);
+  expect(environment.component()).toMatchObject({ ready: false });
+  await clock.advance(30_000);
+  expect(environment.component()).toMatchObject({ ready: false });
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  await clock.advance(2_000);
+  expect(environment.component()).toMatchObject({ ready: true });
+  expect(environment.log.head).toBe(1);
+  expect(twins.a.received).toBe(1);
+});

@@ -1,0 +1,95 @@
+/**
+ * Makes one run of bytes of everything that waits for the disk.
+ *
+ * Each entry is encoded on its own: one that fails, for whatever defect of ours, is refused alone and leaves no byte among those of the others.
+ */
+import { assert, messageOf, WaybillError } from "@waybill/core";
+import { encodeHead, paddingOf, type SizedEntry } from "./record.ts";
+import type { Position } from "./types.ts";
+
+/** Pieces that are smaller on average are copied beside their heads: one buffer to write is cheaper than three. */
+const COPY_BELOW_BYTES = 4 * 1024;
+/** What the heads and small bodies of a full wave need. One larger entry gets memory of its own. */
+const SCRATCH_BYTES = 1024 * 1024;
+
+export interface EncodedWave {
+  readonly buffers: readonly Uint8Array[];
+  readonly bytes: number;
+  /** Per entry its first position, or why it was left out. */
+  readonly places: readonly (Position | WaybillError)[];
+  /** Behind the last event. */
+  readonly head: Position;
+}
+
+export class WaveEncoder {
+  readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
+  /** The entries' records from position `first` on; `undefined` stands for one without events. The buffers are valid until the next call. */
+  encode(entries: readonly (SizedEntry | undefined)[], first: Position): EncodedWave {
+    let needed = 0;
+    for (const sized of entries) if (sized !== undefined) needed += scratchBytes(sized);
+    const scratch = needed <= this.#scratch.length ? this.#scratch : Buffer.allocUnsafeSlow(needed);
+    const buffers: Uint8Array[] = [];
+    const places: (Position | WaybillError)[] = [];
+    let head = first;
+    let bytes = 0;
+    let at = 0;
+    let pieceAt = 0;
+    for (const sized of entries) {
+      if (sized === undefined) {
+        places.push(head);
+        continue;
+      }
+      try {
+        assert(bytesOf(sized.body) === sized.bodyBytes, "a body keeps its size until it is written");
+        encodeHead(sized, head, scratch, at);
+        if (isCopied(sized)) copyBody(sized, scratch, at + sized.headBytes);
+      } catch (error) {
+        places.push(refusalOf(error));
+        continue;
+      }
+      places.push(head);
+      at += scratchBytes(sized);
+      if (!isCopied(sized)) {
+        buffers.push(scratch.subarray(pieceAt, at));
+        for (const piece of sized.body) buffers.push(piece);
+        pieceAt = at;
+        if (sized.paddingBytes > 0) buffers.push(paddingOf(sized));
+      }
+      bytes += sized.sizeBytes;
+      head += sized.entry.ends.length;
+    }
+    if (at > pieceAt) buffers.push(scratch.subarray(pieceAt, at));
+    return { buffers, bytes, places, head };
+  }
+}
+
+function bytesOf(pieces: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const piece of pieces) bytes += piece.length;
+  return bytes;
+}
+
+function isCopied({ bodyBytes, body }: SizedEntry): boolean {
+  return bodyBytes < COPY_BELOW_BYTES * body.length;
+}
+
+function scratchBytes(sized: SizedEntry): number {
+  return isCopied(sized) ? sized.sizeBytes : sized.headBytes;
+}
+
+function copyBody(sized: SizedEntry, target: Buffer, at: number): void {
+  let offset = at;
+  for (const piece of sized.body) {
+    target.set(piece, offset);
+    offset += piece.length;
+  }
+  target.fill(0, offset, offset + sized.paddingBytes);
+}
+
+function refusalOf(error: unknown): WaybillError {
+  return new WaybillError("WAYBILL_EVENT", `A record cannot be stored: ${messageOf(error)}`, {
+    reason: "invalid",
+    cause: error,
+  });
+}
