@@ -50,7 +50,7 @@ export interface Spool {
 export function createLane(
   destination: Destination,
   store: Store,
-  { options, host, onSettled }: PipelineOptions,
+  { options, host, onSettled, onError }: PipelineOptions,
 ): Lane {
   const { flushAt, flushBytes, flushIntervalMs } = options;
   const { name, protocol } = destination;
@@ -62,6 +62,10 @@ export function createLane(
     limits: protocol.limits,
     trigger: { flushAt, flushBytes, flushIntervalMs },
     onSettled: (batch, outcomes) => onSettled(name, batch, outcomes),
+    onModeChange: (mode, reason) => {
+      if (mode === "failed")
+        onError(new WaybillError("WAYBILL_DEFECT", `A defect stopped ${name}; its events are kept: ${reason}`));
+    },
   });
 }
 

@@ -34,7 +34,7 @@ export function createSender(options: SenderOptions): Sender {
   const said = options.stage === undefined ? limited : options.stage(limited);
   const whole = halve ? split(said) : refuseWhole(said);
   const retried = retry(options, runtime, protocol.singly === undefined ? whole : singly(protocol.singly, whole));
-  return options.translate === undefined ? retried : translate(options.translate, protocol.limits, retried);
+  return options.translate === undefined ? retried : translate(options.translate, protocol.limits, clock, retried);
 }
 
 function refuseWhole(next: Exchange): Sender {

@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   WAYBILL_LOG_DAMAGED: "A record of the log does not match its checksum.",
   WAYBILL_LOG_LOCKED: "Another process is using this data directory.",
   WAYBILL_LISTEN: "The relay could not listen on an address.",
+  WAYBILL_DEFECT: "A defect stopped one destination; its events are kept, and the others go on.",
   WAYBILL_INPUT: "The input of a command is wrong: a file is missing or a line is not an event.",
 } as const;
 
@@ -56,12 +57,27 @@ export class WaybillError extends Error {
   }
 }
 
-/** Throws when an invariant of our own is broken. Stays on in production: a wrong book is worse than a stopped one. */
-export function assert(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new Error(`Waybill invariant broken: ${message}`);
+class InvariantError extends Error {
+  override readonly name: string = "InvariantError";
 }
 
-/** The message of anything that was thrown. */
+/** Throws when an invariant of our own is broken. Stays on in production: a wrong book is worse than a stopped one. */
+export function assert(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new InvariantError(`Waybill invariant broken: ${message}`);
+}
+
+/** What only a mistake in a program throws. It is no better at the next try, unlike a disk or a network that fails. */
+const DEFECTS = [InvariantError, TypeError, RangeError, ReferenceError, SyntaxError];
+
+export function isDefect(error: unknown): boolean {
+  return DEFECTS.some((kind) => error instanceof kind);
+}
+
+/** The message of anything that was thrown. Never throws itself, whatever it is given. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return error instanceof Error ? String(error.message) : String(error);
+  } catch {
+    return "something without a message";
+  }
 }

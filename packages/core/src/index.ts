@@ -28,6 +28,7 @@ export { nearest } from "./nearest.ts";
 export type { OptionRule, OptionSpec } from "./options.ts";
 export { resolveOptions } from "./options.ts";
 export { printable } from "./printable.ts";
+export { headerFromEvent, isHttpStatus, pathSegmentFromEvent, requestFault } from "./requests.ts";
 export { retryAfterMs } from "./retry-after.ts";
 export type {
   Chunk,

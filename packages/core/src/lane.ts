@@ -16,11 +16,14 @@
  *     -> sending   probe, resume (a new credential)
  *   paused   an operator said so; the attempt in flight was finished
  *     -> idle      resume
+ *   failed   a defect stopped it: an invariant is broken, or something threw that must not; events are kept
+ *     -> sending   resume, another sender
  *   closed   for good
- * Any mode but closed goes to paused and closed; sending and waiting do so once the attempt in flight has ended.
+ * Any mode but closed goes to paused, failed and closed; sending and waiting go to paused and closed once the attempt in flight has ended.
  *
  * Invariants: at most one batch is leased; a leased batch is settled before the next lease; no event leaves the
- * store without an outcome.
+ * store without an outcome. Nothing that is thrown leaves the lane: it is the boundary of its destination. An observer that throws does not
+ * disturb the attempt in flight: its outcomes are settled first.
  */
 import {
   type Attempt,
@@ -28,24 +31,30 @@ import {
   type BatchLimits,
   isFinal,
   type Outcome,
+  outcomesOf,
   type SendContext,
   type Sender,
   type Store,
 } from "./delivery.ts";
-import { assert, messageOf } from "./errors.ts";
+import { assert, isDefect, messageOf } from "./errors.ts";
+import { printable } from "./printable.ts";
 import type { Runtime, Timer } from "./runtime.ts";
 import { sleep } from "./runtime.ts";
 
-export type LaneMode = "idle" | "sending" | "waiting" | "halted" | "paused" | "closed";
+export type LaneMode = "idle" | "sending" | "waiting" | "halted" | "paused" | "failed" | "closed";
 
 const MAY_FOLLOW: Readonly<Record<LaneMode, readonly LaneMode[]>> = {
-  idle: ["sending", "paused", "closed"],
-  sending: ["idle", "waiting", "halted", "paused", "closed"],
-  waiting: ["sending"],
-  halted: ["sending", "paused", "closed"],
-  paused: ["idle", "closed"],
+  idle: ["sending", "paused", "failed", "closed"],
+  sending: ["idle", "waiting", "halted", "paused", "failed", "closed"],
+  waiting: ["sending", "failed", "closed"],
+  halted: ["sending", "paused", "failed", "closed"],
+  paused: ["idle", "failed", "closed"],
+  failed: ["sending", "paused", "closed"],
   closed: [],
 };
+
+/** The modes in which a lane delivers what comes. */
+const ACTIVE: readonly LaneMode[] = ["idle", "sending", "waiting"];
 
 /** When a lane starts a request although more events may come. */
 export interface LaneTrigger {
@@ -64,16 +73,17 @@ export interface LaneOptions {
   readonly trigger: LaneTrigger;
   /** How long a halted lane waits before it tries one batch. Default 60 s. */
   readonly probeMs?: number;
-  /** After each settled batch. Must not throw. */
+  /** After each settled batch. If it throws, as any of these, the lane fails. */
   readonly onSettled?: (batch: Batch, outcomes: readonly Outcome[]) => void;
-  /** After each change of mode. Must not throw. */
+  /** After each change of mode. */
   readonly onModeChange?: (mode: LaneMode, reason: string | undefined) => void;
+  /** After each request. */
   readonly onAttempt?: (attempt: Attempt, batch: Batch) => void;
 }
 
 export interface LaneSnapshot {
   readonly mode: LaneMode;
-  /** Why it waits, is halted or paused. */
+  /** Why it waits, is halted, paused or failed. */
   readonly reason: string | undefined;
   readonly attempts: number;
   readonly failedAttempts: number;
@@ -85,6 +95,8 @@ const PROBE_DEFAULT_MS = 60_000;
 /** Wait before the store is tried again after it failed: a full or failing disk rarely heals sooner. */
 const STORE_RETRY_MS = 1_000;
 const INTERVAL_JITTER = 0.1;
+/** Of events that a defect left without an outcome. */
+const KEPT: Outcome = { status: "retryable", reason: "a defect stopped the lane" };
 
 interface FlushWaiter {
   readonly target: number;
@@ -100,8 +112,13 @@ export class Lane {
   /** The flush or probe timer. */
   #timer: Timer | undefined;
   /** What to become once the attempt in flight has ended. */
-  #next: "paused" | "closed" | undefined;
+  #next: "paused" | "failed" | "closed" | undefined;
   #pauseReason = "paused";
+  /** What was thrown; of use while `#next` is failed. */
+  #defect = "";
+  /** What a defect left unsettled: the batch, and its outcomes as far as there are any. Settled first when the lane goes on. */
+  #leased: Batch | undefined;
+  #outcomes: readonly Outcome[] | undefined;
   /** Send what is there although no trigger holds. */
   #forced = false;
   #draining = false;
@@ -124,15 +141,19 @@ export class Lane {
   /** Tells the lane that its store has got more. Cheap: called for every capture and every group commit. */
   notify(): void {
     if (this.#mode !== "idle") return;
-    if (this.#ripe()) this.#start();
-    else this.#armInterval();
+    try {
+      if (this.#ripe()) this.#start();
+      else this.#armInterval();
+    } catch (error) {
+      this.#broken(error);
+    }
   }
 
-  /** Resolves when everything in the store at the time of the call is settled, or cannot be for now (halted, paused, closed). */
-  flush(): Promise<void> {
-    const { events } = this.#options.store.pending();
-    if (events === 0 || !this.#active()) return Promise.resolve();
-    return new Promise((resolve) => {
+  /** Resolves when everything in the store at the time of the call is settled, or cannot be for now (halted, paused, failed, closed). */
+  async flush(): Promise<void> {
+    const events = this.#pendingEvents();
+    if (events === 0 || !this.#active()) return;
+    await new Promise<void>((resolve) => {
       this.#flushes.push({ target: this.#settledEvents + events, resolve });
       if (this.#mode === "idle") this.#start();
     });
@@ -140,25 +161,26 @@ export class Lane {
 
   /** Stops sending after the attempt in flight; events are kept. */
   pause(reason = "paused by an operator"): void {
-    if (this.#mode === "closed" || this.#next === "closed") return;
+    if (this.#mode === "closed" || this.#next === "closed" || this.#next === "failed") return;
     this.#pauseReason = reason;
     this.#stopFor("paused");
   }
 
-  /** Ends a pause, or tries a halted destination at once. */
+  /** Ends a pause, or tries a halted or failed destination at once. */
   resume(): void {
     if (this.#next === "paused") this.#next = undefined;
     if (this.#mode === "paused") {
       this.#setMode("idle");
       this.notify();
-    } else if (this.#mode === "halted") this.#start();
+    } else if (this.#mode === "halted" || this.#mode === "failed") this.#start();
   }
 
-  /** Every attempt from now on goes through `sender`: a rotated credential, a new URL. Ends a halt and a backoff. */
+  /** Every attempt from now on goes through `sender`: a rotated credential, a new URL. Ends a halt, a failure and a backoff. */
   replaceSender(sender: Sender): void {
     this.#sender = sender;
-    if (this.#mode === "waiting") this.#soon.abort();
-    if (this.#mode === "halted") this.resume();
+    // The attempt in flight is the last one of the sender before.
+    if (this.#mode === "waiting" || this.#mode === "sending") this.#soon.abort();
+    if (this.#mode === "halted" || this.#mode === "failed") this.resume();
   }
 
   /**
@@ -188,7 +210,7 @@ export class Lane {
   }
 
   #active(): boolean {
-    return this.#next === undefined && this.#mode !== "paused" && this.#mode !== "halted" && this.#mode !== "closed";
+    return this.#next === undefined && ACTIVE.includes(this.#mode);
   }
 
   #ripe(): boolean {
@@ -203,8 +225,18 @@ export class Lane {
     const delayMs = this.#options.trigger.flushIntervalMs * (1 - INTERVAL_JITTER * random.next());
     this.#timer = clock.after(delayMs, () => {
       this.#timer = undefined;
-      if (this.#mode === "idle" && this.#options.store.pending().events > 0) this.#start();
+      if (this.#mode === "idle" && this.#pendingEvents() > 0) this.#start();
     });
+  }
+
+  /** None when the store cannot tell. */
+  #pendingEvents(): number {
+    try {
+      return this.#options.store.pending().events;
+    } catch (error) {
+      this.#broken(error);
+      return 0;
+    }
   }
 
   #cancelTimer(): void {
@@ -219,22 +251,34 @@ export class Lane {
     this.#running = this.#run();
   }
 
+  /** Never rejects. */
   async #run(): Promise<void> {
+    try {
+      await this.#deliver();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #deliver(): Promise<void> {
+    const { store, limits } = this.#options;
     while (this.#next === undefined) {
       const forced = this.#forced || this.#flushes.length > 0 || this.#draining;
       if (!forced && !this.#ripe()) break;
       this.#forced = false;
       this.#soon = new AbortController();
-      const batch = await this.#persistently("read the next events", () =>
-        this.#options.store.lease(this.#options.limits),
-      );
-      if (batch === undefined) break;
-      const outcomes = await this.#sender.send(batch, this.#context());
-      assert(
-        outcomes.length === batch.count,
-        `lane ${this.name}: ${outcomes.length} outcomes for ${batch.count} events`,
-      );
-      await this.#persistently("record the outcomes", () => this.#options.store.settle(batch, outcomes));
+      if (this.#leased === undefined) {
+        this.#leased = await this.#persistently("read the next events", () => store.lease(limits));
+        if (this.#leased === undefined) break;
+        const sent = await this.#sender.send(this.#leased, this.#context());
+        assertOutcomes(this.name, sent, this.#leased);
+        this.#outcomes = sent;
+      }
+      const batch = this.#leased;
+      const outcomes = this.#outcomes ?? outcomesOf(batch.count, KEPT);
+      await this.#persistently("record the outcomes", () => store.settle(batch, outcomes));
+      this.#leased = undefined;
+      this.#outcomes = undefined;
       this.#afterSettle(batch, outcomes);
       const halted = outcomes.find((outcome) => outcome.status === "halted");
       if (halted !== undefined && this.#next === undefined) return this.#halt(halted.reason);
@@ -247,14 +291,44 @@ export class Lane {
     if (this.#next !== undefined) {
       const mode = this.#next;
       this.#next = undefined;
-      this.#setMode(mode, mode === "paused" ? this.#pauseReason : undefined);
+      this.#setMode(mode, { paused: this.#pauseReason, failed: this.#defect, closed: undefined }[mode]);
       this.#resolveFlushes(true);
       return;
     }
     this.#setMode("idle");
     this.#resolveFlushes(false);
     // Events that came while the last ones were settled have not been noticed by anyone else.
-    if (this.#options.store.pending().events > 0) this.notify();
+    if (this.#pendingEvents() > 0) this.notify();
+  }
+
+  /** A defect ends the run, or there was none. What is leased stays so until the lane goes on. */
+  #fail(error: unknown): void {
+    if (this.#mode === "failed" || this.#mode === "closed") return;
+    const reason = printable(messageOf(error));
+    this.#noteError(reason);
+    this.#cancelTimer();
+    const mode = this.#next === "closed" ? "closed" : "failed";
+    this.#next = undefined;
+    this.#setMode(mode, mode === "failed" ? reason : undefined);
+    this.#resolveFlushes(true);
+  }
+
+  /** Calls an observer, which may throw. */
+  #tell(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
+
+  /** A defect beside the run: the lane fails, but not before the attempt in flight has ended and is settled. */
+  #broken(error: unknown): void {
+    if (this.#mode !== "sending" && this.#mode !== "waiting") return this.#fail(error);
+    this.#defect = printable(messageOf(error));
+    this.#noteError(this.#defect);
+    if (this.#next !== "closed") this.#next = "failed";
+    this.#soon.abort();
   }
 
   #halt(reason: string): void {
@@ -269,13 +343,14 @@ export class Lane {
   #afterSettle(batch: Batch, outcomes: readonly Outcome[]): void {
     for (const outcome of outcomes) if (isFinal(outcome)) this.#settledEvents += 1;
     this.#resolveFlushes(false);
-    this.#options.onSettled?.(batch, outcomes);
+    const { onSettled } = this.#options;
+    if (onSettled !== undefined) this.#tell(() => onSettled(batch, outcomes));
   }
 
   /** A store of bounded size may have dropped what a flush waits for, hence the second condition. */
   #resolveFlushes(all: boolean): void {
     if (this.#flushes.length === 0) return;
-    const empty = all || this.#options.store.pending().events === 0;
+    const empty = all || this.#pendingEvents() === 0;
     const waiters = this.#flushes;
     this.#flushes = [];
     for (const waiter of waiters) {
@@ -290,7 +365,8 @@ export class Lane {
       try {
         return await run();
       } catch (error) {
-        this.#noteError(`cannot ${what}: ${messageOf(error)}`);
+        if (isDefect(error)) throw error;
+        this.#noteError(printable(`cannot ${what}: ${messageOf(error)}`));
         if (this.#now.signal.aborted || this.#next === "closed") return undefined;
         this.#setMode("waiting", this.#lastError);
         await sleep(this.#options.runtime.clock, STORE_RETRY_MS, this.#now.signal);
@@ -317,7 +393,8 @@ export class Lane {
       this.#failedAttempts += 1;
       this.#noteError(attempt.reason);
     }
-    this.#options.onAttempt?.(attempt, batch);
+    const { onAttempt } = this.#options;
+    if (onAttempt !== undefined) this.#tell(() => onAttempt(attempt, batch));
   }
 
   #noteError(message: string): void {
@@ -346,6 +423,25 @@ export class Lane {
     assert(MAY_FOLLOW[this.#mode].includes(mode), `lane ${this.name}: ${this.#mode} may not become ${mode}`);
     this.#mode = mode;
     this.#reason = reason;
-    this.#options.onModeChange?.(mode, reason);
+    const { onModeChange } = this.#options;
+    if (onModeChange === undefined) return;
+    // There is nothing after these two that a further defect could change.
+    if (mode === "failed" || mode === "closed") ignoring(() => onModeChange(mode, reason));
+    else this.#tell(() => onModeChange(mode, reason));
+  }
+}
+
+function assertOutcomes(name: string, outcomes: readonly (Outcome | undefined)[], { count }: Batch): void {
+  assert(
+    outcomes.length === count && !outcomes.includes(undefined),
+    `lane ${name}: ${outcomes.length} outcomes for ${count} events, or one of them is missing`,
+  );
+}
+
+function ignoring(call: () => void): void {
+  try {
+    call();
+  } catch {
+    // The mode that it was told of says enough.
   }
 }

@@ -47,8 +47,10 @@ export interface HttpResponse {
   readonly status: number;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
-  /** As text; may be cut where the transport says so. */
+  /** As text. */
   readonly body: string;
+  /** The body is longer than the transport reads; this is how it begins. */
+  readonly cut?: boolean;
 }
 
 /**

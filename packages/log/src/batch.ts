@@ -20,6 +20,9 @@ export class LogBatch implements Batch {
   readonly count: number;
   readonly bytes: number;
   readonly #name: string;
+  /** The piece that was found last, and the number of events before it: events are asked for in order, and a search from the start each time would be quadratic. */
+  #foundPiece = 0;
+  #eventsBefore = 0;
 
   /** `name` is the lane's: two lanes never share a key. */
   constructor(name: string, pieces: readonly Piece[]) {
@@ -92,11 +95,17 @@ export class LogBatch implements Batch {
 
   /** The record of the event at `index`, and the event's place in it. */
   locate(index: number): { readonly record: LogRecord; readonly at: number } {
-    let before = 0;
-    for (const { record, start, end } of this.pieces) {
-      if (index < before + end - start) return { record, at: start + index - before };
-      before += end - start;
+    if (index < this.#eventsBefore) {
+      this.#foundPiece = 0;
+      this.#eventsBefore = 0;
     }
+    for (; this.#foundPiece < this.pieces.length; this.#foundPiece++) {
+      const { record, start, end } = this.pieces[this.#foundPiece] as Piece;
+      if (index < this.#eventsBefore + end - start) return { record, at: start + index - this.#eventsBefore };
+      this.#eventsBefore += end - start;
+    }
+    this.#foundPiece = 0;
+    this.#eventsBefore = 0;
     throw new RangeError(`a batch of ${this.count} events has no event ${index}`);
   }
 }

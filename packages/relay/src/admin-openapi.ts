@@ -37,7 +37,7 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
       environment: text,
       destination: text,
       vendor: text,
-      mode: { enum: ["idle", "sending", "waiting", "paused", "halted", "closed"] },
+      mode: { enum: ["idle", "sending", "waiting", "paused", "halted", "failed", "closed"] },
       reason: text,
       account: ref("Account"),
       pendingBytes: whole,

@@ -20,7 +20,7 @@
  * `/health` and `/ready` also answer on the intake port, without a token.
  */
 
-export type LaneMode = "idle" | "sending" | "waiting" | "paused" | "halted" | "closed";
+export type LaneMode = "idle" | "sending" | "waiting" | "paused" | "halted" | "failed" | "closed";
 
 /** Per destination: accepted = delivered + rejected + dropped + expired + pending, at every instant. */
 export interface AccountView {
@@ -39,7 +39,7 @@ export interface LaneView {
   readonly destination: string;
   readonly vendor: string;
   readonly mode: LaneMode;
-  /** Why it is waiting, paused or halted. */
+  /** Why it is waiting, paused, halted or failed. */
   readonly reason?: string;
   readonly account: AccountView;
   readonly pendingBytes: number;
@@ -155,7 +155,7 @@ export interface ReplayView {
   /** What it sends: a part of the log, or dead letters. */
   readonly of: "log" | "dead letters";
   readonly createdAtMs: number;
-  readonly state: "running" | "waiting" | "halted" | "paused" | "done" | "cancelled";
+  readonly state: "running" | "waiting" | "halted" | "paused" | "failed" | "done" | "cancelled";
   readonly reason?: string;
   /** accepted = the events that were chosen. */
   readonly account: AccountView;

@@ -1,11 +1,14 @@
-import type { DiskRuntime, HttpRequest, HttpResponse } from "@waybill/core";
 import {
   type AccountView,
   type Attempt,
   type BatchLimits,
+  type DiskRuntime,
+  type HttpRequest,
+  type HttpResponse,
   Lane,
   type LaneSnapshot,
   type Pending,
+  requestFault,
   type Sender,
 } from "@waybill/core";
 import {
@@ -24,6 +27,8 @@ import {
 import { TROPHY_URL } from "@waybill/vendors";
 import type { LaneMode, TraceDestination } from "./admin-types.ts";
 import type { DestinationConfig } from "./config/types.ts";
+import { forCaller, isPlainPath, refusedQuestion } from "./exchanges.ts";
+import { FileWriter } from "./file-destination.ts";
 import { createDestinationSender, type DestinationSender, protocolOf, type SenderSettings } from "./senders.ts";
 
 export interface DestinationOptions {
@@ -56,6 +61,8 @@ export interface DestinationObserver {
 }
 
 const PROBE_MS = 30_000;
+const NOT_FOUND = 404;
+const BAD_GATEWAY = 502;
 
 /** What a destination holds open. */
 interface Parts {
@@ -74,6 +81,7 @@ export class Destination {
   readonly #attempts: AttemptJournal;
   readonly #lane: Lane;
   readonly #stopListening: () => void;
+  readonly #writer: FileWriter;
   #config: DestinationConfig;
   #sender: DestinationSender;
 
@@ -84,7 +92,8 @@ export class Destination {
     this.#store = store;
     this.deadLetters = deadLetters;
     this.#attempts = attempts;
-    this.#sender = createDestinationSender(config, runtime, options.settings);
+    this.#writer = new FileWriter(runtime);
+    this.#sender = this.#senderOf(config);
     this.limits = limitsOf(config, options);
     const { maxEvents, maxBytes } = this.limits;
     this.#lane = new Lane({
@@ -129,6 +138,11 @@ export class Destination {
     return this.#config;
   }
 
+  #senderOf(config: DestinationConfig): DestinationSender {
+    const { runtime, settings } = this.#options;
+    return createDestinationSender({ config, runtime, settings, writer: this.#writer });
+  }
+
   /** Begins to deliver. Apart from {@link open}, so that a relay that fails to start sends nothing. */
   start(): void {
     this.#lane.notify();
@@ -136,34 +150,38 @@ export class Destination {
 
   /** Takes over changed settings; the next attempt uses them, a halted lane tries at once. */
   reconfigure(config: DestinationConfig): void {
-    this.#config = config;
-    const { runtime, settings } = this.#options;
     const before = this.#sender;
-    this.#sender = createDestinationSender(config, runtime, settings);
+    // May throw: then everything stays as it is.
+    this.#sender = this.#senderOf(config);
+    this.#config = config;
     this.#lane.replaceSender(this.#sender);
     before.close();
   }
 
   /** Asks the vendor at once, past the lane. `undefined` when no answer comes in time. */
   async ask({ method, path, body, type }: Question, deadlineMs: number): Promise<HttpResponse | undefined> {
+    if (!isPlainPath(path)) return refusedQuestion(NOT_FOUND, "There is no such path.");
     const { url, writeKey, tenantId } = this.#config;
     const { runtime } = this.#options;
+    const request: HttpRequest = {
+      method,
+      url: `${url ?? TROPHY_URL}${path}`,
+      headers: {
+        "x-api-key": writeKey,
+        ...(tenantId === undefined ? {} : { "tenant-id": tenantId }),
+        ...(type === undefined ? {} : { "content-type": type }),
+      },
+      body: body.length === 0 ? [] : [body],
+    };
+    if (requestFault(request) !== undefined) return undefined;
     const controller = new AbortController();
     const timer = runtime.clock.after(deadlineMs, () => controller.abort());
     try {
-      return await runtime.transport(
-        {
-          method,
-          url: `${url ?? TROPHY_URL}${path}`,
-          headers: {
-            "x-api-key": writeKey,
-            ...(tenantId === undefined ? {} : { "tenant-id": tenantId }),
-            ...(type === undefined ? {} : { "content-type": type }),
-          },
-          body: body.length === 0 ? [] : [body],
-        },
-        controller.signal,
-      );
+      const answer = await runtime.transport(request, controller.signal);
+      if (answer.cut === true) return refusedQuestion(BAD_GATEWAY, "The vendor's answer is too long.");
+      return isRedirect(answer)
+        ? refusedQuestion(BAD_GATEWAY, "The vendor answers with a redirect.")
+        : forCaller(answer);
     } catch {
       return undefined;
     } finally {
@@ -248,9 +266,14 @@ export class Destination {
     this.#stopListening();
     await this.#lane.close(deadlineMs, { drain: false });
     this.#sender.close();
+    await this.#writer.close();
     await this.#store.close();
     await this.#attempts.close();
   }
+}
+
+function isRedirect({ status }: HttpResponse): boolean {
+  return status >= 300 && status < 400;
 }
 
 function attemptsDirectory({ directory, config }: DestinationOptions): string {
@@ -258,8 +281,8 @@ function attemptsDirectory({ directory, config }: DestinationOptions): string {
 }
 
 /** The vendor's limits, or less where the configuration says so. */
-function limitsOf(config: DestinationConfig, { runtime, settings }: DestinationOptions): BatchLimits {
-  const { limits } = protocolOf(config, runtime, settings);
+function limitsOf(config: DestinationConfig, { settings }: DestinationOptions): BatchLimits {
+  const { limits } = protocolOf(config, settings);
   return {
     maxEvents: Math.min(limits.maxEvents, config.batchMaxEvents ?? Number.POSITIVE_INFINITY),
     maxBytes: Math.min(limits.maxBytes, config.batchMaxBytes ?? Number.POSITIVE_INFINITY),

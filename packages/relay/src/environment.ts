@@ -88,6 +88,8 @@ export class Environment {
       log,
       runtime,
       destination: (name) => destinations.get(name),
+      onFailed: (name, replay, reason) =>
+        options.observer.modeChanged(environmentConfig.name, `${name}/replay-${replay}`, "failed", reason),
     });
     return new Environment(options, { log, ids, replays, exchanges }, destinations);
   }

@@ -51,11 +51,39 @@ export class Exchanges {
   attempted(destination: string, first: number, attempt: Attempt): void {
     if (this.#waiters.size === 0 || attempt.events !== 1) return;
     const waiter = this.#waiters.get(first);
-    if (waiter?.destination !== destination || attempt.response === undefined) return;
+    if (waiter?.destination !== destination) return;
     // What will be sent again has no answer yet.
     if (attempt.retryable > 0 || attempt.halted > 0) return;
+    // Refused before the vendor saw it: nobody else will answer.
+    const { response, reason = "The event cannot be sent." } = attempt;
     this.#waiters.delete(first);
     waiter.timer.cancel();
-    waiter.resolve(attempt.response);
+    waiter.resolve(response === undefined ? refusedQuestion(UNPROCESSABLE, reason) : forCaller(response));
   }
+}
+
+const UNPROCESSABLE = 422;
+/** Content types that no browser runs. */
+const PASSED_ON = /^(?:application\/(?:[\w.+-]*\+)?json|text\/plain)(?:\s*;\s*charset=[\w-]+)?$/i;
+
+/**
+ * A vendor's answer as it may be given to a caller of the relay: its status, its body, and of its headers the content type, if that is one of data. Anything else would
+ * be the vendor's page under the relay's name.
+ */
+export function forCaller({ status, headers, body }: HttpResponse): HttpResponse {
+  const type = headers["content-type"];
+  const passed = type === undefined || PASSED_ON.test(type) ? type : "text/plain; charset=utf-8";
+  return { status, headers: passed === undefined ? {} : { "content-type": passed }, body };
+}
+
+/** An answer of ours where the vendor gave none, in the form of Trophy's. */
+export function refusedQuestion(status: number, error: string): HttpResponse {
+  return { status, headers: { "content-type": "application/json" }, body: JSON.stringify({ error }) };
+}
+
+/** Whether a path stays where it says: `..`, in any spelling that a URL knows, would lead to other paths of the vendor's, with its key. */
+export function isPlainPath(path: string): boolean {
+  if (/[\\\s\u0000-\u001f#]/.test(path)) return false;
+  const [before = ""] = path.split("?", 1);
+  return !before.split("/").some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment));
 }

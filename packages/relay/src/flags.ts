@@ -33,30 +33,30 @@ function fromFile(path: string): FlagSource {
   return { flag: (key) => (Object.hasOwn(flags, key) ? flags[key] : undefined), close: () => undefined };
 }
 
-type Items = Record<string, { readonly version: number; readonly deleted?: boolean }>;
+type Item = { readonly version: number; readonly deleted?: boolean };
+type Items = Record<string, Item>;
 
 /** LaunchDarkly's SDK fills a store of ours, where the flags can be read as they are. */
 function fromVendor({ writeKey, flagsUrl }: DestinationConfig): FlagSource {
-  const data = new Map<string, Items>();
+  const data = new Map<string, Map<string, Item>>();
   let initialized = false;
   const store = {
     init(all: Record<string, Items>, done: () => void): void {
-      for (const [kind, items] of Object.entries(all)) data.set(kind, items);
+      for (const [kind, items] of Object.entries(all)) data.set(kind, new Map(Object.entries(items)));
       initialized = true;
       done();
     },
     get(kind: { namespace: string }, key: string, done: (item: unknown) => void): void {
-      const item = data.get(kind.namespace)?.[key];
+      const item = data.get(kind.namespace)?.get(key);
       done(item === undefined || item.deleted === true ? null : item);
     },
     all(kind: { namespace: string }, done: (items: Items) => void): void {
-      done(
-        Object.fromEntries(Object.entries(data.get(kind.namespace) ?? {}).filter(([, item]) => item.deleted !== true)),
-      );
+      done(Object.fromEntries([...(data.get(kind.namespace) ?? [])].filter(([, item]) => item.deleted !== true)));
     },
     upsert(kind: { namespace: string }, item: { key: string; version: number }, done: () => void): void {
-      const items = data.get(kind.namespace) ?? {};
-      if ((items[item.key]?.version ?? -1) < item.version) data.set(kind.namespace, { ...items, [item.key]: item });
+      const items = data.get(kind.namespace) ?? new Map<string, Item>();
+      data.set(kind.namespace, items);
+      if ((items.get(item.key)?.version ?? -1) < item.version) items.set(item.key, item);
       done();
     },
     delete(kind: { namespace: string }, key: string, version: number, done: () => void): void {
@@ -67,7 +67,8 @@ function fromVendor({ writeKey, flagsUrl }: DestinationConfig): FlagSource {
   };
   let client: { close(): void } | undefined;
   let closed = false;
-  void import("@launchdarkly/node-server-sdk").then(({ init }) => {
+  const start = async (): Promise<void> => {
+    const { init } = await import("@launchdarkly/node-server-sdk");
     if (closed) return;
     const urls = flagsUrl === undefined ? {} : { baseUri: flagsUrl, streamUri: flagsUrl, stream: false };
     const silent = { error: () => undefined, warn: () => undefined, info: () => undefined, debug: () => undefined };
@@ -78,10 +79,12 @@ function fromVendor({ writeKey, flagsUrl }: DestinationConfig): FlagSource {
       diagnosticOptOut: true,
       logger: silent,
     });
-  });
+  };
+  // It throws for a key that cannot be one. Then no flag is known, and events are counted all the same.
+  start().catch(() => undefined);
   return {
     flag(key) {
-      const flag = data.get("features")?.[key] as (Flag & { readonly deleted?: boolean }) | undefined;
+      const flag = data.get("features")?.get(key) as (Flag & { readonly deleted?: boolean }) | undefined;
       return flag?.deleted === true ? undefined : flag;
     },
     close() {

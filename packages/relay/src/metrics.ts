@@ -4,7 +4,7 @@ import type { LaneView, ReplayView, SourceView } from "./admin-types.ts";
 
 const LANE_LABELS = ["environment", "destination"] as const;
 const SOURCE_LABELS = ["environment", "source"] as const;
-const MODES = ["idle", "sending", "waiting", "halted", "paused", "closed"] as const;
+const MODES = ["idle", "sending", "waiting", "halted", "paused", "failed", "closed"] as const;
 /** Seconds; a vendor answers within milliseconds or within its timeout. */
 const ATTEMPT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 

@@ -253,10 +253,13 @@ class Relay implements RunningRelay {
         modeChanged: (environmentName, destination, mode, reason) => {
           const fields = { environment: environmentName, destination, mode, reason };
           if (mode === "halted") {
-            logger.error(fields, "destination refuses the credential; its events are kept");
+            logger.error(fields, "destination halted until somebody acts, as for a credential; its events are kept");
             if (this.#credentials.refused(environmentName, destination, this.#runtime.clock.now()))
-              void this.#applyCredentials();
-          } else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
+              // What goes wrong is logged where the reload waits for it.
+              this.#applyCredentials().catch(() => undefined);
+          } else if (mode === "failed")
+            logger.error(fields, "a defect stopped this lane; its events are kept, resume tries again");
+          else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
           else logger.debug(fields, "lane changed mode");
         },
         stateNotWritten: (environmentName, destination, error) =>

@@ -60,6 +60,8 @@ export interface ReplaysOptions {
   readonly log: Log;
   readonly runtime: DiskRuntime;
   readonly destination: (name: string) => Destination | undefined;
+  /** Told that a defect stopped a replay. */
+  readonly onFailed?: (destination: string, replay: string, reason: string | undefined) => void;
 }
 
 const READ_BYTES = 1024 * 1024;
@@ -228,6 +230,9 @@ export class Replays {
       onAttempt: (attempt, batch) => {
         if (batch instanceof LogBatch) attempts.note(batch.first, batch.count, attempt);
       },
+      onModeChange: (mode, reason) => {
+        if (mode === "failed") this.#options.onFailed?.(value.destination, id, reason);
+      },
     });
     if (value.cancelled) await lane.close(0, { drain: false });
     else if (destination === undefined) lane.pause(NO_DESTINATION);
@@ -289,7 +294,7 @@ export class Replays {
       ? "done"
       : mode === "closed"
         ? "cancelled"
-        : mode === "halted" || mode === "waiting" || mode === "paused"
+        : mode === "halted" || mode === "waiting" || mode === "paused" || mode === "failed"
           ? mode
           : "running";
     return {
@@ -362,12 +367,14 @@ function* chosenEvents(record: LogRecord, start: number, end: number, choice: Lo
     if (start < end) yield { record, start, end };
     return;
   }
-  const events = JSON.parse(`[${Buffer.from(record.body).toString()}]`) as Readonly<Record<string, unknown>>[];
+  const events = JSON.parse(`[${Buffer.from(record.body).toString()}]`) as (Readonly<Record<string, unknown>> | null)[];
   let from: number | undefined;
   for (let index = start; index <= end; index++) {
     const fields = index < end ? events[index] : undefined;
+    // An event may be anything that is JSON, also null.
     const chosen =
       fields !== undefined &&
+      fields !== null &&
       (type === undefined || fields["type"] === type) &&
       (event === undefined || fields["event"] === event) &&
       (userId === undefined || fields["userId"] === userId);

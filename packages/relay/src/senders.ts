@@ -26,6 +26,7 @@ import {
   posthogProtocol,
   segmentProtocol,
   stableUuid,
+  textOf,
   toCanonical,
   trophyFromCanonical,
   trophyProtocol,
@@ -35,7 +36,7 @@ import {
 } from "@waybill/vendors";
 import { createChoice } from "./choice.ts";
 import type { DestinationConfig } from "./config/types.ts";
-import { fileProtocol, fileTransport } from "./file-destination.ts";
+import { type FileWriter, fileProtocol } from "./file-destination.ts";
 import { createFlagSource } from "./flags.ts";
 import { httpProtocol } from "./http-destination.ts";
 import { createSummaries, isSummarised } from "./summaries.ts";
@@ -51,17 +52,26 @@ export interface DestinationSender extends Sender {
   close(): void;
 }
 
-export function createDestinationSender(
-  config: DestinationConfig,
-  runtime: Runtime,
-  settings: SenderSettings,
-): DestinationSender {
-  const protocol = protocolOf(config, runtime, settings);
+export interface DestinationSenderOptions {
+  readonly config: DestinationConfig;
+  readonly runtime: Runtime;
+  readonly settings: SenderSettings;
+  /** Of a destination that is a file; it outlives the sender, and is closed by who made it. */
+  readonly writer: FileWriter;
+}
+
+export function createDestinationSender({
+  config,
+  runtime,
+  settings,
+  writer,
+}: DestinationSenderOptions): DestinationSender {
+  const protocol = protocolOf(config, settings);
   const choose = createChoice(config);
   const chain = (translate?: Translate, said?: Rewrite): Sender =>
     createSender({
       protocol,
-      runtime: config.vendor === "file" ? { ...runtime, transport: fileTransport(config, runtime) } : runtime,
+      runtime: config.vendor === "file" ? { ...runtime, transport: writer.transport(config) } : runtime,
       timeoutMs: config.timeoutMs,
       backoff: fullJitter(config.backoffBaseMs, config.backoffMaxMs),
       maxAttempts: Number.POSITIVE_INFINITY,
@@ -71,7 +81,7 @@ export function createDestinationSender(
     });
   const flags = config.vendor === "launchdarkly" ? createFlagSource(config) : undefined;
   const summarised = flags === undefined ? undefined : chain(choose, createSummaries(config, flags, runtime));
-  const own = chain(choose ?? ownWords(config));
+  const own = chain(ownWords(config, choose));
   const plain = chain();
   const say = translationOf(config);
   const foreign =
@@ -80,7 +90,7 @@ export function createDestinationSender(
       : chain((event, metadata, key) => {
           const chosen = choose?.(event, metadata, key);
           if (chosen === undefined) return say(event, metadata, key);
-          return "text" in chosen ? say(chosen.text, metadata, key) : chosen;
+          return "text" in chosen ? say(chosen.text, chosen.metadata, key) : chosen;
         });
   return {
     send(batch, context) {
@@ -98,16 +108,20 @@ function isSendable(config: DestinationConfig, { metadata }: Batch): boolean {
   return config.vendor !== "launchdarkly" || unsendable(credentialsOf(config), metadata) === undefined;
 }
 
-/** Without a choice events in the destination's own words pass as they are; those it has no credential for are left out. */
-function ownWords(config: DestinationConfig): Translate {
-  return (_event, metadata) => ({ dropped: unsendable(credentialsOf(config), metadata) ?? "unsupported" });
+/** Events in the destination's own words: those it has no credential for are left out; without a choice the others pass as they are, past this. */
+function ownWords(config: DestinationConfig, choose: Translate | undefined): Translate {
+  return (event, metadata, key) => {
+    const unsent = config.vendor === "launchdarkly" ? unsendable(credentialsOf(config), metadata) : undefined;
+    if (unsent !== undefined || choose === undefined) return { dropped: unsent ?? "unsupported" };
+    return choose(event, metadata, key);
+  };
 }
 
 function credentialsOf({ writeKey, mobileKey, environmentId }: DestinationConfig): Parameters<typeof unsendable>[0] {
   return { sdkKey: writeKey, mobileKey, environmentId };
 }
 
-export function protocolOf(config: DestinationConfig, runtime: Runtime, { strict }: SenderSettings): Protocol {
+export function protocolOf(config: DestinationConfig, { strict }: SenderSettings): Protocol {
   const { url, writeKey } = config;
   switch (config.vendor) {
     case "segment":
@@ -127,7 +141,7 @@ export function protocolOf(config: DestinationConfig, runtime: Runtime, { strict
     case "http":
       return httpProtocol(config);
     case "file":
-      return fileProtocol(config, runtime);
+      return fileProtocol();
   }
 }
 
@@ -138,36 +152,27 @@ function translationOf(config: DestinationConfig): Translate | undefined {
     case "segment":
       return segmentFromAny;
     case "letter":
-      return letterFromCanonical(events, read);
+      return letterFromCanonical(events, toCanonical);
     case "getfluxly":
-      return getfluxlyFromCanonical(events, read);
+      return getfluxlyFromCanonical(events, toCanonical);
     case "trophy":
-      return trophyFromCanonical(undefined, events, read);
+      return trophyFromCanonical(undefined, events, toCanonical);
     case "valued":
-      return valuedFromCanonical(events, read);
+      return valuedFromCanonical(events, toCanonical);
     case "launchdarkly":
-      return launchdarklyFromCanonical(events, read);
+      return launchdarklyFromCanonical(events, toCanonical);
     case "posthog":
-      return posthogFromCanonical(events, read);
+      return posthogFromCanonical(events, toCanonical);
     default:
       return undefined;
-  }
-}
-
-/** Events that were taken as JSON are JSON; what has lost its shape has no meaning elsewhere. */
-function read(text: string, metadata: string): ReturnType<typeof toCanonical> {
-  try {
-    return toCanonical(text, metadata);
-  } catch {
-    return undefined;
   }
 }
 
 const decoder = new TextDecoder();
 
 const segmentFromAny: Translate = (event, metadata, key) => {
-  const canonical = read(typeof event === "string" ? event : decoder.decode(event), metadata);
-  return canonical === undefined
-    ? { dropped: "unsupported" }
-    : { text: JSON.stringify({ messageId: stableUuid(key), ...canonical }), metadata: "" };
+  const canonical = toCanonical(typeof event === "string" ? event : decoder.decode(event), metadata);
+  if (canonical === undefined) return { dropped: "unsupported" };
+  const messageId = textOf(canonical["messageId"]) ?? stableUuid(key);
+  return { text: JSON.stringify({ ...canonical, messageId }), metadata: "" };
 };

@@ -8,6 +8,7 @@ import {
   retryAfterMs,
   type Verdict,
 } from "@waybill/core";
+import { textOf } from "./values.ts";
 
 const REASON_MAX_CHARACTERS = 300;
 
@@ -68,31 +69,31 @@ export function classifyRefusal(
   return blame === "split" ? { split: true, reason } : outcomesOf(batch.count, { status: "rejected", reason });
 }
 
-/** Every event was taken but those that the answer names. */
+/**
+ * Every event was taken but those that the answer names in a list: objects with an `index`, a code and a text under the given names. Of a list that was cut halves
+ * have shorter ones.
+ */
 export function deliveredBut(
   batch: Batch,
-  refused: readonly { readonly index: number; readonly reason: string }[],
-): readonly Outcome[] {
-  const outcomes = [...outcomesOf(batch.count, DELIVERED)];
-  for (const { index, reason } of refused)
-    if (index >= 0 && index < batch.count) outcomes[index] = { status: "rejected", reason };
-  return outcomes;
-}
-
-/** The answer's list of refused events, each an object with an `index`, a code and a text under the given names. */
-export function refusedIn(
   response: HttpResponse,
   list: string,
   [code, message]: readonly [code: string, message: string],
-): readonly { readonly index: number; readonly reason: string }[] {
-  if (!response.body.includes(`"${list}"`)) return [];
+): Verdict {
+  if (!response.body.includes(`"${list}"`)) return outcomesOf(batch.count, DELIVERED);
+  if (response.cut === true) return { split: true, reason: `${response.status} with an answer too long to read` };
   const refused = objectIn(response)?.[list];
-  if (!Array.isArray(refused)) return [];
-  return refused.flatMap((item: unknown) => {
+  if (!Array.isArray(refused)) return outcomesOf(batch.count, DELIVERED);
+  const outcomes = [...outcomesOf(batch.count, DELIVERED)];
+  for (const item of refused) {
     const entry = (item ?? {}) as Readonly<Record<string, unknown>>;
     const index = entry["index"];
-    return typeof index === "number" ? [{ index, reason: `${String(entry[code])}: ${String(entry[message])}` }] : [];
-  });
+    if (!Number.isInteger(index) || (index as number) < 0 || (index as number) >= batch.count) continue;
+    outcomes[index as number] = {
+      status: "rejected",
+      reason: `${textOf(entry[code])}: ${textOf(entry[message])}`,
+    };
+  }
+  return outcomes;
 }
 
 export function isSuccess({ status }: HttpResponse): boolean {

@@ -56,7 +56,7 @@ export { posthogFromCanonical, posthogProtocol } from "./posthog/protocol.ts";
 export type { Assembled, AssembleOptions } from "./segment/assemble.ts";
 export { assemble } from "./segment/assemble.ts";
 export type { SegmentMetadata } from "./segment/metadata.ts";
-export { decodeMetadata, encodeMetadata, parseTime, skewOf } from "./segment/metadata.ts";
+export { decodeMetadata, encodeMetadata, parseTime, redactShared, skewOf } from "./segment/metadata.ts";
 export type { SegmentSettings } from "./segment/protocol.ts";
 export { classifySegment, segmentProtocol } from "./segment/protocol.ts";
 export type { Credentials, RefusalCode, RefusedEvent, SegmentAnswer, SegmentRoute } from "./segment/routes.ts";
@@ -65,6 +65,7 @@ export type { BatchScan, FoundEvent, Range, Refusal, SegmentLimits, SegmentScan 
 export { DEFAULT_LIMITS, STRICT_LIMITS, scanSegment } from "./segment/scan.ts";
 export { storedIds } from "./segment/stored-ids.ts";
 export type { TrophyEvent, TrophyIdentify, TrophyMetric, TrophySettings, TrophyUser } from "./trophy/protocol.ts";
-export { TROPHY_URL, trophyFromCanonical, trophyProtocol, writeTrophy } from "./trophy/protocol.ts";
+export { readTrophyText, TROPHY_URL, trophyFromCanonical, trophyProtocol, writeTrophy } from "./trophy/protocol.ts";
 export type { ValuedEvent, ValuedSettings } from "./valued/protocol.ts";
 export { VALUED_ENDPOINT, valuedFromCanonical, valuedProtocol, wholeSeconds } from "./valued/protocol.ts";
+export { textOf } from "./values.ts";

@@ -1,6 +1,7 @@
 import type { Attempt, Batch, Outcome, SendContext, Verdict } from "../delivery.ts";
 import { DELIVERED } from "../delivery.ts";
 import type { Exchange } from "./exchange.ts";
+import { reasonOf, safeReason } from "./reasons.ts";
 
 /** A batch said anew as a whole: what is sent has no event for each that came. */
 export interface Rewritten {
@@ -15,11 +16,22 @@ export interface Rewritten {
 /** Called at each attempt; what it remembers of a batch counts only once that is delivered. */
 export type Rewrite = (batch: Batch) => Rewritten;
 
+/** A batch is said anew in one step, which nothing can interrupt: a larger one is halved first. */
+const STEP_MAX_BYTES = 1024 * 1024;
+
 /** Sends what `say` makes of a batch: its outcome is that of all events of the batch but those that cannot be said. */
 export function rewrite(say: Rewrite): (next: Exchange) => Exchange {
   return (next) =>
     async (batch, context): Promise<Verdict> => {
-      const { batch: said, rejected, delivered } = say(batch);
+      if (batch.count > 1 && batch.bytes > STEP_MAX_BYTES) return { split: true, reason: "too large for one step" };
+      let rewritten: Rewritten;
+      try {
+        rewritten = say(batch);
+      } catch (error) {
+        // Halves find the event at fault.
+        return { split: true, reason: reasonOf("cannot be said to the vendor", error) };
+      }
+      const { batch: said, rejected, delivered } = rewritten;
       let last: Attempt | undefined;
       const attempted = (attempt: Attempt): void => {
         last = attempt;
@@ -29,10 +41,19 @@ export function rewrite(say: Rewrite): (next: Exchange) => Exchange {
       const verdict: Verdict = said === undefined ? [DELIVERED] : await next(said, watching);
       if ("split" in verdict) return verdict;
       const failed = verdict.find(({ status }) => status !== "delivered");
-      if (failed === undefined) delivered(last);
+      if (failed === undefined) remember(delivered, last);
       return Array.from({ length: batch.count }, (_, index): Outcome => {
         const reason = rejected.get(index);
-        return reason === undefined ? (failed ?? DELIVERED) : { status: "rejected", reason };
+        return reason === undefined ? (failed ?? DELIVERED) : { status: "rejected", reason: safeReason(reason) };
       });
     };
+}
+
+/** The events were delivered whatever this throws; what it does not remember is said again. */
+function remember(delivered: Rewritten["delivered"], attempt: Attempt | undefined): void {
+  try {
+    delivered(attempt);
+  } catch {
+    // Sending again would be worse.
+  }
 }

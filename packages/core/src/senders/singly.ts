@@ -1,6 +1,9 @@
 import type { Batch, Outcome, Protocol, SendContext, Sender } from "../delivery.ts";
 import { isFinal } from "../delivery.ts";
 import { assert } from "../errors.ts";
+import { reasonOf } from "./reasons.ts";
+
+const BROKEN: Outcome = { status: "retryable", reason: "a defect" };
 
 /**
  * For a vendor that takes one event per request: sends the events of a batch each on its own, several at once. Events of equal order key go one
@@ -19,23 +22,37 @@ export function singly({ concurrency, orderKey }: NonNullable<Protocol["singly"]
       /** The last event of each key that is on its way. */
       const ends = new Map<string, Promise<void>>();
       let begun = 0;
+      let broken: { readonly error: unknown } | undefined;
       const sendOne = async (index: number, before: Promise<void> | undefined): Promise<void> => {
         await before;
         if (stopped !== undefined) return;
-        const outcome = await only(next, batch.slice(index, index + 1), context);
-        outcomes[index] = outcome;
-        if (!isFinal(outcome)) stopped ??= outcome;
+        try {
+          const outcome = await only(next, batch.slice(index, index + 1), context);
+          outcomes[index] = outcome;
+          if (!isFinal(outcome)) stopped ??= outcome;
+        } catch (error) {
+          // A defect: what is on its way ends before it is told, or it would still be under way when the batch is sent again.
+          broken ??= { error };
+          stopped ??= BROKEN;
+        }
       };
       const work = async (): Promise<void> => {
         while (begun < batch.count && stopped === undefined && !context.soon.aborted) {
           const index = begun++;
-          const key = orderKey?.(batch.event(index));
+          let key: string | undefined;
+          try {
+            key = orderKey?.(batch.event(index));
+          } catch (error) {
+            outcomes[index] = { status: "rejected", reason: reasonOf("its order cannot be told", error) };
+            continue;
+          }
           const sent = sendOne(index, key === undefined ? undefined : ends.get(key));
           if (key !== undefined) ends.set(key, sent);
           await sent;
         }
       };
       await Promise.all(Array.from({ length: Math.min(width, batch.count) }, work));
+      if (broken !== undefined) throw broken.error;
       width = stopped === undefined ? Math.min(concurrency, width + 1) : Math.max(1, width >> 1);
       const rest = stopped ?? { status: "retryable", reason: "interrupted" };
       for (let index = 0; index < batch.count; index++) outcomes[index] ??= rest;

@@ -1,28 +1,48 @@
-import { outcomesOf } from "../delivery.ts";
-import type { Clock } from "../runtime.ts";
+import { type Outcome, outcomesOf } from "../delivery.ts";
+import type { Clock, Timer } from "../runtime.ts";
 import type { Answered, Exchange } from "./exchange.ts";
+
+/** An exchange that does not end when it is aborted is left to itself after this long: it would hold its lane for ever. */
+const ABORT_GRACE_MS = 1_000;
 
 /** Aborts an exchange that takes longer than `timeoutMs`; the batch is then retryable (the vendor may have acted: same key next time). */
 export function timeout(timeoutMs: number, clock: Clock, next: Exchange<Answered>): Exchange<Answered> {
-  return async (batch, context) => {
-    const controller = new AbortController();
-    const abort = (): void => controller.abort();
-    let timedOut = false;
-    const timer = clock.after(timeoutMs, () => {
-      timedOut = true;
-      abort();
+  return (batch, context) =>
+    new Promise((resolve, reject) => {
+      const controller = new AbortController();
+      let late: string | undefined;
+      let grace: Timer | undefined;
+      const leave = (): void => {
+        timer.cancel();
+        grace?.cancel();
+        context.now.removeEventListener("abort", abort);
+      };
+      const giveUp = (reason: string): void => {
+        leave();
+        const outcome: Outcome = { status: "retryable", reason };
+        resolve({ verdict: outcomesOf(batch.count, outcome), response: undefined });
+      };
+      const abort = (): void => {
+        controller.abort();
+        grace ??= clock.after(ABORT_GRACE_MS, () => giveUp(late ?? "aborted"), true);
+      };
+      const timer = clock.after(timeoutMs, () => {
+        late = `no answer within ${timeoutMs} ms`;
+        abort();
+      });
+      if (context.now.aborted) abort();
+      else context.now.addEventListener("abort", abort, { once: true });
+      next(batch, { ...context, now: controller.signal }).then(
+        (answered) => {
+          const { verdict } = answered;
+          if (late !== undefined && !("split" in verdict) && verdict[0]?.status === "retryable") return giveUp(late);
+          leave();
+          resolve(answered);
+        },
+        (error: unknown) => {
+          leave();
+          reject(error);
+        },
+      );
     });
-    if (context.now.aborted) abort();
-    context.now.addEventListener("abort", abort, { once: true });
-    try {
-      const answered = await next(batch, { ...context, now: controller.signal });
-      const { verdict } = answered;
-      if (!timedOut || "split" in verdict || verdict[0]?.status !== "retryable") return answered;
-      const reason = `no answer within ${timeoutMs} ms`;
-      return { verdict: outcomesOf(batch.count, { status: "retryable", reason }), response: undefined };
-    } finally {
-      timer.cancel();
-      context.now.removeEventListener("abort", abort);
-    }
-  };
 }

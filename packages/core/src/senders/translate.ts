@@ -1,7 +1,8 @@
 import type { Attempt, Batch, BatchLimits, DropReason, Outcome, SendContext, Sender } from "../delivery.ts";
 import { isFinal } from "../delivery.ts";
-import type { Chunk } from "../runtime.ts";
+import type { Chunk, Clock } from "../runtime.ts";
 import { TextBatch } from "../text-batch.ts";
+import { reasonOf, safeReason } from "./reasons.ts";
 
 /** An event in a vendor's own words, with what its request says beside it; or why there is none. */
 export type Translated =
@@ -14,6 +15,11 @@ export type Translated =
 export type Translate = (event: Chunk, metadata: string, key: string) => Translated;
 
 const encoder = new TextEncoder();
+/** Translated in one step, which nothing can interrupt; each event counts for more than its bytes. */
+const STEP_MAX_BYTES = 256 * 1024;
+const EVENT_COSTS_BYTES = 256;
+/** What its metadata may cost each event, however long it is. */
+const METADATA_COSTS_MAX_BYTES = 64 * 1024;
 
 /** A run of translated events that fits one request: `indexes` are their places in the batch they came from. */
 interface Run {
@@ -26,42 +32,58 @@ interface Run {
 
 /**
  * Says each event in the vendor's words and sends the runs of equal metadata that fit its limits, in order. Once a run
- * could not be delivered now, those behind it are not tried.
+ * could not be delivered now, those behind it are not tried. An event whose translation throws is rejected, it alone.
  */
-export function translate(say: Translate, limits: BatchLimits, next: Sender): Sender {
+export function translate(say: Translate, limits: BatchLimits, clock: Clock, next: Sender): Sender {
   return {
     async send(batch, context) {
       const outcomes = new Array<Outcome>(batch.count);
       let stopped: Outcome | undefined;
-      for (const run of runsOf(batch, outcomes, say, limits)) {
-        if (stopped === undefined && context.soon.aborted) stopped = { status: "retryable", reason: "interrupted" };
+      for await (const run of runsOf(batch, outcomes, { say, limits, clock })) {
+        if (context.soon.aborted) stopped = { status: "retryable", reason: "interrupted" };
         const results: readonly Outcome[] =
           stopped === undefined ? await next.send(batchOf(run, batch), watching(run, batch, context)) : [];
         for (const [at, index] of run.indexes.entries()) outcomes[index] = results[at] ?? (stopped as Outcome);
         stopped ??= results.find((outcome) => !isFinal(outcome));
+        if (stopped !== undefined) break;
       }
+      if (stopped !== undefined) for (let index = 0; index < batch.count; index++) outcomes[index] ??= stopped;
       return outcomes;
     },
   };
 }
 
-/** Gives an outcome to each event without words, and collects the others. */
-function runsOf(batch: Batch, outcomes: Outcome[], say: Translate, limits: BatchLimits): readonly Run[] {
-  const runs: Run[] = [];
+interface Rules {
+  readonly say: Translate;
+  readonly limits: BatchLimits;
+  readonly clock: Clock;
+}
+
+/** Gives an outcome to each event without words; the others come in runs, one after another: a translation may be far larger than its event. */
+async function* runsOf(batch: Batch, outcomes: Outcome[], { say, limits, clock }: Rules): AsyncGenerator<Run> {
+  let run: Run | undefined;
+  let stepBytes = 0;
+  const eventBytes = EVENT_COSTS_BYTES + Math.min(batch.metadata.length, METADATA_COSTS_MAX_BYTES);
   for (let index = 0; index < batch.count; index++) {
-    const said = say(batch.event(index), batch.metadata, batch.eventKey(index));
+    const event = batch.event(index);
+    stepBytes += event.length + eventBytes;
+    if (stepBytes > STEP_MAX_BYTES && index > 0) {
+      await new Promise<void>((resolve) => clock.after(0, resolve, true));
+      stepBytes = 0;
+    }
+    const said = saidOf(say, event, batch, index);
     if ("dropped" in said) outcomes[index] = { status: "dropped", reason: said.dropped };
-    else if ("rejected" in said) outcomes[index] = { status: "rejected", reason: said.rejected };
+    else if ("rejected" in said) outcomes[index] = { status: "rejected", reason: safeReason(said.rejected) };
     else {
       const size = encoder.encode(said.text).length;
-      let run = runs.at(-1);
+      stepBytes += size;
       const fits =
         run?.metadata === said.metadata &&
         run.texts.length < limits.maxEvents &&
         run.bytes + 1 + size <= limits.maxBytes;
       if (run === undefined || !fits) {
+        if (run !== undefined) yield run;
         run = { metadata: said.metadata, texts: [], sizes: [], indexes: [], bytes: -1 };
-        runs.push(run);
       }
       run.texts.push(said.text);
       run.sizes.push(size);
@@ -69,7 +91,19 @@ function runsOf(batch: Batch, outcomes: Outcome[], say: Translate, limits: Batch
       run.bytes += 1 + size;
     }
   }
-  return runs;
+  if (run !== undefined) yield run;
+}
+
+/** The boundary of an event: whatever the translation throws is its own fault. */
+function saidOf(say: Translate, event: Chunk, batch: Batch, index: number): Translated {
+  const key = batch.eventKey(index);
+  try {
+    const said = say(event, batch.metadata, key);
+    if ("text" in said && typeof said.text !== "string") return { rejected: "cannot be translated: it has no text" };
+    return said;
+  } catch (error) {
+    return { rejected: reasonOf("cannot be translated", error) };
+  }
 }
 
 /** The same events have the same key at every attempt, because they are translated the same. */

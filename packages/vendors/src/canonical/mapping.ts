@@ -4,7 +4,8 @@
  * A table has an entry per type of event; `undefined` from it means that the vendor has no words for this event. The
  * application may say otherwise per name ({@link EventMap}).
  */
-import type { Translate, Translated } from "@waybill/core";
+import { messageOf, type Translate, type Translated } from "@waybill/core";
+import { isoOf, textOf } from "../values.ts";
 import type { EventType, Properties } from "./events.ts";
 import { stableUuid } from "./stable-uuid.ts";
 
@@ -41,7 +42,7 @@ export interface VendorTable<T> {
   readonly write: (said: T, event: CanonicalEvent) => { readonly text: string; readonly metadata: string };
 }
 
-/** Reads an event as a canonical one, whatever words its metadata says it is in. `undefined`: it has no canonical meaning. Must not throw. */
+/** Reads an event as a canonical one, whatever words its metadata says it is in. `undefined`: it has no canonical meaning. What it throws rejects the event. */
 export type ReadCanonical = (text: string, metadata: string) => Properties | undefined;
 
 /** Without `read` all events are canonical. */
@@ -49,42 +50,74 @@ export function createTranslate<T>(
   { vendor, events, say, write }: VendorTable<T>,
   read: ReadCanonical = (text) => parse(text) ?? {},
 ): Translate {
+  const sharedOf = createShared();
   return (chunk, metadata, key): Translated => {
     const text = typeof chunk === "string" ? chunk : decoder.decode(chunk);
     const canonical = read(text, metadata);
     if (canonical === undefined) return { dropped: "unsupported" };
-    const event = withShared(canonical, metadata, key);
+    if (metadata.length > SHARED_MAX_CHARACTERS)
+      return { rejected: `the context that its request carries for all has ${metadata.length} characters` };
+    const event = withShared(canonical, sharedOf(metadata), key);
     if (typeof event.type !== "string") return { rejected: "not a canonical event" };
     if (!addressed(event.integrations, vendor)) return { dropped: "filtered" };
-    const own = event.type === "track" ? (event.event ?? "") : `$${event.type}`;
-    const mapped = events !== undefined && Object.hasOwn(events, own) ? events[own] : undefined;
+    const name = event.type === "track" ? (event.event ?? "") : `$${event.type}`;
+    const mapped = events !== undefined && Object.hasOwn(events, name) ? events[name] : undefined;
     if (mapped === false) return { dropped: "filtered" };
     try {
       if (typeof mapped === "function") {
         const said = mapped(event);
         return said === undefined ? { dropped: "filtered" } : write(said, event);
       }
-      const said = say[event.type]?.(event, mapped ?? event.event ?? "");
+      // The type is the sender's own: also "constructor" is one.
+      const own = Object.hasOwn(say, event.type) ? say[event.type] : undefined;
+      const said = own?.(event, mapped ?? event.event ?? "");
       return said === undefined ? { dropped: "unsupported" } : write(said, event);
     } catch (error) {
-      return { rejected: `the mapping of "${own}" threw: ${error instanceof Error ? error.message : String(error)}` };
+      return { rejected: `the mapping of "${name}" threw: ${messageOf(error)}` };
     }
   };
 }
 
 const decoder = new TextDecoder();
+/** It becomes part of each event, and no vendor of ours takes events of 64 KB. Without a limit a body would have translations far larger than itself. */
+const SHARED_MAX_CHARACTERS = 64 * 1024;
 
-/** With the context that its request carries for all, in the form that tables expect. */
-function withShared(event: Properties, metadata: string, key: string): CanonicalEvent {
-  const shared = metadata.startsWith("{") ? (parse(metadata) ?? {}) : {};
+type Shared = Pick<CanonicalEvent, "context" | "integrations">;
+
+/** What a request carries for all its events, which come one after another: read once. */
+function createShared(): (metadata: string) => Shared {
+  let lastMetadata = "";
+  let last: Shared = { context: {}, integrations: {} };
+  return (metadata) => {
+    if (metadata === lastMetadata) return last;
+    const shared = metadata.startsWith("{") ? (parse(metadata) ?? {}) : {};
+    last = { context: objectOf(shared["context"]), integrations: objectOf(shared["integrations"]) };
+    lastMetadata = metadata;
+    return last;
+  };
+}
+
+/** With the context that its request carries for all, and every field of the type that tables expect: what has another is left out. */
+function withShared(event: Properties, shared: Shared, key: string): CanonicalEvent {
+  const { messageId, timestamp } = event;
   return {
     ...event,
-    messageId: event["messageId"] ?? stableUuid(key),
+    ...textsOf(event),
+    messageId: textOf(messageId) ?? stableUuid(key),
+    timestamp: typeof timestamp === "string" ? timestamp : isoOf(timestamp),
     properties: objectOf(event["properties"]),
     traits: objectOf(event["traits"]),
-    context: { ...objectOf(shared["context"]), ...objectOf(event["context"]) },
-    integrations: { ...objectOf(shared["integrations"]), ...objectOf(event["integrations"]) },
+    context: { ...shared.context, ...objectOf(event["context"]) },
+    integrations: { ...shared.integrations, ...objectOf(event["integrations"]) },
   } as unknown as CanonicalEvent;
+}
+
+const TEXTS = ["userId", "anonymousId", "event", "name", "category", "groupId", "previousId"] as const;
+
+function textsOf(event: Properties): Partial<Record<(typeof TEXTS)[number], string | undefined>> {
+  const texts: Partial<Record<(typeof TEXTS)[number], string | undefined>> = {};
+  for (const name of TEXTS) if (event[name] !== undefined) texts[name] = textOf(event[name]);
+  return texts;
 }
 
 function parse(text: string): Properties | undefined {
@@ -117,8 +150,12 @@ export function compact<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T;
 }
 
-/** "Order Completed" with separator "_" is "order_completed"; "" when nothing of the name can be kept. */
+/** No vendor takes longer ones. Compatibility forms can be 18 times as long. */
+const SLUG_MAX_CHARACTERS = 1_000;
+
+/** "Order Completed" with separator "_" is "order_completed"; "" when nothing of the name can be kept, or it is far too long. */
 export function slug(name: string, separator: string): string {
+  if (name.length > SLUG_MAX_CHARACTERS) return "";
   return name
     .normalize("NFKD")
     .replaceAll(/([a-z\d])([A-Z])/g, "$1 $2")

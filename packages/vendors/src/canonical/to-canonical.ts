@@ -12,6 +12,7 @@
  */
 import { formOf, type Vendor } from "../doors/door.ts";
 import { readTrophyText } from "../trophy/protocol.ts";
+import { isoOf, textOf } from "../values.ts";
 import type { EventType } from "./events.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -22,9 +23,12 @@ export interface Canonical {
   readonly [field: string]: unknown;
 }
 
-/** `text` in the words of `metadata`'s vendor. */
+/**
+ * `text` in the words of `metadata`'s vendor. Fields are as they came, whatever their type. **Errors**: throws when it is not JSON.
+ */
 export function toCanonical(text: string, metadata: string): Canonical | undefined {
-  return CONVERTERS[formOf(metadata)](text, metadata);
+  const form = formOf(metadata);
+  return Object.hasOwn(CONVERTERS, form) ? CONVERTERS[form](text, metadata) : undefined;
 }
 
 const CONVERTERS: Readonly<Record<Vendor, (text: string, metadata: string) => Canonical | undefined>> = {
@@ -95,9 +99,9 @@ function fromValued({
   const { id: userId, ...userTraits } = objectOf(user);
   const { id: groupId, ...groupTraits } = objectOf(customer);
   const common = {
-    userId: userId === undefined ? undefined : String(userId),
+    userId: textOf(userId),
     timestamp: occurredAt ?? alias,
-    context: groupId === undefined ? undefined : { groupId: String(groupId) },
+    context: textOf(groupId) === undefined ? undefined : { groupId: textOf(groupId) },
   };
   if (category === "action") return present({ type: "track", ...common, event: key, properties: attributes });
   if (category === "pageview") {
@@ -107,8 +111,8 @@ function fromValued({
   }
   if (category !== "sync") return undefined;
   if (user !== undefined) return present({ type: "identify", ...common, traits: userTraits });
-  if (groupId === undefined) return undefined;
-  return present({ type: "group", timestamp: common.timestamp, groupId: String(groupId), traits: groupTraits });
+  if (textOf(groupId) === undefined) return undefined;
+  return present({ type: "group", timestamp: common.timestamp, groupId: textOf(groupId), traits: groupTraits });
 }
 
 function fromLaunchDarkly({
@@ -125,7 +129,7 @@ function fromLaunchDarkly({
   if (kind !== "custom" && kind !== "identify") return undefined;
   const userId =
     objectOf(user)["key"] ?? userKey ?? objectOf(context)["key"] ?? Object.values(objectOf(contextKeys))[0];
-  const timestamp = typeof creationDate === "number" ? new Date(creationDate).toISOString() : undefined;
+  const timestamp = isoOf(creationDate);
   if (kind === "identify") {
     const { key: _key, kind: _kind, custom, ...traits } = objectOf(user ?? context);
     return present({ type: "identify", userId, timestamp, traits: { ...traits, ...objectOf(custom) } });

@@ -42,7 +42,7 @@ const PIXEL = Uint8Array.from(atob("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAAB
 );
 const SCHEMA_SUMMARISED_BELOW = 3;
 /** Never copied from a diagnostic request: what belongs to the connection, and what we undid. */
-const NOT_COPIED: readonly string[] = [
+export const NOT_COPIED: readonly string[] = [
   "accept-encoding",
   "connection",
   "content-encoding",

@@ -7,7 +7,7 @@ import {
   type Translate,
   type Verdict,
 } from "@waybill/core";
-import { classifyRefusal, deliveredBut, isSuccess, later, objectIn, refusedIn } from "../answers.ts";
+import { classifyRefusal, deliveredBut, isSuccess, later, objectIn } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
 import {
   type CanonicalEvent,
@@ -18,6 +18,7 @@ import {
   slug,
 } from "../canonical/mapping.ts";
 import { stableUuid } from "../canonical/stable-uuid.ts";
+import { withoutTrailingSlashes } from "../values.ts";
 
 /** One event as GetFluxly has it on the wire; snake case. */
 export interface GetFluxlyEvent {
@@ -64,7 +65,7 @@ const ALIAS = "getfluxly alias:";
 
 /** GetFluxly as a destination: `POST /v1/events/batch`, and `POST /v1/identify/alias` for an alias. */
 export function getfluxlyProtocol(settings: GetFluxlySettings): Protocol {
-  const origin = (settings.url ?? DEFAULT_URL).replace(/\/+$/, "");
+  const origin = withoutTrailingSlashes(settings.url ?? DEFAULT_URL);
   const headers = (key: string): Record<string, string> => ({
     authorization: `Bearer ${settings.token}`,
     "content-type": "application/json",
@@ -102,12 +103,14 @@ function classifyGetFluxly(response: HttpResponse, batch: Batch, nowMs: number):
   if (isSuccess(response)) {
     // Section 3: an empty body means that all were taken.
     if (response.body.trim() === "") return outcomesOf(batch.count, DELIVERED);
+    // A list of refused events that is too long to read: halves have shorter ones.
+    if (response.cut === true) return { split: true, reason: `${response.status} with an answer too long to read` };
     // Section 3: a 2xx that is no JSON is not the vendor speaking; sent again, the ids of the events catch what was stored.
     if (!isJson(response.body)) return outcomesOf(batch.count, later(response, nowMs, "invalid_response"));
     // Section 5: an alias without its answer did not happen.
     if (batch.metadata.startsWith(ALIAS) && !objectIn(response)?.["alias"])
       return outcomesOf(batch.count, later(response, nowMs, "invalid_response"));
-    return deliveredBut(batch, refusedIn(response, "errors", ["error", "detail"]));
+    return deliveredBut(batch, response, "errors", ["error", "detail"]);
   }
   // Section 6, column retry: 425 beside the common ones.
   if (response.status === 425) return outcomesOf(batch.count, later(response, nowMs));

@@ -1,4 +1,12 @@
-import { type Batch, DELIVERED, type HttpResponse, outcomesOf, type Protocol, type Verdict } from "@waybill/core";
+import {
+  type Batch,
+  DELIVERED,
+  type HttpResponse,
+  headerFromEvent,
+  outcomesOf,
+  type Protocol,
+  type Verdict,
+} from "@waybill/core";
 import { isRetryable, isSuccess, later, reasonOf } from "../answers.ts";
 import { stableUuid } from "../canonical/stable-uuid.ts";
 
@@ -60,7 +68,7 @@ export function launchdarklyProtocol({ url, credential, userAgent }: LaunchDarkl
           // The same at each attempt (section 3).
           "x-launchdarkly-payload-id": stableUuid(key),
           ...(credential.kind === "environmentId" ? {} : { authorization: credential.value }),
-          ...(tags === "" ? {} : { "x-launchdarkly-tags": tags }),
+          ...(tags === "" ? {} : { "x-launchdarkly-tags": headerFromEvent("x-launchdarkly-tags", tags) }),
         },
         body: ["[", ...body, "]"],
       };

@@ -5,7 +5,7 @@
  * fits again. Two attempts per payload, one second apart; then it is lost. A status that says the credential is wrong discards everything until
  * the credential is replaced. Source: protocol sections 3 and 4.
  */
-import { createSender, createUuidV7, type Runtime, TextBatch, type Timer } from "@waybill/core";
+import { createSender, createUuidV7, messageOf, type Runtime, TextBatch, type Timer } from "@waybill/core";
 import {
   type EventMetadata,
   encodeLaunchDarkly,
@@ -139,8 +139,12 @@ export class EventQueues {
     );
   }
 
+  /** Never rejects: nobody waits for the posts of a timer. */
   #track(sending: Promise<void>): Promise<void> {
-    const tracked = sending.finally(() => this.#sending.delete(tracked));
+    const tracked = sending
+      .catch((error: unknown) => this.#options.onWarning(`${messageOf(error)} for sending events - they were dropped`))
+      .catch(() => undefined)
+      .finally(() => this.#sending.delete(tracked));
     this.#sending.add(tracked);
     return tracked;
   }

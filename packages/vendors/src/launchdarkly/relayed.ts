@@ -1,8 +1,22 @@
 /** LaunchDarkly behind a relay: each stored form goes to the path of its kind of SDK, with the credential of that kind. */
-import { type Batch, type DropReason, type Protocol, type Translate } from "@waybill/core";
+import {
+  type Batch,
+  type DropReason,
+  headerFromEvent,
+  type Protocol,
+  type Translate,
+  WaybillError,
+} from "@waybill/core";
 import { compact, createTranslate, type EventMap, type ReadCanonical } from "../canonical/mapping.ts";
 import { stableUuid } from "../canonical/stable-uuid.ts";
-import { diagnosticFormOf, launchdarklyFormOf, launchdarklyMetadata, type SdkKind } from "../doors/launchdarkly.ts";
+import {
+  diagnosticFormOf,
+  launchdarklyFormOf,
+  launchdarklyMetadata,
+  NOT_COPIED,
+  type SdkKind,
+} from "../doors/launchdarkly.ts";
+import { withoutTrailingSlashes } from "../values.ts";
 import { eventsPath, LAUNCHDARKLY_EVENTS_URL, type LaunchDarklyCredential, launchdarklyProtocol } from "./protocol.ts";
 
 export interface RelayedSettings {
@@ -28,7 +42,7 @@ function credentialOf(
 }
 
 export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
-  const origin = (settings.url ?? LAUNCHDARKLY_EVENTS_URL).replace(/\/+$/, "");
+  const origin = withoutTrailingSlashes(settings.url ?? LAUNCHDARKLY_EVENTS_URL);
   const base = launchdarklyProtocol({
     url: origin,
     credential: { kind: "sdkKey", value: settings.sdkKey },
@@ -40,12 +54,13 @@ export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
       const diagnostic = diagnosticFormOf(batch.metadata);
       if (diagnostic !== undefined) {
         const credential = credentialOf(settings, diagnostic.sdk);
-        if (credential === undefined) throw new Error(`no credential for ${diagnostic.sdk} SDKs`);
+        if (credential === undefined)
+          throw new WaybillError("WAYBILL_EVENT", `no credential for ${diagnostic.sdk} SDKs`);
         return {
           method: "POST",
           url: `${origin}${diagnosticPath(credential)}`,
           headers: {
-            ...diagnostic.headers,
+            ...copiedHeaders(diagnostic.headers),
             "content-type": "application/json",
             ...(credential.kind === "environmentId" ? {} : { authorization: credential.value }),
           },
@@ -54,7 +69,8 @@ export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
       }
       const form = launchdarklyFormOf(batch.metadata);
       const credential = form === undefined ? undefined : credentialOf(settings, form.sdk);
-      if (form === undefined || credential === undefined) throw new Error(`no credential for "${batch.metadata}"`);
+      if (form === undefined || credential === undefined)
+        throw new WaybillError("WAYBILL_EVENT", `no credential for ${form?.sdk ?? "such"} events`);
       return {
         method: "POST",
         url: `${origin}${eventsPath(credential)}`,
@@ -64,7 +80,7 @@ export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
           "x-launchdarkly-event-schema": settings.strict ? STRICT_SCHEMA : String(form.schema),
           "x-launchdarkly-payload-id": stableUuid(batch.key),
           ...(credential.kind === "environmentId" ? {} : { authorization: credential.value }),
-          ...(form.tags === "" ? {} : { "x-launchdarkly-tags": form.tags }),
+          ...(form.tags === "" ? {} : { "x-launchdarkly-tags": headerFromEvent("x-launchdarkly-tags", form.tags) }),
         },
         body: ["[", ...batch.body, "]"],
       };
@@ -72,9 +88,23 @@ export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
   };
 }
 
+/** Servers take 8 KiB for all headers together, ours included. */
+const COPIED_MAX_CHARACTERS = 6 * 1024;
+
+/** Those of the SDK's request that go along with its diagnostic: never its key, nor what belongs to its connection. */
+function copiedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const copied = Object.entries(headers)
+    .filter(([name]) => name !== "authorization" && !NOT_COPIED.includes(name))
+    .map(([name, value]) => [name, headerFromEvent(name, value)] as const);
+  const characters = copied.reduce((total, [name, value]) => total + name.length + value.length, 0);
+  if (characters > COPIED_MAX_CHARACTERS)
+    throw new WaybillError("WAYBILL_EVENT", `the diagnostic's headers have ${characters} characters`);
+  return Object.fromEntries(copied);
+}
+
 /** Where analytics events of a credential's kind go. */
 export function launchdarklyUrl(url: string | undefined, credential: LaunchDarklyCredential): string {
-  return `${(url ?? LAUNCHDARKLY_EVENTS_URL).replace(/\/+$/, "")}${eventsPath(credential)}`;
+  return `${withoutTrailingSlashes(url ?? LAUNCHDARKLY_EVENTS_URL)}${eventsPath(credential)}`;
 }
 
 function diagnosticPath({ kind, value }: LaunchDarklyCredential): string {

@@ -4,6 +4,7 @@
  *
  * One summariser per value of the metadata, fed a batch at a time. What it remembers of users counts once the batch was delivered: a batch that is sent again says the same.
  */
+import { messageOf } from "@waybill/core";
 import { type OldEvent, type OldUser, readOldEvent } from "./old-events.ts";
 
 /** As much of a flag as decides about its events. */
@@ -79,17 +80,19 @@ export class Summariser {
     let endDate = 0;
     for (const [index, text] of events.entries()) {
       let event: OldEvent;
+      let said: readonly string[];
       try {
         event = readOldEvent(JSON.parse(text));
+        said = this.#say(event, users, flags, nowMs).map((one) => JSON.stringify(one));
       } catch (error) {
-        rejected.set(index, `event was discarded: ${error instanceof Error ? error.message : String(error)}`);
+        rejected.set(index, `event was discarded: ${messageOf(error)}`);
         continue;
       }
       if (event.kind === "feature") {
         startDate = Math.min(startDate, event.creationDate);
         endDate = Math.max(endDate, event.creationDate);
       }
-      texts.push(...this.#say(event, users, flags, nowMs).map((said) => JSON.stringify(said)));
+      texts.push(...said);
     }
     if (flags.size > 0)
       texts.push(JSON.stringify({ kind: "summary", startDate, endDate, features: featuresOf(flags) }));
@@ -131,10 +134,11 @@ export class Summariser {
     if (trackEvents || debugEventsUntilDate !== 0)
       return { variation, trackEvents, debugUntilMs: debugEventsUntilDate };
     const flag = this.#options.flag(key);
-    if (flag === undefined) return { variation, trackEvents: false, debugUntilMs: 0 };
+    // A flag is data of somebody else.
+    if (typeof flag !== "object" || flag === null) return { variation, trackEvents: false, debugUntilMs: 0 };
     return {
       variation: variation ?? (this.#options.schema <= 1 ? indexOf(flag.variations, value) : undefined),
-      trackEvents: flag.trackEvents ?? false,
+      trackEvents: flag.trackEvents === true,
       debugUntilMs: flag.debugEventsUntilDate ?? 0,
     };
   }
@@ -218,7 +222,8 @@ function who(user: OldUser, inline: boolean): object {
 }
 
 /** The first variation that is deeply equal. */
-function indexOf(variations: readonly unknown[], value: unknown): number | undefined {
+function indexOf(variations: readonly unknown[] | undefined, value: unknown): number | undefined {
+  if (!Array.isArray(variations)) return undefined;
   const index = variations.findIndex((one) => isEqual(one, value));
   return index === -1 ? undefined : index;
 }

@@ -1,7 +1,8 @@
 import { type Batch, type HttpResponse, type Protocol, type Translate, type Verdict } from "@waybill/core";
-import { classifyRefusal, deliveredBut, isSuccess, refusedIn } from "../answers.ts";
+import { classifyRefusal, deliveredBut, isSuccess } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
 import { compact, createTranslate, type EventMap, type ReadCanonical, textAt } from "../canonical/mapping.ts";
+import { withoutTrailingSlashes } from "../values.ts";
 
 /** One event as Letter has it on the wire; `type` is left out where the path names it. */
 export interface LetterItem {
@@ -36,7 +37,7 @@ const ENVELOPE_BYTES = 16;
 
 /** Letter as a destination: `POST /v1/batch`. `path` is for requests with one item: `/v1/track`. */
 export function letterProtocol(settings: LetterSettings, path: "batch" | LetterItem["type"] = "batch"): Protocol {
-  const url = `${(settings.url ?? DEFAULT_URL).replace(/\/+$/, "")}/v1/${path}`;
+  const url = `${withoutTrailingSlashes(settings.url ?? DEFAULT_URL)}/v1/${path}`;
   const headers = {
     authorization: `Bearer ${settings.apiKey}`,
     "content-type": "application/json",
@@ -58,7 +59,7 @@ export function letterProtocol(settings: LetterSettings, path: "batch" | LetterI
 
 function classifyLetter(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
   // Section 3: any 2xx. Items that a server of ours refuses are named (proposed).
-  if (isSuccess(response)) return deliveredBut(batch, refusedIn(response, "rejected", ["code", "message"]));
+  if (isSuccess(response)) return deliveredBut(batch, response, "rejected", ["code", "message"]);
   // Section 6: retries on 5xx and 429; 3xx is an error. Section 3: unauthorized, forbidden.
   return classifyRefusal(response, batch, nowMs);
 }

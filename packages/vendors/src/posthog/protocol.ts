@@ -18,6 +18,7 @@ import {
   type ReadCanonical,
 } from "../canonical/mapping.ts";
 import { stableUuid } from "../canonical/stable-uuid.ts";
+import { withoutTrailingSlashes } from "../values.ts";
 
 /** One event as PostHog has it on the wire. */
 export interface PosthogEvent {
@@ -43,7 +44,7 @@ const LIMITS = { maxEvents: 1_000, maxBytes: 1024 * 1024 };
 
 /** PostHog as a destination: `POST /batch/`. */
 export function posthogProtocol({ url = DEFAULT_URL, apiKey, version }: PosthogSettings): Protocol {
-  const endpoint = `${url.replace(/\/+$/, "")}/batch/`;
+  const endpoint = `${withoutTrailingSlashes(url)}/batch/`;
   const headers = { "content-type": "application/json", "user-agent": `waybill/${version}` };
   const start = `{"api_key":${JSON.stringify(apiKey)},"batch":[`;
   return {

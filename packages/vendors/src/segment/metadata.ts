@@ -36,6 +36,21 @@ export function decodeMetadata(metadata: string): { readonly members: string; re
   return { members: members === "" ? "" : `,${members}`, skewMs: Number(skew[1]) };
 }
 
+/** With the members beside the events changed. **Errors**: throws when they are not JSON. */
+export function redactShared(
+  metadata: string,
+  change: (shared: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>,
+): string {
+  if (!metadata.startsWith("{")) return metadata;
+  const { skewMs, ...shared } = JSON.parse(metadata) as { readonly skewMs?: number };
+  const { context, integrations } = change(shared);
+  return encodeMetadata({
+    context: context === undefined ? undefined : JSON.stringify(context),
+    integrations: integrations === undefined ? undefined : JSON.stringify(integrations),
+    skewMs,
+  });
+}
+
 /** Received minus sent, rounded to whole seconds so that few values occur; 0 below two seconds or for a text that is no time. */
 export function skewOf(sentAt: string | undefined, receivedAtMs: number): number {
   const sentAtMs = sentAt === undefined ? undefined : parseTime(sentAt);

@@ -6,7 +6,8 @@ import {
   type Protocol,
   type Verdict,
 } from "@waybill/core";
-import { deliveredBut, isSuccess, later, reasonOf, refusedIn } from "../answers.ts";
+import { deliveredBut, isSuccess, later, reasonOf } from "../answers.ts";
+import { withoutTrailingSlashes } from "../values.ts";
 import { decodeMetadata } from "./metadata.ts";
 
 export interface SegmentSettings {
@@ -27,7 +28,7 @@ const ENVELOPE_BYTES = 2_000;
 
 /** Segment as a destination: `POST /v1/batch`. */
 export function segmentProtocol(settings: SegmentSettings): Protocol {
-  const url = `${(settings.url ?? DEFAULT_URL).replace(/\/+$/, "")}/v1/batch`;
+  const url = `${withoutTrailingSlashes(settings.url ?? DEFAULT_URL)}/v1/batch`;
   const headers = {
     authorization: `Basic ${btoa(`${settings.writeKey}:`)}`,
     "content-type": "application/json",
@@ -52,7 +53,7 @@ function envelope(batch: Batch, nowMs: number): HttpRequest["body"] {
 export function classifySegment(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
   const { status } = response;
   // Section 4: success is 200; we take any 2xx. A Waybill relay names the events it refused; everybody else took all of them.
-  if (isSuccess(response)) return deliveredBut(batch, refusedIn(response, "rejected", ["code", "message"]));
+  if (isSuccess(response)) return deliveredBut(batch, response, "rejected", ["code", "message"]);
   const reason = reasonOf(response);
   // Section 4: invalid JSON, a body over its limit or an event over 32 KB. Halves find the event at fault.
   if (status === 400 || status === 413) return { split: true, reason };

@@ -3,8 +3,10 @@ import {
   type Chunk,
   DELIVERED,
   type HttpResponse,
+  headerFromEvent,
   outcomesOf,
   type Protocol,
+  pathSegmentFromEvent,
   type Translate,
   type Verdict,
 } from "@waybill/core";
@@ -18,6 +20,7 @@ import {
   slug,
   textAt,
 } from "../canonical/mapping.ts";
+import { textOf, withoutTrailingSlashes } from "../values.ts";
 
 /** A user as sent with each event: created or updated from it. */
 export interface TrophyUser {
@@ -66,7 +69,7 @@ const BODY_MARK = ',"body":';
 
 /** Trophy as a destination: `POST /metrics/{key}/event`, and `PUT /users/{id}` for a user. Events are texts of {@link writeTrophy}. */
 export function trophyProtocol({ url = TROPHY_URL, apiKey, tenantId, version }: TrophySettings): Protocol {
-  const origin = url.replace(/\/+$/, "");
+  const origin = withoutTrailingSlashes(url);
   const headers: Record<string, string> = {
     "x-api-key": apiKey,
     "content-type": "application/json",
@@ -80,14 +83,19 @@ export function trophyProtocol({ url = TROPHY_URL, apiKey, tenantId, version }: 
     request: (batch) => {
       const { metric, user, key, tenant, body } = readTrophy(batch.event(0));
       return metric === undefined
-        ? { method: "PUT", url: `${origin}/users/${encodeURIComponent(user ?? "")}`, headers, body: [body] }
+        ? {
+            method: "PUT",
+            url: `${origin}/users/${pathSegmentFromEvent("user id", textOf(user))}`,
+            headers,
+            body: [body],
+          }
         : {
             method: "POST",
-            url: `${origin}/metrics/${encodeURIComponent(metric)}/event`,
+            url: `${origin}/metrics/${pathSegmentFromEvent("metric", textOf(metric))}/event`,
             headers: {
               ...headers,
-              ...(tenant === undefined ? {} : { "tenant-id": tenant }),
-              ...(key === undefined ? {} : { "idempotency-key": key }),
+              ...(tenant === undefined ? {} : { "tenant-id": headerFromEvent("tenant-id", tenant) }),
+              ...(key === undefined ? {} : { "idempotency-key": headerFromEvent("idempotency-key", textOf(key)) }),
             },
             body: [body],
           };
@@ -222,6 +230,9 @@ function metricEvent(
 
 function textsOf(properties: CanonicalEvent["properties"], names: readonly string[]): Record<string, string> {
   return Object.fromEntries(
-    names.filter((name) => properties[name] !== undefined).map((name) => [name, String(properties[name])]),
+    names.flatMap((name) => {
+      const text = textOf(properties[name]);
+      return text === undefined ? [] : [[name, text]];
+    }),
   );
 }
