@@ -15,6 +15,7 @@ export default defineConfig({
       "examples/*.test.ts",
       "runtimes/*.test.ts",
       "fuzz/*.test.ts",
+      "attack/*.test.ts",
       "real-clients/*.test.ts",
     ],
     testTimeout: 30_000,
