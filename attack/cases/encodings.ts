@@ -4,9 +4,9 @@ import { brotliBomb, deflateBomb, gzipBomb, healthyCalls, PROTOTYPE_NAMES } from
 import { check, cut } from "../lib/check.ts";
 import { type Answer, ask, flood, statuses } from "../lib/http.ts";
 import { keepSending } from "../lib/load.ts";
-import { exchangeRaw, rawRequest, RawConnection } from "../lib/raw.ts";
+import { exchangeRaw, RawConnection, rawRequest } from "../lib/raw.ts";
 import { PLAIN } from "../lib/scenes.ts";
-import { type Attack, basic, BLOCKED_MAX_MS, KEY, newId, type Stage, track } from "../lib/stage.ts";
+import { type Attack, BLOCKED_MAX_MS, basic, KEY, newId, type Stage, track } from "../lib/stage.ts";
 
 const ANSWER_MAX_BYTES = 64 * 1024;
 const EMPTY_OBJECTS = 3_400_000;
@@ -58,7 +58,10 @@ export const encodings: readonly Attack[] = [
     quick: true,
     async run({ relay }) {
       const body = Buffer.alloc(100_000, " ");
-      checkCode(await relay.ask({ path: "/v1/batch", headers: { "content-encoding": "constructor" }, body }), "/v1/batch");
+      checkCode(
+        await relay.ask({ path: "/v1/batch", headers: { "content-encoding": "constructor" }, body }),
+        "/v1/batch",
+      );
     },
   },
   {
@@ -81,8 +84,22 @@ export const encodings: readonly Attack[] = [
     scene: PLAIN,
     async run({ relay }) {
       const { port } = relay;
-      for (const name of ["gzip, gzip", "br, gzip", "gzip;q=1", ",", "gzip\tgzip", "\u00e9", "zstd", "compress", "x".repeat(8_000)]) {
-        const headers = ["content-type: application/json", `content-encoding: ${name}`, `authorization: ${basic(KEY)["authorization"]}`];
+      for (const name of [
+        "gzip, gzip",
+        "br, gzip",
+        "gzip;q=1",
+        ",",
+        "gzip\tgzip",
+        "\u00e9",
+        "zstd",
+        "compress",
+        "x".repeat(8_000),
+      ]) {
+        const headers = [
+          "content-type: application/json",
+          `content-encoding: ${name}`,
+          `authorization: ${basic(KEY)["authorization"]}`,
+        ];
         const answer = await exchangeRaw(port, rawRequest("POST /v1/batch HTTP/1.1", headers, gzipSync("{}")));
         check(answer !== undefined && answer.status >= 400 && answer.status < 500, `${name}: ${answer?.status}`);
       }
@@ -138,7 +155,11 @@ export const encodings: readonly Attack[] = [
     quick: true,
     async run({ relay }) {
       const body = gzipSync(gzipSync(JSON.stringify({ batch: [track(newId())] })));
-      const answer = await relay.ask({ path: "/v1/batch", headers: { ...basic(KEY), "content-encoding": "gzip" }, body });
+      const answer = await relay.ask({
+        path: "/v1/batch",
+        headers: { ...basic(KEY), "content-encoding": "gzip" },
+        body,
+      });
       checkCode(answer, "gzip of gzip");
     },
   },
@@ -148,7 +169,11 @@ export const encodings: readonly Attack[] = [
     scene: PLAIN,
     async run({ relay }) {
       const body = Buffer.concat(Array.from({ length: 10_000 }, () => gzipSync(" ")));
-      const answer = await relay.ask({ path: "/v1/batch", headers: { ...basic(KEY), "content-encoding": "gzip" }, body });
+      const answer = await relay.ask({
+        path: "/v1/batch",
+        headers: { ...basic(KEY), "content-encoding": "gzip" },
+        body,
+      });
       checkCode(answer, "many members");
     },
   },
@@ -191,7 +216,11 @@ export const encodings: readonly Attack[] = [
       const whole = gzipSync(JSON.stringify({ batch: [track(newId())] }));
       for (let length = 0; length < whole.length; length += 3) {
         const body = whole.subarray(0, length);
-        const answer = await relay.ask({ path: "/v1/batch", headers: { ...basic(KEY), "content-encoding": "gzip" }, body });
+        const answer = await relay.ask({
+          path: "/v1/batch",
+          headers: { ...basic(KEY), "content-encoding": "gzip" },
+          body,
+        });
         checkCode(answer, `${length} bytes`);
       }
     },

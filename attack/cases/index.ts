@@ -1,5 +1,14 @@
 import type { Attack } from "../lib/stage.ts";
 import { encodings } from "./encodings.ts";
+import { heads } from "./heads.ts";
+import { slow } from "./slow.ts";
+import { smuggling } from "./smuggling.ts";
 
 /** Every case, those of one scene beside each other. */
-export const ATTACKS: readonly Attack[] = [...encodings];
+export const ATTACKS: readonly Attack[] = bySceneOf([...encodings, ...heads, ...smuggling, ...slow]);
+
+/** A relay is started once for the cases of a scene. */
+function bySceneOf(attacks: readonly Attack[]): readonly Attack[] {
+  const scenes = [...new Set(attacks.map(({ scene }) => scene))];
+  return scenes.flatMap((scene) => attacks.filter((attack) => attack.scene === scene));
+}

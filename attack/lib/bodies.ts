@@ -1,7 +1,7 @@
 /** Requests as the vendors' clients send them, and the odd ones that strangers send. */
 import { brotliCompressSync, constants, deflateSync, gzipSync } from "node:zlib";
-import { basic, KEY, newId, track } from "./stage.ts";
 import { KEYS } from "./scenes.ts";
+import { basic, KEY, newId, track } from "./stage.ts";
 
 export interface VendorCall {
   readonly protocol: string;

@@ -105,7 +105,10 @@ function parseAnswer(bytes: Buffer): { readonly answer: RawAnswer; readonly byte
   if (headers.get("transfer-encoding") === "chunked") {
     const end = bytes.indexOf("\r\n0\r\n\r\n", bodyAt - 2);
     if (end === -1) return undefined;
-    return { answer: { status, headers, text: bytes.toString("utf8", bodyAt, end) }, bytes: end + "\r\n0\r\n\r\n".length };
+    return {
+      answer: { status, headers, text: bytes.toString("utf8", bodyAt, end) },
+      bytes: end + "\r\n0\r\n\r\n".length,
+    };
   }
   const length = Number(headers.get("content-length") ?? "0");
   if (bytes.length < bodyAt + length) return undefined;

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Accounts } from "@waybill/relay";
-import { Broken, check, cut, pause, until, within } from "./check.ts";
+import { Broken, check, cut, until, within } from "./check.ts";
 import { type Answer, type Ask, ask } from "./http.ts";
 
 /** The built command. */
@@ -34,6 +34,8 @@ const SCRAPE_EVERY_MS = 1_000;
 const SCRAPE_MAX_MS = 20_000;
 /** What `monitorEventLoopDelay` measures contains its own interval; the default metrics do not take it off. */
 const LAG_RESOLUTION_MS = 10;
+/** Of a stack: `TypeError: …`, `AssertionError [ERR_ASSERTION]: …`. */
+const ERROR_LINE = /^\w*Error\b/;
 const KEPT_LINES = 20_000;
 const KEPT_ERROR_CHARACTERS = 100_000;
 
@@ -87,7 +89,11 @@ export class Relay {
       shell === undefined ? command : ["/bin/sh", "-c", `${shell}; exec "$0" "$@"`, ...command];
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...cleanEnv(), ...env } });
     running.add(child);
-    const started = await within(START_MAX_MS, startOf(child), `the relay neither started nor ended within ${START_MAX_MS} ms`);
+    const started = await within(
+      START_MAX_MS,
+      startOf(child),
+      `the relay neither started nor ended within ${START_MAX_MS} ms`,
+    );
     if ("code" in started) {
       running.delete(child);
       return started;
@@ -261,7 +267,7 @@ export class Relay {
 
   /** Why it ended, as far as it said so. */
   get lastWords(): string {
-    return cut(this.#errors.split("\n").filter((line) => /Error|error/.test(line))[0] ?? this.#errors.trim());
+    return cut(this.#errors.split("\n").find((line) => ERROR_LINE.test(line)) ?? this.#errors.trim());
   }
 
   /** Its log as text. */
@@ -319,10 +325,4 @@ function addressesIn(line: string): { readonly intake?: string; readonly admin?:
 export function cleanEnv(): Record<string, string> {
   const kept = Object.entries(process.env).filter(([name]) => !/^(?:WAYBILL_|NODE_|VITEST)/.test(name));
   return Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""]));
-}
-
-/** Lets a relay reach a calm that a case can start from. */
-export async function calm(relay: Relay): Promise<void> {
-  await relay.measure();
-  await pause(0);
 }

@@ -51,7 +51,10 @@ export async function runAttacks(attacks: readonly Attack[], say: (line: string)
   return resultOf(ended);
 }
 
-async function runOne(attack: Attack, before: OpenRig | undefined): Promise<{ outcome: Ended; rig: OpenRig | undefined }> {
+async function runOne(
+  attack: Attack,
+  before: OpenRig | undefined,
+): Promise<{ outcome: Ended; rig: OpenRig | undefined }> {
   const stage = new Stage(attack.name);
   let open = before;
   let outcome: Ended["outcome"] = "survived";
@@ -65,7 +68,8 @@ async function runOne(attack: Attack, before: OpenRig | undefined): Promise<{ ou
     await within(attack.limitMs ?? LIMIT_DEFAULT_MS, played(attack, stage), "the case did not end in time");
   } catch (error) {
     outcome = error instanceof Skipped ? "skipped" : "failed";
-    seen = error instanceof Broken || error instanceof Skipped ? error.message : String((error as Error).stack ?? error);
+    seen =
+      error instanceof Broken || error instanceof Skipped ? error.message : String((error as Error).stack ?? error);
   }
   const relays = [...stage.relays, ...(open === undefined ? [] : [open.rig.relay])];
   if (outcome === "failed") await pause(EXIT_SEEN_MS);

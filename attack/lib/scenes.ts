@@ -26,7 +26,10 @@ export interface Parts {
 }
 
 /** A configuration with one environment, `attack`. */
-export function configOf(directory: string, { sources = {}, destinations, extra = {} }: Parts): Record<string, unknown> {
+export function configOf(
+  directory: string,
+  { sources = {}, destinations, extra = {} }: Parts,
+): Record<string, unknown> {
   return {
     listen: "127.0.0.1:0",
     dataDirectory: `${directory}/data`,
@@ -59,7 +62,10 @@ export function segmentTo(vendor: Vendor, more: object = {}): object {
 }
 
 /** A scene whose configuration is made from a good and a bad vendor. */
-export function sceneOf(name: string, parts: (vendors: { good: Vendor; bad: Vendor; directory: string }) => Parts): Scene {
+export function sceneOf(
+  name: string,
+  parts: (vendors: { good: Vendor; bad: Vendor; directory: string }) => Parts,
+): Scene {
   return {
     name,
     async open(stage: Stage): Promise<Rig> {

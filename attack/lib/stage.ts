@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Broken, check, cut, until } from "./check.ts";
 import { statuses } from "./http.ts";
-import { Relay, type RelayOptions, type Refused } from "./relay.ts";
+import { type Refused, Relay, type RelayOptions } from "./relay.ts";
 import { type Behaviour, healthy, Vendor } from "./vendor.ts";
 
 /** A relay with its vendors, shared by cases as long as it survives them. */
@@ -154,9 +154,15 @@ export class Stage {
       () => `${missing().length} acknowledged events were not delivered, such as ${cut(missing()[0] ?? "", 60)}`,
     );
     const unbalanced = (await relay.accounts()).lanes.filter(({ account }) => !account.balanced);
-    check(unbalanced.length === 0, `the ledger of ${unbalanced.map(({ destination }) => destination).join(", ")} does not balance`);
+    check(
+      unbalanced.length === 0,
+      `the ledger of ${unbalanced.map(({ destination }) => destination).join(", ")} does not balance`,
+    );
     const failed = (await relay.accounts()).lanes.filter(({ mode }) => String(mode) === "failed");
-    check(failed.length === 0, `a defect stopped the lane ${failed.map(({ destination, reason }) => `${destination}: ${cut(String(reason))}`).join(", ")}`);
+    check(
+      failed.length === 0,
+      `a defect stopped the lane ${failed.map(({ destination, reason }) => `${destination}: ${cut(String(reason))}`).join(", ")}`,
+    );
     await until(
       async () => (await relay.metric("waybill_intake_held_bytes")) <= HELD_MAX_BYTES,
       HEALTHY_MAX_MS,

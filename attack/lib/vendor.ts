@@ -2,8 +2,8 @@
  * A vendor on a bare TCP socket, which answers whatever it is told to. It keeps what it received: healthy, it is the destination at which cases look for their events.
  */
 import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 
 export interface VendorRequest {
   readonly method: string;
@@ -21,10 +21,22 @@ const KEPT_REQUESTS = 500;
 const HEAD_END = "\r\n\r\n";
 const IDS = /"(?:messageId|message_id|uuid|event_id)":"((?:[^"\\]|\\.)*)"/g;
 /** Says success in every vendor's form at once. */
-const HEALTHY_BODY = JSON.stringify({ success: true, ok: true, status: 1, accepted: 1, errors: [], alias: { ok: true } });
+const HEALTHY_BODY = JSON.stringify({
+  success: true,
+  ok: true,
+  status: 1,
+  accepted: 1,
+  errors: [],
+  alias: { ok: true },
+});
 
 export function respond(status: string, body: string, headers: readonly string[] = []): string {
-  const head = [`HTTP/1.1 ${status}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`, ...headers];
+  const head = [
+    `HTTP/1.1 ${status}`,
+    "content-type: application/json",
+    `content-length: ${Buffer.byteLength(body)}`,
+    ...headers,
+  ];
   return `${head.join("\r\n")}${HEAD_END}${body}`;
 }
 

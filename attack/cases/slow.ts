@@ -1,0 +1,191 @@
+/** Clients that take their time: connections, heads and bodies that never come to an end. */
+import { check, pause, until } from "../lib/check.ts";
+import { keepSending } from "../lib/load.ts";
+import { RawConnection, rawRequest } from "../lib/raw.ts";
+import { configOf, PLAIN, segmentTo } from "../lib/scenes.ts";
+import { type Attack, basic, KEY, newId, type Stage, track } from "../lib/stage.ts";
+
+const AUTHORIZED = `authorization: ${basic(KEY)["authorization"]}`;
+const IDLE_CONNECTIONS = 5_000;
+const AT_ONCE = 250;
+const HEADERS_TIMEOUT_MS = 2_000;
+const LARGE_BYTES = 9_900_000;
+const HOLD_MS = 3_000;
+
+async function openMany(port: number, count: number, localAddress?: string): Promise<RawConnection[]> {
+  const connections: RawConnection[] = [];
+  while (connections.length < count) {
+    const size = Math.min(AT_ONCE, count - connections.length);
+    const options = localAddress === undefined ? {} : { localAddress };
+    connections.push(...(await Promise.all(Array.from({ length: size }, () => RawConnection.open(port, options)))));
+  }
+  return connections;
+}
+
+/** Bodies that are sent but for their last bytes; healthy requests with a key must not notice. */
+async function holdBodies(stage: Stage, hold: Hold): Promise<void> {
+  const { connections, headers = [], path = "/v1/batch" } = hold;
+  const almost = Buffer.alloc(hold.bytes - 1, " ");
+  const head = rawRequest(`POST ${path} HTTP/1.1`, [...headers, `content-length: ${hold.bytes}`]);
+  for (const connection of connections) void connection.write(Buffer.concat([head, almost]));
+  const healthy = keepSending(stage.relay, 2_000);
+  await pause(HOLD_MS);
+  await healthy.stop();
+  await stage.relay.measure();
+  for (const connection of connections) connection.reset();
+}
+
+interface Hold {
+  readonly connections: readonly RawConnection[];
+  readonly bytes: number;
+  readonly headers?: readonly string[];
+  readonly path?: string;
+}
+
+export const slow: readonly Attack[] = [
+  {
+    name: "hold-body-budget",
+    holds: "10 connections without a key that hold large bodies make no request with a key wait",
+    scene: PLAIN,
+    async run(stage) {
+      await holdBodies(stage, { connections: await openMany(stage.relay.port, 10), bytes: LARGE_BYTES });
+    },
+  },
+  {
+    name: "hold-body-budget-many-addresses",
+    holds: "the same from 60 addresses, three connections each, stays within one small budget",
+    scene: PLAIN,
+    async run(stage) {
+      const connections: RawConnection[] = [];
+      for (let host = 2; host < 62; host++)
+        connections.push(...(await openMany(stage.relay.port, 3, `127.0.0.${host}`)));
+      await holdBodies(stage, { connections, bytes: 4_000_000 });
+    },
+  },
+  {
+    name: "hold-budget-of-another-source",
+    holds: "a client that holds bodies with the key of one source takes nothing from another source",
+    scene: PLAIN,
+    async run(stage) {
+      const headers = ["authorization: Bearer attack-letter-key"];
+      await holdBodies(stage, { connections: await openMany(stage.relay.port, 40), bytes: LARGE_BYTES, headers });
+    },
+  },
+  {
+    name: "hold-budget-by-prefix",
+    holds: "bodies of a protocol whose key stands in the body, held under its prefix, make no other source wait",
+    scene: PLAIN,
+    async run(stage) {
+      const connections = await openMany(stage.relay.port, 40);
+      await holdBodies(stage, { connections, bytes: LARGE_BYTES, path: "/s/hog/batch" });
+    },
+  },
+  {
+    name: "connections-idle-5000",
+    holds: "5,000 idle connections make no healthy request wait, and are gone when their clients are",
+    scene: PLAIN,
+    async run({ relay }) {
+      const before = relay.descriptors;
+      const connections = await openMany(relay.port, IDLE_CONNECTIONS);
+      const healthy = keepSending(relay, 2_000);
+      await pause(1_000);
+      await healthy.stop();
+      for (const connection of connections) connection.destroy();
+      await until(
+        () => relay.descriptors <= before + 50,
+        10_000,
+        () => `${relay.descriptors} descriptors, ${before} before`,
+      );
+    },
+  },
+  {
+    name: "connections-reset",
+    holds: "2,000 connections reset in the middle of a head or a body leave no descriptor and no bytes",
+    scene: PLAIN,
+    async run({ relay }) {
+      const before = relay.descriptors;
+      const head = rawRequest("POST /v1/batch HTTP/1.1", [AUTHORIZED, "content-length: 100000"]);
+      for (let round = 0; round < 8; round++) {
+        const connections = await openMany(relay.port, AT_ONCE);
+        await Promise.all(
+          connections.map((one, index) =>
+            one.write(index % 2 === 0 ? head.subarray(0, 30) : Buffer.concat([head, Buffer.alloc(5_000, " ")])),
+          ),
+        );
+        for (const one of connections) one.reset();
+      }
+      await until(
+        () => relay.descriptors <= before + 50,
+        10_000,
+        () => `${relay.descriptors} descriptors, ${before} before`,
+      );
+    },
+  },
+  {
+    name: "slowloris-heads",
+    holds: "headersTimeout is kept to within two seconds: heads that drip are cut off",
+    limitMs: 30_000,
+    async run(stage) {
+      const good = await stage.vendor();
+      const directory = stage.directory();
+      const limits = { headersTimeout: `${HEADERS_TIMEOUT_MS}ms` };
+      const relay = await stage.launch({
+        directory,
+        config: configOf(directory, { destinations: { good: segmentTo(good) }, extra: { limits } }),
+      });
+      const startedAtMs = performance.now();
+      const connections = await openMany(relay.port, 200);
+      await Promise.all(connections.map((one) => one.write("POST /v1/batch HTTP/1.1\r\nhost: x\r\n")));
+      while (connections.some((one) => !one.closed) && performance.now() - startedAtMs < 8_000) {
+        await Promise.all(connections.map((one) => one.write("x")));
+        await pause(200);
+      }
+      const ms = performance.now() - startedAtMs;
+      check(ms < HEADERS_TIMEOUT_MS + 2_500, `cut off after ${Math.round(ms)} ms, not ${HEADERS_TIMEOUT_MS}`);
+      await stage.verify(relay, good);
+    },
+  },
+  {
+    name: "slowloris-bodies",
+    holds: "requestTimeout is kept to within two seconds: bodies that drip are cut off and hold nothing",
+    limitMs: 30_000,
+    async run(stage) {
+      const good = await stage.vendor();
+      const directory = stage.directory();
+      const limits = { headersTimeout: "1s", requestTimeout: "3s" };
+      const relay = await stage.launch({
+        directory,
+        config: configOf(directory, { destinations: { good: segmentTo(good) }, extra: { limits } }),
+      });
+      const startedAtMs = performance.now();
+      const connections = await openMany(relay.port, 200);
+      const head = rawRequest("POST /v1/batch HTTP/1.1", [AUTHORIZED, "content-length: 10000"]);
+      await Promise.all(connections.map((one) => one.write(head)));
+      const healthy = keepSending(relay);
+      while (connections.some((one) => !one.closed) && performance.now() - startedAtMs < 10_000) {
+        await Promise.all(connections.map((one) => one.write("x")));
+        await pause(200);
+      }
+      await healthy.stop();
+      const ms = performance.now() - startedAtMs;
+      check(ms < 3_000 + 2_500, `cut off after ${Math.round(ms)} ms, not 3000`);
+      await stage.verify(relay, good);
+    },
+  },
+  {
+    name: "bodies-aborted",
+    holds: "bodies that end before their length are not stored, and the next request is none the worse",
+    scene: PLAIN,
+    quick: true,
+    async run({ relay, good }) {
+      const id = newId("aborted");
+      const body = JSON.stringify({ batch: [track(id)] });
+      const connections = await openMany(relay.port, 100);
+      const head = rawRequest("POST /v1/batch HTTP/1.1", [AUTHORIZED, `content-length: ${body.length + 10}`]);
+      await Promise.all(connections.map((one) => one.write(Buffer.concat([head, Buffer.from(body)]))));
+      for (const one of connections) one.socket.end();
+      await Promise.all(connections.map((one) => one.settled()));
+      check(!good.ids.has(id), "a body that was not whole was stored");
+    },
+  },
+];
