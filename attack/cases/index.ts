@@ -1,11 +1,20 @@
 import type { Attack } from "../lib/stage.ts";
 import { encodings } from "./encodings.ts";
+import { events } from "./events.ts";
 import { heads } from "./heads.ts";
 import { slow } from "./slow.ts";
 import { smuggling } from "./smuggling.ts";
+import { vendors } from "./vendors.ts";
 
 /** Every case, those of one scene beside each other. */
-export const ATTACKS: readonly Attack[] = bySceneOf([...encodings, ...heads, ...smuggling, ...slow]);
+export const ATTACKS: readonly Attack[] = bySceneOf([
+  ...encodings,
+  ...heads,
+  ...smuggling,
+  ...slow,
+  ...events,
+  ...vendors,
+]);
 
 /** A relay is started once for the cases of a scene. */
 function bySceneOf(attacks: readonly Attack[]): readonly Attack[] {

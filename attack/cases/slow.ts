@@ -11,6 +11,8 @@ const AT_ONCE = 250;
 const HEADERS_TIMEOUT_MS = 2_000;
 const LARGE_BYTES = 9_900_000;
 const HOLD_MS = 3_000;
+const SETTLE_MS = 100;
+const SMALLEST_BYTES = 64;
 
 async function openMany(port: number, count: number, localAddress?: string): Promise<RawConnection[]> {
   const connections: RawConnection[] = [];
@@ -22,12 +24,24 @@ async function openMany(port: number, count: number, localAddress?: string): Pro
   return connections;
 }
 
-/** Bodies that are sent but for their last bytes; healthy requests with a key must not notice. */
+/**
+ * Bodies that are sent but for their last byte, of all sizes down to 64 bytes, so that whatever budget they are charged to is full; healthy requests with a key must not
+ * notice.
+ */
 async function holdBodies(stage: Stage, hold: Hold): Promise<void> {
-  const { connections, headers = [], path = "/v1/batch" } = hold;
-  const almost = Buffer.alloc(hold.bytes - 1, " ");
-  const head = rawRequest(`POST ${path} HTTP/1.1`, [...headers, `content-length: ${hold.bytes}`]);
-  for (const connection of connections) void connection.write(Buffer.concat([head, almost]));
+  const { each, headers = [], path = "/v1/batch", addresses = [undefined] } = hold;
+  const connections: RawConnection[] = [];
+  for (let bytes = hold.bytes; bytes >= SMALLEST_BYTES; bytes = Math.floor(bytes / 2)) {
+    const almost = Buffer.alloc(bytes - 1, " ");
+    const head = rawRequest(`POST ${path} HTTP/1.1`, [...headers, `content-length: ${bytes}`]);
+    for (const address of addresses) {
+      const opened = await openMany(stage.relay.port, each, address);
+      for (const connection of opened) void connection.write(Buffer.concat([head, almost]));
+      connections.push(...opened);
+    }
+    // Larger ones that find no room are refused before smaller ones fill what is left.
+    await pause(SETTLE_MS);
+  }
   const healthy = keepSending(stage.relay, 2_000);
   await pause(HOLD_MS);
   await healthy.stop();
@@ -36,10 +50,13 @@ async function holdBodies(stage: Stage, hold: Hold): Promise<void> {
 }
 
 interface Hold {
-  readonly connections: readonly RawConnection[];
+  /** The largest. */
   readonly bytes: number;
+  /** Connections of each size, from each address. */
+  readonly each: number;
   readonly headers?: readonly string[];
   readonly path?: string;
+  readonly addresses?: readonly string[];
 }
 
 export const slow: readonly Attack[] = [
@@ -48,18 +65,16 @@ export const slow: readonly Attack[] = [
     holds: "10 connections without a key that hold large bodies make no request with a key wait",
     scene: PLAIN,
     async run(stage) {
-      await holdBodies(stage, { connections: await openMany(stage.relay.port, 10), bytes: LARGE_BYTES });
+      await holdBodies(stage, { each: 10, bytes: LARGE_BYTES });
     },
   },
   {
     name: "hold-body-budget-many-addresses",
-    holds: "the same from 60 addresses, three connections each, stays within one small budget",
+    holds: "the same from 40 addresses, each with bodies of all sizes, stays within one small budget",
     scene: PLAIN,
     async run(stage) {
-      const connections: RawConnection[] = [];
-      for (let host = 2; host < 62; host++)
-        connections.push(...(await openMany(stage.relay.port, 3, `127.0.0.${host}`)));
-      await holdBodies(stage, { connections, bytes: 4_000_000 });
+      const addresses = Array.from({ length: 40 }, (_, index) => `127.0.0.${index + 2}`);
+      await holdBodies(stage, { each: 1, bytes: 4_000_000, addresses });
     },
   },
   {
@@ -68,7 +83,7 @@ export const slow: readonly Attack[] = [
     scene: PLAIN,
     async run(stage) {
       const headers = ["authorization: Bearer attack-letter-key"];
-      await holdBodies(stage, { connections: await openMany(stage.relay.port, 40), bytes: LARGE_BYTES, headers });
+      await holdBodies(stage, { each: 12, bytes: LARGE_BYTES, headers });
     },
   },
   {
@@ -76,8 +91,7 @@ export const slow: readonly Attack[] = [
     holds: "bodies of a protocol whose key stands in the body, held under its prefix, make no other source wait",
     scene: PLAIN,
     async run(stage) {
-      const connections = await openMany(stage.relay.port, 40);
-      await holdBodies(stage, { connections, bytes: LARGE_BYTES, path: "/s/hog/batch" });
+      await holdBodies(stage, { each: 12, bytes: LARGE_BYTES, path: "/s/hog/batch" });
     },
   },
   {
