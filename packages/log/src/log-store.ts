@@ -11,6 +11,10 @@
  * happens, the same events go again in the same batch under the same key.
  *
  * A state that cannot be written (the disk fails) is kept in memory and written with the next one: delivery goes on.
+ *
+ * Retention may remove what the lane still needs. All of it but the batch on its way is expired in that moment, read ahead or not; the batch gets its own
+ * outcomes, and what of it would have to be sent again is expired then. The state says nothing of it before the cursor has passed: a state whose cursor is before
+ * the log's first position tells the next start how many events are expired, whenever the process died.
  */
 import {
   Account,
@@ -54,6 +58,8 @@ export interface LogStoreOptions {
   readonly durableLease?: boolean;
   /** Told when the state could not be written; delivery goes on. */
   readonly onStateError?: (error: unknown) => void;
+  /** Told how many events retention took from the lane, when it did or at the next start. Must not throw. */
+  readonly onExpired?: (events: number) => void;
 }
 
 /** Read at once: a little more than a batch, so that the next one is in memory when this one is answered. */
@@ -88,6 +94,9 @@ export class LogStore implements Store {
   /** Where each record in memory begins in the log. */
   readonly #beginsAt = new WeakMap<LogRecord, number>();
   #leased: LogBatch | undefined;
+  /** Events right behind the leased batch that were removed meanwhile: expired already, passed by the cursor with the batch. */
+  #expiredBehind = 0;
+  readonly #stopListening: () => void;
   /** Events of the batch that has to come next as it was before; 0 when any may come. */
   #planned: number;
 
@@ -102,6 +111,8 @@ export class LogStore implements Store {
     // States of before this field was there have none.
     this.#planned = this.#position === state.position ? (state.leased ?? 0) : 0;
     this.#account = new Account({ ...state, accepted: this.#position - this.#base });
+    this.#expireBefore(options.log.first, 0);
+    this.#stopListening = options.log.onRemove((first) => this.#removed(first));
   }
 
   /** The oldest event this lane still needs: retention keeps it. */
@@ -116,34 +127,41 @@ export class LogStore implements Store {
 
   pending(): Pending {
     const { log } = this.#options;
-    const events = log.head - this.#position;
+    const events = log.head - this.#position - this.#expiredBehind;
     if (events === 0) return { events: 0, bytes: 0, oldestAtMs: undefined };
-    const oldest = this.#leased?.oldestAtMs ?? this.#ahead[0]?.record.receivedAtMs;
-    return { events, bytes: Math.max(0, log.headByte - this.#byte), oldestAtMs: oldest };
+    const bytes =
+      this.#expiredBehind > 0 && this.#leased !== undefined
+        ? this.#leased.bytes + log.headByte - log.firstByte
+        : log.headByte - this.#byte;
+    return { events, bytes: Math.max(0, bytes), oldestAtMs: this.#oldestAtMs() };
+  }
+
+  /** Known of what is in memory, and of the log's first event: a lane that lost events to retention stands there. */
+  #oldestAtMs(): number | undefined {
+    const { log } = this.#options;
+    const inMemory = this.#leased?.oldestAtMs ?? this.#ahead[0]?.record.receivedAtMs;
+    return inMemory ?? (this.#position === log.first ? log.oldestAtMs : undefined);
   }
 
   account(): AccountView {
     const { head } = this.#options.log;
     this.#account.accept(head - this.#countedTo);
     this.#countedTo = head;
-    return this.#account.view(head - this.#position);
+    return this.#account.view(head - this.#position - this.#expiredBehind);
   }
 
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
     assert(this.#leased === undefined, "the batch before was settled");
     await this.#reading;
-    const count = await this.#gather(
-      this.#planned === 0 ? limits : { maxEvents: this.#planned, maxBytes: Number.POSITIVE_INFINITY },
-    );
+    await this.#gather(this.#wanted(limits));
+    // From here to the lease nothing waits: retention may move the cursor whenever something does.
+    this.#passGap();
+    const count = fitting(this.#ahead, this.#wanted(limits));
     if (count === 0) return undefined;
-    if (count !== this.#planned) {
-      this.#planned = count;
-      await this.#writeState();
-      if (this.#options.durableLease === true) await this.#options.state.sync();
-    }
     const batch = new LogBatch(this.#options.name, slicePieces(this.#ahead, 0, count));
     this.#ahead = slicePieces(this.#ahead, count, Number.POSITIVE_INFINITY);
     this.#leased = batch;
+    if (count !== this.#planned) await this.#plan(batch);
     // Overlaps with the request that this batch is for.
     if (this.#ahead.length === 0 && this.#options.log.head > batch.first + batch.count)
       this.#reading = this.#read()
@@ -152,21 +170,80 @@ export class LogStore implements Store {
     return batch;
   }
 
+  /** The same batch as before, where one may have been acted on. */
+  #wanted(limits: BatchLimits): BatchLimits {
+    return this.#planned === 0 ? limits : { maxEvents: this.#planned, maxBytes: Number.POSITIVE_INFINITY };
+  }
+
+  /** Writes the batch down. **Errors**: `WAYBILL_DISK`; nothing is leased then. */
+  async #plan(batch: LogBatch): Promise<void> {
+    const before = this.#planned;
+    this.#planned = batch.count;
+    await this.#writeState();
+    if (this.#options.durableLease !== true) return;
+    try {
+      await this.#options.state.sync();
+    } catch (error) {
+      this.#endLease(batch, 0);
+      this.#planned = Math.min(before, this.#planned);
+      throw error;
+    }
+  }
+
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
     const leased = this.#leased;
     assert(leased !== undefined && batch === leased, "only the leased batch is settled");
     const settled = settledPrefix(outcomes);
     await this.#options.deadLetters.keep(leased, outcomes.slice(0, settled));
+    if (settled < leased.count) await this.#reading;
     for (const outcome of outcomes.slice(0, settled)) this.#account.settle(outcome);
     this.#moveTo(leased, settled);
-    this.#leased = undefined;
     // What is left may have been acted on.
     this.#planned = leased.count - settled;
-    if (settled < leased.count) {
-      await this.#reading;
-      this.#ahead = [...slicePieces(leased.pieces, settled, leased.count), ...this.#ahead];
+    const before = this.#position;
+    this.#endLease(leased, settled);
+    if (settled > 0 || this.#position > before) await this.#writeState();
+  }
+
+  /** What was not settled stands in front again, unless it was removed meanwhile. */
+  #endLease(batch: LogBatch, settled: number): void {
+    this.#leased = undefined;
+    if (settled < batch.count) this.#ahead = [...slicePieces(batch.pieces, settled, batch.count), ...this.#ahead];
+    const expired = this.#expiredBehind;
+    this.#expiredBehind = 0;
+    this.#expireBefore(this.#options.log.first, expired);
+  }
+
+  /** Retention has removed what is before `first`. */
+  #removed(first: Position): void {
+    const leased = this.#leased;
+    if (leased === undefined) {
+      if (this.#expireBefore(first, 0)) void this.#writeState();
+      return;
     }
-    if (settled > 0) await this.#writeState();
+    const events = first - (leased.first + leased.count) - this.#expiredBehind;
+    if (events <= 0) return;
+    this.#expiredBehind += events;
+    this.#expire(events);
+    this.#ahead = behindPosition(this.#ahead, first);
+  }
+
+  /** Moves the cursor on to `first`; `expired` of the events between were counted already. False when it is there or beyond. */
+  #expireBefore(first: Position, expired: number): boolean {
+    if (first <= this.#position) return false;
+    this.#expire(first - this.#position - expired);
+    this.#position = first;
+    this.#byte = this.#options.log.firstByte;
+    this.#planned = 0;
+    this.#ahead = behindPosition(this.#ahead, first);
+    this.#recycle();
+    return true;
+  }
+
+  #expire(events: number): void {
+    if (events === 0) return;
+    this.#account.expire(events);
+    this.#options.onExpired?.(events);
   }
 
   /** Makes cursor and book durable: before retention removes what they speak of, and now and then. */
@@ -175,6 +252,7 @@ export class LogStore implements Store {
   }
 
   async close(): Promise<void> {
+    this.#stopListening();
     await this.#reading;
     await this.#reader?.close();
     await this.#writeState();
@@ -182,18 +260,15 @@ export class LogStore implements Store {
     await this.#options.deadLetters.close();
   }
 
-  /** How many of the next events fit one batch. Reads on at most once: at the head there is always a little more coming. */
-  async #gather(limits: BatchLimits): Promise<number> {
-    const fresh = this.#ahead.length === 0;
-    if (fresh) await this.#read();
+  /** Reads until a batch is full. Reads on at most once: at the head there is always a little more coming. */
+  async #gather(limits: BatchLimits): Promise<void> {
+    if (this.#ahead.length === 0) return this.#read();
     this.#passGap();
-    const count = fitting(this.#ahead, limits);
     const last = this.#ahead.at(-1);
-    if (fresh || last === undefined) return count;
+    if (last === undefined) return;
     const end = last.record.first + last.end;
-    if (this.#position + count < end || end >= this.#options.log.head) return count;
+    if (this.#position + fitting(this.#ahead, limits) < end || end >= this.#options.log.head) return;
     await this.#read();
-    return fitting(this.#ahead, limits);
   }
 
   async #read(): Promise<void> {
@@ -213,8 +288,9 @@ export class LogStore implements Store {
     for (const record of records) {
       this.#beginsAt.set(record, byte);
       byte += record.sizeBytes;
+      // Retention may have moved on while this was read.
       const start = Math.max(0, this.#position - record.first);
-      this.#ahead.push({ record, start, end: record.count });
+      if (start < record.count) this.#ahead.push({ record, start, end: record.count });
     }
     // Nothing whole up to the head. What was read before comes first, and what is being sent.
     const idle = this.#ahead.length === 0 && this.#leased === undefined;
@@ -232,7 +308,7 @@ export class LogStore implements Store {
   #skip(to: Position): void {
     const removed = Math.max(0, Math.min(to, this.#options.log.first) - this.#position);
     const damaged = to - this.#position - removed;
-    if (removed > 0) this.#account.expire(removed);
+    this.#expire(removed);
     if (damaged > 0) this.#account.drop("log_damaged", damaged);
     this.#position = to;
   }
@@ -244,6 +320,11 @@ export class LogStore implements Store {
     this.#position = record.first + at + 1;
     const begins = this.#beginsAt.get(record) ?? this.#byte;
     this.#byte = at + 1 === record.count ? begins + record.sizeBytes : begins;
+    this.#recycle();
+  }
+
+  /** Memory of events that are settled is used again. */
+  #recycle(): void {
     while (this.#memory[0] !== undefined && this.#memory[0].end <= this.#position)
       this.#spare.push((this.#memory.shift() as { readonly buffer: Buffer }).buffer);
     // Caught up: an idle lane holds no memory.
@@ -259,7 +340,7 @@ export class LogStore implements Store {
         byte: this.#byte,
         delivered,
         rejected,
-        expired,
+        expired: expired - this.#expiredBehind,
         dropped,
         leased: this.#planned,
       });
@@ -267,4 +348,14 @@ export class LogStore implements Store {
       this.#options.onStateError?.(error);
     }
   }
+}
+
+/** What of the pieces is at `first` or behind it. */
+function behindPosition(pieces: readonly Piece[], first: Position): Piece[] {
+  const left: Piece[] = [];
+  for (const { record, start, end } of pieces) {
+    const from = Math.max(start, first - record.first);
+    if (from < end) left.push({ record, start: from, end });
+  }
+  return left;
 }

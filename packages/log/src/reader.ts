@@ -87,7 +87,7 @@ export class Reader implements LogReader {
       }
       const next = this.#source.segments.find((candidate) => candidate.base > segment.base);
       if (next === undefined) return [];
-      await this.#open(next, next.startByte + SEGMENT_HEADER_BYTES);
+      if (!(await this.#open(next, next.startByte + SEGMENT_HEADER_BYTES))) await this.#search();
     }
   }
 
@@ -148,8 +148,7 @@ export class Reader implements LogReader {
     if (current !== undefined && this.#file !== undefined) return true;
     const segment = this.#source.segments.findLast((candidate) => candidate.startByte + SEGMENT_HEADER_BYTES <= byte);
     if (segment === undefined || byte > segment.startByte + segment.sizeBytes) return false;
-    if (segment.base > this.#position) return false;
-    await this.#open(segment, byte);
+    if (segment.base > this.#position || !(await this.#open(segment, byte))) return false;
     return this.#holdsPosition(segment, byte);
   }
 
@@ -167,10 +166,15 @@ export class Reader implements LogReader {
 
   /** Finds the record that holds our position, or the next one there is. */
   async #search(): Promise<void> {
-    const { segments } = this.#source;
-    const segment = segments.findLast((candidate) => candidate.base <= this.#position) ?? segments[0];
-    if (segment === undefined) return;
-    await this.#open(segment, segment.startByte + SEGMENT_HEADER_BYTES);
+    for (;;) {
+      const { segments } = this.#source;
+      const segment = segments.findLast((candidate) => candidate.base <= this.#position) ?? segments[0];
+      if (segment === undefined) return;
+      if (await this.#open(segment, segment.startByte + SEGMENT_HEADER_BYTES)) return this.#searchIn(segment);
+    }
+  }
+
+  async #searchIn(segment: Segment): Promise<void> {
     const file = this.#file as DiskFile;
     for await (const found of scanSegment(file, SEGMENT_HEADER_BYTES, segment.sizeBytes)) {
       if (found.kind !== "record") continue;
@@ -180,12 +184,19 @@ export class Reader implements LogReader {
     }
   }
 
-  async #open(segment: Segment, byte: number): Promise<void> {
+  /** False when retention took the segment before it could be opened. **Errors**: `WAYBILL_DISK`. */
+  async #open(segment: Segment, byte: number): Promise<boolean> {
     if (this.#segment !== segment || this.#file === undefined) {
       await this.#release();
-      this.#file = await this.#source.disk.open(`${this.#source.directory}/${segment.name}`);
+      try {
+        this.#file = await this.#source.disk.open(`${this.#source.directory}/${segment.name}`);
+      } catch (error) {
+        if (this.#source.segments.includes(segment)) throw error;
+        return false;
+      }
       this.#segment = segment;
     }
     this.#byte = byte;
+    return true;
   }
 }

@@ -87,6 +87,7 @@ class SegmentLog implements Log, SegmentSource {
   readonly #metadataMaxBytes: number | undefined;
   readonly #readers = new Set<Reader>();
   readonly #listeners = new Set<() => void>();
+  readonly #onRemoved = new Set<(first: Position) => void>();
   readonly #encoder = new WaveEncoder();
   readonly #onDefect: (error: unknown) => void;
   #head: Position;
@@ -217,23 +218,42 @@ class SegmentLog implements Log, SegmentSource {
     }
   }
 
-  async retain(limits: RetentionLimits, nowMs: number, neededFrom: Position): Promise<number> {
-    let removed = 0;
-    for (;;) {
-      const [oldest, next] = this.segments;
+  retainedFrom(limits: RetentionLimits, nowMs: number, neededFrom: Position): Position {
+    for (const [index, oldest] of this.segments.entries()) {
+      const next = this.segments[index + 1];
       // The newest segment is being written and stays.
-      if (oldest === undefined || next === undefined) break;
+      if (next === undefined) return oldest.base;
       const keptBytes = this.headByte - oldest.startByte;
       const tooOld = nowMs - next.createdAtMs > limits.maxAgeMs;
       const wanted = neededFrom < next.base;
-      if (keptBytes <= limits.hardMaxBytes && (wanted || (!tooOld && keptBytes <= limits.maxBytes))) break;
+      if (keptBytes <= limits.hardMaxBytes && (wanted || (!tooOld && keptBytes <= limits.maxBytes))) return oldest.base;
+    }
+    return this.#head;
+  }
+
+  async removeBefore(position: Position): Promise<number> {
+    let removed = 0;
+    for (;;) {
+      const [oldest, next] = this.segments;
+      if (oldest === undefined || next === undefined || next.base > position) break;
       await this.disk.remove(`${this.directory}/${oldest.name}`);
       this.segments.shift();
       removed += 1;
+      this.#tell(this.#onRemoved, next.base);
       for (const reader of this.#readers) await reader.evict(oldest);
+      // One after another: a power cut must not bring back one before another that is gone.
+      await this.disk.syncDirectory(this.directory);
     }
-    if (removed > 0) await this.disk.syncDirectory(this.directory);
     return removed;
+  }
+
+  retain(limits: RetentionLimits, nowMs: number, neededFrom: Position): Promise<number> {
+    return this.removeBefore(this.retainedFrom(limits, nowMs, neededFrom));
+  }
+
+  onRemove(run: (first: Position) => void): () => void {
+    this.#onRemoved.add(run);
+    return () => this.#onRemoved.delete(run);
   }
 
   async close(): Promise<void> {
@@ -328,9 +348,14 @@ class SegmentLog implements Log, SegmentSource {
         waiting.reject(place);
       }
     }
-    for (const listener of this.#listeners) {
+    this.#tell(this.#listeners);
+  }
+
+  /** A listener's defect is nobody else's. */
+  #tell<T extends unknown[]>(listeners: ReadonlySet<(...args: T) => void>, ...args: T): void {
+    for (const listener of listeners) {
       try {
-        listener();
+        listener(...args);
       } catch (error) {
         this.#onDefect(error);
       }

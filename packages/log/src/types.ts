@@ -114,8 +114,14 @@ export interface Log {
     needle: Uint8Array,
     range?: { readonly sinceMs?: number; readonly untilMs?: number },
   ): AsyncGenerator<FoundEvent>;
-  /** Removes whole segments that retention no longer keeps. Returns the number removed. `neededFrom`: oldest position a lane still needs. */
+  /** What would be the first position after {@link retain}. `neededFrom`: oldest position a lane still needs. */
+  retainedFrom(limits: RetentionLimits, nowMs: number, neededFrom: Position): Position;
+  /** Removes whole segments of which every event is before `position`, but the newest. Returns the number removed. */
+  removeBefore(position: Position): Promise<number>;
+  /** Removes whole segments that retention no longer keeps. Returns the number removed. */
   retain(limits: RetentionLimits, nowMs: number, neededFrom: Position): Promise<number>;
+  /** Calls `run` with the new first position as soon as events are removed. Returns the function that ends it. */
+  onRemove(run: (first: Position) => void): () => void;
   close(): Promise<void>;
 }
 
