@@ -127,11 +127,14 @@ export class DeadLetters {
     }
   }
 
-  /** The letters for which `filter` holds, from `from` on, oldest first. Their bytes are valid until the next step. */
-  async *list(filter: DeadLetterFilter = {}, from?: Position): AsyncGenerator<DeadLetter> {
+  /** The letters for which `filter` holds, from `from` on, before `to`, oldest first. Their bytes are valid until the next step. */
+  async *list(filter: DeadLetterFilter = {}, from: Position = 0, to?: Position): AsyncGenerator<DeadLetter> {
     const wanted = filter.letters === undefined ? undefined : new Set(filter.letters);
-    const start = Math.max(from ?? 0, wanted === undefined ? 0 : Math.min(...wanted), this.log.first);
+    const oldestWanted = filter.letters?.reduce((least, letter) => Math.min(least, letter), Number.POSITIVE_INFINITY);
+    const start = Math.max(from, oldestWanted ?? 0, this.log.first);
+    if (start >= this.log.head) return;
     for await (const record of recordsFrom(this.log, start)) {
+      if (to !== undefined && record.first >= to) return;
       const letter = this.#letterOf(record);
       if (wanted?.has(letter.letter) === false || !holds(filter, letter)) continue;
       yield letter;
@@ -164,6 +167,11 @@ export class DeadLetters {
       }),
     );
     for (const letter of letters) this.#states.set(letter, state);
+  }
+
+  /** What would be the first letter after {@link retain}. */
+  retainedFrom(limits: RetentionLimits, nowMs: number): Position {
+    return this.log.retainedFrom(limits, nowMs, this.log.head);
   }
 
   /** Removes what is older or more than allowed. */

@@ -13,7 +13,7 @@ export type { LaneStateValue, LogStoreOptions } from "./log-store.ts";
 export { LogStore, newLaneState } from "./log-store.ts";
 export type { SegmentRepair } from "./repair.ts";
 export { repairLog } from "./repair.ts";
-export type { ReplayState, ReplayStoreOptions } from "./replay-store.ts";
+export type { ReplayProgress, ReplayState, ReplayStoreOptions } from "./replay-store.ts";
 export { ReplayStore } from "./replay-store.ts";
 export { openLog } from "./segment-log.ts";
 export type {

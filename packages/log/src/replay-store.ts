@@ -3,6 +3,9 @@
  *
  * Like a lane's store it writes the batch down before it is sent and moves its cursor when the outcomes are known, so a replay goes on after a crash
  * where it was, with the same events under the same keys.
+ *
+ * Which of the events that retention removes were chosen can be told only before they are: see `Replays`. Where nobody could (the process died between) the rest
+ * is expired when the replay finds no more.
  */
 import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
 import { Account, assert } from "@waybill/core";
@@ -39,6 +42,12 @@ export interface ReplayStoreOptions<T extends ReplayState> {
   readonly onStateError?: (error: unknown) => void;
 }
 
+/** How far a replay is: the chosen events before `from` are settled or on their way, `events` of them. */
+export interface ReplayProgress {
+  readonly from: Position;
+  readonly events: number;
+}
+
 export class ReplayStore<T extends ReplayState> implements Store {
   readonly #options: ReplayStoreOptions<T>;
   readonly #account: Account;
@@ -48,6 +57,8 @@ export class ReplayStore<T extends ReplayState> implements Store {
   #aheadEvents = 0;
   #exhausted = false;
   #leased: LogBatch | undefined;
+  /** Before this position there is nothing any more. */
+  #first: Position = 0;
 
   constructor(options: ReplayStoreOptions<T>) {
     this.#options = options;
@@ -72,14 +83,52 @@ export class ReplayStore<T extends ReplayState> implements Store {
     return this.#account.view(this.#value.done ? 0 : this.#left());
   }
 
+  progress(): ReplayProgress {
+    const leased = this.#leased;
+    if (leased === undefined) return { from: this.#value.cursor, events: this.#account.settled };
+    return { from: behind(leased, leased.count), events: this.#account.settled + leased.count };
+  }
+
+  /**
+   * What is before `first` was removed; `chosen` events of it had not been reached `before`. Those that have not been reached since are expired; what is on
+   * its way gets its own outcomes. Returns how many are.
+   */
+  async expire(first: Position, chosen: number, before: ReplayProgress): Promise<number> {
+    const { from, events } = this.progress();
+    if (this.#value.done || from >= first) return 0;
+    const onTheirWay = this.#leased?.count ?? 0;
+    const expired = Math.max(0, Math.min(chosen - (events - before.events), this.#left() - onTheirWay));
+    this.#first = first;
+    this.#account.expire(expired);
+    this.#dropAhead();
+    const cursor = this.#leased === undefined ? { cursor: first, leased: 0 } : {};
+    await this.#write({ ...cursor, expired: this.#account.state().expired });
+    return expired;
+  }
+
+  /** What was read ahead of events that are gone. */
+  #dropAhead(): void {
+    this.#ahead = this.#ahead.flatMap((piece) => this.#remaining(piece));
+    this.#aheadEvents = this.#ahead.reduce((sum, { start, end }) => sum + end - start, 0);
+  }
+
+  #remaining({ record, start, end }: Piece): readonly Piece[] {
+    const from = Math.max(start, this.#first - record.first);
+    return from < end ? [{ record, start: from, end }] : [];
+  }
+
   #left(): number {
     return Math.max(0, this.#value.total - this.#account.settled);
   }
 
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
     assert(this.#leased === undefined, "the batch before was settled");
-    const { leased } = this.#value;
-    const count = await this.#gather(leased === 0 ? limits : { maxEvents: leased, maxBytes: Number.POSITIVE_INFINITY });
+    let count = 0;
+    do {
+      await this.#gather(this.#wanted(limits));
+      // Retention may have taken what was gathered; from here to the lease nothing waits.
+      count = fitting(this.#ahead, this.#wanted(limits), { gaps: "are chosen" });
+    } while (count === 0 && !this.#exhausted);
     if (count === 0) {
       await this.#finish();
       return undefined;
@@ -91,6 +140,12 @@ export class ReplayStore<T extends ReplayState> implements Store {
     return batch;
   }
 
+  /** The same batch as before, where one may have been acted on. */
+  #wanted(limits: BatchLimits): BatchLimits {
+    const { leased } = this.#value;
+    return leased === 0 ? limits : { maxEvents: leased, maxBytes: Number.POSITIVE_INFINITY };
+  }
+
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
     const leased = this.#leased;
     assert(leased !== undefined && batch === leased, "only the leased batch is settled");
@@ -98,14 +153,16 @@ export class ReplayStore<T extends ReplayState> implements Store {
     await this.#options.onSettled?.(leased, outcomes.slice(0, settled));
     for (const outcome of outcomes.slice(0, settled)) this.#account.settle(outcome);
     this.#leased = undefined;
-    if (settled < leased.count) {
-      const rest = slicePieces(leased.pieces, settled, leased.count);
-      this.#ahead = [...rest, ...this.#ahead];
-      this.#aheadEvents += leased.count - settled;
-    }
-    const { delivered, rejected, dropped } = this.#account.state();
-    const cursor = settled === 0 ? this.#value.cursor : behind(leased, settled);
-    await this.#write({ cursor, delivered, rejected, dropped, leased: leased.count - settled });
+    const rest = slicePieces(leased.pieces, settled, leased.count);
+    const again = rest.flatMap((piece) => this.#remaining(piece));
+    const left = again.reduce((sum, { start, end }) => sum + end - start, 0);
+    // What would have to be sent again and is gone from the log.
+    this.#account.expire(leased.count - settled - left);
+    this.#ahead = [...again, ...this.#ahead];
+    this.#aheadEvents += left;
+    const { delivered, rejected, dropped, expired } = this.#account.state();
+    const cursor = Math.max(this.#first, settled === 0 ? this.#value.cursor : behind(leased, settled));
+    await this.#write({ cursor, delivered, rejected, dropped, expired, leased: left });
   }
 
   sync(): Promise<void> {
@@ -117,17 +174,18 @@ export class ReplayStore<T extends ReplayState> implements Store {
     await this.#options.state.close();
   }
 
-  /** How many of the next events fit one batch; reads until one is full. */
-  async #gather(limits: BatchLimits): Promise<number> {
+  /** Reads until a batch is full. */
+  async #gather(limits: BatchLimits): Promise<void> {
     for (;;) {
       const count = fitting(this.#ahead, limits, { gaps: "are chosen" });
-      if (count < this.#aheadEvents || this.#exhausted || count >= limits.maxEvents) return count;
+      if (count < this.#aheadEvents || this.#exhausted || count >= limits.maxEvents) return;
       const { value, done } = await this.#pieces.next();
       if (done === true) this.#exhausted = true;
-      else {
-        this.#ahead.push(value);
-        this.#aheadEvents += value.end - value.start;
-      }
+      else
+        for (const piece of this.#remaining(value)) {
+          this.#ahead.push(piece);
+          this.#aheadEvents += piece.end - piece.start;
+        }
     }
   }
 

@@ -8,7 +8,7 @@ import type { DeadLetterPage, DeadLetterState, DeadLetterView, ReplayRequest, Tr
 import { problem, writeAnswer, writeJson } from "./answers.ts";
 import type { Destination } from "./destination.ts";
 import type { Environment } from "./environment.ts";
-import type { LogChoice } from "./replays.ts";
+import type { LogChoice } from "./chosen-events.ts";
 
 const PAGE_DEFAULT = 100;
 const PAGE_MAX = 1_000;

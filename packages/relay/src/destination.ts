@@ -42,6 +42,8 @@ export interface DestinationOptions {
   readonly settings: SenderSettings;
   /** Told of each request about the events from `first` on. Must not throw. */
   readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
+  /** What a person should know of. Must not throw. */
+  readonly onWarning?: (message: string) => void;
 }
 
 /** A request of a client that is no event. Trophy's are the only ones. */
@@ -129,6 +131,10 @@ export class Destination {
       // It knows a repeat by the batch's key too: the same batch must go again after a power cut.
       durableLease: config.vendor === "getfluxly" || config.vendor === "http" || config.vendor === "launchdarkly",
       onStateError: (error) => observer.stateNotWritten(environment, config.name, error),
+      onExpired: (events) =>
+        options.onWarning?.(
+          `retention took ${events} events from ${config.name} before they were delivered; they are expired`,
+        ),
     });
     const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
     return new Destination(options, { store, deadLetters, attempts });
@@ -228,8 +234,11 @@ export class Destination {
 
   /** Lets go of what speaks of events that the log no longer has, and of old dead letters. */
   async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
-    await this.#attempts.retain(this.#options.log.first);
-    await this.deadLetters.retain(limits, nowMs);
+    try {
+      await this.#attempts.retain(this.#options.log.first);
+    } finally {
+      await this.deadLetters.retain(limits, nowMs);
+    }
   }
 
   pause(): void {

@@ -4,8 +4,8 @@
  * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters,
  * `attempts/<destination>/` what was tried, `replays/` those that run or ran.
  */
-import { type Clock, type DiskRuntime, type HttpResponse, sleep } from "@waybill/core";
-import { type Log, type LogRecord, openLog, type RetentionLimits } from "@waybill/log";
+import { type Clock, type DiskRuntime, type HttpResponse, messageOf, sleep } from "@waybill/core";
+import { type Log, type LogRecord, openLog, type Position, type RetentionLimits } from "@waybill/log";
 import { storedIdsOf, type Vendor } from "@waybill/vendors";
 import { accountView } from "./account-view.ts";
 import type { ComponentView, LaneView, TraceDestination, TracedEvent } from "./admin-types.ts";
@@ -45,6 +45,7 @@ export class Environment {
   readonly #options: EnvironmentOptions;
   readonly #destinations: Map<string, Destination>;
   #delivery: Promise<void> | undefined;
+  #syncError: string | undefined;
 
   private constructor(
     options: EnvironmentOptions,
@@ -64,7 +65,11 @@ export class Environment {
   static async open(options: EnvironmentOptions): Promise<Environment> {
     const { segmentMaxBytes } = options;
     const log = await openLog(
-      { directory: `${options.directory}/log`, ...(segmentMaxBytes === undefined ? {} : { segmentMaxBytes }) },
+      {
+        directory: `${options.directory}/log`,
+        ...(segmentMaxBytes === undefined ? {} : { segmentMaxBytes }),
+        onDefect: (error) => options.onWarning?.(`a defect, harmless to others: ${messageOf(error)}`),
+      },
       options.runtime,
     );
     const { config: environmentConfig, directory, runtime, dedupe } = options;
@@ -90,6 +95,7 @@ export class Environment {
       destination: (name) => destinations.get(name),
       onFailed: (name, replay, reason) =>
         options.observer.modeChanged(environmentConfig.name, `${name}/replay-${replay}`, "failed", reason),
+      ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
     });
     return new Environment(options, { log, ids, replays, exchanges }, destinations);
   }
@@ -152,25 +158,72 @@ export class Environment {
     return changed;
   }
 
-  /** Makes every cursor durable. A failure is shown by the component and tried again at the next call. */
+  /** Makes every cursor durable. Never rejects: a failure is told when it begins, and tried again at the next call. */
   async sync(): Promise<void> {
     this.#rate.note(this.log.headByte);
-    await Promise.allSettled([
-      ...[...this.#destinations.values()].map((destination) => destination.sync()),
-      this.replays.sync(),
-    ]);
+    await this.#syncCursors();
+    await this.replays.sync();
   }
 
-  /** Gives space back. Cursors are synced first: after a power cut they must not point at what is gone. */
+  /** Whether all of them are. */
+  async #syncCursors(): Promise<boolean> {
+    const synced = await Promise.allSettled([...this.#destinations.values()].map((destination) => destination.sync()));
+    const failed = synced.find((result) => result.status === "rejected");
+    const reason = failed === undefined ? undefined : messageOf(failed.reason);
+    if (reason !== undefined && this.#syncError === undefined)
+      this.#warn(`a cursor cannot be made durable: ${reason}; delivery goes on, it is tried again every second`);
+    this.#syncError = reason;
+    return failed === undefined;
+  }
+
+  /**
+   * Gives space back. Cursors are synced first: after a power cut they must not point at what is gone; where that fails, only the hard limit takes events.
+   * Never rejects: a step that fails is told and tried again at the next call, the others are done.
+   */
   async retain(limits: RetentionLimits, nowMs: number): Promise<number> {
-    await Promise.all([...this.#destinations.values()].map((destination) => destination.sync()));
-    let neededFrom = this.log.head;
+    let neededFrom = (await this.#syncCursors()) ? this.log.head : this.log.first;
     for (const destination of this.#destinations.values()) neededFrom = Math.min(neededFrom, destination.neededFrom);
-    await this.ids.retain();
-    const removed = await this.log.retain(limits, nowMs, neededFrom);
-    for (const destination of this.#destinations.values()) await destination.retain(limits, nowMs);
-    await this.replays.retain(limits.maxAgeMs, nowMs);
+    await this.#try("remove old ids", () => this.ids.retain());
+    let removed = 0;
+    await this.#try("remove old segments", async () => {
+      removed = await this.#retainLog(this.log.retainedFrom(limits, nowMs, neededFrom));
+    });
+    for (const destination of this.#destinations.values())
+      await this.#try(`remove old dead letters and attempts of ${destination.config.name}`, () =>
+        this.#retainDestination(destination, limits, nowMs),
+      );
+    await this.#try("remove old replays", () => this.replays.retain(limits.maxAgeMs, nowMs));
     return removed;
+  }
+
+  /** The lanes hear of it from the log; what replays lose has to be counted before it is gone. */
+  async #retainLog(from: Position): Promise<number> {
+    if (from <= this.log.first) return 0;
+    const expire = await this.replays.expiring(from);
+    const removed = await this.log.removeBefore(from);
+    await expire();
+    return removed;
+  }
+
+  async #retainDestination(destination: Destination, limits: RetentionLimits, nowMs: number): Promise<void> {
+    const { deadLetters, config } = destination;
+    const from = deadLetters.retainedFrom(limits, nowMs);
+    const expire = from <= deadLetters.log.first ? undefined : await this.replays.expiring(from, config.name);
+    await destination.retain(limits, nowMs);
+    if (deadLetters.log.first === from) await expire?.();
+  }
+
+  /** What is done again and again, or last, must not end anything else. */
+  async #try(what: string, run: () => Promise<unknown>): Promise<void> {
+    try {
+      await run();
+    } catch (error) {
+      this.#warn(`cannot ${what}: ${messageOf(error)}`);
+    }
+  }
+
+  #warn(message: string): void {
+    this.#options.onWarning?.(message);
   }
 
   component(): ComponentView {
@@ -224,17 +277,21 @@ export class Environment {
   async #stopDelivery(deadlineMs: number): Promise<void> {
     const { clock } = this.#options.runtime;
     await Promise.all([
-      this.replays.close(deadlineMs),
-      ...[...this.#memory.values()].map((relay) => within(deadlineMs, clock, relay.close())),
-      ...[...this.#destinations.values()].map((destination) => destination.close(deadlineMs)),
+      this.#try("close the replays", () => this.replays.close(deadlineMs)),
+      ...[...this.#memory.values()].map((relay) =>
+        this.#try("close a source in memory", () => within(deadlineMs, clock, relay.close())),
+      ),
+      ...[...this.#destinations.values()].map((destination) =>
+        this.#try(`close ${destination.config.name}`, () => destination.close(deadlineMs)),
+      ),
     ]);
     this.exchanges.close();
   }
 
   async close(deadlineMs: number): Promise<void> {
     await this.stopDelivery(deadlineMs);
-    await this.log.close();
-    await this.ids.close();
+    await this.#try("close the log", () => this.log.close());
+    await this.#try("close the ids", () => this.ids.close());
   }
 
   #laneView(destination: Destination, nowMs: number, hardMaxBytes: number): LaneView {
@@ -276,6 +333,7 @@ function openDestination(
     observer,
     settings,
     onAttempt: (destination, first, attempt) => exchanges.attempted(destination, first, attempt),
+    ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
   });
 }
 

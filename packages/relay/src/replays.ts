@@ -12,7 +12,6 @@ import {
   LaneState,
   type Log,
   LogBatch,
-  type LogRecord,
   originalRecord,
   type Piece,
   type Position,
@@ -21,19 +20,8 @@ import {
 } from "@waybill/log";
 import { accountView } from "./account-view.ts";
 import type { ReplayView, TraceDestination } from "./admin-types.ts";
+import { chosenPieces, type LogChoice } from "./chosen-events.ts";
 import type { Destination } from "./destination.ts";
-
-/** Which events of the log; positions are fixed when the replay is made. */
-export interface LogChoice {
-  readonly from: Position;
-  readonly to: Position;
-  readonly sinceMs?: number;
-  readonly untilMs?: number;
-  readonly source?: string;
-  readonly type?: string;
-  readonly event?: string;
-  readonly userId?: string;
-}
 
 export type ReplayChoice = { readonly log: LogChoice } | { readonly deadLetters: DeadLetterFilter };
 
@@ -44,6 +32,12 @@ interface StoredReplay extends ReplayState {
   readonly eventsPerSecond?: number;
   readonly createdAtMs: number;
   readonly cancelled: boolean;
+}
+
+interface Range {
+  readonly from: Position;
+  /** Absent: all there is. */
+  readonly to?: Position;
 }
 
 interface Job {
@@ -62,9 +56,10 @@ export interface ReplaysOptions {
   readonly destination: (name: string) => Destination | undefined;
   /** Told that a defect stopped a replay. */
   readonly onFailed?: (destination: string, replay: string, reason: string | undefined) => void;
+  /** What a person should know of. */
+  readonly onWarning?: (message: string) => void;
 }
 
-const READ_BYTES = 1024 * 1024;
 /** How often a replay looks whether the live lane has left it room. */
 const YIELD_MS = 20;
 const SECOND_MS = 1_000;
@@ -104,7 +99,8 @@ export class Replays {
   /** How many events a choice has. Reads them all. **Errors**: `WAYBILL_INPUT` for an unknown destination. */
   async count(destination: string, choice: ReplayChoice): Promise<number> {
     let events = 0;
-    for await (const { start, end } of this.#pieces(this.#known(destination), choice, 0)) events += end - start;
+    for await (const { start, end } of this.#pieces(this.#known(destination), choice, { from: 0 }))
+      events += end - start;
     return events;
   }
 
@@ -197,6 +193,39 @@ export class Replays {
     }
   }
 
+  /**
+   * Before retention removes what is before `first` of the log, or of a destination's dead letters: counts the chosen events among it that have not had their
+   * turn. Call what comes back once they are gone: it puts them into the ledgers of the replays as expired.
+   */
+  async expiring(first: Position, deadLettersOf?: string): Promise<() => Promise<void>> {
+    const found: (() => Promise<number>)[] = [];
+    for (const job of this.#jobs.values()) {
+      const { value } = job.store;
+      const concerned = "log" in value.choice ? deadLettersOf === undefined : deadLettersOf === value.destination;
+      const before = job.store.progress();
+      if (!concerned || this.#isOver(job) || before.from >= first) continue;
+      const chosen = await this.#countBefore(value, before.from, first);
+      found.push(() => job.store.expire(first, chosen, before));
+    }
+    return async () => {
+      for (const expire of found) {
+        const events = await expire();
+        if (events > 0) this.#warn(`a replay lost ${events} events to retention before their turn came`);
+      }
+    };
+  }
+
+  async #countBefore({ destination, choice }: StoredReplay, from: Position, to: Position): Promise<number> {
+    let events = 0;
+    for await (const { start, end } of this.#pieces(this.#options.destination(destination), choice, { from, to }))
+      events += end - start;
+    return events;
+  }
+
+  #warn(message: string): void {
+    this.#options.onWarning?.(message);
+  }
+
   async close(deadlineMs: number): Promise<void> {
     await Promise.all([...this.#jobs.values()].map((job) => closeJob(job, deadlineMs)));
   }
@@ -242,16 +271,19 @@ export class Replays {
   }
 
   async *#piecesOf({ destination, choice }: StoredReplay, from: Position): AsyncGenerator<Piece> {
-    yield* this.#pieces(this.#known(destination), choice, from);
+    yield* this.#pieces(this.#known(destination), choice, { from });
   }
 
-  async *#pieces(destination: Destination, choice: ReplayChoice, from: Position): AsyncGenerator<Piece> {
+  async *#pieces(destination: Destination | undefined, choice: ReplayChoice, range: Range): AsyncGenerator<Piece> {
+    const { from, to = Number.POSITIVE_INFINITY } = range;
     if ("log" in choice) {
-      yield* chosenPieces(this.#options.log, choice.log, Math.max(from, choice.log.from));
+      const log = { ...choice.log, to: Math.min(choice.log.to, to) };
+      yield* chosenPieces(this.#options.log, log, Math.max(from, log.from));
       return;
     }
+    if (destination === undefined) return;
     const filter = { state: "waiting", ...choice.deadLetters } as const;
-    for await (const letter of destination.deadLetters.list(filter, from))
+    for await (const letter of destination.deadLetters.list(filter, from, to))
       yield { record: originalRecord(letter), start: 0, end: 1 };
   }
 
@@ -336,52 +368,4 @@ function abandoned(id: string): StoredReplay {
     expired: 0,
     done: false,
   };
-}
-
-/** The chosen events of the log from `from` on. */
-async function* chosenPieces(log: Log, choice: LogChoice, from: Position): AsyncGenerator<Piece> {
-  const reader = log.reader({ position: from });
-  try {
-    for (;;) {
-      const records = await reader.read(READ_BYTES);
-      if (records.length === 0) return;
-      for (const record of records) {
-        if (record.first >= choice.to) return;
-        const { sinceMs = 0, untilMs = Number.POSITIVE_INFINITY, source } = choice;
-        if (record.receivedAtMs < sinceMs || record.receivedAtMs >= untilMs) continue;
-        if (source !== undefined && record.source !== source) continue;
-        const start = Math.max(0, from - record.first);
-        const end = Math.min(record.count, choice.to - record.first);
-        yield* chosenEvents(record, start, end, choice);
-      }
-    }
-  } finally {
-    await reader.close();
-  }
-}
-
-/** Runs of events of a record whose own fields are as asked for. */
-function* chosenEvents(record: LogRecord, start: number, end: number, choice: LogChoice): Generator<Piece> {
-  const { type, event, userId } = choice;
-  if (type === undefined && event === undefined && userId === undefined) {
-    if (start < end) yield { record, start, end };
-    return;
-  }
-  const events = JSON.parse(`[${Buffer.from(record.body).toString()}]`) as (Readonly<Record<string, unknown>> | null)[];
-  let from: number | undefined;
-  for (let index = start; index <= end; index++) {
-    const fields = index < end ? events[index] : undefined;
-    // An event may be anything that is JSON, also null.
-    const chosen =
-      fields !== undefined &&
-      fields !== null &&
-      (type === undefined || fields["type"] === type) &&
-      (event === undefined || fields["event"] === event) &&
-      (userId === undefined || fields["userId"] === userId);
-    if (chosen) from ??= index;
-    else if (from !== undefined) {
-      yield { record, start: from, end: index };
-      from = undefined;
-    }
-  }
 }
