@@ -105,7 +105,7 @@ interface FlushWaiter {
 
 export class Lane {
   readonly name: string;
-  readonly #options: LaneOptions;
+  #options: LaneOptions;
   #sender: Sender;
   #mode: LaneMode = "idle";
   #reason: string | undefined;
@@ -181,6 +181,16 @@ export class Lane {
     // The attempt in flight is the last one of the sender before.
     if (this.#mode === "waiting" || this.#mode === "sending") this.#soon.abort();
     if (this.#mode === "halted" || this.#mode === "failed") this.resume();
+  }
+
+  /** As {@link replaceSender}, with other limits of a batch, and another trigger: they hold from the next batch on. */
+  reconfigure({ sender, limits, trigger }: Pick<LaneOptions, "sender" | "limits" | "trigger">): void {
+    this.#options = { ...this.#options, limits, trigger };
+    this.replaceSender(sender);
+    if (this.#mode !== "idle") return;
+    // An interval that was begun may be longer than the new one.
+    this.#cancelTimer();
+    this.notify();
   }
 
   /**

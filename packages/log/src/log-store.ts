@@ -99,9 +99,11 @@ export class LogStore implements Store {
   readonly #stopListening: () => void;
   /** Events of the batch that has to come next as it was before; 0 when any may come. */
   #planned: number;
+  #durableLease: boolean;
 
   constructor(options: LogStoreOptions) {
     this.#options = options;
+    this.#durableLease = options.durableLease ?? false;
     const state = options.state.initial;
     // A log that lost its end (a damaged disk) gives positions out again: do not skip the new events that get them.
     this.#position = Math.min(state.position, options.log.head);
@@ -123,6 +125,11 @@ export class LogStore implements Store {
   /** Where the lane began: events before were never meant for it. */
   get base(): Position {
     return this.#base;
+  }
+
+  /** The destination is another vendor's now: see the option. */
+  set durableLease(durable: boolean) {
+    this.#durableLease = durable;
   }
 
   pending(): Pending {
@@ -180,7 +187,7 @@ export class LogStore implements Store {
     const before = this.#planned;
     this.#planned = batch.count;
     await this.#writeState();
-    if (this.#options.durableLease !== true) return;
+    if (!this.#durableLease) return;
     try {
       await this.#options.state.sync();
     } catch (error) {

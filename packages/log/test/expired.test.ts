@@ -195,7 +195,9 @@ test("damage that was removed is expired, damage that is left is not", async () 
   expect(store.account().balanced).toBe(true);
 });
 
-test("whatever lane, retention and deaths do in whatever order, each event has one outcome", { timeout: 60_000 }, async () => {
+test("whatever lane, retention and deaths do in whatever order, each event has one outcome", {
+  timeout: 60_000,
+}, async () => {
   let removals = 0;
   for (let seed = 0; seed < 150; seed++) {
     const random = new SeededRandom(seed);

@@ -1,23 +1,41 @@
 /** The part of the admin API that shows and repeats single events: trace, dead letters, replays. Shapes in admin-types.ts. */
-import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
-import { WaybillError } from "@waybill/core";
 import type { DeadLetter, DeadLetterFilter } from "@waybill/log";
-import type { AddRoute, AdminView, Params } from "./admin-server.ts";
-import type { DeadLetterPage, DeadLetterState, DeadLetterView, ReplayRequest, Trace } from "./admin-types.ts";
+import {
+  fieldsOf,
+  invalid,
+  type Params,
+  quoted,
+  Refusal,
+  textField,
+  timeOf,
+  unknown,
+  wholeNumberOf,
+} from "./admin-input.ts";
+import type { AddRoute, AdminView, Call } from "./admin-server.ts";
+import type { DeadLetterState, DeadLetterView, ReplayRequest, Trace } from "./admin-types.ts";
 import { problem, writeAnswer, writeJson } from "./answers.ts";
+import type { LogChoice } from "./chosen-events.ts";
 import type { Destination } from "./destination.ts";
 import type { Environment } from "./environment.ts";
-import type { LogChoice } from "./chosen-events.ts";
+import { eventLine } from "./tail.ts";
 
 const PAGE_DEFAULT = 100;
 const PAGE_MAX = 1_000;
-const BODY_MAX_BYTES = 64 * 1024;
+/** A page is made in memory: one that is full of large events ends earlier. */
+const PAGE_MAX_CHARACTERS = 8 * 1024 * 1024;
+/** More are chosen by a filter. */
+const LETTERS_MAX = 1_000;
 const MARK_AT_ONCE = 1_000;
+/** An event of Segment's has at most 32 KiB, and its id is a part of it. */
+const ID_MAX_CHARACTERS = 32 * 1024;
 /** The time in a UUIDv7 is that of the client's clock, which may be fast. */
 const SKEW_MS = 10 * 60_000;
 /** Most events come soon after they are made; the others are found by the second look. */
 const DELAY_MS = 3_600_000;
+const RATE_MIN = 0.001;
+const RATE_MAX = 1_000_000;
+/** Of an environment, over or not: each has files open until retention takes it. */
+const REPLAYS_MAX = 200;
 const STATES: readonly DeadLetterState[] = ["waiting", "retried", "discarded"];
 const REPLAY_FIELDS = [
   "destination",
@@ -32,55 +50,60 @@ const REPLAY_FIELDS = [
 ];
 
 export function addEvidenceRoutes(add: AddRoute, view: AdminView): void {
-  add("GET", "/v1/trace/:messageId", async (_request, response, params, query) => {
+  add("GET", "/v1/trace/:messageId", async ({ response, params, query }) => {
     const messageId = params["messageId"] ?? "";
+    if (messageId === "" || messageId.length > ID_MAX_CHARACTERS)
+      throw invalid(`an id has 1 to ${ID_MAX_CHARACTERS} characters`);
     const found = await trace(view, messageId, query);
     if (found.events.length > 0) return writeJson(response, 200, found);
-    writeAnswer(response, problem(404, "unknown_event", `No event of id ${messageId} is in the log.`));
+    throw unknown("unknown_event", `No event of id ${quoted(messageId)} is in the log.`);
   });
 
   const letters = "/v1/dead-letters/:environment/:destination";
-  add("GET", letters, async (_request, response, params, query) => {
-    const { destination } = chosenLane(view, params);
-    const after = numberOf("after", query["after"]);
-    const limit = Math.min(numberOf("limit", query["limit"]) ?? PAGE_DEFAULT, PAGE_MAX);
-    writeJson(response, 200, await page(destination, filterOf(query), after, limit));
+  add("GET", letters, async (call) => {
+    const { destination } = chosenLane(view, call.params);
+    const after = wholeNumberOf("after", call.query["after"], { min: 0, max: Number.MAX_SAFE_INTEGER - 1 });
+    const limit = wholeNumberOf("limit", call.query["limit"], { min: 1, max: PAGE_MAX }) ?? PAGE_DEFAULT;
+    const body = await page(destination, filterOf(call.query), { after, limit }, call);
+    writeAnswer(call.response, { status: 200, headers: { "content-type": "application/json" }, body });
   });
-  add("GET", `${letters}/export`, async (_request, response, params, query) => {
+  add("GET", `${letters}/export`, async ({ response, params, query, streams }) => {
     const { destination } = chosenLane(view, params);
     const filter = filterOf(query);
-    response.writeHead(200, { "content-type": "application/x-ndjson" });
-    for await (const letter of destination.deadLetters.list(filter)) {
-      if (response.destroyed) return;
-      if (!response.write(`${letterText(letter, undefined)}\n`)) await once(response, "drain").catch(() => undefined);
-    }
-    response.end();
+    const stream = streams.open(response, { "content-type": "application/x-ndjson" });
+    // Leaving the loop closes what the letters are read from, also when the reader is gone.
+    for await (const letter of destination.deadLetters.list(filter))
+      if (!(await stream.write(`${letterText(letter, undefined)}\n`))) return;
+    stream.end();
   });
-  add("POST", `${letters}/retry`, async (_request, response, params, query) => {
+  add("POST", `${letters}/retry`, async ({ response, params, query }) => {
     const { environment, destination } = chosenLane(view, params);
-    const rate = numberOf("eventsPerSecond", query["eventsPerSecond"]);
+    const rate = wholeNumberOf("eventsPerSecond", query["eventsPerSecond"], { min: 1, max: RATE_MAX });
     const filter = filterOf(query);
+    checkRoom(environment);
     writeJson(response, 202, await environment.replays.begin(destination.config.name, { deadLetters: filter }, rate));
   });
-  add("POST", `${letters}/discard`, async (_request, response, params, query) => {
+  add("POST", `${letters}/discard`, async ({ response, params, query }) => {
     const { destination } = chosenLane(view, params);
     writeJson(response, 200, { discarded: await discard(destination, filterOf(query)) });
   });
 
-  add("GET", "/v1/replays", (_request, response) => writeJson(response, 200, view.accounts().replays));
-  add("POST", "/v1/replays/:environment", async (request, response, params) => {
+  add("GET", "/v1/replays", ({ response }) => writeJson(response, 200, view.accounts().replays));
+  add("POST", "/v1/replays/:environment", async ({ response, params, body }) => {
     const environment = chosenEnvironment(view, params["environment"] ?? "");
-    const wanted = replayRequest(await readJson(request));
+    const wanted = replayRequest(body);
     const { destination, dryRun, eventsPerSecond } = wanted;
     const choice = { log: choiceOf(environment, wanted) };
     if (dryRun === true)
       return writeJson(response, 200, { events: await environment.replays.count(destination, choice) });
+    checkRoom(environment);
     writeJson(response, 202, await environment.replays.begin(destination, choice, eventsPerSecond));
   });
-  add("DELETE", "/v1/replays/:environment/:id", async (_request, response, params) => {
+  add("DELETE", "/v1/replays/:environment/:id", async ({ response, params }) => {
+    const { id = "" } = params;
     const environment = chosenEnvironment(view, params["environment"] ?? "");
-    if (await environment.replays.cancel(params["id"] ?? "")) response.writeHead(204).end();
-    else writeAnswer(response, problem(404, "unknown_replay", `There is no replay ${params["id"]}.`));
+    if (!(await environment.replays.cancel(id))) throw unknown("unknown_replay", `There is no replay ${quoted(id)}.`);
+    response.writeHead(204).end();
   });
 }
 
@@ -106,20 +129,28 @@ function timeOfUuidV7(id: string): number | undefined {
     : undefined;
 }
 
+/** A {@link DeadLetterPage} as JSON, with the events' own bytes. */
 async function page(
   destination: Destination,
   filter: DeadLetterFilter,
-  after: number | undefined,
-  limit: number,
-): Promise<DeadLetterPage> {
-  const letters: DeadLetterView[] = [];
+  { after, limit }: { readonly after: number | undefined; readonly limit: number },
+  { response }: Call,
+): Promise<string> {
+  const letters: string[] = [];
+  let characters = 0;
+  let last = 0;
   for await (const letter of destination.deadLetters.list(filter, after === undefined ? undefined : after + 1)) {
-    if (letters.length === limit) return { letters, next: (letters.at(-1) as DeadLetterView).letter };
+    if (letters.length === limit || characters > PAGE_MAX_CHARACTERS)
+      return `{"letters":[${letters.join(",")}],"next":${last}}`;
     // To look them up takes a while: only for letters that were asked for by name.
     const attempts = filter.letters === undefined ? undefined : await destination.attempts(letter.position);
-    letters.push(JSON.parse(letterText(letter, attempts)) as DeadLetterView);
+    const text = letterText(letter, attempts);
+    letters.push(text);
+    characters += text.length;
+    last = letter.letter;
+    if (response.destroyed) break;
   }
-  return { letters };
+  return `{"letters":[${letters.join(",")}]}`;
 }
 
 /** The event's bytes as they stand: parsing them here could change a number. */
@@ -127,30 +158,46 @@ function letterText(dead: DeadLetter, attempts: DeadLetterView["attempts"]): str
   const { letter, state, position, source, receivedAtMs, rejectedAtMs, reason, event } = dead;
   const fields = { letter, state, position, source, receivedAtMs, rejectedAtMs, reason };
   const text = JSON.stringify(attempts === undefined ? fields : { ...fields, attempts });
-  return `${text.slice(0, -1)},"event":${Buffer.from(event).toString()}}`;
+  return `${text.slice(0, -1)},"event":${eventLine(event)}}`;
 }
 
-async function discard(destination: Destination, filter: DeadLetterFilter): Promise<number> {
-  const { deadLetters } = destination;
-  const chosen: number[] = [];
-  for await (const { letter } of deadLetters.list({ state: "waiting", ...filter })) chosen.push(letter);
-  for (let at = 0; at < chosen.length; at += MARK_AT_ONCE)
-    await deadLetters.mark(chosen.slice(at, at + MARK_AT_ONCE), "discarded");
-  return chosen.length;
+/** Those that are there now; a thousand at a time, so that memory does not grow with them. */
+async function discard({ deadLetters }: Destination, filter: DeadLetterFilter): Promise<number> {
+  const { head } = deadLetters.log;
+  let chosen: number[] = [];
+  let discarded = 0;
+  const mark = async (): Promise<void> => {
+    await deadLetters.mark(chosen, "discarded");
+    discarded += chosen.length;
+    chosen = [];
+  };
+  for await (const { letter } of deadLetters.list({ state: "waiting", ...filter })) {
+    if (letter >= head) break;
+    chosen.push(letter);
+    if (chosen.length === MARK_AT_ONCE) await mark();
+  }
+  await mark();
+  return discarded;
 }
 
 function filterOf(query: Params): DeadLetterFilter {
   const { state, source, reason, letter } = query;
   if (state !== undefined && !STATES.includes(state as DeadLetterState))
-    throw input(`state is one of ${STATES.join(", ")}, not ${state}`);
+    throw invalid(`state is one of ${STATES.join(", ")}, not ${quoted(state)}`);
   return {
     ...(state === undefined ? {} : { state: state as DeadLetterState }),
     ...(source === undefined ? {} : { source }),
     ...(reason === undefined ? {} : { reason }),
-    ...(letter === undefined ? {} : { letters: letter.split(",").map((one) => numberOf("letter", one) as number) }),
+    ...(letter === undefined ? {} : { letters: lettersOf(letter) }),
     ...timeOf("since", query["since"], "sinceMs"),
     ...timeOf("until", query["until"], "untilMs"),
   };
+}
+
+function lettersOf(text: string): readonly number[] {
+  const names = text.split(",");
+  if (names.length > LETTERS_MAX) throw invalid(`letter names more than ${LETTERS_MAX}; choose by a filter`);
+  return names.map((name) => wholeNumberOf("letter", name, { min: 0, max: Number.MAX_SAFE_INTEGER }) as number);
 }
 
 function choiceOf(environment: Environment, { since, until, source, type, event, userId }: ReplayRequest): LogChoice {
@@ -167,40 +214,40 @@ function choiceOf(environment: Environment, { since, until, source, type, event,
   };
 }
 
-function replayRequest(value: unknown): ReplayRequest {
-  if (typeof value !== "object" || value === null) throw input("the body is a JSON object");
-  const unknown = Object.keys(value).find((key) => !REPLAY_FIELDS.includes(key));
-  if (unknown !== undefined) throw input(`unknown field ${unknown}; there are ${REPLAY_FIELDS.join(", ")}`);
-  const request = value as ReplayRequest;
-  if (typeof request.destination !== "string") throw input("destination is missing");
-  const rate = request.eventsPerSecond;
-  if (rate !== undefined && !(typeof rate === "number" && rate > 0))
-    throw input("eventsPerSecond is a number above zero");
-  return request;
+function replayRequest(body: unknown): ReplayRequest {
+  const fields = fieldsOf(body, REPLAY_FIELDS);
+  const { destination, eventsPerSecond: rate, dryRun } = fields;
+  if (typeof destination !== "string") throw invalid("destination is missing");
+  if (rate !== undefined && !(typeof rate === "number" && rate >= RATE_MIN && rate <= RATE_MAX))
+    throw invalid(`eventsPerSecond is a number above zero, from ${RATE_MIN} to ${RATE_MAX}`);
+  if (dryRun !== undefined && typeof dryRun !== "boolean") throw invalid("dryRun is true or false");
+  const times = { ...timeOf("since", fields["since"], "since"), ...timeOf("until", fields["until"], "until") };
+  return {
+    destination,
+    ...times,
+    ...textField(fields, "source"),
+    ...textField(fields, "type"),
+    ...textField(fields, "event"),
+    ...textField(fields, "userId"),
+    ...(rate === undefined ? {} : { eventsPerSecond: rate }),
+    ...(dryRun === undefined ? {} : { dryRun }),
+  };
 }
 
-/** `{ [field]: epoch ms }`, or nothing when it is not given. */
-function timeOf<F extends string>(
-  name: string,
-  given: string | number | undefined,
-  field: F,
-): { readonly [K in F]?: number } {
-  if (given === undefined) return {};
-  const isNumber = typeof given === "number" || /^\d+$/.test(given);
-  const ms = isNumber ? Number(given) : Date.parse(given);
-  if (Number.isNaN(ms)) throw input(`${name} is a time as ISO 8601 or in epoch milliseconds, not ${given}`);
-  return { [field]: ms } as { readonly [K in F]?: number };
-}
-
-function numberOf(name: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^\d+$/.test(text)) throw input(`${name} is a number, not ${text}`);
-  return Number(text);
+function checkRoom({ replays }: Environment): void {
+  if (replays.views().length >= REPLAYS_MAX)
+    throw new Refusal(
+      problem(
+        409,
+        "too_many_replays",
+        `There are ${REPLAYS_MAX} replays; those that are over go with retention.maxAge.`,
+      ),
+    );
 }
 
 function chosenEnvironment(view: AdminView, name: string): Environment {
   const environment = view.environment(name);
-  if (environment === undefined) throw input(`there is no environment ${name}`);
+  if (environment === undefined) throw unknown("unknown_environment", `There is no environment ${quoted(name)}.`);
   return environment;
 }
 
@@ -211,25 +258,7 @@ function chosenLane(
   const environment = chosenEnvironment(view, params["environment"] ?? "");
   const name = params["destination"] ?? "";
   const destination = environment.destination(name);
-  if (destination === undefined) throw input(`there is no destination ${environment.name}/${name}`);
+  if (destination === undefined)
+    throw unknown("unknown_lane", `There is no destination ${environment.name}/${quoted(name)}.`);
   return { environment, destination };
-}
-
-function input(message: string): WaybillError {
-  return new WaybillError("WAYBILL_INPUT", message);
-}
-
-export async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > BODY_MAX_BYTES) throw input(`the body has more than ${BODY_MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString()) as unknown;
-  } catch {
-    throw input("the body is not JSON");
-  }
 }

@@ -5,6 +5,8 @@ type Schema = Readonly<Record<string, unknown>>;
 
 const text: Schema = { type: "string" };
 const whole: Schema = { type: "integer" };
+/** ISO 8601 or epoch milliseconds. */
+const time: Schema = { type: ["string", "integer"] };
 const flag: Schema = { type: "boolean" };
 const counts: Schema = { type: "object", additionalProperties: whole };
 
@@ -64,7 +66,19 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
     sources: listOf(object({ source: text, protocol: text, keys: whole })),
     destinations: listOf(object({ destination: text, vendor: text })),
   }),
-  Replay: object({ environment: text, id: whole, destination: text, account: ref("Account") }),
+  Replay: object(
+    {
+      id: text,
+      environment: text,
+      destination: text,
+      of: { enum: ["log", "dead letters"] },
+      createdAtMs: whole,
+      state: { enum: ["running", "waiting", "halted", "paused", "done", "cancelled"] },
+      reason: text,
+      account: ref("Account"),
+    },
+    ["reason"],
+  ),
   Accounts: object({
     atMs: whole,
     startedAtMs: whole,
@@ -78,19 +92,23 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
     components: listOf(object({ name: text, ready: flag, reason: text }, ["reason"])),
     lanes: listOf({ type: "object" }),
   }),
-  Trace: object({ events: listOf({ type: "object" }) }),
+  PublicReadiness: object({ ready: flag, components: listOf(object({ name: text, ready: flag })) }),
+  Health: object({ status: { enum: ["ok", "failed"] }, lanes: listOf({ type: "object" }) }, ["lanes"]),
+  Trace: object({ messageId: text, events: listOf({ type: "object" }) }),
   DeadLetterPage: object({ letters: listOf({ type: "object" }), next: whole }, ["next"]),
   ReplayRequest: object(
     {
       destination: text,
+      since: time,
+      until: time,
       source: text,
+      type: text,
       event: text,
-      since: whole,
-      until: whole,
-      ratePerSecond: { type: "number" },
+      userId: text,
+      eventsPerSecond: { type: "number" },
       dryRun: flag,
     },
-    ["source", "event", "since", "until", "ratePerSecond", "dryRun"],
+    ["since", "until", "source", "type", "event", "userId", "eventsPerSecond", "dryRun"],
   ),
   RotateRequest: object({ key: text, graceMs: whole, kind: { enum: ["mobile", "js"] } }, ["graceMs", "kind"]),
   ReloadResult: object({ ok: flag, changed: listOf(text), errors: listOf(text) }),
@@ -113,9 +131,13 @@ const LETTERS_PATH = "/v1/dead-letters/{environment}/{destination}";
 
 /** By `METHOD /path`. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
-  "GET /health": { summary: "Whether the process answers.", answers: { 200: "" }, open: true },
+  "GET /health": {
+    summary: "Whether the process answers; 503 while a defect has stopped a lane. Names it with the token.",
+    answers: { 200: "Health", 503: "Health" },
+    open: true,
+  },
   "GET /ready": {
-    summary: "Whether a durable accept is possible.",
+    summary: "Whether a durable accept is possible. Without the token (and on the intake port) without names.",
     answers: { 200: "Readiness", 503: "Readiness" },
     open: true,
   },
@@ -131,7 +153,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   "GET /v1/tail": {
     summary: "Durable events as they come, as server-sent events.",
-    answers: { 200: "" },
+    answers: { 200: "", 404: "Problem", 503: "Problem" },
     query: ["environment", "source"],
     type: "text/event-stream",
   },
@@ -159,7 +181,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   "GET /v1/trace/{messageId}": {
     summary: "What became of the events of an id.",
-    answers: { 200: "Trace", 404: "Problem" },
+    answers: { 200: "Trace", 400: "Problem", 404: "Problem" },
     query: ["environment", "since", "until"],
   },
   [`GET ${LETTERS_PATH}`]: {
@@ -169,20 +191,24 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   [`GET ${LETTERS_PATH}/export`]: {
     summary: "Dead letters, one a line.",
-    answers: { 200: "" },
+    answers: { 200: "", 404: "Problem", 503: "Problem" },
     query: LETTERS,
     type: "application/x-ndjson",
   },
   [`POST ${LETTERS_PATH}/retry`]: {
     summary: "Sends chosen dead letters again, as a replay.",
-    answers: { 202: "Replay" },
+    answers: { 202: "Replay", 404: "Problem", 409: "Problem" },
+    query: [...LETTERS, "eventsPerSecond"],
+  },
+  [`POST ${LETTERS_PATH}/discard`]: {
+    summary: "Gives chosen dead letters up.",
+    answers: { 200: "", 404: "Problem" },
     query: LETTERS,
   },
-  [`POST ${LETTERS_PATH}/discard`]: { summary: "Gives chosen dead letters up.", answers: { 200: "" }, query: LETTERS },
   "GET /v1/replays": { summary: "Replays that run or ran.", answers: { 200: "Replay[]" } },
   "POST /v1/replays/{environment}": {
     summary: "Sends a part of the log to a destination again.",
-    answers: { 202: "Replay", 200: "" },
+    answers: { 202: "Replay", 200: "", 400: "Problem", 404: "Problem", 409: "Problem" },
     body: "ReplayRequest",
   },
   "DELETE /v1/replays/{environment}/{id}": {
@@ -227,22 +253,24 @@ function operationOf(
     ...(body === undefined
       ? {}
       : { requestBody: { required: true, content: { "application/json": { schema: ref(body) } } } }),
-    responses: Object.fromEntries(
-      Object.entries(answers).map(([status, shape]) => [
-        status,
-        {
-          description: status.startsWith("2") ? "Done." : "Refused.",
-          ...(shape === ""
-            ? {}
-            : {
-                content: {
-                  [shape === "Problem" ? "application/problem+json" : type]: {
-                    schema: shape.endsWith("[]") ? listOf(ref(shape.slice(0, -2))) : ref(shape),
-                  },
-                },
-              }),
-        },
-      ]),
-    ),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(answers).map(([status, shape]) => [
+          status,
+          answerOf(status.startsWith("2") ? "Done." : "Refused.", shape, type),
+        ]),
+      ),
+      default: answerOf(
+        "Refused by its head (token, host, origin, content type), or not possible now; `code` says why.",
+        "Problem",
+        type,
+      ),
+    },
   };
+}
+
+function answerOf(description: string, shape: string, type: string): object {
+  if (shape === "") return { description };
+  const schema = shape.endsWith("[]") ? listOf(ref(shape.slice(0, -2))) : ref(shape);
+  return { description, content: { [shape === "Problem" ? "application/problem+json" : type]: { schema } } };
 }

@@ -1,13 +1,16 @@
-/** The admin API over HTTP: see admin-types.ts for its shapes. Routing by find-my-way. */
-import { createHash, timingSafeEqual } from "node:crypto";
-import { once } from "node:events";
+/** The admin API over HTTP: see admin-types.ts for its shapes, admin-guard.ts for who is answered. Routing by find-my-way. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { messageOf, WaybillError } from "@waybill/core";
+import { type Clock, messageOf, WaybillError } from "@waybill/core";
 import createRouter, { type HTTPMethod } from "find-my-way";
-import { addEvidenceRoutes, readJson } from "./admin-evidence.ts";
-import { openApiDocument } from "./admin-openapi.ts";
-import type { Accounts, EnvironmentView, Readiness, ReloadResult, RotateRequest } from "./admin-types.ts";
+import { Connections } from "./admin-connections.ts";
+import { addEvidenceRoutes } from "./admin-evidence.ts";
+import { type Access, type GuardOptions, isTrusted, refusalOf } from "./admin-guard.ts";
+import { bodyOf, fieldsOf, invalid, type Params, queryOf, quoted, Refusal, unknown } from "./admin-input.ts";
+import { OPERATIONS, openApiDocument } from "./admin-openapi.ts";
+import { Streams } from "./admin-streams.ts";
+import type { Accounts, EnvironmentView, Health, PublicReadiness, Readiness, ReloadResult } from "./admin-types.ts";
 import { type Answer, problem, writeAnswer, writeJson } from "./answers.ts";
+import { keyFault } from "./config/texts.ts";
 import { destinationRing, GRACE_DEFAULT_MS, sourceRing } from "./credentials.ts";
 import type { Drain } from "./drain.ts";
 import type { Environment } from "./environment.ts";
@@ -15,7 +18,9 @@ import { tail } from "./tail.ts";
 
 /** What the admin API shows and steers. */
 export interface AdminView {
-  readonly token: string | undefined;
+  /** As configured now. */
+  guard(): GuardOptions;
+  readonly clock: Clock;
   readonly drain: Drain;
   /** Aborted when the relay stops: streams end. */
   readonly stopping: AbortSignal;
@@ -28,171 +33,247 @@ export interface AdminView {
   /** Environments, their sources and destinations. */
   plan(): readonly EnvironmentView[];
   rotate(ring: string, key: string, graceMs: number): Promise<boolean>;
+  /** A route has failed for a defect. */
+  onError(error: unknown): void;
 }
 
-export type Params = Readonly<Record<string, string | undefined>>;
-type Route = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  params: Params,
-  query: Params,
-) => void | Promise<void>;
+/** A request that has passed the guard, with its body. */
+export interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly params: Params;
+  readonly query: Params;
+  /** `undefined` without one. */
+  readonly body: unknown;
+  readonly streams: Streams;
+}
 
-export type AddRoute = (method: HTTPMethod, path: string, route: Route, options?: { readonly open: boolean }) => void;
+type Run = (call: Call) => unknown;
+
+interface Route {
+  readonly run: Run;
+  readonly access: Access;
+  /** Names of its query's parameters. */
+  readonly query: readonly string[];
+}
+
+export type AddRoute = (method: HTTPMethod, path: string, run: Run, access?: Access) => void;
+
+export interface AdminServerOptions {
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+}
 
 const GRACE_MAX_MS = 30 * 24 * 3_600_000;
+/** Ids have no limit of their own at the vendors: the head of a request is the limit. */
+const HEAD_MAX_BYTES = 64 * 1024;
+/** How late a timeout of a head or a body may be noticed. */
+const TIMEOUT_CHECK_MS = 1_000;
+/** A connection on which nothing moves is closed. Longer than any search of the log. */
+const IDLE_MAX_MS = 600_000;
+const HEARTBEAT_MS = 15_000;
+const ROTATE_FIELDS = ["key", "graceMs", "kind"];
 
-/** Keeps intermediaries from closing a quiet stream. */
 const SSE_HEADERS = { "content-type": "text/event-stream", "cache-control": "no-store", connection: "keep-alive" };
 
-export function createAdminServer(view: AdminView): Server {
-  const router = createRouter({
-    ignoreTrailingSlash: true,
-    defaultRoute: (request, response) =>
-      writeAnswer(
-        response as ServerResponse,
-        problem(404, "unknown_route", `There is no ${request.method} ${request.url}.`),
-      ),
-  });
-  const add: AddRoute = (method, path, route, options) => {
-    router.on(method, path, (request, response, params, _store, query) => {
-      const answer = response as ServerResponse;
-      if (options?.open !== true && !authorized(request as IncomingMessage, view.token))
-        return writeAnswer(answer, problem(401, "unauthorized", "The admin token is missing or wrong."));
-      const routed = async (): Promise<void> => route(request as IncomingMessage, answer, params, query as Params);
-      routed().catch((error: unknown) => {
-        if (answer.headersSent) answer.destroy();
-        else writeAnswer(answer, failure(error));
-      });
-    });
+export function createAdminServer(view: AdminView, options: AdminServerOptions): Server {
+  const router = createRouter({ ignoreTrailingSlash: true, maxParamLength: HEAD_MAX_BYTES });
+  const streams = new Streams(view.clock, view.stopping);
+  const add: AddRoute = (method, path, run, access = "guarded") => {
+    const operation = OPERATIONS[`${method} ${path.replaceAll(/:(\w+)/g, "{$1}")}`];
+    const route: Route = { run, access, query: operation?.query ?? [] };
+    router.on(method, path, () => undefined, route);
   };
 
-  add("GET", "/health", (_request, response) => writeAnswer(response, health()), { open: true });
-  add("GET", "/ready", (_request, response) => writeAnswer(response, ready(view.readiness())), { open: true });
-  add("GET", "/metrics", async (_request, response) => {
-    const { text, contentType } = await view.metrics();
-    writeAnswer(response, { status: 200, headers: { "content-type": contentType }, body: text });
-  });
-  add("GET", "/openapi.json", (_request, response) => writeJson(response, 200, openApiDocument()), { open: true });
-  add("GET", "/v1/environments", (_request, response) => writeJson(response, 200, view.plan()));
-  add("GET", "/v1/accounts", (_request, response) => writeJson(response, 200, view.accounts()));
-  add("GET", "/v1/tail", (request, response, _params, query) => streamTail(view, request, response, query));
-  add("POST", "/v1/lanes/:environment/:destination/pause", (_request, response, params) =>
-    steer(view, response, params, "pause"),
-  );
-  add("POST", "/v1/lanes/:environment/:destination/resume", (_request, response, params) =>
-    steer(view, response, params, "resume"),
-  );
-  add("POST", "/v1/reload", async (_request, response) => {
+  add("GET", "/health", ({ request, response }) => writeAnswer(response, fullHealth(view, request)), "probe");
+  add("GET", "/ready", ({ request, response }) => writeAnswer(response, fullReady(view, request)), "probe");
+  add("GET", "/metrics", (call) => showMetrics(view, call), "metrics");
+  add("GET", "/openapi.json", ({ response }) => writeJson(response, 200, openApiDocument()), "open");
+  add("GET", "/v1/environments", ({ response }) => writeJson(response, 200, view.plan()));
+  add("GET", "/v1/accounts", ({ response }) => writeJson(response, 200, view.accounts()));
+  add("GET", "/v1/tail", (call) => streamTail(view, call));
+  add("POST", "/v1/lanes/:environment/:destination/pause", (call) => steer(view, call, "pause"));
+  add("POST", "/v1/lanes/:environment/:destination/resume", (call) => steer(view, call, "resume"));
+  add("POST", "/v1/reload", async ({ response }) => {
     const result = await view.reload();
     writeJson(response, result.ok ? 200 : 422, result);
   });
-
-  add("POST", "/v1/sources/:environment/:source/rotate", (request, response, params) =>
-    rotate(view, request, response, (kind) => sourceRing(params["environment"] ?? "", params["source"] ?? "", kind)),
+  add("POST", "/v1/sources/:environment/:source/rotate", (call) =>
+    rotate(view, call, (kind) => sourceRing(call.params["environment"] ?? "", call.params["source"] ?? "", kind)),
   );
-  add("POST", "/v1/destinations/:environment/:destination/rotate", (request, response, params) =>
-    rotate(view, request, response, () => destinationRing(params["environment"] ?? "", params["destination"] ?? "")),
+  add("POST", "/v1/destinations/:environment/:destination/rotate", (call) =>
+    rotate(view, call, () => destinationRing(call.params["environment"] ?? "", call.params["destination"] ?? "")),
   );
   addEvidenceRoutes(add, view);
 
-  return createServer({ ServerResponse: view.drain.Response }, (request, response) => {
-    router.lookup(request, response);
+  const server = createServer({
+    ServerResponse: view.drain.Response,
+    headersTimeout: options.headersTimeoutMs,
+    requestTimeout: options.requestTimeoutMs,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    maxHeaderSize: HEAD_MAX_BYTES,
+  });
+  server.timeout = IDLE_MAX_MS;
+  const connections = new Connections(server);
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { route, params, search } = routeOf(router, request);
+    const refusal = refusalOf(request, route?.access ?? "guarded", view.guard());
+    if (refusal !== undefined) return writeAnswer(response, refusal);
+    if (route === undefined)
+      throw unknown("unknown_route", `There is no ${request.method} ${quoted(request.url ?? "")}.`);
+    const query = queryOf(search, route.query);
+    const body = request.method === "GET" ? undefined : await bodyOf(request);
+    await connections.work(request, response, () => route.run({ request, response, params, query, body, streams }));
+  };
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     // A body that nobody reads must not hold the connection.
     response.on("finish", () => request.resume());
+    answer(request, response).catch((error: unknown) => fail(view, response, error));
   });
+  return server;
 }
 
-function failure(error: unknown): Answer {
-  return error instanceof WaybillError && error.code === "WAYBILL_INPUT"
-    ? problem(400, "invalid_request", messageOf(error))
-    : problem(500, "internal", messageOf(error));
+interface Routed {
+  readonly route?: Route;
+  readonly params: Params;
+  readonly search: Readonly<Record<string, unknown>>;
 }
 
-export function health(): { readonly status: number; readonly headers: Record<string, string>; readonly body: string } {
-  return { status: 200, headers: { "content-type": "application/json" }, body: '{"status":"ok"}' };
+function routeOf(router: ReturnType<typeof createRouter>, { method = "", url = "" }: IncomingMessage): Routed {
+  if (!url.startsWith("/") || !isEncoded(url))
+    throw new Refusal(problem(400, "invalid_path", "The path is malformed."));
+  const found = router.find(method as HTTPMethod, url);
+  if (found === null) return { params: {}, search: {} };
+  return { route: found.store as Route, params: found.params, search: found.searchParams };
 }
 
-export function ready(readiness: Readiness): {
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly body: string;
-} {
-  return {
-    status: readiness.ready ? 200 : 503,
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(readiness),
+function isEncoded(url: string): boolean {
+  try {
+    decodeURIComponent(url);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function fail(view: AdminView, response: ServerResponse, error: unknown): void {
+  if (response.destroyed) return;
+  const answer = failureOf(error);
+  if (answer.status === 500) view.onError(error);
+  if (response.headersSent) response.destroy();
+  else writeAnswer(response, answer);
+}
+
+function failureOf(error: unknown): Answer {
+  if (error instanceof Refusal) return error.answer;
+  if (error instanceof WaybillError) {
+    if (error.code === "WAYBILL_INPUT" || error.code === "WAYBILL_CONFIG")
+      return problem(400, "invalid_request", messageOf(error));
+    if (STORAGE_CODES.includes(error.code))
+      return problem(503, "storage_unavailable", messageOf(error), { "retry-after": "1" });
+    if (error.code === "WAYBILL_CLOSED") return problem(503, "closing", messageOf(error), { "retry-after": "1" });
+  }
+  return problem(500, "internal", "A defect of the relay; its log says which.");
+}
+
+const STORAGE_CODES: readonly string[] = ["WAYBILL_DISK", "WAYBILL_LOG_FULL", "WAYBILL_LOG_BUSY"];
+const JSON_HEADERS = { "content-type": "application/json" };
+
+/** That the process answers: for anyone. */
+export function health(): Answer {
+  return { status: 200, headers: JSON_HEADERS, body: '{"status":"ok"}' };
+}
+
+/** Whether a durable accept is possible, without a name: for anyone. */
+export function ready({ ready: isReady, components }: Readiness): Answer {
+  const short: PublicReadiness = {
+    ready: isReady,
+    components: components.map((component) => ({ name: "log", ready: component.ready })),
   };
+  return { status: isReady ? 200 : 503, headers: JSON_HEADERS, body: JSON.stringify(short) };
 }
 
-function authorized(request: IncomingMessage, token: string | undefined): boolean {
-  if (token === undefined) return true;
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(request.headers.authorization ?? ""), digest(`Bearer ${token}`));
+/** Red when a defect has stopped a lane; which one is said to those who may know. */
+function fullHealth(view: AdminView, request: IncomingMessage): Answer {
+  const failed = view.readiness().lanes.filter(({ mode }) => mode === "failed");
+  if (failed.length === 0) return health();
+  const shown: Health = { status: "failed", ...(isTrusted(request, view.guard()) ? { lanes: failed } : {}) };
+  return { status: 503, headers: JSON_HEADERS, body: JSON.stringify(shown) };
+}
+
+function fullReady(view: AdminView, request: IncomingMessage): Answer {
+  const readiness = view.readiness();
+  const short = ready(readiness);
+  return isTrusted(request, view.guard()) ? { ...short, body: JSON.stringify(readiness) } : short;
+}
+
+async function showMetrics(view: AdminView, { response }: Call): Promise<void> {
+  const { text, contentType } = await view.metrics();
+  writeAnswer(response, { status: 200, headers: { "content-type": contentType }, body: text });
 }
 
 /** The keys themselves are never answered. */
 async function rotate(
   view: AdminView,
-  request: IncomingMessage,
-  response: ServerResponse,
+  { response, body }: Call,
   ringOf: (kind: "" | "mobile" | "js") => string,
 ): Promise<void> {
-  const { key, graceMs = GRACE_DEFAULT_MS, kind = "" } = (await readJson(request)) as RotateRequest;
-  if (typeof key !== "string" || key === "")
-    throw new WaybillError(
-      "WAYBILL_INPUT",
-      'The body must be { "key": "…", "graceMs"?: number, "kind"?: "mobile" | "js" }.',
-    );
-  if (typeof graceMs !== "number" || graceMs < 0 || graceMs > GRACE_MAX_MS)
-    throw new WaybillError("WAYBILL_INPUT", `graceMs must be a number from 0 to ${GRACE_MAX_MS}.`);
+  const { key, graceMs = GRACE_DEFAULT_MS, kind = "" } = fieldsOf(body, ROTATE_FIELDS);
+  const fault = typeof key === "string" ? keyFault(key) : "is missing";
+  if (typeof key !== "string" || fault !== undefined) throw invalid(`key ${fault}`);
+  if (typeof graceMs !== "number" || !(graceMs >= 0 && graceMs <= GRACE_MAX_MS))
+    throw invalid(`graceMs is a number from 0 to ${GRACE_MAX_MS}`);
+  if (kind !== "" && kind !== "mobile" && kind !== "js") throw invalid('kind is "mobile" or "js"');
   if (await view.rotate(ringOf(kind), key, graceMs)) writeJson(response, 200, { rotated: true, graceMs });
-  else
-    writeAnswer(
-      response,
-      problem(404, "unknown_key_ring", "There is no such source or destination, or it has no key of that kind."),
-    );
+  else throw unknown("unknown_key_ring", "There is no such source or destination, or it has no key of that kind.");
 }
 
-function steer(view: AdminView, response: ServerResponse, params: Params, action: "pause" | "resume"): void {
-  const destination = view.environment(params["environment"] ?? "")?.destination(params["destination"] ?? "");
-  if (destination === undefined)
-    return writeAnswer(
-      response,
-      problem(404, "unknown_lane", `There is no destination ${params["environment"]}/${params["destination"]}.`),
-    );
-  destination[action]();
+function steer(view: AdminView, { response, params }: Call, action: "pause" | "resume"): void {
+  const { environment = "", destination = "" } = params;
+  const lane = view.environment(environment)?.destination(destination);
+  if (lane === undefined)
+    throw unknown("unknown_lane", `There is no destination ${quoted(environment)}/${quoted(destination)}.`);
+  lane[action]();
   response.writeHead(204).end();
 }
 
-async function streamTail(
-  view: AdminView,
-  request: IncomingMessage,
-  response: ServerResponse,
-  query: Params,
-): Promise<void> {
+async function streamTail(view: AdminView, { response, query, streams }: Call): Promise<void> {
   const { environment: name, source } = query;
-  const environments = name === undefined ? view.environments() : [view.environment(name)];
-  const controller = new AbortController();
-  response.on("close", () => controller.abort());
-  request.on("error", () => controller.abort());
-  const signal = AbortSignal.any([controller.signal, view.stopping]);
-  response.writeHead(200, SSE_HEADERS);
+  const named = name === undefined ? undefined : view.environment(name);
+  if (name !== undefined && named === undefined)
+    throw unknown("unknown_environment", `There is no environment ${quoted(name)}.`);
+  const environments = named === undefined ? view.environments() : [named];
+  const plans = view.plan().filter(({ environment }) => environments.some((one) => one.name === environment));
+  if (source !== undefined && !plans.some(({ sources }) => sources.some((one) => one.source === source)))
+    throw unknown("unknown_source", `There is no source ${quoted(source)}.`);
+  const stream = streams.open(response, SSE_HEADERS);
   // Tells the watcher that from here on nothing is missed.
-  response.write(": listening\n\n");
-  await Promise.all(
-    environments.map(async (environment) => {
-      if (environment === undefined) return;
-      await tail(
-        environment.log,
-        { environment: environment.name, ...(source === undefined ? {} : { source }) },
-        async (event) => {
-          if (!response.write(`data: ${JSON.stringify(event)}\n\n`))
-            await once(response, "drain", { signal: signal }).catch(() => undefined);
-        },
-        signal,
-      );
-    }),
-  );
-  response.end();
+  await stream.write(": listening\n\n");
+  const stopHeartbeat = heartbeat(view.clock, () => stream.write(": still here\n\n"));
+  const filter = source === undefined ? {} : { source };
+  try {
+    await Promise.all(
+      environments.map(({ log, name: environment }) =>
+        tail(log, { environment, ...filter }, (text) => stream.write(text), stream.signal),
+      ),
+    );
+  } finally {
+    stopHeartbeat();
+    stream.end();
+  }
+}
+
+/** Keeps what stands between from closing a quiet stream, and notices a reader that is gone. */
+function heartbeat(clock: Clock, beat: () => Promise<boolean>): () => void {
+  let timer = clock.after(HEARTBEAT_MS, next);
+  let isOver = false;
+  function next(): void {
+    void beat().then((goesOn) => {
+      if (goesOn && !isOver) timer = clock.after(HEARTBEAT_MS, next);
+    });
+  }
+  return () => {
+    isOver = true;
+    timer.cancel();
+  };
 }

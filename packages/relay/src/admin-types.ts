@@ -1,8 +1,9 @@
 /**
  * The admin API's shapes. Everything that shows a relay to a person (CLI, dashboard) is written against these alone.
  *
- * Own port, loopback by default (`admin.listen`, 127.0.0.1:8081), `Authorization: Bearer <admin.token>` when a token is set:
- * - `GET /health` 200 as long as the process answers; `GET /ready` 200 or 503, {@link Readiness}
+ * Own port, loopback by default (`admin.listen`, 127.0.0.1:8081), `Authorization: Bearer <admin.token>` when a token is set, `content-type: application/json` for a body. `Host` must
+ * be loopback, the address that listens, or one of `admin.hosts`, and requests of web pages of other origins are refused (403; not so for health, ready and metrics):
+ * - `GET /health` 200, or 503 {@link Health} while a lane is `failed`; `GET /ready` 200 or 503, {@link Readiness}. Without the token both say whether, not which
  * - `GET /metrics` Prometheus text
  * - `GET /openapi.json` this API as an OpenAPI document, without a token
  * - `GET /v1/environments` {@link EnvironmentView}s
@@ -17,9 +18,11 @@
  * - `GET /v1/replays` {@link ReplayView}s; `DELETE /v1/replays/:environment/:id` 204, ends it where it is
  * - `POST /v1/sources/<environment>/<source>/rotate`, `POST /v1/destinations/<environment>/<destination>/rotate` {@link RotateRequest}; 200 `{ rotated, graceMs }`, 404 without such a key ring
  * - `POST /v1/reload` 200 {@link ReloadResult}; the old plan keeps serving when the file is bad (422)
- * `/health` and `/ready` also answer on the intake port, without a token.
+ * Refusals are `application/problem+json` with a stable `code`; 4xx for the request, 503 for a disk that fails or too much at once, 500 `internal` for a defect.
+ * `/health` (always 200) and `/ready` ({@link PublicReadiness}) also answer on the intake port, without a token.
  */
 
+/** `failed`: a defect stopped it; its events are kept, and `resume` tries again. */
 export type LaneMode = "idle" | "sending" | "waiting" | "paused" | "halted" | "failed" | "closed";
 
 /** Per destination: accepted = delivered + rejected + dropped + expired + pending, at every instant. */
@@ -193,6 +196,19 @@ export interface Readiness {
   readonly ready: boolean;
   readonly components: readonly ComponentView[];
   readonly lanes: readonly Pick<LaneView, "environment" | "destination" | "mode" | "reason">[];
+}
+
+/** What anyone may know of {@link Readiness}: whether, not which. */
+export interface PublicReadiness {
+  readonly ready: boolean;
+  readonly components: readonly { readonly name: "log"; readonly ready: boolean }[];
+}
+
+/** `failed` as long as a lane is stopped by a defect. */
+export interface Health {
+  readonly status: "ok" | "failed";
+  /** The failed ones. */
+  readonly lanes?: Readiness["lanes"];
 }
 
 export interface TailEvent {

@@ -5,8 +5,22 @@ import { acceptedKeys, EMPTY_RING, type Ring, ringAfter, servingKey } from "./ro
 /** How long a replaced key stays valid when nobody says: long enough for a deploy. */
 export const GRACE_DEFAULT_MS = 3_600_000;
 
+/** Keys of a ring that are valid at once: rotations without end must not grow it without end. */
+const RING_MAX_KEYS = 100;
+
+export type Rotation = "rotated" | "unknown ring" | "key of another source" | "too many keys";
+
 export class Credentials {
-  readonly #rings = new Map<string, Ring>();
+  readonly #rings: Map<string, Ring>;
+
+  constructor(rings: ReadonlyMap<string, Ring> = new Map()) {
+    this.#rings = new Map(rings);
+  }
+
+  /** To try a change on. */
+  copy(): Credentials {
+    return new Credentials(this.#rings);
+  }
 
   /** Takes the keys of a configuration that was loaded. */
   configure(environments: readonly EnvironmentConfig[], nowMs: number): void {
@@ -28,12 +42,23 @@ export class Credentials {
     }
   }
 
-  /** False when there is no such ring. */
-  rotate(ring: string, key: string, graceMs: number, nowMs: number): boolean {
+  rotate(ring: string, key: string, graceMs: number, nowMs: number): Rotation {
     const before = this.#rings.get(ring);
-    if (before === undefined) return false;
-    this.#rings.set(ring, ringAfter(before, { type: "rotated", key, graceMs }, nowMs));
-    return true;
+    if (before === undefined) return "unknown ring";
+    if (this.#isTaken(ring, key, nowMs)) return "key of another source";
+    const after = ringAfter(before, { type: "rotated", key, graceMs }, nowMs);
+    if (after.length > RING_MAX_KEYS) return "too many keys";
+    this.#rings.set(ring, after);
+    return "rotated";
+  }
+
+  /** A key names one source, as in the configuration. */
+  #isTaken(ring: string, key: string, nowMs: number): boolean {
+    const kind = kindOf(ring);
+    if (kind === undefined) return false;
+    return [...this.#rings].some(
+      ([other, keys]) => other !== ring && kindOf(other) === kind && acceptedKeys(keys, nowMs).includes(key),
+    );
   }
 
   /** A vendor has refused the destination's key. Whether another one is used now. */
@@ -81,6 +106,11 @@ export class Credentials {
 
 function kindsOf({ keys }: SourceConfig): readonly SourceKey["kind"][] {
   return [...new Set(keys.map(({ kind }) => kind))];
+}
+
+/** Of a source's ring; `undefined` for a destination's. */
+function kindOf(ring: string): string | undefined {
+  return /^source \S+ (.*)$/.exec(ring)?.[1];
 }
 
 export function sourceRing(environment: string, source: string, kind: SourceKey["kind"] = ""): string {

@@ -7,6 +7,7 @@ import {
   type HttpResponse,
   Lane,
   type LaneSnapshot,
+  type LaneTrigger,
   type Pending,
   requestFault,
   type Sender,
@@ -26,6 +27,7 @@ import {
 } from "@waybill/log";
 import { TROPHY_URL } from "@waybill/vendors";
 import type { LaneMode, TraceDestination } from "./admin-types.ts";
+import { Cleanup } from "./cleanup.ts";
 import type { DestinationConfig } from "./config/types.ts";
 import { forCaller, isPlainPath, refusedQuestion } from "./exchanges.ts";
 import { FileWriter } from "./file-destination.ts";
@@ -68,6 +70,8 @@ const BAD_GATEWAY = 502;
 
 /** What a destination holds open. */
 interface Parts {
+  readonly writer: FileWriter;
+  readonly sender: DestinationSender;
   readonly store: LogStore;
   readonly deadLetters: DeadLetters;
   readonly attempts: AttemptJournal;
@@ -76,35 +80,33 @@ interface Parts {
 /** One destination of an environment: its lane over the log, its durable state, its dead letters, what was tried. */
 export class Destination {
   readonly deadLetters: DeadLetters;
-  /** Of a batch. */
-  readonly limits: BatchLimits;
   readonly #options: DestinationOptions;
   readonly #store: LogStore;
   readonly #attempts: AttemptJournal;
   readonly #lane: Lane;
-  readonly #stopListening: () => void;
   readonly #writer: FileWriter;
+  #stopListening: () => void = () => undefined;
   #config: DestinationConfig;
+  #limits: BatchLimits;
   #sender: DestinationSender;
 
-  private constructor(options: DestinationOptions, { store, deadLetters, attempts }: Parts) {
-    const { environment, config, log, runtime, observer } = options;
+  private constructor(options: DestinationOptions, { store, deadLetters, attempts, sender, writer }: Parts) {
+    const { environment, config, runtime, observer } = options;
     this.#options = options;
     this.#config = config;
     this.#store = store;
     this.deadLetters = deadLetters;
     this.#attempts = attempts;
-    this.#writer = new FileWriter(runtime);
-    this.#sender = this.#senderOf(config);
-    this.limits = limitsOf(config, options);
-    const { maxEvents, maxBytes } = this.limits;
+    this.#writer = writer;
+    this.#sender = sender;
+    this.#limits = limitsOf(config, options);
     this.#lane = new Lane({
       name: `${environment}/${config.name}`,
       store,
       sender: this.#sender,
       runtime,
-      limits: this.limits,
-      trigger: { flushAt: maxEvents, flushBytes: maxBytes, flushIntervalMs: config.lingerMs },
+      limits: this.#limits,
+      trigger: triggerOf(config, this.#limits),
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         observer.attempted(environment, config.name, attempt);
@@ -114,22 +116,29 @@ export class Destination {
       },
       onModeChange: (mode, reason) => observer.modeChanged(environment, config.name, mode, reason),
     });
-    this.#stopListening = log.onCommit(() => this.#lane.notify());
   }
 
-  static async open(options: DestinationOptions): Promise<Destination> {
+  static open(options: DestinationOptions): Promise<Destination> {
+    return Cleanup.around((cleanup) => Destination.#open(options, cleanup));
+  }
+
+  static async #open(options: DestinationOptions, cleanup: Cleanup): Promise<Destination> {
     const { config, log, runtime, directory, environment, observer } = options;
+    const writer = new FileWriter(runtime);
+    const sender = createDestinationSender({ config, runtime, settings: options.settings, writer });
+    cleanup.add(() => sender.close());
     const state = await LaneState.open<LaneStateValue>(runtime.disk, `${directory}/lanes`, config.name, (damaged) =>
       newLaneState(log, damaged),
     );
+    cleanup.add(() => state.close());
     const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, runtime);
+    cleanup.add(() => deadLetters.close());
     const store = new LogStore({
       name: config.name,
       log,
       state,
       deadLetters,
-      // It knows a repeat by the batch's key too: the same batch must go again after a power cut.
-      durableLease: config.vendor === "getfluxly" || config.vendor === "http" || config.vendor === "launchdarkly",
+      durableLease: needsDurableLease(config),
       onStateError: (error) => observer.stateNotWritten(environment, config.name, error),
       onExpired: (events) =>
         options.onWarning?.(
@@ -137,31 +146,44 @@ export class Destination {
         ),
     });
     const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
-    return new Destination(options, { store, deadLetters, attempts });
+    return new Destination(options, { store, deadLetters, attempts, sender, writer });
   }
 
   get config(): DestinationConfig {
     return this.#config;
   }
 
-  #senderOf(config: DestinationConfig): DestinationSender {
-    const { runtime, settings } = this.#options;
-    return createDestinationSender({ config, runtime, settings, writer: this.#writer });
+  /** Of a batch. */
+  get limits(): BatchLimits {
+    return this.#limits;
   }
 
-  /** Begins to deliver. Apart from {@link open}, so that a relay that fails to start sends nothing. */
+  /** Begins to deliver. Apart from {@link open}, so that a relay that fails to start, or a plan that is not taken, sends nothing. */
   start(): void {
+    this.#stopListening = this.#options.log.onCommit(() => this.#lane.notify());
     this.#lane.notify();
   }
 
-  /** Takes over changed settings; the next attempt uses them, a halted lane tries at once. */
-  reconfigure(config: DestinationConfig): void {
-    const before = this.#sender;
-    // May throw: then everything stays as it is.
-    this.#sender = this.#senderOf(config);
-    this.#config = config;
-    this.#lane.replaceSender(this.#sender);
-    before.close();
+  /**
+   * Makes changed settings ready; `commit` takes them over: the next attempt uses them, a halted lane tries at once. Cursor, ledger and dead letters stay, whatever has
+   * changed; a batch that was sent and has no outcome goes again as it was, if need be to another vendor. **Errors**: `WAYBILL_CONFIG`.
+   */
+  prepare(config: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
+    const { runtime, settings } = this.#options;
+    const sender = createDestinationSender({ config, runtime, settings, writer: this.#writer });
+    const limits = limitsOf(config, this.#options);
+    return {
+      commit: () => {
+        const before = this.#sender;
+        this.#config = config;
+        this.#sender = sender;
+        this.#limits = limits;
+        this.#store.durableLease = needsDurableLease(config);
+        this.#lane.reconfigure({ sender, limits, trigger: triggerOf(config, limits) });
+        before.close();
+      },
+      discard: () => sender.close(),
+    };
   }
 
   /** Asks the vendor at once, past the lane. `undefined` when no answer comes in time. */
@@ -203,7 +225,7 @@ export class Destination {
   /** Whether the lane sends and has less than a batch to send: then there is room for something else. */
   get hasRoom(): boolean {
     const { mode } = this.#lane.snapshot();
-    return (mode === "idle" || mode === "sending") && this.#store.pending().events < this.limits.maxEvents;
+    return (mode === "idle" || mode === "sending") && this.#store.pending().events < this.#limits.maxEvents;
   }
 
   /** The attempts for the event at `position`, oldest first. */
@@ -287,6 +309,15 @@ function isRedirect({ status }: HttpResponse): boolean {
 
 function attemptsDirectory({ directory, config }: DestinationOptions): string {
   return `${directory}/attempts/${config.name}`;
+}
+
+/** It knows a repeat by the batch's key too: the same batch must go again after a power cut. */
+function needsDurableLease({ vendor }: DestinationConfig): boolean {
+  return vendor === "getfluxly" || vendor === "http" || vendor === "launchdarkly";
+}
+
+function triggerOf({ lingerMs }: DestinationConfig, { maxEvents, maxBytes }: BatchLimits): LaneTrigger {
+  return { flushAt: maxEvents, flushBytes: maxBytes, flushIntervalMs: lingerMs };
 }
 
 /** The vendor's limits, or less where the configuration says so. */

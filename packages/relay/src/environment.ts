@@ -11,8 +11,10 @@ import { accountView } from "./account-view.ts";
 import type { ComponentView, LaneView, TraceDestination, TracedEvent } from "./admin-types.ts";
 import { AppendRate } from "./append-rate.ts";
 import { batchScanner } from "./batch-scanner.ts";
-import type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
+import { Cleanup } from "./cleanup.ts";
+import type { DestinationConfig, EnvironmentConfig, MemoryConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 import { Destination, type DestinationObserver, type Question } from "./destination.ts";
+import { type PreparedPlan, prepareDestinations } from "./destination-plan.ts";
 import { Exchanges } from "./exchanges.ts";
 import { MemoryRelay } from "./memory-relay.ts";
 import { Replays } from "./replays.ts";
@@ -40,7 +42,7 @@ export class Environment {
   readonly ids: StoredIds;
   readonly replays: Replays;
   readonly exchanges: Exchanges;
-  readonly #memory = new Map<string, MemoryRelay>();
+  readonly #memory = new Map<string, { readonly relay: MemoryRelay; readonly memory: MemoryConfig }>();
   readonly #rate: AppendRate;
   readonly #options: EnvironmentOptions;
   readonly #destinations: Map<string, Destination>;
@@ -62,7 +64,11 @@ export class Environment {
     this.#rate = new AppendRate(options.runtime.clock, this.log.headByte);
   }
 
-  static async open(options: EnvironmentOptions): Promise<Environment> {
+  static open(options: EnvironmentOptions): Promise<Environment> {
+    return Cleanup.around((cleanup) => Environment.#open(options, cleanup));
+  }
+
+  static async #open(options: EnvironmentOptions, cleanup: Cleanup): Promise<Environment> {
     const { segmentMaxBytes } = options;
     const log = await openLog(
       {
@@ -72,6 +78,7 @@ export class Environment {
       },
       options.runtime,
     );
+    cleanup.add(() => log.close());
     const { config: environmentConfig, directory, runtime, dedupe } = options;
     const ids = await StoredIds.open({
       directory: `${directory}/ids`,
@@ -83,10 +90,14 @@ export class Environment {
         ids: storedIdsOf(body, metadata, batchScanner()),
       }),
     });
+    cleanup.add(() => ids.close());
     const destinations = new Map<string, Destination>();
     const exchanges = new Exchanges(() => destinations.values());
-    for (const config of environmentConfig.destinations)
-      destinations.set(config.name, await openDestination(options, log, config, exchanges));
+    for (const config of environmentConfig.destinations) {
+      const destination = await openDestination(options, log, config, exchanges);
+      cleanup.add(() => destination.close(0));
+      destinations.set(config.name, destination);
+    }
     const replays = await Replays.open({
       environment: environmentConfig.name,
       directory,
@@ -112,11 +123,18 @@ export class Environment {
     const { memory } = source;
     const destination = [...this.#destinations.values()].find(({ config }) => config.vendor === "launchdarkly");
     if (memory === undefined || destination === undefined) return undefined;
-    let relay = this.#memory.get(source.name);
+    const known = this.#memory.get(source.name);
+    let relay = known?.relay;
     if (relay === undefined) {
       const { runtime, settings, onWarning = () => undefined } = this.#options;
-      relay = new MemoryRelay(destination.config, { memory, runtime, strict: settings?.strict ?? false, onWarning });
-      this.#memory.set(source.name, relay);
+      relay = new MemoryRelay(destination.config, {
+        memory,
+        runtime,
+        ...settings,
+        strict: settings?.strict ?? false,
+        onWarning,
+      });
+      this.#memory.set(source.name, { relay, memory });
     }
     return relay;
   }
@@ -131,31 +149,56 @@ export class Environment {
     return this.#destinations.get(name);
   }
 
-  /** Follows a new plan: changed destinations take their settings over, new ones begin at the head, missing ones close. */
+  /** Follows a new plan, or fails and goes on as before. Tells what has changed. */
   async reconfigure(config: EnvironmentConfig, deadlineMs: number): Promise<readonly string[]> {
-    const changed: string[] = [];
-    for (const wanted of config.destinations) {
-      const present = this.#destinations.get(wanted.name);
-      if (present === undefined) {
-        const opened = await openDestination(this.#options, this.log, wanted, this.exchanges);
-        this.#destinations.set(wanted.name, opened);
-        opened.start();
-        changed.push(`${this.name}/${wanted.name} added`);
-      } else if (JSON.stringify(present.config) !== JSON.stringify(wanted)) {
-        present.reconfigure(wanted);
-        if (wanted.vendor === "launchdarkly") for (const relay of this.#memory.values()) relay.reconfigure(wanted);
-        changed.push(`${this.name}/${wanted.name} changed`);
-      }
-    }
-    const names = new Set(config.destinations.map(({ name }) => name));
-    for (const [name, destination] of this.#destinations) {
-      if (names.has(name)) continue;
-      this.#destinations.delete(name);
-      await destination.close(deadlineMs);
-      changed.push(`${this.name}/${name} removed`);
-    }
-    this.replays.reconfigured();
+    const { changed, commit } = await this.prepare(config);
+    await commit(deadlineMs);
     return changed;
+  }
+
+  /** Makes a new plan ready: changed destinations take their settings over, new ones begin at the head, missing ones close. One at a time. */
+  prepare(config: EnvironmentConfig): Promise<PreparedPlan> {
+    return Cleanup.around(async (cleanup) => {
+      const { directory, runtime } = this.#options;
+      const plan = await prepareDestinations(config.destinations, {
+        environment: this.name,
+        directory,
+        disk: runtime.disk,
+        destinations: this.#destinations,
+        open: (destination) => openDestination(this.#options, this.log, destination, this.exchanges),
+      });
+      cleanup.add(plan.discard);
+      const memory = this.#prepareMemory(config, cleanup);
+      return {
+        ...plan,
+        commit: async (deadlineMs) => {
+          const committed = [plan.commit(deadlineMs), memory(deadlineMs)];
+          this.replays.reconfigured();
+          await Promise.all(committed);
+        },
+        discard: () => cleanup.run(),
+      };
+    });
+  }
+
+  /** Sources in memory follow their own settings and those of the destination. Returns what takes that over. */
+  #prepareMemory(config: EnvironmentConfig, cleanup: Cleanup): (deadlineMs: number) => Promise<void> {
+    const wanted = config.destinations.find(({ vendor }) => vendor === "launchdarkly");
+    const commits: ((deadlineMs: number) => unknown)[] = [];
+    for (const [name, { relay, memory }] of this.#memory) {
+      const source = config.sources.find((one) => one.name === name);
+      const isSame = JSON.stringify(source?.memory) === JSON.stringify(memory);
+      if (wanted !== undefined && isSame && differOnlyInKeys(relay.destination, wanted)) {
+        const prepared = relay.prepare(wanted);
+        cleanup.add(prepared.discard);
+        commits.push(prepared.commit);
+      } else
+        commits.push((deadlineMs) => {
+          this.#memory.delete(name);
+          return within(deadlineMs, this.#options.runtime.clock, relay.close());
+        });
+    }
+    return async (deadlineMs) => void (await Promise.all(commits.map((commit) => commit(deadlineMs))));
   }
 
   /** Makes every cursor durable. Never rejects: a failure is told when it begins, and tried again at the next call. */
@@ -278,7 +321,7 @@ export class Environment {
     const { clock } = this.#options.runtime;
     await Promise.all([
       this.#try("close the replays", () => this.replays.close(deadlineMs)),
-      ...[...this.#memory.values()].map((relay) =>
+      ...[...this.#memory.values()].map(({ relay }) =>
         this.#try("close a source in memory", () => within(deadlineMs, clock, relay.close())),
       ),
       ...[...this.#destinations.values()].map((destination) =>
@@ -335,6 +378,13 @@ function openDestination(
     onAttempt: (destination, first, attempt) => exchanges.attempted(destination, first, attempt),
     ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
   });
+}
+
+/** With other keys what waits goes on waiting; anything else takes new queues. */
+function differOnlyInKeys(before: DestinationConfig, after: DestinationConfig): boolean {
+  const rest = (config: DestinationConfig): string =>
+    JSON.stringify({ ...config, writeKey: "", mobileKey: "", environmentId: "" });
+  return rest(before) === rest(after);
 }
 
 /** Waits for `work`, at most so long. */

@@ -3,7 +3,8 @@
  * are counted all the same.
  */
 import { readFileSync } from "node:fs";
-import { messageOf, WaybillError } from "@waybill/core";
+import { WaybillError } from "@waybill/core";
+import { publicAgent } from "@waybill/node";
 import type { Flag } from "@waybill/vendors";
 import type { DestinationConfig } from "./config/types.ts";
 
@@ -12,36 +13,67 @@ export interface FlagSource {
   close(): void;
 }
 
+export interface FlagSettings {
+  /** Keeps the vendor's SDK, which makes its own requests, from connecting to private addresses too. */
+  readonly publicOnly?: boolean;
+}
+
 const NONE: FlagSource = { flag: () => undefined, close: () => undefined };
 
-export function createFlagSource(config: DestinationConfig): FlagSource {
+/** **Errors**: `WAYBILL_CONFIG` for a file that cannot be read or is not flag data. */
+export function createFlagSource(config: DestinationConfig, settings: FlagSettings): FlagSource {
   if (config.flagsFile !== undefined) return fromFile(config.flagsFile);
-  return config.flagsFromVendor === true ? fromVendor(config) : NONE;
+  return config.flagsFromVendor === true ? fromVendor(config, settings) : NONE;
 }
 
 /** `{ "flags": { "<key>": { "variations": […], "trackEvents": … } } }`, as LaunchDarkly's flag service has it; read at the start and at each reload. */
 function fromFile(path: string): FlagSource {
-  let flags: Readonly<Record<string, Flag>>;
-  try {
-    const { flags: read } = JSON.parse(readFileSync(path, "utf8")) as {
-      readonly flags?: Readonly<Record<string, Flag>>;
-    };
-    flags = read ?? {};
-  } catch (error) {
-    throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} cannot be read: ${messageOf(error)}`, { cause: error });
-  }
+  const flags = flagsOf(path);
   return { flag: (key) => (Object.hasOwn(flags, key) ? flags[key] : undefined), close: () => undefined };
 }
 
-type Item = { readonly version: number; readonly deleted?: boolean };
-type Items = Record<string, Item>;
+/** What a parser says of a file that is no JSON quotes it: the path alone is enough, and may be any file. */
+function flagsOf(path: string): Readonly<Record<string, Flag>> {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} cannot be read: ${code}`, { cause: error });
+  }
+  const data = parsed(text);
+  const flags = isObject(data) ? (data["flags"] ?? {}) : undefined;
+  if (!isObject(flags) || !Object.values(flags).every(isObject))
+    throw new WaybillError("WAYBILL_CONFIG", `flagsFile ${path} is not { "flags": { "<key>": {…} } }`);
+  return flags as Readonly<Record<string, Flag>>;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+interface Item {
+  readonly key: string;
+  readonly version: number;
+  readonly deleted?: boolean;
+}
 
 /** LaunchDarkly's SDK fills a store of ours, where the flags can be read as they are. */
-function fromVendor({ writeKey, flagsUrl }: DestinationConfig): FlagSource {
+function fromVendor({ writeKey, flagsUrl }: DestinationConfig, { publicOnly }: FlagSettings): FlagSource {
+  const agent = publicOnly === true ? publicAgent(flagsUrl?.startsWith("http:") !== true) : undefined;
+  /** By kind and key: keys come from the vendor and from events. */
   const data = new Map<string, Map<string, Item>>();
   let initialized = false;
   const store = {
-    init(all: Record<string, Items>, done: () => void): void {
+    init(all: Record<string, Record<string, Item>>, done: () => void): void {
       for (const [kind, items] of Object.entries(all)) data.set(kind, new Map(Object.entries(items)));
       initialized = true;
       done();
@@ -50,46 +82,49 @@ function fromVendor({ writeKey, flagsUrl }: DestinationConfig): FlagSource {
       const item = data.get(kind.namespace)?.get(key);
       done(item === undefined || item.deleted === true ? null : item);
     },
-    all(kind: { namespace: string }, done: (items: Items) => void): void {
-      done(Object.fromEntries([...(data.get(kind.namespace) ?? [])].filter(([, item]) => item.deleted !== true)));
+    all(kind: { namespace: string }, done: (items: Record<string, Item>) => void): void {
+      const items = [...(data.get(kind.namespace) ?? [])].filter(([, item]) => item.deleted !== true);
+      done(Object.fromEntries(items));
     },
-    upsert(kind: { namespace: string }, item: { key: string; version: number }, done: () => void): void {
+    upsert(kind: { namespace: string }, item: Item, done: () => void): void {
       const items = data.get(kind.namespace) ?? new Map<string, Item>();
-      data.set(kind.namespace, items);
       if ((items.get(item.key)?.version ?? -1) < item.version) items.set(item.key, item);
+      data.set(kind.namespace, items);
       done();
     },
     delete(kind: { namespace: string }, key: string, version: number, done: () => void): void {
-      this.upsert(kind, { key, version, deleted: true } as never, done);
+      this.upsert(kind, { key, version, deleted: true }, done);
     },
     initialized: (done: (is: boolean) => void): void => done(initialized),
     close: (): void => undefined,
   };
   let client: { close(): void } | undefined;
   let closed = false;
-  const start = async (): Promise<void> => {
+  const begin = async (): Promise<void> => {
     const { init } = await import("@launchdarkly/node-server-sdk");
     if (closed) return;
     const urls = flagsUrl === undefined ? {} : { baseUri: flagsUrl, streamUri: flagsUrl, stream: false };
     const silent = { error: () => undefined, warn: () => undefined, info: () => undefined, debug: () => undefined };
     client = init(writeKey, {
       ...urls,
+      ...(agent === undefined ? {} : { proxyAgent: agent }),
       featureStore: store as never,
       sendEvents: false,
       diagnosticOptOut: true,
       logger: silent,
     });
   };
-  // It throws for a key that cannot be one. Then no flag is known, and events are counted all the same.
-  start().catch(() => undefined);
+  // What the SDK refuses leaves every flag unknown; it must not end the process.
+  begin().catch(() => undefined);
   return {
     flag(key) {
-      const flag = data.get("features")?.get(key) as (Flag & { readonly deleted?: boolean }) | undefined;
-      return flag?.deleted === true ? undefined : flag;
+      const flag = data.get("features")?.get(key);
+      return flag === undefined || flag.deleted === true ? undefined : (flag as unknown as Flag);
     },
     close() {
       closed = true;
       client?.close();
+      agent?.destroy();
     },
   };
 }

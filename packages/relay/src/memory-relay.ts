@@ -33,6 +33,7 @@ export interface MemoryRelayOptions {
   readonly memory: MemoryConfig;
   readonly runtime: Runtime;
   readonly strict: boolean;
+  readonly publicOnly?: boolean;
   readonly onWarning: (message: string) => void;
 }
 
@@ -48,7 +49,7 @@ export class MemoryRelay {
   constructor(destination: DestinationConfig, options: MemoryRelayOptions) {
     this.#destination = destination;
     this.#options = options;
-    this.#flags = createFlagSource(destination);
+    this.#flags = createFlagSource(destination, options);
     this.#armTimer();
   }
 
@@ -79,15 +80,25 @@ export class MemoryRelay {
     if (texts.length > room) this.#warnCapacity();
   }
 
-  /** Used from the next flush on. */
-  reconfigure(destination: DestinationConfig): void {
-    this.#destination = destination;
-    this.#flags.close();
-    this.#flags = createFlagSource(destination);
-    for (const [sdk, queues] of this.#queues) {
-      const credential = this.#credentialOf(sdk as Old["sdk"]);
-      if (credential !== undefined) queues.replaceCredential(credential);
-    }
+  get destination(): DestinationConfig {
+    return this.#destination;
+  }
+
+  /** Makes other settings ready; `commit` has them used from the next flush on. **Errors**: `WAYBILL_CONFIG`. */
+  prepare(destination: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
+    const flags = createFlagSource(destination, this.#options);
+    return {
+      commit: () => {
+        this.#flags.close();
+        this.#flags = flags;
+        this.#destination = destination;
+        for (const [sdk, queues] of this.#queues) {
+          const credential = this.#credentialOf(sdk as Old["sdk"]);
+          if (credential !== undefined) queues.replaceCredential(credential);
+        }
+      },
+      discard: () => flags.close(),
+    };
   }
 
   async flush(): Promise<void> {

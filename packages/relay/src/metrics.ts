@@ -157,7 +157,7 @@ export function createMetrics(view: MetricsView): Metrics {
       if (lane.lastErrorAtMs !== undefined) lastError.set(labels, lane.lastErrorAtMs / 1_000);
     }
     for (const { environment, destination, id, account } of view.replays()) {
-      for (const state of ["accepted", "delivered", "rejected", "expired", "pending"] as const)
+      for (const state of ["accepted", "delivered", "rejected", "dropped", "expired", "pending"] as const)
         replayed.set({ environment, destination, replay: id, state }, account[state]);
     }
     for (const source of view.sources()) {

@@ -13,20 +13,17 @@ import {
   widerThan,
 } from "@waybill/node";
 import { DEFAULT_LIMITS, STRICT_LIMITS } from "@waybill/vendors";
-import { createAdminServer } from "./admin-server.ts";
-import type { Accounts, EnvironmentView, Readiness, ReloadResult } from "./admin-types.ts";
+import { type AdminView, createAdminServer } from "./admin-server.ts";
+import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
 import { batchScanner } from "./batch-scanner.ts";
 import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
-import { Credentials } from "./credentials.ts";
 import { Drain } from "./drain.ts";
-import { Environment } from "./environment.ts";
-import { createFlagSource } from "./flags.ts";
 import { Intake } from "./intake.ts";
 import { createIntakeServer } from "./intake-server.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import { SourceTable } from "./sources.ts";
+import { Plan } from "./plan.ts";
 import { LIBRARY } from "./version.ts";
 
 export interface RelayOptions {
@@ -42,8 +39,8 @@ export interface RunningRelay {
   /** What is listening, where the log is, which lanes there are: one line. */
   readonly summary: string;
   accounts(): Accounts;
-  /** Takes a new plan over as a whole, or not at all. */
-  reload(config: RelayConfig): Promise<ReloadResult>;
+  /** Takes a new plan over as a whole, or not at all. Reloads happen one after another. Never rejects. */
+  reload(config: RelayConfig | (() => Promise<RelayConfig>)): Promise<ReloadResult>;
   /** Stops accepting, finishes the attempts in flight within the deadline, closes the log. Idempotent. */
   stop(): Promise<void>;
 }
@@ -71,12 +68,10 @@ export async function startRelay(config: RelayConfig, options: RelayOptions): Pr
 class Relay implements RunningRelay {
   readonly #options: RelayOptions;
   readonly #runtime: DiskRuntime;
-  readonly #environments = new Map<string, Environment>();
+  readonly #plan: Plan;
   readonly #bodies: BodyReader;
   readonly #metrics: Metrics;
   readonly #startedAtMs: number;
-  readonly #credentials = new Credentials();
-  #config: RelayConfig;
   #intake: Intake | undefined;
   #lock: DirectoryLock | undefined;
   #servers: readonly { readonly server: Server; readonly drain: Drain }[] = [];
@@ -85,12 +80,10 @@ class Relay implements RunningRelay {
   #timer: Timer | undefined;
   #retainAtMs = 0;
   #stopped: Promise<void> | undefined;
-  #reloading: Promise<unknown> = Promise.resolve();
   intakeUrl = "";
   adminUrl = "";
 
   constructor(config: RelayConfig, options: RelayOptions) {
-    this.#config = config;
     this.#options = options;
     this.#runtime =
       options.runtime ??
@@ -99,7 +92,6 @@ class Relay implements RunningRelay {
         permissions: config.permissions,
       });
     this.#startedAtMs = this.#runtime.clock.now();
-    this.#credentials.configure(config.environments, this.#startedAtMs);
     this.#bodies = new BodyReader({ maxBytes: config.bodyMaxBytes, maxTotalBytes: BODIES_MAX_TOTAL_BYTES });
     this.#metrics = createMetrics({
       lanes: () => this.accounts().lanes,
@@ -107,60 +99,59 @@ class Relay implements RunningRelay {
       replays: () => this.accounts().replays,
       heldBytes: () => this.#bodies.heldBytes,
     });
+    this.#plan = new Plan(config, {
+      runtime: this.#runtime,
+      logger: options.logger,
+      attempted: (...args) => this.#metrics.attempted(...args),
+      stopping: this.#stopping.signal,
+      onSwitched: (next, before) => this.#switched(next, before),
+    });
   }
 
   get summary(): string {
     const lanes = this.accounts().lanes.map(({ environment, destination }) => `${environment}/${destination}`);
-    return `waybill relay ${LIBRARY.version}: events on ${this.intakeUrl}, admin on ${this.adminUrl}, log in ${this.#config.dataDirectory}, lanes ${lanes.join(", ") || "none"}`;
+    return `waybill relay ${LIBRARY.version}: events on ${this.intakeUrl}, admin on ${this.adminUrl}, log in ${this.#plan.config.dataDirectory}, lanes ${lanes.join(", ") || "none"}`;
   }
 
   async start(): Promise<void> {
-    const { dataDirectory, environments } = this.#config;
+    const { dataDirectory, strict, exchangeDeadlineMs } = this.#plan.config;
     await this.#runtime.disk.makeDirectory(dataDirectory);
     this.#lock = await lockDirectory(dataDirectory);
     await this.#warnOfReaders();
-    for (const { name } of environments) await this.#openEnvironment(name, this.#config);
-    this.#intake = new Intake(this.#sourceTable(this.#config), {
+    await this.#plan.open();
+    this.#intake = new Intake(this.#plan.sourceTable(undefined), {
       clock: this.#runtime.clock,
       makeId: createUuidV7(this.#runtime.clock, this.#runtime.random),
       limits: {
-        ...(this.#config.strict ? STRICT_LIMITS : DEFAULT_LIMITS),
+        ...(strict ? STRICT_LIMITS : DEFAULT_LIMITS),
         isUtf8,
         scanBatch: batchScanner(),
       },
       observer: this.#metrics,
-      exchangeDeadlineMs: this.#config.exchangeDeadlineMs,
+      exchangeDeadlineMs,
     });
     await this.#listen(this.#intake);
-    for (const environment of this.#environments.values()) environment.start();
+    this.#plan.start();
     this.#maintain();
     this.#options.logger.info({ intake: this.intakeUrl, admin: this.adminUrl, data: dataDirectory }, this.summary);
   }
 
   accounts(): Accounts {
     const atMs = this.#runtime.clock.now();
-    const { hardMaxBytes } = this.#config.retention;
+    const { hardMaxBytes } = this.#plan.config.retention;
+    const environments = [...this.#plan.environments.values()];
     return {
       atMs,
       startedAtMs: this.#startedAtMs,
       version: LIBRARY.version,
-      lanes: [...this.#environments.values()].flatMap((environment) => environment.lanes(atMs, hardMaxBytes)),
+      lanes: environments.flatMap((environment) => environment.lanes(atMs, hardMaxBytes)),
       sources: this.#intake?.sources.views() ?? [],
-      replays: [...this.#environments.values()].flatMap((environment) => environment.replays.views()),
+      replays: environments.flatMap((environment) => environment.replays.views()),
     };
   }
 
-  /** Makes `key` the one in use of a ring; the others stay valid for the grace. False when there is no such ring. */
-  async rotate(ring: string, key: string, graceMs: number): Promise<boolean> {
-    if (!this.#credentials.rotate(ring, key, graceMs, this.#runtime.clock.now())) return false;
-    await this.#applyCredentials();
-    return true;
-  }
-
-  reload(config: RelayConfig): Promise<ReloadResult> {
-    const reloaded = this.#reloading.then(() => this.#reload(config));
-    this.#reloading = reloaded.catch(() => undefined);
-    return reloaded;
+  reload(config: RelayConfig | (() => Promise<RelayConfig>)): Promise<ReloadResult> {
+    return this.#plan.reload(typeof config === "function" ? config : () => config);
   }
 
   stop(): Promise<void> {
@@ -172,113 +163,37 @@ class Relay implements RunningRelay {
   async #stop(): Promise<void> {
     const { logger } = this.#options;
     const { clock } = this.#runtime;
-    const deadlineMs = this.#config.shutdownDeadlineMs;
+    const deadlineMs = this.#plan.config.shutdownDeadlineMs;
     const endsAtMs = clock.monotonic() + deadlineMs;
     const leftMs = (): number => Math.max(0, endsAtMs - clock.monotonic());
     logger.info({ deadlineMs }, "stopping: no new connections, attempts in flight are finished");
     this.#timer?.cancel();
     this.#stopping.abort();
-    const environments = [...this.#environments.values()];
+    const environments = [...this.#plan.environments.values()];
     await Promise.all([
       ...this.#servers.map(({ server, drain }) => drain.end(server, clock, leftMs())),
       ...environments.map((environment) => environment.stopDelivery(leftMs() * (1 - ANSWERS_SHARE))),
     ]);
     this.#intake?.stop();
-    await Promise.all([this.#reloading, this.#maintaining]);
-    await Promise.all([...this.#environments.values()].map((environment) => environment.close(leftMs())));
+    await Promise.all([this.#plan.settled, this.#maintaining]);
+    await Promise.all([...this.#plan.environments.values()].map((environment) => environment.close(leftMs())));
     await this.#lock?.release();
     logger.info("stopped");
   }
 
-  async #reload(config: RelayConfig): Promise<ReloadResult> {
-    const { logger } = this.#options;
-    const errors = [...restartNeeded(this.#config, config), ...flagFaults(config)];
-    if (errors.length > 0) return { ok: false, changed: [], errors };
-    const changed: string[] = [];
-    const nowMs = this.#runtime.clock.now();
-    this.#credentials.configure(config.environments, nowMs);
-    for (const environment of config.environments) {
-      const present = this.#environments.get(environment.name);
-      if (present !== undefined) {
-        const applied = this.#credentials.applied(environment, nowMs);
-        changed.push(...(await present.reconfigure(applied, config.shutdownDeadlineMs)));
-      } else {
-        const opened = await this.#openEnvironment(environment.name, config);
-        opened.start();
-        changed.push(`${environment.name} added`);
-      }
+  /** Another configuration holds from now on: what belongs to the relay as a whole follows it. */
+  #switched({ headersTimeoutMs, requestTimeoutMs, logLevel }: RelayConfig, before: RelayConfig): void {
+    this.#intake?.replaceSources(this.#plan.sourceTable(this.#intake.sources));
+    for (const { server } of this.#servers) {
+      server.headersTimeout = headersTimeoutMs;
+      server.requestTimeout = requestTimeoutMs;
     }
-    this.#intake?.replaceSources(this.#sourceTable(config));
-    const names = new Set(config.environments.map(({ name }) => name));
-    for (const [name, environment] of this.#environments) {
-      if (names.has(name)) continue;
-      this.#environments.delete(name);
-      await environment.close(config.shutdownDeadlineMs);
-      changed.push(`${name} removed`);
-    }
-    this.#config = config;
-    logger.info({ changed }, "configuration reloaded");
-    return { ok: true, changed, errors: [] };
-  }
-
-  /** Brings the keys of now to sources and destinations; one after another with reloads. */
-  #applyCredentials(): Promise<void> {
-    const applied = this.#reloading.then(async () => {
-      const nowMs = this.#runtime.clock.now();
-      for (const environment of this.#config.environments)
-        await this.#environments
-          .get(environment.name)
-          ?.reconfigure(this.#credentials.applied(environment, nowMs), this.#config.shutdownDeadlineMs);
-      this.#intake?.replaceSources(this.#sourceTable(this.#config));
-    });
-    this.#reloading = applied.catch((error: unknown) =>
-      this.#options.logger.error({ error: messageOf(error) }, "a rotated key could not be applied"),
-    );
-    return applied;
-  }
-
-  async #openEnvironment(name: string, config: RelayConfig): Promise<Environment> {
-    const environmentConfig = config.environments.find((one) => one.name === name);
-    if (environmentConfig === undefined) throw new Error(`no environment ${name}`);
-    const { logger } = this.#options;
-    const environment = await Environment.open({
-      config: environmentConfig,
-      directory: `${config.dataDirectory}/${name}`,
-      runtime: this.#runtime,
-      dedupe: config.dedupe,
-      settings: { strict: config.strict },
-      onWarning: (message) => logger.warn({ environment: name }, message),
-      observer: {
-        attempted: (...args) => this.#metrics.attempted(...args),
-        modeChanged: (environmentName, destination, mode, reason) => {
-          const fields = { environment: environmentName, destination, mode, reason };
-          if (mode === "halted") {
-            logger.error(fields, "destination halted until somebody acts, as for a credential; its events are kept");
-            if (this.#credentials.refused(environmentName, destination, this.#runtime.clock.now()))
-              // What goes wrong is logged where the reload waits for it.
-              this.#applyCredentials().catch(() => undefined);
-          } else if (mode === "failed")
-            logger.error(fields, "a defect stopped this lane; its events are kept, resume tries again");
-          else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
-          else logger.debug(fields, "lane changed mode");
-        },
-        stateNotWritten: (environmentName, destination, error) =>
-          logger.error(
-            { environment: environmentName, destination, error: messageOf(error) },
-            "cursor not written; delivery goes on",
-          ),
-      },
-    });
-    const { recovery } = environment.log;
-    if (recovery.tornBytes > 0 || recovery.damaged.length > 0)
-      logger.warn({ environment: name, ...recovery }, "log recovered: a torn tail was cut or a damaged record skipped");
-    this.#environments.set(name, environment);
-    return environment;
+    if (logLevel !== before.logLevel) this.#options.logger.level = logLevel;
   }
 
   /** A directory of before, or of an operator's making, is left as it is. */
   async #warnOfReaders(): Promise<void> {
-    const { dataDirectory, permissions } = this.#config;
+    const { dataDirectory, permissions } = this.#plan.config;
     const mode = await widerThan(dataDirectory, permissions.directoryMode);
     if (mode === undefined) return;
     const [is, wanted] = [mode, permissions.directoryMode].map((one) => `0${one.toString(8)}`);
@@ -288,19 +203,10 @@ class Relay implements RunningRelay {
     );
   }
 
-  #sourceTable(config: RelayConfig): SourceTable {
-    return new SourceTable(
-      config.environments.map((environment) => ({
-        environment: this.#environments.get(environment.name) as Environment,
-        sources: this.#credentials.applied(environment, this.#runtime.clock.now()).sources,
-      })),
-      this.#runtime.clock,
-      this.#intake?.sources,
-    );
-  }
-
   async #listen(intake: Intake): Promise<void> {
-    const { listen, admin, headersTimeoutMs, requestTimeoutMs } = this.#config;
+    const { listen, admin, headersTimeoutMs, requestTimeoutMs } = this.#plan.config;
+    const onError = (error: unknown): void =>
+      this.#options.logger.error({ error }, "a request failed for a defect of the relay");
     const [intakeDrain, adminDrain] = [new Drain(), new Drain()];
     const intakeServer = createIntakeServer({
       drain: intakeDrain,
@@ -309,21 +215,9 @@ class Relay implements RunningRelay {
       readiness: () => this.#readiness(),
       headersTimeoutMs,
       requestTimeoutMs,
-      onError: (error) => this.#options.logger.error({ error }, "a request failed for a defect of the relay"),
+      onError,
     });
-    const adminServer = createAdminServer({
-      token: admin.token,
-      drain: adminDrain,
-      stopping: this.#stopping.signal,
-      accounts: () => this.accounts(),
-      readiness: () => this.#readiness(),
-      metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
-      environment: (name) => this.#environments.get(name),
-      environments: () => [...this.#environments.values()],
-      reload: () => this.#reloadByAdmin(),
-      plan: () => this.#plan(),
-      rotate: (ring, key, graceMs) => this.rotate(ring, key, graceMs),
-    });
+    const adminServer = createAdminServer(this.#adminView(adminDrain, onError), { headersTimeoutMs, requestTimeoutMs });
     this.#servers = [
       { server: intakeServer, drain: intakeDrain },
       { server: adminServer, drain: adminDrain },
@@ -332,30 +226,38 @@ class Relay implements RunningRelay {
     this.adminUrl = await listenOn(adminServer, admin);
   }
 
-  #plan(): readonly EnvironmentView[] {
-    const nowMs = this.#runtime.clock.now();
-    return this.#config.environments
-      .map((environment) => this.#credentials.applied(environment, nowMs))
-      .map(({ name, sources, destinations }) => ({
-        environment: name,
-        sources: sources.map(({ name: source, protocol, keys }) => ({ source, protocol, keys: keys.length })),
-        destinations: destinations.map(({ name: destination, vendor }) => ({ destination, vendor })),
-      }));
+  #adminView(drain: Drain, onError: (error: unknown) => void): AdminView {
+    const plan = this.#plan;
+    return {
+      guard: () => {
+        const { host, hosts = [], token } = plan.config.admin;
+        // To listen on all addresses is no name to be known by.
+        const own = host === "0.0.0.0" || host === "::" ? [] : [host.toLowerCase()];
+        return { hosts: [...own, ...hosts], token };
+      },
+      clock: this.#runtime.clock,
+      drain,
+      stopping: this.#stopping.signal,
+      accounts: () => this.accounts(),
+      readiness: () => this.#readiness(),
+      metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
+      environment: (name) => plan.environments.get(name),
+      environments: () => [...plan.environments.values()],
+      reload: () => this.#reloadByAdmin(),
+      plan: () => plan.views(),
+      rotate: (ring, key, graceMs) => plan.rotate(ring, key, graceMs),
+      onError,
+    };
   }
 
   async #reloadByAdmin(): Promise<ReloadResult> {
     const { reloadConfig } = this.#options;
-    if (reloadConfig === undefined)
-      return { ok: false, changed: [], errors: ["The relay was started without a configuration file."] };
-    try {
-      return await this.reload(await reloadConfig());
-    } catch (error) {
-      return { ok: false, changed: [], errors: messageOf(error).split("\n") };
-    }
+    if (reloadConfig !== undefined) return this.reload(reloadConfig);
+    return { ok: false, changed: [], errors: ["The relay was started without a configuration file."] };
   }
 
   #readiness(): Readiness {
-    const components = [...this.#environments.values()].map((environment) => environment.component());
+    const components = [...this.#plan.environments.values()].map((environment) => environment.component());
     return {
       ready: this.#stopped === undefined && components.every((component) => component.ready),
       components,
@@ -386,48 +288,15 @@ class Relay implements RunningRelay {
     const { clock } = this.#runtime;
     const retain = clock.monotonic() >= this.#retainAtMs;
     if (retain) this.#retainAtMs = clock.monotonic() + RETAIN_INTERVAL_MS;
-    for (const environment of this.#environments.values()) {
+    for (const environment of this.#plan.environments.values()) {
       if (!retain) await environment.sync();
       else {
-        const removed = await environment.retain(this.#config.retention, clock.now());
+        const removed = await environment.retain(this.#plan.config.retention, clock.now());
         if (removed > 0)
           this.#options.logger.info({ environment: environment.name, segments: removed }, "retention removed segments");
       }
     }
   }
-}
-
-/** Flag files that cannot be read: found before anything is changed. */
-function flagFaults({ environments }: RelayConfig): readonly string[] {
-  return environments
-    .flatMap(({ destinations }) => destinations)
-    .filter(({ flagsFile }) => flagsFile !== undefined)
-    .flatMap((destination) => {
-      try {
-        createFlagSource(destination).close();
-        return [];
-      } catch (error) {
-        return [messageOf(error)];
-      }
-    });
-}
-
-/** What only a restart can change. */
-function restartNeeded(before: RelayConfig, after: RelayConfig): readonly string[] {
-  const fixed = [
-    "listen",
-    "admin",
-    "dataDirectory",
-    "bodyMaxBytes",
-    "strict",
-    "dedupe",
-    "allowPrivateAddresses",
-    "exchangeDeadlineMs",
-    "permissions",
-  ] as const;
-  return fixed
-    .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
-    .map((key) => `${key} changed; that takes a restart. Nothing was reloaded.`);
 }
 
 async function listenOn(server: Server, address: { readonly host: string; readonly port: number }): Promise<string> {

@@ -64,6 +64,7 @@ export interface ReplaysOptions {
 const YIELD_MS = 20;
 const SECOND_MS = 1_000;
 const PROBE_MS = 30_000;
+const TRIGGER = { flushAt: 1, flushBytes: 1, flushIntervalMs: SECOND_MS };
 /** A slot of a state file has 4 KiB. */
 const CHOICE_MAX_BYTES = 3_000;
 const ATTEMPTS = ".attempts";
@@ -146,9 +147,10 @@ export class Replays {
   /** The destinations have changed: new credentials are used at once; a replay waits while its destination is not configured. */
   reconfigured(): void {
     for (const { lane, store } of this.#jobs.values()) {
-      if (this.#options.destination(store.value.destination) === undefined) lane.pause(NO_DESTINATION);
+      const destination = this.#options.destination(store.value.destination);
+      if (destination === undefined) lane.pause(NO_DESTINATION);
       else {
-        lane.replaceSender(this.#senderFor(store.value));
+        lane.reconfigure({ sender: this.#senderFor(store.value), limits: destination.limits, trigger: TRIGGER });
         lane.resume();
       }
     }
@@ -254,7 +256,7 @@ export class Replays {
       sender: this.#senderFor(value),
       runtime,
       limits,
-      trigger: { flushAt: 1, flushBytes: 1, flushIntervalMs: SECOND_MS },
+      trigger: TRIGGER,
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         if (batch instanceof LogBatch) attempts.note(batch.first, batch.count, attempt);

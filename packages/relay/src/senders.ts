@@ -37,12 +37,12 @@ import {
 import { createChoice } from "./choice.ts";
 import type { DestinationConfig } from "./config/types.ts";
 import { type FileWriter, fileProtocol } from "./file-destination.ts";
-import { createFlagSource } from "./flags.ts";
+import { createFlagSource, type FlagSettings } from "./flags.ts";
 import { httpProtocol } from "./http-destination.ts";
 import { createSummaries, isSummarised } from "./summaries.ts";
 import { LIBRARY, VERSION } from "./version.ts";
 
-export interface SenderSettings {
+export interface SenderSettings extends FlagSettings {
   /** Say what the vendors' own relays say where they differ. */
   readonly strict: boolean;
 }
@@ -79,7 +79,7 @@ export function createDestinationSender({
       ...(translate === undefined ? {} : { translate }),
       ...(said === undefined ? {} : { stage: rewrite(said) }),
     });
-  const flags = config.vendor === "launchdarkly" ? createFlagSource(config) : undefined;
+  const flags = config.vendor === "launchdarkly" ? createFlagSource(config, settings) : undefined;
   const summarised = flags === undefined ? undefined : chain(choose, createSummaries(config, flags, runtime));
   const own = chain(ownWords(config, choose));
   const plain = chain();

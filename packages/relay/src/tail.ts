@@ -1,7 +1,8 @@
 import type { Log, LogRecord } from "@waybill/log";
-import type { TailEvent } from "./admin-types.ts";
 
 const READ_BYTES = 256 * 1024;
+/** Lines are passed on in chunks of this size: what is made at once stays small, whatever a record holds. */
+const CHUNK_CHARACTERS = 64 * 1024;
 
 export interface TailFilter {
   readonly environment: string;
@@ -10,13 +11,13 @@ export interface TailFilter {
 
 /**
  * Shows durable events as they come, from the log itself: a watcher costs reads, never a part of an accept.
- * `emit` resolves when its reader has taken the event, so a slow watcher is read more slowly and holds nothing up.
+ * `emit` gets server-sent events and resolves when its reader has taken them, so a slow watcher is read more slowly and holds nothing up.
  * Runs until `signal` aborts.
  */
 export async function tail(
   log: Log,
   filter: TailFilter,
-  emit: (event: TailEvent) => Promise<void>,
+  emit: (text: string) => Promise<unknown>,
   signal: AbortSignal,
 ): Promise<void> {
   const reader = log.reader({ position: log.head, byte: log.headByte });
@@ -32,9 +33,9 @@ export async function tail(
       const records = await reader.read(READ_BYTES);
       for (const record of records) {
         if (filter.source !== undefined && record.source !== filter.source) continue;
-        for (const event of eventsOf(record, filter.environment)) {
+        for (const chunk of chunksOf(record, filter.environment)) {
           if (signal.aborted) return;
-          await emit(event);
+          await emit(chunk);
         }
       }
       if (records.length === 0 && !signal.aborted) await committed;
@@ -46,17 +47,25 @@ export async function tail(
   }
 }
 
-function* eventsOf(record: LogRecord, environment: string): Generator<TailEvent> {
-  const events = JSON.parse(
-    `[${Buffer.from(record.body.buffer, record.body.byteOffset, record.body.length).toString()}]`,
-  ) as unknown[];
-  for (const [index, event] of events.entries()) {
-    yield {
-      environment,
-      source: record.source,
-      position: record.first + index,
-      receivedAtMs: record.receivedAtMs,
-      event,
-    };
+function* chunksOf(record: LogRecord, environment: string): Generator<string> {
+  const { source, receivedAtMs, body, ends } = record;
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+  let chunk = "";
+  let start = 0;
+  for (const [index, end] of ends.entries()) {
+    const fields = JSON.stringify({ environment, source, position: record.first + index, receivedAtMs });
+    chunk += `data: ${fields.slice(0, -1)},"event":${eventLine(bytes.subarray(start, end))}}\n\n`;
+    start = end + 1;
+    if (chunk.length < CHUNK_CHARACTERS) continue;
+    yield chunk;
+    chunk = "";
   }
+  if (chunk !== "") yield chunk;
+}
+
+/** An event's bytes as they stand, on one line: parsing them could change a number. Line ends in JSON are white space. */
+export function eventLine(event: Uint8Array): string {
+  return Buffer.from(event.buffer, event.byteOffset, event.length)
+    .toString()
+    .replaceAll(/[\r\n]+/g, " ");
 }

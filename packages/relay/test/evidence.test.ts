@@ -4,7 +4,7 @@ import { nodeClock } from "@waybill/node";
 import { type DeadLetterPage, type ReplayView, startRelay, type Trace } from "@waybill/relay";
 import { SegmentTwin, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { destination, type RelayWorld, send, startWorld, until } from "./lib/world.ts";
+import { destination, JSON_TYPE, type RelayWorld, send, startWorld, until } from "./lib/world.ts";
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
 const track = (messageId: string, more: object = {}): object => ({
@@ -21,7 +21,7 @@ async function admin<T>(
   path: string,
   body: unknown = "",
 ): Promise<T> {
-  const answer = await send(relay.adminUrl, method, path, body, {});
+  const answer = await send(relay.adminUrl, method, path, body, body === "" ? {} : JSON_TYPE);
   if (answer.status >= 400) throw new Error(`${answer.status} ${answer.text}`);
   return answer.json as T;
 }
@@ -164,7 +164,7 @@ test.each([
   ["no JSON", "{", "not JSON"],
 ])("a replay with %s is refused, saying what is wrong", async (_name, body, message) => {
   const world = await startWorld();
-  const answer = await send(world.relay.adminUrl, "POST", "/v1/replays/test", body, {});
+  const answer = await send(world.relay.adminUrl, "POST", "/v1/replays/test", body, JSON_TYPE);
   expect(answer.status).toBe(400);
   expect(answer.text).toContain(message);
 });

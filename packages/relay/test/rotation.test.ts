@@ -1,6 +1,6 @@
 /** Rotated credentials, in both directions, without a restart. */
 import { expect, test } from "vitest";
-import { BASIC, configOf, KEY, send, startWorld, until } from "./lib/world.ts";
+import { BASIC, configOf, JSON_TYPE, KEY, send, startWorld, until } from "./lib/world.ts";
 
 const track = (messageId: string): object => ({ type: "track", messageId, event: "E", userId: "u" });
 const basic = (key: string): Record<string, string> => ({ authorization: `Basic ${btoa(`${key}:`)}` });
@@ -29,7 +29,7 @@ test("under load an inbound key is rotated: no valid key is refused, nothing is 
   for (const key of ["new-1", "new-2"]) {
     await more();
     const path = "/v1/sources/test/web/rotate";
-    const answer = await send(relay.adminUrl, "POST", path, { key, graceMs: 60_000 }, {});
+    const answer = await send(relay.adminUrl, "POST", path, { key, graceMs: 60_000 }, JSON_TYPE);
     expect(answer).toMatchObject({ status: 200, json: { rotated: true } });
     expect(answer.text).not.toContain(key);
     rotated += 1;
@@ -50,7 +50,7 @@ test("after the grace the old key is refused, and one that expires by its config
   const status = async (key: string): Promise<number> =>
     (await send(relay.intakeUrl, "POST", "/v1/track", track(key), basic(key))).status;
   expect([await status(KEY), await status("temporary")]).toEqual([200, 200]);
-  await send(relay.adminUrl, "POST", "/v1/sources/test/web/rotate", { key: "new", graceMs: 100 }, {});
+  await send(relay.adminUrl, "POST", "/v1/sources/test/web/rotate", { key: "new", graceMs: 100 }, JSON_TYPE);
   expect([await status("new"), await status(KEY)]).toEqual([200, 200]);
   await until(async () => (await status(KEY)) === 401);
   await until(async () => (await status("temporary")) === 401);
@@ -63,8 +63,15 @@ test("an outbound key is rotated under load: the next attempts use it, nothing i
     if (index === 30) twin.rotate(["second"]);
     if (index === 60)
       expect(
-        (await send(relay.adminUrl, "POST", "/v1/destinations/test/twin/rotate", { key: "second", graceMs: 0 }, {}))
-          .status,
+        (
+          await send(
+            relay.adminUrl,
+            "POST",
+            "/v1/destinations/test/twin/rotate",
+            { key: "second", graceMs: 0 },
+            JSON_TYPE,
+          )
+        ).status,
       ).toBe(200);
     expect((await post("/v1/track", track(`m-${index}`), BASIC)).status).toBe(200);
   }
@@ -74,7 +81,13 @@ test("an outbound key is rotated under load: the next attempts use it, nothing i
 
 test("a new outbound key that the vendor refuses gives way to the one before, while its grace lasts", async () => {
   const { relay, twin, post } = await startWorld({ twinKeys: ["outbound"] });
-  await send(relay.adminUrl, "POST", "/v1/destinations/test/twin/rotate", { key: "mistyped", graceMs: 60_000 }, {});
+  await send(
+    relay.adminUrl,
+    "POST",
+    "/v1/destinations/test/twin/rotate",
+    { key: "mistyped", graceMs: 60_000 },
+    JSON_TYPE,
+  );
   await post("/v1/track", track("1"), BASIC);
   await until(() => relay.accounts().lanes[0]?.account.pending === 0);
   expect(relay.accounts().lanes[0]?.account).toMatchObject({ delivered: 1, balanced: true });
@@ -82,7 +95,7 @@ test("a new outbound key that the vendor refuses gives way to the one before, wh
 
 test("a reload brings the file's keys; wrong requests to rotate are refused", async () => {
   const { relay, directory, server } = await startWorld();
-  await send(relay.adminUrl, "POST", "/v1/sources/test/web/rotate", { key: "by-admin" }, {});
+  await send(relay.adminUrl, "POST", "/v1/sources/test/web/rotate", { key: "by-admin" }, JSON_TYPE);
   const status = async (key: string): Promise<number> =>
     (await send(relay.intakeUrl, "POST", "/v1/track", track(key), basic(key))).status;
   expect(await status("by-admin")).toBe(200);
@@ -97,5 +110,5 @@ test("a reload brings the file's keys; wrong requests to rotate are refused", as
     ["/v1/sources/test/web/rotate", { key: "k", kind: "mobile" }, 404],
     ["/v1/destinations/test/nobody/rotate", { key: "k" }, 404],
   ] as const)
-    expect((await send(relay.adminUrl, "POST", path, body, {})).status, path).toBe(expected);
+    expect((await send(relay.adminUrl, "POST", path, body, JSON_TYPE)).status, path).toBe(expected);
 });

@@ -35,14 +35,18 @@ export function environmentFaults(env: Env, used: ReadonlySet<string>): ConfigFa
 
 /** The configuration with the variables' values in their places. */
 export function applyEnvironment(raw: unknown, env: Env): unknown {
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return raw;
+  if (!isMap(raw)) return raw;
   const config = structuredClone(raw) as Record<string, unknown>;
   for (const [name, path] of Object.entries(ENVIRONMENT_VARIABLES)) {
     const value = env[name];
     if (value === undefined || value === "") continue;
     const [first = "", second] = path;
     if (second === undefined) config[first] = value;
-    else config[first] = { ...(config[first] as object | undefined), [second]: value };
+    else if (isMap(config[first] ?? {})) config[first] = { ...(config[first] as object | undefined), [second]: value };
   }
   return config;
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,4 @@
-import { WaybillError } from "@waybill/core";
+import { printable, WaybillError } from "@waybill/core";
 
 export interface ConfigFault {
   readonly file: string;
@@ -24,5 +24,5 @@ export class ConfigError extends WaybillError {
 
 function lineOf({ file, line, column, path, message, hint }: ConfigFault): string {
   const place = line === 0 ? file : `${file}:${line}:${column}`;
-  return `${place}${path === "" ? "" : ` ${path}`}: ${message}${hint === undefined ? "" : `; ${hint}`}`;
+  return printable(`${place}${path === "" ? "" : ` ${path}`}: ${message}${hint === undefined ? "" : `; ${hint}`}`);
 }

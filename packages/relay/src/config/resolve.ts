@@ -17,7 +17,7 @@ export interface RawConfig {
   readonly listen?: string;
   readonly dataDirectory?: string;
   readonly log?: { readonly level?: string };
-  readonly admin?: { readonly listen?: string; readonly token?: string };
+  readonly admin?: { readonly listen?: string; readonly token?: string; readonly hosts?: readonly string[] };
   readonly limits?: {
     readonly bodyMaxBytes?: Quantity;
     readonly headersTimeout?: Quantity;
@@ -90,6 +90,7 @@ export function resolveConfig(raw: RawConfig): RelayConfig {
     admin: {
       ...(addressOf(raw.admin?.listen ?? "127.0.0.1:8081") as Address),
       ...(raw.admin?.token === undefined ? {} : { token: raw.admin.token }),
+      ...(raw.admin?.hosts === undefined ? {} : { hosts: raw.admin.hosts }),
     },
     bodyMaxBytes: bytesOf(raw.limits?.bodyMaxBytes ?? "10MiB"),
     headersTimeoutMs: millisecondsOf(raw.limits?.headersTimeout ?? "10s"),

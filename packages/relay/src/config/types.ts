@@ -12,7 +12,11 @@ export interface RelayConfig {
   readonly dataDirectory: string;
   /** A level of pino's. */
   readonly logLevel: string;
-  readonly admin: Address & { readonly token?: string };
+  readonly admin: Address & {
+    readonly token?: string;
+    /** Names under which it may be reached beside loopback and the address it listens on; lower-case. */
+    readonly hosts?: readonly string[];
+  };
   /** After decompression. */
   readonly bodyMaxBytes: number;
   readonly headersTimeoutMs: number;

@@ -105,6 +105,9 @@ export function destination(url: string, more: Readonly<Record<string, unknown>>
 
 export const BASIC: Readonly<Record<string, string>> = { authorization: `Basic ${btoa(`${KEY}:`)}` };
 
+/** What the admin API wants to know of a body. */
+export const JSON_TYPE: Readonly<Record<string, string>> = { "content-type": "application/json" };
+
 /** One request over bare HTTP: nothing is added that is not named. */
 export function send(
   origin: string,

@@ -1,0 +1,316 @@
+/**
+ * What the relay serves: its configuration, the environments that are open for it, and the keys of now.
+ *
+ * It changes by a reload or a rotation, one after another. Each makes everything ready first (files read, directories and logs opened, senders made); when a part of that
+ * fails, what was made ready is closed and the plan before goes on untouched, its keys too. Then all is switched at once, within one turn of the event loop.
+ */
+import { type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
+import type { EnvironmentView, ReloadResult } from "./admin-types.ts";
+import { Cleanup } from "./cleanup.ts";
+import type { EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
+import { Credentials } from "./credentials.ts";
+import type { DestinationObserver } from "./destination.ts";
+import { type PreparedPlan, waitingText } from "./destination-plan.ts";
+import { Environment } from "./environment.ts";
+import type { Logger } from "./logger.ts";
+import { changedSettings } from "./settings.ts";
+import { SourceTable } from "./sources.ts";
+
+export interface PlanOptions {
+  readonly runtime: DiskRuntime;
+  readonly logger: Logger;
+  readonly attempted: DestinationObserver["attempted"];
+  /** Aborted when the relay stops: nothing changes any more. */
+  readonly stopping: AbortSignal;
+  /** The plan has changed: sources, and settings of the relay as a whole. Must not throw. */
+  readonly onSwitched: (config: RelayConfig, before: RelayConfig) => void;
+}
+
+export class Plan {
+  readonly #options: PlanOptions;
+  readonly #environments = new Map<string, Environment>();
+  #config: RelayConfig;
+  #credentials = new Credentials();
+  /** Changes, one after another. */
+  #changing: Promise<unknown> = Promise.resolve();
+
+  constructor(config: RelayConfig, options: PlanOptions) {
+    this.#options = options;
+    this.#config = config;
+    this.#credentials.configure(config.environments, options.runtime.clock.now());
+  }
+
+  get config(): RelayConfig {
+    return this.#config;
+  }
+
+  get environments(): ReadonlyMap<string, Environment> {
+    return this.#environments;
+  }
+
+  /** Resolves when no change is under way. */
+  get settled(): Promise<unknown> {
+    return this.#changing;
+  }
+
+  /** Opens what the first configuration has. Nothing is sent before {@link start}. */
+  async open(): Promise<void> {
+    for (const environment of this.#config.environments)
+      this.#environments.set(environment.name, await this.#openEnvironment(environment, this.#config));
+  }
+
+  start(): void {
+    for (const environment of this.#environments.values()) environment.start();
+  }
+
+  /** Takes over what `read` gives, as a whole or not at all. Never rejects. */
+  reload(read: () => RelayConfig | Promise<RelayConfig>): Promise<ReloadResult> {
+    return this.#serially(async () => {
+      try {
+        return await this.#reload(await read());
+      } catch (error) {
+        return { ok: false, changed: [], errors: messageOf(error).split("\n") };
+      }
+    });
+  }
+
+  /** Makes `key` the one in use of a ring; the others stay valid for the grace. False when there is no such ring. **Errors**: `WAYBILL_INPUT`, `WAYBILL_CONFIG`; then nothing has changed. */
+  rotate(ring: string, key: string, graceMs: number): Promise<boolean> {
+    return this.#serially(async () => {
+      const credentials = this.#credentials.copy();
+      const rotation = credentials.rotate(ring, key, graceMs, this.#now());
+      if (rotation === "unknown ring") return false;
+      if (rotation === "key of another source")
+        throw new WaybillError("WAYBILL_INPUT", "That is a key of another source; a key names one source.");
+      if (rotation === "too many keys")
+        throw new WaybillError(
+          "WAYBILL_INPUT",
+          "Too many keys are valid already; some must come to the end of their grace.",
+        );
+      await this.#apply(credentials);
+      return true;
+    });
+  }
+
+  sourceTable(before: SourceTable | undefined): SourceTable {
+    const { clock } = this.#options.runtime;
+    return new SourceTable(
+      this.#config.environments.map((environment) => ({
+        environment: this.#environments.get(environment.name) as Environment,
+        sources: this.#credentials.applied(environment, clock.now()).sources,
+      })),
+      clock,
+      before,
+    );
+  }
+
+  /** Without keys: only how many are valid. */
+  views(): readonly EnvironmentView[] {
+    return this.#config.environments
+      .map((environment) => this.#credentials.applied(environment, this.#now()))
+      .map(({ name, sources, destinations }) => ({
+        environment: name,
+        sources: sources.map(({ name: source, protocol, keys }) => ({ source, protocol, keys: keys.length })),
+        destinations: destinations.map(({ name: destination, vendor }) => ({ destination, vendor })),
+      }));
+  }
+
+  async #reload(config: RelayConfig): Promise<ReloadResult> {
+    const errors = changedSettings(this.#config, config, "restart").map(
+      (name) => `${name} changed; that takes a restart. Nothing was reloaded.`,
+    );
+    if (errors.length > 0) return { ok: false, changed: [], errors };
+    const before = this.#config;
+    const settings = changedSettings(before, config, "reload").map((name) => `${name} changed`);
+    const credentials = this.#credentials.copy();
+    credentials.configure(config.environments, this.#now());
+    const prepared = await this.#prepare(config, credentials);
+    const changed = [...settings, ...sourceChanges(before, config), ...prepared.changed];
+    await this.#switch({ config, credentials, prepared });
+    const { logger } = this.#options;
+    for (const warning of prepared.warnings) logger.warn(warning);
+    logger.info({ changed }, "configuration reloaded");
+    return { ok: true, changed, errors: [] };
+  }
+
+  /** The same configuration with other keys. */
+  async #apply(credentials: Credentials): Promise<void> {
+    const config = this.#config;
+    await this.#switch({ config, credentials, prepared: await this.#prepare(config, credentials) });
+  }
+
+  /** Everything that can fail. **Errors**: then nothing has changed. */
+  #prepare(config: RelayConfig, credentials: Credentials): Promise<PreparedPlan> {
+    return Cleanup.around(async (cleanup) => {
+      const parts: PreparedPlan[] = [];
+      const opened: Environment[] = [];
+      for (const wanted of config.environments) {
+        const applied = credentials.applied(wanted, this.#now());
+        const present = this.#environments.get(wanted.name);
+        if (present === undefined) {
+          const environment = await this.#openEnvironment(applied, config);
+          cleanup.add(() => environment.close(0));
+          opened.push(environment);
+        } else {
+          const part = await present.prepare(applied);
+          cleanup.add(part.discard);
+          parts.push(part);
+        }
+        this.#refuseWhenStopping();
+      }
+      const names = new Set(config.environments.map(({ name }) => name));
+      const removed = [...this.#environments.values()].filter(({ name }) => !names.has(name));
+      const gone = removed.map((environment) => ({ ...removal(environment), environment }));
+      return {
+        changed: [
+          ...parts.flatMap((part) => part.changed),
+          ...opened.map(({ name }) => `${name} added`),
+          ...gone.map(({ text }) => text),
+        ],
+        warnings: [
+          ...parts.flatMap((part) => part.warnings),
+          ...gone.filter(({ waiting }) => waiting > 0).map(({ text }) => text),
+        ],
+        commit: async (deadlineMs) => {
+          for (const { name } of removed) this.#environments.delete(name);
+          for (const environment of opened) {
+            this.#environments.set(environment.name, environment);
+            environment.start();
+          }
+          const closing = [
+            ...parts.map((part) => part.commit(deadlineMs)),
+            ...removed.map((environment) => environment.close(deadlineMs)),
+          ];
+          for (const result of await Promise.allSettled(closing))
+            if (result.status === "rejected")
+              this.#options.logger.error(
+                { error: messageOf(result.reason) },
+                "what a reload removed did not close well",
+              );
+        },
+        discard: () => cleanup.run(),
+      };
+    });
+  }
+
+  async #switch(next: {
+    readonly config: RelayConfig;
+    readonly credentials: Credentials;
+    readonly prepared: PreparedPlan;
+  }): Promise<void> {
+    const { config, credentials, prepared } = next;
+    if (this.#options.stopping.aborted) await prepared.discard();
+    this.#refuseWhenStopping();
+    const before = this.#config;
+    this.#config = config;
+    this.#credentials = credentials;
+    const committed = prepared.commit(config.shutdownDeadlineMs);
+    this.#options.onSwitched(config, before);
+    await committed;
+  }
+
+  #refuseWhenStopping(): void {
+    if (this.#options.stopping.aborted) throw new WaybillError("WAYBILL_CLOSED", "The relay is stopping.");
+  }
+
+  #serially<T>(change: () => Promise<T>): Promise<T> {
+    const changed = this.#changing.then(change);
+    this.#changing = changed.catch(() => undefined);
+    return changed;
+  }
+
+  #now(): number {
+    return this.#options.runtime.clock.now();
+  }
+
+  async #openEnvironment(environment: EnvironmentConfig, config: RelayConfig): Promise<Environment> {
+    const { logger, runtime } = this.#options;
+    const { name } = environment;
+    const opened = await Environment.open({
+      config: environment,
+      directory: `${config.dataDirectory}/${name}`,
+      runtime,
+      dedupe: config.dedupe,
+      settings: { strict: config.strict, publicOnly: !config.allowPrivateAddresses },
+      onWarning: (message) => logger.warn({ environment: name }, message),
+      observer: this.#observer(),
+    });
+    const { recovery } = opened.log;
+    if (recovery.tornBytes > 0 || recovery.damaged.length > 0)
+      logger.warn({ environment: name, ...recovery }, "log recovered: a torn tail was cut or a damaged record skipped");
+    return opened;
+  }
+
+  #observer(): DestinationObserver {
+    const { logger, attempted } = this.#options;
+    return {
+      attempted,
+      modeChanged: (environment, destination, mode, reason) => {
+        const fields = { environment, destination, mode, reason };
+        if (mode === "failed")
+          logger.error(fields, "a defect stopped the lane; its events are kept until it is resumed");
+        else if (mode === "halted") {
+          logger.error(fields, "destination refuses the credential; its events are kept");
+          this.#refused(environment, destination);
+        } else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
+        else logger.debug(fields, "lane changed mode");
+      },
+      stateNotWritten: (environment, destination, error) =>
+        logger.error({ environment, destination, error: messageOf(error) }, "cursor not written; delivery goes on"),
+    };
+  }
+
+  /** A key that is valid beside the refused one is used instead. */
+  #refused(environment: string, destination: string): void {
+    if (!this.#credentials.refused(environment, destination, this.#now())) return;
+    this.#serially(() => this.#apply(this.#credentials)).catch((error: unknown) =>
+      this.#options.logger.error({ error: messageOf(error) }, "another key could not be applied"),
+    );
+  }
+}
+
+/** Sources that come, go, or speak another protocol. Keys are taken over without being told. */
+function sourceChanges(before: RelayConfig, after: RelayConfig): readonly string[] {
+  const known = sourcesOf(before);
+  const wanted = sourcesOf(after);
+  const environments = new Set(before.environments.map(({ name }) => name));
+  const stay = new Set(after.environments.map(({ name }) => name).filter((name) => environments.has(name)));
+  const told: string[] = [];
+  for (const [name, { environment, source }] of wanted) {
+    if (!stay.has(environment)) continue;
+    const was = known.get(name)?.source;
+    if (was === undefined) told.push(`source ${name} added`);
+    else if (was.protocol !== source.protocol)
+      told.push(
+        `source ${name} changed: its clients speak ${source.protocol}, before ${was.protocol}; its counters go on`,
+      );
+    else if (withoutKeys(was) !== withoutKeys(source)) told.push(`source ${name} changed`);
+  }
+  for (const [name, { environment }] of known)
+    if (stay.has(environment) && !wanted.has(name)) told.push(`source ${name} removed`);
+  return told;
+}
+
+function sourcesOf({
+  environments,
+}: RelayConfig): ReadonlyMap<string, { readonly environment: string; readonly source: SourceConfig }> {
+  return new Map(
+    environments.flatMap(({ name, sources }) =>
+      sources.map((source) => [`${name}/${source.name}`, { environment: name, source }] as const),
+    ),
+  );
+}
+
+function withoutKeys(source: SourceConfig): string {
+  return JSON.stringify({ ...source, keys: [] });
+}
+
+/** What an environment that goes leaves undelivered. */
+function removal(environment: Environment): { readonly waiting: number; readonly text: string } {
+  const waiting = environment.lanes(0).reduce((events, { account }) => events + account.pending, 0);
+  const rest =
+    waiting === 0
+      ? ""
+      : `; ${waitingText(waiting)} in its log and are delivered if an environment of that name returns`;
+  return { waiting, text: `${environment.name} removed${rest}` };
+}
