@@ -3,7 +3,6 @@ import { isLoopback } from "../admin-guard.ts";
 import type { ConfigFault } from "./faults.ts";
 import { filePathFaults } from "./file-paths.ts";
 import type { Path, Places } from "./places.ts";
-import { quotedValue } from "./quoted-value.ts";
 import { addressOf, type RawConfig, type RawDestination, type RawKey, type RawSource } from "./resolve.ts";
 import { headerNameFault, headerValueFault, keyFault } from "./texts.ts";
 import { bytesOf, millisecondsOf, modeOf } from "./units.ts";
@@ -66,7 +65,7 @@ export function semanticFaults(config: RawConfig, places: Places): ConfigFault[]
       }
     }
     for (const [name, destination] of Object.entries(destinations))
-      destinationFaults(destination, [...at, "destinations", name], fault);
+      destinationFaults(destination, { at: [...at, "destinations", name], places }, fault);
   }
   filePathFaults(config, fault);
   return faults;
@@ -143,7 +142,11 @@ const OWN: Readonly<Partial<Record<keyof RawDestination, readonly RawDestination
   rotateAfter: ["file"],
 };
 
-function destinationFaults(destination: RawDestination, at: Path, fault: Fault): void {
+function destinationFaults(
+  destination: RawDestination,
+  { at, places }: { readonly at: Path; readonly places: Places },
+  fault: Fault,
+): void {
   const { vendor, url, flagsUrl, backoff, writeKey, path, format, tenantId, headers, flagsFile } = destination;
   for (const [key, vendors] of Object.entries(OWN))
     if (destination[key as keyof RawDestination] !== undefined && !vendors.includes(vendor))
@@ -164,8 +167,8 @@ function destinationFaults(destination: RawDestination, at: Path, fault: Fault):
   if (vendor === "file" && format === "json") fault([...at, "format"], "is json; files have a line per event");
   for (const key of ["path", "flagsFile"] as const)
     if ((key === "path" ? path : flagsFile)?.includes("\0") === true) fault([...at, key], "has a zero byte");
-  if (url !== undefined) urlFaults(url, { at: [...at, "url"], mayHaveQuery: vendor === "http" }, fault);
-  if (flagsUrl !== undefined) urlFaults(flagsUrl, { at: [...at, "flagsUrl"], mayHaveQuery: false }, fault);
+  if (url !== undefined) urlFaults(url, { at: [...at, "url"], mayHaveQuery: vendor === "http", places }, fault);
+  if (flagsUrl !== undefined) urlFaults(flagsUrl, { at: [...at, "flagsUrl"], mayHaveQuery: false, places }, fault);
   if (millisecondsOf(backoff?.max ?? 0) > BACKOFF_MAX_MS)
     fault(
       [...at, "backoff", "max"],
@@ -177,12 +180,12 @@ function destinationFaults(destination: RawDestination, at: Path, fault: Fault):
 /** One that is wrong is shown only where it looks like a URL without credentials: it may be a key that stands in the wrong place. */
 function urlFaults(
   url: string,
-  { at, mayHaveQuery }: { readonly at: Path; readonly mayHaveQuery: boolean },
+  { at, mayHaveQuery, places }: { readonly at: Path; readonly mayHaveQuery: boolean; readonly places: Places },
   fault: Fault,
 ): void {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
-    const shown = /^[a-z][a-z0-9+.-]*:\/\/[^@?#\s]*$/i.test(url) ? `is ${quotedValue(url)},` : "is";
+    const shown = /^[a-z][a-z0-9+.-]*:\/\/[^@?#\s]*$/i.test(url) ? `is ${places.shown(at, url)},` : "is";
     fault(at, `${shown} no http or https URL`, "for example https://api.segment.io");
   } else if (/\s/.test(url)) fault(at, "has white space", "the file or variable it comes from may end in a line break");
   else if (parsed.username !== "" || parsed.password !== "" || (!mayHaveQuery && parsed.search !== ""))

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { nodeClock } from "@waybill/node";
 import { loadConfig, type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
 import { SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
-import { onTestFinished } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 
 export const KEY = "write-key";
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
@@ -36,6 +36,10 @@ export interface WorldOptions {
   readonly sources?: Readonly<Record<string, unknown>>;
   readonly destinations?: (twinUrl: string) => Readonly<Record<string, unknown>>;
   readonly twinKeys?: readonly string[];
+  /** For all tests of a file: it ends with the process. */
+  readonly keep?: boolean;
+  readonly logger?: Parameters<typeof startRelay>[1]["logger"];
+  readonly reloadConfig?: () => Promise<RelayConfig>;
 }
 
 /** A real relay on real sockets before a twin, gone when the test is. */
@@ -52,12 +56,15 @@ export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld
     return twin.handle(request);
   });
   const config = configOf(directory, server.url, options);
-  const relay = await startRelay(config, { logger: silent as never });
-  onTestFinished(async () => {
+  const { logger = silent as never, reloadConfig } = options;
+  const relay = await startRelay(config, { logger, ...(reloadConfig === undefined ? {} : { reloadConfig }) });
+  const end = async (): Promise<void> => {
     await relay.stop();
     await server.close();
     rmSync(directory, { recursive: true, force: true });
-  });
+  };
+  if (options.keep === true) afterAll(end);
+  else onTestFinished(end);
   return {
     relay,
     twin,
