@@ -1,38 +1,71 @@
 /** Runs one target's inputs. Shared memory tells which one is at hand, so that a hang can be repeated. */
+import { readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { SeededRandom } from "@waybill/testing";
+import { readCorpus } from "./corpus.ts";
 import { mutate } from "./mutate.ts";
+import { Progress } from "./progress.ts";
+import type { Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
-const {
-  target: name,
-  seed,
-  progress,
-  from,
-  to,
-} = workerData as {
+/** However short the time: so many made inputs behind the corpus. */
+const MADE_MIN = 20;
+const MICROS_PER_MS = 1_000;
+
+export interface WorkerTask {
   readonly target: string;
   readonly seed: number;
   readonly progress: SharedArrayBuffer;
   readonly from: number;
   readonly to: number;
-};
-const target = TARGETS[name];
-if (target === undefined) throw new Error(`no target ${name}`);
-const at = new BigInt64Array(progress);
+  /** One input, from a file, instead of made ones. */
+  readonly file?: string | undefined;
+}
+
+export interface Crash {
+  readonly iteration: number;
+  /** Base64. */
+  readonly input: string;
+  readonly error: string;
+}
+
+const { target: name, seed, progress: shared, from, to, file } = workerData as WorkerTask;
+const target = TARGETS[name] as Target;
+const corpus = readCorpus(name);
+const seeds = target.seeds?.(corpus) ?? corpus;
+const progress = new Progress(shared);
+const enough = file === undefined ? Math.min(to, seeds.length + MADE_MIN) : 1;
+const opened = await target.open();
 
 for (let iteration = from; iteration < to; iteration++) {
-  Atomics.store(at, 0, BigInt(iteration));
-  const input = mutate(new SeededRandom(seed + iteration), target.corpus, target.dictionary);
+  if (progress.get("stop") !== 0 && iteration >= enough) break;
+  progress.set("iteration", iteration);
+  const input = file === undefined ? inputOf(iteration) : readFileSync(file);
+  const startedAt = performance.now();
   try {
-    const running = target.run(input);
+    const running = opened.run(input);
     if (running !== undefined) await running;
   } catch (error) {
-    parentPort?.postMessage({
+    const crash: Crash = {
       iteration,
       input: input.toString("base64"),
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    });
+    };
+    parentPort?.postMessage(crash);
   }
-  if (Atomics.load(at, 1) !== 0n) break;
+  const micros = (performance.now() - startedAt) * MICROS_PER_MS;
+  progress.set("inputs", progress.get("inputs") + 1);
+  if (micros > progress.get("slowestMicros")) {
+    progress.set("slowestMicros", micros);
+    progress.set("slowestAt", iteration);
+  }
+}
+await opened.close?.();
+
+/** The corpus first, as it is; then what is made of it. */
+function inputOf(iteration: number): Buffer {
+  const kept = seeds[iteration];
+  if (kept !== undefined) return kept;
+  const random = new SeededRandom(seed + iteration);
+  return target.make?.(random, seeds) ?? mutate(random, seeds, target.dictionary);
 }

@@ -1,0 +1,81 @@
+/** What single headers say: read or ignored, never thrown at. And the pixel, whose query is base64. */
+import assert from "node:assert";
+import { retryAfterMs } from "@waybill/core";
+import { DOORS, formOf, launchdarklyFormOf, launchdarklyMetadata, parseAuthorization } from "@waybill/vendors";
+import type { Target } from "../target.ts";
+import { OPTIONS, REQUESTS } from "./framing.ts";
+
+const NOW_MS = 1_767_225_600_000;
+const DAY_MS = 24 * 3_600_000;
+const PIXEL_PATH = "/a/env.gif";
+const BODY = Buffer.from('[{"kind":"feature","creationDate":1000,"key":"f"},"text",-0.5]');
+const NAMES = [
+  "authorization",
+  "x-api-key",
+  "x-idempotency-key",
+  "x-launchdarkly-event-schema",
+  "x-launchdarkly-tags",
+  "x-launchdarkly-payload-id",
+  "origin",
+  "idempotency-key",
+  "tenant-id",
+];
+
+/** The pixel answers its image, whatever stands in the query; what it takes is JSON. */
+export const pixel: Target = {
+  dictionary: ["d=", "&", "%", "%2B", "%zz", "=", "==", "+", " ", "_", "-", "W10", "WzFd"],
+  open: () => ({
+    run(input) {
+      const request = { method: "GET", path: PIXEL_PATH, query: input.toString("latin1"), headers: {} };
+      const taken = DOORS.launchdarkly.match(PIXEL_PATH)?.take(new Uint8Array(0), request, OPTIONS);
+      assert.ok(taken !== undefined && "answer" in taken);
+      const answer = typeof taken.answer === "function" ? taken.answer(0) : taken.answer;
+      assert.equal(answer.status, 200);
+      if ("stored" in taken && taken.stored !== undefined)
+        JSON.parse(`[${Buffer.concat(taken.stored.body).toString()}]`);
+    },
+  }),
+};
+
+/** Nothing throws; tags come back as they went in. */
+export const headers: Target = {
+  dictionary: [
+    "Basic ",
+    "Bearer ",
+    "api_key ",
+    ":",
+    "=",
+    " ",
+    "-1",
+    "1e9",
+    "Wed, ",
+    "GMT",
+    "launchdarkly ",
+    "diagnostic ",
+    "{",
+    "\u0000",
+    "\u00ff",
+  ],
+  open: () => ({
+    run(input) {
+      const value = input.toString("latin1");
+      parseAuthorization(value);
+      const waitMs = retryAfterMs({ "retry-after": value, "x-ratelimit-reset": value }, NOW_MS);
+      assert.ok(waitMs === undefined || (waitMs >= 0 && waitMs <= DAY_MS), `waits ${waitMs}`);
+      const asked = Object.fromEntries(NAMES.map((name) => [name, value]));
+      for (const door of Object.values(DOORS))
+        for (const request of REQUESTS) {
+          const full = { ...request, query: `api_key=${value}`, headers: asked };
+          door.key(full);
+          const route = door.match(request.path);
+          route?.headers?.(full, OPTIONS);
+          route?.take(BODY, full, OPTIONS);
+          door.refuse({ kind: "unauthorized", message: value }, full);
+        }
+      formOf(value);
+      launchdarklyFormOf(value);
+      const form = { sdk: "server", schema: 4, tags: value } as const;
+      assert.deepEqual(launchdarklyFormOf(launchdarklyMetadata(form)), form);
+    },
+  }),
+};
