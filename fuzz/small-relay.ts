@@ -26,7 +26,7 @@ const EXCHANGE_DEADLINE_MS = 1_000;
 const STEP_MS = 20;
 const CLOSE_MS = 1_000;
 
-const SOURCES = {
+export const SOURCES: Parameters<typeof resolveEnvironment>[1]["sources"] = {
   web: { protocol: "segment", writeKeys: ["segment-key"], prefix: "/eu", maxRequestsPerSecond: 1_000_000 },
   plain: { protocol: "segment", writeKeys: ["plain-key"] },
   mail: { protocol: "letter", writeKeys: ["lt_live_in"] },
@@ -36,9 +36,12 @@ const SOURCES = {
   flags: { protocol: "launchdarkly", writeKeys: ["sdk-in"], mobileKeys: ["mob-in"], environmentId: "env-in" },
   memory: { protocol: "launchdarkly", writeKeys: ["sdk-memory"], memory: { capacity: 10 } },
   hog: { protocol: "posthog", writeKeys: ["phc_in"], hosts: ["hog.test"] },
-} as const;
+};
 
-const QUICK = { backoff: { base: 1_000, max: 60_000 }, batch: { linger: 1 } };
+export const QUICK: Pick<RawDestination, "backoff" | "batch"> = {
+  backoff: { base: 1_000, max: 60_000 },
+  batch: { linger: 1 },
+};
 export const DESTINATIONS: Readonly<Record<string, RawDestination>> = {
   segment: { vendor: "segment", url: "http://segment.test", writeKey: "k", ...QUICK },
   letter: {
@@ -63,21 +66,31 @@ export const FINE: HttpResponse = {
   body: '{"alias":{"user_id":"u"}}',
 };
 
+export interface SmallRelayOptions {
+  readonly destinations?: Readonly<Record<string, RawDestination>>;
+  readonly disk?: SimDisk;
+  readonly segmentMaxBytes?: number;
+  readonly maxIds?: number;
+}
+
 export class SmallRelay {
   readonly clock: VirtualClock = new VirtualClock();
-  readonly disk: SimDisk = new SimDisk();
+  readonly disk: SimDisk;
   readonly bodies: BodyReader = new BodyReader({ maxBytes: BODY_MAX_BYTES, maxTotalBytes: 4 * BODY_MAX_BYTES });
   /** What the intake says is a defect of its own. */
   readonly defects: unknown[] = [];
   /** What vendors answer. */
   vendors: Answering = () => FINE;
+  readonly #options: SmallRelayOptions;
   readonly #config: EnvironmentConfig;
   readonly #runtime: DiskRuntime;
   #environment: Environment | undefined;
   #server: Server | undefined;
 
-  constructor(destinations: Readonly<Record<string, RawDestination>> = DESTINATIONS) {
-    this.#config = resolveEnvironment("fuzz", { sources: SOURCES, destinations });
+  constructor(options: SmallRelayOptions = {}) {
+    this.#options = options;
+    this.disk = options.disk ?? new SimDisk();
+    this.#config = resolveEnvironment("fuzz", { sources: SOURCES, destinations: options.destinations ?? DESTINATIONS });
     this.#runtime = {
       clock: this.clock,
       random: new SeededRandom(1),
@@ -96,8 +109,8 @@ export class SmallRelay {
       config: this.#config,
       directory: "/data",
       runtime: this.#runtime,
-      dedupe: { windowMs: DAY_MS, maxIds: 1_000 },
-      segmentMaxBytes: SEGMENT_BYTES,
+      dedupe: { windowMs: DAY_MS, maxIds: this.#options.maxIds ?? 1_000 },
+      segmentMaxBytes: this.#options.segmentMaxBytes ?? SEGMENT_BYTES,
       observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },
     });
     const intake = new Intake(new SourceTable([{ environment, sources: this.#config.sources }], this.clock), {

@@ -46,12 +46,7 @@ for (let iteration = from; iteration < to; iteration++) {
     const running = opened.run(input);
     if (running !== undefined) await running;
   } catch (error) {
-    const crash: Crash = {
-      iteration,
-      input: input.toString("base64"),
-      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    };
-    parentPort?.postMessage(crash);
+    crashed(iteration, input, error);
   }
   const micros = (performance.now() - startedAt) * MICROS_PER_MS;
   progress.set("inputs", progress.get("inputs") + 1);
@@ -60,7 +55,23 @@ for (let iteration = from; iteration < to; iteration++) {
     progress.set("slowestAt", iteration);
   }
 }
-await opened.close?.();
+try {
+  await opened.close?.();
+} catch (error) {
+  crashed(progress.get("iteration"), Buffer.alloc(0), error);
+}
+// What a failed end left behind must not keep the thread.
+parentPort?.close();
+process.exit(0);
+
+function crashed(iteration: number, input: Buffer, error: unknown): void {
+  const crash: Crash = {
+    iteration,
+    input: input.toString("base64"),
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  };
+  parentPort?.postMessage(crash);
+}
 
 /** The corpus first, as it is; then what is made of it. */
 function inputOf(iteration: number): Buffer {
