@@ -3,10 +3,14 @@ import assert from "node:assert";
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import { type HttpRequest, isFinal, type Outcome, type SendContext, type Transport } from "@waybill/core";
 import { LogBatch } from "@waybill/log";
-import { createDestinationSender, type RawDestination, resolveEnvironment } from "@waybill/relay/engine";
+import {
+  createDestinationSender,
+  type DestinationConfig,
+  FileWriter,
+  type RawDestination,
+  resolveEnvironment,
+} from "@waybill/relay/engine";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
-
-type Config = Parameters<typeof createDestinationSender>[0];
 
 /** Longer than any Retry-After is honoured, and a few backoffs. */
 export const PATIENCE_MS: number = 2 * 3_600_000;
@@ -36,7 +40,7 @@ const BASES: Readonly<Record<string, RawDestination>> = {
 /** Few attempts within the time that is waited at most. */
 const SLOW = { backoff: { base: 60_000, max: 60_000 }, timeout: 60_000 };
 
-export const CHAINS: ReadonlyMap<string, Config> = new Map(
+export const CHAINS: ReadonlyMap<string, DestinationConfig> = new Map(
   resolveEnvironment("fuzz", {
     sources: {},
     destinations: Object.fromEntries(
@@ -55,10 +59,15 @@ export interface Stored {
 }
 
 /** **Errors**: the chain throws, ends without an outcome for each event, or does not end within hours of virtual time. */
-export async function sendThrough(config: Config, stored: Stored, transport: Transport): Promise<readonly Outcome[]> {
+export async function sendThrough(
+  config: DestinationConfig,
+  stored: Stored,
+  transport: Transport,
+): Promise<readonly Outcome[]> {
   const clock = new VirtualClock();
   const runtime = { clock, random: new SeededRandom(1), transport, disk: new SimDisk() };
-  const sender = createDestinationSender(config, runtime, { strict: false });
+  const writer = new FileWriter(runtime);
+  const sender = createDestinationSender({ config, runtime, settings: { strict: false }, writer });
   const soon = new AbortController();
   const context: SendContext = {
     soon: soon.signal,
@@ -95,7 +104,8 @@ export function assertFinal(outcomes: readonly Outcome[]): void {
 export function assertSpeakable({ method, url, headers, body }: HttpRequest): void {
   if (!/^[A-Z]+$/.test(method)) throw new TypeError(`Method must be a valid HTTP token ["${method}"]`);
   const { pathname, search } = new URL(url);
-  if (/[^\u0021-\u00ff]/.test(`${pathname}${search}`)) throw new TypeError("Request path contains unescaped characters");
+  if (/[^\u0021-\u00ff]/.test(`${pathname}${search}`))
+    throw new TypeError("Request path contains unescaped characters");
   for (const [name, value] of Object.entries(headers)) {
     validateHeaderName(name);
     validateHeaderValue(name, value);

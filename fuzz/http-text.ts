@@ -196,9 +196,10 @@ export function readResponse(bytes: Buffer, isHead = false): ResponseText {
   const end = bytes.indexOf("\r\n\r\n");
   const [line = "", ...lines] = bytes.subarray(0, Math.max(0, end)).toString("latin1").split("\r\n");
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(line)?.[1]);
-  if (!(status >= 200))
-    throw new Error(`no answer: ${JSON.stringify(bytes.toString("latin1").slice(0, 200))}`);
-  const headers = new Map(lines.map((one) => [one.slice(0, one.indexOf(":")).toLowerCase(), one.slice(one.indexOf(":") + 1).trim()]));
+  if (!(status >= 200)) throw new Error(`no answer: ${JSON.stringify(bytes.toString("latin1").slice(0, 200))}`);
+  const headers = new Map(
+    lines.map((one) => [one.slice(0, one.indexOf(":")).toLowerCase(), one.slice(one.indexOf(":") + 1).trim()]),
+  );
   const body = bytes.subarray(end + 4);
   const length = headers.get("content-length");
   if (length !== undefined && Number(length) !== body.length && !isHead && status !== 204 && status !== 304)

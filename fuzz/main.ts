@@ -101,7 +101,10 @@ function runWorker(
     const progress = new Progress();
     progress.set("iteration", OPENING);
     const task: WorkerTask = { target: name, seed, progress: progress.shared, from, to, file: given.input };
-    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: task, execArgv: ["--no-warnings"] });
+    const worker = new Worker(new URL("./worker.js", import.meta.url), {
+      workerData: task,
+      execArgv: ["--no-warnings"],
+    });
     let finished = true;
     let seenAt = OPENING;
     let seenAtMs = performance.now();
@@ -133,7 +136,9 @@ function runWorker(
         finished = false;
         hangs += 1;
         const at = progress.get("iteration");
-        say(`hang: ${name}, input ${at} never ends and nothing is left to wait for; repeat it with ${repeat(name, at)}`);
+        say(
+          `hang: ${name}, input ${at} never ends and nothing is left to wait for; repeat it with ${repeat(name, at)}`,
+        );
       } else if (code !== 0 && finished) {
         finished = false;
         showCrash(name, progress.get("iteration"), `the thread ended itself with ${code}`);

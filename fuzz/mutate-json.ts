@@ -39,7 +39,7 @@ const HOSTILE: readonly (() => Json)[] = [
   () => ({ toString: null, valueOf: null }),
   () => ({ toJSON: null }),
   () => ({ length: -1 }),
-  () => ({ then: 1 }),
+  () => new Raw('{"then":1}'),
   () => new Raw('{"__proto__":null}'),
   () => new Raw('{"__proto__":{"toString":null}}'),
   () => new Raw('{"a":1,"a":{"a":2},"a":null}'),

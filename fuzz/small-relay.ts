@@ -8,6 +8,7 @@ import {
   BodyReader,
   batchScanner,
   createIntakeServer,
+  Drain,
   Environment,
   type EnvironmentConfig,
   Intake,
@@ -128,6 +129,7 @@ export class SmallRelay {
       headersTimeoutMs: DAY_MS,
       requestTimeoutMs: DAY_MS,
       onError: (error) => this.defects.push(error),
+      drain: new Drain(),
     });
     environment.start();
   }

@@ -11,4 +11,16 @@ import { requests } from "./targets/requests.ts";
 import { sockets } from "./targets/sockets.ts";
 
 /** Everything that is fuzzed, by the name of its corpus. */
-export const TARGETS: Readonly<Record<string, Target>> = { framing, gzip, config, pixel, headers, requests, events, answers, sockets, reload, files };
+export const TARGETS: Readonly<Record<string, Target>> = {
+  framing,
+  gzip,
+  config,
+  pixel,
+  headers,
+  requests,
+  events,
+  answers,
+  sockets,
+  reload,
+  files,
+};

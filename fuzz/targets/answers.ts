@@ -47,7 +47,10 @@ const HEADERS = [
 ];
 /** Events in each vendor's own wire format. */
 const OWN: Readonly<Record<string, Stored>> = {
-  segment: { metadata: "", events: ['{"type":"track","messageId":"1","event":"E","userId":"u"}', '{"type":"page"}', "{}"] },
+  segment: {
+    metadata: "",
+    events: ['{"type":"track","messageId":"1","event":"E","userId":"u"}', '{"type":"page"}', "{}"],
+  },
   letter: { metadata: "letter", events: ['{"type":"track","userId":"u","event":"E"}', "{}", "{}"] },
   getfluxly: { metadata: "getfluxly", events: ['{"event":"a_b","user_id":"u"}', "{}", "{}"] },
   trophy: { metadata: "trophy", events: ['{"metric":"m","key":"k","body":{"user":{"id":"u"},"value":1}}'] },
@@ -67,7 +70,10 @@ export const answers: Target = {
   dictionary: ["HTTP/1.1 ", "\r\n", "\r\n\r\n", "0\r\n\r\n", "ffffffff\r\n", ...HEADERS],
   make(random, seeds) {
     if (random.chance(0.4)) return mutate(random, seeds, answers.dictionary);
-    const body = mutateJson(random, seeds.map((seed) => readAnswer(seed).body));
+    const body = mutateJson(
+      random,
+      seeds.map((seed) => readAnswer(seed).body),
+    );
     const lines = Array.from({ length: random.below(4) }, () => random.pick(HEADERS));
     const status = random.pick(random.chance(0.5) ? STATUS_LINES : MORE_STATUS_LINES);
     return Buffer.from([`HTTP/1.1 ${status} ${random.pick(WORDS)}`, ...lines, "", body].join("\r\n"));
@@ -175,7 +181,10 @@ function readAnswer(input: Buffer): HttpResponse {
   const text = input.toString();
   const end = text.indexOf("\r\n\r\n");
   const [line = "", ...lines] = text.slice(0, Math.max(0, end)).split("\r\n");
-  const headers = lines.map((one) => [one.split(":")[0]?.toLowerCase() ?? "", one.split(":").slice(1).join(":").trim()]);
+  const headers = lines.map((one) => [
+    one.split(":")[0]?.toLowerCase() ?? "",
+    one.split(":").slice(1).join(":").trim(),
+  ]);
   return {
     status: Number.parseInt(line.split(" ")[1] ?? "0", 10) || 0,
     headers: Object.fromEntries(headers) as Record<string, string>,

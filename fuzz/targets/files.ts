@@ -123,18 +123,29 @@ async function wholeDirectory(): Promise<Base> {
     );
   // Their file of ids stays; they themselves would only make each input slow.
   await relay.drain(PATIENCE_MS);
-  await relay.environment.retain({ maxAgeMs: DAY_MS, maxBytes: SEGMENT_BYTES, hardMaxBytes: SEGMENT_BYTES }, relay.clock.now());
+  await relay.environment.retain(
+    { maxAgeMs: DAY_MS, maxBytes: SEGMENT_BYTES, hardMaxBytes: SEGMENT_BYTES },
+    relay.clock.now(),
+  );
   // Letter refuses each event with this name.
   relay.vendors = ({ url, body }) =>
     url.includes("letter") && body.join("").includes("Bad") ? { status: 400, headers: {}, body: "bad" } : FINE;
   const track = (messageId: string, event: string): object => ({ type: "track", userId: messageId, messageId, event });
   for (let index = 0; index < 30; index++)
-    await send([track(`g-${index}`, "Good"), track(`b-${index}`, "Bad"), { type: "track", messageId: null, event: [index] }]);
+    await send([
+      track(`g-${index}`, "Good"),
+      track(`b-${index}`, "Bad"),
+      { type: "track", messageId: null, event: [index] },
+    ]);
   await relay.drain(PATIENCE_MS);
   const letters = relay.environment.destination("letter")?.deadLetters;
   await letters?.mark([letters.log.first, letters.log.first + 2], "discarded");
   const replays = relay.environment.replays;
-  await replays.begin("letter", { deadLetters: { letters: [letters?.log.first ?? 0, (letters?.log.first ?? 0) + 3] } }, undefined);
+  await replays.begin(
+    "letter",
+    { deadLetters: { letters: [letters?.log.first ?? 0, (letters?.log.first ?? 0) + 3] } },
+    undefined,
+  );
   await relay.drain(PATIENCE_MS);
   // Nobody answers any more: what comes now waits, and so does the other replay.
   relay.vendors = () => ({ status: 503, headers: {}, body: "" });
@@ -160,7 +171,16 @@ async function baseOf(disk: SimDisk): Promise<Base> {
 
 /** A disk with these files; the directories are those that a relay makes. */
 function diskOf(contents: ReadonlyMap<string, Uint8Array>): SimDisk {
-  const directories = [DATA, ...LOGS, "lanes", "ids", "replays", "attempts/letter", "attempts/segment", "dead/segment/marks"];
+  const directories = [
+    DATA,
+    ...LOGS,
+    "lanes",
+    "ids",
+    "replays",
+    "attempts/letter",
+    "attempts/segment",
+    "dead/segment/marks",
+  ];
   const all = directories.map((directory) => (directory.startsWith("/") ? directory : `${DATA}/${directory}`));
   const parents = [...contents.keys()].map((path) => path.slice(0, path.lastIndexOf("/")));
   // Copies: a slice of a buffer would be a view of it.
@@ -209,7 +229,11 @@ async function assertKept(log: Log, name: string, base: Base, kept: readonly Sto
   const found = new Set<number>();
   for (let read = await reader.read(READ_BYTES); read.length > 0; read = await reader.read(READ_BYTES))
     for (const { first, body } of read) {
-      assert.equal(Buffer.from(body).toString("latin1"), base.bodies.get(`${name} ${first}`), `${name} invents ${first}`);
+      assert.equal(
+        Buffer.from(body).toString("latin1"),
+        base.bodies.get(`${name} ${first}`),
+        `${name} invents ${first}`,
+      );
       found.add(first);
     }
   await reader.close();

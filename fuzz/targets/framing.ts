@@ -37,9 +37,7 @@ export const OPTIONS: DoorOptions = {
 export const framing: Target = {
   dictionary: JSON_WORDS,
   make: (random, seeds) =>
-    random.chance(0.5)
-      ? mutate(random, seeds, JSON_WORDS)
-      : Buffer.from(mutateJson(random, seeds.map(String))),
+    random.chance(0.5) ? mutate(random, seeds, JSON_WORDS) : Buffer.from(mutateJson(random, seeds.map(String))),
   open: () => ({
     run(input) {
       sameInBothScanners(input);

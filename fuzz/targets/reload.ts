@@ -10,7 +10,15 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { type DiskRuntime, WaybillError } from "@waybill/core";
 import { nodeRuntime } from "@waybill/node";
-import { ConfigError, loadConfig, type Logger, type RelayConfig, type ReloadResult, type RunningRelay, startRelay } from "@waybill/relay";
+import {
+  ConfigError,
+  type Logger,
+  loadConfig,
+  type RelayConfig,
+  type ReloadResult,
+  type RunningRelay,
+  startRelay,
+} from "@waybill/relay";
 import { type SeededRandom, SimDisk } from "@waybill/testing";
 import { mutate } from "../mutate.ts";
 import { mutateJson } from "../mutate-json.ts";
@@ -97,7 +105,12 @@ class World {
 
   private constructor(
     relay: RunningRelay,
-    parts: { readonly directory: string; readonly first: RelayConfig; readonly disk: SimDisk; readonly seen: Set<string> },
+    parts: {
+      readonly directory: string;
+      readonly first: RelayConfig;
+      readonly disk: SimDisk;
+      readonly seen: Set<string>;
+    },
   ) {
     this.#relay = relay;
     this.#directory = parts.directory;
@@ -138,7 +151,11 @@ class World {
       const wanted = plan.environments.flatMap(({ name, destinations }) =>
         destinations.map((destination) => `${name}/${destination.name}`),
       );
-      assert.deepEqual(this.#lanes(), ok ? wanted.sort() : before, ok ? "the lanes of the plan" : "nothing has changed");
+      assert.deepEqual(
+        this.#lanes(),
+        ok ? wanted.sort() : before,
+        ok ? "the lanes of the plan" : "nothing has changed",
+      );
       const back = ok ? await this.#relay.reload(this.#first) : { ok: true, errors: [] };
       assert.deepEqual(back.errors, [], "the first plan can be had back");
     }
