@@ -1,6 +1,8 @@
 import type { Attack } from "../lib/stage.ts";
+import { bodies } from "./bodies.ts";
 import { encodings } from "./encodings.ts";
 import { events } from "./events.ts";
+import { exchanges } from "./exchanges.ts";
 import { heads } from "./heads.ts";
 import { slow } from "./slow.ts";
 import { smuggling } from "./smuggling.ts";
