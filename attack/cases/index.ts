@@ -11,11 +11,13 @@ import { vendors } from "./vendors.ts";
 /** Every case, those of one scene beside each other. */
 export const ATTACKS: readonly Attack[] = bySceneOf([
   ...encodings,
+  ...bodies,
   ...heads,
   ...smuggling,
   ...slow,
   ...events,
   ...vendors,
+  ...exchanges,
 ]);
 
 /** A relay is started once for the cases of a scene. */
