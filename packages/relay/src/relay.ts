@@ -51,7 +51,7 @@ const BODIES_MAX_TOTAL_BYTES = 96 * 1024 * 1024;
 const SYNC_INTERVAL_MS = 1_000;
 const RETAIN_INTERVAL_MS = 10_000;
 /** Of the deadline of a stop, for answers to callers that waited for an attempt until its end. */
-const ANSWERS_SHARE = 0.1;
+const ANSWERS_SHARE = 0.2;
 
 /** Starts a relay. **Errors**: `WAYBILL_LISTEN`, `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
 export async function startRelay(config: RelayConfig, options: RelayOptions): Promise<RunningRelay> {

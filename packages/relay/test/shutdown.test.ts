@@ -99,7 +99,7 @@ test("a caller that waits for a vendor's answer learns that its event is stored"
   const hung = await startServer(() => new Promise(() => undefined));
   onTestFinished(() => hung.close());
   const world = await startWorld({
-    extra: { shutdown: { deadline: "2s" } },
+    extra: { shutdown: { deadline: "3s" } },
     sources: { points: { protocol: "trophy", writeKeys: ["trophy-key"] } },
     destinations: () => ({ trophy: { ...destination(hung.url), vendor: "trophy" } }),
   });
