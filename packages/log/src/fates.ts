@@ -36,7 +36,11 @@ export interface FateTail {
   readonly from: Position;
   /** Count and code of each run, in turn. */
   readonly runs: readonly number[];
+  /** Events per fate before it, since the lane began to keep fates. */
+  readonly before: FateCounts;
 }
+
+export const NO_FATES: FateCounts = { delivered: 0, rejected: 0, expired: 0, dropped: {} };
 
 export interface FatesOptions {
   readonly directory: string;
@@ -47,6 +51,7 @@ export interface FatesOptions {
   readonly segmentMaxBytes?: number;
 }
 
+/** What stands beside a block's body; the counts are those up to its end. */
 interface BlockHead extends FateCounts {
   readonly first: Position;
   readonly count: number;
@@ -60,14 +65,12 @@ interface Place {
   readonly at: Position;
 }
 
-/** 200 runs have at most 2 KiB as text: they fit the slot of the lane's state beside everything else. */
-const TAIL_MAX_RUNS = 200;
-/** What may wait in memory for a disk without room: 16 MiB of runs. Older fates are then given up and become `unknown`. */
-const WAITING_MAX_RUNS = 1_000_000;
+/** 100 runs have at most 2 KiB as text: they fit the slot of the lane's state beside everything else. */
+const TAIL_MAX_RUNS = 100;
+/** What may wait in memory for a disk without room: 2 MiB of runs. Older fates are then given up and become `unknown`. */
+const WAITING_MAX_RUNS = 100_000;
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const READ_BYTES = 1024 * 1024;
-const LOOK_BACK_BLOCKS = 16;
-const LOOK_BACK_FACTOR = 8;
 
 const DELIVERED = 1;
 const REJECTED = 2;
@@ -93,44 +96,49 @@ function fateOf(code: number): Fate {
   return reason === undefined ? { status: "unknown" } : { status: "dropped", reason };
 }
 
+/** Runs from a position on. */
+interface Runs {
+  readonly from: Position;
+  /** Behind the last event. */
+  end: Position;
+  /** Count and code of each, in turn. */
+  readonly list: number[];
+}
+
 export class Fates {
   readonly #log: Log;
   /** Where the blocks are, read when a fate is first looked for. */
   #places: Place[] | undefined;
-  #from: Position;
-  #runs: number[];
-  /** Behind the last event that has a fate. */
-  #end: Position;
+  /** What no block has. */
+  #tail: Runs;
+  /** What is on its way to a block. */
+  #leaving: Runs | undefined;
+  #flushing: Promise<void> | undefined;
   readonly #counts: Map<number, number>;
 
-  private constructor(log: Log, tail: FateTail, counts: Map<number, number>) {
+  private constructor(log: Log, { from, runs, before }: FateTail) {
     this.#log = log;
-    this.#from = tail.from;
-    this.#runs = [...tail.runs];
-    this.#end = tail.from;
-    this.#counts = counts;
-    for (let at = 0; at < this.#runs.length; at += 2) {
-      const [count, code] = [this.#runs[at] as number, this.#runs[at + 1] as number];
-      this.#end += count;
-      add(counts, code, count);
-    }
+    this.#counts = countsOf(before);
+    this.#tail = { from, end: from, list: [] };
+    for (let at = 0; at < runs.length; at += 2) this.#push(runs[at] as number, runs[at + 1] as number);
   }
 
   /** **Errors**: `WAYBILL_DISK`. */
   static async open({ directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES }: FatesOptions): Promise<Fates> {
-    const log = await openLog({ directory, segmentMaxBytes }, runtime);
-    const before = await newestBefore(log, tail.from);
-    return new Fates(log, tail, countsOf(before));
+    return new Fates(await openLog({ directory, segmentMaxBytes }, runtime), tail);
   }
 
   /** What belongs into the lane's state. A tail that is too long for it could not be written as a block: its events would be unknown after a crash. */
   get tail(): FateTail {
-    return this.#runs.length <= 2 * TAIL_MAX_RUNS
-      ? { from: this.#from, runs: this.#runs }
-      : { from: this.#end, runs: [] };
+    const { from, end, list } = this.#tail;
+    if (this.#leaving !== undefined || list.length > 2 * TAIL_MAX_RUNS)
+      return { from: end, runs: [], before: this.counts() };
+    const before = new Map(this.#counts);
+    for (let at = 0; at < list.length; at += 2) add(before, list[at + 1] as number, -(list[at] as number));
+    return { from, runs: list, before: viewOf(before) };
   }
 
-  /** Events per fate since the lane began, counted from the fates alone. */
+  /** Events per fate since the lane began to keep them. */
   counts(): FateCounts {
     return viewOf(this.#counts);
   }
@@ -148,19 +156,22 @@ export class Fates {
     this.#push(events, droppedCode(reason));
   }
 
+  /** Whether {@link flush} has something to do. */
+  get isLong(): boolean {
+    return this.#flushing !== undefined || this.#tail.list.length > 2 * TAIL_MAX_RUNS;
+  }
+
   /** Before the state with {@link tail} is written: a long tail becomes a block. **Errors**: those of `Log.append`; the tail is then kept. */
   async flush(): Promise<void> {
-    if (this.#runs.length <= 2 * TAIL_MAX_RUNS) return;
-    try {
-      await this.#append();
-    } finally {
-      if (this.#runs.length > 2 * WAITING_MAX_RUNS) this.#forget();
-    }
+    if (!this.isLong) return;
+    this.#flushing ??= this.#append().finally(() => (this.#flushing = undefined));
+    await this.#flushing;
   }
 
   /** What became of the event at `position`, which must be below the lane's cursor. */
   async at(position: Position): Promise<Fate> {
-    if (position >= this.#from) return runAt(this.#runs, position - this.#from);
+    for (const runs of [this.#tail, this.#leaving])
+      if (runs !== undefined && position >= runs.from) return runAt(runs.list, position - runs.from);
     this.#places ??= await placesOf(this.#log);
     // A newer block counts: its events were settled again after a crash.
     const place = this.#places.findLast(({ first, end }) => first <= position && position < end);
@@ -186,32 +197,40 @@ export class Fates {
 
   #push(count: number, code: number): void {
     if (count === 0) return;
-    const last = this.#runs.length - 1;
-    if (this.#runs[last] === code) this.#runs[last - 1] = (this.#runs[last - 1] as number) + count;
-    else this.#runs.push(count, code);
-    this.#end += count;
+    const { list } = this.#tail;
+    const last = list.length - 1;
+    if (list[last] === code) list[last - 1] = (list[last - 1] as number) + count;
+    else list.push(count, code);
+    this.#tail.end += count;
     add(this.#counts, code, count);
   }
 
   async #append(): Promise<void> {
-    const count = this.#end - this.#from;
-    const runs = encodeRuns(this.#runs);
-    const body = runs.length < count ? runs : encodeMap(this.#runs, count);
-    const head: BlockHead = { first: this.#from, count, form: body === runs ? "runs" : "map", ...this.counts() };
-    const at = await this.#log.append({
-      source: "",
-      receivedAtMs: 0,
-      metadata: JSON.stringify(head),
-      body: [body],
-      ends: Uint32Array.of(body.length),
-    });
-    this.#places?.push({ first: this.#from, end: this.#end, at });
-    this.#forget();
-  }
-
-  #forget(): void {
-    this.#runs = [];
-    this.#from = this.#end;
+    const leaving = this.#tail;
+    const { from, end, list } = leaving;
+    const count = end - from;
+    const runs = encodeRuns(list);
+    const body = runs.length < count ? runs : encodeMap(list, count);
+    const head: BlockHead = { first: from, count, form: body === runs ? "runs" : "map", ...this.counts() };
+    this.#leaving = leaving;
+    this.#tail = { from: end, end, list: [] };
+    try {
+      const at = await this.#log.append({
+        source: "",
+        receivedAtMs: 0,
+        metadata: JSON.stringify(head),
+        body: [body],
+        ends: Uint32Array.of(body.length),
+      });
+      this.#places?.push({ first: from, end, at });
+    } catch (error) {
+      const since = this.#tail;
+      const kept = list.length <= 2 * WAITING_MAX_RUNS;
+      if (kept) this.#tail = { from, end: since.end, list: list.concat(since.list) };
+      throw error;
+    } finally {
+      this.#leaving = undefined;
+    }
   }
 }
 
@@ -219,25 +238,20 @@ function add(counts: Map<number, number>, code: number, count: number): void {
   counts.set(code, (counts.get(code) ?? 0) + count);
 }
 
-function countsOf(head: BlockHead | undefined): Map<number, number> {
-  const counts = new Map<number, number>();
-  if (head === undefined) return counts;
-  const { delivered, rejected, expired, dropped } = head;
-  for (const [code, count] of [
+function countsOf({ delivered, rejected, expired, dropped }: FateCounts): Map<number, number> {
+  return new Map([
     [DELIVERED, delivered],
     [REJECTED, rejected],
     [EXPIRED, expired],
-  ] as const)
-    if (count > 0) counts.set(code, count);
-  for (const [reason, count] of Object.entries(dropped)) counts.set(droppedCode(reason as DropReason), count);
-  return counts;
+    ...Object.entries(dropped).map(([reason, count]) => [droppedCode(reason as DropReason), count] as const),
+  ]);
 }
 
 function viewOf(counts: ReadonlyMap<number, number>): FateCounts {
   const dropped: Partial<Record<DropReason, number>> = {};
   for (const [code, count] of counts) {
     const fate = fateOf(code);
-    if (fate.status === "dropped") dropped[fate.reason] = count;
+    if (fate.status === "dropped" && count > 0) dropped[fate.reason] = count;
   }
   return {
     delivered: counts.get(DELIVERED) ?? 0,
@@ -332,19 +346,6 @@ async function placesOf(log: Log): Promise<Place[]> {
     if (head !== undefined) places.push({ first: head.first, end: head.first + head.count, at: record.first });
   }
   return places;
-}
-
-/** The newest block that ends at `from` or before. Looks at the last few first: only after a crash there are blocks beyond `from`. */
-async function newestBefore(log: Log, from: Position): Promise<BlockHead | undefined> {
-  for (let look = LOOK_BACK_BLOCKS; ; look *= LOOK_BACK_FACTOR) {
-    const start = Math.max(log.first, log.head - look);
-    let found: BlockHead | undefined;
-    for await (const record of recordsFrom(log, start)) {
-      const head = headOf(record);
-      if (head !== undefined && head.first + head.count <= from) found = head;
-    }
-    if (found !== undefined || start === log.first) return found;
-  }
 }
 
 async function readAt(log: Log, at: Position): Promise<LogRecord | undefined> {

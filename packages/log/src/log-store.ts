@@ -28,6 +28,8 @@ import {
 } from "@waybill/core";
 import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "./batch.ts";
 import type { DeadLetters } from "./dead-letters.ts";
+import type { Fate, Fates, FateTail } from "./fates.ts";
+import { NO_FATES } from "./fates.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { Log, LogReader, LogRecord, Position } from "./types.ts";
 
@@ -44,6 +46,15 @@ export interface LaneStateValue {
   readonly dropped: Readonly<Record<string, number>>;
   /** Events of the batch that begins at `position` and was sent, or may have been; 0 for none. */
   readonly leased: number;
+  /** What became of the newest events. Absent in states of before lanes kept fates. */
+  readonly fates?: FateTail;
+  /** Events that were settled before the lane kept fates. */
+  readonly unkept?: number;
+}
+
+/** The fates that belong to a state. */
+export function fateTailOf({ fates, position }: LaneStateValue): FateTail {
+  return fates ?? { from: position, runs: [], before: NO_FATES };
 }
 
 export interface LogStoreOptions {
@@ -51,6 +62,8 @@ export interface LogStoreOptions {
   readonly log: Log;
   readonly state: LaneState<LaneStateValue>;
   readonly deadLetters: DeadLetters;
+  /** Opened with {@link fateTailOf} the state. Absent where nobody asks what became of a single event. */
+  readonly fates?: Fates;
   /**
    * Whether a batch is written down durably before it is sent: for a destination that knows a repeat by the key of its batch. One that knows it by
    * the ids of the events does not need the sync; a power cut may then change how the last second's events are batched.
@@ -69,7 +82,8 @@ const READ_BYTES = 768 * 1024;
 export function newLaneState(log: Log, damaged: boolean): LaneStateValue {
   const position = damaged ? log.first : log.head;
   const byte = damaged ? log.firstByte : log.headByte;
-  return { base: position, position, byte, delivered: 0, rejected: 0, expired: 0, dropped: {}, leased: 0 };
+  const fates = { from: position, runs: [], before: NO_FATES };
+  return { base: position, position, byte, delivered: 0, rejected: 0, expired: 0, dropped: {}, leased: 0, fates };
 }
 
 export class LogStore implements Store {
@@ -100,6 +114,8 @@ export class LogStore implements Store {
   /** Events of the batch that has to come next as it was before; 0 when any may come. */
   #planned: number;
   #durableLease: boolean;
+  /** Events that were settled before the lane kept fates. */
+  readonly #unkept: number;
 
   constructor(options: LogStoreOptions) {
     this.#options = options;
@@ -113,6 +129,7 @@ export class LogStore implements Store {
     // States of before this field was there have none.
     this.#planned = this.#position === state.position ? (state.leased ?? 0) : 0;
     this.#account = new Account({ ...state, accepted: this.#position - this.#base });
+    this.#unkept = state.fates === undefined ? this.#account.settled : (state.unkept ?? 0);
     this.#expireBefore(options.log.first, 0);
     this.#stopListening = options.log.onRemove((first) => this.#removed(first));
   }
@@ -155,6 +172,23 @@ export class LogStore implements Store {
     this.#account.accept(head - this.#countedTo);
     this.#countedTo = head;
     return this.#account.view(head - this.#position - this.#expiredBehind);
+  }
+
+  /** Settled events whose fate is lost: 0 unless a disk failed or something was damaged. Never below 0 while the ledger is right. */
+  get unknownFates(): number {
+    if (this.#options.fates === undefined) return 0;
+    const { delivered, rejected, expired, dropped } = this.#options.fates.counts();
+    const kept = delivered + rejected + expired + Object.values(dropped).reduce((sum, count) => sum + count, 0);
+    return this.#account.settled - this.#expiredBehind - this.#unkept - kept;
+  }
+
+  /** What became of the event at `position`; `pending` before it is settled, `not_addressed` before the lane began. */
+  async fateAt(position: Position): Promise<Fate | { readonly status: "pending" | "not_addressed" }> {
+    if (position < this.#base) return { status: "not_addressed" };
+    if (position < this.#position) return (await this.#options.fates?.at(position)) ?? { status: "unknown" };
+    const leasedEnd = this.#leased === undefined ? this.#position : this.#leased.first + this.#leased.count;
+    const expired = position >= leasedEnd && position < leasedEnd + this.#expiredBehind;
+    return { status: expired ? "expired" : "pending" };
   }
 
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
@@ -203,7 +237,11 @@ export class LogStore implements Store {
     const settled = settledPrefix(outcomes);
     await this.#options.deadLetters.keep(leased, outcomes.slice(0, settled));
     if (settled < leased.count) await this.#reading;
-    for (const outcome of outcomes.slice(0, settled)) this.#account.settle(outcome);
+    for (let index = 0; index < settled; index++) {
+      const outcome = outcomes[index] as Outcome;
+      this.#account.settle(outcome);
+      this.#options.fates?.settle(outcome);
+    }
     this.#moveTo(leased, settled);
     // What is left may have been acted on.
     this.#planned = leased.count - settled;
@@ -239,6 +277,7 @@ export class LogStore implements Store {
   #expireBefore(first: Position, expired: number): boolean {
     if (first <= this.#position) return false;
     this.#expire(first - this.#position - expired);
+    this.#options.fates?.expire(first - this.#position);
     this.#position = first;
     this.#byte = this.#options.log.firstByte;
     this.#planned = 0;
@@ -265,6 +304,7 @@ export class LogStore implements Store {
     await this.#writeState();
     await this.#options.state.close();
     await this.#options.deadLetters.close();
+    await this.#options.fates?.close();
   }
 
   /** Reads until a batch is full. Reads on at most once: at the head there is always a little more coming. */
@@ -316,7 +356,9 @@ export class LogStore implements Store {
     const removed = Math.max(0, Math.min(to, this.#options.log.first) - this.#position);
     const damaged = to - this.#position - removed;
     this.#expire(removed);
+    this.#options.fates?.expire(removed);
     if (damaged > 0) this.#account.drop("log_damaged", damaged);
+    this.#options.fates?.drop("log_damaged", damaged);
     this.#position = to;
   }
 
@@ -339,9 +381,15 @@ export class LogStore implements Store {
   }
 
   async #writeState(): Promise<void> {
+    const { fates, state } = this.#options;
+    try {
+      if (fates?.isLong === true) await fates.flush();
+    } catch (error) {
+      this.#options.onStateError?.(error);
+    }
     const { delivered, rejected, expired, dropped } = this.#account.state();
     try {
-      await this.#options.state.write({
+      await state.write({
         base: this.#base,
         position: this.#position,
         byte: this.#byte,
@@ -350,6 +398,8 @@ export class LogStore implements Store {
         expired: expired - this.#expiredBehind,
         dropped,
         leased: this.#planned,
+        ...(fates === undefined ? {} : { fates: fates.tail }),
+        ...(this.#unkept === 0 ? {} : { unkept: this.#unkept }),
       });
     } catch (error) {
       this.#options.onStateError?.(error);

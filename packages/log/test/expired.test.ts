@@ -1,8 +1,19 @@
 /** What retention takes from a lane is counted in that moment, once, whatever the lane is doing and whatever dies when. */
 import { type AccountView, type Batch, DELIVERED, type Outcome } from "@waybill/core";
-import { DeadLetters, LaneState, type LaneStateValue, type Log, LogStore, newLaneState, openLog } from "@waybill/log";
+import {
+  DeadLetters,
+  Fates,
+  fateTailOf,
+  LaneState,
+  type LaneStateValue,
+  type Log,
+  LogStore,
+  newLaneState,
+  openLog,
+} from "@waybill/log";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
+import { expectFatesToBeTheLedger } from "./lib/fates.ts";
 
 const WIDE = { maxEvents: 1_000, maxBytes: 1_000_000 };
 const LATER: Outcome = { status: "retryable", reason: "later" };
@@ -25,8 +36,16 @@ async function open(disk = new SimDisk()): Promise<World> {
   const log = await openLog({ directory: "/log", segmentMaxBytes: SEGMENT_BYTES }, runtime);
   const state = await LaneState.open<LaneStateValue>(disk, "/lanes", "a", (damaged) => newLaneState(log, damaged));
   const deadLetters = await DeadLetters.open("/dead", log.head, runtime);
+  const fates = await Fates.open({ directory: "/fates", runtime, tail: fateTailOf(state.initial) });
   const expired: number[] = [];
-  const store = new LogStore({ name: "a", log, state, deadLetters, onExpired: (events) => expired.push(events) });
+  const store = new LogStore({
+    name: "a",
+    log,
+    state,
+    fates,
+    deadLetters,
+    onExpired: (events) => expired.push(events),
+  });
   return { disk, clock, log, store, expired };
 }
 
@@ -171,6 +190,7 @@ test("a loss is counted once, whether the process dies before, while or after it
       // A power cut may bring the segment back that was removed last; what was said of it stays said.
       if (powerFails) expect(account.expired).toBeGreaterThanOrEqual(Math.max(0, again.log.first - 5));
       else expect(account.expired).toBe(Math.max(0, again.log.first - 5));
+      await expectFatesToBeTheLedger(again.log, again.store, `operation ${operation}`);
       await again.store.close();
       await again.log.close();
       expect((await open(disk)).store.account(), `operation ${operation}, again`).toEqual(account);
@@ -193,6 +213,7 @@ test("damage that was removed is expired, damage that is left is not", async () 
   const { first } = log;
   expect(store.account()).toMatchObject({ delivered: 38 - first, expired: first, dropped: { log_damaged: 2 } });
   expect(store.account().balanced).toBe(true);
+  await expectFatesToBeTheLedger(log, store);
 });
 
 test("whatever lane, retention and deaths do in whatever order, each event has one outcome", {
@@ -245,10 +266,12 @@ test("whatever lane, retention and deaths do in whatever order, each event has o
         expect(after.expired).toBeGreaterThanOrEqual(before.expired);
       }
       check(`step ${step}`);
+      await expectFatesToBeTheLedger(world.log, world.store, `seed ${seed}, step ${step}`);
     }
     if (batch !== undefined) await world.store.settle(batch, new Array<Outcome>(batch.count).fill(DELIVERED));
     await drain(world.store);
     expect(check("end").pending).toBe(0);
+    await expectFatesToBeTheLedger(world.log, world.store, `seed ${seed}, end`);
   }
   expect(removals).toBeGreaterThan(500);
 });

@@ -13,7 +13,17 @@ import {
   type Protocol,
   type Transport,
 } from "@waybill/core";
-import { DeadLetters, LaneState, type LaneStateValue, type Log, LogStore, newLaneState, openLog } from "@waybill/log";
+import {
+  DeadLetters,
+  Fates,
+  fateTailOf,
+  LaneState,
+  type LaneStateValue,
+  type Log,
+  LogStore,
+  newLaneState,
+  openLog,
+} from "@waybill/log";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -82,7 +92,12 @@ class Real {
       newLaneState(this.log, damaged),
     );
     this.dead = await DeadLetters.open("/dead", this.log.head, { disk, clock });
-    this.store = new LogStore({ name: "a", log: this.log, state, deadLetters: this.dead });
+    const fates = await Fates.open({
+      directory: "/fates",
+      runtime: { disk, clock },
+      tail: fateTailOf(state.initial),
+    });
+    this.store = new LogStore({ name: "a", log: this.log, state, fates, deadLetters: this.dead });
     this.lane = new Lane({
       name: "a",
       store: this.store,
@@ -169,12 +184,12 @@ function command(name: string, run: (model: Model, real: Real) => Promise<void>)
       await run(model, real);
       for (let part = 0; part < QUIET_PARTS; part++) await real.clock.advance(QUIET_MS / QUIET_PARTS);
       settle(model);
-      compare(model, real);
+      await compare(model, real);
     },
   };
 }
 
-function compare(model: Model, real: Real): void {
+async function compare(model: Model, real: Real): Promise<void> {
   const { appended, settled, flushes } = model;
   const account = real.store.account();
   const bad = Math.ceil(settled / 5);
@@ -185,6 +200,10 @@ function compare(model: Model, real: Real): void {
     pending: appended - settled,
     balanced: true,
   });
+  for (let position = 0; position < appended; position++) {
+    const status = position >= settled ? "pending" : isBad(position) ? "rejected" : "delivered";
+    expect(await real.store.fateAt(position)).toEqual({ status });
+  }
   expect(modesOf(model)).toContain(real.lane.snapshot().mode);
   expect(real.flushes.map(({ resolved }) => !resolved)).toEqual(flushes.map(({ blocked }) => blocked));
   expect(real.dead.log.head).toBe(Math.ceil(model.everSettled / 5));

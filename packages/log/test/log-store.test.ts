@@ -1,5 +1,15 @@
 import { DELIVERED, type Outcome } from "@waybill/core";
-import { DeadLetters, LaneState, type LaneStateValue, type Log, LogStore, newLaneState, openLog } from "@waybill/log";
+import {
+  DeadLetters,
+  Fates,
+  fateTailOf,
+  LaneState,
+  type LaneStateValue,
+  type Log,
+  LogStore,
+  newLaneState,
+  openLog,
+} from "@waybill/log";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { testStore } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
@@ -21,11 +31,12 @@ async function open(disk: SimDisk, { durableLease = false, clock = new VirtualCl
   const log = await openLog({ directory: "/log", segmentMaxBytes: 300 }, runtime);
   const state = await LaneState.open<LaneStateValue>(disk, "/lanes", "a", (damaged) => newLaneState(log, damaged));
   const deadLetters = await DeadLetters.open("/dead", log.head, runtime);
+  const fates = await Fates.open({ directory: "/fates", runtime, tail: fateTailOf(state.initial) });
   return {
     disk,
     clock,
     log,
-    store: new LogStore({ name: "a", log, state, deadLetters, durableLease }),
+    store: new LogStore({ name: "a", log, state, fates, deadLetters, durableLease }),
     dead: deadLetters.log,
   };
 }

@@ -70,21 +70,25 @@ test("its own page, and clients that are no pages, are answered", async () => {
     expect((await ask(world, ["GET", "/v1/accounts"], headers)).status, JSON.stringify(headers)).toBe(200);
 });
 
-test.each(["evil.example", "evil.example:8081", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "0.0.0.0"])(
-  "a request for the host %s is refused, as a rebound name would send it",
-  async (host) => {
-    const world = await worldWith(undefined);
-    for (const route of [
-      ["GET", "/v1/accounts"],
-      ["GET", "/openapi.json"],
-      ["POST", PAUSE],
-    ] as const)
-      expect(await ask(world, route, { host })).toMatchObject({ status: 403, json: { code: "unknown_host" } });
-    // A page of that name is its own origin.
-    expect((await ask(world, ["POST", PAUSE], { host, origin: `http://${host}` })).status).toBe(403);
-    expect(world.relay.accounts().lanes[0]?.mode).toBe("idle");
-  },
-);
+test.each([
+  "evil.example",
+  "evil.example:8081",
+  "127.0.0.1.evil.example",
+  "localhost.evil.example",
+  "10.0.0.1",
+  "0.0.0.0",
+])("a request for the host %s is refused, as a rebound name would send it", async (host) => {
+  const world = await worldWith(undefined);
+  for (const route of [
+    ["GET", "/v1/accounts"],
+    ["GET", "/openapi.json"],
+    ["POST", PAUSE],
+  ] as const)
+    expect(await ask(world, route, { host })).toMatchObject({ status: 403, json: { code: "unknown_host" } });
+  // A page of that name is its own origin.
+  expect((await ask(world, ["POST", PAUSE], { host, origin: `http://${host}` })).status).toBe(403);
+  expect(world.relay.accounts().lanes[0]?.mode).toBe("idle");
+});
 
 test("loopback by any name or port, and what admin.hosts names, are known", async () => {
   const world = await worldWith(undefined, { hosts: ["waybill.internal", "10.1.2.3", "fd00::1"] });
@@ -145,18 +149,23 @@ test("JSON with a charset, and no body at all, are taken", async () => {
   expect((await ask(world, ["POST", PAUSE], {})).status).toBe(204);
 });
 
-test.each(["", "Bearer", "Bearer wrong", `bearer ${TOKEN}`, `Bearer ${TOKEN} `, `Basic ${TOKEN}`, `Bearer ${"x".repeat(9_000)}`])(
-  "the token must be there, whole: %s",
-  async (authorization) => {
-    const world = await worldWith(TOKEN);
-    // A head's white space at its end is not a part of the value.
-    const expected = authorization.trim() === `Bearer ${TOKEN}` ? 200 : 401;
-    for (const path of ["/v1/accounts", "/metrics", "/nowhere"])
-      expect((await ask(world, ["GET", path], { authorization })).status).toBe(
-        expected === 200 && path === "/nowhere" ? 404 : expected,
-      );
-  },
-);
+test.each([
+  "",
+  "Bearer",
+  "Bearer wrong",
+  `bearer ${TOKEN}`,
+  `Bearer ${TOKEN} `,
+  `Basic ${TOKEN}`,
+  `Bearer ${"x".repeat(9_000)}`,
+])("the token must be there, whole: %s", async (authorization) => {
+  const world = await worldWith(TOKEN);
+  // A head's white space at its end is not a part of the value.
+  const expected = authorization.trim() === `Bearer ${TOKEN}` ? 200 : 401;
+  for (const path of ["/v1/accounts", "/metrics", "/nowhere"])
+    expect((await ask(world, ["GET", path], { authorization })).status).toBe(
+      expected === 200 && path === "/nowhere" ? 404 : expected,
+    );
+});
 
 test("a request without any host is not answered, a probe of HTTP/1.0 is", async () => {
   const world = await worldWith(undefined);

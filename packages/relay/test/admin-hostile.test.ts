@@ -4,7 +4,17 @@ import { readdirSync } from "node:fs";
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { type Answered, BASIC, destination, JSON_TYPE, KEY, type RelayWorld, send, startWorld, until } from "./lib/world.ts";
+import {
+  type Answered,
+  BASIC,
+  destination,
+  JSON_TYPE,
+  KEY,
+  type RelayWorld,
+  send,
+  startWorld,
+  until,
+} from "./lib/world.ts";
 
 const SOON_MS = 5_000;
 const LETTERS = "/v1/dead-letters/test/twin";
@@ -97,17 +107,18 @@ const CASES: readonly (readonly [method: string, path: string, body: string, sta
 ];
 const SHOWN = 60;
 
-test.each(
-  CASES.map((one) => [`${one[0]} ${one[1].slice(0, SHOWN)} ${one[2].slice(0, SHOWN)}`, ...one] as const),
-)("%s", async (_name, method, path, body, status, code) => {
-  const world = await sharedWorld();
-  const answer = await ask(world, method, path, body);
-  expect(answer).toMatchObject({ status, json: { code, detail: expect.any(String) as string } });
-  expect(answer.headers["content-type"]).toBe("application/problem+json");
-  // What a request says comes back short.
-  expect(answer.text.length).toBeLessThan(1_000);
-  expect((await ask(world, "GET", "/health")).status).toBe(200);
-});
+test.each(CASES.map((one) => [`${one[0]} ${one[1].slice(0, SHOWN)} ${one[2].slice(0, SHOWN)}`, ...one] as const))(
+  "%s",
+  async (_name, method, path, body, status, code) => {
+    const world = await sharedWorld();
+    const answer = await ask(world, method, path, body);
+    expect(answer).toMatchObject({ status, json: { code, detail: expect.any(String) as string } });
+    expect(answer.headers["content-type"]).toBe("application/problem+json");
+    // What a request says comes back short.
+    expect(answer.text.length).toBeLessThan(1_000);
+    expect((await ask(world, "GET", "/health")).status).toBe(200);
+  },
+);
 
 /** Refusals change nothing: one relay takes them all. */
 let shared: Promise<RelayWorld> | undefined;
@@ -134,12 +145,11 @@ test("a key of one source is not made one of another, and keys do not pile up wi
   });
   expect(await ask(world, "POST", ROTATE, { key: "app-key" })).toMatchObject({ status: 400 });
   const statuses: number[] = [];
-  for (let index = 0; index < 101; index++) statuses.push((await ask(world, "POST", ROTATE, { key: `k${index}` })).status);
+  for (let index = 0; index < 101; index++)
+    statuses.push((await ask(world, "POST", ROTATE, { key: `k${index}` })).status);
   expect(statuses.filter((status) => status === 200)).toHaveLength(99);
   expect(statuses.at(-1)).toBe(400);
-  expect(
-    (await send(world.relay.intakeUrl, "POST", "/v1/track", { userId: "u", event: "E" }, BASIC)).status,
-  ).toBe(200);
+  expect((await send(world.relay.intakeUrl, "POST", "/v1/track", { userId: "u", event: "E" }, BASIC)).status).toBe(200);
 });
 
 /** A hundred dead letters of 100 KB. */
@@ -202,7 +212,10 @@ test("exports whose reader goes away, or stops reading, leave no file open, and 
   for (const socket of stalled) socket.destroy();
 });
 
-async function tailOf({ relay }: RelayWorld, path = "/v1/tail"): Promise<{ readonly status: number; readonly socket: Socket }> {
+async function tailOf(
+  { relay }: RelayWorld,
+  path = "/v1/tail",
+): Promise<{ readonly status: number; readonly socket: Socket }> {
   const { hostname, port } = new URL(relay.adminUrl);
   const outgoing = request({ hostname, port, path, agent: false });
   outgoing.on("error", () => undefined);
@@ -241,7 +254,8 @@ test("half-sent heads and bodies by the hundred lock nobody out, and end with th
     socket.on("close", () => (closed += 1));
     socket.on("data", () => undefined);
     sockets.push(socket);
-    const head = "POST /v1/reload HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 900\r\n";
+    const head =
+      "POST /v1/reload HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 900\r\n";
     socket.write(index % 3 === 0 ? head : index % 3 === 1 ? `${head}\r\n{` : "");
   }
   onTestFinished(() => {

@@ -37,17 +37,33 @@ const LAUNCHDARKLY = { protocol: "launchdarkly" };
 test.each([
   // What HTTP refuses, by its key and never by its value.
   ["a write key with a line break", { destination: { writeKey: `${SECRET}\n` } }, "crm.writeKey: ends in a line break"],
-  ["a write key beyond ASCII", { destination: { writeKey: `${SECRET}ü` } }, "crm.writeKey: has characters that are not"],
+  [
+    "a write key beyond ASCII",
+    { destination: { writeKey: `${SECRET}ü` } },
+    "crm.writeKey: has characters that are not",
+  ],
   ["a write key of two words", { destination: { writeKey: `${SECRET} x` } }, "crm.writeKey: has white space"],
   ["an inbound key with a line break", { source: { writeKeys: [`${SECRET}\r\n`] } }, "web.writeKeys.0: ends in a line"],
   ["an inbound key beyond ASCII", { source: { writeKeys: [{ key: `${SECRET}→` }] } }, "web.writeKeys.0.key: has char"],
   ["a mobile key", { source: { ...LAUNCHDARKLY, mobileKeys: [`${SECRET}\t`] } }, "web.mobileKeys.0: has white space"],
   ["a tenant", { destination: { vendor: "trophy", tenantId: `${SECRET}\n` } }, "crm.tenantId: ends in a line break"],
   ["a tenant", { destination: { vendor: "trophy", tenantId: `${SECRET}→` } }, "crm.tenantId: has characters beyond"],
-  ["a header's value", { destination: { ...HTTP, headers: { a: `${SECRET}\n` } } }, "crm.headers.a: ends in a line break"],
+  [
+    "a header's value",
+    { destination: { ...HTTP, headers: { a: `${SECRET}\n` } } },
+    "crm.headers.a: ends in a line break",
+  ],
   ["a header's value", { destination: { ...HTTP, headers: { a: `${SECRET}\0x` } } }, "crm.headers.a: has control"],
-  ["a header's value", { destination: { ...HTTP, headers: { a: `${SECRET}→` } } }, "crm.headers.a: has characters beyond"],
-  ["a header's name", { destination: { ...HTTP, headers: { "a b": SECRET } } }, "crm.headers.a b: is not a header name"],
+  [
+    "a header's value",
+    { destination: { ...HTTP, headers: { a: `${SECRET}→` } } },
+    "crm.headers.a: has characters beyond",
+  ],
+  [
+    "a header's name",
+    { destination: { ...HTTP, headers: { "a b": SECRET } } },
+    "crm.headers.a b: is not a header name",
+  ],
   ["a header's name", { destination: { ...HTTP, headers: { "": SECRET } } }, "crm.headers.: is not a header name"],
   ["a header twice", { destination: { ...HTTP, headers: { "X-A": SECRET, "x-a": "1" } } }, "x-a: is given twice"],
   ["framing", { destination: { ...HTTP, headers: { "Content-Length": "5" } } }, "Content-Length: is set by the relay"],
@@ -59,7 +75,11 @@ test.each([
   ["a blank token", { top: { admin: { token: "         " } } }, "admin.token: has white space"],
   ["a short token", { top: { admin: { token: "sk-live" } } }, "admin.token: must NOT have fewer than 8"],
   // The value of a whole map or list.
-  ["a key's end", { source: { writeKeys: [{ key: SECRET, expires: "soon" }] } }, "writeKeys.0: is a value that is not shown"],
+  [
+    "a key's end",
+    { source: { writeKeys: [{ key: SECRET, expires: "soon" }] } },
+    "writeKeys.0: is a value that is not shown",
+  ],
   ["a key's end", { source: { writeKeys: [{ key: SECRET, expires: "2026-13-45T99:99:99Z" }] } }, "expires: is no time"],
   ["keys that are one text", { source: { writeKeys: SECRET } }, "web.writeKeys: must be array"],
   ["a key that is a number", { destination: { writeKey: [SECRET] } }, "crm.writeKey: must be string"],
@@ -73,9 +93,17 @@ test.each([
   ["a URL's query", { destination: { url: `https://example.test/?key=${SECRET}` } }, "crm.url: carries credentials"],
   ["a URL's fragment", { destination: { url: `https://example.test/#${SECRET}` } }, "crm.url: has a fragment"],
   ["a URL with a line break", { destination: { url: "https://example.test/\n" } }, "crm.url: has white space"],
-  ["another flags URL", { destination: { vendor: "launchdarkly", flagsUrl: `file://${SECRET}?x` } }, "flagsUrl: is no http"],
+  [
+    "another flags URL",
+    { destination: { vendor: "launchdarkly", flagsUrl: `file://${SECRET}?x` } },
+    "flagsUrl: is no http",
+  ],
   // The admin API.
-  ["an open admin API", { top: { admin: { listen: "0.0.0.0:8081" } } }, "admin.listen: is not loopback, and there is no"],
+  [
+    "an open admin API",
+    { top: { admin: { listen: "0.0.0.0:8081" } } },
+    "admin.listen: is not loopback, and there is no",
+  ],
   ["an open admin API", { top: { admin: { listen: "[::]:8081" } } }, "admin.listen: is not loopback"],
   ["an open admin API", { top: { admin: { listen: "waybill.internal:8081" } } }, "admin.listen: is not loopback"],
   ["a host with a port", { top: { admin: { hosts: ["waybill:8081"] } } }, "admin.hosts.0: is"],
@@ -88,24 +116,52 @@ test.each([
   ["no time at all", { destination: { timeout: 0 } }, "crm.timeout: is 0; it must be from 1"],
   ["no backoff", { destination: { backoff: { base: 0 } } }, "crm.backoff.base: is 0"],
   ["no limit of heads", { top: { limits: { headersTimeout: "0ms" } } }, "limits.headersTimeout: is"],
-  ["heads after bodies", { top: { limits: { headersTimeout: "61s" } } }, "headersTimeout: is above limits.requestTimeout"],
+  [
+    "heads after bodies",
+    { top: { limits: { headersTimeout: "61s" } } },
+    "headersTimeout: is above limits.requestTimeout",
+  ],
   ["a rate near nothing", { source: { maxRequestsPerSecond: 1e-300 } }, "web.maxRequestsPerSecond: must be >= 0.001"],
   ["a flush without end", { source: { ...LAUNCHDARKLY, memory: { flushInterval: 0 } } }, "flushInterval: is 0"],
   ["an empty redaction", { destination: { redact: [""] } }, 'crm.redact.0: is ""'],
   ["an empty part of a redaction", { destination: { redact: ["context..ip"] } }, "crm.redact.0: is"],
   // Files.
-  ["one file twice", { more: { a: { ...FILE, path: "/x/e.log" }, b: { ...FILE, path: "/x/y/../e.log" } } }, "b.path: is the file of production/a"],
-  ["one file twice", { more: { a: { ...FILE, path: "x//e.log" }, b: { ...FILE, path: "./x/e.log" } } }, "b.path: is the file of production/a"],
-  ["a file within a file", { more: { a: { ...FILE, path: "/x/e" }, b: { ...FILE, path: "/x/e/f" } } }, "one within the other"],
+  [
+    "one file twice",
+    { more: { a: { ...FILE, path: "/x/e.log" }, b: { ...FILE, path: "/x/y/../e.log" } } },
+    "b.path: is the file of production/a",
+  ],
+  [
+    "one file twice",
+    { more: { a: { ...FILE, path: "x//e.log" }, b: { ...FILE, path: "./x/e.log" } } },
+    "b.path: is the file of production/a",
+  ],
+  [
+    "a file within a file",
+    { more: { a: { ...FILE, path: "/x/e" }, b: { ...FILE, path: "/x/e/f" } } },
+    "one within the other",
+  ],
   ["a directory", { destination: { ...FILE, path: "/x/y/" } }, "crm.path: names a directory"],
   ["a directory", { destination: { ...FILE, path: ".." } }, "crm.path: names a directory"],
-  ["the log's folder", { destination: { ...FILE, path: "waybill-data/production/log/00000000000000000000.log" } }, "crm.path: is where the relay's own"],
-  ["a lane's state", { top: { dataDirectory: "/d" }, destination: { ...FILE, path: "/x/../d/production/lanes/crm" } }, "relay's own"],
+  [
+    "the log's folder",
+    { destination: { ...FILE, path: "waybill-data/production/log/00000000000000000000.log" } },
+    "crm.path: is where the relay's own",
+  ],
+  [
+    "a lane's state",
+    { top: { dataDirectory: "/d" }, destination: { ...FILE, path: "/x/../d/production/lanes/crm" } },
+    "relay's own",
+  ],
   ["the lock", { top: { dataDirectory: "/d/" }, destination: { ...FILE, path: "/d/.lock/x" } }, "relay's own"],
   ["the data directory", { top: { dataDirectory: "/d/e" }, destination: { ...FILE, path: "/d" } }, "relay's own"],
   ["a zero byte", { destination: { ...FILE, path: "/x/\0" } }, "crm.path: has a zero byte"],
   // Names.
-  ["a name of a prototype", { more: JSON.parse('{"__proto__":{"vendor":"segment","writeKey":"k"}}') as Json }, "__proto__: is no valid name"],
+  [
+    "a name of a prototype",
+    { more: JSON.parse('{"__proto__":{"vendor":"segment","writeKey":"k"}}') as Json },
+    "__proto__: is no valid name",
+  ],
 ])("%s is a fault: %j", (_name, parts, expected) => {
   const message = faults(configWith(parts as never));
   expect(message).toContain(expected);
@@ -115,7 +171,10 @@ test.each([
 test("a file beside the relay's own folders is taken, and loopback needs no token", () => {
   const right = configWith({
     top: { dataDirectory: "/var/lib/waybill", admin: { listen: "[::1]:1", hosts: ["waybill.internal", "::1"] } },
-    more: { a: { ...FILE, path: "/var/lib/waybill/archive/e.ndjson" }, b: { ...FILE, path: "/var/lib/waybill/e.ndjson" } },
+    more: {
+      a: { ...FILE, path: "/var/lib/waybill/archive/e.ndjson" },
+      b: { ...FILE, path: "/var/lib/waybill/e.ndjson" },
+    },
   });
   expect(faults(right)).toBe("");
   for (const listen of ["127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1"])

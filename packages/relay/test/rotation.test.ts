@@ -80,7 +80,7 @@ test("an outbound key is rotated under load: the next attempts use it, nothing i
 });
 
 test("a new outbound key that the vendor refuses gives way to the one before, while its grace lasts", async () => {
-  const { relay, twin, post } = await startWorld({ twinKeys: ["outbound"] });
+  const { relay, post } = await startWorld({ twinKeys: ["outbound"] });
   await send(
     relay.adminUrl,
     "POST",
