@@ -27,6 +27,8 @@ export interface DeadLetter extends DeadLetterMetadata {
   /** Its name. */
   readonly letter: Position;
   readonly state: DeadLetterState;
+  /** When it got this state; absent while it waits and nobody has said anything of it. */
+  readonly markedAtMs?: number;
   readonly event: Uint8Array;
 }
 
@@ -57,11 +59,17 @@ export class DeadLetters {
   readonly log: Log;
   readonly #marks: Log;
   readonly #clock: Clock;
-  /** The last mark of each letter that has one: 50 bytes each, as long as retention keeps the letter. */
-  readonly #states: Map<Position, DeadLetterState>;
+  /** The last mark of each letter that has one: 100 bytes each, as long as retention keeps the letter. */
+  readonly #states: Map<Position, Pick<Mark, "state" | "atMs">>;
   #keptTo: Position;
 
-  private constructor(log: Log, marks: Log, states: Map<Position, DeadLetterState>, keptTo: Position, clock: Clock) {
+  private constructor(
+    log: Log,
+    marks: Log,
+    states: Map<Position, Pick<Mark, "state" | "atMs">>,
+    keptTo: Position,
+    clock: Clock,
+  ) {
     this.log = log;
     this.#marks = marks;
     this.#states = states;
@@ -80,10 +88,10 @@ export class DeadLetters {
   ): Promise<DeadLetters> {
     const log = await openLog({ directory, segmentMaxBytes: SEGMENT_BYTES }, runtime);
     const marks = await openLog({ directory: `${directory}/marks`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
-    const states = new Map<Position, DeadLetterState>();
+    const states = new Map<Position, Pick<Mark, "state" | "atMs">>();
     for await (const { body } of recordsFrom(marks, marks.first)) {
-      const { letter, state } = JSON.parse(Buffer.from(body).toString()) as Mark;
-      if (letter < log.head) states.set(letter, state);
+      const { letter, state, atMs } = JSON.parse(Buffer.from(body).toString()) as Mark;
+      if (letter < log.head) states.set(letter, { state, atMs });
     }
     const keptTo = Math.min(await lastPosition(log), head - 1);
     return new DeadLetters(log, marks, states, keptTo, runtime.clock);
@@ -92,7 +100,7 @@ export class DeadLetters {
   /** Letters by state. */
   counts(): Readonly<Record<DeadLetterState, number>> {
     const counts = { waiting: this.log.head - this.log.first, retried: 0, discarded: 0 };
-    for (const state of this.#states.values()) {
+    for (const { state } of this.#states.values()) {
       if (state === "waiting") continue;
       counts[state] += 1;
       counts.waiting -= 1;
@@ -166,7 +174,7 @@ export class DeadLetters {
         });
       }),
     );
-    for (const letter of letters) this.#states.set(letter, state);
+    for (const letter of letters) this.#states.set(letter, { state, atMs });
   }
 
   /** What would be the first letter after {@link retain}. */
@@ -188,10 +196,12 @@ export class DeadLetters {
   }
 
   #letterOf(record: LogRecord): DeadLetter {
+    const mark = this.#states.get(record.first);
     return {
       ...(JSON.parse(record.metadata) as DeadLetterMetadata),
       letter: record.first,
-      state: this.#states.get(record.first) ?? "waiting",
+      state: mark?.state ?? "waiting",
+      ...(mark === undefined ? {} : { markedAtMs: mark.atMs }),
       event: record.body,
     };
   }

@@ -17,9 +17,9 @@ import { type Clock, type Disk, DROP_REASONS, type DropReason, type Outcome } fr
 import { openLog } from "./segment-log.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "./types.ts";
 
-/** An event's final outcome. `unknown`: its record is lost. */
+/** An event's final outcome. `unknown`: its record is lost. `not_addressed`: it was not among the chosen ones of a replay. */
 export type Fate =
-  | { readonly status: "delivered" | "rejected" | "expired" | "unknown" }
+  | { readonly status: "delivered" | "rejected" | "expired" | "unknown" | "not_addressed" }
   | { readonly status: "dropped"; readonly reason: DropReason };
 
 /** Events per fate since the lane began. */
@@ -49,6 +49,8 @@ export interface FatesOptions {
   readonly tail: FateTail;
   /** Of the log of blocks. Default 8 MiB. */
   readonly segmentMaxBytes?: number;
+  /** Runs that stand in the state at most. Default 100, at most 2 KiB of text. */
+  readonly tailMaxRuns?: number;
 }
 
 /** What stands beside a block's body; the counts are those up to its end. */
@@ -72,6 +74,7 @@ const WAITING_MAX_RUNS = 100_000;
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const READ_BYTES = 1024 * 1024;
 
+const NOT_ADDRESSED = 0;
 const DELIVERED = 1;
 const REJECTED = 2;
 const EXPIRED = 3;
@@ -92,6 +95,7 @@ function fateOf(code: number): Fate {
   if (code === DELIVERED) return { status: "delivered" };
   if (code === REJECTED) return { status: "rejected" };
   if (code === EXPIRED) return { status: "expired" };
+  if (code === NOT_ADDRESSED) return { status: "not_addressed" };
   const reason = DROP_REASONS[code - FIRST_DROPPED];
   return reason === undefined ? { status: "unknown" } : { status: "dropped", reason };
 }
@@ -116,22 +120,26 @@ export class Fates {
   #flushing: Promise<void> | undefined;
   readonly #counts: Map<number, number>;
 
-  private constructor(log: Log, { from, runs, before }: FateTail) {
+  readonly #tailMaxRuns: number;
+
+  private constructor(log: Log, { from, runs, before }: FateTail, tailMaxRuns: number) {
     this.#log = log;
+    this.#tailMaxRuns = tailMaxRuns;
     this.#counts = countsOf(before);
     this.#tail = { from, end: from, list: [] };
     for (let at = 0; at < runs.length; at += 2) this.#push(runs[at] as number, runs[at + 1] as number);
   }
 
   /** **Errors**: `WAYBILL_DISK`. */
-  static async open({ directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES }: FatesOptions): Promise<Fates> {
-    return new Fates(await openLog({ directory, segmentMaxBytes }, runtime), tail);
+  static async open(options: FatesOptions): Promise<Fates> {
+    const { directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES, tailMaxRuns = TAIL_MAX_RUNS } = options;
+    return new Fates(await openLog({ directory, segmentMaxBytes }, runtime), tail, tailMaxRuns);
   }
 
   /** What belongs into the lane's state. A tail that is too long for it could not be written as a block: its events would be unknown after a crash. */
   get tail(): FateTail {
     const { from, end, list } = this.#tail;
-    if (this.#leaving !== undefined || list.length > 2 * TAIL_MAX_RUNS)
+    if (this.#leaving !== undefined || list.length > 2 * this.#tailMaxRuns)
       return { from: end, runs: [], before: this.counts() };
     const before = new Map(this.#counts);
     for (let at = 0; at < list.length; at += 2) add(before, list[at + 1] as number, -(list[at] as number));
@@ -148,8 +156,18 @@ export class Fates {
     this.#push(1, fateCode(outcome));
   }
 
+  /** The events up to `position` are not part of this: a replay has gaps. */
+  skipTo(position: Position): void {
+    this.#push(Math.max(0, position - this.#tail.end), NOT_ADDRESSED);
+  }
+
   expire(events: number): void {
     this.#push(events, EXPIRED);
+  }
+
+  /** All up to `position` that have no fate yet. */
+  expireTo(position: Position): void {
+    this.#push(Math.max(0, position - this.#tail.end), EXPIRED);
   }
 
   drop(reason: DropReason, events: number): void {
@@ -158,7 +176,7 @@ export class Fates {
 
   /** Whether {@link flush} has something to do. */
   get isLong(): boolean {
-    return this.#flushing !== undefined || this.#tail.list.length > 2 * TAIL_MAX_RUNS;
+    return this.#flushing !== undefined || this.#tail.list.length > 2 * this.#tailMaxRuns;
   }
 
   /** Before the state with {@link tail} is written: a long tail becomes a block. **Errors**: those of `Log.append`; the tail is then kept. */

@@ -10,6 +10,7 @@
 import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
 import { Account, assert } from "@waybill/core";
 import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "./batch.ts";
+import type { Fate, Fates, FateTail } from "./fates.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { Position } from "./types.ts";
 
@@ -28,12 +29,16 @@ export interface ReplayState {
   /** Removed by retention before their turn came. */
   readonly expired: number;
   readonly done: boolean;
+  /** What became of the newest events. Absent in states of before replays kept fates. */
+  readonly fates?: FateTail;
 }
 
 export interface ReplayStoreOptions<T extends ReplayState> {
   /** Part of each batch's key. */
   readonly name: string;
   readonly state: LaneState<T>;
+  /** Opened with the tail of the state. */
+  readonly fates: Fates;
   /** The chosen events from a position on, in order. */
   readonly pieces: (from: Position) => AsyncGenerator<Piece>;
   /** Called before the cursor moves behind these events. **Errors**: the same batch is settled again. */
@@ -100,6 +105,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
     const expired = Math.max(0, Math.min(chosen - (events - before.events), this.#left() - onTheirWay));
     this.#first = first;
     this.#account.expire(expired);
+    if (this.#leased === undefined) this.#options.fates.expireTo(first);
     this.#dropAhead();
     const cursor = this.#leased === undefined ? { cursor: first, leased: 0 } : {};
     await this.#write({ ...cursor, expired: this.#account.state().expired });
@@ -151,18 +157,41 @@ export class ReplayStore<T extends ReplayState> implements Store {
     assert(leased !== undefined && batch === leased, "only the leased batch is settled");
     const settled = settledPrefix(outcomes);
     await this.#options.onSettled?.(leased, outcomes.slice(0, settled));
-    for (const outcome of outcomes.slice(0, settled)) this.#account.settle(outcome);
+    this.#settleAll(leased, outcomes, settled);
     this.#leased = undefined;
     const rest = slicePieces(leased.pieces, settled, leased.count);
     const again = rest.flatMap((piece) => this.#remaining(piece));
     const left = again.reduce((sum, { start, end }) => sum + end - start, 0);
     // What would have to be sent again and is gone from the log.
     this.#account.expire(leased.count - settled - left);
+    this.#options.fates.expireTo(this.#first);
     this.#ahead = [...again, ...this.#ahead];
     this.#aheadEvents += left;
     const { delivered, rejected, dropped, expired } = this.#account.state();
     const cursor = Math.max(this.#first, settled === 0 ? this.#value.cursor : behind(leased, settled));
     await this.#write({ cursor, delivered, rejected, dropped, expired, leased: left });
+  }
+
+  /** The first `settled` events of the batch have their outcomes. */
+  #settleAll({ pieces }: LogBatch, outcomes: readonly Outcome[], settled: number): void {
+    const { fates } = this.#options;
+    let index = 0;
+    for (const { record, start, end } of pieces)
+      for (let at = start; at < end && index < settled; at++) {
+        const outcome = outcomes[index++] as Outcome;
+        this.#account.settle(outcome);
+        fates.skipTo(record.first + at);
+        fates.settle(outcome);
+      }
+  }
+
+  /** What became of the event at `position` in this replay; `pending` before its turn. */
+  async fateAt(position: Position): Promise<Fate | { readonly status: "pending" }> {
+    const fate = await this.#options.fates.at(position);
+    // Behind the last one that was settled nothing is known yet.
+    return fate.status === "unknown" && !this.#value.done && position >= this.#value.cursor
+      ? { status: "pending" }
+      : fate;
   }
 
   sync(): Promise<void> {
@@ -172,6 +201,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
   async close(): Promise<void> {
     await this.#pieces.return(undefined);
     await this.#options.state.close();
+    await this.#options.fates.close();
   }
 
   /** Reads until a batch is full. */
@@ -203,6 +233,13 @@ export class ReplayStore<T extends ReplayState> implements Store {
 
   async #write(change: Partial<ReplayState>): Promise<void> {
     this.#value = { ...this.#value, ...change };
+    const { fates } = this.#options;
+    try {
+      if (fates.isLong) await fates.flush();
+    } catch (error) {
+      this.#options.onStateError?.(error);
+    }
+    this.#value = { ...this.#value, fates: fates.tail };
     try {
       await this.#options.state.write(this.#value);
     } catch (error) {

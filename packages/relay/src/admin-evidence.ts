@@ -12,7 +12,7 @@ import {
   wholeNumberOf,
 } from "./admin-input.ts";
 import type { AddRoute, AdminView, Call } from "./admin-server.ts";
-import type { DeadLetterState, DeadLetterView, ReplayRequest, Trace } from "./admin-types.ts";
+import type { DeadLetterState, DeadLetterView, ReplayRequest, Trace, TracedEvent } from "./admin-types.ts";
 import { problem, writeAnswer, writeJson } from "./answers.ts";
 import type { LogChoice } from "./chosen-events.ts";
 import type { Destination } from "./destination.ts";
@@ -25,6 +25,8 @@ const PAGE_MAX = 1_000;
 const PAGE_MAX_CHARACTERS = 8 * 1024 * 1024;
 /** More are chosen by a filter. */
 const LETTERS_MAX = 1_000;
+/** Events of one receipt that are traced. */
+const TRACED_MAX = 1_000;
 const MARK_AT_ONCE = 1_000;
 /** An event of Segment's has at most 32 KiB, and its id is a part of it. */
 const ID_MAX_CHARACTERS = 32 * 1024;
@@ -56,7 +58,18 @@ export function addEvidenceRoutes(add: AddRoute, view: AdminView): void {
       throw invalid(`an id has 1 to ${ID_MAX_CHARACTERS} characters`);
     const found = await trace(view, messageId, query);
     if (found.events.length > 0) return writeJson(response, 200, found);
-    throw unknown("unknown_event", `No event of id ${quoted(messageId)} is in the log.`);
+    throw unknown("unknown_event", `No event of id ${quoted(messageId)} is in the log; ${beginnings(view, query)}.`);
+  });
+  add("GET", "/v1/receipts/:environment/:positions", async ({ response, params }) => {
+    const environment = chosenEnvironment(view, params["environment"] ?? "");
+    const positions = positionsOf(params["positions"] ?? "");
+    const events: TracedEvent[] = [];
+    for (const position of positions) {
+      const traced = await environment.traceAt(position);
+      if (traced !== undefined) events.push(traced);
+    }
+    if (events.length > 0) return writeJson(response, 200, { events });
+    throw unknown("unknown_event", `Environment ${environment.name} has not given these positions yet.`);
   });
 
   const letters = "/v1/dead-letters/:environment/:destination";
@@ -130,6 +143,31 @@ function timeOfUuidV7(id: string): number | undefined {
 }
 
 /** A {@link DeadLetterPage} as JSON, with the events' own bytes. */
+/** Of a receipt, `1841+2,57+1;more=3`, or one position. */
+function positionsOf(text: string): readonly number[] {
+  const [ranges = ""] = text.split(";more=");
+  const positions: number[] = [];
+  for (const range of ranges.split(",")) {
+    const [, first, count = "1"] = /^(\d{1,15})(?:\+(\d{1,15}))?$/.exec(range) ?? [];
+    if (first === undefined) throw invalid("a receipt is <environment>/<position>+<count>, or several of them");
+    for (let index = 0; index < Number(count) && positions.length < TRACED_MAX; index++)
+      positions.push(Number(first) + index);
+  }
+  return positions;
+}
+
+function beginnings(view: AdminView, { environment }: Params): string {
+  return view
+    .environments()
+    .filter(({ name }) => environment === undefined || name === environment)
+    .map(({ name, log }) =>
+      log.oldestAtMs === undefined
+        ? `the log of ${name} is empty`
+        : `the log of ${name} begins at ${new Date(log.oldestAtMs).toISOString()}`,
+    )
+    .join(", ");
+}
+
 async function page(
   destination: Destination,
   filter: DeadLetterFilter,

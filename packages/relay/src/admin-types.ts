@@ -75,30 +75,46 @@ export interface AttemptView {
   readonly reason?: string;
 }
 
+/**
+ * `dropped`: left out on purpose, `reason` says why. `expired`: removed by retention before it was delivered. `unknown`: the record of its outcome is damaged, or older than
+ * these records. `not_addressed`: the destination was added later.
+ */
+export type TraceOutcome = "pending" | "delivered" | "rejected" | "dropped" | "expired" | "unknown" | "not_addressed";
+
 /** What became of one event at one destination. */
 export interface TraceDestination {
   readonly destination: string;
-  /** `not_addressed`: the destination was added later. */
-  readonly outcome: "pending" | "delivered" | "rejected" | "not_addressed";
-  /** Why it is pending or was rejected. */
+  readonly outcome: TraceOutcome;
+  /** Why it is pending, or was rejected or dropped. */
   readonly reason?: string;
   /** Of a pending event: the mode of its lane. */
   readonly lane?: LaneMode;
+  /** It was rejected first, and delivered when its dead letter was sent again, epoch ms. */
+  readonly deliveredByRetryAtMs?: number;
   readonly deadLetter?: { readonly letter: number; readonly state: DeadLetterState; readonly rejectedAtMs: number };
-  /** Oldest first. */
+  /** Those whose request held the event, oldest first. */
   readonly attempts: readonly AttemptView[];
-  /** Attempts of replays that sent it again. */
-  readonly replays: readonly { readonly replay: string; readonly attempts: readonly AttemptView[] }[];
+  /** Replays that sent it again, or left it out. */
+  readonly replays: readonly TraceReplay[];
 }
 
-/** An event that is in the log, and what became of it. */
+export interface TraceReplay {
+  readonly replay: string;
+  readonly outcome: TraceOutcome;
+  /** Why it was dropped. */
+  readonly reason?: string;
+  readonly attempts: readonly AttemptView[];
+}
+
+/** An event that was stored, and what became of it. */
 export interface TracedEvent {
   readonly environment: string;
-  readonly source: string;
   readonly position: number;
-  readonly receivedAtMs: number;
+  /** Absent, as the next two, when the event itself is no longer in the log. */
+  readonly source?: string;
+  readonly receivedAtMs?: number;
   /** As stored. */
-  readonly event: unknown;
+  readonly event?: unknown;
   readonly destinations: readonly TraceDestination[];
 }
 

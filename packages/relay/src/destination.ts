@@ -16,6 +16,8 @@ import {
   AttemptJournal,
   attemptsFor,
   DeadLetters,
+  Fates,
+  fateTailOf,
   LaneState,
   type LaneStateValue,
   type Log,
@@ -65,6 +67,11 @@ export interface DestinationObserver {
 }
 
 const PROBE_MS = 30_000;
+/** A receipt tells what became of its events for longer than the log keeps them. */
+const FATES_AGE_FACTOR = 4;
+const UNKNOWN_REASON = "the record of its outcome is damaged, or older than these records";
+/** Of what is known of single events: enough for 200 million that differ from their neighbours. */
+const FATES_MAX_BYTES = 256 * 1024 * 1024;
 const NOT_FOUND = 404;
 const BAD_GATEWAY = 502;
 
@@ -75,6 +82,7 @@ interface Parts {
   readonly store: LogStore;
   readonly deadLetters: DeadLetters;
   readonly attempts: AttemptJournal;
+  readonly fates: Fates;
 }
 
 /** One destination of an environment: its lane over the log, its durable state, its dead letters, what was tried. */
@@ -82,6 +90,7 @@ export class Destination {
   readonly deadLetters: DeadLetters;
   readonly #options: DestinationOptions;
   readonly #store: LogStore;
+  readonly #fates: Fates;
   readonly #attempts: AttemptJournal;
   readonly #lane: Lane;
   readonly #writer: FileWriter;
@@ -90,11 +99,12 @@ export class Destination {
   #limits: BatchLimits;
   #sender: DestinationSender;
 
-  private constructor(options: DestinationOptions, { store, deadLetters, attempts, sender, writer }: Parts) {
+  private constructor(options: DestinationOptions, { store, deadLetters, attempts, fates, sender, writer }: Parts) {
     const { environment, config, runtime, observer } = options;
     this.#options = options;
     this.#config = config;
     this.#store = store;
+    this.#fates = fates;
     this.deadLetters = deadLetters;
     this.#attempts = attempts;
     this.#writer = writer;
@@ -133,8 +143,15 @@ export class Destination {
     cleanup.add(() => state.close());
     const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, runtime);
     cleanup.add(() => deadLetters.close());
+    const fates = await Fates.open({
+      directory: `${directory}/fates/${config.name}`,
+      runtime,
+      tail: fateTailOf(state.initial),
+    });
+    cleanup.add(() => fates.close());
     const store = new LogStore({
       name: config.name,
+      fates,
       log,
       state,
       deadLetters,
@@ -146,7 +163,7 @@ export class Destination {
         ),
     });
     const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
-    return new Destination(options, { store, deadLetters, attempts, sender, writer });
+    return new Destination(options, { store, deadLetters, attempts, fates, sender, writer });
   }
 
   get config(): DestinationConfig {
@@ -237,30 +254,52 @@ export class Destination {
   /** What became of the event at `position` here. */
   async trace(position: Position): Promise<TraceDestination> {
     const attempts = await this.attempts(position);
-    const traced = { destination: this.#config.name, attempts, replays: [] };
-    if (position >= this.#store.neededFrom) {
-      const { mode, reason } = this.#lane.snapshot();
-      return { ...traced, outcome: "pending", lane: mode, ...(reason === undefined ? {} : { reason }) };
+    const fate = await this.#store.fateAt(position);
+    const traced = { destination: this.#config.name, outcome: fate.status, attempts, replays: [] };
+    switch (fate.status) {
+      case "pending": {
+        const { mode, reason } = this.#lane.snapshot();
+        return { ...traced, lane: mode, ...(reason === undefined ? {} : { reason }) };
+      }
+      case "dropped":
+        return { ...traced, reason: fate.reason };
+      // Events of before lanes kept fates may still be known as dead letters.
+      case "rejected":
+      case "unknown":
+        return { ...traced, ...(await this.#traceDeadLetter(position, fate.status)) };
+      default:
+        return traced;
     }
-    if (position < this.#store.base) return { ...traced, outcome: "not_addressed" };
-    const letter = await this.deadLetters.forEvent(position);
-    if (letter === undefined) return { ...traced, outcome: "delivered" };
-    const { reason, rejectedAtMs, state } = letter;
-    return {
-      ...traced,
-      outcome: "rejected",
-      reason,
-      deadLetter: { letter: letter.letter, state, rejectedAtMs },
-    };
+  }
+
+  async #traceDeadLetter(
+    position: Position,
+    outcome: "rejected" | "unknown",
+  ): Promise<Pick<TraceDestination, "outcome" | "reason" | "deadLetter" | "deliveredByRetryAtMs">> {
+    const found = await this.deadLetters.forEvent(position);
+    if (found === undefined)
+      return { outcome, reason: outcome === "rejected" ? "its dead letter is damaged or was removed" : UNKNOWN_REASON };
+    const { letter, reason, rejectedAtMs, state, markedAtMs } = found;
+    const deadLetter = { letter, state, rejectedAtMs };
+    return state === "retried" && markedAtMs !== undefined
+      ? { outcome: "delivered", reason, deadLetter, deliveredByRetryAtMs: markedAtMs }
+      : { outcome: "rejected", reason, deadLetter };
   }
 
   /** Lets go of what speaks of events that the log no longer has, and of old dead letters. */
   async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
-    try {
-      await this.#attempts.retain(this.#options.log.first);
-    } finally {
-      await this.deadLetters.retain(limits, nowMs);
-    }
+    const { log } = this.#options;
+    const results = await Promise.allSettled([
+      this.#attempts.retain(log.first),
+      this.deadLetters.retain(limits, nowMs),
+      this.#fates.retain(
+        { ...limits, maxAgeMs: FATES_AGE_FACTOR * limits.maxAgeMs, maxBytes: FATES_MAX_BYTES },
+        nowMs,
+        log.first,
+      ),
+    ]);
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
   pause(): void {
@@ -273,6 +312,11 @@ export class Destination {
 
   get neededFrom(): number {
     return this.#store.neededFrom;
+  }
+
+  /** Settled events whose fate is lost; not 0 only after damage. */
+  get unknownFates(): number {
+    return this.#store.unknownFates;
   }
 
   account(): AccountView {

@@ -302,6 +302,20 @@ export class Environment {
     return traced;
   }
 
+  /** What became of the event at `position`, also when the event itself is no longer in the log. `undefined`: no event has this position yet. */
+  async traceAt(position: Position): Promise<TracedEvent | undefined> {
+    if (position >= this.log.head) return undefined;
+    const destinations = await Promise.all(
+      [...this.#destinations.values()].map((destination) => this.#traceAt(destination, position)),
+    );
+    const record = await recordAt(this.log, position);
+    const stored =
+      record === undefined
+        ? {}
+        : { source: record.source, receivedAtMs: record.receivedAtMs, event: eventAt(record, position - record.first) };
+    return { environment: this.name, position, ...stored, destinations };
+  }
+
   async #traceAt(destination: Destination, position: number): Promise<TraceDestination> {
     const traced = await destination.trace(position);
     const letter = traced.deadLetter?.letter;
@@ -394,10 +408,21 @@ async function within(deadlineMs: number, clock: Clock, work: Promise<void>): Pr
   await Promise.race([finished, sleep(clock, deadlineMs, done.signal)]);
 }
 
+async function recordAt(log: Log, position: Position): Promise<LogRecord | undefined> {
+  if (position < log.first) return undefined;
+  const reader = log.reader({ position });
+  try {
+    const [record] = await reader.read(1);
+    return record !== undefined && record.first <= position ? record : undefined;
+  } finally {
+    await reader.close();
+  }
+}
+
 function eventAt({ body, ends }: LogRecord, index: number): Readonly<Record<string, unknown>> {
   const start = index === 0 ? 0 : (ends[index - 1] as number) + 1;
   return JSON.parse(Buffer.from(body.subarray(start, ends[index])).toString()) as Readonly<Record<string, unknown>>;
 }
 
 /** Where an event's id stands, by its vendor. */
-const ID_MEMBERS: readonly string[] = ["messageId", "message_id", "key"];
+const ID_MEMBERS: readonly string[] = ["messageId", "message_id", "uuid", "key"];

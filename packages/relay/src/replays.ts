@@ -9,9 +9,11 @@ import {
   AttemptJournal,
   attemptsFor,
   type DeadLetterFilter,
+  Fates,
   LaneState,
   type Log,
   LogBatch,
+  NO_FATES,
   originalRecord,
   type Piece,
   type Position,
@@ -19,7 +21,7 @@ import {
   ReplayStore,
 } from "@waybill/log";
 import { accountView } from "./account-view.ts";
-import type { ReplayView, TraceDestination } from "./admin-types.ts";
+import type { ReplayView, TraceDestination, TraceReplay } from "./admin-types.ts";
 import { chosenPieces, type LogChoice } from "./chosen-events.ts";
 import type { Destination } from "./destination.ts";
 
@@ -66,8 +68,11 @@ const SECOND_MS = 1_000;
 const PROBE_MS = 30_000;
 const TRIGGER = { flushAt: 1, flushBytes: 1, flushIntervalMs: SECOND_MS };
 /** A slot of a state file has 4 KiB. */
-const CHOICE_MAX_BYTES = 3_000;
+const CHOICE_MAX_BYTES = 2_700;
 const ATTEMPTS = ".attempts";
+const FATES = ".fates";
+/** The slot holds the choice too. */
+const FATES_TAIL_RUNS = 20;
 const NO_DESTINATION = "its destination is not configured";
 
 export class Replays {
@@ -86,7 +91,7 @@ export class Replays {
     const { disk } = options.runtime;
     await disk.makeDirectory(replays.#directory);
     for (const name of await disk.list(replays.#directory)) {
-      if (name.endsWith(ATTEMPTS)) continue;
+      if (name.endsWith(ATTEMPTS) || name.endsWith(FATES)) continue;
       const state = await LaneState.open<StoredReplay>(disk, replays.#directory, name, () => abandoned(name));
       await replays.#add(name, state);
     }
@@ -160,20 +165,27 @@ export class Replays {
     return [...this.#jobs.values()].map((job) => this.#view(job));
   }
 
-  /** Attempts of replays for an event, or its dead letter. */
+  /** What became of an event, or its dead letter, in replays that chose it. */
   async trace(
     destination: string,
     position: Position,
     letter: Position | undefined,
   ): Promise<TraceDestination["replays"]> {
-    const found: { replay: string; attempts: Awaited<ReturnType<typeof attemptsFor>> }[] = [];
+    const found: TraceReplay[] = [];
     for (const [id, { store, attempts }] of this.#jobs) {
       const { choice, destination: to } = store.value;
       const at = "log" in choice ? position : letter;
       if (to !== destination || at === undefined) continue;
+      const fate = await store.fateAt(at);
       await attempts.flush();
       const tried = await attemptsFor(this.#attemptsDirectory(id), this.#options.runtime.disk, at);
-      if (tried.length > 0) found.push({ replay: id, attempts: tried });
+      if (fate.status === "not_addressed" || (tried.length === 0 && fate.status !== "dropped")) continue;
+      found.push({
+        replay: id,
+        outcome: fate.status,
+        ...("reason" in fate ? { reason: fate.reason } : {}),
+        attempts: tried,
+      });
     }
     return found;
   }
@@ -189,8 +201,8 @@ export class Replays {
       if (!this.#isOver(job) || nowMs - job.store.value.createdAtMs <= maxAgeMs) continue;
       this.#jobs.delete(id);
       await closeJob(job, 0);
-      const attempts = this.#attemptsDirectory(id);
-      for (const name of await disk.list(attempts)) await disk.remove(`${attempts}/${name}`);
+      for (const directory of [this.#attemptsDirectory(id), `${this.#directory}/${id}${FATES}`])
+        for (const name of await disk.list(directory)) await disk.remove(`${directory}/${name}`);
       await disk.remove(`${this.#directory}/${id}`);
     }
   }
@@ -236,9 +248,16 @@ export class Replays {
     const { environment, runtime } = this.#options;
     const value = state.initial;
     const attempts = await AttemptJournal.open(this.#attemptsDirectory(id), runtime.disk);
+    const fates = await Fates.open({
+      directory: `${this.#directory}/${id}${FATES}`,
+      runtime,
+      tail: value.fates ?? { from: value.cursor, runs: [], before: NO_FATES },
+      tailMaxRuns: FATES_TAIL_RUNS,
+    });
     const store = new ReplayStore<StoredReplay>({
       name: `${environment}/${value.destination}/replay-${id}`,
       state,
+      fates,
       pieces: (from) => this.#piecesOf(value, from),
       onSettled: async (batch, outcomes) => {
         if (!("deadLetters" in value.choice)) return;

@@ -37,17 +37,20 @@ export const addTraceCommand: AddCommand = (program, io, finish) => {
 };
 
 function readable({ environment, source, position, receivedAtMs, event, destinations }: TracedEvent): string {
-  return [
-    `received ${time(receivedAtMs)} from ${environment}/${source}, stored at ${environment}/${position}`,
-    `  ${JSON.stringify(event)}`,
-    ...destinations.flatMap(destinationLines),
-    "",
-  ].join("\n");
+  const stored =
+    receivedAtMs === undefined
+      ? [`was stored at ${environment}/${position}; the event itself is no longer in the log`]
+      : [
+          `received ${time(receivedAtMs)} from ${environment}/${source}, stored at ${environment}/${position}`,
+          `  ${JSON.stringify(event)}`,
+        ];
+  return [...stored, ...destinations.flatMap(destinationLines), ""].join("\n");
 }
 
 function destinationLines(traced: TraceDestination): readonly string[] {
-  const { destination, outcome, reason, lane, deadLetter, attempts, replays } = traced;
+  const { destination, outcome, reason, lane, deadLetter, deliveredByRetryAtMs, attempts, replays } = traced;
   const details = [
+    deliveredByRetryAtMs === undefined ? undefined : `after retry ${time(deliveredByRetryAtMs)}`,
     lane === undefined ? undefined : `lane ${lane}`,
     reason,
     deadLetter === undefined ? undefined : `dead letter ${deadLetter.letter}, ${deadLetter.state}`,
@@ -55,7 +58,10 @@ function destinationLines(traced: TraceDestination): readonly string[] {
   return [
     `${destination}: ${outcome.replace("_", " ")}${details.length === 0 ? "" : ` (${details.join("; ")})`}`,
     ...attempts.map(attemptLine),
-    ...replays.flatMap(({ replay, attempts: again }) => [`  replay ${replay}`, ...again.map(attemptLine)]),
+    ...replays.flatMap(({ replay, outcome: again, reason: why, attempts: tried }) => [
+      `  replay ${replay}: ${again.replace("_", " ")}${why === undefined ? "" : ` (${why})`}`,
+      ...tried.map(attemptLine),
+    ]),
   ];
 }
 
