@@ -25,15 +25,14 @@ export function createChoice({ filter, sampleRate, redact }: DestinationConfig):
     const canonical = objectOf(toCanonical(text, metadata)) ?? {};
     if (!passes(canonical)) return { dropped: "filtered" };
     if (sampleRate !== undefined && !isSampled(canonical, sampleRate)) return { dropped: "sampled" };
-    if (sampleRate === undefined && paths.length === 0) return { text, metadata };
     const form = formOf(metadata);
+    const stamps = sampleRate !== undefined && sampleRate < 1 && HAS_CONTEXT.includes(form);
+    if (!stamps && paths.length === 0) return { text, metadata };
     const change = (value: Json): Json => {
       const left = paths.reduce(without, value);
-      return sampleRate !== undefined && sampleRate < 1 && HAS_CONTEXT.includes(form)
-        ? stamped(left, sampleRate)
-        : left;
+      return stamps ? stamped(left, sampleRate) : left;
     };
-    return { text: changed(text, form, change), metadata: sharedOf(metadata) };
+    return { text: changed(text, form, change), metadata: paths.length === 0 ? metadata : sharedOf(metadata) };
   };
 }
 

@@ -31,7 +31,7 @@ import { TROPHY_URL } from "@waybill/vendors";
 import type { LaneMode, TraceDestination } from "./admin-types.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DestinationConfig } from "./config/types.ts";
-import { forCaller, isPlainPath, refusedQuestion } from "./exchanges.ts";
+import { answerOf, forCaller, isPlainPath } from "./exchanges.ts";
 import { FileWriter } from "./file-destination.ts";
 import { createDestinationSender, type DestinationSender, protocolOf, type SenderSettings } from "./senders.ts";
 
@@ -205,7 +205,7 @@ export class Destination {
 
   /** Asks the vendor at once, past the lane. `undefined` when no answer comes in time. */
   async ask({ method, path, body, type }: Question, deadlineMs: number): Promise<HttpResponse | undefined> {
-    if (!isPlainPath(path)) return refusedQuestion(NOT_FOUND, "There is no such path.");
+    if (!isPlainPath(path)) return answerOf(NOT_FOUND, { error: "There is no such path." });
     const { url, writeKey, tenantId } = this.#config;
     const { runtime } = this.#options;
     const request: HttpRequest = {
@@ -223,10 +223,9 @@ export class Destination {
     const timer = runtime.clock.after(deadlineMs, () => controller.abort());
     try {
       const answer = await runtime.transport(request, controller.signal);
-      if (answer.cut === true) return refusedQuestion(BAD_GATEWAY, "The vendor's answer is too long.");
-      return isRedirect(answer)
-        ? refusedQuestion(BAD_GATEWAY, "The vendor answers with a redirect.")
-        : forCaller(answer);
+      if (answer.cut === true) return answerOf(BAD_GATEWAY, { error: "The vendor's answer is too long." });
+      if (isRedirect(answer)) return answerOf(BAD_GATEWAY, { error: "The vendor answers with a redirect." });
+      return forCaller(answer);
     } catch {
       return undefined;
     } finally {

@@ -92,13 +92,22 @@ export function createDestinationSender({
           if (chosen === undefined) return say(event, metadata, key);
           return "text" in chosen ? say(chosen.text, chosen.metadata, key) : chosen;
         });
+  const routeOf = (batch: Batch): Sender => {
+    const isOwn = config.vendor === "http" || config.vendor === "file" || formOf(batch.metadata) === config.vendor;
+    if (!isOwn) return foreign;
+    if (summarised !== undefined && isSummarised(batch.metadata) && isSendable(config, batch)) return summarised;
+    return choose === undefined && isSendable(config, batch) ? plain : own;
+  };
   return {
     send(batch, context) {
-      const isOwn = config.vendor === "http" || config.vendor === "file" || formOf(batch.metadata) === config.vendor;
-      if (!isOwn) return foreign.send(batch, context);
-      if (summarised !== undefined && isSummarised(batch.metadata) && isSendable(config, batch))
-        return summarised.send(batch, context);
-      return choose === undefined && isSendable(config, batch) ? plain.send(batch, context) : own.send(batch, context);
+      let route: Sender;
+      try {
+        route = routeOf(batch);
+      } catch {
+        // Metadata that cannot be read: there each event finds the same, and is rejected.
+        route = own;
+      }
+      return route.send(batch, context);
     },
     close: () => flags?.close(),
   };

@@ -7,6 +7,8 @@ import type { FlagSource } from "./flags.ts";
 const SCHEMA = 3;
 /** A summariser that was not used for so long is forgotten, unless it is the only one; its users are told of again. */
 const UNUSED_MS = 3_600_000;
+/** Values of the metadata that are remembered at once. They are the senders' own: without a limit memory would be theirs too. */
+const SUMMARISERS_MAX = 100;
 
 export function isSummarised(metadata: string): boolean {
   return (launchdarklyFormOf(metadata)?.schema ?? SCHEMA) < SCHEMA;
@@ -27,9 +29,12 @@ export function createSummaries({ inlineUsers }: DestinationConfig, flags: FlagS
     if (used === undefined) {
       const options = { schema, inlineUsers, flag: (key: string) => flags.flag(key), now: () => clock.now() };
       used = { summariser: new Summariser(options), atMs: nowMs };
-      summarisers.set(metadata, used);
     }
     used.atMs = nowMs;
+    // The one that was used last is at the end.
+    summarisers.delete(metadata);
+    summarisers.set(metadata, used);
+    if (summarisers.size > SUMMARISERS_MAX) summarisers.delete(summarisers.keys().next().value as string);
     return used.summariser;
   };
   const decoder = new TextDecoder();

@@ -23,6 +23,7 @@ export function timeout(timeoutMs: number, clock: Clock, next: Exchange<Answered
         resolve({ verdict: outcomesOf(batch.count, outcome), response: undefined });
       };
       const abort = (): void => {
+        timer.cancel();
         controller.abort();
         grace ??= clock.after(ABORT_GRACE_MS, () => giveUp(late ?? "aborted"), true);
       };

@@ -27,6 +27,8 @@ export interface SummariserOptions {
 /** Users remembered, and for how long. */
 const USERS_MAX = 1_000;
 const USERS_MS = 5 * 60_000;
+/** A longer key is none of LaunchDarkly's; its user is told of each time. */
+const USER_KEY_MAX_CHARACTERS = 256;
 
 export interface Summary {
   /** JSON texts in order: index, full and debug events as they came, the summary last. */
@@ -146,6 +148,7 @@ export class Summariser {
 
 /** Whether the user is new; it is the one seen last now. */
 function remember(users: Set<string>, key: string): boolean {
+  if (key.length > USER_KEY_MAX_CHARACTERS) return true;
   const isNew = !users.delete(key);
   users.add(key);
   if (users.size > USERS_MAX) users.delete(users.values().next().value as string);

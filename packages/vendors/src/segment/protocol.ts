@@ -30,7 +30,7 @@ const ENVELOPE_BYTES = 2_000;
 export function segmentProtocol(settings: SegmentSettings): Protocol {
   const url = `${withoutTrailingSlashes(settings.url ?? DEFAULT_URL)}/v1/batch`;
   const headers = {
-    authorization: `Basic ${btoa(`${settings.writeKey}:`)}`,
+    authorization: `Basic ${base64(`${settings.writeKey}:`)}`,
     "content-type": "application/json",
     "user-agent": `${settings.library.name}/${settings.library.version}`,
   };
@@ -40,6 +40,11 @@ export function segmentProtocol(settings: SegmentSettings): Protocol {
     request: (batch, nowMs): HttpRequest => ({ method: "POST", url, headers, body: envelope(batch, nowMs) }),
     classify: classifySegment,
   };
+}
+
+/** Of its UTF-8 (RFC 7617 2.1): a key may be anything, and nothing may throw when a destination is made. */
+function base64(text: string): string {
+  return btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
 }
 
 /** `sentAt` is in the sender's clock, so that the vendor's formula still finds the right time after hours in a log. */

@@ -138,8 +138,10 @@ function readTrophy(event: Chunk): Envelope {
   return readTrophyText(typeof event === "string" ? event : new TextDecoder().decode(event));
 }
 
+/** **Errors**: throws when it is no such text. */
 export function readTrophyText(text: string): Envelope {
   const at = text.indexOf(BODY_MARK);
+  if (at === -1) throw new Error("the event has no body");
   return { ...(JSON.parse(`${text.slice(0, at)}}`) as object), body: text.slice(at + BODY_MARK.length, -1) };
 }
 
