@@ -231,7 +231,10 @@ test.each(Object.entries(PROTOCOLS))("%s: any answer has a meaning, of one outco
     fc.property(answer, fc.integer({ min: 1, max: 4 }), metadata, (response, count, about) => {
       const batch = batchOf(new Array<string>(count).fill("{}"), about);
       const verdict = protocol.classify(response, batch, Date.UTC(2026, 0, 1));
-      if ("split" in verdict) return void expect(verdict.reason).toBeTypeOf("string");
+      if ("split" in verdict) {
+        expect(verdict.reason).toBeTypeOf("string");
+        return;
+      }
       expect(verdict).toHaveLength(count);
       for (const outcome of verdict) {
         expect(["delivered", "retryable", "rejected", "halted"]).toContain(outcome.status);
