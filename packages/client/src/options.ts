@@ -1,13 +1,4 @@
-import type {
-  DropReason,
-  OptionSpec,
-  Outcome,
-  Protocol,
-  Runtime,
-  Translate,
-  Transport,
-  WaybillError,
-} from "@waybill/core";
+import type { DropReason, OptionSpec, Outcome, Protocol, Runtime, Stage, Transport, WaybillError } from "@waybill/core";
 import { resolveOptions } from "@waybill/core";
 import type { Catalog } from "./catalog.ts";
 import type { Spool } from "./pipeline.ts";
@@ -18,7 +9,7 @@ export interface Destination {
   readonly name: string;
   readonly protocol: Protocol;
   /** Says canonical events in the vendor's words, where those differ. */
-  readonly translate?: Translate;
+  readonly translate?: Stage;
 }
 
 /** An event that was lost on purpose, or refused for good by a destination. */

@@ -63,8 +63,7 @@ export function createLane(
     trigger: { flushAt, flushBytes, flushIntervalMs },
     onSettled: (batch, outcomes) => onSettled(name, batch, outcomes),
     onModeChange: (mode, reason) => {
-      if (mode === "failed")
-        onError(new WaybillError("WAYBILL_DEFECT", `A defect stopped ${name}; its events are kept: ${reason}`));
+      if (mode === "failed") onError(new WaybillError("WAYBILL_DEFECT", `${name} ${mode}: ${reason}`));
     },
   });
 }

@@ -1,40 +1,37 @@
-import type { Protocol, Sender } from "./delivery.ts";
+import type { Protocol, Sender, Stage } from "./delivery.ts";
 import { outcomesOf } from "./delivery.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Clock, Runtime } from "./runtime.ts";
 import { type Exchange, exchange } from "./senders/exchange.ts";
 import { observe } from "./senders/observe.ts";
-import { rateLimit } from "./senders/rate-limit.ts";
 import { type RetryOptions, retry } from "./senders/retry.ts";
-import { singly } from "./senders/singly.ts";
 import { split } from "./senders/split.ts";
 import { timeout } from "./senders/timeout.ts";
-import { type Translate, translate } from "./senders/translate.ts";
 
 export interface SenderOptions extends RetryOptions {
   readonly protocol: Protocol;
   readonly runtime: Runtime;
   /** For one request, from its start to the end of the answer. */
   readonly timeoutMs: number;
-  /** No limit when absent. */
-  readonly maxRequestsPerSecond?: number;
+  /** No limit when absent: `rateLimited(maxPerSecond)`. */
+  readonly limit?: (next: Exchange, clock: Clock) => Exchange;
   /** Whether a batch that the vendor refuses as a whole is tried in halves. Default true. */
   readonly halve?: boolean;
   /** A stage of the caller's own, outside of the rate limit: `rewrite(say)`. Given as a function, so that who needs none carries none. */
   readonly stage?: (next: Exchange) => Exchange;
-  /** For events that are not in the vendor's own words. */
-  readonly translate?: Translate;
+  /** For events that are not in the vendor's own words: `translating(say)`. */
+  readonly translate?: Stage;
 }
 
 /** The chain of one destination: translate(retry(singly(split(stage(rateLimit(observe(timeout(exchange)))))))). */
 export function createSender(options: SenderOptions): Sender {
-  const { protocol, runtime, timeoutMs, maxRequestsPerSecond, halve = true } = options;
+  const { protocol, runtime, timeoutMs, halve = true } = options;
   const { clock } = runtime;
   const observed = observe(clock, timeout(timeoutMs, clock, exchange(protocol, runtime)));
-  const limited = maxRequestsPerSecond === undefined ? observed : rateLimit(maxRequestsPerSecond, clock, observed);
-  const said = options.stage === undefined ? limited : options.stage(limited);
-  const whole = halve ? split(said) : refuseWhole(said);
-  const retried = retry(options, runtime, protocol.singly === undefined ? whole : singly(protocol.singly, whole));
-  return options.translate === undefined ? retried : translate(options.translate, protocol.limits, clock, retried);
+  const limited = options.limit?.(observed, clock) ?? observed;
+  const said = options.stage?.(limited) ?? limited;
+  const whole = (halve ? split : refuseWhole)(said);
+  const retried = retry(options, runtime, protocol.singly?.(whole, protocol, clock) ?? whole);
+  return options.translate?.(retried, protocol, clock) ?? retried;
 }
 
 function refuseWhole(next: Exchange): Sender {

@@ -3,7 +3,7 @@
  *
  * An expected failure is a value here, never a throw.
  */
-import type { Chunk, HttpRequest, HttpResponse } from "./runtime.ts";
+import type { Chunk, Clock, HttpRequest, HttpResponse } from "./runtime.ts";
 
 /** What one attempt meant for one event. */
 export type Outcome =
@@ -78,6 +78,9 @@ export interface Sender {
   send(batch: Batch, context: SendContext): Promise<readonly Outcome[]>;
 }
 
+/** Part of a chain, given as a function so that who needs none carries none. */
+export type Stage = (next: Sender, protocol: Protocol, clock: Clock) => Sender;
+
 /** How the lane and the stages of its chain talk while a batch is on its way. */
 export interface SendContext {
   /** Finish the attempt in flight, start no other: pause, rotation, close. */
@@ -148,13 +151,8 @@ export type Verdict =
 export interface Protocol {
   /** Of one request; of what is leased at once where the vendor takes events `singly`. */
   readonly limits: BatchLimits;
-  /** For a vendor that takes one event per request. */
-  readonly singly?: {
-    /** Requests in flight at once. */
-    readonly concurrency: number;
-    /** Events of equal key are never in flight together and keep their order. Absent: no two are held apart. */
-    readonly orderKey?: (event: Chunk) => string;
-  };
+  /** For a vendor that takes one event per request: `singly({ concurrency })`. */
+  readonly singly?: Stage;
   /** Largest single event in bytes; a larger one is rejected without an attempt. */
   readonly maxEventBytes: number;
   request(batch: Batch, nowMs: number): HttpRequest;

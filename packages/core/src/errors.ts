@@ -57,27 +57,21 @@ export class WaybillError extends Error {
   }
 }
 
-class InvariantError extends Error {
-  override readonly name: string = "InvariantError";
-}
-
 /** Throws when an invariant of our own is broken. Stays on in production: a wrong book is worse than a stopped one. */
 export function assert(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new InvariantError(`Waybill invariant broken: ${message}`);
+  if (!condition) throw Object.assign(new Error(`Waybill invariant broken: ${message}`), { name: "InvariantError" });
 }
 
-/** What only a mistake in a program throws. It is no better at the next try, unlike a disk or a network that fails. */
-const DEFECTS = [InvariantError, TypeError, RangeError, ReferenceError, SyntaxError];
-
+/** Whether it is what only a mistake in a program throws: no better at the next try, unlike a disk or a network that fails. */
 export function isDefect(error: unknown): boolean {
-  return DEFECTS.some((kind) => error instanceof kind);
+  return error instanceof Error && /^(Invariant|Type|Range|Reference|Syntax)Error/.test(error.name);
 }
 
 /** The message of anything that was thrown. Never throws itself, whatever it is given. */
 export function messageOf(error: unknown): string {
   try {
-    return error instanceof Error ? String(error.message) : String(error);
+    return String(error instanceof Error ? error.message : error);
   } catch {
-    return "something without a message";
+    return "(none)";
   }
 }

@@ -14,6 +14,7 @@ export type {
   SendContext,
   Sender,
   SendWatch,
+  Stage,
   Store,
   Verdict,
 } from "./delivery.ts";
@@ -28,7 +29,7 @@ export { nearest } from "./nearest.ts";
 export type { OptionRule, OptionSpec } from "./options.ts";
 export { resolveOptions } from "./options.ts";
 export { printable } from "./printable.ts";
-export { headerFromEvent, isHttpStatus, pathSegmentFromEvent, requestFault } from "./requests.ts";
+export { checkedTransport, headerFromEvent, isHttpStatus, pathSegmentFromEvent, requestFault } from "./requests.ts";
 export { retryAfterMs } from "./retry-after.ts";
 export type {
   Chunk,
@@ -46,11 +47,16 @@ export type {
   Transport,
 } from "./runtime.ts";
 export { sleep } from "./runtime.ts";
+export { rateLimited } from "./senders/rate-limit.ts";
+export { withSafeReasons } from "./senders/reasons.ts";
 export type { Backoff, RetryOptions } from "./senders/retry.ts";
 export { doubled, fullJitter } from "./senders/retry.ts";
 export type { Rewrite, Rewritten } from "./senders/rewrite.ts";
 export { rewrite } from "./senders/rewrite.ts";
+export type { SinglyOptions } from "./senders/singly.ts";
+export { singly } from "./senders/singly.ts";
 export type { Translate, Translated } from "./senders/translate.ts";
+export { translating } from "./senders/translate.ts";
 export type { TextBatchOptions } from "./text-batch.ts";
 export { TextBatch } from "./text-batch.ts";
 export { createUuidV7, uuidV7TimeMs } from "./uuid.ts";

@@ -37,25 +37,22 @@ import {
   type Store,
 } from "./delivery.ts";
 import { assert, isDefect, messageOf } from "./errors.ts";
-import { printable } from "./printable.ts";
 import type { Runtime, Timer } from "./runtime.ts";
 import { sleep } from "./runtime.ts";
 
 export type LaneMode = "idle" | "sending" | "waiting" | "halted" | "paused" | "failed" | "closed";
 
 const MAY_FOLLOW: Readonly<Record<LaneMode, readonly LaneMode[]>> = {
-  idle: ["sending", "paused", "failed", "closed"],
-  sending: ["idle", "waiting", "halted", "paused", "failed", "closed"],
-  waiting: ["sending", "failed", "closed"],
-  halted: ["sending", "paused", "failed", "closed"],
-  paused: ["idle", "failed", "closed"],
-  failed: ["sending", "paused", "closed"],
+  idle: ["sending"],
+  sending: ["idle", "waiting", "halted"],
+  waiting: ["sending"],
+  halted: ["sending"],
+  paused: ["idle"],
+  failed: ["sending"],
   closed: [],
 };
-
-/** The modes in which a lane delivers what comes. */
-const ACTIVE: readonly LaneMode[] = ["idle", "sending", "waiting"];
-
+/** Any mode but closed and itself goes there. */
+const ALWAYS: readonly LaneMode[] = ["paused", "failed", "closed"];
 /** When a lane starts a request although more events may come. */
 export interface LaneTrigger {
   readonly flushAt: number;
@@ -95,8 +92,6 @@ const PROBE_DEFAULT_MS = 60_000;
 /** Wait before the store is tried again after it failed: a full or failing disk rarely heals sooner. */
 const STORE_RETRY_MS = 1_000;
 const INTERVAL_JITTER = 0.1;
-/** Of events that a defect left without an outcome. */
-const KEPT: Outcome = { status: "retryable", reason: "a defect stopped the lane" };
 
 interface FlushWaiter {
   readonly target: number;
@@ -113,9 +108,8 @@ export class Lane {
   #timer: Timer | undefined;
   /** What to become once the attempt in flight has ended. */
   #next: "paused" | "failed" | "closed" | undefined;
-  #pauseReason = "paused";
-  /** What was thrown; of use while `#next` is failed. */
-  #defect = "";
+  /** Why it is to be paused, or has failed. */
+  #nextReason: string | undefined;
   /** What a defect left unsettled: the batch, and its outcomes as far as there are any. Settled first when the lane goes on. */
   #leased: Batch | undefined;
   #outcomes: readonly Outcome[] | undefined;
@@ -162,7 +156,7 @@ export class Lane {
   /** Stops sending after the attempt in flight; events are kept. */
   pause(reason = "paused by an operator"): void {
     if (this.#mode === "closed" || this.#next === "closed" || this.#next === "failed") return;
-    this.#pauseReason = reason;
+    this.#nextReason = reason;
     this.#stopFor("paused");
   }
 
@@ -198,6 +192,7 @@ export class Lane {
    * only the attempt in flight is finished. What is still under way after `deadlineMs` is aborted and stays in the store.
    */
   async close(deadlineMs: number, options: { readonly drain: boolean }): Promise<void> {
+    this.#nextReason = undefined;
     const deadline = this.#options.runtime.clock.after(deadlineMs, () => this.#abort(), true);
     if (options.drain) {
       this.#draining = true;
@@ -220,7 +215,7 @@ export class Lane {
   }
 
   #active(): boolean {
-    return this.#next === undefined && ACTIVE.includes(this.#mode);
+    return this.#next === undefined && this.#mode !== "halted" && !ALWAYS.includes(this.#mode);
   }
 
   #ripe(): boolean {
@@ -271,21 +266,25 @@ export class Lane {
   }
 
   async #deliver(): Promise<void> {
-    const { store, limits } = this.#options;
+    const { store } = this.#options;
     while (this.#next === undefined) {
       const forced = this.#forced || this.#flushes.length > 0 || this.#draining;
       if (!forced && !this.#ripe()) break;
       this.#forced = false;
       this.#soon = new AbortController();
       if (this.#leased === undefined) {
-        this.#leased = await this.#persistently("read the next events", () => store.lease(limits));
+        this.#leased = await this.#persistently("read the next events", () => store.lease(this.#options.limits));
         if (this.#leased === undefined) break;
         const sent = await this.#sender.send(this.#leased, this.#context());
-        assertOutcomes(this.name, sent, this.#leased);
+        assert(
+          sent.length === this.#leased.count && !(sent as readonly unknown[]).includes(undefined),
+          "each event has one outcome",
+        );
         this.#outcomes = sent;
       }
       const batch = this.#leased;
-      const outcomes = this.#outcomes ?? outcomesOf(batch.count, KEPT);
+      // A defect may have left them without.
+      const outcomes = this.#outcomes ?? outcomesOf(batch.count, { status: "retryable", reason: "interrupted" });
       await this.#persistently("record the outcomes", () => store.settle(batch, outcomes));
       this.#leased = undefined;
       this.#outcomes = undefined;
@@ -301,7 +300,7 @@ export class Lane {
     if (this.#next !== undefined) {
       const mode = this.#next;
       this.#next = undefined;
-      this.#setMode(mode, { paused: this.#pauseReason, failed: this.#defect, closed: undefined }[mode]);
+      this.#setMode(mode, this.#nextReason);
       this.#resolveFlushes(true);
       return;
     }
@@ -314,13 +313,9 @@ export class Lane {
   /** A defect ends the run, or there was none. What is leased stays so until the lane goes on. */
   #fail(error: unknown): void {
     if (this.#mode === "failed" || this.#mode === "closed") return;
-    const reason = printable(messageOf(error));
-    this.#noteError(reason);
+    this.#noteDefect(error);
     this.#cancelTimer();
-    const mode = this.#next === "closed" ? "closed" : "failed";
-    this.#next = undefined;
-    this.#setMode(mode, mode === "failed" ? reason : undefined);
-    this.#resolveFlushes(true);
+    this.#rest();
   }
 
   /** Calls an observer, which may throw. */
@@ -335,10 +330,15 @@ export class Lane {
   /** A defect beside the run: the lane fails, but not before the attempt in flight has ended and is settled. */
   #broken(error: unknown): void {
     if (this.#mode !== "sending" && this.#mode !== "waiting") return this.#fail(error);
-    this.#defect = printable(messageOf(error));
-    this.#noteError(this.#defect);
-    if (this.#next !== "closed") this.#next = "failed";
+    this.#noteDefect(error);
     this.#soon.abort();
+  }
+
+  #noteDefect(error: unknown): void {
+    this.#noteError(messageOf(error));
+    if (this.#next === "closed") return;
+    this.#next = "failed";
+    this.#nextReason = this.#lastError;
   }
 
   #halt(reason: string): void {
@@ -353,8 +353,7 @@ export class Lane {
   #afterSettle(batch: Batch, outcomes: readonly Outcome[]): void {
     for (const outcome of outcomes) if (isFinal(outcome)) this.#settledEvents += 1;
     this.#resolveFlushes(false);
-    const { onSettled } = this.#options;
-    if (onSettled !== undefined) this.#tell(() => onSettled(batch, outcomes));
+    this.#tell(() => this.#options.onSettled?.(batch, outcomes));
   }
 
   /** A store of bounded size may have dropped what a flush waits for, hence the second condition. */
@@ -376,7 +375,7 @@ export class Lane {
         return await run();
       } catch (error) {
         if (isDefect(error)) throw error;
-        this.#noteError(printable(`cannot ${what}: ${messageOf(error)}`));
+        this.#noteError(`cannot ${what}: ${messageOf(error)}`);
         if (this.#now.signal.aborted || this.#next === "closed") return undefined;
         this.#setMode("waiting", this.#lastError);
         await sleep(this.#options.runtime.clock, STORE_RETRY_MS, this.#now.signal);
@@ -403,8 +402,7 @@ export class Lane {
       this.#failedAttempts += 1;
       this.#noteError(attempt.reason);
     }
-    const { onAttempt } = this.#options;
-    if (onAttempt !== undefined) this.#tell(() => onAttempt(attempt, batch));
+    this.#tell(() => this.#options.onAttempt?.(attempt, batch));
   }
 
   #noteError(message: string): void {
@@ -420,7 +418,7 @@ export class Lane {
       this.#soon.abort();
       return;
     }
-    if (this.#mode !== mode) this.#setMode(mode, mode === "paused" ? this.#pauseReason : undefined);
+    if (this.#mode !== mode) this.#setMode(mode, this.#nextReason);
     this.#resolveFlushes(true);
   }
 
@@ -430,28 +428,16 @@ export class Lane {
   }
 
   #setMode(mode: LaneMode, reason?: string): void {
-    assert(MAY_FOLLOW[this.#mode].includes(mode), `lane ${this.name}: ${this.#mode} may not become ${mode}`);
+    const from = this.#mode;
+    const may = ALWAYS.includes(mode) ? from !== mode && from !== "closed" : MAY_FOLLOW[from].includes(mode);
+    assert(may, `lane ${this.name}: ${from} may not become ${mode}`);
     this.#mode = mode;
     this.#reason = reason;
-    const { onModeChange } = this.#options;
-    if (onModeChange === undefined) return;
-    // There is nothing after these two that a further defect could change.
-    if (mode === "failed" || mode === "closed") ignoring(() => onModeChange(mode, reason));
-    else this.#tell(() => onModeChange(mode, reason));
-  }
-}
-
-function assertOutcomes(name: string, outcomes: readonly (Outcome | undefined)[], { count }: Batch): void {
-  assert(
-    outcomes.length === count && !outcomes.includes(undefined),
-    `lane ${name}: ${outcomes.length} outcomes for ${count} events, or one of them is missing`,
-  );
-}
-
-function ignoring(call: () => void): void {
-  try {
-    call();
-  } catch {
-    // The mode that it was told of says enough.
+    try {
+      this.#options.onModeChange?.(mode, reason);
+    } catch (error) {
+      // There is nothing after these two that a further defect could change.
+      if (mode !== "failed" && mode !== "closed") this.#broken(error);
+    }
   }
 }

@@ -6,7 +6,7 @@
  * is to blame, and the destination waits for somebody to correct it.
  */
 import { WaybillError } from "./errors.ts";
-import type { HttpRequest } from "./runtime.ts";
+import type { HttpRequest, Transport } from "./runtime.ts";
 
 /** RFC 9110 5.6.2. */
 const TOKEN = /^[\w!#$%&'*+\-.^`|~]+$/;
@@ -39,6 +39,21 @@ export function requestFault({ url, headers }: HttpRequest, knownUrl?: string): 
   return url === knownUrl || isUrl(url) ? undefined : "the URL is not valid";
 }
 
+/** `transport` that sees only what HTTP takes; anything else is refused before it, and always will be. */
+export function checkedTransport(transport: Transport): Transport {
+  /** The last URL that was found to be one: mostly it is always the same. */
+  let knownUrl: string | undefined;
+  return (request, signal) => {
+    const refused = requestFault(request, knownUrl);
+    if (refused !== undefined) {
+      const message = `the request cannot be sent: ${refused}; correct the configuration or the key`;
+      return Promise.reject(new WaybillError("WAYBILL_TRANSPORT", message, { reason: "invalid_request" }));
+    }
+    knownUrl = request.url;
+    return transport(request, signal);
+  };
+}
+
 /** A header's value that comes from an event. **Errors**: `WAYBILL_EVENT`, which rejects the event. */
 export function headerFromEvent(name: string, value: unknown): string {
   if (!TOKEN.test(name)) throw fault("the event names a header that HTTP does not allow");
@@ -68,7 +83,7 @@ export function pathSegmentFromEvent(what: string, value: unknown): string {
 
 /** Whether it is the status of a final answer. 1xx never is one; beyond 599 it is nothing that HTTP knows. */
 export function isHttpStatus(status: unknown): boolean {
-  return Number.isInteger(status) && (status as number) >= 200 && (status as number) <= 599;
+  return Number.isInteger(status) && (status as number) >= 200 && (status as number) < 600;
 }
 
 function isUrl(url: string): boolean {

@@ -5,15 +5,16 @@ import {
   type HttpResponse,
   type Outcome,
   type Protocol,
+  rateLimited,
   type SendContext,
   type Sender,
+  singly,
   TextBatch,
   type Transport,
   WaybillError,
 } from "@waybill/core";
 import { SeededRandom, settle, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
-import { singly } from "../src/senders/singly.ts";
 
 type Answer = "delivered" | "later" | "halted" | "split" | "hang" | "reset" | readonly Outcome["status"][];
 
@@ -77,7 +78,7 @@ function setUp(
     timeoutMs: 1_000,
     backoff: fullJitter(100, 1_000),
     maxAttempts: options.maxAttempts ?? Number.POSITIVE_INFINITY,
-    ...(options.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: options.maxRequestsPerSecond }),
+    ...(options.maxRequestsPerSecond === undefined ? {} : { limit: rateLimited(options.maxRequestsPerSecond) }),
   });
   const context: SendContext = {
     soon: soon.signal,
@@ -226,7 +227,11 @@ test("events that go singly: several at once, fewer after a failure, more again 
       return [{ status: "delivered" }];
     },
   };
-  const sender = singly({ concurrency: 8, orderKey: (event) => String(event).charAt(0) }, one);
+  const sender = singly({ concurrency: 8, orderKey: (event) => String(event).charAt(0) })(
+    one,
+    undefined as never,
+    new VirtualClock(),
+  );
   const context: SendContext = {
     soon: new AbortController().signal,
     now: new AbortController().signal,

@@ -36,6 +36,9 @@ const MAX_SOCKETS_DEFAULT = 64;
 const ANSWER_MAX_BYTES_DEFAULT = 256 * 1024;
 /** Redirects are none of ours to follow. */
 const FIRST_REFUSAL = 300;
+/** One for all requests: most of them end with it, unseen. */
+const CLOSED = Object.assign(new Error("no answer of HTTP"), { code: "ECONNRESET" });
+const INVALID = "invalid_request";
 /** More answers of the kind "not yet" than any server gives to one request. */
 const INTERIM_MAX = 32;
 
@@ -52,56 +55,35 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
 
   const transport: Transport = (request, signal) =>
     new Promise((resolve, reject) => {
-      if (guard !== undefined && guard.isRefused(request.url)) return reject(transportError(request, privateAddress()));
-      const secure = request.url.startsWith("https:");
-      let outgoing: ClientRequest;
+      if (guard?.isRefused(request.url) === true)
+        return reject(transportError(request, "private address", "private_address"));
+      let outgoing: ClientRequest | undefined;
+      let settled = false;
+      const abort = (): void => void outgoing?.destroy(new Error("aborted"));
+      const settle = (result: HttpResponse | Error): void => {
+        if (settled) return;
+        settled = true;
+        signal.removeEventListener("abort", abort);
+        if (result instanceof Error) reject(transportError(request, result));
+        else resolve(result);
+      };
       try {
+        const secure = request.url.startsWith("https:");
         outgoing = (secure ? https : http).request(request.url, {
           ...(guard === undefined ? {} : { lookup: guard.lookup }),
           agent: secure ? agents.https : agents.http,
           method: request.method,
           headers: { ...request.headers, "content-length": bodyBytes(request) },
         });
-      } catch (error) {
-        return reject(invalidRequest(request, error));
-      }
-      const abort = (): void => {
-        outgoing.destroy(new Error("aborted"));
-      };
-      let settled = false;
-      const settle = (finish: () => void): void => {
-        if (settled) return;
-        settled = true;
-        signal.removeEventListener("abort", abort);
-        finish();
-      };
-      const failed = (error: Error): void => settle(() => reject(transportError(request, error)));
-      outgoing.on("socket", (socket: Socket) => (hold ? socket.ref() : socket.unref()));
-      outgoing.on("error", failed);
-      // Whatever else happens to it: without an answer it has failed.
-      outgoing.on("close", () => {
-        if (!settled) failed(closedEarly());
-      });
-      watchInterim(outgoing);
-      outgoing.on("response", (incoming) =>
-        readAnswer(incoming, maxBytes, (answer) => {
-          if (answer instanceof Error) return failed(answer);
-          // A server may answer before it has read everything; the caller's bytes are in use until they are sent, or never will be.
-          const done = (): void => settle(() => resolve(answer));
-          if (outgoing.writableFinished) return done();
-          outgoing.once("finish", done);
-          outgoing.prependOnceListener("close", done);
-          // One that refuses need not read the rest, and may never do so.
-          if (answer.status >= FIRST_REFUSAL) outgoing.destroy();
-        }),
-      );
-      if (signal.aborted) return abort();
-      signal.addEventListener("abort", abort, { once: true });
-      try {
+        outgoing.on("socket", (socket: Socket) => (hold ? socket.ref() : socket.unref()));
+        receive(outgoing, maxBytes, settle);
+        if (signal.aborted) return abort();
+        signal.addEventListener("abort", abort, { once: true });
         write(outgoing, request.body);
       } catch (error) {
-        settle(() => reject(invalidRequest(request, error)));
-        outgoing.destroy();
+        // Node refuses it before a byte is sent: the same request will never be sent.
+        settle(transportError(request, error, INVALID));
+        outgoing?.destroy();
       }
     });
 
@@ -123,40 +105,46 @@ function write(outgoing: ClientRequest, body: readonly Chunk[]): void {
   outgoing.uncork();
 }
 
-/** A server that only ever says "not yet", or wants to speak another protocol, gives no answer. */
-function watchInterim(outgoing: ClientRequest): void {
+/** Settles once, whatever happens to the request: with an answer, or with an error. */
+function receive(outgoing: ClientRequest, maxBytes: number, settle: (result: HttpResponse | Error) => void): void {
   let interim = 0;
+  outgoing.on("error", settle);
+  outgoing.on("close", () => settle(CLOSED));
   outgoing.on("information", () => {
-    interim += 1;
-    if (interim > INTERIM_MAX) outgoing.destroy(new Error("too many interim answers"));
+    if (++interim > INTERIM_MAX) outgoing.destroy(new Error("no answer of HTTP: 1xx"));
   });
+  outgoing.on("response", (incoming) =>
+    readAnswer(incoming, maxBytes, (answer) => {
+      if (answer instanceof Error || outgoing.writableFinished) return settle(answer);
+      // A server may answer before it has read everything; the caller's bytes are in use until they are sent, or never will be.
+      const done = (): void => settle(answer);
+      outgoing.once("finish", done);
+      outgoing.prependOnceListener("close", done);
+      // One that refuses need not read the rest, and may never do so.
+      if (answer.status >= FIRST_REFUSAL) outgoing.destroy();
+    }),
+  );
 }
 
 /** Reads at most `maxBytes`: the connection of a longer answer is closed, and the answer is what had come. */
 function readAnswer(incoming: IncomingMessage, maxBytes: number, done: (answer: HttpResponse | Error) => void): void {
-  const { statusCode } = incoming;
-  if (!isHttpStatus(statusCode)) {
-    done(new Error(`${statusCode} is not a status of HTTP`));
-    incoming.destroy();
-    return;
-  }
+  const { statusCode: status = 0 } = incoming;
   const chunks: Buffer[] = [];
   let bytes = 0;
-  const answer = (cut: boolean): HttpResponse => ({
-    status: statusCode as number,
-    headers: headersOf(incoming),
-    body: Buffer.concat(chunks).toString("utf8", 0, maxBytes),
-    ...(cut ? { cut } : {}),
-  });
+  const finish = (): void => {
+    const body = Buffer.concat(chunks).toString("utf8", 0, maxBytes);
+    done({ status, headers: headersOf(incoming), body, ...(bytes > maxBytes ? { cut: true } : {}) });
+  };
+  incoming.on("error", done);
+  if (!isHttpStatus(status)) return void incoming.destroy(new Error(`no answer of HTTP: ${status}`));
   incoming.on("data", (chunk: Buffer) => {
     chunks.push(chunk);
     bytes += chunk.length;
     if (bytes <= maxBytes) return;
     incoming.destroy();
-    done(answer(true));
+    finish();
   });
-  incoming.on("error", done);
-  incoming.on("end", () => done(answer(false)));
+  incoming.on("end", finish);
 }
 
 /** Names are the server's own, so they are looked up in nothing that has names of its own. */
@@ -183,38 +171,19 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_AGAIN: "dns",
 };
 
-function transportError(request: HttpRequest, error: Error): WaybillError {
-  const code = (error as NodeJS.ErrnoException).code ?? "";
-  const reason = error.message === "aborted" && code === "" ? "aborted" : (REASONS[code] ?? "protocol");
-  return new WaybillError(
-    "WAYBILL_TRANSPORT",
-    `No answer from ${originOf(request.url)}: ${reason} (${messageOf(error)})`,
-    {
-      reason,
-      retryable: true,
-      cause: error,
-    },
-  );
-}
-
-/** Node refuses it before a byte is sent: the same request will never be sent. */
-function invalidRequest(request: HttpRequest, error: unknown): WaybillError {
-  return new WaybillError(
-    "WAYBILL_TRANSPORT",
-    `The request to ${originOf(request.url)} is not one of HTTP: ${messageOf(error)}`,
-    { reason: "invalid_request", cause: error },
-  );
+function transportError(request: HttpRequest, error: unknown, known?: string): WaybillError {
+  if (error instanceof WaybillError) return error;
+  const message = messageOf(error);
+  const reason =
+    known ?? REASONS[(error as NodeJS.ErrnoException).code ?? ""] ?? (message === "aborted" ? message : "protocol");
+  return new WaybillError("WAYBILL_TRANSPORT", `No answer from ${originOf(request.url)}: ${reason} (${message})`, {
+    reason,
+    retryable: reason !== INVALID,
+    cause: error,
+  });
 }
 
 /** Without path, query or credentials: it ends up in logs. */
 function originOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : "an invalid URL";
-}
-
-function closedEarly(): Error {
-  return Object.assign(new Error("the connection was closed before the answer had come"), { code: "ECONNRESET" });
-}
-
-function privateAddress(): Error {
-  return Object.assign(new Error("a loopback, private or link-local address"), { code: "EPRIVATE" });
 }

@@ -9,6 +9,7 @@ import {
   type LaneSnapshot,
   type LaneTrigger,
   type Pending,
+  printable,
   requestFault,
   type Sender,
 } from "@waybill/core";
@@ -124,7 +125,8 @@ export class Destination {
         attempts.note(batch.first, batch.count, attempt);
         options.onAttempt?.(config.name, batch.first, attempt);
       },
-      onModeChange: (mode, reason) => observer.modeChanged(environment, config.name, mode, reason),
+      // What vendors say is safe already; a defect may quote anything.
+      onModeChange: (mode, reason) => observer.modeChanged(environment, config.name, mode, reason && printable(reason)),
     });
   }
 
@@ -257,7 +259,7 @@ export class Destination {
     const traced = { destination: this.#config.name, outcome: fate.status, attempts, replays: [] };
     switch (fate.status) {
       case "pending": {
-        const { mode, reason } = this.#lane.snapshot();
+        const { mode, reason } = this.lane();
         return { ...traced, lane: mode, ...(reason === undefined ? {} : { reason }) };
       }
       case "dropped":
@@ -327,7 +329,8 @@ export class Destination {
   }
 
   lane(): LaneSnapshot {
-    return this.#lane.snapshot();
+    const { reason, lastError, ...snapshot } = this.#lane.snapshot();
+    return { ...snapshot, reason: reason && printable(reason), lastError: lastError && printable(lastError) };
   }
 
   /** Makes the cursor durable. */

@@ -118,7 +118,10 @@ export class FileWriter {
     const { directory } = partsOf(path);
     await disk.makeDirectory(directory);
     const exists = await this.#exists(path);
-    const file = await disk.open(path, exists ? {} : { create: true });
+    const file = await disk.open(path, exists ? {} : { create: true }).catch((error: unknown) => {
+      const isOther = error instanceof WaybillError && error.reason === "EEXIST";
+      throw isOther ? new Error("there is something that is not a file") : error;
+    });
     try {
       if (!exists) await disk.syncDirectory(directory);
       const size = await file.size();

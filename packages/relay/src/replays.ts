@@ -4,7 +4,16 @@
  * Each is a lane of its own over a {@link ReplayStore}: with a book of its own, a state on disk (it goes on after a restart), the destination's own
  * sender and credential. Live traffic comes first: a replay waits whenever the destination's lane has a batch to send, or cannot send.
  */
-import { createUuidV7, type DiskRuntime, Lane, outcomesOf, type Sender, sleep, WaybillError } from "@waybill/core";
+import {
+  createUuidV7,
+  type DiskRuntime,
+  Lane,
+  outcomesOf,
+  printable,
+  type Sender,
+  sleep,
+  WaybillError,
+} from "@waybill/core";
 import {
   AttemptJournal,
   attemptsFor,
@@ -281,7 +290,7 @@ export class Replays {
         if (batch instanceof LogBatch) attempts.note(batch.first, batch.count, attempt);
       },
       onModeChange: (mode, reason) => {
-        if (mode === "failed") this.#options.onFailed?.(value.destination, id, reason);
+        if (mode === "failed") this.#options.onFailed?.(value.destination, id, reason && printable(reason));
       },
     });
     if (value.cancelled) await lane.close(0, { drain: false });
@@ -357,7 +366,7 @@ export class Replays {
       of: "log" in choice ? "log" : "dead letters",
       createdAtMs,
       state,
-      ...(reason === undefined ? {} : { reason }),
+      ...(reason === undefined ? {} : { reason: printable(reason) }),
       account: accountView(job.store.account()),
     };
   }

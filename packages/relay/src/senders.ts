@@ -4,14 +4,18 @@
  */
 import {
   type Batch,
+  checkedTransport,
   createSender,
   fullJitter,
   type Protocol,
   type Rewrite,
   type Runtime,
+  rateLimited,
   rewrite,
   type Sender,
   type Translate,
+  translating,
+  withSafeReasons,
 } from "@waybill/core";
 import {
   type EventMap,
@@ -68,15 +72,16 @@ export function createDestinationSender({
 }: DestinationSenderOptions): DestinationSender {
   const protocol = protocolOf(config, settings);
   const choose = createChoice(config);
+  const transport = config.vendor === "file" ? writer.transport(config) : checkedTransport(runtime.transport);
   const chain = (translate?: Translate, said?: Rewrite): Sender =>
     createSender({
       protocol,
-      runtime: config.vendor === "file" ? { ...runtime, transport: writer.transport(config) } : runtime,
+      runtime: { ...runtime, transport },
       timeoutMs: config.timeoutMs,
       backoff: fullJitter(config.backoffBaseMs, config.backoffMaxMs),
       maxAttempts: Number.POSITIVE_INFINITY,
-      ...(config.maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: config.maxRequestsPerSecond }),
-      ...(translate === undefined ? {} : { translate }),
+      ...(config.maxRequestsPerSecond === undefined ? {} : { limit: rateLimited(config.maxRequestsPerSecond) }),
+      ...(translate === undefined ? {} : { translate: translating(translate) }),
       ...(said === undefined ? {} : { stage: rewrite(said) }),
     });
   const flags = config.vendor === "launchdarkly" ? createFlagSource(config, settings) : undefined;
@@ -98,7 +103,7 @@ export function createDestinationSender({
     if (summarised !== undefined && isSummarised(batch.metadata) && isSendable(config, batch)) return summarised;
     return choose === undefined && isSendable(config, batch) ? plain : own;
   };
-  return {
+  const routed: Sender = {
     send(batch, context) {
       let route: Sender;
       try {
@@ -109,8 +114,8 @@ export function createDestinationSender({
       }
       return route.send(batch, context);
     },
-    close: () => flags?.close(),
   };
+  return { ...withSafeReasons(routed), close: () => flags?.close() };
 }
 
 function isSendable(config: DestinationConfig, { metadata }: Batch): boolean {

@@ -80,7 +80,7 @@ export function deliveredBut(
   [code, message]: readonly [code: string, message: string],
 ): Verdict {
   if (!response.body.includes(`"${list}"`)) return outcomesOf(batch.count, DELIVERED);
-  if (response.cut === true) return { split: true, reason: `${response.status} with an answer too long to read` };
+  if (response.cut === true) return { split: true, reason: `${response.status} with a cut answer` };
   const refused = objectIn(response)?.[list];
   if (!Array.isArray(refused)) return outcomesOf(batch.count, DELIVERED);
   const outcomes = [...outcomesOf(batch.count, DELIVERED)];

@@ -16,7 +16,7 @@ export function isoOf(epochMs: unknown): string | undefined {
 
 /** Without the slashes at its end, in one look at each of them. */
 export function withoutTrailingSlashes(url: string): string {
-  let end = url.length;
-  while (end > 0 && url[end - 1] === "/") end--;
-  return url.slice(0, end);
+  let left = url;
+  while (left.endsWith("/")) left = left.slice(0, -1);
+  return left;
 }

@@ -1,3 +1,4 @@
+import { translating } from "@waybill/core";
 import {
   type EventMap,
   type GetFluxlyAlias,
@@ -24,6 +25,6 @@ export function getfluxly(options: GetFluxlyOptions): Destination {
   return {
     name,
     protocol: getfluxlyProtocol({ url, token, version: VERSION }),
-    translate: getfluxlyFromCanonical(events),
+    translate: translating(getfluxlyFromCanonical(events)),
   };
 }

@@ -1,3 +1,4 @@
+import { translating } from "@waybill/core";
 import { type EventMap, type LetterItem, letterFromCanonical, letterProtocol } from "@waybill/vendors";
 import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
 import type { Destination } from "../options.ts";
@@ -19,6 +20,6 @@ export function letter(options: LetterOptions): Destination {
   return {
     name,
     protocol: letterProtocol({ url, apiKey, version: VERSION }),
-    translate: letterFromCanonical(events),
+    translate: translating(letterFromCanonical(events)),
   };
 }

@@ -1,3 +1,4 @@
+import { translating } from "@waybill/core";
 import {
   type EventMap,
   type TrophyEvent,
@@ -27,6 +28,6 @@ export function trophy(options: TrophyOptions): Destination {
   return {
     name,
     protocol: trophyProtocol({ url, apiKey, tenantId, version: VERSION }),
-    translate: trophyFromCanonical(metrics, events),
+    translate: translating(trophyFromCanonical(metrics, events)),
   };
 }

@@ -1,3 +1,4 @@
+import { translating } from "@waybill/core";
 import { type EventMap, type ValuedEvent, valuedFromCanonical, valuedProtocol } from "@waybill/vendors";
 import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
 import type { Destination } from "../options.ts";
@@ -17,6 +18,6 @@ export function valued(options: ValuedOptions): Destination {
   return {
     name,
     protocol: valuedProtocol({ endpoint: url, token, platform: "Waybill", version: VERSION }),
-    translate: valuedFromCanonical(events),
+    translate: translating(valuedFromCanonical(events)),
   };
 }

@@ -7,9 +7,8 @@
 import type { Batch, Protocol, SendContext, Verdict } from "../delivery.ts";
 import { outcomesOf } from "../delivery.ts";
 import { assert, messageOf, WaybillError } from "../errors.ts";
-import { isHttpStatus, requestFault } from "../requests.ts";
+import { isHttpStatus } from "../requests.ts";
 import type { HttpRequest, HttpResponse, Runtime } from "../runtime.ts";
-import { reasonOf, safeReason, safeVerdict } from "./reasons.ts";
 
 /** What one exchange meant; the innermost stages, before outcomes are per event. */
 export type Exchange<T = Verdict> = (batch: Batch, context: SendContext) => Promise<T>;
@@ -21,84 +20,50 @@ export interface Answered {
 }
 
 export function exchange(protocol: Protocol, runtime: Pick<Runtime, "clock" | "transport">): Exchange<Answered> {
-  /** The last URL that was found to be one: mostly it is always the same. */
-  let knownUrl: string | undefined;
+  const { clock, transport } = runtime;
   return async (batch, context) => {
-    const built = build(protocol, batch, runtime);
-    if ("verdict" in built) return built;
-    const refused = requestFault(built, knownUrl);
-    if (refused !== undefined) {
-      const reason = safeReason(`the request cannot be sent: ${refused}; correct the configuration or the key`);
-      return { verdict: outcomesOf(batch.count, { status: "halted", reason }), response: undefined };
+    const { count, bytes } = batch;
+    if (count === 1 && bytes > protocol.maxEventBytes)
+      return all(count, "rejected", `event of ${bytes} bytes; the vendor takes at most ${protocol.maxEventBytes}`);
+    let request: HttpRequest;
+    try {
+      request = protocol.request(batch, clock.now());
+    } catch (error) {
+      // What all events of the batch share is at fault, so halves are no better.
+      if (error instanceof WaybillError && error.code === "WAYBILL_EVENT") return all(count, "rejected", error.message);
+      // It will not be any better next time; halves find the event at fault.
+      return halved("cannot be said to the vendor", error);
     }
-    knownUrl = built.url;
     let response: HttpResponse;
     try {
-      response = await runtime.transport(built, context.now);
+      response = await transport(request, context.now);
+      assertAnswer(response);
     } catch (error) {
-      return unanswered(batch, error);
+      // Refused before a byte was sent: no better next time.
+      const refused = error instanceof WaybillError && error.reason === "invalid_request";
+      return all(count, refused ? "halted" : "retryable", messageOf(error));
     }
-    const fault = answerFault(response);
-    if (fault !== undefined) return unanswered(batch, new Error(fault));
-    return { verdict: meaningOf(response, batch, protocol, runtime), response };
+    let verdict: Verdict;
+    try {
+      verdict = protocol.classify(response, batch, clock.now());
+    } catch (error) {
+      return { ...halved(`${response.status} cannot be understood`, error), response };
+    }
+    assert("split" in verdict || verdict.length === count, "each event has one outcome");
+    return { verdict, response };
   };
 }
 
-/** The request; or the verdict that there is none, and why. */
-function build(protocol: Protocol, batch: Batch, { clock }: Pick<Runtime, "clock">): HttpRequest | Answered {
-  if (batch.count === 1 && batch.bytes > protocol.maxEventBytes)
-    return rejected(batch, `event of ${batch.bytes} bytes; the vendor takes at most ${protocol.maxEventBytes}`);
-  try {
-    return protocol.request(batch, clock.now());
-  } catch (error) {
-    // What all events of the batch share is at fault, so halves are no better.
-    if (error instanceof WaybillError && error.code === "WAYBILL_EVENT") return rejected(batch, messageOf(error));
-    // It will not be any better next time; halves find the event at fault.
-    return { verdict: { split: true, reason: reasonOf("cannot be said to the vendor", error) }, response: undefined };
-  }
+function all(count: number, status: "retryable" | "rejected" | "halted", reason: string): Answered {
+  return { verdict: outcomesOf(count, { status, reason }), response: undefined };
 }
 
-function meaningOf(
-  response: HttpResponse,
-  batch: Batch,
-  protocol: Protocol,
-  { clock }: Pick<Runtime, "clock">,
-): Verdict {
-  let verdict: Verdict;
-  try {
-    verdict = protocol.classify(response, batch, clock.now());
-  } catch (error) {
-    return { split: true, reason: reasonOf(`the answer ${response.status} cannot be understood`, error) };
-  }
-  assert(
-    "split" in verdict || verdict.length === batch.count,
-    `${"length" in verdict ? verdict.length : 0} outcomes for ${batch.count} events`,
-  );
-  return safeVerdict(verdict);
+function halved(what: string, error: unknown): Answered {
+  return { verdict: { split: true, reason: `${what}: ${messageOf(error)}` }, response: undefined };
 }
 
 /** A transport may be anybody's: what it gives must be an answer before a table sees it. */
-function answerFault(response: HttpResponse | undefined): string | undefined {
-  if (typeof response !== "object" || response === null) return "the transport gave no answer";
-  if (!isHttpStatus(response.status)) return `No answer: ${String(response.status)} is not a status of HTTP`;
-  if (typeof response.headers !== "object" || response.headers === null || typeof response.body !== "string")
-    return "the transport's answer has no headers or no body";
-  return undefined;
-}
-
-function rejected(batch: Batch, reason: string): Answered {
-  return {
-    verdict: outcomesOf(batch.count, { status: "rejected", reason: safeReason(reason) }),
-    response: undefined,
-  };
-}
-
-function unanswered(batch: Batch, error: unknown): Answered {
-  const reason = safeReason(messageOf(error));
-  // Refused by the transport before a byte was sent: no better next time.
-  const refused = error instanceof WaybillError && error.reason === "invalid_request";
-  return {
-    verdict: outcomesOf(batch.count, { status: refused ? "halted" : "retryable", reason }),
-    response: undefined,
-  };
+function assertAnswer({ status, headers, body }: HttpResponse): void {
+  if (!isHttpStatus(status) || !headers || typeof body !== "string")
+    throw new Error(`no answer of HTTP: ${String(status)}`);
 }

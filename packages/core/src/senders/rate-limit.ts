@@ -5,8 +5,11 @@ import type { Exchange } from "./exchange.ts";
 const SECOND_MS = 1_000;
 
 /** Spaces requests evenly at `maxPerSecond`. Waiting here is no attempt; an interrupted wait leaves the batch retryable. */
-export function rateLimit(maxPerSecond: number, clock: Clock, next: Exchange): Exchange {
-  const spacingMs = SECOND_MS / maxPerSecond;
+export function rateLimited(maxPerSecond: number): (next: Exchange, clock: Clock) => Exchange {
+  return (next, clock) => spaced(SECOND_MS / maxPerSecond, clock, next);
+}
+
+function spaced(spacingMs: number, clock: Clock, next: Exchange): Exchange {
   let nextFreeAt = clock.monotonic();
   return async (batch, context) => {
     const waitMs = nextFreeAt - clock.monotonic();

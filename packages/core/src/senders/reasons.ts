@@ -1,47 +1,57 @@
 /**
- * The one boundary through which the words of strangers become reasons: of dead letters, attempts, logs and screens. They cannot steer a terminal or forge
- * a line there, and they are cut.
+ * The boundary through which the words of strangers become reasons: of dead letters, attempts, logs and screens. They cannot steer a terminal or forge a line
+ * there, and they are cut.
  */
-import type { Outcome, Verdict } from "../delivery.ts";
-import { messageOf } from "../errors.ts";
+import type { Attempt, Outcome, SendContext, Sender } from "../delivery.ts";
 import { printable } from "../printable.ts";
 
 const REASON_MAX_CHARACTERS = 1_000;
+
+/** `sender` with every reason safe to keep and to print, in its outcomes and in what it tells its watcher. */
+export function withSafeReasons(sender: Sender): Sender {
+  return {
+    send: (batch, context) => sender.send(batch, watched(context)).then(safeOutcomes),
+  };
+}
 
 export function safeReason(text: string): string {
   return printable(text.length > REASON_MAX_CHARACTERS ? text.slice(0, REASON_MAX_CHARACTERS) : text);
 }
 
-/** What was thrown, behind what could not be done. */
-export function reasonOf(what: string, error: unknown): string {
-  return safeReason(`${what}: ${messageOf(error)}`);
+function watched({ soon, now, watch }: SendContext): SendContext {
+  return {
+    soon,
+    now,
+    watch: {
+      attempted: (attempt, batch) => watch.attempted(safe(attempt), batch),
+      waiting: (waitMs, reason) => watch.waiting(waitMs, safeReason(reason)),
+      resumed: () => watch.resumed(),
+    },
+  };
 }
 
-/** The same verdict when every reason is safe, which is nearly always. */
-export function safeVerdict(verdict: Verdict): Verdict {
-  if ("split" in verdict) {
-    const reason = safeReason(verdict.reason);
-    return reason === verdict.reason ? verdict : { split: true, reason };
-  }
-  let safe: Outcome[] | undefined;
+/** The same outcomes when every reason is safe, which is nearly always. */
+function safeOutcomes(outcomes: readonly Outcome[]): readonly Outcome[] {
+  let changed: Outcome[] | undefined;
   // The outcomes of one answer are mostly one and the same object.
   let last: Outcome | undefined;
   let lastSafe: Outcome | undefined;
-  for (let index = 0; index < verdict.length; index++) {
-    const outcome = verdict[index] as Outcome;
+  for (let index = 0; index < outcomes.length; index++) {
+    const outcome = outcomes[index] as Outcome;
     if (outcome !== last) {
       last = outcome;
-      lastSafe = safeOutcome(outcome);
+      lastSafe = safe(outcome);
     }
     if (lastSafe === outcome) continue;
-    safe ??= [...verdict];
-    safe[index] = lastSafe as Outcome;
+    changed ??= [...outcomes];
+    changed[index] = lastSafe as Outcome;
   }
-  return safe ?? verdict;
+  return changed ?? outcomes;
 }
 
-function safeOutcome(outcome: Outcome): Outcome {
-  if (outcome.status === "delivered" || outcome.status === "dropped") return outcome;
-  const reason = safeReason(outcome.reason);
-  return reason === outcome.reason ? outcome : { ...outcome, reason };
+function safe<T extends Attempt | Outcome | undefined>(said: T): T {
+  // A sender with a defect may leave an outcome out: that is for its lane to find.
+  if (said === undefined || !("reason" in said) || said.reason === undefined) return said;
+  const reason = safeReason(said.reason);
+  return reason === said.reason ? said : { ...said, reason };
 }

@@ -1,7 +1,7 @@
 import type { Attempt, Batch, Outcome, SendContext, Verdict } from "../delivery.ts";
 import { DELIVERED } from "../delivery.ts";
+import { messageOf } from "../errors.ts";
 import type { Exchange } from "./exchange.ts";
-import { reasonOf, safeReason } from "./reasons.ts";
 
 /** A batch said anew as a whole: what is sent has no event for each that came. */
 export interface Rewritten {
@@ -29,7 +29,7 @@ export function rewrite(say: Rewrite): (next: Exchange) => Exchange {
         rewritten = say(batch);
       } catch (error) {
         // Halves find the event at fault.
-        return { split: true, reason: reasonOf("cannot be said to the vendor", error) };
+        return { split: true, reason: `cannot be said to the vendor: ${messageOf(error)}` };
       }
       const { batch: said, rejected, delivered } = rewritten;
       let last: Attempt | undefined;
@@ -44,7 +44,7 @@ export function rewrite(say: Rewrite): (next: Exchange) => Exchange {
       if (failed === undefined) remember(delivered, last);
       return Array.from({ length: batch.count }, (_, index): Outcome => {
         const reason = rejected.get(index);
-        return reason === undefined ? (failed ?? DELIVERED) : { status: "rejected", reason: safeReason(reason) };
+        return reason === undefined ? (failed ?? DELIVERED) : { status: "rejected", reason };
       });
     };
 }

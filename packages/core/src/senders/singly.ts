@@ -1,9 +1,16 @@
-import type { Batch, Outcome, Protocol, SendContext, Sender } from "../delivery.ts";
+import type { Batch, Outcome, SendContext, Sender, Stage } from "../delivery.ts";
 import { isFinal } from "../delivery.ts";
-import { assert } from "../errors.ts";
-import { reasonOf } from "./reasons.ts";
+import { assert, messageOf } from "../errors.ts";
+import type { Chunk } from "../runtime.ts";
 
 const BROKEN: Outcome = { status: "retryable", reason: "a defect" };
+
+export interface SinglyOptions {
+  /** Requests in flight at once. */
+  readonly concurrency: number;
+  /** Events of equal key are never in flight together and keep their order. Absent: no two are held apart. An event for which it throws is rejected. */
+  readonly orderKey?: (event: Chunk) => string;
+}
 
 /**
  * For a vendor that takes one event per request: sends the events of a batch each on its own, several at once. Events of equal order key go one
@@ -12,7 +19,11 @@ const BROKEN: Outcome = { status: "retryable", reason: "a defect" };
  * How many are in flight at once adapts: half as many after a failure (a vendor that limits or struggles), one more after each batch that went through, at most
  * `concurrency`.
  */
-export function singly({ concurrency, orderKey }: NonNullable<Protocol["singly"]>, next: Sender): Sender {
+export function singly({ concurrency, orderKey }: SinglyOptions): Stage {
+  return (next) => sendSingly(next, concurrency, orderKey);
+}
+
+function sendSingly(next: Sender, concurrency: number, orderKey: SinglyOptions["orderKey"]): Sender {
   let width = concurrency;
   return {
     async send(batch, context) {
@@ -43,7 +54,7 @@ export function singly({ concurrency, orderKey }: NonNullable<Protocol["singly"]
           try {
             key = orderKey?.(batch.event(index));
           } catch (error) {
-            outcomes[index] = { status: "rejected", reason: reasonOf("its order cannot be told", error) };
+            outcomes[index] = { status: "rejected", reason: `its order cannot be told: ${messageOf(error)}` };
             continue;
           }
           const sent = sendOne(index, key === undefined ? undefined : ends.get(key));

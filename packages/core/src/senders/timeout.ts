@@ -12,38 +12,34 @@ export function timeout(timeoutMs: number, clock: Clock, next: Exchange<Answered
       const controller = new AbortController();
       let late: string | undefined;
       let grace: Timer | undefined;
-      const leave = (): void => {
+      const end = (settle: () => void): void => {
         timer.cancel();
         grace?.cancel();
         context.now.removeEventListener("abort", abort);
+        settle();
       };
-      const giveUp = (reason: string): void => {
-        leave();
-        const outcome: Outcome = { status: "retryable", reason };
+      const giveUp = (): void => {
+        const outcome: Outcome = { status: "retryable", reason: late ?? "aborted" };
         resolve({ verdict: outcomesOf(batch.count, outcome), response: undefined });
       };
       const abort = (): void => {
         timer.cancel();
         controller.abort();
-        grace ??= clock.after(ABORT_GRACE_MS, () => giveUp(late ?? "aborted"), true);
+        grace ??= clock.after(ABORT_GRACE_MS, () => end(giveUp), true);
       };
       const timer = clock.after(timeoutMs, () => {
         late = `no answer within ${timeoutMs} ms`;
         abort();
       });
       if (context.now.aborted) abort();
-      else context.now.addEventListener("abort", abort, { once: true });
+      context.now.addEventListener("abort", abort, { once: true });
       next(batch, { ...context, now: controller.signal }).then(
         (answered) => {
           const { verdict } = answered;
-          if (late !== undefined && !("split" in verdict) && verdict[0]?.status === "retryable") return giveUp(late);
-          leave();
-          resolve(answered);
+          const isLate = late !== undefined && !("split" in verdict) && verdict[0]?.status === "retryable";
+          end(isLate ? giveUp : () => resolve(answered));
         },
-        (error: unknown) => {
-          leave();
-          reject(error);
-        },
+        (error: unknown) => end(() => reject(error)),
       );
     });
 }

@@ -1,8 +1,8 @@
-import type { Attempt, Batch, BatchLimits, DropReason, Outcome, SendContext, Sender } from "../delivery.ts";
+import type { Attempt, Batch, BatchLimits, DropReason, Outcome, SendContext, Stage } from "../delivery.ts";
 import { isFinal } from "../delivery.ts";
+import { messageOf } from "../errors.ts";
 import type { Chunk, Clock } from "../runtime.ts";
 import { TextBatch } from "../text-batch.ts";
-import { reasonOf, safeReason } from "./reasons.ts";
 
 /** An event in a vendor's own words, with what its request says beside it; or why there is none. */
 export type Translated =
@@ -34,8 +34,8 @@ interface Run {
  * Says each event in the vendor's words and sends the runs of equal metadata that fit its limits, in order. Once a run
  * could not be delivered now, those behind it are not tried. An event whose translation throws is rejected, it alone.
  */
-export function translate(say: Translate, limits: BatchLimits, clock: Clock, next: Sender): Sender {
-  return {
+export function translating(say: Translate): Stage {
+  return (next, { limits }, clock) => ({
     async send(batch, context) {
       const outcomes = new Array<Outcome>(batch.count);
       let stopped: Outcome | undefined;
@@ -50,7 +50,7 @@ export function translate(say: Translate, limits: BatchLimits, clock: Clock, nex
       if (stopped !== undefined) for (let index = 0; index < batch.count; index++) outcomes[index] ??= stopped;
       return outcomes;
     },
-  };
+  });
 }
 
 interface Rules {
@@ -73,7 +73,7 @@ async function* runsOf(batch: Batch, outcomes: Outcome[], { say, limits, clock }
     }
     const said = saidOf(say, event, batch, index);
     if ("dropped" in said) outcomes[index] = { status: "dropped", reason: said.dropped };
-    else if ("rejected" in said) outcomes[index] = { status: "rejected", reason: safeReason(said.rejected) };
+    else if ("rejected" in said) outcomes[index] = { status: "rejected", reason: said.rejected };
     else {
       const size = encoder.encode(said.text).length;
       stepBytes += size;
@@ -102,7 +102,7 @@ function saidOf(say: Translate, event: Chunk, batch: Batch, index: number): Tran
     if ("text" in said && typeof said.text !== "string") return { rejected: "cannot be translated: it has no text" };
     return said;
   } catch (error) {
-    return { rejected: reasonOf("cannot be translated", error) };
+    return { rejected: `cannot be translated: ${messageOf(error)}` };
   }
 }
 

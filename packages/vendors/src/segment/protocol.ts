@@ -44,7 +44,7 @@ export function segmentProtocol(settings: SegmentSettings): Protocol {
 
 /** Of its UTF-8 (RFC 7617 2.1): a key may be anything, and nothing may throw when a destination is made. */
 function base64(text: string): string {
-  return btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
 /** `sentAt` is in the sender's clock, so that the vendor's formula still finds the right time after hours in a log. */

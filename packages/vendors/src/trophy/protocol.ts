@@ -7,6 +7,7 @@ import {
   outcomesOf,
   type Protocol,
   pathSegmentFromEvent,
+  singly,
   type Translate,
   type Verdict,
 } from "@waybill/core";
@@ -79,7 +80,7 @@ export function trophyProtocol({ url = TROPHY_URL, apiKey, tenantId, version }: 
   return {
     limits: LEASE,
     maxEventBytes: LEASE.maxBytes,
-    singly: { concurrency: CONCURRENCY, orderKey: userOf },
+    singly: singly({ concurrency: CONCURRENCY, orderKey: userOf }),
     request: (batch) => {
       const { metric, user, key, tenant, body } = readTrophy(batch.event(0));
       return metric === undefined

@@ -4,6 +4,7 @@ import {
   type HttpResponse,
   outcomesOf,
   type Protocol,
+  singly,
   type Translate,
   type Verdict,
 } from "@waybill/core";
@@ -58,7 +59,7 @@ export function valuedProtocol({ endpoint = VALUED_ENDPOINT, token, platform, ve
   return {
     limits: LEASE,
     maxEventBytes: EVENT_MAX_BYTES,
-    singly: { concurrency: CONCURRENCY },
+    singly: singly({ concurrency: CONCURRENCY }),
     request: ({ body }) => ({ method: "POST", url: endpoint, headers, body }),
     classify: classifyValued,
   };
