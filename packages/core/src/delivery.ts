@@ -91,7 +91,7 @@ export interface SendContext {
 }
 
 export interface SendWatch {
-  /** One request with `batch` was made and its answer understood. */
+  /** One request was made and its answer understood. `batch` is what it held: of the leased batch, or a {@link TextBatch} made of its events. */
   attempted(attempt: Attempt, batch: Batch): void;
   /** The chain waits before its next attempt. */
   waiting(waitMs: number, reason: string): void;

@@ -57,6 +57,6 @@ export type { SinglyOptions } from "./senders/singly.ts";
 export { singly } from "./senders/singly.ts";
 export type { Translate, Translated } from "./senders/translate.ts";
 export { translating } from "./senders/translate.ts";
-export type { TextBatchOptions } from "./text-batch.ts";
+export type { BatchSource, TextBatchOptions } from "./text-batch.ts";
 export { TextBatch } from "./text-batch.ts";
 export { createUuidV7, uuidV7TimeMs } from "./uuid.ts";

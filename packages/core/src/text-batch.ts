@@ -6,6 +6,13 @@ export interface TextBatchOptions {
   readonly oldestAtMs: number;
   readonly texts: readonly string[];
   readonly sizes: readonly number[];
+  /** The batch whose events these are in another form, and the place of each in it. */
+  readonly source?: BatchSource;
+}
+
+export interface BatchSource {
+  readonly batch: Batch;
+  readonly indexes: readonly number[];
 }
 
 /** A batch over texts in memory; `sizes` are their bytes as UTF-8. */
@@ -38,6 +45,10 @@ export class TextBatch implements Batch {
     return [this.#options.texts.join(",")];
   }
 
+  get source(): BatchSource | undefined {
+    return this.#options.source;
+  }
+
   event(index: number): string {
     return this.#options.texts[index] as string;
   }
@@ -47,12 +58,13 @@ export class TextBatch implements Batch {
   }
 
   slice(start: number, end: number): Batch {
-    const { key, texts, sizes } = this.#options;
+    const { key, texts, sizes, source } = this.#options;
     return new TextBatch({
       ...this.#options,
       key: `${key}.${start}-${end}`,
       texts: texts.slice(start, end),
       sizes: sizes.slice(start, end),
+      ...(source === undefined ? {} : { source: { ...source, indexes: source.indexes.slice(start, end) } }),
     });
   }
 }

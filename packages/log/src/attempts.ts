@@ -9,12 +9,15 @@
  */
 import { crc32 } from "node:zlib";
 import type { Attempt, Disk, DiskFile } from "@waybill/core";
+import type { Run } from "./batch.ts";
 import { withFile } from "./segment.ts";
 import type { Position } from "./types.ts";
 
-/** One request with the events from `first` on. */
+/** One request. */
 export interface RecordedAttempt {
+  /** Position of the first event that it held. */
   readonly first: Position;
+  /** Events that it held. */
   readonly count: number;
   /** When it began, epoch ms. */
   readonly atMs: number;
@@ -33,6 +36,13 @@ export interface RecordedAttempt {
 const FILE_MAX_BYTES = 4 * 1024 * 1024;
 const NAME = /^(\d{10})-(\d{20})\.attempts$/;
 const REASON_MAX_CHARACTERS = 500;
+
+/** A line as it stands in a file. */
+interface Line extends RecordedAttempt {
+  /** Where the events are not consecutive: from the first to behind the last one, and a bit for each of them that the request held, as base64. */
+  readonly span?: number;
+  readonly held?: string;
+}
 
 interface NamedFile {
   readonly name: string;
@@ -68,11 +78,12 @@ export class AttemptJournal {
     return this.#failed;
   }
 
-  /** Notes an attempt with `count` events from `first` on; written in the background. Where some of them were left out, fewer have an outcome. */
-  note(first: Position, count: number, attempt: Attempt): void {
-    const recorded: RecordedAttempt = {
+  /** Notes a request that held these events; written in the background. */
+  note(held: readonly Run[], attempt: Attempt): void {
+    const [{ first } = { first: 0 }] = held;
+    const recorded: Line = {
       first,
-      count,
+      ...placesOf(held),
       atMs: attempt.atMs,
       durationMs: Math.round(attempt.durationMs * 10) / 10,
       ...(attempt.status === undefined ? {} : { status: attempt.status }),
@@ -139,6 +150,31 @@ export class AttemptJournal {
   }
 }
 
+/** `span` first: a line is looked at by it before it is parsed. */
+function placesOf(held: readonly Run[]): Pick<Line, "span" | "count" | "held"> {
+  const [start, ...more] = held;
+  const last = more.at(-1);
+  if (start === undefined || last === undefined) return { count: start?.count ?? 0 };
+  const span = last.first + last.count - start.first;
+  const bits = Buffer.alloc(Math.ceil(span / BYTE_BITS));
+  let count = 0;
+  for (const run of held) {
+    count += run.count;
+    for (let at = run.first - start.first; at < run.first - start.first + run.count; at++)
+      bits[at >> BYTE_SHIFT] = (bits[at >> BYTE_SHIFT] as number) | (1 << (at % BYTE_BITS));
+  }
+  return { span, count, held: bits.toString("base64") };
+}
+
+const BYTE_BITS = 8;
+const BYTE_SHIFT = 3;
+
+function holds({ first, held }: Line, position: Position): boolean {
+  if (held === undefined) return true;
+  const at = position - first;
+  return (((Buffer.from(held, "base64")[at >> BYTE_SHIFT] ?? 0) >> (at % BYTE_BITS)) & 1) === 1;
+}
+
 /** The attempts for the event at `position`, oldest first. */
 export async function attemptsFor(
   directory: string,
@@ -156,7 +192,7 @@ export async function attemptsFor(
     for (const line of bytes.toString("latin1").split("\n"))
       if (speaksOf(line, position)) {
         const attempt = parse(Buffer.from(line, "latin1").toString());
-        if (attempt !== undefined) found.push(attempt);
+        if (attempt !== undefined && holds(attempt, position)) found.push(withoutPlaces(attempt));
       }
   }
   return found;
@@ -177,15 +213,19 @@ function maySpeakOf(files: readonly NamedFile[], index: number, position: Positi
 
 /** Looked at before the line is parsed: most speak of other events. */
 function speaksOf(line: string, position: Position): boolean {
-  const match = /^[0-9a-f]{8} \{"first":(\d+),"count":(\d+),/.exec(line);
+  const match = /^[0-9a-f]{8} \{"first":(\d+),"(?:span|count)":(\d+),/.exec(line);
   if (match === null) return false;
   const first = Number(match[1]);
   return first <= position && position < first + Number(match[2]);
 }
 
-function parse(line: string): RecordedAttempt | undefined {
+function withoutPlaces({ span: _span, held: _held, ...attempt }: Line): RecordedAttempt {
+  return attempt;
+}
+
+function parse(line: string): Line | undefined {
   const text = line.slice(9);
-  return line.slice(0, 8) === checksum(text) && text !== "" ? (JSON.parse(text) as RecordedAttempt) : undefined;
+  return line.slice(0, 8) === checksum(text) && text !== "" ? (JSON.parse(text) as Line) : undefined;
 }
 
 function checksum(text: string): string {

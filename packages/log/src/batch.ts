@@ -1,4 +1,4 @@
-import type { Batch, BatchLimits, Chunk, Outcome } from "@waybill/core";
+import { type Batch, type BatchLimits, type Chunk, type Outcome, TextBatch } from "@waybill/core";
 import type { LogRecord, Position } from "./types.ts";
 
 /** Events `start` to `end - 1` of a record. */
@@ -6,6 +6,12 @@ export interface Piece {
   readonly record: LogRecord;
   readonly start: number;
   readonly end: number;
+}
+
+/** Consecutive positions. */
+export interface Run {
+  readonly first: Position;
+  readonly count: number;
 }
 
 const COMMA_BYTE = 0x2c;
@@ -180,4 +186,30 @@ export function fitting(
 export function settledPrefix(outcomes: readonly Outcome[]): number {
   const index = outcomes.findIndex(({ status }) => status === "retryable" || status === "halted");
   return index === -1 ? outcomes.length : index;
+}
+
+/** The events of the log that a request holds, whatever form they are in; `undefined` for a batch that is not of the log. */
+export function heldBy(batch: Batch): readonly Run[] | undefined {
+  if (batch instanceof LogBatch)
+    return joined(batch.pieces.map(({ record, start, end }) => ({ first: record.first + start, count: end - start })));
+  const source = batch instanceof TextBatch ? batch.source : undefined;
+  if (!(source?.batch instanceof LogBatch)) return undefined;
+  const { batch: origin, indexes } = source;
+  return joined(
+    indexes.map((index) => {
+      const { record, at } = origin.locate(index);
+      return { first: record.first + at, count: 1 };
+    }),
+  );
+}
+
+/** Runs that touch become one. */
+function joined(runs: readonly Run[]): readonly Run[] {
+  const result: { first: Position; count: number }[] = [];
+  for (const { first, count } of runs) {
+    const last = result.at(-1);
+    if (last !== undefined && last.first + last.count === first) last.count += count;
+    else result.push({ first, count });
+  }
+  return result;
 }

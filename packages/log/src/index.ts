@@ -2,8 +2,8 @@
 
 export type { RecordedAttempt } from "./attempts.ts";
 export { AttemptJournal, attemptsFor } from "./attempts.ts";
-export type { Piece } from "./batch.ts";
-export { LogBatch } from "./batch.ts";
+export type { Piece, Run } from "./batch.ts";
+export { heldBy, LogBatch } from "./batch.ts";
 export type { DeadLetter, DeadLetterFilter, DeadLetterMetadata, DeadLetterState } from "./dead-letters.ts";
 export { DeadLetters, originalRecord } from "./dead-letters.ts";
 export type { Fate, FateCounts, FatesOptions, FateTail } from "./fates.ts";

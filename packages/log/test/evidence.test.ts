@@ -4,9 +4,11 @@ import {
   AttemptJournal,
   attemptsFor,
   DeadLetters,
+  Fates,
   LaneState,
   LogBatch,
   type LogRecord,
+  NO_FATES,
   type Piece,
   type ReplayState,
   ReplayStore,
@@ -33,7 +35,7 @@ test("attempts are found by position over many files, also when one was torn", a
   // About 9 MB: three files.
   const batches = 70_000;
   for (let index = 0; index < batches; index++) {
-    journal.note(index * 10, 10, attempt(10, index));
+    journal.note([{ first: index * 10, count: 10 }], attempt(10, index));
     if (index % 1_000 === 0) await journal.flush();
   }
   await journal.close();
@@ -56,7 +58,7 @@ test("what a process wrote of attempts outlives it; a new one begins a file, and
   const disk = new SimDisk();
   for (const first of [0, 5, 3, 9]) {
     const journal = await AttemptJournal.open("/a", disk);
-    journal.note(first, 2, attempt(2));
+    journal.note([{ first, count: 2 }], attempt(2));
     await journal.flush();
     disk.killProcess();
   }
@@ -72,11 +74,11 @@ test("a full disk loses lines, counts them, and stops nothing", async () => {
   const disk = new SimDisk();
   disk.capacityBytes = 0;
   const journal = await AttemptJournal.open("/a", disk);
-  journal.note(0, 1, attempt(1));
+  journal.note([{ first: 0, count: 1 }], attempt(1));
   await journal.flush();
   expect(journal.failed).toBe(1);
   disk.capacityBytes = Number.POSITIVE_INFINITY;
-  journal.note(1, 1, attempt(1));
+  journal.note([{ first: 1, count: 1 }], attempt(1));
   await journal.flush();
   expect(await attemptsFor("/a", disk, 1)).toHaveLength(1);
 });
@@ -101,6 +103,24 @@ async function* chosen(from: number): AsyncGenerator<Piece> {
   }
 }
 
+test("an attempt is found for the events that its request held, and for no other between them", async () => {
+  const disk = new SimDisk();
+  const journal = await AttemptJournal.open("/a", disk);
+  const held = [
+    { first: 7, count: 1 },
+    { first: 9, count: 12 },
+    { first: 40, count: 2 },
+  ];
+  journal.note(held, attempt(15));
+  await journal.close();
+  for (let position = 0; position < 50; position++) {
+    const isHeld = held.some(({ first, count }) => first <= position && position < first + count);
+    const found = await attemptsFor("/a", disk, position);
+    expect(found, `position ${position}`).toHaveLength(isHeld ? 1 : 0);
+    if (isHeld) expect(found[0]).toMatchObject({ first: 7, count: 15 });
+  }
+});
+
 test("a replay goes on after a crash where it was, with the same batches under the same keys, and its book balances", async () => {
   for (let seed = 0; seed < 60; seed++) {
     const random = new SeededRandom(seed);
@@ -115,7 +135,12 @@ test("a replay goes on after a crash where it was, with the same batches under t
         expired: 0,
         done: false,
       }));
-      return new ReplayStore({ name: "r", state, pieces: chosen });
+      const fates = await Fates.open({
+        directory: "/r-fates",
+        runtime: { disk, clock: new VirtualClock() },
+        tail: state.initial.fates ?? { from: 0, runs: [], before: NO_FATES },
+      });
+      return new ReplayStore({ name: "r", state, fates, pieces: chosen });
     };
     let store = await open();
     const sent = new Map<string, string>();

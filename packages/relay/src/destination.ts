@@ -19,10 +19,10 @@ import {
   DeadLetters,
   Fates,
   fateTailOf,
+  heldBy,
   LaneState,
   type LaneStateValue,
   type Log,
-  LogBatch,
   LogStore,
   newLaneState,
   type Position,
@@ -121,9 +121,11 @@ export class Destination {
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         observer.attempted(environment, config.name, attempt);
-        if (!(batch instanceof LogBatch)) return;
-        attempts.note(batch.first, batch.count, attempt);
-        options.onAttempt?.(config.name, batch.first, attempt);
+        const held = heldBy(batch);
+        const first = held?.[0]?.first;
+        if (held === undefined || first === undefined) return;
+        attempts.note(held, attempt);
+        options.onAttempt?.(config.name, first, attempt);
       },
       // What vendors say is safe already; a defect may quote anything.
       onModeChange: (mode, reason) => observer.modeChanged(environment, config.name, mode, reason && printable(reason)),

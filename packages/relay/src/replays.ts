@@ -19,9 +19,9 @@ import {
   attemptsFor,
   type DeadLetterFilter,
   Fates,
+  heldBy,
   LaneState,
   type Log,
-  LogBatch,
   NO_FATES,
   originalRecord,
   type Piece,
@@ -287,7 +287,8 @@ export class Replays {
       trigger: TRIGGER,
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
-        if (batch instanceof LogBatch) attempts.note(batch.first, batch.count, attempt);
+        const held = heldBy(batch);
+        if (held !== undefined) attempts.note(held, attempt);
       },
       onModeChange: (mode, reason) => {
         if (mode === "failed") this.#options.onFailed?.(value.destination, id, reason && printable(reason));

@@ -112,7 +112,7 @@ test("dead letters: listed, filtered, exported, discarded, and sent again with t
   expect(world.delivered.join("\n")).toContain('"big":12345678901234567890');
   const traced = await admin<Trace>(world, "GET", "/v1/trace/b1");
   expect(traced.events[0]?.destinations[0]).toMatchObject({
-    outcome: "rejected",
+    outcome: "delivered",
     deadLetter: { letter: 0, state: "retried" },
     replays: [{ replay: replay.id, attempts: [{ status: 200 }] }],
   });

@@ -141,7 +141,9 @@ test("a path that is a directory, one within a file, and one that may not be wri
   mkdirSync(`${directory}/taken`);
   writeFileSync(`${directory}/file`, "");
   const inDirectory = worldOn(nodeDisk, { path: `${directory}/taken` });
-  await expect(inDirectory.append("x")).rejects.toThrow(/Cannot append to .*taken: there is something that is not a file/);
+  await expect(inDirectory.append("x")).rejects.toThrow(
+    /Cannot append to .*taken: there is something that is not a file/,
+  );
   await expect(worldOn(nodeDisk, { path: `${directory}/file/x` }).append("x")).rejects.toThrow(
     /Cannot append to .*ENOTDIR|EEXIST/,
   );

@@ -1,4 +1,4 @@
-import type { Attempt, Batch, BatchLimits, DropReason, Outcome, SendContext, Stage } from "../delivery.ts";
+import type { Batch, BatchLimits, DropReason, Outcome, Stage } from "../delivery.ts";
 import { isFinal } from "../delivery.ts";
 import { messageOf } from "../errors.ts";
 import type { Chunk, Clock } from "../runtime.ts";
@@ -41,8 +41,7 @@ export function translating(say: Translate): Stage {
       let stopped: Outcome | undefined;
       for await (const run of runsOf(batch, outcomes, { say, limits, clock })) {
         if (context.soon.aborted) stopped = { status: "retryable", reason: "interrupted" };
-        const results: readonly Outcome[] =
-          stopped === undefined ? await next.send(batchOf(run, batch), watching(run, batch, context)) : [];
+        const results: readonly Outcome[] = stopped === undefined ? await next.send(batchOf(run, batch), context) : [];
         for (const [at, index] of run.indexes.entries()) outcomes[index] = results[at] ?? (stopped as Outcome);
         stopped ??= results.find((outcome) => !isFinal(outcome));
         if (stopped !== undefined) break;
@@ -107,7 +106,8 @@ function saidOf(say: Translate, event: Chunk, batch: Batch, index: number): Tran
 }
 
 /** The same events have the same key at every attempt, because they are translated the same. */
-function batchOf({ metadata, texts, sizes, indexes }: Run, { key, oldestAtMs, count }: Batch): Batch {
+function batchOf({ metadata, texts, sizes, indexes }: Run, batch: Batch): Batch {
+  const { key, oldestAtMs, count } = batch;
   const whole = texts.length === count;
   return new TextBatch({
     key: whole ? key : `${key}.${indexes[0]}-${(indexes.at(-1) as number) + 1}`,
@@ -115,12 +115,6 @@ function batchOf({ metadata, texts, sizes, indexes }: Run, { key, oldestAtMs, co
     oldestAtMs,
     texts,
     sizes,
+    source: { batch, indexes },
   });
-}
-
-/** The watcher hears of the events as it knows them: those of the run, first to last. */
-function watching({ indexes }: Run, batch: Batch, context: SendContext): SendContext {
-  const source = batch.slice(indexes[0] as number, (indexes.at(-1) as number) + 1);
-  const attempted = (attempt: Attempt): void => context.watch.attempted(attempt, source);
-  return { ...context, watch: { ...context.watch, attempted } };
 }
