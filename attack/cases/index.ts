@@ -1,9 +1,18 @@
 import type { Attack } from "../lib/stage.ts";
+import { admin } from "./admin.ts";
 import { bodies } from "./bodies.ts";
+import { commands } from "./cli.ts";
+import { clients } from "./clients.ts";
+import { configs } from "./config.ts";
+import { directories } from "./directory.ts";
 import { encodings } from "./encodings.ts";
 import { events } from "./events.ts";
 import { exchanges } from "./exchanges.ts";
+import { files } from "./files.ts";
 import { heads } from "./heads.ts";
+import { misuse } from "./misuse.ts";
+import { reloads } from "./reload.ts";
+import { shutdowns } from "./shutdown.ts";
 import { slow } from "./slow.ts";
 import { smuggling } from "./smuggling.ts";
 import { vendors } from "./vendors.ts";
@@ -18,6 +27,15 @@ export const ATTACKS: readonly Attack[] = bySceneOf([
   ...events,
   ...vendors,
   ...exchanges,
+  ...admin,
+  ...misuse,
+  ...reloads,
+  ...files,
+  ...directories,
+  ...shutdowns,
+  ...configs,
+  ...commands,
+  ...clients,
 ]);
 
 /** A relay is started once for the cases of a scene. */
