@@ -40,10 +40,10 @@ function checkForbidden(answer: Answer, what: string): void {
   check(answer.headers["access-control-allow-origin"] === undefined, `${what}: answered with CORS headers`);
 }
 
-/** A relay whose only event was refused for good, with this reason. */
-async function withDeadLetters(stage: Stage, count: number): Promise<void> {
+/** Events that the bad destination refused for good. */
+async function withDeadLetters(stage: Stage, count: number, pad = ""): Promise<void> {
   stage.bad.behave(write(respond("400 x", '{"code":"attacked","message":"no"}')));
-  await stage.send(Array.from({ length: count }, () => track(newId())));
+  await stage.send(Array.from({ length: count }, () => track(newId(), { properties: { pad } })));
   await drained(stage.relay);
   stage.bad.behave(healthy);
 }
@@ -434,7 +434,7 @@ export const admin: readonly Attack[] = [
     scene: HOSTILE_VENDOR,
     async run(stage) {
       const { relay } = stage;
-      await withDeadLetters(stage, 200);
+      await withDeadLetters(stage, 400, "x".repeat(20_000));
       const before = relay.descriptors;
       for (let round = 0; round < 200; round++) {
         await new Promise<void>((resolve) => {

@@ -18,7 +18,7 @@ async function checkFile(stage: Stage, config: object | string | Buffer): Promis
 function withSource(stage: Stage, source: object, more: object = {}): Record<string, unknown> {
   const config = configOf(stage.directory(), {
     sources: { odd: { protocol: "segment", ...source } },
-    destinations: {},
+    destinations: { out: { vendor: "http", url: "http://127.0.0.1:1" } },
   });
   return { ...config, ...more };
 }

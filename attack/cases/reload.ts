@@ -203,6 +203,8 @@ export const reloads: readonly Attack[] = [
       for (let round = 0; round < 30; round++) {
         const { ok, errors } = await reload(relay, config({ file: { ...file, rotateBytes: `${200 + round}MiB` } }));
         check(ok, `refused: ${errors.join()}`);
+        // The file is opened again by what comes next.
+        await pause(40);
       }
       await healthy.stop();
       for (const id of healthy.acknowledged) stage.acknowledged.add(id);
