@@ -90,8 +90,8 @@ export class ReplayStore<T extends ReplayState> implements Store {
 
   progress(): ReplayProgress {
     const leased = this.#leased;
-    if (leased === undefined) return { from: this.#value.cursor, events: this.#account.settled };
-    return { from: behind(leased, leased.count), events: this.#account.settled + leased.count };
+    const from = leased === undefined ? this.#value.cursor : behind(leased, leased.count);
+    return { from, events: this.#account.settled + (leased?.count ?? 0) };
   }
 
   /**
@@ -99,17 +99,28 @@ export class ReplayStore<T extends ReplayState> implements Store {
    * its way gets its own outcomes. Returns how many are.
    */
   async expire(first: Position, chosen: number, before: ReplayProgress): Promise<number> {
+    if (this.#value.done) return 0;
+    this.#first = Math.max(this.#first, first);
     const { from, events } = this.progress();
-    if (this.#value.done || from >= first) return 0;
-    const onTheirWay = this.#leased?.count ?? 0;
-    const expired = Math.max(0, Math.min(chosen - (events - before.events), this.#left() - onTheirWay));
-    this.#first = first;
+    const left = this.#left() - (this.#leased?.count ?? 0);
+    // Since then it went on; or what was on its way has come back, and stands in front.
+    const gone =
+      from > before.from ? chosen - (events - before.events) : chosen + this.#aheadBefore(Math.min(before.from, first));
+    const expired = Math.max(0, Math.min(gone, left));
     this.#account.expire(expired);
     if (this.#leased === undefined) this.#options.fates.expireTo(first);
     this.#dropAhead();
-    const cursor = this.#leased === undefined ? { cursor: first, leased: 0 } : {};
+    const passed = this.#leased === undefined && this.#value.cursor < first;
+    const cursor = passed ? { cursor: first, leased: 0 } : {};
     await this.#write({ ...cursor, expired: this.#account.state().expired });
     return expired;
+  }
+
+  #aheadBefore(position: Position): number {
+    let events = 0;
+    for (const { record, start, end } of this.#ahead)
+      events += Math.max(0, Math.min(end, position - record.first) - start);
+    return events;
   }
 
   /** What was read ahead of events that are gone. */

@@ -9,7 +9,11 @@ import {
   type Log,
   LogStore,
   newLaneState,
+  NO_FATES,
   openLog,
+  type Piece,
+  type ReplayState,
+  ReplayStore,
 } from "@waybill/log";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
@@ -274,4 +278,83 @@ test("whatever lane, retention and deaths do in whatever order, each event has o
     await expectFatesToBeTheLedger(world.log, world.store, `seed ${seed}, end`);
   }
   expect(removals).toBeGreaterThan(500);
+});
+
+const REPLAYED = 90;
+/** Every third event, in pieces of one or two. */
+async function* everyThird(from: number): AsyncGenerator<Piece> {
+  for (let first = 0; first < REPLAYED; first += 6) {
+    const body = Buffer.from("1,2,3,4,5,6");
+    const ends = Uint32Array.of(1, 3, 5, 7, 9, 11);
+    const record = { first, count: 6, source: "s", receivedAtMs: 0, metadata: "", body, ends, sizeBytes: 64 };
+    for (const at of [0, 3]) if (first + at >= from) yield { record, start: at, end: at + 1 };
+  }
+}
+
+const chosenBetween = (from: number, to: number): number =>
+  Array.from({ length: REPLAYED / 3 }, (_, index) => 3 * index).filter((at) => at >= from && at < to).length;
+
+test("a replay's loss is counted once, however far it comes while its events are removed", async () => {
+  let lost = 0;
+  for (let seed = 0; seed < 300; seed++) {
+    const random = new SeededRandom(seed);
+    const disk = new SimDisk();
+    const state = await LaneState.open<ReplayState>(disk, "/r", "one", () => ({
+      total: REPLAYED / 3,
+      cursor: 0,
+      leased: 0,
+      delivered: 0,
+      rejected: 0,
+      expired: 0,
+      done: false,
+    }));
+    const fates = await Fates.open({
+      directory: "/r-fates",
+      runtime: { disk, clock: new VirtualClock() },
+      tail: { from: 0, runs: [], before: NO_FATES },
+    });
+    const store = new ReplayStore({ name: "r", state, fates, pieces: everyThird });
+    const delivered: number[] = [];
+    let first = 0;
+    let batch: Batch | undefined;
+    const move = async (): Promise<void> => {
+      if (batch === undefined) {
+        batch = await store.lease({ maxEvents: 1 + random.below(4), maxBytes: 1_000 });
+        return;
+      }
+      const outcomes = Array.from({ length: batch.count }, () => random.pick([DELIVERED, DELIVERED, LATER]));
+      const later = outcomes.indexOf(LATER);
+      for (let index = 0; index < (later === -1 ? batch.count : later); index++)
+        delivered.push(Number(batch.eventKey(index).slice(2)));
+      await store.settle(batch, outcomes);
+      batch = undefined;
+    };
+    for (let step = 0; step < 200 && !store.value.done; step++) {
+      if (random.chance(0.8)) await move();
+      else {
+        const to = Math.min(REPLAYED, first + random.below(20));
+        const before = store.progress();
+        // What is there no more cannot be counted.
+        const chosen = chosenBetween(Math.max(first, before.from), to);
+        const moving = random.chance(0.5) ? move() : undefined;
+        if (random.chance(0.5)) {
+          await moving;
+          if (random.chance(0.5)) await move();
+        }
+        await Promise.all([store.expire(to, chosen, before), moving]);
+        first = Math.max(first, to);
+      }
+      const { balanced, pending, expired } = store.account();
+      expect(balanced, `seed ${seed} step ${step}`).toBe(true);
+      expect(delivered.length + expired + pending, `seed ${seed} step ${step}`).toBe(REPLAYED / 3);
+      expect(pending, `seed ${seed} step ${step}`).toBeLessThanOrEqual(
+        chosenBetween(first, REPLAYED) + (batch?.count ?? 0),
+      );
+    }
+    expect(store.account(), `seed ${seed}`).toMatchObject({ pending: 0, delivered: delivered.length });
+    expect(new Set(delivered).size).toBe(delivered.length);
+    expect(delivered).toEqual([...delivered].sort((a, b) => a - b));
+    lost += store.account().expired;
+  }
+  expect(lost).toBeGreaterThan(1_000);
 });

@@ -226,8 +226,8 @@ export class Replays {
       const { value } = job.store;
       const concerned = "log" in value.choice ? deadLettersOf === undefined : deadLettersOf === value.destination;
       const before = job.store.progress();
-      if (!concerned || this.#isOver(job) || before.from >= first) continue;
-      const chosen = await this.#countBefore(value, before.from, first);
+      if (!concerned || this.#isOver(job)) continue;
+      const chosen = before.from >= first ? 0 : await this.#countBefore(value, before.from, first);
       found.push(() => job.store.expire(first, chosen, before));
     }
     return async () => {
