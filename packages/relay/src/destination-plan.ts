@@ -44,7 +44,9 @@ async function prepare(
   const next = new Map<string, Destination>();
   for (const config of wanted) {
     const present = destinations.get(config.name);
-    if (present !== undefined && JSON.stringify(present.config) === JSON.stringify(config)) {
+    const isSame = present !== undefined && JSON.stringify(present.config) === JSON.stringify(config);
+    // Its flag data may have changed.
+    if (isSame && config.flagsFile === undefined) {
       next.set(config.name, present);
       continue;
     }
@@ -60,7 +62,7 @@ async function prepare(
       cleanup.add(prepared.discard);
       next.set(config.name, present);
       commits.push(prepared.commit);
-      changed.push(`${environment}/${config.name} changed${vendorChange(present.config, config)}`);
+      if (!isSame) changed.push(`${environment}/${config.name} changed${vendorChange(present.config, config)}`);
     }
   }
   const removed = [...destinations.values()].filter(({ config }) => !next.has(config.name));

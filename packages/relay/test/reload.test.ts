@@ -1,0 +1,409 @@
+/** A reload takes a new configuration over as a whole or not at all, and tells truly what has changed. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { nodeClock } from "@waybill/node";
+import type { RelayConfig } from "@waybill/relay";
+import { startServer, twins } from "@waybill/testing";
+import { expect, onTestFinished, test } from "vitest";
+import { BASIC, configOf, destination, JSON_TYPE, KEY, type RelayWorld, send, startWorld, until } from "./lib/world.ts";
+
+let made = 0;
+const track = (event = "E"): object => ({ type: "track", event, userId: "u", messageId: `r-${made++}` });
+const basic = (key: string): Record<string, string> => ({ authorization: `Basic ${btoa(`${key}:`)}` });
+const openFiles = (): number => readdirSync("/proc/self/fd").length;
+const account = ({ relay }: RelayWorld, lane = 0): unknown => relay.accounts().lanes[lane]?.account;
+const settled = ({ relay }: RelayWorld): Promise<void> =>
+  until(() => relay.accounts().lanes.every((lane) => lane.account.pending === 0));
+
+/** The configuration of `world` with other parts. */
+function changedConfig(world: RelayWorld, options: Parameters<typeof configOf>[2]): RelayConfig {
+  return configOf(world.directory, world.server.url, options);
+}
+
+/** Faults of the disk and of files that a reload meets, each beside changes that would be right alone. */
+const FAILURES: readonly (readonly [
+  name: string,
+  parts: (world: RelayWorld) => Parameters<typeof configOf>[2],
+  error: string,
+])[] = [
+  [
+    "flag data that are missing",
+    ({ server }) => ({
+      destinations: () => ({
+        twin: destination(server.url, { writeKey: "other" }),
+        flags: { vendor: "launchdarkly", url: server.url, writeKey: "k", flagsFile: "/nowhere/flags.json" },
+      }),
+    }),
+    "flagsFile /nowhere/flags.json cannot be read: ENOENT",
+  ],
+  [
+    "a destination whose state cannot be opened",
+    (world) => {
+      mkdirSync(`${world.directory}/data/test/dead`, { recursive: true });
+      writeFileSync(`${world.directory}/data/test/dead/late`, "in the way");
+      return {
+        destinations: (url) => ({
+          early: destination(url),
+          twin: destination(url, { writeKey: "other" }),
+          late: destination(url),
+        }),
+      };
+    },
+    "dead/late",
+  ],
+  [
+    "an environment that cannot be opened",
+    (world) => {
+      writeFileSync(`${world.directory}/data/second`, "in the way");
+      const { environments } = JSON.parse(
+        JSON.stringify({
+          environments: {
+            test: {
+              sources: { web: { protocol: "segment", writeKeys: ["other"] } },
+              destinations: {
+                twin: destination(world.server.url, { writeKey: "other" }),
+                early: destination("http://127.0.0.1:9"),
+              },
+            },
+            second: {
+              sources: { app: { protocol: "segment", writeKeys: ["app"] } },
+              destinations: { twin: destination(world.server.url) },
+            },
+          },
+        }),
+      ) as { environments: object };
+      return { extra: { environments } };
+    },
+    "second",
+  ],
+  [
+    "a file that cannot be written",
+    (world) => {
+      mkdirSync(`${world.directory}/out/events.ndjson`, { recursive: true });
+      return {
+        destinations: (url) => ({
+          twin: destination(url, { writeKey: "other" }),
+          fine: { vendor: "file", path: `${world.directory}/out/fine.ndjson` },
+          file: { vendor: "file", path: `${world.directory}/out/events.ndjson` },
+        }),
+      };
+    },
+    "events.ndjson",
+  ],
+];
+
+test.each(FAILURES)(
+  "%s: nothing has changed, nothing is left open, and the cause is told",
+  async (_name, parts, error) => {
+    const world = await startWorld({ twinKeys: ["outbound"] });
+    await world.post("/v1/track", track());
+    await settled(world);
+    const { sources = { web: { protocol: "segment", writeKeys: ["other"] } }, ...rest } = parts(world) ?? {};
+    const wanted = changedConfig(world, { sources, ...rest });
+    const before = openFiles();
+    const lanes = readdirSync(`${world.directory}/data/test/lanes`);
+    const result = await world.relay.reload(wanted);
+    expect(result).toMatchObject({ ok: false, changed: [], errors: [expect.stringContaining(error) as string] });
+    await until(() => openFiles() <= before);
+    expect(readdirSync(`${world.directory}/data/test/lanes`)).toEqual(lanes);
+    expect(existsSync(`${world.directory}/out/fine.ndjson`)).toBe(false);
+    // The keys of before are valid, in both directions, and no other.
+    expect((await world.post("/v1/track", track())).status).toBe(200);
+    expect((await world.post("/v1/track", track(), basic("other"))).status).toBe(401);
+    await settled(world);
+    expect(account(world)).toMatchObject({ accepted: 2, delivered: 2, balanced: true });
+    expect(world.relay.accounts().lanes).toHaveLength(1);
+    // What was in the way is gone: the same configuration is taken.
+    if (error.startsWith("flagsFile")) return;
+    for (const path of ["data/test/dead/late", "data/second", "out/events.ndjson"])
+      rmSync(`${world.directory}/${path}`, { recursive: true, force: true });
+    expect(await world.relay.reload(wanted)).toMatchObject({ ok: true });
+  },
+);
+
+test("a destination that a failed reload had begun begins at the head of the reload that works", async () => {
+  const world = await startWorld();
+  const blocker = `${world.directory}/data/test/dead/late`;
+  mkdirSync(`${world.directory}/data/test/dead`, { recursive: true });
+  writeFileSync(blocker, "in the way");
+  const destinations = (url: string): Record<string, unknown> => ({
+    twin: destination(url),
+    early: destination(url),
+    late: destination(url),
+  });
+  expect((await world.relay.reload(changedConfig(world, { destinations }))).ok).toBe(false);
+  await world.post("/v1/track", track());
+  await settled(world);
+  rmSync(blocker);
+  expect((await world.relay.reload(changedConfig(world, { destinations }))).ok).toBe(true);
+  for (const lane of [1, 2]) expect(account(world, lane)).toMatchObject({ accepted: 0, delivered: 0 });
+});
+
+test("limits of a batch and the time events wait for company hold from the reload on", async () => {
+  const world = await startWorld({ destinations: (url) => ({ twin: destination(url, { batch: { linger: "1h" } }) }) });
+  const batch = { batch: Array.from({ length: 40 }, () => track()) };
+  await world.post("/v1/batch", batch);
+  expect(account(world)).toMatchObject({ pending: 40 });
+  const destinations = (url: string): Record<string, unknown> => ({
+    twin: destination(url, { batch: { linger: "1ms", maxEvents: 8 } }),
+  });
+  expect(await world.relay.reload(changedConfig(world, { destinations }))).toMatchObject({
+    changed: ["test/twin changed"],
+  });
+  await settled(world);
+  expect(world.delivered.map((text) => (JSON.parse(text) as { batch: unknown[] }).batch.length)).toEqual([
+    8, 8, 8, 8, 8,
+  ]);
+});
+
+test("a destination's timeout and backoff hold from the reload on", async () => {
+  let answers = 0;
+  const hung = await startServer(() => {
+    answers += 1;
+    return new Promise(() => undefined);
+  });
+  onTestFinished(() => hung.close());
+  const slow = { timeout: "50ms", backoff: { base: "60s", max: "60s" } };
+  const quick = { timeout: "40ms", backoff: { base: "1ms", max: "2ms" } };
+  const world = await startWorld({ destinations: () => ({ twin: destination(hung.url, slow) }) });
+  await world.post("/v1/track", track());
+  await until(() => world.relay.accounts().lanes[0]?.mode === "waiting");
+  const before = answers;
+  const wanted = changedConfig(world, { destinations: () => ({ twin: destination(hung.url, quick) }) });
+  expect((await world.relay.reload(wanted)).changed).toEqual(["test/twin changed"]);
+  // The wait that was begun ends too.
+  await until(() => answers > before + 3);
+});
+
+test("settings of the relay as a whole are taken over and told by their names, or take a restart", async () => {
+  const logger = { level: "info", info: () => 0, warn: () => 0, error: () => 0, debug: () => 0 };
+  const world = await startWorld({ logger: logger as never });
+  const extra = {
+    log: { level: "debug" },
+    admin: { listen: "127.0.0.1:0", token: "a-long-token", hosts: ["waybill.internal"] },
+    limits: { headersTimeout: "300ms", requestTimeout: "400ms" },
+    retention: { maxAge: "1h" },
+    shutdown: { deadline: "1s" },
+  };
+  const wanted = changedConfig(world, { extra });
+  expect(await world.relay.reload(wanted)).toEqual({
+    ok: true,
+    changed: [
+      "log.level changed",
+      "admin.token changed",
+      "admin.hosts changed",
+      "limits.headersTimeout changed",
+      "limits.requestTimeout changed",
+      "retention changed",
+      "shutdown.deadline changed",
+    ],
+    errors: [],
+  });
+  expect(logger.level).toBe("debug");
+  expect((await fetch(`${world.relay.adminUrl}/v1/accounts`)).status).toBe(401);
+  const headers = { authorization: "Bearer a-long-token", host: "waybill.internal" };
+  expect((await send(world.relay.adminUrl, "GET", "/v1/accounts", "", headers)).status).toBe(200);
+  const socket = connect(Number(new URL(world.relay.adminUrl).port), "127.0.0.1");
+  let cut = "";
+  socket.on("data", (chunk) => (cut += String(chunk)));
+  socket.on("error", () => undefined);
+  socket.write("GET /health HTTP/1.1\r\nhost: 127");
+  await until(() => cut.startsWith("HTTP/1.1 408"));
+  // The same again changes nothing.
+  expect(await world.relay.reload(wanted)).toEqual({ ok: true, changed: [], errors: [] });
+});
+
+test.each([
+  ["listen", { listen: { host: "127.0.0.1", port: 1 } }],
+  ["admin.listen", { admin: { host: "127.0.0.1", port: 1 } }],
+  ["dataDirectory", { dataDirectory: "/elsewhere" }],
+  ["limits.bodyMaxBytes", { bodyMaxBytes: 1 }],
+  ["compat.strict", { strict: true }],
+  ["network.allowPrivateAddresses", { allowPrivateAddresses: false }],
+  ["exchange.deadline", { exchangeDeadlineMs: 1 }],
+  ["dedupe", { dedupe: { windowMs: 1, maxIds: 2 } }],
+  ["permissions", { permissions: { fileMode: 0o640, directoryMode: 0o750 } }],
+])("%s takes a restart: it is said, and nothing else is taken over", async (name, change) => {
+  const world = await startWorld();
+  const wanted = {
+    ...changedConfig(world, { sources: { web: { protocol: "segment", writeKeys: ["other"] } } }),
+    ...change,
+  };
+  expect(await world.relay.reload(wanted)).toEqual({
+    ok: false,
+    changed: [],
+    errors: [`${name} changed; that takes a restart. Nothing was reloaded.`],
+  });
+  expect((await world.post("/v1/track", track(), basic("other"))).status).toBe(401);
+});
+
+test("a destination of another vendor goes on at its cursor with its ledger", async () => {
+  const letter = new twins.LetterTwin({ clock: nodeClock });
+  const server = await startServer(letter.handle);
+  onTestFinished(() => server.close());
+  const world = await startWorld();
+  await world.post("/v1/track", track("First"));
+  await settled(world);
+  world.twin.fail({ kind: "status", status: 503 });
+  await world.post("/v1/track", track("Second"));
+  await until(() => world.relay.accounts().lanes[0]?.mode === "waiting");
+  const destinations = (): Record<string, unknown> => ({ twin: destination(server.url, { vendor: "letter" }) });
+  expect(await world.relay.reload(changedConfig(world, { destinations }))).toMatchObject({
+    changed: ["test/twin changed: it delivers to letter, before to segment; cursor, ledger and dead letters stay"],
+  });
+  await settled(world);
+  expect(world.relay.accounts().lanes[0]).toMatchObject({ vendor: "letter", account: { accepted: 2, delivered: 2 } });
+  expect(letter.events.map(({ event }) => event)).toEqual(["Second"]);
+});
+
+test("a source of another protocol takes its clients' requests from then on; sources that come and go are told", async () => {
+  const world = await startWorld();
+  const sources = {
+    web: { protocol: "trophy", writeKeys: [KEY] },
+    app: { protocol: "segment", writeKeys: ["app"] },
+  };
+  expect(await world.relay.reload(changedConfig(world, { sources }))).toMatchObject({
+    changed: [
+      "source test/web changed: its clients speak trophy, before segment; its counters go on",
+      "source test/app added",
+    ],
+  });
+  expect(world.relay.accounts().sources).toMatchObject([{ protocol: "trophy" }, { source: "app" }]);
+  const more = { app: { protocol: "segment", writeKeys: ["app"], maxRequestsPerSecond: 1_000 } };
+  expect(await world.relay.reload(changedConfig(world, { sources: more }))).toMatchObject({
+    changed: ["source test/app changed", "source test/web removed"],
+  });
+});
+
+test("a destination that goes while events wait is told with their number, and takes up there when it returns", async () => {
+  const warnings: string[] = [];
+  const logger = {
+    info: () => 0,
+    warn: (...args: unknown[]) => warnings.push(String(args.at(-1))),
+    error: () => 0,
+    debug: () => 0,
+  };
+  const world = await startWorld({
+    logger: logger as never,
+    destinations: (url) => ({ twin: destination(url), away: destination("http://127.0.0.1:9") }),
+  });
+  await world.post("/v1/batch", { batch: Array.from({ length: 1_234 }, () => track()) });
+  const text =
+    "test/away removed; 1,234 events wait in its lane state and are delivered if a destination of that name returns";
+  const renamed = changedConfig(world, {
+    destinations: (url) => ({ twin: destination(url), other: destination(url) }),
+  });
+  expect(await world.relay.reload(renamed)).toMatchObject({ ok: true, changed: ["test/other added", text] });
+  expect(warnings).toContain(text);
+  const back = changedConfig(world, { destinations: (url) => ({ twin: destination(url), away: destination(url) }) });
+  expect(await world.relay.reload(back)).toMatchObject({ changed: ["test/away added", "test/other removed"] });
+  await settled(world);
+  expect(account(world, 1)).toMatchObject({ accepted: 1_234, delivered: 1_234, balanced: true });
+});
+
+test("an environment that goes while events wait is told too", async () => {
+  const world = await startWorld({ destinations: () => ({ away: destination("http://127.0.0.1:9") }) });
+  await world.post("/v1/batch", { batch: [track(), track()] });
+  const environments = {
+    second: {
+      sources: { web: { protocol: "segment", writeKeys: [KEY] } },
+      destinations: { twin: destination(world.server.url) },
+    },
+  };
+  expect(await world.relay.reload(changedConfig(world, { extra: { environments } }))).toMatchObject({
+    changed: [
+      "second added",
+      "test removed; 2 events wait in its log and are delivered if an environment of that name returns",
+    ],
+  });
+  expect((await world.post("/v1/track", track())).status).toBe(200);
+  await settled(world);
+  expect(world.relay.accounts().lanes).toMatchObject([{ environment: "second", account: { delivered: 1 } }]);
+});
+
+test("reloads come one after another, the file read in each one's turn", async () => {
+  const read: string[] = [];
+  let wanted: (() => Promise<RelayConfig>) | undefined;
+  const world = await startWorld({ reloadConfig: () => (wanted as () => Promise<RelayConfig>)() });
+  const withKey = (key: string): RelayConfig =>
+    changedConfig(world, { sources: { web: { protocol: "segment", writeKeys: [key] } } });
+  const keys = ["one", "two", "three"];
+  wanted = async () => {
+    const key = keys[read.length] as string;
+    read.push(key);
+    // The first read is the slowest.
+    await new Promise((resolve) => nodeClock.after(60 / read.length, () => resolve(undefined)));
+    return withKey(key);
+  };
+  const reload = (): Promise<unknown> => send(world.relay.adminUrl, "POST", "/v1/reload", "", {});
+  await Promise.all([reload(), reload(), reload()]);
+  expect(read).toEqual(keys);
+  const status = async (key: string): Promise<number> => (await world.post("/v1/track", track(), basic(key))).status;
+  expect([await status("one"), await status("two"), await status("three")]).toEqual([401, 401, 200]);
+});
+
+test("a reload that meets a stop is refused, or ends before it; none is taken after it", async () => {
+  const world = await startWorld();
+  const wanted = changedConfig(world, {
+    destinations: (url) => ({ twin: destination(url), second: destination(url), third: destination(url) }),
+  });
+  const before = openFiles();
+  const during = world.relay.reload(wanted);
+  const stopped = world.relay.stop();
+  const after = world.relay.reload(world.config);
+  const result = await during;
+  expect(result.ok ? result.changed : result.errors).toEqual(
+    result.ok ? ["test/second added", "test/third added"] : ["The relay is stopping."],
+  );
+  await stopped;
+  expect(await after).toEqual({ ok: false, changed: [], errors: ["The relay is stopping."] });
+  expect(await world.relay.reload(world.config)).toMatchObject({ ok: false });
+  expect(openFiles()).toBeLessThan(before);
+});
+
+test("a rotation whose destination cannot be made again changes no key", async () => {
+  const flagsFile = "flags.json";
+  const world = await startWorld();
+  const path = `${world.directory}/${flagsFile}`;
+  writeFileSync(path, '{"flags":{}}');
+  const destinations = (url: string): Record<string, unknown> => ({
+    twin: destination(url),
+    flags: { vendor: "launchdarkly", url, writeKey: "k", flagsFile: path },
+  });
+  expect(await world.relay.reload(changedConfig(world, { destinations }))).toMatchObject({ ok: true });
+  rmSync(path);
+  const rotate = (what: string): Promise<{ readonly status: number; readonly text: string }> =>
+    send(world.relay.adminUrl, "POST", `/v1/${what}/rotate`, { key: "new-key" }, JSON_TYPE);
+  expect(await rotate("destinations/test/flags")).toMatchObject({ status: 400 });
+  expect(await rotate("sources/test/web")).toMatchObject({ status: 400 });
+  expect((await world.post("/v1/track", track(), basic("new-key"))).status).toBe(401);
+  writeFileSync(path, "not json at all: secrets");
+  const failed = await rotate("sources/test/web");
+  expect([failed.status, failed.text.includes("secrets")]).toEqual([400, false]);
+  writeFileSync(path, '{"flags":{}}');
+  expect((await rotate("sources/test/web")).status).toBe(200);
+  expect((await world.post("/v1/track", track(), basic("new-key"))).status).toBe(200);
+  expect((await world.post("/v1/track", track(), BASIC)).status).toBe(200);
+});
+
+test("reloads of file destinations leave no file open and lose no line", async () => {
+  const world = await startWorld();
+  const path = `${world.directory}/out/events.ndjson`;
+  const reload = (rotateBytes: number): Promise<unknown> =>
+    world.relay.reload(
+      changedConfig(world, {
+        destinations: () => ({ file: { vendor: "file", path, rotateBytes, batch: { linger: "1ms" } } }),
+      }),
+    );
+  await reload(1_000_000);
+  await world.post("/v1/track", track());
+  await settled(world);
+  const before = openFiles();
+  for (let round = 1; round <= 20; round++) {
+    await reload(1_000_000 + round);
+    await world.post("/v1/track", track());
+    await settled(world);
+  }
+  expect(openFiles()).toBeLessThanOrEqual(before);
+  expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(21);
+});
