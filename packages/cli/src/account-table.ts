@@ -1,3 +1,4 @@
+import { printable } from "@waybill/core";
 import type { Accounts, LaneView } from "@waybill/relay";
 
 const COLUMNS: readonly (readonly [title: string, value: (lane: LaneView) => string])[] = [
@@ -12,11 +13,11 @@ const COLUMNS: readonly (readonly [title: string, value: (lane: LaneView) => str
 ];
 const REASON_MAX_CHARACTERS = 48;
 
-/** The accounts as a table of text, one line per destination. */
+/** The accounts as a table of text, one line per destination, safe to print. */
 export function accountTable({ lanes }: Accounts): string {
   const rows = [
     COLUMNS.map(([title]) => title),
-    ...lanes.map((lane) => COLUMNS.map(([, value]) => value(lane).slice(0, REASON_MAX_CHARACTERS))),
+    ...lanes.map((lane) => COLUMNS.map(([, value]) => printable(value(lane)).slice(0, REASON_MAX_CHARACTERS))),
   ];
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length)));
   // The first and the last two columns are words, the others numbers.

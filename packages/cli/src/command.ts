@@ -1,8 +1,25 @@
+import { WaybillError } from "@waybill/core";
 import { type Command, InvalidArgumentError } from "commander";
 import type { Io } from "./io.ts";
 
 /** Adds a command to the program; `finish` takes its exit code. */
 export type AddCommand = (program: Command, io: Io, finish: (code: number) => void) => void;
+
+/** The two names of `environment/destination`. **Errors**: `WAYBILL_INPUT`. */
+export function laneOf(text: string): readonly [environment: string, destination: string] {
+  return partsOf(text, { what: "destination", form: "environment/destination, as the relay's start-up line does" });
+}
+
+/** **Errors**: `WAYBILL_INPUT`. */
+export function partsOf(
+  text: string,
+  { what, form }: { readonly what: string; readonly form: string },
+): readonly [string, string] {
+  const [first = "", second = "", ...rest] = text.split("/");
+  if (first === "" || second === "" || rest.length > 0)
+    throw new WaybillError("WAYBILL_INPUT", `${text} names no ${what}`, { hint: `Write it as ${form}.` });
+  return [first, second];
+}
 
 /** A whole number from `min` to `max` for a commander option. */
 export function wholeNumber(min: number, max: number): (text: string) => number {

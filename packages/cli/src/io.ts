@@ -1,4 +1,4 @@
-import { messageOf, WaybillError } from "@waybill/core";
+import { messageOf, printable, WaybillError } from "@waybill/core";
 
 /** Where a command writes, and how it learns that it should end; replaced by tests. */
 export interface Io {
@@ -9,30 +9,75 @@ export interface Io {
   onStop(run: () => void): void;
   /** Calls `run` on SIGHUP. */
   onReload(run: () => void): void;
+  /** Calls `run` when nobody reads the output any more, as behind `| head`. */
+  onGone(run: () => void): void;
 }
 
 /** Exit codes, as sysexits.h has them where it has them. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, config: 78 } as const;
 
-export const processIo: Io = {
-  out: process.stdout,
-  err: process.stderr,
-  env: process.env,
-  onStop(run) {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, run);
-  },
-  onReload(run) {
-    process.on("SIGHUP", run);
-  },
-};
+export interface ProcessIo extends Io {
+  /** Why the output could not be written; `undefined` when it could, or its reader went away. */
+  failure(): Error | undefined;
+}
+
+export function createProcessIo(): ProcessIo {
+  const gone = new Set<() => void>();
+  let failure: Error | undefined;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") failure ??= error;
+    for (const run of gone) run();
+  });
+  process.stderr.on("error", () => undefined);
+  return {
+    out: process.stdout,
+    err: process.stderr,
+    env: process.env,
+    onStop(run) {
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, run);
+    },
+    onReload(run) {
+      process.on("SIGHUP", run);
+    },
+    onGone: (run) => void gone.add(run),
+    failure: () => failure,
+  };
+}
+
+/** One line for a person. Parts of it come from events, vendors and relays: nothing in it steers the terminal or begins another line. */
+export function say({ out }: Pick<Io, "out">, line: string): void {
+  out.write(`${printable(line)}\n`);
+}
+
+/** As {@link say}, on standard error. */
+export function complain({ err }: Pick<Io, "err">, line: string): void {
+  err.write(`${printable(line)}\n`);
+}
+
+/** One line for a program. What `printable` escapes stands in texts alone, where JSON has the same escapes: the value is the same. */
+export function sayJson(io: Pick<Io, "out">, value: unknown): void {
+  say(io, JSON.stringify(value));
+}
 
 /** Says what went wrong and what to do; a stack only for a defect of ours. Returns the exit code. */
-export function report(error: unknown, io: Io): number {
+export function report(error: unknown, io: Pick<Io, "err">): number {
   if (!(error instanceof WaybillError)) {
-    io.err.write(`waybill: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`);
+    const lines =
+      isSystemError(error) || !(error instanceof Error)
+        ? [`waybill: ${messageOf(error)}`]
+        : `waybill: ${error.stack ?? error.message}`.split("\n");
+    for (const line of lines) complain(io, line);
     return EXIT.failed;
   }
-  io.err.write(error.code === "WAYBILL_CONFIG" ? `${error.message}\n` : `waybill: ${error.message}\n`);
-  if (error.hint !== undefined) io.err.write(`  ${error.hint}\n`);
-  return error.code === "WAYBILL_CONFIG" ? EXIT.config : EXIT.failed;
+  const isConfig = error.code === "WAYBILL_CONFIG";
+  // A line for each fault of a configuration; of anything else one.
+  if (isConfig) for (const line of error.message.split("\n")) complain(io, line);
+  else complain(io, `waybill: ${error.message}`);
+  if (error.hint !== undefined) complain(io, `  ${error.hint}`);
+  return isConfig ? EXIT.config : EXIT.failed;
+}
+
+/** A refusal of the operating system: a file that is missing, a port in use. */
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
 }

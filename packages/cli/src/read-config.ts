@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { messageOf, WaybillError } from "@waybill/core";
-import { loadConfig, type RelayConfig } from "@waybill/relay";
+import { CONFIG_MAX_BYTES, loadConfig, type RelayConfig } from "@waybill/relay";
 
 /** Reads and checks a configuration file. **Errors**: `WAYBILL_INPUT` when it cannot be read, `WAYBILL_CONFIG` when it is wrong. */
 export async function readConfig(
@@ -9,11 +9,28 @@ export async function readConfig(
 ): Promise<RelayConfig> {
   let text: string;
   try {
-    text = await readFile(file, "utf8");
+    text = await textOf(file);
   } catch (error) {
     throw new WaybillError("WAYBILL_INPUT", `Cannot read ${file}: ${messageOf(error)}`, {
       hint: "Give the path of a YAML file.",
     });
   }
   return loadConfig({ file, text, env });
+}
+
+/** No more than one byte beyond what is allowed, whatever the file is; that much is refused with its reason. */
+async function textOf(file: string): Promise<string> {
+  const handle = await open(file);
+  try {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of handle.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > CONFIG_MAX_BYTES) break;
+    }
+    return Buffer.concat(chunks).toString();
+  } finally {
+    await handle.close();
+  }
 }

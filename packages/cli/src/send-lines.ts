@@ -1,4 +1,3 @@
-import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import {
   createSender,
@@ -12,6 +11,7 @@ import {
 } from "@waybill/core";
 import { createNodeTransport, nodeRuntime } from "@waybill/node";
 import { segmentProtocol } from "@waybill/vendors";
+import { linesOf } from "./lines.ts";
 import { VERSION } from "./version.ts";
 
 export interface SendProgress {
@@ -73,7 +73,7 @@ export async function sendLines(input: Readable, options: SendLinesOptions): Pro
   const makeId = createUuidV7(runtime.clock, runtime.random);
   let number = 0;
   let failure: WaybillError | undefined;
-  for await (const raw of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const raw of linesOf(input)) {
     number += 1;
     sending.bytesRead += Buffer.byteLength(raw) + 1;
     if (raw.trim() === "") continue;

@@ -5,6 +5,8 @@ export type { ConfigFault } from "./config/faults.ts";
 export { ConfigError } from "./config/faults.ts";
 export type { ConfigSource } from "./config/load.ts";
 export { CONFIG_SCHEMA, loadConfig } from "./config/load.ts";
+export { CONFIG_MAX_BYTES } from "./config/syntax.ts";
+export { keyFault } from "./config/texts.ts";
 export type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 export type { Logger } from "./logger.ts";
 export { createLogger } from "./logger.ts";

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { AddCommand } from "../command.ts";
 import { counted } from "../counted.ts";
+import { say } from "../io.ts";
 import { readConfig } from "../read-config.ts";
 
 export const addConfigCommand: AddCommand = (program, io) => {
@@ -13,9 +14,10 @@ export const addConfigCommand: AddCommand = (program, io) => {
       const { environments, listen, dataDirectory } = await readConfig(file, io.env);
       const sources = environments.reduce((total, environment) => total + environment.sources.length, 0);
       const destinations = environments.reduce((total, environment) => total + environment.destinations.length, 0);
-      io.out.write(
+      say(
+        io,
         `${file} is right: ${counted(environments.length, "environment")}, ${counted(sources, "source")}, ${counted(destinations, "destination")}, ` +
-          `listens on ${listen.host}:${listen.port}, log in ${dataDirectory}\n`,
+          `listens on ${listen.host}:${listen.port}, log in ${dataDirectory}`,
       );
     });
 };

@@ -1,11 +1,19 @@
-import { pipeline } from "node:stream/promises";
-import { WaybillError } from "@waybill/core";
 import type { DeadLetterPage, DeadLetterView, ReplayView } from "@waybill/relay";
 import type { Command } from "commander";
-import { type AdminCall, type AdminOptions, callAdmin, openAdmin, withAdminOptions } from "../admin-client.ts";
-import { type AddCommand, wholeNumber } from "../command.ts";
+import {
+  type AdminCall,
+  type AdminOptions,
+  callAdmin,
+  openAdmin,
+  present,
+  understood,
+  withAdminOptions,
+} from "../admin-client.ts";
+import { type AddCommand, laneOf, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
-import type { Io } from "../io.ts";
+import { type Io, say, sayJson } from "../io.ts";
+import { LineWriter, NEWLINE } from "../line-writer.ts";
+import { linesOf } from "../lines.ts";
 import { attemptLine } from "./trace.ts";
 
 interface FilterOptions extends AdminOptions {
@@ -36,20 +44,25 @@ export const addDeadLettersCommand: AddCommand = (program, io) => {
     .action(async (lane: string, options: ListOptions) => {
       const { limit, after, json } = options;
       const page = await ask<DeadLetterPage>(io, lane, options, { path: "", query: { limit, after } });
-      if (json === true) return void io.out.write(`${JSON.stringify(page)}\n`);
-      for (const letter of page.letters) io.out.write(`${line(letter)}\n`);
-      if (page.next !== undefined) io.out.write(`more: --after ${page.next}\n`);
-      else if (page.letters.length === 0) io.out.write("none\n");
+      if (json === true) return sayJson(io, page);
+      const lines = understood(options, () => page.letters.map(line));
+      for (const text of lines) say(io, text);
+      if (page.next !== undefined) say(io, `more: --after ${page.next}`);
+      else if (lines.length === 0) say(io, "none");
     });
 
   command(group, "show", "show letters whole: the event, the reason; every attempt of those named with --letter")
     .addHelpText("after", "\nExample:\n  waybill dead-letters show production/segment --letter 17")
     .action(async (lane: string, options: FilterOptions) => {
       const page = await ask<DeadLetterPage>(io, lane, options, { path: "" });
-      for (const letter of page.letters)
-        io.out.write(
-          `${[line(letter), `  ${JSON.stringify(letter.event)}`, ...(letter.attempts ?? []).map(attemptLine)].join("\n")}\n`,
-        );
+      const lines = understood(options, () =>
+        page.letters.flatMap((letter) => [
+          line(letter),
+          `  ${JSON.stringify(letter.event)}`,
+          ...(letter.attempts ?? []).map(attemptLine),
+        ]),
+      );
+      for (const text of lines) say(io, text);
     });
 
   command(group, "retry", "send the waiting ones again, as a replay with a book of its own")
@@ -58,24 +71,27 @@ export const addDeadLettersCommand: AddCommand = (program, io) => {
     .action(async (lane: string, options: FilterOptions & { readonly rate?: number }) => {
       const query = { eventsPerSecond: options.rate };
       const { id, account } = await ask<ReplayView>(io, lane, options, { method: "POST", path: "/retry", query });
-      io.out.write(`replay ${id} sends ${counted(account.accepted, "event")} again; see waybill replay list\n`);
+      const events = understood(options, () => account.accepted);
+      say(io, `replay ${id} sends ${counted(events, "event")} again; see waybill replay list`);
     });
 
   command(group, "discard", "give the waiting ones up; they stay readable until retention")
     .addHelpText("after", "\nExample:\n  waybill dead-letters discard production/segment --letter 17,18")
     .action(async (lane: string, options: FilterOptions) => {
       const { discarded } = await ask<{ discarded: number }>(io, lane, options, { method: "POST", path: "/discard" });
-      io.out.write(`discarded ${discarded}\n`);
+      say(io, `discarded ${discarded}`);
     });
 
   command(group, "export", "write them to standard output, one JSON object a line, each event as it was stored")
     .addHelpText("after", "\nExample:\n  waybill dead-letters export production/segment > letters.ndjson")
     .action(async (lane: string, options: FilterOptions) => {
-      const response = await openAdmin(options, io, {
-        path: `${pathOf(lane)}/export`,
-        query: queryOf(options),
-      });
-      await pipeline(response, io.out, { end: false });
+      const response = await openAdmin(options, io, { path: `${pathOf(lane)}/export`, query: queryOf(options) });
+      const writer = new LineWriter(io);
+      for await (const text of linesOf(understood(options, () => present(response)))) {
+        if (writer.isGone) break;
+        await writer.write([Buffer.from(text), NEWLINE]);
+      }
+      await writer.flush();
     });
 };
 
@@ -92,8 +108,7 @@ function command(group: Command, name: string, description: string): Command {
 async function ask<T>(io: Io, lane: string, options: FilterOptions, call: AdminCall): Promise<T> {
   const path = `${pathOf(lane)}${call.path}`;
   const answer = await callAdmin<T>(options, io, { ...call, path, query: { ...queryOf(options), ...call.query } });
-  if (answer === undefined) throw new WaybillError("WAYBILL_INPUT", `${options.admin} knows no ${path}`);
-  return answer;
+  return understood(options, () => present(answer));
 }
 
 function queryOf({ letter, state, source, reason, since, until }: FilterOptions): NonNullable<AdminCall["query"]> {
@@ -101,11 +116,7 @@ function queryOf({ letter, state, source, reason, since, until }: FilterOptions)
 }
 
 function pathOf(lane: string): string {
-  const [environment, destination, ...rest] = lane.split("/");
-  if (environment === undefined || destination === undefined || rest.length > 0)
-    throw new WaybillError("WAYBILL_INPUT", `${lane} names no destination`, {
-      hint: "Write it as environment/destination, as the relay's start-up line does.",
-    });
+  const [environment, destination] = laneOf(lane);
   return `/v1/dead-letters/${encodeURIComponent(environment)}/${encodeURIComponent(destination)}`;
 }
 

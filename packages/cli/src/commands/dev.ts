@@ -8,7 +8,7 @@ import { createLogUpdate } from "log-update";
 import { type Client, createClient } from "waybill";
 import { accountTable } from "../account-table.ts";
 import { type AddCommand, wholeNumber } from "../command.ts";
-import type { Io } from "../io.ts";
+import { type Io, say } from "../io.ts";
 import { sampleEvents } from "../sample-events.ts";
 
 interface DevOptions {
@@ -42,14 +42,20 @@ export const addDevCommand: AddCommand = (program, io) => {
 
 async function dev(options: DevOptions, io: Io): Promise<void> {
   const temporary = options.data === undefined ? await mkdtemp(join(tmpdir(), "waybill-dev-")) : undefined;
+  const servers: StartedServer[] = [];
+  try {
+    await play(options, options.data ?? (temporary as string), servers, io);
+  } finally {
+    for (const server of servers) await server.close();
+    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+/** What it starts in `servers` is closed by the caller, also when the relay cannot start. */
+async function play(options: DevOptions, data: string, servers: StartedServer[], io: Io): Promise<void> {
   const twins = { analytics: newTwin(), warehouse: newTwin() };
-  const servers: StartedServer[] = [
-    await startServer(twins.analytics.handle),
-    await startServer(twins.warehouse.handle),
-  ];
-  const relay = await startRelay(configOf(options, options.data ?? (temporary as string), servers, io), {
-    logger: createLogger("warn"),
-  });
+  for (const twin of Object.values(twins)) servers.push(await startServer(twin.handle));
+  const relay = await startRelay(configOf(options, data, servers, io), { logger: createLogger("warn") });
   const client = createClient({ relay: { url: relay.intakeUrl, writeKey: WRITE_KEY } });
   const view = createView(io, relay, options);
   const timers = [
@@ -65,8 +71,6 @@ async function dev(options: DevOptions, io: Io): Promise<void> {
   await until(() => relay.accounts().lanes.every(({ account }) => account.pending === 0));
   view.end();
   await relay.stop();
-  for (const server of servers) await server.close();
-  if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
 }
 
 function newTwin(): SegmentTwin {
@@ -128,16 +132,16 @@ function createView(io: Io, relay: RunningRelay, options: DevOptions): View {
     `The destination warehouse fails with 503 for ${OUTAGE_MS / 1_000} s every ${OUTAGE_EVERY_MS / 1_000} s, to be watched. Ctrl-C ends${options.for === undefined ? "" : `, or ${options.for} s`}.`,
     "",
   ];
-  io.out.write(`${intro.join("\n")}\n`);
+  for (const line of intro) say(io, line);
   return {
     show() {
       const accounts = relay.accounts();
       if (terminal) update(accountTable(accounts));
-      else io.out.write(`${plainLine(accounts)}\n`);
+      else say(io, plainLine(accounts));
     },
     end() {
       if (terminal) update.done();
-      io.out.write(`\nThe account at the end:\n${accountTable(relay.accounts())}\n`);
+      for (const line of ["", "The account at the end:", ...accountTable(relay.accounts()).split("\n")]) say(io, line);
     },
   };
 }
@@ -154,6 +158,7 @@ function plainLine({ lanes }: Accounts): string {
 function stopped(options: DevOptions, io: Io): Promise<void> {
   return new Promise((resolve) => {
     io.onStop(resolve);
+    io.onGone(resolve);
     if (options.for !== undefined) nodeClock.after(options.for * 1_000, resolve, true);
   });
 }

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { sleep, WaybillError } from "@waybill/core";
@@ -7,7 +6,8 @@ import { LOCK_NAME, lockDirectory, nodeDisk, nodeRuntime } from "@waybill/node";
 import type { Command } from "commander";
 import { type AddCommand, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
-import { EXIT, type Io } from "../io.ts";
+import { complain, EXIT, type Io, say } from "../io.ts";
+import { LineWriter, NEWLINE } from "../line-writer.ts";
 
 interface DumpOptions {
   readonly from?: number;
@@ -19,7 +19,6 @@ interface DumpOptions {
 }
 
 const DIRECTORY = "\nThe directory is that of the segments: <dataDirectory>/<environment>/log";
-const WRITE_BYTES = 256 * 1024;
 const FOLLOW_MS = 500;
 const POSITION = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
@@ -35,15 +34,18 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
     .action(async (directory: string) => {
       const { segments, records, events, bytes, damaged, tornBytes } = await verifyLog(directory, nodeDisk);
       for (const range of damaged)
-        io.out.write(
-          `damaged: ${range.segment} bytes ${range.offset} to ${range.offset + range.bytes}, ${counted(range.events, "event")} lost\n`,
+        say(
+          io,
+          `damaged: ${range.segment} bytes ${range.offset} to ${range.offset + range.bytes}, ${counted(range.events, "event")} lost`,
         );
       if (tornBytes > 0)
-        io.out.write(
-          `torn: ${tornBytes} bytes of an unfinished write at the end, never acknowledged; the next start cuts them\n`,
+        say(
+          io,
+          `torn: ${tornBytes} bytes of an unfinished write at the end, never acknowledged; the next start cuts them`,
         );
-      io.out.write(
-        `${counted(segments, "segment")}, ${counted(records, "record")}, ${counted(events, "event")}, ${counted(bytes, "byte")}: ${damaged.length === 0 ? "whole" : `${damaged.length} damaged`}\n`,
+      say(
+        io,
+        `${counted(segments, "segment")}, ${counted(records, "record")}, ${counted(events, "event")}, ${counted(bytes, "byte")}: ${damaged.length === 0 ? "whole" : `${damaged.length} damaged`}`,
       );
       finish(damaged.length === 0 ? EXIT.ok : EXIT.failed);
     });
@@ -63,16 +65,17 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
         const repairs = await repairLog(directory, nodeDisk, { dryRun });
         for (const { segment, removed, lost } of repairs) {
           for (const { offset, bytes, copy } of removed)
-            io.out.write(
-              `${segment}: ${bytes} bytes at ${offset} ${copy === undefined ? "were an unfinished write, cut" : `damaged, copied to ${copy}`}\n`,
+            say(
+              io,
+              `${segment}: ${bytes} bytes at ${offset} ${copy === undefined ? "were an unfinished write, cut" : `damaged, copied to ${copy}`}`,
             );
-          for (const { from, to } of lost) io.out.write(`${segment}: positions ${from} to ${to - 1} are lost\n`);
+          for (const { from, to } of lost) say(io, `${segment}: positions ${from} to ${to - 1} are lost`);
         }
         const what =
           repairs.length === 0
             ? "nothing to repair"
             : `${counted(repairs.length, "segment")} ${dryRun ? "would be" : ""} repaired`;
-        io.out.write(`${what.replace("  ", " ")}\n`);
+        say(io, `${what.replace("  ", " ")}`);
       } finally {
         await lock?.release();
       }
@@ -114,6 +117,7 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
         if (options.follow !== true) return;
         const stop = new AbortController();
         io.onStop(() => stop.abort());
+        io.onGone(() => stop.abort());
         const { clock } = nodeRuntime();
         while (await sleep(clock, FOLLOW_MS, stop.signal))
           next = await dumpOn(walkLog(directory, nodeDisk, next), raw, io, next);
@@ -140,13 +144,13 @@ async function segmentsOf(directory: string): Promise<readonly string[]> {
 /** Writes what is asked for; damage is named on standard error. Returns the exit code. */
 async function dump(walk: AsyncGenerator<Walked>, options: DumpOptions, io: Io): Promise<number> {
   let damaged = false;
-  const writer = new Writer(io);
+  const writer = new LineWriter(io);
   for await (const walked of walk) {
-    if (writer.closed) break;
+    if (writer.isGone) break;
     if (walked.kind === "record") await writer.write(linesOf(walked.record, options));
     else if (walked.kind === "damaged") {
       damaged = true;
-      io.err.write(`damaged: ${walked.segment} bytes ${walked.offset} to ${walked.offset + walked.bytes}\n`);
+      complain(io, `damaged: ${walked.segment} bytes ${walked.offset} to ${walked.offset + walked.bytes}`);
     }
   }
   await writer.flush();
@@ -206,55 +210,29 @@ function linesOf(record: LogRecord, options: DumpOptions): Buffer[] {
     const position = first + index;
     if (position < from || position >= to) continue;
     const start = index === 0 ? 0 : (ends[index - 1] as number) + 1;
-    const event = body.subarray(start, ends[index]);
-    if (raw) lines.push(Buffer.from(event), NEWLINE);
-    else lines.push(Buffer.from(`{"position":${position}${rest}`), Buffer.from(event), CLOSED);
+    const event = oneLine(body.subarray(start, ends[index]));
+    if (raw) lines.push(event, NEWLINE);
+    else lines.push(Buffer.from(`{"position":${position}${rest}`), event, CLOSED);
   }
   return lines;
 }
 
-const NEWLINE = Buffer.from("\n");
 const CLOSED = Buffer.from("}\n");
+
+/** Line ends within an event are white space of its JSON: texts cannot hold them. */
+function oneLine(event: Uint8Array): Buffer {
+  const line = Buffer.from(event);
+  for (const end of LINE_ENDS)
+    for (let at = line.indexOf(end); at !== -1; at = line.indexOf(end, at + 1)) line[at] = SPACE;
+  return line;
+}
+
+const LINE_ENDS = [0x0a, 0x0d];
+const SPACE = 0x20;
 
 function timeOf(text: string | undefined, otherwise: number): number {
   const ms = text === undefined ? otherwise : Date.parse(text);
   if (Number.isNaN(ms))
     throw new WaybillError("WAYBILL_INPUT", `${text} is no time`, { hint: "Write it as 2026-03-01T00:00:00Z." });
   return ms;
-}
-
-/** Few large writes, no faster than the reader; a reader that goes away ends it quietly. */
-class Writer {
-  readonly #io: Io;
-  #waiting: Buffer[] = [];
-  #bytes = 0;
-  closed = false;
-  readonly #gone: Promise<void>;
-
-  constructor(io: Io) {
-    this.#io = io;
-    this.#gone = new Promise((resolve) => {
-      io.out.once("error", () => {
-        this.closed = true;
-        resolve();
-      });
-    });
-  }
-
-  async write(buffers: readonly Buffer[]): Promise<void> {
-    for (const buffer of buffers) {
-      this.#waiting.push(buffer);
-      this.#bytes += buffer.length;
-    }
-    if (this.#bytes >= WRITE_BYTES) await this.flush();
-  }
-
-  async flush(): Promise<void> {
-    if (this.#bytes === 0 || this.closed) return;
-    const bytes = Buffer.concat(this.#waiting, this.#bytes);
-    this.#waiting = [];
-    this.#bytes = 0;
-    if (!this.#io.out.write(bytes))
-      await Promise.race([once(this.#io.out, "drain").catch(() => undefined), this.#gone]);
-  }
 }

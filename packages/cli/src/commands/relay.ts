@@ -23,22 +23,20 @@ export const addRelayCommand: AddCommand = (program, io) => {
         twin = await startServer(new SegmentTwin({ clock: nodeClock, keepEvents: 0, keepIds: TWIN_KEEPS }).handle);
       const read = async (): Promise<RelayConfig> =>
         file === undefined ? defaultConfig(io.env, twin?.url ?? "") : readConfig(file, io.env);
-      const config = await read();
-      const logger = createLogger(config.logLevel);
-      const relay = await startRelay(config, { logger, reloadConfig: read });
-      io.onReload(() => {
-        read()
-          .then((next) => relay.reload(next))
-          .then((result) => {
-            if (!result.ok) logger.error({ errors: result.errors }, "configuration not reloaded; the old one goes on");
-          })
-          .catch((error: unknown) =>
-            logger.error({ error: String(error) }, "configuration not reloaded; the old one goes on"),
-          );
-      });
-      await new Promise<void>((resolve) => io.onStop(resolve));
-      await relay.stop();
-      await twin?.close();
+      try {
+        const config = await read();
+        const logger = createLogger(config.logLevel);
+        const relay = await startRelay(config, { logger, reloadConfig: read });
+        io.onReload(() => {
+          void relay.reload(read).then(({ ok, errors }) => {
+            if (!ok) logger.error({ errors }, "configuration not reloaded; the old one goes on");
+          });
+        });
+        await new Promise<void>((resolve) => io.onStop(resolve));
+        await relay.stop();
+      } finally {
+        await twin?.close();
+      }
     });
 };
 

@@ -1,9 +1,8 @@
-import { WaybillError } from "@waybill/core";
 import type { ReplayRequest, ReplayView } from "@waybill/relay";
-import { type AdminOptions, callAdmin, withAdminOptions } from "../admin-client.ts";
-import { type AddCommand, wholeNumber } from "../command.ts";
+import { type AdminOptions, callAdmin, present, understood, withAdminOptions } from "../admin-client.ts";
+import { type AddCommand, laneOf, partsOf, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
-import { EXIT } from "../io.ts";
+import { complain, EXIT, say, sayJson } from "../io.ts";
 
 interface StartOptions extends AdminOptions {
   readonly since?: string;
@@ -34,7 +33,7 @@ export const addReplayCommand: AddCommand = (program, io, finish) => {
       "\nExample:\n  waybill replay start production/warehouse --since 2026-03-01T00:00:00Z --event 'Order Completed' --dry-run",
     )
     .action(async (lane: string, options: StartOptions) => {
-      const [environment = "", destination = ""] = lane.split("/");
+      const [environment, destination] = laneOf(lane);
       const { since, until, source, type, event, user, rate, dryRun } = options;
       const body: ReplayRequest = {
         destination,
@@ -53,9 +52,16 @@ export const addReplayCommand: AddCommand = (program, io, finish) => {
         path,
         body,
       });
-      if (answer === undefined) throw new WaybillError("WAYBILL_INPUT", `${options.admin} knows no replays`);
-      if (answer.events !== undefined) io.out.write(`${counted(answer.events, "event")} would be sent\n`);
-      else io.out.write(`replay ${answer.id} sends ${counted(answer.account.accepted, "event")}\n`);
+      const { events, id, account } = understood(options, () => present(answer));
+      if (events !== undefined) say(io, `${counted(events, "event")} would be sent`);
+      else
+        say(
+          io,
+          `replay ${id} sends ${counted(
+            understood(options, () => account.accepted),
+            "event",
+          )}`,
+        );
     });
 
   withAdminOptions(group.command("list"))
@@ -64,23 +70,23 @@ export const addReplayCommand: AddCommand = (program, io, finish) => {
     .addHelpText("after", "\nExample:\n  waybill replay list")
     .action(async (options: AdminOptions & { readonly json?: boolean }) => {
       const replays = (await callAdmin<readonly ReplayView[]>(options, io, { path: "/v1/replays" })) ?? [];
-      if (options.json === true) return void io.out.write(`${JSON.stringify(replays)}\n`);
-      for (const replay of replays) io.out.write(`${line(replay)}\n`);
-      if (replays.length === 0) io.out.write("none\n");
+      if (options.json === true) return sayJson(io, replays);
+      for (const text of understood(options, () => replays.map(line))) say(io, text);
+      if (replays.length === 0) say(io, "none");
     });
 
   withAdminOptions(group.command("cancel <environment/id>"))
     .description("end a replay where it is")
     .addHelpText("after", "\nExample:\n  waybill replay cancel production/0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa")
     .action(async (name: string, options: AdminOptions) => {
-      const [environment = "", id = ""] = name.split("/");
+      const [environment, id] = partsOf(name, { what: "replay", form: "environment/id, as waybill replay list does" });
       const path = `/v1/replays/${encodeURIComponent(environment)}/${encodeURIComponent(id)}`;
       const answer = await callAdmin(options, io, { method: "DELETE", path });
       if (answer === undefined) {
-        io.err.write(`There is no replay ${name}.\n`);
+        complain(io, `There is no replay ${name}.`);
         return finish(EXIT.failed);
       }
-      io.out.write(`cancelled ${name}\n`);
+      say(io, `cancelled ${name}`);
     });
 };
 

@@ -1,11 +1,11 @@
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { messageOf, WaybillError } from "@waybill/core";
 import { nodeRuntime } from "@waybill/node";
 import { SingleBar } from "cli-progress";
 import { type AddCommand, wholeNumber } from "../command.ts";
-import { EXIT, type Io } from "../io.ts";
+import { complain, EXIT, type Io, say } from "../io.ts";
+import { checkedKey, checkedUrl } from "../options.ts";
 import { type SendProgress, sendLines } from "../send-lines.ts";
 
 interface SendOptions {
@@ -42,13 +42,14 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
         throw new WaybillError("WAYBILL_INPUT", "There is no write key", {
           hint: "Give it with --write-key, or in WAYBILL_WRITE_KEY.",
         });
+      const checked = { writeKey: checkedKey(writeKey, "The write key"), url: checkedUrl(options.url, "--url") };
       const { clock } = nodeRuntime();
       const startedAt = clock.monotonic();
       const { input, totalBytes } = await openInput(file);
       const bar = progressBar(io, totalBytes);
       const result = await sendLines(input, {
         ...options,
-        writeKey,
+        ...checked,
         skipBad: options.skipBad === true,
         onProgress: bar.update,
         onProblem: (message) => bar.say(message),
@@ -57,8 +58,9 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
       const seconds = (clock.monotonic() - startedAt) / 1_000;
       const { accepted, rejected, failed, bad } = result;
       const sent = accepted + rejected + failed;
-      io.out.write(
-        `sent ${sent} accepted ${accepted} rejected ${rejected} failed ${failed} bad ${bad} in ${seconds.toFixed(1)} s (${Math.round(accepted / Math.max(seconds, 0.001))} ev/s)\n`,
+      say(
+        io,
+        `sent ${sent} accepted ${accepted} rejected ${rejected} failed ${failed} bad ${bad} in ${seconds.toFixed(1)} s (${Math.round(accepted / Math.max(seconds, 0.001))} ev/s)`,
       );
       finish(rejected + failed + bad === 0 ? EXIT.ok : EXIT.failed);
     });
@@ -67,8 +69,12 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
 async function openInput(file: string): Promise<{ readonly input: Readable; readonly totalBytes: number | undefined }> {
   if (file === "-") return { input: process.stdin, totalBytes: undefined };
   try {
-    const { size } = await stat(file);
-    return { input: createReadStream(file), totalBytes: size };
+    const handle = await open(file);
+    const stats = await handle.stat();
+    if (!stats.isDirectory())
+      return { input: handle.createReadStream(), totalBytes: stats.isFile() ? stats.size : undefined };
+    await handle.close();
+    throw new Error("it is a directory");
   } catch (error) {
     throw new WaybillError("WAYBILL_INPUT", `Cannot read ${file}: ${messageOf(error)}`, {
       hint: "Give the path of an NDJSON file, or - for standard input.",
@@ -78,17 +84,16 @@ async function openInput(file: string): Promise<{ readonly input: Readable; read
 
 /** A bar with rate and time left on a terminal; nothing elsewhere. */
 function progressBar(
-  { err }: Io,
+  io: Io,
   totalBytes: number | undefined,
 ): {
   readonly update: (progress: SendProgress) => void;
   readonly say: (message: string) => void;
   readonly stop: () => void;
 } {
-  const say = (message: string): void => {
-    err.write(`${message}\n`);
-  };
-  if (err.isTTY !== true) return { update: () => undefined, say, stop: () => undefined };
+  const { err } = io;
+  const tell = (message: string): void => complain(io, message);
+  if (err.isTTY !== true) return { update: () => undefined, say: tell, stop: () => undefined };
   const format =
     totalBytes === undefined
       ? "{events} events, {rate} ev/s, {duration_formatted}"
@@ -102,7 +107,7 @@ function progressBar(
       const rate = Math.round((events * 1_000) / Math.max(1, clock.monotonic() - startedAt));
       bar.update(totalBytes === undefined ? 0 : bytes, { events, rate });
     },
-    say,
+    say: tell,
     stop: () => bar.stop(),
   };
 }

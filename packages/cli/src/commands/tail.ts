@@ -1,7 +1,9 @@
-import { createInterface } from "node:readline";
+import { messageOf, WaybillError } from "@waybill/core";
 import type { TailEvent } from "@waybill/relay";
-import { type AdminOptions, openAdmin, withAdminOptions } from "../admin-client.ts";
+import { type AdminOptions, openAdmin, present, understood, withAdminOptions } from "../admin-client.ts";
 import type { AddCommand } from "../command.ts";
+import { say } from "../io.ts";
+import { linesOf } from "../lines.ts";
 
 interface TailOptions extends AdminOptions {
   readonly environment?: string;
@@ -18,24 +20,42 @@ export const addTailCommand: AddCommand = (program, io) => {
     .addHelpText("after", "\nExample:\n  waybill tail --source web")
     .action(async (options: TailOptions) => {
       const { environment, source } = options;
-      const response = await openAdmin(options, io, { path: "/v1/tail", query: { environment, source } });
-      const lines = createInterface({ input: response });
-      io.onStop(() => {
-        // A stream that is destroyed never ends, so the lines have to be closed first.
-        lines.close();
+      const answer = await openAdmin(options, io, { path: "/v1/tail", query: { environment, source } });
+      const response = understood(options, () => present(answer));
+      let isOver = false;
+      const end = (): void => {
+        isOver = true;
         response.destroy();
-      });
-      for await (const line of lines) {
-        if (!line.startsWith("data: ")) continue;
-        const text = line.slice("data: ".length);
-        io.out.write(options.json === true ? `${text}\n` : `${readable(JSON.parse(text) as TailEvent)}\n`);
+      };
+      io.onStop(end);
+      io.onGone(end);
+      try {
+        for await (const line of linesOf(response)) {
+          if (!line.startsWith(DATA)) continue;
+          const text = line.slice(DATA.length);
+          const shown = understood(options, () => readable(JSON.parse(text) as TailEvent));
+          say(io, options.json === true ? text : shown);
+        }
+      } catch (error) {
+        // A stream that is destroyed ends with an error too.
+        if (isOver) return;
+        if (error instanceof WaybillError) throw error;
+        throw new WaybillError("WAYBILL_TRANSPORT", `The tail broke off: ${messageOf(error)}`, { cause: error });
       }
     });
 };
 
+const DATA = "data: ";
+
+/** An event is whatever JSON was stored. */
 function readable({ environment, source, position, receivedAtMs, event }: TailEvent): string {
-  const { type, event: name, userId, anonymousId, messageId } = event as Record<string, unknown>;
+  const fields = (typeof event === "object" && event !== null ? event : {}) as Readonly<Record<string, unknown>>;
+  const { type, event: name, userId, anonymousId, messageId } = fields;
   const what = [type, name].filter((part) => typeof part === "string").join(" ");
   const who = userId ?? anonymousId ?? "-";
-  return `${new Date(receivedAtMs).toISOString()} ${environment}/${source} #${position} ${what} ${String(who)} ${String(messageId)}`;
+  return `${new Date(receivedAtMs).toISOString()} ${environment}/${source} #${position} ${what} ${textOf(who)} ${textOf(messageId)}`;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "undefined");
 }

@@ -1,8 +1,8 @@
 import type { AttemptView, Trace, TraceDestination, TracedEvent } from "@waybill/relay";
-import { type AdminOptions, callAdmin, withAdminOptions } from "../admin-client.ts";
+import { type AdminOptions, callAdmin, understood, withAdminOptions } from "../admin-client.ts";
 import type { AddCommand } from "../command.ts";
 import { counted } from "../counted.ts";
-import { EXIT } from "../io.ts";
+import { complain, EXIT, say, sayJson } from "../io.ts";
 
 interface TraceOptions extends AdminOptions {
   readonly environment?: string;
@@ -29,14 +29,18 @@ export const addTraceCommand: AddCommand = (program, io, finish) => {
       const path = `/v1/trace/${encodeURIComponent(messageId)}`;
       const trace = await callAdmin<Trace>(admin, io, { path, query: { environment, since, until } });
       if (trace === undefined) {
-        io.err.write(`No event of id ${messageId} is in the log.\n`);
+        complain(io, `No event of id ${messageId} is in the log.`);
         return finish(EXIT.failed);
       }
-      io.out.write(json === true ? `${JSON.stringify(trace)}\n` : trace.events.map(readable).join("\n"));
+      if (json === true) return sayJson(io, trace);
+      for (const [index, lines] of understood(admin, () => trace.events.map(readable)).entries()) {
+        if (index > 0) say(io, "");
+        for (const line of lines) say(io, line);
+      }
     });
 };
 
-function readable({ environment, source, position, receivedAtMs, event, destinations }: TracedEvent): string {
+function readable({ environment, source, position, receivedAtMs, event, destinations }: TracedEvent): readonly string[] {
   const stored =
     receivedAtMs === undefined
       ? [`was stored at ${environment}/${position}; the event itself is no longer in the log`]
@@ -44,7 +48,7 @@ function readable({ environment, source, position, receivedAtMs, event, destinat
           `received ${time(receivedAtMs)} from ${environment}/${source}, stored at ${environment}/${position}`,
           `  ${JSON.stringify(event)}`,
         ];
-  return [...stored, ...destinations.flatMap(destinationLines), ""].join("\n");
+  return [...stored, ...destinations.flatMap(destinationLines)];
 }
 
 function destinationLines(traced: TraceDestination): readonly string[] {
