@@ -30,6 +30,8 @@ const TRACED_MAX = 1_000;
 const MARK_AT_ONCE = 1_000;
 /** An event of Segment's has at most 32 KiB, and its id is a part of it. */
 const ID_MAX_CHARACTERS = 32 * 1024;
+/** An id that is told so often names nothing; each event's story is read from files. */
+const TRACE_MAX_EVENTS = 100;
 /** The time in a UUIDv7 is that of the client's clock, which may be fast. */
 const SKEW_MS = 10 * 60_000;
 /** Most events come soon after they are made; the others are found by the second look. */
@@ -56,7 +58,9 @@ export function addEvidenceRoutes(add: AddRoute, view: AdminView): void {
     const messageId = params["messageId"] ?? "";
     if (messageId === "" || messageId.length > ID_MAX_CHARACTERS)
       throw invalid(`an id has 1 to ${ID_MAX_CHARACTERS} characters`);
-    const found = await trace(view, messageId, query);
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const found = await trace(view, messageId, { query, signal: gone.signal });
     if (found.events.length > 0) return writeJson(response, 200, found);
     throw unknown("unknown_event", `No event of id ${quoted(messageId)} is in the log; ${beginnings(view, query)}.`);
   });
@@ -121,7 +125,11 @@ export function addEvidenceRoutes(add: AddRoute, view: AdminView): void {
 }
 
 /** An id that names its time is looked for about then first; any other, and one that is not found there, in all of the log. */
-async function trace(view: AdminView, messageId: string, query: Params): Promise<Trace> {
+async function trace(
+  view: AdminView,
+  messageId: string,
+  { query, signal }: { readonly query: Params; readonly signal: AbortSignal },
+): Promise<Trace> {
   const { environment: name } = query;
   const environments = name === undefined ? view.environments() : [chosenEnvironment(view, name)];
   const given = { ...timeOf("since", query["since"], "sinceMs"), ...timeOf("until", query["until"], "untilMs") };
@@ -129,8 +137,10 @@ async function trace(view: AdminView, messageId: string, query: Params): Promise
   const bornAtMs = hinted ? undefined : timeOfUuidV7(messageId);
   const ranges = bornAtMs === undefined ? [given] : [{ sinceMs: bornAtMs - SKEW_MS, untilMs: bornAtMs + DELAY_MS }, {}];
   for (const range of ranges) {
-    const events = (await Promise.all(environments.map((one) => one.trace(messageId, range)))).flat();
-    if (events.length > 0) return { messageId, events };
+    const options = { ...range, signal, max: TRACE_MAX_EVENTS + 1 };
+    const events = (await Promise.all(environments.map((one) => one.trace(messageId, options)))).flat();
+    const isCut = events.length > TRACE_MAX_EVENTS;
+    if (events.length > 0) return { messageId, events: events.slice(0, TRACE_MAX_EVENTS), ...(isCut ? { isCut } : {}) };
   }
   return { messageId, events: [] };
 }

@@ -122,6 +122,8 @@ export interface Trace {
   readonly messageId: string;
   /** Oldest first; more than one only when the id was stored again after the window for repeats. */
   readonly events: readonly TracedEvent[];
+  /** There are more than are told. */
+  readonly isCut?: true;
 }
 
 /** `waiting` until it was sent again with success (`retried`) or given up (`discarded`). */

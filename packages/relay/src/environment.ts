@@ -36,6 +36,13 @@ export interface EnvironmentOptions {
   readonly segmentMaxBytes?: number;
 }
 
+export interface TraceOptions {
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  readonly max?: number;
+  readonly signal?: AbortSignal;
+}
+
 export class Environment {
   readonly name: string;
   readonly log: Log;
@@ -279,14 +286,12 @@ export class Environment {
     return [...this.#destinations.values()].map((destination) => this.#laneView(destination, nowMs, hardMaxBytes));
   }
 
-  /** What became of the events of this id: of the segments written to in that time, or of all. */
-  async trace(
-    messageId: string,
-    range: { readonly sinceMs?: number; readonly untilMs?: number } = {},
-  ): Promise<readonly TracedEvent[]> {
+  /** What became of the events of this id, at most so many: of the segments written to in that time, or of all. Ends early when nobody waits for it. */
+  async trace(messageId: string, { signal, max, ...range }: TraceOptions = {}): Promise<readonly TracedEvent[]> {
     const traced: TracedEvent[] = [];
     const seen = new Set<number>();
     for await (const { record, index } of this.log.find(Buffer.from(JSON.stringify(messageId)), range)) {
+      if (signal?.aborted === true || traced.length === max) break;
       if (index === undefined || seen.has(record.first + index)) continue;
       const event = eventAt(record, index);
       // The same text may stand in another event's properties.

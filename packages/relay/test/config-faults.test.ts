@@ -268,5 +268,5 @@ test.each([
   const message = faults(text);
   expect(message).toContain(expected);
   expect(message.split("\n").length).toBeLessThanOrEqual(100);
-  expect(performance.now() - startedAtMs).toBeLessThan(3_000);
+  expect(performance.now() - startedAtMs).toBeLessThan(10_000);
 });

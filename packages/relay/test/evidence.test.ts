@@ -56,6 +56,15 @@ test("a trace tells where an event is, and per destination each attempt and the 
   expect((await send(world.relay.adminUrl, "GET", "/v1/trace/x?since=soon", "", {})).status).toBe(400);
 });
 
+test("a trace of an id that a great many events have tells a hundred, and that there are more", async () => {
+  const world = await startWorld();
+  const batch = Array.from({ length: 150 }, (_, index) => track(`m-${index}`, { key: "frequent" }));
+  await world.post("/v1/batch", { batch });
+  const traced = await admin<Trace>(world, "GET", "/v1/trace/frequent");
+  expect([traced.events.length, traced.isCut]).toEqual([100, true]);
+  expect(await admin<Trace>(world, "GET", "/v1/trace/m-1")).not.toHaveProperty("isCut");
+});
+
 test("a trace outlives a restart", async () => {
   const world = await startWorld();
   await world.post("/v1/track", track("kept"));

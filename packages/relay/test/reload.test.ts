@@ -407,3 +407,46 @@ test("reloads of file destinations leave no file open and lose no line", async (
   expect(openFiles()).toBeLessThanOrEqual(before);
   expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(21);
 });
+
+test("a source in memory follows its settings and its destination; what waited is posted before", async () => {
+  const posts: string[] = [];
+  const server = (name: string): ReturnType<typeof startServer> =>
+    startServer((request) => {
+      const events = JSON.parse(Buffer.from(request.body).toString()) as { n?: number }[];
+      posts.push(`${name} ${request.headers["authorization"]} ${events.map(({ n }) => n).join()}`);
+      return { status: 202, headers: {}, body: "" };
+    });
+  const [first, second] = [await server("first"), await server("second")];
+  onTestFinished(async () => {
+    await first.close();
+    await second.close();
+  });
+  const plan = (memory: object | undefined, ld: object): Parameters<typeof configOf>[2] => ({
+    sources: {
+      flags: { protocol: "launchdarkly", writeKeys: ["sdk-in"], ...(memory === undefined ? {} : { memory }) },
+    },
+    destinations: () => ({ ld: { vendor: "launchdarkly", batch: { linger: "1ms" }, ...ld } }),
+  });
+  const hour = { flushInterval: "1h" };
+  const world = await startWorld(plan(hour, { url: first.url, writeKey: "one" }) ?? {});
+  const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4" };
+  const send = async (n: number): Promise<void> =>
+    void expect((await world.post("/bulk", `[{"kind":"custom","n":${n}}]`, headers)).status).toBe(202);
+  const reload = async (memory: object | undefined, ld: object): Promise<void> =>
+    void expect((await world.relay.reload(changedConfig(world, plan(memory, ld)))).errors).toEqual([]);
+  await send(1);
+  // Another key alone: what waits goes on waiting, and leaves under it.
+  await reload(hour, { url: first.url, writeKey: "two" });
+  expect(posts).toEqual([]);
+  await reload(hour, { url: second.url, writeKey: "two" });
+  expect(posts).toEqual(["first two 1"]);
+  await send(2);
+  await reload({ flushInterval: "20ms" }, { url: second.url, writeKey: "two" });
+  await send(3);
+  await until(() => posts.length === 3);
+  expect(posts.slice(1)).toEqual(["second two 2", "second two 3"]);
+  await reload(undefined, { url: second.url, writeKey: "two" });
+  await send(4);
+  await until(() => posts.length === 4);
+  expect(account(world)).toMatchObject({ accepted: 1 });
+});

@@ -37,6 +37,7 @@ export const addTraceCommand: AddCommand = (program, io, finish) => {
         if (index > 0) say(io, "");
         for (const line of lines) say(io, line);
       }
+      if (trace.isCut === true) say(io, "There are more: choose a time with --since and --until.");
     });
 };
 
