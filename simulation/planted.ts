@@ -1,9 +1,11 @@
 /**
  * Bugs that a careless change could bring, each to be switched on alone: the simulation must find every one of them, or it proves nothing.
  */
-import { Account, type Disk, type HttpResponse, Lane, type Transport } from "@waybill/core";
+import { Account, type Disk, type HttpResponse, Lane, type Sender, type Transport } from "@waybill/core";
 import { LaneState, LogBatch } from "@waybill/log";
-import { type Environment, IdWindow } from "@waybill/relay/engine";
+import { type BodyRefusal, type Environment, IdWindow } from "@waybill/relay/engine";
+import type { ServerHandler } from "@waybill/testing";
+import { type Bodies, VENDORS } from "./sim-relay.ts";
 
 export interface PlantedBug {
   readonly name: string;
@@ -14,6 +16,10 @@ export interface PlantedBug {
   readonly relayTransport?: (transport: Transport) => Transport;
   /** Between the clients and the relay. */
   readonly clientTransport?: (transport: Transport) => Transport;
+  /** Around the relay's answers, where nothing catches what is thrown. */
+  readonly requests?: (handle: ServerHandler) => ServerHandler;
+  /** Between requests and their bodies, of which all together may be so large. */
+  readonly bodies?: (bodies: Bodies, maxTotalBytes: number) => Bodies;
   /** In an opened environment. */
   readonly environment?: (environment: Environment) => void;
   /** In the code itself; returns what takes it back. */
@@ -150,7 +156,119 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       );
     },
   },
+  {
+    name: "throw-out-of-a-request",
+    what: "an encoding that is a name of every object ends the process, or is never answered",
+    requests: (handle) => (request) => {
+      const encoding = request.headers["content-encoding"];
+      if (encoding === "__proto__") throw new TypeError("decode is not a function");
+      return encoding === "constructor" ? new Promise(() => undefined) : handle(request);
+    },
+  },
+  {
+    name: "throw-out-of-an-event",
+    what: "an event that a translation throws at stops its lane",
+    patch: () =>
+      replaced(
+        Lane.prototype,
+        "reconfigure",
+        (reconfigure) =>
+          function (this: Lane, settings: Parameters<Lane["reconfigure"]>[0]) {
+            reconfigure.call(this, { ...settings, sender: throwing(settings.sender) });
+          },
+      ),
+    environment: (environment) => {
+      for (const index of VENDORS.keys()) {
+        const destination = environment.destination(`twin${index}`);
+        destination?.prepare(destination.config).commit();
+      }
+    },
+  },
+  {
+    name: "hostile-status-sticks",
+    what: "after a status that is none every answer of the vendor is taken for a refusal",
+    relayTransport: (transport) => {
+      const stuck = new Set<string>();
+      return async (request, signal) => {
+        const response = await transport(request, signal);
+        if (response.status < 100 || response.status > 599) stuck.add(request.url);
+        return stuck.has(request.url) ? { ...response, status: 401 } : response;
+      };
+    },
+  },
+  {
+    name: "budget-not-given-back",
+    what: "what a refused body held is not given back",
+    bodies: (bodies, maxTotalBytes) => {
+      let leakedBytes = 0;
+      return {
+        get heldBytes() {
+          return bodies.heldBytes;
+        },
+        read(request, done) {
+          const bytes = Number(request.headers["content-length"]);
+          if (leakedBytes + bytes > maxTotalBytes) return void (done as Refuse)("overloaded");
+          bodies.read(request, (body: Buffer | BodyRefusal, ...rest) => {
+            if (typeof body === "string") leakedBytes += bytes;
+            return done(body, ...rest);
+          });
+        },
+      };
+    },
+  },
+  {
+    name: "expire-uncounted-while-paused",
+    what: "what hard retention takes from a lane that is paused is in no column of the account",
+    patch: () => {
+      const paused = new Set<Lane>();
+      const undo = [
+        replaced(
+          Lane.prototype,
+          "pause",
+          (pause) =>
+            function (this: Lane, ...args: Parameters<Lane["pause"]>) {
+              paused.add(this);
+              pause.apply(this, args);
+            },
+        ),
+        replaced(
+          Lane.prototype,
+          "resume",
+          (resume) =>
+            function (this: Lane) {
+              paused.delete(this);
+              resume.call(this);
+            },
+        ),
+        replaced(
+          Account.prototype,
+          "expire",
+          (expire) =>
+            function (this: Account, events: number) {
+              if (paused.size === 0) expire.call(this, events);
+            },
+        ),
+      ];
+      return () => {
+        for (const one of undo) one();
+      };
+    },
+  },
 ];
+
+type Refuse = (refusal: BodyRefusal) => void;
+
+/** Throws where every stage expects a value. */
+function throwing(sender: Sender): Sender {
+  return {
+    send(batch, context) {
+      for (let index = 0; index < batch.count; index++)
+        if (Buffer.from(batch.event(index) as Uint8Array).includes('"toString":null'))
+          throw new TypeError("Cannot convert object to primitive value");
+      return sender.send(batch, context);
+    },
+  };
+}
 
 function answering(change: (response: HttpResponse) => HttpResponse): (transport: Transport) => Transport {
   return (transport) => async (request, signal) => change(await transport(request, signal));

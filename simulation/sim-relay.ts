@@ -1,9 +1,26 @@
 /** The relay in the simulation: its real parts on the virtual clock, disk and network, for one life of its process. */
 import { isUtf8 } from "node:buffer";
+import type { IncomingMessage } from "node:http";
 import { type Clock, createUuidV7, type Disk, type DiskRuntime } from "@waybill/core";
 import { DeadLetters, type Log, type LogRecord, type RetentionLimits } from "@waybill/log";
-import { Environment, Intake, type RawDestination, resolveEnvironment, SourceTable } from "@waybill/relay/engine";
-import type { SeededRandom, ServerHandler, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
+import {
+  BodyReader,
+  Environment,
+  Intake,
+  type IntakeRequest,
+  type RawDestination,
+  resolveEnvironment,
+  SourceTable,
+} from "@waybill/relay/engine";
+import type {
+  SeededRandom,
+  ServerHandler,
+  ServerRequest,
+  ServerResponse,
+  SimDisk,
+  SimNetwork,
+  VirtualClock,
+} from "@waybill/testing";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
 import type { PlantedBug } from "./planted.ts";
 
@@ -14,12 +31,20 @@ export interface Plan {
   readonly batchMaxEvents: number;
 }
 
+/** By the number of the destination: two speak as the clients do, one gets what a translation makes of it, chosen and redacted. */
+export const VENDORS = ["segment", "segment", "letter"] as const;
+/** Events of this name are not for the third destination, and this property is for no one there. */
+export const SKIPPED_EVENT = "Skipped";
+export const REDACTED_PROPERTY = "secret";
 export const BATCH_EVENTS_LIMIT = 20;
 const BATCH_BYTES_LIMIT = 20_000;
 /** Small, so that a run has many segments. */
 const SEGMENT_BYTES = 8_000;
 const READ_BYTES = 1_000_000;
 const DAY_MS = 86_400_000;
+/** Of one body, and of all that are being read. */
+const BODY_MAX_BYTES = 64_000;
+const BODIES_MAX_BYTES = 128_000;
 
 export interface SimRelayOptions {
   readonly clock: VirtualClock;
@@ -28,6 +53,9 @@ export interface SimRelayOptions {
   readonly random: SeededRandom;
   readonly bug: PlantedBug | undefined;
 }
+
+/** The part of the body reader that requests go through. */
+export type Bodies = Pick<BodyReader, "read" | "heldBytes">;
 
 type Config = Parameters<typeof Environment.open>[0]["config"];
 
@@ -38,10 +66,14 @@ export class SimRelay {
   #alive = true;
   #environment: Environment | undefined;
   #intake: Intake | undefined;
+  readonly #bodies: Bodies;
 
   constructor({ clock, disk, network, random, bug }: SimRelayOptions) {
     this.#base = clock;
     this.#bug = bug;
+    const bodies = new BodyReader({ maxBytes: BODY_MAX_BYTES, maxTotalBytes: BODIES_MAX_BYTES });
+    this.#bodies = bug?.bodies?.(bodies, BODIES_MAX_BYTES) ?? bodies;
+    this.handle = bug?.requests?.(this.#handle) ?? this.#handle;
     const mortalClock: Clock = {
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
@@ -101,19 +133,39 @@ export class SimRelay {
     return this.#alive;
   }
 
-  readonly handle: ServerHandler = async (request) => {
-    const { authorization, "x-retry-count": retryCount, "idempotency-key": idempotencyKey } = request.headers;
-    const intake = this.#intake as Intake;
-    const opened = intake.open({
-      method: request.method,
-      path: request.path,
-      authorization,
-      retryCount,
-      idempotencyKey,
-    });
-    const answer = "status" in opened ? opened : await intake.accept(opened, Buffer.from(request.body));
+  /** Answers one request. Rejects only for a defect: a real process would end. */
+  readonly handle: ServerHandler;
+
+  readonly #handle: ServerHandler = async (request) => {
+    const answer = await this.#answer(request);
     return this.#alive ? answer : { status: 0, headers: {}, body: "", fault: "reset" };
   };
+
+  /** As the server does it, without its sockets. */
+  async #answer(request: ServerRequest): Promise<ServerResponse> {
+    const intake = this.#intake as Intake;
+    const opened = intake.open(intakeRequestOf(request));
+    if ("status" in opened) return opened;
+    const body = await new Promise<Buffer | Parameters<Intake["refuseBody"]>[1]>((resolve) => {
+      const listeners = new Map<string, (chunk?: Buffer) => void>();
+      this.#bodies.read(incomingOf(request, listeners), (read) => resolve(read));
+      // The body comes whole, at once, and no stream is in between: all of it happens in the virtual instant.
+      if (request.body.length > 0) listeners.get("data")?.(Buffer.from(request.body));
+      listeners.get("end")?.();
+    });
+    return typeof body === "string" ? intake.refuseBody(opened, body) : intake.accept(opened, body);
+  }
+
+  /** Of bodies that are being read. */
+  get heldBytes(): number {
+    return this.#bodies.heldBytes;
+  }
+
+  /** Events that are in the log. */
+  get kept(): number {
+    const log = this.#environment?.log;
+    return log === undefined ? 0 : log.head - log.first;
+  }
 
   lanes(): ReturnType<Environment["lanes"]> {
     return this.#environment?.lanes(this.#base.now()) ?? [];
@@ -159,6 +211,28 @@ export class SimRelay {
   }
 }
 
+function intakeRequestOf({ method, path, headers }: ServerRequest): IntakeRequest {
+  const { authorization, "x-retry-count": retryCount, "idempotency-key": idempotencyKey } = headers;
+  return { method, path, authorization, retryCount, idempotencyKey, headers };
+}
+
+function incomingOf(
+  { headers, body }: ServerRequest,
+  listeners: Map<string, (chunk?: Buffer) => void>,
+): IncomingMessage {
+  const incoming = {
+    headers: { ...headers, "content-length": String(body.length) },
+    complete: true,
+    socket: { remoteAddress: "10.0.0.1" },
+    resume: () => incoming,
+    on(event: string, listener: (chunk?: Buffer) => void) {
+      listeners.set(event, listener);
+      return incoming;
+    },
+  };
+  return incoming as unknown as IncomingMessage;
+}
+
 /** A disk on which nothing begins any more once its process is dead. What had begun is as far as it was. */
 function mortal(disk: Disk, alive: () => boolean): Disk {
   const guard = <T>(run: () => Promise<T>): Promise<T> => (alive() ? run() : new Promise<never>(() => undefined));
@@ -183,13 +257,16 @@ function mortal(disk: Disk, alive: () => boolean): Disk {
   };
 }
 
+const CHOOSY = { filter: { exclude: [SKIPPED_EVENT, "*never*seen*"] }, redact: [`properties.${REDACTED_PROPERTY}`] };
+
 function configOf({ keys, lingerMs, batchMaxEvents }: Plan): Config {
   const destinations = keys.map((writeKey, index) => [
     `twin${index}`,
     {
-      vendor: "segment" as const,
+      vendor: VENDORS[index] as (typeof VENDORS)[number],
       url: `http://twin${index}.test`,
       writeKey,
+      ...(VENDORS[index] === "segment" ? {} : CHOOSY),
       timeout: 2_000,
       backoff: { base: 100, max: 5_000 },
       batch: { linger: lingerMs, maxEvents: batchMaxEvents, maxBytes: BATCH_BYTES_LIMIT },

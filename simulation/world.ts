@@ -1,11 +1,29 @@
-/** What there is in the simulation: two clients, the relay, two Segment twins, and everything that can go wrong between them. */
-import { SeededRandom, SegmentTwin, SimDisk, SimNetwork, type TwinFailure, VirtualClock } from "@waybill/testing";
+/** What there is in the simulation: two clients and a stranger, the relay, three vendors, and everything that can go wrong between them. */
+import {
+  SeededRandom,
+  type ServerHandler,
+  type ServerRequest,
+  SimDisk,
+  SimNetwork,
+  type TwinFailure,
+  VirtualClock,
+} from "@waybill/testing";
 import { segment } from "waybill";
 import { type Client, createClientOn } from "../packages/client/src/client.ts";
+import { hostileRequest } from "./hostile.ts";
 import type { PlantedBug } from "./planted.ts";
-import { BATCH_EVENTS_LIMIT, type Plan, SimRelay } from "./sim-relay.ts";
+import { BATCH_EVENTS_LIMIT, type Plan, REDACTED_PROPERTY, SimRelay, SKIPPED_EVENT, VENDORS } from "./sim-relay.ts";
+import { Stranger } from "./stranger.ts";
+import { createVendor, type SimVendor } from "./vendors.ts";
 
 const RELAY = "http://relay.test";
+const CLIENT_KEY = "in";
+const BASIC = `Basic ${btoa(`${CLIENT_KEY}:`)}`;
+/** No request takes longer, whatever is in it, unless its process dies. */
+const ANSWER_MAX_MS = 5_000;
+const LAST_HOSTILE_REQUESTS = 10;
+/** A share of what clients track is not for every destination. */
+const SKIPPED_SHARE = 0.1;
 const SETTLE_MS = 15 * 60_000;
 const STEP_MAX_MS = 400;
 const EVENTS_MAX = 12;
@@ -26,7 +44,7 @@ interface StepKind {
 const vendorFails = (name: string, weight: number, failure: (random: SeededRandom) => TwinFailure): StepKind => ({
   name,
   weight,
-  run: (world) => world.pickTwin().fail(failure(world.random)),
+  run: (world) => world.pickVendor().fail(failure(world.random)),
 });
 
 const TRACK: StepKind = { name: "track", weight: 50, run: (world) => world.track() };
@@ -66,6 +84,9 @@ const FAULTS: readonly StepKind[] = [
     weight: 2,
     run: (world) => world.relay?.retain({ ...NEVER, hardMaxBytes: HARD_LIMIT_BYTES }),
   },
+  { name: "hostileEvent", weight: 8, run: (world) => world.stranger.send() },
+  { name: "hostileRequest", weight: 6, run: (world) => world.sendHostileRequest() },
+  { name: "hostileAnswer", weight: 6, run: (world) => world.pickVendor().answerOddly(world.random) },
 ];
 const STEPS: readonly StepKind[] = [TRACK, ...FAULTS];
 const TOTAL_WEIGHT = STEPS.reduce((total, { weight }) => total + weight, 0);
@@ -81,14 +102,13 @@ export class World {
   readonly disk: SimDisk;
   relay: SimRelay | undefined;
   readonly #network: SimNetwork;
-  readonly #twins: readonly SegmentTwin[];
+  readonly #vendors: readonly SimVendor[];
+  readonly stranger: Stranger;
   readonly #clients: readonly Client[];
   readonly #bug: PlantedBug | undefined;
   /** How many events each client has made: they carry their number. */
   readonly #made: number[] = CLIENTS.map(() => 0);
-  /** Per twin: events looked at, and the last number of each client. */
-  readonly #seen: { looked: number; readonly last: number[] }[];
-  #plan: Plan = { keys: ["key", "key"], lingerMs: 20, batchMaxEvents: BATCH_EVENTS_LIMIT };
+  #plan: Plan = { keys: VENDORS.map(() => "key"), lingerMs: 20, batchMaxEvents: BATCH_EVENTS_LIMIT };
   #finishing = false;
 
   constructor(seed: number, bug?: PlantedBug) {
@@ -96,9 +116,9 @@ export class World {
     this.random = new SeededRandom(seed);
     this.disk = new SimDisk(this.random.fork());
     this.#network = new SimNetwork({ clock: this.clock, random: this.random.fork(), latencyMs: 5 });
-    this.#twins = [0, 1].map(() => new SegmentTwin({ clock: this.clock, writeKeys: ["key"] }));
-    this.#seen = this.#twins.map(() => ({ looked: 0, last: CLIENTS.map(() => -1) }));
-    for (const [index, twin] of this.#twins.entries()) this.#network.serve(`http://twin${index}.test`, twin.handle);
+    this.#vendors = VENDORS.map((vendor, index) => createVendor(vendor, `twin ${index}`, this.clock));
+    for (const [index, vendor] of this.#vendors.entries())
+      this.#network.serve(`http://twin${index}.test`, vendor.handle);
     const transport = bug?.clientTransport?.(this.#network.transport) ?? this.#network.transport;
     this.#clients = CLIENTS.map(() =>
       createClientOn(
@@ -107,7 +127,7 @@ export class World {
           byteLength: (text) => Buffer.byteLength(text),
         },
         {
-          destinations: [segment({ name: "relay", url: RELAY, writeKey: "in" })],
+          destinations: [segment({ name: "relay", url: RELAY, writeKey: CLIENT_KEY })],
           flushAt: 4,
           flushIntervalMs: 50,
           timeoutMs: 2_000,
@@ -115,10 +135,19 @@ export class World {
         },
       ),
     );
+    this.stranger = new Stranger({
+      clock: this.clock,
+      random: this.random.fork(),
+      transport: this.#network.transport,
+      url: `${RELAY}/v1/batch`,
+      key: BASIC,
+      onViolation: (what) => this.violations.push(what),
+    });
   }
 
+  /** Events that were made, or taken from a stranger. */
   get tracked(): number {
-    return this.#made.reduce((total, count) => total + count, 0);
+    return this.#made.reduce((total, count) => total + count, 0) + this.stranger.accepted;
   }
 
   async startRelay(): Promise<void> {
@@ -128,13 +157,25 @@ export class World {
       const relay = new SimRelay({ clock, disk, network: this.#network, random: random.fork(), bug: this.#bug });
       if (await relay.start(this.#plan)) {
         this.relay = relay;
-        this.#network.serve(RELAY, relay.handle);
+        this.#network.serve(RELAY, this.#guarded(relay));
         return;
       }
       disk.killProcess();
       await clock.advance(100);
     }
     this.violations.push("the relay does not start");
+  }
+
+  /** What a request lets out would end a real process. */
+  #guarded(relay: SimRelay): ServerHandler {
+    return async (request) => {
+      try {
+        return await relay.handle(request);
+      } catch (error) {
+        this.violations.push(`a request ended the process: ${String(error)}`);
+        return { status: 0, headers: {}, body: "", fault: "reset" };
+      }
+    };
   }
 
   async step(): Promise<void> {
@@ -151,30 +192,16 @@ export class World {
     const fail = (what: string): void => {
       this.violations.push(`${when}: ${what}`);
     };
-    for (const { destination, account } of this.relay?.lanes() ?? [])
+    for (const { destination, account, mode, reason } of this.relay?.lanes() ?? []) {
       if (!account.balanced) fail(`the book of ${destination} does not balance: ${JSON.stringify(account)}`);
+      // The batch on its way may have been removed meanwhile.
+      if (account.pending > (this.relay?.kept ?? 0) + BATCH_EVENTS_LIMIT)
+        fail(`${destination} waits for ${account.pending} events, the log has ${this.relay?.kept}`);
+      if ((mode as string) === "failed") fail(`a defect stopped ${destination}: ${reason}`);
+    }
     for (const client of this.#clients)
       if (client.accounts()["relay"]?.balanced !== true) fail("a client's book does not balance");
-    for (const [index, twin] of this.#twins.entries()) this.#checkArrivals(index, twin, fail);
-  }
-
-  /** New at a twin: in the order the client made them, in requests within the limit. */
-  #checkArrivals(index: number, twin: SegmentTwin, fail: (what: string) => void): void {
-    const seen = this.#seen[index] as { looked: number; readonly last: number[] };
-    let request = -1;
-    let inRequest = 0;
-    for (; seen.looked < twin.events.length; seen.looked++) {
-      const arrived = twin.events[seen.looked] as (typeof twin.events)[number];
-      inRequest = arrived.request === request ? inRequest + 1 : 1;
-      request = arrived.request;
-      if (inRequest > BATCH_EVENTS_LIMIT) fail(`twin ${index} got more than ${BATCH_EVENTS_LIMIT} events at once`);
-      const { client, number } = arrived.event["properties"] as { readonly client: number; readonly number: number };
-      // What the twin refused once may come later after all: the refusal was lost on the way, or with the cursor.
-      if (twin.refusedIds.has(arrived.messageId)) continue;
-      if (number <= (seen.last[client] as number))
-        fail(`twin ${index} got event ${number} of client ${client} behind event ${seen.last[client]}`);
-      seen.last[client] = number;
-    }
+    for (const vendor of this.#vendors) for (const fault of vendor.faults()) fail(fault);
   }
 
   /** Faults off; then nothing accepted may be missing, doubled, invented or out of order. */
@@ -184,21 +211,31 @@ export class World {
     this.disk.capacityBytes = Number.POSITIVE_INFINITY;
     this.disk.faults = {};
     this.#network.faults = {};
-    this.#plan = { ...this.#plan, keys: ["key", "key"] };
-    for (const [index, twin] of this.#twins.entries()) {
-      twin.recover();
-      twin.rotate(["key"]);
-      this.relay?.resume(index);
+    this.#plan = { ...this.#plan, keys: VENDORS.map(() => "key") };
+    for (const [index, vendor] of this.#vendors.entries()) {
+      vendor.recover();
+      // Ends what a vendor asked to wait.
+      this.relay?.pause(index);
     }
     this.relay?.reconfigure(this.#plan);
+    await this.clock.advance(START_MS);
+    for (const index of VENDORS.keys()) this.relay?.resume(index);
+    // What a stranger is refused takes nothing from those who still have something to send.
+    for (let count = 0; count < LAST_HOSTILE_REQUESTS; count++) this.sendHostileRequest();
+    await this.clock.advance(START_MS);
+    this.track();
     const closed = Promise.all(this.#clients.map((client) => client.close({ deadlineMs: SETTLE_MS })));
     await this.clock.advance(SETTLE_MS);
     for (const { left, dropped } of await closed)
       if (left + dropped > 0) this.violations.push(`end: a client kept ${left} and dropped ${dropped}`);
     await this.clock.advance(SETTLE_MS);
+    if (this.stranger.waiting > 0)
+      this.violations.push(`end: ${this.stranger.waiting} requests of a stranger have no answer`);
+    const { heldBytes = 0 } = this.relay ?? {};
+    if (heldBytes > 0) this.violations.push(`end: ${heldBytes} bytes of bodies are held although no request is there`);
     this.check("end");
     await this.#checkLog();
-    for (const [index, twin] of this.#twins.entries()) await this.#checkDelivered(index, twin);
+    for (const [index, vendor] of this.#vendors.entries()) await this.#checkDelivered(index, vendor);
     this.relay?.kill();
   }
 
@@ -212,12 +249,12 @@ export class World {
   }
 
   /** Every event that was made is at the twin once, or a dead letter, or in the column of the book that says why not. */
-  async #checkDelivered(index: number, twin: SegmentTwin): Promise<void> {
+  async #checkDelivered(index: number, vendor: SimVendor): Promise<void> {
     const lane = this.relay?.lanes()[index];
     if (lane === undefined) return;
     const { account, mode } = lane;
     if (account.pending > 0) this.violations.push(`end: twin${index} has ${account.pending} pending (${mode})`);
-    const received = twin.events.map(({ messageId }) => messageId);
+    const received = vendor.ids();
     const distinct = new Set(received);
     if (distinct.size !== received.length) this.violations.push(`end: twin ${index} has an event twice`);
     for (const id of (await this.relay?.deadIds(index)) ?? []) distinct.add(id);
@@ -236,14 +273,35 @@ export class World {
       this.#made[index] = number + 1;
       this.#clients[index]?.track({
         userId: `u${index}`,
-        event: "E",
-        properties: { client: index, number, pad: "x".repeat(this.random.below(300)) },
+        event: this.random.chance(SKIPPED_SHARE) ? SKIPPED_EVENT : "E",
+        properties: { client: index, number, [REDACTED_PROPERTY]: "s", pad: "x".repeat(this.random.below(300)) },
       });
     }
   }
 
-  pickTwin(): SegmentTwin {
-    return this.random.pick(this.#twins);
+  pickVendor(): SimVendor {
+    return this.random.pick(this.#vendors);
+  }
+
+  /** Past the network: that it is answered, and how, is the relay's alone. */
+  sendHostileRequest(): void {
+    const { relay } = this;
+    if (relay === undefined) return;
+    const request = hostileRequest(this.random, BASIC);
+    const what = `${request.method} ${request.path} ${JSON.stringify(request.headers)} of ${request.body.length} bytes`;
+    let answered = false;
+    void this.#answerTo(relay, request).then((status) => {
+      answered = true;
+      const isRefused = (status >= 400 && status !== 500) || !relay.alive;
+      if (!isRefused) this.violations.push(`a hostile request was answered with ${status}: ${what}`);
+    });
+    this.clock.after(ANSWER_MAX_MS, () => {
+      if (!answered && relay.alive) this.violations.push(`a hostile request has no answer: ${what}`);
+    });
+  }
+
+  async #answerTo(relay: SimRelay, request: ServerRequest): Promise<number> {
+    return (await this.#guarded(relay)(request)).status;
   }
 
   async crash(breakDisk: () => void): Promise<void> {
@@ -278,9 +336,9 @@ export class World {
 
   /** The vendor takes another key; ours follows in a while, by a reload. */
   rotate(): void {
-    const index = this.random.below(this.#twins.length);
+    const index = this.random.below(this.#vendors.length);
     const key = `key-${this.random.below(1_000)}`;
-    this.#twins[index]?.rotate([key]);
+    this.#vendors[index]?.rotate(key);
     this.clock.after(this.random.below(5_000), () => {
       if (this.#finishing) return;
       this.#plan = { ...this.#plan, keys: this.#plan.keys.map((old, at) => (at === index ? key : old)) };
@@ -312,7 +370,7 @@ export class World {
   }
 
   pause(): void {
-    const index = this.random.below(this.#twins.length);
+    const index = this.random.below(this.#vendors.length);
     this.relay?.pause(index);
     this.clock.after(this.random.below(3_000), () => this.relay?.resume(index));
   }
