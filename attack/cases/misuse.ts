@@ -29,9 +29,7 @@ const LIMITED: Scene = sceneOf("limited", ({ good }) => ({
 const encoded = (text: string): string => Buffer.from(text).toString("base64");
 
 /** One key, written in every way that names the same source. */
-function spellings(
-  key: string,
-): readonly {
+function spellings(key: string): readonly {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly writeKey?: string;

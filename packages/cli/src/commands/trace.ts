@@ -41,7 +41,14 @@ export const addTraceCommand: AddCommand = (program, io, finish) => {
     });
 };
 
-function readable({ environment, source, position, receivedAtMs, event, destinations }: TracedEvent): readonly string[] {
+function readable({
+  environment,
+  source,
+  position,
+  receivedAtMs,
+  event,
+  destinations,
+}: TracedEvent): readonly string[] {
   const stored =
     receivedAtMs === undefined
       ? [`was stored at ${environment}/${position}; the event itself is no longer in the log`]
