@@ -71,7 +71,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
             lane: EVIL,
             deadLetter: { letter: 0, state: EVIL, rejectedAtMs: 0 },
             attempts: [ATTEMPT],
-            replays: [{ replay: EVIL, attempts: [ATTEMPT] }],
+            replays: [{ replay: EVIL, outcome: EVIL, reason: EVIL, attempts: [ATTEMPT] }],
           },
         ],
       },

@@ -43,7 +43,7 @@ test("under load an inbound key is rotated: no valid key is refused, nothing is 
 });
 
 test("after the grace the old key is refused, and one that expires by its configuration too", async () => {
-  const soon = new Date(Date.now() + 300).toISOString();
+  const soon = new Date(Date.now() + 3_000).toISOString();
   const { relay } = await startWorld({
     sources: { web: { protocol: "segment", writeKeys: [KEY, { key: "temporary", expires: soon }] } },
   });

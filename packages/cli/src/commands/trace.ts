@@ -11,9 +11,14 @@ interface TraceOptions extends AdminOptions {
   readonly json?: boolean;
 }
 
+/** `<environment>/<position>+<count>,…` as in the header of an answer, or one position. */
+const RECEIPT = /^([a-z0-9][a-z0-9_-]{0,62})\/(\d+(?:\+\d+)?(?:,\d+(?:\+\d+)?)*(?:;more=\d+)?)$/;
+
 export const addTraceCommand: AddCommand = (program, io, finish) => {
-  withAdminOptions(program.command("trace <messageId>"))
-    .description("tell what became of an event: where it is stored and, per destination, every attempt and the outcome")
+  withAdminOptions(program.command("trace <id>"))
+    .description(
+      "tell what became of an event, by its message id, a receipt or a position: where it is stored and, per destination, every attempt and the outcome",
+    )
     .option("--environment <name>", "only this environment")
     .option(
       "--since <time>",
@@ -23,13 +28,17 @@ export const addTraceCommand: AddCommand = (program, io, finish) => {
     .option("--json", "the answer of the admin API")
     .addHelpText(
       "after",
-      "\nExit code 1 when no event of that id is in the log.\n\nExample:\n  waybill trace 0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa",
+      "\nExit code 1 when there is no such event.\n\nExamples:\n  waybill trace 0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa\n  waybill trace production/1841+3      (the header waybill-receipt of an answer)\n  waybill trace production/1841        (a position)",
     )
-    .action(async (messageId: string, { environment, since, until, json, ...admin }: TraceOptions) => {
-      const path = `/v1/trace/${encodeURIComponent(messageId)}`;
-      const trace = await callAdmin<Trace>(admin, io, { path, query: { environment, since, until } });
+    .action(async (id: string, { environment, since, until, json, ...admin }: TraceOptions) => {
+      const [, place, positions = ""] = RECEIPT.exec(id) ?? [];
+      const call =
+        place === undefined
+          ? { path: `/v1/trace/${encodeURIComponent(id)}`, query: { environment, since, until } }
+          : { path: `/v1/receipts/${place}/${encodeURIComponent(positions)}` };
+      const trace = await callAdmin<Trace>(admin, io, call);
       if (trace === undefined) {
-        complain(io, `No event of id ${messageId} is in the log.`);
+        complain(io, place === undefined ? `No event of id ${id} is in the log.` : `There is no event at ${id}.`);
         return finish(EXIT.failed);
       }
       if (json === true) return sayJson(io, trace);
