@@ -34,6 +34,8 @@ const PURE = ["@waybill/core", "@waybill/vendors"];
 const REAL_TIME = ["packages/node/src/", "packages/testing/src/", "packages/client/src/web-"];
 const FORBIDDEN_GLOBALS = /\b(?:Date\.now|Math\.random|setTimeout|setInterval|setImmediate)\s*\(|\bnew Date\(\)/;
 const IMPURE_GLOBALS = /\b(?:process|Buffer|window|document|localStorage|XMLHttpRequest|navigator)\s*[.[(]/;
+/** Packages that see what strangers send. */
+const LOOKS_UP_UNTRUSTED = ["@waybill/core", "@waybill/vendors", "@waybill/relay"];
 const MAX_FILE_LINES = 450;
 
 interface Manifest {
@@ -92,6 +94,19 @@ test("time and chance come in through the runtime", () => {
     return FORBIDDEN_GLOBALS.test(codeOf(file));
   });
   expect(faults.map((file) => relative(ROOT, file))).toEqual([]);
+});
+
+test("no name that a stranger may choose is looked up in a plain object", () => {
+  const looked = packages.filter(({ manifest }) => LOOKS_UP_UNTRUSTED.includes(manifest.name));
+  const files = looked.flatMap((one) => one.files).map((file) => ({ file, source: codeOf(file) }));
+  const lookUps = lookUpsIn(files.map(({ source }) => source));
+  expect(files.length).toBeGreaterThan(80);
+  // It must know tables where there are some, and find what once ended the process.
+  expect(lookUps.tables.size).toBeGreaterThan(15);
+  expect(lookUpsIn([DANGEROUS]).of(DANGEROUS)).toEqual(["DECODERS[encoding.trim().toLowerCase()]"]);
+  expect(
+    files.flatMap(({ file, source }) => lookUps.of(source).map((found) => `${relative(ROOT, file)}: ${found}`)),
+  ).toEqual([]);
 });
 
 test("pure packages use no global of Node or the DOM", () => {
@@ -154,6 +169,59 @@ test("no file carries a path of a machine, a registry host or a switched-off che
     expect(text.match(/(?:biome-ignore|oxlint-disable)[^\n:]*$/gm) ?? [], relative(ROOT, file)).toEqual([]);
   }
 });
+
+/** How bodies were decoded once: `__proto__` ended the process, `constructor` never answered. */
+const DANGEROUS = `
+const DECODERS: Readonly<Record<string, Decode>> = { gzip: gunzip, "x-gzip": gunzip, deflate: inflate, br: brotliDecompress };
+function decoderOf(encoding: string | undefined): Decode | undefined {
+  return encoding === undefined || encoding === "identity" ? undefined : DECODERS[encoding.trim().toLowerCase()];
+}
+`;
+
+interface LookUps {
+  /** Names of variables, parameters and members whose type is an object with any keys. */
+  readonly tables: ReadonlySet<string>;
+  /** Places where one is indexed by what is no literal, and not guarded by `Object.hasOwn`; see `own` in core. */
+  of(source: string): readonly string[];
+}
+
+/** Without a compiler: by the types as they are written. A number as an index is told by its name or its arithmetic. */
+function lookUpsIn(sources: readonly string[]): LookUps {
+  const all = sources.join("\n");
+  const aliases = [...all.matchAll(/\btype (\w+)(?:<[^=]*>)? = (?:Readonly<|Partial<)*Record<string,/g)].map(
+    ([, name]) => name,
+  );
+  const open = `(?:Readonly<|Partial<)*(?:Record<string,|NodeJS\\.Dict<${aliases.map((name) => `|${name}\\b`).join("")})`;
+  const declared = [...all.matchAll(new RegExp(`\\b(\\w+)\\??\\s*(?::|=>)\\s*${open}`, "g"))];
+  const tables = new Set(declared.map(([, name]) => name as string));
+  const isTable = (name: string | undefined, cast: string): boolean =>
+    name === undefined ? new RegExp(open).test(cast) : tables.has(name);
+  return {
+    tables,
+    of: (source) =>
+      [...source.matchAll(INDEXED)].flatMap(({ 0: whole, 1: name, 2: cast = "", 3: written = "", index }) => {
+        const key = written.trim();
+        const isKnown = LITERAL.test(key) || ARITHMETIC.test(key) || NUMBER_NAME.test(key);
+        const before = source.slice(Math.max(0, index - GUARD_CHARACTERS), index);
+        const isGuarded =
+          name !== undefined &&
+          (before.includes(`Object.hasOwn(${name}, ${key})`) ||
+            before.includes(`const ${key} of Object.keys(${name})`));
+        // A variable of that name may be of another type here.
+        const isOther = new RegExp(`\\b(?:const|let) ${name}: (?!${open})`).test(source);
+        const isWritten = /^\s*=[^=]/.test(source.slice(index + whole.length));
+        return isKnown || isGuarded || isOther || isWritten || !isTable(name, cast) ? [] : [whole.trim()];
+      }),
+  };
+}
+
+/** `name[key]`, or `(… as Type)[key]`. */
+const INDEXED = /(?:\b(\w+)|\bas ([^()]*(?:\([^()]*\))?[^()]*)\))(?:\?\.)?\[([^[\]]+(?:\[[^\]]*\][^[\]]*)*)\]/g;
+const LITERAL = /^(?:"[^"]*"|'[^']*'|\d+|`[^`$]*`)$/;
+const ARITHMETIC = /[-+*%]|<<|>>|^\d/;
+const NUMBER_NAME =
+  /(?:index|at|from|offset|slot|place|last|first|next|head|step|turn|column|lane|digit|byte|letter|count|start|end)$/i;
+const GUARD_CHARACTERS = 160;
 
 function packageFaults(manifest: Manifest, specifier: string, at: string): string[] {
   const name = specifier

@@ -40,12 +40,15 @@ const DIGIT = new Uint8Array(256).fill(1, 0x30, 0x3a);
 const WHITE = new Uint8Array(256);
 for (const letter of " \t\n\r") WHITE[letter.charCodeAt(0)] = 1;
 
-const WORDS: readonly (readonly [first: number, rest: readonly number[]])[] = ["true", "false", "null"].map((word) => [
-  word.charCodeAt(0),
-  bytesOf(word),
-]);
-/** What some clients write although it is no JSON. */
-const NON_FINITE: readonly (readonly number[])[] = ["NaN", "Infinity", "-Infinity"].map(bytesOf);
+const TRUE = bytesOf("true");
+const FALSE = bytesOf("false");
+const NULL = bytesOf("null");
+/** What some clients write although it is not JSON. */
+const NAN = bytesOf("NaN");
+const INFINITE = bytesOf("Infinity");
+const MINUS_INFINITE = bytesOf("-Infinity");
+
+const NONE: readonly number[] = [];
 
 /** 1 where the open container is an object. One for all scanners: a walk never pauses, and a small body is scanned faster than memory is got. */
 const STACK = new Uint8Array(DEPTH_MAX);
@@ -58,8 +61,8 @@ export class JsonScanner {
   readonly #words: Int32Array;
   readonly #shift: number;
   readonly #allowNonFinite: boolean;
-  /** Start and end of each bare NaN, Infinity and -Infinity, in order. */
-  readonly nonFinite: number[] = [];
+  #nonFinite: Int32Array | undefined;
+  #nonFiniteLength = 0;
   fault: JsonFault | undefined;
 
   constructor(bytes: Uint8Array, options: { readonly allowNonFinite: boolean }) {
@@ -68,6 +71,11 @@ export class JsonScanner {
     const wordsAt = bytes.byteOffset - this.#shift;
     this.#words = new Int32Array(bytes.buffer, wordsAt, (bytes.byteOffset + bytes.length - wordsAt) >> 2);
     this.#allowNonFinite = options.allowNonFinite;
+  }
+
+  /** Start and end of each bare NaN, Infinity and -Infinity, in order. */
+  get nonFinite(): ArrayLike<number> {
+    return this.#nonFinite === undefined ? NONE : this.#nonFinite.subarray(0, this.#nonFiniteLength);
   }
 
   /** Behind the white space from `at` on. */
@@ -95,7 +103,9 @@ export class JsonScanner {
       const byte = bytes[offset] as number;
       if (byte === QUOTE) return offset + 1;
       if (byte !== BACKSLASH) return this.#fail(offset, "a control character inside a string");
-      offset = this.#escape(offset);
+      // Escapes come in rows where they come.
+      do offset = this.#escape(offset);
+      while (offset >= 0 && bytes[offset] === BACKSLASH);
       if (offset < 0) return -1;
     }
   }
@@ -232,17 +242,40 @@ export class JsonScanner {
 
   #word(at: number): number {
     const bytes = this.#bytes;
-    const first = bytes[at];
-    for (const [letter, word] of WORDS)
-      if (first === letter) return matches(bytes, at, word) ? at + word.length : this.#unexpected(at);
-    if (this.#allowNonFinite) {
-      for (const word of NON_FINITE) {
-        if (!matches(bytes, at, word)) continue;
-        this.nonFinite.push(at, at + word.length);
-        return at + word.length;
-      }
+    switch (bytes[at]) {
+      case TRUE[0]:
+        return matches(bytes, at, TRUE) ? at + TRUE.length : this.#unexpected(at);
+      case FALSE[0]:
+        return matches(bytes, at, FALSE) ? at + FALSE.length : this.#unexpected(at);
+      case NULL[0]:
+        return matches(bytes, at, NULL) ? at + NULL.length : this.#unexpected(at);
+      case NAN[0]:
+        return this.#notFinite(at, NAN);
+      case INFINITE[0]:
+        return this.#notFinite(at, INFINITE);
+      case MINUS:
+        return this.#notFinite(at, MINUS_INFINITE);
+      default:
+        return this.#unexpected(at);
     }
-    return this.#unexpected(at);
+  }
+
+  #notFinite(at: number, word: Uint8Array): number {
+    if (!this.#allowNonFinite || !matches(this.#bytes, at, word)) return this.#unexpected(at);
+    const length = this.#nonFiniteLength;
+    let pairs = this.#nonFinite;
+    if (pairs === undefined || length === pairs.length) {
+      // A hostile body has a hundred thousand: a plain array grows six times as slowly.
+      const grown = new Int32Array(pairs === undefined ? 16 : 2 * length);
+      if (pairs !== undefined) grown.set(pairs);
+      pairs = grown;
+      this.#nonFinite = pairs;
+    }
+    const end = at + word.length;
+    pairs[length] = at;
+    pairs[length + 1] = end;
+    this.#nonFiniteLength = length + 2;
+    return end;
   }
 
   #unexpected(offset: number): number {
@@ -259,11 +292,40 @@ export class JsonScanner {
   }
 }
 
-function bytesOf(word: string): number[] {
-  return Array.from(word, (letter) => letter.charCodeAt(0));
+/**
+ * Whether the JSON text between two quotes, from `start` to `end`, says `word`, be it with escapes or without. The text is known to be JSON;
+ * `word` has letters, digits, `_` and `$` alone, for which a Unicode escape is the only escape. Looks at no more bytes than the word can take.
+ */
+export function saysWord(bytes: Uint8Array, start: number, end: number, word: string): boolean {
+  if (end - start < word.length) return false;
+  let at = start;
+  for (let index = 0; index < word.length; index++) {
+    if (at >= end) return false;
+    const isEscape = bytes[at] === BACKSLASH;
+    if (isEscape && ESCAPE[bytes[at + 1] as number] !== 2) return false;
+    const code = isEscape ? hexAt(bytes, at + 2) : bytes[at];
+    if (code !== word.charCodeAt(index)) return false;
+    at += isEscape ? 6 : 1;
+  }
+  return at === end;
 }
 
-function matches(bytes: Uint8Array, at: number, word: readonly number[]): boolean {
-  for (let index = 0; index < word.length; index++) if (bytes[at + index] !== word[index]) return false;
+/** The number that four hex digits write. */
+function hexAt(bytes: Uint8Array, at: number): number {
+  let code = 0;
+  for (let digit = at; digit < at + 4; digit++) {
+    const byte = bytes[digit] as number;
+    code = 16 * code + (byte <= 0x39 ? byte - 0x30 : (byte | 0x20) - 0x57);
+  }
+  return code;
+}
+
+function bytesOf(word: string): Uint8Array {
+  return Uint8Array.from(word, (letter) => letter.charCodeAt(0));
+}
+
+/** The first byte is known to be right. */
+function matches(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
+  for (let index = 1; index < word.length; index++) if (bytes[at + index] !== word[index]) return false;
   return true;
 }

@@ -1,6 +1,6 @@
 /** What a request to the admin API says, checked: every refusal here is one 4xx with a stable code. */
 import type { IncomingMessage } from "node:http";
-import { nearest, printable } from "@waybill/core";
+import { nearest, own, printable } from "@waybill/core";
 import { type Answer, problem } from "./answers.ts";
 
 /** Thrown by a route to end with this answer. */
@@ -94,7 +94,7 @@ export function textField<F extends string>(
   fields: Readonly<Record<string, unknown>>,
   name: F,
 ): { readonly [K in F]?: string } {
-  const value = fields[name];
+  const value = own(fields, name);
   if (value === undefined) return {};
   if (typeof value !== "string") throw invalid(`${name} is a text`);
   return { [name]: value } as { readonly [K in F]?: string };

@@ -1,4 +1,5 @@
 /** The admin API as an OpenAPI document, served at `/openapi.json`. A test holds it and the routes together; the shapes in detail are those of admin-types.ts. */
+import { own } from "@waybill/core";
 import { VERSION } from "./version.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -225,7 +226,7 @@ export function openApiDocument(): object {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const [route, operation] of Object.entries(OPERATIONS)) {
     const [method = "", path = ""] = route.split(" ");
-    (paths[path] ??= {})[method.toLowerCase()] = operationOf(path, operation);
+    paths[path] = { ...own(paths, path), [method.toLowerCase()]: operationOf(path, operation) };
   }
   return {
     openapi: "3.1.0",

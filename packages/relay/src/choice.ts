@@ -5,7 +5,7 @@
  * take out of it. What cannot be read at all throws, which rejects that event.
  */
 import { createHash } from "node:crypto";
-import type { Translate } from "@waybill/core";
+import { own, type Translate } from "@waybill/core";
 import { formOf, readTrophyText, redactShared, textOf, toCanonical, type Vendor, writeTrophy } from "@waybill/vendors";
 import type { DestinationConfig, EventFilter } from "./config/types.ts";
 import { globMatcher } from "./glob.ts";
@@ -98,7 +98,7 @@ function without(value: Json, path: readonly string[]): Json {
   const [key, ...rest] = path;
   if (key === undefined || !Object.hasOwn(value, key)) return value;
   if (rest.length === 0) return Object.fromEntries(Object.entries(value).filter(([name]) => name !== key));
-  const inner = objectOf(value[key]);
+  const inner = objectOf(own(value, key));
   return inner === undefined ? value : { ...value, [key]: without(inner, rest) };
 }
 

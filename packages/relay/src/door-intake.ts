@@ -5,7 +5,7 @@
  * An exchange is stored like the rest, and its caller waits for the outcome at the destination of the same vendor.
  */
 import { isUtf8 } from "node:buffer";
-import { type Clock, type HttpRequest, WaybillError } from "@waybill/core";
+import { type Clock, type HttpRequest, type HttpResponse, WaybillError } from "@waybill/core";
 import {
   DOORS,
   type Door,
@@ -13,15 +13,23 @@ import {
   type DoorOptions,
   type DoorRequest,
   type DoorRoute,
+  INTAKE_LIMITS,
+  type IntakeLimits,
   type DoorRefusal as Refusal,
   type StoredForm,
+  shown,
+  storedSome,
   type Taken,
+  VENDORS,
+  type Vendor,
 } from "@waybill/vendors";
 import type { Answer } from "./answers.ts";
-import type { BodyRefusal } from "./body.ts";
+import type { BodyRefusal, Charge } from "./body.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
 import type { IntakeObserver, IntakeRequest } from "./intake.ts";
 import type { KnownKey, Source, SourceTable } from "./sources.ts";
+import { RECEIPT_HEADER, storeNew } from "./stored-events.ts";
+import type { Turns } from "./turns.ts";
 
 export interface DoorIntakeOptions {
   readonly clock: Clock;
@@ -29,6 +37,8 @@ export interface DoorIntakeOptions {
   readonly strict: boolean;
   readonly observer: IntakeObserver;
   readonly exchangeDeadlineMs: number;
+  readonly intakeLimits?: Partial<IntakeLimits>;
+  readonly turns?: Turns;
 }
 
 /** A request whose source is known; its body may be read. */
@@ -36,8 +46,17 @@ export interface DoorOpened {
   readonly door: Door;
   readonly route: DoorRoute;
   readonly source: Source;
+  /** Who pays for the body: the source, unless its key stands in there. */
+  readonly payer: Source | undefined;
   readonly request: DoorRequest;
   readonly options: DoorOptions;
+  readonly bodyMaxBytes: number;
+}
+
+/** Whose request it is, and by which key; without one it may have none, or has it in the body. */
+interface Found {
+  readonly source: Source;
+  readonly key: string | undefined;
 }
 
 interface Prefixed {
@@ -45,26 +64,36 @@ interface Prefixed {
   readonly path: string;
 }
 
-const BODY_KINDS: Readonly<Record<BodyRefusal, "too_large" | "unsupported_encoding" | "invalid" | "unavailable">> = {
+const BODY_KINDS: Readonly<
+  Record<BodyRefusal, "too_large" | "unsupported_encoding" | "invalid" | "unavailable" | "rate_limited">
+> = {
   body_too_large: "too_large",
   unsupported_encoding: "unsupported_encoding",
   damaged_encoding: "invalid",
   overloaded: "unavailable",
+  share_exceeded: "rate_limited",
+  too_slow: "invalid",
   aborted: "invalid",
 };
 const RETRY_AFTER_S = 1;
-const KNOWN_MAX = 1_000;
+/** Events that memory mode had no room for. */
+const MEMORY_FULL = "memory_full";
+/** Statuses that an answer may have; a vendor's own may be anything. */
+const STATUS_MIN = 200;
+const STATUS_MAX = 599;
 
 export class DoorIntake {
   readonly #options: DoorIntakeOptions;
-  /** Keys that were found right before: a digest costs as much as framing a small body. */
+  /** Keys that were found right before: a digest costs as much as framing a small body. One entry for each valid key. */
   readonly #known = new Map<string, KnownKey>();
+  readonly #limits: ReadonlyMap<Vendor, IntakeLimits>;
   #sources: SourceTable;
   #doors: readonly Door[];
   #stopping = false;
 
   constructor(sources: SourceTable, options: DoorIntakeOptions) {
     this.#options = options;
+    this.#limits = new Map(VENDORS.map((vendor) => [vendor, { ...INTAKE_LIMITS[vendor], ...options.intakeLimits }]));
     this.#sources = sources;
     this.#doors = doorsOf(sources);
   }
@@ -103,7 +132,10 @@ export class DoorIntake {
     }
     if (prefixed !== undefined && prefixed.source.config.protocol !== "segment" && refusing === undefined)
       return answerOf(
-        DOORS[prefixed.source.config.protocol].refuse({ kind: "not_found", message: `There is no ${path}.` }, request),
+        DOORS[prefixed.source.config.protocol].refuse(
+          { kind: "not_found", message: `There is no ${shown(path)}.` },
+          request,
+        ),
       );
     // A path of Segment's too, without a key that we know: Segment's door refuses it, unless there is none.
     if (
@@ -114,25 +146,21 @@ export class DoorIntake {
     const { door, route } = refusing;
     // A browser asks without its key.
     if (request.method === "OPTIONS" && route.key === undefined && route.preflight !== undefined)
-      return answerOf(route.preflight(request, this.#doorOptions(undefined)));
+      return answerOf(route.preflight(request, this.#doorOptions(undefined, this.#limitsOf(door))));
     const message = door.key(request) === undefined && route.key === undefined ? "" : "The key is not known here.";
     return this.#refuse(undefined, door, { kind: "unauthorized", message }, request, {});
   }
 
-  #find(
-    door: Door,
-    route: DoorRoute,
-    request: DoorRequest,
-    prefixed: Source | undefined,
-  ): { readonly source: Source; readonly key: string } | undefined {
+  #find(door: Door, route: DoorRoute, request: DoorRequest, prefixed: Source | undefined): Found | undefined {
     const key = route.key ?? door.key(request);
-    const kind = route.keyKind ?? "";
-    const known = key === undefined ? undefined : this.#lookUp(door.vendor, key, kind);
-    if (known?.source.config.protocol === door.vendor) return { source: known.source, key: key as string };
-    // Under a prefix the source is known; a key that is there must be its own all the same.
-    return prefixed !== undefined && key === undefined && !requiresKey(door)
-      ? { source: prefixed, key: "" }
-      : undefined;
+    if (key === undefined)
+      return prefixed !== undefined && (door.keyInBody === true || prefixed.config.keyless)
+        ? { source: prefixed, key: undefined }
+        : undefined;
+    const known = this.#lookUp(door.vendor, key, route.keyKind ?? "");
+    // Under a prefix or at a host the source is known; a key that is there must be its own all the same.
+    if (known === undefined || (prefixed !== undefined && known.source !== prefixed)) return undefined;
+    return { source: known.source, key: known.key };
   }
 
   #lookUp(vendor: string, key: string, kind: KnownKey["kind"]): KnownKey | undefined {
@@ -140,8 +168,8 @@ export class DoorIntake {
     const remembered = this.#known.get(name);
     if (remembered !== undefined && this.#sources.isValid(remembered)) return remembered;
     const known = this.#sources.byKey(key, kind);
-    if (known !== undefined && known.source.config.protocol === vendor && this.#known.size < KNOWN_MAX)
-      this.#known.set(name, known);
+    if (known?.source.config.protocol !== vendor) return undefined;
+    this.#known.set(name, known);
     return known;
   }
 
@@ -151,26 +179,28 @@ export class DoorIntake {
     request,
     source,
     key,
-  }: Omit<DoorOpened, "options"> & { readonly key: string }): Answer | DoorOpened {
-    const options = this.#doorOptions(source);
+  }: Pick<DoorOpened, "door" | "route" | "request"> & Found): Answer | DoorOpened {
+    const options = this.#doorOptions(source, this.#limitsOf(door));
     const headers = route.headers?.(request, options) ?? {};
     if (request.method === "OPTIONS" && route.preflight !== undefined)
       return answerOf(route.preflight(request, options));
     const refuse = (refusal: Refusal): Answer => this.#refuse(source, door, refusal, request, headers);
     if (!route.methods.includes(request.method))
       return {
-        ...refuse({ kind: "method_not_allowed", message: `${request.path} takes ${route.methods.join(", ")}.` }),
+        ...refuse({ kind: "method_not_allowed", message: `${shown(request.path)} takes ${route.methods.join(", ")}.` }),
       };
     if (this.#stopping)
       return refuse({ kind: "unavailable", message: "The relay is stopping; try again.", retryAfterS: RETRY_AFTER_S });
-    const waitS = source.limiter?.take(key) ?? 0;
-    if (waitS > 0)
-      return refuse({
-        kind: "rate_limited",
-        message: `This key may send ${source.config.rateLimit?.perSecond} requests a second.`,
-        retryAfterS: waitS,
-      });
-    return { door, route, source, request, options };
+    // A key in the body is counted when it is known.
+    const isKeyed = key !== undefined || source.config.keyless;
+    const limited = isKeyed ? limitedBy(source, key ?? "") : undefined;
+    if (limited !== undefined) return refuse(limited);
+    const { bodyMaxBytes } = this.#limitsOf(door);
+    return { door, route, source, payer: isKeyed ? source : undefined, request, options, bodyMaxBytes };
+  }
+
+  #limitsOf({ vendor }: Door): IntakeLimits {
+    return this.#limits.get(vendor) as IntakeLimits;
   }
 
   refuseBody({ door, source, request, route, options }: DoorOpened, refusal: BodyRefusal, message: string): Answer {
@@ -179,8 +209,8 @@ export class DoorIntake {
     return this.#refuse(source, door, { kind, message, retryAfterS: RETRY_AFTER_S } as Refusal, request, headers);
   }
 
-  /** Frames, stores, answers. Resolves after the fsync. Never rejects. */
-  async accept(opened: DoorOpened, body: Buffer): Promise<Answer> {
+  /** Frames, stores, answers. Resolves after the fsync; rejects for a defect. */
+  async accept(opened: DoorOpened, body: Buffer, charge?: Charge): Promise<Answer> {
     const { door, route, source, request, options } = opened;
     const headers = route.headers?.(request, options) ?? {};
     const refuse = (refusal: Refusal): Answer => this.#refuse(source, door, refusal, request, headers);
@@ -189,16 +219,24 @@ export class DoorIntake {
     if ("refusal" in taken) return refuse(taken.refusal);
     if ("ask" in taken) return this.#ask(opened, taken.ask.path, body, headers);
     if (!("stored" in taken)) return answerOf(taken.answer, headers);
+    if (opened.payer === undefined) {
+      const limited = limitedBy(source, taken.key ?? "");
+      if (limited !== undefined) return refuse(limited);
+      charge?.moveTo(source.share);
+    }
     if (taken.stored === undefined) return answerOf(taken.answer(0), headers);
     const memory = source.config.memory === undefined ? undefined : source.environment.memoryOf(source.config);
     if (memory !== undefined) {
-      memory.publish(taken.metadata, textsOf(taken.stored));
+      const dropped = memory.publish(taken.metadata, textsOf(taken.stored));
+      const { refusedByCode } = source.counters;
+      if (dropped > 0) refusedByCode.set(MEMORY_FULL, (refusedByCode.get(MEMORY_FULL) ?? 0) + dropped);
       return answerOf(taken.answer(0), headers);
     }
+    const pause = this.#options.turns?.pause(source.share, body.length);
+    if (pause !== undefined) await pause;
     try {
-      const { duplicates, first, count } = await this.#store(source, taken.stored, taken);
-      const at = first === undefined ? {} : { [RECEIPT_HEADER]: `${source.environment.name}/${first}+${count}` };
-      const answered = { ...headers, ...at };
+      const { duplicates, first, receipt } = await this.#store(source, taken.stored, taken);
+      const answered = receipt === undefined ? headers : { ...headers, [RECEIPT_HEADER]: receipt };
       if (taken.exchange !== undefined && first !== undefined)
         return await this.#exchange(opened, taken, first, answered);
       return answerOf(taken.answer(duplicates), answered);
@@ -211,51 +249,19 @@ export class DoorIntake {
     }
   }
 
-  async #store(
+  #store(
     source: Source,
     form: StoredForm,
     { ids, metadata }: { readonly ids: readonly string[]; readonly metadata: string },
-  ): Promise<{ readonly duplicates: number; readonly first: number | undefined; readonly count: number }> {
-    const { environment, counters } = source;
-    const nowMs = this.#options.clock.now();
-    const { window } = environment.ids;
+  ): ReturnType<typeof storeNew> {
     const count = form.ends.length;
-    const hashes: IdHashes = { scope: source.scope, words: new Uint32Array(count * HASH_WORDS) };
-    const fresh = new Array<boolean>(count).fill(true);
-    for (const [index, id] of ids.entries()) {
-      if (id === "") continue;
-      const bytes = Buffer.from(id);
-      window.hash(bytes, { idStart: 0, idEnd: bytes.length }, hashes, index);
-      fresh[index] = window.add(hashes, index, nowMs);
-    }
-    const kept = fresh.filter(Boolean).length;
-    const duplicates = count - kept;
-    const record = { source: source.config.name, receivedAtMs: nowMs, metadata };
-    let first: number | undefined;
-    try {
-      const appended =
-        kept === 0
-          ? undefined
-          : environment.log.append({ ...record, ...(duplicates === 0 ? form : without(form, fresh)) });
-      // A repeat is answered only when what it repeats is durable.
-      if (duplicates > 0) await Promise.all([appended, environment.log.barrier()]);
-      first = await appended;
-    } catch (error) {
-      for (const [index, id] of ids.entries()) if (id !== "" && fresh[index]) window.remove(hashes, index);
-      throw error;
-    }
-    if (first !== undefined && ids.length > 0)
-      environment.ids.stored(
-        first,
-        {
-          scope: hashes.scope,
-          words: duplicates === 0 ? hashes.words : hashes.words.filter((_, at) => fresh[Math.floor(at / HASH_WORDS)]),
-        },
-        nowMs,
-      );
-    counters.accepted += kept;
-    counters.duplicates += duplicates;
-    return { duplicates, first, count: kept };
+    return storeNew({
+      source,
+      receivedAtMs: this.#options.clock.now(),
+      count,
+      hashes: ids.length === 0 ? undefined : hashIds(source, ids, count),
+      entry: (keep) => ({ metadata, ...(keep === undefined ? form : storedSome(form, keep)) }),
+    });
   }
 
   /** Waits for the vendor's own answer; what is not answered in time is sent all the same. */
@@ -280,11 +286,7 @@ export class DoorIntake {
       const said = JSON.stringify({ ...(JSON.parse(body) as object), stored: true });
       return answerOf({ ...refused, body: said }, { ...headers, "retry-after": String(RETRY_AFTER_S) });
     }
-    const type = answered.headers["content-type"];
-    return answerOf(
-      { status: answered.status, body: answered.body },
-      { ...headers, ...(type === undefined ? {} : { "content-type": type }) },
-    );
+    return passedOn(answered, headers);
   }
 
   /** Not stored: whoever asks needs the answer now, or to know that there is none. */
@@ -310,8 +312,7 @@ export class DoorIntake {
         request,
         headers,
       );
-    const type = answered.headers["content-type"] ?? "application/json";
-    return { status: answered.status, headers: { ...headers, "content-type": type }, body: answered.body };
+    return passedOn(answered, headers);
   }
 
   #refuse(
@@ -331,15 +332,13 @@ export class DoorIntake {
     return answerOf(door.refuse(refusal, request), { ...headers, ...retryAfter });
   }
 
-  #doorOptions(source: Source | undefined): DoorOptions {
+  #doorOptions(source: Source | undefined, { maxEvents }: IntakeLimits): DoorOptions {
     const { strict, makeId } = this.#options;
-    const { allowedOrigins = [], allowedHeaders = [], sendEvents = true } = source?.config ?? {};
+    const { allowedOrigins = [], allowedHeaders = [], sendEvents = true, keyless = false } = source?.config ?? {};
     const isKey = (key: string): boolean => this.#sources.byKey(key)?.source === source;
-    return { strict, makeId, isKey, allowedOrigins, allowedHeaders, sendEvents };
+    return { strict, makeId, isKey, allowedOrigins, allowedHeaders, sendEvents, keyless, maxEvents };
   }
 }
-
-const RECEIPT_HEADER = "waybill-receipt";
 
 function doorsOf(sources: SourceTable): readonly Door[] {
   return Object.values(DOORS).filter(({ vendor }) => sources.protocols.has(vendor));
@@ -347,11 +346,6 @@ function doorsOf(sources: SourceTable): readonly Door[] {
 
 function doorOf({ config }: Source): readonly Door[] {
   return config.protocol === "segment" ? [] : [DOORS[config.protocol]];
-}
-
-/** A protocol whose every request carries its key. Under a prefix the others may leave it out. */
-function requiresKey({ vendor }: Door): boolean {
-  return vendor === "launchdarkly";
 }
 
 /** Paths that Segment and Letter share. */
@@ -370,24 +364,33 @@ function textsOf({ body, ends }: StoredForm): string[] {
   );
 }
 
-/** The events that are kept, as a record of their own. */
-function without({ body, ends }: StoredForm, keep: readonly boolean[]): StoredForm {
-  const bytes = Buffer.concat(body);
-  const pieces: Uint8Array[] = [];
-  const keptEnds: number[] = [];
-  let length = 0;
-  for (const [index, end] of ends.entries()) {
-    if (!keep[index]) continue;
-    if (pieces.length > 0) {
-      pieces.push(COMMA);
-      length += 1;
-    }
-    const piece = bytes.subarray(index === 0 ? 0 : (ends[index - 1] as number) + 1, end);
-    pieces.push(piece);
-    length += piece.length;
-    keptEnds.push(length);
+/** The hashes of ids; zeros for those that are "". */
+function hashIds({ environment, scope }: Source, ids: readonly string[], count: number): IdHashes {
+  const hashes: IdHashes = { scope, words: new Uint32Array(count * HASH_WORDS) };
+  for (const [index, id] of ids.entries()) {
+    if (id === "") continue;
+    const bytes = Buffer.from(id);
+    environment.ids.window.hash(bytes, { idStart: 0, idEnd: bytes.length }, hashes, index);
   }
-  return { body: pieces, ends: Uint32Array.from(keptEnds) };
+  return hashes;
 }
 
-const COMMA = Buffer.of(0x2c);
+/** The refusal of a key that came too often. */
+function limitedBy({ limiter, config }: Source, key: string): Refusal | undefined {
+  const waitS = limiter?.take(key) ?? 0;
+  if (waitS === 0) return undefined;
+  const message = `This key may send ${config.rateLimit?.perSecond} requests a second.`;
+  return { kind: "rate_limited", message, retryAfterS: waitS };
+}
+
+/** What a vendor said, as far as it can be said on: its statuses and headers may be anything. */
+function passedOn({ status, headers: sent, body }: HttpResponse, headers: Readonly<Record<string, string>>): Answer {
+  const { "content-type": type = "application/json" } = sent;
+  const isStatus = Number.isInteger(status) && status >= STATUS_MIN && status <= STATUS_MAX;
+  const isType = /^[\x20-\x7e]{1,200}$/.test(type);
+  return {
+    status: isStatus ? status : 502,
+    headers: { ...headers, "content-type": isType ? type : "application/json" },
+    body,
+  };
+}

@@ -4,7 +4,7 @@
  * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters,
  * `attempts/<destination>/` what was tried, `replays/` those that run or ran.
  */
-import { type Clock, type DiskRuntime, type HttpResponse, messageOf, sleep } from "@waybill/core";
+import { type Clock, type DiskRuntime, type HttpResponse, messageOf, own, sleep } from "@waybill/core";
 import { type Log, type LogRecord, openLog, type Position, type RetentionLimits } from "@waybill/log";
 import { storedIdsOf, type Vendor } from "@waybill/vendors";
 import { accountView } from "./account-view.ts";
@@ -295,7 +295,7 @@ export class Environment {
       if (index === undefined || seen.has(record.first + index)) continue;
       const event = eventAt(record, index);
       // The same text may stand in another event's properties.
-      if (!ID_MEMBERS.some((member) => event[member] === messageId)) continue;
+      if (!ID_MEMBERS.some((member) => own(event, member) === messageId)) continue;
       const position = record.first + index;
       seen.add(position);
       const destinations = await Promise.all(

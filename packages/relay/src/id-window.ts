@@ -3,7 +3,10 @@
  *
  * Two generations of a hash table, each for half of `maxIds`; when the newer one is full or half the window old, the older one is emptied
  * and takes its place. So an id is remembered for at least half the window, or for the last `maxIds / 2` ids when they come faster;
- * memory is 24 bytes a slot, two slots an id: 48 bytes times `maxIds`.
+ * memory is 24 bytes a slot, two slots an id, and 8 bytes for the request it came with: 56 bytes times `maxIds`.
+ *
+ * Where an id is stored is known only after the fsync. Until then it holds a ticket of its request and its place among the request's events; what the ticket stands
+ * for is written once, when the request's first position is known, whatever the number of its ids.
  *
  * An id is kept as a 128-bit hash with a secret seed: two ids of one window fall together by chance less often than
  * once in 10^26 for a million ids. The first words lie apart from the others, so that looking for an id that is new touches four bytes a
@@ -17,6 +20,10 @@ const REST_WORDS = HASH_WORDS - 1;
 const REMOVED = 0xffff_ffff;
 /** Stored, but where is not known (any more). */
 const NOWHERE = -1;
+/** Places a request may have: an id holds minus two minus (its ticket times this, plus its place). */
+const PLACES = 2 ** 20;
+/** Tickets begin anew then: none lives that long. */
+const TICKETS = 2 ** 32;
 
 /** Where an id stands in the bytes at hand, without its quotes. */
 export interface IdRange {
@@ -34,8 +41,11 @@ export interface IdHashes {
 interface Generation {
   readonly tags: Uint32Array;
   readonly rest: Uint32Array;
-  /** Position in the log. */
+  /** Position in the log, or ticket and place. */
   readonly positions: Float64Array;
+  /** First position of each ticket's request plus one; 0 while that is not known. Each has an id here, so there are no more than ids. */
+  readonly tickets: Float64Array;
+  firstTicket: number;
   used: number;
   startedAtMs: number;
 }
@@ -47,6 +57,9 @@ export class IdWindow {
   readonly #seed: Uint32Array;
   #newer: Generation;
   #older: Generation;
+  /** Of the request at hand. */
+  #ticket = 0;
+  #isTicketUsed = false;
 
   constructor(options: {
     readonly windowMs: number;
@@ -64,6 +77,8 @@ export class IdWindow {
       tags: new Uint32Array(slotCount),
       rest: new Uint32Array(slotCount * REST_WORDS),
       positions: new Float64Array(slotCount),
+      tickets: new Float64Array(this.#idsPerGeneration + 1),
+      firstTicket: 0,
       used: 0,
       startedAtMs: options.nowMs,
     });
@@ -104,13 +119,28 @@ export class IdWindow {
     return true;
   }
 
-  /** Notes where the id was stored. */
-  place(hashes: IdHashes, index: number, position: number): void {
-    for (const generation of [this.#newer, this.#older]) {
-      const slot = this.#find(generation, hashes, index);
-      if (slot < 0) continue;
-      generation.positions[slot] = position;
-      return;
+  /** Adds the hash of the event at `place` among those of the request at hand that are stored. */
+  addAt(hashes: IdHashes, index: number, nowMs: number, place: number): boolean {
+    // A turn keeps the number of the ticket at hand.
+    const isNew = this.add(hashes, index, nowMs, -2 - (this.#ticket * PLACES + (place % PLACES)));
+    if (isNew) this.#isTicketUsed = true;
+    return isNew;
+  }
+
+  /** Ends the request at hand: the ticket of the ids that were added for it; `undefined` when there is none. */
+  endRequest(): number | undefined {
+    if (!this.#isTicketUsed) return undefined;
+    this.#isTicketUsed = false;
+    const ticket = this.#ticket;
+    this.#ticket = (ticket + 1) % TICKETS;
+    return ticket;
+  }
+
+  /** Notes where the first event of a request was stored. */
+  settle(ticket: number, first: number): void {
+    for (const { tickets, firstTicket } of [this.#newer, this.#older]) {
+      const at = (ticket - firstTicket + TICKETS) % TICKETS;
+      if (at < tickets.length) tickets[at] = first + 1;
     }
   }
 
@@ -118,8 +148,8 @@ export class IdWindow {
   positionOf(hashes: IdHashes, index: number): number | undefined {
     for (const generation of [this.#newer, this.#older]) {
       const slot = this.#find(generation, hashes, index);
-      const position = slot < 0 ? NOWHERE : (generation.positions[slot] as number);
-      if (position !== NOWHERE) return position;
+      const position = slot < 0 ? undefined : settled(generation, generation.positions[slot] as number);
+      if (position !== undefined) return position;
     }
     return undefined;
   }
@@ -138,7 +168,11 @@ export class IdWindow {
     if (!full && !old) return;
     const emptied = this.#older;
     this.#older = this.#newer;
-    if (emptied.used > 0) emptied.tags.fill(0);
+    if (emptied.used > 0) {
+      emptied.tags.fill(0);
+      emptied.tickets.fill(0);
+    }
+    emptied.firstTicket = this.#ticket;
     emptied.used = 0;
     emptied.startedAtMs = nowMs;
     this.#newer = emptied;
@@ -205,6 +239,14 @@ export class IdWindow {
     words[target + 2] = c;
     words[target + 3] = d;
   }
+}
+
+function settled({ tickets, firstTicket }: Generation, position: number): number | undefined {
+  if (position >= 0) return position;
+  if (position === NOWHERE) return undefined;
+  const held = -2 - position;
+  const first = tickets[(Math.floor(held / PLACES) - firstTicket + TICKETS) % TICKETS] ?? 0;
+  return first === 0 ? undefined : first - 1 + (held % PLACES);
 }
 
 function mix(value: number): number {

@@ -1,17 +1,18 @@
 /**
  * The path of a request: route -> authenticate -> frame -> dedupe -> append -> fsync -> 2xx with a receipt.
  *
- * The receipt (`waybill-receipt: <environment>/<position>+<count>`) says where the request's events are in the log. A repeat, known by the
+ * The receipt says where the request's events are in the log (stored-events.ts). A duplicate, known by the
  * ids of its events, is answered as the first time, receipt included, and not stored again. Events without an id get one made from the request's
- * `Idempotency-Key` (or `X-Idempotency-Key`) and their place, if it has one, so that a repeat of theirs is known too.
+ * `Idempotency-Key` (or `X-Idempotency-Key`) and their place, if it has one, so that a duplicate of theirs is known too.
  *
  * Works on values, not sockets: the HTTP server and the simulation both call {@link Intake.accept}.
  */
 import { createHash } from "node:crypto";
 import { type Clock, WaybillError } from "@waybill/core";
-import type { Position } from "@waybill/log";
 import {
   assemble,
+  INTAKE_LIMITS,
+  type IntakeLimits,
   matchSegmentPath,
   parseAuthorization,
   type SegmentLimits,
@@ -20,12 +21,15 @@ import {
   scanSegment,
   segmentAccepted,
   segmentRefusal,
+  shown,
 } from "@waybill/vendors";
 import { type Answer, problem } from "./answers.ts";
-import type { BodyRefusal } from "./body.ts";
+import type { BodyRefusal, Charge } from "./body.ts";
 import { DoorIntake, type DoorOpened } from "./door-intake.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
 import type { KnownKey, Source, SourceTable } from "./sources.ts";
+import { RECEIPT_HEADER, storeNew } from "./stored-events.ts";
+import type { Turns } from "./turns.ts";
 
 export interface IntakeRequest {
   readonly method: string;
@@ -45,6 +49,10 @@ export interface IntakeOptions {
   readonly observer: IntakeObserver;
   /** How long the caller of an exchange waits for the vendor's answer. */
   readonly exchangeDeadlineMs: number;
+  /** In place of what each protocol has by itself. */
+  readonly intakeLimits?: Partial<IntakeLimits>;
+  /** Large bodies are worked on in several turns of the event loop. */
+  readonly turns?: Turns;
 }
 
 export interface IntakeObserver {
@@ -52,11 +60,15 @@ export interface IntakeObserver {
   requestRetried(environment: string, source: string): void;
 }
 
-/** A request whose path and, where it has one, key are known; its body may be read. */
+/** A request whose path and, where its head has one, key are known; its body may be read. */
 export interface Opened {
   readonly route: SegmentRoute;
-  readonly source: Source | undefined;
+  /** Who pays for the body: the source whose key the head has, or one that takes requests without. Else the body has to name the key. */
+  readonly payer: Source | undefined;
+  /** The source that the path or the host names: the key in the body must be its own. */
+  readonly named: Source | undefined;
   readonly idempotencyKey: string | undefined;
+  readonly bodyMaxBytes: number;
 }
 
 const ALLOW_ORIGIN = { "access-control-allow-origin": "*" };
@@ -68,8 +80,8 @@ const PREFLIGHT = {
 };
 /** Refused bodies remembered, to tell one client that repeats itself from many clients. */
 const REMEMBERED_REFUSALS = 256;
-/** Keys are few; a header in ever new spellings must not fill the memory. */
-const KNOWN_MAX = 1_000;
+/** Of a refused body, by which it is recognised. */
+const REMEMBERED_BYTES = 16 * 1024;
 const RETRY_AFTER_SECONDS = "1";
 
 const BODY_REFUSALS: Readonly<Record<BodyRefusal, readonly [status: number, message: string]>> = {
@@ -77,21 +89,25 @@ const BODY_REFUSALS: Readonly<Record<BodyRefusal, readonly [status: number, mess
   unsupported_encoding: [415, "The Content-Encoding is not one of gzip, deflate, br."],
   damaged_encoding: [400, "The body does not decode as its Content-Encoding says; it may be truncated."],
   overloaded: [503, "The relay holds as many bodies as it may; try again."],
+  share_exceeded: [429, "You have as many bodies here as you may at once; try again."],
+  too_slow: [408, "The body did not come on."],
   aborted: [400, "The request ended before its body did."],
 };
 
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #refusedBodies = new Set<string>();
-  /** Headers that were found right before: looking a key up by its digest costs as much as framing a small body. */
+  /** Headers that were found right before: looking a key up by its digest costs as much as framing a small body. One or two for each key. */
   readonly #known = new Map<string, KnownKey>();
   readonly #doors: DoorIntake;
+  readonly #bodyMaxBytes: number;
   #sources: SourceTable;
   #stopping = false;
 
   constructor(sources: SourceTable, options: IntakeOptions) {
     this.#sources = sources;
     this.#options = options;
+    this.#bodyMaxBytes = options.intakeLimits?.bodyMaxBytes ?? INTAKE_LIMITS.segment.bodyMaxBytes;
     this.#doors = new DoorIntake(sources, { ...options, strict: options.limits.strict });
   }
 
@@ -125,132 +141,160 @@ export class Intake {
     if (door !== undefined) return door;
     const route = matchSegmentPath(prefixed?.path ?? fullPath);
     if (route === undefined)
-      return problem(404, "unknown_route", `There is no ${fullPath} on this relay.`, ALLOW_ORIGIN);
+      return problem(404, "unknown_route", `There is no ${shown(fullPath)} on this relay.`, ALLOW_ORIGIN);
     if (request.method === "OPTIONS") return { status: 204, headers: PREFLIGHT, body: "" };
     if (request.method !== "POST")
-      return problem(405, "method_not_allowed", `${fullPath} takes POST.`, {
+      return problem(405, "method_not_allowed", `${shown(fullPath)} takes POST.`, {
         ...ALLOW_ORIGIN,
         allow: "POST, OPTIONS",
       });
     if (this.#stopping) return this.#unavailable("stopping", "The relay is stopping; try again.");
-    const { authorization, idempotencyKey } = request;
-    if (authorization === undefined || authorization === "") return { route, source: prefixed?.source, idempotencyKey };
-    const remembered = this.#known.get(authorization);
-    const known =
-      remembered !== undefined && this.#sources.isValid(remembered) ? remembered : this.#authenticate(authorization);
+    const { authorization } = request;
+    const named = prefixed?.source;
+    const known = authorization === undefined || authorization === "" ? "none" : this.#authenticate(authorization);
+    if (known === undefined || (typeof known === "object" && named !== undefined && known.source !== named))
+      return this.#refuse(undefined, 401, "unauthorized", "The write key is not known here.");
+    if (typeof known === "object") {
+      if (request.retryCount !== undefined && request.retryCount !== "0")
+        this.#options.observer.requestRetried(known.source.environment.name, known.source.config.name);
+      return this.#limited(known.source, known.key) ?? this.#opened(route, request, known.source, undefined);
+    }
     // An OAuth token of the vendor's is none of ours; the body then names the key.
-    if (known === "bearer") return { route, source: prefixed?.source, idempotencyKey };
-    const source = known?.source;
-    if (source === undefined) return this.#refuse(undefined, 401, "unauthorized", "The write key is not known here.");
-    if (request.retryCount !== undefined && request.retryCount !== "0")
-      this.#options.observer.requestRetried(source.environment.name, source.config.name);
-    const waitS = source.limiter?.take(authorization) ?? 0;
-    return waitS > 0 ? this.#limited(source, waitS) : { route, source, idempotencyKey };
+    const isOpen = known === "none" && named?.config.keyless === true;
+    return this.#opened(route, request, isOpen ? named : undefined, named);
+  }
+
+  #opened(
+    route: SegmentRoute,
+    { idempotencyKey }: IntakeRequest,
+    payer: Source | undefined,
+    named: Source | undefined,
+  ): Opened {
+    return { route, payer, named, idempotencyKey, bodyMaxBytes: this.#bodyMaxBytes };
   }
 
   /** The request of nearly every Segment client, without looking at any door: its path, a key that was seen right before, nothing else. */
-  #ordinary({ method, authorization, retryCount, idempotencyKey }: IntakeRequest, path: string): Opened | undefined {
+  #ordinary(request: IntakeRequest, path: string): Opened | undefined {
+    const { method, authorization, retryCount } = request;
     if (authorization === undefined || method !== "POST" || retryCount !== undefined || this.#stopping)
       return undefined;
     const known = this.#known.get(authorization);
     const route = known === undefined ? undefined : matchSegmentPath(path);
     if (known === undefined || route === undefined) return undefined;
     const { source } = known;
-    if (source.config.protocol !== "segment" || source.limiter !== undefined || !this.#sources.isValid(known))
-      return undefined;
-    return { route, source, idempotencyKey };
+    if (source.limiter !== undefined || !this.#sources.isValid(known)) return undefined;
+    return this.#opened(route, request, source, undefined);
   }
 
-  #limited(source: Source, waitS: number): Answer {
+  /** The refusal of a key that came too often. */
+  #limited(source: Source, key: string): Answer | undefined {
+    const waitS = source.limiter?.take(key) ?? 0;
+    if (waitS === 0) return undefined;
     const { observer } = this.#options;
     observer.requestRefused(source.environment.name, source.config.name, "rate_limited", false);
     const message = `This key may send ${source.config.rateLimit?.perSecond} requests a second.`;
     return segmentAnswer(segmentRefusal(429, "rate_limited", message), { "retry-after": String(waitS) });
   }
 
+  /** `undefined` for a key that is none of a source of this protocol. */
   #authenticate(authorization: string): KnownKey | "bearer" | undefined {
+    const remembered = this.#known.get(authorization);
+    if (remembered !== undefined && this.#sources.isValid(remembered)) return remembered;
     const credentials = parseAuthorization(authorization);
-    const known = credentials === undefined ? undefined : this.#sources.byKey(credentials.key);
+    const known = credentials === undefined ? undefined : this.#sourceOf(credentials.key);
     if (known === undefined) return credentials?.kind === "bearer" ? "bearer" : undefined;
-    if (this.#known.size < KNOWN_MAX) this.#known.set(authorization, known);
+    // In the spellings of real clients alone: there are many others.
+    if (authorization === `Basic ${btoa(`${known.key}:`)}` || authorization === `Basic ${btoa(known.key)}`)
+      this.#known.set(authorization, known);
     return known;
+  }
+
+  #sourceOf(key: string): KnownKey | undefined {
+    const known = this.#sources.byKey(key);
+    return known?.source.config.protocol === "segment" ? known : undefined;
   }
 
   /** Answers a request whose body could not be read. */
   refuseBody(opened: Opened | DoorOpened, refusal: BodyRefusal): Answer {
     const [status, message] = BODY_REFUSALS[refusal];
     if ("door" in opened) return this.#doors.refuseBody(opened, refusal, message);
-    return this.#refuse(opened.source, status, refusal, message);
+    return this.#refuse(opened.payer, status, refusal, message);
   }
 
-  /** Frames, stores, answers. Resolves after the fsync. Never rejects. */
-  async accept(opened: Opened | DoorOpened, body: Buffer): Promise<Answer> {
-    if ("door" in opened) return this.#doors.accept(opened, body);
-    const { route } = opened;
-    if (route.kind === "ignore") return segmentAnswer(segmentAccepted([]));
-    if (body.length === 0) return this.#refuse(opened.source, 400, "empty_body", "The body is empty.");
+  /** Frames, stores, answers. Resolves after the fsync; rejects for a defect. `charge`: of the body. */
+  accept(opened: Opened | DoorOpened, body: Buffer, charge?: Charge): Promise<Answer> {
+    try {
+      if ("door" in opened) return this.#doors.accept(opened, body, charge);
+      return this.#accept(opened, body, charge);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #accept(opened: Opened, body: Buffer, charge: Charge | undefined): Promise<Answer> {
+    const { route, payer } = opened;
+    if (body.length === 0 && route.kind !== "ignore")
+      return Promise.resolve(this.#refuse(payer, 400, "empty_body", "The body is empty."));
+    if (route.kind === "ignore") return Promise.resolve(segmentAnswer(ACCEPTED));
     const scan = scanSegment(body, route, this.#options.limits);
     if ("refusal" in scan) {
       const { status, code, message } = scan.refusal;
-      return this.#refuse(opened.source, status, code, message, body);
+      return Promise.resolve(this.#refuse(payer, status, code, message, body));
     }
-    const source =
-      opened.source ?? (scan.writeKey === undefined ? undefined : this.#sources.byKey(scan.writeKey)?.source);
-    if (source === undefined)
+    const source = this.#payerIn(opened, scan);
+    if ("status" in source) return Promise.resolve(source);
+    if (charge !== undefined && charge.share !== source.share) charge.moveTo(source.share);
+    const pause = this.#options.turns?.pause(source.share, body.length);
+    if (pause === undefined) return this.#store(source, scan, body, opened.idempotencyKey);
+    return pause.then(() => this.#store(source, scan, body, opened.idempotencyKey));
+  }
+
+  /** Whose events they are; or why they are nobody's. */
+  #payerIn({ payer, named }: Opened, { writeKey = "" }: SegmentScan): Source | Answer {
+    // A key in the head wins over one in the body.
+    if (payer !== undefined && (payer !== named || writeKey === "")) return payer;
+    const known = writeKey === "" ? undefined : this.#sourceOf(writeKey);
+    if (known === undefined || (named !== undefined && known.source !== named))
       return this.#refuse(
         undefined,
         401,
         "unauthorized",
-        scan.writeKey === undefined
+        writeKey === ""
           ? "There is no write key: send it as Basic authorization or as writeKey in the body."
           : "The write key is not known here.",
       );
-    return this.#store(source, scan, body, opened.idempotencyKey);
+    return this.#limited(known.source, known.key) ?? known.source;
   }
 
   async #store(source: Source, scan: SegmentScan, body: Buffer, key: string | undefined): Promise<Answer> {
-    const { clock } = this.#options;
-    const nowMs = clock.now();
-    const { counters, environment } = source;
-    for (const { code } of scan.refused) counters.refusedByCode.set(code, (counters.refusedByCode.get(code) ?? 0) + 1);
+    const receivedAtMs = this.#options.clock.now();
+    const { counters } = source;
+    for (const [code, count] of scan.refusedByCode)
+      counters.refusedByCode.set(code, (counters.refusedByCode.get(code) ?? 0) + count);
     const [firstRefused] = scan.refused;
     if (scan.events.length === 0 && firstRefused !== undefined && !this.#options.limits.strict)
       return this.#refuse(source, 400, firstRefused.code, firstRefused.message, body);
     const makeId = key === undefined ? this.#options.makeId : (index: number): string => idFromKey(key, index);
-    const hashes = this.#hashIds(source, scan, body, key === undefined ? undefined : makeId);
-    const fresh = this.#markFresh(source, scan.events.length, hashes, nowMs);
-    const duplicates = fresh === undefined ? 0 : fresh.reduce((total, isFresh) => total + (isFresh ? 0 : 1), 0);
-    const kept = scan.events.length - duplicates;
-    let first: Position | undefined;
+    const answer = segmentAccepted(scan);
+    if (scan.events.length === 0) return segmentAnswer(answer);
     try {
-      const keep = fresh === undefined ? undefined : (index: number): boolean => fresh[index] === true;
-      const appended =
-        kept === 0
-          ? undefined
-          : environment.log.append({
-              source: source.config.name,
-              receivedAtMs: nowMs,
-              ...assemble(scan, { keep, makeId, receivedAtMs: nowMs }),
-            });
-      // A repeat is answered only when what it repeats is durable: it may be waiting for the same fsync.
-      if (duplicates > 0) await Promise.all([appended, environment.log.barrier()]);
-      first = await appended;
+      const { receipt } = await storeNew({
+        source,
+        receivedAtMs,
+        count: scan.events.length,
+        hashes: this.#hashIds(source, scan, body, key === undefined ? undefined : makeId),
+        entry: (keep) =>
+          assemble(scan, {
+            keep: keep === undefined ? undefined : (index) => keep[index] === true,
+            makeId,
+            receivedAtMs,
+          }),
+      });
+      counters.replacedNumbers += scan.nonFinite.length / 2;
+      return receipt === undefined ? segmentAnswer(answer) : segmentAnswer(answer, { [RECEIPT_HEADER]: receipt });
     } catch (error) {
-      for (let index = 0; index < scan.events.length; index++)
-        if (hasId(hashes, index) && fresh?.[index] !== false) environment.ids.window.remove(hashes, index);
       return this.#notStored(source, error);
     }
-    if (first !== undefined) environment.ids.stored(first, only(hashes, fresh), nowMs);
-    // Only now can a repeat have learned where the first one went.
-    const at = first ?? (kept === 0 && duplicates > 0 ? environment.ids.window.positionOf(hashes, 0) : undefined);
-    counters.accepted += kept;
-    counters.duplicates += duplicates;
-    counters.replacedNumbers += scan.nonFinite.length / 2;
-    const answer = segmentAccepted(scan.refused);
-    if (at === undefined) return segmentAnswer(answer);
-    return segmentAnswer(answer, {
-      [RECEIPT_HEADER]: `${environment.name}/${at}+${first === undefined ? duplicates : kept}`,
-    });
   }
 
   /** The hashes of the events' ids; zeros where there is none. `makeId` when ids that are missing can be repeated. */
@@ -271,19 +315,6 @@ export class Intake {
       }
     }
     return hashes;
-  }
-
-  /** Which events have an id that is new, which they now have no longer; `undefined` when all of them are. */
-  #markFresh(source: Source, count: number, hashes: IdHashes, nowMs: number): boolean[] | undefined {
-    const { window } = source.environment.ids;
-    let fresh: boolean[] | undefined;
-    window.prefetch(hashes);
-    for (let index = 0; index < count; index++) {
-      if (!hasId(hashes, index) || window.add(hashes, index, nowMs)) continue;
-      fresh ??= new Array<boolean>(count).fill(true);
-      fresh[index] = false;
-    }
-    return fresh;
   }
 
   #notStored(source: Source, error: unknown): Answer {
@@ -307,12 +338,13 @@ export class Intake {
     this.#options.observer.requestRefused(source?.environment.name ?? "", source?.config.name ?? "", code, repeated);
     return segmentAnswer(
       segmentRefusal(status, code, message),
-      status === 503 ? { "retry-after": RETRY_AFTER_SECONDS } : {},
+      status === 503 || status === 429 ? { "retry-after": RETRY_AFTER_SECONDS } : {},
     );
   }
 
   #seenBefore(body: Buffer): boolean {
-    const digest = createHash("sha1").update(body).digest("base64");
+    const hash = createHash("sha1").update(body.subarray(0, REMEMBERED_BYTES)).update(`${body.length}`);
+    const digest = hash.digest("base64");
     if (this.#refusedBodies.has(digest)) return true;
     this.#refusedBodies.add(digest);
     if (this.#refusedBodies.size > REMEMBERED_REFUSALS)
@@ -324,24 +356,13 @@ export class Intake {
   }
 }
 
-function hasId({ words }: IdHashes, index: number): boolean {
-  return words[index * HASH_WORDS] !== 0;
-}
-
-/** The hashes of the events that were kept. */
-function only(hashes: IdHashes, kept: readonly boolean[] | undefined): IdHashes {
-  if (kept === undefined) return hashes;
-  const words = hashes.words.filter((_word, at) => kept[Math.floor(at / HASH_WORDS)]);
-  return { scope: hashes.scope, words };
-}
-
 /** The same key and place give the same id: a UUID of version 8 from their SHA-256. */
 function idFromKey(key: string, index: number): string {
   const hex = createHash("sha256").update(`${index}:${key}`).digest("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-const RECEIPT_HEADER = "waybill-receipt";
+const ACCEPTED = segmentAccepted({ refused: [], refusedMore: [] });
 const ACCEPTED_HEADERS = { "content-type": "application/json", ...ALLOW_ORIGIN };
 
 function segmentAnswer(

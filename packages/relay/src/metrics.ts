@@ -13,6 +13,12 @@ export interface MetricsView {
   sources(): readonly SourceView[];
   replays(): readonly ReplayView[];
   heldBytes(): number;
+  /** Of those that are held for requests without a known key. */
+  keylessHeldBytes(): number;
+  /** Bodies that wait to be decompressed or looked through. */
+  waitingBodies(): number;
+  /** The longest time that the event loop was blocked since the last call. */
+  takeBlockedMaxMs(): number;
 }
 
 export interface Metrics {
@@ -116,6 +122,30 @@ export function createMetrics(view: MetricsView): Metrics {
     registers,
     collect() {
       this.set(view.heldBytes());
+    },
+  });
+  new Gauge({
+    name: "waybill_intake_keyless_held_bytes",
+    help: "Those of them for requests whose key stands in the body, or that have none.",
+    registers,
+    collect() {
+      this.set(view.keylessHeldBytes());
+    },
+  });
+  new Gauge({
+    name: "waybill_intake_waiting_bodies",
+    help: "Bodies that have come and wait to be decompressed or looked through.",
+    registers,
+    collect() {
+      this.set(view.waitingBodies());
+    },
+  });
+  new Gauge({
+    name: "waybill_event_loop_blocked_max_seconds",
+    help: "The longest time that the event loop was blocked since the last scrape.",
+    registers,
+    collect() {
+      this.set(view.takeBlockedMaxMs() / 1_000);
     },
   });
   const attempts = new Histogram({

@@ -14,12 +14,15 @@ import { type PreparedPlan, waitingText } from "./destination-plan.ts";
 import { Environment } from "./environment.ts";
 import type { Logger } from "./logger.ts";
 import { changedSettings } from "./settings.ts";
+import type { Pool } from "./shares.ts";
 import { SourceTable } from "./sources.ts";
 
 export interface PlanOptions {
   readonly runtime: DiskRuntime;
   readonly logger: Logger;
   readonly attempted: DestinationObserver["attempted"];
+  /** Where sources have their shares of what bodies may hold. */
+  readonly bodies: Pool;
   /** Aborted when the relay stops: nothing changes any more. */
   readonly stopping: AbortSignal;
   /** The plan has changed: sources, and settings of the relay as a whole. Must not throw. */
@@ -101,6 +104,7 @@ export class Plan {
       })),
       clock,
       before,
+      this.#options.bodies,
     );
   }
 

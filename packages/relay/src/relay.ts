@@ -1,5 +1,4 @@
 /** Puts the parts together, and takes them apart in order. */
-import { isUtf8 } from "node:buffer";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,23 +6,25 @@ import { createUuidV7, type DiskRuntime, messageOf, type Timer, WaybillError } f
 import {
   createNodeTransport,
   type DirectoryLock,
+  defer,
   lockDirectory,
   nodeRuntime,
   publicAddresses,
+  watchEventLoop,
   widerThan,
 } from "@waybill/node";
-import { DEFAULT_LIMITS, STRICT_LIMITS } from "@waybill/vendors";
 import { type AdminView, createAdminServer } from "./admin-server.ts";
 import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
-import { batchScanner } from "./batch-scanner.ts";
-import { BodyReader } from "./body.ts";
+import type { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { Drain } from "./drain.ts";
 import { Intake } from "./intake.ts";
 import { createIntakeServer } from "./intake-server.ts";
+import { bodyReaderOf, intakeLimitsOf, segmentLimitsOf } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { Plan } from "./plan.ts";
+import { Turns } from "./turns.ts";
 import { LIBRARY } from "./version.ts";
 
 export interface RelayOptions {
@@ -45,8 +46,6 @@ export interface RunningRelay {
   stop(): Promise<void>;
 }
 
-/** Bodies in memory, together. */
-const BODIES_MAX_TOTAL_BYTES = 96 * 1024 * 1024;
 /** A power cut sends again what was delivered since the last sync of the cursors. */
 const SYNC_INTERVAL_MS = 1_000;
 const RETAIN_INTERVAL_MS = 10_000;
@@ -70,6 +69,8 @@ class Relay implements RunningRelay {
   readonly #runtime: DiskRuntime;
   readonly #plan: Plan;
   readonly #bodies: BodyReader;
+  readonly #turns: Turns;
+  readonly #eventLoop = watchEventLoop();
   readonly #metrics: Metrics;
   readonly #startedAtMs: number;
   #intake: Intake | undefined;
@@ -92,18 +93,23 @@ class Relay implements RunningRelay {
         permissions: config.permissions,
       });
     this.#startedAtMs = this.#runtime.clock.now();
-    this.#bodies = new BodyReader({ maxBytes: config.bodyMaxBytes, maxTotalBytes: BODIES_MAX_TOTAL_BYTES });
+    this.#bodies = bodyReaderOf(config, this.#runtime.clock);
+    this.#turns = new Turns({ defer, onError: (error) => this.#defect(error) });
     this.#metrics = createMetrics({
       lanes: () => this.accounts().lanes,
       sources: () => this.accounts().sources,
       replays: () => this.accounts().replays,
       heldBytes: () => this.#bodies.heldBytes,
+      keylessHeldBytes: () => this.#bodies.keyless.heldBytes,
+      waitingBodies: () => this.#bodies.decoders.waiting + this.#turns.waiting,
+      takeBlockedMaxMs: () => this.#eventLoop.takeMaxMs(),
     });
     this.#plan = new Plan(config, {
       runtime: this.#runtime,
       logger: options.logger,
       attempted: (...args) => this.#metrics.attempted(...args),
       stopping: this.#stopping.signal,
+      bodies: this.#bodies.keyed,
       onSwitched: (next, before) => this.#switched(next, before),
     });
   }
@@ -114,7 +120,8 @@ class Relay implements RunningRelay {
   }
 
   async start(): Promise<void> {
-    const { dataDirectory, strict, exchangeDeadlineMs } = this.#plan.config;
+    const { config } = this.#plan;
+    const { dataDirectory, exchangeDeadlineMs } = config;
     await this.#runtime.disk.makeDirectory(dataDirectory);
     this.#lock = await lockDirectory(dataDirectory);
     await this.#warnOfReaders();
@@ -122,13 +129,11 @@ class Relay implements RunningRelay {
     this.#intake = new Intake(this.#plan.sourceTable(undefined), {
       clock: this.#runtime.clock,
       makeId: createUuidV7(this.#runtime.clock, this.#runtime.random),
-      limits: {
-        ...(strict ? STRICT_LIMITS : DEFAULT_LIMITS),
-        isUtf8,
-        scanBatch: batchScanner(),
-      },
+      limits: segmentLimitsOf(config),
       observer: this.#metrics,
       exchangeDeadlineMs,
+      intakeLimits: intakeLimitsOf(config),
+      turns: this.#turns,
     });
     await this.#listen(this.#intake);
     this.#plan.start();
@@ -178,6 +183,7 @@ class Relay implements RunningRelay {
     await Promise.all([this.#plan.settled, this.#maintaining]);
     await Promise.all([...this.#plan.environments.values()].map((environment) => environment.close(leftMs())));
     await this.#lock?.release();
+    this.#eventLoop.stop();
     logger.info("stopped");
   }
 
@@ -203,10 +209,13 @@ class Relay implements RunningRelay {
     );
   }
 
+  #defect(error: unknown): void {
+    this.#options.logger.error({ error }, "a request failed for a defect of the relay");
+  }
+
   async #listen(intake: Intake): Promise<void> {
-    const { listen, admin, headersTimeoutMs, requestTimeoutMs } = this.#plan.config;
-    const onError = (error: unknown): void =>
-      this.#options.logger.error({ error }, "a request failed for a defect of the relay");
+    const { listen, admin, headersTimeoutMs, requestTimeoutMs, maxConnections } = this.#plan.config;
+    const onError = (error: unknown): void => this.#defect(error);
     const [intakeDrain, adminDrain] = [new Drain(), new Drain()];
     const intakeServer = createIntakeServer({
       drain: intakeDrain,
@@ -216,6 +225,9 @@ class Relay implements RunningRelay {
       headersTimeoutMs,
       requestTimeoutMs,
       onError,
+      clock: this.#runtime.clock,
+      turns: this.#turns,
+      maxConnections,
     });
     const adminServer = createAdminServer(this.#adminView(adminDrain, onError), { headersTimeoutMs, requestTimeoutMs });
     this.#servers = [

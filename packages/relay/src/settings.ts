@@ -22,6 +22,8 @@ const SETTINGS: { readonly [Key in keyof Required<RelayConfig>]: readonly Settin
     reload("admin.hosts", ({ admin }) => admin.hosts),
   ],
   bodyMaxBytes: [restart("limits.bodyMaxBytes", ({ bodyMaxBytes }) => bodyMaxBytes)],
+  maxEvents: [restart("limits.maxEvents", ({ maxEvents }) => maxEvents)],
+  maxConnections: [restart("limits.maxConnections", ({ maxConnections }) => maxConnections)],
   headersTimeoutMs: [reload("limits.headersTimeout", ({ headersTimeoutMs }) => headersTimeoutMs)],
   requestTimeoutMs: [reload("limits.requestTimeout", ({ requestTimeoutMs }) => requestTimeoutMs)],
   strict: [restart("compat.strict", ({ strict }) => strict)],

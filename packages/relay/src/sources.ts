@@ -4,6 +4,7 @@ import type { SourceView } from "./admin-types.ts";
 import type { SourceConfig, SourceKey } from "./config/types.ts";
 import type { Environment } from "./environment.ts";
 import { KeyLimiter } from "./key-limiter.ts";
+import { Pool, type Share } from "./shares.ts";
 
 /** Where events come from: keys in, counters out. */
 export interface Source {
@@ -12,12 +13,15 @@ export interface Source {
   /** Tells the ids of this source apart from those of others. */
   readonly scope: number;
   readonly counters: SourceCounters;
+  /** What its requests hold in memory. */
+  readonly share: Share;
   readonly limiter: KeyLimiter | undefined;
 }
 
 /** A key as it is known: for which source, and until when. */
 export interface KnownKey {
   readonly source: Source;
+  readonly key: string;
   readonly kind: SourceKey["kind"];
   /** Epoch ms. */
   readonly expiresAtMs: number;
@@ -40,11 +44,12 @@ export class SourceTable {
   readonly #byPrefix: readonly (readonly [string, Source])[];
   readonly #byHost: ReadonlyMap<string, Source>;
 
-  /** Sources that `before` knew keep their counters. */
+  /** Sources that `before` knew keep their counters. `pool`: where they have their shares. */
   constructor(
     environments: readonly { readonly environment: Environment; readonly sources: readonly SourceConfig[] }[],
     clock: Clock,
     before?: SourceTable,
+    pool: Pool = new Pool({ maxBytes: Number.POSITIVE_INFINITY, decoders: 1 }),
   ) {
     this.#clock = clock;
     const sources: Source[] = [];
@@ -56,6 +61,7 @@ export class SourceTable {
           environment,
           scope: scopeOf(environment.name, config.name),
           counters: known?.counters ?? { accepted: 0, duplicates: 0, replacedNumbers: 0, refusedByCode: new Map() },
+          share: known?.share ?? pool.share(`${environment.name}/${config.name}`),
           limiter: limiterOf(config, known, clock),
         });
       }
@@ -66,7 +72,7 @@ export class SourceTable {
     for (const source of sources)
       for (const { key, kind, expiresAtMs = Number.POSITIVE_INFINITY } of source.config.keys) {
         const digest = digestOf(key);
-        const known = { source, kind, expiresAtMs };
+        const known = { source, key, kind, expiresAtMs };
         this.#byDigest.set(digest, [...(this.#byDigest.get(digest) ?? []), known]);
       }
     this.#byPrefix = sources
@@ -81,6 +87,7 @@ export class SourceTable {
 
   /** Looks the key up by a salted digest: how long it takes says nothing about how much of a guess was right. One that has expired is not known. */
   byKey(key: string, kind: SourceKey["kind"] = ""): KnownKey | undefined {
+    if (key.length > KEY_MAX_CHARACTERS) return undefined;
     return this.#byDigest.get(digestOf(key))?.find((known) => known.kind === kind && this.isValid(known));
   }
 
@@ -120,6 +127,8 @@ function limiterOf(config: SourceConfig, known: Source | undefined, clock: Clock
   return (isSame ? known?.limiter : undefined) ?? new KeyLimiter(config.rateLimit, clock);
 }
 
+/** As in the schema. */
+const KEY_MAX_CHARACTERS = 256;
 const SALT = randomBytes(16).toString("hex");
 
 function digestOf(key: string): string {

@@ -32,6 +32,8 @@ const IDS_PER_FILE = 8_192;
 const HASH_BYTES = 4 * HASH_WORDS;
 const HEADER_BYTES = 24;
 const FILE_BYTES = HEADER_BYTES + IDS_PER_FILE * HASH_BYTES;
+/** Answers that overtake each other fill two at once. */
+const CHUNKS_MAX = 4;
 const MAGIC = Buffer.from("WBIDS1\0\0", "latin1");
 const CHECKED_FROM = 16;
 const SEED_BYTES = 16;
@@ -78,8 +80,6 @@ export class StoredIds {
   /** Notes that the events of these hashes are stored from `first` on. */
   stored(first: Position, hashes: IdHashes, receivedAtMs: number): void {
     const count = hashes.words.length / HASH_WORDS;
-    // The first one is what the receipt of a repeat is found by.
-    if (hashes.words[0] !== 0) this.window.place(hashes, 0, first);
     for (let index = 0; index < count; ) {
       const position = first + index;
       const place = position % IDS_PER_FILE;
@@ -110,6 +110,8 @@ export class StoredIds {
   #chunkAt(base: Position): Chunk {
     let chunk = this.#chunks.get(base);
     if (chunk === undefined) {
+      // Where events without ids come between, a chunk is never full: the next start reads the log there.
+      if (this.#chunks.size >= CHUNKS_MAX) this.#chunks.delete(Math.min(...this.#chunks.keys()));
       const bytes = Buffer.alloc(FILE_BYTES);
       const words = new Uint32Array(bytes.buffer, bytes.byteOffset + HEADER_BYTES, IDS_PER_FILE * HASH_WORDS);
       chunk = { bytes, words, filled: 0, newestAtMs: 0 };

@@ -30,7 +30,7 @@ test("a short file gets every default", () => {
     dataDirectory: "./waybill-data",
     logLevel: "info",
     admin: { host: "127.0.0.1", port: 8081 },
-    bodyMaxBytes: 10 * 1024 * 1024,
+    maxConnections: 8_192,
     headersTimeoutMs: 10_000,
     requestTimeoutMs: 60_000,
     strict: false,
@@ -52,6 +52,7 @@ test("a short file gets every default", () => {
             allowedHeaders: [],
             sendEvents: true,
             hosts: [],
+            keyless: false,
           },
         ],
         destinations: [

@@ -58,15 +58,56 @@ test("agrees with a set of texts under random adds and removes", () => {
   }
 });
 
-test("tells where an id was stored, once that is known", () => {
+test("tells where an id was stored, once that is known of its request", () => {
   const window = make(1_000);
-  const [a, b] = [hashOf(window, "a"), hashOf(window, "b")];
-  window.add(a, 0, 0);
+  const [a, b, c] = [hashOf(window, "a"), hashOf(window, "b"), hashOf(window, "c")];
+  window.addAt(a, 0, 0, 0);
+  window.addAt(b, 0, 0, 3);
+  const ticket = window.endRequest();
   expect(window.positionOf(a, 0)).toBeUndefined();
-  window.place(a, 0, 0);
-  expect(window.positionOf(a, 0)).toBe(0);
-  window.add(b, 0, 0, 2 ** 40);
-  expect(window.positionOf(b, 0)).toBe(2 ** 40);
+  window.settle(ticket as number, 0);
+  expect([window.positionOf(a, 0), window.positionOf(b, 0)]).toEqual([0, 3]);
+  window.add(c, 0, 0, 2 ** 40);
+  expect(window.positionOf(c, 0)).toBe(2 ** 40);
   window.remove(a, 0);
   expect(window.positionOf(a, 0)).toBeUndefined();
+});
+
+test("a request that adds no id has no ticket, so that none runs out", () => {
+  const window = make(8);
+  const a = hashOf(window, "a");
+  window.addAt(a, 0, 0, 0);
+  const ticket = window.endRequest() as number;
+  for (let time = 0; time < 100; time++) {
+    expect(window.addAt(a, 0, 0, 0)).toBe(false);
+    expect(window.endRequest()).toBeUndefined();
+  }
+  window.settle(ticket, 7);
+  expect(window.positionOf(a, 0)).toBe(7);
+});
+
+test("places are told as in a map of texts, over many turns and whatever order the answers of the disk come in", () => {
+  const random = new SeededRandom(5);
+  const window = make(64, 1e12);
+  const waiting: { readonly ticket: number; readonly first: number; readonly ids: readonly string[] }[] = [];
+  const stored = new Map<string, number>();
+  let next = 0;
+  let position = 0;
+  for (let request = 0; request < 2_000; request++) {
+    const ids = Array.from({ length: 1 + random.below(40) }, () => `t-${next++}`);
+    for (const [place, id] of ids.entries()) window.addAt(hashOf(window, id), 0, 0, place);
+    waiting.push({ ticket: window.endRequest() as number, first: position, ids });
+    position += ids.length;
+    while (waiting.length > random.below(4)) {
+      const [settled] = waiting.splice(random.below(waiting.length), 1);
+      if (settled === undefined) break;
+      window.settle(settled.ticket, settled.first);
+      for (const [place, id] of settled.ids.entries()) stored.set(id, settled.first + place);
+    }
+    // At least half of maxIds is remembered.
+    for (let back = 1; back <= Math.min(20, next); back++) {
+      const id = `t-${next - back}`;
+      expect(window.positionOf(hashOf(window, id), 0)).toBe(stored.get(id));
+    }
+  }
 });

@@ -120,8 +120,9 @@ test("6.6: repeated and trailing slashes, the source's own prefix and a configur
   });
   for (const path of ["//v1/batch", "/v1/batch/", "/prefix/v1/batch", "/s/web/v1/batch", "/v1/batch?x=1"])
     expect((await post(path, { batch: [track(id())] })).status, path).toBe(200);
-  // A prefix names the source; a key is not needed then.
-  expect((await post("/s/web/v1/batch", { batch: [track(id())] }, {})).status).toBe(200);
+  // A prefix names the source, and proves nothing: a key is needed all the same, and must be the source's own.
+  expect((await post("/s/web/v1/batch", { batch: [track(id())] }, {})).status).toBe(401);
+  expect((await post("/s/web/v1/batch", { batch: [track(id())], writeKey: KEY }, {})).status).toBe(200);
   await arrived(6);
 });
 

@@ -169,10 +169,10 @@ test("Trophy's other endpoints are asked of the vendor, with its own key; withou
   expect(relay.accounts().lanes[0]?.account.accepted).toBe(1);
 });
 
-test("a host chooses the source of requests without a key", async () => {
+test("a host chooses the source of requests without a key, where the source takes them", async () => {
   const sources = {
-    mail: { protocol: "letter", writeKeys: ["lt"], hosts: ["mail.example.test"] },
-    web: { protocol: "segment", writeKeys: ["w"], hosts: ["web.example.test"] },
+    mail: { protocol: "letter", writeKeys: ["lt"], hosts: ["mail.example.test"], keyless: true },
+    web: { protocol: "segment", writeKeys: ["w"], hosts: ["web.example.test"], keyless: true },
   };
   const { relay } = await startWorld({ sources });
   const track = { userId: "u", event: "E" };
@@ -317,10 +317,12 @@ test("events of each vendor reach the others in their own words, and what they c
   }
 });
 
-test("a source's prefix serves where no key is sent; unknown keys are refused in the vendor's own form", async () => {
+test("a source's prefix needs its key too; unknown keys are refused in the vendor's own form", async () => {
   const { relay } = await setUp(["letter"]);
   const track = { userId: "u", event: "E" };
-  expect((await send(relay.intakeUrl, "POST", "/s/mail/v1/track", track, {})).status).toBe(200);
+  const key = { authorization: "Bearer lt_live_in" };
+  expect((await send(relay.intakeUrl, "POST", "/s/mail/v1/track", track, {})).status).toBe(401);
+  expect((await send(relay.intakeUrl, "POST", "/s/mail/v1/track", track, key)).status).toBe(200);
   expect((await send(relay.intakeUrl, "POST", "/s/mail/v1/nothing", track, {})).json).toMatchObject({
     error: { code: "not_found" },
   });

@@ -2,7 +2,7 @@
  * Scans the ordinary Segment batch as `scanSegment` does, three times as fast: strings sixteen bytes at a time. AssemblyScript; `npm run wasm` makes
  * `src/batch-scan.wasm.ts` of it, a test holds the two together.
  *
- * It takes only what is wholly ordinary: every event an object with an id and a known type, no escapes in keys, no bare NaN, one batch. For
+ * It takes only what is wholly ordinary: every event an object with an id and a known type, no write key in an event, no escapes in keys, no bare NaN, one batch. For
  * anything else, and anything wrong, it returns -1 and the plain scanner looks: that one alone says what is wrong. So whatever this one takes,
  * the plain one takes with the same result (`test/batch-scanner.test.ts`).
  *
@@ -168,7 +168,7 @@ function batch(at: i32, end: i32, out: i32, outMax: i32): i32 {
       } else if (keyLength == 4 && load<u32>(keyStart) == 0x65707974) { // type
         if (byte(valueAt) != QUOTE || !knownType(valueAt + 1, at - valueAt - 2)) return -1;
         typed = true;
-      }
+      } else if (keyLength == 8 && load<u64>(keyStart) == 0x79654b6574697277) return -1; // writeKey: it must not travel on
       at = space(at);
       const n = byte(at);
       at++;

@@ -93,7 +93,19 @@ export function deliveredBut(
       reason: `${textOf(entry[code])}: ${textOf(entry[message])}`,
     };
   }
+  for (const index of placesIn(objectIn(response)?.[`${list}More`], batch.count))
+    outcomes[index] = { status: "rejected", reason: "rejected, by its place alone" };
   return outcomes;
+}
+
+/** The places below `count` in a text of ranges: `100+3,107+1`. */
+function placesIn(ranges: unknown, count: number): readonly number[] {
+  if (typeof ranges !== "string") return [];
+  return ranges.split(",").flatMap((range) => {
+    const [, from = "0", length = "0"] = /^(\d{1,9})\+(\d{1,9})$/.exec(range) ?? [];
+    const first = Number(from);
+    return Array.from({ length: Math.max(0, Math.min(Number(length), count - first)) }, (_, at) => first + at);
+  });
 }
 
 export function isSuccess({ status }: HttpResponse): boolean {

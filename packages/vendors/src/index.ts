@@ -28,11 +28,14 @@ export type {
   Taken,
   Vendor,
 } from "./doors/door.ts";
-export { formOf, VENDORS } from "./doors/door.ts";
+export { formOf, shown, VENDORS } from "./doors/door.ts";
 export type { StoredForm } from "./doors/frame.ts";
-export { frame } from "./doors/frame.ts";
+export { frame, storedSome } from "./doors/frame.ts";
 export { DOORS } from "./doors/index.ts";
+export type { LaunchDarklyForm } from "./doors/launchdarkly.ts";
 export { launchdarklyFormOf, launchdarklyMetadata } from "./doors/launchdarkly.ts";
+export type { IntakeLimits } from "./doors/limits.ts";
+export { INTAKE_LIMITS } from "./doors/limits.ts";
 export { storedIdsOf } from "./doors/stored-ids.ts";
 export type { GetFluxlyAlias, GetFluxlyEvent, GetFluxlySettings } from "./getfluxly/protocol.ts";
 export { aliasMetadata, getfluxlyFromCanonical, getfluxlyProtocol } from "./getfluxly/protocol.ts";
@@ -61,8 +64,9 @@ export type { SegmentSettings } from "./segment/protocol.ts";
 export { classifySegment, segmentProtocol } from "./segment/protocol.ts";
 export type { Credentials, RefusalCode, RefusedEvent, SegmentAnswer, SegmentRoute } from "./segment/routes.ts";
 export { matchSegmentPath, parseAuthorization, segmentAccepted, segmentRefusal } from "./segment/routes.ts";
-export type { BatchScan, FoundEvent, Range, Refusal, SegmentLimits, SegmentScan } from "./segment/scan.ts";
-export { DEFAULT_LIMITS, STRICT_LIMITS, scanSegment } from "./segment/scan.ts";
+export { scanSegment } from "./segment/scan.ts";
+export type { BatchScan, FoundEvent, Range, Refusal, SegmentLimits, SegmentScan } from "./segment/scan-types.ts";
+export { DEFAULT_LIMITS, STRICT_LIMITS } from "./segment/scan-types.ts";
 export { storedIds } from "./segment/stored-ids.ts";
 export type { TrophyEvent, TrophyIdentify, TrophyMetric, TrophySettings, TrophyUser } from "./trophy/protocol.ts";
 export { readTrophyText, TROPHY_URL, trophyFromCanonical, trophyProtocol, writeTrophy } from "./trophy/protocol.ts";

@@ -1,4 +1,4 @@
-import { nearest } from "@waybill/core";
+import { nearest, own } from "@waybill/core";
 import type { ConfigFault } from "./faults.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -38,7 +38,7 @@ export function applyEnvironment(raw: unknown, env: Env): unknown {
   if (!isMap(raw)) return raw;
   const config = structuredClone(raw) as Record<string, unknown>;
   for (const [name, path] of Object.entries(ENVIRONMENT_VARIABLES)) {
-    const value = env[name];
+    const value = own(env, name);
     if (value === undefined || value === "") continue;
     const [first = "", second] = path;
     if (second === undefined) config[first] = value;

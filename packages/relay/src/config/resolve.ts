@@ -20,6 +20,8 @@ export interface RawConfig {
   readonly admin?: { readonly listen?: string; readonly token?: string; readonly hosts?: readonly string[] };
   readonly limits?: {
     readonly bodyMaxBytes?: Quantity;
+    readonly maxEvents?: number;
+    readonly maxConnections?: number;
     readonly headersTimeout?: Quantity;
     readonly requestTimeout?: Quantity;
   };
@@ -51,6 +53,7 @@ export interface RawSource {
   readonly memory?: { readonly capacity?: number; readonly flushInterval?: Quantity };
   readonly prefix?: string;
   readonly hosts?: readonly string[];
+  readonly keyless?: boolean;
   readonly maxRequestsPerSecond?: number;
   readonly burst?: number;
 }
@@ -92,7 +95,11 @@ export function resolveConfig(raw: RawConfig): RelayConfig {
       ...(raw.admin?.token === undefined ? {} : { token: raw.admin.token }),
       ...(raw.admin?.hosts === undefined ? {} : { hosts: raw.admin.hosts }),
     },
-    bodyMaxBytes: bytesOf(raw.limits?.bodyMaxBytes ?? "10MiB"),
+    ...given({
+      bodyMaxBytes: raw.limits?.bodyMaxBytes === undefined ? undefined : bytesOf(raw.limits.bodyMaxBytes),
+      maxEvents: raw.limits?.maxEvents,
+    }),
+    maxConnections: raw.limits?.maxConnections ?? 8_192,
     headersTimeoutMs: millisecondsOf(raw.limits?.headersTimeout ?? "10s"),
     requestTimeoutMs: millisecondsOf(raw.limits?.requestTimeout ?? "60s"),
     strict: raw.compat?.strict ?? false,
@@ -139,6 +146,7 @@ function resolveSource(name: string, raw: RawSource): SourceConfig {
     allowedHeaders,
     sendEvents: raw.sendEvents ?? true,
     hosts: raw.hosts ?? [],
+    keyless: raw.keyless ?? false,
     ...(raw.memory === undefined
       ? {}
       : {

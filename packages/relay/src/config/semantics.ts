@@ -113,7 +113,11 @@ function keyFaults(raw: RawKey, at: Path, fault: Fault): void {
 function sourceFaults(source: RawSource, at: Path, fault: Fault): void {
   const { environmentId } = source;
   if (environmentId !== undefined) fault([...at, "environmentId"], keyFault(environmentId));
-  if (source.protocol === "launchdarkly") return;
+  if (source.protocol === "launchdarkly") {
+    if (source.keyless !== undefined)
+      fault([...at, "keyless"], "is not for launchdarkly", "each of its requests has a key, in a header or the path");
+    return;
+  }
   for (const key of [
     "mobileKeys",
     "environmentId",

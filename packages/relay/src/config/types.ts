@@ -17,8 +17,11 @@ export interface RelayConfig {
     /** Names under which it may be reached beside loopback and the address it listens on; lower-case. */
     readonly hosts?: readonly string[];
   };
-  /** After decompression. */
-  readonly bodyMaxBytes: number;
+  /** After decompression. Absent: what each protocol has by itself. */
+  readonly bodyMaxBytes?: number;
+  /** Of one request. Absent: what each protocol has by itself. */
+  readonly maxEvents?: number;
+  readonly maxConnections: number;
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
   /** Answer exactly as the vendors do where they differ from us. */
@@ -66,6 +69,8 @@ export interface SourceConfig {
   readonly prefix?: string;
   /** Lower-case, without port. */
   readonly hosts: readonly string[];
+  /** Requests under the prefix or at a host are taken without a key. */
+  readonly keyless: boolean;
   /** For each key. */
   readonly rateLimit?: { readonly perSecond: number; readonly burst: number };
 }

@@ -1,4 +1,5 @@
 /** Sizes and durations as people write them; only the configuration file and the command line know these forms. */
+import { own } from "@waybill/core";
 
 const BYTES: Readonly<Record<string, number>> = {
   B: 1,
@@ -29,5 +30,5 @@ export function modeOf(octal: string): number {
 function valueOf(value: string | number, units: Readonly<Record<string, number>>): number {
   if (typeof value === "number") return value;
   const match = /^([\d.]+)([A-Za-z]+)$/.exec(value);
-  return Math.round(Number(match?.[1]) * (units[match?.[2] ?? ""] ?? Number.NaN));
+  return Math.round(Number(match?.[1]) * (own(units, match?.[2] ?? "") ?? Number.NaN));
 }

@@ -4,7 +4,7 @@
  * A table has an entry per type of event; `undefined` from it means that the vendor has no words for this event. The
  * application may say otherwise per name ({@link EventMap}).
  */
-import { messageOf, type Translate, type Translated } from "@waybill/core";
+import { messageOf, own, type Translate, type Translated } from "@waybill/core";
 import { isoOf, textOf } from "../values.ts";
 import type { EventType, Properties } from "./events.ts";
 import { stableUuid } from "./stable-uuid.ts";
@@ -69,8 +69,8 @@ export function createTranslate<T>(
         return said === undefined ? { dropped: "filtered" } : write(said, event);
       }
       // The type is the sender's own: also "constructor" is one.
-      const own = Object.hasOwn(say, event.type) ? say[event.type] : undefined;
-      const said = own?.(event, mapped ?? event.event ?? "");
+      const tell = Object.hasOwn(say, event.type) ? say[event.type] : undefined;
+      const said = tell?.(event, mapped ?? event.event ?? "");
       return said === undefined ? { dropped: "unsupported" } : write(said, event);
     } catch (error) {
       return { rejected: `the mapping of "${name}" threw: ${messageOf(error)}` };
@@ -116,7 +116,7 @@ const TEXTS = ["userId", "anonymousId", "event", "name", "category", "groupId", 
 
 function textsOf(event: Properties): Partial<Record<(typeof TEXTS)[number], string | undefined>> {
   const texts: Partial<Record<(typeof TEXTS)[number], string | undefined>> = {};
-  for (const name of TEXTS) if (event[name] !== undefined) texts[name] = textOf(event[name]);
+  for (const name of TEXTS) if (own(event, name) !== undefined) texts[name] = textOf(own(event, name));
   return texts;
 }
 
@@ -131,8 +131,8 @@ function parse(text: string): Properties | undefined {
 
 /** Segment's rule: `{ All: false, Letter: true }` is for Letter alone, `{ Letter: false }` for all but Letter. */
 function addressed(integrations: Properties, vendor: string): boolean {
-  const own = integrations[vendor];
-  return own === undefined ? integrations["All"] !== false : own !== false;
+  const chosen = own(integrations, vendor);
+  return chosen === undefined ? integrations["All"] !== false : chosen !== false;
 }
 
 function objectOf(value: unknown): Properties {

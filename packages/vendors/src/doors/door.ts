@@ -60,6 +60,8 @@ export type Taken =
       readonly answer: (duplicates: number) => DoorAnswer;
       /** The caller needs the destination's own answer: the vendor whose it is. */
       readonly exchange?: Vendor;
+      /** The key, where it stands in the body. */
+      readonly key?: string;
     }
   | { readonly refusal: Refusal }
   /** A question, no event: asked of the destination of the same vendor at once, with its credential, and answered with what it says. */
@@ -90,6 +92,10 @@ export interface DoorOptions {
   readonly allowedHeaders: readonly string[];
   /** LaunchDarkly: whether events are taken at all. */
   readonly sendEvents: boolean;
+  /** Whether requests without a key are taken. Default: they are not. */
+  readonly keyless?: boolean;
+  /** Events of one request. No limit by default. */
+  readonly maxEvents?: number;
   /** Whether it is a key of the source, for keys that stand in the body. */
   readonly isKey: (key: string) => boolean;
   /** An id for what has none. */
@@ -98,6 +104,8 @@ export interface DoorOptions {
 
 export interface Door {
   readonly vendor: Vendor;
+  /** The key stands in the body: it is known only when that was read. */
+  readonly keyInBody?: boolean;
   match(path: string): DoorRoute | undefined;
   /** The key in headers or query; `undefined` when there is none of this vendor's kind. */
   key(request: DoorRequest): string | undefined;
@@ -120,17 +128,16 @@ export function plainPath(path: string): string {
   return path.replaceAll(/\/{2,}/g, "/").replace(/(.)\/$/, "$1");
 }
 
+/** A longer id is none that anybody meant: its event is not recognised when it comes again. */
+export const ID_MAX_BYTES: number = 64 * 1024;
+
+/** A path in an answer: short, and whole enough to be recognised. */
+export function shown(text: string): string {
+  return text.length <= SHOWN_MAX_CHARACTERS ? text : `${text.slice(0, SHOWN_MAX_CHARACTERS)}…`;
+}
+
+const SHOWN_MAX_CHARACTERS = 200;
+
 export function bearer({ headers }: DoorRequest): string | undefined {
   return /^\s*Bearer\s+(\S+)\s*$/i.exec(headers["authorization"] ?? "")?.[1];
-}
-
-export function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
-  const value: unknown = JSON.parse(text);
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : undefined;
-}
-
-export function isText(value: unknown): value is string {
-  return typeof value === "string" && value !== "";
 }

@@ -5,22 +5,24 @@ import {
   bearer,
   type Door,
   type DoorAnswer,
+  type DoorOptions,
   type DoorRequest,
-  isText,
+  ID_MAX_BYTES,
   jsonAnswer,
-  objectIn,
   plainPath,
   REFUSAL_STATUS,
   type Refusal,
   type Taken,
 } from "./door.ts";
-import { eventText, frame, type Range, storedForm } from "./frame.ts";
+import { FieldReader, frame, type Range, storedForm } from "./frame.ts";
 
-const EVENTS_MAX = 100;
 const EVENT_MAX_BYTES = 32 * 1024;
 const BATCH_MAX_BYTES = 262_144;
 const PROPERTIES_MAX = 32;
 const NAME_MAX = 64;
+/** Each of its characters may be written as an escape. */
+const NAME_MAX_BYTES: number = 6 * NAME_MAX + 2;
+const NAMES = ["event", "properties", "message_id", "anonymous_id", "external_id", "user_id"];
 const SNAKE_CASE = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
 const CODES: Readonly<Record<Refusal["kind"], string>> = {
   unauthorized: "unauthenticated",
@@ -48,12 +50,12 @@ export const getfluxlyDoor: Door = {
       methods: ["POST"],
       preflight: () => ({ status: 204, headers: CORS, body: "" }),
       headers: () => CORS,
-      take: (body, request, { makeId }) => {
-        if (route === "identify/alias") return alias(body, request, makeId);
+      take: (body, request, options) => {
+        if (route === "identify/alias") return alias(body, request, options);
         const maxBytes = route === "events" ? EVENT_MAX_BYTES : BATCH_MAX_BYTES;
         if (body.length > maxBytes)
           return { refusal: { kind: "too_large", message: `${body.length} bytes; at most ${maxBytes} are taken` } };
-        return events(body, request, makeId, route === "events");
+        return events(body, request, options, route === "events");
       },
     };
   },
@@ -67,16 +69,20 @@ export const getfluxlyDoor: Door = {
     }),
 };
 
-function events(body: Uint8Array, { headers }: DoorRequest, makeId: () => string, isSingle: boolean): Taken {
+function events(
+  body: Uint8Array,
+  { headers }: DoorRequest,
+  { makeId, maxEvents }: DoorOptions,
+  isSingle: boolean,
+): Taken {
   const framed = frame(body, isSingle ? { kind: "object" } : { kind: "member", name: "events" }, {
     allowNonFinite: true,
+    maxEvents,
   });
-  if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
-  if (framed.events.length === 0) return { refusal: { kind: "invalid", message: "events: 1 to 100 are expected" } };
-  if (framed.events.length > EVENTS_MAX)
-    return {
-      refusal: { kind: "too_large", message: `${framed.events.length} events; at most ${EVENTS_MAX} are taken` },
-    };
+  if ("code" in framed)
+    return { refusal: { kind: framed.code === "too_many" ? "too_large" : "invalid", message: framed.message } };
+  if (framed.events.length === 0) return { refusal: { kind: "invalid", message: "events: at least one is expected" } };
+  const fields = new FieldReader(body);
   const key = headers["x-idempotency-key"];
   // The answer to a repeat is the first one, its id too: made from the key.
   const requestId = `req_${stableUuid(key ?? makeId()).replaceAll("-", "")}`;
@@ -84,14 +90,14 @@ function events(body: Uint8Array, { headers }: DoorRequest, makeId: () => string
   const ids: string[] = [];
   const errors: { index: number; error: string; detail: string }[] = [];
   for (const [index, range] of framed.events.entries()) {
-    const event = objectIn(eventText(framed, range));
-    const detail = faultOf(event, range);
+    const event = readEvent(fields, range);
+    const detail = fields.isObject(range) ? faultOf(fields, event, range) : "not an object";
     if (detail !== undefined && isSingle) return { refusal: { kind: "invalid", message: detail } };
     if (detail !== undefined) errors.push({ index, error: "validation_error", detail });
     else {
       kept.push(range);
-      const id = event?.["message_id"];
-      ids.push(isText(id) ? id : key === undefined ? "" : `${key} ${index}`);
+      const id = fields.text(event.messageId, ID_MAX_BYTES) ?? "";
+      ids.push(id !== "" || key === undefined ? id : `${key} ${index}`);
     }
   }
   const counts = { accepted: kept.length, rejected: errors.length };
@@ -103,15 +109,16 @@ function events(body: Uint8Array, { headers }: DoorRequest, makeId: () => string
   };
 }
 
-function alias(body: Uint8Array, { headers }: DoorRequest, makeId: () => string): Taken {
+function alias(body: Uint8Array, { headers }: DoorRequest, { makeId }: DoorOptions): Taken {
   if (bearer({ headers, method: "", path: "", query: "" })?.startsWith("gflux_pub_") === true)
     return { refusal: { kind: "forbidden", message: "a server key is needed" } };
   const framed = frame(body, { kind: "object" }, { allowNonFinite: true });
   if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
   const [range] = framed.events as readonly [Range];
-  const call = objectIn(eventText(framed, range)) ?? {};
-  if (!isText(call["user_id"])) return { refusal: { kind: "invalid", message: "user_id is required" } };
-  if (!isText(call["anonymous_id"]) && !isText(call["previous_id"]))
+  const fields = new FieldReader(body);
+  const [userId, anonymousId, previousId] = fields.read(range, ["user_id", "anonymous_id", "previous_id"]);
+  if (!fields.isText(userId)) return { refusal: { kind: "invalid", message: "user_id is required" } };
+  if (!fields.isText(anonymousId) && !fields.isText(previousId))
     return { refusal: { kind: "invalid", message: "anonymous_id or previous_id is required" } };
   return {
     stored: storedForm(framed, framed.events),
@@ -122,14 +129,24 @@ function alias(body: Uint8Array, { headers }: DoorRequest, makeId: () => string)
   };
 }
 
-function faultOf(event: Readonly<Record<string, unknown>> | undefined, { start, end }: Range): string | undefined {
-  if (event === undefined) return "not an object";
-  const { event: name, properties } = event;
-  if (!isText(name)) return "event is required";
+interface EventFields {
+  readonly name: Range | undefined;
+  readonly properties: Range | undefined;
+  readonly messageId: Range | undefined;
+  readonly who: readonly (Range | undefined)[];
+}
+
+function readEvent(fields: FieldReader, range: Range): EventFields {
+  const [name, properties, messageId, ...who] = fields.read(range, NAMES);
+  return { name, properties, messageId, who };
+}
+
+function faultOf(fields: FieldReader, event: EventFields, { start, end }: Range): string | undefined {
+  if (!fields.isText(event.name)) return "event is required";
+  const name = fields.text(event.name, NAME_MAX_BYTES) ?? "";
   if (name !== "$identify" && (!SNAKE_CASE.test(name) || name.length > NAME_MAX))
     return "event name must be snake_case";
-  if (!["anonymous_id", "external_id", "user_id"].some((key) => isText(event[key]))) return "an id is required";
-  if (typeof properties === "object" && properties !== null && Object.keys(properties).length > PROPERTIES_MAX)
-    return `properties have more than ${PROPERTIES_MAX} keys`;
+  if (!event.who.some((id) => fields.isText(id))) return "an id is required";
+  if (fields.size(event.properties) > PROPERTIES_MAX) return `properties have more than ${PROPERTIES_MAX} keys`;
   return end - start > EVENT_MAX_BYTES ? "event has more than 32 KB" : undefined;
 }

@@ -15,7 +15,7 @@ import {
   type Refusal,
   type Taken,
 } from "./door.ts";
-import { frame, joined, storedForm } from "./frame.ts";
+import { frame, storedAlone, storedForm } from "./frame.ts";
 
 export type SdkKind = "server" | "mobile" | "js";
 
@@ -26,14 +26,14 @@ interface Path {
   readonly key?: string;
 }
 
-const FIXED: Readonly<Record<string, Path>> = {
-  "/bulk": { sdk: "server", what: "analytics" },
-  "/diagnostic": { sdk: "server", what: "diagnostic" },
-  "/mobile": { sdk: "mobile", what: "analytics" },
-  "/mobile/events": { sdk: "mobile", what: "analytics" },
-  "/mobile/events/bulk": { sdk: "mobile", what: "analytics" },
-  "/mobile/events/diagnostic": { sdk: "mobile", what: "diagnostic" },
-};
+const FIXED: ReadonlyMap<string, Path> = new Map<string, Path>([
+  ["/bulk", { sdk: "server", what: "analytics" }],
+  ["/diagnostic", { sdk: "server", what: "diagnostic" }],
+  ["/mobile", { sdk: "mobile", what: "analytics" }],
+  ["/mobile/events", { sdk: "mobile", what: "analytics" }],
+  ["/mobile/events/bulk", { sdk: "mobile", what: "analytics" }],
+  ["/mobile/events/diagnostic", { sdk: "mobile", what: "diagnostic" }],
+]);
 const ALLOWED_HEADERS =
   "Cache-Control,Content-Type,Content-Length,Accept-Encoding,X-LaunchDarkly-User-Agent,X-LaunchDarkly-Payload-ID,X-LaunchDarkly-Wrapper,X-LaunchDarkly-Event-Schema,X-LaunchDarkly-Tags";
 /** 1 x 1, transparent. */
@@ -41,9 +41,10 @@ const PIXEL = Uint8Array.from(atob("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAAB
   letter.charCodeAt(0),
 );
 const SCHEMA_SUMMARISED_BELOW = 3;
-/** Never copied from a diagnostic request: what belongs to the connection, and what we undid. */
+/** Never copied from a diagnostic request: what belongs to the connection, what we undid, and the key, which is for the way in alone. */
 export const NOT_COPIED: readonly string[] = [
   "accept-encoding",
+  "authorization",
   "connection",
   "content-encoding",
   "content-length",
@@ -57,6 +58,8 @@ export const NOT_COPIED: readonly string[] = [
   "transfer-encoding",
   "upgrade",
 ];
+/** No SDK is near it; a number that is no schema counts as the first. */
+const SCHEMA_MAX = 1_000;
 const EMPTY: DoorAnswer = { status: 202, body: "" };
 
 export const launchdarklyDoor: Door = {
@@ -86,7 +89,7 @@ export const launchdarklyDoor: Door = {
 };
 
 function pathOf(path: string): Path | undefined {
-  const fixed = FIXED[path.length > 1 ? path.replace(/\/$/, "") : path];
+  const fixed = FIXED.get(path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path);
   if (fixed !== undefined) return fixed;
   const [, kind, id] = /^\/events\/(bulk|diagnostic)\/([^/]+)$/.exec(path) ?? [];
   if (id !== undefined) return { sdk: "js", what: kind === "bulk" ? "analytics" : "diagnostic", key: decoded(id) };
@@ -113,18 +116,25 @@ function routeOf({ sdk, what, key }: Path): DoorRoute {
     take(body, request, options) {
       if (!options.sendEvents)
         return { answer: jsonAnswer(503, { message: "Event proxy is not enabled for this environment" }) };
-      if (what === "pixel") return pixel(request);
+      if (what === "pixel") return pixel(request, options);
       if (body.length === 0) return { refusal: { kind: "empty", message: "body may not be empty" } };
       return what === "diagnostic" ? diagnostic(body, request, sdk, options) : analytics(body, request, sdk, options);
     },
   };
 }
 
-function analytics(body: Uint8Array, { headers }: DoorRequest, sdk: SdkKind, { strict }: DoorOptions): Taken {
-  const framed = frame(body, { kind: "array" }, { allowNonFinite: false });
+function analytics(
+  body: Uint8Array,
+  { headers }: DoorRequest,
+  sdk: SdkKind,
+  { strict, maxEvents }: DoorOptions,
+): Taken {
+  const framed = frame(body, { kind: "array" }, { allowNonFinite: false, maxEvents });
+  if ("code" in framed && framed.code === "too_many")
+    return { refusal: { kind: "too_large", message: framed.message } };
   if ("code" in framed) return strict ? { answer: EMPTY } : { refusal: { kind: "invalid", message: framed.message } };
   const version = Number.parseInt(headers["x-launchdarkly-event-schema"] ?? "", 10);
-  const schema = version > 0 ? version : 1;
+  const schema = version > 0 && version <= SCHEMA_MAX ? version : 1;
   const payloadId = headers["x-launchdarkly-payload-id"];
   return {
     stored: framed.events.length === 0 ? undefined : storedForm(framed, framed.events),
@@ -141,10 +151,10 @@ function diagnostic(body: Uint8Array, { headers }: DoorRequest, sdk: SdkKind, { 
   if ("code" in framed && framed.code === "invalid_json")
     return strict ? { answer: EMPTY } : { refusal: { kind: "invalid", message: framed.message } };
   const copied = Object.fromEntries(
-    Object.entries(headers).filter(([name, value]) => value !== undefined && !NOT_COPIED.includes(name)),
+    Object.entries(headers).filter(([name, value]) => typeof value === "string" && !NOT_COPIED.includes(name)),
   );
   return {
-    stored: joined([[body]]),
+    stored: storedAlone(body),
     metadata: `launchdarkly diagnostic ${sdk} ${JSON.stringify(copied)}`,
     ids: [],
     answer: () => EMPTY,
@@ -152,11 +162,11 @@ function diagnostic(body: Uint8Array, { headers }: DoorRequest, sdk: SdkKind, { 
 }
 
 /** What cannot be read of a beacon is left out: the page that sent it is gone. */
-function pixel({ query }: DoorRequest): Taken {
+function pixel({ query }: DoorRequest, { maxEvents }: DoorOptions): Taken {
   const answer: DoorAnswer = { status: 200, headers: { "content-type": "image/gif" }, body: "", bytes: PIXEL };
   const data = /(?:^|&)d=([^&]*)/.exec(query)?.[1];
   const body = data === undefined ? undefined : base64(decoded(data));
-  const framed = body === undefined ? undefined : frame(body, { kind: "array" }, { allowNonFinite: false });
+  const framed = body === undefined ? undefined : frame(body, { kind: "array" }, { allowNonFinite: false, maxEvents });
   if (framed === undefined || "code" in framed || framed.events.length === 0) return { answer };
   const metadata = launchdarklyMetadata({ sdk: "js", schema: SCHEMA_SUMMARISED_BELOW, tags: "" });
   return { stored: storedForm(framed, framed.events), metadata, ids: [], answer: () => answer };

@@ -1,20 +1,22 @@
 /** Letter's doors: single calls and the batch. Source: protocol sections 1 to 3; the answers are proposed ones. */
+import { JsonScanner, saysWord } from "@waybill/core";
 import {
   bearer,
   type Door,
   type DoorAnswer,
-  isText,
+  ID_MAX_BYTES,
   jsonAnswer,
-  objectIn,
   plainPath,
   REFUSAL_STATUS,
   type Refusal,
   type Taken,
 } from "./door.ts";
-import { eventText, frame, joined, type Range, storedForm } from "./frame.ts";
+import { eventText, FieldReader, frame, type Range, storedAlone, storedForm, walkMembers } from "./frame.ts";
 
 const KINDS = ["identify", "group", "track"] as const;
-const ITEMS_MAX = 500;
+type Kind = (typeof KINDS)[number];
+const NAMES = ["type", "userId", "event", "accountId", "messageId"];
+const TYPE_SHOWN_MAX_BYTES = 64;
 const CODES: Readonly<Record<Refusal["kind"], string>> = {
   unauthorized: "unauthorized",
   forbidden: "forbidden",
@@ -34,28 +36,31 @@ export const letterDoor: Door = {
   match(path) {
     const kind = /^\/v1\/(batch|identify|group|track)$/.exec(plainPath(path))?.[1];
     if (kind === undefined) return undefined;
-    return { methods: ["POST"], take: (body) => (kind === "batch" ? batch(body) : single(body, kind)) };
+    return {
+      methods: ["POST"],
+      take: (body, _request, { maxEvents }) => (kind === "batch" ? batch(body, maxEvents) : single(body, kind as Kind)),
+    };
   },
   key: bearer,
   refuse: (refusal): DoorAnswer =>
     jsonAnswer(REFUSAL_STATUS[refusal.kind], { error: { code: CODES[refusal.kind], message: refusal.message } }),
 };
 
-function batch(body: Uint8Array): Taken {
-  const framed = frame(body, { kind: "member", name: "batch" }, { allowNonFinite: true });
-  if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
-  if (framed.events.length > ITEMS_MAX)
-    return { refusal: { kind: "too_large", message: `${framed.events.length} items; at most ${ITEMS_MAX} are taken` } };
+function batch(body: Uint8Array, maxEvents: number | undefined): Taken {
+  const framed = frame(body, { kind: "member", name: "batch" }, { allowNonFinite: true, maxEvents });
+  if ("code" in framed)
+    return { refusal: { kind: framed.code === "too_many" ? "too_large" : "invalid", message: framed.message } };
+  const fields = new FieldReader(body);
   const kept: Range[] = [];
   const ids: string[] = [];
   const rejected: { index: number; code: string; message: string }[] = [];
   for (const [index, range] of framed.events.entries()) {
-    const item = objectIn(eventText(framed, range));
-    const message = faultOf(item);
+    const item = readItem(fields, range);
+    const message = fields.isObject(range) ? faultOf(fields, item) : "not an object";
     if (message !== undefined) rejected.push({ index, code: "bad_request", message });
     else {
       kept.push(range);
-      ids.push(idOf(item));
+      ids.push(fields.text(item.messageId, ID_MAX_BYTES) ?? "");
     }
   }
   return {
@@ -72,34 +77,54 @@ function batch(body: Uint8Array): Taken {
   };
 }
 
-/** Stored as it would stand in a batch: with its type in front. */
-function single(body: Uint8Array, type: string): Taken {
+/** Stored as it would stand in a batch: with its type in front, and no other. */
+function single(body: Uint8Array, type: Kind): Taken {
   const framed = frame(body, { kind: "object" }, { allowNonFinite: true });
   if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
   const [range] = framed.events as readonly [Range];
-  const text = eventText(framed, range);
-  const { type: _type, ...item } = objectIn(text) ?? {};
-  const message = faultOf({ ...item, type });
+  const fields = new FieldReader(body);
+  const item = readItem(fields, range);
+  const message = missingOf(fields, item, type);
   if (message !== undefined) return { refusal: { kind: "invalid", message } };
-  const inside = text.slice(1, -1).trim();
+  const cuts: number[] = [];
+  const scanner = new JsonScanner(body, { allowNonFinite: true });
+  walkMembers(scanner, body, range.start, (_start, _end, at) => scanner.value(at), {
+    cuts,
+    isCut: (keyStart, keyEnd) => saysWord(body, keyStart, keyEnd, "type"),
+  });
+  const inside = eventText({ ...framed, cuts }, range)
+    .slice(1, -1)
+    .trim();
   return {
-    stored: joined([[encoder.encode(`{"type":"${type}"${inside === "" ? "" : ","}${inside}}`)]]),
+    stored: storedAlone(encoder.encode(`{"type":"${type}"${inside === "" ? "" : ","}${inside}}`)),
     metadata: "letter",
-    ids: [idOf(item)],
+    ids: [fields.text(item.messageId, ID_MAX_BYTES) ?? ""],
     answer: (duplicates) => jsonAnswer(200, { ok: true, accepted: 1 - duplicates, duplicates }),
   };
 }
 
-function faultOf(item: Readonly<Record<string, unknown>> | undefined): string | undefined {
-  if (item === undefined) return "not an object";
-  const { type } = item;
-  if (!KINDS.some((kind) => kind === type)) return `unknown type ${JSON.stringify(type)}`;
-  if (!isText(item["userId"])) return `${String(type)}: userId is required`;
-  if (type === "track" && !isText(item["event"])) return "track: event is required";
-  return type === "group" && !isText(item["accountId"]) ? "group: accountId is required" : undefined;
+interface Item {
+  readonly type: Range | undefined;
+  readonly userId: Range | undefined;
+  readonly event: Range | undefined;
+  readonly accountId: Range | undefined;
+  readonly messageId: Range | undefined;
 }
 
-function idOf(item: Readonly<Record<string, unknown>> | undefined): string {
-  const id = item?.["messageId"];
-  return isText(id) ? id : "";
+function readItem(fields: FieldReader, range: Range): Item {
+  const [type, userId, event, accountId, messageId] = fields.read(range, NAMES);
+  return { type, userId, event, accountId, messageId };
+}
+
+function faultOf(fields: FieldReader, item: Item): string | undefined {
+  const kind = KINDS.find((one) => fields.says(item.type, one));
+  if (kind !== undefined) return missingOf(fields, item, kind);
+  const type = fields.text(item.type, TYPE_SHOWN_MAX_BYTES);
+  return type === undefined ? "unknown type" : `unknown type ${JSON.stringify(type)}`;
+}
+
+function missingOf(fields: FieldReader, item: Item, kind: Kind): string | undefined {
+  if (!fields.isText(item.userId)) return `${kind}: userId is required`;
+  if (kind === "track" && !fields.isText(item.event)) return "track: event is required";
+  return kind === "group" && !fields.isText(item.accountId) ? "group: accountId is required" : undefined;
 }

@@ -1,9 +1,11 @@
-import type { SegmentLimits } from "../segment/scan.ts";
+import type { SegmentLimits } from "../segment/scan-types.ts";
 import { storedIds } from "../segment/stored-ids.ts";
 import { formOf } from "./door.ts";
-import { frame } from "./frame.ts";
+import { FieldReader, frame } from "./frame.ts";
 
-const decoder = new TextDecoder();
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const BACKSLASH = 0x5c;
 const NONE = { idStart: -1, idEnd: -1 };
 
 /**
@@ -20,17 +22,17 @@ export function storedIdsOf(
   if (form === "segment" || form === "letter") return storedIds(body, scanBatch);
   if (form !== "getfluxly" && form !== "posthog") return [];
   const wrapped = new Uint8Array(body.length + 2);
-  wrapped[0] = 0x5b;
+  wrapped[0] = OPEN_BRACKET;
   wrapped.set(body, 1);
-  wrapped[body.length + 1] = 0x5d;
+  wrapped[body.length + 1] = CLOSE_BRACKET;
   const framed = frame(wrapped, { kind: "array" }, { allowNonFinite: false });
   if ("code" in framed) return [];
-  return framed.events.map(({ start, end }) => {
-    const text = decoder.decode(wrapped.subarray(start, end));
-    const match = /"(?:message_id|uuid)"\s*:\s*"([^"\\]+)"/.exec(text);
-    if (match === null) return NONE;
-    const before = text.slice(0, match.index + match[0].length - 1 - (match[1] as string).length);
-    const idStart = start - 1 + new TextEncoder().encode(before).length;
-    return { idStart, idEnd: idStart + new TextEncoder().encode(match[1]).length };
+  const fields = new FieldReader(wrapped);
+  const name = form === "getfluxly" ? "message_id" : "uuid";
+  return framed.events.map((range) => {
+    const [id] = fields.read(range, [name]);
+    // One with escapes is remembered decoded: it is not found by its bytes.
+    if (id === undefined || !fields.isText(id) || wrapped.subarray(id.start, id.end).includes(BACKSLASH)) return NONE;
+    return { idStart: id.start, idEnd: id.end - 2 };
   });
 }

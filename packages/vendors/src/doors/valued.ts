@@ -2,7 +2,6 @@
 import { bearer, type Door, type DoorAnswer, jsonAnswer, plainPath, REFUSAL_STATUS } from "./door.ts";
 import { frame, storedForm } from "./frame.ts";
 
-const BODY_MAX_BYTES = 256 * 1024;
 const CORS = {
   "access-control-allow-origin": "*",
   "access-control-allow-methods": "POST, OPTIONS",
@@ -18,10 +17,6 @@ export const valuedDoor: Door = {
       preflight: () => ({ status: 204, headers: CORS, body: "" }),
       headers: () => CORS,
       take(body) {
-        if (body.length > BODY_MAX_BYTES)
-          return {
-            refusal: { kind: "too_large", message: `${body.length} bytes; at most ${BODY_MAX_BYTES} are taken` },
-          };
         const framed = frame(body, { kind: "object" }, { allowNonFinite: true });
         if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
         return {

@@ -1,5 +1,7 @@
 /** Events of schema 1 and 2 as they come, checked field by field: one of a wrong type makes its event, and only it, worthless. Source: protocol section 6.1. */
 
+import { own } from "@waybill/core";
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** In the order in which it is written; only what was there. */
@@ -95,7 +97,7 @@ function userOf(value: unknown): OldUser {
   if (user["key"] === undefined || user["key"] === null) throw new Error("user has no key");
   const read: Record<string, unknown> = { key: textOf(user["key"], "user.key") };
   for (const name of TEXT_ATTRIBUTES) {
-    const attribute = user[name];
+    const attribute = own(user, name);
     if (attribute === undefined || attribute === null) continue;
     read[name] = textOf(attribute, `user.${name}`);
   }

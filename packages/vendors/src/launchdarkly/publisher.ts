@@ -1,8 +1,8 @@
 /**
  * LaunchDarkly's event publisher: events in memory, one queue per value of the metadata, posted together at each flush.
  *
- * At most `capacity` events per queue: of a publish that does not fit, the first ones that do are taken, and one warning is given until a publish
- * fits again. Two attempts per payload, one second apart; then it is lost. A status that says the credential is wrong discards everything until
+ * At most `capacity` events per queue, `maxQueues` queues, and `maxBytes` of all that wait or are being posted: of a publish that does not fit, the first ones that do
+ * are taken, and one warning is given until a publish fits again. A value of the metadata beyond `maxQueues` has no room until others were posted. Two attempts per payload, one second apart; then it is lost. A status that says the credential is wrong discards everything until
  * the credential is replaced. Source: protocol sections 3 and 4.
  */
 import { createSender, createUuidV7, messageOf, type Runtime, TextBatch, type Timer } from "@waybill/core";
@@ -23,6 +23,10 @@ export interface EventQueuesOptions {
   readonly flushIntervalMs: number;
   /** Events per queue. */
   readonly capacity: number;
+  /** Default 1,000. */
+  readonly maxQueues?: number;
+  /** Default 32 MiB, or 1 KiB for each event of the capacity when that is more. */
+  readonly maxBytes?: number;
   readonly timeoutMs: number;
   readonly onWarning: (message: string) => void;
 }
@@ -38,6 +42,11 @@ export const PUBLISHER_DEFAULTS: {
 };
 const ATTEMPTS = 2;
 const RETRY_MS = 1_000;
+const QUEUES_MAX = 1_000;
+const BYTES_MAX = 32 * 1024 * 1024;
+const BYTES_PER_EVENT = 1_024;
+/** What an event takes beside its text. */
+const OVERHEAD_BYTES = 64;
 
 interface Queue {
   readonly metadata: string;
@@ -55,6 +64,10 @@ export class EventQueues {
   readonly #sending = new Set<Promise<void>>();
   #credential: LaunchDarklyCredential;
   #timer: Timer | undefined;
+  readonly #maxQueues: number;
+  readonly #maxBytes: number;
+  /** Of events that wait or are being posted. */
+  #bytes = 0;
   #warned = false;
   #disabled = false;
   #closed = false;
@@ -65,6 +78,8 @@ export class EventQueues {
     this.#options = options;
     this.#runtime = runtime;
     this.#credential = options.credential;
+    this.#maxQueues = options.maxQueues ?? QUEUES_MAX;
+    this.#maxBytes = options.maxBytes ?? Math.max(BYTES_MAX, BYTES_PER_EVENT * options.capacity);
     this.#makeKey = createUuidV7(runtime.clock, runtime.random);
     this.#armTimer();
   }
@@ -73,26 +88,47 @@ export class EventQueues {
   publish(metadata: EventMetadata, texts: readonly string[], { beyond = 0 }: { readonly beyond?: number } = {}): void {
     if (this.#closed || this.#disabled || texts.length === 0) return;
     const key = encodeLaunchDarkly(metadata);
-    let queue = this.#queues.get(key);
-    if (queue === undefined) {
-      queue = { metadata: key, texts: [], sizes: [] };
-      this.#queues.set(key, queue);
-    }
-    const room = this.#options.capacity + beyond - queue.texts.length;
-    for (const text of texts.slice(0, room)) {
-      queue.texts.push(text);
-      queue.sizes.push(encoder.encode(text).length);
-    }
-    if (texts.length <= room) {
+    const queue = this.#queueFor(key);
+    const taken = queue === undefined ? 0 : this.#take(queue, texts, this.#options.capacity + beyond);
+    if (taken === texts.length) {
       this.#warned = false;
       return;
     }
-    this.dropped += texts.length - room;
+    this.dropped += texts.length - taken;
     if (!this.#warned)
       this.#options.onWarning(
         `Exceeded event queue capacity of ${this.#options.capacity}. Increase capacity to avoid dropping events.`,
       );
     this.#warned = true;
+  }
+
+  /** Queues in memory, and bytes of events that wait or are being posted. */
+  get held(): { readonly queues: number; readonly bytes: number } {
+    return { queues: this.#queues.size, bytes: this.#bytes };
+  }
+
+  #queueFor(metadata: string): Queue | undefined {
+    const known = this.#queues.get(metadata);
+    if (known !== undefined || this.#queues.size >= this.#maxQueues) return known;
+    if (this.#bytes + metadata.length > this.#maxBytes) return undefined;
+    const queue = { metadata, texts: [], sizes: [] };
+    this.#queues.set(metadata, queue);
+    this.#bytes += metadata.length;
+    return queue;
+  }
+
+  /** How many of them there was room for. */
+  #take(queue: Queue, texts: readonly string[], capacity: number): number {
+    let taken = 0;
+    for (const text of texts) {
+      const size = encoder.encode(text).length;
+      if (queue.texts.length >= capacity || this.#bytes + size + OVERHEAD_BYTES > this.#maxBytes) break;
+      queue.texts.push(text);
+      queue.sizes.push(size);
+      this.#bytes += size + OVERHEAD_BYTES;
+      taken += 1;
+    }
+    return taken;
   }
 
   /** Posts what waits, each queue in a payload of its own; ends when these posts have. */
@@ -103,13 +139,20 @@ export class EventQueues {
     for (const queue of this.#queues.values()) {
       // One queue is kept for what will come; of several, those that were not used are forgotten.
       if (queue.texts.length === 0) {
-        if (several) this.#queues.delete(queue.metadata);
+        if (several && this.#queues.delete(queue.metadata)) this.#bytes -= queue.metadata.length;
         continue;
       }
       const { texts, sizes } = queue;
       queue.texts = [];
       queue.sizes = [];
-      if (!this.#disabled) sent.push(this.#track(this.#send(queue.metadata, texts, sizes)));
+      const bytes = sizes.reduce((total, size) => total + size + OVERHEAD_BYTES, 0);
+      if (this.#disabled) this.#bytes -= bytes;
+      else {
+        const sending = this.#send(queue.metadata, texts, sizes).finally(() => {
+          this.#bytes -= bytes;
+        });
+        sent.push(this.#track(sending));
+      }
     }
     await Promise.all(sent);
   }

@@ -4,7 +4,7 @@
  *
  * One summariser per value of the metadata, fed a batch at a time. What it remembers of users counts once the batch was delivered: a batch that is sent again says the same.
  */
-import { messageOf } from "@waybill/core";
+import { messageOf, own } from "@waybill/core";
 import { type OldEvent, type OldUser, readOldEvent } from "./old-events.ts";
 
 /** As much of a flag as decides about its events. */
@@ -240,7 +240,8 @@ function isEqual(a: unknown, b: unknown): boolean {
     keys.length === Object.keys(b).length &&
     keys.every(
       (key) =>
-        Object.hasOwn(b, key) && isEqual((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]),
+        Object.hasOwn(b, key) &&
+        isEqual(own(a as Record<string, unknown>, key), own(b as Record<string, unknown>, key)),
     )
   );
 }

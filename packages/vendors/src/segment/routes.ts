@@ -78,10 +78,25 @@ export interface SegmentAnswer {
 
 const SUCCESS: SegmentAnswer = { status: 200, body: '{"success":true}' };
 
-/** Exactly 200: some clients send again after any other 2xx (section 5). What was refused is named beside. */
-export function segmentAccepted(refused: readonly RefusedEvent[]): SegmentAnswer {
+/**
+ * Exactly 200: some clients send again after any other 2xx (section 5). What was refused is named beside: the first ones with their reasons, the others
+ * by their places (`rejectedMore`: `100+3,107+1`), so that the answer stays small.
+ */
+export function segmentAccepted({ refused, refusedMore }: Refusals): SegmentAnswer {
   if (refused.length === 0) return SUCCESS;
-  return { status: 200, body: JSON.stringify({ success: true, rejected: refused }) };
+  const more = refusedMore.length === 0 ? {} : { rejectedMore: rangesOf(refusedMore) };
+  return { status: 200, body: JSON.stringify({ success: true, rejected: refused, ...more }) };
+}
+
+interface Refusals {
+  readonly refused: readonly RefusedEvent[];
+  readonly refusedMore: readonly number[];
+}
+
+function rangesOf(runs: readonly number[]): string {
+  const ranges: string[] = [];
+  for (let at = 0; at < runs.length; at += 2) ranges.push(`${runs[at]}+${runs[at + 1]}`);
+  return ranges.join(",");
 }
 
 /** Both `code` and `message`: an old client sends a refusal without them again (section 4). */

@@ -3,90 +3,10 @@
  *
  * Where a key stands twice, the last one counts, as it does for `JSON.parse`. Keys written with escapes are found too.
  */
-import { JsonScanner } from "@waybill/core";
-import type { EventType } from "../canonical/events.ts";
+import { JsonScanner, saysWord } from "@waybill/core";
 import { EVENT_TYPES } from "../canonical/events.ts";
 import type { RefusalCode, RefusedEvent, SegmentRoute } from "./routes.ts";
-
-export interface SegmentLimits {
-  /** Bytes of a body with a single event. */
-  readonly singleMaxBytes: number;
-  /** Bytes of a body with a batch. */
-  readonly batchMaxBytes: number;
-  readonly eventMaxBytes: number;
-  readonly maxEvents: number;
-  /** The vendor's own answers where ours are more helpful: 400 for all that is too large, 200 for a batch of too many events. */
-  readonly strict: boolean;
-  /** Whether bytes are UTF-8; the platform's own check is the fastest. */
-  readonly isUtf8: (bytes: Uint8Array) => boolean;
-  /** A faster way for ordinary batches, where the platform has one; `undefined` for a body that it leaves to us. */
-  readonly scanBatch?: (bytes: Uint8Array) => BatchScan | undefined;
-}
-
-/** What was found in a batch without anything unusual: every event has an id and a known type. Values are those of the last key of that name. */
-export interface BatchScan {
-  readonly events: readonly FoundEvent[];
-  readonly writeKey: Range | undefined;
-  readonly sentAt: Range | undefined;
-  readonly context: Range | undefined;
-  readonly integrations: Range | undefined;
-}
-
-/** Generous: real clients send batches of more than 1 MB (section 4), and the relay's door has its own limit on bodies. */
-export const DEFAULT_LIMITS: Omit<SegmentLimits, "isUtf8"> = {
-  singleMaxBytes: Number.POSITIVE_INFINITY,
-  batchMaxBytes: Number.POSITIVE_INFINITY,
-  eventMaxBytes: 512 * 1024,
-  maxEvents: Number.POSITIVE_INFINITY,
-  strict: false,
-};
-/** As documented (section 4). */
-export const STRICT_LIMITS: Omit<SegmentLimits, "isUtf8"> = {
-  singleMaxBytes: 32 * 1024,
-  batchMaxBytes: 500_000,
-  eventMaxBytes: 32 * 1024,
-  maxEvents: 2_500,
-  strict: true,
-};
-
-export interface Refusal {
-  readonly status: number;
-  readonly code: RefusalCode;
-  readonly message: string;
-}
-
-/** Byte range; `start` is -1 when there is none. */
-export interface Range {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** One event found in the body. */
-export interface FoundEvent extends Range {
-  /** Inside the quotes; -1 when the event has no id that counts. */
-  readonly idStart: number;
-  readonly idEnd: number;
-  /** A `messageId` that is no id (null, a number, empty): an id of ours takes its place. */
-  readonly badId: Range | undefined;
-  readonly needsType: boolean;
-}
-
-export interface SegmentScan {
-  readonly bytes: Uint8Array;
-  readonly events: readonly FoundEvent[];
-  /** The type for events that name none. */
-  readonly type: EventType | undefined;
-  readonly refused: readonly RefusedEvent[];
-  /** The key in the body, decoded. */
-  readonly writeKey: string | undefined;
-  readonly sentAt: string | undefined;
-  readonly context: Range | undefined;
-  readonly integrations: Range | undefined;
-  /** For a single event the ranges of its members if one of them is the write key, which must not travel on. */
-  readonly members: readonly Range[] | undefined;
-  /** Start and end of each bare NaN and infinity, in order. */
-  readonly nonFinite: readonly number[];
-}
+import type { BatchScan, FoundEvent, Range, Refusal, SegmentLimits, SegmentScan } from "./scan-types.ts";
 
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
@@ -97,6 +17,20 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const LETTER_M = 0x6d;
 const LETTER_T = 0x74;
+const LETTER_W = 0x77;
+/** The members that matter, by their first letter: no two have the same. */
+const NAMES = ["batch", "writeKey", "sentAt", "context", "integrations", "messageId", "type"] as const;
+type Name = (typeof NAMES)[number];
+const NAME_BY_LETTER: readonly (Name | undefined)[] = Array.from({ length: 256 }, (_, letter) =>
+  NAMES.find((name) => name.charCodeAt(0) === letter),
+);
+/** Refused events that are named to the sender; of the rest it is told how many there are. */
+const REFUSED_NAMED_MAX = 100;
+/** A sentAt is a time: a longer text is none, and is not read. */
+const TIME_MAX_BYTES = 256;
+/** No key is longer, however it is escaped. */
+const KEY_MAX_BYTES = 4_096;
+const NONE: ReadonlyMap<RefusalCode, number> = new Map();
 
 export function scanSegment(
   bytes: Uint8Array,
@@ -126,19 +60,37 @@ function ordinaryScan(bytes: Uint8Array, batch: BatchScan): SegmentScan {
     events: batch.events,
     type: undefined,
     refused: [],
-    writeKey: batch.writeKey === undefined ? undefined : textAt(bytes, batch.writeKey.start, batch.writeKey.end),
-    sentAt: batch.sentAt === undefined ? undefined : textAt(bytes, batch.sentAt.start, batch.sentAt.end),
+    refusedMore: [],
+    refusedByCode: NONE,
+    writeKey: keyAt(bytes, batch.writeKey),
+    sentAt: textAt(bytes, batch.sentAt, TIME_MAX_BYTES),
     context: objectAt(bytes, batch.context),
     integrations: objectAt(bytes, batch.integrations),
-    members: undefined,
+    cuts: [],
     nonFinite: [],
   };
 }
 
-/** The string at a range that includes its quotes; `undefined` for any other value. */
-function textAt(bytes: Uint8Array, start: number, end: number): string | undefined {
-  if (bytes[start] !== QUOTE) return undefined;
+/** The string at a range that includes its quotes; `undefined` for any other value, and for a longer one. */
+function textAt(bytes: Uint8Array, range: Range | undefined, maxBytes: number): string | undefined {
+  if (range === undefined || bytes[range.start] !== QUOTE || range.end - range.start > maxBytes) return undefined;
+  const { start, end } = range;
   return JSON.parse(new TextDecoder().decode(bytes.subarray(start, end))) as string;
+}
+
+/** A text; of one that is too long for a key its beginning, which is none either. */
+function keyAt(bytes: Uint8Array, range: Range | undefined): string | undefined {
+  if (range === undefined || bytes[range.start] !== QUOTE || range.end - range.start <= KEY_MAX_BYTES)
+    return textAt(bytes, range, KEY_MAX_BYTES);
+  return new TextDecoder().decode(bytes.subarray(range.start, range.start + KEY_MAX_BYTES));
+}
+
+/** Which of the members that matter it is, by what stands between the key's quotes. */
+function nameAt(bytes: Uint8Array, start: number, end: number): Name | undefined {
+  const first = bytes[start] as number;
+  if (first === BACKSLASH) return NAMES.find((name) => saysWord(bytes, start, end, name));
+  const name = NAME_BY_LETTER[first];
+  return name !== undefined && saysWord(bytes, start, end, name) ? name : undefined;
 }
 
 function objectAt(bytes: Uint8Array, range: Range | undefined): Range | undefined {
@@ -154,14 +106,18 @@ class Framer {
   readonly #route: SegmentRoute;
   readonly #limits: SegmentLimits;
   readonly #scanner: JsonScanner;
-  /** Whether a backslash stands anywhere: without one no key is written with escapes. */
-  readonly #mayEscape: boolean;
   readonly #events: FoundEvent[] = [];
   readonly #refused: RefusedEvent[] = [];
+  readonly #refusedByCode = new Map<RefusalCode, number>();
+  readonly #cuts: number[] = [];
+  /** Index and number of each run of those that are not named. */
+  readonly #refusedMore: number[] = [];
   #refusal: Refusal | undefined;
+  /** Why nothing more was looked at. */
+  #stopped: Refusal | undefined;
   #batchSeen = false;
-  #writeKey: string | undefined;
-  #sentAt: string | undefined;
+  #writeKey: Range | undefined;
+  #sentAt: Range | undefined;
   #context: Range | undefined;
   #integrations: Range | undefined;
   #items = 0;
@@ -176,7 +132,6 @@ class Framer {
     this.#route = route;
     this.#limits = limits;
     this.#scanner = new JsonScanner(bytes, { allowNonFinite: true });
-    this.#mayEscape = bytes.includes(BACKSLASH);
   }
 
   run(): SegmentScan | { readonly refusal: Refusal } {
@@ -187,20 +142,13 @@ class Framer {
       if (end < 0 || !this.#endsAt(end)) return this.#invalid();
       return refusal(400, "not_an_object", "The body is JSON, but not an object.");
     }
-    const members: Range[] = [];
-    let hasWriteKey = false;
-    const end = this.#object(start, (keyStart, keyEnd, at) => {
-      const behind = this.#topMember(keyStart, keyEnd, at);
-      const isWriteKey = this.#keyIs(keyStart, keyEnd, "writeKey");
-      hasWriteKey ||= isWriteKey;
-      if (!isWriteKey) members.push({ start: keyStart - 1, end: behind });
-      return behind;
-    });
+    const end = this.#object(start);
+    if (this.#stopped !== undefined) return { refusal: this.#stopped };
     if (end < 0 || !this.#endsAt(end)) return this.#invalid();
     if (this.#refusal !== undefined) return { refusal: this.#refusal };
     if (this.#route.kind === "event") this.#addEvent(start, end, 0);
     else if (!this.#batchSeen) return refusal(400, "batch_missing", 'The body has no "batch".');
-    return this.#result(hasWriteKey && this.#route.kind === "event" ? members : undefined);
+    return this.#result();
   }
 
   /** Whether only white space stands from `offset` on. */
@@ -210,17 +158,19 @@ class Framer {
     return behind === this.#bytes.length;
   }
 
-  #result(members: readonly Range[] | undefined): SegmentScan {
+  #result(): SegmentScan {
     return {
       bytes: this.#bytes,
       events: this.#events,
       type: this.#route.kind === "event" ? this.#route.type : undefined,
       refused: this.#refused,
-      writeKey: this.#writeKey,
-      sentAt: this.#sentAt,
-      context: this.#route.kind === "batch" ? this.#context : undefined,
-      integrations: this.#route.kind === "batch" ? this.#integrations : undefined,
-      members,
+      refusedMore: this.#refusedMore,
+      refusedByCode: this.#refusedByCode,
+      writeKey: keyAt(this.#bytes, this.#writeKey),
+      sentAt: textAt(this.#bytes, this.#sentAt, TIME_MAX_BYTES),
+      context: this.#route.kind === "batch" ? objectAt(this.#bytes, this.#context) : undefined,
+      integrations: this.#route.kind === "batch" ? objectAt(this.#bytes, this.#integrations) : undefined,
+      cuts: this.#cuts,
       nonFinite: this.#scanner.nonFinite,
     };
   }
@@ -230,39 +180,51 @@ class Framer {
     return refusal(400, "invalid_json", `The body is not JSON: ${reason} at byte ${offset}.`);
   }
 
-  /** Walks the object at `at`; `member` gets the inside of the key's quotes and where the value begins, and returns the offset behind it. */
-  #object(at: number, member: (keyStart: number, keyEnd: number, valueAt: number) => number): number {
+  /** Walks the object that is the whole body. */
+  #object(at: number): number {
     const bytes = this.#bytes;
     const scanner = this.#scanner;
+    const isEvent = this.#route.kind === "event";
     let offset = scanner.space(at + 1);
+    let keptEnd = -1;
     if (bytes[offset] === CLOSE_BRACE) return offset + 1;
     for (;;) {
-      const keyStart = offset + 1;
-      const keyBehind = scanner.string(offset);
-      if (keyBehind < 0) return -1;
-      const valueAt = scanner.key(offset);
+      const keyAt = offset;
+      const valueAt = scanner.key(keyAt);
       if (valueAt < 0) return -1;
-      offset = member(keyStart, keyBehind - 1, valueAt);
-      if (offset < 0) return -1;
-      offset = scanner.space(offset);
+      const keyEnd = this.#keyEnd(keyAt, valueAt);
+      const name = nameAt(bytes, keyAt + 1, keyEnd);
+      const valueEnd = name === "batch" && !isEvent ? this.#batch(valueAt) : scanner.value(valueAt);
+      if (valueEnd < 0) return -1;
+      if (name !== undefined) this.#noteTop(name, valueAt, valueEnd);
+      offset = scanner.space(valueEnd);
       const next = bytes[offset];
+      if (next === COMMA) offset = scanner.space(offset + 1);
+      else if (next !== CLOSE_BRACE) return scanner.reject(offset);
+      if (isEvent && name === "writeKey")
+        this.#cut({ keyAt, valueEnd, keptEnd, nextAt: next === COMMA ? offset : valueEnd });
+      else keptEnd = valueEnd;
       if (next === CLOSE_BRACE) return offset + 1;
-      if (next !== COMMA) return scanner.reject(offset);
-      offset = scanner.space(offset + 1);
     }
   }
 
-  #topMember(keyStart: number, keyEnd: number, at: number): number {
-    if (this.#route.kind === "batch" && this.#keyIs(keyStart, keyEnd, "batch")) return this.#batch(at);
-    const behind = this.#route.kind === "event" ? this.#eventMember(keyStart, keyEnd, at) : this.#scanner.value(at);
-    if (behind < 0) return -1;
-    if (this.#keyIs(keyStart, keyEnd, "writeKey")) this.#writeKey = this.#text(at, behind);
-    else if (this.#keyIs(keyStart, keyEnd, "sentAt")) this.#sentAt = this.#text(at, behind);
-    else if (this.#keyIs(keyStart, keyEnd, "context"))
-      this.#context = objectAt(this.#bytes, { start: at, end: behind });
-    else if (this.#keyIs(keyStart, keyEnd, "integrations"))
-      this.#integrations = objectAt(this.#bytes, { start: at, end: behind });
-    return behind;
+  /** Leaves a member out: with what stands between it and the member before that stays, or else up to the next one. */
+  #cut(member: {
+    readonly keyAt: number;
+    readonly valueEnd: number;
+    readonly keptEnd: number;
+    readonly nextAt: number;
+  }): void {
+    if (member.keptEnd < 0) this.#cuts.push(member.keyAt, member.nextAt);
+    else this.#cuts.push(member.keptEnd, member.valueEnd);
+  }
+
+  #noteTop(name: Name, start: number, end: number): void {
+    if (name === "writeKey") this.#writeKey = { start, end };
+    else if (name === "sentAt") this.#sentAt = { start, end };
+    else if (name === "context") this.#context = { start, end };
+    else if (name === "integrations") this.#integrations = { start, end };
+    else if (this.#route.kind === "event") this.#noteMember(name, start, end);
   }
 
   #batch(at: number): number {
@@ -270,8 +232,12 @@ class Framer {
     const scanner = this.#scanner;
     this.#batchSeen = true;
     // The last of two batches counts.
+    this.#refusal = undefined;
     this.#events.length = 0;
     this.#refused.length = 0;
+    this.#refusedByCode.clear();
+    this.#refusedMore.length = 0;
+    this.#cuts.length = 0;
     this.#items = 0;
     if (bytes[at] !== OPEN_BRACKET) {
       const behind = scanner.value(at);
@@ -280,7 +246,9 @@ class Framer {
     }
     let offset = scanner.space(at + 1);
     if (bytes[offset] === CLOSE_BRACKET) return offset + 1;
+    const { maxEvents, strict } = this.#limits;
     for (;;) {
+      if (this.#items >= maxEvents && !strict) return this.#tooMany(maxEvents);
       offset = this.#item(offset, this.#items++);
       if (offset < 0) return -1;
       offset = scanner.space(offset);
@@ -289,6 +257,16 @@ class Framer {
       if (next !== COMMA) return scanner.reject(offset);
       offset = scanner.space(offset + 1);
     }
+  }
+
+  /** Nothing behind the limit is looked at. */
+  #tooMany(maxEvents: number): number {
+    this.#stopped = {
+      status: 413,
+      code: "too_many_events",
+      message: `A batch takes at most ${maxEvents} events; nothing of it was stored.`,
+    };
+    return -1;
   }
 
   /** The hot loop: one item of a batch, member by member. */
@@ -304,6 +282,7 @@ class Framer {
     this.#badId = undefined;
     this.#typeSeen = "none";
     let offset = scanner.space(at + 1);
+    let keptEnd = -1;
     if (bytes[offset] === CLOSE_BRACE) {
       this.#addEvent(at, offset + 1, index);
       return offset + 1;
@@ -312,23 +291,30 @@ class Framer {
       const keyAt = offset;
       const valueAt = scanner.key(keyAt);
       if (valueAt < 0) return -1;
-      offset = scanner.value(valueAt);
-      if (offset < 0) return -1;
-      // Only two keys matter here; an escape may hide either.
+      const valueEnd = scanner.value(valueAt);
+      if (valueEnd < 0) return -1;
+      // Only three keys matter here; their first letter may be written as an escape.
       const first = bytes[keyAt + 1];
-      if (first === LETTER_M || first === LETTER_T || this.#mayEscape) {
+      let isWriteKey = false;
+      if (first === LETTER_M || first === LETTER_T || first === LETTER_W || first === BACKSLASH) {
         const keyEnd = this.#keyEnd(keyAt, valueAt);
-        this.#noteMember(keyAt + 1, keyEnd, valueAt, offset);
+        const name = nameAt(bytes, keyAt + 1, keyEnd);
+        if (name !== undefined) this.#noteMember(name, valueAt, valueEnd);
+        isWriteKey = name === "writeKey";
       }
+      offset = valueEnd;
       let next = bytes[offset];
       if (next !== COMMA && next !== CLOSE_BRACE) {
         offset = scanner.space(offset);
         next = bytes[offset];
       }
+      if (next === COMMA) {
+        offset += 1;
+        if (bytes[offset] !== QUOTE) offset = scanner.space(offset);
+      } else if (next !== CLOSE_BRACE) return scanner.reject(offset);
+      if (isWriteKey) this.#cut({ keyAt, valueEnd, keptEnd, nextAt: next === COMMA ? offset : valueEnd });
+      else keptEnd = valueEnd;
       if (next === CLOSE_BRACE) break;
-      if (next !== COMMA) return scanner.reject(offset);
-      offset += 1;
-      if (bytes[offset] !== QUOTE) offset = scanner.space(offset);
     }
     this.#addEvent(at, offset + 1, index);
     return offset + 1;
@@ -342,15 +328,9 @@ class Framer {
     return at;
   }
 
-  #noteMember(keyStart: number, keyEnd: number, at: number, behind: number): void {
-    if (this.#keyIs(keyStart, keyEnd, "messageId")) this.#noteId(at, behind);
-    else if (this.#keyIs(keyStart, keyEnd, "type")) this.#noteType(at, behind);
-  }
-
-  #eventMember(keyStart: number, keyEnd: number, at: number): number {
-    const behind = this.#scanner.value(at);
-    if (behind >= 0) this.#noteMember(keyStart, keyEnd, at, behind);
-    return behind;
+  #noteMember(name: Name, at: number, behind: number): void {
+    if (name === "messageId") this.#noteId(at, behind);
+    else if (name === "type") this.#noteType(at, behind);
   }
 
   #noteId(at: number, behind: number): void {
@@ -367,7 +347,7 @@ class Framer {
   }
 
   #isKnownType(start: number, end: number): boolean {
-    for (const type of EVENT_TYPES) if (this.#keyIs(start, end, type)) return true;
+    for (const type of EVENT_TYPES) if (saysWord(this.#bytes, start, end, type)) return true;
     return false;
   }
 
@@ -394,23 +374,15 @@ class Framer {
   }
 
   #refuse(index: number, code: RefusalCode, message: string): void {
-    this.#refused.push({ index, code, message });
-  }
-
-  /** Whether the text between two quotes is `word`. */
-  #keyIs(start: number, end: number, word: string): boolean {
-    const bytes = this.#bytes;
-    if (end - start === word.length) {
-      for (let index = 0; index < word.length; index++)
-        if (bytes[start + index] !== word.charCodeAt(index)) return false;
-      return true;
+    this.#refusedByCode.set(code, (this.#refusedByCode.get(code) ?? 0) + 1);
+    if (this.#refused.length < REFUSED_NAMED_MAX) {
+      this.#refused.push({ index, code, message });
+      return;
     }
-    // Longer than the word: only with escapes can it be the same.
-    if (!this.#mayEscape || end - start < word.length || end - start > 6 * word.length) return false;
-    return this.#text(start - 1, end + 1) === word;
-  }
-
-  #text(start: number, end: number): string | undefined {
-    return textAt(this.#bytes, start, end);
+    const runs = this.#refusedMore;
+    const last = runs.length - 2;
+    if (last >= 0 && (runs[last] as number) + (runs[last + 1] as number) === index)
+      runs[last + 1] = (runs[last + 1] as number) + 1;
+    else runs.push(index, 1);
   }
 }

@@ -1,4 +1,5 @@
-import { DEFAULT_LIMITS, type FoundEvent, type SegmentLimits, scanSegment } from "./scan.ts";
+import { scanSegment } from "./scan.ts";
+import { DEFAULT_LIMITS, type FoundEvent, type SegmentLimits } from "./scan-types.ts";
 
 const BEFORE = '{"batch":[';
 const AFTER = "]}";

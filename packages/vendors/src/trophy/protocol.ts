@@ -5,6 +5,7 @@ import {
   type HttpResponse,
   headerFromEvent,
   outcomesOf,
+  own,
   type Protocol,
   pathSegmentFromEvent,
   singly,
@@ -222,7 +223,7 @@ function metricEvent(
     attributes,
   }: TrophyMetric = typeof listed === "object" ? listed : { metric: listed ?? slug(name, "-") };
   if (metric === "") return undefined;
-  const amount = typeof value === "number" ? value : properties[value];
+  const amount = typeof value === "number" ? value : own(properties, value);
   return {
     metric,
     user: { id: userId },
@@ -234,7 +235,7 @@ function metricEvent(
 function textsOf(properties: CanonicalEvent["properties"], names: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     names.flatMap((name) => {
-      const text = textOf(properties[name]);
+      const text = textOf(own(properties, name));
       return text === undefined ? [] : [[name, text]];
     }),
   );
