@@ -111,7 +111,6 @@ export const admin: readonly Attack[] = [
         `evil.example:${relay.adminPort}`,
         "127.0.0.1.evil.example",
         "169.254.169.254",
-        "",
       ]) {
         for (const { method, path, body } of ACTIONS)
           checkForbidden(

@@ -103,7 +103,6 @@ export const files: readonly Attack[] = [
       for (const path of [
         "data/attack/log/00000000000000000000.log",
         "data/attack/lanes/good",
-        "data/events.ndjson",
         "data/../data/attack/log/x",
       ]) {
         const destinations = { good: segmentTo(good), file: { vendor: "file", path: `${directory}/${path}` } };

@@ -205,7 +205,7 @@ export const misuse: readonly Attack[] = [
         flags: { vendor: "launchdarkly", url: bad.url, writeKey: "k", timeout: "2s" },
       };
       const relay = await stage.launch({ directory, config: configOf(directory, { sources, destinations }) });
-      const events = `[${Array.from({ length: 20 }, () => `{"kind":"custom","key":"k","contextKeys":{"user":"u"},"data":"${"x".repeat(500)}"}`).join(",")}]`;
+      const events = `[${Array.from({ length: 10 }, () => `{"kind":"custom","key":"k","contextKeys":{"user":"u"},"data":"${"x".repeat(200)}"}`).join(",")}]`;
       const { byStatus } = await flood(TAGS, 32, (index) => ({
         port: relay.port,
         path: "/bulk",

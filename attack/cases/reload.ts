@@ -95,7 +95,7 @@ export const reloads: readonly Attack[] = [
       };
       environments["blocked"] = {
         sources: { b: { protocol: "segment", writeKeys: ["b-key"] } },
-        destinations: {},
+        destinations: { out: segmentTo(other) },
       } as never;
       const { ok, errors } = await reload(relay, next);
       check(!ok && errors.length > 0, "the plan was taken over");

@@ -1,5 +1,5 @@
 /** Clients that take their time: connections, heads and bodies that never come to an end. */
-import { check, pause, until } from "../lib/check.ts";
+import { check, pause, Skipped, until } from "../lib/check.ts";
 import { keepSending } from "../lib/load.ts";
 import { RawConnection, rawRequest } from "../lib/raw.ts";
 import { configOf, PLAIN, segmentTo } from "../lib/scenes.ts";
@@ -110,6 +110,25 @@ export const slow: readonly Attack[] = [
         10_000,
         () => `${relay.descriptors} descriptors, ${before} before`,
       );
+    },
+  },
+  {
+    name: "connections-more-than-the-limit",
+    holds: "10,000 connections, half of them with half a head, make no healthy request wait",
+    scene: PLAIN,
+    limitMs: 60_000,
+    async run({ relay }) {
+      const before = relay.descriptors;
+      const connections = await openMany(relay.port, 5_000).catch(() => []);
+      if (connections.length === 0) throw new Skipped("this process may not open so many files");
+      await Promise.all(connections.map((one) => one.write("POST /v1/batch HTTP/1.1\r\nhost: x")));
+      const more = await openMany(relay.port, 5_000).catch(() => []);
+      const healthy = keepSending(relay, 2_000);
+      await pause(1_000);
+      await healthy.stop();
+      for (const connection of [...connections, ...more]) connection.destroy();
+      const back = (): boolean => relay.descriptors <= before + 50;
+      await until(back, 10_000, () => `${relay.descriptors} descriptors, ${before} before`);
     },
   },
   {

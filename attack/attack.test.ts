@@ -1,0 +1,80 @@
+/** The attacks run, a part of them, through the same code; and what the security document says of them is true of their names. */
+import { execFile } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const MAIN = fileURLToPath(new URL("dist/main.js", import.meta.url));
+const RUN_MAX_MS = 120_000;
+const CASES_MIN = 50;
+const LINE_MAX_CHARACTERS = 100;
+
+interface Said {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Exit 1 is an answer too: a loaded machine blocks the event loop for longer than the goal. */
+async function attack(...args: readonly string[]): Promise<Said> {
+  try {
+    const options = { maxBuffer: 10_000_000 };
+    return { code: 0, ...(await promisify(execFile)(process.execPath, [MAIN, ...args], options)) };
+  } catch (error) {
+    return error as Said;
+  }
+}
+
+async function names(...args: readonly string[]): Promise<readonly string[]> {
+  const { stdout } = await attack("--list", ...args);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => line.slice(0, line.indexOf(":")));
+}
+
+test("the quick cases are survived", { timeout: RUN_MAX_MS }, async () => {
+  const { stdout } = await attack("--quick");
+  const lines = stdout.trim().split("\n");
+  const number = expect.any(Number) as number;
+  const result = JSON.parse(lines.at(-1) ?? "") as { readonly cases: number; readonly survived: number };
+  const failed = lines.filter((line) => line.startsWith("FAIL"));
+  expect(failed).toEqual([]);
+  expect(result).toEqual({
+    cases: lines.length - 1,
+    survived: result.cases,
+    failed: [],
+    loopBlockedMsMax: number,
+    peakRssMb: number,
+    exits: 0,
+  });
+  expect(result.cases).toBeGreaterThan(20);
+});
+
+test("cases have names of their own, one can be chosen, an unknown flag is refused", async () => {
+  const all = await names();
+  expect(all.length).toBeGreaterThanOrEqual(CASES_MIN);
+  expect(new Set(all).size).toBe(all.length);
+  for (const name of all) expect(name).toMatch(/^[a-z0-9]+(?:-[a-z0-9]+)*$/);
+  expect(await names("--only", "vendor-status-0")).toEqual(["vendor-status-000", "vendor-status-099"]);
+  expect((await attack("--onyl", "x")).code).toBe(2);
+  expect((await attack("--only", "no such case")).code).toBe(2);
+});
+
+test("the security document names cases and files that exist, and keeps to its width", async () => {
+  const text = readFileSync(`${ROOT}docs/operating/security.md`, "utf8");
+  const known = new Set(await names());
+  const shown = text
+    .split("\n")
+    .filter((line) => line.startsWith("|") && !line.startsWith("|---"))
+    .map((line) => line.split("|").at(-2) ?? "")
+    .flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name));
+  const missing = shown.filter((name) => !known.has(name) && !existsSync(`${ROOT}${name}`));
+  expect(missing).toEqual([]);
+  expect(shown.length).toBeGreaterThan(60);
+  const links = [...text.matchAll(/\]\(([^)#]+)\)/g)].map(([, path = ""]) => path);
+  expect(links.filter((path) => !existsSync(`${ROOT}docs/operating/${path}`))).toEqual([]);
+  expect(text.split("\n").filter((line) => line.length > LINE_MAX_CHARACTERS)).toEqual([]);
+});
