@@ -50,7 +50,7 @@ test("after the grace the old key is refused, and one that expires by its config
   const status = async (key: string): Promise<number> =>
     (await send(relay.intakeUrl, "POST", "/v1/track", track(key), basic(key))).status;
   expect([await status(KEY), await status("temporary")]).toEqual([200, 200]);
-  await send(relay.adminUrl, "POST", "/v1/sources/test/web/rotate", { key: "new", graceMs: 100 }, JSON_TYPE);
+  await send(relay.adminUrl, "POST", "/v1/sources/test/web/rotate", { key: "new", graceMs: 1_500 }, JSON_TYPE);
   expect([await status("new"), await status(KEY)]).toEqual([200, 200]);
   await until(async () => (await status(KEY)) === 401);
   await until(async () => (await status("temporary")) === 401);
