@@ -207,7 +207,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         },
         read(request, done) {
           const bytes = Number(request.headers["content-length"]);
-          if (leakedBytes + bytes > maxTotalBytes) return void (done as Refuse)("overloaded");
+          if (leakedBytes + bytes > maxTotalBytes) {
+            (done as Refuse)("overloaded");
+            return;
+          }
           bodies.read(request, (body: Buffer | BodyRefusal, ...rest) => {
             if (typeof body === "string") leakedBytes += bytes;
             return done(body, ...rest);

@@ -237,7 +237,7 @@ export const admin: readonly Attack[] = [
         "{",
         "\u0000",
         "[".repeat(100_000),
-        ...HOSTILE_VALUES.filter((value) => !/^"/.test(value)).map(
+        ...HOSTILE_VALUES.filter((value) => !value.startsWith('"')).map(
           (value) => `{"key":${value},"graceMs":${value},"destination":${value}}`,
         ),
       ];

@@ -10,8 +10,7 @@ import { respond } from "../lib/vendor.ts";
 import { drained } from "./events.ts";
 
 /** C0 but the line feed, DEL, C1, and what reverses writing. */
-// oxlint-disable-next-line no-control-regex: control characters are what is looked for
-const UNSAFE = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
+const UNSAFE = /[^\P{Cc}\n]|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 
 function checkPrinted(text: string, what: string): void {
   const found = UNSAFE.exec(text);

@@ -39,6 +39,9 @@ test("a lane that a defect has stopped has its mode; the ledger of a replay is w
     sources: () => [],
     replays: () => [replay],
     heldBytes: () => 0,
+    keylessHeldBytes: () => 0,
+    waitingBodies: () => 0,
+    takeBlockedMaxMs: () => 0,
   });
   const text = await metrics.text();
   const labels = 'environment="constructor",destination="__proto__"';

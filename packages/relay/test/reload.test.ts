@@ -430,10 +430,12 @@ test("a source in memory follows its settings and its destination; what waited i
   const hour = { flushInterval: "1h" };
   const world = await startWorld(plan(hour, { url: first.url, writeKey: "one" }) ?? {});
   const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4" };
-  const send = async (n: number): Promise<void> =>
-    void expect((await world.post("/bulk", `[{"kind":"custom","n":${n}}]`, headers)).status).toBe(202);
-  const reload = async (memory: object | undefined, ld: object): Promise<void> =>
-    void expect((await world.relay.reload(changedConfig(world, plan(memory, ld)))).errors).toEqual([]);
+  const send = async (n: number): Promise<void> => {
+    expect((await world.post("/bulk", `[{"kind":"custom","n":${n}}]`, headers)).status).toBe(202);
+  };
+  const reload = async (memory: object | undefined, ld: object): Promise<void> => {
+    expect((await world.relay.reload(changedConfig(world, plan(memory, ld)))).errors).toEqual([]);
+  };
   await send(1);
   // Another key alone: what waits goes on waiting, and leaves under it.
   await reload(hour, { url: first.url, writeKey: "two" });
