@@ -145,7 +145,11 @@ test("requests with a key do not notice strangers who hold all they may, and no 
   expect((await result).length).toBe(MIB);
   for (const sent of [...held, ...hog]) sent.request.destroy();
   const refusals = new Set(await Promise.all([...held, ...hog].map((sent) => sent.result)));
-  expect([...refusals].toSorted((a, b) => a.localeCompare(b))).toEqual(["aborted", "overloaded", "share_exceeded"]);
+  expect([...refusals].toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual([
+    "aborted",
+    "overloaded",
+    "share_exceeded",
+  ]);
   expect([reader.heldBytes, reader.keyless.shares]).toEqual([0, 0]);
 });
 
