@@ -173,6 +173,30 @@ test("a replay goes on after a crash where it was, with the same batches under t
   }
 });
 
+test("the events of a batch are found in any order, in few steps when in theirs", async () => {
+  const pieces: Piece[] = [];
+  for await (const piece of chosen(0)) pieces.push(piece);
+  const batch = new LogBatch("x", pieces);
+  const texts = Array.from({ length: batch.count }, (_, index) => Buffer.from(batch.event(index)).toString());
+  expect(new Set(texts).size).toBe(batch.count);
+  for (const index of [3, 0, batch.count - 1, 1, 1, 2, batch.count - 1, 0])
+    expect(Buffer.from(batch.event(index)).toString()).toBe(texts[index]);
+  expect(() => batch.event(batch.count)).toThrow(RangeError);
+  expect(Buffer.from(batch.event(1)).toString()).toBe(texts[1]);
+
+  let looks = 0;
+  const counted = new Proxy(pieces, {
+    get(target, name, receiver) {
+      if (typeof name === "string" && /^\d+$/.test(name)) looks += 1;
+      return Reflect.get(target, name, receiver) as unknown;
+    },
+  });
+  const many = new LogBatch("x", counted);
+  looks = 0;
+  for (let index = 0; index < many.count; index++) many.event(index);
+  expect(looks).toBeLessThanOrEqual(2 * (many.count + pieces.length));
+});
+
 test("dead letters: what became of a letter outlives a power cut, and goes with it", async () => {
   const disk = new SimDisk();
   const clock = new VirtualClock();

@@ -216,13 +216,13 @@ test("a replay by type passes over events that are null; one with a defect is sh
   await world.environment.close(1_000);
 });
 
-test("old events under thousands of tags are summarised without remembering each of them for ever", async () => {
+test("old events under many tags are summarised without remembering each of them for ever", async () => {
   const world = await environmentWith({ launch: { vendor: "launchdarkly" } });
   const feature = '{"kind":"feature","key":"f","user":{"key":"u"},"creationDate":1,"version":1,"variation":1}';
-  for (let index = 0; index < 300; index++) await world.append(`launchdarkly server 1 tag-${index}`, feature);
-  expect(lane(world, "launch").account.delivered).toBe(300);
+  for (let index = 0; index < 110; index++) await world.append(`launchdarkly server 1 tag-${index}`, feature);
+  expect(lane(world, "launch").account.delivered).toBe(110);
   const { length } = world.requests;
-  await world.append("launchdarkly server 1 tag-299", feature);
+  await world.append("launchdarkly server 1 tag-109", feature);
   await world.append("launchdarkly server 1 tag-0", feature);
   const [known, forgotten] = world.requests.slice(length).map(({ body }) => body.join(""));
   expect(known).not.toContain('"index"');

@@ -71,6 +71,12 @@ test("names that every object has are fields like others", () => {
   expect(left).toBe('{"type":"track","userId":"u","__proto__":{"y":2},"constructor":{},"a":{}}');
 });
 
+test("names that every object has are not there unless they are", () => {
+  const text = '{"type":"track","userId":"u","a":1}';
+  const redact = ["__proto__.x", "__proto__", "constructor", "toString.x"];
+  expect(textOf(choice({ redact })(text, "", "k"))).toEqual({ text, metadata: "" });
+});
+
 test("a name or a user without a text is filtered and sampled all the same", () => {
   const odd = '{"type":"track","userId":{"toString":null},"messageId":"m","event":{"toString":null}}';
   expect(choice({ filter: { include: ["Order *"] } })(odd, "", "k")).toEqual({ dropped: "filtered" });

@@ -84,8 +84,8 @@ test("a write that half failed leaves no half a line, whatever comes next", asyn
     const disk = new SimDisk();
     let { append } = worldOn(disk);
     await append("one");
-    disk.capacityBytes = disk.usedBytes + 3;
-    await expect(append("torn in two")).rejects.toMatchObject({
+    disk.capacityBytes = disk.usedBytes + 12;
+    await expect(append("torn behind its middle")).rejects.toMatchObject({
       code: "WAYBILL_DISK",
       message: expect.stringContaining(PATH),
       retryable: true,

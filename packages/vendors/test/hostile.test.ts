@@ -402,7 +402,7 @@ test("a list of refused events that was cut is asked for in halves; one that can
 });
 
 test("a name that is far too long has no slug, and costs nothing", () => {
-  expect(slug("\ufdfa".repeat(200_000), "_")).toBe("");
+  expect(slug("a".repeat(1_001), "_")).toBe("");
   expect(slug("Order Completed", "_")).toBe("order_completed");
 });
 
@@ -417,6 +417,33 @@ test("flags are data of somebody else: whatever they are, old events are summari
     }),
     { numRuns: 500 },
   );
+});
+
+test("a code, a flag or a time of a wrong type harms nothing beside it", () => {
+  const { segment } = PROTOCOLS as { readonly segment: Protocol };
+  const body = '{"rejected":[{"index":0,"code":{"toString":null},"message":"b"},{"index":0.5},{"index":"1"},null,5]}';
+  expect(segment.classify({ status: 200, headers: {}, body }, batchOf(["{}", "{}"], ""), 0)).toEqual([
+    { status: "rejected", reason: "undefined: b" },
+    { status: "delivered" },
+  ]);
+
+  const feature = '{"kind":"feature","key":"f","user":{"key":"u"},"creationDate":1,"version":1,"value":1}';
+  for (const flag of [{}, null, 5, { variations: {} }, { variations: [1], trackEvents: "x" }]) {
+    const summariser = new Summariser({ schema: 1, inlineUsers: false, flag: () => flag as never, now: () => 0 });
+    const { texts, rejected } = summariser.summarise([feature]);
+    expect(rejected.size).toBe(0);
+    expect(texts.at(-1)).toContain('"summary"');
+  }
+
+  for (const creationDate of ["1e300", "-1e300", "null", '"x"']) {
+    const custom = `{"kind":"custom","key":"k","userKey":"u","creationDate":${creationDate}}`;
+    expect(toCanonical(custom, "launchdarkly server 4 ")).toEqual({
+      type: "track",
+      userId: "u",
+      event: "k",
+      properties: {},
+    });
+  }
 });
 
 test("any write key makes a destination", () => {
