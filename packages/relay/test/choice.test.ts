@@ -73,7 +73,7 @@ test("names that every object has are fields like others", () => {
 
 test("names that every object has are not there unless they are", () => {
   const text = '{"type":"track","userId":"u","a":1}';
-  const redact = ["__proto__.x", "__proto__", "constructor", "toString.x"];
+  const redact = ["__proto__.x", "constructor", "toString.x"];
   expect(textOf(choice({ redact })(text, "", "k"))).toEqual({ text, metadata: "" });
 });
 

@@ -446,6 +446,16 @@ test("a code, a flag or a time of a wrong type harms nothing beside it", () => {
   }
 });
 
+test("a user key of any length is told of, but only one of LaunchDarkly's length is remembered", () => {
+  const summariser = new Summariser({ schema: 2, inlineUsers: false, flag: () => undefined, now: () => 0 });
+  const event = (key: string): string =>
+    JSON.stringify({ kind: "feature", key: "f", user: { key }, creationDate: 1, version: 1 });
+  const indexed = (key: string): number =>
+    summariser.summarise([event(key), event(key)]).texts.filter((text) => text.startsWith('{"kind":"index"')).length;
+  expect(indexed("k".repeat(256))).toBe(1);
+  expect(indexed("k".repeat(257))).toBe(2);
+});
+
 test("any write key makes a destination", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (writeKey) => {
