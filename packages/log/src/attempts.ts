@@ -9,7 +9,9 @@
  */
 import { crc32 } from "node:zlib";
 import type { Attempt, Disk, DiskFile } from "@waybill/core";
+import { makeDirectoryInPlace } from "./aside.ts";
 import type { Run } from "./batch.ts";
+import { isCount, isObject } from "./lane-value.ts";
 import { withFile } from "./segment.ts";
 import type { Position } from "./types.ts";
 
@@ -34,6 +36,10 @@ export interface RecordedAttempt {
 }
 
 const FILE_MAX_BYTES = 4 * 1024 * 1024;
+/** A file has a little more than its limit; what is much longer, we have not written. */
+const READ_MAX_BYTES: number = 16 * FILE_MAX_BYTES;
+/** Far from what ten digits hold: one more always fits. */
+const SEQUENCE_MAX = 9_000_000_000;
 const NAME = /^(\d{10})-(\d{20})\.attempts$/;
 const REASON_MAX_CHARACTERS = 500;
 
@@ -68,7 +74,7 @@ export class AttemptJournal {
   }
 
   static async open(directory: string, disk: Disk): Promise<AttemptJournal> {
-    await disk.makeDirectory(directory);
+    await makeDirectoryInPlace(disk, directory);
     const newest = (await filesOf(directory, disk)).at(-1);
     return new AttemptJournal(directory, disk, (newest?.sequence ?? 0) + 1);
   }
@@ -140,10 +146,11 @@ export class AttemptJournal {
   async #current(): Promise<DiskFile> {
     if (this.#file !== undefined && this.#fileBytes < FILE_MAX_BYTES) return this.#file;
     const name = `${String(this.#sequence).padStart(10, "0")}-${String(this.#firstPosition ?? 0).padStart(20, "0")}.attempts`;
+    // Whatever may be in its place, the next one has another name.
+    this.#sequence += 1;
     const file = await this.#disk.open(`${this.#directory}/${name}`, { create: true });
     await this.#file?.close();
     this.#file = file;
-    this.#sequence += 1;
     this.#fileBytes = 0;
     this.#firstPosition = undefined;
     return file;
@@ -186,7 +193,7 @@ export async function attemptsFor(
   for (const [index, file] of files.entries()) {
     if (!maySpeakOf(files, index, position)) continue;
     const bytes = await withFile(disk, `${directory}/${file.name}`, async (open) => {
-      const buffer = Buffer.allocUnsafe(await open.size());
+      const buffer = Buffer.allocUnsafe(Math.min(await open.size(), READ_MAX_BYTES));
       return buffer.subarray(0, await open.read(buffer, 0));
     });
     for (const line of bytes.toString("latin1").split("\n"))
@@ -225,7 +232,25 @@ function withoutPlaces({ span: _span, held: _held, ...attempt }: Line): Recorded
 
 function parse(line: string): Line | undefined {
   const text = line.slice(9);
-  return line.slice(0, 8) === checksum(text) && text !== "" ? (JSON.parse(text) as Line) : undefined;
+  if (line.slice(0, 8) !== checksum(text)) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return isLine(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isLine(value: unknown): value is Line {
+  if (!isObject(value)) return false;
+  const { first, count, span, held, atMs, durationMs, status, delivered, retryable, rejected, halted, reason } = value;
+  return (
+    [first, count, atMs, delivered, retryable, rejected, halted].every(isCount) &&
+    typeof durationMs === "number" &&
+    (status === undefined || typeof status === "number") &&
+    (reason === undefined || typeof reason === "string") &&
+    (span === undefined ? held === undefined : isCount(span) && typeof held === "string")
+  );
 }
 
 function checksum(text: string): string {
@@ -236,7 +261,9 @@ async function filesOf(directory: string, disk: Disk): Promise<readonly NamedFil
   const files: NamedFile[] = [];
   for (const name of await disk.list(directory)) {
     const match = NAME.exec(name);
-    if (match !== null) files.push({ name, sequence: Number(match[1]), position: Number(match[2]) });
+    if (match === null) continue;
+    const file = { name, sequence: Number(match[1]), position: Number(match[2]) };
+    if (file.sequence < SEQUENCE_MAX && Number.isSafeInteger(file.position)) files.push(file);
   }
   return files;
 }

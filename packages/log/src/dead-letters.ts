@@ -6,6 +6,7 @@
  */
 import type { Clock, Disk, Outcome } from "@waybill/core";
 import { LogBatch } from "./batch.ts";
+import { isCount, isObject } from "./lane-value.ts";
 import { openLog } from "./segment-log.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "./types.ts";
 
@@ -54,6 +55,8 @@ interface Mark {
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const REASON_MAX_CHARACTERS = 1_000;
 const READ_BYTES = 1024 * 1024;
+/** The metadata of a request stands in that of a letter as a JSON text, which may have six times its bytes. */
+const METADATA_MAX_BYTES = 8 * 1024 * 1024;
 
 export class DeadLetters {
   readonly log: Log;
@@ -86,12 +89,15 @@ export class DeadLetters {
     head: Position,
     runtime: { readonly disk: Disk; readonly clock: Clock },
   ): Promise<DeadLetters> {
-    const log = await openLog({ directory, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+    const log = await openLog(
+      { directory, segmentMaxBytes: SEGMENT_BYTES, metadataMaxBytes: METADATA_MAX_BYTES },
+      runtime,
+    );
     const marks = await openLog({ directory: `${directory}/marks`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
     const states = new Map<Position, Pick<Mark, "state" | "atMs">>();
     for await (const { body } of recordsFrom(marks, marks.first)) {
-      const { letter, state, atMs } = JSON.parse(Buffer.from(body).toString()) as Mark;
-      if (letter < log.head) states.set(letter, { state, atMs });
+      const mark = parseMark(Buffer.from(body).toString());
+      if (mark !== undefined && mark.letter >= log.first && mark.letter < log.head) states.set(mark.letter, mark);
     }
     const keptTo = Math.min(await lastPosition(log), head - 1);
     return new DeadLetters(log, marks, states, keptTo, runtime.clock);
@@ -144,7 +150,7 @@ export class DeadLetters {
     for await (const record of recordsFrom(this.log, start)) {
       if (to !== undefined && record.first >= to) return;
       const letter = this.#letterOf(record);
-      if (wanted?.has(letter.letter) === false || !holds(filter, letter)) continue;
+      if (letter === undefined || wanted?.has(letter.letter) === false || !holds(filter, letter)) continue;
       yield letter;
     }
   }
@@ -154,7 +160,8 @@ export class DeadLetters {
     let found: DeadLetter | undefined;
     for await (const { record } of this.log.find(Buffer.from(`{"position":${position},`))) {
       const letter = this.#letterOf(record);
-      if (letter.position === position) found = letter;
+      // What is found is valid until the next step.
+      if (letter?.position === position) found = { ...letter, event: Uint8Array.from(letter.event) };
     }
     return found;
   }
@@ -195,10 +202,13 @@ export class DeadLetters {
     await this.#marks.close();
   }
 
-  #letterOf(record: LogRecord): DeadLetter {
+  /** `undefined` for a record that is not a letter, whatever its checksum says. */
+  #letterOf(record: LogRecord): DeadLetter | undefined {
+    const metadata = parseMetadata(record.metadata);
+    if (metadata === undefined) return undefined;
     const mark = this.#states.get(record.first);
     return {
-      ...(JSON.parse(record.metadata) as DeadLetterMetadata),
+      ...metadata,
       letter: record.first,
       state: mark?.state ?? "waiting",
       ...(mark === undefined ? {} : { markedAtMs: mark.atMs }),
@@ -247,5 +257,35 @@ async function lastPosition(log: Log): Promise<Position> {
   const reader = log.reader({ position: log.head - 1 });
   const [letter] = await reader.read(1);
   await reader.close();
-  return letter === undefined ? -1 : (JSON.parse(letter.metadata) as DeadLetterMetadata).position;
+  return (letter === undefined ? undefined : parseMetadata(letter.metadata))?.position ?? -1;
+}
+
+function parseMetadata(text: string): DeadLetterMetadata | undefined {
+  const value = parseObject(text);
+  if (value === undefined) return undefined;
+  const { position, source, receivedAtMs, rejectedAtMs, reason, metadata } = value;
+  const isLetter =
+    [position, receivedAtMs, rejectedAtMs].every(isCount) &&
+    [source, reason, metadata].every((field) => typeof field === "string");
+  return isLetter ? (value as unknown as DeadLetterMetadata) : undefined;
+}
+
+function parseMark(text: string): Mark | undefined {
+  const value = parseObject(text);
+  if (value === undefined || !isCount(value["letter"]) || !STATES.has(value["state"] as DeadLetterState))
+    return undefined;
+  // The time says when, nothing hangs by it.
+  const { letter, state, atMs } = value as unknown as Mark;
+  return { letter, state, atMs: isCount(atMs) ? atMs : 0 };
+}
+
+const STATES: ReadonlySet<DeadLetterState> = new Set(["waiting", "retried", "discarded"] as const);
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }

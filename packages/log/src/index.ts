@@ -1,5 +1,6 @@
 /** The durable log: append, fsync, read from a position, retain, verify. */
 
+export { makeDirectoryInPlace } from "./aside.ts";
 export type { RecordedAttempt } from "./attempts.ts";
 export { AttemptJournal, attemptsFor } from "./attempts.ts";
 export type { Piece, Run } from "./batch.ts";
@@ -8,9 +9,21 @@ export type { DeadLetter, DeadLetterFilter, DeadLetterMetadata, DeadLetterState 
 export { DeadLetters, originalRecord } from "./dead-letters.ts";
 export type { Fate, FateCounts, FatesOptions, FateTail } from "./fates.ts";
 export { Fates, NO_FATES } from "./fates.ts";
+export type { ParseState } from "./lane-state.ts";
 export { LaneState } from "./lane-state.ts";
-export type { LaneStateValue, LogStoreOptions } from "./log-store.ts";
-export { fateTailOf, LogStore, newLaneState } from "./log-store.ts";
+export type { LaneStateValue, OpenLaneOptions } from "./lane-value.ts";
+export {
+  fateTailOf,
+  isCount,
+  isDropped,
+  isFateTail,
+  isObject,
+  newLaneState,
+  openLaneState,
+  parseLaneState,
+} from "./lane-value.ts";
+export type { LogStoreOptions } from "./log-store.ts";
+export { LogStore } from "./log-store.ts";
 export type { SegmentRepair } from "./repair.ts";
 export { repairLog } from "./repair.ts";
 export type { ReplayProgress, ReplayState, ReplayStoreOptions } from "./replay-store.ts";
@@ -20,6 +33,7 @@ export type {
   Cursor,
   DamagedRange,
   Entry,
+  FindOptions,
   FoundEvent,
   Log,
   LogOptions,

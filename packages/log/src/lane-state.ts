@@ -8,13 +8,19 @@
  * One slot is always the last one that was synced; writes go to the other one until the next sync swaps them. So a power
  * cut may lose what was written since the last sync (events go out again under their old ids), but never the file.
  * A killed process loses nothing: what was written stays.
+ *
+ * What is read is believed only when it has the shape that its owner expects: a slot that has not counts as damaged. A directory in the file's place is set aside.
  */
 import { crc32 } from "node:zlib";
-import type { Disk, DiskFile } from "@waybill/core";
-import { assert } from "@waybill/core";
+import { assert, type Disk, type DiskFile, WaybillError } from "@waybill/core";
+import { createInPlace, makeDirectoryInPlace } from "./aside.ts";
+import { withFile } from "./segment.ts";
 
 const SLOT_BYTES = 4096;
 const SLOT_HEADER_BYTES = 16;
+
+/** The state that a JSON value is; `undefined` when it is none. */
+export type ParseState<T> = (value: unknown) => T | undefined;
 
 export class LaneState<T extends object> {
   readonly #file: DiskFile;
@@ -34,31 +40,43 @@ export class LaneState<T extends object> {
 
   /**
    * Opens `directory/name`, or creates it with what `create` returns. `damaged` tells it that there was a state which can't be read:
-   * a lane must then begin early rather than late.
+   * a lane must then begin early rather than late. `parse` checks what a slot holds; `undefined` says that it is not a state.
    */
   static async open<T extends object>(
     disk: Disk,
     directory: string,
     name: string,
     create: (damaged: boolean) => T,
+    parse: ParseState<T> = (value) => value as T,
   ): Promise<LaneState<T>> {
-    await disk.makeDirectory(directory);
+    await makeDirectoryInPlace(disk, directory);
     const path = `${directory}/${name}`;
     const exists = (await disk.list(directory)).includes(name);
-    const file = await disk.open(path, { create: !exists });
-    const found = exists ? await readNewest<T>(file) : undefined;
-    if (found !== undefined) {
+    const opened = exists ? await openExisting(disk, path, parse) : undefined;
+    if (opened?.found !== undefined) {
+      const { file, found } = opened;
       // The newest slot may never have been synced, nor the name: a killed process left both to the page cache. Only when they are durable
       // may the other slot be overwritten.
       await file.sync();
       await disk.syncDirectory(directory);
       return new LaneState(file, found.sequence, found.slot === 0 ? 1 : 0, found.value);
     }
-    const value = create(exists);
+    const { file, wasThere } =
+      opened === undefined ? await createFile(disk, path) : { file: opened.file, wasThere: true };
+    const value = create(wasThere);
     await file.write([encodeSlot(value, 0), Buffer.alloc(SLOT_BYTES)], 0);
     await file.sync();
     await disk.syncDirectory(directory);
     return new LaneState(file, 0, 1, value);
+  }
+
+  /** What a state says, without opening it for good; `undefined` when there is none, or none that can be read. */
+  static async peek<T extends object>(disk: Disk, path: string, parse: ParseState<T>): Promise<T | undefined> {
+    try {
+      return await withFile(disk, path, async (file) => (await readNewest(file, parse))?.value);
+    } catch {
+      return undefined;
+    }
   }
 
   /** Replaces the state. Survives the process at once, a power cut after {@link sync}. */
@@ -104,12 +122,41 @@ function encodeSlot(value: object, sequence: number): Buffer {
   return slot;
 }
 
-async function readNewest<T>(
-  file: DiskFile,
-): Promise<{ readonly slot: 0 | 1; readonly sequence: number; readonly value: T } | undefined> {
+interface Found<T> {
+  readonly slot: 0 | 1;
+  readonly sequence: number;
+  readonly value: T;
+}
+
+/** **Errors**: `WAYBILL_DISK`: a disk that fails now says nothing of what the state was. */
+async function openExisting<T>(
+  disk: Disk,
+  path: string,
+  parse: ParseState<T>,
+): Promise<{ readonly file: DiskFile; readonly found: Found<T> | undefined }> {
+  const file = await disk.open(path);
+  try {
+    return { file, found: await readNewest(file, parse) };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function createFile(disk: Disk, path: string): Promise<{ readonly file: DiskFile; readonly wasThere: boolean }> {
+  try {
+    return { file: await disk.open(path, { create: true }), wasThere: false };
+  } catch (error) {
+    if (!(error instanceof WaybillError) || error.reason !== "EEXIST") throw error;
+    // A directory, or something else that is not a file.
+    return { file: await createInPlace(disk, path), wasThere: true };
+  }
+}
+
+async function readNewest<T>(file: DiskFile, parse: ParseState<T>): Promise<Found<T> | undefined> {
   const bytes = Buffer.alloc(2 * SLOT_BYTES);
   const size = await file.read(bytes, 0);
-  let newest: { slot: 0 | 1; sequence: number; value: T } | undefined;
+  let newest: Found<T> | undefined;
   for (const slot of [0, 1] as const) {
     const at = slot * SLOT_BYTES;
     if (size < at + SLOT_HEADER_BYTES) continue;
@@ -118,8 +165,17 @@ async function readNewest<T>(
     const end = at + SLOT_HEADER_BYTES + length;
     if (end > size || bytes.readUInt32LE(at) !== crc32(bytes.subarray(at + 4, end))) continue;
     const sequence = Number(bytes.readBigUInt64LE(at + 8));
-    if (newest !== undefined && newest.sequence >= sequence) continue;
-    newest = { slot, sequence, value: JSON.parse(bytes.toString("utf8", at + SLOT_HEADER_BYTES, end)) as T };
+    if (!Number.isSafeInteger(sequence + 1) || (newest !== undefined && newest.sequence >= sequence)) continue;
+    const value = parseText(bytes.toString("utf8", at + SLOT_HEADER_BYTES, end), parse);
+    if (value !== undefined) newest = { slot, sequence, value };
   }
   return newest;
+}
+
+function parseText<T>(text: string, parse: ParseState<T>): T | undefined {
+  try {
+    return parse(JSON.parse(text) as unknown);
+  } catch {
+    return undefined;
+  }
 }

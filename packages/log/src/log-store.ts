@@ -28,34 +28,10 @@ import {
 } from "@waybill/core";
 import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "./batch.ts";
 import type { DeadLetters } from "./dead-letters.ts";
-import type { Fate, Fates, FateTail } from "./fates.ts";
-import { NO_FATES } from "./fates.ts";
+import type { Fate, Fates } from "./fates.ts";
 import type { LaneState } from "./lane-state.ts";
+import type { LaneStateValue } from "./lane-value.ts";
 import type { Log, LogReader, LogRecord, Position } from "./types.ts";
-
-/** What stands in a lane's state file. */
-export interface LaneStateValue {
-  /** Where the lane began: its book covers the events from here on. */
-  readonly base: Position;
-  /** The next event to settle, and the logical byte of its record. */
-  readonly position: Position;
-  readonly byte: number;
-  readonly delivered: number;
-  readonly rejected: number;
-  readonly expired: number;
-  readonly dropped: Readonly<Record<string, number>>;
-  /** Events of the batch that begins at `position` and was sent, or may have been; 0 for none. */
-  readonly leased: number;
-  /** What became of the newest events. Absent in states of before lanes kept fates. */
-  readonly fates?: FateTail;
-  /** Events that were settled before the lane kept fates. */
-  readonly unkept?: number;
-}
-
-/** The fates that belong to a state. */
-export function fateTailOf({ fates, position }: LaneStateValue): FateTail {
-  return fates ?? { from: position, runs: [], before: NO_FATES };
-}
 
 export interface LogStoreOptions {
   readonly name: string;
@@ -77,14 +53,6 @@ export interface LogStoreOptions {
 
 /** Read at once: a little more than a batch, so that the next one is in memory when this one is answered. */
 const READ_BYTES = 768 * 1024;
-
-/** A lane that has no state yet begins here: behind what is there, or at the very start when its state was lost. */
-export function newLaneState(log: Log, damaged: boolean): LaneStateValue {
-  const position = damaged ? log.first : log.head;
-  const byte = damaged ? log.firstByte : log.headByte;
-  const fates = { from: position, runs: [], before: NO_FATES };
-  return { base: position, position, byte, delivered: 0, rejected: 0, expired: 0, dropped: {}, leased: 0, fates };
-}
 
 export class LogStore implements Store {
   readonly #options: LogStoreOptions;

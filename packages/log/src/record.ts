@@ -91,7 +91,12 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
         hint: "Read it with the version of Waybill that wrote it.",
       },
     );
-  return { base: readUInt64(bytes, 16), startByte: readUInt64(bytes, 24), createdAtMs: readUInt64(bytes, 32) };
+  const header = {
+    base: readUInt64(bytes, 16),
+    startByte: readUInt64(bytes, 24),
+    createdAtMs: readUInt64(bytes, 32),
+  };
+  return Object.values(header).every((value) => Number.isSafeInteger(value)) ? header : undefined;
 }
 
 /** An entry whose sizes are known, ready to be given a position and written. */

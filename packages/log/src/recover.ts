@@ -9,10 +9,12 @@
  * - whole records that were never acknowledged (the process died between fsync and answer): kept; their senders send again
  * - a damaged record with whole ones behind it: left where it is, skipped by every reader, counted
  * - a segment file without a whole header: its creation was cut short, before any record: removed
+ * - a file with the name of a segment that is none, or another one's: set aside under another name
  */
-import type { Disk } from "@waybill/core";
+import type { Disk, DiskFile } from "@waybill/core";
+import { makeDirectoryInPlace, setAside } from "./aside.ts";
 import { SEGMENT_HEADER_BYTES } from "./record.ts";
-import { isSegmentName, readSegmentHeader, type Segment, scanSegment, withFile } from "./segment.ts";
+import { baseOf, isSegmentName, readSegmentHeader, type Segment, scanSegment, withFile } from "./segment.ts";
 import type { DamagedRange, Position, RecoveryReport } from "./types.ts";
 
 export interface Recovered {
@@ -23,39 +25,60 @@ export interface Recovered {
 }
 
 export async function recover(disk: Disk, directory: string): Promise<Recovered> {
-  await disk.makeDirectory(directory);
+  const setAsideNames: string[] = [];
+  const moved = await makeDirectoryInPlace(disk, directory);
+  if (moved !== undefined) setAsideNames.push(moved);
   const names = (await disk.list(directory)).filter(isSegmentName);
   const segments: Segment[] = [];
   for (const name of names) {
-    const segment = await readSegment(disk, `${directory}/${name}`, name, segments.at(-1));
-    if (segment !== undefined) segments.push(segment);
-    else await disk.remove(`${directory}/${name}`);
+    const path = `${directory}/${name}`;
+    const segment = await readSegment(disk, path, name, segments.at(-1));
+    if (segment === "cut short") await disk.remove(path);
+    else if (segment === "foreign") setAsideNames.push(await setAside(disk, path));
+    else segments.push(segment);
   }
   const newest = segments.at(-1);
-  if (newest === undefined) return { segments, head: 0, report: { segments: 0, bytes: 0, tornBytes: 0, damaged: [] } };
+  if (newest === undefined)
+    return { segments, head: 0, report: { segments: 0, bytes: 0, tornBytes: 0, damaged: [], setAside: setAsideNames } };
   // A process that was killed before its directory sync left a name that the next power cut would take.
   await disk.syncDirectory(directory);
   const { head, tornBytes, damaged } = await recoverNewest(disk, directory, newest);
   const bytes = segments.reduce((total, segment) => total + segment.sizeBytes, 0);
-  return { segments, head, report: { segments: segments.length, bytes, tornBytes, damaged } };
+  const report = { segments: segments.length, bytes, tornBytes, damaged, setAside: setAsideNames };
+  return { segments, head, report };
 }
 
-async function readSegment(
+function readSegment(
   disk: Disk,
   path: string,
   name: string,
   before: Segment | undefined,
-): Promise<Segment | undefined> {
+): Promise<Segment | "cut short" | "foreign"> {
   return withFile(disk, path, async (file) => {
-    const header = await readSegmentHeader(file, name, {
+    const follows = {
       startByte: before === undefined ? 0 : before.startByte + before.sizeBytes,
       createdAtMs: before?.createdAtMs ?? 0,
-    });
-    if (header === undefined) return undefined;
+    };
+    const header = await readSegmentHeader(file, name, follows);
+    if (header === undefined) return "cut short";
+    const size = await file.size();
+    // The name says where its events begin. Where the header does not, or says otherwise, only records can show that it is a segment of this log: else events of others
+    // would be looked for in it.
+    if (header.base !== baseOf(name)) return "foreign";
+    if (header.isDamaged === true && !(await holdsRecords(file, header.base, size))) return "foreign";
+    if (before === undefined) return { name, ...header, sizeBytes: size };
+    const isBehind = header.startByte >= before.startByte + SEGMENT_HEADER_BYTES;
+    const startByte = isBehind ? header.startByte : follows.startByte;
     // A sealed segment may be longer than what was acknowledged of it: the next one says where it ended.
-    if (before !== undefined) before.sizeBytes = Math.min(before.sizeBytes, header.startByte - before.startByte);
-    return { name, ...header, sizeBytes: await file.size() };
+    before.sizeBytes = Math.min(before.sizeBytes, startByte - before.startByte);
+    return { name, base: header.base, createdAtMs: header.createdAtMs, startByte, sizeBytes: size };
   });
+}
+
+async function holdsRecords(file: DiskFile, base: Position, size: number): Promise<boolean> {
+  for await (const found of scanSegment(file, SEGMENT_HEADER_BYTES, size))
+    if (found.kind === "record") return found.record.first >= base;
+  return false;
 }
 
 async function recoverNewest(
@@ -67,14 +90,18 @@ async function recoverNewest(
     let head = newest.base;
     let end = SEGMENT_HEADER_BYTES;
     const damaged: DamagedRange[] = [];
-    let suspect: { offset: number; bytes: number } | undefined;
+    let suspect: { readonly offset: number } | undefined;
     for await (const found of scanSegment(file, SEGMENT_HEADER_BYTES, newest.sizeBytes)) {
-      if (found.kind === "damaged") {
-        suspect = found;
+      // Events that were there before come once: a record that says otherwise was copied by whatever damaged the disk.
+      if (found.kind === "damaged" || found.record.first < head) {
+        suspect ??= { offset: found.offset };
         continue;
       }
-      if (suspect !== undefined)
-        damaged.push({ segment: newest.name, ...rangeOf(suspect), events: Math.max(0, found.record.first - head) });
+      if (suspect !== undefined) {
+        const bytes = found.offset - suspect.offset;
+        const events = found.record.first - head;
+        damaged.push({ segment: newest.name, offset: suspect.offset, bytes, events });
+      }
       suspect = undefined;
       head = found.record.first + found.record.count;
       end = found.offset + found.record.sizeBytes;
@@ -86,8 +113,4 @@ async function recoverNewest(
     await file.sync();
     return { head, tornBytes, damaged };
   });
-}
-
-function rangeOf(found: { readonly offset: number; readonly bytes: number }): { offset: number; bytes: number } {
-  return { offset: found.offset, bytes: found.bytes };
 }

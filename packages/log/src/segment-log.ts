@@ -20,13 +20,15 @@
 
 import { type Clock, type Disk, type DiskFile, messageOf, type Timer, WaybillError } from "@waybill/core";
 import { createInPlace } from "./aside.ts";
-import { findInSegment } from "./find.ts";
+import { findInLog } from "./find.ts";
 import { Reader, type SegmentSource } from "./reader.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, type SizedEntry, sizeEntry } from "./record.ts";
 import { type Recovered, recover } from "./recover.ts";
+import { retainedFrom } from "./retention.ts";
 import { type Segment, segmentName } from "./segment.ts";
 import type {
   Entry,
+  FindOptions,
   FoundEvent,
   Log,
   LogOptions,
@@ -203,32 +205,12 @@ class SegmentLog implements Log, SegmentSource {
     return this.segments.findLast(({ createdAtMs }) => createdAtMs <= atMs)?.base ?? this.first;
   }
 
-  async *find(
-    needle: Uint8Array,
-    { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = {},
-  ): AsyncGenerator<FoundEvent> {
-    const segments = [...this.segments];
-    for (const [index, segment] of segments.entries()) {
-      const endedAtMs = segments[index + 1]?.createdAtMs ?? Number.POSITIVE_INFINITY;
-      if (endedAtMs < sinceMs || segment.createdAtMs > untilMs) continue;
-      // Retention may have taken it since.
-      if (this.segments[0] === undefined || segment.base < this.segments[0].base) continue;
-      const path = `${this.directory}/${segment.name}`;
-      yield* findInSegment(this.disk, path, segment.sizeBytes, Buffer.from(needle));
-    }
+  find(needle: Uint8Array, options: FindOptions = {}): AsyncGenerator<FoundEvent> {
+    return findInLog(this, Buffer.from(needle), options);
   }
 
   retainedFrom(limits: RetentionLimits, nowMs: number, neededFrom: Position): Position {
-    for (const [index, oldest] of this.segments.entries()) {
-      const next = this.segments[index + 1];
-      // The newest segment is being written and stays.
-      if (next === undefined) return oldest.base;
-      const keptBytes = this.headByte - oldest.startByte;
-      const tooOld = nowMs - next.createdAtMs > limits.maxAgeMs;
-      const wanted = neededFrom < next.base;
-      if (keptBytes <= limits.hardMaxBytes && (wanted || (!tooOld && keptBytes <= limits.maxBytes))) return oldest.base;
-    }
-    return this.#head;
+    return retainedFrom(this, { limits, nowMs, neededFrom });
   }
 
   async removeBefore(position: Position): Promise<number> {

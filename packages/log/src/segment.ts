@@ -30,7 +30,12 @@ export function segmentName(base: Position): string {
 }
 
 export function isSegmentName(name: string): boolean {
-  return name.length === NAME_DIGITS + SUFFIX.length && /^\d+\.log$/.test(name);
+  return name.length === NAME_DIGITS + SUFFIX.length && /^\d+\.log$/.test(name) && Number.isSafeInteger(baseOf(name));
+}
+
+/** The position that a segment's name says. */
+export function baseOf(name: string): Position {
+  return Number(name.slice(0, NAME_DIGITS));
 }
 
 /**
@@ -41,10 +46,10 @@ export async function readSegmentHeader(
   file: DiskFile,
   name: string,
   fallback: { readonly startByte: number; readonly createdAtMs: number },
-): Promise<SegmentHeader | undefined> {
+): Promise<(SegmentHeader & { readonly isDamaged?: true }) | undefined> {
   const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
   if ((await file.read(bytes, 0)) < SEGMENT_HEADER_BYTES) return undefined;
-  return decodeSegmentHeader(bytes) ?? { base: Number(name.slice(0, NAME_DIGITS)), ...fallback };
+  return decodeSegmentHeader(bytes) ?? { base: baseOf(name), ...fallback, isDamaged: true };
 }
 
 export type Scanned =

@@ -66,6 +66,8 @@ export interface RecoveryReport {
   readonly tornBytes: number;
   /** Damaged records found while the newest segment was checked, skipped. */
   readonly damaged: readonly DamagedRange[];
+  /** Files with the name of a segment that are none, by their new names. */
+  readonly setAside: readonly string[];
 }
 
 export interface DamagedRange {
@@ -107,13 +109,10 @@ export interface Log {
   /** A position at or before the first event that was received at `atMs` (epoch ms) or later, as exact as segments are. */
   positionAt(atMs: number): Position;
   /**
-   * Every place where the bytes of `needle` stand, in order, of the segments that were written to between `sinceMs` and `untilMs` (epoch ms). Reads
-   * without decoding. An event that was appended meanwhile may be missing.
+   * Every event that holds the bytes of `needle`, once, in order. Reads without decoding what lies between. An event that was appended meanwhile may be missing.
+   * What is found is valid until the next step.
    */
-  find(
-    needle: Uint8Array,
-    range?: { readonly sinceMs?: number; readonly untilMs?: number },
-  ): AsyncGenerator<FoundEvent>;
+  find(needle: Uint8Array, options?: FindOptions): AsyncGenerator<FoundEvent>;
   /** What would be the first position after {@link retain}. `neededFrom`: oldest position a lane still needs. */
   retainedFrom(limits: RetentionLimits, nowMs: number, neededFrom: Position): Position;
   /** Removes whole segments of which every event is before `position`, but the newest. Returns the number removed. */
@@ -123,6 +122,14 @@ export interface Log {
   /** Calls `run` with the new first position as soon as events are removed. Returns the function that ends it. */
   onRemove(run: (first: Position) => void): () => void;
   close(): Promise<void>;
+}
+
+export interface FindOptions {
+  /** Only the segments that were written to between these times, epoch ms. */
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  /** Ends the search. */
+  readonly signal?: AbortSignal;
 }
 
 /** Event `index` of `record`; without one the bytes stand beside the events. */

@@ -137,9 +137,10 @@ async function trace(
   const bornAtMs = hinted ? undefined : timeOfUuidV7(messageId);
   const ranges = bornAtMs === undefined ? [given] : [{ sinceMs: bornAtMs - SKEW_MS, untilMs: bornAtMs + DELAY_MS }, {}];
   for (const range of ranges) {
-    const options = { ...range, signal, max: TRACE_MAX_EVENTS + 1 };
-    const events = (await Promise.all(environments.map((one) => one.trace(messageId, options)))).flat();
-    const isCut = events.length > TRACE_MAX_EVENTS;
+    const options = { ...range, signal, max: TRACE_MAX_EVENTS };
+    const traced = await Promise.all(environments.map((one) => one.trace(messageId, options)));
+    const events = traced.flatMap((one) => one.events);
+    const isCut = events.length > TRACE_MAX_EVENTS || traced.some((one) => one.isCut);
     if (events.length > 0) return { messageId, events: events.slice(0, TRACE_MAX_EVENTS), ...(isCut ? { isCut } : {}) };
   }
   return { messageId, events: [] };

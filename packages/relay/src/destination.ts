@@ -20,11 +20,9 @@ import {
   Fates,
   fateTailOf,
   heldBy,
-  LaneState,
-  type LaneStateValue,
   type Log,
   LogStore,
-  newLaneState,
+  openLaneState,
   type Position,
   type RetentionLimits,
 } from "@waybill/log";
@@ -141,9 +139,14 @@ export class Destination {
     const writer = new FileWriter(runtime);
     const sender = createDestinationSender({ config, runtime, settings: options.settings, writer });
     cleanup.add(() => sender.close());
-    const state = await LaneState.open<LaneStateValue>(runtime.disk, `${directory}/lanes`, config.name, (damaged) =>
-      newLaneState(log, damaged),
-    );
+    const state = await openLaneState({
+      disk: runtime.disk,
+      directory: `${directory}/lanes`,
+      name: config.name,
+      log,
+      hadState: await hasTraces(options),
+      ...(options.onWarning === undefined ? {} : { onLost: options.onWarning }),
+    });
     cleanup.add(() => state.close());
     const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, runtime);
     cleanup.add(() => deadLetters.close());
@@ -153,6 +156,7 @@ export class Destination {
       tail: fateTailOf(state.initial),
     });
     cleanup.add(() => fates.close());
+    const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
     const store = new LogStore({
       name: config.name,
       fates,
@@ -166,7 +170,6 @@ export class Destination {
           `retention took ${events} events from ${config.name} before they were delivered; they are expired`,
         ),
     });
-    const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
     return new Destination(options, { store, deadLetters, attempts, fates, sender, writer });
   }
 
@@ -353,6 +356,15 @@ export class Destination {
 
 function isRedirect({ status }: HttpResponse): boolean {
   return status >= 300 && status < 400;
+}
+
+/** Whether a destination of this name has been here: it has sent something, or keeps dead letters or fates. Its lane had a state then. */
+async function hasTraces({ directory, config, runtime }: DestinationOptions): Promise<boolean> {
+  for (const kind of ["attempts", "dead", "fates"]) {
+    const names = await runtime.disk.list(`${directory}/${kind}/${config.name}`).catch((): readonly string[] => []);
+    if (names.length > 0) return true;
+  }
+  return false;
 }
 
 function attemptsDirectory({ directory, config }: DestinationOptions): string {

@@ -4,23 +4,32 @@
  * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters,
  * `attempts/<destination>/` what was tried, `replays/` those that run or ran.
  */
-import { type Clock, type DiskRuntime, type HttpResponse, messageOf, own, sleep } from "@waybill/core";
-import { type Log, type LogRecord, openLog, type Position, type RetentionLimits } from "@waybill/log";
+import { type Clock, type DiskRuntime, type HttpResponse, messageOf, sleep } from "@waybill/core";
+import {
+  LaneState,
+  type Log,
+  makeDirectoryInPlace,
+  openLog,
+  type Position,
+  parseLaneState,
+  type RetentionLimits,
+} from "@waybill/log";
 import { storedIdsOf, type Vendor } from "@waybill/vendors";
 import { accountView } from "./account-view.ts";
-import type { ComponentView, LaneView, TraceDestination, TracedEvent } from "./admin-types.ts";
+import type { ComponentView, LaneView, TracedEvent } from "./admin-types.ts";
 import { AppendRate } from "./append-rate.ts";
 import { batchScanner } from "./batch-scanner.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DestinationConfig, EnvironmentConfig, MemoryConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 import { Destination, type DestinationObserver, type Question } from "./destination.ts";
-import { type PreparedPlan, prepareDestinations } from "./destination-plan.ts";
+import { type PreparedPlan, prepareDestinations, waitingText } from "./destination-plan.ts";
 import { Exchanges } from "./exchanges.ts";
 import { MemoryRelay } from "./memory-relay.ts";
 import { Replays } from "./replays.ts";
 import type { SenderSettings } from "./senders.ts";
 import { scopeOf } from "./sources.ts";
 import { StoredIds } from "./stored-ids.ts";
+import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./tracer.ts";
 
 export interface EnvironmentOptions {
   readonly config: EnvironmentConfig;
@@ -36,12 +45,14 @@ export interface EnvironmentOptions {
   readonly segmentMaxBytes?: number;
 }
 
-export interface TraceOptions {
-  readonly sinceMs?: number;
-  readonly untilMs?: number;
-  readonly max?: number;
-  readonly signal?: AbortSignal;
+export interface OrphanedLane {
+  readonly destination: string;
+  /** That wait for it. */
+  readonly events: number;
 }
+
+/** What the configuration allows: what else stands among the states is not a lane's. */
+const LANE_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 export class Environment {
   readonly name: string;
@@ -77,6 +88,7 @@ export class Environment {
 
   static async #open(options: EnvironmentOptions, cleanup: Cleanup): Promise<Environment> {
     const { segmentMaxBytes } = options;
+    await makeDirectories(options);
     const log = await openLog(
       {
         directory: `${options.directory}/log`,
@@ -115,7 +127,27 @@ export class Environment {
         options.observer.modeChanged(environmentConfig.name, `${name}/replay-${replay}`, "failed", reason),
       ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
     });
-    return new Environment(options, { log, ids, replays, exchanges }, destinations);
+    const environment = new Environment(options, { log, ids, replays, exchanges }, destinations);
+    for (const { destination, events } of await environment.orphanedLanes())
+      if (events > 0)
+        environment.#warn(
+          `${waitingText(events)} for ${destination}, which is not configured (any more); they are delivered if a destination of that name returns. To forget it, remove ${destination} from lanes, dead, fates and attempts in ${directory}`,
+        );
+    return environment;
+  }
+
+  /** Lanes that have a state, and no destination: what waits for them is delivered to nobody. */
+  async orphanedLanes(): Promise<readonly OrphanedLane[]> {
+    const { directory, runtime } = this.#options;
+    const lanes = `${directory}/lanes`;
+    const orphans: OrphanedLane[] = [];
+    for (const destination of await runtime.disk.list(lanes)) {
+      if (this.#destinations.has(destination) || !LANE_NAME.test(destination)) continue;
+      const state = await LaneState.peek(runtime.disk, `${lanes}/${destination}`, parseLaneState);
+      if (state === undefined) continue;
+      orphans.push({ destination, events: Math.max(0, this.log.head - Math.max(state.position, this.log.first)) });
+    }
+    return orphans;
   }
 
   start(): void {
@@ -286,45 +318,19 @@ export class Environment {
     return [...this.#destinations.values()].map((destination) => this.#laneView(destination, nowMs, hardMaxBytes));
   }
 
-  /** What became of the events of this id, at most so many: of the segments written to in that time, or of all. Ends early when nobody waits for it. */
-  async trace(messageId: string, { signal, max, ...range }: TraceOptions = {}): Promise<readonly TracedEvent[]> {
-    const traced: TracedEvent[] = [];
-    const seen = new Set<number>();
-    for await (const { record, index } of this.log.find(Buffer.from(JSON.stringify(messageId)), range)) {
-      if (signal?.aborted === true || traced.length === max) break;
-      if (index === undefined || seen.has(record.first + index)) continue;
-      const event = eventAt(record, index);
-      // The same text may stand in another event's properties.
-      if (!ID_MEMBERS.some((member) => own(event, member) === messageId)) continue;
-      const position = record.first + index;
-      seen.add(position);
-      const destinations = await Promise.all(
-        [...this.#destinations.values()].map((destination) => this.#traceAt(destination, position)),
-      );
-      const { source, receivedAtMs } = record;
-      traced.push({ environment: this.name, source, position, receivedAtMs, event, destinations });
-    }
-    return traced;
+  /** What became of the events of this id: see {@link traceEvents}. */
+  trace(messageId: string, options: TraceOptions = {}): Promise<Traced> {
+    return traceEvents(this.#traceable(), messageId, options);
   }
 
   /** What became of the event at `position`, also when the event itself is no longer in the log. `undefined`: no event has this position yet. */
-  async traceAt(position: Position): Promise<TracedEvent | undefined> {
-    if (position >= this.log.head) return undefined;
-    const destinations = await Promise.all(
-      [...this.#destinations.values()].map((destination) => this.#traceAt(destination, position)),
-    );
-    const record = await recordAt(this.log, position);
-    const stored =
-      record === undefined
-        ? {}
-        : { source: record.source, receivedAtMs: record.receivedAtMs, event: eventAt(record, position - record.first) };
-    return { environment: this.name, position, ...stored, destinations };
+  traceAt(position: Position): Promise<TracedEvent | undefined> {
+    return tracePosition(this.#traceable(), position);
   }
 
-  async #traceAt(destination: Destination, position: number): Promise<TraceDestination> {
-    const traced = await destination.trace(position);
-    const letter = traced.deadLetter?.letter;
-    return { ...traced, replays: await this.replays.trace(destination.config.name, position, letter) };
+  #traceable(): Traceable {
+    const { name: environment, log, replays } = this;
+    return { environment, log, replays, destinations: [...this.#destinations.values()] };
   }
 
   /**
@@ -379,6 +385,15 @@ export class Environment {
   }
 }
 
+/** A file in the place of a directory is set aside: the start does not fail for it. */
+async function makeDirectories({ directory, runtime, onWarning }: EnvironmentOptions): Promise<void> {
+  await runtime.disk.makeDirectory(directory);
+  for (const name of ["log", "ids", "lanes", "dead", "fates", "attempts", "replays"]) {
+    const aside = await makeDirectoryInPlace(runtime.disk, `${directory}/${name}`);
+    if (aside !== undefined) onWarning?.(`${directory}/${name} was not a directory; it was set aside as ${aside}`);
+  }
+}
+
 function openDestination(
   options: EnvironmentOptions,
   log: Log,
@@ -412,22 +427,3 @@ async function within(deadlineMs: number, clock: Clock, work: Promise<void>): Pr
   const finished = work.finally(() => done.abort());
   await Promise.race([finished, sleep(clock, deadlineMs, done.signal)]);
 }
-
-async function recordAt(log: Log, position: Position): Promise<LogRecord | undefined> {
-  if (position < log.first) return undefined;
-  const reader = log.reader({ position });
-  try {
-    const [record] = await reader.read(1);
-    return record !== undefined && record.first <= position ? record : undefined;
-  } finally {
-    await reader.close();
-  }
-}
-
-function eventAt({ body, ends }: LogRecord, index: number): Readonly<Record<string, unknown>> {
-  const start = index === 0 ? 0 : (ends[index - 1] as number) + 1;
-  return JSON.parse(Buffer.from(body.subarray(start, ends[index])).toString()) as Readonly<Record<string, unknown>>;
-}
-
-/** Where an event's id stands, by its vendor. */
-const ID_MEMBERS: readonly string[] = ["messageId", "message_id", "uuid", "key"];

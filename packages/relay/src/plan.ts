@@ -240,8 +240,11 @@ export class Plan {
       observer: this.#observer(),
     });
     const { recovery } = opened.log;
-    if (recovery.tornBytes > 0 || recovery.damaged.length > 0)
-      logger.warn({ environment: name, ...recovery }, "log recovered: a torn tail was cut or a damaged record skipped");
+    if (recovery.tornBytes > 0 || recovery.damaged.length > 0 || recovery.setAside.length > 0)
+      logger.warn(
+        { environment: name, ...recovery },
+        "log recovered: a torn tail was cut, a damaged record skipped, or a file that is not a segment set aside",
+      );
     return opened;
   }
 

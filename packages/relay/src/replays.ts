@@ -17,33 +17,22 @@ import {
 import {
   AttemptJournal,
   attemptsFor,
-  type DeadLetterFilter,
   Fates,
   heldBy,
   LaneState,
   type Log,
+  makeDirectoryInPlace,
   NO_FATES,
   originalRecord,
   type Piece,
   type Position,
-  type ReplayState,
   ReplayStore,
 } from "@waybill/log";
 import { accountView } from "./account-view.ts";
 import type { ReplayView, TraceDestination, TraceReplay } from "./admin-types.ts";
-import { chosenPieces, type LogChoice } from "./chosen-events.ts";
+import { chosenPieces } from "./chosen-events.ts";
 import type { Destination } from "./destination.ts";
-
-export type ReplayChoice = { readonly log: LogChoice } | { readonly deadLetters: DeadLetterFilter };
-
-interface StoredReplay extends ReplayState {
-  readonly id: string;
-  readonly destination: string;
-  readonly choice: ReplayChoice;
-  readonly eventsPerSecond?: number;
-  readonly createdAtMs: number;
-  readonly cancelled: boolean;
-}
+import { abandoned, parseReplay, type ReplayChoice, type StoredReplay } from "./stored-replay.ts";
 
 interface Range {
   readonly from: Position;
@@ -79,6 +68,8 @@ const TRIGGER = { flushAt: 1, flushBytes: 1, flushIntervalMs: SECOND_MS };
 /** A slot of a state file has 4 KiB. */
 const CHOICE_MAX_BYTES = 2_700;
 const ATTEMPTS = ".attempts";
+/** A UUID: nothing else in the directory is a replay's. */
+const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const FATES = ".fates";
 /** The slot holds the choice too. */
 const FATES_TAIL_RUNS = 20;
@@ -98,10 +89,14 @@ export class Replays {
   static async open(options: ReplaysOptions): Promise<Replays> {
     const replays = new Replays(options);
     const { disk } = options.runtime;
-    await disk.makeDirectory(replays.#directory);
+    await makeDirectoryInPlace(disk, replays.#directory);
     for (const name of await disk.list(replays.#directory)) {
-      if (name.endsWith(ATTEMPTS) || name.endsWith(FATES)) continue;
-      const state = await LaneState.open<StoredReplay>(disk, replays.#directory, name, () => abandoned(name));
+      if (!ID.test(name)) continue;
+      const lost = (): StoredReplay => {
+        replays.#warn(`the state of replay ${name} cannot be read: it is over`);
+        return abandoned(name, options.runtime.clock.now());
+      };
+      const state = await LaneState.open(disk, replays.#directory, name, lost, (value) => parseReplay(value, name));
       await replays.#add(name, state);
     }
     return replays;
@@ -208,11 +203,11 @@ export class Replays {
     const { disk } = this.#options.runtime;
     for (const [id, job] of this.#jobs) {
       if (!this.#isOver(job) || nowMs - job.store.value.createdAtMs <= maxAgeMs) continue;
-      this.#jobs.delete(id);
-      await closeJob(job, 0);
       for (const directory of [this.#attemptsDirectory(id), `${this.#directory}/${id}${FATES}`])
         for (const name of await disk.list(directory)) await disk.remove(`${directory}/${name}`);
       await disk.remove(`${this.#directory}/${id}`);
+      this.#jobs.delete(id);
+      await closeJob(job, 0);
     }
   }
 
@@ -381,22 +376,4 @@ async function closeJob({ lane, store, attempts }: Job, deadlineMs: number): Pro
   await lane.close(deadlineMs, { drain: false });
   await store.close();
   await attempts.close();
-}
-
-/** A state that cannot be read says neither what to send nor where to: the replay is over, and shown as such. */
-function abandoned(id: string): StoredReplay {
-  return {
-    id,
-    destination: "",
-    choice: { deadLetters: {} },
-    createdAtMs: 0,
-    cancelled: true,
-    total: 0,
-    cursor: 0,
-    leased: 0,
-    delivered: 0,
-    rejected: 0,
-    expired: 0,
-    done: false,
-  };
 }

@@ -15,7 +15,7 @@
  */
 import { crc32 } from "node:zlib";
 import type { Clock, Disk, Random } from "@waybill/core";
-import type { Log, LogRecord, Position } from "@waybill/log";
+import { type Log, type LogRecord, makeDirectoryInPlace, type Position } from "@waybill/log";
 import { HASH_WORDS, type IdHashes, type IdRange, IdWindow } from "./id-window.ts";
 
 export interface StoredIdsOptions {
@@ -39,6 +39,7 @@ const CHECKED_FROM = 16;
 const SEED_BYTES = 16;
 const READ_BYTES = 1024 * 1024;
 const SUFFIX = ".ids";
+const NAME = /^\d{20}\.ids$/;
 
 /** What will be one file. */
 interface Chunk {
@@ -71,7 +72,7 @@ export class StoredIds {
 
   /** Opens what stands in `options.directory` and fills the window. **Errors**: `WAYBILL_DISK`. */
   static async open(options: StoredIdsOptions): Promise<StoredIds> {
-    await options.runtime.disk.makeDirectory(options.directory);
+    await makeDirectoryInPlace(options.runtime.disk, options.directory);
     const stored = new StoredIds(options, await openSeed(options));
     await stored.#restore();
     return stored;
@@ -166,10 +167,10 @@ export class StoredIds {
   async #findFiles(): Promise<void> {
     const { directory, runtime, log } = this.#options;
     for (const name of await runtime.disk.list(directory)) {
-      if (!name.endsWith(SUFFIX)) continue;
-      const base = Number(name.slice(0, -SUFFIX.length));
+      const base = baseOf(name);
+      if (base === undefined) continue;
       if (base + IDS_PER_FILE <= log.head) this.#files.add(base);
-      else await runtime.disk.remove(`${directory}/${name}`);
+      else await runtime.disk.remove(`${directory}/${name}`).catch(() => undefined);
     }
   }
 
@@ -178,10 +179,8 @@ export class StoredIds {
     const { directory, runtime } = this.#options;
     const path = `${directory}/${nameOf(base)}`;
     const bytes = Buffer.alloc(FILE_BYTES);
-    const file = await runtime.disk.open(path);
-    const got = await file.read(bytes, 0);
-    await file.close();
-    if (got === FILE_BYTES && bytes.readUInt32LE(8) === this.#checksum(bytes))
+    const got = await readStart(runtime.disk, path, bytes);
+    if (got === FILE_BYTES && bytes.readUInt32LE(8) === this.#checksum(bytes) && bytes.readDoubleLE(16) >= 0)
       return {
         bytes,
         words: new Uint32Array(bytes.buffer, bytes.byteOffset + HEADER_BYTES, IDS_PER_FILE * HASH_WORDS),
@@ -189,7 +188,7 @@ export class StoredIds {
         newestAtMs: bytes.readDoubleLE(16),
       };
     this.#files.delete(base);
-    await runtime.disk.remove(path);
+    await runtime.disk.remove(path).catch(() => undefined);
     return undefined;
   }
 
@@ -211,9 +210,18 @@ export class StoredIds {
     }
   }
 
+  /** None of a record whose body is not what any protocol stores. */
+  #idsOf(record: LogRecord): ReturnType<StoredIdsOptions["idsOf"]> {
+    try {
+      return this.#options.idsOf(record);
+    } catch {
+      return { scope: 0, ids: [] };
+    }
+  }
+
   /** Takes the ids of events `start` to `end - 1` of the record. */
   #takeRecord(record: LogRecord, start: number, end: number): void {
-    const { scope, ids } = this.#options.idsOf(record);
+    const { scope, ids } = this.#idsOf(record);
     const hashes = { scope, words: new Uint32Array((end - start) * HASH_WORDS) };
     for (let index = 0; index < end - start; index++) {
       const id = ids[start + index];
@@ -222,6 +230,26 @@ export class StoredIds {
       this.window.add(hashes, index, record.receivedAtMs, record.first + start + index);
     }
     this.stored(record.first + start, hashes, record.receivedAtMs);
+  }
+}
+
+/** `undefined` for a name that is not one of ours. */
+function baseOf(name: string): Position | undefined {
+  const base = NAME.test(name) ? Number(name.slice(0, -SUFFIX.length)) : Number.NaN;
+  return Number.isSafeInteger(base) && base % IDS_PER_FILE === 0 ? base : undefined;
+}
+
+/** How many bytes were read; none of a file that cannot be. */
+async function readStart(disk: Disk, path: string, target: Uint8Array): Promise<number> {
+  try {
+    const file = await disk.open(path);
+    try {
+      return await file.read(target, 0);
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return 0;
   }
 }
 
@@ -235,9 +263,7 @@ async function openSeed({ directory, runtime }: StoredIdsOptions): Promise<Uint8
   const path = `${directory}/seed`;
   const bytes = Buffer.alloc(SEED_BYTES + 4);
   if ((await disk.list(directory)).includes("seed")) {
-    const file = await disk.open(path);
-    const got = await file.read(bytes, 0);
-    await file.close();
+    const got = await readStart(disk, path, bytes);
     if (got === bytes.length && bytes.readUInt32LE(SEED_BYTES) === crc32(bytes.subarray(0, SEED_BYTES)))
       return bytes.subarray(0, SEED_BYTES);
     await disk.remove(path).catch(() => undefined);

@@ -1,0 +1,87 @@
+/** What stands in a replay's state file, and what is believed of it. */
+import { type DeadLetterFilter, isCount, isDropped, isFateTail, isObject, type ReplayState } from "@waybill/log";
+import type { LogChoice } from "./chosen-events.ts";
+
+export type ReplayChoice = { readonly log: LogChoice } | { readonly deadLetters: DeadLetterFilter };
+
+export interface StoredReplay extends ReplayState {
+  readonly id: string;
+  readonly destination: string;
+  readonly choice: ReplayChoice;
+  readonly eventsPerSecond?: number;
+  readonly createdAtMs: number;
+  readonly cancelled: boolean;
+}
+
+/** A state that cannot be read says neither what to send nor where to: the replay is over, and shown as such. */
+export function abandoned(id: string, nowMs: number): StoredReplay {
+  return {
+    id,
+    destination: "",
+    choice: { deadLetters: {} },
+    createdAtMs: nowMs,
+    cancelled: true,
+    total: 0,
+    cursor: 0,
+    leased: 0,
+    delivered: 0,
+    rejected: 0,
+    expired: 0,
+    done: false,
+  };
+}
+
+/** `undefined` for anything that we have not written for the replay `id`. */
+export function parseReplay(value: unknown, id: string): StoredReplay | undefined {
+  if (!isObject(value) || value["id"] !== id) return undefined;
+  const { destination, choice, eventsPerSecond, createdAtMs, cancelled, done, dropped } = value;
+  const { total, cursor, leased, delivered, rejected, expired, fates } = value;
+  const fits =
+    typeof destination === "string" &&
+    typeof cancelled === "boolean" &&
+    typeof done === "boolean" &&
+    [createdAtMs, total, cursor, leased, delivered, rejected, expired].every(isCount) &&
+    (dropped === undefined || isDropped(dropped)) &&
+    (eventsPerSecond === undefined || isPositive(eventsPerSecond)) &&
+    (fates === undefined || isFateTail(fates)) &&
+    isChoice(choice);
+  return fits ? (value as unknown as StoredReplay) : undefined;
+}
+
+function isChoice(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { log, deadLetters } = value;
+  return log === undefined ? isFilter(deadLetters) : deadLetters === undefined && isLogChoice(log);
+}
+
+function isLogChoice(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { from, to, sinceMs, untilMs, source, type, event, userId } = value;
+  return (
+    [from, to].every(isCount) &&
+    [sinceMs, untilMs].every(isNumberIfGiven) &&
+    [source, type, event, userId].every(isTextIfGiven)
+  );
+}
+
+function isFilter(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { letters, state, source, reason, sinceMs, untilMs } = value;
+  return (
+    (letters === undefined || (Array.isArray(letters) && letters.every(isCount))) &&
+    [sinceMs, untilMs].every(isNumberIfGiven) &&
+    [state, source, reason].every(isTextIfGiven)
+  );
+}
+
+function isPositive(value: unknown): boolean {
+  return typeof value === "number" && value > 0;
+}
+
+function isNumberIfGiven(value: unknown): boolean {
+  return value === undefined || typeof value === "number";
+}
+
+function isTextIfGiven(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
+}
