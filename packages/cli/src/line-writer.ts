@@ -6,7 +6,8 @@ export const NEWLINE: Buffer = Buffer.from("\n");
 const WRITE_BYTES = 256 * 1024;
 
 /**
- * Lines for programs, byte for byte: few large writes, no faster than the reader; a reader that goes away ends it quietly. On a terminal nothing in them steers it.
+ * Lines of JSON for programs: few large writes, no faster than the reader; a reader that goes away ends it quietly. They are as they were stored, but that characters which
+ * could steer a terminal that shows them (or the file they are written to) are escaped, as JSON may: the values are the same.
  */
 export class LineWriter {
   readonly #io: Io;
@@ -41,10 +42,10 @@ export class LineWriter {
   async flush(): Promise<void> {
     if (this.#bytes === 0 || this.#isGone) return;
     const { out } = this.#io;
-    const bytes = Buffer.concat(this.#waiting, this.#bytes);
+    const text = Buffer.concat(this.#waiting, this.#bytes).toString();
     this.#waiting = [];
     this.#bytes = 0;
-    const shown = out.isTTY === true ? bytes.toString().split("\n").map(printable).join("\n") : bytes;
-    if (!out.write(shown)) await Promise.race([once(out, "drain").catch(() => undefined), this.#gone]);
+    if (!out.write(text.split("\n").map(printable).join("\n")))
+      await Promise.race([once(out, "drain").catch(() => undefined), this.#gone]);
   }
 }

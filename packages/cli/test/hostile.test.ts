@@ -127,6 +127,7 @@ test("whatever a relay answers, what is printed is plain, and a line stays a lin
       return {
         text: `data: ${JSON.stringify({ environment: EVIL, source: EVIL, position: 0, receivedAtMs: 0, event: EVENT })}\n\n`,
       };
+    if (path === "/v1/dead-letters/e/d/export") return { text: `${JSON.stringify(LETTER)}\n` };
     return { text: JSON.stringify(ANSWERS[path]) };
   });
   const ended = await Promise.all(COMMANDS.map((args) => runHere([...args, "--admin", admin])));
@@ -149,6 +150,9 @@ test("whatever a relay answers, what is printed is plain, and a line stays a lin
   }
   const tailed = await runHere(["tail", "--json", "--admin", admin]);
   expect(JSON.parse(tailed.out)).toMatchObject({ event: EVENT });
+  const exported = await runHere(["dead-letters", "export", "e/d", "--admin", admin]);
+  expect(exported.out).not.toMatch(UNSAFE);
+  expect(JSON.parse(exported.out)).toEqual(LETTER);
 });
 
 test("a refusal is told in one plain line, whatever it says", async () => {
@@ -302,7 +306,7 @@ test("an event that was stored over several lines is dumped on one", async () =>
   await log.append({ source: "s", receivedAtMs: 1, metadata: "", body: [body], ends: Uint32Array.of(body.length) });
   await log.close();
   const { out } = await runHere(["log", "dump", directory, "--raw"]);
-  expect(out).toBe('{    "n": 12345678901234567890,   "at": "\u2028" }\n');
+  expect(out).toBe('{    "n": 12345678901234567890,   "at": "\\u2028" }\n');
   expect((await runHere(["log", "dump", directory])).out.split("\n")).toHaveLength(2);
 });
 

@@ -179,6 +179,7 @@ test("a request without any host is not answered, a probe of HTTP/1.0 is", async
     return text;
   };
   expect(await raw("GET /v1/accounts HTTP/1.0")).toMatch(/^HTTP\/1.1 403/);
+  expect(await raw("POST /v1/reload HTTP/1.1\r\nhost: ")).toMatch(/^HTTP\/1.1 403/);
   expect(await raw("GET /health HTTP/1.0")).toMatch(/^HTTP\/1.1 200/);
   expect(await raw("GET http://evil.example/v1/accounts HTTP/1.1\r\nhost: 127.0.0.1")).toMatch(/^HTTP\/1.1 400/);
   expect(await raw("GET /v1/accounts HTTP/1.1\r\nhost: evil.example\r\nhost: 127.0.0.1")).toMatch(/^HTTP\/1.1 4/);
