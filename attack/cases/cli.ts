@@ -24,6 +24,14 @@ function checkPrinted(text: string, what: string): void {
   );
 }
 
+/** Events as they were stored, for another program: JSON escapes the characters that it must, and a line is an event. */
+function checkExported(text: string, what: string): void {
+  // oxlint-disable-next-line no-control-regex: control characters are what is looked for
+  check(!/[\u0000-\u0009\u000b-\u001f]/.test(text), `${what} prints control characters`);
+  for (const line of text.split("\n").filter((one) => one !== ""))
+    check(line.startsWith("{") && line.endsWith("}"), `${what} prints a line that is no event: ${cut(line)}`);
+}
+
 /** A relay with an event whose every field, and whose refusal, is hostile to a terminal. */
 async function homeOf(stage: Stage): Promise<{ readonly admin: string; readonly id: string; readonly data: string }> {
   const good = await stage.vendor();
@@ -64,7 +72,8 @@ export const commands: readonly Attack[] = [
         for (const lane of ["attack/bad", "attack/plain"]) {
           const { code, out, err } = await waybill(["dead-letters", command, lane, "--admin", admin]);
           check(code === 0, `${command} ended with ${code}: ${cut(err)}`);
-          checkPrinted(out + err, `dead-letters ${command}`);
+          if (command === "export") checkExported(out, "dead-letters export");
+          else checkPrinted(out + err, `dead-letters ${command}`);
         }
       checkPrinted(
         (await waybill(["dead-letters", "list", `attack/${ESCAPES}`, "--admin", admin])).err,
@@ -96,7 +105,8 @@ export const commands: readonly Attack[] = [
       for (const command of ["dump", "tail"]) {
         const { out, err } = await waybill(["log", command, `${data}/attack/log`]);
         check(out.length > 0, `log ${command} printed nothing`);
-        checkPrinted(out + err, `log ${command}`);
+        checkExported(out, `log ${command}`);
+        checkPrinted(err, `log ${command}`);
       }
     },
   },
