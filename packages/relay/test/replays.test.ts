@@ -1,5 +1,6 @@
 /** Replays beside live traffic, and the warning before retention takes what a lane needs, on a virtual clock. */
 import type { DiskRuntime } from "@waybill/core";
+import { LaneState } from "@waybill/log";
 import { Environment, resolveEnvironment } from "@waybill/relay/engine";
 import { SeededRandom, SegmentTwin, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
@@ -144,4 +145,14 @@ test("a lane that falls behind says how long it is until retention takes its fir
   twin.recover();
   await pass(clock, MINUTE_MS);
   expect(environment.lanes(clock.now(), hardMaxBytes)[0]).not.toHaveProperty("timeUntilLossMs");
+});
+
+test("the state of something else among the replays harms nothing", async () => {
+  const disk = new SimDisk();
+  await (await LaneState.open(disk, "/data/replays", "lane", () => ({ base: 0, position: 3 }))).close();
+  const { clock, environment, append } = await open(new VirtualClock(), disk);
+  expect(environment.replays.views()).toEqual([]);
+  await append(1);
+  await pass(clock, SECOND_MS);
+  expect((await environment.trace("m-0")).events).toMatchObject([{ destinations: [{ outcome: "delivered" }] }]);
 });
