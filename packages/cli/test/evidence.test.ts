@@ -5,7 +5,9 @@ import { SegmentTwin, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { type Ended, run, start, temporary } from "./lib/command.ts";
 
-test("trace, dead-letters and replay tell what became of events, and send them again", async () => {
+test("trace, dead-letters and replay tell what became of events, and send them again", {
+  timeout: 60_000,
+}, async () => {
   const twin = new SegmentTwin({ clock: nodeClock });
   twin.refuse(({ event }) => event === "Bad");
   const server = await startServer(twin.handle);
@@ -71,6 +73,10 @@ test("trace, dead-letters and replay tell what became of events, and send them a
   twin.refuse(() => false);
   expect((await ask("dead-letters", "retry", "production/twin")).out).toMatch(/^replay \S+ sends 1 event again/);
   for (let out = ""; !out.includes("done; 1 chosen, 1 delivered"); ) ({ out } = await ask("replay", "list"));
+  const retried = await ask("trace", "production/1");
+  expect(retried.out).toMatch(/twin: delivered \(after retry \S+; .*400.*; dead letter 0, retried\)/);
+  expect(retried.out).toMatch(/ {2}replay \S+: delivered\n/);
+  expect(await ask("trace", "production/9")).toMatchObject({ code: 1, err: "There is no event at production/9.\n" });
   expect((await ask("dead-letters", "discard", "production/twin")).out).toBe("discarded 0\n");
 
   const range = ["replay", "start", "production/twin", "--event", "Other"];
