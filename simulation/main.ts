@@ -18,6 +18,8 @@ const HUNT_SEEDS = 300;
 
 interface Summary {
   events: number;
+  tracesChecked: number;
+  traceMismatches: number;
   readonly violations: { readonly seed: number; readonly what: readonly string[] }[];
   readonly faults: Record<string, number>;
 }
@@ -47,10 +49,12 @@ function serve(): void {
 }
 
 async function run(first: number, count: number): Promise<Summary> {
-  const summary: Summary = { events: 0, violations: [], faults: {} };
+  const summary: Summary = { events: 0, tracesChecked: 0, traceMismatches: 0, violations: [], faults: {} };
   for (let seed = first; seed < first + count; seed++) {
-    const { events, faults, violations } = await simulate(seed, steps);
+    const { events, faults, violations, tracesChecked, traceMismatches } = await simulate(seed, steps);
     summary.events += events;
+    summary.tracesChecked += tracesChecked;
+    summary.traceMismatches += traceMismatches;
     for (const [kind, times] of Object.entries(faults)) summary.faults[kind] = (summary.faults[kind] ?? 0) + times;
     if (violations.length > 0) summary.violations.push({ seed, what: violations });
   }
@@ -60,7 +64,7 @@ async function run(first: number, count: number): Promise<Summary> {
 /** Shares the seeds among processes. */
 async function runAll(first: number, count: number): Promise<void> {
   const startedAt = performance.now();
-  const total: Summary = { events: 0, violations: [], faults: {} };
+  const total: Summary = { events: 0, tracesChecked: 0, traceMismatches: 0, violations: [], faults: {} };
   let next = first;
   const end = first + count;
   const work = async (): Promise<void> => {
@@ -71,6 +75,8 @@ async function runAll(first: number, count: number): Promise<void> {
       child.send(taken);
       const [summary] = (await once(child, "message")) as [Summary];
       total.events += summary.events;
+      total.tracesChecked += summary.tracesChecked;
+      total.traceMismatches += summary.traceMismatches;
       total.violations.push(...summary.violations);
       for (const [kind, times] of Object.entries(summary.faults))
         total.faults[kind] = (total.faults[kind] ?? 0) + times;
@@ -81,7 +87,11 @@ async function runAll(first: number, count: number): Promise<void> {
   report(total, count, startedAt);
 }
 
-function report({ events, violations, faults }: Summary, seeds: number, startedAt: number): void {
+function report(
+  { events, tracesChecked, traceMismatches, violations, faults }: Summary,
+  seeds: number,
+  startedAt: number,
+): void {
   for (const { seed, what } of violations) {
     say(`seed ${seed} breaks a promise; repeat it with: npm run sim -- --seed ${seed} --steps ${steps}`);
     for (const violation of what) say(`  ${violation}`);
@@ -95,6 +105,8 @@ function report({ events, violations, faults }: Summary, seeds: number, startedA
       steps: seeds * steps,
       events,
       violations: violations.length,
+      tracesChecked,
+      traceMismatches,
       faults,
       seconds: Number(seconds.toFixed(1)),
       seedsPerSecond: Number((seeds / seconds).toFixed(1)),

@@ -1,8 +1,8 @@
 /**
  * Bugs that a careless change could bring, each to be switched on alone: the simulation must find every one of them, or it proves nothing.
  */
-import { Account, type Disk, type HttpResponse, Lane, type Sender, type Transport } from "@waybill/core";
-import { LaneState, LogBatch } from "@waybill/log";
+import { Account, DELIVERED, type Disk, type HttpResponse, Lane, type Sender, type Transport } from "@waybill/core";
+import { Fates, LaneState, LogBatch } from "@waybill/log";
 import { type BodyRefusal, type Environment, IdWindow } from "@waybill/relay/engine";
 import type { ServerHandler } from "@waybill/testing";
 import { type Bodies, VENDORS } from "./sim-relay.ts";
@@ -256,6 +256,24 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         for (const one of undo) one();
       };
     },
+  },
+  {
+    name: "left-out-is-delivered",
+    what: "what a filter left out is traced as delivered",
+    patch: () =>
+      replaced(
+        Fates.prototype,
+        "settle",
+        (settle) =>
+          function (this: Fates, outcome) {
+            settle.call(this, outcome.status === "dropped" ? DELIVERED : outcome);
+          },
+      ),
+  },
+  {
+    name: "fates-forget-the-expired",
+    what: "what retention took has no fate, and those behind it get each other's",
+    patch: () => replaced(Fates.prototype, "expire", () => () => undefined),
   },
 ];
 

@@ -3,6 +3,7 @@ import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { type Clock, createUuidV7, type Disk, type DiskRuntime } from "@waybill/core";
 import { DeadLetters, type Log, type LogRecord, type RetentionLimits } from "@waybill/log";
+import type { TraceDestination } from "@waybill/relay";
 import {
   BodyReader,
   Environment,
@@ -56,6 +57,11 @@ export interface SimRelayOptions {
 
 /** The part of the body reader that requests go through. */
 export type Bodies = Pick<BodyReader, "read" | "heldBytes">;
+
+export interface SimOutcome extends Pick<TraceDestination, "outcome" | "reason"> {
+  readonly id: string;
+  readonly event: unknown;
+}
 
 type Config = Parameters<typeof Environment.open>[0]["config"];
 
@@ -204,6 +210,26 @@ export class SimRelay {
     return new Set(idsOf(await readAll(letters.log)));
   }
 
+  /** As {@link deadIds}, as the running relay lists them. */
+  async listedDeadIds(index: number): Promise<ReadonlySet<string>> {
+    const ids = new Set<string>();
+    for await (const { event } of this.#environment?.destination(`twin${index}`)?.deadLetters.list() ?? [])
+      ids.add((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId);
+    return ids;
+  }
+
+  /** Each event that is in the log and can be read, and what became of it at the destination. */
+  async outcomes(index: number): Promise<readonly SimOutcome[]> {
+    const destination = this.#environment?.destination(`twin${index}`);
+    const log = this.#environment?.log;
+    if (destination === undefined || log === undefined) return [];
+    const outcomes: SimOutcome[] = [];
+    for (const record of await readAll(log))
+      for (const [at, event] of eventsOf(record).entries())
+        outcomes.push({ id: event.messageId, event: event.event, ...(await destination.outcomeOf(record.first + at)) });
+    return outcomes;
+  }
+
   #maintain(environment: Environment): void {
     this.#runtime.clock.after(1_000, () => {
       void environment.sync().then(() => this.#maintain(environment));
@@ -288,9 +314,9 @@ async function readAll(log: Log): Promise<readonly LogRecord[]> {
 }
 
 function idsOf(records: readonly LogRecord[]): string[] {
-  return records.flatMap(({ body }) =>
-    (JSON.parse(`[${Buffer.from(body).toString()}]`) as { readonly messageId: string }[]).map(
-      ({ messageId }) => messageId,
-    ),
-  );
+  return records.flatMap((record) => eventsOf(record).map(({ messageId }) => messageId));
+}
+
+function eventsOf({ body }: LogRecord): readonly { readonly messageId: string; readonly event?: unknown }[] {
+  return JSON.parse(`[${Buffer.from(body).toString()}]`) as readonly { readonly messageId: string }[];
 }

@@ -16,6 +16,9 @@ export interface Simulated {
   /** Faults that were injected, by kind. */
   readonly faults: Readonly<Record<string, number>>;
   readonly events: number;
+  /** Events whose trace was compared with what the vendor knows, and those that were wrong. */
+  readonly tracesChecked: number;
+  readonly traceMismatches: number;
 }
 
 export async function simulate(seed: number, steps: number, bug?: PlantedBug): Promise<Simulated> {
@@ -28,7 +31,8 @@ export async function simulate(seed: number, steps: number, bug?: PlantedBug): P
       world.check(`step ${step}`);
     }
     if (world.violations.length === 0) await world.finish();
-    return { steps, violations: world.violations, faults: world.faults, events: world.tracked };
+    const { violations, faults, tracked: events, tracesChecked, traceMismatches } = world;
+    return { steps, violations, faults, events, tracesChecked, traceMismatches };
   } finally {
     restore?.();
   }

@@ -96,6 +96,9 @@ export const FAULT_KINDS: readonly string[] = FAULTS.map(({ name }) => name);
 
 export class World {
   readonly violations: string[] = [];
+  /** Events whose outcome was compared with what the vendor knows, and those that were wrong. */
+  tracesChecked = 0;
+  traceMismatches = 0;
   readonly faults: Record<string, number> = {};
   readonly random: SeededRandom;
   readonly clock = new VirtualClock();
@@ -235,7 +238,10 @@ export class World {
     if (heldBytes > 0) this.violations.push(`end: ${heldBytes} bytes of bodies are held although no request is there`);
     this.check("end");
     await this.#checkLog();
-    for (const [index, vendor] of this.#vendors.entries()) await this.#checkDelivered(index, vendor);
+    for (const [index, vendor] of this.#vendors.entries()) {
+      await this.#checkDelivered(index, vendor);
+      await this.#checkTraces(index, "end");
+    }
     this.relay?.kill();
   }
 
@@ -246,6 +252,29 @@ export class World {
       this.violations.push(`end: ${ids.length - distinct.size} events are in the log twice`);
     if (distinct.size > this.tracked)
       this.violations.push(`end: ${this.tracked} events were made, ${distinct.size} are in the log`);
+  }
+
+  /** What the relay says of each event that it has is what the vendor knows of it. */
+  async #checkTraces(index: number, when: string): Promise<void> {
+    const { relay } = this;
+    const vendor = this.#vendors[index];
+    if (relay === undefined || vendor === undefined) return;
+    const received = new Set(vendor.ids());
+    const dead = await relay.listedDeadIds(index);
+    for (const { id, event, outcome, reason } of await relay.outcomes(index)) {
+      this.tracesChecked += 1;
+      const isTrue =
+        outcome === "delivered"
+          ? received.has(id)
+          : outcome === "rejected"
+            ? dead.has(id)
+            : outcome === "dropped"
+              ? isLeftOut(index, reason, event)
+              : outcome === "expired" || (outcome === "pending" && when !== "end");
+      if (isTrue) continue;
+      this.traceMismatches += 1;
+      this.violations.push(`${when}: twin ${index}: the trace of ${id} says ${outcome} ${reason ?? ""}`);
+    }
   }
 
   /** Every event that was made is at the twin once, or a dead letter, or in the column of the book that says why not. */
@@ -332,6 +361,8 @@ export class World {
     // What the dead process had sent arrives before a new one is up.
     await this.clock.advance(START_MS);
     await this.startRelay();
+    if (this.relay?.alive === true)
+      for (const index of this.#vendors.keys()) await this.#checkTraces(index, "after a crash");
   }
 
   /** The vendor takes another key; ours follows in a while, by a reload. */
@@ -384,4 +415,10 @@ export class World {
     const path = this.random.pick(segments.slice(0, -1));
     this.disk.flipBit(path, this.random.below(this.disk.contents(path).length), this.random.below(8));
   }
+}
+
+/** Only what is not addressed to the third destination, or has no meaning there. */
+function isLeftOut(index: number, reason: string | undefined, event: unknown): boolean {
+  if (VENDORS[index] === "segment") return false;
+  return reason === "unsupported" || (reason === "filtered" && event === SKIPPED_EVENT) || event !== "E";
 }

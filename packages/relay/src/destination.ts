@@ -257,28 +257,33 @@ export class Destination {
     return attemptsFor(attemptsDirectory(this.#options), this.#options.runtime.disk, position);
   }
 
-  /** What became of the event at `position` here. */
+  /** What became of the event at `position` here, and what was tried. */
   async trace(position: Position): Promise<TraceDestination> {
     const attempts = await this.attempts(position);
+    return { destination: this.#config.name, ...(await this.outcomeOf(position)), attempts, replays: [] };
+  }
+
+  /** What became of the event at `position` here. */
+  async outcomeOf(position: Position): Promise<Omit<TraceDestination, "destination" | "attempts" | "replays">> {
     const fate = await this.#store.fateAt(position);
-    const traced = { destination: this.#config.name, outcome: fate.status, attempts, replays: [] };
+    const { status: outcome } = fate;
     switch (fate.status) {
       case "pending": {
         const { mode, reason } = this.lane();
-        return { ...traced, lane: mode, ...(reason === undefined ? {} : { reason }) };
+        return { outcome, lane: mode, ...(reason === undefined ? {} : { reason }) };
       }
       case "dropped":
-        return { ...traced, reason: fate.reason };
+        return { outcome, reason: fate.reason };
       // Events of before lanes kept fates may still be known as dead letters.
       case "rejected":
       case "unknown":
-        return { ...traced, ...(await this.#traceDeadLetter(position, fate.status)) };
+        return this.#outcomeOfDeadLetter(position, fate.status);
       default:
-        return traced;
+        return { outcome };
     }
   }
 
-  async #traceDeadLetter(
+  async #outcomeOfDeadLetter(
     position: Position,
     outcome: "rejected" | "unknown",
   ): Promise<Pick<TraceDestination, "outcome" | "reason" | "deadLetter" | "deliveredByRetryAtMs">> {
