@@ -113,6 +113,21 @@ test.each(FAILURES)(
     await settled(world);
     expect(account(world)).toMatchObject({ accepted: 2, delivered: 2, balanced: true });
     expect(world.relay.accounts().lanes).toHaveLength(1);
+    // Neither do the keys of the failed one come in by a rotation.
+    const rotated = await send(
+      world.relay.adminUrl,
+      "POST",
+      "/v1/sources/test/web/rotate",
+      { key: "third" },
+      JSON_TYPE,
+    );
+    expect(rotated.status).toBe(200);
+    for (const [key, status] of [
+      ["third", 200],
+      [KEY, 200],
+      ["other", 401],
+    ] as const)
+      expect((await world.post("/v1/track", track(), basic(key))).status, key).toBe(status);
     // What was in the way is gone: the same configuration is taken.
     if (error.startsWith("flagsFile")) return;
     for (const path of ["data/test/dead/late", "data/second", "out/events.ndjson"])
@@ -208,7 +223,10 @@ test("settings of the relay as a whole are taken over and told by their names, o
   socket.on("data", (chunk) => (cut += String(chunk)));
   socket.on("error", () => undefined);
   socket.write("GET /health HTTP/1.1\r\nhost: 127");
+  const startedAtMs = performance.now();
   await until(() => cut.startsWith("HTTP/1.1 408"));
+  // The default is ten seconds.
+  expect(performance.now() - startedAtMs).toBeLessThan(8_000);
   // The same again changes nothing.
   expect(await world.relay.reload(wanted)).toEqual({ ok: true, changed: [], errors: [] });
 });
