@@ -38,6 +38,7 @@ export async function run(options: ReplayBenchOptions): Promise<ReplayResult> {
   const startedAt = performance.now();
   const begun = await fetch(`${relay.adminUrl}/v1/replays/bench`, {
     method: "POST",
+    headers: { "content-type": "application/json" },
     body: JSON.stringify({ destination: "later" }),
   });
   if (begun.status !== 202) throw new Error(`the replay was refused: ${await begun.text()}`);
