@@ -8,11 +8,12 @@ import { type Answer, flood, statuses } from "../lib/http.ts";
 import { RawConnection, rawRequest } from "../lib/raw.ts";
 import type { Relay } from "../lib/relay.ts";
 import { configOf, EVERYWHERE, HOSTILE_VENDOR, PLAIN, segmentTo } from "../lib/scenes.ts";
-import { type Attack, BLOCKED_MAX_MS, basic, KEY, newId, type Stage, track } from "../lib/stage.ts";
+import { type Attack, basic, KEY, newId, type Stage, track, unblocked } from "../lib/stage.ts";
 import { healthy, respond } from "../lib/vendor.ts";
 import { drained } from "./events.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
+const PER_REQUEST = 25;
 const FOREIGN = "http://evil.example";
 /** Everything that changes something. */
 const ACTIONS: readonly { readonly method: string; readonly path: string; readonly body: string }[] = [
@@ -43,7 +44,10 @@ function checkForbidden(answer: Answer, what: string): void {
 /** Events that the bad destination refused for good. */
 async function withDeadLetters(stage: Stage, count: number, pad = ""): Promise<void> {
   stage.bad.behave(write(respond("400 x", '{"code":"attacked","message":"no"}')));
-  await stage.send(Array.from({ length: count }, () => track(newId(), { properties: { pad } })));
+  for (let sent = 0; sent < count; sent += PER_REQUEST) {
+    const some = Math.min(PER_REQUEST, count - sent);
+    await stage.send(Array.from({ length: some }, () => track(newId(), { properties: { pad } })));
+  }
   await drained(stage.relay);
   stage.bad.behave(healthy);
 }
@@ -419,11 +423,11 @@ export const admin: readonly Attack[] = [
       }
       await drained(relay, 30_000);
       await relay.begin();
-      const answer = await relay.admin("GET", `/v1/trace/${frequent}`, { timeoutMs: 20_000 });
+      const answer = await unblocked(relay, "the trace", () =>
+        relay.admin("GET", `/v1/trace/${frequent}`, { timeoutMs: 20_000 }),
+      );
       check(answer.status === 404 || answer.status === 200, `answered ${answer.status}`);
       check(answer.text.length < 5_000_000, `the answer has ${answer.text.length} bytes`);
-      await relay.measure();
-      check(relay.blockedMs <= BLOCKED_MAX_MS, `blocked the loop for ${Math.round(relay.blockedMs)} ms`);
       await stage.verify(relay, good);
     },
   },

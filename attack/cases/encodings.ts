@@ -6,7 +6,7 @@ import { type Answer, ask, flood, statuses } from "../lib/http.ts";
 import { keepSending } from "../lib/load.ts";
 import { exchangeRaw, RawConnection, rawRequest } from "../lib/raw.ts";
 import { PLAIN } from "../lib/scenes.ts";
-import { type Attack, BLOCKED_MAX_MS, basic, KEY, newId, type Stage, track } from "../lib/stage.ts";
+import { type Attack, basic, KEY, newId, type Stage, track, unblocked } from "../lib/stage.ts";
 
 const ANSWER_MAX_BYTES = 64 * 1024;
 const EMPTY_OBJECTS = 3_400_000;
@@ -183,16 +183,13 @@ export const encodings: readonly Attack[] = [
     scene: PLAIN,
     async run(stage) {
       const objects = Buffer.from(`{"batch":[${"{},".repeat(EMPTY_OBJECTS - 1)}{}]}`);
-      const answer = await stage.relay.ask({
-        path: "/v1/batch",
-        headers: { ...basic(KEY), "content-encoding": "gzip" },
-        body: gzipSync(objects),
-        timeoutMs: 15_000,
-      });
+      const body = gzipSync(objects);
+      const headers = { ...basic(KEY), "content-encoding": "gzip" };
+      const answer = await unblocked(stage.relay, "it", () =>
+        stage.relay.ask({ path: "/v1/batch", headers, body, timeoutMs: 15_000 }),
+      );
       check(answer.status >= 400 && answer.status < 500, `answered ${answer.status}`);
       check(answer.text.length <= ANSWER_MAX_BYTES, `the answer has ${answer.text.length} bytes`);
-      await stage.relay.measure();
-      check(stage.relay.blockedMs <= BLOCKED_MAX_MS, `blocked the loop for ${Math.round(stage.relay.blockedMs)} ms`);
     },
   },
   {

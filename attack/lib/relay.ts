@@ -58,6 +58,7 @@ export class Relay {
   #told = false;
   #isEnded = false;
   #blockedMs = 0;
+  #lapMs = 0;
   #peakRssMb = 0;
   #watching: NodeJS.Timeout | undefined;
   #scraping: Promise<void> | undefined;
@@ -149,7 +150,7 @@ export class Relay {
 
   /** Measures anew from here. */
   async begin(): Promise<void> {
-    await this.measure();
+    await this.lap();
     this.#blockedMs = 0;
     this.#peakRssMb = 0;
     try {
@@ -158,6 +159,14 @@ export class Relay {
     } catch {
       // The mark of the whole life then.
     }
+  }
+
+  /** Longest block since the last lap, or since it began. */
+  async lap(): Promise<number> {
+    await this.measure();
+    const lapMs = this.#lapMs;
+    this.#lapMs = 0;
+    return lapMs;
   }
 
   /** Takes the numbers of now. Only one runs at a time: each takes away what the relay remembers of the loop. */
@@ -180,7 +189,9 @@ export class Relay {
     const asked = { port: this.adminPort, method: "GET", path: "/metrics", headers, timeoutMs: SCRAPE_MAX_MS };
     const { status, text } = await ask(asked);
     check(status === 200, `/metrics answered ${status}`);
-    this.#blockedMs = Math.max(this.#blockedMs, blockedMsIn(text));
+    const blockedMs = blockedMsIn(text);
+    this.#blockedMs = Math.max(this.#blockedMs, blockedMs);
+    this.#lapMs = Math.max(this.#lapMs, blockedMs);
     return text;
   }
 
