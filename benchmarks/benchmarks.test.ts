@@ -145,6 +145,15 @@ test("chaos: killed five times under load, the relay loses no acknowledged event
   expect(result["delivered"]).toBeGreaterThanOrEqual(result["acknowledged"] as number);
 });
 
+test("chaos: of relays that are started together on one data directory one runs, and nothing acknowledged is lost", {
+  timeout: 120_000,
+}, async () => {
+  const result = await lastLine("chaos", "--two-relays", "--rounds", "4");
+  expect(result).toMatchObject({ rounds: 4, mostTogether: 1, leastTogether: 1, intruders: 0 });
+  expect(result).toMatchObject({ lost: 0, duplicatesInEffect: 0, booksBalance: true });
+  expect(result["acknowledged"]).toBeGreaterThan(0);
+});
+
 test("isolation", { timeout: 120_000 }, async () => {
   const measured = await lastLine("main", "isolation", "--quick");
   expect(measured).toMatchObject({ scenario: "isolation", throughputRatio: number, p99Ratio: number, lost: 0 });

@@ -7,14 +7,16 @@
  *   npm run chaos -- --power-cuts N    the file system is shut down under the relay: what was not synced is gone
  *   npm run chaos -- --hung-disk       the file system answers nothing for a while
  *   npm run chaos -- --failing-fsync   writing works, syncing fails, until the disk is well again
+ *   npm run chaos -- --two-relays      several are started together on one directory, again and again after a kill: one alone runs (--rounds N)
  *
- * All but the first need root and Linux; where they cannot run the last line is {"skipped": reason}.
+ * All that do something to a disk need root and Linux; where they cannot run the last line is {"skipped": reason}.
  */
 import { parseArgs } from "node:util";
 import { runFailingFsync, runFullDisk, runHungDisk, runPowerCuts } from "./chaos/disks.ts";
 import { runKills } from "./chaos/kills.ts";
 import { Unavailable } from "./chaos/mounts.ts";
 import { isBroken } from "./chaos/scene.ts";
+import { runTwoRelays } from "./chaos/two-relays.ts";
 import { publish } from "./lib/result.ts";
 
 const { values } = parseArgs({
@@ -24,6 +26,8 @@ const { values } = parseArgs({
     "power-cuts": { type: "string" },
     "hung-disk": { type: "boolean", default: false },
     "failing-fsync": { type: "boolean", default: false },
+    "two-relays": { type: "boolean", default: false },
+    rounds: { type: "string", default: "20" },
     seed: { type: "string" },
   },
 });
@@ -49,6 +53,11 @@ async function main(): Promise<void> {
     const result = await runFailingFsync(seed);
     publish("chaos", result, false);
     if (isBroken(result) || !result.notReadyWhileFailing) process.exitCode = 1;
+  } else if (values["two-relays"]) {
+    const result = await runTwoRelays(Number(values.rounds), seed);
+    publish("chaos", result, false);
+    const { mostTogether, leastTogether, intruders } = result;
+    if (isBroken(result) || mostTogether !== 1 || leastTogether !== 1 || intruders > 0) process.exitCode = 1;
   } else if (values["hung-disk"]) {
     const result = await runHungDisk(seed);
     publish("chaos", result, false);

@@ -1,5 +1,5 @@
 /** What every chaos run has: a load with unique ids, an oracle that keeps what was acknowledged, a twin, and the count at the end. */
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,6 +31,9 @@ export class Scene {
   readonly #oracle: string;
   readonly #workers: Promise<void>[] = [];
   #relay: RelayProcess | undefined;
+  /** More that run on the same directory, though none may. */
+  #others: readonly RelayProcess[] = [];
+  #lastPort = 0;
   #stopping = false;
   /** Answers by status; 0 for none. */
   readonly answers: Map<number, number> = new Map();
@@ -59,18 +62,53 @@ export class Scene {
     this.#relay = await RelayProcess.start({ directory, destinations: { twin: this.#server.url } });
   }
 
+  /** Starts several relays on the one directory at the same time, each with a temporary folder of its own; resolves to how many of them run. */
+  async startTogether(count: number): Promise<number> {
+    const { directory } = this;
+    const started = await Promise.allSettled(
+      Array.from({ length: count }, (_, index) => {
+        const temporary = join(directory, `tmp-${index}`);
+        mkdirSync(temporary, { recursive: true });
+        return RelayProcess.start({ directory, destinations: { twin: this.#server.url }, temporary });
+      }),
+    );
+    const running = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    const [relay, ...others] = running;
+    // Where one ran before, and still does, none of these may.
+    if (this.#relay === undefined) this.#relay = relay;
+    else if (relay !== undefined) others.push(relay);
+    this.#others = [...this.#others, ...others];
+    return running.length;
+  }
+
+  /** Kills whatever runs. */
+  async killAll(): Promise<void> {
+    const running = [this.relay, ...this.#others];
+    this.#relay = undefined;
+    this.#others = [];
+    await Promise.all(running.map((relay) => relay.stop("SIGKILL")));
+  }
+
+  /** Of one that runs, or ran last: requests to it are refused then, and made again. */
+  #port(random: SeededRandom): number {
+    if (this.#relay !== undefined) this.#lastPort = random.pick([this.#relay, ...this.#others]).port;
+    return this.#lastPort;
+  }
+
   /** Begins to send; goes on over restarts of the relay. */
   load(random: SeededRandom): void {
-    for (let worker = 0; worker < WORKERS; worker++)
+    for (let worker = 0; worker < WORKERS; worker++) {
+      const own = random.fork();
       this.#workers.push(
         work({
-          port: () => this.relay.port,
+          port: () => this.#port(own),
           stopping: () => this.#stopping,
-          random: random.fork(),
+          random: own,
           acknowledge: (ids) => this.acknowledge(ids),
           answered: (status) => this.answers.set(status, (this.answers.get(status) ?? 0) + 1),
         }),
       );
+    }
   }
 
   /** The relay has answered for these events. */

@@ -13,6 +13,8 @@ export interface RelayProcessOptions {
   /** Whose API the destinations speak. Default: Segment's. */
   readonly vendor?: "segment" | "launchdarkly";
   readonly extra?: Readonly<Record<string, unknown>>;
+  /** The process's own place for temporary files. Its complaints are not shown then: it is one of several that are started together. */
+  readonly temporary?: string;
 }
 
 /** The real relay, as a user starts it. */
@@ -35,8 +37,12 @@ export class RelayProcess {
     const file = `${options.directory}/waybill.yaml`;
     writeFileSync(file, JSON.stringify(configOf(options), undefined, 2));
     const main = fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url));
+    const { temporary } = options;
     const child = owned(
-      spawn(process.execPath, [main, "relay", "--config", file], { stdio: ["ignore", "pipe", "inherit"] }),
+      spawn(process.execPath, [main, "relay", "--config", file], {
+        stdio: ["ignore", "pipe", temporary === undefined ? "inherit" : "ignore"],
+        env: temporary === undefined ? process.env : { ...process.env, TMPDIR: temporary },
+      }),
     );
     const { intake, admin } = await startLine(child);
     while ((await fetch(`${admin}/ready`)).status !== 200) await new Promise((resolve) => setTimeout(resolve, 5));
