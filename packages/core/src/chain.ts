@@ -1,5 +1,4 @@
 import type { Protocol, Sender, Stage } from "./delivery.ts";
-import { outcomesOf } from "./delivery.ts";
 import type { Clock, Runtime } from "./runtime.ts";
 import { type Exchange, exchange } from "./senders/exchange.ts";
 import { observe } from "./senders/observe.ts";
@@ -29,16 +28,7 @@ export function createSender(options: SenderOptions): Sender {
   const observed = observe(clock, timeout(timeoutMs, clock, exchange(protocol, runtime)));
   const limited = options.limit?.(observed, clock) ?? observed;
   const said = options.stage?.(limited) ?? limited;
-  const whole = (halve ? split : refuseWhole)(said);
+  const whole = split(said, halve);
   const retried = retry(options, runtime, protocol.singly?.(whole, protocol, clock) ?? whole);
   return options.translate?.(retried, protocol, clock) ?? retried;
-}
-
-function refuseWhole(next: Exchange): Sender {
-  return {
-    async send(batch, context) {
-      const verdict = await next(batch, context);
-      return "split" in verdict ? outcomesOf(batch.count, { status: "rejected", reason: verdict.reason }) : verdict;
-    },
-  };
 }

@@ -101,7 +101,6 @@ interface FlushWaiter {
 export class Lane {
   readonly name: string;
   #options: LaneOptions;
-  #sender: Sender;
   #mode: LaneMode = "idle";
   #reason: string | undefined;
   /** The flush or probe timer. */
@@ -129,7 +128,6 @@ export class Lane {
   constructor(options: LaneOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#sender = options.sender;
   }
 
   /** Tells the lane that its store has got more. Cheap: called for every capture and every group commit. */
@@ -169,18 +167,14 @@ export class Lane {
     } else if (this.#mode === "halted" || this.#mode === "failed") this.#start();
   }
 
-  /** Every attempt from now on goes through `sender`: a rotated credential, a new URL. Ends a halt, a failure and a backoff. */
-  replaceSender(sender: Sender): void {
-    this.#sender = sender;
-    // The attempt in flight is the last one of the sender before.
-    if (this.#mode === "waiting" || this.#mode === "sending") this.#soon.abort();
+  /**
+   * Takes over another sender (a rotated credential, a new URL), other limits of a batch, another trigger. The attempt in flight is the last one of the sender
+   * before; limits and trigger hold from the next batch on. Ends a halt, a failure and a backoff.
+   */
+  reconfigure(changes: Partial<Pick<LaneOptions, "sender" | "limits" | "trigger">>): void {
+    this.#options = { ...this.#options, ...changes };
+    this.#soon.abort();
     if (this.#mode === "halted" || this.#mode === "failed") this.resume();
-  }
-
-  /** As {@link replaceSender}, with other limits of a batch, and another trigger: they hold from the next batch on. */
-  reconfigure({ sender, limits, trigger }: Pick<LaneOptions, "sender" | "limits" | "trigger">): void {
-    this.#options = { ...this.#options, limits, trigger };
-    this.replaceSender(sender);
     if (this.#mode !== "idle") return;
     // An interval that was begun may be longer than the new one.
     this.#cancelTimer();
@@ -275,7 +269,7 @@ export class Lane {
       if (this.#leased === undefined) {
         this.#leased = await this.#persistently("read the next events", () => store.lease(this.#options.limits));
         if (this.#leased === undefined) break;
-        const sent = await this.#sender.send(this.#leased, this.#context());
+        const sent = await this.#options.sender.send(this.#leased, this.#context());
         assert(
           sent.length === this.#leased.count && !(sent as readonly unknown[]).includes(undefined),
           "each event has one outcome",

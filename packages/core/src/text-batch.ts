@@ -7,7 +7,7 @@ export interface TextBatchOptions {
   readonly texts: readonly string[];
   readonly sizes: readonly number[];
   /** The batch whose events these are in another form, and the place of each in it. */
-  readonly source?: BatchSource;
+  readonly source?: BatchSource | undefined;
 }
 
 export interface BatchSource {
@@ -64,7 +64,7 @@ export class TextBatch implements Batch {
       key: `${key}.${start}-${end}`,
       texts: texts.slice(start, end),
       sizes: sizes.slice(start, end),
-      ...(source === undefined ? {} : { source: { ...source, indexes: source.indexes.slice(start, end) } }),
+      source: source && { ...source, indexes: source.indexes.slice(start, end) },
     });
   }
 }

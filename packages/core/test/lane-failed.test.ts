@@ -223,7 +223,7 @@ test("a failed lane is paused, closed, and revived by another sender, as a halte
   await paused.clock.advance(10);
   expect(paused.lane.snapshot().mode).toBe("failed");
 
-  paused.lane.replaceSender({ send: async (batch) => outcomesOf(batch.count, DELIVERED) });
+  paused.lane.reconfigure({ sender: { send: async (batch) => outcomesOf(batch.count, DELIVERED) } });
   await paused.clock.advance(10);
   expect(paused.store.settled).toEqual(["a"]);
 
@@ -257,7 +257,7 @@ test("another sender takes over after the attempt in flight, although that one w
   });
   push("a");
   await clock.advance(50);
-  lane.replaceSender({ send: async (batch) => outcomesOf(batch.count, DELIVERED) });
+  lane.reconfigure({ sender: { send: async (batch) => outcomesOf(batch.count, DELIVERED) } });
   await clock.advance(100);
   expect(attempts).toBe(1);
   expect(store.settled).toEqual(["a"]);
@@ -301,7 +301,7 @@ test("whatever throws whenever, nothing escapes, nothing is lost or settled twic
         else if (step === "flush") void lane.flush();
         else if (step === "pause") lane.pause();
         else if (step === "resume") lane.resume();
-        else if (step === "replace") lane.replaceSender({ send });
+        else if (step === "replace") lane.reconfigure({ sender: { send } });
         await clock.advance(step === "advance" ? 2_000 : 1);
       }
       now = "none";

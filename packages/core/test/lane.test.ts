@@ -165,7 +165,7 @@ test("a new sender ends a halt at once", async () => {
   answers.push(HALTED);
   push("a", "b");
   await settle();
-  lane.replaceSender({ send: async (batch) => new Array<Outcome>(batch.count).fill(DELIVERED) });
+  lane.reconfigure({ sender: { send: async (batch) => new Array<Outcome>(batch.count).fill(DELIVERED) } });
   await settle();
   expect(store.texts).toEqual([]);
 });

@@ -97,10 +97,8 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
 
 function write(outgoing: ClientRequest, body: readonly Chunk[]): void {
   outgoing.cork();
-  // One byte a character where that is all there is: a copy instead of an encoding.
-  for (const chunk of body)
-    if (typeof chunk === "string") outgoing.write(chunk, Buffer.byteLength(chunk) === chunk.length ? "latin1" : "utf8");
-    else outgoing.write(chunk);
+  // One byte a character where that is all there is: a copy instead of an encoding. Bytes have none.
+  for (const chunk of body) outgoing.write(chunk, Buffer.byteLength(chunk) === chunk.length ? "latin1" : "utf8");
   outgoing.end();
   outgoing.uncork();
 }
@@ -111,7 +109,7 @@ function receive(outgoing: ClientRequest, maxBytes: number, settle: (result: Htt
   outgoing.on("error", settle);
   outgoing.on("close", () => settle(CLOSED));
   outgoing.on("information", () => {
-    if (++interim > INTERIM_MAX) outgoing.destroy(new Error("no answer of HTTP: 1xx"));
+    if (++interim > INTERIM_MAX) outgoing.destroy();
   });
   outgoing.on("response", (incoming) =>
     readAnswer(incoming, maxBytes, (answer) => {
@@ -150,14 +148,14 @@ function readAnswer(incoming: IncomingMessage, maxBytes: number, done: (answer: 
 /** Names are the server's own, so they are looked up in nothing that has names of its own. */
 function headersOf(incoming: IncomingMessage): Record<string, string> {
   const headers = Object.create(null) as Record<string, string>;
-  for (const [name, value] of Object.entries(incoming.headers))
-    if (value !== undefined) headers[name] = typeof value === "string" ? value : value.join(", ");
+  // Node has joined what stood several times, but for cookies, which are a list.
+  for (const [name, value] of Object.entries(incoming.headers)) headers[name] = String(value);
   return headers;
 }
 
 function bodyBytes(request: HttpRequest): number {
   let bytes = 0;
-  for (const chunk of request.body) bytes += typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;
+  for (const chunk of request.body) bytes += Buffer.byteLength(chunk);
   return bytes;
 }
 

@@ -81,31 +81,25 @@ export function deliveredBut(
 ): Verdict {
   if (!response.body.includes(`"${list}"`)) return outcomesOf(batch.count, DELIVERED);
   if (response.cut === true) return { split: true, reason: `${response.status} with a cut answer` };
-  const refused = objectIn(response)?.[list];
+  const answer = objectIn(response);
+  const refused = answer?.[list];
   if (!Array.isArray(refused)) return outcomesOf(batch.count, DELIVERED);
   const outcomes = [...outcomesOf(batch.count, DELIVERED)];
   for (const item of refused) {
     const entry = (item ?? {}) as Readonly<Record<string, unknown>>;
-    const index = entry["index"];
-    if (!Number.isInteger(index) || (index as number) < 0 || (index as number) >= batch.count) continue;
-    outcomes[index as number] = {
-      status: "rejected",
-      reason: `${textOf(entry[code])}: ${textOf(entry[message])}`,
-    };
+    const index = entry["index"] as number;
+    if (Number.isInteger(index) && outcomes[index] !== undefined)
+      outcomes[index] = { status: "rejected", reason: `${textOf(entry[code])}: ${textOf(entry[message])}` };
   }
-  for (const index of placesIn(objectIn(response)?.[`${list}More`], batch.count))
-    outcomes[index] = { status: "rejected", reason: "rejected, by its place alone" };
+  // Those that the answer has no room to name: their places as ranges, `100+3,107+1`. Each place is looked at once, whatever the ranges are.
+  let next = 0;
+  const more = textOf(answer?.[`${list}More`]) ?? "";
+  for (const range of more.split(",")) {
+    const [from = 0, length = 0] = range.split("+").map(Number);
+    for (next = Math.max(next, Math.ceil(from) || 0); next < Math.min(from + length, batch.count); next++)
+      outcomes[next] = { status: "rejected", reason: "rejected without a reason" };
+  }
   return outcomes;
-}
-
-/** The places below `count` in a text of ranges: `100+3,107+1`. */
-function placesIn(ranges: unknown, count: number): readonly number[] {
-  if (typeof ranges !== "string") return [];
-  return ranges.split(",").flatMap((range) => {
-    const [, from = "0", length = "0"] = /^(\d{1,9})\+(\d{1,9})$/.exec(range) ?? [];
-    const first = Number(from);
-    return Array.from({ length: Math.max(0, Math.min(Number(length), count - first)) }, (_, at) => first + at);
-  });
 }
 
 export function isSuccess({ status }: HttpResponse): boolean {

@@ -401,6 +401,37 @@ test("a list of refused events that was cut is asked for in halves; one that can
   }
 });
 
+test("refused events that are named by their place alone are refused; a list of places costs no more than the batch", () => {
+  const { segment } = PROTOCOLS as { readonly segment: Protocol };
+  const refused = (more: unknown): number[] => {
+    const body = JSON.stringify({ rejected: [{ index: 0, code: "a", message: "b" }], rejectedMore: more });
+    const verdict = segment.classify({ status: 200, headers: {}, body }, batchOf(new Array(10).fill("{}"), ""), 0);
+    if ("split" in verdict) throw new Error(verdict.reason);
+    return verdict.flatMap(({ status }, index) => (status === "rejected" ? [index] : []));
+  };
+  expect(refused("2+3,7+1")).toEqual([0, 2, 3, 4, 7]);
+  expect(refused("8+999999999")).toEqual([0, 8, 9]);
+  for (const odd of [
+    undefined,
+    null,
+    5,
+    {},
+    { toString: null },
+    [],
+    "",
+    "x",
+    "1",
+    "NaN+1",
+    "-5+3",
+    "1+-1",
+    "99+1",
+    "0.5+0.1",
+  ])
+    expect(refused(odd)).toEqual([0]);
+  // Every range of all: each place once.
+  expect(refused("0+999999999,".repeat(20_000))).toHaveLength(10);
+});
+
 test("a name that is far too long has no slug, and costs nothing", () => {
   expect(slug("a".repeat(1_001), "_")).toBe("");
   expect(slug("Order Completed", "_")).toBe("order_completed");
@@ -421,7 +452,8 @@ test("flags are data of somebody else: whatever they are, old events are summari
 
 test("a code, a flag or a time of a wrong type harms nothing beside it", () => {
   const { segment } = PROTOCOLS as { readonly segment: Protocol };
-  const body = '{"rejected":[{"index":0,"code":{"toString":null},"message":"b"},{"index":0.5},{"index":"1"},null,5]}';
+  const body =
+    '{"rejected":[{"index":0,"code":{"toString":null},"message":"b"},{"index":0.5},{"index":"1"},{"index":"length"},{"index":-1},{"index":2},null,5]}';
   expect(segment.classify({ status: 200, headers: {}, body }, batchOf(["{}", "{}"], ""), 0)).toEqual([
     { status: "rejected", reason: "undefined: b" },
     { status: "delivered" },

@@ -54,7 +54,8 @@ export function exchange(protocol: Protocol, runtime: Pick<Runtime, "clock" | "t
   };
 }
 
-function all(count: number, status: "retryable" | "rejected" | "halted", reason: string): Answered {
+/** Nothing came back: the same for all events. */
+export function all(count: number, status: "retryable" | "rejected" | "halted", reason: string): Answered {
   return { verdict: outcomesOf(count, { status, reason }), response: undefined };
 }
 

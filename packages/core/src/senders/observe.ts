@@ -1,4 +1,4 @@
-import type { Attempt, Batch, Outcome, Verdict } from "../delivery.ts";
+import type { Attempt, Batch, Verdict } from "../delivery.ts";
 import type { Clock } from "../runtime.ts";
 import type { Answered, Exchange } from "./exchange.ts";
 
@@ -16,17 +16,17 @@ export function observe(clock: Clock, next: Exchange<Answered>): Exchange {
 }
 
 function countOutcomes(batch: Batch, verdict: Verdict): Omit<Attempt, "atMs" | "status" | "durationMs" | "response"> {
-  const counts: Record<Outcome["status"], number> = { delivered: 0, retryable: 0, rejected: 0, dropped: 0, halted: 0 };
+  // An answer drops nothing.
+  const counts = { delivered: 0, retryable: 0, rejected: 0, halted: 0 };
   let reason: string | undefined;
   if ("split" in verdict) {
     reason = verdict.reason;
     counts[batch.count === 1 ? "rejected" : "retryable"] = batch.count;
   } else {
     for (const outcome of verdict) {
-      counts[outcome.status] += 1;
+      counts[outcome.status as keyof typeof counts] += 1;
       if (outcome.status !== "delivered") reason ??= outcome.reason;
     }
   }
-  const { delivered, retryable, rejected, halted } = counts;
-  return { events: batch.count, bytes: batch.bytes, delivered, retryable, rejected, halted, reason };
+  return { events: batch.count, bytes: batch.bytes, ...counts, reason };
 }

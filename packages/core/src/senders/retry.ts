@@ -7,7 +7,7 @@
  * - attempts used up: what is left is rejected, or kept as retryable
  * - interrupted (`context.soon`): what is left stays retryable
  */
-import type { Batch, Outcome, SendContext, Sender } from "../delivery.ts";
+import { type Batch, isFinal, type Outcome, type SendContext, type Sender } from "../delivery.ts";
 import type { Random, Runtime } from "../runtime.ts";
 import { sleep } from "../runtime.ts";
 
@@ -50,7 +50,7 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
           break;
         }
         if (again.length === 0) break;
-        const first = firstRetryable(outcomes) ?? { status: "retryable", reason: "interrupted" };
+        const first = outcomes.find(isRetryable) ?? { status: "retryable", reason: "interrupted" };
         if (attempt >= options.maxAttempts) {
           if (options.exhausted === "keep") return fillRest(outcomes, again, first);
           const reason = `gave up after ${attempt} attempts: ${first.reason}`;
@@ -98,9 +98,9 @@ async function wait(
 function retryableParts(part: Part, result: readonly Outcome[]): Part[] {
   const parts: Part[] = [];
   for (let start = 0; start < result.length; start++) {
-    if (result[start]?.status !== "retryable") continue;
+    if (!isRetryable(result[start])) continue;
     let end = start + 1;
-    while (result[end]?.status === "retryable") end++;
+    while (isRetryable(result[end])) end++;
     if (end - start === result.length) return [part];
     parts.push({ start: part.start + start, batch: part.batch.slice(start, end) });
     start = end;
@@ -108,19 +108,16 @@ function retryableParts(part: Part, result: readonly Outcome[]): Part[] {
   return parts;
 }
 
-function firstRetryable(
-  outcomes: readonly (Outcome | undefined)[],
-): Extract<Outcome, { status: "retryable" }> | undefined {
-  for (const outcome of outcomes) if (outcome?.status === "retryable") return outcome;
-  return undefined;
+function isRetryable(outcome: Outcome | undefined): outcome is Extract<Outcome, { readonly status: "retryable" }> {
+  return outcome?.status === "retryable";
 }
 
 /** Gives `outcome` to every event of `parts` that has no final one. */
 function fillRest(outcomes: Outcome[], parts: readonly Part[], outcome: Outcome): readonly Outcome[] {
   for (const { start, batch } of parts) {
     for (let at = start; at < start + batch.count; at++) {
-      const status = outcomes[at]?.status;
-      if (status === undefined || status === "retryable" || status === "halted") outcomes[at] = outcome;
+      const known = outcomes[at];
+      if (known === undefined || !isFinal(known)) outcomes[at] = outcome;
     }
   }
   return outcomes;

@@ -1,18 +1,18 @@
 import type { Batch, Outcome, SendContext, Sender } from "../delivery.ts";
-import { outcomesOf } from "../delivery.ts";
+import { isFinal, outcomesOf } from "../delivery.ts";
 import type { Exchange } from "./exchange.ts";
 
 /**
  * When a vendor refuses a batch for a fault of some event, or for its size, tries halves until only the event at
  * fault is refused: one bad event harms no other, at a cost of 2·log2(n) requests. Order is kept; once a half could not be delivered
- * now, what stands behind it is not tried.
+ * now, what stands behind it is not tried. Unless it is to `halve`, the batch is refused as a whole.
  */
-export function split(next: Exchange): Sender {
+export function split(next: Exchange, halve: boolean): Sender {
   return {
     async send(batch, context) {
       const verdict = await next(batch, context);
       if (!("split" in verdict)) return verdict;
-      if (batch.count === 1) return outcomesOf(1, { status: "rejected", reason: verdict.reason });
+      if (batch.count === 1 || !halve) return outcomesOf(batch.count, { status: "rejected", reason: verdict.reason });
       return halves(this, batch, context);
     },
   };
@@ -21,7 +21,7 @@ export function split(next: Exchange): Sender {
 async function halves(sender: Sender, batch: Batch, context: SendContext): Promise<readonly Outcome[]> {
   const middle = batch.count >> 1;
   const firstHalf = await sender.send(batch.slice(0, middle), context);
-  const stopped = firstHalf.find((outcome) => outcome.status === "retryable" || outcome.status === "halted");
+  const stopped = firstHalf.find((outcome) => !isFinal(outcome));
   const secondHalf =
     stopped !== undefined
       ? outcomesOf(batch.count - middle, stopped)

@@ -1,6 +1,5 @@
-import { type Outcome, outcomesOf } from "../delivery.ts";
 import type { Clock, Timer } from "../runtime.ts";
-import type { Answered, Exchange } from "./exchange.ts";
+import { type Answered, all, type Exchange } from "./exchange.ts";
 
 /** An exchange that does not end when it is aborted is left to itself after this long: it would hold its lane for ever. */
 const ABORT_GRACE_MS = 1_000;
@@ -18,10 +17,7 @@ export function timeout(timeoutMs: number, clock: Clock, next: Exchange<Answered
         context.now.removeEventListener("abort", abort);
         settle();
       };
-      const giveUp = (): void => {
-        const outcome: Outcome = { status: "retryable", reason: late ?? "aborted" };
-        resolve({ verdict: outcomesOf(batch.count, outcome), response: undefined });
-      };
+      const giveUp = (): void => resolve(all(batch.count, "retryable", late ?? "aborted"));
       const abort = (): void => {
         timer.cancel();
         controller.abort();

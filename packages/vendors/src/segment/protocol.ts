@@ -29,8 +29,10 @@ const ENVELOPE_BYTES = 2_000;
 /** Segment as a destination: `POST /v1/batch`. */
 export function segmentProtocol(settings: SegmentSettings): Protocol {
   const url = `${withoutTrailingSlashes(settings.url ?? DEFAULT_URL)}/v1/batch`;
+  // Of its UTF-8 (RFC 7617 2.1): a key may be anything, and nothing may throw when a destination is made.
+  const key = new TextEncoder().encode(`${settings.writeKey}:`);
   const headers = {
-    authorization: `Basic ${base64(`${settings.writeKey}:`)}`,
+    authorization: `Basic ${btoa(String.fromCharCode(...key))}`,
     "content-type": "application/json",
     "user-agent": `${settings.library.name}/${settings.library.version}`,
   };
@@ -40,11 +42,6 @@ export function segmentProtocol(settings: SegmentSettings): Protocol {
     request: (batch, nowMs): HttpRequest => ({ method: "POST", url, headers, body: envelope(batch, nowMs) }),
     classify: classifySegment,
   };
-}
-
-/** Of its UTF-8 (RFC 7617 2.1): a key may be anything, and nothing may throw when a destination is made. */
-function base64(text: string): string {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
 /** `sentAt` is in the sender's clock, so that the vendor's formula still finds the right time after hours in a log. */
