@@ -11,7 +11,7 @@ import { readFully } from "./segment.ts";
 import type { FindOptions, FoundEvent, LogRecord } from "./types.ts";
 
 /** The next one is read while one is searched; between two others have their turn. */
-const WINDOW_BYTES = 1024 * 1024;
+const WINDOW_BYTES = 512 * 1024;
 const MAGIC = Buffer.from("WBR1", "latin1");
 /** How far before a hit its record's beginning is looked for, step by step. */
 const LOOK_BACK_BYTES = [64 * 1024, 4 * 1024 * 1024, RECORD_MAX_BYTES];
