@@ -38,23 +38,18 @@ const FAILURES: readonly (readonly [
   ],
   [
     "a destination whose state cannot be opened",
-    (world) => {
-      mkdirSync(`${world.directory}/data/test/dead`, { recursive: true });
-      writeFileSync(`${world.directory}/data/test/dead/late`, "in the way");
-      return {
-        destinations: (url) => ({
-          early: destination(url),
-          twin: destination(url, { writeKey: "other" }),
-          late: destination(url),
-        }),
-      };
-    },
-    "dead/late",
+    () => ({
+      destinations: (url) => ({
+        early: destination(url),
+        twin: destination(url, { writeKey: "other" }),
+        late: destination(url),
+      }),
+    }),
+    "fates/late",
   ],
   [
     "an environment that cannot be opened",
     (world) => {
-      writeFileSync(`${world.directory}/data/second`, "in the way");
       const { environments } = JSON.parse(
         JSON.stringify({
           environments: {
@@ -95,7 +90,9 @@ const FAILURES: readonly (readonly [
 test.each(FAILURES)(
   "%s: nothing has changed, nothing is left open, and the cause is told",
   async (_name, parts, error) => {
-    const world = await startWorld({ twinKeys: ["outbound"] });
+    let isBroken = true;
+    const broken = (path: string): boolean => isBroken && /\/fates\/late|\/second\/fates/.test(path);
+    const world = await startWorld({ twinKeys: ["outbound"], isBroken: broken });
     await world.post("/v1/track", track());
     await settled(world);
     const { sources = { web: { protocol: "segment", writeKeys: ["other"] } }, ...rest } = parts(world) ?? {};
@@ -130,17 +127,15 @@ test.each(FAILURES)(
       expect((await world.post("/v1/track", track(), basic(key))).status, key).toBe(status);
     // What was in the way is gone: the same configuration is taken.
     if (error.startsWith("flagsFile")) return;
-    for (const path of ["data/test/dead/late", "data/second", "out/events.ndjson"])
-      rmSync(`${world.directory}/${path}`, { recursive: true, force: true });
+    isBroken = false;
+    rmSync(`${world.directory}/out/events.ndjson`, { recursive: true, force: true });
     expect(await world.relay.reload(wanted)).toMatchObject({ ok: true });
   },
 );
 
 test("a destination that a failed reload had begun begins at the head of the reload that works", async () => {
-  const world = await startWorld();
-  const blocker = `${world.directory}/data/test/dead/late`;
-  mkdirSync(`${world.directory}/data/test/dead`, { recursive: true });
-  writeFileSync(blocker, "in the way");
+  let isBroken = true;
+  const world = await startWorld({ isBroken: (path) => isBroken && path.includes("/fates/late") });
   const destinations = (url: string): Record<string, unknown> => ({
     twin: destination(url),
     early: destination(url),
@@ -149,7 +144,7 @@ test("a destination that a failed reload had begun begins at the head of the rel
   expect((await world.relay.reload(changedConfig(world, { destinations }))).ok).toBe(false);
   await world.post("/v1/track", track());
   await settled(world);
-  rmSync(blocker);
+  isBroken = false;
   expect((await world.relay.reload(changedConfig(world, { destinations }))).ok).toBe(true);
   for (const lane of [1, 2]) expect(account(world, lane)).toMatchObject({ accepted: 0, delivered: 0 });
 });
@@ -422,7 +417,7 @@ test("reloads of file destinations leave no file open and lose no line", async (
     await world.post("/v1/track", track());
     await settled(world);
   }
-  expect(openFiles()).toBeLessThanOrEqual(before);
+  await until(() => openFiles() <= before);
   expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(21);
 });
 

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { nodeClock } from "@waybill/node";
+import { WaybillError } from "@waybill/core";
+import { nodeClock, nodeRuntime } from "@waybill/node";
 import { loadConfig, type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
 import { SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
 import { afterAll, onTestFinished } from "vitest";
@@ -40,6 +41,31 @@ export interface WorldOptions {
   readonly keep?: boolean;
   readonly logger?: Parameters<typeof startRelay>[1]["logger"];
   readonly reloadConfig?: () => Promise<RelayConfig>;
+  /** Whether the disk fails at a path. */
+  readonly isBroken?: (path: string) => boolean;
+}
+
+/** The real one, with a disk that fails at some paths. */
+function runtimeWith(isBroken: (path: string) => boolean): ReturnType<typeof nodeRuntime> {
+  const runtime = nodeRuntime();
+  const { disk } = runtime;
+  const check = (path: string): void => {
+    if (isBroken(path)) throw new WaybillError("WAYBILL_DISK", `Cannot open ${path}: EIO`, { reason: "EIO" });
+  };
+  return {
+    ...runtime,
+    disk: {
+      ...disk,
+      makeDirectory: async (path) => {
+        check(path);
+        await disk.makeDirectory(path);
+      },
+      open: async (path, options) => {
+        check(path);
+        return disk.open(path, options);
+      },
+    },
+  };
 }
 
 /** A real relay on real sockets before a twin, gone when the test is. */
@@ -56,8 +82,12 @@ export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld
     return twin.handle(request);
   });
   const config = configOf(directory, server.url, options);
-  const { logger = silent as never, reloadConfig } = options;
-  const relay = await startRelay(config, { logger, ...(reloadConfig === undefined ? {} : { reloadConfig }) });
+  const { logger = silent as never, reloadConfig, isBroken } = options;
+  const relay = await startRelay(config, {
+    logger,
+    ...(reloadConfig === undefined ? {} : { reloadConfig }),
+    ...(isBroken === undefined ? {} : { runtime: runtimeWith(isBroken) }),
+  });
   const end = async (): Promise<void> => {
     await relay.stop();
     await server.close();
