@@ -9,11 +9,11 @@ import { type Attack, basic, KEY, newId, type Stage, track } from "../lib/stage.
 import { respond } from "../lib/vendor.ts";
 import { drained } from "./events.ts";
 
-/** C0 but the line feed, DEL, C1, and what reverses writing. */
-const UNSAFE = /[^\P{Cc}\n]|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
+/** Control characters and what reverses writing; a line feed ends a line. */
+const UNSAFE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 
 function checkPrinted(text: string, what: string): void {
-  const found = UNSAFE.exec(text);
+  const found = UNSAFE.exec(text.replaceAll("\n", " "));
   check(
     found === null,
     `${what} prints ${JSON.stringify(found?.[0])}: ${cut(JSON.stringify(text.slice(Math.max(0, (found?.index ?? 0) - 60))))}`,
@@ -22,14 +22,6 @@ function checkPrinted(text: string, what: string): void {
     !/^forged/m.test(text) && !/^production\/good: delivered/m.test(text),
     `${what} prints a forged line: ${cut(text, 400)}`,
   );
-}
-
-/** Events as they were stored, for another program: JSON escapes the characters that it must, and a line is an event. */
-function checkExported(text: string, what: string): void {
-  // oxlint-disable-next-line no-control-regex: control characters are what is looked for
-  check(!/[\u0000-\u0009\u000b-\u001f]/.test(text), `${what} prints control characters`);
-  for (const line of text.split("\n").filter((one) => one !== ""))
-    check(line.startsWith("{") && line.endsWith("}"), `${what} prints a line that is no event: ${cut(line)}`);
 }
 
 /** A relay with an event whose every field, and whose refusal, is hostile to a terminal. */
@@ -72,8 +64,7 @@ export const commands: readonly Attack[] = [
         for (const lane of ["attack/bad", "attack/plain"]) {
           const { code, out, err } = await waybill(["dead-letters", command, lane, "--admin", admin]);
           check(code === 0, `${command} ended with ${code}: ${cut(err)}`);
-          if (command === "export") checkExported(out, "dead-letters export");
-          else checkPrinted(out + err, `dead-letters ${command}`);
+          checkPrinted(out + err, `dead-letters ${command}`);
         }
       checkPrinted(
         (await waybill(["dead-letters", "list", `attack/${ESCAPES}`, "--admin", admin])).err,
@@ -105,8 +96,7 @@ export const commands: readonly Attack[] = [
       for (const command of ["dump", "tail"]) {
         const { out, err } = await waybill(["log", command, `${data}/attack/log`]);
         check(out.length > 0, `log ${command} printed nothing`);
-        checkExported(out, `log ${command}`);
-        checkPrinted(err, `log ${command}`);
+        checkPrinted(out + err, `log ${command}`);
       }
     },
   },

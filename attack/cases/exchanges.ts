@@ -255,20 +255,21 @@ export const exchanges: readonly Attack[] = [
   },
   {
     name: "exchange-large-questions",
-    holds: "passthrough requests of 9 MB are passed on or refused within the memory's bounds",
+    holds: "passthrough requests of 9 MB and of 250 KB are passed on or refused within the memory's bounds",
     scene: EXCHANGE,
     async run({ relay, bad }) {
       bad.behave(healthy);
-      const body = Buffer.alloc(9_000_000, " ");
-      const { byStatus } = await flood(60, 30, () => ({
-        port: relay.port,
-        method: "PUT",
-        path: "/v1/users/u",
-        headers: { "x-api-key": KEYS.trophy },
-        body,
-        timeoutMs: 15_000,
-      }));
-      check(!byStatus.has(0) && !byStatus.has(500), `answered ${statuses(byStatus)}`);
+      for (const [bytes, count] of [
+        [9_000_000, 60],
+        [250_000, 300],
+      ] as const) {
+        const body = Buffer.alloc(bytes, " ");
+        const call = { method: "PUT", path: "/v1/users/u", headers: { "x-api-key": KEYS.trophy } };
+        const { byStatus } = await flood(count, 30, () => ({ port: relay.port, ...call, body, timeoutMs: 15_000 }));
+        // A body that is not read to its end may be refused by the end of the connection.
+        check(bytes > 1_000_000 || !byStatus.has(0), `answered ${statuses(byStatus)}`);
+        check(!byStatus.has(500) && !relay.isEnded, `answered ${statuses(byStatus)}`);
+      }
     },
   },
   ...[

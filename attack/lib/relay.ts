@@ -21,6 +21,16 @@ export interface RelayOptions {
   readonly shell?: string;
 }
 
+/** A time in which the event loop did not come round. */
+export interface Block {
+  readonly ms: number;
+  /** How long the relay waited for a processor in the second around it: a busy machine makes any process stand still. */
+  readonly waitedMs: number;
+}
+
+const NO_BLOCK: Block = { ms: 0, waitedMs: 0 };
+const NS_PER_MS = 1e6;
+
 export interface Refused {
   readonly code: number | null;
   /** Standard output and error. */
@@ -57,8 +67,9 @@ export class Relay {
   #errors = "";
   #told = false;
   #isEnded = false;
-  #blockedMs = 0;
-  #lapMs = 0;
+  #blocked: Block = NO_BLOCK;
+  #lap: Block = NO_BLOCK;
+  #waitedBeforeMs = 0;
   #peakRssMb = 0;
   #watching: NodeJS.Timeout | undefined;
   #scraping: Promise<void> | undefined;
@@ -110,7 +121,8 @@ export class Relay {
     await until(ready, START_MAX_MS, "the relay did not become ready");
     await this.measure();
     // What the start took is not counted.
-    this.#blockedMs = 0;
+    this.#blocked = NO_BLOCK;
+    this.#lap = NO_BLOCK;
     this.#watching = setInterval(() => void this.measure(), SCRAPE_EVERY_MS);
   }
 
@@ -132,8 +144,8 @@ export class Relay {
   }
 
   /** Longest block of its event loop since {@link begin}, as it says itself. */
-  get blockedMs(): number {
-    return this.#blockedMs;
+  get blocked(): Block {
+    return this.#blocked;
   }
 
   get peakRssMb(): number {
@@ -151,7 +163,7 @@ export class Relay {
   /** Measures anew from here. */
   async begin(): Promise<void> {
     await this.lap();
-    this.#blockedMs = 0;
+    this.#blocked = NO_BLOCK;
     this.#peakRssMb = 0;
     try {
       // 5: the high-water mark becomes what is resident now.
@@ -162,11 +174,11 @@ export class Relay {
   }
 
   /** Longest block since the last lap, or since it began. */
-  async lap(): Promise<number> {
+  async lap(): Promise<Block> {
     await this.measure();
-    const lapMs = this.#lapMs;
-    this.#lapMs = 0;
-    return lapMs;
+    const lap = this.#lap;
+    this.#lap = NO_BLOCK;
+    return lap;
   }
 
   /** Takes the numbers of now. Only one runs at a time: each takes away what the relay remembers of the loop. */
@@ -189,10 +201,22 @@ export class Relay {
     const asked = { port: this.adminPort, method: "GET", path: "/metrics", headers, timeoutMs: SCRAPE_MAX_MS };
     const { status, text } = await ask(asked);
     check(status === 200, `/metrics answered ${status}`);
-    const blockedMs = blockedMsIn(text);
-    this.#blockedMs = Math.max(this.#blockedMs, blockedMs);
-    this.#lapMs = Math.max(this.#lapMs, blockedMs);
+    const waitedMs = this.#waitedMs();
+    const block = { ms: blockedMsIn(text), waitedMs: waitedMs - this.#waitedBeforeMs };
+    this.#waitedBeforeMs = waitedMs;
+    if (block.ms > this.#blocked.ms) this.#blocked = block;
+    if (block.ms > this.#lap.ms) this.#lap = block;
     return text;
+  }
+
+  /** How long its main thread could have run, and another one had the processor; 0 where the kernel does not tell. */
+  #waitedMs(): number {
+    try {
+      const [, waitedNs] = readFileSync(`/proc/${this.pid}/task/${this.pid}/schedstat`, "utf8").split(" ");
+      return Number(waitedNs) / NS_PER_MS;
+    } catch {
+      return 0;
+    }
   }
 
   #noteMemory(): void {

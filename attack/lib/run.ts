@@ -1,7 +1,7 @@
 /** Runs cases one after another. Those of a scene share its relay as long as it survives; after a case that failed the next one gets a new relay. */
 import { printable } from "@waybill/core";
 import { Broken, cut, pause, Skipped, within } from "./check.ts";
-import type { Relay } from "./relay.ts";
+import type { Block, Relay } from "./relay.ts";
 import { type Attack, type Rig, type Scene, Stage } from "./stage.ts";
 
 export interface Result {
@@ -17,7 +17,7 @@ interface Ended {
   readonly attack: Attack;
   readonly outcome: "survived" | "failed" | "skipped";
   readonly seen: string;
-  readonly blockedMs: number;
+  readonly blocked: Block;
   readonly peakRssMb: number;
   readonly exits: number;
 }
@@ -77,14 +77,14 @@ async function runOne(
   const fallen = relays.filter((relay) => relay.fell);
   for (const relay of fallen) seen += `${seen === "" ? "" : "; "}the relay ended by itself: ${relay.lastWords}`;
   if (fallen.length > 0) outcome = "failed";
-  const { blockedMs, peakRssMb } = worst(relays);
+  const { blocked, peakRssMb } = worst(relays);
   await stage.end();
   if (open !== undefined && outcome === "failed") {
     await discard(open);
     open = undefined;
   }
   const exits = fallen.length + stage.failedStarts;
-  return { outcome: { attack, outcome, seen, blockedMs, peakRssMb, exits }, rig: open };
+  return { outcome: { attack, outcome, seen, blocked, peakRssMb, exits }, rig: open };
 }
 
 async function played(attack: Attack, stage: Stage): Promise<void> {
@@ -92,9 +92,9 @@ async function played(attack: Attack, stage: Stage): Promise<void> {
   if (attack.scene !== undefined) await stage.verify();
 }
 
-function worst(relays: readonly Relay[]): { readonly blockedMs: number; readonly peakRssMb: number } {
+function worst(relays: readonly Relay[]): { readonly blocked: Block; readonly peakRssMb: number } {
   return {
-    blockedMs: Math.max(0, ...relays.map((relay) => relay.blockedMs)),
+    blocked: relays.map((relay) => relay.blocked).reduce((a, b) => (b.ms > a.ms ? b : a), { ms: 0, waitedMs: 0 }),
     peakRssMb: Math.max(0, ...relays.map((relay) => relay.peakRssMb)),
   };
 }
@@ -121,10 +121,14 @@ async function discard({ stage, rig }: OpenRig): Promise<void> {
 }
 
 const MARKS = { survived: "ok  ", failed: "FAIL", skipped: "skip" } as const;
+/** Less says nothing about a block. */
+const WAITED_SHOWN_MS = 10;
 const SEEN_MAX_CHARACTERS = 600;
 
-function lineOf({ attack, outcome, seen, blockedMs, peakRssMb }: Ended, ms: number): string {
-  const numbers = `${(ms / 1_000).toFixed(1)} s, blocked ${Math.round(blockedMs)} ms, ${peakRssMb} MB`;
+function lineOf({ attack, outcome, seen, blocked, peakRssMb }: Ended, ms: number): string {
+  const waited =
+    blocked.waitedMs < WAITED_SHOWN_MS ? "" : ` (waited ${Math.round(blocked.waitedMs)} ms for a processor)`;
+  const numbers = `${(ms / 1_000).toFixed(1)} s, blocked ${Math.round(blocked.ms)} ms${waited}, ${peakRssMb} MB`;
   const why = seen === "" ? "" : `: ${printable(cut(seen, SEEN_MAX_CHARACTERS))}`;
   return `${MARKS[outcome]} ${attack.name} (${numbers})${why}`;
 }
@@ -136,7 +140,7 @@ function resultOf(all: readonly Ended[]): Result {
     cases: counted.length,
     survived: counted.length - failed.length,
     failed,
-    loopBlockedMsMax: Math.round(Math.max(0, ...counted.map(({ blockedMs }) => blockedMs))),
+    loopBlockedMsMax: Math.round(Math.max(0, ...counted.map(({ blocked }) => blocked.ms))),
     peakRssMb: Math.max(0, ...counted.map(({ peakRssMb }) => peakRssMb)),
     exits: all.reduce((sum, { exits }) => sum + exits, 0),
   };
