@@ -403,6 +403,41 @@ export const admin: readonly Attack[] = [
     },
   },
   {
+    name: "receipts-odd",
+    holds: "receipts of odd positions, ranges without end and other environments are answered in bounds or 4xx",
+    scene: PLAIN,
+    async run(stage) {
+      const { relay } = stage;
+      await stage.send([track(newId()), track(newId())]);
+      const odd = [
+        "0",
+        "0+1",
+        "0+999999999",
+        "-1",
+        "1e9",
+        "0+0",
+        "0+-1",
+        "9007199254740993",
+        "0,0,0",
+        "0+1,",
+        "+",
+        "NaN",
+        "%00",
+        "0x1",
+        Array.from({ length: 3_000 }, (_, at) => at).join(),
+      ];
+      for (const positions of odd)
+        for (const environment of ["attack", "nowhere", "__proto__"]) {
+          const { status, text } = await relay.admin("GET", `/v1/receipts/${environment}/${positions}`);
+          check(
+            status === 200 || (status >= 400 && status < 500),
+            `${cut(positions, 30)}: answered ${status} ${cut(text)}`,
+          );
+          check(text.length < 2_000_000, `${cut(positions, 30)}: the answer has ${text.length} bytes`);
+        }
+    },
+  },
+  {
     name: "trace-frequent-id",
     holds: "a trace of a text that stands in 200,000 events answers, bounded, and blocks nothing",
     limitMs: 90_000,
