@@ -7,6 +7,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Clock } from "@waybill/core";
 import { codingOf, type DecodeRefusal, Decoders, decodeNow, WAITING_BYTES } from "./decoders.ts";
+import type { ReadGate } from "./read-gate.ts";
 import { Pool, type Share } from "./shares.ts";
 
 export type BodyRefusal = DecodeRefusal | "unsupported_encoding" | "too_slow" | "aborted";
@@ -18,6 +19,8 @@ export interface BodyLimits {
   readonly maxTotalBytes: number;
   /** Without one bodies may take as long as they like. */
   readonly clock?: Clock;
+  /** Told of each piece of a body. */
+  readonly gate?: Pick<ReadGate, "tick">;
 }
 
 /** What a body costs until it was worked on. */
@@ -77,7 +80,11 @@ export class BodyReader {
   ): void {
     const { share = this.keyless.share(""), maxBytes = this.#limits.maxBytes } = options;
     const read = new BodyRead(this, { request, done, share, maxBytes });
-    request.on("data", (chunk: Buffer) => read.data(chunk));
+    const { gate } = this.#limits;
+    request.on("data", (chunk: Buffer) => {
+      gate?.tick();
+      read.data(chunk);
+    });
     request.on("end", () => read.end());
     request.on("error", () => read.finish("aborted"));
     request.on("close", () => {

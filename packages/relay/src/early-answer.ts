@@ -8,18 +8,27 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:ht
 import type { Duplex } from "node:stream";
 import type { Clock } from "@waybill/core";
 import { type Answer, problem, writeAnswer } from "./answers.ts";
+import type { ReadGate } from "./read-gate.ts";
 
 /** A rest that is no longer than this is read, and the connection can be used again. */
 const REST_MAX_BYTES = 64 * 1024;
 const LINGER_MAX_BYTES = 1024 * 1024;
 const LINGER_MAX_MS = 1_000;
+/** A piece of a body costs at least as much as so many bytes of a large one. */
+const PIECE_MIN_BYTES = 64;
 
-/** `expected`: the client waits for `100 Continue` and may send no body at all. */
+export interface EarlyOptions {
+  readonly clock: Clock | undefined;
+  readonly gate?: ReadGate | undefined;
+  /** The client waits for `100 Continue` and may send no body at all. */
+  readonly expected?: boolean;
+}
+
 export function answerEarly(
   request: IncomingMessage,
   response: ServerResponse,
   answer: Answer,
-  { clock, expected = false }: { readonly clock: Clock | undefined; readonly expected?: boolean },
+  { clock, gate, expected = false }: EarlyOptions,
 ): void {
   if (response.destroyed) return;
   if (!expected && (request.complete || restOf(request) <= REST_MAX_BYTES)) {
@@ -38,7 +47,8 @@ export function answerEarly(
     response.end();
   };
   request.on("data", (chunk: Buffer) => {
-    restBytes += chunk.length;
+    gate?.tick();
+    restBytes += Math.max(chunk.length, PIECE_MIN_BYTES);
     if (restBytes > LINGER_MAX_BYTES) end();
   });
   request.on("end", end);

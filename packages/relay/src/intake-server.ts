@@ -15,6 +15,7 @@ import type { DoorOpened } from "./door-intake.ts";
 import { Drain } from "./drain.ts";
 import { answerEarly, BrokenRequests } from "./early-answer.ts";
 import type { Intake, IntakeRequest, Opened } from "./intake.ts";
+import type { ReadGate } from "./read-gate.ts";
 import { peerOf } from "./shares.ts";
 import type { Turns } from "./turns.ts";
 
@@ -31,6 +32,8 @@ export interface IntakeServerOptions {
   /** Without it every body is worked on as it comes. */
   readonly turns?: Turns;
   readonly maxConnections?: number;
+  /** Without it sockets are read as they come. */
+  readonly gate?: ReadGate;
 }
 
 /** Idle connections stay open longer than any client or load balancer keeps its end, so that we never close one in use. */
@@ -44,7 +47,7 @@ const HEADERS_MAX = 1_000;
 const CONNECTIONS_MAX = 8_192;
 
 export function createIntakeServer(options: IntakeServerOptions): Server {
-  const { clock, drain = new Drain(), maxConnections = CONNECTIONS_MAX } = options;
+  const { clock, drain = new Drain(), maxConnections = CONNECTIONS_MAX, gate } = options;
   const connections = new Connections(maxConnections);
   const receiver = new Receiver({ ...options, drain }, connections);
   const server = createServer(
@@ -57,14 +60,15 @@ export function createIntakeServer(options: IntakeServerOptions): Server {
       noDelay: true,
       ServerResponse: drain.Response,
     },
-    (request, response) => receiver.receive(request, response, false),
+    (request, response) => receiver.come(request, response, false),
   );
   server.maxHeadersCount = HEADERS_MAX;
   connections.watch(server);
+  if (gate !== undefined) server.on("connection", (socket) => gate.watch(socket));
   const broken = new BrokenRequests(clock);
   server.on("clientError", (error, socket) => broken.end(error, socket));
   server.on("connect", (_request, socket) => broken.refuseConnect(socket));
-  server.on("checkContinue", (request, response) => receiver.receive(request, response, true));
+  server.on("checkContinue", (request, response) => receiver.come(request, response, true));
   server.on("checkExpectation", (request, response) => receiver.refuseExpectation(request, response));
   // A connection that could not be accepted. A failure to listen is told to who asked for it.
   server.on("error", (error) => {
@@ -83,8 +87,16 @@ class Receiver {
   }
 
   /** `expected`: the client waits for leave to send its body. */
-  receive(request: IncomingMessage, response: ServerResponse, expected: boolean): void {
+  come(request: IncomingMessage, response: ServerResponse, expected: boolean): void {
+    const { gate } = this.#options;
+    gate?.tick();
+    if (gate?.isLate === true) gate.wait(() => this.#receive(request, response, expected));
+    else this.#receive(request, response, expected);
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse, expected: boolean): void {
     this.#connections.spoke(request.socket);
+    if (response.destroyed) return;
     try {
       const { intake } = this.#options;
       const opened =
@@ -165,7 +177,8 @@ class Receiver {
 
   #answerEarly(request: IncomingMessage, response: ServerResponse, answer: Answer, expected: boolean): void {
     try {
-      answerEarly(request, response, answer, { clock: this.#options.clock, expected });
+      const { clock, gate } = this.#options;
+      answerEarly(request, response, answer, { clock, gate, expected });
     } catch (error) {
       this.#fail(request, response, error);
     }
@@ -183,12 +196,12 @@ class Receiver {
 
   /** What should not have happened. */
   #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
-    const { onError, clock } = this.#options;
+    const { onError, clock, gate } = this.#options;
     onError(error);
     const answer = problem(500, "internal", "The relay has a defect; its log says more.");
     try {
       if (response.headersSent) response.destroy();
-      else answerEarly(request, response, answer, { clock });
+      else answerEarly(request, response, answer, { clock, gate });
     } catch (second) {
       response.destroy();
       onError(second);

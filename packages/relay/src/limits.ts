@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS, INTAKE_LIMITS, type IntakeLimits, type SegmentLimits, S
 import { batchScanner } from "./batch-scanner.ts";
 import { BodyReader } from "./body.ts";
 import type { RelayConfig } from "./config/types.ts";
+import type { ReadGate } from "./read-gate.ts";
 
 type Limits = Pick<RelayConfig, "bodyMaxBytes" | "maxEvents" | "strict">;
 
@@ -13,8 +14,8 @@ const BODIES_MAX_TOTAL_BYTES = 96 * 1024 * 1024;
 /** The largest body that any protocol takes by itself. */
 const BODY_MAX_BYTES: number = Math.max(...Object.values(INTAKE_LIMITS).map(({ bodyMaxBytes }) => bodyMaxBytes));
 
-export function bodyReaderOf({ bodyMaxBytes = BODY_MAX_BYTES }: Limits, clock: Clock): BodyReader {
-  return new BodyReader({ maxBytes: bodyMaxBytes, maxTotalBytes: BODIES_MAX_TOTAL_BYTES, clock });
+export function bodyReaderOf({ bodyMaxBytes = BODY_MAX_BYTES }: Limits, clock: Clock, gate: ReadGate): BodyReader {
+  return new BodyReader({ maxBytes: bodyMaxBytes, maxTotalBytes: BODIES_MAX_TOTAL_BYTES, clock, gate });
 }
 
 export function segmentLimitsOf({ strict, maxEvents }: Limits): SegmentLimits {

@@ -253,9 +253,10 @@ export class MemoryRelay {
     const { signal } = new AbortController();
     const watch = { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined };
     try {
-      await sender.send(batch, { soon: signal, now: signal, watch });
+      const outcomes = await sender.send(batch, { soon: signal, now: signal, watch });
+      const failure = outcomes.find((outcome) => outcome.status !== "delivered");
+      if (failure !== undefined) this.#options.onWarning(`A diagnostic event was dropped: ${failure.reason}`);
     } catch (error) {
-      // No destination for this kind of SDK, or headers that cannot be sent on.
       this.#options.onWarning(`A diagnostic event was dropped: ${messageOf(error)}`);
     } finally {
       this.#diagnostics -= 1;

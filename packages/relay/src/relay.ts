@@ -24,6 +24,7 @@ import { bodyReaderOf, intakeLimitsOf, segmentLimitsOf } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { Plan } from "./plan.ts";
+import { ReadGate } from "./read-gate.ts";
 import { Turns } from "./turns.ts";
 import { LIBRARY } from "./version.ts";
 
@@ -69,6 +70,7 @@ class Relay implements RunningRelay {
   readonly #runtime: DiskRuntime;
   readonly #plan: Plan;
   readonly #bodies: BodyReader;
+  readonly #gate: ReadGate;
   readonly #turns: Turns;
   readonly #eventLoop = watchEventLoop();
   readonly #metrics: Metrics;
@@ -93,8 +95,11 @@ class Relay implements RunningRelay {
         permissions: config.permissions,
       });
     this.#startedAtMs = this.#runtime.clock.now();
-    this.#bodies = bodyReaderOf(config, this.#runtime.clock);
-    this.#turns = new Turns({ defer, onError: (error) => this.#defect(error) });
+    const { clock } = this.#runtime;
+    const onError = (error: unknown): void => this.#defect(error);
+    this.#gate = new ReadGate({ clock, defer, onError });
+    this.#bodies = bodyReaderOf(config, clock, this.#gate);
+    this.#turns = new Turns({ defer, onError });
     this.#metrics = createMetrics({
       lanes: () => this.accounts().lanes,
       sources: () => this.accounts().sources,
@@ -227,6 +232,7 @@ class Relay implements RunningRelay {
       onError,
       clock: this.#runtime.clock,
       turns: this.#turns,
+      gate: this.#gate,
       maxConnections,
     });
     const adminServer = createAdminServer(this.#adminView(adminDrain, onError), { headersTimeoutMs, requestTimeoutMs });

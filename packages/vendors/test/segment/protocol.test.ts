@@ -109,3 +109,16 @@ test("the reason says what the vendor said", () => {
   );
   expect(verdict).toEqual({ split: true, reason: "400 invalid_json: at 7" });
 });
+
+test("a relay's further refusals, told by their places alone, are not taken for deliveries", () => {
+  const batch = batchOf(Array.from({ length: 10 }, () => "{}"));
+  const body = (rejectedMore: unknown): string =>
+    JSON.stringify({ success: true, rejected: [{ index: 0, code: "c", message: "m" }], rejectedMore });
+  const rejectedAt = (more: unknown): number[] => {
+    const verdict = classifySegment(answer(200, { body: body(more) }), batch, 0);
+    return "split" in verdict ? [] : verdict.flatMap(({ status }, index) => (status === "rejected" ? [index] : []));
+  };
+  expect(rejectedAt("2+3,7+1")).toEqual([0, 2, 3, 4, 7]);
+  expect(rejectedAt("8+999999999,20+4,-1+2,x,1+")).toEqual([0, 8, 9]);
+  expect(rejectedAt(5)).toEqual([0]);
+});

@@ -10,6 +10,7 @@ import {
   type SegmentScan,
   STRICT_LIMITS,
   scanSegment,
+  segmentAccepted,
   skewOf,
 } from "@waybill/vendors";
 import fc from "fast-check";
@@ -261,3 +262,75 @@ function parses(text: string): boolean {
     return false;
   }
 }
+
+test("the first hundred refused items are named, the others counted by code and place", () => {
+  const items = Array.from({ length: 300 }, (_, index) => (index % 2 === 0 || index > 250 ? "{}" : event(`e${index}`)));
+  const result = scan(`{"batch":[${items.join(",")}]}`);
+  expect(result.refused).toHaveLength(100);
+  expect(result.refused.at(-1)).toMatchObject({ index: 198, code: "unknown_type" });
+  const refused = items.filter((item) => item === "{}").length;
+  expect(Object.fromEntries(result.refusedByCode)).toEqual({ unknown_type: refused });
+  const { body } = segmentAccepted(result);
+  const { rejectedMore } = JSON.parse(body) as { rejectedMore: string };
+  expect(rejectedMore).toMatch(/^200\+1,202\+1,.*,250\+50$/);
+  expect(result.refusedMore.filter((_, index) => index % 2 === 1).reduce((sum, count) => sum + count, 100)).toBe(
+    refused,
+  );
+});
+
+test("an answer stays below 64 KiB, whichever of the most events were refused", () => {
+  for (const pattern of [() => "{}", (index: number) => (index % 2 === 0 ? "1" : event(`e${index}`))]) {
+    const items = Array.from({ length: 10_000 }, (_, index) => pattern(index));
+    const result = scan(`{"batch":[${items.join(",")}]}`, BATCH, { ...limits, maxEvents: 10_000 });
+    expect(segmentAccepted(result).body.length).toBeLessThan(64 * 1_024);
+  }
+  const strict = { ...STRICT_LIMITS, isUtf8 };
+  const result = scan(`{"batch":[${"{},".repeat(160_000)}1]}`, BATCH, strict);
+  expect(segmentAccepted(result).body.length).toBeLessThan(64 * 1_024);
+  expect([...result.refusedByCode.values()].reduce((sum, count) => sum + count, 0)).toBe(160_001);
+});
+
+test("a batch of too many events is refused as a whole, without a look at the rest of it; in strict mode those beyond are refused", () => {
+  const events = Array.from({ length: 11 }, (_, index) => event(`e${index}`)).join(",");
+  const few = { ...limits, maxEvents: 10 };
+  expect(refusalOf(`{"batch":[${events}, this is not JSON`, BATCH, few)).toEqual({
+    status: 413,
+    code: "too_many_events",
+  });
+  expect(refusalOf(`{"batch":[${events}],"batch":[]}`, BATCH, few)).toEqual({ status: 413, code: "too_many_events" });
+  expect(scan(`{"batch":[${events}]}`, BATCH, { ...limits, maxEvents: 11 }).events).toHaveLength(11);
+  const strict = scan(`{"batch":[${events}]}`, BATCH, { ...STRICT_LIMITS, isUtf8, maxEvents: 10 });
+  expect(strict.refused).toMatchObject([{ index: 10, code: "too_many_events" }]);
+});
+
+test("write keys in the events of a batch do not travel on", () => {
+  expect(
+    stored(
+      `{"writeKey":"k","batch":[{"writeKey":"k","type":"track","messageId":"a"},${event("b")},{"type":"track" , "write\\u004bey" : "k", "messageId":"c","p":{"writeKey":"inner"}}]}`,
+    ),
+  ).toEqual([event("a"), event("b"), '{"type":"track", "messageId":"c","p":{"writeKey":"inner"}}']);
+  made = 0;
+  expect(stored('{"batch":[{"writeKey":NaN,"type":"page","x":NaN}]}')).toEqual([
+    '{"messageId":"made-0","type":"page","x":null}',
+  ]);
+});
+
+test("a body of nothing but its most expensive members is scanned and stored in good time", () => {
+  const many = (item: string): string => Array.from({ length: 400_000 }, () => item).join(",");
+  const startedAtMs = performance.now();
+  for (const [text, route] of [
+    [`{"batch":[${event("a")}],${many('"\\u0062":1')}}`, BATCH],
+    [`{"batch":[${event("a")}],${many('"context":{}')}}`, BATCH],
+    [`{"batch":[${event("a")}],"context":{"a":[${many("NaN")}]}}`, BATCH],
+    [`{"messageId":"a",${many('"writeKey":"k"')}}`, TRACK],
+    [`{"messageId":"a",${many('"type":"track"')}}`, TRACK],
+  ] as const)
+    assemble(scan(text, route, { ...limits, eventMaxBytes: Number.POSITIVE_INFINITY }), options);
+  expect(performance.now() - startedAtMs).toBeLessThan(5_000);
+});
+
+test("a key or a time that is far too long is none", () => {
+  const long = "k".repeat(5_000);
+  expect(scan(`{"batch":[],"writeKey":"${long}"}`).writeKey?.length).toBeGreaterThan(256);
+  expect(scan(`{"batch":[],"sentAt":"${long}"}`).sentAt).toBeUndefined();
+});
