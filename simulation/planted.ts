@@ -174,7 +174,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         "reconfigure",
         (reconfigure) =>
           function (this: Lane, settings: Parameters<Lane["reconfigure"]>[0]) {
-            reconfigure.call(this, { ...settings, sender: throwing(settings.sender) });
+            const { sender } = settings;
+            reconfigure.call(this, sender === undefined ? settings : { ...settings, sender: throwing(sender) });
           },
       ),
     environment: (environment) => {
