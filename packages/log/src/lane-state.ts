@@ -12,12 +12,14 @@
  * What is read is believed only when it has the shape that its owner expects: a slot that has not counts as damaged. A directory in the file's place is set aside.
  */
 import { crc32 } from "node:zlib";
-import { assert, type Disk, type DiskFile, WaybillError } from "@waybill/core";
-import { createInPlace, makeDirectoryInPlace } from "./aside.ts";
+import { assert, type Disk, type DiskFile } from "@waybill/core";
+import { createInPlace, makeDirectoryInPlace, setAside } from "./aside.ts";
 import { withFile } from "./segment.ts";
 
 const SLOT_BYTES = 4096;
 const SLOT_HEADER_BYTES = 16;
+/** No lane or replay has a name with a dot. */
+const UNFINISHED = ".new";
 
 /** The state that a JSON value is; `undefined` when it is none. */
 export type ParseState<T> = (value: unknown) => T | undefined;
@@ -61,13 +63,36 @@ export class LaneState<T extends object> {
       await disk.syncDirectory(directory);
       return new LaneState(file, found.sequence, found.slot === 0 ? 1 : 0, found.value);
     }
-    const { file, wasThere } =
-      opened === undefined ? await createFile(disk, path) : { file: opened.file, wasThere: true };
-    const value = create(wasThere);
-    await file.write([encodeSlot(value, 0), Buffer.alloc(SLOT_BYTES)], 0);
-    await file.sync();
-    await disk.syncDirectory(directory);
-    return new LaneState(file, 0, 1, value);
+    if (opened !== undefined) {
+      const value = create(true);
+      await writeFirst(opened.file, value);
+      await disk.syncDirectory(directory);
+      return new LaneState(opened.file, 0, 1, value);
+    }
+    return LaneState.#create(disk, path, create);
+  }
+
+  /** Under another name until it is whole: a state that was never finished must not pass for one that was lost. */
+  static async #create<T extends object>(
+    disk: Disk,
+    path: string,
+    create: (damaged: boolean) => T,
+  ): Promise<LaneState<T>> {
+    const unfinished = `${path}${UNFINISHED}`;
+    await disk.remove(unfinished).catch(() => undefined);
+    const file = await createInPlace(disk, unfinished);
+    try {
+      const wasThere = await isDirectory(disk, path);
+      const value = create(wasThere);
+      await writeFirst(file, value);
+      if (wasThere) await setAside(disk, path);
+      await disk.rename(unfinished, path);
+      await disk.syncDirectory(path.slice(0, path.lastIndexOf("/")));
+      return new LaneState(file, 0, 1, value);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   }
 
   /** What a state says, without opening it for good; `undefined` when there is none, or none that can be read. */
@@ -143,13 +168,18 @@ async function openExisting<T>(
   }
 }
 
-async function createFile(disk: Disk, path: string): Promise<{ readonly file: DiskFile; readonly wasThere: boolean }> {
+async function writeFirst(file: DiskFile, value: object): Promise<void> {
+  await file.write([encodeSlot(value, 0), Buffer.alloc(SLOT_BYTES)], 0);
+  await file.sync();
+}
+
+/** Whether a directory stands there. Whatever else it may be is replaced. */
+async function isDirectory(disk: Disk, path: string): Promise<boolean> {
   try {
-    return { file: await disk.open(path, { create: true }), wasThere: false };
-  } catch (error) {
-    if (!(error instanceof WaybillError) || error.reason !== "EEXIST") throw error;
-    // A directory, or something else that is not a file.
-    return { file: await createInPlace(disk, path), wasThere: true };
+    await disk.list(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

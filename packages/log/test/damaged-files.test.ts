@@ -17,7 +17,7 @@ import {
   parseLaneState,
 } from "@waybill/log";
 import { nodeClock, nodeDisk } from "@waybill/node";
-import { SimDisk, VirtualClock } from "@waybill/testing";
+import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 
 const SLOT_BYTES = 4096;
@@ -120,6 +120,37 @@ test("the older slot of a lane state counts when the newer one is not a state", 
     await lane.close();
     const again = await LaneState.open(disk, "/lanes", name, () => expect.unreachable(), parseLaneState);
     expect(again.initial.position).toBe(5);
+  }
+});
+
+test("a state whose making was cut short is not one that was lost: the lane begins at the head, as a new one does", async () => {
+  for (let operation = 1; operation < 12; operation++) {
+    for (const powerFails of [false, true]) {
+      const disk = new SimDisk();
+      const log = await openLog({ directory: "/log" }, { disk, clock: new VirtualClock() });
+      await log.append({
+        source: "s",
+        receivedAtMs: 1,
+        metadata: "",
+        body: [Buffer.from("1")],
+        ends: Uint32Array.of(1),
+      });
+      const told: string[] = [];
+      const open = (): Promise<{ readonly initial: { readonly position: number } }> =>
+        openLaneState({ disk, directory: "/lanes", name: "a", log, onLost: (message) => told.push(message) });
+      let left = operation;
+      disk.onOperation = () => {
+        left -= 1;
+        if (left <= 0) throw new Error("the process is dead");
+      };
+      await open().catch(() => undefined);
+      disk.onOperation = undefined;
+      if (powerFails) disk.crash(new SeededRandom(operation));
+      else disk.killProcess();
+      expect((await open()).initial.position, `operation ${operation}`).toBe(1);
+      expect(told, `operation ${operation}`).toEqual([]);
+      expect(disk.paths().filter((path) => path.startsWith("/lanes/"))).toEqual(["/lanes/a"]);
+    }
   }
 });
 
