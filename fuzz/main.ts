@@ -86,7 +86,7 @@ async function runTarget(name: string, untilMs: number): Promise<void> {
     result.inputs += progress.get("inputs");
     const slowestMs = progress.get("slowestMicros") / MICROS_PER_MS;
     if (slowestMs > result.slowestMs) Object.assign(result, { slowestMs, slowestAt: progress.get("slowestAt") });
-    if (finished || progress.get("iteration") === OPENING) return;
+    if (finished || progress.get("iteration") < 0) return;
     from = progress.get("iteration") + 1;
   }
 }
@@ -116,7 +116,7 @@ function runWorker(
       if (at !== seenAt) {
         seenAt = at;
         seenAtMs = nowMs;
-      } else if (nowMs - seenAtMs > (at === OPENING ? OPEN_MAX_MS : HANG_MS)) {
+      } else if (nowMs - seenAtMs > (at < 0 ? OPEN_MAX_MS : HANG_MS)) {
         finished = false;
         hangs += 1;
         say(`hang: ${name}, input ${at}; repeat it with ${repeat(name, at)}`);
@@ -158,6 +158,7 @@ function showCrash(name: string, at: number, error: string, input = ""): void {
 }
 
 function repeat(name: string, at: number): string {
+  if (at < 0) return `--seed ${seed} --target ${name}, ${at === OPENING ? "while it was set up" : "after its inputs"}`;
   return `--seed ${seed} --target ${name} --at ${at}`;
 }
 

@@ -2,8 +2,9 @@
 const FIELDS = ["iteration", "stop", "slowestMicros", "slowestAt", "inputs"] as const;
 type Field = (typeof FIELDS)[number];
 
-/** The worker is still setting up. */
+/** Instead of an iteration: the worker is still setting up, or already taking down. */
 export const OPENING = -1;
+export const CLOSING = -2;
 
 /** `stop`: 0 go on, 1 stop once enough was run. */
 export class Progress {

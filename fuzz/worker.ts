@@ -4,7 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { SeededRandom } from "@waybill/testing";
 import { readCorpus } from "./corpus.ts";
 import { mutate } from "./mutate.ts";
-import { Progress } from "./progress.ts";
+import { CLOSING, Progress } from "./progress.ts";
 import type { Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
@@ -55,10 +55,11 @@ for (let iteration = from; iteration < to; iteration++) {
     progress.set("slowestAt", iteration);
   }
 }
+progress.set("iteration", CLOSING);
 try {
   await opened.close?.();
 } catch (error) {
-  crashed(progress.get("iteration"), Buffer.alloc(0), error);
+  crashed(CLOSING, Buffer.alloc(0), error);
 }
 // What a failed end left behind must not keep the thread.
 parentPort?.close();

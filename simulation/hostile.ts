@@ -75,7 +75,7 @@ function hostileEvent(random: SeededRandom, number: number): string {
   return `{${written.join(",")}}`;
 }
 
-const ENCODINGS = ["zstd", "gzip, gzip", "\u0000"];
+const ENCODINGS = ["__proto__", "constructor", "toString", "hasOwnProperty", "zstd", "gzip, gzip", "\u0000"];
 const PATHS = ["/v1/__proto__", "/s/constructor/v1/batch", "/s/web/v1/nothing", "/v1/batch/%zz", "//", "/__proto__"];
 const KEYS = ["Basic !!!!", "Basic X19wcm90b19fOg==", "Bearer constructor", "Basic ", "\u0000", "é"];
 const BODIES = ["", "{", "[]", "null", "NaN", '{"batch":{}}', '{"batch":[{]}', '{"batch":[1,2]}', "\u0000", "{}{}"];

@@ -96,7 +96,8 @@ class Receiver {
 
   #receive(request: IncomingMessage, response: ServerResponse, expected: boolean): void {
     this.#connections.spoke(request.socket);
-    if (response.destroyed) return;
+    // Its client is gone; and of what stood behind others in its bytes, Node ends the process when such answers end out of turn.
+    if (request.socket.destroyed) return;
     try {
       const { intake } = this.#options;
       const opened =
