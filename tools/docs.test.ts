@@ -26,9 +26,10 @@ test("the schema's defaults are those the relay uses", () => {
       "path: x",
       "path: x, format: ndjson, rotateBytes: 100MiB, rotateAfter: 24h, timeout: 10s, backoff: { base: 500ms, max: 60s }, batch: { linger: 20ms }",
     )
+    .replace("writeKeys: [k] }", "writeKeys: [k], keyless: false }")
     .replace("memory: {}", "sendEvents: true, memory: { capacity: 1000, flushInterval: 5s }");
   const top =
-    "listen: 0.0.0.0:8080\ndataDirectory: ./waybill-data\nlog: { level: info }\nadmin: { listen: 127.0.0.1:8081 }\nlimits: { bodyMaxBytes: 10MiB, headersTimeout: 10s, requestTimeout: 60s }\n" +
+    "listen: 0.0.0.0:8080\ndataDirectory: ./waybill-data\nlog: { level: info }\nadmin: { listen: 127.0.0.1:8081 }\nlimits: { maxConnections: 8192, headersTimeout: 10s, requestTimeout: 60s }\n" +
     "compat: { strict: false }\nretention: { maxAge: 7d, maxBytes: 10GiB, hardMaxBytes: 20GiB }\nshutdown: { deadline: 20s }\npermissions: { files: '0600', directories: '0700' }\ndedupe: { window: 24h, maxIds: 1000000 }\nnetwork: { allowPrivateAddresses: false }\nexchange: { deadline: 10s }\n";
   const [page = ""] = readFileSync(pathOf("docs/operating/config.md"), "utf8").split("These variables");
   const stated = [...page.matchAll(/^\| `[^`]+` \| `([^`]+)` \|/gm)].map((match) => match[1] as string);

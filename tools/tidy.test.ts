@@ -203,10 +203,10 @@ function lookUpsIn(sources: readonly string[]): LookUps {
         const key = written.trim();
         const isKnown = LITERAL.test(key) || ARITHMETIC.test(key) || NUMBER_NAME.test(key);
         const before = source.slice(Math.max(0, index - GUARD_CHARACTERS), index);
-        const isGuarded =
-          name !== undefined &&
-          (before.includes(`Object.hasOwn(${name}, ${key})`) ||
-            before.includes(`const ${key} of Object.keys(${name})`));
+        // A key of another object of ours, or its own.
+        const isOurs =
+          /^\w+$/.test(key) && new RegExp(`const \\[?${key}\\b[^;]*? of Object\\.(?:keys|entries)`).test(before);
+        const isGuarded = isOurs || (name !== undefined && before.includes(`Object.hasOwn(${name}, ${key})`));
         // A variable of that name may be of another type here.
         const isOther = new RegExp(`\\b(?:const|let) ${name}: (?!${open})`).test(source);
         const isWritten = /^\s*=[^=]/.test(source.slice(index + whole.length));

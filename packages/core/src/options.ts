@@ -1,6 +1,5 @@
 import { WaybillError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
-import { own } from "./own.ts";
 
 /** What one option may be. */
 export type OptionRule =
@@ -33,7 +32,7 @@ export function resolveOptions<T extends object>(
   }
   const resolved: Record<string, unknown> = { ...defaults };
   for (const [key, spec] of Object.entries<OptionSpec>(specs)) {
-    const value = own(given as Record<string, unknown>, key);
+    const value = (given as Record<string, unknown>)[key];
     if (value === undefined) {
       if (spec.required) faults.push(`option "${key}" is required: ${expectation(spec.rule)}`);
       continue;
