@@ -28,7 +28,7 @@ export const addTraceCommand: AddCommand = (program, io, finish) => {
     .option("--json", "the answer of the admin API")
     .addHelpText(
       "after",
-      "\nExit code 1 when there is no such event.\n\nExamples:\n  waybill trace 0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa\n  waybill trace production/1841+3      (the header waybill-receipt of an answer)\n  waybill trace production/1841        (a position)",
+      "\nExit code 1 when there is no such event.\n\nExample:\n  waybill trace 0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa\n  waybill trace production/1841+3      (the header waybill-receipt of an answer)\n  waybill trace production/1841        (a position)",
     )
     .action(async (id: string, { environment, since, until, json, ...admin }: TraceOptions) => {
       const [, place, positions = ""] = RECEIPT.exec(id) ?? [];
