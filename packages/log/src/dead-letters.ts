@@ -1,7 +1,8 @@
 /**
  * Events a destination refused for good, each with its reason and its raw bytes, in a log of their own.
  *
- * A letter is named by its position in that log. What became of it since (sent again, given up) stands in a second small log beside it, so that
+ * A letter is named by its position in that log. Those of a batch stand in one record, `{"letters":[…],"metadata":…}`, so that what their requests shared is
+ * kept once, however many they are: each with a copy of its own, a request of 700 KB took 2 GB. What became of it since (sent again, given up) stands in a second small log beside it, so that
  * nothing is ever changed in place: a letter is `waiting` until a mark says otherwise, and the last mark counts.
  */
 import type { Clock, Disk, Outcome } from "@waybill/core";
@@ -57,6 +58,25 @@ const REASON_MAX_CHARACTERS = 1_000;
 const READ_BYTES = 1024 * 1024;
 /** The metadata of a request stands in that of a letter as a JSON text, which may have six times its bytes. */
 const METADATA_MAX_BYTES = 8 * 1024 * 1024;
+
+/** Of the letters of one record. What they share stands beside them, and all of it must fit its limit. */
+const HEADS_MAX_CHARACTERS = 512 * 1024;
+const COMMA = Buffer.from(",");
+
+type Head = Omit<DeadLetterMetadata, "metadata">;
+
+/** Letters on their way into one record. */
+interface Kept {
+  readonly heads: Head[];
+  /** The same as JSON. */
+  readonly texts: string[];
+  readonly events: Uint8Array[];
+  characters: number;
+}
+
+function newRecord(): Kept {
+  return { heads: [], texts: [], events: [], characters: 0 };
+}
 
 export class DeadLetters {
   readonly log: Log;
@@ -116,29 +136,44 @@ export class DeadLetters {
 
   /** Keeps the rejected ones of a batch's first events, durably. Idempotent per position. **Errors**: those of `Log.append`. */
   async keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
+    let kept: Kept = newRecord();
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status !== "rejected") continue;
       const { record, at } = batch.locate(index);
       const position = record.first + at;
       if (position <= this.#keptTo) continue;
-      const metadata: DeadLetterMetadata = {
-        position,
-        source: record.source,
-        receivedAtMs: record.receivedAtMs,
-        rejectedAtMs: this.#clock.now(),
-        reason: outcome.reason.slice(0, REASON_MAX_CHARACTERS),
-        metadata: record.metadata,
-      };
-      const event = batch.event(index);
-      await this.log.append({
-        source: record.source,
-        receivedAtMs: record.receivedAtMs,
-        metadata: JSON.stringify(metadata),
-        body: [event],
-        ends: Uint32Array.of(event.length),
-      });
-      this.#keptTo = position;
+      const { source, receivedAtMs } = record;
+      const reason = outcome.reason.slice(0, REASON_MAX_CHARACTERS);
+      const head = { position, source, receivedAtMs, rejectedAtMs: this.#clock.now(), reason };
+      const text = JSON.stringify(head);
+      if (kept.heads.length > 0 && kept.characters + text.length > HEADS_MAX_CHARACTERS) {
+        await this.#append(kept, batch.metadata);
+        kept = newRecord();
+      }
+      kept.heads.push(head);
+      kept.texts.push(text);
+      kept.events.push(batch.event(index));
+      kept.characters += text.length;
     }
+    await this.#append(kept, batch.metadata);
+  }
+
+  /** As one record: it is there as a whole or not at all, and what stood beside the events stands in it once. */
+  async #append({ heads, texts, events }: Kept, metadata: string): Promise<void> {
+    const [first] = heads;
+    if (first === undefined) return;
+    let end = -1;
+    await this.log.append({
+      source: first.source,
+      receivedAtMs: first.receivedAtMs,
+      metadata:
+        heads.length === 1
+          ? JSON.stringify({ ...first, metadata })
+          : `{"letters":[${texts.join(",")}],"metadata":${JSON.stringify(metadata)}}`,
+      body: events.flatMap((event, index) => (index === 0 ? [event] : [COMMA, event])),
+      ends: Uint32Array.from(events, ({ length }) => (end += 1 + length)),
+    });
+    this.#keptTo = (heads.at(-1) as Head).position;
   }
 
   /** The letters for which `filter` holds, from `from` on, before `to`, oldest first. Their bytes are valid until the next step. */
@@ -149,9 +184,10 @@ export class DeadLetters {
     if (start >= this.log.head) return;
     for await (const record of recordsFrom(this.log, start)) {
       if (to !== undefined && record.first >= to) return;
-      const letter = this.#letterOf(record);
-      if (letter === undefined || wanted?.has(letter.letter) === false || !holds(filter, letter)) continue;
-      yield letter;
+      for (const letter of this.#lettersOf(record)) {
+        if (letter.letter < start || (to !== undefined && letter.letter >= to)) continue;
+        if (wanted?.has(letter.letter) !== false && holds(filter, letter)) yield letter;
+      }
     }
   }
 
@@ -159,9 +195,9 @@ export class DeadLetters {
   async forEvent(position: Position): Promise<DeadLetter | undefined> {
     let found: DeadLetter | undefined;
     for await (const { record } of this.log.find(Buffer.from(`{"position":${position},`))) {
-      const letter = this.#letterOf(record);
       // What is found is valid until the next step.
-      if (letter?.position === position) found = { ...letter, event: Uint8Array.from(letter.event) };
+      for (const letter of this.#lettersOf(record))
+        if (letter.position === position) found = { ...letter, event: Uint8Array.from(letter.event) };
     }
     return found;
   }
@@ -202,18 +238,21 @@ export class DeadLetters {
     await this.#marks.close();
   }
 
-  /** `undefined` for a record that is not a letter, whatever its checksum says. */
-  #letterOf(record: LogRecord): DeadLetter | undefined {
-    const metadata = parseMetadata(record.metadata);
-    if (metadata === undefined) return undefined;
-    const mark = this.#states.get(record.first);
-    return {
-      ...metadata,
-      letter: record.first,
-      state: mark?.state ?? "waiting",
-      ...(mark === undefined ? {} : { markedAtMs: mark.atMs }),
-      event: record.body,
-    };
+  /** None for a record that holds no letters, whatever its checksum says. */
+  #lettersOf({ first, body, ends, metadata }: LogRecord): readonly DeadLetter[] {
+    return parseMetadata(metadata).flatMap((head, index) => {
+      const end = ends[index];
+      if (head === undefined || end === undefined) return [];
+      const mark = this.#states.get(first + index);
+      const letter: DeadLetter = {
+        ...head,
+        letter: first + index,
+        state: mark?.state ?? "waiting",
+        ...(mark === undefined ? {} : { markedAtMs: mark.atMs }),
+        event: body.subarray(index === 0 ? 0 : (ends[index - 1] as number) + 1, end),
+      };
+      return [letter];
+    });
   }
 }
 
@@ -257,12 +296,19 @@ async function lastPosition(log: Log): Promise<Position> {
   const reader = log.reader({ position: log.head - 1 });
   const [letter] = await reader.read(1);
   await reader.close();
-  return (letter === undefined ? undefined : parseMetadata(letter.metadata))?.position ?? -1;
+  return (letter === undefined ? undefined : parseMetadata(letter.metadata).at(-1))?.position ?? -1;
 }
 
-function parseMetadata(text: string): DeadLetterMetadata | undefined {
+/** Of each event of a record: one of a letter has its metadata as it is, one of several has what they share beside them. */
+function parseMetadata(text: string): readonly (DeadLetterMetadata | undefined)[] {
   const value = parseObject(text);
-  if (value === undefined) return undefined;
+  if (value === undefined) return [];
+  const { letters, metadata } = value;
+  if (!Array.isArray(letters)) return [letterIn(value)];
+  return letters.map((head: unknown) => (isObject(head) ? letterIn({ ...head, metadata }) : undefined));
+}
+
+function letterIn(value: Readonly<Record<string, unknown>>): DeadLetterMetadata | undefined {
   const { position, source, receivedAtMs, rejectedAtMs, reason, metadata } = value;
   const isLetter =
     [position, receivedAtMs, rejectedAtMs].every(isCount) &&

@@ -197,6 +197,60 @@ test("the events of a batch are found in any order, in few steps when in theirs"
   expect(looks).toBeLessThanOrEqual(2 * (many.count + pieces.length));
 });
 
+test("dead letters of a batch: each with its own name, reason and mark; what their requests shared is kept once", async () => {
+  const disk = new SimDisk();
+  const open = (): Promise<DeadLetters> => DeadLetters.open("/dead", 1_000_000, { disk, clock: new VirtualClock() });
+  const metadata = JSON.stringify({ context: { x: '"'.repeat(100_000) } });
+  const texts = Array.from({ length: 3_000 }, (_, index) => `{"n":${index}}`);
+  let end = -1;
+  const ends = Uint32Array.from(texts, ({ length }) => (end += 1 + length));
+  const record = {
+    first: 500,
+    count: 3_000,
+    source: "s",
+    receivedAtMs: 7,
+    metadata,
+    body: Buffer.from(texts.join(",")),
+    ends,
+    sizeBytes: 0,
+  };
+  const batch = new LogBatch("x", [{ record, start: 0, end: 3_000 }]);
+  const outcomes = texts.map(
+    (_, index): Outcome =>
+      index % 3 === 0 ? DELIVERED : { status: "rejected", reason: `${index} ${"r".repeat(900)}` },
+  );
+  let letters = await open();
+  // Those of a part first, as after a crash: they are not kept twice.
+  await letters.keep(batch, outcomes.slice(0, 10));
+  await letters.keep(batch, outcomes);
+  await letters.mark([1, 700], "discarded");
+  expect(disk.usedBytes).toBeLessThan(5_000_000);
+  disk.crash();
+  letters = await open();
+  await letters.keep(batch, outcomes);
+  expect(letters.log.head).toBe(2_000);
+  expect(letters.counts()).toEqual({ waiting: 1_998, retried: 0, discarded: 2 });
+  let next = 0;
+  for await (const { letter, position, reason, event, metadata: shared, source } of letters.list()) {
+    const index = position - 500;
+    expect({ letter, index, source }).toEqual({
+      letter: next,
+      index: Math.floor(next / 2) * 3 + 1 + (next % 2),
+      source: "s",
+    });
+    expect(reason.startsWith(`${index} rrr`)).toBe(true);
+    expect(Buffer.from(event).toString()).toBe(texts[index]);
+    expect(shared).toBe(metadata);
+    next += 1;
+  }
+  expect(next).toBe(2_000);
+  const some: number[] = [];
+  for await (const { letter } of letters.list({ state: "waiting" }, 698, 702)) some.push(letter);
+  expect(some).toEqual([698, 699, 701]);
+  expect(await letters.forEvent(500 + 1_501)).toMatchObject({ letter: 1_000, state: "waiting" });
+  expect(await letters.forEvent(500 + 1_500)).toBeUndefined();
+});
+
 test("dead letters: what became of a letter outlives a power cut, and goes with it", async () => {
   const disk = new SimDisk();
   const clock = new VirtualClock();

@@ -118,7 +118,11 @@ export function createDestinationSender({
   return { ...withSafeReasons(routed), close: () => flags?.close() };
 }
 
+/** Segment's limit of a body: with more beside the events none of them fits a request, and halves would carry it again and again. */
+const SEGMENT_SHARED_MAX_CHARACTERS = 500_000;
+
 function isSendable(config: DestinationConfig, { metadata }: Batch): boolean {
+  if (config.vendor === "segment" && metadata.length > SEGMENT_SHARED_MAX_CHARACTERS) return false;
   return config.vendor !== "launchdarkly" || unsendable(credentialsOf(config), metadata) === undefined;
 }
 
@@ -126,8 +130,10 @@ function isSendable(config: DestinationConfig, { metadata }: Batch): boolean {
 function ownWords(config: DestinationConfig, choose: Translate | undefined): Translate {
   return (event, metadata, key) => {
     const unsent = config.vendor === "launchdarkly" ? unsendable(credentialsOf(config), metadata) : undefined;
-    if (unsent !== undefined || choose === undefined) return { dropped: unsent ?? "unsupported" };
-    return choose(event, metadata, key);
+    if (unsent !== undefined) return { dropped: unsent };
+    if (config.vendor === "segment" && metadata.length > SEGMENT_SHARED_MAX_CHARACTERS)
+      return { rejected: `what its request carries for all has ${metadata.length} characters` };
+    return choose === undefined ? { dropped: "unsupported" } : choose(event, metadata, key);
   };
 }
 

@@ -174,6 +174,17 @@ test("a context beside a batch is redacted for its own vendor and for every othe
   expect(bodyOf(world.requests.find(({ url }) => url.includes("fluxly")) as HttpRequest)).toContain('"app":"x"');
 });
 
+test("Segment: what is too long beside the events for any request is refused at once, not carried in halves", async () => {
+  for (const more of [{}, { redact: ["context.ip"] }]) {
+    const world = await environmentWith({ segment: { vendor: "segment", ...more } });
+    const shared = JSON.stringify({ context: { x: "y".repeat(600_000) } });
+    await world.append(shared, TRACK, TRACK.replace('"m"', '"n"'));
+    await world.append("", TRACK);
+    expect(world.requests).toHaveLength(1);
+    expect(lane(world, "segment").account).toMatchObject({ rejected: 2, delivered: 1, balanced: true });
+  }
+});
+
 test("a defect stops one lane, told with its reason; the other delivers, and resume goes on without a second request", async () => {
   let bad = true;
   const world = await environmentWith({ one: { vendor: "letter" } }, undefined, {
