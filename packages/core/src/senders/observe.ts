@@ -24,7 +24,7 @@ function countOutcomes(batch: Batch, verdict: Verdict): Omit<Attempt, "atMs" | "
     counts[batch.count === 1 ? "rejected" : "retryable"] = batch.count;
   } else {
     for (const outcome of verdict) {
-      counts[outcome.status as keyof typeof counts] += 1;
+      if (outcome.status !== "dropped") counts[outcome.status] += 1;
       if (outcome.status !== "delivered") reason ??= outcome.reason;
     }
   }
