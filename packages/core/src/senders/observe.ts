@@ -1,4 +1,4 @@
-import type { Attempt, Batch, Verdict } from "../delivery.ts";
+import type { Attempt, Batch, Outcome, Verdict } from "../delivery.ts";
 import type { Clock } from "../runtime.ts";
 import type { Answered, Exchange } from "./exchange.ts";
 
@@ -16,17 +16,27 @@ export function observe(clock: Clock, next: Exchange<Answered>): Exchange {
 }
 
 function countOutcomes(batch: Batch, verdict: Verdict): Omit<Attempt, "atMs" | "status" | "durationMs" | "response"> {
-  // An answer drops nothing.
-  const counts = { delivered: 0, retryable: 0, rejected: 0, halted: 0 };
+  const counts = new Map<Outcome["status"], number>();
   let reason: string | undefined;
   if ("split" in verdict) {
     reason = verdict.reason;
-    counts[batch.count === 1 ? "rejected" : "retryable"] = batch.count;
+    counts.set(batch.count === 1 ? "rejected" : "retryable", batch.count);
   } else {
     for (const outcome of verdict) {
-      if (outcome.status !== "dropped") counts[outcome.status] += 1;
+      counts.set(outcome.status, of(outcome.status) + 1);
       if (outcome.status !== "delivered") reason ??= outcome.reason;
     }
   }
-  return { events: batch.count, bytes: batch.bytes, ...counts, reason };
+  function of(status: Outcome["status"]): number {
+    return counts.get(status) ?? 0;
+  }
+  return {
+    events: batch.count,
+    bytes: batch.bytes,
+    delivered: of("delivered"),
+    retryable: of("retryable"),
+    rejected: of("rejected"),
+    halted: of("halted"),
+    reason,
+  };
 }
