@@ -51,7 +51,9 @@ type Effect =
   | { readonly kind: "write"; readonly inode: number; readonly at: number; readonly bytes: Uint8Array }
   | { readonly kind: "truncate"; readonly inode: number; readonly size: number }
   | { readonly kind: "link"; readonly path: string; readonly inode: number }
-  | { readonly kind: "unlink"; readonly path: string };
+  | { readonly kind: "unlink"; readonly path: string }
+  /** Both names at once, or neither. */
+  | { readonly kind: "rename"; readonly from: string; readonly path: string; readonly inode: number };
 
 type Operation =
   | Effect
@@ -72,6 +74,7 @@ class RecordingDisk implements Disk {
   readonly operations: Operation[] = [];
   capacityBytes = Number.POSITIVE_INFINITY;
   readonly #names = new Map<string, number>();
+  readonly #directories = new Set<string>();
   readonly #data: Uint8Array[] = [];
 
   async open(path: string, options: OpenOptions = {}): Promise<DiskFile> {
@@ -87,6 +90,7 @@ class RecordingDisk implements Disk {
   }
 
   async list(directory: string): Promise<readonly string[]> {
+    if (!this.#directories.has(directory)) throw failure("ENOENT");
     const prefix = `${directory}/`;
     return [...this.#names.keys()]
       .filter((path) => path.startsWith(prefix))
@@ -94,10 +98,16 @@ class RecordingDisk implements Disk {
       .sort();
   }
 
-  async makeDirectory(): Promise<void> {}
+  async makeDirectory(path: string): Promise<void> {
+    this.#directories.add(path);
+  }
 
-  async rename(): Promise<void> {
-    throw new Error("the log renames nothing");
+  async rename(from: string, to: string): Promise<void> {
+    const inode = this.#names.get(from);
+    if (inode === undefined) throw failure("ENOENT");
+    this.#names.delete(from);
+    this.#names.set(to, inode);
+    this.operations.push({ kind: "rename", from, path: to, inode });
   }
 
   async remove(path: string): Promise<void> {
@@ -156,7 +166,7 @@ class Durable {
 
   apply(operation: Operation): void {
     if (operation.kind === "sync")
-      this.#settle((effect) => "inode" in effect && effect.kind !== "link" && effect.inode === operation.inode);
+      this.#settle((effect) => "inode" in effect && !("path" in effect) && effect.inode === operation.inode);
     else if (operation.kind === "syncDirectory")
       this.#settle((effect) => "path" in effect && effect.path.startsWith(`${operation.path}/`));
     else this.pending.push(operation);
@@ -181,7 +191,10 @@ class Durable {
 function change(inodes: Map<number, Inode>, names: Map<string, number>, effect: Effect): void {
   if (effect.kind === "link") names.set(effect.path, effect.inode);
   else if (effect.kind === "unlink") names.delete(effect.path);
-  else {
+  else if (effect.kind === "rename") {
+    names.delete(effect.from);
+    names.set(effect.path, effect.inode);
+  } else {
     const bytes = inodes.get(effect.inode)?.bytes ?? new Uint8Array(0);
     inodes.set(effect.inode, {
       bytes: effect.kind === "write" ? written(bytes, effect.at, effect.bytes) : bytes.slice(0, effect.size),
