@@ -395,10 +395,8 @@ export const admin: readonly Attack[] = [
       }
       for (const id of ["", "%", "%ff", "%00", "__proto__", "%22", "%5c", "..", "x".repeat(9_000)]) {
         const { status } = await relay.admin("GET", `/v1/trace/${id}`);
-        check(
-          status === 404 || status === 400 || status === 414 || status === 431,
-          `${cut(id, 20)}: answered ${status}`,
-        );
+        // An id such as these may be stored.
+        check(status === 200 || (status >= 400 && status < 500), `${cut(id, 20)}: answered ${status}`);
       }
     },
   },

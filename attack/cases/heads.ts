@@ -1,8 +1,8 @@
 /** Request heads: names, lengths, keys and paths as no client sends them. */
 import { healthyCalls, PROTOTYPE_NAMES, WRAP } from "../lib/bodies.ts";
 import { check, cut } from "../lib/check.ts";
-import { flood, statuses } from "../lib/http.ts";
-import { checkRefused, exchangeRaw, RawConnection, rawRequest } from "../lib/raw.ts";
+import { statuses } from "../lib/http.ts";
+import { checkRefused, exchangeRaw, floodRaw, RawConnection, rawRequest } from "../lib/raw.ts";
 import { KEYS, PLAIN } from "../lib/scenes.ts";
 import { type Attack, basic, KEY, newId, track } from "../lib/stage.ts";
 
@@ -227,11 +227,9 @@ export const heads: readonly Attack[] = [
     scene: PLAIN,
     async run({ relay }) {
       const before = (await relay.metrics()).split("\n").length;
-      const { byStatus } = await flood(PATHS, 32, (index) => ({
-        port: relay.port,
-        path: `/unknown-${index}`,
-        body: "{}",
-      }));
+      const { byStatus } = await floodRaw(relay.port, PATHS, (index) =>
+        rawRequest(`POST /unknown-${index} HTTP/1.1`, [], "{}"),
+      );
       check(byStatus.get(404) === PATHS, `answered ${statuses(byStatus)}`);
       const after = (await relay.metrics()).split("\n").length;
       check(after <= before + 50, `metrics grew from ${before} to ${after} lines`);
@@ -243,12 +241,11 @@ export const heads: readonly Attack[] = [
     scene: PLAIN,
     async run({ relay }) {
       const before = (await relay.metrics()).split("\n").length;
-      await flood(5_000, 32, (index) => ({
-        port: relay.port,
-        path: "/v1/batch",
-        headers: index % 2 === 0 ? basic(KEY) : basic(`bad-${index}`),
-        body: JSON.stringify({ batch: [{ type: `type-${index}`, messageId: `${index}` }] }),
-      }));
+      await floodRaw(relay.port, 5_000, (index) => {
+        const { authorization } = basic(index % 2 === 0 ? KEY : `bad-${index}`);
+        const body = JSON.stringify({ batch: [{ type: `type-${index}`, messageId: `${index}` }] });
+        return rawRequest("POST /v1/batch HTTP/1.1", [`authorization: ${authorization}`], body);
+      });
       const after = (await relay.metrics()).split("\n").length;
       check(after <= before + 100, `metrics grew from ${before} to ${after} lines`);
     },

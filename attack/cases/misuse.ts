@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { silent } from "../lib/behaviours.ts";
 import { check, cut, pause, until } from "../lib/check.ts";
 import { flood, statuses } from "../lib/http.ts";
+import { floodRaw, rawRequest } from "../lib/raw.ts";
 import { configOf, EVERY_SOURCE, everyDestination, KEYS, sceneOf, segmentTo } from "../lib/scenes.ts";
 import { type Attack, basic, KEY, newId, RSS_MAX_MB, type Scene, track } from "../lib/stage.ts";
 import { drained } from "./events.ts";
@@ -86,21 +87,17 @@ export const misuse: readonly Attack[] = [
   },
   {
     name: "rate-limit-memory",
-    holds: "60,000 spellings of one key are not remembered",
+    holds: "25,000 spellings of one key are not remembered",
     scene: LIMITED,
     limitMs: 60_000,
     async run({ relay }) {
-      await flood(5_000, 32, (index) => ({
-        port: relay.port,
-        path: "/v1/batch",
-        headers: { authorization: `Basic ${encoded(`${KEYS.limited}:${index}`)}` },
-        body: "{}",
-      }));
+      const spelled = (index: number, pad: string): Buffer => {
+        const authorization = `authorization: Basic ${encoded(`${KEYS.limited}:${index}${pad}`)}`;
+        return rawRequest("POST /v1/batch HTTP/1.1", [authorization], "{}");
+      };
+      await floodRaw(relay.port, 5_000, (index) => spelled(index, ""));
       const before = relay.rssMb;
-      await flood(20_000, 32, (index) => {
-        const headers = { authorization: `Basic ${encoded(`${KEYS.limited}:${index}${"x".repeat(5_000)}`)}` };
-        return { port: relay.port, path: "/v1/batch", headers, body: "{}" };
-      });
+      await floodRaw(relay.port, 20_000, (index) => spelled(index, "x".repeat(5_000)));
       check(relay.rssMb < before + 100, `resident memory rose from ${before} to ${relay.rssMb} MB`);
     },
   },
@@ -205,17 +202,13 @@ export const misuse: readonly Attack[] = [
         flags: { vendor: "launchdarkly", url: bad.url, writeKey: "k", timeout: "2s" },
       };
       const relay = await stage.launch({ directory, config: configOf(directory, { sources, destinations }) });
-      const events = `[${Array.from({ length: 10 }, () => `{"kind":"custom","key":"k","contextKeys":{"user":"u"},"data":"${"x".repeat(200)}"}`).join(",")}]`;
-      const { byStatus } = await flood(TAGS, 32, (index) => ({
-        port: relay.port,
-        path: "/bulk",
-        headers: {
-          authorization: KEYS.launchdarkly,
-          "x-launchdarkly-event-schema": index % 2 === 0 ? "4" : "2",
-          "x-launchdarkly-tags": `tag/${index}${"t".repeat(index % 100)}`,
-        },
-        body: events,
-      }));
+      const event = `{"kind":"custom","key":"k","contextKeys":{"user":"u"},"data":"${"x".repeat(200)}"}`;
+      const events = `[${Array.from({ length: 10 }, () => event).join(",")}]`;
+      const { byStatus } = await floodRaw(relay.port, TAGS, (index) => {
+        const schema = `x-launchdarkly-event-schema: ${index % 2 === 0 ? 4 : 2}`;
+        const tags = `x-launchdarkly-tags: tag/${index}${"t".repeat(index % 100)}`;
+        return rawRequest("POST /bulk HTTP/1.1", [`authorization: ${KEYS.launchdarkly}`, schema, tags], events);
+      });
       check(!byStatus.has(0) && !byStatus.has(500), `answered ${statuses(byStatus)}`);
       await relay.measure();
       check(relay.peakRssMb < RSS_MAX_MB, `resident memory rose to ${relay.peakRssMb} MB`);

@@ -1,6 +1,6 @@
 /** A connection on which any bytes may be sent, and whose answers are read as far as they are HTTP. */
 import { connect, type Socket } from "node:net";
-import { check, until } from "./check.ts";
+import { Broken, check, until, within } from "./check.ts";
 import { ANSWER_MAX_MS } from "./http.ts";
 
 export interface RawAnswer {
@@ -20,6 +20,7 @@ export class RawConnection {
   closed = false;
   bytesReceived = 0;
   #pending: Buffer = Buffer.alloc(0);
+  #wake: () => void = () => undefined;
 
   private constructor(socket: Socket) {
     this.socket = socket;
@@ -29,6 +30,7 @@ export class RawConnection {
     socket.on("end", () => socket.end());
     socket.on("close", () => {
       this.closed = true;
+      this.#wake();
     });
   }
 
@@ -61,6 +63,21 @@ export class RawConnection {
     );
   }
 
+  /** Waits for `count` answers in all. **Errors**: `Broken` when they do not come. */
+  received(count: number, ms: number = ANSWER_MAX_MS): Promise<void> {
+    if (this.answers.length >= count) return Promise.resolve();
+    return within(
+      ms,
+      new Promise((resolve, reject) => {
+        this.#wake = () => {
+          if (this.answers.length >= count) resolve();
+          else if (this.closed) reject(new Broken(`the connection ended after ${this.answers.length} answers`));
+        };
+      }),
+      `${this.answers.length} of ${count} answers within ${ms} ms`,
+    );
+  }
+
   /** The answer to what was sent; `undefined` when the connection was closed without one. */
   async answer(ms: number = ANSWER_MAX_MS): Promise<RawAnswer | undefined> {
     await this.settled(1, ms);
@@ -81,7 +98,7 @@ export class RawConnection {
     this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
     for (;;) {
       const read = parseAnswer(this.#pending);
-      if (read === undefined) return;
+      if (read === undefined) return this.#wake();
       this.#pending = this.#pending.subarray(read.bytes);
       if (read.answer.status < 200) this.interim.push(read.answer.status);
       else this.answers.push(read.answer);
@@ -141,6 +158,36 @@ export function rawRequest(line: string, headers: readonly string[], body: strin
     ...(isFramed || content.length === 0 ? [] : [`content-length: ${content.length}`]),
   ];
   return Buffer.concat([Buffer.from(`${all.join("\r\n")}\r\n\r\n`, "latin1"), content]);
+}
+
+export interface RawFlood {
+  /** Answers by status. */
+  readonly byStatus: ReadonlyMap<number, number>;
+}
+
+const CONNECTIONS = 32;
+/** Requests under way on a connection. */
+const WINDOW = 8;
+
+/** Many small requests, for a tenth of what an HTTP client costs. **Errors**: `Broken` when a connection ends or is not answered. */
+export async function floodRaw(port: number, count: number, requestAt: (index: number) => Buffer): Promise<RawFlood> {
+  const byStatus = new Map<number, number>();
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    const connection = await RawConnection.open(port);
+    let sent = 0;
+    while (next < count) {
+      const burst: Buffer[] = [];
+      while (burst.length < WINDOW && next < count) burst.push(requestAt(next++));
+      sent += burst.length;
+      void connection.write(Buffer.concat(burst));
+      await connection.received(sent);
+    }
+    for (const { status } of connection.answers) byStatus.set(status, (byStatus.get(status) ?? 0) + 1);
+    connection.destroy();
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, worker));
+  return { byStatus };
 }
 
 /** A refusal is a 4xx or 503 that a client can read, or the end of the connection. */

@@ -37,7 +37,7 @@ export interface Refused {
   readonly text: string;
 }
 
-const START_MAX_MS = 20_000;
+const START_MAX_MS = 30_000;
 /** After SIGTERM, with nothing in flight. */
 const STOP_MAX_MS = 10_000;
 const SCRAPE_EVERY_MS = 1_000;
