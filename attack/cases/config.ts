@@ -51,6 +51,7 @@ export const configs: readonly Attack[] = [
   },
   {
     name: "config-faults-tell-no-keys",
+    limitMs: 120_000,
     holds: "no fault of a key, an expiry, a token or a secret prints it",
     quick: true,
     async run(stage) {
@@ -90,6 +91,7 @@ export const configs: readonly Attack[] = [
   },
   {
     name: "config-keys-odd",
+    limitMs: 120_000,
     holds: "keys that are not ASCII, have spaces or control characters are taken or faults, never a stack",
     quick: true,
     async run(stage) {
@@ -131,6 +133,7 @@ export const configs: readonly Attack[] = [
   },
   {
     name: "config-files-odd",
+    limitMs: 120_000,
     holds: "noise, alias bombs, deep nesting, prototypes' names and 20 MB are faults within seconds",
     async run(stage) {
       const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${"bcdefghi"

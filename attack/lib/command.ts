@@ -9,7 +9,7 @@ export interface Said {
   readonly err: string;
 }
 
-const COMMAND_MAX_MS = 15_000;
+const COMMAND_MAX_MS = 30_000;
 
 /** **Errors**: `Broken` when it does not end. */
 export function waybill(
