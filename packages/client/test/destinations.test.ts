@@ -1,7 +1,7 @@
 /** One client, many vendors: what canonical events become at each, and that one's outage is nobody else's. */
 import { SeededRandom, SimNetwork, twins, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
-import { type ClientOptions, type Drop, segment } from "waybill";
+import { type ClientOptions, createClient, type Drop, segment } from "waybill";
 import { getfluxly } from "waybill/getfluxly";
 import { letter } from "waybill/letter";
 import { trophy } from "waybill/trophy";
@@ -288,4 +288,35 @@ test("wrong options of a destination are refused with the nearest name", () => {
   expect(() => getfluxly({ tokn: "x" } as never)).toThrow('did you mean "token"');
   expect(() => trophy({ apiKey: "k", url: "ftp://x" })).toThrow("no http or https URL");
   expect(() => valued({ token: "t", events: [] as never })).toThrow("events");
+});
+
+test("a defect of one destination is told, keeps its events and ends nothing; the other destination and close go on", async () => {
+  const errors: { readonly code: string; readonly message: string }[] = [];
+  const posts: string[] = [];
+  const protocol = {
+    limits: { maxEvents: 10, maxBytes: 10_000 },
+    maxEventBytes: 10_000,
+    request: () => ({ method: "POST", url: "http://x.test/", headers: {}, body: [] }) as const,
+    // Too few outcomes: nobody can say what became of the events.
+    classify: () => [],
+  };
+  const client = createClient({
+    destinations: [{ name: "broken", protocol }, segment({ writeKey: "k", name: "whole" })],
+    transport: async ({ url }) => {
+      posts.push(url);
+      return { status: 200, headers: {}, body: "" };
+    },
+    onError: (error) => errors.push(error),
+  });
+  client.track({ event: "E", userId: "u" });
+  await client.flush();
+  expect(errors).toEqual([
+    expect.objectContaining({ code: "WAYBILL_DEFECT", message: expect.stringContaining("broken failed") }),
+  ]);
+  expect(client.accounts()).toMatchObject({
+    broken: { pending: 1, balanced: true },
+    whole: { delivered: 1, pending: 0 },
+  });
+  expect(await client.close({ deadlineMs: 1_000 })).toMatchObject({ delivered: 1, left: 1 });
+  expect(posts).toContain("https://api.segment.io/v1/batch");
 });

@@ -97,7 +97,7 @@ export function deliveredBut(
   for (const range of more.split(",")) {
     const [from = 0, length = 0] = range.split("+").map(Number);
     for (next = Math.max(next, Math.ceil(from) || 0); next < Math.min(from + length, batch.count); next++)
-      outcomes[next] = { status: "rejected", reason: "rejected without a reason" };
+      outcomes[next] = { status: "rejected", reason: "rejected" };
   }
   return outcomes;
 }

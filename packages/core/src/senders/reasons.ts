@@ -14,7 +14,7 @@ export function withSafeReasons(sender: Sender): Sender {
   };
 }
 
-export function safeReason(text: string): string {
+function safeReason(text: string): string {
   return printable(text.length > REASON_MAX_CHARACTERS ? text.slice(0, REASON_MAX_CHARACTERS) : text);
 }
 
