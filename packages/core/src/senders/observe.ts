@@ -16,27 +16,16 @@ export function observe(clock: Clock, next: Exchange<Answered>): Exchange {
 }
 
 function countOutcomes(batch: Batch, verdict: Verdict): Omit<Attempt, "atMs" | "status" | "durationMs" | "response"> {
-  const counts = new Map<Outcome["status"], number>();
+  const counts: Record<Outcome["status"], number> = { delivered: 0, retryable: 0, rejected: 0, dropped: 0, halted: 0 };
   let reason: string | undefined;
   if ("split" in verdict) {
     reason = verdict.reason;
-    counts.set(batch.count === 1 ? "rejected" : "retryable", batch.count);
+    counts[batch.count === 1 ? "rejected" : "retryable"] = batch.count;
   } else {
     for (const outcome of verdict) {
-      counts.set(outcome.status, of(outcome.status) + 1);
+      counts[outcome.status] += 1;
       if (outcome.status !== "delivered") reason ??= outcome.reason;
     }
   }
-  function of(status: Outcome["status"]): number {
-    return counts.get(status) ?? 0;
-  }
-  return {
-    events: batch.count,
-    bytes: batch.bytes,
-    delivered: of("delivered"),
-    retryable: of("retryable"),
-    rejected: of("rejected"),
-    halted: of("halted"),
-    reason,
-  };
+  return { events: batch.count, bytes: batch.bytes, ...counts, reason };
 }
