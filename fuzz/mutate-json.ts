@@ -2,7 +2,7 @@
 import type { SeededRandom } from "@waybill/testing";
 
 /** JSON that no value of JavaScript is written as: numbers beyond its own, members named twice, what is not JSON at all. */
-export class Raw {
+class Raw {
   readonly text: string;
 
   constructor(text: string) {
@@ -79,7 +79,7 @@ export function mutateJson(random: SeededRandom, texts: readonly string[]): stri
 }
 
 /** Something in the place of `old`, often made of it. */
-export function hostile(random: SeededRandom, old: Json | undefined, texts: readonly string[]): Json {
+function hostile(random: SeededRandom, old: Json | undefined, texts: readonly string[]): Json {
   switch (random.below(8)) {
     case 0:
       return [old ?? null];
@@ -103,7 +103,7 @@ function hostileValue(random: SeededRandom): Json {
   return random.pick(HOSTILE)();
 }
 
-export function print(value: Json): string {
+function print(value: Json): string {
   if (value instanceof Raw) return value.text;
   if (Array.isArray(value)) return `[${(value as readonly Json[]).map(print).join(",")}]`;
   if (!isObject(value)) return JSON.stringify(value);

@@ -19,7 +19,7 @@ import {
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
 
-export const BODY_MAX_BYTES: number = 256 * 1024;
+const BODY_MAX_BYTES: number = 256 * 1024;
 const SEGMENT_BYTES = 64 * 1024;
 const DAY_MS = 86_400_000;
 const EXCHANGE_DEADLINE_MS = 1_000;

@@ -60,7 +60,7 @@ export function inTurn(behaviours: readonly Behaviour[]): Behaviour {
 }
 
 /** Bytes that a socket has sent, whoever reads them. */
-export function sentBy(sockets: Iterable<Socket>): number {
+function sentBy(sockets: Iterable<Socket>): number {
   let bytes = 0;
   for (const socket of sockets) bytes += socket.bytesWritten;
   return bytes;

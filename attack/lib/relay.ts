@@ -311,7 +311,7 @@ export class Relay {
   }
 }
 
-export function blockedMsIn(metrics: string): number {
+function blockedMsIn(metrics: string): number {
   const own = /^waybill_event_loop_blocked_max_seconds(?:\{[^}]*\})? (\S+)$/m.exec(metrics)?.[1];
   if (own !== undefined) return Math.max(0, Number(own) * 1_000 || 0);
   const lag = /^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(metrics)?.[1];
