@@ -1,5 +1,4 @@
 /** Answers that no honest server gives. */
-import type { Socket } from "node:net";
 import { type Behaviour, respond } from "./vendor.ts";
 
 const PIECE = Buffer.alloc(64 * 1024, "x");
