@@ -45,7 +45,6 @@ export const commands: readonly Attack[] = [
   {
     name: "print-trace",
     holds: "trace prints vendors' answers and events without control characters, and no forged lines",
-    quick: true,
     async run(stage) {
       const { admin, id } = await homeOf(stage);
       const { code, out, err } = await waybill(["trace", id, "--admin", admin]);

@@ -34,7 +34,6 @@ export const configs: readonly Attack[] = [
   {
     name: "config-admin-open-to-the-network",
     holds: "an admin API that is not on loopback and has no token is a configuration fault",
-    quick: true,
     async run(stage) {
       await inParallel(["0.0.0.0:8081", "[::]:8081", "192.0.2.1:8081"], 3, async (listen) => {
         const open = await checkFile(stage, withSource(stage, { writeKeys: ["k"] }, { admin: { listen } }));
@@ -53,7 +52,6 @@ export const configs: readonly Attack[] = [
     name: "config-faults-tell-no-keys",
     limitMs: 120_000,
     holds: "no fault of a key, an expiry, a token or a secret prints it",
-    quick: true,
     async run(stage) {
       const odd: readonly object[] = [
         { writeKeys: [{ key: SECRET, expires: "tomorrow" }] },
@@ -93,7 +91,6 @@ export const configs: readonly Attack[] = [
     name: "config-keys-odd",
     limitMs: 120_000,
     holds: "keys that are not ASCII, have spaces or control characters are taken or faults, never a stack",
-    quick: true,
     async run(stage) {
       const keys = [
         "schl\u00fcssel",

@@ -183,12 +183,8 @@ export const exchanges: readonly Attack[] = [
   hostile("status-000", "a vendor's status of 000 is answered as no answer of the vendor's", status("000 x"), {
     quick: true,
   }),
-  hostile("status-099", "a vendor's status of 099 is answered as no answer of the vendor's", status("099 x"), {
-    quick: true,
-  }),
-  hostile("status-999", "a vendor's status of 999 is answered as something that HTTP knows", status("999 x"), {
-    quick: true,
-  }),
+  hostile("status-099", "a vendor's status of 099 is answered as no answer of the vendor's", status("099 x")),
+  hostile("status-999", "a vendor's status of 999 is answered as something that HTTP knows", status("999 x")),
   hostile(
     "status-odd",
     "statuses of 1000, one digit and text reach no caller",

@@ -77,8 +77,8 @@ function retryAfter(name: string, value: string): Attack {
 
 export const vendors: readonly Attack[] = [
   hostile("status-000", "a status of 000 is one failed attempt", status("000 Nothing"), { quick: true }),
-  hostile("status-099", "a status of 099 is one failed attempt", status("099 Less"), { quick: true }),
-  hostile("status-999", "a status of 999 is one failed attempt", status("999 More"), { quick: true }),
+  hostile("status-099", "a status of 099 is one failed attempt", status("099 Less")),
+  hostile("status-999", "a status of 999 is one failed attempt", status("999 More")),
   hostile(
     "status-odd",
     "statuses of one, two and four digits, text, and none are failed attempts",
