@@ -206,7 +206,8 @@ export class DoorIntake {
   refuseBody({ door, source, request, route, options }: DoorOpened, refusal: BodyRefusal, message: string): Answer {
     const kind = BODY_KINDS[refusal];
     const headers = route.headers?.(request, options) ?? {};
-    return this.#refuse(source, door, { kind, message, retryAfterS: RETRY_AFTER_S } as Refusal, request, headers);
+    const again = kind === "unavailable" || kind === "rate_limited" ? { retryAfterS: RETRY_AFTER_S } : {};
+    return this.#refuse(source, door, { kind, message, ...again } as Refusal, request, headers);
   }
 
   /** Frames, stores, answers. Resolves after the fsync; rejects for a defect. */

@@ -183,6 +183,8 @@ export class Intake {
     if (known === undefined || route === undefined) return undefined;
     const { source } = known;
     if (source.limiter !== undefined || !this.#sources.isValid(known)) return undefined;
+    const host = this.#sources.byHost(request.headers?.["host"]);
+    if (host !== undefined && host !== source) return undefined;
     return this.#opened(route, request, source, undefined);
   }
 
@@ -252,7 +254,8 @@ export class Intake {
   /** Whose events they are; or why they are nobody's. */
   #payerIn({ payer, named }: Opened, { writeKey = "" }: SegmentScan): Source | Answer {
     // A key in the head wins over one in the body.
-    if (payer !== undefined && (payer !== named || writeKey === "")) return payer;
+    if (payer !== undefined && payer !== named) return payer;
+    if (payer !== undefined && writeKey === "") return this.#limited(payer, "") ?? payer;
     const known = writeKey === "" ? undefined : this.#sourceOf(writeKey);
     if (known === undefined || (named !== undefined && known.source !== named))
       return this.#refuse(

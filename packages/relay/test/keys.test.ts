@@ -34,6 +34,8 @@ test.each<[string, string, string, Record<string, string>, object, number]>([
   ["no key", "web", "/eu/v1/track", {}, track("k2"), 401],
   ["no key", "web", "/v1/batch", { host: "web.test" }, { batch: [track("k3")] }, 401],
   ["its key in the body", "web", "/s/web/v1/batch", {}, { batch: [track("k4")], writeKey: KEY }, 200],
+  ["another's key at a host", "web", "/v1/batch", { ...basic("other-key"), host: "web.test" }, { batch: [] }, 401],
+  ["its key at its host", "web", "/v1/batch", { ...BASIC, host: "web.test" }, { batch: [track("k5h")] }, 200],
   ["its key in the head", "web", "/eu/v1/batch", BASIC, { batch: [track("k5")] }, 200],
   ["another source's key in the head", "web", "/s/web/v1/batch", basic("other-key"), { batch: [track("k6")] }, 401],
   ["another source's key in the body", "web", "/eu/v1/batch", {}, { batch: [track("k7")], writeKey: "other-key" }, 401],
@@ -96,6 +98,7 @@ test("a rate holds for a key in every spelling and every place, and each key has
       limited,
       hog: { protocol: "posthog", writeKeys: ["phc"], maxRequestsPerSecond: 0.001, burst: 2 },
       open: { protocol: "letter", writeKeys: ["lt"], keyless: true, maxRequestsPerSecond: 0.001, burst: 2 },
+      wide: { protocol: "segment", writeKeys: ["wide"], keyless: true, maxRequestsPerSecond: 0.001, burst: 2 },
     },
   });
   const encoded = (text: string): string => btoa(text);
@@ -125,6 +128,9 @@ test("a rate holds for a key in every spelling and every place, and each key has
     send(relay.intakeUrl, "POST", "/s/open/v1/track", track("o"), headers).then(({ status }) => status);
   expect([await open({}), await open({}), await open({})]).toEqual([200, 200, 429]);
   expect(await open({ authorization: "Bearer lt" })).toBe(200);
+  const wide = (more: object): Promise<number> => ask(["/s/wide/v1/batch", {}, more]);
+  expect([await wide({}), await wide({}), await wide({})]).toEqual([200, 200, 429]);
+  expect(await wide({ writeKey: "wide" })).toBe(200);
 });
 
 test("buckets that are full are forgotten, others are not", async () => {
