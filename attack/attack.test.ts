@@ -4,6 +4,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { Broken, Skipped } from "./lib/check.ts";
+import { runAttacks } from "./lib/run.ts";
+import { PLAIN } from "./lib/scenes.ts";
+import type { Attack, Stage } from "./lib/stage.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const MAIN = fileURLToPath(new URL("dist/main.js", import.meta.url));
@@ -51,6 +55,38 @@ test("the quick cases are survived", { timeout: RUN_MAX_MS }, async () => {
     exits: 0,
   });
   expect(result.cases).toBeGreaterThan(20);
+});
+
+test("a relay that ends by itself is the fault of its case, and the next case gets a new one", async () => {
+  const lines: string[] = [];
+  const pids: number[] = [];
+  const play = (name: string, run: (stage: Stage) => void): Attack => ({
+    name,
+    holds: "",
+    scene: PLAIN,
+    run: async (stage) => {
+      pids.push(stage.relay.pid);
+      run(stage);
+    },
+  });
+  const attacks = [
+    play("lives", () => undefined),
+    play("ends", ({ relay }) => process.kill(relay.pid, "SIGKILL")),
+    play("lives-again", () => undefined),
+    play("does-not-hold", () => {
+      throw new Broken("seen");
+    }),
+    play("skips", () => {
+      throw new Skipped("not here");
+    }),
+  ];
+  const result = await runAttacks(attacks, (line) => lines.push(line));
+  expect(result).toMatchObject({ cases: 4, survived: 2, failed: ["ends", "does-not-hold"], exits: 1 });
+  expect(lines.map((line) => line.slice(0, 4).trim())).toEqual(["ok", "FAIL", "ok", "FAIL", "skip"]);
+  expect(lines[1]).toContain("the relay ended by itself");
+  expect(lines[3]).toContain(": seen");
+  // One for the first two, one after the end, one after the failure.
+  expect(new Set(pids).size).toBe(3);
 });
 
 test("cases have names of their own, one can be chosen, an unknown flag is refused", async () => {

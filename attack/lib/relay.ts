@@ -1,15 +1,18 @@
 /** A relay as an operator starts it, in a process of its own, watched from outside. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Accounts } from "@waybill/relay";
 import { Broken, check, cut, until, within } from "./check.ts";
 import { type Answer, type Ask, ask } from "./http.ts";
 
-/** The built command. */
-export const WAYBILL: string = fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url));
+/** The built command, seen from this file and from what it is compiled to. */
+export const WAYBILL: string =
+  ["../../packages", "../../../packages"]
+    .map((packages) => fileURLToPath(new URL(`${packages}/cli/dist/main.js`, import.meta.url)))
+    .find((path) => existsSync(path)) ?? "";
 
 export interface RelayOptions {
   /** The configuration file is written here. */
