@@ -25,8 +25,6 @@ const PAGE_MAX = 1_000;
 const PAGE_MAX_CHARACTERS = 8 * 1024 * 1024;
 /** More are chosen by a filter. */
 const LETTERS_MAX = 1_000;
-/** Events of one receipt that are traced. */
-const TRACED_MAX = 1_000;
 const MARK_AT_ONCE = 1_000;
 /** An event of Segment's has at most 32 KiB, and its id is a part of it. */
 const ID_MAX_CHARACTERS = 32 * 1024;
@@ -68,11 +66,12 @@ export function addEvidenceRoutes(add: AddRoute, view: AdminView): void {
     const environment = chosenEnvironment(view, params["environment"] ?? "");
     const positions = positionsOf(params["positions"] ?? "");
     const events: TracedEvent[] = [];
-    for (const position of positions) {
+    for (const position of positions.slice(0, TRACE_MAX_EVENTS)) {
       const traced = await environment.traceAt(position);
       if (traced !== undefined) events.push(traced);
     }
-    if (events.length > 0) return writeJson(response, 200, { events });
+    const isCut = positions.length > TRACE_MAX_EVENTS;
+    if (events.length > 0) return writeJson(response, 200, { events, ...(isCut ? { isCut } : {}) });
     throw unknown("unknown_event", `Environment ${environment.name} has not given these positions yet.`);
   });
 
@@ -161,7 +160,7 @@ function positionsOf(text: string): readonly number[] {
   for (const range of ranges.split(",")) {
     const [, first, count = "1"] = /^(\d{1,15})(?:\+(\d{1,15}))?$/.exec(range) ?? [];
     if (first === undefined) throw invalid("a receipt is <environment>/<position>+<count>, or several of them");
-    for (let index = 0; index < Number(count) && positions.length < TRACED_MAX; index++)
+    for (let index = 0; index < Number(count) && positions.length <= TRACE_MAX_EVENTS; index++)
       positions.push(Number(first) + index);
   }
   return positions;

@@ -186,7 +186,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     query: ["environment", "since", "until"],
   },
   "GET /v1/receipts/{environment}/{positions}": {
-    summary: "What became of the events of a receipt, `1841+3`, or of one position. The first 1,000 of them.",
+    summary: "What became of the events of a receipt, `1841+3`, or of one position. The first 100 of them.",
     answers: { 200: "Trace", 400: "Problem", 404: "Problem" },
   },
   [`GET ${LETTERS_PATH}`]: {
