@@ -2,6 +2,7 @@
  * Typed events: which track events there are and what properties each has, as types alone or as validators of the
  * Standard Schema interface (standardschema.dev, version 1, read November 2026), which zod, valibot and arktype implement.
  */
+import { messageOf } from "@waybill/core";
 import type { CommonFields, Properties, TrackEvent } from "@waybill/vendors";
 
 /** As much of a Standard Schema validator as is used here. */
@@ -42,13 +43,22 @@ export type TypedTrackEvent<Events extends object> = string extends keyof Events
           : { readonly properties: Events[Name] });
     }[keyof Events & string];
 
-/** What is wrong with an event's properties; `undefined` for nothing. */
-export function catalogFault(catalog: Catalog, event: string, properties: unknown): string | undefined {
+/** What is wrong with a track event; `undefined` for nothing, and when nothing is to be checked. */
+export function catalogFault(
+  { catalog, validate }: { readonly catalog?: Catalog | undefined; readonly validate: "off" | "report" | "drop" },
+  { event, properties }: TrackEvent,
+): string | undefined {
+  if (catalog === undefined || validate === "off") return undefined;
   if (!Object.hasOwn(catalog, event)) return `"${event}" is not in the catalog`;
-  const result = (catalog[event] as Validator)["~standard"].validate(properties ?? {});
-  if (result instanceof Promise) {
-    result.catch(() => undefined);
-    return `the validator of "${event}" is asynchronous; only synchronous ones can be used at run time`;
+  let result: ValidatorResult | Promise<ValidatorResult>;
+  try {
+    result = (catalog[event] as Validator)["~standard"].validate(properties ?? {});
+    if ("then" in result) {
+      result.then(undefined, () => undefined);
+      return `the validator of "${event}" is asynchronous; only synchronous ones can be used at run time`;
+    }
+  } catch (error) {
+    return `the validator of "${event}" threw: ${messageOf(error)}`;
   }
   const issue = result.issues?.[0];
   if (issue === undefined) return undefined;

@@ -21,18 +21,22 @@ export const OBJECT: OptionSpec = { rule: { kind: "object" } };
 
 /** Segment's HTTP tracking API as a destination. **Errors**: `WAYBILL_OPTIONS`. */
 export function segment(options: SegmentOptions): Destination {
-  const {
-    name = "segment",
-    url,
-    writeKey,
-  } = resolveDestination("segment", options, { writeKey: SECRET, url: TEXT, name: TEXT });
-  return { name, protocol: segmentProtocol({ writeKey, library: LIBRARY, ...(url === undefined ? {} : { url }) }) };
+  const resolved = resolveDestination("segment", options, { writeKey: SECRET, url: TEXT, name: TEXT });
+  return destinationOf(resolved.name ?? "segment", resolved);
 }
 
 /** A relay speaks Segment's protocol. */
 export function relayDestination(options: { readonly url: string; readonly writeKey: string }): Destination {
-  const { url, writeKey } = resolveDestination("relay", options, { url: SECRET, writeKey: SECRET });
-  return { name: "relay", protocol: segmentProtocol({ writeKey, library: LIBRARY, url }) };
+  return destinationOf("relay", resolveDestination("relay", options, { url: SECRET, writeKey: SECRET }));
+}
+
+function destinationOf(name: string, options: SegmentOptions): Destination {
+  return { name, ...originOf(options), key: "write key", protocol: segmentProtocol({ ...options, library: LIBRARY }) };
+}
+
+/** For errors: without path, query or credentials. */
+export function originOf({ url }: { readonly url?: string | undefined }): Pick<Destination, "origin"> {
+  return url === undefined ? {} : { origin: new URL(url).origin };
 }
 
 /** Checks a destination's options: texts that are required are not empty, `url` is one. */

@@ -12,7 +12,10 @@ export const fetchTransport: Transport = async (request, signal) => {
     });
     return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
   } catch (error) {
-    throw new WaybillError("WAYBILL_TRANSPORT", `No answer: ${messageOf(error)}`, { retryable: true, cause: error });
+    throw new WaybillError("WAYBILL_TRANSPORT", `no answer from ${new URL(request.url).origin}: ${messageOf(error)}`, {
+      retryable: true,
+      cause: error,
+    });
   }
 };
 

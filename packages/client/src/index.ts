@@ -4,7 +4,7 @@ import type { AnyEvents, Catalog, EventsOf } from "./catalog.ts";
 import { type Client, createClientOn } from "./client.ts";
 import type { ClientOptions } from "./options.ts";
 
-export type { AccountView, DropReason, HttpRequest, HttpResponse, Outcome, Transport } from "@waybill/core";
+export type { AccountView, DropReason, HttpRequest, HttpResponse, LaneMode, Outcome, Transport } from "@waybill/core";
 export { WaybillError } from "@waybill/core";
 export type {
   AliasEvent,
@@ -15,12 +15,14 @@ export type {
   ScreenEvent,
   TrackEvent,
 } from "@waybill/vendors";
+export type { EventHandle } from "./captured.ts";
 export type { AnyEvents, Catalog, EventsOf, TypedTrackEvent } from "./catalog.ts";
-export type { Client, EventHandle, Summary } from "./client.ts";
+export type { Client, Summary } from "./client.ts";
 export type { SegmentOptions } from "./destinations.ts";
 export { segment } from "./destinations.ts";
 export type { ClientOptions, Destination, Drop, Overflow } from "./options.ts";
-export type { Spool } from "./pipeline.ts";
+export type { DestinationAccount, Spool } from "./pipeline.ts";
+export type { Health } from "./watched-lane.ts";
 
 /** A client with a catalogue of validators (Standard Schema: zod, valibot, arktype and others), from which the types of `track()` come. */
 export function createClient<const C extends Catalog>(

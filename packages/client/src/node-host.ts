@@ -1,25 +1,22 @@
 /** Node, and what has its modules: Bun, Deno. */
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Transport } from "@waybill/core";
 import { createNodeTransport, nodeClock, nodeRandom } from "@waybill/node";
 import type { Context, Host, VendorHost } from "./options.ts";
 
 /** Answers with a user's data may be long. */
 const ANSWER_MAX_BYTES = 16 * 1024 * 1024;
 
-export function createHost(): Host {
+export function createHost(transport: Transport = createNodeTransport()): Host {
   return {
-    runtime: {
-      clock: nodeClock,
-      random: nodeRandom,
-      transport: createNodeTransport({ answerMaxBytes: ANSWER_MAX_BYTES }),
-    },
+    runtime: { clock: nodeClock, random: nodeRandom, transport },
     byteLength: (text) => Buffer.byteLength(text),
   };
 }
 
 export function createVendorHost(): VendorHost {
   return {
-    ...createHost(),
+    ...createHost(createNodeTransport({ answerMaxBytes: ANSWER_MAX_BYTES })),
     platform: `Node/${process.versions.node}`,
     environment: (name) => process.env[name],
     onExit(close) {

@@ -1,4 +1,4 @@
-import type { DropReason, OptionSpec, Outcome, Protocol, Runtime, Stage, Transport, WaybillError } from "@waybill/core";
+import type { DropReason, OptionSpec, Protocol, Runtime, Stage, Transport, WaybillError } from "@waybill/core";
 import { resolveOptions } from "@waybill/core";
 import type { Catalog } from "./catalog.ts";
 import type { Spool } from "./pipeline.ts";
@@ -8,18 +8,26 @@ export interface Destination {
   /** Names it in counters and callbacks; unique within a client. */
   readonly name: string;
   readonly protocol: Protocol;
+  /** Where it is, for errors: `http://127.0.0.1:8080`. Default: its name. */
+  readonly origin?: string;
+  /** What its credential is called, for errors. Default "key". */
+  readonly key?: string;
   /** Says canonical events in the vendor's words, where those differ. */
   readonly translate?: Stage;
 }
 
 /** An event that was lost on purpose, or refused for good by a destination. */
 export interface Drop {
-  readonly reason: DropReason | "rejected";
+  /** `rejected`: refused for good; `expired`: given up by a spool that is at its `maxBytes`. */
+  readonly reason: DropReason | "rejected" | "expired";
   /** What the destination said, for `rejected`. */
   readonly detail?: string;
-  readonly messageId?: string;
-  /** Absent when it concerns all destinations. */
-  readonly destination?: string;
+  /** Absent when the event has none, or is not known any more. */
+  readonly messageId?: string | undefined;
+  /** How many events, where that is not 1. */
+  readonly events?: number;
+  /** Which destination does not get it. */
+  readonly destination: string;
 }
 
 /** What happens to a new event when the queue is full. */
@@ -152,15 +160,4 @@ const SPECS: Readonly<Record<keyof ResolvedOptions, OptionSpec>> = {
 
 export function resolveClientOptions(options: ClientOptions): ResolvedOptions {
   return resolveOptions<ResolvedOptions>("createClient", options, SPECS, DEFAULTS);
-}
-
-/** The worst of two outcomes, for an event that went to several destinations. */
-export function worse(a: Outcome | undefined, b: Outcome): Outcome {
-  return a !== undefined && rank(a) >= rank(b) ? a : b;
-}
-
-/** That a vendor has no words for an event is no harm to those that have. */
-function rank(outcome: Outcome): number {
-  if (outcome.status === "dropped") return outcome.reason === "unsupported" || outcome.reason === "filtered" ? 0 : 4;
-  return { delivered: 1, retryable: 2, halted: 3, rejected: 5 }[outcome.status];
 }

@@ -1,20 +1,17 @@
 import {
   Account,
   type AccountView,
-  type Batch,
-  createSender,
   createUuidV7,
   type DropReason,
-  fullJitter,
-  Lane,
+  isFinal,
   type Outcome,
-  type Runtime,
-  type Sender,
-  type Store,
   WaybillError,
 } from "@waybill/core";
-import type { Destination, Host, ResolvedOptions } from "./options.ts";
+import type { Captured, Shared } from "./captured.ts";
+import type { Destination, Drop, Host, ResolvedOptions } from "./options.ts";
 import { QueueStore } from "./queue-store.ts";
+import { messageIdOf } from "./serialise.ts";
+import { type Health, type WatchedLane, watchedLane } from "./watched-lane.ts";
 
 /** What the client tells its pipeline and hears from it. */
 export interface PipelineOptions {
@@ -23,125 +20,116 @@ export interface PipelineOptions {
   readonly destinations: readonly Destination[];
   /** Sent beside the events of every request, in the vendor's form. */
   readonly metadata: string;
-  readonly onDrop: (reason: DropReason, text: string, destination: string) => void;
-  readonly onSettled: (destination: string, batch: Batch, outcomes: readonly Outcome[]) => void;
+  readonly shared: Shared;
+  readonly onDrop: (drop: Drop) => void;
   readonly onError: (error: WaybillError) => void;
 }
 
-/** Between capture and the destinations: in memory, or on disk. */
+/** Between capture and the destinations: in memory, or on disk. Gives each event its outcomes. */
 export interface Pipeline {
   /** Takes an event for every destination. **Errors**: `WAYBILL_QUEUE_FULL` with the overflow policy `throw`. */
-  push(text: string, bytes: number): void;
+  push(event: Captured): void;
   /** Counts an event that was lost before it got here. */
-  drop(reason: DropReason, text: string): void;
+  drop(reason: DropReason, messageId: string | undefined): void;
   /** Ends when everything pushed before is settled, or cannot be for now. */
   flush(): Promise<void>;
-  /** Delivers within the deadline; what is left then stays on disk or is left behind. */
+  /** Delivers within the deadline; what is left then stays on disk or is left behind. May never end, when a disk does not answer. */
   close(deadlineMs: number): Promise<void>;
-  accounts(): Readonly<Record<string, AccountView>>;
+  /** The deadline has passed: what comes from now on is not counted any more. */
+  freeze(): void;
+  accounts(): Readonly<Record<string, DestinationAccount>>;
 }
+
+/** A destination's ledger, and how the destination is. */
+export interface DestinationAccount extends AccountView, Health {}
 
 /** Made by `spool({ directory })` of `waybill/spool`. */
 export interface Spool {
   readonly createPipeline: (options: PipelineOptions) => Pipeline;
 }
 
-/** One destination's lane over any store. */
-export function createLane(
-  destination: Destination,
-  store: Store,
-  { options, host, onSettled, onError }: PipelineOptions,
-): Lane {
-  const { flushAt, flushBytes, flushIntervalMs } = options;
-  const { name, protocol } = destination;
-  return new Lane({
-    name,
-    store,
-    sender: senderOf(destination, options, host.runtime),
-    runtime: host.runtime,
-    limits: protocol.limits,
-    trigger: { flushAt, flushBytes, flushIntervalMs },
-    onSettled: (batch, outcomes) => onSettled(name, batch, outcomes),
-    onModeChange: (mode, reason) => {
-      if (mode === "failed") onError(new WaybillError("WAYBILL_DEFECT", `${name} ${mode}: ${reason}`));
-    },
-  });
+/** Tells the application of an outcome that it did not wish for. */
+export function tell(
+  { onDrop }: PipelineOptions,
+  { outcome, text, destination }: { readonly outcome: Outcome; readonly text: string; readonly destination: string },
+): void {
+  if (outcome.status !== "rejected" && outcome.status !== "dropped") return;
+  const { status, reason } = outcome;
+  const why = status === "rejected" ? { reason: status, detail: reason } : { reason };
+  onDrop({ ...why, messageId: messageIdOf(text), destination });
 }
 
-function senderOf({ protocol, translate }: Destination, options: ResolvedOptions, runtime: Runtime): Sender {
-  const { timeoutMs, backoffBaseMs, backoffMaxMs, maxAttempts, transport } = options;
-  return createSender({
-    protocol,
-    runtime: transport === undefined ? runtime : { ...runtime, transport },
-    timeoutMs,
-    backoff: fullJitter(backoffBaseMs, backoffMaxMs),
-    maxAttempts,
-    ...(translate === undefined ? {} : { translate }),
-  });
-}
+const QUEUE_FULL: Outcome = { status: "dropped", reason: "queue_full" };
 
-interface MemoryLane {
+interface MemoryLane extends WatchedLane {
   readonly name: string;
-  readonly lane: Lane;
-  readonly store: QueueStore;
+  readonly store: QueueStore<Captured>;
   readonly account: Account;
 }
 
-/** Events in memory: one queue and one lane per destination, the text shared between them. */
+/** Events in memory: one queue and one lane per destination, the texts shared between them. */
 export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
-  const { options, host, destinations, metadata, onDrop } = pipeline;
+  const { options, host, destinations, metadata, shared, onDrop } = pipeline;
   const { queueMaxEvents, queueMaxBytes, overflow } = options;
   const { clock, random } = host.runtime;
   const makeKey = createUuidV7(clock, random);
   const lanes: readonly MemoryLane[] = destinations.map((destination) => {
+    const { name } = destination;
     const account = new Account();
-    const store = new QueueStore(makeKey, metadata, account);
-    return { name: destination.name, lane: createLane(destination, store, pipeline), store, account };
+    const store = new QueueStore<Captured>(makeKey, metadata, account);
+    const watched = watchedLane(destination, store, pipeline, (batch, outcomes) => {
+      if (shared.over) return;
+      for (let index = 0; index < batch.count; index++) {
+        const outcome = outcomes[index] as Outcome;
+        if (!isFinal(outcome)) continue;
+        store.settled[index]?.settle(outcome);
+        if (outcome.status !== "delivered")
+          tell(pipeline, { outcome, text: batch.event(index) as string, destination: name });
+      }
+    });
+    return { name, store, account, ...watched };
   });
 
-  const dropFrom = ({ name, account }: MemoryLane, reason: DropReason, text: string): void => {
-    account.drop(reason, 1);
-    onDrop(reason, text, name);
-  };
-  /** Whether the event may be pushed now. */
-  const makeRoom = (memoryLane: MemoryLane, text: string, bytes: number): boolean => {
-    const { store } = memoryLane;
-    const isFull = (): boolean => store.events + 1 > queueMaxEvents || store.bytes + bytes > queueMaxBytes;
-    while (isFull()) {
-      const oldest = overflow === "drop-oldest" ? store.dropOldest() : undefined;
-      dropFrom(memoryLane, "queue_full", oldest ?? text);
+  /** Whether the event may be pushed now; what has no room is dropped. */
+  const makeRoom = ({ name, account, store }: MemoryLane, event: Captured): boolean => {
+    while (store.events + 1 > queueMaxEvents || store.bytes + event.bytes > queueMaxBytes) {
+      // For an event that does not fit an empty queue nothing else is given up.
+      const mayEvict = overflow === "drop-oldest" && event.bytes <= queueMaxBytes;
+      const oldest = mayEvict ? store.dropOldest() : undefined;
+      const lost = oldest ?? event;
+      const { text } = lost;
+      account.settle(QUEUE_FULL);
+      lost.settle(QUEUE_FULL);
+      tell(pipeline, { outcome: QUEUE_FULL, text, destination: name });
       if (oldest === undefined) return false;
     }
     return true;
   };
 
   return {
-    push(text, bytes) {
-      const nowMs = clock.now();
-      let full = false;
+    push(event) {
+      let full = "";
       for (const memoryLane of lanes) {
         memoryLane.account.accept(1);
-        if (!makeRoom(memoryLane, text, bytes)) {
-          full = true;
+        if (!makeRoom(memoryLane, event)) {
+          full += ` ${memoryLane.name}`;
           continue;
         }
-        memoryLane.store.push(text, bytes, nowMs);
+        memoryLane.store.push(event);
         memoryLane.lane.notify();
       }
-      if (full && overflow === "throw")
+      if (full !== "" && overflow === "throw")
         throw new WaybillError(
           "WAYBILL_QUEUE_FULL",
-          `The queue holds its limit of ${queueMaxEvents} events or ${queueMaxBytes} bytes`,
-          {
-            retryable: true,
-            hint: "Await flush(), raise queueMaxEvents or queueMaxBytes, or choose another overflow policy.",
-          },
+          `The queue of${full} is full: ${queueMaxEvents} events or ${queueMaxBytes} bytes`,
+          { retryable: true },
         );
     },
-    drop(reason, text) {
-      for (const memoryLane of lanes) {
-        memoryLane.account.accept(1);
-        dropFrom(memoryLane, reason, text);
+    drop(reason, messageId) {
+      for (const { name, account } of lanes) {
+        account.accept(1);
+        account.drop(reason, 1);
+        onDrop({ reason, messageId, destination: name });
       }
     },
     async flush() {
@@ -150,6 +138,12 @@ export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
     async close(deadlineMs) {
       await Promise.all(lanes.map(({ lane }) => lane.close(deadlineMs, { drain: true })));
     },
-    accounts: () => Object.fromEntries(lanes.map(({ name, account, store }) => [name, account.view(store.events)])),
+    freeze() {
+      for (const { store } of lanes) store.freeze();
+    },
+    accounts: () =>
+      Object.fromEntries(
+        lanes.map(({ name, account, store, health }) => [name, { ...account.view(store.events), ...health() }]),
+      ),
   };
 }

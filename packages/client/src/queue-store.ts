@@ -1,11 +1,10 @@
 /**
- * One destination's events in memory, oldest first, bounded by events and bytes.
+ * One destination's events in memory, oldest first.
  *
- *   #texts: [ gone … | leased … | waiting … ]
- *            0        #head      #head + #leased
+ *   #leased: on their way          #queue: [ gone … | waiting … ]
+ *                                             0       #head
  *
- * Leased events stay in their place until they are settled, so what must go again is still in front. The gone part is cut off
- * when it is half of the array.
+ * What has to go again is put back in front of those that wait. The gone part is cut off when it is half of the queue.
  */
 import {
   type Account,
@@ -19,18 +18,28 @@ import {
   TextBatch,
 } from "@waybill/core";
 
+/** An event in a queue. */
+export interface Queued {
+  readonly text: string;
+  /** Of the text, as UTF-8. */
+  readonly bytes: number;
+  /** When it was captured, epoch ms. */
+  readonly atMs: number;
+}
+
 const COMPACT_ABOVE = 4_096;
 
-export class QueueStore implements Store {
+export class QueueStore<Event extends Queued = Queued> implements Store {
+  /** The events of the batch that was settled last. */
+  settled: readonly Event[] = [];
   readonly #makeKey: () => string;
   readonly #metadata: string;
   readonly #account: Account;
-  #texts: string[] = [];
-  #sizes: number[] = [];
-  #times: number[] = [];
+  #queue: (Event | undefined)[] = [];
   #head = 0;
-  #leased = 0;
+  #leased: readonly Event[] = [];
   #bytes = 0;
+  #frozen = false;
   /** Read on every capture: one object, not one per call. */
   readonly #pending: { events: number; bytes: number; oldestAtMs: number | undefined } = {
     events: 0,
@@ -47,86 +56,85 @@ export class QueueStore implements Store {
 
   pending(): Pending {
     const pending = this.#pending;
-    pending.events = this.#texts.length - this.#head;
+    pending.events = this.events;
     pending.bytes = this.#bytes;
-    pending.oldestAtMs = this.#times[this.#head];
+    pending.oldestAtMs = (this.#leased[0] ?? this.#queue[this.#head])?.atMs;
     return pending;
   }
 
   get events(): number {
-    return this.#texts.length - this.#head;
+    return this.#queue.length - this.#head + this.#leased.length;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  push(text: string, bytes: number, nowMs: number): void {
-    this.#texts.push(text);
-    this.#sizes.push(bytes);
-    this.#times.push(nowMs);
-    this.#bytes += bytes;
+  push(event: Event): void {
+    this.#queue.push(event);
+    this.#bytes += event.bytes;
   }
 
   /** Takes the oldest event that is not leased out of the queue. */
-  dropOldest(): string | undefined {
-    const at = this.#head + this.#leased;
-    const text = this.#texts[at];
-    if (text === undefined) return undefined;
-    this.#bytes -= this.#sizes[at] as number;
-    for (const list of [this.#texts, this.#sizes, this.#times]) list.splice(at, 1);
-    return text;
+  dropOldest(): Event | undefined {
+    const [oldest] = this.#take(1);
+    this.#bytes -= oldest?.bytes ?? 0;
+    return oldest;
   }
 
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
-    assert(this.#leased === 0, "the batch before was settled");
-    let count = 0;
+    assert(this.#leased.length === 0, "the batch before was settled");
+    const texts: string[] = [];
+    const sizes: number[] = [];
     let bytes = -1;
-    const end = Math.min(this.#texts.length, this.#head + limits.maxEvents);
-    while (this.#head + count < end) {
-      const next = bytes + 1 + (this.#sizes[this.#head + count] as number);
-      if (count > 0 && next > limits.maxBytes) break;
-      bytes = next;
-      count += 1;
+    for (let at = this.#head; at < this.#queue.length && texts.length < limits.maxEvents; at++) {
+      const event = this.#queue[at] as Event;
+      bytes += 1 + event.bytes;
+      if (texts.length > 0 && bytes > limits.maxBytes) break;
+      texts.push(event.text);
+      sizes.push(event.bytes);
     }
-    if (count === 0) return undefined;
-    this.#leased = count;
-    return new TextBatch({
-      key: this.#makeKey(),
-      metadata: this.#metadata,
-      oldestAtMs: this.#times[this.#head] as number,
-      texts: this.#texts.slice(this.#head, this.#head + count),
-      sizes: this.#sizes.slice(this.#head, this.#head + count),
-    });
+    this.#leased = this.#take(texts.length);
+    const [oldest] = this.#leased;
+    return (
+      oldest && new TextBatch({ key: this.#makeKey(), metadata: this.#metadata, oldestAtMs: oldest.atMs, texts, sizes })
+    );
   }
 
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
-    assert(batch.count === this.#leased, "only the leased batch is settled");
-    this.#leased = 0;
-    // Settled events are taken out; the others move up behind the end of the lease, in order.
-    let keepAt = this.#head + batch.count;
-    for (let index = batch.count - 1; index >= 0; index--) {
-      const at = this.#head + index;
+    if (this.#frozen) return;
+    const leased = this.#leased;
+    assert(batch.count === leased.length, "only the leased batch is settled");
+    this.#leased = [];
+    this.settled = leased;
+    const again: Event[] = [];
+    for (let index = 0; index < leased.length; index++) {
+      const event = leased[index] as Event;
       const outcome = outcomes[index] as Outcome;
       if (isFinal(outcome)) {
-        this.#bytes -= this.#sizes[at] as number;
+        this.#bytes -= event.bytes;
         this.#account.settle(outcome);
-        continue;
-      }
-      keepAt -= 1;
-      this.#texts[keepAt] = this.#texts[at] as string;
-      this.#sizes[keepAt] = this.#sizes[at] as number;
-      this.#times[keepAt] = this.#times[at] as number;
+      } else again.push(event);
     }
-    this.#texts.fill("", this.#head, keepAt);
-    this.#head = keepAt;
-    if (this.#head > COMPACT_ABOVE && 2 * this.#head > this.#texts.length) this.#compact();
+    if (again.length === 0) return;
+    this.#queue = [...again, ...this.#queue.slice(this.#head)];
+    this.#head = 0;
   }
 
-  #compact(): void {
-    this.#texts = this.#texts.slice(this.#head);
-    this.#sizes = this.#sizes.slice(this.#head);
-    this.#times = this.#times.slice(this.#head);
-    this.#head = 0;
+  /** Nothing changes any more: an answer that comes after the count was given is not counted. */
+  freeze(): void {
+    this.#frozen = true;
+  }
+
+  #take(count: number): Event[] {
+    const end = this.#head + count;
+    const taken = this.#queue.slice(this.#head, end) as Event[];
+    this.#queue.fill(undefined, this.#head, end);
+    this.#head += taken.length;
+    if (this.#head > COMPACT_ABOVE && 2 * this.#head > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#head = 0;
+    }
+    return taken;
   }
 }

@@ -3,12 +3,15 @@ import type { Runtime } from "@waybill/core";
 import { fetchTransport } from "./fetch-transport.ts";
 import type { Context, Host, VendorHost } from "./options.ts";
 
+/** Longest delay `setTimeout` takes; a longer one would fire at once. */
+const DELAY_MAX_MS = 2 ** 31 - 1;
+
 const runtime: Runtime = {
   clock: {
     now: () => Date.now(),
     monotonic: () => performance.now(),
     after(delayMs, run) {
-      const timer = setTimeout(run, Math.max(0, delayMs));
+      const timer = setTimeout(run, Math.min(Math.max(0, delayMs), DELAY_MAX_MS));
       return { cancel: () => clearTimeout(timer) };
     },
   },

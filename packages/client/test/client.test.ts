@@ -19,7 +19,7 @@ testStore("queue store", async () => {
   return {
     store,
     async push(texts) {
-      for (const text of texts) store.push(text, Buffer.byteLength(text), 1);
+      for (const text of texts) store.push({ text, bytes: Buffer.byteLength(text), atMs: 1 });
     },
   };
 });
@@ -238,7 +238,13 @@ test("close during an outage ends at its deadline and says what was left", async
   for (let index = 0; index < 150; index++) client.track(event(index));
   const closed = client.close({ deadlineMs: 3_000 });
   await clock.advance(3_001);
-  expect(await closed).toEqual({ delivered: 0, rejected: 0, dropped: 0, left: 150 });
+  expect(await closed).toEqual({
+    delivered: 0,
+    rejected: 0,
+    dropped: 0,
+    left: 150,
+    destinations: { a: { mode: "waiting", reason: "no answer from http://a.test: No answer: aborted", left: 150 } },
+  });
 });
 
 test("a handle's promise ends with the outcome, the worst of several destinations", async () => {
@@ -343,7 +349,13 @@ test("what close could not deliver stays in the spool", async () => {
   const options = { relay: { url: "http://127.0.0.1:9", writeKey: "k" }, spool: spool({ directory }) };
   const first = createClient(options);
   for (let index = 0; index < 10; index++) first.track(event(index));
-  expect(await first.close({ deadlineMs: 200 })).toEqual({ delivered: 0, rejected: 0, dropped: 0, left: 10 });
+  expect(await first.close({ deadlineMs: 2_000 })).toEqual({
+    delivered: 0,
+    rejected: 0,
+    dropped: 0,
+    left: 10,
+    destinations: { relay: { mode: "waiting", reason: "no answer from http://127.0.0.1:9: refused", left: 10 } },
+  });
   const second = createClient(options);
   await second.flush({ deadlineMs: 200 });
   expect(second.accounts()["relay"]).toMatchObject({ pending: 10, balanced: true });

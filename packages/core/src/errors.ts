@@ -15,6 +15,7 @@ export const ERROR_CODES = {
   WAYBILL_LOG_LOCKED: "Another process is using this data directory.",
   WAYBILL_LISTEN: "The relay could not listen on an address.",
   WAYBILL_DEFECT: "A defect stopped one destination; its events are kept, and the others go on.",
+  WAYBILL_DESTINATION: "A destination takes no events for now (no answer, a refusal, a wrong key); they are kept.",
   WAYBILL_INPUT: "The input of a command is wrong: a file is missing or a line is not an event.",
 } as const;
 
@@ -53,7 +54,12 @@ export class WaybillError extends Error {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return typeof value === "object" && value !== null && BRAND in value;
+    try {
+      return BRAND in (value as object);
+    } catch {
+      // Not an object, or one that throws at every look.
+      return false;
+    }
   }
 }
 

@@ -33,56 +33,38 @@ export function resolveOptions<T extends object>(
   const resolved: Record<string, unknown> = { ...defaults };
   for (const [key, spec] of Object.entries<OptionSpec>(specs)) {
     const value = (given as Record<string, unknown>)[key];
+    const expected = unmet(value, spec.rule);
     if (value === undefined) {
-      if (spec.required) faults.push(`option "${key}" is required: ${expectation(spec.rule)}`);
-      continue;
-    }
-    if (fits(value, spec.rule)) resolved[key] = value;
-    else faults.push(`option "${key}" is ${show(value)}; it must be ${expectation(spec.rule)}`);
+      if (spec.required) faults.push(`option "${key}" is required: ${expected}`);
+    } else if (expected === undefined) resolved[key] = value;
+    else faults.push(`option "${key}" is ${show(value)}; it must be ${expected}`);
   }
   if (faults.length > 0) throw new WaybillError("WAYBILL_OPTIONS", `${owner}: ${faults.join("; ")}`);
   return resolved as T;
 }
 
-function fits(value: unknown, rule: OptionRule): boolean {
-  switch (rule.kind) {
-    case "number":
-      return (
-        typeof value === "number" &&
-        value >= rule.min &&
-        value <= rule.max &&
-        (rule.integer === false || Number.isInteger(value))
-      );
-    case "choice":
-      return typeof value === "string" && rule.of.includes(value);
-    case "array":
-      return Array.isArray(value);
-    case "object":
-      return typeof value === "object" && value !== null && !Array.isArray(value);
-    default:
-      return typeof value === rule.kind;
+/** What the rule asks for; `undefined` when the value is that. */
+function unmet(value: unknown, rule: OptionRule): string | undefined {
+  const { kind } = rule;
+  if (kind === "number") {
+    const { min, max, integer = true } = rule;
+    const fits = typeof value === "number" && value >= min && value <= max && (!integer || Number.isInteger(value));
+    return fits ? undefined : `a ${integer ? "whole " : ""}number from ${min} to ${max}`;
   }
-}
-
-function expectation(rule: OptionRule): string {
-  switch (rule.kind) {
-    case "number":
-      return `${rule.integer === false ? "a number" : "a whole number"} from ${rule.min} to ${rule.max}`;
-    case "choice":
-      return `one of ${rule.of.map((word) => `"${word}"`).join(", ")}`;
-    case "array":
-    case "object":
-      return `an ${rule.kind}`;
-    default:
-      return `a ${rule.kind}`;
-  }
+  if (kind === "choice")
+    return rule.of.includes(value as string) ? undefined : `one of ${rule.of.map((word) => `"${word}"`).join(", ")}`;
+  return kindOf(value) === kind ? undefined : withArticle(kind);
 }
 
 function show(value: unknown): string {
   if (typeof value === "string") return `"${value.length > 40 ? `${value.slice(0, 40)}…` : value}"`;
-  return typeof value === "object" && value !== null
-    ? Array.isArray(value)
-      ? "an array"
-      : "an object"
-    : String(value);
+  return typeof value === "object" && value !== null ? withArticle(kindOf(value)) : String(value);
+}
+
+function kindOf(value: unknown): string {
+  return Array.isArray(value) ? "array" : value === null ? "null" : typeof value;
+}
+
+function withArticle(kind: string): string {
+  return `${/^[ao]/.test(kind) ? "an" : "a"} ${kind}`;
 }

@@ -174,7 +174,8 @@ function transportError(request: HttpRequest, error: unknown, known?: string): W
   const message = messageOf(error);
   const reason =
     known ?? REASONS[(error as NodeJS.ErrnoException).code ?? ""] ?? (message === "aborted" ? message : "protocol");
-  return new WaybillError("WAYBILL_TRANSPORT", `No answer from ${originOf(request.url)}: ${reason} (${message})`, {
+  const said = reason === "protocol" ? message : reason;
+  return new WaybillError("WAYBILL_TRANSPORT", `no answer from ${originOf(request.url)}: ${said}`, {
     reason,
     retryable: reason !== INVALID,
     cause: error,

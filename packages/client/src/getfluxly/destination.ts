@@ -6,7 +6,7 @@ import {
   getfluxlyFromCanonical,
   getfluxlyProtocol,
 } from "@waybill/vendors";
-import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
+import { type CommonOptions, OBJECT, originOf, resolveDestination, SECRET, TEXT } from "../destinations.ts";
 import type { Destination } from "../options.ts";
 import { VERSION } from "../version.ts";
 
@@ -24,6 +24,7 @@ export function getfluxly(options: GetFluxlyOptions): Destination {
   const { name = "getfluxly", url, token, events } = resolveDestination("getfluxly", options, specs);
   return {
     name,
+    ...originOf({ url }),
     protocol: getfluxlyProtocol({ url, token, version: VERSION }),
     translate: translating(getfluxlyFromCanonical(events)),
   };

@@ -1,6 +1,6 @@
 import { translating } from "@waybill/core";
 import { type EventMap, type LetterItem, letterFromCanonical, letterProtocol } from "@waybill/vendors";
-import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
+import { type CommonOptions, OBJECT, originOf, resolveDestination, SECRET, TEXT } from "../destinations.ts";
 import type { Destination } from "../options.ts";
 import { VERSION } from "../version.ts";
 
@@ -19,6 +19,7 @@ export function letter(options: LetterOptions): Destination {
   const { name = "letter", url, apiKey, events } = resolveDestination("letter", options, specs);
   return {
     name,
+    ...originOf({ url }),
     protocol: letterProtocol({ url, apiKey, version: VERSION }),
     translate: translating(letterFromCanonical(events)),
   };

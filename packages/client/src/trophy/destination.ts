@@ -7,7 +7,7 @@ import {
   trophyFromCanonical,
   trophyProtocol,
 } from "@waybill/vendors";
-import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
+import { type CommonOptions, OBJECT, originOf, resolveDestination, SECRET, TEXT } from "../destinations.ts";
 import type { Destination } from "../options.ts";
 import { VERSION } from "../version.ts";
 
@@ -27,6 +27,7 @@ export function trophy(options: TrophyOptions): Destination {
   const { name = "trophy", url, apiKey, tenantId, metrics, events } = resolveDestination("trophy", options, specs);
   return {
     name,
+    ...originOf({ url }),
     protocol: trophyProtocol({ url, apiKey, tenantId, version: VERSION }),
     translate: translating(trophyFromCanonical(metrics, events)),
   };

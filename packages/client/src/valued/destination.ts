@@ -1,6 +1,6 @@
 import { translating } from "@waybill/core";
 import { type EventMap, type ValuedEvent, valuedFromCanonical, valuedProtocol } from "@waybill/vendors";
-import { type CommonOptions, OBJECT, resolveDestination, SECRET, TEXT } from "../destinations.ts";
+import { type CommonOptions, OBJECT, originOf, resolveDestination, SECRET, TEXT } from "../destinations.ts";
 import type { Destination } from "../options.ts";
 import { VERSION } from "../version.ts";
 
@@ -17,6 +17,7 @@ export function valued(options: ValuedOptions): Destination {
   const { name = "valued", url, token, events } = resolveDestination("valued", options, specs);
   return {
     name,
+    ...originOf({ url }),
     protocol: valuedProtocol({ endpoint: url, token, platform: "Waybill", version: VERSION }),
     translate: translating(valuedFromCanonical(events)),
   };

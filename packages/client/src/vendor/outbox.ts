@@ -52,7 +52,7 @@ export class Outbox {
     const { host, maxEvents, flushAt } = this.#options;
     if (this.events >= maxEvents) return false;
     this.#account.accept(1);
-    this.#store.push(text, host.byteLength(text), host.runtime.clock.now());
+    this.#store.push({ text, bytes: host.byteLength(text), atMs: host.runtime.clock.now() });
     this.#armTimer();
     if (this.events >= flushAt && !this.#stuck) this.#sendByItself(flushAt);
     return true;

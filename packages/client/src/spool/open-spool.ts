@@ -1,0 +1,227 @@
+/**
+ * What lies in a spool's directory: a lock, the log, and per destination its cursor and its dead letters.
+ *
+ * Whatever was found damaged or lost is told, with how much: a spool is there so that nothing is lost without a word.
+ */
+import { type AccountView, type Clock, type Disk, isFinal, messageOf, type Outcome, WaybillError } from "@waybill/core";
+import {
+  DeadLetters,
+  LaneState,
+  type LaneStateValue,
+  type Log,
+  type LogBatch,
+  LogStore,
+  newLaneState,
+  openLog,
+  type Position,
+} from "@waybill/log";
+import type { DirectoryLock } from "@waybill/node";
+import type { Destination } from "../options.ts";
+import { type PipelineOptions, tell } from "../pipeline.ts";
+import { type WatchedLane, watchedLane } from "../watched-lane.ts";
+import { StoredEvents } from "./stored-events.ts";
+
+/** What the spool needs of the machine; replaced by tests. */
+export interface SpoolHost {
+  readonly disk: Disk;
+  readonly lock: (directory: string) => Promise<DirectoryLock>;
+}
+
+export interface SpoolLane extends WatchedLane {
+  readonly name: string;
+  readonly store: LogStore;
+  /** What the ledger said when it was opened: earlier processes' events. */
+  readonly before: AccountView;
+  /** Everything below has its outcome, and that was told. */
+  doneTo: Position;
+  /** Events given up without ever being sent, as far as that was told. */
+  toldExpired: number;
+  toldDamaged: number;
+}
+
+export interface OpenSpool {
+  readonly lock: DirectoryLock;
+  readonly log: Log;
+  readonly lanes: readonly SpoolLane[];
+  readonly events: StoredEvents;
+}
+
+export const SEGMENT_BYTES: number = 8 * 1024 * 1024;
+
+/** **Errors**: `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`, `WAYBILL_LOG_DAMAGED`. */
+export async function openSpool(directory: string, host: SpoolHost, pipeline: PipelineOptions): Promise<OpenSpool> {
+  const { disk } = host;
+  await disk.makeDirectory(directory);
+  const lock = await host.lock(directory);
+  try {
+    const runtime = { disk, clock: pipeline.host.runtime.clock };
+    const log = await openLog({ directory: `${directory}/log`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+    reportDamage(directory, log, pipeline);
+    const events = new StoredEvents();
+    const lanes: SpoolLane[] = [];
+    for (const destination of pipeline.destinations)
+      lanes.push(await openLane(directory, destination, { log, events, runtime, pipeline }));
+    await reportForgotten(directory, disk, log, pipeline);
+    return { lock, log, lanes, events };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** Delivers from here on, what an earlier process left first. */
+export function startSpool({ log, lanes }: OpenSpool): void {
+  const notify = (): void => {
+    for (const { lane } of lanes) lane.notify();
+  };
+  log.onCommit(notify);
+  notify();
+}
+
+/** After every lane was closed. */
+export async function closeSpool({ lanes, log, lock }: OpenSpool): Promise<void> {
+  try {
+    await Promise.all(lanes.map(({ store }) => store.close()));
+    await log.close();
+  } finally {
+    await lock.release();
+  }
+}
+
+interface Opening {
+  readonly log: Log;
+  readonly events: StoredEvents;
+  readonly runtime: { readonly disk: Disk; readonly clock: Clock };
+  readonly pipeline: PipelineOptions;
+}
+
+async function openLane(
+  directory: string,
+  destination: Destination,
+  { log, events, runtime, pipeline }: Opening,
+): Promise<SpoolLane> {
+  const { name } = destination;
+  const state = await LaneState.open<LaneStateValue>(runtime.disk, `${directory}/lanes`, name, (damaged) => {
+    if (damaged)
+      pipeline.onError(
+        damageOf(directory, `where ${name} stood cannot be read; all ${log.head - log.first} events are sent again`),
+      );
+    return newLaneState(log, damaged);
+  });
+  const lost = state.initial.position - log.head;
+  if (lost > 0) pipeline.onError(damageOf(directory, `its end is missing: ${lost} events that ${name} was done with`));
+  const deadLetters = await DeadLetters.open(`${directory}/dead/${name}`, log.head, runtime);
+  const store = new LogStore({
+    name,
+    log,
+    state,
+    deadLetters,
+    onStateError: (error) =>
+      pipeline.onError(
+        new WaybillError(
+          "WAYBILL_DISK",
+          `The spool in ${directory} cannot write where ${name} stands: ${messageOf(error)}`,
+          { cause: error },
+        ),
+      ),
+  });
+  const watched = watchedLane(destination, store, pipeline, (batch, outcomes) => {
+    passed(spoolLane, batch as LogBatch, outcomes, { log, events, pipeline });
+  });
+  const before = store.account();
+  const spoolLane: SpoolLane = {
+    ...watched,
+    name,
+    store,
+    before,
+    doneTo: store.neededFrom,
+    toldExpired: before.expired,
+    toldDamaged: before.dropped.log_damaged ?? 0,
+  };
+  return spoolLane;
+}
+
+/** A batch was settled. The store settles the events before the first one that has to go again; the others come once more. */
+function passed(
+  lane: SpoolLane,
+  batch: LogBatch,
+  outcomes: readonly Outcome[],
+  { log, events, pipeline }: Omit<Opening, "runtime">,
+): void {
+  if (pipeline.shared.over) return;
+  reportSkipped(lane, batch.first, { log, events, pipeline });
+  for (let index = 0; index < batch.count; index++) {
+    const outcome = outcomes[index] as Outcome;
+    if (!isFinal(outcome)) break;
+    const position = batch.first + index;
+    lane.doneTo = position + 1;
+    settleAt(position, outcome, events);
+    if (outcome.status !== "delivered")
+      tell(pipeline, { outcome, text: Buffer.from(batch.event(index)).toString(), destination: lane.name });
+  }
+}
+
+/** Tells of events that were in the log and never came out of it: retention took them, or they are damaged. */
+export function reportSkipped(
+  lane: SpoolLane,
+  to: Position,
+  { log, events, pipeline }: Omit<Opening, "runtime">,
+): void {
+  const account = lane.store.account();
+  const expired = account.expired - lane.toldExpired;
+  const damaged = (account.dropped.log_damaged ?? 0) - lane.toldDamaged;
+  lane.toldExpired += expired;
+  lane.toldDamaged += damaged;
+  for (; lane.doneTo < to; lane.doneTo++) {
+    const reason = lane.doneTo < log.first ? "queue_full" : "log_damaged";
+    settleAt(lane.doneTo, { status: "dropped", reason }, events);
+  }
+  if (pipeline.shared.over) return;
+  if (expired > 0) pipeline.onDrop({ reason: "expired", events: expired, destination: lane.name });
+  if (damaged > 0) pipeline.onDrop({ reason: "log_damaged", events: damaged, destination: lane.name });
+}
+
+function settleAt(position: Position, outcome: Outcome, events: StoredEvents): void {
+  const event = events.at(position);
+  event?.settle(outcome);
+  if (event?.open !== true) events.forget(position);
+}
+
+/** A torn end is what a kill or a power cut in the middle of a write leaves: those events were captured, and are lost. */
+function reportDamage(directory: string, { recovery }: Log, { onError }: PipelineOptions): void {
+  const { tornBytes, damaged } = recovery;
+  if (tornBytes > 0)
+    onError(damageOf(directory, `the last write was cut short; its ${tornBytes} bytes of events are lost`));
+  for (const { segment, offset, bytes, events } of damaged)
+    onError(damageOf(directory, `${events} events are lost in ${segment}, ${bytes} bytes from byte ${offset} on`));
+}
+
+/** A destination that is not there any more has a cursor, and nobody who moves it. */
+async function reportForgotten(
+  directory: string,
+  disk: Disk,
+  log: Log,
+  { destinations, onError }: PipelineOptions,
+): Promise<void> {
+  const known = destinations.map(({ name }) => name);
+  for (const name of await disk.list(`${directory}/lanes`)) {
+    if (known.includes(name)) continue;
+    const state = await LaneState.open<LaneStateValue>(disk, `${directory}/lanes`, name, (damaged) =>
+      newLaneState(log, damaged),
+    );
+    await state.close();
+    const waiting = log.head - Math.max(state.initial.position, log.first);
+    if (waiting > 0)
+      onError(
+        new WaybillError(
+          "WAYBILL_OPTIONS",
+          `The spool in ${directory} holds ${waiting} events for "${name}", which is not a destination of this client: they are not delivered`,
+          { hint: `Give a destination the name "${name}" until they are.` },
+        ),
+      );
+  }
+}
+
+function damageOf(directory: string, what: string): WaybillError {
+  return new WaybillError("WAYBILL_LOG_DAMAGED", `The spool in ${directory} was damaged: ${what}`);
+}

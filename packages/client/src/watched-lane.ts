@@ -1,0 +1,89 @@
+import {
+  type Attempt,
+  createSender,
+  fullJitter,
+  Lane,
+  type LaneMode,
+  type LaneOptions,
+  type Store,
+  WaybillError,
+} from "@waybill/core";
+import type { Destination } from "./options.ts";
+import type { PipelineOptions } from "./pipeline.ts";
+
+/** How a destination is. */
+export interface Health {
+  /** `waiting`: it is tried again; `halted`: not before somebody acts (a key, a URL); `failed`: a defect. Trouble that there was at close stays. */
+  readonly mode: LaneMode;
+  /** Why events are not delivered now: `no answer from http://127.0.0.1:8080: refused`. */
+  readonly reason: string | undefined;
+}
+
+export interface WatchedLane {
+  readonly lane: Lane;
+  readonly health: () => Health;
+}
+
+/** One destination's lane over any store. What troubles it is told to `onError` once per cause, and again when the cause changed or came back. */
+export function watchedLane(
+  destination: Destination,
+  store: Store,
+  { options, host, onError }: PipelineOptions,
+  onSettled: NonNullable<LaneOptions["onSettled"]>,
+): WatchedLane {
+  const { name, protocol, translate, origin = name, key = "key" } = destination;
+  let trouble: Health | undefined;
+  /** The cause that was told last. */
+  let told: unknown;
+  let last: Attempt | undefined;
+
+  const describe = (reason: string): string => {
+    // A disk's, not the destination's.
+    if (reason !== last?.reason) return reason;
+    const { status } = last;
+    if (status === 401) return `401: the ${key} is not known at ${origin}`;
+    if (status !== undefined) return `${reason} at ${origin}`;
+    return reason.startsWith("no answer from") ? reason : `no answer from ${origin}: ${reason}`;
+  };
+  const note = (mode: LaneMode, because: string): void => {
+    // An attempt that close broke off says less than what there was before it.
+    if (trouble !== undefined && because.includes("aborted")) return;
+    const reason = describe(because);
+    trouble = { mode, reason };
+    // What a server says beside its status may be different each time.
+    const cause = last?.status ?? reason;
+    if (told === cause) return;
+    told = cause;
+    onError(
+      new WaybillError(mode === "failed" ? "WAYBILL_DEFECT" : "WAYBILL_DESTINATION", reason, {
+        hint: `Destination: ${name}`,
+      }),
+    );
+  };
+
+  const { backoffBaseMs, backoffMaxMs, transport = host.runtime.transport } = options;
+  const runtime = { ...host.runtime, transport };
+  const lane = new Lane({
+    name,
+    store,
+    sender: createSender({
+      ...options,
+      protocol,
+      runtime,
+      backoff: fullJitter(backoffBaseMs, backoffMaxMs),
+      ...(translate === undefined ? {} : { translate }),
+    }),
+    runtime,
+    limits: protocol.limits,
+    trigger: options,
+    onSettled,
+    onAttempt(attempt) {
+      last = attempt;
+      if (attempt.retryable + attempt.halted === 0) trouble = told = undefined;
+    },
+    onModeChange(mode, reason) {
+      if (reason !== undefined) note(mode, reason);
+    },
+  });
+  return { lane, health: () => trouble ?? { mode: lane.snapshot().mode, reason: undefined } };
+}
