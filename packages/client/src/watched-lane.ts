@@ -54,10 +54,15 @@ export function watchedLane(
     const cause = last?.status ?? reason;
     if (told === cause) return;
     told = cause;
+    const isDefect = mode === "failed";
     onError(
-      new WaybillError(mode === "failed" ? "WAYBILL_DEFECT" : "WAYBILL_DESTINATION", reason, {
-        hint: `Destination: ${name}`,
-      }),
+      new WaybillError(
+        isDefect ? "WAYBILL_DEFECT" : "WAYBILL_DESTINATION",
+        isDefect ? `${name} failed: ${reason}` : reason,
+        {
+          hint: `Destination: ${name}`,
+        },
+      ),
     );
   };
 

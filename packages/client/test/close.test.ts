@@ -169,7 +169,7 @@ test("close ends in every state of a destination", async () => {
   const [outcome] = track(client, 3);
   await clock.advance(400);
   expect(client.accounts()["a"]).toMatchObject({ mode: "failed", reason: "a defect", pending: 3 });
-  expect(errors).toMatchObject([{ code: "WAYBILL_DEFECT", message: "a defect" }]);
+  expect(errors).toMatchObject([{ code: "WAYBILL_DEFECT", message: "a failed: a defect" }]);
   const closed = client.close({ deadlineMs: 500 });
   await clock.advance(500);
   expect(await nowOf(closed)).toMatchObject({ left: 3, destinations: { a: { mode: "failed", reason: "a defect" } } });
