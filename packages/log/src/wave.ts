@@ -10,7 +10,9 @@ import type { Position } from "./types.ts";
 /** Pieces that are smaller on average are copied beside their heads: one buffer to write is cheaper than three. */
 const COPY_BELOW_BYTES = 4 * 1024;
 /** What the heads and small bodies of a full wave need. One larger entry gets memory of its own. */
-const SCRATCH_BYTES = 1024 * 1024;
+const SCRATCH_MAX_BYTES = 1024 * 1024;
+/** Most logs are small ones of a lane: memory comes with the waves that need it. */
+const SCRATCH_MIN_BYTES = 16 * 1024;
 
 export interface EncodedWave {
   readonly buffers: readonly Uint8Array[];
@@ -22,13 +24,13 @@ export interface EncodedWave {
 }
 
 export class WaveEncoder {
-  readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  #scratch = Buffer.alloc(0);
 
   /** The entries' records from position `first` on; `undefined` stands for one without events. The buffers are valid until the next call. */
   encode(entries: readonly (SizedEntry | undefined)[], first: Position): EncodedWave {
     let needed = 0;
     for (const sized of entries) if (sized !== undefined) needed += scratchBytes(sized);
-    const scratch = needed <= this.#scratch.length ? this.#scratch : Buffer.allocUnsafeSlow(needed);
+    const scratch = this.#scratchFor(needed);
     const buffers: Uint8Array[] = [];
     const places: (Position | WaybillError)[] = [];
     let head = first;
@@ -61,6 +63,13 @@ export class WaveEncoder {
     }
     if (at > pieceAt) buffers.push(scratch.subarray(pieceAt, at));
     return { buffers, bytes, places, head };
+  }
+
+  #scratchFor(needed: number): Buffer {
+    if (needed <= this.#scratch.length) return this.#scratch;
+    if (needed > SCRATCH_MAX_BYTES) return Buffer.allocUnsafeSlow(needed);
+    this.#scratch = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(Math.max(needed, SCRATCH_MIN_BYTES))));
+    return this.#scratch;
   }
 }
 
