@@ -45,6 +45,9 @@ const RETRY_MS = 1_000;
 const QUEUES_MAX = 1_000;
 const BYTES_MAX = 32 * 1024 * 1024;
 const BYTES_PER_EVENT = 1_024;
+/** Posts that are begun before the event loop has its next turn: a few milliseconds' work. */
+const POSTS_A_TURN = 50;
+
 /** What an event takes beside its text. */
 const OVERHEAD_BYTES = 64;
 
@@ -136,6 +139,7 @@ export class EventQueues {
     if (this.#closed) return;
     const several = this.#queues.size > 1;
     const sent: Promise<void>[] = [];
+    let turn: Promise<void> | undefined;
     for (const queue of this.#queues.values()) {
       // One queue is kept for what will come; of several, those that were not used are forgotten.
       if (queue.texts.length === 0) {
@@ -148,13 +152,21 @@ export class EventQueues {
       const bytes = sizes.reduce((total, size) => total + size + OVERHEAD_BYTES, 0);
       if (this.#disabled) this.#bytes -= bytes;
       else {
-        const sending = this.#send(queue.metadata, texts, sizes).finally(() => {
+        if (sent.length > 0 && sent.length % POSTS_A_TURN === 0) turn = this.#turnAfter(turn);
+        const send = (): Promise<void> => this.#send(queue.metadata, texts, sizes);
+        const sending = (turn === undefined ? send() : turn.then(send)).finally(() => {
           this.#bytes -= bytes;
         });
         sent.push(this.#track(sending));
       }
     }
     await Promise.all(sent);
+  }
+
+  /** The next turn of the event loop, once `before` is over: a thousand posts at once would block it. */
+  async #turnAfter(before: Promise<void> | undefined): Promise<void> {
+    await before;
+    await new Promise<void>((resolve) => this.#runtime.clock.after(0, resolve, true));
   }
 
   /** Used from the next flush on, also for events that wait. One of another kind is ignored. */
