@@ -49,10 +49,11 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
       failedAttempts: whole,
       deadLetters: counts,
       timeUntilLossMs: whole,
+      unknownFates: whole,
       lastError: text,
       lastErrorAtMs: whole,
     },
-    ["reason", "oldestPendingMs", "timeUntilLossMs", "lastError", "lastErrorAtMs"],
+    ["reason", "oldestPendingMs", "timeUntilLossMs", "unknownFates", "lastError", "lastErrorAtMs"],
   ),
   Source: object({
     environment: text,

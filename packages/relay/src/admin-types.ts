@@ -53,6 +53,8 @@ export interface LaneView {
   readonly deadLetters: Readonly<Record<DeadLetterState, number>>;
   /** At the present rate of accepts, until retention removes the first event that this lane has not delivered; absent when it never will. */
   readonly timeUntilLossMs?: number;
+  /** Settled events of which nobody knows any more what became of them; absent while the fates of all are kept. */
+  readonly unknownFates?: number;
   readonly lastError?: string;
   readonly lastErrorAtMs?: number;
 }

@@ -379,6 +379,7 @@ export class Environment {
       failedAttempts,
       deadLetters: destination.deadLetters.counts(),
       ...(timeUntilLossMs === undefined ? {} : { timeUntilLossMs }),
+      ...(destination.unknownFates === 0 ? {} : { unknownFates: destination.unknownFates }),
       ...(lastError === undefined ? {} : { lastError }),
       ...(lastErrorAtMs === undefined ? {} : { lastErrorAtMs }),
     };

@@ -1,4 +1,6 @@
 /** What the relay tells of single events is true, whatever became of them. */
+import { LaneState, type LaneStateValue, NO_FATES } from "@waybill/log";
+import { nodeDisk } from "@waybill/node";
 import { type ReplayView, startRelay, type Trace, type TraceDestination } from "@waybill/relay";
 import { expect, onTestFinished, test } from "vitest";
 import { BASIC, destination, JSON_TYPE, type RelayWorld, send, startWorld, until } from "./lib/world.ts";
@@ -55,6 +57,34 @@ test("what a filter, a sample or a missing translation left out is dropped, with
   const relay = await startRelay(world.config, { logger: silent as never });
   onTestFinished(() => relay.stop());
   await check({ relay });
+});
+
+test("a lane whose fates are lost says so in /metrics, and its trace does not guess", async () => {
+  const world = await startWorld();
+  await world.post("/v1/batch", { batch: [track("one"), track("two")] });
+  await settled(world);
+  const metric = async (from: Pick<RelayWorld, "relay">): Promise<string> =>
+    /waybill_lane_unknown_fates\{.*\} (\S+)/.exec(
+      (await send(from.relay.adminUrl, "GET", "/metrics", "", {})).text,
+    )?.[1] ?? "";
+  expect(await metric(world)).toBe("0");
+  await world.relay.stop();
+  // As a state whose fates were given up for want of room: it claims nothing about the events before its cursor.
+  const state = await LaneState.open<LaneStateValue>(
+    nodeDisk,
+    `${world.config.dataDirectory}/test/lanes`,
+    "twin",
+    () => {
+      throw new Error("there is a state");
+    },
+  );
+  const lost = { from: state.initial.position, runs: [], before: NO_FATES };
+  await state.write({ ...state.initial, fates: lost });
+  await state.close();
+  const relay = await startRelay(world.config, { logger: silent as never });
+  onTestFinished(() => relay.stop());
+  expect(await metric({ relay })).toBe("2");
+  expect((await outcomesOf({ relay }, "one"))[0]).toMatchObject({ outcome: "unknown" });
 });
 
 test("an attempt says how many events its request held, and is listed only for those", async () => {

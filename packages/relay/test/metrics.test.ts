@@ -23,6 +23,7 @@ test("a lane that a defect has stopped has its mode; the ledger of a replay is w
     pendingBytes: 0,
     attempts: 0,
     failedAttempts: 0,
+    unknownFates: 3,
     deadLetters: { waiting: 2, retried: 0, discarded: 0 },
   } satisfies LaneView;
   const replay = {
@@ -46,6 +47,7 @@ test("a lane that a defect has stopped has its mode; the ledger of a replay is w
   const text = await metrics.text();
   const labels = 'environment="constructor",destination="__proto__"';
   expect(text).toContain(`waybill_lane_mode{${labels},mode="failed"} 1`);
+  expect(text).toContain(`waybill_lane_unknown_fates{${labels}} 3`);
   expect(text).toContain(`waybill_lane_mode{${labels},mode="idle"} 0`);
   const states = [...text.matchAll(/waybill_replay_events\{[^}]*state="(\w+)"\} (\d+)/g)].map(([, state, count]) => [
     state,
