@@ -8,6 +8,7 @@
 import type { Clock, Disk, Outcome } from "@waybill/core";
 import { LogBatch } from "./batch.ts";
 import { isCount, isObject } from "./lane-value.ts";
+import { recordsFrom } from "./records.ts";
 import { openLog } from "./segment-log.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "./types.ts";
 
@@ -55,7 +56,6 @@ interface Mark {
 /** Small, so that the last letter is found quickly at the start and space comes back in small steps. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const REASON_MAX_CHARACTERS = 1_000;
-const READ_BYTES = 1024 * 1024;
 /** The metadata of a request stands in that of a letter as a JSON text, which may have six times its bytes. */
 const METADATA_MAX_BYTES = 8 * 1024 * 1024;
 
@@ -279,15 +279,6 @@ function holds(filter: DeadLetterFilter, { state, source, reason, rejectedAtMs }
     (filter.sinceMs === undefined || rejectedAtMs >= filter.sinceMs) &&
     (filter.untilMs === undefined || rejectedAtMs < filter.untilMs)
   );
-}
-
-async function* recordsFrom(log: Log, position: Position): AsyncGenerator<LogRecord> {
-  const reader = log.reader({ position });
-  try {
-    for (let read = await reader.read(READ_BYTES); read.length > 0; read = await reader.read(READ_BYTES)) yield* read;
-  } finally {
-    await reader.close();
-  }
 }
 
 /** Position of the newest letter, -1 without one. */

@@ -14,6 +14,7 @@
  * older blocks are gone. Its body is a list of runs (count as a varint, fate as a byte) or, where that is longer, one byte per event.
  */
 import { type Clock, type Disk, DROP_REASONS, type DropReason, type Outcome } from "@waybill/core";
+import { recordsFrom } from "./records.ts";
 import { openLog } from "./segment-log.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "./types.ts";
 
@@ -72,7 +73,6 @@ const TAIL_MAX_RUNS = 100;
 /** What may wait in memory for a disk without room: 2 MiB of runs. Older fates are then given up and become `unknown`. */
 const WAITING_MAX_RUNS = 100_000;
 const SEGMENT_BYTES = 8 * 1024 * 1024;
-const READ_BYTES = 1024 * 1024;
 
 const NOT_ADDRESSED = 0;
 const DELIVERED = 1;
@@ -333,16 +333,6 @@ function encodeMap(runs: readonly number[], count: number): Uint8Array {
 
 function bodyAt(body: Uint8Array, { form }: BlockHead, offset: number): Fate {
   return form === "map" ? fateOf(body[offset] ?? 0) : runAt(decodeRuns(body), offset);
-}
-
-async function* recordsFrom(log: Log, from: Position): AsyncGenerator<LogRecord> {
-  const reader = log.reader({ position: from });
-  try {
-    for (let records = await reader.read(READ_BYTES); records.length > 0; records = await reader.read(READ_BYTES))
-      yield* records;
-  } finally {
-    await reader.close();
-  }
 }
 
 /** `undefined` for a record that is not a block, whatever its checksum says. */
