@@ -58,11 +58,6 @@ export class Captured implements Queued {
     return this.#text;
   }
 
-  /** Whether some destination has no outcome yet. */
-  get open(): boolean {
-    return this.#open > 0;
-  }
-
   /** One destination is done with the event. */
   settle(outcome: Outcome): void {
     if (this.#open === 0) return;

@@ -70,15 +70,14 @@ export function createClientOn(host: Host, given: ClientOptions): Client {
 
 function destinationsOf(options: ResolvedOptions): readonly Destination[] {
   const { destinations, relay } = options;
-  if ((destinations === undefined) === (relay === undefined))
+  if ((destinations === undefined) === (relay === undefined) || destinations?.length === 0)
     throw new WaybillError("WAYBILL_OPTIONS", "createClient: give either destinations or relay");
   const list = destinations ?? [relayDestination(relay as { url: string; writeKey: string })];
   const names = list.map(({ name }) => name);
-  if (list.length === 0) throw new WaybillError("WAYBILL_OPTIONS", "createClient: destinations is empty");
   if (new Set(names).size < names.length)
     throw new WaybillError(
       "WAYBILL_OPTIONS",
-      `createClient: two destinations have the same name (${names.join(", ")}); give each its own: segment({ name, writeKey })`,
+      `createClient: two destinations have the same name (${names.join(", ")}); give each its own`,
     );
   return list;
 }

@@ -131,12 +131,14 @@ const DEFAULTS: Partial<ResolvedOptions> = Object.freeze({
 });
 
 const count = (max: number): OptionSpec => ({ rule: { kind: "number", min: 1, max } });
+const OBJECT: OptionSpec = { rule: { kind: "object" } };
+const FUNCTION: OptionSpec = { rule: { kind: "function" } };
 const HOUR_MS = 3_600_000;
 const GIB = 1024 ** 3;
 
 const SPECS: Readonly<Record<keyof ResolvedOptions, OptionSpec>> = {
   destinations: { rule: { kind: "array" } },
-  relay: { rule: { kind: "object" } },
+  relay: OBJECT,
   flushAt: count(100_000),
   flushBytes: count(GIB),
   flushIntervalMs: count(HOUR_MS),
@@ -148,14 +150,14 @@ const SPECS: Readonly<Record<keyof ResolvedOptions, OptionSpec>> = {
   timeoutMs: count(HOUR_MS),
   backoffBaseMs: count(HOUR_MS),
   backoffMaxMs: count(HOUR_MS),
-  catalog: { rule: { kind: "object" } },
+  catalog: OBJECT,
   validate: { rule: { kind: "choice", of: ["off", "report", "drop"] } },
-  context: { rule: { kind: "object" } },
-  spool: { rule: { kind: "object" } },
-  transport: { rule: { kind: "function" } },
-  waitUntil: { rule: { kind: "function" } },
-  onDrop: { rule: { kind: "function" } },
-  onError: { rule: { kind: "function" } },
+  context: OBJECT,
+  spool: OBJECT,
+  transport: FUNCTION,
+  waitUntil: FUNCTION,
+  onDrop: FUNCTION,
+  onError: FUNCTION,
 };
 
 export function resolveClientOptions(options: ClientOptions): ResolvedOptions {

@@ -21,22 +21,21 @@ const ISO_TEXT = /^[\d:.TZtz+-]+$/;
 /** **Errors**: the serialiser throws, whatever the event's own getters throw too, when a field is missing or a value cannot be written as JSON. */
 export type Serialiser = <T extends EventType>(type: T, event: CanonicalEvents[T]) => Serialised;
 
-export function createSerialiser({ runtime, byteLength }: Host, makeId: () => string): Serialiser {
+export function createSerialiser({ runtime, byteLength }: Host, makeId: (nowMs: number) => string): Serialiser {
   const timeText = createTimeText();
   return (type, event) => {
     if (typeof event !== "object" || event === null) throw new TypeError("the event is not an object");
     // Each member is read once: a getter may give something else the next time.
     const { messageId: given, timestamp, userId, anonymousId, context, integrations } = event;
-    const messageId = given === undefined ? makeId() : given;
     const atMs = runtime.clock.now();
-    let text = `{"type":"${type}","messageId":${given === undefined ? `"${messageId}"` : string("messageId", given)}`;
+    const messageId = given === undefined ? makeId(atMs) : given;
+    let text = `{"type":"${type}"${given === undefined ? `,"messageId":"${messageId}"` : string("messageId", given)}`;
     text += `,"timestamp":"${timestamp === undefined ? timeText(atMs) : timeOf(timestamp)}"`;
-    if (userId !== undefined && userId !== null) text += `,"userId":${string("userId", userId)}`;
+    if (userId !== undefined && userId !== null) text += string("userId", userId);
     else if (type === "alias" || anonymousId === undefined || anonymousId === null)
       throw new TypeError(type === "alias" ? "userId is missing" : "userId and anonymousId are missing");
-    if (anonymousId !== undefined && anonymousId !== null)
-      text += `,"anonymousId":${string("anonymousId", anonymousId)}`;
-    text += ownFields(type, event as object as Readonly<Record<string, unknown>>);
+    if (anonymousId !== undefined && anonymousId !== null) text += string("anonymousId", anonymousId);
+    text += ownFields(type, event as OwnFields);
     text += object("context", context) + object("integrations", integrations);
     text += "}";
     return { messageId, text, bytes: byteLength(text), atMs };
@@ -49,22 +48,44 @@ export function messageIdOf(text: string): string {
   return match === null ? "" : (JSON.parse(match[1] as string) as string);
 }
 
-/** What a type of event needs beside the ids, and what is free in it. */
-const NEEDED: Readonly<Partial<Record<EventType, string>>> = { track: "event", group: "groupId", alias: "previousId" };
-const OPTIONAL_TEXTS = ["name", "category"];
+type OwnFields = {
+  readonly [Field in "event" | "properties" | "traits" | "groupId" | "previousId" | "name" | "category"]?: unknown;
+};
 
-function ownFields(type: EventType, event: Readonly<Record<string, unknown>>): string {
-  const needed = NEEDED[type];
-  let text = "";
-  if (needed !== undefined) text = `,"${needed}":${string(needed, event[needed])}`;
-  else if (type !== "identify")
-    for (const field of OPTIONAL_TEXTS) {
-      const value = event[field];
-      if (value !== undefined) text += `,"${field}":${string(field, value)}`;
-    }
-  if (type === "alias") return text;
-  const free = type === "identify" || type === "group" ? "traits" : "properties";
-  return text + object(free, event[free]);
+/** What a type of event has beside the ids. Members by name, not by a table of names: such reads are slow, and this runs on each call. */
+function ownFields(type: EventType, event: OwnFields): string {
+  switch (type) {
+    case "track":
+      return eventName(event.event) + object("properties", event.properties);
+    case "identify":
+      return object("traits", event.traits);
+    case "group":
+      return string("groupId", event.groupId) + object("traits", event.traits);
+    case "alias":
+      return string("previousId", event.previousId);
+    default:
+      return (
+        optional("name", event.name) + optional("category", event.category) + object("properties", event.properties)
+      );
+  }
+}
+
+/** Names of events that were written before: there are few, and to find one again takes a tenth of writing it. */
+const NAMES = new Map<unknown, string>();
+/** Of names, and of characters in one: fewer long ones. */
+const NAMES_MAX = 1_000;
+
+function eventName(value: unknown): string {
+  let text = NAMES.get(value);
+  if (text === undefined) {
+    text = string("event", value);
+    if (NAMES.size + text.length < NAMES_MAX) NAMES.set(value, text);
+  }
+  return text;
+}
+
+function optional(field: string, value: unknown): string {
+  return value === undefined ? "" : string(field, value);
 }
 
 function object(field: string, value: unknown): string {
@@ -75,14 +96,15 @@ function object(field: string, value: unknown): string {
   } catch (error) {
     throw new TypeError(`${field} cannot be written as JSON: ${messageOf(error)}`);
   }
-  // A toJSON may have made something else of it.
-  if (text?.[0] !== "{") throw new TypeError(`${field} is not an object`);
+  // A toJSON may have made something else of it. To look at a text that JSON has just made costs a copy of it, so what is plain is not looked at.
+  const { constructor: maker, toJSON } = (value ?? 0) as { readonly constructor?: unknown; readonly toJSON?: unknown };
+  if ((maker !== Object || toJSON) && text?.[0] !== "{") throw new TypeError(`${field} is not an object`);
   return `,"${field}":${text}`;
 }
 
 function string(field: string, value: unknown): string {
   if (typeof value !== "string" || value === "") throw new TypeError(`${field} is not a text, or empty`);
-  return JSON.stringify(value);
+  return `,"${field}":${JSON.stringify(value)}`;
 }
 
 function timeOf(value: Date | string): string {

@@ -65,7 +65,7 @@ export class WaybillError extends Error {
 
 /** Throws when an invariant of our own is broken. Stays on in production: a wrong book is worse than a stopped one. */
 export function assert(condition: boolean, message: string): asserts condition {
-  if (!condition) throw Object.assign(new Error(`Waybill invariant broken: ${message}`), { name: "InvariantError" });
+  if (!condition) throw Object.assign(new Error(`broken invariant: ${message}`), { name: "InvariantError" });
 }
 
 /** Whether it is what only a mistake in a program throws: no better at the next try, unlike a disk or a network that fails. */

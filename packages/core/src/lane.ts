@@ -152,7 +152,7 @@ export class Lane {
   }
 
   /** Stops sending after the attempt in flight; events are kept. */
-  pause(reason = "paused by an operator"): void {
+  pause(reason: string): void {
     if (this.#mode === "closed" || this.#next === "closed" || this.#next === "failed") return;
     this.#nextReason = reason;
     this.#stopFor("paused");

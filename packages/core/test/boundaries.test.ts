@@ -157,7 +157,7 @@ test("a table that throws for an answer rejects the event, not the lane's progre
 test("a table with too many or too few outcomes is a defect, which the lane hears of", async () => {
   for (const count of [1, 3]) {
     const world = setUp({ classify: () => outcomesOf(count, DELIVERED) });
-    await expect(world.send("1", "2")).rejects.toThrow(/invariant broken: each event has one outcome/);
+    await expect(world.send("1", "2")).rejects.toThrow(/broken invariant: each event has one outcome/);
   }
 });
 

@@ -217,7 +217,7 @@ test("a failed lane is paused, closed, and revived by another sender, as a halte
   const paused = setUp(broken);
   paused.push("a");
   await settle();
-  paused.lane.pause();
+  paused.lane.pause("maintenance");
   expect(paused.lane.snapshot().mode).toBe("paused");
   paused.lane.resume();
   await paused.clock.advance(10);
@@ -299,7 +299,7 @@ test("whatever throws whenever, nothing escapes, nothing is lost or settled twic
         if (at === "pending" || at === "lease" || at === "settle") store.throws.set(at, new TypeError(at));
         if (step === "push") push(String(pushed++));
         else if (step === "flush") void lane.flush();
-        else if (step === "pause") lane.pause();
+        else if (step === "pause") lane.pause("maintenance");
         else if (step === "resume") lane.resume();
         else if (step === "replace") lane.reconfigure({ sender: { send } });
         await clock.advance(step === "advance" ? 2_000 : 1);

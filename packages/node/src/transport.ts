@@ -39,6 +39,7 @@ const FIRST_REFUSAL = 300;
 /** One for all requests: most of them end with it, unseen. */
 const CLOSED = Object.assign(new Error("no answer of HTTP"), { code: "ECONNRESET" });
 const INVALID = "invalid_request";
+const PRIVATE = "private_address";
 /** More answers of the kind "not yet" than any server gives to one request. */
 const INTERIM_MAX = 32;
 
@@ -55,8 +56,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
 
   const transport: Transport = (request, signal) =>
     new Promise((resolve, reject) => {
-      if (guard?.isRefused(request.url) === true)
-        return reject(transportError(request, "private address", "private_address"));
+      if (guard?.isRefused(request.url) === true) return reject(transportError(request, PRIVATE, PRIVATE));
       let outgoing: ClientRequest | undefined;
       let settled = false;
       const abort = (): void => void outgoing?.destroy(new Error("aborted"));
@@ -164,7 +164,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ECONNRESET: "reset",
   EPIPE: "reset",
   ETIMEDOUT: "timeout",
-  EPRIVATE: "private_address",
+  EPRIVATE: PRIVATE,
   ENOTFOUND: "dns",
   EAI_AGAIN: "dns",
 };

@@ -314,7 +314,7 @@ export class Destination {
   }
 
   pause(): void {
-    this.#lane.pause();
+    this.#lane.pause("paused by an operator");
   }
 
   resume(): void {

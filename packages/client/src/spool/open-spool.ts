@@ -184,7 +184,7 @@ export function reportSkipped(
 function settleAt(position: Position, outcome: Outcome, events: StoredEvents): void {
   const event = events.at(position);
   event?.settle(outcome);
-  if (event?.open !== true) events.forget(position);
+  if (event === undefined || event.text === "") events.forget(position);
 }
 
 /** A torn end is what a kill or a power cut in the middle of a write leaves: those events were captured, and are lost. */
