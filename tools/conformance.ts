@@ -1,6 +1,19 @@
-/** docs/conformance.md from the titles of the tests: each item of each vendor's list, and where it is shown. */
+/**
+ * docs/conformance.md: from the titles of the tests, each item of each vendor's list, and where it is shown; from seeds/, what each of the five original systems does, where
+ * it is done here, and the tests that show it.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { GETFLUXLY } from "./seeds/getfluxly.ts";
+import { LAUNCHDARKLY } from "./seeds/launchdarkly.ts";
+import { LETTER } from "./seeds/letter.ts";
+import type { Seed } from "./seeds/seed.ts";
+import { TROPHY } from "./seeds/trophy.ts";
+import { VALUED } from "./seeds/valued.ts";
+
+export const SEEDS: readonly Seed[] = [LETTER, GETFLUXLY, TROPHY, VALUED, LAUNCHDARKLY];
+/** What tells the cases of one test apart. */
+const CASE = / \((?:%[sdi][ ,]*)+\)/;
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -99,7 +112,7 @@ export function conformancePage(): string {
     const shown = shownBy(list).toSorted((a, b) => order(a.number) - order(b.number));
     const rows = shown.map(
       ({ number, title, file }) =>
-        `| ${number} | ${title.replaceAll("|", "\\|")} | [${file.split("/").at(-1)}](../${file}) |`,
+        `| ${number} | ${cell(title.replace(CASE, ""))} | [${file.split("/").at(-1)}](../${file}) |`,
     );
     return [`## ${list.vendor}: ${list.what}`, "", "| | what is shown | by |", "|---|---|---|", ...rows, ""];
   });
@@ -109,7 +122,40 @@ export function conformancePage(): string {
     "What each vendor's protocol asks for, item by item, and the test that shows it. Generated from the titles of the tests by `npm run docs`; a test fails when an item has none.",
     "",
     ...sections.flat(),
+    ...SEEDS.flatMap(seedSection),
   ].join("\n");
+}
+
+function seedSection({ system, lines }: Seed): readonly string[] {
+  const rows = lines.map(({ behaviour, code, tests, differs }) => {
+    const said = differs === undefined ? behaviour : `${behaviour} *Here: ${differs}*`;
+    const shown = tests.map((test) => `${cell(titleOf(test).replace(CASE, ""))} (${link(test)})`);
+    return `| ${cell(said)} | ${link(code)} | ${shown.join("<br>")} |`;
+  });
+  return [`## ${system}: the original, line by line`, "", "| behaviour | code | tests |", "|---|---|---|", ...rows, ""];
+}
+
+function titleOf(reference: string): string {
+  return reference.slice(reference.indexOf("#") + 1);
+}
+
+function link(reference: string): string {
+  const file = reference.slice(0, reference.indexOf("#"));
+  return `[${file.split("/").slice(-2).join("/")}](../${file})`;
+}
+
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|");
+}
+
+/** What a line of a seed refers to and is not there. */
+export function missing({ lines }: Seed): readonly string[] {
+  return lines.flatMap(({ code, tests }) =>
+    [code, ...tests].filter((reference) => {
+      const [file = ""] = reference.split("#", 1);
+      return !readFileSync(`${ROOT}/${file}`, "utf8").includes(titleOf(reference));
+    }),
+  );
 }
 
 function order(number: string): number {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { loadConfig } from "@waybill/relay";
 import { expect, test } from "vitest";
-import { LISTS, shownBy } from "./conformance.ts";
+import { conformancePage, LISTS, missing, SEEDS, shownBy } from "./conformance.ts";
 import { PAGES, pathOf } from "./generate-docs.ts";
 
 test.each(Object.entries(PAGES))("%s is what the code says; otherwise run npm run docs", (page, make) => {
@@ -16,6 +16,14 @@ test("each item of each conformance list has a test", () => {
       list.vendor,
     ).toEqual([]);
   }
+});
+
+test.each(SEEDS)("what is said of $system names code and tests that are there", (seed) => {
+  expect(missing(seed)).toEqual([]);
+});
+
+test("no title of the conformance page has a placeholder in it", () => {
+  expect(conformancePage().match(/%[sdifjo]\b/g) ?? []).toEqual([]);
 });
 
 test("the schema's defaults are those the relay uses", () => {

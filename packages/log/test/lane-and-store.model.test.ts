@@ -232,7 +232,7 @@ const say = (answer: Answer): Command =>
 
 const pause = command("pause", async (model, real) => {
   model.paused = true;
-  real.lane.pause();
+  real.lane.pause("maintenance");
 });
 const resume = command("resume", async (model, real) => {
   model.paused = false;

@@ -140,7 +140,7 @@ test("[letter 8] waits as long as Retry-After says, a date too, at most a minute
 });
 
 test.each([401, 400, 403, 404, 408, 413, 301, 307])(
-  "[letter 9] %i means one request; the batch is lost and onError is told",
+  "[letter 9] a refusal for good means one request; the batch is lost and onError is told (%i)",
   async (status) => {
     const { letter, twin, ended, errors } = setUp();
     twin.fail({ kind: "status", status });

@@ -1,0 +1,19 @@
+/** Defects of one line, each of which a test must notice. Used by ../mutants.ts. */
+import { GETFLUXLY } from "./getfluxly.ts";
+import { LAUNCHDARKLY } from "./launchdarkly.ts";
+import { LETTER } from "./letter.ts";
+import { LOG } from "./log.ts";
+import type { Mutant } from "./mutant.ts";
+import { RELAY } from "./relay.ts";
+import { TROPHY } from "./trophy.ts";
+import { VALUED } from "./valued.ts";
+
+export const MUTANTS: readonly Mutant[] = [
+  ...LOG,
+  ...RELAY,
+  ...LETTER,
+  ...GETFLUXLY,
+  ...TROPHY,
+  ...VALUED,
+  ...LAUNCHDARKLY,
+];

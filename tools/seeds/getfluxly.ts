@@ -1,0 +1,6 @@
+import type { Seed } from "./seed.ts";
+
+export const GETFLUXLY: Seed = {
+  system: "GetFluxly",
+  lines: [],
+};

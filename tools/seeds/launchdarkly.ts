@@ -1,0 +1,6 @@
+import type { Seed } from "./seed.ts";
+
+export const LAUNCHDARKLY: Seed = {
+  system: "LaunchDarkly Relay `events`",
+  lines: [],
+};

@@ -1,0 +1,6 @@
+import type { Seed } from "./seed.ts";
+
+export const LETTER: Seed = {
+  system: "Letter",
+  lines: [],
+};
