@@ -242,4 +242,21 @@ export const smuggling: readonly Attack[] = [
       checkRefused(headless, "no Host");
     },
   },
+  {
+    name: "pipelined-and-reset",
+    holds: "60 connections, each with thousands of requests unanswered, are reset at once and block nobody",
+    scene: PLAIN,
+    async run({ relay }) {
+      const many = Buffer.concat(Array.from({ length: 3_000 }, () => rawRequest("GET /health HTTP/1.1", [])));
+      const connections = await Promise.all(Array.from({ length: 60 }, () => RawConnection.open(relay.port)));
+      for (const connection of connections) {
+        connection.socket.pause();
+        void connection.write(many);
+      }
+      await pause(2_000);
+      for (const { socket } of connections) socket.resetAndDestroy();
+      const answer = await relay.ask({ method: "GET", path: "/health", timeoutMs: 20_000 });
+      check(answer.status === 200, `answered ${answer.status}`);
+    },
+  },
 ];

@@ -63,8 +63,9 @@ export function createIntakeServer(options: IntakeServerOptions): Server {
     (request, response) => receiver.come(request, response, false),
   );
   server.maxHeadersCount = HEADERS_MAX;
-  connections.watch(server);
+  // It must see a connection before others listen for its end.
   if (gate !== undefined) server.on("connection", (socket) => gate.watch(socket));
+  connections.watch(server);
   const broken = new BrokenRequests(clock);
   server.on("clientError", (error, socket) => broken.end(error, socket));
   server.on("connect", (_request, socket) => broken.refuseConnect(socket));

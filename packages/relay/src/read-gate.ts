@@ -3,7 +3,7 @@
  *
  * Node reads every socket that has something, up to two megabytes of each, before anything else has its turn. A body in chunks of a byte makes an event of each, and sixty
  * bytes can be a request: a few connections that send as fast as they can would hold up timers, answers and deliveries for seconds. So the work of a turn is
- * timed, a look at the clock for every {@link LOOK_EVERY} events; after {@link SLICE_MS} all sockets are held at once, and what still comes of the read at hand waits. From the next turn on
+ * timed, a look at the clock for every {@link LOOK_EVERY} events and after each connection that closes; after {@link SLICE_MS} all sockets are held at once, and what still comes of the read at hand waits. From the next turn on
  * they are let go again, in the order they were held, as many as the turn before was short.
  *
  * | state | sockets | requests |
@@ -74,7 +74,8 @@ export class ReadGate {
   watch(socket: Socket): void {
     this.tick();
     // Thousands may come or go at once.
-    for (const event of ["end", "error", "close"]) socket.once(event, () => this.tick());
+    for (const event of ["end", "error"]) socket.once(event, () => this.tick());
+    this.#watchClose(socket);
     const { _handle: handle } = socket as { readonly _handle?: Handle | null };
     if (typeof handle?.readStart !== "function" || typeof handle.readStop !== "function") return;
     const gated: Gated = {
@@ -109,6 +110,24 @@ export class ReadGate {
   wait(run: () => void): void {
     this.#waiting.push(run);
     this.#time(this.#options.clock.monotonic());
+  }
+
+  /**
+   * Node's own work when a connection closes takes back each of its requests that has no answer yet; pipelined ones can be thousands. Where several close at once, a turn does
+   * as many as there is time for.
+   */
+  #watchClose(socket: Socket): void {
+    const listeners = socket.listeners("close");
+    socket.removeAllListeners("close");
+    const close = (hadError: boolean): void => {
+      for (const listener of listeners) listener.call(socket, hadError);
+    };
+    socket.once("close", (hadError: boolean) => {
+      if (this.isLate) return this.wait(() => close(hadError));
+      this.#time(this.#options.clock.monotonic());
+      close(hadError);
+      this.#look();
+    });
   }
 
   #look(): void {

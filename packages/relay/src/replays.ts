@@ -73,12 +73,16 @@ const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const FATES = ".fates";
 /** The slot holds the choice too. */
 const FATES_TAIL_RUNS = 20;
+/** That are not over, of an environment: each holds a lane, files and its choice in memory. */
+const REPLAYS_MAX = 64;
 const NO_DESTINATION = "its destination is not configured";
 
 export class Replays {
   readonly #options: ReplaysOptions;
   readonly #directory: string;
   readonly #jobs = new Map<string, Job>();
+  /** That are being begun. */
+  #beginning = 0;
 
   private constructor(options: ReplaysOptions) {
     this.#options = options;
@@ -114,7 +118,7 @@ export class Replays {
     return events;
   }
 
-  /** Begins a replay. **Errors**: `WAYBILL_INPUT`, `WAYBILL_DISK`. */
+  /** Begins a replay. **Errors**: `WAYBILL_INPUT`, also when {@link REPLAYS_MAX} are not over; `WAYBILL_DISK`. */
   async begin(destination: string, choice: ReplayChoice, eventsPerSecond: number | undefined): Promise<ReplayView> {
     const { clock, random, disk } = this.#options.runtime;
     if (Buffer.byteLength(JSON.stringify(choice)) > CHOICE_MAX_BYTES)
@@ -122,25 +126,44 @@ export class Replays {
         hint: "Choose by filter instead of naming single letters, or make several replays.",
       });
     const total = await this.count(destination, choice);
-    const id = createUuidV7(clock, random)();
-    const state = await LaneState.open<StoredReplay>(disk, this.#directory, id, () => ({
-      id,
-      destination,
-      choice,
-      ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }),
-      createdAtMs: clock.now(),
-      cancelled: false,
-      total,
-      cursor: "log" in choice ? choice.log.from : 0,
-      leased: 0,
-      delivered: 0,
-      rejected: 0,
-      expired: 0,
-      done: total === 0,
-    }));
-    const job = await this.#add(id, state);
-    job.lane.notify();
-    return this.#view(job);
+    this.#assertRoom();
+    this.#beginning += 1;
+    try {
+      const id = createUuidV7(clock, random)();
+      const state = await LaneState.open<StoredReplay>(disk, this.#directory, id, () => ({
+        id,
+        destination,
+        choice,
+        ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }),
+        createdAtMs: clock.now(),
+        cancelled: false,
+        total,
+        cursor: "log" in choice ? choice.log.from : 0,
+        leased: 0,
+        delivered: 0,
+        rejected: 0,
+        expired: 0,
+        done: total === 0,
+      }));
+      const job = await this.#add(id, state);
+      job.lane.notify();
+      return this.#view(job);
+    } finally {
+      this.#beginning -= 1;
+    }
+  }
+
+  /** **Errors**: `WAYBILL_INPUT` when as many as may be are not over. */
+  #assertRoom(): void {
+    const going = this.#beginning + [...this.#jobs.values()].filter((job) => !this.#isOver(job)).length;
+    if (going < REPLAYS_MAX) return;
+    throw new WaybillError(
+      "WAYBILL_INPUT",
+      `There are ${going} replays that are not over; at most ${REPLAYS_MAX} may be`,
+      {
+        hint: "Wait for some to end, or cancel some.",
+      },
+    );
   }
 
   /** Ends a replay where it is. `false` when there is none of that name. */

@@ -133,6 +133,26 @@ test("a socket that closes is forgotten, and one that comes while others are hel
   expect([late.isRead, gone.isRead]).toEqual([true, false]);
 });
 
+test("what Node does when connections close is done by as many a turn as there is time for", () => {
+  const { gate, come, pass } = setUp();
+  let closed = 0;
+  const sockets = Array.from({ length: 10 }, () => {
+    const socket = fakeSocket();
+    socket.on("close", () => {
+      closed += 1;
+      pass(20);
+    });
+    gate.watch(socket as unknown as Socket);
+    return socket;
+  });
+  while (come());
+  for (const socket of sockets) socket.emit("close", false);
+  const counts = [closed];
+  while (come()) counts.push(closed);
+  expect(counts.slice(0, 4)).toEqual([1, 2, 3, 4]);
+  expect([closed, gate.isLate, gate.holds.requests]).toEqual([10, false, 0]);
+});
+
 test("clients that send as fast as they can in the smallest pieces block nobody", { timeout: 60_000 }, async () => {
   const { relay } = await startWorld();
   const url = relay.intakeUrl;

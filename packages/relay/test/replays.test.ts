@@ -107,6 +107,24 @@ test("a replay gives way to live traffic and waits where the lane waits", async 
   expect(environment.lanes(clock.now())[0]?.account).toMatchObject({ accepted: 150, delivered: 150, balanced: true });
 });
 
+test("of an environment 64 replays may be going, however many are begun at once", async () => {
+  const { clock, environment, append } = await open();
+  await append(30);
+  await pass(clock, SECOND_MS);
+  const begun = await Promise.allSettled(
+    Array.from({ length: 100 }, () => environment.replays.begin("twin", all, 0.001)),
+  );
+  const refused = begun.flatMap((one) => (one.status === "rejected" ? [String(one.reason)] : []));
+  expect([environment.replays.views().length, refused.length]).toEqual([64, 36]);
+  expect(refused[0]).toContain("There are 64 replays that are not over; at most 64 may be");
+  const [first] = environment.replays.views();
+  const cancelled = environment.replays.cancel(first?.id ?? "");
+  await pass(clock, SECOND_MS);
+  expect(await cancelled).toBe(true);
+  await environment.replays.begin("twin", all, undefined);
+  await expect(environment.replays.begin("twin", all, undefined)).rejects.toThrow("at most 64");
+});
+
 test("a replay goes on after a kill, and a cancelled one does not", async () => {
   const first = await open();
   await first.append(100);
