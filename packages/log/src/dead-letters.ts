@@ -35,6 +35,9 @@ export interface DeadLetter extends DeadLetterMetadata {
   readonly event: Uint8Array;
 }
 
+/** How many letters are in each state. `damaged`: they cannot be read, whatever became of them. */
+export type DeadLetterCounts = Readonly<Record<DeadLetterState | "damaged", number>>;
+
 /** All that are given must hold. */
 export interface DeadLetterFilter {
   readonly letters?: readonly Position[];
@@ -84,6 +87,8 @@ export class DeadLetters {
   readonly #clock: Clock;
   /** The last mark of each letter that has one: 100 bytes each, as long as retention keeps the letter. */
   readonly #states: Map<Position, Pick<Mark, "state" | "atMs">>;
+  /** That {@link list} found to be unreadable: a damaged disk took their record. */
+  readonly #damaged = new Set<Position>();
   #keptTo: Position;
 
   private constructor(
@@ -123,11 +128,12 @@ export class DeadLetters {
     return new DeadLetters(log, marks, states, keptTo, runtime.clock);
   }
 
-  /** Letters by state. */
-  counts(): Readonly<Record<DeadLetterState, number>> {
-    const counts = { waiting: this.log.head - this.log.first, retried: 0, discarded: 0 };
-    for (const { state } of this.#states.values()) {
-      if (state === "waiting") continue;
+  /** Letters by state. Damaged ones are known once they were read: by {@link list}, or a trace. */
+  counts(): DeadLetterCounts {
+    const damaged = this.#damaged.size;
+    const counts = { waiting: this.log.head - this.log.first - damaged, retried: 0, discarded: 0, damaged };
+    for (const [letter, { state }] of this.#states) {
+      if (state === "waiting" || this.#damaged.has(letter)) continue;
       counts[state] += 1;
       counts.waiting -= 1;
     }
@@ -181,14 +187,28 @@ export class DeadLetters {
     const wanted = filter.letters === undefined ? undefined : new Set(filter.letters);
     const oldestWanted = filter.letters?.reduce((least, letter) => Math.min(least, letter), Number.POSITIVE_INFINITY);
     const start = Math.max(from, oldestWanted ?? 0, this.log.first);
-    if (start >= this.log.head) return;
+    const end = Math.min(this.log.head, to ?? Number.POSITIVE_INFINITY);
+    let next = start;
+    if (start >= end) return;
     for await (const record of recordsFrom(this.log, start)) {
-      if (to !== undefined && record.first >= to) return;
-      for (const letter of this.#lettersOf(record)) {
-        if (letter.letter < start || (to !== undefined && letter.letter >= to)) continue;
+      this.#noteDamage(next, Math.min(record.first, end));
+      if (record.first >= end) return;
+      const letters = this.#lettersOf(record);
+      next = record.first + record.count;
+      if (letters.length < record.count)
+        for (let letter = record.first; letter < next; letter++)
+          if (!letters.some((one) => one.letter === letter)) this.#damaged.add(letter);
+      for (const letter of letters) {
+        if (letter.letter < start || letter.letter >= end) continue;
         if (wanted?.has(letter.letter) !== false && holds(filter, letter)) yield letter;
       }
     }
+    this.#noteDamage(next, end);
+  }
+
+  /** Nothing could be read there, though retention has not removed it. */
+  #noteDamage(from: Position, to: Position): void {
+    for (let letter = Math.max(from, this.log.first); letter < to; letter++) this.#damaged.add(letter);
   }
 
   /** The letter of the event at `position` of the log it came from. */
@@ -228,7 +248,8 @@ export class DeadLetters {
   /** Removes what is older or more than allowed. */
   async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
     await this.log.retain(limits, nowMs, this.log.head);
-    for (const letter of this.#states.keys()) if (letter < this.log.first) this.#states.delete(letter);
+    for (const letters of [this.#states, this.#damaged])
+      for (const letter of letters.keys()) if (letter < this.log.first) letters.delete(letter);
     // A mark is never needed longer than its letter.
     await this.#marks.retain(limits, nowMs, this.#marks.head);
   }

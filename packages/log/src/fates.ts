@@ -335,6 +335,36 @@ function bodyAt(body: Uint8Array, { form }: BlockHead, offset: number): Fate {
   return form === "map" ? fateOf(body[offset] ?? 0) : runAt(decodeRuns(body), offset);
 }
 
+/** A block of fates as it stands in a file. `undefined` for a record that is not one. */
+export function blockOf(
+  record: LogRecord,
+):
+  | { readonly first: Position; readonly end: Position; readonly upToEnd: FateCounts; readonly own: FateCounts }
+  | undefined {
+  const head = headOf(record);
+  if (head === undefined) return undefined;
+  const own = new Map<number, number>();
+  if (head.form === "map") for (const code of record.body) add(own, code, 1);
+  else countRuns(own, decodeRuns(record.body));
+  return { first: head.first, end: head.first + head.count, upToEnd: head, own: viewOf(own) };
+}
+
+/** Events per fate of all that a lane's state speaks of. */
+export function countsUpTo({ before, runs }: FateTail): FateCounts {
+  const counts = countsOf(before);
+  countRuns(counts, runs);
+  return viewOf(counts);
+}
+
+function countRuns(counts: Map<number, number>, runs: readonly number[]): void {
+  for (let at = 0; at < runs.length; at += 2) add(counts, runs[at + 1] as number, runs[at] as number);
+}
+
+/** Events that have a fate. */
+export function totalOf({ delivered, rejected, expired, dropped }: FateCounts): number {
+  return delivered + rejected + expired + Object.values(dropped).reduce((sum, count) => sum + count, 0);
+}
+
 /** `undefined` for a record that is not a block, whatever its checksum says. */
 function headOf({ metadata }: LogRecord): BlockHead | undefined {
   try {

@@ -5,7 +5,13 @@ export type { RecordedAttempt } from "./attempts.ts";
 export { AttemptJournal, attemptsFor } from "./attempts.ts";
 export type { Piece, Run } from "./batch.ts";
 export { heldBy, LogBatch } from "./batch.ts";
-export type { DeadLetter, DeadLetterFilter, DeadLetterMetadata, DeadLetterState } from "./dead-letters.ts";
+export type {
+  DeadLetter,
+  DeadLetterCounts,
+  DeadLetterFilter,
+  DeadLetterMetadata,
+  DeadLetterState,
+} from "./dead-letters.ts";
 export { DeadLetters, originalRecord } from "./dead-letters.ts";
 export type { Fate, FateCounts, FatesOptions, FateTail } from "./fates.ts";
 export { Fates, NO_FATES } from "./fates.ts";
@@ -45,5 +51,7 @@ export type {
 } from "./types.ts";
 export type { VerifyReport } from "./verify.ts";
 export { verifyLog } from "./verify.ts";
+export type { LaneReport } from "./verify-lanes.ts";
+export { verifyLanes } from "./verify-lanes.ts";
 export type { FilePlace, Walked } from "./walk.ts";
 export { segmentNames, walkLog } from "./walk.ts";

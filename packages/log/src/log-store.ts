@@ -28,7 +28,7 @@ import {
 } from "@waybill/core";
 import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "./batch.ts";
 import type { DeadLetters } from "./dead-letters.ts";
-import type { Fate, Fates } from "./fates.ts";
+import { type Fate, type Fates, totalOf } from "./fates.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { LaneStateValue } from "./lane-value.ts";
 import type { Log, LogReader, LogRecord, Position } from "./types.ts";
@@ -145,9 +145,7 @@ export class LogStore implements Store {
   /** Settled events whose fate is lost: 0 unless a disk failed or something was damaged. Never below 0 while the ledger is right. */
   get unknownFates(): number {
     if (this.#options.fates === undefined) return 0;
-    const { delivered, rejected, expired, dropped } = this.#options.fates.counts();
-    const kept = delivered + rejected + expired + Object.values(dropped).reduce((sum, count) => sum + count, 0);
-    return this.#account.settled - this.#expiredBehind - this.#unkept - kept;
+    return this.#account.settled - this.#expiredBehind - this.#unkept - totalOf(this.#options.fates.counts());
   }
 
   /** What became of the event at `position`; `pending` before it is settled, `not_addressed` before the lane began. */

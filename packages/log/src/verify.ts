@@ -1,10 +1,12 @@
 import type { Disk } from "@waybill/core";
 import { SEGMENT_HEADER_BYTES } from "./record.ts";
 import { isSegmentName, readSegmentHeader, scanSegment, withFile } from "./segment.ts";
-import type { DamagedRange } from "./types.ts";
+import type { DamagedRange, Position } from "./types.ts";
 
 export interface VerifyReport {
   readonly segments: number;
+  /** The first position it has; 0 for none. */
+  readonly first: Position;
   readonly records: number;
   readonly events: number;
   readonly bytes: number;
@@ -22,6 +24,7 @@ export async function verifyLog(directory: string, disk: Disk): Promise<VerifyRe
   let bytes = 0;
   let tornBytes = 0;
   let expected: number | undefined;
+  let first: Position | undefined;
   for (const [index, name] of names.entries()) {
     await withFile(disk, `${directory}/${name}`, async (file) => {
       const size = await file.size();
@@ -29,6 +32,7 @@ export async function verifyLog(directory: string, disk: Disk): Promise<VerifyRe
       const header = await readSegmentHeader(file, name, { startByte: 0, createdAtMs: 0 });
       const from = expected ?? header?.base ?? 0;
       let position = from;
+      first ??= from;
       for await (const found of scanSegment(file, SEGMENT_HEADER_BYTES, size)) {
         if (found.kind === "record") {
           records += 1;
@@ -43,5 +47,5 @@ export async function verifyLog(directory: string, disk: Disk): Promise<VerifyRe
       expected = position;
     });
   }
-  return { segments: names.length, records, events, bytes, damaged, tornBytes };
+  return { segments: names.length, first: first ?? 0, records, events, bytes, damaged, tornBytes };
 }

@@ -189,7 +189,7 @@ async function page(
   let last = 0;
   for await (const letter of destination.deadLetters.list(filter, after === undefined ? undefined : after + 1)) {
     if (letters.length === limit || characters > PAGE_MAX_CHARACTERS)
-      return `{"letters":[${letters.join(",")}],"next":${last}}`;
+      return pageText(destination, letters, `,"next":${last}`);
     // To look them up takes a while: only for letters that were asked for by name.
     const attempts = filter.letters === undefined ? undefined : await destination.attempts(letter.position);
     const text = letterText(letter, attempts);
@@ -198,7 +198,11 @@ async function page(
     last = letter.letter;
     if (response.destroyed) break;
   }
-  return `{"letters":[${letters.join(",")}]}`;
+  return pageText(destination, letters, "");
+}
+
+function pageText({ deadLetters }: Destination, letters: readonly string[], next: string): string {
+  return `{"letters":[${letters.join(",")}]${next},"damaged":${deadLetters.counts().damaged}}`;
 }
 
 /** The event's bytes as they stand: parsing them here could change a number. */

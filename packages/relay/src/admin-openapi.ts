@@ -97,7 +97,7 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
   PublicReadiness: object({ ready: flag, components: listOf(object({ name: text, ready: flag })) }),
   Health: object({ status: { enum: ["ok", "failed"] }, lanes: listOf({ type: "object" }) }, ["lanes"]),
   Trace: object({ messageId: text, events: listOf({ type: "object" }), isCut: flag }, ["isCut"]),
-  DeadLetterPage: object({ letters: listOf({ type: "object" }), next: whole }, ["next"]),
+  DeadLetterPage: object({ letters: listOf({ type: "object" }), next: whole, damaged: whole }, ["next"]),
   ReplayRequest: object(
     {
       destination: text,

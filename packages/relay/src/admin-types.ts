@@ -50,7 +50,8 @@ export interface LaneView {
   readonly oldestPendingMs?: number;
   readonly attempts: number;
   readonly failedAttempts: number;
-  readonly deadLetters: Readonly<Record<DeadLetterState, number>>;
+  /** `damaged`: they cannot be read; known once somebody listed them. */
+  readonly deadLetters: Readonly<Record<DeadLetterState | "damaged", number>>;
   /** At the present rate of accepts, until retention removes the first event that this lane has not delivered; absent when it never will. */
   readonly timeUntilLossMs?: number;
   /** Settled events of which nobody knows any more what became of them; absent while the fates of all are kept. */
@@ -151,6 +152,8 @@ export interface DeadLetterPage {
   readonly letters: readonly DeadLetterView[];
   /** Give it as `after` for the next page; absent on the last one. */
   readonly next?: number;
+  /** Letters of this destination that were found to be unreadable; they are on no page. */
+  readonly damaged: number;
 }
 
 /** Which events to send again. All that are given must hold. */

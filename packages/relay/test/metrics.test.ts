@@ -24,7 +24,7 @@ test("a lane that a defect has stopped has its mode; the ledger of a replay is w
     attempts: 0,
     failedAttempts: 0,
     unknownFates: 3,
-    deadLetters: { waiting: 2, retried: 0, discarded: 0 },
+    deadLetters: { waiting: 2, retried: 0, discarded: 0, damaged: 1 },
   } satisfies LaneView;
   const replay = {
     id: "r",

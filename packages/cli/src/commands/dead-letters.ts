@@ -49,6 +49,8 @@ export const addDeadLettersCommand: AddCommand = (program, io) => {
       for (const text of lines) say(io, text);
       if (page.next !== undefined) say(io, `more: --after ${page.next}`);
       else if (lines.length === 0) say(io, "none");
+      if (page.damaged > 0)
+        say(io, `${counted(page.damaged, "letter")} cannot be read: damaged on disk; waybill log verify says where`);
     });
 
   command(group, "show", "show letters whole: the event, the reason; every attempt of those named with --letter")

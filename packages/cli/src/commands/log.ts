@@ -1,7 +1,16 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { sleep, WaybillError } from "@waybill/core";
-import { type FilePlace, type LogRecord, repairLog, segmentNames, verifyLog, type Walked, walkLog } from "@waybill/log";
+import { printable, sleep, WaybillError } from "@waybill/core";
+import {
+  type FilePlace,
+  type LogRecord,
+  repairLog,
+  segmentNames,
+  verifyLanes,
+  verifyLog,
+  type Walked,
+  walkLog,
+} from "@waybill/log";
 import { LOCK_NAME, lockDirectory, nodeDisk, nodeRuntime } from "@waybill/node";
 import type { Command } from "commander";
 import { type AddCommand, wholeNumber } from "../command.ts";
@@ -26,13 +35,15 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
   const log: Command = program.command("log").description("work with the log on disk");
   log
     .command("verify <directory>")
-    .description("read every record of a log against its checksum; changes nothing, also while a relay runs")
+    .description(
+      "read every record of a log against its checksum, and check each lane's ledger against the outcomes of its events; changes nothing, also while a relay runs",
+    )
     .addHelpText(
       "after",
-      `${DIRECTORY}\nExit codes: 0 whole, 1 a record is damaged.\n\nExample:\n  waybill log verify ./waybill-data/production/log`,
+      `${DIRECTORY}; the lanes are looked for beside it.\nExit codes: 0 whole, 1 something is damaged or does not agree.\n\nExample:\n  waybill log verify ./waybill-data/production/log`,
     )
     .action(async (directory: string) => {
-      const { segments, records, events, bytes, damaged, tornBytes } = await verifyLog(directory, nodeDisk);
+      const { segments, first, records, events, bytes, damaged, tornBytes } = await verifyLog(directory, nodeDisk);
       for (const range of damaged)
         say(
           io,
@@ -47,7 +58,16 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
         io,
         `${counted(segments, "segment")}, ${counted(records, "record")}, ${counted(events, "event")}, ${counted(bytes, "byte")}: ${damaged.length === 0 ? "whole" : `${damaged.length} damaged`}`,
       );
-      finish(damaged.length === 0 ? EXIT.ok : EXIT.failed);
+      const lanes = await verifyLanes(resolve(directory, ".."), first, nodeDisk);
+      for (const { lane, settled, known, faults } of lanes) {
+        say(
+          io,
+          `lane ${printable(lane)}: ${counted(settled, "event")} settled, the outcome of ${known} known one by one`,
+        );
+        for (const fault of faults) say(io, `lane ${printable(lane)}: ${fault}`);
+      }
+      const isWhole = damaged.length === 0 && lanes.every(({ faults }) => faults.length === 0);
+      finish(isWhole ? EXIT.ok : EXIT.failed);
     });
 
   log
