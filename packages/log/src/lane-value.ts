@@ -20,6 +20,29 @@ export interface LaneStateValue {
   readonly fates?: FateTail;
   /** Events that were settled before the lane kept fates. */
   readonly unkept?: number;
+  /** Which vendor the lane has delivered to, each from a position on, oldest first. Absent in states of before it was noted. */
+  readonly vendors?: readonly LaneVendor[];
+}
+
+export interface LaneVendor {
+  readonly name: string;
+  readonly from: Position;
+}
+
+/** Changes of vendor that a lane remembers; they have to fit the slot beside the rest. */
+const VENDORS_MAX = 8;
+
+/** The vendors of a lane once it delivers to `name` from `from` on; the same list when it did already. */
+export function withVendor(vendors: readonly LaneVendor[], name: string, from: Position): readonly LaneVendor[] {
+  return vendors.at(-1)?.name === name ? vendors : [...vendors, { name, from }].slice(-VENDORS_MAX);
+}
+
+function isVendors(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.length <= VENDORS_MAX &&
+    value.every((one) => isObject(one) && REASON.test(String(one["name"])) && isCount(one["from"]))
+  );
 }
 
 /** The fates that belong to a state. */
@@ -44,10 +67,11 @@ export function parseLaneState(value: unknown): LaneStateValue | undefined {
   if (!isObject(value)) return undefined;
   // States of before the last field was there have none.
   const state = { leased: 0, ...value } as unknown as LaneStateValue;
-  const { base, position, byte, delivered, rejected, expired, dropped, leased, fates, unkept } = state;
+  const { base, position, byte, delivered, rejected, expired, dropped, leased, fates, unkept, vendors } = state;
   if (![position, byte, delivered, rejected, expired, leased].every(isCount)) return undefined;
   // A log that lost its end moves the base with the position, below zero if need be.
   if (!Number.isSafeInteger(base) || base > position) return undefined;
+  if (vendors !== undefined && !isVendors(vendors)) return undefined;
   if (!isDropped(dropped) || (unkept !== undefined && !isCount(unkept))) return undefined;
   return fates === undefined || isFateTail(fates) ? state : undefined;
 }

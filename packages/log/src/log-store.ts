@@ -30,7 +30,7 @@ import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "./bat
 import type { DeadLetters } from "./dead-letters.ts";
 import { type Fate, type Fates, totalOf } from "./fates.ts";
 import type { LaneState } from "./lane-state.ts";
-import type { LaneStateValue } from "./lane-value.ts";
+import { type LaneStateValue, type LaneVendor, withVendor } from "./lane-value.ts";
 import type { Log, LogReader, LogRecord, Position } from "./types.ts";
 
 export interface LogStoreOptions {
@@ -84,6 +84,7 @@ export class LogStore implements Store {
   #durableLease: boolean;
   /** Events that were settled before the lane kept fates. */
   readonly #unkept: number;
+  #vendors: readonly LaneVendor[];
 
   constructor(options: LogStoreOptions) {
     this.#options = options;
@@ -96,6 +97,7 @@ export class LogStore implements Store {
     this.#countedTo = this.#position;
     // States of before this field was there have none.
     this.#planned = this.#position === state.position ? (state.leased ?? 0) : 0;
+    this.#vendors = state.vendors ?? [];
     this.#account = new Account({ ...state, accepted: this.#position - this.#base });
     this.#unkept = state.fates === undefined ? this.#account.settled : (state.unkept ?? 0);
     this.#expireBefore(options.log.first, 0);
@@ -110,6 +112,20 @@ export class LogStore implements Store {
   /** Where the lane began: events before were never meant for it. */
   get base(): Position {
     return this.#base;
+  }
+
+  /** From its cursor on the lane delivers to this vendor. Returns the one it delivered to before, when that was another. */
+  deliversTo(vendor: string): string | undefined {
+    const before = this.#vendors.at(-1)?.name;
+    if (before === vendor) return undefined;
+    this.#vendors = withVendor(this.#vendors, vendor, before === undefined ? 0 : this.#position);
+    void this.#writeState();
+    return before;
+  }
+
+  /** Which vendor an event was, or will be, delivered to. */
+  vendorAt(position: Position): string | undefined {
+    return this.#vendors.findLast(({ from }) => from <= position)?.name;
   }
 
   /** The destination is another vendor's now: see the option. */
@@ -366,6 +382,7 @@ export class LogStore implements Store {
         leased: this.#planned,
         ...(fates === undefined ? {} : { fates: fates.tail }),
         ...(this.#unkept === 0 ? {} : { unkept: this.#unkept }),
+        ...(this.#vendors.length === 0 ? {} : { vendors: this.#vendors }),
       });
     } catch (error) {
       this.#options.onStateError?.(error);

@@ -229,7 +229,7 @@ test("dead letters of a batch: each with its own name, reason and mark; what the
   letters = await open();
   await letters.keep(batch, outcomes);
   expect(letters.log.head).toBe(2_000);
-  expect(letters.counts()).toEqual({ waiting: 1_998, retried: 0, discarded: 2 });
+  expect(letters.counts()).toEqual({ waiting: 1_998, retried: 0, discarded: 2, damaged: 0 });
   let next = 0;
   for await (const { letter, position, reason, event, metadata: shared, source } of letters.list()) {
     const index = position - 500;
@@ -273,7 +273,7 @@ test("dead letters: what became of a letter outlives a power cut, and goes with 
     [0, "waiting", "Too Big"],
     [1, "discarded", "odd"],
   ]);
-  expect(again.counts()).toEqual({ waiting: 1, retried: 0, discarded: 1 });
+  expect(again.counts()).toEqual({ waiting: 1, retried: 0, discarded: 1, damaged: 0 });
   expect((await again.forEvent(4))?.letter).toBe(1);
   expect(await again.forEvent(2)).toBeUndefined();
   const filtered: number[] = [];

@@ -316,3 +316,29 @@ test("damage up to the head does not take the batch that is on its way", async (
     balanced: true,
   });
 });
+
+test("a lane remembers over starts which vendor each event went to", async () => {
+  const disk = new SimDisk();
+  const { log, store } = await open(disk);
+  expect(store.deliversTo("segment")).toBeUndefined();
+  await push(log, ["1", "2", "3"]);
+  const batch = await store.lease({ maxEvents: 2, maxBytes: 1_000 });
+  await store.settle(batch as never, [DELIVERED, DELIVERED]);
+  expect([store.deliversTo("segment"), store.deliversTo("letter"), store.deliversTo("letter")]).toEqual([
+    undefined,
+    "segment",
+    undefined,
+  ]);
+  await store.close();
+  await log.close();
+  const again = await open(disk);
+  expect([0, 1, 2, 99].map((position) => again.store.vendorAt(position))).toEqual([
+    "segment",
+    "segment",
+    "letter",
+    "letter",
+  ]);
+  for (let change = 0; change < 20; change++) again.store.deliversTo(`vendor_${change % 2 === 0 ? "a" : "b"}`);
+  await again.store.sync();
+  expect(again.store.vendorAt(2)).toBe("vendor_b");
+});

@@ -87,6 +87,8 @@ export type TraceOutcome = "pending" | "delivered" | "rejected" | "dropped" | "e
 /** What became of one event at one destination. */
 export interface TraceDestination {
   readonly destination: string;
+  /** Whose API the destination spoke when the event had its turn, where that was another vendor's than now. */
+  readonly formerVendor?: string;
   readonly outcome: TraceOutcome;
   /** Why it is pending, or was rejected or dropped. */
   readonly reason?: string;

@@ -170,6 +170,7 @@ export class Destination {
           `retention took ${events} events from ${config.name} before they were delivered; they are expired`,
         ),
     });
+    tellVendor(store, options, config);
     return new Destination(options, { store, deadLetters, attempts, fates, sender, writer });
   }
 
@@ -202,6 +203,7 @@ export class Destination {
         this.#config = config;
         this.#sender = sender;
         this.#limits = limits;
+        tellVendor(this.#store, this.#options, config);
         this.#store.durableLease = needsDurableLease(config);
         this.#lane.reconfigure({ sender, limits, trigger: triggerOf(config, limits) });
         before.close();
@@ -260,11 +262,15 @@ export class Destination {
   /** What became of the event at `position` here, and what was tried. */
   async trace(position: Position): Promise<TraceDestination> {
     const attempts = await this.attempts(position);
-    return { destination: this.#config.name, ...(await this.outcomeOf(position)), attempts, replays: [] };
+    const vendor = this.#store.vendorAt(position) ?? this.#config.vendor;
+    const former = vendor === this.#config.vendor ? {} : { formerVendor: vendor };
+    return { destination: this.#config.name, ...former, ...(await this.outcomeOf(position)), attempts, replays: [] };
   }
 
   /** What became of the event at `position` here. */
-  async outcomeOf(position: Position): Promise<Omit<TraceDestination, "destination" | "attempts" | "replays">> {
+  async outcomeOf(
+    position: Position,
+  ): Promise<Omit<TraceDestination, "destination" | "formerVendor" | "attempts" | "replays">> {
     const fate = await this.#store.fateAt(position);
     const { status: outcome } = fate;
     switch (fate.status) {
@@ -392,4 +398,13 @@ function limitsOf(config: DestinationConfig, { settings }: DestinationOptions): 
     maxEvents: Math.min(limits.maxEvents, config.batchMaxEvents ?? Number.POSITIVE_INFINITY),
     maxBytes: Math.min(limits.maxBytes, config.batchMaxBytes ?? Number.POSITIVE_INFINITY),
   };
+}
+
+/** A ledger that goes on under another vendor must not pass for that vendor's alone. */
+function tellVendor(store: LogStore, { onWarning }: DestinationOptions, { name, vendor }: DestinationConfig): void {
+  const before = store.deliversTo(vendor);
+  if (before === undefined) return;
+  onWarning?.(
+    `${name} delivered to ${before} up to position ${store.neededFrom} and delivers to ${vendor} from there on, what waits too; its ledger goes on over both`,
+  );
 }

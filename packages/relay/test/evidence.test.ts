@@ -115,7 +115,7 @@ test("dead letters: listed, filtered, exported, discarded, and sent again with t
   expect(world.relay.accounts().replays[0]?.account).toMatchObject({ delivered: 2, pending: 0, balanced: true });
   expect(world.relay.accounts().lanes[0]).toMatchObject({
     account: { accepted: 4, delivered: 1, rejected: 3, balanced: true },
-    deadLetters: { waiting: 0, retried: 2, discarded: 1 },
+    deadLetters: { waiting: 0, retried: 2, discarded: 1, damaged: 0 },
   });
   expect(world.twin.events.map(({ messageId }) => messageId).sort()).toEqual(["b1", "b2", "good"]);
   expect(world.delivered.join("\n")).toContain('"big":12345678901234567890');

@@ -275,6 +275,15 @@ test("a destination of another vendor goes on at its cursor with its ledger", as
   await settled(world);
   expect(world.relay.accounts().lanes[0]).toMatchObject({ vendor: "letter", account: { accepted: 2, delivered: 2 } });
   expect(letter.events.map(({ event }) => event)).toEqual(["Second"]);
+  const traced = async (position: number): Promise<unknown> => {
+    const answer = await fetch(`${world.relay.adminUrl}/v1/receipts/test/${position}`);
+    return ((await answer.json()) as { readonly events: readonly { readonly destinations: unknown }[] }).events[0]
+      ?.destinations;
+  };
+  expect(await traced(0)).toMatchObject([{ destination: "twin", outcome: "delivered", formerVendor: "segment" }]);
+  const second = await traced(1);
+  expect(second).toMatchObject([{ destination: "twin", outcome: "delivered" }]);
+  expect(second).not.toHaveProperty([0, "formerVendor"]);
 });
 
 test("a source of another protocol takes its clients' requests from then on; sources that come and go are told", async () => {

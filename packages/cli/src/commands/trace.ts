@@ -69,8 +69,10 @@ function readable({
 }
 
 function destinationLines(traced: TraceDestination): readonly string[] {
-  const { destination, outcome, reason, lane, deadLetter, deliveredByRetryAtMs, attempts, replays } = traced;
+  const { destination, formerVendor, outcome, reason, lane, deadLetter, deliveredByRetryAtMs, attempts, replays } =
+    traced;
   const details = [
+    formerVendor === undefined ? undefined : `its vendor was ${formerVendor} then`,
     deliveredByRetryAtMs === undefined ? undefined : `after retry ${time(deliveredByRetryAtMs)}`,
     lane === undefined ? undefined : `lane ${lane}`,
     reason,
