@@ -1,5 +1,5 @@
 /** One scenario with the built client, in a process of its own: `client.js SCENARIO ARGUMENTS(JSON)`. The last line says what became of it. */
-import { type Client, type ClientOptions, createClient, type EventHandle, segment, type Transport } from "waybill";
+import { type Client, type ClientSettings, createClient, type EventHandle, segment, type Transport } from "waybill";
 import { spool } from "waybill/spool";
 
 interface Arguments {
@@ -11,7 +11,7 @@ interface Arguments {
 const args = JSON.parse(process.argv[3] ?? "{}") as Arguments;
 const said: string[] = [];
 
-const OPTIONS: ClientOptions = {
+const OPTIONS: ClientSettings = {
   flushIntervalMs: 20,
   backoffBaseMs: 20,
   backoffMaxMs: 100,
@@ -20,7 +20,7 @@ const OPTIONS: ClientOptions = {
   onError: ({ message }) => said.push(`error ${message}`),
 };
 
-function clientTo(url: string, more: ClientOptions = {}): Client {
+function clientTo(url: string, more: ClientSettings = {}): Client {
   return createClient({ ...OPTIONS, destinations: [segment({ url, writeKey: "k" })], ...more });
 }
 

@@ -3,7 +3,7 @@
  * Standard Schema interface (standardschema.dev, version 1, read November 2026), which zod, valibot and arktype implement.
  */
 import { messageOf } from "@waybill/core";
-import type { CommonFields, Properties, TrackEvent } from "@waybill/vendors";
+import type { CommonFields, Properties, TrackEvent, UserIds } from "@waybill/vendors";
 
 /** As much of a Standard Schema validator as is used here. */
 export interface Validator<Input = unknown> {
@@ -36,9 +36,8 @@ type NothingRequired<P> = string extends keyof P ? true : Partial<P> extends P ?
 export type TypedTrackEvent<Events extends object> = string extends keyof Events
   ? TrackEvent
   : {
-      [Name in keyof Events & string]: CommonFields & { readonly event: Name } & (NothingRequired<
-          Events[Name]
-        > extends true
+      [Name in keyof Events & string]: CommonFields &
+        UserIds & { readonly event: Name } & (NothingRequired<Events[Name]> extends true
           ? { readonly properties?: Events[Name] }
           : { readonly properties: Events[Name] });
     }[keyof Events & string];

@@ -14,8 +14,8 @@ import { Captured, type EventHandle, Handle, type Shared } from "./captured.ts";
 import { type AnyEvents, catalogFault, type TypedTrackEvent } from "./catalog.ts";
 import { relayDestination } from "./destinations.ts";
 import {
-  type ClientOptions,
   type Destination,
+  type GivenOptions,
   type Host,
   type ResolvedOptions,
   resolveClientOptions,
@@ -27,6 +27,7 @@ import type { Health } from "./watched-lane.ts";
 
 /** Events by what became of them. Over several destinations they are added up. */
 export interface Summary {
+  /** Taken by a destination. */
   readonly delivered: number;
   /** Refused for good by a destination; told to `onDrop`. */
   readonly rejected: number;
@@ -63,7 +64,7 @@ const FLUSH_DEADLINE_MS = 30_000;
 const CLOSE_DEADLINE_MS = 10_000;
 
 /** The client on any host; `createClient` of the entry points brings the host along. */
-export function createClientOn(host: Host, given: ClientOptions): Client {
+export function createClientOn(host: Host, given: GivenOptions): Client {
   const options = resolveClientOptions(given);
   return new WaybillClient(host, options, destinationsOf(options));
 }

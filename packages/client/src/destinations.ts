@@ -10,6 +10,7 @@ export interface CommonOptions {
 }
 
 export interface SegmentOptions extends CommonOptions {
+  /** Of the source, as Segment shows it. */
   readonly writeKey: string;
   /** Default `https://api.segment.io`; Europe: `https://events.eu1.segmentapis.com`. */
   readonly url?: string;

@@ -9,18 +9,23 @@ export { WaybillError } from "@waybill/core";
 export type {
   AliasEvent,
   GroupEvent,
+  GroupTraits,
   IdentifyEvent,
   PageEvent,
+  PageProperties,
   Properties,
   ScreenEvent,
   TrackEvent,
+  TrackProperties,
+  UserIds,
+  UserTraits,
 } from "@waybill/vendors";
 export type { EventHandle } from "./captured.ts";
 export type { AnyEvents, Catalog, EventsOf, TypedTrackEvent } from "./catalog.ts";
 export type { Client, Summary } from "./client.ts";
 export type { SegmentOptions } from "./destinations.ts";
 export { segment } from "./destinations.ts";
-export type { ClientOptions, Destination, Drop, Overflow } from "./options.ts";
+export type { ClientOptions, ClientSettings, ClientTarget, Destination, Drop, Overflow } from "./options.ts";
 export type { DestinationAccount, Spool } from "./pipeline.ts";
 export type { Health } from "./watched-lane.ts";
 

@@ -1,12 +1,14 @@
 import type { DropReason, OptionSpec, Protocol, Runtime, Stage, Transport, WaybillError } from "@waybill/core";
 import { resolveOptions } from "@waybill/core";
 import type { Catalog } from "./catalog.ts";
+import { OBJECT } from "./destinations.ts";
 import type { Spool } from "./pipeline.ts";
 
 /** A place to deliver to; made by `segment({...})`, `letter({...})` and the other vendors' functions. */
 export interface Destination {
   /** Names it in counters and callbacks; unique within a client. */
   readonly name: string;
+  /** How it makes the vendor's requests and reads their answers. */
   readonly protocol: Protocol;
   /** Where it is, for errors: `http://127.0.0.1:8080`. Default: its name. */
   readonly origin?: string;
@@ -33,11 +35,32 @@ export interface Drop {
 /** What happens to a new event when the queue is full. */
 export type Overflow = "drop-newest" | "drop-oldest" | "throw";
 
-export interface ClientOptions {
-  /** Where events go, each destination on its own: one that is down delays no other. Either this or `relay`. */
-  readonly destinations?: readonly Destination[];
-  /** A Waybill relay that takes the events from here on. */
-  readonly relay?: { readonly url: string; readonly writeKey: string };
+/** Where events go: either destinations or a relay, never both. */
+export type ClientTarget =
+  | {
+      /** Where events go, each destination on its own: one that is down delays no other. At least one. Either this or `relay`. */
+      readonly destinations: readonly Destination[];
+      /** Not beside `destinations`. */
+      readonly relay?: undefined;
+    }
+  | {
+      /** A Waybill relay that takes the events from here on: where it listens, and a write key of one of its sources. */
+      readonly relay: { readonly url: string; readonly writeKey: string };
+      /** Not beside `relay`. */
+      readonly destinations?: undefined;
+    };
+
+/** What `createClient` takes. */
+export type ClientOptions = ClientTarget & ClientSettings;
+
+/** The same as it may come from JavaScript: neither or both targets are told at run time. */
+export interface GivenOptions extends ClientSettings {
+  readonly destinations?: readonly Destination[] | undefined;
+  readonly relay?: { readonly url: string; readonly writeKey: string } | undefined;
+}
+
+/** How a client works; everything has a default. */
+export interface ClientSettings {
   /** A request starts when this many events wait. Default 500: under load requests stay few; a quiet application meets the interval first. `1` for serverless. */
   readonly flushAt?: number;
   /** Or when they have this many bytes. Default 256 KiB: half of what Segment takes at once. */
@@ -105,13 +128,10 @@ export interface Context<T> {
 }
 
 export type ResolvedOptions = Required<
-  Omit<
-    ClientOptions,
-    "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context" | "catalog"
-  >
+  Omit<ClientSettings, "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context" | "catalog">
 > &
   Pick<
-    ClientOptions,
+    GivenOptions,
     "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context" | "catalog"
   >;
 
@@ -131,7 +151,6 @@ const DEFAULTS: Partial<ResolvedOptions> = Object.freeze({
 });
 
 const count = (max: number): OptionSpec => ({ rule: { kind: "number", min: 1, max } });
-const OBJECT: OptionSpec = { rule: { kind: "object" } };
 const FUNCTION: OptionSpec = { rule: { kind: "function" } };
 const HOUR_MS = 3_600_000;
 const GIB = 1024 ** 3;
@@ -160,6 +179,6 @@ const SPECS: Readonly<Record<keyof ResolvedOptions, OptionSpec>> = {
   onError: FUNCTION,
 };
 
-export function resolveClientOptions(options: ClientOptions): ResolvedOptions {
+export function resolveClientOptions(options: GivenOptions): ResolvedOptions {
   return resolveOptions<ResolvedOptions>("createClient", options, SPECS, DEFAULTS);
 }

@@ -6,11 +6,16 @@ export type {
   CommonFields,
   EventType,
   GroupEvent,
+  GroupTraits,
   IdentifyEvent,
   PageEvent,
+  PageProperties,
   Properties,
   ScreenEvent,
   TrackEvent,
+  TrackProperties,
+  UserIds,
+  UserTraits,
 } from "./canonical/events.ts";
 export { EVENT_TYPES } from "./canonical/events.ts";
 export type { CanonicalEvent, EventMap, ReadCanonical } from "./canonical/mapping.ts";
