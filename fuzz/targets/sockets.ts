@@ -50,7 +50,7 @@ const DICTIONARY = [
   "0\r\n\r\n",
   "ffffffffffffffff\r\n",
   "5;a=b\r\nhello\r\n",
-  "GET /v1/tail HTTP/1.1\r\nHost: a\r\n\r\n",
+  "GET /v1/tail HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
 ];
 
 export const sockets: Target = {

@@ -335,6 +335,18 @@ function bodyAt(body: Uint8Array, { form }: BlockHead, offset: number): Fate {
   return form === "map" ? fateOf(body[offset] ?? 0) : runAt(decodeRuns(body), offset);
 }
 
+/** The fate of the event at `position` as a lane's state has it; `undefined` when it stands in a block. */
+export function fateInTail({ from, runs }: FateTail, position: Position): Fate | undefined {
+  return position < from ? undefined : runAt(runs, position - from);
+}
+
+/** The fate of the event at `position` as a block has it; `undefined` when it stands elsewhere, or this is no block. */
+export function fateInBlock(record: LogRecord, position: Position): Fate | undefined {
+  const head = headOf(record);
+  const offset = position - (head?.first ?? 0);
+  return head === undefined || offset < 0 || offset >= head.count ? undefined : bodyAt(record.body, head, offset);
+}
+
 /** A block of fates as it stands in a file. `undefined` for a record that is not one. */
 export function blockOf(
   record: LogRecord,

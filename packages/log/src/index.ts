@@ -15,6 +15,8 @@ export type {
 export { DeadLetters, originalRecord } from "./dead-letters.ts";
 export type { Fate, FateCounts, FatesOptions, FateTail } from "./fates.ts";
 export { Fates, NO_FATES } from "./fates.ts";
+export type { LaneFate } from "./lane-files.ts";
+export { fatesInFiles } from "./lane-files.ts";
 export type { ParseState } from "./lane-state.ts";
 export { LaneState } from "./lane-state.ts";
 export type { LaneStateValue, OpenLaneOptions } from "./lane-value.ts";

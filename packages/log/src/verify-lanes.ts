@@ -10,7 +10,7 @@ import { LaneState } from "./lane-state.ts";
 import { fateTailOf, type LaneStateValue, parseLaneState } from "./lane-value.ts";
 import type { Position } from "./types.ts";
 import { verifyLog } from "./verify.ts";
-import { walkLog } from "./walk.ts";
+import { namesIn, walkLog } from "./walk.ts";
 
 export interface LaneReport {
   readonly lane: string;
@@ -112,12 +112,4 @@ async function lettersFaults(directory: string, disk: Disk): Promise<string[]> {
     ({ segment, offset, bytes, events }) =>
       `dead letters are damaged: dead/${segment} bytes ${offset} to ${offset + bytes}, at least ${Math.max(1, events)} of them`,
   );
-}
-
-async function namesIn(disk: Disk, directory: string): Promise<readonly string[]> {
-  try {
-    return await disk.list(directory);
-  } catch {
-    return [];
-  }
 }

@@ -23,6 +23,15 @@ export async function segmentNames(directory: string, disk: Disk): Promise<reado
   return (await disk.list(directory)).filter(isSegmentName);
 }
 
+/** What is in a directory; nothing when it is not there. */
+export async function namesIn(disk: Disk, directory: string): Promise<readonly string[]> {
+  try {
+    return await disk.list(directory);
+  } catch {
+    return [];
+  }
+}
+
 /**
  * Everything in the files of a log from a place on, record by record. Changes nothing; the log may be in use. A record's bytes are valid until the
  * next step.

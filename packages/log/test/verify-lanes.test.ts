@@ -3,6 +3,7 @@ import { DELIVERED, type Outcome } from "@waybill/core";
 import {
   DeadLetters,
   Fates,
+  fatesInFiles,
   fateTailOf,
   LaneState,
   type LaneStateValue,
@@ -164,4 +165,22 @@ test("a block that does not count what it holds is said", async () => {
   expect(await check(disk)).toMatchObject([
     { faults: ["the block of fates of positions 2 to 3 does not count what it holds"] },
   ]);
+});
+
+test("the files of a lane that nobody has open tell what became of its events", async () => {
+  const disk = await settled();
+  const positions = [0, 1, 131, 999, EVENTS];
+  const found = await fatesInFiles("/e", "a", positions, disk);
+  const [delivered, filtered] = [{ status: "delivered" }, { status: "dropped", reason: "filtered" }];
+  expect(positions.map((position) => found.get(position)?.fate)).toEqual([
+    delivered,
+    filtered,
+    { status: "rejected" },
+    filtered,
+    { status: "pending" },
+  ]);
+  const { path } = await newest(disk, "/e/fates/a");
+  disk.flipBit(path, 200);
+  expect((await fatesInFiles("/e", "a", [0], disk)).get(0)?.fate).toEqual({ status: "unknown" });
+  expect((await fatesInFiles("/e", "b", [0], disk)).size).toBe(0);
 });

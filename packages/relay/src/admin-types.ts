@@ -89,6 +89,8 @@ export interface TraceDestination {
   readonly destination: string;
   /** Whose API the destination spoke when the event had its turn, where that was another vendor's than now. */
   readonly formerVendor?: string;
+  /** It is not configured any more; its files tell the outcome, and not the attempts. */
+  readonly removed?: true;
   readonly outcome: TraceOutcome;
   /** Why it is pending, or was rejected or dropped. */
   readonly reason?: string;

@@ -5,15 +5,7 @@
  * `attempts/<destination>/` what was tried, `replays/` those that run or ran.
  */
 import { type Clock, type DiskRuntime, type HttpResponse, messageOf, sleep } from "@waybill/core";
-import {
-  LaneState,
-  type Log,
-  makeDirectoryInPlace,
-  openLog,
-  type Position,
-  parseLaneState,
-  type RetentionLimits,
-} from "@waybill/log";
+import { type Log, makeDirectoryInPlace, openLog, type Position, type RetentionLimits } from "@waybill/log";
 import { storedIdsOf, type Vendor } from "@waybill/vendors";
 import { accountView } from "./account-view.ts";
 import type { ComponentView, LaneView, TracedEvent } from "./admin-types.ts";
@@ -25,6 +17,7 @@ import { Destination, type DestinationObserver, type Question } from "./destinat
 import { type PreparedPlan, prepareDestinations, waitingText } from "./destination-plan.ts";
 import { Exchanges } from "./exchanges.ts";
 import { MemoryRelay } from "./memory-relay.ts";
+import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from "./removed-lanes.ts";
 import { Replays } from "./replays.ts";
 import type { SenderSettings } from "./senders.ts";
 import { scopeOf } from "./sources.ts";
@@ -44,16 +37,6 @@ export interface EnvironmentOptions {
   /** As of the log's options. */
   readonly segmentMaxBytes?: number;
 }
-
-export interface OrphanedLane {
-  readonly destination: string;
-  /** That wait for it. */
-  readonly events: number;
-}
-
-/** What the configuration allows: what else stands among the states is not a lane's. */
-const LANE_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-
 export class Environment {
   readonly name: string;
   readonly log: Log;
@@ -137,17 +120,17 @@ export class Environment {
   }
 
   /** Lanes that have a state, and no destination: what waits for them is delivered to nobody. */
-  async orphanedLanes(): Promise<readonly OrphanedLane[]> {
+  orphanedLanes(): Promise<readonly OrphanedLane[]> {
+    return orphanedLanes(this.#lanes());
+  }
+
+  #removed(positions: readonly Position[]): ReturnType<Traceable["removed"]> {
+    return tracesOfRemoved(this.#lanes(), positions);
+  }
+
+  #lanes(): Lanes {
     const { directory, runtime } = this.#options;
-    const lanes = `${directory}/lanes`;
-    const orphans: OrphanedLane[] = [];
-    for (const destination of await runtime.disk.list(lanes)) {
-      if (this.#destinations.has(destination) || !LANE_NAME.test(destination)) continue;
-      const state = await LaneState.peek(runtime.disk, `${lanes}/${destination}`, parseLaneState);
-      if (state === undefined) continue;
-      orphans.push({ destination, events: Math.max(0, this.log.head - Math.max(state.position, this.log.first)) });
-    }
-    return orphans;
+    return { directory, disk: runtime.disk, log: this.log, isConfigured: (name) => this.#destinations.has(name) };
   }
 
   start(): void {
@@ -330,7 +313,8 @@ export class Environment {
 
   #traceable(): Traceable {
     const { name: environment, log, replays } = this;
-    return { environment, log, replays, destinations: [...this.#destinations.values()] };
+    const removed: Traceable["removed"] = (positions) => this.#removed(positions);
+    return { environment, log, replays, destinations: [...this.#destinations.values()], removed };
   }
 
   /**

@@ -26,6 +26,8 @@ export interface Traceable {
   readonly log: Log;
   readonly destinations: readonly Destination[];
   readonly replays: Replays;
+  /** What became of these events at destinations that are not configured any more, by position. */
+  readonly removed: (positions: readonly Position[]) => Promise<ReadonlyMap<Position, readonly TraceDestination[]>>;
 }
 
 const EVENTS_MAX = 1_000;
@@ -40,6 +42,7 @@ export async function traceEvents(from: Traceable, messageId: string, options: T
   const { max = EVENTS_MAX, signal } = options;
   const events: TracedEvent[] = [];
   let bytes = 0;
+  let isCut = false;
   for await (const { record, index } of from.log.find(Buffer.from(JSON.stringify(messageId)), options)) {
     if (signal?.aborted === true) break;
     if (index === undefined) continue;
@@ -47,14 +50,23 @@ export async function traceEvents(from: Traceable, messageId: string, options: T
     const event = parse(text);
     // The same text may stand in another event's properties.
     if (event === undefined || !ID_MEMBERS.some((member) => own(event, member) === messageId)) continue;
-    if (events.length === max || (events.length > 0 && bytes + text.length > BYTES_MAX)) return { events, isCut: true };
+    isCut = events.length === max || (events.length > 0 && bytes + text.length > BYTES_MAX);
+    if (isCut) break;
     bytes += text.length;
     const { source, receivedAtMs } = record;
     const position = record.first + index;
     const destinations = await traceDestinations(from, position);
     events.push({ environment: from.environment, source, position, receivedAtMs, event, destinations });
   }
-  return { events, isCut: false };
+  const removed = await from.removed(events.map(({ position }) => position));
+  return { events: events.map((event) => withRemoved(event, removed)), isCut };
+}
+
+function withRemoved<T extends { readonly position: Position; readonly destinations: readonly TraceDestination[] }>(
+  traced: T,
+  removed: ReadonlyMap<Position, readonly TraceDestination[]>,
+): T {
+  return { ...traced, destinations: [...traced.destinations, ...(removed.get(traced.position) ?? [])] };
 }
 
 /** What became of the event at `position`, also when the event itself is no longer in the log. `undefined`: no event has this position yet. */
@@ -68,7 +80,7 @@ export async function tracePosition(from: Traceable, position: Position): Promis
     record === undefined || event === undefined
       ? {}
       : { source: record.source, receivedAtMs: record.receivedAtMs, event };
-  return { environment, position, ...stored, destinations };
+  return withRemoved({ environment, position, ...stored, destinations }, await from.removed([position]));
 }
 
 function traceDestinations(

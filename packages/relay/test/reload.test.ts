@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { nodeClock } from "@waybill/node";
-import type { RelayConfig } from "@waybill/relay";
+import type { RelayConfig, Trace } from "@waybill/relay";
 import { startServer, twins } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { BASIC, configOf, destination, JSON_TYPE, KEY, type RelayWorld, send, startWorld, until } from "./lib/world.ts";
@@ -22,6 +22,12 @@ const openFiles = ({ directory }: RelayWorld): number =>
 const account = ({ relay }: RelayWorld, lane = 0): unknown => relay.accounts().lanes[lane]?.account;
 const settled = ({ relay }: RelayWorld): Promise<void> =>
   until(() => relay.accounts().lanes.every((lane) => lane.account.pending === 0));
+
+/** What became of the event at a position. */
+async function outcomesAt({ relay }: RelayWorld, position: number): Promise<unknown> {
+  const answer = await fetch(`${relay.adminUrl}/v1/receipts/test/${position}`);
+  return ((await answer.json()) as Trace).events[0]?.destinations;
+}
 
 /** The configuration of `world` with other parts. */
 function changedConfig(world: RelayWorld, options: Parameters<typeof configOf>[2]): RelayConfig {
@@ -275,13 +281,10 @@ test("a destination of another vendor goes on at its cursor with its ledger", as
   await settled(world);
   expect(world.relay.accounts().lanes[0]).toMatchObject({ vendor: "letter", account: { accepted: 2, delivered: 2 } });
   expect(letter.events.map(({ event }) => event)).toEqual(["Second"]);
-  const traced = async (position: number): Promise<unknown> => {
-    const answer = await fetch(`${world.relay.adminUrl}/v1/receipts/test/${position}`);
-    return ((await answer.json()) as { readonly events: readonly { readonly destinations: unknown }[] }).events[0]
-      ?.destinations;
-  };
-  expect(await traced(0)).toMatchObject([{ destination: "twin", outcome: "delivered", formerVendor: "segment" }]);
-  const second = await traced(1);
+  expect(await outcomesAt(world, 0)).toMatchObject([
+    { destination: "twin", outcome: "delivered", formerVendor: "segment" },
+  ]);
+  const second = await outcomesAt(world, 1);
   expect(second).toMatchObject([{ destination: "twin", outcome: "delivered" }]);
   expect(second).not.toHaveProperty([0, "formerVendor"]);
 });
@@ -325,10 +328,20 @@ test("a destination that goes while events wait is told with their number, and t
   });
   expect(await world.relay.reload(renamed)).toMatchObject({ ok: true, changed: ["test/other added", text] });
   expect(warnings).toContain(text);
+  expect(await outcomesAt(world, 7)).toMatchObject([
+    { destination: "twin" },
+    { destination: "other", outcome: "not_addressed" },
+    { destination: "away", removed: true, outcome: "pending", reason: "the destination is not configured any more" },
+  ]);
   const back = changedConfig(world, { destinations: (url) => ({ twin: destination(url), away: destination(url) }) });
   expect(await world.relay.reload(back)).toMatchObject({ changed: ["test/away added", "test/other removed"] });
   await settled(world);
   expect(account(world, 1)).toMatchObject({ accepted: 1_234, delivered: 1_234, balanced: true });
+  const delivered = { destination: "away", outcome: "delivered" };
+  expect(await outcomesAt(world, 7)).toMatchObject([{ destination: "twin" }, delivered]);
+  await world.relay.reload(changedConfig(world, { destinations: (url) => ({ twin: destination(url) }) }));
+  const gone = { ...delivered, removed: true, formerVendor: "segment" };
+  expect(await outcomesAt(world, 7)).toMatchObject([{ destination: "twin" }, gone]);
 });
 
 test("an environment that goes while events wait is told too", async () => {

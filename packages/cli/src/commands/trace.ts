@@ -69,9 +69,20 @@ function readable({
 }
 
 function destinationLines(traced: TraceDestination): readonly string[] {
-  const { destination, formerVendor, outcome, reason, lane, deadLetter, deliveredByRetryAtMs, attempts, replays } =
-    traced;
+  const {
+    destination,
+    formerVendor,
+    removed,
+    outcome,
+    reason,
+    lane,
+    deadLetter,
+    deliveredByRetryAtMs,
+    attempts,
+    replays,
+  } = traced;
   const details = [
+    removed === true ? "removed from the configuration" : undefined,
     formerVendor === undefined ? undefined : `its vendor was ${formerVendor} then`,
     deliveredByRetryAtMs === undefined ? undefined : `after retry ${time(deliveredByRetryAtMs)}`,
     lane === undefined ? undefined : `lane ${lane}`,
