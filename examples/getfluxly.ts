@@ -7,7 +7,7 @@ fluxly.track({ event: "pricing_viewed", anonymousId: "anon-3" });
 fluxly.identify({ anonymousId: "anon-3", userId: "u-9", traits: { plan: "team" } });
 try {
   console.log(await fluxly.flush());
-  console.log((await fluxly.alias({ userId: "u-9", previousId: "old-9" })).alias["previous_id"]);
+  console.log((await fluxly.alias({ userId: "u-9", previousId: "old-9" })).previous_id);
 } catch (error) {
   if (error instanceof GetFluxlyError) console.warn(error.code, error.retryable);
   else throw error;

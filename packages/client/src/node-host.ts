@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Transport } from "@waybill/core";
 import { createNodeTransport, nodeClock, nodeRandom } from "@waybill/node";
 import type { Context, Host, VendorHost } from "./options.ts";
+import { nodeVendorHost } from "./vendor/node-vendor-host.ts";
 
 /** Answers with a user's data may be long. */
 const ANSWER_MAX_BYTES = 16 * 1024 * 1024;
@@ -15,18 +16,7 @@ export function createHost(transport: Transport = createNodeTransport()): Host {
 }
 
 export function createVendorHost(): VendorHost {
-  return {
-    ...createHost(createNodeTransport({ answerMaxBytes: ANSWER_MAX_BYTES })),
-    platform: `Node/${process.versions.node}`,
-    environment: (name) => process.env[name],
-    onExit(close) {
-      const run = (): void => {
-        void close();
-      };
-      process.once("beforeExit", run);
-      return () => process.off("beforeExit", run);
-    },
-  };
+  return nodeVendorHost(createHost(createNodeTransport({ answerMaxBytes: ANSWER_MAX_BYTES })));
 }
 
 /** A value per chain of asynchronous calls. */

@@ -3,6 +3,7 @@ import { resolveOptions } from "@waybill/core";
 import type { Catalog } from "./catalog.ts";
 import { OBJECT } from "./destinations.ts";
 import type { Spool } from "./pipeline.ts";
+import type { ExitHook } from "./vendor/exit-hook.ts";
 
 /** A place to deliver to; made by `segment({...})`, `letter({...})` and the other vendors' functions. */
 export interface Destination {
@@ -114,8 +115,10 @@ export interface VendorHost extends Host {
   readonly platform: string;
   /** An environment variable. */
   readonly environment: (name: string) => string | undefined;
-  /** Calls `close` when the process has nothing left to do. Gives back how to take that back. */
-  readonly onExit: (close: () => Promise<unknown>) => () => void;
+  /** Whether strangers read what runs here: a page of a browser. A worker, of a browser too, is none. */
+  readonly isBrowser: boolean;
+  /** Calls the hook when the process ends, as far as the platform tells. Gives back how to take that back. */
+  readonly onExit: (hook: ExitHook) => () => void;
 }
 
 /** A value that belongs to a chain of asynchronous calls. */

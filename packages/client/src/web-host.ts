@@ -31,7 +31,18 @@ export function createHost(): Host {
 }
 
 export function createVendorHost(): VendorHost {
-  return { ...createHost(), platform: "Web/1", environment: () => undefined, onExit: () => () => undefined };
+  return {
+    ...createHost(),
+    platform: "Web/1",
+    environment: () => undefined,
+    isBrowser: isPage(),
+    onExit: () => () => undefined,
+  };
+}
+
+/** A page has a window with a document. Service workers, edge workers and other runtimes have no document. */
+function isPage(): boolean {
+  return "window" in globalThis && "document" in globalThis;
 }
 
 /** One value for all: these platforms run one thing at a time, or have no way to tell two apart. An asynchronous function keeps it until it ends. */

@@ -1,4 +1,13 @@
-import { createUuidV7, type OptionSpec, resolveOptions, retryAfterMs, type Transport } from "@waybill/core";
+import {
+  createUuidV7,
+  DELIVERED,
+  type OptionSpec,
+  outcomesOf,
+  type Protocol,
+  resolveOptions,
+  retryAfterMs,
+  type Transport,
+} from "@waybill/core";
 import {
   aliasMetadata,
   compact,
@@ -9,6 +18,7 @@ import {
 } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
 import { Deliverer, type Delivery, failureOf, held, spreadBackoff } from "../vendor/deliverer.ts";
+import { assertExitSignals, type ExitSignal } from "../vendor/exit-hook.ts";
 import { Outbox } from "../vendor/outbox.ts";
 import { VERSION } from "../version.ts";
 import { GetFluxlyError } from "./error.ts";
@@ -28,9 +38,21 @@ export interface GetFluxlyClientOptions {
   readonly timeoutMs?: number;
   /** Most events that wait; more are refused with `queue_overflow`. Default 1,000. The original's `max_queue_size`. */
   readonly maxQueueSize?: number;
-  /** Whether `close` is called when the process has nothing left to do. Default true. The original's `register_atexit`. */
+  /**
+   * Whether the end of a Node process closes the client; what goes wrong then is told to `onError` alone. Default true. The original's `register_atexit`. Events
+   * are sent when the process has nothing left to do and on a signal (`exitSignals`). After `process.exit()` or an uncaught exception Node runs nothing that
+   * waits: how many events are left is told to `onError`, or to the console where there is none. SIGKILL and a crash of Node itself tell nobody. With
+   * false, and outside Node, call `close` yourself.
+   */
   readonly registerAtExit?: boolean;
-  /** Told of what goes wrong in the background. Default: nothing, as in the original. What it throws is ignored. */
+  /**
+   * Signals (`"SIGHUP"`, `"SIGINT"`, `"SIGTERM"`) on which the client closes, within `timeoutMs` x (`maxRetries` + 2), 20 s by default; the process then ends by
+   * the signal, and a second one ends it at once. Where the application listens to the signal too, the client closes, but the end is the application's.
+   * Default: SIGINT and SIGTERM, only while nobody else listens to them. `[]` for none: such a signal ends the process without a word.
+   * **Errors**: `WAYBILL_OPTIONS` for any other name.
+   */
+  readonly exitSignals?: readonly ExitSignal[];
+  /** Told of what goes wrong in the background. Default: nothing, as in the original; but a line on the console for events that the end of the process lost. What it throws is ignored. */
   readonly onError?: (error: GetFluxlyError) => void;
   readonly transport?: Transport;
 }
@@ -46,7 +68,7 @@ export interface GetFluxlyTrack extends Ids {
   /** In snake case, at most 64 characters. */
   readonly event: string;
   readonly properties?: Properties;
-  /** Default: now. */
+  /** Default: now; so for an invalid Date, of which `onError` is told. */
   readonly timestamp?: Date | string;
   readonly context?: Properties;
 }
@@ -65,9 +87,13 @@ export interface GetFluxlyAliasCall {
   readonly requestId?: string;
 }
 
-/** The server's answer. */
+/** What the server joined: the `alias` of its answer. */
 export interface GetFluxlyAliased {
-  readonly alias: Readonly<Record<string, unknown>>;
+  readonly user_id?: string;
+  readonly anonymous_id?: string;
+  readonly previous_id?: string;
+  /** ISO 8601. */
+  readonly merged_at?: string;
   readonly [field: string]: unknown;
 }
 
@@ -82,8 +108,8 @@ export interface FlushResult {
 
 const EMPTY: FlushResult = Object.freeze({ accepted: 0, rejected: 0, batches: 0, errors: [] });
 
-type Resolved = Required<Omit<GetFluxlyClientOptions, "apiHost" | "transport" | "onError">> &
-  Pick<GetFluxlyClientOptions, "apiHost" | "transport" | "onError">;
+type Optional = "apiHost" | "exitSignals" | "transport" | "onError";
+type Resolved = Required<Omit<GetFluxlyClientOptions, Optional>> & Pick<GetFluxlyClientOptions, Optional>;
 
 const HOUR_MS = 3_600_000;
 const BATCH_MAX = 100;
@@ -97,15 +123,17 @@ const SPECS: Readonly<Record<keyof GetFluxlyClientOptions, OptionSpec>> = {
   timeoutMs: whole(0, HOUR_MS),
   maxQueueSize: whole(1, 10_000_000),
   registerAtExit: { rule: { kind: "boolean" } },
+  exitSignals: { rule: { kind: "array" } },
   onError: { rule: { kind: "function" } },
   transport: { rule: { kind: "function" } },
 };
+const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULTS: Partial<Resolved> = {
   token: "",
   flushAt: 20,
   flushIntervalMs: 5_000,
   maxRetries: 2,
-  timeoutMs: 5_000,
+  timeoutMs: DEFAULT_TIMEOUT_MS,
   maxQueueSize: 1_000,
   registerAtExit: true,
 };
@@ -126,55 +154,63 @@ export class GetFluxlyClientOn {
   constructor(host: VendorHost, options: GetFluxlyClientOptions) {
     this.#host = host;
     this.#options = resolveOptions<Resolved>("GetFluxlyClient", options, SPECS, DEFAULTS);
-    const { token, apiHost, flushAt, flushIntervalMs, maxQueueSize, registerAtExit } = this.#options;
+    const { token, apiHost, flushAt, flushIntervalMs, maxQueueSize } = this.#options;
     if (token === "") throw new GetFluxlyError("token is required", { code: "validation_error" });
     if (apiHost !== undefined && !URL.canParse(apiHost))
       throw new GetFluxlyError(`apiHost "${apiHost}" is no URL`, { code: "validation_error" });
-    if (host.platform.startsWith("Web") && !token.startsWith("gflux_pub_"))
+    if (host.isBrowser && !token.startsWith("gflux_pub_"))
       throw new GetFluxlyError("a server key must not be used in a browser", { code: "server_key_in_browser" });
+    assertExitSignals("GetFluxlyClient", options.exitSignals);
     const makeUuid = createUuidV7(host.runtime.clock, host.runtime.random);
     this.#makeId = () => stableUuid(makeUuid());
+    const protocol = this.#protocol();
     this.#outbox = new Outbox({
       host,
-      deliverer: this.#deliverer(),
-      limits: { ...this.#protocol().limits, maxEvents: flushAt },
+      deliverer: this.#deliverer(protocol),
+      limits: { ...protocol.limits, maxEvents: flushAt },
       flushAt,
       flushIntervalMs,
       maxEvents: maxQueueSize,
       onFailure: "keep",
       onBackground: (delivery) => this.#report(errorOf(delivery)),
     });
-    this.#forgetExit = registerAtExit ? host.onExit(() => this.close().catch(() => undefined)) : () => undefined;
+    this.#forgetExit = this.#onExit();
   }
 
   /** Something happened. **Errors**: throws `GetFluxlyError`: `validation_error` without an id, `queue_overflow` when the queue is full (the event is not stored), `client_closed`. */
   track({ event, properties, timestamp, context, ...ids }: GetFluxlyTrack): void {
     if (typeof event !== "string" || event === "")
       throw new GetFluxlyError("track: event is required", { code: "validation_error" });
-    this.#enqueue("track", ids, { event, properties, context, occurred_at: this.#timeOf(timestamp) });
+    this.#enqueue("track", ids, { event, properties, context, occurred_at: this.#timeOf("track", timestamp) });
   }
 
   /** Who somebody is. **Errors**: as `track`. */
   identify({ traits, ...ids }: GetFluxlyIdentify): void {
-    this.#enqueue("identify", ids, { event: "$identify", traits, occurred_at: this.#timeOf(undefined) });
+    this.#enqueue("identify", ids, { event: "$identify", traits, occurred_at: this.#timeOf("identify", undefined) });
   }
 
-  /** Joins two ids at once, past the queue; needs a server key. **Errors**: rejects with `GetFluxlyError`; `invalid_response` (retryable) when the answer has no alias. */
+  /**
+   * Joins two ids at once, past the queue, after `close` too; needs a server key. Gives what the server joined. **Errors**: rejects with `GetFluxlyError`;
+   * `invalid_response` (retryable; `details` is the answer) after one request when the answer has no alias.
+   */
   async alias({ userId, anonymousId, previousId, requestId }: GetFluxlyAliasCall): Promise<GetFluxlyAliased> {
-    this.#assertOpen();
     if (!isText(userId)) throw new GetFluxlyError("alias: userId is required", { code: "validation_error" });
-    if (!isText(anonymousId) && !isText(previousId))
+    const ids = {
+      anonymous_id: isText(anonymousId) ? anonymousId : undefined,
+      previous_id: isText(previousId) ? previousId : undefined,
+    };
+    if (ids.anonymous_id === undefined && ids.previous_id === undefined)
       throw new GetFluxlyError("alias: anonymousId or previousId is required", { code: "validation_error" });
     const key = this.#makeId();
-    const text = JSON.stringify(compact({ user_id: userId, anonymous_id: anonymousId, previous_id: previousId }));
-    const deliverer = this.#deliverer(requestId);
+    const text = JSON.stringify(compact({ user_id: userId, ...ids }));
+    const deliverer = this.#deliverer(aliasProtocol(this.#protocol(), requestId));
     const delivery = await held(
       this.#host.runtime.clock,
       deliverer.sendOne(text, { key, metadata: aliasMetadata(key) }),
     );
     const error = errorOf(delivery);
     if (error !== undefined) throw error;
-    return JSON.parse(delivery.last?.response?.body ?? "{}") as GetFluxlyAliased;
+    return aliasOf(delivery);
   }
 
   /**
@@ -195,18 +231,44 @@ export class GetFluxlyClientOn {
     return result;
   }
 
-  /** Takes no more events and flushes. A second call gives an empty result. **Errors**: those of `flush`. The original's `shutdown`. */
+  /**
+   * Takes no more events and flushes, for as long as that takes: only a batch that fails ends it. A second call gives an empty result. **Errors**: those of
+   * `flush`, which can be called again for what is left. The original's `shutdown`.
+   */
   async close(): Promise<FlushResult> {
     if (this.#closed) return EMPTY;
     this.#closed = true;
-    this.#forgetExit();
     this.#outbox.close();
-    return this.flush();
+    try {
+      return await this.flush();
+    } finally {
+      // What is left is reported when the process ends without another flush.
+      if (this.#outbox.events === 0) this.#forgetExit();
+    }
   }
 
   /** The original's name of {@link close}. */
   shutdown(): Promise<FlushResult> {
     return this.close();
+  }
+
+  #onExit(): () => void {
+    const { registerAtExit, exitSignals, timeoutMs, maxRetries } = this.#options;
+    if (!registerAtExit) return () => undefined;
+    return this.#host.onExit({
+      close: () => this.close().catch((error: unknown) => this.#report(error as GetFluxlyError)),
+      deadlineMs: (timeoutMs === 0 ? DEFAULT_TIMEOUT_MS : timeoutMs) * (maxRetries + 2),
+      lost: (reason) => this.#lost(reason),
+      signals: exitSignals,
+    });
+  }
+
+  #lost(reason: string): void {
+    const { events } = this.#outbox;
+    if (events === 0) return;
+    const message = `${events} events were not sent or not answered: ${reason}`;
+    if (this.#options.onError === undefined) console.error("[getfluxly]", message);
+    this.#report(new GetFluxlyError(message, { code: "exit", details: { events } }));
   }
 
   #enqueue(call: string, ids: Ids, event: GetFluxlyEvent): void {
@@ -242,9 +304,18 @@ export class GetFluxlyClientOn {
     if (this.#closed) throw new GetFluxlyError("the client was closed", { code: "client_closed" });
   }
 
-  #timeOf(timestamp: Date | string | undefined): string {
+  #timeOf(call: string, timestamp: Date | string | undefined): string {
     if (typeof timestamp === "string" && timestamp !== "") return timestamp;
-    return (timestamp instanceof Date ? timestamp : new Date(this.#host.runtime.clock.now())).toISOString();
+    const isInvalid = timestamp instanceof Date && Number.isNaN(timestamp.getTime());
+    // The time is wrong, the event is not: it goes with the time of the call.
+    if (isInvalid)
+      this.#report(
+        new GetFluxlyError(`${call}: timestamp is an invalid Date; the time of the call was taken`, {
+          code: "validation_error",
+        }),
+      );
+    const time = timestamp instanceof Date && !isInvalid ? timestamp : new Date(this.#host.runtime.clock.now());
+    return time.toISOString();
   }
 
   #report(error: GetFluxlyError | undefined): void {
@@ -256,30 +327,49 @@ export class GetFluxlyClientOn {
     }
   }
 
-  #protocol(requestId?: string): ReturnType<typeof getfluxlyProtocol> {
+  #protocol(): Protocol {
     const { token, apiHost } = this.#options;
-    const protocol = getfluxlyProtocol({ url: apiHost, token, version: VERSION });
-    if (requestId === undefined) return protocol;
-    return {
-      ...protocol,
-      request(batch, nowMs) {
-        const request = protocol.request(batch, nowMs);
-        return { ...request, headers: { ...request.headers, "x-request-id": requestId } };
-      },
-    };
+    return getfluxlyProtocol({ url: apiHost, token, version: VERSION });
   }
 
-  #deliverer(requestId?: string): Deliverer {
+  #deliverer(protocol: Protocol): Deliverer {
     const { maxRetries, timeoutMs, transport } = this.#options;
     return new Deliverer({
       host: this.#host,
-      protocol: this.#protocol(requestId),
+      protocol,
       timeoutMs: timeoutMs === 0 ? Number.MAX_SAFE_INTEGER : timeoutMs,
       maxAttempts: maxRetries + 1,
       backoff: spreadBackoff(BACKOFF_BASE_MS, BACKOFF_MAX_MS, BACKOFF_SPREAD),
       transport,
     });
   }
+}
+
+/** An answer without an alias is not asked for again by the client itself: the caller decides. */
+function aliasProtocol(protocol: Protocol, requestId: string | undefined): Protocol {
+  return {
+    ...protocol,
+    request(batch, nowMs) {
+      const request = protocol.request(batch, nowMs);
+      return isText(requestId) ? { ...request, headers: { ...request.headers, "x-request-id": requestId } } : request;
+    },
+    classify: (response, batch, nowMs) =>
+      response.status >= 200 && response.status < 300
+        ? outcomesOf(batch.count, DELIVERED)
+        : protocol.classify(response, batch, nowMs),
+  };
+}
+
+function aliasOf({ last }: Delivery): GetFluxlyAliased {
+  const answer = parse(last?.response?.body ?? "");
+  const { alias } = answer;
+  if (typeof alias === "object" && alias !== null && Object.keys(alias).length > 0) return alias as GetFluxlyAliased;
+  throw new GetFluxlyError("alias response did not include alias data", {
+    code: "invalid_response",
+    retryable: true,
+    status: last?.status,
+    details: answer,
+  });
 }
 
 /** What the vendor said of a batch that it took. */

@@ -3,6 +3,7 @@ import { createVendorHost } from "#host";
 import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "./client.ts";
 
 export type { CanonicalEvent, EventMap, GetFluxlyAlias, GetFluxlyEvent } from "@waybill/vendors";
+export type { ExitSignal } from "../vendor/exit-hook.ts";
 export type {
   FlushResult,
   GetFluxlyAliasCall,

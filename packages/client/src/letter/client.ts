@@ -13,6 +13,7 @@ import {
 import { type LetterItem, letterProtocol, type Properties, writeLetter } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
 import { Deliverer, type Delivery, failureOf, held, RETRY_AFTER_MAX_MS } from "../vendor/deliverer.ts";
+import { assertExitSignals, type ExitSignal } from "../vendor/exit-hook.ts";
 import { Outbox } from "../vendor/outbox.ts";
 import { VERSION } from "../version.ts";
 import { LetterError } from "./error.ts";
@@ -34,8 +35,18 @@ export interface LetterClientOptions {
   readonly readTimeoutMs?: number;
   /** Most events that wait; more are refused through `onError`. Default 100,000. The original has no limit. */
   readonly maxQueueSize?: number;
-  /** Whether `close` is called when the process has nothing left to do. Default true, as the original does. */
+  /**
+   * Whether the end of a Node process closes the client. Default true, as the original's `at_exit`. Events are sent when the process has nothing left to do
+   * and on a signal (`exitSignals`). After `process.exit()` or an uncaught exception Node runs nothing that waits: `onError` is told how many events are
+   * left. SIGKILL and a crash of Node itself tell nobody. With false, and outside Node, call `close` yourself.
+   */
   readonly registerAtExit?: boolean;
+  /**
+   * Signals (`"SIGHUP"`, `"SIGINT"`, `"SIGTERM"`) on which the client closes, and the process then ends by the signal; a second one ends it at once. Where the
+   * application listens to the signal too, the client closes, but the end is the application's. Default: SIGINT and SIGTERM, only while nobody else
+   * listens to them. `[]` for none: such a signal ends the process without a word. **Errors**: `WAYBILL_OPTIONS` for any other name.
+   */
+  readonly exitSignals?: readonly ExitSignal[];
   /** Told of every batch that was lost and every event that was refused. Default: a line on the console. The original's `on_error`. What it throws is ignored. */
   readonly onError?: (error: LetterError) => void;
   /** Makes the requests. */
@@ -44,7 +55,7 @@ export interface LetterClientOptions {
 
 interface Common {
   readonly userId: string;
-  /** ISO 8601 or a Date. Absent: the vendor's time of receipt. */
+  /** ISO 8601 or a Date. Absent: the vendor's time of receipt; so for an invalid Date, of which `onError` is told. */
   readonly timestamp?: string | Date;
   /** By which repeats are recognised. Default: a new UUID. */
   readonly messageId?: string;
@@ -69,8 +80,8 @@ export interface LetterTrack extends Common {
   readonly properties?: Properties;
 }
 
-type Resolved = Required<Omit<LetterClientOptions, "baseUrl" | "transport">> &
-  Pick<LetterClientOptions, "baseUrl" | "transport">;
+type Resolved = Required<Omit<LetterClientOptions, "baseUrl" | "exitSignals" | "transport">> &
+  Pick<LetterClientOptions, "baseUrl" | "exitSignals" | "transport">;
 
 const HOUR_MS = 3_600_000;
 const whole = (min: number, max: number): OptionSpec => ({ rule: { kind: "number", min, max } });
@@ -84,6 +95,7 @@ const SPECS: Readonly<Record<keyof LetterClientOptions, OptionSpec>> = {
   readTimeoutMs: whole(1, HOUR_MS),
   maxQueueSize: whole(1, 10_000_000),
   registerAtExit: { rule: { kind: "boolean" } },
+  exitSignals: { rule: { kind: "array" } },
   onError: { rule: { kind: "function" } },
   transport: { rule: { kind: "function" } },
 };
@@ -115,16 +127,20 @@ export class LetterClientOn {
   readonly #host: VendorHost;
   readonly #options: Resolved;
   readonly #outbox: Outbox;
-  readonly #makeId: () => string;
+  readonly #making: Making;
   readonly #forgetExit: () => void;
   #closing: Promise<void> | undefined;
 
   constructor(host: VendorHost, options: LetterClientOptions) {
     this.#host = host;
     this.#options = resolveOptions<Resolved>("LetterClient", options, SPECS, DEFAULTS);
-    const { apiKey, flushAt, flushIntervalMs, maxQueueSize, registerAtExit } = this.#options;
+    const { apiKey, flushAt, flushIntervalMs, maxQueueSize } = this.#options;
     if (apiKey === "") throw new LetterError("apiKey is required");
-    this.#makeId = createUuidV7(host.runtime.clock, host.runtime.random);
+    assertExitSignals("LetterClient", options.exitSignals);
+    this.#making = {
+      makeId: createUuidV7(host.runtime.clock, host.runtime.random),
+      report: (error) => this.#report(error),
+    };
     const protocol = this.#protocol("batch");
     this.#outbox = new Outbox({
       host,
@@ -136,37 +152,37 @@ export class LetterClientOn {
       onFailure: "lose",
       onBackground: this.#delivered,
     });
-    this.#forgetExit = registerAtExit ? host.onExit(() => this.close()) : () => undefined;
+    this.#forgetExit = this.#onExit();
   }
 
   /** Who a contact is. **Errors**: a missing field throws `LetterError`; everything else goes to `onError`. */
   identify(event: LetterIdentify): void {
-    this.#enqueue(identifyItem(event, this.#makeId));
+    this.#enqueue(identifyItem(event, this.#making));
   }
 
   /** The account a contact belongs to. **Errors**: as `identify`. */
   group(event: LetterGroup): void {
-    this.#enqueue(groupItem(event, this.#makeId));
+    this.#enqueue(groupItem(event, this.#making));
   }
 
   /** What a contact did. **Errors**: as `identify`. */
   track(event: LetterTrack): void {
-    this.#enqueue(trackItem(event, this.#makeId));
+    this.#enqueue(trackItem(event, this.#making));
   }
 
   /** Past the queue, in a request of its own. **Errors**: rejects with `LetterError`. The original's `identifySync`. */
-  identifyImmediate(event: LetterIdentify): Promise<void> {
-    return this.#sendNow(identifyItem(event, this.#makeId));
+  async identifyImmediate(event: LetterIdentify): Promise<void> {
+    await this.#sendNow(identifyItem(event, this.#making));
   }
 
   /** As {@link identifyImmediate}. The original's `groupSync`. */
-  groupImmediate(event: LetterGroup): Promise<void> {
-    return this.#sendNow(groupItem(event, this.#makeId));
+  async groupImmediate(event: LetterGroup): Promise<void> {
+    await this.#sendNow(groupItem(event, this.#making));
   }
 
   /** As {@link identifyImmediate}. The original's `trackSync`. */
-  trackImmediate(event: LetterTrack): Promise<void> {
-    return this.#sendNow(trackItem(event, this.#makeId));
+  async trackImmediate(event: LetterTrack): Promise<void> {
+    await this.#sendNow(trackItem(event, this.#making));
   }
 
   /** Ends when everything queued was sent or lost, one request at a time, at most 100 events each. Never rejects. */
@@ -174,29 +190,51 @@ export class LetterClientOn {
     return held(this.#host.runtime.clock, this.#outbox.drain(this.#delivered));
   }
 
-  /** Takes no more events, sends those that wait within (openTimeoutMs + readTimeoutMs) x (maxRetries + 2), and tells `onError` what is left. Idempotent. Never rejects. */
+  /**
+   * Takes no more events and sends those that wait. After `readTimeoutMs` x (`maxRetries` + 2), 50 s by default, each batch that is left has one attempt more,
+   * all of them within `readTimeoutMs`; `onError` is told how many events are left then. Idempotent. Never rejects.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
+    const lastMs = this.#options.readTimeoutMs;
+    const left = await this.#outbox.finish({ each: this.#delivered, waitMs: this.#closeMs, lastMs });
     this.#forgetExit();
-    this.#outbox.close();
-    const { openTimeoutMs, readTimeoutMs, maxRetries } = this.#options;
-    const { clock } = this.#host.runtime;
-    const deadline = clock.after((openTimeoutMs + readTimeoutMs) * (maxRetries + 2), () => this.#outbox.abort(), true);
-    await this.flush();
-    deadline.cancel();
-    const left = this.#outbox.events;
     if (left > 0)
       this.#report(new LetterError(`${left} events could not be sent before the deadline of close`, { events: left }));
   }
 
+  /** As long as the original joins its thread. */
+  get #closeMs(): number {
+    return this.#options.readTimeoutMs * (this.#options.maxRetries + 2);
+  }
+
+  #onExit(): () => void {
+    const { registerAtExit, exitSignals, readTimeoutMs } = this.#options;
+    if (!registerAtExit) return () => undefined;
+    return this.#host.onExit({
+      close: () => this.close(),
+      deadlineMs: this.#closeMs + readTimeoutMs,
+      lost: (reason) => this.#lost(reason),
+      signals: exitSignals,
+    });
+  }
+
+  #lost(reason: string): void {
+    const { events } = this.#outbox;
+    if (events > 0)
+      this.#report(
+        new LetterError(`${events} events were not sent or not answered: ${reason}`, { code: "exit", events }),
+      );
+  }
+
   #enqueue(item: LetterItem): void {
     if (this.#closing !== undefined) return this.#report(new LetterError("Letter client is closed.", { events: 1 }));
-    const text = this.#write(item, true);
-    if (text === undefined) return;
+    const text = write(item, true);
+    if (text instanceof LetterError) return this.#report(text);
     if (!this.#outbox.push(text))
       this.#report(
         new LetterError(`The queue holds its limit of ${this.#options.maxQueueSize} events; the event was not taken.`, {
@@ -207,21 +245,12 @@ export class LetterClientOn {
   }
 
   async #sendNow(item: LetterItem): Promise<void> {
-    const text = JSON.stringify({ ...item, type: undefined });
+    const text = write(item, false);
+    if (text instanceof LetterError) throw text;
     const deliverer = this.#deliverer(this.#protocol(item.type));
     const delivery = await held(this.#host.runtime.clock, deliverer.sendOne(text, { key: item.messageId }));
     const error = errorOf(delivery, 1);
     if (error !== undefined) throw error;
-  }
-
-  /** What JSON cannot write concerns this event alone. */
-  #write(item: LetterItem, withType: boolean): string | undefined {
-    try {
-      return writeLetter(item, withType);
-    } catch (error) {
-      this.#report(new LetterError(`${item.type}: cannot be written as JSON`, { cause: error, events: 1 }));
-      return undefined;
-    }
   }
 
   readonly #delivered = (delivery: Delivery, batch: Batch): void => {
@@ -259,6 +288,15 @@ export class LetterClientOn {
   }
 }
 
+/** What JSON cannot write concerns this event alone. */
+function write(item: LetterItem, withType: boolean): string | LetterError {
+  try {
+    return writeLetter(item, withType);
+  } catch (error) {
+    return new LetterError(`${item.type}: cannot be written as JSON`, { cause: error, events: 1 });
+  }
+}
+
 /** Section 6, column "our client": 429 without Retry-After waits a second; 408 fails at once like other 4xx. */
 function classify(
   protocol: Protocol,
@@ -290,7 +328,7 @@ function errorIn(body: string): { readonly code?: string; readonly reason?: stri
   }
 }
 
-function identifyItem(event: LetterIdentify, makeId: () => string): LetterItem {
+function identifyItem(event: LetterIdentify, making: Making): LetterItem {
   const { email, traits = {}, timezone } = event;
   return {
     type: "identify",
@@ -298,11 +336,11 @@ function identifyItem(event: LetterIdentify, makeId: () => string): LetterItem {
     email,
     traits,
     timezone,
-    ...common(event, makeId),
+    ...common("identify", event, making),
   };
 }
 
-function groupItem(event: LetterGroup, makeId: () => string): LetterItem {
+function groupItem(event: LetterGroup, making: Making): LetterItem {
   const { name, traits = {} } = event;
   return {
     type: "group",
@@ -310,24 +348,37 @@ function groupItem(event: LetterGroup, makeId: () => string): LetterItem {
     accountId: required("group", "accountId", event.accountId),
     name,
     traits,
-    ...common(event, makeId),
+    ...common("group", event, making),
   };
 }
 
-function trackItem(event: LetterTrack, makeId: () => string): LetterItem {
+function trackItem(event: LetterTrack, making: Making): LetterItem {
   return {
     type: "track",
     userId: required("track", "userId", event.userId),
     event: required("track", "event", event.event),
     properties: event.properties ?? {},
-    ...common(event, makeId),
+    ...common("track", event, making),
   };
 }
 
-function common({ timestamp, messageId }: Common, makeId: () => string): Pick<LetterItem, "timestamp" | "messageId"> {
-  const text = timestamp instanceof Date ? timestamp.toISOString() : timestamp;
+/** What an item needs of its client. */
+interface Making {
+  readonly makeId: () => string;
+  readonly report: (error: LetterError) => void;
+}
+
+function common(
+  call: string,
+  { timestamp, messageId }: Common,
+  { makeId, report }: Making,
+): Pick<LetterItem, "timestamp" | "messageId"> {
+  // The time is wrong, the event is not: it goes with the vendor's time of receipt.
+  const isInvalid = timestamp instanceof Date && Number.isNaN(timestamp.getTime());
+  if (isInvalid) report(new LetterError(`${call}: timestamp is an invalid Date and was left out`, { events: 0 }));
+  const given = timestamp instanceof Date ? (isInvalid ? undefined : timestamp.toISOString()) : timestamp;
   return {
-    timestamp: text === "" ? undefined : text,
+    timestamp: given === "" ? undefined : given,
     messageId: messageId === undefined || messageId === "" ? makeId() : messageId,
   };
 }

@@ -24,10 +24,18 @@ export interface OutboxOptions {
   readonly onBackground: (delivery: Delivery, batch: Batch) => void;
 }
 
+export interface FinishOptions {
+  /** Hears of every batch that was sent or given up. */
+  readonly each: (delivery: Delivery, batch: Batch) => void;
+  readonly waitMs: number;
+  readonly lastMs: number;
+}
+
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #store: QueueStore;
   readonly #account = new Account();
+  readonly #soon = new AbortController();
   readonly #now = new AbortController();
   #timer: Timer | undefined;
   #tail: Promise<unknown> = Promise.resolve();
@@ -75,22 +83,47 @@ export class Outbox {
     this.#cancelTimer();
   }
 
-  /** Aborts the request in flight. */
-  abort(): void {
-    this.#now.abort();
+  /**
+   * The end of a client: sends what waits. After `waitMs` each batch that is left has one attempt more, without waiting; `lastMs` later everything is over,
+   * also with a transport that ignores its signal. Gives the events that are left: not sent, or not answered. Never rejects.
+   */
+  async finish({ each, waitMs, lastMs }: FinishOptions): Promise<number> {
+    this.close();
+    const { clock } = this.#options.host.runtime;
+    let timer: Timer | undefined;
+    const over = new Promise<void>((resolve) => {
+      const stop = (): void => {
+        this.#now.abort();
+        resolve();
+      };
+      const hurry = (): void => {
+        this.#soon.abort();
+        timer = clock.after(lastMs, stop, true);
+      };
+      timer = clock.after(waitMs, hurry, true);
+    });
+    await Promise.race([this.drain(each), over]);
+    timer?.cancel();
+    return this.events;
   }
 
   /** Sends while so many events wait. */
   async #drain(each: (delivery: Delivery, batch: Batch) => void, whileAtLeast: number): Promise<void> {
     this.#stuck = false;
     const { deliverer, limits, onFailure } = this.#options;
-    const soon = this.#now.signal;
-    while (!soon.aborted && this.events >= whileAtLeast) {
+    const [soon, now] = [this.#soon.signal, this.#now.signal];
+    while (!now.aborted && this.events >= whileAtLeast) {
       const batch = await this.#store.lease(limits);
       if (batch === undefined) break;
-      const delivery = await deliverer.send(batch, { soon, now: soon });
-      const kept = onFailure === "keep" && delivery.outcomes.some(({ status }) => status === "retryable");
-      await this.#store.settle(batch, kept ? delivery.outcomes : delivery.outcomes.map(lost));
+      const isLast = soon.aborted;
+      const delivery = await deliverer.send(batch, { soon, now });
+      // What is left was counted; an answer that comes later changes nothing.
+      if (now.aborted) return;
+      const isRetryable = delivery.outcomes.some(({ status }) => status === "retryable");
+      const isInterrupted = isRetryable && soon.aborted && !isLast;
+      const isKept = isRetryable && (onFailure === "keep" || isInterrupted);
+      await this.#store.settle(batch, isKept ? delivery.outcomes : delivery.outcomes.map(lost));
+      if (isInterrupted) continue;
       each(delivery, batch);
       if (onFailure === "lose" || failureOf(delivery) === undefined) continue;
       this.#stuck = true;

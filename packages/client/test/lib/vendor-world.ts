@@ -1,5 +1,6 @@
 import { SeededRandom, SimNetwork, type twins, VirtualClock } from "@waybill/testing";
 import type { VendorHost } from "../../src/options.ts";
+import type { ExitHook } from "../../src/vendor/exit-hook.ts";
 
 export interface VendorWorld<Twin> {
   readonly clock: VirtualClock;
@@ -8,7 +9,7 @@ export interface VendorWorld<Twin> {
   readonly host: VendorHost;
   readonly environment: Record<string, string>;
   /** What would be called at the end of the process. */
-  readonly exits: Set<() => Promise<unknown>>;
+  readonly exits: Set<ExitHook>;
   /** Lets time pass until `promise` has ended. */
   ended<T>(promise: Promise<T>): Promise<T>;
 }
@@ -25,15 +26,16 @@ export function vendorWorld<Twin extends twins.VendorTwin>(
   const twin = createTwin(clock);
   network.serve(URL_OF_VENDOR, twin.handle);
   const environment: Record<string, string> = {};
-  const exits = new Set<() => Promise<unknown>>();
+  const exits = new Set<ExitHook>();
   const host: VendorHost = {
     runtime: { clock, random, transport: network.transport },
     byteLength: (text) => Buffer.byteLength(text),
     platform: "Node/20.20.2",
     environment: (name) => environment[name],
-    onExit(close) {
-      exits.add(close);
-      return () => exits.delete(close);
+    isBrowser: false,
+    onExit(hook) {
+      exits.add(hook);
+      return () => exits.delete(hook);
     },
   };
   return {

@@ -1,8 +1,10 @@
 /** GetFluxly's client against GetFluxly's twin. Numbers are those of docs/conformance.md. */
+import type { Transport } from "@waybill/core";
 import { twins } from "@waybill/testing";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "../../src/getfluxly/client.ts";
 import type { GetFluxlyError } from "../../src/getfluxly/error.ts";
+import { createVendorHost } from "../../src/web-host.ts";
 import { bodiesOf, firstListOf, gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
 
 interface World extends VendorWorld<twins.GetFluxlyTwin> {
@@ -100,16 +102,25 @@ test("[getfluxly 4] three 503 put the batch back in front, and it goes again und
 });
 
 test("[getfluxly 5] a repeated key gets the first answer, its request id too", async () => {
-  const { twin } = setUp();
-  const post = {
-    method: "POST",
-    path: "/v1/events/batch",
-    headers: { authorization: "Bearer gflux_secret_1", "x-idempotency-key": "k" },
-    body: Buffer.from('{"events":[{"event":"a","user_id":"u"}]}'),
+  const { host, twin, ended } = setUp();
+  // The first answer of the server does not arrive: the client sends the same key again.
+  const answers: string[] = [];
+  const transport: Transport = async (request, signal) => {
+    const answer = await host.runtime.transport(request, signal);
+    answers.push(answer.body);
+    if (answers.length === 1) throw new Error("reset");
+    return answer;
   };
-  const first = await twin.handle(post);
-  expect(await twin.handle(post)).toEqual(first);
-  expect(first.body).toContain("request_id");
+  const fluxly = new GetFluxlyClientOn(host, { token: "gflux_secret_1", apiHost: URL_OF_VENDOR, transport });
+  fluxly.track({ event: "a", userId: "u" });
+  expect(await ended(fluxly.flush())).toEqual({ accepted: 1, rejected: 0, batches: 1, errors: [] });
+  expect(keys(twin)).toHaveLength(2);
+  expect(keys(twin)[0]).toMatch(/^[\da-f]{8}-[\da-f]{4}-4/);
+  expect(keys(twin)[1]).toBe(keys(twin)[0]);
+  expect(JSON.parse(answers[0] as string)).toMatchObject({ accepted: 1, request_id: expect.stringMatching(/^req_/) });
+  expect(answers[1]).toBe(answers[0]);
+  expect(twin.replayed).toBe(1);
+  expect(twin.duplicates).toBe(0);
   expect(twin.events).toHaveLength(1);
 });
 
@@ -139,15 +150,21 @@ test("[getfluxly 7] a publishable key cannot alias", async () => {
 test("[getfluxly 8] the vendor refuses 101 events; the client never sends more than 100", async () => {
   const { twin } = setUp();
   const events = Array.from({ length: 101 }, () => ({ event: "a", user_id: "u" }));
-  const body = Buffer.from(JSON.stringify({ events }));
-  const answer = await twin.handle({
-    method: "POST",
-    path: "/v1/events/batch",
-    headers: { authorization: "Bearer gflux_secret_1" },
-    body,
-  });
-  expect(answer.status).toBe(413);
-  expect(() => setUp({ flushAt: 101 })).toThrow("flushAt");
+  const post = (count: number): ReturnType<typeof twin.handle> =>
+    twin.handle({
+      method: "POST",
+      path: "/v1/events/batch",
+      headers: { authorization: "Bearer gflux_secret_1" },
+      body: Buffer.from(JSON.stringify({ events: events.slice(0, count) })),
+    });
+  expect(await post(101)).toMatchObject({ status: 413, body: expect.stringContaining("payload_too_large") });
+  expect(twin.events).toHaveLength(0);
+  expect(await post(100)).toMatchObject({ status: 202 });
+  const most = setUp({ flushAt: 100, flushIntervalMs: 0 });
+  most.events(250);
+  expect(await most.ended(most.fluxly.flush())).toMatchObject({ accepted: 50 });
+  expect(batches(most.twin)).toEqual([100, 100, 50]);
+  expect(() => setUp({ flushAt: 101 })).toThrow('option "flushAt" is 101; it must be a whole number from 1 to 100');
 });
 
 test("[getfluxly 9] $identify goes through the batch and joins the profiles of its ids", async () => {
@@ -185,21 +202,53 @@ test("[getfluxly 11] a second shutdown gives an empty result; events after it ar
   expect(exits.size).toBe(0);
 });
 
-test("alias posts at once under a key of its own and checks its answer", async () => {
-  const { fluxly, twin, ended } = setUp();
-  const answer = await ended(fluxly.alias({ userId: "u-9", anonymousId: "anon-3", requestId: "req-1" }));
-  expect(answer).toMatchObject({ alias: { user_id: "u-9", anonymous_id: "anon-3" }, request_id: "req-1" });
-  expect(twin.posts[0]?.headers).toMatchObject({ "x-request-id": "req-1" });
-  expect(bodiesOf(twin)[0]).toEqual({ user_id: "u-9", anonymous_id: "anon-3" });
-  const odd = new GetFluxlyClientOn(vendorWorld((clock) => new twins.GetFluxlyTwin({ clock })).host, {
-    token: "gflux_secret_1",
-    maxRetries: 0,
-    transport: async () => ({ status: 200, headers: {}, body: "{}" }),
-  });
-  await expect(odd.alias({ userId: "u", previousId: "p" })).rejects.toMatchObject({
+test("alias posts at once under a key of its own and gives the alias of the answer", async () => {
+  const { fluxly, twin, ended } = setUp({ flushIntervalMs: 0 });
+  fluxly.track({ event: "waits", userId: "u" });
+  const alias = await ended(fluxly.alias({ userId: "u-9", anonymousId: "anon-3", requestId: "req-1" }));
+  expect(alias).toEqual({ user_id: "u-9", anonymous_id: "anon-3", merged_at: expect.stringMatching(/^2026-/) });
+  expect(twin.posts[0]).toMatchObject({ path: "/v1/identify/alias", headers: { "x-request-id": "req-1" } });
+  expect(bodiesOf(twin)).toEqual([{ user_id: "u-9", anonymous_id: "anon-3" }]);
+  await ended(fluxly.alias({ userId: "u-9", previousId: "p", anonymousId: "" }));
+  expect(bodiesOf(twin)[1]).toEqual({ user_id: "u-9", previous_id: "p" });
+  expect(twin.posts[1]?.headers).not.toHaveProperty("x-request-id");
+  expect(keys(twin)[0]).toMatch(/^[\da-f]{8}-[\da-f]{4}-4/);
+  expect(new Set(keys(twin)).size).toBe(2);
+  expect(twin.events).toEqual([]);
+});
+
+test.each([
+  ["{}", {}],
+  ['{"alias":{},"request_id":"r"}', { alias: {}, request_id: "r" }],
+  ['{"alias":null}', { alias: null }],
+  ["", {}],
+  ["<html>", {}],
+  ["[1]", [1]],
+])("an answer to alias without an alias is invalid_response after one request: %s", async (body, details) => {
+  const { host } = setUp();
+  let requests = 0;
+  const transport: Transport = async () => {
+    requests += 1;
+    return { status: 200, headers: {}, body };
+  };
+  const fluxly = new GetFluxlyClientOn(host, { token: "gflux_secret_1", transport });
+  await expect(fluxly.alias({ userId: "u", previousId: "p" })).rejects.toMatchObject({
+    name: "GetFluxlyError",
     code: "invalid_response",
     retryable: true,
+    message: "alias response did not include alias data",
+    details,
   });
+  expect(requests).toBe(1);
+});
+
+test("alias is tried again as everything else, and goes on after close", async () => {
+  const { fluxly, twin, ended } = setUp();
+  await ended(fluxly.close());
+  twin.fail({ kind: "status", status: 503, times: 2 });
+  expect(await ended(fluxly.alias({ userId: "u-9", previousId: "p" }))).toMatchObject({ user_id: "u-9" });
+  expect(twin.requests).toBe(3);
+  expect(new Set(keys(twin)).size).toBe(1);
 });
 
 test("calls without ids, names or a token are refused", async () => {
@@ -278,4 +327,184 @@ test("a 2xx that is no JSON is not taken for an answer", async () => {
   expect(await fluxly.flush()).toMatchObject({ accepted: 1, batches: 1 });
   fluxly.track({ event: "b", userId: "u" });
   expect(await fluxly.flush()).toMatchObject({ accepted: 1 });
+});
+
+test("without a host it is api.getfluxly.com; slashes at the end of one are left out", async () => {
+  const { host } = setUp();
+  const urls: string[] = [];
+  const transport: Transport = async ({ url }) => {
+    urls.push(url);
+    return { status: 202, headers: {}, body: "" };
+  };
+  for (const options of [{}, { apiHost: "http://other.test//" }]) {
+    const fluxly = new GetFluxlyClientOn(host, { token: "gflux_secret_1", transport, ...options });
+    fluxly.track({ event: "a", userId: "u" });
+    await fluxly.flush();
+  }
+  expect(urls).toEqual(["https://api.getfluxly.com/v1/events/batch", "http://other.test/v1/events/batch"]);
+});
+
+test("sends by itself 5 s after the first event; with an interval of 0 never by time", async () => {
+  const { twin, clock, events } = setUp();
+  events(1);
+  await clock.advance(3_000);
+  events(1);
+  await clock.advance(1_990);
+  expect(twin.requests).toBe(0);
+  await clock.advance(30);
+  expect(batches(twin)).toEqual([2]);
+  const short = setUp({ flushIntervalMs: 70 });
+  short.events(1);
+  await short.clock.advance(100);
+  expect(batches(short.twin)).toEqual([1]);
+  const never = setUp({ flushIntervalMs: 0 });
+  never.events(1);
+  await never.clock.advance(600_000);
+  expect(never.twin.requests).toBe(0);
+});
+
+test("a request has 5 s by default, timeoutMs when given, and with 0 as long as it takes", async () => {
+  for (const [options, eachMs] of [
+    [{}, 5_000],
+    [{ timeoutMs: 900 }, 900],
+  ] as const) {
+    const { fluxly, twin, clock, ended, events } = setUp({ flushIntervalMs: 0, maxRetries: 0, ...options });
+    twin.fail({ kind: "hang" });
+    events(1);
+    const startedAt = clock.monotonic();
+    await expect(ended(fluxly.flush())).rejects.toMatchObject({
+      code: "transport_error",
+      retryable: true,
+      message: `no answer within ${eachMs} ms`,
+    });
+    expect(clock.monotonic() - startedAt).toBe(eachMs);
+  }
+  const { host, clock, ended } = setUp();
+  const transport: Transport = () =>
+    new Promise((resolve) => {
+      host.runtime.clock.after(3_000_000, () => resolve({ status: 202, headers: {}, body: "" }));
+    });
+  const patient = new GetFluxlyClientOn(host, { token: "gflux_secret_1", timeoutMs: 0, flushIntervalMs: 0, transport });
+  patient.track({ event: "a", userId: "u" });
+  const startedAt = clock.monotonic();
+  expect(await ended(patient.flush())).toMatchObject({ accepted: 1 });
+  expect(clock.monotonic() - startedAt).toBe(3_000_000);
+});
+
+test("three requests a batch by default, maxRetries + 1 when given", async () => {
+  for (const [options, requests] of [
+    [{}, 3],
+    [{ maxRetries: 0 }, 1],
+  ] as const) {
+    const { fluxly, twin, ended, events } = setUp({ flushIntervalMs: 0, ...options });
+    twin.fail({ kind: "reset" });
+    events(1);
+    await expect(ended(fluxly.flush())).rejects.toMatchObject({ code: "transport_error" });
+    expect(twin.requests).toBe(requests);
+  }
+});
+
+test("a Date goes as ISO text; an invalid one is told to onError and the time of the call goes", async () => {
+  const { fluxly, twin, clock, ended, errors } = setUp();
+  const now = new Date(clock.now()).toISOString();
+  fluxly.track({ event: "a", userId: "u", timestamp: new Date(Date.UTC(2026, 2, 1, 10)) });
+  fluxly.track({ event: "b", userId: "u", timestamp: new Date(Number.NaN) });
+  fluxly.track({ event: "c", userId: "u", timestamp: "" });
+  await clock.advance(100);
+  await ended(fluxly.flush());
+  expect(firstListOf(twin, "events").map((event) => event["occurred_at"])).toEqual([
+    "2026-03-01T10:00:00.000Z",
+    now,
+    now,
+  ]);
+  expect(errors).toMatchObject([
+    { code: "validation_error", message: "track: timestamp is an invalid Date; the time of the call was taken" },
+  ]);
+});
+
+test("an event that JSON cannot write is refused, and nothing else is", async () => {
+  const { fluxly, twin, ended } = setUp();
+  expect(() => fluxly.track({ event: "a", userId: "u", properties: { big: 1n } })).toThrow(
+    expect.objectContaining({ code: "validation_error" }),
+  );
+  fluxly.track({ event: "b", userId: "u" });
+  await ended(fluxly.flush());
+  expect(twin.events.map(({ event }) => event)).toEqual(["b"]);
+});
+
+test("with registerAtExit false the end of the process is none of the client's", () => {
+  expect(setUp().exits.size).toBe(1);
+  expect(setUp({ registerAtExit: false }).exits.size).toBe(0);
+});
+
+test("what goes wrong at exit is told to onError alone; what is left is told with its count", async () => {
+  const { twin, ended, exits, events, errors } = setUp({ exitSignals: ["SIGINT"] });
+  const [hook] = exits;
+  expect(hook).toMatchObject({ deadlineMs: 20_000, signals: ["SIGINT"] });
+  twin.fail({ kind: "status", status: 503 });
+  events(3);
+  await ended(hook?.close() as Promise<unknown>);
+  expect(errors).toMatchObject([{ code: "server_error", retryable: true }]);
+  expect(exits.size).toBe(1);
+  hook?.lost("the process ended with exit code 0");
+  expect(errors[1]).toMatchObject({
+    code: "exit",
+    details: { events: 3 },
+    message: "3 events were not sent or not answered: the process ended with exit code 0",
+  });
+  expect(() => setUp({ exitSignals: ["SIGUSR1" as never] })).toThrow('option "exitSignals" has SIGUSR1');
+});
+
+test("without onError only what the end of the process lost is a line on the console", async () => {
+  const lines = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  onTestFinished(() => lines.mockRestore());
+  const { host, twin, clock, exits } = setUp();
+  exits.clear();
+  const fluxly = new GetFluxlyClientOn(host, { token: "gflux_secret_1", apiHost: URL_OF_VENDOR });
+  twin.fail({ kind: "status", status: 503 });
+  fluxly.track({ event: "a", userId: "u" });
+  await clock.advance(20_000);
+  expect(twin.requests).toBeGreaterThan(3);
+  expect(lines).not.toHaveBeenCalled();
+  for (const hook of exits) hook.lost("the process ended with exit code 1");
+  expect(lines.mock.calls).toEqual([
+    ["[getfluxly]", "1 events were not sent or not answered: the process ended with exit code 1"],
+  ]);
+});
+
+test("a close that loses its last batch leaves nothing for the end of the process", async () => {
+  const { fluxly, twin, ended, exits, events } = setUp();
+  twin.fail({ kind: "status", status: 400 });
+  events(1);
+  await expect(ended(fluxly.close())).rejects.toMatchObject({ status: 400 });
+  expect(exits.size).toBe(0);
+});
+
+test("close ends also when the transport ignores that it is aborted; the events stay", async () => {
+  const { fluxly, clock, ended, events, exits } = setUp({ transport: () => new Promise<never>(() => undefined) });
+  events(2);
+  const startedAt = clock.monotonic();
+  await expect(ended(fluxly.close())).rejects.toMatchObject({ code: "transport_error", retryable: true });
+  expect(clock.monotonic() - startedAt).toBeLessThan(20_000);
+  expect(exits.size).toBe(1);
+});
+
+test("a server key is refused in a browser alone: where a window with a document is", () => {
+  const create = (token: string, isBrowser: boolean): GetFluxlyClientOn =>
+    new GetFluxlyClientOn({ ...setUp().host, isBrowser }, { token });
+  expect(() => create("gflux_secret_1", true)).toThrow(expect.objectContaining({ code: "server_key_in_browser" }));
+  create("gflux_pub_1", true);
+  create("gflux_secret_1", false);
+});
+
+test.each([
+  [["window", "document"], true],
+  [["window"], false],
+  [["document"], false],
+  [["WorkerGlobalScope", "caches"], false],
+  [["ServiceWorkerGlobalScope", "clients"], false],
+])("outside Node a host with %j counts as a browser: %j", (names, isBrowser) => {
+  for (const name of names) vi.stubGlobal(name, {});
+  onTestFinished(() => void vi.unstubAllGlobals());
+  expect(createVendorHost().isBrowser).toBe(isBrowser);
 });

@@ -1,6 +1,7 @@
 /** Letter's client against Letter's twin. Numbers are those of docs/conformance.md. */
+import type { Transport } from "@waybill/core";
 import { twins } from "@waybill/testing";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { LetterClientOn, type LetterClientOptions } from "../../src/letter/client.ts";
 import type { LetterError } from "../../src/letter/error.ts";
 import { bodiesOf, firstListOf, gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
@@ -167,13 +168,20 @@ test("[letter 10] the same messageId counts once", async () => {
 });
 
 test("[letter 11] close sends what waits, and a second close changes nothing", async () => {
-  const { letter, twin, ended, exits } = setUp();
+  const { letter, twin, clock, ended, exits, errors } = setUp();
   expect(exits.size).toBe(1);
   letter.track({ userId: "u", event: "A" });
   await ended(letter.close());
-  await letter.close();
   expect(batches(twin)).toEqual([1]);
   expect(exits.size).toBe(0);
+  // The second one sends nothing, waits for nothing and reports nothing.
+  expect(letter.close()).toBe(letter.close());
+  await letter.close();
+  await clock.advance(60_000);
+  expect(batches(twin)).toEqual([1]);
+  expect(twin.events.map(({ event }) => event)).toEqual(["A"]);
+  expect(errors).toEqual([]);
+  expect(clock.timers).toBe(0);
 });
 
 test("[letter 12] an event after close goes to onError alone", async () => {
@@ -217,14 +225,45 @@ test.each(["reset", "hang"] as const)("a connection that %ss is tried again", as
   expect(twin.ids).toHaveLength(1);
 });
 
-test("close waits for every request on its way, and at most its limit", async () => {
-  const { letter, twin, clock, ended, errors } = setUp({ openTimeoutMs: 100, readTimeoutMs: 100 });
-  letter.track({ userId: "u", event: "A" });
-  twin.fail({ kind: "status", status: 429, retryAfter: "60" });
+test("close waits 50 s at most, then gives each batch that is left one attempt more", async () => {
+  const { letter, twin, clock, ended, errors } = setUp({ flushAt: 1_000 });
+  for (let index = 0; index < 250; index++) letter.track({ userId: "u", event: `E${index}` });
+  twin.fail({ kind: "status", status: 429, retryAfter: "60", times: 2 });
   const startedAt = clock.monotonic();
   await ended(letter.close());
-  expect(clock.monotonic() - startedAt).toBeCloseTo(200 * 5, -1);
-  expect(errors).toHaveLength(1);
+  expect(clock.monotonic() - startedAt).toBeCloseTo(50_000, -2);
+  // The first batch waited for its second attempt, which failed too: it is over and told. The others were sent.
+  expect(batches(twin)).toEqual([100, 100, 100, 50]);
+  expect(errors).toMatchObject([{ status: 429, events: 100 }]);
+  expect(twin.events).toHaveLength(150);
+});
+
+test.each(["hang", "ignores abort"])(
+  "close ends at its deadline and reports how many events are left (%s)",
+  async (kind) => {
+    const options = kind === "hang" ? {} : { transport: () => new Promise<never>(() => undefined) };
+    const { letter, twin, clock, ended, errors } = setUp({ flushAt: 1_000, ...options });
+    twin.fail({ kind: "hang" });
+    for (let index = 0; index < 150; index++) letter.track({ userId: "u", event: "A" });
+    const startedAt = clock.monotonic();
+    await ended(letter.close());
+    expect(clock.monotonic() - startedAt).toBe(60_000);
+    expect(errors).toMatchObject([
+      { events: 150, message: "150 events could not be sent before the deadline of close" },
+    ]);
+    await clock.advance(60_000);
+    expect(errors).toHaveLength(1);
+  },
+);
+
+test("the deadline of close is readTimeoutMs x (maxRetries + 2)", async () => {
+  const { letter, twin, clock, ended, errors } = setUp({ openTimeoutMs: 700, readTimeoutMs: 100, maxRetries: 1 });
+  letter.track({ userId: "u", event: "A" });
+  twin.fail({ kind: "hang" });
+  const startedAt = clock.monotonic();
+  await ended(letter.close());
+  expect(clock.monotonic() - startedAt).toBe(100 * 3 + 100);
+  expect(errors).toMatchObject([{ events: 1 }]);
 });
 
 test("immediate calls reject with the vendor's error, never queue, and go on after close", async () => {
@@ -253,6 +292,128 @@ test("an event that JSON cannot write harms no other, and a callback that throws
   letter.track({ userId: "u", event: "B" });
   await ended(letter.flush());
   expect(twin.events.map(({ event }) => event)).toEqual(["B"]);
+});
+
+test("what an immediate call is refused for, it rejects with, and never throws", async () => {
+  const { letter, twin } = setUp();
+  const nothing = {} as never;
+  for (const [call, message] of [
+    [() => letter.identifyImmediate(nothing), "identify: userId is required"],
+    [() => letter.groupImmediate({ userId: "u" } as never), "group: accountId is required"],
+    [() => letter.trackImmediate({ userId: "u" } as never), "track: event is required"],
+    [
+      () => letter.trackImmediate({ userId: "u", event: "A", properties: { big: 1n } }),
+      "track: cannot be written as JSON",
+    ],
+  ] as const) {
+    const answer = call();
+    await expect(answer).rejects.toMatchObject({ name: "LetterError", message });
+  }
+  expect(twin.requests).toBe(0);
+});
+
+test("an invalid Date is left out and told to onError; the event is sent", async () => {
+  const { letter, twin, ended, errors } = setUp();
+  const timestamp = new Date(Number.NaN);
+  letter.identify({ userId: "u", email: "a@b.test", timestamp });
+  letter.group({ userId: "u", accountId: "a", timestamp });
+  letter.track({ userId: "u", event: "A", timestamp });
+  await ended(letter.flush());
+  await ended(letter.trackImmediate({ userId: "u", event: "B", timestamp }));
+  expect(errors).toMatchObject(
+    ["identify", "group", "track", "track"].map((call) => ({
+      message: `${call}: timestamp is an invalid Date and was left out`,
+      events: 0,
+    })),
+  );
+  for (const item of [...firstListOf(twin, "batch"), bodiesOf(twin)[1]]) expect(item).not.toHaveProperty("timestamp");
+  expect(firstListOf(twin, "batch")).toHaveLength(3);
+});
+
+test("flushAt is 50 by default, and everything below 1 means 1", async () => {
+  const { letter, twin, clock } = setUp({ flushIntervalMs: 0 });
+  for (let index = 0; index < 49; index++) letter.track({ userId: "u", event: "A" });
+  await clock.advance(10);
+  expect(twin.requests).toBe(0);
+  letter.track({ userId: "u", event: "A" });
+  await clock.advance(10);
+  expect(batches(twin)).toEqual([50]);
+  for (const flushAt of [0, -7]) {
+    const clamped = setUp({ flushAt, flushIntervalMs: 0 });
+    clamped.letter.track({ userId: "u", event: "A" });
+    await clamped.clock.advance(10);
+    expect(batches(clamped.twin)).toEqual([1]);
+  }
+});
+
+test("without a base URL it is api.letter.app", async () => {
+  const urls: string[] = [];
+  const transport: Transport = async ({ url }) => {
+    urls.push(url);
+    return { status: 200, headers: {}, body: "{}" };
+  };
+  const letter = new LetterClientOn(setUp().host, { apiKey: "lt_live_1", transport });
+  letter.track({ userId: "u", event: "A" });
+  await letter.flush();
+  await letter.trackImmediate({ userId: "u", event: "A" });
+  expect(urls).toEqual(["https://api.letter.app/v1/batch", "https://api.letter.app/v1/track"]);
+});
+
+test("without onError a lost batch is a line on the console", async () => {
+  const lines = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  onTestFinished(() => lines.mockRestore());
+  const { host, twin, ended } = setUp();
+  twin.fail({ kind: "status", status: 401 });
+  const letter = new LetterClientOn(host, { apiKey: "lt_live_1", baseUrl: URL_OF_VENDOR });
+  letter.track({ userId: "u", event: "A" });
+  await ended(letter.flush());
+  expect(lines.mock.calls).toEqual([["[letter]", expect.stringMatching(/^Request failed with 401: /)]]);
+});
+
+test("each attempt has openTimeoutMs and readTimeoutMs together, by default 20 s; maxRetries is 3", async () => {
+  const { letter, twin, clock, ended, errors } = setUp();
+  twin.fail({ kind: "hang" });
+  letter.track({ userId: "u", event: "A" });
+  const startedAt = clock.monotonic();
+  await ended(letter.flush());
+  expect(twin.requests).toBe(4);
+  expect(clock.monotonic() - startedAt).toBeGreaterThan(4 * 20_000);
+  expect(clock.monotonic() - startedAt).toBeLessThan(4 * 20_000 + 250 + 500 + 1_000 + 3 * 100 + 10);
+  expect(errors).toMatchObject([{ events: 1, message: "no answer within 20000 ms" }]);
+});
+
+test("the exit callback closes the client; it says which signals it acts on and how long close may take", async () => {
+  const { letter, twin, ended, exits } = setUp({ exitSignals: ["SIGTERM"] });
+  letter.track({ userId: "u", event: "A" });
+  const [hook] = exits;
+  expect(hook).toMatchObject({ deadlineMs: 60_000, signals: ["SIGTERM"] });
+  await ended(hook?.close() as Promise<unknown>);
+  expect(batches(twin)).toEqual([1]);
+  expect(exits.size).toBe(0);
+  expect([...setUp().exits]).toMatchObject([{ signals: undefined }]);
+  expect(() => setUp({ exitSignals: ["SIGKILL" as never] })).toThrow(
+    'option "exitSignals" has SIGKILL; it may have "SIGHUP", "SIGINT", "SIGTERM"',
+  );
+});
+
+test("with registerAtExit false the end of the process is none of the client's", () => {
+  expect(setUp({ registerAtExit: false }).exits.size).toBe(0);
+});
+
+test("what is left when the process ends is told to onError with its count, during close too", async () => {
+  const { letter, twin, clock, exits, errors } = setUp();
+  const [hook] = exits;
+  hook?.lost("nothing waits");
+  expect(errors).toEqual([]);
+  twin.fail({ kind: "hang" });
+  letter.track({ userId: "u", event: "A" });
+  letter.track({ userId: "u", event: "B" });
+  void letter.close();
+  await clock.advance(100);
+  hook?.lost("the process ended with exit code 1");
+  expect(errors).toMatchObject([
+    { code: "exit", events: 2, message: "2 events were not sent or not answered: the process ended with exit code 1" },
+  ]);
 });
 
 test("all slashes at the end of the base URL are left out", async () => {
