@@ -194,7 +194,7 @@ test("GetFluxly: the normal end and SIGTERM send everything, process.exit() says
 test.each([
   ["process.exit(3);", undefined],
   ["setInterval(() => {}, 1000);", "SIGTERM"],
-] as const)("createClient with a spool keeps events on disk for the next process: %s", async (then, signal) => {
+] as const)("createClient with a spool keeps events on disk for the next process (%s)", async (then, signal) => {
   const directory = mkdtempSync(join(tmpdir(), "waybill-exit-"));
   const twin = new SegmentTwin({ clock: nodeClock });
   const server = await startServer(twin.handle);

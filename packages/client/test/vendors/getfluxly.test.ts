@@ -224,7 +224,7 @@ test.each([
   ["", {}],
   ["<html>", {}],
   ["[1]", [1]],
-])("an answer to alias without an alias is invalid_response after one request: %s", async (body, details) => {
+])("an answer to alias without an alias is invalid_response after one request (%s)", async (body, details) => {
   const { host } = setUp();
   let requests = 0;
   const transport: Transport = async () => {
@@ -503,7 +503,7 @@ test.each([
   [["document"], false],
   [["WorkerGlobalScope", "caches"], false],
   [["ServiceWorkerGlobalScope", "clients"], false],
-])("outside Node a host with %j counts as a browser: %j", (names, isBrowser) => {
+])("outside Node only a window with a document is a browser (%s)", (names, isBrowser) => {
   for (const name of names) vi.stubGlobal(name, {});
   onTestFinished(() => void vi.unstubAllGlobals());
   expect(createVendorHost().isBrowser).toBe(isBrowser);

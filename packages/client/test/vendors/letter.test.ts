@@ -216,7 +216,7 @@ test("gives up after maxRetries, reports the batch and goes on with the next", a
   expect(twin.ids).toHaveLength(50);
 });
 
-test.each(["reset", "hang"] as const)("a connection that %ss is tried again", async (kind) => {
+test.each(["reset", "hang"] as const)("a connection that is reset or hangs is tried again (%s)", async (kind) => {
   const { letter, twin, ended, errors } = setUp();
   twin.fail({ kind, times: 2 });
   letter.track({ userId: "u", event: "A" });
