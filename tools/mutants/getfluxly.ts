@@ -1,33 +1,34 @@
 import type { Mutant } from "./mutant.ts";
 
 const CLIENT = "packages/client/src/getfluxly/client.ts";
+const ANSWERS = "packages/client/src/getfluxly/answers.ts";
 const TESTS: readonly string[] = ["packages/client/test/vendors/getfluxly.test.ts"];
 
 export const GETFLUXLY: readonly Mutant[] = [
   {
     name: "alias gives the answer's alias",
-    file: CLIENT,
+    file: ANSWERS,
     find: "Object.keys(alias).length > 0) return alias as GetFluxlyAliased;",
     replace: "Object.keys(alias).length > 0) return answer as GetFluxlyAliased;",
     tests: TESTS,
   },
   {
     name: "an empty alias is invalid_response",
-    file: CLIENT,
+    file: ANSWERS,
     find: "alias !== null && Object.keys(alias).length > 0)",
     replace: "alias !== null)",
     tests: TESTS,
   },
   {
     name: "an answer without an alias is asked for once",
-    file: CLIENT,
+    file: ANSWERS,
     find: "response.status >= 200 && response.status < 300",
     replace: "response.status >= 200 && response.status < 200",
     tests: TESTS,
   },
   {
     name: "the details of an alias that failed are the answer",
-    file: CLIENT,
+    file: ANSWERS,
     find: "    status: last?.status,\n    details: answer,",
     replace: "    status: last?.status,\n    details: alias,",
     tests: TESTS,
@@ -105,8 +106,15 @@ export const GETFLUXLY: readonly Mutant[] = [
   {
     name: "errors of GetFluxly's client at exit are swallowed",
     file: CLIENT,
-    find: "close: () => this.close().catch((error: unknown) => this.#report(error as GetFluxlyError)),",
-    replace: "close: () => this.close(),",
+    find: "? this.close().catch((error: unknown) => this.#report(error as GetFluxlyError))",
+    replace: "? this.close()",
+    tests: TESTS,
+  },
+  {
+    name: "a signal during GetFluxly's close waits for it",
+    file: CLIENT,
+    find: "this.#closing === undefined\n        ?",
+    replace: "this.#closing !== null\n        ?",
     tests: TESTS,
   },
   {

@@ -1,6 +1,7 @@
 import type { Seed } from "./seed.ts";
 
 const CLIENT = "packages/client/src/getfluxly/client.ts";
+const ANSWERS = "packages/client/src/getfluxly/answers.ts";
 const PROTOCOL = "packages/vendors/src/getfluxly/protocol.ts";
 const OUTBOX = "packages/client/src/vendor/outbox.ts";
 const T = "packages/client/test/vendors/getfluxly.test.ts";
@@ -72,9 +73,10 @@ export const GETFLUXLY: Seed = {
     },
     {
       behaviour: "Errors at exit are swallowed, so that the process ends as it would have.",
-      code: `${CLIENT}#close: () => this.close().catch(`,
+      code: `${CLIENT}#? this.close().catch(`,
       tests: [
         `${T}#what goes wrong at exit is told to onError alone; what is left is told with its count`,
+        `${T}#a signal while close goes on waits for it; a vendor that is down is not asked again at the end`,
         `${EXIT}#${EXIT_TITLE}`,
       ],
       differs: "`onError` is told of them where there is one.",
@@ -145,18 +147,18 @@ export const GETFLUXLY: Seed = {
     },
     {
       behaviour: "`request_id` goes to the HTTP layer, not into the body: the header `X-Request-Id`.",
-      code: `${CLIENT}#"x-request-id": requestId`,
+      code: `${ANSWERS}#"x-request-id": requestId`,
       tests: [`${T}#alias posts at once under a key of its own and gives the alias of the answer`],
     },
     {
       behaviour: "`alias` gives back the `alias` of the answer.",
-      code: `${CLIENT}#return alias as GetFluxlyAliased;`,
+      code: `${ANSWERS}#return alias as GetFluxlyAliased;`,
       tests: [`${T}#alias posts at once under a key of its own and gives the alias of the answer`],
     },
     {
       behaviour:
         "Without an alias in the answer, or with an empty one, it raises `invalid_response`, retryable, with the answer as `details`, after one request.",
-      code: `${CLIENT}#"alias response did not include alias data"`,
+      code: `${ANSWERS}#"alias response did not include alias data"`,
       tests: [`${T}#an answer to alias without an alias is invalid_response after one request (%s)`],
       differs: "an alias that is not an object is none.",
     },
@@ -167,7 +169,7 @@ export const GETFLUXLY: Seed = {
     },
     {
       behaviour: "`alias` needs a server key: 403 `wrong_key_type` passes through.",
-      code: `${CLIENT}#code: typeof code === "string" ? code : "server_error",`,
+      code: `${ANSWERS}#code: typeof code === "string" ? code : "server_error",`,
       tests: [`${T}#[getfluxly 7] a publishable key cannot alias`],
     },
     {
@@ -198,7 +200,7 @@ export const GETFLUXLY: Seed = {
     },
     {
       behaviour: "The result adds up `accepted` (default: the batch), `rejected` (default: 0), `batches`, `errors`.",
-      code: `${CLIENT}#accepted: numberOr(answer["accepted"], events),`,
+      code: `${ANSWERS}#accepted: numberOr(answer["accepted"], events),`,
       tests: [
         `${T}#results of one flush add up`,
         `${T}#[getfluxly 6] the answer names each refused event; the others are stored`,
@@ -239,7 +241,7 @@ export const GETFLUXLY: Seed = {
     },
     {
       behaviour: "`shutdown`, also `close`: the first call flushes, later ones give an empty result.",
-      code: `${CLIENT}#if (this.#closed) return EMPTY;`,
+      code: `${CLIENT}#if (this.#closing !== undefined) return EMPTY;`,
       tests: [`${T}#[getfluxly 11] a second shutdown gives an empty result; events after it are refused`],
     },
     {
@@ -256,7 +258,7 @@ export const GETFLUXLY: Seed = {
     },
     {
       behaviour: "No answer, or none in time, is `transport_error`, retryable.",
-      code: `${CLIENT}#code: retryable ? "transport_error" : "payload_too_large"`,
+      code: `${ANSWERS}#code: retryable ? "transport_error" : "payload_too_large"`,
       tests: [
         `${T}#three requests a batch by default, maxRetries + 1 when given`,
         `${T}#a request has 5 s by default, timeoutMs when given, and with 0 as long as it takes`,

@@ -1,13 +1,4 @@
-import {
-  createUuidV7,
-  DELIVERED,
-  type OptionSpec,
-  outcomesOf,
-  type Protocol,
-  resolveOptions,
-  retryAfterMs,
-  type Transport,
-} from "@waybill/core";
+import { createUuidV7, type OptionSpec, type Protocol, resolveOptions, type Transport } from "@waybill/core";
 import {
   aliasMetadata,
   compact,
@@ -17,10 +8,21 @@ import {
   stableUuid,
 } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
-import { Deliverer, type Delivery, failureOf, held, spreadBackoff } from "../vendor/deliverer.ts";
+import { Deliverer, held, spreadBackoff } from "../vendor/deliverer.ts";
 import { assertExitSignals, type ExitSignal } from "../vendor/exit-hook.ts";
 import { Outbox } from "../vendor/outbox.ts";
 import { VERSION } from "../version.ts";
+import {
+  add,
+  aliasOf,
+  aliasProtocol,
+  EMPTY,
+  errorOf,
+  type FlushResult,
+  type GetFluxlyAliased,
+  isText,
+  resultOf,
+} from "./answers.ts";
 import { GetFluxlyError } from "./error.ts";
 
 export interface GetFluxlyClientOptions {
@@ -87,27 +89,6 @@ export interface GetFluxlyAliasCall {
   readonly requestId?: string;
 }
 
-/** What the server joined: the `alias` of its answer. */
-export interface GetFluxlyAliased {
-  readonly user_id?: string;
-  readonly anonymous_id?: string;
-  readonly previous_id?: string;
-  /** ISO 8601. */
-  readonly merged_at?: string;
-  readonly [field: string]: unknown;
-}
-
-export interface FlushResult {
-  readonly accepted: number;
-  readonly rejected: number;
-  /** Requests that were answered with success. */
-  readonly batches: number;
-  /** Why events were rejected; `index` is the place in its batch. */
-  readonly errors: readonly { readonly index: number; readonly error: string; readonly detail?: string }[];
-}
-
-const EMPTY: FlushResult = Object.freeze({ accepted: 0, rejected: 0, batches: 0, errors: [] });
-
 type Optional = "apiHost" | "exitSignals" | "transport" | "onError";
 type Resolved = Required<Omit<GetFluxlyClientOptions, Optional>> & Pick<GetFluxlyClientOptions, Optional>;
 
@@ -149,7 +130,8 @@ export class GetFluxlyClientOn {
   readonly #outbox: Outbox;
   readonly #makeId: () => string;
   readonly #forgetExit: () => void;
-  #closed = false;
+  #closing: Promise<FlushResult> | undefined;
+  #exiting: Promise<unknown> | undefined;
 
   constructor(host: VendorHost, options: GetFluxlyClientOptions) {
     this.#host = host;
@@ -236,8 +218,12 @@ export class GetFluxlyClientOn {
    * `flush`, which can be called again for what is left. The original's `shutdown`.
    */
   async close(): Promise<FlushResult> {
-    if (this.#closed) return EMPTY;
-    this.#closed = true;
+    if (this.#closing !== undefined) return EMPTY;
+    this.#closing = this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<FlushResult> {
     this.#outbox.close();
     try {
       return await this.flush();
@@ -256,11 +242,21 @@ export class GetFluxlyClientOn {
     const { registerAtExit, exitSignals, timeoutMs, maxRetries } = this.#options;
     if (!registerAtExit) return () => undefined;
     return this.#host.onExit({
-      close: () => this.close().catch((error: unknown) => this.#report(error as GetFluxlyError)),
+      close: () => this.#closeAtExit(),
       deadlineMs: (timeoutMs === 0 ? DEFAULT_TIMEOUT_MS : timeoutMs) * (maxRetries + 2),
       lost: (reason) => this.#lost(reason),
       signals: exitSignals,
     });
+  }
+
+  /** Once, however often the process is about to end: a vendor that is down would keep it alive for ever. */
+  #closeAtExit(): Promise<unknown> {
+    this.#exiting ??=
+      this.#closing === undefined
+        ? this.close().catch((error: unknown) => this.#report(error as GetFluxlyError))
+        : // Whoever called `close` hears of the error.
+          this.#closing.catch(() => undefined);
+    return this.#exiting;
   }
 
   #lost(reason: string): void {
@@ -301,7 +297,7 @@ export class GetFluxlyClientOn {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new GetFluxlyError("the client was closed", { code: "client_closed" });
+    if (this.#closing !== undefined) throw new GetFluxlyError("the client was closed", { code: "client_closed" });
   }
 
   #timeOf(call: string, timestamp: Date | string | undefined): string {
@@ -343,98 +339,4 @@ export class GetFluxlyClientOn {
       transport,
     });
   }
-}
-
-/** An answer without an alias is not asked for again by the client itself: the caller decides. */
-function aliasProtocol(protocol: Protocol, requestId: string | undefined): Protocol {
-  return {
-    ...protocol,
-    request(batch, nowMs) {
-      const request = protocol.request(batch, nowMs);
-      return isText(requestId) ? { ...request, headers: { ...request.headers, "x-request-id": requestId } } : request;
-    },
-    classify: (response, batch, nowMs) =>
-      response.status >= 200 && response.status < 300
-        ? outcomesOf(batch.count, DELIVERED)
-        : protocol.classify(response, batch, nowMs),
-  };
-}
-
-function aliasOf({ last }: Delivery): GetFluxlyAliased {
-  const answer = parse(last?.response?.body ?? "");
-  const { alias } = answer;
-  if (typeof alias === "object" && alias !== null && Object.keys(alias).length > 0) return alias as GetFluxlyAliased;
-  throw new GetFluxlyError("alias response did not include alias data", {
-    code: "invalid_response",
-    retryable: true,
-    status: last?.status,
-    details: answer,
-  });
-}
-
-/** What the vendor said of a batch that it took. */
-function resultOf({ last, outcomes }: Delivery, events: number): FlushResult {
-  const answer = parse(last?.response?.body ?? "");
-  const errors = Array.isArray(answer["errors"]) ? (answer["errors"] as FlushResult["errors"]) : [];
-  const rejected = outcomes.filter(({ status }) => status === "rejected").length;
-  return {
-    accepted: numberOr(answer["accepted"], events),
-    rejected: numberOr(answer["rejected"], rejected),
-    batches: 1,
-    errors,
-  };
-}
-
-function add(a: FlushResult, b: FlushResult): FlushResult {
-  return {
-    accepted: a.accepted + b.accepted,
-    rejected: a.rejected + b.rejected,
-    batches: a.batches + b.batches,
-    errors: [...a.errors, ...b.errors],
-  };
-}
-
-/** Section 6: codes of the server pass through; no answer is `transport_error`; a 2xx without its JSON is `invalid_response`. */
-function errorOf(delivery: Delivery): GetFluxlyError | undefined {
-  const failure = failureOf(delivery);
-  if (failure === undefined) return undefined;
-  const retryable = failure.status === "retryable";
-  const response = delivery.last?.response;
-  if (response === undefined)
-    return new GetFluxlyError(failure.reason, { code: retryable ? "transport_error" : "payload_too_large", retryable });
-  const { status, body, headers } = response;
-  const answer = parse(body);
-  const options = { retryable, status, retryAfterMs: retryAfterMs(headers, delivery.last?.atMs ?? 0), details: answer };
-  if (status < 300)
-    return new GetFluxlyError("the answer is not what was expected", {
-      ...options,
-      code: "invalid_response",
-      details: body,
-    });
-  const { error, detail } = answer;
-  const nested =
-    typeof error === "object" && error !== null ? (error as { code?: unknown; message?: unknown }) : undefined;
-  const code = nested?.code ?? error;
-  const message = nested?.message ?? detail;
-  return new GetFluxlyError(typeof message === "string" ? message : failure.reason, {
-    ...options,
-    code: typeof code === "string" ? code : "server_error",
-  });
-}
-
-function parse(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
-}
-
-function numberOr(value: unknown, otherwise: number): number {
-  return typeof value === "number" ? value : otherwise;
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string" && value !== "";
 }

@@ -5,6 +5,7 @@ export type GetFluxlyErrorCode =
   | "invalid_response"
   | "transport_error"
   | "client_closed"
+  | "exit"
   | "server_key_in_browser"
   | "server_error"
   | (string & {});

@@ -4,14 +4,8 @@ import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "./client.ts";
 
 export type { CanonicalEvent, EventMap, GetFluxlyAlias, GetFluxlyEvent } from "@waybill/vendors";
 export type { ExitSignal } from "../vendor/exit-hook.ts";
-export type {
-  FlushResult,
-  GetFluxlyAliasCall,
-  GetFluxlyAliased,
-  GetFluxlyClientOptions,
-  GetFluxlyIdentify,
-  GetFluxlyTrack,
-} from "./client.ts";
+export type { FlushResult, GetFluxlyAliased } from "./answers.ts";
+export type { GetFluxlyAliasCall, GetFluxlyClientOptions, GetFluxlyIdentify, GetFluxlyTrack } from "./client.ts";
 export type { GetFluxlyOptions } from "./destination.ts";
 export { getfluxly } from "./destination.ts";
 export type { GetFluxlyErrorCode } from "./error.ts";

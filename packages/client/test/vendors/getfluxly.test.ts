@@ -455,6 +455,28 @@ test("what goes wrong at exit is told to onError alone; what is left is told wit
   expect(() => setUp({ exitSignals: ["SIGUSR1" as never] })).toThrow('option "exitSignals" has SIGUSR1');
 });
 
+test("a signal while close goes on waits for it; a vendor that is down is not asked again at the end", async () => {
+  const { fluxly, twin, clock, exits, events, errors } = setUp();
+  const [hook] = exits;
+  twin.fail({ kind: "status", status: 503 });
+  events(1);
+  let isOver = false;
+  const closed = fluxly.close().catch(({ code }: GetFluxlyError) => code);
+  void hook?.close().then(() => {
+    isOver = true;
+  });
+  await clock.advance(10);
+  expect(isOver).toBe(false);
+  await clock.advance(5_000);
+  expect(isOver).toBe(true);
+  expect(await closed).toBe("server_error");
+  const { requests } = twin;
+  await hook?.close();
+  await clock.advance(5_000);
+  expect(twin.requests).toBe(requests);
+  expect(errors).toEqual([]);
+});
+
 test("without onError only what the end of the process lost is a line on the console", async () => {
   const lines = vi.spyOn(console, "error").mockImplementation(() => undefined);
   onTestFinished(() => lines.mockRestore());
