@@ -3,6 +3,7 @@ import type { Mutant } from "./mutant.ts";
 const CLIENT = "packages/client/src/getfluxly/client.ts";
 const ANSWERS = "packages/client/src/getfluxly/answers.ts";
 const TESTS: readonly string[] = ["packages/client/test/vendors/getfluxly.test.ts"];
+const EXIT_TESTS: readonly string[] = ["packages/client/test/vendors/getfluxly-exit.test.ts"];
 
 export const GETFLUXLY: readonly Mutant[] = [
   {
@@ -45,14 +46,14 @@ export const GETFLUXLY: readonly Mutant[] = [
     file: CLIENT,
     find: "if (host.isBrowser && !token",
     replace: "if ((host.isBrowser || token.length > 0) && !token",
-    tests: TESTS,
+    tests: EXIT_TESTS,
   },
   {
     name: "a browser is where a window and a document are",
     file: "packages/client/src/web-host.ts",
     find: '"window" in globalThis && "document" in globalThis',
     replace: '"window" in globalThis || "document" in globalThis',
-    tests: TESTS,
+    tests: EXIT_TESTS,
   },
   {
     name: "GetFluxly's host by default",
@@ -101,28 +102,28 @@ export const GETFLUXLY: readonly Mutant[] = [
     file: CLIENT,
     find: "if (!registerAtExit) return () => undefined;",
     replace: "if (!registerAtExit && timeoutMs < 0) return () => undefined;",
-    tests: TESTS,
+    tests: EXIT_TESTS,
   },
   {
     name: "errors of GetFluxly's client at exit are swallowed",
     file: CLIENT,
     find: "? this.close().catch((error: unknown) => this.#report(error as GetFluxlyError))",
     replace: "? this.close()",
-    tests: TESTS,
+    tests: EXIT_TESTS,
   },
   {
     name: "a signal during GetFluxly's close waits for it",
     file: CLIENT,
     find: "this.#closing === undefined\n        ?",
     replace: "this.#closing !== null\n        ?",
-    tests: TESTS,
+    tests: EXIT_TESTS,
   },
   {
     name: "what the end of the process lost is on the console where there is no onError",
     file: CLIENT,
     find: "if (this.#options.onError === undefined) console.error(",
     replace: "if (this.#options.onError !== undefined) console.error(",
-    tests: TESTS,
+    tests: EXIT_TESTS,
   },
   {
     name: "a repeated key of GetFluxly's is the same in each attempt",

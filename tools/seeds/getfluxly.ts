@@ -5,6 +5,7 @@ const ANSWERS = "packages/client/src/getfluxly/answers.ts";
 const PROTOCOL = "packages/vendors/src/getfluxly/protocol.ts";
 const OUTBOX = "packages/client/src/vendor/outbox.ts";
 const T = "packages/client/test/vendors/getfluxly.test.ts";
+const TE = "packages/client/test/vendors/getfluxly-exit.test.ts";
 const EXIT = "packages/client/test/exit.test.ts";
 const EXIT_TITLE =
   "GetFluxly: the normal end and SIGTERM send everything, process.exit() says on the console what is left";
@@ -63,20 +64,23 @@ export const GETFLUXLY: Seed = {
     {
       behaviour: "`register_atexit` is true by default: `shutdown` runs at exit.",
       code: `${CLIENT}#this.#forgetExit = this.#onExit();`,
-      tests: [`${T}#with registerAtExit false the end of the process is none of the client's`, `${EXIT}#${EXIT_TITLE}`],
+      tests: [
+        `${TE}#with registerAtExit false the end of the process is none of the client's`,
+        `${EXIT}#${EXIT_TITLE}`,
+      ],
       differs: "after `process.exit()` and an exception Node lets nothing wait: what is left is told.",
     },
     {
       behaviour: "`register_atexit: false` leaves the end of the process alone.",
       code: `${CLIENT}#if (!registerAtExit) return () => undefined;`,
-      tests: [`${T}#with registerAtExit false the end of the process is none of the client's`],
+      tests: [`${TE}#with registerAtExit false the end of the process is none of the client's`],
     },
     {
       behaviour: "Errors at exit are swallowed, so that the process ends as it would have.",
       code: `${CLIENT}#? this.close().catch(`,
       tests: [
-        `${T}#what goes wrong at exit is told to onError alone; what is left is told with its count`,
-        `${T}#a signal while close goes on waits for it; a vendor that is down is not asked again at the end`,
+        `${TE}#what goes wrong at exit is told to onError alone; what is left is told with its count`,
+        `${TE}#a signal while close goes on waits for it; a vendor that is down is not asked again at the end`,
         `${EXIT}#${EXIT_TITLE}`,
       ],
       differs: "`onError` is told of them where there is one.",
@@ -85,8 +89,8 @@ export const GETFLUXLY: Seed = {
       behaviour: "Events that the last flush could not send are lost without a word.",
       code: `${CLIENT}#if (this.#options.onError === undefined) console.error(`,
       tests: [
-        `${T}#without onError only what the end of the process lost is a line on the console`,
-        `${T}#a close that loses its last batch leaves nothing for the end of the process`,
+        `${TE}#without onError only what the end of the process lost is a line on the console`,
+        `${TE}#a close that loses its last batch leaves nothing for the end of the process`,
       ],
       differs: "their number is told to `onError`, or is a line on the console.",
     },
@@ -176,8 +180,8 @@ export const GETFLUXLY: Seed = {
       behaviour: "A server key in a browser is refused: `server_key_in_browser`.",
       code: `${CLIENT}#if (host.isBrowser && !token`,
       tests: [
-        `${T}#a server key is refused in a browser alone: where a window with a document is`,
-        `${T}#outside Node only a window with a document is a browser (%s)`,
+        `${TE}#a server key is refused in a browser alone: where a window with a document is`,
+        `${TE}#outside Node only a window with a document is a browser (%s)`,
       ],
     },
     {
@@ -247,7 +251,7 @@ export const GETFLUXLY: Seed = {
     {
       behaviour: "`shutdown` goes on until everything is sent or a batch fails; there is no deadline.",
       code: `${CLIENT}#return await this.flush();`,
-      tests: [`${T}#close ends also when the transport ignores that it is aborted; the events stay`],
+      tests: [`${TE}#close ends also when the transport ignores that it is aborted; the events stay`],
       differs: "after a signal it is waited for `timeoutMs` × (`maxRetries` + 2) at most.",
     },
     {

@@ -1,32 +1,10 @@
 /** GetFluxly's client against GetFluxly's twin. Numbers are those of docs/conformance.md. */
 import type { Transport } from "@waybill/core";
-import { twins } from "@waybill/testing";
-import { expect, onTestFinished, test, vi } from "vitest";
-import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "../../src/getfluxly/client.ts";
-import type { GetFluxlyError } from "../../src/getfluxly/error.ts";
-import { createVendorHost } from "../../src/web-host.ts";
-import { bodiesOf, firstListOf, gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
-
-interface World extends VendorWorld<twins.GetFluxlyTwin> {
-  readonly fluxly: GetFluxlyClientOn;
-  readonly errors: GetFluxlyError[];
-  events(count: number): void;
-}
-
-function setUp(options: Partial<GetFluxlyClientOptions> = {}, twinOptions: twins.GetFluxlyTwinOptions = {}): World {
-  const world = vendorWorld((clock) => new twins.GetFluxlyTwin({ clock, ...twinOptions }));
-  const errors: GetFluxlyError[] = [];
-  const fluxly = new GetFluxlyClientOn(world.host, {
-    token: "gflux_secret_1",
-    apiHost: URL_OF_VENDOR,
-    onError: (error) => errors.push(error),
-    ...options,
-  });
-  const events = (count: number): void => {
-    for (let index = 0; index < count; index++) fluxly.track({ event: "report_exported", userId: `u-${index}` });
-  };
-  return { ...world, fluxly, errors, events };
-}
+import type { twins } from "@waybill/testing";
+import { expect, test } from "vitest";
+import { GetFluxlyClientOn } from "../../src/getfluxly/client.ts";
+import { setUp } from "../lib/getfluxly-world.ts";
+import { bodiesOf, firstListOf, gapsOf, URL_OF_VENDOR } from "../lib/vendor-world.ts";
 
 const batches = (twin: twins.GetFluxlyTwin): number[] =>
   bodiesOf(twin).map(({ events }) => (events as unknown[]).length);
@@ -315,7 +293,7 @@ test("in the background a vendor that is down is asked once per interval, and no
 });
 
 test("a 2xx that is no JSON is not taken for an answer", async () => {
-  const { host } = vendorWorld((clock) => new twins.GetFluxlyTwin({ clock }));
+  const { host } = setUp();
   const bodies = ["<html>", "", '{"accepted":1}'];
   const fluxly = new GetFluxlyClientOn(host, {
     token: "gflux_secret_1",
@@ -430,103 +408,4 @@ test("an event that JSON cannot write is refused, and nothing else is", async ()
   fluxly.track({ event: "b", userId: "u" });
   await ended(fluxly.flush());
   expect(twin.events.map(({ event }) => event)).toEqual(["b"]);
-});
-
-test("with registerAtExit false the end of the process is none of the client's", () => {
-  expect(setUp().exits.size).toBe(1);
-  expect(setUp({ registerAtExit: false }).exits.size).toBe(0);
-});
-
-test("what goes wrong at exit is told to onError alone; what is left is told with its count", async () => {
-  const { twin, ended, exits, events, errors } = setUp({ exitSignals: ["SIGINT"] });
-  const [hook] = exits;
-  expect(hook).toMatchObject({ deadlineMs: 20_000, signals: ["SIGINT"] });
-  twin.fail({ kind: "status", status: 503 });
-  events(3);
-  await ended(hook?.close() as Promise<unknown>);
-  expect(errors).toMatchObject([{ code: "server_error", retryable: true }]);
-  expect(exits.size).toBe(1);
-  hook?.lost("the process ended with exit code 0");
-  expect(errors[1]).toMatchObject({
-    code: "exit",
-    details: { events: 3 },
-    message: "3 events were not sent or not answered: the process ended with exit code 0",
-  });
-  expect(() => setUp({ exitSignals: ["SIGUSR1" as never] })).toThrow('option "exitSignals" has SIGUSR1');
-});
-
-test("a signal while close goes on waits for it; a vendor that is down is not asked again at the end", async () => {
-  const { fluxly, twin, clock, exits, events, errors } = setUp();
-  const [hook] = exits;
-  twin.fail({ kind: "status", status: 503 });
-  events(1);
-  let isOver = false;
-  const closed = fluxly.close().catch(({ code }: GetFluxlyError) => code);
-  void hook?.close().then(() => {
-    isOver = true;
-  });
-  await clock.advance(10);
-  expect(isOver).toBe(false);
-  await clock.advance(5_000);
-  expect(isOver).toBe(true);
-  expect(await closed).toBe("server_error");
-  const { requests } = twin;
-  await hook?.close();
-  await clock.advance(5_000);
-  expect(twin.requests).toBe(requests);
-  expect(errors).toEqual([]);
-});
-
-test("without onError only what the end of the process lost is a line on the console", async () => {
-  const lines = vi.spyOn(console, "error").mockImplementation(() => undefined);
-  onTestFinished(() => lines.mockRestore());
-  const { host, twin, clock, exits } = setUp();
-  exits.clear();
-  const fluxly = new GetFluxlyClientOn(host, { token: "gflux_secret_1", apiHost: URL_OF_VENDOR });
-  twin.fail({ kind: "status", status: 503 });
-  fluxly.track({ event: "a", userId: "u" });
-  await clock.advance(20_000);
-  expect(twin.requests).toBeGreaterThan(3);
-  expect(lines).not.toHaveBeenCalled();
-  for (const hook of exits) hook.lost("the process ended with exit code 1");
-  expect(lines.mock.calls).toEqual([
-    ["[getfluxly]", "1 events were not sent or not answered: the process ended with exit code 1"],
-  ]);
-});
-
-test("a close that loses its last batch leaves nothing for the end of the process", async () => {
-  const { fluxly, twin, ended, exits, events } = setUp();
-  twin.fail({ kind: "status", status: 400 });
-  events(1);
-  await expect(ended(fluxly.close())).rejects.toMatchObject({ status: 400 });
-  expect(exits.size).toBe(0);
-});
-
-test("close ends also when the transport ignores that it is aborted; the events stay", async () => {
-  const { fluxly, clock, ended, events, exits } = setUp({ transport: () => new Promise<never>(() => undefined) });
-  events(2);
-  const startedAt = clock.monotonic();
-  await expect(ended(fluxly.close())).rejects.toMatchObject({ code: "transport_error", retryable: true });
-  expect(clock.monotonic() - startedAt).toBeLessThan(20_000);
-  expect(exits.size).toBe(1);
-});
-
-test("a server key is refused in a browser alone: where a window with a document is", () => {
-  const create = (token: string, isBrowser: boolean): GetFluxlyClientOn =>
-    new GetFluxlyClientOn({ ...setUp().host, isBrowser }, { token });
-  expect(() => create("gflux_secret_1", true)).toThrow(expect.objectContaining({ code: "server_key_in_browser" }));
-  create("gflux_pub_1", true);
-  create("gflux_secret_1", false);
-});
-
-test.each([
-  [["window", "document"], true],
-  [["window"], false],
-  [["document"], false],
-  [["WorkerGlobalScope", "caches"], false],
-  [["ServiceWorkerGlobalScope", "clients"], false],
-])("outside Node only a window with a document is a browser (%s)", (names, isBrowser) => {
-  for (const name of names) vi.stubGlobal(name, {});
-  onTestFinished(() => void vi.unstubAllGlobals());
-  expect(createVendorHost().isBrowser).toBe(isBrowser);
 });

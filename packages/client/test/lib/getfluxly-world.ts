@@ -1,0 +1,29 @@
+import { twins } from "@waybill/testing";
+import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "../../src/getfluxly/client.ts";
+import type { GetFluxlyError } from "../../src/getfluxly/error.ts";
+import { URL_OF_VENDOR, type VendorWorld, vendorWorld } from "./vendor-world.ts";
+
+export interface GetFluxlyWorld extends VendorWorld<twins.GetFluxlyTwin> {
+  readonly fluxly: GetFluxlyClientOn;
+  readonly errors: GetFluxlyError[];
+  events(count: number): void;
+}
+
+/** GetFluxly's client beside its vendor. */
+export function setUp(
+  options: Partial<GetFluxlyClientOptions> = {},
+  twinOptions: twins.GetFluxlyTwinOptions = {},
+): GetFluxlyWorld {
+  const world = vendorWorld((clock) => new twins.GetFluxlyTwin({ clock, ...twinOptions }));
+  const errors: GetFluxlyError[] = [];
+  const fluxly = new GetFluxlyClientOn(world.host, {
+    token: "gflux_secret_1",
+    apiHost: URL_OF_VENDOR,
+    onError: (error) => errors.push(error),
+    ...options,
+  });
+  const events = (count: number): void => {
+    for (let index = 0; index < count; index++) fluxly.track({ event: "report_exported", userId: `u-${index}` });
+  };
+  return { ...world, fluxly, errors, events };
+}
