@@ -228,7 +228,7 @@ export const LETTER: Seed = {
     },
     {
       behaviour: "`at_exit` runs, and sends, after `exit`.",
-      code: `${CLIENT}#events were not sent or not answered`,
+      code: `${CLIENT}#lostMessage(events, reason)`,
       tests: [
         `${EXIT}#process.exit(): nothing can be sent, and onError is told how many events are left`,
         `${T}#what is left when the process ends is told to onError with its count, during close too`,

@@ -183,7 +183,7 @@ test("GetFluxly: the normal end and SIGTERM send everything, process.exit() says
   expect(await run({ code: program("process.exit(3);") })).toEqual({
     code: 3,
     signal: null,
-    output: "[getfluxly] 1 events were not sent or not answered: the process ended with exit code 3\n",
+    output: "[getfluxly] 1 event was not sent or not answered: the process ended with exit code 3\n",
   });
   twin.fail({ kind: "status", status: 401 });
   // An error at exit is swallowed: the process ends as it would have.

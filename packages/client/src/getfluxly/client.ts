@@ -9,7 +9,7 @@ import {
 } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
 import { Deliverer, held, spreadBackoff } from "../vendor/deliverer.ts";
-import { assertExitSignals, type ExitSignal } from "../vendor/exit-hook.ts";
+import { assertExitSignals, type ExitSignal, lostMessage } from "../vendor/exit-hook.ts";
 import { Outbox } from "../vendor/outbox.ts";
 import { VERSION } from "../version.ts";
 import {
@@ -262,7 +262,7 @@ export class GetFluxlyClientOn {
   #lost(reason: string): void {
     const { events } = this.#outbox;
     if (events === 0) return;
-    const message = `${events} events were not sent or not answered: ${reason}`;
+    const message = lostMessage(events, reason);
     if (this.#options.onError === undefined) console.error("[getfluxly]", message);
     this.#report(new GetFluxlyError(message, { code: "exit", details: { events } }));
   }

@@ -13,7 +13,7 @@ import {
 import { type LetterItem, letterProtocol, type Properties, writeLetter } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
 import { Deliverer, type Delivery, failureOf, held, RETRY_AFTER_MAX_MS } from "../vendor/deliverer.ts";
-import { assertExitSignals, type ExitSignal } from "../vendor/exit-hook.ts";
+import { assertExitSignals, type ExitSignal, lostMessage } from "../vendor/exit-hook.ts";
 import { Outbox } from "../vendor/outbox.ts";
 import { VERSION } from "../version.ts";
 import { LetterError } from "./error.ts";
@@ -225,10 +225,7 @@ export class LetterClientOn {
 
   #lost(reason: string): void {
     const { events } = this.#outbox;
-    if (events > 0)
-      this.#report(
-        new LetterError(`${events} events were not sent or not answered: ${reason}`, { code: "exit", events }),
-      );
+    if (events > 0) this.#report(new LetterError(lostMessage(events, reason), { code: "exit", events }));
   }
 
   #enqueue(item: LetterItem): void {

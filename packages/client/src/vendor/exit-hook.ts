@@ -17,6 +17,11 @@ export interface ExitHook {
   readonly signals: readonly ExitSignal[] | undefined;
 }
 
+/** What {@link ExitHook.lost} reports. An event on its way may have arrived; nobody hears of the answer. */
+export function lostMessage(events: number, reason: string): string {
+  return `${events} ${events === 1 ? "event was" : "events were"} not sent or not answered: ${reason}`;
+}
+
 /** **Errors**: `WAYBILL_OPTIONS` names what is not an {@link ExitSignal}. */
 export function assertExitSignals(owner: string, signals: readonly string[] = []): void {
   const wrong = signals.filter((signal) => !EXIT_SIGNALS.some((known) => known === signal));

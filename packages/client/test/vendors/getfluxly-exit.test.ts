@@ -64,7 +64,7 @@ test("without onError only what the end of the process lost is a line on the con
   expect(lines).not.toHaveBeenCalled();
   for (const hook of exits) hook.lost("the process ended with exit code 1");
   expect(lines.mock.calls).toEqual([
-    ["[getfluxly]", "1 events were not sent or not answered: the process ended with exit code 1"],
+    ["[getfluxly]", "1 event was not sent or not answered: the process ended with exit code 1"],
   ]);
 });
 
