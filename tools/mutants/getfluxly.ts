@@ -114,8 +114,8 @@ export const GETFLUXLY: readonly Mutant[] = [
   {
     name: "a signal during GetFluxly's close waits for it",
     file: CLIENT,
-    find: "this.#closing === undefined\n        ?",
-    replace: "this.#closing !== null\n        ?",
+    find: "this.#closing.catch(() => undefined);",
+    replace: "Promise.resolve();",
     tests: EXIT_TESTS,
   },
   {

@@ -122,7 +122,7 @@ test("SIGTERM with exitSignals: everything is sent; a signal that is not among t
   expect(twin.events).toHaveLength(2);
 });
 
-const HANDLER = `process.on("SIGTERM", () => { console.log("theirs"); setTimeout(() => process.exit(7), 300); }); ${READY}`;
+const HANDLER = `process.on("SIGTERM", () => { console.log("theirs"); setTimeout(() => process.exit(7), 1_000); }); ${READY}`;
 
 test("SIGTERM with a handler of the application's: the end is its own, and what is left is told", async () => {
   const { twin, program } = await letterWorld();
@@ -158,11 +158,11 @@ test("SIGTERM while the vendor does not answer: the process ends by close's dead
 test("a second signal ends the process at once, and what is left is told", async () => {
   const { twin, program } = await letterWorld();
   twin.fail({ kind: "hang" });
-  const twice = `${READY} setTimeout(() => console.log("ready"), 200);`;
-  expect(await run({ code: program(twice), signal: "SIGTERM" })).toEqual({
+  const kill = 'process.kill(process.pid, "SIGTERM")';
+  expect(await run({ code: program(`alive(); ${kill}; setTimeout(() => ${kill}, 200);`) })).toEqual({
     code: null,
     signal: "SIGTERM",
-    output: `ready\nready\n${left("the process ended by SIGTERM")}`,
+    output: left("the process ended by SIGTERM"),
   });
 });
 
@@ -206,7 +206,7 @@ test.each([
   const start = `import { createClient } from "waybill"; import { spool } from "waybill/spool";
     const client = createClient({ relay: ${relay}, spool: spool({ directory: ${JSON.stringify(directory)} }), flushIntervalMs: 60_000 });`;
   const keep = `${start} client.track({ userId: "u", event: "E" });
-    setTimeout(() => { console.log("ready"); ${then} }, 300);
+    setTimeout(() => { console.log("ready"); ${then} }, 600);
     setInterval(() => {}, 1000);`;
   await run({ code: keep, ...(signal === undefined ? {} : { signal }) });
   expect(twin.received).toBe(0);
