@@ -6,8 +6,13 @@ import type { ExitHook, ExitSignal } from "../src/vendor/exit-hook.ts";
 import { ProcessExits } from "../src/vendor/process-exits.ts";
 
 class FakeProcess extends EventEmitter {
-  readonly pid = 7;
+  pid = 7;
   readonly killed: [number, string][] = [];
+  readonly codes: number[] = [];
+
+  exit(code: number): void {
+    this.codes.push(code);
+  }
 
   kill(pid: number, signal: string): void {
     this.killed.push([pid, signal]);
@@ -185,4 +190,15 @@ test("where the signal does not end the process, clients that come later are hea
   exits.add(second);
   process.emit("SIGTERM");
   expect(second.closes).toBe(1);
+});
+
+test("the first process of a container, which no signal ends by itself, ends with the signal's exit code", async () => {
+  const { process, exits, hook } = setUp();
+  process.pid = 1;
+  const client = hook();
+  exits.add(client);
+  process.emit("SIGTERM");
+  client.finish();
+  await settle();
+  expect([process.killed, process.codes, client.closes]).toEqual([[], [143], 1]);
 });

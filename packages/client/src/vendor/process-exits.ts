@@ -17,7 +17,13 @@ import { EXIT_SIGNALS, type ExitHook, type ExitSignal } from "./exit-hook.ts";
 export type EndingProcess = Pick<EventEmitter, "on" | "off" | "prependListener" | "listenerCount"> & {
   readonly pid: number;
   kill(pid: number, signal: ExitSignal): unknown;
+  exit(code: number): unknown;
 };
+
+/** Of a container's first process: the system passes signals over that it does not listen to, also those it sends itself. */
+const FIRST_PROCESS = 1;
+/** The exit codes that a shell reports for these signals. */
+const CODES: Readonly<Record<ExitSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
 /** Not SIGHUP: who closes a terminal has often asked for the process to go on (`nohup`). */
 const UNASKED: readonly ExitSignal[] = ["SIGINT", "SIGTERM"];
@@ -123,7 +129,8 @@ export class ProcessExits {
     this.#ending = false;
     this.#tellLost(`the process ended by ${signal}`);
     for (const hook of this.#hooks) this.#remove(hook);
-    this.#process.kill(this.#process.pid, signal);
+    if (this.#process.pid === FIRST_PROCESS) this.#process.exit(CODES[signal]);
+    else this.#process.kill(this.#process.pid, signal);
   }
 
   #tellLost(reason: string): void {
