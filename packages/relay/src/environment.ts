@@ -399,10 +399,10 @@ function openDestination(
   });
 }
 
-/** With other keys what waits goes on waiting; anything else takes new queues. */
+/** With other keys what waits goes on waiting; anything else takes new queues. An environment id is a part of the URL. */
 function differOnlyInKeys(before: DestinationConfig, after: DestinationConfig): boolean {
   const rest = (config: DestinationConfig): string =>
-    JSON.stringify({ ...config, writeKey: "", mobileKey: "", environmentId: "" });
+    JSON.stringify({ ...config, writeKey: "", mobileKey: config.mobileKey !== undefined });
   return rest(before) === rest(after);
 }
 

@@ -85,7 +85,8 @@ export function createDestinationSender({
       ...(said === undefined ? {} : { stage: rewrite(said) }),
     });
   const flags = config.vendor === "launchdarkly" ? createFlagSource(config, settings) : undefined;
-  const summarised = flags === undefined ? undefined : chain(choose, createSummaries(config, flags, runtime));
+  const summaries = flags === undefined ? undefined : createSummaries(config, flags, runtime);
+  const summarised = summaries === undefined ? undefined : chain(choose, summaries.rewrite);
   const own = chain(ownWords(config, choose));
   const plain = chain();
   const say = translationOf(config);
@@ -115,7 +116,11 @@ export function createDestinationSender({
       return route.send(batch, context);
     },
   };
-  return { ...withSafeReasons(routed), close: () => flags?.close() };
+  const close = (): void => {
+    flags?.close();
+    summaries?.close();
+  };
+  return { ...withSafeReasons(routed), close };
 }
 
 /** Segment's limit of a body: with more beside the events none of them fits a request, and halves would carry it again and again. */

@@ -38,12 +38,16 @@ export type { StoredForm } from "./doors/frame.ts";
 export { frame, storedSome } from "./doors/frame.ts";
 export { DOORS } from "./doors/index.ts";
 export type { LaunchDarklyForm } from "./doors/launchdarkly.ts";
-export { launchdarklyFormOf, launchdarklyMetadata } from "./doors/launchdarkly.ts";
+export { launchdarklyDoor, launchdarklyFormOf, launchdarklyMetadata, schemaOf } from "./doors/launchdarkly.ts";
 export type { IntakeLimits } from "./doors/limits.ts";
 export { INTAKE_LIMITS } from "./doors/limits.ts";
 export { storedIdsOf } from "./doors/stored-ids.ts";
 export type { GetFluxlyAlias, GetFluxlyEvent, GetFluxlySettings } from "./getfluxly/protocol.ts";
 export { aliasMetadata, getfluxlyFromCanonical, getfluxlyProtocol } from "./getfluxly/protocol.ts";
+export type { ForwarderOptions } from "./launchdarkly/forwarder.ts";
+export { EventForwarder } from "./launchdarkly/forwarder.ts";
+export type { IdleMapOptions } from "./launchdarkly/idle-map.ts";
+export { cleanupIntervalOf, IdleMap } from "./launchdarkly/idle-map.ts";
 export type { EventMetadata, LaunchDarklyCredential, LaunchDarklySettings } from "./launchdarkly/protocol.ts";
 export {
   decodeLaunchDarkly,

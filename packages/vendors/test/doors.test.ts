@@ -216,13 +216,31 @@ test("an SDK's key is not kept with a diagnostic, nor a schema that is no number
   expect(taken).toMatchObject({
     metadata: 'launchdarkly diagnostic server {"user-agent":"SDK/1","constructor":"x"}',
   });
-  for (const schema of ["9".repeat(400), "99999999999999999999999", "1001", "-3", "x", ""])
+  for (const schema of [
+    "9".repeat(400),
+    "99999999999999999999999",
+    "1001",
+    "-3",
+    "x",
+    "",
+    "3abc",
+    "4 ",
+    "4.0",
+    "1e1",
+    "0x3",
+    "0",
+  ])
     expect(
       take("launchdarkly", "/bulk", "[{}]", { headers: { "x-launchdarkly-event-schema": schema } }),
       schema,
     ).toMatchObject({
       metadata: "launchdarkly server 1 ",
     });
+  for (const schema of ["4", "+4", "004"])
+    expect(
+      take("launchdarkly", "/bulk", "[{}]", { headers: { "x-launchdarkly-event-schema": schema } }),
+      schema,
+    ).toMatchObject({ metadata: "launchdarkly server 4 " });
 });
 
 test("paths of prototype names are nobody's", () => {

@@ -10,6 +10,7 @@ import {
 import type { VendorHost } from "../options.ts";
 import { held } from "../vendor/deliverer.ts";
 import { VERSION } from "../version.ts";
+import { checkCredential } from "./credential.ts";
 
 export interface EventPublisher {
   /** Takes events for the next flush: objects, or JSON texts that leave as they are. Never throws, never waits. */
@@ -59,9 +60,6 @@ const DEFAULTS: Partial<Resolved> = {
   flushOnClose: false,
   onWarning: (message) => console.warn(`[launchdarkly] ${message}`),
 };
-/** LaunchDarkly's key drops what is not of these (protocol section 1). */
-const KEY = /^[A-Za-z0-9._-]{1,8192}$/;
-
 /** On any host; `HttpEventPublisher` of the entry point brings the host along. */
 export class HttpEventPublisherOn implements EventPublisher {
   readonly #host: VendorHost;
@@ -72,11 +70,7 @@ export class HttpEventPublisherOn implements EventPublisher {
   constructor(host: VendorHost, credential: LaunchDarklyCredential, options: HttpEventPublisherOptions = {}) {
     this.#host = host;
     this.#options = resolveOptions<Resolved>("HttpEventPublisher", options, SPECS, DEFAULTS);
-    if (!KEY.test(credential.value))
-      throw new WaybillError(
-        "WAYBILL_OPTIONS",
-        `HttpEventPublisher: the ${credential.kind} is empty or has characters other than A-Z, a-z, 0-9, ".", "_", "-"`,
-      );
+    checkCredential("HttpEventPublisher", credential);
     const {
       uri = LAUNCHDARKLY_EVENTS_URL,
       endpointUri,

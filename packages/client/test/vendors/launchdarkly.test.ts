@@ -1,6 +1,7 @@
 /** LaunchDarkly's event publisher against LaunchDarkly's twin. Numbers are those of docs/conformance.md; names in brackets are those of the original's tests. */
-import { twins } from "@waybill/testing";
-import { expect, test } from "vitest";
+import { SeededRandom, twins, VirtualClock } from "@waybill/testing";
+import { EventQueues } from "@waybill/vendors";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { HttpEventPublisherOn, type HttpEventPublisherOptions } from "../../src/launchdarkly/publisher.ts";
 import { gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
 
@@ -109,7 +110,9 @@ test("[launchdarkly 7] Capacity: the first that fit are kept, the rest dropped w
 
 test.each([
   ["status", 503],
+  ["status", 500],
   ["status", 400],
+  ["status", 408],
   ["status", 429],
   ["reset", 0],
 ] as const)(
@@ -129,6 +132,22 @@ test.each([
     expect(twin.payloads).toHaveLength(1);
   },
 );
+
+test.each([403, 404, 405])("after %i nothing more is sent, until the credential is replaced", async (status) => {
+  const { publisher, twin, ended, warnings } = setUp();
+  twin.fail({ kind: "status", status });
+  for (let round = 0; round < 2; round++) {
+    publisher.publish({}, { round });
+    await ended(publisher.flush());
+  }
+  expect([twin.requests, warnings.length]).toEqual([1, 1]);
+  expect(warnings[0]).toContain("giving up until the credential is replaced");
+  twin.recover();
+  publisher.replaceCredential({ kind: "sdkKey", value: "sdk-2" });
+  publisher.publish({}, { after: true });
+  await ended(publisher.flush());
+  expect(bodies(twin)).toEqual(['[{"after":true}]']);
+});
 
 test("[launchdarkly 9] UnrecoverableError: after 401 nothing more is sent, until the credential is replaced", async () => {
   const { publisher, twin, ended } = setUp();
@@ -191,4 +210,123 @@ test("413 loses this payload and no other; keys that LaunchDarkly would not take
   await ended(publisher.flush());
   expect(bodies(twin)).toEqual(['[{"n":2}]']);
   expect(() => setUp({}, { kind: "sdkKey", value: "not a key" })).toThrow("sdkKey");
+});
+
+test("an empty EventPayloadMetadata says schema 3, as the original; so does a version that is none; each has its own queue", async () => {
+  for (const [metadata, schema] of [
+    [{}, "3"],
+    [{ schemaVersion: undefined }, "3"],
+    [{ schemaVersion: 0 }, "3"],
+    [{ schemaVersion: -1 }, "3"],
+    [{ schemaVersion: Number.NaN }, "3"],
+    [{ schemaVersion: 3.5 }, "3"],
+    [{ schemaVersion: "4" as never }, "3"],
+    [{ schemaVersion: 1 }, "1"],
+    [{ schemaVersion: 4 }, "4"],
+  ] as const) {
+    const { publisher, twin, ended } = setUp();
+    publisher.publish(metadata, {});
+    await ended(publisher.flush());
+    expect(twin.payloads.map(({ headers }) => headers["x-launchdarkly-event-schema"])).toEqual([schema]);
+  }
+  const { publisher, twin, ended } = setUp({ capacity: 1 });
+  publisher.publish({}, { n: 1 });
+  publisher.publish({ schemaVersion: 0 }, { n: 2 });
+  publisher.publish({ schemaVersion: 3 }, { n: 3 });
+  await ended(publisher.flush());
+  expect(bodies(twin)).toEqual(['[{"n":1}]', '[{"n":3}]']);
+});
+
+test("defaults: LaunchDarkly's own address, a flush each minute, 1,000 events for each metadata, 3 seconds for a request", async () => {
+  const { host, clock } = vendorWorld((one) => new twins.LaunchDarklyTwin({ clock: one }));
+  const requests: [string, number][] = [];
+  const lines: string[] = [];
+  const spy = vi.spyOn(console, "warn").mockImplementation((line: string) => lines.push(line));
+  onTestFinished(() => spy.mockRestore());
+  const publisher = new HttpEventPublisherOn(host, SDK_KEY, {
+    transport: ({ url }, signal) => {
+      requests.push([url, clock.monotonic()]);
+      return new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+    },
+  });
+  for (let n = 0; n < 1_001; n++) publisher.publish({ schemaVersion: 3 }, { n });
+  expect(lines).toEqual([
+    "[launchdarkly] Exceeded event queue capacity of 1000. Increase capacity to avoid dropping events.",
+  ]);
+  await clock.advance(59_999);
+  expect(requests).toEqual([]);
+  await clock.advance(1);
+  // The second attempt: after the timeout and the pause of a second.
+  await clock.advance(4_000);
+  expect(requests).toEqual([
+    ["https://events.launchdarkly.com/bulk", 60_000],
+    ["https://events.launchdarkly.com/bulk", 64_000],
+  ]);
+});
+
+test.each([0, -1])("a flush interval of %i means the default of a minute", async (flushIntervalMs) => {
+  const { publisher, twin, clock } = setUp({ flushIntervalMs });
+  publisher.publish({}, {});
+  await clock.advance(59_999);
+  expect(twin.requests).toBe(0);
+  await clock.advance(1_000);
+  expect(twin.payloads).toHaveLength(1);
+});
+
+test("close waits for the posts on their way, their second attempt too", async () => {
+  const { publisher, twin, clock, ended } = setUp();
+  twin.fail({ kind: "status", status: 503, times: 1 });
+  publisher.publish({}, { n: 1 });
+  void publisher.flush();
+  await clock.advance(10);
+  expect(twin.requests).toBe(1);
+  await ended(publisher.close());
+  expect(bodies(twin)).toEqual(['[{"n":1}]']);
+});
+
+test("an event that is no JSON is dropped with a warning, alone; a warning that throws harms nothing", async () => {
+  const { publisher, twin, ended, warnings } = setUp();
+  publisher.publish({}, { n: 1n }, { n: 2 });
+  expect(warnings).toEqual([expect.stringContaining("cannot be written as JSON")]);
+  await ended(publisher.flush());
+  expect(bodies(twin)).toEqual(['[{"n":2}]']);
+  const loud = setUp({
+    capacity: 1,
+    onWarning: () => {
+      throw new Error("mine");
+    },
+  });
+  expect(() => loud.publisher.publish({}, {}, {})).not.toThrow();
+});
+
+test("5,000 values of the metadata are forgotten at the second flush", async () => {
+  const clock = new VirtualClock();
+  const runtime = {
+    clock,
+    random: new SeededRandom(1),
+    transport: () => Promise.resolve({ status: 202, headers: {}, body: "" }),
+  };
+  const queues = new EventQueues(
+    {
+      url: "http://vendor.test/bulk",
+      credential: SDK_KEY,
+      userAgent: "x",
+      flushIntervalMs: 60_000,
+      capacity: 10,
+      timeoutMs: 1_000,
+      maxQueues: 5_000,
+      onWarning: () => undefined,
+    },
+    runtime,
+  );
+  for (let tag = 0; tag < 5_000; tag++) queues.publish({ schemaVersion: 4, tags: `tag-${tag}` }, ["{}"]);
+  await clock.advance(61_000);
+  expect(queues.held.queues).toBe(5_000);
+  await clock.advance(60_000);
+  expect(queues.held).toEqual({ queues: 0, bytes: 0 });
+  // One alone is kept for what will come.
+  queues.publish({ schemaVersion: 4 }, ["{}"]);
+  await clock.advance(120_000);
+  expect(queues.held.queues).toBe(1);
+  await queues.close();
 });

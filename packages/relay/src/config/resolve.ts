@@ -66,6 +66,7 @@ export interface RawDestination {
   readonly environmentId?: string;
   readonly tenantId?: string;
   readonly inlineUsers?: boolean;
+  readonly eventQueueCleanupInterval?: Quantity;
   readonly flagsFile?: string;
   readonly flagsFromVendor?: boolean;
   readonly flagsUrl?: string;
@@ -193,6 +194,8 @@ function resolveDestination(name: string, raw: RawDestination): DestinationConfi
       // Vendors' paths are appended; where the URL is the whole, its end means something.
       flagsFile: raw.flagsFile,
       flagsUrl: raw.flagsUrl,
+      eventQueueCleanupIntervalMs:
+        raw.eventQueueCleanupInterval === undefined ? undefined : millisecondsOf(raw.eventQueueCleanupInterval),
       url: vendor === "valued" || vendor === "http" ? url : url?.replace(/\/+$/, ""),
       batchMaxEvents: batch?.maxEvents,
       batchMaxBytes: batch?.maxBytes === undefined ? undefined : bytesOf(batch.maxBytes),

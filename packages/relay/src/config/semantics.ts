@@ -137,6 +137,7 @@ const OWN: Readonly<Partial<Record<keyof RawDestination, readonly RawDestination
   flagsFile: ["launchdarkly"],
   flagsFromVendor: ["launchdarkly"],
   flagsUrl: ["launchdarkly"],
+  eventQueueCleanupInterval: ["launchdarkly"],
   tenantId: ["trophy"],
   headers: ["http"],
   signingSecret: ["http"],

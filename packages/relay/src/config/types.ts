@@ -89,6 +89,8 @@ export interface DestinationConfig {
   readonly flagsFile?: string;
   readonly flagsFromVendor: boolean;
   readonly flagsUrl?: string;
+  /** How long LaunchDarkly's summarisers may be unused. Default: an hour, or two flushes in memory where that is longer. */
+  readonly eventQueueCleanupIntervalMs?: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly signingSecret?: string;
   readonly format: "ndjson" | "json";

@@ -133,8 +133,7 @@ function analytics(
   if ("code" in framed && framed.code === "too_many")
     return { refusal: { kind: "too_large", message: framed.message } };
   if ("code" in framed) return strict ? { answer: EMPTY } : { refusal: { kind: "invalid", message: framed.message } };
-  const version = Number.parseInt(headers["x-launchdarkly-event-schema"] ?? "", 10);
-  const schema = version > 0 && version <= SCHEMA_MAX ? version : 1;
+  const schema = schemaOf(headers["x-launchdarkly-event-schema"]);
   const payloadId = headers["x-launchdarkly-payload-id"];
   return {
     stored: framed.events.length === 0 ? undefined : storedForm(framed, framed.events),
@@ -143,6 +142,13 @@ function analytics(
     ids: payloadId === undefined ? [] : framed.events.map((_, index) => `${payloadId} ${index}`),
     answer: () => EMPTY,
   };
+}
+
+/** A decimal number and nothing else, as the original reads it; missing, anything else and 0 count as the first schema. */
+export function schemaOf(header: string | undefined): number {
+  if (header === undefined || !/^\+?\d+$/.test(header)) return 1;
+  const version = Number(header);
+  return version > 0 && version <= SCHEMA_MAX ? version : 1;
 }
 
 /** One JSON value, kept with the headers that go along. */

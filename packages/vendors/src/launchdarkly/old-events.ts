@@ -37,9 +37,9 @@ export type OldEvent =
       readonly kind: "alias";
       readonly creationDate: number;
       readonly key: string;
-      readonly contextKind: unknown;
-      readonly previousKey: unknown;
-      readonly previousContextKind: unknown;
+      readonly contextKind: string;
+      readonly previousKey: string;
+      readonly previousContextKind: string;
     };
 
 const TEXT_ATTRIBUTES = ["secondary", "ip", "country", "email", "lastName", "firstName", "avatar", "name"] as const;
@@ -62,7 +62,7 @@ export function readOldEvent(value: unknown): OldEvent {
         default: event["default"] ?? null,
         trackEvents: booleanOf(event["trackEvents"], "trackEvents"),
         debugEventsUntilDate: dateOf(event["debugEventsUntilDate"], "debugEventsUntilDate") ?? 0,
-        reason: event["reason"] ?? undefined,
+        reason: objectOf(event["reason"], "reason"),
       };
     case "custom":
       return {
@@ -80,9 +80,9 @@ export function readOldEvent(value: unknown): OldEvent {
         kind: "alias",
         creationDate,
         key: textOf(event["key"], "key"),
-        contextKind: event["contextKind"],
-        previousKey: event["previousKey"],
-        previousContextKind: event["previousContextKind"],
+        contextKind: textOf(event["contextKind"], "contextKind"),
+        previousKey: textOf(event["previousKey"], "previousKey"),
+        previousContextKind: textOf(event["previousContextKind"], "previousContextKind"),
       };
     default:
       throw new Error(`unknown kind ${JSON.stringify(event["kind"])}`);
@@ -104,7 +104,7 @@ function userOf(value: unknown): OldUser {
   const anonymous = user["anonymous"];
   if (anonymous !== undefined && anonymous !== null) read["anonymous"] = booleanOf(anonymous, "user.anonymous");
   const custom = user["custom"];
-  if (custom !== undefined && custom !== null) read["custom"] = custom;
+  if (custom !== undefined && custom !== null) read["custom"] = objectOf(custom, "user.custom");
   const privateAttrs = user["privateAttrs"];
   if (privateAttrs !== undefined && privateAttrs !== null) {
     if (!Array.isArray(privateAttrs) || privateAttrs.some((one) => typeof one !== "string"))
@@ -122,13 +122,13 @@ function textOf(value: unknown, name: string): string {
 
 function dateOf(value: unknown, name: string): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 0) throw new Error(`${name} is no date`);
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is no date`);
   return value;
 }
 
 function integerOf(value: unknown, name: string): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (!Number.isInteger(value)) throw new Error(`${name} is no whole number`);
+  if (!Number.isSafeInteger(value)) throw new Error(`${name} is no whole number`);
   return value as number;
 }
 
@@ -136,6 +136,12 @@ function numberOf(value: unknown, name: string): number | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== "number") throw new Error(`${name} is no number`);
   return value;
+}
+
+function objectOf(value: unknown, name: string): Json | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "object" || Array.isArray(value)) throw new Error(`${name} is no object`);
+  return value as Json;
 }
 
 function booleanOf(value: unknown, name: string): boolean {

@@ -12,8 +12,11 @@ import { stableUuid } from "../canonical/stable-uuid.ts";
 
 /** What a payload carries beside its events; events of different metadata never share one. */
 export interface EventMetadata {
-  /** `X-LaunchDarkly-Event-Schema`: at least 1. */
-  readonly schemaVersion: number;
+  /**
+   * `X-LaunchDarkly-Event-Schema`: a whole number from 1. Without one, and for any other number, 3 is sent, as the original
+   * does; such events have a queue of their own all the same.
+   */
+  readonly schemaVersion?: number | undefined;
   /** `X-LaunchDarkly-Tags`; may be empty. */
   readonly tags?: string | undefined;
 }
@@ -35,9 +38,14 @@ export const LAUNCHDARKLY_EVENTS_URL = "https://events.launchdarkly.com";
 /** Section 12: one payload of a real SDK has 10,000 events, 1.14 MB. */
 const LIMITS = { maxEvents: 10_000, maxBytes: 10 * 1024 * 1024 };
 
+/** What the original says of every payload. */
+const SCHEMA_SENT = 3;
+/** Stands for a version that is missing or is none. */
+const UNKNOWN = 0;
+
 /** The metadata as text; equal texts are one queue. */
-export function encodeLaunchDarkly({ schemaVersion, tags = "" }: EventMetadata): string {
-  return `${schemaVersion}:${tags}`;
+export function encodeLaunchDarkly({ schemaVersion = UNKNOWN, tags = "" }: EventMetadata): string {
+  return `${Number.isSafeInteger(schemaVersion) && schemaVersion > 0 ? schemaVersion : UNKNOWN}:${tags}`;
 }
 
 export function decodeLaunchDarkly(metadata: string): { readonly schemaVersion: number; readonly tags: string } {
@@ -64,7 +72,7 @@ export function launchdarklyProtocol({ url, credential, userAgent }: LaunchDarkl
         headers: {
           "content-type": "application/json",
           "user-agent": userAgent,
-          "x-launchdarkly-event-schema": String(schemaVersion),
+          "x-launchdarkly-event-schema": String(schemaVersion === UNKNOWN ? SCHEMA_SENT : schemaVersion),
           // The same at each attempt (section 3).
           "x-launchdarkly-payload-id": stableUuid(key),
           ...(credential.kind === "environmentId" ? {} : { authorization: credential.value }),

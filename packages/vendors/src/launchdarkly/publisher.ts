@@ -5,7 +5,15 @@
  * are taken, and one warning is given until a publish fits again. A value of the metadata beyond `maxQueues` has no room until others were posted. Two attempts per payload, one second apart; then it is lost. A status that says the credential is wrong discards everything until
  * the credential is replaced. Source: protocol sections 3 and 4.
  */
-import { createSender, createUuidV7, messageOf, type Runtime, TextBatch, type Timer } from "@waybill/core";
+import {
+  type Attempt,
+  createSender,
+  createUuidV7,
+  messageOf,
+  type Runtime,
+  TextBatch,
+  type Timer,
+} from "@waybill/core";
 import {
   type EventMetadata,
   encodeLaunchDarkly,
@@ -29,6 +37,8 @@ export interface EventQueuesOptions {
   readonly maxBytes?: number;
   readonly timeoutMs: number;
   readonly onWarning: (message: string) => void;
+  /** The vendor's time, epoch ms: the `Date` of each answer that took events. Must not throw. */
+  readonly onServerTime?: (serverTimeMs: number) => void;
 }
 
 export const PUBLISHER_DEFAULTS: {
@@ -204,6 +214,11 @@ export class EventQueues {
     return tracked;
   }
 
+  #noteServerTime({ delivered, response }: Attempt): void {
+    const dateMs = delivered === 0 ? Number.NaN : Date.parse(response?.headers["date"] ?? "");
+    if (!Number.isNaN(dateMs)) this.#options.onServerTime?.(dateMs);
+  }
+
   async #send(metadata: string, texts: readonly string[], sizes: readonly number[]): Promise<void> {
     const { url, userAgent, timeoutMs, onWarning } = this.#options;
     const sender = createSender({
@@ -223,7 +238,11 @@ export class EventQueues {
       sizes,
     });
     const { signal } = new AbortController();
-    const watch = { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined };
+    const watch = {
+      attempted: (attempt: Attempt) => this.#noteServerTime(attempt),
+      waiting: () => undefined,
+      resumed: () => undefined,
+    };
     const outcomes = await sender.send(batch, { soon: signal, now: signal, watch });
     const failure = outcomes.find((outcome) => outcome.status !== "delivered");
     if (failure === undefined) return;

@@ -32,7 +32,7 @@ export interface RelayedSettings {
 const STRICT_SCHEMA = "3";
 
 /** The credential for events of this kind of SDK; `undefined` when the destination has none. */
-function credentialOf(
+export function credentialOf(
   { sdkKey, mobileKey, environmentId }: Pick<RelayedSettings, "sdkKey" | "mobileKey" | "environmentId">,
   sdk: SdkKind,
 ): LaunchDarklyCredential | undefined {

@@ -104,9 +104,14 @@ export class Summariser {
       delivered: (serverTimeMs) => {
         this.#users = users;
         if (expired) this.#usersSinceMs = nowMs;
-        if (serverTimeMs !== undefined) this.#serverTimeMs = serverTimeMs;
+        if (serverTimeMs !== undefined) this.noteServerTime(serverTimeMs);
       },
     };
+  }
+
+  /** The vendor's time, from the `Date` of an answer that took events: a debug date that is over there is over. */
+  noteServerTime(serverTimeMs: number): void {
+    this.#serverTimeMs = serverTimeMs;
   }
 
   #say(event: OldEvent, users: Set<string>, flags: Map<string, FlagCounters>, nowMs: number): object[] {

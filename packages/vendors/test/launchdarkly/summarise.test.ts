@@ -176,11 +176,54 @@ test("[launchdarkly-relay 20] SummarizingRelayDiscardsMalformedEvents: each alon
     feature({ user: { key: "u", privateAttrs: [1] } }),
     feature({ version: "1" }),
     custom({ metricValue: "2" }),
+    custom({ metricValue: true }),
+    custom({ creationDate: 2 ** 60 }),
+    custom({ key: 5 }),
+    custom({ user: null }),
+    custom({ user: [] }),
+    custom({ user: { key: 5 } }),
+    custom({ user: { key: "u", anonymous: 1 } }),
+    custom({ user: { key: "u", custom: "x" } }),
+    custom({ user: { key: "u", custom: [1] } }),
+    custom({ user: { key: "u", privateAttrs: "email" } }),
+    feature({ key: null }),
+    feature({ variation: 1.5 }),
+    feature({ variation: true }),
+    feature({ trackEvents: "true" }),
+    feature({ debugEventsUntilDate: -1 }),
+    feature({ reason: "OFF" }),
+    { kind: "identify", creationDate: 1, user: { key: "u", name: {} } },
+    { kind: "alias", creationDate: 1, key: "a", contextKind: 1 },
+    { kind: "alias", creationDate: 1, key: "a", previousKey: {} },
+    { kind: "alias", creationDate: 1, key: "a", previousContextKind: [] },
   ];
   const { texts, rejected } = summariser().summarise([good, ...bad, good].map((event) => JSON.stringify(event)));
   expect(texts.map((text) => JSON.parse(text) as unknown)).toEqual([good, good]);
   expect([...rejected.keys()]).toEqual(bad.map((_, index) => index + 1));
   expect(rejected.get(1)).toBe("event was discarded: creationDate is no date");
+});
+
+test("what an old event leaves out has the original's zero values", () => {
+  const out = said(summariser({ schema: 2 }), [
+    { kind: "alias", key: "new" },
+    { kind: "custom", data: null, metricValue: null },
+    { kind: "identify", user: { key: "u", name: null, anonymous: null, custom: null, privateAttrs: null } },
+    { kind: "feature", key: "f", version: 1, variation: null, reason: null, trackEvents: true, user: { key: "u" } },
+  ]);
+  expect(out).toEqual([
+    { kind: "alias", creationDate: 0, key: "new", contextKind: "", previousKey: "", previousContextKind: "" },
+    // Without a user: one with an empty key.
+    { kind: "index", creationDate: 0, user: { key: "" } },
+    { kind: "custom", creationDate: 0, key: "", userKey: "" },
+    { kind: "identify", creationDate: 0, key: "u", user: { key: "u" } },
+    { kind: "feature", creationDate: 0, key: "f", version: 1, userKey: "u", value: null, default: null },
+    {
+      kind: "summary",
+      startDate: 0,
+      endDate: 0,
+      features: { f: { default: null, counters: [{ version: 1, value: null, count: 1 }] } },
+    },
+  ]);
 });
 
 test("[launchdarkly-relay 23] CanSeePrivateAttrsOfPHPEventUser: they are written back as they came, unknown attributes are not", () => {

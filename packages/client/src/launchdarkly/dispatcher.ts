@@ -1,0 +1,234 @@
+import { type OptionSpec, resolveOptions, type Transport, WaybillError } from "@waybill/core";
+import {
+  EventForwarder,
+  type Flag,
+  LAUNCHDARKLY_EVENTS_URL,
+  type LaunchDarklyCredential,
+  launchdarklyDoor,
+  PUBLISHER_DEFAULTS,
+} from "@waybill/vendors";
+import type { VendorHost } from "../options.ts";
+import { held } from "../vendor/deliverer.ts";
+import { VERSION } from "../version.ts";
+import { checkCredential } from "./credential.ts";
+import { type EventHeaders, readHeaders } from "./metadata.ts";
+
+/** Whose events: server-side, mobile, or JavaScript in a browser. */
+export type SdkKind = "server" | "mobile" | "js";
+/** Analytics events are queued (and summarised when they are old); a diagnostic is forwarded at once. */
+export type EventsKind = "analytics" | "diagnostic";
+
+/** A request of an SDK: a web `Request` whose body was read, or Node's with its body. */
+export interface EventRequest {
+  readonly headers: EventHeaders;
+  /** Decompressed. */
+  readonly body: string | Uint8Array;
+}
+
+export interface EventAnswer {
+  /** 202; 400 for an empty body and, unless `strict`, for what is not a JSON array; 503 when closed. */
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** Never throws, never waits. The key or environment id of the request is for the caller to check, and CORS for the caller to answer. */
+export type EventHandler = (request: EventRequest) => EventAnswer;
+
+export interface EventDispatcherOptions {
+  /** For events of server-side SDKs. */
+  readonly sdkKey: string;
+  /** For events of mobile SDKs; without it there is no handler for them. */
+  readonly mobileKey?: string;
+  /** For events of JavaScript SDKs; without it there is no handler for them. */
+  readonly environmentId?: string;
+  /** Base of the events service. Default `https://events.launchdarkly.com`. The original's `EventsURI`. */
+  readonly uri?: string;
+  /** Milliseconds. Default 5,000; 0 and less mean the default. */
+  readonly flushIntervalMs?: number;
+  /** Events per value of the metadata. Default 1,000. */
+  readonly capacity?: number;
+  /** Milliseconds for a request. Default 3,000. */
+  readonly timeoutMs?: number;
+  /** Whether events that are summarised carry their user instead of its key. Default false. */
+  readonly inlineUsers?: boolean;
+  /**
+   * Milliseconds after which the summariser of a value of the metadata is forgotten when nobody uses it; what it holds is sent.
+   * Default, and for 0 and less: an hour, or two flushes where a flush is longer than an hour.
+   */
+  readonly eventQueueCleanupIntervalMs?: number;
+  /** The flag of a key, for events that are summarised. Default: none is known. The original's store. */
+  readonly flag?: (key: string) => Flag | undefined;
+  /** As the original where we differ: schema 3 is said of every payload; malformed bodies are answered 202. Default false. */
+  readonly strict?: boolean;
+  /** Default: a line on the console. What it throws is ignored. */
+  readonly onWarning?: (message: string) => void;
+  readonly transport?: Transport;
+}
+
+type Optional = "mobileKey" | "environmentId" | "uri" | "transport";
+type Resolved = Required<Omit<EventDispatcherOptions, Optional>> & Pick<EventDispatcherOptions, Optional>;
+
+const OWNER = "EventDispatcher";
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const FLUSH_MS = 5_000;
+const SPECS: Readonly<Record<keyof EventDispatcherOptions, OptionSpec>> = {
+  sdkKey: { rule: { kind: "string" }, required: true },
+  mobileKey: { rule: { kind: "string" } },
+  environmentId: { rule: { kind: "string" } },
+  uri: { rule: { kind: "string" } },
+  flushIntervalMs: { rule: { kind: "number", min: Number.NEGATIVE_INFINITY, max: DAY_MS } },
+  capacity: { rule: { kind: "number", min: 1, max: 10_000_000 } },
+  timeoutMs: { rule: { kind: "number", min: 1, max: HOUR_MS } },
+  inlineUsers: { rule: { kind: "boolean" } },
+  eventQueueCleanupIntervalMs: { rule: { kind: "number", min: Number.NEGATIVE_INFINITY, max: 365 * DAY_MS } },
+  flag: { rule: { kind: "function" } },
+  strict: { rule: { kind: "boolean" } },
+  onWarning: { rule: { kind: "function" } },
+  transport: { rule: { kind: "function" } },
+};
+const DEFAULTS: Partial<Resolved> = {
+  flushIntervalMs: FLUSH_MS,
+  capacity: PUBLISHER_DEFAULTS.capacity,
+  timeoutMs: PUBLISHER_DEFAULTS.timeoutMs,
+  inlineUsers: false,
+  eventQueueCleanupIntervalMs: 0,
+  flag: () => undefined,
+  strict: false,
+  onWarning: (message) => console.warn(`[launchdarkly] ${message}`),
+};
+/** One of the paths that each kind of SDK posts to. */
+const PATHS: Readonly<Record<SdkKind, Readonly<Record<EventsKind, string>>>> = {
+  server: { analytics: "/bulk", diagnostic: "/diagnostic" },
+  mobile: { analytics: "/mobile", diagnostic: "/mobile/events/diagnostic" },
+  js: { analytics: "/events/bulk/-", diagnostic: "/events/diagnostic/-" },
+};
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true });
+
+/** On any host; `EventDispatcher` of the entry point brings the host along. */
+export class EventDispatcherOn {
+  readonly #host: VendorHost;
+  readonly #options: Resolved;
+  readonly #forwarder: EventForwarder;
+  #closing: Promise<void> | undefined;
+
+  constructor(host: VendorHost, options: EventDispatcherOptions) {
+    this.#host = host;
+    this.#options = resolveOptions<Resolved>(OWNER, options, SPECS, DEFAULTS);
+    const { sdkKey, mobileKey, environmentId, uri, transport, flushIntervalMs, eventQueueCleanupIntervalMs } =
+      this.#options;
+    checkCredential(OWNER, { kind: "sdkKey", value: sdkKey });
+    if (mobileKey !== undefined) checkCredential(OWNER, { kind: "mobileKey", value: mobileKey });
+    if (environmentId !== undefined) checkCredential(OWNER, { kind: "environmentId", value: environmentId });
+    if (!URL.canParse(uri ?? LAUNCHDARKLY_EVENTS_URL))
+      throw new WaybillError("WAYBILL_OPTIONS", `${OWNER}: "${uri}" is not a URL`);
+    this.#forwarder = new EventForwarder(
+      {
+        ...this.#options,
+        url: uri,
+        userAgent: `Waybill/${VERSION}`,
+        flushIntervalMs: flushIntervalMs > 0 ? flushIntervalMs : FLUSH_MS,
+        cleanupIntervalMs: eventQueueCleanupIntervalMs,
+        onWarning: (message) => this.#warn(message),
+      },
+      transport === undefined ? host.runtime : { ...host.runtime, transport },
+    );
+  }
+
+  /** The handler of an endpoint; `undefined` when there is no credential for that kind of SDK. */
+  getHandler(sdkKind: SdkKind, eventsKind: EventsKind): EventHandler | undefined {
+    const { mobileKey, environmentId } = this.#options;
+    if (sdkKind === "mobile" && mobileKey === undefined) return undefined;
+    if (sdkKind === "js" && environmentId === undefined) return undefined;
+    const path = PATHS[sdkKind][eventsKind];
+    return (request) => this.#take(path, request);
+  }
+
+  /** From the next flush on, also for events that wait. One of a kind that it has not is ignored, and so is an environment id. */
+  replaceCredential(credential: LaunchDarklyCredential): void {
+    this.#forwarder.replaceCredential(credential);
+  }
+
+  /** Posts what waits; ends when these posts have. Never rejects. */
+  flush(): Promise<void> {
+    return held(this.#host.runtime.clock, this.#forwarder.flush());
+  }
+
+  /** Sends what waits, once, and takes nothing more. Idempotent; never rejects. */
+  close(): Promise<void> {
+    this.#closing ??= held(this.#host.runtime.clock, this.#forwarder.close());
+    return this.#closing;
+  }
+
+  #take(path: string, { headers, body }: EventRequest): EventAnswer {
+    const request = { method: "POST", path, query: "", headers: readHeaders(headers) };
+    const refuse = (kind: "invalid" | "unavailable", message: string): EventAnswer =>
+      answerOf(launchdarklyDoor.refuse({ kind, message, retryAfterS: 0 }, request));
+    if (this.#closing !== undefined) return refuse("unavailable", "the event dispatcher is closed");
+    const bytes = bytesOf(body);
+    const { strict } = this.#options;
+    if (bytes === undefined)
+      return strict ? answerOf({ status: 202, body: "" }) : refuse("invalid", "body is not UTF-8");
+    const route = launchdarklyDoor.match(path);
+    const taken = route?.take(bytes, request, {
+      strict,
+      allowedOrigins: [],
+      allowedHeaders: [],
+      sendEvents: true,
+      isKey: () => true,
+      makeId: () => "",
+    });
+    if (taken === undefined || "ask" in taken) throw new Error(`there is no path ${path}`);
+    if ("refusal" in taken) return answerOf(launchdarklyDoor.refuse(taken.refusal, request));
+    if (!("stored" in taken)) return answerOf(taken.answer);
+    if (taken.stored !== undefined) this.#forwarder.publish(taken.metadata, textsOf(taken.stored));
+    return answerOf(taken.answer(0));
+  }
+
+  #warn(message: string): void {
+    try {
+      this.#options.onWarning(message);
+    } catch {
+      // Said in the options: what it throws is ignored.
+    }
+  }
+}
+
+/** `undefined` when it is not text. */
+function bytesOf(body: string | Uint8Array): Uint8Array | undefined {
+  if (typeof body === "string") return encoder.encode(body);
+  try {
+    strictDecoder.decode(body);
+    return body;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Each event as it came. */
+function textsOf({ body, ends }: { readonly body: readonly Uint8Array[]; readonly ends: Iterable<number> }): string[] {
+  const bytes = new Uint8Array(body.reduce((total, part) => total + part.length, 0));
+  let at = 0;
+  for (const part of body) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  let start = 0;
+  return Array.from(ends, (end) => {
+    const text = decoder.decode(bytes.subarray(start, end)).trim();
+    start = end + 1;
+    return text;
+  });
+}
+
+function answerOf(answer: {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string;
+}): EventAnswer {
+  return { status: answer.status, headers: answer.headers ?? {}, body: answer.body };
+}
