@@ -226,13 +226,80 @@ test("[launchdarkly-relay 21] SummarizingRelayProcessesEventsSeparatelyForDiffer
   ]);
 });
 
-test("[launchdarkly-relay 22] SummarizingRelayPeriodicallyClosesInactiveEventProcessors: old events leave by themselves, those of a tag that comes back too", async () => {
-  const { post, flags, settled } = await setUp({ destination: { batch: { linger: "1ms" } } });
+test("[launchdarkly-relay 22] SummarizingRelayPeriodicallyClosesInactiveEventProcessors: both are sent without a flush and forgotten; a tag that comes back has a new one, which tells of the user again", async () => {
+  const { post, flags } = await setUp({
+    source: { memory: { flushInterval: "1h" } },
+    destination: { eventQueueCleanupInterval: "10ms" },
+  });
+  for (let round = 1; round <= 2; round++) {
+    for (const tags of ["a", "b"])
+      await post("/bulk", FEATURES, { authorization: "sdk-in", "x-launchdarkly-tags": tags });
+    await until(() => flags.payloads.length === 2 * round);
+    expect(
+      flags.payloads
+        .slice(2 * (round - 1))
+        .map(({ headers, events }) => `${headers["x-launchdarkly-tags"]} ${events.map(({ kind }) => kind)}`)
+        .toSorted(),
+    ).toEqual(["a index,summary", "b index,summary"]);
+  }
+});
+
+test("on disk a summariser is kept over requests: its users are told of once", async () => {
+  const { post, flags, settled } = await setUp();
   for (const tags of ["a", "b", "a"]) {
     await post("/bulk", FEATURES, { authorization: "sdk-in", "x-launchdarkly-tags": tags });
     await settled();
   }
-  expect(flags.payloads.map(({ headers }) => headers["x-launchdarkly-tags"])).toEqual(["a", "b", "a"]);
+  expect(flags.payloads.map(({ events }) => events.map(({ kind }) => kind))).toEqual([
+    ["index", "summary"],
+    ["index", "summary"],
+    ["summary"],
+  ]);
+});
+
+test("old events that are malformed are rejected, each alone; the others are delivered", async () => {
+  const { post, flags, settled, relay } = await setUp();
+  const malformed = [{ kind: "wrong" }, 1, { ...FEATURES[0], creationDate: "x" }, { ...FEATURES[0], user: {} }];
+  expect(
+    (await post("/bulk", [malformed[0], ...FEATURES, ...malformed.slice(1)], { authorization: "sdk-in" })).status,
+  ).toBe(202);
+  await settled();
+  expect(flags.payloads.map(({ events }) => events.map(({ kind }) => kind))).toEqual([["index", "summary"]]);
+  expect(relay.accounts().lanes[0]?.account).toMatchObject({ accepted: 6, delivered: 2, rejected: 4, balanced: true });
+});
+
+test("the schema header is a whole decimal number or counts as 1: events of 3abc are summarised", async () => {
+  const { post, flags, settled } = await setUp();
+  for (const schema of ["3abc", "4.0", "", "0", "-4"])
+    await post("/bulk", FEATURES, {
+      authorization: "sdk-in",
+      "x-launchdarkly-event-schema": schema,
+      "x-launchdarkly-tags": `of ${schema}`,
+    });
+  await settled();
+  expect(flags.payloads.map(({ events }) => events.at(-1)?.["kind"])).toEqual(Array(5).fill("summary"));
+  await post("/bulk", FEATURES, { authorization: "sdk-in", "x-launchdarkly-event-schema": "+4" });
+  await settled();
+  expect(flags.payloads.at(-1)?.headers["x-launchdarkly-event-schema"]).toBe("4");
+  expect(flags.payloads.at(-1)?.events).toEqual(FEATURES);
+});
+
+test("every answer has a Date, by which SDKs know the time of the server", async () => {
+  const { post, relay } = await setUp();
+  const now = Date.parse(new Date().toUTCString());
+  const answers = [
+    await post("/bulk", "[1]", { authorization: "sdk-in" }),
+    await post("/diagnostic", "{}", { authorization: "sdk-in" }),
+    await post("/bulk", "", { authorization: "sdk-in" }),
+    await post("/bulk", "[1]", { authorization: "nobody" }),
+    await send(relay.intakeUrl, "OPTIONS", "/events/bulk/env-in", "", {}),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([202, 202, 400, 401, 200]);
+  for (const { headers } of answers) {
+    const date = Date.parse(String(headers["date"]));
+    expect(date - now).toBeGreaterThanOrEqual(0);
+    expect(date - now).toBeLessThan(60_000);
+  }
 });
 
 test("[launchdarkly-relay 24] server routes: bulk, an unknown or missing key, a disabled environment, wrong methods", async () => {
@@ -254,26 +321,77 @@ test("[launchdarkly-relay 24] server routes: bulk, an unknown or missing key, a 
     });
 });
 
-test("[launchdarkly-relay 25] mobile routes: every path ends at /mobile", async () => {
+test("[launchdarkly-relay 25] mobile routes: every path ends at /mobile with the mobile key; unknown keys, diagnostics, a disabled environment", async () => {
   const { post, flags, settled } = await setUp();
-  for (const path of ["/mobile", "/mobile/events", "/mobile/events/bulk"])
-    expect((await post(path, "[1]", { authorization: "mob-in", "x-launchdarkly-event-schema": "3" })).status).toBe(202);
+  const paths = ["/mobile", "/mobile/events", "/mobile/events/bulk"];
+  for (const [n, path] of paths.entries())
+    expect(
+      await post(path, [{ n }], { authorization: "mob-in", "x-launchdarkly-event-schema": "3" }),
+      path,
+    ).toMatchObject({ status: 202, text: "" });
   await settled();
-  expect(new Set(flags.payloads.map(({ path }) => path))).toEqual(new Set(["/mobile"]));
-  expect((await post("/mobile/events", "[1]", { authorization: "nobody" })).status).toBe(401);
+  expect(new Set(flags.payloads.map(({ path, headers }) => `${path} ${headers["authorization"]}`))).toEqual(
+    new Set(["/mobile mob-out"]),
+  );
+  expect(flags.events).toEqual([{ n: 0 }, { n: 1 }, { n: 2 }]);
+  for (const path of [...paths, "/mobile/events/diagnostic"])
+    for (const authorization of ["nobody", "sdk-in"])
+      expect((await post(path, "[1]", { authorization })).status, `${path} ${authorization}`).toBe(401);
+  expect((await post("/mobile/events/diagnostic", "{}", { authorization: "mob-in" })).status).toBe(202);
+  await until(() => flags.diagnostics.length === 1);
+  expect(flags.diagnostics[0]).toMatchObject({ path: "/mobile/events/diagnostic", body: "{}" });
+  expect(flags.diagnostics[0]?.headers["authorization"]).toBe("mob-out");
+  const disabled = await setUp({ source: { sendEvents: false } });
+  for (const path of [...paths, "/mobile/events/diagnostic"])
+    expect((await disabled.post(path, "[1]", { authorization: "mob-in" })).status).toBe(503);
 });
 
 const PIXEL = Buffer.from("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "base64");
 
-test("[launchdarkly-relay 26] JavaScript routes: bulk, diagnostic and pixel, in both alphabets; unknown ids are 404 without CORS", async () => {
+test("[launchdarkly-relay 26] JavaScript routes: bulk, diagnostic and pixel, in both alphabets; unknown ids are 404 without CORS; disabled is 503", async () => {
   const { post, relay, flags, settled } = await setUp();
-  const events = '[{"kind":"custom","key":"über>?"}]';
-  for (const encoding of ["base64", "base64url"] as const) {
-    const response = await fetch(
-      `${relay.intakeUrl}/a/env-in.gif?d=${encodeURIComponent(Buffer.from(events).toString(encoding))}`,
-    );
+  const schema = { "x-launchdarkly-event-schema": "3" };
+  expect((await post("/events/bulk/env-in", '[{"key":"bulk"}]', schema)).status).toBe(202);
+  expect((await post("/events/diagnostic/env-in", '{"kind":"diagnostic"}')).status).toBe(202);
+  await settled();
+  expect(flags.payloads).toMatchObject([{ path: "/events/bulk/env-out", body: '[{"key":"bulk"}]' }]);
+  expect(flags.diagnostics).toMatchObject([{ path: "/events/diagnostic/env-out", body: '{"kind":"diagnostic"}' }]);
+  for (const { headers } of [...flags.payloads, ...flags.diagnostics])
+    expect(headers).not.toHaveProperty("authorization");
+  const unknown = await post("/events/bulk/nobody", "[1]", { origin: "https://page.test" });
+  expect(unknown).toMatchObject({ status: 404, text: "URL did not contain an environment ID" });
+  expect(unknown.headers["access-control-allow-origin"]).toBeUndefined();
+  for (const [method, path] of [
+    ["POST", "/events/diagnostic/nobody"],
+    ["GET", "/a/nobody.gif"],
+    ["OPTIONS", "/events/bulk/nobody"],
+  ] as const) {
+    const answer = await send(relay.intakeUrl, method, path, "", { origin: "https://page.test" });
+    expect([answer.status, answer.headers["access-control-allow-origin"]], path).toEqual([404, undefined]);
+  }
+  const disabled = await setUp({ source: { sendEvents: false } });
+  for (const [method, path] of [
+    ["POST", "/events/bulk/env-in"],
+    ["POST", "/events/diagnostic/env-in"],
+    ["GET", "/a/env-in.gif"],
+  ] as const)
+    expect((await send(disabled.relay.intakeUrl, method, path, "", {})).status, path).toBe(503);
+});
+
+test("the pixel: events in both alphabets with and without padding, as schema 3 under the environment's id; what cannot be read is left out", async () => {
+  const { relay, flags, settled } = await setUp();
+  const [standard, urlSafe] = ["base64", "base64url"].map((alphabet) =>
+    Buffer.from('[{"kind":"custom","key":"ü>?~~>?ÿ"}]').toString(alphabet as "base64"),
+  ) as [string, string];
+  // Every character in which the alphabets differ, and the padding.
+  for (const character of ["+", "/", "="]) expect(standard).toContain(character);
+  for (const character of ["-", "_"]) expect(urlSafe).toContain(character);
+  for (const [n, data] of [standard, standard.replaceAll("=", ""), urlSafe].entries()) {
+    const response = await fetch(`${relay.intakeUrl}/a/env-in.gif?d=${encodeURIComponent(data)}`);
     expect([response.status, response.headers.get("content-type")]).toEqual([200, "image/gif"]);
     expect(Buffer.from(await response.arrayBuffer())).toEqual(PIXEL);
+    await settled();
+    expect(flags.events).toHaveLength(n + 1);
   }
   for (const query of ["", "?d=%%%", "?d=W3s"]) {
     const response = await fetch(`${relay.intakeUrl}/a/env-in.gif${query}`);
@@ -281,11 +399,13 @@ test("[launchdarkly-relay 26] JavaScript routes: bulk, diagnostic and pixel, in 
     expect(Buffer.from(await response.arrayBuffer())).toEqual(PIXEL);
   }
   await settled();
-  expect(flags.events.map(({ key }) => key)).toEqual(["über>?", "über>?"]);
-  expect(flags.payloads[0]?.path).toBe("/events/bulk/env-out");
-  const unknown = await post("/events/bulk/nobody", "[1]", { origin: "https://page.test" });
-  expect(unknown).toMatchObject({ status: 404, text: "URL did not contain an environment ID" });
-  expect(unknown.headers["access-control-allow-origin"]).toBeUndefined();
+  expect(flags.events.map(({ key }) => key)).toEqual(Array(3).fill("ü>?~~>?ÿ"));
+  for (const { path, headers } of flags.payloads)
+    expect([path, headers["x-launchdarkly-event-schema"], headers["authorization"]]).toEqual([
+      "/events/bulk/env-out",
+      "3",
+      undefined,
+    ]);
 });
 
 test("[launchdarkly-relay 27] CORS: origin, headers and methods, by default and as configured", async () => {
@@ -355,7 +475,7 @@ test("a wrong credential keeps the events, and a new one sends them", async () =
   expect(flags.payloads).toMatchObject([{ body: "[1]" }]);
 });
 
-test("in memory: 202 at once, capacity per metadata, summaries beside a full queue, two attempts, a replaced key, flush at stop", async () => {
+test("in memory: 202 before anything is posted, capacity per metadata, summaries beside a full queue, a diagnostic at once, a replaced key, flush at stop", async () => {
   const memory = { capacity: 2, flushInterval: "1h" };
   const { relay, post, flags, directory, destinations } = await setUp({ source: { memory } });
   const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4" };
@@ -370,25 +490,56 @@ test("in memory: 202 at once, capacity per metadata, summaries beside a full que
     [...FEATURES, ...["x", "y", "z"].map((key) => ({ kind: "identify", creationDate: 1, user: { key } }))],
     { authorization: "sdk-in" },
   );
+  expect(flags.requests).toBe(0);
   await post("/diagnostic", '{"kind":"diagnostic"}', headers);
   await until(() => flags.diagnostics.length === 1);
+  expect(flags.diagnostics[0]).toMatchObject({ path: "/diagnostic", headers: { authorization: "sdk-out" } });
+  // What was not kept is counted; the ledgers know nothing of it.
   expect(relay.accounts().lanes[0]?.account.accepted).toBe(0);
   const config = configOf(directory, "", {
     sources: { flags: { ...SOURCE, memory } },
     destinations: () => destinations({ writeKey: "sdk-2" }),
   });
-  await relay.reload(config);
+  expect(await relay.reload(config)).toMatchObject({ ok: true, errors: [] });
+  expect(flags.payloads).toEqual([]);
   await relay.stop();
   const summary = (payload: twins.LaunchDarklyPayload): unknown[] => [
+    payload.path,
     payload.headers["authorization"],
+    payload.headers["x-launchdarkly-event-schema"],
     payload.headers["x-launchdarkly-tags"],
     payload.events.map(({ kind, n }) => n ?? kind),
   ];
   const payloads = flags.payloads.map(summary);
   expect(payloads).toHaveLength(3);
-  expect(payloads).toContainEqual(["sdk-2", "a", [0, 1]]);
-  expect(payloads).toContainEqual(["sdk-2", "b", [0, 1]]);
-  expect(payloads).toContainEqual(["sdk-2", undefined, ["index", "identify", "summary"]]);
+  expect(payloads).toContainEqual(["/bulk", "sdk-2", "4", "a", [0, 1]]);
+  expect(payloads).toContainEqual(["/bulk", "sdk-2", "4", "b", [0, 1]]);
+  expect(payloads).toContainEqual(["/bulk", "sdk-2", "3", undefined, ["index", "identify", "summary"]]);
+  const last = flags.payloads.flatMap(({ events }) => events).find(({ kind }) => kind === "summary");
+  expect(last).toMatchObject({ features: { flagkey: { counters: [{ version: 11, value: "b", count: 2 }] } } });
+});
+
+test("in memory and strict: schema 3 is said, malformed bodies are 202 and dropped", async () => {
+  const { post, relay, flags } = await setUp({
+    source: { memory: { flushInterval: "1h" } },
+    extra: { compat: { strict: true } },
+  });
+  const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4" };
+  for (const body of ["[1]", '[{"no', "{}"]) expect((await post("/bulk", body, headers)).status).toBe(202);
+  await relay.stop();
+  expect(flags.payloads).toMatchObject([{ body: "[1]", headers: { "x-launchdarkly-event-schema": "3" } }]);
+});
+
+test("in memory: what does not fit is counted as refused; with a flush of 20 ms events leave by themselves", async () => {
+  const { post, relay, flags } = await setUp({ source: { memory: { capacity: 1, flushInterval: "20ms" } } });
+  const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4" };
+  await post("/bulk", "[1,2,3]", headers);
+  await until(() => flags.payloads.length === 1);
+  await post("/bulk", "[4]", headers);
+  await until(() => flags.payloads.length === 2);
+  expect(flags.payloads.map(({ body }) => body)).toEqual(["[1]", "[4]"]);
+  const metrics = await send(relay.adminUrl, "GET", "/metrics", "", {});
+  expect(metrics.text).toMatch(/^waybill_\w+\{[^}]*code="memory_full"[^}]*\} 2$/m);
 });
 
 test("flag data come from a file, read again at a reload; one that cannot be read is told at the start", async () => {

@@ -495,3 +495,90 @@ test("a source in memory follows its settings and its destination; what waited i
   await until(() => posts.length === 4);
   expect(account(world)).toMatchObject({ accepted: 1 });
 });
+
+test("a reload of a source in memory holds at once: capacity, environment id, a mobile key that comes or goes, users inline", async () => {
+  const posts: string[] = [];
+  const server = await startServer((request) => {
+    const body = Buffer.from(request.body).toString();
+    posts.push(`${request.path} ${request.headers["authorization"]} ${body}`);
+    return { status: 202, headers: {}, body: "" };
+  });
+  onTestFinished(() => server.close());
+  const plan = (memory: object, more: object): Parameters<typeof configOf>[2] => ({
+    sources: {
+      flags: {
+        protocol: "launchdarkly",
+        writeKeys: ["sdk-in"],
+        mobileKeys: ["mob-in"],
+        environmentId: "env-in",
+        memory: { flushInterval: "1h", ...memory },
+      },
+    },
+    destinations: () => ({ ld: { vendor: "launchdarkly", writeKey: "one", url: server.url, ...more } }),
+  });
+  const world = await startWorld(plan({ capacity: 1 }, { environmentId: "env-1" }) ?? {});
+  const post = async (path: string, body: string, key = "sdk-in", schema = "4"): Promise<void> => {
+    const headers = { authorization: key, "x-launchdarkly-event-schema": schema };
+    expect((await world.post(path, body, headers)).status).toBe(202);
+  };
+  /** Reloads, and gives what that had posted: what waited before. */
+  const reload = async (memory: object, more: object): Promise<string[]> => {
+    posts.splice(0);
+    const result = await world.relay.reload(changedConfig(world, plan(memory, more)));
+    expect(result).toMatchObject({ ok: true, errors: [] });
+    expect(result.changed).not.toEqual([]);
+    return posts.toSorted();
+  };
+  await post("/bulk", "[1,2,3]");
+  await post("/events/bulk/env-in", "[1]");
+  await post("/mobile", "[1]", "mob-in");
+  // There is no key for mobile SDKs yet.
+  expect(await reload({ capacity: 2 }, { environmentId: "env-2" })).toEqual([
+    "/bulk one [1]",
+    "/events/bulk/env-1 undefined [1]",
+  ]);
+  await post("/bulk", "[1,2,3]");
+  await post("/events/bulk/env-in", "[2]");
+  expect(await reload({ capacity: 2 }, { environmentId: "env-3", mobileKey: "mob" })).toEqual([
+    "/bulk one [1,2]",
+    "/events/bulk/env-2 undefined [2]",
+  ]);
+  await post("/events/bulk/env-in", "[3]");
+  await post("/mobile", "[3]", "mob-in");
+  expect(await reload({ capacity: 2 }, { environmentId: "env-3" })).toEqual([
+    "/events/bulk/env-3 undefined [3]",
+    "/mobile mob [3]",
+  ]);
+  await post("/mobile", "[4]", "mob-in");
+  expect(await reload({ capacity: 2 }, { environmentId: "env-3", inlineUsers: true })).toEqual([]);
+  await post("/bulk", '[{"kind":"custom","creationDate":1,"key":"c","user":{"key":"u"}}]', "sdk-in", "2");
+  expect(await reload({ capacity: 3 }, { environmentId: "env-3" })).toEqual([
+    '/bulk one [{"kind":"custom","creationDate":1,"key":"c","user":{"key":"u"}}]',
+  ]);
+});
+
+test("in memory an environment id alone, changed by a reload, is where events go from then on", async () => {
+  const paths: string[] = [];
+  const server = await startServer(({ path }) => {
+    paths.push(path);
+    return { status: 202, headers: {}, body: "" };
+  });
+  onTestFinished(() => server.close());
+  const plan = (environmentId: string): Parameters<typeof configOf>[2] => ({
+    sources: {
+      flags: {
+        protocol: "launchdarkly",
+        writeKeys: ["sdk-in"],
+        environmentId: "env-in",
+        memory: { flushInterval: "1h" },
+      },
+    },
+    destinations: () => ({ ld: { vendor: "launchdarkly", writeKey: "one", url: server.url, environmentId } }),
+  });
+  const world = await startWorld(plan("env-1") ?? {});
+  for (const [n, id] of ["env-2", "env-3"].entries()) {
+    await world.post("/events/bulk/env-in", "[1]", { "x-launchdarkly-event-schema": "4" });
+    expect((await world.relay.reload(changedConfig(world, plan(id)))).errors).toEqual([]);
+    expect(paths.at(-1)).toBe(`/events/bulk/env-${n + 1}`);
+  }
+});
