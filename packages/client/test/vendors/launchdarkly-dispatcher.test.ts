@@ -1,6 +1,9 @@
 /** LaunchDarkly's event dispatcher against LaunchDarkly's twin. Names are those of the original's package. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import { twins } from "@waybill/testing";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import {
   EventDispatcherOn,
   type EventDispatcherOptions,
@@ -268,4 +271,25 @@ test("what cannot be used is refused by name; the entry's own class brings its h
   const dispatcher = new EventDispatcher({ sdkKey: "sdk-1", transport: () => Promise.reject(new Error("offline")) });
   expect(dispatcher.getHandler("server", "analytics")).toBeTypeOf("function");
   await dispatcher.close();
+});
+
+test("embedded in a server of Node: its headers and its body as they come", async () => {
+  const { dispatcher, handler, twin, ended } = setUp();
+  const handle = handler("server", "analytics");
+  const server = createServer((request, response) => {
+    void buffer(request).then((read) => {
+      const { status, headers, body } = handle({ headers: request.headers, body: read });
+      response.writeHead(status, headers).end(body);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const post = (body: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${port}/bulk`, { method: "POST", headers: { ...SCHEMA_4, [TAGS_HEADER]: "a" }, body });
+  expect((await post("[1]")).status).toBe(202);
+  const refused = await post("");
+  expect([refused.status, await refused.json()]).toEqual([400, { message: "body may not be empty" }]);
+  await ended(dispatcher.flush());
+  expect(twin.payloads).toMatchObject([{ body: "[1]", headers: { "x-launchdarkly-tags": "a" } }]);
 });

@@ -89,7 +89,7 @@ export interface DestinationConfig {
   readonly flagsFile?: string;
   readonly flagsFromVendor: boolean;
   readonly flagsUrl?: string;
-  /** How long LaunchDarkly's summarisers may be unused. Default: an hour, or two flushes in memory where that is longer. */
+  /** How often LaunchDarkly's summarisers that are not used are forgotten. Default: an hour, or two flushes in memory where that is longer. */
   readonly eventQueueCleanupIntervalMs?: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly signingSecret?: string;
