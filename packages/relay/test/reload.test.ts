@@ -555,6 +555,11 @@ test("a reload of a source in memory holds at once: capacity, environment id, a 
   expect(await reload({ capacity: 3 }, { environmentId: "env-3" })).toEqual([
     '/bulk one [{"kind":"custom","creationDate":1,"key":"c","user":{"key":"u"}}]',
   ]);
+  // Another capacity alone.
+  await post("/bulk", "[1,2,3,4]");
+  expect(await reload({ capacity: 1 }, { environmentId: "env-3" })).toEqual(["/bulk one [1,2,3]"]);
+  await post("/bulk", "[1,2]");
+  expect(await reload({ capacity: 4 }, { environmentId: "env-3" })).toEqual(["/bulk one [1]"]);
 });
 
 test("in memory an environment id alone, changed by a reload, is where events go from then on", async () => {

@@ -71,6 +71,11 @@ test("one that is used is kept, and one alone too", async () => {
   expect(held()).toBe(1);
   await clock.advance(HOUR_MS);
   expect(held()).toBe(1);
+  const alone = setUp({ eventQueueCleanupInterval: "10s" });
+  alone.say("a");
+  expect(alone.clock.timers).toBe(0);
+  await alone.clock.advance(100_000);
+  expect(alone.say("a")).toEqual(["custom"]);
 });
 
 test("5,000 tags: a hundred are remembered, those that were used last", () => {

@@ -8,9 +8,9 @@ export const EVENT_SCHEMA_HEADER = "X-LaunchDarkly-Event-Schema";
 export const TAGS_HEADER = "X-LaunchDarkly-Tags";
 
 /** Headers as Node's `request.headers`, a web `Headers` or any record has them; letter case does not matter. */
-export type EventHeaders =
-  | Readonly<Record<string, string | readonly string[] | undefined>>
-  | Iterable<readonly [string, string]>;
+export type EventHeaders = Readonly<Record<string, EventHeader>> | Iterable<readonly [string, string]>;
+
+type EventHeader = string | readonly string[] | undefined;
 
 /** What the headers of a request say of its events. */
 export interface EventPayloadMetadata extends EventMetadata {
@@ -34,12 +34,10 @@ export function getEventPayloadMetadata({ headers }: { readonly headers: EventHe
 
 /** Names in lower case; of a header that came several times the first, as Go reads it. */
 export function readHeaders(headers: EventHeaders): Readonly<Record<string, string | undefined>> {
-  const entries = isIterable(headers) ? [...headers] : Object.entries(headers);
-  const first = ([name, value]: readonly [string, string | readonly string[] | undefined]): [
-    string,
-    string | undefined,
-  ] => [name.toLowerCase(), typeof value === "object" ? value[0] : value];
-  return Object.fromEntries(entries.map(first));
+  const entries: Iterable<readonly [string, EventHeader]> = isIterable(headers) ? headers : Object.entries(headers);
+  return Object.fromEntries(
+    Array.from(entries, ([name, value]) => [name.toLowerCase(), typeof value === "object" ? value[0] : value]),
+  );
 }
 
 function isIterable(headers: EventHeaders): headers is Iterable<readonly [string, string]> {

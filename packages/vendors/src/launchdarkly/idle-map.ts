@@ -79,7 +79,6 @@ export class IdleMap<Value> {
   }
 
   #forget(): void {
-    if (this.#entries.size <= 1) return;
     const forgotten: Value[] = [];
     for (const [key, entry] of this.#entries) {
       if (!entry.used) {
