@@ -595,3 +595,15 @@ test("sender: retries on 408, 429, 500, 503 and a broken connection with the sam
     await settled();
   }
 });
+
+test("without a destination for them events are taken all the same, as the original's offline mode does", async () => {
+  for (const memory of [undefined, { flushInterval: "1h" }]) {
+    const { relay } = await startWorld({
+      sources: { flags: { ...SOURCE, ...(memory === undefined ? {} : { memory }) } },
+    });
+    const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4" };
+    for (const path of ["/bulk", "/diagnostic"])
+      expect((await send(relay.intakeUrl, "POST", path, "[1]", headers)).status).toBe(202);
+    await relay.stop();
+  }
+});

@@ -51,7 +51,7 @@ function setUp(more: object = {}): World {
 test.each([
   ["an hour by default", {}, HOUR_MS],
   ["as long as eventQueueCleanupInterval says", { eventQueueCleanupInterval: "10s" }, 10_000],
-])("a summariser that nobody uses is forgotten: %s, though no event comes any more", async (_name, more, keptMs) => {
+])("a summariser that nobody uses is forgotten, though no event comes any more (%s)", async (_name, more, keptMs) => {
   const { clock, held, say } = setUp(more);
   for (const tags of ["a", "b"]) expect(say(tags)).toEqual(["index", "custom"]);
   expect(say("a")).toEqual(["custom"]);

@@ -79,10 +79,13 @@ test.each([
   ["0x4", 1],
   ["1e3", 1],
   ["99999999999999999999", 1],
-])("getEventPayloadMetadata: a schema header of %j counts as %i", (header, schemaVersion) => {
-  const headers = { "x-launchdarkly-event-schema": header };
-  expect(getEventPayloadMetadata({ headers })).toEqual({ schemaVersion, tags: "" });
-});
+])(
+  "getEventPayloadMetadata: the schema header is a whole decimal number, or counts as 1 (%s %i)",
+  (header, schemaVersion) => {
+    const headers = { "x-launchdarkly-event-schema": header };
+    expect(getEventPayloadMetadata({ headers })).toEqual({ schemaVersion, tags: "" });
+  },
+);
 
 test("getEventPayloadMetadata: headers of Node, of the web, in any letter case; the first of several", () => {
   const expected = { schemaVersion: 4, tags: "application-id/app" };

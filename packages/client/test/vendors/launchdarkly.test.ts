@@ -133,21 +133,24 @@ test.each([
   },
 );
 
-test.each([403, 404, 405])("after %i nothing more is sent, until the credential is replaced", async (status) => {
-  const { publisher, twin, ended, warnings } = setUp();
-  twin.fail({ kind: "status", status });
-  for (let round = 0; round < 2; round++) {
-    publisher.publish({}, { round });
+test.each([403, 404, 405])(
+  "after a refusal nothing more is sent, until the credential is replaced (%i)",
+  async (status) => {
+    const { publisher, twin, ended, warnings } = setUp();
+    twin.fail({ kind: "status", status });
+    for (let round = 0; round < 2; round++) {
+      publisher.publish({}, { round });
+      await ended(publisher.flush());
+    }
+    expect([twin.requests, warnings.length]).toEqual([1, 1]);
+    expect(warnings[0]).toContain("giving up until the credential is replaced");
+    twin.recover();
+    publisher.replaceCredential({ kind: "sdkKey", value: "sdk-2" });
+    publisher.publish({}, { after: true });
     await ended(publisher.flush());
-  }
-  expect([twin.requests, warnings.length]).toEqual([1, 1]);
-  expect(warnings[0]).toContain("giving up until the credential is replaced");
-  twin.recover();
-  publisher.replaceCredential({ kind: "sdkKey", value: "sdk-2" });
-  publisher.publish({}, { after: true });
-  await ended(publisher.flush());
-  expect(bodies(twin)).toEqual(['[{"after":true}]']);
-});
+    expect(bodies(twin)).toEqual(['[{"after":true}]']);
+  },
+);
 
 test("[launchdarkly 9] UnrecoverableError: after 401 nothing more is sent, until the credential is replaced", async () => {
   const { publisher, twin, ended } = setUp();
@@ -264,7 +267,7 @@ test("defaults: LaunchDarkly's own address, a flush each minute, 1,000 events fo
   ]);
 });
 
-test.each([0, -1])("a flush interval of %i means the default of a minute", async (flushIntervalMs) => {
+test.each([0, -1])("a flush interval of 0 or less means the default of a minute (%i)", async (flushIntervalMs) => {
   const { publisher, twin, clock } = setUp({ flushIntervalMs });
   publisher.publish({}, {});
   await clock.advance(59_999);
@@ -329,4 +332,20 @@ test("5,000 values of the metadata are forgotten at the second flush", async () 
   await clock.advance(120_000);
   expect(queues.held.queues).toBe(1);
   await queues.close();
+});
+
+test("options that cannot be used are refused by name: an address that is no URL, a capacity of 0, an unknown name", () => {
+  expect(() => setUp({ uri: "nowhere" })).toThrow('"nowhere/bulk" is no URL');
+  expect(() => setUp({ endpointUri: "nowhere" })).toThrow('"nowhere" is no URL');
+  expect(() => setUp({ capacity: 0 })).toThrow("capacity");
+  expect(() => setUp({ flushInterval: 5 } as never)).toThrow('did you mean "flushIntervalMs"');
+  expect(() => setUp({}, { kind: "mobileKey", value: "" })).toThrow("mobileKey is empty");
+});
+
+test("an answer that redirects is not followed: a second attempt, then the payload is lost", async () => {
+  const { publisher, twin, ended, warnings } = setUp();
+  twin.fail({ kind: "status", status: 307, times: 2 });
+  publisher.publish({}, {});
+  await ended(publisher.flush());
+  expect([twin.requests, twin.payloads.length, warnings.length]).toEqual([2, 0, 1]);
 });
