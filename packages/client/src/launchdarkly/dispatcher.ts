@@ -44,11 +44,11 @@ export interface EventDispatcherOptions {
   readonly environmentId?: string;
   /** Base of the events service. Default `https://events.launchdarkly.com`. The original's `EventsURI`. */
   readonly uri?: string;
-  /** Milliseconds. Default 5,000; 0 and less mean the default. */
+  /** Milliseconds, at most a day. Default 5,000; 0 and less mean the default. */
   readonly flushIntervalMs?: number;
-  /** Events per value of the metadata. Default 1,000. */
+  /** Events per value of the metadata, 1 to 10,000,000. Default 1,000. */
   readonly capacity?: number;
-  /** Milliseconds for a request. Default 3,000. */
+  /** Milliseconds for a request, 1 to 3,600,000. Default 3,000. */
   readonly timeoutMs?: number;
   /** Whether events that are summarised carry their user instead of its key. Default false. */
   readonly inlineUsers?: boolean;
@@ -63,6 +63,7 @@ export interface EventDispatcherOptions {
   readonly strict?: boolean;
   /** Default: a line on the console. What it throws is ignored. */
   readonly onWarning?: (message: string) => void;
+  /** Makes the requests. Default: the platform's own. */
   readonly transport?: Transport;
 }
 

@@ -24,20 +24,21 @@ export interface EventPublisher {
 }
 
 export interface HttpEventPublisherOptions {
-  /** Base; the path of the credential's kind is appended. Default `https://events.launchdarkly.com`. The original's `OptionURI`. */
+  /** Base of the events service; the path of the credential's kind is appended. Default `https://events.launchdarkly.com`. The original's `OptionURI`. */
   readonly uri?: string;
   /** The complete URL instead. The original's `OptionEndpointURI`. */
   readonly endpointUri?: string;
-  /** Default 60,000; 0 and less mean the default. The original's `OptionFlushInterval`. */
+  /** Milliseconds, at most a day. Default 60,000; 0 and less mean the default. The original's `OptionFlushInterval`. */
   readonly flushIntervalMs?: number;
-  /** Events per value of the metadata. Default 1,000. The original's `OptionCapacity`. */
+  /** Events per value of the metadata, 1 to 10,000,000. Default 1,000. The original's `OptionCapacity`. */
   readonly capacity?: number;
-  /** Default 3,000. */
+  /** Milliseconds for a request, 1 to 3,600,000. Default 3,000. */
   readonly timeoutMs?: number;
   /** Whether `close` sends what waits. Default false, as in the original. */
   readonly flushOnClose?: boolean;
   /** Default: a line on the console. What it throws is ignored. */
   readonly onWarning?: (message: string) => void;
+  /** Makes the requests. Default: the platform's own. */
   readonly transport?: Transport;
 }
 
