@@ -25,6 +25,6 @@ export function createContext<T>(): Context<T> {
   return {
     get: () => storage.getStore(),
     set: (value) => storage.enterWith(value),
-    run: (value, task) => storage.run(value, task),
+    run: (value, task, ...args) => storage.run(value, task, ...args),
   };
 }

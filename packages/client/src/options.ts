@@ -121,14 +121,17 @@ export interface VendorHost extends Host {
   readonly onExit: (hook: ExitHook) => () => void;
 }
 
-/** A value that belongs to a chain of asynchronous calls. */
+/** A value that belongs to a chain of asynchronous calls; where the platform does not know chains, to a synchronous task. */
 export interface Context<T> {
   get(): T | undefined;
-  /** For the rest of the current chain. */
+  /** For the rest of the current chain. Without chains: until the task of `run` ends, and for good outside of one. */
   set(value: T): void;
-  /** For `task` and what it awaits. */
-  run<R>(value: T, task: () => R): R;
+  /** For `task` and what it awaits. Without chains an asynchronous task is refused with a `TypeError`. */
+  run<R, A extends readonly unknown[]>(value: T, task: (...args: A) => R, ...args: A): R;
 }
+
+/** Makes the place of a value. One that is shared by all callers takes values only within `run` where there are no chains. */
+export type CreateContext = <T>(isShared: boolean) => Context<T>;
 
 export type ResolvedOptions = Required<
   Omit<ClientSettings, "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context" | "catalog">

@@ -1,11 +1,10 @@
 import { WaybillError } from "@waybill/core";
 import { wholeSeconds } from "@waybill/vendors";
-import type { Context, VendorHost } from "../options.ts";
+import type { Context, CreateContext, VendorHost } from "../options.ts";
 import { held } from "../vendor/deliverer.ts";
-import { Connection, type ConnectionOptions, type ValuedTransport } from "./connection.ts";
+import { ConnectionOn, type ConnectionOptions, type ValuedTransport } from "./connection.ts";
 import { Data, isPlainObject, nested, objectOf, type PlainObject } from "./data.ts";
 import { type Executor, environmentOf, executorFor } from "./executor.ts";
-import { Scope } from "./scope.ts";
 
 export interface ValuedClientOptions extends ConnectionOptions {
   /** Runs the requests. Default by environment: `test` in the caller, `development` one at a time, else ten at a time. */
@@ -21,7 +20,12 @@ export interface ValuedConfig {
 }
 
 /** `(token)`, `(token, endpoint)`, `(transport)`. */
-export type ConnectionSource = string | ValuedTransport | Connection;
+export type ConnectionSource = string | ValuedTransport;
+
+/** A host that has contexts for scopes. */
+export interface ValuedHost extends VendorHost {
+  readonly createContext: CreateContext;
+}
 
 /** Data with dotted keys at any depth. */
 export type ValuedInput = object;
@@ -29,8 +33,8 @@ export type ValuedInput = object;
 /** On any host; `ValuedClient` of the entry point brings the host along. */
 export class ValuedClientOn {
   /** What events are handed to. */
-  readonly connection: ValuedTransport | Connection;
-  readonly #host: VendorHost;
+  readonly connection: ValuedTransport;
+  readonly #host: ValuedHost;
   readonly #isTest: boolean;
   readonly #onError: ValuedClientOptions["onError"];
   readonly #running = new Set<Promise<void>>();
@@ -38,7 +42,7 @@ export class ValuedClientOn {
   #failed: Error | undefined;
   #closed = false;
 
-  constructor(host: VendorHost, source: ConnectionSource, endpoint?: string | URL, options: ValuedClientOptions = {}) {
+  constructor(host: ValuedHost, source: ConnectionSource, endpoint?: string | URL, options: ValuedClientOptions = {}) {
     this.#host = host;
     const environment = environmentOf(host.environment);
     this.#isTest = environment === "test";
@@ -47,9 +51,17 @@ export class ValuedClientOn {
     this.connection = connectionOf(host, source, endpoint, options);
   }
 
-  /** Replaces how tasks are run; `undefined` for the environment's own way. */
+  /** Runs the requests of the events to come. Set it to `undefined` for the environment's own way, begun anew. */
+  get executor(): Executor {
+    return this.#executor;
+  }
   set executor(executor: Executor | undefined) {
     this.#executor = executor ?? executorFor(environmentOf(this.#host.environment));
+  }
+
+  /** Where a scope of this client keeps its data. @internal */
+  createContext<T>(isShared: boolean): Context<T> {
+    return this.#host.createContext(isShared);
   }
 
   /** Something a user or customer did. `data` needs `user.id` or `customer.id`. **Errors**: throws `TypeError`: "Missing user.id or customer.id". */
@@ -118,7 +130,13 @@ export class ValuedClientOn {
       this.#running.delete(tracked);
       settle();
     };
-    this.#executor.post(() => this.#call(event).finally(done));
+    try {
+      this.#executor.post(() => this.#call(event).finally(done));
+    } catch (error) {
+      // An executor that takes no task: its error is the caller's, and nobody waits for the event.
+      done();
+      throw error;
+    }
   }
 
   async #call(event: PlainObject): Promise<void> {
@@ -149,8 +167,8 @@ function connectionOf(
   source: ConnectionSource,
   endpoint: string | URL | undefined,
   options: ValuedClientOptions,
-): ValuedTransport | Connection {
-  if (typeof source === "string") return new Connection(host, source, endpoint, options);
+): ValuedTransport {
+  if (typeof source === "string") return new ConnectionOn(host, source, endpoint, options);
   if (typeof source === "function" || typeof source?.call === "function") return source;
   throw new TypeError("Valued: a token, a function or an object with call() is expected");
 }
@@ -173,64 +191,4 @@ function validate(event: PlainObject): void {
 
 function fail(message: string): never {
   throw new TypeError(message);
-}
-
-/** One client and one scope for a process: what an application calls without passing anything around. */
-export interface GlobalValued {
-  /** Connects: a token (and endpoint), a transport, or a client. Gives the client back. */
-  connect(
-    source: ConnectionSource | ValuedClientOn,
-    endpoint?: string | URL,
-    options?: ValuedClientOptions,
-  ): ValuedClientOn;
-  disconnect(): void;
-  readonly connected: boolean;
-  /** **Errors**: throws when not connected. */
-  readonly client: ValuedClientOn;
-  /** Of the current chain of asynchronous calls. **Errors**: throws when not connected. */
-  readonly scope: Scope;
-  action(key: string, data?: ValuedInput): void;
-  pageView(url: string, data?: ValuedInput): void;
-  sync(data?: ValuedInput): void;
-  syncUser(user?: ValuedInput): void;
-  syncCustomer(customer?: ValuedInput): void;
-  config(config: ValuedConfig | (() => ValuedConfig)): void;
-}
-
-/** `createScopeContext` makes the place where a scope keeps its data. */
-export function createGlobal(
-  createHost: () => VendorHost,
-  createScopeContext: () => Context<PlainObject>,
-): GlobalValued {
-  let connected: { readonly client: ValuedClientOn; readonly scope: Scope } | undefined;
-  const current = (what: string): NonNullable<typeof connected> => {
-    if (connected === undefined) throw new Error(`Need to call Valued.connect before Valued.${what}`);
-    return connected;
-  };
-  return {
-    connect(source, endpoint, options) {
-      const client =
-        source instanceof ValuedClientOn ? source : new ValuedClientOn(createHost(), source, endpoint, options);
-      connected = { client, scope: new Scope(client, createScopeContext()) };
-      return client;
-    },
-    disconnect() {
-      connected = undefined;
-    },
-    get connected() {
-      return connected !== undefined;
-    },
-    get client() {
-      return current("client").client;
-    },
-    get scope() {
-      return current("scope").scope;
-    },
-    action: (key, data) => current("action").scope.action(key, data),
-    pageView: (url, data) => current("pageView").scope.pageView(url, data),
-    sync: (data) => current("sync").scope.sync(data),
-    syncUser: (user) => current("syncUser").scope.syncUser(user),
-    syncCustomer: (customer) => current("syncCustomer").scope.syncCustomer(customer),
-    config: (config) => current("config").client.config(config),
-  };
 }

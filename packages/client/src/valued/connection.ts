@@ -22,8 +22,8 @@ const BACKOFF_MAX_MS = 60_000;
 const BACKOFF_SPREAD = 0.25;
 const TIMEOUT_MS = 60_000;
 
-/** Posts one event per request. Its text shows the endpoint, never the token. */
-export class Connection {
+/** On any host; `Connection` of the entry point brings the host along. */
+export class ConnectionOn {
   readonly #token: string;
   readonly endpoint: string;
   readonly #deliverer: Deliverer;

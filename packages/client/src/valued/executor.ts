@@ -3,7 +3,7 @@ export interface Executor {
   post(task: () => Promise<void>): void;
 }
 
-/** Starts each task at once, in the caller. What it throws before it first waits reaches the caller. */
+/** Starts each task at once, in the caller. */
 export const immediate: Executor = {
   post(task) {
     void task();

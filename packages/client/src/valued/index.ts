@@ -1,26 +1,33 @@
 /** Valued's own client: action, page view, sync, with scopes. Source: the vendor's Ruby gem 0.0.2, read November 2026. */
 import { createContext, createVendorHost } from "#host";
-import {
-  type ConnectionSource,
-  createGlobal,
-  type GlobalValued,
-  ValuedClientOn,
-  type ValuedClientOptions,
-} from "./client.ts";
-import type { PlainObject } from "./data.ts";
+import { type ConnectionSource, ValuedClientOn, type ValuedClientOptions, type ValuedHost } from "./client.ts";
+import { ConnectionOn, type ConnectionOptions } from "./connection.ts";
+import { createGlobal, type GlobalValued as Global } from "./global.ts";
 import { Scope } from "./scope.ts";
 
 export type { CanonicalEvent, EventMap, ValuedEvent } from "@waybill/vendors";
-export type { ConnectionSource, GlobalValued, ValuedClientOptions, ValuedConfig } from "./client.ts";
+export type { ConnectionSource, ValuedClientOptions, ValuedConfig } from "./client.ts";
 export type { ConnectionOptions, ValuedTransport } from "./connection.ts";
-export { Connection } from "./connection.ts";
 export type { PlainData, PlainObject, ValuedData } from "./data.ts";
 export { Data } from "./data.ts";
 export type { ValuedOptions } from "./destination.ts";
 export { valued } from "./destination.ts";
 export type { Executor } from "./executor.ts";
 export { immediate, pool } from "./executor.ts";
-export { Scope } from "./scope.ts";
+export { Scope };
+
+/**
+ * Posts one event per request. Its text shows the endpoint, never the token. Serves as a transport, or for the headers of another one.
+ *
+ * @example
+ * const { endpoint, headers } = new Connection("token");
+ */
+export class Connection extends ConnectionOn {
+  /** `endpoint`: used exactly as it is. Default `https://ingest.valued.app/events`. **Errors**: `WAYBILL_OPTIONS` when it is not a URL. */
+  constructor(token: string, endpoint?: string | URL, options?: ConnectionOptions) {
+    super(createVendorHost(), token, endpoint, options);
+  }
+}
 
 /**
  * @example
@@ -30,18 +37,22 @@ export { Scope } from "./scope.ts";
  */
 export class ValuedClient extends ValuedClientOn {
   constructor(source: ConnectionSource, endpoint?: string | URL, options?: ValuedClientOptions) {
-    super(createVendorHost(), source, endpoint, options);
+    const host: ValuedHost = { ...createVendorHost(), createContext };
+    super(host, typeof source === "string" ? new Connection(source, endpoint, options) : source, endpoint, options);
   }
 
-  /** A scope of this client with data of its own. */
+  /** A scope of this client that begins with `defaults`: `new Scope(client, defaults)`. */
   createScope(defaults: object = {}): Scope {
-    return new Scope(this, createContext<PlainObject>(), defaults);
+    return new Scope(this, defaults);
   }
 }
+
+/** What `Valued` is. */
+export type GlobalValued = Global<ValuedClient>;
 
 /**
  * @example
  * Valued.connect("token");
- * Valued.scope.with({ "customer.id": 12 }, () => Valued.action("report.sent", { "user.id": 5 }));
+ * Valued.with({ "customer.id": 12 }, () => Valued.action("report.sent", { "user.id": 5 }));
  */
-export const Valued: GlobalValued = createGlobal(createVendorHost, () => createContext<PlainObject>());
+export const Valued: GlobalValued = createGlobal((...given) => new ValuedClient(...given));

@@ -7,17 +7,33 @@ type Key = string | readonly string[];
 /**
  * Data that goes with every event of a chain of asynchronous calls: what one request sets, another does not see.
  *
+ * Browsers and workers do not know such chains. There a scope holds one data for all who use it, so make one for each user or request; `with` takes
+ * synchronous functions only, and the scope of `Valued` is set within `with` only. For asynchronous code see {@link Scope.bind}.
+ *
  * Events are `scope` merged with what the call gives, deeply (the original replaces whole objects at the top and so loses ids).
+ *
+ * @example
+ * const scope = new Scope(client);
+ * scope.set("user.id", 123);
+ * scope.with({ "customer.id": 12 }, () => scope.action("report.generated"));
  */
 export class Scope {
   readonly #client: ValuedClientOn;
-  readonly #context: Context<PlainObject>;
+  #context: Context<PlainObject>;
   readonly #defaults: PlainObject;
 
-  constructor(client: ValuedClientOn, context: Context<PlainObject>, defaults: object = {}) {
+  /** `defaults`: what it begins with and what `reset` goes back to. Default: nothing. **Errors**: throws a `TypeError` when they cannot be sent. */
+  constructor(client: ValuedClientOn, defaults: object = {}) {
     this.#client = client;
-    this.#context = context;
+    this.#context = client.createContext(false);
     this.#defaults = objectOf(defaults);
+  }
+
+  /** For `Valued`: one that all callers share. @internal */
+  static shared(client: ValuedClientOn): Scope {
+    const scope = new Scope(client);
+    scope.#context = client.createContext(true);
+    return scope;
   }
 
   get data(): PlainObject {
@@ -32,7 +48,10 @@ export class Scope {
     );
   }
 
-  /** Merges a value in at a key. An object keeps the other members that stand there. */
+  /**
+   * Merges a value in at a key, for the rest of the chain. An object keeps the other members that stand there.
+   * **Errors**: throws a `TypeError` for data that cannot be sent, and where there are no chains for the scope of `Valued` outside of `with`.
+   */
   set(key: Key, value: unknown): void {
     this.#context.set(Data.merge(this.data, nested(pathOf(key), Data.normalize(value))));
   }
@@ -62,12 +81,27 @@ export class Scope {
     this.set("customer.id", value);
   }
 
-  /** `task` and what it awaits see the data merged in; afterwards, also when it throws, all is as before. */
-  with<R>(data: object, task: (scope: this) => R): R {
-    return this.#context.run(Data.merge(this.data, objectOf(data)), () => task(this));
+  /**
+   * `task` and what it awaits see the data merged in; afterwards, also when it throws, all is as before.
+   * **Errors**: throws a `TypeError` where there are no chains (browsers, workers) and `task` is an asynchronous function, or returns a promise: its
+   * synchronous part has run then, and the rest runs without the data.
+   */
+  with<R>(data: object, task: (scope: this) => R): R;
+  with<R>(task: (scope: this) => R): R;
+  with<R>(first: object, second?: (scope: this) => R): R {
+    const [data, task] = second === undefined ? [{}, first as typeof second & {}] : [first, second];
+    return this.#context.run(Data.merge(this.data, objectOf(data)), task, this);
   }
 
-  /** Merges data in for the rest of the chain. */
+  /**
+   * A scope of its own that begins with what this one holds, and `data` merged in; what becomes of either does not change the other. Pass it
+   * along, and use it after `await`.
+   */
+  bind(data: object = {}): Scope {
+    return new Scope(this.#client, Data.merge(this.data, objectOf(data)));
+  }
+
+  /** Merges data in for the rest of the chain. **Errors**: as `set`. */
   assign(data: object): this {
     this.#context.set(Data.merge(this.data, objectOf(data)));
     return this;

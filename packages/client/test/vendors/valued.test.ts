@@ -1,40 +1,11 @@
 /** Valued's client against Valued's twin. Numbers are those of docs/conformance.md. */
-import { twins } from "@waybill/testing";
 import { beforeEach, expect, test } from "vitest";
-import { createContext } from "../../src/node-host.ts";
-import {
-  type ConnectionSource,
-  createGlobal,
-  ValuedClientOn,
-  type ValuedClientOptions,
-} from "../../src/valued/client.ts";
-import { Connection } from "../../src/valued/connection.ts";
+import type { ConnectionOn } from "../../src/valued/connection.ts";
 import { Data, type PlainObject } from "../../src/valued/data.ts";
 import { immediate } from "../../src/valued/executor.ts";
+import { createGlobal } from "../../src/valued/global.ts";
 import { Scope } from "../../src/valued/scope.ts";
-import { bodiesOf, gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
-
-const NOW = "2026-01-01T00:00:00Z";
-
-interface World extends VendorWorld<twins.ValuedTwin> {
-  readonly events: PlainObject[];
-  /** With events going into `events`. */
-  readonly client: ValuedClientOn;
-  connect(source: ConnectionSource, endpoint?: string, options?: ValuedClientOptions): ValuedClientOn;
-  scope(defaults?: object): Scope;
-}
-
-function setUp(environment?: string): World {
-  const world = vendorWorld((clock) => new twins.ValuedTwin({ clock, tokens: ["token"] }));
-  if (environment !== undefined) world.environment["VALUED_ENV"] = environment;
-  const events: PlainObject[] = [];
-  const connect: World["connect"] = (source, endpoint, options) =>
-    new ValuedClientOn(world.host, source, endpoint, options);
-  const client = connect((event) => events.push(event), undefined, { executor: immediate });
-  return { ...world, events, client, connect, scope: (defaults) => new Scope(client, createContext(), defaults) };
-}
-
-const ENDPOINT = `${URL_OF_VENDOR}/events`;
+import { ENDPOINT, NOW, setUp } from "../lib/valued-world.ts";
 
 test("[valued 1] a page view carries its URL among the attributes", () => {
   const { client, events } = setUp();
@@ -129,7 +100,7 @@ test("[valued 7] connects by token, by token and endpoint, by any callable", asy
 
 test("[valued 8] the default endpoint is Valued's", () => {
   const { connect } = setUp();
-  expect((connect("token").connection as Connection).endpoint).toBe("https://ingest.valued.app/events");
+  expect((connect("token").connection as ConnectionOn).endpoint).toBe("https://ingest.valued.app/events");
 });
 
 test("[valued 9] headers name token and client; the token is not shown", async () => {
@@ -142,7 +113,7 @@ test("[valued 9] headers name token and client; the token is not shown", async (
     "content-type": "application/json",
     "user-agent": "valued-client/0.1.0 (Node/20.20.2)",
   });
-  const connection = client.connection as Connection;
+  const connection = client.connection as ConnectionOn;
   expect(connection.headers).toMatchObject({ authorization: "Bearer token" });
   expect(connection.token).toBe("token");
   expect(`${connection} ${JSON.stringify(connection)}`).not.toContain("Bearer");
@@ -306,6 +277,44 @@ test("[valued 20] with() restores what was there, also after a throw and over aw
   expect(one.user).toEqual({ id: 1 });
 });
 
+test("a created scope begins with its defaults, and reset goes back to them", () => {
+  const { scope, events } = setUp();
+  const one = scope({ "user.id": 1, "user.plan": "free" });
+  one.action("first");
+  one.assign({ "user.plan": "pro", "customer.id": 2 });
+  one.action("second");
+  one.reset();
+  one.action("third");
+  expect(events).toMatchObject([
+    { user: { id: 1, plan: "free" } },
+    { user: { id: 1, plan: "pro" }, customer: { id: 2 } },
+    { user: { id: 1, plan: "free" } },
+  ]);
+  expect(events[2]).not.toHaveProperty("customer");
+  expect(scope().data).toEqual({});
+});
+
+test("bind gives a scope of its own that begins with what is there; neither changes the other", async () => {
+  const { scope, events } = setUp();
+  const one = scope({ "user.id": 1 });
+  const bound = one.with({ "customer.id": 2 }, (inner) => inner.bind({ "user.plan": "pro" }));
+  one.set("user.name", "A");
+  await Promise.resolve();
+  bound.set("user.seen", true);
+  bound.action("bound");
+  one.action("one");
+  expect(events).toEqual([
+    {
+      user: { id: 1, plan: "pro", seen: true },
+      customer: { id: 2 },
+      key: "bound",
+      category: "action",
+      occured_at: NOW,
+    },
+    { user: { id: 1, name: "A" }, key: "one", category: "action", occured_at: NOW },
+  ]);
+});
+
 test("[valued 21] a scope serves as the data of an event", () => {
   const { client, scope, events } = setUp();
   client.action("a", scope({ "user.id": 1 }));
@@ -319,7 +328,7 @@ test("[valued 22] an action within a scope has its data, deeply merged", () => {
 });
 
 const world = setUp();
-const Valued = createGlobal(() => world.host, createContext);
+const Valued = createGlobal(world.connect);
 beforeEach(() => Valued.disconnect());
 const connectGlobal = (): void => {
   world.events.splice(0);
@@ -396,34 +405,4 @@ test("defects of the original: attributes and a URL merge, config is sent, NaN i
     { attributes: { n: null } },
     { category: "sync", customer: { name: "C" } },
   ]);
-});
-
-test("one event is one request, and close waits for all of them", async () => {
-  const { connect, twin, ended } = setUp();
-  const client = connect("token", ENDPOINT);
-  for (let index = 0; index < 100; index++) client.action("a", { "user.id": index });
-  await ended(client.close());
-  expect(twin.requests).toBe(100);
-  expect(twin.events).toHaveLength(100);
-});
-
-test("a failure is told to onError with the event; it is tried again only when asked for", async () => {
-  const { connect, twin, ended } = setUp();
-  const failed: unknown[] = [];
-  const once = connect("token", ENDPOINT, { onError: (error, event) => failed.push([error.message, event["key"]]) });
-  twin.fail({ kind: "status", status: 500, times: 1 });
-  once.action("a", { "user.id": 1 });
-  await ended(once.flush());
-  expect(failed).toEqual([["Valued did not take the event: 500 told to fail", "a"]]);
-  expect(twin.requests).toBe(1);
-  twin.posts.splice(0);
-  const again = connect("token", ENDPOINT, { maxAttempts: 3, onError: (error) => failed.push(error) });
-  twin.fail({ kind: "status", status: 500, times: 2 });
-  again.action("b", { "user.id": 1 });
-  await ended(again.close());
-  expect(twin.events).toMatchObject([{ key: "b" }]);
-  expect(gapsOf(twin)[0]).toBeGreaterThanOrEqual(375);
-  expect(bodiesOf(twin)).toHaveLength(3);
-  again.action("c", { "user.id": 1 });
-  expect(failed.at(-1)).toMatchObject({ code: "WAYBILL_CLOSED" });
 });
