@@ -1,25 +1,58 @@
-import { type HttpRequest, messageOf, type Transport, WaybillError } from "@waybill/core";
+import {
+  checkedTransport,
+  type HttpRequest,
+  type HttpResponse,
+  messageOf,
+  type Transport,
+  WaybillError,
+} from "@waybill/core";
 
-/** Requests by the platform's `fetch`: browsers, workers, edge runtimes. */
-export const fetchTransport: Transport = async (request, signal) => {
-  try {
-    const response = await fetch(request.url, {
-      method: request.method,
-      headers: request.headers,
-      body: bodyOf(request),
-      redirect: "manual",
-      signal,
-    });
-    return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
-  } catch (error) {
-    throw new WaybillError("WAYBILL_TRANSPORT", `no answer from ${new URL(request.url).origin}: ${messageOf(error)}`, {
-      retryable: true,
-      cause: error,
-    });
+/** As on Node: an answer may name each event of a batch. */
+const ANSWER_MAX_BYTES_DEFAULT = 256 * 1024;
+
+/** Requests by the platform's `fetch`: browsers, workers, edge runtimes. Reads at most `answerMaxBytes` of an answer, 256 KiB by default; a longer one is cut. */
+export function createFetchTransport(answerMaxBytes: number = ANSWER_MAX_BYTES_DEFAULT): Transport {
+  return checkedTransport(async (request, signal) => {
+    try {
+      const response = await fetch(request.url, {
+        method: request.method,
+        headers: request.headers,
+        ...bodyOf(request),
+        redirect: "manual",
+        signal,
+      });
+      const { status, headers } = response;
+      return { status, headers: Object.fromEntries(headers), ...(await readAnswer(response, answerMaxBytes)) };
+    } catch (error) {
+      throw new WaybillError(
+        "WAYBILL_TRANSPORT",
+        `no answer from ${new URL(request.url).origin}: ${messageOf(error)}`,
+        { retryable: true, cause: error },
+      );
+    }
+  });
+}
+
+/** A Blob takes texts and bytes as they are and knows its length. `fetch` refuses a GET with a body. */
+function bodyOf({ method, body }: HttpRequest): { readonly body?: Blob } {
+  return method === "GET" ? {} : { body: new Blob(body as ConstructorParameters<typeof Blob>[0]) };
+}
+
+/** A server cannot make a page hold more than `maxBytes` of what it sends. */
+async function readAnswer(response: Response, maxBytes: number): Promise<Pick<HttpResponse, "body" | "cut">> {
+  // No body, or a platform that has no streams.
+  if (response.body == null) return { body: await response.text() };
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let body = "";
+  let room = maxBytes;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    body += decoder.decode(part.value.subarray(0, room), { stream: true });
+    room -= part.value.length;
+    if (room >= 0) continue;
+    // Nobody waits for it: the answer is what had come.
+    reader.cancel().catch(() => undefined);
+    return { body, cut: true };
   }
-};
-
-/** A Blob takes texts and bytes as they are and knows its length. */
-function bodyOf({ body }: HttpRequest): Blob {
-  return new Blob(body as ConstructorParameters<typeof Blob>[0]);
+  return { body: body + decoder.decode() };
 }

@@ -1,6 +1,6 @@
 /** What every JavaScript platform has: browsers, workers, edge runtimes. Timers there keep nothing alive, or cannot be told not to. */
-import type { Runtime } from "@waybill/core";
-import { fetchTransport } from "./fetch-transport.ts";
+import type { Runtime, Transport } from "@waybill/core";
+import { createFetchTransport } from "./fetch-transport.ts";
 import type { Host, VendorHost } from "./options.ts";
 
 export { createContext } from "./web-context.ts";
@@ -8,7 +8,7 @@ export { createContext } from "./web-context.ts";
 /** Longest delay `setTimeout` takes; a longer one would fire at once. */
 const DELAY_MAX_MS = 2 ** 31 - 1;
 
-const runtime: Runtime = {
+const runtime: Omit<Runtime, "transport"> = {
   clock: {
     now: () => Date.now(),
     monotonic: () => performance.now(),
@@ -23,18 +23,20 @@ const runtime: Runtime = {
       crypto.getRandomValues(target as Uint8Array<ArrayBuffer>);
     },
   },
-  transport: fetchTransport,
 };
 
 const encoder = new TextEncoder();
 
-export function createHost(): Host {
-  return { runtime, byteLength: (text) => encoder.encode(text).length };
+/** Answers with a user's data may be long. */
+const ANSWER_MAX_BYTES = 16 * 1024 * 1024;
+
+export function createHost(transport: Transport = createFetchTransport()): Host {
+  return { runtime: { ...runtime, transport }, byteLength: (text) => encoder.encode(text).length };
 }
 
 export function createVendorHost(): VendorHost {
   return {
-    ...createHost(),
+    ...createHost(createFetchTransport(ANSWER_MAX_BYTES)),
     platform: "Web/1",
     environment: () => undefined,
     isBrowser: isPage(),

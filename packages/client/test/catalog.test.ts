@@ -37,23 +37,51 @@ test("a catalogue of types checks names and properties", async () => {
 });
 
 test("a catalogue of Standard Schema validators gives the same types", async () => {
-  const client = createClient({
-    relay,
-    catalog: { "Order Completed": z.object({ total: z.number() }), "Signed Up": z.object({}) },
-  });
+  const catalog = { "Order Completed": z.object({ total: z.number() }), "Signed Up": z.object({}) };
+  const client = createClient({ relay, catalog });
   client.track({ userId: "u", event: "Order Completed", properties: { total: 42 } });
   client.track({ userId: "u", event: "Signed Up" });
   // @ts-expect-error: total is a number
   client.track({ userId: "u", event: "Order Completed", properties: { total: "42" } });
+  // @ts-expect-error: total is required
+  client.track({ userId: "u", event: "Order Completed" });
   // @ts-expect-error: no such event
   client.track({ userId: "u", event: "Other" });
-  await client.close({ deadlineMs: 1 });
+  type Given = Parameters<typeof client.track>[0];
+  expectTypeOf<Given["event"]>().toEqualTypeOf<"Order Completed" | "Signed Up">();
+  type Properties = NonNullable<Extract<Given, { readonly event: "Order Completed" }>["properties"]>;
+  expectTypeOf<Properties["total"]>().toEqualTypeOf<number>();
+  // The same as from types alone, and types alone: nothing is dropped at run time.
+  interface SameEvents {
+    readonly "Order Completed": { readonly total: number };
+    readonly "Signed Up": object;
+  }
+  const same = createClient<SameEvents>({ relay });
+  expectTypeOf<Given["event"]>().toEqualTypeOf<Parameters<typeof same.track>[0]["event"]>();
+  expect((await client.close({ deadlineMs: 1 })).left).toBe(5);
+  await same.close({ deadlineMs: 1 });
 });
 
 test("without a catalogue any name and any properties are taken", async () => {
-  const client = createClient({ relay });
-  client.track({ userId: "u", event: "Anything", properties: { goes: [1] } });
-  await client.close({ deadlineMs: 1 });
+  const clock = new VirtualClock();
+  const random = new SeededRandom(1);
+  const network = new SimNetwork({ clock, random });
+  const twin = new twins.SegmentTwin({ clock });
+  network.serve("http://a.test", twin.handle);
+  const client = createClientOn(
+    { runtime: { clock, random, transport: network.transport }, byteLength: (text) => Buffer.byteLength(text) },
+    { destinations: [segment({ url: "http://a.test", writeKey: "k" })], validate: "drop" },
+  );
+  client.track({ userId: "u", event: "Anything", properties: { goes: [1], at: { any: "depth" } } });
+  client.track({ userId: "u", event: "toString" });
+  client.track({ userId: "u", event: "Without properties" });
+  await clock.advance(1_000);
+  expect(twin.events.map(({ event }) => event)).toMatchObject([
+    { event: "Anything", properties: { goes: [1], at: { any: "depth" } } },
+    { event: "toString" },
+    { event: "Without properties" },
+  ]);
+  expectTypeOf<Parameters<typeof client.track>[0]["event"]>().toEqualTypeOf<string>();
 });
 
 async function run(

@@ -2,6 +2,7 @@ import {
   createUuidV7,
   type HttpRequest,
   type HttpResponse,
+  messageOf,
   type OptionSpec,
   outcomesOf,
   type Protocol,
@@ -10,26 +11,29 @@ import {
   type Transport,
   WaybillError,
 } from "@waybill/core";
-import { compact, TROPHY_URL, type TrophyUser } from "@waybill/vendors";
+import { compact, type TrophyUser } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
 import { Deliverer, held, RETRY_AFTER_MAX_MS, spreadBackoff } from "../vendor/deliverer.ts";
 import { VERSION } from "../version.ts";
-import { type Api, ENDPOINTS, type Endpoint, type WithRequestOptions } from "./endpoints.ts";
+import { type Api, ENDPOINTS, type Endpoint, EVENT, type WithRequestOptions } from "./endpoints.ts";
+import { TrophyApiEnvironment, type TrophyApiEnvironmentUrls } from "./environment.ts";
 import { ERROR_OF_STATUS, TrophyApiError, TrophyApiTimeoutError, TrophyParseError } from "./error.ts";
 import type { EventResponse } from "./types.ts";
 
 export interface TrophyClientOptions {
   /** The original's `api_key`. */
   readonly apiKey: string;
-  /** With its version. Default `https://api.trophy.so/v1`. The original's `base_url`; unlike there it counts. */
+  /** With its version. Default: that of `environment`. The original's `base_url`; unlike there it counts. */
   readonly baseUrl?: string;
+  /** Where Trophy's APIs are, with their versions. Default `TrophyApiEnvironment.Production`. A `baseUrl` overrides it. */
+  readonly environment?: TrophyApiEnvironmentUrls;
   /** For an organisation with several tenants. The original's `tenant_id`. */
   readonly tenantId?: string;
   /** For one attempt. Default 60 s. The original's `timeout_in_seconds`. */
   readonly timeoutMs?: number;
   /** Further attempts after the first one. Default 2. The original's `max_retries`. */
   readonly maxRetries?: number;
-  /** Sent with each request. */
+  /** Sent with each request. They replace neither the key nor the tenant. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly transport?: Transport;
 }
@@ -39,7 +43,7 @@ export interface RequestOptions {
   readonly baseUrl?: string;
   readonly apiKey?: string;
   readonly tenantId?: string;
-  /** The original's `additional_headers`. */
+  /** They replace the client's own, the key among them; an `apiKey`, `tenantId` or `idempotencyKey` of the call wins. The original's `additional_headers`. */
   readonly headers?: Readonly<Record<string, string>>;
   /** The original's `additional_query_parameters`. */
   readonly query?: Readonly<Record<string, string | number | boolean>>;
@@ -72,20 +76,35 @@ export interface TrophyClient extends Api<RequestOptions> {
   };
 }
 
-type Resolved = Required<Omit<TrophyClientOptions, "transport" | "tenantId">> &
-  Pick<TrophyClientOptions, "transport" | "tenantId">;
+type Resolved = Required<Omit<TrophyClientOptions, "transport" | "tenantId" | "environment">> &
+  Pick<TrophyClientOptions, "transport" | "tenantId" | "environment">;
 
 const HOUR_MS = 3_600_000;
-const SPECS: Readonly<Record<keyof TrophyClientOptions, OptionSpec>> = {
-  apiKey: { rule: { kind: "string" }, required: true },
-  baseUrl: { rule: { kind: "string" } },
-  tenantId: { rule: { kind: "string" } },
+const TEXT: OptionSpec = { rule: { kind: "string" } };
+const OBJECT: OptionSpec = { rule: { kind: "object" } };
+/** Of the client and of each call. */
+const COMMON = {
+  baseUrl: TEXT,
+  tenantId: TEXT,
   timeoutMs: { rule: { kind: "number", min: 1, max: HOUR_MS } },
   maxRetries: { rule: { kind: "number", min: 0, max: 100 } },
-  headers: { rule: { kind: "object" } },
+  headers: OBJECT,
+} as const satisfies Readonly<Record<string, OptionSpec>>;
+const SPECS: Readonly<Record<keyof TrophyClientOptions, OptionSpec>> = {
+  ...COMMON,
+  apiKey: { ...TEXT, required: true },
+  environment: OBJECT,
   transport: { rule: { kind: "function" } },
 };
-const DEFAULTS: Partial<Resolved> = { baseUrl: TROPHY_URL, timeoutMs: 60_000, maxRetries: 2, headers: {} };
+const SPECS_OF_CALL: Readonly<Record<keyof RequestOptions, OptionSpec>> = {
+  ...COMMON,
+  apiKey: TEXT,
+  query: OBJECT,
+  body: OBJECT,
+  signal: OBJECT,
+};
+const DEFAULTS: Partial<Resolved> = { timeoutMs: 60_000, maxRetries: 2, headers: {} };
+const IDEMPOTENCY_KEY = "idempotency-key";
 /** Protocol section 7: 1 s doubling, a tenth more or less at random, 60 s at most. */
 const BACKOFF_BASE_MS = 1_000;
 const BACKOFF_SPREAD = 0.1;
@@ -102,8 +121,7 @@ interface Call {
 }
 
 export function createTrophyClientOn(host: VendorHost, given: TrophyClientOptions): TrophyClient {
-  const options = resolveOptions<Resolved>("TrophyClient", given, SPECS, DEFAULTS);
-  if (options.apiKey === "") throw new WaybillError("WAYBILL_OPTIONS", "TrophyClient: apiKey is empty");
+  const options = resolveClient(given);
   const makeId = createUuidV7(host.runtime.clock, host.runtime.random);
   const send = <T>(call: Call, requestOptions: RequestOptions = {}): Promise<T> =>
     request<T>(host, options, call, requestOptions, makeId());
@@ -112,7 +130,7 @@ export function createTrophyClientOn(host: VendorHost, given: TrophyClientOption
     Object.fromEntries(
       Object.entries(group as Readonly<Record<string, Endpoint>>).map(([method, endpoint]) => [
         method,
-        ({ requestOptions, ...input }: WithRequestOptions<RequestOptions> = {}) =>
+        async ({ requestOptions, ...input }: WithRequestOptions<RequestOptions> = {}) =>
           send(callOf(endpoint, input), requestOptions),
       ]),
     ),
@@ -120,13 +138,15 @@ export function createTrophyClientOn(host: VendorHost, given: TrophyClientOption
   return {
     ...(Object.fromEntries(groups) as Api<RequestOptions>),
     metrics: {
-      async event({ key, user, value, attributes, idempotencyKey = makeId(), requestOptions }) {
+      async event({ key, user, value, attributes, idempotencyKey, requestOptions }) {
+        const { path, method } = callOf(EVENT, { key });
+        const ownKey = idempotencyKey ?? lower(requestOptions?.headers)[IDEMPOTENCY_KEY] ?? makeId();
         const call: Call = {
-          method: "POST",
-          path: `/metrics/${encodeURIComponent(key)}/event`,
+          method,
+          path,
           query: {},
           body: { user, value, attributes },
-          headers: { "idempotency-key": idempotencyKey },
+          headers: { [IDEMPOTENCY_KEY]: ownKey },
           actsOnce: true,
         };
         const answer = await send<EventResponse>(call, requestOptions);
@@ -138,6 +158,18 @@ export function createTrophyClientOn(host: VendorHost, given: TrophyClientOption
   };
 }
 
+function resolveClient(given: TrophyClientOptions): Resolved {
+  const refuse = (fault: string): never => {
+    throw new WaybillError("WAYBILL_OPTIONS", `TrophyClient: ${fault}`);
+  };
+  const options = resolveOptions<Resolved>("TrophyClient", given, SPECS, DEFAULTS);
+  if (options.apiKey === "") refuse("apiKey is empty");
+  const { environment = TrophyApiEnvironment.Production } = options;
+  const baseUrl = given.baseUrl ?? environment.api;
+  if (!(URL.canParse(baseUrl) && /^https?:/.test(baseUrl))) refuse(`"${String(baseUrl)}" is not an http or https URL`);
+  return { ...options, baseUrl };
+}
+
 /** Fills the path from the input; what is left is query or body. */
 function callOf({ method, path }: Endpoint, input: Readonly<Record<string, unknown>>): Call {
   const rest = { ...input };
@@ -145,7 +177,7 @@ function callOf({ method, path }: Endpoint, input: Readonly<Record<string, unkno
     const value = rest[name];
     delete rest[name];
     if (typeof value !== "string" || value === "") throw new TrophyApiError(`${method} ${path}: ${name} is required`);
-    return encodeURIComponent(value);
+    return asCall(() => encodeURIComponent(value));
   });
   const isGet = method === "GET";
   return {
@@ -163,10 +195,13 @@ async function request<T>(
   host: VendorHost,
   options: Resolved,
   call: Call,
-  { signal, ...own }: RequestOptions,
+  requestOptions: RequestOptions,
   key: string,
 ): Promise<T> {
-  const httpRequest = requestOf(options, call, own);
+  const { signal, ...own } = asCall(() =>
+    resolveOptions<RequestOptions>("requestOptions", requestOptions, SPECS_OF_CALL, {}),
+  );
+  const httpRequest = asCall(() => requestOf(options, call, own));
   const soon = new AbortController();
   const stop = (): void => soon.abort();
   signal?.addEventListener("abort", stop, { once: true });
@@ -199,15 +234,13 @@ async function request<T>(
 }
 
 function requestOf(options: Resolved, call: Call, own: Omit<RequestOptions, "signal">): HttpRequest {
-  const { baseUrl = options.baseUrl, tenantId = options.tenantId, apiKey } = own;
+  const { baseUrl = options.baseUrl, tenantId, apiKey } = own;
   const query = new URLSearchParams(
     Object.entries({ ...call.query, ...own.query })
       .filter(([, value]) => value !== undefined)
       .map(([name, value]): [string, string] => [name, String(value)]),
   ).toString();
   const body = call.body === undefined ? [] : [JSON.stringify(compact({ ...own.body, ...compact(call.body) }))];
-  const lower = (headers: Readonly<Record<string, string>> = {}): Record<string, string> =>
-    Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
   return {
     method: call.method,
     url: `${baseUrl.replace(/\/+$/, "")}${call.path}${query === "" ? "" : `?${query}`}`,
@@ -216,13 +249,27 @@ function requestOf(options: Resolved, call: Call, own: Omit<RequestOptions, "sig
       "x-api-key": options.apiKey,
       "user-agent": `waybill-trophy/${VERSION}`,
       ...(call.body === undefined ? {} : { "content-type": "application/json" }),
-      ...(tenantId === undefined ? {} : { "tenant-id": tenantId }),
+      ...(options.tenantId === undefined ? {} : { "tenant-id": options.tenantId }),
       ...lower(own.headers),
+      ...(tenantId === undefined ? {} : { "tenant-id": tenantId }),
       ...(apiKey === undefined ? {} : { "x-api-key": apiKey }),
       ...call.headers,
     },
     body,
   };
+}
+
+function lower(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+/** What a call is made of may be wrong in many ways; each is the call's error. */
+function asCall<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new TrophyApiError(`The call cannot be sent: ${messageOf(error)}`);
+  }
 }
 
 /** Section 7: 408, 429, 5xx, the network. What may have acted already goes again only after 429 and 503. */

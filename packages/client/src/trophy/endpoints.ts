@@ -109,6 +109,9 @@ interface Endpoints {
   };
 }
 
+/** Of a metric; its method says more than the table can. */
+export const EVENT: Endpoint = endpoint("POST", "/metrics/{key}/event");
+
 export const ENDPOINTS: Endpoints = {
   achievements: {
     all: endpoint("GET", "/achievements"),

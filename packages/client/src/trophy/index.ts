@@ -4,6 +4,7 @@ import { type TrophyClient as Client, createTrophyClientOn, type TrophyClientOpt
 
 export type { CanonicalEvent, EventMap, TrophyEvent, TrophyIdentify, TrophyMetric, TrophyUser } from "@waybill/vendors";
 export type { RequestOptions, TrophyClientOptions, TrophyMetricEvent } from "./client.ts";
+export { TrophyApiEnvironment, type TrophyApiEnvironmentUrls } from "./environment.ts";
 export * from "./error.ts";
 export type * from "./types.ts";
 

@@ -1,0 +1,195 @@
+/** What a request of Trophy's client is made of: options of the client and of one call, headers, timeouts, attempts. */
+import { twins } from "@waybill/testing";
+import { expect, test } from "vitest";
+import { TrophyApiEnvironment } from "waybill/trophy";
+import {
+  createTrophyClientOn,
+  type RequestOptions,
+  type TrophyClient,
+  type TrophyClientOptions,
+} from "../../src/trophy/client.ts";
+import { TrophyApiError, TrophyApiTimeoutError } from "../../src/trophy/error.ts";
+import { bodiesOf, gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
+
+interface World extends VendorWorld<twins.TrophyTwin> {
+  readonly trophy: TrophyClient;
+}
+
+function setUp(options: Partial<TrophyClientOptions> = {}): World {
+  const world = vendorWorld((clock) => new twins.TrophyTwin({ clock }));
+  return {
+    ...world,
+    trophy: createTrophyClientOn(world.host, { apiKey: "client", baseUrl: `${URL_OF_VENDOR}/v1`, ...options }),
+  };
+}
+
+const words = (requestOptions: RequestOptions = {}, more: { readonly idempotencyKey?: string } = {}) => ({
+  key: "words",
+  user: { id: "u-7" },
+  value: 1,
+  requestOptions,
+  ...more,
+});
+
+test("a call that lacks a part of its path rejects and does not throw; nothing is sent", async () => {
+  const { trophy, twin } = setUp();
+  for (const [call, text] of [
+    [trophy.users.get({ id: "" }), "GET /users/{id}: id is required"],
+    [trophy.users.update({ id: "" }), "PATCH /users/{id}: id is required"],
+    [trophy.users.singleMetric({ id: "u", key: "" }), "key is required"],
+    [trophy.points.levels({} as never), "key is required"],
+    [trophy.achievements.complete({ key: 5 as never, user: { id: "u" } }), "key is required"],
+    [trophy.metrics.event({ ...words(), key: "" }), "POST /metrics/{key}/event: key is required"],
+  ] as const) {
+    expect(call).toBeInstanceOf(Promise);
+    const error: unknown = await (call as Promise<unknown>).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(TrophyApiError);
+    expect((error as TrophyApiError).message).toContain(text);
+  }
+  expect(twin.requests).toBe(0);
+});
+
+test("what cannot be sent rejects as the client's own error: no JSON, no Unicode, options of the call that are wrong", async () => {
+  const { trophy, twin } = setUp();
+  for (const [call, text] of [
+    [trophy.metrics.event({ ...words(), value: 1n as never }), "BigInt"],
+    [trophy.users.get({ id: "\ud800" }), "URI"],
+    [trophy.metrics.event(words({ timeoutMs: 0 })), '"timeoutMs" is 0'],
+    [trophy.metrics.event(words({ maxRetries: -1 })), '"maxRetries" is -1'],
+    [trophy.users.get({ id: "u", requestOptions: { timeoutMS: 5 } as never }), 'did you mean "timeoutMs"'],
+  ] as const) {
+    const error: unknown = await (call as Promise<unknown>).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(TrophyApiError);
+    expect((error as TrophyApiError).message).toContain(text);
+  }
+  expect(twin.requests).toBe(0);
+});
+
+test("the base URL is that of the call, then of the client, then of the environment, then Trophy's own", async () => {
+  const { host, network, twin, ended } = setUp();
+  const origins: string[] = [];
+  for (const name of ["https://api.trophy.so", "http://environment.test", "http://client.test", "http://call.test"])
+    network.serve(name, (request) => {
+      origins.push(`${name}${request.path}`);
+      return twin.handle(request);
+    });
+  const environment = { api: "http://environment.test/v1", admin: "http://admin.test" };
+  const call = { requestOptions: { baseUrl: "http://call.test/v2/" } };
+  for (const [options, input] of [
+    [{}, {}],
+    [{ environment: TrophyApiEnvironment.DEFAULT }, {}],
+    [{ environment: TrophyApiEnvironment.Production }, {}],
+    [{ environment }, {}],
+    [{ environment, baseUrl: "http://client.test/v1" }, {}],
+    [{ environment, baseUrl: "http://client.test/v1" }, call],
+  ] as const)
+    await ended(
+      createTrophyClientOn(host, { apiKey: "k", maxRetries: 0, ...options })
+        .achievements.all(input)
+        .catch(() => undefined),
+    );
+  expect(origins).toEqual([
+    "https://api.trophy.so/v1/achievements",
+    "https://api.trophy.so/v1/achievements",
+    "https://api.trophy.so/v1/achievements",
+    "http://environment.test/v1/achievements",
+    "http://client.test/v1/achievements",
+    "http://call.test/v2/achievements",
+  ]);
+  expect(() => setUp({ baseUrl: "nowhere" })).toThrow('TrophyClient: "nowhere" is not an http or https URL');
+  expect(() => createTrophyClientOn(host, { apiKey: "k", environment: { api: "ftp://x" } })).toThrow('"ftp://x"');
+  expect(() => createTrophyClientOn(host, { apiKey: "k", environment: {} as never })).toThrow("is not an http");
+});
+
+test("tenant and headers of the client go with each request; its headers replace neither key nor tenant", async () => {
+  const { trophy, twin, ended } = setUp({
+    tenantId: "t-1",
+    headers: { "X-Trace": "a", "X-API-KEY": "other", "Tenant-ID": "other" },
+  });
+  await ended(trophy.metrics.event(words()));
+  await ended(trophy.users.get({ id: "u-7" }));
+  for (const { headers } of twin.posts)
+    expect(headers).toMatchObject({ "tenant-id": "t-1", "x-trace": "a", "x-api-key": "client" });
+  expect(twin.posts).toHaveLength(2);
+  const { trophy: plain, twin: of, ended: end } = setUp();
+  await end(plain.metrics.event(words()));
+  expect(of.posts[0]?.headers).not.toHaveProperty("tenant-id");
+});
+
+test("headers of a call replace the key of the client; the call's own key, tenant and idempotency key win over them", async () => {
+  const headers = { "X-Api-Key": "header", "Tenant-Id": "header", "Idempotency-Key": "header", "X-Trace": "b" };
+  const { trophy, twin, ended } = setUp({ headers: { "x-trace": "a" } });
+  await ended(trophy.metrics.event(words({ headers })));
+  await ended(trophy.metrics.event(words({ headers, apiKey: "call", tenantId: "call" }, { idempotencyKey: "call" })));
+  await ended(trophy.metrics.event(words()));
+  const [first, second, third] = twin.posts.map((post) => post.headers);
+  expect(first).toMatchObject({
+    "x-api-key": "header",
+    "tenant-id": "header",
+    "idempotency-key": "header",
+    "x-trace": "b",
+  });
+  expect(second).toMatchObject({ "x-api-key": "call", "tenant-id": "call", "idempotency-key": "call" });
+  expect(third).toMatchObject({
+    "x-api-key": "client",
+    "x-trace": "a",
+    "idempotency-key": expect.stringMatching(/^[\da-f-]{36}$/),
+  });
+});
+
+test("additional body members go along, the event's own win; undefined ones are left out", async () => {
+  const { trophy, twin, ended } = setUp();
+  await ended(trophy.metrics.event(words({ body: { value: 99, user: { id: "other" }, more: 1, nothing: undefined } })));
+  expect(bodiesOf(twin)[0]).toEqual({ value: 1, user: { id: "u-7" }, more: 1 });
+});
+
+test("an attempt ends after 60 s by default, after the client's timeoutMs, or after the call's", async () => {
+  for (const [options, requestOptions, timeoutMs] of [
+    [{}, {}, 60_000],
+    [{ timeoutMs: 5_000 }, {}, 5_000],
+    [{ timeoutMs: 5_000 }, { timeoutMs: 700 }, 700],
+  ] as const) {
+    const { trophy, twin, clock, ended } = setUp({ maxRetries: 0, ...options });
+    twin.fail({ kind: "hang", times: 1 });
+    const startMs = clock.now();
+    await expect(ended(trophy.metrics.event(words(requestOptions)))).rejects.toBeInstanceOf(TrophyApiTimeoutError);
+    expect(clock.now() - startMs).toBe(timeoutMs);
+  }
+});
+
+test("two more attempts by default, as many as the client says, or the call", async () => {
+  for (const [options, requestOptions, requests] of [
+    [{}, {}, 3],
+    [{ maxRetries: 4 }, {}, 5],
+    [{ maxRetries: 4 }, { maxRetries: 1 }, 2],
+    [{}, { maxRetries: 0 }, 1],
+  ] as const) {
+    const { trophy, twin, ended } = setUp(options);
+    twin.fail({ kind: "status", status: 500 });
+    await expect(ended(trophy.metrics.event(words(requestOptions)))).rejects.toMatchObject({ statusCode: 500 });
+    expect(twin.requests).toBe(requests);
+  }
+});
+
+test("408, 429 and 5xx are tried again, other refusals are not", async () => {
+  for (const [status, requests] of [
+    [408, 2],
+    [429, 2],
+    [500, 2],
+    [503, 2],
+    [400, 1],
+    [404, 1],
+    [409, 1],
+    [422, 1],
+  ] as const) {
+    const { trophy, twin, ended } = setUp();
+    twin.fail({ kind: "status", status, times: 1 });
+    const call = ended(trophy.metrics.event(words()));
+    if (requests === 1) await expect(call, String(status)).rejects.toMatchObject({ statusCode: status });
+    else {
+      expect(await call).toMatchObject({ total: 1 });
+      expect(gapsOf(twin)[0]).toBeGreaterThanOrEqual(900);
+    }
+    expect(twin.requests, String(status)).toBe(requests);
+  }
+});
