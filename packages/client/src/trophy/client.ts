@@ -20,6 +20,8 @@ import { TrophyApiEnvironment, type TrophyApiEnvironmentUrls } from "./environme
 import { ERROR_OF_STATUS, TrophyApiError, TrophyApiTimeoutError, TrophyParseError } from "./error.ts";
 import type { EventResponse } from "./types.ts";
 
+type HeaderOptions = Readonly<Record<string, string | null | undefined>>;
+
 export interface TrophyClientOptions {
   /** The original's `api_key`. */
   readonly apiKey: string;
@@ -33,8 +35,8 @@ export interface TrophyClientOptions {
   readonly timeoutMs?: number;
   /** Further attempts after the first one. Default 2. The original's `max_retries`. */
   readonly maxRetries?: number;
-  /** Sent with each request. They replace neither the key nor the tenant. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent with each request. They replace neither the key nor the tenant; null ones are left out. */
+  readonly headers?: HeaderOptions;
   readonly transport?: Transport;
 }
 
@@ -43,8 +45,8 @@ export interface RequestOptions {
   readonly baseUrl?: string;
   readonly apiKey?: string;
   readonly tenantId?: string;
-  /** They replace the client's own, the key among them; an `apiKey`, `tenantId` or `idempotencyKey` of the call wins. The original's `additional_headers`. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** They replace the client's own, the key among them; an `apiKey`, `tenantId` or `idempotencyKey` of the call wins. Null ones are left out. The original's `additional_headers`. */
+  readonly headers?: HeaderOptions;
   /** The original's `additional_query_parameters`. */
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   /** Members added to the body; the call's own win. The original's `additional_body_parameters`. */
@@ -237,7 +239,7 @@ function requestOf(options: Resolved, call: Call, own: Omit<RequestOptions, "sig
   const { baseUrl = options.baseUrl, tenantId, apiKey } = own;
   const query = new URLSearchParams(
     Object.entries({ ...call.query, ...own.query })
-      .filter(([, value]) => value !== undefined)
+      .filter(([, value]) => value != null)
       .map(([name, value]): [string, string] => [name, String(value)]),
   ).toString();
   const body = call.body === undefined ? [] : [JSON.stringify(compact({ ...own.body, ...compact(call.body) }))];
@@ -259,8 +261,10 @@ function requestOf(options: Resolved, call: Call, own: Omit<RequestOptions, "sig
   };
 }
 
-function lower(headers: Readonly<Record<string, string>> = {}): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+function lower(headers: HeaderOptions = {}): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) => (value == null ? [] : [[name.toLowerCase(), value]])),
+  ) as Record<string, string>;
 }
 
 /** What a call is made of may be wrong in many ways; each is the call's error. */

@@ -143,6 +143,79 @@ test("additional body members go along, the event's own win; undefined ones are 
   expect(bodiesOf(twin)[0]).toEqual({ value: 1, user: { id: "u-7" }, more: 1 });
 });
 
+test("an event is one POST of its user, value and attributes as they are given; its metric's key is encoded", async () => {
+  const { trophy, twin, ended } = setUp();
+  const user = {
+    id: "18",
+    email: "u@x.test",
+    name: "U",
+    tz: "Europe/London",
+    deviceTokens: ["d"],
+    subscribeToEmails: false,
+    attributes: { department: "engineering" },
+  };
+  const attributes = { category: "writing" };
+  await ended(trophy.metrics.event({ key: "words written/é", user, value: 750, attributes }).catch(() => undefined));
+  expect(twin.posts).toHaveLength(1);
+  expect(twin.posts[0]).toMatchObject({ method: "POST", path: "/v1/metrics/words%20written%2F%C3%A9/event" });
+  expect(twin.posts[0]?.headers).toMatchObject({
+    "content-type": "application/json",
+    "user-agent": expect.stringMatching(/^waybill-trophy\//),
+  });
+  expect(bodiesOf(twin)[0]).toEqual({ user, value: 750, attributes });
+});
+
+test("headers and parameters that are null are left out", async () => {
+  const { trophy, twin, ended } = setUp({ headers: { "x-none": undefined } });
+  const requestOptions = { headers: { "x-null": null }, query: { a: 1, b: null as never } };
+  await ended(trophy.users.get({ id: "u", requestOptions }).catch(() => undefined));
+  expect(twin.posts[0]?.path).toBe("/v1/users/u?a=1");
+  for (const name of ["x-none", "x-null", "content-type"]) expect(twin.posts[0]?.headers).not.toHaveProperty(name);
+});
+
+test("an error has its kind, its status and its body; one that is not JSON is kept as text", async () => {
+  const { host } = setUp();
+  for (const [status, name] of [
+    [400, "BadRequestError"],
+    [401, "UnauthorizedError"],
+    [403, "ForbiddenError"],
+    [404, "NotFoundError"],
+    [422, "UnprocessableEntityError"],
+    [418, "TrophyApiError"],
+  ] as const)
+    for (const [body, parsed, message] of [
+      ['{"error":"odd"}', { error: "odd" }, `Status ${status}: odd`],
+      ["<html>", "<html>", `Status ${status}: <html>`],
+      ["", "", `Status ${status}`],
+    ] as const) {
+      const trophy = createTrophyClientOn(host, {
+        apiKey: "k",
+        transport: async () => ({ status, headers: { "x-a": "b" }, body }),
+      });
+      await expect(trophy.streaks.list()).rejects.toMatchObject({
+        name,
+        message,
+        statusCode: status,
+        body: parsed,
+        headers: { "x-a": "b" },
+      });
+    }
+});
+
+test("a Retry-After may be a date, is 60 s at most, and 0 asks for nothing", async () => {
+  for (const [retryAfter, least, most] of [
+    ["Thu, 01 Jan 2026 00:00:10 GMT", 9_900, 10_010],
+    ["3600", 60_000, 60_010],
+    ["0", 900, 1_110],
+  ] as const) {
+    const { trophy, twin, ended } = setUp();
+    twin.fail({ kind: "status", status: 429, retryAfter, times: 1 });
+    await ended(trophy.metrics.event(words()));
+    expect(gapsOf(twin)[0], retryAfter).toBeGreaterThanOrEqual(least);
+    expect(gapsOf(twin)[0], retryAfter).toBeLessThan(most);
+  }
+});
+
 test("an attempt ends after 60 s by default, after the client's timeoutMs, or after the call's", async () => {
   for (const [options, requestOptions, timeoutMs] of [
     [{}, {}, 60_000],
