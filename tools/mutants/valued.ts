@@ -1,3 +1,116 @@
 import type { Mutant } from "./mutant.ts";
 
-export const VALUED: readonly Mutant[] = [];
+const SOURCE = "packages/client/src/valued";
+const CONTEXT = "packages/client/src/web-context.ts";
+const CHAINS = ["packages/client/test/vendors/valued-without-chains.test.ts"];
+const REQUESTS = ["packages/client/test/vendors/valued-requests.test.ts"];
+const TESTS = ["packages/client/test/vendors/valued.test.ts"];
+const README = ["packages/client/test/vendors/valued-readme.test.ts"];
+
+export const VALUED: readonly Mutant[] = [
+  {
+    name: "Valued: an asynchronous scope is refused before it begins",
+    file: CONTEXT,
+    find: "if (isAsyncFunction(task)) throw asynchronous();",
+    replace: "if (isAsyncFunction(task) && depth < 0) throw asynchronous();",
+    tests: CHAINS,
+  },
+  {
+    name: "Valued: a scope whose function returns a promise is refused",
+    file: CONTEXT,
+    find: "if (!isThenable(result)) return result;",
+    replace: "if (!isThenable(result) || depth >= 0) return result;",
+    tests: CHAINS,
+  },
+  {
+    name: "Valued: without chains a scope ends with its function",
+    file: CONTEXT,
+    find: "current = before;",
+    replace: "current ??= before;",
+    tests: CHAINS,
+  },
+  {
+    name: "Valued: what all callers share is set within with() only",
+    file: CONTEXT,
+    find: "if (isShared && depth === 0)",
+    replace: "if (isShared && depth < 0)",
+    tests: CHAINS,
+  },
+  {
+    name: "Valued: the scope of all callers is a shared one",
+    file: `${SOURCE}/global.ts`,
+    find: "scope: Scope.shared(client) };",
+    replace: "scope: new Scope(client) };",
+    tests: CHAINS,
+  },
+  {
+    name: "Valued: a bound scope begins with what is there",
+    file: `${SOURCE}/scope.ts`,
+    find: "return new Scope(this.#client, Data.merge(this.data, objectOf(data)));",
+    replace: "return new Scope(this.#client, data);",
+    tests: TESTS,
+  },
+  {
+    name: "Valued: a created scope has its defaults",
+    file: `${SOURCE}/scope.ts`,
+    find: "this.#defaults = objectOf(defaults);",
+    replace: "this.#defaults = objectOf({ ...defaults, user: undefined });",
+    tests: TESTS,
+  },
+  {
+    name: "Valued: the entry point's createScope takes defaults",
+    file: `${SOURCE}/index.ts`,
+    find: "return new Scope(this, defaults);",
+    replace: "return new Scope(this, defaults === undefined ? defaults : {});",
+    tests: README,
+  },
+  {
+    name: "Valued: an executor can be replaced",
+    file: `${SOURCE}/client.ts`,
+    find: "this.#executor = executor ?? executorFor(",
+    replace: "this.#executor = (this.#closed ? executor : undefined) ?? executorFor(",
+    tests: REQUESTS,
+  },
+  {
+    name: "Valued: an executor set to undefined is the environment's own way",
+    file: `${SOURCE}/client.ts`,
+    find: "this.#executor = executor ?? executorFor(",
+    replace: "this.#executor = executor ?? this.#executor ?? executorFor(",
+    tests: REQUESTS,
+  },
+  {
+    name: "Valued: the order of the environment's names",
+    file: `${SOURCE}/executor.ts`,
+    find: '"VALUED_ENV", "RAILS_ENV", "APP_ENV"',
+    replace: '"VALUED_ENV", "APP_ENV", "RAILS_ENV"',
+    tests: REQUESTS,
+  },
+  {
+    name: "Valued: an empty name of the environment does not count",
+    file: `${SOURCE}/executor.ts`,
+    find: 'value !== undefined && value !== ""',
+    replace: "value !== undefined",
+    tests: REQUESTS,
+  },
+  {
+    name: "Valued: a request ends after timeoutMs",
+    file: `${SOURCE}/connection.ts`,
+    find: "timeoutMs: options.timeoutMs ?? TIMEOUT_MS,",
+    replace: "timeoutMs: TIMEOUT_MS,",
+    tests: REQUESTS,
+  },
+  {
+    name: "Valued: a request ends after 60 s by default",
+    file: `${SOURCE}/connection.ts`,
+    find: "const TIMEOUT_MS = 60_000;",
+    replace: "const TIMEOUT_MS = 10_000;",
+    tests: REQUESTS,
+  },
+  {
+    name: "Valued: a connection of the entry point is one of its class",
+    file: `${SOURCE}/index.ts`,
+    find: 'typeof source === "string" ? new Connection(source, endpoint, options) : source',
+    replace: "source",
+    tests: README,
+  },
+];

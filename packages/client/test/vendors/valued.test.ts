@@ -396,7 +396,6 @@ test("defects of the original: dotted keys and objects merge", () => {
   ])
     expect(Data.normalize(data)).toEqual({ user: { id: 1, name: "A" } });
 });
-});
 
 test("defects of the original: attributes and a URL merge, config is sent, NaN is null, a customer is synced", () => {
   const { client, events, scope } = setUp();
