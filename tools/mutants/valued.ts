@@ -12,14 +12,14 @@ export const VALUED: readonly Mutant[] = [
     name: "Valued: an asynchronous scope is refused before it begins",
     file: CONTEXT,
     find: "if (isAsyncFunction(task)) throw asynchronous();",
-    replace: "if (isAsyncFunction(task) && depth < 0) throw asynchronous();",
+    replace: "if (isAsyncFunction(task) && value === undefined) throw asynchronous();",
     tests: CHAINS,
   },
   {
     name: "Valued: a scope whose function returns a promise is refused",
     file: CONTEXT,
     find: "if (!isThenable(result)) return result;",
-    replace: "if (!isThenable(result) || depth >= 0) return result;",
+    replace: "if (!isThenable(result) || current === before) return result;",
     tests: CHAINS,
   },
   {
@@ -31,10 +31,10 @@ export const VALUED: readonly Mutant[] = [
   },
   {
     name: "Valued: what all callers share is set within with() only",
-    file: CONTEXT,
-    find: "if (isShared && depth === 0)",
-    replace: "if (isShared && depth < 0)",
-    tests: CHAINS,
+    file: `${SOURCE}/scope.ts`,
+    find: "return this.#isShared && this.#context.get() === undefined;",
+    replace: "return this.#isShared && this.#context.get() === null;",
+    tests: ["packages/client/test/vendors/valued-server.test.ts"],
   },
   {
     name: "Valued: the scope of all callers is a shared one",

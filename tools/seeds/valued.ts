@@ -11,6 +11,7 @@ const INDEX = `${SOURCE}/index.ts`;
 const TESTS = "packages/client/test/vendors/valued.test.ts";
 const README = "packages/client/test/vendors/valued-readme.test.ts";
 const REQUESTS = "packages/client/test/vendors/valued-requests.test.ts";
+const SERVER = "packages/client/test/vendors/valued-server.test.ts";
 const CHAINS = "packages/client/test/vendors/valued-without-chains.test.ts";
 const AS_IN_README = `${README}#what the original's README makes, the entry point has: client, scope, connection, a backend of one's own`;
 
@@ -189,10 +190,21 @@ export const VALUED: Seed = {
       differs: "its name is `assign`",
     },
     {
+      behaviour: "outside of a block the global scope keeps data for the thread, and so for its next request",
+      code: `${SCOPE}#return this.#isShared && this.#context.get() === undefined;`,
+      tests: [
+        `${SERVER}#outside of with() the scope of all callers takes no data: the next request of the connection would have it`,
+        `${CHAINS}#what all callers share is set within with() only; a scope of one's own at any time`,
+      ],
+      differs: "it takes none there; the README's advice to wrap it in a scope is a rule",
+    },
+    {
       behaviour: "data of a scope belongs to one thread: no other sees it",
       code: "packages/client/src/node-host.ts#const storage = new AsyncLocalStorage<T>();",
       tests: [
         `${TESTS}#[valued 20] with() restores what was there, also after a throw and over await; chains do not see each other`,
+        `${SERVER}#two overlapping asynchronous scopes keep their users apart, and a later request has nobody's`,
+        `${SERVER}#requests on one connection see nothing of each other within with()`,
       ],
       differs: "to one chain of asynchronous calls",
     },

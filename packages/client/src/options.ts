@@ -130,8 +130,8 @@ export interface Context<T> {
   run<R, A extends readonly unknown[]>(value: T, task: (...args: A) => R, ...args: A): R;
 }
 
-/** Makes the place of a value. One that is shared by all callers takes values only within `run` where there are no chains. */
-export type CreateContext = <T>(isShared: boolean) => Context<T>;
+/** Makes the place of a value. */
+export type CreateContext = <T>() => Context<T>;
 
 export type ResolvedOptions = Required<
   Omit<ClientSettings, "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context" | "catalog">

@@ -6,18 +6,11 @@
  */
 import type { Context } from "./options.ts";
 
-const NO_CHAINS = "this platform cannot tell asynchronous calls apart";
-
-export function createContext<T>(isShared: boolean): Context<T> {
+export function createContext<T>(): Context<T> {
   let current: T | undefined;
-  let depth = 0;
   return {
     get: () => current,
     set(value) {
-      if (isShared && depth === 0)
-        throw new TypeError(
-          `${NO_CHAINS}: data that all callers share is set within with() only; bind() gives a scope of your own`,
-        );
       current = value;
     },
     run(value, task, ...args) {
@@ -25,12 +18,10 @@ export function createContext<T>(isShared: boolean): Context<T> {
       if (isAsyncFunction(task)) throw asynchronous();
       const before = current;
       current = value;
-      depth += 1;
       let result: ReturnType<typeof task>;
       try {
         result = task(...args);
       } finally {
-        depth -= 1;
         current = before;
       }
       if (!isThenable(result)) return result;
@@ -43,7 +34,7 @@ export function createContext<T>(isShared: boolean): Context<T> {
 
 function asynchronous(): TypeError {
   return new TypeError(
-    `${NO_CHAINS}: with() takes synchronous functions only; for others use the scope that bind() returns`,
+    "this platform cannot tell asynchronous calls apart: with() takes synchronous functions only; for others use the scope that bind() returns",
   );
 }
 

@@ -115,7 +115,7 @@ describe.each(PLATFORMS)("in the build for %s", (condition, globals) => {
     bound.action("bound");
     new Scope(client, { "user.id": 3 }).action("own");
     expect(() => Valued.with({ "user.id": 4 }, async () => undefined)).toThrow("synchronous functions only");
-    expect(() => Valued.set("user.id", 5)).toThrow("within with() only");
+    expect(() => Valued.set("user.id", 5)).toThrow("is set within with() only");
     await client.close();
     expect(Object.fromEntries(twin.events.map(({ key, user }) => [key, user]))).toEqual({
       global: { id: 1 },

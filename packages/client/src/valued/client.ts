@@ -60,8 +60,8 @@ export class ValuedClientOn {
   }
 
   /** Where a scope of this client keeps its data. @internal */
-  createContext<T>(isShared: boolean): Context<T> {
-    return this.#host.createContext(isShared);
+  createContext<T>(): Context<T> {
+    return this.#host.createContext();
   }
 
   /** Something a user or customer did. `data` needs `user.id` or `customer.id`. **Errors**: throws `TypeError`: "Missing user.id or customer.id". */

@@ -5,10 +5,10 @@ import { Data, isPlainObject, nested, objectOf, type PlainData, type PlainObject
 type Key = string | readonly string[];
 
 /**
- * Data that goes with every event of a chain of asynchronous calls: what one request sets, another does not see.
+ * Data that goes with every event. Within `with` it belongs to one chain of asynchronous calls: no other sees it. Outside it belongs to the scope, so make
+ * one for each user or request; the scope of `Valued`, which all callers share, takes data within `with` only.
  *
- * Browsers and workers do not know such chains. There a scope holds one data for all who use it, so make one for each user or request; `with` takes
- * synchronous functions only, and the scope of `Valued` is set within `with` only. For asynchronous code see {@link Scope.bind}.
+ * Browsers and workers do not know such chains: there `with` takes synchronous functions only. For asynchronous code see {@link Scope.bind}.
  *
  * Events are `scope` merged with what the call gives, deeply (the original replaces whole objects at the top and so loses ids).
  *
@@ -19,20 +19,21 @@ type Key = string | readonly string[];
  */
 export class Scope {
   readonly #client: ValuedClientOn;
-  #context: Context<PlainObject>;
+  readonly #context: Context<PlainObject>;
+  #isShared = false;
   readonly #defaults: PlainObject;
 
   /** `defaults`: what it begins with and what `reset` goes back to. Default: nothing. **Errors**: throws a `TypeError` when they cannot be sent. */
   constructor(client: ValuedClientOn, defaults: object = {}) {
     this.#client = client;
-    this.#context = client.createContext(false);
+    this.#context = client.createContext();
     this.#defaults = objectOf(defaults);
   }
 
   /** For `Valued`: one that all callers share. @internal */
   static shared(client: ValuedClientOn): Scope {
     const scope = new Scope(client);
-    scope.#context = client.createContext(true);
+    scope.#isShared = true;
     return scope;
   }
 
@@ -50,10 +51,10 @@ export class Scope {
 
   /**
    * Merges a value in at a key, for the rest of the chain. An object keeps the other members that stand there.
-   * **Errors**: throws a `TypeError` for data that cannot be sent, and where there are no chains for the scope of `Valued` outside of `with`.
+   * **Errors**: throws a `TypeError` for data that cannot be sent, and for the scope of `Valued` outside of `with`.
    */
   set(key: Key, value: unknown): void {
-    this.#context.set(Data.merge(this.data, nested(pathOf(key), Data.normalize(value))));
+    this.#merge(nested(pathOf(key), Data.normalize(value)));
   }
 
   get user(): PlainData | undefined {
@@ -103,13 +104,14 @@ export class Scope {
 
   /** Merges data in for the rest of the chain. **Errors**: as `set`. */
   assign(data: object): this {
-    this.#context.set(Data.merge(this.data, objectOf(data)));
+    this.#merge(objectOf(data));
     return this;
   }
 
   /** Back to the defaults. */
   reset(): void {
-    this.#context.set(this.#defaults);
+    // Where it takes none, there is none.
+    if (!this.#takesNone()) this.#context.set(this.#defaults);
   }
 
   action(key: string, data: object = {}): void {
@@ -141,6 +143,19 @@ export class Scope {
   /** A scope may stand in the data of another. */
   toValuedData(): PlainObject {
     return this.data;
+  }
+
+  #merge(data: PlainObject): void {
+    if (this.#takesNone())
+      throw new TypeError(
+        "data of the scope that all callers share is set within with() only, or it would go with the events of others; bind() gives a scope of your own",
+      );
+    this.#context.set(Data.merge(this.data, data));
+  }
+
+  /** Outside of `with` even a platform that knows chains goes on with the next request of a connection in the chain of the last one. */
+  #takesNone(): boolean {
+    return this.#isShared && this.#context.get() === undefined;
   }
 
   #known(kind: "user" | "customer"): PlainObject {

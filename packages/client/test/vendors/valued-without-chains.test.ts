@@ -139,7 +139,8 @@ test("synchronous scopes nest and are restored, also after a throw", () => {
 
 test("what all callers share is set within with() only; a scope of one's own at any time", () => {
   const { events, client, Valued } = setUp();
-  const refused = "data that all callers share is set within with() only; bind() gives a scope of your own";
+  const refused =
+    "is set within with() only, or it would go with the events of others; bind() gives a scope of your own";
   expect(() => Valued.set("user.id", 1)).toThrow(refused);
   expect(() => Valued.assign({ "user.id": 1 })).toThrow(refused);
   expect(() => (Valued.userId = 1)).toThrow(refused);
@@ -148,6 +149,7 @@ test("what all callers share is set within with() only; a scope of one's own at 
     Valued.action("inside");
   });
   expect(() => Valued.set("user.id", 1)).toThrow(refused);
+  Valued.reset();
   const own = new Scope(client);
   own.set("user.id", 2);
   own.action("own");
