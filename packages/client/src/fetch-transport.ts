@@ -24,11 +24,10 @@ export function createFetchTransport(answerMaxBytes: number = ANSWER_MAX_BYTES_D
       const { status, headers } = response;
       return { status, headers: Object.fromEntries(headers), ...(await readAnswer(response, answerMaxBytes)) };
     } catch (error) {
-      throw new WaybillError(
-        "WAYBILL_TRANSPORT",
-        `no answer from ${new URL(request.url).origin}: ${messageOf(error)}`,
-        { retryable: true, cause: error },
-      );
+      throw new WaybillError("WAYBILL_TRANSPORT", `no answer from ${originOf(request.url)}: ${messageOf(error)}`, {
+        retryable: true,
+        cause: error,
+      });
     }
   });
 }
@@ -55,4 +54,9 @@ async function readAnswer(response: Response, maxBytes: number): Promise<Pick<Ht
     return { body, cut: true };
   }
   return { body: body + decoder.decode() };
+}
+
+/** Without path, query or credentials: it ends up in logs. A path alone is one of the page's own server. */
+function originOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : "this origin";
 }

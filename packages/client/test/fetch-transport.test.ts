@@ -106,6 +106,10 @@ test("no answer is an error that may be tried again, with the origin alone; a st
     retryable: true,
     message: "no answer from http://a.test: Failed to fetch",
   });
+  await expect(createFetchTransport()({ ...REQUEST, url: "/events?key=1" }, signal)).rejects.toMatchObject({
+    code: "WAYBILL_TRANSPORT",
+    message: "no answer from this origin: Failed to fetch",
+  });
   function* broken(): Generator<Uint8Array> {
     yield Uint8Array.of(0x61);
     throw new Error("connection lost");
