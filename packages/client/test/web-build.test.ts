@@ -91,6 +91,22 @@ describe.each(PLATFORMS)("in the build for %s", (condition, globals) => {
     expect(twin.events).toMatchObject([{ event: "signed_up" }]);
   });
 
+  test("GetFluxly's client with a server key: refused in a page, which strangers read, and taken in a worker", async () => {
+    const { entries, serve } = await setUp();
+    const twin = new twins.GetFluxlyTwin({});
+    serve("http://getfluxly.test", twin.handle);
+    const make = () =>
+      new entries.getfluxly.GetFluxlyClient({ token: "gflux_secret_1", apiHost: "http://getfluxly.test" });
+    if (condition === "browser") {
+      expect(make).toThrow("server key");
+      return;
+    }
+    const getfluxly = make();
+    getfluxly.track({ event: "by_a_worker", userId: "u" });
+    await getfluxly.close();
+    expect(twin.events).toMatchObject([{ event: "by_a_worker" }]);
+  });
+
   test("Trophy's client, with a call that has a body and one that has none", async () => {
     const { entries, requests, serve } = await setUp();
     const twin = new twins.TrophyTwin({});
