@@ -44,11 +44,33 @@ const SOURCES = [
   "../src/client.ts",
   "../src/captured.ts",
   "../src/destinations.ts",
+  "../src/spool.ts",
   "../../vendors/src/canonical/events.ts",
+  "../src/letter/client.ts",
+  "../src/letter/destination.ts",
+  "../src/getfluxly/client.ts",
+  "../src/getfluxly/answers.ts",
+  "../src/getfluxly/destination.ts",
+  "../src/trophy/client.ts",
+  "../src/trophy/destination.ts",
+  "../src/valued/client.ts",
+  "../src/valued/connection.ts",
+  "../src/valued/destination.ts",
+  "../src/launchdarkly/publisher.ts",
+  "../src/launchdarkly/dispatcher.ts",
 ];
 /** Of an exported interface or type, up to the bracket in its first column. */
 const DECLARED = /^export (?:interface|type) (\w+)(?!.*;$)[\s\S]*?^(?:\}|\s*\};)/gm;
-const INTERNAL = ["Host", "VendorHost", "Context", "ResolvedOptions", "GivenOptions", "Shared", "CanonicalEvents"];
+const INTERNAL = [
+  "Host",
+  "ValuedHost",
+  "VendorHost",
+  "Context",
+  "ResolvedOptions",
+  "GivenOptions",
+  "Shared",
+  "CanonicalEvents",
+];
 
 test("an editor shows a sentence for each option, event field and trait", () => {
   const silent: string[] = [];

@@ -5,8 +5,11 @@ import { GetFluxlyError } from "./error.ts";
 
 /** What the server joined: the `alias` of its answer. */
 export interface GetFluxlyAliased {
+  /** The user's id. */
   readonly user_id?: string;
+  /** The anonymous id that is the user's now. */
   readonly anonymous_id?: string;
+  /** The id the user had before. */
   readonly previous_id?: string;
   /** ISO 8601. */
   readonly merged_at?: string;
@@ -14,7 +17,9 @@ export interface GetFluxlyAliased {
 }
 
 export interface FlushResult {
+  /** Events that the vendor took. */
   readonly accepted: number;
+  /** Events that it refused for good. */
   readonly rejected: number;
   /** Requests that were answered with success. */
   readonly batches: number;

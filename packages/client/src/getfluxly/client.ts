@@ -56,6 +56,7 @@ export interface GetFluxlyClientOptions {
   readonly exitSignals?: readonly ExitSignal[];
   /** Told of what goes wrong in the background. Default: nothing, as in the original; but a line on the console for events that the end of the process lost. What it throws is ignored. */
   readonly onError?: (error: GetFluxlyError) => void;
+  /** Makes the requests. Default: `node:http(s)` on Node, `fetch` elsewhere. */
   readonly transport?: Transport;
 }
 
@@ -69,21 +70,26 @@ interface Ids {
 export interface GetFluxlyTrack extends Ids {
   /** In snake case, at most 64 characters. */
   readonly event: string;
+  /** What the event is about: any JSON object. */
   readonly properties?: Properties;
   /** Default: now; so for an invalid Date, of which `onError` is told. */
   readonly timestamp?: Date | string;
+  /** The circumstances: any JSON object. */
   readonly context?: Properties;
 }
 
 /** One id at least is required; two join what is known under each. */
 export interface GetFluxlyIdentify extends Ids {
+  /** What is known of the user: any JSON object. */
   readonly traits?: Properties;
 }
 
 export interface GetFluxlyAliasCall {
+  /** The id from now on. */
   readonly userId: string;
   /** This or `previousId`. */
   readonly anonymousId?: string;
+  /** The id the user had before. */
   readonly previousId?: string;
   /** Sent as `X-Request-Id`. */
   readonly requestId?: string;

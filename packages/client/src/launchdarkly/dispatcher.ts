@@ -20,6 +20,7 @@ export type EventsKind = "analytics" | "diagnostic";
 
 /** A request of an SDK: a web `Request` whose body was read, or Node's with its body. */
 export interface EventRequest {
+  /** Names in any case of letters; only those of the protocol are read. */
   readonly headers: EventHeaders;
   /** Decompressed. */
   readonly body: string | Uint8Array;
@@ -28,7 +29,9 @@ export interface EventRequest {
 export interface EventAnswer {
   /** 202; 400 for an empty body and, unless `strict`, for what is not a JSON array; 503 when closed. */
   readonly status: number;
+  /** For the client. */
   readonly headers: Readonly<Record<string, string>>;
+  /** For the client; may be empty. */
   readonly body: string;
 }
 

@@ -64,19 +64,25 @@ interface Common {
 export interface LetterIdentify extends Common {
   /** A new contact needs it, here or among the traits. */
   readonly email?: string;
+  /** What is known of the user: any JSON object. */
   readonly traits?: Properties;
   /** An IANA name: `Europe/Rome`. */
   readonly timezone?: string;
 }
 
 export interface LetterGroup extends Common {
+  /** The account that the user belongs to. */
   readonly accountId: string;
+  /** Of the account. */
   readonly name?: string;
+  /** What is known of the account: any JSON object. */
   readonly traits?: Properties;
 }
 
 export interface LetterTrack extends Common {
+  /** What the user did: "Order Completed". */
   readonly event: string;
+  /** What it is about: any JSON object. */
   readonly properties?: Properties;
 }
 

@@ -1,10 +1,15 @@
 export interface LetterErrorDetails {
+  /** Of the answer; absent when none came. */
   readonly status?: number | undefined;
+  /** Of the answer, as it came. */
   readonly body?: string | undefined;
+  /** What kind of failure. */
   readonly code?: string | undefined;
+  /** In words. */
   readonly reason?: string | undefined;
   /** Events that were lost with it. */
   readonly events?: number | undefined;
+  /** What was thrown. */
   readonly cause?: unknown;
 }
 

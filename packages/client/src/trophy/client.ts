@@ -37,13 +37,17 @@ export interface TrophyClientOptions {
   readonly maxRetries?: number;
   /** Sent with each request. They replace neither the key nor the tenant; null ones are left out. */
   readonly headers?: HeaderOptions;
+  /** Makes the requests. Default: `node:http(s)` on Node, `fetch` elsewhere. */
   readonly transport?: Transport;
 }
 
 /** For one call; each wins over the client's own. */
 export interface RequestOptions {
+  /** For this request. */
   readonly baseUrl?: string;
+  /** For this request. */
   readonly apiKey?: string;
+  /** For this request: sent as `Tenant-ID`. */
   readonly tenantId?: string;
   /** They replace the client's own, the key among them; an `apiKey`, `tenantId` or `idempotencyKey` of the call wins. Null ones are left out. The original's `additional_headers`. */
   readonly headers?: HeaderOptions;
@@ -51,7 +55,9 @@ export interface RequestOptions {
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   /** Members added to the body; the call's own win. The original's `additional_body_parameters`. */
   readonly body?: Readonly<Record<string, unknown>>;
+  /** Of one attempt. Default: that of the client. */
   readonly timeoutMs?: number;
+  /** Attempts behind the first one. Default: those of the client. */
   readonly maxRetries?: number;
   /** Ends the call; it rejects with `TrophyApiError`. */
   readonly signal?: AbortSignal;
@@ -72,6 +78,7 @@ export interface TrophyMetricEvent extends WithRequestOptions<RequestOptions> {
 
 /** **Errors**: each call rejects with `TrophyApiError` or one of its kinds (`UnauthorizedError`, `UnprocessableEntityError`, `TrophyApiTimeoutError`, …). */
 export interface TrophyClient extends Api<RequestOptions> {
+  /** Changes of a user's metrics. */
   readonly metrics: {
     /** Reports a change of a metric and gives back the user's new state. Do not send two of one user and metric at the same time: the vendor does not support it. */
     event(event: TrophyMetricEvent): Promise<EventResponse>;

@@ -12,12 +12,15 @@ import type { Destination } from "../options.ts";
 import { VERSION } from "../version.ts";
 
 export interface TrophyOptions extends CommonOptions {
+  /** Of the application. */
   readonly apiKey: string;
   /** With its version. Default `https://api.trophy.so/v1`. */
   readonly url?: string;
+  /** Sent as `Tenant-ID`. */
   readonly tenantId?: string;
   /** The metric of each track event; others are not sent. Default: every track event, its name in kebab case. */
   readonly metrics?: Readonly<Record<string, string | TrophyMetric>>;
+  /** The metric of each event, by name: see docs/guide/vendors.md. */
   readonly events?: EventMap<TrophyEvent | TrophyIdentify>;
 }
 

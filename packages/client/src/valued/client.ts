@@ -15,7 +15,9 @@ export interface ValuedClientOptions extends ConnectionOptions {
 
 /** Goals and signals of a project. */
 export interface ValuedConfig {
+  /** Goals by name. */
   readonly goals?: readonly Readonly<Record<string, unknown>>[];
+  /** Signals by name. */
   readonly signals?: readonly Readonly<Record<string, unknown>>[];
 }
 

@@ -13,6 +13,7 @@ export interface ConnectionOptions {
   readonly maxAttempts?: number;
   /** For one attempt. Default 60 s. */
   readonly timeoutMs?: number;
+  /** Makes the requests. Default: `node:http(s)` on Node, `fetch` elsewhere. */
   readonly transport?: Transport;
 }
 

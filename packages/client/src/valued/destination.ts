@@ -5,9 +5,11 @@ import type { Destination } from "../options.ts";
 import { VERSION } from "../version.ts";
 
 export interface ValuedOptions extends CommonOptions {
+  /** Of the project. */
   readonly token: string;
   /** Used as it is. Default `https://ingest.valued.app/events`. */
   readonly url?: string;
+  /** Other names or forms for events, by name: see docs/guide/vendors.md. */
   readonly events?: EventMap<ValuedEvent>;
 }
 
