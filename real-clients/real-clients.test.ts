@@ -372,7 +372,10 @@ test("@segment/analytics-node", { timeout: TEST_MS }, async () => {
   expect(new Set(world.segment.events.map(({ event }) => event["event"]))).toEqual(new Set(ALL));
 });
 
-test("posthog-node, by the source's prefix", { timeout: TEST_MS }, async () => {
+test.each([
+  ["its own path", ""],
+  ["the source's prefix", "/s/app2"],
+])("posthog-node, by %s", { timeout: TEST_MS }, async (_what, prefix) => {
   const world = await setUp();
   const { PostHog } = load<{
     PostHog: new (
@@ -386,7 +389,7 @@ test("posthog-node, by the source's prefix", { timeout: TEST_MS }, async () => {
       shutdown(ms: number): Promise<unknown>;
     };
   }>("posthog-node");
-  const posthog = new PostHog("phc_in", { host: `${world.url}/s/app2`, flushAt: 5, flushInterval: 50 });
+  const posthog = new PostHog("phc_in", { host: `${world.url}${prefix}`, flushAt: 5, flushInterval: 50 });
   posthog.on("error", () => undefined);
   posthog.identify({ distinctId: "u", properties: { plan: "pro" } });
   for (let index = 0; index < EVENTS; index++) {

@@ -41,11 +41,12 @@ export interface DoorIntakeOptions {
   readonly turns?: Turns;
 }
 
-/** A request whose source is known; its body may be read. */
+/** A request whose body may be read. */
 export interface DoorOpened {
   readonly door: Door;
   readonly route: DoorRoute;
-  readonly source: Source;
+  /** `undefined`: the key in the body names it. */
+  readonly source: Source | undefined;
   /** Who pays for the body: the source, unless its key stands in there. */
   readonly payer: Source | undefined;
   readonly request: DoorRequest;
@@ -55,9 +56,11 @@ export interface DoorOpened {
 
 /** Whose request it is, and by which key; without one it may have none, or has it in the body. */
 interface Found {
-  readonly source: Source;
+  readonly source: Source | undefined;
   readonly key: string | undefined;
 }
+
+type OfSource = Pick<DoorOpened, "door" | "request"> & { readonly source: Source };
 
 interface Prefixed {
   readonly source: Source;
@@ -123,13 +126,16 @@ export class DoorIntake {
       headers: (asked.headers ?? { authorization: asked.authorization }) as DoorRequest["headers"],
     };
     let refusing: { readonly door: Door; readonly route: DoorRoute } | undefined;
+    let keyInBody: typeof refusing;
     for (const door of prefixed === undefined ? this.#doors : doorOf(prefixed.source)) {
       const route = door.match(request.path);
       if (route === undefined) continue;
       const found = this.#find(door, route, request, prefixed?.source);
       if (found !== undefined) return this.#openRoute({ door, route, request, ...found });
       refusing ??= { door, route };
+      if (prefixed === undefined && door.keyInBody === true) keyInBody ??= { door, route };
     }
+    if (keyInBody !== undefined) return this.#openRoute({ ...keyInBody, request, source: undefined, key: undefined });
     if (prefixed !== undefined && prefixed.source.config.protocol !== "segment" && refusing === undefined)
       return answerOf(
         DOORS[prefixed.source.config.protocol].refuse(
@@ -147,8 +153,9 @@ export class DoorIntake {
     // A browser asks without its key.
     if (request.method === "OPTIONS" && route.key === undefined && route.preflight !== undefined)
       return answerOf(route.preflight(request, this.#doorOptions(undefined, this.#limitsOf(door))));
-    const message = door.key(request) === undefined && route.key === undefined ? "" : "The key is not known here.";
-    return this.#refuse(undefined, door, { kind: "unauthorized", message }, request, {});
+    const isKeyless = door.key(request) === undefined && route.key === undefined;
+    const message = isKeyless ? `There is no key: send it ${door.keyPlace}.` : "The key is not known here.";
+    return this.#refuse(undefined, door, { kind: "unauthorized", message, isKeyless }, request, {});
   }
 
   #find(door: Door, route: DoorRoute, request: DoorRequest, prefixed: Source | undefined): Found | undefined {
@@ -173,6 +180,11 @@ export class DoorIntake {
     return known;
   }
 
+  /** Whose the key in a body is. */
+  #sourceIn({ vendor }: Door, taken: Taken): Source | undefined {
+    return "key" in taken && taken.key !== undefined ? this.#lookUp(vendor, taken.key, "")?.source : undefined;
+  }
+
   #openRoute({
     door,
     route,
@@ -180,7 +192,7 @@ export class DoorIntake {
     source,
     key,
   }: Pick<DoorOpened, "door" | "route" | "request"> & Found): Answer | DoorOpened {
-    const options = this.#doorOptions(source, this.#limitsOf(door));
+    const options = this.#doorOptions(source, this.#limitsOf(door), door.vendor);
     const headers = route.headers?.(request, options) ?? {};
     if (request.method === "OPTIONS" && route.preflight !== undefined)
       return answerOf(route.preflight(request, options));
@@ -192,11 +204,11 @@ export class DoorIntake {
     if (this.#stopping)
       return refuse({ kind: "unavailable", message: "The relay is stopping; try again.", retryAfterS: RETRY_AFTER_S });
     // A key in the body is counted when it is known.
-    const isKeyed = key !== undefined || source.config.keyless;
-    const limited = isKeyed ? limitedBy(source, key ?? "") : undefined;
+    const payer = source !== undefined && (key !== undefined || source.config.keyless) ? source : undefined;
+    const limited = payer === undefined ? undefined : limitedBy(payer, key ?? "");
     if (limited !== undefined) return refuse(limited);
     const { bodyMaxBytes } = this.#limitsOf(door);
-    return { door, route, source, payer: isKeyed ? source : undefined, request, options, bodyMaxBytes };
+    return { door, route, source, payer, request, options, bodyMaxBytes };
   }
 
   #limitsOf({ vendor }: Door): IntakeLimits {
@@ -212,13 +224,22 @@ export class DoorIntake {
 
   /** Frames, stores, answers. Resolves after the fsync; rejects for a defect. */
   async accept(opened: DoorOpened, body: Buffer, charge?: Charge): Promise<Answer> {
-    const { door, route, source, request, options } = opened;
+    const { door, route, request, options } = opened;
     const headers = route.headers?.(request, options) ?? {};
-    const refuse = (refusal: Refusal): Answer => this.#refuse(source, door, refusal, request, headers);
-    if (!isUtf8(body)) return refuse({ kind: "invalid", message: "The body is not UTF-8." });
+    if (!isUtf8(body))
+      return this.#refuse(
+        opened.source,
+        door,
+        { kind: "invalid", message: "The body is not UTF-8." },
+        request,
+        headers,
+      );
     const taken = route.take(body, request, options);
+    const source = opened.source ?? this.#sourceIn(door, taken);
+    const refuse = (refusal: Refusal): Answer => this.#refuse(source, door, refusal, request, headers);
     if ("refusal" in taken) return refuse(taken.refusal);
-    if ("ask" in taken) return this.#ask(opened, taken.ask.path, body, headers);
+    if (source === undefined) return refuse({ kind: "unauthorized", message: "The key is not known here." });
+    if ("ask" in taken) return this.#ask({ source, door, request }, taken.ask.path, body, headers);
     if (!("stored" in taken)) return answerOf(taken.answer, headers);
     if (opened.payer === undefined) {
       const limited = limitedBy(source, taken.key ?? "");
@@ -239,7 +260,7 @@ export class DoorIntake {
       const { duplicates, first, receipt } = await this.#store(source, taken.stored, taken);
       const answered = receipt === undefined ? headers : { ...headers, [RECEIPT_HEADER]: receipt };
       if (taken.exchange !== undefined && first !== undefined)
-        return await this.#exchange(opened, taken, first, answered);
+        return await this.#exchange({ source, door, request }, taken, first, answered);
       return answerOf(taken.answer(duplicates), answered);
     } catch (error) {
       if (error instanceof WaybillError && error.code === "WAYBILL_EVENT")
@@ -267,7 +288,7 @@ export class DoorIntake {
 
   /** Waits for the vendor's own answer; what is not answered in time is sent all the same. */
   async #exchange(
-    { source, door, request }: DoorOpened,
+    { source, door, request }: OfSource,
     taken: Extract<Taken, { readonly stored: unknown }>,
     position: number,
     headers: Readonly<Record<string, string>>,
@@ -292,7 +313,7 @@ export class DoorIntake {
 
   /** Not stored: whoever asks needs the answer now, or to know that there is none. */
   async #ask(
-    { source, door, request }: DoorOpened,
+    { source, door, request }: OfSource,
     path: string,
     body: Buffer,
     headers: Readonly<Record<string, string>>,
@@ -333,10 +354,14 @@ export class DoorIntake {
     return answerOf(door.refuse(refusal, request), { ...headers, ...retryAfter });
   }
 
-  #doorOptions(source: Source | undefined, { maxEvents }: IntakeLimits): DoorOptions {
+  #doorOptions(source: Source | undefined, { maxEvents }: IntakeLimits, vendor?: Vendor): DoorOptions {
     const { strict, makeId } = this.#options;
     const { allowedOrigins = [], allowedHeaders = [], sendEvents = true, keyless = false } = source?.config ?? {};
-    const isKey = (key: string): boolean => this.#sources.byKey(key)?.source === source;
+    // Where the key in the body names the source, any one of the protocol is meant.
+    const isKey = (key: string): boolean => {
+      const known = this.#sources.byKey(key)?.source;
+      return known !== undefined && (source === undefined ? known.config.protocol === vendor : known === source);
+    };
     return { strict, makeId, isKey, allowedOrigins, allowedHeaders, sendEvents, keyless, maxEvents };
   }
 }

@@ -1,5 +1,7 @@
 /** Who may send: with which key, in which place and spelling, how often; and that a key goes no further than the intake. */
+
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import { request as httpRequest } from "node:http";
 import { startServer, twins, VirtualClock } from "@waybill/testing";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { loadConfig } from "../src/config/load.ts";
@@ -62,6 +64,12 @@ test.each<[string, string, string, Record<string, string>, object, number]>([
   ["no key", "hog", "/s/hog/e", {}, { event: "e" }, 401],
   ["another key", "hog", "/s/hog/e", {}, { event: "e", api_key: "phc-free" }, 401],
   ["its key", "hog", "/s/hog/e", {}, { event: "e", api_key: "phc" }, 200],
+  ["its key, by PostHog's own path", "hog", "/batch/", {}, { api_key: "phc", batch: [{ event: "e" }] }, 200],
+  ["its key, by PostHog's own path", "free", "/i/v0/e/", {}, { event: "e", token: "phc-free" }, 200],
+  ["its key, by PostHog's own path", "hog", "/capture", {}, { event: "e", api_key: "phc", token: "nobody" }, 200],
+  ["no key, by PostHog's own path", "free", "/e", {}, { event: "e" }, 401],
+  ["nobody's key, by PostHog's own path", "hog", "/batch", {}, { api_key: "nobody", batch: [{ event: "e" }] }, 401],
+  ["a key of Segment's, by PostHog's own path", "hog", "/e", {}, { event: "e", api_key: KEY }, 401],
   ["no key, which it may", "free", "/s/free/e", {}, { event: "e" }, 200],
   ["another key", "free", "/s/free/e", {}, { event: "e", api_key: "phc" }, 401],
   ["a key that is no text", "free", "/s/free/e", {}, { event: "e", api_key: 5 }, 401],
@@ -71,6 +79,36 @@ test.each<[string, string, string, Record<string, string>, object, number]>([
   const before = accepted();
   expect((await send(relay.intakeUrl, "POST", path, body, headers)).status).toBe(status);
   expect(accepted() - before).toBe(status === 200 ? 1 : 0);
+});
+
+test.each<[string, string, object]>([
+  ["segment", "/v1/batch", { batch: [] }],
+  ["letter", "/s/mail/v1/track", track("d1")],
+  ["getfluxly", "/v1/events", { event: "a" }],
+  ["trophy", "/metrics/m/event", { value: 1 }],
+  ["valued", "/events", { category: "a" }],
+  ["posthog", "/batch", { batch: [] }],
+  ["posthog", "/s/hog/e", { event: "e" }],
+])("a refusal of %s for a missing key says so: %s", async (_protocol, path, body) => {
+  const { status, text } = await send(shared.relay.intakeUrl, "POST", path, body, {});
+  expect(status).toBe(401);
+  expect(text).toMatch(/[Tt]here is no (write )?key: send it as |[Tt]here is no key: send it in |unauthorized/);
+  const { detail = "said" } = JSON.parse(text) as { readonly detail?: string };
+  expect(detail).not.toBe("");
+});
+
+test("who names a source by the key in the body pays from the budget of strangers until it is read", async () => {
+  const { relay } = await startWorld({ sources: { hog: { protocol: "posthog", writeKeys: ["phc"] } } });
+  const half = httpRequest(`${relay.intakeUrl}/batch`, { method: "POST", headers: { "content-length": 50_000 } });
+  half.on("error", () => undefined);
+  half.write(`{"api_key":"phc","pad":"${"x".repeat(30_000)}`);
+  const metric = async (): Promise<string> =>
+    /^waybill_intake_keyless_held_bytes (\d+)$/m.exec(
+      (await send(relay.adminUrl, "GET", "/metrics", "", {})).text,
+    )?.[1] ?? "";
+  await until(async () => Number(await metric()) > 30_000);
+  half.destroy();
+  await until(async () => (await metric()) === "0");
 });
 
 test("keyless is for every protocol but LaunchDarkly's, whose requests all have a key", () => {
@@ -124,6 +162,8 @@ test("a rate holds for a key in every spelling and every place, and each key has
   const posthog = (): Promise<number> =>
     send(relay.intakeUrl, "POST", "/s/hog/e", { event: "e", api_key: "phc" }, {}).then(({ status }) => status);
   expect([await posthog(), await posthog(), await posthog()]).toEqual([200, 200, 429]);
+  const own = await send(relay.intakeUrl, "POST", "/e", { event: "e", api_key: "phc" }, {});
+  expect(own).toMatchObject({ status: 429, json: { code: "rate_limited" } });
   const open = (headers: Record<string, string>): Promise<number> =>
     send(relay.intakeUrl, "POST", "/s/open/v1/track", track("o"), headers).then(({ status }) => status);
   expect([await open({}), await open({}), await open({})]).toEqual([200, 200, 429]);
@@ -198,11 +238,12 @@ test("inbound keys are neither stored nor sent on, wherever clients put them", a
       '{"api_key":"in-posthog","batch":[{"event":"a","distinct_id":"u","api_key":"in-posthog","token":"in-posthog","properties":{"token":"in-posthog","x":1,"api_key":"in-posthog-old","tok\\u0065n":"in-posthog"}},{"properties":{"token":"mine","token":"in-posthog"},"event":"b"}]}',
     ),
     await post("/s/hog/capture", '{"api_key":"in-posthog","token":"in-posthog","event":"c","properties":{"$token":1}}'),
+    await post("/batch/", '{"api_key":"in-posthog","batch":[{"event":"d","properties":{"token":"in-posthog-old"}}]}'),
     await post("/diagnostic", '{"kind":"diagnostic"}', { authorization: "in-sdk", "user-agent": "sdk" }),
     await post("/mobile/events/diagnostic", '{"kind":"diagnostic"}', { authorization: "api_key in-mobile" }),
     await post("/events/diagnostic/in-env", '{"kind":"diagnostic"}', { authorization: "in-sdk" }),
   ];
-  expect(statuses).toEqual([200, 200, 200, 200, 202, 202, 202]);
+  expect(statuses).toEqual([200, 200, 200, 200, 200, 202, 202, 202]);
   await until(() => relay.accounts().lanes.every(({ account }) => account.pending === 0));
   const sent = posts.join("\n");
   expect(sent).toContain('"token":"mine"');

@@ -30,7 +30,9 @@ export interface DoorAnswer {
 
 /** Why a request is not taken, in words that each vendor says in its own form. */
 export type Refusal =
-  | { readonly kind: "unauthorized" | "forbidden"; readonly message: string }
+  /** `isKeyless`: there was no key at all. */
+  | { readonly kind: "unauthorized"; readonly message: string; readonly isKeyless?: boolean }
+  | { readonly kind: "forbidden"; readonly message: string }
   | { readonly kind: "not_found" | "method_not_allowed"; readonly message: string }
   | { readonly kind: "invalid" | "too_large" | "unsupported_encoding" | "empty"; readonly message: string }
   | { readonly kind: "rate_limited" | "unavailable"; readonly message: string; readonly retryAfterS: number };
@@ -106,6 +108,8 @@ export interface Door {
   readonly vendor: Vendor;
   /** The key stands in the body: it is known only when that was read. */
   readonly keyInBody?: boolean;
+  /** Where clients put the key, for who has sent none. */
+  readonly keyPlace: string;
   match(path: string): DoorRoute | undefined;
   /** The key in headers or query; `undefined` when there is none of this vendor's kind. */
   key(request: DoorRequest): string | undefined;

@@ -43,6 +43,7 @@ const CORS = {
 
 export const getfluxlyDoor: Door = {
   vendor: "getfluxly",
+  keyPlace: "as a Bearer token in Authorization",
   match(path) {
     const route = /^\/v1\/(events|events\/batch|identify\/alias)$/.exec(plainPath(path))?.[1];
     if (route === undefined) return undefined;

@@ -64,6 +64,7 @@ const EMPTY: DoorAnswer = { status: 202, body: "" };
 
 export const launchdarklyDoor: Door = {
   vendor: "launchdarkly",
+  keyPlace: "in the header Authorization",
   match(path) {
     const found = pathOf(path);
     return found === undefined ? undefined : routeOf(found);
@@ -79,7 +80,7 @@ export const launchdarklyDoor: Door = {
       return {
         status: 401,
         body:
-          refusal.message === ""
+          refusal.isKeyless === true
             ? ""
             : "Relay Proxy does not recognize the client credential (missing or invalid Authorization header)",
       };

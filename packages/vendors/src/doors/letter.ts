@@ -33,6 +33,7 @@ const encoder = new TextEncoder();
 
 export const letterDoor: Door = {
   vendor: "letter",
+  keyPlace: "as a Bearer token in Authorization",
   match(path) {
     const kind = /^\/v1\/(batch|identify|group|track)$/.exec(plainPath(path))?.[1];
     if (kind === undefined) return undefined;

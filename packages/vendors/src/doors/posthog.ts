@@ -1,5 +1,5 @@
 /**
- * PostHog's doors: the batch and single events. The key stands in the body, so a source of this protocol is found by its prefix or host.
+ * PostHog's doors: the batch and single events. The key stands in the body: it names the source, unless a prefix or host already has.
  *
  * The body is read once. The key is for the way in alone: it is not stored, wherever clients put it (beside the batch, in an event, in its properties).
  */
@@ -35,9 +35,12 @@ const LETTER_P = 0x70;
 const LETTER_T = 0x74;
 const LETTER_U = 0x75;
 
+const KEY_PLACE = "as api_key in the body";
+
 export const posthogDoor: Door = {
   vendor: "posthog",
   keyInBody: true,
+  keyPlace: KEY_PLACE,
   match(path) {
     const kind = PATHS.get(plainPath(path));
     if (kind === undefined) return undefined;
@@ -81,7 +84,10 @@ function take(body: Uint8Array, kind: "batch" | "single", options: DoorOptions):
   if (fault !== undefined) return invalid(fault.message);
   const fields = new FieldReader(body);
   const key = fields.text(apiKey ?? token, KEY_MAX_BYTES);
-  if (apiKey === undefined && token === undefined ? options.keyless !== true : key === undefined || !options.isKey(key))
+  const isKeyless = apiKey === undefined && token === undefined;
+  if (isKeyless && options.keyless !== true)
+    return { refusal: { kind: "unauthorized", isKeyless, message: `There is no key: send it ${KEY_PLACE}.` } };
+  if (!isKeyless && (key === undefined || !options.isKey(key)))
     return { refusal: { kind: "unauthorized", message: "The key is not known here." } };
   if (kind === "single") events.push({ start, end });
   else if (!listed) return invalid("batch is not an array");

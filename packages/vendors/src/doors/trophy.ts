@@ -40,6 +40,7 @@ const QUERY = /^[A-Za-z0-9\-._~!$&'()*+,;=:@/?%[\]|]*$/;
 
 export const trophyDoor: Door = {
   vendor: "trophy",
+  keyPlace: "in the header X-API-KEY",
   match(path) {
     const names = namesIn(path);
     if (names === undefined) return undefined;

@@ -10,6 +10,7 @@ const CORS = {
 
 export const valuedDoor: Door = {
   vendor: "valued",
+  keyPlace: "as a Bearer token in Authorization",
   match(path) {
     if (!["/events", "/"].includes(plainPath(path))) return undefined;
     return {
