@@ -88,6 +88,8 @@ export interface OpenOptions {
   readonly create?: boolean;
   /** Each write is durable when it resolves: write and sync in one operation. After a failure the bytes must be taken for lost. */
   readonly durable?: boolean;
+  /** What is created is for its owner alone, whatever other files are. */
+  readonly isPrivate?: boolean;
 }
 
 export interface DiskFile {

@@ -1,6 +1,6 @@
 /** The durable log: append, fsync, read from a position, retain, verify. */
 
-export { makeDirectoryInPlace } from "./aside.ts";
+export { makeDirectoryInPlace, setAside } from "./aside.ts";
 export type { RecordedAttempt } from "./attempts.ts";
 export { AttemptJournal, attemptsFor } from "./attempts.ts";
 export type { Piece, Run } from "./batch.ts";

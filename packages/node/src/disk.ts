@@ -24,13 +24,14 @@ export interface NodeDiskOptions {
 export function createNodeDisk(options: NodeDiskOptions = {}): Disk {
   const { fileMode = DEFAULT_FILE_MODE, directoryMode = DEFAULT_DIRECTORY_MODE } = options;
   return {
-    async open(path, { create = false, durable = false } = {}) {
+    async open(path, { create = false, durable = false, isPrivate = false } = {}) {
       const { O_RDWR, O_CREAT, O_EXCL } = fs.constants;
       const flags = O_RDWR | (create ? O_CREAT | O_EXCL : 0) | (durable && SYNCS_WRITES ? fs.constants.O_DSYNC : 0);
-      const descriptor = await call<number>(`open ${path}`, (done) => fs.open(path, flags, fileMode, done));
+      const mode = isPrivate ? DEFAULT_FILE_MODE : fileMode;
+      const descriptor = await call<number>(`open ${path}`, (done) => fs.open(path, flags, mode, done));
       const file = new NodeFile(path, descriptor, durable && !SYNCS_WRITES);
       // The process's umask may have taken what the configuration gives to others.
-      if (create && (fileMode & ANYONE_ELSE) !== 0) await file.chmod(fileMode);
+      if (create && (mode & ANYONE_ELSE) !== 0) await file.chmod(mode);
       return file;
     },
     async list(directory) {

@@ -113,7 +113,21 @@ const SCHEMAS: Readonly<Record<string, Schema>> = {
     ["since", "until", "source", "type", "event", "userId", "eventsPerSecond", "dryRun"],
   ),
   RotateRequest: object({ key: text, graceMs: whole, kind: { enum: ["mobile", "js"] } }, ["graceMs", "kind"]),
-  ReloadResult: object({ ok: flag, changed: listOf(text), errors: listOf(text) }),
+  Rotation: object(
+    {
+      environment: text,
+      source: text,
+      destination: text,
+      kind: { enum: ["mobile", "js"] },
+      rotatedAtMs: whole,
+      fingerprint: text,
+      inUse: flag,
+    },
+    ["source", "destination", "kind"],
+  ),
+  ReloadResult: object({ ok: flag, changed: listOf(text), errors: listOf(text), rotations: listOf(text) }, [
+    "rotations",
+  ]),
   Problem: object({ title: text, status: whole, detail: text, code: text, message: text }),
 };
 
@@ -148,6 +162,10 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   "GET /v1/environments": {
     summary: "Environments, their sources and destinations; no keys.",
     answers: { 200: "Environment[]" },
+  },
+  "GET /v1/rotations": {
+    summary: "Rotations that are kept until the file has the new key; a fingerprint stands for the key.",
+    answers: { 200: "Rotation[]" },
   },
   "GET /v1/accounts": {
     summary: "Lanes with their books, sources with their counters, replays.",

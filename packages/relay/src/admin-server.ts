@@ -8,7 +8,15 @@ import { type Access, type GuardOptions, isTrusted, refusalOf } from "./admin-gu
 import { bodyOf, fieldsOf, invalid, type Params, queryOf, quoted, Refusal, unknown } from "./admin-input.ts";
 import { OPERATIONS, openApiDocument } from "./admin-openapi.ts";
 import { Streams } from "./admin-streams.ts";
-import type { Accounts, EnvironmentView, Health, PublicReadiness, Readiness, ReloadResult } from "./admin-types.ts";
+import type {
+  Accounts,
+  EnvironmentView,
+  Health,
+  PublicReadiness,
+  Readiness,
+  ReloadResult,
+  RotationView,
+} from "./admin-types.ts";
 import { type Answer, problem, writeAnswer, writeJson } from "./answers.ts";
 import { keyFault } from "./config/texts.ts";
 import { destinationRing, GRACE_DEFAULT_MS, sourceRing } from "./credentials.ts";
@@ -32,6 +40,8 @@ export interface AdminView {
   reload(): Promise<ReloadResult>;
   /** Environments, their sources and destinations. */
   plan(): readonly EnvironmentView[];
+  /** Those that are kept. */
+  rotations(): readonly RotationView[];
   rotate(ring: string, key: string, graceMs: number): Promise<boolean>;
   /** A route has failed for a defect. */
   onError(error: unknown): void;
@@ -90,6 +100,7 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   add("GET", "/metrics", (call) => showMetrics(view, call), "metrics");
   add("GET", "/openapi.json", ({ response }) => writeJson(response, 200, openApiDocument()), "open");
   add("GET", "/v1/environments", ({ response }) => writeJson(response, 200, view.plan()));
+  add("GET", "/v1/rotations", ({ response }) => writeJson(response, 200, view.rotations()));
   add("GET", "/v1/accounts", ({ response }) => writeJson(response, 200, view.accounts()));
   add("GET", "/v1/tail", (call) => streamTail(view, call));
   add("POST", "/v1/lanes/:environment/:destination/pause", (call) => steer(view, call, "pause"));

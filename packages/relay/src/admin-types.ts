@@ -17,6 +17,7 @@
  * - `POST /v1/replays/:environment` {@link ReplayRequest}; 202 {@link ReplayView}, with `dryRun` 200 `{ events }`
  * - `GET /v1/replays` {@link ReplayView}s; `DELETE /v1/replays/:environment/:id` 204, ends it where it is
  * - `POST /v1/sources/<environment>/<source>/rotate`, `POST /v1/destinations/<environment>/<destination>/rotate` {@link RotateRequest}; 200 `{ rotated, graceMs }`, 404 without such a key ring
+ * - `GET /v1/rotations` {@link RotationView}s
  * - `POST /v1/reload` 200 {@link ReloadResult}; the old plan keeps serving when the file is bad (422)
  * Refusals are `application/problem+json` with a stable `code`; 4xx for the request, 503 for a disk that fails or too much at once, 500 `internal` for a defect.
  * `/health` (always 200) and `/ready` ({@link PublicReadiness}) also answer on the intake port, without a token.
@@ -251,9 +252,24 @@ export interface ReloadResult {
   readonly ok: boolean;
   readonly changed: readonly string[];
   readonly errors: readonly string[];
+  /** Where the file and a rotation differ, or did: which of the two wins. Absent when no rotation is kept. */
+  readonly rotations?: readonly string[];
 }
 
-/** A new key; those before it stay valid for the grace. Lasts until the next reload or restart. */
+/** A rotation that is kept: it holds, over reloads and restarts, until the file has the new key. */
+export interface RotationView {
+  readonly environment: string;
+  readonly source?: string;
+  readonly destination?: string;
+  readonly kind?: "mobile" | "js";
+  readonly rotatedAtMs: number;
+  /** The first eight hexadecimal characters of the new key's SHA-256. */
+  readonly fingerprint: string;
+  /** False while the configuration has no such source or destination. */
+  readonly inUse: boolean;
+}
+
+/** A new key; those before it stay valid for the grace. Lasts until the configuration's file has the new key. */
 export interface RotateRequest {
   readonly key: string;
   /** Default one hour. */

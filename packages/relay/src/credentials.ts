@@ -1,5 +1,19 @@
-/** The rings of every source and destination, and the configuration as they make it. Rotations by the admin API last until the next reload or restart: put the new key into the file too. */
+/**
+ * The rings of every source and destination, and the configuration as they make it.
+ *
+ * Rotations by the admin API last, over reloads and restarts, until the file has the new key (kept-rotations.ts).
+ */
+import type { RotationView } from "./admin-types.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig, SourceKey } from "./config/types.ts";
+import {
+  type ConfiguredKey,
+  fingerprintOf,
+  type KeptRotation,
+  type Merged,
+  mergedWith,
+  rotationOf,
+  withoutExpired,
+} from "./kept-rotations.ts";
 import { acceptedKeys, EMPTY_RING, type Ring, ringAfter, servingKey } from "./rotator.ts";
 
 /** How long a replaced key stays valid when nobody says: long enough for a deploy. */
@@ -12,34 +26,68 @@ export type Rotation = "rotated" | "unknown ring" | "key of another source" | "t
 
 export class Credentials {
   readonly #rings: Map<string, Ring>;
+  /** By ring. */
+  readonly #rotations: Map<string, KeptRotation>;
+  /** What the configuration has for each ring. */
+  #configured: ReadonlyMap<string, readonly ConfiguredKey[]>;
 
-  constructor(rings: ReadonlyMap<string, Ring> = new Map()) {
-    this.#rings = new Map(rings);
+  constructor(rotations: readonly KeptRotation[] = []) {
+    this.#rings = new Map();
+    this.#rotations = new Map(rotations.map((rotation) => [rotation.ring, rotation]));
+    this.#configured = new Map();
   }
 
   /** To try a change on. */
   copy(): Credentials {
-    return new Credentials(this.#rings);
+    const copy = new Credentials([...this.#rotations.values()]);
+    for (const [name, ring] of this.#rings) copy.#rings.set(name, ring);
+    copy.#configured = this.#configured;
+    return copy;
   }
 
-  /** Takes the keys of a configuration that was loaded. */
-  configure(environments: readonly EnvironmentConfig[], nowMs: number): void {
+  /** To be kept. */
+  rotations(nowMs: number): readonly KeptRotation[] {
+    return [...this.#rotations.values()].map((rotation) => withoutExpired(rotation, nowMs));
+  }
+
+  /** For people: no keys. */
+  rotationViews(): readonly RotationView[] {
+    return [...this.#rotations.values()].map((rotation) => ({
+      ...partsOf(rotation.ring),
+      rotatedAtMs: rotation.atMs,
+      fingerprint: fingerprintOf(rotation),
+      inUse: this.#rings.has(rotation.ring),
+    }));
+  }
+
+  /** Takes the keys of a configuration that was loaded. Where a rotation has said otherwise it holds, or gives way: in words, for each. */
+  configure(environments: readonly EnvironmentConfig[], nowMs: number): readonly RotationNote[] {
     const before = new Map(this.#rings);
+    const notes: RotationNote[] = [];
     this.#rings.clear();
-    const set = (name: string, keys: readonly { readonly key: string; readonly expiresAtMs?: number }[]): void => {
+    this.#configured = configuredRings(environments);
+    for (const [name, configured] of this.#configured) {
+      const rotation = this.#rotations.get(name);
+      let keys = configured;
+      if (rotation !== undefined) {
+        const merged = mergedWith(rotation, configured, (key) => this.#isElsewhere(name, key));
+        notes.push(noteOf(rotation, merged));
+        if (merged.holds) keys = merged.keys;
+        else this.#rotations.delete(name);
+      }
       const ring = ringAfter(before.get(name) ?? EMPTY_RING, { type: "configured", keys }, nowMs);
       this.#rings.set(name, ring);
-    };
-    for (const environment of environments) {
-      for (const source of environment.sources)
-        for (const kind of kindsOf(source))
-          set(
-            sourceRing(environment.name, source.name, kind),
-            source.keys.filter((key) => key.kind === kind),
-          );
-      for (const { name, writeKey } of environment.destinations)
-        if (writeKey !== "") set(destinationRing(environment.name, name), [{ key: writeKey }]);
     }
+    return notes;
+  }
+
+  /** Whether the configuration has a key for another source. */
+  #isElsewhere(ring: string, key: string): boolean {
+    const kind = kindOf(ring);
+    if (kind === undefined) return false;
+    return [...this.#configured].some(
+      ([other, keys]) => other !== ring && kindOf(other) === kind && keys.some((one) => one.key === key),
+    );
   }
 
   rotate(ring: string, key: string, graceMs: number, nowMs: number): Rotation {
@@ -49,6 +97,9 @@ export class Credentials {
     const after = ringAfter(before, { type: "rotated", key, graceMs }, nowMs);
     if (after.length > RING_MAX_KEYS) return "too many keys";
     this.#rings.set(ring, after);
+    const configured = (this.#configured.get(ring) ?? []).map((one) => one.key);
+    const rotated = rotationOf(this.#rotations.get(ring), { ring, before, after, configured, atMs: nowMs });
+    this.#rotations.set(ring, rotated);
     return "rotated";
   }
 
@@ -102,6 +153,51 @@ export class Credentials {
     const serving = servingKey(this.#rings.get(destinationRing(environment, destination.name)) ?? EMPTY_RING, nowMs);
     return serving === undefined ? destination : { ...destination, writeKey: serving };
   }
+}
+
+/** What a rotation and the file make of a ring, in words, with a fingerprint in place of the key. */
+export interface RotationNote {
+  /** Whether the rotation holds. */
+  readonly holds: boolean;
+  readonly text: string;
+}
+
+function noteOf(rotation: KeptRotation, merged: Merged): RotationNote {
+  const at = new Date(rotation.atMs).toISOString();
+  const what = `${rotation.ring.trim()}: the key that the admin API rotated in at ${at} (fingerprint ${fingerprintOf(rotation)})`;
+  if (merged.holds)
+    return {
+      holds: true,
+      text: `${what} wins: the file has a key that it replaced; put the new one in its place`,
+    };
+  return { holds: false, text: `${what} ${OVER[merged.because]}` };
+}
+
+const OVER: Readonly<Record<Exclude<Merged, { readonly holds: true }>["because"], string>> = {
+  "has it": "is in the file now: from here on the file alone decides",
+  "has others": "gives way: the file has none of the keys that it replaced, so it was written since; the file wins",
+  "gives it away": "gives way: the file has that key for another source; the file wins",
+};
+
+function configuredRings(environments: readonly EnvironmentConfig[]): ReadonlyMap<string, readonly ConfiguredKey[]> {
+  const rings = new Map<string, readonly ConfiguredKey[]>();
+  for (const environment of environments) {
+    for (const source of environment.sources)
+      for (const kind of kindsOf(source))
+        rings.set(
+          sourceRing(environment.name, source.name, kind),
+          source.keys.filter((key) => key.kind === kind),
+        );
+    for (const { name, writeKey } of environment.destinations)
+      if (writeKey !== "") rings.set(destinationRing(environment.name, name), [{ key: writeKey }]);
+  }
+  return rings;
+}
+
+function partsOf(ring: string): Pick<RotationView, "environment" | "source" | "destination" | "kind"> {
+  const [, what, environment = "", name = "", kind = ""] = /^(\S+) ([^/]*)\/(\S*) ?(.*)$/.exec(ring) ?? [];
+  if (what === "destination") return { environment, destination: name };
+  return { environment, source: name, ...(kind === "mobile" || kind === "js" ? { kind } : {}) };
 }
 
 function kindsOf({ keys }: SourceConfig): readonly SourceKey["kind"][] {

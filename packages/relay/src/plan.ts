@@ -5,14 +5,15 @@
  * fails, what was made ready is closed and the plan before goes on untouched, its keys too. Then all is switched at once, within one turn of the event loop.
  */
 import { type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
-import type { EnvironmentView, ReloadResult } from "./admin-types.ts";
+import type { EnvironmentView, ReloadResult, RotationView } from "./admin-types.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
-import { Credentials } from "./credentials.ts";
+import { Credentials, type RotationNote } from "./credentials.ts";
 import type { DestinationObserver } from "./destination.ts";
 import { type PreparedPlan, waitingText } from "./destination-plan.ts";
 import { Environment } from "./environment.ts";
 import type { Logger } from "./logger.ts";
+import { RotationStore } from "./rotation-store.ts";
 import { changedSettings } from "./settings.ts";
 import type { Pool } from "./shares.ts";
 import { SourceTable } from "./sources.ts";
@@ -34,13 +35,14 @@ export class Plan {
   readonly #environments = new Map<string, Environment>();
   #config: RelayConfig;
   #credentials = new Credentials();
+  readonly #rotations: RotationStore;
   /** Changes, one after another. */
   #changing: Promise<unknown> = Promise.resolve();
 
   constructor(config: RelayConfig, options: PlanOptions) {
     this.#options = options;
     this.#config = config;
-    this.#credentials.configure(config.environments, options.runtime.clock.now());
+    this.#rotations = new RotationStore(options.runtime.disk, config.dataDirectory);
   }
 
   get config(): RelayConfig {
@@ -56,10 +58,17 @@ export class Plan {
     return this.#changing;
   }
 
-  /** Opens what the first configuration has. Nothing is sent before {@link start}. */
+  /** Opens what the first configuration has, with the keys of rotations that were kept. Nothing is sent before {@link start}. */
   async open(): Promise<void> {
-    for (const environment of this.#config.environments)
-      this.#environments.set(environment.name, await this.#openEnvironment(environment, this.#config));
+    const { rotations, warning } = await this.#rotations.read();
+    if (warning !== undefined) this.#options.logger.error(warning);
+    this.#credentials = new Credentials(rotations);
+    const notes = this.#credentials.configure(this.#config.environments, this.#now());
+    await this.#tell(notes);
+    for (const environment of this.#config.environments) {
+      const applied = this.#credentials.applied(environment, this.#now());
+      this.#environments.set(environment.name, await this.#openEnvironment(applied, this.#config));
+    }
   }
 
   start(): void {
@@ -77,7 +86,11 @@ export class Plan {
     });
   }
 
-  /** Makes `key` the one in use of a ring; the others stay valid for the grace. False when there is no such ring. **Errors**: `WAYBILL_INPUT`, `WAYBILL_CONFIG`; then nothing has changed. */
+  /**
+   * Makes `key` the one in use of a ring; the others stay valid for the grace. It is on disk before it holds. False when there is no such ring.
+   *
+   * **Errors**: `WAYBILL_INPUT`, `WAYBILL_CONFIG`; then nothing has changed. `WAYBILL_DISK`, `WAYBILL_CLOSED`: nothing has changed now, but it may hold from the next start on.
+   */
   rotate(ring: string, key: string, graceMs: number): Promise<boolean> {
     return this.#serially(async () => {
       const credentials = this.#credentials.copy();
@@ -90,7 +103,14 @@ export class Plan {
           "WAYBILL_INPUT",
           "Too many keys are valid already; some must come to the end of their grace.",
         );
-      await this.#apply(credentials);
+      const prepared = await this.#prepare(this.#config, credentials);
+      try {
+        await this.#rotations.write(credentials.rotations(this.#now()));
+      } catch (error) {
+        await prepared.discard();
+        throw error;
+      }
+      await this.#switch({ config: this.#config, credentials, prepared });
       return true;
     });
   }
@@ -119,6 +139,11 @@ export class Plan {
       }));
   }
 
+  /** Without keys. */
+  rotationViews(): readonly RotationView[] {
+    return this.#credentials.rotationViews();
+  }
+
   async #reload(config: RelayConfig): Promise<ReloadResult> {
     const errors = changedSettings(this.#config, config, "restart").map(
       (name) => `${name} changed; that takes a restart. Nothing was reloaded.`,
@@ -127,14 +152,32 @@ export class Plan {
     const before = this.#config;
     const settings = changedSettings(before, config, "reload").map((name) => `${name} changed`);
     const credentials = this.#credentials.copy();
-    credentials.configure(config.environments, this.#now());
+    const notes = credentials.configure(config.environments, this.#now());
     const prepared = await this.#prepare(config, credentials);
     const changed = [...settings, ...sourceChanges(before, config), ...prepared.changed];
     await this.#switch({ config, credentials, prepared });
     const { logger } = this.#options;
     for (const warning of prepared.warnings) logger.warn(warning);
     logger.info({ changed }, "configuration reloaded");
-    return { ok: true, changed, errors: [] };
+    await this.#tell(notes);
+    const rotations = notes.map(({ text }) => text);
+    return { ok: true, changed, errors: [], ...(rotations.length === 0 ? {} : { rotations }) };
+  }
+
+  /** Which of file and rotation wins; a rotation that is over is kept no longer. */
+  async #tell(notes: readonly RotationNote[]): Promise<void> {
+    const { logger } = this.#options;
+    for (const { holds, text } of notes) {
+      if (holds) logger.warn(text);
+      else logger.info(text);
+    }
+    if (notes.every(({ holds }) => holds)) return;
+    try {
+      await this.#rotations.write(this.#credentials.rotations(this.#now()));
+    } catch (error) {
+      // The next start comes to the same end by the same file.
+      logger.error({ error: messageOf(error) }, "that a rotation is over could not be written");
+    }
   }
 
   /** The same configuration with other keys. */

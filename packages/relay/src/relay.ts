@@ -263,6 +263,7 @@ class Relay implements RunningRelay {
       environments: () => [...plan.environments.values()],
       reload: () => this.#reloadByAdmin(),
       plan: () => plan.views(),
+      rotations: () => plan.rotationViews(),
       rotate: (ring, key, graceMs) => plan.rotate(ring, key, graceMs),
       onError,
     };

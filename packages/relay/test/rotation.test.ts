@@ -1,6 +1,9 @@
 /** Rotated credentials, in both directions, without a restart. */
-import { expect, test } from "vitest";
-import { BASIC, configOf, JSON_TYPE, KEY, send, startWorld, until } from "./lib/world.ts";
+import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
+import { startRelay } from "@waybill/relay";
+import { expect, onTestFinished, test } from "vitest";
+import { BASIC, configOf, destination, JSON_TYPE, KEY, send, startWorld, until } from "./lib/world.ts";
 
 const track = (messageId: string): object => ({ type: "track", messageId, event: "E", userId: "u" });
 const basic = (key: string): Record<string, string> => ({ authorization: `Basic ${btoa(`${key}:`)}` });
@@ -91,6 +94,56 @@ test("a new outbound key that the vendor refuses gives way to the one before, wh
   await post("/v1/track", track("1"), BASIC);
   await until(() => relay.accounts().lanes[0]?.account.pending === 0);
   expect(relay.accounts().lanes[0]?.account).toMatchObject({ delivered: 1, balanced: true });
+});
+
+test("a rotation holds over a reload and a restart until the file has the new key; the admin API shows it without the key", async () => {
+  const lines: string[] = [];
+  const say = (...parts: readonly unknown[]): void => void lines.push(JSON.stringify(parts));
+  const logger = { level: "info", info: say, warn: say, error: say, debug: say } as never;
+  const permissions = { files: "0644", directories: "0755" };
+  const { relay, directory, server, config } = await startWorld({ logger, extra: { permissions } });
+  const rotate = (path: string, key: string): Promise<unknown> =>
+    send(relay.adminUrl, "POST", path, { key, graceMs: 0 }, JSON_TYPE);
+  await rotate("/v1/sources/test/web/rotate", "secret-in");
+  await rotate("/v1/destinations/test/twin/rotate", "secret-out");
+  const known = async (url: string, key: string): Promise<boolean> =>
+    (await send(url, "POST", "/v1/track", track(key), basic(key))).status === 200;
+  const fingerprint = (key: string): string => createHash("sha256").update(key).digest("hex").slice(0, 8);
+  const shown = [
+    { environment: "test", source: "web", fingerprint: fingerprint("secret-in"), inUse: true },
+    { environment: "test", destination: "twin", fingerprint: fingerprint("secret-out"), inUse: true },
+  ];
+  const changed = configOf(directory, server.url, { extra: { permissions, log: { level: "warn" } } });
+  const result = await relay.reload(changed);
+  expect(result.changed).toEqual(["log.level changed"]);
+  expect(result.rotations).toEqual([
+    expect.stringMatching(/^source test\/web: .* wins/),
+    expect.stringMatching(/^destination test\/twin: .* wins/),
+  ]);
+  expect([await known(relay.intakeUrl, KEY), await known(relay.intakeUrl, "secret-in")]).toEqual([false, true]);
+  const views = await send(relay.adminUrl, "GET", "/v1/rotations", "", {});
+  expect(views.json).toMatchObject(shown);
+  expect(views.text).not.toContain("secret");
+  expect((statSync(`${directory}/data/.rotations`).mode & 0o777).toString(8)).toBe("600");
+  await relay.stop();
+
+  const again = await startRelay(config, { logger });
+  onTestFinished(() => again.stop());
+  expect([await known(again.intakeUrl, KEY), await known(again.intakeUrl, "secret-in")]).toEqual([false, true]);
+  const sources = { web: { protocol: "segment", writeKeys: ["secret-in"] } };
+  const withKeys = configOf(directory, server.url, {
+    sources,
+    extra: { permissions },
+    destinations: (url) => ({ twin: { ...destination(url), writeKey: "secret-out" } }),
+  });
+  expect((await again.reload(withKeys)).rotations).toEqual([
+    expect.stringMatching(/^source test\/web: .* is in the file now/),
+    expect.stringMatching(/^destination test\/twin: .* is in the file now/),
+  ]);
+  expect((await send(again.adminUrl, "GET", "/v1/rotations", "", {})).json).toEqual([]);
+  expect((await again.reload(withKeys)).rotations).toBeUndefined();
+  expect(lines.join()).toMatch(/source test\/web: the key that the admin API rotated in at/);
+  expect(lines.join()).not.toContain("secret");
 });
 
 test("a reload brings the file's keys; wrong requests to rotate are refused", async () => {

@@ -1,5 +1,6 @@
 /** Where file destinations append: a path of their own, not where the relay's own files are. Compared as names; links are not followed. */
 import { resolve } from "node:path";
+import { ROTATIONS_NAME, ROTATIONS_UNFINISHED } from "../rotation-store.ts";
 import type { Path } from "./places.ts";
 import type { RawConfig } from "./resolve.ts";
 
@@ -18,7 +19,9 @@ export function filePathFaults(
     ),
   );
   const data = resolve(dataDirectory);
-  const own = [...Object.keys(environments), ".lock"].map((name) => `${data}/${name}`);
+  const own = [...Object.keys(environments), ".lock", ROTATIONS_NAME, ROTATIONS_UNFINISHED].map(
+    (name) => `${data}/${name}`,
+  );
   for (const { owner, path, at } of files) {
     if (path.endsWith("/") || path.endsWith("/.") || path.endsWith("/..") || path === "." || path === "..") {
       fault(at, "names a directory", "give the file's own name, such as /var/log/events.ndjson");
