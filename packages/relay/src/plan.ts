@@ -62,6 +62,7 @@ export class Plan {
   async open(): Promise<void> {
     const { rotations, warning } = await this.#rotations.read();
     if (warning !== undefined) this.#options.logger.error(warning);
+    this.#warn(this.#config);
     this.#credentials = new Credentials(rotations);
     const notes = this.#credentials.configure(this.#config.environments, this.#now());
     await this.#tell(notes);
@@ -158,10 +159,15 @@ export class Plan {
     await this.#switch({ config, credentials, prepared });
     const { logger } = this.#options;
     for (const warning of prepared.warnings) logger.warn(warning);
+    this.#warn(config);
     logger.info({ changed }, "configuration reloaded");
     await this.#tell(notes);
     const rotations = notes.map(({ text }) => text);
     return { ok: true, changed, errors: [], ...(rotations.length === 0 ? {} : { rotations }) };
+  }
+
+  #warn({ warnings = [] }: RelayConfig): void {
+    for (const warning of warnings) this.#options.logger.warn(warning);
   }
 
   /** Which of file and rotation wins; a rotation that is over is kept no longer. */

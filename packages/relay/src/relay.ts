@@ -50,6 +50,7 @@ export interface RunningRelay {
 /** A power cut sends again what was delivered since the last sync of the cursors. */
 const SYNC_INTERVAL_MS = 1_000;
 const RETAIN_INTERVAL_MS = 10_000;
+const PUBLIC_ONLY = { ...publicAddresses, allowedBy: "network.allowPrivateAddresses: true" };
 /** Of the deadline of a stop, for answers to callers that waited for an attempt until its end. */
 const ANSWERS_SHARE = 0.2;
 
@@ -91,7 +92,7 @@ class Relay implements RunningRelay {
     this.#runtime =
       options.runtime ??
       nodeRuntime({
-        transport: createNodeTransport(config.allowPrivateAddresses ? {} : { addresses: publicAddresses }),
+        transport: createNodeTransport(config.allowPrivateAddresses ? {} : { addresses: PUBLIC_ONLY }),
         permissions: config.permissions,
       });
     this.#startedAtMs = this.#runtime.clock.now();

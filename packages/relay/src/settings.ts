@@ -37,6 +37,7 @@ const SETTINGS: { readonly [Key in keyof Required<RelayConfig>]: readonly Settin
   dedupe: [restart("dedupe", ({ dedupe }) => dedupe)],
   // Told one by one by those they belong to.
   environments: [],
+  warnings: [],
 };
 
 /** Names of the settings that differ and are taken over by a reload, or take a restart. */

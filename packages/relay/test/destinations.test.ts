@@ -185,7 +185,8 @@ test.each([
   await world.post("/v1/track", track("1", "E"));
   await until(() => (world.relay.accounts().lanes[0]?.failedAttempts ?? 0) > 0);
   const lane = world.relay.accounts().lanes[0];
-  expect(lane?.lastError).toMatch(/private/);
+  expect(lane?.lastError).toMatch(/: private_address \(network\.allowPrivateAddresses: true allows it\)$/);
+  expect(lane?.reason).toContain("network.allowPrivateAddresses");
   expect(lane?.account.pending).toBe(1);
 });
 

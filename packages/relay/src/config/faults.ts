@@ -22,7 +22,8 @@ export class ConfigError extends WaybillError {
   }
 }
 
-function lineOf({ file, line, column, path, message, hint }: ConfigFault): string {
+/** For a person: where, what, and what to do. */
+export function lineOf({ file, line, column, path, message, hint }: ConfigFault): string {
   const place = line === 0 ? file : `${file}:${line}:${column}`;
   return printable(`${place}${path === "" ? "" : ` ${path}`}: ${message}${hint === undefined ? "" : `; ${hint}`}`);
 }

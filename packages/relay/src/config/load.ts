@@ -7,7 +7,7 @@ import { messageOf, nearest } from "@waybill/core";
 import { Ajv, type ValidateFunction } from "ajv";
 import { type Document, type LineCounter, type Node, visit } from "yaml";
 import { applyEnvironment, environmentFaults } from "./environment-variables.ts";
-import { ConfigError, type ConfigFault } from "./faults.ts";
+import { ConfigError, type ConfigFault, lineOf } from "./faults.ts";
 import { Places } from "./places.ts";
 import { quantityFaults } from "./quantities.ts";
 import { type RawConfig, resolveConfig } from "./resolve.ts";
@@ -15,6 +15,7 @@ import { schemaFaults } from "./schema-faults.ts";
 import { semanticFaults } from "./semantics.ts";
 import { type ConfigText, parseText } from "./syntax.ts";
 import type { RelayConfig } from "./types.ts";
+import { configWarnings } from "./warnings.ts";
 
 export interface ConfigSource extends ConfigText {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -46,7 +47,8 @@ export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
   if (faults.length === 0) faults.push(...quantityFaults(raw, CONFIG_SCHEMA, places));
   if (faults.length === 0) faults.push(...semanticFaults(raw as RawConfig, places));
   if (faults.length > 0) throw new ConfigError(faults);
-  return resolveConfig(raw as RawConfig);
+  const warnings = configWarnings(raw as RawConfig, places).map(lineOf);
+  return { ...resolveConfig(raw as RawConfig), ...(warnings.length === 0 ? {} : { warnings }) };
 }
 
 /** **Errors**: an alias without its anchor, or aliases that would make the document enormous, are faults like others. */

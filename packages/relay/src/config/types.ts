@@ -34,6 +34,8 @@ export interface RelayConfig {
   readonly exchangeDeadlineMs: number;
   readonly dedupe: { readonly windowMs: number; readonly maxIds: number };
   readonly environments: readonly EnvironmentConfig[];
+  /** What is allowed and will hardly do what was meant, a line each. Absent when there is nothing of the kind. */
+  readonly warnings?: readonly string[];
 }
 
 export interface EnvironmentConfig {
