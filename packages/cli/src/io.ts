@@ -5,6 +5,8 @@ export interface Io {
   readonly out: NodeJS.WriteStream;
   readonly err: NodeJS.WriteStream;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What a shell runs this command again by, wherever it stands. */
+  readonly self: string;
   /** Calls `run` on SIGINT and SIGTERM. */
   onStop(run: () => void): void;
   /** Calls `run` on SIGHUP. */
@@ -33,6 +35,7 @@ export function createProcessIo(): ProcessIo {
     out: process.stdout,
     err: process.stderr,
     env: process.env,
+    self: selfOf(process.execPath, process.argv[1] ?? ""),
     onStop(run) {
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, run);
     },
@@ -42,6 +45,15 @@ export function createProcessIo(): ProcessIo {
     onGone: (run) => void gone.add(run),
     failure: () => failure,
   };
+}
+
+/** A link of a package manager's runs by itself; the file it leads to by Node. */
+function selfOf(node: string, script: string): string {
+  return (script.endsWith("/waybill") ? [script] : [node, script]).map(quotedForShell).join(" ");
+}
+
+function quotedForShell(word: string): string {
+  return /^[\w./:@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** One line for a person. Parts of it come from events, vendors and relays: nothing in it steers the terminal or begins another line. */

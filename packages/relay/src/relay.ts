@@ -241,8 +241,8 @@ class Relay implements RunningRelay {
       { server: intakeServer, drain: intakeDrain },
       { server: adminServer, drain: adminDrain },
     ];
-    this.intakeUrl = await listenOn(intakeServer, listen);
-    this.adminUrl = await listenOn(adminServer, admin);
+    this.intakeUrl = await listenOn(intakeServer, listen, "listen");
+    this.adminUrl = await listenOn(adminServer, admin, "admin.listen");
   }
 
   #adminView(drain: Drain, onError: (error: unknown) => void): AdminView {
@@ -319,14 +319,20 @@ class Relay implements RunningRelay {
   }
 }
 
-async function listenOn(server: Server, address: { readonly host: string; readonly port: number }): Promise<string> {
+/** `setting`: whose address it is. */
+async function listenOn(
+  server: Server,
+  address: { readonly host: string; readonly port: number },
+  setting: "listen" | "admin.listen",
+): Promise<string> {
   server.listen({ host: address.host, port: address.port, backlog: 1024 });
   try {
     await once(server, "listening");
   } catch (error) {
     throw new WaybillError("WAYBILL_LISTEN", `Cannot listen on ${address.host}:${address.port}: ${messageOf(error)}`, {
       cause: error,
-      hint: "Another process may use the port; choose another with `listen` or `admin.listen`.",
+      reason: setting,
+      hint: `Another process may use the port; choose another with ${setting}.`,
     });
   }
   const { address: host, port, family } = server.address() as AddressInfo;

@@ -187,7 +187,10 @@ test("an address in use is refused with what to do, and nothing is left open", a
     ...configOf(`${directory}/other`, server.url),
     listen: { host: "127.0.0.1", port: Number(new URL(relay.intakeUrl).port) },
   };
-  await expect(startRelay(taken, { logger: silent })).rejects.toMatchObject({ code: "WAYBILL_LISTEN" });
+  await expect(startRelay(taken, { logger: silent })).rejects.toMatchObject({
+    code: "WAYBILL_LISTEN",
+    hint: "Another process may use the port; choose another with listen.",
+  });
   const retried = await startRelay({ ...taken, listen: config.listen }, { logger: silent });
   await retried.stop();
 });

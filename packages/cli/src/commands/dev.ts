@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { messageOf, WaybillError } from "@waybill/core";
 import { nodeClock } from "@waybill/node";
 import { type Accounts, createLogger, loadConfig, type RunningRelay, startRelay } from "@waybill/relay";
 import { SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
@@ -55,7 +56,11 @@ async function dev(options: DevOptions, io: Io): Promise<void> {
 async function play(options: DevOptions, data: string, servers: StartedServer[], io: Io): Promise<void> {
   const twins = { analytics: newTwin(), warehouse: newTwin() };
   for (const twin of Object.values(twins)) servers.push(await startServer(twin.handle));
-  const relay = await startRelay(configOf(options, data, servers, io), { logger: createLogger("warn") });
+  const relay = await startRelay(configOf(options, data, servers, io), { logger: createLogger("warn") }).catch(
+    (error: unknown) => {
+      throw withOption(error);
+    },
+  );
   const client = createClient({ relay: { url: relay.intakeUrl, writeKey: WRITE_KEY } });
   const view = createView(io, relay, options);
   const timers = [
@@ -71,6 +76,16 @@ async function play(options: DevOptions, data: string, servers: StartedServer[],
   await until(() => relay.accounts().lanes.every(({ account }) => account.pending === 0));
   view.end();
   await relay.stop();
+}
+
+/** Says of a port that is taken by which option another one is chosen. */
+function withOption(error: unknown): unknown {
+  if (!(error instanceof WaybillError) || error.code !== "WAYBILL_LISTEN") return error;
+  const option = error.reason === "admin.listen" ? "--admin-port" : "--port";
+  return new WaybillError(error.code, messageOf(error), {
+    cause: error,
+    hint: `Another process may use that port; choose another with ${option}, or ${option} 0 for any that is free.`,
+  });
 }
 
 function newTwin(): SegmentTwin {
@@ -127,7 +142,8 @@ function createView(io: Io, relay: RunningRelay, options: DevOptions): View {
     "Send an event of your own:",
     `  curl -u ${WRITE_KEY}: ${relay.intakeUrl}/v1/track -d '{"userId":"me","event":"Hello"}'`,
     "See events as they are stored:",
-    `  npx waybill tail --admin ${relay.adminUrl}`,
+    `  ${io.self} tail --admin ${relay.adminUrl}`,
+    ...(io.env["WAYBILL_ADMIN_TOKEN"] === undefined ? [] : ["  (with WAYBILL_ADMIN_TOKEN set as it is here)"]),
     "",
     `The destination warehouse fails with 503 for ${OUTAGE_MS / 1_000} s every ${OUTAGE_EVERY_MS / 1_000} s, to be watched. Ctrl-C ends${options.for === undefined ? "" : `, or ${options.for} s`}.`,
     "",

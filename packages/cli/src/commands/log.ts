@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { printable, sleep, WaybillError } from "@waybill/core";
 import {
   type FilePlace,
@@ -15,7 +15,7 @@ import { LOCK_NAME, lockDirectory, nodeDisk, nodeRuntime } from "@waybill/node";
 import type { Command } from "commander";
 import { type AddCommand, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
-import { complain, EXIT, type Io, say } from "../io.ts";
+import { complain, EXIT, type Io, report, say } from "../io.ts";
 import { LineWriter, NEWLINE } from "../line-writer.ts";
 
 interface DumpOptions {
@@ -40,9 +40,14 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
     )
     .addHelpText(
       "after",
-      `${DIRECTORY}; the lanes are looked for beside it.\nExit codes: 0 whole, 1 something is damaged or does not agree.\n\nExample:\n  waybill log verify ./waybill-data/production/log`,
+      `${DIRECTORY}; the lanes are looked for beside it.\nExit codes: 0 whole, 1 something is damaged or does not agree, 2 there is no log.\n\nExample:\n  waybill log verify ./waybill-data/production/log`,
     )
     .action(async (directory: string) => {
+      const missing = await missingLog(directory);
+      if (missing !== undefined) {
+        report(missing, io);
+        return finish(EXIT.usage);
+      }
       const { segments, first, records, events, bytes, damaged, tornBytes } = await verifyLog(directory, nodeDisk);
       for (const range of damaged)
         say(
@@ -149,6 +154,16 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
 function lockedDirectoryOf(directory: string): string {
   const relay = resolve(directory, "../..");
   return existsSync(resolve(relay, LOCK_NAME)) ? relay : resolve(directory, "..");
+}
+
+/** What to say when there is no log in `directory`; nothing is created. */
+async function missingLog(directory: string): Promise<WaybillError | undefined> {
+  const isFolder = statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (isFolder && (await segmentNames(directory, nodeDisk)).length > 0) return undefined;
+  const nearby = join(directory, "log");
+  const segments = await segmentNames(nearby, nodeDisk).catch((): readonly string[] => []);
+  const hint = segments.length > 0 ? `Did you mean ${nearby}?` : "Give <dataDirectory>/<environment>/log.";
+  return new WaybillError("WAYBILL_INPUT", `There is no log in ${directory}`, { hint });
 }
 
 /** **Errors**: `WAYBILL_INPUT` when there is no log. */

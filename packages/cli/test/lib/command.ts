@@ -70,7 +70,15 @@ export async function runHere(args: readonly string[], env: Record<string, strin
       },
     }) as NodeJS.WriteStream;
   const ignore = (): void => undefined;
-  const io: Io = { out: sink("out"), err: sink("err"), env, onStop: ignore, onReload: ignore, onGone: ignore };
+  const io: Io = {
+    out: sink("out"),
+    err: sink("err"),
+    env,
+    self: "waybill",
+    onStop: ignore,
+    onReload: ignore,
+    onGone: ignore,
+  };
   const code = await runCommand(["node", "waybill", ...args], io);
   return { code, ...collected };
 }
