@@ -47,7 +47,7 @@ function vendorsPage(): string {
     const comment = /\/\*\*\n( \* \| canonical \| (\w+) \|\n[\s\S]*?) \*\//.exec(source);
     if (comment === null) throw new Error(`${vendor}: no table of the mapping`);
     const text = (comment[1] as string).replaceAll(/^ \* ?/gm, "").trimEnd();
-    const where = vendor === "posthog" ? "At the relay alone." : `\`import { ${vendor} } from "waybill/${vendor}"\``;
+    const where = vendor === "posthog" ? POSTHOG : `\`import { ${vendor} } from "waybill/${vendor}"\``;
     return `## ${comment[2]}\n\n${where}\n\n${text}\n`;
   });
   return [
@@ -75,6 +75,10 @@ function vendorsPage(): string {
     ...sections,
   ].join("\n");
 }
+
+/** Whose requests its door knows. */
+const POSTHOG =
+  "At the relay alone, for PostHog's server SDKs: their key stands in the body of `/batch/`, and with only the host changed it names the source. `posthog-js` in a page packs its bodies in a form of its own (`compression=gzip-js`), which is refused.";
 
 function configPage(): string {
   const variables = Object.entries(ENVIRONMENT_VARIABLES).map(

@@ -192,7 +192,7 @@ export class DoorIntake {
     source,
     key,
   }: Pick<DoorOpened, "door" | "route" | "request"> & Found): Answer | DoorOpened {
-    const options = this.#doorOptions(source, this.#limitsOf(door), door.vendor);
+    const options = this.#doorOptions(source, this.#limitsOf(door));
     const headers = route.headers?.(request, options) ?? {};
     if (request.method === "OPTIONS" && route.preflight !== undefined)
       return answerOf(route.preflight(request, options));
@@ -354,13 +354,13 @@ export class DoorIntake {
     return answerOf(door.refuse(refusal, request), { ...headers, ...retryAfter });
   }
 
-  #doorOptions(source: Source | undefined, { maxEvents }: IntakeLimits, vendor?: Vendor): DoorOptions {
+  #doorOptions(source: Source | undefined, { maxEvents }: IntakeLimits): DoorOptions {
     const { strict, makeId } = this.#options;
     const { allowedOrigins = [], allowedHeaders = [], sendEvents = true, keyless = false } = source?.config ?? {};
-    // Where the key in the body names the source, any one of the protocol is meant.
+    // Where the key in the body names the source it is looked up once more.
     const isKey = (key: string): boolean => {
       const known = this.#sources.byKey(key)?.source;
-      return known !== undefined && (source === undefined ? known.config.protocol === vendor : known === source);
+      return known !== undefined && (source === undefined || known === source);
     };
     return { strict, makeId, isKey, allowedOrigins, allowedHeaders, sendEvents, keyless, maxEvents };
   }

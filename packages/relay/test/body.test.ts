@@ -6,6 +6,8 @@ import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import { VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { BodyReader, type BodyRefusal, type Charge } from "../src/body.ts";
+import { codingOf, Decoders } from "../src/decoders.ts";
+import { Pool } from "../src/shares.ts";
 
 const KIB = 1_024;
 const MIB = 1_024 * KIB;
@@ -125,6 +127,24 @@ test("bombs that come together are decoded a few at a time and charged for what 
   expect(results.filter((result) => result === "share_exceeded").length).toBe(results.length - decoded);
   expect(most).toBeLessThanOrEqual(reader.keyless.maxBytes);
   expect([reader.heldBytes, reader.decoders.waiting, reader.keyless.shares]).toEqual([0, 0, 0]);
+});
+
+test.each([1, 2])("%i bodies of a pool are decoded at once, the others wait", async (decoders) => {
+  const pool = new Pool({ maxBytes: 64 * MIB, decoders });
+  const all = new Decoders();
+  const body = brotliCompressSync(Buffer.alloc(KIB));
+  const coding = codingOf("br") as Exclude<ReturnType<typeof codingOf>, string | undefined>;
+  const results = Array.from(
+    { length: 5 },
+    (_, index) =>
+      new Promise((done) => {
+        const share = pool.share(String(index));
+        all.decode({ share, cost: 1, coding, body, maxBytes: MIB, charge: () => undefined, done });
+      }),
+  );
+  expect(all.waiting).toBe(5 - decoders);
+  expect((await Promise.all(results)).map((result) => (result as Buffer).length)).toEqual(new Array(5).fill(KIB));
+  expect(all.waiting).toBe(0);
 });
 
 test("requests with a key do not notice strangers who hold all they may, and no source another one", async () => {

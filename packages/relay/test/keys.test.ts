@@ -134,7 +134,7 @@ test("a rate holds for a key in every spelling and every place, and each key has
   const { relay } = await startWorld({
     sources: {
       limited,
-      hog: { protocol: "posthog", writeKeys: ["phc"], maxRequestsPerSecond: 0.001, burst: 2 },
+      hog: { protocol: "posthog", writeKeys: ["phc", "phc-2"], maxRequestsPerSecond: 0.001, burst: 2 },
       open: { protocol: "letter", writeKeys: ["lt"], keyless: true, maxRequestsPerSecond: 0.001, burst: 2 },
       wide: { protocol: "segment", writeKeys: ["wide"], keyless: true, maxRequestsPerSecond: 0.001, burst: 2 },
     },
@@ -164,6 +164,7 @@ test("a rate holds for a key in every spelling and every place, and each key has
   expect([await posthog(), await posthog(), await posthog()]).toEqual([200, 200, 429]);
   const own = await send(relay.intakeUrl, "POST", "/e", { event: "e", api_key: "phc" }, {});
   expect(own).toMatchObject({ status: 429, json: { code: "rate_limited" } });
+  expect((await send(relay.intakeUrl, "POST", "/e", { event: "e", api_key: "phc-2" }, {})).status).toBe(200);
   const open = (headers: Record<string, string>): Promise<number> =>
     send(relay.intakeUrl, "POST", "/s/open/v1/track", track("o"), headers).then(({ status }) => status);
   expect([await open({}), await open({}), await open({})]).toEqual([200, 200, 429]);

@@ -101,7 +101,9 @@ test("a rotation holds over a reload and a restart until the file has the new ke
   const say = (...parts: readonly unknown[]): void => void lines.push(JSON.stringify(parts));
   const logger = { level: "info", info: say, warn: say, error: say, debug: say } as never;
   const permissions = { files: "0644", directories: "0755" };
-  const { relay, directory, server, config } = await startWorld({ logger, extra: { permissions } });
+  const twinKeys = ["outbound"];
+  const { relay, directory, server, config, twin } = await startWorld({ logger, extra: { permissions }, twinKeys });
+  twin.rotate(["secret-out"]);
   const rotate = (path: string, key: string): Promise<unknown> =>
     send(relay.adminUrl, "POST", path, { key, graceMs: 0 }, JSON_TYPE);
   await rotate("/v1/sources/test/web/rotate", "secret-in");
@@ -130,6 +132,8 @@ test("a rotation holds over a reload and a restart until the file has the new ke
   const again = await startRelay(config, { logger });
   onTestFinished(() => again.stop());
   expect([await known(again.intakeUrl, KEY), await known(again.intakeUrl, "secret-in")]).toEqual([false, true]);
+  await send(again.intakeUrl, "POST", "/v1/track", track("fresh"), basic("secret-in"));
+  await until(() => twin.received === 2);
   const sources = { web: { protocol: "segment", writeKeys: ["secret-in"] } };
   const withKeys = configOf(directory, server.url, {
     sources,

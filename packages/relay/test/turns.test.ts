@@ -48,6 +48,9 @@ test("small bodies are worked on at once until there were many in a turn; then t
   let now = 0;
   while (turns.isNow(share, KIB)) now += 1;
   expect(now).toBe(512);
+  expect(setUp().turns.isNow(share, 128 * KIB)).toBe(true);
+  // A large one never, however little was done.
+  expect(setUp().turns.isNow(share, 129 * KIB)).toBe(false);
   let ran = 0;
   turns.wait(share, KIB, () => (ran += 1));
   // Nothing of a share overtakes what waits of it; another's waits for the turn too.
