@@ -198,7 +198,7 @@ test.each([
   ["a file that is not there", ["send", "/nowhere", "--write-key", "k"], "Cannot read /nowhere: ENOENT"],
   ["a lane without a name", ["dead-letters", "list", "production/"], "names no destination"],
   ["a replay without a name", ["replay", "cancel", "x"], "names no replay"],
-  ["a log that is a file", ["log", "verify", "/etc/passwd"], "ENOTDIR"],
+  ["a log that is a file", ["log", "verify", "/etc/passwd"], "There is no log in /etc/passwd"],
   ["a log that is not there", ["log", "dump", "/nowhere"], "ENOENT"],
   ["a configuration that is a directory", ["config", "check", "/tmp"], "Cannot read /tmp"],
   ["a device", ["config", "check", "/dev/zero"], "has more than 1048576 bytes"],

@@ -81,8 +81,6 @@ type Done = (error: NodeJS.ErrnoException | null, address: string | LookupAddres
 
 /** Decides where a transport may connect to. */
 export interface AddressGuard {
-  /** The setting that would allow them, for the errors. */
-  readonly allowedBy?: string;
   /** A URL whose host is a refused address itself; names are looked at when they are looked up. */
   readonly isRefused: (url: string) => boolean;
   /** As `dns.lookup`, without the addresses that are refused. */

@@ -56,8 +56,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
 
   const transport: Transport = (request, signal) =>
     new Promise((resolve, reject) => {
-      if (guard?.isRefused(request.url) === true)
-        return reject(transportError(request, PRIVATE, { known: PRIVATE, guard }));
+      if (guard?.isRefused(request.url) === true) return reject(transportError(request, PRIVATE, PRIVATE));
       let outgoing: ClientRequest | undefined;
       let settled = false;
       const abort = (): void => void outgoing?.destroy(new Error("aborted"));
@@ -65,7 +64,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
         if (settled) return;
         settled = true;
         signal.removeEventListener("abort", abort);
-        if (result instanceof Error) reject(transportError(request, result, { guard }));
+        if (result instanceof Error) reject(transportError(request, result));
         else resolve(result);
       };
       try {
@@ -83,7 +82,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
         write(outgoing, request.body);
       } catch (error) {
         // Node refuses it before a byte is sent: the same request will never be sent.
-        settle(transportError(request, error, { known: INVALID }));
+        settle(transportError(request, error, INVALID));
         outgoing?.destroy();
       }
     });
@@ -170,18 +169,12 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_AGAIN: "dns",
 };
 
-/** `known`: the reason, where it is. */
-function transportError(
-  request: HttpRequest,
-  error: unknown,
-  { known, guard }: { readonly known?: string; readonly guard?: AddressGuard | undefined },
-): WaybillError {
+function transportError(request: HttpRequest, error: unknown, known?: string): WaybillError {
   if (error instanceof WaybillError) return error;
   const message = messageOf(error);
   const reason =
     known ?? REASONS[(error as NodeJS.ErrnoException).code ?? ""] ?? (message === "aborted" ? message : "protocol");
-  const allowed = guard?.allowedBy === undefined ? "" : ` (${guard.allowedBy} allows it)`;
-  const said = reason === "protocol" ? message : reason === PRIVATE ? `${reason}${allowed}` : reason;
+  const said = reason === "protocol" ? message : reason;
   return new WaybillError("WAYBILL_TRANSPORT", `no answer from ${originOf(request.url)}: ${said}`, {
     reason,
     retryable: reason !== INVALID,

@@ -9,7 +9,6 @@ import {
   defer,
   lockDirectory,
   nodeRuntime,
-  publicAddresses,
   watchEventLoop,
   widerThan,
 } from "@waybill/node";
@@ -24,6 +23,7 @@ import { bodyReaderOf, intakeLimitsOf, segmentLimitsOf } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { Plan } from "./plan.ts";
+import { createPublicTransport } from "./public-transport.ts";
 import { ReadGate } from "./read-gate.ts";
 import { Turns } from "./turns.ts";
 import { LIBRARY } from "./version.ts";
@@ -50,7 +50,6 @@ export interface RunningRelay {
 /** A power cut sends again what was delivered since the last sync of the cursors. */
 const SYNC_INTERVAL_MS = 1_000;
 const RETAIN_INTERVAL_MS = 10_000;
-const PUBLIC_ONLY = { ...publicAddresses, allowedBy: "network.allowPrivateAddresses: true" };
 /** Of the deadline of a stop, for answers to callers that waited for an attempt until its end. */
 const ANSWERS_SHARE = 0.2;
 
@@ -92,7 +91,7 @@ class Relay implements RunningRelay {
     this.#runtime =
       options.runtime ??
       nodeRuntime({
-        transport: createNodeTransport(config.allowPrivateAddresses ? {} : { addresses: PUBLIC_ONLY }),
+        transport: config.allowPrivateAddresses ? createNodeTransport() : createPublicTransport(),
         permissions: config.permissions,
       });
     this.#startedAtMs = this.#runtime.clock.now();

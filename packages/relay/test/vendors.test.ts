@@ -109,7 +109,9 @@ test("GetFluxly's client: partial acceptance, a repeated key, an alias with the 
     errors: [{ index: 1, error: "validation_error" }],
   });
   expect(await fluxly.alias({ userId: "u", previousId: "p", requestId: "r-1" })).toMatchObject({
-    alias: { user_id: "u", previous_id: "p", merged_at: expect.any(String) },
+    user_id: "u",
+    previous_id: "p",
+    merged_at: expect.any(String),
   });
   const publishable = new GetFluxlyClient({ token: "gflux_pub_in", apiHost: relay.intakeUrl });
   await expect(publishable.alias({ userId: "u", previousId: "p" })).rejects.toMatchObject({
