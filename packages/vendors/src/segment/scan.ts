@@ -231,14 +231,9 @@ class Framer {
     const bytes = this.#bytes;
     const scanner = this.#scanner;
     this.#batchSeen = true;
-    // The last of two batches counts.
+    // The last of several batches counts.
     this.#refusal = undefined;
-    this.#events.length = 0;
-    this.#refused.length = 0;
-    this.#refusedByCode.clear();
-    this.#refusedMore.length = 0;
-    this.#cuts.length = 0;
-    this.#items = 0;
+    if (this.#items > 0) this.#forgetItems();
     if (bytes[at] !== OPEN_BRACKET) {
       const behind = scanner.value(at);
       if (behind >= 0) this.#refusal = { status: 400, code: "batch_not_array", message: '"batch" is not an array.' };
@@ -257,6 +252,15 @@ class Framer {
       if (next !== COMMA) return scanner.reject(offset);
       offset = scanner.space(offset + 1);
     }
+  }
+
+  #forgetItems(): void {
+    this.#events.length = 0;
+    this.#refused.length = 0;
+    this.#refusedByCode.clear();
+    this.#refusedMore.length = 0;
+    this.#cuts.length = 0;
+    this.#items = 0;
   }
 
   /** Nothing behind the limit is looked at. */
