@@ -81,6 +81,7 @@ export class Replays {
   readonly #options: ReplaysOptions;
   readonly #directory: string;
   readonly #jobs = new Map<string, Job>();
+  #reading: Promise<void> = Promise.resolve();
   /** That are being begun. */
   #beginning = 0;
 
@@ -125,6 +126,7 @@ export class Replays {
       throw new WaybillError("WAYBILL_INPUT", "The replay names too much at once", {
         hint: "Choose by filter instead of naming single letters, or make several replays.",
       });
+    this.#assertRoom();
     const total = await this.count(destination, choice);
     this.#assertRoom();
     this.#beginning += 1;
@@ -324,6 +326,26 @@ export class Replays {
   }
 
   async *#pieces(destination: Destination | undefined, choice: ReplayChoice, range: Range): AsyncGenerator<Piece> {
+    const pieces = this.#allPieces(destination, choice, range);
+    try {
+      for (;;) {
+        const { done, value } = await this.#oneAtATime(() => pieces.next());
+        if (done === true) return;
+        yield value;
+      }
+    } finally {
+      await pieces.return(undefined);
+    }
+  }
+
+  /** What is read is looked through in one step of the event loop: many replays that read at once would be one long step. */
+  #oneAtATime<T>(read: () => Promise<T>): Promise<T> {
+    const result = this.#reading.then(read);
+    this.#reading = result.then(ignore, ignore);
+    return result;
+  }
+
+  async *#allPieces(destination: Destination | undefined, choice: ReplayChoice, range: Range): AsyncGenerator<Piece> {
     const { from, to = Number.POSITIVE_INFINITY } = range;
     if ("log" in choice) {
       const log = { ...choice.log, to: Math.min(choice.log.to, to) };
@@ -394,6 +416,8 @@ export class Replays {
     return `${this.#directory}/${id}${ATTEMPTS}`;
   }
 }
+
+const ignore = (): void => undefined;
 
 async function closeJob({ lane, store, attempts }: Job, deadlineMs: number): Promise<void> {
   await lane.close(deadlineMs, { drain: false });
