@@ -224,6 +224,20 @@ const BOUNDARIES: readonly Mutant[] = [
     replace: 'if (refusal === "EACCES") throw inUse(directory, refusal);',
     tests: [`${RELAY_TESTS}/relay.test.ts`],
   },
+  {
+    name: "connections that close together are taken apart in turns",
+    file: "packages/relay/src/read-gate.ts",
+    find: "if (this.isLate) return this.wait(() => close(hadError));",
+    replace: "",
+    tests: ["packages/relay/test/read-gate.test.ts"],
+  },
+  {
+    name: "as many replays may be going as is said",
+    file: "packages/relay/src/replays.ts",
+    find: "if (going < REPLAYS_MAX) return;",
+    replace: "if (going >= 0) return;",
+    tests: ["packages/relay/test/replays.test.ts"],
+  },
 ];
 
 /** Errors that speak, and rotations that last. */
