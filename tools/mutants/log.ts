@@ -21,8 +21,8 @@ export const LOG: readonly Mutant[] = [
   {
     name: "a tail of fates that does not fit the state is not claimed by it",
     file: `${LOG_SOURCE}/fates.ts`,
-    find: ": { from: this.#end, runs: [] };",
-    replace: ": { from: this.#from, runs: [] };",
+    find: "return { from: end, runs: [], before: this.counts() };",
+    replace: "return { from: Math.min(from, end), runs: [], before: this.counts() };",
     tests: [`${LOG_TESTS}/fates.test.ts`],
   },
   {
@@ -134,7 +134,7 @@ export const LOG: readonly Mutant[] = [
     name: "the files of a removed lane tell what became of its events",
     file: `${LOG_SOURCE}/lane-files.ts`,
     find: "if (fate !== undefined) found.set(position, { fate, vendors });",
-    replace: "",
+    replace: 'if (fate === undefined) found.set(position, { fate: { status: "unknown" }, vendors });',
     tests: [`${LOG_TESTS}/verify-lanes.test.ts`],
   },
 ];

@@ -385,9 +385,9 @@ const SPEAKING: readonly Mutant[] = [
   },
   {
     name: "the refusal of a private address names the setting",
-    file: `${NODE_SOURCE}/transport.ts`,
-    find: "reason === PRIVATE ? `${reason}${allowed}` : reason;",
-    replace: "reason === PRIVATE ? `${reason}${allowed.slice(allowed.length)}` : reason;",
+    file: `${RELAY_SOURCE}/public-transport.ts`,
+    find: "error.reason !== REFUSED) throw error;",
+    replace: "error.reason === REFUSED) throw error;",
     tests: [`${RELAY_TESTS}/destinations.test.ts`],
   },
   {
