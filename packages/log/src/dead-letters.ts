@@ -195,9 +195,10 @@ export class DeadLetters {
       if (record.first >= end) return;
       const letters = this.#lettersOf(record);
       next = record.first + record.count;
-      if (letters.length < record.count)
-        for (let letter = record.first; letter < next; letter++)
-          if (!letters.some((one) => one.letter === letter)) this.#damaged.add(letter);
+      if (letters.length < record.count) {
+        const readable = new Set(letters.map(({ letter }) => letter));
+        for (let letter = record.first; letter < next; letter++) if (!readable.has(letter)) this.#damaged.add(letter);
+      }
       for (const letter of letters) {
         if (letter.letter < start || letter.letter >= end) continue;
         if (wanted?.has(letter.letter) !== false && holds(filter, letter)) yield letter;

@@ -8,7 +8,7 @@ import { namesIn, walkLog } from "./walk.ts";
 
 export interface LaneFate {
   readonly fate: Fate | { readonly status: "pending" };
-  /** The last vendor that the lane delivered to; absent where it was not noted. */
+  /** Which vendor the lane delivered to, from which position on; empty where it was not noted. */
   readonly vendors: readonly LaneVendor[];
 }
 

@@ -37,6 +37,7 @@ export interface EnvironmentOptions {
   /** As of the log's options. */
   readonly segmentMaxBytes?: number;
 }
+
 export class Environment {
   readonly name: string;
   readonly log: Log;

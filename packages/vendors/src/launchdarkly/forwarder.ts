@@ -10,19 +10,16 @@ import { createSender, messageOf, type Runtime, TextBatch, type Timer } from "@w
 import { type LaunchDarklyForm, launchdarklyFormOf, type SdkKind } from "../doors/launchdarkly.ts";
 import { cleanupIntervalOf, IdleMap } from "./idle-map.ts";
 import type { EventMetadata, LaunchDarklyCredential } from "./protocol.ts";
-import { EventQueues } from "./publisher.ts";
+import { ATTEMPTS, BYTES_PER_EVENT, EventQueues, RETRY_MS } from "./publisher.ts";
 import { credentialOf, launchdarklyRelayed, launchdarklyUrl, type RelayedSettings } from "./relayed.ts";
 import { type Flag, Summariser } from "./summarise.ts";
 
-const ATTEMPTS = 2;
-const RETRY_MS = 1_000;
 const SUMMARISED_SCHEMA = 3;
 /** Old events that wait to be summarised: they shrink to counters, so there may be many for each that leaves. */
 const OLD_PER_CAPACITY = 100;
 /** Values of the metadata whose events are summarised. */
 const OLD_MAX = 64;
 const OLD_MAX_BYTES = 32 * 1024 * 1024;
-const BYTES_PER_EVENT = 1_024;
 const DIAGNOSTICS_MAX = 64;
 
 export interface ForwarderOptions extends RelayedSettings {

@@ -50,11 +50,11 @@ export const PUBLISHER_DEFAULTS: {
   capacity: 1_000,
   timeoutMs: 3_000,
 };
-const ATTEMPTS = 2;
-const RETRY_MS = 1_000;
+export const ATTEMPTS = 2;
+export const RETRY_MS = 1_000;
 const QUEUES_MAX = 1_000;
 const BYTES_MAX = 32 * 1024 * 1024;
-const BYTES_PER_EVENT = 1_024;
+export const BYTES_PER_EVENT = 1_024;
 /** Posts that are begun before the event loop has its next turn: a few milliseconds' work. */
 const POSTS_A_TURN = 50;
 
