@@ -10,7 +10,7 @@ export default defineConfig({
     include: [
       "packages/*/test/**/*.test.ts",
       "tools/*.test.ts",
-      "simulation/*.test.ts",
+      "simulation/**/*.test.ts",
       "benchmarks/*.test.ts",
       "examples/*.test.ts",
       "runtimes/*.test.ts",

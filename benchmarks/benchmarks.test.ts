@@ -136,7 +136,7 @@ test.for([
   expect(result["acknowledged"]).toBeGreaterThan(0);
 });
 
-test("chaos: killed five times under load, the relay loses no acknowledged event and its books balance", {
+test("chaos: killed five times under load, the relay loses no acknowledged event and its ledgers balance", {
   timeout: 120_000,
 }, async () => {
   const result = await lastLine("chaos", "--kills", "5");

@@ -1,6 +1,6 @@
 /**
- * What each client loses: 2,000 events a second from one process to a vendor's twin in another, while something goes wrong from second 1 on. Lost are events that the
- * client took (the call returned) and the twin never got; events that the client refused to the caller's face are `refused`; `told` are losses that the program was told.
+ * What each client loses: 2,000 events a second from one process to a vendor's emulator in another, while something goes wrong from second 1 on. Lost are events that the
+ * client took (the call returned) and the emulator never got; events that the client refused to the caller's face are `refused`; `told` are losses that the program was told.
  *
  * At SIGKILL an event counts as taken when it was captured at least 50 ms before: a spool has an event a few milliseconds after the call.
  */

@@ -1,13 +1,14 @@
 /** `npm run bench -- <scenario> [--quick]`, or `compare --base COMMIT <scenario>`: the last line is one JSON object; exit 1 when a promise is broken, 2 for a wrong call. */
-import * as client from "./client.ts";
+
 import { COMPARED, compare } from "./compare.ts";
 import * as faults from "./faults.ts";
-import * as isolation from "./isolation.ts";
-import * as log from "./log.ts";
-import * as relay from "./relay.ts";
-import * as replay from "./replay.ts";
-import * as shutdown from "./shutdown.ts";
-import * as trace from "./trace.ts";
+import * as client from "./scenarios/client.ts";
+import * as isolation from "./scenarios/isolation.ts";
+import * as log from "./scenarios/log.ts";
+import * as relay from "./scenarios/relay.ts";
+import * as replay from "./scenarios/replay.ts";
+import * as shutdown from "./scenarios/shutdown.ts";
+import * as trace from "./scenarios/trace.ts";
 
 interface Scenario<Size, Result> {
   readonly QUICK: Size;

@@ -9,7 +9,7 @@ import {
   FileWriter,
   type RawDestination,
   resolveEnvironment,
-} from "@waybill/relay/engine";
+} from "@waybill/relay/headless";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 
 /** Longer than any Retry-After is honoured, and a few backoffs. */

@@ -15,7 +15,7 @@ import {
   type RawDestination,
   resolveEnvironment,
   SourceTable,
-} from "@waybill/relay/engine";
+} from "@waybill/relay/headless";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
 

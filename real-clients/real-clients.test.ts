@@ -1,5 +1,5 @@
 /**
- * Vendors' published SDKs, unmodified, through the relay by changing their base URL: events arrive at the twin behind it. The relay is a process of its own that is killed and
+ * Vendors' published SDKs, unmodified, through the relay by changing their base URL: events arrive at the emulator behind it. The relay is a process of its own that is killed and
  * started again in the middle; nothing is lost.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { twins } from "@waybill/testing";
+import { emulators } from "@waybill/testing";
 import { build } from "esbuild";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { fileOf, installClients, load } from "./setup.ts";
@@ -21,10 +21,10 @@ const CLI = fileURLToPath(new URL("../packages/cli/dist/main.js", import.meta.ur
 beforeAll(installClients, INSTALL_MS);
 
 interface World {
-  readonly flags: twins.LaunchDarklyTwin;
-  readonly trophy: twins.TrophyTwin;
-  readonly segment: twins.SegmentTwin;
-  readonly posthog: twins.PosthogTwin;
+  readonly flags: emulators.LaunchDarklyEmulator;
+  readonly trophy: emulators.TrophyEmulator;
+  readonly segment: emulators.SegmentEmulator;
+  readonly posthog: emulators.PosthogEmulator;
   /** Where flags are. */
   readonly flagsUrl: string;
   /** Where events go: the relay. */
@@ -47,10 +47,10 @@ async function setUp(): Promise<World> {
     targets: [],
     prerequisites: [],
   };
-  const flags = new twins.LaunchDarklyTwin({ flags: { flag } });
-  const trophy = new twins.TrophyTwin();
-  const segment = new twins.SegmentTwin({ limits: "none" });
-  const posthog = new twins.PosthogTwin({ apiKeys: ["phc_out"] });
+  const flags = new emulators.LaunchDarklyEmulator({ flags: { flag } });
+  const trophy = new emulators.TrophyEmulator();
+  const segment = new emulators.SegmentEmulator({ limits: "none" });
+  const posthog = new emulators.PosthogEmulator({ apiKeys: ["phc_out"] });
   const [flagsServer, trophyServer, segmentServer, posthogServer] = await Promise.all([
     flags.listen(),
     trophy.listen(),
@@ -167,7 +167,7 @@ async function trackThroughRestart(client: LaunchDarkly, world: World, user: unk
   await client.close();
 }
 
-function customKeys(flags: twins.LaunchDarklyTwin): string[] {
+function customKeys(flags: emulators.LaunchDarklyEmulator): string[] {
   return flags.events.filter(({ kind }) => kind === "custom").map(({ key }) => String(key));
 }
 const ALL = Array.from({ length: EVENTS }, (_, index) => `event-${index}`);

@@ -1,11 +1,11 @@
-/** Every runtime imports the packed tarball, sends 1,000 events to Segment's twin and loses none. */
+/** Every runtime imports the packed tarball, sends 1,000 events to Segment's emulator and loses none. */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { type ServerHandler, startServer, twins } from "@waybill/testing";
+import { emulators, type ServerHandler, startServer } from "@waybill/testing";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { pack } from "../tools/pack.ts";
@@ -32,20 +32,22 @@ afterAll(() => {
   if (app !== "") rmSync(app, { recursive: true, force: true });
 });
 
-async function segment(page?: ServerHandler): Promise<{ readonly twin: twins.SegmentTwin; readonly url: string }> {
-  const twin = new twins.SegmentTwin();
+async function segment(
+  page?: ServerHandler,
+): Promise<{ readonly emulator: emulators.SegmentEmulator; readonly url: string }> {
+  const emulator = new emulators.SegmentEmulator();
   const server = await startServer((request) =>
-    page !== undefined && request.method === "GET" ? page(request) : twin.handle(request),
+    page !== undefined && request.method === "GET" ? page(request) : emulator.handle(request),
   );
   onTestFinished(() => server.close());
-  return { twin, url: server.url };
+  return { emulator, url: server.url };
 }
 
-function expectAll(result: unknown, twin: twins.SegmentTwin): void {
+function expectAll(result: unknown, emulator: emulators.SegmentEmulator): void {
   expect(result).toEqual(ALL);
-  expect(twin.received).toBe(1_000);
-  expect(twin.duplicates).toBe(0);
-  expect(twin.events[0]?.event["properties"]).toEqual({ index: 0, text: "Grüße" });
+  expect(emulator.received).toBe(1_000);
+  expect(emulator.duplicates).toBe(0);
+  expect(emulator.events[0]?.event["properties"]).toEqual({ index: 0, text: "Grüße" });
 }
 
 test.skipIf(unavailable !== undefined).each([
@@ -56,20 +58,20 @@ test.skipIf(unavailable !== undefined).each([
   ["Bun", "@oven/bun-linux-x64/bin/bun", ["run"]],
   ["Deno", "@deno/linux-x64-glibc/deno", ["run", "--allow-all", "--no-prompt"]],
 ] as const)("%s", async (_name, binary, args) => {
-  const { twin, url } = await segment();
+  const { emulator, url } = await segment();
   const program = join(FOLDER, "node_modules", binary);
   const { stdout } = await run(program, [...args, "main.mjs", url], { cwd: app, timeout: 60_000 });
-  expectAll(JSON.parse(stdout), twin);
+  expectAll(JSON.parse(stdout), emulator);
 });
 
 test.skipIf(unavailable !== undefined)("Node 20 by require()", async () => {
-  const { twin, url } = await segment();
+  const { emulator, url } = await segment();
   const program = `const { createClient } = require("waybill"); const client = createClient({ relay: { url: ${JSON.stringify(url)}, writeKey: "dev" } });
     for (let index = 0; index < 1000; index++) client.track({ userId: "u", event: "Tried", properties: { index, text: "Grüße" } });
     client.close().then((summary) => console.log(JSON.stringify({ ...summary, errors: [] })));`;
   writeFileSync(join(app, "main.cjs"), program);
   const { stdout } = await run(join(FOLDER, "node_modules/node20/bin/node"), ["main.cjs"], { cwd: app });
-  expectAll(JSON.parse(stdout), twin);
+  expectAll(JSON.parse(stdout), emulator);
 });
 
 /** One file for platforms without modules of Node's. */
@@ -92,7 +94,7 @@ async function bundle(entry: string): Promise<string> {
 }
 
 test.skipIf(unavailable !== undefined)("a worker (workerd)", async () => {
-  const { twin, url } = await segment();
+  const { emulator, url } = await segment();
   writeFileSync(join(app, "worker.bundle.js"), await bundle("worker.mjs"));
   writeFileSync(
     join(app, "config.capnp"),
@@ -123,7 +125,7 @@ const main :Workerd.Worker = ( modules = [ (name = "worker", esModule = embed "w
     });
   });
   const response = await fetch(`http://127.0.0.1:${port}/?to=${encodeURIComponent(url)}`);
-  expectAll(await response.json(), twin);
+  expectAll(await response.json(), emulator);
 });
 
 test.skipIf(unavailable !== undefined)("a browser (Chromium)", { timeout: INSTALL_MS }, async (context) => {
@@ -141,7 +143,7 @@ test.skipIf(unavailable !== undefined)("a browser (Chromium)", { timeout: INSTAL
     ],
     "/send.js": ["text/javascript", script],
   };
-  const { twin, url } = await segment(({ path }) => {
+  const { emulator, url } = await segment(({ path }) => {
     const [type, body] = files[path] ?? ["text/plain", ""];
     return { status: body === "" ? 404 : 200, headers: { "content-type": type }, body };
   });
@@ -150,5 +152,5 @@ test.skipIf(unavailable !== undefined)("a browser (Chromium)", { timeout: INSTAL
   const page = await browser.newPage();
   await page.goto(url);
   await page.waitForFunction("window.result !== undefined");
-  expectAll(await page.evaluate("window.result"), twin);
+  expectAll(await page.evaluate("window.result"), emulator);
 });

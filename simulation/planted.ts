@@ -3,7 +3,7 @@
  */
 import { Account, DELIVERED, type Disk, type HttpResponse, Lane, type Sender, type Transport } from "@waybill/core";
 import { Fates, LaneState, LogBatch } from "@waybill/log";
-import { type BodyRefusal, type Environment, IdWindow } from "@waybill/relay/engine";
+import { type BodyRefusal, type Environment, IdWindow } from "@waybill/relay/headless";
 import type { ServerHandler } from "@waybill/testing";
 import { type Bodies, VENDORS } from "./sim-relay.ts";
 
@@ -109,7 +109,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "count-twice",
-    what: "a delivery is written into the book twice now and then",
+    what: "a delivery is written into the ledger twice now and then",
     patch: () =>
       replaced(
         Account.prototype,
@@ -122,7 +122,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "expire-uncounted",
-    what: "what retention removes is in no column of the book",
+    what: "what retention removes is in no column of the ledger",
     patch: () => replaced(Account.prototype, "expire", () => () => undefined),
   },
   {
@@ -180,7 +180,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       ),
     environment: (environment) => {
       for (const index of VENDORS.keys()) {
-        const destination = environment.destination(`twin${index}`);
+        const destination = environment.destination(`emulator${index}`);
         destination?.prepare(destination.config).commit();
       }
     },

@@ -12,7 +12,7 @@ import {
   type RawDestination,
   resolveEnvironment,
   SourceTable,
-} from "@waybill/relay/engine";
+} from "@waybill/relay/headless";
 import type {
   SeededRandom,
   ServerHandler,
@@ -178,11 +178,11 @@ export class SimRelay {
   }
 
   pause(index: number): void {
-    this.#environment?.destination(`twin${index}`)?.pause();
+    this.#environment?.destination(`emulator${index}`)?.pause();
   }
 
   resume(index: number): void {
-    this.#environment?.destination(`twin${index}`)?.resume();
+    this.#environment?.destination(`emulator${index}`)?.resume();
   }
 
   reconfigure(plan: Plan): void {
@@ -206,21 +206,21 @@ export class SimRelay {
 
   /** Ids of a destination's dead letters. */
   async deadIds(index: number): Promise<ReadonlySet<string>> {
-    const letters = await DeadLetters.open(`/data/dead/twin${index}`, Number.MAX_SAFE_INTEGER, this.#runtime);
+    const letters = await DeadLetters.open(`/data/dead/emulator${index}`, Number.MAX_SAFE_INTEGER, this.#runtime);
     return new Set(idsOf(await readAll(letters.log)));
   }
 
   /** As {@link deadIds}, as the running relay lists them. */
   async listedDeadIds(index: number): Promise<ReadonlySet<string>> {
     const ids = new Set<string>();
-    for await (const { event } of this.#environment?.destination(`twin${index}`)?.deadLetters.list() ?? [])
+    for await (const { event } of this.#environment?.destination(`emulator${index}`)?.deadLetters.list() ?? [])
       ids.add((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId);
     return ids;
   }
 
   /** Each event that is in the log and can be read, and what became of it at the destination. */
   async outcomes(index: number): Promise<readonly SimOutcome[]> {
-    const destination = this.#environment?.destination(`twin${index}`);
+    const destination = this.#environment?.destination(`emulator${index}`);
     const log = this.#environment?.log;
     if (destination === undefined || log === undefined) return [];
     const outcomes: SimOutcome[] = [];
@@ -287,10 +287,10 @@ const CHOOSY = { filter: { exclude: [SKIPPED_EVENT, "*never*seen*"] }, redact: [
 
 function configOf({ keys, lingerMs, batchMaxEvents }: Plan): Config {
   const destinations = keys.map((writeKey, index) => [
-    `twin${index}`,
+    `emulator${index}`,
     {
       vendor: VENDORS[index] as (typeof VENDORS)[number],
-      url: `http://twin${index}.test`,
+      url: `http://emulator${index}.test`,
       writeKey,
       ...(VENDORS[index] === "segment" ? {} : CHOOSY),
       timeout: 2_000,

@@ -1,7 +1,13 @@
 /** The vendors of the simulation: what arrives at each is in order, within its limits, and what was to be left out is not there. */
 
 import type { SeededRandom, VirtualClock } from "@waybill/testing";
-import { SegmentTwin, type ServerHandler, type ServerResponse, type TwinFailure, twins } from "@waybill/testing";
+import {
+  type EmulatorFailure,
+  emulators,
+  SegmentEmulator,
+  type ServerHandler,
+  type ServerResponse,
+} from "@waybill/testing";
 import { type HostileAnswer, hostileAnswer, hostileNumber } from "./hostile.ts";
 import { BATCH_EVENTS_LIMIT, REDACTED_PROPERTY, SKIPPED_EVENT } from "./sim-relay.ts";
 
@@ -15,16 +21,16 @@ interface Arrived {
   readonly event: Readonly<Record<string, unknown>>;
 }
 
-interface Twin {
+interface Emulator {
   readonly handle: ServerHandler;
-  fail(failure: TwinFailure): void;
+  fail(failure: EmulatorFailure): void;
   recover(): void;
   rotate(keys: readonly string[]): void;
 }
 
 export interface SimVendorOptions {
   readonly name: string;
-  readonly twin: Twin;
+  readonly emulator: Emulator;
   /** What has arrived since the beginning. */
   readonly arrived: () => readonly Arrived[];
   /** Ids of everything that was taken. */
@@ -35,29 +41,30 @@ export interface SimVendorOptions {
 
 export function createVendor(vendor: "segment" | "letter", name: string, clock: VirtualClock): SimVendor {
   if (vendor === "letter") {
-    const twin = new twins.LetterTwin({ clock, apiKeys: [KEY] });
+    const emulator = new emulators.LetterEmulator({ clock, apiKeys: [KEY] });
     const arrived: Arrived[] = [];
     return new SimVendor({
       name,
-      twin,
+      emulator,
       isChoosy: true,
-      ids: () => twin.ids,
+      ids: () => emulator.ids,
       arrived() {
-        for (const event of twin.events.slice(arrived.length)) arrived.push({ id: String(event["messageId"]), event });
+        for (const event of emulator.events.slice(arrived.length))
+          arrived.push({ id: String(event["messageId"]), event });
         return arrived;
       },
     });
   }
-  const twin = new SegmentTwin({ clock, writeKeys: [KEY] });
+  const emulator = new SegmentEmulator({ clock, writeKeys: [KEY] });
   const arrived: Arrived[] = [];
   return new SimVendor({
     name,
-    twin,
+    emulator,
     isChoosy: false,
-    ids: () => twin.events.map(({ messageId }) => messageId),
+    ids: () => emulator.events.map(({ messageId }) => messageId),
     arrived() {
-      for (let at = arrived.length; at < twin.events.length; at++) {
-        const { messageId, event } = twin.events[at] as (typeof twin.events)[number];
+      for (let at = arrived.length; at < emulator.events.length; at++) {
+        const { messageId, event } = emulator.events[at] as (typeof emulator.events)[number];
         arrived.push({ id: messageId, event });
       }
       return arrived;
@@ -84,15 +91,15 @@ export class SimVendor {
     this.#odd = undefined;
     if (odd?.acts === false) return odd.answer;
     const before = this.#options.ids().length;
-    const answer = await this.#options.twin.handle(request);
+    const answer = await this.#options.emulator.handle(request);
     const taken = this.#options.ids().length - before;
     if (taken > BATCH_EVENTS_LIMIT) this.#faults.push(`${this.#options.name} got ${taken} events at once`);
     this.#noteRefused(request.body, answer);
     return odd !== undefined && tookAll(answer) ? odd.answer : answer;
   };
 
-  fail(failure: TwinFailure): void {
-    this.#options.twin.fail(failure);
+  fail(failure: EmulatorFailure): void {
+    this.#options.emulator.fail(failure);
   }
 
   /** The next request is answered as no vendor should. */
@@ -101,13 +108,13 @@ export class SimVendor {
   }
 
   rotate(key: string): void {
-    this.#options.twin.rotate([key]);
+    this.#options.emulator.rotate([key]);
   }
 
   /** From now on it does what vendors do, for the first key. */
   recover(): void {
     this.#odd = undefined;
-    this.#options.twin.recover();
+    this.#options.emulator.recover();
     this.rotate(KEY);
   }
 

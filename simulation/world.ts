@@ -1,11 +1,11 @@
 /** What there is in the simulation: two clients and a stranger, the relay, three vendors, and everything that can go wrong between them. */
 import {
+  type EmulatorFailure,
   SeededRandom,
   type ServerHandler,
   type ServerRequest,
   SimDisk,
   SimNetwork,
-  type TwinFailure,
   VirtualClock,
 } from "@waybill/testing";
 import { segment } from "waybill";
@@ -41,7 +41,7 @@ interface StepKind {
   readonly run: (world: World) => void | Promise<void>;
 }
 
-const vendorFails = (name: string, weight: number, failure: (random: SeededRandom) => TwinFailure): StepKind => ({
+const vendorFails = (name: string, weight: number, failure: (random: SeededRandom) => EmulatorFailure): StepKind => ({
   name,
   weight,
   run: (world) => world.pickVendor().fail(failure(world.random)),
@@ -119,9 +119,9 @@ export class World {
     this.random = new SeededRandom(seed);
     this.disk = new SimDisk(this.random.fork());
     this.#network = new SimNetwork({ clock: this.clock, random: this.random.fork(), latencyMs: 5 });
-    this.#vendors = VENDORS.map((vendor, index) => createVendor(vendor, `twin ${index}`, this.clock));
+    this.#vendors = VENDORS.map((vendor, index) => createVendor(vendor, `emulator ${index}`, this.clock));
     for (const [index, vendor] of this.#vendors.entries())
-      this.#network.serve(`http://twin${index}.test`, vendor.handle);
+      this.#network.serve(`http://emulator${index}.test`, vendor.handle);
     const transport = bug?.clientTransport?.(this.#network.transport) ?? this.#network.transport;
     this.#clients = CLIENTS.map(() =>
       createClientOn(
@@ -196,14 +196,14 @@ export class World {
       this.violations.push(`${when}: ${what}`);
     };
     for (const { destination, account, mode, reason } of this.relay?.lanes() ?? []) {
-      if (!account.balanced) fail(`the book of ${destination} does not balance: ${JSON.stringify(account)}`);
+      if (!account.balanced) fail(`the ledger of ${destination} does not balance: ${JSON.stringify(account)}`);
       // The batch on its way may have been removed meanwhile.
       if (account.pending > (this.relay?.kept ?? 0) + BATCH_EVENTS_LIMIT)
         fail(`${destination} waits for ${account.pending} events, the log has ${this.relay?.kept}`);
       if ((mode as string) === "failed") fail(`a defect stopped ${destination}: ${reason}`);
     }
     for (const client of this.#clients)
-      if (client.accounts()["relay"]?.balanced !== true) fail("a client's book does not balance");
+      if (client.accounts()["relay"]?.balanced !== true) fail("a client's ledger does not balance");
     for (const vendor of this.#vendors) for (const fault of vendor.faults()) fail(fault);
   }
 
@@ -273,26 +273,26 @@ export class World {
               : outcome === "expired" || (outcome === "pending" && when !== "end");
       if (isTrue) continue;
       this.traceMismatches += 1;
-      this.violations.push(`${when}: twin ${index}: the trace of ${id} says ${outcome} ${reason ?? ""}`);
+      this.violations.push(`${when}: emulator ${index}: the trace of ${id} says ${outcome} ${reason ?? ""}`);
     }
   }
 
-  /** Every event that was made is at the twin once, or a dead letter, or in the column of the book that says why not. */
+  /** Every event that was made is at the emulator once, or a dead letter, or in the column of the ledger that says why not. */
   async #checkDelivered(index: number, vendor: SimVendor): Promise<void> {
     const lane = this.relay?.lanes()[index];
     if (lane === undefined) return;
     const { account, mode } = lane;
-    if (account.pending > 0) this.violations.push(`end: twin${index} has ${account.pending} pending (${mode})`);
+    if (account.pending > 0) this.violations.push(`end: emulator${index} has ${account.pending} pending (${mode})`);
     const received = vendor.ids();
     const distinct = new Set(received);
-    if (distinct.size !== received.length) this.violations.push(`end: twin ${index} has an event twice`);
+    if (distinct.size !== received.length) this.violations.push(`end: emulator ${index} has an event twice`);
     for (const id of (await this.relay?.deadIds(index)) ?? []) distinct.add(id);
     const missing = this.tracked - distinct.size;
     const explained = account.dropped + account.expired;
     // What was lost to the lane may have arrived all the same: the answer was lost, then the event.
     if (missing > explained)
-      this.violations.push(`end: twin ${index} never got ${missing} events, the book explains ${explained}`);
-    if (missing < 0) this.violations.push(`end: twin ${index} has ${-missing} events that nobody made`);
+      this.violations.push(`end: emulator ${index} never got ${missing} events, the ledger explains ${explained}`);
+    if (missing < 0) this.violations.push(`end: emulator ${index} has ${-missing} events that nobody made`);
   }
 
   track(): void {

@@ -35,21 +35,21 @@ const RELAY = "packages/relay/test";
 export const LISTS: readonly List[] = [
   {
     vendor: "Letter",
-    what: "the client against the vendor's twin",
+    what: "the client against the vendor's emulator",
     folders: [CLIENT],
     title: /\[letter (\d+)\] (.*)/,
     items: numbers(12),
   },
   {
     vendor: "GetFluxly",
-    what: "the client against the vendor's twin",
+    what: "the client against the vendor's emulator",
     folders: [CLIENT],
     title: /\[getfluxly (\d+)\] (.*)/,
     items: numbers(11),
   },
   {
     vendor: "Trophy",
-    what: "the client, and the vendor's own SDK, against the twin",
+    what: "the client, and the vendor's own SDK, against the emulator",
     folders: [CLIENT],
     title: /\[trophy (\d+)\] (.*)/,
     items: numbers(11),
@@ -77,7 +77,7 @@ export const LISTS: readonly List[] = [
   },
   {
     vendor: "Segment",
-    what: "the relay between clients and the vendor's twin",
+    what: "the relay between clients and the vendor's emulator",
     folders: [RELAY],
     title: /^(6\.\d+(?: and 6\.\d+)?): (.*)/,
     items: numbers(23, "6."),
@@ -92,7 +92,7 @@ export interface Shown {
 
 export function shownBy({ folders, title }: List): readonly Shown[] {
   return folders.flatMap((folder) =>
-    readdirSync(`${ROOT}/${folder}`)
+    readdirSync(`${ROOT}/${folder}`, { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".test.ts"))
       .flatMap((file) => shownIn(`${folder}/${file}`, title)),
   );

@@ -43,7 +43,7 @@ function errorsPage(): string {
 /** The table stands above each vendor's mapping in the code. */
 function vendorsPage(): string {
   const sections = ["letter", "getfluxly", "trophy", "valued", "posthog"].map((vendor) => {
-    const source = readFileSync(pathOf(`packages/vendors/src/${vendor}/protocol.ts`), "utf8");
+    const source = readFileSync(pathOf(`packages/vendors/src/${vendor}/outbound.ts`), "utf8");
     const comment = /\/\*\*\n( \* \| canonical \| (\w+) \|\n[\s\S]*?) \*\//.exec(source);
     if (comment === null) throw new Error(`${vendor}: no table of the mapping`);
     const text = (comment[1] as string).replaceAll(/^ \* ?/gm, "").trimEnd();
@@ -67,7 +67,7 @@ function vendorsPage(): string {
     'client.track({ userId: "u1", event: "Bought", properties: { total: 42 } });',
     "```",
     "",
-    "Each vendor has a queue, retries and a book of its own: one that is down delays no other. What a vendor has no words for is counted as `dropped` with the reason",
+    "Each vendor has a queue, retries and a ledger of its own: one that is down delays no other. What a vendor has no words for is counted as `dropped` with the reason",
     "`unsupported`; what `events` leaves out, or an event's `integrations` excludes, with `filtered`; `onDrop` is told of both. The tables below are the defaults. `events` replaces them by name: of a track",
     "event, or `$identify`, `$group`, `$page`, `$screen`, `$alias` for all events of a type. A value is another name, `false` to leave the event out, or a pure function from the event to the vendor's own",
     "(`undefined` leaves it out); one that throws makes the event a dead letter, told to `onDrop` as `rejected`.",

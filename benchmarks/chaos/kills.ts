@@ -20,7 +20,7 @@ export async function runKills(kills: number, seed: number): Promise<KillsResult
     await pause(LIFE_MIN_MS + random.next() * (LIFE_MAX_MS - LIFE_MIN_MS));
     // The vendor has its own troubles meanwhile.
     if (random.chance(0.3))
-      scene.twin.fail({ kind: random.pick(["resetAfter", "reset", "status"] as const), times: 2 });
+      scene.emulator.fail({ kind: random.pick(["resetAfter", "reset", "status"] as const), times: 2 });
     await scene.relay.stop("SIGKILL");
     await scene.start();
   }

@@ -1,11 +1,11 @@
-/** What every chaos run has: a load with unique ids, an oracle that keeps what was acknowledged, a twin, and the count at the end. */
+/** What every chaos run has: a load with unique ids, an oracle that keeps what was acknowledged, an emulator, and the count at the end. */
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createUuidV7 } from "@waybill/core";
 import { nodeClock, nodeRandom } from "@waybill/node";
-import { type SeededRandom, SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
+import { type SeededRandom, SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
 import { RelayProcess } from "../lib/relay-process.ts";
 import { say } from "../lib/result.ts";
 
@@ -15,7 +15,7 @@ const RETRY_PAUSE_MS = 5;
 
 export interface Tally {
   readonly acknowledged: number;
-  /** Different events at the twin. */
+  /** Different events at the emulator. */
   readonly delivered: number;
   readonly lost: number;
   readonly duplicatesInEffect: number;
@@ -23,10 +23,10 @@ export interface Tally {
   readonly booksBalance: boolean;
 }
 
-/** A relay under load before a twin. */
+/** A relay under load before an emulator. */
 export class Scene {
   readonly directory: string;
-  readonly twin: SegmentTwin;
+  readonly emulator: SegmentEmulator;
   readonly #server: StartedServer;
   readonly #oracle: string;
   readonly #workers: Promise<void>[] = [];
@@ -38,9 +38,9 @@ export class Scene {
   /** Answers by status; 0 for none. */
   readonly answers: Map<number, number> = new Map();
 
-  private constructor(directory: string, twin: SegmentTwin, server: StartedServer) {
+  private constructor(directory: string, emulator: SegmentEmulator, server: StartedServer) {
     this.directory = directory;
-    this.twin = twin;
+    this.emulator = emulator;
     this.#server = server;
     this.#oracle = join(directory, "acknowledged");
     writeFileSync(this.#oracle, "");
@@ -48,8 +48,8 @@ export class Scene {
 
   static async open(): Promise<Scene> {
     const directory = mkdtempSync(join(tmpdir(), "waybill-chaos-"));
-    const twin = new SegmentTwin({ clock: nodeClock });
-    return new Scene(directory, twin, await startServer(twin.handle));
+    const emulator = new SegmentEmulator({ clock: nodeClock });
+    return new Scene(directory, emulator, await startServer(emulator.handle));
   }
 
   get relay(): RelayProcess {
@@ -59,7 +59,7 @@ export class Scene {
 
   async start(): Promise<void> {
     const { directory } = this;
-    this.#relay = await RelayProcess.start({ directory, destinations: { twin: this.#server.url } });
+    this.#relay = await RelayProcess.start({ directory, destinations: { emulator: this.#server.url } });
   }
 
   /** Starts several relays on the one directory at the same time, each with a temporary folder of its own; resolves to how many of them run. */
@@ -69,7 +69,7 @@ export class Scene {
       Array.from({ length: count }, (_, index) => {
         const temporary = join(directory, `tmp-${index}`);
         mkdirSync(temporary, { recursive: true });
-        return RelayProcess.start({ directory, destinations: { twin: this.#server.url }, temporary });
+        return RelayProcess.start({ directory, destinations: { emulator: this.#server.url }, temporary });
       }),
     );
     const running = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
@@ -120,7 +120,7 @@ export class Scene {
   async finish(): Promise<Tally> {
     this.#stopping = true;
     await Promise.all(this.#workers);
-    this.twin.recover();
+    this.emulator.recover();
     const booksBalance = await this.relay.drained(DRAIN_MAX_MS);
     await this.relay.stop();
     await this.#server.close();
@@ -130,13 +130,13 @@ export class Scene {
         .filter((id) => id !== ""),
     );
     const times = new Map<string, number>();
-    for (const { messageId } of this.twin.events) times.set(messageId, (times.get(messageId) ?? 0) + 1);
+    for (const { messageId } of this.emulator.events) times.set(messageId, (times.get(messageId) ?? 0) + 1);
     return {
       acknowledged: acknowledged.size,
       delivered: times.size,
       lost: [...acknowledged].filter((id) => !times.has(id)).length,
       duplicatesInEffect: [...times.values()].filter((count) => count > 1).length,
-      sentTwice: this.twin.duplicates,
+      sentTwice: this.emulator.duplicates,
       booksBalance,
     };
   }

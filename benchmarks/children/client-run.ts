@@ -3,8 +3,8 @@ import { randomUUID } from "node:crypto";
 import { Agent, request } from "node:http";
 import { Analytics } from "@segment/analytics-node";
 import { createClient } from "waybill";
-import type { Contender, Measured } from "../client.ts";
 import { percentile } from "../lib/statistics.ts";
+import type { Contender, Measured } from "../scenarios/client.ts";
 
 const [contender, port, count] = process.argv.slice(2) as [Contender, string, string];
 const events = Number(count);

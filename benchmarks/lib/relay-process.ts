@@ -58,7 +58,7 @@ export class RelayProcess {
     if (response.status !== 204) throw new Error(`${action} answered ${response.status}`);
   }
 
-  /** Resolves once no lane has anything pending; to whether every book balances. */
+  /** Resolves once no lane has anything pending; to whether every ledger balances. */
   async drained(timeoutMs: number): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {

@@ -1,6 +1,6 @@
 /** A configuration is taken, or refused with faults. */
 import assert from "node:assert";
-import { ConfigError, loadConfig } from "@waybill/relay/engine";
+import { ConfigError, loadConfig } from "@waybill/relay/headless";
 import { mutate } from "../mutate.ts";
 import { mutateJson } from "../mutate-json.ts";
 import type { Target } from "../target.ts";

@@ -1,8 +1,15 @@
 /** Framing: what is taken is JSON, in both scanners alike; no inbound adapter throws. */
 import assert from "node:assert";
 import { isUtf8 } from "node:buffer";
-import { batchScanner } from "@waybill/relay/engine";
-import { DEFAULT_LIMITS, DOORS, type DoorOptions, type DoorRequest, frame, scanSegment } from "@waybill/vendors";
+import { batchScanner } from "@waybill/relay/headless";
+import {
+  DEFAULT_LIMITS,
+  frame,
+  INBOUND_ADAPTERS,
+  type InboundOptions,
+  type InboundRequest,
+  scanSegment,
+} from "@waybill/vendors";
 import { JSON_WORDS } from "../dictionary.ts";
 import { mutate } from "../mutate.ts";
 import { mutateJson } from "../mutate-json.ts";
@@ -11,7 +18,7 @@ import type { Target } from "../target.ts";
 /** Deeper than any real event: refused although it is JSON. */
 const DEPTH_MAX = 250;
 
-export const REQUESTS: readonly Pick<DoorRequest, "method" | "path">[] = [
+export const REQUESTS: readonly Pick<InboundRequest, "method" | "path">[] = [
   { method: "POST", path: "/v1/batch" },
   { method: "POST", path: "/v1/track" },
   { method: "POST", path: "/v1/events" },
@@ -25,7 +32,7 @@ export const REQUESTS: readonly Pick<DoorRequest, "method" | "path">[] = [
   { method: "POST", path: "/capture" },
 ];
 
-export const OPTIONS: DoorOptions = {
+export const OPTIONS: InboundOptions = {
   strict: false,
   allowedOrigins: [],
   allowedHeaders: [],
@@ -76,7 +83,7 @@ function framedAsParsed(input: Buffer): void {
 }
 
 function takenByAdapters(input: Buffer): void {
-  for (const door of Object.values(DOORS))
+  for (const door of Object.values(INBOUND_ADAPTERS))
     for (const request of REQUESTS) {
       const taken = door.match(request.path)?.take(input, { ...request, query: "", headers: {} }, OPTIONS);
       if (taken === undefined || !("stored" in taken) || taken.stored === undefined) continue;

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { PassThrough } from "node:stream";
 import { brotliCompressSync, crc32, deflateSync, gzipSync } from "node:zlib";
-import { BodyReader, type BodyRefusal } from "@waybill/relay/engine";
+import { BodyReader, type BodyRefusal } from "@waybill/relay/headless";
 import { readCorpus } from "../corpus.ts";
 import { ENCODINGS } from "../dictionary.ts";
 import type { Target } from "../target.ts";

@@ -1,7 +1,13 @@
 /** What single headers say: read or ignored, never thrown at. And the pixel, whose query is base64. */
 import assert from "node:assert";
 import { retryAfterMs } from "@waybill/core";
-import { DOORS, formOf, launchdarklyFormOf, launchdarklyMetadata, parseAuthorization } from "@waybill/vendors";
+import {
+  formOf,
+  INBOUND_ADAPTERS,
+  launchdarklyFormOf,
+  launchdarklyMetadata,
+  parseAuthorization,
+} from "@waybill/vendors";
 import type { Target } from "../target.ts";
 import { OPTIONS, REQUESTS } from "./framing.ts";
 
@@ -27,7 +33,7 @@ export const pixel: Target = {
   open: () => ({
     run(input) {
       const request = { method: "GET", path: PIXEL_PATH, query: input.toString("latin1"), headers: {} };
-      const taken = DOORS.launchdarkly.match(PIXEL_PATH)?.take(new Uint8Array(0), request, OPTIONS);
+      const taken = INBOUND_ADAPTERS.launchdarkly.match(PIXEL_PATH)?.take(new Uint8Array(0), request, OPTIONS);
       assert.ok(taken !== undefined && "answer" in taken);
       const answer = typeof taken.answer === "function" ? taken.answer(0) : taken.answer;
       assert.equal(answer.status, 200);
@@ -63,7 +69,7 @@ export const headers: Target = {
       const waitMs = retryAfterMs({ "retry-after": value, "x-ratelimit-reset": value }, NOW_MS);
       assert.ok(waitMs === undefined || (waitMs >= 0 && waitMs <= DAY_MS), `waits ${waitMs}`);
       const asked = Object.fromEntries(NAMES.map((name) => [name, value]));
-      for (const door of Object.values(DOORS))
+      for (const door of Object.values(INBOUND_ADAPTERS))
         for (const request of REQUESTS) {
           const full = { ...request, query: `api_key=${value}`, headers: asked };
           door.key(full);

@@ -50,14 +50,14 @@ export const GETFLUXLY: readonly Mutant[] = [
   },
   {
     name: "a browser is where a window and a document are",
-    file: "packages/client/src/web-host.ts",
+    file: "packages/client/src/host/web-host.ts",
     find: '"window" in globalThis && "document" in globalThis',
     replace: '"window" in globalThis || "document" in globalThis',
     tests: EXIT_TESTS,
   },
   {
     name: "GetFluxly's host by default",
-    file: "packages/vendors/src/getfluxly/protocol.ts",
+    file: "packages/vendors/src/getfluxly/outbound.ts",
     find: 'DEFAULT_URL = "https://api.getfluxly.com"',
     replace: 'DEFAULT_URL = "https://getfluxly.com"',
     tests: TESTS,
@@ -127,7 +127,7 @@ export const GETFLUXLY: readonly Mutant[] = [
   },
   {
     name: "a repeated key of GetFluxly's is the same in each attempt",
-    file: "packages/vendors/src/getfluxly/protocol.ts",
+    file: "packages/vendors/src/getfluxly/outbound.ts",
     find: '"x-idempotency-key": stableUuid(key),',
     replace: '"x-idempotency-key": stableUuid(key + String(Math.random())),',
     tests: TESTS,

@@ -5,34 +5,34 @@ const CLIENT = "packages/client/src/launchdarkly";
 const RELAY = "packages/relay/src";
 const PUBLISHER_TESTS = ["packages/client/test/vendors/launchdarkly.test.ts"];
 const DISPATCHER_TESTS = ["packages/client/test/vendors/launchdarkly-dispatcher.test.ts"];
-const MEMORY_TESTS = ["packages/relay/test/memory-relay.test.ts"];
-const SUMMARIES_TESTS = ["packages/relay/test/summaries.test.ts"];
-const OPTIONS_TESTS = ["packages/relay/test/launchdarkly-options.test.ts"];
-const RELOAD_TESTS = ["packages/relay/test/reload.test.ts"];
+const MEMORY_TESTS = ["packages/relay/test/launchdarkly/memory-relay.test.ts"];
+const SUMMARIES_TESTS = ["packages/relay/test/launchdarkly/summaries.test.ts"];
+const OPTIONS_TESTS = ["packages/relay/test/launchdarkly/options.test.ts"];
+const RELOAD_TESTS = ["packages/relay/test/lifecycle/reload.test.ts"];
 const SUMMARISE_TESTS = ["packages/vendors/test/launchdarkly/summarise.test.ts"];
-const DOOR_TESTS = ["packages/vendors/test/doors.test.ts"];
+const INBOUND_TESTS = ["packages/vendors/test/inbound/inbound.test.ts"];
 
 export const LAUNCHDARKLY: readonly Mutant[] = [
   {
     name: "launchdarkly: an empty metadata says schema 3",
-    file: `${VENDOR}/protocol.ts`,
+    file: `${VENDOR}/outbound.ts`,
     find: "String(schemaVersion === UNKNOWN ? SCHEMA_SENT : schemaVersion)",
     replace: "String(schemaVersion === UNKNOWN ? UNKNOWN * SCHEMA_SENT : schemaVersion)",
     tests: PUBLISHER_TESTS,
   },
   {
     name: "launchdarkly: a schema version that is none counts as unknown",
-    file: `${VENDOR}/protocol.ts`,
+    file: `${VENDOR}/outbound.ts`,
     find: "Number.isSafeInteger(schemaVersion) && schemaVersion > 0 ?",
     replace: "schemaVersion !== 0 ?",
     tests: PUBLISHER_TESTS,
   },
   {
     name: "launchdarkly: a schema header with more than digits counts as 1",
-    file: "packages/vendors/src/doors/launchdarkly.ts",
+    file: "packages/vendors/src/launchdarkly/inbound.ts",
     find: "/^\\+?\\d+$/.test(header)",
     replace: "/^\\+?\\d+/.test(header)",
-    tests: DOOR_TESTS,
+    tests: INBOUND_TESTS,
   },
   {
     name: "launchdarkly: a flush interval of 0 or less means the default",
@@ -85,14 +85,14 @@ export const LAUNCHDARKLY: readonly Mutant[] = [
   },
   {
     name: "launchdarkly: eventQueueCleanupInterval counts on disk",
-    file: `${RELAY}/summaries.ts`,
+    file: `${RELAY}/launchdarkly/summaries.ts`,
     find: "cleanupIntervalOf(eventQueueCleanupIntervalMs, 0)",
     replace: "cleanupIntervalOf(eventQueueCleanupIntervalMs && 0, 0)",
     tests: SUMMARIES_TESTS,
   },
   {
     name: "launchdarkly: eventQueueCleanupInterval counts in memory",
-    file: `${RELAY}/memory-relay.ts`,
+    file: `${RELAY}/launchdarkly/memory-relay.ts`,
     find: "cleanupIntervalMs: eventQueueCleanupIntervalMs,",
     replace: "cleanupIntervalMs: eventQueueCleanupIntervalMs && 0,",
     tests: MEMORY_TESTS,
@@ -120,7 +120,7 @@ export const LAUNCHDARKLY: readonly Mutant[] = [
   },
   {
     name: "launchdarkly: the vendor's Date ends debug events on disk",
-    file: `${RELAY}/summaries.ts`,
+    file: `${RELAY}/launchdarkly/summaries.ts`,
     find: "delivered(Number.isNaN(date) ? undefined : date);",
     replace: "delivered(Number.isNaN(date) ? undefined : undefined);",
     tests: SUMMARIES_TESTS,

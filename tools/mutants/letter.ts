@@ -1,10 +1,10 @@
 import type { Mutant } from "./mutant.ts";
 
 const CLIENT = "packages/client/src/letter/client.ts";
-const OUTBOX = "packages/client/src/vendor/outbox.ts";
-const EXITS = "packages/client/src/vendor/process-exits.ts";
+const OUTBOX = "packages/client/src/vendor-kit/outbox.ts";
+const EXITS = "packages/client/src/vendor-kit/process-exits.ts";
 const TESTS: readonly string[] = ["packages/client/test/vendors/letter.test.ts"];
-const EXIT_TESTS: readonly string[] = ["packages/client/test/process-exits.test.ts"];
+const EXIT_TESTS: readonly string[] = ["packages/client/test/vendor-kit/process-exits.test.ts"];
 
 export const LETTER: readonly Mutant[] = [
   {
@@ -23,7 +23,7 @@ export const LETTER: readonly Mutant[] = [
   },
   {
     name: "Letter's base URL by default",
-    file: "packages/vendors/src/letter/protocol.ts",
+    file: "packages/vendors/src/letter/outbound.ts",
     find: 'DEFAULT_URL = "https://api.letter.app"',
     replace: 'DEFAULT_URL = "https://letter.app"',
     tests: TESTS,

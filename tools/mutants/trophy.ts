@@ -1,9 +1,9 @@
 import type { Mutant } from "./mutant.ts";
 
 const CLIENT = "packages/client/src/trophy/client.ts";
-const FETCH = "packages/client/src/fetch-transport.ts";
+const FETCH = "packages/client/src/host/fetch-transport.ts";
 const TESTS = ["packages/client/test/vendors/trophy-requests.test.ts"];
-const FETCH_TESTS = ["packages/client/test/fetch-transport.test.ts"];
+const FETCH_TESTS = ["packages/client/test/host/fetch-transport.test.ts"];
 
 export const TROPHY: readonly Mutant[] = [
   {
@@ -123,6 +123,6 @@ export const TROPHY: readonly Mutant[] = [
     file: FETCH,
     find: 'method === "GET" ? {} : {',
     replace: 'method === "" as string ? {} : {',
-    tests: ["packages/client/test/web-build.test.ts"],
+    tests: ["packages/client/test/host/web-build.test.ts"],
   },
 ];

@@ -1,7 +1,7 @@
 import type { Mutant } from "./mutant.ts";
 
 const SOURCE = "packages/client/src/valued";
-const CONTEXT = "packages/client/src/web-context.ts";
+const CONTEXT = "packages/client/src/host/web-context.ts";
 const CHAINS = ["packages/client/test/vendors/valued-without-chains.test.ts"];
 const REQUESTS = ["packages/client/test/vendors/valued-requests.test.ts"];
 const TESTS = ["packages/client/test/vendors/valued.test.ts"];

@@ -2,11 +2,11 @@ import type { Seed } from "./seed.ts";
 
 const CLIENT = "packages/client/src/getfluxly/client.ts";
 const ANSWERS = "packages/client/src/getfluxly/answers.ts";
-const PROTOCOL = "packages/vendors/src/getfluxly/protocol.ts";
-const OUTBOX = "packages/client/src/vendor/outbox.ts";
+const PROTOCOL = "packages/vendors/src/getfluxly/outbound.ts";
+const OUTBOX = "packages/client/src/vendor-kit/outbox.ts";
 const T = "packages/client/test/vendors/getfluxly.test.ts";
 const TE = "packages/client/test/vendors/getfluxly-exit.test.ts";
-const EXIT = "packages/client/test/exit.test.ts";
+const EXIT = "packages/client/test/vendor-kit/exit.test.ts";
 const EXIT_TITLE =
   "GetFluxly: the normal end and SIGTERM send everything, process.exit() says on the console what is left";
 

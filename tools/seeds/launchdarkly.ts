@@ -2,13 +2,13 @@ import type { Seed } from "./seed.ts";
 
 const VENDOR = "packages/vendors/src/launchdarkly";
 const CLIENT = "packages/client/src/launchdarkly";
-const DOOR = "packages/vendors/src/doors/launchdarkly.ts";
+const DOOR = "packages/vendors/src/launchdarkly/inbound.ts";
 const PUBLISHER_TESTS = "packages/client/test/vendors/launchdarkly.test.ts";
 const DISPATCHER_TESTS = "packages/client/test/vendors/launchdarkly-dispatcher.test.ts";
-const RELAY_TESTS = "packages/relay/test/launchdarkly.test.ts";
-const MEMORY_TESTS = "packages/relay/test/memory-relay.test.ts";
-const SUMMARIES_TESTS = "packages/relay/test/summaries.test.ts";
-const OPTIONS_TESTS = "packages/relay/test/launchdarkly-options.test.ts";
+const RELAY_TESTS = "packages/relay/test/launchdarkly/launchdarkly.test.ts";
+const MEMORY_TESTS = "packages/relay/test/launchdarkly/memory-relay.test.ts";
+const SUMMARIES_TESTS = "packages/relay/test/launchdarkly/summaries.test.ts";
+const OPTIONS_TESTS = "packages/relay/test/launchdarkly/options.test.ts";
 const SUMMARISE_TESTS = "packages/vendors/test/launchdarkly/summarise.test.ts";
 const PROCESSOR_TESTS = "packages/vendors/test/launchdarkly/processor.test.ts";
 
@@ -34,7 +34,7 @@ export const LAUNCHDARKLY: Seed = {
       tests: [
         `${DISPATCHER_TESTS}#getEventPayloadMetadata: the schema header is a whole decimal number, or counts as 1 (%s %i)`,
         `${RELAY_TESTS}#the schema header is a whole decimal number or counts as 1: events of 3abc are summarised`,
-        `packages/vendors/test/doors.test.ts#an SDK's key is not kept with a diagnostic, nor a schema that is no number of LaunchDarkly's`,
+        `packages/vendors/test/inbound/inbound.test.ts#an SDK's key is not kept with a diagnostic, nor a schema that is no number of LaunchDarkly's`,
       ],
       differs: "a number above 1,000 counts as 1 too.",
     },
@@ -48,7 +48,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "An empty `EventPayloadMetadata` is allowed: schema 3 is sent, no tags.",
-      code: `${VENDOR}/protocol.ts#schemaVersion === UNKNOWN ? SCHEMA_SENT`,
+      code: `${VENDOR}/outbound.ts#schemaVersion === UNKNOWN ? SCHEMA_SENT`,
       tests: [
         `${PUBLISHER_TESTS}#an empty EventPayloadMetadata says schema 3, as the original; so does a version that is none; each has its own queue`,
       ],
@@ -65,7 +65,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "Events are raw JSON: not parsed, not changed.",
-      code: `${VENDOR}/protocol.ts#body: ["[", ...body, "]"]`,
+      code: `${VENDOR}/outbound.ts#body: ["[", ...body, "]"]`,
       tests: [
         `${PUBLISHER_TESTS}#[launchdarkly 1] HTTPEventPublisherSimple: two publishes leave in one post, in order`,
         `${RELAY_TESTS}#[launchdarkly-relay 2] VerbatimEventHandlers (%s): path, credential and bytes`,
@@ -137,7 +137,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "Without either events go to `https://events.launchdarkly.com/bulk`.",
-      code: `${VENDOR}/protocol.ts#"https://events.launchdarkly.com"`,
+      code: `${VENDOR}/outbound.ts#"https://events.launchdarkly.com"`,
       tests: [
         `${PUBLISHER_TESTS}#defaults: LaunchDarkly's own address, a flush each minute, 1,000 events for each metadata, 3 seconds for a request`,
       ],
@@ -161,7 +161,7 @@ export const LAUNCHDARKLY: Seed = {
     {
       behaviour:
         "A payload has its id, the same at each attempt; `Authorization` is the bare key, absent for an environment id.",
-      code: `${VENDOR}/protocol.ts#"x-launchdarkly-payload-id"`,
+      code: `${VENDOR}/outbound.ts#"x-launchdarkly-payload-id"`,
       tests: [
         `${PUBLISHER_TESTS}#[launchdarkly 8] ErrorRetry (%s %i): two equal requests a second apart, no third`,
         `${PUBLISHER_TESTS}#[launchdarkly 12] OptionURIPath: a path of the base is kept, slashes at its end are not; each kind has its own path`,
@@ -178,7 +178,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "A redirect.",
-      code: `${VENDOR}/protocol.ts#if (status < 400 || isRetryable(response))`,
+      code: `${VENDOR}/outbound.ts#if (status < 400 || isRetryable(response))`,
       tests: [
         `${PUBLISHER_TESTS}#an answer that redirects is not followed: a second attempt, then the payload is lost`,
       ],
@@ -197,7 +197,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "413 loses its payload and no other (from 7.3 on).",
-      code: `${VENDOR}/protocol.ts#status === 413`,
+      code: `${VENDOR}/outbound.ts#status === 413`,
       tests: [
         `${PUBLISHER_TESTS}#413 loses this payload and no other; keys that LaunchDarkly would not take are refused`,
       ],
@@ -420,7 +420,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "One processor for each metadata: different tags leave apart, each with its own index.",
-      code: "packages/relay/src/summaries.ts#summariserFor(batch.metadata",
+      code: "packages/relay/src/launchdarkly/summaries.ts#summariserFor(batch.metadata",
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 21] SummarizingRelayProcessesEventsSeparatelyForDifferentTags: two posts, each with its own index`,
         `${RELAY_TESTS}#on disk a summariser is kept over requests: its users are told of once`,
@@ -498,7 +498,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "Every answer has a `Date`.",
-      code: "packages/relay/src/intake-server.ts#const server = createServer(",
+      code: "packages/relay/src/intake/intake-server.ts#const server = createServer(",
       tests: [`${RELAY_TESTS}#every answer has a Date, by which SDKs know the time of the server`],
     },
     {
@@ -511,7 +511,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "A gzip body, a large one.",
-      code: "packages/relay/src/decoders.ts#create: createGunzip",
+      code: "packages/relay/src/intake/decoders.ts#create: createGunzip",
       tests: [
         `${RELAY_TESTS}#gzip is taken, a body too large is 413, the SDK's schema version and a repeat's payload id are kept`,
       ],
@@ -519,7 +519,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "Flags for summaries come from the environment's store.",
-      code: "packages/relay/src/flags.ts#export function createFlagSource",
+      code: "packages/relay/src/launchdarkly/flags.ts#export function createFlagSource",
       tests: [
         `${RELAY_TESTS}#flag data come from LaunchDarkly through its SDK`,
         `${RELAY_TESTS}#flag data come from a file, read again at a reload; one that cannot be read is told at the start`,
@@ -548,11 +548,11 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "A new key takes effect without a restart.",
-      code: "packages/relay/src/memory-relay.ts#this.#forwarder.replaceCredential",
+      code: "packages/relay/src/launchdarkly/memory-relay.ts#this.#forwarder.replaceCredential",
       tests: [
-        "packages/relay/test/reload.test.ts#a source in memory follows its settings and its destination; what waited is posted before",
-        "packages/relay/test/reload.test.ts#a reload of a source in memory holds at once: capacity, environment id, a mobile key that comes or goes, users inline",
-        "packages/relay/test/reload.test.ts#in memory an environment id alone, changed by a reload, is where events go from then on",
+        "packages/relay/test/lifecycle/reload.test.ts#a source in memory follows its settings and its destination; what waited is posted before",
+        "packages/relay/test/lifecycle/reload.test.ts#a reload of a source in memory holds at once: capacity, environment id, a mobile key that comes or goes, users inline",
+        "packages/relay/test/lifecycle/reload.test.ts#in memory an environment id alone, changed by a reload, is where events go from then on",
       ],
       differs: "so does every other setting; what waited under the old ones is posted before.",
     },

@@ -1,12 +1,12 @@
 import type { Seed } from "./seed.ts";
 
 const CLIENT = "packages/client/src/letter/client.ts";
-const PROTOCOL = "packages/vendors/src/letter/protocol.ts";
-const OUTBOX = "packages/client/src/vendor/outbox.ts";
-const EXITS = "packages/client/src/vendor/process-exits.ts";
+const PROTOCOL = "packages/vendors/src/letter/outbound.ts";
+const OUTBOX = "packages/client/src/vendor-kit/outbox.ts";
+const EXITS = "packages/client/src/vendor-kit/process-exits.ts";
 const T = "packages/client/test/vendors/letter.test.ts";
-const EXIT = "packages/client/test/exit.test.ts";
-const PROCESS = "packages/client/test/process-exits.test.ts";
+const EXIT = "packages/client/test/vendor-kit/exit.test.ts";
+const PROCESS = "packages/client/test/vendor-kit/process-exits.test.ts";
 
 export const LETTER: Seed = {
   system: "Letter",

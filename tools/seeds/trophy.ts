@@ -328,15 +328,15 @@ export const TROPHY: Seed = {
     },
     {
       behaviour: "answers have what the vendor's Node and Python clients insist on",
-      code: "packages/testing/src/twins/trophy.ts#breakdownAttributes: [],",
+      code: "packages/testing/src/emulators/trophy.ts#breakdownAttributes: [],",
       tests: [
         `${TESTS}#[trophy 9] every leaderboard says what real SDKs insist on`,
-        `${TESTS}#[trophy 11] the vendor's own SDK, unmodified, reads the twin's answers, repeats and errors`,
+        `${TESTS}#[trophy 11] the vendor's own SDK, unmodified, reads the emulator's answers, repeats and errors`,
       ],
     },
     {
       behaviour: "two events of one user are not sent at the same time: the vendor does not support it",
-      code: "packages/vendors/src/trophy/protocol.ts#singly: singly({ concurrency: CONCURRENCY, orderKey: userOf }),",
+      code: "packages/vendors/src/trophy/outbound.ts#singly: singly({ concurrency: CONCURRENCY, orderKey: userOf }),",
       tests: [
         `${DESTINATIONS}#Trophy gets the events of one user one after another, those of several users at the same time`,
       ],

@@ -200,7 +200,7 @@ export const VALUED: Seed = {
     },
     {
       behaviour: "data of a scope belongs to one thread: no other sees it",
-      code: "packages/client/src/node-host.ts#const storage = new AsyncLocalStorage<T>();",
+      code: "packages/client/src/host/node-host.ts#const storage = new AsyncLocalStorage<T>();",
       tests: [
         `${TESTS}#[valued 20] with() restores what was there, also after a throw and over await; chains do not see each other`,
         `${SERVER}#two overlapping asynchronous scopes keep their users apart, and a later request has nobody's`,
@@ -210,7 +210,7 @@ export const VALUED: Seed = {
     },
     {
       behaviour: "where the platform does not know such chains, no event gets the data of another user",
-      code: "packages/client/src/web-context.ts#if (isAsyncFunction(task)) throw asynchronous();",
+      code: "packages/client/src/host/web-context.ts#if (isAsyncFunction(task)) throw asynchronous();",
       tests: [
         `${CHAINS}#two overlapping asynchronous scopes are refused before they begin, and no event carries the id of another user`,
         `${CHAINS}#a function that returns a promise is refused; what is left of it runs without the data and leaves none`,

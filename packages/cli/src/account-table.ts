@@ -8,7 +8,7 @@ const COLUMNS: readonly (readonly [title: string, value: (lane: LaneView) => str
   ["pending", ({ account }) => String(account.pending)],
   ["rejected", ({ account }) => String(account.rejected)],
   ["dropped", ({ account }) => String(account.dropped)],
-  ["books", ({ account }) => (account.balanced ? "balance" : "DO NOT BALANCE")],
+  ["ledger", ({ account }) => (account.balanced ? "balance" : "DO NOT BALANCE")],
   ["lane", ({ mode, reason }) => (reason === undefined ? mode : `${mode}: ${reason}`)],
 ];
 const REASON_MAX_CHARACTERS = 48;

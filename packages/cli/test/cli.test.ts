@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openLog } from "@waybill/log";
 import { nodeClock, nodeDisk } from "@waybill/node";
-import { SegmentTwin, startServer } from "@waybill/testing";
+import { SegmentEmulator, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { run, start, temporary } from "./lib/command.ts";
 
@@ -43,7 +43,7 @@ test("an unknown command or option is refused with the nearest one, exit code 2"
   });
 });
 
-test("dev shows events flowing, takes one of yours, and ends with a book that balances", async () => {
+test("dev shows events flowing, takes one of yours, and ends with a ledger that balances", async () => {
   const dev = start(["dev", "--port", "0", "--admin-port", "0", "--rate", "50"]);
   const [, url = ""] = await dev.says(/curl -u dev: (\S+)\/v1\/track/);
   const answer = await fetch(`${url}/v1/track`, {
@@ -61,7 +61,7 @@ test("dev shows events flowing, takes one of yours, and ends with a book that ba
   for (const [, accepted, delivered] of rows) expect(delivered).toBe(accepted);
 });
 
-test("relay without a configuration runs, says in one line where, delivers to its twin, and SIGTERM ends it with 0", async () => {
+test("relay without a configuration runs, says in one line where, delivers to its emulator, and SIGTERM ends it with 0", async () => {
   const directory = temporary();
   const relay = start(["relay"], {
     WAYBILL_LISTEN: "127.0.0.1:0",
@@ -70,7 +70,7 @@ test("relay without a configuration runs, says in one line where, delivers to it
   });
   const [, line = ""] = await relay.says(/^(\{.*events on.*\})$/m);
   const { intake, admin, msg } = JSON.parse(line) as { intake: string; admin: string; msg: string };
-  expect(msg).toContain(`log in ${directory}, lanes dev/twin`);
+  expect(msg).toContain(`log in ${directory}, lanes dev/emulator`);
   const events = join(directory, "events.ndjson");
   writeFileSync(
     events,
@@ -147,8 +147,8 @@ test("SIGHUP reloads the configuration; a bad one leaves the old plan serving", 
 });
 
 test("send says what was refused, goes on behind bad lines when told, and exits 1", async () => {
-  const twin = new SegmentTwin({ clock: nodeClock, writeKeys: ["k"] });
-  const server = await startServer(twin.handle);
+  const emulator = new SegmentEmulator({ clock: nodeClock, writeKeys: ["k"] });
+  const server = await startServer(emulator.handle);
   onTestFinished(() => server.close());
   const lines = [
     '{"type":"track","userId":"u","event":"A"}',
@@ -178,17 +178,17 @@ test("send says what was refused, goes on behind bad lines when told, and exits 
 });
 
 test("send gives events without an id one, so that repeated attempts double nothing", async () => {
-  const twin = new SegmentTwin({ clock: nodeClock });
-  const server = await startServer(twin.handle);
+  const emulator = new SegmentEmulator({ clock: nodeClock });
+  const server = await startServer(emulator.handle);
   onTestFinished(() => server.close());
-  twin.fail({ kind: "resetAfter", times: 2 });
+  emulator.fail({ kind: "resetAfter", times: 2 });
   const { code } = await run(
     ["send", "-", "--url", server.url, "--write-key", "k"],
     {},
     '{"type":"track","userId":"u","event":"A"}\n'.repeat(10),
   );
   expect(code).toBe(0);
-  expect([twin.received, twin.duplicates]).toEqual([10, 20]);
+  expect([emulator.received, emulator.duplicates]).toEqual([10, 20]);
 });
 
 test("tail prints events as they are stored", async () => {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openLog } from "@waybill/log";
 import { nodeClock, nodeDisk } from "@waybill/node";
-import { SegmentTwin, startServer } from "@waybill/testing";
+import { SegmentEmulator, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { accountTable } from "../src/account-table.ts";
 import { linesOf } from "../src/lines.ts";
@@ -290,12 +290,12 @@ test("a relay whose log lines nobody reads goes on", async () => {
 });
 
 test("separators of Unicode within a text end no line of what is sent", async () => {
-  const twin = new SegmentTwin({ clock: nodeClock });
-  const server = await startServer(twin.handle);
+  const emulator = new SegmentEmulator({ clock: nodeClock });
+  const server = await startServer(emulator.handle);
   onTestFinished(() => server.close());
   const line = `\uFEFF{"type":"track","userId":"u","event":"a\u2028b\u2029c\u0085d"}\r\n{"type":"page","userId":"u"}`;
   expect((await run(["send", "-", "--url", server.url, "--write-key", "k"], {}, line)).code).toBe(0);
-  expect(twin.events.map(({ event }) => event["event"])).toEqual(["a\u2028b\u2029c\u0085d", undefined]);
+  expect(emulator.events.map(({ event }) => event["event"])).toEqual(["a\u2028b\u2029c\u0085d", undefined]);
 });
 
 test("an event that was stored over several lines is dumped on one", async () => {

@@ -3,7 +3,7 @@ import { resolveOptions } from "@waybill/core";
 import type { Catalog } from "./catalog.ts";
 import { OBJECT } from "./destinations.ts";
 import type { Spool } from "./pipeline.ts";
-import type { ExitHook } from "./vendor/exit-hook.ts";
+import type { ExitHook } from "./vendor-kit/exit-hook.ts";
 
 /** A place to deliver to; made by `segment({...})`, `letter({...})` and the other vendors' functions. */
 export interface Destination {

@@ -1,5 +1,5 @@
 /** Typed events: the compiler is the test (a line marked as an expected error that compiles fails `npm run check`), the run time is the rest. */
-import { SeededRandom, SimNetwork, twins, VirtualClock } from "@waybill/testing";
+import { emulators, SeededRandom, SimNetwork, VirtualClock } from "@waybill/testing";
 import { expect, expectTypeOf, test } from "vitest";
 import {
   type Catalog,
@@ -66,8 +66,8 @@ test("without a catalogue any name and any properties are taken", async () => {
   const clock = new VirtualClock();
   const random = new SeededRandom(1);
   const network = new SimNetwork({ clock, random });
-  const twin = new twins.SegmentTwin({ clock });
-  network.serve("http://a.test", twin.handle);
+  const emulator = new emulators.SegmentEmulator({ clock });
+  network.serve("http://a.test", emulator.handle);
   const client = createClientOn(
     { runtime: { clock, random, transport: network.transport }, byteLength: (text) => Buffer.byteLength(text) },
     { destinations: [segment({ url: "http://a.test", writeKey: "k" })], validate: "drop" },
@@ -76,7 +76,7 @@ test("without a catalogue any name and any properties are taken", async () => {
   client.track({ userId: "u", event: "toString" });
   client.track({ userId: "u", event: "Without properties" });
   await clock.advance(1_000);
-  expect(twin.events.map(({ event }) => event)).toMatchObject([
+  expect(emulator.events.map(({ event }) => event)).toMatchObject([
     { event: "Anything", properties: { goes: [1], at: { any: "depth" } } },
     { event: "toString" },
     { event: "Without properties" },
@@ -90,8 +90,8 @@ async function run(
   const clock = new VirtualClock();
   const random = new SeededRandom(1);
   const network = new SimNetwork({ clock, random });
-  const twin = new twins.SegmentTwin({ clock });
-  network.serve("http://a.test", twin.handle);
+  const emulator = new emulators.SegmentEmulator({ clock });
+  network.serve("http://a.test", emulator.handle);
   const errors: string[] = [];
   const catalog: Catalog = {
     Order: z.object({ total: z.number(), items: z.array(z.object({ sku: z.string() })).optional() }),
@@ -109,7 +109,7 @@ async function run(
   client.track({ userId: "u", event: "Order", properties: { total: 1, items: [{ sku: 5 }] } });
   client.track({ userId: "u", event: "Odrer", properties: { total: 1 } });
   await clock.advance(1_000);
-  return { arrived: twin.events, errors, invalid: client.accounts()["segment"]?.dropped.invalid };
+  return { arrived: emulator.events, errors, invalid: client.accounts()["segment"]?.dropped.invalid };
 }
 
 test("at run time a catalogue does nothing, reports, or drops", async () => {

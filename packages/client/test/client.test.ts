@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Account } from "@waybill/core";
 import { nodeClock } from "@waybill/node";
-import { SeededRandom, SegmentTwin, SimNetwork, startServer, VirtualClock } from "@waybill/testing";
+import { SeededRandom, SegmentEmulator, SimNetwork, startServer, VirtualClock } from "@waybill/testing";
 import { testStore } from "@waybill/testing/suites";
 import { expect, onTestFinished, test } from "vitest";
 import { type ClientOptions, createClient, type Drop, segment, type WaybillError } from "waybill";
@@ -26,7 +26,7 @@ testStore("queue store", async () => {
 
 interface World {
   readonly clock: VirtualClock;
-  readonly twins: Readonly<Record<"a" | "b", SegmentTwin>>;
+  readonly emulators: Readonly<Record<"a" | "b", SegmentEmulator>>;
   readonly network: SimNetwork;
   readonly client: Client;
   readonly drops: Drop[];
@@ -37,9 +37,9 @@ function setUp(options: Partial<ClientOptions> = {}): World {
   const clock = new VirtualClock();
   const random = new SeededRandom(5);
   const network = new SimNetwork({ clock, random });
-  const twins = { a: new SegmentTwin({ clock }), b: new SegmentTwin({ clock }) };
-  network.serve("http://a.test", twins.a.handle);
-  network.serve("http://b.test", twins.b.handle);
+  const emulators = { a: new SegmentEmulator({ clock }), b: new SegmentEmulator({ clock }) };
+  network.serve("http://a.test", emulators.a.handle);
+  network.serve("http://b.test", emulators.b.handle);
   const drops: Drop[] = [];
   const errors: WaybillError[] = [];
   const client = createClientOn(
@@ -51,7 +51,7 @@ function setUp(options: Partial<ClientOptions> = {}): World {
       ...options,
     },
   );
-  return { clock, twins, network, client, drops, errors };
+  return { clock, emulators, network, client, drops, errors };
 }
 
 const event = (index = 0): { userId: string; event: string; properties: Record<string, unknown> } => ({
@@ -65,7 +65,7 @@ const both = [
 ];
 
 test("each call arrives as the Segment spec has it", async () => {
-  const { client, clock, twins } = setUp();
+  const { client, clock, emulators } = setUp();
   client.identify({ userId: "u", traits: { plan: "pro" } });
   client.group({ userId: "u", groupId: "g", traits: { size: 3 } });
   client.track({
@@ -79,7 +79,9 @@ test("each call arrives as the Segment spec has it", async () => {
   client.screen({ userId: "u", name: "Main" });
   client.alias({ userId: "u", previousId: "before", messageId: "own-id", timestamp: "2026-01-01T00:00:00.123456Z" });
   await clock.advance(1_000);
-  expect(twins.a.events.map(({ event: { messageId: _messageId, timestamp: _timestamp, ...rest } }) => rest)).toEqual([
+  expect(
+    emulators.a.events.map(({ event: { messageId: _messageId, timestamp: _timestamp, ...rest } }) => rest),
+  ).toEqual([
     { type: "identify", userId: "u", traits: { plan: "pro" } },
     { type: "group", userId: "u", groupId: "g", traits: { size: 3 } },
     {
@@ -94,19 +96,19 @@ test("each call arrives as the Segment spec has it", async () => {
     { type: "screen", userId: "u", name: "Main" },
     { type: "alias", userId: "u", previousId: "before" },
   ]);
-  expect(twins.a.events.at(-1)).toMatchObject({
+  expect(emulators.a.events.at(-1)).toMatchObject({
     messageId: "own-id",
     event: { timestamp: "2026-01-01T00:00:00.123456Z" },
   });
 });
 
 test("an event is a snapshot: what the caller changes afterwards does not arrive", async () => {
-  const { client, clock, twins } = setUp();
+  const { client, clock, emulators } = setUp();
   const properties = { list: [1] };
   client.track({ userId: "u", event: "E", properties });
   properties.list.push(2);
   await clock.advance(1_000);
-  expect(twins.a.events[0]?.event).toMatchObject({ properties: { list: [1] } });
+  expect(emulators.a.events[0]?.event).toMatchObject({ properties: { list: [1] } });
 });
 
 test("what is no event never throws: it is dropped, counted and told", () => {
@@ -178,24 +180,24 @@ test("a full queue drops the newest, or the oldest, or throws, as it was told; n
 });
 
 test("delivers through 503, 429, resets and silence, in order, each once", async () => {
-  const { client, clock, twins } = setUp({ flushAt: 5, timeoutMs: 1_000 });
+  const { client, clock, emulators } = setUp({ flushAt: 5, timeoutMs: 1_000 });
   for (const kind of ["status", "reset", "resetAfter", "hang"] as const) {
-    twins.a.fail({ kind, status: 503, times: 2 });
+    emulators.a.fail({ kind, status: 503, times: 2 });
     for (let index = 0; index < 20; index++) client.track(event(index));
     await clock.advance(60_000);
   }
-  expect(twins.a.events.map(({ event: one }) => (one["properties"] as { index: number }).index)).toEqual(
+  expect(emulators.a.events.map(({ event: one }) => (one["properties"] as { index: number }).index)).toEqual(
     [0, 1, 2, 3].flatMap(() => Array.from({ length: 20 }, (_, index) => index)),
   );
   expect(client.accounts()["a"]).toMatchObject({ accepted: 80, delivered: 80, pending: 0, balanced: true });
 });
 
 test("one destination that is down does not delay the other", async () => {
-  const { client, clock, twins } = setUp({ destinations: both });
-  twins.a.fail({ kind: "hang" });
+  const { client, clock, emulators } = setUp({ destinations: both });
+  emulators.a.fail({ kind: "hang" });
   for (let index = 0; index < 250; index++) client.track(event(index));
   await clock.advance(1_000);
-  expect([twins.a.received, twins.b.received]).toEqual([0, 250]);
+  expect([emulators.a.received, emulators.b.received]).toEqual([0, 250]);
   expect(client.accounts()).toMatchObject({
     a: { pending: 250, balanced: true },
     b: { delivered: 250, balanced: true },
@@ -203,17 +205,17 @@ test("one destination that is down does not delay the other", async () => {
 });
 
 test("flush is a barrier over everything captured before it", async () => {
-  const { client, clock, twins } = setUp();
+  const { client, clock, emulators } = setUp();
   for (let index = 0; index < 7; index++) client.track(event(index));
   const flushed = client.flush();
   await clock.advance(100);
   expect(await flushed).toEqual({ delivered: 7, rejected: 0, dropped: 0, left: 0 });
-  expect(twins.a.received).toBe(7);
+  expect(emulators.a.received).toBe(7);
 });
 
 test("flush gives up at its deadline and says what is left", async () => {
-  const { client, clock, twins } = setUp();
-  twins.a.fail({ kind: "status", status: 503 });
+  const { client, clock, emulators } = setUp();
+  emulators.a.fail({ kind: "status", status: 503 });
   client.track(event());
   const flushed = client.flush({ deadlineMs: 2_000 });
   await clock.advance(2_001);
@@ -221,7 +223,7 @@ test("flush gives up at its deadline and says what is left", async () => {
 });
 
 test("close delivers what is there, is idempotent, and refuses what comes later", async () => {
-  const { client, clock, twins, drops } = setUp();
+  const { client, clock, emulators, drops } = setUp();
   for (let index = 0; index < 3; index++) client.track(event(index));
   const closed = client.close();
   expect(client.close()).toBe(closed);
@@ -229,12 +231,12 @@ test("close delivers what is there, is idempotent, and refuses what comes later"
   expect(await closed).toEqual({ delivered: 3, rejected: 0, dropped: 0, left: 0 });
   client.track(event());
   expect(drops).toEqual([{ reason: "closed", destination: "a" }]);
-  expect(twins.a.received).toBe(3);
+  expect(emulators.a.received).toBe(3);
 });
 
 test("close during an outage ends at its deadline and says what was left", async () => {
-  const { client, clock, twins } = setUp();
-  twins.a.fail({ kind: "hang" });
+  const { client, clock, emulators } = setUp();
+  emulators.a.fail({ kind: "hang" });
   for (let index = 0; index < 150; index++) client.track(event(index));
   const closed = client.close({ deadlineMs: 3_000 });
   await clock.advance(3_001);
@@ -248,8 +250,8 @@ test("close during an outage ends at its deadline and says what was left", async
 });
 
 test("a handle's promise ends with the outcome, the worst of several destinations", async () => {
-  const { client, clock, twins } = setUp({ destinations: both });
-  twins.b.fail({ kind: "status", status: 422, times: 1 });
+  const { client, clock, emulators } = setUp({ destinations: both });
+  emulators.b.fail({ kind: "status", status: 422, times: 1 });
   const good = client.track(event());
   const outcome = good.delivered;
   await clock.advance(1_000);
@@ -264,8 +266,8 @@ test("a handle's promise ends with the outcome, the worst of several destination
 });
 
 test("a rejected event is told with what the vendor said", async () => {
-  const { client, clock, twins, drops } = setUp();
-  twins.a.fail({ kind: "status", status: 422, times: 1 });
+  const { client, clock, emulators, drops } = setUp();
+  emulators.a.fail({ kind: "status", status: 422, times: 1 });
   const { messageId } = client.track(event());
   await clock.advance(1_000);
   expect(drops).toEqual([{ reason: "rejected", detail: "422 unavailable: told to fail", messageId, destination: "a" }]);
@@ -273,12 +275,12 @@ test("a rejected event is told with what the vendor said", async () => {
 
 test("waitUntil is given a promise that ends when the event is delivered", async () => {
   const waiting: Promise<unknown>[] = [];
-  const { client, clock, twins } = setUp({ flushAt: 1, waitUntil: (promise) => waiting.push(promise) });
+  const { client, clock, emulators } = setUp({ flushAt: 1, waitUntil: (promise) => waiting.push(promise) });
   client.track(event());
   expect(waiting).toHaveLength(1);
   await clock.advance(100);
   await waiting[0];
-  expect(twins.a.received).toBe(1);
+  expect(emulators.a.received).toBe(1);
 });
 
 test("wrong options are refused with everything that is wrong and the nearest names", () => {
@@ -310,40 +312,40 @@ async function program(
 }
 
 test("nothing keeps the process alive, but flush and close hold it until they are done", async () => {
-  const twin = new SegmentTwin({ clock: nodeClock });
-  const server = await startServer(twin.handle);
+  const emulator = new SegmentEmulator({ clock: nodeClock });
+  const server = await startServer(emulator.handle);
   onTestFinished(() => server.close());
   const start = `import { createClient } from "waybill"; const client = createClient({ flushIntervalMs: 60000, relay: { url: ${JSON.stringify(server.url)}, writeKey: "k" } }); client.track({ userId: "u", event: "E" });`;
   expect((await program(start)).code).toBe(0);
-  expect(twin.received).toBe(0);
+  expect(emulator.received).toBe(0);
   expect(
     (await program(`${start} client.close().then((summary) => console.log(JSON.stringify(summary)));`)).output,
   ).toBe('{"delivered":1,"rejected":0,"dropped":0,"left":0}\n');
-  expect(twin.received).toBe(1);
+  expect(emulator.received).toBe(1);
 });
 
 test("what the spool has outlives SIGKILL, and the next process delivers it once", async () => {
   const directory = mkdtempSync(join(tmpdir(), "waybill-spool-"));
-  const twin = new SegmentTwin({ clock: nodeClock });
-  const server = await startServer(twin.handle);
+  const emulator = new SegmentEmulator({ clock: nodeClock });
+  const server = await startServer(emulator.handle);
   onTestFinished(async () => {
     await server.close();
     rmSync(directory, { recursive: true, force: true });
   });
-  twin.fail({ kind: "status", status: 503 });
+  emulator.fail({ kind: "status", status: 503 });
   const code = `import { createClient } from "waybill"; import { spool } from "waybill/spool"; import { readdirSync, statSync } from "node:fs";
     const client = createClient({ relay: { url: ${JSON.stringify(server.url)}, writeKey: "k" }, spool: spool({ directory: ${JSON.stringify(directory)} }) });
     for (let index = 0; index < 500; index++) client.track({ userId: "u", event: "E", properties: { index } });
     const log = ${JSON.stringify(`${directory}/log`)};
     setInterval(() => { try { if (readdirSync(log).some((name) => statSync(log + "/" + name).size > 50000)) console.log("spooled"); } catch {} }, 5);`;
   expect((await program(code, "spooled")).signal).toBe("SIGKILL");
-  expect(twin.received).toBe(0);
-  twin.recover();
+  expect(emulator.received).toBe(0);
+  emulator.recover();
   const client = createClient({ relay: { url: server.url, writeKey: "k" }, spool: spool({ directory }) });
   client.track({ userId: "u", event: "Last" });
   expect(await client.close()).toEqual({ delivered: 501, rejected: 0, dropped: 0, left: 0 });
-  expect(twin.received).toBe(501);
-  expect(twin.events.at(-1)?.event["event"]).toBe("Last");
+  expect(emulator.received).toBe(501);
+  expect(emulator.events.at(-1)?.event["event"]).toBe("Last");
 });
 
 test("what close could not deliver stays in the spool", async () => {

@@ -1,5 +1,5 @@
 /** One client, many vendors: what canonical events become at each, and that one's outage is nobody else's. */
-import { SeededRandom, SimNetwork, twins, VirtualClock } from "@waybill/testing";
+import { emulators, SeededRandom, SimNetwork, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { type ClientOptions, createClient, type Drop, segment } from "waybill";
 import { getfluxly } from "waybill/getfluxly";
@@ -12,11 +12,11 @@ interface World {
   readonly clock: VirtualClock;
   readonly client: Client;
   readonly drops: Drop[];
-  readonly letter: twins.LetterTwin;
-  readonly getfluxly: twins.GetFluxlyTwin;
-  readonly trophy: twins.TrophyTwin;
-  readonly valued: twins.ValuedTwin;
-  readonly segment: twins.SegmentTwin;
+  readonly letter: emulators.LetterEmulator;
+  readonly getfluxly: emulators.GetFluxlyEmulator;
+  readonly trophy: emulators.TrophyEmulator;
+  readonly valued: emulators.ValuedEmulator;
+  readonly segment: emulators.SegmentEmulator;
   finish(): Promise<void>;
 }
 
@@ -25,13 +25,13 @@ function setUp(options: Partial<ClientOptions> = {}): World {
   const random = new SeededRandom(5);
   const network = new SimNetwork({ clock, random });
   const vendors = {
-    letter: new twins.LetterTwin({ clock }),
-    getfluxly: new twins.GetFluxlyTwin({ clock }),
-    trophy: new twins.TrophyTwin({ clock, metrics: ["words", "order-completed"], eventAttributes: ["source"] }),
-    valued: new twins.ValuedTwin({ clock }),
-    segment: new twins.SegmentTwin({ clock }),
+    letter: new emulators.LetterEmulator({ clock }),
+    getfluxly: new emulators.GetFluxlyEmulator({ clock }),
+    trophy: new emulators.TrophyEmulator({ clock, metrics: ["words", "order-completed"], eventAttributes: ["source"] }),
+    valued: new emulators.ValuedEmulator({ clock }),
+    segment: new emulators.SegmentEmulator({ clock }),
   };
-  for (const [name, twin] of Object.entries(vendors)) network.serve(`http://${name}.test`, twin.handle);
+  for (const [name, emulator] of Object.entries(vendors)) network.serve(`http://${name}.test`, emulator.handle);
   const drops: Drop[] = [];
   const client = createClientOn(
     { runtime: { clock, random, transport: network.transport }, byteLength: (text) => Buffer.byteLength(text) },
@@ -160,7 +160,7 @@ test("each kind of event reaches each vendor in its own words", async () => {
   expect(world.segment.events).toHaveLength(6);
 });
 
-test("what a vendor cannot say is dropped with a reason, the books balance, and a handle is not worse for it", async () => {
+test("what a vendor cannot say is dropped with a reason, the ledgers balance, and a handle is not worse for it", async () => {
   const world = setUp();
   const { delivered } = world.client.screen({ userId: "u", name: "Main" });
   world.client.track({ anonymousId: "a", event: "Seen" });
@@ -233,7 +233,7 @@ test("one vendor's outage touches no other, and nothing is lost when it is over"
   expect(world.getfluxly.events).toHaveLength(300);
   expect(world.segment.received).toBe(300);
   expect(world.letter.events).toHaveLength(0);
-  for (const twin of [world.letter, world.trophy, world.valued]) twin.recover();
+  for (const emulator of [world.letter, world.trophy, world.valued]) emulator.recover();
   await clock.advance(120_000);
   await world.finish();
   expect(new Set(world.letter.events.map(({ messageId }) => messageId)).size).toBe(300);
@@ -250,8 +250,8 @@ test("Trophy gets the events of one user one after another, those of several use
   const clock = new VirtualClock();
   const random = new SeededRandom(1);
   const network = new SimNetwork({ clock, random, latencyMs: 10 });
-  const twin = new twins.TrophyTwin({ clock });
-  network.serve("http://trophy.test", twin.handle);
+  const emulator = new emulators.TrophyEmulator({ clock });
+  network.serve("http://trophy.test", emulator.handle);
   const open = new Map<string, number>();
   let together = 0;
   let sameUser = 0;
@@ -278,11 +278,11 @@ test("Trophy gets the events of one user one after another, those of several use
   for (let index = 0; index < 60; index++)
     client.track({ userId: `u-${index % 6}`, event: "Wrote", properties: { value: index } });
   await clock.advance(5_000);
-  expect(twin.events).toHaveLength(60);
+  expect(emulator.events).toHaveLength(60);
   expect(sameUser).toBe(1);
   expect(together).toBeGreaterThan(3);
   for (let user = 0; user < 6; user++) {
-    const values = twin.events.filter((event) => event.user === `u-${user}`).map(({ value }) => value);
+    const values = emulator.events.filter((event) => event.user === `u-${user}`).map(({ value }) => value);
     expect(values).toEqual(values.toSorted((a, b) => a - b));
   }
 });

@@ -1,5 +1,5 @@
 /** Events as only a hostile or broken application makes them: none throws into the host, harms another event, or goes uncounted. */
-import { SeededRandom, twins, VirtualClock } from "@waybill/testing";
+import { emulators, SeededRandom, VirtualClock } from "@waybill/testing";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type ClientOptions, type Drop, segment, type WaybillError } from "waybill";
@@ -12,18 +12,18 @@ interface World {
   readonly client: Client;
   readonly drops: Drop[];
   readonly errors: WaybillError[];
-  readonly twin: twins.SegmentTwin;
+  readonly emulator: emulators.SegmentEmulator;
 }
 
 function setUp(options: Partial<ClientOptions> = {}): World {
   const clock = new VirtualClock();
-  const twin = new twins.SegmentTwin({ clock });
+  const emulator = new emulators.SegmentEmulator({ clock });
   const drops: Drop[] = [];
   const errors: WaybillError[] = [];
   const client = createClientOn(hostOf(clock, new SeededRandom(3)), {
     destinations: [segment({ name: "a", url: "http://a.test", writeKey: "k" })],
     transport: async ({ method, url, headers, body }) =>
-      twin.handle({
+      emulator.handle({
         method,
         path: new URL(url).pathname,
         headers,
@@ -33,7 +33,7 @@ function setUp(options: Partial<ClientOptions> = {}): World {
     onError: (error) => errors.push(error),
     ...options,
   });
-  return { clock, client, drops, errors, twin };
+  return { clock, client, drops, errors, emulator };
 }
 
 function throwing(): never {
@@ -96,19 +96,19 @@ const INVALID: Readonly<Record<string, (client: Client) => unknown>> = {
 };
 
 test.each(Object.entries(INVALID))("%s is dropped as invalid, and the events beside it arrive", async (_name, call) => {
-  const { clock, client, drops, errors, twin } = setUp();
+  const { clock, client, drops, errors, emulator } = setUp();
   client.track({ userId: "u", event: "Before" });
   expect(call(client)).toMatchObject({ messageId: "" });
   client.track({ userId: "u", event: "After" });
   await clock.advance(1_000);
-  expect(twin.events.map(({ event }) => event["event"])).toEqual(["Before", "After"]);
+  expect(emulator.events.map(({ event }) => event["event"])).toEqual(["Before", "After"]);
   expect(drops).toEqual([{ reason: "invalid", destination: "a" }]);
   expect(errors).toMatchObject([{ code: "WAYBILL_EVENT" }]);
   expect(client.accounts()["a"]).toMatchObject({ accepted: 3, delivered: 2, dropped: { invalid: 1 }, balanced: true });
 });
 
 test("what is odd and can be written arrives as JSON has it", async () => {
-  const { clock, client, drops, twin } = setUp();
+  const { clock, client, drops, emulator } = setUp();
   const odd = {
     lone: "\ud800",
     ["key \udc00"]: 1,
@@ -134,9 +134,9 @@ test("what is odd and can be written arrives as JSON has it", async () => {
   client.track({ userId: "u", event: "E", timestamp: "1 Jan 2026 12:00 UTC (a comment)" });
   await clock.advance(1_000);
   expect(drops).toEqual([]);
-  expect(twin.events.map(({ event }) => event["userId"])).toEqual(["__proto__", "of a class", "inherited", "u"]);
-  expect(twin.events[3]?.event["timestamp"]).toBe("2026-01-01T12:00:00.000Z");
-  const properties = twin.events[0]?.event["properties"] as object;
+  expect(emulator.events.map(({ event }) => event["userId"])).toEqual(["__proto__", "of a class", "inherited", "u"]);
+  expect(emulator.events[3]?.event["timestamp"]).toBe("2026-01-01T12:00:00.000Z");
+  const properties = emulator.events[0]?.event["properties"] as object;
   expect(Object.entries(properties)).toEqual([
     ["lone", "\ud800"],
     ["key \udc00", 1],
@@ -151,7 +151,7 @@ test("what is odd and can be written arrives as JSON has it", async () => {
 });
 
 test("an event that is something else at each look is what it was at the first", async () => {
-  const { clock, client, twin } = setUp();
+  const { clock, client, emulator } = setUp();
   let looks = 0;
   const { messageId, delivered } = client.track({
     get messageId() {
@@ -165,7 +165,7 @@ test("an event that is something else at each look is what it was at the first",
   await clock.advance(1_000);
   expect(messageId).toBe("id-0");
   expect(await delivered).toEqual({ status: "delivered" });
-  expect(twin.events).toMatchObject([{ messageId: "id-0", event: { userId: "u" } }]);
+  expect(emulator.events).toMatchObject([{ messageId: "id-0", event: { userId: "u" } }]);
 });
 
 test("a validator that throws, waits or gives nonsense is told, and drops or sends as it was said", async () => {
@@ -189,18 +189,18 @@ test("a validator that throws, waits or gives nonsense is told, and drops or sen
     ["drop", 1],
     ["report", 4],
   ] as const) {
-    const { clock, client, errors, twin } = setUp({ catalog: validators, validate });
+    const { clock, client, errors, emulator } = setUp({ catalog: validators, validate });
     for (const event of ["Throws", "Waits", "Nonsense", "Hostile", "Good"]) client.track({ userId: "u", event });
     await clock.advance(1_000);
     expect(errors).toHaveLength(4);
     // Whether a result that throws at every look names a fault cannot be known: the event is not taken.
-    expect(twin.received).toBe(arrived);
+    expect(emulator.received).toBe(arrived);
     expect(client.accounts()["a"]).toMatchObject({ accepted: 5, delivered: arrived, balanced: true });
   }
 });
 
 test("whatever the properties are, track() neither throws nor loses another event", async () => {
-  const { clock, client, twin, drops } = setUp();
+  const { clock, client, emulator, drops } = setUp();
   let calls = 0;
   fc.assert(
     fc.property(
@@ -222,7 +222,7 @@ test("whatever the properties are, track() neither throws nor loses another even
     { numRuns: 500 },
   );
   await clock.advance(60_000);
-  expect(twin.events.filter(({ event }) => event["event"] === "Good")).toHaveLength(calls);
-  expect(twin.received + drops.length).toBe(2 * calls);
+  expect(emulator.events.filter(({ event }) => event["event"] === "Good")).toHaveLength(calls);
+  expect(emulator.received + drops.length).toBe(2 * calls);
   expect(client.accounts()["a"]).toMatchObject({ accepted: 2 * calls, pending: 0, balanced: true });
 });

@@ -1,9 +1,9 @@
 /**
- * The book of one destination. Invariant, at every instant:
+ * The ledger of one destination. Invariant, at every instant:
  * accepted = delivered + rejected + dropped + expired + pending.
  *
  * The left side is counted when events come, the right side when they end, and `pending` by the store that holds
- * them: three independent counts, so a balanced book is evidence and not arithmetic.
+ * them: three independent counts, so a balanced ledger is evidence and not arithmetic.
  */
 import type { DropReason, Outcome } from "./delivery.ts";
 
@@ -87,7 +87,7 @@ export class Account {
     };
   }
 
-  /** The book as of now; `pending` is what the store says it holds. */
+  /** The ledger as of now; `pending` is what the store says it holds. */
   view(pending: number): AccountView {
     return {
       ...this.state(),

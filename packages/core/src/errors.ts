@@ -63,7 +63,7 @@ export class WaybillError extends Error {
   }
 }
 
-/** Throws when an invariant of our own is broken. Stays on in production: a wrong book is worse than a stopped one. */
+/** Throws when an invariant of our own is broken. Stays on in production: a wrong ledger is worse than a stopped one. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw Object.assign(new Error(`broken invariant: ${message}`), { name: "InvariantError" });
 }

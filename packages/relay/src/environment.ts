@@ -7,22 +7,22 @@
 import { type Clock, type DiskRuntime, type HttpResponse, messageOf, sleep } from "@waybill/core";
 import { type Log, makeDirectoryInPlace, openLog, type Position, type RetentionLimits } from "@waybill/log";
 import { storedIdsOf, type Vendor } from "@waybill/vendors";
-import { accountView } from "./account-view.ts";
-import type { ComponentView, LaneView, TracedEvent } from "./admin-types.ts";
-import { AppendRate } from "./append-rate.ts";
-import { batchScanner } from "./batch-scanner.ts";
+import { accountView } from "./admin/account-view.ts";
+import type { ComponentView, LaneView, TracedEvent } from "./admin/types.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DestinationConfig, EnvironmentConfig, MemoryConfig, RelayConfig, SourceConfig } from "./config/types.ts";
-import { Destination, type DestinationObserver, type Question } from "./destination.ts";
-import { type PreparedPlan, prepareDestinations, waitingText } from "./destination-plan.ts";
-import { Exchanges } from "./exchanges.ts";
-import { MemoryRelay } from "./memory-relay.ts";
-import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from "./removed-lanes.ts";
-import { Replays } from "./replays.ts";
-import type { SenderSettings } from "./senders.ts";
-import { scopeOf } from "./sources.ts";
-import { StoredIds } from "./stored-ids.ts";
-import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./tracer.ts";
+import { Destination, type DestinationObserver, type Question } from "./delivery/destination.ts";
+import { type PreparedPlan, prepareDestinations, waitingText } from "./delivery/destination-plan.ts";
+import { Exchanges } from "./delivery/exchanges.ts";
+import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from "./delivery/removed-lanes.ts";
+import { Replays } from "./delivery/replays.ts";
+import type { SenderSettings } from "./delivery/senders.ts";
+import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./delivery/tracer.ts";
+import { AppendRate } from "./intake/append-rate.ts";
+import { batchScanner } from "./intake/batch-scanner.ts";
+import { scopeOf } from "./intake/sources.ts";
+import { StoredIds } from "./intake/stored-ids.ts";
+import { MemoryRelay } from "./launchdarkly/memory-relay.ts";
 
 export interface EnvironmentOptions {
   readonly config: EnvironmentConfig;

@@ -1,5 +1,5 @@
 /** The server: routes in, log, one lane per destination out, admin API. */
-export type * from "./admin-types.ts";
+export type * from "./admin/types.ts";
 export { ENVIRONMENT_VARIABLES } from "./config/environment-variables.ts";
 export type { ConfigFault } from "./config/faults.ts";
 export { ConfigError } from "./config/faults.ts";

@@ -5,18 +5,18 @@
  * fails, what was made ready is closed and the plan before goes on untouched, its keys too. Then all is switched at once, within one turn of the event loop.
  */
 import { type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
-import type { EnvironmentView, ReloadResult, RotationView } from "./admin-types.ts";
+import type { EnvironmentView, ReloadResult, RotationView } from "./admin/types.ts";
 import { Cleanup } from "./cleanup.ts";
+import { changedSettings } from "./config/settings.ts";
 import type { EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
-import { Credentials, type RotationNote } from "./credentials.ts";
-import type { DestinationObserver } from "./destination.ts";
-import { type PreparedPlan, waitingText } from "./destination-plan.ts";
+import { Credentials, type RotationNote } from "./credentials/credentials.ts";
+import { RotationStore } from "./credentials/rotation-store.ts";
+import type { DestinationObserver } from "./delivery/destination.ts";
+import { type PreparedPlan, waitingText } from "./delivery/destination-plan.ts";
 import { Environment } from "./environment.ts";
+import type { Pool } from "./intake/shares.ts";
+import { SourceTable } from "./intake/sources.ts";
 import type { Logger } from "./logger.ts";
-import { RotationStore } from "./rotation-store.ts";
-import { changedSettings } from "./settings.ts";
-import type { Pool } from "./shares.ts";
-import { SourceTable } from "./sources.ts";
 
 export interface PlanOptions {
   readonly runtime: DiskRuntime;
@@ -88,15 +88,15 @@ export class Plan {
   }
 
   /**
-   * Makes `key` the one in use of a ring; the others stay valid for the grace. It is on disk before it holds. False when there is no such ring.
+   * Makes `key` the one in use of a key set; the others stay valid for the grace. It is on disk before it holds. False when there is no such key set.
    *
    * **Errors**: `WAYBILL_INPUT`, `WAYBILL_CONFIG`; then nothing has changed. `WAYBILL_DISK`, `WAYBILL_CLOSED`: nothing has changed now, but it may hold from the next start on.
    */
-  rotate(ring: string, key: string, graceMs: number): Promise<boolean> {
+  rotate(keySet: string, key: string, graceMs: number): Promise<boolean> {
     return this.#serially(async () => {
       const credentials = this.#credentials.copy();
-      const rotation = credentials.rotate(ring, key, graceMs, this.#now());
-      if (rotation === "unknown ring") return false;
+      const rotation = credentials.rotate(keySet, key, graceMs, this.#now());
+      if (rotation === "unknown key set") return false;
       if (rotation === "key of another source")
         throw new WaybillError("WAYBILL_INPUT", "That is a key of another source; a key names one source.");
       if (rotation === "too many keys")

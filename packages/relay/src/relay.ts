@@ -12,20 +12,20 @@ import {
   watchEventLoop,
   widerThan,
 } from "@waybill/node";
-import { type AdminView, createAdminServer } from "./admin-server.ts";
-import type { Accounts, Readiness, ReloadResult } from "./admin-types.ts";
-import type { BodyReader } from "./body.ts";
+import { createMetrics, type Metrics } from "./admin/metrics.ts";
+import { type AdminView, createAdminServer } from "./admin/server.ts";
+import type { Accounts, Readiness, ReloadResult } from "./admin/types.ts";
 import type { RelayConfig } from "./config/types.ts";
-import { Drain } from "./drain.ts";
-import { Intake } from "./intake.ts";
-import { createIntakeServer } from "./intake-server.ts";
-import { bodyReaderOf, intakeLimitsOf, segmentLimitsOf } from "./limits.ts";
+import { createPublicTransport } from "./delivery/public-transport.ts";
+import type { BodyReader } from "./intake/body.ts";
+import { Drain } from "./intake/drain.ts";
+import { createIntakeServer } from "./intake/intake-server.ts";
+import { bodyReaderOf, intakeLimitsOf, segmentLimitsOf } from "./intake/limits.ts";
+import { ReadGate } from "./intake/read-gate.ts";
+import { Intake } from "./intake/segment-intake.ts";
+import { Turns } from "./intake/turns.ts";
 import type { Logger } from "./logger.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
 import { Plan } from "./plan.ts";
-import { createPublicTransport } from "./public-transport.ts";
-import { ReadGate } from "./read-gate.ts";
-import { Turns } from "./turns.ts";
 import { LIBRARY } from "./version.ts";
 
 export interface RelayOptions {
@@ -264,7 +264,7 @@ class Relay implements RunningRelay {
       reload: () => this.#reloadByAdmin(),
       plan: () => plan.views(),
       rotations: () => plan.rotationViews(),
-      rotate: (ring, key, graceMs) => plan.rotate(ring, key, graceMs),
+      rotate: (keySet, key, graceMs) => plan.rotate(keySet, key, graceMs),
       onError,
     };
   }

@@ -1,4 +1,8 @@
-/** Virtual clock, seeded chance, simulated disk and network, vendor twins, contract suites. */
+/** Virtual clock, seeded chance, simulated disk and network, vendor emulators, contract suites. */
+
+export type { EmulatorEvent, EmulatorFailure, SegmentEmulatorOptions } from "./emulators/index.ts";
+export * as emulators from "./emulators/index.ts";
+export { SegmentEmulator } from "./emulators/index.ts";
 export type { StartedServer } from "./http/start-server.ts";
 export { startServer } from "./http/start-server.ts";
 export { SeededRandom } from "./seeded-random.ts";
@@ -7,7 +11,4 @@ export type { DiskFaults, DiskOperation } from "./sim-disk.ts";
 export { SimDisk } from "./sim-disk.ts";
 export type { NetworkFaults, SimNetworkOptions } from "./sim-network.ts";
 export { SimNetwork } from "./sim-network.ts";
-export type { SegmentTwinOptions, TwinEvent, TwinFailure } from "./twins/index.ts";
-export * as twins from "./twins/index.ts";
-export { SegmentTwin } from "./twins/index.ts";
 export { settle, VirtualClock } from "./virtual-clock.ts";

@@ -1,4 +1,4 @@
-import { SeededRandom, SegmentTwin, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
+import { SeededRandom, SegmentEmulator, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 
 test("the clock runs timers in order of time and lets promises settle in between", async () => {
@@ -145,12 +145,12 @@ test("the network refuses, resets before and after, and hangs, as told", async (
   }
 });
 
-test("the Segment twin has the documented limits and dedupes for 24 hours", async () => {
+test("the Segment emulator has the documented limits and dedupes for 24 hours", async () => {
   const clock = new VirtualClock();
-  const twin = new SegmentTwin({ clock, writeKeys: ["k"] });
+  const emulator = new SegmentEmulator({ clock, writeKeys: ["k"] });
   const post = async (body: unknown, key = "k"): Promise<number> =>
     (
-      await twin.handle({
+      await emulator.handle({
         method: "POST",
         path: "/v1/batch",
         headers: { authorization: `Basic ${btoa(`${key}:`)}` },
@@ -159,14 +159,14 @@ test("the Segment twin has the documented limits and dedupes for 24 hours", asyn
     ).status;
   const one = { type: "track", messageId: "a" };
   expect(await post({ batch: [one, one] })).toBe(200);
-  expect([twin.received, twin.duplicates]).toEqual([1, 1]);
+  expect([emulator.received, emulator.duplicates]).toEqual([1, 1]);
   await clock.advance(25 * 3_600_000);
   await post({ batch: [one] });
-  expect(twin.received).toBe(2);
+  expect(emulator.received).toBe(2);
   expect(await post({ batch: [one] }, "wrong")).toBe(401);
   expect(await post({ batch: [{ ...one, pad: "x".repeat(33_000) }] })).toBe(400);
   expect(await post({ batch: Array.from({ length: 20 }, () => ({ ...one, pad: "x".repeat(30_000) })) })).toBe(400);
   expect(await post({ batch: Array.from({ length: 2_501 }, () => ({ type: "page" })) })).toBe(200);
-  expect(twin.discarded).toBe(2_501);
+  expect(emulator.discarded).toBe(2_501);
   expect(await post([])).toBe(400);
 });

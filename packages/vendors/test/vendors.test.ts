@@ -1,6 +1,6 @@
-/** The vendors' outbound protocols against their twins: one suite for all. Segment's is in its own folder. */
+/** The vendors' outbound protocols against their emulators: one suite for all. Segment's is in its own folder. */
 import { TextBatch } from "@waybill/core";
-import { twins } from "@waybill/testing";
+import { emulators } from "@waybill/testing";
 import { testVendor } from "@waybill/testing/suites";
 import {
   getfluxlyProtocol,
@@ -20,9 +20,9 @@ const padding = (bytes: number): string => "x".repeat(bytes);
 testVendor("letter", {
   origin: "http://letter.test",
   protocol: (apiKey) => letterProtocol({ url: "http://letter.test/", apiKey, version }),
-  twin(clock) {
-    const twin = new twins.LetterTwin({ clock, apiKeys: ["right"] });
-    return { handle: twin.handle, fail: (failure) => twin.fail(failure), ids: () => twin.ids };
+  emulator(clock) {
+    const emulator = new emulators.LetterEmulator({ clock, apiKeys: ["right"] });
+    return { handle: emulator.handle, fail: (failure) => emulator.fail(failure), ids: () => emulator.ids };
   },
   event: (messageId, bytes = 0) =>
     JSON.stringify({ type: "track", userId: "u", event: "E", properties: { p: padding(bytes) }, messageId }),
@@ -31,12 +31,12 @@ testVendor("letter", {
 testVendor("getfluxly", {
   origin: "http://getfluxly.test",
   protocol: (token) => getfluxlyProtocol({ url: "http://getfluxly.test/", token, version }),
-  twin(clock) {
-    const twin = new twins.GetFluxlyTwin({ clock, tokens: ["right"] });
+  emulator(clock) {
+    const emulator = new emulators.GetFluxlyEmulator({ clock, tokens: ["right"] });
     return {
-      handle: twin.handle,
-      fail: (failure) => twin.fail(failure),
-      ids: () => twin.events.map((event) => String(event["message_id"])),
+      handle: emulator.handle,
+      fail: (failure) => emulator.fail(failure),
+      ids: () => emulator.events.map((event) => String(event["message_id"])),
     };
   },
   event: (messageId, bytes = 0) =>
@@ -46,12 +46,12 @@ testVendor("getfluxly", {
 testVendor("trophy", {
   origin: "http://trophy.test",
   protocol: (apiKey) => trophyProtocol({ url: "http://trophy.test/v1/", apiKey, version }),
-  twin(clock) {
-    const twin = new twins.TrophyTwin({ clock, apiKeys: ["right"] });
+  emulator(clock) {
+    const emulator = new emulators.TrophyEmulator({ clock, apiKeys: ["right"] });
     return {
-      handle: twin.handle,
-      fail: (failure) => twin.fail(failure),
-      ids: () => twin.events.map(({ idempotencyKey }) => idempotencyKey ?? ""),
+      handle: emulator.handle,
+      fail: (failure) => emulator.fail(failure),
+      ids: () => emulator.events.map(({ idempotencyKey }) => idempotencyKey ?? ""),
     };
   },
   event: (key, bytes = 0) =>
@@ -63,12 +63,12 @@ testVendor("valued", {
   origin: "http://valued.test",
   protocol: (token) =>
     valuedProtocol({ endpoint: "http://valued.test/events", token, version, platform: "Node/20.20.2" }),
-  twin(clock) {
-    const twin = new twins.ValuedTwin({ clock, tokens: ["right"] });
+  emulator(clock) {
+    const emulator = new emulators.ValuedEmulator({ clock, tokens: ["right"] });
     return {
-      handle: twin.handle,
-      fail: (failure) => twin.fail(failure),
-      ids: () => twin.events.map(({ key }) => String(key)),
+      handle: emulator.handle,
+      fail: (failure) => emulator.fail(failure),
+      ids: () => emulator.events.map(({ key }) => String(key)),
     };
   },
   event: (key, bytes = 0) =>
@@ -80,12 +80,12 @@ testVendor("valued", {
 testVendor("posthog", {
   origin: "http://posthog.test",
   protocol: (apiKey) => posthogProtocol({ url: "http://posthog.test/", apiKey, version }),
-  twin(clock) {
-    const twin = new twins.PosthogTwin({ clock, apiKeys: ["right"] });
+  emulator(clock) {
+    const emulator = new emulators.PosthogEmulator({ clock, apiKeys: ["right"] });
     return {
-      handle: twin.handle,
-      fail: (failure) => twin.fail(failure),
-      ids: () => twin.events.map((event) => String(event["uuid"])),
+      handle: emulator.handle,
+      fail: (failure) => emulator.fail(failure),
+      ids: () => emulator.events.map((event) => String(event["uuid"])),
     };
   },
   event: (uuid, bytes = 0) => JSON.stringify({ event: "E", distinct_id: "u", properties: { p: padding(bytes) }, uuid }),
@@ -99,12 +99,12 @@ testVendor("launchdarkly", {
       credential: { kind: "sdkKey", value },
       userAgent: "test",
     }),
-  twin(clock) {
-    const twin = new twins.LaunchDarklyTwin({ clock, keys: ["right"] });
+  emulator(clock) {
+    const emulator = new emulators.LaunchDarklyEmulator({ clock, keys: ["right"] });
     return {
-      handle: twin.handle,
-      fail: (failure) => twin.fail(failure),
-      ids: () => twin.events.map(({ key }) => String(key)),
+      handle: emulator.handle,
+      fail: (failure) => emulator.fail(failure),
+      ids: () => emulator.events.map(({ key }) => String(key)),
     };
   },
   event: (key, bytes = 0) => JSON.stringify({ kind: "custom", key, data: padding(bytes) }),

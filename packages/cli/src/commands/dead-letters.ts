@@ -67,7 +67,7 @@ export const addDeadLettersCommand: AddCommand = (program, io) => {
       for (const text of lines) say(io, text);
     });
 
-  command(group, "retry", "send the waiting ones again, as a replay with a book of its own")
+  command(group, "retry", "send the waiting ones again, as a replay with a ledger of its own")
     .option("--rate <events>", "events a second", wholeNumber(1, 1_000_000))
     .addHelpText("after", "\nExample:\n  waybill dead-letters retry production/segment --reason 'unknown field'")
     .action(async (lane: string, options: FilterOptions & { readonly rate?: number }) => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { messageOf, WaybillError } from "@waybill/core";
 import { nodeClock } from "@waybill/node";
 import { type Accounts, createLogger, loadConfig, type RunningRelay, startRelay } from "@waybill/relay";
-import { SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
+import { SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
 import { createLogUpdate } from "log-update";
 import { type Client, createClient } from "waybill";
 import { accountTable } from "../account-table.ts";
@@ -26,7 +26,7 @@ const TERMINAL_INTERVAL_MS = 250;
 /** The second destination is down for this long, this often: an outage to watch. */
 const OUTAGE_MS = 6_000;
 const OUTAGE_EVERY_MS = 20_000;
-const TWIN_KEEPS_IDS = 1_000_000;
+const EMULATOR_KEEPS_IDS = 1_000_000;
 
 export const addDevCommand: AddCommand = (program, io) => {
   program
@@ -54,8 +54,8 @@ async function dev(options: DevOptions, io: Io): Promise<void> {
 
 /** What it starts in `servers` is closed by the caller, also when the relay cannot start. */
 async function play(options: DevOptions, data: string, servers: StartedServer[], io: Io): Promise<void> {
-  const twins = { analytics: newTwin(), warehouse: newTwin() };
-  for (const twin of Object.values(twins)) servers.push(await startServer(twin.handle));
+  const emulators = { analytics: newEmulator(), warehouse: newEmulator() };
+  for (const emulator of Object.values(emulators)) servers.push(await startServer(emulator.handle));
   const relay = await startRelay(configOf(options, data, servers, io), { logger: createLogger("warn") }).catch(
     (error: unknown) => {
       throw withOption(error);
@@ -66,12 +66,12 @@ async function play(options: DevOptions, data: string, servers: StartedServer[],
   const timers = [
     every(VIEW_INTERVAL_MS / Math.max(1, Math.min(options.rate, 20)), sampleSender(client, options.rate)),
     every(io.out.isTTY === true ? TERMINAL_INTERVAL_MS : VIEW_INTERVAL_MS, () => view.show()),
-    every(OUTAGE_EVERY_MS, () => twins.warehouse.fail({ kind: "status", status: 503, forMs: OUTAGE_MS })),
+    every(OUTAGE_EVERY_MS, () => emulators.warehouse.fail({ kind: "status", status: 503, forMs: OUTAGE_MS })),
   ];
   await stopped(options, io);
   for (const timer of timers) timer.stop();
   await client.close();
-  twins.warehouse.recover();
+  emulators.warehouse.recover();
   // Lets the lanes finish what they have; an outage just now may have left a backoff.
   await until(() => relay.accounts().lanes.every(({ account }) => account.pending === 0));
   view.end();
@@ -88,8 +88,8 @@ function withOption(error: unknown): unknown {
   });
 }
 
-function newTwin(): SegmentTwin {
-  return new SegmentTwin({ clock: nodeClock, keepEvents: 0, keepIds: TWIN_KEEPS_IDS });
+function newEmulator(): SegmentEmulator {
+  return new SegmentEmulator({ clock: nodeClock, keepEvents: 0, keepIds: EMULATOR_KEEPS_IDS });
 }
 
 function configOf(
@@ -101,7 +101,7 @@ function configOf(
   const destination = (server: StartedServer | undefined): object => ({
     vendor: "segment",
     url: server?.url,
-    writeKey: "twin",
+    writeKey: "emulator",
     backoff: { max: "2s" },
   });
   const text = JSON.stringify({

@@ -1,16 +1,16 @@
 import { nodeClock } from "@waybill/node";
 import { createLogger, loadConfig, type RelayConfig, startRelay } from "@waybill/relay";
-import { SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
+import { SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
 import type { AddCommand } from "../command.ts";
 import { readConfig } from "../read-config.ts";
 
-/** Kept by the twin behind a relay without configuration: it may run for weeks. */
-const TWIN_KEEPS = 1_000_000;
+/** Kept by the emulator behind a relay without configuration: it may run for weeks. */
+const EMULATOR_KEEPS = 1_000_000;
 
 export const addRelayCommand: AddCommand = (program, io) => {
   program
     .command("relay")
-    .description("run the relay; without a configuration it delivers to a twin of Segment, to try it out")
+    .description("run the relay; without a configuration it delivers to an emulator of Segment, to try it out")
     .option("-c, --config <file>", "configuration file (YAML); also WAYBILL_CONFIG")
     .addHelpText(
       "after",
@@ -18,11 +18,13 @@ export const addRelayCommand: AddCommand = (program, io) => {
     )
     .action(async (options: { readonly config?: string }) => {
       const file = options.config ?? io.env["WAYBILL_CONFIG"];
-      let twin: StartedServer | undefined;
+      let emulator: StartedServer | undefined;
       if (file === undefined)
-        twin = await startServer(new SegmentTwin({ clock: nodeClock, keepEvents: 0, keepIds: TWIN_KEEPS }).handle);
+        emulator = await startServer(
+          new SegmentEmulator({ clock: nodeClock, keepEvents: 0, keepIds: EMULATOR_KEEPS }).handle,
+        );
       const read = async (): Promise<RelayConfig> =>
-        file === undefined ? defaultConfig(io.env, twin?.url ?? "") : readConfig(file, io.env);
+        file === undefined ? defaultConfig(io.env, emulator?.url ?? "") : readConfig(file, io.env);
       try {
         const config = await read();
         const logger = createLogger(config.logLevel);
@@ -35,19 +37,19 @@ export const addRelayCommand: AddCommand = (program, io) => {
         await new Promise<void>((resolve) => io.onStop(resolve));
         await relay.stop();
       } finally {
-        await twin?.close();
+        await emulator?.close();
       }
     });
 };
 
-function defaultConfig(env: Readonly<Record<string, string | undefined>>, twinUrl: string): RelayConfig {
+function defaultConfig(env: Readonly<Record<string, string | undefined>>, emulatorUrl: string): RelayConfig {
   const text = JSON.stringify({
     listen: "127.0.0.1:8080",
     network: { allowPrivateAddresses: true },
     environments: {
       dev: {
         sources: { app: { protocol: "segment", writeKeys: ["dev"] } },
-        destinations: { twin: { vendor: "segment", url: twinUrl, writeKey: "dev" } },
+        destinations: { emulator: { vendor: "segment", url: emulatorUrl, writeKey: "dev" } },
       },
     },
   });

@@ -65,7 +65,7 @@ export const addReplayCommand: AddCommand = (program, io, finish) => {
     });
 
   withAdminOptions(group.command("list"))
-    .description("show replays and their books")
+    .description("show replays and their ledgers")
     .option("--json", "the answer of the admin API")
     .addHelpText("after", "\nExample:\n  waybill replay list")
     .action(async (options: AdminOptions & { readonly json?: boolean }) => {

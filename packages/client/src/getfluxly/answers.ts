@@ -1,6 +1,6 @@
 /** What GetFluxly's answers mean to its client: results, what was joined, errors. */
 import { DELIVERED, outcomesOf, type Protocol, retryAfterMs } from "@waybill/core";
-import { type Delivery, failureOf } from "../vendor/deliverer.ts";
+import { type Delivery, failureOf } from "../vendor-kit/deliverer.ts";
 import { GetFluxlyError } from "./error.ts";
 
 /** What the server joined: the `alias` of its answer. */

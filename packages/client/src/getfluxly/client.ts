@@ -8,9 +8,9 @@ import {
   stableUuid,
 } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
-import { Deliverer, held, spreadBackoff } from "../vendor/deliverer.ts";
-import { assertExitSignals, type ExitSignal, lostMessage } from "../vendor/exit-hook.ts";
-import { Outbox } from "../vendor/outbox.ts";
+import { Deliverer, held, spreadBackoff } from "../vendor-kit/deliverer.ts";
+import { assertExitSignals, type ExitSignal, lostMessage } from "../vendor-kit/exit-hook.ts";
+import { Outbox } from "../vendor-kit/outbox.ts";
 import { VERSION } from "../version.ts";
 import {
   add,

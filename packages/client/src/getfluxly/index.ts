@@ -3,7 +3,7 @@ import { createVendorHost } from "#host";
 import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "./client.ts";
 
 export type { CanonicalEvent, EventMap, GetFluxlyAlias, GetFluxlyEvent } from "@waybill/vendors";
-export type { ExitSignal } from "../vendor/exit-hook.ts";
+export type { ExitSignal } from "../vendor-kit/exit-hook.ts";
 export type { FlushResult, GetFluxlyAliased } from "./answers.ts";
 export type { GetFluxlyAliasCall, GetFluxlyClientOptions, GetFluxlyIdentify, GetFluxlyTrack } from "./client.ts";
 export type { GetFluxlyOptions } from "./destination.ts";

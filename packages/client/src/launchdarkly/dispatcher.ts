@@ -4,11 +4,11 @@ import {
   type Flag,
   LAUNCHDARKLY_EVENTS_URL,
   type LaunchDarklyCredential,
-  launchdarklyDoor,
+  launchdarklyInbound,
   PUBLISHER_DEFAULTS,
 } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
-import { held } from "../vendor/deliverer.ts";
+import { held } from "../vendor-kit/deliverer.ts";
 import { VERSION } from "../version.ts";
 import { checkCredential } from "./credential.ts";
 import { type EventHeaders, readHeaders } from "./metadata.ts";
@@ -171,13 +171,13 @@ export class EventDispatcherOn {
   #take(path: string, { headers, body }: EventRequest): EventAnswer {
     const request = { method: "POST", path, query: "", headers: readHeaders(headers) };
     const refuse = (kind: "invalid" | "unavailable", message: string): EventAnswer =>
-      answerOf(launchdarklyDoor.refuse({ kind, message, retryAfterS: 0 }, request));
+      answerOf(launchdarklyInbound.refuse({ kind, message, retryAfterS: 0 }, request));
     if (this.#closing !== undefined) return refuse("unavailable", "the event dispatcher is closed");
     const bytes = bytesOf(body);
     const { strict } = this.#options;
     if (bytes === undefined)
       return strict ? answerOf({ status: 202, body: "" }) : refuse("invalid", "body is not UTF-8");
-    const route = launchdarklyDoor.match(path);
+    const route = launchdarklyInbound.match(path);
     const taken = route?.take(bytes, request, {
       strict,
       allowedOrigins: [],
@@ -187,7 +187,7 @@ export class EventDispatcherOn {
       makeId: () => "",
     });
     if (taken === undefined || "ask" in taken) throw new Error(`there is no path ${path}`);
-    if ("refusal" in taken) return answerOf(launchdarklyDoor.refuse(taken.refusal, request));
+    if ("refusal" in taken) return answerOf(launchdarklyInbound.refuse(taken.refusal, request));
     if (!("stored" in taken)) return answerOf(taken.answer);
     if (taken.stored !== undefined) this.#forwarder.publish(taken.metadata, textsOf(taken.stored));
     return answerOf(taken.answer(0));

@@ -8,7 +8,7 @@ import {
   PUBLISHER_DEFAULTS,
 } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
-import { held } from "../vendor/deliverer.ts";
+import { held } from "../vendor-kit/deliverer.ts";
 import { VERSION } from "../version.ts";
 import { checkCredential } from "./credential.ts";
 

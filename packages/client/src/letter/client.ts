@@ -12,9 +12,9 @@ import {
 } from "@waybill/core";
 import { type LetterItem, letterProtocol, type Properties, writeLetter } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
-import { Deliverer, type Delivery, failureOf, held, RETRY_AFTER_MAX_MS } from "../vendor/deliverer.ts";
-import { assertExitSignals, type ExitSignal, lostMessage } from "../vendor/exit-hook.ts";
-import { Outbox } from "../vendor/outbox.ts";
+import { Deliverer, type Delivery, failureOf, held, RETRY_AFTER_MAX_MS } from "../vendor-kit/deliverer.ts";
+import { assertExitSignals, type ExitSignal, lostMessage } from "../vendor-kit/exit-hook.ts";
+import { Outbox } from "../vendor-kit/outbox.ts";
 import { VERSION } from "../version.ts";
 import { LetterError } from "./error.ts";
 

@@ -3,7 +3,7 @@ import { createVendorHost } from "#host";
 import { LetterClientOn, type LetterClientOptions } from "./client.ts";
 
 export type { CanonicalEvent, EventMap, LetterItem } from "@waybill/vendors";
-export type { ExitSignal } from "../vendor/exit-hook.ts";
+export type { ExitSignal } from "../vendor-kit/exit-hook.ts";
 export type { LetterClientOptions, LetterGroup, LetterIdentify, LetterTrack } from "./client.ts";
 export type { LetterOptions } from "./destination.ts";
 export { letter } from "./destination.ts";

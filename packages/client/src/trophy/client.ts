@@ -13,7 +13,7 @@ import {
 } from "@waybill/core";
 import { compact, type TrophyUser } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
-import { Deliverer, held, RETRY_AFTER_MAX_MS, spreadBackoff } from "../vendor/deliverer.ts";
+import { Deliverer, held, RETRY_AFTER_MAX_MS, spreadBackoff } from "../vendor-kit/deliverer.ts";
 import { VERSION } from "../version.ts";
 import { type Api, ENDPOINTS, type Endpoint, EVENT, type WithRequestOptions } from "./endpoints.ts";
 import { TrophyApiEnvironment, type TrophyApiEnvironmentUrls } from "./environment.ts";

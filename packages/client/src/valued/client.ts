@@ -1,7 +1,7 @@
 import { WaybillError } from "@waybill/core";
 import { wholeSeconds } from "@waybill/vendors";
 import type { Context, CreateContext, VendorHost } from "../options.ts";
-import { held } from "../vendor/deliverer.ts";
+import { held } from "../vendor-kit/deliverer.ts";
 import { ConnectionOn, type ConnectionOptions, type ValuedTransport } from "./connection.ts";
 import { Data, isPlainObject, nested, objectOf, type PlainObject } from "./data.ts";
 import { type Executor, environmentOf, executorFor } from "./executor.ts";

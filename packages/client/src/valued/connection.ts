@@ -1,7 +1,7 @@
 import { type HttpResponse, type Protocol, TextBatch, type Transport, WaybillError } from "@waybill/core";
 import { VALUED_ENDPOINT, valuedProtocol } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
-import { Deliverer, spreadBackoff } from "../vendor/deliverer.ts";
+import { Deliverer, spreadBackoff } from "../vendor-kit/deliverer.ts";
 import { VERSION } from "../version.ts";
 import type { PlainObject } from "./data.ts";
 

@@ -1,9 +1,9 @@
-import { twins } from "@waybill/testing";
+import { emulators } from "@waybill/testing";
 import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "../../src/getfluxly/client.ts";
 import type { GetFluxlyError } from "../../src/getfluxly/error.ts";
 import { URL_OF_VENDOR, type VendorWorld, vendorWorld } from "./vendor-world.ts";
 
-export interface GetFluxlyWorld extends VendorWorld<twins.GetFluxlyTwin> {
+export interface GetFluxlyWorld extends VendorWorld<emulators.GetFluxlyEmulator> {
   readonly fluxly: GetFluxlyClientOn;
   readonly errors: GetFluxlyError[];
   events(count: number): void;
@@ -12,9 +12,9 @@ export interface GetFluxlyWorld extends VendorWorld<twins.GetFluxlyTwin> {
 /** GetFluxly's client beside its vendor. */
 export function setUp(
   options: Partial<GetFluxlyClientOptions> = {},
-  twinOptions: twins.GetFluxlyTwinOptions = {},
+  emulatorOptions: emulators.GetFluxlyEmulatorOptions = {},
 ): GetFluxlyWorld {
-  const world = vendorWorld((clock) => new twins.GetFluxlyTwin({ clock, ...twinOptions }));
+  const world = vendorWorld((clock) => new emulators.GetFluxlyEmulator({ clock, ...emulatorOptions }));
   const errors: GetFluxlyError[] = [];
   const fluxly = new GetFluxlyClientOn(world.host, {
     token: "gflux_secret_1",

@@ -1,5 +1,5 @@
-import { twins } from "@waybill/testing";
-import { createContext } from "../../src/node-host.ts";
+import { emulators } from "@waybill/testing";
+import { createContext } from "../../src/host/node-host.ts";
 import { type ConnectionSource, ValuedClientOn, type ValuedClientOptions } from "../../src/valued/client.ts";
 import type { PlainObject } from "../../src/valued/data.ts";
 import { immediate } from "../../src/valued/executor.ts";
@@ -10,7 +10,7 @@ import { URL_OF_VENDOR, type VendorWorld, vendorWorld } from "./vendor-world.ts"
 export const NOW = "2026-01-01T00:00:00Z";
 export const ENDPOINT: string = `${URL_OF_VENDOR}/events`;
 
-export interface ValuedWorld extends VendorWorld<twins.ValuedTwin> {
+export interface ValuedWorld extends VendorWorld<emulators.ValuedEmulator> {
   readonly events: PlainObject[];
   /** With events going into `events`. */
   readonly client: ValuedClientOn;
@@ -20,7 +20,7 @@ export interface ValuedWorld extends VendorWorld<twins.ValuedTwin> {
 
 /** `environment`: that of VALUED_ENV. */
 export function setUp(environment?: string): ValuedWorld {
-  const world = vendorWorld((clock) => new twins.ValuedTwin({ clock, tokens: ["token"] }));
+  const world = vendorWorld((clock) => new emulators.ValuedEmulator({ clock, tokens: ["token"] }));
   if (environment !== undefined) world.environment["VALUED_ENV"] = environment;
   const events: PlainObject[] = [];
   const connect: ValuedWorld["connect"] = (source, endpoint, options) =>

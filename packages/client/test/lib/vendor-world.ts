@@ -1,11 +1,11 @@
-import { SeededRandom, SimNetwork, type twins, VirtualClock } from "@waybill/testing";
+import { type emulators, SeededRandom, SimNetwork, VirtualClock } from "@waybill/testing";
 import type { VendorHost } from "../../src/options.ts";
-import type { ExitHook } from "../../src/vendor/exit-hook.ts";
+import type { ExitHook } from "../../src/vendor-kit/exit-hook.ts";
 
-export interface VendorWorld<Twin> {
+export interface VendorWorld<Emulator> {
   readonly clock: VirtualClock;
   readonly network: SimNetwork;
-  readonly twin: Twin;
+  readonly emulator: Emulator;
   readonly host: VendorHost;
   readonly environment: Record<string, string>;
   /** What would be called at the end of the process. */
@@ -17,14 +17,14 @@ export interface VendorWorld<Twin> {
 export const URL_OF_VENDOR = "http://vendor.test";
 
 /** A vendor's client beside its vendor, on a virtual clock and network. */
-export function vendorWorld<Twin extends twins.VendorTwin>(
-  createTwin: (clock: VirtualClock) => Twin,
-): VendorWorld<Twin> {
+export function vendorWorld<Emulator extends emulators.VendorEmulator>(
+  createEmulator: (clock: VirtualClock) => Emulator,
+): VendorWorld<Emulator> {
   const clock = new VirtualClock();
   const random = new SeededRandom(11);
   const network = new SimNetwork({ clock, random });
-  const twin = createTwin(clock);
-  network.serve(URL_OF_VENDOR, twin.handle);
+  const emulator = createEmulator(clock);
+  network.serve(URL_OF_VENDOR, emulator.handle);
   const environment: Record<string, string> = {};
   const exits = new Set<ExitHook>();
   const host: VendorHost = {
@@ -41,7 +41,7 @@ export function vendorWorld<Twin extends twins.VendorTwin>(
   return {
     clock,
     network,
-    twin,
+    emulator,
     host,
     environment,
     exits,
@@ -57,18 +57,18 @@ export function vendorWorld<Twin extends twins.VendorTwin>(
   };
 }
 
-/** The bodies of the requests a twin got, parsed. */
-export function bodiesOf(twin: twins.VendorTwin): Record<string, unknown>[] {
-  return twin.posts.map(({ body }) => JSON.parse(body) as Record<string, unknown>);
+/** The bodies of the requests an emulator got, parsed. */
+export function bodiesOf(emulator: emulators.VendorEmulator): Record<string, unknown>[] {
+  return emulator.posts.map(({ body }) => JSON.parse(body) as Record<string, unknown>);
 }
 
 /** Milliseconds between the requests. */
-export function gapsOf(twin: twins.VendorTwin): number[] {
-  return twin.posts.slice(1).map(({ atMs }, index) => atMs - (twin.posts[index]?.atMs ?? 0));
+export function gapsOf(emulator: emulators.VendorEmulator): number[] {
+  return emulator.posts.slice(1).map(({ atMs }, index) => atMs - (emulator.posts[index]?.atMs ?? 0));
 }
 
 /** The list under `name` in the first request's body. */
-export function firstListOf(twin: twins.VendorTwin, name: string): Record<string, unknown>[] {
-  const body = bodiesOf(twin)[0] ?? {};
+export function firstListOf(emulator: emulators.VendorEmulator, name: string): Record<string, unknown>[] {
+  const body = bodiesOf(emulator)[0] ?? {};
   return (body[name] ?? []) as Record<string, unknown>[];
 }

@@ -2,7 +2,7 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { GetFluxlyClientOn } from "../../src/getfluxly/client.ts";
 import type { GetFluxlyError } from "../../src/getfluxly/error.ts";
-import { createVendorHost } from "../../src/web-host.ts";
+import { createVendorHost } from "../../src/host/web-host.ts";
 import { setUp } from "../lib/getfluxly-world.ts";
 import { URL_OF_VENDOR } from "../lib/vendor-world.ts";
 
@@ -12,10 +12,10 @@ test("with registerAtExit false the end of the process is none of the client's",
 });
 
 test("what goes wrong at exit is told to onError alone; what is left is told with its count", async () => {
-  const { twin, ended, exits, events, errors } = setUp({ exitSignals: ["SIGINT"] });
+  const { emulator, ended, exits, events, errors } = setUp({ exitSignals: ["SIGINT"] });
   const [hook] = exits;
   expect(hook).toMatchObject({ deadlineMs: 20_000, signals: ["SIGINT"] });
-  twin.fail({ kind: "status", status: 503 });
+  emulator.fail({ kind: "status", status: 503 });
   events(3);
   await ended(hook?.close() as Promise<unknown>);
   expect(errors).toMatchObject([{ code: "server_error", retryable: true }]);
@@ -30,9 +30,9 @@ test("what goes wrong at exit is told to onError alone; what is left is told wit
 });
 
 test("a signal while close goes on waits for it; a vendor that is down is not asked again at the end", async () => {
-  const { fluxly, twin, clock, exits, events, errors } = setUp();
+  const { fluxly, emulator, clock, exits, events, errors } = setUp();
   const [hook] = exits;
-  twin.fail({ kind: "status", status: 503 });
+  emulator.fail({ kind: "status", status: 503 });
   events(1);
   let isOver = false;
   const closed = fluxly.close().catch(({ code }: GetFluxlyError) => code);
@@ -44,23 +44,23 @@ test("a signal while close goes on waits for it; a vendor that is down is not as
   await clock.advance(5_000);
   expect(isOver).toBe(true);
   expect(await closed).toBe("server_error");
-  const { requests } = twin;
+  const { requests } = emulator;
   await hook?.close();
   await clock.advance(5_000);
-  expect(twin.requests).toBe(requests);
+  expect(emulator.requests).toBe(requests);
   expect(errors).toEqual([]);
 });
 
 test("without onError only what the end of the process lost is a line on the console", async () => {
   const lines = vi.spyOn(console, "error").mockImplementation(() => undefined);
   onTestFinished(() => lines.mockRestore());
-  const { host, twin, clock, exits } = setUp();
+  const { host, emulator, clock, exits } = setUp();
   exits.clear();
   const fluxly = new GetFluxlyClientOn(host, { token: "gflux_secret_1", apiHost: URL_OF_VENDOR });
-  twin.fail({ kind: "status", status: 503 });
+  emulator.fail({ kind: "status", status: 503 });
   fluxly.track({ event: "a", userId: "u" });
   await clock.advance(20_000);
-  expect(twin.requests).toBeGreaterThan(3);
+  expect(emulator.requests).toBeGreaterThan(3);
   expect(lines).not.toHaveBeenCalled();
   for (const hook of exits) hook.lost("the process ended with exit code 1");
   expect(lines.mock.calls).toEqual([
@@ -69,8 +69,8 @@ test("without onError only what the end of the process lost is a line on the con
 });
 
 test("a close that loses its last batch leaves nothing for the end of the process", async () => {
-  const { fluxly, twin, ended, exits, events } = setUp();
-  twin.fail({ kind: "status", status: 400 });
+  const { fluxly, emulator, ended, exits, events } = setUp();
+  emulator.fail({ kind: "status", status: 400 });
   events(1);
   await expect(ended(fluxly.close())).rejects.toMatchObject({ status: 400 });
   expect(exits.size).toBe(0);

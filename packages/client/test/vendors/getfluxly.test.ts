@@ -1,23 +1,23 @@
-/** GetFluxly's client against GetFluxly's twin. Numbers are those of docs/conformance.md. */
+/** GetFluxly's client against GetFluxly's emulator. Numbers are those of docs/conformance.md. */
 import type { Transport } from "@waybill/core";
-import type { twins } from "@waybill/testing";
+import type { emulators } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { GetFluxlyClientOn } from "../../src/getfluxly/client.ts";
 import { setUp } from "../lib/getfluxly-world.ts";
 import { bodiesOf, firstListOf, gapsOf, URL_OF_VENDOR } from "../lib/vendor-world.ts";
 
-const batches = (twin: twins.GetFluxlyTwin): number[] =>
-  bodiesOf(twin).map(({ events }) => (events as unknown[]).length);
-const keys = (twin: twins.GetFluxlyTwin): (string | undefined)[] =>
-  twin.posts.map(({ headers }) => headers["x-idempotency-key"]);
+const batches = (emulator: emulators.GetFluxlyEmulator): number[] =>
+  bodiesOf(emulator).map(({ events }) => (events as unknown[]).length);
+const keys = (emulator: emulators.GetFluxlyEmulator): (string | undefined)[] =>
+  emulator.posts.map(({ headers }) => headers["x-idempotency-key"]);
 
 test("[getfluxly 1] 25 events are posts of 20 and 5 under different keys", async () => {
-  const { fluxly, twin, ended, events } = setUp();
+  const { fluxly, emulator, ended, events } = setUp();
   events(25);
   expect(await ended(fluxly.close())).toEqual({ accepted: 5, rejected: 0, batches: 1, errors: [] });
-  expect(batches(twin)).toEqual([20, 5]);
-  expect(new Set(keys(twin)).size).toBe(2);
-  expect(twin.posts[0]).toMatchObject({
+  expect(batches(emulator)).toEqual([20, 5]);
+  expect(new Set(keys(emulator)).size).toBe(2);
+  expect(emulator.posts[0]).toMatchObject({
     path: "/v1/events/batch",
     headers: {
       authorization: "Bearer gflux_secret_1",
@@ -28,8 +28,8 @@ test("[getfluxly 1] 25 events are posts of 20 and 5 under different keys", async
 });
 
 test("results of one flush add up", async () => {
-  const { fluxly, twin, clock, ended, events } = setUp({ flushIntervalMs: 0, maxRetries: 0 });
-  twin.fail({ kind: "status", status: 503, times: 1 });
+  const { fluxly, emulator, clock, ended, events } = setUp({ flushIntervalMs: 0, maxRetries: 0 });
+  emulator.fail({ kind: "status", status: 503, times: 1 });
   events(19);
   fluxly.track({ event: "Not Snake", userId: "u" });
   await clock.advance(100);
@@ -38,13 +38,13 @@ test("results of one flush add up", async () => {
 });
 
 test("[getfluxly 2] 503, 503, 202 are one batch under the same key; waits grow by a quarter more or less", async () => {
-  const { fluxly, twin, ended, events } = setUp();
-  twin.fail({ kind: "status", status: 503, times: 2 });
+  const { fluxly, emulator, ended, events } = setUp();
+  emulator.fail({ kind: "status", status: 503, times: 2 });
   events(1);
   expect(await ended(fluxly.flush())).toMatchObject({ accepted: 1, batches: 1 });
-  expect(new Set(keys(twin)).size).toBe(1);
-  expect(keys(twin)).toHaveLength(3);
-  const [first = 0, second = 0] = gapsOf(twin);
+  expect(new Set(keys(emulator)).size).toBe(1);
+  expect(keys(emulator)).toHaveLength(3);
+  const [first = 0, second = 0] = gapsOf(emulator);
   expect(first).toBeGreaterThanOrEqual(150);
   expect(first).toBeLessThanOrEqual(253);
   expect(second).toBeGreaterThanOrEqual(300);
@@ -52,20 +52,20 @@ test("[getfluxly 2] 503, 503, 202 are one batch under the same key; waits grow b
 });
 
 test("[getfluxly 3] 400 loses the batch and rejects the flush; what is behind stays", async () => {
-  const { fluxly, twin, ended, events } = setUp({ flushIntervalMs: 0, flushAt: 10 });
-  twin.fail({ kind: "status", status: 503, times: 3 });
+  const { fluxly, emulator, ended, events } = setUp({ flushIntervalMs: 0, flushAt: 10 });
+  emulator.fail({ kind: "status", status: 503, times: 3 });
   events(9);
   await expect(ended(fluxly.flush())).rejects.toMatchObject({ code: "server_error", retryable: true });
   events(6);
-  twin.fail({ kind: "status", status: 400, times: 1 });
+  emulator.fail({ kind: "status", status: 400, times: 1 });
   await expect(ended(fluxly.flush())).rejects.toMatchObject({ name: "GetFluxlyError", retryable: false, status: 400 });
   expect(await ended(fluxly.flush())).toMatchObject({ accepted: 5, batches: 1 });
-  expect(twin.events).toHaveLength(5);
+  expect(emulator.events).toHaveLength(5);
 });
 
 test("[getfluxly 4] three 503 put the batch back in front, and it goes again under a new key", async () => {
-  const { fluxly, twin, ended, events, errors } = setUp({ flushIntervalMs: 0 });
-  twin.fail({ kind: "status", status: 503, times: 3, retryAfter: "1" });
+  const { fluxly, emulator, ended, events, errors } = setUp({ flushIntervalMs: 0 });
+  emulator.fail({ kind: "status", status: 503, times: 3, retryAfter: "1" });
   events(2);
   await expect(ended(fluxly.flush())).rejects.toMatchObject({
     code: "server_error",
@@ -74,13 +74,13 @@ test("[getfluxly 4] three 503 put the batch back in front, and it goes again und
   });
   fluxly.track({ event: "later", userId: "u" });
   await ended(fluxly.flush());
-  expect(twin.events.map(({ event }) => event)).toEqual(["report_exported", "report_exported", "later"]);
-  expect(new Set(keys(twin)).size).toBe(2);
+  expect(emulator.events.map(({ event }) => event)).toEqual(["report_exported", "report_exported", "later"]);
+  expect(new Set(keys(emulator)).size).toBe(2);
   expect(errors).toEqual([]);
 });
 
 test("[getfluxly 5] a repeated key gets the first answer, its request id too", async () => {
-  const { host, twin, ended } = setUp();
+  const { host, emulator, ended } = setUp();
   // The first answer of the server does not arrive: the client sends the same key again.
   const answers: string[] = [];
   const transport: Transport = async (request, signal) => {
@@ -92,18 +92,18 @@ test("[getfluxly 5] a repeated key gets the first answer, its request id too", a
   const fluxly = new GetFluxlyClientOn(host, { token: "gflux_secret_1", apiHost: URL_OF_VENDOR, transport });
   fluxly.track({ event: "a", userId: "u" });
   expect(await ended(fluxly.flush())).toEqual({ accepted: 1, rejected: 0, batches: 1, errors: [] });
-  expect(keys(twin)).toHaveLength(2);
-  expect(keys(twin)[0]).toMatch(/^[\da-f]{8}-[\da-f]{4}-4/);
-  expect(keys(twin)[1]).toBe(keys(twin)[0]);
+  expect(keys(emulator)).toHaveLength(2);
+  expect(keys(emulator)[0]).toMatch(/^[\da-f]{8}-[\da-f]{4}-4/);
+  expect(keys(emulator)[1]).toBe(keys(emulator)[0]);
   expect(JSON.parse(answers[0] as string)).toMatchObject({ accepted: 1, request_id: expect.stringMatching(/^req_/) });
   expect(answers[1]).toBe(answers[0]);
-  expect(twin.replayed).toBe(1);
-  expect(twin.duplicates).toBe(0);
-  expect(twin.events).toHaveLength(1);
+  expect(emulator.replayed).toBe(1);
+  expect(emulator.duplicates).toBe(0);
+  expect(emulator.events).toHaveLength(1);
 });
 
 test("[getfluxly 6] the answer names each refused event; the others are stored", async () => {
-  const { fluxly, twin, ended } = setUp();
+  const { fluxly, emulator, ended } = setUp();
   fluxly.track({ event: "fine", userId: "u" });
   fluxly.track({ event: "Not Snake", userId: "u" });
   expect(await ended(fluxly.flush())).toEqual({
@@ -112,7 +112,7 @@ test("[getfluxly 6] the answer names each refused event; the others are stored",
     batches: 1,
     errors: [{ index: 1, error: "validation_error", detail: "event name must be snake_case" }],
   });
-  expect(twin.events).toHaveLength(1);
+  expect(emulator.events).toHaveLength(1);
 });
 
 test("[getfluxly 7] a publishable key cannot alias", async () => {
@@ -126,49 +126,49 @@ test("[getfluxly 7] a publishable key cannot alias", async () => {
 });
 
 test("[getfluxly 8] the vendor refuses 101 events; the client never sends more than 100", async () => {
-  const { twin } = setUp();
+  const { emulator } = setUp();
   const events = Array.from({ length: 101 }, () => ({ event: "a", user_id: "u" }));
-  const post = (count: number): ReturnType<typeof twin.handle> =>
-    twin.handle({
+  const post = (count: number): ReturnType<typeof emulator.handle> =>
+    emulator.handle({
       method: "POST",
       path: "/v1/events/batch",
       headers: { authorization: "Bearer gflux_secret_1" },
       body: Buffer.from(JSON.stringify({ events: events.slice(0, count) })),
     });
   expect(await post(101)).toMatchObject({ status: 413, body: expect.stringContaining("payload_too_large") });
-  expect(twin.events).toHaveLength(0);
+  expect(emulator.events).toHaveLength(0);
   expect(await post(100)).toMatchObject({ status: 202 });
   const most = setUp({ flushAt: 100, flushIntervalMs: 0 });
   most.events(250);
   expect(await most.ended(most.fluxly.flush())).toMatchObject({ accepted: 50 });
-  expect(batches(most.twin)).toEqual([100, 100, 50]);
+  expect(batches(most.emulator)).toEqual([100, 100, 50]);
   expect(() => setUp({ flushAt: 101 })).toThrow('option "flushAt" is 101; it must be a whole number from 1 to 100');
 });
 
 test("[getfluxly 9] $identify goes through the batch and joins the profiles of its ids", async () => {
-  const { fluxly, twin, ended } = setUp();
+  const { fluxly, emulator, ended } = setUp();
   fluxly.track({ event: "seen", anonymousId: "anon-3" });
   fluxly.identify({ anonymousId: "anon-3", userId: "u-9", traits: { plan: "team" } });
   expect(await ended(fluxly.flush())).toMatchObject({ accepted: 2, rejected: 0 });
-  expect(firstListOf(twin, "events")[1]).toMatchObject({
+  expect(firstListOf(emulator, "events")[1]).toMatchObject({
     event: "$identify",
     anonymous_id: "anon-3",
     user_id: "u-9",
     traits: { plan: "team" },
   });
-  expect(twin.profiles).toHaveLength(1);
-  expect(twin.profiles[0]?.userIds.has("u-9")).toBe(true);
+  expect(emulator.profiles).toHaveLength(1);
+  expect(emulator.profiles[0]?.userIds.has("u-9")).toBe(true);
 });
 
 test("[getfluxly 10] event 1,001 is refused with queue_overflow and is not stored", async () => {
-  const { fluxly, twin, ended, events } = setUp();
-  twin.fail({ kind: "hang" });
+  const { fluxly, emulator, ended, events } = setUp();
+  emulator.fail({ kind: "hang" });
   events(1_000);
   expect(() => events(1)).toThrow(expect.objectContaining({ code: "queue_overflow" }));
-  twin.recover();
+  emulator.recover();
   await ended(fluxly.close().catch(() => undefined));
   await ended(fluxly.flush().catch(() => undefined));
-  expect(twin.events).toHaveLength(1_000);
+  expect(emulator.events).toHaveLength(1_000);
 });
 
 test("[getfluxly 11] a second shutdown gives an empty result; events after it are refused", async () => {
@@ -181,18 +181,18 @@ test("[getfluxly 11] a second shutdown gives an empty result; events after it ar
 });
 
 test("alias posts at once under a key of its own and gives the alias of the answer", async () => {
-  const { fluxly, twin, ended } = setUp({ flushIntervalMs: 0 });
+  const { fluxly, emulator, ended } = setUp({ flushIntervalMs: 0 });
   fluxly.track({ event: "waits", userId: "u" });
   const alias = await ended(fluxly.alias({ userId: "u-9", anonymousId: "anon-3", requestId: "req-1" }));
   expect(alias).toEqual({ user_id: "u-9", anonymous_id: "anon-3", merged_at: expect.stringMatching(/^2026-/) });
-  expect(twin.posts[0]).toMatchObject({ path: "/v1/identify/alias", headers: { "x-request-id": "req-1" } });
-  expect(bodiesOf(twin)).toEqual([{ user_id: "u-9", anonymous_id: "anon-3" }]);
+  expect(emulator.posts[0]).toMatchObject({ path: "/v1/identify/alias", headers: { "x-request-id": "req-1" } });
+  expect(bodiesOf(emulator)).toEqual([{ user_id: "u-9", anonymous_id: "anon-3" }]);
   await ended(fluxly.alias({ userId: "u-9", previousId: "p", anonymousId: "" }));
-  expect(bodiesOf(twin)[1]).toEqual({ user_id: "u-9", previous_id: "p" });
-  expect(twin.posts[1]?.headers).not.toHaveProperty("x-request-id");
-  expect(keys(twin)[0]).toMatch(/^[\da-f]{8}-[\da-f]{4}-4/);
-  expect(new Set(keys(twin)).size).toBe(2);
-  expect(twin.events).toEqual([]);
+  expect(bodiesOf(emulator)[1]).toEqual({ user_id: "u-9", previous_id: "p" });
+  expect(emulator.posts[1]?.headers).not.toHaveProperty("x-request-id");
+  expect(keys(emulator)[0]).toMatch(/^[\da-f]{8}-[\da-f]{4}-4/);
+  expect(new Set(keys(emulator)).size).toBe(2);
+  expect(emulator.events).toEqual([]);
 });
 
 test.each([
@@ -221,12 +221,12 @@ test.each([
 });
 
 test("alias is tried again as everything else, and goes on after close", async () => {
-  const { fluxly, twin, ended } = setUp();
+  const { fluxly, emulator, ended } = setUp();
   await ended(fluxly.close());
-  twin.fail({ kind: "status", status: 503, times: 2 });
+  emulator.fail({ kind: "status", status: 503, times: 2 });
   expect(await ended(fluxly.alias({ userId: "u-9", previousId: "p" }))).toMatchObject({ user_id: "u-9" });
-  expect(twin.requests).toBe(3);
-  expect(new Set(keys(twin)).size).toBe(1);
+  expect(emulator.requests).toBe(3);
+  expect(new Set(keys(emulator)).size).toBe(1);
 });
 
 test("calls without ids, names or a token are refused", async () => {
@@ -241,7 +241,7 @@ test("calls without ids, names or a token are refused", async () => {
 });
 
 test("every event carries its time of capture and an id; what is not given is left out", async () => {
-  const { fluxly, twin, clock, ended } = setUp();
+  const { fluxly, emulator, clock, ended } = setUp();
   const at = new Date(clock.now()).toISOString();
   fluxly.track({ event: "a", userId: "u", anonymousId: "" });
   fluxly.track({
@@ -253,7 +253,7 @@ test("every event carries its time of capture and an id; what is not given is le
   });
   await clock.advance(4_000);
   await ended(fluxly.flush());
-  const [first, second] = firstListOf(twin, "events");
+  const [first, second] = firstListOf(emulator, "events");
   expect(first).toEqual({
     event: "a",
     user_id: "u",
@@ -269,27 +269,27 @@ test("every event carries its time of capture and an id; what is not given is le
 });
 
 test("a batch whose answer was lost is known by the ids of its events", async () => {
-  const { fluxly, twin, ended, events } = setUp({ maxRetries: 0 });
-  twin.fail({ kind: "resetAfter", times: 1 });
+  const { fluxly, emulator, ended, events } = setUp({ maxRetries: 0 });
+  emulator.fail({ kind: "resetAfter", times: 1 });
   events(3);
   await expect(ended(fluxly.flush())).rejects.toMatchObject({ code: "transport_error", retryable: true });
   await ended(fluxly.flush());
-  expect(twin.events).toHaveLength(3);
-  expect(twin.duplicates).toBe(3);
+  expect(emulator.events).toHaveLength(3);
+  expect(emulator.duplicates).toBe(3);
 });
 
 test("in the background a vendor that is down is asked once per interval, and nothing is lost", async () => {
-  const { fluxly, twin, clock, ended, events, errors } = setUp();
-  twin.fail({ kind: "status", status: 503 });
+  const { fluxly, emulator, clock, ended, events, errors } = setUp();
+  emulator.fail({ kind: "status", status: 503 });
   for (let second = 0; second < 9; second++) {
     events(20);
     await clock.advance(1_000);
   }
-  expect(twin.requests).toBeLessThanOrEqual(6);
+  expect(emulator.requests).toBeLessThanOrEqual(6);
   expect(errors.every(({ code }) => code === "server_error")).toBe(true);
-  twin.recover();
+  emulator.recover();
   await ended(fluxly.close());
-  expect(twin.events).toHaveLength(180);
+  expect(emulator.events).toHaveLength(180);
 });
 
 test("a 2xx that is no JSON is not taken for an answer", async () => {
@@ -323,22 +323,22 @@ test("without a host it is api.getfluxly.com; slashes at the end of one are left
 });
 
 test("sends by itself 5 s after the first event; with an interval of 0 never by time", async () => {
-  const { twin, clock, events } = setUp();
+  const { emulator, clock, events } = setUp();
   events(1);
   await clock.advance(3_000);
   events(1);
   await clock.advance(1_990);
-  expect(twin.requests).toBe(0);
+  expect(emulator.requests).toBe(0);
   await clock.advance(30);
-  expect(batches(twin)).toEqual([2]);
+  expect(batches(emulator)).toEqual([2]);
   const short = setUp({ flushIntervalMs: 70 });
   short.events(1);
   await short.clock.advance(100);
-  expect(batches(short.twin)).toEqual([1]);
+  expect(batches(short.emulator)).toEqual([1]);
   const never = setUp({ flushIntervalMs: 0 });
   never.events(1);
   await never.clock.advance(600_000);
-  expect(never.twin.requests).toBe(0);
+  expect(never.emulator.requests).toBe(0);
 });
 
 test("a request has 5 s by default, timeoutMs when given, and with 0 as long as it takes", async () => {
@@ -346,8 +346,8 @@ test("a request has 5 s by default, timeoutMs when given, and with 0 as long as 
     [{}, 5_000],
     [{ timeoutMs: 900 }, 900],
   ] as const) {
-    const { fluxly, twin, clock, ended, events } = setUp({ flushIntervalMs: 0, maxRetries: 0, ...options });
-    twin.fail({ kind: "hang" });
+    const { fluxly, emulator, clock, ended, events } = setUp({ flushIntervalMs: 0, maxRetries: 0, ...options });
+    emulator.fail({ kind: "hang" });
     events(1);
     const startedAt = clock.monotonic();
     await expect(ended(fluxly.flush())).rejects.toMatchObject({
@@ -374,23 +374,23 @@ test("three requests a batch by default, maxRetries + 1 when given", async () =>
     [{}, 3],
     [{ maxRetries: 0 }, 1],
   ] as const) {
-    const { fluxly, twin, ended, events } = setUp({ flushIntervalMs: 0, ...options });
-    twin.fail({ kind: "reset" });
+    const { fluxly, emulator, ended, events } = setUp({ flushIntervalMs: 0, ...options });
+    emulator.fail({ kind: "reset" });
     events(1);
     await expect(ended(fluxly.flush())).rejects.toMatchObject({ code: "transport_error" });
-    expect(twin.requests).toBe(requests);
+    expect(emulator.requests).toBe(requests);
   }
 });
 
 test("a Date goes as ISO text; an invalid one is told to onError and the time of the call goes", async () => {
-  const { fluxly, twin, clock, ended, errors } = setUp();
+  const { fluxly, emulator, clock, ended, errors } = setUp();
   const now = new Date(clock.now()).toISOString();
   fluxly.track({ event: "a", userId: "u", timestamp: new Date(Date.UTC(2026, 2, 1, 10)) });
   fluxly.track({ event: "b", userId: "u", timestamp: new Date(Number.NaN) });
   fluxly.track({ event: "c", userId: "u", timestamp: "" });
   await clock.advance(100);
   await ended(fluxly.flush());
-  expect(firstListOf(twin, "events").map((event) => event["occurred_at"])).toEqual([
+  expect(firstListOf(emulator, "events").map((event) => event["occurred_at"])).toEqual([
     "2026-03-01T10:00:00.000Z",
     now,
     now,
@@ -401,11 +401,11 @@ test("a Date goes as ISO text; an invalid one is told to onError and the time of
 });
 
 test("an event that JSON cannot write is refused, and nothing else is", async () => {
-  const { fluxly, twin, ended } = setUp();
+  const { fluxly, emulator, ended } = setUp();
   expect(() => fluxly.track({ event: "a", userId: "u", properties: { big: 1n } })).toThrow(
     expect.objectContaining({ code: "validation_error" }),
   );
   fluxly.track({ event: "b", userId: "u" });
   await ended(fluxly.flush());
-  expect(twin.events.map(({ event }) => event)).toEqual(["b"]);
+  expect(emulator.events.map(({ event }) => event)).toEqual(["b"]);
 });

@@ -1,8 +1,8 @@
-/** LaunchDarkly's event dispatcher against LaunchDarkly's twin. Names are those of the original's package. */
+/** LaunchDarkly's event dispatcher against LaunchDarkly's emulator. Names are those of the original's package. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
-import { twins } from "@waybill/testing";
+import { emulators } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import {
   EventDispatcherOn,
@@ -27,14 +27,14 @@ const KINDS = [
   ["js", "/events/bulk/env-1", "/events/diagnostic/env-1", undefined],
 ] as const;
 
-interface World extends VendorWorld<twins.LaunchDarklyTwin> {
+interface World extends VendorWorld<emulators.LaunchDarklyEmulator> {
   readonly dispatcher: EventDispatcherOn;
   readonly warnings: string[];
   handler(...kinds: Parameters<EventDispatcherOn["getHandler"]>): EventHandler;
 }
 
 function setUp(options: Partial<EventDispatcherOptions> = {}): World {
-  const world = vendorWorld((clock) => new twins.LaunchDarklyTwin({ clock }));
+  const world = vendorWorld((clock) => new emulators.LaunchDarklyEmulator({ clock }));
   const warnings: string[] = [];
   const dispatcher = new EventDispatcherOn(world.host, {
     ...ALL,
@@ -110,15 +110,15 @@ test("EventDispatcherCreatesHandlersOnlyForConfiguredCredentials", () => {
 test.each(KINDS)(
   "VerbatimEventHandlers (%s): path, credential, schema and bytes",
   async (kind, path, _diagnostic, key) => {
-    const { dispatcher, handler, twin, ended } = setUp();
+    const { dispatcher, handler, emulator, ended } = setUp();
     const body = '["one",  {"a":1.0,"a":1.00}, "\\u0041", "ü"]';
     const answer = handler(kind, "analytics")({ headers: { ...SCHEMA_4, [TAGS_HEADER]: "a" }, body });
     expect(answer).toEqual({ status: 202, headers: {}, body: "" });
     await ended(dispatcher.flush());
-    expect(twin.payloads.map((one) => [one.path, one.body])).toEqual([
+    expect(emulator.payloads.map((one) => [one.path, one.body])).toEqual([
       [path, '["one",{"a":1.0,"a":1.00},"\\u0041","ü"]'],
     ]);
-    const { headers } = twin.payloads[0] as twins.LaunchDarklyPayload;
+    const { headers } = emulator.payloads[0] as emulators.LaunchDarklyPayload;
     expect([headers["authorization"], headers["x-launchdarkly-event-schema"], headers["x-launchdarkly-tags"]]).toEqual([
       key,
       "4",
@@ -130,12 +130,12 @@ test.each(KINDS)(
 test.each(KINDS)(
   "SummarizingEventHandlers (%s): old events leave as index and summary",
   async (kind, path, _d, key) => {
-    const { dispatcher, handler, twin, ended } = setUp({ flag: () => ({ variations: ["a", "b"] }) });
+    const { dispatcher, handler, emulator, ended } = setUp({ flag: () => ({ variations: ["a", "b"] }) });
     handler(kind, "analytics")({ headers: {}, body: new TextEncoder().encode(JSON.stringify([FEATURE, FEATURE])) });
     await ended(dispatcher.flush());
-    expect(twin.payloads).toMatchObject([{ path, headers: { "x-launchdarkly-event-schema": "3" } }]);
-    expect(twin.payloads[0]?.headers["authorization"]).toBe(key);
-    expect(twin.payloads[0]?.events).toEqual([
+    expect(emulator.payloads).toMatchObject([{ path, headers: { "x-launchdarkly-event-schema": "3" } }]);
+    expect(emulator.payloads[0]?.headers["authorization"]).toBe(key);
+    expect(emulator.payloads[0]?.events).toEqual([
       { kind: "index", creationDate: 1, user: { key: "u" } },
       {
         kind: "summary",
@@ -150,29 +150,29 @@ test.each(KINDS)(
 test.each(KINDS)(
   "DiagnosticEventForwarding (%s): at once, with the sender's headers",
   async (kind, _path, path, key) => {
-    const { handler, twin, clock } = setUp();
+    const { handler, emulator, clock } = setUp();
     const headers = { "User-Agent": "SDK/1", Authorization: "in", Cookie: "c=1" };
     expect(handler(kind, "diagnostic")({ headers, body: '{"kind":"diagnostic"}' }).status).toBe(202);
-    await clock.until(() => twin.diagnostics.length === 1);
-    expect(twin.diagnostics[0]).toMatchObject({
+    await clock.until(() => emulator.diagnostics.length === 1);
+    expect(emulator.diagnostics[0]).toMatchObject({
       path,
       body: '{"kind":"diagnostic"}',
       headers: { "user-agent": "SDK/1" },
     });
-    expect(twin.diagnostics[0]?.headers["authorization"]).toBe(key);
-    expect(twin.diagnostics[0]?.headers).not.toHaveProperty("cookie");
+    expect(emulator.diagnostics[0]?.headers["authorization"]).toBe(key);
+    expect(emulator.diagnostics[0]?.headers).not.toHaveProperty("cookie");
   },
 );
 
 test("EventDispatcherReplaceCredential: also for what waits; a kind that it has not and an environment id are ignored", async () => {
-  const { dispatcher, handler, twin, ended } = setUp();
+  const { dispatcher, handler, emulator, ended } = setUp();
   for (const kind of ["server", "mobile", "js"] as const)
     handler(kind, "analytics")({ headers: SCHEMA_4, body: "[1]" });
   dispatcher.replaceCredential({ kind: "sdkKey", value: "sdk-2" });
   dispatcher.replaceCredential({ kind: "mobileKey", value: "mob-2" });
   dispatcher.replaceCredential({ kind: "environmentId", value: "env-2" });
   await ended(dispatcher.flush());
-  expect(twin.payloads.map(({ path, headers }) => `${path} ${headers["authorization"]}`).toSorted()).toEqual([
+  expect(emulator.payloads.map(({ path, headers }) => `${path} ${headers["authorization"]}`).toSorted()).toEqual([
     "/bulk sdk-2",
     "/events/bulk/env-1 undefined",
     "/mobile mob-2",
@@ -181,7 +181,7 @@ test("EventDispatcherReplaceCredential: also for what waits; a kind that it has 
 
 test("EventHandlersRejectMalformedJSON and EmptyBody: 400, in strict mode 202 for what is malformed; nothing is sent", async () => {
   for (const strict of [false, true]) {
-    const { dispatcher, handler, twin, ended } = setUp({ strict });
+    const { dispatcher, handler, emulator, ended } = setUp({ strict });
     const handle = handler("server", "analytics");
     for (const body of ['[{"no', '{"not":"a list"}', Uint8Array.of(0x5b, 0xff, 0x5d)])
       expect(handle({ headers: SCHEMA_4, body }).status).toBe(strict ? 202 : 400);
@@ -193,27 +193,27 @@ test("EventHandlersRejectMalformedJSON and EmptyBody: 400, in strict mode 202 fo
       });
     expect(handle({ headers: SCHEMA_4, body: "[]" }).status).toBe(202);
     await ended(dispatcher.close());
-    expect(twin.requests).toBe(0);
+    expect(emulator.requests).toBe(0);
   }
 });
 
 test("strict says schema 3 of every payload", async () => {
-  const { dispatcher, handler, twin, ended } = setUp({ strict: true });
+  const { dispatcher, handler, emulator, ended } = setUp({ strict: true });
   handler("server", "analytics")({ headers: SCHEMA_4, body: "[1]" });
   await ended(dispatcher.flush());
-  expect(twin.payloads[0]?.headers["x-launchdarkly-event-schema"]).toBe("3");
+  expect(emulator.payloads[0]?.headers["x-launchdarkly-event-schema"]).toBe("3");
 });
 
 test("inlineUsers: summarised events carry their user", async () => {
-  const { dispatcher, handler, twin, ended } = setUp({ inlineUsers: true });
+  const { dispatcher, handler, emulator, ended } = setUp({ inlineUsers: true });
   handler("server", "analytics")({ headers: {}, body: JSON.stringify([{ ...FEATURE, kind: "custom" }]) });
   await ended(dispatcher.flush());
-  expect(twin.payloads[0]?.events).toEqual([{ kind: "custom", creationDate: 1, key: "f", user: { key: "u" } }]);
+  expect(emulator.payloads[0]?.events).toEqual([{ kind: "custom", creationDate: 1, key: "f", user: { key: "u" } }]);
 });
 
 test("defaults: a flush every 5 seconds, 1,000 events for each metadata, no flag known; an interval of 0 means the default", async () => {
   for (const options of [{}, { flushIntervalMs: 0 }]) {
-    const { host, twin, clock, warnings } = setUp();
+    const { host, emulator, clock, warnings } = setUp();
     const dispatcher = new EventDispatcherOn(host, {
       sdkKey: "sdk-1",
       uri: URL_OF_VENDOR,
@@ -225,43 +225,43 @@ test("defaults: a flush every 5 seconds, 1,000 events for each metadata, no flag
     expect(warnings).toEqual(["Exceeded event queue capacity of 1000. Increase capacity to avoid dropping events."]);
     handle({ headers: {}, body: JSON.stringify([FEATURE]) });
     await clock.advance(4_900);
-    expect(twin.requests).toBe(0);
+    expect(emulator.requests).toBe(0);
     await clock.advance(200);
-    expect(twin.payloads.map(({ events }) => events.length).toSorted((a, b) => b - a)).toEqual([1_000, 2]);
-    expect(JSON.stringify(twin.payloads)).not.toContain('\\"variation\\"');
+    expect(emulator.payloads.map(({ events }) => events.length).toSorted((a, b) => b - a)).toEqual([1_000, 2]);
+    expect(JSON.stringify(emulator.payloads)).not.toContain('\\"variation\\"');
   }
 });
 
 test("eventQueueCleanupIntervalMs: summarisers that nobody uses are forgotten, and what they hold is sent", async () => {
-  const { handler, twin, clock, dispatcher, ended } = setUp({ eventQueueCleanupIntervalMs: 10 });
+  const { handler, emulator, clock, dispatcher, ended } = setUp({ eventQueueCleanupIntervalMs: 10 });
   const handle = handler("server", "analytics");
   const post = (tags: string): unknown => handle({ headers: { [TAGS_HEADER]: tags }, body: JSON.stringify([FEATURE]) });
   for (const tags of ["a", "b"]) post(tags);
   await clock.advance(100);
-  expect(twin.payloads.map(({ events }) => events.map(({ kind }) => kind))).toEqual([
+  expect(emulator.payloads.map(({ events }) => events.map(({ kind }) => kind))).toEqual([
     ["index", "summary"],
     ["index", "summary"],
   ]);
   post("a");
   await ended(dispatcher.flush());
   // A new one, that has told of no user.
-  expect(twin.payloads.at(-1)?.events.map(({ kind }) => kind)).toEqual(["index", "summary"]);
+  expect(emulator.payloads.at(-1)?.events.map(({ kind }) => kind)).toEqual(["index", "summary"]);
 });
 
 test("close sends what waits, once, and takes nothing more", async () => {
-  const { dispatcher, handler, twin, ended } = setUp();
+  const { dispatcher, handler, emulator, ended } = setUp();
   const handle = handler("server", "analytics");
   handle({ headers: SCHEMA_4, body: "[1]" });
   handle({ headers: {}, body: JSON.stringify([FEATURE]) });
   await ended(dispatcher.close());
   await dispatcher.close();
-  expect(twin.payloads).toHaveLength(2);
+  expect(emulator.payloads).toHaveLength(2);
   expect(handle({ headers: SCHEMA_4, body: "[1]" })).toMatchObject({
     status: 503,
     body: '{"message":"the event dispatcher is closed"}',
   });
   await dispatcher.flush();
-  expect(twin.payloads).toHaveLength(2);
+  expect(emulator.payloads).toHaveLength(2);
 });
 
 test("what cannot be used is refused by name; the entry's own class brings its host along", async () => {
@@ -277,7 +277,7 @@ test("what cannot be used is refused by name; the entry's own class brings its h
 });
 
 test("embedded in a server of Node: its headers and its body as they come", async () => {
-  const { dispatcher, handler, twin, ended } = setUp();
+  const { dispatcher, handler, emulator, ended } = setUp();
   const handle = handler("server", "analytics");
   const server = createServer((request, response) => {
     void buffer(request).then((read) => {
@@ -294,5 +294,5 @@ test("embedded in a server of Node: its headers and its body as they come", asyn
   const refused = await post("");
   expect([refused.status, await refused.json()]).toEqual([400, { message: "body may not be empty" }]);
   await ended(dispatcher.flush());
-  expect(twin.payloads).toMatchObject([{ body: "[1]", headers: { "x-launchdarkly-tags": "a" } }]);
+  expect(emulator.payloads).toMatchObject([{ body: "[1]", headers: { "x-launchdarkly-tags": "a" } }]);
 });

@@ -1,5 +1,5 @@
-/** LaunchDarkly's event publisher against LaunchDarkly's twin. Numbers are those of docs/conformance.md; names in brackets are those of the original's tests. */
-import { SeededRandom, twins, VirtualClock } from "@waybill/testing";
+/** LaunchDarkly's event publisher against LaunchDarkly's emulator. Numbers are those of docs/conformance.md; names in brackets are those of the original's tests. */
+import { emulators, SeededRandom, VirtualClock } from "@waybill/testing";
 import { EventQueues } from "@waybill/vendors";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { HttpEventPublisherOn, type HttpEventPublisherOptions } from "../../src/launchdarkly/publisher.ts";
@@ -7,7 +7,7 @@ import { gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/ven
 
 const SDK_KEY = { kind: "sdkKey", value: "sdk-1" } as const;
 
-interface World extends VendorWorld<twins.LaunchDarklyTwin> {
+interface World extends VendorWorld<emulators.LaunchDarklyEmulator> {
   readonly publisher: HttpEventPublisherOn;
   readonly warnings: string[];
 }
@@ -16,7 +16,7 @@ function setUp(
   options: HttpEventPublisherOptions = {},
   credential: ConstructorParameters<typeof HttpEventPublisherOn>[1] = SDK_KEY,
 ): World {
-  const world = vendorWorld((clock) => new twins.LaunchDarklyTwin({ clock }));
+  const world = vendorWorld((clock) => new emulators.LaunchDarklyEmulator({ clock }));
   const warnings: string[] = [];
   const publisher = new HttpEventPublisherOn(world.host, credential, {
     uri: URL_OF_VENDOR,
@@ -27,15 +27,16 @@ function setUp(
 }
 
 /** Posts of one flush leave together: their order is not promised. */
-const bodies = (twin: twins.LaunchDarklyTwin): string[] => twin.payloads.map(({ body }) => body).toSorted();
+const bodies = (emulator: emulators.LaunchDarklyEmulator): string[] =>
+  emulator.payloads.map(({ body }) => body).toSorted();
 
 test("[launchdarkly 1] HTTPEventPublisherSimple: two publishes leave in one post, in order", async () => {
-  const { publisher, twin, ended } = setUp();
+  const { publisher, emulator, ended } = setUp();
   publisher.publish({ schemaVersion: 3 }, '{"kind":"a", "n":1e400}');
   publisher.publish({ schemaVersion: 3 }, { kind: "b" }, { kind: "c" });
   await ended(publisher.flush());
-  expect(bodies(twin)).toEqual(['[{"kind":"a", "n":1e400},{"kind":"b"},{"kind":"c"}]']);
-  expect(twin.payloads[0]).toMatchObject({
+  expect(bodies(emulator)).toEqual(['[{"kind":"a", "n":1e400},{"kind":"b"},{"kind":"c"}]']);
+  expect(emulator.payloads[0]).toMatchObject({
     path: "/bulk",
     headers: {
       authorization: "sdk-1",
@@ -44,59 +45,59 @@ test("[launchdarkly 1] HTTPEventPublisherSimple: two publishes leave in one post
       "x-launchdarkly-payload-id": expect.stringMatching(/^[\da-f-]{36}$/),
     },
   });
-  expect(twin.payloads[0]?.headers).not.toHaveProperty("x-launchdarkly-tags");
+  expect(emulator.payloads[0]?.headers).not.toHaveProperty("x-launchdarkly-tags");
 });
 
 test("[launchdarkly 2] MultiQueuesWithMetadata: each tags and schema is a post of its own, in its own order", async () => {
-  const { publisher, twin, ended } = setUp();
+  const { publisher, emulator, ended } = setUp();
   for (const [index, tags] of ["a", "b", "a", "b"].entries()) publisher.publish({ schemaVersion: 3, tags }, { index });
   publisher.publish({ schemaVersion: 4, tags: "a" }, { index: 4 });
   await ended(publisher.flush());
-  expect(bodies(twin)).toEqual(['[{"index":0},{"index":2}]', '[{"index":1},{"index":3}]', '[{"index":4}]']);
-  const headersOf = ({ headers }: twins.Post): string =>
+  expect(bodies(emulator)).toEqual(['[{"index":0},{"index":2}]', '[{"index":1},{"index":3}]', '[{"index":4}]']);
+  const headersOf = ({ headers }: emulators.Post): string =>
     `${headers["x-launchdarkly-tags"]} ${headers["x-launchdarkly-event-schema"]}`;
-  expect(twin.payloads.map(headersOf).toSorted()).toEqual(["a 3", "a 4", "b 3"]);
+  expect(emulator.payloads.map(headersOf).toSorted()).toEqual(["a 3", "a 4", "b 3"]);
 });
 
 test("[launchdarkly 3] OptionEndpointURI: the URL is used as it is", async () => {
-  const { publisher, twin, ended } = setUp({ endpointUri: `${URL_OF_VENDOR}/mobile/events` });
+  const { publisher, emulator, ended } = setUp({ endpointUri: `${URL_OF_VENDOR}/mobile/events` });
   publisher.publish({ schemaVersion: 3 }, {});
   await ended(publisher.flush());
-  expect(twin.payloads[0]?.path).toBe("/mobile/events");
+  expect(emulator.payloads[0]?.path).toBe("/mobile/events");
 });
 
 test("[launchdarkly 4] ClosesImmediatelyAndOnlyOnce: close twice ends at once, and what waits is not sent", async () => {
-  const { publisher, twin, ended } = setUp();
+  const { publisher, emulator, ended } = setUp();
   publisher.publish({ schemaVersion: 3 }, {});
   await ended(publisher.close());
   await publisher.close();
   publisher.publish({ schemaVersion: 3 }, {});
   await ended(publisher.flush());
-  expect(twin.requests).toBe(0);
+  expect(emulator.requests).toBe(0);
   const flushing = setUp({ flushOnClose: true });
   flushing.publisher.publish({ schemaVersion: 3 }, {});
   await flushing.ended(flushing.publisher.close());
-  expect(flushing.twin.payloads).toHaveLength(1);
+  expect(flushing.emulator.payloads).toHaveLength(1);
 });
 
 test("[launchdarkly 5] AutomaticFlush: flushes by itself, every interval", async () => {
-  const { publisher, twin, clock } = setUp({ flushIntervalMs: 10 });
+  const { publisher, emulator, clock } = setUp({ flushIntervalMs: 10 });
   for (let time = 0; time < 3; time++) {
     publisher.publish({ schemaVersion: 3 }, { time });
     await clock.advance(15);
   }
-  expect(twin.payloads).toHaveLength(3);
+  expect(emulator.payloads).toHaveLength(3);
 });
 
 test("[launchdarkly 6] FlushDoesNothingIfThereAreNoEvents", async () => {
-  const { publisher, twin, clock, ended } = setUp({ flushIntervalMs: 1 });
+  const { publisher, emulator, clock, ended } = setUp({ flushIntervalMs: 1 });
   await ended(publisher.flush());
   await clock.advance(50);
-  expect(twin.requests).toBe(0);
+  expect(emulator.requests).toBe(0);
 });
 
 test("[launchdarkly 7] Capacity: the first that fit are kept, the rest dropped with one warning until a publish fits", async () => {
-  const { publisher, twin, ended, warnings } = setUp({ capacity: 2 });
+  const { publisher, emulator, ended, warnings } = setUp({ capacity: 2 });
   publisher.publish({ schemaVersion: 3 }, { n: 1 });
   publisher.publish({ schemaVersion: 3 }, { n: 2 }, { n: 3 });
   publisher.publish({ schemaVersion: 3 }, { n: 4 });
@@ -105,7 +106,7 @@ test("[launchdarkly 7] Capacity: the first that fit are kept, the rest dropped w
   publisher.publish({ schemaVersion: 3 }, { n: 6 });
   expect(warnings).toHaveLength(2);
   await ended(publisher.flush());
-  expect(bodies(twin)).toEqual(['[{"n":1},{"n":2}]', '[{"n":5}]']);
+  expect(bodies(emulator)).toEqual(['[{"n":1},{"n":2}]', '[{"n":5}]']);
 });
 
 test.each([
@@ -118,71 +119,71 @@ test.each([
 ] as const)(
   "[launchdarkly 8] ErrorRetry (%s %i): two equal requests a second apart, no third",
   async (kind, status) => {
-    const { publisher, twin, ended, warnings } = setUp();
-    twin.fail({ kind, status });
+    const { publisher, emulator, ended, warnings } = setUp();
+    emulator.fail({ kind, status });
     publisher.publish({ schemaVersion: 3 }, {});
     await ended(publisher.flush());
-    expect(twin.requests).toBe(2);
-    expect(gapsOf(twin)[0]).toBeGreaterThanOrEqual(1_000);
-    expect(twin.posts[1]).toMatchObject({ body: twin.posts[0]?.body, headers: twin.posts[0]?.headers });
+    expect(emulator.requests).toBe(2);
+    expect(gapsOf(emulator)[0]).toBeGreaterThanOrEqual(1_000);
+    expect(emulator.posts[1]).toMatchObject({ body: emulator.posts[0]?.body, headers: emulator.posts[0]?.headers });
     expect(warnings).toEqual([expect.stringContaining("events were dropped")]);
-    twin.recover();
+    emulator.recover();
     publisher.publish({ schemaVersion: 3 }, {});
     await ended(publisher.flush());
-    expect(twin.payloads).toHaveLength(1);
+    expect(emulator.payloads).toHaveLength(1);
   },
 );
 
 test.each([403, 404, 405])(
   "after a refusal nothing more is sent, until the credential is replaced (%i)",
   async (status) => {
-    const { publisher, twin, ended, warnings } = setUp();
-    twin.fail({ kind: "status", status });
+    const { publisher, emulator, ended, warnings } = setUp();
+    emulator.fail({ kind: "status", status });
     for (let round = 0; round < 2; round++) {
       publisher.publish({}, { round });
       await ended(publisher.flush());
     }
-    expect([twin.requests, warnings.length]).toEqual([1, 1]);
+    expect([emulator.requests, warnings.length]).toEqual([1, 1]);
     expect(warnings[0]).toContain("giving up until the credential is replaced");
-    twin.recover();
+    emulator.recover();
     publisher.replaceCredential({ kind: "sdkKey", value: "sdk-2" });
     publisher.publish({}, { after: true });
     await ended(publisher.flush());
-    expect(bodies(twin)).toEqual(['[{"after":true}]']);
+    expect(bodies(emulator)).toEqual(['[{"after":true}]']);
   },
 );
 
 test("[launchdarkly 9] UnrecoverableError: after 401 nothing more is sent, until the credential is replaced", async () => {
-  const { publisher, twin, ended } = setUp();
-  twin.rotate(["sdk-2"]);
+  const { publisher, emulator, ended } = setUp();
+  emulator.rotate(["sdk-2"]);
   publisher.publish({ schemaVersion: 3 }, {});
   await ended(publisher.flush());
   publisher.publish({ schemaVersion: 3 }, {});
   await ended(publisher.flush());
-  expect(twin.requests).toBe(1);
+  expect(emulator.requests).toBe(1);
   publisher.replaceCredential({ kind: "sdkKey", value: "sdk-2" });
   publisher.publish({ schemaVersion: 3 }, { after: true });
   await ended(publisher.flush());
-  expect(bodies(twin)).toEqual(['[{"after":true}]']);
+  expect(bodies(emulator)).toEqual(['[{"after":true}]']);
 });
 
 test("[launchdarkly 10] ReplaceCredential: used from the next flush on; one of another kind is ignored", async () => {
-  const { publisher, twin, ended } = setUp();
+  const { publisher, emulator, ended } = setUp();
   publisher.publish({ schemaVersion: 3 }, {});
   publisher.replaceCredential({ kind: "sdkKey", value: "sdk-2" });
   publisher.replaceCredential({ kind: "mobileKey", value: "mob-1" });
   await ended(publisher.flush());
-  expect(twin.payloads.map(({ headers }) => headers["authorization"])).toEqual(["sdk-2"]);
+  expect(emulator.payloads.map(({ headers }) => headers["authorization"])).toEqual(["sdk-2"]);
 });
 
 test("[launchdarkly 11] UnrecoverableErrorDoesNotBlockFutureProcessing: publish and flush return while it is disabled", async () => {
-  const { publisher, twin, ended, warnings } = setUp({ capacity: 1 });
-  twin.fail({ kind: "status", status: 405 });
+  const { publisher, emulator, ended, warnings } = setUp({ capacity: 1 });
+  emulator.fail({ kind: "status", status: 405 });
   for (let round = 0; round < 200; round++) {
     publisher.publish({ schemaVersion: 3 }, {}, {});
     await ended(publisher.flush());
   }
-  expect(twin.requests).toBe(1);
+  expect(emulator.requests).toBe(1);
   expect(warnings.length).toBeLessThan(4);
 });
 
@@ -192,26 +193,26 @@ test("[launchdarkly 12] OptionURIPath: a path of the base is kept, slashes at it
     [{ kind: "mobileKey", value: "mob-1" }, "/mobile"],
     [{ kind: "environmentId", value: "env" }, "/events/bulk/env"],
   ] as const) {
-    const { publisher, twin, ended } = setUp({ uri: `${URL_OF_VENDOR}//` }, credential);
+    const { publisher, emulator, ended } = setUp({ uri: `${URL_OF_VENDOR}//` }, credential);
     publisher.publish({ schemaVersion: 3 }, {});
     await ended(publisher.flush());
-    expect(twin.payloads[0]?.path).toBe(path);
-    expect("authorization" in (twin.payloads[0]?.headers ?? {})).toBe(credential.kind !== "environmentId");
+    expect(emulator.payloads[0]?.path).toBe(path);
+    expect("authorization" in (emulator.payloads[0]?.headers ?? {})).toBe(credential.kind !== "environmentId");
   }
-  const { publisher, twin, ended } = setUp({ uri: `${URL_OF_VENDOR}/base/` });
+  const { publisher, emulator, ended } = setUp({ uri: `${URL_OF_VENDOR}/base/` });
   publisher.publish({ schemaVersion: 3 }, {});
   await ended(publisher.flush());
-  expect(twin.posts[0]?.path).toBe("/base/bulk");
+  expect(emulator.posts[0]?.path).toBe("/base/bulk");
 });
 
 test("413 loses this payload and no other; keys that LaunchDarkly would not take are refused", async () => {
-  const { publisher, twin, ended } = setUp();
-  twin.fail({ kind: "status", status: 413, times: 1 });
+  const { publisher, emulator, ended } = setUp();
+  emulator.fail({ kind: "status", status: 413, times: 1 });
   publisher.publish({ schemaVersion: 3 }, { n: 1 });
   await ended(publisher.flush());
   publisher.publish({ schemaVersion: 3 }, { n: 2 });
   await ended(publisher.flush());
-  expect(bodies(twin)).toEqual(['[{"n":2}]']);
+  expect(bodies(emulator)).toEqual(['[{"n":2}]']);
   expect(() => setUp({}, { kind: "sdkKey", value: "not a key" })).toThrow("sdkKey");
 });
 
@@ -227,21 +228,21 @@ test("an empty EventPayloadMetadata says schema 3, as the original; so does a ve
     [{ schemaVersion: 1 }, "1"],
     [{ schemaVersion: 4 }, "4"],
   ] as const) {
-    const { publisher, twin, ended } = setUp();
+    const { publisher, emulator, ended } = setUp();
     publisher.publish(metadata, {});
     await ended(publisher.flush());
-    expect(twin.payloads.map(({ headers }) => headers["x-launchdarkly-event-schema"])).toEqual([schema]);
+    expect(emulator.payloads.map(({ headers }) => headers["x-launchdarkly-event-schema"])).toEqual([schema]);
   }
-  const { publisher, twin, ended } = setUp({ capacity: 1 });
+  const { publisher, emulator, ended } = setUp({ capacity: 1 });
   publisher.publish({}, { n: 1 });
   publisher.publish({ schemaVersion: 0 }, { n: 2 });
   publisher.publish({ schemaVersion: 3 }, { n: 3 });
   await ended(publisher.flush());
-  expect(bodies(twin)).toEqual(['[{"n":1}]', '[{"n":3}]']);
+  expect(bodies(emulator)).toEqual(['[{"n":1}]', '[{"n":3}]']);
 });
 
 test("defaults: LaunchDarkly's own address, a flush each minute, 1,000 events for each metadata, 3 seconds for a request", async () => {
-  const { host, clock } = vendorWorld((one) => new twins.LaunchDarklyTwin({ clock: one }));
+  const { host, clock } = vendorWorld((one) => new emulators.LaunchDarklyEmulator({ clock: one }));
   const requests: [string, number][] = [];
   const lines: string[] = [];
   const spy = vi.spyOn(console, "warn").mockImplementation((line: string) => lines.push(line));
@@ -268,31 +269,31 @@ test("defaults: LaunchDarkly's own address, a flush each minute, 1,000 events fo
 });
 
 test.each([0, -1])("a flush interval of 0 or less means the default of a minute (%i)", async (flushIntervalMs) => {
-  const { publisher, twin, clock } = setUp({ flushIntervalMs });
+  const { publisher, emulator, clock } = setUp({ flushIntervalMs });
   publisher.publish({}, {});
   await clock.advance(59_999);
-  expect(twin.requests).toBe(0);
+  expect(emulator.requests).toBe(0);
   await clock.advance(1_000);
-  expect(twin.payloads).toHaveLength(1);
+  expect(emulator.payloads).toHaveLength(1);
 });
 
 test("close waits for the posts on their way, their second attempt too", async () => {
-  const { publisher, twin, clock, ended } = setUp();
-  twin.fail({ kind: "status", status: 503, times: 1 });
+  const { publisher, emulator, clock, ended } = setUp();
+  emulator.fail({ kind: "status", status: 503, times: 1 });
   publisher.publish({}, { n: 1 });
   void publisher.flush();
   await clock.advance(10);
-  expect(twin.requests).toBe(1);
+  expect(emulator.requests).toBe(1);
   await ended(publisher.close());
-  expect(bodies(twin)).toEqual(['[{"n":1}]']);
+  expect(bodies(emulator)).toEqual(['[{"n":1}]']);
 });
 
 test("an event that is no JSON is dropped with a warning, alone; a warning that throws harms nothing", async () => {
-  const { publisher, twin, ended, warnings } = setUp();
+  const { publisher, emulator, ended, warnings } = setUp();
   publisher.publish({}, { n: 1n }, { n: 2 });
   expect(warnings).toEqual([expect.stringContaining("cannot be written as JSON")]);
   await ended(publisher.flush());
-  expect(bodies(twin)).toEqual(['[{"n":2}]']);
+  expect(bodies(emulator)).toEqual(['[{"n":2}]']);
   const loud = setUp({
     capacity: 1,
     onWarning: () => {
@@ -343,9 +344,9 @@ test("options that cannot be used are refused by name: an address that is no URL
 });
 
 test("an answer that redirects is not followed: a second attempt, then the payload is lost", async () => {
-  const { publisher, twin, ended, warnings } = setUp();
-  twin.fail({ kind: "status", status: 307, times: 2 });
+  const { publisher, emulator, ended, warnings } = setUp();
+  emulator.fail({ kind: "status", status: 307, times: 2 });
   publisher.publish({}, {});
   await ended(publisher.flush());
-  expect([twin.requests, twin.payloads.length, warnings.length]).toEqual([2, 0, 1]);
+  expect([emulator.requests, emulator.payloads.length, warnings.length]).toEqual([2, 0, 1]);
 });

@@ -1,8 +1,8 @@
-/** Vendors' published SDKs, unmodified, against the twins: a check on the twins. Trophy's is in trophy.test.ts. */
+/** Vendors' published SDKs, unmodified, against the emulators: a check on the emulators. Trophy's is in trophy.test.ts. */
 
 import { init } from "@launchdarkly/node-server-sdk";
 import { Analytics } from "@segment/analytics-node";
-import { twins } from "@waybill/testing";
+import { emulators } from "@waybill/testing";
 import { init as initOld } from "launchdarkly-node-server-sdk";
 import { expect, onTestFinished, test } from "vitest";
 
@@ -19,15 +19,15 @@ const FLAG = {
   prerequisites: [],
 };
 
-async function launchdarkly(): Promise<{ readonly twin: twins.LaunchDarklyTwin; readonly url: string }> {
-  const twin = new twins.LaunchDarklyTwin({ keys: ["sdk-1"], flags: { flag: FLAG } });
-  const server = await twin.listen();
+async function launchdarkly(): Promise<{ readonly emulator: emulators.LaunchDarklyEmulator; readonly url: string }> {
+  const emulator = new emulators.LaunchDarklyEmulator({ keys: ["sdk-1"], flags: { flag: FLAG } });
+  const server = await emulator.listen();
   onTestFinished(() => server.close());
-  return { twin, url: server.url };
+  return { emulator, url: server.url };
 }
 
 test("@launchdarkly/node-server-sdk 9 posts schema 4 events and diagnostics", async () => {
-  const { twin, url } = await launchdarkly();
+  const { emulator, url } = await launchdarkly();
   const client = init("sdk-1", {
     baseUri: url,
     streamUri: url,
@@ -41,17 +41,17 @@ test("@launchdarkly/node-server-sdk 9 posts schema 4 events and diagnostics", as
   client.track("clicked", user, { n: 1 });
   await client.flush();
   client.close();
-  expect(twin.payloads[0]).toMatchObject({
+  expect(emulator.payloads[0]).toMatchObject({
     path: "/bulk",
     repeated: false,
     headers: { "x-launchdarkly-event-schema": "4", "x-launchdarkly-tags": "application-id/shop" },
   });
-  expect(twin.events.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["index", "custom", "summary"]));
-  expect(twin.diagnostics.length).toBeGreaterThan(0);
+  expect(emulator.events.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["index", "custom", "summary"]));
+  expect(emulator.diagnostics.length).toBeGreaterThan(0);
 });
 
 test("launchdarkly-node-server-sdk 6.4.3 posts schema 3 events, and again when told to come later", async () => {
-  const { twin, url } = await launchdarkly();
+  const { emulator, url } = await launchdarkly();
   const logger = { error: () => undefined, warn: () => undefined, info: () => undefined, debug: () => undefined };
   const client = initOld("sdk-1", {
     baseUri: url,
@@ -64,22 +64,22 @@ test("launchdarkly-node-server-sdk 6.4.3 posts schema 3 events, and again when t
   await client.waitForInitialization();
   expect(await client.variation("flag", { key: "u-1" }, false)).toBe(true);
   client.track("clicked", { key: "u-1" });
-  twin.fail({ kind: "resetAfter", times: 1 });
+  emulator.fail({ kind: "resetAfter", times: 1 });
   await client.flush();
   client.close();
-  expect(twin.payloads[0]).toMatchObject({ path: "/bulk", headers: { "x-launchdarkly-event-schema": "3" } });
+  expect(emulator.payloads[0]).toMatchObject({ path: "/bulk", headers: { "x-launchdarkly-event-schema": "3" } });
   // The answer of the first post was lost: the second has the same payload id.
-  expect(twin.payloads.map(({ repeated }) => repeated)).toEqual([false, true]);
-  expect(twin.events.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["index", "custom", "summary"]));
+  expect(emulator.payloads.map(({ repeated }) => repeated)).toEqual([false, true]);
+  expect(emulator.events.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["index", "custom", "summary"]));
 });
 
-test("@segment/analytics-node delivers to the twin, through a refusal", async () => {
-  const twin = new twins.SegmentTwin();
-  const server = await twin.listen();
+test("@segment/analytics-node delivers to the emulator, through a refusal", async () => {
+  const emulator = new emulators.SegmentEmulator();
+  const server = await emulator.listen();
   onTestFinished(() => server.close());
   const analytics = new Analytics({ writeKey: "w", host: server.url, flushAt: 5, flushInterval: 50 });
-  twin.fail({ kind: "status", status: 503, times: 1 });
+  emulator.fail({ kind: "status", status: 503, times: 1 });
   for (let index = 0; index < 20; index++) analytics.track({ userId: "u", event: "Tracked", properties: { index } });
   await analytics.closeAndFlush();
-  expect(twin.received).toBe(20);
+  expect(emulator.received).toBe(20);
 });

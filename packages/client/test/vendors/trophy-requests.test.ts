@@ -1,5 +1,5 @@
 /** What a request of Trophy's client is made of: options of the client and of one call, headers, timeouts, attempts. */
-import { twins } from "@waybill/testing";
+import { emulators } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { TrophyApiEnvironment } from "waybill/trophy";
 import {
@@ -11,12 +11,12 @@ import {
 import { TrophyApiError, TrophyApiTimeoutError } from "../../src/trophy/error.ts";
 import { bodiesOf, gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
 
-interface World extends VendorWorld<twins.TrophyTwin> {
+interface World extends VendorWorld<emulators.TrophyEmulator> {
   readonly trophy: TrophyClient;
 }
 
 function setUp(options: Partial<TrophyClientOptions> = {}): World {
-  const world = vendorWorld((clock) => new twins.TrophyTwin({ clock }));
+  const world = vendorWorld((clock) => new emulators.TrophyEmulator({ clock }));
   return {
     ...world,
     trophy: createTrophyClientOn(world.host, { apiKey: "client", baseUrl: `${URL_OF_VENDOR}/v1`, ...options }),
@@ -32,7 +32,7 @@ const words = (requestOptions: RequestOptions = {}, more: { readonly idempotency
 });
 
 test("a call that lacks a part of its path rejects and does not throw; nothing is sent", async () => {
-  const { trophy, twin } = setUp();
+  const { trophy, emulator } = setUp();
   for (const [call, text] of [
     [trophy.users.get({ id: "" }), "GET /users/{id}: id is required"],
     [trophy.users.update({ id: "" }), "PATCH /users/{id}: id is required"],
@@ -46,11 +46,11 @@ test("a call that lacks a part of its path rejects and does not throw; nothing i
     expect(error).toBeInstanceOf(TrophyApiError);
     expect((error as TrophyApiError).message).toContain(text);
   }
-  expect(twin.requests).toBe(0);
+  expect(emulator.requests).toBe(0);
 });
 
 test("what cannot be sent rejects as the client's own error: no JSON, no Unicode, options of the call that are wrong", async () => {
-  const { trophy, twin } = setUp();
+  const { trophy, emulator } = setUp();
   for (const [call, text] of [
     [trophy.metrics.event({ ...words(), value: 1n as never }), "BigInt"],
     [trophy.users.get({ id: "\ud800" }), "URI"],
@@ -62,16 +62,16 @@ test("what cannot be sent rejects as the client's own error: no JSON, no Unicode
     expect(error).toBeInstanceOf(TrophyApiError);
     expect((error as TrophyApiError).message).toContain(text);
   }
-  expect(twin.requests).toBe(0);
+  expect(emulator.requests).toBe(0);
 });
 
 test("the base URL is that of the call, then of the client, then of the environment, then Trophy's own", async () => {
-  const { host, network, twin, ended } = setUp();
+  const { host, network, emulator, ended } = setUp();
   const origins: string[] = [];
   for (const name of ["https://api.trophy.so", "http://environment.test", "http://client.test", "http://call.test"])
     network.serve(name, (request) => {
       origins.push(`${name}${request.path}`);
-      return twin.handle(request);
+      return emulator.handle(request);
     });
   const environment = { api: "http://environment.test/v1", admin: "http://admin.test" };
   const call = { requestOptions: { baseUrl: "http://call.test/v2/" } };
@@ -102,27 +102,27 @@ test("the base URL is that of the call, then of the client, then of the environm
 });
 
 test("tenant and headers of the client go with each request; its headers replace neither key nor tenant", async () => {
-  const { trophy, twin, ended } = setUp({
+  const { trophy, emulator, ended } = setUp({
     tenantId: "t-1",
     headers: { "X-Trace": "a", "X-API-KEY": "other", "Tenant-ID": "other" },
   });
   await ended(trophy.metrics.event(words()));
   await ended(trophy.users.get({ id: "u-7" }));
-  for (const { headers } of twin.posts)
+  for (const { headers } of emulator.posts)
     expect(headers).toMatchObject({ "tenant-id": "t-1", "x-trace": "a", "x-api-key": "client" });
-  expect(twin.posts).toHaveLength(2);
-  const { trophy: plain, twin: of, ended: end } = setUp();
+  expect(emulator.posts).toHaveLength(2);
+  const { trophy: plain, emulator: of, ended: end } = setUp();
   await end(plain.metrics.event(words()));
   expect(of.posts[0]?.headers).not.toHaveProperty("tenant-id");
 });
 
 test("headers of a call replace the key of the client; the call's own key, tenant and idempotency key win over them", async () => {
   const headers = { "X-Api-Key": "header", "Tenant-Id": "header", "Idempotency-Key": "header", "X-Trace": "b" };
-  const { trophy, twin, ended } = setUp({ headers: { "x-trace": "a" } });
+  const { trophy, emulator, ended } = setUp({ headers: { "x-trace": "a" } });
   await ended(trophy.metrics.event(words({ headers })));
   await ended(trophy.metrics.event(words({ headers, apiKey: "call", tenantId: "call" }, { idempotencyKey: "call" })));
   await ended(trophy.metrics.event(words()));
-  const [first, second, third] = twin.posts.map((post) => post.headers);
+  const [first, second, third] = emulator.posts.map((post) => post.headers);
   expect(first).toMatchObject({
     "x-api-key": "header",
     "tenant-id": "header",
@@ -138,13 +138,13 @@ test("headers of a call replace the key of the client; the call's own key, tenan
 });
 
 test("additional body members go along, the event's own win; undefined ones are left out", async () => {
-  const { trophy, twin, ended } = setUp();
+  const { trophy, emulator, ended } = setUp();
   await ended(trophy.metrics.event(words({ body: { value: 99, user: { id: "other" }, more: 1, nothing: undefined } })));
-  expect(bodiesOf(twin)[0]).toEqual({ value: 1, user: { id: "u-7" }, more: 1 });
+  expect(bodiesOf(emulator)[0]).toEqual({ value: 1, user: { id: "u-7" }, more: 1 });
 });
 
 test("an event is one POST of its user, value and attributes as they are given; its metric's key is encoded", async () => {
-  const { trophy, twin, ended } = setUp();
+  const { trophy, emulator, ended } = setUp();
   const user = {
     id: "18",
     email: "u@x.test",
@@ -156,21 +156,21 @@ test("an event is one POST of its user, value and attributes as they are given; 
   };
   const attributes = { category: "writing" };
   await ended(trophy.metrics.event({ key: "words written/é", user, value: 750, attributes }).catch(() => undefined));
-  expect(twin.posts).toHaveLength(1);
-  expect(twin.posts[0]).toMatchObject({ method: "POST", path: "/v1/metrics/words%20written%2F%C3%A9/event" });
-  expect(twin.posts[0]?.headers).toMatchObject({
+  expect(emulator.posts).toHaveLength(1);
+  expect(emulator.posts[0]).toMatchObject({ method: "POST", path: "/v1/metrics/words%20written%2F%C3%A9/event" });
+  expect(emulator.posts[0]?.headers).toMatchObject({
     "content-type": "application/json",
     "user-agent": expect.stringMatching(/^waybill-trophy\//),
   });
-  expect(bodiesOf(twin)[0]).toEqual({ user, value: 750, attributes });
+  expect(bodiesOf(emulator)[0]).toEqual({ user, value: 750, attributes });
 });
 
 test("headers and parameters that are null are left out", async () => {
-  const { trophy, twin, ended } = setUp({ headers: { "x-none": undefined } });
+  const { trophy, emulator, ended } = setUp({ headers: { "x-none": undefined } });
   const requestOptions = { headers: { "x-null": null }, query: { a: 1, b: null as never } };
   await ended(trophy.users.get({ id: "u", requestOptions }).catch(() => undefined));
-  expect(twin.posts[0]?.path).toBe("/v1/users/u?a=1");
-  for (const name of ["x-none", "x-null", "content-type"]) expect(twin.posts[0]?.headers).not.toHaveProperty(name);
+  expect(emulator.posts[0]?.path).toBe("/v1/users/u?a=1");
+  for (const name of ["x-none", "x-null", "content-type"]) expect(emulator.posts[0]?.headers).not.toHaveProperty(name);
 });
 
 test("an error has its kind, its status and its body; one that is not JSON is kept as text", async () => {
@@ -208,11 +208,11 @@ test("a Retry-After may be a date, is 60 s at most, and 0 asks for nothing", asy
     ["3600", 60_000, 60_010],
     ["0", 900, 1_110],
   ] as const) {
-    const { trophy, twin, ended } = setUp();
-    twin.fail({ kind: "status", status: 429, retryAfter, times: 1 });
+    const { trophy, emulator, ended } = setUp();
+    emulator.fail({ kind: "status", status: 429, retryAfter, times: 1 });
     await ended(trophy.metrics.event(words()));
-    expect(gapsOf(twin)[0], retryAfter).toBeGreaterThanOrEqual(least);
-    expect(gapsOf(twin)[0], retryAfter).toBeLessThan(most);
+    expect(gapsOf(emulator)[0], retryAfter).toBeGreaterThanOrEqual(least);
+    expect(gapsOf(emulator)[0], retryAfter).toBeLessThan(most);
   }
 });
 
@@ -222,8 +222,8 @@ test("an attempt ends after 60 s by default, after the client's timeoutMs, or af
     [{ timeoutMs: 5_000 }, {}, 5_000],
     [{ timeoutMs: 5_000 }, { timeoutMs: 700 }, 700],
   ] as const) {
-    const { trophy, twin, clock, ended } = setUp({ maxRetries: 0, ...options });
-    twin.fail({ kind: "hang", times: 1 });
+    const { trophy, emulator, clock, ended } = setUp({ maxRetries: 0, ...options });
+    emulator.fail({ kind: "hang", times: 1 });
     const startMs = clock.now();
     await expect(ended(trophy.metrics.event(words(requestOptions)))).rejects.toBeInstanceOf(TrophyApiTimeoutError);
     expect(clock.now() - startMs).toBe(timeoutMs);
@@ -237,10 +237,10 @@ test("two more attempts by default, as many as the client says, or the call", as
     [{ maxRetries: 4 }, { maxRetries: 1 }, 2],
     [{}, { maxRetries: 0 }, 1],
   ] as const) {
-    const { trophy, twin, ended } = setUp(options);
-    twin.fail({ kind: "status", status: 500 });
+    const { trophy, emulator, ended } = setUp(options);
+    emulator.fail({ kind: "status", status: 500 });
     await expect(ended(trophy.metrics.event(words(requestOptions)))).rejects.toMatchObject({ statusCode: 500 });
-    expect(twin.requests).toBe(requests);
+    expect(emulator.requests).toBe(requests);
   }
 });
 
@@ -255,14 +255,14 @@ test("408, 429 and 5xx are tried again, other refusals are not", async () => {
     [409, 1],
     [422, 1],
   ] as const) {
-    const { trophy, twin, ended } = setUp();
-    twin.fail({ kind: "status", status, times: 1 });
+    const { trophy, emulator, ended } = setUp();
+    emulator.fail({ kind: "status", status, times: 1 });
     const call = ended(trophy.metrics.event(words()));
     if (requests === 1) await expect(call, String(status)).rejects.toMatchObject({ statusCode: status });
     else {
       expect(await call).toMatchObject({ total: 1 });
-      expect(gapsOf(twin)[0]).toBeGreaterThanOrEqual(900);
+      expect(gapsOf(emulator)[0]).toBeGreaterThanOrEqual(900);
     }
-    expect(twin.requests, String(status)).toBe(requests);
+    expect(emulator.requests, String(status)).toBe(requests);
   }
 });

@@ -1,6 +1,6 @@
-/** Trophy's client against Trophy's twin. Numbers are those of docs/conformance.md. */
+/** Trophy's client against Trophy's emulator. Numbers are those of docs/conformance.md. */
 import { TrophyApi, TrophyApiClient } from "@trophyso/node";
-import { twins } from "@waybill/testing";
+import { emulators } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { createTrophyClientOn, type TrophyClient, type TrophyClientOptions } from "../../src/trophy/client.ts";
 import {
@@ -11,7 +11,7 @@ import {
 } from "../../src/trophy/error.ts";
 import { bodiesOf, gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
 
-const TWIN: twins.TrophyTwinOptions = {
+const EMULATOR: emulators.TrophyEmulatorOptions = {
   apiKeys: ["key.secret", "app_1.secret"],
   applicationUsers: { "app_1.secret": "u-1" },
   metrics: ["words", "lessons"],
@@ -25,12 +25,15 @@ const TWIN: twins.TrophyTwinOptions = {
   leaderboards: { top: { metric: "words" } },
 };
 
-interface World extends VendorWorld<twins.TrophyTwin> {
+interface World extends VendorWorld<emulators.TrophyEmulator> {
   readonly trophy: TrophyClient;
 }
 
-function setUp(options: Partial<TrophyClientOptions> = {}, twinOptions: twins.TrophyTwinOptions = {}): World {
-  const world = vendorWorld((clock) => new twins.TrophyTwin({ clock, ...TWIN, ...twinOptions }));
+function setUp(
+  options: Partial<TrophyClientOptions> = {},
+  emulatorOptions: emulators.TrophyEmulatorOptions = {},
+): World {
+  const world = vendorWorld((clock) => new emulators.TrophyEmulator({ clock, ...EMULATOR, ...emulatorOptions }));
   const trophy = createTrophyClientOn(world.host, { apiKey: "key.secret", baseUrl: `${URL_OF_VENDOR}/v1`, ...options });
   return { ...world, trophy };
 }
@@ -38,7 +41,7 @@ function setUp(options: Partial<TrophyClientOptions> = {}, twinOptions: twins.Tr
 const words = (value: number, more: object = {}) => ({ key: "words", user: { id: "u-7" }, value, ...more });
 
 test("[trophy 1] the first event of a key acts, a repeat shows the state of now and adds nothing", async () => {
-  const { trophy, twin, ended } = setUp();
+  const { trophy, emulator, ended } = setUp();
   const first = await ended(trophy.metrics.event(words(2, { idempotencyKey: "lesson-9" })));
   expect(first).toMatchObject({
     total: 2,
@@ -56,17 +59,17 @@ test("[trophy 1] the first event of a key acts, a repeat shows the state of now 
     currentStreak: { extended: false },
     points: { xp: { added: 0 } },
   });
-  expect([...twin.answers]).toEqual([
+  expect([...emulator.answers]).toEqual([
     [201, 1],
     [202, 1],
   ]);
 });
 
 test("[trophy 2] the same key with another metric is another event", async () => {
-  const { trophy, twin, ended } = setUp();
+  const { trophy, emulator, ended } = setUp();
   await ended(trophy.metrics.event(words(1, { idempotencyKey: "k" })));
   await ended(trophy.metrics.event(words(1, { idempotencyKey: "k", key: "lessons" })));
-  expect([...twin.answers]).toEqual([[201, 2]]);
+  expect([...emulator.answers]).toEqual([[201, 2]]);
 });
 
 test("[trophy 3] values may be negative and have decimals", async () => {
@@ -76,14 +79,14 @@ test("[trophy 3] values may be negative and have decimals", async () => {
 });
 
 test("[trophy 4] totals accumulate, achievements complete once", async () => {
-  const { trophy, twin, ended } = setUp();
+  const { trophy, emulator, ended } = setUp();
   await ended(trophy.metrics.event(words(6)));
   expect(await ended(trophy.metrics.event(words(6)))).toMatchObject({
     total: 12,
     achievements: [{ key: "writer", name: "Writer" }],
   });
   expect(await ended(trophy.metrics.event(words(6)))).toMatchObject({ total: 18, achievements: [] });
-  expect(twin.total("u-7", "words")).toBe(18);
+  expect(emulator.total("u-7", "words")).toBe(18);
 });
 
 test("[trophy 5] attributes that are not declared are refused with 422 and their names", async () => {
@@ -96,7 +99,7 @@ test("[trophy 5] attributes that are not declared are refused with 422 and their
 });
 
 test("[trophy 6] an event without user.id is refused with 422", async () => {
-  const { trophy, twin, ended } = setUp();
+  const { trophy, emulator, ended } = setUp();
   const error: unknown = await ended(
     trophy.metrics.event(words(1, { user: { id: "" } })).catch((reason: unknown) => reason),
   );
@@ -106,7 +109,7 @@ test("[trophy 6] an event without user.id is refused with 422", async () => {
     statusCode: 422,
     body: { error: "user.id is required." },
   });
-  expect(twin.requests).toBe(1);
+  expect(emulator.requests).toBe(1);
 });
 
 test("[trophy 7] a missing or wrong key is refused with 401, one of another user with 403", async () => {
@@ -120,15 +123,15 @@ test("[trophy 7] a missing or wrong key is refused with 401, one of another user
 });
 
 test("[trophy 8] 500, 500, 201 is one event; waits are a second and two, a tenth more or less", async () => {
-  const { trophy, twin, ended } = setUp();
-  twin.fail({ kind: "status", status: 500, times: 2 });
+  const { trophy, emulator, ended } = setUp();
+  emulator.fail({ kind: "status", status: 500, times: 2 });
   expect(await ended(trophy.metrics.event(words(3)))).toMatchObject({ total: 3 });
-  const [first = 0, second = 0] = gapsOf(twin);
+  const [first = 0, second = 0] = gapsOf(emulator);
   expect(first).toBeGreaterThanOrEqual(900);
   expect(first).toBeLessThan(1_110);
   expect(second).toBeGreaterThanOrEqual(1_800);
   expect(second).toBeLessThan(2_210);
-  expect(new Set(twin.posts.map(({ headers }) => headers["idempotency-key"])).size).toBe(1);
+  expect(new Set(emulator.posts.map(({ headers }) => headers["idempotency-key"])).size).toBe(1);
 });
 
 test("[trophy 9] every leaderboard says what real SDKs insist on", async () => {
@@ -170,11 +173,11 @@ test("[trophy 9] every leaderboard says what real SDKs insist on", async () => {
 });
 
 test("[trophy 10] waits as long as Retry-After says; else until X-RateLimit-Reset, which is a time", async () => {
-  const { trophy, twin, ended } = setUp();
-  twin.fail({ kind: "status", status: 429, retryAfter: "2", times: 1 });
+  const { trophy, emulator, ended } = setUp();
+  emulator.fail({ kind: "status", status: 429, retryAfter: "2", times: 1 });
   await ended(trophy.metrics.event(words(1)));
-  expect(gapsOf(twin)[0]).toBeGreaterThanOrEqual(2_000);
-  expect(gapsOf(twin)[0]).toBeLessThan(2_010);
+  expect(gapsOf(emulator)[0]).toBeGreaterThanOrEqual(2_000);
+  expect(gapsOf(emulator)[0]).toBeLessThan(2_010);
   const limited = setUp();
   let asked = 0;
   const resetS = Math.ceil(limited.clock.now() / 1_000) + 5;
@@ -190,9 +193,9 @@ test("[trophy 10] waits as long as Retry-After says; else until X-RateLimit-Rese
   expect(limited.clock.now()).toBeGreaterThanOrEqual(resetS * 1_000);
 });
 
-test("[trophy 11] the vendor's own SDK, unmodified, reads the twin's answers, repeats and errors", async () => {
-  const twin = new twins.TrophyTwin(TWIN);
-  const server = await twin.listen();
+test("[trophy 11] the vendor's own SDK, unmodified, reads the emulator's answers, repeats and errors", async () => {
+  const emulator = new emulators.TrophyEmulator(EMULATOR);
+  const server = await emulator.listen();
   onTestFinished(() => server.close());
   const sdk = new TrophyApiClient({
     apiKey: "key.secret",
@@ -205,7 +208,7 @@ test("[trophy 11] the vendor's own SDK, unmodified, reads the twin's answers, re
     leaderboards: { top: { rank: 1 } },
   });
   expect(await sdk.metrics.event("words", event)).toMatchObject({ idempotentReplayed: true });
-  twin.fail({ kind: "status", status: 500, times: 2 });
+  emulator.fail({ kind: "status", status: 500, times: 2 });
   expect(await sdk.metrics.event("words", { user: { id: "u-1" }, value: 1 })).toMatchObject({ total: 13 });
   await expect(
     sdk.metrics.event("words", { user: { id: "u-1" }, value: 1, attributes: { odd: "x" } }),
@@ -221,7 +224,7 @@ test("[trophy 11] the vendor's own SDK, unmodified, reads the twin's answers, re
 });
 
 test("the rest of the application API comes from a table", async () => {
-  const { trophy, twin, ended } = setUp();
+  const { trophy, emulator, ended } = setUp();
   expect(await ended(trophy.users.create({ id: "u/1", email: "a@b.test" }))).toMatchObject({
     id: "u/1",
     email: "a@b.test",
@@ -255,8 +258,8 @@ test("the rest of the application API comes from a table", async () => {
   expect(await ended(trophy.points.levels({ key: "xp" }))).toEqual([]);
   expect(await ended(trophy.leaderboards.all())).toMatchObject([{ key: "top" }]);
   expect(await ended(trophy.leaderboards.get({ key: "top", limit: 3 }))).toMatchObject({ key: "top" });
-  expect(twin.posts.map(({ method, path }) => `${method} ${path}`)).toContain("GET /v1/leaderboards/top?limit=3");
-  expect(twin.posts.map(({ path }) => path)).toContain("/v1/users/u%2F1/metrics/words");
+  expect(emulator.posts.map(({ method, path }) => `${method} ${path}`)).toContain("GET /v1/leaderboards/top?limit=3");
+  expect(emulator.posts.map(({ path }) => path)).toContain("/v1/users/u%2F1/metrics/words");
   await expect(ended(trophy.users.get({ id: "nobody" }))).rejects.toMatchObject({
     name: "NotFoundError",
     statusCode: 404,
@@ -267,8 +270,8 @@ test("the rest of the application API comes from a table", async () => {
 });
 
 test("request options win over the client's own", async () => {
-  const { trophy, twin, network, ended } = setUp({ tenantId: "t-1", headers: { "X-Trace": "a" } });
-  network.serve("http://other.test", twin.handle);
+  const { trophy, emulator, network, ended } = setUp({ tenantId: "t-1", headers: { "X-Trace": "a" } });
+  network.serve("http://other.test", emulator.handle);
   await ended(
     trophy.metrics.event(
       words(1, {
@@ -283,20 +286,20 @@ test("request options win over the client's own", async () => {
       }),
     ),
   );
-  expect(twin.posts[0]).toMatchObject({
+  expect(emulator.posts[0]).toMatchObject({
     path: "/v1/metrics/words/event?debug=true",
     headers: { "x-api-key": "key.secret", "tenant-id": "t-2", "x-trace": "b", "x-more": "c" },
   });
-  expect(bodiesOf(twin)[0]).toMatchObject({ value: 1, extra: 1, user: { id: "u-7" } });
+  expect(bodiesOf(emulator)[0]).toMatchObject({ value: 1, extra: 1, user: { id: "u-7" } });
 });
 
 test("a timeout, a lost connection and a signal end the call with what happened", async () => {
-  const { trophy, twin, clock, ended } = setUp({ timeoutMs: 500, maxRetries: 1 });
-  twin.fail({ kind: "hang", times: 2 });
+  const { trophy, emulator, clock, ended } = setUp({ timeoutMs: 500, maxRetries: 1 });
+  emulator.fail({ kind: "hang", times: 2 });
   await expect(ended(trophy.metrics.event(words(1)))).rejects.toBeInstanceOf(TrophyApiTimeoutError);
-  twin.fail({ kind: "reset", times: 2 });
+  emulator.fail({ kind: "reset", times: 2 });
   await expect(ended(trophy.metrics.event(words(1)))).rejects.toBeInstanceOf(TrophyApiError);
-  twin.fail({ kind: "hang", times: 1 });
+  emulator.fail({ kind: "hang", times: 1 });
   const controller = new AbortController();
   const call = trophy.metrics.event(words(1, { requestOptions: { signal: controller.signal } }));
   await clock.advance(10);
@@ -305,14 +308,14 @@ test("a timeout, a lost connection and a signal end the call with what happened"
 });
 
 test("an answer that was lost does not count twice, and what may act twice goes again only after 429 and 503", async () => {
-  const { trophy, twin, ended } = setUp();
-  twin.fail({ kind: "resetAfter", times: 1 });
+  const { trophy, emulator, ended } = setUp();
+  emulator.fail({ kind: "resetAfter", times: 1 });
   expect(await ended(trophy.metrics.event(words(4)))).toMatchObject({ total: 4, idempotentReplayed: true });
-  twin.fail({ kind: "reset", times: 1 });
+  emulator.fail({ kind: "reset", times: 1 });
   await expect(ended(trophy.users.create({ id: "n" }))).rejects.toBeInstanceOf(TrophyApiError);
-  twin.fail({ kind: "status", status: 500, times: 1 });
+  emulator.fail({ kind: "status", status: 500, times: 1 });
   await expect(ended(trophy.users.create({ id: "n" }))).rejects.toMatchObject({ statusCode: 500 });
-  twin.fail({ kind: "status", status: 503, times: 1 });
+  emulator.fail({ kind: "status", status: 503, times: 1 });
   expect(await ended(trophy.users.create({ id: "n" }))).toMatchObject({ id: "n" });
 });
 

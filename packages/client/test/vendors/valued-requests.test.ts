@@ -54,10 +54,10 @@ test("an attempt ends after 60 s, or after timeoutMs", async () => {
     [{}, 60_000],
     [{ timeoutMs: 500 }, 500],
   ] as const) {
-    const { connect, twin, clock, ended } = setUp();
+    const { connect, emulator, clock, ended } = setUp();
     const errors: string[] = [];
     const client = connect("token", ENDPOINT, { ...options, onError: ({ message }) => errors.push(message) });
-    twin.fail({ kind: "hang", times: 1 });
+    emulator.fail({ kind: "hang", times: 1 });
     const startMs = clock.now();
     client.action("a", { "user.id": 1 });
     await ended(client.flush());
@@ -67,31 +67,31 @@ test("an attempt ends after 60 s, or after timeoutMs", async () => {
 });
 
 test("one event is one request, and close waits for all of them", async () => {
-  const { connect, twin, ended } = setUp();
+  const { connect, emulator, ended } = setUp();
   const client = connect("token", ENDPOINT);
   for (let index = 0; index < 100; index++) client.action("a", { "user.id": index });
   await ended(client.close());
-  expect(twin.requests).toBe(100);
-  expect(twin.events).toHaveLength(100);
+  expect(emulator.requests).toBe(100);
+  expect(emulator.events).toHaveLength(100);
 });
 
 test("a failure is told to onError with the event; it is tried again only when asked for", async () => {
-  const { connect, twin, ended } = setUp();
+  const { connect, emulator, ended } = setUp();
   const failed: unknown[] = [];
   const once = connect("token", ENDPOINT, { onError: (error, event) => failed.push([error.message, event["key"]]) });
-  twin.fail({ kind: "status", status: 500, times: 1 });
+  emulator.fail({ kind: "status", status: 500, times: 1 });
   once.action("a", { "user.id": 1 });
   await ended(once.flush());
   expect(failed).toEqual([["Valued did not take the event: 500 told to fail", "a"]]);
-  expect(twin.requests).toBe(1);
-  twin.posts.splice(0);
+  expect(emulator.requests).toBe(1);
+  emulator.posts.splice(0);
   const again = connect("token", ENDPOINT, { maxAttempts: 3, onError: (error) => failed.push(error) });
-  twin.fail({ kind: "status", status: 500, times: 2 });
+  emulator.fail({ kind: "status", status: 500, times: 2 });
   again.action("b", { "user.id": 1 });
   await ended(again.close());
-  expect(twin.events).toMatchObject([{ key: "b" }]);
-  expect(gapsOf(twin)[0]).toBeGreaterThanOrEqual(375);
-  expect(bodiesOf(twin)).toHaveLength(3);
+  expect(emulator.events).toMatchObject([{ key: "b" }]);
+  expect(gapsOf(emulator)[0]).toBeGreaterThanOrEqual(375);
+  expect(bodiesOf(emulator)).toHaveLength(3);
   again.action("c", { "user.id": 1 });
   expect(failed.at(-1)).toMatchObject({ code: "WAYBILL_CLOSED" });
 });

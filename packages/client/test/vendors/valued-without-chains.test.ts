@@ -1,12 +1,12 @@
 /** Valued's scopes on a host that cannot tell asynchronous calls apart: the data of one user never gets into the events of another. */
-import { twins } from "@waybill/testing";
+import { emulators } from "@waybill/testing";
 import { expect, test } from "vitest";
+import { createContext } from "../../src/host/web-context.ts";
 import { ValuedClientOn } from "../../src/valued/client.ts";
 import type { PlainObject } from "../../src/valued/data.ts";
 import { immediate } from "../../src/valued/executor.ts";
 import { createGlobal, type GlobalValued } from "../../src/valued/global.ts";
 import { Scope } from "../../src/valued/scope.ts";
-import { createContext } from "../../src/web-context.ts";
 import { vendorWorld } from "../lib/vendor-world.ts";
 
 interface World {
@@ -16,7 +16,7 @@ interface World {
 }
 
 function setUp(): World {
-  const { host } = vendorWorld((clock) => new twins.ValuedTwin({ clock }));
+  const { host } = vendorWorld((clock) => new emulators.ValuedEmulator({ clock }));
   const events: PlainObject[] = [];
   const client = new ValuedClientOn({ ...host, createContext }, (event) => events.push(event), undefined, {
     executor: immediate,

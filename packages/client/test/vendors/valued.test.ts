@@ -1,4 +1,4 @@
-/** Valued's client against Valued's twin. Numbers are those of docs/conformance.md. */
+/** Valued's client against Valued's emulator. Numbers are those of docs/conformance.md. */
 import { beforeEach, expect, test } from "vitest";
 import type { ConnectionOn } from "../../src/valued/connection.ts";
 import { Data, type PlainObject } from "../../src/valued/data.ts";
@@ -81,15 +81,15 @@ test("[valued 6] the environment says how requests run: in the caller, one at a 
 });
 
 test("[valued 7] connects by token, by token and endpoint, by any callable", async () => {
-  const { connect, twin, network, ended } = setUp();
-  network.serve("https://ingest.valued.app", twin.handle);
+  const { connect, emulator, network, ended } = setUp();
+  network.serve("https://ingest.valued.app", emulator.handle);
   const byToken = connect("token");
   byToken.action("a", { "user.id": 1 });
   await ended(byToken.close());
   const byEndpoint = connect("token", `${ENDPOINT}/?q=1`);
   byEndpoint.action("b", { "user.id": 1 });
   await ended(byEndpoint.close());
-  expect(twin.posts.map(({ path }) => path)).toEqual(["/events", "/events/?q=1"]);
+  expect(emulator.posts.map(({ path }) => path)).toEqual(["/events", "/events/?q=1"]);
   const calls: PlainObject[] = [];
   const byObject = connect({ call: (event: PlainObject) => calls.push(event) }, undefined, { executor: immediate });
   byObject.action("c", { "user.id": 1 });
@@ -104,11 +104,11 @@ test("[valued 8] the default endpoint is Valued's", () => {
 });
 
 test("[valued 9] headers name token and client; the token is not shown", async () => {
-  const { connect, twin, ended } = setUp();
+  const { connect, emulator, ended } = setUp();
   const client = connect("token", ENDPOINT);
   client.action("a", { "user.id": 1 });
   await ended(client.flush());
-  expect(twin.posts[0]?.headers).toMatchObject({
+  expect(emulator.posts[0]?.headers).toMatchObject({
     authorization: "Bearer token",
     "content-type": "application/json",
     "user-agent": "valued-client/0.1.0 (Node/20.20.2)",

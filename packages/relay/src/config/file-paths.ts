@@ -1,6 +1,6 @@
 /** Where file destinations append: a path of their own, not where the relay's own files are. Compared as names; links are not followed. */
 import { resolve } from "node:path";
-import { ROTATIONS_NAME, ROTATIONS_UNFINISHED } from "../rotation-store.ts";
+import { ROTATIONS_NAME, ROTATIONS_UNFINISHED } from "../credentials/rotation-store.ts";
 import type { Path } from "./places.ts";
 import type { RawConfig } from "./resolve.ts";
 

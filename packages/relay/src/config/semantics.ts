@@ -1,5 +1,5 @@
 /** What must hold although the schema cannot say it. Keys, tokens and the like are never a part of a message. */
-import { isLoopback } from "../admin-guard.ts";
+import { isLoopback } from "../admin/guard.ts";
 import type { ConfigFault } from "./faults.ts";
 import { filePathFaults } from "./file-paths.ts";
 import type { Path, Places } from "./places.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { WaybillError } from "@waybill/core";
 import { nodeClock, nodeRuntime } from "@waybill/node";
 import { loadConfig, type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
-import { SegmentTwin, type StartedServer, startServer } from "@waybill/testing";
+import { SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
 import { afterAll, onTestFinished } from "vitest";
 
 export const KEY = "write-key";
@@ -13,7 +13,7 @@ const silent = { info: () => undefined, warn: () => undefined, error: () => unde
 
 export interface RelayWorld {
   readonly relay: RunningRelay;
-  readonly twin: SegmentTwin;
+  readonly emulator: SegmentEmulator;
   readonly server: StartedServer;
   readonly config: RelayConfig;
   readonly directory: string;
@@ -21,7 +21,7 @@ export interface RelayWorld {
   readonly delivered: readonly string[];
   /** Posts to the relay; the body as JSON unless it is text or bytes. */
   post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answered>;
-  /** Ends when the twin has this many events. */
+  /** Ends when the emulator has this many events. */
   arrived(count: number): Promise<void>;
 }
 
@@ -35,8 +35,8 @@ export interface Answered {
 export interface WorldOptions {
   readonly extra?: Readonly<Record<string, unknown>>;
   readonly sources?: Readonly<Record<string, unknown>>;
-  readonly destinations?: (twinUrl: string) => Readonly<Record<string, unknown>>;
-  readonly twinKeys?: readonly string[];
+  readonly destinations?: (emulatorUrl: string) => Readonly<Record<string, unknown>>;
+  readonly emulatorKeys?: readonly string[];
   /** For all tests of a file: it ends with the process. */
   readonly keep?: boolean;
   readonly logger?: Parameters<typeof startRelay>[1]["logger"];
@@ -68,18 +68,18 @@ function runtimeWith(isBroken: (path: string) => boolean): ReturnType<typeof nod
   };
 }
 
-/** A real relay on real sockets before a twin, gone when the test is. */
+/** A real relay on real sockets before an emulator, gone when the test is. */
 export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld> {
   const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
-  const twin = new SegmentTwin({
+  const emulator = new SegmentEmulator({
     clock: nodeClock,
     limits: "none",
-    ...(options.twinKeys === undefined ? {} : { writeKeys: options.twinKeys }),
+    ...(options.emulatorKeys === undefined ? {} : { writeKeys: options.emulatorKeys }),
   });
   const delivered: string[] = [];
   const server = await startServer((request) => {
     delivered.push(Buffer.from(request.body).toString());
-    return twin.handle(request);
+    return emulator.handle(request);
   });
   const config = configOf(directory, server.url, options);
   const { logger = silent as never, reloadConfig, isBroken } = options;
@@ -97,19 +97,19 @@ export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld
   else onTestFinished(end);
   return {
     relay,
-    twin,
+    emulator,
     server,
     config,
     directory,
     delivered,
     post: (path, body, headers) => send(relay.intakeUrl, "POST", path, body, headers),
-    arrived: (count) => until(() => twin.received >= count),
+    arrived: (count) => until(() => emulator.received >= count),
   };
 }
 
 export function configOf(
   directory: string,
-  twinUrl: string,
+  emulatorUrl: string,
   { extra, sources, destinations }: WorldOptions = {},
 ): RelayConfig {
   const text = JSON.stringify({
@@ -121,7 +121,7 @@ export function configOf(
     environments: {
       test: {
         sources: sources ?? { web: { protocol: "segment", writeKeys: [KEY] } },
-        destinations: destinations?.(twinUrl) ?? { twin: destination(twinUrl) },
+        destinations: destinations?.(emulatorUrl) ?? { emulator: destination(emulatorUrl) },
       },
     },
     ...extra,

@@ -1,6 +1,6 @@
 import type { Clock } from "@waybill/core";
 
-/** The machine's own time, for twins behind real HTTP. */
+/** The machine's own time, for emulators behind real HTTP. */
 export const realClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -3,5 +3,5 @@ export type { OpenLog } from "./test-log.ts";
 export { testLog } from "./test-log.ts";
 export type { StoreUnderTest } from "./test-store.ts";
 export { testStore } from "./test-store.ts";
-export type { TwinUnderTest, VendorUnderTest } from "./test-vendor.ts";
+export type { EmulatorUnderTest, VendorUnderTest } from "./test-vendor.ts";
 export { testVendor } from "./test-vendor.ts";

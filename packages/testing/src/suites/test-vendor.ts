@@ -8,16 +8,16 @@ import {
   TextBatch,
 } from "@waybill/core";
 import { expect, test } from "vitest";
+import type { EmulatorFailure } from "../emulators/emulator.ts";
 import { SeededRandom } from "../seeded-random.ts";
 import type { ServerHandler } from "../server.ts";
 import { SimNetwork } from "../sim-network.ts";
-import type { TwinFailure } from "../twins/twin.ts";
 import { VirtualClock } from "../virtual-clock.ts";
 
-/** A vendor's twin as the suite needs it. */
-export interface TwinUnderTest {
+/** A vendor's emulator as the suite needs it. */
+export interface EmulatorUnderTest {
   readonly handle: ServerHandler;
-  fail(failure: TwinFailure): void;
+  fail(failure: EmulatorFailure): void;
   /** Ids of what it took, in order. */
   ids(): readonly string[];
 }
@@ -26,7 +26,7 @@ export interface VendorUnderTest {
   readonly origin: string;
   protocol(writeKey: string): Protocol;
   /** Takes the key `right` alone. */
-  twin(clock: VirtualClock): TwinUnderTest;
+  emulator(clock: VirtualClock): EmulatorUnderTest;
   /** An event with this id and about this many bytes. */
   event(messageId: string, bytes?: number): string;
   /** What the vendor refuses. Default: a text that is no JSON. */
@@ -37,14 +37,14 @@ export interface VendorUnderTest {
   readonly ordered?: boolean;
 }
 
-/** The contract of a vendor's outbound protocol, against its twin. */
+/** The contract of a vendor's outbound protocol, against its emulator. */
 export function testVendor(name: string, vendor: VendorUnderTest): void {
   const setUp = (writeKey = "right"): World => {
     const clock = new VirtualClock();
     const random = new SeededRandom(1);
     const network = new SimNetwork({ clock, random });
-    const twin = vendor.twin(clock);
-    network.serve(vendor.origin, twin.handle);
+    const emulator = vendor.emulator(clock);
+    network.serve(vendor.origin, emulator.handle);
     const sender = createSender({
       protocol: vendor.protocol(writeKey),
       runtime: { clock, random, transport: network.transport },
@@ -60,28 +60,28 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
       await clock.until(() => outcomes !== undefined);
       return outcomes as unknown as readonly Outcome[];
     };
-    return { clock, twin, send };
+    return { clock, emulator, send };
   };
   const events = (count: number, bytes?: number): string[] =>
     Array.from({ length: count }, (_, index) => vendor.event(`id-${index}`, bytes));
   const ids = (count: number): string[] => Array.from({ length: count }, (_, index) => `id-${index}`);
 
   const inOrder = (list: readonly string[]): readonly string[] => (vendor.ordered === false ? list.toSorted() : list);
-  const arrived = (twin: TwinUnderTest): readonly string[] => inOrder(twin.ids());
+  const arrived = (emulator: EmulatorUnderTest): readonly string[] => inOrder(emulator.ids());
 
   test(`${name}: delivers a batch${vendor.ordered === false ? "" : " in order"}`, async () => {
-    const { twin, send } = setUp();
+    const { emulator, send } = setUp();
     expect(statuses(await send(batchOf(events(20))))).toEqual(new Array(20).fill("delivered"));
-    expect(arrived(twin)).toEqual(inOrder(ids(20)));
+    expect(arrived(emulator)).toEqual(inOrder(ids(20)));
   });
 
   test(`${name}: one event the vendor refuses harms no other`, async () => {
-    const { twin, send } = setUp();
+    const { emulator, send } = setUp();
     const texts = events(9);
     texts[4] = vendor.malformed ?? "{not json";
     const outcomes = await send(batchOf(texts));
     expect(statuses(outcomes)).toEqual(texts.map((_, index) => (index === 4 ? "rejected" : "delivered")));
-    expect(arrived(twin)).toEqual(inOrder(ids(9).filter((id) => id !== "id-4")));
+    expect(arrived(emulator)).toEqual(inOrder(ids(9).filter((id) => id !== "id-4")));
   });
 
   test(`${name}: an event above the vendor's limit is rejected, the others are delivered`, async () => {
@@ -94,7 +94,7 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
   });
 
   test(`${name}: a full batch of its own limits is taken whole`, async () => {
-    const { twin, send } = setUp();
+    const { emulator, send } = setUp();
     const { limits } = vendor.protocol("right");
     const text = events(limits.maxEvents, 150);
     const fitting: string[] = [];
@@ -105,24 +105,24 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
       bytes += one.length + 1;
     }
     expect(new Set(statuses(await send(batchOf(fitting))))).toEqual(new Set(["delivered"]));
-    expect(twin.ids()).toHaveLength(fitting.length);
+    expect(emulator.ids()).toHaveLength(fitting.length);
   });
 
   test(`${name}: waits at least as long as the vendor asks`, async () => {
-    const { clock, twin, send } = setUp();
-    twin.fail({ kind: "status", status: 429, retryAfter: "7", times: 1 });
+    const { clock, emulator, send } = setUp();
+    emulator.fail({ kind: "status", status: 429, retryAfter: "7", times: 1 });
     const startedAt = clock.monotonic();
     expect(statuses(await send(batchOf(events(1))))).toEqual(["delivered"]);
     expect(clock.monotonic() - startedAt).toBeGreaterThanOrEqual(7_000);
   });
 
   test(`${name}: goes on through 503, resets and silence, and the vendor has each event once`, async () => {
-    const { twin, send } = setUp();
+    const { emulator, send } = setUp();
     for (const kind of ["reset", "resetAfter", "hang", "status"] as const) {
-      twin.fail({ kind, status: 503, times: 2 });
+      emulator.fail({ kind, status: 503, times: 2 });
       expect(new Set(statuses(await send(batchOf(events(3)))))).toEqual(new Set(["delivered"]));
     }
-    expect(vendor.dedupes === false ? [...new Set(twin.ids())].toSorted() : twin.ids()).toEqual(ids(3));
+    expect(vendor.dedupes === false ? [...new Set(emulator.ids())].toSorted() : emulator.ids()).toEqual(ids(3));
   });
 
   test(`${name}: a wrong key halts and rejects nothing`, async () => {
@@ -145,7 +145,7 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
 
 interface World {
   readonly clock: VirtualClock;
-  readonly twin: TwinUnderTest;
+  readonly emulator: EmulatorUnderTest;
   readonly send: (batch: Batch) => Promise<readonly Outcome[]>;
 }
 

@@ -10,8 +10,8 @@
  * | PostHog | an event a track; `$identify`, `$pageview`, `$screen`, `$create_alias` the same |
  * | LaunchDarkly | custom a track, identify an identify; feature, index, summary, debug and alias have none |
  */
-import { formOf, type Vendor } from "../doors/door.ts";
-import { readTrophyText } from "../trophy/protocol.ts";
+import { formOf, type Vendor } from "../inbound/inbound.ts";
+import { readTrophyText } from "../trophy/outbound.ts";
 import { isoOf, textOf } from "../values.ts";
 import type { EventType } from "./events.ts";
 

@@ -7,9 +7,9 @@
  * a flush are forgotten, summarisers that were not used for a whole clean-up interval too; one alone is kept.
  */
 import { createSender, messageOf, type Runtime, TextBatch, type Timer } from "@waybill/core";
-import { type LaunchDarklyForm, launchdarklyFormOf, type SdkKind } from "../doors/launchdarkly.ts";
 import { cleanupIntervalOf, IdleMap } from "./idle-map.ts";
-import type { EventMetadata, LaunchDarklyCredential } from "./protocol.ts";
+import { type LaunchDarklyForm, launchdarklyFormOf, type SdkKind } from "./inbound.ts";
+import type { EventMetadata, LaunchDarklyCredential } from "./outbound.ts";
 import { ATTEMPTS, BYTES_PER_EVENT, EventQueues, RETRY_MS } from "./publisher.ts";
 import { credentialOf, launchdarklyRelayed, launchdarklyUrl, type RelayedSettings } from "./relayed.ts";
 import { type Flag, Summariser } from "./summarise.ts";

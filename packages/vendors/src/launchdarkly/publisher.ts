@@ -20,7 +20,7 @@ import {
   type LaunchDarklyCredential,
   launchdarklyProtocol,
   retryMalformed,
-} from "./protocol.ts";
+} from "./outbound.ts";
 
 export interface EventQueuesOptions {
   /** The complete URL. */

@@ -9,15 +9,9 @@ import {
 } from "@waybill/core";
 import { compact, createTranslate, type EventMap, type ReadCanonical } from "../canonical/mapping.ts";
 import { stableUuid } from "../canonical/stable-uuid.ts";
-import {
-  diagnosticFormOf,
-  launchdarklyFormOf,
-  launchdarklyMetadata,
-  NOT_COPIED,
-  type SdkKind,
-} from "../doors/launchdarkly.ts";
 import { withoutTrailingSlashes } from "../values.ts";
-import { eventsPath, LAUNCHDARKLY_EVENTS_URL, type LaunchDarklyCredential, launchdarklyProtocol } from "./protocol.ts";
+import { diagnosticFormOf, launchdarklyFormOf, launchdarklyMetadata, NOT_COPIED, type SdkKind } from "./inbound.ts";
+import { eventsPath, LAUNCHDARKLY_EVENTS_URL, type LaunchDarklyCredential, launchdarklyProtocol } from "./outbound.ts";
 
 export interface RelayedSettings {
   readonly url?: string | undefined;

@@ -1,5 +1,5 @@
 import { type HttpResponse, TextBatch } from "@waybill/core";
-import { SegmentTwin } from "@waybill/testing";
+import { SegmentEmulator } from "@waybill/testing";
 import { testVendor } from "@waybill/testing/suites";
 import { classifySegment, segmentProtocol } from "@waybill/vendors";
 import { expect, test } from "vitest";
@@ -9,12 +9,12 @@ const library = { name: "waybill-test", version: "1.2.3" };
 testVendor("segment", {
   origin: "http://segment.test",
   protocol: (writeKey) => segmentProtocol({ url: "http://segment.test/", writeKey, library }),
-  twin(clock) {
-    const twin = new SegmentTwin({ clock, writeKeys: ["right"] });
+  emulator(clock) {
+    const emulator = new SegmentEmulator({ clock, writeKeys: ["right"] });
     return {
-      handle: twin.handle,
-      fail: (failure) => twin.fail(failure),
-      ids: () => twin.events.map(({ messageId }) => messageId),
+      handle: emulator.handle,
+      fail: (failure) => emulator.fail(failure),
+      ids: () => emulator.events.map(({ messageId }) => messageId),
     };
   },
   event: (messageId, bytes = 0) => {

@@ -1,0 +1,211 @@
+/**
+ * Intake: requests durably accepted while the destination is paused, beside two floors on bare `node:http` in the same run.
+ * End to end: a fixed number of events, from the first request to the moment the last one has reached a fast destination.
+ * Load comes from another process over 32 connections. Rounds alternate between the servers.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { LoadOrder, LoadReport } from "../children/load.ts";
+import type { BenchProtocol } from "../lib/bodies.ts";
+import { Child } from "../lib/child.ts";
+import { RelayProcess } from "../lib/relay-process.ts";
+import { publish, say } from "../lib/result.ts";
+import { round, summarise } from "../lib/statistics.ts";
+
+const CONNECTIONS = 32;
+
+export interface RelayBenchOptions {
+  readonly rounds: number;
+  /** Requests of a measurement, by events per request. */
+  readonly requests: Readonly<Record<1 | 100, number>>;
+  readonly publish: boolean;
+}
+
+export const FULL: RelayBenchOptions = {
+  rounds: 5,
+  requests: { 1: 60_000, 100: 15_000 },
+  publish: true,
+};
+/** One short round: shows that the scenario works, not how fast. */
+export const QUICK: RelayBenchOptions = { rounds: 1, requests: { 1: 3_000, 100: 600 }, publish: false };
+
+interface CaseResult {
+  /** Whose clients send, and whose API the destination speaks. */
+  readonly protocol: BenchProtocol;
+  readonly eventsPerRequest: number;
+  readonly requestsPerSecond: number;
+  readonly discardFloorRequestsPerSecond: number;
+  readonly durableFloorRequestsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly endToEndEventsPerSecond: number;
+  readonly ofDurableFloor: number;
+  readonly endToEndOfDurableFloor: number;
+  readonly spread: Readonly<Record<string, number>>;
+}
+
+export async function run(
+  options: RelayBenchOptions,
+): Promise<{ readonly cases: readonly CaseResult[]; readonly lost: number }> {
+  const cases: CaseResult[] = [];
+  let lost = 0;
+  for (const protocol of ["segment", "launchdarkly"] as const)
+    for (const events of [1, 100] as const) {
+      const measured = await measureCase(protocol, events, options);
+      cases.push(measured.result);
+      lost += measured.lost;
+    }
+  const result = { scenario: "relay", cases, lost };
+  publish("relay", result, options.publish);
+  return result;
+}
+
+export function failed({ lost }: { readonly lost: number }): boolean {
+  return lost > 0;
+}
+
+async function measureCase(
+  protocol: BenchProtocol,
+  events: 1 | 100,
+  options: RelayBenchOptions,
+): Promise<{ readonly result: CaseResult; readonly lost: number }> {
+  const requests = options.requests[events];
+  const rates: Record<"discard" | "durable" | "relay" | "endToEnd", number[]> = {
+    discard: [],
+    durable: [],
+    relay: [],
+    endToEnd: [],
+  };
+  const p50: number[] = [];
+  const p99: number[] = [];
+  let lost = 0;
+  for (let number = 0; number < options.rounds; number++) {
+    rates.discard.push(await measureFloor(["discard"], { protocol, events, requests }));
+    rates.durable.push(
+      await inDirectory((directory) => measureFloor(["durable", `${directory}/floor`], { protocol, events, requests })),
+    );
+    const intake = await inDirectory((directory) => measureIntake(directory, { protocol, events, requests }));
+    rates.relay.push(intake.rate);
+    p50.push(intake.p50Ms);
+    p99.push(intake.p99Ms);
+    const endToEnd = await inDirectory((directory) => measureEndToEnd(directory, { protocol, events, requests }));
+    rates.endToEnd.push(endToEnd.rate);
+    lost += intake.lost + endToEnd.lost;
+    say(
+      `${protocol}, ${events} events a request, round ${number + 1}: discard ${Math.round(rates.discard.at(-1) as number)}, durable ${Math.round(rates.durable.at(-1) as number)}, ` +
+        `relay ${Math.round(intake.rate)} req/s (p99 ${intake.p99Ms.toFixed(2)} ms), end to end ${Math.round(endToEnd.rate)} ev/s`,
+    );
+  }
+  const relay = summarise(rates.relay);
+  const durable = summarise(rates.durable);
+  const discard = summarise(rates.discard);
+  const endToEnd = summarise(rates.endToEnd);
+  return {
+    lost,
+    result: {
+      protocol,
+      eventsPerRequest: events,
+      requestsPerSecond: round(relay.median),
+      discardFloorRequestsPerSecond: round(discard.median),
+      durableFloorRequestsPerSecond: round(durable.median),
+      p50Ms: round(summarise(p50).median),
+      p99Ms: round(summarise(p99).median),
+      endToEndEventsPerSecond: round(endToEnd.median),
+      ofDurableFloor: round(relay.median / durable.median),
+      endToEndOfDurableFloor: round(endToEnd.median / (durable.median * events)),
+      spread: {
+        relay: round(relay.spread),
+        durable: round(durable.spread),
+        discard: round(discard.spread),
+        endToEnd: round(endToEnd.spread),
+      },
+    },
+  };
+}
+
+interface Case {
+  readonly protocol: BenchProtocol;
+  readonly events: number;
+  readonly requests: number;
+}
+
+async function measureFloor(args: readonly string[], given: Case): Promise<number> {
+  const server = new Child("server", args);
+  const { port } = await server.receive<{ port: number }>();
+  const report = await load({ port, ...given, firstId: 0 });
+  await server.stop();
+  return report.answered / report.seconds;
+}
+
+async function measureIntake(
+  directory: string,
+  { protocol, events, requests }: Case,
+): Promise<{ readonly rate: number; readonly p50Ms: number; readonly p99Ms: number; readonly lost: number }> {
+  const relay = await RelayProcess.start({ directory, vendor: protocol, destinations: { fast: "http://127.0.0.1:9" } });
+  await relay.steer("fast", "pause");
+  const report = await load({ port: relay.port, protocol, events, requests, firstId: 1 });
+  const { lanes } = await relay.accounts();
+  const warmUp = warmUpRequests(requests);
+  const lost = (report.answered - report.failed + warmUp) * events - (lanes[0]?.account.accepted ?? 0);
+  await relay.stop();
+  return { rate: (report.answered - report.failed) / report.seconds, p50Ms: report.p50Ms, p99Ms: report.p99Ms, lost };
+}
+
+async function measureEndToEnd(
+  directory: string,
+  { protocol, events, requests }: Case,
+): Promise<{ readonly rate: number; readonly lost: number }> {
+  const destination = new Child("server", ["destination"]);
+  const { port } = await destination.receive<{ port: number }>();
+  const relay = await RelayProcess.start({
+    directory,
+    vendor: protocol,
+    destinations: { fast: `http://127.0.0.1:${port}` },
+  });
+  const total = requests * events;
+  let report: LoadReport | undefined;
+  const warmUp = warmUpRequests(requests) * events;
+  const loader = new Child("load");
+  await loader.ask<LoadReport>(order({ port: relay.port, protocol, events, requests: warmUp / events, firstId: 1 }));
+  await destination.ask({ expect: warmUp });
+  await destination.ask({ reset: true });
+  const arrived = destination.ask<{ events: number; atMs: number }>({ expect: total });
+  report = await loader.ask<LoadReport>(order({ port: relay.port, protocol, events, requests, firstId: 1 + warmUp }));
+  const { events: counted, atMs } = await arrived;
+  await relay.drained(10_000);
+  const { lanes } = await relay.accounts();
+  await loader.stop();
+  await relay.stop();
+  await destination.stop();
+  const lost = total + warmUp - (lanes[0]?.account.delivered ?? 0) + Math.max(0, total - counted);
+  return { rate: total / ((atMs - report.startedAtMs) / 1_000), lost };
+}
+
+function warmUpRequests(requests: number): number {
+  return Math.ceil(requests / 6);
+}
+
+async function load(
+  given: Pick<LoadOrder, "port" | "protocol" | "events" | "requests" | "firstId">,
+): Promise<LoadReport> {
+  const loader = new Child("load");
+  const warmUp = warmUpRequests(given.requests);
+  await loader.ask<LoadReport>(order({ ...given, requests: warmUp }));
+  const report = await loader.ask<LoadReport>(order({ ...given, firstId: given.firstId + warmUp * given.events }));
+  await loader.stop();
+  return report;
+}
+
+function order(given: Pick<LoadOrder, "port" | "protocol" | "events" | "requests" | "firstId">): LoadOrder {
+  return { ...given, connections: CONNECTIONS };
+}
+
+async function inDirectory<T>(run: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-bench-"));
+  try {
+    return await run(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

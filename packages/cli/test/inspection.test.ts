@@ -1,0 +1,87 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { nodeClock } from "@waybill/node";
+import { SegmentEmulator, startServer } from "@waybill/testing";
+import { expect, onTestFinished, test } from "vitest";
+import { type Ended, run, start, temporary } from "./lib/command.ts";
+
+test("trace, dead-letters and replay tell what became of events, and send them again", {
+  timeout: 60_000,
+}, async () => {
+  const emulator = new SegmentEmulator({ clock: nodeClock });
+  emulator.refuse(({ event }) => event === "Bad");
+  const server = await startServer(emulator.handle);
+  onTestFinished(() => server.close());
+  const directory = temporary();
+  const config = join(directory, "waybill.yaml");
+  writeFileSync(
+    config,
+    JSON.stringify({
+      listen: "127.0.0.1:0",
+      dataDirectory: join(directory, "data"),
+      admin: { listen: "127.0.0.1:0", token: "secret-token" },
+      network: { allowPrivateAddresses: true },
+      environments: {
+        production: {
+          sources: { web: { protocol: "segment", writeKeys: ["k"] } },
+          destinations: { emulator: { vendor: "segment", url: server.url, writeKey: "v" } },
+        },
+      },
+    }),
+  );
+  const relay = start(["relay", "--config", config]);
+  const [, text = ""] = await relay.says(/^(\{.*events on.*\})$/m);
+  const { intake, admin } = JSON.parse(text) as { intake: string; admin: string };
+  const ask = (...args: string[]): Promise<Ended> =>
+    run([...args, "--admin", admin], { WAYBILL_ADMIN_TOKEN: "secret-token" });
+  const events = ["Good", "Bad", "Other"].map((event, index) => ({
+    type: "track",
+    userId: "u",
+    event,
+    messageId: `m-${index}`,
+  }));
+  await run(
+    ["send", "-", "--url", intake, "--write-key", "k"],
+    {},
+    events.map((one) => JSON.stringify(one)).join("\n"),
+  );
+  for (let out = ""; !out.includes("emulator: delivered"); ) ({ out } = await ask("trace", "m-2"));
+
+  expect(await ask("trace", "m-0")).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(
+      /from production\/web, stored at production\/0[\s\S]*emulator: delivered\n {2}.*status \d+ after/,
+    ) as string,
+  });
+  expect(await ask("trace", "m-1")).toMatchObject({
+    out: expect.stringMatching(/emulator: rejected \(.*400.*; dead letter 0, waiting\)/) as string,
+  });
+  expect(await ask("trace", "nobody")).toMatchObject({ code: 1, err: "No event of id nobody is in the log.\n" });
+  expect(await run(["trace", "x", "--admin", admin])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("asks for a token") as string,
+  });
+
+  expect((await ask("dead-letters", "list", "production/emulator")).out).toMatch(/^0 waiting \S+ web #1 .*400/);
+  expect((await ask("dead-letters", "show", "production/emulator", "--letter", "0")).out).toContain('"event":"Bad"');
+  const exported = await ask("dead-letters", "export", "production/emulator");
+  expect(JSON.parse(exported.out)).toMatchObject({ letter: 0, event: events[1] });
+  expect(await ask("dead-letters", "list", "nonsense")).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("environment/destination") as string,
+  });
+  emulator.refuse(() => false);
+  expect((await ask("dead-letters", "retry", "production/emulator")).out).toMatch(/^replay \S+ sends 1 event again/);
+  for (let out = ""; !out.includes("done; 1 chosen, 1 delivered"); ) ({ out } = await ask("replay", "list"));
+  const retried = await ask("trace", "production/1");
+  expect(retried.out).toMatch(/emulator: delivered \(after retry \S+; .*400.*; dead letter 0, retried\)/);
+  expect(retried.out).toMatch(/ {2}replay \S+: delivered\n/);
+  expect(await ask("trace", "production/9")).toMatchObject({ code: 1, err: "There is no event at production/9.\n" });
+  expect((await ask("dead-letters", "discard", "production/emulator")).out).toBe("discarded 0\n");
+
+  const range = ["replay", "start", "production/emulator", "--event", "Other"];
+  expect((await ask(...range, "--dry-run")).out).toBe("1 event would be sent\n");
+  const [, id = ""] = /^replay (\S+) sends 1 event\n$/.exec((await ask(...range)).out) ?? [];
+  expect((await ask("replay", "cancel", `production/${id}`)).out).toBe(`cancelled production/${id}\n`);
+  expect((await ask("replay", "cancel", "production/nobody")).code).toBe(1);
+});

@@ -1,0 +1,350 @@
+/**
+ * Events a destination refused for good, each with its reason and its raw bytes, in a log of their own.
+ *
+ * A letter is named by its position in that log. Those of a batch stand in one record, `{"letters":[…],"metadata":…}`, so that what their requests shared is
+ * kept once, however many they are: each with a copy of its own, a request of 700 KB took 2 GB. What became of it since (sent again, given up) stands in a second small log beside it, so that
+ * nothing is ever changed in place: a letter is `waiting` until a mark says otherwise, and the last mark counts.
+ */
+import type { Clock, Disk, Outcome } from "@waybill/core";
+import { LogBatch } from "../batch.ts";
+import { recordsFrom } from "../records.ts";
+import { openLog } from "../segment-log.ts";
+import type { Log, LogRecord, Position, RetentionLimits } from "../types.ts";
+import { isCount, isObject } from "./lane-value.ts";
+
+/** What stands beside a dead letter's raw bytes. */
+export interface DeadLetterMetadata {
+  /** The event's position in the log it came from. */
+  readonly position: Position;
+  readonly source: string;
+  readonly receivedAtMs: number;
+  readonly rejectedAtMs: number;
+  readonly reason: string;
+  /** The metadata of the request the event came with. */
+  readonly metadata: string;
+}
+
+export type DeadLetterState = "waiting" | "retried" | "discarded";
+
+export interface DeadLetter extends DeadLetterMetadata {
+  /** Its name. */
+  readonly letter: Position;
+  readonly state: DeadLetterState;
+  /** When it got this state; absent while it waits and nobody has said anything of it. */
+  readonly markedAtMs?: number;
+  readonly event: Uint8Array;
+}
+
+/** How many letters are in each state. `damaged`: they cannot be read, whatever became of them. */
+export type DeadLetterCounts = Readonly<Record<DeadLetterState | "damaged", number>>;
+
+/** All that are given must hold. */
+export interface DeadLetterFilter {
+  readonly letters?: readonly Position[];
+  readonly state?: DeadLetterState;
+  readonly source?: string;
+  /** Part of the reason, in any case of letters. */
+  readonly reason?: string;
+  /** Rejected at or after, before; epoch ms. */
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+}
+
+interface Mark {
+  readonly letter: Position;
+  readonly state: DeadLetterState;
+  readonly atMs: number;
+}
+
+/** Small, so that the last letter is found quickly at the start and space comes back in small steps. */
+const SEGMENT_BYTES = 8 * 1024 * 1024;
+const REASON_MAX_CHARACTERS = 1_000;
+/** The metadata of a request stands in that of a letter as a JSON text, which may have six times its bytes. */
+const METADATA_MAX_BYTES = 8 * 1024 * 1024;
+
+/** Of the letters of one record. What they share stands beside them, and all of it must fit its limit. */
+const HEADS_MAX_CHARACTERS = 512 * 1024;
+const COMMA = Buffer.from(",");
+
+type Head = Omit<DeadLetterMetadata, "metadata">;
+
+/** Letters on their way into one record. */
+interface Kept {
+  readonly heads: Head[];
+  /** The same as JSON. */
+  readonly texts: string[];
+  readonly events: Uint8Array[];
+  characters: number;
+}
+
+function newRecord(): Kept {
+  return { heads: [], texts: [], events: [], characters: 0 };
+}
+
+export class DeadLetters {
+  readonly log: Log;
+  readonly #marks: Log;
+  readonly #clock: Clock;
+  /** The last mark of each letter that has one: 100 bytes each, as long as retention keeps the letter. */
+  readonly #states: Map<Position, Pick<Mark, "state" | "atMs">>;
+  /** That {@link list} found to be unreadable: a damaged disk took their record. */
+  readonly #damaged = new Set<Position>();
+  #keptTo: Position;
+
+  private constructor(
+    log: Log,
+    marks: Log,
+    states: Map<Position, Pick<Mark, "state" | "atMs">>,
+    keptTo: Position,
+    clock: Clock,
+  ) {
+    this.log = log;
+    this.#marks = marks;
+    this.#states = states;
+    this.#keptTo = keptTo;
+    this.#clock = clock;
+  }
+
+  /**
+   * `head` is that of the log the events come from: it gives positions from there on anew, also when a damaged disk took its end.
+   * **Errors**: `WAYBILL_DISK`.
+   */
+  static async open(
+    directory: string,
+    head: Position,
+    runtime: { readonly disk: Disk; readonly clock: Clock },
+  ): Promise<DeadLetters> {
+    const log = await openLog(
+      { directory, segmentMaxBytes: SEGMENT_BYTES, metadataMaxBytes: METADATA_MAX_BYTES },
+      runtime,
+    );
+    const marks = await openLog({ directory: `${directory}/marks`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+    const states = new Map<Position, Pick<Mark, "state" | "atMs">>();
+    for await (const { body } of recordsFrom(marks, marks.first)) {
+      const mark = parseMark(Buffer.from(body).toString());
+      if (mark !== undefined && mark.letter >= log.first && mark.letter < log.head) states.set(mark.letter, mark);
+    }
+    const keptTo = Math.min(await lastPosition(log), head - 1);
+    return new DeadLetters(log, marks, states, keptTo, runtime.clock);
+  }
+
+  /** Letters by state. Damaged ones are known once they were read: by {@link list}, or a trace. */
+  counts(): DeadLetterCounts {
+    const damaged = this.#damaged.size;
+    const counts = { waiting: this.log.head - this.log.first - damaged, retried: 0, discarded: 0, damaged };
+    for (const [letter, { state }] of this.#states) {
+      if (state === "waiting" || this.#damaged.has(letter)) continue;
+      counts[state] += 1;
+      counts.waiting -= 1;
+    }
+    return counts;
+  }
+
+  /** Keeps the rejected ones of a batch's first events, durably. Idempotent per position. **Errors**: those of `Log.append`. */
+  async keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
+    let kept: Kept = newRecord();
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.status !== "rejected") continue;
+      const { record, at } = batch.locate(index);
+      const position = record.first + at;
+      if (position <= this.#keptTo) continue;
+      const { source, receivedAtMs } = record;
+      const reason = outcome.reason.slice(0, REASON_MAX_CHARACTERS);
+      const head = { position, source, receivedAtMs, rejectedAtMs: this.#clock.now(), reason };
+      const text = JSON.stringify(head);
+      if (kept.heads.length > 0 && kept.characters + text.length > HEADS_MAX_CHARACTERS) {
+        await this.#append(kept, batch.metadata);
+        kept = newRecord();
+      }
+      kept.heads.push(head);
+      kept.texts.push(text);
+      kept.events.push(batch.event(index));
+      kept.characters += text.length;
+    }
+    await this.#append(kept, batch.metadata);
+  }
+
+  /** As one record: it is there as a whole or not at all, and what stood beside the events stands in it once. */
+  async #append({ heads, texts, events }: Kept, metadata: string): Promise<void> {
+    const [first] = heads;
+    if (first === undefined) return;
+    let end = -1;
+    await this.log.append({
+      source: first.source,
+      receivedAtMs: first.receivedAtMs,
+      metadata:
+        heads.length === 1
+          ? JSON.stringify({ ...first, metadata })
+          : `{"letters":[${texts.join(",")}],"metadata":${JSON.stringify(metadata)}}`,
+      body: events.flatMap((event, index) => (index === 0 ? [event] : [COMMA, event])),
+      ends: Uint32Array.from(events, ({ length }) => (end += 1 + length)),
+    });
+    this.#keptTo = (heads.at(-1) as Head).position;
+  }
+
+  /** The letters for which `filter` holds, from `from` on, before `to`, oldest first. Their bytes are valid until the next step. */
+  async *list(filter: DeadLetterFilter = {}, from: Position = 0, to?: Position): AsyncGenerator<DeadLetter> {
+    const wanted = filter.letters === undefined ? undefined : new Set(filter.letters);
+    const oldestWanted = filter.letters?.reduce((least, letter) => Math.min(least, letter), Number.POSITIVE_INFINITY);
+    const start = Math.max(from, oldestWanted ?? 0, this.log.first);
+    const end = Math.min(this.log.head, to ?? Number.POSITIVE_INFINITY);
+    let next = start;
+    if (start >= end) return;
+    for await (const record of recordsFrom(this.log, start)) {
+      this.#noteDamage(next, Math.min(record.first, end));
+      if (record.first >= end) return;
+      const letters = this.#lettersOf(record);
+      next = record.first + record.count;
+      if (letters.length < record.count) {
+        const readable = new Set(letters.map(({ letter }) => letter));
+        for (let letter = record.first; letter < next; letter++) if (!readable.has(letter)) this.#damaged.add(letter);
+      }
+      for (const letter of letters) {
+        if (letter.letter < start || letter.letter >= end) continue;
+        if (wanted?.has(letter.letter) !== false && holds(filter, letter)) yield letter;
+      }
+    }
+    this.#noteDamage(next, end);
+  }
+
+  /** Nothing could be read there, though retention has not removed it. */
+  #noteDamage(from: Position, to: Position): void {
+    for (let letter = Math.max(from, this.log.first); letter < to; letter++) this.#damaged.add(letter);
+  }
+
+  /** The letter of the event at `position` of the log it came from. */
+  async forEvent(position: Position): Promise<DeadLetter | undefined> {
+    let found: DeadLetter | undefined;
+    for await (const { record } of this.log.find(Buffer.from(`{"position":${position},`))) {
+      // What is found is valid until the next step.
+      for (const letter of this.#lettersOf(record))
+        if (letter.position === position) found = { ...letter, event: Uint8Array.from(letter.event) };
+    }
+    return found;
+  }
+
+  /** Says durably what became of a letter. **Errors**: those of `Log.append`. */
+  async mark(letters: readonly Position[], state: DeadLetterState): Promise<void> {
+    const atMs = this.#clock.now();
+    await Promise.all(
+      letters.map((letter) => {
+        const bytes = Buffer.from(JSON.stringify({ letter, state, atMs } satisfies Mark));
+        return this.#marks.append({
+          source: "",
+          receivedAtMs: atMs,
+          metadata: "",
+          body: [bytes],
+          ends: Uint32Array.of(bytes.length),
+        });
+      }),
+    );
+    for (const letter of letters) this.#states.set(letter, { state, atMs });
+  }
+
+  /** What would be the first letter after {@link retain}. */
+  retainedFrom(limits: RetentionLimits, nowMs: number): Position {
+    return this.log.retainedFrom(limits, nowMs, this.log.head);
+  }
+
+  /** Removes what is older or more than allowed. */
+  async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
+    await this.log.retain(limits, nowMs, this.log.head);
+    for (const letters of [this.#states, this.#damaged])
+      for (const letter of letters.keys()) if (letter < this.log.first) letters.delete(letter);
+    // A mark is never needed longer than its letter.
+    await this.#marks.retain(limits, nowMs, this.#marks.head);
+  }
+
+  async close(): Promise<void> {
+    await this.log.close();
+    await this.#marks.close();
+  }
+
+  /** None for a record that holds no letters, whatever its checksum says. */
+  #lettersOf({ first, body, ends, metadata }: LogRecord): readonly DeadLetter[] {
+    return parseMetadata(metadata).flatMap((head, index) => {
+      const end = ends[index];
+      if (head === undefined || end === undefined) return [];
+      const mark = this.#states.get(first + index);
+      const letter: DeadLetter = {
+        ...head,
+        letter: first + index,
+        state: mark?.state ?? "waiting",
+        ...(mark === undefined ? {} : { markedAtMs: mark.atMs }),
+        event: body.subarray(index === 0 ? 0 : (ends[index - 1] as number) + 1, end),
+      };
+      return [letter];
+    });
+  }
+}
+
+/** A letter as it came, to be sent again. */
+export function originalRecord({ letter, source, receivedAtMs, metadata, event }: DeadLetter): LogRecord {
+  const bytes = Uint8Array.from(event);
+  return {
+    first: letter,
+    count: 1,
+    source,
+    receivedAtMs,
+    metadata,
+    body: bytes,
+    ends: Uint32Array.of(bytes.length),
+    sizeBytes: bytes.length,
+  };
+}
+
+function holds(filter: DeadLetterFilter, { state, source, reason, rejectedAtMs }: DeadLetter): boolean {
+  return (
+    (filter.state === undefined || filter.state === state) &&
+    (filter.source === undefined || filter.source === source) &&
+    (filter.reason === undefined || reason.toLowerCase().includes(filter.reason.toLowerCase())) &&
+    (filter.sinceMs === undefined || rejectedAtMs >= filter.sinceMs) &&
+    (filter.untilMs === undefined || rejectedAtMs < filter.untilMs)
+  );
+}
+
+/** Position of the newest letter, -1 without one. */
+async function lastPosition(log: Log): Promise<Position> {
+  if (log.head === log.first) return -1;
+  const reader = log.reader({ position: log.head - 1 });
+  const [letter] = await reader.read(1);
+  await reader.close();
+  return (letter === undefined ? undefined : parseMetadata(letter.metadata).at(-1))?.position ?? -1;
+}
+
+/** Of each event of a record: one of a letter has its metadata as it is, one of several has what they share beside them. */
+function parseMetadata(text: string): readonly (DeadLetterMetadata | undefined)[] {
+  const value = parseObject(text);
+  if (value === undefined) return [];
+  const { letters, metadata } = value;
+  if (!Array.isArray(letters)) return [letterIn(value)];
+  return letters.map((head: unknown) => (isObject(head) ? letterIn({ ...head, metadata }) : undefined));
+}
+
+function letterIn(value: Readonly<Record<string, unknown>>): DeadLetterMetadata | undefined {
+  const { position, source, receivedAtMs, rejectedAtMs, reason, metadata } = value;
+  const isLetter =
+    [position, receivedAtMs, rejectedAtMs].every(isCount) &&
+    [source, reason, metadata].every((field) => typeof field === "string");
+  return isLetter ? (value as unknown as DeadLetterMetadata) : undefined;
+}
+
+function parseMark(text: string): Mark | undefined {
+  const value = parseObject(text);
+  if (value === undefined || !isCount(value["letter"]) || !STATES.has(value["state"] as DeadLetterState))
+    return undefined;
+  // The time says when, nothing hangs by it.
+  const { letter, state, atMs } = value as unknown as Mark;
+  return { letter, state, atMs: isCount(atMs) ? atMs : 0 };
+}
+
+const STATES: ReadonlySet<DeadLetterState> = new Set(["waiting", "retried", "discarded"] as const);
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,138 @@
+/** What stands in a lane's state file, and what a lane does whose state is new, damaged or gone. */
+import type { Disk } from "@waybill/core";
+import type { Log, Position } from "../types.ts";
+import { type FateTail, NO_FATES } from "./fates.ts";
+import { LaneState } from "./lane-state.ts";
+
+export interface LaneStateValue {
+  /** Where the lane began: its ledger covers the events from here on. */
+  readonly base: Position;
+  /** The next event to settle, and the logical byte of its record. */
+  readonly position: Position;
+  readonly byte: number;
+  readonly delivered: number;
+  readonly rejected: number;
+  readonly expired: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  /** Events of the batch that begins at `position` and was sent, or may have been; 0 for none. */
+  readonly leased: number;
+  /** What became of the newest events. Absent in states of before lanes kept fates. */
+  readonly fates?: FateTail;
+  /** Events that were settled before the lane kept fates. */
+  readonly unkept?: number;
+  /** Which vendor the lane has delivered to, each from a position on, oldest first. Absent in states of before it was noted. */
+  readonly vendors?: readonly LaneVendor[];
+}
+
+export interface LaneVendor {
+  readonly name: string;
+  readonly from: Position;
+}
+
+/** Changes of vendor that a lane remembers; they have to fit the slot beside the rest. */
+const VENDORS_MAX = 8;
+
+/** The vendors of a lane once it delivers to `name` from `from` on; the same list when it did already. */
+export function withVendor(vendors: readonly LaneVendor[], name: string, from: Position): readonly LaneVendor[] {
+  return vendors.at(-1)?.name === name ? vendors : [...vendors, { name, from }].slice(-VENDORS_MAX);
+}
+
+function isVendors(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.length <= VENDORS_MAX &&
+    value.every((one) => isObject(one) && REASON.test(String(one["name"])) && isCount(one["from"]))
+  );
+}
+
+/** The fates that belong to a state. */
+export function fateTailOf({ fates, position }: LaneStateValue): FateTail {
+  return fates ?? { from: position, runs: [], before: NO_FATES };
+}
+
+/** More reasons than there will ever be; they have to fit the slot beside the rest. */
+const REASONS_MAX = 32;
+const REASON = /^[a-z][a-z_]{0,39}$/;
+
+/** A lane that has no state yet begins here: behind what is there, or at the very start when its state was lost. */
+export function newLaneState(log: Log, lost: boolean): LaneStateValue {
+  const position = lost ? log.first : log.head;
+  const byte = lost ? log.firstByte : log.headByte;
+  const fates = { from: position, runs: [], before: NO_FATES };
+  return { base: position, position, byte, delivered: 0, rejected: 0, expired: 0, dropped: {}, leased: 0, fates };
+}
+
+/** `undefined` for anything that no lane has written, whatever its checksum says. */
+export function parseLaneState(value: unknown): LaneStateValue | undefined {
+  if (!isObject(value)) return undefined;
+  // States of before the last field was there have none.
+  const state = { leased: 0, ...value } as unknown as LaneStateValue;
+  const { base, position, byte, delivered, rejected, expired, dropped, leased, fates, unkept, vendors } = state;
+  if (![position, byte, delivered, rejected, expired, leased].every(isCount)) return undefined;
+  // A log that lost its end moves the base with the position, below zero if need be.
+  if (!Number.isSafeInteger(base) || base > position) return undefined;
+  if (vendors !== undefined && !isVendors(vendors)) return undefined;
+  if (!isDropped(dropped) || (unkept !== undefined && !isCount(unkept))) return undefined;
+  return fates === undefined || isFateTail(fates) ? state : undefined;
+}
+
+/** Runs of events, each with the code of a fate; those of a version to come are `unknown`. */
+export function isFateTail(value: unknown): value is FateTail {
+  if (!isObject(value)) return false;
+  const { from, runs, before } = value;
+  return isCount(from) && Array.isArray(runs) && runs.length % 2 === 0 && runs.every(isCount) && isFateCounts(before);
+}
+
+function isFateCounts(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { delivered, rejected, expired, dropped } = value;
+  return [delivered, rejected, expired].every((count) => Number.isSafeInteger(count)) && isObject(dropped);
+}
+
+/** Events by reason, few enough to be written again. */
+export function isDropped(value: unknown): value is Readonly<Record<string, number>> {
+  if (!isObject(value)) return false;
+  const reasons = Object.entries(value);
+  return reasons.length <= REASONS_MAX && reasons.every(([reason, events]) => REASON.test(reason) && isCount(events));
+}
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+export interface OpenLaneOptions {
+  readonly disk: Disk;
+  /** Of the states. */
+  readonly directory: string;
+  readonly name: string;
+  readonly log: Log;
+  /** Whether the lane is known to have had a state, though there may be none now. */
+  readonly hadState?: boolean;
+  /** Told that the lane begins at the start of the log because its state cannot be read or is gone. */
+  readonly onLost?: (message: string) => void;
+}
+
+/** Opens a lane's state. **Errors**: `WAYBILL_DISK`; never because of content. */
+export function openLaneState(options: OpenLaneOptions): Promise<LaneState<LaneStateValue>> {
+  const { disk, directory, name, log, hadState = false, onLost } = options;
+  return LaneState.open<LaneStateValue>(
+    disk,
+    directory,
+    name,
+    (damaged) => {
+      const lost = damaged || hadState;
+      if (lost) onLost?.(lostText(name, log, damaged));
+      return newLaneState(log, lost);
+    },
+    parseLaneState,
+  );
+}
+
+function lostText(name: string, { first, head }: Log, damaged: boolean): string {
+  const what = damaged ? "cannot be read" : "is gone";
+  return `the state of ${name} ${what}: it begins again at position ${first} and sends ${head - first} events, those once more that it had delivered; its ledger begins anew`;
+}

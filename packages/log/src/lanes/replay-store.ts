@@ -1,0 +1,266 @@
+/**
+ * The store of a replay: chosen events of a log, sent once more. A ledger of its own; the lane that first delivered them is not touched.
+ *
+ * Like a lane's store it writes the batch down before it is sent and moves its cursor when the outcomes are known, so a replay goes on after a crash
+ * where it was, with the same events under the same keys.
+ *
+ * Which of the events that retention removes were chosen can be told only before they are: see `Replays`. Where nobody could (the process died between) the rest
+ * is expired when the replay finds no more.
+ */
+import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
+import { Account, assert } from "@waybill/core";
+import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "../batch.ts";
+import type { Position } from "../types.ts";
+import type { Fate, Fates, FateTail } from "./fates.ts";
+import type { LaneState } from "./lane-state.ts";
+
+/** What stands in a replay's state file. */
+export interface ReplayState {
+  /** Events that were chosen, counted before the first one was sent. */
+  readonly total: number;
+  /** The next position to look at. */
+  readonly cursor: Position;
+  /** Events of the batch that begins there and may have been sent; 0 for none. */
+  readonly leased: number;
+  readonly delivered: number;
+  readonly rejected: number;
+  /** Absent in states of before there was a reason. */
+  readonly dropped?: AccountState["dropped"];
+  /** Removed by retention before their turn came. */
+  readonly expired: number;
+  readonly done: boolean;
+  /** What became of the newest events. Absent in states of before replays kept fates. */
+  readonly fates?: FateTail;
+}
+
+export interface ReplayStoreOptions<T extends ReplayState> {
+  /** Part of each batch's key. */
+  readonly name: string;
+  readonly state: LaneState<T>;
+  /** Opened with the tail of the state. */
+  readonly fates: Fates;
+  /** The chosen events from a position on, in order. */
+  readonly pieces: (from: Position) => AsyncGenerator<Piece>;
+  /** Called before the cursor moves behind these events. **Errors**: the same batch is settled again. */
+  readonly onSettled?: (batch: LogBatch, outcomes: readonly Outcome[]) => Promise<void>;
+  /** Told when the state could not be written; the replay goes on. */
+  readonly onStateError?: (error: unknown) => void;
+}
+
+/** How far a replay is: the chosen events before `from` are settled or on their way, `events` of them. */
+export interface ReplayProgress {
+  readonly from: Position;
+  readonly events: number;
+}
+
+export class ReplayStore<T extends ReplayState> implements Store {
+  readonly #options: ReplayStoreOptions<T>;
+  readonly #account: Account;
+  readonly #pieces: AsyncGenerator<Piece>;
+  #value: T;
+  #ahead: Piece[] = [];
+  #aheadEvents = 0;
+  #exhausted = false;
+  #leased: LogBatch | undefined;
+  /** Before this position there is nothing any more. */
+  #first: Position = 0;
+
+  constructor(options: ReplayStoreOptions<T>) {
+    this.#options = options;
+    this.#value = options.state.initial;
+    const { total, delivered, rejected, expired, dropped = {} } = this.#value;
+    this.#account = new Account({ accepted: total, delivered, rejected, expired, dropped });
+    this.#pieces = options.pieces(this.#value.cursor);
+  }
+
+  get value(): T {
+    return this.#value;
+  }
+
+  pending(): Pending {
+    // It is over when nothing more can be read, not when as many as were counted are settled.
+    const events = this.#value.done ? 0 : Math.max(1, this.#left());
+    return { events, bytes: 0, oldestAtMs: this.#ahead[0]?.record.receivedAtMs };
+  }
+
+  /** accepted = chosen; a replay that is over has nothing pending, whatever it has come across. */
+  account(): AccountView {
+    return this.#account.view(this.#value.done ? 0 : this.#left());
+  }
+
+  progress(): ReplayProgress {
+    const leased = this.#leased;
+    const from = leased === undefined ? this.#value.cursor : behind(leased, leased.count);
+    return { from, events: this.#account.settled + (leased?.count ?? 0) };
+  }
+
+  /**
+   * What is before `first` was removed; `chosen` events of it had not been reached `before`. Those that have not been reached since are expired; what is on
+   * its way gets its own outcomes. Returns how many are.
+   */
+  async expire(first: Position, chosen: number, before: ReplayProgress): Promise<number> {
+    if (this.#value.done) return 0;
+    this.#first = Math.max(this.#first, first);
+    const { from, events } = this.progress();
+    const left = this.#left() - (this.#leased?.count ?? 0);
+    // Since then it went on; or what was on its way has come back, and stands in front.
+    const gone =
+      from > before.from ? chosen - (events - before.events) : chosen + this.#aheadBefore(Math.min(before.from, first));
+    const expired = Math.max(0, Math.min(gone, left));
+    this.#account.expire(expired);
+    if (this.#leased === undefined) this.#options.fates.expireTo(first);
+    this.#dropAhead();
+    const passed = this.#leased === undefined && this.#value.cursor < first;
+    const cursor = passed ? { cursor: first, leased: 0 } : {};
+    await this.#write({ ...cursor, expired: this.#account.state().expired });
+    return expired;
+  }
+
+  #aheadBefore(position: Position): number {
+    let events = 0;
+    for (const { record, start, end } of this.#ahead)
+      events += Math.max(0, Math.min(end, position - record.first) - start);
+    return events;
+  }
+
+  /** What was read ahead of events that are gone. */
+  #dropAhead(): void {
+    this.#ahead = this.#ahead.flatMap((piece) => this.#remaining(piece));
+    this.#aheadEvents = this.#ahead.reduce((sum, { start, end }) => sum + end - start, 0);
+  }
+
+  #remaining({ record, start, end }: Piece): readonly Piece[] {
+    const from = Math.max(start, this.#first - record.first);
+    return from < end ? [{ record, start: from, end }] : [];
+  }
+
+  #left(): number {
+    return Math.max(0, this.#value.total - this.#account.settled);
+  }
+
+  async lease(limits: BatchLimits): Promise<Batch | undefined> {
+    assert(this.#leased === undefined, "the batch before was settled");
+    let count = 0;
+    do {
+      await this.#gather(this.#wanted(limits));
+      // Retention may have taken what was gathered; from here to the lease nothing waits.
+      count = fitting(this.#ahead, this.#wanted(limits), { gaps: "are chosen" });
+    } while (count === 0 && !this.#exhausted);
+    if (count === 0) {
+      await this.#finish();
+      return undefined;
+    }
+    const batch = new LogBatch(this.#options.name, slicePieces(this.#ahead, 0, count));
+    this.#drop(count);
+    this.#leased = batch;
+    await this.#write({ leased: count });
+    return batch;
+  }
+
+  /** The same batch as before, where one may have been acted on. */
+  #wanted(limits: BatchLimits): BatchLimits {
+    const { leased } = this.#value;
+    return leased === 0 ? limits : { maxEvents: leased, maxBytes: Number.POSITIVE_INFINITY };
+  }
+
+  async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
+    const leased = this.#leased;
+    assert(leased !== undefined && batch === leased, "only the leased batch is settled");
+    const settled = settledPrefix(outcomes);
+    await this.#options.onSettled?.(leased, outcomes.slice(0, settled));
+    this.#settleAll(leased, outcomes, settled);
+    this.#leased = undefined;
+    const rest = slicePieces(leased.pieces, settled, leased.count);
+    const again = rest.flatMap((piece) => this.#remaining(piece));
+    const left = again.reduce((sum, { start, end }) => sum + end - start, 0);
+    // What would have to be sent again and is gone from the log.
+    this.#account.expire(leased.count - settled - left);
+    this.#options.fates.expireTo(this.#first);
+    this.#ahead = [...again, ...this.#ahead];
+    this.#aheadEvents += left;
+    const { delivered, rejected, dropped, expired } = this.#account.state();
+    const cursor = Math.max(this.#first, settled === 0 ? this.#value.cursor : behind(leased, settled));
+    await this.#write({ cursor, delivered, rejected, dropped, expired, leased: left });
+  }
+
+  /** The first `settled` events of the batch have their outcomes. */
+  #settleAll({ pieces }: LogBatch, outcomes: readonly Outcome[], settled: number): void {
+    const { fates } = this.#options;
+    let index = 0;
+    for (const { record, start, end } of pieces)
+      for (let at = start; at < end && index < settled; at++) {
+        const outcome = outcomes[index++] as Outcome;
+        this.#account.settle(outcome);
+        fates.skipTo(record.first + at);
+        fates.settle(outcome);
+      }
+  }
+
+  /** What became of the event at `position` in this replay; `pending` before its turn. */
+  async fateAt(position: Position): Promise<Fate | { readonly status: "pending" }> {
+    const fate = await this.#options.fates.at(position);
+    // Behind the last one that was settled nothing is known yet.
+    return fate.status === "unknown" && !this.#value.done && position >= this.#value.cursor
+      ? { status: "pending" }
+      : fate;
+  }
+
+  sync(): Promise<void> {
+    return this.#options.state.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.#pieces.return(undefined);
+    await this.#options.state.close();
+    await this.#options.fates.close();
+  }
+
+  /** Reads until a batch is full. */
+  async #gather(limits: BatchLimits): Promise<void> {
+    for (;;) {
+      const count = fitting(this.#ahead, limits, { gaps: "are chosen" });
+      if (count < this.#aheadEvents || this.#exhausted || count >= limits.maxEvents) return;
+      const { value, done } = await this.#pieces.next();
+      if (done === true) this.#exhausted = true;
+      else
+        for (const piece of this.#remaining(value)) {
+          this.#ahead.push(piece);
+          this.#aheadEvents += piece.end - piece.start;
+        }
+    }
+  }
+
+  #drop(count: number): void {
+    this.#ahead = slicePieces(this.#ahead, count, Number.POSITIVE_INFINITY);
+    this.#aheadEvents -= count;
+  }
+
+  /** All that could be read is settled: what was counted but never came was removed meanwhile. */
+  async #finish(): Promise<void> {
+    if (this.#value.done) return;
+    this.#account.expire(this.#left());
+    await this.#write({ expired: this.#account.state().expired, leased: 0, done: true });
+  }
+
+  async #write(change: Partial<ReplayState>): Promise<void> {
+    this.#value = { ...this.#value, ...change };
+    const { fates } = this.#options;
+    try {
+      if (fates.isLong) await fates.flush();
+    } catch (error) {
+      this.#options.onStateError?.(error);
+    }
+    this.#value = { ...this.#value, fates: fates.tail };
+    try {
+      await this.#options.state.write(this.#value);
+    } catch (error) {
+      this.#options.onStateError?.(error);
+    }
+  }
+}
+
+/** The position behind the first `settled` events. */
+function behind(batch: LogBatch, settled: number): Position {
+  const { record, at } = batch.locate(settled - 1);
+  return record.first + at + 1;
+}

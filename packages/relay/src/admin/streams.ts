@@ -1,0 +1,80 @@
+/**
+ * Answers without an end: tails and exports. They are few, each holds one chunk in memory, and each ends when its reader goes away, takes nothing for too long, or the relay stops.
+ */
+import type { ServerResponse } from "node:http";
+import type { Clock } from "@waybill/core";
+import { problem } from "../intake/answers.ts";
+import { Refusal } from "./input.ts";
+
+/** Each holds at most one record of the log, 10 MiB at the default limits. */
+const STREAMS_MAX = 8;
+/** A reader that takes nothing for so long is gone, or does harm. */
+const STALLED_MS = 60_000;
+
+export interface Stream {
+  /** Aborts when the reader is gone. */
+  readonly signal: AbortSignal;
+  /** Resolves when the reader has room for more; false when it is gone. */
+  write(text: string): Promise<boolean>;
+  end(): void;
+}
+
+export class Streams {
+  readonly #clock: Clock;
+  readonly #open = new Set<ServerResponse>();
+  readonly #stopping: AbortSignal;
+
+  constructor(clock: Clock, stopping: AbortSignal) {
+    this.#clock = clock;
+    this.#stopping = stopping;
+    stopping.addEventListener("abort", () => this.#close(), { once: true });
+  }
+
+  /** Begins an answer. Throws a refusal when there are too many already. */
+  open(response: ServerResponse, headers: Readonly<Record<string, string>>): Stream {
+    if (this.#stopping.aborted || this.#open.size >= STREAMS_MAX)
+      throw new Refusal(
+        problem(503, "too_many_streams", `There are ${STREAMS_MAX} tails and exports already; end one.`, {
+          "retry-after": "5",
+        }),
+      );
+    const controller = new AbortController();
+    this.#open.add(response);
+    response.once("close", () => {
+      this.#open.delete(response);
+      controller.abort();
+    });
+    response.on("error", () => response.destroy());
+    response.writeHead(200, headers);
+    return {
+      signal: controller.signal,
+      write: (text) => this.#write(response, text),
+      end: () => void response.end(),
+    };
+  }
+
+  /** Ends them all: a reader that keeps up sees a proper end, one that does not is cut off. */
+  #close(): void {
+    for (const response of this.#open) {
+      if (response.writableNeedDrain) response.destroy();
+      else response.end();
+    }
+  }
+
+  async #write(response: ServerResponse, text: string): Promise<boolean> {
+    if (response.destroyed || response.writableEnded) return false;
+    if (response.write(text)) return true;
+    const stalled = this.#clock.after(STALLED_MS, () => response.destroy());
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        response.off("drain", done);
+        response.off("close", done);
+        resolve();
+      };
+      response.on("drain", done);
+      response.on("close", done);
+    });
+    stalled.cancel();
+    return !response.destroyed && !response.writableEnded;
+  }
+}

@@ -1,0 +1,410 @@
+import {
+  type AccountView,
+  type Attempt,
+  type BatchLimits,
+  type DiskRuntime,
+  type HttpRequest,
+  type HttpResponse,
+  Lane,
+  type LaneSnapshot,
+  type LaneTrigger,
+  type Pending,
+  printable,
+  requestFault,
+  type Sender,
+} from "@waybill/core";
+import {
+  AttemptJournal,
+  attemptsFor,
+  DeadLetters,
+  Fates,
+  fateTailOf,
+  heldBy,
+  type Log,
+  LogStore,
+  openLaneState,
+  type Position,
+  type RetentionLimits,
+} from "@waybill/log";
+import { TROPHY_URL } from "@waybill/vendors";
+import type { LaneMode, TraceDestination } from "../admin/types.ts";
+import { Cleanup } from "../cleanup.ts";
+import type { DestinationConfig } from "../config/types.ts";
+import { answerOf, forCaller, isPlainPath } from "./exchanges.ts";
+import { FileWriter } from "./file-destination.ts";
+import { createDestinationSender, type DestinationSender, protocolOf, type SenderSettings } from "./senders.ts";
+
+export interface DestinationOptions {
+  readonly environment: string;
+  readonly config: DestinationConfig;
+  readonly log: Log;
+  readonly runtime: DiskRuntime;
+  /** The environment's directory. */
+  readonly directory: string;
+  readonly observer: DestinationObserver;
+  readonly settings: SenderSettings;
+  /** Told of each request about the events from `first` on. Must not throw. */
+  readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
+  /** What a person should know of. Must not throw. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/** A request of a client that is no event. Trophy's are the only ones. */
+export interface Question {
+  readonly method: HttpRequest["method"];
+  /** With its query. */
+  readonly path: string;
+  readonly body: Uint8Array;
+  readonly type: string | undefined;
+}
+
+/** Told what happens on a destination's lane. Must not throw. */
+export interface DestinationObserver {
+  attempted(environment: string, destination: string, attempt: Attempt): void;
+  modeChanged(environment: string, destination: string, mode: LaneMode, reason: string | undefined): void;
+  stateNotWritten(environment: string, destination: string, error: unknown): void;
+}
+
+const PROBE_MS = 30_000;
+/** A receipt tells what became of its events for longer than the log keeps them. */
+const FATES_AGE_FACTOR = 4;
+const UNKNOWN_REASON = "the record of its outcome is damaged, or older than these records";
+/** Of what is known of single events: enough for 200 million that differ from their neighbours. */
+const FATES_MAX_BYTES = 256 * 1024 * 1024;
+const NOT_FOUND = 404;
+const BAD_GATEWAY = 502;
+
+/** What a destination holds open. */
+interface Parts {
+  readonly writer: FileWriter;
+  readonly sender: DestinationSender;
+  readonly store: LogStore;
+  readonly deadLetters: DeadLetters;
+  readonly attempts: AttemptJournal;
+  readonly fates: Fates;
+}
+
+/** One destination of an environment: its lane over the log, its durable state, its dead letters, what was tried. */
+export class Destination {
+  readonly deadLetters: DeadLetters;
+  readonly #options: DestinationOptions;
+  readonly #store: LogStore;
+  readonly #fates: Fates;
+  readonly #attempts: AttemptJournal;
+  readonly #lane: Lane;
+  readonly #writer: FileWriter;
+  #stopListening: () => void = () => undefined;
+  #config: DestinationConfig;
+  #limits: BatchLimits;
+  #sender: DestinationSender;
+
+  private constructor(options: DestinationOptions, { store, deadLetters, attempts, fates, sender, writer }: Parts) {
+    const { environment, config, runtime, observer } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#store = store;
+    this.#fates = fates;
+    this.deadLetters = deadLetters;
+    this.#attempts = attempts;
+    this.#writer = writer;
+    this.#sender = sender;
+    this.#limits = limitsOf(config, options);
+    this.#lane = new Lane({
+      name: `${environment}/${config.name}`,
+      store,
+      sender: this.#sender,
+      runtime,
+      limits: this.#limits,
+      trigger: triggerOf(config, this.#limits),
+      probeMs: PROBE_MS,
+      onAttempt: (attempt, batch) => {
+        observer.attempted(environment, config.name, attempt);
+        const held = heldBy(batch);
+        const first = held?.[0]?.first;
+        if (held === undefined || first === undefined) return;
+        attempts.note(held, attempt);
+        options.onAttempt?.(config.name, first, attempt);
+      },
+      // What vendors say is safe already; a defect may quote anything.
+      onModeChange: (mode, reason) => observer.modeChanged(environment, config.name, mode, reason && printable(reason)),
+    });
+  }
+
+  static open(options: DestinationOptions): Promise<Destination> {
+    return Cleanup.around((cleanup) => Destination.#open(options, cleanup));
+  }
+
+  static async #open(options: DestinationOptions, cleanup: Cleanup): Promise<Destination> {
+    const { config, log, runtime, directory, environment, observer } = options;
+    const writer = new FileWriter(runtime);
+    const sender = createDestinationSender({ config, runtime, settings: options.settings, writer });
+    cleanup.add(() => sender.close());
+    const state = await openLaneState({
+      disk: runtime.disk,
+      directory: `${directory}/lanes`,
+      name: config.name,
+      log,
+      hadState: await hasTraces(options),
+      ...(options.onWarning === undefined ? {} : { onLost: options.onWarning }),
+    });
+    cleanup.add(() => state.close());
+    const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, runtime);
+    cleanup.add(() => deadLetters.close());
+    const fates = await Fates.open({
+      directory: `${directory}/fates/${config.name}`,
+      runtime,
+      tail: fateTailOf(state.initial),
+    });
+    cleanup.add(() => fates.close());
+    const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
+    const store = new LogStore({
+      name: config.name,
+      fates,
+      log,
+      state,
+      deadLetters,
+      durableLease: needsDurableLease(config),
+      onStateError: (error) => observer.stateNotWritten(environment, config.name, error),
+      onExpired: (events) =>
+        options.onWarning?.(
+          `retention took ${events} events from ${config.name} before they were delivered; they are expired`,
+        ),
+    });
+    tellVendor(store, options, config);
+    return new Destination(options, { store, deadLetters, attempts, fates, sender, writer });
+  }
+
+  get config(): DestinationConfig {
+    return this.#config;
+  }
+
+  /** Of a batch. */
+  get limits(): BatchLimits {
+    return this.#limits;
+  }
+
+  /** Begins to deliver. Apart from {@link open}, so that a relay that fails to start, or a plan that is not taken, sends nothing. */
+  start(): void {
+    this.#stopListening = this.#options.log.onCommit(() => this.#lane.notify());
+    this.#lane.notify();
+  }
+
+  /**
+   * Makes changed settings ready; `commit` takes them over: the next attempt uses them, a halted lane tries at once. Cursor, ledger and dead letters stay, whatever has
+   * changed; a batch that was sent and has no outcome goes again as it was, if need be to another vendor. **Errors**: `WAYBILL_CONFIG`.
+   */
+  prepare(config: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
+    const { runtime, settings } = this.#options;
+    const sender = createDestinationSender({ config, runtime, settings, writer: this.#writer });
+    const limits = limitsOf(config, this.#options);
+    return {
+      commit: () => {
+        const before = this.#sender;
+        this.#config = config;
+        this.#sender = sender;
+        this.#limits = limits;
+        tellVendor(this.#store, this.#options, config);
+        this.#store.durableLease = needsDurableLease(config);
+        this.#lane.reconfigure({ sender, limits, trigger: triggerOf(config, limits) });
+        before.close();
+      },
+      discard: () => sender.close(),
+    };
+  }
+
+  /** Asks the vendor at once, past the lane. `undefined` when no answer comes in time. */
+  async ask({ method, path, body, type }: Question, deadlineMs: number): Promise<HttpResponse | undefined> {
+    if (!isPlainPath(path)) return answerOf(NOT_FOUND, { error: "There is no such path." });
+    const { url, writeKey, tenantId } = this.#config;
+    const { runtime } = this.#options;
+    const request: HttpRequest = {
+      method,
+      url: `${url ?? TROPHY_URL}${path}`,
+      headers: {
+        "x-api-key": writeKey,
+        ...(tenantId === undefined ? {} : { "tenant-id": tenantId }),
+        ...(type === undefined ? {} : { "content-type": type }),
+      },
+      body: body.length === 0 ? [] : [body],
+    };
+    if (requestFault(request) !== undefined) return undefined;
+    const controller = new AbortController();
+    const timer = runtime.clock.after(deadlineMs, () => controller.abort());
+    try {
+      const answer = await runtime.transport(request, controller.signal);
+      if (answer.cut === true) return answerOf(BAD_GATEWAY, { error: "The vendor's answer is too long." });
+      if (isRedirect(answer)) return answerOf(BAD_GATEWAY, { error: "The vendor answers with a redirect." });
+      return forCaller(answer);
+    } catch {
+      return undefined;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Sends what is not the lane's own: replays. As the lane does, with the credential of now. */
+  get sender(): Sender {
+    return this.#sender;
+  }
+
+  /** Whether the lane sends and has less than a batch to send: then there is room for something else. */
+  get hasRoom(): boolean {
+    const { mode } = this.#lane.snapshot();
+    return (mode === "idle" || mode === "sending") && this.#store.pending().events < this.#limits.maxEvents;
+  }
+
+  /** The attempts for the event at `position`, oldest first. */
+  async attempts(position: Position): Promise<TraceDestination["attempts"]> {
+    await this.#attempts.flush();
+    return attemptsFor(attemptsDirectory(this.#options), this.#options.runtime.disk, position);
+  }
+
+  /** What became of the event at `position` here, and what was tried. */
+  async trace(position: Position): Promise<TraceDestination> {
+    const attempts = await this.attempts(position);
+    const vendor = this.#store.vendorAt(position) ?? this.#config.vendor;
+    const former = vendor === this.#config.vendor ? {} : { formerVendor: vendor };
+    return { destination: this.#config.name, ...former, ...(await this.outcomeOf(position)), attempts, replays: [] };
+  }
+
+  /** What became of the event at `position` here. */
+  async outcomeOf(
+    position: Position,
+  ): Promise<Omit<TraceDestination, "destination" | "formerVendor" | "attempts" | "replays">> {
+    const fate = await this.#store.fateAt(position);
+    const { status: outcome } = fate;
+    switch (fate.status) {
+      case "pending": {
+        const { mode, reason } = this.lane();
+        return { outcome, lane: mode, ...(reason === undefined ? {} : { reason }) };
+      }
+      case "dropped":
+        return { outcome, reason: fate.reason };
+      // Events of before lanes kept fates may still be known as dead letters.
+      case "rejected":
+      case "unknown":
+        return this.#outcomeOfDeadLetter(position, fate.status);
+      default:
+        return { outcome };
+    }
+  }
+
+  async #outcomeOfDeadLetter(
+    position: Position,
+    outcome: "rejected" | "unknown",
+  ): Promise<Pick<TraceDestination, "outcome" | "reason" | "deadLetter" | "deliveredByRetryAtMs">> {
+    const found = await this.deadLetters.forEvent(position);
+    if (found === undefined)
+      return { outcome, reason: outcome === "rejected" ? "its dead letter is damaged or was removed" : UNKNOWN_REASON };
+    const { letter, reason, rejectedAtMs, state, markedAtMs } = found;
+    const deadLetter = { letter, state, rejectedAtMs };
+    return state === "retried" && markedAtMs !== undefined
+      ? { outcome: "delivered", reason, deadLetter, deliveredByRetryAtMs: markedAtMs }
+      : { outcome: "rejected", reason, deadLetter };
+  }
+
+  /** Lets go of what speaks of events that the log no longer has, and of old dead letters. */
+  async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
+    const { log } = this.#options;
+    const results = await Promise.allSettled([
+      this.#attempts.retain(log.first),
+      this.deadLetters.retain(limits, nowMs),
+      this.#fates.retain(
+        { ...limits, maxAgeMs: FATES_AGE_FACTOR * limits.maxAgeMs, maxBytes: FATES_MAX_BYTES },
+        nowMs,
+        log.first,
+      ),
+    ]);
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  pause(): void {
+    this.#lane.pause("paused by an operator");
+  }
+
+  resume(): void {
+    this.#lane.resume();
+  }
+
+  get neededFrom(): number {
+    return this.#store.neededFrom;
+  }
+
+  /** Settled events whose fate is lost; not 0 only after damage. */
+  get unknownFates(): number {
+    return this.#store.unknownFates;
+  }
+
+  account(): AccountView {
+    return this.#store.account();
+  }
+
+  pending(): Pending {
+    return this.#store.pending();
+  }
+
+  lane(): LaneSnapshot {
+    const { reason, lastError, ...snapshot } = this.#lane.snapshot();
+    return { ...snapshot, reason: reason && printable(reason), lastError: lastError && printable(lastError) };
+  }
+
+  /** Makes the cursor durable. */
+  sync(): Promise<void> {
+    return this.#store.sync();
+  }
+
+  /** Finishes the attempt in flight, at most until the deadline. What is pending stays in the log. */
+  async close(deadlineMs: number): Promise<void> {
+    this.#stopListening();
+    await this.#lane.close(deadlineMs, { drain: false });
+    this.#sender.close();
+    await this.#writer.close();
+    await this.#store.close();
+    await this.#attempts.close();
+  }
+}
+
+function isRedirect({ status }: HttpResponse): boolean {
+  return status >= 300 && status < 400;
+}
+
+/** Whether a destination of this name has been here: it has sent something, or keeps dead letters or fates. Its lane had a state then. */
+async function hasTraces({ directory, config, runtime }: DestinationOptions): Promise<boolean> {
+  for (const kind of ["attempts", "dead", "fates"]) {
+    const names = await runtime.disk.list(`${directory}/${kind}/${config.name}`).catch((): readonly string[] => []);
+    if (names.length > 0) return true;
+  }
+  return false;
+}
+
+function attemptsDirectory({ directory, config }: DestinationOptions): string {
+  return `${directory}/attempts/${config.name}`;
+}
+
+/** It knows a repeat by the batch's key too: the same batch must go again after a power cut. */
+function needsDurableLease({ vendor }: DestinationConfig): boolean {
+  return vendor === "getfluxly" || vendor === "http" || vendor === "launchdarkly";
+}
+
+function triggerOf({ lingerMs }: DestinationConfig, { maxEvents, maxBytes }: BatchLimits): LaneTrigger {
+  return { flushAt: maxEvents, flushBytes: maxBytes, flushIntervalMs: lingerMs };
+}
+
+/** The vendor's limits, or less where the configuration says so. */
+function limitsOf(config: DestinationConfig, { settings }: DestinationOptions): BatchLimits {
+  const { limits } = protocolOf(config, settings);
+  return {
+    maxEvents: Math.min(limits.maxEvents, config.batchMaxEvents ?? Number.POSITIVE_INFINITY),
+    maxBytes: Math.min(limits.maxBytes, config.batchMaxBytes ?? Number.POSITIVE_INFINITY),
+  };
+}
+
+/** A ledger that goes on under another vendor must not pass for that vendor's alone. */
+function tellVendor(store: LogStore, { onWarning }: DestinationOptions, { name, vendor }: DestinationConfig): void {
+  const before = store.deliversTo(vendor);
+  if (before === undefined) return;
+  onWarning?.(
+    `${name} delivered to ${before} up to position ${store.neededFrom} and delivers to ${vendor} from there on, what waits too; its ledger goes on over both`,
+  );
+}

@@ -1,0 +1,23 @@
+/** The relay without sockets, on any runtime: what the simulation drives. */
+
+export { ConfigError } from "./config/faults.ts";
+export { loadConfig } from "./config/load.ts";
+export type { RawDestination } from "./config/resolve.ts";
+export { resolveEnvironment } from "./config/resolve.ts";
+export type { DestinationConfig, EnvironmentConfig } from "./config/types.ts";
+export type { DestinationObserver } from "./delivery/destination.ts";
+export { FileWriter } from "./delivery/file-destination.ts";
+export type { DestinationSender, DestinationSenderOptions, SenderSettings } from "./delivery/senders.ts";
+export { createDestinationSender } from "./delivery/senders.ts";
+export type { EnvironmentOptions } from "./environment.ts";
+export { Environment } from "./environment.ts";
+export { batchScanner } from "./intake/batch-scanner.ts";
+export type { BodyLimits, BodyRefusal } from "./intake/body.ts";
+export { BodyReader } from "./intake/body.ts";
+export { Drain } from "./intake/drain.ts";
+export { IdWindow } from "./intake/id-window.ts";
+export type { IntakeServerOptions } from "./intake/intake-server.ts";
+export { createIntakeServer } from "./intake/intake-server.ts";
+export type { IntakeOptions, IntakeRequest } from "./intake/segment-intake.ts";
+export { Intake } from "./intake/segment-intake.ts";
+export { SourceTable } from "./intake/sources.ts";

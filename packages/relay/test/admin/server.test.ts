@@ -1,0 +1,167 @@
+/** The admin server before a view of our making: what it does when the relay itself is in trouble. */
+import { once } from "node:events";
+import type { Server, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { LogRecord } from "@waybill/log";
+import { VirtualClock } from "@waybill/testing";
+import { expect, onTestFinished, test } from "vitest";
+import { type AdminView, createAdminServer } from "../../src/admin/server.ts";
+import { Streams } from "../../src/admin/streams.ts";
+import { tail } from "../../src/admin/tail.ts";
+import { Drain } from "../../src/intake/drain.ts";
+import { send } from "../lib/world.ts";
+
+const TOKEN = "a-long-token";
+const FAILED = { environment: "production", destination: "crm", mode: "failed", reason: "a broken invariant" } as const;
+
+async function serve(view: Partial<AdminView>): Promise<{ readonly url: string; readonly errors: unknown[] }> {
+  const errors: unknown[] = [];
+  const whole = {
+    guard: () => ({ hosts: [], token: undefined }),
+    clock: new VirtualClock(0),
+    drain: new Drain(),
+    stopping: new AbortController().signal,
+    readiness: () => ({ ready: true, components: [], lanes: [] }),
+    onError: (error: unknown) => errors.push(error),
+    ...view,
+  } as unknown as AdminView;
+  const server: Server = createAdminServer(whole, { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000 });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, errors };
+}
+
+test("a defect is one 500 with a stable code and one log line, without its message; the next request is answered", async () => {
+  const broken = (): never => {
+    throw new TypeError("secret inner state");
+  };
+  const { url, errors } = await serve({
+    accounts: broken,
+    environments: broken,
+    metrics: () => Promise.reject(new Error("secret too")),
+    plan: () => [],
+  });
+  for (const path of ["/v1/accounts", "/v1/replays", "/metrics", "/v1/trace/x", "/v1/tail"]) {
+    const answer = await send(url, "GET", path, "", {});
+    expect(answer, path).toMatchObject({ status: 500, json: { code: "internal" } });
+    expect(answer.text).not.toContain("secret");
+  }
+  expect(errors).toHaveLength(5);
+  expect((await send(url, "GET", "/v1/environments", "", {})).status).toBe(200);
+});
+
+test("health is red while a defect has stopped a lane, and names it to those who may know", async () => {
+  const lanes = [FAILED, { environment: "production", destination: "ok", mode: "idle" }] as const;
+  const { url } = await serve({
+    guard: () => ({ hosts: [], token: TOKEN }),
+    readiness: () => ({ ready: true, components: [], lanes }),
+  });
+  const told = await send(url, "GET", "/health", "", { authorization: `Bearer ${TOKEN}` });
+  expect(told).toMatchObject({ status: 503, json: { status: "failed", lanes: [FAILED] } });
+  const untold = await send(url, "GET", "/health", "", {});
+  expect([untold.status, untold.json]).toEqual([503, { status: "failed" }]);
+  const { url: well } = await serve({});
+  expect((await send(well, "GET", "/health", "", {})).json).toEqual({ status: "ok" });
+});
+
+/** As much of a response as a stream needs, whose reader has stopped reading. */
+class StalledResponse extends EventTarget {
+  written = 0;
+  destroyed = false;
+  writableEnded = false;
+  writableNeedDrain = true;
+  readonly #listeners = new Map<string, Set<() => void>>();
+
+  on(name: string, run: () => void): this {
+    this.#listeners.set(name, (this.#listeners.get(name) ?? new Set()).add(run));
+    return this;
+  }
+  once(name: string, run: () => void): this {
+    return this.on(name, run);
+  }
+  off(name: string, run: () => void): this {
+    this.#listeners.get(name)?.delete(run);
+    return this;
+  }
+  writeHead(): this {
+    return this;
+  }
+  write(text: string): boolean {
+    this.written += text.length;
+    return false;
+  }
+  end(): void {
+    this.writableEnded = true;
+  }
+  destroy(): void {
+    this.destroyed = true;
+    for (const run of this.#listeners.get("close") ?? []) run();
+  }
+}
+
+test("a reader that takes nothing for a minute is let go", async () => {
+  const clock = new VirtualClock(0);
+  const response = new StalledResponse();
+  const stream = new Streams(clock, new AbortController().signal).open(response as unknown as ServerResponse, {});
+  const written = stream.write("first");
+  await clock.advance(59_000);
+  expect(response.destroyed).toBe(false);
+  await clock.advance(2_000);
+  expect(await written).toBe(false);
+  expect([response.destroyed, stream.signal.aborted, response.written]).toEqual([true, true, 5]);
+  expect(await stream.write("more")).toBe(false);
+});
+
+test("a stop ends the readers that keep up and cuts off those that do not", () => {
+  const stopping = new AbortController();
+  const streams = new Streams(new VirtualClock(0), stopping.signal);
+  const [stalled, quick] = [new StalledResponse(), new StalledResponse()];
+  quick.writableNeedDrain = false;
+  for (const response of [stalled, quick]) streams.open(response as unknown as ServerResponse, {});
+  stopping.abort();
+  expect([stalled.destroyed, quick.destroyed, quick.writableEnded]).toEqual([true, false, true]);
+  expect(() => streams.open(new StalledResponse() as unknown as ServerResponse, {})).toThrow("too_many_streams");
+});
+
+test("a tail reads on only when its reader has taken what came before, and shows each event as it is stored", async () => {
+  const texts = [`{"n":12345678901234567890,\n"at":"\u2028"}`, "null", `"${"x".repeat(100_000)}"`];
+  const body = Buffer.from(texts.join(","));
+  let end = -1;
+  const ends = Uint32Array.from(texts, (text) => (end += Buffer.byteLength(text) + 1));
+  const record = { first: 7, count: 3, source: "web", receivedAtMs: 1, metadata: "", body, ends, sizeBytes: 0 };
+  let reads = 0;
+  let closed = 0;
+  const reader = {
+    read: () => Promise.resolve(reads++ < 5 ? [record as LogRecord] : []),
+    close: () => Promise.resolve((closed += 1)),
+  };
+  const log = { head: 0, headByte: 0, reader: () => reader, onCommit: () => () => undefined };
+  const controller = new AbortController();
+  const emitted: string[] = [];
+  let take = (): void => undefined;
+  const tailing = tail(
+    log as never,
+    { environment: "e" },
+    (text) => {
+      emitted.push(text);
+      return new Promise<void>((resolve) => (take = resolve));
+    },
+    controller.signal,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect([reads, emitted.length]).toEqual([1, 1]);
+  const lines = (emitted[0] ?? "").split("\n\n").filter((line) => line !== "");
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toBe(
+    'data: {"environment":"e","source":"web","position":7,"receivedAtMs":1,"event":{"n":12345678901234567890, "at":"\u2028"}}',
+  );
+  expect(JSON.parse((lines[2] ?? "").slice(6))).toMatchObject({ position: 9 });
+  controller.abort();
+  take();
+  await tailing;
+  expect(closed).toBe(1);
+});

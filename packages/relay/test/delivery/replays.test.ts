@@ -1,0 +1,176 @@
+/** Replays beside live traffic, and the warning before retention takes what a lane needs, on a virtual clock. */
+import type { DiskRuntime } from "@waybill/core";
+import { LaneState } from "@waybill/log";
+import { Environment, resolveEnvironment } from "@waybill/relay/headless";
+import { SeededRandom, SegmentEmulator, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
+import { expect, test } from "vitest";
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const PART_MS = 20;
+
+interface World {
+  readonly clock: VirtualClock;
+  readonly emulator: SegmentEmulator;
+  readonly environment: Environment;
+  append(count: number): Promise<void>;
+  restart(): Promise<World>;
+}
+
+async function open(
+  clock = new VirtualClock(),
+  disk = new SimDisk(),
+  emulator = new SegmentEmulator({ clock }),
+  next = { id: 0 },
+): Promise<World> {
+  const random = new SeededRandom(7);
+  const network = new SimNetwork({ clock, random, latencyMs: 5 });
+  network.serve("http://emulator.test", emulator.handle);
+  const runtime: DiskRuntime = { clock, random, disk, transport: network.transport };
+  const ignore = (): void => undefined;
+  const environment = await Environment.open({
+    config: resolveEnvironment("e", {
+      sources: {},
+      destinations: {
+        emulator: {
+          vendor: "segment",
+          url: "http://emulator.test",
+          writeKey: "k",
+          timeout: 2_000,
+          backoff: { base: 100, max: 5_000 },
+          batch: { linger: 20, maxEvents: 10, maxBytes: 100_000 },
+        },
+      },
+    }),
+    directory: "/data",
+    runtime,
+    dedupe: { windowMs: 86_400_000, maxIds: 1_000 },
+    observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },
+  });
+  environment.start();
+  return {
+    clock,
+    emulator,
+    environment,
+    async append(count) {
+      for (let index = 0; index < count; index++) {
+        const body = Buffer.from(`{"type":"track","messageId":"m-${next.id++}"}`);
+        const ends = Uint32Array.of(body.length);
+        await environment.log.append({ source: "s", receivedAtMs: clock.now(), metadata: "", body: [body], ends });
+      }
+    },
+    async restart() {
+      disk.killProcess();
+      return open(clock, disk, emulator, next);
+    },
+  };
+}
+
+/** Time in small parts: code that awaits much needs many turns to come to rest. */
+async function pass(clock: VirtualClock, ms: number): Promise<void> {
+  for (let part = 0; part < ms; part += PART_MS) await clock.advance(PART_MS);
+}
+
+const all = { log: { from: 0, to: 100 } };
+
+test("a replay keeps to its rate", async () => {
+  const { clock, environment, append, emulator } = await open();
+  await append(100);
+  await pass(clock, MINUTE_MS);
+  expect(emulator.received).toBe(100);
+  const requests = emulator.requests;
+  await environment.replays.begin("emulator", all, 20);
+  await pass(clock, 2 * SECOND_MS);
+  // Ten at once, then as many each half a second.
+  expect(emulator.requests - requests).toBeGreaterThanOrEqual(4);
+  expect(emulator.requests - requests).toBeLessThanOrEqual(5);
+  await pass(clock, 4 * SECOND_MS);
+  expect(environment.replays.views()).toMatchObject([{ state: "done", account: { delivered: 100, balanced: true } }]);
+  // The emulator knew them all again: ids are unchanged.
+  expect([emulator.received, emulator.duplicates]).toEqual([100, 100]);
+});
+
+test("a replay gives way to live traffic and waits where the lane waits", async () => {
+  const { clock, environment, append, emulator } = await open();
+  await append(100);
+  await pass(clock, MINUTE_MS);
+  emulator.fail({ kind: "status", status: 503, forMs: 20 * SECOND_MS });
+  await append(50);
+  await pass(clock, SECOND_MS);
+  await environment.replays.begin("emulator", all, undefined);
+  await pass(clock, 10 * SECOND_MS);
+  expect(emulator.duplicates).toBe(0);
+  await pass(clock, MINUTE_MS);
+  const live = emulator.events.map(({ messageId }) => messageId);
+  expect(live).toEqual(Array.from({ length: 150 }, (_, index) => `m-${index}`));
+  expect(emulator.duplicates).toBe(100);
+  expect(environment.lanes(clock.now())[0]?.account).toMatchObject({ accepted: 150, delivered: 150, balanced: true });
+});
+
+test("of an environment 64 replays may be going, however many are begun at once", async () => {
+  const { clock, environment, append } = await open();
+  await append(30);
+  await pass(clock, SECOND_MS);
+  const begun = await Promise.allSettled(
+    Array.from({ length: 100 }, () => environment.replays.begin("emulator", all, 0.001)),
+  );
+  const refused = begun.flatMap((one) => (one.status === "rejected" ? [String(one.reason)] : []));
+  expect([environment.replays.views().length, refused.length]).toEqual([64, 36]);
+  expect(refused[0]).toContain("There are 64 replays that are not over; at most 64 may be");
+  const [first] = environment.replays.views();
+  const cancelled = environment.replays.cancel(first?.id ?? "");
+  await pass(clock, SECOND_MS);
+  expect(await cancelled).toBe(true);
+  await environment.replays.begin("emulator", all, undefined);
+  await expect(environment.replays.begin("emulator", all, undefined)).rejects.toThrow("at most 64");
+});
+
+test("a replay goes on after a kill, and a cancelled one does not", async () => {
+  const first = await open();
+  await first.append(100);
+  await pass(first.clock, MINUTE_MS);
+  await first.environment.replays.begin("emulator", all, 20);
+  const { id } = await first.environment.replays.begin("emulator", all, 20);
+  await pass(first.clock, SECOND_MS);
+  expect(await first.environment.replays.cancel(id)).toBe(true);
+  expect(await first.environment.replays.cancel("nobody")).toBe(false);
+  const second = await first.restart();
+  await pass(second.clock, MINUTE_MS);
+  const views = second.environment.replays.views();
+  expect(views.find((view) => view.id !== id)).toMatchObject({
+    state: "done",
+    account: { delivered: 100, balanced: true },
+  });
+  expect(views.find((view) => view.id === id)).toMatchObject({ state: "cancelled" });
+  expect(views.find((view) => view.id === id)?.account.pending).toBeGreaterThan(0);
+  await second.environment.retain({ maxAgeMs: 1, maxBytes: 1e9, hardMaxBytes: 1e9 }, second.clock.now() + MINUTE_MS);
+  expect(second.environment.replays.views()).toEqual([]);
+});
+
+test("a lane that falls behind says how long it is until retention takes its first event", async () => {
+  const { clock, environment, append, emulator } = await open();
+  const hardMaxBytes = 1_000_000;
+  emulator.fail({ kind: "status", status: 503 });
+  for (let second = 0; second < 120; second++) {
+    await append(2);
+    await environment.sync();
+    await pass(clock, SECOND_MS);
+  }
+  const [lane] = environment.lanes(clock.now(), hardMaxBytes);
+  const bytesPerSecond = (lane?.pendingBytes ?? 0) / 120;
+  const expectedMs = ((hardMaxBytes - (lane?.pendingBytes ?? 0)) / bytesPerSecond) * SECOND_MS;
+  expect((lane?.timeUntilLossMs ?? 0) / expectedMs).toBeCloseTo(1, 1);
+  emulator.recover();
+  await pass(clock, MINUTE_MS);
+  expect(environment.lanes(clock.now(), hardMaxBytes)[0]).not.toHaveProperty("timeUntilLossMs");
+});
+
+test("the state of something else among the replays harms nothing", async () => {
+  const disk = new SimDisk();
+  await (await LaneState.open(disk, "/data/replays", "lane", () => ({ base: 0, position: 3 }))).close();
+  const { clock, environment, append } = await open(new VirtualClock(), disk);
+  expect(environment.replays.views()).toEqual([]);
+  await append(1);
+  await pass(clock, SECOND_MS);
+  expect((await environment.trace("m-0")).events).toMatchObject([{ destinations: [{ outcome: "delivered" }] }]);
+});

@@ -1,0 +1,158 @@
+/** The fast scanner beside the plain one: what the fast one takes, the plain one takes with the same result. */
+import { isUtf8 } from "node:buffer";
+import { SeededRandom } from "@waybill/testing";
+import { DEFAULT_LIMITS, type SegmentLimits, STRICT_LIMITS, scanSegment } from "@waybill/vendors";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { batchScanner } from "../../src/intake/batch-scanner.ts";
+
+const scanBatch = batchScanner();
+const PLAIN: SegmentLimits = { ...DEFAULT_LIMITS, isUtf8 };
+const BATCH = { kind: "batch" } as const;
+const MUTATIONS = 40;
+
+const event = fc.record(
+  {
+    type: fc.constantFrom("track", "identify", "page", "screen", "group", "alias", "other", "Track"),
+    messageId: fc.oneof(fc.uuid(), fc.string(), fc.constant(7)),
+    event: fc.string({ unit: "binary" }),
+    properties: fc.jsonValue({ maxDepth: 4 }),
+    timestamp: fc.constant("2026-01-01T00:00:00Z"),
+  },
+  { requiredKeys: ["type", "messageId"] },
+);
+const body = fc.record(
+  {
+    batch: fc.array(event, { maxLength: 8 }),
+    writeKey: fc.oneof(fc.string(), fc.integer()),
+    sentAt: fc.string(),
+    context: fc.jsonValue({ maxDepth: 2 }),
+    integrations: fc.jsonValue({ maxDepth: 2 }),
+  },
+  { requiredKeys: ["batch"] },
+);
+
+/** All of a scan but the bytes, which are the input's. */
+function resultOf(bytes: Buffer, limits: SegmentLimits): string {
+  const scan = scanSegment(bytes, BATCH, limits);
+  return JSON.stringify("refusal" in scan ? scan : { ...scan, bytes: undefined });
+}
+
+function same(bytes: Buffer, plain = PLAIN): void {
+  expect(resultOf(bytes, { ...plain, scanBatch })).toBe(resultOf(bytes, plain));
+}
+
+test("random bodies, with white space and without, whole and with bytes changed", { timeout: 60_000 }, () => {
+  fc.assert(
+    fc.property(body, fc.nat(3), fc.integer(), (value, indent, seed) => {
+      const bytes = Buffer.from(JSON.stringify(value, undefined, indent));
+      same(bytes);
+      const random = new SeededRandom(seed);
+      for (let mutation = 0; mutation < MUTATIONS; mutation++) {
+        const changed = Buffer.from(bytes);
+        const at = random.below(changed.length);
+        changed[at] = random.pick([
+          0x22,
+          0x5c,
+          0x7b,
+          0x7d,
+          0x5b,
+          0x5d,
+          0x2c,
+          0x3a,
+          0x20,
+          0x30,
+          0x2d,
+          0x75,
+          0x0a,
+          0x00,
+          random.below(128),
+        ]);
+        same(random.chance(0.2) ? changed.subarray(0, at) : changed);
+      }
+    }),
+    { numRuns: 300, seed: 1 },
+  );
+});
+
+test.each([
+  [
+    "an ordinary batch",
+    '{"batch":[{"type":"track","messageId":"a"},{"messageId":"b","type":"page","x":[1,{"y":"\\u00e9\\n"}]}]}',
+    true,
+  ],
+  ["white space everywhere", ' { "batch" : [ { "type" : "track" , "messageId" : "a" } ] , "sentAt" : "t" } ', true],
+  [
+    "all that stands beside a batch",
+    '{"context":{"a":1},"integrations":{},"writeKey":"k","sentAt":"s","batch":[{"type":"alias","messageId":"1"}]}',
+    true,
+  ],
+  [
+    "the last of two equal keys",
+    '{"writeKey":"a","writeKey":"b","batch":[{"type":"track","type":"page","messageId":"1","messageId":"2"}]}',
+    true,
+  ],
+  [
+    "numbers of every form",
+    '{"batch":[{"type":"group","messageId":"1","n":[0,-0,1.5,-2e9,3E+4,1e-7,12345678901234567890]}]}',
+    true,
+  ],
+  ["an id that is no text", '{"batch":[{"type":"track","messageId":1}]}', false],
+  ["an unknown type", '{"batch":[{"type":"trace","messageId":"1"}]}', false],
+  ["an event without id", '{"batch":[{"type":"track"}]}', false],
+  ["a key with an escape", '{"batch":[{"typ\\u0065":"track","messageId":"1"}]}', false],
+  ["bare NaN", '{"batch":[{"type":"track","messageId":"1","n":NaN}]}', false],
+  ["two batches", '{"batch":[{"type":"track","messageId":"1"}],"batch":[]}', false],
+  ["no events", '{"batch":[]}', false],
+  ["a number with a leading zero", '{"batch":[{"type":"track","messageId":"1","n":01}]}', false],
+  ["a word cut short", '{"batch":[{"type":"track","messageId":"1","n":tru}]}', false],
+  ["an unknown escape", '{"batch":[{"type":"track","messageId":"1","n":"\\x"}]}', false],
+  // Found by fuzzing: with the bit for lower case set, 0x10 to 0x19 looked like digits.
+  [
+    "an escape with control characters for digits",
+    '{"batch":[{"type":"track","messageId":"1","n":"\\u\u0010e\u00199"}]}',
+    false,
+  ],
+  ["a half escape at the end", '{"batch":[{"type":"track","messageId":"1","n":"\\u00', false],
+  ["a control character", '{"batch":[{"type":"track","messageId":"1","n":"a\tb"}]}', false],
+  ["something behind the end", '{"batch":[{"type":"track","messageId":"1"}]} x', false],
+  ["a string that never ends", `{"batch":[{"type":"track","messageId":"${"x".repeat(100)}`, false],
+])("%s", (_name, text, taken) => {
+  const bytes = Buffer.from(text);
+  expect(scanBatch(bytes) !== undefined).toBe(taken);
+  same(bytes);
+});
+
+test("nesting as deep as the plain scanner allows, and one deeper", () => {
+  for (const [depth, taken] of [
+    [255, true],
+    [256, true],
+    [257, false],
+  ] as const) {
+    const bytes = Buffer.from(
+      `{"batch":[{"type":"track","messageId":"1","n":${"[".repeat(depth)}${"]".repeat(depth)}}]}`,
+    );
+    same(bytes);
+    expect(scanBatch(bytes) !== undefined).toBe(taken);
+  }
+});
+
+test("limits hold, a body above its memory is left to the plain scanner, and what was scanned before leaves no trace", () => {
+  const events = Array.from(
+    { length: 3_000 },
+    (_, index) => `{"type":"track","messageId":"m-${index}","pad":"${"x".repeat(300)}"}`,
+  );
+  const large = Buffer.from(`{"batch":[${events.join(",")}]}`);
+  expect(large.length).toBeLessThan(1024 * 1024);
+  same(large);
+  for (const limits of [STRICT_LIMITS, { ...DEFAULT_LIMITS, eventMaxBytes: 50 }, { ...DEFAULT_LIMITS, maxEvents: 10 }])
+    same(large, { ...limits, isUtf8 });
+  const larger = Buffer.concat([large.subarray(0, -2), Buffer.from(`,${events.join(",")}]}`)]);
+  expect(scanBatch(larger)).toBeUndefined();
+  same(larger);
+  for (const text of [
+    '{"batch":[{"type":"track","messageId":"1","n":1',
+    '{"batch":[{"type":"track","messageId":"1"}]}',
+  ])
+    same(Buffer.from(text));
+});

@@ -1,0 +1,119 @@
+import { type Log, openLog } from "@waybill/log";
+import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
+import { storedIds } from "@waybill/vendors";
+import { expect, test } from "vitest";
+import type { IdHashes } from "../../src/intake/id-window.ts";
+import { StoredIds } from "../../src/intake/stored-ids.ts";
+
+const SCOPE = 7;
+const DAY_MS = 86_400_000;
+
+interface World {
+  readonly disk: SimDisk;
+  readonly clock: VirtualClock;
+  readonly log: Log;
+  readonly ids: StoredIds;
+}
+
+async function open(disk = new SimDisk(), options: { maxIds?: number; clock?: VirtualClock } = {}): Promise<World> {
+  const clock = options.clock ?? new VirtualClock();
+  const runtime = { disk, clock, random: new SeededRandom(3) };
+  const log = await openLog({ directory: "/log", segmentMaxBytes: 200_000 }, runtime);
+  const ids = await StoredIds.open({
+    directory: "/ids",
+    runtime,
+    log,
+    windowMs: DAY_MS,
+    maxIds: options.maxIds ?? 100_000,
+    idsOf: ({ body }) => ({ scope: SCOPE, ids: storedIds(body) }),
+  });
+  return { disk, clock, log, ids };
+}
+
+function hash({ window }: StoredIds, names: readonly string[]): IdHashes {
+  const hashes = { scope: SCOPE, words: new Uint32Array(names.length * 4) };
+  for (const [index, name] of names.entries()) {
+    const bytes = Buffer.from(name);
+    window.hash(bytes, { idStart: 0, idEnd: bytes.length }, hashes, index);
+  }
+  return hashes;
+}
+
+const nameOf = (index: number): string => `id-${index}`;
+
+/** Stores events `from` to `to - 1`, `size` in a request, as the intake does. */
+async function store({ log, ids, clock }: World, from: number, to: number, size = 100): Promise<void> {
+  for (let at = from; at < to; at += size) {
+    const names = Array.from({ length: Math.min(size, to - at) }, (_, index) => nameOf(at + index));
+    const texts = names.map((name) => `{"type":"track","messageId":"${name}"}`);
+    let end = -1;
+    const first = await log.append({
+      source: "web",
+      receivedAtMs: clock.now(),
+      metadata: "",
+      body: [Buffer.from(texts.join(","))],
+      ends: Uint32Array.from(texts, (text) => (end += 1 + text.length)),
+    });
+    const hashes = hash(ids, names);
+    for (let index = 0; index < names.length; index++) ids.window.add(hashes, index, clock.now());
+    ids.stored(first, hashes, clock.now());
+  }
+  await ids.close();
+}
+
+const position = ({ ids }: World, index: number): number | undefined =>
+  ids.window.positionOf(hash(ids, [nameOf(index)]), 0);
+
+const COUNT = 20_050;
+
+test("after a kill every id and its position is known again, most of them without reading the log", async () => {
+  const first = await open();
+  await store(first, 0, COUNT);
+  first.disk.killProcess();
+  const reads = first.disk.operations.get("read") ?? 0;
+  const second = await open(first.disk);
+  for (const index of [0, 8_191, 8_192, 16_383, 16_384, COUNT - 1]) expect(position(second, index)).toBe(index);
+  expect(position(second, COUNT)).toBeUndefined();
+  expect(first.disk.paths().filter((path) => path.endsWith(".ids"))).toHaveLength(2);
+  // Two files, one seed, and the end of a log of some seven segments.
+  expect((first.disk.operations.get("read") ?? 0) - reads).toBeLessThan(30);
+  // It goes on where it was: the third file is made of events from before and after the restart.
+  await store(second, COUNT, 3 * 8_192);
+  expect(first.disk.paths().filter((path) => path.endsWith(".ids"))).toHaveLength(3);
+  const third = await open(first.disk);
+  expect(position(third, COUNT + 5)).toBe(COUNT + 5);
+});
+
+test("a power cut, a damaged or a missing file costs a look into the log, never an id", async () => {
+  for (let seed = 0; seed < 4; seed++) {
+    const first = await open();
+    await store(first, 0, COUNT, 1_000 + seed);
+    first.disk.flipBit("/ids/00000000000000000000.ids", 5_000);
+    first.disk.crash(new SeededRandom(seed));
+    const second = await open(first.disk);
+    for (const index of [0, 4_000, 8_191, 8_192, 16_384, COUNT - 1]) expect(position(second, index)).toBe(index);
+  }
+});
+
+test("files of positions that a damaged log gives anew are forgotten", async () => {
+  const first = await open();
+  await store(first, 0, COUNT);
+  for (const path of first.disk.paths()) if (path.startsWith("/log/")) await first.disk.remove(path);
+  const second = await open(first.disk);
+  expect(second.log.head).toBe(0);
+  expect(position(second, 9_000)).toBeUndefined();
+  expect(first.disk.paths().filter((path) => path.endsWith(".ids"))).toEqual([]);
+});
+
+test("files beyond maxIds are removed; ids older than the window are not taken up", async () => {
+  const first = await open(new SimDisk(), { maxIds: 4_000 });
+  await store(first, 0, COUNT);
+  await first.ids.retain();
+  expect(first.disk.paths().filter((path) => path.endsWith(".ids"))).toEqual(["/ids/00000000000000008192.ids"]);
+  const clock = new VirtualClock();
+  const wide = await open(new SimDisk(), { clock });
+  await store(wide, 0, COUNT);
+  await clock.advance(DAY_MS + 1);
+  const second = await open(wide.disk, { clock });
+  expect(position(second, 8_000)).toBeUndefined();
+});

@@ -1,0 +1,210 @@
+/**
+ * PostHog's doors: the batch and single events. The key stands in the body: it names the source, unless a prefix or host already has.
+ *
+ * The body is read once. The key is for the way in alone: it is not stored, wherever clients put it (beside the batch, in an event, in its properties).
+ */
+import { JsonScanner, saysWord } from "@waybill/core";
+import { elements, endFault, FieldReader, type Range, storedForm, walkMembers } from "../inbound/frame.ts";
+import {
+  ID_MAX_BYTES,
+  type Inbound,
+  type InboundAnswer,
+  type InboundOptions,
+  jsonAnswer,
+  plainPath,
+  REFUSAL_STATUS,
+  type Taken,
+} from "../inbound/inbound.ts";
+
+const PATHS: ReadonlyMap<string, "batch" | "single"> = new Map([
+  ["/batch", "batch"],
+  ["/capture", "single"],
+  ["/e", "single"],
+  ["/i/v0/e", "single"],
+]);
+const OPEN_BRACE = 0x7b;
+const OPEN_BRACKET = 0x5b;
+/** No key is longer, however it is escaped. */
+const KEY_MAX_BYTES = 4_096;
+/** Different texts looked up as keys in one request; any further one is taken for a key. */
+const TEXTS_MAX = 16;
+const BACKSLASH = 0x5c;
+const LETTER_A = 0x61;
+const LETTER_E = 0x65;
+const LETTER_P = 0x70;
+const LETTER_T = 0x74;
+const LETTER_U = 0x75;
+
+const KEY_PLACE = "as api_key in the body";
+
+export const posthogInbound: Inbound = {
+  vendor: "posthog",
+  keyInBody: true,
+  keyPlace: KEY_PLACE,
+  match(path) {
+    const kind = PATHS.get(plainPath(path));
+    if (kind === undefined) return undefined;
+    return { methods: ["POST"], take: (body, _request, options) => take(body, kind, options) };
+  },
+  key: () => undefined,
+  refuse: (refusal): InboundAnswer =>
+    jsonAnswer(REFUSAL_STATUS[refusal.kind], {
+      type: refusal.kind === "unauthorized" ? "authentication_error" : "validation_error",
+      code: refusal.kind,
+      detail: refusal.message,
+    }),
+};
+
+function take(body: Uint8Array, kind: "batch" | "single", options: InboundOptions): Taken {
+  const scanner = new JsonScanner(body, { allowNonFinite: false });
+  const start = scanner.space(0);
+  if (body[start] !== OPEN_BRACE) {
+    const fault = endFault(scanner, body, scanner.value(start));
+    return invalid(fault?.message ?? "The body is JSON, but not an object.");
+  }
+  const events: Range[] = [];
+  let listed = false;
+  let apiKey: Range | undefined;
+  let token: Range | undefined;
+  const { maxEvents = Number.POSITIVE_INFINITY } = options;
+  const end = walkMembers(scanner, body, start, (keyStart, keyEnd, at) => {
+    if (kind === "batch" && body[at] === OPEN_BRACKET && saysWord(body, keyStart, keyEnd, "batch")) {
+      // A repeated member: the last one counts, as in every parser.
+      events.length = 0;
+      listed = true;
+      return elements(scanner, body, at, { events, maxEvents });
+    }
+    const valueEnd = scanner.value(at);
+    if (saysWord(body, keyStart, keyEnd, "api_key")) apiKey = { start: at, end: valueEnd };
+    else if (saysWord(body, keyStart, keyEnd, "token")) token = { start: at, end: valueEnd };
+    return valueEnd;
+  });
+  if (end < -1) return { refusal: { kind: "too_large", message: `more than ${maxEvents} events; none was stored` } };
+  const fault = endFault(scanner, body, end);
+  if (fault !== undefined) return invalid(fault.message);
+  const fields = new FieldReader(body);
+  const key = fields.text(apiKey ?? token, KEY_MAX_BYTES);
+  const isKeyless = apiKey === undefined && token === undefined;
+  if (isKeyless && options.keyless !== true)
+    return { refusal: { kind: "unauthorized", isKeyless, message: `There is no key: send it ${KEY_PLACE}.` } };
+  if (!isKeyless && (key === undefined || !options.isKey(key)))
+    return { refusal: { kind: "unauthorized", message: "The key is not known here." } };
+  if (kind === "single") events.push({ start, end });
+  else if (!listed) return invalid("batch is not an array");
+  return stored(body, events, { ...options, key });
+}
+
+function stored(
+  body: Uint8Array,
+  events: readonly Range[],
+  { key, isKey }: Pick<InboundOptions, "isKey"> & { readonly key: string | undefined },
+): Taken {
+  const reader = new EventReader(body, { key, isKey });
+  const ids: string[] = [];
+  for (const range of events) {
+    const id = reader.read(range);
+    if (id === undefined) return invalid("An event of it is not an object with an event name.");
+    ids.push(id);
+  }
+  const { cuts } = reader;
+  return {
+    stored: events.length === 0 ? undefined : storedForm({ bytes: body, events, nonFinite: [], cuts }, events),
+    metadata: "posthog",
+    ids,
+    answer: () => jsonAnswer(200, { status: 1 }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+/** Reads events, and finds the keys in them: members of theirs that are only for keys, and texts in their properties that are a key of the source. */
+class EventReader {
+  readonly cuts: number[] = [];
+  readonly #body: Uint8Array;
+  readonly #scanner: JsonScanner;
+  readonly #fields: FieldReader;
+  readonly #keys: KnownTexts;
+  // Of the event at hand:
+  #event: Range | undefined;
+  #uuid: Range | undefined;
+
+  constructor(body: Uint8Array, keys: KeysOfRequest) {
+    this.#body = body;
+    this.#scanner = new JsonScanner(body, { allowNonFinite: false });
+    this.#fields = new FieldReader(body);
+    this.#keys = new KnownTexts(body, this.#fields, keys);
+  }
+
+  /** The event's id, "" for none; `undefined` when it is not an event. */
+  read(range: Range): string | undefined {
+    if (!this.#fields.isObject(range)) return undefined;
+    this.#event = undefined;
+    this.#uuid = undefined;
+    walkMembers(this.#scanner, this.#body, range.start, this.#member, { cuts: this.cuts, isCut: this.#isKeyMember });
+    return this.#fields.isText(this.#event) ? (this.#fields.text(this.#uuid, ID_MAX_BYTES) ?? "") : undefined;
+  }
+
+  readonly #member = (keyStart: number, keyEnd: number, at: number): number => {
+    const body = this.#body;
+    const first = body[keyStart];
+    if ((first === LETTER_P || first === BACKSLASH) && body[at] === OPEN_BRACE)
+      if (saysWord(body, keyStart, keyEnd, "properties")) return this.#properties(at);
+    const end = this.#scanner.value(at);
+    if (first !== LETTER_E && first !== LETTER_U && first !== BACKSLASH) return end;
+    if (saysWord(body, keyStart, keyEnd, "event")) this.#event = { start: at, end };
+    else if (saysWord(body, keyStart, keyEnd, "uuid")) this.#uuid = { start: at, end };
+    return end;
+  };
+
+  #properties(at: number): number {
+    return walkMembers(this.#scanner, this.#body, at, (_start, _end, valueAt) => this.#scanner.value(valueAt), {
+      cuts: this.cuts,
+      isCut: (keyStart, keyEnd, value) => this.#isKeyMember(keyStart, keyEnd) && this.#keys.has(value),
+    });
+  }
+
+  readonly #isKeyMember = (start: number, end: number): boolean => {
+    const first = this.#body[start];
+    if (first !== LETTER_A && first !== LETTER_T && first !== BACKSLASH) return false;
+    return saysWord(this.#body, start, end, "api_key") || saysWord(this.#body, start, end, "token");
+  };
+}
+
+interface KeysOfRequest {
+  readonly key: string | undefined;
+  readonly isKey: (key: string) => boolean;
+}
+
+/** Remembers which texts are keys by their bytes: a body may have a hundred thousand, and a look-up takes as long as a small event. */
+class KnownTexts {
+  readonly #body: Uint8Array;
+  readonly #fields: FieldReader;
+  readonly #keys: KeysOfRequest;
+  readonly #known: { readonly range: Range; readonly isKey: boolean }[] = [];
+
+  constructor(body: Uint8Array, fields: FieldReader, keys: KeysOfRequest) {
+    this.#body = body;
+    this.#fields = fields;
+    this.#keys = keys;
+  }
+
+  /** What is looked up in vain too often is taken for a key. */
+  has(range: Range): boolean {
+    for (const known of this.#known) if (this.#isSame(known.range, range)) return known.isKey;
+    if (this.#known.length >= TEXTS_MAX) return true;
+    const text = this.#fields.text(range, KEY_MAX_BYTES);
+    const isKey = text !== undefined && (text === this.#keys.key || this.#keys.isKey(text));
+    this.#known.push({ range, isKey });
+    return isKey;
+  }
+
+  #isSame(a: Range, b: Range): boolean {
+    const length = a.end - a.start;
+    if (b.end - b.start !== length || length > KEY_MAX_BYTES) return false;
+    for (let at = 0; at < length; at++) if (this.#body[a.start + at] !== this.#body[b.start + at]) return false;
+    return true;
+  }
+}
+
+function invalid(message: string): Taken {
+  return { refusal: { kind: "invalid", message } };
+}
