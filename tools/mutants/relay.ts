@@ -162,9 +162,9 @@ const BOUNDARIES: readonly Mutant[] = [
     tests: [`${RELAY_TESTS}/lifecycle/shutdown.test.ts`],
   },
   {
-    name: "an event that cannot be said to the vendor is found by halves",
+    name: "an event that cannot be encoded for the vendor is found by halves",
     file: `${SENDERS}/exchange.ts`,
-    find: 'return halved("cannot be said to the vendor", error);',
+    find: 'return halved("cannot be encoded for the vendor", error);',
     replace: "throw error;",
     tests: [`${CORE_TESTS}/boundaries.test.ts`],
   },

@@ -106,7 +106,7 @@ function worse(a: Outcome | undefined, b: Outcome): Outcome {
   return a !== undefined && rank(a) >= rank(b) ? a : b;
 }
 
-/** That a vendor cannot express an event is no harm to those that can. */
+/** A vendor that cannot express an event does not affect those that can. */
 function rank(outcome: Outcome): number {
   if (outcome.status === "dropped") return outcome.reason === "unsupported" || outcome.reason === "filtered" ? 0 : 4;
   return { delivered: 1, retryable: 2, halted: 3, rejected: 5 }[outcome.status];

@@ -29,9 +29,9 @@ import type { Health } from "./watched-lane.ts";
 export interface Summary {
   /** Taken by a destination. */
   readonly delivered: number;
-  /** Refused for good by a destination; told to `onDrop`. */
+  /** Refused permanently by a destination; reported to `onDrop`. */
   readonly rejected: number;
-  /** Lost on purpose, by reason; told to `onDrop`. */
+  /** Dropped on purpose, by reason; reported to `onDrop`. */
   readonly dropped: number;
   /** Not delivered yet: in memory, or on disk with a spool. */
   readonly left: number;
@@ -217,10 +217,10 @@ class WaybillClient implements Client {
     this.#call(this.#options.onError, reported);
   }
 
-  /** What the application's functions throw, at once or later, does not reach into the engine. */
+  /** What the application's functions throw, at once or later, does not affect delivery. */
   #call<T>(callback: ((value: T) => unknown) | undefined, value: T): void {
     const { onDrop, onError } = this.#options as { readonly onDrop?: unknown; readonly onError?: unknown };
-    // What these two throw is ignored, as is said in the options: there is nobody left to tell.
+    // What these two throw is ignored, as the options document: nothing is left to report it to.
     const thrown = (error: unknown): void => {
       if (callback !== onDrop && callback !== onError) this.#reportEvent("waitUntil", error);
     };

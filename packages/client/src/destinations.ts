@@ -3,7 +3,7 @@ import { segmentProtocol } from "@waybill/vendors";
 import type { Destination } from "./options.ts";
 import { LIBRARY } from "./version.ts";
 
-/** What every destination may be told. */
+/** The options that every destination has. */
 export interface CommonOptions {
   /** Names it in counters and callbacks. Default: the vendor. */
   readonly name?: string;
@@ -51,7 +51,7 @@ export function resolveDestination<T extends object>(
     if (specs[key as keyof T & string].required === true && value === "")
       throw new WaybillError("WAYBILL_OPTIONS", `${owner}: ${key} is empty`);
     if (key === "url" && !(URL.canParse(value) && /^https?:/.test(value)))
-      throw new WaybillError("WAYBILL_OPTIONS", `${owner}: url "${value}" is no http or https URL`);
+      throw new WaybillError("WAYBILL_OPTIONS", `${owner}: url "${value}" is not an http or https URL`);
   }
   return resolved;
 }

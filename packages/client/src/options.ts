@@ -15,7 +15,7 @@ export interface Destination {
   readonly origin?: string;
   /** What its credential is called, for errors. Default "key". */
   readonly key?: string;
-  /** Says canonical events in the vendor's words, where those differ. */
+  /** Translates canonical events into the vendor's wire format, where that differs. */
   readonly translate?: Stage;
 }
 
@@ -23,7 +23,7 @@ export interface Destination {
 export interface Drop {
   /** `rejected`: refused for good; `expired`: given up by a spool that is at its `maxBytes`. */
   readonly reason: DropReason | "rejected" | "expired";
-  /** What the destination said, for `rejected`. */
+  /** The destination's reason, for `rejected`. */
   readonly detail?: string;
   /** Absent when the event has none, or is not known any more. */
   readonly messageId?: string | undefined;
@@ -54,7 +54,7 @@ export type ClientTarget =
 /** What `createClient` takes. */
 export type ClientOptions = ClientTarget & ClientSettings;
 
-/** The same as it may come from JavaScript: neither or both targets are told at run time. */
+/** The same as it may come from JavaScript: neither or both targets are reported at run time. */
 export interface GivenOptions extends ClientSettings {
   readonly destinations?: readonly Destination[] | undefined;
   readonly relay?: { readonly url: string; readonly writeKey: string } | undefined;
@@ -86,7 +86,7 @@ export interface ClientSettings {
   readonly backoffMaxMs?: number;
   /** Validators of track events by name, from which the types of `track()` come. See `validate`. */
   readonly catalog?: Catalog;
-  /** What the validators do at run time: `off` nothing (types only), `report` tells `onError` and sends, `drop` tells `onError` and drops as `invalid`. Default `off`. */
+  /** What the validators do at run time: `off` nothing (types only), `report` reports to `onError` and sends, `drop` reports to `onError` and drops as `invalid`. Default `off`. */
   readonly validate?: "off" | "report" | "drop";
   /** Goes with every event, once per request: `{ app: { name, version } }`. */
   readonly context?: Readonly<Record<string, unknown>>;
@@ -102,7 +102,7 @@ export interface ClientSettings {
   readonly onError?: (error: WaybillError) => void;
 }
 
-/** What the engine around the options needs from its host; replaced by tests. */
+/** What the client needs from its host; replaced by tests. */
 export interface Host {
   readonly runtime: Runtime;
   /** Bytes of a text as UTF-8. */
@@ -117,7 +117,7 @@ export interface VendorHost extends Host {
   readonly environment: (name: string) => string | undefined;
   /** Whether strangers read what runs here: a page of a browser. A worker, of a browser too, is none. */
   readonly isBrowser: boolean;
-  /** Calls the hook when the process ends, as far as the platform tells. Gives back how to take that back. */
+  /** Calls the hook when the process ends, as far as the platform reports it. Returns a function that removes the hook. */
   readonly onExit: (hook: ExitHook) => () => void;
 }
 

@@ -13,12 +13,12 @@ import { QueueStore } from "./queue-store.ts";
 import { messageIdOf } from "./serialise.ts";
 import { type Health, type WatchedLane, watchedLane } from "./watched-lane.ts";
 
-/** What the client tells its pipeline and hears from it. */
+/** What passes between the client and its pipeline. */
 export interface PipelineOptions {
   readonly options: ResolvedOptions;
   readonly host: Host;
   readonly destinations: readonly Destination[];
-  /** Sent beside the events of every request, in the vendor's form. */
+  /** Sent beside the events of every request, in the vendor's format. */
   readonly metadata: string;
   readonly shared: Shared;
   readonly onDrop: (drop: Drop) => void;
@@ -33,7 +33,7 @@ export interface Pipeline {
   drop(reason: DropReason, messageId: string | undefined): void;
   /** Ends when everything pushed before is settled, or cannot be for now. */
   flush(): Promise<void>;
-  /** Delivers within the deadline; what is left then stays on disk or is left behind. May never end, when a disk does not answer. */
+  /** Delivers within the deadline; what is left then stays on disk or is lost. May never end, when a disk does not answer. */
   close(deadlineMs: number): Promise<void>;
   /** The deadline has passed: what comes from now on is not counted any more. */
   freeze(): void;
@@ -49,7 +49,7 @@ export interface Spool {
 }
 
 /** Tells the application of an outcome that it did not wish for. */
-export function tell(
+export function reportTo(
   { onDrop }: PipelineOptions,
   { outcome, text, destination }: { readonly outcome: Outcome; readonly text: string; readonly destination: string },
 ): void {
@@ -84,7 +84,7 @@ export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
         if (!isFinal(outcome)) continue;
         store.settled[index]?.settle(outcome);
         if (outcome.status !== "delivered")
-          tell(pipeline, { outcome, text: batch.event(index) as string, destination: name });
+          reportTo(pipeline, { outcome, text: batch.event(index) as string, destination: name });
       }
     });
     return { name, store, account, ...watched };
@@ -100,7 +100,7 @@ export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
       const { text } = lost;
       account.settle(QUEUE_FULL);
       lost.settle(QUEUE_FULL);
-      tell(pipeline, { outcome: QUEUE_FULL, text, destination: name });
+      reportTo(pipeline, { outcome: QUEUE_FULL, text, destination: name });
       if (oldest === undefined) return false;
     }
     return true;

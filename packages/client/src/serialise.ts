@@ -12,7 +12,7 @@ export interface Serialised extends Queued {
   readonly messageId: string;
 }
 
-/** Behind this prefix stands the id, in every text. */
+/** The id follows this prefix in every text. */
 const ID_PREFIX = /^\{"type":"\w+","messageId":("(?:[^"\\]|\\.)*")/;
 
 /** What else `Date` can read (`1 Jan 2026 (a comment)`) is written anew. */

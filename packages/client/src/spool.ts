@@ -18,7 +18,7 @@ const DEFAULT_MAX_BYTES = 1024 ** 3;
 const MIN_BYTES = 8 * 1024 * 1024;
 
 /**
- * **Errors**: `WAYBILL_OPTIONS`. A directory that cannot be used (another process has it, it is full, it cannot be written) is told to `onError`; events are
+ * **Errors**: `WAYBILL_OPTIONS`. A directory that cannot be used (another process has it, it is full, it cannot be written) is reported to `onError`; events are
  * then kept in memory only, as without a spool, until it can.
  */
 export function spool(options: SpoolOptions): Spool {

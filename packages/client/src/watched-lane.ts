@@ -24,7 +24,7 @@ export interface WatchedLane {
   readonly health: () => Health;
 }
 
-/** One destination's lane over any store. What troubles it is told to `onError` once per cause, and again when the cause changed or came back. */
+/** One destination's lane over any store. Its troubles are reported to `onError` once per cause, and again when the cause changed or came back. */
 export function watchedLane(
   destination: Destination,
   store: Store,
@@ -33,8 +33,8 @@ export function watchedLane(
 ): WatchedLane {
   const { name, protocol, translate, origin = name, key = "key" } = destination;
   let trouble: Health | undefined;
-  /** The cause that was told last. */
-  let told: unknown;
+  /** The cause that was reported last. */
+  let reported: unknown;
   let last: Attempt | undefined;
 
   const describe = (reason: string): string => {
@@ -46,14 +46,14 @@ export function watchedLane(
     return reason.startsWith("no answer from") ? reason : `no answer from ${origin}: ${reason}`;
   };
   const note = (mode: LaneMode, because: string): void => {
-    // An attempt that close broke off says less than what there was before it.
+    // An attempt that close interrupted has less information than the one before it.
     if (trouble !== undefined && because.includes("aborted")) return;
     const reason = describe(because);
     trouble = { mode, reason };
-    // What a server says beside its status may be different each time.
+    // The text of an answer may differ each time.
     const cause = last?.status ?? reason;
-    if (told === cause) return;
-    told = cause;
+    if (reported === cause) return;
+    reported = cause;
     const isDefect = mode === "failed";
     onError(
       new WaybillError(
@@ -84,7 +84,7 @@ export function watchedLane(
     onSettled,
     onAttempt(attempt) {
       last = attempt;
-      if (attempt.retryable + attempt.halted === 0) trouble = told = undefined;
+      if (attempt.retryable + attempt.halted === 0) trouble = reported = undefined;
     },
     onModeChange(mode, reason) {
       if (reason !== undefined) note(mode, reason);

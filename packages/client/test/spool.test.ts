@@ -338,7 +338,7 @@ test("damage is told with what was lost: in the middle, at the end, and of where
     expect.stringMatching(
       /^WAYBILL_LOG_DAMAGED: The spool in \/spool was damaged: 10 events are lost in \d+\.log, \d+ bytes/,
     ),
-    "WAYBILL_LOG_DAMAGED: The spool in /spool was damaged: where a stood cannot be read; all 30 events are sent again",
+    "WAYBILL_LOG_DAMAGED: The spool in /spool was damaged: the cursor of a cannot be read; all 30 events are sent again",
   ]);
   expect(second.drops).toContainEqual({ reason: "log_damaged", events: 10, destination: "a" });
   expect(second.client.accounts()["a"]).toMatchObject({

@@ -3,7 +3,7 @@
  * accepted = delivered + rejected + dropped + expired + pending.
  *
  * The left side is counted when events come, the right side when they end, and `pending` by the store that holds
- * them: three independent counts, so a balanced ledger is evidence and not arithmetic.
+ * them: three independent counts, so a ledger that balances proves something: no count is computed from the other two.
  */
 import type { DropReason, Outcome } from "./delivery.ts";
 
@@ -87,7 +87,7 @@ export class Account {
     };
   }
 
-  /** The ledger as of now; `pending` is what the store says it holds. */
+  /** The ledger as of now; `pending` is what the store reports that it holds. */
   view(pending: number): AccountView {
     return {
       ...this.state(),

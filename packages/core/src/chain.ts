@@ -15,9 +15,9 @@ export interface SenderOptions extends RetryOptions {
   readonly limit?: (next: Exchange, clock: Clock) => Exchange;
   /** Whether a batch that the vendor refuses as a whole is tried in halves. Default true. */
   readonly halve?: boolean;
-  /** A stage of the caller's own, outside of the rate limit: `rewrite(say)`. Given as a function, so that who needs none carries none. */
+  /** A stage of the caller's own, outside of the rate limit: `rewrite(encode)`. It is passed in, so that a bundle without one stays smaller. */
   readonly stage?: (next: Exchange) => Exchange;
-  /** For events that are not in the vendor's own words: `translating(say)`. */
+  /** For events that are not in the vendor's own wire format: `translating(translate)`. */
   readonly translate?: Stage;
 }
 
@@ -27,8 +27,8 @@ export function createSender(options: SenderOptions): Sender {
   const { clock } = runtime;
   const observed = observe(clock, timeout(timeoutMs, clock, exchange(protocol, runtime)));
   const limited = options.limit?.(observed, clock) ?? observed;
-  const said = options.stage?.(limited) ?? limited;
-  const whole = split(said, halve);
+  const staged = options.stage?.(limited) ?? limited;
+  const whole = split(staged, halve);
   const retried = retry(options, runtime, protocol.singly?.(whole, protocol, clock) ?? whole);
   return options.translate?.(retried, protocol, clock) ?? retried;
 }

@@ -1,5 +1,5 @@
 /**
- * The words that stores, senders and lanes share: batch, outcome, limits.
+ * The types that stores, senders and lanes share: batch, outcome, limits.
  *
  * An expected failure is a value here, never a throw.
  */
@@ -12,18 +12,18 @@ export type Outcome =
   | { readonly status: "retryable"; readonly reason: string; readonly retryAfterMs?: number }
   /** This event never: it becomes a dead letter. */
   | { readonly status: "rejected"; readonly reason: string }
-  /** Left out on purpose: this destination has no words for it, or its mapping leaves it out. */
+  /** Left out on purpose: this destination has no equivalent for it, or its mapping leaves it out. */
   | { readonly status: "dropped"; readonly reason: DropReason }
   /** This destination not before somebody acts: the lane stops and keeps its events. */
   | { readonly status: "halted"; readonly reason: string };
 
 export const DELIVERED: Outcome = Object.freeze({ status: "delivered" });
 
-/** Why an event was lost on purpose, always counted. A closed list; new reasons go to its end, since places in it stand in files. */
+/** Why an event was lost on purpose, always counted. A closed list; new reasons go to its end, because files store positions in this list. */
 export const DROP_REASONS = [
   /** The queue was at its limit of events or bytes. */
   "queue_full",
-  /** Larger than any destination of the client accepts. */
+  /** Larger than any destination of the client takes. */
   "event_too_large",
   /** Not an event: a required field is missing, or it cannot be serialised. */
   "invalid",
@@ -31,7 +31,7 @@ export const DROP_REASONS = [
   "closed",
   /** The record in the log does not match its checksum. */
   "log_damaged",
-  /** The vendor has no words for such an event. */
+  /** The vendor has no equivalent for such an event. */
   "unsupported",
   /** The destination's own mapping leaves it out. */
   "filtered",
@@ -59,15 +59,15 @@ export interface Batch {
   readonly count: number;
   /** Bytes of all events, with the commas between them. */
   readonly bytes: number;
-  /** What the request carried beside its events, in the vendor's own form; equal for all events of the batch. "" for none. */
+  /** What the request carried beside its events, in the vendor's own format; equal for all events of the batch. "" for none. */
   readonly metadata: string;
   /** When the oldest event was received or captured, epoch ms. */
   readonly oldestAtMs: number;
-  /** All events in order, separated by commas: what stands between `[` and `]` of a JSON array. */
+  /** All events in order, separated by commas: the content of a JSON array, without its brackets. */
   readonly body: readonly Chunk[];
   /** One event's own bytes. `index` from 0. */
   event(index: number): Chunk;
-  /** A text that stands for one event at every attempt, for events that carry no id. */
+  /** Identifies one event at every attempt, for events that carry no id. */
   eventKey(index: number): string;
   /** The events from `start` up to, not including, `end`, as a batch with a key of its own, derived from this one's. */
   slice(start: number, end: number): Batch;
@@ -147,7 +147,7 @@ export type Verdict =
   /** The request as a whole was refused for a fault of some event, or for its size. A single event is then rejected with `reason`. */
   | { readonly split: true; readonly reason: string };
 
-/** One configured destination in its vendor's own words: how a batch becomes a request and what the answer means. */
+/** One configured destination in its vendor's protocol: how a batch becomes a request and what the answer means. */
 export interface Protocol {
   /** Of one request; of what is leased at once where the vendor takes events `singly`. */
   readonly limits: BatchLimits;

@@ -1,10 +1,10 @@
 /**
- * Walks JSON in its bytes: checks the whole grammar of RFC 8259 and says where values begin and end, without building
+ * Walks JSON in its bytes: checks the whole grammar of RFC 8259 and finds where values begin and end, without building
  * any of them. Looks at each byte once; the loops are plain because that is what the compiler makes fast
  * (`npm run bench -- relay` is what shows it).
  *
- * Positions are byte offsets. A method returns the offset behind what it read, or -1 when that is not JSON; `fault` then
- * says where and why. That the bytes are UTF-8 is for the caller to check: platforms do it faster.
+ * Positions are byte offsets. A method returns the offset after what it read, or -1 when that is not JSON; `fault` then
+ * has the place and the reason. That the bytes are UTF-8 is for the caller to check: platforms do it faster.
  */
 
 export interface JsonFault {
@@ -26,19 +26,19 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const SPACE = 0x20;
 
-/** 1 for bytes that stand for themselves inside a string. */
+/** 1 for bytes that need no escape inside a string. */
 const PLAIN = new Uint8Array(256).fill(1, SPACE);
 PLAIN[QUOTE] = 0;
 PLAIN[BACKSLASH] = 0;
 /** 1 for what may follow a backslash; 2 for the `u` of four hex digits. */
 const ESCAPE = new Uint8Array(256);
-for (const letter of '"\\/bfnrt') ESCAPE[letter.charCodeAt(0)] = 1;
+for (const character of '"\\/bfnrt') ESCAPE[character.charCodeAt(0)] = 1;
 ESCAPE["u".charCodeAt(0)] = 2;
 const HEX_DIGIT = new Uint8Array(256);
-for (const letter of "0123456789abcdefABCDEF") HEX_DIGIT[letter.charCodeAt(0)] = 1;
+for (const character of "0123456789abcdefABCDEF") HEX_DIGIT[character.charCodeAt(0)] = 1;
 const DIGIT = new Uint8Array(256).fill(1, 0x30, 0x3a);
 const WHITE = new Uint8Array(256);
-for (const letter of " \t\n\r") WHITE[letter.charCodeAt(0)] = 1;
+for (const character of " \t\n\r") WHITE[character.charCodeAt(0)] = 1;
 
 const TRUE = bytesOf("true");
 const FALSE = bytesOf("false");
@@ -86,7 +86,7 @@ export class JsonScanner {
     return offset;
   }
 
-  /** Behind the string whose opening quote stands at `at`. */
+  /** The offset after the string whose opening quote is at `at`. */
   string(at: number): number {
     const bytes = this.#bytes;
     const end = bytes.length;
@@ -181,7 +181,7 @@ export class JsonScanner {
       } else offset = this.#scalar(offset, byte);
       if (offset < 0) return -1;
 
-      // A value has ended: close what closes, go on behind a comma.
+      // A value has ended: close what closes, continue after a comma.
       for (;;) {
         if (depth === 0) return offset;
         if (WHITE[bytes[offset] as number] === 1) offset = this.space(offset);
@@ -293,8 +293,8 @@ export class JsonScanner {
 }
 
 /**
- * Whether the JSON text between two quotes, from `start` to `end`, says `word`, be it with escapes or without. The text is known to be JSON;
- * `word` has letters, digits, `_` and `$` alone, for which a Unicode escape is the only escape. Looks at no more bytes than the word can take.
+ * Whether the JSON text between two quotes, from `start` to `end`, equals `word`, written with or without escapes. The text is known to be JSON;
+ * `word` consists of letters, digits, `_` and `$` alone, for which a Unicode escape is the only escape. Looks at no more bytes than the word can take.
  */
 export function saysWord(bytes: Uint8Array, start: number, end: number, word: string): boolean {
   if (end - start < word.length) return false;
@@ -321,7 +321,7 @@ function hexAt(bytes: Uint8Array, at: number): number {
 }
 
 function bytesOf(word: string): Uint8Array {
-  return Uint8Array.from(word, (letter) => letter.charCodeAt(0));
+  return Uint8Array.from(word, (character) => character.charCodeAt(0));
 }
 
 /** The first byte is known to be right. */

@@ -14,7 +14,7 @@
  *     -> sending   the time is over, or the wait was interrupted
  *   halted   nothing is sent but a probe now and then; events are kept
  *     -> sending   probe, resume (a new credential)
- *   paused   an operator said so; the attempt in flight was finished
+ *   paused   an operator paused it; the attempt in flight was finished
  *     -> idle      resume
  *   failed   a defect stopped it: an invariant is broken, or something threw that must not; events are kept
  *     -> sending   resume, another sender
@@ -228,7 +228,7 @@ export class Lane {
     });
   }
 
-  /** None when the store cannot tell. */
+  /** None when the store does not know. */
   #pendingEvents(): number {
     try {
       return this.#options.store.pending().events;
@@ -289,7 +289,7 @@ export class Lane {
     this.#rest();
   }
 
-  /** The loop has ended: become what was asked for, or wait for the next trigger. */
+  /** The loop has ended: take the requested mode, or wait for the next trigger. */
   #rest(): void {
     if (this.#next !== undefined) {
       const mode = this.#next;
@@ -313,7 +313,7 @@ export class Lane {
   }
 
   /** Calls an observer, which may throw. */
-  #tell(call: () => void): void {
+  #report(call: () => void): void {
     try {
       call();
     } catch (error) {
@@ -347,7 +347,7 @@ export class Lane {
   #afterSettle(batch: Batch, outcomes: readonly Outcome[]): void {
     for (const outcome of outcomes) if (isFinal(outcome)) this.#settledEvents += 1;
     this.#resolveFlushes(false);
-    this.#tell(() => this.#options.onSettled?.(batch, outcomes));
+    this.#report(() => this.#options.onSettled?.(batch, outcomes));
   }
 
   /** A store of bounded size may have dropped what a flush waits for, hence the second condition. */
@@ -396,7 +396,7 @@ export class Lane {
       this.#failedAttempts += 1;
       this.#noteError(attempt.reason);
     }
-    this.#tell(() => this.#options.onAttempt?.(attempt, batch));
+    this.#report(() => this.#options.onAttempt?.(attempt, batch));
   }
 
   #noteError(message: string): void {

@@ -2,7 +2,7 @@
 export function nearest(given: string, known: readonly string[]): string | undefined {
   const wanted = given.toLowerCase();
   let best: string | undefined;
-  // A third of the letters may be wrong; two always may.
+  // A third of the characters may differ; two always may.
   let bestDistance = Math.max(2, Math.floor(given.length / 3)) + 1;
   for (const candidate of known) {
     const distance = editDistance(wanted, candidate.toLowerCase());

@@ -43,7 +43,7 @@ export function resolveOptions<T extends object>(
   return resolved as T;
 }
 
-/** What the rule asks for; `undefined` when the value is that. */
+/** What the rule expects; `undefined` when the value meets it. */
 function unmet(value: unknown, rule: OptionRule): string | undefined {
   const { kind } = rule;
   if (kind === "number") {

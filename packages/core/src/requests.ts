@@ -1,7 +1,7 @@
 /**
- * What HTTP takes, checked before a transport sees it, so that every transport refuses the same and says what is at fault.
+ * What HTTP takes, checked before a transport sees it, so that every transport refuses the same requests and names the fault.
  *
- * Two kinds of fault, told apart by where they are found. What comes from an event goes through {@link headerFromEvent} and {@link pathSegmentFromEvent} when a
+ * Two kinds of fault, distinguished by where they are found. What comes from an event goes through {@link headerFromEvent} and {@link pathSegmentFromEvent} when a
  * request is built: they throw, and that event is rejected. What {@link requestFault} still finds comes from the configuration or a rotated key: no event
  * is to blame, and the destination waits for somebody to correct it.
  */
@@ -12,7 +12,7 @@ import type { HttpRequest, Transport } from "./runtime.ts";
 const TOKEN = /^[\w!#$%&'*+\-.^`|~]+$/;
 /** RFC 9110 5.5: visible characters, spaces and tabs, and the bytes above ASCII. */
 const NOT_IN_A_VALUE = /[^\t\u0020-\u007e\u0080-\u00ff]/;
-/** They say how the message is framed, which the transport alone knows. */
+/** They describe how the message is framed, which only the transport knows. */
 const OF_THE_TRANSPORT: ReadonlySet<string> = new Set([
   "content-length",
   "expect",
@@ -69,7 +69,7 @@ export function headerFromEvent(name: string, value: unknown): string {
 /** One segment of a path, encoded, that comes from an event: it cannot lead to another path. **Errors**: `WAYBILL_EVENT`, which rejects the event. */
 export function pathSegmentFromEvent(what: string, value: unknown): string {
   if (typeof value !== "string" || value === "" || value === "." || value === "..")
-    throw fault(`the event's ${what} cannot stand in a path`);
+    throw fault(`the event's ${what} cannot be part of a path`);
   if (value.length > FROM_EVENT_MAX_CHARACTERS)
     throw fault(
       `the event's ${what} has ${value.length} characters; at most ${FROM_EVENT_MAX_CHARACTERS} fit into a path`,

@@ -3,7 +3,7 @@ const SANE_MAX_MS = 24 * 3_600_000;
 const SECOND_MS = 1_000;
 
 /**
- * The wait a response asks for: `Retry-After` as seconds (also with a fraction) or as an HTTP date (RFC 9110 10.2.3), else
+ * The wait that a response requests: `Retry-After` as seconds (also with a fraction) or as an HTTP date (RFC 9110 10.2.3), else
  * `X-RateLimit-Reset` as seconds to wait or, above a billion, as a time in epoch seconds. `undefined` when there is none that makes sense.
  */
 export function retryAfterMs(headers: Readonly<Record<string, string>>, nowMs: number): number | undefined {
@@ -13,11 +13,11 @@ export function retryAfterMs(headers: Readonly<Record<string, string>>, nowMs: n
 function waitMs(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
   if (/^\s*\d+(?:\.\d+)?\s*$/.test(text)) return Math.ceil(Number(text) * SECOND_MS);
-  // Only the forms of an HTTP date begin with the name of a day.
+  // Only the formats of an HTTP date begin with the name of a day.
   return /^\s*[A-Za-z]{3,9},? /.test(text) ? Math.max(0, Date.parse(text) - nowMs) : undefined;
 }
 
-/** No vendor asks to wait for thirty years: such a number is a time. */
+/** No vendor requests a wait of thirty years: such a number is a time. */
 const EPOCH_SECONDS_FROM = 1_000_000_000;
 
 function resetMs(text: string | undefined, nowMs: number): number | undefined {

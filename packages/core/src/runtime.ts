@@ -1,5 +1,5 @@
 /**
- * Everything the engine may ask of the world: time, chance, the network and the disk.
+ * Everything the delivery code needs from the outside: time, chance, the network and the disk.
  *
  * `Date.now`, `Math.random`, `setTimeout`, sockets and files occur only in the packages that implement these
  * interfaces: `@waybill/node` (the real ones) and `@waybill/testing` (virtual, seeded, simulated). Nothing else may
@@ -61,7 +61,7 @@ export interface HttpResponse {
  */
 export type Transport = (request: HttpRequest, signal: AbortSignal) => Promise<HttpResponse>;
 
-/** Why a disk operation failed, in the words of POSIX, as far as the log treats them differently. */
+/** Why a disk operation failed: the POSIX codes that the log treats differently. */
 export type DiskErrorCode = "ENOSPC" | "ENOENT" | "EEXIST" | "EIO";
 
 /**
@@ -105,7 +105,7 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
-/** What the delivery engine itself needs; hosts that keep events on disk also carry a {@link Disk}. */
+/** What delivery itself needs; hosts that keep events on disk also carry a {@link Disk}. */
 export interface Runtime {
   readonly clock: Clock;
   readonly random: Random;

@@ -6,7 +6,7 @@ export interface TextBatchOptions {
   readonly oldestAtMs: number;
   readonly texts: readonly string[];
   readonly sizes: readonly number[];
-  /** The batch whose events these are in another form, and the place of each in it. */
+  /** The batch whose events these are translations of, and the index of each in it. */
   readonly source?: BatchSource | undefined;
 }
 

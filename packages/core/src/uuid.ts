@@ -11,7 +11,7 @@ const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toS
 /**
  * Makes UUIDv7 texts (RFC 9562): 48 bits of epoch milliseconds, a 12-bit counter, 62 random bits.
  *
- * Ids of one generator sort in the order they were made, also when the clock stands still or steps back. Who knows the time gives it: reading the clock is half
+ * Ids of one generator sort in the order they were made, also when the clock stops or steps back. A caller that knows the time passes it: reading the clock is half
  * the cost of an id.
  */
 export function createUuidV7(clock: Pick<Clock, "now">, random: Random): (nowMs?: number) => string {

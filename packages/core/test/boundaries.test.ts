@@ -130,7 +130,7 @@ test("an event that cannot be requested is found by halves; what all events shar
   const world = setUp({ request });
   const outcomes = await world.send("1", "2", "bad", "4");
   expect(outcomes.map(({ status }) => status)).toEqual(["delivered", "delivered", "rejected", "delivered"]);
-  expect(outcomes[2]).toEqual(rejectedBecause("cannot be said to the vendor: not this one"));
+  expect(outcomes[2]).toEqual(rejectedBecause("cannot be encoded for the vendor: not this one"));
 
   const shared = setUp({
     request: () => {
@@ -161,7 +161,7 @@ test("a table with too many or too few outcomes is a defect, which the lane hear
   }
 });
 
-test("singly: an event whose order cannot be told is rejected; indices and order of the others hold", async () => {
+test("singly: an event whose order key cannot be read is rejected; indices and order of the others hold", async () => {
   const world = setUp({
     singly: singly({
       concurrency: 2,
@@ -207,7 +207,7 @@ test("singly: a guard's rejections, a refusal and a failure each keep their own 
   const outcomes = await world.send("1", "2", "3", "4", "5", "6");
   expect(outcomes.map((outcome) => ("reason" in outcome ? outcome.reason : outcome.status))).toEqual([
     "delivered",
-    "cannot be said to the vendor: no",
+    "cannot be encoded for the vendor: no",
     "said so",
     "200 cannot be understood: odd",
     "delivered",

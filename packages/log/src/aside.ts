@@ -1,5 +1,5 @@
 /**
- * What stands where a file of ours has to be and cannot be used (a directory, a file that cannot be read) is renamed, never removed: a person may want to look at it,
+ * What occupies the place of one of our files and cannot be used (a directory, an unreadable file) is renamed, never removed: a person may want to look at it,
  * and a start must not fail for it.
  */
 import { type Disk, type DiskFile, type OpenOptions, WaybillError } from "@waybill/core";

@@ -26,7 +26,7 @@ export class LogBatch implements Batch {
   readonly count: number;
   readonly bytes: number;
   readonly #name: string;
-  /** The piece that was found last, and the number of events before it: events are asked for in order, and a search from the start each time would be quadratic. */
+  /** The piece that was found last, and the number of events before it: events are requested in order, and a search from the start each time would be quadratic. */
   #foundPiece = 0;
   #eventsBefore = 0;
 
@@ -124,7 +124,7 @@ function pieceBody({ record, start, end }: Piece): Uint8Array {
   return record.body.subarray(startOf(record, start), record.ends[end - 1] as number);
 }
 
-/** Where event `index` begins: behind the comma that follows the one before. */
+/** Where event `index` begins: after the comma that follows the one before. */
 function startOf(record: LogRecord, index: number): number {
   return index === 0 ? 0 : (record.ends[index - 1] as number) + 1;
 }
@@ -141,7 +141,7 @@ export function slicePieces(pieces: readonly Piece[], start: number, end: number
   return result;
 }
 
-/** The white space that may stand around an element of the sender's array is not part of the event. */
+/** The white space that may surround an element of the sender's array is not part of the event. */
 function trim(bytes: Uint8Array): Uint8Array {
   let start = 0;
   let end = bytes.length;
@@ -150,7 +150,7 @@ function trim(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(start, end);
 }
 
-/** How many of the first events may go in one batch: same metadata, within the limits; at least one. A gap between them ends it, if it says what was lost. */
+/** How many of the first events may go in one batch: same metadata, within the limits; at least one. A gap between them ends it, if it records what was lost. */
 export function fitting(
   pieces: readonly Piece[],
   limits: BatchLimits,
@@ -188,7 +188,7 @@ export function settledPrefix(outcomes: readonly Outcome[]): number {
   return index === -1 ? outcomes.length : index;
 }
 
-/** The events of the log that a request holds, whatever form they are in; `undefined` for a batch that is not of the log. */
+/** The events of the log that a request holds, translated or not; `undefined` for a batch that is not of the log. */
 export function heldBy(batch: Batch): readonly Run[] | undefined {
   if (batch instanceof LogBatch)
     return joined(batch.pieces.map(({ record, start, end }) => ({ first: record.first + start, count: end - start })));

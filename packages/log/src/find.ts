@@ -135,7 +135,7 @@ async function recordBefore(file: DiskFile, { window, at }: Window, hit: Hit): P
     const place = at + candidate;
     if (place % RECORD_ALIGNMENT === 0) {
       const found = await recordAt(file, { window, at }, place, hit.size);
-      // The magic may stand in an event's text; then no record begins there. Behind one that ends before the hit there is damage, and no other.
+      // An event's text may contain the magic; no record begins there. After a record that ends before the hit there is only damage.
       if (found !== undefined) return place + found.record.sizeBytes > hit.offset ? found : undefined;
     }
     candidate = candidate === 0 ? -1 : window.lastIndexOf(MAGIC, candidate - 1);
@@ -163,7 +163,7 @@ async function recordAt(
   return { record, at: place, bodyAt: place + record.body.byteOffset - bytes.byteOffset - from };
 }
 
-/** The record's events that hold the needle; `offset` is that of the first hit, which may stand before the body. */
+/** The record's events that hold the needle; `offset` is that of the first hit, which may be before the body. */
 function* eventsIn({ record, bodyAt }: Around, needle: Buffer, offset: number): Generator<FoundEvent> {
   const { body, ends } = record;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);

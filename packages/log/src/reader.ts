@@ -19,7 +19,7 @@ export class Reader implements LogReader {
   #segment: Segment | undefined;
   #file: DiskFile | undefined;
   #reading = false;
-  /** The segment we stand in was removed: let go of it, or its space never comes back. */
+  /** The current segment was removed: close it, or its space never comes back. */
   #evicted = false;
 
   readonly #onClose: () => void;
@@ -91,7 +91,7 @@ export class Reader implements LogReader {
     }
   }
 
-  /** Whole records from `offset` on; none when only damage was found, which is then behind us. */
+  /** Whole records from `offset` on; none when only damage was found, which is then passed. */
   async #readHere(
     file: DiskFile,
     segment: Segment,
@@ -101,7 +101,7 @@ export class Reader implements LogReader {
     let { offset } = wanted;
     const limit = segment.sizeBytes - offset;
     let bytes = await readFully(file, offset, Math.min(limit, Math.max(maxBytes, RECORD_HEADER_BYTES)), memory);
-    // Positions belong to one segment: what stands here and is the next one's was never acknowledged.
+    // Positions belong to one segment: what is here and belongs to the next one was never acknowledged.
     const ends = this.#source.segments.find(({ base }) => base > segment.base)?.base ?? Number.POSITIVE_INFINITY;
     const records: LogRecord[] = [];
     let at = 0;
@@ -152,7 +152,7 @@ export class Reader implements LogReader {
     return this.#holdsPosition(segment, byte);
   }
 
-  /** Whether the record at `byte` is the one that holds our position, or could be: it is behind the last one. */
+  /** Whether the record at `byte` is the one that holds our position, or could be: it is after the last one. */
   async #holdsPosition(segment: Segment, byte: number): Promise<boolean> {
     const offset = byte - segment.startByte;
     if (offset === segment.sizeBytes) return true;

@@ -26,7 +26,7 @@
  *  40   4  CRC-32 of the body
  *  44   4  zeros
  *  48      source, metadata (UTF-8), zeros up to a multiple of 4
- *          n x 4: for each event the byte of the body behind its last one
+ *          n x 4: for each event the byte of the body after its last one
  *          body: the events, separated by commas; zeros up to a multiple of 8
  *
  * A record is whole when its magic, length and both CRCs agree. The body has one of its own, so that it can be computed when the
@@ -77,7 +77,7 @@ function headerChecksum(bytes: Buffer): number {
   return crc32(bytes.subarray(16, SEGMENT_HEADER_BYTES), crc32(bytes.subarray(0, 12)));
 }
 
-/** `undefined` when the bytes are no whole header. */
+/** `undefined` when the bytes are not a whole header. */
 export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
   if (bytes.length < SEGMENT_HEADER_BYTES) return undefined;
   if (!bytes.subarray(0, SEGMENT_MAGIC.length).equals(SEGMENT_MAGIC)) return undefined;
@@ -159,7 +159,7 @@ function faultOf(
   return endsCover(ends, bodyBytes) ? undefined : "its events do not cover its body";
 }
 
-/** Whether the events, each at least a comma behind the one before, are the whole body. */
+/** Whether the events, each at least a comma after the one before, are the whole body. */
 function endsCover(ends: Uint32Array, bodyBytes: number): boolean {
   let before = -1;
   for (let index = 0; index < ends.length; index++) {
@@ -170,7 +170,7 @@ function endsCover(ends: Uint32Array, bodyBytes: number): boolean {
   return before === bodyBytes;
 }
 
-/** Writes all of the record that stands before its body into `target` at `at`. */
+/** Writes the part of the record that precedes its body into `target` at `at`. */
 export function encodeHead(sized: SizedEntry, first: Position, target: Buffer, at: number): void {
   const { entry, sourceBytes, metadataBytes, headBytes } = sized;
   target.writeUInt32LE(RECORD_MAGIC, at);
@@ -241,7 +241,7 @@ function viewRecord(bytes: Buffer, at: number, sizeBytes: number): LogRecord | u
   if (bytes.readUInt32LE(at + 40) !== crc32(body)) return undefined;
   const { first, receivedAtMs } = peekRecord(bytes, at);
   const ends = endsView(bytes, endsAt, count);
-  // A checksum says that the bytes are those that were written, not that we wrote them.
+  // A checksum shows that the bytes are unchanged, not that we wrote them.
   if (!endsCover(ends, body.length) || !Number.isSafeInteger(first + count) || !Number.isSafeInteger(receivedAtMs))
     return undefined;
   return {

@@ -12,9 +12,9 @@ import { segmentNames } from "./walk.ts";
 
 export interface SegmentRepair {
   readonly segment: string;
-  /** Bytes that were no whole record, and where their copies are; none for the unfinished end of the newest segment. */
+  /** Bytes that were not a whole record, and where their copies are; none for the unfinished end of the newest segment. */
   readonly removed: readonly { readonly offset: number; readonly bytes: number; readonly copy: string | undefined }[];
-  /** Positions that no record has (any more), first and behind the last. */
+  /** Positions that no record has (any more), the first one and the one after the last. */
   readonly lost: readonly { readonly from: number; readonly to: number }[];
 }
 

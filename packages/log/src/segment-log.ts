@@ -1,20 +1,20 @@
 /**
  * The log on one machine's disk: segments, group commit, retention.
  *
- * A commit takes everything that waits (a wave), writes it behind the last durable byte, syncs once, then answers all of it.
+ * A commit takes everything that waits (a wave), writes it after the last durable byte, syncs once, then answers all of it.
  * While it runs, the next wave gathers: the busier the log, the fewer syncs an entry costs.
  *
  * Invariants:
  * - `head`, `headByte` and a segment's `sizeBytes` only ever cover synced bytes; readers look no further.
  * - Positions are given when a wave is written, so a wave that fails leaves no gap.
  * - After a failed write, but for lack of room, nobody knows which pages reached the disk. The segment is then sealed at its last durable byte and never
- *   written again; the next one says where it ended, so that whatever is left behind that byte is never read.
+ *   written again; the next one records where it ended, so that whatever is left after that byte is never read.
  * - A segment's name is durable before its first record is written: created, header synced, directory synced.
  * - A segment is removed oldest first, so that the log stays contiguous whatever happens in between.
  * - An entry is checked before it may wait (`sizeEntry`) and encoded on its own (`WaveEncoder`): one that is bad is refused alone.
  * - Whatever waits is answered, and the next wave leaves, whatever was thrown.
  *
- * While storing fails the log tries again by itself, every second: it writes and syncs what a wave would, behind the last durable byte of the segment that
+ * While storing fails the log tries again by itself, every second: it writes and syncs what a wave would, after the last durable byte of the segment that
  * the next append would go to, and cuts it off again. So `lastError` is there for as long as an append would fail, and no longer.
  */
 
@@ -349,7 +349,7 @@ class SegmentLog implements Log, SegmentSource {
       await file.write(buffers, segment.sizeBytes);
     } catch (error) {
       const noRoom = error instanceof WaybillError && error.reason === "ENOSPC";
-      // What was written has to go, or it would stand before the next wave. Cutting needs no room.
+      // What was written has to go, or it would precede the next wave. Cutting needs no room.
       if (noRoom) await file.truncate(segment.sizeBytes).catch(() => this.#seal());
       else await this.#seal();
       throw error;

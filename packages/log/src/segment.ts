@@ -16,7 +16,7 @@ export interface Segment {
   /** Logical byte of the file's first byte. */
   readonly startByte: number;
   readonly createdAtMs: number;
-  /** Durable bytes in the file; what stands behind was never acknowledged. */
+  /** Durable bytes in the file; what follows was never acknowledged. */
   sizeBytes: number;
 }
 
@@ -33,14 +33,14 @@ export function isSegmentName(name: string): boolean {
   return name.length === NAME_DIGITS + SUFFIX.length && /^\d+\.log$/.test(name) && Number.isSafeInteger(baseOf(name));
 }
 
-/** The position that a segment's name says. */
+/** The position in a segment's name. */
 export function baseOf(name: string): Position {
   return Number(name.slice(0, NAME_DIGITS));
 }
 
 /**
- * The header of a segment; when it is damaged, what can be known without it: the base stands in the name, and `fallback`
- * says where the segment before it ended. `undefined` when the file is too short to have ever held a record.
+ * The header of a segment; when it is damaged, what can be known without it: the base is in the name, and `fallback`
+ * is where the segment before it ended. `undefined` when the file is too short to have ever held a record.
  */
 export async function readSegmentHeader(
   file: DiskFile,

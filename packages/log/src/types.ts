@@ -1,4 +1,4 @@
-/** The words of the log. The byte format stands at the top of `record.ts`. */
+/** The types of the log. The byte format is described at the top of `record.ts`. */
 
 /**
  * A position is the ordinal of an event in its log: 0 for the first event ever appended, never reused. A record of
@@ -10,11 +10,11 @@ export type Position = number;
 export interface Entry {
   readonly source: string;
   readonly receivedAtMs: number;
-  /** What stood beside the events, in the vendor's own form; "" for none. At most 1 MiB as UTF-8. */
+  /** What the request carried beside the events, in the vendor's own format; "" for none. At most 1 MiB as UTF-8. */
   readonly metadata: string;
   /** The serialised events separated by commas, in one or more pieces. */
   readonly body: readonly Uint8Array[];
-  /** For each event the byte of `body` behind its last one; events are `body[ends[i-1]+1 .. ends[i])`. At least one. */
+  /** For each event the byte of `body` after its last one; events are `body[ends[i-1]+1 .. ends[i])`. At least one. */
   readonly ends: Uint32Array;
 }
 
@@ -31,7 +31,7 @@ export interface LogRecord {
   readonly sizeBytes: number;
 }
 
-/** Where a reader stands: the next event, and where its record begins in the stream of all bytes ever appended. */
+/** The place of a reader: the next event, and where its record begins in the stream of all bytes ever appended. */
 export interface Cursor {
   readonly position: Position;
   /** Logical byte offset of the record that holds `position`; a hint that saves a search. */
@@ -62,7 +62,7 @@ export interface RetentionLimits {
 export interface RecoveryReport {
   readonly segments: number;
   readonly bytes: number;
-  /** Bytes behind the last whole record, cut off: a torn write that was never acknowledged. */
+  /** Bytes after the last whole record, cut off: a torn write that was never acknowledged. */
   readonly tornBytes: number;
   /** Damaged records found while the newest segment was checked, skipped. */
   readonly damaged: readonly DamagedRange[];
@@ -85,7 +85,7 @@ export interface Log {
   readonly head: Position;
   /** The oldest position still in the log; equals `head` when it is empty. */
   readonly first: Position;
-  /** Logical byte behind the last durable record, and of the oldest one still kept. */
+  /** Logical byte after the last durable record, and of the oldest one still kept. */
   readonly headByte: number;
   readonly firstByte: number;
   /** When the oldest segment's first event was received, epoch ms. */
@@ -98,7 +98,7 @@ export interface Log {
    * **Concurrency**: any number at once; appends that arrive while an fsync runs share the next one. Order is call order.
    */
   append(entry: Entry): Promise<Position>;
-  /** Writes and syncs something that it takes away again, so that {@link lastError} says whether an append would succeed. Never rejects. */
+  /** Writes and syncs something that it takes away again, so that {@link lastError} shows whether an append would succeed. Never rejects. */
   tryDisk(): Promise<void>;
   /** Resolves once everything appended before the call is durable; rejects if some of it failed. */
   barrier(): Promise<void>;
@@ -132,7 +132,7 @@ export interface FindOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Event `index` of `record`; without one the bytes stand beside the events. */
+/** Event `index` of `record`; without one the bytes are beside the events. */
 export interface FoundEvent {
   readonly record: LogRecord;
   readonly index: number | undefined;
@@ -142,7 +142,7 @@ export interface LogReader {
   /** Where the next record begins. */
   readonly cursor: Cursor;
   /**
-   * The records from the cursor on that fit into `maxBytes`, at least one; empty at the head. Moves the cursor behind them.
+   * The records from the cursor on that fit into `maxBytes`, at least one; empty at the head. Moves the cursor past them.
    * Damaged and already removed records are skipped: the positions then have a gap.
    * The records are views of `memory` as far as it is large enough, and valid until it is used again; otherwise of memory of their own.
    * One call at a time.

@@ -11,7 +11,7 @@ export interface VerifyReport {
   readonly events: number;
   readonly bytes: number;
   readonly damaged: readonly DamagedRange[];
-  /** Bytes behind the last whole record of the newest segment: a write that was never acknowledged, harmless. */
+  /** Bytes after the last whole record of the newest segment: a write that was never acknowledged, harmless. */
   readonly tornBytes: number;
 }
 

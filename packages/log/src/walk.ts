@@ -14,7 +14,7 @@ export type Walked = FilePlace &
   (
     | { readonly kind: "record"; readonly record: LogRecord }
     | { readonly kind: "damaged"; readonly bytes: number }
-    /** What stands behind the last whole record of the newest segment: not yet, or never, a record. */
+    /** What follows the last whole record of the newest segment: not yet, or never, a record. */
     | { readonly kind: "unfinished"; readonly bytes: number }
   );
 

@@ -26,7 +26,7 @@ export interface EncodedWave {
 export class WaveEncoder {
   #scratch = Buffer.alloc(0);
 
-  /** The entries' records from position `first` on; `undefined` stands for one without events. The buffers are valid until the next call. */
+  /** The entries' records from position `first` on; `undefined` for one without events. The buffers are valid until the next call. */
   encode(entries: readonly (SizedEntry | undefined)[], first: Position): EncodedWave {
     let needed = 0;
     for (const sized of entries) if (sized !== undefined) needed += scratchBytes(sized);

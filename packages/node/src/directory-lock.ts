@@ -7,7 +7,7 @@
  *   <data directory>/.lock-<id>/<id>     a contender's, until it becomes the one above
  *
  * The kernel alone knows whether somebody listens, and forgets it when the process ends in whatever way: a file that a killed
- * process left behind refuses connections, from then on and for ever.
+ * process left refuses connections from then on.
  *
  * Taking it:
  * 1. Look at what is in `.lock`. A socket that takes a connection: in use, give up. One that refuses is dead: remove that name.
@@ -51,7 +51,7 @@ export const LOCK_NAME = ".lock";
 const ID = /^[0-9a-f]{16}$/;
 const LEFTOVER = /^\.lock-[0-9a-f]{16}(?:\.old)?$/;
 const ID_BYTES = 8;
-/** What fits the address of a socket beside its closing zero; Node cuts longer ones without a word. */
+/** What fits the address of a socket beside its closing zero; Node silently truncates longer ones. */
 const SOCKET_PATH_MAX_BYTES: number = process.platform === "linux" ? 107 : 103;
 /** How often a contender begins again; each time another one held the lock meanwhile. */
 const ATTEMPTS_MAX = 100;
@@ -125,7 +125,7 @@ function privatePath(base: string, id: string): { readonly directory: string; re
   return { directory, socket: `${directory}/${id}` };
 }
 
-/** Removes a lock whose holder is dead. **Errors**: `WAYBILL_LOG_LOCKED` when it lives, or nobody can tell. */
+/** Removes a lock whose holder is dead. **Errors**: `WAYBILL_LOG_LOCKED` when it is alive, or when that cannot be determined. */
 async function removeDead({ directory, base }: Place): Promise<void> {
   const path = `${base}/${LOCK_NAME}`;
   let names: readonly string[];
@@ -139,7 +139,8 @@ async function removeDead({ directory, base }: Place): Promise<void> {
     throw error;
   }
   for (const name of names) {
-    if (!ID.test(name)) throw cannotLock(directory, `${LOCK_NAME} in it holds "${name}", which is no lock; remove it`);
+    if (!ID.test(name))
+      throw cannotLock(directory, `${LOCK_NAME} in it holds "${name}", which is not a lock; remove it`);
     const refusal = await connectionRefusal(`${path}/${name}`);
     if (refusal !== "ECONNREFUSED" && refusal !== "ENOENT") throw inUse(directory, refusal);
     await unlessGone(unlink(`${path}/${name}`));

@@ -1,4 +1,4 @@
-/** The real disk, over the callback functions of `node:fs`: they cost about half of what their promise forms do. */
+/** The real disk, over the callback functions of `node:fs`: they cost about half of what the promise versions do. */
 import fs from "node:fs";
 import { dirname } from "node:path";
 import { type Disk, type DiskErrorCode, type DiskFile, messageOf, WaybillError } from "@waybill/core";
@@ -47,7 +47,7 @@ export function createNodeDisk(options: NodeDiskOptions = {}): Disk {
         fs.mkdir(path, { recursive: true, mode: directoryMode }, done),
       );
       if (first === undefined) return;
-      // Each new directory's name stands in its parent.
+      // The name of each new directory is an entry of its parent.
       for (let directory = path; directory.length >= first.length; directory = dirname(directory)) {
         if ((directoryMode & ANYONE_ELSE) !== 0)
           await call<void>(`change the mode of ${directory}`, (done) => fs.chmod(directory, directoryMode, done));
@@ -63,7 +63,7 @@ export function createNodeDisk(options: NodeDiskOptions = {}): Disk {
 /** With the default permissions. */
 export const nodeDisk: Disk = createNodeDisk();
 
-/** The permissions of `path` where they let others do more than `mode` does. `undefined` where they don't, or nobody can tell. */
+/** The permissions of `path` where they allow others more than `mode` does. `undefined` where they do not, or where that is not known. */
 export async function widerThan(path: string, mode: number): Promise<number | undefined> {
   if (process.platform === "win32") return undefined;
   const stats = await call<fs.Stats>(`stat ${path}`, (done) => fs.stat(path, done)).catch(() => undefined);
@@ -82,7 +82,7 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Directories, pipes and devices that stand among the files are none: opening one fails, or waits for ever. */
+/** Directories, pipes and devices are left out: opening one fails or never returns. */
 async function isFile(directory: string, entry: fs.Dirent): Promise<boolean> {
   if (!entry.isSymbolicLink()) return entry.isFile();
   const path = `${directory}/${entry.name}`;
@@ -113,7 +113,7 @@ class NodeFile implements DiskFile {
     while (bytesLeft > 0) {
       const written = await call<number>(`write ${this.#path}`, (done) => fs.writev(this.#descriptor, left, at, done));
       if (written === bytesLeft) return;
-      // A short write says nothing of its cause; the next one will, if it cannot go on.
+      // A short write does not have a cause; the next write reports it, if writing is impossible.
       at += written;
       bytesLeft -= written;
       left = behind(left, written);

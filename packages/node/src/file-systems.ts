@@ -1,11 +1,11 @@
 /** Which file systems are shared between machines: their sockets, and with them our locks, end at each machine. */
 import { readFile, stat, statfs } from "node:fs/promises";
 
-/** What the kernel says of the file system that a directory is on. */
+/** What the kernel reports of the file system that holds a directory. */
 export interface FileSystem {
   /** The magic number of `statfs`. */
   readonly magic: number;
-  /** The type as it was mounted, such as `fuse.sshfs`; `undefined` where nobody can tell. */
+  /** The type as it was mounted, such as `fuse.sshfs`; `undefined` where that is not known. */
   readonly mountType: string | undefined;
 }
 

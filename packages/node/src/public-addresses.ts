@@ -1,4 +1,4 @@
-/** Keeps connections to addresses that the public reaches too: a destination's name must not lead into the network that the relay stands in. */
+/** Allows connections to public addresses only: the name of a destination must not lead into the relay's own network. */
 import { type LookupAddress, type LookupOptions, lookup } from "node:dns";
 import { BlockList, isIP } from "node:net";
 
@@ -37,7 +37,7 @@ for (const [network, bits] of [
 ] as const)
   NOT_PUBLIC_V6.addSubnet(network, bits, "ipv6");
 
-/** The first 96 bits of addresses that stand for an IPv4 address: mapped ones, and those of NAT64 (a network without IPv4 reaches all of it so). */
+/** The first 96 bits of addresses that embed an IPv4 address: mapped ones, and those of NAT64 (a network without IPv4 reaches all of it so). */
 const EMBEDDING_V4 = ["0:0:0:0:0:ffff", "64:ff9b:0:0:0:0"];
 const GROUPS = 8;
 
@@ -51,7 +51,7 @@ export function isPublicAddress(address: string): boolean {
   const [high = 0, low = 0] = groups.slice(-2);
   if (EMBEDDING_V4.includes(hexOf(groups.slice(0, -2))))
     return isPublicAddress(`${high >> 8}.${high & 0xff}.${low >> 8}.${low & 0xff}`);
-  // As plain groups: a tail in IPv4's form and a compressed middle are other spellings of the same.
+  // As plain groups: a tail in IPv4 notation and a compressed middle are other spellings of the same.
   const normal = hexOf(groups);
   return GLOBAL_V6.check(normal, "ipv6") && !NOT_PUBLIC_V6.check(normal, "ipv6");
 }

@@ -148,7 +148,7 @@ function readAnswer(incoming: IncomingMessage, maxBytes: number, done: (answer: 
 /** Names are the server's own, so they are looked up in nothing that has names of its own. */
 function headersOf(incoming: IncomingMessage): Record<string, string> {
   const headers = Object.create(null) as Record<string, string>;
-  // Node has joined what stood several times, but for cookies, which are a list.
+  // Node joins repeated headers, except cookies, which are a list.
   for (const [name, value] of Object.entries(incoming.headers)) headers[name] = String(value);
   return headers;
 }
@@ -174,8 +174,8 @@ function transportError(request: HttpRequest, error: unknown, known?: string): W
   const message = messageOf(error);
   const reason =
     known ?? REASONS[(error as NodeJS.ErrnoException).code ?? ""] ?? (message === "aborted" ? message : "protocol");
-  const said = reason === "protocol" ? message : reason;
-  return new WaybillError("WAYBILL_TRANSPORT", `no answer from ${originOf(request.url)}: ${said}`, {
+  const detail = reason === "protocol" ? message : reason;
+  return new WaybillError("WAYBILL_TRANSPORT", `no answer from ${originOf(request.url)}: ${detail}`, {
     reason,
     retryable: reason !== INVALID,
     cause: error,

@@ -29,7 +29,7 @@ export interface FlushResult {
 
 export const EMPTY: FlushResult = Object.freeze({ accepted: 0, rejected: 0, batches: 0, errors: [] });
 
-/** An answer without an alias is not asked for again by the client itself: the caller decides. */
+/** The client does not repeat a request whose answer has no alias: the caller decides. */
 export function aliasProtocol(protocol: Protocol, requestId: string | undefined): Protocol {
   return {
     ...protocol,
@@ -56,7 +56,7 @@ export function aliasOf({ last }: Delivery): GetFluxlyAliased {
   });
 }
 
-/** What the vendor said of a batch that it took. */
+/** The vendor's answer to a batch that it took. */
 export function resultOf({ last, outcomes }: Delivery, events: number): FlushResult {
   const answer = parse(last?.response?.body ?? "");
   const errors = Array.isArray(answer["errors"]) ? (answer["errors"] as FlushResult["errors"]) : [];

@@ -41,16 +41,16 @@ export interface GetFluxlyClientOptions {
   /** Most events that wait; more are refused with `queue_overflow`. Default 1,000. The original's `max_queue_size`. */
   readonly maxQueueSize?: number;
   /**
-   * Whether the end of a Node process closes the client; what goes wrong then is told to `onError` alone. Default true. The original's `register_atexit`. Events
+   * Whether the end of a Node process closes the client; errors at that point are reported to `onError` only. Default true. The original's `register_atexit`. Events
    * are sent when the process has nothing left to do and on a signal (`exitSignals`). After `process.exit()` or an uncaught exception Node runs nothing that
-   * waits: how many events are left is told to `onError`, or to the console where there is none. SIGKILL and a crash of Node itself tell nobody. With
+   * waits: the number of events left is reported to `onError`, or to the console without it. SIGKILL and a crash of Node itself report nothing. With
    * false, and outside Node, call `close` yourself.
    */
   readonly registerAtExit?: boolean;
   /**
    * Signals (`"SIGHUP"`, `"SIGINT"`, `"SIGTERM"`) on which the client closes, within `timeoutMs` x (`maxRetries` + 2), 20 s by default; the process then ends by
    * the signal, and a second one ends it at once. Where the application listens to the signal too, the client closes, but the end is the application's.
-   * Default: SIGINT and SIGTERM, only while nobody else listens to them. `[]` for none: such a signal ends the process without a word.
+   * Default: SIGINT and SIGTERM, only while nobody else listens to them. `[]` for none: such a signal ends the process silently.
    * **Errors**: `WAYBILL_OPTIONS` for any other name.
    */
   readonly exitSignals?: readonly ExitSignal[];
@@ -72,7 +72,7 @@ export interface GetFluxlyTrack extends Ids {
   readonly event: string;
   /** What the event is about: any JSON object. */
   readonly properties?: Properties;
-  /** Default: now; so for an invalid Date, of which `onError` is told. */
+  /** Default: now; also for an invalid Date, which is reported to `onError`. */
   readonly timestamp?: Date | string;
   /** The circumstances: any JSON object. */
   readonly context?: Properties;
@@ -203,7 +203,7 @@ export class GetFluxlyClientOn {
 
   /**
    * Sends what waits, batch after batch, each under a new idempotency key. **Errors**: rejects with `GetFluxlyError` at the first batch that fails: a retryable one is
-   * put back in front, any other is lost; what is behind stays queued.
+   * put back in front, any other is lost; later events stay queued.
    */
   async flush(): Promise<FlushResult> {
     let result = EMPTY;

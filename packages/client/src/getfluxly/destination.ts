@@ -15,7 +15,7 @@ export interface GetFluxlyOptions extends CommonOptions {
   readonly token: string;
   /** Default `https://api.getfluxly.com`. */
   readonly url?: string;
-  /** Other names or forms for events, by name: see docs/guide/vendors.md. */
+  /** Other names or translations for events, by name: see docs/guide/vendors.md. */
   readonly events?: EventMap<GetFluxlyEvent | GetFluxlyAlias>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Contexts of platforms that cannot tell two chains of asynchronous calls apart: browsers, workers, edge runtimes.
+ * Contexts of platforms that cannot distinguish two chains of asynchronous calls: browsers, workers, edge runtimes.
  *
  * A value that outlived a synchronous task would be seen by whatever else runs meanwhile: the data of one user in the events of another. So only
  * synchronous tasks have a value of their own, and what is asynchronous is refused instead of guessed.
@@ -34,7 +34,7 @@ export function createContext<T>(): Context<T> {
 
 function asynchronous(): TypeError {
   return new TypeError(
-    "this platform cannot tell asynchronous calls apart: with() takes synchronous functions only; for others use the scope that bind() returns",
+    "this platform cannot distinguish asynchronous calls: with() takes synchronous functions only; for others use the scope that bind() returns",
   );
 }
 

@@ -1,4 +1,4 @@
-/** What every JavaScript platform has: browsers, workers, edge runtimes. Timers there keep nothing alive, or cannot be told not to. */
+/** What every JavaScript platform has: browsers, workers, edge runtimes. Timers there keep nothing alive, or cannot be configured not to. */
 import type { Runtime, Transport } from "@waybill/core";
 import type { Host, VendorHost } from "../options.ts";
 import { createFetchTransport } from "./fetch-transport.ts";

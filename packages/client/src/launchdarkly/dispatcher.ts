@@ -20,7 +20,7 @@ export type EventsKind = "analytics" | "diagnostic";
 
 /** A request of an SDK: a web `Request` whose body was read, or Node's with its body. */
 export interface EventRequest {
-  /** Names in any case of letters; only those of the protocol are read. */
+  /** Header names, case-insensitive; only those of the protocol are read. */
   readonly headers: EventHeaders;
   /** Decompressed. */
   readonly body: string | Uint8Array;
@@ -41,9 +41,9 @@ export type EventHandler = (request: EventRequest) => EventAnswer;
 export interface EventDispatcherOptions {
   /** For events of server-side SDKs. */
   readonly sdkKey: string;
-  /** For events of mobile SDKs; without it there is no handler for them. */
+  /** For events of mobile SDKs; without it they have no handler. */
   readonly mobileKey?: string;
-  /** For events of JavaScript SDKs; without it there is no handler for them. */
+  /** For events of JavaScript SDKs; without it they have no handler. */
   readonly environmentId?: string;
   /** Base of the events service. Default `https://events.launchdarkly.com`. The original's `EventsURI`. */
   readonly uri?: string;
@@ -62,7 +62,7 @@ export interface EventDispatcherOptions {
   readonly eventQueueCleanupIntervalMs?: number;
   /** The flag of a key, for events that are summarised. Default: none is known. The original's store. */
   readonly flag?: (key: string) => Flag | undefined;
-  /** As the original where we differ: schema 3 is said of every payload; malformed bodies are answered 202. Default false. */
+  /** Behave like the original where we differ: every payload is sent as schema 3; malformed bodies are answered 202. Default false. */
   readonly strict?: boolean;
   /** Default: a line on the console. What it throws is ignored. */
   readonly onWarning?: (message: string) => void;
@@ -143,7 +143,7 @@ export class EventDispatcherOn {
     );
   }
 
-  /** The handler of an endpoint; `undefined` when there is no credential for that kind of SDK. */
+  /** The handler of an endpoint; `undefined` without a credential for that kind of SDK. */
   getHandler(sdkKind: SdkKind, eventsKind: EventsKind): EventHandler | undefined {
     const { mobileKey, environmentId } = this.#options;
     if (sdkKind === "mobile" && mobileKey === undefined) return undefined;

@@ -7,12 +7,12 @@ export const EVENT_SCHEMA_HEADER = "X-LaunchDarkly-Event-Schema";
 /** Application metadata of an SDK, copied when its events are forwarded. The original's `TagsHeader`. */
 export const TAGS_HEADER = "X-LaunchDarkly-Tags";
 
-/** Headers as Node's `request.headers`, a web `Headers` or any record has them; letter case does not matter. */
+/** Headers as Node's `request.headers`, a web `Headers` or any record has them; case-insensitive. */
 export type EventHeaders = Readonly<Record<string, EventHeader>> | Iterable<readonly [string, string]>;
 
 type EventHeader = string | readonly string[] | undefined;
 
-/** What the headers of a request say of its events. */
+/** What the headers of a request declare about its events. */
 export interface EventPayloadMetadata extends EventMetadata {
   /** 1 if unknown: schema 1 had no header. */
   readonly schemaVersion: number;
@@ -21,7 +21,7 @@ export interface EventPayloadMetadata extends EventMetadata {
 }
 
 /**
- * Reads {@link EventPayloadMetadata} from a request. A version that is missing, is no whole decimal number, or is not from 1 to
+ * Reads {@link EventPayloadMetadata} from a request. A version that is missing, is not a whole decimal number, or is not from 1 to
  * 1,000 counts as 1. Never throws.
  */
 export function getEventPayloadMetadata({ headers }: { readonly headers: EventHeaders }): EventPayloadMetadata {

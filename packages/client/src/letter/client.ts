@@ -37,14 +37,14 @@ export interface LetterClientOptions {
   readonly maxQueueSize?: number;
   /**
    * Whether the end of a Node process closes the client. Default true, as the original's `at_exit`. Events are sent when the process has nothing left to do
-   * and on a signal (`exitSignals`). After `process.exit()` or an uncaught exception Node runs nothing that waits: `onError` is told how many events are
-   * left. SIGKILL and a crash of Node itself tell nobody. With false, and outside Node, call `close` yourself.
+   * and on a signal (`exitSignals`). After `process.exit()` or an uncaught exception Node runs nothing asynchronous: the number of events
+   * left is reported to `onError`. SIGKILL and a crash of Node itself report nothing. With false, and outside Node, call `close` yourself.
    */
   readonly registerAtExit?: boolean;
   /**
    * Signals (`"SIGHUP"`, `"SIGINT"`, `"SIGTERM"`) on which the client closes, and the process then ends by the signal; a second one ends it at once. Where the
    * application listens to the signal too, the client closes, but the end is the application's. Default: SIGINT and SIGTERM, only while nobody else
-   * listens to them. `[]` for none: such a signal ends the process without a word. **Errors**: `WAYBILL_OPTIONS` for any other name.
+   * listens to them. `[]` for none: such a signal ends the process silently. **Errors**: `WAYBILL_OPTIONS` for any other name.
    */
   readonly exitSignals?: readonly ExitSignal[];
   /** Told of every batch that was lost and every event that was refused. Default: a line on the console. The original's `on_error`. What it throws is ignored. */
@@ -55,9 +55,9 @@ export interface LetterClientOptions {
 
 interface Common {
   readonly userId: string;
-  /** ISO 8601 or a Date. Absent: the vendor's time of receipt; so for an invalid Date, of which `onError` is told. */
+  /** ISO 8601 or a Date. Absent: the vendor's time of receipt; also for an invalid Date, which is reported to `onError`. */
   readonly timestamp?: string | Date;
-  /** By which repeats are recognised. Default: a new UUID. */
+  /** By which duplicates are recognised. Default: a new UUID. */
   readonly messageId?: string;
 }
 
@@ -198,7 +198,7 @@ export class LetterClientOn {
 
   /**
    * Takes no more events and sends those that wait. After `readTimeoutMs` x (`maxRetries` + 2), 50 s by default, each batch that is left has one attempt more,
-   * all of them within `readTimeoutMs`; `onError` is told how many events are left then. Idempotent. Never rejects.
+   * all of them within `readTimeoutMs`; the number of events left then is reported to `onError`. Idempotent. Never rejects.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();

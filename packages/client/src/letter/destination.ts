@@ -9,7 +9,7 @@ export interface LetterOptions extends CommonOptions {
   readonly apiKey: string;
   /** Default `https://api.letter.app`. */
   readonly url?: string;
-  /** Where an event should not become what the table says (docs/guide/vendors.md). */
+  /** Replaces or leaves out translations of the table in docs/guide/vendors.md, by event name. */
   readonly events?: EventMap<LetterItem>;
 }
 

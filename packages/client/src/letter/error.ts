@@ -5,7 +5,7 @@ export interface LetterErrorDetails {
   readonly body?: string | undefined;
   /** What kind of failure. */
   readonly code?: string | undefined;
-  /** In words. */
+  /** For people. */
   readonly reason?: string | undefined;
   /** Events that were lost with it. */
   readonly events?: number | undefined;

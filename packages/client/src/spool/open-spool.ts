@@ -1,7 +1,7 @@
 /**
  * What lies in a spool's directory: a lock, the log, and per destination its cursor and its dead letters.
  *
- * Whatever was found damaged or lost is told, with how much: a spool is there so that nothing is lost without a word.
+ * Whatever was found damaged or lost is reported with its amount: the purpose of a spool is that nothing is lost silently.
  */
 import { type AccountView, type Clock, type Disk, isFinal, messageOf, type Outcome, WaybillError } from "@waybill/core";
 import {
@@ -17,7 +17,7 @@ import {
 } from "@waybill/log";
 import type { DirectoryLock } from "@waybill/node";
 import type { Destination } from "../options.ts";
-import { type PipelineOptions, tell } from "../pipeline.ts";
+import { type PipelineOptions, reportTo } from "../pipeline.ts";
 import { type WatchedLane, watchedLane } from "../watched-lane.ts";
 import { StoredEvents } from "./stored-events.ts";
 
@@ -30,13 +30,13 @@ export interface SpoolHost {
 export interface SpoolLane extends WatchedLane {
   readonly name: string;
   readonly store: LogStore;
-  /** What the ledger said when it was opened: earlier processes' events. */
+  /** The ledger when it was opened: earlier processes' events. */
   readonly before: AccountView;
-  /** Everything below has its outcome, and that was told. */
+  /** Everything below has its outcome, and that was reported. */
   doneTo: Position;
-  /** Events given up without ever being sent, as far as that was told. */
-  toldExpired: number;
-  toldDamaged: number;
+  /** Events given up without ever being sent, as far as that was reported. */
+  reportedExpired: number;
+  reportedDamaged: number;
 }
 
 export interface OpenSpool {
@@ -104,7 +104,7 @@ async function openLane(
   const state = await LaneState.open<LaneStateValue>(runtime.disk, `${directory}/lanes`, name, (damaged) => {
     if (damaged)
       pipeline.onError(
-        damageOf(directory, `where ${name} stood cannot be read; all ${log.head - log.first} events are sent again`),
+        damageOf(directory, `the cursor of ${name} cannot be read; all ${log.head - log.first} events are sent again`),
       );
     return newLaneState(log, damaged);
   });
@@ -120,7 +120,7 @@ async function openLane(
       pipeline.onError(
         new WaybillError(
           "WAYBILL_DISK",
-          `The spool in ${directory} cannot write where ${name} stands: ${messageOf(error)}`,
+          `The spool in ${directory} cannot write the cursor of ${name}: ${messageOf(error)}`,
           { cause: error },
         ),
       ),
@@ -135,8 +135,8 @@ async function openLane(
     store,
     before,
     doneTo: store.neededFrom,
-    toldExpired: before.expired,
-    toldDamaged: before.dropped.log_damaged ?? 0,
+    reportedExpired: before.expired,
+    reportedDamaged: before.dropped.log_damaged ?? 0,
   };
   return spoolLane;
 }
@@ -157,7 +157,7 @@ function passed(
     lane.doneTo = position + 1;
     settleAt(position, outcome, events);
     if (outcome.status !== "delivered")
-      tell(pipeline, { outcome, text: Buffer.from(batch.event(index)).toString(), destination: lane.name });
+      reportTo(pipeline, { outcome, text: Buffer.from(batch.event(index)).toString(), destination: lane.name });
   }
 }
 
@@ -168,10 +168,10 @@ export function reportSkipped(
   { log, events, pipeline }: Omit<Opening, "runtime">,
 ): void {
   const account = lane.store.account();
-  const expired = account.expired - lane.toldExpired;
-  const damaged = (account.dropped.log_damaged ?? 0) - lane.toldDamaged;
-  lane.toldExpired += expired;
-  lane.toldDamaged += damaged;
+  const expired = account.expired - lane.reportedExpired;
+  const damaged = (account.dropped.log_damaged ?? 0) - lane.reportedDamaged;
+  lane.reportedExpired += expired;
+  lane.reportedDamaged += damaged;
   for (; lane.doneTo < to; lane.doneTo++) {
     const reason = lane.doneTo < log.first ? "queue_full" : "log_damaged";
     settleAt(lane.doneTo, { status: "dropped", reason }, events);

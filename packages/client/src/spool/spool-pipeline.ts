@@ -7,7 +7,7 @@
  *     -> memory   it cannot be opened, or does not answer
  *   disk      events go through the stage to the log
  *     -> memory   the log cannot be written, or does not answer
- *   memory    events go to a queue in memory beside the log, as in a client without a spool; told to `onError`, once per cause
+ *   memory    events go to a queue in memory beside the log, as in a client without a spool; reported to `onError`, once per cause
  *     -> disk     opening, or after a while writing, is tried again and works
  *
  * Invariants: an event is in the log, in the stage, or in the queue in memory, never in two of them; all three are in the counts. The order of
@@ -57,7 +57,7 @@ const RETRY_MS = 1_000;
 const PATIENCE_MS = 5_000;
 /** Written at once. */
 const APPEND_LIMITS: BatchLimits = { maxEvents: 100_000, maxBytes: SEGMENT_BYTES };
-/** Part of the deadline of close that is kept for writing down where the destinations stand. */
+/** Part of the deadline of close that is kept for writing the destinations' cursors. */
 const RESERVE = 0.2;
 const RESERVE_MAX_MS = 500;
 
@@ -79,8 +79,8 @@ class SpoolPipeline implements Pipeline {
   /** Who waits for the stage to be empty. */
   #onFallBack: () => void = () => undefined;
   #retaining = false;
-  /** Why the spool cannot be used, as it was told. */
-  #told: string | undefined;
+  /** Why the spool cannot be used, as it was reported. */
+  #reported: string | undefined;
   #closing = false;
   /** Closed: a directory that opens now is let go of at once. */
   #ended = false;
@@ -184,7 +184,7 @@ class SpoolPipeline implements Pipeline {
         await this.#append(this.#open, clock.now());
       }
       this.#toDisk = true;
-      this.#told = undefined;
+      this.#reported = undefined;
     } catch (error) {
       this.#fallBack(error);
     }
@@ -246,7 +246,7 @@ class SpoolPipeline implements Pipeline {
   #fallBack(error: unknown): void {
     const { directory } = this.#limits;
     const why = messageOf(error);
-    if (this.#told !== why)
+    if (this.#reported !== why)
       this.#pipeline.onError(
         new WaybillError(
           error instanceof WaybillError ? error.code : "WAYBILL_DISK",
@@ -258,14 +258,14 @@ class SpoolPipeline implements Pipeline {
           },
         ),
       );
-    this.#told = why;
+    this.#reported = why;
     this.#toDisk = false;
     this.#memory ??= createMemoryPipeline(this.#pipeline);
     for (let event = this.#stage.dropOldest(); event !== undefined; event = this.#stage.dropOldest())
       try {
         this.#memory.push(event);
       } catch {
-        // The queue in memory is full: counted and told.
+        // The queue in memory is full: counted and reported.
       }
     this.#onFallBack();
     if (!this.#closing) this.#retry ??= this.#pipeline.host.runtime.clock.after(RETRY_MS, () => this.#tryAgain());
@@ -286,7 +286,7 @@ class SpoolPipeline implements Pipeline {
     this.drop("queue_full", messageIdOf(text));
   }
 
-  /** Of lanes that are at rest: one that is settling a batch tells of it itself. */
+  /** Of lanes that are at rest: one that is settling a batch reports it itself. */
   #reportSkipped(): void {
     if (this.#open === undefined) return;
     const { lanes, log, events } = this.#open;
@@ -319,7 +319,7 @@ export function createSpool(host: SpoolHost, limits: SpoolLimits): Spool {
   return { createPipeline: (pipeline) => new SpoolPipeline(limits, host, pipeline) };
 }
 
-/** For each event the byte behind its last one. */
+/** For each event the byte after its last one. */
 function endsOf(batch: Batch, byteLength: (text: string) => number): Uint32Array {
   const ends = new Uint32Array(batch.count);
   let end = -1;

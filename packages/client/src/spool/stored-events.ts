@@ -20,7 +20,7 @@ export class StoredEvents {
     this.#sweepAt = 2 * this.#refs.size + SWEEP_AFTER;
   }
 
-  /** `undefined` for an event of an earlier process, and for one that nobody asks for any more. */
+  /** `undefined` for an event of an earlier process, and for one that is no longer needed. */
   at(position: Position): Captured | undefined {
     return this.#refs.get(position)?.deref();
   }

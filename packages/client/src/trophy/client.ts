@@ -57,7 +57,7 @@ export interface RequestOptions {
   readonly body?: Readonly<Record<string, unknown>>;
   /** Of one attempt. Default: that of the client. */
   readonly timeoutMs?: number;
-  /** Attempts behind the first one. Default: those of the client. */
+  /** Attempts after the first one. Default: those of the client. */
   readonly maxRetries?: number;
   /** Ends the call; it rejects with `TrophyApiError`. */
   readonly signal?: AbortSignal;
@@ -195,7 +195,7 @@ function callOf({ method, path }: Endpoint, input: Readonly<Record<string, unkno
     query: isGet ? rest : {},
     body: isGet ? undefined : rest,
     headers: {},
-    // PUT and PATCH say what shall be; a POST without a key may act twice.
+    // PUT and PATCH are idempotent; a POST without a key may act twice.
     actsOnce: method !== "POST",
   };
 }
@@ -329,9 +329,9 @@ function errorOf({ status, body, headers }: HttpResponse): TrophyApiError {
   } catch {
     // Kept as text.
   }
-  const said = typeof parsed === "object" && parsed !== null && "error" in parsed ? String(parsed.error) : body;
+  const detail = typeof parsed === "object" && parsed !== null && "error" in parsed ? String(parsed.error) : body;
   const Kind = ERROR_OF_STATUS[status] ?? TrophyApiError;
-  return new Kind(said === "" ? `Status ${status}` : `Status ${status}: ${said}`, {
+  return new Kind(detail === "" ? `Status ${status}` : `Status ${status}: ${detail}`, {
     statusCode: status,
     body: parsed,
     headers,

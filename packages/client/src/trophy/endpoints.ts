@@ -109,7 +109,7 @@ interface Endpoints {
   };
 }
 
-/** Of a metric; its method says more than the table can. */
+/** Of a metric; its method documents more than the table can. */
 export const EVENT: Endpoint = endpoint("POST", "/metrics/{key}/event");
 
 export const ENDPOINTS: Endpoints = {

@@ -8,7 +8,7 @@ export interface TrophyApiEnvironmentUrls {
   readonly admin?: string;
 }
 
-/** The environments that the vendor's clients name; `DEFAULT` is the Ruby client's word for `Production`. */
+/** The environments that the vendor's clients name; `DEFAULT` is the Ruby client's name for `Production`. */
 export const TrophyApiEnvironment: Readonly<Record<"Production" | "DEFAULT", TrophyApiEnvironmentUrls>> = {
   Production: { api: TROPHY_URL, admin: "https://admin.trophy.so/v1" },
   DEFAULT: { api: TROPHY_URL, admin: "https://admin.trophy.so/v1" },

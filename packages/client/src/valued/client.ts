@@ -71,7 +71,7 @@ export class ValuedClientOn {
     this.#post({ ...objectOf(data), key, category: "action" });
   }
 
-  /** A page a user saw. `url` may stand in `data` as `attributes.source.url`. **Errors**: throws `TypeError`: "Missing user.id", "Missing attributes.url", "Missing data hash". */
+  /** A page a user saw. `url` may be part of `data` as `attributes.source.url`. **Errors**: throws `TypeError`: "Missing user.id", "Missing attributes.url", "Missing data hash". */
   pageView(url: string, data: ValuedInput): void;
   pageView(data: ValuedInput): void;
   pageView(first: string | ValuedInput | undefined, second?: ValuedInput): void {

@@ -1,16 +1,16 @@
 /**
- * From anything to plain data: dotted keys become nested objects, registered classes and `toValuedData` methods say how
+ * From anything to plain data: dotted keys become nested objects, registered classes and `toValuedData` methods define how
  * they look, times become ISO text with whole seconds.
  */
 import { wholeSeconds } from "@waybill/vendors";
 
-/** What JSON can say. */
+/** What JSON can express. */
 export type PlainData = null | boolean | number | string | readonly PlainData[] | PlainObject;
 export interface PlainObject {
   readonly [key: string]: PlainData;
 }
 
-/** An object that says itself how it looks. What it gives back is converted again. */
+/** An object that converts itself. What it returns is converted again. */
 export interface ValuedData {
   toValuedData(): unknown;
 }

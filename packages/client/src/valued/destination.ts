@@ -9,7 +9,7 @@ export interface ValuedOptions extends CommonOptions {
   readonly token: string;
   /** Used as it is. Default `https://ingest.valued.app/events`. */
   readonly url?: string;
-  /** Other names or forms for events, by name: see docs/guide/vendors.md. */
+  /** Other names or translations for events, by name: see docs/guide/vendors.md. */
   readonly events?: EventMap<ValuedEvent>;
 }
 

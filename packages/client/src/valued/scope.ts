@@ -41,7 +41,7 @@ export class Scope {
     return this.#context.get() ?? this.#defaults;
   }
 
-  /** What stands at a key: `get("user.id")`, `get(["user", "id"])`. */
+  /** The value at a key: `get("user.id")`, `get(["user", "id"])`. */
   get(key: Key): PlainData | undefined {
     return pathOf(key).reduce<PlainData | undefined>(
       (at, part) => (isPlainObject(at) ? at[part] : undefined),
@@ -50,7 +50,7 @@ export class Scope {
   }
 
   /**
-   * Merges a value in at a key, for the rest of the chain. An object keeps the other members that stand there.
+   * Merges a value in at a key, for the rest of the chain. An object keeps the other members that are there.
    * **Errors**: throws a `TypeError` for data that cannot be sent, and for the scope of `Valued` outside of `with`.
    */
   set(key: Key, value: unknown): void {
@@ -84,7 +84,7 @@ export class Scope {
 
   /**
    * `task` and what it awaits see the data merged in; afterwards, also when it throws, all is as before.
-   * **Errors**: throws a `TypeError` where there are no chains (browsers, workers) and `task` is an asynchronous function, or returns a promise: its
+   * **Errors**: throws a `TypeError` where asynchronous chains cannot be followed (browsers, workers) and `task` is an asynchronous function, or returns a promise: its
    * synchronous part has run then, and the rest runs without the data.
    */
   with<R>(data: object, task: (scope: this) => R): R;
@@ -140,7 +140,7 @@ export class Scope {
     this.#client.syncCustomer(Data.merge(this.#known("customer"), objectOf(customer)));
   }
 
-  /** A scope may stand in the data of another. */
+  /** A scope may be part of the data of another. */
   toValuedData(): PlainObject {
     return this.data;
   }

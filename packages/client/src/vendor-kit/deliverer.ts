@@ -1,4 +1,4 @@
-/** What the vendors' own clients have in common: one batch through the engine's chain, with the vendor's own retry rules, and what came of it. */
+/** What the vendors' own clients have in common: one batch through the chain of senders, with the vendor's own retry rules, and its outcome. */
 import {
   type Attempt,
   type Backoff,
@@ -93,7 +93,7 @@ export function failureOf({ outcomes, last }: Delivery): Exclude<Outcome, { stat
   return outcomes.find((outcome) => outcome.status !== "delivered") as ReturnType<typeof failureOf>;
 }
 
-/** Longest wait that a vendor's Retry-After may ask for, in all vendors' own clients. */
+/** Longest wait that a vendor's Retry-After may request, in all vendors' own clients. */
 export const RETRY_AFTER_MAX_MS = 60_000;
 
 /** A wait that doubles, by `spread` more or less at random (0.25 is ±25 %); the vendor's own wish as it is. */

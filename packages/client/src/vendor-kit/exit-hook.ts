@@ -1,7 +1,7 @@
 /** What a vendor's client does at the end of the process, and which signals it may act on. */
 import { WaybillError } from "@waybill/core";
 
-/** Signals that ask a process to end and can be caught. */
+/** Signals that request a process to end and can be caught. */
 export type ExitSignal = "SIGHUP" | "SIGINT" | "SIGTERM";
 
 export const EXIT_SIGNALS: readonly ExitSignal[] = ["SIGHUP", "SIGINT", "SIGTERM"];

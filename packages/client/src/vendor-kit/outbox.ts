@@ -1,7 +1,7 @@
 /**
- * The queue of a vendor's own client: bounded, emptied one batch at a time in order, by count, by interval or when asked.
+ * The queue of a vendor's own client: bounded, emptied one batch at a time in order, by count, by interval or on request.
  *
- * After a batch could not be sent and was kept, nothing is sent on its own before the next interval: a vendor that is down is not asked
+ * After a batch could not be sent and was kept, nothing is sent on its own before the next interval: a vendor that is down gets no requests
  * again by every event.
  */
 import { Account, type Batch, type BatchLimits, createUuidV7, type Outcome, type Timer } from "@waybill/core";

@@ -25,7 +25,7 @@ const FIRST_PROCESS = 1;
 /** The exit codes that a shell reports for these signals. */
 const CODES: Readonly<Record<ExitSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
-/** Not SIGHUP: who closes a terminal has often asked for the process to go on (`nohup`). */
+/** Not SIGHUP: closing a terminal must not end a process that was started to outlive it (`nohup`). */
 const UNASKED: readonly ExitSignal[] = ["SIGINT", "SIGTERM"];
 
 export class ProcessExits {
@@ -65,7 +65,7 @@ export class ProcessExits {
   };
 
   readonly #onExit = (code: number): void => {
-    this.#tellLost(`the process ended with exit code ${code}`);
+    this.#reportLost(`the process ended with exit code ${code}`);
   };
 
   /**
@@ -127,13 +127,13 @@ export class ProcessExits {
   /** As the signal would have ended it: whoever started the process sees the signal, not an exit code. */
   #endBy(signal: ExitSignal): void {
     this.#ending = false;
-    this.#tellLost(`the process ended by ${signal}`);
+    this.#reportLost(`the process ended by ${signal}`);
     for (const hook of this.#hooks) this.#remove(hook);
     if (this.#process.pid === FIRST_PROCESS) this.#process.exit(CODES[signal]);
     else this.#process.kill(this.#process.pid, signal);
   }
 
-  #tellLost(reason: string): void {
+  #reportLost(reason: string): void {
     for (const hook of this.#hooks) hook.lost(reason);
   }
 }

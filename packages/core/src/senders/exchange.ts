@@ -1,5 +1,5 @@
 /**
- * The innermost stage: makes the vendor's request, sends it, lets the vendor's table say what the answer means. No answer is retryable.
+ * The innermost stage: makes the vendor's request, sends it, lets the vendor's table classify the answer. No answer is retryable.
  *
  * It is the boundary of an event and of a vendor. Whatever the request builder or the table throws is the fault of some event: halves find it, and it is
  * rejected. Whatever the transport gives is an answer of HTTP or none. What HTTP refuses of the configuration halts the lane.
@@ -32,7 +32,7 @@ export function exchange(protocol: Protocol, runtime: Pick<Runtime, "clock" | "t
       // What all events of the batch share is at fault, so halves are no better.
       if (error instanceof WaybillError && error.code === "WAYBILL_EVENT") return all(count, "rejected", error.message);
       // It will not be any better next time; halves find the event at fault.
-      return halved("cannot be said to the vendor", error);
+      return halved("cannot be encoded for the vendor", error);
     }
     let response: HttpResponse;
     try {

@@ -1,13 +1,13 @@
 /**
- * The boundary through which the words of strangers become reasons: of dead letters, attempts, logs and screens. They cannot steer a terminal or forge a line
- * there, and they are cut.
+ * The boundary through which text from vendors and events becomes a reason of dead letters, attempts, logs and screens. It cannot steer a terminal or forge a line
+ * there, and it is cut.
  */
 import type { Attempt, Outcome, SendContext, Sender } from "../delivery.ts";
 import { printable } from "../printable.ts";
 
 const REASON_MAX_CHARACTERS = 1_000;
 
-/** `sender` with every reason safe to keep and to print, in its outcomes and in what it tells its watcher. */
+/** `sender` with every reason safe to keep and to print, in its outcomes and in what it reports to its watcher. */
 export function withSafeReasons(sender: Sender): Sender {
   return {
     send: (batch, context) => sender.send(batch, watched(context)).then(safeOutcomes),
@@ -49,9 +49,9 @@ function safeOutcomes(outcomes: readonly Outcome[]): readonly Outcome[] {
   return changed ?? outcomes;
 }
 
-function safe<T extends Attempt | Outcome | undefined>(said: T): T {
+function safe<T extends Attempt | Outcome | undefined>(item: T): T {
   // A sender with a defect may leave an outcome out: that is for its lane to find.
-  if (said === undefined || !("reason" in said) || said.reason === undefined) return said;
-  const reason = safeReason(said.reason);
-  return reason === said.reason ? said : { ...said, reason };
+  if (item === undefined || !("reason" in item) || item.reason === undefined) return item;
+  const reason = safeReason(item.reason);
+  return reason === item.reason ? item : { ...item, reason };
 }

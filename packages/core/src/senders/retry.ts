@@ -22,7 +22,7 @@ export interface RetryOptions {
   readonly exhausted?: "reject" | "keep";
 }
 
-/** A vendor that asks for more is asked again after this long: it may have recovered, or never meant it. */
+/** A vendor that requests a longer wait gets the next attempt after this long: it may have recovered, or never meant it. */
 const RETRY_AFTER_MAX_MS = 3_600_000;
 
 interface Part {
@@ -45,7 +45,7 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
           const retryable = retryableParts(part, result);
           again.push(...retryable);
           if (retryable.length === 0) continue;
-          // What stands behind must not overtake what waits.
+          // Later events must not overtake those that wait.
           again.push(...parts.slice(index + 1));
           break;
         }

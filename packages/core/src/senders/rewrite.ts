@@ -3,11 +3,11 @@ import { DELIVERED } from "../delivery.ts";
 import { messageOf } from "../errors.ts";
 import type { Exchange } from "./exchange.ts";
 
-/** A batch said anew as a whole: what is sent has no event for each that came. */
+/** A batch rewritten as a whole: the request does not have one event for each of the batch. */
 export interface Rewritten {
-  /** What is sent; `undefined` when nothing is left to say. */
+  /** What is sent; `undefined` when nothing is left to send. */
   readonly batch: Batch | undefined;
-  /** Events that cannot be said, by their place, and why. */
+  /** Events that cannot be encoded, by their index, with the reason. */
   readonly rejected: ReadonlyMap<number, string>;
   /** Called when it was delivered, with the last attempt. */
   readonly delivered: (attempt: Attempt | undefined) => void;
@@ -16,29 +16,29 @@ export interface Rewritten {
 /** Called at each attempt; what it remembers of a batch counts only once that is delivered. */
 export type Rewrite = (batch: Batch) => Rewritten;
 
-/** A batch is said anew in one step, which nothing can interrupt: a larger one is halved first. */
+/** A batch is rewritten in one step, which nothing can interrupt: a larger one is halved first. */
 const STEP_MAX_BYTES = 1024 * 1024;
 
-/** Sends what `say` makes of a batch: its outcome is that of all events of the batch but those that cannot be said. */
-export function rewrite(say: Rewrite): (next: Exchange) => Exchange {
+/** Sends what `encode` makes of a batch: its outcome is that of all events of the batch but those that cannot be encoded. */
+export function rewrite(encode: Rewrite): (next: Exchange) => Exchange {
   return (next) =>
     async (batch, context): Promise<Verdict> => {
       if (batch.count > 1 && batch.bytes > STEP_MAX_BYTES) return { split: true, reason: "too large for one step" };
       let rewritten: Rewritten;
       try {
-        rewritten = say(batch);
+        rewritten = encode(batch);
       } catch (error) {
         // Halves find the event at fault.
-        return { split: true, reason: `cannot be said to the vendor: ${messageOf(error)}` };
+        return { split: true, reason: `cannot be encoded for the vendor: ${messageOf(error)}` };
       }
-      const { batch: said, rejected, delivered } = rewritten;
+      const { batch: encoded, rejected, delivered } = rewritten;
       let last: Attempt | undefined;
       const attempted = (attempt: Attempt): void => {
         last = attempt;
         context.watch.attempted(attempt, batch);
       };
       const watching: SendContext = { ...context, watch: { ...context.watch, attempted } };
-      const verdict: Verdict = said === undefined ? [DELIVERED] : await next(said, watching);
+      const verdict: Verdict = encoded === undefined ? [DELIVERED] : await next(encoded, watching);
       if ("split" in verdict) return verdict;
       const failed = verdict.find(({ status }) => status !== "delivered");
       if (failed === undefined) remember(delivered, last);
@@ -49,7 +49,7 @@ export function rewrite(say: Rewrite): (next: Exchange) => Exchange {
     };
 }
 
-/** The events were delivered whatever this throws; what it does not remember is said again. */
+/** The events were delivered whatever this throws; what it does not remember is sent again. */
 function remember(delivered: Rewritten["delivered"], attempt: Attempt | undefined): void {
   try {
     delivered(attempt);

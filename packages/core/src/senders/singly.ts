@@ -14,7 +14,7 @@ export interface SinglyOptions {
 
 /**
  * For a vendor that takes one event per request: sends the events of a batch each on its own, several at once. Events of equal order key go one
- * after another. Once one could not be delivered now, no further one is begun; those behind it are as it is.
+ * after another. Once one could not be delivered now, no further one is begun; the later ones get the same outcome.
  *
  * How many are in flight at once adapts: half as many after a failure (a vendor that limits or struggles), one more after each batch that went through, at most
  * `concurrency`.
@@ -42,7 +42,7 @@ function sendSingly(next: Sender, concurrency: number, orderKey: SinglyOptions["
           outcomes[index] = outcome;
           if (!isFinal(outcome)) stopped ??= outcome;
         } catch (error) {
-          // A defect: what is on its way ends before it is told, or it would still be under way when the batch is sent again.
+          // A defect: requests in flight end before it is reported, or one would still be in flight when the batch is sent again.
           broken ??= { error };
           stopped ??= BROKEN;
         }
@@ -54,7 +54,7 @@ function sendSingly(next: Sender, concurrency: number, orderKey: SinglyOptions["
           try {
             key = orderKey?.(batch.event(index));
           } catch (error) {
-            outcomes[index] = { status: "rejected", reason: `its order cannot be told: ${messageOf(error)}` };
+            outcomes[index] = { status: "rejected", reason: `its order key cannot be read: ${messageOf(error)}` };
             continue;
           }
           const sent = sendOne(index, key === undefined ? undefined : ends.get(key));

@@ -4,14 +4,14 @@ import { messageOf } from "../errors.ts";
 import type { Chunk, Clock } from "../runtime.ts";
 import { TextBatch } from "../text-batch.ts";
 
-/** An event in a vendor's own words, with what its request says beside it; or why there is none. */
+/** An event in a vendor's wire format, with the metadata of its request; or why there is none. */
 export type Translated =
   | { readonly text: string; readonly metadata: string }
   | { readonly dropped: DropReason }
-  /** It should have a meaning there but cannot be said: it becomes a dead letter. */
+  /** It should have an equivalent there but cannot be encoded: it becomes a dead letter. */
   | { readonly rejected: string };
 
-/** Must be pure: the same event has the same words at every attempt. `metadata` is that of the event's batch; `key` stands for the event where it has no id. */
+/** Must be pure: the same event has the same translation at every attempt. `metadata` is that of the event's batch; `key` identifies the event where it has no id. */
 export type Translate = (event: Chunk, metadata: string, key: string) => Translated;
 
 const encoder = new TextEncoder();
@@ -31,15 +31,15 @@ interface Run {
 }
 
 /**
- * Says each event in the vendor's words and sends the runs of equal metadata that fit its limits, in order. Once a run
- * could not be delivered now, those behind it are not tried. An event whose translation throws is rejected, it alone.
+ * Encodes each event in the vendor's wire format and sends the runs of equal metadata that fit its limits, in order. Once a run
+ * could not be delivered now, the later ones are not tried. An event whose translation throws is rejected alone.
  */
-export function translating(say: Translate): Stage {
+export function translating(translate: Translate): Stage {
   return (next, { limits }, clock) => ({
     async send(batch, context) {
       const outcomes = new Array<Outcome>(batch.count);
       let stopped: Outcome | undefined;
-      for await (const run of runsOf(batch, outcomes, { say, limits, clock })) {
+      for await (const run of runsOf(batch, outcomes, { translate, limits, clock })) {
         if (context.soon.aborted) stopped = { status: "retryable", reason: "interrupted" };
         const results: readonly Outcome[] = stopped === undefined ? await next.send(batchOf(run, batch), context) : [];
         for (const [at, index] of run.indexes.entries()) outcomes[index] = results[at] ?? (stopped as Outcome);
@@ -53,13 +53,13 @@ export function translating(say: Translate): Stage {
 }
 
 interface Rules {
-  readonly say: Translate;
+  readonly translate: Translate;
   readonly limits: BatchLimits;
   readonly clock: Clock;
 }
 
-/** Gives an outcome to each event without words; the others come in runs, one after another: a translation may be far larger than its event. */
-async function* runsOf(batch: Batch, outcomes: Outcome[], { say, limits, clock }: Rules): AsyncGenerator<Run> {
+/** Gives an outcome to each event without a translation; the others come in runs, one after another: a translation may be far larger than its event. */
+async function* runsOf(batch: Batch, outcomes: Outcome[], { translate, limits, clock }: Rules): AsyncGenerator<Run> {
   let run: Run | undefined;
   let stepBytes = 0;
   const eventBytes = EVENT_COSTS_BYTES + Math.min(batch.metadata.length, METADATA_COSTS_MAX_BYTES);
@@ -70,21 +70,21 @@ async function* runsOf(batch: Batch, outcomes: Outcome[], { say, limits, clock }
       await new Promise<void>((resolve) => clock.after(0, resolve, true));
       stepBytes = 0;
     }
-    const said = saidOf(say, event, batch, index);
-    if ("dropped" in said) outcomes[index] = { status: "dropped", reason: said.dropped };
-    else if ("rejected" in said) outcomes[index] = { status: "rejected", reason: said.rejected };
+    const translated = translatedEvent(translate, event, batch, index);
+    if ("dropped" in translated) outcomes[index] = { status: "dropped", reason: translated.dropped };
+    else if ("rejected" in translated) outcomes[index] = { status: "rejected", reason: translated.rejected };
     else {
-      const size = encoder.encode(said.text).length;
+      const size = encoder.encode(translated.text).length;
       stepBytes += size;
       const fits =
-        run?.metadata === said.metadata &&
+        run?.metadata === translated.metadata &&
         run.texts.length < limits.maxEvents &&
         run.bytes + 1 + size <= limits.maxBytes;
       if (run === undefined || !fits) {
         if (run !== undefined) yield run;
-        run = { metadata: said.metadata, texts: [], sizes: [], indexes: [], bytes: -1 };
+        run = { metadata: translated.metadata, texts: [], sizes: [], indexes: [], bytes: -1 };
       }
-      run.texts.push(said.text);
+      run.texts.push(translated.text);
       run.sizes.push(size);
       run.indexes.push(index);
       run.bytes += 1 + size;
@@ -94,12 +94,13 @@ async function* runsOf(batch: Batch, outcomes: Outcome[], { say, limits, clock }
 }
 
 /** The boundary of an event: whatever the translation throws is its own fault. */
-function saidOf(say: Translate, event: Chunk, batch: Batch, index: number): Translated {
+function translatedEvent(translate: Translate, event: Chunk, batch: Batch, index: number): Translated {
   const key = batch.eventKey(index);
   try {
-    const said = say(event, batch.metadata, key);
-    if ("text" in said && typeof said.text !== "string") return { rejected: "cannot be translated: it has no text" };
-    return said;
+    const translated = translate(event, batch.metadata, key);
+    if ("text" in translated && typeof translated.text !== "string")
+      return { rejected: "cannot be translated: it has no text" };
+    return translated;
   } catch (error) {
     return { rejected: `cannot be translated: ${messageOf(error)}` };
   }

@@ -1,7 +1,7 @@
 /**
  * What was tried for which events: one line per request to a destination, for as long as the log keeps the events.
  *
- * It is evidence, not state: nothing is decided by it, a line that cannot be written is counted and delivery goes on, and lines are not synced
+ * It is for inspection only: nothing is decided by it, a line that cannot be written is counted and delivery goes on, and lines are not synced
  * (they survive the process; a power cut may take the last second's). So it costs a small write per request.
  *
  * Files are named `<sequence>-<position>.attempts`, 10 and 20 digits: `position` is that of the first event the file speaks of. A process begins a
@@ -43,9 +43,9 @@ const SEQUENCE_MAX = 9_000_000_000;
 const NAME = /^(\d{10})-(\d{20})\.attempts$/;
 const REASON_MAX_CHARACTERS = 500;
 
-/** A line as it stands in a file. */
+/** A line of the file. */
 interface Line extends RecordedAttempt {
-  /** Where the events are not consecutive: from the first to behind the last one, and a bit for each of them that the request held, as base64. */
+  /** Where the events are not consecutive: the range from the first to the last one, and a bit for each of them that the request held, as base64. */
   readonly span?: number;
   readonly held?: string;
 }

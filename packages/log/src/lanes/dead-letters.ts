@@ -1,9 +1,9 @@
 /**
  * Events a destination refused for good, each with its reason and its raw bytes, in a log of their own.
  *
- * A letter is named by its position in that log. Those of a batch stand in one record, `{"letters":[…],"metadata":…}`, so that what their requests shared is
- * kept once, however many they are: each with a copy of its own, a request of 700 KB took 2 GB. What became of it since (sent again, given up) stands in a second small log beside it, so that
- * nothing is ever changed in place: a letter is `waiting` until a mark says otherwise, and the last mark counts.
+ * A dead letter is identified by its position in that log. Those of a batch share one record, `{"letters":[…],"metadata":…}`, so that what their requests shared is
+ * kept once, however many they are: each with a copy of its own, a request of 700 KB took 2 GB. What became of it since (sent again, discarded) is stored in a second small log beside it, so that
+ * nothing is ever changed in place: a dead letter is `waiting` until it gets a mark, and the last mark counts.
  */
 import type { Clock, Disk, Outcome } from "@waybill/core";
 import { LogBatch } from "../batch.ts";
@@ -12,7 +12,7 @@ import { openLog } from "../segment-log.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "../types.ts";
 import { isCount, isObject } from "./lane-value.ts";
 
-/** What stands beside a dead letter's raw bytes. */
+/** What is stored beside a dead letter's raw bytes. */
 export interface DeadLetterMetadata {
   /** The event's position in the log it came from. */
   readonly position: Position;
@@ -30,12 +30,12 @@ export interface DeadLetter extends DeadLetterMetadata {
   /** Its name. */
   readonly letter: Position;
   readonly state: DeadLetterState;
-  /** When it got this state; absent while it waits and nobody has said anything of it. */
+  /** When it got this state; absent while it waits and has no mark. */
   readonly markedAtMs?: number;
   readonly event: Uint8Array;
 }
 
-/** How many letters are in each state. `damaged`: they cannot be read, whatever became of them. */
+/** How many dead letters are in each state. `damaged`: they cannot be read, whatever became of them. */
 export type DeadLetterCounts = Readonly<Record<DeadLetterState | "damaged", number>>;
 
 /** All that are given must hold. */
@@ -43,7 +43,7 @@ export interface DeadLetterFilter {
   readonly letters?: readonly Position[];
   readonly state?: DeadLetterState;
   readonly source?: string;
-  /** Part of the reason, in any case of letters. */
+  /** Part of the reason, case-insensitive. */
   readonly reason?: string;
   /** Rejected at or after, before; epoch ms. */
   readonly sinceMs?: number;
@@ -56,13 +56,13 @@ interface Mark {
   readonly atMs: number;
 }
 
-/** Small, so that the last letter is found quickly at the start and space comes back in small steps. */
+/** Small, so that the last dead letter is found quickly at the start and space comes back in small steps. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const REASON_MAX_CHARACTERS = 1_000;
-/** The metadata of a request stands in that of a letter as a JSON text, which may have six times its bytes. */
+/** The metadata of a request is embedded in that of a dead letter as a JSON text, which may have six times its bytes. */
 const METADATA_MAX_BYTES = 8 * 1024 * 1024;
 
-/** Of the letters of one record. What they share stands beside them, and all of it must fit its limit. */
+/** Of the dead letters of one record. What they share is stored beside them, and all of it must fit its limit. */
 const HEADS_MAX_CHARACTERS = 512 * 1024;
 const COMMA = Buffer.from(",");
 
@@ -85,7 +85,7 @@ export class DeadLetters {
   readonly log: Log;
   readonly #marks: Log;
   readonly #clock: Clock;
-  /** The last mark of each letter that has one: 100 bytes each, as long as retention keeps the letter. */
+  /** The last mark of each dead letter that has one: 100 bytes each, as long as retention keeps it. */
   readonly #states: Map<Position, Pick<Mark, "state" | "atMs">>;
   /** That {@link list} found to be unreadable: a damaged disk took their record. */
   readonly #damaged = new Set<Position>();
@@ -164,7 +164,7 @@ export class DeadLetters {
     await this.#append(kept, batch.metadata);
   }
 
-  /** As one record: it is there as a whole or not at all, and what stood beside the events stands in it once. */
+  /** As one record: it is there as a whole or not at all, and what the events share is stored in it once. */
   async #append({ heads, texts, events }: Kept, metadata: string): Promise<void> {
     const [first] = heads;
     if (first === undefined) return;
@@ -182,7 +182,7 @@ export class DeadLetters {
     this.#keptTo = (heads.at(-1) as Head).position;
   }
 
-  /** The letters for which `filter` holds, from `from` on, before `to`, oldest first. Their bytes are valid until the next step. */
+  /** The dead letters that match `filter`, from `from` on, before `to`, oldest first. Their bytes are valid until the next step. */
   async *list(filter: DeadLetterFilter = {}, from: Position = 0, to?: Position): AsyncGenerator<DeadLetter> {
     const wanted = filter.letters === undefined ? undefined : new Set(filter.letters);
     const oldestWanted = filter.letters?.reduce((least, letter) => Math.min(least, letter), Number.POSITIVE_INFINITY);
@@ -212,7 +212,7 @@ export class DeadLetters {
     for (let letter = Math.max(from, this.log.first); letter < to; letter++) this.#damaged.add(letter);
   }
 
-  /** The letter of the event at `position` of the log it came from. */
+  /** The dead letter of the event at `position` of the log it came from. */
   async forEvent(position: Position): Promise<DeadLetter | undefined> {
     let found: DeadLetter | undefined;
     for await (const { record } of this.log.find(Buffer.from(`{"position":${position},`))) {
@@ -223,7 +223,7 @@ export class DeadLetters {
     return found;
   }
 
-  /** Says durably what became of a letter. **Errors**: those of `Log.append`. */
+  /** Records durably what became of dead letters. **Errors**: those of `Log.append`. */
   async mark(letters: readonly Position[], state: DeadLetterState): Promise<void> {
     const atMs = this.#clock.now();
     await Promise.all(
@@ -241,7 +241,7 @@ export class DeadLetters {
     for (const letter of letters) this.#states.set(letter, { state, atMs });
   }
 
-  /** What would be the first letter after {@link retain}. */
+  /** What would be the first dead letter after {@link retain}. */
   retainedFrom(limits: RetentionLimits, nowMs: number): Position {
     return this.log.retainedFrom(limits, nowMs, this.log.head);
   }
@@ -251,7 +251,7 @@ export class DeadLetters {
     await this.log.retain(limits, nowMs, this.log.head);
     for (const letters of [this.#states, this.#damaged])
       for (const letter of letters.keys()) if (letter < this.log.first) letters.delete(letter);
-    // A mark is never needed longer than its letter.
+    // A mark is never needed longer than its dead letter.
     await this.#marks.retain(limits, nowMs, this.#marks.head);
   }
 
@@ -260,7 +260,7 @@ export class DeadLetters {
     await this.#marks.close();
   }
 
-  /** None for a record that holds no letters, whatever its checksum says. */
+  /** None for a record that holds no dead letters, whatever its checksum says. */
   #lettersOf({ first, body, ends, metadata }: LogRecord): readonly DeadLetter[] {
     return parseMetadata(metadata).flatMap((head, index) => {
       const end = ends[index];
@@ -278,7 +278,7 @@ export class DeadLetters {
   }
 }
 
-/** A letter as it came, to be sent again. */
+/** The event of a dead letter as it came, to be sent again. */
 export function originalRecord({ letter, source, receivedAtMs, metadata, event }: DeadLetter): LogRecord {
   const bytes = Uint8Array.from(event);
   return {
@@ -303,7 +303,7 @@ function holds(filter: DeadLetterFilter, { state, source, reason, rejectedAtMs }
   );
 }
 
-/** Position of the newest letter, -1 without one. */
+/** Position of the newest dead letter, -1 without one. */
 async function lastPosition(log: Log): Promise<Position> {
   if (log.head === log.first) return -1;
   const reader = log.reader({ position: log.head - 1 });
@@ -312,7 +312,7 @@ async function lastPosition(log: Log): Promise<Position> {
   return (letter === undefined ? undefined : parseMetadata(letter.metadata).at(-1))?.position ?? -1;
 }
 
-/** Of each event of a record: one of a letter has its metadata as it is, one of several has what they share beside them. */
+/** Of each event of a record: one of a single dead letter has its metadata as it is, one of several has what they share beside them. */
 function parseMetadata(text: string): readonly (DeadLetterMetadata | undefined)[] {
   const value = parseObject(text);
   if (value === undefined) return [];
@@ -333,7 +333,7 @@ function parseMark(text: string): Mark | undefined {
   const value = parseObject(text);
   if (value === undefined || !isCount(value["letter"]) || !STATES.has(value["state"] as DeadLetterState))
     return undefined;
-  // The time says when, nothing hangs by it.
+  // The time is informative only.
   const { letter, state, atMs } = value as unknown as Mark;
   return { letter, state, atMs: isCount(atMs) ? atMs : 0 };
 }

@@ -1,5 +1,5 @@
 /**
- * What became of each event of a lane: which ones were delivered, dropped, rejected or expired, where the ledger only says how many.
+ * What became of each event of a lane: which ones were delivered, dropped, rejected or expired, where the ledger only counts them.
  *
  * Fates are runs over positions: so many events with the same outcome. The newest runs, the tail, stand in the lane's state beside its cursor and are written with it in one
  * piece. When the tail has more than `TAIL_MAX_RUNS` runs it becomes a block in a small log of the lane's own, durable before the state moves on:
@@ -10,7 +10,7 @@
  * So every position below the cursor is in the tail or in a block. One that is not, because its block was damaged or could not be written, is `unknown`: a lost block
  * must not become a lie.
  *
- * A block is a record of that log: its metadata says which positions it covers and how many events had each fate up to its end, so that the ledger can be checked after
+ * A block is a record of that log: its metadata has the positions that it covers and how many events had each fate up to its end, so that the ledger can be checked after
  * older blocks are gone. Its body is a list of runs (count as a varint, fate as a byte) or, where that is longer, one byte per event.
  */
 import { type Clock, type Disk, DROP_REASONS, type DropReason, type Outcome } from "@waybill/core";
@@ -31,7 +31,7 @@ export interface FateCounts {
   readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
 }
 
-/** The part of the fates that stands in a lane's state. */
+/** The part of the fates that is stored in a lane's state. */
 export interface FateTail {
   /** The first position it covers. */
   readonly from: Position;
@@ -46,15 +46,15 @@ export const NO_FATES: FateCounts = { delivered: 0, rejected: 0, expired: 0, dro
 export interface FatesOptions {
   readonly directory: string;
   readonly runtime: { readonly disk: Disk; readonly clock: Clock };
-  /** As it stands in the lane's state. */
+  /** As it is stored in the lane's state. */
   readonly tail: FateTail;
   /** Of the log of blocks. Default 8 MiB. */
   readonly segmentMaxBytes?: number;
-  /** Runs that stand in the state at most. Default 100, at most 2 KiB of text. */
+  /** Runs that the state holds at most. Default 100, at most 2 KiB of text. */
   readonly tailMaxRuns?: number;
 }
 
-/** What stands beside a block's body; the counts are those up to its end. */
+/** What is stored beside a block's body; the counts are those up to its end. */
 interface BlockHead extends FateCounts {
   readonly first: Position;
   readonly count: number;
@@ -78,7 +78,7 @@ const NOT_ADDRESSED = 0;
 const DELIVERED = 1;
 const REJECTED = 2;
 const EXPIRED = 3;
-/** Of the first reason; the others follow. Never reused: they stand in files. */
+/** Of the first reason; the others follow. Never reused: they are stored in files. */
 const FIRST_DROPPED = 16;
 
 /** Of a final outcome. */
@@ -199,7 +199,7 @@ export class Fates {
     return bodyAt(record.body, head, position - head.first);
   }
 
-  /** Removes the oldest blocks; those of events from `keptFrom` on stay, whatever the limits say. */
+  /** Removes the oldest blocks; those of events from `keptFrom` on stay, whatever the limits are. */
   async retain(limits: RetentionLimits, nowMs: number, keptFrom: Position): Promise<void> {
     if (this.#log.head === this.#log.first) return;
     this.#places ??= await placesOf(this.#log);
@@ -279,7 +279,7 @@ function viewOf(counts: ReadonlyMap<number, number>): FateCounts {
   };
 }
 
-/** The fate of the event `offset` behind the first one of the runs. */
+/** The fate of the event `offset` after the first one of the runs. */
 function runAt(runs: readonly number[], offset: number): Fate {
   let left = offset;
   for (let at = 0; at < runs.length; at += 2) {
@@ -335,19 +335,19 @@ function bodyAt(body: Uint8Array, { form }: BlockHead, offset: number): Fate {
   return form === "map" ? fateOf(body[offset] ?? 0) : runAt(decodeRuns(body), offset);
 }
 
-/** The fate of the event at `position` as a lane's state has it; `undefined` when it stands in a block. */
+/** The fate of the event at `position` as a lane's state has it; `undefined` when it is in a block. */
 export function fateInTail({ from, runs }: FateTail, position: Position): Fate | undefined {
   return position < from ? undefined : runAt(runs, position - from);
 }
 
-/** The fate of the event at `position` as a block has it; `undefined` when it stands elsewhere, or this is no block. */
+/** The fate of the event at `position` as a block has it; `undefined` when it is elsewhere, or this is not a block. */
 export function fateInBlock(record: LogRecord, position: Position): Fate | undefined {
   const head = headOf(record);
   const offset = position - (head?.first ?? 0);
   return head === undefined || offset < 0 || offset >= head.count ? undefined : bodyAt(record.body, head, offset);
 }
 
-/** A block of fates as it stands in a file. `undefined` for a record that is not one. */
+/** A block of fates as it is stored in a file. `undefined` for a record that is not one. */
 export function blockOf(
   record: LogRecord,
 ):

@@ -1,4 +1,4 @@
-/** What the files of a lane say that nobody has open: of a destination that is not configured any more. */
+/** Reads the files of a lane that is not open: of a destination that is no longer configured. */
 import type { Disk } from "@waybill/core";
 import type { Position } from "../types.ts";
 import { namesIn, walkLog } from "../walk.ts";
@@ -14,7 +14,7 @@ export interface LaneFate {
 
 /**
  * What became of these events of a lane, by its files alone; those it was never given are left out. `directory` holds `lanes` and `fates`. Reads all its blocks once. A state that
- * cannot be read says nothing. **Errors**: `WAYBILL_DISK`.
+ * cannot be read yields nothing. **Errors**: `WAYBILL_DISK`.
  */
 export async function fatesInFiles(
   directory: string,

@@ -1,5 +1,5 @@
 /**
- * Where a lane stands, durably: a file of two slots of 4 KiB, made once at its full size and only ever overwritten in
+ * The durable state of a lane: a file of two slots of 4 KiB, made once at its full size and only ever overwritten in
  * place, so that a full disk cannot stop it.
  *
  * A slot is: CRC-32 (4 bytes) of the rest that is used, length of the text (4), a sequence number (8), a JSON text.
@@ -41,8 +41,8 @@ export class LaneState<T extends object> {
   }
 
   /**
-   * Opens `directory/name`, or creates it with what `create` returns. `damaged` tells it that there was a state which can't be read:
-   * a lane must then begin early rather than late. `parse` checks what a slot holds; `undefined` says that it is not a state.
+   * Opens `directory/name`, or creates it with what `create` returns. `damaged` is true when there was a state that cannot be read:
+   * a lane must then begin early rather than late. `parse` checks what a slot holds; it returns `undefined` for what is not a state.
    */
   static async open<T extends object>(
     disk: Disk,
@@ -95,7 +95,7 @@ export class LaneState<T extends object> {
     }
   }
 
-  /** What a state says, without opening it for good; `undefined` when there is none, or none that can be read. */
+  /** Reads a state without keeping it open; `undefined` when there is none, or none that can be read. */
   static async peek<T extends object>(disk: Disk, path: string, parse: ParseState<T>): Promise<T | undefined> {
     try {
       return await withFile(disk, path, async (file) => (await readNewest(file, parse))?.value);
@@ -153,7 +153,7 @@ interface Found<T> {
   readonly value: T;
 }
 
-/** **Errors**: `WAYBILL_DISK`: a disk that fails now says nothing of what the state was. */
+/** **Errors**: `WAYBILL_DISK`: a disk that fails now does not reveal what the state was. */
 async function openExisting<T>(
   disk: Disk,
   path: string,
@@ -173,7 +173,7 @@ async function writeFirst(file: DiskFile, value: object): Promise<void> {
   await file.sync();
 }
 
-/** Whether a directory stands there. Whatever else it may be is replaced. */
+/** Whether the path is a directory. Anything else is replaced. */
 async function isDirectory(disk: Disk, path: string): Promise<boolean> {
   try {
     await disk.list(path);

@@ -1,4 +1,4 @@
-/** What stands in a lane's state file, and what a lane does whose state is new, damaged or gone. */
+/** The content of a lane's state file, and what a lane does whose state is new, damaged or gone. */
 import type { Disk } from "@waybill/core";
 import type { Log, Position } from "../types.ts";
 import { type FateTail, NO_FATES } from "./fates.ts";
@@ -54,7 +54,7 @@ export function fateTailOf({ fates, position }: LaneStateValue): FateTail {
 const REASONS_MAX = 32;
 const REASON = /^[a-z][a-z_]{0,39}$/;
 
-/** A lane that has no state yet begins here: behind what is there, or at the very start when its state was lost. */
+/** A lane that has no state yet begins here: after what is there, or at the very start when its state was lost. */
 export function newLaneState(log: Log, lost: boolean): LaneStateValue {
   const position = lost ? log.first : log.head;
   const byte = lost ? log.firstByte : log.headByte;

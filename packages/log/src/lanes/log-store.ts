@@ -4,7 +4,7 @@
  * Cursor and ledger are written together (see lane-state.ts), after the dead letters they speak of are durable. So after a
  * crash between any two steps the same events come again, and nothing is counted twice:
  *
- *   send -> [crash: sent again under the same ids] -> dead letters synced -> [crash: sent again; a letter already kept
+ *   send -> [crash: sent again under the same ids] -> dead letters synced -> [crash: sent again; a dead letter already kept
  *   for that position is not written again] -> cursor and ledger written -> next batch
  *
  * A batch is written down beside the cursor before its first attempt, and for as long as it may have been acted on without our knowing: whatever
@@ -13,8 +13,8 @@
  * A state that cannot be written (the disk fails) is kept in memory and written with the next one: delivery goes on.
  *
  * Retention may remove what the lane still needs. All of it but the batch on its way is expired in that moment, read ahead or not; the batch gets its own
- * outcomes, and what of it would have to be sent again is expired then. The state says nothing of it before the cursor has passed: a state whose cursor is before
- * the log's first position tells the next start how many events are expired, whenever the process died.
+ * outcomes, and what of it would have to be sent again is expired then. The state does not contain it before the cursor has passed: a state whose cursor is before
+ * the log's first position shows the next start how many events are expired, whenever the process died.
  */
 import {
   Account,
@@ -38,10 +38,10 @@ export interface LogStoreOptions {
   readonly log: Log;
   readonly state: LaneState<LaneStateValue>;
   readonly deadLetters: DeadLetters;
-  /** Opened with {@link fateTailOf} the state. Absent where nobody asks what became of a single event. */
+  /** Opened with {@link fateTailOf} the state. Absent where the fate of single events is not needed. */
   readonly fates?: Fates;
   /**
-   * Whether a batch is written down durably before it is sent: for a destination that knows a repeat by the key of its batch. One that knows it by
+   * Whether a batch is written down durably before it is sent: for a destination that recognises a duplicate by the key of its batch. One that knows it by
    * the ids of the events does not need the sync; a power cut may then change how the last second's events are batched.
    */
   readonly durableLease?: boolean;
@@ -61,23 +61,23 @@ export class LogStore implements Store {
   /** The next event to settle. */
   #position: Position;
   #byte: number;
-  /** Events accepted up to here stand in the ledger. */
+  /** Events accepted up to here are in the ledger. */
   #countedTo: Position;
   #reader: LogReader | undefined;
   /** Read but not leased, oldest first. */
   #ahead: Piece[] = [];
   #reading: Promise<void> | undefined;
   /**
-   * Memory of a backlog's reads, oldest first, with the position behind its last event; used again once that is settled. Fresh memory for each
-   * read would make the collector stop the world now and then, which accepts would feel.
+   * Memory of a backlog's reads, oldest first, with the position after its last event; used again once that is settled. Fresh memory for each
+   * read would cause long garbage collections, which ingest requests would notice.
    */
   readonly #memory: { readonly buffer: Buffer; readonly end: Position }[] = [];
   #spare: Buffer[] = [];
   /** Where each record in memory begins in the log. */
   readonly #beginsAt = new WeakMap<LogRecord, number>();
   #leased: LogBatch | undefined;
-  /** Events right behind the leased batch that were removed meanwhile: expired already, passed by the cursor with the batch. */
-  #expiredBehind = 0;
+  /** Events right after the leased batch that were removed meanwhile: expired already, passed by the cursor with the batch. */
+  #expiredAfterLease = 0;
   readonly #stopListening: () => void;
   /** Events of the batch that has to come next as it was before; 0 when any may come. */
   #planned: number;
@@ -135,16 +135,16 @@ export class LogStore implements Store {
 
   pending(): Pending {
     const { log } = this.#options;
-    const events = log.head - this.#position - this.#expiredBehind;
+    const events = log.head - this.#position - this.#expiredAfterLease;
     if (events === 0) return { events: 0, bytes: 0, oldestAtMs: undefined };
     const bytes =
-      this.#expiredBehind > 0 && this.#leased !== undefined
+      this.#expiredAfterLease > 0 && this.#leased !== undefined
         ? this.#leased.bytes + log.headByte - log.firstByte
         : log.headByte - this.#byte;
     return { events, bytes: Math.max(0, bytes), oldestAtMs: this.#oldestAtMs() };
   }
 
-  /** Known of what is in memory, and of the log's first event: a lane that lost events to retention stands there. */
+  /** Known of what is in memory, and of the log's first event: the cursor of a lane that lost events to retention is there. */
   #oldestAtMs(): number | undefined {
     const { log } = this.#options;
     const inMemory = this.#leased?.oldestAtMs ?? this.#ahead[0]?.record.receivedAtMs;
@@ -155,13 +155,13 @@ export class LogStore implements Store {
     const { head } = this.#options.log;
     this.#account.accept(head - this.#countedTo);
     this.#countedTo = head;
-    return this.#account.view(head - this.#position - this.#expiredBehind);
+    return this.#account.view(head - this.#position - this.#expiredAfterLease);
   }
 
   /** Settled events whose fate is lost: 0 unless a disk failed or something was damaged. Never below 0 while the ledger is right. */
   get unknownFates(): number {
     if (this.#options.fates === undefined) return 0;
-    return this.#account.settled - this.#expiredBehind - this.#unkept - totalOf(this.#options.fates.counts());
+    return this.#account.settled - this.#expiredAfterLease - this.#unkept - totalOf(this.#options.fates.counts());
   }
 
   /** What became of the event at `position`; `pending` before it is settled, `not_addressed` before the lane began. */
@@ -169,7 +169,7 @@ export class LogStore implements Store {
     if (position < this.#base) return { status: "not_addressed" };
     if (position < this.#position) return (await this.#options.fates?.at(position)) ?? { status: "unknown" };
     const leasedEnd = this.#leased === undefined ? this.#position : this.#leased.first + this.#leased.count;
-    const expired = position >= leasedEnd && position < leasedEnd + this.#expiredBehind;
+    const expired = position >= leasedEnd && position < leasedEnd + this.#expiredAfterLease;
     return { status: expired ? "expired" : "pending" };
   }
 
@@ -232,12 +232,12 @@ export class LogStore implements Store {
     if (settled > 0 || this.#position > before) await this.#writeState();
   }
 
-  /** What was not settled stands in front again, unless it was removed meanwhile. */
+  /** What was not settled is in front again, unless it was removed meanwhile. */
   #endLease(batch: LogBatch, settled: number): void {
     this.#leased = undefined;
     if (settled < batch.count) this.#ahead = [...slicePieces(batch.pieces, settled, batch.count), ...this.#ahead];
-    const expired = this.#expiredBehind;
-    this.#expiredBehind = 0;
+    const expired = this.#expiredAfterLease;
+    this.#expiredAfterLease = 0;
     this.#expireBefore(this.#options.log.first, expired);
   }
 
@@ -248,11 +248,11 @@ export class LogStore implements Store {
       if (this.#expireBefore(first, 0)) void this.#writeState();
       return;
     }
-    const events = first - (leased.first + leased.count) - this.#expiredBehind;
+    const events = first - (leased.first + leased.count) - this.#expiredAfterLease;
     if (events <= 0) return;
-    this.#expiredBehind += events;
+    this.#expiredAfterLease += events;
     this.#expire(events);
-    this.#ahead = behindPosition(this.#ahead, first);
+    this.#ahead = fromPosition(this.#ahead, first);
   }
 
   /** Moves the cursor on to `first`; `expired` of the events between were counted already. False when it is there or beyond. */
@@ -263,7 +263,7 @@ export class LogStore implements Store {
     this.#position = first;
     this.#byte = this.#options.log.firstByte;
     this.#planned = 0;
-    this.#ahead = behindPosition(this.#ahead, first);
+    this.#ahead = fromPosition(this.#ahead, first);
     this.#recycle();
     return true;
   }
@@ -344,7 +344,7 @@ export class LogStore implements Store {
     this.#position = to;
   }
 
-  /** Moves the cursor behind the first `settled` events of the batch. */
+  /** Moves the cursor after the first `settled` events of the batch. */
   #moveTo(batch: LogBatch, settled: number): void {
     if (settled === 0) return;
     const { record, at } = batch.locate(settled - 1);
@@ -377,7 +377,7 @@ export class LogStore implements Store {
         byte: this.#byte,
         delivered,
         rejected,
-        expired: expired - this.#expiredBehind,
+        expired: expired - this.#expiredAfterLease,
         dropped,
         leased: this.#planned,
         ...(fates === undefined ? {} : { fates: fates.tail }),
@@ -390,8 +390,8 @@ export class LogStore implements Store {
   }
 }
 
-/** What of the pieces is at `first` or behind it. */
-function behindPosition(pieces: readonly Piece[], first: Position): Piece[] {
+/** The part of the pieces that is at `first` or after it. */
+function fromPosition(pieces: readonly Piece[], first: Position): Piece[] {
   const left: Piece[] = [];
   for (const { record, start, end } of pieces) {
     const from = Math.max(start, first - record.first);

@@ -4,7 +4,7 @@
  * Like a lane's store it writes the batch down before it is sent and moves its cursor when the outcomes are known, so a replay goes on after a crash
  * where it was, with the same events under the same keys.
  *
- * Which of the events that retention removes were chosen can be told only before they are: see `Replays`. Where nobody could (the process died between) the rest
+ * Which of the events that retention removes were chosen can be determined only before they are removed: see `Replays`. Where that was not possible (the process died between) the rest
  * is expired when the replay finds no more.
  */
 import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
@@ -14,7 +14,7 @@ import type { Position } from "../types.ts";
 import type { Fate, Fates, FateTail } from "./fates.ts";
 import type { LaneState } from "./lane-state.ts";
 
-/** What stands in a replay's state file. */
+/** The content of a replay's state file. */
 export interface ReplayState {
   /** Events that were chosen, counted before the first one was sent. */
   readonly total: number;
@@ -41,7 +41,7 @@ export interface ReplayStoreOptions<T extends ReplayState> {
   readonly fates: Fates;
   /** The chosen events from a position on, in order. */
   readonly pieces: (from: Position) => AsyncGenerator<Piece>;
-  /** Called before the cursor moves behind these events. **Errors**: the same batch is settled again. */
+  /** Called before the cursor moves past these events. **Errors**: the same batch is settled again. */
   readonly onSettled?: (batch: LogBatch, outcomes: readonly Outcome[]) => Promise<void>;
   /** Told when the state could not be written; the replay goes on. */
   readonly onStateError?: (error: unknown) => void;
@@ -103,7 +103,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
     this.#first = Math.max(this.#first, first);
     const { from, events } = this.progress();
     const left = this.#left() - (this.#leased?.count ?? 0);
-    // Since then it went on; or what was on its way has come back, and stands in front.
+    // It has gone on since then; or the batch in flight has come back and is in front.
     const gone =
       from > before.from ? chosen - (events - before.events) : chosen + this.#aheadBefore(Math.min(before.from, first));
     const expired = Math.max(0, Math.min(gone, left));
@@ -259,7 +259,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
   }
 }
 
-/** The position behind the first `settled` events. */
+/** The position after the first `settled` events. */
 function behind(batch: LogBatch, settled: number): Position {
   const { record, at } = batch.locate(settled - 1);
   return record.first + at + 1;

@@ -1,5 +1,5 @@
 /**
- * Checks the lanes of a log by their files alone: that a lane's state can be read, that the sum of its events' fates is its ledger, that each block of fates says what it counts,
+ * Checks the lanes of a log by their files alone: that a lane's state can be read, that the sum of its events' fates is its ledger, that each block of fates has the counts it records,
  * and that its dead letters are whole.
  *
  * A relay may be at work meanwhile: the state is read before the blocks, and blocks that are newer than it are left out.
@@ -14,7 +14,7 @@ import { fateTailOf, type LaneStateValue, parseLaneState } from "./lane-value.ts
 
 export interface LaneReport {
   readonly lane: string;
-  /** Events that have their outcome, as the ledger says. */
+  /** Events that have their outcome, according to the ledger. */
   readonly settled: number;
   /** Of those the ones whose outcome is known one by one. */
   readonly known: number;
@@ -25,7 +25,7 @@ export interface LaneReport {
 /** The lanes beside a log: `directory` holds `lanes`, `fates` and `dead`. `logFirst`: the first position that the log still has. **Errors**: `WAYBILL_DISK`. */
 export async function verifyLanes(directory: string, logFirst: Position, disk: Disk): Promise<readonly LaneReport[]> {
   const reports: LaneReport[] = [];
-  // A name with a dot is no lane's: what was set aside, or never finished.
+  // A name with a dot is not a lane: it was set aside, or never finished.
   for (const lane of (await namesIn(disk, `${directory}/lanes`)).filter((name) => !name.includes(".")))
     reports.push(await verifyLane(directory, lane, logFirst, disk));
   return reports;
@@ -33,22 +33,22 @@ export async function verifyLanes(directory: string, logFirst: Position, disk: D
 
 async function verifyLane(directory: string, lane: string, logFirst: Position, disk: Disk): Promise<LaneReport> {
   const state = await LaneState.peek(disk, `${directory}/lanes/${lane}`, parseLaneState);
-  const letters = await lettersFaults(`${directory}/dead/${lane}`, disk);
+  const deadLetters = await deadLetterFaults(`${directory}/dead/${lane}`, disk);
   if (state === undefined) {
     const fault =
       "its state cannot be read: at the next start it begins again at the start of the log, and its ledger anew";
-    return { lane, settled: 0, known: 0, faults: [fault, ...letters] };
+    return { lane, settled: 0, known: 0, faults: [fault, ...deadLetters] };
   }
   const ledger: FateCounts = state;
   const settled = totalOf(ledger);
-  if (state.fates === undefined) return { lane, settled, known: 0, faults: letters };
+  if (state.fates === undefined) return { lane, settled, known: 0, faults: deadLetters };
   const fates = countsUpTo(state.fates);
   const faults = disagreements(ledger, fates, (state.unkept ?? 0) > 0);
   const lost = await verifyBlocks(`${directory}/fates/${lane}`, state, logFirst, disk, faults);
   const unkept = Math.max(0, settled - totalOf(fates));
   if (unkept > (state.unkept ?? 0))
-    faults.push(`${unkept - (state.unkept ?? 0)} events of the ledger have no fate: a trace says unknown of them`);
-  return { lane, settled, known: totalOf(fates) - lost, faults: [...faults, ...letters] };
+    faults.push(`${unkept - (state.unkept ?? 0)} events of the ledger have no fate: their trace says unknown`);
+  return { lane, settled, known: totalOf(fates) - lost, faults: [...faults, ...deadLetters] };
 }
 
 /** `hasOlder`: the ledger counts events of before fates were kept, so it may be ahead. */
@@ -83,7 +83,7 @@ async function verifyBlocks(
   const gap = (from: Position, to: Position): void => {
     if (to <= from) return;
     lost += to - from;
-    faults.push(`the fates of positions ${from} to ${to - 1} are damaged: a trace says unknown of them`);
+    faults.push(`the fates of positions ${from} to ${to - 1} are damaged: their trace says unknown`);
   };
   // Of before lanes kept fates, or of events the log no longer has: those may be gone.
   const neededFrom = Math.max(state.base + (state.unkept ?? 0), logFirst);
@@ -105,7 +105,7 @@ async function verifyBlocks(
   return lost;
 }
 
-async function lettersFaults(directory: string, disk: Disk): Promise<string[]> {
+async function deadLetterFaults(directory: string, disk: Disk): Promise<string[]> {
   if ((await namesIn(disk, directory)).length === 0) return [];
   const { damaged } = await verifyLog(directory, disk);
   return damaged.map(

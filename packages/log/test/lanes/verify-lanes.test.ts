@@ -76,7 +76,7 @@ test("a damaged block of fates is said, with the positions whose outcome is unkn
   const { path } = await newest(disk, "/e/fates/a");
   disk.flipBit(path, 200);
   const [report] = await verifyLanes("/e", 0, disk);
-  expect(report?.faults).toEqual(["the fates of positions 0 to 199 are damaged: a trace says unknown of them"]);
+  expect(report?.faults).toEqual(["the fates of positions 0 to 199 are damaged: their trace says unknown"]);
   expect(report).toMatchObject({ settled: EVENTS, known: EVENTS - 200 });
   // Of events that the log no longer has, fates may be gone.
   expect(await verifyLanes("/e", 200, disk)).toMatchObject([{ known: EVENTS, faults: [] }]);
@@ -90,7 +90,7 @@ test("a ledger that is not the sum of the fates is said", async () => {
       settled: EVENTS + 1,
       faults: [
         "the ledger has 501 events delivered, their fates 500",
-        "1 events of the ledger have no fate: a trace says unknown of them",
+        "1 events of the ledger have no fate: their trace says unknown",
       ],
     },
   ]);
