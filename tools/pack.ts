@@ -9,6 +9,9 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
+/** The packages that users install; the others go into them. */
+export const PUBLISHED: readonly string[] = ["client", "testing"];
+
 interface Manifest {
   readonly name: string;
   readonly version: string;
@@ -117,4 +120,4 @@ function exists(path: string): boolean {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  for (const folder of ["client", "testing"]) process.stdout.write(`${relative(process.cwd(), pack(folder))}\n`);
+  for (const folder of PUBLISHED) process.stdout.write(`${relative(process.cwd(), pack(folder))}\n`);
