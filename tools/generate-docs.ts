@@ -1,5 +1,5 @@
 /** Writes the pages that follow from the code: `npm run docs`. A test fails when one of them is not current. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ERROR_CODES } from "@waybill/core";
 import { CONFIG_SCHEMA, ENVIRONMENT_VARIABLES } from "@waybill/relay";
@@ -20,6 +20,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/operating/config.md": configPage,
   "docs/conformance.md": conformancePage,
   "docs/guide/vendors.md": vendorsPage,
+  "docs/adr/README.md": decisionsPage,
 };
 
 export function pathOf(page: string): string {
@@ -34,6 +35,29 @@ function errorsPage(): string {
     "Every error of Waybill is a `WaybillError` with one of these in `code`, and `retryable`, `retryAfterMs`, `reason`, `hint` and `cause` where they apply.",
     "",
     "| code | meaning |",
+    "|---|---|",
+    ...rows,
+    "",
+  ].join("\n");
+}
+
+function decisionsPage(): string {
+  const rows = readdirSync(pathOf("docs/adr"))
+    .filter((name) => /^\d/.test(name))
+    .toSorted()
+    .map((name) => {
+      const [, number, title] = /^# (\d+)\. (.*)$/m.exec(readFileSync(pathOf(`docs/adr/${name}`), "utf8")) ?? [];
+      if (title === undefined) throw new Error(`${name}: its first line is not "# <number>. <title>"`);
+      return `| ${number} | [${title}](${name}) |`;
+    });
+  return [
+    "# Decisions",
+    "",
+    "Each page has one decision that is hard to reverse: the context, what was decided, what was rejected",
+    "and why, and what follows. A decision is changed by a new page, not by an edit of the old one. This",
+    "table is written by `npm run docs`.",
+    "",
+    "| number | decision |",
     "|---|---|",
     ...rows,
     "",

@@ -1,4 +1,6 @@
-/** The checks of what users install find what they are for: each is given a package with one fault. */
+/**
+ * The checks of what users install find what they are for: each is given a package with one fault.
+ */
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,7 @@
 /**
- * What users install, looked at as they see it: the packages are packed, then publint reads their manifests, attw
- * resolves their types, and API Extractor compares what they export with the reports in `packages/*\/etc`.
- * `--write` (`npm run api`) updates the reports.
+ * What users install, looked at as they see it: the packages are packed, then publint reads their
+ * manifests, attw resolves their types, and API Extractor compares what they export with the
+ * reports in `packages/*\/etc`. `--write` (`npm run api`) updates the reports.
  */
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -37,8 +37,8 @@ export async function manifestFaults(folder: string): Promise<string[]> {
 }
 
 /**
- * What attw says of a tarball whose types do not resolve. The packages are ES modules alone: what Node 10 and
- * `require` of older Nodes would find is left out.
+ * What attw says of a tarball whose types do not resolve. The packages are ES modules alone: what
+ * Node 10 and `require` of older Nodes would find is left out.
  */
 export async function typeFaults(tarball: string): Promise<string[]> {
   const options = [tarball, "--profile", "esm-only", "--format", "ascii", "--no-color", "--no-emoji"];
@@ -51,7 +51,10 @@ export async function typeFaults(tarball: string): Promise<string[]> {
   }
 }
 
-/** Names of the reports in which the exports of the package in `folder` differ from those in `reports`. */
+/**
+ * Names of the reports in which the exports of the package in `folder` differ from those in
+ * `reports`.
+ */
 export function changedReports(folder: string, reports: string): string[] {
   const made = mkdtempSync(join(tmpdir(), "waybill-api-"));
   try {
@@ -105,8 +108,9 @@ interface EntryOptions {
 }
 
 /**
- * API Extractor carries a TypeScript of its own, so it reads the declarations that ours wrote, not the sources.
- * The client's must do without the types of Node: they are read in browsers' projects too.
+ * API Extractor carries a TypeScript of its own, so it reads the declarations that ours wrote, not
+ * the sources. The client's must do without the types of Node: they are read in browsers' projects
+ * too.
  */
 function configOf({ folder, files, name, path, target }: EntryOptions): IConfigFile {
   const compilerOptions = {

@@ -1,0 +1,114 @@
+/**
+ * Pages are found from an index, each package has its README, and the READMEs' programs print what
+ * they say.
+ */
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { transformSync } from "esbuild";
+import { expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
+const folders = readdirSync(join(ROOT, "packages"));
+/**
+ * Its program needs a relay at the usual port; `examples/track.ts` is the same and is run by its
+ * own test.
+ */
+const NOT_RUN = ["client"];
+
+function pagesUnder(folder: string): string[] {
+  return readdirSync(join(ROOT, folder)).flatMap((name) => {
+    const path = `${folder}/${name}`;
+    if (statSync(join(ROOT, path)).isDirectory()) return pagesUnder(path);
+    return name.endsWith(".md") ? [path] : [];
+  });
+}
+
+/** Files that a page links to, from the root; not those of the web. */
+function linksOf(page: string): string[] {
+  return [...read(page).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
+    .map(([, target]) => target as string)
+    .filter((target) => !/^\w+:/.test(target))
+    .map((target) => relative(ROOT, join(ROOT, dirname(page), target)));
+}
+
+test("docs/README.md links to each page of the docs, docs/adr/README.md to each decision", () => {
+  const pages = pagesUnder("docs");
+  const [decisions, others] = [true, false].map((isDecision) =>
+    pages.filter((page) => /^docs\/adr\/\d/.test(page) === isDecision && page !== "docs/README.md"),
+  ) as [string[], string[]];
+  expect(decisions.length).toBeGreaterThan(9);
+  expect(others.length).toBeGreaterThan(10);
+  expect(others.filter((page) => !linksOf("docs/README.md").includes(page))).toEqual([]);
+  expect(decisions.filter((page) => !linksOf("docs/adr/README.md").includes(page))).toEqual([]);
+});
+
+test("every link of a page leads to a file that is there", () => {
+  const pages = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    ".changeset/README.md",
+  ];
+  pages.push(...pagesUnder("docs"), ...folders.map((folder) => `packages/${folder}/README.md`));
+  const links = pages.flatMap((page) => linksOf(page).map((target) => ({ page, target })));
+  expect(links.length).toBeGreaterThan(100);
+  const broken = links.filter(({ target }) => !existsSync(join(ROOT, target)));
+  expect(broken.map(({ page, target }) => `${page}: ${target}`)).toEqual([]);
+});
+
+test("each package has a README with its name and what package.json says of it", () => {
+  expect(folders.length).toBeGreaterThan(7);
+  for (const folder of folders) {
+    const { name, description } = JSON.parse(read(`packages/${folder}/package.json`)) as Record<string, string>;
+    const readme = read(`packages/${folder}/README.md`);
+    expect(readme.split("\n")[0]).toBe(`# ${name}`);
+    expect(readme).toContain(description);
+  }
+});
+
+test("every script that CONTRIBUTING.md, a README or the workflow names is there", () => {
+  const { scripts } = JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> };
+  const pages = [
+    "README.md",
+    "CONTRIBUTING.md",
+    ".github/PULL_REQUEST_TEMPLATE.md",
+    ...folders.map((f) => `packages/${f}/README.md`),
+  ];
+  const named = pages.flatMap((page) =>
+    [...read(page).matchAll(/npm run (?:-s )?([a-z][a-z-]*)/g)].map(([, name]) => name),
+  );
+  expect(named.length).toBeGreaterThan(15);
+  expect(named.filter((name) => !Object.hasOwn(scripts, name as string))).toEqual([]);
+  expect(read(".github/workflows/check.yml")).toContain("- run: .ci/run\n");
+});
+
+/** What a program says that it prints: the text behind `// =>`, line by line. */
+function promisedBy(program: string): string[] {
+  return [...program.matchAll(/\/\/ => (.*)$/gm)].map(([, text]) => text as string);
+}
+
+const programs = folders.flatMap((folder) => {
+  const [, program] = /```ts\n([\s\S]*?)```/.exec(read(`packages/${folder}/README.md`)) ?? [];
+  return program === undefined || NOT_RUN.includes(folder) ? [] : [{ folder, program }];
+});
+
+test("there are programs to run", () => expect(programs.length).toBeGreaterThan(4));
+
+test.concurrent.each(programs)(
+  "the program in the README of $folder prints what it says",
+  async ({ folder, program }) => {
+    // Inside the repository, so that the packages are found; they are the built ones.
+    const file = join(ROOT, "build/readme", `${folder}.mjs`);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, transformSync(program, { loader: "ts" }).code);
+    const { stdout } = await promisify(execFile)(process.execPath, [file]);
+    expect(promisedBy(program).length).toBeGreaterThan(0);
+    expect(stdout.trimEnd().split("\n")).toEqual(promisedBy(program));
+  },
+);
