@@ -94,6 +94,8 @@ class NodeFile implements DiskFile {
   readonly #path: string;
   readonly #descriptor: number;
   readonly #syncAfterWrite: boolean;
+  /** The system gives a closed descriptor to the next file: no call may use it any more. */
+  #closed = false;
 
   constructor(path: string, descriptor: number, syncAfterWrite: boolean) {
     this.#path = path;
@@ -111,7 +113,7 @@ class NodeFile implements DiskFile {
     let at = position;
     let bytesLeft = buffers.reduce((total, buffer) => total + buffer.length, 0);
     while (bytesLeft > 0) {
-      const written = await call<number>(`write ${this.#path}`, (done) => fs.writev(this.#descriptor, left, at, done));
+      const written = await call<number>(`write ${this.#path}`, (done) => fs.writev(this.#open(), left, at, done));
       if (written === bytesLeft) return;
       // A short write does not have a cause; the next write reports it, if writing is impossible.
       at += written;
@@ -125,7 +127,7 @@ class NodeFile implements DiskFile {
     while (got < target.length) {
       const offset = got;
       const bytes = await call<number>(`read ${this.#path}`, (done) =>
-        fs.read(this.#descriptor, target, offset, target.length - offset, position + offset, done),
+        fs.read(this.#open(), target, offset, target.length - offset, position + offset, done),
       );
       if (bytes === 0) break;
       got += bytes;
@@ -134,24 +136,32 @@ class NodeFile implements DiskFile {
   }
 
   sync(): Promise<void> {
-    return call<void>(`sync ${this.#path}`, (done) => fs.fdatasync(this.#descriptor, done));
+    return call<void>(`sync ${this.#path}`, (done) => fs.fdatasync(this.#open(), done));
   }
 
   truncate(size: number): Promise<void> {
-    return call<void>(`truncate ${this.#path}`, (done) => fs.ftruncate(this.#descriptor, size, done));
+    return call<void>(`truncate ${this.#path}`, (done) => fs.ftruncate(this.#open(), size, done));
   }
 
   async size(): Promise<number> {
-    const stats = await call<fs.Stats>(`stat ${this.#path}`, (done) => fs.fstat(this.#descriptor, done));
+    const stats = await call<fs.Stats>(`stat ${this.#path}`, (done) => fs.fstat(this.#open(), done));
     return stats.size;
   }
 
   chmod(mode: number): Promise<void> {
-    return call<void>(`change the mode of ${this.#path}`, (done) => fs.fchmod(this.#descriptor, mode, done));
+    return call<void>(`change the mode of ${this.#path}`, (done) => fs.fchmod(this.#open(), mode, done));
   }
 
-  close(): Promise<void> {
-    return call<void>(`close ${this.#path}`, (done) => fs.close(this.#descriptor, done));
+  async close(): Promise<void> {
+    const descriptor = this.#open();
+    this.#closed = true;
+    await call<void>(`close ${this.#path}`, (done) => fs.close(descriptor, done));
+  }
+
+  #open(): number {
+    if (this.#closed)
+      throw new WaybillError("WAYBILL_DISK", `Cannot use ${this.#path}: it is closed`, { reason: "EIO" });
+    return this.#descriptor;
   }
 }
 

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Disk } from "@waybill/core";
 import { createNodeDisk, createNodeTransport, nodeClock, nodeDisk, nodeRandom, widerThan } from "@waybill/node";
+import { testDisk } from "@waybill/testing/suites";
 import { expect, onTestFinished, test } from "vitest";
 
 function temporary(): string {
@@ -13,6 +14,8 @@ function temporary(): string {
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
+
+testDisk("node disk", { make: () => ({ disk: nodeDisk, directory: temporary() }) });
 
 test("files are written, read, cut and listed; failures carry a POSIX reason", async () => {
   const directory = join(temporary(), "a/b");

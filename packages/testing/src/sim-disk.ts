@@ -131,7 +131,7 @@ export class SimDisk implements Disk {
     const durable = options.durable === true;
     if (options.create === true) {
       if (existing !== undefined) throw diskError("EEXIST", `open ${path}`);
-      if (!this.#directories.has(directoryOf(path))) throw diskError("ENOENT", `open ${path}`);
+      this.#existing(directoryOf(path));
       const inode: Inode = { data: new Uint8Array(0), size: 0, durable: new Uint8Array(0), unsynced: [] };
       this.#names.set(path, inode);
       return this.#file(path, inode, durable);
@@ -142,7 +142,7 @@ export class SimDisk implements Disk {
 
   async list(directory: string): Promise<readonly string[]> {
     this.#enter("list", directory);
-    if (!this.#directories.has(directory)) throw diskError("ENOENT", `list ${directory}`);
+    this.#existing(directory);
     const names: string[] = [];
     for (const path of this.#names.keys())
       if (directoryOf(path) === directory) names.push(path.slice(directory.length + 1));
@@ -151,14 +151,17 @@ export class SimDisk implements Disk {
 
   async makeDirectory(path: string): Promise<void> {
     this.#enter("makeDirectory", path);
+    if (this.#names.has(path)) throw diskError("EEXIST", `create ${path}`);
     for (let directory = path; directory !== "" && directory !== "/"; directory = directoryOf(directory))
       this.#directories.add(directory);
   }
 
   async rename(from: string, to: string): Promise<void> {
     this.#enter("rename", from);
-    this.#names.set(to, this.#inode(from));
+    const inode = this.#inode(from);
+    this.#existing(directoryOf(to));
     this.#names.delete(from);
+    this.#names.set(to, inode);
   }
 
   async remove(path: string): Promise<void> {
@@ -169,6 +172,7 @@ export class SimDisk implements Disk {
 
   async syncDirectory(path: string): Promise<void> {
     this.#enter("syncDirectory", path);
+    this.#existing(path);
     for (const name of this.#durableNames.keys())
       if (directoryOf(name) === path && !this.#names.has(name)) this.#durableNames.delete(name);
     for (const [name, inode] of this.#names) if (directoryOf(name) === path) this.#durableNames.set(name, inode);
@@ -176,9 +180,14 @@ export class SimDisk implements Disk {
 
   #file(path: string, inode: Inode, durable: boolean): DiskFile {
     const generation = this.#generation;
-    const enter = (operation: DiskOperation): void => {
+    let closed = false;
+    const checkOpen = (operation: string): void => {
       if (generation !== this.#generation)
         throw diskError("EIO", `${operation} ${path}: the process that opened it is gone`);
+      if (closed) throw diskError("EIO", `${operation} ${path}: it is closed`);
+    };
+    const enter = (operation: DiskOperation): void => {
+      checkOpen(operation);
       this.#enter(operation, path);
     };
     const sync = (): void => {
@@ -208,8 +217,14 @@ export class SimDisk implements Disk {
         resize(inode, size);
         inode.unsynced.push({ kind: "truncate", size });
       },
-      size: async () => inode.size,
-      close: async () => undefined,
+      size: async () => {
+        checkOpen("stat");
+        return inode.size;
+      },
+      close: async () => {
+        checkOpen("close");
+        closed = true;
+      },
     };
   }
 
@@ -244,6 +259,10 @@ export class SimDisk implements Disk {
   #keepSomeNames(names: Map<string, Inode>, random: SeededRandom): void {
     for (const [name, inode] of this.#names) if (!names.has(name) && random.chance(0.5)) names.set(name, inode);
     for (const name of names.keys()) if (!this.#names.has(name) && random.chance(0.5)) names.delete(name);
+  }
+
+  #existing(directory: string): void {
+    if (!this.#directories.has(directory)) throw diskError("ENOENT", directory);
   }
 
   #inode(path: string): Inode {

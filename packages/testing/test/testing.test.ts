@@ -1,5 +1,14 @@
 import { SeededRandom, SegmentEmulator, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
+import { testDisk } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
+
+testDisk("simulated disk", {
+  make: () => ({ disk: SimDisk.of(new Map(), ["/d"]), directory: "/d" }),
+  powerCut: (disk) => disk.crash(),
+  leaveRoom: (disk, bytes) => {
+    disk.capacityBytes = disk.usedBytes + bytes;
+  },
+});
 
 test("the clock runs timers in order of time and lets promises settle in between", async () => {
   const clock = new VirtualClock();

@@ -1,4 +1,6 @@
 /** Contract suites for vitest: a new implementation passes by calling its suite. */
+export type { DiskUnderTest } from "./test-disk.ts";
+export { testDisk } from "./test-disk.ts";
 export type { OpenLog } from "./test-log.ts";
 export { testLog } from "./test-log.ts";
 export type { StoreUnderTest } from "./test-store.ts";
