@@ -75,7 +75,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "An event that cannot be written harms no other.",
-      code: `${CLIENT}/publisher.ts#cannot be written as JSON and was dropped`,
+      code: `${CLIENT}/client.ts#cannot be written as JSON and was dropped`,
       tests: [
         `${PUBLISHER_TESTS}#an event that is no JSON is dropped with a warning, alone; a warning that throws harms nothing`,
       ],
@@ -123,7 +123,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "`OptionURI` is a base to which `/bulk` is added; slashes at its end do not count.",
-      code: `${CLIENT}/publisher.ts#eventsPath(credential)`,
+      code: `${CLIENT}/client.ts#eventsPath(credential)`,
       tests: [
         `${PUBLISHER_TESTS}#[launchdarkly 12] OptionURIPath: a path of the base is kept, slashes at its end are not; each kind has its own path`,
       ],
@@ -132,7 +132,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "`OptionEndpointURI` is the complete URL.",
-      code: `${CLIENT}/publisher.ts#endpointUri ??`,
+      code: `${CLIENT}/client.ts#endpointUri ??`,
       tests: [`${PUBLISHER_TESTS}#[launchdarkly 3] OptionEndpointURI: the URL is used as it is`],
     },
     {
@@ -144,7 +144,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "`NewHTTPEventPublisher` returns an error for what it cannot use.",
-      code: `${CLIENT}/publisher.ts#is no URL`,
+      code: `${CLIENT}/client.ts#is no URL`,
       tests: [
         `${PUBLISHER_TESTS}#options that cannot be used are refused by name: an address that is no URL, a capacity of 0, an unknown name`,
         `${PUBLISHER_TESTS}#413 loses this payload and no other; keys that LaunchDarkly would not take are refused`,
@@ -239,7 +239,7 @@ export const LAUNCHDARKLY: Seed = {
     {
       behaviour:
         "`NewEventDispatcher` takes the keys, the events' configuration, the flags and `eventQueueCleanupInterval`.",
-      code: `${CLIENT}/dispatcher.ts#export interface EventDispatcherOptions`,
+      code: `${CLIENT}/types.ts#export interface EventDispatcherOptions`,
       tests: [
         `${DISPATCHER_TESTS}#defaults: a flush every 5 seconds, 1,000 events for each metadata, no flag known; an interval of 0 means the default`,
         `${DISPATCHER_TESTS}#what cannot be used is refused by name; the entry's own class brings its host along`,

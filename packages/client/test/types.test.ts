@@ -46,18 +46,16 @@ const SOURCES = [
   "../src/destinations.ts",
   "../src/spool.ts",
   "../../vendors/src/canonical/events.ts",
-  "../src/letter/client.ts",
+  "../src/letter/types.ts",
   "../src/letter/destination.ts",
-  "../src/getfluxly/client.ts",
+  "../src/getfluxly/types.ts",
   "../src/getfluxly/answers.ts",
   "../src/getfluxly/destination.ts",
   "../src/trophy/client.ts",
   "../src/trophy/destination.ts",
-  "../src/valued/client.ts",
-  "../src/valued/connection.ts",
+  "../src/valued/types.ts",
   "../src/valued/destination.ts",
-  "../src/launchdarkly/publisher.ts",
-  "../src/launchdarkly/dispatcher.ts",
+  "../src/launchdarkly/types.ts",
 ];
 /** Of an exported interface or type, up to the bracket in its first column. */
 const DECLARED = /^export (?:interface|type) (\w+)(?!.*;$)[\s\S]*?^(?:\}|\s*\};)/gm;

@@ -2,18 +2,11 @@
 
 import type { LaunchDarklyCredential } from "@waybill/vendors";
 import { createVendorHost } from "#host";
-import { EventDispatcherOn, type EventDispatcherOptions } from "./dispatcher.ts";
-import { type EventPublisher, HttpEventPublisherOn, type HttpEventPublisherOptions } from "./publisher.ts";
+import { HttpEventPublisherOn } from "./client.ts";
+import { EventDispatcherOn } from "./dispatcher.ts";
+import type { EventDispatcherOptions, EventPublisher, HttpEventPublisherOptions } from "./types.ts";
 
 export type { EventMetadata, Flag, LaunchDarklyCredential } from "@waybill/vendors";
-export type {
-  EventAnswer,
-  EventDispatcherOptions,
-  EventHandler,
-  EventRequest,
-  EventsKind,
-  SdkKind,
-} from "./dispatcher.ts";
 export type { EventHeaders, EventPayloadMetadata } from "./metadata.ts";
 export {
   EVENT_SCHEMA_HEADER,
@@ -21,7 +14,16 @@ export {
   SUMMARY_EVENTS_SCHEMA_VERSION,
   TAGS_HEADER,
 } from "./metadata.ts";
-export type { EventPublisher, HttpEventPublisherOptions } from "./publisher.ts";
+export type {
+  EventAnswer,
+  EventDispatcherOptions,
+  EventHandler,
+  EventPublisher,
+  EventRequest,
+  EventsKind,
+  HttpEventPublisherOptions,
+  SdkKind,
+} from "./types.ts";
 
 /**
  * @example

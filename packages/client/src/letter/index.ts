@@ -1,13 +1,14 @@
 /** Letter's own client: identify, group, track in the background. Source: the vendor's Ruby and Node clients, read November 2026. */
 import { createVendorHost } from "#host";
-import { LetterClientOn, type LetterClientOptions } from "./client.ts";
+import { LetterClientOn } from "./client.ts";
+import type { LetterClientOptions } from "./types.ts";
 
 export type { CanonicalEvent, EventMap, LetterItem } from "@waybill/vendors";
 export type { ExitSignal } from "../vendor-kit/exit-hook.ts";
-export type { LetterClientOptions, LetterGroup, LetterIdentify, LetterTrack } from "./client.ts";
 export type { LetterOptions } from "./destination.ts";
 export { letter } from "./destination.ts";
 export { LetterError } from "./error.ts";
+export type { LetterClientOptions, LetterGroup, LetterIdentify, LetterTrack } from "./types.ts";
 
 /**
  * @example

@@ -1,36 +1,18 @@
 import { WaybillError } from "@waybill/core";
 import { wholeSeconds } from "@waybill/vendors";
-import type { Context, CreateContext, VendorHost } from "../options.ts";
+import type { Context, VendorHost } from "../options.ts";
 import { held } from "../vendor-kit/deliverer.ts";
-import { ConnectionOn, type ConnectionOptions, type ValuedTransport } from "./connection.ts";
+import { ConnectionOn } from "./connection.ts";
 import { Data, isPlainObject, nested, objectOf, type PlainObject } from "./data.ts";
 import { type Executor, environmentOf, executorFor } from "./executor.ts";
-
-export interface ValuedClientOptions extends ConnectionOptions {
-  /** Runs the requests. Default by environment: `test` in the caller, `development` one at a time, else ten at a time. */
-  readonly executor?: Executor;
-  /** Told of each event that was not taken. Default: nothing, as in the original. What it throws is ignored. */
-  readonly onError?: (error: Error, event: PlainObject) => void;
-}
-
-/** Goals and signals of a project. */
-export interface ValuedConfig {
-  /** Goals by name. */
-  readonly goals?: readonly Readonly<Record<string, unknown>>[];
-  /** Signals by name. */
-  readonly signals?: readonly Readonly<Record<string, unknown>>[];
-}
-
-/** `(token)`, `(token, endpoint)`, `(transport)`. */
-export type ConnectionSource = string | ValuedTransport;
-
-/** A host that has contexts for scopes. */
-export interface ValuedHost extends VendorHost {
-  readonly createContext: CreateContext;
-}
-
-/** Data with dotted keys at any depth. */
-export type ValuedInput = object;
+import type {
+  ConnectionSource,
+  ValuedClientOptions,
+  ValuedConfig,
+  ValuedHost,
+  ValuedInput,
+  ValuedTransport,
+} from "./types.ts";
 
 /** On any host; `ValuedClient` of the entry point brings the host along. */
 export class ValuedClientOn {

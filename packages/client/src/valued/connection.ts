@@ -1,21 +1,10 @@
-import { type HttpResponse, type Protocol, TextBatch, type Transport, WaybillError } from "@waybill/core";
+import { type HttpResponse, type Protocol, TextBatch, WaybillError } from "@waybill/core";
 import { VALUED_ENDPOINT, valuedProtocol } from "@waybill/vendors";
 import type { VendorHost } from "../options.ts";
 import { Deliverer, spreadBackoff } from "../vendor-kit/deliverer.ts";
 import { VERSION } from "../version.ts";
 import type { PlainObject } from "./data.ts";
-
-/** Anything that takes an event: a function, or an object with `call`. What it returns is ignored; a promise is waited for. */
-export type ValuedTransport = ((event: PlainObject) => unknown) | { call(event: PlainObject): unknown };
-
-export interface ConnectionOptions {
-  /** Attempts per event, the first included. Default 1: the vendor has no ids, so one whose answer was lost may be counted twice. */
-  readonly maxAttempts?: number;
-  /** For one attempt. Default 60 s. */
-  readonly timeoutMs?: number;
-  /** Makes the requests. Default: `node:http(s)` on Node, `fetch` elsewhere. */
-  readonly transport?: Transport;
-}
+import type { ConnectionOptions } from "./types.ts";
 
 /** Protocol section 7, proposed. */
 const BACKOFF_BASE_MS = 500;

@@ -1,7 +1,7 @@
-import type { ConnectionSource, ValuedClientOptions, ValuedConfig, ValuedInput } from "./client.ts";
 import { ValuedClientOn } from "./client.ts";
 import type { PlainData } from "./data.ts";
 import { Scope } from "./scope.ts";
+import type { ConnectionSource, ValuedClientOptions, ValuedConfig, ValuedInput } from "./types.ts";
 
 /** What `Valued` hands to its scope as it is. */
 type OfScope = "get" | "set" | "with" | "bind" | "assign" | "reset";

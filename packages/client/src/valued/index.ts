@@ -1,19 +1,25 @@
 /** Valued's own client: action, page view, sync, with scopes. Source: the vendor's Ruby gem 0.0.2, read November 2026. */
 import { createContext, createVendorHost } from "#host";
-import { type ConnectionSource, ValuedClientOn, type ValuedClientOptions, type ValuedHost } from "./client.ts";
-import { ConnectionOn, type ConnectionOptions } from "./connection.ts";
+import { ValuedClientOn } from "./client.ts";
+import { ConnectionOn } from "./connection.ts";
 import { createGlobal, type GlobalValued as Global } from "./global.ts";
 import { Scope } from "./scope.ts";
+import type { ConnectionOptions, ConnectionSource, ValuedClientOptions, ValuedHost } from "./types.ts";
 
 export type { CanonicalEvent, EventMap, ValuedEvent } from "@waybill/vendors";
-export type { ConnectionSource, ValuedClientOptions, ValuedConfig } from "./client.ts";
-export type { ConnectionOptions, ValuedTransport } from "./connection.ts";
 export type { PlainData, PlainObject, ValuedData } from "./data.ts";
 export { Data } from "./data.ts";
 export type { ValuedOptions } from "./destination.ts";
 export { valued } from "./destination.ts";
 export type { Executor } from "./executor.ts";
 export { immediate, pool } from "./executor.ts";
+export type {
+  ConnectionOptions,
+  ConnectionSource,
+  ValuedClientOptions,
+  ValuedConfig,
+  ValuedTransport,
+} from "./types.ts";
 export { Scope };
 
 /**

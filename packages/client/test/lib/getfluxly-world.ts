@@ -1,6 +1,7 @@
 import { emulators } from "@waybill/testing";
-import { GetFluxlyClientOn, type GetFluxlyClientOptions } from "../../src/getfluxly/client.ts";
+import { GetFluxlyClientOn } from "../../src/getfluxly/client.ts";
 import type { GetFluxlyError } from "../../src/getfluxly/error.ts";
+import type { GetFluxlyClientOptions } from "../../src/getfluxly/types.ts";
 import { URL_OF_VENDOR, type VendorWorld, vendorWorld } from "./vendor-world.ts";
 
 export interface GetFluxlyWorld extends VendorWorld<emulators.GetFluxlyEmulator> {

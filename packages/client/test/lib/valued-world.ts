@@ -1,9 +1,10 @@
 import { emulators } from "@waybill/testing";
 import { createContext } from "../../src/host/node-host.ts";
-import { type ConnectionSource, ValuedClientOn, type ValuedClientOptions } from "../../src/valued/client.ts";
+import { ValuedClientOn } from "../../src/valued/client.ts";
 import type { PlainObject } from "../../src/valued/data.ts";
 import { immediate } from "../../src/valued/executor.ts";
 import { Scope } from "../../src/valued/scope.ts";
+import type { ConnectionSource, ValuedClientOptions } from "../../src/valued/types.ts";
 import { URL_OF_VENDOR, type VendorWorld, vendorWorld } from "./vendor-world.ts";
 
 /** When the clock of these worlds begins. */

@@ -4,11 +4,7 @@ import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { emulators } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import {
-  EventDispatcherOn,
-  type EventDispatcherOptions,
-  type EventHandler,
-} from "../../src/launchdarkly/dispatcher.ts";
+import { EventDispatcherOn } from "../../src/launchdarkly/dispatcher.ts";
 import {
   EVENT_SCHEMA_HEADER,
   EventDispatcher,
@@ -16,6 +12,7 @@ import {
   SUMMARY_EVENTS_SCHEMA_VERSION,
   TAGS_HEADER,
 } from "../../src/launchdarkly/index.ts";
+import type { EventDispatcherOptions, EventHandler } from "../../src/launchdarkly/types.ts";
 import { URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
 
 const ALL = { sdkKey: "sdk-1", mobileKey: "mob-1", environmentId: "env-1" };

@@ -2,7 +2,8 @@
 import { emulators, SeededRandom, VirtualClock } from "@waybill/testing";
 import { EventQueues } from "@waybill/vendors";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { HttpEventPublisherOn, type HttpEventPublisherOptions } from "../../src/launchdarkly/publisher.ts";
+import { HttpEventPublisherOn } from "../../src/launchdarkly/client.ts";
+import type { HttpEventPublisherOptions } from "../../src/launchdarkly/types.ts";
 import { gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
 
 const SDK_KEY = { kind: "sdkKey", value: "sdk-1" } as const;

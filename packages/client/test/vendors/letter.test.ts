@@ -2,8 +2,9 @@
 import type { Transport } from "@waybill/core";
 import { emulators } from "@waybill/testing";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { LetterClientOn, type LetterClientOptions } from "../../src/letter/client.ts";
+import { LetterClientOn } from "../../src/letter/client.ts";
 import type { LetterError } from "../../src/letter/error.ts";
+import type { LetterClientOptions } from "../../src/letter/types.ts";
 import { bodiesOf, firstListOf, gapsOf, URL_OF_VENDOR, type VendorWorld, vendorWorld } from "../lib/vendor-world.ts";
 
 interface World extends VendorWorld<emulators.LetterEmulator> {

@@ -1,4 +1,4 @@
-import { type OptionSpec, resolveOptions, type Transport, WaybillError } from "@waybill/core";
+import { type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
 import {
   type EventMetadata,
   EventQueues,
@@ -11,36 +11,7 @@ import type { VendorHost } from "../options.ts";
 import { held } from "../vendor-kit/deliverer.ts";
 import { VERSION } from "../version.ts";
 import { checkCredential } from "./credential.ts";
-
-export interface EventPublisher {
-  /** Takes events for the next flush: objects, or JSON texts that leave as they are. Never throws, never waits. */
-  publish(metadata: EventMetadata, ...events: readonly (object | string)[]): void;
-  /** Posts what waits, one payload per value of the metadata; ends when these posts have. Never rejects. */
-  flush(): Promise<void>;
-  /** From the next flush on. A credential of another kind is ignored. */
-  replaceCredential(credential: LaunchDarklyCredential): void;
-  /** Ends when the posts on their way have; idempotent. What waits is lost unless `flushOnClose`. */
-  close(): Promise<void>;
-}
-
-export interface HttpEventPublisherOptions {
-  /** Base of the events service; the path of the credential's kind is appended. Default `https://events.launchdarkly.com`. The original's `OptionURI`. */
-  readonly uri?: string;
-  /** The complete URL instead. The original's `OptionEndpointURI`. */
-  readonly endpointUri?: string;
-  /** Milliseconds, at most a day. Default 60,000; 0 and less mean the default. The original's `OptionFlushInterval`. */
-  readonly flushIntervalMs?: number;
-  /** Events per value of the metadata, 1 to 10,000,000. Default 1,000. The original's `OptionCapacity`. */
-  readonly capacity?: number;
-  /** Milliseconds for a request, 1 to 3,600,000. Default 3,000. */
-  readonly timeoutMs?: number;
-  /** Whether `close` sends what waits. Default false, as in the original. */
-  readonly flushOnClose?: boolean;
-  /** Default: a line on the console. What it throws is ignored. */
-  readonly onWarning?: (message: string) => void;
-  /** Makes the requests. Default: the platform's own. */
-  readonly transport?: Transport;
-}
+import type { EventPublisher, HttpEventPublisherOptions } from "./types.ts";
 
 type Resolved = Required<Omit<HttpEventPublisherOptions, "uri" | "endpointUri" | "transport">> &
   Pick<HttpEventPublisherOptions, "uri" | "endpointUri" | "transport">;
