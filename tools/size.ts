@@ -34,6 +34,23 @@ export async function measure(): Promise<Size> {
   };
 }
 
+/** The files that the client's entries import, directly or not, whether or not a bundler drops them. */
+export async function importedFiles(): Promise<readonly string[]> {
+  const imports = ENTRIES.map((entry) => `import ${JSON.stringify(`waybill${entry}`)};`).join("\n");
+  const { metafile } = await build({
+    stdin: { contents: imports, resolveDir: `${ROOT}/packages/client` },
+    bundle: true,
+    write: false,
+    format: "esm",
+    platform: "node",
+    metafile: true,
+    // As Node does it: nothing is left out for having no effect.
+    ignoreAnnotations: true,
+    logLevel: "error",
+  });
+  return Object.keys(metafile.inputs);
+}
+
 async function bytesOf(name: string, platform: "node" | "browser"): Promise<number> {
   const { outputFiles } = await build({
     stdin: { contents: `export * from ${JSON.stringify(name)}`, resolveDir: `${ROOT}/packages/client` },

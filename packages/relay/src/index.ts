@@ -1,4 +1,6 @@
 /** The server: routes in, log, one lane per destination out, admin API. */
+
+export { keyFault } from "@waybill/vendors/config";
 export type * from "./admin/types.ts";
 export { ENVIRONMENT_VARIABLES } from "./config/environment-variables.ts";
 export type { ConfigFault } from "./config/faults.ts";
@@ -6,7 +8,6 @@ export { ConfigError } from "./config/faults.ts";
 export type { ConfigSource } from "./config/load.ts";
 export { CONFIG_SCHEMA, loadConfig } from "./config/load.ts";
 export { CONFIG_MAX_BYTES } from "./config/syntax.ts";
-export { keyFault } from "./config/texts.ts";
 export type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 export type { Logger } from "./logger.ts";
 export { createLogger } from "./logger.ts";

@@ -1,8 +1,8 @@
 /** The admin API over HTTP: see admin-types.ts for its shapes, admin-guard.ts for who is answered. Routing by find-my-way. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type Clock, messageOf, WaybillError } from "@waybill/core";
+import { keyFault } from "@waybill/vendors/config";
 import createRouter, { type HTTPMethod } from "find-my-way";
-import { keyFault } from "../config/texts.ts";
 import { destinationKeySet, GRACE_DEFAULT_MS, sourceKeySet } from "../credentials/credentials.ts";
 import type { Environment } from "../environment.ts";
 import { type Answer, problem, writeAnswer, writeJson } from "../intake/answers.ts";

@@ -1,7 +1,7 @@
 /** Sizes and durations, wherever the schema has them: a text with a unit must stay within the limits that its number has. */
+import { bytesOf, millisecondsOf } from "@waybill/vendors/config";
 import type { ConfigFault } from "./faults.ts";
 import type { Path, Places } from "./places.ts";
-import { bytesOf, millisecondsOf } from "./units.ts";
 
 interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;

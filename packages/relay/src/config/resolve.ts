@@ -1,4 +1,5 @@
 import type { Vendor } from "@waybill/vendors";
+import { bytesOf, millisecondsOf } from "@waybill/vendors/config";
 import type {
   Address,
   DestinationConfig,
@@ -8,7 +9,6 @@ import type {
   SourceConfig,
   SourceKey,
 } from "./types.ts";
-import { bytesOf, millisecondsOf, modeOf } from "./units.ts";
 
 type Quantity = string | number;
 
@@ -215,4 +215,9 @@ export function addressOf(text: string): Address | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   return match === null || port > 65_535 ? undefined : { host: (match[1] ?? match[2]) as string, port };
+}
+
+/** The bits of `0640`. */
+export function modeOf(octal: string): number {
+  return Number.parseInt(octal, 8);
 }

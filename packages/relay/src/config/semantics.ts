@@ -1,11 +1,10 @@
 /** What must hold although the schema cannot say it. Keys, tokens and the like are never a part of a message. */
+import { bytesOf, headerNameFault, headerValueFault, keyFault, millisecondsOf } from "@waybill/vendors/config";
 import { isLoopback } from "../admin/guard.ts";
 import type { ConfigFault } from "./faults.ts";
 import { filePathFaults } from "./file-paths.ts";
 import type { Path, Places } from "./places.ts";
-import { addressOf, type RawConfig, type RawDestination, type RawKey, type RawSource } from "./resolve.ts";
-import { headerNameFault, headerValueFault, keyFault } from "./texts.ts";
-import { bytesOf, millisecondsOf, modeOf } from "./units.ts";
+import { addressOf, modeOf, type RawConfig, type RawDestination, type RawKey, type RawSource } from "./resolve.ts";
 
 type Fault = (path: Path, message: string | undefined, hint?: string) => void;
 

@@ -1,4 +1,4 @@
-/** Sizes and durations as people write them; only the configuration file and the command line know these forms. */
+/** Sizes and durations as people write them in the configuration: `10MiB`, `30s`. */
 import { own } from "@waybill/core";
 
 const BYTES: Readonly<Record<string, number>> = {
@@ -11,6 +11,7 @@ const BYTES: Readonly<Record<string, number>> = {
   GiB: 1_073_741_824,
 };
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const QUANTITY = /^(\d+(?:\.\d+)?)([A-Za-z]+)$/;
 
 /** Bytes of `10MiB`; a plain number is bytes already. */
 export function bytesOf(value: string | number): number {
@@ -22,13 +23,18 @@ export function millisecondsOf(value: string | number): number {
   return valueOf(value, MILLISECONDS);
 }
 
-/** The bits of `0640`. */
-export function modeOf(octal: string): number {
-  return Number.parseInt(octal, 8);
+/** Whether a text is a size with its unit. */
+export function isBytes(text: string): boolean {
+  return !Number.isNaN(bytesOf(text));
+}
+
+/** Whether a text is a duration with its unit. */
+export function isDuration(text: string): boolean {
+  return !Number.isNaN(millisecondsOf(text));
 }
 
 function valueOf(value: string | number, units: Readonly<Record<string, number>>): number {
   if (typeof value === "number") return value;
-  const match = /^([\d.]+)([A-Za-z]+)$/.exec(value);
+  const match = QUANTITY.exec(value);
   return Math.round(Number(match?.[1]) * (own(units, match?.[2] ?? "") ?? Number.NaN));
 }

@@ -1,11 +1,14 @@
-/** Texts of the configuration that become a part of HTTP: what cannot be sent is found before it stops a lane. None of these says the text itself: it may be a secret. */
+/**
+ * Texts of the configuration that become a part of HTTP: what cannot be sent is found before it halts
+ * a lane. No message has the text itself: it may be a secret.
+ */
 
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** All but the tab. */
 const CONTROL = /(?!\t)\p{Cc}/u;
 const KEY_MAX_CHARACTERS = 4_096;
 
-/** What keeps a text from being a key, token or id in a header or a path; `undefined` when nothing does. */
+/** Why a text cannot be a key, token or id in a header or a path; `undefined` when it can. */
 export function keyFault(text: string): string | undefined {
   if (text === "") return "is empty";
   if (text.length > KEY_MAX_CHARACTERS) return `has more than ${KEY_MAX_CHARACTERS} characters`;
