@@ -1,8 +1,9 @@
 /** Writes the pages that follow from the code: `npm run docs`. A test fails when one of them is not current. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ERROR_CODES } from "@waybill/core";
 import { CONFIG_SCHEMA, ENVIRONMENT_VARIABLES } from "@waybill/relay";
+import { ADAPTERS } from "@waybill/vendors/registry";
 import { conformancePage } from "./conformance.ts";
 
 interface Schema {
@@ -64,15 +65,16 @@ function decisionsPage(): string {
   ].join("\n");
 }
 
-/** The table stands above each vendor's mapping in the code. */
+/** The table is above each vendor's mapping in the code; a vendor without one takes canonical events as they are. */
 function vendorsPage(): string {
-  const sections = ["letter", "getfluxly", "trophy", "valued", "posthog"].map((vendor) => {
-    const source = readFileSync(pathOf(`packages/vendors/src/${vendor}/outbound.ts`), "utf8");
-    const comment = /\/\*\*\n( \* \| canonical \| (\w+) \|\n[\s\S]*?) \*\//.exec(source);
-    if (comment === null) throw new Error(`${vendor}: no table of the mapping`);
+  const sections = ADAPTERS.flatMap(({ name, title }) => {
+    const source = readFileSync(pathOf(`packages/vendors/src/${name}/canonical.ts`), "utf8");
+    const comment = /\/\*\*\n( \* \| canonical \| \w+ \|\n[\s\S]*?) \*\//.exec(source);
+    if (comment === null) return [];
     const text = (comment[1] as string).replaceAll(/^ \* ?/gm, "").trimEnd();
-    const where = vendor === "posthog" ? POSTHOG : `\`import { ${vendor} } from "waybill/${vendor}"\``;
-    return `## ${comment[2]}\n\n${where}\n\n${text}\n`;
+    const client = `packages/client/src/${name}/destination.ts`;
+    const where = existsSync(pathOf(client)) ? `\`import { ${name} } from "waybill/${name}"\`` : AT_THE_RELAY;
+    return [`## ${title}\n\n${where}\n\n${text}\n`];
   });
   return [
     "# One client, many vendors",
@@ -100,9 +102,8 @@ function vendorsPage(): string {
   ].join("\n");
 }
 
-/** Whose requests its door knows. */
-const POSTHOG =
-  "At the relay alone, for PostHog's server SDKs: their key stands in the body of `/batch/`, and with only the host changed it names the source. `posthog-js` in a page packs its bodies in a form of its own (`compression=gzip-js`), which is refused.";
+/** Of a vendor that has no client here. */
+const AT_THE_RELAY = "At the relay alone: as a source for the vendor's own SDKs, and as a destination.";
 
 function configPage(): string {
   const variables = Object.entries(ENVIRONMENT_VARIABLES).map(

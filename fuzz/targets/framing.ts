@@ -2,14 +2,8 @@
 import assert from "node:assert";
 import { isUtf8 } from "node:buffer";
 import { batchScanner } from "@waybill/relay/headless";
-import {
-  DEFAULT_LIMITS,
-  frame,
-  INBOUND_ADAPTERS,
-  type InboundOptions,
-  type InboundRequest,
-  scanSegment,
-} from "@waybill/vendors";
+import { DEFAULT_LIMITS, frame, type InboundOptions, type InboundRequest, scanSegment } from "@waybill/vendors";
+import { ADAPTERS } from "@waybill/vendors/registry";
 import { JSON_WORDS } from "../dictionary.ts";
 import { mutate } from "../mutate.ts";
 import { mutateJson } from "../mutate-json.ts";
@@ -32,13 +26,11 @@ export const REQUESTS: readonly Pick<InboundRequest, "method" | "path">[] = [
   { method: "POST", path: "/capture" },
 ];
 
-export const OPTIONS: InboundOptions = {
+export const OPTIONS: InboundOptions<never> = {
   strict: false,
-  allowedOrigins: [],
-  allowedHeaders: [],
-  sendEvents: true,
   isKey: () => true,
   makeId: () => "id",
+  now: () => 0,
 };
 
 export const framing: Target = {
@@ -83,13 +75,15 @@ function framedAsParsed(input: Buffer): void {
 }
 
 function takenByAdapters(input: Buffer): void {
-  for (const door of Object.values(INBOUND_ADAPTERS))
+  for (const { inbound } of ADAPTERS)
     for (const request of REQUESTS) {
-      const taken = door.match(request.path)?.take(input, { ...request, query: "", headers: {} }, OPTIONS);
-      if (taken === undefined || !("stored" in taken) || taken.stored === undefined) continue;
-      const body = Buffer.concat(taken.stored.body);
-      assert.equal(body.length, taken.stored.ends.at(-1), "the table ends where the body does");
-      JSON.parse(`[${body.toString()}]`);
+      const taken = inbound.match(request.path)?.take(input, { ...request, query: "", headers: {} }, OPTIONS);
+      if (taken === undefined || !("parts" in taken)) continue;
+      for (const { events } of taken.parts) {
+        const body = Buffer.concat(events.body);
+        assert.equal(body.length, events.ends.at(-1) ?? 0, "the table ends where the body does");
+        JSON.parse(`[${body.toString()}]`);
+      }
     }
 }
 

@@ -2,12 +2,13 @@
 import assert from "node:assert";
 import { retryAfterMs } from "@waybill/core";
 import {
-  formOf,
-  INBOUND_ADAPTERS,
   launchdarklyFormOf,
+  launchdarklyInbound,
   launchdarklyMetadata,
   parseAuthorization,
+  vendorOf,
 } from "@waybill/vendors";
+import { ADAPTERS } from "@waybill/vendors/registry";
 import type { Target } from "../target.ts";
 import { OPTIONS, REQUESTS } from "./framing.ts";
 
@@ -33,12 +34,12 @@ export const pixel: Target = {
   open: () => ({
     run(input) {
       const request = { method: "GET", path: PIXEL_PATH, query: input.toString("latin1"), headers: {} };
-      const taken = INBOUND_ADAPTERS.launchdarkly.match(PIXEL_PATH)?.take(new Uint8Array(0), request, OPTIONS);
+      const taken = launchdarklyInbound.match(PIXEL_PATH)?.take(new Uint8Array(0), request, OPTIONS);
       assert.ok(taken !== undefined && "answer" in taken);
       const answer = typeof taken.answer === "function" ? taken.answer(0) : taken.answer;
       assert.equal(answer.status, 200);
-      if ("stored" in taken && taken.stored !== undefined)
-        JSON.parse(`[${Buffer.concat(taken.stored.body).toString()}]`);
+      if ("parts" in taken)
+        for (const { events } of taken.parts) JSON.parse(`[${Buffer.concat(events.body).toString()}]`);
     },
   }),
 };
@@ -69,16 +70,16 @@ export const headers: Target = {
       const waitMs = retryAfterMs({ "retry-after": value, "x-ratelimit-reset": value }, NOW_MS);
       assert.ok(waitMs === undefined || (waitMs >= 0 && waitMs <= DAY_MS), `waits ${waitMs}`);
       const asked = Object.fromEntries(NAMES.map((name) => [name, value]));
-      for (const door of Object.values(INBOUND_ADAPTERS))
+      for (const { inbound } of ADAPTERS)
         for (const request of REQUESTS) {
           const full = { ...request, query: `api_key=${value}`, headers: asked };
-          door.key(full);
-          const route = door.match(request.path);
+          inbound.key(full);
+          const route = inbound.match(request.path);
           route?.headers?.(full, OPTIONS);
           route?.take(BODY, full, OPTIONS);
-          door.refuse({ kind: "unauthorized", message: value }, full);
+          inbound.refuse({ kind: "unauthorized", message: value }, full);
         }
-      formOf(value);
+      vendorOf(value);
       launchdarklyFormOf(value);
       const form = { sdk: "server", schema: 4, tags: value } as const;
       assert.deepEqual(launchdarklyFormOf(launchdarklyMetadata(form)), form);

@@ -148,14 +148,14 @@ export const LAUNCHDARKLY: readonly Mutant[] = [
   },
   {
     name: "launchdarkly: another environment id takes new queues at a reload",
-    file: `${RELAY}/environment.ts`,
+    file: `${RELAY}/launchdarkly/memory-sources.ts`,
     find: 'writeKey: "", mobileKey: config.mobileKey !== undefined }',
     replace: 'writeKey: "", mobileKey: config.mobileKey !== undefined, environmentId: "" }',
     tests: RELOAD_TESTS,
   },
   {
     name: "launchdarkly: another capacity holds from the reload on",
-    file: `${RELAY}/environment.ts`,
+    file: `${RELAY}/launchdarkly/memory-sources.ts`,
     find: "const isSame = JSON.stringify(source?.memory) === JSON.stringify(memory);",
     replace: "const isSame = source?.memory?.flushIntervalMs === memory.flushIntervalMs;",
     tests: RELOAD_TESTS,

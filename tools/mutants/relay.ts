@@ -115,16 +115,16 @@ const BOUNDARIES: readonly Mutant[] = [
   {
     name: "what stands beside a batch is redacted too",
     file: `${RELAY_SOURCE}/delivery/choice.ts`,
-    find: "metadata: paths.length === 0 ? metadata : sharedOf(metadata) };",
-    replace: "metadata: paths.length < 0 ? sharedOf(metadata) : metadata };",
+    find: "metadata: paths.length === 0 ? metadata : sharedOf(metadata, vendor),",
+    replace: "metadata: paths.length < 0 ? sharedOf(metadata, vendor) : metadata,",
     tests: [`${RELAY_TESTS}/delivery/choice.test.ts`],
   },
   {
     name: "a file that rotates twice in a millisecond replaces none",
-    file: `${RELAY_SOURCE}/delivery/file-destination.ts`,
+    file: `${RELAY_SOURCE}/delivery/file-writer.ts`,
     find: "for (let count = 2; names.has(name); count++)",
     replace: "for (let count = 2; names.size < 0; count++)",
-    tests: [`${RELAY_TESTS}/delivery/file-destination.test.ts`],
+    tests: [`${RELAY_TESTS}/delivery/file-writer.test.ts`],
   },
   {
     name: "two file destinations have two files",
@@ -245,7 +245,7 @@ const SPEAKING: readonly Mutant[] = [
   {
     name: "PostHog's clients are known by the key in the body at PostHog's own paths",
     file: `${RELAY_SOURCE}/intake/vendor-intake.ts`,
-    find: "if (prefixed === undefined && door.keyInBody === true) keyInBody ??= { door, route };",
+    find: "if (prefixed === undefined && adapter.inbound.keyInBody?.(request) === true) keyInBody ??= { adapter, route };",
     replace: "",
     tests: [`${RELAY_TESTS}/intake/keys.test.ts`],
   },
@@ -259,14 +259,14 @@ const SPEAKING: readonly Mutant[] = [
   {
     name: "a key that the body names counts against its rate",
     file: `${RELAY_SOURCE}/intake/vendor-intake.ts`,
-    find: 'const limited = limitedBy(source, taken.key ?? "");',
+    find: 'const limited = limitedBy(source, taken.parts[0]?.key ?? "");',
     replace: 'const limited = limitedBy(source, "");',
     tests: [`${RELAY_TESTS}/intake/keys.test.ts`],
   },
   {
     name: "a refusal for a missing key says where it belongs",
     file: `${RELAY_SOURCE}/intake/vendor-intake.ts`,
-    find: "const message = isKeyless ? `There is no key: send it ${door.keyPlace}.`",
+    find: "const message = isKeyless ? `There is no key: send it ${adapter.inbound.keyPlace}.`",
     replace: 'const message = isKeyless ? ""',
     tests: [`${RELAY_TESTS}/intake/keys.test.ts`],
   },

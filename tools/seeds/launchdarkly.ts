@@ -503,7 +503,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "Offline mode: events are taken with 202 and dropped.",
-      code: "packages/relay/src/environment.ts#if (memory === undefined || destination === undefined) return undefined;",
+      code: "packages/relay/src/launchdarkly/memory-sources.ts#if (memory === undefined) return undefined;",
       tests: [
         `${RELAY_TESTS}#without a destination for them events are taken all the same, as the original's offline mode does`,
       ],

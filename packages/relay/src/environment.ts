@@ -4,25 +4,27 @@
  * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters,
  * `attempts/<destination>/` what was tried, `replays/` those that run or ran.
  */
-import { type Clock, type DiskRuntime, type HttpResponse, messageOf, sleep } from "@waybill/core";
+import { type DiskRuntime, type HttpResponse, messageOf } from "@waybill/core";
 import { type Log, makeDirectoryInPlace, openLog, type Position, type RetentionLimits } from "@waybill/log";
-import { storedIdsOf, type Vendor } from "@waybill/vendors";
+import { vendorOf } from "@waybill/vendors";
+import { adapterOf, type PassthroughRequest, type Vendor } from "@waybill/vendors/registry";
 import { accountView } from "./admin/account-view.ts";
 import type { ComponentView, LaneView, TracedEvent } from "./admin/types.ts";
 import { Cleanup } from "./cleanup.ts";
-import type { DestinationConfig, EnvironmentConfig, MemoryConfig, RelayConfig, SourceConfig } from "./config/types.ts";
-import { Destination, type DestinationObserver, type Question } from "./delivery/destination.ts";
+import type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
+import { Destination, type DestinationObserver } from "./delivery/destination.ts";
 import { type PreparedPlan, prepareDestinations, waitingText } from "./delivery/destination-plan.ts";
 import { Exchanges } from "./delivery/exchanges.ts";
+import type { SenderSettings } from "./delivery/extension.ts";
 import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from "./delivery/removed-lanes.ts";
 import { Replays } from "./delivery/replays.ts";
-import type { SenderSettings } from "./delivery/senders.ts";
 import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./delivery/tracer.ts";
 import { AppendRate } from "./intake/append-rate.ts";
 import { batchScanner } from "./intake/batch-scanner.ts";
 import { scopeOf } from "./intake/sources.ts";
 import { StoredIds } from "./intake/stored-ids.ts";
-import { MemoryRelay } from "./launchdarkly/memory-relay.ts";
+import type { MemoryRelay } from "./launchdarkly/memory-relay.ts";
+import { MemorySources } from "./launchdarkly/memory-sources.ts";
 
 export interface EnvironmentOptions {
   readonly config: EnvironmentConfig;
@@ -44,7 +46,7 @@ export class Environment {
   readonly ids: StoredIds;
   readonly replays: Replays;
   readonly exchanges: Exchanges;
-  readonly #memory = new Map<string, { readonly relay: MemoryRelay; readonly memory: MemoryConfig }>();
+  readonly #memory: MemorySources;
   readonly #rate: AppendRate;
   readonly #options: EnvironmentOptions;
   readonly #destinations: Map<string, Destination>;
@@ -63,6 +65,7 @@ export class Environment {
     this.exchanges = parts.exchanges;
     this.#options = options;
     this.#destinations = destinations;
+    this.#memory = new MemorySources(options);
     this.#rate = new AppendRate(options.runtime.clock, this.log.headByte);
   }
 
@@ -90,7 +93,7 @@ export class Environment {
       ...dedupe,
       idsOf: ({ source, body, metadata }) => ({
         scope: scopeOf(environmentConfig.name, source),
-        ids: storedIdsOf(body, metadata, batchScanner()),
+        ids: adapterOf(vendorOf(metadata))?.eventIds?.(body, batchScanner()) ?? [],
       }),
     });
     cleanup.add(() => ids.close());
@@ -141,31 +144,23 @@ export class Environment {
     this.replays.start();
   }
 
-  /** Where a source's events are kept in memory; `undefined` when there is no destination for them. */
+  /** Where a source's events are kept in memory; `undefined` when they are stored, or there is no destination for them. */
   memoryOf(source: SourceConfig): MemoryRelay | undefined {
-    const { memory } = source;
-    const destination = [...this.#destinations.values()].find(({ config }) => config.vendor === "launchdarkly");
-    if (memory === undefined || destination === undefined) return undefined;
-    const known = this.#memory.get(source.name);
-    let relay = known?.relay;
-    if (relay === undefined) {
-      const { runtime, settings, onWarning = () => undefined } = this.#options;
-      relay = new MemoryRelay(destination.config, {
-        memory,
-        runtime,
-        ...settings,
-        strict: settings?.strict ?? false,
-        onWarning,
-      });
-      this.#memory.set(source.name, { relay, memory });
-    }
-    return relay;
+    if (source.memory === undefined) return undefined;
+    return this.#memory.of(
+      source,
+      [...this.#destinations.values()].map(({ config }) => config),
+    );
   }
 
-  /** Asks the destination of a vendor something that is no event; `undefined` without such a destination, or without an answer in time. */
-  async ask(vendor: Vendor, question: Question, deadlineMs: number): Promise<HttpResponse | undefined> {
+  /** Sends a request that is not an event to the destination of a vendor; `undefined` without such a destination, or without an answer in time. */
+  async passThrough(
+    vendor: Vendor,
+    request: PassthroughRequest,
+    deadlineMs: number,
+  ): Promise<HttpResponse | undefined> {
     const destination = [...this.#destinations.values()].find(({ config }) => config.vendor === vendor);
-    return destination?.ask(question, deadlineMs);
+    return destination?.passThrough(request, deadlineMs);
   }
 
   destination(name: string): Destination | undefined {
@@ -191,7 +186,7 @@ export class Environment {
         open: (destination) => openDestination(this.#options, this.log, destination, this.exchanges),
       });
       cleanup.add(plan.discard);
-      const memory = this.#prepareMemory(config, cleanup);
+      const memory = this.#memory.prepare(config, cleanup);
       return {
         ...plan,
         commit: async (deadlineMs) => {
@@ -202,26 +197,6 @@ export class Environment {
         discard: () => cleanup.run(),
       };
     });
-  }
-
-  /** Sources in memory follow their own settings and those of the destination. Returns what takes that over. */
-  #prepareMemory(config: EnvironmentConfig, cleanup: Cleanup): (deadlineMs: number) => Promise<void> {
-    const wanted = config.destinations.find(({ vendor }) => vendor === "launchdarkly");
-    const commits: ((deadlineMs: number) => unknown)[] = [];
-    for (const [name, { relay, memory }] of this.#memory) {
-      const source = config.sources.find((one) => one.name === name);
-      const isSame = JSON.stringify(source?.memory) === JSON.stringify(memory);
-      if (wanted !== undefined && isSame && differOnlyInKeys(relay.destination, wanted)) {
-        const prepared = relay.prepare(wanted);
-        cleanup.add(prepared.discard);
-        commits.push(prepared.commit);
-      } else
-        commits.push((deadlineMs) => {
-          this.#memory.delete(name);
-          return within(deadlineMs, this.#options.runtime.clock, relay.close());
-        });
-    }
-    return async (deadlineMs) => void (await Promise.all(commits.map((commit) => commit(deadlineMs))));
   }
 
   /** Makes every cursor durable. Never rejects: a failure is told when it begins, and tried again at the next call. */
@@ -328,12 +303,9 @@ export class Environment {
   }
 
   async #stopDelivery(deadlineMs: number): Promise<void> {
-    const { clock } = this.#options.runtime;
     await Promise.all([
       this.#try("close the replays", () => this.replays.close(deadlineMs)),
-      ...[...this.#memory.values()].map(({ relay }) =>
-        this.#try("close a source in memory", () => within(deadlineMs, clock, relay.close())),
-      ),
+      this.#try("close the sources in memory", () => this.#memory.close(deadlineMs)),
       ...[...this.#destinations.values()].map((destination) =>
         this.#try(`close ${destination.config.name}`, () => destination.close(deadlineMs)),
       ),
@@ -398,18 +370,4 @@ function openDestination(
     onAttempt: (destination, first, attempt) => exchanges.attempted(destination, first, attempt),
     ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
   });
-}
-
-/** With other keys what waits goes on waiting; anything else takes new queues. An environment id is a part of the URL. */
-function differOnlyInKeys(before: DestinationConfig, after: DestinationConfig): boolean {
-  const rest = (config: DestinationConfig): string =>
-    JSON.stringify({ ...config, writeKey: "", mobileKey: config.mobileKey !== undefined });
-  return rest(before) === rest(after);
-}
-
-/** Waits for `work`, at most so long. */
-async function within(deadlineMs: number, clock: Clock, work: Promise<void>): Promise<void> {
-  const done = new AbortController();
-  const finished = work.finally(() => done.abort());
-  await Promise.race([finished, sleep(clock, deadlineMs, done.signal)]);
 }

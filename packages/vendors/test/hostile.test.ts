@@ -14,14 +14,13 @@ import {
   segmentProtocol,
   slug,
   stableUuid,
-  toCanonical,
   trophyFromCanonical,
   trophyProtocol,
-  VENDORS,
   valuedFromCanonical,
   valuedProtocol,
   writeTrophy,
 } from "@waybill/vendors";
+import { toCanonical, VENDORS } from "@waybill/vendors/registry";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 

@@ -123,16 +123,15 @@ export class EventDispatcherOn {
     const route = launchdarklyInbound.match(path);
     const taken = route?.take(bytes, request, {
       strict,
-      allowedOrigins: [],
-      allowedHeaders: [],
-      sendEvents: true,
       isKey: () => true,
       makeId: () => "",
+      now: () => 0,
     });
-    if (taken === undefined || "ask" in taken) throw new Error(`there is no path ${path}`);
+    if (taken === undefined || "passthrough" in taken) throw new Error(`there is no path ${path}`);
     if ("refusal" in taken) return answerOf(launchdarklyInbound.refuse(taken.refusal, request));
-    if (!("stored" in taken)) return answerOf(taken.answer);
-    if (taken.stored !== undefined) this.#forwarder.publish(taken.metadata, textsOf(taken.stored));
+    if (!("parts" in taken)) return answerOf(taken.answer);
+    for (const { events, metadata } of taken.parts)
+      if (events.ends.length > 0) this.#forwarder.publish(metadata, textsOf(events));
     return answerOf(taken.answer(0));
   }
 

@@ -1,5 +1,5 @@
 /** Paths of `redact` that match nothing: names joined by dots, from the top of an event as its source's vendor writes it. Lists are not entered, and nothing is a wildcard. */
-import type { Vendor } from "@waybill/vendors";
+import type { Vendor } from "@waybill/vendors/registry";
 
 interface Doubt {
   /** Of the path in its list. */

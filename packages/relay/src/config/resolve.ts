@@ -1,5 +1,5 @@
-import type { Vendor } from "@waybill/vendors";
 import { bytesOf, millisecondsOf } from "@waybill/vendors/config";
+import type { Vendor } from "@waybill/vendors/registry";
 import type {
   Address,
   DestinationConfig,

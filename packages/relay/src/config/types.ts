@@ -1,4 +1,4 @@
-import type { Vendor } from "@waybill/vendors";
+import type { Vendor } from "@waybill/vendors/registry";
 
 /** The relay's configuration after it was read: every field present, sizes in bytes, durations in milliseconds. */
 

@@ -6,7 +6,8 @@
  */
 import { createHash } from "node:crypto";
 import { own, type Translate } from "@waybill/core";
-import { formOf, readTrophyText, redactShared, textOf, toCanonical, type Vendor, writeTrophy } from "@waybill/vendors";
+import { textOf, vendorOf } from "@waybill/vendors";
+import { adapterOf, toCanonical, type VendorAdapter } from "@waybill/vendors/registry";
 import type { DestinationConfig, EventFilter } from "../config/types.ts";
 import { globMatcher } from "./glob.ts";
 
@@ -25,42 +26,40 @@ export function createChoice({ filter, sampleRate, redact }: DestinationConfig):
     const canonical = objectOf(toCanonical(text, metadata)) ?? {};
     if (!passes(canonical)) return { dropped: "filtered" };
     if (sampleRate !== undefined && !isSampled(canonical, sampleRate)) return { dropped: "sampled" };
-    const form = formOf(metadata);
-    const stamps = sampleRate !== undefined && sampleRate < 1 && HAS_CONTEXT.includes(form);
+    const vendor = adapterOf(vendorOf(metadata));
+    const stamps = sampleRate !== undefined && sampleRate < 1 && vendor?.hasContext === true;
     if (!stamps && paths.length === 0) return { text, metadata };
     const change = (value: Json): Json => {
       const left = paths.reduce(without, value);
       return stamps ? stamped(left, sampleRate) : left;
     };
-    return { text: changed(text, form, change), metadata: paths.length === 0 ? metadata : sharedOf(metadata) };
+    return {
+      text: changed(text, vendor, change),
+      metadata: paths.length === 0 ? metadata : sharedOf(metadata, vendor),
+    };
   };
 }
-
-/** Vendors whose events have a context of their own, where the rate may stand: LaunchDarkly's is the user, and Trophy refuses what it does not know. */
-const HAS_CONTEXT: readonly Vendor[] = ["segment", "letter", "getfluxly", "valued", "posthog"];
 
 function stamped(event: Json, sampleRate: number): Json {
   return { ...event, context: { ...objectOf(event["context"]), sample_rate: sampleRate } };
 }
 
-/** An event's text with its own object changed. A Trophy event's is the body within; its head says where it goes. */
-function changed(text: string, form: Vendor, change: (event: Json) => Json): string {
-  if (form === "trophy") {
-    const { body, ...head } = readTrophyText(text);
-    const event = objectOf(JSON.parse(body));
-    return event === undefined ? text : writeTrophy(head, JSON.stringify(change(event)));
-  }
+/** An event's text with its own object changed, where the vendor has it. */
+function changed(text: string, vendor: VendorAdapter | undefined, change: (event: Json) => Json): string {
+  if (vendor?.changeEvent !== undefined) return vendor.changeEvent(text, change);
   const event = objectOf(JSON.parse(text));
   return event === undefined ? text : JSON.stringify(change(event));
 }
 
-/** What stands beside the events of a request is redacted as they are. Events of one request come one after another: equal texts stay one text. */
-function createShared(paths: readonly (readonly string[])[]): (metadata: string) => string {
+/** What the events of a request share is redacted as they are. Events of one request come one after another: equal texts stay one text. */
+function createShared(
+  paths: readonly (readonly string[])[],
+): (metadata: string, vendor: VendorAdapter | undefined) => string {
   let last = "";
   let lastRedacted = "";
-  return (metadata) => {
+  return (metadata, vendor) => {
     if (metadata === last) return lastRedacted;
-    lastRedacted = redactShared(metadata, (shared) => paths.reduce(without, shared));
+    lastRedacted = vendor?.changeMetadata?.(metadata, (shared) => paths.reduce(without, shared)) ?? metadata;
     last = metadata;
     return lastRedacted;
   };

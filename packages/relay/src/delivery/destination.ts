@@ -3,7 +3,6 @@ import {
   type Attempt,
   type BatchLimits,
   type DiskRuntime,
-  type HttpRequest,
   type HttpResponse,
   Lane,
   type LaneSnapshot,
@@ -26,13 +25,15 @@ import {
   type Position,
   type RetentionLimits,
 } from "@waybill/log";
-import { TROPHY_URL } from "@waybill/vendors";
+import type { PassthroughRequest } from "@waybill/vendors/registry";
 import type { LaneMode, TraceDestination } from "../admin/types.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
+import { destinationAdapterOf } from "./adapters.ts";
 import { answerOf, forCaller, isPlainPath } from "./exchanges.ts";
-import { FileWriter } from "./file-destination.ts";
-import { createDestinationSender, type DestinationSender, protocolOf, type SenderSettings } from "./senders.ts";
+import type { SenderSettings } from "./extension.ts";
+import { FileWriter } from "./file-writer.ts";
+import { createDestinationSender, type DestinationSender, protocolOf } from "./senders.ts";
 
 export interface DestinationOptions {
   readonly environment: string;
@@ -47,15 +48,6 @@ export interface DestinationOptions {
   readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
   /** What a person should know of. Must not throw. */
   readonly onWarning?: (message: string) => void;
-}
-
-/** A request of a client that is no event. Trophy's are the only ones. */
-export interface Question {
-  readonly method: HttpRequest["method"];
-  /** With its query. */
-  readonly path: string;
-  readonly body: Uint8Array;
-  readonly type: string | undefined;
 }
 
 /** Told what happens on a destination's lane. Must not throw. */
@@ -212,22 +204,12 @@ export class Destination {
     };
   }
 
-  /** Asks the vendor at once, past the lane. `undefined` when no answer comes in time. */
-  async ask({ method, path, body, type }: Question, deadlineMs: number): Promise<HttpResponse | undefined> {
-    if (!isPlainPath(path)) return answerOf(NOT_FOUND, { error: "There is no such path." });
-    const { url, writeKey, tenantId } = this.#config;
+  /** Sends a request that is not an event to the vendor at once, past the lane. `undefined` when no answer comes in time, or the vendor has no such requests. */
+  async passThrough(asked: PassthroughRequest, deadlineMs: number): Promise<HttpResponse | undefined> {
+    if (!isPlainPath(asked.path)) return answerOf(NOT_FOUND, { error: "There is no such path." });
     const { runtime } = this.#options;
-    const request: HttpRequest = {
-      method,
-      url: `${url ?? TROPHY_URL}${path}`,
-      headers: {
-        "x-api-key": writeKey,
-        ...(tenantId === undefined ? {} : { "tenant-id": tenantId }),
-        ...(type === undefined ? {} : { "content-type": type }),
-      },
-      body: body.length === 0 ? [] : [body],
-    };
-    if (requestFault(request) !== undefined) return undefined;
+    const request = destinationAdapterOf(this.#config.vendor).passthrough?.(asked, this.#config);
+    if (request === undefined || requestFault(request) !== undefined) return undefined;
     const controller = new AbortController();
     const timer = runtime.clock.after(deadlineMs, () => controller.abort());
     try {
@@ -382,9 +364,9 @@ function attemptsDirectory({ directory, config }: DestinationOptions): string {
   return `${directory}/attempts/${config.name}`;
 }
 
-/** It knows a repeat by the batch's key too: the same batch must go again after a power cut. */
+/** Where duplicates are known by the batch's key the same batch has to be sent again after a power cut. */
 function needsDurableLease({ vendor }: DestinationConfig): boolean {
-  return vendor === "getfluxly" || vendor === "http" || vendor === "launchdarkly";
+  return destinationAdapterOf(vendor).knowsDuplicatesBy === "batch";
 }
 
 function triggerOf({ lingerMs }: DestinationConfig, { maxEvents, maxBytes }: BatchLimits): LaneTrigger {

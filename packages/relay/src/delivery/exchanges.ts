@@ -1,6 +1,6 @@
-/** Callers that wait for what a vendor says to their event: by its position in the log. */
+/** Callers that wait for a vendor's answer to their event: by its position in the log. */
 import { type Attempt, type Clock, type HttpResponse, type Timer } from "@waybill/core";
-import type { Vendor } from "@waybill/vendors";
+import type { Vendor } from "@waybill/vendors/registry";
 import type { Destination } from "./destination.ts";
 
 interface Waiter {

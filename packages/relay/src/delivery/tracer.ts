@@ -1,6 +1,8 @@
 /** What became of events: found by their id in the log's bytes, or by their position. What is answered is bounded: how often an id occurs is for senders to decide. */
 import { own } from "@waybill/core";
 import type { Log, LogRecord, Position } from "@waybill/log";
+import { vendorOf } from "@waybill/vendors";
+import { adapterOf } from "@waybill/vendors/registry";
 import type { TraceDestination, TracedEvent } from "../admin/types.ts";
 import type { Destination } from "./destination.ts";
 import type { Replays } from "./replays.ts";
@@ -34,9 +36,6 @@ const EVENTS_MAX = 1_000;
 /** Of all events that are told, as they are stored. */
 const BYTES_MAX = 4 * 1024 * 1024;
 
-/** Where an event's id stands, by its vendor. */
-const ID_MEMBERS: readonly string[] = ["messageId", "message_id", "uuid", "key"];
-
 /** What became of the events of this id: of the segments written to in that time, or of all. */
 export async function traceEvents(from: Traceable, messageId: string, options: TraceOptions): Promise<Traced> {
   const { max = EVENTS_MAX, signal } = options;
@@ -49,7 +48,8 @@ export async function traceEvents(from: Traceable, messageId: string, options: T
     const text = textAt(record, index);
     const event = parse(text);
     // The same text may stand in another event's properties.
-    if (event === undefined || !ID_MEMBERS.some((member) => own(event, member) === messageId)) continue;
+    const member = adapterOf(vendorOf(record.metadata))?.idMember;
+    if (event === undefined || member === undefined || own(event, member) !== messageId) continue;
     isCut = events.length === max || (events.length > 0 && bytes + text.length > BYTES_MAX);
     if (isCut) break;
     bytes += text.length;

@@ -1,7 +1,8 @@
 /** What a configuration says about the size of requests, in the words of those who keep to it. */
 import { isUtf8 } from "node:buffer";
 import type { Clock } from "@waybill/core";
-import { DEFAULT_LIMITS, INTAKE_LIMITS, type IntakeLimits, type SegmentLimits, STRICT_LIMITS } from "@waybill/vendors";
+import { DEFAULT_LIMITS, type IntakeLimits, type SegmentLimits, STRICT_LIMITS, segmentInbound } from "@waybill/vendors";
+import { ADAPTERS } from "@waybill/vendors/registry";
 import type { RelayConfig } from "../config/types.ts";
 import { batchScanner } from "./batch-scanner.ts";
 import { BodyReader } from "./body.ts";
@@ -12,7 +13,7 @@ type Limits = Pick<RelayConfig, "bodyMaxBytes" | "maxEvents" | "strict">;
 /** Bodies in memory, together. */
 const BODIES_MAX_TOTAL_BYTES = 96 * 1024 * 1024;
 /** The largest body that any protocol takes by itself. */
-const BODY_MAX_BYTES: number = Math.max(...Object.values(INTAKE_LIMITS).map(({ bodyMaxBytes }) => bodyMaxBytes));
+const BODY_MAX_BYTES: number = Math.max(...ADAPTERS.map(({ inbound }) => inbound.limits.bodyMaxBytes));
 
 export function bodyReaderOf({ bodyMaxBytes = BODY_MAX_BYTES }: Limits, clock: Clock, gate: ReadGate): BodyReader {
   return new BodyReader({ maxBytes: bodyMaxBytes, maxTotalBytes: BODIES_MAX_TOTAL_BYTES, clock, gate });
@@ -20,7 +21,7 @@ export function bodyReaderOf({ bodyMaxBytes = BODY_MAX_BYTES }: Limits, clock: C
 
 export function segmentLimitsOf({ strict, maxEvents }: Limits): SegmentLimits {
   return {
-    ...(strict ? STRICT_LIMITS : { ...DEFAULT_LIMITS, maxEvents: INTAKE_LIMITS.segment.maxEvents }),
+    ...(strict ? STRICT_LIMITS : { ...DEFAULT_LIMITS, maxEvents: segmentInbound.limits.maxEvents }),
     ...(maxEvents === undefined ? {} : { maxEvents }),
     isUtf8,
     scanBatch: batchScanner(),

@@ -11,7 +11,6 @@ import { createHash } from "node:crypto";
 import { type Clock, WaybillError } from "@waybill/core";
 import {
   assemble,
-  INTAKE_LIMITS,
   type IntakeLimits,
   matchSegmentPath,
   parseAuthorization,
@@ -20,6 +19,7 @@ import {
   type SegmentScan,
   scanSegment,
   segmentAccepted,
+  segmentInbound,
   segmentRefusal,
   shown,
 } from "@waybill/vendors";
@@ -107,7 +107,7 @@ export class Intake {
   constructor(sources: SourceTable, options: IntakeOptions) {
     this.#sources = sources;
     this.#options = options;
-    this.#bodyMaxBytes = options.intakeLimits?.bodyMaxBytes ?? INTAKE_LIMITS.segment.bodyMaxBytes;
+    this.#bodyMaxBytes = options.intakeLimits?.bodyMaxBytes ?? segmentInbound.limits.bodyMaxBytes;
     this.#doors = new VendorIntake(sources, { ...options, strict: options.limits.strict });
   }
 
@@ -219,14 +219,14 @@ export class Intake {
   /** Answers a request whose body could not be read. */
   refuseBody(opened: Opened | OpenedRequest, refusal: BodyRefusal): Answer {
     const [status, message] = BODY_REFUSALS[refusal];
-    if ("door" in opened) return this.#doors.refuseBody(opened, refusal, message);
+    if ("adapter" in opened) return this.#doors.refuseBody(opened, refusal, message);
     return this.#refuse(opened.payer, status, refusal, message);
   }
 
   /** Frames, stores, answers. Resolves after the fsync; rejects for a defect. `charge`: of the body. */
   accept(opened: Opened | OpenedRequest, body: Buffer, charge?: Charge): Promise<Answer> {
     try {
-      if ("door" in opened) return this.#doors.accept(opened, body, charge);
+      if ("adapter" in opened) return this.#doors.accept(opened, body, charge);
       return this.#accept(opened, body, charge);
     } catch (error) {
       return Promise.reject(error as Error);

@@ -7,22 +7,20 @@
 import { isUtf8 } from "node:buffer";
 import { type Clock, type HttpRequest, type HttpResponse, WaybillError } from "@waybill/core";
 import {
-  INBOUND_ADAPTERS,
-  INTAKE_LIMITS,
-  type Inbound,
   type InboundAnswer,
   type InboundOptions,
+  type InboundPart,
   type InboundRequest,
   type InboundRoute,
   type IntakeLimits,
   type InboundRefusal as Refusal,
-  type StoredForm,
+  type StoredEvents,
+  segmentInbound,
   shown,
   storedSome,
   type Taken,
-  VENDORS,
-  type Vendor,
 } from "@waybill/vendors";
+import { ADAPTERS, adapterOf, type Vendor, type VendorAdapter } from "@waybill/vendors/registry";
 import type { Answer } from "./answers.ts";
 import type { BodyRefusal, Charge } from "./body.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
@@ -43,11 +41,11 @@ export interface VendorIntakeOptions {
 
 /** A request whose body may be read. */
 export interface OpenedRequest {
-  readonly door: Inbound;
+  readonly adapter: VendorAdapter;
   readonly route: InboundRoute;
   /** `undefined`: the key in the body names it. */
   readonly source: Source | undefined;
-  /** Who pays for the body: the source, unless its key stands in there. */
+  /** Who pays for the body: the source, unless its key is in there. */
   readonly payer: Source | undefined;
   readonly request: InboundRequest;
   readonly options: InboundOptions;
@@ -60,7 +58,7 @@ interface Found {
   readonly key: string | undefined;
 }
 
-type OfSource = Pick<OpenedRequest, "door" | "request"> & { readonly source: Source };
+type OfSource = Pick<OpenedRequest, "adapter" | "request"> & { readonly source: Source };
 
 interface Prefixed {
   readonly source: Source;
@@ -89,21 +87,21 @@ export class VendorIntake {
   readonly #options: VendorIntakeOptions;
   /** Keys that were found right before: a digest costs as much as framing a small body. One entry for each valid key. */
   readonly #known = new Map<string, KnownKey>();
-  readonly #limits: ReadonlyMap<Vendor, IntakeLimits>;
+  readonly #limits: ReadonlyMap<string, IntakeLimits>;
   #sources: SourceTable;
-  #doors: readonly Inbound[];
+  #adapters: readonly VendorAdapter[];
   #stopping = false;
 
   constructor(sources: SourceTable, options: VendorIntakeOptions) {
     this.#options = options;
-    this.#limits = new Map(VENDORS.map((vendor) => [vendor, { ...INTAKE_LIMITS[vendor], ...options.intakeLimits }]));
+    this.#limits = new Map(ADAPTERS.map(({ name, inbound }) => [name, { ...inbound.limits, ...options.intakeLimits }]));
     this.#sources = sources;
-    this.#doors = inboundsOf(sources);
+    this.#adapters = inboundsOf(sources);
   }
 
   replaceSources(sources: SourceTable): void {
     this.#sources = sources;
-    this.#doors = inboundsOf(sources);
+    this.#adapters = inboundsOf(sources);
     this.#known.clear();
   }
 
@@ -111,34 +109,34 @@ export class VendorIntake {
     this.#stopping = true;
   }
 
-  /** `undefined`: not for any of these doors. */
+  /** `undefined`: not for any of these vendors. */
   open(
     asked: IntakeRequest,
     path: string,
     query: string,
     prefixed: Prefixed | undefined,
   ): Answer | OpenedRequest | undefined {
-    if (prefixed === undefined && this.#doors.length === 0) return undefined;
+    if (prefixed === undefined && this.#adapters.length === 0) return undefined;
     const request: InboundRequest = {
       method: asked.method,
       path: prefixed?.path ?? path,
       query,
       headers: (asked.headers ?? { authorization: asked.authorization }) as InboundRequest["headers"],
     };
-    let refusing: { readonly door: Inbound; readonly route: InboundRoute } | undefined;
+    let refusing: Pick<OpenedRequest, "adapter" | "route"> | undefined;
     let keyInBody: typeof refusing;
-    for (const door of prefixed === undefined ? this.#doors : inboundOf(prefixed.source)) {
-      const route = door.match(request.path);
+    for (const adapter of prefixed === undefined ? this.#adapters : inboundOf(prefixed.source)) {
+      const route = adapter.inbound.match(request.path);
       if (route === undefined) continue;
-      const found = this.#find(door, route, request, prefixed?.source);
-      if (found !== undefined) return this.#openRoute({ door, route, request, ...found });
-      refusing ??= { door, route };
-      if (prefixed === undefined && door.keyInBody === true) keyInBody ??= { door, route };
+      const found = this.#find(adapter, route, request, prefixed?.source);
+      if (found !== undefined) return this.#openRoute({ adapter, route, request, ...found });
+      refusing ??= { adapter, route };
+      if (prefixed === undefined && adapter.inbound.keyInBody?.(request) === true) keyInBody ??= { adapter, route };
     }
     if (keyInBody !== undefined) return this.#openRoute({ ...keyInBody, request, source: undefined, key: undefined });
     if (prefixed !== undefined && prefixed.source.config.protocol !== "segment" && refusing === undefined)
       return answerOf(
-        INBOUND_ADAPTERS[prefixed.source.config.protocol].refuse(
+        adapterOf(prefixed.source.config.protocol).inbound.refuse(
           { kind: "not_found", message: `There is no ${shown(path)}.` },
           request,
         ),
@@ -149,22 +147,27 @@ export class VendorIntake {
       (prefixed === undefined && this.#sources.protocols.has("segment") && isSegmentPath(path))
     )
       return undefined;
-    const { door, route } = refusing;
+    const { adapter, route } = refusing;
     // A browser asks without its key.
     if (request.method === "OPTIONS" && route.key === undefined && route.preflight !== undefined)
-      return answerOf(route.preflight(request, this.#inboundOptions(undefined, this.#limitsOf(door))));
-    const isKeyless = door.key(request) === undefined && route.key === undefined;
-    const message = isKeyless ? `There is no key: send it ${door.keyPlace}.` : "The key is not known here.";
-    return this.#refuse(undefined, door, { kind: "unauthorized", message, isKeyless }, request, {});
+      return answerOf(route.preflight(request, this.#inboundOptions(undefined, this.#limitsOf(adapter))));
+    const isKeyless = adapter.inbound.key(request) === undefined && route.key === undefined;
+    const message = isKeyless ? `There is no key: send it ${adapter.inbound.keyPlace}.` : "The key is not known here.";
+    return this.#refuse(undefined, adapter, { kind: "unauthorized", message, isKeyless }, request, {});
   }
 
-  #find(door: Inbound, route: InboundRoute, request: InboundRequest, prefixed: Source | undefined): Found | undefined {
-    const key = route.key ?? door.key(request);
+  #find(
+    { name, inbound }: VendorAdapter,
+    route: InboundRoute,
+    request: InboundRequest,
+    prefixed: Source | undefined,
+  ): Found | undefined {
+    const key = route.key ?? inbound.key(request);
     if (key === undefined)
-      return prefixed !== undefined && (door.keyInBody === true || prefixed.config.keyless)
+      return prefixed !== undefined && (inbound.keyInBody?.(request) === true || prefixed.config.keyless)
         ? { source: prefixed, key: undefined }
         : undefined;
-    const known = this.#lookUp(door.vendor, key, route.keyKind ?? "");
+    const known = this.#lookUp(name, key, (route.keyKind ?? "") as KnownKey["kind"]);
     // Under a prefix or at a host the source is known; a key that is there must be its own all the same.
     if (known === undefined || (prefixed !== undefined && known.source !== prefixed)) return undefined;
     return { source: known.source, key: known.key };
@@ -181,22 +184,23 @@ export class VendorIntake {
   }
 
   /** Whose the key in a body is. */
-  #sourceIn({ vendor }: Inbound, taken: Taken): Source | undefined {
-    return "key" in taken && taken.key !== undefined ? this.#lookUp(vendor, taken.key, "")?.source : undefined;
+  #sourceIn({ name }: VendorAdapter, taken: Taken): Source | undefined {
+    const key = "parts" in taken ? taken.parts[0]?.key : undefined;
+    return key === undefined ? undefined : this.#lookUp(name, key, "")?.source;
   }
 
   #openRoute({
-    door,
+    adapter,
     route,
     request,
     source,
     key,
-  }: Pick<OpenedRequest, "door" | "route" | "request"> & Found): Answer | OpenedRequest {
-    const options = this.#inboundOptions(source, this.#limitsOf(door));
+  }: Pick<OpenedRequest, "adapter" | "route" | "request"> & Found): Answer | OpenedRequest {
+    const options = this.#inboundOptions(source, this.#limitsOf(adapter));
     const headers = route.headers?.(request, options) ?? {};
     if (request.method === "OPTIONS" && route.preflight !== undefined)
       return answerOf(route.preflight(request, options));
-    const refuse = (refusal: Refusal): Answer => this.#refuse(source, door, refusal, request, headers);
+    const refuse = (refusal: Refusal): Answer => this.#refuse(source, adapter, refusal, request, headers);
     if (!route.methods.includes(request.method))
       return {
         ...refuse({ kind: "method_not_allowed", message: `${shown(request.path)} takes ${route.methods.join(", ")}.` }),
@@ -207,49 +211,55 @@ export class VendorIntake {
     const payer = source !== undefined && (key !== undefined || source.config.keyless) ? source : undefined;
     const limited = payer === undefined ? undefined : limitedBy(payer, key ?? "");
     if (limited !== undefined) return refuse(limited);
-    const { bodyMaxBytes } = this.#limitsOf(door);
-    return { door, route, source, payer, request, options, bodyMaxBytes };
+    const { bodyMaxBytes } = this.#limitsOf(adapter);
+    return { adapter, route, source, payer, request, options, bodyMaxBytes };
   }
 
-  #limitsOf({ vendor }: Inbound): IntakeLimits {
-    return this.#limits.get(vendor) as IntakeLimits;
+  #limitsOf({ name }: VendorAdapter): IntakeLimits {
+    return this.#limits.get(name) as IntakeLimits;
   }
 
-  refuseBody({ door, source, request, route, options }: OpenedRequest, refusal: BodyRefusal, message: string): Answer {
+  refuseBody(
+    { adapter, source, request, route, options }: OpenedRequest,
+    refusal: BodyRefusal,
+    message: string,
+  ): Answer {
     const kind = BODY_KINDS[refusal];
     const headers = route.headers?.(request, options) ?? {};
     const again = kind === "unavailable" || kind === "rate_limited" ? { retryAfterS: RETRY_AFTER_S } : {};
-    return this.#refuse(source, door, { kind, message, ...again } as Refusal, request, headers);
+    return this.#refuse(source, adapter, { kind, message, ...again } as Refusal, request, headers);
   }
 
   /** Frames, stores, answers. Resolves after the fsync; rejects for a defect. */
   async accept(opened: OpenedRequest, body: Buffer, charge?: Charge): Promise<Answer> {
-    const { door, route, request, options } = opened;
+    const { adapter, route, request, options } = opened;
     const headers = route.headers?.(request, options) ?? {};
     if (!isUtf8(body))
       return this.#refuse(
         opened.source,
-        door,
+        adapter,
         { kind: "invalid", message: "The body is not UTF-8." },
         request,
         headers,
       );
     const taken = route.take(body, request, options);
-    const source = opened.source ?? this.#sourceIn(door, taken);
-    const refuse = (refusal: Refusal): Answer => this.#refuse(source, door, refusal, request, headers);
+    const source = opened.source ?? this.#sourceIn(adapter, taken);
+    const refuse = (refusal: Refusal): Answer => this.#refuse(source, adapter, refusal, request, headers);
     if ("refusal" in taken) return refuse(taken.refusal);
     if (source === undefined) return refuse({ kind: "unauthorized", message: "The key is not known here." });
-    if ("ask" in taken) return this.#ask({ source, door, request }, taken.ask.path, body, headers);
-    if (!("stored" in taken)) return answerOf(taken.answer, headers);
+    if ("passthrough" in taken)
+      return this.#passThrough({ source, adapter, request }, taken.passthrough.path, body, headers);
+    if (!("parts" in taken)) return answerOf(taken.answer, headers);
     if (opened.payer === undefined) {
-      const limited = limitedBy(source, taken.key ?? "");
+      const limited = limitedBy(source, taken.parts[0]?.key ?? "");
       if (limited !== undefined) return refuse(limited);
       charge?.moveTo(source.share);
     }
-    if (taken.stored === undefined) return answerOf(taken.answer(0), headers);
+    const [part] = taken.parts;
+    if (part === undefined || part.events.ends.length === 0) return answerOf(taken.answer(0), headers);
     const memory = source.config.memory === undefined ? undefined : source.environment.memoryOf(source.config);
     if (memory !== undefined) {
-      const dropped = memory.publish(taken.metadata, textsOf(taken.stored));
+      const dropped = memory.publish(part.metadata, textsOf(part.events));
       const { refusedByCode } = source.counters;
       if (dropped > 0) refusedByCode.set(MEMORY_FULL, (refusedByCode.get(MEMORY_FULL) ?? 0) + dropped);
       return answerOf(taken.answer(0), headers);
@@ -257,10 +267,10 @@ export class VendorIntake {
     const pause = this.#options.turns?.pause(source.share, body.length);
     if (pause !== undefined) await pause;
     try {
-      const { duplicates, first, receipt } = await this.#store(source, taken.stored, taken);
+      const { duplicates, first, receipt } = await this.#store(source, part);
       const answered = receipt === undefined ? headers : { ...headers, [RECEIPT_HEADER]: receipt };
-      if (taken.exchange !== undefined && first !== undefined)
-        return await this.#exchange({ source, door, request }, taken, first, answered);
+      if (taken.exchange === true && first !== undefined)
+        return await this.#exchange({ source, adapter, request }, taken, first, answered);
       return answerOf(taken.answer(duplicates), answered);
     } catch (error) {
       if (error instanceof WaybillError && error.code === "WAYBILL_EVENT")
@@ -271,49 +281,43 @@ export class VendorIntake {
     }
   }
 
-  #store(
-    source: Source,
-    form: StoredForm,
-    { ids, metadata }: { readonly ids: readonly string[]; readonly metadata: string },
-  ): ReturnType<typeof storeNew> {
-    const count = form.ends.length;
+  #store(source: Source, { events, ids, metadata }: InboundPart): ReturnType<typeof storeNew> {
+    const count = events.ends.length;
     return storeNew({
       source,
       receivedAtMs: this.#options.clock.now(),
       count,
       hashes: ids.length === 0 ? undefined : hashIds(source, ids, count),
-      entry: (keep) => ({ metadata, ...(keep === undefined ? form : storedSome(form, keep)) }),
+      entry: (keep) => ({ metadata, ...(keep === undefined ? events : storedSome(events, keep)) }),
     });
   }
 
   /** Waits for the vendor's own answer; what is not answered in time is sent all the same. */
   async #exchange(
-    { source, door, request }: OfSource,
-    taken: Extract<Taken, { readonly stored: unknown }>,
+    { source, adapter, request }: OfSource,
+    taken: Extract<Taken, { readonly parts: unknown }>,
     position: number,
     headers: Readonly<Record<string, string>>,
   ): Promise<Answer> {
     const { environment } = source;
     const { exchangeDeadlineMs, clock } = this.#options;
-    const answered = await environment.exchanges.answerTo(
-      taken.exchange ?? door.vendor,
-      position,
-      exchangeDeadlineMs,
-      clock,
-    );
+    const answered = await environment.exchanges.answerTo(adapter.name as Vendor, position, exchangeDeadlineMs, clock);
     if (answered === "nobody") return answerOf(taken.answer(0), headers);
     if (answered === undefined) {
       const message = "The event is stored and will be sent; the vendor has not answered yet.";
-      const { body, ...refused } = door.refuse({ kind: "unavailable", message, retryAfterS: RETRY_AFTER_S }, request);
-      const said = JSON.stringify({ ...(JSON.parse(body) as object), stored: true });
-      return answerOf({ ...refused, body: said }, { ...headers, "retry-after": String(RETRY_AFTER_S) });
+      const { body, ...refused } = adapter.inbound.refuse(
+        { kind: "unavailable", message, retryAfterS: RETRY_AFTER_S },
+        request,
+      );
+      const told = JSON.stringify({ ...(JSON.parse(body) as object), stored: true });
+      return answerOf({ ...refused, body: told }, { ...headers, "retry-after": String(RETRY_AFTER_S) });
     }
     return passedOn(answered, headers);
   }
 
-  /** Not stored: whoever asks needs the answer now, or to know that there is none. */
-  async #ask(
-    { source, door, request }: OfSource,
+  /** Not stored: the caller needs the answer now, or to know that there is none. */
+  async #passThrough(
+    { source, adapter, request }: OfSource,
     path: string,
     body: Buffer,
     headers: Readonly<Record<string, string>>,
@@ -325,11 +329,15 @@ export class VendorIntake {
       body,
       type: sent["content-type"],
     };
-    const answered = await source.environment.ask(door.vendor, asked, this.#options.exchangeDeadlineMs);
+    const answered = await source.environment.passThrough(
+      adapter.name as Vendor,
+      asked,
+      this.#options.exchangeDeadlineMs,
+    );
     if (answered === undefined)
       return this.#refuse(
         source,
-        door,
+        adapter,
         { kind: "unavailable", message: "The vendor does not answer.", retryAfterS: RETRY_AFTER_S },
         request,
         headers,
@@ -339,7 +347,7 @@ export class VendorIntake {
 
   #refuse(
     source: Source | undefined,
-    door: Inbound,
+    adapter: VendorAdapter,
     refusal: Refusal,
     request: InboundRequest,
     headers: Readonly<Record<string, string>>,
@@ -351,27 +359,29 @@ export class VendorIntake {
       false,
     );
     const retryAfter = "retryAfterS" in refusal ? { "retry-after": String(refusal.retryAfterS) } : {};
-    return answerOf(door.refuse(refusal, request), { ...headers, ...retryAfter });
+    return answerOf(adapter.inbound.refuse(refusal, request), { ...headers, ...retryAfter });
   }
 
   #inboundOptions(source: Source | undefined, { maxEvents }: IntakeLimits): InboundOptions {
     const { strict, makeId } = this.#options;
-    const { allowedOrigins = [], allowedHeaders = [], sendEvents = true, keyless = false } = source?.config ?? {};
     // Where the key in the body names the source it is looked up once more.
     const isKey = (key: string): boolean => {
       const known = this.#sources.byKey(key)?.source;
       return known !== undefined && (source === undefined || known === source);
     };
-    return { strict, makeId, isKey, allowedOrigins, allowedHeaders, sendEvents, keyless, maxEvents };
+    const now = (): number => this.#options.clock.now();
+    const own = source === undefined ? {} : { own: source.config, keyless: source.config.keyless };
+    return { strict, makeId: () => makeId(), isKey, now, maxEvents, ...own };
   }
 }
 
-function inboundsOf(sources: SourceTable): readonly Inbound[] {
-  return Object.values(INBOUND_ADAPTERS).filter(({ vendor }) => sources.protocols.has(vendor));
+function inboundsOf({ protocols }: SourceTable): readonly VendorAdapter[] {
+  return ADAPTERS.filter(({ name, inbound }) => inbound !== segmentInbound && protocols.has(name));
 }
 
-function inboundOf({ config }: Source): readonly Inbound[] {
-  return config.protocol === "segment" ? [] : [INBOUND_ADAPTERS[config.protocol]];
+function inboundOf({ config }: Source): readonly VendorAdapter[] {
+  const adapter = adapterOf(config.protocol);
+  return adapter.inbound === segmentInbound ? [] : [adapter];
 }
 
 /** Paths that Segment and Letter share. */
@@ -386,7 +396,7 @@ function answerOf(
   return { status, headers: { ...headers, ...more }, body, ...(bytes === undefined ? {} : { bytes }) };
 }
 
-function textsOf({ body, ends }: StoredForm): string[] {
+function textsOf({ body, ends }: StoredEvents): string[] {
   const bytes = Buffer.concat(body);
   return Array.from(ends, (end, index) =>
     bytes.toString("utf8", index === 0 ? 0 : (ends[index - 1] as number) + 1, end).trim(),

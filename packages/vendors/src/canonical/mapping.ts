@@ -1,8 +1,8 @@
 /**
  * From canonical events to a vendor's own: what every vendor's table shares.
  *
- * A table has an entry per type of event; `undefined` from it means that the vendor has no words for this event. The
- * application may say otherwise per name ({@link EventMap}).
+ * A table has an entry per type of event; `undefined` from it means that the vendor cannot express this event. The
+ * application may decide otherwise per name ({@link EventMap}).
  */
 import { messageOf, own, type Translate, type Translated } from "@waybill/core";
 import { isoOf, textOf } from "../values.ts";
@@ -38,16 +38,16 @@ export interface VendorTable<T> {
   readonly vendor: string;
   readonly events?: EventMap<T> | undefined;
   /** `name` is that of a track event, possibly mapped to another. */
-  readonly say: Readonly<Partial<Record<EventType, (event: CanonicalEvent, name: string) => T | undefined>>>;
-  readonly write: (said: T, event: CanonicalEvent) => { readonly text: string; readonly metadata: string };
+  readonly encode: Readonly<Partial<Record<EventType, (event: CanonicalEvent, name: string) => T | undefined>>>;
+  readonly write: (encoded: T, event: CanonicalEvent) => { readonly text: string; readonly metadata: string };
 }
 
-/** Reads an event as a canonical one, whatever words its metadata says it is in. `undefined`: it has no canonical meaning. What it throws rejects the event. */
+/** Reads an event as a canonical one, whatever wire format its metadata names. `undefined`: it has no canonical meaning. What it throws rejects the event. */
 export type ReadCanonical = (text: string, metadata: string) => Properties | undefined;
 
 /** Without `read` all events are canonical. */
 export function createTranslate<T>(
-  { vendor, events, say, write }: VendorTable<T>,
+  { vendor, events, encode, write }: VendorTable<T>,
   read: ReadCanonical = (text) => parse(text) ?? {},
 ): Translate {
   const sharedOf = createShared();
@@ -65,13 +65,13 @@ export function createTranslate<T>(
     if (mapped === false) return { dropped: "filtered" };
     try {
       if (typeof mapped === "function") {
-        const said = mapped(event);
-        return said === undefined ? { dropped: "filtered" } : write(said, event);
+        const vendorEvent = mapped(event);
+        return vendorEvent === undefined ? { dropped: "filtered" } : write(vendorEvent, event);
       }
       // The type is the sender's own: also "constructor" is one.
-      const tell = Object.hasOwn(say, event.type) ? say[event.type] : undefined;
-      const said = tell?.(event, mapped ?? event.event ?? "");
-      return said === undefined ? { dropped: "unsupported" } : write(said, event);
+      const encodeType = Object.hasOwn(encode, event.type) ? encode[event.type] : undefined;
+      const encoded = encodeType?.(event, mapped ?? event.event ?? "");
+      return encoded === undefined ? { dropped: "unsupported" } : write(encoded, event);
     } catch (error) {
       return { rejected: `the mapping of "${name}" threw: ${messageOf(error)}` };
     }

@@ -1,6 +1,6 @@
-/** GetFluxly's doors: one event, a batch, an alias. Source: protocol sections 1 to 6. */
+/** GetFluxly's inbound adapter: one event, a batch, an alias. Source: protocol sections 1 to 6. */
 import { stableUuid } from "../canonical/stable-uuid.ts";
-import { FieldReader, frame, type Range, storedForm } from "../inbound/frame.ts";
+import { FieldReader, frame, type Range, storedEvents } from "../inbound/frame.ts";
 import {
   bearer,
   ID_MAX_BYTES,
@@ -14,6 +14,7 @@ import {
   type Refusal,
   type Taken,
 } from "../inbound/inbound.ts";
+import { KIB } from "../inbound/limits.ts";
 import { aliasMetadata } from "./outbound.ts";
 
 const EVENT_MAX_BYTES = 32 * 1024;
@@ -42,7 +43,8 @@ const CORS = {
 };
 
 export const getfluxlyInbound: Inbound = {
-  vendor: "getfluxly",
+  // As documented.
+  limits: { bodyMaxBytes: 256 * KIB, maxEvents: 100 },
   keyPlace: "as a Bearer token in Authorization",
   match(path) {
     const route = /^\/v1\/(events|events\/batch|identify\/alias)$/.exec(plainPath(path))?.[1];
@@ -85,7 +87,7 @@ function events(
   if (framed.events.length === 0) return { refusal: { kind: "invalid", message: "events: at least one is expected" } };
   const fields = new FieldReader(body);
   const key = headers["x-idempotency-key"];
-  // The answer to a repeat is the first one, its id too: made from the key.
+  // The answer to a duplicate is the first one, its id too: made from the key.
   const requestId = `req_${stableUuid(key ?? makeId()).replaceAll("-", "")}`;
   const kept: Range[] = [];
   const ids: string[] = [];
@@ -103,9 +105,7 @@ function events(
   }
   const counts = { accepted: kept.length, rejected: errors.length };
   return {
-    stored: kept.length === 0 ? undefined : storedForm(framed, kept),
-    metadata: "getfluxly",
-    ids,
+    parts: [{ events: storedEvents(framed, kept), metadata: "getfluxly", ids }],
     answer: () => jsonAnswer(202, { ...counts, ...(isSingle ? {} : { errors }), request_id: requestId }),
   };
 }
@@ -122,10 +122,14 @@ function alias(body: Uint8Array, { headers }: InboundRequest, { makeId }: Inboun
   if (!fields.isText(anonymousId) && !fields.isText(previousId))
     return { refusal: { kind: "invalid", message: "anonymous_id or previous_id is required" } };
   return {
-    stored: storedForm(framed, framed.events),
-    metadata: aliasMetadata(headers["x-idempotency-key"] ?? makeId()),
-    ids: [""],
-    exchange: "getfluxly",
+    parts: [
+      {
+        events: storedEvents(framed, framed.events),
+        metadata: aliasMetadata(headers["x-idempotency-key"] ?? makeId()),
+        ids: [],
+      },
+    ],
+    exchange: true,
     answer: () => jsonAnswer(202, { stored: true }),
   };
 }

@@ -1,22 +1,6 @@
-import {
-  type Batch,
-  DELIVERED,
-  type HttpResponse,
-  outcomesOf,
-  type Protocol,
-  type Translate,
-  type Verdict,
-} from "@waybill/core";
+import { type Batch, DELIVERED, type HttpResponse, outcomesOf, type Protocol, type Verdict } from "@waybill/core";
 import { classifyRefusal, deliveredBut, isSuccess, later, objectIn } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
-import {
-  type CanonicalEvent,
-  compact,
-  createTranslate,
-  type EventMap,
-  type ReadCanonical,
-  slug,
-} from "../canonical/mapping.ts";
 import { stableUuid } from "../canonical/stable-uuid.ts";
 import { withoutTrailingSlashes } from "../values.ts";
 
@@ -57,9 +41,6 @@ const EVENTS_MAX = 100;
 const BODY_MAX_BYTES = 262_144;
 const EVENT_MAX_BYTES = 32 * 1024;
 const ENVELOPE_BYTES = 16;
-/** Section 2: names have at most 64 characters. */
-const EVENT_NAME_MAX_CHARACTERS = 64;
-const SNAKE_CASE: RegExp = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
 /** Metadata of an alias, which has a request of its own, under the key that follows. */
 const ALIAS = "getfluxly alias:";
 
@@ -94,6 +75,10 @@ export function getfluxlyProtocol(settings: GetFluxlySettings): Protocol {
   };
 }
 
+export function isAlias(metadata: string): boolean {
+  return metadata.startsWith(ALIAS);
+}
+
 /** The metadata of an alias with this idempotency key. */
 export function aliasMetadata(key: string): string {
   return ALIAS + key;
@@ -125,57 +110,4 @@ function isJson(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-/**
- * | canonical | GetFluxly |
- * |---|---|
- * | track | an event; its name in snake case ("Order Completed" is `order_completed`), of at most 64 characters |
- * | page, screen | `page_viewed`, `screen_viewed` with `name` and `category` among the properties |
- * | identify | `$identify` with `traits` |
- * | group | none |
- * | alias | the alias endpoint: `previous_id` from `previousId` (needs a server key) |
- *
- * `user_id` from `userId`, `anonymous_id` from `anonymousId`, `occurred_at` from `timestamp`; `message_id` is the `messageId` in the form of a UUID of version 4.
- */
-export function getfluxlyFromCanonical(
-  events?: EventMap<GetFluxlyEvent | GetFluxlyAlias>,
-  read?: ReadCanonical,
-): Translate {
-  return createTranslate<GetFluxlyEvent | GetFluxlyAlias>(
-    {
-      vendor: "GetFluxly",
-      events,
-      say: {
-        track: (event, name) => named(event, slug(name, "_"), event.properties),
-        page: (event) => viewed(event, "page_viewed"),
-        screen: (event) => viewed(event, "screen_viewed"),
-        identify: (event) => ({ event: "$identify", ...ids(event), traits: event.traits }),
-        alias: ({ userId, previousId }) =>
-          userId === undefined || previousId === undefined ? undefined : { user_id: userId, previous_id: previousId },
-      },
-      write: (said, { messageId, timestamp }) =>
-        "event" in said
-          ? {
-              text: JSON.stringify(compact({ ...said, occurred_at: timestamp, message_id: stableUuid(messageId) })),
-              metadata: "getfluxly",
-            }
-          : { text: JSON.stringify(said), metadata: aliasMetadata(messageId) },
-    },
-    read,
-  );
-}
-
-function named(event: CanonicalEvent, name: string, properties: Properties): GetFluxlyEvent | undefined {
-  if (!SNAKE_CASE.test(name) || name.length > EVENT_NAME_MAX_CHARACTERS) return undefined;
-  return { event: name, ...ids(event), properties, context: event.context };
-}
-
-function viewed(event: CanonicalEvent, name: string): GetFluxlyEvent | undefined {
-  const { category, properties } = event;
-  return named(event, name, compact({ name: event.name, category, ...properties }));
-}
-
-function ids({ userId, anonymousId }: CanonicalEvent): Pick<GetFluxlyEvent, "user_id" | "anonymous_id"> {
-  return { anonymous_id: anonymousId, user_id: userId };
 }

@@ -10,7 +10,7 @@ export interface Range {
   readonly end: number;
 }
 
-/** Where the events stand: `[…]`, `{"batch":[…]}`, or the body itself. */
+/** Where the events are: `[…]`, `{"batch":[…]}`, or the body itself. */
 export type Frame =
   | { readonly kind: "array" }
   | { readonly kind: "member"; readonly name: string }
@@ -225,14 +225,14 @@ export function eventText(framed: Framed, { start, end }: Range): string {
   return decoder.decode(writer.take());
 }
 
-/** Events as a record of the log has them: separated by commas, with the offset behind each. */
-export interface StoredForm {
+/** Events as a record of the log has them: separated by commas, with the offset after each. */
+export interface StoredEvents {
   readonly body: readonly Uint8Array[];
   readonly ends: Uint32Array;
 }
 
-/** The stored form of some events. All of them, unchanged, are one view of the request's bytes; else they are copied into one piece. */
-export function storedForm(framed: Framed, kept: readonly Range[]): StoredForm {
+/** Some events as they are stored. All of them, unchanged, are one view of the request's bytes; else they are copied into one piece. */
+export function storedEvents(framed: Framed, kept: readonly Range[]): StoredEvents {
   const { bytes, events, nonFinite, cuts } = framed;
   const first = kept[0];
   const last = kept.at(-1);
@@ -256,13 +256,13 @@ export function storedForm(framed: Framed, kept: readonly Range[]): StoredForm {
   return { body: [writer.take()], ends };
 }
 
-/** The stored form of one event. */
-export function storedAlone(event: Uint8Array): StoredForm {
+/** One event as it is stored. */
+export function storedAlone(event: Uint8Array): StoredEvents {
   return { body: [event], ends: Uint32Array.of(event.length) };
 }
 
-/** Those events of a stored form that are kept, in one piece. */
-export function storedSome({ body, ends }: StoredForm, keep: readonly boolean[]): StoredForm {
+/** Those of stored events that are kept, in one piece. */
+export function storedSome({ body, ends }: StoredEvents, keep: readonly boolean[]): StoredEvents {
   const length = ends.at(-1) ?? 0;
   const whole = new ByteWriter(length);
   for (const piece of body) whole.copy(piece, 0, piece.length);

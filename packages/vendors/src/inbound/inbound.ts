@@ -1,20 +1,17 @@
 /**
- * How a vendor's requests are taken in: which paths there are, where the key stands, what of the body is an event, and what is answered. Pure: the relay does the
+ * How a vendor's requests are taken in: which paths there are, where the key is, what of the body is an event, and what is answered. Pure: the relay does the
  * storing.
  *
- * Stored events carry in their metadata in which vendor's words they are: nothing or an object for Segment's, else the vendor's name, a space and what else its request
- * said ({@link formOf}).
+ * Stored events carry in their metadata in which vendor's wire format they are: nothing or an object for Segment's, else the vendor's name, a space and what else
+ * belongs to their request ({@link vendorOf}).
  */
-import type { StoredForm } from "./frame.ts";
-
-export const VENDORS = ["segment", "letter", "getfluxly", "trophy", "valued", "launchdarkly", "posthog"] as const;
-export type Vendor = (typeof VENDORS)[number];
+import type { StoredEvents } from "./frame.ts";
 
 export interface InboundRequest {
   readonly method: string;
   /** Without a source's prefix and without the query. */
   readonly path: string;
-  /** Behind the question mark. */
+  /** After the question mark. */
   readonly query: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | undefined>>;
@@ -24,18 +21,26 @@ export interface InboundAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
-  /** For a body that is no text. */
+  /** For a body that is not text; then `body` is empty. */
   readonly bytes?: Uint8Array;
 }
 
-/** Why a request is not taken, in words that each vendor says in its own form. */
+/** Why a request is refused. Each vendor has its own answer for each kind ({@link Inbound.refuse}). */
 export type Refusal =
   /** `isKeyless`: there was no key at all. */
-  | { readonly kind: "unauthorized"; readonly message: string; readonly isKeyless?: boolean }
-  | { readonly kind: "forbidden"; readonly message: string }
-  | { readonly kind: "not_found" | "method_not_allowed"; readonly message: string }
-  | { readonly kind: "invalid" | "too_large" | "unsupported_encoding" | "empty"; readonly message: string }
-  | { readonly kind: "rate_limited" | "unavailable"; readonly message: string; readonly retryAfterS: number };
+  | (RefusalText & { readonly kind: "unauthorized"; readonly isKeyless?: boolean })
+  | (RefusalText & { readonly kind: "forbidden" | "not_found" })
+  | (RefusalText & { readonly kind: "method_not_allowed"; readonly allow?: string })
+  | (RefusalText & { readonly kind: "invalid" | "too_large" | "unsupported_encoding" | "empty" })
+  | (RefusalText & { readonly kind: "rate_limited" | "unavailable"; readonly retryAfterS: number });
+
+interface RefusalText {
+  readonly message: string;
+  /** A more exact code, stable, for vendors whose answers have one and for the counters. Default: the kind. */
+  readonly code?: string;
+  /** Where the common status of the kind is not right. */
+  readonly status?: number;
+}
 
 export const REFUSAL_STATUS: Readonly<Record<Refusal["kind"], number>> = {
   unauthorized: 401,
@@ -50,78 +55,100 @@ export const REFUSAL_STATUS: Readonly<Record<Refusal["kind"], number>> = {
   unavailable: 503,
 };
 
+/** Events of one request that belong to one key and are stored in one record. */
+export interface InboundPart {
+  /** May be none: then the part only names the key. */
+  readonly events: StoredEvents;
+  /** Begins with the vendor's name (but Segment's, see the head of this file). */
+  readonly metadata: string;
+  /** The id of each event, by which a duplicate is known; "" for none. An empty list: no event has one. */
+  readonly ids: readonly string[];
+  /** The key, where it is in the body. Parts of one request may have different keys. */
+  readonly key?: string;
+  /** Events of the request that were refused and are not stored: how many, by code. */
+  readonly refusedByCode?: ReadonlyMap<string, number>;
+}
+
 /** What a body means. */
 export type Taken =
   | {
-      /** To be stored; nothing when all events were refused and the vendor answers so. */
-      readonly stored: StoredForm | undefined;
-      readonly metadata: string;
-      /** The id of each stored event by which a repeat is known; "" for none. */
-      readonly ids: readonly string[];
-      /** The vendor's success. `duplicates` are events of it that had come before. */
+      /** To be stored, all of them or none. No part when every event was refused and the vendor answers with success all the same. */
+      readonly parts: readonly InboundPart[];
+      /** The vendor's success. `duplicates` are events of all parts that had come before. */
       readonly answer: (duplicates: number) => InboundAnswer;
-      /** The caller needs the destination's own answer: the vendor whose it is. */
-      readonly exchange?: Vendor;
-      /** The key, where it stands in the body. */
-      readonly key?: string;
+      /** The caller needs the destination's own answer to its one event. */
+      readonly exchange?: boolean;
     }
   | { readonly refusal: Refusal }
-  /** A question, no event: asked of the destination of the same vendor at once, with its credential, and answered with what it says. */
-  | { readonly ask: { readonly path: string } }
+  /** Not an event: sent on to a destination of the same vendor at once, with its credential, and answered with the vendor's answer. */
+  | { readonly passthrough: { readonly path: string } }
   /** Answered without being stored. */
   | { readonly answer: InboundAnswer };
 
 /** A path that a vendor knows. */
-export interface InboundRoute {
+export interface InboundRoute<Own extends object = object> {
   /** GET for a pixel. */
   readonly methods: readonly string[];
   /** Of a key in the path. */
   readonly key?: string;
-  /** Which kind of the source's keys is meant. */
-  readonly keyKind?: "mobile" | "js";
-  /** Answers at once to a preflight. */
-  readonly preflight?: (request: InboundRequest, options: InboundOptions) => InboundAnswer;
+  /** Which kind of the source's keys is meant, where a vendor has several. Default "": the ordinary one. */
+  readonly keyKind?: string;
+  /** Answers a preflight at once. */
+  preflight?(request: InboundRequest, options: InboundOptions<Own>): InboundAnswer;
   /** Added to every answer of this route. */
-  readonly headers?: (request: InboundRequest, options: InboundOptions) => Readonly<Record<string, string>>;
-  /** Called with the body, which is UTF-8. */
-  readonly take: (body: Uint8Array, request: InboundRequest, options: InboundOptions) => Taken;
+  headers?(request: InboundRequest, options: InboundOptions<Own>): Readonly<Record<string, string>>;
+  /** Called with the body, which is UTF-8. Must not throw, whatever the body is. */
+  take(body: Uint8Array, request: InboundRequest, options: InboundOptions<Own>): Taken;
 }
 
-/** What a source's configuration says to its door. */
-export interface InboundOptions {
+/** What an inbound adapter knows of the source and the relay. */
+export interface InboundOptions<Own extends object = object> {
+  /** Answer exactly as the vendor does where it differs from us. */
   readonly strict: boolean;
-  readonly allowedOrigins: readonly string[];
-  readonly allowedHeaders: readonly string[];
-  /** LaunchDarkly: whether events are taken at all. */
-  readonly sendEvents: boolean;
   /** Whether requests without a key are taken. Default: they are not. */
   readonly keyless?: boolean;
   /** Events of one request. No limit by default. */
   readonly maxEvents?: number;
-  /** Whether it is a key of the source, for keys that stand in the body. */
+  /** Whether it is a key of the source, for keys in the body; of any source of this vendor, where no source is known yet. */
   readonly isKey: (key: string) => boolean;
-  /** An id for what has none. */
-  readonly makeId: () => string;
+  /** An id for what has none: the same for the same `seed`, a new one without. */
+  readonly makeId: (seed?: string) => string;
+  /** Epoch ms. */
+  readonly now: () => number;
+  /** The vendor's own options of the source. Absent where no source is known: then the defaults hold. */
+  readonly own?: Own;
 }
 
-export interface Inbound {
-  readonly vendor: Vendor;
-  /** The key stands in the body: it is known only when that was read. */
-  readonly keyInBody?: boolean;
-  /** Where clients put the key, for who has sent none. */
+/** What one request may bring, unless the configuration says otherwise. */
+export interface IntakeLimits {
+  /** After decoding. */
+  readonly bodyMaxBytes: number;
+  readonly maxEvents: number;
+}
+
+/** One vendor's way in. `Own`: its own options of a source. */
+export interface Inbound<Own extends object = object> {
+  /** As much as real clients send, and no more than is looked through within 25 ms whatever is in it: one request must not hold up the others. */
+  readonly limits: IntakeLimits;
+  /** Where clients put the key, for the answer to one who has sent none: "as a Bearer token in Authorization". */
   readonly keyPlace: string;
-  match(path: string): InboundRoute | undefined;
+  /** Whether the body of this request may name the key, when {@link key} finds none that is known. Default: never. */
+  keyInBody?(request: InboundRequest): boolean;
+  match(path: string): InboundRoute<Own> | undefined;
   /** The key in headers or query; `undefined` when there is none of this vendor's kind. */
   key(request: InboundRequest): string | undefined;
   refuse(refusal: Refusal, request: InboundRequest): InboundAnswer;
 }
 
-/** In which vendor's words stored events are. */
-export function formOf(metadata: string): Vendor {
-  if (metadata === "" || metadata.startsWith("{")) return "segment";
+/** In which vendor's wire format stored events are: its name, which need not be one that is known (any more). */
+export function vendorOf(metadata: string): string {
+  if (metadata === "" || metadata.startsWith("{")) return SEGMENT;
   const space = metadata.indexOf(" ");
-  return (space === -1 ? metadata : metadata.slice(0, space)) as Vendor;
+  return space === -1 ? metadata : metadata.slice(0, space);
 }
+
+/** Its events are stored without a name: they are the most, and were there first. */
+const SEGMENT = "segment";
 
 export function jsonAnswer(
   status: number,
@@ -136,7 +163,7 @@ export function plainPath(path: string): string {
   return path.replaceAll(/\/{2,}/g, "/").replace(/(.)\/$/, "$1");
 }
 
-/** A longer id is none that anybody meant: its event is not recognised when it comes again. */
+/** A longer id is not one that anybody meant: its event is not recognised when it comes again. */
 export const ID_MAX_BYTES: number = 64 * 1024;
 
 /** A path in an answer: short, and whole enough to be recognised. */

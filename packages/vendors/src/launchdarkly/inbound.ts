@@ -1,11 +1,11 @@
 /**
- * LaunchDarkly's doors: analytics and diagnostics of server, mobile and JavaScript SDKs, and the pixel. Source: protocol sections 1, 2, 7 and 8.
+ * LaunchDarkly's inbound adapter: analytics and diagnostics of server, mobile and JavaScript SDKs, and the pixel. Source: protocol sections 1, 2, 7 and 8.
  *
  * The relay's status table is in its order: key (401, unknown environment id 404), preflight, empty body 400, taken 202. In strict mode a malformed body is 202 and dropped, as the
  * original does; else it is refused with 400.
  */
 
-import { frame, storedAlone, storedForm } from "../inbound/frame.ts";
+import { frame, storedAlone, storedEvents } from "../inbound/frame.ts";
 import {
   type Inbound,
   type InboundAnswer,
@@ -17,6 +17,8 @@ import {
   type Refusal,
   type Taken,
 } from "../inbound/inbound.ts";
+import { MIB } from "../inbound/limits.ts";
+import type { LaunchDarklySourceOptions } from "./config.ts";
 
 export type SdkKind = "server" | "mobile" | "js";
 
@@ -63,8 +65,9 @@ export const NOT_COPIED: readonly string[] = [
 const SCHEMA_MAX = 1_000;
 const EMPTY: InboundAnswer = { status: 202, body: "" };
 
-export const launchdarklyInbound: Inbound = {
-  vendor: "launchdarkly",
+export const launchdarklyInbound: Inbound<LaunchDarklySourceOptions> = {
+  // Its SDK sends 10,000 events in 1.14 MB.
+  limits: { bodyMaxBytes: 1.5 * MIB, maxEvents: 20_000 },
   keyPlace: "in the header Authorization",
   match(path) {
     const found = pathOf(path);
@@ -99,7 +102,9 @@ function pathOf(path: string): Path | undefined {
   return pixel === undefined ? undefined : { sdk: "js", what: "pixel", key: decoded(pixel) };
 }
 
-function routeOf({ sdk, what, key }: Path): InboundRoute {
+type Options = InboundOptions<LaunchDarklySourceOptions>;
+
+function routeOf({ sdk, what, key }: Path): InboundRoute<LaunchDarklySourceOptions> {
   const methods = what === "pixel" ? ["GET"] : ["POST"];
   return {
     methods,
@@ -107,16 +112,16 @@ function routeOf({ sdk, what, key }: Path): InboundRoute {
     ...(sdk === "server" ? {} : { keyKind: sdk }),
     ...(sdk === "js"
       ? {
-          preflight: (request: InboundRequest, options: InboundOptions): InboundAnswer => ({
+          preflight: (request: InboundRequest, options: Options): InboundAnswer => ({
             status: 200,
             headers: corsHeaders(request, options, methods),
             body: "",
           }),
-          headers: (request: InboundRequest, options: InboundOptions) => corsHeaders(request, options, methods),
+          headers: (request: InboundRequest, options: Options) => corsHeaders(request, options, methods),
         }
       : {}),
     take(body, request, options) {
-      if (!options.sendEvents)
+      if (options.own?.sendEvents === false)
         return { answer: jsonAnswer(503, { message: "Event proxy is not enabled for this environment" }) };
       if (what === "pixel") return pixel(request, options);
       if (body.length === 0) return { refusal: { kind: "empty", message: "body may not be empty" } };
@@ -138,10 +143,14 @@ function analytics(
   const schema = schemaOf(headers["x-launchdarkly-event-schema"]);
   const payloadId = headers["x-launchdarkly-payload-id"];
   return {
-    stored: framed.events.length === 0 ? undefined : storedForm(framed, framed.events),
-    metadata: launchdarklyMetadata({ sdk, schema, tags: headers["x-launchdarkly-tags"] ?? "" }),
-    // Small bodies come in great numbers: no list of texts where nothing can repeat.
-    ids: payloadId === undefined ? [] : framed.events.map((_, index) => `${payloadId} ${index}`),
+    parts: [
+      {
+        events: storedEvents(framed, framed.events),
+        metadata: launchdarklyMetadata({ sdk, schema, tags: headers["x-launchdarkly-tags"] ?? "" }),
+        // Small bodies come in great numbers: no list of texts where nothing can come twice.
+        ids: payloadId === undefined ? [] : framed.events.map((_, index) => `${payloadId} ${index}`),
+      },
+    ],
     answer: () => EMPTY,
   };
 }
@@ -162,9 +171,13 @@ function diagnostic(body: Uint8Array, { headers }: InboundRequest, sdk: SdkKind,
     Object.entries(headers).filter(([name, value]) => typeof value === "string" && !NOT_COPIED.includes(name)),
   );
   return {
-    stored: storedAlone(body),
-    metadata: `launchdarkly diagnostic ${sdk} ${JSON.stringify(copied)}`,
-    ids: [],
+    parts: [
+      {
+        events: storedAlone(body),
+        metadata: `launchdarkly diagnostic ${sdk} ${JSON.stringify(copied)}`,
+        ids: [],
+      },
+    ],
     answer: () => EMPTY,
   };
 }
@@ -177,7 +190,7 @@ function pixel({ query }: InboundRequest, { maxEvents }: InboundOptions): Taken 
   const framed = body === undefined ? undefined : frame(body, { kind: "array" }, { allowNonFinite: false, maxEvents });
   if (framed === undefined || "code" in framed || framed.events.length === 0) return { answer };
   const metadata = launchdarklyMetadata({ sdk: "js", schema: SCHEMA_SUMMARISED_BELOW, tags: "" });
-  return { stored: storedForm(framed, framed.events), metadata, ids: [], answer: () => answer };
+  return { parts: [{ events: storedEvents(framed, framed.events), metadata, ids: [] }], answer: () => answer };
 }
 
 /** Both alphabets, with or without padding; a space stands for the plus that it was. */
@@ -192,9 +205,10 @@ function base64(text: string): Uint8Array | undefined {
 
 function corsHeaders(
   { headers }: InboundRequest,
-  { allowedOrigins, allowedHeaders }: InboundOptions,
+  { own }: Options,
   methods: readonly string[],
 ): Record<string, string> {
+  const { allowedOrigins = [], allowedHeaders = [] }: Partial<LaunchDarklySourceOptions> = own ?? {};
   const origin = headers["origin"];
   const [firstAllowed] = allowedOrigins;
   const allowed =

@@ -1,16 +1,8 @@
 /** LaunchDarkly behind a relay: each stored form goes to the path of its kind of SDK, with the credential of that kind. */
-import {
-  type Batch,
-  type DropReason,
-  headerFromEvent,
-  type Protocol,
-  type Translate,
-  WaybillError,
-} from "@waybill/core";
-import { compact, createTranslate, type EventMap, type ReadCanonical } from "../canonical/mapping.ts";
+import { type Batch, type DropReason, headerFromEvent, type Protocol, WaybillError } from "@waybill/core";
 import { stableUuid } from "../canonical/stable-uuid.ts";
 import { withoutTrailingSlashes } from "../values.ts";
-import { diagnosticFormOf, launchdarklyFormOf, launchdarklyMetadata, NOT_COPIED, type SdkKind } from "./inbound.ts";
+import { diagnosticFormOf, launchdarklyFormOf, NOT_COPIED, type SdkKind } from "./inbound.ts";
 import { eventsPath, LAUNCHDARKLY_EVENTS_URL, type LaunchDarklyCredential, launchdarklyProtocol } from "./outbound.ts";
 
 export interface RelayedSettings {
@@ -113,44 +105,4 @@ export function unsendable(
 ): DropReason | undefined {
   const sdk = diagnosticFormOf(metadata)?.sdk ?? launchdarklyFormOf(metadata)?.sdk;
   return sdk === undefined || credentialOf(settings, sdk) === undefined ? "unsupported" : undefined;
-}
-
-/**
- * | canonical | LaunchDarkly |
- * |---|---|
- * | track | custom, with the properties as data and `properties.value` as metric value |
- * | identify | identify, with the traits |
- * | page, screen, group, alias | none |
- */
-export function launchdarklyFromCanonical(events?: EventMap<object>, read?: ReadCanonical): Translate {
-  const time = (timestamp: string | undefined): number => Date.parse(timestamp ?? "") || 0;
-  return createTranslate<object>(
-    {
-      vendor: "LaunchDarkly",
-      events,
-      say: {
-        track: ({ userId, anonymousId, timestamp, properties }, key) => ({
-          kind: "custom",
-          creationDate: time(timestamp),
-          key,
-          context: compact({
-            kind: "user",
-            key: userId ?? anonymousId,
-            anonymous: userId === undefined ? true : undefined,
-          }),
-          data: properties,
-          ...(typeof properties["value"] === "number" ? { metricValue: properties["value"] } : {}),
-        }),
-        identify: ({ userId, timestamp, traits }) =>
-          userId === undefined
-            ? undefined
-            : { kind: "identify", creationDate: time(timestamp), context: { ...traits, kind: "user", key: userId } },
-      },
-      write: (said) => ({
-        text: JSON.stringify(said),
-        metadata: launchdarklyMetadata({ sdk: "server", schema: 4, tags: "" }),
-      }),
-    },
-    read,
-  );
 }

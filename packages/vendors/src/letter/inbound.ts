@@ -1,6 +1,6 @@
-/** Letter's doors: single calls and the batch. Source: protocol sections 1 to 3; the answers are proposed ones. */
+/** Letter's inbound adapter: single calls and the batch. Source: protocol sections 1 to 3; the answers are proposed ones. */
 import { JsonScanner, saysWord } from "@waybill/core";
-import { eventText, FieldReader, frame, type Range, storedAlone, storedForm, walkMembers } from "../inbound/frame.ts";
+import { eventText, FieldReader, frame, type Range, storedAlone, storedEvents, walkMembers } from "../inbound/frame.ts";
 import {
   bearer,
   ID_MAX_BYTES,
@@ -12,6 +12,7 @@ import {
   type Refusal,
   type Taken,
 } from "../inbound/inbound.ts";
+import { KIB } from "../inbound/limits.ts";
 
 const KINDS = ["identify", "group", "track"] as const;
 type Kind = (typeof KINDS)[number];
@@ -32,7 +33,8 @@ const CODES: Readonly<Record<Refusal["kind"], string>> = {
 const encoder = new TextEncoder();
 
 export const letterInbound: Inbound = {
-  vendor: "letter",
+  // Its Python client sends up to 250 items.
+  limits: { bodyMaxBytes: 512 * KIB, maxEvents: 500 },
   keyPlace: "as a Bearer token in Authorization",
   match(path) {
     const kind = /^\/v1\/(batch|identify|group|track)$/.exec(plainPath(path))?.[1];
@@ -65,9 +67,7 @@ function batch(body: Uint8Array, maxEvents: number | undefined): Taken {
     }
   }
   return {
-    stored: kept.length === 0 ? undefined : storedForm(framed, kept),
-    metadata: "letter",
-    ids,
+    parts: [{ events: storedEvents(framed, kept), metadata: "letter", ids }],
     answer: (duplicates) =>
       jsonAnswer(200, {
         ok: true,
@@ -78,7 +78,7 @@ function batch(body: Uint8Array, maxEvents: number | undefined): Taken {
   };
 }
 
-/** Stored as it would stand in a batch: with its type in front, and no other. */
+/** Stored as it would be in a batch: with its type in front, and no other. */
 function single(body: Uint8Array, type: Kind): Taken {
   const framed = frame(body, { kind: "object" }, { allowNonFinite: true });
   if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
@@ -97,9 +97,13 @@ function single(body: Uint8Array, type: Kind): Taken {
     .slice(1, -1)
     .trim();
   return {
-    stored: storedAlone(encoder.encode(`{"type":"${type}"${inside === "" ? "" : ","}${inside}}`)),
-    metadata: "letter",
-    ids: [fields.text(item.messageId, ID_MAX_BYTES) ?? ""],
+    parts: [
+      {
+        events: storedAlone(encoder.encode(`{"type":"${type}"${inside === "" ? "" : ","}${inside}}`)),
+        metadata: "letter",
+        ids: [fields.text(item.messageId, ID_MAX_BYTES) ?? ""],
+      },
+    ],
     answer: (duplicates) => jsonAnswer(200, { ok: true, accepted: 1 - duplicates, duplicates }),
   };
 }

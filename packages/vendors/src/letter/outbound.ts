@@ -1,7 +1,6 @@
-import { type Batch, type HttpResponse, type Protocol, type Translate, type Verdict } from "@waybill/core";
+import { type Batch, type HttpResponse, type Protocol, type Verdict } from "@waybill/core";
 import { classifyRefusal, deliveredBut, isSuccess } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";
-import { compact, createTranslate, type EventMap, type ReadCanonical, textAt } from "../canonical/mapping.ts";
 import { withoutTrailingSlashes } from "../values.ts";
 
 /** One event as Letter has it on the wire; `type` is left out where the path names it. */
@@ -68,43 +67,4 @@ function classifyLetter(response: HttpResponse, batch: Batch, nowMs: number): Ve
 export function writeLetter(item: LetterItem, withType = true): string {
   const { type, ...fields } = item;
   return JSON.stringify(withType ? { type, ...fields } : fields);
-}
-
-/**
- * | canonical | Letter |
- * |---|---|
- * | identify | identify: `email` from `traits.email`, `timezone` from `context.timezone` |
- * | group | group: `accountId` from `groupId`, `name` from `traits.name` |
- * | track | track |
- * | page, screen, alias, and any event without a `userId` | none |
- */
-export function letterFromCanonical(events?: EventMap<LetterItem>, read?: ReadCanonical): Translate {
-  return createTranslate<LetterItem>(
-    {
-      vendor: "Letter",
-      events,
-      say: {
-        identify: ({ userId, traits, context, timestamp, messageId }) =>
-          userId === undefined
-            ? undefined
-            : {
-                type: "identify",
-                userId,
-                email: textAt(traits, "email"),
-                traits,
-                timezone: textAt(context, "timezone"),
-                timestamp,
-                messageId,
-              },
-        group: ({ userId, groupId, traits, timestamp, messageId }) =>
-          userId === undefined
-            ? undefined
-            : { type: "group", userId, accountId: groupId, name: textAt(traits, "name"), traits, timestamp, messageId },
-        track: ({ userId, properties, timestamp, messageId }, event) =>
-          userId === undefined ? undefined : { type: "track", userId, event, properties, timestamp, messageId },
-      },
-      write: (item) => ({ text: writeLetter(compact(item)), metadata: "letter" }),
-    },
-    read,
-  );
 }

@@ -1,10 +1,10 @@
 /**
- * PostHog's doors: the batch and single events. The key stands in the body: it names the source, unless a prefix or host already has.
+ * PostHog's inbound adapter: the batch and single events. The key is in the body: it names the source, unless a prefix or host already has.
  *
  * The body is read once. The key is for the way in alone: it is not stored, wherever clients put it (beside the batch, in an event, in its properties).
  */
 import { JsonScanner, saysWord } from "@waybill/core";
-import { elements, endFault, FieldReader, type Range, storedForm, walkMembers } from "../inbound/frame.ts";
+import { elements, endFault, FieldReader, type Range, storedEvents, walkMembers } from "../inbound/frame.ts";
 import {
   ID_MAX_BYTES,
   type Inbound,
@@ -15,6 +15,7 @@ import {
   REFUSAL_STATUS,
   type Taken,
 } from "../inbound/inbound.ts";
+import { MIB } from "../inbound/limits.ts";
 
 const PATHS: ReadonlyMap<string, "batch" | "single"> = new Map([
   ["/batch", "batch"],
@@ -38,8 +39,9 @@ const LETTER_U = 0x75;
 const KEY_PLACE = "as api_key in the body";
 
 export const posthogInbound: Inbound = {
-  vendor: "posthog",
-  keyInBody: true,
+  // Its SDK sends batches of 1 MB.
+  limits: { bodyMaxBytes: 1.5 * MIB, maxEvents: 5_000 },
+  keyInBody: () => true,
   keyPlace: KEY_PLACE,
   match(path) {
     const kind = PATHS.get(plainPath(path));
@@ -108,11 +110,15 @@ function stored(
   }
   const { cuts } = reader;
   return {
-    stored: events.length === 0 ? undefined : storedForm({ bytes: body, events, nonFinite: [], cuts }, events),
-    metadata: "posthog",
-    ids,
+    parts: [
+      {
+        events: storedEvents({ bytes: body, events, nonFinite: [], cuts }, events),
+        metadata: "posthog",
+        ids,
+        ...(key === undefined ? {} : { key }),
+      },
+    ],
     answer: () => jsonAnswer(200, { status: 1 }),
-    ...(key === undefined ? {} : { key }),
   };
 }
 

@@ -1,4 +1,4 @@
-/** The doors of a Segment server: paths, keys, answers. Sections are those of the protocol notes (segment.md). */
+/** Of a Segment server: paths, keys, answers. Sections are those of the protocol notes (segment.md). */
 import type { EventType } from "../canonical/events.ts";
 import { EVENT_TYPES } from "../canonical/events.ts";
 
@@ -58,7 +58,7 @@ export interface RefusedEvent {
   readonly message: string;
 }
 
-/** Stable codes of what a Segment door refuses about a body. */
+/** Stable codes of what is refused about a body. */
 export type RefusalCode =
   | "invalid_json"
   | "invalid_utf8"

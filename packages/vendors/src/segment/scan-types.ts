@@ -26,7 +26,7 @@ export interface BatchScan {
   readonly integrations: Range | undefined;
 }
 
-/** Generous: real clients send batches of more than 1 MB (section 4), and the relay's door has its own limit on bodies. */
+/** Generous: real clients send batches of more than 1 MB (section 4), and the relay has its own limit on bodies. */
 export const DEFAULT_LIMITS: Omit<SegmentLimits, "isUtf8"> = {
   singleMaxBytes: Number.POSITIVE_INFINITY,
   batchMaxBytes: Number.POSITIVE_INFINITY,

@@ -1,5 +1,6 @@
+import type { EventId } from "../inbound/event-ids.ts";
 import { scanSegment } from "./scan.ts";
-import { DEFAULT_LIMITS, type FoundEvent, type SegmentLimits } from "./scan-types.ts";
+import { DEFAULT_LIMITS, type SegmentLimits } from "./scan-types.ts";
 
 const BEFORE = '{"batch":[';
 const AFTER = "]}";
@@ -9,10 +10,7 @@ const encoder = new TextEncoder();
  * Where the ids of stored events (separated by commas, as `assemble` makes them) stand in their `body`; `idStart` is -1 for none. `scanBatch` as in
  * {@link SegmentLimits}.
  */
-export function storedIds(
-  body: Uint8Array,
-  scanBatch?: SegmentLimits["scanBatch"],
-): readonly Pick<FoundEvent, "idStart" | "idEnd">[] {
+export function storedIds(body: Uint8Array, scanBatch?: SegmentLimits["scanBatch"]): readonly EventId[] {
   const bytes = new Uint8Array(BEFORE.length + body.length + AFTER.length);
   bytes.set(encoder.encode(BEFORE));
   bytes.set(body, BEFORE.length);

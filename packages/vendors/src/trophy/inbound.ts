@@ -1,4 +1,4 @@
-/** Trophy's doors: the metric event, an exchange; the documented resources, asked of the vendor. Source: protocol sections 1 to 5 and 9. */
+/** Trophy's inbound adapter: the metric event, an exchange; the documented resources, passed through to the vendor. Source: protocol sections 1 to 5 and 9. */
 
 import { eventText, FieldReader, frame, type Range, storedAlone } from "../inbound/frame.ts";
 import {
@@ -9,10 +9,11 @@ import {
   REFUSAL_STATUS,
   type Taken,
 } from "../inbound/inbound.ts";
+import { KIB } from "../inbound/limits.ts";
 import { writeTrophy } from "./outbound.ts";
 
 const encoder = new TextEncoder();
-/** What may be asked of the vendor: its application API (section 9). `*` stands for one name. */
+/** What is passed through to the vendor: its application API (section 9). `*` stands for one name. */
 const RESOURCES: readonly (readonly [path: string, methods: readonly string[]])[] = [
   ["/achievements", ["GET"]],
   ["/achievements/*/complete", ["POST"]],
@@ -40,14 +41,14 @@ const RESOURCES: readonly (readonly [path: string, methods: readonly string[]])[
   ["/leaderboards/*", ["GET"]],
 ];
 const PATTERNS = RESOURCES.map(([path, methods]) => ({ parts: path.slice(1).split("/"), methods }));
-/** Lists of user ids stand in queries. */
+/** Queries hold lists of user ids. */
 const QUERY_MAX_CHARACTERS = 8 * 1024;
 const NAME_MAX_CHARACTERS = 512;
 /** What a query may be made of; the rest has to be encoded. */
 const QUERY = /^[A-Za-z0-9\-._~!$&'()*+,;=:@/?%[\]|]*$/;
 
 export const trophyInbound: Inbound = {
-  vendor: "trophy",
+  limits: { bodyMaxBytes: 256 * KIB, maxEvents: 1 },
   keyPlace: "in the header X-API-KEY",
   match(path) {
     const names = namesIn(path);
@@ -99,7 +100,7 @@ function passthrough(path: string, { query }: InboundRequest): Taken {
     return {
       refusal: { kind: "invalid", message: "The query is too long, or has characters that have to be encoded." },
     };
-  return { ask: { path } };
+  return { passthrough: { path } };
 }
 
 function take(metric: string, body: Uint8Array, { headers }: InboundRequest, makeId: () => string): Taken {
@@ -111,15 +112,15 @@ function take(metric: string, body: Uint8Array, { headers }: InboundRequest, mak
   const [id] = user === undefined ? [] : fields.read(user, ["id"]);
   if (!fields.isText(id)) return { answer: jsonAnswer(422, { error: "user.id is required." }) };
   if (!fields.isNumber(value)) return { answer: jsonAnswer(422, { error: "value must be a number." }) };
-  // With a key of ours the vendor acts once, however often we ask.
+  // With a key of ours the vendor acts once, however often it is sent.
   const key = headers["idempotency-key"] ?? makeId();
   const tenant = headers["tenant-id"];
   const head = { metric, key, ...(tenant === undefined ? {} : { tenant }) };
   return {
-    stored: storedAlone(encoder.encode(writeTrophy(head, eventText(framed, range)))),
-    metadata: "trophy",
-    ids: [""],
-    exchange: "trophy",
+    parts: [
+      { events: storedAlone(encoder.encode(writeTrophy(head, eventText(framed, range)))), metadata: "trophy", ids: [] },
+    ],
+    exchange: true,
     answer: () => jsonAnswer(202, { stored: true }),
   };
 }

@@ -2,26 +2,18 @@ import {
   type Batch,
   type Chunk,
   DELIVERED,
+  type HttpRequest,
   type HttpResponse,
   headerFromEvent,
   outcomesOf,
-  own,
   type Protocol,
   pathSegmentFromEvent,
   singly,
-  type Translate,
   type Verdict,
 } from "@waybill/core";
+import type { PassthroughRequest } from "../adapter.ts";
 import { isRetryable, isSuccess, later, reasonOf } from "../answers.ts";
-import {
-  type CanonicalEvent,
-  compact,
-  createTranslate,
-  type EventMap,
-  type ReadCanonical,
-  slug,
-  textAt,
-} from "../canonical/mapping.ts";
+import { textAt } from "../canonical/mapping.ts";
 import { textOf, withoutTrailingSlashes } from "../values.ts";
 
 /** A user as sent with each event: created or updated from it. */
@@ -106,6 +98,23 @@ export function trophyProtocol({ url = TROPHY_URL, apiKey, tenantId, version }: 
   };
 }
 
+/** The request that sends on one that is not an event, with the credential of the destination. */
+export function trophyPassthrough(
+  { method, path, body, type }: PassthroughRequest,
+  { url = TROPHY_URL, apiKey, tenantId }: Omit<TrophySettings, "version">,
+): HttpRequest {
+  return {
+    method,
+    url: `${withoutTrailingSlashes(url)}${path}`,
+    headers: {
+      "x-api-key": apiKey,
+      ...(tenantId === undefined ? {} : { "tenant-id": tenantId }),
+      ...(type === undefined ? {} : { "content-type": type }),
+    },
+    body: body.length === 0 ? [] : [body],
+  };
+}
+
 function classifyTrophy(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
   const { status } = response;
   // Section 3: 201 for the first time, 202 for a repeat.
@@ -155,88 +164,4 @@ function userOf(event: Chunk): string {
     // No user's: it will be refused.
     return "";
   }
-}
-
-/** How a track event becomes a change of a metric. */
-export interface TrophyMetric {
-  /** The metric's key. */
-  readonly metric: string;
-  /** The property that is added, or a number. Default 1. */
-  readonly value?: string | number;
-  /** Properties sent as attributes. Default none: keys that are not declared at Trophy are refused. */
-  readonly attributes?: readonly string[];
-}
-
-/**
- * | canonical | Trophy |
- * |---|---|
- * | track | a metric event. The metric is that of `metrics`, or without `metrics` the name in kebab case; `value` from `properties.value` when it is a number, else 1; idempotency key: the `messageId` |
- * | identify | the user: `email`, `name` from the traits, `tz` from `context.timezone` |
- * | page, screen, group, alias; an event without a `userId`; a track event that is not in `metrics` | none |
- */
-export function trophyFromCanonical(
-  metrics?: Readonly<Record<string, string | TrophyMetric>>,
-  events?: EventMap<TrophyEvent | TrophyIdentify>,
-  read?: ReadCanonical,
-): Translate {
-  return createTranslate<TrophyEvent | TrophyIdentify>(
-    {
-      vendor: "Trophy",
-      events,
-      say: {
-        track: (event, name) => metricEvent(event, name, metrics),
-        identify: ({ userId, traits, context }) =>
-          userId === undefined
-            ? undefined
-            : {
-                user: {
-                  id: userId,
-                  email: textAt(traits, "email"),
-                  name: textAt(traits, "name"),
-                  tz: textAt(context, "timezone"),
-                },
-              },
-      },
-      write: (said, { messageId }) => {
-        if (!("metric" in said)) {
-          const { id, ...fields } = said.user;
-          return { text: writeTrophy({ user: id }, JSON.stringify(fields)), metadata: "trophy" };
-        }
-        const { metric, ...body } = said;
-        return { text: writeTrophy({ metric, key: messageId }, JSON.stringify(compact(body))), metadata: "trophy" };
-      },
-    },
-    read,
-  );
-}
-
-function metricEvent(
-  { userId, event = "", properties }: CanonicalEvent,
-  name: string,
-  metrics: Readonly<Record<string, string | TrophyMetric>> | undefined,
-): TrophyEvent | undefined {
-  const listed = metrics !== undefined && Object.hasOwn(metrics, event) ? metrics[event] : undefined;
-  if (userId === undefined || (metrics !== undefined && listed === undefined)) return undefined;
-  const {
-    metric,
-    value = "value",
-    attributes,
-  }: TrophyMetric = typeof listed === "object" ? listed : { metric: listed ?? slug(name, "-") };
-  if (metric === "") return undefined;
-  const amount = typeof value === "number" ? value : own(properties, value);
-  return {
-    metric,
-    user: { id: userId },
-    value: typeof amount === "number" ? amount : 1,
-    attributes: attributes === undefined ? undefined : textsOf(properties, attributes),
-  };
-}
-
-function textsOf(properties: CanonicalEvent["properties"], names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const text = textOf(own(properties, name));
-      return text === undefined ? [] : [[name, text]];
-    }),
-  );
 }

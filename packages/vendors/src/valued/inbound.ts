@@ -1,7 +1,8 @@
-/** Valued's door: any path, one event a request. What is no event of Valued's is taken like the rest: the vendor looks at it later. Source: protocol section 1. */
+/** Valued's inbound adapter: any path, one event a request. What is not an event of Valued's is taken like the rest: the vendor looks at it later. Source: protocol section 1. */
 
-import { frame, storedForm } from "../inbound/frame.ts";
+import { frame, storedEvents } from "../inbound/frame.ts";
 import { bearer, type Inbound, type InboundAnswer, jsonAnswer, plainPath, REFUSAL_STATUS } from "../inbound/inbound.ts";
+import { KIB } from "../inbound/limits.ts";
 
 const CORS = {
   "access-control-allow-origin": "*",
@@ -10,7 +11,7 @@ const CORS = {
 };
 
 export const valuedInbound: Inbound = {
-  vendor: "valued",
+  limits: { bodyMaxBytes: 256 * KIB, maxEvents: 1 },
   keyPlace: "as a Bearer token in Authorization",
   match(path) {
     if (!["/events", "/"].includes(plainPath(path))) return undefined;
@@ -22,9 +23,7 @@ export const valuedInbound: Inbound = {
         const framed = frame(body, { kind: "object" }, { allowNonFinite: true });
         if ("code" in framed) return { refusal: { kind: "invalid", message: framed.message } };
         return {
-          stored: storedForm(framed, framed.events),
-          metadata: "valued",
-          ids: [""],
+          parts: [{ events: storedEvents(framed, framed.events), metadata: "valued", ids: [] }],
           answer: () => jsonAnswer(202, { status: "accepted" }),
         };
       },

@@ -1,29 +1,28 @@
 /** What inbound adapters make of bodies, hostile ones above all: what is stored, what is cut out, and how long it takes. */
-import { formOf, INBOUND_ADAPTERS, type InboundOptions, storedIdsOf, type Taken, type Vendor } from "@waybill/vendors";
+import { type InboundOptions, type Taken, vendorOf } from "@waybill/vendors";
+import { ADAPTERS, adapterOf, type Vendor } from "@waybill/vendors/registry";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
 const OPTIONS: InboundOptions = {
   strict: false,
-  allowedOrigins: [],
-  allowedHeaders: [],
-  sendEvents: true,
   isKey: (key) => key === "in" || key === "old",
   makeId: () => "id",
+  now: () => 0,
 };
 /** Far above what a linear step takes for the bodies here, far below what a quadratic one does. */
 const SOON_MS = 5_000;
 const LARGE_BYTES = 4_000_000;
 
 function take(
-  vendor: Exclude<Vendor, "segment">,
+  vendor: Vendor,
   path: string,
   body: string | Uint8Array,
   more: Partial<InboundOptions> & { readonly headers?: Record<string, string> } = {},
 ): Taken {
   const request = { method: "POST", path, query: "", headers: more.headers ?? {} };
-  const taken = INBOUND_ADAPTERS[vendor]
-    .match(path)
+  const taken = adapterOf(vendor)
+    .inbound.match(path)
     ?.take(Buffer.from(body as string), request, { ...OPTIONS, ...more });
   if (taken === undefined) throw new Error(`${vendor} has no ${path}`);
   return taken;
@@ -31,8 +30,10 @@ function take(
 
 /** The stored events as texts. */
 function storedIn(taken: Taken): string[] {
-  if (!("stored" in taken) || taken.stored === undefined) throw new Error(JSON.stringify(taken));
-  const { body, ends } = taken.stored;
+  const [part, ...others] = "parts" in taken ? taken.parts : [];
+  if (part === undefined) throw new Error(JSON.stringify(taken));
+  expect(others).toEqual([]);
+  const { body, ends } = part.events;
   const bytes = Buffer.concat(body);
   expect(ends.at(-1)).toBe(bytes.length);
   return Array.from(ends, (end, index) =>
@@ -50,7 +51,7 @@ function soon<T>(work: () => T): T {
 const filled = (head: string, item: string, tail: string): string =>
   head + Array.from({ length: Math.floor(LARGE_BYTES / (item.length + 1)) }, () => item).join(",") + tail;
 
-test.each<[string, Exclude<Vendor, "segment">, string, string]>([
+test.each<[string, Vendor, string, string]>([
   ["short members beside a batch", "letter", "/v1/batch", filled('{"batch":[],', '"":1', "}")],
   ["members with escapes", "letter", "/v1/batch", filled('{"batch":[],', '"\\u0062atch":1', "}")],
   [
@@ -103,7 +104,7 @@ test("a batch of too many events is refused without looking at the rest of it", 
     ["posthog", "/batch", many('{"api_key":"in","batch":[', "{}", "]}")],
   ] as const)
     expect(take(vendor, path, body, { maxEvents: 1_000 }), vendor).toMatchObject({ refusal: { kind: "too_large" } });
-  expect(take("launchdarkly", "/bulk", many("[", "{}", "]"), { maxEvents: 1_001 })).toHaveProperty("stored");
+  expect(take("launchdarkly", "/bulk", many("[", "{}", "]"), { maxEvents: 1_001 })).toHaveProperty("parts");
 });
 
 test("PostHog's keys are cut out of events as a parser would find them; all else stays as it was", () => {
@@ -159,11 +160,13 @@ test("what is left of an event without its keys is what a parser would leave", (
 test("a request without PostHog's key is refused unless the source takes it; a key that is there must be known", () => {
   const refused = { refusal: { kind: "unauthorized" } };
   expect(take("posthog", "/e", '{"event":"e"}')).toMatchObject(refused);
-  expect(take("posthog", "/e", '{"event":"e"}', { keyless: true })).toHaveProperty("stored");
+  expect(take("posthog", "/e", '{"event":"e"}', { keyless: true })).toHaveProperty("parts");
   for (const key of ['"no"', "5", "null", '""', `"${"in".repeat(4_000)}"`])
     expect(take("posthog", "/e", `{"event":"e","api_key":${key}}`, { keyless: true }), key).toMatchObject(refused);
-  expect(take("posthog", "/e", '{"event":"e","api_key":"no","api_key":"in"}')).toMatchObject({ key: "in" });
-  expect(take("posthog", "/e", '{"event":"e","token":"in"}')).toMatchObject({ key: "in" });
+  expect(take("posthog", "/e", '{"event":"e","api_key":"no","api_key":"in"}')).toMatchObject({
+    parts: [{ key: "in" }],
+  });
+  expect(take("posthog", "/e", '{"event":"e","token":"in"}')).toMatchObject({ parts: [{ key: "in" }] });
 });
 
 test("a single event of Letter's has the type of its path and no other", () => {
@@ -191,9 +194,9 @@ test("refusals of items are short, whatever the items are", () => {
 test("GetFluxly's rules are found in the bytes as a parser would find them", () => {
   const event = (fields: string): string => `{"events":[{${fields}}]}`;
   const fine = '"event":"order_completed","user_id":"u"';
-  expect(take("getfluxly", "/v1/events/batch", event(fine))).toMatchObject({ ids: [""] });
+  expect(take("getfluxly", "/v1/events/batch", event(fine))).toMatchObject({ parts: [{ ids: [""] }] });
   expect(take("getfluxly", "/v1/events/batch", event(`${fine},"message_id":"m\\u0031"`))).toMatchObject({
-    ids: ["m1"],
+    parts: [{ ids: ["m1"] }],
   });
   for (const [fields, detail] of [
     ['"user_id":"u"', "event is required"],
@@ -216,7 +219,7 @@ test("an SDK's key is not kept with a diagnostic, nor a schema that is no number
   const headers = { authorization: "in", cookie: "c", "user-agent": "SDK/1", constructor: "x" };
   const taken = take("launchdarkly", "/diagnostic", "{}", { headers });
   expect(taken).toMatchObject({
-    metadata: 'launchdarkly diagnostic server {"user-agent":"SDK/1","constructor":"x"}',
+    parts: [{ metadata: 'launchdarkly diagnostic server {"user-agent":"SDK/1","constructor":"x"}' }],
   });
   for (const schema of [
     "9".repeat(400),
@@ -235,21 +238,19 @@ test("an SDK's key is not kept with a diagnostic, nor a schema that is no number
     expect(
       take("launchdarkly", "/bulk", "[{}]", { headers: { "x-launchdarkly-event-schema": schema } }),
       schema,
-    ).toMatchObject({
-      metadata: "launchdarkly server 1 ",
-    });
+    ).toMatchObject({ parts: [{ metadata: "launchdarkly server 1 " }] });
   for (const schema of ["4", "+4", "004"])
     expect(
       take("launchdarkly", "/bulk", "[{}]", { headers: { "x-launchdarkly-event-schema": schema } }),
       schema,
-    ).toMatchObject({ metadata: "launchdarkly server 4 " });
+    ).toMatchObject({ parts: [{ metadata: "launchdarkly server 4 " }] });
 });
 
 test("paths of prototype names are nobody's", () => {
   for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"])
-    for (const [vendor, door] of Object.entries(INBOUND_ADAPTERS))
+    for (const { name: vendor, inbound } of ADAPTERS)
       for (const path of [`/${name}`, name, `/v1/${name}`, `/mobile/${name}`])
-        expect(door.match(path), `${vendor} ${path}`).toBeUndefined();
+        expect(inbound.match(path), `${vendor} ${path}`).toBeUndefined();
 });
 
 test("ids are found in stored events where they count, not in what stands inside", () => {
@@ -260,13 +261,12 @@ test("ids are found in stored events where they count, not in what stands inside
     '{"uuid":"first","uuid":"last"}',
   ].join(",");
   const body = Buffer.from(events);
-  const found = storedIdsOf(body, "posthog").map(({ idStart, idEnd }) =>
-    idStart < 0 ? undefined : body.toString("utf8", idStart, idEnd),
-  );
+  const found = adapterOf("posthog")
+    .eventIds?.(body)
+    .map(({ idStart, idEnd }) => (idStart < 0 ? undefined : body.toString("utf8", idStart, idEnd)));
   expect(found).toEqual(["one", undefined, undefined, "last"]);
   const fluxly = Buffer.from('{"message_id":"m","uuid":"u"}');
-  expect(storedIdsOf(fluxly, "getfluxly").map(({ idStart, idEnd }) => fluxly.toString("utf8", idStart, idEnd))).toEqual(
-    ["m"],
-  );
-  expect(formOf("posthog")).toBe("posthog");
+  const ofFluxly = adapterOf("getfluxly").eventIds?.(fluxly) ?? [];
+  expect(ofFluxly.map(({ idStart, idEnd }) => fluxly.toString("utf8", idStart, idEnd))).toEqual(["m"]);
+  expect(vendorOf("posthog")).toBe("posthog");
 });

@@ -6,7 +6,7 @@ import { type HttpResponse, type Runtime } from "@waybill/core";
 import { nodeDisk } from "@waybill/node";
 import { SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { FileWriter } from "../../src/delivery/file-destination.ts";
+import { FileWriter } from "../../src/delivery/file-writer.ts";
 
 interface World {
   readonly clock: VirtualClock;

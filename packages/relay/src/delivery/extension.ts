@@ -1,0 +1,22 @@
+/** What a destination does beside what its adapter says: the interface by which LaunchDarkly's own ways are attached. */
+import type { Rewrite, Runtime } from "@waybill/core";
+import type { DestinationConfig } from "../config/types.ts";
+
+export interface SenderSettings {
+  /** Send exactly what the vendors' own relays send where they differ. */
+  readonly strict: boolean;
+  /** Keeps SDKs that make their own requests from connecting to private addresses too. */
+  readonly publicOnly?: boolean;
+}
+
+export interface ExtensionOptions {
+  readonly config: DestinationConfig;
+  readonly runtime: Runtime;
+  readonly settings: SenderSettings;
+}
+
+export interface DestinationExtension {
+  /** How batches of this metadata are made anew before they are sent; `undefined`: they are sent as all others. May throw: then each of their events is rejected. */
+  rewriteOf(metadata: string): Rewrite | undefined;
+  close(): void;
+}

@@ -1,0 +1,78 @@
+/** The sources of an environment that keep their events in memory, each with queues of its own in front of the environment's LaunchDarkly destination. */
+import { type Clock, type Runtime, sleep } from "@waybill/core";
+import type { Cleanup } from "../cleanup.ts";
+import type { DestinationConfig, EnvironmentConfig, MemoryConfig, SourceConfig } from "../config/types.ts";
+import type { SenderSettings } from "../delivery/extension.ts";
+import { LAUNCHDARKLY } from "./extension.ts";
+import { MemoryRelay } from "./memory-relay.ts";
+
+export interface MemorySourcesOptions {
+  readonly runtime: Runtime;
+  /** Default: not strict. */
+  readonly settings?: SenderSettings;
+  /** What is lost in memory is reported here. */
+  readonly onWarning?: (message: string) => void;
+}
+
+export class MemorySources {
+  readonly #options: MemorySourcesOptions;
+  readonly #relays = new Map<string, { readonly relay: MemoryRelay; readonly memory: MemoryConfig }>();
+
+  constructor(options: MemorySourcesOptions) {
+    this.#options = options;
+  }
+
+  /** Where a source's events are kept; `undefined` when they are stored in the log, or no destination is there for them. */
+  of({ name, memory }: SourceConfig, destinations: Iterable<DestinationConfig>): MemoryRelay | undefined {
+    if (memory === undefined) return undefined;
+    const destination = [...destinations].find(({ vendor }) => vendor === LAUNCHDARKLY);
+    if (destination === undefined) return undefined;
+    const known = this.#relays.get(name);
+    if (known !== undefined) return known.relay;
+    const { runtime, settings, onWarning = () => undefined } = this.#options;
+    const strict = settings?.strict ?? false;
+    const relay = new MemoryRelay(destination, { memory, runtime, ...settings, strict, onWarning });
+    this.#relays.set(name, { relay, memory });
+    return relay;
+  }
+
+  /** Sources follow their own settings and those of the destination. Returns what takes that over. **Errors**: `WAYBILL_CONFIG`. */
+  prepare(config: EnvironmentConfig, cleanup: Cleanup): (deadlineMs: number) => Promise<void> {
+    const wanted = config.destinations.find(({ vendor }) => vendor === LAUNCHDARKLY);
+    const commits: ((deadlineMs: number) => unknown)[] = [];
+    for (const [name, { relay, memory }] of this.#relays) {
+      const source = config.sources.find((one) => one.name === name);
+      const isSame = JSON.stringify(source?.memory) === JSON.stringify(memory);
+      if (wanted !== undefined && isSame && differOnlyInKeys(relay.destination, wanted)) {
+        const prepared = relay.prepare(wanted);
+        cleanup.add(prepared.discard);
+        commits.push(prepared.commit);
+      } else
+        commits.push((deadlineMs) => {
+          this.#relays.delete(name);
+          return within(deadlineMs, this.#options.runtime.clock, relay.close());
+        });
+    }
+    return async (deadlineMs) => void (await Promise.all(commits.map((commit) => commit(deadlineMs))));
+  }
+
+  /** Sends what waits, once, each at most until the deadline. */
+  async close(deadlineMs: number): Promise<void> {
+    const { clock } = this.#options.runtime;
+    await Promise.all([...this.#relays.values()].map(({ relay }) => within(deadlineMs, clock, relay.close())));
+  }
+}
+
+/** With other keys what waits goes on waiting; anything else takes new queues. An environment id is a part of the URL. */
+function differOnlyInKeys(before: DestinationConfig, after: DestinationConfig): boolean {
+  const rest = (config: DestinationConfig): string =>
+    JSON.stringify({ ...config, writeKey: "", mobileKey: config.mobileKey !== undefined });
+  return rest(before) === rest(after);
+}
+
+/** Waits for `work`, at most so long. */
+async function within(deadlineMs: number, clock: Clock, work: Promise<void>): Promise<void> {
+  const done = new AbortController();
+  const finished = work.finally(() => done.abort());
+  await Promise.race([finished, sleep(clock, deadlineMs, done.signal)]);
+}

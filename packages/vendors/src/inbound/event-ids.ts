@@ -1,0 +1,29 @@
+import { FieldReader, frame } from "./frame.ts";
+
+/** Where an id is in the bytes, inside its quotes; `idStart` is -1 for an event without one. */
+export interface EventId {
+  readonly idStart: number;
+  readonly idEnd: number;
+}
+
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const BACKSLASH = 0x5c;
+const NONE: EventId = { idStart: -1, idEnd: -1 };
+
+/** Where the ids of stored events are in their `body`: each event's member of this name. None of a body that is not JSON. */
+export function eventIdsIn(body: Uint8Array, member: string): readonly EventId[] {
+  const wrapped = new Uint8Array(body.length + 2);
+  wrapped[0] = OPEN_BRACKET;
+  wrapped.set(body, 1);
+  wrapped[body.length + 1] = CLOSE_BRACKET;
+  const framed = frame(wrapped, { kind: "array" }, { allowNonFinite: false });
+  if ("code" in framed) return [];
+  const fields = new FieldReader(wrapped);
+  return framed.events.map((range) => {
+    const [id] = fields.read(range, [member]);
+    // One with escapes is remembered decoded: it is not found by its bytes.
+    if (id === undefined || !fields.isText(id) || wrapped.subarray(id.start, id.end).includes(BACKSLASH)) return NONE;
+    return { idStart: id.start, idEnd: id.end - 2 };
+  });
+}

@@ -1,0 +1,56 @@
+/**
+ * The vendors there are: `@waybill/vendors/registry`. A new one is added here, and nowhere else outside its own folder.
+ *
+ * Nothing that the published client imports may import this file: the adapters bring their schemas along, and these zod.
+ */
+import type { VendorAdapter } from "./adapter.ts";
+import type { Canonical } from "./canonical/canonical.ts";
+import { getfluxly } from "./getfluxly/index.ts";
+import { vendorOf } from "./inbound/inbound.ts";
+import { launchdarkly } from "./launchdarkly/index.ts";
+import { letter } from "./letter/index.ts";
+import { posthog } from "./posthog/index.ts";
+import { segment } from "./segment/index.ts";
+import { trophy } from "./trophy/index.ts";
+import { valued } from "./valued/index.ts";
+
+/** In this order they are tried for a path that several have; the first refuses a request whose key nobody knows. */
+export const ADAPTERS: readonly [
+  typeof segment,
+  typeof letter,
+  typeof getfluxly,
+  typeof trophy,
+  typeof valued,
+  typeof launchdarkly,
+  typeof posthog,
+] = [segment, letter, getfluxly, trophy, valued, launchdarkly, posthog];
+
+export type Vendor = (typeof ADAPTERS)[number]["name"];
+
+const BY_NAME: ReadonlyMap<string, VendorAdapter> = new Map<string, VendorAdapter>(
+  ADAPTERS.map((adapter) => [adapter.name, adapter]),
+);
+
+/** Their names, in the order of {@link ADAPTERS}. */
+export const VENDORS: readonly Vendor[] = ADAPTERS.map(({ name }) => name);
+
+export type {
+  DestinationOptions,
+  OutboundAdapter,
+  OutboundContext,
+  PassthroughRequest,
+  Unsendable,
+  VendorAdapter,
+} from "./adapter.ts";
+
+/** The adapter of a name; `undefined` for a name that is not a vendor's. */
+export function adapterOf(name: Vendor): VendorAdapter;
+export function adapterOf(name: string): VendorAdapter | undefined;
+export function adapterOf(name: string): VendorAdapter | undefined {
+  return BY_NAME.get(name);
+}
+
+/** An event of any vendor, whichever its metadata names, as a canonical one. **Errors**: throws when it is not JSON. */
+export function toCanonical(text: string, metadata: string): Canonical | undefined {
+  return adapterOf(vendorOf(metadata))?.toCanonical(text, metadata);
+}

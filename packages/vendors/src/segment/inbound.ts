@@ -1,0 +1,141 @@
+/**
+ * Segment's inbound adapter. Sections are those of the protocol notes (segment.md).
+ *
+ * The relay has a faster way for bodies of this vendor (relay/src/intake/segment-intake.ts). Paths, keys and refusals are decided here for both.
+ */
+import {
+  type Inbound,
+  type InboundAnswer,
+  type InboundOptions,
+  type InboundRequest,
+  type InboundRoute,
+  REFUSAL_STATUS,
+  type Refusal,
+  type Taken,
+} from "../inbound/inbound.ts";
+import { MIB } from "../inbound/limits.ts";
+import { assemble } from "./assemble.ts";
+import {
+  matchSegmentPath,
+  parseAuthorization,
+  type SegmentAnswer,
+  type SegmentRoute,
+  segmentAccepted,
+  segmentRefusal,
+} from "./routes.ts";
+import { scanSegment } from "./scan.ts";
+import { DEFAULT_LIMITS, type SegmentScan, STRICT_LIMITS } from "./scan-types.ts";
+
+/** A route with what it means here. */
+export interface SegmentInboundRoute extends InboundRoute {
+  readonly route: SegmentRoute;
+}
+
+const ALLOW_ORIGIN = { "access-control-allow-origin": "*" };
+const PREFLIGHT: InboundAnswer = {
+  status: 204,
+  headers: {
+    ...ALLOW_ORIGIN,
+    "access-control-allow-methods": "POST, OPTIONS",
+    "access-control-allow-headers": "Content-Type, Authorization, X-Retry-Count",
+    "access-control-max-age": "86400",
+  },
+  body: "",
+};
+const HEADERS = { "content-type": "application/json", ...ALLOW_ORIGIN };
+const METHODS = ["POST"];
+/** Where the code of old is not that of the kind. */
+const CODES: ReadonlyMap<Refusal["kind"], string> = new Map<Refusal["kind"], string>([
+  ["not_found", "unknown_route"],
+  ["empty", "empty_body"],
+]);
+const ROUTES = new Map<SegmentRoute, SegmentInboundRoute>();
+const decoder = new TextDecoder();
+
+export const segmentInbound: Inbound & { match(path: string): SegmentInboundRoute | undefined } = {
+  // Its SDK sends batches of 1.2 MB.
+  limits: { bodyMaxBytes: 1.5 * MIB, maxEvents: 10_000 },
+  keyPlace: "as Basic authorization or as writeKey in the body",
+  /** A Bearer token may be one of the vendor's own; the body then names the key. */
+  keyInBody: ({ headers }) => {
+    const { authorization = "" } = headers;
+    return authorization === "" || parseAuthorization(authorization)?.kind === "bearer";
+  },
+  match(path) {
+    const route = matchSegmentPath(path);
+    return route === undefined ? undefined : routeOf(route);
+  },
+  key: ({ headers }) => parseAuthorization(headers["authorization"] ?? "")?.key,
+  refuse(refusal): InboundAnswer {
+    const { kind, code = CODES.get(kind) ?? kind, status = REFUSAL_STATUS[kind], message } = refusal;
+    const allow = kind === "method_not_allowed" ? { allow: "POST, OPTIONS" } : {};
+    return segmentAnswer(segmentRefusal(status, code, message), allow);
+  },
+};
+
+/** One for each route: they are the same for every request. */
+function routeOf(route: SegmentRoute): SegmentInboundRoute {
+  let known = ROUTES.get(route);
+  if (known === undefined) {
+    known = {
+      route,
+      methods: METHODS,
+      preflight: () => PREFLIGHT,
+      take: (body, request, options) => take(route, body, request, options),
+    };
+    ROUTES.set(route, known);
+  }
+  return known;
+}
+
+/** An answer with the headers that all have. */
+export function segmentAnswer(answer: SegmentAnswer, headers?: Readonly<Record<string, string>>): InboundAnswer {
+  return { ...answer, headers: headers === undefined ? HEADERS : { ...HEADERS, ...headers } };
+}
+
+function take(
+  route: SegmentRoute,
+  body: Uint8Array,
+  { headers }: InboundRequest,
+  { strict, maxEvents, makeId, now }: InboundOptions,
+): Taken {
+  if (route.kind === "ignore") return { answer: segmentAnswer(segmentAccepted({ refused: [], refusedMore: [] })) };
+  if (body.length === 0) return { refusal: { kind: "empty", message: "The body is empty." } };
+  const limits = { ...(strict ? STRICT_LIMITS : DEFAULT_LIMITS), ...(maxEvents === undefined ? {} : { maxEvents }) };
+  const scan = scanSegment(body, route, { ...limits, isUtf8: () => true });
+  if ("refusal" in scan) return { refusal: refusalOf(scan.refusal) };
+  const [refused] = scan.refused;
+  if (scan.events.length === 0 && refused !== undefined && !strict)
+    return { refusal: { kind: "invalid", code: refused.code, message: refused.message } };
+  const answer = segmentAnswer(segmentAccepted(scan));
+  const { writeKey = "", refusedByCode } = scan;
+  const seed = headers["idempotency-key"] ?? headers["x-idempotency-key"];
+  const idAt = (index: number): string => makeId(seed === undefined ? undefined : `${index}:${seed}`);
+  const about = { refusedByCode, ...(writeKey === "" ? {} : { key: writeKey }) };
+  const stored =
+    scan.events.length === 0
+      ? { body: [], ends: new Uint32Array(0), metadata: "" }
+      : assemble(scan, { makeId: idAt, receivedAtMs: now() });
+  const ids = idsOf(scan, seed === undefined ? undefined : idAt);
+  return { parts: [{ events: stored, metadata: stored.metadata, ids, ...about }], answer: () => answer };
+}
+
+/** As they are in the bytes: a duplicate has the same. */
+function idsOf({ bytes, events }: SegmentScan, idAt: ((index: number) => string) | undefined): string[] {
+  return events.map(({ idStart, idEnd }, index) =>
+    idStart < 0 ? (idAt?.(index) ?? "") : decoder.decode(bytes.subarray(idStart, idEnd)),
+  );
+}
+
+/** The scan's own refusal as one of the common kind; its code and status stay. */
+export function refusalOf({
+  status,
+  code,
+  message,
+}: {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+}): Refusal {
+  return { kind: status === REFUSAL_STATUS.too_large ? "too_large" : "invalid", status, code, message };
+}
