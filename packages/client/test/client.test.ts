@@ -13,15 +13,13 @@ import { spool } from "waybill/spool";
 import { type Client, createClientOn } from "../src/client.ts";
 import { QueueStore } from "../src/queue-store.ts";
 
-testStore("queue store", async () => {
-  const account = new Account();
-  const store = new QueueStore(() => "key", "", account);
-  return {
-    store,
-    async push(texts) {
-      for (const text of texts) store.push({ text, bytes: Buffer.byteLength(text), atMs: 1 });
-    },
+testStore("queue store", async (texts) => {
+  const store = new QueueStore(() => "key", "", new Account());
+  const push = async (more: readonly string[]): Promise<void> => {
+    for (const text of more) store.push({ text, bytes: Buffer.byteLength(text), atMs: 1 });
   };
+  await push(texts);
+  return { store, push };
 });
 
 interface World {

@@ -136,6 +136,7 @@ export interface Store {
 
 export interface Pending {
   readonly events: number;
+  /** As far as the store knows them: one that reads its events later learns their sizes then. */
   readonly bytes: number;
   /** When the oldest waiting event came, epoch ms; `undefined` when nothing waits. */
   readonly oldestAtMs: number | undefined;

@@ -116,7 +116,7 @@ export class LogBatch implements Batch {
   }
 }
 
-function pieceBytes({ record, start, end }: Piece): number {
+export function pieceBytes({ record, start, end }: Piece): number {
   return (record.ends[end - 1] as number) - startOf(record, start);
 }
 

@@ -9,7 +9,7 @@
  */
 import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
 import { Account, assert } from "@waybill/core";
-import { fitting, LogBatch, type Piece, settledPrefix, slicePieces } from "../batch.ts";
+import { fitting, LogBatch, type Piece, pieceBytes, settledPrefix, slicePieces } from "../batch.ts";
 import type { Position } from "../types.ts";
 import type { Fate, Fates, FateTail } from "./fates.ts";
 import type { LaneState } from "./lane-state.ts";
@@ -80,7 +80,10 @@ export class ReplayStore<T extends ReplayState> implements Store {
   pending(): Pending {
     // It is over when nothing more can be read, not when as many as were counted are settled.
     const events = this.#value.done ? 0 : Math.max(1, this.#left());
-    return { events, bytes: 0, oldestAtMs: this.#ahead[0]?.record.receivedAtMs };
+    // Of what is in memory: the sizes and times of the others are known when they are read.
+    const leased = this.#leased;
+    const bytes = this.#ahead.reduce((sum, piece) => sum + pieceBytes(piece), leased?.bytes ?? 0);
+    return { events, bytes, oldestAtMs: leased?.oldestAtMs ?? this.#ahead[0]?.record.receivedAtMs };
   }
 
   /** accepted = chosen; a replay that is over has nothing pending, whatever it has come across. */

@@ -3,7 +3,7 @@ export type { DiskUnderTest } from "./test-disk.ts";
 export { testDisk } from "./test-disk.ts";
 export type { OpenLog } from "./test-log.ts";
 export { testLog } from "./test-log.ts";
-export type { StoreUnderTest } from "./test-store.ts";
+export type { MakeStore, StoreKind, StoreUnderTest } from "./test-store.ts";
 export { testStore } from "./test-store.ts";
 export type { EmulatorUnderTest, VendorUnderTest } from "./test-vendor.ts";
 export { testVendor } from "./test-vendor.ts";
