@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Disk } from "@waybill/core";
 import { createNodeDisk, createNodeTransport, nodeClock, nodeDisk, nodeRandom, widerThan } from "@waybill/node";
-import { testDisk } from "@waybill/testing/suites";
+import { startServer } from "@waybill/testing";
+import { testDisk, testTransport } from "@waybill/testing/suites";
 import { expect, onTestFinished, test } from "vitest";
 
 function temporary(): string {
@@ -16,6 +17,22 @@ function temporary(): string {
 }
 
 testDisk("node disk", { make: () => ({ disk: nodeDisk, directory: temporary() }) });
+
+const ANSWER_MAX_BYTES = 64 * 1024;
+
+testTransport("node transport", {
+  answerMaxBytes: ANSWER_MAX_BYTES,
+  async make(handler) {
+    const [server, gone] = await Promise.all([startServer(handler), startServer(handler)]);
+    await gone.close();
+    const transport = createNodeTransport({ answerMaxBytes: ANSWER_MAX_BYTES });
+    onTestFinished(async () => {
+      transport.close();
+      await server.close();
+    });
+    return { transport, origin: server.url, nowhere: gone.url, settled: (result) => result };
+  },
+});
 
 test("files are written, read, cut and listed; failures carry a POSIX reason", async () => {
   const directory = join(temporary(), "a/b");

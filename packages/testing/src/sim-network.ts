@@ -1,5 +1,6 @@
 import {
   type Clock,
+  checkedTransport,
   type HttpRequest,
   type HttpResponse,
   type Random,
@@ -51,7 +52,9 @@ export class SimNetwork {
     this.#servers.delete(origin);
   }
 
-  readonly transport: Transport = async (request, signal) => {
+  readonly transport: Transport = checkedTransport((request, signal) => this.#exchange(request, signal));
+
+  async #exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     const { faults } = this;
     if (this.#strikes("refuse", faults.refuse)) throw failure("refused");
     await this.#travel(signal);
@@ -70,7 +73,7 @@ export class SimNetwork {
     if (response.fault === "reset" || this.#strikes("resetAfter", faults.resetAfter)) throw failure("reset");
     await this.#travel(signal);
     return answerOf(response);
-  };
+  }
 
   #travel(signal: AbortSignal): Promise<void> {
     const { latencyMs = 1, random } = this.#options;
@@ -96,7 +99,8 @@ function aborted(signal: AbortSignal): Promise<never> {
 }
 
 function answerOf({ status, headers, body }: ServerResponse): HttpResponse {
-  return { status, headers, body };
+  const names = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const);
+  return { status, headers: Object.fromEntries(names), body };
 }
 
 function failure(reason: string): WaybillError {

@@ -1,5 +1,5 @@
 import { SeededRandom, SegmentEmulator, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
-import { testDisk } from "@waybill/testing/suites";
+import { testDisk, testTransport } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
 
 testDisk("simulated disk", {
@@ -7,6 +7,24 @@ testDisk("simulated disk", {
   powerCut: (disk) => disk.crash(),
   leaveRoom: (disk, bytes) => {
     disk.capacityBytes = disk.usedBytes + bytes;
+  },
+});
+
+testTransport("simulated network", {
+  async make(handler) {
+    const clock = new VirtualClock();
+    const network = new SimNetwork({ clock, random: new SeededRandom(3) });
+    network.serve("http://a.test", handler);
+    const settled = async <T>(result: Promise<T>): Promise<T> => {
+      let isSettled = false;
+      const done = (): void => {
+        isSettled = true;
+      };
+      result.then(done, done);
+      await clock.until(() => isSettled);
+      return result;
+    };
+    return { transport: network.transport, origin: "http://a.test", nowhere: "http://b.test", settled };
   },
 });
 

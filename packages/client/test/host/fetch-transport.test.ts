@@ -1,6 +1,8 @@
 /** The transport of browsers and workers: what it hands to `fetch`, and how much of an answer it reads. */
 import type { HttpRequest } from "@waybill/core";
-import { afterEach, expect, test, vi } from "vitest";
+import { startServer } from "@waybill/testing";
+import { testTransport } from "@waybill/testing/suites";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { createFetchTransport } from "../../src/host/fetch-transport.ts";
 import { createHost, createVendorHost } from "../../src/host/web-host.ts";
 
@@ -11,6 +13,16 @@ const REQUEST: HttpRequest = { method: "POST", url: "http://a.test/x?y=1", heade
 
 afterEach(() => {
   vi.unstubAllGlobals();
+});
+
+testTransport("fetch transport", {
+  answerMaxBytes: LIMIT,
+  async make(handler) {
+    const [server, gone] = await Promise.all([startServer(handler), startServer(handler)]);
+    await gone.close();
+    onTestFinished(() => server.close());
+    return { transport: createFetchTransport(), origin: server.url, nowhere: gone.url, settled: (result) => result };
+  },
 });
 
 /** A `fetch` that answers with these parts, and says what it was given and whether the rest was cancelled. */

@@ -5,5 +5,7 @@ export type { OpenLog } from "./test-log.ts";
 export { testLog } from "./test-log.ts";
 export type { MakeStore, StoreKind, StoreUnderTest } from "./test-store.ts";
 export { testStore } from "./test-store.ts";
+export type { TransportImplementation, TransportUnderTest } from "./test-transport.ts";
+export { testTransport } from "./test-transport.ts";
 export type { EmulatorUnderTest, VendorUnderTest } from "./test-vendor.ts";
 export { testVendor } from "./test-vendor.ts";
