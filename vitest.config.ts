@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     include: [
       "packages/*/test/**/*.test.ts",
-      "tools/*.test.ts",
+      "tools/**/*.test.ts",
       "simulation/**/*.test.ts",
       "benchmarks/*.test.ts",
       "examples/*.test.ts",

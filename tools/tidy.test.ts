@@ -1,11 +1,15 @@
 /**
- * The house rules that a machine can check. Each test counts what it saw and fails when that was too little, so that
- * none of them can pass by looking at nothing.
+ * The house rules that a machine can check. Each test counts what it saw and fails when that was
+ * too little, so that none of them can pass by looking at nothing.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { VENDORS } from "@waybill/vendors";
 import { expect, test } from "vitest";
+import { MAX_FUNCTION_LINES } from "./tidy/functions.ts";
+import { type Figures, report } from "./tidy/report.ts";
+import { readTree } from "./tidy/tree.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -170,6 +174,36 @@ test("no file carries a path of a machine, a registry host or a switched-off che
   }
 });
 
+/**
+ * What `npm run -s tidy` counts may only fall: lower a ceiling when its figure has fallen. The bars
+ * are {@link MAX_FUNCTION_LINES} for the longest function and 0 for all others.
+ */
+const CEILINGS: Readonly<Record<Exclude<keyof Figures, "files">, number>> = {
+  cycles: 6,
+  orphans: 0,
+  vendorNamesInRelay: 73,
+  longestFunctionLines: Math.max(MAX_FUNCTION_LINES, 209),
+  overlongCommentLines: 1_145,
+  overlongProseLines: 232,
+  bannedWords: 972,
+};
+
+test("cycles, orphans, vendor names, long functions, long lines and banned words do not grow", () => {
+  const tree = readTree();
+  const { figures, findings } = report(tree, VENDORS);
+  expect(tree.sources.length).toBeGreaterThan(500);
+  expect(tree.markdown.length).toBeGreaterThan(20);
+  expect(tree.json.length).toBeGreaterThan(20);
+  expect(tree.sources.flatMap(({ comments }) => comments).length).toBeGreaterThan(2_000);
+  expect(tree.sources.flatMap(({ nodes }) => nodes).length).toBeGreaterThan(300_000);
+  expect(figures.files).toBe(tree.sources.length);
+  for (const [name, ceiling] of Object.entries(CEILINGS)) {
+    const figure = figures[name as keyof typeof CEILINGS];
+    expect(figure, `${name}: npm run -s tidy shows where`).toBeLessThanOrEqual(ceiling);
+  }
+  expect(findings.every(({ file, line, remedy }) => tree.paths.includes(file) && line > 0 && remedy !== "")).toBe(true);
+});
+
 /** How bodies were decoded once: `__proto__` ended the process, `constructor` never answered. */
 const DANGEROUS = `
 const DECODERS: Readonly<Record<string, Decode>> = { gzip: gunzip, "x-gzip": gunzip, deflate: inflate, br: brotliDecompress };
@@ -181,11 +215,17 @@ function decoderOf(encoding: string | undefined): Decode | undefined {
 interface LookUps {
   /** Names of variables, parameters and members whose type is an object with any keys. */
   readonly tables: ReadonlySet<string>;
-  /** Places where one is indexed by what is no literal, and not guarded by `Object.hasOwn`; see `own` in core. */
+  /**
+   * Places where one is indexed by what is not a literal, and not guarded by `Object.hasOwn`; see
+   * `own` in core.
+   */
   of(source: string): readonly string[];
 }
 
-/** Without a compiler: by the types as they are written. A number as an index is told by its name or its arithmetic. */
+/**
+ * Without a compiler: by the types as they are written. A number as an index is known by its name
+ * or its arithmetic.
+ */
 function lookUpsIn(sources: readonly string[]): LookUps {
   const all = sources.join("\n");
   const aliases = [...all.matchAll(/\btype (\w+)(?:<[^=]*>)? = (?:Readonly<|Partial<)*Record<string,/g)].map(
