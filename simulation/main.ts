@@ -6,7 +6,8 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { PLANTED_BUGS, type PlantedBug } from "./planted.ts";
+import { PLANTED_BUGS } from "./planted.ts";
+import type { PlantedBug } from "./planted-bug.ts";
 import { simulate } from "./simulate.ts";
 import { FAULT_KINDS } from "./world.ts";
 

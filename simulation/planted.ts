@@ -3,28 +3,9 @@
  */
 import { Account, DELIVERED, type Disk, type HttpResponse, Lane, type Sender, type Transport } from "@waybill/core";
 import { Fates, LaneState, LogBatch } from "@waybill/log";
-import { type BodyRefusal, type Environment, IdWindow } from "@waybill/relay/headless";
-import type { ServerHandler } from "@waybill/testing";
-import { type Bodies, VENDORS } from "./sim-relay.ts";
-
-export interface PlantedBug {
-  readonly name: string;
-  readonly what: string;
-  /** Between the relay and its disk. */
-  readonly disk?: (disk: Disk) => Disk;
-  /** Between the relay's lanes and the vendors. */
-  readonly relayTransport?: (transport: Transport) => Transport;
-  /** Between the clients and the relay. */
-  readonly clientTransport?: (transport: Transport) => Transport;
-  /** Around the relay's answers, where nothing catches what is thrown. */
-  readonly requests?: (handle: ServerHandler) => ServerHandler;
-  /** Between requests and their bodies, of which all together may be so large. */
-  readonly bodies?: (bodies: Bodies, maxTotalBytes: number) => Bodies;
-  /** In an opened environment. */
-  readonly environment?: (environment: Environment) => void;
-  /** In the code itself; returns what takes it back. */
-  readonly patch?: () => () => void;
-}
+import { type BodyRefusal, IdWindow } from "@waybill/relay/headless";
+import type { PlantedBug } from "./planted-bug.ts";
+import { VENDORS } from "./sim-relay.ts";
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {

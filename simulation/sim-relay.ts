@@ -23,7 +23,7 @@ import type {
   VirtualClock,
 } from "@waybill/testing";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
-import type { PlantedBug } from "./planted.ts";
+import type { Bodies, PlantedBug } from "./planted-bug.ts";
 
 /** What an operator may change. */
 export interface Plan {
@@ -54,9 +54,6 @@ export interface SimRelayOptions {
   readonly random: SeededRandom;
   readonly bug: PlantedBug | undefined;
 }
-
-/** The part of the body reader that requests go through. */
-export type Bodies = Pick<BodyReader, "read" | "heldBytes">;
 
 export interface SimOutcome extends Pick<TraceDestination, "outcome" | "reason"> {
   readonly id: string;

@@ -6,7 +6,7 @@
  *
  * A seed's course changes with every change of what draws from it: what a seed has found is kept as a test of the part at fault.
  */
-import type { PlantedBug } from "./planted.ts";
+import type { PlantedBug } from "./planted-bug.ts";
 import { World } from "./world.ts";
 
 export interface Simulated {

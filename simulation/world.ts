@@ -11,7 +11,7 @@ import {
 import { segment } from "waybill";
 import { type Client, createClientOn } from "../packages/client/src/client.ts";
 import { hostileRequest } from "./hostile.ts";
-import type { PlantedBug } from "./planted.ts";
+import type { PlantedBug } from "./planted-bug.ts";
 import { BATCH_EVENTS_LIMIT, type Plan, REDACTED_PROPERTY, SimRelay, SKIPPED_EVENT, VENDORS } from "./sim-relay.ts";
 import { Stranger } from "./stranger.ts";
 import { createVendor, type SimVendor } from "./vendors.ts";

@@ -12,18 +12,19 @@ import {
 } from "@waybill/vendors";
 import { Captured, type EventHandle, Handle, type Shared } from "./captured.ts";
 import { type AnyEvents, catalogFault, type TypedTrackEvent } from "./catalog.ts";
-import { relayDestination } from "./destinations.ts";
+import { type Destination, relayDestination } from "./destinations.ts";
 import {
-  type Destination,
+  type DestinationAccount,
   type GivenOptions,
+  type Health,
   type Host,
+  type Pipeline,
   type ResolvedOptions,
   resolveClientOptions,
 } from "./options.ts";
-import { createMemoryPipeline, type DestinationAccount, type Pipeline } from "./pipeline.ts";
+import { createMemoryPipeline } from "./pipeline.ts";
 import { createSerialiser, type Serialised, type Serialiser } from "./serialise.ts";
 import { LIBRARY } from "./version.ts";
-import type { Health } from "./watched-lane.ts";
 
 /** Events by what became of them. Over several destinations they are added up. */
 export interface Summary {

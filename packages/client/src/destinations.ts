@@ -1,7 +1,20 @@
-import { type OptionSpec, resolveOptions, WaybillError } from "@waybill/core";
+import { type OptionSpec, type Protocol, resolveOptions, type Stage, WaybillError } from "@waybill/core";
 import { segmentProtocol } from "@waybill/vendors";
-import type { Destination } from "./options.ts";
 import { LIBRARY } from "./version.ts";
+
+/** A place to deliver to; made by `segment({...})`, `letter({...})` and the other vendors' functions. */
+export interface Destination {
+  /** Names it in counters and callbacks; unique within a client. */
+  readonly name: string;
+  /** How it makes the vendor's requests and reads their answers. */
+  readonly protocol: Protocol;
+  /** Where it is, for errors: `http://127.0.0.1:8080`. Default: its name. */
+  readonly origin?: string;
+  /** What its credential is called, for errors. Default "key". */
+  readonly key?: string;
+  /** Translates canonical events into the vendor's wire format, where that differs. */
+  readonly translate?: Stage;
+}
 
 /** The options that every destination has. */
 export interface CommonOptions {

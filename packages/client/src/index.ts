@@ -23,11 +23,18 @@ export type {
 export type { EventHandle } from "./captured.ts";
 export type { AnyEvents, Catalog, EventsOf, TypedTrackEvent } from "./catalog.ts";
 export type { Client, Summary } from "./client.ts";
-export type { SegmentOptions } from "./destinations.ts";
+export type { Destination, SegmentOptions } from "./destinations.ts";
 export { segment } from "./destinations.ts";
-export type { ClientOptions, ClientSettings, ClientTarget, Destination, Drop, Overflow } from "./options.ts";
-export type { DestinationAccount, Spool } from "./pipeline.ts";
-export type { Health } from "./watched-lane.ts";
+export type {
+  ClientOptions,
+  ClientSettings,
+  ClientTarget,
+  DestinationAccount,
+  Drop,
+  Health,
+  Overflow,
+  Spool,
+} from "./options.ts";
 
 /** A client with a catalogue of validators (Standard Schema: zod, valibot, arktype and others), from which the types of `track()` come. */
 export function createClient<const C extends Catalog>(

@@ -1,23 +1,9 @@
-import type { DropReason, OptionSpec, Protocol, Runtime, Stage, Transport, WaybillError } from "@waybill/core";
+import type { AccountView, DropReason, LaneMode, OptionSpec, Runtime, Transport, WaybillError } from "@waybill/core";
 import { resolveOptions } from "@waybill/core";
+import type { Captured, Shared } from "./captured.ts";
 import type { Catalog } from "./catalog.ts";
-import { OBJECT } from "./destinations.ts";
-import type { Spool } from "./pipeline.ts";
+import { type Destination, OBJECT } from "./destinations.ts";
 import type { ExitHook } from "./vendor-kit/exit-hook.ts";
-
-/** A place to deliver to; made by `segment({...})`, `letter({...})` and the other vendors' functions. */
-export interface Destination {
-  /** Names it in counters and callbacks; unique within a client. */
-  readonly name: string;
-  /** How it makes the vendor's requests and reads their answers. */
-  readonly protocol: Protocol;
-  /** Where it is, for errors: `http://127.0.0.1:8080`. Default: its name. */
-  readonly origin?: string;
-  /** What its credential is called, for errors. Default "key". */
-  readonly key?: string;
-  /** Translates canonical events into the vendor's wire format, where that differs. */
-  readonly translate?: Stage;
-}
 
 /** An event that was lost on purpose, or refused for good by a destination. */
 export interface Drop {
@@ -140,6 +126,51 @@ export type ResolvedOptions = Required<
     GivenOptions,
     "destinations" | "relay" | "spool" | "transport" | "waitUntil" | "onDrop" | "onError" | "context" | "catalog"
   >;
+
+/** What passes between the client and its pipeline. */
+export interface PipelineOptions {
+  readonly options: ResolvedOptions;
+  readonly host: Host;
+  readonly destinations: readonly Destination[];
+  /** Sent beside the events of every request, in the vendor's format. */
+  readonly metadata: string;
+  readonly shared: Shared;
+  readonly onDrop: (drop: Drop) => void;
+  readonly onError: (error: WaybillError) => void;
+}
+
+/** Between capture and the destinations: in memory, or on disk. Gives each event its outcomes. */
+export interface Pipeline {
+  /** Takes an event for every destination. **Errors**: `WAYBILL_QUEUE_FULL` with the overflow policy `throw`. */
+  push(event: Captured): void;
+  /** Counts an event that was lost before it got here. */
+  drop(reason: DropReason, messageId: string | undefined): void;
+  /** Ends when everything pushed before is settled, or cannot be for now. */
+  flush(): Promise<void>;
+  /** Delivers within the deadline; what is left then stays on disk or is lost. May never end, when a disk does not answer. */
+  close(deadlineMs: number): Promise<void>;
+  /** The deadline has passed: what comes from now on is not counted any more. */
+  freeze(): void;
+  /** The ledger of each destination, by its name. */
+  accounts(): Readonly<Record<string, DestinationAccount>>;
+}
+
+/** A destination's ledger, and how the destination is. */
+export interface DestinationAccount extends AccountView, Health {}
+
+/** Made by `spool({ directory })` of `waybill/spool`. */
+export interface Spool {
+  /** Called once, by the client. */
+  readonly createPipeline: (options: PipelineOptions) => Pipeline;
+}
+
+/** How a destination is. */
+export interface Health {
+  /** `waiting`: it is tried again; `halted`: not before somebody acts (a key, a URL); `failed`: a defect. Trouble that there was at close stays. */
+  readonly mode: LaneMode;
+  /** Why events are not delivered now: `no answer from http://127.0.0.1:8080: refused`. */
+  readonly reason: string | undefined;
+}
 
 const DEFAULTS: Partial<ResolvedOptions> = Object.freeze({
   flushAt: 500,

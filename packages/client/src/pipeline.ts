@@ -1,52 +1,10 @@
-import {
-  Account,
-  type AccountView,
-  createUuidV7,
-  type DropReason,
-  isFinal,
-  type Outcome,
-  WaybillError,
-} from "@waybill/core";
-import type { Captured, Shared } from "./captured.ts";
-import type { Destination, Drop, Host, ResolvedOptions } from "./options.ts";
+import { Account, createUuidV7, isFinal, type Outcome, WaybillError } from "@waybill/core";
+import type { Captured } from "./captured.ts";
+import type { Destination } from "./destinations.ts";
+import type { Pipeline, PipelineOptions } from "./options.ts";
 import { QueueStore } from "./queue-store.ts";
 import { messageIdOf } from "./serialise.ts";
-import { type Health, type WatchedLane, watchedLane } from "./watched-lane.ts";
-
-/** What passes between the client and its pipeline. */
-export interface PipelineOptions {
-  readonly options: ResolvedOptions;
-  readonly host: Host;
-  readonly destinations: readonly Destination[];
-  /** Sent beside the events of every request, in the vendor's format. */
-  readonly metadata: string;
-  readonly shared: Shared;
-  readonly onDrop: (drop: Drop) => void;
-  readonly onError: (error: WaybillError) => void;
-}
-
-/** Between capture and the destinations: in memory, or on disk. Gives each event its outcomes. */
-export interface Pipeline {
-  /** Takes an event for every destination. **Errors**: `WAYBILL_QUEUE_FULL` with the overflow policy `throw`. */
-  push(event: Captured): void;
-  /** Counts an event that was lost before it got here. */
-  drop(reason: DropReason, messageId: string | undefined): void;
-  /** Ends when everything pushed before is settled, or cannot be for now. */
-  flush(): Promise<void>;
-  /** Delivers within the deadline; what is left then stays on disk or is lost. May never end, when a disk does not answer. */
-  close(deadlineMs: number): Promise<void>;
-  /** The deadline has passed: what comes from now on is not counted any more. */
-  freeze(): void;
-  accounts(): Readonly<Record<string, DestinationAccount>>;
-}
-
-/** A destination's ledger, and how the destination is. */
-export interface DestinationAccount extends AccountView, Health {}
-
-/** Made by `spool({ directory })` of `waybill/spool`. */
-export interface Spool {
-  readonly createPipeline: (options: PipelineOptions) => Pipeline;
-}
+import { type WatchedLane, watchedLane } from "./watched-lane.ts";
 
 /** Tells the application of an outcome that it did not wish for. */
 export function reportTo(
@@ -69,26 +27,11 @@ interface MemoryLane extends WatchedLane {
 
 /** Events in memory: one queue and one lane per destination, the texts shared between them. */
 export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
-  const { options, host, destinations, metadata, shared, onDrop } = pipeline;
+  const { options, host, destinations, onDrop } = pipeline;
   const { queueMaxEvents, queueMaxBytes, overflow } = options;
   const { clock, random } = host.runtime;
   const makeKey = createUuidV7(clock, random);
-  const lanes: readonly MemoryLane[] = destinations.map((destination) => {
-    const { name } = destination;
-    const account = new Account();
-    const store = new QueueStore<Captured>(makeKey, metadata, account);
-    const watched = watchedLane(destination, store, pipeline, (batch, outcomes) => {
-      if (shared.over) return;
-      for (let index = 0; index < batch.count; index++) {
-        const outcome = outcomes[index] as Outcome;
-        if (!isFinal(outcome)) continue;
-        store.settled[index]?.settle(outcome);
-        if (outcome.status !== "delivered")
-          reportTo(pipeline, { outcome, text: batch.event(index) as string, destination: name });
-      }
-    });
-    return { name, store, account, ...watched };
-  });
+  const lanes = destinations.map((destination) => createMemoryLane(destination, makeKey, pipeline));
 
   /** Whether the event may be pushed now; what has no room is dropped. */
   const makeRoom = ({ name, account, store }: MemoryLane, event: Captured): boolean => {
@@ -146,4 +89,21 @@ export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
         lanes.map(({ name, account, store, health }) => [name, { ...account.view(store.events), ...health() }]),
       ),
   };
+}
+
+function createMemoryLane(destination: Destination, makeKey: () => string, pipeline: PipelineOptions): MemoryLane {
+  const { name } = destination;
+  const account = new Account();
+  const store = new QueueStore<Captured>(makeKey, pipeline.metadata, account);
+  const watched = watchedLane(destination, store, pipeline, (batch, outcomes) => {
+    if (pipeline.shared.over) return;
+    for (let index = 0; index < batch.count; index++) {
+      const outcome = outcomes[index] as Outcome;
+      if (!isFinal(outcome)) continue;
+      store.settled[index]?.settle(outcome);
+      if (outcome.status !== "delivered")
+        reportTo(pipeline, { outcome, text: batch.event(index) as string, destination: name });
+    }
+  });
+  return { name, store, account, ...watched };
 }

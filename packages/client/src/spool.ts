@@ -4,7 +4,7 @@
  */
 import { resolveOptions } from "@waybill/core";
 import { lockDirectory, nodeDisk } from "@waybill/node";
-import type { Spool } from "./pipeline.ts";
+import type { Spool } from "./options.ts";
 import { createSpool } from "./spool/spool-pipeline.ts";
 
 export interface SpoolOptions {

@@ -8,16 +8,8 @@ import {
   type Store,
   WaybillError,
 } from "@waybill/core";
-import type { Destination } from "./options.ts";
-import type { PipelineOptions } from "./pipeline.ts";
-
-/** How a destination is. */
-export interface Health {
-  /** `waiting`: it is tried again; `halted`: not before somebody acts (a key, a URL); `failed`: a defect. Trouble that there was at close stays. */
-  readonly mode: LaneMode;
-  /** Why events are not delivered now: `no answer from http://127.0.0.1:8080: refused`. */
-  readonly reason: string | undefined;
-}
+import type { Destination } from "./destinations.ts";
+import type { Health, PipelineOptions } from "./options.ts";
 
 export interface WatchedLane {
   readonly lane: Lane;

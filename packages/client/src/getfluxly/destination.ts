@@ -6,8 +6,15 @@ import {
   getfluxlyFromCanonical,
   getfluxlyProtocol,
 } from "@waybill/vendors";
-import { type CommonOptions, OBJECT, originOf, resolveDestination, SECRET, TEXT } from "../destinations.ts";
-import type { Destination } from "../options.ts";
+import {
+  type CommonOptions,
+  type Destination,
+  OBJECT,
+  originOf,
+  resolveDestination,
+  SECRET,
+  TEXT,
+} from "../destinations.ts";
 import { VERSION } from "../version.ts";
 
 export interface GetFluxlyOptions extends CommonOptions {

@@ -1,7 +1,14 @@
 import { translating } from "@waybill/core";
 import { type EventMap, type LetterItem, letterFromCanonical, letterProtocol } from "@waybill/vendors";
-import { type CommonOptions, OBJECT, originOf, resolveDestination, SECRET, TEXT } from "../destinations.ts";
-import type { Destination } from "../options.ts";
+import {
+  type CommonOptions,
+  type Destination,
+  OBJECT,
+  originOf,
+  resolveDestination,
+  SECRET,
+  TEXT,
+} from "../destinations.ts";
 import { VERSION } from "../version.ts";
 
 export interface LetterOptions extends CommonOptions {

@@ -16,8 +16,9 @@ import {
   type Position,
 } from "@waybill/log";
 import type { DirectoryLock } from "@waybill/node";
-import type { Destination } from "../options.ts";
-import { type PipelineOptions, reportTo } from "../pipeline.ts";
+import type { Destination } from "../destinations.ts";
+import type { PipelineOptions } from "../options.ts";
+import { reportTo } from "../pipeline.ts";
 import { type WatchedLane, watchedLane } from "../watched-lane.ts";
 import { StoredEvents } from "./stored-events.ts";
 

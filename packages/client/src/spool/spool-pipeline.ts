@@ -26,13 +26,8 @@ import {
   WaybillError,
 } from "@waybill/core";
 import type { Captured } from "../captured.ts";
-import {
-  createMemoryPipeline,
-  type DestinationAccount,
-  type Pipeline,
-  type PipelineOptions,
-  type Spool,
-} from "../pipeline.ts";
+import type { DestinationAccount, Pipeline, PipelineOptions, Spool } from "../options.ts";
+import { createMemoryPipeline } from "../pipeline.ts";
 import { QueueStore } from "../queue-store.ts";
 import { messageIdOf } from "../serialise.ts";
 import {

@@ -7,8 +7,15 @@ import {
   trophyFromCanonical,
   trophyProtocol,
 } from "@waybill/vendors";
-import { type CommonOptions, OBJECT, originOf, resolveDestination, SECRET, TEXT } from "../destinations.ts";
-import type { Destination } from "../options.ts";
+import {
+  type CommonOptions,
+  type Destination,
+  OBJECT,
+  originOf,
+  resolveDestination,
+  SECRET,
+  TEXT,
+} from "../destinations.ts";
 import { VERSION } from "../version.ts";
 
 export interface TrophyOptions extends CommonOptions {
