@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { VENDORS } from "@waybill/vendors";
+import { VENDORS } from "@waybill/vendors/registry";
 import { expect, test } from "vitest";
 import { MAX_FUNCTION_LINES } from "./tidy/functions.ts";
 import { type Figures, report } from "./tidy/report.ts";

@@ -5,7 +5,7 @@
  * while there are findings.
  */
 import { parseArgs } from "node:util";
-import { VENDORS } from "@waybill/vendors";
+import { VENDORS } from "@waybill/vendors/registry";
 import { CHECKS, type Check, type Finding } from "./finding.ts";
 import { report } from "./report.ts";
 import { GENERATED, ROOMS, readTree } from "./tree.ts";
