@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { ERROR_CODES } from "@waybill/core";
 import { CONFIG_SCHEMA, ENVIRONMENT_VARIABLES } from "@waybill/relay";
 import { ADAPTERS } from "@waybill/vendors/registry";
+import { adminPage } from "./admin-page.ts";
 import { conformancePage } from "./conformance.ts";
 
 interface Schema {
@@ -18,6 +19,7 @@ interface Schema {
 
 export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/errors.md": errorsPage,
+  "docs/operating/admin-api.md": adminPage,
   "docs/operating/config.md": configPage,
   "docs/conformance.md": conformancePage,
   "docs/guide/vendors.md": vendorsPage,

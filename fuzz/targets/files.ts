@@ -144,7 +144,7 @@ async function wholeDirectory(): Promise<Base> {
   const replays = relay.environment.replays;
   await replays.begin(
     "letter",
-    { deadLetters: { letters: [letters?.log.first ?? 0, (letters?.log.first ?? 0) + 3] } },
+    { deadLetters: { deadLetterIds: [letters?.log.first ?? 0, (letters?.log.first ?? 0) + 3] } },
     undefined,
   );
   await relay.drain(PATIENCE_MS);

@@ -1,7 +1,16 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { messageOf, WaybillError } from "@waybill/core";
-import { keyFault } from "@waybill/relay";
+import {
+  ADMIN_ROUTES,
+  type AdminAnswer,
+  adminPath,
+  type GivenBody,
+  type GivenParams,
+  type GivenQuery,
+  keyFault,
+  type Operation,
+} from "@waybill/relay";
 import type { Command } from "commander";
 import type { Io } from "./io.ts";
 import { checkedUrl } from "./options.ts";
@@ -18,84 +27,98 @@ export function withAdminOptions(command: Command): Command {
     .option("--token <token>", "its token; also WAYBILL_ADMIN_TOKEN");
 }
 
-export interface AdminCall {
-  readonly method?: "GET" | "POST" | "DELETE";
-  readonly path: string;
-  /** Those that are `undefined` are left out. */
-  readonly query?: Readonly<Record<string, string | number | undefined>>;
-  readonly body?: object;
-}
+type Part<K extends string, V> = V extends undefined ? { readonly [P in K]?: undefined } : { readonly [P in K]: V };
+
+/** What an operation of the admin API takes, as its table says. Parameters that are `undefined` are left out. */
+export type AdminCall<O extends Operation> = Part<"params", GivenParams<O>> &
+  Part<"body", GivenBody<O>> & {
+    readonly query?: { readonly [K in keyof GivenQuery<O>]?: GivenQuery<O>[K] | number | undefined };
+  };
+
+type Query = Readonly<Record<string, string | number | undefined>> | undefined;
 
 /** Lists of events come a page at a time. */
 const ANSWER_MAX_BYTES = 256 * 1024 * 1024;
 const REFUSAL_MAX_BYTES = 64 * 1024;
-/** What a person asked about is not there; other 404s say what they say. */
-const MISSING = ["unknown_event", "unknown_replay"];
 
-/** Asks the admin API and gives the answer as JSON; `undefined` when what is asked about is not there. **Errors**: `WAYBILL_INPUT`, `WAYBILL_TRANSPORT`. */
-export async function callAdmin<T>(options: AdminOptions, io: Io, call: AdminCall): Promise<T | undefined> {
-  const response = await openAdmin(options, io, call);
-  if (response === undefined) return undefined;
+/** Calls an operation of the admin API. **Errors**: `WAYBILL_INPUT` with what the relay says, `WAYBILL_TRANSPORT`. */
+export async function callAdmin<O extends Operation>(
+  options: AdminOptions,
+  io: Io,
+  operation: O,
+  call: AdminCall<O>,
+): Promise<AdminAnswer<O>> {
+  const response = await openAdmin(options, io, operation, call);
   const text = await textOf(response, ANSWER_MAX_BYTES);
   if (text === undefined) throw strange(options);
   return understood(options, () => {
-    const answer = (text === "" ? {} : JSON.parse(text)) as T;
-    if (typeof answer !== "object" || answer === null) throw new TypeError("no object");
+    const answer = (text === "" ? {} : JSON.parse(text)) as AdminAnswer<O>;
+    if (typeof answer !== "object" || answer === null) throw new TypeError("not an object");
     return answer;
   });
 }
 
-/** The answer itself, with status 2xx; `undefined` when what is asked about is not there. */
-export async function openAdmin(
+/** The answer itself, with status 2xx. **Errors**: as those of {@link callAdmin}. */
+export async function openAdmin<O extends Operation>(
   options: AdminOptions,
   io: Io,
-  { method = "GET", path, query = {}, body }: AdminCall,
-): Promise<IncomingMessage | undefined> {
-  const { admin } = options;
+  operation: O,
+  { params, query, body }: AdminCall<O>,
+): Promise<IncomingMessage> {
+  const base = checkedUrl(options.admin, "--admin").replace(/\/+$/, "");
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const response = await send({
+    admin: options.admin,
+    url: `${base}${adminPath(operation, { params, query: query as Query })}`,
+    method: ADMIN_ROUTES[operation].method,
+    headers: headersOf(tokenOf(options, io), text),
+    text,
+  });
+  const { statusCode: status = 0 } = response;
+  if (status >= 200 && status < 300) return response;
+  throw await refusalOf(response, options.admin);
+}
+
+function tokenOf(options: AdminOptions, io: Io): string | undefined {
   const token = options.token ?? io.env["WAYBILL_ADMIN_TOKEN"];
   const fault = token === undefined ? undefined : keyFault(token);
-  if (fault !== undefined)
-    throw new WaybillError("WAYBILL_INPUT", `The admin token ${fault}`, {
-      hint: "Give it as --token or WAYBILL_ADMIN_TOKEN.",
-    });
-  const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value));
-  const base = checkedUrl(admin, "--admin").replace(/\/+$/, "");
-  const search = parameters.size === 0 ? "" : `?${parameters}`;
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  const headers = {
+  if (fault === undefined) return token;
+  throw new WaybillError("WAYBILL_INPUT", `The admin token ${fault}`, {
+    hint: "Give it with --token or in WAYBILL_ADMIN_TOKEN.",
+  });
+}
+
+function headersOf(token: string | undefined, text: string | undefined): Readonly<Record<string, string | number>> {
+  return {
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     ...(text === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
   };
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const request = (base.startsWith("https:") ? httpsRequest : httpRequest)(`${base}${path}${search}`, {
-      method,
-      headers,
-    });
+}
+
+interface Sent {
+  readonly admin: string;
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly text: string | undefined;
+}
+
+function send({ admin, url, method, headers, text }: Sent): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const request = (url.startsWith("https:") ? httpsRequest : httpRequest)(url, { method, headers });
     request.on("response", resolve);
     request.on("error", (error) =>
       reject(
-        new WaybillError("WAYBILL_TRANSPORT", `No relay at ${admin}: ${messageOf(error)}`, {
-          hint: "Start one with waybill dev, or name its admin API with --admin.",
+        new WaybillError("WAYBILL_TRANSPORT", `There is no relay at ${admin}: ${messageOf(error)}`, {
+          hint: "Start one with waybill dev, or give the URL of its admin API with --admin.",
         }),
       ),
     );
     request.end(text);
   });
-  const { statusCode: status = 0 } = response;
-  if (status >= 200 && status < 300) return response;
-  const refusal = await refusalOf(response, admin);
-  if (refusal === undefined) return undefined;
-  throw refusal;
 }
 
-/** An answer that must be there: 404 is for what is asked about by name. */
-export function present<T>(answer: T | undefined): T {
-  if (answer === undefined) throw new TypeError("no answer");
-  return answer;
-}
-
-/** What `read` makes of an answer; one that has not the shape is no relay's. **Errors**: `WAYBILL_INPUT`. */
+/** What `read` makes of an answer. **Errors**: `WAYBILL_INPUT` for one that cannot be a relay's. */
 export function understood<T>(options: AdminOptions, read: () => T): T {
   try {
     return read();
@@ -107,22 +130,24 @@ export function understood<T>(options: AdminOptions, read: () => T): T {
 
 function strange({ admin }: AdminOptions): WaybillError {
   return new WaybillError("WAYBILL_INPUT", `${admin} does not answer as the admin API of a relay`, {
-    hint: "Name a relay's admin API with --admin; events go to another port.",
+    hint: "Give the URL of a relay's admin API with --admin; events go to another port.",
   });
 }
 
-/** `undefined` when what is asked about is not there. */
-async function refusalOf(response: IncomingMessage, admin: string): Promise<WaybillError | undefined> {
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ["unauthorized", "Give the admin token with --token or in WAYBILL_ADMIN_TOKEN."],
+  ["unknown_route", "The relay may be of another version than this command."],
+]);
+
+/** What the relay says. */
+async function refusalOf(response: IncomingMessage, admin: string): Promise<WaybillError> {
   const { code, detail } = problemOf(await textOf(response, REFUSAL_MAX_BYTES));
-  if (response.statusCode === 404 && MISSING.includes(code)) return undefined;
-  if (response.statusCode === 401)
-    return new WaybillError("WAYBILL_INPUT", `${admin} asks for a token`, {
-      hint: "Give the admin token with --token.",
+  if (detail === undefined)
+    return new WaybillError("WAYBILL_INPUT", `${admin} answers with status ${response.statusCode}`, {
+      hint: "Is this the admin API of a relay?",
     });
-  if (detail !== undefined && code !== "unknown_route") return new WaybillError("WAYBILL_INPUT", detail);
-  return new WaybillError("WAYBILL_INPUT", `${admin} answers ${response.statusCode}`, {
-    hint: "Is this the admin API of a relay?",
-  });
+  const hint = HINTS.get(code);
+  return new WaybillError("WAYBILL_INPUT", detail, hint === undefined ? {} : { hint });
 }
 
 function problemOf(text: string | undefined): { readonly code: string; readonly detail: string | undefined } {

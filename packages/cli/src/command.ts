@@ -7,17 +7,20 @@ export type AddCommand = (program: Command, io: Io, finish: (code: number) => vo
 
 /** The two names of `environment/destination`. **Errors**: `WAYBILL_INPUT`. */
 export function laneOf(text: string): readonly [environment: string, destination: string] {
-  return partsOf(text, { what: "destination", form: "environment/destination, as the relay's start-up line does" });
+  return partsOf(text, {
+    what: "destination",
+    format: "environment/destination, as the relay's start-up line does",
+  });
 }
 
 /** **Errors**: `WAYBILL_INPUT`. */
 export function partsOf(
   text: string,
-  { what, form }: { readonly what: string; readonly form: string },
+  { what, format }: { readonly what: string; readonly format: string },
 ): readonly [string, string] {
   const [first = "", second = "", ...rest] = text.split("/");
   if (first === "" || second === "" || rest.length > 0)
-    throw new WaybillError("WAYBILL_INPUT", `${text} names no ${what}`, { hint: `Write it as ${form}.` });
+    throw new WaybillError("WAYBILL_INPUT", `${text} does not name a ${what}`, { hint: `Write it as ${format}.` });
   return [first, second];
 }
 

@@ -6,7 +6,7 @@ export function checkedUrl(text: string, option: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.search + url.hash === "")
     return text;
-  throw new WaybillError("WAYBILL_INPUT", `${option} is no http or https URL`, {
+  throw new WaybillError("WAYBILL_INPUT", `${option} is not an http or https URL`, {
     hint: "Write it as http://127.0.0.1:8080, without credentials, query or fragment.",
   });
 }

@@ -213,7 +213,7 @@ test("tail prints events as they are stored", async () => {
   expect((await tail.ended).code).toBe(0);
   expect(await run(["tail", "--admin", "http://127.0.0.1:9"])).toMatchObject({
     code: 1,
-    err: expect.stringContaining("No relay at") as string,
+    err: expect.stringContaining("There is no relay at") as string,
   });
 });
 

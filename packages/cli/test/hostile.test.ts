@@ -42,8 +42,8 @@ const ACCOUNT = {
   pending: 0,
   balanced: true,
 };
-const LETTER = {
-  letter: 0,
+const DEAD_LETTER = {
+  deadLetterId: 0,
   state: EVIL,
   position: 0,
   source: EVIL,
@@ -69,7 +69,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
             outcome: EVIL,
             reason: EVIL,
             lane: EVIL,
-            deadLetter: { letter: 0, state: EVIL, rejectedAtMs: 0 },
+            deadLetter: { deadLetterId: 0, state: EVIL, rejectedAtMs: 0 },
             attempts: [ATTEMPT],
             replays: [{ replay: EVIL, outcome: EVIL, reason: EVIL, attempts: [ATTEMPT] }],
           },
@@ -77,7 +77,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
       },
     ],
   },
-  "/v1/dead-letters/e/d": { letters: [LETTER], next: 0 },
+  "/v1/dead-letters/e/d": { deadLetters: [DEAD_LETTER], next: 0 },
   "/v1/dead-letters/e/d/retry": { id: EVIL, account: ACCOUNT },
   "/v1/dead-letters/e/d/discard": { discarded: EVIL },
   "/v1/replays": [
@@ -127,7 +127,7 @@ test("whatever a relay answers, what is printed is plain, and a line stays a lin
       return {
         text: `data: ${JSON.stringify({ environment: EVIL, source: EVIL, position: 0, receivedAtMs: 0, event: EVENT })}\n\n`,
       };
-    if (path === "/v1/dead-letters/e/d/export") return { text: `${JSON.stringify(LETTER)}\n` };
+    if (path === "/v1/dead-letters/e/d/export") return { text: `${JSON.stringify(DEAD_LETTER)}\n` };
     return { text: JSON.stringify(ANSWERS[path]) };
   });
   const ended = await Promise.all(COMMANDS.map((args) => runHere([...args, "--admin", admin])));
@@ -152,7 +152,7 @@ test("whatever a relay answers, what is printed is plain, and a line stays a lin
   expect(JSON.parse(tailed.out)).toMatchObject({ event: EVENT });
   const exported = await runHere(["dead-letters", "export", "e/d", "--admin", admin]);
   expect(exported.out).not.toMatch(UNSAFE);
-  expect(JSON.parse(exported.out)).toEqual(LETTER);
+  expect(JSON.parse(exported.out)).toEqual(DEAD_LETTER);
 });
 
 test("a refusal is told in one plain line, whatever it says", async () => {
@@ -165,13 +165,13 @@ test("a refusal is told in one plain line, whatever it says", async () => {
 });
 
 test.each([
-  ["no JSON", "<html>"],
+  ["not JSON", "<html>"],
   ["nothing", ""],
   ["null", "null"],
   ["a number", "1"],
   ["a list of nothing", "[null]"],
-  ["another program's JSON", '{"events":[{}],"letters":[{}],"account":null}'],
-])("a server that is no relay (%s) is told as such, without a stack", async (_name, text) => {
+  ["another program's JSON", '{"events":[{}],"deadLetters":[{}],"account":null}'],
+])("a server that is not a relay (%s) is told as such, without a stack", async (_name, text) => {
   const admin = await standIn((path) => ({ text: path === "/v1/tail" ? `data: ${text}\n\n` : text }));
   const ended = await Promise.all(COMMANDS.map((args) => runHere([...args, "--admin", admin])));
   for (const [index, { code, out, err }] of ended.entries()) {
@@ -184,20 +184,24 @@ test.each([
 });
 
 test.each([
-  ["an admin URL that is none", ["trace", "x", "--admin", "nonsense"], "--admin is no http or https URL"],
-  ["an admin URL of a file", ["trace", "x", "--admin", "file:///etc"], "--admin is no http or https URL"],
-  ["a port that is none", ["tail", "--admin", "http://127.0.0.1:99999"], "--admin is no http or https URL"],
-  ["nobody there", ["replay", "list", "--admin", "http://127.0.0.1:9"], "No relay at"],
+  ["an admin URL that is none", ["trace", "x", "--admin", "nonsense"], "--admin is not an http or https URL"],
+  ["an admin URL of a file", ["trace", "x", "--admin", "file:///etc"], "--admin is not an http or https URL"],
+  ["a port that is none", ["tail", "--admin", "http://127.0.0.1:99999"], "--admin is not an http or https URL"],
+  ["nobody there", ["replay", "list", "--admin", "http://127.0.0.1:9"], "There is no relay at"],
   ["a token beyond ASCII", ["replay", "list", "--token", "schlüssel-schlüssel"], "The admin token has characters"],
   ["a token with a line break", ["replay", "list", "--token", "token-token\n"], "The admin token ends in a line break"],
   ["a write key beyond ASCII", ["send", "-", "--write-key", "schlüssel→"], "The write key has characters that are not"],
   ["a write key with a line break", ["send", "-", "--write-key", "key\n"], "The write key ends in a line break"],
   ["an empty write key", ["send", "-", "--write-key", ""], "The write key is empty"],
-  ["a URL that is none", ["send", "-", "--write-key", "k", "--url", "127.0.0.1:8080"], "--url is no http or https URL"],
+  [
+    "a URL that is none",
+    ["send", "-", "--write-key", "k", "--url", "127.0.0.1:8080"],
+    "--url is not an http or https URL",
+  ],
   ["a directory to send", ["send", "/tmp", "--write-key", "k"], "Cannot read /tmp: it is a directory"],
   ["a file that is not there", ["send", "/nowhere", "--write-key", "k"], "Cannot read /nowhere: ENOENT"],
-  ["a lane without a name", ["dead-letters", "list", "production/"], "names no destination"],
-  ["a replay without a name", ["replay", "cancel", "x"], "names no replay"],
+  ["a lane without a name", ["dead-letters", "list", "production/"], "does not name a destination"],
+  ["a replay without a name", ["replay", "cancel", "x"], "does not name a replay"],
   ["a log that is a file", ["log", "verify", "/etc/passwd"], "There is no log in /etc/passwd"],
   ["a log that is not there", ["log", "dump", "/nowhere"], "ENOENT"],
   ["a configuration that is a directory", ["config", "check", "/tmp"], "Cannot read /tmp"],

@@ -56,32 +56,43 @@ test("trace, dead-letters and replay tell what became of events, and send them a
   expect(await ask("trace", "m-1")).toMatchObject({
     out: expect.stringMatching(/emulator: rejected \(.*400.*; dead letter 0, waiting\)/) as string,
   });
-  expect(await ask("trace", "nobody")).toMatchObject({ code: 1, err: "No event of id nobody is in the log.\n" });
+  expect(await ask("trace", "nobody")).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(
+      /^waybill: No event of id nobody is in the log; the log of production begins at /,
+    ) as string,
+  });
   expect(await run(["trace", "x", "--admin", admin])).toMatchObject({
     code: 1,
-    err: expect.stringContaining("asks for a token") as string,
+    err: expect.stringContaining("The admin token is missing or wrong.\n  Give the admin token with --token") as string,
   });
 
   expect((await ask("dead-letters", "list", "production/emulator")).out).toMatch(/^0 waiting \S+ web #1 .*400/);
-  expect((await ask("dead-letters", "show", "production/emulator", "--letter", "0")).out).toContain('"event":"Bad"');
+  expect((await ask("dead-letters", "show", "production/emulator", "--id", "0")).out).toContain('"event":"Bad"');
   const exported = await ask("dead-letters", "export", "production/emulator");
-  expect(JSON.parse(exported.out)).toMatchObject({ letter: 0, event: events[1] });
+  expect(JSON.parse(exported.out)).toMatchObject({ deadLetterId: 0, event: events[1] });
   expect(await ask("dead-letters", "list", "nonsense")).toMatchObject({
     code: 1,
     err: expect.stringContaining("environment/destination") as string,
   });
   emulator.refuse(() => false);
-  expect((await ask("dead-letters", "retry", "production/emulator")).out).toMatch(/^replay \S+ sends 1 event again/);
+  expect((await ask("dead-letters", "retry", "production/emulator")).out).toMatch(/^Replay \S+ sends 1 event again/);
   for (let out = ""; !out.includes("done; 1 chosen, 1 delivered"); ) ({ out } = await ask("replay", "list"));
   const retried = await ask("trace", "production/1");
   expect(retried.out).toMatch(/emulator: delivered \(after retry \S+; .*400.*; dead letter 0, retried\)/);
   expect(retried.out).toMatch(/ {2}replay \S+: delivered\n/);
-  expect(await ask("trace", "production/9")).toMatchObject({ code: 1, err: "There is no event at production/9.\n" });
-  expect((await ask("dead-letters", "discard", "production/emulator")).out).toBe("discarded 0\n");
+  expect(await ask("trace", "production/9")).toMatchObject({
+    code: 1,
+    err: "waybill: Environment production has not given these positions yet.\n",
+  });
+  expect((await ask("dead-letters", "discard", "production/emulator")).out).toBe("Discarded 0 dead letters.\n");
 
   const range = ["replay", "start", "production/emulator", "--event", "Other"];
-  expect((await ask(...range, "--dry-run")).out).toBe("1 event would be sent\n");
-  const [, id = ""] = /^replay (\S+) sends 1 event\n$/.exec((await ask(...range)).out) ?? [];
-  expect((await ask("replay", "cancel", `production/${id}`)).out).toBe(`cancelled production/${id}\n`);
-  expect((await ask("replay", "cancel", "production/nobody")).code).toBe(1);
+  expect((await ask(...range, "--dry-run")).out).toBe("1 event would be sent.\n");
+  const [, id = ""] = /^Replay (\S+) sends 1 event\.\n$/.exec((await ask(...range)).out) ?? [];
+  expect((await ask("replay", "cancel", `production/${id}`)).out).toBe(`Cancelled replay production/${id}.\n`);
+  expect(await ask("replay", "cancel", "production/nobody")).toMatchObject({
+    code: 1,
+    err: "waybill: There is no replay nobody.\n",
+  });
 });

@@ -38,7 +38,7 @@ test("dump writes each event as it was stored, filtered, and passes over damage"
   );
   expect((await run(["log", "dump", directory, "--source", "app"])).out).toBe("");
   expect((await run(["log", "dump", directory, "--since", "2026-01-02T00:00:00Z"])).out).toBe("");
-  expect((await run(["log", "dump", directory, "--since", "soon"])).err).toContain("is no time");
+  expect((await run(["log", "dump", directory, "--since", "soon"])).err).toContain("is not a time");
   expect(await run(["log", "dump", temporary()])).toMatchObject({
     code: 1,
     err: expect.stringContaining("no segments") as string,

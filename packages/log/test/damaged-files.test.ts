@@ -326,7 +326,7 @@ test.each([
   for await (const { position } of letters.list({ reason: "no", state: "waiting" })) listed.push(position);
   expect(listed).toEqual([4]);
   expect(letters.counts()).toEqual({ waiting: 1, retried: 0, discarded: 0, damaged: 1 });
-  expect((await letters.forEvent(4))?.letter).toBe(0);
+  expect((await letters.forEvent(4))?.deadLetterId).toBe(0);
   expect(await letters.forEvent(1)).toBeUndefined();
   await letters.keep(new LogBatch("x", [{ record: recordOf(9, ""), start: 0, end: 1 }]), [
     { status: "rejected", reason: "again" },

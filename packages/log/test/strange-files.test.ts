@@ -94,8 +94,8 @@ test("records that are no letters, and marks that are none, are passed over", as
   const dead = await DeadLetters.open("/dead", 10, runtime);
   const found: object[] = [];
   for await (const one of dead.list()) found.push(one);
-  expect(found).toMatchObject([{ letter: 0, position: 3, reason: "never", state: "discarded" }]);
-  expect(await dead.forEvent(3)).toMatchObject({ letter: 0 });
+  expect(found).toMatchObject([{ deadLetterId: 0, position: 3, reason: "never", state: "discarded" }]);
+  expect(await dead.forEvent(3)).toMatchObject({ deadLetterId: 0 });
 });
 
 test("a lane that finds another kind of state begins as one whose state is damaged", async () => {

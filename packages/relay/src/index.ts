@@ -1,7 +1,18 @@
 /** The server: routes in, log, one lane per destination out, admin API. */
 
 export { keyFault } from "@waybill/vendors/config";
-export type * from "./admin/types.ts";
+export type { OpenApiDocument } from "./admin/openapi.ts";
+export { openApiDocument } from "./admin/openapi.ts";
+export type {
+  AdminAnswer,
+  AdminRoutes,
+  GivenBody,
+  GivenParams,
+  GivenQuery,
+  Operation,
+} from "./admin/routes/table.ts";
+export { ADMIN_ROUTES, adminPath } from "./admin/routes/table.ts";
+export type * from "./admin/views.ts";
 export { ENVIRONMENT_VARIABLES } from "./config/environment-variables.ts";
 export type { ConfigFault } from "./config/faults.ts";
 export { ConfigError } from "./config/faults.ts";

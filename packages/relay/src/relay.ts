@@ -13,8 +13,9 @@ import {
   widerThan,
 } from "@waybill/node";
 import { createMetrics, type Metrics } from "./admin/metrics.ts";
-import { type AdminView, createAdminServer } from "./admin/server.ts";
-import type { Accounts, Readiness, ReloadResult } from "./admin/types.ts";
+import { createAdminServer } from "./admin/server.ts";
+import type { AdminView } from "./admin/view.ts";
+import type { Accounts, Readiness, ReloadResult } from "./admin/views.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { createPublicTransport } from "./delivery/public-transport.ts";
 import type { BodyReader } from "./intake/body.ts";

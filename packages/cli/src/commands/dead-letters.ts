@@ -1,14 +1,6 @@
-import type { DeadLetterPage, DeadLetterView, ReplayView } from "@waybill/relay";
+import type { DeadLetterView, GivenQuery } from "@waybill/relay";
 import type { Command } from "commander";
-import {
-  type AdminCall,
-  type AdminOptions,
-  callAdmin,
-  openAdmin,
-  present,
-  understood,
-  withAdminOptions,
-} from "../admin-client.ts";
+import { type AdminOptions, callAdmin, openAdmin, understood, withAdminOptions } from "../admin-client.ts";
 import { type AddCommand, laneOf, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
 import { type Io, say, sayJson } from "../io.ts";
@@ -17,13 +9,15 @@ import { linesOf } from "../lines.ts";
 import { attemptLine } from "./trace.ts";
 
 interface FilterOptions extends AdminOptions {
-  readonly letter?: string;
-  readonly state?: string;
+  readonly id?: string;
+  readonly state?: NonNullable<Filter["state"]>;
   readonly source?: string;
   readonly reason?: string;
   readonly since?: string;
   readonly until?: string;
 }
+
+type Filter = GivenQuery<"discardDeadLetters">;
 
 interface ListOptions extends FilterOptions {
   readonly limit: number;
@@ -32,96 +26,118 @@ interface ListOptions extends FilterOptions {
 }
 
 const LANE = "<environment/destination>";
+const PAGE_MAX = 1_000;
+const PAGE_DEFAULT = 100;
+const EVENTS_PER_SECOND_MAX = 1_000_000;
 
 export const addDeadLettersCommand: AddCommand = (program, io) => {
-  const group = program.command("dead-letters").description("work with the events a destination refused for good");
+  const group = program.command("dead-letters").description("work with the events that a destination refused for good");
+  addList(group, io);
+  addShow(group, io);
+  addRetry(group, io);
+  addDiscard(group, io);
+  addExport(group, io);
+};
 
+function addList(group: Command, io: Io): void {
   command(group, "list", "list them, oldest first")
-    .option("--limit <number>", "letters at most", wholeNumber(1, 1_000), 100)
-    .option("--after <letter>", "begin behind this one", wholeNumber(0, Number.MAX_SAFE_INTEGER))
-    .option("--json", "the answer of the admin API")
+    .option("--limit <number>", "show at most so many", wholeNumber(1, PAGE_MAX), PAGE_DEFAULT)
+    .option("--after <id>", "begin after this one", wholeNumber(0, Number.MAX_SAFE_INTEGER))
+    .option("--json", "print the answer of the admin API")
     .addHelpText("after", "\nExample:\n  waybill dead-letters list production/segment --reason 'too large'")
     .action(async (lane: string, options: ListOptions) => {
       const { limit, after, json } = options;
-      const page = await ask<DeadLetterPage>(io, lane, options, { path: "", query: { limit, after } });
+      const query = { ...filterOf(options), limit, after };
+      const page = await callAdmin(options, io, "listDeadLetters", { params: paramsOf(lane), query });
       if (json === true) return sayJson(io, page);
-      const lines = understood(options, () => page.letters.map(line));
+      const lines = understood(options, () => page.deadLetters.map(line));
       for (const text of lines) say(io, text);
-      if (page.next !== undefined) say(io, `more: --after ${page.next}`);
-      else if (lines.length === 0) say(io, "none");
+      if (page.next !== undefined) say(io, `There are more; show them with --after ${page.next}.`);
+      else if (lines.length === 0) say(io, "There are none.");
       if (page.damaged > 0)
-        say(io, `${counted(page.damaged, "letter")} cannot be read: damaged on disk; waybill log verify says where`);
+        say(
+          io,
+          `${counted(page.damaged, "dead letter")} cannot be read because of damage on disk; waybill log verify tells where.`,
+        );
     });
+}
 
-  command(group, "show", "show letters whole: the event, the reason; every attempt of those named with --letter")
-    .addHelpText("after", "\nExample:\n  waybill dead-letters show production/segment --letter 17")
+function addShow(group: Command, io: Io): void {
+  command(group, "show", "show dead letters with their events, and with every attempt if they are chosen with --id")
+    .addHelpText("after", "\nExample:\n  waybill dead-letters show production/segment --id 17")
     .action(async (lane: string, options: FilterOptions) => {
-      const page = await ask<DeadLetterPage>(io, lane, options, { path: "" });
+      const query = filterOf(options);
+      const page = await callAdmin(options, io, "listDeadLetters", { params: paramsOf(lane), query });
       const lines = understood(options, () =>
-        page.letters.flatMap((letter) => [
-          line(letter),
-          `  ${JSON.stringify(letter.event)}`,
-          ...(letter.attempts ?? []).map(attemptLine),
+        page.deadLetters.flatMap((dead) => [
+          line(dead),
+          `  ${JSON.stringify(dead.event)}`,
+          ...(dead.attempts ?? []).map(attemptLine),
         ]),
       );
       for (const text of lines) say(io, text);
     });
+}
 
+function addRetry(group: Command, io: Io): void {
   command(group, "retry", "send the waiting ones again, as a replay with a ledger of its own")
-    .option("--rate <events>", "events a second", wholeNumber(1, 1_000_000))
+    .option("--rate <events>", "events per second", wholeNumber(1, EVENTS_PER_SECOND_MAX))
     .addHelpText("after", "\nExample:\n  waybill dead-letters retry production/segment --reason 'unknown field'")
     .action(async (lane: string, options: FilterOptions & { readonly rate?: number }) => {
-      const query = { eventsPerSecond: options.rate };
-      const { id, account } = await ask<ReplayView>(io, lane, options, { method: "POST", path: "/retry", query });
-      const events = understood(options, () => account.accepted);
-      say(io, `replay ${id} sends ${counted(events, "event")} again; see waybill replay list`);
+      const query = { ...filterOf(options), eventsPerSecond: options.rate };
+      const replay = await callAdmin(options, io, "retryDeadLetters", { params: paramsOf(lane), query });
+      const events = understood(options, () => replay.account.accepted);
+      say(io, `Replay ${replay.id} sends ${counted(events, "event")} again; waybill replay list shows how it goes.`);
     });
+}
 
-  command(group, "discard", "give the waiting ones up; they stay readable until retention")
-    .addHelpText("after", "\nExample:\n  waybill dead-letters discard production/segment --letter 17,18")
+function addDiscard(group: Command, io: Io): void {
+  command(group, "discard", "give the waiting ones up; they stay readable until retention removes them")
+    .addHelpText("after", "\nExample:\n  waybill dead-letters discard production/segment --id 17,18")
     .action(async (lane: string, options: FilterOptions) => {
-      const { discarded } = await ask<{ discarded: number }>(io, lane, options, { method: "POST", path: "/discard" });
-      say(io, `discarded ${discarded}`);
+      const call = { params: paramsOf(lane), query: filterOf(options) };
+      const { discarded } = await callAdmin(options, io, "discardDeadLetters", call);
+      say(io, `Discarded ${counted(discarded, "dead letter")}.`);
     });
+}
 
-  command(group, "export", "write them to standard output, one JSON object a line, each event as it was stored")
-    .addHelpText("after", "\nExample:\n  waybill dead-letters export production/segment > letters.ndjson")
+function addExport(group: Command, io: Io): void {
+  command(group, "export", "write them to standard output, one JSON object per line, each event as it was stored")
+    .addHelpText("after", "\nExample:\n  waybill dead-letters export production/segment > dead-letters.ndjson")
     .action(async (lane: string, options: FilterOptions) => {
-      const response = await openAdmin(options, io, { path: `${pathOf(lane)}/export`, query: queryOf(options) });
+      const call = { params: paramsOf(lane), query: filterOf(options) };
+      const response = await openAdmin(options, io, "exportDeadLetters", call);
       const writer = new LineWriter(io);
-      for await (const text of linesOf(understood(options, () => present(response)))) {
+      for await (const text of linesOf(response)) {
         if (writer.isGone) break;
         await writer.write([Buffer.from(text), NEWLINE]);
       }
       await writer.flush();
     });
-};
+}
 
 function command(group: Command, name: string, description: string): Command {
   return withAdminOptions(group.command(`${name} ${LANE}`).description(description))
-    .option("--letter <numbers>", "only these, separated by commas")
-    .option("--state <state>", "waiting, retried or discarded")
-    .option("--source <name>", "only of this source")
-    .option("--reason <text>", "only those whose reason contains it")
-    .option("--since <time>", "rejected then or later: ISO 8601 or epoch milliseconds")
-    .option("--until <time>", "rejected before then");
+    .option("--id <ids>", "only those of these ids, separated by commas")
+    .option("--state <state>", "only those in this state: waiting, retried or discarded")
+    .option("--source <name>", "only events of this source")
+    .option("--reason <text>", "only those whose reason contains this text")
+    .option("--since <time>", "only those rejected then or later: ISO 8601 or epoch milliseconds")
+    .option("--until <time>", "only those rejected before then");
 }
 
-async function ask<T>(io: Io, lane: string, options: FilterOptions, call: AdminCall): Promise<T> {
-  const path = `${pathOf(lane)}${call.path}`;
-  const answer = await callAdmin<T>(options, io, { ...call, path, query: { ...queryOf(options), ...call.query } });
-  return understood(options, () => present(answer));
+/** As the user gave it: the relay checks it. */
+function filterOf({ id, state, source, reason, since, until }: FilterOptions): {
+  readonly [K in keyof Filter]: Filter[K] | undefined;
+} {
+  return { id, state, source, reason, since, until };
 }
 
-function queryOf({ letter, state, source, reason, since, until }: FilterOptions): NonNullable<AdminCall["query"]> {
-  return { letter, state, source, reason, since, until };
-}
-
-function pathOf(lane: string): string {
+function paramsOf(lane: string): { readonly environment: string; readonly destination: string } {
   const [environment, destination] = laneOf(lane);
-  return `/v1/dead-letters/${encodeURIComponent(environment)}/${encodeURIComponent(destination)}`;
+  return { environment, destination };
 }
 
-function line({ letter, state, rejectedAtMs, source, position, reason }: DeadLetterView): string {
-  return `${letter} ${state} ${new Date(rejectedAtMs).toISOString()} ${source} #${position} ${reason}`;
+function line({ deadLetterId, state, rejectedAtMs, source, position, reason }: DeadLetterView): string {
+  return `${deadLetterId} ${state} ${new Date(rejectedAtMs).toISOString()} ${source} #${position} ${reason}`;
 }

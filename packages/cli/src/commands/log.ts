@@ -268,6 +268,6 @@ const SPACE = 0x20;
 function timeOf(text: string | undefined, otherwise: number): number {
   const ms = text === undefined ? otherwise : Date.parse(text);
   if (Number.isNaN(ms))
-    throw new WaybillError("WAYBILL_INPUT", `${text} is no time`, { hint: "Write it as 2026-03-01T00:00:00Z." });
+    throw new WaybillError("WAYBILL_INPUT", `${text} is not a time`, { hint: "Write it as 2026-03-01T00:00:00Z." });
   return ms;
 }

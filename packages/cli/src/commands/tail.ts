@@ -1,6 +1,6 @@
 import { messageOf, WaybillError } from "@waybill/core";
 import type { TailEvent } from "@waybill/relay";
-import { type AdminOptions, openAdmin, present, understood, withAdminOptions } from "../admin-client.ts";
+import { type AdminOptions, openAdmin, understood, withAdminOptions } from "../admin-client.ts";
 import type { AddCommand } from "../command.ts";
 import { say } from "../io.ts";
 import { linesOf } from "../lines.ts";
@@ -16,12 +16,11 @@ export const addTailCommand: AddCommand = (program, io) => {
     .description("show events as they are stored, until Ctrl-C")
     .option("--environment <name>", "only this environment")
     .option("--source <name>", "only this source")
-    .option("--json", "one JSON object a line")
+    .option("--json", "print one JSON object per line")
     .addHelpText("after", "\nExample:\n  waybill tail --source web")
     .action(async (options: TailOptions) => {
       const { environment, source } = options;
-      const answer = await openAdmin(options, io, { path: "/v1/tail", query: { environment, source } });
-      const response = understood(options, () => present(answer));
+      const response = await openAdmin(options, io, "tail", { query: { environment, source } });
       let isOver = false;
       const end = (): void => {
         isOver = true;

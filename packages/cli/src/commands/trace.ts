@@ -1,8 +1,8 @@
-import type { AttemptView, Trace, TraceDestination, TracedEvent } from "@waybill/relay";
+import type { AttemptView, TraceDestination, TracedEvent } from "@waybill/relay";
 import { type AdminOptions, callAdmin, understood, withAdminOptions } from "../admin-client.ts";
 import type { AddCommand } from "../command.ts";
 import { counted } from "../counted.ts";
-import { complain, EXIT, say, sayJson } from "../io.ts";
+import { say, sayJson } from "../io.ts";
 
 interface TraceOptions extends AdminOptions {
   readonly environment?: string;
@@ -14,39 +14,34 @@ interface TraceOptions extends AdminOptions {
 /** `<environment>/<position>+<count>,…` as in the header of an answer, or one position. */
 const RECEIPT = /^([a-z0-9][a-z0-9_-]{0,62})\/(\d+(?:\+\d+)?(?:,\d+(?:\+\d+)?)*(?:;more=\d+)?)$/;
 
-export const addTraceCommand: AddCommand = (program, io, finish) => {
+export const addTraceCommand: AddCommand = (program, io) => {
   withAdminOptions(program.command("trace <id>"))
     .description(
-      "tell what became of an event, by its message id, a receipt or a position: where it is stored and, per destination, every attempt and the outcome",
+      "show what became of an event, by its message id, a receipt or a position: where it is stored and, per destination, every attempt and the outcome",
     )
     .option("--environment <name>", "only this environment")
     .option(
       "--since <time>",
-      "received about this time or later; spares reading all of the log for an id that is no UUIDv7",
+      "received about this time or later; saves reading all of the log for an id that is not a UUIDv7",
     )
     .option("--until <time>", "received about this time or before")
-    .option("--json", "the answer of the admin API")
+    .option("--json", "print the answer of the admin API")
     .addHelpText(
       "after",
       "\nExit code 1 when there is no such event.\n\nExample:\n  waybill trace 0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa\n  waybill trace production/1841+3      (the header waybill-receipt of an answer)\n  waybill trace production/1841        (a position)",
     )
     .action(async (id: string, { environment, since, until, json, ...admin }: TraceOptions) => {
       const [, place, positions = ""] = RECEIPT.exec(id) ?? [];
-      const call =
+      const trace =
         place === undefined
-          ? { path: `/v1/trace/${encodeURIComponent(id)}`, query: { environment, since, until } }
-          : { path: `/v1/receipts/${place}/${encodeURIComponent(positions)}` };
-      const trace = await callAdmin<Trace>(admin, io, call);
-      if (trace === undefined) {
-        complain(io, place === undefined ? `No event of id ${id} is in the log.` : `There is no event at ${id}.`);
-        return finish(EXIT.failed);
-      }
+          ? await callAdmin(admin, io, "trace", { params: { messageId: id }, query: { environment, since, until } })
+          : await callAdmin(admin, io, "traceReceipt", { params: { environment: place, positions } });
       if (json === true) return sayJson(io, trace);
       for (const [index, lines] of understood(admin, () => trace.events.map(readable)).entries()) {
         if (index > 0) say(io, "");
         for (const line of lines) say(io, line);
       }
-      if (trace.isCut === true) say(io, "There are more: choose a time with --since and --until.");
+      if (trace.isCut === true) say(io, "There are more; choose a time with --since and --until.");
     });
 };
 
@@ -87,7 +82,7 @@ function destinationLines(traced: TraceDestination): readonly string[] {
     deliveredByRetryAtMs === undefined ? undefined : `after retry ${time(deliveredByRetryAtMs)}`,
     lane === undefined ? undefined : `lane ${lane}`,
     reason,
-    deadLetter === undefined ? undefined : `dead letter ${deadLetter.letter}, ${deadLetter.state}`,
+    deadLetter === undefined ? undefined : `dead letter ${deadLetter.deadLetterId}, ${deadLetter.state}`,
   ].filter((detail) => detail !== undefined);
   return [
     `${destination}: ${outcome.replace("_", " ")}${details.length === 0 ? "" : ` (${details.join("; ")})`}`,

@@ -27,8 +27,8 @@ export interface DeadLetterMetadata {
 export type DeadLetterState = "waiting" | "retried" | "discarded";
 
 export interface DeadLetter extends DeadLetterMetadata {
-  /** Its name. */
-  readonly letter: Position;
+  /** Names it: its position in the log of dead letters. */
+  readonly deadLetterId: Position;
   readonly state: DeadLetterState;
   /** When it got this state; absent while it waits and has no mark. */
   readonly markedAtMs?: number;
@@ -40,7 +40,7 @@ export type DeadLetterCounts = Readonly<Record<DeadLetterState | "damaged", numb
 
 /** All that are given must hold. */
 export interface DeadLetterFilter {
-  readonly letters?: readonly Position[];
+  readonly deadLetterIds?: readonly Position[];
   readonly state?: DeadLetterState;
   readonly source?: string;
   /** Part of the reason, case-insensitive. */
@@ -50,6 +50,7 @@ export interface DeadLetterFilter {
   readonly untilMs?: number;
 }
 
+/** As stored: the key `letter` stays as earlier versions wrote it. */
 interface Mark {
   readonly letter: Position;
   readonly state: DeadLetterState;
@@ -175,7 +176,8 @@ export class DeadLetters {
       metadata:
         heads.length === 1
           ? JSON.stringify({ ...first, metadata })
-          : `{"letters":[${texts.join(",")}],"metadata":${JSON.stringify(metadata)}}`,
+          : // The key `letters` stays as earlier versions wrote it.
+            `{"letters":[${texts.join(",")}],"metadata":${JSON.stringify(metadata)}}`,
       body: events.flatMap((event, index) => (index === 0 ? [event] : [COMMA, event])),
       ends: Uint32Array.from(events, ({ length }) => (end += 1 + length)),
     });
@@ -184,8 +186,9 @@ export class DeadLetters {
 
   /** The dead letters that match `filter`, from `from` on, before `to`, oldest first. Their bytes are valid until the next step. */
   async *list(filter: DeadLetterFilter = {}, from: Position = 0, to?: Position): AsyncGenerator<DeadLetter> {
-    const wanted = filter.letters === undefined ? undefined : new Set(filter.letters);
-    const oldestWanted = filter.letters?.reduce((least, letter) => Math.min(least, letter), Number.POSITIVE_INFINITY);
+    const { deadLetterIds } = filter;
+    const wanted = deadLetterIds === undefined ? undefined : new Set(deadLetterIds);
+    const oldestWanted = deadLetterIds?.reduce((least, id) => Math.min(least, id), Number.POSITIVE_INFINITY);
     const start = Math.max(from, oldestWanted ?? 0, this.log.first);
     const end = Math.min(this.log.head, to ?? Number.POSITIVE_INFINITY);
     let next = start;
@@ -196,12 +199,13 @@ export class DeadLetters {
       const letters = this.#lettersOf(record);
       next = record.first + record.count;
       if (letters.length < record.count) {
-        const readable = new Set(letters.map(({ letter }) => letter));
-        for (let letter = record.first; letter < next; letter++) if (!readable.has(letter)) this.#damaged.add(letter);
+        const readable = new Set(letters.map(({ deadLetterId }) => deadLetterId));
+        for (let id = record.first; id < next; id++) if (!readable.has(id)) this.#damaged.add(id);
       }
       for (const letter of letters) {
-        if (letter.letter < start || letter.letter >= end) continue;
-        if (wanted?.has(letter.letter) !== false && holds(filter, letter)) yield letter;
+        const { deadLetterId } = letter;
+        if (deadLetterId < start || deadLetterId >= end) continue;
+        if (wanted?.has(deadLetterId) !== false && holds(filter, letter)) yield letter;
       }
     }
     this.#noteDamage(next, end);
@@ -268,7 +272,7 @@ export class DeadLetters {
       const mark = this.#states.get(first + index);
       const letter: DeadLetter = {
         ...head,
-        letter: first + index,
+        deadLetterId: first + index,
         state: mark?.state ?? "waiting",
         ...(mark === undefined ? {} : { markedAtMs: mark.atMs }),
         event: body.subarray(index === 0 ? 0 : (ends[index - 1] as number) + 1, end),
@@ -279,10 +283,10 @@ export class DeadLetters {
 }
 
 /** The event of a dead letter as it came, to be sent again. */
-export function originalRecord({ letter, source, receivedAtMs, metadata, event }: DeadLetter): LogRecord {
+export function originalRecord({ deadLetterId, source, receivedAtMs, metadata, event }: DeadLetter): LogRecord {
   const bytes = Uint8Array.from(event);
   return {
-    first: letter,
+    first: deadLetterId,
     count: 1,
     source,
     receivedAtMs,

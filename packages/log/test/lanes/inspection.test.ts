@@ -231,10 +231,10 @@ test("dead letters of a batch: each with its own name, reason and mark; what the
   expect(letters.log.head).toBe(2_000);
   expect(letters.counts()).toEqual({ waiting: 1_998, retried: 0, discarded: 2, damaged: 0 });
   let next = 0;
-  for await (const { letter, position, reason, event, metadata: shared, source } of letters.list()) {
+  for await (const { deadLetterId, position, reason, event, metadata: shared, source } of letters.list()) {
     const index = position - 500;
-    expect({ letter, index, source }).toEqual({
-      letter: next,
+    expect({ deadLetterId, index, source }).toEqual({
+      deadLetterId: next,
       index: Math.floor(next / 2) * 3 + 1 + (next % 2),
       source: "s",
     });
@@ -245,9 +245,9 @@ test("dead letters of a batch: each with its own name, reason and mark; what the
   }
   expect(next).toBe(2_000);
   const some: number[] = [];
-  for await (const { letter } of letters.list({ state: "waiting" }, 698, 702)) some.push(letter);
+  for await (const { deadLetterId } of letters.list({ state: "waiting" }, 698, 702)) some.push(deadLetterId);
   expect(some).toEqual([698, 699, 701]);
-  expect(await letters.forEvent(500 + 1_501)).toMatchObject({ letter: 1_000, state: "waiting" });
+  expect(await letters.forEvent(500 + 1_501)).toMatchObject({ deadLetterId: 1_000, state: "waiting" });
   expect(await letters.forEvent(500 + 1_500)).toBeUndefined();
 });
 
@@ -268,15 +268,15 @@ test("dead letters: what became of a letter outlives a power cut, and goes with 
   disk.crash(new SeededRandom(1));
   const again = await open();
   const listed: [number, string, string][] = [];
-  for await (const { letter, state, reason } of again.list()) listed.push([letter, state, reason]);
+  for await (const { deadLetterId, state, reason } of again.list()) listed.push([deadLetterId, state, reason]);
   expect(listed).toEqual([
     [0, "waiting", "Too Big"],
     [1, "discarded", "odd"],
   ]);
   expect(again.counts()).toEqual({ waiting: 1, retried: 0, discarded: 1, damaged: 0 });
-  expect((await again.forEvent(4))?.letter).toBe(1);
+  expect((await again.forEvent(4))?.deadLetterId).toBe(1);
   expect(await again.forEvent(2)).toBeUndefined();
   const filtered: number[] = [];
-  for await (const { letter } of again.list({ reason: "too big", state: "waiting" })) filtered.push(letter);
+  for await (const { deadLetterId } of again.list({ reason: "too big", state: "waiting" })) filtered.push(deadLetterId);
   expect(filtered).toEqual([0]);
 });

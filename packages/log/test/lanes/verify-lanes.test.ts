@@ -137,7 +137,7 @@ test("a dead letter that cannot be read is counted as damaged once it was listed
   disk.flipBit(path, 100);
   for (let time = 0; time < 2; time++) {
     const listed: number[] = [];
-    for await (const { letter } of letters.list()) listed.push(letter);
+    for await (const { deadLetterId } of letters.list()) listed.push(deadLetterId);
     expect(listed).toEqual([1, 2]);
     expect(letters.counts()).toEqual({ waiting: 1, retried: 1, discarded: 0, damaged: 1 });
   }

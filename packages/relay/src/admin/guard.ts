@@ -12,7 +12,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { isIP, isIPv6 } from "node:net";
 import { type Answer, problem } from "../intake/answers.ts";
-import { quoted } from "./input.ts";
+import { quoted } from "./refusal.ts";
 
 export interface GuardOptions {
   /** Names and addresses beside loopback under which the admin API may be reached; lower-case, without port. */

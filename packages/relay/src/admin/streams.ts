@@ -4,7 +4,7 @@
 import type { ServerResponse } from "node:http";
 import type { Clock } from "@waybill/core";
 import { problem } from "../intake/answers.ts";
-import { Refusal } from "./input.ts";
+import { Refusal } from "./refusal.ts";
 
 /** Each holds at most one record of the log, 10 MiB at the default limits. */
 const STREAMS_MAX = 8;

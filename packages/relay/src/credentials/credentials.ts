@@ -16,9 +16,6 @@ import {
 } from "./kept-rotations.ts";
 import { acceptedKeys, EMPTY_KEY_SET, type KeySet, keySetAfter, servingKey } from "./rotator.ts";
 
-/** How long a replaced key stays valid when nobody says: long enough for a deploy. */
-export const GRACE_DEFAULT_MS = 3_600_000;
-
 /** Keys of a key set that are valid at once: rotations without end must not grow it without end. */
 const KEY_SET_MAX_KEYS = 100;
 

@@ -278,8 +278,8 @@ export class Destination {
     const found = await this.deadLetters.forEvent(position);
     if (found === undefined)
       return { outcome, reason: outcome === "rejected" ? "its dead letter is damaged or was removed" : UNKNOWN_REASON };
-    const { letter, reason, rejectedAtMs, state, markedAtMs } = found;
-    const deadLetter = { letter, state, rejectedAtMs };
+    const { deadLetterId, reason, rejectedAtMs, state, markedAtMs } = found;
+    const deadLetter = { deadLetterId, state, rejectedAtMs };
     return state === "retried" && markedAtMs !== undefined
       ? { outcome: "delivered", reason, deadLetter, deliveredByRetryAtMs: markedAtMs }
       : { outcome: "rejected", reason, deadLetter };

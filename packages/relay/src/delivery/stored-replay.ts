@@ -45,7 +45,16 @@ export function parseReplay(value: unknown, id: string): StoredReplay | undefine
     (eventsPerSecond === undefined || isPositive(eventsPerSecond)) &&
     (fates === undefined || isFateTail(fates)) &&
     isChoice(choice);
-  return fits ? (value as unknown as StoredReplay) : undefined;
+  return fits ? withIds(value as unknown as StoredReplay) : undefined;
+}
+
+/** Earlier versions wrote the ids of chosen dead letters as `letters`. */
+function withIds(replay: StoredReplay): StoredReplay {
+  if ("log" in replay.choice) return replay;
+  const { letters, ...filter } = replay.choice.deadLetters as DeadLetterFilter & {
+    readonly letters?: readonly number[];
+  };
+  return letters === undefined ? replay : { ...replay, choice: { deadLetters: { ...filter, deadLetterIds: letters } } };
 }
 
 function isChoice(value: unknown): boolean {
@@ -66,9 +75,9 @@ function isLogChoice(value: unknown): boolean {
 
 function isFilter(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { letters, state, source, reason, sinceMs, untilMs } = value;
+  const { letters, deadLetterIds, state, source, reason, sinceMs, untilMs } = value;
   return (
-    (letters === undefined || (Array.isArray(letters) && letters.every(isCount))) &&
+    [letters, deadLetterIds].every((ids) => ids === undefined || (Array.isArray(ids) && ids.every(isCount))) &&
     [sinceMs, untilMs].every(isNumberIfGiven) &&
     [state, source, reason].every(isTextIfGiven)
   );

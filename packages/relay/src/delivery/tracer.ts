@@ -90,8 +90,8 @@ function traceDestinations(
   return Promise.all(
     destinations.map(async (destination) => {
       const traced = await destination.trace(position);
-      const letter = traced.deadLetter?.letter;
-      return { ...traced, replays: await replays.trace(destination.config.name, position, letter) };
+      const deadLetterId = traced.deadLetter?.deadLetterId;
+      return { ...traced, replays: await replays.trace(destination.config.name, position, deadLetterId) };
     }),
   );
 }

@@ -1,32 +1,72 @@
-import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { OPERATIONS, openApiDocument } from "../../src/admin/openapi.ts";
+import { openApiDocument } from "../../src/admin/openapi.ts";
+import { answersOf } from "../../src/admin/routes/route.ts";
+import { ADMIN_ROUTES } from "../../src/admin/routes/table.ts";
 import { send, startWorld } from "../lib/world.ts";
 
-test("the OpenAPI document names the routes of the admin API, all of them and no other", () => {
-  const routes = ["server", "inspection"].flatMap((file) => {
-    const source = readFileSync(new URL(`../../src/admin/${file}.ts`, import.meta.url), "utf8").replaceAll(
-      "${letters}",
-      "/v1/dead-letters/:environment/:destination",
-    );
-    return [...source.matchAll(/\badd\("(\w+)", (?:["`]([^"`]+)["`]|letters)/g)].map(
-      ([, method, path = "/v1/dead-letters/:environment/:destination"]) =>
-        `${method} ${path.replaceAll(/:(\w+)/g, "{$1}")}`,
-    );
-  });
-  expect(routes.length).toBeGreaterThan(15);
-  expect(Object.keys(OPERATIONS).toSorted((a, b) => a.localeCompare(b))).toEqual(
-    routes.toSorted((a, b) => a.localeCompare(b)),
-  );
+interface Parameter {
+  readonly name: string;
+  readonly in: string;
+  readonly description: string;
+  readonly schema: object;
+}
+
+interface Operation {
+  readonly operationId: string;
+  readonly parameters: readonly Parameter[];
+  readonly responses: object;
+}
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, { readonly properties?: object }>> };
+}
+
+const document = JSON.parse(JSON.stringify(openApiDocument())) as Document;
+
+test("the OpenAPI document has every route with its parameters and statuses", () => {
+  expect(Object.keys(ADMIN_ROUTES).length).toBeGreaterThan(20);
+  for (const [operationId, route] of Object.entries(ADMIN_ROUTES)) {
+    const described = document.paths[route.path]?.[route.method.toLowerCase()];
+    expect(described).toMatchObject({ operationId, summary: route.summary });
+    expect(Object.keys(described?.responses ?? {})).toEqual([...Object.keys(answersOf(route)), "default"]);
+    const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+    expect(described?.parameters.flatMap(({ name, in: place }) => (place === "path" ? [name] : []))).toEqual(inPath);
+    for (const { name, description, schema } of described?.parameters ?? []) {
+      expect(description, `${operationId} ${name}`).not.toBe("");
+      expect(Object.keys(schema).length, `${operationId} ${name}`).toBeGreaterThan(0);
+    }
+  }
 });
 
-test("it is served without a token; the rest asks for it; references lead somewhere; environments show no keys", async () => {
+test("the OpenAPI document says of times, ids, rates and problems what the server takes and answers", () => {
+  const { schemas } = document.components;
+  expect(schemas["ReplayRequest"]?.properties).toMatchObject({
+    eventsPerSecond: { type: "number" },
+    since: { type: ["string", "number"] },
+    type: { type: "string" },
+    userId: { type: "string" },
+  });
+  expect(schemas["ReplayRequest"]).toMatchObject({ required: ["destination"], additionalProperties: false });
+  expect(schemas["Replay"]?.properties).toMatchObject({ id: { format: "uuid" } });
+  expect(schemas["Problem"]?.properties).toMatchObject({ type: { const: "about:blank" }, success: { const: false } });
+  expect(schemas["RotateRequest"]?.properties).toMatchObject({ key: { writeOnly: true } });
+  const list = document.paths["/v1/dead-letters/{environment}/{destination}"]?.["get"];
+  expect(list?.parameters.find(({ name }) => name === "limit")?.schema).toEqual({
+    type: "integer",
+    minimum: 1,
+    maximum: 1_000,
+  });
+  expect(list?.responses).toHaveProperty("400");
+});
+
+test("it is served without a token; the rest wants it; references lead somewhere; environments show no keys", async () => {
   const { relay } = await startWorld({ extra: { admin: { listen: "127.0.0.1:0", token: "long-enough" } } });
   const served = await send(relay.adminUrl, "GET", "/openapi.json", "", {});
-  expect(served.json).toEqual(JSON.parse(JSON.stringify(openApiDocument())));
-  const { components } = served.json as { components: { schemas: object } };
-  for (const [, name] of served.text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
-    expect(components.schemas).toHaveProperty(name as string);
+  expect(served.json).toEqual(document);
+  const references = [...served.text.matchAll(/"#\/components\/schemas\/(\w+)"/g)];
+  expect(references.length).toBeGreaterThan(50);
+  for (const [, name] of references) expect(document.components.schemas).toHaveProperty(name as string);
   expect((await send(relay.adminUrl, "GET", "/v1/environments", "", {})).status).toBe(401);
   const listed = await send(relay.adminUrl, "GET", "/v1/environments", "", { authorization: "Bearer long-enough" });
   expect(listed.json).toEqual([

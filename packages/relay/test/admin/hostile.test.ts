@@ -17,7 +17,7 @@ import {
 } from "../lib/world.ts";
 
 const SOON_MS = 5_000;
-const LETTERS = "/v1/dead-letters/test/emulator";
+const DEAD_LETTERS = "/v1/dead-letters/test/emulator";
 const ROTATE = "/v1/sources/test/web/rotate";
 const REPLAYS = "/v1/replays/test";
 
@@ -49,25 +49,25 @@ const CASES: readonly (readonly [method: string, path: string, body: string, sta
   ["POST", "/v1/lanes/__proto__/constructor/pause", "", 404, "unknown_lane"],
   ["DELETE", "/v1/replays/test/nobody", "", 404, "unknown_replay"],
   ["DELETE", "/v1/replays/test/hasOwnProperty", "", 404, "unknown_replay"],
-  ["GET", `${LETTERS}?limit=0`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?limit=-1`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?limit=1e2`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?limit=`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?limit=1001`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?limit=99999999999999999999`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?after=9007199254740993`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?limit=1&limit=2`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?reason=a&reason=b`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?letter=`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?letter=1,,2`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?letter=${many(1_001)}`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?state=__proto__`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?since=2026-02-30T99:00:00Z`, "", 400, "invalid_request"],
-  ["GET", `${LETTERS}?__proto__=1`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?limit=0`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?limit=-1`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?limit=1e2`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?limit=`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?limit=1001`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?limit=99999999999999999999`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?after=9007199254740993`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?limit=1&limit=2`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?reason=a&reason=b`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?id=`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?id=1,,2`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?id=${many(1_001)}`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?state=__proto__`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?since=2026-02-30T99:00:00Z`, "", 400, "invalid_request"],
+  ["GET", `${DEAD_LETTERS}?__proto__=1`, "", 400, "invalid_request"],
   // A filter that is mistyped would give up all of them.
-  ["POST", `${LETTERS}/discard?lettr=17`, "", 400, "invalid_request"],
-  ["POST", `${LETTERS}/retry?eventsPerSecond=0`, "", 400, "invalid_request"],
-  ["POST", `${LETTERS}/retry?eventsPerSecond=NaN`, "", 400, "invalid_request"],
+  ["POST", `${DEAD_LETTERS}/discard?ids=17`, "", 400, "invalid_request"],
+  ["POST", `${DEAD_LETTERS}/retry?eventsPerSecond=0`, "", 400, "invalid_request"],
+  ["POST", `${DEAD_LETTERS}/retry?eventsPerSecond=NaN`, "", 400, "invalid_request"],
   ["POST", ROTATE, "", 400, "invalid_request"],
   ["POST", ROTATE, "null", 400, "invalid_request"],
   ["POST", ROTATE, "[]", 400, "invalid_request"],
@@ -153,7 +153,7 @@ test("a key of one source is not made one of another, and keys do not pile up wi
 });
 
 /** A hundred dead letters of 100 KB. */
-async function withLetters(): Promise<RelayWorld> {
+async function withDeadLetters(): Promise<RelayWorld> {
   const world = await startWorld({ destinations: (url) => ({ emulator: destination(url) }) });
   world.emulator.refuse(() => true);
   const pad = "x".repeat(100_000);
@@ -166,30 +166,30 @@ async function withLetters(): Promise<RelayWorld> {
   return world;
 }
 
-test("pages of large letters end earlier, each event as it was stored, an export has a line each", async () => {
-  const world = await withLetters();
-  const first = await ask(world, "GET", `${LETTERS}?limit=1000`);
-  const { letters, next } = first.json as { letters: { letter: number }[]; next: number };
-  expect(letters.length).toBeGreaterThan(50);
-  expect(letters.length).toBeLessThan(100);
-  expect(next).toBe(letters.at(-1)?.letter);
+test("pages of large dead letters end earlier, each event as it was stored, an export has a line each", async () => {
+  const world = await withDeadLetters();
+  const first = await ask(world, "GET", `${DEAD_LETTERS}?limit=1000`);
+  const { deadLetters, next } = first.json as { deadLetters: { deadLetterId: number }[]; next: number };
+  expect(deadLetters.length).toBeGreaterThan(50);
+  expect(deadLetters.length).toBeLessThan(100);
+  expect(next).toBe(deadLetters.at(-1)?.deadLetterId);
   expect(first.text).toContain('"n":12345678901234567890');
-  const rest = await ask(world, "GET", `${LETTERS}?limit=1000&after=${next}`);
-  expect((rest.json["letters"] as unknown[]).length).toBe(100 - letters.length);
+  const rest = await ask(world, "GET", `${DEAD_LETTERS}?limit=1000&after=${next}`);
+  expect((rest.json["deadLetters"] as unknown[]).length).toBe(100 - deadLetters.length);
   expect(rest.json).not.toHaveProperty("next");
-  const exported = await ask(world, "GET", `${LETTERS}/export`);
+  const exported = await ask(world, "GET", `${DEAD_LETTERS}/export`);
   const lines = exported.text.trimEnd().split("\n");
   expect(lines).toHaveLength(100);
   for (const line of lines) expect(JSON.parse(line)).toMatchObject({ state: "waiting" });
-  expect(await ask(world, "POST", `${LETTERS}/discard`)).toMatchObject({ json: { discarded: 100 } });
+  expect(await ask(world, "POST", `${DEAD_LETTERS}/discard`)).toMatchObject({ json: { discarded: 100 } });
 });
 
 const openFiles = (): number => readdirSync("/proc/self/fd").length;
 
 test("exports whose reader goes away, or stops reading, leave no file open, and hold no stop up", async () => {
-  const world = await withLetters();
+  const world = await withDeadLetters();
   const { hostname, port } = new URL(world.relay.adminUrl);
-  const path = `${LETTERS}/export`;
+  const path = `${DEAD_LETTERS}/export`;
   const before = openFiles();
   const stalled: Socket[] = [];
   for (let round = 0; round < 5; round++) {
@@ -233,7 +233,7 @@ test("tails are few; one that ends makes room", async () => {
   for (let index = 0; index < 8; index++) tails.push(await tailOf(world));
   expect(tails.map(({ status }) => status)).toEqual(new Array(8).fill(200));
   expect(await ask(world, "GET", "/v1/tail")).toMatchObject({ status: 503, json: { code: "too_many_streams" } });
-  expect(await ask(world, "GET", `${LETTERS}/export`)).toMatchObject({ status: 503 });
+  expect(await ask(world, "GET", `${DEAD_LETTERS}/export`)).toMatchObject({ status: 503 });
   tails[0]?.socket.destroy();
   await until(async () => {
     const next = await tailOf(world, "/v1/tail?source=web");

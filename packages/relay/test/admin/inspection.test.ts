@@ -57,9 +57,14 @@ test("a trace tells where an event is, and per destination each attempt and the 
 });
 
 test("a trace of an id that a great many events have tells a hundred, and that there are more", async () => {
-  const world = await startWorld();
-  const batch = Array.from({ length: 150 }, (_, index) => track(`m-${index}`, { key: "frequent" }));
-  await world.post("/v1/batch", { batch });
+  // What is a duplicate is decided per source.
+  const keys = Array.from({ length: 101 }, (_, index) => `key-${index}`);
+  const sources = keys.map((key) => [`web-${key}`, { protocol: "segment", writeKeys: [key] }] as const);
+  const world = await startWorld({ sources: Object.fromEntries(sources) });
+  const post = (key: string, event: object): unknown =>
+    world.post("/v1/track", event, { authorization: `Basic ${btoa(`${key}:`)}` });
+  for (const key of keys) await post(key, track("frequent"));
+  await post("key-1", track("m-1"));
   const traced = await admin<Trace>(world, "GET", "/v1/trace/frequent");
   expect([traced.events.length, traced.isCut]).toEqual([100, true]);
   expect(await admin<Trace>(world, "GET", "/v1/trace/m-1")).not.toHaveProperty("isCut");
@@ -89,25 +94,25 @@ test("dead letters: listed, filtered, exported, discarded, and sent again with t
   const path = "/v1/dead-letters/test/emulator";
   const first = await admin<DeadLetterPage>(world, "GET", `${path}?limit=2`);
   expect(first).toMatchObject({
-    letters: [
-      { letter: 0, position: 0 },
-      { letter: 1, position: 2 },
+    deadLetters: [
+      { deadLetterId: 0, position: 0 },
+      { deadLetterId: 1, position: 2 },
     ],
     next: 1,
   });
-  expect(first.letters[0]).toMatchObject({ state: "waiting", source: "web", event: { messageId: "b1" } });
-  expect(first.letters[0]?.reason).toContain("400");
-  const named = await admin<DeadLetterPage>(world, "GET", `${path}?letter=0`);
-  expect(named.letters[0]?.attempts?.length).toBeGreaterThan(0);
+  expect(first.deadLetters[0]).toMatchObject({ state: "waiting", source: "web", event: { messageId: "b1" } });
+  expect(first.deadLetters[0]?.reason).toContain("400");
+  const named = await admin<DeadLetterPage>(world, "GET", `${path}?id=0`);
+  expect(named.deadLetters[0]?.attempts?.length).toBeGreaterThan(0);
   const second = await admin<DeadLetterPage>(world, "GET", `${path}?limit=2&after=1`);
-  expect(second.letters.map(({ letter }) => letter)).toEqual([2]);
+  expect(second.deadLetters.map(({ deadLetterId }) => deadLetterId)).toEqual([2]);
   expect(second.next).toBeUndefined();
-  expect((await admin<DeadLetterPage>(world, "GET", `${path}?reason=nothing-like-it`)).letters).toEqual([]);
+  expect((await admin<DeadLetterPage>(world, "GET", `${path}?reason=nothing-like-it`)).deadLetters).toEqual([]);
   const exported = await send(world.relay.adminUrl, "GET", `${path}/export`, "", {});
   expect(exported.text.split("\n").filter((line) => line !== "")).toHaveLength(3);
   expect(exported.text).toContain('"big":12345678901234567890');
 
-  expect(await admin(world, "POST", `${path}/discard?letter=2`)).toEqual({ discarded: 1 });
+  expect(await admin(world, "POST", `${path}/discard?id=2`)).toEqual({ discarded: 1 });
   world.emulator.refuse(() => false);
   const replay = await admin<ReplayView>(world, "POST", `${path}/retry`);
   expect(replay).toMatchObject({ of: "dead letters", account: { accepted: 2 } });
@@ -122,7 +127,7 @@ test("dead letters: listed, filtered, exported, discarded, and sent again with t
   const traced = await admin<Trace>(world, "GET", "/v1/trace/b1");
   expect(traced.events[0]?.destinations[0]).toMatchObject({
     outcome: "delivered",
-    deadLetter: { letter: 0, state: "retried" },
+    deadLetter: { deadLetterId: 0, state: "retried" },
     replays: [{ replay: replay.id, attempts: [{ status: 200 }] }],
   });
   // All are dealt with: nothing is left to send.
@@ -165,12 +170,20 @@ test("a replay sends a part of the log to a destination that was not there then,
 });
 
 test.each([
-  ["an unknown field", { destination: "emulator", sinse: 0 }, "unknown field sinse"],
-  ["no destination", {}, "destination is missing"],
+  ["an unknown field", { destination: "emulator", sinse: 0 }, "There is no field sinse; did you mean since?"],
+  ["no destination", {}, "The field destination is missing; it must be the name of a destination."],
   ["an unknown destination", { destination: "nobody" }, "no destination test/nobody"],
-  ["a bad time", { destination: "emulator", since: "yesterday" }, "ISO 8601"],
-  ["a bad rate", { destination: "emulator", eventsPerSecond: 0 }, "above zero"],
-  ["no JSON", "{", "not JSON"],
+  [
+    "a bad time",
+    { destination: "emulator", since: "yesterday" },
+    "The field since must be a time as ISO 8601 or in epoch milliseconds, not yesterday.",
+  ],
+  [
+    "a bad rate",
+    { destination: "emulator", eventsPerSecond: 0 },
+    "The field eventsPerSecond must be a number from 0.001 to 1000000, not 0.",
+  ],
+  ["a body that is not JSON", "{", "The body is not JSON."],
 ])("a replay with %s is refused, saying what is wrong", async (_name, body, message) => {
   const world = await startWorld();
   const answer = await send(world.relay.adminUrl, "POST", "/v1/replays/test", body, JSON_TYPE);

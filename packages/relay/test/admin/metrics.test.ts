@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createMetrics } from "../../src/admin/metrics.ts";
-import type { LaneView, ReplayView } from "../../src/admin/types.ts";
+import type { LaneView, ReplayView } from "../../src/admin/views.ts";
 
 const ACCOUNT = {
   accepted: 10,

@@ -5,9 +5,10 @@ import type { AddressInfo } from "node:net";
 import type { LogRecord } from "@waybill/log";
 import { VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { type AdminView, createAdminServer } from "../../src/admin/server.ts";
+import { createAdminServer } from "../../src/admin/server.ts";
 import { Streams } from "../../src/admin/streams.ts";
 import { tail } from "../../src/admin/tail.ts";
+import type { AdminView } from "../../src/admin/view.ts";
 import { Drain } from "../../src/intake/drain.ts";
 import { send } from "../lib/world.ts";
 

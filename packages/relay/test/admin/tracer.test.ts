@@ -84,7 +84,7 @@ test("each event of a frequent id has its own outcome, attempts and dead letter"
     expect((vendor?.attempts.length ?? 0) > 0, String(position)).toBe(position < 50);
     for (const { first, count } of vendor?.attempts ?? [])
       expect(first <= position && position < first + count, `${position} in ${first}+${count}`).toBe(true);
-    if (outcome === "rejected") expect(vendor?.deadLetter).toMatchObject({ letter: (position - 1) / 2 });
+    if (outcome === "rejected") expect(vendor?.deadLetter).toMatchObject({ deadLetterId: (position - 1) / 2 });
     else expect(vendor).not.toHaveProperty("deadLetter");
     expect(vendor?.replays ?? []).toHaveLength(0);
   }

@@ -1,0 +1,80 @@
+/** Handlers of the routes that change what the relay does. */
+import { destinationKeySet, sourceKeySet } from "../../credentials/credentials.ts";
+import type { LogChoice } from "../../delivery/chosen-events.ts";
+import type { Environment } from "../../environment.ts";
+import { quoted, unknown } from "../refusal.ts";
+import type { actionRoutes } from "../routes/actions.ts";
+import type { CheckedBody } from "../routes/table.ts";
+import type { AdminView } from "../view.ts";
+import { answer, answerNothing, type Call, type Handlers } from "./call.ts";
+import { checkRoomForReplay, chosenEnvironment } from "./lookup.ts";
+
+export const actionHandlers: Handlers<keyof typeof actionRoutes> = {
+  pauseLane: (view, call) => steer(view, call, "pause"),
+  resumeLane: (view, call) => steer(view, call, "resume"),
+  rotateSourceKey: async (view, call) => {
+    const { environment, source } = call.params;
+    answer(call, 200, await rotate(view, call.body, sourceKeySet(environment, source, call.body.kind ?? "")));
+  },
+  rotateDestinationKey: async (view, call) => {
+    const { environment, destination } = call.params;
+    answer(call, 200, await rotate(view, call.body, destinationKeySet(environment, destination)));
+  },
+  reload: async (view, call) => {
+    const result = await view.reload();
+    answer(call, result.ok ? 200 : 422, result);
+  },
+  listReplays: (view, call) => answer(call, 200, view.accounts().replays),
+  startReplay: async (view, call) => {
+    const environment = chosenEnvironment(view, call.params.environment);
+    const { destination, dryRun, eventsPerSecond } = call.body;
+    const choice = { log: choiceOf(environment, call.body) };
+    if (dryRun === true) {
+      answer(call, 200, { events: await environment.replays.count(destination, choice) });
+      return;
+    }
+    checkRoomForReplay(environment);
+    answer(call, 202, await environment.replays.begin(destination, choice, eventsPerSecond));
+  },
+  cancelReplay: async (view, call) => {
+    const { id } = call.params;
+    const environment = chosenEnvironment(view, call.params.environment);
+    if (!(await environment.replays.cancel(id))) throw unknown("unknown_replay", `There is no replay ${quoted(id)}.`);
+    answerNothing(call);
+  },
+};
+
+/** The keys themselves are never answered. */
+async function rotate(
+  view: AdminView,
+  { key, graceMs }: CheckedBody<"rotateSourceKey">,
+  keySet: string,
+): Promise<{ readonly rotated: true; readonly graceMs: number }> {
+  if (await view.rotate(keySet, key, graceMs)) return { rotated: true, graceMs };
+  throw unknown("unknown_key_set", "There is no such source or destination, or it has no key of that kind.");
+}
+
+function steer(view: AdminView, call: Call<"pauseLane" | "resumeLane">, action: "pause" | "resume"): void {
+  const { environment, destination } = call.params;
+  const lane = view.environment(environment)?.destination(destination);
+  if (lane === undefined)
+    throw unknown("unknown_lane", `There is no destination ${quoted(environment)}/${quoted(destination)}.`);
+  lane[action]();
+  answerNothing(call);
+}
+
+function choiceOf(
+  { log }: Environment,
+  { since, until, source, type, event, userId }: CheckedBody<"startReplay">,
+): LogChoice {
+  return {
+    from: since === undefined ? log.first : Math.max(log.first, log.positionAt(since)),
+    to: log.head,
+    ...(since === undefined ? {} : { sinceMs: since }),
+    ...(until === undefined ? {} : { untilMs: until }),
+    ...(source === undefined ? {} : { source }),
+    ...(type === undefined ? {} : { type }),
+    ...(event === undefined ? {} : { event }),
+    ...(userId === undefined ? {} : { userId }),
+  };
+}

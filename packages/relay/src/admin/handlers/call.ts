@@ -1,0 +1,32 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { writeJson } from "../../intake/answers.ts";
+import type { CheckedBody, CheckedParams, CheckedQuery, JsonBody, JsonStatus, Operation } from "../routes/table.ts";
+import type { Streams } from "../streams.ts";
+import type { AdminView } from "../view.ts";
+
+/** A request that has passed the guard and its route's schemas. */
+export interface Call<O extends Operation> {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly params: CheckedParams<O>;
+  readonly query: CheckedQuery<O>;
+  readonly body: CheckedBody<O>;
+  readonly streams: Streams;
+}
+
+export type Handler<O extends Operation> = (view: AdminView, call: Call<O>) => unknown;
+
+export type Handlers<O extends Operation = Operation> = { readonly [K in O]: Handler<K> };
+
+/** Answers with a body that the route's table knows. */
+export function answer<O extends Operation, S extends JsonStatus<O> & number>(
+  { response }: Call<O>,
+  status: S,
+  body: JsonBody<O, S>,
+): void {
+  writeJson(response, status, body);
+}
+
+export function answerNothing({ response }: { readonly response: ServerResponse }): void {
+  response.writeHead(204).end();
+}

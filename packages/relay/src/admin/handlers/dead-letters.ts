@@ -1,0 +1,105 @@
+/** Dead letters: shown as they were stored, sent again, given up. */
+import type { ServerResponse } from "node:http";
+import type { DeadLetter, DeadLetterFilter } from "@waybill/log";
+import type { Destination } from "../../delivery/destination.ts";
+import { writeAnswer } from "../../intake/answers.ts";
+import type { CheckedQuery } from "../routes/table.ts";
+import { eventLine } from "../tail.ts";
+import type { AdminView } from "../view.ts";
+import type { DeadLetterView } from "../views.ts";
+import { answer, type Call } from "./call.ts";
+import { checkRoomForReplay, chosenLane } from "./lookup.ts";
+
+/** A page is made in memory: one that is full of large events ends earlier. */
+const PAGE_MAX_CHARACTERS = 8 * 1024 * 1024;
+const MARK_AT_ONCE = 1_000;
+
+export async function showPage(view: AdminView, { params, query, response }: Call<"listDeadLetters">): Promise<void> {
+  const { destination } = chosenLane(view, params);
+  const body = await page(destination, query, response);
+  writeAnswer(response, { status: 200, headers: { "content-type": "application/json" }, body });
+}
+
+export async function exportAll(view: AdminView, call: Call<"exportDeadLetters">): Promise<void> {
+  const { destination } = chosenLane(view, call.params);
+  const stream = call.streams.open(call.response, { "content-type": "application/x-ndjson" });
+  // Leaving the loop closes what the dead letters are read from, also when the reader is gone.
+  for await (const dead of destination.deadLetters.list(filterOf(call.query)))
+    if (!(await stream.write(`${textOf(dead, undefined)}\n`))) return;
+  stream.end();
+}
+
+export async function retry(view: AdminView, call: Call<"retryDeadLetters">): Promise<void> {
+  const { environment, destination } = chosenLane(view, call.params);
+  checkRoomForReplay(environment);
+  const choice = { deadLetters: filterOf(call.query) };
+  answer(call, 202, await environment.replays.begin(destination.config.name, choice, call.query.eventsPerSecond));
+}
+
+/** Those that are there now; a thousand at a time, so that memory does not grow with them. */
+export async function discard(view: AdminView, call: Call<"discardDeadLetters">): Promise<void> {
+  const { deadLetters } = chosenLane(view, call.params).destination;
+  const { head } = deadLetters.log;
+  let chosen: number[] = [];
+  let discarded = 0;
+  const mark = async (): Promise<void> => {
+    await deadLetters.mark(chosen, "discarded");
+    discarded += chosen.length;
+    chosen = [];
+  };
+  for await (const { deadLetterId } of deadLetters.list({ state: "waiting", ...filterOf(call.query) })) {
+    if (deadLetterId >= head) break;
+    chosen.push(deadLetterId);
+    if (chosen.length === MARK_AT_ONCE) await mark();
+  }
+  await mark();
+  answer(call, 200, { discarded });
+}
+
+/** A `DeadLetterPage` as JSON, with the events' own bytes. */
+async function page(
+  destination: Destination,
+  query: CheckedQuery<"listDeadLetters">,
+  response: ServerResponse,
+): Promise<string> {
+  const { after, limit } = query;
+  const filter = filterOf(query);
+  const texts: string[] = [];
+  let characters = 0;
+  let last = 0;
+  for await (const dead of destination.deadLetters.list(filter, after === undefined ? undefined : after + 1)) {
+    if (texts.length === limit || characters > PAGE_MAX_CHARACTERS)
+      return pageText(destination, texts, `,"next":${last}`);
+    // To look them up takes a while: only for dead letters that were chosen by id.
+    const attempts = query.id === undefined ? undefined : await destination.attempts(dead.position);
+    const text = textOf(dead, attempts);
+    texts.push(text);
+    characters += text.length;
+    last = dead.deadLetterId;
+    if (response.destroyed) break;
+  }
+  return pageText(destination, texts, "");
+}
+
+function pageText({ deadLetters }: Destination, texts: readonly string[], next: string): string {
+  return `{"deadLetters":[${texts.join(",")}]${next},"damaged":${deadLetters.counts().damaged}}`;
+}
+
+/** With the event's bytes as they were stored: parsing them here could change a number. */
+function textOf(dead: DeadLetter, attempts: DeadLetterView["attempts"]): string {
+  const { deadLetterId, state, position, source, receivedAtMs, rejectedAtMs, reason, event } = dead;
+  const fields = { deadLetterId, state, position, source, receivedAtMs, rejectedAtMs, reason };
+  const text = JSON.stringify(attempts === undefined ? fields : { ...fields, attempts });
+  return `${text.slice(0, -1)},"event":${eventLine(event)}}`;
+}
+
+function filterOf({ state, source, reason, since, until, id }: CheckedQuery<"discardDeadLetters">): DeadLetterFilter {
+  return {
+    ...(state === undefined ? {} : { state }),
+    ...(source === undefined ? {} : { source }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(id === undefined ? {} : { deadLetterIds: id }),
+    ...(since === undefined ? {} : { sinceMs: since }),
+    ...(until === undefined ? {} : { untilMs: until }),
+  };
+}

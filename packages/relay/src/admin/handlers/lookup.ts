@@ -1,0 +1,37 @@
+import type { Destination } from "../../delivery/destination.ts";
+import type { Environment } from "../../environment.ts";
+import { problem } from "../../intake/answers.ts";
+import { quoted, Refusal, unknown } from "../refusal.ts";
+import type { AdminView } from "../view.ts";
+
+/** Of an environment, over or not: each has files open until retention takes it. */
+const REPLAYS_MAX = 200;
+
+export function chosenEnvironment(view: AdminView, name: string): Environment {
+  const environment = view.environment(name);
+  if (environment === undefined) throw unknown("unknown_environment", `There is no environment ${quoted(name)}.`);
+  return environment;
+}
+
+export interface ChosenLane {
+  readonly environment: Environment;
+  readonly destination: Destination;
+}
+
+export function chosenLane(
+  view: AdminView,
+  params: { readonly environment: string; readonly destination: string },
+): ChosenLane {
+  const environment = chosenEnvironment(view, params.environment);
+  const destination = environment.destination(params.destination);
+  if (destination === undefined)
+    throw unknown("unknown_lane", `There is no destination ${environment.name}/${quoted(params.destination)}.`);
+  return { environment, destination };
+}
+
+/** Refuses one more replay when there are as many as may be. */
+export function checkRoomForReplay({ replays }: Environment): void {
+  if (replays.views().length < REPLAYS_MAX) return;
+  const detail = `There are ${REPLAYS_MAX} replays already; those that are over are removed after retention.maxAge.`;
+  throw new Refusal(problem(409, "too_many_replays", detail));
+}

@@ -1,0 +1,19 @@
+/** Handlers of the routes that show the relay as a whole. */
+import { writeAnswer, writeJson } from "../../intake/answers.ts";
+import { fullHealth, fullReady } from "../health.ts";
+import { openApiDocument } from "../openapi.ts";
+import type { overviewRoutes } from "../routes/overview.ts";
+import { answer, type Handlers } from "./call.ts";
+
+export const overviewHandlers: Handlers<keyof typeof overviewRoutes> = {
+  health: (view, { request, response }) => writeAnswer(response, fullHealth(view, request)),
+  ready: (view, { request, response }) => writeAnswer(response, fullReady(view, request)),
+  metrics: async (view, { response }) => {
+    const { text, contentType } = await view.metrics();
+    writeAnswer(response, { status: 200, headers: { "content-type": contentType }, body: text });
+  },
+  openApi: (_view, { response }) => writeJson(response, 200, openApiDocument()),
+  listEnvironments: (view, call) => answer(call, 200, view.plan()),
+  showAccounts: (view, call) => answer(call, 200, view.accounts()),
+  listRotations: (view, call) => answer(call, 200, view.rotations()),
+};

@@ -1,0 +1,91 @@
+/** What a route of the admin API says of itself. Router, validation, OpenAPI document, client and docs are made of it. */
+import type { z } from "zod";
+import type { Access } from "../guard.ts";
+import { problem } from "../schemas/overview.ts";
+
+export type Method = "GET" | "POST" | "DELETE";
+
+/** What one status carries: JSON, a text or stream of another type, or nothing. */
+export interface RouteAnswer {
+  readonly description: string;
+  /** Of the JSON body, or of each item of a stream. */
+  readonly schema?: z.ZodType;
+  /** The content type of what is not JSON. */
+  readonly type?: string;
+  /** Of a refusal: the codes it may have. */
+  readonly codes?: readonly string[];
+}
+
+export interface RouteDefinition {
+  readonly method: Method;
+  /** With its parameters as `{name}`. */
+  readonly path: string;
+  /** One sentence. */
+  readonly summary: string;
+  /** Default `guarded`. */
+  readonly access?: Access;
+  readonly params?: z.ZodObject;
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodObject;
+  readonly answers: Readonly<Record<number, RouteAnswer>>;
+}
+
+export const PROBLEM_TYPE = "application/problem+json";
+
+export function json<S extends z.ZodType>(description: string, schema: S): { description: string; schema: S } {
+  return { description, schema };
+}
+
+export function nothing(description: string): { description: string } {
+  return { description };
+}
+
+export interface StreamAnswer<S extends z.ZodType = z.ZodType> {
+  readonly description: string;
+  readonly type: string;
+  readonly schema?: S;
+}
+
+/** A body that is not one JSON value; `item` is the schema of each of its lines or messages. */
+export function stream<S extends z.ZodType>(type: string, description: string, item?: S): StreamAnswer<S> {
+  return item === undefined ? { description, type } : { description, type, schema: item };
+}
+
+export interface ProblemAnswer {
+  readonly description: string;
+  readonly type: typeof PROBLEM_TYPE;
+  readonly schema: typeof problem;
+  readonly codes: readonly string[];
+}
+
+/** A refusal with one of these codes. */
+export function refused(description: string, ...codes: readonly string[]): ProblemAnswer {
+  return { description, type: PROBLEM_TYPE, schema: problem, codes };
+}
+
+/** What any route of its kind may answer before it runs. */
+function commonAnswers({ method, access = "guarded" }: RouteDefinition): Readonly<Record<number, RouteAnswer>> {
+  const isProbe = access === "probe";
+  return {
+    400: refused("The path, a parameter or a field is wrong.", "invalid_request", "invalid_path"),
+    ...(isProbe || access === "open" ? {} : { 401: refused("The admin token is missing or wrong.", "unauthorized") }),
+    ...(isProbe || access === "metrics"
+      ? {}
+      : { 403: refused("The request comes from a foreign page or host.", "unknown_host", "foreign_origin") }),
+    ...(method === "GET" ? {} : { 413: refused("The body is too large.", "body_too_large") }),
+    ...(isProbe ? {} : { 415: refused("The body is not JSON by its content type.", "json_required") }),
+  };
+}
+
+/** What every route may answer in trouble, in place of the answers that are listed. */
+export const TROUBLE: ProblemAnswer = refused(
+  "500: a defect of the relay. 503: the disk fails or the relay is stopping; `Retry-After` says when to try again.",
+  "internal",
+  "storage_unavailable",
+  "closing",
+);
+
+/** All answers of a route by status, but for {@link TROUBLE}. */
+export function answersOf(route: RouteDefinition): Readonly<Record<number, RouteAnswer>> {
+  return { ...commonAnswers(route), ...route.answers };
+}

@@ -1,0 +1,196 @@
+/**
+ * Schemas of what requests bring. The message of each error is what is expected in place of what was given:
+ * "a whole number from 1 to 1000". `validation.ts` makes the sentence of it.
+ */
+import { keyFault } from "@waybill/vendors/config";
+import { z } from "zod";
+import { keyKind } from "./actions.ts";
+import { component } from "./common.ts";
+import { deadLetterState } from "./overview.ts";
+
+/** An event of Segment's has at most 32 KiB, and its id is a part of it. */
+const ID_MAX_CHARACTERS = 32 * 1024;
+const PAGE_MAX = 1_000;
+const PAGE_DEFAULT = 100;
+/** More are chosen by a filter. */
+const DEAD_LETTER_IDS_MAX = 1_000;
+const EVENTS_PER_SECOND_MIN = 0.001;
+const EVENTS_PER_SECOND_MAX = 1_000_000;
+/** Long enough for a deploy. */
+const GRACE_DEFAULT_MS = 3_600_000;
+const GRACE_MAX_MS = 30 * 24 * 3_600_000;
+/** The last instant that a date can name. */
+const TIME_MAX_MS = 8_640_000_000_000_000;
+const ISO_8601 = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?$/;
+const TIME_EXPECTED = "a time as ISO 8601 or in epoch milliseconds";
+/** `1841+2,57+1;more=3`, or one position. */
+const POSITIONS = /^\d{1,15}(?:\+\d{1,15})?(?:,\d{1,15}(?:\+\d{1,15})?)*(?:;more=.*)?$/;
+
+/** Text in a query or a path. */
+const textParameter = (description: string) => z.string("a text").describe(description);
+
+/** Decimal digits in a query. */
+function wholeNumber(description: string, { min, max }: { readonly min: number; readonly max: number }) {
+  const expected = `a whole number from ${min} to ${max}`;
+  return z
+    .string(expected)
+    .regex(/^\d{1,16}$/, { error: expected, abort: true })
+    .transform(Number)
+    .pipe(z.number().int(expected).min(min, expected).max(max, expected))
+    .meta({ description, type: "integer", minimum: min, maximum: max, pattern: undefined });
+}
+
+/** ISO 8601 or epoch milliseconds; to epoch milliseconds. */
+const time = (description: string) =>
+  z
+    .union([z.string(), z.number()], TIME_EXPECTED)
+    .transform((given, context) => {
+      const ms = msOf(given);
+      if (ms >= 0 && ms <= TIME_MAX_MS) return ms;
+      context.addIssue({ code: "custom", message: TIME_EXPECTED });
+      return z.NEVER;
+    })
+    .meta({ description: `${description} ISO 8601 or epoch milliseconds.` });
+
+function msOf(given: string | number): number {
+  if (typeof given === "number") return given;
+  if (/^\d+$/.test(given)) return Number(given);
+  return ISO_8601.test(given) ? Date.parse(given) : Number.NaN;
+}
+
+const idsExpected = `up to ${DEAD_LETTER_IDS_MAX} whole numbers, separated by commas`;
+const deadLetterIds = z
+  .string(idsExpected)
+  .regex(/^\d{1,16}(?:,\d{1,16})*$/, { error: idsExpected, abort: true })
+  .transform((given) => given.split(",").map(Number))
+  .pipe(z.array(z.number().int(idsExpected)).max(DEAD_LETTER_IDS_MAX, idsExpected))
+  .meta({ description: "Only the dead letters of these ids, separated by commas: `17,18`." });
+
+export const lanePath = z.strictObject({
+  environment: textParameter("Name of the environment."),
+  destination: textParameter("Name of the destination."),
+});
+
+export const sourcePath = z.strictObject({
+  environment: textParameter("Name of the environment."),
+  source: textParameter("Name of the source."),
+});
+
+export const environmentPath = z.strictObject({ environment: textParameter("Name of the environment.") });
+
+export const replayPath = z.strictObject({
+  environment: textParameter("Name of the environment."),
+  id: textParameter("Id of the replay, a UUID."),
+});
+
+export const messageIdPath = z.strictObject({
+  messageId: z
+    .string()
+    .min(1, `an id of 1 to ${ID_MAX_CHARACTERS} characters`)
+    .max(ID_MAX_CHARACTERS, `an id of 1 to ${ID_MAX_CHARACTERS} characters`)
+    .describe("The event's id."),
+});
+
+export const receiptPath = z.strictObject({
+  environment: textParameter("Name of the environment."),
+  positions: z
+    .string()
+    .regex(POSITIONS, "a receipt, <position>+<count> or several of them separated by commas")
+    .describe("A receipt as the header `waybill-receipt` has it after the environment, or one position."),
+});
+
+export const tailQuery = z.strictObject({
+  environment: textParameter("Only events of this environment.").exactOptional(),
+  source: textParameter("Only events of this source.").exactOptional(),
+});
+
+export const traceQuery = z.strictObject({
+  environment: textParameter("Only events of this environment.").exactOptional(),
+  since: time("Look from this time on.").exactOptional(),
+  until: time("Look until this time.").exactOptional(),
+});
+
+const deadLetterFilter = {
+  state: z
+    .enum(deadLetterState.options, "one of waiting, retried, discarded")
+    .describe("Only those in this state.")
+    .exactOptional(),
+  source: textParameter("Only events of this source.").exactOptional(),
+  reason: textParameter("Only those whose reason contains this text.").exactOptional(),
+  since: time("Only those that were refused then or later.").exactOptional(),
+  until: time("Only those that were refused before then.").exactOptional(),
+  id: deadLetterIds.exactOptional(),
+};
+
+export const deadLetterQuery = z.strictObject(deadLetterFilter);
+
+export const deadLetterPageQuery = z.strictObject({
+  ...deadLetterFilter,
+  after: wholeNumber("Begin after this id: the `next` of the page before.", {
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER - 1,
+  }).exactOptional(),
+  limit: wholeNumber(`Dead letters on a page. Default ${PAGE_DEFAULT}.`, { min: 1, max: PAGE_MAX }).default(
+    PAGE_DEFAULT,
+  ),
+});
+
+export const deadLetterRetryQuery = z.strictObject({
+  ...deadLetterFilter,
+  eventsPerSecond: wholeNumber("Send no faster than this. No limit of its own if absent.", {
+    min: 1,
+    max: EVENTS_PER_SECOND_MAX,
+  }).exactOptional(),
+});
+
+const rateExpected = `a number from ${EVENTS_PER_SECOND_MIN} to ${EVENTS_PER_SECOND_MAX}`;
+const fieldText = (description: string) => z.string("a text").describe(description).exactOptional();
+
+export const replayRequest = component(
+  "ReplayRequest",
+  z
+    .strictObject({
+      destination: z.string("the name of a destination").describe("Where to send the events."),
+      since: time("Only events received then or later.").exactOptional(),
+      until: time("Only events received before then.").exactOptional(),
+      source: fieldText("Only events of this source."),
+      type: fieldText("Only events of this type."),
+      event: fieldText("Only events of this name."),
+      userId: fieldText("Only events of this user."),
+      eventsPerSecond: z
+        .number(rateExpected)
+        .min(EVENTS_PER_SECOND_MIN, rateExpected)
+        .max(EVENTS_PER_SECOND_MAX, rateExpected)
+        .describe("Send no faster than this. The destination's own limits hold in any case.")
+        .exactOptional(),
+      dryRun: z.boolean("true or false").describe("Only count the events.").exactOptional(),
+    })
+    .describe("Which events to send again. All that is given must hold."),
+);
+
+const graceExpected = `a number from 0 to ${GRACE_MAX_MS}`;
+
+export const rotateRequest = component(
+  "RotateRequest",
+  z
+    .strictObject({
+      key: z
+        .string("a key of printable ASCII characters")
+        .superRefine((key, context) => {
+          const fault = keyFault(key);
+          if (fault !== undefined) context.addIssue({ code: "custom", message: fault, params: { fault } });
+        })
+        .meta({ description: "The new key.", writeOnly: true }),
+      graceMs: z
+        .number(graceExpected)
+        .min(0, graceExpected)
+        .max(GRACE_MAX_MS, graceExpected)
+        .describe("How long the keys before it stay valid. Default one hour.")
+        .default(GRACE_DEFAULT_MS),
+      kind: z
+        .enum(keyKind.options, 'one of "mobile", "js"')
+        .describe("LaunchDarkly's kinds of keys. Default: the ordinary one.")
+        .exactOptional(),
+    })
+    .describe("A new key. It holds until the configuration's file has it."),
+);

@@ -1,0 +1,37 @@
+/** What the admin API shows, as types. The schemas are in `schemas/`, the routes in `routes/`. */
+import type { z } from "zod";
+import type * as actions from "./schemas/actions.ts";
+import type { View } from "./schemas/common.ts";
+import type * as inspection from "./schemas/inspection.ts";
+import type * as overview from "./schemas/overview.ts";
+import type { replayRequest } from "./schemas/requests.ts";
+
+export type LaneMode = z.infer<typeof overview.laneMode>;
+export type DeadLetterState = z.infer<typeof overview.deadLetterState>;
+/** Per destination: accepted = delivered + rejected + dropped + expired + pending, at every instant. */
+export type AccountView = View<typeof overview.account>;
+export type LaneView = View<typeof overview.lane>;
+export type LaneState = View<typeof overview.laneState>;
+export type SourceView = View<typeof overview.source>;
+export type ReplayView = View<typeof overview.replay>;
+export type Accounts = View<typeof overview.accounts>;
+export type Readiness = View<typeof overview.readiness>;
+export type ComponentView = Readiness["components"][number];
+export type PublicReadiness = View<typeof overview.publicReadiness>;
+export type Health = View<typeof overview.health>;
+export type EnvironmentView = View<typeof overview.environment>;
+
+export type AttemptView = View<typeof inspection.attempt>;
+export type TraceReplay = View<typeof inspection.traceReplay>;
+export type TraceDestination = View<typeof inspection.traceDestination>;
+export type TraceOutcome = TraceDestination["outcome"];
+export type TracedEvent = View<typeof inspection.tracedEvent>;
+export type Trace = View<typeof inspection.trace>;
+export type DeadLetterView = View<typeof inspection.deadLetter>;
+export type DeadLetterPage = View<typeof inspection.deadLetterPage>;
+export type TailEvent = View<typeof inspection.tailEvent>;
+
+export type ReloadResult = View<typeof actions.reloadResult>;
+export type RotationView = View<typeof actions.rotation>;
+/** Which events to send again, as a client writes it. */
+export type ReplayRequest = Readonly<z.input<typeof replayRequest>>;

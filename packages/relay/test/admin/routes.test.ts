@@ -1,0 +1,324 @@
+/** Every route, every status that its table documents: real answers against the table's schemas, strictly. */
+import { once } from "node:events";
+import { request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { WaybillError } from "@waybill/core";
+import { VirtualClock } from "@waybill/testing";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { answersOf, PROBLEM_TYPE, type RouteDefinition } from "../../src/admin/routes/route.ts";
+import { ADMIN_ROUTES, type AdminRequest, adminPath, type Operation } from "../../src/admin/routes/table.ts";
+import { createAdminServer } from "../../src/admin/server.ts";
+import type { AdminView } from "../../src/admin/view.ts";
+import { Drain } from "../../src/intake/drain.ts";
+import {
+  type Answered,
+  configOf,
+  destination,
+  JSON_TYPE,
+  type RelayWorld,
+  send,
+  startWorld,
+  until,
+} from "../lib/world.ts";
+
+const TOKEN = "a-long-token";
+const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
+const LANE = { environment: "test", destination: "emulator" };
+const NOWHERE = { environment: "nowhere", destination: "emulator" };
+const PATHS: Readonly<Record<string, string>> = {
+  environment: "test",
+  destination: "emulator",
+  source: "web",
+  messageId: "x",
+  positions: "0",
+  id: "x",
+};
+
+const operations = Object.keys(ADMIN_ROUTES) as Operation[];
+const routeOf = (operation: Operation): RouteDefinition => ADMIN_ROUTES[operation];
+const seen = new Set<string>();
+
+interface Ask extends AdminRequest {
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Added to the query as it is. */
+  readonly search?: string;
+}
+
+/** Asks, and holds the answer against the table. */
+async function ask(url: string, operation: Operation, given: Ask = {}): Promise<Answered> {
+  const { params = PATHS, query, body = "", headers = AUTHORIZED, search = "" } = given;
+  const type = body === "" ? {} : JSON_TYPE;
+  const path = `${adminPath(operation, { params, query })}${search}`;
+  const answer = await send(url, routeOf(operation).method, path, body, { ...type, ...headers });
+  hold(operation, answer);
+  return answer;
+}
+
+function hold(operation: Operation, { status, text, headers }: Answered): void {
+  const name = `${operation} ${status}`;
+  const documented = answersOf(routeOf(operation))[status];
+  expect(documented, `${name} is documented: ${text}`).toBeDefined();
+  const { schema, type, codes } = documented ?? {};
+  seen.add(name);
+  if (schema === undefined && type === undefined) expect(text, name).toBe("");
+  else expect(headers["content-type"], name).toMatch(type ?? "application/json");
+  if (schema === undefined) return;
+  for (const value of valuesOf(text, type)) {
+    // What a schema does not know is not in what it parses.
+    expect(schema.parse(value), name).toEqual(value);
+    if (codes !== undefined) expect(codes, name).toContain((value as { code: string }).code);
+  }
+}
+
+function valuesOf(text: string, type: string | undefined): readonly unknown[] {
+  if (type === undefined || type === PROBLEM_TYPE) return [JSON.parse(text)];
+  const lines = text.split("\n").filter((line) => line.startsWith("data: ") || line.startsWith("{"));
+  expect(lines.length).toBeGreaterThan(0);
+  return lines.map((line) => JSON.parse(line.replace(/^data: /, "")) as unknown);
+}
+
+let world: RelayWorld;
+let url = "";
+let isBadFile = false;
+let hasLater = true;
+
+beforeAll(async () => {
+  const destinations = (at: string): Record<string, unknown> => ({
+    emulator: destination(at),
+    ...(hasLater ? { later: destination("http://127.0.0.1:9") } : {}),
+  });
+  const extra = { admin: { listen: "127.0.0.1:0", token: TOKEN } };
+  world = await startWorld({
+    keep: true,
+    destinations,
+    extra,
+    reloadConfig: () => {
+      if (isBadFile) throw new WaybillError("WAYBILL_CONFIG", "The file is wrong");
+      return Promise.resolve(configOf(world.directory, world.server.url, { destinations, extra }));
+    },
+  });
+  url = world.relay.adminUrl;
+  world.emulator.refuse((event) => event["event"] === "Bad");
+  const batch = ["Good", "Bad", "Bad"].map((event, index) => ({
+    type: "track",
+    userId: "u",
+    event,
+    messageId: `m-${index}`,
+  }));
+  await world.post("/v1/batch", { batch });
+  await until(() => world.relay.accounts().lanes[0]?.account.rejected === 2);
+});
+
+test.each(operations)(
+  "%s answers requests that are wrong, foreign or without a token as documented",
+  async (operation) => {
+    const { method, access = "guarded" } = routeOf(operation);
+    expect((await ask(url, operation, { search: "?nonsense=1" })).json).toMatchObject({
+      status: 400,
+      parameter: "nonsense",
+    });
+    if (access === "probe") return;
+    if (access !== "open") expect((await ask(url, operation, { headers: {} })).status).toBe(401);
+    const wrongType = { ...AUTHORIZED, "content-type": "text/plain" };
+    expect((await ask(url, operation, { headers: wrongType })).status).toBe(415);
+    if (access === "metrics") return;
+    expect((await ask(url, operation, { headers: { ...AUTHORIZED, origin: "http://evil.example" } })).status).toBe(403);
+    expect((await ask(url, operation, { headers: { ...AUTHORIZED, host: "evil.example" } })).status).toBe(403);
+    if (method !== "GET") expect((await ask(url, operation, { body: `"${"x".repeat(70_000)}"` })).status).toBe(413);
+  },
+);
+
+test.each(operations.filter((operation) => answersOf(routeOf(operation))[404] !== undefined))(
+  "%s answers 404 for what is not there",
+  async (operation) => {
+    const params = Object.fromEntries(
+      Object.keys(PATHS).map((name) => [name, name === "positions" ? "999" : "nowhere"]),
+    );
+    const body = operation === "startReplay" ? { destination: "emulator" } : { key: "k" };
+    const hasBody = routeOf(operation).body !== undefined;
+    const query = operation === "tail" ? { environment: "nowhere" } : {};
+    expect((await ask(url, operation, { params, query, ...(hasBody ? { body } : {}) })).status).toBe(404);
+  },
+);
+
+test("what shows the relay as a whole answers as documented", async () => {
+  await ask(url, "rotateSourceKey", { body: { key: "next-key" } });
+  await ask(url, "rotateDestinationKey", { body: { key: "next-key", graceMs: 1.5 } });
+  for (const operation of ["health", "metrics", "openApi", "listEnvironments", "showAccounts"] as const)
+    expect((await ask(url, operation)).status, operation).toBe(200);
+  expect((await ask(url, "listRotations")).json).toHaveLength(2);
+  expect((await ask(url, "ready")).json).toHaveProperty("lanes");
+  expect((await ask(url, "ready", { headers: {} })).json).not.toHaveProperty("lanes");
+});
+
+test("what shows single events answers as documented", async () => {
+  expect((await ask(url, "trace", { params: { messageId: "m-0" } })).status).toBe(200);
+  expect((await ask(url, "traceReceipt", { params: { environment: "test", positions: "0+2,2" } })).json).toHaveProperty(
+    "events.2",
+  );
+  const page = await ask(url, "listDeadLetters", { params: LANE, query: { limit: 1 } });
+  expect(page.json).toMatchObject({ deadLetters: [{ deadLetterId: 0 }], next: 0 });
+  const chosen = await ask(url, "listDeadLetters", { params: LANE, query: { id: "1", since: 0 } });
+  expect(chosen.json).toHaveProperty("deadLetters.0.attempts.0");
+  expect((await ask(url, "exportDeadLetters", { params: LANE })).text.trim().split("\n")).toHaveLength(2);
+  expect((await ask(url, "exportDeadLetters", { params: NOWHERE })).status).toBe(404);
+});
+
+test("what changes the relay answers as documented", async () => {
+  for (const operation of ["pauseLane", "resumeLane"] as const)
+    expect((await ask(url, operation, { params: LANE })).status).toBe(204);
+  const body = { destination: "emulator", since: "2026-01-01", type: "track", userId: "u" };
+  const counted = await ask(url, "startReplay", { body: { ...body, dryRun: true } });
+  expect(counted).toMatchObject({ status: 200, json: { events: 3 } });
+  const started = await ask(url, "startReplay", { body: { ...body, eventsPerSecond: 0.5 } });
+  expect(started.status).toBe(202);
+  expect((await ask(url, "listReplays")).json).toHaveLength(1);
+  const id = String(started.json["id"]);
+  expect((await ask(url, "cancelReplay", { params: { environment: "test", id } })).status).toBe(204);
+  expect((await ask(url, "discardDeadLetters", { params: LANE, query: { id: 1 } })).json).toEqual({ discarded: 1 });
+  world.emulator.refuse(() => false);
+  expect((await ask(url, "retryDeadLetters", { params: LANE, query: { eventsPerSecond: 9 } })).status).toBe(202);
+  await until(() => world.relay.accounts().replays[1]?.state === "done");
+  const traced = await ask(url, "trace", { params: { messageId: "m-1" } });
+  expect(traced.json).toHaveProperty("events.0.destinations.0.deliveredByRetryAtMs");
+  expect((await ask(url, "reload")).status).toBe(200);
+  isBadFile = true;
+  expect((await ask(url, "reload")).status).toBe(422);
+  isBadFile = false;
+  hasLater = false;
+  await ask(url, "reload");
+  expect((await ask(url, "trace", { params: { messageId: "m-1" } })).json).toHaveProperty(
+    "events.0.destinations.1.removed",
+    true,
+  );
+  expect((await ask(url, "showAccounts")).status).toBe(200);
+});
+
+test("a tail sends events as documented, and a ninth stream is refused as documented", async () => {
+  const { hostname, port } = new URL(url);
+  const open = async (): Promise<import("node:http").IncomingMessage> => {
+    const outgoing = request({ hostname, port, path: adminPath("tail", {}), agent: false, headers: AUTHORIZED });
+    outgoing.on("error", () => undefined);
+    outgoing.end();
+    const [response] = (await once(outgoing, "response")) as [import("node:http").IncomingMessage];
+    response.on("error", () => undefined);
+    onTestFinished(() => void response.destroy());
+    return response;
+  };
+  const tails = [];
+  for (let index = 0; index < 8; index++) tails.push(await open());
+  let text = "";
+  tails[0]?.on("data", (chunk) => (text += String(chunk)));
+  await until(() => text.includes("listening"));
+  await world.post("/v1/track", { userId: "u", event: "E", messageId: "m-9" });
+  await until(() => text.includes("m-9"));
+  hold("tail", { status: 200, text, json: {}, headers: tails[0]?.headers ?? {} });
+  for (const operation of ["tail", "exportDeadLetters"] as const)
+    expect((await ask(url, operation, { params: LANE })).status).toBe(503);
+});
+
+/** The server before a view of our making: states that a relay is seldom in. */
+async function serve(view: object): Promise<string> {
+  const whole = {
+    guard: () => ({ hosts: [], token: undefined }),
+    clock: new VirtualClock(0),
+    drain: new Drain(),
+    stopping: new AbortController().signal,
+    onError: () => undefined,
+    ...view,
+  } as unknown as AdminView;
+  const server = createAdminServer(whole, { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000 });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+test("a failed lane, a log that cannot store and a full list of replays are answered as documented", async () => {
+  const failed = { environment: "e", destination: "d", mode: "failed", reason: "a broken invariant" };
+  const components = [{ name: "e", ready: false, reason: "the disk is full" }];
+  const environment = {
+    name: "e",
+    log: { first: 0, head: 0 },
+    replays: { views: () => Array(200).fill({}) },
+    destination: () => ({}),
+  };
+  const at = await serve({
+    readiness: () => ({ ready: false, components, lanes: [failed] }),
+    environment: () => environment,
+  });
+  for (const host of ["127.0.0.1", "evil.example"])
+    for (const operation of ["health", "ready"] as const)
+      expect((await ask(at, operation, { headers: { host } })).status).toBe(503);
+  expect((await ask(at, "retryDeadLetters")).status).toBe(409);
+  expect((await ask(at, "startReplay", { body: { destination: "d" } })).status).toBe(409);
+});
+
+test.each([
+  ["a defect", new TypeError("secret"), 500, "internal"],
+  ["a disk that fails", new WaybillError("WAYBILL_DISK", "EIO"), 503, "storage_unavailable"],
+  ["a stop", new WaybillError("WAYBILL_CLOSED", "closing"), 503, "closing"],
+])("%s is a problem on every route that touches the relay", async (_name, error, status, code) => {
+  const broken = new Proxy(
+    { guard: 0, clock: 0, drain: 0, stopping: 0, onError: 0 },
+    {
+      get: () => () => {
+        throw error;
+      },
+    },
+  );
+  const names = [
+    "accounts",
+    "readiness",
+    "metrics",
+    "environment",
+    "environments",
+    "reload",
+    "plan",
+    "rotations",
+    "rotate",
+  ];
+  const at = await serve(Object.fromEntries(names.map((name) => [name, (broken as Record<string, unknown>)[name]])));
+  for (const operation of operations.filter((one) => one !== "openApi")) {
+    const body =
+      operation === "startReplay" ? { destination: "d" } : routeOf(operation).body ? { key: "k" } : undefined;
+    const { method } = routeOf(operation);
+    const path = adminPath(operation, { params: PATHS });
+    const answer = await send(at, method, path, body ?? "", body === undefined ? {} : JSON_TYPE);
+    expect(answer, operation).toMatchObject({ status, json: { code } });
+  }
+});
+
+test.each([
+  ["listDeadLetters", "?limit=1e2", "limit", "1e2", "a whole number from 1 to 1000"],
+  ["listDeadLetters", "?since=soon", "since", "soon", "a time as ISO 8601 or in epoch milliseconds"],
+  ["listDeadLetters", "?state=new", "state", "new", "one of waiting, retried, discarded"],
+  ["discardDeadLetters", "?ids=17", "ids", undefined, "one of state, source, reason, since, until, id"],
+  ["listDeadLetters", "?limit=1&limit=2", "limit", undefined, "one value"],
+] as const)(
+  "%s%s: the refusal names %s, what was given and what is expected",
+  async (operation, search, parameter, given, expected) => {
+    const { json } = await ask(url, operation, { params: LANE, search });
+    expect(json).toMatchObject({ status: 400, code: "invalid_request", parameter, expected });
+    expect(json["given"]).toBe(given);
+    expect(json["detail"]).toContain(parameter);
+  },
+);
+
+test("a key that is refused is not repeated", async () => {
+  for (const key of ["two secret words", "geheimnisträger", 42_424_242]) {
+    const { status, text } = await ask(url, "rotateSourceKey", { body: { key } });
+    expect([status, text.includes(String(key)), text.includes("field key")]).toEqual([400, false, true]);
+  }
+});
+
+test("each documented status of each route has been answered here", () => {
+  const documented = operations.flatMap((operation) =>
+    Object.keys(answersOf(routeOf(operation))).map((status) => `${operation} ${status}`),
+  );
+  expect([...seen].toSorted()).toEqual(documented.toSorted());
+});
