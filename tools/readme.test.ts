@@ -88,7 +88,7 @@ test("every script that CONTRIBUTING.md, a README or the workflow names is there
   expect(read(".github/workflows/check.yml")).toContain("- run: .ci/run\n");
 });
 
-/** What a program says that it prints: the text behind `// =>`, line by line. */
+/** What a program promises to print: the text after `// =>`, line by line. */
 function promisedBy(program: string): string[] {
   return [...program.matchAll(/\/\/ => (.*)$/gm)].map(([, text]) => text as string);
 }
@@ -101,7 +101,7 @@ const programs = folders.flatMap((folder) => {
 test("there are programs to run", () => expect(programs.length).toBeGreaterThan(4));
 
 test.concurrent.each(programs)(
-  "the program in the README of $folder prints what it says",
+  "the program in the README of $folder prints what it promises",
   async ({ folder, program }) => {
     // Inside the repository, so that the packages are found; they are the built ones.
     const file = join(ROOT, "build/readme", `${folder}.mjs`);

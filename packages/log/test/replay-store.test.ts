@@ -14,10 +14,10 @@ import { testStore } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
 
 const WIDE = { maxEvents: 1_000, maxBytes: 1_000_000 };
-/** Stands between the chosen events, and is not chosen. */
+/** Comes before and after the chosen events of a record, and is not chosen. */
 const OTHER = '{"other":true}';
 
-/** A replay of these events, which stand in a log among others, so many in a record. */
+/** A replay of these events, which are in a log among others, so many in a record. */
 async function replayOf(texts: readonly string[], perRecord: number): Promise<ReplayStore<ReplayState>> {
   const runtime = { disk: new SimDisk(), clock: new VirtualClock() };
   const log = await openLog({ directory: "/log", segmentMaxBytes: 300 }, runtime);

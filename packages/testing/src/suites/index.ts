@@ -3,6 +3,14 @@ export type { DiskUnderTest } from "./test-disk.ts";
 export { testDisk } from "./test-disk.ts";
 export type { OpenLog } from "./test-log.ts";
 export { testLog } from "./test-log.ts";
+export type {
+  LostEvent,
+  MakePipeline,
+  PipelineUnderTest,
+  PipelineWorld,
+  QueueOverflow,
+} from "./test-pipeline.ts";
+export { testPipeline } from "./test-pipeline.ts";
 export type { MakeStore, StoreKind, StoreUnderTest } from "./test-store.ts";
 export { testStore } from "./test-store.ts";
 export type { TransportImplementation, TransportUnderTest } from "./test-transport.ts";

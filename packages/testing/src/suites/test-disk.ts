@@ -16,7 +16,16 @@ const TEXT = "hello world";
 /** The contract of `Disk`: a new one passes by this call. */
 export function testDisk<D extends Disk>(name: string, implementation: DiskUnderTest<D>): void {
   const { make, powerCut, leaveRoom } = implementation;
+  testFiles(name, make);
+  testNames(name, make);
+  testRefusals(name, make);
+  if (powerCut !== undefined) testPowerCut(name, make, powerCut);
+  if (leaveRoom !== undefined) testNoRoom(name, make, leaveRoom);
+}
 
+type Make<D extends Disk> = DiskUnderTest<D>["make"];
+
+function testFiles<D extends Disk>(name: string, make: Make<D>): void {
   test(`${name}: reads back the bytes that were written, wherever they were written`, async () => {
     const { disk, directory } = make();
     const file = await disk.open(`${directory}/f`, { create: true });
@@ -39,7 +48,7 @@ export function testDisk<D extends Disk>(name: string, implementation: DiskUnder
     expect(await file.read(new Uint8Array(0), 0)).toBe(0);
   });
 
-  test(`${name}: a write behind the end leaves zeros between, also where there were bytes before a cut`, async () => {
+  test(`${name}: a write past the end leaves zeros between, also where there were bytes before a cut`, async () => {
     const { disk, directory } = make();
     const file = await written(disk, `${directory}/f`, TEXT);
     await file.truncate(2);
@@ -70,7 +79,9 @@ export function testDisk<D extends Disk>(name: string, implementation: DiskUnder
     await one.close();
     expect(await other.size()).toBe(TEXT.length);
   });
+}
 
+function testNames<D extends Disk>(name: string, make: Make<D>): void {
   test(`${name}: lists the files of a directory by name, in order, without its directories`, async () => {
     const { disk, directory } = make();
     expect(await disk.list(directory)).toEqual([]);
@@ -112,7 +123,9 @@ export function testDisk<D extends Disk>(name: string, implementation: DiskUnder
     expect(await file.size()).toBe(TEXT.length);
     expect(await again.size()).toBe("other".length);
   });
+}
 
+function testRefusals<D extends Disk>(name: string, make: Make<D>): void {
   test(`${name}: what is not there, or must not be, is refused with its reason`, async () => {
     const { disk, directory } = make();
     await written(disk, `${directory}/f`, TEXT);
@@ -140,12 +153,7 @@ export function testDisk<D extends Disk>(name: string, implementation: DiskUnder
     await refused(file.close(), "EIO");
     expect(await textOf(disk, `${directory}/f`)).toBe(TEXT);
   });
-
-  if (powerCut !== undefined) testPowerCut(name, make, powerCut);
-  if (leaveRoom !== undefined) testNoRoom(name, make, leaveRoom);
 }
-
-type Make<D extends Disk> = DiskUnderTest<D>["make"];
 
 function testPowerCut<D extends Disk>(name: string, make: Make<D>, powerCut: (disk: D) => void): void {
   test(`${name}: after a power cut a file has its synced bytes under its synced name`, async () => {

@@ -4,7 +4,10 @@ import { expect, test } from "vitest";
 /** A store under test, and how more events get into it. */
 export interface StoreUnderTest {
   readonly store: Store;
-  /** Adds events, each a JSON text, in order. Absent where a store has all its events from its start. */
+  /**
+   * Adds events, each a JSON text, in order. Absent where a store has all its events from its
+   * start.
+   */
   push?(texts: readonly string[]): Promise<void>;
 }
 
@@ -26,7 +29,12 @@ export interface StoreKind {
 /** The contract of `Store`: a new one passes by this call. */
 export function testStore(name: string, make: MakeStore, { isFixed = false }: StoreKind = {}): void {
   if (!isFixed) testGrowth(name, make);
+  testBatches(name, make);
+  testOutcomes(name, make);
+  testCounts(name, make, isFixed);
+}
 
+function testBatches(name: string, make: MakeStore): void {
   test(`${name}: leases events in the order they came, and nothing when empty`, async () => {
     const { store } = await make(events(3));
     const batch = await lease(store);
@@ -59,7 +67,9 @@ export function testStore(name: string, make: MakeStore, { isFixed = false }: St
     const { store } = await make([`{"n":"${"x".repeat(100)}"}`, '{"n":1}']);
     expect((await lease(store, { maxEvents: 10, maxBytes: 20 })).count).toBe(1);
   });
+}
 
+function testOutcomes(name: string, make: MakeStore): void {
   test(`${name}: keeps what was not delivered in front, in order`, async () => {
     const { store } = await make(events(5));
     const batch = await lease(store, { maxEvents: 4, maxBytes: 1_000 });
@@ -73,23 +83,6 @@ export function testStore(name: string, make: MakeStore, { isFixed = false }: St
     await store.settle(await lease(store), [NEVER, DELIVERED]);
     expect(await store.lease(WIDE)).toBeUndefined();
     expect(store.pending().events).toBe(0);
-  });
-
-  test(`${name}: counts what waits, leased events included`, async () => {
-    const { store } = await make(events(5));
-    expect(store.pending().events).toBe(5);
-    const batch = await lease(store, { maxEvents: 2, maxBytes: 1_000 });
-    expect(store.pending().events).toBe(5);
-    expect(store.pending().oldestAtMs).toBeTypeOf("number");
-    await settle(store, batch, DELIVERED);
-    expect(store.pending().events).toBe(3);
-    if (!isFixed) expect(store.pending().bytes).toBeGreaterThan(0);
-    const rest = await lease(store);
-    expect(store.pending()).toMatchObject({ events: 3, oldestAtMs: expect.any(Number) });
-    expect(store.pending().bytes).toBeGreaterThanOrEqual(rest.bytes - rest.count + 1);
-    await settle(store, rest, DELIVERED);
-    expect(await store.lease(WIDE)).toBeUndefined();
-    expect(store.pending()).toEqual({ events: 0, bytes: 0, oldestAtMs: undefined });
   });
 
   test(`${name}: slices are batches of their own, with the same bytes and another key`, async () => {
@@ -123,6 +116,25 @@ export function testStore(name: string, make: MakeStore, { isFixed = false }: St
   });
 }
 
+function testCounts(name: string, make: MakeStore, isFixed: boolean): void {
+  test(`${name}: counts what waits, leased events included`, async () => {
+    const { store } = await make(events(5));
+    expect(store.pending().events).toBe(5);
+    const batch = await lease(store, { maxEvents: 2, maxBytes: 1_000 });
+    expect(store.pending().events).toBe(5);
+    expect(store.pending().oldestAtMs).toBeTypeOf("number");
+    await settle(store, batch, DELIVERED);
+    expect(store.pending().events).toBe(3);
+    if (!isFixed) expect(store.pending().bytes).toBeGreaterThan(0);
+    const rest = await lease(store);
+    expect(store.pending()).toMatchObject({ events: 3, oldestAtMs: expect.any(Number) });
+    expect(store.pending().bytes).toBeGreaterThanOrEqual(rest.bytes - rest.count + 1);
+    await settle(store, rest, DELIVERED);
+    expect(await store.lease(WIDE)).toBeUndefined();
+    expect(store.pending()).toEqual({ events: 0, bytes: 0, oldestAtMs: undefined });
+  });
+}
+
 function testGrowth(name: string, make: MakeStore): void {
   test(`${name}: what comes later is leased after what was there, also by a store that was empty`, async () => {
     const { store, push } = await make([]);
@@ -134,7 +146,7 @@ function testGrowth(name: string, make: MakeStore): void {
     expect(textsOf(await lease(store))).toEqual(events(3));
   });
 
-  test(`${name}: what comes during a lease stands after what has to go again`, async () => {
+  test(`${name}: what comes during a lease comes after what has to go again`, async () => {
     const { store, push } = await make(events(4));
     const batch = await lease(store);
     await push?.(events(1, 4));
