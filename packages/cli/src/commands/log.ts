@@ -31,8 +31,7 @@ const DIRECTORY = "\nThe directory is that of the segments: <dataDirectory>/<env
 const FOLLOW_MS = 500;
 const POSITION = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
-export const addLogCommand: AddCommand = (program, io, finish) => {
-  const log: Command = program.command("log").description("work with the log on disk");
+const addVerify: AddCommand = (log, io, finish) => {
   log
     .command("verify <directory>")
     .description(
@@ -74,7 +73,9 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
       const isWhole = damaged.length === 0 && lanes.every(({ faults }) => faults.length === 0);
       finish(isWhole ? EXIT.ok : EXIT.failed);
     });
+};
 
+const addRepair: AddCommand = (log, io) => {
   log
     .command("repair <directory>")
     .description("set aside what is damaged and cut what is unfinished; what is whole stays, at its positions")
@@ -105,7 +106,9 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
         await lock?.release();
       }
     });
+};
 
+const addDump: AddCommand = (log, io, finish) => {
   log
     .command("dump <directory>")
     .description("write the events to standard output, one JSON object a line; also while a relay runs")
@@ -123,7 +126,9 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
       await segmentsOf(directory);
       finish(await dump(walkLog(directory, nodeDisk), options, io));
     });
+};
 
+const addTail: AddCommand = (log, io) => {
   log
     .command("tail <directory>")
     .description("show the newest events of a log on disk; waybill tail asks a running relay instead")
@@ -148,6 +153,11 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
           next = await dumpOn(walkLog(directory, nodeDisk, next), raw, io, next);
       },
     );
+};
+
+export const addLogCommand: AddCommand = (program, io, finish) => {
+  const log: Command = program.command("log").description("work with the log on disk");
+  for (const add of [addVerify, addRepair, addDump, addTail]) add(log, io, finish);
 };
 
 /** A relay locks its data directory, two levels above its segments, a spool the one above. Where none of them has run no lock lies yet. */

@@ -15,13 +15,23 @@ const EVERYTHING = { maxAgeMs: 0, maxBytes: 0, hardMaxBytes: 0 };
 
 /** The contract of `Log`: a new one passes by this call. */
 export function testLog(name: string, openLog: OpenLog): void {
-  const setUp = async (options: Partial<LogOptions> = {}): Promise<World> => {
+  const setUp: SetUp = async (options = {}) => {
     const disk = new SimDisk();
     const clock = new VirtualClock();
     const open = (): Promise<Log> => openLog({ directory: DIRECTORY, ...options }, { disk, clock });
     return { disk, clock, open, log: await open() };
   };
+  testAppending(name, setUp);
+  testRecovery(name, setUp);
+  testRefusing(name, setUp);
+  testReading(name, setUp);
+  testRetention(name, setUp);
+}
 
+/** A new log on a disk of its own. */
+type SetUp = (options?: Partial<LogOptions>) => Promise<World>;
+
+function testAppending(name: string, setUp: SetUp): void {
   test(`${name}: reads back byte for byte what was appended`, async () => {
     const { log } = await setUp();
     expect(await log.append(entry(["a", "bc"], { metadata: '{"m":"ä"}', source: "web" }))).toBe(0);
@@ -44,6 +54,25 @@ export function testLog(name: string, openLog: OpenLog): void {
     expect(textsOf(await readAll(log))).toHaveLength(51);
   });
 
+  test(`${name}: a barrier waits for everything before it and fails with it`, async () => {
+    const { disk, log } = await setUp();
+    await log.append(entry(["a"]));
+    let stored = false;
+    const appended = log.append(entry(["b"])).then(() => {
+      stored = true;
+    });
+    await log.barrier();
+    expect(stored).toBe(true);
+    await appended;
+    disk.failNext("sync");
+    const failing = log.append(entry(["c"])).catch(() => "refused");
+    await expect(log.barrier()).rejects.toMatchObject({ retryable: true });
+    expect(await failing).toBe("refused");
+    await expect(log.barrier()).resolves.toBeUndefined();
+  });
+}
+
+function testRecovery(name: string, setUp: SetUp): void {
   test(`${name}: a power cut after the answer loses nothing`, async () => {
     for (let seed = 0; seed < 20; seed++) {
       const { disk, log, open } = await setUp({ segmentMaxBytes: 400 });
@@ -93,7 +122,9 @@ export function testLog(name: string, openLog: OpenLog): void {
     disk.flipBit(damagedPath, Buffer.from(disk.contents(damagedPath)).indexOf("event-2"));
     expect(textsOf(await readAll(log))).toEqual(["event-0", "event-1", "event-3", "event-4", "event-5"]);
   });
+}
 
+function testRefusing(name: string, setUp: SetUp): void {
   test(`${name}: refuses while the disk is full, keeps nothing of what it refused, and resumes by itself`, async () => {
     const { disk, log, open } = await setUp();
     await log.append(entry(["before"]));
@@ -121,23 +152,27 @@ export function testLog(name: string, openLog: OpenLog): void {
     expect(textsOf(await readAll(await open()))).toEqual(["before", "after"]);
   });
 
-  test(`${name}: a barrier waits for everything before it and fails with it`, async () => {
-    const { disk, log } = await setUp();
-    await log.append(entry(["a"]));
-    let stored = false;
-    const appended = log.append(entry(["b"])).then(() => {
-      stored = true;
-    });
-    await log.barrier();
-    expect(stored).toBe(true);
-    await appended;
-    disk.failNext("sync");
-    const failing = log.append(entry(["c"])).catch(() => "refused");
-    await expect(log.barrier()).rejects.toMatchObject({ retryable: true });
-    expect(await failing).toBe("refused");
-    await expect(log.barrier()).resolves.toBeUndefined();
+  test(`${name}: a closed log refuses`, async () => {
+    const { log } = await setUp();
+    await log.close();
+    await expect(log.append(entry(["late"]))).rejects.toMatchObject({ code: "WAYBILL_CLOSED" });
   });
 
+  test(`${name}: refuses as busy when too many bytes wait`, async () => {
+    const { log } = await setUp({ pendingMaxBytes: 1_000 });
+    const appends = Array.from({ length: 20 }, () =>
+      log.append(entry(["x".repeat(200)])).then(
+        () => "stored",
+        (error: { code: string }) => error.code,
+      ),
+    );
+    const answers = await Promise.all(appends);
+    expect(answers).toContain("WAYBILL_LOG_BUSY");
+    expect(textsOf(await readAll(log))).toHaveLength(answers.filter((answer) => answer === "stored").length);
+  });
+}
+
+function testReading(name: string, setUp: SetUp): void {
   test(`${name}: reads from a position, with and without the byte hint`, async () => {
     const { log } = await setUp({ segmentMaxBytes: 300 });
     const cursors = new Map<number, number>();
@@ -164,6 +199,18 @@ export function testLog(name: string, openLog: OpenLog): void {
     }
   });
 
+  test(`${name}: a reader that retention overtook goes on with what is left`, async () => {
+    const { clock, log } = await setUp({ segmentMaxBytes: 150 });
+    for (let index = 0; index < 4; index++) await log.append(entry([`e${index}`]));
+    const reader = log.reader({ position: 0 });
+    await reader.read(1);
+    await log.retain(EVERYTHING, clock.now() + 1, 0);
+    const rest = await reader.read(1_000);
+    expect(rest[0]?.first).toBe(log.first);
+  });
+}
+
+function testRetention(name: string, setUp: SetUp): void {
   test(`${name}: retention removes whole segments, oldest first, but none that is needed before the hard limit`, async () => {
     const { disk, clock, log } = await setUp({ segmentMaxBytes: 150 });
     for (let index = 0; index < 5; index++) await log.append(entry([`e${index}`]));
@@ -176,16 +223,6 @@ export function testLog(name: string, openLog: OpenLog): void {
     await log.retain(EVERYTHING, clock.now(), 2);
     expect(disk.paths()).toHaveLength(1);
     expect(log.head).toBe(5);
-  });
-
-  test(`${name}: a reader that retention overtook goes on with what is left`, async () => {
-    const { clock, log } = await setUp({ segmentMaxBytes: 150 });
-    for (let index = 0; index < 4; index++) await log.append(entry([`e${index}`]));
-    const reader = log.reader({ position: 0 });
-    await reader.read(1);
-    await log.retain(EVERYTHING, clock.now() + 1, 0);
-    const rest = await reader.read(1_000);
-    expect(rest[0]?.first).toBe(log.first);
   });
 
   test(`${name}: positions and bytes go on after a restart, also when the oldest segments are gone`, async () => {
@@ -202,25 +239,6 @@ export function testLog(name: string, openLog: OpenLog): void {
       firstByte,
     });
     expect(await again.append(entry(["next"]))).toBe(head);
-  });
-
-  test(`${name}: a closed log refuses`, async () => {
-    const { log } = await setUp();
-    await log.close();
-    await expect(log.append(entry(["late"]))).rejects.toMatchObject({ code: "WAYBILL_CLOSED" });
-  });
-
-  test(`${name}: refuses as busy when too many bytes wait`, async () => {
-    const { log } = await setUp({ pendingMaxBytes: 1_000 });
-    const appends = Array.from({ length: 20 }, () =>
-      log.append(entry(["x".repeat(200)])).then(
-        () => "stored",
-        (error: { code: string }) => error.code,
-      ),
-    );
-    const answers = await Promise.all(appends);
-    expect(answers).toContain("WAYBILL_LOG_BUSY");
-    expect(textsOf(await readAll(log))).toHaveLength(answers.filter((answer) => answer === "stored").length);
   });
 }
 

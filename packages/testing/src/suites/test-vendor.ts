@@ -39,53 +39,33 @@ export interface VendorUnderTest {
 
 /** The contract of a vendor's outbound protocol, against its emulator. */
 export function testVendor(name: string, vendor: VendorUnderTest): void {
-  const setUp = (writeKey = "right"): World => {
-    const clock = new VirtualClock();
-    const random = new SeededRandom(1);
-    const network = new SimNetwork({ clock, random });
-    const emulator = vendor.emulator(clock);
-    network.serve(vendor.origin, emulator.handle);
-    const sender = createSender({
-      protocol: vendor.protocol(writeKey),
-      runtime: { clock, random, transport: network.transport },
-      timeoutMs: 5_000,
-      backoff: fullJitter(100, 10_000),
-      maxAttempts: Number.POSITIVE_INFINITY,
-    });
-    const send = async (batch: Batch): Promise<readonly Outcome[]> => {
-      let outcomes: readonly Outcome[] | undefined;
-      void sender.send(batch, context()).then((result) => {
-        outcomes = result;
-      });
-      await clock.until(() => outcomes !== undefined);
-      return outcomes as unknown as readonly Outcome[];
-    };
-    return { clock, emulator, send };
-  };
-  const events = (count: number, bytes?: number): string[] =>
-    Array.from({ length: count }, (_, index) => vendor.event(`id-${index}`, bytes));
-  const ids = (count: number): string[] => Array.from({ length: count }, (_, index) => `id-${index}`);
+  testDelivery(name, vendor);
+  testTrouble(name, vendor);
+}
 
-  const inOrder = (list: readonly string[]): readonly string[] => (vendor.ordered === false ? list.toSorted() : list);
-  const arrived = (emulator: EmulatorUnderTest): readonly string[] => inOrder(emulator.ids());
-
+function testDelivery(name: string, vendor: VendorUnderTest): void {
   test(`${name}: delivers a batch${vendor.ordered === false ? "" : " in order"}`, async () => {
-    const { emulator, send } = setUp();
-    expect(statuses(await send(batchOf(events(20))))).toEqual(new Array(20).fill("delivered"));
-    expect(arrived(emulator)).toEqual(inOrder(ids(20)));
+    const { emulator, send } = setUp(vendor);
+    expect(statuses(await send(batchOf(eventsOf(vendor, 20))))).toEqual(new Array(20).fill("delivered"));
+    expect(inOrder(vendor, emulator.ids())).toEqual(inOrder(vendor, ids(20)));
   });
 
   test(`${name}: one event the vendor refuses harms no other`, async () => {
-    const { emulator, send } = setUp();
-    const texts = events(9);
+    const { emulator, send } = setUp(vendor);
+    const texts = eventsOf(vendor, 9);
     texts[4] = vendor.malformed ?? "{not json";
     const outcomes = await send(batchOf(texts));
     expect(statuses(outcomes)).toEqual(texts.map((_, index) => (index === 4 ? "rejected" : "delivered")));
-    expect(arrived(emulator)).toEqual(inOrder(ids(9).filter((id) => id !== "id-4")));
+    expect(inOrder(vendor, emulator.ids())).toEqual(
+      inOrder(
+        vendor,
+        ids(9).filter((id) => id !== "id-4"),
+      ),
+    );
   });
 
   test(`${name}: an event above the vendor's limit is rejected, the others are delivered`, async () => {
-    const { send } = setUp();
+    const { send } = setUp(vendor);
     const { maxEventBytes } = vendor.protocol("right");
     const outcomes = await send(
       batchOf([vendor.event("a"), vendor.event("big", maxEventBytes + 10), vendor.event("b")]),
@@ -94,9 +74,9 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
   });
 
   test(`${name}: a full batch of its own limits is taken whole`, async () => {
-    const { emulator, send } = setUp();
+    const { emulator, send } = setUp(vendor);
     const { limits } = vendor.protocol("right");
-    const text = events(limits.maxEvents, 150);
+    const text = eventsOf(vendor, limits.maxEvents, 150);
     const fitting: string[] = [];
     let bytes = 0;
     for (const one of text) {
@@ -107,32 +87,34 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
     expect(new Set(statuses(await send(batchOf(fitting))))).toEqual(new Set(["delivered"]));
     expect(emulator.ids()).toHaveLength(fitting.length);
   });
+}
 
+function testTrouble(name: string, vendor: VendorUnderTest): void {
   test(`${name}: waits at least as long as the vendor asks`, async () => {
-    const { clock, emulator, send } = setUp();
+    const { clock, emulator, send } = setUp(vendor);
     emulator.fail({ kind: "status", status: 429, retryAfter: "7", times: 1 });
     const startedAt = clock.monotonic();
-    expect(statuses(await send(batchOf(events(1))))).toEqual(["delivered"]);
+    expect(statuses(await send(batchOf(eventsOf(vendor, 1))))).toEqual(["delivered"]);
     expect(clock.monotonic() - startedAt).toBeGreaterThanOrEqual(7_000);
   });
 
   test(`${name}: goes on through 503, resets and silence, and the vendor has each event once`, async () => {
-    const { emulator, send } = setUp();
+    const { emulator, send } = setUp(vendor);
     for (const kind of ["reset", "resetAfter", "hang", "status"] as const) {
       emulator.fail({ kind, status: 503, times: 2 });
-      expect(new Set(statuses(await send(batchOf(events(3)))))).toEqual(new Set(["delivered"]));
+      expect(new Set(statuses(await send(batchOf(eventsOf(vendor, 3)))))).toEqual(new Set(["delivered"]));
     }
     expect(vendor.dedupes === false ? [...new Set(emulator.ids())].toSorted() : emulator.ids()).toEqual(ids(3));
   });
 
   test(`${name}: a wrong key halts and rejects nothing`, async () => {
-    const { send } = setUp("wrong");
-    expect(statuses(await send(batchOf(events(3))))).toEqual(["halted", "halted", "halted"]);
+    const { send } = setUp(vendor, "wrong");
+    expect(statuses(await send(batchOf(eventsOf(vendor, 3))))).toEqual(["halted", "halted", "halted"]);
   });
 
   test(`${name}: every status has a meaning`, () => {
     const protocol = vendor.protocol("right");
-    const batch = batchOf(events(2));
+    const batch = batchOf(eventsOf(vendor, 2));
     for (let status = 100; status < 600; status++) {
       const verdict = protocol.classify({ status, headers: {}, body: "" }, batch, 0);
       if ("split" in verdict) expect(verdict.reason).not.toBe("");
@@ -141,6 +123,43 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
       expect(success, String(status)).toBe(status >= 200 && status < 300);
     }
   });
+}
+
+function setUp(vendor: VendorUnderTest, writeKey = "right"): World {
+  const clock = new VirtualClock();
+  const random = new SeededRandom(1);
+  const network = new SimNetwork({ clock, random });
+  const emulator = vendor.emulator(clock);
+  network.serve(vendor.origin, emulator.handle);
+  const sender = createSender({
+    protocol: vendor.protocol(writeKey),
+    runtime: { clock, random, transport: network.transport },
+    timeoutMs: 5_000,
+    backoff: fullJitter(100, 10_000),
+    maxAttempts: Number.POSITIVE_INFINITY,
+  });
+  const send = async (batch: Batch): Promise<readonly Outcome[]> => {
+    let outcomes: readonly Outcome[] | undefined;
+    void sender.send(batch, context()).then((result) => {
+      outcomes = result;
+    });
+    await clock.until(() => outcomes !== undefined);
+    return outcomes as unknown as readonly Outcome[];
+  };
+  return { clock, emulator, send };
+}
+
+function eventsOf(vendor: VendorUnderTest, count: number, bytes?: number): string[] {
+  return ids(count).map((id) => vendor.event(id, bytes));
+}
+
+function ids(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `id-${index}`);
+}
+
+/** In any order for a vendor that keeps none. */
+function inOrder(vendor: VendorUnderTest, list: readonly string[]): readonly string[] {
+  return vendor.ordered === false ? list.toSorted() : list;
 }
 
 interface World {
