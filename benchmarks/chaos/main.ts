@@ -4,10 +4,12 @@
  *
  *   npm run chaos -- --kills N         SIGKILL at random moments
  *   npm run chaos -- --full-disk       a disk of a few megabytes fills up, then there is room again
- *   npm run chaos -- --power-cuts N    the file system is shut down under the relay: what was not synced is gone
+ *   npm run chaos -- --power-cuts N    the file system is shut down under the relay: what was not
+ *                                      synced is gone
  *   npm run chaos -- --hung-disk       the file system answers nothing for a while
  *   npm run chaos -- --failing-fsync   writing works, syncing fails, until the disk is well again
- *   npm run chaos -- --two-relays      several are started together on one directory, again and again after a kill: one alone runs (--rounds N)
+ *   npm run chaos -- --two-relays      several are started together on one directory, again and
+ *                                      again after a kill: one alone runs (--rounds N)
  *
  * All that do something to a disk need root and Linux; where they cannot run the last line is {"skipped": reason}.
  */

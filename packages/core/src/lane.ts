@@ -16,7 +16,8 @@
  *     -> sending   probe, resume (a new credential)
  *   paused   an operator paused it; the attempt in flight was finished
  *     -> idle      resume
- *   failed   a defect stopped it: an invariant is broken, or something threw that must not; events are kept
+ *   failed   a defect stopped it: an invariant is broken, or something threw that must not; events
+ *            are kept
  *     -> sending   resume, another sender
  *   closed   for good
  * Any mode but closed goes to paused, failed and closed; sending and waiting go to paused and closed once the attempt in flight has ended.
@@ -25,22 +26,11 @@
  * store without an outcome. Nothing that is thrown leaves the lane: it is the boundary of its destination. An observer that throws does not
  * disturb the attempt in flight: its outcomes are settled first.
  */
-import {
-  type Attempt,
-  type Batch,
-  type BatchLimits,
-  isFinal,
-  type Outcome,
-  outcomesOf,
-  type SendContext,
-  type Sender,
-  type Store,
-} from "./delivery.ts";
+import { type Attempt, type Batch, isFinal, type Outcome, outcomesOf, type SendContext } from "./delivery.ts";
 import { assert, isDefect, messageOf } from "./errors.ts";
-import type { Runtime, Timer } from "./runtime.ts";
+import type { LaneMode, LaneOptions, LaneSnapshot } from "./lane-types.ts";
+import type { Timer } from "./runtime.ts";
 import { sleep } from "./runtime.ts";
-
-export type LaneMode = "idle" | "sending" | "waiting" | "halted" | "paused" | "failed" | "closed";
 
 const MAY_FOLLOW: Readonly<Record<LaneMode, readonly LaneMode[]>> = {
   idle: ["sending"],
@@ -53,40 +43,6 @@ const MAY_FOLLOW: Readonly<Record<LaneMode, readonly LaneMode[]>> = {
 };
 /** Any mode but closed and itself goes there. */
 const ALWAYS: readonly LaneMode[] = ["paused", "failed", "closed"];
-/** When a lane starts a request although more events may come. */
-export interface LaneTrigger {
-  readonly flushAt: number;
-  readonly flushBytes: number;
-  /** Longest time an event waits for company. Up to a tenth less, at random, so that a fleet does not post in step. */
-  readonly flushIntervalMs: number;
-}
-
-export interface LaneOptions {
-  readonly name: string;
-  readonly store: Store;
-  readonly sender: Sender;
-  readonly runtime: Pick<Runtime, "clock" | "random">;
-  readonly limits: BatchLimits;
-  readonly trigger: LaneTrigger;
-  /** How long a halted lane waits before it tries one batch. Default 60 s. */
-  readonly probeMs?: number;
-  /** After each settled batch. If it throws, as any of these, the lane fails. */
-  readonly onSettled?: (batch: Batch, outcomes: readonly Outcome[]) => void;
-  /** After each change of mode. */
-  readonly onModeChange?: (mode: LaneMode, reason: string | undefined) => void;
-  /** After each request. */
-  readonly onAttempt?: (attempt: Attempt, batch: Batch) => void;
-}
-
-export interface LaneSnapshot {
-  readonly mode: LaneMode;
-  /** Why it waits, is halted, paused or failed. */
-  readonly reason: string | undefined;
-  readonly attempts: number;
-  readonly failedAttempts: number;
-  readonly lastError: string | undefined;
-  readonly lastErrorAtMs: number | undefined;
-}
 
 const PROBE_DEFAULT_MS = 60_000;
 /** Wait before the store is tried again after it failed: a full or failing disk rarely heals sooner. */

@@ -15,7 +15,8 @@
  * Records follow, each beginning at a multiple of 8:
  *
  *   0   4  "WBR1"
- *   4   4  length of the record in bytes, this header and the padding at its end included: a multiple of 8
+ *   4   4  length of the record in bytes, this header and the padding at its end included: a
+ *          multiple of 8
  *   8   4  CRC-32 of the head: bytes 12 up to the body
  *  12   4  number of events n, at least 1
  *  16   8  position of the first event

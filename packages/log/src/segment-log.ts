@@ -22,7 +22,7 @@ import { type Clock, type Disk, type DiskFile, messageOf, type Timer, WaybillErr
 import { createInPlace } from "./aside.ts";
 import { findInLog } from "./find.ts";
 import { Reader, type SegmentSource } from "./reader.ts";
-import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, type SizedEntry, sizeEntry } from "./record.ts";
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, sizeEntry } from "./record.ts";
 import { type Recovered, recover } from "./recover.ts";
 import { retainedFrom } from "./retention.ts";
 import { type Segment, segmentName } from "./segment.ts";
@@ -37,7 +37,7 @@ import type {
   RecoveryReport,
   RetentionLimits,
 } from "./types.ts";
-import { WaveEncoder } from "./wave.ts";
+import { type Waiting, WaveEncoder } from "./wave.ts";
 
 const SEGMENT_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
 const PENDING_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
@@ -54,15 +54,6 @@ const SECOND_MS = 1_000;
 /** Knuth's multiplicative hash: its upper byte looks like chance. */
 const PROBE_FACTOR = 0x9e3779b1;
 const PROBE_SHIFT = 24;
-
-interface Waiting {
-  /** `undefined` for a barrier: it is answered with its wave and writes nothing. */
-  readonly sized: SizedEntry | undefined;
-  /** A barrier that tries the disk. */
-  readonly isProbe?: true;
-  readonly resolve: (first: Position) => void;
-  readonly reject: (error: WaybillError) => void;
-}
 
 /** Opens the log in `options.directory`, creating it when there is none. **Errors**: `WAYBILL_DISK`; never because of content. */
 export async function openLog(

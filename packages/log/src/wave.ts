@@ -14,6 +14,16 @@ const SCRATCH_MAX_BYTES = 1024 * 1024;
 /** Most logs are small ones of a lane: memory comes with the waves that need it. */
 const SCRATCH_MIN_BYTES = 16 * 1024;
 
+/** What waits for the next wave. */
+export interface Waiting {
+  /** `undefined` for a barrier: it is answered with its wave and writes nothing. */
+  readonly sized: SizedEntry | undefined;
+  /** A barrier that tries the disk. */
+  readonly isProbe?: true;
+  readonly resolve: (first: Position) => void;
+  readonly reject: (error: WaybillError) => void;
+}
+
 export interface EncodedWave {
   readonly buffers: readonly Uint8Array[];
   readonly bytes: number;

@@ -7,7 +7,8 @@
  *     -> memory   it cannot be opened, or does not answer
  *   disk      events go through the stage to the log
  *     -> memory   the log cannot be written, or does not answer
- *   memory    events go to a queue in memory beside the log, as in a client without a spool; reported to `onError`, once per cause
+ *   memory    events go to a queue in memory beside the log, as in a client without a spool;
+ *             reported to `onError`, once per cause
  *     -> disk     opening, or after a while writing, is tried again and works
  *
  * Invariants: an event is in the log, in the stage, or in the queue in memory, never in two of them; all three are in the counts. The order of

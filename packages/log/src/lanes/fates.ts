@@ -4,8 +4,12 @@
  * Fates are runs over positions: so many events with the same outcome. The newest runs, the tail, stand in the lane's state beside its cursor and are written with it in one
  * piece. When the tail has more than `TAIL_MAX_RUNS` runs it becomes a block in a small log of the lane's own, durable before the state moves on:
  *
- *   settle -> [crash: the batch is sent again, as ever] -> block synced -> [crash: the state still has the cursor before these events; they are settled again, and the newer
- *   block counts] -> state with the new cursor and an empty tail
+ *   settle
+ *     -> [crash: the batch is sent again, as ever]
+ *   block synced
+ *     -> [crash: the state still has the cursor before these events; they are settled again, and
+ *        the newer block counts]
+ *   state with the new cursor and an empty tail
  *
  * So every position below the cursor is in the tail or in a block. One that is not, because its block was damaged or could not be written, is `unknown`: a lost block
  * must not become a lie.

@@ -4,8 +4,12 @@
  * Cursor and ledger are written together (see lane-state.ts), after the dead letters they speak of are durable. So after a
  * crash between any two steps the same events come again, and nothing is counted twice:
  *
- *   send -> [crash: sent again under the same ids] -> dead letters synced -> [crash: sent again; a dead letter already kept
- *   for that position is not written again] -> cursor and ledger written -> next batch
+ *   send
+ *     -> [crash: sent again under the same ids]
+ *   dead letters synced
+ *     -> [crash: sent again; a dead letter already kept for that position is not written again]
+ *   cursor and ledger written
+ *     -> next batch
  *
  * A batch is written down beside the cursor before its first attempt, and for as long as it may have been acted on without our knowing: whatever
  * happens, the same events go again in the same batch under the same key.

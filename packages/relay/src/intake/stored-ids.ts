@@ -11,7 +11,8 @@
  *   8   4  CRC-32 of the seed and of bytes 16 to the end
  *  12   4  zeros
  *  16   8  when its newest event was received, epoch ms (a double)
- *  24      8,192 x 16 bytes: the hash of the id at each position; zeros for an event whose id the relay made
+ *  24      8,192 x 16 bytes: the hash of the id at each position; zeros for an event whose id the
+ *          relay made
  */
 import { crc32 } from "node:zlib";
 import type { Clock, Disk, Random } from "@waybill/core";
