@@ -181,11 +181,11 @@ test("no file carries a path of a machine, a registry host or a switched-off che
 const CEILINGS: Readonly<Record<Exclude<keyof Figures, "files">, number>> = {
   cycles: 4,
   orphans: 0,
-  vendorNamesInRelay: 73,
-  longestFunctionLines: Math.max(MAX_FUNCTION_LINES, 209),
-  overlongCommentLines: 1_189,
+  vendorNamesInRelay: 27,
+  longestFunctionLines: Math.max(MAX_FUNCTION_LINES, 208),
+  overlongCommentLines: 1_181,
   overlongProseLines: 233,
-  bannedWords: 970,
+  bannedWords: 859,
 };
 
 test("cycles, orphans, vendor names, long functions, long lines and banned words do not grow", () => {
