@@ -179,13 +179,13 @@ test("no file carries a path of a machine, a registry host or a switched-off che
  * are {@link MAX_FUNCTION_LINES} for the longest function and 0 for all others.
  */
 const CEILINGS: Readonly<Record<Exclude<keyof Figures, "files">, number>> = {
-  cycles: 4,
+  cycles: 3,
   orphans: 0,
-  vendorNamesInRelay: 27,
+  vendorNamesInRelay: 25,
   longestFunctionLines: Math.max(MAX_FUNCTION_LINES, 208),
-  overlongCommentLines: 1_181,
-  overlongProseLines: 233,
-  bannedWords: 859,
+  overlongCommentLines: 1_160,
+  overlongProseLines: 220,
+  bannedWords: 788,
 };
 
 test("cycles, orphans, vendor names, long functions, long lines and banned words do not grow", () => {

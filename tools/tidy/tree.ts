@@ -26,6 +26,7 @@ export const GENERATED: readonly string[] = [
   "docs/conformance.md",
   "docs/errors.md",
   "docs/guide/vendors.md",
+  "docs/operating/admin-api.md",
   "docs/operating/config.md",
   "packages/*/etc/*.api.md",
   "packages/relay/src/intake/batch-scan.wasm.ts",
