@@ -108,8 +108,8 @@ export const LETTER: readonly Mutant[] = [
   {
     name: "after process.exit() every client is told",
     file: EXITS,
-    find: "this.#tellLost(`the process ended with exit code ${code}`);",
-    replace: "if (code === 0) this.#tellLost(`the process ended with exit code ${code}`);",
+    find: "this.#reportLost(`the process ended with exit code ${code}`);",
+    replace: "if (code === 0) this.#reportLost(`the process ended with exit code ${code}`);",
     tests: EXIT_TESTS,
   },
   {

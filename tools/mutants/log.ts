@@ -63,7 +63,7 @@ export const LOG: readonly Mutant[] = [
   {
     name: "what retention took behind a batch on its way is counted once",
     file: `${LOG_SOURCE}/lanes/log-store.ts`,
-    find: "expired: expired - this.#expiredBehind,",
+    find: "expired: expired - this.#expiredAfterLease,",
     replace: "expired,",
     tests: [`${LOG_TESTS}/lanes/expired.test.ts`],
   },
