@@ -2,21 +2,13 @@
  * Vendors' published SDKs, unmodified, through the relay by changing their base URL: events arrive at the emulator behind it. The relay is a process of its own that is killed and
  * started again in the middle; nothing is lost.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { emulators } from "@waybill/testing";
 import { build } from "esbuild";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
-import { fileOf, installClients, load } from "./setup.ts";
-
-const INSTALL_MS = 300_000;
-const TEST_MS = 60_000;
-const CLI = fileURLToPath(new URL("../packages/cli/dist/main.js", import.meta.url));
+import { openPage } from "./page.ts";
+import { SOON, startRelay, until } from "./relay.ts";
+import { fileOf, INSTALL_MS, installClients, load, TEST_MS } from "./setup.ts";
 
 beforeAll(installClients, INSTALL_MS);
 
@@ -34,7 +26,6 @@ interface World {
 }
 
 async function setUp(): Promise<World> {
-  const directory = mkdtempSync(join(tmpdir(), "waybill-real-"));
   const flag = {
     key: "flag",
     version: 7,
@@ -57,51 +48,36 @@ async function setUp(): Promise<World> {
     segment.listen(),
     posthog.listen(),
   ]);
-  const common = { backoff: { base: "10ms", max: "50ms" }, batch: { linger: "5ms" } };
-  const config = (listen: string): string =>
-    JSON.stringify({
-      listen,
-      admin: { listen: "127.0.0.1:0" },
-      dataDirectory: join(directory, "data"),
-      network: { allowPrivateAddresses: true },
-      environments: {
-        flags: {
-          sources: { sdks: { protocol: "launchdarkly", writeKeys: ["sdk-in"], environmentId: "env-in" } },
-          destinations: {
-            launchdarkly: {
-              vendor: "launchdarkly",
-              url: flagsServer.url,
-              writeKey: "sdk-out",
-              environmentId: "env-out",
-              ...common,
-            },
-          },
-        },
-        game: {
-          sources: { app: { protocol: "trophy", writeKeys: ["in.secret"] } },
-          destinations: {
-            trophy: { vendor: "trophy", url: `${trophyServer.url}/v1`, writeKey: "out.secret", ...common },
-          },
-        },
-        product: {
-          sources: { app2: { protocol: "posthog", writeKeys: ["phc_in"] } },
-          destinations: { posthog: { vendor: "posthog", url: posthogServer.url, writeKey: "phc_out", ...common } },
-        },
-        web: {
-          sources: { site: { protocol: "segment", writeKeys: ["w"] } },
-          destinations: { segment: { vendor: "segment", url: segmentServer.url, writeKey: "out", ...common } },
+  onTestFinished(async () => {
+    for (const server of [flagsServer, trophyServer, segmentServer, posthogServer]) await server.close();
+  });
+  const relay = await startRelay({
+    flags: {
+      sources: { sdks: { protocol: "launchdarkly", writeKeys: ["sdk-in"], environmentId: "env-in" } },
+      destinations: {
+        launchdarkly: {
+          vendor: "launchdarkly",
+          url: flagsServer.url,
+          writeKey: "sdk-out",
+          environmentId: "env-out",
+          ...SOON,
         },
       },
-    });
-  const file = join(directory, "waybill.json");
-  writeFileSync(file, config("127.0.0.1:0"));
-  let started = await startRelay(file);
-  const { port } = new URL(started.url);
-  writeFileSync(file, config(`127.0.0.1:${port}`));
-  onTestFinished(async () => {
-    await kill(started.process);
-    for (const server of [flagsServer, trophyServer, segmentServer, posthogServer]) await server.close();
-    rmSync(directory, { recursive: true, force: true });
+    },
+    game: {
+      sources: { app: { protocol: "trophy", writeKeys: ["in.secret"] } },
+      destinations: {
+        trophy: { vendor: "trophy", url: `${trophyServer.url}/v1`, writeKey: "out.secret", ...SOON },
+      },
+    },
+    product: {
+      sources: { app2: { protocol: "posthog", writeKeys: ["phc_in"] } },
+      destinations: { posthog: { vendor: "posthog", url: posthogServer.url, writeKey: "phc_out", ...SOON } },
+    },
+    web: {
+      sources: { site: { protocol: "segment", writeKeys: ["w"] } },
+      destinations: { segment: { vendor: "segment", url: segmentServer.url, writeKey: "out", ...SOON } },
+    },
   });
   return {
     flags,
@@ -109,36 +85,9 @@ async function setUp(): Promise<World> {
     segment,
     posthog,
     flagsUrl: flagsServer.url,
-    url: started.url,
-    async restart() {
-      await kill(started.process);
-      started = await startRelay(file);
-    },
+    url: relay.url,
+    restart: () => relay.restart(),
   };
-}
-
-async function startRelay(file: string): Promise<{ readonly process: ChildProcess; readonly url: string }> {
-  const child = spawn(process.execPath, [CLI, "relay", "--config", file], { stdio: ["ignore", "pipe", "inherit"] });
-  const url = await new Promise<string>((resolve, reject) => {
-    child.once("exit", (code) => reject(new Error(`the relay ended with ${code}`)));
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      const { intake } = JSON.parse(line) as { readonly intake?: string };
-      if (intake !== undefined) resolve(intake);
-    });
-  });
-  return { process: child, url };
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, "exit");
-  child.kill("SIGKILL");
-  await exited;
-}
-
-async function until(done: () => boolean): Promise<void> {
-  for (let look = 0; look < 2_000 && !done(); look++) await new Promise((resolve) => setTimeout(resolve, 10));
-  expect(done()).toBe(true);
 }
 
 const LOGGER = { error: () => undefined, warn: () => undefined, info: () => undefined, debug: () => undefined };
@@ -227,34 +176,12 @@ test("launchdarkly-node-client-sdk", { timeout: TEST_MS }, async () => {
   expect(world.flags.payloads[0]?.path).toBe("/events/bulk/env-out");
 });
 
-interface Window {
-  eval(code: string): unknown;
-  fetch?: unknown;
-  close(): void;
-}
-
-/** A page of another origin than the relay's, so that the browser asks first. */
-function page(): Window {
-  const { JSDOM, VirtualConsole } = load<{
-    JSDOM: new (html: string, options: object) => { readonly window: Window };
-    VirtualConsole: new () => object;
-  }>("jsdom");
-  const { window } = new JSDOM("<!doctype html>", {
-    url: "http://page.test/",
-    runScripts: "outside-only",
-    pretendToBeVisual: true,
-    virtualConsole: new VirtualConsole(),
-  });
-  onTestFinished(() => window.close());
-  return window;
-}
-
 test.each([
   ["launchdarkly-js-client-sdk", "4"],
   ["launchdarkly-js-client-sdk-2", "3"],
 ])("%s in a page, with preflights", { timeout: TEST_MS }, async (name, schema) => {
   const world = await setUp();
-  const window = page();
+  const window = openPage();
   window.eval(fileOf(`${name}/dist/ldclient.min.js`));
   const options = {
     baseUrl: world.flagsUrl,
@@ -280,7 +207,7 @@ test.each([
 
 test("@launchdarkly/js-client-sdk in a page", { timeout: TEST_MS }, async () => {
   const world = await setUp();
-  const window = page();
+  const window = openPage();
   // jsdom has no fetch; this one says where the page is, as a browser does.
   const pageFetch = (input: string, init?: RequestInit): Promise<Response> =>
     fetch(input, { ...init, headers: { ...(init?.headers as Record<string, string>), origin: "http://page.test" } });
@@ -315,7 +242,7 @@ test("@launchdarkly/js-client-sdk in a page", { timeout: TEST_MS }, async () => 
 
 test("ldclient-js in a page, by pixel", { timeout: TEST_MS }, async () => {
   const world = await setUp();
-  const window = page();
+  const window = openPage();
   const asked: Promise<unknown>[] = [];
   Object.assign(window, { beacon: (url: string) => asked.push(fetch(url)) });
   // jsdom loads no images; this one asks for them as a browser does.
