@@ -52,8 +52,8 @@ export interface OutboundAdapter<Destination extends object = DestinationOptions
    * disk first). `event`: by each event's own id. `nothing`: an event whose answer was lost may count twice.
    */
   readonly knowsDuplicatesBy: "batch" | "event" | "nothing";
-  /** From canonical events to its own. `read` reads an event of any vendor as a canonical one. Absent: it takes every wire format as it is. */
-  fromCanonical?(events: EventMap<never>, read: ReadCanonical): Translate;
+  /** From canonical events to its own. `read` reads an event of any vendor as a canonical one; `options` are those of the destination. Absent: it takes every wire format as it is. */
+  fromCanonical?(events: EventMap<never>, read: ReadCanonical, options: Destination): Translate;
   /** Why events of this metadata, in its own wire format, cannot be sent with these options. `undefined`: they can. Default: all can. May throw: then each event is rejected. */
   unsendable?(metadata: string, options: Destination): Unsendable | undefined;
   /** The request that sends on one that is not an event. Absent: it has none. */
@@ -73,10 +73,10 @@ export interface VendorAdapter<
   /** Schemas, defaults and texts of its own options. */
   readonly config: VendorConfig<Source, Destination>;
   readonly inbound: Inbound<Source>;
-  fromCanonical(events: EventMap<never>, read: ReadCanonical): Translate;
+  fromCanonical(events: EventMap<never>, read: ReadCanonical, options: Destination): Translate;
   /** From its own to a canonical event; `undefined` for one that has no canonical meaning. **Errors**: throws when `text` is not JSON. */
   toCanonical(text: string, metadata: string): Canonical | undefined;
-  /** The member of a stored event that holds its id, for the trace. Absent: its events have none. */
+  /** The member of a stored event that holds its id, for the trace: `uuid`, or names joined by dots. Absent: its events have none. */
   readonly idMember?: string;
   /**
    * Where the ids of stored events are in their `body`, for the window of ids after a restart. Absent: they are not in the log (a request carries its id beside its

@@ -106,10 +106,10 @@ function inOwnFormat(adapter: DestinationAdapter, config: DestinationConfig, cho
 /** Events in another vendor's format: chosen as they are, then translated. */
 function translated(
   adapter: DestinationAdapter,
-  { events }: DestinationConfig,
+  config: DestinationConfig,
   choose: Translate | undefined,
 ): Translate | undefined {
-  const translate = adapter.fromCanonical?.(events, toCanonical);
+  const translate = adapter.fromCanonical?.(config.events, toCanonical, config);
   if (translate === undefined || choose === undefined) return translate;
   return (event, metadata, key) => {
     const chosen = choose(event, metadata, key);

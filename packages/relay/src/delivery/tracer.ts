@@ -49,7 +49,7 @@ export async function traceEvents(from: Traceable, messageId: string, options: T
     const event = parse(text);
     // The same text may stand in another event's properties.
     const member = adapterOf(vendorOf(record.metadata))?.idMember;
-    if (event === undefined || member === undefined || own(event, member) !== messageId) continue;
+    if (event === undefined || member === undefined || memberOf(event, member) !== messageId) continue;
     isCut = events.length === max || (events.length > 0 && bytes + text.length > BYTES_MAX);
     if (isCut) break;
     bytes += text.length;
@@ -60,6 +60,17 @@ export async function traceEvents(from: Traceable, messageId: string, options: T
   }
   const removed = await from.removed(events.map(({ position }) => position));
   return { events: events.map((event) => withRemoved(event, removed)), isCut };
+}
+
+/** The value at names joined by dots. */
+function memberOf(event: unknown, path: string): unknown {
+  return path
+    .split(".")
+    .reduce(
+      (at, name) =>
+        typeof at === "object" && at !== null ? own(at as Readonly<Record<string, unknown>>, name) : undefined,
+      event,
+    );
 }
 
 function withRemoved<T extends { readonly position: Position; readonly destinations: readonly TraceDestination[] }>(

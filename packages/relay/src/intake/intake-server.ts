@@ -239,7 +239,7 @@ function specialAnswer(request: IncomingMessage, readiness: () => Readiness): An
 }
 
 function requestOf(request: IncomingMessage): IntakeRequest {
-  const { headers, url = "/" } = request;
+  const { headers, socket, url = "/" } = request;
   const asked = {
     method: request.method ?? "",
     path: url,
@@ -247,6 +247,7 @@ function requestOf(request: IncomingMessage): IntakeRequest {
     retryCount: textOf(headers["x-retry-count"]),
     idempotencyKey: textOf(headers["idempotency-key"] ?? headers["x-idempotency-key"]),
     headers,
+    socket,
   };
   return url.startsWith("/") ? asked : { ...asked, ...absolute(url, headers) };
 }

@@ -40,6 +40,8 @@ export interface IntakeRequest {
   readonly idempotencyKey: string | undefined;
   /** Lower-case names. For the doors of vendors other than Segment. */
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
+  /** Looked at only where an adapter wants the address. */
+  readonly socket?: { readonly remoteAddress?: string | undefined };
 }
 
 export interface IntakeOptions {

@@ -19,14 +19,19 @@ import type { Clock, Disk, Random } from "@waybill/core";
 import { type Log, type LogRecord, makeDirectoryInPlace, type Position } from "@waybill/log";
 import { HASH_WORDS, type IdHashes, type IdRange, IdWindow } from "./id-window.ts";
 
+/** Where an event's id is: in the record's body, or in bytes of its own. */
+export interface StoredId extends IdRange {
+  readonly bytes?: Uint8Array;
+}
+
 export interface StoredIdsOptions {
   readonly directory: string;
   readonly runtime: { readonly disk: Disk; readonly clock: Clock; readonly random: Random };
   readonly log: Log;
   readonly windowMs: number;
   readonly maxIds: number;
-  /** Where the ids of a record's events stand in its body, and which scope its source has. */
-  readonly idsOf: (record: LogRecord) => { readonly scope: number; readonly ids: readonly IdRange[] };
+  /** Where the ids of a record's events are, and which scope its source has. */
+  readonly idsOf: (record: LogRecord) => { readonly scope: number; readonly ids: readonly StoredId[] };
 }
 
 const IDS_PER_FILE = 8_192;
@@ -227,7 +232,7 @@ export class StoredIds {
     for (let index = 0; index < end - start; index++) {
       const id = ids[start + index];
       if (id === undefined || id.idStart < 0) continue;
-      this.window.hash(record.body, id, hashes, index);
+      this.window.hash(id.bytes ?? record.body, id, hashes, index);
       this.window.add(hashes, index, record.receivedAtMs, record.first + start + index);
     }
     this.stored(record.first + start, hashes, record.receivedAtMs);

@@ -122,6 +122,7 @@ export class VendorIntake {
       path: prefixed?.path ?? path,
       query,
       headers: (asked.headers ?? { authorization: asked.authorization }) as InboundRequest["headers"],
+      address: asked.socket?.remoteAddress,
     };
     let refusing: Pick<OpenedRequest, "adapter" | "route"> | undefined;
     let keyInBody: typeof refusing;

@@ -3,7 +3,7 @@ import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { storedIds } from "@waybill/vendors";
 import { expect, test } from "vitest";
 import type { IdHashes } from "../../src/intake/id-window.ts";
-import { StoredIds } from "../../src/intake/stored-ids.ts";
+import { type StoredId, StoredIds } from "../../src/intake/stored-ids.ts";
 
 const SCOPE = 7;
 const DAY_MS = 86_400_000;
@@ -15,7 +15,13 @@ interface World {
   readonly ids: StoredIds;
 }
 
-async function open(disk = new SimDisk(), options: { maxIds?: number; clock?: VirtualClock } = {}): Promise<World> {
+interface OpenOptions {
+  readonly maxIds?: number;
+  readonly clock?: VirtualClock;
+  readonly idsOf?: (body: Uint8Array) => readonly StoredId[];
+}
+
+async function open(disk = new SimDisk(), options: OpenOptions = {}): Promise<World> {
   const clock = options.clock ?? new VirtualClock();
   const runtime = { disk, clock, random: new SeededRandom(3) };
   const log = await openLog({ directory: "/log", segmentMaxBytes: 200_000 }, runtime);
@@ -25,7 +31,7 @@ async function open(disk = new SimDisk(), options: { maxIds?: number; clock?: Vi
     log,
     windowMs: DAY_MS,
     maxIds: options.maxIds ?? 100_000,
-    idsOf: ({ body }) => ({ scope: SCOPE, ids: storedIds(body) }),
+    idsOf: ({ body }) => ({ scope: SCOPE, ids: (options.idsOf ?? storedIds)(body) }),
   });
   return { disk, clock, log, ids };
 }
@@ -116,4 +122,17 @@ test("files beyond maxIds are removed; ids older than the window are not taken u
   await clock.advance(DAY_MS + 1);
   const second = await open(wide.disk, { clock });
   expect(position(second, 8_000)).toBeUndefined();
+});
+
+test("an id that is made of several members of an event is known again as well", async () => {
+  const first = await open();
+  await store(first, 0, 10);
+  first.disk.killProcess();
+  const bytes = Buffer.from("made-of-two");
+  const second = await open(first.disk, {
+    idsOf: (body) =>
+      storedIds(body).map((id, index) => (index === 4 ? { idStart: 0, idEnd: bytes.length, bytes } : id)),
+  });
+  expect(second.ids.window.positionOf(hash(second.ids, ["made-of-two"]), 0)).toBe(4);
+  expect([position(second, 4), position(second, 5)]).toEqual([undefined, 5]);
 });

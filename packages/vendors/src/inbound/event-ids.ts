@@ -4,12 +4,15 @@ import { FieldReader, frame } from "./frame.ts";
 export interface EventId {
   readonly idStart: number;
   readonly idEnd: number;
+  /** What it is in, for an id that is made of several members. Default: the body. */
+  readonly bytes?: Uint8Array;
 }
 
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const BACKSLASH = 0x5c;
-const NONE: EventId = { idStart: -1, idEnd: -1 };
+const encoder = new TextEncoder();
+export const NO_ID: EventId = { idStart: -1, idEnd: -1 };
 
 /** Where the ids of stored events are in their `body`: each event's member of this name. None of a body that is not JSON. */
 export function eventIdsIn(body: Uint8Array, member: string): readonly EventId[] {
@@ -23,7 +26,14 @@ export function eventIdsIn(body: Uint8Array, member: string): readonly EventId[]
   return framed.events.map((range) => {
     const [id] = fields.read(range, [member]);
     // One with escapes is remembered decoded: it is not found by its bytes.
-    if (id === undefined || !fields.isText(id) || wrapped.subarray(id.start, id.end).includes(BACKSLASH)) return NONE;
+    if (id === undefined || !fields.isText(id) || wrapped.subarray(id.start, id.end).includes(BACKSLASH)) return NO_ID;
     return { idStart: id.start, idEnd: id.end - 2 };
   });
+}
+
+/** An id that is not one piece of the body; "" for none. */
+export function eventIdOf(text: string): EventId {
+  if (text === "") return NO_ID;
+  const bytes = encoder.encode(text);
+  return { idStart: 0, idEnd: bytes.length, bytes };
 }

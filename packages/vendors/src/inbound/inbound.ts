@@ -15,6 +15,8 @@ export interface InboundRequest {
   readonly query: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Of the other end of the connection, which may be a proxy. Absent where there is none. */
+  readonly address?: string | undefined;
 }
 
 export interface InboundAnswer {
