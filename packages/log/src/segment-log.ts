@@ -44,6 +44,7 @@ const PENDING_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
 /** Most bytes of one wave: bounds the time its first entry waits for the fsync. */
 const WAVE_MAX_BYTES = 1024 * 1024;
 const RETRY_AFTER_MS = 1_000;
+const RETRY = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
 /** How often the disk is tried while storing fails. */
 const PROBE_MS = 1_000;
 /** What a probe writes at least: more than most requests. Where a larger wave failed, as much as that had, up to a full wave. */
@@ -145,21 +146,34 @@ class SegmentLog implements Log, SegmentSource {
 
   append(entry: Entry): Promise<Position> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
-      const sized = sizeEntry(entry, this.#metadataMaxBytes);
-      if (this.#waitingBytes > 0 && this.#waitingBytes + sized.sizeBytes > this.#pendingMaxBytes)
-        throw new WaybillError(
-          "WAYBILL_LOG_BUSY",
-          `${this.#waitingBytes} bytes already wait for the disk; nothing was stored`,
-          {
-            retryable: true,
-            retryAfterMs: RETRY_AFTER_MS,
-          },
-        );
-      this.#waitingBytes += sized.sizeBytes;
+      const sized = this.#sized(entry);
+      this.#reserve(sized.sizeBytes);
       this.#waiting.push({ sized, resolve, reject });
       this.#committing ??= this.#commitAll();
     });
+  }
+
+  async appendAll(entries: readonly Entry[]): Promise<readonly Position[]> {
+    const group = entries.map((entry) => this.#sized(entry));
+    this.#reserve(group.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0));
+    const stored = group.map(
+      (sized, at) =>
+        new Promise<Position>((resolve, reject) => this.#waiting.push({ sized, joins: at > 0, resolve, reject })),
+    );
+    this.#committing ??= this.#commitAll();
+    return Promise.all(stored);
+  }
+
+  #sized(entry: Entry): SizedEntry {
+    if (this.#closed) throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
+    return sizeEntry(entry, this.#metadataMaxBytes);
+  }
+
+  #reserve(bytes: number): void {
+    const waiting = this.#waitingBytes;
+    if (waiting > 0 && waiting + bytes > this.#pendingMaxBytes)
+      throw new WaybillError("WAYBILL_LOG_BUSY", `${waiting} bytes already wait to be stored; nothing was`, RETRY);
+    this.#waitingBytes += bytes;
   }
 
   tryDisk(): Promise<void> {
@@ -175,10 +189,7 @@ class SegmentLog implements Log, SegmentSource {
     const failuresBefore = this.#failures;
     await new Promise<Position>((resolve, reject) => this.#waiting.push({ sized: undefined, resolve, reject }));
     if (this.#failures !== failuresBefore)
-      throw new WaybillError("WAYBILL_DISK", `What was appended before could not be stored: ${this.#lastError}`, {
-        retryable: true,
-        retryAfterMs: RETRY_AFTER_MS,
-      });
+      throw new WaybillError("WAYBILL_DISK", `What was appended before could not be stored: ${this.#lastError}`, RETRY);
   }
 
   onCommit(run: () => void): () => void {
@@ -257,8 +268,9 @@ class SegmentLog implements Log, SegmentSource {
     let bytes = 0;
     let count = 0;
     while (count < this.#waiting.length) {
-      bytes += this.#waiting[count]?.sized?.sizeBytes ?? 0;
-      if (count > 0 && bytes > WAVE_MAX_BYTES) break;
+      const { sized, joins = false } = this.#waiting[count] as Waiting;
+      bytes += sized?.sizeBytes ?? 0;
+      if (count > 0 && bytes > WAVE_MAX_BYTES && !joins) break;
       count += 1;
     }
     if (count === this.#waiting.length) {

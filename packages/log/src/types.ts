@@ -98,6 +98,11 @@ export interface Log {
    * **Concurrency**: any number at once; appends that arrive while an fsync runs share the next one. Order is call order.
    */
   append(entry: Entry): Promise<Position>;
+  /**
+   * Appends several entries as one: they are written and synced together, in one wave; resolves to the first position of each. **Errors**: as of {@link append}; then
+   * none of them is in the log. A crash before that may leave the first ones of them.
+   */
+  appendAll(entries: readonly Entry[]): Promise<readonly Position[]>;
   /** Writes and syncs something that it takes away again, so that {@link lastError} shows whether an append would succeed. Never rejects. */
   tryDisk(): Promise<void>;
   /** Resolves once everything appended before the call is durable; rejects if some of it failed. */

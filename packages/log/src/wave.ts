@@ -20,6 +20,8 @@ export interface Waiting {
   readonly sized: SizedEntry | undefined;
   /** A barrier that tries the disk. */
   readonly isProbe?: true;
+  /** Belongs to the entry before it: they are in one wave. */
+  readonly joins?: boolean;
   readonly resolve: (first: Position) => void;
   readonly reject: (error: WaybillError) => void;
 }

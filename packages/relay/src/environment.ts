@@ -21,7 +21,7 @@ import { Replays } from "./delivery/replays.ts";
 import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./delivery/tracer.ts";
 import { AppendRate } from "./intake/append-rate.ts";
 import { batchScanner } from "./intake/batch-scanner.ts";
-import { scopeOf } from "./intake/sources.ts";
+import { scopeOf } from "./intake/scope.ts";
 import { StoredIds } from "./intake/stored-ids.ts";
 import type { MemoryRelay } from "./launchdarkly/memory-relay.ts";
 import { MemorySources } from "./launchdarkly/memory-sources.ts";

@@ -30,7 +30,7 @@ import type { LaneMode, TraceDestination } from "../admin/types.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import { destinationAdapterOf } from "./adapters.ts";
-import { answerOf, forCaller, isPlainPath } from "./exchanges.ts";
+import { answerOf, forCaller, isPlainPath } from "./caller-answers.ts";
 import type { SenderSettings } from "./extension.ts";
 import { FileWriter } from "./file-writer.ts";
 import { createDestinationSender, type DestinationSender, protocolOf } from "./senders.ts";

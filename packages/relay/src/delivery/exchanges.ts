@@ -1,7 +1,10 @@
 /** Callers that wait for a vendor's answer to their event: by its position in the log. */
 import { type Attempt, type Clock, type HttpResponse, type Timer } from "@waybill/core";
 import type { Vendor } from "@waybill/vendors/registry";
+import { answerOf, forCaller } from "./caller-answers.ts";
 import type { Destination } from "./destination.ts";
+
+const UNPROCESSABLE = 422;
 
 interface Waiter {
   readonly destination: string;
@@ -60,34 +63,4 @@ export class Exchanges {
     waiter.timer.cancel();
     waiter.resolve(response === undefined ? answerOf(UNPROCESSABLE, { error: reason }) : forCaller(response));
   }
-}
-
-const FIRST_REFUSAL = 300;
-const UNPROCESSABLE = 422;
-/** Content types that no browser runs. */
-const PASSED_ON = /^(?:application\/(?:[\w.+-]*\+)?json|text\/plain)(?:\s*;\s*charset=[\w-]+)?$/i;
-
-/**
- * A vendor's answer as it may be given to a caller of the relay: its status, its body, and of its headers the content type, if that is one of data. Anything else would
- * be the vendor's page under the relay's name.
- */
-export function forCaller({ status, headers, body, cut }: HttpResponse): HttpResponse {
-  // Half of a JSON text is none. That it was taken is all that can be said.
-  if (cut === true)
-    return answerOf(status, status < FIRST_REFUSAL ? { stored: true } : { error: "The answer is too long." });
-  const type = headers["content-type"];
-  const passed = type === undefined || PASSED_ON.test(type) ? type : "text/plain; charset=utf-8";
-  return { status, headers: passed === undefined ? {} : { "content-type": passed }, body };
-}
-
-/** An answer of ours where the vendor gave none. */
-export function answerOf(status: number, body: object): HttpResponse {
-  return { status, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-}
-
-/** Whether a path stays where it says: `..`, in any spelling that a URL knows, would lead to other paths of the vendor's, with its key. */
-export function isPlainPath(path: string): boolean {
-  if (/[^!-~]|[\\#]/.test(path)) return false;
-  const [before = ""] = path.split("?", 1);
-  return !before.split("/").some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment));
 }

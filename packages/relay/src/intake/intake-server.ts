@@ -13,11 +13,11 @@ import type { BodyReader, BodyRefusal, Charge } from "./body.ts";
 import { Connections } from "./connections.ts";
 import { Drain } from "./drain.ts";
 import { answerEarly, BrokenRequests } from "./early-answer.ts";
+import type { Intake } from "./intake.ts";
 import type { ReadGate } from "./read-gate.ts";
-import type { Intake, IntakeRequest, Opened } from "./segment-intake.ts";
 import { peerOf } from "./shares.ts";
 import type { Turns } from "./turns.ts";
-import type { OpenedRequest } from "./vendor-intake.ts";
+import type { IntakeRequest, Opened } from "./types.ts";
 
 export interface IntakeServerOptions {
   readonly intake: Intake;
@@ -117,7 +117,7 @@ class Receiver {
     this.#answerEarly(request, response, answer, true);
   }
 
-  #read(request: IncomingMessage, response: ServerResponse, opened: Opened | OpenedRequest, expected: boolean): void {
+  #read(request: IncomingMessage, response: ServerResponse, opened: Opened, expected: boolean): void {
     const { bodies } = this.#options;
     let isWaiting = expected;
     const share = opened.payer?.share ?? bodies.keyless.share(peerOf(request.socket.remoteAddress));
@@ -217,7 +217,7 @@ class Receiver {
 interface Whole {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly opened: Opened | OpenedRequest;
+  readonly opened: Opened;
   readonly body: Buffer;
   readonly charge: Charge;
 }

@@ -1,9 +1,10 @@
-import { createHash, hash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import type { Clock } from "@waybill/core";
 import type { SourceView } from "../admin/types.ts";
 import type { SourceConfig, SourceKey } from "../config/types.ts";
 import type { Environment } from "../environment.ts";
 import { KeyLimiter } from "./key-limiter.ts";
+import { scopeOf } from "./scope.ts";
 import { Pool, type Share } from "./shares.ts";
 
 /** Where events come from: keys in, counters out. */
@@ -86,7 +87,7 @@ export class SourceTable {
   }
 
   /** Looks the key up by a salted digest: how long it takes says nothing about how much of a guess was right. One that has expired is not known. */
-  byKey(key: string, kind: SourceKey["kind"] = ""): KnownKey | undefined {
+  byKey(key: string, kind = ""): KnownKey | undefined {
     if (key.length > KEY_MAX_CHARACTERS) return undefined;
     return this.#byDigest.get(digestOf(key))?.find((known) => known.kind === kind && this.isValid(known));
   }
@@ -133,9 +134,4 @@ const SALT = randomBytes(16).toString("hex");
 
 function digestOf(key: string): string {
   return hash("sha256", SALT + key, "base64");
-}
-
-/** A source keeps its scope over reloads and restarts, whatever stands beside it. */
-export function scopeOf(environment: string, source: string): number {
-  return createHash("sha256").update(`${environment}/${source}`).digest().readUInt32LE(0);
 }

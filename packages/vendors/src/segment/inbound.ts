@@ -68,8 +68,14 @@ export const segmentInbound: Inbound & { match(path: string): SegmentInboundRout
   key: ({ headers }) => parseAuthorization(headers["authorization"] ?? "")?.key,
   refuse(refusal): InboundAnswer {
     const { kind, code = CODES.get(kind) ?? kind, status = REFUSAL_STATUS[kind], message } = refusal;
-    const allow = kind === "method_not_allowed" ? { allow: "POST, OPTIONS" } : {};
-    return segmentAnswer(segmentRefusal(status, code, message), allow);
+    if (kind !== "method_not_allowed" && kind !== "not_found")
+      return segmentAnswer(segmentRefusal(status, code, message));
+    // What is not about events is refused as any server does: RFC 9457.
+    const problem = { type: "about:blank", title: code, status, detail: message, success: false, code, message };
+    return segmentAnswer(
+      { status, body: JSON.stringify(problem) },
+      { "content-type": "application/problem+json", ...(kind === "not_found" ? {} : { allow: "POST, OPTIONS" }) },
+    );
   },
 };
 

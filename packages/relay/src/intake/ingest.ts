@@ -1,0 +1,200 @@
+/**
+ * The one way in: stores the events of a request that are new, and tells where all of them are; those that came before where they were stored then.
+ *
+ * Duplicates are left out, the rest is appended and made durable, ids that were not stored are taken back, counted is what was stored, and the receipt is made.
+ *
+ * Receipt: `<environment>/<position>+<count>,…`, ranges in the order of the request's events. When they are scattered over more than {@link RANGES_MAX} ranges, the
+ * rest is counted: `;more=<events>`. A request whose events went to several sources has one for each of its records, with a space between, at most
+ * {@link RECEIPTS_MAX}.
+ */
+import type { Entry, Position } from "@waybill/log";
+import { HASH_WORDS, type IdHashes } from "./id-window.ts";
+import type { Source } from "./sources.ts";
+
+/** A header of 2 KB at most. */
+const RANGES_MAX = 64;
+const RECEIPTS_MAX = 16;
+export const RECEIPT_HEADER = "waybill-receipt";
+
+type Environment = Source["environment"];
+
+/** Events to store. */
+export interface NewEvents {
+  readonly source: Source;
+  readonly receivedAtMs: number;
+  readonly count: number;
+  /** Of their ids; zeros for an event without one. `undefined` when none has one. */
+  readonly hashes: IdHashes | undefined;
+  /** The record of those that are kept, all of them by default. */
+  readonly entry: (keep: readonly boolean[] | undefined) => Omit<Entry, "source" | "receivedAtMs">;
+}
+
+export interface Stored {
+  /** Of the first event that was new. */
+  readonly first: Position | undefined;
+  readonly kept: number;
+  readonly duplicates: number;
+  /** `undefined` when it is not known where any of them is. */
+  readonly receipt: string | undefined;
+}
+
+/** Resolves after the fsync. **Errors**: those of the log; then nothing is stored. */
+export async function ingest(events: NewEvents): Promise<Stored> {
+  const { log } = events.source.environment;
+  const part = markNew(events);
+  let first: Position | undefined;
+  try {
+    const appended = part.kept === 0 ? undefined : log.append(entryOf(part));
+    // A duplicate is answered only when its first copy is durable: that may be waiting for the same fsync.
+    if (part.kept < events.count) await Promise.all([appended, log.barrier()]);
+    first = await appended;
+  } catch (error) {
+    rollBack(part);
+    throw error;
+  }
+  return settle(part, first);
+}
+
+/**
+ * Stores several records of one request. Those of one environment are appended together: all of them or none. Environments have logs of their own: when one fails, what
+ * another has stored stays there, and is known by its ids when the request comes again. **Errors**: those of the logs.
+ */
+export async function ingestAll(parts: readonly NewEvents[]): Promise<Stored> {
+  const marked = parts.map(markNew);
+  const groups = new Map<Environment, MarkedEvents[]>();
+  for (const part of marked) {
+    const { environment } = part.events.source;
+    const group = groups.get(environment);
+    if (group === undefined) groups.set(environment, [part]);
+    else group.push(part);
+  }
+  const results = await Promise.allSettled([...groups].map(([{ log }, group]) => appendGroup(log, group)));
+  const stored: Stored[] = [];
+  let failed: PromiseRejectedResult | undefined;
+  for (const [index, group] of [...groups.values()].entries()) {
+    const result = results[index] as PromiseSettledResult<readonly (Position | undefined)[]>;
+    if (result.status === "fulfilled")
+      for (const [at, part] of group.entries()) stored.push(settle(part, result.value[at]));
+    else {
+      failed ??= result;
+      for (const part of group.toReversed()) rollBack(part);
+    }
+  }
+  if (failed !== undefined) throw failed.reason;
+  const receipts = stored.flatMap(({ receipt }) => receipt ?? []);
+  return {
+    first: stored.find(({ first }) => first !== undefined)?.first,
+    kept: stored.reduce((total, { kept }) => total + kept, 0),
+    duplicates: stored.reduce((total, { duplicates }) => total + duplicates, 0),
+    receipt: receipts.length === 0 ? undefined : receipts.slice(0, RECEIPTS_MAX).join(" "),
+  };
+}
+
+/** The first position of each part; `undefined` for one whose events had all come before. */
+async function appendGroup(
+  log: Environment["log"],
+  group: readonly MarkedEvents[],
+): Promise<readonly (Position | undefined)[]> {
+  const kept = group.filter((part) => part.kept > 0);
+  const appended = kept.length === 0 ? [] : log.appendAll(kept.map(entryOf));
+  const hasDuplicates = group.some(({ events, kept: count }) => count < events.count);
+  const [firsts] = await Promise.all([appended, hasDuplicates ? log.barrier() : undefined]);
+  return group.map((part) => firsts[kept.indexOf(part)]);
+}
+
+/** Events whose new ids are in the window, not yet stored. */
+interface MarkedEvents {
+  readonly events: NewEvents;
+  /** Which are new; `undefined` when all are. */
+  readonly fresh: readonly boolean[] | undefined;
+  readonly kept: number;
+  readonly ticket: number | undefined;
+}
+
+function markNew(events: NewEvents): MarkedEvents {
+  const { hashes, count, source } = events;
+  if (hashes === undefined) return { events, fresh: undefined, kept: count, ticket: undefined };
+  const fresh = markFresh(events, hashes);
+  // Nothing came between: the ticket is that of these ids.
+  const ticket = source.environment.ids.window.endRequest();
+  const duplicates = fresh === undefined ? 0 : fresh.reduce((total, isFresh) => total + (isFresh ? 0 : 1), 0);
+  return { events, fresh, kept: count - duplicates, ticket };
+}
+
+function entryOf({ events: { source, receivedAtMs, entry }, fresh }: MarkedEvents): Entry {
+  return { source: source.config.name, receivedAtMs, ...entry(fresh) };
+}
+
+/** Takes the ids out of the window again: nothing of them is stored. */
+function rollBack({ events: { source, count, hashes }, fresh }: MarkedEvents): void {
+  for (let index = 0; hashes !== undefined && index < count; index++)
+    if (hasId(hashes, index) && fresh?.[index] !== false) source.environment.ids.window.remove(hashes, index);
+}
+
+/** Counts what was stored from `first` on, and keeps where. */
+function settle({ events, fresh, kept, ticket }: MarkedEvents, first: Position | undefined): Stored {
+  const { source, count, hashes, receivedAtMs } = events;
+  const { environment, counters } = source;
+  const { ids } = environment;
+  if (first !== undefined && hashes !== undefined) {
+    if (ticket !== undefined) ids.window.settle(ticket, first);
+    ids.stored(first, only(hashes, fresh), receivedAtMs);
+  }
+  const duplicates = count - kept;
+  counters.accepted += kept;
+  counters.duplicates += duplicates;
+  if (fresh === undefined || hashes === undefined)
+    return { first, kept, duplicates, receipt: `${environment.name}/${first}+${kept}` };
+  // Only now it is known where the first copies went.
+  return { first, kept, duplicates, receipt: receiptOf(source, hashes, fresh, first) };
+}
+
+/** Which events have an id that is new, which they now have no longer; `undefined` when all of them are. */
+function markFresh({ source, count, receivedAtMs }: NewEvents, hashes: IdHashes): boolean[] | undefined {
+  const { window } = source.environment.ids;
+  let fresh: boolean[] | undefined;
+  let place = 0;
+  window.prefetch(hashes);
+  for (let index = 0; index < count; index++) {
+    if (!hasId(hashes, index) || window.addAt(hashes, index, receivedAtMs, place)) {
+      place += 1;
+      continue;
+    }
+    fresh ??= new Array<boolean>(count).fill(true);
+    fresh[index] = false;
+  }
+  return fresh;
+}
+
+function hasId({ words }: IdHashes, index: number): boolean {
+  return words[index * HASH_WORDS] !== 0;
+}
+
+/** The hashes of the events that were kept. */
+function only(hashes: IdHashes, kept: readonly boolean[] | undefined): IdHashes {
+  if (kept === undefined) return hashes;
+  const words = hashes.words.filter((_word, at) => kept[Math.floor(at / HASH_WORDS)]);
+  return { scope: hashes.scope, words };
+}
+
+function receiptOf(
+  { environment }: Source,
+  hashes: IdHashes,
+  fresh: readonly boolean[],
+  first: Position | undefined,
+): string | undefined {
+  const ranges: { readonly from: Position; count: number }[] = [];
+  let next = first;
+  let more = 0;
+  for (const [index, isFresh] of fresh.entries()) {
+    const position = isFresh && next !== undefined ? next++ : environment.ids.window.positionOf(hashes, index);
+    const last = ranges.at(-1);
+    if (position === undefined) continue;
+    if (last !== undefined && more === 0 && position === last.from + last.count) last.count += 1;
+    else if (ranges.length < RANGES_MAX) ranges.push({ from: position, count: 1 });
+    else more += 1;
+  }
+  if (ranges.length === 0) return undefined;
+  const listed = ranges.map(({ from, count }) => `${from}+${count}`).join(",");
+  return `${environment.name}/${listed}${more === 0 ? "" : `;more=${more}`}`;
+}

@@ -1,0 +1,54 @@
+/** What the parts of the intake share: a request on its way in, and what they are told. */
+import type { Clock } from "@waybill/core";
+import type { InboundRoute, IntakeLimits, SegmentLimits } from "@waybill/vendors";
+import type { VendorAdapter } from "@waybill/vendors/registry";
+import type { Source } from "./sources.ts";
+import type { Turns } from "./turns.ts";
+
+/** A request's head. */
+export interface IntakeRequest {
+  readonly method: string;
+  /** With or without a query. */
+  readonly path: string;
+  readonly authorization: string | undefined;
+  readonly retryCount: string | undefined;
+  readonly idempotencyKey: string | undefined;
+  /** Lower-case names. */
+  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
+  /** Looked at only where an adapter wants the address. */
+  readonly socket?: { readonly remoteAddress?: string | undefined };
+}
+
+export interface IntakeOptions {
+  readonly clock: Clock;
+  readonly makeId: () => string;
+  readonly limits: SegmentLimits;
+  readonly observer: IntakeObserver;
+  /** How long the caller of an exchange waits for the vendor's answer. */
+  readonly exchangeDeadlineMs: number;
+  /** In place of what each protocol has by itself. */
+  readonly intakeLimits?: Partial<IntakeLimits>;
+  /** Large bodies are worked on in several turns of the event loop. */
+  readonly turns?: Turns;
+}
+
+export interface IntakeObserver {
+  requestRefused(environment: string, source: string, code: string, repeated: boolean): void;
+  requestRetried(environment: string, source: string): void;
+}
+
+/** A request whose vendor and, where its head has one, key are known; its body may be read. */
+export interface Opened {
+  readonly adapter: VendorAdapter;
+  readonly route: InboundRoute;
+  /** Whose it is by its head, its path or its host; `undefined`: the body has to name the key. */
+  readonly source: Source | undefined;
+  /** The key in its head, valid and a key of `source`. Without one the body may have it, and must where the source does not take requests without. */
+  readonly key: string | undefined;
+  /** Who pays for the body: the source, unless its key is in there. */
+  readonly payer: Source | undefined;
+  readonly asked: IntakeRequest;
+  /** Without a prefix, without the query. */
+  readonly path: string;
+  readonly bodyMaxBytes: number;
+}
