@@ -12,7 +12,7 @@ import {
   watchEventLoop,
   widerThan,
 } from "@waybill/node";
-import { createMetrics, type Metrics } from "./admin/metrics.ts";
+import { createMetrics, type Metrics } from "./admin/metrics/metrics.ts";
 import { createAdminServer } from "./admin/server.ts";
 import type { AdminView } from "./admin/view.ts";
 import type { Accounts, Readiness, ReloadResult } from "./admin/views.ts";

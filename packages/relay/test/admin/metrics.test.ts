@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { createMetrics } from "../../src/admin/metrics.ts";
-import type { LaneView, ReplayView } from "../../src/admin/views.ts";
+import { createMetrics, type Metrics } from "../../src/admin/metrics/metrics.ts";
+import type { LaneView, ReplayView, SourceView } from "../../src/admin/views.ts";
 
 const ACCOUNT = {
   accepted: 10,
@@ -13,47 +14,112 @@ const ACCOUNT = {
   balanced: true,
 };
 
-test("a lane that a defect has stopped has its mode; the ledger of a replay is whole", async () => {
-  const lane = {
-    environment: "constructor",
-    destination: "__proto__",
-    vendor: "segment",
-    mode: "failed",
-    account: ACCOUNT,
-    pendingBytes: 0,
-    attempts: 0,
-    failedAttempts: 0,
-    unknownFates: 3,
-    deadLetters: { waiting: 2, retried: 0, discarded: 0, damaged: 1 },
-  } satisfies LaneView;
-  const replay = {
-    id: "r",
-    environment: "e",
-    destination: "d",
-    of: "log",
-    createdAtMs: 0,
-    state: "done",
-    account: ACCOUNT,
-  } satisfies ReplayView;
-  const metrics = createMetrics({
+const LANE = {
+  environment: "constructor",
+  destination: "__proto__",
+  vendor: "segment",
+  mode: "failed",
+  account: ACCOUNT,
+  pendingBytes: 0,
+  attempts: 0,
+  failedAttempts: 0,
+  unknownFates: 3,
+  deadLetters: { waiting: 2, retried: 0, discarded: 0, damaged: 1 },
+} satisfies LaneView;
+const REPLAY = {
+  id: "r",
+  environment: "e",
+  destination: "d",
+  of: "log",
+  createdAtMs: 0,
+  state: "done",
+  account: ACCOUNT,
+} satisfies ReplayView;
+const SOURCE = {
+  environment: "e",
+  source: "s",
+  protocol: "segment",
+  accepted: 7,
+  duplicates: 2,
+  refusedByCode: { event_too_large: 1 },
+} satisfies SourceView;
+
+function metricsOf(lane: LaneView = LANE): Metrics {
+  return createMetrics({
     lanes: () => [lane],
+    sources: () => [SOURCE],
+    replays: () => [REPLAY],
+    heldBytes: () => 1,
+    keylessHeldBytes: () => 2,
+    waitingBodies: () => 3,
+    takeBlockedMaxMs: () => 40,
+  });
+}
+
+/** Samples of Waybill's own metrics. */
+function samplesOf(text: string): ReadonlyMap<string, number> {
+  const samples = [...text.matchAll(/^(waybill_\w+(?:\{[^}]*\})?) (\S+)$/gm)];
+  return new Map(samples.map(([, name = "", value]) => [name, Number(value)]));
+}
+
+test("a lane that a defect has stopped has its mode; names that objects have anyway are labels like others", async () => {
+  const samples = samplesOf(await metricsOf().text());
+  const labels = 'environment="constructor",destination="__proto__"';
+  expect(samples.get(`waybill_lane_mode{${labels},mode="failed"}`)).toBe(1);
+  expect(samples.get(`waybill_lane_mode{${labels},mode="idle"}`)).toBe(0);
+  expect(samples.get(`waybill_lane_unknown_fates{${labels}}`)).toBe(3);
+  expect(samples.get(`waybill_lane_dead_letters{${labels},state="waiting"}`)).toBe(2);
+  expect(samples.get(`waybill_lane_dropped_events_by_reason_total{${labels},reason="filtered"}`)).toBe(3);
+});
+
+test.each(["waybill_lane", "waybill_replay"])("the ledger of %s is whole, also at the next scrape", async (prefix) => {
+  const metrics = metricsOf();
+  for (let scrape = 0; scrape < 2; scrape++) {
+    const samples = [...samplesOf(await metrics.text())];
+    const value = (name: string): number | undefined =>
+      samples.find(([sample]) => sample.startsWith(`${prefix}_${name}{`))?.[1];
+    const parts = ["delivered", "rejected", "dropped", "expired"].map((state) => value(`${state}_events_total`));
+    expect([value("accepted_events_total"), ...parts, value("pending_events")]).toEqual([10, 1, 2, 3, 4, 0]);
+  }
+});
+
+test("a lane that is gone, and a time that is not known any more, have no metric", async () => {
+  let lanes: readonly LaneView[] = [{ ...LANE, timeUntilLossMs: 9_000, lastErrorAtMs: 1_000 }];
+  const { text } = createMetrics({
+    lanes: () => lanes,
     sources: () => [],
-    replays: () => [replay],
+    replays: () => [],
     heldBytes: () => 0,
     keylessHeldBytes: () => 0,
     waitingBodies: () => 0,
     takeBlockedMaxMs: () => 0,
   });
+  expect(await text()).toMatch(/^waybill_lane_time_until_loss_seconds\{.*\} 9$/m);
+  lanes = [LANE];
+  expect(await text()).not.toMatch(/^waybill_lane_time_until_loss_seconds\{/m);
+  lanes = [];
+  expect(await text()).not.toMatch(/^waybill_lane_pending_events\{/m);
+});
+
+test("metrics follow Prometheus' conventions: types, endings, units, helps that are sentences", async () => {
+  const metrics = metricsOf();
+  metrics.requestRetried("e", "s");
   const text = await metrics.text();
-  const labels = 'environment="constructor",destination="__proto__"';
-  expect(text).toContain(`waybill_lane_mode{${labels},mode="failed"} 1`);
-  expect(text).toContain(`waybill_lane_unknown_fates{${labels}} 3`);
-  expect(text).toContain(`waybill_lane_mode{${labels},mode="idle"} 0`);
-  const states = [...text.matchAll(/waybill_replay_events\{[^}]*state="(\w+)"\} (\d+)/g)].map(([, state, count]) => [
-    state,
-    Number(count),
-  ]);
-  const { accepted, ...rest } = Object.fromEntries(states) as Record<string, number>;
-  expect(accepted).toBe(Object.values(rest).reduce((sum, count) => sum + count, 0));
-  expect(rest).toMatchObject({ dropped: 3 });
+  const described = [...text.matchAll(/^# HELP (waybill_\w+) (.*)\n# TYPE \w+ (\w+)$/gm)];
+  expect(described.length).toBeGreaterThan(25);
+  for (const [, name = "", help, type] of described) {
+    expect([name, name.endsWith("_total")]).toEqual([name, type === "counter"]);
+    expect(name).not.toMatch(/_(?:ms|milliseconds|kb|mb|count|sum|bucket)(?:_|$)/);
+    expect(help, name).toMatch(/^[A-Z].*[.)]$/);
+  }
+});
+
+test("the metrics that the operators' pages name are there", async () => {
+  const text = await metricsOf({ ...LANE, timeUntilLossMs: 1 }).text();
+  const pages = ["relay", "log", "security"].map((page) =>
+    readFileSync(new URL(`../../../../docs/operating/${page}.md`, import.meta.url), "utf8"),
+  );
+  const named = new Set(pages.join("\n").match(/\bwaybill_[a-z_]+\b/g));
+  expect(named.size).toBeGreaterThan(15);
+  for (const name of named) expect(text).toContain(`# TYPE ${name} `);
 });

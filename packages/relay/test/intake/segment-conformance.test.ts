@@ -296,8 +296,8 @@ test("6.19: a refusal that a client sends again and again is counted apart", asy
   const { post, relay } = await startWorld();
   for (let index = 0; index < 10; index++) await post("/v1/batch", "{");
   const metrics = await (await fetch(`${relay.adminUrl}/metrics`)).text();
-  expect(metrics).toMatch(/waybill_source_refused_requests_total\{[^}]*code="invalid_json",repeated="false"\} 1\n/);
-  expect(metrics).toMatch(/waybill_source_refused_requests_total\{[^}]*code="invalid_json",repeated="true"\} 9\n/);
+  expect(metrics).toMatch(/waybill_source_refused_requests_total\{[^}]*code="invalid_json",duplicate="false"\} 1\n/);
+  expect(metrics).toMatch(/waybill_source_refused_requests_total\{[^}]*code="invalid_json",duplicate="true"\} 9\n/);
 });
 
 test("6.20: X-Retry-Count is taken and recorded", async () => {

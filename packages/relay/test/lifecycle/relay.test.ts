@@ -221,10 +221,14 @@ test("/health, /ready and /metrics answer; the metrics carry a ledger that balan
   });
   const metrics = await (await fetch(`${relay.adminUrl}/metrics`)).text();
   const state = (name: string): number =>
-    Number(new RegExp(`waybill_lane_events\\{[^}]*state="${name}"\\} (\\d+)`).exec(metrics)?.[1]);
-  expect(state("accepted")).toBe(2);
-  expect(state("accepted")).toBe(
-    state("delivered") + state("rejected") + state("dropped") + state("expired") + state("pending"),
+    Number(new RegExp(`^waybill_lane_${name}\\{[^}]*\\} (\\d+)$`, "m").exec(metrics)?.[1]);
+  expect(state("accepted_events_total")).toBe(2);
+  expect(state("accepted_events_total")).toBe(
+    state("delivered_events_total") +
+      state("rejected_events_total") +
+      state("dropped_events_total") +
+      state("expired_events_total") +
+      state("pending_events"),
   );
   for (const name of [
     "waybill_lane_pending_bytes",

@@ -1,0 +1,103 @@
+import type { Attempt } from "@waybill/core";
+import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
+import type { LaneView, ReplayView, SourceView } from "../views.ts";
+import { type IntakeView, registerIntakeGauges } from "./intake-gauges.ts";
+import { register } from "./readings.ts";
+import { LANE_READINGS, REPLAY_READINGS, SOURCE_READINGS } from "./tables.ts";
+
+const LANE_LABELS = ["environment", "destination"] as const;
+const REPLAY_LABELS = [...LANE_LABELS, "replay"] as const;
+const SOURCE_LABELS = ["environment", "source"] as const;
+/** Seconds; a vendor answers within milliseconds or within its timeout. */
+const ATTEMPT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const MS_PER_SECOND = 1_000;
+
+export interface MetricsView extends IntakeView {
+  lanes(): readonly LaneView[];
+  sources(): readonly SourceView[];
+  replays(): readonly ReplayView[];
+}
+
+export interface Metrics {
+  attempted(environment: string, destination: string, attempt: Attempt): void;
+  requestRefused(environment: string, source: string, code: string, repeated: boolean): void;
+  requestRetried(environment: string, source: string): void;
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+/**
+ * What Prometheus reads. The ledgers are read at the time of the scrape, so the numbers of one scrape balance:
+ * accepted = delivered + rejected + dropped + expired + pending.
+ */
+export function createMetrics(view: MetricsView): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  registerIntakeGauges(registry, view);
+  const readLanes = register(LANE_READINGS, {
+    registry,
+    labelNames: LANE_LABELS,
+    labelsOf: ({ environment, destination }) => ({ environment, destination }),
+  });
+  const readReplays = register(REPLAY_READINGS, {
+    registry,
+    labelNames: REPLAY_LABELS,
+    labelsOf: ({ environment, destination, id }) => ({ environment, destination, replay: id }),
+  });
+  const readSources = register(SOURCE_READINGS, {
+    registry,
+    labelNames: SOURCE_LABELS,
+    labelsOf: ({ environment, source }) => ({ environment, source }),
+  });
+  return {
+    ...observed(registry),
+    async text() {
+      readLanes(view.lanes());
+      readReplays(view.replays());
+      readSources(view.sources());
+      return registry.metrics();
+    },
+    contentType: registry.contentType,
+  };
+}
+
+/** What is counted as it happens. */
+function observed(registry: Registry): Pick<Metrics, "attempted" | "requestRefused" | "requestRetried"> {
+  const registers = [registry];
+  const attempts = new Histogram({
+    name: "waybill_attempt_duration_seconds",
+    help: "Duration of requests to destinations, by what the answer meant.",
+    labelNames: [...LANE_LABELS, "outcome"],
+    buckets: ATTEMPT_BUCKETS,
+    registers,
+  });
+  const refused = new Counter({
+    name: "waybill_source_refused_requests_total",
+    help: "Ingest requests that were refused, by code. With duplicate=true it is the body of an earlier request again, from a client that retries what is final.",
+    labelNames: [...SOURCE_LABELS, "code", "duplicate"],
+    registers,
+  });
+  const retried = new Counter({
+    name: "waybill_source_retried_requests_total",
+    help: "Ingest requests whose client marks them as sent again (X-Retry-Count).",
+    labelNames: SOURCE_LABELS,
+    registers,
+  });
+  return {
+    attempted(environment, destination, attempt) {
+      attempts.observe({ environment, destination, outcome: outcomeOf(attempt) }, attempt.durationMs / MS_PER_SECOND);
+    },
+    requestRefused(environment, source, code, repeated) {
+      refused.inc({ environment, source, code, duplicate: String(repeated) });
+    },
+    requestRetried(environment, source) {
+      retried.inc({ environment, source });
+    },
+  };
+}
+
+function outcomeOf({ halted, retryable, rejected }: Attempt): "halted" | "retryable" | "rejected" | "delivered" {
+  if (halted > 0) return "halted";
+  if (retryable > 0) return "retryable";
+  return rejected > 0 ? "rejected" : "delivered";
+}
