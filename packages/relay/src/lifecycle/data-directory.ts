@@ -1,0 +1,23 @@
+import type { Disk } from "@waybill/core";
+import { type DirectoryLock, lockDirectory, widerThan } from "@waybill/node";
+import type { RelayConfig } from "../config/types.ts";
+import type { Logger } from "../logger.ts";
+
+type Settings = Pick<RelayConfig, "dataDirectory" | "permissions">;
+
+/** Makes the data directory and locks it for this process. **Errors**: `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
+export async function lockDataDirectory({ dataDirectory }: Settings, disk: Disk): Promise<DirectoryLock> {
+  await disk.makeDirectory(dataDirectory);
+  return lockDirectory(dataDirectory);
+}
+
+/** Warns when others may read the data directory. It is left as it is: it may be of an operator's making. */
+export async function warnOfReaders({ dataDirectory, permissions }: Settings, logger: Logger): Promise<void> {
+  const mode = await widerThan(dataDirectory, permissions.directoryMode);
+  if (mode === undefined) return;
+  const [is, wanted] = [mode, permissions.directoryMode].map((one) => `0${one.toString(8)}`);
+  logger.warn(
+    { dataDirectory, mode: is },
+    `others on this machine may look into the data directory: its mode is ${is}, wider than ${wanted} (permissions.directories); chmod -R go-rwx ${dataDirectory} closes it`,
+  );
+}

@@ -1,0 +1,235 @@
+/** Starts a relay and stops it: puts the parts together, and takes them apart in order. */
+import { createUuidV7, type DiskRuntime } from "@waybill/core";
+import { createNodeTransport, type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill/node";
+import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
+import { createAdminServer } from "../admin/server.ts";
+import type { Accounts, ReloadResult } from "../admin/views.ts";
+import type { RelayConfig } from "../config/types.ts";
+import { createPublicTransport } from "../delivery/public-transport.ts";
+import type { BodyReader } from "../intake/body.ts";
+import { createIntakeServer } from "../intake/intake-server.ts";
+import { bodyReaderOf, intakeLimitsOf, segmentLimitsOf } from "../intake/limits.ts";
+import { ReadGate } from "../intake/read-gate.ts";
+import { Intake } from "../intake/intake.ts";
+import { Turns } from "../intake/turns.ts";
+import type { Logger } from "../logger.ts";
+import { Plan } from "../plan.ts";
+import { adminViewOf } from "./admin-view.ts";
+import { lockDataDirectory, warnOfReaders } from "./data-directory.ts";
+import { Maintenance } from "./maintenance.ts";
+import { type ConfigInput, follow, reload, reloadFromFile } from "./reload.ts";
+import { Servers } from "./servers.ts";
+import { RelayViews } from "./views.ts";
+
+export interface RelayOptions {
+  readonly logger: Logger;
+  readonly runtime?: DiskRuntime;
+  /** Reads the configuration again, for a reload by the admin API; throws a `WaybillError` when it is bad. */
+  readonly reloadConfig?: () => Promise<RelayConfig>;
+}
+
+export interface RunningRelay {
+  readonly intakeUrl: string;
+  readonly adminUrl: string;
+  /** What is listening, where the log is, which lanes there are: one line. */
+  readonly summary: string;
+  accounts(): Accounts;
+  /** Takes a new plan over as a whole, or not at all. Reloads happen one after another. Never rejects. */
+  reload(config: RelayConfig | (() => Promise<RelayConfig>)): Promise<ReloadResult>;
+  /** Stops accepting, finishes the attempts in flight within the deadline, closes the log. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Of the deadline of a stop, for answers to callers that waited for an attempt until its end. */
+const ANSWERS_SHARE = 0.2;
+
+/** Starts a relay. **Errors**: `WAYBILL_LISTEN`, `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
+export async function startRelay(config: RelayConfig, options: RelayOptions): Promise<RunningRelay> {
+  const relay = new Relay(config, options);
+  try {
+    await relay.start();
+  } catch (error) {
+    await relay.stop();
+    throw error;
+  }
+  return relay;
+}
+
+class Relay implements RunningRelay {
+  readonly #options: RelayOptions;
+  readonly #runtime: DiskRuntime;
+  readonly #plan: Plan;
+  readonly #views: RelayViews;
+  readonly #metrics: Metrics;
+  readonly #maintenance: Maintenance;
+  readonly #servers = new Servers();
+  readonly #bodies: BodyReader;
+  readonly #gate: ReadGate;
+  readonly #turns: Turns;
+  readonly #eventLoop = watchEventLoop();
+  readonly #stopping = new AbortController();
+  readonly #onError = (error: unknown): void =>
+    this.#options.logger.error({ error }, "a request failed for a defect of the relay");
+  #intake: Intake | undefined;
+  #lock: DirectoryLock | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(config: RelayConfig, options: RelayOptions) {
+    this.#options = options;
+    this.#runtime = options.runtime ?? runtimeOf(config);
+    const { clock } = this.#runtime;
+    const { logger } = options;
+    this.#gate = new ReadGate({ clock, defer, onError: this.#onError });
+    this.#bodies = bodyReaderOf(config, clock, this.#gate);
+    this.#turns = new Turns({ defer, onError: this.#onError });
+    this.#plan = new Plan(config, {
+      runtime: this.#runtime,
+      logger,
+      attempted: (...args) => this.#metrics.attempted(...args),
+      stopping: this.#stopping.signal,
+      bodies: this.#bodies.keyed,
+      onSwitched: (next, before) => {
+        this.#intake?.replaceSources(this.#plan.sourceTable(this.#intake.sources));
+        follow({ next, before, servers: this.#servers, logger });
+      },
+    });
+    this.#views = new RelayViews({
+      plan: this.#plan,
+      clock,
+      sources: () => this.#intake?.sources,
+      isStopping: () => this.#stopped !== undefined,
+    });
+    this.#metrics = this.#createMetrics();
+    this.#maintenance = new Maintenance({ plan: this.#plan, clock, logger });
+  }
+
+  get intakeUrl(): string {
+    return this.#servers.intakeUrl;
+  }
+
+  get adminUrl(): string {
+    return this.#servers.adminUrl;
+  }
+
+  get summary(): string {
+    return this.#views.summary(this.#servers);
+  }
+
+  accounts(): Accounts {
+    return this.#views.accounts();
+  }
+
+  reload(config: ConfigInput): Promise<ReloadResult> {
+    return reload(this.#plan, config);
+  }
+
+  async start(): Promise<void> {
+    const { config } = this.#plan;
+    const { logger } = this.#options;
+    this.#lock = await lockDataDirectory(config, this.#runtime.disk);
+    await warnOfReaders(config, logger);
+    await this.#plan.open();
+    const intake = this.#createIntake();
+    this.#intake = intake;
+    await this.#listen(intake);
+    this.#plan.start();
+    this.#maintenance.start();
+    logger.info({ intake: this.intakeUrl, admin: this.adminUrl, data: config.dataDirectory }, this.summary);
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  /** All steps share one deadline, which is counted from the first moment on. */
+  async #stop(): Promise<void> {
+    const { logger } = this.#options;
+    const { clock } = this.#runtime;
+    const deadlineMs = this.#plan.config.shutdownDeadlineMs;
+    const endsAtMs = clock.monotonic() + deadlineMs;
+    const leftMs = (): number => Math.max(0, endsAtMs - clock.monotonic());
+    logger.info({ deadlineMs }, "stopping: no new connections, attempts in flight are finished");
+    const maintained = this.#maintenance.stop();
+    this.#stopping.abort();
+    const environments = [...this.#plan.environments.values()];
+    await Promise.all([
+      this.#servers.end(clock, leftMs()),
+      ...environments.map((environment) => environment.stopDelivery(leftMs() * (1 - ANSWERS_SHARE))),
+    ]);
+    this.#intake?.stop();
+    await Promise.all([this.#plan.settled, maintained]);
+    await Promise.all([...this.#plan.environments.values()].map((environment) => environment.close(leftMs())));
+    await this.#lock?.release();
+    this.#eventLoop.stop();
+    logger.info("stopped");
+  }
+
+  #createMetrics(): Metrics {
+    return createMetrics({
+      lanes: () => this.accounts().lanes,
+      sources: () => this.accounts().sources,
+      replays: () => this.accounts().replays,
+      heldBytes: () => this.#bodies.heldBytes,
+      keylessHeldBytes: () => this.#bodies.keyless.heldBytes,
+      waitingBodies: () => this.#bodies.decoders.waiting + this.#turns.waiting,
+      takeBlockedMaxMs: () => this.#eventLoop.takeMaxMs(),
+    });
+  }
+
+  #createIntake(): Intake {
+    const { config } = this.#plan;
+    const { clock, random } = this.#runtime;
+    return new Intake(this.#plan.sourceTable(undefined), {
+      clock,
+      makeId: createUuidV7(clock, random),
+      limits: segmentLimitsOf(config),
+      observer: this.#metrics,
+      exchangeDeadlineMs: config.exchangeDeadlineMs,
+      intakeLimits: intakeLimitsOf(config),
+      turns: this.#turns,
+    });
+  }
+
+  async #listen(intake: Intake): Promise<void> {
+    const { config } = this.#plan;
+    const { headersTimeoutMs, requestTimeoutMs, maxConnections } = config;
+    const { clock } = this.#runtime;
+    await this.#servers.listen(config, {
+      intake: (drain) =>
+        createIntakeServer({
+          drain,
+          intake,
+          bodies: this.#bodies,
+          readiness: () => this.#views.readiness(),
+          headersTimeoutMs,
+          requestTimeoutMs,
+          onError: this.#onError,
+          clock,
+          turns: this.#turns,
+          gate: this.#gate,
+          maxConnections,
+        }),
+      admin: (drain) => {
+        const view = adminViewOf({
+          plan: this.#plan,
+          views: this.#views,
+          metrics: this.#metrics,
+          clock,
+          drain,
+          stopping: this.#stopping.signal,
+          reload: () => reloadFromFile(this.#plan, this.#options.reloadConfig),
+          onError: this.#onError,
+        });
+        return createAdminServer(view, { headersTimeoutMs, requestTimeoutMs });
+      },
+    });
+  }
+}
+
+function runtimeOf({ allowPrivateAddresses, permissions }: RelayConfig): DiskRuntime {
+  return nodeRuntime({
+    transport: allowPrivateAddresses ? createNodeTransport() : createPublicTransport(),
+    permissions,
+  });
+}
