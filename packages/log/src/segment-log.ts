@@ -22,7 +22,7 @@ import { type Clock, type Disk, type DiskFile, messageOf, type Timer, WaybillErr
 import { createInPlace } from "./aside.ts";
 import { findInLog } from "./find.ts";
 import { Reader, type SegmentSource } from "./reader.ts";
-import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, sizeEntry } from "./record.ts";
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, type SizedEntry, sizeEntry } from "./record.ts";
 import { type Recovered, recover } from "./recover.ts";
 import { retainedFrom } from "./retention.ts";
 import { type Segment, segmentName } from "./segment.ts";
