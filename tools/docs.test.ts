@@ -28,18 +28,19 @@ test("no title of the conformance page has a placeholder in it", () => {
 
 test("the schema's defaults are those the relay uses", () => {
   const text =
-    "environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] }, l: { protocol: launchdarkly, writeKeys: [l], memory: {} } }, destinations: { d: { vendor: segment, writeKey: k }, f: { vendor: file, path: x } } } }";
+    "environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] }, l: { protocol: launchdarkly, writeKeys: [l], memory: {} } }, destinations: { d: { vendor: segment, writeKey: k }, f: { vendor: file, path: x }, h: { vendor: http, url: http://h.test/ } } } }";
   const explicit = text
+    .replace("url: http://h.test/", "url: http://h.test/, headers: {}, format: ndjson")
     .replace(
       "path: x",
-      "path: x, format: ndjson, rotateBytes: 100MiB, rotateAfter: 24h, timeout: 10s, backoff: { base: 500ms, max: 60s }, batch: { linger: 20ms }",
+      "path: x, rotateBytes: 100MiB, rotateAfter: 24h, timeout: 10s, backoff: { base: 500ms, max: 60s }, batch: { linger: 20ms }",
     )
     .replace("writeKeys: [k] }", "writeKeys: [k], keyless: false }")
     .replace("memory: {}", "sendEvents: true, memory: { capacity: 1000, flushInterval: 5s }");
   const top =
     "listen: 0.0.0.0:8080\ndataDirectory: ./waybill-data\nlog: { level: info }\nadmin: { listen: 127.0.0.1:8081 }\nlimits: { maxConnections: 8192, headersTimeout: 10s, requestTimeout: 60s }\n" +
     "compat: { strict: false }\nretention: { maxAge: 7d, maxBytes: 10GiB, hardMaxBytes: 20GiB }\nshutdown: { deadline: 20s }\npermissions: { files: '0600', directories: '0700' }\ndedupe: { window: 24h, maxIds: 1000000 }\nnetwork: { allowPrivateAddresses: false }\nexchange: { deadline: 10s }\n";
-  const [page = ""] = readFileSync(pathOf("docs/operating/config.md"), "utf8").split("These variables");
+  const [page = ""] = readFileSync(pathOf("docs/operating/config.md"), "utf8").split("## Variables");
   const stated = [...page.matchAll(/^\| `[^`]+` \| `([^`]+)` \|/gm)].map((match) => match[1] as string);
   expect(stated.length).toBeGreaterThan(20);
   for (const value of stated) expect(`${top}${explicit}`).toContain(value);

@@ -2,25 +2,16 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ERROR_CODES } from "@waybill/core";
-import { CONFIG_SCHEMA, ENVIRONMENT_VARIABLES } from "@waybill/relay";
 import { ADAPTERS } from "@waybill/vendors/registry";
 import { adminPage } from "./admin-page.ts";
+import { configPage, configSchemaText } from "./config-page.ts";
 import { conformancePage } from "./conformance.ts";
-
-interface Schema {
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly enum?: readonly string[];
-  readonly type?: string;
-  readonly required?: readonly string[];
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly additionalProperties?: Schema | boolean;
-}
 
 export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/errors.md": errorsPage,
   "docs/operating/admin-api.md": adminPage,
   "docs/operating/config.md": configPage,
+  "packages/relay/config.schema.json": configSchemaText,
   "docs/conformance.md": conformancePage,
   "docs/guide/vendors.md": vendorsPage,
   "docs/adr/README.md": decisionsPage,
@@ -106,48 +97,6 @@ function vendorsPage(): string {
 
 /** Of a vendor that has no client here. */
 const AT_THE_RELAY = "At the relay alone: as a source for the vendor's own SDKs, and as a destination.";
-
-function configPage(): string {
-  const variables = Object.entries(ENVIRONMENT_VARIABLES).map(
-    ([name, path]) => `| \`${name}\` | \`${path.join(".")}\` |`,
-  );
-  return [
-    "# Configuration of the relay",
-    "",
-    'YAML, checked against [config.schema.json](../../packages/relay/config.schema.json). `"${NAME}"` and `"${NAME:-default}"` take values from the environment; `$${` stands for itself. Sizes are bytes or',
-    "texts such as `10MiB`, durations milliseconds or texts such as `30s`. `waybill config check FILE` names every fault at once.",
-    "",
-    "| key | default | meaning |",
-    "|---|---|---|",
-    ...rows(CONFIG_SCHEMA as Schema, ""),
-    "",
-    "These variables stand above the file. Any other variable that begins with `WAYBILL_` and is not named in the file is refused.",
-    "",
-    "| variable | key |",
-    "|---|---|",
-    "| `WAYBILL_CONFIG` | the file itself |",
-    ...variables,
-    "",
-  ].join("\n");
-}
-
-function rows(schema: Schema, path: string): string[] {
-  const own = Object.entries(schema.properties ?? {}).flatMap(([key, value]) => {
-    const at = path === "" ? key : `${path}.${key}`;
-    const isGroup = value.properties !== undefined || typeof value.additionalProperties === "object";
-    const fallback =
-      schema.required?.includes(key) === true
-        ? "required"
-        : value.default === undefined
-          ? ""
-          : `\`${String(value.default)}\``;
-    const choices = value.enum === undefined ? "" : ` One of ${value.enum.map((one) => `\`${one}\``).join(", ")}.`;
-    return [`| \`${at}\` | ${fallback} | ${value.description ?? ""}${choices} |`, ...(isGroup ? rows(value, at) : [])];
-  });
-  const named =
-    typeof schema.additionalProperties === "object" ? rows(schema.additionalProperties, `${path}.<name>`) : [];
-  return [...own, ...named];
-}
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
   for (const [page, make] of Object.entries(PAGES)) if (read(page) !== make()) writeFileSync(pathOf(page), make());

@@ -29,6 +29,7 @@ export const GENERATED: readonly string[] = [
   "docs/operating/admin-api.md",
   "docs/operating/config.md",
   "packages/*/etc/*.api.md",
+  "packages/relay/config.schema.json",
   "packages/relay/src/intake/batch-scan.wasm.ts",
 ];
 const GENERATED_PATHS = GENERATED.map(

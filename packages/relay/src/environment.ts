@@ -25,6 +25,7 @@ import { scopeOf } from "./intake/scope.ts";
 import { StoredIds } from "./intake/stored-ids.ts";
 import type { MemoryRelay } from "./launchdarkly/memory-relay.ts";
 import { MemorySources } from "./launchdarkly/memory-sources.ts";
+import { isInMemory } from "./launchdarkly/options.ts";
 
 export interface EnvironmentOptions {
   readonly config: EnvironmentConfig;
@@ -146,7 +147,7 @@ export class Environment {
 
   /** Where a source's events are kept in memory; `undefined` when they are stored, or there is no destination for them. */
   memoryOf(source: SourceConfig): MemoryRelay | undefined {
-    if (source.memory === undefined) return undefined;
+    if (!isInMemory(source)) return undefined;
     return this.#memory.of(
       source,
       [...this.#destinations.values()].map(({ config }) => config),

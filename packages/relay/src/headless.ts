@@ -1,10 +1,8 @@
 /** The relay without sockets, on any runtime: what the simulation drives. */
 
 export { ConfigError } from "./config/faults.ts";
-export { loadConfig } from "./config/load.ts";
-export type { RawDestination } from "./config/resolve.ts";
-export { resolveEnvironment } from "./config/resolve.ts";
-export type { DestinationConfig, EnvironmentConfig } from "./config/types.ts";
+export { loadConfig, resolveEnvironment } from "./config/load.ts";
+export type { DestinationConfig, EnvironmentConfig, RawDestination } from "./config/types.ts";
 export type { DestinationObserver } from "./delivery/destination.ts";
 export type { SenderSettings } from "./delivery/extension.ts";
 export { FileWriter } from "./delivery/file-writer.ts";

@@ -15,7 +15,7 @@ import type { SegmentLimits } from "./segment/scan-types.ts";
 /** The options that every destination of a vendor has. A vendor's own come on top. */
 export interface DestinationOptions {
   /** Where to deliver to. Absent: the vendor's own address. */
-  readonly url?: string;
+  readonly url?: string | undefined;
   /** The credential. */
   readonly writeKey: string;
 }

@@ -1,5 +1,6 @@
 /**
- * Texts of the configuration that become a part of HTTP: what cannot be sent is found before it halts
+ * Texts of the configuration that become a part of HTTP: what cannot be sent is found before it
+ * halts
  * a lane. No message has the text itself: it may be a secret.
  */
 

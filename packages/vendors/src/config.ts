@@ -29,7 +29,9 @@ export interface VendorConfig<Source, Destination> {
   readonly destination: OptionsSchema<Destination>;
   /** Further keys of its sources, by the name of the option. */
   readonly sourceKeys?: Readonly<Record<string, SourceKeyOption>>;
-  /** Whether each of its requests has a key, so that a source cannot be `keyless`. Default: false. */
+  /**
+   * Whether each of its requests has a key, so that a source cannot be `keyless`. Default: false.
+   */
   readonly hasKeyAlways?: boolean;
   /** Whether `url` is the whole address and not the part before the API's paths. Default: false. */
   readonly urlIsWhole?: boolean;
@@ -66,9 +68,18 @@ interface FieldOptions {
   readonly example?: string | number;
 }
 
+interface UrlOptions extends FieldOptions {
+  /** Default: false. */
+  readonly mayHaveQuery?: boolean;
+  /** Whether requests go to this address itself: then its last slash counts. Default: false. */
+  readonly isWhole?: boolean;
+}
+
 interface QuantityOptions extends FieldOptions {
   /** In milliseconds or bytes. Default: 0 for durations, 1 for sizes. */
   readonly min?: number;
+  /** In milliseconds or bytes. Default: ten years, 1 PiB. */
+  readonly max?: number;
   /** As in the file: "5s". */
   readonly default?: string;
 }
@@ -92,10 +103,10 @@ export function checked<Schema extends z.ZodType>(
 
 /** Milliseconds, from a number or a text such as `5s`. */
 export function duration(options: QuantityOptions): z.ZodType<number> {
-  const { min = 0 } = options;
+  const { min = 0, max = DURATION_MAX_MS } = options;
   return quantity(options, {
     min,
-    max: DURATION_MAX_MS,
+    max,
     unit: "ms",
     units: "ms|s|m|h|d",
     is: isDuration,
@@ -105,10 +116,10 @@ export function duration(options: QuantityOptions): z.ZodType<number> {
 
 /** Bytes, from a number or a text such as `10MiB`. */
 export function bytes(options: QuantityOptions): z.ZodType<number> {
-  const { min = 1 } = options;
+  const { min = 1, max = BYTES_MAX } = options;
   return quantity(options, {
     min,
-    max: BYTES_MAX,
+    max,
     unit: "bytes",
     units: "B|KB|MB|GB|KiB|MiB|GiB",
     is: isBytes,
@@ -208,10 +219,14 @@ export function count(options: FieldOptions & { readonly min: number; readonly m
   return z.int().min(min).max(max).meta(metaOf(description, example));
 }
 
-/** An address of http or https. It may carry a credential, and a key may have been put there by mistake. */
-export function url(options: FieldOptions & { readonly mayHaveQuery?: boolean }): z.ZodString {
-  const { description, example = "https://api.segment.io", mayHaveQuery = false } = options;
-  return checked(z.string(), (value) => urlFault(value, mayHaveQuery)).meta({
+/**
+ * An address of http or https. It may carry a credential, and a key may have been put there by
+ * mistake.
+ */
+export function url(options: UrlOptions): z.ZodString {
+  const { description, example = "https://api.segment.io", mayHaveQuery = false, isWhole = false } = options;
+  const schema = checked(z.string(), (value) => urlFault(value, mayHaveQuery));
+  return (isWhole ? schema : schema.overwrite((value) => value.replace(/\/+$/, ""))).meta({
     ...metaOf(description, example),
     writeOnly: true,
   });
@@ -231,9 +246,9 @@ export function inboundKey(): z.ZodType<InboundKey> {
   });
 }
 
-/** Several of them, each once. */
-export function inboundKeys(description: string): z.ZodType<readonly InboundKey[]> {
-  return checked(z.array(inboundKey()), (keys) =>
+/** A list of them, each once. `min`: how many there must be. Default: 0. */
+export function inboundKeys(description: string, min = 0): z.ZodType<readonly InboundKey[]> {
+  return checked(z.array(inboundKey()).min(min), (keys) =>
     new Set(keys.map((one) => JSON.stringify(one))).size < keys.length
       ? { message: "has a key twice", hint: "leave one of them out" }
       : undefined,

@@ -3,7 +3,7 @@ import type { ConfigFault } from "./faults.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Variables that stand above the file, and the key each one sets. */
+/** Variables that override the file, and the key each one sets. */
 export const ENVIRONMENT_VARIABLES: Readonly<Record<string, readonly string[]>> = {
   WAYBILL_LISTEN: ["listen"],
   WAYBILL_ADMIN_LISTEN: ["admin", "listen"],
@@ -15,7 +15,10 @@ export const ENVIRONMENT_VARIABLES: Readonly<Record<string, readonly string[]>> 
 const CONFIG_VARIABLE = "WAYBILL_CONFIG";
 const PREFIX = "WAYBILL_";
 
-/** A `WAYBILL_` variable that nobody reads is a typing error that would go unnoticed. `used` are those the file refers to. */
+/**
+ * A `WAYBILL_` variable that nobody reads is a typing error that would go unnoticed. `used` are
+ * those the file refers to.
+ */
 export function environmentFaults(env: Env, used: ReadonlySet<string>): ConfigFault[] {
   const known = [...Object.keys(ENVIRONMENT_VARIABLES), CONFIG_VARIABLE];
   return Object.keys(env)

@@ -1,20 +1,27 @@
-/** Where file destinations append: a path of their own, not where the relay's own files are. Compared as names; links are not followed. */
+/**
+ * Where file destinations append: a path of their own, not where the relay's own files are.
+ * Compared as names; links are not followed.
+ */
 import { resolve } from "node:path";
 import { ROTATIONS_NAME, ROTATIONS_UNFINISHED } from "../credentials/rotation-store.ts";
 import type { Path } from "./places.ts";
-import type { RawConfig } from "./resolve.ts";
-
-const DATA_DIRECTORY = "./waybill-data";
+import type { ParsedConfig } from "./types.ts";
 
 export function filePathFaults(
-  { dataDirectory = DATA_DIRECTORY, environments }: RawConfig,
+  { dataDirectory, environments }: ParsedConfig,
   fault: (path: Path, message: string, hint?: string) => void,
 ): void {
   const owners = new Map<string, string>();
   const files = Object.entries(environments).flatMap(([environment, { destinations }]) =>
-    Object.entries(destinations).flatMap(([name, { vendor, path }]) =>
-      vendor === "file" && path !== undefined
-        ? [{ owner: `${environment}/${name}`, path, at: ["environments", environment, "destinations", name, "path"] }]
+    Object.entries(destinations).flatMap(([name, destination]) =>
+      destination.vendor === "file"
+        ? [
+            {
+              owner: `${environment}/${name}`,
+              path: destination.path,
+              at: ["environments", environment, "destinations", name, "path"],
+            },
+          ]
         : [],
     ),
   );

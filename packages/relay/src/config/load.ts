@@ -1,33 +1,23 @@
 /**
- * Reads the configuration: YAML, `${NAME}` from the environment, the JSON schema (config.schema.json), then what a schema cannot say. All
- * faults are reported at once, each with its place and a hint.
+ * Reads the configuration: YAML, `${NAME}` from the environment, the schema (schema.ts), then what
+ * must hold between its parts. All faults are reported at once, each with its place and a hint.
  */
-import { readFileSync } from "node:fs";
 import { messageOf, nearest } from "@waybill/core";
-import { Ajv, type ValidateFunction } from "ajv";
 import { type Document, type LineCounter, type Node, visit } from "yaml";
 import { applyEnvironment, environmentFaults } from "./environment-variables.ts";
 import { ConfigError, type ConfigFault, lineOf } from "./faults.ts";
 import { Places } from "./places.ts";
-import { quantityFaults } from "./quantities.ts";
-import { type RawConfig, resolveConfig } from "./resolve.ts";
-import { schemaFaults } from "./schema-faults.ts";
+import { resolveConfig, resolveParsedEnvironment } from "./resolve.ts";
+import { configSchema, environmentSchema } from "./schema.ts";
+import { nameFaults, schemaFaults } from "./schema-faults.ts";
 import { semanticFaults } from "./semantics.ts";
 import { type ConfigText, parseText } from "./syntax.ts";
-import type { RelayConfig } from "./types.ts";
+import type { EnvironmentConfig, ParsedConfig, RawEnvironment, RelayConfig } from "./types.ts";
 import { configWarnings } from "./warnings.ts";
 
 export interface ConfigSource extends ConfigText {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
-
-/** The published JSON schema of the configuration file. */
-export const CONFIG_SCHEMA: Readonly<Record<string, unknown>> = JSON.parse(
-  readFileSync(new URL("../../config.schema.json", import.meta.url), "utf8"),
-) as Record<string, unknown>;
-
-/** Compiled at the first use: it takes longer than everything else here. */
-let compiled: ValidateFunction | undefined;
 
 /** **Errors**: one {@link ConfigError} with every fault. */
 export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
@@ -40,18 +30,46 @@ export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
     ...environmentFaults(env, used),
   ];
   const raw: unknown = applyEnvironment(valueOf(document, places), env);
-  compiled ??= new Ajv({ allErrors: true, strict: false, verbose: true }).compile(CONFIG_SCHEMA);
-  const validate = compiled;
-  if (!validate(raw)) faults.push(...schemaFaults(validate.errors ?? [], places));
-  // The rest relies on the shape.
-  if (faults.length === 0) faults.push(...quantityFaults(raw, CONFIG_SCHEMA, places));
-  if (faults.length === 0) faults.push(...semanticFaults(raw as RawConfig, places));
-  if (faults.length > 0) throw new ConfigError(faults);
-  const warnings = configWarnings(raw as RawConfig, places).map(lineOf);
-  return { ...resolveConfig(raw as RawConfig), ...(warnings.length === 0 ? {} : { warnings }) };
+  const checked = checkConfig(raw, places);
+  faults.push(...checked.faults);
+  if (checked.config === undefined || faults.length > 0) throw new ConfigError(faults);
+  const warnings = configWarnings(checked.config, places).map(lineOf);
+  return { ...resolveConfig(checked.config), ...(warnings.length === 0 ? {} : { warnings }) };
 }
 
-/** **Errors**: an alias without its anchor, or aliases that would make the document enormous, are faults like others. */
+/** Each value by its schema; where all are right, what must hold between them. */
+function checkConfig(
+  raw: unknown,
+  places: Places,
+): { readonly config?: ParsedConfig; readonly faults: readonly ConfigFault[] } {
+  const names = nameFaults(raw, places);
+  const { success, data: config, error } = configSchema.safeParse(raw);
+  if (!success) return { faults: [...schemaFaults(error.issues, { schema: configSchema, raw, places }), ...names] };
+  return { config, faults: names.length > 0 ? names : semanticFaults(config, places) };
+}
+
+/**
+ * An environment without a file, with every default filled in.
+ *
+ * **Errors**: a {@link ConfigError} with every fault.
+ */
+export function resolveEnvironment(name: string, raw: RawEnvironment): EnvironmentConfig {
+  const { success, data, error } = environmentSchema.safeParse(raw);
+  if (success) return resolveParsedEnvironment(name, data);
+  const faults = error.issues.map(({ path, message }) => ({
+    file: name,
+    line: 0,
+    column: 0,
+    path: path.map(String).join("."),
+    message,
+  }));
+  throw new ConfigError(faults);
+}
+
+/**
+ * **Errors**: an alias without its anchor, or aliases that would make the document enormous, are
+ * faults like others.
+ */
 function valueOf(document: Document, places: Places): unknown {
   try {
     return document.toJS() ?? {};
@@ -81,7 +99,7 @@ function substitute(
         if (value !== undefined && name !== "") return value;
         const { line, col } = lines.linePos(node.range?.[0] ?? 0);
         const message =
-          name === "" ? "a reference has not the form ${NAME} or ${NAME:-default}" : `the environment has no ${name}`;
+          name === "" ? "a reference must be ${NAME} or ${NAME:-default}" : `the environment has no ${name}`;
         const near = name === "" ? undefined : nearest(name, Object.keys(env));
         faults.push({
           file,

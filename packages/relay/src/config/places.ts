@@ -1,4 +1,4 @@
-/** Where a part of the configuration stands in its file, and whether it may be shown. */
+/** Where a part of the configuration is in its file, and whether it may be shown. */
 import { type Document, isMap, isNode, isScalar, type LineCounter, type Node } from "yaml";
 import type { ConfigFault } from "./faults.ts";
 import { quotedValue } from "./quoted-value.ts";
@@ -11,7 +11,7 @@ interface PlacesOptions {
   readonly document: Document;
   readonly lines: LineCounter;
   readonly file: string;
-  /** Nodes whose text came from the environment: it may be a secret wherever it stands. */
+  /** Nodes whose text came from the environment: it may be a secret wherever it is. */
   readonly substituted: ReadonlySet<Node>;
 }
 

@@ -1,4 +1,7 @@
-/** What a reload does with each setting: takes it over, or says that it takes a restart. Nothing is said to have changed without effect. */
+/**
+ * What a reload does with each setting: takes it over, or reports that it takes a restart. Nothing
+ * is reported as changed that has no effect.
+ */
 import type { RelayConfig } from "./types.ts";
 
 interface Setting {
@@ -11,7 +14,7 @@ interface Setting {
 const restart = (name: string, of: Setting["of"]): Setting => ({ name, takes: "restart", of });
 const reload = (name: string, of: Setting["of"]): Setting => ({ name, takes: "reload", of });
 
-/** Every key of the configuration stands here: the compiler asks for one that is missing. */
+/** Every key of the configuration is here: the compiler finds one that is missing. */
 const SETTINGS: { readonly [Key in keyof Required<RelayConfig>]: readonly Setting[] } = {
   listen: [restart("listen", ({ listen }) => listen)],
   dataDirectory: [restart("dataDirectory", ({ dataDirectory }) => dataDirectory)],
@@ -35,7 +38,7 @@ const SETTINGS: { readonly [Key in keyof Required<RelayConfig>]: readonly Settin
   permissions: [restart("permissions", ({ permissions }) => permissions)],
   exchangeDeadlineMs: [restart("exchange.deadline", ({ exchangeDeadlineMs }) => exchangeDeadlineMs)],
   dedupe: [restart("dedupe", ({ dedupe }) => dedupe)],
-  // Told one by one by those they belong to.
+  // Reported one by one by those they belong to.
   environments: [],
   warnings: [],
 };

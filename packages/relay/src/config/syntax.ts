@@ -1,4 +1,7 @@
-/** The configuration's text as a YAML document, with limits: it is read while the relay serves. Messages never quote the text, which has secrets in it. */
+/**
+ * The configuration's text as a YAML document, with limits: it is read while the relay serves.
+ * Messages never quote the text, which has secrets in it.
+ */
 import { type Document, isScalar, LineCounter, type ParsedNode, parseDocument, visit } from "yaml";
 import { ConfigError, type ConfigFault } from "./faults.ts";
 
@@ -15,7 +18,10 @@ export interface Parsed {
 
 /** Of a file; one of a thousand destinations has a third of it. */
 export const CONFIG_MAX_BYTES: number = 1024 * 1024;
-/** Levels of lists and maps, and columns of indentation: ours has eight. The parser goes down a call per level. */
+/**
+ * Levels of lists and maps, and columns of indentation: ours has eight. The parser goes down a call
+ * per level.
+ */
 const DEPTH_MAX = 200;
 const FAULTS_MAX = 100;
 
@@ -33,7 +39,7 @@ export function parseText({ file, text }: ConfigText): Parsed {
   return { document, lines };
 }
 
-/** Counts brackets wherever they stand, and what a line begins with: never less than the depth. */
+/** Counts brackets wherever they are, and what a line begins with: never less than the depth. */
 function isTooDeep(text: string): boolean {
   let depth = 0;
   for (const character of text) {
@@ -44,7 +50,7 @@ function isTooDeep(text: string): boolean {
   return text.split("\n").some((line) => (/^[\s?:-]*/.exec(line)?.[0].length ?? 0) > DEPTH_MAX);
 }
 
-/** What is no YAML. One fault a line: those behind the first are mostly its consequences. */
+/** What is not YAML. One fault a line: those after the first are mostly its consequences. */
 function syntaxFaults(
   document: Document.Parsed<ParsedNode>,
   lines: LineCounter,

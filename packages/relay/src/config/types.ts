@@ -1,6 +1,11 @@
+import type { InboundKey, VENDOR_CONFIGS, VendorConfig } from "@waybill/vendors/config";
 import type { Vendor } from "@waybill/vendors/registry";
+import type { FileDestinationOptions, HttpDestinationOptions } from "./own-destinations.ts";
 
-/** The relay's configuration after it was read: every field present, sizes in bytes, durations in milliseconds. */
+/**
+ * The relay's configuration after it was read: every field present, sizes in bytes, durations in
+ * milliseconds.
+ */
 
 export interface Address {
   readonly host: string;
@@ -14,7 +19,10 @@ export interface RelayConfig {
   readonly logLevel: string;
   readonly admin: Address & {
     readonly token?: string;
-    /** Names under which it may be reached beside loopback and the address it listens on; lower-case. */
+    /**
+     * Names under which it may be reached beside loopback and the address it listens on;
+     * lower-case.
+     */
     readonly hosts?: readonly string[];
   };
   /** After decompression. Absent: what each protocol has by itself. */
@@ -34,7 +42,10 @@ export interface RelayConfig {
   readonly exchangeDeadlineMs: number;
   readonly dedupe: { readonly windowMs: number; readonly maxIds: number };
   readonly environments: readonly EnvironmentConfig[];
-  /** What is allowed and will hardly do what was meant, a line each. Absent when there is nothing of the kind. */
+  /**
+   * What is allowed and will hardly do what was meant, a line each. Absent when there is nothing of
+   * the kind.
+   */
   readonly warnings?: readonly string[];
 }
 
@@ -47,28 +58,20 @@ export interface EnvironmentConfig {
 /** A key that clients of a source may send. */
 export interface SourceKey {
   readonly key: string;
-  /** Where a protocol has several kinds: LaunchDarkly's `mobile` and `js`. "" for the ordinary one. */
+  /**
+   * Where a protocol has several kinds: LaunchDarkly's `mobile` and `js`. "" for the ordinary one.
+   */
   readonly kind: "" | "mobile" | "js";
   /** From then on it is not known any more, epoch ms. */
   readonly expiresAtMs?: number;
 }
 
-export interface MemoryConfig {
-  readonly capacity: number;
-  readonly flushIntervalMs: number;
-}
-
-export interface SourceConfig {
+/** What every source has. */
+export interface CommonSource {
   readonly name: string;
-  readonly protocol: Vendor;
   readonly keys: readonly SourceKey[];
-  readonly allowedOrigins: readonly string[];
-  readonly allowedHeaders: readonly string[];
-  readonly sendEvents: boolean;
-  /** Present: events are kept in memory. */
-  readonly memory?: MemoryConfig;
-  /** A path before the vendor's own, beside `/s/<source>`. */
-  readonly prefix?: string;
+  /** A path before the vendor's own, beside `/s/<environment>/<source>`. */
+  readonly prefix?: string | undefined;
   /** Lower-case, without port. */
   readonly hosts: readonly string[];
   /** Requests under the prefix or at a host are taken without a key. */
@@ -77,44 +80,145 @@ export interface SourceConfig {
   readonly rateLimit?: { readonly perSecond: number; readonly burst: number };
 }
 
-export interface DestinationConfig {
+/**
+ * With the options of its protocol, as the file has them: durations in milliseconds, sizes in
+ * bytes.
+ */
+export type SourceConfig = {
+  readonly [Name in Vendor]: CommonSource & { readonly protocol: Name } & SourceOptions<Name>;
+}[Vendor];
+
+type SourceOptions<Name extends Vendor> =
+  (typeof VENDOR_CONFIGS)[Name] extends VendorConfig<infer Source, infer _Destination> ? Source : never;
+type DestinationOptions<Name extends Vendor> =
+  (typeof VENDOR_CONFIGS)[Name] extends VendorConfig<infer _Source, infer Destination> ? Destination : never;
+
+/** What every destination has. */
+export interface CommonDestination {
   readonly name: string;
-  readonly vendor: Vendor | "http" | "file";
   /** Absent: the vendor's own. */
-  readonly url?: string;
+  readonly url?: string | undefined;
   /** "" for those that have none. */
   readonly writeKey: string;
-  readonly mobileKey?: string;
-  readonly environmentId?: string;
-  readonly tenantId?: string;
-  readonly inlineUsers: boolean;
-  readonly flagsFile?: string;
-  readonly flagsFromVendor: boolean;
-  readonly flagsUrl?: string;
-  /** How often LaunchDarkly's summarisers that are not used are forgotten. Default: an hour, or two flushes in memory where that is longer. */
-  readonly eventQueueCleanupIntervalMs?: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly signingSecret?: string;
-  readonly format: "ndjson" | "json";
-  readonly path?: string;
-  readonly rotateBytes: number;
-  readonly rotateAfterMs: number;
   readonly events: Readonly<Record<string, string | false>>;
-  readonly filter?: EventFilter;
-  readonly sampleRate?: number;
+  readonly filter?: EventFilter | undefined;
+  readonly sampleRate?: number | undefined;
   readonly redact: readonly string[];
   readonly timeoutMs: number;
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
   readonly lingerMs: number;
   /** Absent: the vendor's limit. */
-  readonly batchMaxEvents?: number;
-  readonly batchMaxBytes?: number;
-  readonly maxRequestsPerSecond?: number;
+  readonly batchMaxEvents?: number | undefined;
+  readonly batchMaxBytes?: number | undefined;
+  readonly maxRequestsPerSecond?: number | undefined;
 }
 
+/**
+ * With the options of its vendor, as the file has them: durations in milliseconds, sizes in bytes.
+ */
+export type DestinationConfig =
+  | {
+      readonly [Name in Vendor]: CommonDestination & { readonly vendor: Name } & DestinationOptions<Name>;
+    }[Vendor]
+  | HttpDestination
+  | FileDestination;
+
+export type HttpDestination = CommonDestination & { readonly vendor: "http" } & HttpDestinationOptions;
+export type FileDestination = CommonDestination & { readonly vendor: "file" } & FileDestinationOptions;
+
 export interface EventFilter {
-  readonly types?: readonly string[];
-  readonly include?: readonly string[];
-  readonly exclude?: readonly string[];
+  readonly types?: readonly string[] | undefined;
+  readonly include?: readonly string[] | undefined;
+  readonly exclude?: readonly string[] | undefined;
 }
+
+/** The file after its check: defaults filled in, durations in milliseconds, sizes in bytes. */
+export interface ParsedConfig {
+  readonly listen: Address;
+  readonly dataDirectory: string;
+  readonly log: { readonly level: string };
+  readonly admin: {
+    readonly listen: Address;
+    readonly token?: string | undefined;
+    readonly hosts?: readonly string[] | undefined;
+  };
+  readonly limits: {
+    readonly bodyMaxBytes?: number | undefined;
+    readonly maxEvents?: number | undefined;
+    readonly maxConnections: number;
+    readonly headersTimeout: number;
+    readonly requestTimeout: number;
+  };
+  readonly compat: { readonly strict: boolean };
+  readonly retention: { readonly maxAge: number; readonly maxBytes: number; readonly hardMaxBytes: number };
+  readonly shutdown: { readonly deadline: number };
+  readonly permissions: { readonly files: number; readonly directories: number };
+  readonly dedupe: { readonly window: number; readonly maxIds: number };
+  readonly network: { readonly allowPrivateAddresses: boolean };
+  readonly exchange: { readonly deadline: number };
+  readonly environments: Readonly<Record<string, ParsedEnvironment>>;
+}
+
+export interface ParsedEnvironment {
+  readonly sources: Readonly<Record<string, ParsedSource>>;
+  readonly destinations: Readonly<Record<string, ParsedDestination>>;
+}
+
+/** As the file has it, before its check. */
+export interface RawEnvironment {
+  readonly sources: Readonly<Record<string, RawSource>>;
+  readonly destinations: Readonly<Record<string, RawDestination>>;
+}
+
+export interface RawSource {
+  readonly protocol: Vendor;
+  readonly writeKeys: readonly InboundKey[];
+  readonly [option: string]: unknown;
+}
+
+export interface RawDestination {
+  readonly vendor: DestinationConfig["vendor"];
+  readonly [option: string]: unknown;
+}
+
+interface ParsedCommonSource {
+  readonly writeKeys: readonly InboundKey[];
+  readonly prefix?: string | undefined;
+  readonly hosts?: readonly string[] | undefined;
+  /** Absent: its protocol has a key in every request. */
+  readonly keyless?: boolean | undefined;
+  readonly maxRequestsPerSecond?: number | undefined;
+  readonly burst?: number | undefined;
+}
+
+/** Beside these it may have the further keys of its protocol. */
+export type ParsedSource = {
+  readonly [Name in Vendor]: ParsedCommonSource & { readonly protocol: Name } & SourceOptions<Name>;
+}[Vendor];
+
+interface ParsedCommonDestination {
+  readonly events: Readonly<Record<string, string | false>>;
+  readonly filter?: EventFilter | undefined;
+  readonly sampleRate?: number | undefined;
+  readonly redact?: readonly string[] | undefined;
+  readonly timeout: number;
+  readonly backoff: { readonly base: number; readonly max: number };
+  readonly batch: {
+    readonly linger: number;
+    readonly maxEvents?: number | undefined;
+    readonly maxBytes?: number | undefined;
+  };
+  readonly maxRequestsPerSecond?: number | undefined;
+}
+
+export type ParsedDestination =
+  | {
+      readonly [Name in Vendor]: ParsedCommonDestination & {
+        readonly vendor: Name;
+        readonly url?: string | undefined;
+        readonly writeKey: string;
+      } & DestinationOptions<Name>;
+    }[Vendor]
+  | (ParsedCommonDestination & { readonly vendor: "http" } & HttpDestinationOptions)
+  | (ParsedCommonDestination & { readonly vendor: "file" } & FileDestinationOptions);

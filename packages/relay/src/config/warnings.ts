@@ -1,26 +1,27 @@
-/** What is allowed, and will hardly do what was meant. Said at `config check`, at the start and at a reload; nothing is refused for it. */
+/**
+ * What is allowed, and will hardly do what was meant. Said at `config check`, at the start and at a
+ * reload; nothing is refused for it.
+ */
 import { publicAddresses } from "@waybill/node";
 import type { ConfigFault } from "./faults.ts";
 import type { Path, Places } from "./places.ts";
 import { redactDoubts } from "./redact-paths.ts";
-import type { RawConfig } from "./resolve.ts";
+import type { ParsedConfig } from "./types.ts";
 
-export function configWarnings({ environments, network }: RawConfig, places: Places): ConfigFault[] {
+export function configWarnings({ environments, network }: ParsedConfig, places: Places): ConfigFault[] {
   const warnings: ConfigFault[] = [];
   const warn = (path: Path, message: string, hint: string): void => {
     warnings.push({ ...places.of(path), message, hint });
   };
   for (const [name, { sources, destinations }] of Object.entries(environments)) {
     const protocols = [...new Set(Object.values(sources).map(({ protocol }) => protocol))];
-    for (const [destination, { url, flagsUrl, redact = [] }] of Object.entries(destinations)) {
+    for (const [destination, options] of Object.entries(destinations)) {
+      const { redact = [] } = options;
       const at = ["environments", name, "destinations", destination];
-      for (const [key, text] of [
-        ["url", url],
-        ["flagsUrl", flagsUrl],
-      ] as const)
-        if (network?.allowPrivateAddresses !== true && text !== undefined && isPrivate(text))
+      for (const [option, value] of Object.entries(options))
+        if (!network.allowPrivateAddresses && isUrlOption(option) && typeof value === "string" && isPrivate(value))
           warn(
-            [...at, key],
+            [...at, option],
             "is at a private address, which is refused when the connection is made: its events will wait",
             "network.allowPrivateAddresses: true allows such addresses",
           );
@@ -29,6 +30,11 @@ export function configWarnings({ environments, network }: RawConfig, places: Pla
     }
   }
   return warnings;
+}
+
+/** The options that have an address are named so. */
+function isUrlOption(option: string): boolean {
+  return option === "url" || option.endsWith("Url");
 }
 
 /** By its spelling alone; what a name leads to is known when it is looked up. */

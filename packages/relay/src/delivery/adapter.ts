@@ -4,7 +4,8 @@ import type { DestinationConfig } from "../config/types.ts";
 import type { FileWriter } from "./file-writer.ts";
 
 /** A vendor's way out, or one of the relay's own. */
-export interface DestinationAdapter extends OutboundAdapter<DestinationConfig> {
+export interface DestinationAdapter<Config extends DestinationConfig = DestinationConfig>
+  extends OutboundAdapter<Config> {
   /** Where its requests go instead of the network. */
-  transport?(config: DestinationConfig, writer: FileWriter): Transport;
+  transport?(config: Config, writer: FileWriter): Transport;
 }

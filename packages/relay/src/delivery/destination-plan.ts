@@ -46,12 +46,13 @@ async function prepare(
     const present = destinations.get(config.name);
     const isSame = present !== undefined && JSON.stringify(present.config) === JSON.stringify(config);
     // Its flag data may have changed.
-    if (isSame && config.flagsFile === undefined) {
+    if (isSame && !("flagsFile" in config && config.flagsFile !== undefined)) {
       next.set(config.name, present);
       continue;
     }
-    if (config.path !== undefined && config.path !== present?.config.path)
-      cleanup.add(await beginFile(config.path, options.disk));
+    const path = pathOf(config);
+    if (path !== undefined && (present === undefined || path !== pathOf(present.config)))
+      cleanup.add(await beginFile(path, options.disk));
     if (present === undefined) {
       const opened = await openNew(config, options, cleanup);
       next.set(config.name, opened);
@@ -98,6 +99,11 @@ async function openNew(
   const opened = await open(config);
   cleanup.add(() => opened.close(0));
   return opened;
+}
+
+/** The file that a destination appends to. */
+function pathOf(config: DestinationConfig): string | undefined {
+  return config.vendor === "file" ? config.path : undefined;
 }
 
 /** Opens a file that events are to be appended to, as a trial; returns how to take that back. */

@@ -1,11 +1,12 @@
 import { DELIVERED, outcomesOf, type Protocol } from "@waybill/core";
+import type { FileDestination } from "../config/types.ts";
 import type { DestinationAdapter } from "./adapter.ts";
 import { linesOf } from "./http-destination.ts";
 
 const LIMITS = { maxEvents: 1_000, maxBytes: 1024 * 1024 };
 
 /** A file: events as they were taken in, a line each (file-writer.ts). */
-export const file: DestinationAdapter = {
+export const file: DestinationAdapter<FileDestination> = {
   name: "file",
   outbound: fileProtocol,
   knowsDuplicatesBy: "nothing",

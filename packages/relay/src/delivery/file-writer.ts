@@ -7,7 +7,7 @@
  * its directory, takes no event with it: each append looks whether its file is still there before it counts.
  */
 import { type DiskFile, type DiskRuntime, messageOf, type Runtime, type Transport, WaybillError } from "@waybill/core";
-import type { DestinationConfig } from "../config/types.ts";
+import type { FileDestinationOptions } from "../config/own-destinations.ts";
 
 const LINE_END = Buffer.from("\n");
 
@@ -18,7 +18,7 @@ interface OpenFile {
   bytes: number;
 }
 
-type Settings = Pick<DestinationConfig, "path" | "rotateBytes" | "rotateAfterMs">;
+type Settings = FileDestinationOptions;
 
 /**
  * The one hand that writes a destination's file, whatever its settings become: one thing at a time, at most one file open. It outlives a reload, so that a
@@ -37,7 +37,7 @@ export class FileWriter {
   }
 
   transport(settings: Settings): Transport {
-    const { path = "" } = settings;
+    const { path } = settings;
     return async ({ body }, signal) => {
       // Whose bytes they are may use them again once the request was aborted.
       const bytes = Buffer.concat(body.map((chunk) => (typeof chunk === "string" ? Buffer.from(chunk) : chunk)));
@@ -66,12 +66,12 @@ export class FileWriter {
     return done;
   }
 
-  async #append({ path = "", rotateBytes, rotateAfterMs }: Settings, bytes: Buffer): Promise<void> {
+  async #append({ path, rotateBytes, rotateAfter }: Settings, bytes: Buffer): Promise<void> {
     const { clock } = this.#runtime;
     if (this.#open !== undefined && this.#open.path !== path) await this.#letGo();
     this.#open ??= await this.#openFile(path);
     const { bytes: end, beganAtMs } = this.#open;
-    if (end > 0 && (end + bytes.length > rotateBytes || clock.now() - beganAtMs >= rotateAfterMs)) {
+    if (end > 0 && (end + bytes.length > rotateBytes || clock.now() - beganAtMs >= rotateAfter)) {
       await this.#rotate(this.#open);
       this.#open = await this.#openFile(path);
     }

@@ -1,13 +1,13 @@
 import { createHmac } from "node:crypto";
 import { type Chunk, DELIVERED, outcomesOf, type Protocol, retryAfterMs } from "@waybill/core";
 import type { OutboundAdapter } from "@waybill/vendors/registry";
-import type { DestinationConfig } from "../config/types.ts";
+import type { HttpDestination } from "../config/types.ts";
 import { VERSION } from "../version.ts";
 
 const LIMITS = { maxEvents: 1_000, maxBytes: 1024 * 1024 };
 const SECOND_MS = 1_000;
 
-export const http: OutboundAdapter<DestinationConfig> = {
+export const http: OutboundAdapter<HttpDestination> = {
   name: "http",
   outbound: httpProtocol,
   // The key of the batch is in a header; the events are anybody's.
@@ -18,7 +18,7 @@ export const http: OutboundAdapter<DestinationConfig> = {
  * Any URL: events as they were taken in, a line each or as a JSON array, under an idempotency key that stays over attempts. Signed with `waybill-signature:
  * t=<epoch seconds>,v1=<hex>` where v1 is HMAC-SHA256 of `<t>.<body>`; the time is in the signature, so that an old request cannot be sent again.
  */
-function httpProtocol({ url = "", headers, signingSecret, format }: DestinationConfig): Protocol {
+function httpProtocol({ url, headers, signingSecret, format }: HttpDestination): Protocol {
   return {
     limits: LIMITS,
     maxEventBytes: LIMITS.maxBytes,

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { WaybillError } from "@waybill/core";
 import { publicAgent } from "@waybill/node";
 import type { Flag } from "@waybill/vendors";
-import type { DestinationConfig } from "../config/types.ts";
+import type { LaunchDarklyDestination } from "./options.ts";
 
 export interface FlagSource {
   flag(key: string): Flag | undefined;
@@ -21,9 +21,9 @@ export interface FlagSettings {
 const NONE: FlagSource = { flag: () => undefined, close: () => undefined };
 
 /** **Errors**: `WAYBILL_CONFIG` for a file that cannot be read or is not flag data. */
-export function createFlagSource(config: DestinationConfig, settings: FlagSettings): FlagSource {
+export function createFlagSource(config: LaunchDarklyDestination, settings: FlagSettings): FlagSource {
   if (config.flagsFile !== undefined) return fromFile(config.flagsFile);
-  return config.flagsFromVendor === true ? fromVendor(config, settings) : NONE;
+  return config.flagsFromVendor ? fromVendor(config, settings) : NONE;
 }
 
 /** `{ "flags": { "<key>": { "variations": […], "trackEvents": … } } }`, as LaunchDarkly's flag service has it; read at the start and at each reload. */
@@ -67,7 +67,7 @@ interface Item {
 }
 
 /** LaunchDarkly's SDK fills a store of ours, where the flags can be read as they are. */
-function fromVendor({ writeKey, flagsUrl }: DestinationConfig, { publicOnly }: FlagSettings): FlagSource {
+function fromVendor({ writeKey, flagsUrl }: LaunchDarklyDestination, { publicOnly }: FlagSettings): FlagSource {
   const agent = publicOnly === true ? publicAgent(flagsUrl?.startsWith("http:") !== true) : undefined;
   /** By kind and key: keys come from the vendor and from events. */
   const data = new Map<string, Map<string, Item>>();

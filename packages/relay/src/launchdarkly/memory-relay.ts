@@ -4,14 +4,15 @@
  */
 import type { Runtime } from "@waybill/core";
 import { EventForwarder } from "@waybill/vendors";
-import type { DestinationConfig, MemoryConfig } from "../config/types.ts";
+import type { LaunchDarklyMemory } from "@waybill/vendors/config";
 import { VERSION } from "../version.ts";
 import { createFlagSource, type FlagSource } from "./flags.ts";
+import type { LaunchDarklyDestination } from "./options.ts";
 
 const TIMEOUT_MS = 3_000;
 
 export interface MemoryRelayOptions {
-  readonly memory: MemoryConfig;
+  readonly memory: LaunchDarklyMemory;
   readonly runtime: Runtime;
   readonly strict: boolean;
   readonly publicOnly?: boolean;
@@ -21,15 +22,15 @@ export interface MemoryRelayOptions {
 export class MemoryRelay {
   readonly #options: MemoryRelayOptions;
   readonly #forwarder: EventForwarder;
-  #destination: DestinationConfig;
+  #destination: LaunchDarklyDestination;
   #flags: FlagSource;
 
-  constructor(destination: DestinationConfig, options: MemoryRelayOptions) {
+  constructor(destination: LaunchDarklyDestination, options: MemoryRelayOptions) {
     this.#destination = destination;
     this.#options = options;
     this.#flags = createFlagSource(destination, options);
     const { memory, strict, onWarning } = options;
-    const { url, writeKey, mobileKey, environmentId, inlineUsers, eventQueueCleanupIntervalMs } = destination;
+    const { url, writeKey, mobileKey, environmentId, inlineUsers, eventQueueCleanupInterval } = destination;
     this.#forwarder = new EventForwarder(
       {
         url,
@@ -38,9 +39,10 @@ export class MemoryRelay {
         environmentId,
         userAgent: `WaybillRelay/${VERSION}`,
         strict,
-        ...memory,
+        capacity: memory.capacity,
+        flushIntervalMs: memory.flushInterval,
         timeoutMs: TIMEOUT_MS,
-        cleanupIntervalMs: eventQueueCleanupIntervalMs,
+        cleanupIntervalMs: eventQueueCleanupInterval,
         inlineUsers,
         flag: (key) => this.#flags.flag(key),
         onWarning,
@@ -49,7 +51,7 @@ export class MemoryRelay {
     );
   }
 
-  get destination(): DestinationConfig {
+  get destination(): LaunchDarklyDestination {
     return this.#destination;
   }
 
@@ -64,7 +66,7 @@ export class MemoryRelay {
   }
 
   /** Makes other keys and flag data ready; `commit` has them used from the next flush on. **Errors**: `WAYBILL_CONFIG`. */
-  prepare(destination: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
+  prepare(destination: LaunchDarklyDestination): { readonly commit: () => void; readonly discard: () => void } {
     const flags = createFlagSource(destination, this.#options);
     return {
       commit: () => {

@@ -1,10 +1,11 @@
 /** The sources of an environment that keep their events in memory, each with queues of its own in front of the environment's LaunchDarkly destination. */
 import { type Clock, type Runtime, sleep } from "@waybill/core";
+import type { LaunchDarklyMemory } from "@waybill/vendors/config";
 import type { Cleanup } from "../cleanup.ts";
-import type { DestinationConfig, EnvironmentConfig, MemoryConfig, SourceConfig } from "../config/types.ts";
+import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "../config/types.ts";
 import type { SenderSettings } from "../delivery/extension.ts";
-import { LAUNCHDARKLY } from "./extension.ts";
 import { MemoryRelay } from "./memory-relay.ts";
+import { type LaunchDarklyDestination, launchdarklyOf, memoryOf } from "./options.ts";
 
 export interface MemorySourcesOptions {
   readonly runtime: Runtime;
@@ -16,16 +17,18 @@ export interface MemorySourcesOptions {
 
 export class MemorySources {
   readonly #options: MemorySourcesOptions;
-  readonly #relays = new Map<string, { readonly relay: MemoryRelay; readonly memory: MemoryConfig }>();
+  readonly #relays = new Map<string, { readonly relay: MemoryRelay; readonly memory: LaunchDarklyMemory }>();
 
   constructor(options: MemorySourcesOptions) {
     this.#options = options;
   }
 
   /** Where a source's events are kept; `undefined` when they are stored in the log, or no destination is there for them. */
-  of({ name, memory }: SourceConfig, destinations: Iterable<DestinationConfig>): MemoryRelay | undefined {
+  of(source: SourceConfig, destinations: readonly DestinationConfig[]): MemoryRelay | undefined {
+    const { name } = source;
+    const memory = memoryOf(source);
     if (memory === undefined) return undefined;
-    const destination = [...destinations].find(({ vendor }) => vendor === LAUNCHDARKLY);
+    const destination = firstOf(destinations);
     if (destination === undefined) return undefined;
     const known = this.#relays.get(name);
     if (known !== undefined) return known.relay;
@@ -38,11 +41,11 @@ export class MemorySources {
 
   /** Sources follow their own settings and those of the destination. Returns what takes that over. **Errors**: `WAYBILL_CONFIG`. */
   prepare(config: EnvironmentConfig, cleanup: Cleanup): (deadlineMs: number) => Promise<void> {
-    const wanted = config.destinations.find(({ vendor }) => vendor === LAUNCHDARKLY);
+    const wanted = firstOf(config.destinations);
     const commits: ((deadlineMs: number) => unknown)[] = [];
     for (const [name, { relay, memory }] of this.#relays) {
       const source = config.sources.find((one) => one.name === name);
-      const isSame = JSON.stringify(source?.memory) === JSON.stringify(memory);
+      const isSame = JSON.stringify(memoryOf(source)) === JSON.stringify(memory);
       if (wanted !== undefined && isSame && differOnlyInKeys(relay.destination, wanted)) {
         const prepared = relay.prepare(wanted);
         cleanup.add(prepared.discard);
@@ -63,9 +66,13 @@ export class MemorySources {
   }
 }
 
+function firstOf(destinations: readonly DestinationConfig[]): LaunchDarklyDestination | undefined {
+  return destinations.map(launchdarklyOf).find((config) => config !== undefined);
+}
+
 /** With other keys what waits goes on waiting; anything else takes new queues. An environment id is a part of the URL. */
-function differOnlyInKeys(before: DestinationConfig, after: DestinationConfig): boolean {
-  const rest = (config: DestinationConfig): string =>
+function differOnlyInKeys(before: LaunchDarklyDestination, after: LaunchDarklyDestination): boolean {
+  const rest = (config: LaunchDarklyDestination): string =>
     JSON.stringify({ ...config, writeKey: "", mobileKey: config.mobileKey !== undefined });
   return rest(before) === rest(after);
 }

@@ -1,8 +1,8 @@
 /** Old events of LaunchDarkly's SDKs on their way out: one summariser per value of the metadata. */
 import { type Rewrite, type Runtime, TextBatch } from "@waybill/core";
 import { cleanupIntervalOf, IdleMap, launchdarklyFormOf, launchdarklyMetadata, Summariser } from "@waybill/vendors";
-import type { DestinationConfig } from "../config/types.ts";
 import type { FlagSource } from "./flags.ts";
+import type { LaunchDarklyDestination } from "./options.ts";
 
 const SCHEMA = 3;
 /** Values of the metadata that are remembered at once. They are the senders' own: without a limit memory would be theirs too. */
@@ -21,11 +21,11 @@ export interface Summaries {
 
 /** A summariser that was not used for an interval is forgotten, unless it is the only one; its users are told of again. */
 export function createSummaries(
-  { inlineUsers, eventQueueCleanupIntervalMs }: DestinationConfig,
+  { inlineUsers, eventQueueCleanupInterval }: LaunchDarklyDestination,
   flags: FlagSource,
   { clock }: Runtime,
 ): Summaries {
-  const intervalMs = cleanupIntervalOf(eventQueueCleanupIntervalMs, 0);
+  const intervalMs = cleanupIntervalOf(eventQueueCleanupInterval, 0);
   const summarisers = new IdleMap<Summariser>({ clock, intervalMs });
   const summariserFor = (metadata: string, schema: number): Summariser => {
     const known = summarisers.use(metadata);

@@ -1,4 +1,7 @@
-/** What a configuration may say and hardly means: told with its place, at the check, the start and a reload. */
+/**
+ * What a configuration may say and hardly means: told with its place, at the check, the start and a
+ * reload.
+ */
 
 import { startRelay } from "@waybill/relay";
 import { expect, onTestFinished, test } from "vitest";

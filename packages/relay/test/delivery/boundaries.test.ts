@@ -26,11 +26,23 @@ interface World {
   reconfigure(destinations: object): Promise<void>;
 }
 
+interface Given {
+  readonly vendor: string;
+  /** What the configuration refuses: the transport has to refuse it as well. */
+  readonly wrong?: object;
+}
+
 const withDefaults = (destinations: object): never =>
   Object.fromEntries(
-    Object.entries(destinations).map(([name, more]: [string, object]) => [
+    Object.entries(destinations).map(([name, { wrong: _wrong, ...more }]: [string, Given]) => [
       name,
-      { url: `http://${name}.test`, writeKey: "k", batch: { linger: 10 }, backoff: { base: 10, max: 100 }, ...more },
+      {
+        ...(more.vendor === "file" ? {} : { url: `http://${name}.test` }),
+        ...(more.vendor === "file" || more.vendor === "http" ? {} : { writeKey: "k" }),
+        batch: { linger: 10 },
+        backoff: { base: 10, max: 100 },
+        ...more,
+      },
     ]),
   ) as never;
 
@@ -46,8 +58,14 @@ async function environmentWith(
     requests.push(request);
     return answer(request);
   };
-  const resolved = (given: object): ReturnType<typeof resolveEnvironment> =>
-    resolveEnvironment("e", { sources: {}, destinations: withDefaults(given) });
+  const resolved = (given: object): ReturnType<typeof resolveEnvironment> => {
+    const config = resolveEnvironment("e", { sources: {}, destinations: withDefaults(given) });
+    const wrongOf = (name: string): object => new Map<string, Given>(Object.entries(given)).get(name)?.wrong ?? {};
+    return {
+      ...config,
+      destinations: config.destinations.map((one) => ({ ...one, ...wrongOf(one.name) }) as typeof one),
+    };
+  };
   const environment = await Environment.open({
     config: resolved(destinations),
     directory: more.directory ?? "/data",
@@ -112,31 +130,41 @@ test("Trophy: an id that is no header is a dead letter with the reason, and the 
 test.each<[string, object, object, RegExp]>([
   [
     "a key that ends in a newline",
-    { vendor: "letter", writeKey: "secret\n" },
+    { vendor: "letter", wrong: { writeKey: "secret\n" } },
     { vendor: "letter", writeKey: "good" },
     /header authorization/,
   ],
-  ["a key beyond ASCII", { vendor: "trophy", writeKey: "sécret€" }, { vendor: "trophy" }, /header x-api-key/],
+  [
+    "a key beyond ASCII",
+    { vendor: "trophy", wrong: { writeKey: "sécret€" } },
+    { vendor: "trophy" },
+    /header x-api-key/,
+  ],
   [
     "a tenant that is no header",
-    { vendor: "trophy", tenantId: "secret\r\n" },
+    { vendor: "trophy", wrong: { tenantId: "secret\r\n" } },
     { vendor: "trophy" },
     /header tenant-id/,
   ],
   [
     "a bad value of its own",
-    { vendor: "http", headers: { "x-own": "secret\u0000" } },
+    { vendor: "http", wrong: { headers: { "x-own": "secret\u0000" } } },
     { vendor: "http" },
     /header x-own/,
   ],
-  ["a bad name of its own", { vendor: "http", headers: { "x own": "secret" } }, { vendor: "http" }, /name of a header/],
+  [
+    "a bad name of its own",
+    { vendor: "http", wrong: { headers: { "x own": "secret" } } },
+    { vendor: "http" },
+    /name of a header/,
+  ],
   [
     "a header that frames",
-    { vendor: "http", headers: { "Content-Length": "3" } },
+    { vendor: "http", wrong: { headers: { "Content-Length": "3" } } },
     { vendor: "http" },
     /content-length/,
   ],
-  ["a URL that is none", { vendor: "http", url: "http://[secret" }, { vendor: "http" }, /URL/],
+  ["a URL that is none", { vendor: "http", wrong: { url: "http://[secret" } }, { vendor: "http" }, /URL/],
 ])(
   "%s halts the lane, names the header and not its value, keeps the events; corrected, they go",
   async (_what, bad, good, named) => {
@@ -256,7 +284,6 @@ test("reloads of a file destination leave one descriptor, and its end none", asy
   await relay.stop();
   const settings = (rotateBytes: number): object => ({
     vendor: "file",
-    url: undefined,
     path: `${directory}/out/events.ndjson`,
     rotateBytes,
   });

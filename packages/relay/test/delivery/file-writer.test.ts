@@ -15,7 +15,7 @@ interface World {
 }
 
 const PATH = "/out/events.ndjson";
-const DEFAULTS = { path: PATH, rotateBytes: 1e9, rotateAfterMs: 1e9 };
+const DEFAULTS = { path: PATH, rotateBytes: 1e9, rotateAfter: 1e9 };
 
 function worldOn(disk: unknown, defaults: object = DEFAULTS): World {
   const clock = new VirtualClock();

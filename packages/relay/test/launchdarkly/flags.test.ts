@@ -4,17 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { emulators, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { resolveEnvironment } from "../../src/config/resolve.ts";
-import type { DestinationConfig } from "../../src/config/types.ts";
+import { resolveEnvironment } from "../../src/config/load.ts";
 import { createFlagSource } from "../../src/launchdarkly/flags.ts";
+import type { LaunchDarklyDestination } from "../../src/launchdarkly/options.ts";
 import { until } from "../lib/world.ts";
 
-function configWith(more: object): DestinationConfig {
+function configWith(more: object): LaunchDarklyDestination {
   const { destinations } = resolveEnvironment("e", {
     sources: {},
     destinations: { flags: { vendor: "launchdarkly", writeKey: "sdk-key", ...more } },
   });
-  return destinations[0] as DestinationConfig;
+  return destinations[0] as LaunchDarklyDestination;
 }
 
 test("the vendor's own SDK keeps to public addresses as the relay does", async () => {

@@ -3,8 +3,9 @@ import type { HttpResponse } from "@waybill/core";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { EventQueues, launchdarklyMetadata } from "@waybill/vendors";
 import { expect, test } from "vitest";
-import { resolveEnvironment } from "../../src/config/resolve.ts";
+import { resolveEnvironment } from "../../src/config/load.ts";
 import { MemoryRelay } from "../../src/launchdarkly/memory-relay.ts";
+import { memoryOf } from "../../src/launchdarkly/options.ts";
 
 const MIB = 1_024 * 1_024;
 const SECOND_MS = 1_000;
@@ -44,7 +45,7 @@ function setUp({ memory = { flushInterval: "1h" }, destination = {}, strict = fa
     destinations: { flags: { vendor: "launchdarkly", url: "http://vendor.test", writeKey: "out", ...destination } },
   });
   const relay = new MemoryRelay(destinations[0] as never, {
-    memory: sources[0]?.memory as never,
+    memory: memoryOf(sources[0]) as never,
     runtime: {
       clock,
       random: new SeededRandom(1),

@@ -3,13 +3,13 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { loadConfig } from "@waybill/relay";
 import { expect, test } from "vitest";
-import type { DestinationConfig, SourceConfig } from "../../src/config/types.ts";
+import type { LaunchDarklyDestination, LaunchDarklySource } from "../../src/launchdarkly/options.ts";
 
 const PAGE = readFileSync(fileURLToPath(new URL("../../../../docs/guide/launchdarkly.md", import.meta.url)), "utf8");
 
 interface Resolved {
-  readonly source: SourceConfig;
-  readonly destination: DestinationConfig;
+  readonly source: LaunchDarklySource;
+  readonly destination: LaunchDarklyDestination;
 }
 
 function resolved({
@@ -29,8 +29,8 @@ function resolved({
   });
   const [environment] = loadConfig({ file: "f", text, env: {} }).environments;
   return {
-    source: environment?.sources[0] as SourceConfig,
-    destination: environment?.destinations[0] as DestinationConfig,
+    source: environment?.sources[0] as LaunchDarklySource,
+    destination: environment?.destinations[0] as LaunchDarklyDestination,
   };
 }
 
@@ -39,18 +39,20 @@ test("defaults: events are taken, to disk, for LaunchDarkly's own address, users
   expect(source).toMatchObject({ sendEvents: true, allowedOrigins: [], allowedHeaders: [], keyless: false });
   expect(source).not.toHaveProperty("memory");
   expect(destination).toMatchObject({ inlineUsers: false, flagsFromVendor: false });
-  for (const name of ["url", "mobileKey", "environmentId", "flagsFile", "flagsUrl", "eventQueueCleanupIntervalMs"])
+  for (const name of ["url", "mobileKey", "environmentId", "flagsFile", "flagsUrl", "eventQueueCleanupInterval"])
     expect(destination).not.toHaveProperty(name);
-  expect(resolved({ source: { memory: {} } }).source.memory).toEqual({ capacity: 1_000, flushIntervalMs: 5_000 });
+  expect(resolved({ source: { memory: {} } }).source.memory).toEqual({ capacity: 1_000, flushInterval: 5_000 });
 });
 
 test("eventQueueCleanupInterval is a time above 0, for launchdarkly alone", () => {
   const intervalOf = (eventQueueCleanupInterval: unknown, more: object = {}): number | undefined =>
-    resolved({ destination: { eventQueueCleanupInterval, ...more } }).destination.eventQueueCleanupIntervalMs;
+    resolved({ destination: { eventQueueCleanupInterval, ...more } }).destination.eventQueueCleanupInterval;
   expect([intervalOf("90s"), intervalOf(10)]).toEqual([90_000, 10]);
   for (const bad of ["soon", 0, -1, true])
     expect(() => intervalOf(bad), String(bad)).toThrow("eventQueueCleanupInterval");
-  expect(() => intervalOf("1h", { vendor: "letter" })).toThrow("is for launchdarkly, not for letter");
+  expect(() => intervalOf("1h", { vendor: "letter" })).toThrow(
+    "is not an option of destinations of letter; only destinations of launchdarkly have it",
+  );
 });
 
 test("memory is a capacity above 0 and a flush interval", () => {

@@ -3,8 +3,8 @@ import { type Rewritten, TextBatch } from "@waybill/core";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { launchdarklyMetadata } from "@waybill/vendors";
 import { expect, test } from "vitest";
-import { resolveEnvironment } from "../../src/config/resolve.ts";
-import type { DestinationConfig } from "../../src/config/types.ts";
+import { resolveEnvironment } from "../../src/config/load.ts";
+import type { LaunchDarklyDestination } from "../../src/launchdarkly/options.ts";
 import { createSummaries, type Summaries } from "../../src/launchdarkly/summaries.ts";
 
 const HOUR_MS = 3_600_000;
@@ -23,7 +23,7 @@ function setUp(more: object = {}): World {
     destinations: { flags: { vendor: "launchdarkly", writeKey: "sdk-key", ...more } },
   });
   const summaries = createSummaries(
-    destinations[0] as DestinationConfig,
+    destinations[0] as LaunchDarklyDestination,
     { flag: () => undefined, close: () => undefined },
     { clock, random: new SeededRandom(1), transport: () => Promise.reject(new Error("none")) },
   );

@@ -40,7 +40,8 @@ export interface LaunchDarklyDestinationOptions {
   /** Whether summarised events carry their user instead of its key. Default: false. */
   readonly inlineUsers: boolean;
   /**
-   * How often unused summarisers are forgotten, in milliseconds. Default: an hour, or two flushes in
+   * How often unused summarisers are forgotten, in milliseconds. Default: an hour, or two flushes
+   * in
    * memory where that is longer.
    */
   readonly eventQueueCleanupInterval?: number | undefined;
