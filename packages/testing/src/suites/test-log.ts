@@ -22,6 +22,7 @@ export function testLog(name: string, openLog: OpenLog): void {
     return { disk, clock, open, log: await open() };
   };
   testAppending(name, setUp);
+  testAppendingTogether(name, setUp);
   testRecovery(name, setUp);
   testRefusing(name, setUp);
   testReading(name, setUp);
@@ -69,6 +70,30 @@ function testAppending(name: string, setUp: SetUp): void {
     await expect(log.barrier()).rejects.toMatchObject({ retryable: true });
     expect(await failing).toBe("refused");
     await expect(log.barrier()).resolves.toBeUndefined();
+  });
+}
+
+function testAppendingTogether(name: string, setUp: SetUp): void {
+  test(`${name}: entries of one append are one write, in order, each with its own position`, async () => {
+    const { disk, log } = await setUp();
+    await log.append(entry(["first"]));
+    const before = disk.operations.get("write") ?? 0;
+    const together = [entry(["a", "b"], { source: "web" }), entry(["c"]), entry(["d"], { source: "ios" })];
+    expect(await log.appendAll(together)).toEqual([1, 3, 4]);
+    expect((disk.operations.get("write") ?? 0) - before).toBe(1);
+    expect(textsOf(await readAll(log))).toEqual(["first", "a", "b", "c", "d"]);
+    expect(await log.appendAll([])).toEqual([]);
+  });
+
+  test(`${name}: of entries of one append none is stored when one cannot be`, async () => {
+    const { disk, log } = await setUp();
+    const tooLarge = entry(["b"], { metadata: "x".repeat(2 * 1024 * 1024) });
+    await expect(log.appendAll([entry(["a"]), tooLarge])).rejects.toMatchObject({ code: "WAYBILL_EVENT" });
+    expect(log.head).toBe(0);
+    disk.failNext("sync");
+    await expect(log.appendAll([entry(["a"]), entry(["b"])])).rejects.toMatchObject({ retryable: true });
+    expect(textsOf(await readAll(log))).toEqual([]);
+    expect(await log.appendAll([entry(["c"]), entry(["d"])])).toEqual([0, 1]);
   });
 }
 
