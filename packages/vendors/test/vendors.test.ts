@@ -2,16 +2,8 @@
 import { TextBatch } from "@waybill/core";
 import { emulators } from "@waybill/testing";
 import { testVendor } from "@waybill/testing/suites";
-import {
-  getfluxlyProtocol,
-  launchdarklyProtocol,
-  letterProtocol,
-  posthogProtocol,
-  stableUuid,
-  trophyProtocol,
-  valuedProtocol,
-  writeTrophy,
-} from "@waybill/vendors";
+import { stableUuid, trophyProtocol, writeTrophy } from "@waybill/vendors";
+import { adapterOf } from "@waybill/vendors/registry";
 import { expect, test } from "vitest";
 
 const version = "1.2.3";
@@ -19,7 +11,8 @@ const padding = (bytes: number): string => "x".repeat(bytes);
 
 testVendor("letter", {
   origin: "http://letter.test",
-  protocol: (apiKey) => letterProtocol({ url: "http://letter.test/", apiKey, version }),
+  adapter: adapterOf("letter"),
+  url: "http://letter.test/",
   emulator(clock) {
     const emulator = new emulators.LetterEmulator({ clock, apiKeys: ["right"] });
     return { handle: emulator.handle, fail: (failure) => emulator.fail(failure), ids: () => emulator.ids };
@@ -30,7 +23,8 @@ testVendor("letter", {
 
 testVendor("getfluxly", {
   origin: "http://getfluxly.test",
-  protocol: (token) => getfluxlyProtocol({ url: "http://getfluxly.test/", token, version }),
+  adapter: adapterOf("getfluxly"),
+  url: "http://getfluxly.test/",
   emulator(clock) {
     const emulator = new emulators.GetFluxlyEmulator({ clock, tokens: ["right"] });
     return {
@@ -45,7 +39,8 @@ testVendor("getfluxly", {
 
 testVendor("trophy", {
   origin: "http://trophy.test",
-  protocol: (apiKey) => trophyProtocol({ url: "http://trophy.test/v1/", apiKey, version }),
+  adapter: adapterOf("trophy"),
+  url: "http://trophy.test/v1/",
   emulator(clock) {
     const emulator = new emulators.TrophyEmulator({ clock, apiKeys: ["right"] });
     return {
@@ -61,8 +56,8 @@ testVendor("trophy", {
 
 testVendor("valued", {
   origin: "http://valued.test",
-  protocol: (token) =>
-    valuedProtocol({ endpoint: "http://valued.test/events", token, version, platform: "Node/20.20.2" }),
+  adapter: adapterOf("valued"),
+  url: "http://valued.test/events",
   emulator(clock) {
     const emulator = new emulators.ValuedEmulator({ clock, tokens: ["right"] });
     return {
@@ -79,7 +74,8 @@ testVendor("valued", {
 
 testVendor("posthog", {
   origin: "http://posthog.test",
-  protocol: (apiKey) => posthogProtocol({ url: "http://posthog.test/", apiKey, version }),
+  adapter: adapterOf("posthog"),
+  url: "http://posthog.test/",
   emulator(clock) {
     const emulator = new emulators.PosthogEmulator({ clock, apiKeys: ["right"] });
     return {
@@ -93,12 +89,8 @@ testVendor("posthog", {
 
 testVendor("launchdarkly", {
   origin: "http://launchdarkly.test",
-  protocol: (value) =>
-    launchdarklyProtocol({
-      url: "http://launchdarkly.test/bulk",
-      credential: { kind: "sdkKey", value },
-      userAgent: "test",
-    }),
+  adapter: adapterOf("launchdarkly"),
+  metadata: "launchdarkly server 4 ",
   emulator(clock) {
     const emulator = new emulators.LaunchDarklyEmulator({ clock, keys: ["right"] });
     return {

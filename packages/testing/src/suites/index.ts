@@ -1,6 +1,8 @@
 /** Contract suites for vitest: a new implementation passes by calling its suite. */
 export type { DiskUnderTest } from "./test-disk.ts";
 export { testDisk } from "./test-disk.ts";
+export type { InboundCase, InboundEvent, InboundUnderTest } from "./test-inbound.ts";
+export { testInbound } from "./test-inbound.ts";
 export type { OpenLog } from "./test-log.ts";
 export { testLog } from "./test-log.ts";
 export type {

@@ -7,6 +7,7 @@ import {
   type SendContext,
   TextBatch,
 } from "@waybill/core";
+import type { VendorAdapter } from "@waybill/vendors/registry";
 import { expect, test } from "vitest";
 import type { EmulatorFailure } from "../emulators/emulator.ts";
 import { SeededRandom } from "../seeded-random.ts";
@@ -23,15 +24,21 @@ export interface EmulatorUnderTest {
 }
 
 export interface VendorUnderTest {
+  readonly adapter?: VendorAdapter;
   readonly origin: string;
-  protocol(writeKey: string): Protocol;
+  /** Default: that of the adapter, which delivers to `url`. */
+  protocol?(writeKey: string): Protocol;
+  /** Where the adapter delivers to. Default: `origin`. */
+  readonly url?: string;
+  /** Of the events. Default: none. */
+  readonly metadata?: string;
   /** Takes the key `right` alone. */
   emulator(clock: VirtualClock): EmulatorUnderTest;
   /** An event with this id and about this many bytes. */
   event(messageId: string, bytes?: number): string;
-  /** What the vendor refuses. Default: a text that is no JSON. */
+  /** What the vendor refuses. Default: a text that is not JSON. */
   readonly malformed?: string;
-  /** Whether the vendor knows a repeat. Default true. */
+  /** Whether the vendor knows a duplicate. Default true. */
   readonly dedupes?: boolean;
   /** Whether events arrive in the order of the batch. Default true. */
   readonly ordered?: boolean;
@@ -46,7 +53,7 @@ export function testVendor(name: string, vendor: VendorUnderTest): void {
 function testDelivery(name: string, vendor: VendorUnderTest): void {
   test(`${name}: delivers a batch${vendor.ordered === false ? "" : " in order"}`, async () => {
     const { emulator, send } = setUp(vendor);
-    expect(statuses(await send(batchOf(eventsOf(vendor, 20))))).toEqual(new Array(20).fill("delivered"));
+    expect(statuses(await send(batchOf(eventsOf(vendor, 20), vendor)))).toEqual(new Array(20).fill("delivered"));
     expect(inOrder(vendor, emulator.ids())).toEqual(inOrder(vendor, ids(20)));
   });
 
@@ -54,7 +61,7 @@ function testDelivery(name: string, vendor: VendorUnderTest): void {
     const { emulator, send } = setUp(vendor);
     const texts = eventsOf(vendor, 9);
     texts[4] = vendor.malformed ?? "{not json";
-    const outcomes = await send(batchOf(texts));
+    const outcomes = await send(batchOf(texts, vendor));
     expect(statuses(outcomes)).toEqual(texts.map((_, index) => (index === 4 ? "rejected" : "delivered")));
     expect(inOrder(vendor, emulator.ids())).toEqual(
       inOrder(
@@ -66,16 +73,16 @@ function testDelivery(name: string, vendor: VendorUnderTest): void {
 
   test(`${name}: an event above the vendor's limit is rejected, the others are delivered`, async () => {
     const { send } = setUp(vendor);
-    const { maxEventBytes } = vendor.protocol("right");
+    const { maxEventBytes } = protocolOf(vendor, "right");
     const outcomes = await send(
-      batchOf([vendor.event("a"), vendor.event("big", maxEventBytes + 10), vendor.event("b")]),
+      batchOf([vendor.event("a"), vendor.event("big", maxEventBytes + 10), vendor.event("b")], vendor),
     );
     expect(statuses(outcomes)).toEqual(["delivered", "rejected", "delivered"]);
   });
 
   test(`${name}: a full batch of its own limits is taken whole`, async () => {
     const { emulator, send } = setUp(vendor);
-    const { limits } = vendor.protocol("right");
+    const { limits } = protocolOf(vendor, "right");
     const text = eventsOf(vendor, limits.maxEvents, 150);
     const fitting: string[] = [];
     let bytes = 0;
@@ -84,7 +91,7 @@ function testDelivery(name: string, vendor: VendorUnderTest): void {
       fitting.push(one);
       bytes += one.length + 1;
     }
-    expect(new Set(statuses(await send(batchOf(fitting))))).toEqual(new Set(["delivered"]));
+    expect(new Set(statuses(await send(batchOf(fitting, vendor))))).toEqual(new Set(["delivered"]));
     expect(emulator.ids()).toHaveLength(fitting.length);
   });
 }
@@ -94,7 +101,7 @@ function testTrouble(name: string, vendor: VendorUnderTest): void {
     const { clock, emulator, send } = setUp(vendor);
     emulator.fail({ kind: "status", status: 429, retryAfter: "7", times: 1 });
     const startedAt = clock.monotonic();
-    expect(statuses(await send(batchOf(eventsOf(vendor, 1))))).toEqual(["delivered"]);
+    expect(statuses(await send(batchOf(eventsOf(vendor, 1), vendor)))).toEqual(["delivered"]);
     expect(clock.monotonic() - startedAt).toBeGreaterThanOrEqual(7_000);
   });
 
@@ -102,19 +109,19 @@ function testTrouble(name: string, vendor: VendorUnderTest): void {
     const { emulator, send } = setUp(vendor);
     for (const kind of ["reset", "resetAfter", "hang", "status"] as const) {
       emulator.fail({ kind, status: 503, times: 2 });
-      expect(new Set(statuses(await send(batchOf(eventsOf(vendor, 3)))))).toEqual(new Set(["delivered"]));
+      expect(new Set(statuses(await send(batchOf(eventsOf(vendor, 3), vendor))))).toEqual(new Set(["delivered"]));
     }
     expect(vendor.dedupes === false ? [...new Set(emulator.ids())].toSorted() : emulator.ids()).toEqual(ids(3));
   });
 
   test(`${name}: a wrong key halts and rejects nothing`, async () => {
     const { send } = setUp(vendor, "wrong");
-    expect(statuses(await send(batchOf(eventsOf(vendor, 3))))).toEqual(["halted", "halted", "halted"]);
+    expect(statuses(await send(batchOf(eventsOf(vendor, 3), vendor)))).toEqual(["halted", "halted", "halted"]);
   });
 
   test(`${name}: every status has a meaning`, () => {
-    const protocol = vendor.protocol("right");
-    const batch = batchOf(eventsOf(vendor, 2));
+    const protocol = protocolOf(vendor, "right");
+    const batch = batchOf(eventsOf(vendor, 2), vendor);
     for (let status = 100; status < 600; status++) {
       const verdict = protocol.classify({ status, headers: {}, body: "" }, batch, 0);
       if ("split" in verdict) expect(verdict.reason).not.toBe("");
@@ -132,7 +139,7 @@ function setUp(vendor: VendorUnderTest, writeKey = "right"): World {
   const emulator = vendor.emulator(clock);
   network.serve(vendor.origin, emulator.handle);
   const sender = createSender({
-    protocol: vendor.protocol(writeKey),
+    protocol: protocolOf(vendor, writeKey),
     runtime: { clock, random, transport: network.transport },
     timeoutMs: 5_000,
     backoff: fullJitter(100, 10_000),
@@ -162,16 +169,23 @@ function inOrder(vendor: VendorUnderTest, list: readonly string[]): readonly str
   return vendor.ordered === false ? list.toSorted() : list;
 }
 
+function protocolOf(vendor: VendorUnderTest, writeKey: string): Protocol {
+  const { adapter, origin, url = origin, protocol } = vendor;
+  if (protocol !== undefined) return protocol(writeKey);
+  if (adapter === undefined) throw new Error("there is neither an adapter nor a protocol");
+  return adapter.outbound({ url, writeKey }, { library: { name: "test", version: "1.2.3" }, strict: false });
+}
+
 interface World {
   readonly clock: VirtualClock;
   readonly emulator: EmulatorUnderTest;
   readonly send: (batch: Batch) => Promise<readonly Outcome[]>;
 }
 
-function batchOf(texts: readonly string[]): Batch {
+function batchOf(texts: readonly string[], { metadata = "" }: Pick<VendorUnderTest, "metadata"> = {}): Batch {
   return new TextBatch({
     key: "k",
-    metadata: "",
+    metadata,
     oldestAtMs: 0,
     texts,
     sizes: texts.map((text) => Buffer.byteLength(text)),

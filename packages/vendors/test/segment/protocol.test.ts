@@ -2,13 +2,15 @@ import { type HttpResponse, TextBatch } from "@waybill/core";
 import { SegmentEmulator } from "@waybill/testing";
 import { testVendor } from "@waybill/testing/suites";
 import { classifySegment, segmentProtocol } from "@waybill/vendors";
+import { adapterOf } from "@waybill/vendors/registry";
 import { expect, test } from "vitest";
 
 const library = { name: "waybill-test", version: "1.2.3" };
 
 testVendor("segment", {
   origin: "http://segment.test",
-  protocol: (writeKey) => segmentProtocol({ url: "http://segment.test/", writeKey, library }),
+  adapter: adapterOf("segment"),
+  url: "http://segment.test/",
   emulator(clock) {
     const emulator = new SegmentEmulator({ clock, writeKeys: ["right"] });
     return {
