@@ -9,7 +9,7 @@ import { type Log, makeDirectoryInPlace, openLog, type Position, type RetentionL
 import { vendorOf } from "@waybill/vendors";
 import { adapterOf, type PassthroughRequest, type Vendor } from "@waybill/vendors/registry";
 import { accountView } from "./admin/account-view.ts";
-import type { ComponentView, LaneView, TracedEvent } from "./admin/types.ts";
+import type { ComponentView, LaneView, TracedEvent } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 import { Destination, type DestinationObserver } from "./delivery/destination.ts";
@@ -112,7 +112,12 @@ export class Environment {
       runtime,
       destination: (name) => destinations.get(name),
       onFailed: (name, replay, reason) =>
-        options.observer.modeChanged(environmentConfig.name, `${name}/replay-${replay}`, "failed", reason),
+        options.observer.modeChanged({
+          environment: environmentConfig.name,
+          destination: `${name}/replay-${replay}`,
+          mode: "failed",
+          reason,
+        }),
       ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
     });
     const environment = new Environment(options, { log, ids, replays, exchanges }, destinations);

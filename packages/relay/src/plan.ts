@@ -5,7 +5,7 @@
  * fails, what was made ready is closed and the plan before goes on untouched, its keys too. Then all is switched at once, within one turn of the event loop.
  */
 import { type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
-import type { EnvironmentView, ReloadResult, RotationView } from "./admin/types.ts";
+import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
 import { changedSettings } from "./config/settings.ts";
 import type { EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
@@ -301,8 +301,8 @@ export class Plan {
     const { logger, attempted } = this.#options;
     return {
       attempted,
-      modeChanged: (environment, destination, mode, reason) => {
-        const fields = { environment, destination, mode, reason };
+      modeChanged: (fields) => {
+        const { environment, destination, mode } = fields;
         if (mode === "failed")
           logger.error(fields, "a defect stopped the lane; its events are kept until it is resumed");
         else if (mode === "halted") {
@@ -311,7 +311,7 @@ export class Plan {
         } else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
         else logger.debug(fields, "lane changed mode");
       },
-      stateNotWritten: (environment, destination, error) =>
+      stateNotWritten: ({ environment, destination, error }) =>
         logger.error({ environment, destination, error: messageOf(error) }, "cursor not written; delivery goes on"),
     };
   }

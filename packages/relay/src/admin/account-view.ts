@@ -1,5 +1,5 @@
 import type { AccountView as Ledger } from "@waybill/core";
-import type { AccountView } from "./types.ts";
+import type { AccountView } from "./views.ts";
 
 /** A ledger as the admin API shows it. */
 export function accountView(ledger: Ledger): AccountView {

@@ -3,7 +3,7 @@
  *
  * Rotations by the admin API last, over reloads and restarts, until the file has the new key (kept-rotations.ts).
  */
-import type { RotationView } from "../admin/types.ts";
+import type { RotationView } from "../admin/views.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig, SourceKey } from "../config/types.ts";
 import {
   type ConfiguredKey,

@@ -26,7 +26,7 @@ import {
   type RetentionLimits,
 } from "@waybill/log";
 import type { PassthroughRequest } from "@waybill/vendors/registry";
-import type { LaneMode, TraceDestination } from "../admin/types.ts";
+import type { LaneMode, TraceDestination } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import { destinationAdapterOf } from "./adapters.ts";
@@ -52,9 +52,15 @@ export interface DestinationOptions {
 
 /** Told what happens on a destination's lane. Must not throw. */
 export interface DestinationObserver {
-  attempted(environment: string, destination: string, attempt: Attempt): void;
-  modeChanged(environment: string, destination: string, mode: LaneMode, reason: string | undefined): void;
-  stateNotWritten(environment: string, destination: string, error: unknown): void;
+  attempted(of: LaneName & { readonly attempt: Attempt }): void;
+  modeChanged(of: LaneName & { readonly mode: LaneMode; readonly reason: string | undefined }): void;
+  stateNotWritten(of: LaneName & { readonly error: unknown }): void;
+}
+
+/** Whose lane it is. */
+export interface LaneName {
+  readonly environment: string;
+  readonly destination: string;
 }
 
 const PROBE_MS = 30_000;
@@ -110,7 +116,7 @@ export class Destination {
       trigger: triggerOf(config, this.#limits),
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
-        observer.attempted(environment, config.name, attempt);
+        observer.attempted({ environment, destination: config.name, attempt });
         const held = heldBy(batch);
         const first = held?.[0]?.first;
         if (held === undefined || first === undefined) return;
@@ -118,7 +124,8 @@ export class Destination {
         options.onAttempt?.(config.name, first, attempt);
       },
       // What vendors say is safe already; a defect may quote anything.
-      onModeChange: (mode, reason) => observer.modeChanged(environment, config.name, mode, reason && printable(reason)),
+      onModeChange: (mode, reason) =>
+        observer.modeChanged({ environment, destination: config.name, mode, reason: reason && printable(reason) }),
     });
   }
 
@@ -156,7 +163,7 @@ export class Destination {
       state,
       deadLetters,
       durableLease: needsDurableLease(config),
-      onStateError: (error) => observer.stateNotWritten(environment, config.name, error),
+      onStateError: (error) => observer.stateNotWritten({ environment, destination: config.name, error }),
       onExpired: (events) =>
         options.onWarning?.(
           `retention took ${events} events from ${config.name} before they were delivered; they are expired`,

@@ -1,7 +1,7 @@
 /** Lanes of destinations that are not configured any more: their files stay, until somebody removes them. */
 import type { Disk } from "@waybill/core";
 import { fatesInFiles, type LaneFate, LaneState, type Log, type Position, parseLaneState } from "@waybill/log";
-import type { TraceDestination } from "../admin/types.ts";
+import type { TraceDestination } from "../admin/views.ts";
 
 export interface Lanes {
   /** The environment's. */

@@ -29,7 +29,7 @@ import {
   ReplayStore,
 } from "@waybill/log";
 import { accountView } from "../admin/account-view.ts";
-import type { ReplayView, TraceDestination, TraceReplay } from "../admin/types.ts";
+import type { ReplayView, TraceDestination, TraceReplay } from "../admin/views.ts";
 import { chosenPieces } from "./chosen-events.ts";
 import type { Destination } from "./destination.ts";
 import { abandoned, parseReplay, type ReplayChoice, type StoredReplay } from "./stored-replay.ts";

@@ -3,7 +3,7 @@ import { own } from "@waybill/core";
 import type { Log, LogRecord, Position } from "@waybill/log";
 import { vendorOf } from "@waybill/vendors";
 import { adapterOf } from "@waybill/vendors/registry";
-import type { TraceDestination, TracedEvent } from "../admin/types.ts";
+import type { TraceDestination, TracedEvent } from "../admin/views.ts";
 import type { Destination } from "./destination.ts";
 import type { Replays } from "./replays.ts";
 

@@ -7,7 +7,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Clock } from "@waybill/core";
 import { health, ready } from "../admin/health.ts";
-import type { Readiness } from "../admin/types.ts";
+import type { Readiness } from "../admin/views.ts";
 import { type Answer, problem, writeAnswer } from "./answers.ts";
 import type { BodyReader, BodyRefusal, Charge } from "./body.ts";
 import { Connections } from "./connections.ts";

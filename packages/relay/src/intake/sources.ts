@@ -1,6 +1,6 @@
 import { hash, randomBytes } from "node:crypto";
 import type { Clock } from "@waybill/core";
-import type { SourceView } from "../admin/types.ts";
+import type { SourceView } from "../admin/views.ts";
 import type { SourceConfig, SourceKey } from "../config/types.ts";
 import type { Environment } from "../environment.ts";
 import { KeyLimiter } from "./key-limiter.ts";

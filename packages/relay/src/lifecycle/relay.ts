@@ -85,7 +85,7 @@ class Relay implements RunningRelay {
     this.#plan = new Plan(config, {
       runtime: this.#runtime,
       logger,
-      attempted: (...args) => this.#metrics.attempted(...args),
+      attempted: (of) => this.#metrics.attempted(of),
       stopping: this.#stopping.signal,
       bodies: this.#bodies.keyed,
       onSwitched: (next, before) => {

@@ -73,8 +73,7 @@ async function environmentWith(
     dedupe: { windowMs: 86_400_000, maxIds: 1_000 },
     observer: {
       attempted: () => more.onAttempt?.(),
-      modeChanged: (_environment, destination, mode, reason) =>
-        modes.push(`${destination} ${mode} ${reason ?? ""}`.trim()),
+      modeChanged: ({ destination, mode, reason }) => modes.push(`${destination} ${mode} ${reason ?? ""}`.trim()),
       stateNotWritten: () => undefined,
     },
   });

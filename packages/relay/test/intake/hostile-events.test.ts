@@ -300,7 +300,7 @@ test("each has one outcome everywhere, and again after a restart", async () => {
       dedupe: { windowMs: 86_400_000, maxIds: 1_000 },
       observer: {
         attempted: () => undefined,
-        modeChanged: (_environment, destination, mode, reason) => {
+        modeChanged: ({ destination, mode, reason }) => {
           if (mode === "failed" || mode === "halted" || mode === "waiting")
             failed.push(`${destination} ${mode}: ${reason}`);
         },

@@ -19,7 +19,7 @@ export interface MetricsView extends IntakeView {
 }
 
 export interface Metrics {
-  attempted(environment: string, destination: string, attempt: Attempt): void;
+  attempted(of: { readonly environment: string; readonly destination: string; readonly attempt: Attempt }): void;
   requestRefused(environment: string, source: string, code: string, repeated: boolean): void;
   requestRetried(environment: string, source: string): void;
   text(): Promise<string>;
@@ -84,7 +84,7 @@ function observed(registry: Registry): Pick<Metrics, "attempted" | "requestRefus
     registers,
   });
   return {
-    attempted(environment, destination, attempt) {
+    attempted({ environment, destination, attempt }) {
       attempts.observe({ environment, destination, outcome: outcomeOf(attempt) }, attempt.durationMs / MS_PER_SECOND);
     },
     requestRefused(environment, source, code, repeated) {
