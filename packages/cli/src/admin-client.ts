@@ -29,7 +29,10 @@ export function withAdminOptions(command: Command): Command {
 
 type Part<K extends string, V> = V extends undefined ? { readonly [P in K]?: undefined } : { readonly [P in K]: V };
 
-/** What an operation of the admin API takes, as its table says. Parameters that are `undefined` are left out. */
+/**
+ * What an operation of the admin API takes, as its table says. Parameters that are `undefined` are
+ * left out.
+ */
 export type AdminCall<O extends Operation> = Part<"params", GivenParams<O>> &
   Part<"body", GivenBody<O>> & {
     readonly query?: { readonly [K in keyof GivenQuery<O>]?: GivenQuery<O>[K] | number | undefined };
@@ -41,7 +44,10 @@ type Query = Readonly<Record<string, string | number | undefined>> | undefined;
 const ANSWER_MAX_BYTES = 256 * 1024 * 1024;
 const REFUSAL_MAX_BYTES = 64 * 1024;
 
-/** Calls an operation of the admin API. **Errors**: `WAYBILL_INPUT` with what the relay says, `WAYBILL_TRANSPORT`. */
+/**
+ * Calls an operation of the admin API. **Errors**: `WAYBILL_INPUT` with what the relay says,
+ * `WAYBILL_TRANSPORT`.
+ */
 export async function callAdmin<O extends Operation>(
   options: AdminOptions,
   io: Io,

@@ -15,7 +15,10 @@ import { VERSION } from "./version.ts";
 export type { Io } from "./io.ts";
 export { EXIT } from "./io.ts";
 
-/** Runs the command line `argv` (with node and script first) to its end. Never rejects; resolves to the exit code. */
+/**
+ * Runs the command line `argv` (with node and script first) to its end. Never rejects; resolves to
+ * the exit code.
+ */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let code: number = EXIT.ok;
   const finish = (result: number): void => {

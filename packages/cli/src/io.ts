@@ -5,13 +5,13 @@ export interface Io {
   readonly out: NodeJS.WriteStream;
   readonly err: NodeJS.WriteStream;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What a shell runs this command again by, wherever it stands. */
+  /** What runs this command again in a shell, in any directory. */
   readonly self: string;
   /** Calls `run` on SIGINT and SIGTERM. */
   onStop(run: () => void): void;
   /** Calls `run` on SIGHUP. */
   onReload(run: () => void): void;
-  /** Calls `run` when nobody reads the output any more, as behind `| head`. */
+  /** Calls `run` when nobody reads the output any more, as with `| head`. */
   onGone(run: () => void): void;
 }
 
@@ -56,7 +56,10 @@ function quotedForShell(word: string): string {
   return /^[\w./:@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** One line for a person. Parts of it come from events, vendors and relays: nothing in it steers the terminal or begins another line. */
+/**
+ * One line for a person. Parts of it come from events, vendors and relays: nothing in it steers the
+ * terminal or begins another line.
+ */
 export function say({ out }: Pick<Io, "out">, line: string): void {
   out.write(`${printable(line)}\n`);
 }
@@ -66,12 +69,17 @@ export function complain({ err }: Pick<Io, "err">, line: string): void {
   err.write(`${printable(line)}\n`);
 }
 
-/** One line for a program. What `printable` escapes stands in texts alone, where JSON has the same escapes: the value is the same. */
+/**
+ * One line for a program. What `printable` escapes occurs in texts alone, where JSON has the same
+ * escapes: the value is the same.
+ */
 export function sayJson(io: Pick<Io, "out">, value: unknown): void {
   say(io, JSON.stringify(value));
 }
 
-/** Says what went wrong and what to do; a stack only for a defect of ours. Returns the exit code. */
+/**
+ * Says what went wrong and what to do; a stack only for a defect of ours. Returns the exit code.
+ */
 export function report(error: unknown, io: Pick<Io, "err">): number {
   if (!(error instanceof WaybillError)) {
     const lines =

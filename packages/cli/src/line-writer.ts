@@ -6,8 +6,10 @@ export const NEWLINE: Buffer = Buffer.from("\n");
 const WRITE_BYTES = 256 * 1024;
 
 /**
- * Lines of JSON for programs: few large writes, no faster than the reader; a reader that goes away ends it quietly. They are as they were stored, but that characters which
- * could steer a terminal that shows them (or the file they are written to) are escaped, as JSON may: the values are the same.
+ * Lines of JSON for programs: few large writes, no faster than the reader; a reader that goes away
+ * ends it quietly. They are as they were stored, but that characters which
+ * could steer a terminal that shows them (or the file they are written to) are escaped, as JSON
+ * may: the values are the same.
  */
 export class LineWriter {
   readonly #io: Io;

@@ -5,7 +5,8 @@ const NEWLINE = 0x0a;
 const LINE_MAX_BYTES = 64 * 1024 * 1024;
 
 /**
- * The lines of a stream, without their ends. Only LF and CR LF end a line: in JSON the other separators of Unicode stand within texts.
+ * The lines of a stream, without their ends. Only LF and CR LF end a line: in JSON the other
+ * separators of Unicode occur within texts.
  * **Errors**: `WAYBILL_INPUT` for a line above 64 MiB; those of the stream.
  */
 export async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<string> {

@@ -3,7 +3,7 @@ import { nodeClock } from "@waybill/node";
 import { run } from "./index.ts";
 import { createProcessIo, EXIT, report } from "./io.ts";
 
-// The engine's timers keep no process alive; a command that waits for a retry must stay.
+// The runtime's timers keep no process alive; a command that waits for a retry must stay.
 const hold = nodeClock.after(Number.MAX_SAFE_INTEGER, () => undefined, true);
 const io = createProcessIo();
 const code = await run(process.argv, io);

@@ -2,7 +2,10 @@ import { open } from "node:fs/promises";
 import { messageOf, WaybillError } from "@waybill/core";
 import { CONFIG_MAX_BYTES, loadConfig, type RelayConfig } from "@waybill/relay";
 
-/** Reads and checks a configuration file. **Errors**: `WAYBILL_INPUT` when it cannot be read, `WAYBILL_CONFIG` when it is wrong. */
+/**
+ * Reads and checks a configuration file. **Errors**: `WAYBILL_INPUT` when it cannot be read,
+ * `WAYBILL_CONFIG` when it is wrong.
+ */
 export async function readConfig(
   file: string,
   env: Readonly<Record<string, string | undefined>>,
@@ -18,7 +21,10 @@ export async function readConfig(
   return loadConfig({ file, text, env });
 }
 
-/** No more than one byte beyond what is allowed, whatever the file is; that much is refused with its reason. */
+/**
+ * No more than one byte beyond what is allowed, whatever the file is; that much is refused with its
+ * reason.
+ */
 async function textOf(file: string): Promise<string> {
   const handle = await open(file);
   try {

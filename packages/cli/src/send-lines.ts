@@ -29,7 +29,7 @@ export interface SendLinesOptions {
   readonly attempts: number;
   readonly skipBad: boolean;
   readonly onProgress: (progress: SendProgress) => void;
-  /** A line that is no event, or a batch that was refused. */
+  /** A line that is not an event, or a batch that was refused. */
   readonly onProblem: (message: string) => void;
 }
 
@@ -39,7 +39,7 @@ export interface SendResult {
   readonly rejected: number;
   /** Not taken within the attempts; sending them again is safe. */
   readonly failed: number;
-  /** Lines that are no event. */
+  /** Lines that are not events. */
   readonly bad: number;
 }
 
@@ -55,7 +55,10 @@ interface Line {
   readonly bytes: number;
 }
 
-/** Sends each line of `input` as an event. **Errors**: `WAYBILL_INPUT` for a line that is no event, unless they are skipped; then nothing more is read. */
+/**
+ * Sends each line of `input` as an event. **Errors**: `WAYBILL_INPUT` for a line that is not an
+ * event, unless they are skipped; then nothing more is read.
+ */
 export async function sendLines(input: Readable, options: SendLinesOptions): Promise<SendResult> {
   const runtime = nodeRuntime({ transport: createNodeTransport({ keepProcessAlive: true }) });
   const sender = createSender({
@@ -179,7 +182,9 @@ class Sending {
   }
 }
 
-/** A line as an event; one without an id gets one, so that a repeated attempt stores nothing twice. */
+/**
+ * A line as an event; one without an id gets one, so that a repeated attempt stores nothing twice.
+ */
 function eventOf(raw: string, makeId: () => string): Line | { readonly problem: string } {
   let value: unknown;
   try {

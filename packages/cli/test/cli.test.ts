@@ -146,7 +146,7 @@ test("SIGHUP reloads the configuration; a bad one leaves the old plan serving", 
   expect(await post("second")).toBe(200);
 });
 
-test("send says what was refused, goes on behind bad lines when told, and exits 1", async () => {
+test("send says what was refused, goes on after bad lines with --skip-bad, and exits 1", async () => {
   const emulator = new SegmentEmulator({ clock: nodeClock, writeKeys: ["k"] });
   const server = await startServer(emulator.handle);
   onTestFinished(() => server.close());

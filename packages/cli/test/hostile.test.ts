@@ -14,7 +14,10 @@ import { accountTable } from "../src/account-table.ts";
 import { linesOf } from "../src/lines.ts";
 import { run, runHere, start, temporary } from "./lib/command.ts";
 
-/** Clears the screen, sets the title, forges a line, turns the direction round: in C0, C1 and beyond. */
+/**
+ * Clears the screen, sets the title, forges a line, turns the direction round: in C0, C1 and
+ * beyond.
+ */
 const EVIL = "\u001b[2J\u001b]0;owned\u0007\r\nforged: delivered\u009b31m\u202e\u2028x\u007f";
 const UNSAFE = /[^\P{Cc}\n]|[\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 const STACK = /^\s+at /m;
@@ -96,7 +99,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
 };
 
 /** A server in the place of a relay; to its URL. */
-async function standIn(answer: (path: string) => { readonly status?: number; readonly text: string }): Promise<string> {
+async function serveInstead(answer: (path: string) => { readonly status?: number; readonly text: string }): Promise<string> {
   const server = createServer((request, response) => {
     const { status = 200, text } = answer(new URL(request.url ?? "/", "http://x").pathname);
     response.writeHead(status).end(text);
@@ -122,7 +125,7 @@ const COMMANDS = [
 ];
 
 test("whatever a relay answers, what is printed is plain, and a line stays a line", async () => {
-  const admin = await standIn((path) => {
+  const admin = await serveInstead((path) => {
     if (path === "/v1/tail")
       return {
         text: `data: ${JSON.stringify({ environment: EVIL, source: EVIL, position: 0, receivedAtMs: 0, event: EVENT })}\n\n`,
@@ -155,9 +158,9 @@ test("whatever a relay answers, what is printed is plain, and a line stays a lin
   expect(JSON.parse(exported.out)).toEqual(DEAD_LETTER);
 });
 
-test("a refusal is told in one plain line, whatever it says", async () => {
+test("a refusal is printed in one plain line, whatever its text", async () => {
   const detail = JSON.stringify({ code: "x", detail: EVIL });
-  const admin = await standIn(() => ({ status: 400, text: detail }));
+  const admin = await serveInstead(() => ({ status: 400, text: detail }));
   const { code, err } = await runHere(["replay", "list", "--admin", admin]);
   expect(code).toBe(1);
   expect(err).not.toMatch(UNSAFE);
@@ -171,8 +174,8 @@ test.each([
   ["a number", "1"],
   ["a list of nothing", "[null]"],
   ["another program's JSON", '{"events":[{}],"deadLetters":[{}],"account":null}'],
-])("a server that is not a relay (%s) is told as such, without a stack", async (_name, text) => {
-  const admin = await standIn((path) => ({ text: path === "/v1/tail" ? `data: ${text}\n\n` : text }));
+])("a server that is not a relay (%s) is reported as such, without a stack", async (_name, text) => {
+  const admin = await serveInstead((path) => ({ text: path === "/v1/tail" ? `data: ${text}\n\n` : text }));
   const ended = await Promise.all(COMMANDS.map((args) => runHere([...args, "--admin", admin])));
   for (const [index, { code, out, err }] of ended.entries()) {
     const name = COMMANDS[index]?.join(" ");
@@ -207,7 +210,7 @@ test.each([
   ["a configuration that is a directory", ["config", "check", "/tmp"], "Cannot read /tmp"],
   ["a device", ["config", "check", "/dev/zero"], "has more than 1048576 bytes"],
   ["a device", ["relay", "--config", "/dev/zero"], "has more than 1048576 bytes"],
-])("%s is told without a stack", async (_name, args, expected) => {
+])("%s is reported without a stack", async (_name, args, expected) => {
   const { code, out, err } = await runHere(args);
   expect(code).toBeGreaterThan(0);
   expect(err).toContain(expected);
@@ -215,7 +218,7 @@ test.each([
   expect(err).not.toMatch(UNSAFE);
 });
 
-test("a configuration that is empty or no text is told as such", async () => {
+test("a configuration that is empty or not a text is reported as such", async () => {
   const directory = temporary();
   for (const [name, text, expected] of [
     ["empty.yaml", "", "environments: is required"],
@@ -258,7 +261,7 @@ test("a reader that goes away ends a command quietly", async () => {
     receivedAtMs: 0,
     event: { pad: "x".repeat(10_000) },
   });
-  const admin = await standIn((path) => {
+  const admin = await serveInstead((path) => {
     if (path === "/v1/tail") return { text: `data: ${event}\n\n`.repeat(200) };
     if (path.endsWith("/export")) return { text: `${event}\n`.repeat(500) };
     return { text: JSON.stringify(new Array(2_000).fill((ANSWERS["/v1/replays"] as object[])[0])) };

@@ -1,4 +1,4 @@
-/** What a person gets wrong is said at once, with what to do, and with an exit code of its own. */
+/** What a person gets wrong is reported at once, with what to do, and with an exit code of its own. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
@@ -48,7 +48,7 @@ test.each(["--port", "--admin-port"])(
   },
 );
 
-test("what dev prints to see events by runs in another shell, elsewhere, as it stands", async () => {
+test("what dev prints to see events by runs in another shell, elsewhere, as it is", async () => {
   const dev = start(["dev", "--port", "0", "--admin-port", "0", "--rate", "50"], {
     WAYBILL_ADMIN_TOKEN: "a-long-token",
   });

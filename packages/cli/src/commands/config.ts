@@ -13,7 +13,7 @@ export const addConfigCommand: AddCommand = (program, io) => {
     )
     .addHelpText(
       "after",
-      "\nExit codes: 0 right (warnings may stand on standard error), 78 wrong.\n\nExample:\n  waybill config check waybill.yaml",
+      "\nExit codes: 0 right (warnings are on standard error), 78 wrong.\n\nExample:\n  waybill config check waybill.yaml",
     )
     .action(async (file: string) => {
       const { environments, listen, dataDirectory, warnings = [] } = await readConfig(file, io.env);

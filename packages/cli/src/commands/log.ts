@@ -160,7 +160,10 @@ export const addLogCommand: AddCommand = (program, io, finish) => {
   for (const add of [addVerify, addRepair, addDump, addTail]) add(log, io, finish);
 };
 
-/** A relay locks its data directory, two levels above its segments, a spool the one above. Where none of them has run no lock lies yet. */
+/**
+ * A relay locks its data directory, two levels above its segments, a spool the one above. Where
+ * none of them has run no lock lies yet.
+ */
 function lockedDirectoryOf(directory: string): string {
   const relay = resolve(directory, "../..");
   return existsSync(resolve(relay, LOCK_NAME)) ? relay : resolve(directory, "..");
@@ -242,7 +245,10 @@ async function newest(
   throw new Error("unreachable: the oldest segment ends the search");
 }
 
-/** The lines of a record's events that are asked for; the events' own bytes are copied, never parsed. */
+/**
+ * The lines of a record's events that are asked for; the events' own bytes are copied, never
+ * parsed.
+ */
 function linesOf(record: LogRecord, options: DumpOptions): Buffer[] {
   const { first, count, source, receivedAtMs, metadata, body, ends } = record;
   const { from = 0, to = Number.POSITIVE_INFINITY, raw = false } = options;

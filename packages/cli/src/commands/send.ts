@@ -31,10 +31,10 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
       4,
     )
     .option("--attempts <number>", "attempts per request before its events count as failed", wholeNumber(1, 1_000), 10)
-    .option("--skip-bad", "go on after a line that is no event, and count it as bad")
+    .option("--skip-bad", "go on after a line that is not an event, and count it as bad")
     .addHelpText(
       "after",
-      "\nEvents without a messageId get one, so that an attempt that is repeated stores nothing twice.\nExit code 0 only when every line was accepted.\n\nExample:\n  waybill send events.ndjson --write-key dev",
+      "\nEvents without a messageId get one, so that a retry stores nothing twice.\nExit code 0 only when every line was accepted.\n\nExample:\n  waybill send events.ndjson --write-key dev",
     )
     .action(async (file: string, options: SendOptions) => {
       const writeKey = options.writeKey ?? io.env["WAYBILL_WRITE_KEY"];

@@ -5,7 +5,8 @@ import type { Socket } from "node:net";
 const CONNECTIONS_MAX = 256;
 
 /**
- * Bounds a server's connections without locking anyone out: when there are too many, the oldest one that waits for its peer (idle, or with a request that has not come whole,
+ * Bounds a server's connections without locking anyone out: when there are too many, the oldest one
+ * that waits for its peer (idle, or with a request that has not come whole,
  * or an answer that is not read) gives way. Those whose request is being worked on stay.
  */
 export class Connections {

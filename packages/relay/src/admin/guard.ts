@@ -1,12 +1,17 @@
 /**
- * Which requests the admin API answers at all. It often listens on loopback without a token, where any web page in the operator's browser can send requests to it:
+ * Which requests the admin API answers at all. It often listens on loopback without a token, where
+ * any web page in the operator's browser can send requests to it:
  *
- * - `Host` must be one of ours. A page whose name was made to lead to this address (DNS rebinding) sends its own.
- * - `Origin`, where there is one, must be that host; `Sec-Fetch-Site` must not name another site. Browsers set both, pages cannot.
- * - A body must be JSON by its content type, which no form and no simple request of a page can say.
+ * - `Host` must be one of ours. A page whose name was made to lead to this address (DNS rebinding)
+ *   sends its own.
+ * - `Origin`, where there is one, must be that host; `Sec-Fetch-Site` must not name another site.
+ *   Browsers set both, pages cannot.
+ * - A body must be JSON by its content type, which no HTML form and no simple request of a page can
+ *   send.
  * - The token, where one is configured, is compared in constant time.
  *
- * Probes (health, ready, metrics) are asked by load balancers under any name: they are answered for any host.
+ * Probes (health, ready, metrics) are asked by load balancers under any name: they are answered for
+ * any host.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
@@ -15,7 +20,10 @@ import { type Answer, problem } from "../intake/answers.ts";
 import { quoted } from "./refusal.ts";
 
 export interface GuardOptions {
-  /** Names and addresses beside loopback under which the admin API may be reached; lower-case, without port. */
+  /**
+   * Names and addresses beside loopback under which the admin API may be reached; lower-case,
+   * without port.
+   */
   readonly hosts: readonly string[];
   readonly token: string | undefined;
 }
@@ -45,7 +53,7 @@ export function refusalOf(request: IncomingMessage, access: Access, options: Gua
     : problem(415, "json_required", "A body is JSON, with content-type: application/json.");
 }
 
-/** Whether a request would be answered as `guarded`: it may be told what probes are not. */
+/** Whether a request would be answered as `guarded`: it may see what probes may not. */
 export function isTrusted(request: IncomingMessage, options: GuardOptions): boolean {
   return foreignTo(request, options.hosts) === undefined && hasToken(request, options.token);
 }
@@ -59,7 +67,7 @@ function foreignTo(request: IncomingMessage, hosts: readonly string[]): Answer |
       "unknown_host",
       `This admin API is not known as ${quoted(name) || "nothing"}; if it should be, name the host in admin.hosts.`,
     );
-  // Whatever stands before us may speak TLS.
+  // A proxy before us may speak TLS.
   const own = [`http://${host}`, `https://${host}`].map((text) => text.toLowerCase());
   const isOwn = origin === undefined || own.includes(origin.toLowerCase());
   const isSameSite = site === undefined || site === "same-origin" || site === "none";

@@ -21,7 +21,7 @@ export function ready({ ready: isReady, components }: Readiness): Answer {
   return { status: isReady ? 200 : 503, headers: JSON_HEADERS, body: JSON.stringify(short) };
 }
 
-/** Red when a defect has stopped a lane. Which lane is told to those who may know. */
+/** Red when a defect has stopped a lane. Which lane is shown to those who may know. */
 export function fullHealth(view: AdminView, request: IncomingMessage): Answer {
   const failed = view.readiness().lanes.filter(({ mode }) => mode === "failed");
   if (failed.length === 0) return health();

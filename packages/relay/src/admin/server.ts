@@ -1,4 +1,6 @@
-/** The admin API over HTTP: the table in `routes/` says what there is, `guard.ts` who is answered. */
+/**
+ * The admin API over HTTP: the table in `routes/` says what there is, `guard.ts` who is answered.
+ */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { messageOf, WaybillError } from "@waybill/core";
 import createRouter, { type HTTPMethod } from "find-my-way";

@@ -1,7 +1,10 @@
 import type { Log, LogRecord } from "@waybill/log";
 
 const READ_BYTES = 256 * 1024;
-/** Lines are passed on in chunks of this size: what is made at once stays small, whatever a record holds. */
+/**
+ * Lines are passed on in chunks of this size: what is made at once stays small, whatever a record
+ * holds.
+ */
 const CHUNK_CHARACTERS = 64 * 1024;
 
 export interface TailFilter {
@@ -10,8 +13,10 @@ export interface TailFilter {
 }
 
 /**
- * Shows durable events as they come, from the log itself: a watcher costs reads, never a part of an accept.
- * `emit` gets server-sent events and resolves when its reader has taken them, so a slow watcher is read more slowly and holds nothing up.
+ * Shows durable events as they come, from the log itself: a watcher costs reads, never a part of an
+ * accept.
+ * `emit` gets server-sent events and resolves when its reader has taken them, so a slow watcher is
+ * read more slowly and holds nothing up.
  * Runs until `signal` aborts.
  */
 export async function tail(
@@ -63,7 +68,10 @@ function* chunksOf(record: LogRecord, environment: string): Generator<string> {
   if (chunk !== "") yield chunk;
 }
 
-/** An event's bytes as they stand, on one line: parsing them could change a number. Line ends in JSON are white space. */
+/**
+ * An event's bytes as they are, on one line: parsing them could change a number. Line ends in JSON
+ * are white space.
+ */
 export function eventLine(event: Uint8Array): string {
   return Buffer.from(event.buffer, event.byteOffset, event.length)
     .toString()

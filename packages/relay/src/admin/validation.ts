@@ -1,5 +1,6 @@
 /**
- * Checks a request against its route's schemas. Each refusal is one 400 that names the parameter or field, what was
+ * Checks a request against its route's schemas. Each refusal is one 400 that names the parameter or
+ * field, what was
  * given for it and what is expected; of a key nothing is repeated.
  */
 import type { IncomingMessage } from "node:http";
@@ -31,7 +32,10 @@ export function checkedParams({ params: schema }: RouteDefinition, params: Field
   return schema === undefined ? {} : checked({ what: "path parameter", schema }, params);
 }
 
-/** The query's parameters. One that is unknown or given twice is refused: a mistyped filter would choose everything. */
+/**
+ * The query's parameters. One that is unknown or given twice is refused: a mistyped filter would
+ * choose everything.
+ */
 export function checkedQuery({ query: schema = z.strictObject({}) }: RouteDefinition, search: Fields): unknown {
   const place = { what: "query parameter", schema };
   checkKnown(place, search);
@@ -85,9 +89,13 @@ function faultOf({ what, schema }: Place, given: Fields, issue: z.core.$ZodIssue
   if (value === undefined)
     return { message: `The ${what} ${parameter} is missing; it must be ${expected}.`, parameter, expected };
   if (isSecret(schema, parameter)) {
-    const isTold = issue.code === "custom";
+    const isExplained = issue.code === "custom";
     const rule = "a key of printable ASCII characters without white space";
-    return { message: `The ${what} ${parameter} ${isTold ? expected : `must be ${rule}`}.`, parameter, expected: rule };
+    return {
+      message: `The ${what} ${parameter} ${isExplained ? expected : `must be ${rule}`}.`,
+      parameter,
+      expected: rule,
+    };
   }
   const shown = quoted(typeof value === "string" ? value : JSON.stringify(value));
   return {

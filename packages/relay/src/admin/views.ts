@@ -8,7 +8,9 @@ import type { replayRequest } from "./schemas/requests.ts";
 
 export type LaneMode = z.infer<typeof overview.laneMode>;
 export type DeadLetterState = z.infer<typeof overview.deadLetterState>;
-/** Per destination: accepted = delivered + rejected + dropped + expired + pending, at every instant. */
+/**
+ * Per destination: accepted = delivered + rejected + dropped + expired + pending, at every instant.
+ */
 export type AccountView = View<typeof overview.account>;
 export type LaneView = View<typeof overview.lane>;
 export type LaneState = View<typeof overview.laneState>;

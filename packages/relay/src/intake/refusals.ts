@@ -92,9 +92,10 @@ export class Refusals {
   }
 
   answer(refusal: Refusal, { adapter, source, request, headers = {}, body }: Refused): Answer {
-    const repeated = body !== undefined && this.#seenBefore(body);
+    const isDuplicate = body !== undefined && this.#seenBefore(body);
     const { kind, code = kind } = refusal;
-    this.#observer.requestRefused(source?.environment.name ?? "", source?.config.name ?? "", code, repeated);
+    const name = { environment: source?.environment.name ?? "", source: source?.config.name ?? "" };
+    this.#observer.requestRefused({ ...name, code, isDuplicate });
     const retryAfter = "retryAfterS" in refusal ? { "retry-after": String(refusal.retryAfterS) } : {};
     return answerOf(adapter.inbound.refuse(refusal, request), { ...headers, ...retryAfter });
   }

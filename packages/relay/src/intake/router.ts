@@ -154,7 +154,8 @@ export class Router {
     if (this.#stopping) return this.#refuse(match, STOPPING);
     const { retryCount = "0" } = asked;
     if (source !== undefined && key !== undefined) {
-      if (retryCount !== "0") this.#options.observer.requestRetried(source.environment.name, source.config.name);
+      if (retryCount !== "0")
+        this.#options.observer.requestRetried({ environment: source.environment.name, source: source.config.name });
       // A key in the body is counted when it is known.
       const limited = rateRefusal(source, key);
       if (limited !== undefined) return this.#refuse(match, limited);

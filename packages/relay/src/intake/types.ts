@@ -33,8 +33,15 @@ export interface IntakeOptions {
 }
 
 export interface IntakeObserver {
-  requestRefused(environment: string, source: string, code: string, repeated: boolean): void;
-  requestRetried(environment: string, source: string): void;
+  /** `isDuplicate`: the same body was refused before. */
+  requestRefused(of: SourceName & { readonly code: string; readonly isDuplicate: boolean }): void;
+  requestRetried(of: SourceName): void;
+}
+
+/** Whose request it was; both are empty when no source is known. */
+export interface SourceName {
+  readonly environment: string;
+  readonly source: string;
 }
 
 /** A request whose vendor and, where its head has one, key are known; its body may be read. */

@@ -5,13 +5,19 @@ import type { Logger } from "../logger.ts";
 
 type Settings = Pick<RelayConfig, "dataDirectory" | "permissions">;
 
-/** Makes the data directory and locks it for this process. **Errors**: `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
+/**
+ * Makes the data directory and locks it for this process. **Errors**: `WAYBILL_LOG_LOCKED`,
+ * `WAYBILL_DISK`.
+ */
 export async function lockDataDirectory({ dataDirectory }: Settings, disk: Disk): Promise<DirectoryLock> {
   await disk.makeDirectory(dataDirectory);
   return lockDirectory(dataDirectory);
 }
 
-/** Warns when others may read the data directory. It is left as it is: it may be of an operator's making. */
+/**
+ * Warns when others may read the data directory. It is left as it is: it may be of an operator's
+ * making.
+ */
 export async function warnOfReaders({ dataDirectory, permissions }: Settings, logger: Logger): Promise<void> {
   const mode = await widerThan(dataDirectory, permissions.directoryMode);
   if (mode === undefined) return;

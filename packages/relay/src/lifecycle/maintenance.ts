@@ -12,7 +12,10 @@ export interface MaintenanceOptions {
   readonly logger: Logger;
 }
 
-/** Every second it writes the cursors to disk, every ten seconds it gives space back. Passes never overlap. */
+/**
+ * Every second it writes the cursors to disk, every ten seconds it gives space back. Passes never
+ * overlap.
+ */
 export class Maintenance {
   readonly #options: MaintenanceOptions;
   #pass: Promise<unknown> = Promise.resolve();

@@ -24,7 +24,10 @@ import { RelayViews } from "./views.ts";
 export interface RelayOptions {
   readonly logger: Logger;
   readonly runtime?: DiskRuntime;
-  /** Reads the configuration again, for a reload by the admin API; throws a `WaybillError` when it is bad. */
+  /**
+   * Reads the configuration again, for a reload by the admin API; throws a `WaybillError` when it
+   * is bad.
+   */
   readonly reloadConfig?: () => Promise<RelayConfig>;
 }
 
@@ -34,9 +37,15 @@ export interface RunningRelay {
   /** What is listening, where the log is, which lanes there are: one line. */
   readonly summary: string;
   accounts(): Accounts;
-  /** Takes a new plan over as a whole, or not at all. Reloads happen one after another. Never rejects. */
+  /**
+   * Takes a new plan over as a whole, or not at all. Reloads happen one after another. Never
+   * rejects.
+   */
   reload(config: RelayConfig | (() => Promise<RelayConfig>)): Promise<ReloadResult>;
-  /** Stops accepting, finishes the attempts in flight within the deadline, closes the log. Idempotent. */
+  /**
+   * Stops accepting, finishes the attempts in flight within the deadline, closes the log.
+   * Idempotent.
+   */
   stop(): Promise<void>;
 }
 

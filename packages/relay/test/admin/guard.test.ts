@@ -1,4 +1,7 @@
-/** A web page in the operator's browser, a name that was made to lead here, a client without the token: what the admin API does not answer. */
+/**
+ * A web page in the operator's browser, a name that was made to lead here, a client without the
+ * token: what the admin API does not answer.
+ */
 import { connect } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { type Answered, JSON_TYPE, type RelayWorld, send, startWorld, until } from "../lib/world.ts";
@@ -57,14 +60,14 @@ test.each([
   expect(world.relay.accounts().lanes[0]?.mode).toBe("idle");
 });
 
-test("its own page, and clients that are no pages, are answered", async () => {
+test("its own page, and clients that are not pages, are answered", async () => {
   const world = await worldWith(undefined);
   const host = `127.0.0.1:${portOf(world)}`;
   for (const headers of [
     {},
     { origin: `http://${host}`, "sec-fetch-site": "same-origin" },
     { "sec-fetch-site": "none" },
-    // Behind something that speaks TLS.
+    // Through a proxy that speaks TLS.
     { host: "localhost", origin: "https://localhost" },
   ] as const)
     expect((await ask(world, ["GET", "/v1/accounts"], headers)).status, JSON.stringify(headers)).toBe(200);
@@ -126,10 +129,10 @@ test("health, ready and metrics take any host; what they name is for those who m
 });
 
 test.each([
-  ["a form", { "content-type": "application/x-www-form-urlencoded" }, "key=theirs"],
-  ["a form without fields", { "content-type": "application/x-www-form-urlencoded" }, ""],
-  ["a form as plain text", { "content-type": "text/plain" }, '{"key":"theirs"}'],
-  ["a form with files", { "content-type": "multipart/form-data; boundary=x" }, "--x--"],
+  ["an HTML form", { "content-type": "application/x-www-form-urlencoded" }, "key=theirs"],
+  ["an HTML form without fields", { "content-type": "application/x-www-form-urlencoded" }, ""],
+  ["an HTML form as plain text", { "content-type": "text/plain" }, '{"key":"theirs"}'],
+  ["an HTML form with files", { "content-type": "multipart/form-data; boundary=x" }, "--x--"],
   ["a body of no type", {}, '{"key":"theirs"}'],
   ["a type that begins like JSON", { "content-type": "application/jsonp" }, '{"key":"theirs"}'],
 ])("%s is refused, also where no body is needed", async (_name, headers, body) => {

@@ -1,4 +1,6 @@
-/** Whatever is sent to the admin API ends as one answer with a stable code, and harms nobody else. */
+/**
+ * Whatever is sent to the admin API ends as one answer with a stable code, and harms nobody else.
+ */
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { request } from "node:http";

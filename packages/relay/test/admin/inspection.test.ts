@@ -50,7 +50,7 @@ test("a trace tells where an event is, and per destination each attempt and the 
   });
   expect(away).toMatchObject({ destination: "away", outcome: "pending" });
   expect(away?.attempts[0]).not.toHaveProperty("status");
-  // The id also stands in the properties of "mine", which is another event.
+  // The id is also in the properties of "mine", which is another event.
   expect((await admin<Trace>(world, "GET", "/v1/trace/other")).events).toHaveLength(1);
   expect((await send(world.relay.adminUrl, "GET", "/v1/trace/nobody", "", {})).status).toBe(404);
   expect((await send(world.relay.adminUrl, "GET", "/v1/trace/x?since=soon", "", {})).status).toBe(400);

@@ -103,7 +103,7 @@ test("a lane that is gone, and a time that is not known any more, have no metric
 
 test("metrics follow Prometheus' conventions: types, endings, units, helps that are sentences", async () => {
   const metrics = metricsOf();
-  metrics.requestRetried("e", "s");
+  metrics.requestRetried({ environment: "e", source: "s" });
   const text = await metrics.text();
   const described = [...text.matchAll(/^# HELP (waybill_\w+) (.*)\n# TYPE \w+ (\w+)$/gm)];
   expect(described.length).toBeGreaterThan(25);

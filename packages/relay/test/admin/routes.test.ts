@@ -1,4 +1,7 @@
-/** Every route, every status that its table documents: real answers against the table's schemas, strictly. */
+/**
+ * Every route, every status that its table documents: real answers against the table's schemas,
+ * strictly.
+ */
 import { once } from "node:events";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";

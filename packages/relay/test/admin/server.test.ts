@@ -1,4 +1,6 @@
-/** The admin server before a view of our making: what it does when the relay itself is in trouble. */
+/**
+ * The admin server before a view of our making: what it does when the relay itself is in trouble.
+ */
 import { once } from "node:events";
 import type { Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -61,10 +63,10 @@ test("health is red while a defect has stopped a lane, and names it to those who
     guard: () => ({ hosts: [], token: TOKEN }),
     readiness: () => ({ ready: true, components: [], lanes }),
   });
-  const told = await send(url, "GET", "/health", "", { authorization: `Bearer ${TOKEN}` });
-  expect(told).toMatchObject({ status: 503, json: { status: "failed", lanes: [FAILED] } });
-  const untold = await send(url, "GET", "/health", "", {});
-  expect([untold.status, untold.json]).toEqual([503, { status: "failed" }]);
+  const trusted = await send(url, "GET", "/health", "", { authorization: `Bearer ${TOKEN}` });
+  expect(trusted).toMatchObject({ status: 503, json: { status: "failed", lanes: [FAILED] } });
+  const stranger = await send(url, "GET", "/health", "", {});
+  expect([stranger.status, stranger.json]).toEqual([503, { status: "failed" }]);
   const { url: well } = await serve({});
   expect((await send(well, "GET", "/health", "", {})).json).toEqual({ status: "ok" });
 });

@@ -1,4 +1,7 @@
-/** A start on a data directory in which anything stands anywhere: it does not fail, says what it found, and the rest goes on. */
+/**
+ * A start on a data directory in which anything is anywhere: it does not fail, says what it
+ * found, and the rest goes on.
+ */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -97,7 +100,7 @@ function slot(text: string): Buffer {
 const ledger = ({ environment, clock }: World, name: string): unknown =>
   environment.lanes(clock.now()).find(({ destination }) => destination === name)?.account;
 
-test("one lane's state is unreadable: it is told, that lane sends again, the other one goes on", async () => {
+test("one lane's state is unreadable: it is logged, that lane sends again, the other one goes on", async () => {
   const first = await open();
   await first.append(20);
   await first.pass(5 * SECOND_MS);
@@ -113,7 +116,7 @@ test("one lane's state is unreadable: it is told, that lane sends again, the oth
   expect(again.emulator.received).toBe(20);
 });
 
-test("one lane's state is gone although the lane has been here: it is told, and sends again", async () => {
+test("one lane's state is gone although the lane has been here: it is logged, and sends again", async () => {
   const first = await open();
   await first.append(20);
   await first.pass(5 * SECOND_MS);
@@ -127,7 +130,7 @@ test("one lane's state is gone although the lane has been here: it is told, and 
   expect(ledger(again, "new")).toMatchObject({ accepted: 0 });
 });
 
-test("what waits for a destination that was renamed is told at the start, for as long as something waits", async () => {
+test("what waits for a destination that was renamed is logged at the start, for as long as something waits", async () => {
   const first = await open();
   first.environment.destination("a")?.pause();
   await first.append(1_234);
@@ -190,7 +193,7 @@ test.each([
   ["of a negative total", JSON.stringify({ ...STORED, total: -1 })],
   ["of fates that are null", JSON.stringify({ ...STORED, fates: null })],
   ["of fates with half a run", JSON.stringify({ ...STORED, fates: { from: 0, runs: [1], before: {} } })],
-])("a replay's state that is %s ends that replay, is told, and harms nothing else", async (_name, text) => {
+])("a replay's state that is %s ends that replay, is logged, and harms nothing else", async (_name, text) => {
   const first = await open();
   await first.append(20);
   await first.environment.close(SECOND_MS);
@@ -257,9 +260,9 @@ test("on a real disk, directories and files may have changed places", async () =
     mkdirSync(join(directory, path, "what"), { recursive: true });
   }
   writeFileSync(join(directory, "replays/x.attempts"), "");
-  const told: string[] = [];
-  const again = await openEnvironment(runtime, directory, ["a"], told);
-  expect(told.join()).toContain("the state of a cannot be read");
+  const logged: string[] = [];
+  const again = await openEnvironment(runtime, directory, ["a"], logged);
+  expect(logged.join()).toContain("the state of a cannot be read");
   expect(again.log.head).toBe(1);
   expect(readdirSync(join(directory, "lanes")).sort()).toEqual(["a", "a.damaged"]);
   await again.close(SECOND_MS);

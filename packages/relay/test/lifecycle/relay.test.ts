@@ -14,9 +14,9 @@ test.each([
   ["invalid JSON", "/v1/batch", "{", 400, "invalid_json"],
   ["not an object", "/v1/batch", "[1]", 400, "not_an_object"],
   ["no batch", "/v1/batch", "{}", 400, "batch_missing"],
-  ["a batch that is no array", "/v1/batch", '{"batch":1}', 400, "batch_not_array"],
+  ["a batch that is not an array", "/v1/batch", '{"batch":1}', 400, "batch_not_array"],
   ["nothing at all", "/v1/batch", "", 400, "empty_body"],
-  ["bytes that are no UTF-8", "/v1/track", Buffer.from([0x22, 0xff, 0x22]), 400, "invalid_utf8"],
+  ["bytes that are not UTF-8", "/v1/track", Buffer.from([0x22, 0xff, 0x22]), 400, "invalid_utf8"],
   ["an unknown route", "/v2/batch", "{}", 404, "unknown_route"],
   ["only events that are refused", "/v1/batch", '{"batch":[{"type":"x"}]}', 400, "unknown_type"],
 ])("refuses %s with a stable code, stores nothing and goes on", async (_name, path, body, status, code) => {

@@ -1,4 +1,7 @@
-/** A reload takes a new configuration over as a whole or not at all, and tells truly what has changed. */
+/**
+ * A reload takes a new configuration over as a whole or not at all, and tells truly what has
+ * changed.
+ */
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { nodeClock } from "@waybill/node";
@@ -44,7 +47,10 @@ function changedConfig(world: RelayWorld, options: Parameters<typeof configOf>[2
   return configOf(world.directory, world.server.url, options);
 }
 
-/** Faults of the disk and of files that a reload meets, each beside changes that would be right alone. */
+/**
+ * Faults of the disk and of files that a reload meets, each beside changes that would be right
+ * alone.
+ */
 const FAILURES: readonly (readonly [
   name: string,
   parts: (world: RelayWorld) => Parameters<typeof configOf>[2],
@@ -112,7 +118,7 @@ const FAILURES: readonly (readonly [
 ];
 
 test.each(FAILURES)(
-  "%s: nothing has changed, nothing is left open, and the cause is told",
+  "%s: nothing has changed, nothing is left open, and the cause is reported",
   async (_name, parts, error) => {
     let isBroken = true;
     const broken = (path: string): boolean => isBroken && /\/fates\/late|\/second\/fates/.test(path);
@@ -211,7 +217,7 @@ test("a destination's timeout and backoff hold from the reload on", async () => 
   await until(() => answers > before + 3);
 });
 
-test("settings of the relay as a whole are taken over and told by their names, or take a restart", async () => {
+test("settings of the relay as a whole are taken over and reported by their names, or take a restart", async () => {
   const logger = { level: "info", info: () => 0, warn: () => 0, error: () => 0, debug: () => 0 };
   const world = await startWorld({ logger: logger as never });
   const extra = {
@@ -262,7 +268,7 @@ test.each([
   ["exchange.deadline", { exchangeDeadlineMs: 1 }],
   ["dedupe", { dedupe: { windowMs: 1, maxIds: 2 } }],
   ["permissions", { permissions: { fileMode: 0o640, directoryMode: 0o750 } }],
-])("%s takes a restart: it is said, and nothing else is taken over", async (name, change) => {
+])("%s takes a restart: it is reported, and nothing else is taken over", async (name, change) => {
   const world = await startWorld();
   const wanted = {
     ...changedConfig(world, { sources: { web: { protocol: "segment", writeKeys: ["other"] } } }),
@@ -301,7 +307,7 @@ test("a destination of another vendor goes on at its cursor with its ledger", as
   expect(second).not.toHaveProperty([0, "formerVendor"]);
 });
 
-test("a source of another protocol takes its clients' requests from then on; sources that come and go are told", async () => {
+test("a source of another protocol takes its clients' requests from then on; sources that come and go are reported", async () => {
   const world = await startWorld();
   const sources = {
     web: { protocol: "trophy", writeKeys: [KEY] },
@@ -320,7 +326,7 @@ test("a source of another protocol takes its clients' requests from then on; sou
   });
 });
 
-test("a destination that goes while events wait is told with their number, and takes up there when it returns", async () => {
+test("a destination that goes while events wait is reported with their number, and takes up there when it returns", async () => {
   const warnings: string[] = [];
   const logger = {
     info: () => 0,
@@ -358,7 +364,7 @@ test("a destination that goes while events wait is told with their number, and t
   expect(await outcomesAt(world, 7)).toMatchObject([{ destination: "emulator" }, gone]);
 });
 
-test("an environment that goes while events wait is told too", async () => {
+test("an environment that goes while events wait is reported too", async () => {
   const world = await startWorld({ destinations: () => ({ away: destination("http://127.0.0.1:9") }) });
   await world.post("/v1/batch", { batch: [track(), track()] });
   const environments = {

@@ -51,7 +51,7 @@ async function stopSoon({ relay }: RelayWorld): Promise<void> {
   expect(nodeClock.monotonic() - startedAtMs).toBeLessThan(SOON_MS);
 }
 
-test("the next request of an open connection is stored and told that it was the last", async () => {
+test("the next request of an open connection is stored, and its answer says that it was the last", async () => {
   const world = await startWorld({ extra: NO_DEADLINE });
   const used = await Raw.open(world.relay.intakeUrl);
   expect(await used.track()).not.toMatch(/^connection: close/im);

@@ -41,7 +41,8 @@ export async function showReceipt(view: AdminView, call: Call<"traceReceipt">): 
 }
 
 /**
- * An id that names its time is looked for about then first. Any other id, and one that is not found there, is looked
+ * An id that names its time is looked for about then first. Any other id, and one that is not found
+ * there, is looked
  * for in all of the log.
  */
 async function trace(

@@ -1,5 +1,6 @@
 import type { Attempt } from "@waybill/core";
 import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
+import type { IntakeObserver } from "../../intake/types.ts";
 import type { LaneView, ReplayView, SourceView } from "../views.ts";
 import { type IntakeView, registerIntakeGauges } from "./intake-gauges.ts";
 import { register } from "./readings.ts";
@@ -18,16 +19,15 @@ export interface MetricsView extends IntakeView {
   replays(): readonly ReplayView[];
 }
 
-export interface Metrics {
+export interface Metrics extends IntakeObserver {
   attempted(of: { readonly environment: string; readonly destination: string; readonly attempt: Attempt }): void;
-  requestRefused(environment: string, source: string, code: string, repeated: boolean): void;
-  requestRetried(environment: string, source: string): void;
   text(): Promise<string>;
   readonly contentType: string;
 }
 
 /**
- * What Prometheus reads. The ledgers are read at the time of the scrape, so the numbers of one scrape balance:
+ * What Prometheus reads. The ledgers are read at the time of the scrape, so the numbers of one
+ * scrape balance:
  * accepted = delivered + rejected + dropped + expired + pending.
  */
 export function createMetrics(view: MetricsView): Metrics {
@@ -87,10 +87,10 @@ function observed(registry: Registry): Pick<Metrics, "attempted" | "requestRefus
     attempted({ environment, destination, attempt }) {
       attempts.observe({ environment, destination, outcome: outcomeOf(attempt) }, attempt.durationMs / MS_PER_SECOND);
     },
-    requestRefused(environment, source, code, repeated) {
-      refused.inc({ environment, source, code, duplicate: String(repeated) });
+    requestRefused({ environment, source, code, isDuplicate }) {
+      refused.inc({ environment, source, code, duplicate: String(isDuplicate) });
     },
-    requestRetried(environment, source) {
+    requestRetried({ environment, source }) {
       retried.inc({ environment, source });
     },
   };

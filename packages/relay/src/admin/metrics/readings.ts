@@ -10,7 +10,10 @@ export interface Reading<V> {
   readonly kind: "counter" | "gauge";
   /** `undefined`: the view has no such value now. */
   readonly value?: (view: V) => number | undefined;
-  /** In place of one value, one for each value of a label. Their sum has a meaning, or the metric is a state set. */
+  /**
+   * In place of one value, one for each value of a label. Their sum has a meaning, or the metric is
+   * a state set.
+   */
   readonly byLabel?: { readonly label: string; readonly values: (view: V) => Readonly<Record<string, number>> };
 }
 
@@ -22,7 +25,10 @@ export interface ReadingsOptions<V, L extends string> {
   readonly labelsOf: (view: V) => Readonly<Record<L, string>>;
 }
 
-/** Registers the readings; what is returned reads them from the views of now, and forgets those of before. */
+/**
+ * Registers the readings; what is returned reads them from the views of now, and forgets those of
+ * before.
+ */
 export function register<V, L extends string>(
   readings: readonly Reading<V>[],
   { registry, labelNames, labelsOf }: ReadingsOptions<V, L>,

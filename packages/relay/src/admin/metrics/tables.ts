@@ -6,8 +6,10 @@ import type { Reading } from "./readings.ts";
 const MS_PER_SECOND = 1_000;
 
 /**
- * The ledger: accepted = delivered + rejected + dropped + expired + pending. Its states are metrics of their own:
- * their sum means nothing. All but the reasons are there from the start, at 0, so that formulas over them work.
+ * The ledger: accepted = delivered + rejected + dropped + expired + pending. Its states are metrics
+ * of their own:
+ * their sum means nothing. All but the reasons are there from the start, at 0, so that formulas
+ * over them work.
  */
 function ledgerOf<V extends { readonly account: AccountView }>(prefix: string, whose: string): readonly Reading<V>[] {
   return [
@@ -99,7 +101,7 @@ export const LANE_READINGS: readonly Reading<LaneView>[] = [
   },
   {
     name: "waybill_lane_dead_letters",
-    help: "Dead letters that are kept, by what became of them since.",
+    help: "Dead letters of a destination, by what became of them since.",
     kind: "gauge",
     byLabel: { label: "state", values: ({ deadLetters }) => deadLetters },
   },

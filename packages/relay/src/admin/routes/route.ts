@@ -1,4 +1,7 @@
-/** What a route of the admin API says of itself. Router, validation, OpenAPI document, client and docs are made of it. */
+/**
+ * What a route of the admin API says of itself. Router, validation, OpenAPI document, client and
+ * docs are made of it.
+ */
 import type { z } from "zod";
 import type { Access } from "../guard.ts";
 import { problem } from "../schemas/overview.ts";

@@ -46,10 +46,10 @@ export const lane = component(
     failedAttempts: count("Those of them that did not deliver all of their events."),
     deadLetters: z
       .object({
-        waiting: count("Dead letters that nobody has dealt with."),
-        retried: count("Dead letters that were sent again with success."),
-        discarded: count("Dead letters that were given up."),
-        damaged: count("Dead letters that cannot be read. Known once they have been listed."),
+        waiting: count("How many nobody has dealt with."),
+        retried: count("How many were sent again with success."),
+        discarded: count("How many were given up."),
+        damaged: count("How many cannot be read. Known once they have been listed."),
       })
       .describe("Dead letters by state."),
     timeUntilLossMs: count(

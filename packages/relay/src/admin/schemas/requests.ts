@@ -1,5 +1,6 @@
 /**
- * Schemas of what requests bring. The message of each error is what is expected in place of what was given:
+ * Schemas of what requests bring. The message of each error is what is expected in place of what
+ * was given:
  * "a whole number from 1 to 1000". `validation.ts` makes the sentence of it.
  */
 import { keyFault } from "@waybill/vendors/config";
