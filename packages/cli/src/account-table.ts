@@ -8,12 +8,12 @@ const COLUMNS: readonly (readonly [title: string, value: (lane: LaneView) => str
   ["pending", ({ account }) => String(account.pending)],
   ["rejected", ({ account }) => String(account.rejected)],
   ["dropped", ({ account }) => String(account.dropped)],
-  ["ledger", ({ account }) => (account.balanced ? "balance" : "DO NOT BALANCE")],
+  ["ledger", ({ account }) => (account.balanced ? "balances" : "DOES NOT BALANCE")],
   ["lane", ({ mode, reason }) => (reason === undefined ? mode : `${mode}: ${reason}`)],
 ];
 const REASON_MAX_CHARACTERS = 48;
 
-/** The accounts as a table of text, one line per destination, safe to print. */
+/** The ledgers as a table of text, one line per destination, safe to print. */
 export function accountTable({ lanes }: Accounts): string {
   const rows = [
     COLUMNS.map(([title]) => title),

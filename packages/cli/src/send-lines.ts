@@ -82,7 +82,7 @@ export async function sendLines(input: Readable, options: SendLinesOptions): Pro
     if (raw.trim() === "") continue;
     const line = eventOf(raw, makeId);
     if ("problem" in line) {
-      const message = `line ${number}: ${line.problem}`;
+      const message = `Line ${number} ${line.problem}`;
       if (!options.skipBad) {
         failure = new WaybillError("WAYBILL_INPUT", message, {
           hint: "Correct the line, or go on without such lines with --skip-bad.",
@@ -178,7 +178,7 @@ class Sending {
   #problem(message: string): void {
     this.#problems += 1;
     if (this.#problems <= PROBLEMS_SHOWN) this.#options.onProblem(message);
-    if (this.#problems === PROBLEMS_SHOWN) this.#options.onProblem("further problems are only counted");
+    if (this.#problems === PROBLEMS_SHOWN) this.#options.onProblem("Further problems are only counted.");
   }
 }
 
@@ -190,11 +190,11 @@ function eventOf(raw: string, makeId: () => string): Line | { readonly problem: 
   try {
     value = JSON.parse(raw);
   } catch (error) {
-    return { problem: `not JSON: ${error instanceof Error ? error.message : String(error)}` };
+    return { problem: `is not JSON: ${error instanceof Error ? error.message : String(error)}` };
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return { problem: "not a JSON object" };
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return { problem: "is not a JSON object" };
   const { messageId, type } = value as Record<string, unknown>;
-  if (typeof type !== "string") return { problem: 'an event without "type"' };
+  if (typeof type !== "string") return { problem: 'is an event without "type"' };
   const text = raw.trim();
   const named = messageId === undefined ? `{"messageId":"${makeId()}",${text.slice(1)}` : text;
   return { text: named, bytes: Buffer.byteLength(named) };

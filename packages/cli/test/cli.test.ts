@@ -56,7 +56,7 @@ test("dev shows events flowing, takes one of yours, and ends with a ledger that 
   dev.process.kill("SIGINT");
   const { code, out } = await dev.ended;
   expect(code).toBe(0);
-  const rows = [...out.matchAll(/^dev\/(?:analytics|warehouse) +(\d+) +(\d+) +0 +0 +0 +balance/gm)];
+  const rows = [...out.matchAll(/^dev\/(?:analytics|warehouse) +(\d+) +(\d+) +0 +0 +0 +balances/gm)];
   expect(rows).toHaveLength(2);
   for (const [, accepted, delivered] of rows) expect(delivered).toBe(accepted);
 });
@@ -161,11 +161,16 @@ test("send says what was refused, goes on after bad lines with --skip-bad, and e
   ];
   const args = ["send", "-", "--url", server.url, "--write-key", "k"];
   const stopped = await run(args, {}, lines.join("\n"));
-  expect(stopped).toMatchObject({ code: 1, err: expect.stringContaining("line 3: not JSON") as string });
+  expect(stopped).toMatchObject({ code: 1, err: expect.stringContaining("Line 3 is not JSON") as string });
   const { code, out, err } = await run([...args, "--skip-bad"], {}, lines.join("\n"));
   expect(code).toBe(1);
   expect(out).toMatch(/^sent 3 accepted 2 rejected 1 failed 0 bad 3 in /);
-  for (const part of ["line 3: not JSON", "line 4: not a JSON object", 'line 5: an event without "type"', "rejected: "])
+  for (const part of [
+    "Line 3 is not JSON",
+    "Line 4 is not a JSON object",
+    'Line 5 is an event without "type"',
+    "rejected: ",
+  ])
     expect(err).toContain(part);
   expect(await run(["send", "-", "--url", server.url], {}, "")).toMatchObject({
     code: 1,

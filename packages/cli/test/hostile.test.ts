@@ -99,7 +99,9 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
 };
 
 /** A server in the place of a relay; to its URL. */
-async function serveInstead(answer: (path: string) => { readonly status?: number; readonly text: string }): Promise<string> {
+async function serveInstead(
+  answer: (path: string) => { readonly status?: number; readonly text: string },
+): Promise<string> {
   const server = createServer((request, response) => {
     const { status = 200, text } = answer(new URL(request.url ?? "/", "http://x").pathname);
     response.writeHead(status).end(text);

@@ -31,10 +31,10 @@ const EMULATOR_KEEPS_IDS = 1_000_000;
 export const addDevCommand: AddCommand = (program, io) => {
   program
     .command("dev")
-    .description("try Waybill: a relay with its log, two destinations, sample events, and a live account of them")
+    .description("try Waybill: a relay with its log, two destinations, sample events, and their ledgers, live")
     .option("--port <port>", "where events are accepted; 0 takes a free one", wholeNumber(0, 65_535), 8080)
     .option("--admin-port <port>", "the admin API", wholeNumber(0, 65_535), 8081)
-    .option("--rate <events>", "sample events a second; 0 for none", wholeNumber(0, 10_000), 20)
+    .option("--rate <events>", "sample events per second; 0 for none", wholeNumber(0, 10_000), 20)
     .option("--data <directory>", "keep the log here; default: a temporary directory, removed at the end")
     .option("--for <seconds>", "end by itself after this time", wholeNumber(1, 86_400))
     .addHelpText("after", "\nExample:\n  waybill dev --rate 200")
@@ -157,7 +157,7 @@ function createView(io: Io, relay: RunningRelay, options: DevOptions): View {
     },
     end() {
       if (terminal) update.done();
-      for (const line of ["", "The account at the end:", ...accountTable(relay.accounts()).split("\n")]) say(io, line);
+      for (const line of ["", "The ledgers at the end:", ...accountTable(relay.accounts()).split("\n")]) say(io, line);
     },
   };
 }

@@ -111,7 +111,7 @@ const addRepair: AddCommand = (log, io) => {
 const addDump: AddCommand = (log, io, finish) => {
   log
     .command("dump <directory>")
-    .description("write the events to standard output, one JSON object a line; also while a relay runs")
+    .description("write the events to standard output, one JSON object per line; also while a relay runs")
     .option("--from <position>", "begin here", POSITION)
     .option("--to <position>", "end before this one", POSITION)
     .option("--since <time>", "received then or later: ISO 8601")

@@ -20,7 +20,7 @@ interface SendOptions {
 export const addSendCommand: AddCommand = (program, io, finish) => {
   program
     .command("send <file>")
-    .description("send events from a file of one JSON object a line (NDJSON); - is standard input")
+    .description("send events from a file of one JSON object per line (NDJSON); - is standard input")
     .option("--url <url>", "the relay, or any Segment endpoint", "http://127.0.0.1:8080")
     .option("--write-key <key>", "the source's write key; also WAYBILL_WRITE_KEY")
     .option("--batch <events>", "events in one request", wholeNumber(1, 2_500), 500)
@@ -39,7 +39,7 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
     .action(async (file: string, options: SendOptions) => {
       const writeKey = options.writeKey ?? io.env["WAYBILL_WRITE_KEY"];
       if (writeKey === undefined)
-        throw new WaybillError("WAYBILL_INPUT", "There is no write key", {
+        throw new WaybillError("WAYBILL_INPUT", "No write key is given", {
           hint: "Give it with --write-key, or in WAYBILL_WRITE_KEY.",
         });
       const checked = { writeKey: checkedKey(writeKey, "The write key"), url: checkedUrl(options.url, "--url") };

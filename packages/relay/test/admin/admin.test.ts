@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { openApiDocument } from "../../src/admin/openapi.ts";
 import { answersOf } from "../../src/admin/routes/route.ts";
-import { ADMIN_ROUTES } from "../../src/admin/routes/table.ts";
+import { ADMIN_ROUTES, adminPath } from "../../src/admin/routes/table.ts";
 import { send, startWorld } from "../lib/world.ts";
 
 interface Parameter {
@@ -77,4 +77,14 @@ test("it is served without a token; the rest wants it; references lead somewhere
     },
   ]);
   expect(listed.text).not.toContain("write-key");
+});
+
+test("a client's paths and queries are made of the table: names are encoded, what is undefined is left out", () => {
+  const params = { messageId: "a/b ?ü" };
+  expect(adminPath("trace", { params, query: { since: "2026-01-01T00:00:00+01:00", until: undefined } })).toBe(
+    "/v1/trace/a%2Fb%20%3F%C3%BC?since=2026-01-01T00%3A00%3A00%2B01%3A00",
+  );
+  expect(adminPath("listDeadLetters", { params: { environment: "e", destination: "d" }, query: { limit: 5 } })).toBe(
+    "/v1/dead-letters/e/d?limit=5",
+  );
 });
