@@ -9,6 +9,7 @@ import { getfluxly } from "./getfluxly/index.ts";
 import { vendorOf } from "./inbound/inbound.ts";
 import { launchdarkly } from "./launchdarkly/index.ts";
 import { letter } from "./letter/index.ts";
+import { mixpanel } from "./mixpanel/index.ts";
 import { posthog } from "./posthog/index.ts";
 import { segment } from "./segment/index.ts";
 import { trophy } from "./trophy/index.ts";
@@ -23,7 +24,8 @@ export const ADAPTERS: readonly [
   typeof valued,
   typeof launchdarkly,
   typeof posthog,
-] = [segment, letter, getfluxly, trophy, valued, launchdarkly, posthog];
+  typeof mixpanel,
+] = [segment, letter, getfluxly, trophy, valued, launchdarkly, posthog, mixpanel];
 
 export type Vendor = (typeof ADAPTERS)[number]["name"];
 

@@ -8,6 +8,9 @@ export type { LaunchDarklyEmulatorOptions, LaunchDarklyPayload } from "./launchd
 export { LaunchDarklyEmulator } from "./launchdarkly.ts";
 export type { LetterAccount, LetterContact, LetterEmulatorOptions } from "./letter.ts";
 export { LetterEmulator } from "./letter.ts";
+export type { MixpanelDrop, MixpanelEmulatorOptions, MixpanelServiceAccount } from "./mixpanel.ts";
+export { MixpanelEmulator } from "./mixpanel.ts";
+export type { MixpanelProfiles } from "./mixpanel-profiles.ts";
 export type { PosthogEmulatorOptions } from "./posthog.ts";
 export { PosthogEmulator } from "./posthog.ts";
 export type { EmulatorEvent, SegmentEmulatorOptions } from "./segment.ts";
