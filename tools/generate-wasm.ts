@@ -5,7 +5,7 @@ import asc from "assemblyscript/asc";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const SOURCE = `${ROOT}packages/relay/wasm/batch-scan.as`;
-export const OUTPUT: string = `${ROOT}packages/relay/src/intake/batch-scan.wasm.ts`;
+export const OUTPUT: string = `${ROOT}packages/relay/src/intake/segment/batch-scan.wasm.ts`;
 /** 64 KiB each: a body of 1 MiB and its events. */
 const PAGES = "33";
 

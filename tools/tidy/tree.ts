@@ -30,7 +30,7 @@ export const GENERATED: readonly string[] = [
   "docs/operating/config.md",
   "packages/*/etc/*.api.md",
   "packages/relay/config.schema.json",
-  "packages/relay/src/intake/batch-scan.wasm.ts",
+  "packages/relay/src/intake/segment/batch-scan.wasm.ts",
 ];
 const GENERATED_PATHS = GENERATED.map(
   (pattern) => new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("*", "[^/]+")}$`),

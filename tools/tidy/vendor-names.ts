@@ -1,8 +1,8 @@
 import type { Finding } from "./finding.ts";
 import { lineOf, type SourceFile } from "./source-file.ts";
 
-/** LaunchDarkly's memory mode, summaries and flags; and Segment's fast path, which is one file. */
-const SEGMENT_FAST_PATH = "packages/relay/src/intake/segment-intake.ts";
+/** LaunchDarkly's memory mode, summaries and flags; and Segment's fast path. */
+const SEGMENT_FAST_PATH = "packages/relay/src/intake/segment/";
 const ALLOWED: readonly string[] = ["packages/relay/src/launchdarkly/", SEGMENT_FAST_PATH];
 const RELAY = "packages/relay/src/";
 /** Also names of our own: a log's segment, a dead letter. Only a text counts, not a key. */

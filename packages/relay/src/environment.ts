@@ -1,8 +1,9 @@
 /**
  * An environment: one log, its sources on one side and one lane per destination on the other.
  *
- * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each lane stands, `dead/<destination>/` its dead letters,
- * `attempts/<destination>/` what was tried, `replays/` those that run or ran.
+ * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each
+ * lane stands, `dead/<destination>/` its dead letters, `attempts/<destination>/` what was tried,
+ * `replays/` those that run or ran.
  */
 import { type DiskRuntime, type HttpResponse, messageOf } from "@waybill/core";
 import { type Log, makeDirectoryInPlace, openLog, type Position, type RetentionLimits } from "@waybill/log";
@@ -20,8 +21,8 @@ import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from ".
 import { Replays } from "./delivery/replays.ts";
 import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./delivery/tracer.ts";
 import { AppendRate } from "./intake/append-rate.ts";
-import { batchScanner } from "./intake/batch-scanner.ts";
 import { scopeOf } from "./intake/scope.ts";
+import { batchScanner } from "./intake/segment/batch-scanner.ts";
 import { StoredIds } from "./intake/stored-ids.ts";
 import type { MemoryRelay } from "./launchdarkly/memory-relay.ts";
 import { MemorySources } from "./launchdarkly/memory-sources.ts";
@@ -150,7 +151,10 @@ export class Environment {
     this.replays.start();
   }
 
-  /** Where a source's events are kept in memory; `undefined` when they are stored, or there is no destination for them. */
+  /**
+   * Where a source's events are kept in memory; `undefined` when they are stored, or there is no
+   * destination for them.
+   */
   memoryOf(source: SourceConfig): MemoryRelay | undefined {
     if (!isInMemory(source)) return undefined;
     return this.#memory.of(
@@ -159,7 +163,10 @@ export class Environment {
     );
   }
 
-  /** Sends a request that is not an event to the destination of a vendor; `undefined` without such a destination, or without an answer in time. */
+  /**
+   * Sends a request that is not an event to the destination of a vendor; `undefined` without such a
+   * destination, or without an answer in time.
+   */
   async passThrough(
     vendor: Vendor,
     request: PassthroughRequest,
@@ -180,7 +187,10 @@ export class Environment {
     return changed;
   }
 
-  /** Makes a new plan ready: changed destinations take their settings over, new ones begin at the head, missing ones close. One at a time. */
+  /**
+   * Makes a new plan ready: changed destinations take their settings over, new ones begin at the
+   * head, missing ones close. One at a time.
+   */
   prepare(config: EnvironmentConfig): Promise<PreparedPlan> {
     return Cleanup.around(async (cleanup) => {
       const { directory, runtime } = this.#options;
@@ -205,7 +215,10 @@ export class Environment {
     });
   }
 
-  /** Makes every cursor durable. Never rejects: a failure is told when it begins, and tried again at the next call. */
+  /**
+   * Makes every cursor durable. Never rejects: a failure is told when it begins, and tried again at
+   * the next call.
+   */
   async sync(): Promise<void> {
     this.#rate.note(this.log.headByte);
     await this.#syncCursors();
@@ -224,8 +237,9 @@ export class Environment {
   }
 
   /**
-   * Gives space back. Cursors are synced first: after a power cut they must not point at what is gone; where that fails, only the hard limit takes events.
-   * Never rejects: a step that fails is told and tried again at the next call, the others are done.
+   * Gives space back. Cursors are synced first: after a power cut they must not point at what is
+   * gone; where that fails, only the hard limit takes events. Never rejects: a step that fails is
+   * told and tried again at the next call, the others are done.
    */
   async retain(limits: RetentionLimits, nowMs: number): Promise<number> {
     let neededFrom = (await this.#syncCursors()) ? this.log.head : this.log.first;
@@ -288,7 +302,10 @@ export class Environment {
     return traceEvents(this.#traceable(), messageId, options);
   }
 
-  /** What became of the event at `position`, also when the event itself is no longer in the log. `undefined`: no event has this position yet. */
+  /**
+   * What became of the event at `position`, also when the event itself is no longer in the log.
+   * `undefined`: no event has this position yet.
+   */
   traceAt(position: Position): Promise<TracedEvent | undefined> {
     return tracePosition(this.#traceable(), position);
   }
@@ -300,8 +317,9 @@ export class Environment {
   }
 
   /**
-   * Ends delivery: attempts in flight are finished within the deadline, no other is begun. What is accepted from now on is stored and stays pending; callers
-   * that wait for a vendor's answer to it are told so.
+   * Ends delivery: attempts in flight are finished within the deadline, no other is begun. What is
+   * accepted from now on is stored and stays pending; callers that wait for a vendor's answer to it
+   * are told so.
    */
   async stopDelivery(deadlineMs: number): Promise<void> {
     this.#delivery ??= this.#stopDelivery(deadlineMs);

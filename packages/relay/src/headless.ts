@@ -10,7 +10,6 @@ export type { DestinationSender, DestinationSenderOptions } from "./delivery/sen
 export { createDestinationSender } from "./delivery/senders.ts";
 export type { EnvironmentOptions } from "./environment.ts";
 export { Environment } from "./environment.ts";
-export { batchScanner } from "./intake/batch-scanner.ts";
 export type { BodyLimits, BodyRefusal } from "./intake/body.ts";
 export { BodyReader } from "./intake/body.ts";
 export { Drain } from "./intake/drain.ts";
@@ -18,5 +17,6 @@ export { IdWindow } from "./intake/id-window.ts";
 export { Intake } from "./intake/intake.ts";
 export type { IntakeServerOptions } from "./intake/intake-server.ts";
 export { createIntakeServer } from "./intake/intake-server.ts";
+export { batchScanner } from "./intake/segment/batch-scanner.ts";
 export { SourceTable } from "./intake/sources.ts";
 export type { IntakeOptions, IntakeRequest } from "./intake/types.ts";

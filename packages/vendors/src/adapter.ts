@@ -1,8 +1,9 @@
 /**
- * One vendor, in both directions: what the relay, the configuration, the docs and the contract suites know of it. They find it in the registry (registry.ts) and
- * name no vendor themselves.
+ * One vendor, in both directions: what the relay, the configuration, the docs and the contract
+ * suites know of it. They find it in the registry (registry.ts) and name no vendor themselves.
  *
- * All of it is pure: no I/O, no clock, no chance. What strangers sent never makes it throw, unless a method says so.
+ * All of it is pure: no I/O, no clock, no chance. What strangers sent never makes it throw, unless
+ * a method says so.
  */
 import type { DropReason, HttpRequest, Protocol, Translate } from "@waybill/core";
 import type { Canonical, Json } from "./canonical/canonical.ts";
@@ -48,13 +49,20 @@ export interface OutboundAdapter<Destination extends object = DestinationOptions
   /** Requests and what their answers mean. */
   outbound(options: Destination, context: OutboundContext): Protocol;
   /**
-   * By what it knows events that come a second time. `batch`: by the key of the batch, so the same batch has to be sent again after a power cut (the lane writes it to
-   * disk first). `event`: by each event's own id. `nothing`: an event whose answer was lost may count twice.
+   * By what it knows events that come a second time. `batch`: by the key of the batch, so the same
+   * batch has to be sent again after a power cut (the lane writes it to disk first). `event`: by
+   * each event's own id. `nothing`: an event whose answer was lost may count twice.
    */
   readonly knowsDuplicatesBy: "batch" | "event" | "nothing";
-  /** From canonical events to its own. `read` reads an event of any vendor as a canonical one; `options` are those of the destination. Absent: it takes every wire format as it is. */
+  /**
+   * From canonical events to its own. `read` reads an event of any vendor as a canonical one;
+   * `options` are those of the destination. Absent: it takes every wire format as it is.
+   */
   fromCanonical?(events: EventMap<never>, read: ReadCanonical, options: Destination): Translate;
-  /** Why events of this metadata, in its own wire format, cannot be sent with these options. `undefined`: they can. Default: all can. May throw: then each event is rejected. */
+  /**
+   * Why events of this metadata, in its own wire format, cannot be sent with these options.
+   * `undefined`: they can. Default: all can. May throw: then each event is rejected.
+   */
   unsendable?(metadata: string, options: Destination): Unsendable | undefined;
   /** The request that sends on one that is not an event. Absent: it has none. */
   passthrough?(request: PassthroughRequest, options: Destination): HttpRequest;
@@ -66,7 +74,10 @@ export interface VendorAdapter<
   Source extends object = NoOptions,
   Destination extends object = NoOptions,
 > extends OutboundAdapter<DestinationOptions & Destination> {
-  /** As in the configuration's `protocol` and `vendor`, and at the front of the metadata of its events. */
+  /**
+   * As in the configuration's `protocol` and `vendor`, and at the front of the metadata of its
+   * events.
+   */
   readonly name: Name;
   /** For people, and the name by which an event's `integrations` chooses it. */
   readonly title: string;
@@ -74,21 +85,37 @@ export interface VendorAdapter<
   readonly config: VendorConfig<Source, Destination>;
   readonly inbound: Inbound<Source>;
   fromCanonical(events: EventMap<never>, read: ReadCanonical, options: Destination): Translate;
-  /** From its own to a canonical event; `undefined` for one that has no canonical meaning. **Errors**: throws when `text` is not JSON. */
+  /**
+   * From its own to a canonical event; `undefined` for one that has no canonical meaning.
+   * **Errors**: throws when `text` is not JSON.
+   */
   toCanonical(text: string, metadata: string): Canonical | undefined;
-  /** The member of a stored event that holds its id, for the trace: `uuid`, or names joined by dots. Absent: its events have none. */
+  /**
+   * The member of a stored event that holds its id, for the trace: `uuid`, or names joined by dots.
+   * Absent: its events have none.
+   */
   readonly idMember?: string;
   /**
-   * Where the ids of stored events are in their `body`, for the window of ids after a restart. Absent: they are not in the log (a request carries its id beside its
-   * events), and its duplicates are not known after a restart that lost the files of ids. `scanBatch` is Segment's.
+   * Where the ids of stored events are in their `body`, for the window of ids after a restart.
+   * Absent: they are not in the log (a request carries its id beside its events), and its
+   * duplicates are not known after a restart that lost the files of ids. `scanBatch` is Segment's.
    */
   eventIds?(body: Uint8Array, scanBatch?: SegmentLimits["scanBatch"]): readonly EventId[];
-  /** Whose event it is: events of equal keys keep their order. The user's id, else the anonymous id; `undefined` for nobody's. Never throws. */
+  /**
+   * Whose event it is: events of equal keys keep their order. The user's id, else the anonymous id;
+   * `undefined` for nobody's. Never throws.
+   */
   orderKey(text: string, metadata: string): string | undefined;
   /** Whether its events have an object `context`, where the rate of a sample is noted. */
   readonly hasContext: boolean;
-  /** A stored event's text with its own object changed. Default: the text is that object. **Errors**: throws when it is not JSON. */
+  /**
+   * A stored event's text with its own object changed. Default: the text is that object.
+   * **Errors**: throws when it is not JSON.
+   */
   changeEvent?(text: string, change: (event: Json) => Json): string;
-  /** The same for what the events of a request share. Default: nothing of it can be changed. **Errors**: throws when it is not JSON. */
+  /**
+   * The same for what the events of a request share. Default: nothing of it can be changed.
+   * **Errors**: throws when it is not JSON.
+   */
   changeMetadata?(metadata: string, change: (shared: Json) => Json): string;
 }

@@ -24,7 +24,10 @@ export function objectIn({ body }: HttpResponse): Readonly<Record<string, unknow
   }
 }
 
-/** `400 invalid_json: …` as far as the body says more than the status; any of the forms that vendors use. */
+/**
+ * `400 invalid_json: …` as far as the body says more than the status; any of the forms that vendors
+ * use.
+ */
 export function reasonOf(response: HttpResponse): string {
   const answer = objectIn(response) ?? {};
   const { error } = answer;
@@ -53,8 +56,9 @@ export function isRetryable({ status }: HttpResponse): boolean {
 }
 
 /**
- * The common table of answers that are no success: some come again; a redirect (not followed), 401, 403, 404 and 405 say that the URL or the key is wrong,
- * and no event can be blamed for it; any other blames an event, which is found by halving or is the only one.
+ * The common table of answers that are no success: some come again; a redirect (not followed), 401,
+ * 403, 404 and 405 say that the URL or the key is wrong, and no event can be blamed for it; any
+ * other blames an event, which is found by halving or is the only one.
  */
 export function classifyRefusal(
   response: HttpResponse,
@@ -70,8 +74,8 @@ export function classifyRefusal(
 }
 
 /**
- * Every event was taken but those that the answer names in a list: objects with an `index`, a code and a text under the given names. Of a list that was cut halves
- * have shorter ones.
+ * Every event was taken but those that the answer names in a list: objects with an `index`, a code
+ * and a text under the given names. Of a list that was cut halves have shorter ones.
  */
 export function deliveredBut(
   batch: Batch,
@@ -91,7 +95,8 @@ export function deliveredBut(
     if (Number.isInteger(index) && outcomes[index] !== undefined)
       outcomes[index] = { status: "rejected", reason: `${textOf(entry[code])}: ${textOf(entry[message])}` };
   }
-  // Those that the answer has no room to name: their places as ranges, `100+3,107+1`. Each place is looked at once, whatever the ranges are.
+  // Those that the answer has no room to name: their places as ranges, `100+3,107+1`. Each place is
+  // looked at once, whatever the ranges are.
   let next = 0;
   const more = textOf(answer?.[`${list}More`]) ?? "";
   for (const range of more.split(",")) {

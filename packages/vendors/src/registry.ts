@@ -1,7 +1,9 @@
 /**
- * The vendors there are: `@waybill/vendors/registry`. A new one is added here, and nowhere else outside its own folder.
+ * The vendors there are: `@waybill/vendors/registry`. A new one is added here, and nowhere else
+ * outside its own folder.
  *
- * Nothing that the published client imports may import this file: the adapters bring their schemas along, and these zod.
+ * Nothing that the published client imports may import this file: the adapters bring their schemas
+ * along, and these zod.
  */
 import type { VendorAdapter } from "./adapter.ts";
 import type { Canonical } from "./canonical/canonical.ts";
@@ -15,7 +17,10 @@ import { segment } from "./segment/index.ts";
 import { trophy } from "./trophy/index.ts";
 import { valued } from "./valued/index.ts";
 
-/** In this order they are tried for a path that several have; the first refuses a request whose key nobody knows. */
+/**
+ * In this order they are tried for a path that several have; the first refuses a request whose key
+ * nobody knows.
+ */
 export const ADAPTERS: readonly [
   typeof segment,
   typeof letter,
@@ -52,7 +57,10 @@ export function adapterOf(name: string): VendorAdapter | undefined {
   return BY_NAME.get(name);
 }
 
-/** An event of any vendor, whichever its metadata names, as a canonical one. **Errors**: throws when it is not JSON. */
+/**
+ * An event of any vendor, whichever its metadata names, as a canonical one. **Errors**: throws when
+ * it is not JSON.
+ */
 export function toCanonical(text: string, metadata: string): Canonical | undefined {
   return adapterOf(vendorOf(metadata))?.toCanonical(text, metadata);
 }

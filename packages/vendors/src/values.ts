@@ -1,6 +1,11 @@
-/** Values of strangers read so that none of them can throw: JSON may hold anything where a text is expected. */
+/**
+ * Values of strangers read so that none of them can throw: JSON may hold anything where a text is
+ * expected.
+ */
 
-/** A text, or what is as good as one. `undefined` for all else: an object may not even have a text. */
+/**
+ * A text, or what is as good as one. `undefined` for all else: an object may not even have a text.
+ */
 export function textOf(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   return typeof value === "number" || typeof value === "boolean" ? String(value) : undefined;

@@ -14,7 +14,10 @@ export function destinationAdapterOf(name: DestinationConfig["vendor"]): Destina
   return adapter;
 }
 
-/** Whether events of this metadata leave as the bytes that came in: they are in its wire format, or it takes every one. */
+/**
+ * Whether events of this metadata leave as the bytes that came in: they are in its wire format, or
+ * it takes every one.
+ */
 export function isInFormatOf(adapter: DestinationAdapter, metadata: string): boolean {
   return adapter.fromCanonical === undefined || vendorOf(metadata) === adapter.name;
 }

@@ -6,8 +6,9 @@ const FIRST_REFUSAL = 300;
 const PASSED_ON = /^(?:application\/(?:[\w.+-]*\+)?json|text\/plain)(?:\s*;\s*charset=[\w-]+)?$/i;
 
 /**
- * A vendor's answer as it may be given to a caller of the relay: its status, its body, and of its headers the content type, if that is one of data. Anything else would
- * be the vendor's page under the relay's name.
+ * A vendor's answer as it may be given to a caller of the relay: its status, its body, and of its
+ * headers the content type, if that is one of data. Anything else would be the vendor's page under
+ * the relay's name.
  */
 export function forCaller({ status, headers, body, cut }: HttpResponse): HttpResponse {
   // Half of a JSON text is none. That it was taken is all that can be said.
@@ -23,7 +24,10 @@ export function answerOf(status: number, body: object): HttpResponse {
   return { status, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
 }
 
-/** Whether a path stays where it says: `..`, in any spelling that a URL knows, would lead to other paths of the vendor's, with its key. */
+/**
+ * Whether a path stays where it says: `..`, in any spelling that a URL knows, would lead to other
+ * paths of the vendor's, with its key.
+ */
 export function isPlainPath(path: string): boolean {
   if (/[^!-~]|[\\#]/.test(path)) return false;
   const [before = ""] = path.split("?", 1);

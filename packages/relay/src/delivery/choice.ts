@@ -1,8 +1,9 @@
 /**
  * Which events a destination gets, and what of them: its filter, its sample, its redaction.
  *
- * What is stored is anything that is JSON. An event that is no object has no name, no user and no fields: a filter of types leaves it out, and there is nothing to
- * take out of it. What cannot be read at all throws, which rejects that event.
+ * What is stored is anything that is JSON. An event that is no object has no name, no user and no
+ * fields: a filter of types leaves it out, and there is nothing to take out of it. What cannot be
+ * read at all throws, which rejects that event.
  */
 import { createHash } from "node:crypto";
 import { own, type Translate } from "@waybill/core";
@@ -51,7 +52,10 @@ function changed(text: string, vendor: VendorAdapter | undefined, change: (event
   return event === undefined ? text : JSON.stringify(change(event));
 }
 
-/** What the events of a request share is redacted as they are. Events of one request come one after another: equal texts stay one text. */
+/**
+ * What the events of a request share is redacted as they are. Events of one request come one after
+ * another: equal texts stay one text.
+ */
 function createShared(
   paths: readonly (readonly string[])[],
 ): (metadata: string, vendor: VendorAdapter | undefined) => string {
@@ -80,7 +84,10 @@ function matcherOf({ types, include, exclude }: EventFilter): (event: Json) => b
 
 const SPAN = 2 ** 32;
 
-/** Sticky: the same user is always in or always out, at every relay. An event of nobody is decided by its id. */
+/**
+ * Sticky: the same user is always in or always out, at every relay. An event of nobody is decided
+ * by its id.
+ */
 function isSampled(event: Json, rate: number): boolean {
   const who = event["userId"] ?? event["anonymousId"] ?? event["messageId"] ?? "";
   return (

@@ -21,7 +21,10 @@ export class Exchanges {
     this.#destinations = destinations;
   }
 
-  /** The answer of the first destination of `vendor` to the event at `position`; `undefined` when none came in time; `nobody` without such a destination. */
+  /**
+   * The answer of the first destination of `vendor` to the event at `position`; `undefined` when
+   * none came in time; `nobody` without such a destination.
+   */
   answerTo(
     vendor: Vendor,
     position: number,

@@ -1,4 +1,7 @@
-/** What a destination does beside what its adapter says: the interface by which LaunchDarkly's own ways are attached. */
+/**
+ * What a destination does beside what its adapter says: the interface by which LaunchDarkly's own
+ * ways are attached.
+ */
 import type { Rewrite, Runtime } from "@waybill/core";
 import type { DestinationConfig } from "../config/types.ts";
 
@@ -16,7 +19,10 @@ export interface ExtensionOptions {
 }
 
 export interface DestinationExtension {
-  /** How batches of this metadata are made anew before they are sent; `undefined`: they are sent as all others. May throw: then each of their events is rejected. */
+  /**
+   * How batches of this metadata are made anew before they are sent; `undefined`: they are sent as
+   * all others. May throw: then each of their events is rejected.
+   */
   rewriteOf(metadata: string): Rewrite | undefined;
   close(): void;
 }

@@ -13,7 +13,10 @@ export const file: DestinationAdapter<FileDestination> = {
   transport: (config, writer) => writer.transport(config),
 };
 
-/** Writing is the transport's work: one "request" per batch, and any failure of the disk is tried again like one of the network. */
+/**
+ * Writing is the transport's work: one "request" per batch, and any failure of the disk is tried
+ * again like one of the network.
+ */
 function fileProtocol(): Protocol {
   return {
     limits: LIMITS,

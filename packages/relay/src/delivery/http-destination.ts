@@ -15,8 +15,10 @@ export const http: OutboundAdapter<HttpDestination> = {
 };
 
 /**
- * Any URL: events as they were taken in, a line each or as a JSON array, under an idempotency key that stays over attempts. Signed with `waybill-signature:
- * t=<epoch seconds>,v1=<hex>` where v1 is HMAC-SHA256 of `<t>.<body>`; the time is in the signature, so that an old request cannot be sent again.
+ * Any URL: events as they were taken in, a line each or as a JSON array, under an idempotency key
+ * that stays over attempts. Signed with `waybill-signature: t=<epoch seconds>,v1=<hex>` where v1 is
+ * HMAC-SHA256 of `<t>.<body>`; the time is in the signature, so that an old request cannot be sent
+ * again.
  */
 function httpProtocol({ url, headers, signingSecret, format }: HttpDestination): Protocol {
   return {
@@ -60,7 +62,10 @@ function httpProtocol({ url, headers, signingSecret, format }: HttpDestination):
   };
 }
 
-/** Events with a line's end behind each. Line ends within an event are white space of its JSON: strings cannot hold them. */
+/**
+ * Events with a line's end behind each. Line ends within an event are white space of its JSON:
+ * strings cannot hold them.
+ */
 export function linesOf(count: number, event: (index: number) => Chunk): readonly Chunk[] {
   const chunks: Chunk[] = [];
   for (let index = 0; index < count; index++) chunks.push(oneLine(event(index)), "\n");

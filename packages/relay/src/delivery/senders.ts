@@ -1,6 +1,8 @@
 /**
- * How a configured destination sends: its adapter's protocol for events in its own wire format, byte for byte; a translation through the canonical event for those
- * in another. Filter, sample and redaction come before either; they alone make it look into events that would otherwise pass as bytes.
+ * How a configured destination sends: its adapter's protocol for events in its own wire format,
+ * byte for byte; a translation through the canonical event for those in another. Filter, sample and
+ * redaction come before either; they alone make it look into events that would otherwise pass as
+ * bytes.
  */
 import {
   type Batch,
@@ -94,7 +96,10 @@ function chains(
     });
 }
 
-/** Events in the destination's own format: those that it cannot send are left out; without a choice the others pass as they are, past this. */
+/**
+ * Events in the destination's own format: those that it cannot send are left out; without a choice
+ * the others pass as they are, past this.
+ */
 function inOwnFormat(adapter: DestinationAdapter, config: DestinationConfig, choose: Translate | undefined): Translate {
   return (event, metadata, key) => {
     const unsendable = isInFormatOf(adapter, metadata) ? adapter.unsendable?.(metadata, config) : undefined;

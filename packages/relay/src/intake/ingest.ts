@@ -1,11 +1,14 @@
 /**
- * The one way in: stores the events of a request that are new, and tells where all of them are; those that came before where they were stored then.
+ * The one way in: stores the events of a request that are new, and tells where all of them are;
+ * those that came before where they were stored then.
  *
- * Duplicates are left out, the rest is appended and made durable, ids that were not stored are taken back, counted is what was stored, and the receipt is made.
+ * Duplicates are left out, the rest is appended and made durable, ids that were not stored are
+ * taken back, counted is what was stored, and the receipt is made.
  *
- * Receipt: `<environment>/<position>+<count>,…`, ranges in the order of the request's events. When they are scattered over more than {@link RANGES_MAX} ranges, the
- * rest is counted: `;more=<events>`. A request whose events went to several sources has one for each of its records, with a space between, at most
- * {@link RECEIPTS_MAX}.
+ * Receipt: `<environment>/<position>+<count>,…`, ranges in the order of the request's events. When
+ * they are scattered over more than {@link RANGES_MAX} ranges, the rest is counted:
+ * `;more=<events>`. A request whose events went to several sources has one for each of its records,
+ * with a space between, at most {@link RECEIPTS_MAX}.
  */
 import type { Entry, Position } from "@waybill/log";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
@@ -45,7 +48,8 @@ export async function ingest(events: NewEvents): Promise<Stored> {
   let first: Position | undefined;
   try {
     const appended = part.kept === 0 ? undefined : log.append(entryOf(part));
-    // A duplicate is answered only when its first copy is durable: that may be waiting for the same fsync.
+    // A duplicate is answered only when its first copy is durable: that may be waiting for the same
+    // fsync.
     if (part.kept < events.count) await Promise.all([appended, log.barrier()]);
     first = await appended;
   } catch (error) {
@@ -56,8 +60,9 @@ export async function ingest(events: NewEvents): Promise<Stored> {
 }
 
 /**
- * Stores several records of one request. Those of one environment are appended together: all of them or none. Environments have logs of their own: when one fails, what
- * another has stored stays there, and is known by its ids when the request comes again. **Errors**: those of the logs.
+ * Stores several records of one request. Those of one environment are appended together: all of
+ * them or none. Environments have logs of their own: when one fails, what another has stored stays
+ * there, and is known by its ids when the request comes again. **Errors**: those of the logs.
  */
 export async function ingestAll(parts: readonly NewEvents[]): Promise<Stored> {
   const marked = parts.map(markNew);
@@ -149,7 +154,10 @@ function settle({ events, fresh, kept, ticket }: MarkedEvents, first: Position |
   return { first, kept, duplicates, receipt: receiptOf(source, hashes, fresh, first) };
 }
 
-/** Which events have an id that is new, which they now have no longer; `undefined` when all of them are. */
+/**
+ * Which events have an id that is new, which they now have no longer; `undefined` when all of them
+ * are.
+ */
 function markFresh({ source, count, receivedAtMs }: NewEvents, hashes: IdHashes): boolean[] | undefined {
   const { window } = source.environment.ids;
   let fresh: boolean[] | undefined;

@@ -1,8 +1,10 @@
 /**
- * The path of a request: route -> authenticate -> frame -> leave out duplicates -> append -> fsync -> the vendor's success, with a receipt.
+ * The path of a request: route -> authenticate -> frame -> leave out duplicates -> append -> fsync
+ * -> the vendor's success, with a receipt.
  *
- * Its vendor's inbound adapter decides what is stored and answered (@waybill/vendors), {@link Router} whose it is, {@link ingestAll} stores it. Segment has a faster way
- * ({@link SegmentIntake}).
+ * Its vendor's inbound adapter decides what is stored and answered (@waybill/vendors), {@link
+ * Router} whose it is, {@link ingestAll} stores it. Segment has a faster way ({@link
+ * SegmentIntake}).
  *
  * Works on values, not sockets: the HTTP server and the simulation both call {@link Intake.accept}.
  */
@@ -22,7 +24,7 @@ import { ingest, ingestAll, type NewEvents, RECEIPT_HEADER, type Stored } from "
 import { idFromSeed } from "./made-ids.ts";
 import { answerOf, bodyRefusal, Refusals, rateRefusal, storeRefusal } from "./refusals.ts";
 import { Router, requestOf } from "./router.ts";
-import { isSegment, SegmentIntake } from "./segment-intake.ts";
+import { isSegment, SegmentIntake } from "./segment/segment-intake.ts";
 import type { Source, SourceTable } from "./sources.ts";
 import type { IntakeOptions, IntakeRequest, Opened } from "./types.ts";
 import { exchanged, NO_ANSWER, passedThrough } from "./vendor-answers.ts";
@@ -86,7 +88,9 @@ export class Intake {
     return this.#refusals.answer(bodyRefusal(code), { adapter, source, request, headers });
   }
 
-  /** Frames, stores, answers. Resolves after the fsync; rejects for a defect. `charge`: of the body. */
+  /**
+   * Frames, stores, answers. Resolves after the fsync; rejects for a defect. `charge`: of the body.
+   */
   accept(opened: Opened, body: Buffer, charge?: Charge): Promise<Answer> {
     try {
       return isSegment(opened) ? this.#segment.accept(opened, body, charge) : this.#accept(opened, body, charge);
@@ -137,7 +141,10 @@ export class Intake {
     }
   }
 
-  /** Whose events the parts are: of the source that the head names, or of the key in each. One part that is nobody's, or over its rate, refuses all. */
+  /**
+   * Whose events the parts are: of the source that the head names, or of the key in each. One part
+   * that is nobody's, or over its rate, refuses all.
+   */
   #ownersOf(
     opened: Opened,
     parts: readonly InboundPart[],

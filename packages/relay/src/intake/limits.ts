@@ -1,14 +1,12 @@
-/** What a configuration says about the size of requests, in the words of those who keep to it. */
-import { isUtf8 } from "node:buffer";
+/** What a configuration says about the size of requests, for those who keep to it. */
 import type { Clock } from "@waybill/core";
-import { DEFAULT_LIMITS, type IntakeLimits, type SegmentLimits, STRICT_LIMITS, segmentInbound } from "@waybill/vendors";
+import type { IntakeLimits } from "@waybill/vendors";
 import { ADAPTERS } from "@waybill/vendors/registry";
 import type { RelayConfig } from "../config/types.ts";
-import { batchScanner } from "./batch-scanner.ts";
 import { BodyReader } from "./body.ts";
 import type { ReadGate } from "./read-gate.ts";
 
-type Limits = Pick<RelayConfig, "bodyMaxBytes" | "maxEvents" | "strict">;
+type Limits = Pick<RelayConfig, "bodyMaxBytes" | "maxEvents">;
 
 /** Bodies in memory, together. */
 const BODIES_MAX_TOTAL_BYTES = 96 * 1024 * 1024;
@@ -17,15 +15,6 @@ const BODY_MAX_BYTES: number = Math.max(...ADAPTERS.map(({ inbound }) => inbound
 
 export function bodyReaderOf({ bodyMaxBytes = BODY_MAX_BYTES }: Limits, clock: Clock, gate: ReadGate): BodyReader {
   return new BodyReader({ maxBytes: bodyMaxBytes, maxTotalBytes: BODIES_MAX_TOTAL_BYTES, clock, gate });
-}
-
-export function segmentLimitsOf({ strict, maxEvents }: Limits): SegmentLimits {
-  return {
-    ...(strict ? STRICT_LIMITS : { ...DEFAULT_LIMITS, maxEvents: segmentInbound.limits.maxEvents }),
-    ...(maxEvents === undefined ? {} : { maxEvents }),
-    isUtf8,
-    scanBatch: batchScanner(),
-  };
 }
 
 /** In place of what each protocol has by itself. */

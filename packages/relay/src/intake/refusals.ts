@@ -1,4 +1,7 @@
-/** Refusals of requests: each vendor's own answer, counted by code, and told apart from those of a client that sends the same again and again. */
+/**
+ * Refusals of requests: each vendor's own answer, counted by code, and told apart from those of a
+ * client that sends the same again and again.
+ */
 import { createHash } from "node:crypto";
 import { WaybillError } from "@waybill/core";
 import type { InboundAnswer, InboundRequest, InboundRefusal as Refusal } from "@waybill/vendors";

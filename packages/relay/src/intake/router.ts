@@ -1,8 +1,9 @@
 /**
  * Whose a request is, and who refuses it: everything that is decided by its head.
  *
- * A prefix or a host names the source. Else a key names its source and the source its vendor, so vendors may share a path: each vendor that has the path looks for a key
- * of its own, in the order of the registry. Where none finds one that is known:
+ * A prefix or a host names the source. Else a key names its source and the source its vendor, so
+ * vendors may share a path: each vendor that has the path looks for a key of its own, in the order
+ * of the registry. Where none finds one that is known:
  *
  * 1. A vendor whose body may name the key reads the body: the first such vendor.
  * 2. Else the first vendor that has the path refuses, in its own way.
@@ -32,7 +33,10 @@ export class Router {
   readonly #options: IntakeOptions;
   readonly #refusals: Refusals;
   readonly #limits: ReadonlyMap<string, IntakeLimits>;
-  /** Keys that were found right before: a digest costs as much as framing a small body. One entry for each valid key. */
+  /**
+   * Keys that were found right before: a digest costs as much as framing a small body. One entry
+   * for each valid key.
+   */
   readonly #known = new Map<string, KnownKey>();
   #sources: SourceTable;
   #adapters: readonly VendorAdapter[];
@@ -93,7 +97,10 @@ export class Router {
     return answerOf(adapter.inbound.refuse({ kind: "not_found", message }, request));
   }
 
-  /** The source of a key that the body names; `undefined` for one that is not known, or not of the source that the path names. */
+  /**
+   * The source of a key that the body names; `undefined` for one that is not known, or not of the
+   * source that the path names.
+   */
   sourceInBody({ adapter, source }: Opened, key: string): Source | undefined {
     const known = this.#lookUp(adapter.name, key, "")?.source;
     return source === undefined || known === source ? known : undefined;

@@ -1,7 +1,8 @@
 /** What the parts of the intake share: a request on its way in, and what they are told. */
 import type { Clock } from "@waybill/core";
-import type { InboundRoute, IntakeLimits, SegmentLimits } from "@waybill/vendors";
+import type { InboundRoute, IntakeLimits } from "@waybill/vendors";
 import type { VendorAdapter } from "@waybill/vendors/registry";
+import type { SegmentLimits } from "./segment/segment-limits.ts";
 import type { Source } from "./sources.ts";
 import type { Turns } from "./turns.ts";
 
@@ -50,7 +51,10 @@ export interface Opened {
   readonly route: InboundRoute;
   /** Whose it is by its head, its path or its host; `undefined`: the body has to name the key. */
   readonly source: Source | undefined;
-  /** The key in its head, valid and a key of `source`. Without one the body may have it, and must where the source does not take requests without. */
+  /**
+   * The key in its head, valid and a key of `source`. Without one the body may have it, and must
+   * where the source does not take requests without.
+   */
   readonly key: string | undefined;
   /** Who pays for the body: the source, unless its key is in there. */
   readonly payer: Source | undefined;

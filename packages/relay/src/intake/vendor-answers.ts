@@ -1,4 +1,7 @@
-/** Callers that are answered with the vendor's own answer: of exchanges, whose event is stored and sent at once, and of requests that are not events. */
+/**
+ * Callers that are answered with the vendor's own answer: of exchanges, whose event is stored and
+ * sent at once, and of requests that are not events.
+ */
 import type { HttpRequest, HttpResponse } from "@waybill/core";
 import type { InboundAnswer, InboundRefusal as Refusal } from "@waybill/vendors";
 import type { Vendor } from "@waybill/vendors/registry";
@@ -23,7 +26,10 @@ export const NO_ANSWER: Refusal = {
   retryAfterS: RETRY_AFTER_S,
 };
 
-/** Waits for the vendor's own answer to the event at `position`; what is not answered in time is sent all the same. `success`: where there is no such destination. */
+/**
+ * Waits for the vendor's own answer to the event at `position`; what is not answered in time is
+ * sent all the same. `success`: where there is no such destination.
+ */
 export async function exchanged(
   { source, adapter, request, headers }: OfSource,
   position: number,
@@ -59,7 +65,9 @@ export async function passedThrough(
   return answered === undefined ? undefined : passedOn(answered, headers);
 }
 
-/** What a vendor answered, as far as it can be passed on: its statuses and headers may be anything. */
+/**
+ * What a vendor answered, as far as it can be passed on: its statuses and headers may be anything.
+ */
 function passedOn({ status, headers: sent, body }: HttpResponse, headers: Readonly<Record<string, string>>): Answer {
   const { "content-type": type = "application/json" } = sent;
   const isStatus = Number.isInteger(status) && status >= STATUS_MIN && status <= STATUS_MAX;

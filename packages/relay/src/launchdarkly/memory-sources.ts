@@ -1,4 +1,7 @@
-/** The sources of an environment that keep their events in memory, each with queues of its own in front of the environment's LaunchDarkly destination. */
+/**
+ * The sources of an environment that keep their events in memory, each with queues of its own in
+ * front of the environment's LaunchDarkly destination.
+ */
 import { type Clock, type Runtime, sleep } from "@waybill/core";
 import type { LaunchDarklyMemory } from "@waybill/vendors/config";
 import type { Cleanup } from "../cleanup.ts";
@@ -23,7 +26,10 @@ export class MemorySources {
     this.#options = options;
   }
 
-  /** Where a source's events are kept; `undefined` when they are stored in the log, or no destination is there for them. */
+  /**
+   * Where a source's events are kept; `undefined` when they are stored in the log, or no
+   * destination is there for them.
+   */
   of(source: SourceConfig, destinations: readonly DestinationConfig[]): MemoryRelay | undefined {
     const { name } = source;
     const memory = memoryOf(source);
@@ -39,7 +45,10 @@ export class MemorySources {
     return relay;
   }
 
-  /** Sources follow their own settings and those of the destination. Returns what takes that over. **Errors**: `WAYBILL_CONFIG`. */
+  /**
+   * Sources follow their own settings and those of the destination. Returns what takes that over.
+   * **Errors**: `WAYBILL_CONFIG`.
+   */
   prepare(config: EnvironmentConfig, cleanup: Cleanup): (deadlineMs: number) => Promise<void> {
     const wanted = firstOf(config.destinations);
     const commits: ((deadlineMs: number) => unknown)[] = [];
@@ -70,7 +79,10 @@ function firstOf(destinations: readonly DestinationConfig[]): LaunchDarklyDestin
   return destinations.map(launchdarklyOf).find((config) => config !== undefined);
 }
 
-/** With other keys what waits goes on waiting; anything else takes new queues. An environment id is a part of the URL. */
+/**
+ * With other keys what waits goes on waiting; anything else takes new queues. An environment id is
+ * a part of the URL.
+ */
 function differOnlyInKeys(before: LaunchDarklyDestination, after: LaunchDarklyDestination): boolean {
   const rest = (config: LaunchDarklyDestination): string =>
     JSON.stringify({ ...config, writeKey: "", mobileKey: config.mobileKey !== undefined });

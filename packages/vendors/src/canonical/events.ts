@@ -1,4 +1,7 @@
-/** Canonical events: the Segment spec, the field's common language. Source: segment.com/docs/connections/spec, read November 2026. */
+/**
+ * Canonical events: the Segment spec, the field's common language. Source:
+ * segment.com/docs/connections/spec, read November 2026.
+ */
 
 export const EVENT_TYPES = ["identify", "track", "page", "screen", "group", "alias"] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
@@ -14,7 +17,9 @@ export interface CommonFields {
   readonly context?: Properties | undefined;
   /** Which destinations of the vendor's may have it: `{ All: false, Mixpanel: true }`. */
   readonly integrations?: Properties | undefined;
-  /** The event's own id, by which it is deduplicated. At most 99 characters. Default: a new UUIDv7. */
+  /**
+   * The event's own id, by which it is deduplicated. At most 99 characters. Default: a new UUIDv7.
+   */
   readonly messageId?: string | undefined;
 }
 

@@ -1,8 +1,8 @@
 /**
  * From canonical events to a vendor's own: what every vendor's table shares.
  *
- * A table has an entry per type of event; `undefined` from it means that the vendor cannot express this event. The
- * application may decide otherwise per name ({@link EventMap}).
+ * A table has an entry per type of event; `undefined` from it means that the vendor cannot express
+ * this event. The application may decide otherwise per name ({@link EventMap}).
  */
 import { messageOf, own, type Translate, type Translated } from "@waybill/core";
 import { isoOf, textOf } from "../values.ts";
@@ -28,8 +28,10 @@ export interface CanonicalEvent {
 }
 
 /**
- * What becomes of an event, by the name of a track event, or by `$identify`, `$group`, `$page`, `$screen`, `$alias` for the other types: another name, `false` to leave
- * it out, or a function that gives the vendor's own event (`undefined`: leave it out). A function must be pure: it is called again for each attempt.
+ * What becomes of an event, by the name of a track event, or by `$identify`, `$group`, `$page`,
+ * `$screen`, `$alias` for the other types: another name, `false` to leave it out, or a function
+ * that gives the vendor's own event (`undefined`: leave it out). A function must be pure: it is
+ * called again for each attempt.
  */
 export type EventMap<T> = Readonly<Record<string, string | false | ((event: CanonicalEvent) => T | undefined)>>;
 
@@ -42,7 +44,10 @@ export interface VendorTable<T> {
   readonly write: (encoded: T, event: CanonicalEvent) => { readonly text: string; readonly metadata: string };
 }
 
-/** Reads an event as a canonical one, whatever wire format its metadata names. `undefined`: it has no canonical meaning. What it throws rejects the event. */
+/**
+ * Reads an event as a canonical one, whatever wire format its metadata names. `undefined`: it has
+ * no canonical meaning. What it throws rejects the event.
+ */
 export type ReadCanonical = (text: string, metadata: string) => Properties | undefined;
 
 /** Without `read` all events are canonical. */
@@ -79,7 +84,10 @@ export function createTranslate<T>(
 }
 
 const decoder = new TextDecoder();
-/** It becomes part of each event, and no vendor of ours takes events of 64 KB. Without a limit a body would have translations far larger than itself. */
+/**
+ * It becomes part of each event, and no vendor of ours takes events of 64 KB. Without a limit a
+ * body would have translations far larger than itself.
+ */
 const SHARED_MAX_CHARACTERS = 64 * 1024;
 
 type Shared = Pick<CanonicalEvent, "context" | "integrations">;
@@ -97,7 +105,10 @@ function createShared(): (metadata: string) => Shared {
   };
 }
 
-/** With the context that its request carries for all, and every field of the type that tables expect: what has another is left out. */
+/**
+ * With the context that its request carries for all, and every field of the type that tables
+ * expect: what has another is left out.
+ */
 function withShared(event: Properties, shared: Shared, key: string): CanonicalEvent {
   const { messageId, timestamp } = event;
   return {
@@ -129,7 +140,10 @@ function parse(text: string): Properties | undefined {
   }
 }
 
-/** Segment's rule: `{ All: false, Letter: true }` is for Letter alone, `{ Letter: false }` for all but Letter. */
+/**
+ * Segment's rule: `{ All: false, Letter: true }` is for Letter alone, `{ Letter: false }` for all
+ * but Letter.
+ */
 function addressed(integrations: Properties, vendor: string): boolean {
   const chosen = own(integrations, vendor);
   return chosen === undefined ? integrations["All"] !== false : chosen !== false;
@@ -153,7 +167,10 @@ export function compact<T extends object>(value: T): T {
 /** No vendor takes longer ones. Compatibility forms can be 18 times as long. */
 const SLUG_MAX_CHARACTERS = 1_000;
 
-/** "Order Completed" with separator "_" is "order_completed"; "" when nothing of the name can be kept, or it is far too long. */
+/**
+ * "Order Completed" with separator "_" is "order_completed"; "" when nothing of the name can be
+ * kept, or it is far too long.
+ */
 export function slug(name: string, separator: string): string {
   if (name.length > SLUG_MAX_CHARACTERS) return "";
   return name

@@ -1,6 +1,7 @@
 /**
- * A UUID that is the same for the same text, in the form of version 4, for vendors that take nothing else as an id. A version 4 id stays as it is; a version 7
- * id changes in its version digit alone, so that people still recognise it; of anything else 122 bits are hashed (not for secrets).
+ * A UUID that is the same for the same text, in the form of version 4, for vendors that take
+ * nothing else as an id. A version 4 id stays as it is; a version 7 id changes in its version digit
+ * alone, so that people still recognise it; of anything else 122 bits are hashed (not for secrets).
  */
 const UUID = /^[\da-f]{8}-[\da-f]{4}-([1-8])[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/i;
 

@@ -71,7 +71,8 @@ function ids({ userId, anonymousId }: CanonicalEvent): Pick<GetFluxlyEvent, "use
 }
 
 /**
- * An event becomes a track, `$identify` an identify, an alias an alias; `external_id` stands in for a missing `user_id`.
+ * An event becomes a track, `$identify` an identify, an alias an alias; `external_id` stands in for
+ * a missing `user_id`.
  */
 export function getfluxlyToCanonical(text: string, metadata: string): Canonical {
   const event = objectOf(JSON.parse(text));

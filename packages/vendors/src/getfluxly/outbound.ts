@@ -44,7 +44,9 @@ const ENVELOPE_BYTES = 16;
 /** Metadata of an alias, which has a request of its own, under the key that follows. */
 const ALIAS = "getfluxly alias:";
 
-/** GetFluxly as a destination: `POST /v1/events/batch`, and `POST /v1/identify/alias` for an alias. */
+/**
+ * GetFluxly as a destination: `POST /v1/events/batch`, and `POST /v1/identify/alias` for an alias.
+ */
 export function getfluxlyProtocol(settings: GetFluxlySettings): Protocol {
   const origin = withoutTrailingSlashes(settings.url ?? DEFAULT_URL);
   const headers = (key: string): Record<string, string> => ({
@@ -90,7 +92,8 @@ function classifyGetFluxly(response: HttpResponse, batch: Batch, nowMs: number):
     if (response.body.trim() === "") return outcomesOf(batch.count, DELIVERED);
     // A list of refused events that is too long to read: halves have shorter ones.
     if (response.cut === true) return { split: true, reason: `${response.status} with a cut answer` };
-    // Section 3: a 2xx that is no JSON is not the vendor speaking; sent again, the ids of the events catch what was stored.
+    // Section 3: a 2xx that is no JSON is not the vendor speaking; sent again, the ids of the
+    // events catch what was stored.
     if (!isJson(response.body)) return outcomesOf(batch.count, later(response, nowMs, "invalid_response"));
     // Section 5: an alias without its answer did not happen.
     if (batch.metadata.startsWith(ALIAS) && !objectIn(response)?.["alias"])

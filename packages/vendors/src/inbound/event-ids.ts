@@ -14,7 +14,10 @@ const BACKSLASH = 0x5c;
 const encoder = new TextEncoder();
 export const NO_ID: EventId = { idStart: -1, idEnd: -1 };
 
-/** Where the ids of stored events are in their `body`: each event's member of this name. None of a body that is not JSON. */
+/**
+ * Where the ids of stored events are in their `body`: each event's member of this name. None of a
+ * body that is not JSON.
+ */
 export function eventIdsIn(body: Uint8Array, member: string): readonly EventId[] {
   const wrapped = new Uint8Array(body.length + 2);
   wrapped[0] = OPEN_BRACKET;

@@ -1,6 +1,7 @@
 /**
- * Finds the events of a request in its bytes, for vendors whose events are elements of an array, at the top or in a member of an object, or the whole body. The
- * whole JSON is checked; nothing is built. Segment's own framing is in segment/scan.ts: it knows more and is made for speed.
+ * Finds the events of a request in its bytes, for vendors whose events are elements of an array, at
+ * the top or in a member of an object, or the whole body. The whole JSON is checked; nothing is
+ * built. Segment's own framing is in segment/scan.ts: it knows more and is made for speed.
  */
 import { JsonScanner, saysWord } from "@waybill/core";
 import { ByteWriter, type Edits } from "../byte-writer.ts";
@@ -111,8 +112,9 @@ export function elements(
 }
 
 /**
- * Behind the object at `at`, or what is below zero as soon as `value` returns it. `value` gets the inside of a key's quotes and where its value begins,
- * and returns the offset behind that; `isCut` then says whether the member is left out, which goes to `cuts`.
+ * Behind the object at `at`, or what is below zero as soon as `value` returns it. `value` gets the
+ * inside of a key's quotes and where its value begins, and returns the offset behind that; `isCut`
+ * then says whether the member is left out, which goes to `cuts`.
  */
 export function walkMembers(
   scanner: JsonScanner,
@@ -162,7 +164,10 @@ export class FieldReader {
     return this.#bytes[start] === OPEN_BRACE;
   }
 
-  /** The values of the members of these names, the last ones of each; `undefined` for those that are absent. No values when it is not an object. */
+  /**
+   * The values of the members of these names, the last ones of each; `undefined` for those that are
+   * absent. No values when it is not an object.
+   */
   read(object: Range, names: readonly string[]): (Range | undefined)[] {
     const found = new Array<Range | undefined>(names.length).fill(undefined);
     if (!this.isObject(object)) return found;
@@ -175,7 +180,9 @@ export class FieldReader {
     return found;
   }
 
-  /** A text of at most `maxBytes` as it is written, quotes included; `undefined` for anything else. */
+  /**
+   * A text of at most `maxBytes` as it is written, quotes included; `undefined` for anything else.
+   */
   text(range: Range | undefined, maxBytes: number): string | undefined {
     if (range === undefined || this.#bytes[range.start] !== QUOTE || range.end - range.start > maxBytes)
       return undefined;
@@ -198,7 +205,10 @@ export class FieldReader {
     return first !== undefined && (first === 0x2d || (first >= 0x30 && first <= 0x39));
   }
 
-  /** How many members or elements it has, repeated names counted each time; 0 for what is neither object nor array. */
+  /**
+   * How many members or elements it has, repeated names counted each time; 0 for what is neither
+   * object nor array.
+   */
   size(range: Range | undefined): number {
     if (range === undefined) return 0;
     let count = 0;
@@ -231,7 +241,10 @@ export interface StoredEvents {
   readonly ends: Uint32Array;
 }
 
-/** Some events as they are stored. All of them, unchanged, are one view of the request's bytes; else they are copied into one piece. */
+/**
+ * Some events as they are stored. All of them, unchanged, are one view of the request's bytes; else
+ * they are copied into one piece.
+ */
 export function storedEvents(framed: Framed, kept: readonly Range[]): StoredEvents {
   const { bytes, events, nonFinite, cuts } = framed;
   const first = kept[0];

@@ -1,9 +1,10 @@
 /**
- * How a vendor's requests are taken in: which paths there are, where the key is, what of the body is an event, and what is answered. Pure: the relay does the
- * storing.
+ * How a vendor's requests are taken in: which paths there are, where the key is, what of the body
+ * is an event, and what is answered. Pure: the relay does the storing.
  *
- * Stored events carry in their metadata in which vendor's wire format they are: nothing or an object for Segment's, else the vendor's name, a space and what else
- * belongs to their request ({@link vendorOf}).
+ * Stored events carry in their metadata in which vendor's wire format they are: nothing or an
+ * object for Segment's, else the vendor's name, a space and what else belongs to their request
+ * ({@link vendorOf}).
  */
 import type { StoredEvents } from "./frame.ts";
 
@@ -27,7 +28,9 @@ export interface InboundAnswer {
   readonly bytes?: Uint8Array;
 }
 
-/** Why a request is refused. Each vendor has its own answer for each kind ({@link Inbound.refuse}). */
+/**
+ * Why a request is refused. Each vendor has its own answer for each kind ({@link Inbound.refuse}).
+ */
 export type Refusal =
   /** `isKeyless`: there was no key at all. */
   | (RefusalText & { readonly kind: "unauthorized"; readonly isKeyless?: boolean })
@@ -38,7 +41,10 @@ export type Refusal =
 
 interface RefusalText {
   readonly message: string;
-  /** A more exact code, stable, for vendors whose answers have one and for the counters. Default: the kind. */
+  /**
+   * A more exact code, stable, for vendors whose answers have one and for the counters. Default:
+   * the kind.
+   */
   readonly code?: string;
   /** Where the common status of the kind is not right. */
   readonly status?: number;
@@ -63,7 +69,10 @@ export interface InboundPart {
   readonly events: StoredEvents;
   /** Begins with the vendor's name (but Segment's, see the head of this file). */
   readonly metadata: string;
-  /** The id of each event, by which a duplicate is known; "" for none. An empty list: no event has one. */
+  /**
+   * The id of each event, by which a duplicate is known; "" for none. An empty list: no event has
+   * one.
+   */
   readonly ids: readonly string[];
   /** The key, where it is in the body. Parts of one request may have different keys. */
   readonly key?: string;
@@ -74,7 +83,10 @@ export interface InboundPart {
 /** What a body means. */
 export type Taken =
   | {
-      /** To be stored, all of them or none. No part when every event was refused and the vendor answers with success all the same. */
+      /**
+       * To be stored, all of them or none. No part when every event was refused and the vendor
+       * answers with success all the same.
+       */
       readonly parts: readonly InboundPart[];
       /** The vendor's success. `duplicates` are events of all parts that had come before. */
       readonly answer: (duplicates: number) => InboundAnswer;
@@ -82,7 +94,10 @@ export type Taken =
       readonly exchange?: boolean;
     }
   | { readonly refusal: Refusal }
-  /** Not an event: sent on to a destination of the same vendor at once, with its credential, and answered with the vendor's answer. */
+  /**
+   * Not an event: sent on to a destination of the same vendor at once, with its credential, and
+   * answered with the vendor's answer.
+   */
   | { readonly passthrough: { readonly path: string } }
   /** Answered without being stored. */
   | { readonly answer: InboundAnswer };
@@ -93,7 +108,10 @@ export interface InboundRoute<Own extends object = object> {
   readonly methods: readonly string[];
   /** Of a key in the path. */
   readonly key?: string;
-  /** Which kind of the source's keys is meant, where a vendor has several. Default "": the ordinary one. */
+  /**
+   * Which kind of the source's keys is meant, where a vendor has several. Default "": the ordinary
+   * one.
+   */
   readonly keyKind?: string;
   /** Answers a preflight at once. */
   preflight?(request: InboundRequest, options: InboundOptions<Own>): InboundAnswer;
@@ -111,13 +129,19 @@ export interface InboundOptions<Own extends object = object> {
   readonly keyless?: boolean;
   /** Events of one request. No limit by default. */
   readonly maxEvents?: number;
-  /** Whether it is a key of the source, for keys in the body; of any source of this vendor, where no source is known yet. */
+  /**
+   * Whether it is a key of the source, for keys in the body; of any source of this vendor, where no
+   * source is known yet.
+   */
   readonly isKey: (key: string) => boolean;
   /** An id for what has none: the same for the same `seed`, a new one without. */
   readonly makeId: (seed?: string) => string;
   /** Epoch ms. */
   readonly now: () => number;
-  /** The vendor's own options of the source. Absent where no source is known: then the defaults hold. */
+  /**
+   * The vendor's own options of the source. Absent where no source is known: then the defaults
+   * hold.
+   */
   readonly own?: Own;
 }
 
@@ -130,11 +154,20 @@ export interface IntakeLimits {
 
 /** One vendor's way in. `Own`: its own options of a source. */
 export interface Inbound<Own extends object = object> {
-  /** As much as real clients send, and no more than is looked through within 25 ms whatever is in it: one request must not hold up the others. */
+  /**
+   * As much as real clients send, and no more than is looked through within 25 ms whatever is in
+   * it: one request must not hold up the others.
+   */
   readonly limits: IntakeLimits;
-  /** Where clients put the key, for the answer to one who has sent none: "as a Bearer token in Authorization". */
+  /**
+   * Where clients put the key, for the answer to one who has sent none: "as a Bearer token in
+   * Authorization".
+   */
   readonly keyPlace: string;
-  /** Whether the body of this request may name the key, when {@link key} finds none that is known. Default: never. */
+  /**
+   * Whether the body of this request may name the key, when {@link key} finds none that is known.
+   * Default: never.
+   */
   keyInBody?(request: InboundRequest): boolean;
   match(path: string): InboundRoute<Own> | undefined;
   /** The key in headers or query; `undefined` when there is none of this vendor's kind. */
@@ -142,7 +175,10 @@ export interface Inbound<Own extends object = object> {
   refuse(refusal: Refusal, request: InboundRequest): InboundAnswer;
 }
 
-/** In which vendor's wire format stored events are: its name, which need not be one that is known (any more). */
+/**
+ * In which vendor's wire format stored events are: its name, which need not be one that is known
+ * (any more).
+ */
 export function vendorOf(metadata: string): string {
   if (metadata === "" || metadata.startsWith("{")) return SEGMENT;
   const space = metadata.indexOf(" ");

@@ -45,7 +45,10 @@ export function launchdarklyFromCanonical(events?: EventMap<object>, read?: Read
   );
 }
 
-/** A custom event becomes a track, an identify an identify; feature, index, summary, debug and alias events have no canonical meaning. */
+/**
+ * A custom event becomes a track, an identify an identify; feature, index, summary, debug and alias
+ * events have no canonical meaning.
+ */
 export function launchdarklyToCanonical(text: string): Canonical | undefined {
   const event = objectOf(JSON.parse(text));
   const { kind, key, user, context, creationDate, data, metricValue } = event;

@@ -1,10 +1,13 @@
 /**
- * LaunchDarkly events in memory, as LaunchDarkly's own relay has them: at most `capacity` waiting per value of the metadata, posted together at each flush, lost after
- * two attempts and with the process.
+ * LaunchDarkly events in memory, as LaunchDarkly's own relay has them: at most `capacity` waiting
+ * per value of the metadata, posted together at each flush, lost after two attempts and with the
+ * process.
  *
- * Values of the metadata are what clients say, so they are bounded too: 1,000 queues for each kind of SDK, 64 values for events that are to be summarised, and 32 MiB for
- * each (more where the capacity says so). What is beyond is dropped, counted, and told in one warning, as an overflow of the capacity is. Queues that are empty at
- * a flush are forgotten, summarisers that were not used for a whole clean-up interval too; one alone is kept.
+ * Values of the metadata are what clients say, so they are bounded too: 1,000 queues for each kind
+ * of SDK, 64 values for events that are to be summarised, and 32 MiB for each (more where the
+ * capacity says so). What is beyond is dropped, counted, and told in one warning, as an overflow of
+ * the capacity is. Queues that are empty at a flush are forgotten, summarisers that were not used
+ * for a whole clean-up interval too; one alone is kept.
  */
 import { createSender, messageOf, type Runtime, TextBatch, type Timer } from "@waybill/core";
 import { cleanupIntervalOf, IdleMap } from "./idle-map.ts";
@@ -15,7 +18,10 @@ import { credentialOf, launchdarklyRelayed, launchdarklyUrl, type RelayedSetting
 import { type Flag, Summariser } from "./summarise.ts";
 
 const SUMMARISED_SCHEMA = 3;
-/** Old events that wait to be summarised: they shrink to counters, so there may be many for each that leaves. */
+/**
+ * Old events that wait to be summarised: they shrink to counters, so there may be many for each
+ * that leaves.
+ */
 const OLD_PER_CAPACITY = 100;
 /** Values of the metadata whose events are summarised. */
 const OLD_MAX = 64;

@@ -1,6 +1,8 @@
 import type { Clock, Timer } from "@waybill/core";
 
-/** LaunchDarkly's relay looks every hour; with flushes further apart than that, every second one. */
+/**
+ * LaunchDarkly's relay looks every hour; with flushes further apart than that, every second one.
+ */
 const CLEANUP_MS = 3_600_000;
 
 /** 0 and less, or none: the original's default. */
@@ -22,8 +24,9 @@ interface Entry<Value> {
 }
 
 /**
- * Values that are forgotten when a whole interval passed without a use, as the original forgets its event processors: looked for once an interval, and only while
- * there are several. No timer runs while there is one alone, or none.
+ * Values that are forgotten when a whole interval passed without a use, as the original forgets its
+ * event processors: looked for once an interval, and only while there are several. No timer runs
+ * while there is one alone, or none.
  */
 export class IdleMap<Value> {
   readonly #options: IdleMapOptions<Value>;

@@ -1,8 +1,10 @@
 /**
- * LaunchDarkly's inbound adapter: analytics and diagnostics of server, mobile and JavaScript SDKs, and the pixel. Source: protocol sections 1, 2, 7 and 8.
+ * LaunchDarkly's inbound adapter: analytics and diagnostics of server, mobile and JavaScript SDKs,
+ * and the pixel. Source: protocol sections 1, 2, 7 and 8.
  *
- * The relay's status table is in its order: key (401, unknown environment id 404), preflight, empty body 400, taken 202. In strict mode a malformed body is 202 and dropped, as the
- * original does; else it is refused with 400.
+ * The relay's status table is in its order: key (401, unknown environment id 404), preflight, empty
+ * body 400, taken 202. In strict mode a malformed body is 202 and dropped, as the original does;
+ * else it is refused with 400.
  */
 
 import { frame, storedAlone, storedEvents } from "../inbound/frame.ts";
@@ -44,7 +46,10 @@ const PIXEL = Uint8Array.from(atob("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAAB
   letter.charCodeAt(0),
 );
 const SCHEMA_SUMMARISED_BELOW = 3;
-/** Never copied from a diagnostic request: what belongs to the connection, what we undid, and the key, which is for the way in alone. */
+/**
+ * Never copied from a diagnostic request: what belongs to the connection, what we undid, and the
+ * key, which is for the way in alone.
+ */
 export const NOT_COPIED: readonly string[] = [
   "accept-encoding",
   "authorization",
@@ -155,7 +160,10 @@ function analytics(
   };
 }
 
-/** A decimal number and nothing else, as the original reads it; missing, anything else and 0 count as the first schema. */
+/**
+ * A decimal number and nothing else, as the original reads it; missing, anything else and 0 count
+ * as the first schema.
+ */
 export function schemaOf(header: string | undefined): number {
   if (header === undefined || !/^\+?\d+$/.test(header)) return 1;
   const version = Number(header);

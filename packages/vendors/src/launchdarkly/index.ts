@@ -1,4 +1,7 @@
-/** LaunchDarkly: events of feature flags. What the relay does beside (memory mode, summaries, flags) is in relay/src/launchdarkly/. */
+/**
+ * LaunchDarkly: events of feature flags. What the relay does beside (memory mode, summaries, flags)
+ * is in relay/src/launchdarkly/.
+ */
 import type { VendorAdapter } from "../adapter.ts";
 import { launchdarklyFromCanonical, launchdarklyOrderKey, launchdarklyToCanonical } from "./canonical.ts";
 import { type LaunchDarklyDestinationOptions, type LaunchDarklySourceOptions, launchdarklyConfig } from "./config.ts";

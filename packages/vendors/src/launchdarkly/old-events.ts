@@ -1,4 +1,7 @@
-/** Events of schema 1 and 2 as they come, checked field by field: one of a wrong type makes its event, and only it, worthless. Source: protocol section 6.1. */
+/**
+ * Events of schema 1 and 2 as they come, checked field by field: one of a wrong type makes its
+ * event, and only it, worthless. Source: protocol section 6.1.
+ */
 
 import { own } from "@waybill/core";
 

@@ -21,7 +21,10 @@ export interface EventMetadata {
   readonly tags?: string | undefined;
 }
 
-/** A credential is used for its own kind only; an environment id stands in the URL and sends no header. */
+/**
+ * A credential is used for its own kind only; an environment id stands in the URL and sends no
+ * header.
+ */
 export interface LaunchDarklyCredential {
   readonly kind: "sdkKey" | "mobileKey" | "environmentId";
   readonly value: string;
@@ -86,8 +89,8 @@ export function launchdarklyProtocol({ url, credential, userAgent }: LaunchDarkl
 }
 
 /**
- * Section 3, table "Sender", but for 400: the original sends it once more and gives up ({@link retryMalformed}); a destination that does not give up
- * looks for the event at fault.
+ * Section 3, table "Sender", but for 400: the original sends it once more and gives up ({@link
+ * retryMalformed}); a destination that does not give up looks for the event at fault.
  */
 function classifyLaunchDarkly(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
   const { status } = response;

@@ -1,9 +1,13 @@
 /**
- * LaunchDarkly's event publisher: events in memory, one queue per value of the metadata, posted together at each flush.
+ * LaunchDarkly's event publisher: events in memory, one queue per value of the metadata, posted
+ * together at each flush.
  *
- * At most `capacity` events per queue, `maxQueues` queues, and `maxBytes` of all that wait or are being posted: of a publish that does not fit, the first ones that do
- * are taken, and one warning is given until a publish fits again. A value of the metadata beyond `maxQueues` has no room until others were posted. Two attempts per payload, one second apart; then it is lost. A status that says the credential is wrong discards everything until
- * the credential is replaced. Source: protocol sections 3 and 4.
+ * At most `capacity` events per queue, `maxQueues` queues, and `maxBytes` of all that wait or are
+ * being posted: of a publish that does not fit, the first ones that do are taken, and one warning
+ * is given until a publish fits again. A value of the metadata beyond `maxQueues` has no room until
+ * others were posted. Two attempts per payload, one second apart; then it is lost. A status that
+ * says the credential is wrong discards everything until the credential is replaced. Source:
+ * protocol sections 3 and 4.
  */
 import {
   type Attempt,
@@ -97,7 +101,10 @@ export class EventQueues {
     this.#armTimer();
   }
 
-  /** Events are JSON texts and leave as they are. `beyond`: how many of them need no room of the capacity. */
+  /**
+   * Events are JSON texts and leave as they are. `beyond`: how many of them need no room of the
+   * capacity.
+   */
   publish(metadata: EventMetadata, texts: readonly string[], { beyond = 0 }: { readonly beyond?: number } = {}): void {
     if (this.#closed || this.#disabled || texts.length === 0) return;
     const key = encodeLaunchDarkly(metadata);
@@ -173,7 +180,10 @@ export class EventQueues {
     await Promise.all(sent);
   }
 
-  /** The next turn of the event loop, once `before` is over: a thousand posts at once would block it. */
+  /**
+   * The next turn of the event loop, once `before` is over: a thousand posts at once would block
+   * it.
+   */
   async #turnAfter(before: Promise<void> | undefined): Promise<void> {
     await before;
     await new Promise<void>((resolve) => this.#runtime.clock.after(0, resolve, true));

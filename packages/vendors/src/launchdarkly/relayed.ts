@@ -1,4 +1,7 @@
-/** LaunchDarkly behind a relay: each stored form goes to the path of its kind of SDK, with the credential of that kind. */
+/**
+ * LaunchDarkly behind a relay: each stored form goes to the path of its kind of SDK, with the
+ * credential of that kind.
+ */
 import { type Batch, type DropReason, headerFromEvent, type Protocol, WaybillError } from "@waybill/core";
 import { stableUuid } from "../canonical/stable-uuid.ts";
 import { withoutTrailingSlashes } from "../values.ts";
@@ -77,7 +80,10 @@ export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
 /** Servers take 8 KiB for all headers together, ours included. */
 const COPIED_MAX_CHARACTERS = 6 * 1024;
 
-/** Those of the SDK's request that go along with its diagnostic: never its key, nor what belongs to its connection. */
+/**
+ * Those of the SDK's request that go along with its diagnostic: never its key, nor what belongs to
+ * its connection.
+ */
 function copiedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   const copied = Object.entries(headers)
     .filter(([name]) => name !== "authorization" && !NOT_COPIED.includes(name))

@@ -1,8 +1,10 @@
 /**
- * Events of schema 1 and 2 become what a newer SDK would have sent: an index event per new user, full events where the flag is tracked, debug events where
- * it is debugged, and one summary of all evaluations. Source: protocol section 6.
+ * Events of schema 1 and 2 become what a newer SDK would have sent: an index event per new user,
+ * full events where the flag is tracked, debug events where it is debugged, and one summary of all
+ * evaluations. Source: protocol section 6.
  *
- * One summariser per value of the metadata, fed a batch at a time. What it remembers of users counts once the batch was delivered: a batch that is sent again says the same.
+ * One summariser per value of the metadata, fed a batch at a time. What it remembers of users
+ * counts once the batch was delivered: a batch that is sent again says the same.
  */
 import { messageOf, own } from "@waybill/core";
 import { type OldEvent, type OldUser, readOldEvent } from "./old-events.ts";
@@ -109,7 +111,10 @@ export class Summariser {
     };
   }
 
-  /** The vendor's time, from the `Date` of an answer that took events: a debug date that is over there is over. */
+  /**
+   * The vendor's time, from the `Date` of an answer that took events: a debug date that is over
+   * there is over.
+   */
   noteServerTime(serverTimeMs: number): void {
     this.#serverTimeMs = serverTimeMs;
   }

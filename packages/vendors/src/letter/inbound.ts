@@ -1,4 +1,7 @@
-/** Letter's inbound adapter: single calls and the batch. Source: protocol sections 1 to 3; the answers are proposed ones. */
+/**
+ * Letter's inbound adapter: single calls and the batch. Source: protocol sections 1 to 3; the
+ * answers are proposed ones.
+ */
 import { JsonScanner, saysWord } from "@waybill/core";
 import { eventText, FieldReader, frame, type Range, storedAlone, storedEvents, walkMembers } from "../inbound/frame.ts";
 import {

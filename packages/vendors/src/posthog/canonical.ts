@@ -21,8 +21,9 @@ import type { PosthogEvent } from "./outbound.ts";
  * | group | `$groupidentify` of the type `company` |
  * | alias | `$create_alias` |
  *
- * For PostHog's server SDKs: their key is in the body of `/batch/`, and with only the host changed it names the source. `posthog-js` in a page packs its bodies
- * in a format of its own (`compression=gzip-js`), which is refused.
+ * For PostHog's server SDKs: their key is in the body of `/batch/`, and with only the host changed
+ * it names the source. `posthog-js` in a page packs its bodies in a format of its own
+ * (`compression=gzip-js`), which is refused.
  */
 export function posthogFromCanonical(events?: EventMap<PosthogEvent>, read?: ReadCanonical): Translate {
   return createTranslate<PosthogEvent>(
@@ -61,7 +62,10 @@ function captured(
   return who === undefined || event === "" ? undefined : { event, distinct_id: who, properties };
 }
 
-/** An event becomes a track; `$identify`, `$pageview`, `$screen`, `$create_alias` and `$groupidentify` events of their own types. */
+/**
+ * An event becomes a track; `$identify`, `$pageview`, `$screen`, `$create_alias` and
+ * `$groupidentify` events of their own types.
+ */
 export function posthogToCanonical(text: string): Canonical {
   const { event, distinct_id: id, properties, timestamp, uuid } = objectOf(JSON.parse(text));
   const {

@@ -1,7 +1,9 @@
 /**
- * PostHog's inbound adapter: the batch and single events. The key is in the body: it names the source, unless a prefix or host already has.
+ * PostHog's inbound adapter: the batch and single events. The key is in the body: it names the
+ * source, unless a prefix or host already has.
  *
- * The body is read once. The key is for the way in alone: it is not stored, wherever clients put it (beside the batch, in an event, in its properties).
+ * The body is read once. The key is for the way in alone: it is not stored, wherever clients put it
+ * (beside the batch, in an event, in its properties).
  */
 import { JsonScanner, saysWord } from "@waybill/core";
 import { elements, endFault, FieldReader, type Range, storedEvents, walkMembers } from "../inbound/frame.ts";
@@ -122,7 +124,10 @@ function stored(
   };
 }
 
-/** Reads events, and finds the keys in them: members of theirs that are only for keys, and texts in their properties that are a key of the source. */
+/**
+ * Reads events, and finds the keys in them: members of theirs that are only for keys, and texts in
+ * their properties that are a key of the source.
+ */
 class EventReader {
   readonly cuts: number[] = [];
   readonly #body: Uint8Array;
@@ -180,7 +185,10 @@ interface KeysOfRequest {
   readonly isKey: (key: string) => boolean;
 }
 
-/** Remembers which texts are keys by their bytes: a body may have a hundred thousand, and a look-up takes as long as a small event. */
+/**
+ * Remembers which texts are keys by their bytes: a body may have a hundred thousand, and a look-up
+ * takes as long as a small event.
+ */
 class KnownTexts {
   readonly #body: Uint8Array;
   readonly #fields: FieldReader;

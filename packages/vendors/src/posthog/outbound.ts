@@ -1,4 +1,7 @@
-/** PostHog's capture API, as its published Node SDK (5.70) speaks it: a batch of captured events under one project key. Read November 2026. */
+/**
+ * PostHog's capture API, as its published Node SDK (5.70) speaks it: a batch of captured events
+ * under one project key. Read November 2026.
+ */
 import { type Batch, DELIVERED, type HttpResponse, outcomesOf, type Protocol, type Verdict } from "@waybill/core";
 import { classifyRefusal, isSuccess } from "../answers.ts";
 import type { Properties } from "../canonical/events.ts";

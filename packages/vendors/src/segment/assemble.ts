@@ -1,6 +1,7 @@
 /**
- * Makes the stored form of what a scan found. In the common case (every event new, with an id and a type) that is one
- * view of the request's own bytes; otherwise the events are copied, once, with as little changed as possible.
+ * Makes the stored form of what a scan found. In the common case (every event new, with an id and a
+ * type) that is one view of the request's own bytes; otherwise the events are copied, once, with as
+ * little changed as possible.
  */
 import { assert } from "@waybill/core";
 import { ByteWriter, firstFrom } from "../byte-writer.ts";
@@ -98,7 +99,10 @@ function writeEvent(writer: ByteWriter, scan: SegmentScan, event: FoundEvent, ma
   writer.byte(CLOSE_BRACE);
 }
 
-/** Between the braces, without the white space in front and without what is cut there; empty when nothing is left. */
+/**
+ * Between the braces, without the white space in front and without what is cut there; empty when
+ * nothing is left.
+ */
 function insideOf({ bytes, cuts }: SegmentScan, { start, end }: Range): Range {
   let first = start + 1;
   while ((bytes[first] as number) <= 0x20) first++;

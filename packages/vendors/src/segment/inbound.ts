@@ -1,7 +1,8 @@
 /**
  * Segment's inbound adapter. Sections are those of the protocol notes (segment.md).
  *
- * The relay has a faster way for bodies of this vendor (relay/src/intake/segment-intake.ts). Paths, keys and refusals are decided here for both.
+ * The relay has a faster way for bodies of this vendor (relay/src/intake/segment/). Paths, keys and
+ * refusals are decided here for both.
  */
 import {
   type Inbound,

@@ -7,7 +7,10 @@ import { redactShared } from "./metadata.ts";
 import { segmentProtocol } from "./outbound.ts";
 import { storedIds } from "./stored-ids.ts";
 
-/** Of a body: with more beside the events none of them fits a request, and halves would carry it again and again. */
+/**
+ * Of a body: with more beside the events none of them fits a request, and halves would carry it
+ * again and again.
+ */
 const SHARED_MAX_CHARACTERS = 500_000;
 
 export const segment: VendorAdapter<"segment"> = {

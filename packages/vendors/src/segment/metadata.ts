@@ -1,8 +1,10 @@
 /**
- * What a Segment request carries beside its events: `context` and `integrations`, which the vendor merges into each
- * event, and the sender's clock. Events are batched with others of equal metadata only, so their bytes need no change.
+ * What a Segment request carries beside its events: `context` and `integrations`, which the vendor
+ * merges into each event, and the sender's clock. Events are batched with others of equal metadata
+ * only, so their bytes need no change.
  *
- * As text: `{"context":…,"integrations":…,"skewMs":…}` in this order, absent members left out, "" when all are.
+ * As text: `{"context":…,"integrations":…,"skewMs":…}` in this order, absent members left out, ""
+ * when all are.
  */
 
 export interface SegmentMetadata {
@@ -51,7 +53,10 @@ export function redactShared(
   });
 }
 
-/** Received minus sent, rounded to whole seconds so that few values occur; 0 below two seconds or for a text that is no time. */
+/**
+ * Received minus sent, rounded to whole seconds so that few values occur; 0 below two seconds or
+ * for a text that is no time.
+ */
 export function skewOf(sentAt: string | undefined, receivedAtMs: number): number {
   const sentAtMs = sentAt === undefined ? undefined : parseTime(sentAt);
   if (sentAtMs === undefined) return 0;
@@ -61,7 +66,9 @@ export function skewOf(sentAt: string | undefined, receivedAtMs: number): number
 
 const TIME = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?$/i;
 
-/** ISO 8601 with any precision up to nanoseconds, with or without an offset (then UTC), in epoch ms. */
+/**
+ * ISO 8601 with any precision up to nanoseconds, with or without an offset (then UTC), in epoch ms.
+ */
 export function parseTime(text: string): number | undefined {
   const match = TIME.exec(text);
   if (match === null) return undefined;

@@ -23,13 +23,17 @@ const DEFAULT_URL = "https://api.segment.io";
 const BODY_MAX_BYTES = 500_000;
 const EVENT_MAX_BYTES = 32 * 1024;
 const EVENTS_MAX = 2_500;
-/** Room for what stands around the events. A larger `context` beside them may go over it; the vendor's 400 then halves the batch. */
+/**
+ * Room for what stands around the events. A larger `context` beside them may go over it; the
+ * vendor's 400 then halves the batch.
+ */
 const ENVELOPE_BYTES = 2_000;
 
 /** Segment as a destination: `POST /v1/batch`. */
 export function segmentProtocol(settings: SegmentSettings): Protocol {
   const url = `${withoutTrailingSlashes(settings.url ?? DEFAULT_URL)}/v1/batch`;
-  // Of its UTF-8 (RFC 7617 2.1): a key may be anything, and nothing may throw when a destination is made.
+  // Of its UTF-8 (RFC 7617 2.1): a key may be anything, and nothing may throw when a destination is
+  // made.
   const key = new TextEncoder().encode(`${settings.writeKey}:`);
   const headers = {
     authorization: `Basic ${btoa(String.fromCharCode(...key))}`,
@@ -44,7 +48,10 @@ export function segmentProtocol(settings: SegmentSettings): Protocol {
   };
 }
 
-/** `sentAt` is in the sender's clock, so that the vendor's formula still finds the right time after hours in a log. */
+/**
+ * `sentAt` is in the sender's clock, so that the vendor's formula still finds the right time after
+ * hours in a log.
+ */
 function envelope(batch: Batch, nowMs: number): HttpRequest["body"] {
   const { members, skewMs } = decodeMetadata(batch.metadata);
   const sentAt = new Date(nowMs - skewMs).toISOString();
@@ -54,19 +61,23 @@ function envelope(batch: Batch, nowMs: number): HttpRequest["body"] {
 /** What an answer of Segment's, or of a Waybill relay, means. */
 export function classifySegment(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
   const { status } = response;
-  // Section 4: success is 200; we take any 2xx. A Waybill relay names the events it refused; everybody else took all of them.
+  // Section 4: success is 200; we take any 2xx. A Waybill relay names the events it refused;
+  // everybody else took all of them.
   if (isSuccess(response)) return deliveredBut(batch, response, "rejected", ["code", "message"]);
   const reason = reasonOf(response);
-  // Section 4: invalid JSON, a body over its limit or an event over 32 KB. Halves find the event at fault.
+  // Section 4: invalid JSON, a body over its limit or an event over 32 KB. Halves find the event at
+  // fault.
   if (status === 400 || status === 413) return { split: true, reason };
   // Section 2, proposed: a key that is not known (any more).
   if (status === 401 || status === 403) return outcomesOf(batch.count, { status: "halted", reason });
   // No such path: the URL is wrong, and no event can be blamed for it.
   if (status === 404 || status === 405) return outcomesOf(batch.count, { status: "halted", reason });
-  // Section 4: 429 with Retry-After; section 5: the clients' common list of what is worth another attempt.
+  // Section 4: 429 with Retry-After; section 5: the clients' common list of what is worth another
+  // attempt.
   if (status === 408 || status === 410 || status === 429 || status === 460 || status >= 500)
     return outcomesOf(batch.count, later(response, nowMs));
-  // Never success (section 5: real clients lose data there): somebody has to correct the URL, meanwhile nothing is lost.
+  // Never success (section 5: real clients lose data there): somebody has to correct the URL,
+  // meanwhile nothing is lost.
   if (status < 400) return outcomesOf(batch.count, later(response, nowMs, `${reason}: an answer without effect`));
   return { split: true, reason };
 }

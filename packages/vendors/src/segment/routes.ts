@@ -1,4 +1,6 @@
-/** Of a Segment server: paths, keys, answers. Sections are those of the protocol notes (segment.md). */
+/**
+ * Of a Segment server: paths, keys, answers. Sections are those of the protocol notes (segment.md).
+ */
 import type { EventType } from "../canonical/events.ts";
 import { EVENT_TYPES } from "../canonical/events.ts";
 
@@ -20,7 +22,10 @@ const ROUTES: ReadonlyMap<string, SegmentRoute> = new Map<string, SegmentRoute>(
   ["/v1/m", { kind: "ignore" }],
 ]);
 
-/** The route of a path without query; repeated slashes count as one and a trailing one is allowed (section 1, path details). */
+/**
+ * The route of a path without query; repeated slashes count as one and a trailing one is allowed
+ * (section 1, path details).
+ */
 export function matchSegmentPath(path: string): SegmentRoute | undefined {
   return ROUTES.get(path) ?? ROUTES.get(path.replaceAll(/\/{2,}/g, "/").replace(/\/$/, ""));
 }
@@ -30,7 +35,10 @@ export interface Credentials {
   readonly key: string;
 }
 
-/** The key in an Authorization header: Basic with the key as user name (the colon may be missing), or Bearer. */
+/**
+ * The key in an Authorization header: Basic with the key as user name (the colon may be missing),
+ * or Bearer.
+ */
 export function parseAuthorization(header: string): Credentials | undefined {
   const match = /^\s*(basic|bearer)\s+(\S+)\s*$/i.exec(header);
   if (match === null) return undefined;
@@ -79,8 +87,9 @@ export interface SegmentAnswer {
 const SUCCESS: SegmentAnswer = { status: 200, body: '{"success":true}' };
 
 /**
- * Exactly 200: some clients send again after any other 2xx (section 5). What was refused is named beside: the first ones with their reasons, the others
- * by their places (`rejectedMore`: `100+3,107+1`), so that the answer stays small.
+ * Exactly 200: some clients send again after any other 2xx (section 5). What was refused is named
+ * beside: the first ones with their reasons, the others by their places (`rejectedMore`:
+ * `100+3,107+1`), so that the answer stays small.
  */
 export function segmentAccepted({ refused, refusedMore }: Refusals): SegmentAnswer {
   if (refused.length === 0) return SUCCESS;

@@ -9,15 +9,24 @@ export interface SegmentLimits {
   readonly batchMaxBytes: number;
   readonly eventMaxBytes: number;
   readonly maxEvents: number;
-  /** The vendor's own answers where ours are more helpful: 400 for all that is too large, 200 for a batch of too many events. */
+  /**
+   * The vendor's own answers where ours are more helpful: 400 for all that is too large, 200 for a
+   * batch of too many events.
+   */
   readonly strict: boolean;
   /** Whether bytes are UTF-8; the platform's own check is the fastest. */
   readonly isUtf8: (bytes: Uint8Array) => boolean;
-  /** A faster way for ordinary batches, where the platform has one; `undefined` for a body that it leaves to us. */
+  /**
+   * A faster way for ordinary batches, where the platform has one; `undefined` for a body that it
+   * leaves to us.
+   */
   readonly scanBatch?: (bytes: Uint8Array) => BatchScan | undefined;
 }
 
-/** What was found in a batch without anything unusual: every event has an id and a known type. Values are those of the last key of that name. */
+/**
+ * What was found in a batch without anything unusual: every event has an id and a known type.
+ * Values are those of the last key of that name.
+ */
 export interface BatchScan {
   readonly events: readonly FoundEvent[];
   readonly writeKey: Range | undefined;
@@ -26,7 +35,10 @@ export interface BatchScan {
   readonly integrations: Range | undefined;
 }
 
-/** Generous: real clients send batches of more than 1 MB (section 4), and the relay has its own limit on bodies. */
+/**
+ * Generous: real clients send batches of more than 1 MB (section 4), and the relay has its own
+ * limit on bodies.
+ */
 export const DEFAULT_LIMITS: Omit<SegmentLimits, "isUtf8"> = {
   singleMaxBytes: Number.POSITIVE_INFINITY,
   batchMaxBytes: Number.POSITIVE_INFINITY,
@@ -80,7 +92,10 @@ export interface SegmentScan {
   readonly sentAt: string | undefined;
   readonly context: Range | undefined;
   readonly integrations: Range | undefined;
-  /** Start and end of what must not travel on: write keys within events, each with a comma beside it. In order. */
+  /**
+   * Start and end of what must not travel on: write keys within events, each with a comma beside
+   * it. In order.
+   */
   readonly cuts: readonly number[];
   /** Start and end of each bare NaN and infinity, in order. */
   readonly nonFinite: ArrayLike<number>;

@@ -1,7 +1,9 @@
 /**
- * Reads a Segment body in its bytes: checks all of it, finds the events and the few fields a relay needs, builds nothing.
+ * Reads a Segment body in its bytes: checks all of it, finds the events and the few fields a relay
+ * needs, builds nothing.
  *
- * Where a key stands twice, the last one counts, as it does for `JSON.parse`. Keys written with escapes are found too.
+ * Where a key stands twice, the last one counts, as it does for `JSON.parse`. Keys written with
+ * escapes are found too.
  */
 import { JsonScanner, saysWord } from "@waybill/core";
 import { EVENT_TYPES } from "../canonical/events.ts";
@@ -71,7 +73,10 @@ function ordinaryScan(bytes: Uint8Array, batch: BatchScan): SegmentScan {
   };
 }
 
-/** The string at a range that includes its quotes; `undefined` for any other value, and for a longer one. */
+/**
+ * The string at a range that includes its quotes; `undefined` for any other value, and for a longer
+ * one.
+ */
 function textAt(bytes: Uint8Array, range: Range | undefined, maxBytes: number): string | undefined {
   if (range === undefined || bytes[range.start] !== QUOTE || range.end - range.start > maxBytes) return undefined;
   const { start, end } = range;
@@ -208,7 +213,10 @@ class Framer {
     }
   }
 
-  /** Leaves a member out: with what stands between it and the member before that stays, or else up to the next one. */
+  /**
+   * Leaves a member out: with what stands between it and the member before that stays, or else up
+   * to the next one.
+   */
   #cut(member: {
     readonly keyAt: number;
     readonly valueEnd: number;
@@ -324,7 +332,10 @@ class Framer {
     return offset + 1;
   }
 
-  /** The closing quote of the key at `keyAt` whose value begins at `valueAt`: only white space and the colon are between. */
+  /**
+   * The closing quote of the key at `keyAt` whose value begins at `valueAt`: only white space and
+   * the colon are between.
+   */
   #keyEnd(keyAt: number, valueAt: number): number {
     const bytes = this.#bytes;
     let at = valueAt - 1;

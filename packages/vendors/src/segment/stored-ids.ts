@@ -7,8 +7,8 @@ const AFTER = "]}";
 const encoder = new TextEncoder();
 
 /**
- * Where the ids of stored events (separated by commas, as `assemble` makes them) stand in their `body`; `idStart` is -1 for none. `scanBatch` as in
- * {@link SegmentLimits}.
+ * Where the ids of stored events (separated by commas, as `assemble` makes them) stand in their
+ * `body`; `idStart` is -1 for none. `scanBatch` as in {@link SegmentLimits}.
  */
 export function storedIds(body: Uint8Array, scanBatch?: SegmentLimits["scanBatch"]): readonly EventId[] {
   const bytes = new Uint8Array(BEFORE.length + body.length + AFTER.length);

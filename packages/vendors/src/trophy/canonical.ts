@@ -19,7 +19,9 @@ export interface TrophyMetric {
   readonly metric: string;
   /** The property that is added, or a number. Default 1. */
   readonly value?: string | number;
-  /** Properties sent as attributes. Default none: keys that are not declared at Trophy are refused. */
+  /**
+   * Properties sent as attributes. Default none: keys that are not declared at Trophy are refused.
+   */
   readonly attributes?: readonly string[];
 }
 
@@ -97,7 +99,10 @@ function textsOf(properties: CanonicalEvent["properties"], names: readonly strin
   );
 }
 
-/** A metric event becomes a track event named as the metric, its value and attributes the properties; a user an identify. */
+/**
+ * A metric event becomes a track event named as the metric, its value and attributes the
+ * properties; a user an identify.
+ */
 export function trophyToCanonical(text: string): Canonical {
   const { metric, user, key, body } = readTrophyText(text);
   const event = objectOf(JSON.parse(body));

@@ -1,4 +1,7 @@
-/** Trophy's inbound adapter: the metric event, an exchange; the documented resources, passed through to the vendor. Source: protocol sections 1 to 5 and 9. */
+/**
+ * Trophy's inbound adapter: the metric event, an exchange; the documented resources, passed through
+ * to the vendor. Source: protocol sections 1 to 5 and 9.
+ */
 
 import { eventText, FieldReader, frame, type Range, storedAlone } from "../inbound/frame.ts";
 import {
@@ -13,7 +16,9 @@ import { KIB } from "../inbound/limits.ts";
 import { writeTrophy } from "./outbound.ts";
 
 const encoder = new TextEncoder();
-/** What is passed through to the vendor: its application API (section 9). `*` stands for one name. */
+/**
+ * What is passed through to the vendor: its application API (section 9). `*` stands for one name.
+ */
 const RESOURCES: readonly (readonly [path: string, methods: readonly string[]])[] = [
   ["/achievements", ["GET"]],
   ["/achievements/*/complete", ["POST"]],
@@ -66,7 +71,10 @@ export const trophyInbound: Inbound = {
   refuse: (refusal): InboundAnswer => jsonAnswer(REFUSAL_STATUS[refusal.kind], { error: refusal.message }),
 };
 
-/** The names that a path consists of, decoded once, without the version in front; `undefined` when one does not decode. */
+/**
+ * The names that a path consists of, decoded once, without the version in front; `undefined` when
+ * one does not decode.
+ */
 function namesIn(path: string): readonly string[] | undefined {
   const names: string[] = [];
   for (const part of path.split("/")) {
@@ -86,7 +94,10 @@ function metricOf(names: readonly string[]): string | undefined {
   return metric.split("/").every((name) => name === "" || isPlain(name)) ? metric : undefined;
 }
 
-/** Not a name that could mean another place: a dot or two, a backslash, control characters, or what decodes to them once more. */
+/**
+ * Not a name that could mean another place: a dot or two, a backslash, control characters, or what
+ * decodes to them once more.
+ */
 function isPlain(name: string): boolean {
   return !/^\.{1,2}$|[\\\p{Cc}]|%(?:2e|2f|5c|[01][0-9a-f]|7f)/iu.test(name);
 }

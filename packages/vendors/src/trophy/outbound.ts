@@ -57,11 +57,17 @@ export interface TrophySettings {
 export const TROPHY_URL = "https://api.trophy.so/v1";
 /** Leased at once; each event has a request of its own. */
 const LEASE = { maxEvents: 64, maxBytes: 1024 * 1024 };
-/** Requests in flight at once. Events of one user keep their order: the vendor does not take two in parallel (section 3). */
+/**
+ * Requests in flight at once. Events of one user keep their order: the vendor does not take two in
+ * parallel (section 3).
+ */
 const CONCURRENCY = 8;
 const BODY_MARK = ',"body":';
 
-/** Trophy as a destination: `POST /metrics/{key}/event`, and `PUT /users/{id}` for a user. Events are texts of {@link writeTrophy}. */
+/**
+ * Trophy as a destination: `POST /metrics/{key}/event`, and `PUT /users/{id}` for a user. Events
+ * are texts of {@link writeTrophy}.
+ */
 export function trophyProtocol({ url = TROPHY_URL, apiKey, tenantId, version }: TrophySettings): Protocol {
   const origin = withoutTrailingSlashes(url);
   const headers: Record<string, string> = {
@@ -122,7 +128,8 @@ function classifyTrophy(response: HttpResponse, batch: Batch, nowMs: number): Ve
   // Section 7, proposed: 408, 429, 5xx.
   if (isRetryable(response)) return outcomesOf(batch.count, later(response, nowMs));
   const reason = reasonOf(response);
-  // Section 5: 401; 403 for an application key and another user: a key of the wrong kind. A redirect: the URL is wrong.
+  // Section 5: 401; 403 for an application key and another user: a key of the wrong kind. A
+  // redirect: the URL is wrong.
   if (status < 400 || status === 401 || status === 403) return outcomesOf(batch.count, { status: "halted", reason });
   // Section 5: 400, 404, 422 blame the event.
   return outcomesOf(batch.count, { status: "rejected", reason });
@@ -139,7 +146,10 @@ export interface Envelope {
   readonly body: string;
 }
 
-/** An event with what its request says beside the body, in one text: `{"metric":…,"key":…,"body":…}`. The body keeps its bytes. */
+/**
+ * An event with what its request says beside the body, in one text:
+ * `{"metric":…,"key":…,"body":…}`. The body keeps its bytes.
+ */
 export function writeTrophy(head: Omit<Envelope, "body">, body: string): string {
   return `${JSON.stringify(head).slice(0, -1)}${BODY_MARK}${body}}`;
 }

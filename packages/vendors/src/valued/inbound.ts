@@ -1,4 +1,7 @@
-/** Valued's inbound adapter: any path, one event a request. What is not an event of Valued's is taken like the rest: the vendor looks at it later. Source: protocol section 1. */
+/**
+ * Valued's inbound adapter: any path, one event a request. What is not an event of Valued's is
+ * taken like the rest: the vendor looks at it later. Source: protocol section 1.
+ */
 
 import { frame, storedEvents } from "../inbound/frame.ts";
 import { bearer, type Inbound, type InboundAnswer, jsonAnswer, plainPath, REFUSAL_STATUS } from "../inbound/inbound.ts";

@@ -40,7 +40,10 @@ const EVENT_MAX_BYTES = 256 * 1024;
 /** Section 6: a pool of ten; no order is promised. */
 const CONCURRENCY = 10;
 
-/** Valued as a destination: one event per request. There is no id on the wire, so an event whose answer was lost may be counted twice. */
+/**
+ * Valued as a destination: one event per request. There is no id on the wire, so an event whose
+ * answer was lost may be counted twice.
+ */
 export function valuedProtocol({ endpoint = VALUED_ENDPOINT, token, platform, version }: ValuedSettings): Protocol {
   const headers = {
     authorization: `Bearer ${token}`,

@@ -4,7 +4,7 @@ import { SeededRandom } from "@waybill/testing";
 import { DEFAULT_LIMITS, type SegmentLimits, STRICT_LIMITS, scanSegment } from "@waybill/vendors";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { batchScanner } from "../../src/intake/batch-scanner.ts";
+import { batchScanner } from "../../../src/intake/segment/batch-scanner.ts";
 
 const scanBatch = batchScanner();
 const PLAIN: SegmentLimits = { ...DEFAULT_LIMITS, isUtf8 };

@@ -12,7 +12,9 @@ const EVENTS_MAX = 30_000;
 const WORD_BYTES = 4;
 const EVENT_WORDS = 4;
 
-/** The little of the platform's WebAssembly that is used: Node's types leave it to those of the DOM. */
+/**
+ * The little of the platform's WebAssembly that is used: Node's types leave it to those of the DOM.
+ */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
@@ -28,9 +30,10 @@ type ScanBatch = (bytes: Uint8Array) => BatchScan | undefined;
 let shared: ScanBatch | undefined;
 
 /**
- * The function that scans ordinary batches in WebAssembly (see wasm/batch-scan.as): `undefined` for a body that the plain scanner has to
- * look at, be it unusual, wrong, or above 1 MiB. One for the process, made when it is first asked for: a call never pauses, and its memory of 2 MiB
- * holds nothing between two calls.
+ * The function that scans ordinary batches in WebAssembly (see wasm/batch-scan.as): `undefined` for
+ * a body that the plain scanner has to look at, be it unusual, wrong, or above 1 MiB. One for the
+ * process, made when it is first asked for: a call never pauses, and its memory of 2 MiB holds
+ * nothing between two calls.
  */
 export function batchScanner(): ScanBatch {
   shared ??= createScanner();

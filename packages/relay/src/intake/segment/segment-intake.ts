@@ -1,9 +1,12 @@
 /**
- * Segment's fast path, behind the same interface as every vendor's way in: the head of an ordinary request is known by its Authorization alone, ids are hashed in the
- * body's own bytes, and the events are copied only where something of them changes. {@link Intake} chooses it by the identity of the adapter.
+ * Segment's fast path, behind the same interface as every vendor's way in: the head of an ordinary
+ * request is known by its Authorization alone, ids are hashed in the body's own bytes, and the
+ * events are copied only where something of them changes. {@link Intake} chooses it by the identity
+ * of the adapter.
  *
- * What it finds is stored by {@link ingest}, as for all. Events without an id get one made from the request's `Idempotency-Key` (or `X-Idempotency-Key`) and their place,
- * if it has one, so that a duplicate of theirs is known too.
+ * What it finds is stored by {@link ingest}, as for all. Events without an id get one made from the
+ * request's `Idempotency-Key` (or `X-Idempotency-Key`) and their place, if it has one, so that a
+ * duplicate of theirs is known too.
  */
 import {
   assemble,
@@ -16,15 +19,15 @@ import {
   segmentRefusalOf,
 } from "@waybill/vendors";
 import { adapterOf, type VendorAdapter } from "@waybill/vendors/registry";
-import type { Answer } from "./answers.ts";
-import type { Charge } from "./body.ts";
-import { HASH_WORDS, type IdHashes } from "./id-window.ts";
-import { ingest, RECEIPT_HEADER } from "./ingest.ts";
-import { idFromSeed } from "./made-ids.ts";
-import { type Refusals, rateRefusal, storeRefusal } from "./refusals.ts";
-import { type Router, requestOf } from "./router.ts";
-import type { KnownKey, Source } from "./sources.ts";
-import type { IntakeOptions, IntakeRequest, Opened } from "./types.ts";
+import type { Answer } from "../answers.ts";
+import type { Charge } from "../body.ts";
+import { HASH_WORDS, type IdHashes } from "../id-window.ts";
+import { ingest, RECEIPT_HEADER } from "../ingest.ts";
+import { idFromSeed } from "../made-ids.ts";
+import { type Refusals, rateRefusal, storeRefusal } from "../refusals.ts";
+import { type Router, requestOf } from "../router.ts";
+import type { KnownKey, Source } from "../sources.ts";
+import type { IntakeOptions, IntakeRequest, Opened } from "../types.ts";
 
 const ACCEPTED = segmentAccepted({ refused: [], refusedMore: [] });
 const ADAPTER: VendorAdapter = adapterOf("segment");
@@ -39,7 +42,10 @@ export class SegmentIntake {
   readonly #router: Router;
   readonly #refusals: Refusals;
   readonly #bodyMaxBytes: number;
-  /** Headers that were found right before: looking a key up by its digest costs as much as framing a small body. One or two for each key. */
+  /**
+   * Headers that were found right before: looking a key up by its digest costs as much as framing a
+   * small body. One or two for each key.
+   */
   readonly #known = new Map<string, KnownKey>();
 
   constructor(options: IntakeOptions, router: Router, refusals: Refusals) {
@@ -54,7 +60,10 @@ export class SegmentIntake {
     this.#known.clear();
   }
 
-  /** The request of nearly every client, without looking at any adapter: its path, a key that was seen right before, nothing else. */
+  /**
+   * The request of nearly every client, without looking at any adapter: its path, a key that was
+   * seen right before, nothing else.
+   */
   ordinary(asked: IntakeRequest): Opened | undefined {
     const { method, authorization, retryCount, path: whole } = asked;
     if (authorization === undefined || method !== "POST" || retryCount !== undefined || this.#router.isStopping)
@@ -153,7 +162,10 @@ export class SegmentIntake {
   }
 }
 
-/** The hashes of the events' ids; zeros where there is none. `makeId` when ids that are missing can come again. */
+/**
+ * The hashes of the events' ids; zeros where there is none. `makeId` when ids that are missing can
+ * come again.
+ */
 function hashIds(
   source: Source,
   { events }: SegmentScan,
