@@ -11,6 +11,7 @@ import {
   resolveEnvironment,
 } from "@waybill/relay/headless";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
+import { VENDORS } from "@waybill/vendors/registry";
 
 /** Longer than any Retry-After is honoured, and a few backoffs. */
 export const PATIENCE_MS: number = 2 * 3_600_000;
@@ -25,13 +26,9 @@ const CHOOSY = {
 };
 const MAPPED = { events: { E: "renamed", $identify: false, constructor: "c" } } as const;
 const BASES: Readonly<Record<string, RawDestination>> = {
-  segment: { vendor: "segment", writeKey: "k" },
-  letter: { vendor: "letter", writeKey: "k" },
-  getfluxly: { vendor: "getfluxly", writeKey: "k" },
+  ...Object.fromEntries(VENDORS.map((vendor) => [vendor, { vendor, writeKey: "k" }])),
   trophy: { vendor: "trophy", writeKey: "k", tenantId: "t" },
-  valued: { vendor: "valued", writeKey: "k" },
   launchdarkly: { vendor: "launchdarkly", writeKey: "k", mobileKey: "m", environmentId: "e" },
-  posthog: { vendor: "posthog", writeKey: "k" },
   http: { vendor: "http", url: "http://hook.test/?a=b", headers: { "X-A": "b" }, signingSecret: "long-secret" },
   array: { vendor: "http", url: "http://hook.test", format: "json" },
   file: { vendor: "file", path: "/files/events.ndjson", rotateBytes: 4_000 },

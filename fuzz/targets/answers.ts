@@ -8,6 +8,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { crc32 } from "node:zlib";
 import { type HttpResponse, WaybillError } from "@waybill/core";
 import { createNodeTransport, type NodeTransport } from "@waybill/node";
+import { VENDORS } from "@waybill/vendors/registry";
 import { CHAINS, PATIENCE_MS, type Stored, sendThrough } from "../delivery.ts";
 import { WORDS } from "../dictionary.ts";
 import { bytesOf, readRequest, readResponse } from "../http-text.ts";
@@ -47,6 +48,7 @@ const HEADERS = [
 ];
 /** Events in each vendor's own wire format. */
 const OWN: Readonly<Record<string, Stored>> = {
+  ...Object.fromEntries(VENDORS.map((vendor) => [vendor, { metadata: vendor, events: ['{"event":"E"}', "{}"] }])),
   segment: {
     metadata: "",
     events: ['{"type":"track","messageId":"1","event":"E","userId":"u"}', '{"type":"page"}', "{}"],
