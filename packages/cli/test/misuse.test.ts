@@ -1,4 +1,4 @@
-/** What a person gets wrong is reported at once, with what to do, and with an exit code of its own. */
+/** What a person gets wrong is reported at once, with what to do, and with its own exit code. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";

@@ -133,8 +133,8 @@ export class DeadLetters {
   counts(): DeadLetterCounts {
     const damaged = this.#damaged.size;
     const counts = { waiting: this.log.head - this.log.first - damaged, retried: 0, discarded: 0, damaged };
-    for (const [letter, { state }] of this.#states) {
-      if (state === "waiting" || this.#damaged.has(letter)) continue;
+    for (const [id, { state }] of this.#states) {
+      if (state === "waiting" || this.#damaged.has(id)) continue;
       counts[state] += 1;
       counts.waiting -= 1;
     }
@@ -196,16 +196,16 @@ export class DeadLetters {
     for await (const record of recordsFrom(this.log, start)) {
       this.#noteDamage(next, Math.min(record.first, end));
       if (record.first >= end) return;
-      const letters = this.#lettersOf(record);
+      const deadLetters = this.#deadLettersOf(record);
       next = record.first + record.count;
-      if (letters.length < record.count) {
-        const readable = new Set(letters.map(({ deadLetterId }) => deadLetterId));
+      if (deadLetters.length < record.count) {
+        const readable = new Set(deadLetters.map(({ deadLetterId }) => deadLetterId));
         for (let id = record.first; id < next; id++) if (!readable.has(id)) this.#damaged.add(id);
       }
-      for (const letter of letters) {
-        const { deadLetterId } = letter;
+      for (const dead of deadLetters) {
+        const { deadLetterId } = dead;
         if (deadLetterId < start || deadLetterId >= end) continue;
-        if (wanted?.has(deadLetterId) !== false && holds(filter, letter)) yield letter;
+        if (wanted?.has(deadLetterId) !== false && holds(filter, dead)) yield dead;
       }
     }
     this.#noteDamage(next, end);
@@ -213,7 +213,7 @@ export class DeadLetters {
 
   /** Nothing could be read there, though retention has not removed it. */
   #noteDamage(from: Position, to: Position): void {
-    for (let letter = Math.max(from, this.log.first); letter < to; letter++) this.#damaged.add(letter);
+    for (let id = Math.max(from, this.log.first); id < to; id++) this.#damaged.add(id);
   }
 
   /** The dead letter of the event at `position` of the log it came from. */
@@ -221,18 +221,18 @@ export class DeadLetters {
     let found: DeadLetter | undefined;
     for await (const { record } of this.log.find(Buffer.from(`{"position":${position},`))) {
       // What is found is valid until the next step.
-      for (const letter of this.#lettersOf(record))
-        if (letter.position === position) found = { ...letter, event: Uint8Array.from(letter.event) };
+      for (const dead of this.#deadLettersOf(record))
+        if (dead.position === position) found = { ...dead, event: Uint8Array.from(dead.event) };
     }
     return found;
   }
 
   /** Records durably what became of dead letters. **Errors**: those of `Log.append`. */
-  async mark(letters: readonly Position[], state: DeadLetterState): Promise<void> {
+  async mark(deadLetterIds: readonly Position[], state: DeadLetterState): Promise<void> {
     const atMs = this.#clock.now();
     await Promise.all(
-      letters.map((letter) => {
-        const bytes = Buffer.from(JSON.stringify({ letter, state, atMs } satisfies Mark));
+      deadLetterIds.map((id) => {
+        const bytes = Buffer.from(JSON.stringify({ letter: id, state, atMs } satisfies Mark));
         return this.#marks.append({
           source: "",
           receivedAtMs: atMs,
@@ -242,7 +242,7 @@ export class DeadLetters {
         });
       }),
     );
-    for (const letter of letters) this.#states.set(letter, { state, atMs });
+    for (const id of deadLetterIds) this.#states.set(id, { state, atMs });
   }
 
   /** What would be the first dead letter after {@link retain}. */
@@ -253,8 +253,8 @@ export class DeadLetters {
   /** Removes what is older or more than allowed. */
   async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
     await this.log.retain(limits, nowMs, this.log.head);
-    for (const letters of [this.#states, this.#damaged])
-      for (const letter of letters.keys()) if (letter < this.log.first) letters.delete(letter);
+    for (const ids of [this.#states, this.#damaged])
+      for (const id of ids.keys()) if (id < this.log.first) ids.delete(id);
     // A mark is never needed longer than its dead letter.
     await this.#marks.retain(limits, nowMs, this.#marks.head);
   }
@@ -265,19 +265,19 @@ export class DeadLetters {
   }
 
   /** None for a record that holds no dead letters, whatever its checksum says. */
-  #lettersOf({ first, body, ends, metadata }: LogRecord): readonly DeadLetter[] {
+  #deadLettersOf({ first, body, ends, metadata }: LogRecord): readonly DeadLetter[] {
     return parseMetadata(metadata).flatMap((head, index) => {
       const end = ends[index];
       if (head === undefined || end === undefined) return [];
       const mark = this.#states.get(first + index);
-      const letter: DeadLetter = {
+      const dead: DeadLetter = {
         ...head,
         deadLetterId: first + index,
         state: mark?.state ?? "waiting",
         ...(mark === undefined ? {} : { markedAtMs: mark.atMs }),
         event: body.subarray(index === 0 ? 0 : (ends[index - 1] as number) + 1, end),
       };
-      return [letter];
+      return [dead];
     });
   }
 }
@@ -311,9 +311,9 @@ function holds(filter: DeadLetterFilter, { state, source, reason, rejectedAtMs }
 async function lastPosition(log: Log): Promise<Position> {
   if (log.head === log.first) return -1;
   const reader = log.reader({ position: log.head - 1 });
-  const [letter] = await reader.read(1);
+  const [record] = await reader.read(1);
   await reader.close();
-  return (letter === undefined ? undefined : parseMetadata(letter.metadata).at(-1))?.position ?? -1;
+  return (record === undefined ? undefined : parseMetadata(record.metadata).at(-1))?.position ?? -1;
 }
 
 /** Of each event of a record: one of a single dead letter has its metadata as it is, one of several has what they share beside them. */
@@ -321,11 +321,11 @@ function parseMetadata(text: string): readonly (DeadLetterMetadata | undefined)[
   const value = parseObject(text);
   if (value === undefined) return [];
   const { letters, metadata } = value;
-  if (!Array.isArray(letters)) return [letterIn(value)];
-  return letters.map((head: unknown) => (isObject(head) ? letterIn({ ...head, metadata }) : undefined));
+  if (!Array.isArray(letters)) return [metadataIn(value)];
+  return letters.map((head: unknown) => (isObject(head) ? metadataIn({ ...head, metadata }) : undefined));
 }
 
-function letterIn(value: Readonly<Record<string, unknown>>): DeadLetterMetadata | undefined {
+function metadataIn(value: Readonly<Record<string, unknown>>): DeadLetterMetadata | undefined {
   const { position, source, receivedAtMs, rejectedAtMs, reason, metadata } = value;
   const isLetter =
     [position, receivedAtMs, rejectedAtMs].every(isCount) &&
