@@ -321,20 +321,20 @@ test.each([
     });
   }
   await marks.close();
-  const letters = await DeadLetters.open("/dead", 100, runtime);
+  const deadLetters = await DeadLetters.open("/dead", 100, runtime);
   const listed: number[] = [];
-  for await (const { position } of letters.list({ reason: "no", state: "waiting" })) listed.push(position);
+  for await (const { position } of deadLetters.list({ reason: "no", state: "waiting" })) listed.push(position);
   expect(listed).toEqual([4]);
-  expect(letters.counts()).toEqual({ waiting: 1, retried: 0, discarded: 0, damaged: 1 });
-  expect((await letters.forEvent(4))?.deadLetterId).toBe(0);
-  expect(await letters.forEvent(1)).toBeUndefined();
-  await letters.keep(new LogBatch("x", [{ record: recordOf(9, ""), start: 0, end: 1 }]), [
+  expect(deadLetters.counts()).toEqual({ waiting: 1, retried: 0, discarded: 0, damaged: 1 });
+  expect((await deadLetters.forEvent(4))?.deadLetterId).toBe(0);
+  expect(await deadLetters.forEvent(1)).toBeUndefined();
+  await deadLetters.keep(new LogBatch("x", [{ record: recordOf(9, ""), start: 0, end: 1 }]), [
     { status: "rejected", reason: "again" },
   ]);
-  expect((await letters.forEvent(9))?.reason).toBe("again");
-  await letters.mark([0], "discarded");
-  await letters.retain({ maxAgeMs: 0, maxBytes: 0, hardMaxBytes: 0 }, 10);
-  expect(letters.counts().discarded).toBe(1);
+  expect((await deadLetters.forEvent(9))?.reason).toBe("again");
+  await deadLetters.mark([0], "discarded");
+  await deadLetters.retain({ maxAgeMs: 0, maxBytes: 0, hardMaxBytes: 0 }, 10);
+  expect(deadLetters.counts().discarded).toBe(1);
 });
 
 function recordOf(first: number, metadata: string): LogRecord {
@@ -353,13 +353,13 @@ function recordOf(first: number, metadata: string): LogRecord {
 
 test("a dead letter has room for the largest metadata there are, however they are quoted", async () => {
   const runtime = { disk: new SimDisk(), clock: new VirtualClock() };
-  const letters = await DeadLetters.open("/dead", 100, runtime);
+  const deadLetters = await DeadLetters.open("/dead", 100, runtime);
   const metadata = "\u0001".repeat(1024 * 1024);
-  await letters.keep(new LogBatch("x", [{ record: recordOf(3, metadata), start: 0, end: 1 }]), [
+  await deadLetters.keep(new LogBatch("x", [{ record: recordOf(3, metadata), start: 0, end: 1 }]), [
     { status: "rejected", reason: "no" },
   ]);
-  for await (const letter of letters.list()) expect(letter.metadata).toBe(metadata);
-  expect(letters.counts().waiting).toBe(1);
+  for await (const dead of deadLetters.list()) expect(dead.metadata).toBe(metadata);
+  expect(deadLetters.counts().waiting).toBe(1);
 });
 
 const line = (text: string): string => `${crc32(text).toString(16).padStart(8, "0")} ${text}\n`;

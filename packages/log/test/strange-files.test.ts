@@ -78,7 +78,7 @@ test("another log's segment under the newest name gives no position twice", asyn
   expect(await textsOf(again)).toEqual([...["one", "two", "three", "four"].slice(0, position), "next"]);
 });
 
-test("records that are no letters, and marks that are none, are passed over", async () => {
+test("records that are not dead letters, and marks that are not marks, are passed over", async () => {
   const disk = new SimDisk();
   const runtime = { disk, clock: new VirtualClock() };
   const letter = { position: 3, source: "web", receivedAtMs: 1, rejectedAtMs: 2, reason: "never", metadata: "" };

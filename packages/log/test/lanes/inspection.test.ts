@@ -219,19 +219,19 @@ test("dead letters of a batch: each with its own name, reason and mark; what the
     (_, index): Outcome =>
       index % 3 === 0 ? DELIVERED : { status: "rejected", reason: `${index} ${"r".repeat(900)}` },
   );
-  let letters = await open();
+  let deadLetters = await open();
   // Those of a part first, as after a crash: they are not kept twice.
-  await letters.keep(batch, outcomes.slice(0, 10));
-  await letters.keep(batch, outcomes);
-  await letters.mark([1, 700], "discarded");
+  await deadLetters.keep(batch, outcomes.slice(0, 10));
+  await deadLetters.keep(batch, outcomes);
+  await deadLetters.mark([1, 700], "discarded");
   expect(disk.usedBytes).toBeLessThan(5_000_000);
   disk.crash();
-  letters = await open();
-  await letters.keep(batch, outcomes);
-  expect(letters.log.head).toBe(2_000);
-  expect(letters.counts()).toEqual({ waiting: 1_998, retried: 0, discarded: 2, damaged: 0 });
+  deadLetters = await open();
+  await deadLetters.keep(batch, outcomes);
+  expect(deadLetters.log.head).toBe(2_000);
+  expect(deadLetters.counts()).toEqual({ waiting: 1_998, retried: 0, discarded: 2, damaged: 0 });
   let next = 0;
-  for await (const { deadLetterId, position, reason, event, metadata: shared, source } of letters.list()) {
+  for await (const { deadLetterId, position, reason, event, metadata: shared, source } of deadLetters.list()) {
     const index = position - 500;
     expect({ deadLetterId, index, source }).toEqual({
       deadLetterId: next,
@@ -245,26 +245,26 @@ test("dead letters of a batch: each with its own name, reason and mark; what the
   }
   expect(next).toBe(2_000);
   const some: number[] = [];
-  for await (const { deadLetterId } of letters.list({ state: "waiting" }, 698, 702)) some.push(deadLetterId);
+  for await (const { deadLetterId } of deadLetters.list({ state: "waiting" }, 698, 702)) some.push(deadLetterId);
   expect(some).toEqual([698, 699, 701]);
-  expect(await letters.forEvent(500 + 1_501)).toMatchObject({ deadLetterId: 1_000, state: "waiting" });
-  expect(await letters.forEvent(500 + 1_500)).toBeUndefined();
+  expect(await deadLetters.forEvent(500 + 1_501)).toMatchObject({ deadLetterId: 1_000, state: "waiting" });
+  expect(await deadLetters.forEvent(500 + 1_500)).toBeUndefined();
 });
 
-test("dead letters: what became of a letter outlives a power cut, and goes with it", async () => {
+test("dead letters: what became of one outlives a power cut, and goes with it", async () => {
   const disk = new SimDisk();
   const clock = new VirtualClock();
   const open = (): Promise<DeadLetters> => DeadLetters.open("/dead", 100, { disk, clock });
-  const letters = await open();
+  const deadLetters = await open();
   const pieces: Piece[] = [];
   for await (const piece of chosen(0)) pieces.push(piece);
   const batch = new LogBatch("x", pieces.slice(0, 3));
-  await letters.keep(batch, [
+  await deadLetters.keep(batch, [
     { status: "rejected", reason: "Too Big" },
     DELIVERED,
     { status: "rejected", reason: "odd" },
   ]);
-  await letters.mark([1], "discarded");
+  await deadLetters.mark([1], "discarded");
   disk.crash(new SeededRandom(1));
   const again = await open();
   const listed: [number, string, string][] = [];

@@ -109,8 +109,8 @@ test("events of before lanes kept fates are no fault", async () => {
 test("a state that cannot be read and a damaged dead letter are said", async () => {
   const disk = await settled();
   for (const at of [20, 4_096 + 20]) disk.flipBit("/e/lanes/a", at);
-  const letters = await newest(disk, "/e/dead/a");
-  disk.flipBit(letters.path, 100);
+  const deadLetters = await newest(disk, "/e/dead/a");
+  disk.flipBit(deadLetters.path, 100);
   expect(await check(disk)).toEqual([
     {
       lane: "a",
@@ -130,16 +130,16 @@ test("without lanes there is nothing to say", async () => {
 
 test("a dead letter that cannot be read is counted as damaged once it was listed, and as nothing else", async () => {
   const disk = await settled();
-  const letters = await DeadLetters.open("/e/dead/a", EVENTS, { disk, clock: new VirtualClock() });
-  expect(letters.counts()).toEqual({ waiting: 3, retried: 0, discarded: 0, damaged: 0 });
-  await letters.mark([0, 2], "retried");
+  const deadLetters = await DeadLetters.open("/e/dead/a", EVENTS, { disk, clock: new VirtualClock() });
+  expect(deadLetters.counts()).toEqual({ waiting: 3, retried: 0, discarded: 0, damaged: 0 });
+  await deadLetters.mark([0, 2], "retried");
   const { path } = await newest(disk, "/e/dead/a");
   disk.flipBit(path, 100);
   for (let time = 0; time < 2; time++) {
     const listed: number[] = [];
-    for await (const { deadLetterId } of letters.list()) listed.push(deadLetterId);
+    for await (const { deadLetterId } of deadLetters.list()) listed.push(deadLetterId);
     expect(listed).toEqual([1, 2]);
-    expect(letters.counts()).toEqual({ waiting: 1, retried: 1, discarded: 0, damaged: 1 });
+    expect(deadLetters.counts()).toEqual({ waiting: 1, retried: 1, discarded: 0, damaged: 1 });
   }
 });
 

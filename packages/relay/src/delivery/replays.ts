@@ -198,12 +198,12 @@ export class Replays {
   async trace(
     destination: string,
     position: Position,
-    letter: Position | undefined,
+    deadLetterId: Position | undefined,
   ): Promise<TraceDestination["replays"]> {
     const found: TraceReplay[] = [];
     for (const [id, { store, attempts }] of this.#jobs) {
       const { choice, destination: to } = store.value;
-      const at = "log" in choice ? position : letter;
+      const at = "log" in choice ? position : deadLetterId;
       if (to !== destination || at === undefined) continue;
       const fate = await store.fateAt(at);
       await attempts.flush();
@@ -354,8 +354,8 @@ export class Replays {
     }
     if (destination === undefined) return;
     const filter = { state: "waiting", ...choice.deadLetters } as const;
-    for await (const letter of destination.deadLetters.list(filter, from, to))
-      yield { record: originalRecord(letter), start: 0, end: 1 };
+    for await (const dead of destination.deadLetters.list(filter, from, to))
+      yield { record: originalRecord(dead), start: 0, end: 1 };
   }
 
   /** The destination's own sender, behind a brake: the replay's rate, and live traffic first. */
