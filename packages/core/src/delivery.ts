@@ -37,6 +37,8 @@ export const DROP_REASONS = [
   "filtered",
   /** Its user is not in the destination's sample. */
   "sampled",
+  /** The destination does not take events of its source. */
+  "source",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

@@ -50,8 +50,16 @@ export class LogBatch implements Batch {
     return piece.record.first + piece.start;
   }
 
+  /** With its end where events between are left out: others may be chosen from the same place. */
   get key(): string {
-    return `${this.#name}-${this.first}-${this.count}`;
+    const { record, end } = this.pieces.at(-1) as Piece;
+    const span = record.first + end - this.first;
+    return `${this.#name}-${this.first}-${this.count}${span === this.count ? "" : `-of-${span}`}`;
+  }
+
+  /** Some of its events, under a key of their own. */
+  of(pieces: readonly Piece[]): LogBatch {
+    return new LogBatch(this.#name, pieces);
   }
 
   get metadata(): string {

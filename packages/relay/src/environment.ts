@@ -19,6 +19,7 @@ import { Exchanges } from "./delivery/exchanges.ts";
 import type { SenderSettings } from "./delivery/extension.ts";
 import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from "./delivery/removed-lanes.ts";
 import { Replays } from "./delivery/replays.ts";
+import { takesFrom } from "./delivery/source-filter.ts";
 import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./delivery/tracer.ts";
 import { AppendRate } from "./intake/append-rate.ts";
 import { scopeOf } from "./intake/scope.ts";
@@ -157,10 +158,7 @@ export class Environment {
    */
   memoryOf(source: SourceConfig): MemoryRelay | undefined {
     if (!isInMemory(source)) return undefined;
-    return this.#memory.of(
-      source,
-      [...this.#destinations.values()].map(({ config }) => config),
-    );
+    return this.#memory.of(source, this.#destinationsOf(source.name));
   }
 
   /**
@@ -168,12 +166,17 @@ export class Environment {
    * destination, or without an answer in time.
    */
   async passThrough(
-    vendor: Vendor,
+    { source, vendor }: { readonly source: string; readonly vendor: Vendor },
     request: PassthroughRequest,
     deadlineMs: number,
   ): Promise<HttpResponse | undefined> {
-    const destination = [...this.#destinations.values()].find(({ config }) => config.vendor === vendor);
-    return destination?.passThrough(request, deadlineMs);
+    const wanted = this.#destinationsOf(source).find((config) => config.vendor === vendor);
+    return wanted === undefined ? undefined : this.#destinations.get(wanted.name)?.passThrough(request, deadlineMs);
+  }
+
+  /** Those that take its events. */
+  #destinationsOf(source: string): readonly DestinationConfig[] {
+    return [...this.#destinations.values()].map(({ config }) => config).filter((config) => takesFrom(config, source));
   }
 
   destination(name: string): Destination | undefined {

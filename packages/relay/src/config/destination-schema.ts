@@ -83,6 +83,14 @@ const batch = group(
 );
 
 const COMMON = {
+  sources: z
+    .array(z.string())
+    .min(1)
+    .meta({
+      description:
+        "Sources whose events it gets, by name: [web, ios]. Those of others are dropped as `source`. Default: every source of the environment.",
+    })
+    .optional(),
   events,
   filter: filter.optional(),
   sampleRate: z

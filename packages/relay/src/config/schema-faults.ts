@@ -47,6 +47,11 @@ const INVALID_NAME = {
   hint: "a name has 1 to 63 lower-case letters, digits, - and _, and begins with a letter or digit",
 };
 
+/** Keys that are looked for in the wrong place. */
+const MISPLACED: ReadonlyMap<string, string> = new Map([
+  ["filter.sources", "sources is an option of the destination itself, beside filter: sources: [web]"],
+]);
+
 class IssueTexts {
   readonly #checked: Checked;
   readonly #path: Path;
@@ -131,6 +136,8 @@ class IssueTexts {
   #unknownKey(key: string): ConfigFault {
     const path = [...this.#path, key];
     const place = this.#checked.places.of(path, { key: true });
+    const misplaced = MISPLACED.get(path.slice(-2).join("."));
+    if (misplaced !== undefined) return { ...place, message: "unknown key", hint: misplaced };
     const found = this.#found(this.#path);
     const known = Object.keys((found === undefined ? undefined : shapeOf(found.schema)) ?? {});
     const others = found?.variants === undefined ? undefined : this.#ofOthers(key, found.variants);

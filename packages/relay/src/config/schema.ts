@@ -190,7 +190,8 @@ function environmentOf(isFile: boolean): z.ZodType<ParsedEnvironment> {
       destinations: named(destinationSchema, "Destinations by name.", isFile),
     })
     .meta({
-      description: "Sources on one side, destinations on the other. Each destination gets the events of every source.",
+      description:
+        "Sources on one side, destinations on the other. A destination gets the events of every source, or of those that it names.",
     });
 }
 

@@ -2,12 +2,13 @@
  * What must hold between parts of a configuration. Keys, tokens and the like are never a part of a
  * message.
  */
+import { nearest } from "@waybill/core";
 import type { InboundKey } from "@waybill/vendors/config";
 import { isLoopback } from "../admin/guard.ts";
 import type { ConfigFault } from "./faults.ts";
 import { filePathFaults } from "./file-paths.ts";
 import type { Path, Places } from "./places.ts";
-import type { ParsedConfig, ParsedSource } from "./types.ts";
+import type { ParsedConfig, ParsedEnvironment, ParsedSource } from "./types.ts";
 import { vendorConfigOf } from "./vendor-configs.ts";
 
 type Fault = (path: Path, message: string, hint?: string) => void;
@@ -22,6 +23,7 @@ export function semanticFaults(config: ParsedConfig, places: Places): ConfigFaul
   for (const [name, environment] of Object.entries(config.environments)) {
     for (const [source, parsed] of Object.entries(environment.sources))
       sourceFaults(parsed, { environment: name, source }, owners);
+    routingFaults(environment, ["environments", name], { fault, places });
   }
   filePathFaults(config, fault);
   return faults;
@@ -106,4 +108,24 @@ function isList(value: InboundKey | readonly InboundKey[]): value is readonly In
 
 function textOf(key: InboundKey): string {
   return typeof key === "string" ? key : key.key;
+}
+
+/** A destination's `sources` are sources of its environment. */
+function routingFaults(
+  { sources, destinations }: ParsedEnvironment,
+  at: Path,
+  { fault, places }: { readonly fault: Fault; readonly places: Places },
+): void {
+  const known = Object.keys(sources);
+  for (const [name, destination] of Object.entries(destinations))
+    for (const [index, source] of (destination.sources ?? []).entries()) {
+      if (known.includes(source)) continue;
+      const path = [...at, "destinations", name, "sources", index];
+      const near = nearest(source, known);
+      fault(
+        path,
+        `is ${places.shown(path, source)}, which is not a source of this environment`,
+        near === undefined ? `its sources: ${known.join(", ")}` : `did you mean "${near}"?`,
+      );
+    }
 }

@@ -96,6 +96,8 @@ type DestinationOptions<Name extends Vendor> =
 /** What every destination has. */
 export interface CommonDestination {
   readonly name: string;
+  /** Absent: all of the environment. */
+  readonly sources?: readonly string[] | undefined;
   /** Absent: the vendor's own. */
   readonly url?: string | undefined;
   /** "" for those that have none. */
@@ -198,6 +200,7 @@ export type ParsedSource = {
 }[Vendor];
 
 interface ParsedCommonDestination {
+  readonly sources?: readonly string[] | undefined;
   readonly events: Readonly<Record<string, string | false>>;
   readonly filter?: EventFilter | undefined;
   readonly sampleRate?: number | undefined;

@@ -3,6 +3,7 @@ import { type Attempt, type Clock, type HttpResponse, type Timer } from "@waybil
 import type { Vendor } from "@waybill/vendors/registry";
 import { answerOf, forCaller } from "./caller-answers.ts";
 import type { Destination } from "./destination.ts";
+import { takesFrom } from "./source-filter.ts";
 
 const UNPROCESSABLE = 422;
 
@@ -22,16 +23,17 @@ export class Exchanges {
   }
 
   /**
-   * The answer of the first destination of `vendor` to the event at `position`; `undefined` when
-   * none came in time; `nobody` without such a destination.
+   * The answer of the first destination of `vendor` that takes events of `source` to the event at
+   * `position`; `undefined` when none came in time; `nobody` without such a destination.
    */
   answerTo(
-    vendor: Vendor,
-    position: number,
+    { source, vendor, position }: { readonly source: string; readonly vendor: Vendor; readonly position: number },
     deadlineMs: number,
     clock: Clock,
   ): Promise<HttpResponse | undefined | "nobody"> {
-    const destination = [...this.#destinations()].find(({ config }) => config.vendor === vendor);
+    const destination = [...this.#destinations()].find(
+      ({ config }) => config.vendor === vendor && takesFrom(config, source),
+    );
     if (destination === undefined) return Promise.resolve("nobody");
     if (this.#closed) return Promise.resolve(undefined);
     return new Promise((resolve) => {

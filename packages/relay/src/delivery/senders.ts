@@ -27,6 +27,7 @@ import { destinationAdapterOf, isInFormatOf } from "./adapters.ts";
 import { createChoice } from "./choice.ts";
 import type { ExtensionOptions, SenderSettings } from "./extension.ts";
 import type { FileWriter } from "./file-writer.ts";
+import { fromSources } from "./source-filter.ts";
 
 /** Sends batches in any wire format, and holds what that needs until it is closed. */
 export interface DestinationSender extends Sender {
@@ -69,7 +70,7 @@ export function createDestinationSender(options: DestinationSenderOptions): Dest
       return route.send(batch, context);
     },
   };
-  return { ...withSafeReasons(routed), close: () => extension?.close() };
+  return { ...withSafeReasons(fromSources(config, routed)), close: () => extension?.close() };
 }
 
 export function protocolOf(config: DestinationConfig, { strict }: SenderSettings): Protocol {

@@ -37,7 +37,11 @@ export async function exchanged(
   { exchangeDeadlineMs, clock }: Timing,
 ): Promise<Answer> {
   const { exchanges } = source.environment;
-  const answered = await exchanges.answerTo(adapter.name as Vendor, position, exchangeDeadlineMs, clock);
+  const answered = await exchanges.answerTo(
+    { source: source.config.name, vendor: adapter.name as Vendor, position },
+    exchangeDeadlineMs,
+    clock,
+  );
   if (answered === "nobody") return answerOf(success, headers);
   if (answered !== undefined) return passedOn(answered, headers);
   const message = "The event is stored and will be sent; the vendor has not answered yet.";
@@ -61,7 +65,11 @@ export async function passedThrough(
     body,
     type: sent["content-type"],
   };
-  const answered = await source.environment.passThrough(adapter.name as Vendor, asked, exchangeDeadlineMs);
+  const answered = await source.environment.passThrough(
+    { source: source.config.name, vendor: adapter.name as Vendor },
+    asked,
+    exchangeDeadlineMs,
+  );
   return answered === undefined ? undefined : passedOn(answered, headers);
 }
 

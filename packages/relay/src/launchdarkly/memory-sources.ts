@@ -7,6 +7,7 @@ import type { LaunchDarklyMemory } from "@waybill/vendors/config";
 import type { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "../config/types.ts";
 import type { SenderSettings } from "../delivery/extension.ts";
+import { takesFrom } from "../delivery/source-filter.ts";
 import { MemoryRelay } from "./memory-relay.ts";
 import { type LaunchDarklyDestination, launchdarklyOf, memoryOf } from "./options.ts";
 
@@ -50,10 +51,10 @@ export class MemorySources {
    * **Errors**: `WAYBILL_CONFIG`.
    */
   prepare(config: EnvironmentConfig, cleanup: Cleanup): (deadlineMs: number) => Promise<void> {
-    const wanted = firstOf(config.destinations);
     const commits: ((deadlineMs: number) => unknown)[] = [];
     for (const [name, { relay, memory }] of this.#relays) {
       const source = config.sources.find((one) => one.name === name);
+      const wanted = firstOf(config.destinations.filter((one) => takesFrom(one, name)));
       const isSame = JSON.stringify(memoryOf(source)) === JSON.stringify(memory);
       if (wanted !== undefined && isSame && differOnlyInKeys(relay.destination, wanted)) {
         const prepared = relay.prepare(wanted);

@@ -112,7 +112,7 @@ environments:
     destinations:
       x: { vendor: segment, writeKey: k, url: "ftp://x", backoff: { max: 2m }, path: /x }
       y: { vendor: file, writeKey: k }
-      z: { vendor: letter }
+      z: { vendor: letter, filter: { sources: [web] } }
       v: { vendor: trophy, writeKey: k, flagsFile: /x, timeout: 1.5, redact: {} }
 `;
   expect(faults(text).map((line) => line.replace(/^.*?(?:destinations|sources)\./, ""))).toEqual([
@@ -124,6 +124,7 @@ environments:
     "y.path: is required; The file that events are appended to, a line each, such as /var/log/events.ndjson. A full file is renamed with the time at which it began.",
     "y.writeKey: is not an option of destinations of file; destinations of segment, letter, getfluxly, trophy, valued, launchdarkly and posthog have it",
     "z.writeKey: is required; The vendor's key: write key, API key, token or SDK key. Take it from the environment: ${SEGMENT_WRITE_KEY}.",
+    "z.filter.sources: unknown key; sources is an option of the destination itself, beside filter: sources: [web]",
     "v.flagsFile: is not an option of destinations of trophy; only destinations of launchdarkly have it",
     "v.timeout: is 1.5; it must be a whole number of ms or a text with a unit; for example 5s",
     "v.redact: is a map; it must be a list; for example properties.email",
@@ -138,17 +139,19 @@ environments:
     sources:
       web: { protocol: segment, writeKeys: [same], prefix: /eu, hosts: [a.example.com, b.example.com] }
     destinations:
-      x: { vendor: segment, writeKey: k }
+      x: { vendor: segment, writeKey: k, sources: [web, wob, elsewhere] }
   b:
     sources:
       web: { protocol: segment, writeKeys: [same] }
       other: { protocol: letter, writeKeys: [{ key: same }, more], prefix: /eu, hosts: [b.example.com] }
     destinations:
-      x: { vendor: segment, writeKey: k }
+      x: { vendor: segment, writeKey: k, sources: [other] }
 `;
   expect(faults(text).map((line) => line.replace(/^\S+ /, ""))).toEqual([
     "limits.headersTimeout: is above limits.requestTimeout; the headers are a part of the request",
     "retention.hardMaxBytes: is below retention.maxBytes; the hard limit comes after the soft one",
+    'environments.a.destinations.x.sources.1: is "wob", which is not a source of this environment; did you mean "web"?',
+    'environments.a.destinations.x.sources.2: is "elsewhere", which is not a source of this environment; its sources: web',
     "environments.b.sources.web: answers under /s/web, as a/web does; give one of them another name",
     "environments.b.sources.web.writeKeys.0: is a key of a/web too; a key belongs to one source only",
     "environments.b.sources.other.writeKeys.0: is a key of b/web too; a key belongs to one source only",

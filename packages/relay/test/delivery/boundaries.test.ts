@@ -408,7 +408,11 @@ test("a question reaches no other path of the vendor's, however it is spelled", 
     return { status: 200, headers: {}, body: "{}" };
   });
   const ask = (path: string): Promise<HttpResponse | undefined> =>
-    world.environment.passThrough("trophy", { method: "GET", path, body: new Uint8Array(), type: undefined }, 1_000);
+    world.environment.passThrough(
+      { source: "web", vendor: "trophy" },
+      { method: "GET", path, body: new Uint8Array(), type: undefined },
+      1_000,
+    );
   for (const path of [
     "/users/..",
     "/users/../../admin",
