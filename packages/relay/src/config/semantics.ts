@@ -74,10 +74,6 @@ function sourceFaults(
     owners.claim(`host ${host}`, owner, [...at, "hosts", index], (other) => [
       `is ${host}, which is a host of ${other} too`,
     ]);
-  owners.claim(`name ${source}`, owner, at, (other) => [
-    `answers under /s/${source}, as ${other} does`,
-    "give one of them another name",
-  ]);
   if (parsed.prefix !== undefined)
     owners.claim(`prefix ${parsed.prefix}`, owner, [...at, "prefix"], (other) => [
       `is ${parsed.prefix}, which is the prefix of ${other} too`,

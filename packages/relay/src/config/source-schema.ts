@@ -20,7 +20,7 @@ const COMMON = {
     )
     .meta({
       description:
-        "A path before the vendor's own, such as /eu for /eu/v1/batch. /s/<source> works always. A key that a request has must be one of this source's.",
+        "A path before the vendor's own, such as /eu for /eu/v1/batch. /s/<environment>/<source> works always, /s/<source> where no other environment has a source of that name. A key that a request has must be one of this source's.",
       examples: ["/eu"],
     })
     .optional(),

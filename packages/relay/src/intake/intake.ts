@@ -22,7 +22,7 @@ import type { BodyRefusal, Charge } from "./body.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
 import { ingest, ingestAll, type NewEvents, RECEIPT_HEADER, type Stored } from "./ingest.ts";
 import { idFromSeed } from "./made-ids.ts";
-import { answerOf, bodyRefusal, Refusals, rateRefusal, storeRefusal } from "./refusals.ts";
+import { answerOf, bodyRefusal, keyRefusal, Refusals, rateRefusal, storeRefusal } from "./refusals.ts";
 import { Router, requestOf } from "./router.ts";
 import { isSegment, SegmentIntake } from "./segment/segment-intake.ts";
 import type { Source, SourceTable } from "./sources.ts";
@@ -106,7 +106,7 @@ export class Intake {
     const taken = opened.route.take(body, request, this.#router.optionsFor(adapter, source, this.#makeId));
     if ("refusal" in taken) return this.#refuse(whole, taken.refusal);
     if ("parts" in taken) return this.#acceptParts(whole, taken, charge);
-    if (source === undefined) return this.#refuse(whole, unknownKey(undefined, adapter.inbound.keyPlace));
+    if (source === undefined) return this.#refuse(whole, keyRefusal(true, adapter.inbound.keyPlace, undefined));
     if (!("passthrough" in taken)) return answerOf(taken.answer, headers);
     const { path } = taken.passthrough;
     const answer = await passedThrough({ source, adapter, request, headers }, path, body, this.#options);
@@ -156,7 +156,10 @@ export class Intake {
       const source =
         opened.key !== undefined ? opened.source : key === "" ? opened.payer : this.#router.sourceInBody(opened, key);
       if (source === undefined)
-        return { refusal: unknownKey(part.key, opened.adapter.inbound.keyPlace), source: opened.source };
+        return {
+          refusal: keyRefusal(part.key === undefined, opened.adapter.inbound.keyPlace, opened.source?.config.name),
+          source: opened.source,
+        };
       if (opened.key === undefined && !counted.has(key)) {
         counted.add(key);
         const limited = rateRefusal(source, key);
@@ -192,12 +195,6 @@ export class Intake {
   }
 
   readonly #makeId = (seed?: string): string => (seed === undefined ? this.#options.makeId() : idFromSeed(seed));
-}
-
-function unknownKey(key: string | undefined, keyPlace: string): Refusal {
-  const isKeyless = key === undefined;
-  const message = isKeyless ? `There is no key: send it ${keyPlace}.` : "The key is not known here.";
-  return { kind: "unauthorized", message, isKeyless };
 }
 
 function newEvents({ source, events, ids, metadata }: OwnedPart, receivedAtMs: number): NewEvents {

@@ -67,6 +67,16 @@ export function storeRefusal(error: unknown): Refusal | undefined {
   return code === "WAYBILL_CLOSED" ? STOPPING : undefined;
 }
 
+/**
+ * Of a request without a key, or with one that is not known. `place`: where it was looked for.
+ * `source`: the name of the one that the path or the host names.
+ */
+export function keyRefusal(isKeyless: boolean, place: string, source: string | undefined): Refusal {
+  const whose = source === undefined ? "No source has this key." : `The source ${source} does not have this key.`;
+  const message = isKeyless ? `There is no key: send it ${place}.` : `${whose} It was looked for ${place}.`;
+  return { kind: "unauthorized", message, isKeyless };
+}
+
 /** Of a key that came too often; `undefined` when it may. */
 export function rateRefusal({ limiter, config }: Source, key: string): Refusal | undefined {
   const waitS = limiter?.take(key) ?? 0;

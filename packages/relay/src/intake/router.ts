@@ -13,12 +13,11 @@ import type { InboundOptions, InboundRequest, InboundRoute, InboundRefusal as Re
 import { type IntakeLimits, shown } from "@waybill/vendors";
 import { ADAPTERS, adapterOf, type VendorAdapter } from "@waybill/vendors/registry";
 import { type Answer, problem } from "./answers.ts";
-import { answerOf, type Refusals, rateRefusal, STOPPING } from "./refusals.ts";
+import { answerOf, keyRefusal, type Refusals, rateRefusal, STOPPING } from "./refusals.ts";
 import type { KnownKey, Source, SourceTable } from "./sources.ts";
 import type { IntakeOptions, IntakeRequest, Opened } from "./types.ts";
 
 const ALLOW_ORIGIN = { "access-control-allow-origin": "*" };
-const UNKNOWN_KEY = "The key is not known here.";
 
 /** A vendor that has the path, and whose the request is as far as its head says. */
 interface Match {
@@ -91,7 +90,11 @@ export class Router {
     }
     const match = keyInBody ?? refusing;
     if (match !== undefined) return this.#unknownKey(match, asked, keyInBody !== undefined);
-    const message = `There is no ${shown(fullPath)} on this relay.`;
+    const shared = prefixed === undefined ? this.#sources.sharedName(fullPath) : undefined;
+    const message =
+      shared === undefined
+        ? `There is no ${shown(fullPath)} on this relay.`
+        : `Several environments have a source ${shared.name}; send to ${shared.prefixes.join("/ or ")}/ instead.`;
     const [adapter] = adapters;
     if (prefixed === undefined || adapter === undefined) return problem(404, "unknown_route", message, ALLOW_ORIGIN);
     return answerOf(adapter.inbound.refuse({ kind: "not_found", message }, request));
@@ -149,8 +152,8 @@ export class Router {
     const answer = route.key === undefined ? (this.#preflight(match) ?? this.#wrongMethod(match)) : undefined;
     if (answer !== undefined) return answer;
     const isKeyless = adapter.inbound.key(request) === undefined && route.key === undefined;
-    const message = isKeyless ? `There is no key: send it ${adapter.inbound.keyPlace}.` : UNKNOWN_KEY;
-    const refusal = { kind: "unauthorized", message, isKeyless } as const;
+    const place = route.key === undefined ? adapter.inbound.keyPlace : "in the path";
+    const refusal = keyRefusal(isKeyless, place, match.source?.config.name);
     return this.#refusals.answer(refusal, { adapter, source: undefined, request });
   }
 

@@ -76,14 +76,7 @@ export class SourceTable {
         const known = { source, key, kind, expiresAtMs };
         this.#byDigest.set(digest, [...(this.#byDigest.get(digest) ?? []), known]);
       }
-    this.#byPrefix = sources
-      .flatMap((source) => {
-        const own = `/s/${source.config.name}`;
-        return source.config.prefix === undefined
-          ? [[own, source] as const]
-          : [[own, source] as const, [source.config.prefix, source] as const];
-      })
-      .sort(([a], [b]) => b.length - a.length);
+    this.#byPrefix = prefixesOf(sources);
   }
 
   /** Looks the key up by a salted digest: how long it takes says nothing about how much of a guess was right. One that has expired is not known. */
@@ -96,11 +89,19 @@ export class SourceTable {
     return expiresAtMs === Number.POSITIVE_INFINITY || this.#clock.now() < expiresAtMs;
   }
 
-  /** The source whose prefix `path` begins with, and the path behind it. */
+  /** The source whose prefix `path` begins with, and the path after it. */
   byPath(path: string): { readonly source: Source; readonly path: string } | undefined {
     for (const [prefix, source] of this.#byPrefix)
       if (path.startsWith(prefix) && path[prefix.length] === "/") return { source, path: path.slice(prefix.length) };
     return undefined;
+  }
+
+  /** Where the sources are that share the name in `/s/<name>/`; `undefined` when `path` is not so. */
+  sharedName(path: string): SharedName | undefined {
+    const name = /^\/s\/([^/]+)\//.exec(path)?.[1];
+    const sources = this.sources.filter(({ config }) => config.name === name);
+    if (name === undefined || sources.length < 2) return undefined;
+    return { name, prefixes: sources.map(longPrefix) };
   }
 
   /** The source whose host a request names; `host` may have a port. */
@@ -119,6 +120,33 @@ export class SourceTable {
       refusedByCode: Object.fromEntries(counters.refusedByCode),
     }));
   }
+}
+
+/** Of a prefix that sources of several environments have: where each of them is instead. */
+export interface SharedName {
+  readonly name: string;
+  readonly prefixes: readonly string[];
+}
+
+/**
+ * Every source has `/s/<environment>/<source>`, and `/s/<source>` where no other environment has a
+ * source of that name. Longer prefixes come first.
+ */
+function prefixesOf(sources: readonly Source[]): readonly (readonly [string, Source])[] {
+  const prefixes: (readonly [string, Source])[] = [];
+  const named = new Map<string, number>();
+  for (const { config } of sources) named.set(config.name, (named.get(config.name) ?? 0) + 1);
+  for (const source of sources) {
+    const { name, prefix } = source.config;
+    prefixes.push([longPrefix(source), source]);
+    if (named.get(name) === 1) prefixes.push([`/s/${name}`, source]);
+    if (prefix !== undefined) prefixes.push([prefix, source]);
+  }
+  return prefixes.sort(([a], [b]) => b.length - a.length);
+}
+
+function longPrefix({ environment, config }: Source): string {
+  return `/s/${environment.name}/${config.name}`;
 }
 
 /** Over a reload the buckets stay as they are, unless the limit changed. */

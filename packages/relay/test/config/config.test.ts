@@ -152,7 +152,6 @@ environments:
     "retention.hardMaxBytes: is below retention.maxBytes; the hard limit comes after the soft one",
     'environments.a.destinations.x.sources.1: is "wob", which is not a source of this environment; did you mean "web"?',
     'environments.a.destinations.x.sources.2: is "elsewhere", which is not a source of this environment; its sources: web',
-    "environments.b.sources.web: answers under /s/web, as a/web does; give one of them another name",
     "environments.b.sources.web.writeKeys.0: is a key of a/web too; a key belongs to one source only",
     "environments.b.sources.other.writeKeys.0: is a key of b/web too; a key belongs to one source only",
     "environments.b.sources.other.prefix: is /eu, which is the prefix of a/web too; give one of them another prefix",

@@ -332,7 +332,7 @@ test("a source's prefix needs its key too; unknown keys are refused in the vendo
     error: "unauthenticated",
   });
   expect((await send(relay.intakeUrl, "POST", "/v1/metrics/m/event", {}, { "x-api-key": "x" })).json).toEqual({
-    error: "The key is not known here.",
+    error: "No source has this key. It was looked for in the header X-API-KEY.",
   });
   expect((await send(relay.intakeUrl, "GET", "/v1/events", "", { authorization: "Bearer gflux_pub_in" })).status).toBe(
     405,

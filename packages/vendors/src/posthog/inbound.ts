@@ -92,7 +92,7 @@ function take(body: Uint8Array, kind: "batch" | "single", options: InboundOption
   if (isKeyless && options.keyless !== true)
     return { refusal: { kind: "unauthorized", isKeyless, message: `There is no key: send it ${KEY_PLACE}.` } };
   if (!isKeyless && (key === undefined || !options.isKey(key)))
-    return { refusal: { kind: "unauthorized", message: "The key is not known here." } };
+    return { refusal: { kind: "unauthorized", message: `No source has this key. It was looked for ${KEY_PLACE}.` } };
   if (kind === "single") events.push({ start, end });
   else if (!listed) return invalid("batch is not an array");
   return stored(body, events, { ...options, key });

@@ -24,7 +24,7 @@ import type { Charge } from "../body.ts";
 import { HASH_WORDS, type IdHashes } from "../id-window.ts";
 import { ingest, RECEIPT_HEADER } from "../ingest.ts";
 import { idFromSeed } from "../made-ids.ts";
-import { type Refusals, rateRefusal, storeRefusal } from "../refusals.ts";
+import { keyRefusal, type Refusals, rateRefusal, storeRefusal } from "../refusals.ts";
 import { type Router, requestOf } from "../router.ts";
 import type { KnownKey, Source } from "../sources.ts";
 import type { IntakeOptions, IntakeRequest, Opened } from "../types.ts";
@@ -111,11 +111,8 @@ export class SegmentIntake {
   #sourceIn(opened: Opened, { writeKey = "" }: SegmentScan): Source | Answer {
     const source = writeKey === "" ? opened.payer : this.#router.sourceInBody(opened, writeKey);
     if (source === undefined) {
-      const isKeyless = writeKey === "";
-      const message = isKeyless
-        ? `There is no write key: send it ${segmentInbound.keyPlace}.`
-        : "The key is not known here.";
-      return this.#refuse(opened, { kind: "unauthorized", message, isKeyless });
+      const { keyPlace } = segmentInbound;
+      return this.#refuse(opened, keyRefusal(writeKey === "", keyPlace, opened.source?.config.name));
     }
     const limited = rateRefusal(source, writeKey);
     return limited === undefined ? source : this.#refuse({ ...opened, source }, limited);
