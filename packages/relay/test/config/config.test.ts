@@ -1,4 +1,5 @@
 import { type ConfigError, loadConfig } from "@waybill/relay";
+import { VENDORS } from "@waybill/vendors/registry";
 import { expect, test } from "vitest";
 
 const GOOD = `# a comment
@@ -13,6 +14,8 @@ environments:
         url: https://example.test/
         writeKey: "\${SEGMENT_KEY}"
 `;
+
+const listOf = (names: readonly string[]): string => `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 
 function faults(text: string, env: Record<string, string> = { SEGMENT_KEY: "secret" }): string[] {
   try {
@@ -85,7 +88,7 @@ environments:
   expect(faults(text)).toEqual([
     'waybill.yaml:1:1 listn: unknown key; did you mean "listen"?',
     'waybill.yaml:2:25 limits.bodyMaxBytes: is "10Mib"; it must be a whole number of bytes or a text with a unit; for example 5MiB',
-    'waybill.yaml:6:24 environments.production.sources.web.protocol: is "segmet"; it must be one of segment, letter, getfluxly, trophy, valued, launchdarkly, posthog; did you mean "segment"?',
+    `waybill.yaml:6:24 environments.production.sources.web.protocol: is "segmet"; it must be one of ${VENDORS.join(", ")}; did you mean "segment"?`,
     "waybill.yaml:7:7 environments.production.sources.Upper: is not a valid name; a name has 1 to 63 lower-case letters, digits, - and _, and begins with a letter or digit",
     "waybill.yaml:7:46 environments.production.sources.Upper.writeKeys: is an empty list",
     "waybill.yaml:9:18 environments.production.destinations.warehouse.writeKey: is required; The vendor's key: write key, API key, token or SDK key. Take it from the environment: ${SEGMENT_WRITE_KEY}.",
@@ -117,12 +120,12 @@ environments:
 `;
   expect(faults(text).map((line) => line.replace(/^.*?(?:destinations|sources)\./, ""))).toEqual([
     'waybill.yaml:1:9 listen: is "nowhere"; it must be an address; for example 127.0.0.1:8080 or [::]:8080',
-    "flags.keyless: is not an option of sources of launchdarkly; sources of segment, letter, getfluxly, trophy, valued and posthog have it",
+    `flags.keyless: is not an option of sources of launchdarkly; sources of ${listOf(VENDORS.filter((name) => name !== "launchdarkly"))} have it`,
     'x.url: is "ftp://x"; it must be an http or https URL; for example https://api.segment.io',
     'x.backoff.max: is "2m"; it must be from 1 to 60000 ms; for example 30s',
     "x.path: is not an option of destinations of segment; only destinations of file have it",
     "y.path: is required; The file that events are appended to, a line each, such as /var/log/events.ndjson. A full file is renamed with the time at which it began.",
-    "y.writeKey: is not an option of destinations of file; destinations of segment, letter, getfluxly, trophy, valued, launchdarkly and posthog have it",
+    `y.writeKey: is not an option of destinations of file; destinations of ${listOf(VENDORS)} have it`,
     "z.writeKey: is required; The vendor's key: write key, API key, token or SDK key. Take it from the environment: ${SEGMENT_WRITE_KEY}.",
     "z.filter.sources: unknown key; sources is an option of the destination itself, beside filter: sources: [web]",
     "v.flagsFile: is not an option of destinations of trophy; only destinations of launchdarkly have it",

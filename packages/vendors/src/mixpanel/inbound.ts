@@ -177,7 +177,7 @@ function sortedByKey(
   if (credential !== undefined)
     return isKey(credential)
       ? { groups: [{ key: undefined, items: [...items] }] }
-      : unknown("The key is not known here.");
+      : unknown(`No source has this key. It was looked for ${KEY_PLACE}.`);
   const groups = new Map<string | undefined, Item[]>();
   for (const item of items) {
     const group = groups.get(item.token);
@@ -186,7 +186,8 @@ function sortedByKey(
       continue;
     }
     if (item.token === undefined && keyless !== true) return unknown(`There is no key: send it ${KEY_PLACE}.`, true);
-    if (item.token !== undefined && !isKey(item.token)) return unknown("The key is not known here.");
+    if (item.token !== undefined && !isKey(item.token))
+      return unknown(`No source has this key. It was looked for ${KEY_PLACE}.`);
     groups.set(item.token, [item]);
   }
   return { groups: Array.from(groups, ([key, own]) => ({ key, items: own })) };
