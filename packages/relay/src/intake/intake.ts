@@ -45,6 +45,12 @@ interface Whole {
   readonly body: Buffer;
 }
 
+/** What its vendor made of it. */
+interface TakenRequest {
+  readonly whole: Whole;
+  readonly taken: Taken;
+}
+
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #router: Router;
@@ -99,11 +105,26 @@ export class Intake {
     }
   }
 
-  async #accept(opened: Opened, body: Buffer, charge: Charge | undefined): Promise<Answer> {
+  #accept(opened: Opened, body: Buffer, charge: Charge | undefined): Promise<Answer> {
+    const first = this.#taken(opened, body);
+    // Several vendors may have the path: whose key it is takes the request, else the first refuses.
+    for (let one = first, at = opened; isUnknown(one.taken) && at.next !== undefined; at = at.next) {
+      one = this.#taken(at.next, body);
+      if (!isUnknown(one.taken)) return this.#acceptTaken(one, charge);
+    }
+    return this.#acceptTaken(first, charge);
+  }
+
+  #taken(opened: Opened, body: Buffer): TakenRequest {
     const { adapter, source, request, headers } = this.#refusedOf(opened);
     const whole: Whole = { opened, request, headers, body };
-    if (!isUtf8(body)) return this.#refuse(whole, { kind: "invalid", message: "The body is not UTF-8." });
-    const taken = opened.route.take(body, request, this.#router.optionsFor(adapter, source, this.#makeId));
+    if (!isUtf8(body)) return { whole, taken: { refusal: { kind: "invalid", message: "The body is not UTF-8." } } };
+    return { whole, taken: opened.route.take(body, request, this.#router.optionsFor(adapter, source, this.#makeId)) };
+  }
+
+  async #acceptTaken({ whole, taken }: TakenRequest, charge: Charge | undefined): Promise<Answer> {
+    const { opened, request, headers, body } = whole;
+    const { adapter, source } = opened;
     if ("refusal" in taken) return this.#refuse(whole, taken.refusal);
     if ("parts" in taken) return this.#acceptParts(whole, taken, charge);
     if (source === undefined) return this.#refuse(whole, keyRefusal(true, adapter.inbound.keyPlace, undefined));
@@ -195,6 +216,10 @@ export class Intake {
   }
 
   readonly #makeId = (seed?: string): string => (seed === undefined ? this.#options.makeId() : idFromSeed(seed));
+}
+
+function isUnknown(taken: Taken): boolean {
+  return "refusal" in taken && taken.refusal.kind === "unauthorized";
 }
 
 function newEvents({ source, events, ids, metadata }: OwnedPart, receivedAtMs: number): NewEvents {

@@ -5,7 +5,8 @@
  * vendors may share a path: each vendor that has the path looks for a key of its own, in the order
  * of the registry. Where none finds one that is known:
  *
- * 1. A vendor whose body may name the key reads the body: the first such vendor.
+ * 1. Vendors whose body may name the key read the body, one after another until one knows the key;
+ *    when none does, the first one refuses.
  * 2. Else the first vendor that has the path refuses, in its own way.
  * 3. A path that no vendor of the sources has is nobody's: 404.
  */
@@ -78,7 +79,7 @@ export class Router {
     const request = requestOf(asked, path);
     const adapters = prefixed === undefined ? this.#adapters : [adapterOf(prefixed.source.config.protocol)];
     let refusing: Match | undefined;
-    let keyInBody: Match | undefined;
+    const inBody: Match[] = [];
     for (const adapter of adapters) {
       const route = adapter.inbound.match(path);
       if (route === undefined) continue;
@@ -86,10 +87,10 @@ export class Router {
       const found = this.#find(match);
       if (found !== undefined) return this.#openRoute({ ...match, ...found }, asked);
       refusing ??= match;
-      if (prefixed === undefined && adapter.inbound.keyInBody?.(request) === true) keyInBody ??= match;
+      if (prefixed === undefined && adapter.inbound.keyInBody?.(request) === true) inBody.push(match);
     }
-    const match = keyInBody ?? refusing;
-    if (match !== undefined) return this.#unknownKey(match, asked, keyInBody !== undefined);
+    if (inBody.length > 0) return this.#openBodies(inBody, asked);
+    if (refusing !== undefined) return this.#unknownKey(refusing);
     const shared = prefixed === undefined ? this.#sources.sharedName(fullPath) : undefined;
     const message =
       shared === undefined
@@ -145,9 +146,20 @@ export class Router {
     return known;
   }
 
-  #unknownKey(match: Match, asked: IntakeRequest, isInBody: boolean): Answer | Opened {
+  /** Leave to read the body to all of them that take the request, in their order. */
+  #openBodies(matches: readonly Match[], asked: IntakeRequest): Answer | Opened {
+    const [only] = matches;
+    if (only !== undefined && matches.length === 1) return this.#openRoute(only, asked);
+    const all = matches.map((match) => this.#openRoute(match, asked));
+    const bodyMaxBytes = Math.max(...all.map((one) => ("status" in one ? 0 : one.bodyMaxBytes)));
+    let opened: Opened | undefined;
+    for (const one of all.toReversed())
+      if (!("status" in one)) opened = { ...one, bodyMaxBytes, ...(opened === undefined ? {} : { next: opened }) };
+    return opened ?? (all[0] as Answer);
+  }
+
+  #unknownKey(match: Match): Answer {
     const { adapter, route, request } = match;
-    if (isInBody) return this.#openRoute({ ...match, source: undefined }, asked);
     // A browser asks without its key, unless that is in the path.
     const answer = route.key === undefined ? (this.#preflight(match) ?? this.#wrongMethod(match)) : undefined;
     if (answer !== undefined) return answer;

@@ -62,4 +62,6 @@ export interface Opened {
   /** Without a prefix, without the query. */
   readonly path: string;
   readonly bodyMaxBytes: number;
+  /** Another vendor that has the path and the key in the body: asked when this one does not know the key. */
+  readonly next?: Opened;
 }
