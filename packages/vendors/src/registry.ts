@@ -6,6 +6,7 @@
  * along, and these zod.
  */
 import type { VendorAdapter } from "./adapter.ts";
+import { amplitude } from "./amplitude/index.ts";
 import type { Canonical } from "./canonical/canonical.ts";
 import { getfluxly } from "./getfluxly/index.ts";
 import { vendorOf } from "./inbound/inbound.ts";
@@ -30,7 +31,8 @@ export const ADAPTERS: readonly [
   typeof launchdarkly,
   typeof posthog,
   typeof mixpanel,
-] = [segment, letter, getfluxly, trophy, valued, launchdarkly, posthog, mixpanel];
+  typeof amplitude,
+] = [segment, letter, getfluxly, trophy, valued, launchdarkly, posthog, mixpanel, amplitude];
 
 export type Vendor = (typeof ADAPTERS)[number]["name"];
 

@@ -1,5 +1,7 @@
 /** Vendors' servers for tests: `const letter = new emulators.LetterEmulator(); const { url } = await letter.listen();`. */
 
+export type { AmplitudeEmulatorOptions, LateFailure } from "./amplitude.ts";
+export { AmplitudeEmulator } from "./amplitude.ts";
 export type { EmulatorFailure, EmulatorOptions, Post } from "./emulator.ts";
 export { VendorEmulator } from "./emulator.ts";
 export type { GetFluxlyEmulatorOptions, GetFluxlyProfile } from "./getfluxly.ts";
