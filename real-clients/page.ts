@@ -8,8 +8,11 @@ export interface Page {
   close(): void;
 }
 
-/** A page of another origin than the relay's, so that the browser asks first. */
-export function openPage(): Page {
+/**
+ * A page of another origin than the relay's, so that the browser asks first. `onEnd` takes what
+ * closes it; by default the test's end does.
+ */
+export function openPage(onEnd: (close: () => void) => void = onTestFinished): Page {
   const { JSDOM, VirtualConsole } = load<{
     JSDOM: new (html: string, options: object) => { readonly window: Page };
     VirtualConsole: new () => object;
@@ -20,6 +23,6 @@ export function openPage(): Page {
     pretendToBeVisual: true,
     virtualConsole: new VirtualConsole(),
   });
-  onTestFinished(() => window.close());
+  onEnd(() => window.close());
   return window;
 }

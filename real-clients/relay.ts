@@ -20,8 +20,11 @@ export interface Relay {
   restart(): Promise<void>;
 }
 
-/** Until the end of the test, when its directory is removed. */
-export async function startRelay(environments: object): Promise<Relay> {
+/** `onEnd` takes what stops it and removes its directory; by default the test's end does. */
+export async function startRelay(
+  environments: object,
+  onEnd: (stop: () => Promise<void>) => void = onTestFinished,
+): Promise<Relay> {
   const directory = mkdtempSync(join(tmpdir(), "waybill-real-"));
   const file = join(directory, "waybill.json");
   const config = (listen: string): string =>
@@ -35,7 +38,7 @@ export async function startRelay(environments: object): Promise<Relay> {
   writeFileSync(file, config("127.0.0.1:0"));
   let started = await startProcess(file);
   writeFileSync(file, config(`127.0.0.1:${new URL(started.url).port}`));
-  onTestFinished(async () => {
+  onEnd(async () => {
     await kill(started.process);
     rmSync(directory, { recursive: true, force: true });
   });

@@ -13,8 +13,20 @@ const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 /** Made by who installs. */
 const LOCK = join(FOLDER, ".installing");
 const LOOK_EVERY_MS = 500;
+/** Makes the pages in which the browser's SDKs run. */
+const PAGES = "jsdom";
 
-/** Installs from the lock file what is not there yet. Files of tests run side by side: one of them installs, the others wait for it. */
+/** The versions in the manifest, exact, some behind an alias: `npm:name@version`. */
+const WANTED: Readonly<Record<string, string>> = (
+  JSON.parse(readFileSync(join(FOLDER, "package.json"), "utf8")) as { dependencies: Record<string, string> }
+).dependencies;
+/** The vendors' packages in the manifest. */
+export const SDKS: readonly string[] = Object.keys(WANTED).filter((name) => name !== PAGES);
+
+/**
+ * Installs from the lock file what is not there yet. Files of tests run side by side: one of them
+ * installs, the others wait for it.
+ */
 export async function installClients(): Promise<void> {
   for (let waitedMs = 0; !isInstalled(); waitedMs += LOOK_EVERY_MS) {
     // One that was killed in the middle left it.
@@ -25,10 +37,16 @@ export async function installClients(): Promise<void> {
 }
 
 function isInstalled(): boolean {
-  const names = Object.keys(
-    (JSON.parse(readFileSync(join(FOLDER, "package.json"), "utf8")) as { dependencies: object }).dependencies,
+  return (
+    !existsSync(LOCK) &&
+    Object.entries(WANTED).every(([name, wanted]) => wanted.split("@").at(-1) === installedVersion(name))
   );
-  return !existsSync(LOCK) && names.every((name) => existsSync(join(FOLDER, "node_modules", name)));
+}
+
+/** Of a package of this folder; `undefined` when it is not there. */
+export function installedVersion(name: string): string | undefined {
+  const path = join(FOLDER, "node_modules", name, "package.json");
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version : undefined;
 }
 
 function tryLock(): boolean {
@@ -42,8 +60,12 @@ function tryLock(): boolean {
 
 function install(): void {
   try {
-    process.stdout.write("installing the vendors' SDKs (70 MB) …\n");
-    execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--silent"], { cwd: FOLDER, stdio: "inherit" });
+    const packages = Object.entries(WANTED).map(([name, version]) => `  ${name} ${version}\n`);
+    process.stderr.write(
+      `npm fetches ${packages.length} packages and what they need, some 100 MB, into real-clients/node_modules.\n` +
+        `Once: nothing is fetched when they are there.\n${packages.join("")}`,
+    );
+    execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--silent"], { cwd: FOLDER, stdio: ["ignore", 2, 2] });
   } finally {
     rmSync(LOCK, { recursive: true, force: true });
   }

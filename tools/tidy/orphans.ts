@@ -3,8 +3,8 @@ import type { Finding } from "./finding.ts";
 import { type ImportGraph, leavesOf, type Manifest, sourcePathOf } from "./import-graph.ts";
 
 const TEST = /\.test\.ts$/;
-/** Run by hand, by another runtime than Node, or found by a program under that name. */
-const RUN_BY_HAND = /^examples\/[^/]+\.ts$|^runtimes\/[^/]+\.mjs$|^vitest\.config\.ts$/;
+/** Run by hand, by another runtime than Node, or found by a program under its name. */
+const RUN_BY_HAND = /^(?:examples|real-clients\/clients)\/[^/]+\.ts$|^runtimes\/[^/]+\.mjs$|^vitest\.config\.ts$/;
 const SOURCE = /^packages\/[^/]+\/src\//;
 
 /** Files that no entry point reaches; a source of a package must be reached without the tests. */
