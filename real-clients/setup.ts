@@ -71,7 +71,10 @@ function install(): void {
   }
 }
 
-/** A package of this folder. Its types are the vendors' business; what is used of it is said where it is used. */
+/**
+ * A package of this folder. Its types are the vendors' business; what is used of it is said where
+ * it is used.
+ */
 export function load<T>(name: string): T {
   return createRequire(join(FOLDER, "package.json"))(name) as T;
 }

@@ -1,41 +1,43 @@
 /**
- * Mixpanel's published SDKs, unmodified, through the relay, which is killed and started again in
- * the middle: every event and every profile update arrives once. The Node SDK never sends anything
- * again, and the browser's gives up what a page without a connection could not send: the relay is
- * killed between their requests.
+ * Mixpanel's SDKs of Node and of the browser: every event and every profile update arrives once.
+ * The Node SDK never sends anything again, and the browser's gives up what a page without a
+ * connection could not send: the relay is killed between their requests.
  */
 import { emulators } from "@waybill/testing";
-import { beforeAll, expect, onTestFinished, test } from "vitest";
-import { openPage } from "./page.ts";
-import { SOON, startRelay, until } from "./relay.ts";
-import { fileOf, INSTALL_MS, installClients, load, TEST_MS } from "./setup.ts";
+import { expect } from "vitest";
+import { type Relay, SOON, until } from "../relay.ts";
+import type { Scenario } from "../scenario.ts";
+import { fileOf, load } from "../setup.ts";
+import { EVENT_NAMES, HALF, type Stage } from "../stage.ts";
 
-const EVENTS = 20;
+const EVENTS = EVENT_NAMES.length;
 const SETTLE_MS = 500;
-const ALL = Array.from({ length: EVENTS }, (_, index) => `event-${index}`);
-
-beforeAll(installClients, INSTALL_MS);
+/** Between some events, so that they leave the page in several requests. */
+const PAUSE_MS = 100;
+const MONTH_MS = 30 * 86_400_000;
+/** Of a request of batches: the SDK makes several of them. */
+const BATCH = 120;
+const BATCHED = 480;
 
 interface World {
   readonly emulator: emulators.MixpanelEmulator;
-  readonly url: string;
-  restart(): Promise<void>;
+  readonly relay: Relay;
 }
 
-async function setUp(): Promise<World> {
+async function setUp(stage: Stage): Promise<World> {
   const emulator = new emulators.MixpanelEmulator({ tokens: ["mp_out"] });
-  const server = await emulator.listen();
-  onTestFinished(() => server.close());
-  const relay = await startRelay({
+  stage.keeps(() => namesIn(emulator));
+  const url = await stage.serve(emulator);
+  const relay = await stage.startRelay({
     product: {
       sources: {
         site: { protocol: "mixpanel", writeKeys: ["mp_site"] },
         app3: { protocol: "mixpanel", writeKeys: ["mp_app"] },
       },
-      destinations: { mixpanel: { vendor: "mixpanel", url: server.url, writeKey: "mp_out", ...SOON } },
+      destinations: { mixpanel: { vendor: "mixpanel", url, writeKey: "mp_out", ...SOON } },
     },
   });
-  return { emulator, url: relay.url, restart: () => relay.restart() };
+  return { emulator, relay };
 }
 
 function namesIn({ events }: emulators.MixpanelEmulator): string[] {
@@ -80,39 +82,37 @@ function done(call: (done: Done) => void): Promise<void> {
   });
 }
 
-function openNode({ url }: World, options: object): Mixpanel {
-  const { init } = load<{ init(token: string, options: object): Mixpanel }>("mixpanel");
+function openNode({ url }: Relay, options: object): Mixpanel {
+  const sdk = load<{ init(token: string, options: object): Mixpanel }>("mixpanel");
   const silent = (): undefined => undefined;
   const logger = { trace: silent, debug: silent, info: silent, warn: silent, error: silent };
-  return init("mp_site", { host: new URL(url).host, protocol: "http", logger, ...options });
+  return sdk.init("mp_site", { host: new URL(url).host, protocol: "http", logger, ...options });
 }
 
-test.each([
-  ["its own path", { key: "mp_site" }],
-  ["the source's prefix, verbose", { key: "mp_site", path: "/s/site", verbose: true }],
-])("mixpanel, by %s", { timeout: TEST_MS }, async (_what, options) => {
-  const world = await setUp();
-  const { emulator } = world;
-  const mixpanel = openNode(world, options);
-  const monthAgo = new Date(Date.now() - 30 * 86_400_000);
-  for (let index = 0; index < EVENTS; index++) {
-    if (index === EVENTS / 2) {
+async function runNode(stage: Stage, options: object): Promise<void> {
+  const { emulator, relay } = await setUp(stage);
+  const mixpanel = openNode(relay, options);
+  const monthAgo = new Date(Date.now() - MONTH_MS);
+  for (const [index, name] of EVENT_NAMES.entries()) {
+    if (index === HALF) {
       await settled(emulator, index, index);
-      await world.restart();
+      await relay.restart();
     }
+    stage.give(name);
     // The largest would not fit a head of Node's own limit.
     const properties = { distinct_id: "u", index, s: "~~~???>>>ü", p: "x".repeat(index * 700) };
-    if (index % 4 === 3)
-      await done((end) => mixpanel.import(`event-${index}`, monthAgo, { distinct_id: "u", index }, end));
-    else await done((end) => mixpanel.track(`event-${index}`, properties, end));
+    if (index % 4 === 3) await done((end) => mixpanel.import(name, monthAgo, { distinct_id: "u", index }, end));
+    else await done((end) => mixpanel.track(name, properties, end));
     await done((end) => mixpanel.people.increment("u", "count", 1, end));
   }
   await done((end) => mixpanel.people.set("u", { plan: "pro" }, end));
   await done((end) => mixpanel.people.track_charge("u", 12.5, {}, end));
   await done((end) => mixpanel.groups.set("company", "acme", { size: 3 }, end));
+  stage.give("$create_alias");
   await done((end) => mixpanel.alias("u", "v", end));
+  await stage.arrived();
   await settled(emulator, EVENTS + 1, EVENTS + 3);
-  expect(namesIn(emulator)).toEqual([...ALL, "$create_alias"]);
+  expect(namesIn(emulator)).toEqual([...EVENT_NAMES, "$create_alias"]);
   expect(emulator.events[5]).toMatchObject({
     properties: { s: "~~~???>>>ü", mp_lib: "node", distinct_id: "u", ip: 0 },
   });
@@ -122,70 +122,83 @@ test.each([
   });
   expect(Object.fromEntries(emulator.profiles.groups)).toEqual({ "company:acme": { size: 3 } });
   expect(emulator.dropped).toEqual([]);
-});
+}
 
-test("mixpanel in batches, of two projects in one request", { timeout: TEST_MS }, async () => {
-  const world = await setUp();
-  const { emulator } = world;
-  const mixpanel = openNode(world, { key: "mp_site" });
-  const batchOf = (kind: string, from: number): object[] =>
-    Array.from({ length: 120 }, (_, index) => ({
+async function runBatches(stage: Stage): Promise<void> {
+  const { emulator, relay } = await setUp(stage);
+  const mixpanel = openNode(relay, { key: "mp_site" });
+  const batchOf = (kind: string, from: number): { readonly event: string }[] =>
+    Array.from({ length: BATCH }, (_, index) => ({
       event: `${kind}-${from + index}`,
       properties: { distinct_id: "u", time: new Date(), ...(index % 2 === 0 ? { token: "mp_app" } : {}) },
     }));
-  for (const from of [0, 120]) {
-    await done((end) => mixpanel.track_batch(batchOf("track", from), {}, end));
-    await done((end) => mixpanel.import_batch(batchOf("import", from), {}, end));
-    await world.restart();
+  const given = (kind: string, from: number): object[] =>
+    batchOf(kind, from).map((item) => ({ ...item, event: stage.give(item.event) }));
+  for (const from of [0, BATCH]) {
+    await done((end) => mixpanel.track_batch(given("track", from), {}, end));
+    await done((end) => mixpanel.import_batch(given("import", from), {}, end));
+    await relay.restart();
   }
-  await until(() => emulator.events.length >= 480);
+  await stage.arrived();
   // Killed in the middle of its deliveries the relay sends some again, and the vendor knows them.
-  expect(new Set(namesIn(emulator)).size).toBe(480);
-  expect(emulator.events).toHaveLength(480);
+  expect(emulator.events).toHaveLength(BATCHED);
   // One unknown token, and nothing of its request is stored.
   const mixed = [...batchOf("no", 0).slice(0, 10), { event: "no", properties: { token: "another" } }];
   await expect(done((end) => mixpanel.track_batch(mixed, {}, end))).rejects.toThrow("key");
-  await done((end) => mixpanel.track("last", {}, end));
-  await until(() => namesIn(emulator).includes("last"));
-  expect(emulator.events).toHaveLength(481);
-});
+  await done((end) => mixpanel.track(stage.give("last"), {}, end));
+  await stage.arrived();
+  expect(emulator.events).toHaveLength(BATCHED + 1);
+}
 
-test.each([
-  ["its own path, in batches", "", {}],
-  ["the source's prefix, one by one", "/s/site", { batch_requests: false }],
-])("mixpanel-browser in a page, by %s", { timeout: TEST_MS }, async (_what, prefix, options) => {
-  const world = await setUp();
-  const { emulator } = world;
-  const window = openPage();
+async function runPage(stage: Stage, prefix: string, options: object): Promise<void> {
+  const { emulator, relay } = await setUp(stage);
+  const window = stage.openPage();
   // It puts itself before the first script.
   window.eval('document.head.appendChild(document.createElement("script"))');
   window.eval(fileOf("mixpanel-browser/dist/mixpanel.umd.js"));
   const config = {
-    api_host: `${world.url}${prefix}`,
+    api_host: `${relay.url}${prefix}`,
     batch_flush_interval_ms: 50,
     persistence: "localStorage",
     autocapture: false,
     track_pageview: false,
     ...options,
   };
+  stage.give("$identify");
   window.eval(`mixpanel.init("mp_site", ${JSON.stringify(config)}); mixpanel.identify("u");`);
-  for (let index = 0; index < EVENTS; index++) {
-    if (index === EVENTS / 2) {
+  const countOf = (): unknown => emulator.profiles.users.get("u")?.["count"];
+  for (const [index, name] of EVENT_NAMES.entries()) {
+    if (index === HALF) {
       // With the event and the updates by which it makes itself known.
-      await until(() => emulator.profiles.users.get("u")?.["count"] === index);
+      await until(() => countOf() === index);
       await settled(emulator, index + 1, 0);
-      await world.restart();
+      await relay.restart();
     }
-    window.eval(`mixpanel.track("event-${index}", { index: ${index} }); mixpanel.people.increment("count");`);
-    if (index % 5 === 4) await new Promise((resolve) => setTimeout(resolve, 100));
+    window.eval(`mixpanel.track("${stage.give(name)}", { index: ${index} }); mixpanel.people.increment("count");`);
+    if (index % 5 === 4) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
   window.eval('mixpanel.get_group("company", "acme").set({ size: 3 })');
-  const ofUser = (): unknown => emulator.profiles.users.get("u")?.["count"];
-  await until(
-    () => namesIn(emulator).includes(ALL.at(-1) ?? "") && ofUser() === EVENTS && emulator.profiles.groups.size > 0,
-  );
+  await stage.arrived();
+  await until(() => countOf() === EVENTS && emulator.profiles.groups.size > 0);
   // Its queue in the page's storage has an order of its own.
-  expect(namesIn(emulator).toSorted()).toEqual(["$identify", ...ALL].toSorted());
-  expect(emulator.events.at(-1)).toMatchObject({ properties: { $user_id: "u", distinct_id: "u", mp_lib: "web" } });
+  expect(namesIn(emulator).toSorted()).toEqual(["$identify", ...EVENT_NAMES].toSorted());
+  const last = { $user_id: "u", distinct_id: "u", mp_lib: "web" };
+  expect(emulator.events.at(-1)).toMatchObject({ properties: last });
   expect(Object.fromEntries(emulator.profiles.groups)).toEqual({ "company:acme": { size: 3 } });
-});
+}
+
+function ofNode(how: string, run: (stage: Stage) => Promise<void>): Scenario {
+  return { client: "mixpanel", how, run };
+}
+
+function ofPage(how: string, prefix: string, options: object): Scenario {
+  return { client: "mixpanel-browser", how, needs: ["jsdom"], run: (stage) => runPage(stage, prefix, options) };
+}
+
+export const scenarios: readonly Scenario[] = [
+  ofNode("its own path", (stage) => runNode(stage, { key: "mp_site" })),
+  ofNode("the source's prefix, verbose", (stage) => runNode(stage, { key: "mp_site", path: "/s/site", verbose: true })),
+  ofNode("in batches, of two projects in one request", runBatches),
+  ofPage("in a page, its own path, in batches", "", {}),
+  ofPage("in a page, the source's prefix, one by one", "/s/site", { batch_requests: false }),
+];
