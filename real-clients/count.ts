@@ -6,7 +6,7 @@ export interface Counted {
   readonly duplicates: number;
 }
 
-/** Events have names of their own. What the vendor keeps beside them, made by the SDK, is not counted. */
+/** Names are distinct. What else the vendor keeps, made by the SDK itself, is not counted. */
 export function count(given: readonly string[], kept: readonly string[]): Counted {
   const copies = new Map(given.map((name) => [name, 0]));
   for (const name of kept) {

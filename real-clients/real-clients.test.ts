@@ -1,6 +1,6 @@
 /**
  * Vendors' published SDKs, unmodified, through the relay by changing their base URL: every event
- * arrives once at the emulator behind it. The relay is a process of its own that is killed and
+ * arrives once at the vendor's emulator. The relay is a process of its own that is killed and
  * started again in the middle. The scenarios are in the folder `clients`.
  */
 import { beforeAll, expect, test } from "vitest";

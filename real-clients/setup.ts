@@ -16,7 +16,7 @@ const LOOK_EVERY_MS = 500;
 /** Makes the pages in which the browser's SDKs run. */
 const PAGES = "jsdom";
 
-/** The versions in the manifest, exact, some behind an alias: `npm:name@version`. */
+/** The versions in the manifest, exact, some of an alias: `npm:name@version`. */
 const WANTED: Readonly<Record<string, string>> = (
   JSON.parse(readFileSync(join(FOLDER, "package.json"), "utf8")) as { dependencies: Record<string, string> }
 ).dependencies;
@@ -72,8 +72,8 @@ function install(): void {
 }
 
 /**
- * A package of this folder. Its types are the vendors' business; what is used of it is said where
- * it is used.
+ * A package of this folder. Its types are the vendors' business; what is used of it is declared
+ * where it is used.
  */
 export function load<T>(name: string): T {
   return createRequire(join(FOLDER, "package.json"))(name) as T;

@@ -31,7 +31,7 @@ const QUIET_MS = 200;
 const QUIET_LOOKS_MAX = 25;
 
 export interface Stage {
-  /** Puts an emulator behind HTTP until the end; its URL. */
+  /** Starts an emulator's server, until the end; its URL. */
   serve(emulator: emulators.VendorEmulator): Promise<string>;
   /** Starts the relay with these environments, until the end. */
   startRelay(environments: object): Promise<Relay>;

@@ -24,7 +24,7 @@ export function figuresOf(outcomes: readonly Outcome[]): Figures {
   return { clients: clients.size, ...sumsOf(outcomes) };
 }
 
-/** Whether nothing was lost, nothing was there twice, and nothing failed; something must have run. */
+/** Whether something ran, and nothing was lost, was there twice or failed. */
 export function isGood(outcomes: readonly Outcome[]): boolean {
   const { events, lost, duplicates } = figuresOf(outcomes);
   return events > 0 && lost === 0 && duplicates === 0 && !outcomes.some(isFailed);

@@ -1,4 +1,4 @@
-/** LaunchDarkly's SDKs of Node, from the oldest on, and what those of pages have in common with them. */
+/** LaunchDarkly's SDKs of Node, from the oldest on, and what they share with those of pages. */
 import { emulators } from "@waybill/testing";
 import { expect } from "vitest";
 import { type Relay, SOON } from "../relay.ts";
@@ -58,7 +58,7 @@ interface Server extends LaunchDarkly {
   variation(key: string, user: object, fallback: boolean): Promise<unknown>;
 }
 
-/** Half of the events, the relay killed and started again, the other half; at the vendor in their order. */
+/** Half of the events, the relay killed and started again, the other half; in order. */
 export async function trackThroughRestart(
   client: LaunchDarkly,
   { stage, world, user }: { readonly stage: Stage; readonly world: World; readonly user?: object },
