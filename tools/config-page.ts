@@ -84,6 +84,10 @@ function variantsOf(environment: Schema, kind: string, chosenBy: Variants["chose
   return { chosenBy, by: new Map(oneOf.map((one) => [one.properties?.[chosenBy]?.const ?? "", one])) };
 }
 
+function listed(names: readonly string[]): string {
+  return new Intl.ListFormat("en-GB").format(names);
+}
+
 class Page {
   readonly #root: Schema;
 
@@ -108,7 +112,8 @@ class Page {
         const having = all.filter((name) => by.get(name)?.properties?.[key] !== undefined);
         if (key === chosenBy || having.length === 1 || common.has(key)) continue;
         const missing = all.filter((name) => !having.includes(name));
-        const note = missing.length === 0 ? "" : ` Not for ${missing.join(" and ")}.`;
+        const few = having.length < missing.length ? ` For ${listed(having)} alone.` : ` Not for ${listed(missing)}.`;
+        const note = missing.length === 0 ? "" : few;
         const value = this.#resolved(properties[key] as Schema);
         const isRequired = required?.includes(key) === true;
         common.set(key, {

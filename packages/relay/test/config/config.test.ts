@@ -1,5 +1,5 @@
 import { type ConfigError, loadConfig } from "@waybill/relay";
-import { VENDORS } from "@waybill/vendors/registry";
+import { ADAPTERS, VENDORS } from "@waybill/vendors/registry";
 import { expect, test } from "vitest";
 
 const GOOD = `# a comment
@@ -15,7 +15,10 @@ environments:
         writeKey: "\${SEGMENT_KEY}"
 `;
 
-const listOf = (names: readonly string[]): string => `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+/** As a message names several. */
+function listed(names: readonly string[]): string {
+  return new Intl.ListFormat("en-GB").format(names);
+}
 
 function faults(text: string, env: Record<string, string> = { SEGMENT_KEY: "secret" }): string[] {
   try {
@@ -106,6 +109,7 @@ test("an alias without its anchor, and a bomb of aliases, are faults", () => {
 });
 
 test("values are checked one by one, with what is wrong in each", () => {
+  const keyless = ADAPTERS.filter(({ config }) => config.hasKeyAlways !== true).map(({ name }) => name);
   const text = `listen: nowhere
 environments:
   a:
@@ -120,12 +124,12 @@ environments:
 `;
   expect(faults(text).map((line) => line.replace(/^.*?(?:destinations|sources)\./, ""))).toEqual([
     'waybill.yaml:1:9 listen: is "nowhere"; it must be an address; for example 127.0.0.1:8080 or [::]:8080',
-    `flags.keyless: is not an option of sources of launchdarkly; sources of ${listOf(VENDORS.filter((name) => name !== "launchdarkly"))} have it`,
+    `flags.keyless: is not an option of sources of launchdarkly; sources of ${listed(keyless)} have it`,
     'x.url: is "ftp://x"; it must be an http or https URL; for example https://api.segment.io',
     'x.backoff.max: is "2m"; it must be from 1 to 60000 ms; for example 30s',
     "x.path: is not an option of destinations of segment; only destinations of file have it",
     "y.path: is required; The file that events are appended to, a line each, such as /var/log/events.ndjson. A full file is renamed with the time at which it began.",
-    `y.writeKey: is not an option of destinations of file; destinations of ${listOf(VENDORS)} have it`,
+    `y.writeKey: is not an option of destinations of file; destinations of ${listed(VENDORS)} have it`,
     "z.writeKey: is required; The vendor's key: write key, API key, token or SDK key. Take it from the environment: ${SEGMENT_WRITE_KEY}.",
     "z.filter.sources: unknown key; sources is an option of the destination itself, beside filter: sources: [web]",
     "v.flagsFile: is not an option of destinations of trophy; only destinations of launchdarkly have it",

@@ -103,7 +103,10 @@ function testIds(name: string, vendor: InboundUnderTest): void {
       const body = bodyOf(part);
       const found = adapter.eventIds?.(body) ?? [];
       expect(adapter.eventIds !== undefined).toBe(ids === "event");
-      if (ids === "event") expect(found.map(({ idStart, idEnd }) => text(body, idStart, idEnd))).toEqual(part.ids);
+      if (ids === "event")
+        expect(found.map(({ bytes = body, idStart, idEnd }) => text(Buffer.from(bytes), idStart, idEnd))).toEqual(
+          part.ids,
+        );
     }
   });
 }
