@@ -120,7 +120,9 @@ test("keyless is for every protocol but LaunchDarkly's, whose requests all have 
       },
     },
   });
-  expect(() => loadConfig({ file: "f", text, env: {} })).toThrow(/keyless.*is not an option of sources of launchdarkly/);
+  expect(() => loadConfig({ file: "f", text, env: {} })).toThrow(
+    /keyless.*is not an option of sources of launchdarkly/,
+  );
 });
 
 test("a rate holds for a key in every spelling and every place, and each key has its own", async () => {

@@ -12,7 +12,7 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const BACKSLASH = 0x5c;
 const encoder = new TextEncoder();
-const NO_ID: EventId = { idStart: -1, idEnd: -1 };
+export const NO_ID: EventId = { idStart: -1, idEnd: -1 };
 
 /**
  * Where the ids of stored events are in their `body`: each event's member of this name. None of a

@@ -2,7 +2,7 @@
  * Between Mixpanel's events and profile updates and canonical events, both ways. Source: protocol
  * sections 3, 6 and 9.
  */
-import { type Translate, uuidV7TimeMs } from "@waybill/core";
+import { own, type Translate, uuidV7TimeMs } from "@waybill/core";
 import { type Canonical, firstText, objectOf, parsedObject } from "../canonical/canonical.ts";
 import type { EventType, Properties } from "../canonical/events.ts";
 import {
@@ -200,7 +200,7 @@ function writeEvent(
 /**
  * Section 6: the id itself where the vendor takes it, else one that is the same for the same id.
  */
-export function insertIdOf(messageId: string): string {
+function insertIdOf(messageId: string): string {
   return INSERT_ID.test(messageId) && !REFUSED_IDS.has(messageId.toLowerCase()) ? messageId : stableUuid(messageId);
 }
 
@@ -209,7 +209,7 @@ function reserved(context: Properties): Properties {
     Object.fromEntries(
       CONTEXT.map(([path, property]) => {
         const [object = "", member = ""] = path.split(".");
-        const value = objectOf(context[object])[member];
+        const value = own(objectOf(own(context, object)), member);
         return [property, typeof value === "object" ? undefined : value];
       }),
     ),
@@ -327,14 +327,14 @@ function withoutDevice(id: string | undefined): string | undefined {
 }
 
 function contextOf(properties: Properties): Properties | undefined {
-  const context: Record<string, Properties> = {};
+  const context = new Map<string, Properties>();
   for (const [path, property] of CONTEXT) {
-    const value = Object.hasOwn(properties, property) ? properties[property] : undefined;
+    const value = own(properties, property);
     if (value === undefined || value === null) continue;
     const [object = "", member = ""] = path.split(".");
-    context[object] = { ...context[object], [member]: value };
+    context.set(object, { ...context.get(object), [member]: value });
   }
-  const all: Properties = { ...context, ...located(properties["ip"]) };
+  const all: Properties = { ...Object.fromEntries(context), ...located(properties["ip"]) };
   return Object.keys(all).length === 0 ? undefined : all;
 }
 

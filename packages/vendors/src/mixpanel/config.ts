@@ -14,7 +14,7 @@ export interface MixpanelDestinationOptions {
   /** Who sends events. Default: the project's token alone. */
   readonly serviceAccount?: MixpanelServiceAccount | undefined;
   /** The property by which groups are known at Mixpanel. Default: `company`. */
-  readonly groupKey: string;
+  readonly groupKey?: string | undefined;
   /** Whether the project merges ids by `$create_alias`. Default: false. */
   readonly sendsAliases: boolean;
 }
@@ -35,9 +35,9 @@ const serviceAccount = z
 const destination: OptionsSchema<MixpanelDestinationOptions> = z.strictObject({
   serviceAccount: serviceAccount.optional(),
   groupKey: text({
-    description: "The property by which groups are known at Mixpanel, for events of other vendors.",
-    example: "company",
-  }).default("company"),
+    description: "The property by which groups are known at Mixpanel, for events of other vendors. Default: company.",
+    example: "team",
+  }).optional(),
   sendsAliases: flag(
     "Whether the project merges ids by $create_alias, as older ones do. Else an alias is dropped.",
     false,

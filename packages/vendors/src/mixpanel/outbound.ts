@@ -44,7 +44,7 @@ export interface MixpanelServiceAccount {
   readonly projectId: string;
 }
 
-export const MIXPANEL_URL = "https://api.mixpanel.com";
+const MIXPANEL_URL = "https://api.mixpanel.com";
 /** Section 4: 2,000 events; the vendor's sample error says 2,097,152 bytes. */
 const LIMITS = { maxEvents: 2_000, maxBytes: 2_000_000 };
 /** Section 4: 1 MB. */

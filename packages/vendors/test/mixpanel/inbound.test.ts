@@ -2,6 +2,7 @@
  * What Mixpanel's inbound paths make of the requests that its published clients send, and of
  * hostile ones.
  */
+import { testInbound } from "@waybill/testing/suites";
 import type { InboundOptions, InboundRequest, Taken } from "@waybill/vendors";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -19,6 +20,24 @@ const OPTIONS: Options = {
   makeId: () => MADE,
   now: () => MADE_AT_MS,
 };
+
+testInbound("mixpanel", {
+  adapter: mixpanel,
+  request: (events, key) => ({
+    path: "/track/",
+    body: JSON.stringify(
+      events.map(({ id, user }) => ({
+        event: "E",
+        properties: {
+          ...(key === "" ? {} : { token: key }),
+          time: 1_700_000_000,
+          distinct_id: user,
+          $insert_id: id,
+        },
+      })),
+    ),
+  }),
+});
 
 interface Sent extends Partial<InboundRequest> {
   readonly body?: string;

@@ -13,6 +13,7 @@ import {
 } from "@waybill/core";
 import { emulators, SeededRandom, SimNetwork, VirtualClock } from "@waybill/testing";
 import { testVendor } from "@waybill/testing/suites";
+import { adapterOf } from "@waybill/vendors/registry";
 import { expect, test } from "vitest";
 import { type MixpanelSettings, mixpanelProtocol } from "../../src/mixpanel/outbound.ts";
 
@@ -30,7 +31,8 @@ const eventOf = ($insert_id: string, properties: object = {}): string =>
 
 testVendor("mixpanel", {
   origin,
-  protocol: (token) => mixpanelProtocol({ url: `${origin}/`, token, version }),
+  adapter: adapterOf("mixpanel"),
+  url: `${origin}/`,
   emulator(clock) {
     const emulator = new emulators.MixpanelEmulator({ clock, tokens: ["right"] });
     return {
