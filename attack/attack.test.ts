@@ -1,4 +1,7 @@
-/** The attacks run, a part of them, through the same code; and what the security document says of them is true of their names. */
+/**
+ * The attacks run, a part of them, through the same code; and what the security document says of
+ * them is true of their names.
+ */
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

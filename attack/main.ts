@@ -1,6 +1,8 @@
 /**
- * `npm run -s attack`: a real relay, real sockets, on loopback; each case is one attack and what must hold after it. One line per case as it ends, then one JSON object; exit 1
- * unless all survived, no relay ended by itself, its event loop was never blocked for more than 50 ms and its memory stayed under 512 MB.
+ * `npm run -s attack`: a real relay, real sockets, on loopback; each case is one attack and what
+ * must hold after it. One line per case as it ends, then one JSON object; exit 1 unless all
+ * survived, no relay ended by itself, its event loop was never blocked for more than 50 ms and its
+ * memory stayed under 512 MB.
  */
 import { parseArgs } from "node:util";
 import { ATTACKS } from "./cases/index.ts";

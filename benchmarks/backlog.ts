@@ -1,9 +1,11 @@
 /**
- * `npm run backlog -- --gigabytes G`: a relay with that much undelivered on disk starts, delivers it to a fast destination and accepts
- * meanwhile. Measured: the start, the most memory it ever had, the rate of the drain, and the p99 of accepts during the drain and on the idle relay.
+ * `npm run backlog -- --gigabytes G`: a relay with that much undelivered on disk starts, delivers
+ * it to a fast destination and accepts meanwhile. Measured: the start, the most memory it ever had,
+ * the rate of the drain, and the p99 of ingest requests during the drain and on the idle relay.
  *
- * `acceptP99MsNeighbour` tells what the drain costs a relay from what it costs the machine: the p99 of a second relay, in a process of its
- * own with nothing to deliver, during the same drain. All of them, the load and the destination share the machine's cores.
+ * `acceptP99MsNeighbour` tells what the drain costs a relay from what it costs the machine: the p99
+ * of a second relay, in a process of its own with nothing to deliver, during the same drain. All of
+ * them, the load and the destination share the machine's cores.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,8 +55,9 @@ let drainedAtMs: number | undefined;
 void drained.then(({ atMs }) => {
   drainedAtMs = atMs;
 });
-// A slice to warm up, before each of the two measurements: what is compared is the drain, not the compiler.
-// A backlog that is gone by then was too small for that, and leaves the warm-up as its only measurement.
+// A slice to warm up, before each of the two measurements: what is compared is the drain, not the
+// compiler. A backlog that is gone by then was too small for that, and leaves the warm-up as its
+// only measurement.
 await acceptSlice(neighbour);
 const warmUp = await acceptSlice(relay);
 for (let slice = 0; drainedAtMs === undefined; slice++) {
@@ -98,7 +101,10 @@ rmSync(directory, { recursive: true, force: true });
 publish("backlog", result, gigabytes >= 1);
 if (result.lost !== 0 || !result.booksBalance) process.exitCode = 1;
 
-/** Accepts until the log has the gigabytes while the destination is away, then kills the relay. Returns the events stored. */
+/**
+ * Accepts until the log has the gigabytes while the destination is away, then kills the relay.
+ * Returns the events stored.
+ */
 async function fill(): Promise<number> {
   const away = await RelayProcess.start({
     directory,

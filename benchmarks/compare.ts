@@ -1,6 +1,8 @@
 /**
- * `npm run bench -- compare --base COMMIT SCENARIO`: the scenario of this checkout and of another commit in five pairs; who goes first alternates, so that neither always
- * has the warmer machine. A pair's ratio is the geometric mean over the scenario's figures, this checkout's divided by the commit's; above 1 this one is faster.
+ * `npm run bench -- compare --base COMMIT SCENARIO`: the scenario of this checkout and of another
+ * commit in five pairs; who goes first alternates, so that neither always has the warmer machine. A
+ * pair's ratio is the geometric mean over the scenario's figures, this checkout's divided by the
+ * commit's; above 1 this one is faster.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,8 +1,11 @@
 /**
- * What each client loses: 2,000 events a second from one process to a vendor's emulator in another, while something goes wrong from second 1 on. Lost are events that the
- * client took (the call returned) and the emulator never got; events that the client refused to the caller's face are `refused`; `told` are losses that the program was told.
+ * What each client loses: 2,000 events a second from one process to a vendor's emulator in another,
+ * while something goes wrong from second 1 on. Lost are events that the client took (the call
+ * returned) and the emulator never got; events that the client refused to the caller's face are
+ * `refused`; `told` are losses that were reported to the program.
  *
- * At SIGKILL an event counts as taken when it was captured at least 50 ms before: a spool has an event a few milliseconds after the call.
+ * At SIGKILL an event counts as taken when it was captured at least 50 ms before: a spool has an
+ * event a few milliseconds after the call.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -172,7 +175,8 @@ async function attempt(
     await second.stop();
     return { sent: capturedBefore(counts, killedAtMs - SPOOLED_AFTER_MS), refused: 0, told, peakRssMb };
   } else if (fault === "close during an outage") {
-    // The last event is captured a second later; then it closes, and the vendor comes back a second after that.
+    // The last event is captured a second later; then it closes, and the vendor comes back a second
+    // after that.
     await sleep((AFTERWARDS_S + 1) * 1_000);
     await vendor.ask({ recover: true });
   } else {

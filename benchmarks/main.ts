@@ -1,4 +1,7 @@
-/** `npm run bench -- <scenario> [--quick]`, or `compare --base COMMIT <scenario>`: the last line is one JSON object; exit 1 when a promise is broken, 2 for a wrong call. */
+/**
+ * `npm run bench -- <scenario> [--quick]`, or `compare --base COMMIT <scenario>`: the last line is
+ * one JSON object; exit 1 when a promise is broken, 2 for a wrong call.
+ */
 
 import { COMPARED, compare } from "./compare.ts";
 import * as faults from "./faults.ts";

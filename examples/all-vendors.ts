@@ -1,4 +1,7 @@
-/** One client for four vendors, with typed events. Arguments: the URLs of Letter, GetFluxly, Trophy and Valued. */
+/**
+ * One client for four vendors, with typed events. Arguments: the URLs of Letter, GetFluxly, Trophy
+ * and Valued.
+ */
 import { createClient } from "waybill";
 import { getfluxly } from "waybill/getfluxly";
 import { letter } from "waybill/letter";

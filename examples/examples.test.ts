@@ -71,7 +71,7 @@ test("launchdarkly", async () => {
   ]);
 });
 
-test("all-vendors delivers to each in its own words, and the ledgers balance", async () => {
+test("all-vendors delivers to each in its own format, and the ledgers balance", async () => {
   const letter = new emulators.LetterEmulator();
   const trophy = new emulators.TrophyEmulator();
   const output = await example(

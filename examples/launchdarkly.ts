@@ -1,4 +1,7 @@
-/** LaunchDarkly's event publisher: payloads per metadata value, a rotated key. Argument: the URL of the vendor. */
+/**
+ * LaunchDarkly's event publisher: payloads per metadata value, a rotated key. Argument: the URL of
+ * the vendor.
+ */
 import { HttpEventPublisher } from "waybill/launchdarkly";
 
 const [uri = "https://events.launchdarkly.com"] = process.argv.slice(2);

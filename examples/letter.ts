@@ -1,4 +1,6 @@
-/** Letter's own client: a contact, its account, something it did. Argument: the URL of the vendor. */
+/**
+ * Letter's own client: a contact, its account, something it did. Argument: the URL of the vendor.
+ */
 import { LetterClient } from "waybill/letter";
 
 const [baseUrl = "https://api.letter.app"] = process.argv.slice(2);

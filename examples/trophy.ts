@@ -1,4 +1,7 @@
-/** Trophy's own client: a change of a metric, and the state that comes back. Argument: the URL of the vendor. */
+/**
+ * Trophy's own client: a change of a metric, and the state that comes back. Argument: the URL of
+ * the vendor.
+ */
 import { TrophyClient, UnprocessableEntityError } from "waybill/trophy";
 
 const [baseUrl = "https://api.trophy.so/v1"] = process.argv.slice(2);

@@ -1,4 +1,7 @@
-/** Valued's own client: one connection for the program, a scope per request. Argument: the URL of the vendor. */
+/**
+ * Valued's own client: one connection for the program, a scope per request. Argument: the URL of
+ * the vendor.
+ */
 import { Valued } from "waybill/valued";
 
 const [endpoint = "https://ingest.valued.app/events"] = process.argv.slice(2);

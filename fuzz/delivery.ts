@@ -55,7 +55,10 @@ export interface Stored {
   readonly events: readonly string[];
 }
 
-/** **Errors**: the chain throws, ends without an outcome for each event, or does not end within hours of virtual time. */
+/**
+ * **Errors**: the chain throws, ends without an outcome for each event, or does not end within
+ * hours of virtual time.
+ */
 export async function sendThrough(
   config: DestinationConfig,
   stored: Stored,

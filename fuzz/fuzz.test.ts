@@ -1,4 +1,7 @@
-/** The fuzzer runs, shortly, on everything; and what it once found, which its corpus keeps, stays fixed. */
+/**
+ * The fuzzer runs, shortly, on everything; and what it once found, which its corpus keeps, stays
+ * fixed.
+ */
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";

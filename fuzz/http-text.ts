@@ -1,6 +1,8 @@
 /**
- * Requests as text that people can read and keep: `POST /v1/batch`, a line per header, an empty line, the body. A line `fuzz-encode: gzip` says that the body is compressed
- * on its way; what a head says of its own length and connection is left out, so that where the request ends is never in doubt.
+ * Requests as text that people can read and keep: `POST /v1/batch`, a line per header, an empty
+ * line, the body. A line `fuzz-encode: gzip` says that the body is compressed on its way; what a
+ * head says of its own length and connection is left out, so that where the request ends is never
+ * in doubt.
  */
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import type { SeededRandom } from "@waybill/testing";
@@ -203,6 +205,6 @@ export function readResponse(bytes: Buffer, isHead = false): ResponseText {
   const body = bytes.subarray(end + 4);
   const length = headers.get("content-length");
   if (length !== undefined && Number(length) !== body.length && !isHead && status !== 204 && status !== 304)
-    throw new Error(`${body.length} bytes behind a head that speaks of ${length}`);
+    throw new Error(`${body.length} bytes after a head that speaks of ${length}`);
   return { status, headers, body };
 }

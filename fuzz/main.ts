@@ -1,7 +1,8 @@
 /**
- * `npm run -s fuzz -- --minutes N [--seed S]`: damaged and hostile inputs for everything that strangers, vendors, operators and disks send, N minutes for all targets
- * together, two of them at a time. The last line is one JSON object; exit 1 after a crash or a hang. `--target T` runs one alone, `--at I` repeats one input, `--input FILE`
- * runs a file.
+ * `npm run -s fuzz -- --minutes N [--seed S]`: damaged and hostile inputs for everything that
+ * strangers, vendors, operators and disks send, N minutes for all targets together, two of them at
+ * a time. The last line is one JSON object; exit 1 after a crash or a hang. `--target T` runs one
+ * alone, `--at I` repeats one input, `--input FILE` runs a file.
  */
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
@@ -75,7 +76,10 @@ await Promise.all(
 );
 report();
 
-/** One target until its time is over. After a hang or a death of its worker it goes on behind that input. */
+/**
+ * One target until its time is over. After a hang or a death of its worker it goes on after that
+ * input.
+ */
 async function runTarget(name: string, untilMs: number): Promise<void> {
   const result: Result = { inputs: 0, slowestMs: 0, slowestAt: 0 };
   results.set(name, result);

@@ -1,7 +1,13 @@
-/** Changes JSON where it means something: values of other types, members with names that objects have already, parts doubled, moved, left out. */
+/**
+ * Changes JSON where it means something: values of other types, members with names that objects
+ * have already, parts doubled, moved, left out.
+ */
 import type { SeededRandom } from "@waybill/testing";
 
-/** JSON that no value of JavaScript is written as: numbers beyond its own, members named twice, what is not JSON at all. */
+/**
+ * JSON that no value of JavaScript is written as: numbers beyond its own, members named twice, what
+ * is not JSON at all.
+ */
 class Raw {
   readonly text: string;
 
@@ -70,7 +76,10 @@ const HOSTILE: readonly (() => Json)[] = [
   () => "$identify",
 ];
 
-/** `texts` are JSON: one of them with a few changes, parts of the others among them. One that is not JSON is taken for a text. */
+/**
+ * `texts` are JSON: one of them with a few changes, parts of the others among them. One that is not
+ * JSON is taken for a text.
+ */
 export function mutateJson(random: SeededRandom, texts: readonly string[]): string {
   let value = parse(random.pick(texts));
   for (let left = 1 + random.below(CHANGES_MAX); left > 0; left--)

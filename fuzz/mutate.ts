@@ -7,7 +7,10 @@ const INTERESTING = [
   0, 1, 9, 10, 13, 0x20, 0x22, 0x2c, 0x3a, 0x5b, 0x5c, 0x5d, 0x7b, 0x7d, 0x7f, 0x80, 0xc0, 0xed, 0xf4, 0xff,
 ];
 
-/** A damaged copy: bits turned, bytes replaced, slices removed, doubled, moved, words of the dictionaries and pieces of other inputs put in. */
+/**
+ * A damaged copy: bits turned, bytes replaced, slices removed, doubled, moved, words of the
+ * dictionaries and pieces of other inputs put in.
+ */
 export function mutate(random: SeededRandom, corpus: readonly Uint8Array[], dictionary: readonly string[]): Buffer {
   return damage(random, Buffer.from(random.pick(corpus)), corpus, dictionary);
 }

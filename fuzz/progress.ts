@@ -1,4 +1,7 @@
-/** What a worker and the main thread tell each other in shared memory, so that an input that never ends can be named. */
+/**
+ * What a worker and the main thread tell each other in shared memory, so that an input that never
+ * ends can be named.
+ */
 const FIELDS = ["iteration", "stop", "slowestMicros", "slowestAt", "inputs"] as const;
 type Field = (typeof FIELDS)[number];
 

@@ -1,4 +1,7 @@
-/** A relay's intake, log and lanes in memory, behind Node's own HTTP parser: a source of every protocol, on a virtual clock and a simulated disk. */
+/**
+ * A relay's intake, log and lanes in memory, behind Node's own HTTP parser: a source of every
+ * protocol, on a virtual clock and a simulated disk.
+ */
 import assert from "node:assert";
 import { isUtf8 } from "node:buffer";
 import type { Server } from "node:http";
@@ -164,7 +167,9 @@ export class SmallRelay {
     await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** With vendors that take everything each lane ends with nothing left. **Errors**: one does not. */
+  /**
+   * With vendors that take everything each lane ends with nothing left. **Errors**: one does not.
+   */
   async drain(patienceMs: number): Promise<void> {
     const { environment } = this;
     for (const { destination } of environment.lanes(0)) environment.destination(destination)?.resume();

@@ -2,11 +2,16 @@ import type { SeededRandom } from "@waybill/testing";
 
 /** What is fuzzed: where its inputs come from, and what must hold of whatever is made of them. */
 export interface Target {
-  /** What the inputs are made from; by default the files of `corpus/<name>`. They are run as they are before anything is made from them. */
+  /**
+   * What the inputs are made from; by default the files of `corpus/<name>`. They are run as they
+   * are before anything is made from them.
+   */
   readonly seeds?: (corpus: readonly Buffer[]) => readonly Buffer[];
   /** Pieces that mean something where they stand. */
   readonly dictionary: readonly string[];
-  /** Makes an input; by default damages the bytes of a seed. Nothing but the generator may decide. */
+  /**
+   * Makes an input; by default damages the bytes of a seed. Nothing but the generator may decide.
+   */
   readonly make?: (random: SeededRandom, seeds: readonly Buffer[]) => Buffer;
   /** Sets up what inputs are run against. Not timed. */
   readonly open: () => Opened | Promise<Opened>;

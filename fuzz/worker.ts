@@ -1,4 +1,7 @@
-/** Runs one target's inputs. Shared memory tells which one is at hand, so that a hang can be repeated. */
+/**
+ * Runs one target's inputs. Shared memory tells which one is at hand, so that a hang can be
+ * repeated.
+ */
 import { readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { SeededRandom } from "@waybill/testing";

@@ -94,7 +94,8 @@ async function expectAll({ emulator }: World, results: readonly Result[]): Promi
   expect(results.map(({ code }) => code)).toEqual(new Array(EVENTS + 4).fill(200));
   await until(() => emulator.events.length >= EVENTS + 4);
   const names = emulator.events.map(({ event_type: type }) => type);
-  // Each once: what a killed relay had sent and not yet noted goes out again, and the vendor knows its id.
+  // Each once: what a killed relay had sent and not yet noted goes out again, and the vendor knows
+  // its id.
   expect(names).toEqual([...ALL, "$identify", "$groupidentify", "$identify", "revenue_amount"]);
   expect(emulator.propertiesOf("user-1")).toEqual({ plan: "pro", count: 2, company: "acme" });
   expect(emulator.groupPropertiesOf("company", "acme")).toEqual({ seats: 5 });

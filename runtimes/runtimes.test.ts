@@ -1,4 +1,7 @@
-/** Every runtime imports the packed tarball, sends 1,000 events to Segment's emulator and loses none. */
+/**
+ * Every runtime imports the packed tarball, sends 1,000 events to Segment's emulator and loses
+ * none.
+ */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** Sends 1,000 events to the URL it is given and prints what became of them: what each runtime is asked to do. */
+/**
+ * Sends 1,000 events to the URL it is given and prints what became of them: what each runtime is
+ * asked to do.
+ */
 import { createClient } from "waybill";
 
 export async function send(url) {

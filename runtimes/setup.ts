@@ -1,4 +1,7 @@
-/** Puts the runtimes in place: those of npm in this folder, Chromium by the system's package manager. */
+/**
+ * Puts the runtimes in place: those of npm in this folder, Chromium by the system's package
+ * manager.
+ */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,4 +1,7 @@
-/** What a stranger sends and a vendor answers in the simulation when they mean no good: made from the seed. */
+/**
+ * What a stranger sends and a vendor answers in the simulation when they mean no good: made from
+ * the seed.
+ */
 import type { SeededRandom, ServerRequest, ServerResponse } from "@waybill/testing";
 
 /** Events are made by hand: some of their members no JSON.stringify writes. */
@@ -29,7 +32,7 @@ const VALUES = [
 ];
 const MEMBERS = ["userId", "anonymousId", "event", "properties", "traits", "context", "timestamp", "integrations"];
 const MORE_MEMBERS = ["groupId", "previousId", "name", "category", "__proto__", "toString", "constructor"];
-/** Behind the number by which the simulation knows an event again. */
+/** After the number by which the simulation knows an event again. */
 const ID_ENDS = ["", "-\\u00e9", "-💥", "-\\\\", '-\\"', "-__proto__", "-\\u0000", `-${"x".repeat(80)}`];
 /** Ids that are none: the relay gives the event another. */
 const ODD_IDS = ["null", "5", "[]", '{"toString":null}', '""'];

@@ -1,5 +1,6 @@
 /**
- * Bugs that a careless change could bring, each to be switched on alone: the simulation must find every one of them, or it proves nothing.
+ * Bugs that a careless change could bring, each to be switched on alone: the simulation must find
+ * every one of them, or it proves nothing.
  */
 import { Account, DELIVERED, type Disk, type HttpResponse, Lane, type Sender, type Transport } from "@waybill/core";
 import { Fates, LaneState, LogBatch } from "@waybill/log";
@@ -40,7 +41,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "cursor-one-too-far",
-    what: "the cursor on disk stands behind an event that was not settled",
+    what: "the cursor on disk is after an event that was not settled",
     patch: () =>
       replaced(
         LaneState.prototype,
@@ -168,7 +169,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "hostile-status-sticks",
-    what: "after a status that is none every answer of the vendor is taken for a refusal",
+    what: "after a status that is not one every answer of the vendor is taken for a refusal",
     relayTransport: (transport) => {
       const stuck = new Set<string>();
       return async (request, signal) => {

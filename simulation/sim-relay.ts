@@ -1,4 +1,7 @@
-/** The relay in the simulation: its real parts on the virtual clock, disk and network, for one life of its process. */
+/**
+ * The relay in the simulation: its real parts on the virtual clock, disk and network, for one life
+ * of its process.
+ */
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { type Clock, createUuidV7, type Disk, type DiskRuntime } from "@waybill/core";
@@ -32,7 +35,10 @@ export interface Plan {
   readonly batchMaxEvents: number;
 }
 
-/** By the number of the destination: two speak as the clients do, one gets what a translation makes of it, chosen and redacted. */
+/**
+ * By the number of the destination: two speak as the clients do, one gets what a translation makes
+ * of it, chosen and redacted.
+ */
 export const VENDORS = ["segment", "segment", "letter"] as const;
 /** Events of this name are not for the third destination, and this property is for no one there. */
 export const SKIPPED_EVENT = "Skipped";
@@ -152,7 +158,8 @@ export class SimRelay {
     const body = await new Promise<Buffer | Parameters<Intake["refuseBody"]>[1]>((resolve) => {
       const listeners = new Map<string, (chunk?: Buffer) => void>();
       this.#bodies.read(incomingOf(request, listeners), (read) => resolve(read));
-      // The body comes whole, at once, and no stream is in between: all of it happens in the virtual instant.
+      // The body comes whole, at once, and no stream is in between: all of it happens in the
+      // virtual instant.
       if (request.body.length > 0) listeners.get("data")?.(Buffer.from(request.body));
       listeners.get("end")?.();
     });
@@ -256,7 +263,10 @@ function incomingOf(
   return incoming as unknown as IncomingMessage;
 }
 
-/** A disk on which nothing begins any more once its process is dead. What had begun is as far as it was. */
+/**
+ * A disk on which nothing begins any more once its process is dead. What had begun is as far as it
+ * was.
+ */
 function mortal(disk: Disk, alive: () => boolean): Disk {
   const guard = <T>(run: () => Promise<T>): Promise<T> => (alive() ? run() : new Promise<never>(() => undefined));
   return {

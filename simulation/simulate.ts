@@ -1,10 +1,14 @@
 /**
- * The whole system in one process from one seed: clients and a stranger, the relay's intake, log and lanes, two Segment emulators and a Letter emulator behind a translation, a filter
- * and a redaction, on a virtual clock, network and disk. Each step does something or breaks something, lets time pass, and checks what must hold at every instant; at the
- * end the faults stop, and everything a client made, and the relay took from a stranger, must be at each emulator once, or a dead letter, or counted as left out or as lost to
- * retention or damage. No request is without its answer, and none ends the process.
+ * The whole system in one process from one seed: clients and a stranger, the relay's intake, log
+ * and lanes, two Segment emulators and a Letter emulator behind a translation, a filter and a
+ * redaction, on a virtual clock, network and disk. Each step does something or breaks something,
+ * lets time pass, and checks what must hold at every instant; at the end the faults stop, and
+ * everything a client made, and the relay took from a stranger, must be at each emulator once, or a
+ * dead letter, or counted as left out or as lost to retention or damage. No request is without its
+ * answer, and none ends the process.
  *
- * A seed's course changes with every change of what draws from it: what a seed has found is kept as a test of the part at fault.
+ * A seed's course changes with every change of what draws from it: what a seed has found is kept as
+ * a test of the part at fault.
  */
 import type { PlantedBug } from "./planted-bug.ts";
 import { World } from "./world.ts";

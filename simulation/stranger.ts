@@ -1,5 +1,6 @@
 /**
- * A client that no SDK was: sends hostile events one request after another, each until it is answered for good, and knows how many of them were taken.
+ * A client that no SDK was: sends hostile events one request after another, each until it is
+ * answered for good, and knows how many of them were taken.
  */
 import { type Clock, messageOf, sleep, type Transport } from "@waybill/core";
 import type { SeededRandom } from "@waybill/testing";

@@ -1,4 +1,7 @@
-/** The vendors of the simulation: what arrives at each is in order, within its limits, and what was to be left out is not there. */
+/**
+ * The vendors of the simulation: what arrives at each is in order, within its limits, and what was
+ * to be left out is not there.
+ */
 
 import type { SeededRandom, VirtualClock } from "@waybill/testing";
 import {

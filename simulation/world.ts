@@ -1,4 +1,7 @@
-/** What there is in the simulation: two clients and a stranger, the relay, three vendors, and everything that can go wrong between them. */
+/**
+ * What there is in the simulation: two clients and a stranger, the relay, three vendors, and
+ * everything that can go wrong between them.
+ */
 import {
   type EmulatorFailure,
   SeededRandom,
@@ -277,7 +280,10 @@ export class World {
     }
   }
 
-  /** Every event that was made is at the emulator once, or a dead letter, or in the column of the ledger that says why not. */
+  /**
+   * Every event that was made is at the emulator once, or a dead letter, or in the column of the
+   * ledger that says why not.
+   */
   async #checkDelivered(index: number, vendor: SimVendor): Promise<void> {
     const lane = this.relay?.lanes()[index];
     if (lane === undefined) return;
@@ -406,7 +412,10 @@ export class World {
     this.clock.after(this.random.below(3_000), () => this.relay?.resume(index));
   }
 
-  /** A bit turns in a segment behind which there are records: damage at the very end can't be told from a torn write. */
+  /**
+   * A bit turns in a segment behind which there are records: damage at the very end can't be told
+   * from a torn write.
+   */
   rot(): void {
     const segments = this.disk
       .paths()

@@ -1,6 +1,7 @@
 /**
- * docs/conformance.md: from the titles of the tests, each item of each vendor's list, and where it is shown; from seeds/, what each of the five original systems does, where
- * it is done here, and the tests that show it.
+ * docs/conformance.md: from the titles of the tests, each item of each vendor's list, and where it
+ * is shown; from seeds/, what each of the five original systems does, where it is done here, and
+ * the tests that show it.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

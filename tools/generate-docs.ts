@@ -1,4 +1,7 @@
-/** Writes the pages that follow from the code: `npm run docs`. A test fails when one of them is not current. */
+/**
+ * Writes the pages that follow from the code: `npm run docs`. A test fails when one of them is not
+ * current.
+ */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ERROR_CODES } from "@waybill/core";
@@ -58,7 +61,10 @@ function decisionsPage(): string {
   ].join("\n");
 }
 
-/** The table is above each vendor's mapping in the code; a vendor without one takes canonical events as they are. */
+/**
+ * The table is above each vendor's mapping in the code; a vendor without one takes canonical events
+ * as they are.
+ */
 function vendorsPage(): string {
   const sections = ADAPTERS.flatMap(({ name, title }) => {
     const source = readFileSync(pathOf(`packages/vendors/src/${name}/canonical.ts`), "utf8");
@@ -86,10 +92,10 @@ function vendorsPage(): string {
     'client.track({ userId: "u1", event: "Bought", properties: { total: 42 } });',
     "```",
     "",
-    "Each vendor has a queue, retries and a ledger of its own: one that is down delays no other. What a vendor has no words for is counted as `dropped` with the reason",
-    "`unsupported`; what `events` leaves out, or an event's `integrations` excludes, with `filtered`; `onDrop` is told of both. The tables below are the defaults. `events` replaces them by name: of a track",
+    "Each vendor has a queue, retries and a ledger of its own: one that is down delays no other. What a vendor has no equivalent for is counted as `dropped` with the reason",
+    "`unsupported`; what `events` leaves out, or an event's `integrations` excludes, with `filtered`; `onDrop` is called for both. The tables below are the defaults. `events` replaces them by name: of a track",
     "event, or `$identify`, `$group`, `$page`, `$screen`, `$alias` for all events of a type. A value is another name, `false` to leave the event out, or a pure function from the event to the vendor's own",
-    "(`undefined` leaves it out); one that throws makes the event a dead letter, told to `onDrop` as `rejected`.",
+    "(`undefined` leaves it out); one that throws makes the event a dead letter, reported to `onDrop` as `rejected`.",
     "",
     ...sections,
   ].join("\n");

@@ -1,6 +1,8 @@
 /**
- * `npm run mutants [-- --only TEXT] [--list]`: puts one small defect after another into a copy of the source and runs the tests nearest to it. A defect that no test notices
- * has survived: the behaviour it takes out is not tested. The last line is one JSON object; exit 1 when one survived, 2 when the list is out of date.
+ * `npm run mutants [-- --only TEXT] [--list]`: puts one small defect after another into a copy of
+ * the source and runs the tests nearest to it. A defect that no test notices has survived: the
+ * behaviour it takes out is not tested. The last line is one JSON object; exit 1 when one survived,
+ * 2 when the list is out of date.
  */
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

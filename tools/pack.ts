@@ -1,6 +1,7 @@
 /**
- * `npm run pack`: the packages as they are published, in `build/`. Each carries the workspace packages that it needs inside itself, so that a user installs one package
- * without dependencies: their built files stand in `dist/_<package>/`, and imports of them become relative.
+ * `npm run pack`: the packages as they are published, in `build/`. Each carries the workspace
+ * packages that it needs inside itself, so that a user installs one package without dependencies:
+ * their built files are in `dist/_<package>/`, and imports of them become relative.
  */
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
- * `npm run -s size [-- --json-line]`: the bytes of `waybill`, all of its exports, minified and gzipped, on Node and in a browser, and the number of dependencies
- * that its package brings along. Exit 1 above the budget.
+ * `npm run -s size [-- --json-line]`: the bytes of `waybill`, all of its exports, minified and
+ * gzipped, on Node and in a browser, and the number of dependencies that its package brings along.
+ * Exit 1 above the budget.
  */
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -34,7 +35,9 @@ export async function measure(): Promise<Size> {
   };
 }
 
-/** The files that the client's entries import, directly or not, whether or not a bundler drops them. */
+/**
+ * The files that the client's entries import, directly or not, whether or not a bundler drops them.
+ */
 export async function importedFiles(): Promise<readonly string[]> {
   const imports = ENTRIES.map((entry) => `import ${JSON.stringify(`waybill${entry}`)};`).join("\n");
   const { metafile } = await build({

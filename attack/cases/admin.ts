@@ -437,7 +437,7 @@ export const admin: readonly Attack[] = [
   },
   {
     name: "trace-frequent-id",
-    holds: "a trace of a text that stands in 200,000 events answers, bounded, and blocks nothing",
+    holds: "a trace of a text that is in 200,000 events answers, bounded, and blocks nothing",
     limitMs: 90_000,
     async run(stage) {
       const good = await stage.vendor();

@@ -1,4 +1,7 @@
-/** Bodies: their size, their shape, their ids. Every protocol at its largest must be read within what the loop may be blocked. */
+/**
+ * Bodies: their size, their shape, their ids. Every protocol at its largest must be read within
+ * what the loop may be blocked.
+ */
 import { WRAP } from "../lib/bodies.ts";
 import { check, cut, until } from "../lib/check.ts";
 import { HOSTILE_VALUES, withMember } from "../lib/hostile-events.ts";
@@ -7,7 +10,9 @@ import { keepSending } from "../lib/load.ts";
 import { configOf, KEYS, PLAIN, segmentTo } from "../lib/scenes.ts";
 import { type Attack, basic, KEY, newId, type Stage, track, unblocked } from "../lib/stage.ts";
 
-/** The last ones are as large as each protocol takes by default, with what stands around the events. */
+/**
+ * The last ones are as large as each protocol takes by default, with what stands around the events.
+ */
 const SIZES = [10_000_000, 1_570_000, 522_000, 260_000];
 const LARGE_BYTES = 1_570_000;
 const LARGE_ANSWER_MS = 15_000;
@@ -19,7 +24,10 @@ interface Call {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Sends one body; it is taken or refused, and the loop is not blocked. `undefined`: refused by the end of the connection, as a body may be that is not read to its end. */
+/**
+ * Sends one body; it is taken or refused, and the loop is not blocked. `undefined`: refused by the
+ * end of the connection, as a body may be that is not read to its end.
+ */
 async function sendLarge({ relay }: Stage, call: Call, body: string | Buffer): Promise<Answer | undefined> {
   return unblocked(
     relay,
@@ -144,7 +152,7 @@ export const bodies: readonly Attack[] = [
   },
   {
     name: "large-keyless",
-    holds: "1.5 MB without a key, whose key stands at the end of the body, block nothing",
+    holds: "1.5 MB without a key, whose key is at the end of the body, block nothing",
     scene: PLAIN,
     async run(stage) {
       const call = { path: "/v1/batch", headers: {} };
@@ -205,7 +213,7 @@ export const bodies: readonly Attack[] = [
   },
   {
     name: "duplicate-keys",
-    holds: "where a member stands twice, the last one counts, for keys, ids and batches alike",
+    holds: "where a member is twice, the last one counts, for keys, ids and batches alike",
     scene: PLAIN,
     async run({ relay, good }) {
       const [first, last] = [newId("first"), newId("last")];

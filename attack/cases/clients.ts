@@ -41,7 +41,10 @@ function start(scenario: string, args: object, shell?: string): ChildProcess {
   return spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"], env: cleanEnv() });
 }
 
-/** What the scenario says at its end. **Errors**: `Broken` when the process ends otherwise, or not at all. */
+/**
+ * What the scenario says at its end. **Errors**: `Broken` when the process ends otherwise, or not
+ * at all.
+ */
 async function play(scenario: string, args: object): Promise<Told> {
   const child = start(scenario, args);
   let out = "";
@@ -85,7 +88,7 @@ export const clients: readonly Attack[] = [
   {
     name: "client-delivered-asked-late",
     holds:
-      "delivered of an event that was delivered settles as delivered, however late it is read and whatever waits behind it",
+      "delivered of an event that was delivered settles as delivered, however late it is read and whatever waits after it",
     quick: true,
     async run(stage) {
       let requests = 0;
@@ -94,18 +97,18 @@ export const clients: readonly Attack[] = [
         if (requests === 1) healthy(socket, request);
       });
       const { first, second } = await play("late", { url: vendor.url });
-      check(first === "delivered", `the delivered event is told as: ${first}`);
-      check(second !== "never settled" && second !== "delivered", `the event that waits is told as: ${second}`);
+      check(first === "delivered", `the delivered event is reported as: ${first}`);
+      check(second !== "never settled" && second !== "delivered", `the event that waits is reported as: ${second}`);
     },
   },
   {
     name: "client-rejected-of-many",
-    holds: "of 1,500 refused events none is told as delivered, the first one neither",
+    holds: "of 1,500 refused events none is reported as delivered, the first one neither",
     async run(stage) {
       const vendor = await stage.vendor(refuseAll);
       const { first, wrong, summary } = await play("rejected", { url: vendor.url, events: 1_500 });
-      check(first !== "delivered", "the first refused event is told as delivered");
-      check(wrong === 0, `${wrong} of 1,500 refused events are told as something else`);
+      check(first !== "delivered", "the first refused event is reported as delivered");
+      check(wrong === 0, `${wrong} of 1,500 refused events are reported as something else`);
       check(summary.rejected === 1_500, `${summary.rejected} are counted as rejected`);
     },
   },
@@ -158,7 +161,7 @@ export const clients: readonly Attack[] = [
   },
   {
     name: "spool-in-use",
-    holds: "a spool that another process uses loses no event without a word",
+    holds: "a spool that another process uses loses no event silently",
     async run(stage) {
       const directory = stage.directory();
       const vendor = await stage.vendor();
@@ -195,10 +198,7 @@ export const clients: readonly Attack[] = [
       const { said, summary } = await play("spooled", { url: up.url, directory, events: 5 });
       const arrived = vendorCount(up.text);
       check(up.text.includes("later-4"), "the events after the damage were not delivered");
-      check(
-        arrived >= 55 || said.length > 0,
-        `${55 - arrived} events are lost without a word: ${JSON.stringify(summary)}`,
-      );
+      check(arrived >= 55 || said.length > 0, `${55 - arrived} events are lost silently: ${JSON.stringify(summary)}`);
     },
   },
   {
@@ -218,7 +218,9 @@ export const clients: readonly Attack[] = [
   },
 ];
 
-/** What a folder that is closed has in it besides files, such as the lock's socket, nobody reaches. */
+/**
+ * What a folder that is closed has in it besides files, such as the lock's socket, nobody reaches.
+ */
 function isOpen(path: string): boolean {
   const entry = lstatSync(path);
   return (entry.mode & 0o077) !== 0 && !entry.isSocket();

@@ -47,7 +47,10 @@ async function homeOf(
   return { directory, config, good };
 }
 
-/** Another relay on the same data, with a folder of its own for its configuration and its temporary files. */
+/**
+ * Another relay on the same data, with a folder of its own for its configuration and its temporary
+ * files.
+ */
 function another(stage: Stage, config: object): Promise<Relay | Refused> {
   const directory = stage.directory();
   return stage.tryLaunch({ directory, config, env: { TMPDIR: directory } });
@@ -61,7 +64,9 @@ function checkTurnedAway(second: Relay | Refused, path: string): void {
   check(!/\n\s+at /.test(second.text), `the message is a stack: ${cut(second.text)}`);
 }
 
-/** A start on data that was changed while nothing ran; it must run, deliver, and say what it found. */
+/**
+ * A start on data that was changed while nothing ran; it must run, deliver, and say what it found.
+ */
 async function startDamaged(stage: Stage, damage: Damage): Promise<void> {
   const home = await homeOf(stage, { destinations: { down: segmentTo({ url: "http://127.0.0.1:1" } as Vendor) } });
   const first = await stage.launch(home);
@@ -224,11 +229,11 @@ export const directories: readonly Attack[] = [
       }
     },
   },
-  damaged("lane-state-noise", "a lane state of noise is told in the log, and the lane sends again", {
+  damaged("lane-state-noise", "a lane state of noise is reported in the log, and the lane sends again", {
     harm: (data) => writeFileSync(`${data}/lanes/good`, Buffer.concat(Array.from({ length: 128 }, () => NOISE))),
     told: "good",
   }),
-  damaged("lane-state-cut", "a lane state that was cut to nothing is told in the log", {
+  damaged("lane-state-cut", "a lane state that was cut to nothing is reported in the log", {
     harm: (data) => truncateSync(`${data}/lanes/good`, 0),
     told: "good",
   }),
@@ -313,7 +318,7 @@ export const directories: readonly Attack[] = [
   {
     name: "disk-full",
     holds:
-      "on a full disk accepts are 503 with Retry-After, /ready is red and turns green by itself when there is room",
+      "on a full disk ingest requests are 503 with Retry-After, /ready is red and turns green by itself when there is room",
     limitMs: 60_000,
     async run(stage) {
       const home = await homeOf(stage);

@@ -1,4 +1,7 @@
-/** Events that were taken and are hostile to what comes after: translation, filter, sample, redaction, request. */
+/**
+ * Events that were taken and are hostile to what comes after: translation, filter, sample,
+ * redaction, request.
+ */
 import { WRAP } from "../lib/bodies.ts";
 import { check, cut, until } from "../lib/check.ts";
 import { eventsOf, launchdarklyEvents, segmentEvents, trackWithoutText } from "../lib/hostile-events.ts";
@@ -204,7 +207,7 @@ export const events: readonly Attack[] = [
   },
   {
     name: "redact-context-beside-batch",
-    holds: "a redacted field does not reach the destination in the context that stands beside the batch",
+    holds: "a redacted field does not reach the destination in the context that is beside the batch",
     scene: REDACTING,
     quick: true,
     async run({ relay, bad }) {

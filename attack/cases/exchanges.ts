@@ -1,4 +1,7 @@
-/** Requests whose caller gets the vendor's own answer: what callers can make of the vendor's paths, and vendors of their callers. */
+/**
+ * Requests whose caller gets the vendor's own answer: what callers can make of the vendor's paths,
+ * and vendors of their callers.
+ */
 import { ESCAPES, endless, inTurn, reset, silent, status, write, writeAndEnd } from "../lib/behaviours.ts";
 import { check, cut, pause, until } from "../lib/check.ts";
 import { flood, statuses } from "../lib/http.ts";
@@ -278,7 +281,10 @@ export const exchanges: readonly Attack[] = [
   ].map(([name, destination]): Attack => brokenKey(name as string, destination as object)),
 ];
 
-/** A setting that no header can carry: refused at the start, or the lane says so; never attempts for ever. */
+/**
+ * A setting that no header can carry: refused at the start, or the lane says so; never attempts for
+ * ever.
+ */
 function brokenKey(name: string, destination: object): Attack {
   return {
     name: `key-no-header-${name}`,

@@ -1,4 +1,7 @@
-/** Clients with a key, and what is kept of what they send: rates, secrets, memory, receipts, retention. */
+/**
+ * Clients with a key, and what is kept of what they send: rates, secrets, memory, receipts,
+ * retention.
+ */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { silent } from "../lib/behaviours.ts";
 import { check, cut, pause, until } from "../lib/check.ts";

@@ -149,13 +149,13 @@ export const reloads: readonly Attack[] = [
         );
       } else check(/log|restart/i.test(quiet.errors.join()), `refused without saying why: ${quiet.errors.join()}`);
       const limits = await reload(relay, config({}, { limits: { headersTimeout: "1s", requestTimeout: "2s" } }));
-      check(!limits.ok || limits.changed.length > 0, "timeouts were changed without a word");
+      check(!limits.ok || limits.changed.length > 0, "timeouts were changed silently");
       await stage.verify(relay, good);
     },
   },
   {
     name: "reload-renames-destination",
-    holds: "what waits for a destination that is renamed or removed is told, with its number",
+    holds: "what waits for a destination that is renamed or removed is reported, with its number",
     async run(stage) {
       const { relay, good, config } = await run(stage, {
         old: { vendor: "segment", url: "http://127.0.0.1:1", writeKey: "k" },
@@ -180,7 +180,7 @@ export const reloads: readonly Attack[] = [
       const accounts = JSON.stringify(await relay.accounts());
       check(
         !ok || /\b37\b/.test(told) || /"destination":"old"/.test(accounts),
-        `37 events that waited are gone without a word: ${cut(changed.join())}`,
+        `37 events that waited are gone silently: ${cut(changed.join())}`,
       );
       await stage.verify(relay, good);
     },

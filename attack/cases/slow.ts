@@ -25,8 +25,8 @@ async function openMany(port: number, count: number, localAddress?: string): Pro
 }
 
 /**
- * Bodies that are sent but for their last byte, of all sizes down to 64 bytes, so that whatever budget they are charged to is full; healthy requests with a key must not
- * notice.
+ * Bodies that are sent but for their last byte, of all sizes down to 64 bytes, so that whatever
+ * budget they are charged to is full; healthy requests with a key must not notice.
  */
 async function holdBodies(stage: Stage, hold: Hold): Promise<void> {
   const { each, headers = [], path = "/v1/batch", addresses = [undefined] } = hold;
@@ -88,7 +88,7 @@ export const slow: readonly Attack[] = [
   },
   {
     name: "hold-budget-by-prefix",
-    holds: "bodies of a protocol whose key stands in the body, held under its prefix, make no other source wait",
+    holds: "bodies of a protocol whose key is in the body, held under its prefix, make no other source wait",
     scene: PLAIN,
     async run(stage) {
       await holdBodies(stage, { each: 12, bytes: LARGE_BYTES, path: "/s/hog/batch" });

@@ -1,4 +1,7 @@
-/** Requests whose ends are in doubt: what one reader takes for a body and another for the next request. */
+/**
+ * Requests whose ends are in doubt: what one reader takes for a body and another for the next
+ * request.
+ */
 import { check, pause } from "../lib/check.ts";
 import { checkRefused, exchangeRaw, RawConnection, rawRequest } from "../lib/raw.ts";
 import { PLAIN } from "../lib/scenes.ts";
@@ -12,7 +15,9 @@ function smuggled(id: string): Buffer {
   return rawRequest("POST /v1/batch HTTP/1.1", [AUTHORIZED], JSON.stringify({ batch: [track(id)] }));
 }
 
-/** Sends a request of doubtful length with a second one inside: the second must not be carried out. */
+/**
+ * Sends a request of doubtful length with a second one inside: the second must not be carried out.
+ */
 async function smuggle(stage: Stage, headers: readonly string[], before: string): Promise<void> {
   const id = newId("smuggled");
   const inside = Buffer.concat([Buffer.from(before), smuggled(id)]);

@@ -1,4 +1,6 @@
-/** Vendors that answer in ways no honest one does. Each may hold up its own lane, and nothing else. */
+/**
+ * Vendors that answer in ways no honest one does. Each may hold up its own lane, and nothing else.
+ */
 import { gzipSync } from "node:zlib";
 import {
   drip,
@@ -28,7 +30,10 @@ const HEALED_MS = 15_000;
 const READ_MAX_BYTES = 32 * 1024 * 1024;
 const OK_HEAD = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
 
-/** One vendor behaves so: the other's events arrive meanwhile, attempts are few, and once it is healthy its own lane goes on. */
+/**
+ * One vendor behaves so: the other's events arrive meanwhile, attempts are few, and once it is
+ * healthy its own lane goes on.
+ */
 async function misbehave(stage: Stage, behaviour: Behaviour): Promise<void> {
   const { relay, good, bad } = stage;
   const before = bad.received;

@@ -1,4 +1,7 @@
-/** One scenario with the built client, in a process of its own: `client.js SCENARIO ARGUMENTS(JSON)`. The last line says what became of it. */
+/**
+ * One scenario with the built client, in a process of its own:
+ * `client.js SCENARIO ARGUMENTS(JSON)`. The last line says what became of it.
+ */
 import { type Client, type ClientSettings, createClient, type EventHandle, segment, type Transport } from "waybill";
 import { spool } from "waybill/spool";
 

@@ -58,7 +58,10 @@ export function inTurn(behaviours: readonly Behaviour[]): Behaviour {
   return (socket, request) => behaviours[next++ % behaviours.length]?.(socket, request);
 }
 
-/** Terminal control: clears the screen, sets the title, reverses writing, and begins lines of its own. */
+/**
+ * Terminal control: clears the screen, sets the title, reverses writing, and begins lines of its
+ * own.
+ */
 export const ESCAPES: string =
   "\u001b[2J\u001b]0;owned\u0007\u009b31m\u202egnirts\r\nforged: delivered\nproduction/good: delivered";
 

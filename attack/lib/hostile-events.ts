@@ -152,7 +152,10 @@ export function launchdarklyEvents(): string[] {
   return events;
 }
 
-/** For the protocols whose events are members of a request: a healthy one, and the fields that are looked at. */
+/**
+ * For the protocols whose events are members of a request: a healthy one, and the fields that are
+ * looked at.
+ */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   letter: [
     "type",

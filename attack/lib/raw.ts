@@ -1,4 +1,6 @@
-/** A connection on which any bytes may be sent, and whose answers are read as far as they are HTTP. */
+/**
+ * A connection on which any bytes may be sent, and whose answers are read as far as they are HTTP.
+ */
 import { connect, type Socket } from "node:net";
 import { Broken, check, until, within } from "./check.ts";
 import { ANSWER_MAX_MS } from "./http.ts";
@@ -54,7 +56,10 @@ export class RawConnection {
     });
   }
 
-  /** Waits for `count` answers in all or the end of the connection. **Errors**: `Broken` when neither comes. */
+  /**
+   * Waits for `count` answers in all or the end of the connection. **Errors**: `Broken` when
+   * neither comes.
+   */
   async settled(count = 1, ms: number = ANSWER_MAX_MS): Promise<void> {
     await until(
       () => this.answers.length >= count || this.closed,
@@ -132,7 +137,10 @@ function parseAnswer(bytes: Buffer): { readonly answer: RawAnswer; readonly byte
   return { answer: { status, headers, text: bytes.toString("utf8", bodyAt, bodyAt + length) }, bytes: bodyAt + length };
 }
 
-/** Sends `bytes` on a connection of its own; the answer, `undefined` for an end without one. **Errors**: `Broken` when it hangs. */
+/**
+ * Sends `bytes` on a connection of its own; the answer, `undefined` for an end without one.
+ * **Errors**: `Broken` when it hangs.
+ */
 export async function exchangeRaw(
   port: number,
   bytes: string | Buffer,
@@ -147,7 +155,10 @@ export async function exchangeRaw(
   }
 }
 
-/** A request as bytes: `content-length` is added when there is a body and nothing else says how long it is. */
+/**
+ * A request as bytes: `content-length` is added when there is a body and nothing else says how long
+ * it is.
+ */
 export function rawRequest(line: string, headers: readonly string[], body: string | Buffer = ""): Buffer {
   const content = typeof body === "string" ? Buffer.from(body) : body;
   const isFramed = headers.some((header) => /^(?:content-length|transfer-encoding)/i.test(header));
@@ -171,7 +182,10 @@ const WINDOW = 8;
 /** Beside other floods on a busy machine. */
 const FLOODED_MS = 20_000;
 
-/** Many small requests, for a tenth of what an HTTP client costs. **Errors**: `Broken` when a connection ends or is not answered. */
+/**
+ * Many small requests, for a tenth of what an HTTP client costs. **Errors**: `Broken` when a
+ * connection ends or is not answered.
+ */
 export async function floodRaw(port: number, count: number, requestAt: (index: number) => Buffer): Promise<RawFlood> {
   const byStatus = new Map<number, number>();
   let next = 0;

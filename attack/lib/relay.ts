@@ -27,7 +27,10 @@ export interface RelayOptions {
 /** A time in which the event loop did not come round. */
 export interface Block {
   readonly ms: number;
-  /** How long the relay waited for a processor in the second around it: a busy machine makes any process stand still. */
+  /**
+   * How long the relay waited for a processor in the second around it: a busy machine makes any
+   * process stand still.
+   */
   readonly waitedMs: number;
 }
 
@@ -45,7 +48,10 @@ const START_MAX_MS = 30_000;
 const STOP_MAX_MS = 10_000;
 const SCRAPE_EVERY_MS = 1_000;
 const SCRAPE_MAX_MS = 20_000;
-/** What `monitorEventLoopDelay` measures contains its own interval; the default metrics do not take it off. */
+/**
+ * What `monitorEventLoopDelay` measures contains its own interval; the default metrics do not take
+ * it off.
+ */
 const LAG_RESOLUTION_MS = 10;
 /** Of a stack: `TypeError: …`, `AssertionError [ERR_ASSERTION]: …`. */
 const ERROR_LINE = /^\w*Error\b/;
@@ -94,7 +100,10 @@ export class Relay {
     });
   }
 
-  /** Resolves when it is ready, or to how it ended before. **Errors**: `Broken` when it does neither. */
+  /**
+   * Resolves when it is ready, or to how it ended before. **Errors**: `Broken` when it does
+   * neither.
+   */
   static async start(options: RelayOptions): Promise<Relay | Refused> {
     const { directory, config, env = {}, shell } = options;
     const file = `${directory}/waybill.yaml`;
@@ -184,7 +193,10 @@ export class Relay {
     return lap;
   }
 
-  /** Takes the numbers of now. Only one runs at a time: each takes away what the relay remembers of the loop. */
+  /**
+   * Takes the numbers of now. Only one runs at a time: each takes away what the relay remembers of
+   * the loop.
+   */
   measure(): Promise<void> {
     this.#scraping ??= this.#measure().finally(() => {
       this.#scraping = undefined;
@@ -212,7 +224,10 @@ export class Relay {
     return text;
   }
 
-  /** How long its main thread could have run, and another one had the processor; 0 where the kernel does not tell. */
+  /**
+   * How long its main thread could have run, and another one had the processor; 0 where the kernel
+   * does not tell.
+   */
   #waitedMs(): number {
     try {
       const [, waitedNs] = readFileSync(`/proc/${this.pid}/task/${this.pid}/schedstat`, "utf8").split(" ");
@@ -288,7 +303,10 @@ export class Relay {
     if (!this.#isEnded) this.#child.kill(signal);
   }
 
-  /** Exit code and time from SIGTERM to the end. **Errors**: `Broken` when it does not end within `ms`. */
+  /**
+   * Exit code and time from SIGTERM to the end. **Errors**: `Broken` when it does not end within
+   * `ms`.
+   */
   async stop(ms: number = STOP_MAX_MS): Promise<{ readonly code: number | null; readonly ms: number }> {
     await this.measure();
     const startedAtMs = performance.now();

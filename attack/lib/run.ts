@@ -1,4 +1,7 @@
-/** Runs cases one after another. Those of a scene share its relay as long as it survives; after a case that failed the next one gets a new relay. */
+/**
+ * Runs cases one after another. Those of a scene share its relay as long as it survives; after a
+ * case that failed the next one gets a new relay.
+ */
 import { printable } from "@waybill/core";
 import { Broken, cut, pause, Skipped, within } from "./check.ts";
 import type { Block, Relay } from "./relay.ts";

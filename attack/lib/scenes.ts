@@ -89,7 +89,10 @@ export const HOSTILE_VENDOR: Scene = sceneOf("hostile-vendor", ({ good, bad }) =
   destinations: { good: segmentTo(good), bad: segmentTo(bad) },
 }));
 
-/** A destination of every kind, to one vendor that takes everything; with filter, sample and redaction. */
+/**
+ * A destination of every kind, to one vendor that takes everything; with filter, sample and
+ * redaction.
+ */
 export const EVERYWHERE: Scene = sceneOf("everywhere", ({ good, bad, directory }) => ({
   sources: EVERY_SOURCE,
   destinations: { good: segmentTo(good), ...everyDestination(bad, directory) },

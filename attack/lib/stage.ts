@@ -1,4 +1,7 @@
-/** What a case works with: relays, vendors, a folder; and what must hold after every case, whatever it was. */
+/**
+ * What a case works with: relays, vendors, a folder; and what must hold after every case, whatever
+ * it was.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,8 +48,9 @@ export const BLOCKED_MAX_MS = 50;
 let made = 0;
 
 /**
- * `work`, which must not block the relay's loop for more than 50 ms. A busy machine makes any process stand still: only what blocks twice, without having waited for a
- * processor, is at fault. Each block is in the result all the same.
+ * `work`, which must not block the relay's loop for more than 50 ms. A busy machine makes any
+ * process stand still: only what blocks twice, without having waited for a processor, is at fault.
+ * Each block is in the result all the same.
  */
 export async function unblocked<T>(relay: Relay, what: string, work: () => Promise<T>): Promise<T> {
   await relay.lap();
@@ -157,7 +161,10 @@ export class Stage {
     for (const event of events) this.acknowledged.add((event as { readonly messageId: string }).messageId);
   }
 
-  /** What must hold after every attack on a relay: it lives, answers, delivers, balances, and holds no bytes of the attack. */
+  /**
+   * What must hold after every attack on a relay: it lives, answers, delivers, balances, and holds
+   * no bytes of the attack.
+   */
   async verify(relay: Relay = this.relay, good: Vendor = this.good): Promise<void> {
     check(!relay.isEnded, `the relay ended: ${relay.lastWords}`);
     await this.#answers(relay);

@@ -1,5 +1,6 @@
 /**
- * A vendor on a bare TCP socket, which answers whatever it is told to. It keeps what it received: healthy, it is the destination at which cases look for their events.
+ * A vendor on a bare TCP socket, which answers whatever it is told to. It keeps what it received:
+ * healthy, it is the destination at which cases look for their events.
  */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";

@@ -46,7 +46,9 @@ export interface PowerCutsResult extends Tally {
   readonly unacknowledgedKept: number;
 }
 
-/** The power fails under load: what was not synced is gone, then the relay starts on what is left. */
+/**
+ * The power fails under load: what was not synced is gone, then the relay starts on what is left.
+ */
 export async function runPowerCuts(powerCuts: number, seed: number): Promise<PowerCutsResult> {
   const random = new SeededRandom(seed);
   const scene = await Scene.open();
@@ -58,8 +60,9 @@ export async function runPowerCuts(powerCuts: number, seed: number): Promise<Pow
   scene.load(random);
   for (let cut = 0; cut < powerCuts; cut++) {
     await pause(LIFE_MIN_MS + random.next() * (LIFE_MAX_MS - LIFE_MIN_MS));
-    // With the power the process stops too. It must not go on even for an instant: the kernel's shutdown of a file system races with a sync on its way,
-    // which may then succeed without having been done (seen with a bare O_DSYNC loop as well), and be acknowledged after the cut.
+    // With the power the process stops too. It must not go on even for an instant: the kernel's
+    // shutdown of a file system races with a sync on its way, which may then succeed without having
+    // been done (seen with a bare O_DSYNC loop as well), and be acknowledged after the cut.
     scene.relay.process.kill("SIGSTOP");
     cutPower(data);
     await scene.relay.stop("SIGKILL");
@@ -117,8 +120,9 @@ export interface FailingFsyncResult extends Tally {
 }
 
 /**
- * A disk whose syncs fail with EIO: a file system in an image on one that is full, so that writing into it works and syncing does not. What
- * was written before a failed sync is lost to the page cache; the relay must neither acknowledge it nor build on it.
+ * A disk whose syncs fail with EIO: a file system in an image on one that is full, so that writing
+ * into it works and syncing does not. What was written before a failed sync is lost to the page
+ * cache; the relay must neither acknowledge it nor build on it.
  */
 export async function runFailingFsync(seed: number): Promise<FailingFsyncResult> {
   const scene = await Scene.open();
@@ -156,7 +160,9 @@ async function failAndHeal(
   return { notReady, resumedAfterMs: Math.round(performance.now() - healedAt) };
 }
 
-/** Whether /ready is red at some time of a second: a small request may still find room now and then. */
+/**
+ * Whether /ready is red at some time of a second: a small request may still find room now and then.
+ */
 async function saysNotReady({ relay }: Scene): Promise<boolean> {
   let red = false;
   const deadline = performance.now() + FULL_FOR_MS;

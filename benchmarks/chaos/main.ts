@@ -1,6 +1,7 @@
 /**
- * The real relay process under load and what can happen to it; every id that got a 2xx must reach the emulator, once after the emulator's own dedupe, and
- * the ledgers must balance. The last line is one JSON object; exit 1 when a promise is broken.
+ * The real relay process under load and what can happen to it; every id that got a 2xx must reach
+ * the emulator, once after the emulator's own dedupe, and the ledgers must balance. The last line
+ * is one JSON object; exit 1 when a promise is broken.
  *
  *   npm run chaos -- --kills N         SIGKILL at random moments
  *   npm run chaos -- --full-disk       a disk of a few megabytes fills up, then there is room again
@@ -11,7 +12,8 @@
  *   npm run chaos -- --two-relays      several are started together on one directory, again and
  *                                      again after a kill: one alone runs (--rounds N)
  *
- * All that do something to a disk need root and Linux; where they cannot run the last line is {"skipped": reason}.
+ * All that do something to a disk need root and Linux; where they cannot run the last line is
+ * {"skipped": reason}.
  */
 import { parseArgs } from "node:util";
 import { publish } from "../lib/result.ts";

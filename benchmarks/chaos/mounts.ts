@@ -1,4 +1,7 @@
-/** File systems of their own for a run, gone when the process is. They take root and Linux; where they cannot be had, the reason is told. */
+/**
+ * File systems of their own for a run, gone when the process is. They take root and Linux; where
+ * they cannot be had, the reason is reported.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 
@@ -17,7 +20,10 @@ export function mountMemory(directory: string, bytes: number): void {
   mount(["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", directory], directory);
 }
 
-/** An ext4 file system of `bytes` in the file `image`, made anew, with a journal or without. **Errors**: {@link Unavailable}. */
+/**
+ * An ext4 file system of `bytes` in the file `image`, made anew, with a journal or without.
+ * **Errors**: {@link Unavailable}.
+ */
 export function makeExt4(image: string, bytes: number, { journal }: { readonly journal: boolean }): void {
   run("truncate", ["-s", String(bytes), image]);
   run("mkfs.ext4", ["-q", "-F", ...(journal ? [] : ["-O", "^has_journal"]), image]);
@@ -33,7 +39,10 @@ export function unmount(directory: string): void {
   mounted.delete(directory);
 }
 
-/** As if the power failed: nothing that was not synced reaches the disk, every operation from now on fails. */
+/**
+ * As if the power failed: nothing that was not synced reaches the disk, every operation from now on
+ * fails.
+ */
 export function cutPower(directory: string): void {
   // EXT4_IOC_SHUTDOWN with "no log flush"; xfs_io knows it by name, the others by number.
   const script = `open(F,"<",$ARGV[0]) or die; $flag=pack("L",2); ioctl(F,0x8004587d,$flag) or die $!`;

@@ -1,4 +1,7 @@
-/** What every chaos run has: a load with unique ids, an oracle that keeps what was acknowledged, an emulator, and the count at the end. */
+/**
+ * What every chaos run has: a load with unique ids, an oracle that keeps what was acknowledged, an
+ * emulator, and the count at the end.
+ */
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
@@ -62,7 +65,10 @@ export class Scene {
     this.#relay = await RelayProcess.start({ directory, destinations: { emulator: this.#server.url } });
   }
 
-  /** Starts several relays on the one directory at the same time, each with a temporary folder of its own; resolves to how many of them run. */
+  /**
+   * Starts several relays on the one directory at the same time, each with a temporary folder of
+   * its own; resolves to how many of them run.
+   */
   async startTogether(count: number): Promise<number> {
     const { directory } = this;
     const started = await Promise.allSettled(

@@ -15,7 +15,10 @@ const TOGETHER = 3;
 const LIFE_MIN_MS = 50;
 const LIFE_MAX_MS = 500;
 
-/** Several relays are started together on one data directory, again and again after a kill, with requests to whichever run: one alone may. */
+/**
+ * Several relays are started together on one data directory, again and again after a kill, with
+ * requests to whichever run: one alone may.
+ */
 export async function runTwoRelays(rounds: number, seed: number): Promise<TwoRelaysResult> {
   const random = new SeededRandom(seed);
   const scene = await Scene.open();

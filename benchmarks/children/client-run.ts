@@ -1,4 +1,6 @@
-/** One contender of the client scenario. Arguments: contender, port, events. Message out: Measured. */
+/**
+ * One contender of the client scenario. Arguments: contender, port, events. Message out: Measured.
+ */
 import { randomUUID } from "node:crypto";
 import { Agent, request } from "node:http";
 import { Analytics } from "@segment/analytics-node";

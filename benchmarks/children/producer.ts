@@ -1,9 +1,11 @@
 /**
- * A program that reports events at a steady rate through one client. Arguments: client, vendor's URL, events per second, seconds, file for its count, folder for a
- * spool ("" for none), `resume` to send only what an earlier process left.
+ * A program that reports events at a steady rate through one client. Arguments: client, vendor's
+ * URL, events per second, seconds, file for its count, folder for a spool ("" for none), `resume`
+ * to send only what an earlier process left.
  *
- * Every 10 ms it captures its share and appends `<epoch ms> <events captured so far>` to the file, so that the count outlives it. It closes the client when it is done
- * or at SIGTERM, sends { sent, refused, told, closed }, and waits to be ended.
+ * Every 10 ms it captures its share and appends `<epoch ms> <events captured so far>` to the file,
+ * so that the count outlives it. It closes the client when it is done or at SIGTERM, sends { sent,
+ * refused, told, closed }, and waits to be ended.
  */
 import { appendFileSync } from "node:fs";
 import { type Client, createClient, type Destination, segment } from "waybill";
@@ -34,7 +36,7 @@ interface Reporter {
   close(): Promise<unknown>;
 }
 
-/** Events whose loss the program was told. */
+/** Events whose loss was reported to the program. */
 let told = 0;
 const reporter = await createReporter(name);
 const total = mode === "resume" ? 0 : Number(rate) * Number(seconds);

@@ -1,4 +1,7 @@
-/** One round of a scenario of any checkout, which must be built. Arguments: the checkout's folder, the scenario, `quick` for a short one. Its last line is the scenario's own. */
+/**
+ * One round of a scenario of any checkout, which must be built. Arguments: the checkout's folder,
+ * the scenario, `quick` for a short one. Its last line is the scenario's own.
+ */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -9,8 +12,8 @@ interface Scenario {
 }
 
 /**
- * What differs from a run of the scenario on its own: five pairs take a few minutes. A client's round is less than a second of work, so it has the median of several; the peer is not
- * compared.
+ * What differs from a run of the scenario on its own: five pairs take a few minutes. A client's
+ * round is less than a second of work, so it has the median of several; the peer is not compared.
  */
 const COMPARED: Readonly<Record<string, object>> = {
   client: { rounds: 7, peerEvents: 150 },

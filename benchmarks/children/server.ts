@@ -3,12 +3,14 @@
  * - discard: reads and throws away
  * - durable FILE: collects bodies, appends each wave with one writev + fdatasync, then answers
  * - destination: counts events by their ids, answers as Segment does
- * - arrivals: notes when each event came; answers `{ arrivals: { count, firstId, startedAtMs, eventsPerMs } }` with `{ events, p50Ms, p99Ms }` from the time it was due,
- *   once it has that many
+ * - arrivals: notes when each event came; answers
+ *   `{ arrivals: { count, firstId, startedAtMs, eventsPerMs } }` with `{ events, p50Ms, p99Ms }`
+ *   from the time it was due, once it has that many
  * - hang: reads and never answers; slow: answers after two seconds; refuse: answers 401
- * - distinct: counts different ids and those that came again; answers `{ report: true }` with `{ events, duplicates }`
- * Message out: { port }. The destination answers `{ expect }` with `{ events, atMs }` once it has counted that many since the last reset,
- * and `{ reset: true }` with `{}`.
+ * - distinct: counts different ids and those that came again; answers `{ report: true }` with
+ *   `{ events, duplicates }`
+ * Message out: { port }. The destination answers `{ expect }` with `{ events, atMs }` once it has
+ * counted that many since the last reset, and `{ reset: true }` with `{}`.
  */
 import { fdatasync, openSync, writev } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";

@@ -1,7 +1,8 @@
 /**
  * A vendor's emulator as a process. Argument: the vendor.
- * Message out: { port }. Messages in: { fail } does so, { recover: true }, { refuse: true } closes the port, { listen: true } opens it again,
- * { report: true }; each is answered, the last with { events, duplicates }: different events, and those that acted twice.
+ * Message out: { port }. Messages in: { fail } does so, { recover: true }, { refuse: true } closes
+ * the port, { listen: true } opens it again, { report: true }; each is answered, the last with {
+ * events, duplicates }: different events, and those that acted twice.
  */
 import { type EmulatorFailure, emulators, startServer } from "@waybill/testing";
 

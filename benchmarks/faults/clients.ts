@@ -33,10 +33,10 @@ export interface FaultContract {
   readonly isPeer?: true;
 }
 
-const LETTER_ATTEMPTS = "Letter, client: after maxRetries (3) a batch is lost and onError is told";
+const LETTER_ATTEMPTS = "Letter, client: after maxRetries (3) a batch is lost and onError is called";
 const NO_SPOOL = "the vendor's own client keeps its queue in memory; use the destination of createClient with a spool";
 const TROPHY_ATTEMPTS = "Trophy, client: after maxRetries (2) the call rejects with a typed error";
-const VALUED_ATTEMPTS = "Valued, client: one attempt per event by default, onError is told";
+const VALUED_ATTEMPTS = "Valued, client: one attempt per event by default, onError is called";
 const LAUNCHDARKLY_ATTEMPTS = "LaunchDarkly, sender: two attempts per payload, one second apart, then it is lost";
 
 function outage(line: string): FaultContract["permits"] {

@@ -2,7 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-/** Ends with this process, however that ends: a child that outlived it would hold its output open, and whoever reads it. */
+/**
+ * Ends with this process, however that ends: a child that outlived it would hold its output open,
+ * and whoever reads it.
+ */
 export function owned(child: ChildProcess): ChildProcess {
   const kill = (): void => {
     child.kill("SIGKILL");

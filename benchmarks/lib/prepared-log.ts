@@ -15,7 +15,10 @@ export interface PreparedLog {
   readonly ids: readonly string[];
 }
 
-/** Writes `events` of about 300 bytes with UUIDv7 ids to the log in `directory`; the one at `foreign.at` has the id `foreign.id`. */
+/**
+ * Writes `events` of about 300 bytes with UUIDv7 ids to the log in `directory`; the one at
+ * `foreign.at` has the id `foreign.id`.
+ */
 export async function prepareLog(
   directory: string,
   events: number,

@@ -13,7 +13,10 @@ export interface RelayProcessOptions {
   /** Whose API the destinations speak. Default: Segment's. */
   readonly vendor?: "segment" | "launchdarkly";
   readonly extra?: Readonly<Record<string, unknown>>;
-  /** The process's own place for temporary files. Its complaints are not shown then: it is one of several that are started together. */
+  /**
+   * The process's own place for temporary files. Its complaints are not shown then: it is one of
+   * several that are started together.
+   */
   readonly temporary?: string;
 }
 

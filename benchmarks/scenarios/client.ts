@@ -1,6 +1,7 @@
 /**
- * 200,000 events of about 300 bytes from one process to a local server in another, default options. The producer yields to
- * the event loop after every 100 events, as a server does between requests. Each measurement is a process of its own; rounds alternate.
+ * 200,000 events of about 300 bytes from one process to a local server in another, default options.
+ * The producer yields to the event loop after every 100 events, as a server does between requests.
+ * Each measurement is a process of its own; rounds alternate.
  */
 import { Child } from "../lib/child.ts";
 import { publish, say } from "../lib/result.ts";

@@ -1,7 +1,9 @@
 /**
- * Whether a bad destination harms a good one: two healthy destinations alone, and beside one that never answers, one that takes two seconds and one that refuses the
- * credential. Throughput: from the first request until both healthy ones have every event. Delivery time: from the moment an event was due to leave its sender, at a steady
- * rate. Rounds alternate; every measurement has a relay of its own.
+ * Whether a bad destination harms a good one: two healthy destinations alone, and beside one that
+ * never answers, one that takes two seconds and one that refuses the credential. Throughput: from
+ * the first request until both healthy ones have every event. Delivery time: from the moment an
+ * event was due to leave its sender, at a steady rate. Rounds alternate; every measurement has a
+ * relay of its own.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,7 @@
 /**
- * MB/s appended durably in records of 30 KB while 64 appends are under way, so that a wave gathers while the one before it is synced;
- * beside bare `writev` + `fdatasync` of the same bytes in groups of 32.
+ * MB/s appended durably in records of 30 KB while 64 appends are under way, so that a wave gathers
+ * while the one before it is synced; beside bare `writev` + `fdatasync` of the same bytes in groups
+ * of 32.
  */
 import { closeSync, fdatasync, mkdtempSync, openSync, rmSync, writev } from "node:fs";
 import { tmpdir } from "node:os";

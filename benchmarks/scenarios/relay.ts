@@ -1,7 +1,8 @@
 /**
- * Intake: requests durably accepted while the destination is paused, beside two floors on bare `node:http` in the same run.
- * End to end: a fixed number of events, from the first request to the moment the last one has reached a fast destination.
- * Load comes from another process over 32 connections. Rounds alternate between the servers.
+ * Intake: requests durably accepted while the destination is paused, beside two floors on bare
+ * `node:http` in the same run. End to end: a fixed number of events, from the first request to the
+ * moment the last one has reached a fast destination. Load comes from another process over 32
+ * connections. Rounds alternate between the servers.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** A million events that are in the log, sent by a replay to a destination that was not there when they came and knows no id again. */
+/**
+ * A million events that are in the log, sent by a replay to a destination that was not there when
+ * they came and knows no id again.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +24,9 @@ const POLL_MS = 20;
 interface ReplayResult {
   readonly scenario: "replay";
   readonly events: number;
-  /** From the request that begins the replay to its end; counting the events first is part of it. */
+  /**
+   * From the request that begins the replay to its end; counting the events first is part of it.
+   */
   readonly eventsPerSecond: number;
   readonly lost: number;
   /** Events that arrived again: the destination takes every one of them for new. */

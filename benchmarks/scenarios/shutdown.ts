@@ -1,6 +1,8 @@
 /**
- * What clients notice of a stop: 32 keep-alive connections send 2,000 requests a second when the relay gets SIGTERM. Each connection goes on until it is told to close, and
- * then tries to connect once more, as a client's pool does. Afterwards the relay starts again on its data, and every acknowledged event must reach the vendor.
+ * What clients notice of a stop: 32 keep-alive connections send 2,000 requests a second when the
+ * relay gets SIGTERM. Each connection goes on until it is told to close, and then tries to connect
+ * once more, as a client's pool does. Afterwards the relay starts again on its data, and every
+ * acknowledged event must reach the vendor.
  */
 import { connect, type Socket } from "node:net";
 import { createUuidV7 } from "@waybill/core";
@@ -31,7 +33,9 @@ interface ShutdownResult {
   readonly requestsPerSecond: number;
   /** From the signal to the end of the process. The worst round's. */
   readonly exitMs: number;
-  /** Answers other than 200, and connections that were refused. The worst round's, as the next two. */
+  /**
+   * Answers other than 200, and connections that were refused. The worst round's, as the next two.
+   */
   readonly refused: number;
   /** Connections that were reset. */
   readonly resets: number;
@@ -112,7 +116,10 @@ interface Load {
 
 const makeId = createUuidV7(nodeClock, nodeRandom);
 
-/** One client: sends when a request is due, on one connection after another, until it can no longer connect. */
+/**
+ * One client: sends when a request is due, on one connection after another, until it can no longer
+ * connect.
+ */
 async function drive(load: Load, counts: Counts, acknowledged: string[]): Promise<void> {
   for (;;) {
     const socket = await open(load.port);

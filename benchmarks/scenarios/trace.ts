@@ -1,6 +1,7 @@
 /**
- * How long a running relay takes to tell what became of an event among ten million: of an id that names its time (a UUIDv7), and of one that
- * does not, for which all of the log is searched. Medians of several ids; the log is in the page cache, as it is while it is written.
+ * How long a running relay takes to tell what became of an event among ten million: of an id that
+ * names its time (a UUIDv7), and of one that does not, for which all of the log is searched.
+ * Medians of several ids; the log is in the page cache, as it is while it is written.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,8 @@
 /**
- * Stored events through every destination's chain: any JSON in any vendor's wire format, to any vendor, through filter, sample, redaction and names of its own. With a vendor
- * that takes everything each event is delivered, left out, or a dead letter: nothing throws, nothing waits for ever, and no request is made that HTTP refuses.
+ * Stored events through every destination's chain: any JSON in any vendor's wire format, to any
+ * vendor, through filter, sample, redaction and names of its own. With a vendor that takes
+ * everything each event is delivered, left out, or a dead letter: nothing throws, nothing waits for
+ * ever, and no request is made that HTTP refuses.
  */
 import { isUtf8 } from "node:buffer";
 import type { SeededRandom } from "@waybill/testing";

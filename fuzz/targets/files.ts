@@ -1,7 +1,9 @@
 /**
- * A data directory after something damaged it: segments, lane states, dead letters and their marks, attempts, ids, the seed, replays, whatever has which name. A relay starts on
- * it all the same, loses at most the records whose bytes were touched, invents none, delivers what is left and takes more; what looks into a stopped one's files, and repairs
- * them, never fails because of what stands in them.
+ * A data directory after something damaged it: segments, lane states, dead letters and their marks,
+ * attempts, ids, the seed, replays, whatever has which name. A relay starts on it all the same,
+ * loses at most the records whose bytes were touched, invents none, delivers what is left and takes
+ * more; what looks into a stopped one's files, and repairs them, never fails because of what is in
+ * them.
  */
 import assert from "node:assert";
 import { crc32 } from "node:zlib";
@@ -13,7 +15,10 @@ import { bytesOf, readRequest, readResponse } from "../http-text.ts";
 import { FINE, QUICK, SmallRelay, type SmallRelayOptions } from "../small-relay.ts";
 import type { Target } from "../target.ts";
 
-/** One thing that happens to the files; numbers are shares of what there is, so that an input means something whatever a run has written. */
+/**
+ * One thing that happens to the files; numbers are shares of what there is, so that an input means
+ * something whatever a run has written.
+ */
 interface Damage {
   readonly kind: (typeof KINDS)[number];
   /** Which file. */
@@ -109,7 +114,10 @@ interface Base {
   readonly everyBody: ReadonlySet<string>;
 }
 
-/** What a relay leaves that was killed: delivered, dead and pending events, marks, a replay that is over and one that is not. */
+/**
+ * What a relay leaves that was killed: delivered, dead and pending events, marks, a replay that is
+ * over and one that is not.
+ */
 async function wholeDirectory(): Promise<Base> {
   const relay = new SmallRelay(OPTIONS);
   await relay.open();
@@ -270,7 +278,7 @@ function damageFrom(random: SeededRandom): Damage {
     kind: random.pick(KINDS),
     file: random.next(),
     other: random.next(),
-    // Much of what matters stands at the beginning.
+    // Much of what matters is at the beginning.
     at: random.chance(0.3) ? random.next() * 0.01 : random.next(),
     bytes: Buffer.from(text, "latin1").toString("base64"),
   };

@@ -1,4 +1,7 @@
-/** A compressed body never yields more than the limit, is answered once, and gives back what it held. */
+/**
+ * A compressed body never yields more than the limit, is answered once, and gives back what it
+ * held.
+ */
 import type { IncomingMessage } from "node:http";
 import { PassThrough } from "node:stream";
 import { brotliCompressSync, crc32, deflateSync, gzipSync } from "node:zlib";

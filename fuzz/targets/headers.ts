@@ -1,4 +1,6 @@
-/** What single headers say: read or ignored, never thrown at. And the pixel, whose query is base64. */
+/**
+ * What single headers say: read or ignored, never thrown at. And the pixel, whose query is base64.
+ */
 import assert from "node:assert";
 import { retryAfterMs } from "@waybill/core";
 import {
@@ -28,7 +30,7 @@ const NAMES = [
   "tenant-id",
 ];
 
-/** The pixel answers its image, whatever stands in the query; what it takes is JSON. */
+/** The pixel answers its image, whatever is in the query; what it takes is JSON. */
 export const pixel: Target = {
   dictionary: ["d=", "&", "%", "%2B", "%zz", "=", "==", "+", " ", "_", "-", "W10", "WzFd"],
   open: () => ({

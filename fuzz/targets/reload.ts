@@ -1,6 +1,7 @@
 /**
- * Plans that a running relay is to follow: read from text that somebody damaged, or changed into another valid plan. One that is refused changes nothing; after one that is
- * taken the lanes are those of the plan; and the first plan can always be had back, and serves.
+ * Plans that a running relay is to follow: read from text that somebody damaged, or changed into
+ * another valid plan. One that is refused changes nothing; after one that is taken the lanes are
+ * those of the plan; and the first plan can always be had back, and serves.
  */
 import assert from "node:assert";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -58,7 +59,9 @@ export const reload: Target = {
   },
 };
 
-/** Another plan, as an operator writes it: things added, left out, renamed, with settings of others. */
+/**
+ * Another plan, as an operator writes it: things added, left out, renamed, with settings of others.
+ */
 function edited(random: SeededRandom, seeds: readonly Buffer[]): Plain {
   const plans = seeds.map((seed) => JSON.parse(seed.toString()) as Plain);
   const plan = structuredClone(random.pick(plans));
@@ -214,7 +217,10 @@ const FIRST = JSON.stringify({
   },
 });
 
-/** `undefined` when it is refused. Where the relay listens and keeps its files is not the text's to say, nor whether flags come from a network. */
+/**
+ * `undefined` when it is refused. Where the relay listens and keeps its files is not the text's to
+ * say, nor whether flags come from a network.
+ */
 function planOf(text: string, directory: string): RelayConfig | undefined {
   try {
     const plan = loadConfig({ file: "fuzz", text, env: { KEY: "k" } });

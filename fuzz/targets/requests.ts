@@ -1,6 +1,7 @@
 /**
- * Requests to every inbound adapter: method, path, headers, encoding and body are all a stranger's. Each is answered, once, without a defect; what its body held is given back;
- * the lanes go on, and a restart reads back whatever was stored.
+ * Requests to every inbound adapter: method, path, headers, encoding and body are all a stranger's.
+ * Each is answered, once, without a defect; what its body held is given back; the lanes go on, and
+ * a restart reads back whatever was stored.
  */
 import assert from "node:assert";
 import { messageOf } from "@waybill/core";

@@ -1,6 +1,7 @@
 /**
- * A real relay on real sockets: bytes that may be requests, on a connection of their own, to the intake or to the admin API. Whatever they are, a client beside them is answered,
- * their connection ends when they do, and nothing of them is held.
+ * A real relay on real sockets: bytes that may be requests, on a connection of their own, to the
+ * intake or to the admin API. Whatever they are, a client beside them is answered, their connection
+ * ends when they do, and nothing of them is held.
  */
 import assert from "node:assert";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -116,7 +117,10 @@ function chunksOf(random: SeededRandom, body: Buffer): readonly Buffer[] {
   return [...chunks, Buffer.from("0\r\n\r\n")];
 }
 
-/** Sends at once; the function that comes back ends the connection and gives what was answered on it. */
+/**
+ * Sends at once; the function that comes back ends the connection and gives what was answered on
+ * it.
+ */
 function talk(url: string, input: Buffer, manner: number): () => Promise<string> {
   const { hostname, port } = new URL(url);
   const chunks: Buffer[] = [];

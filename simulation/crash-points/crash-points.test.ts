@@ -14,7 +14,7 @@ test("every crash point of a workload recovers to what was acknowledged and noth
   expect(states).toBeGreaterThan(500);
 });
 
-test("a bit turned in any byte of a log costs at most the record it stands in", { timeout: 60_000 }, async () => {
+test("a bit turned in any byte of a log costs at most the record it is in", { timeout: 60_000 }, async () => {
   const { bytes, failures } = await tryCorruption(1, 12);
   expect(failures).toEqual([]);
   expect(bytes).toBeGreaterThan(2_000);

@@ -1,13 +1,16 @@
 /**
- * Crash points of the log: a workload runs once on a disk that records every operation; then, for every point between two of them and in the
- * middle of each, every state is built that a power cut there could leave, and the log must recover from it.
+ * Crash points of the log: a workload runs once on a disk that records every operation; then, for
+ * every point between two of them and in the middle of each, every state is built that a power cut
+ * there could leave, and the log must recover from it.
  *
- * What a power cut may leave: of each file what its last sync made durable, and of each effect since (a write, a truncation; a name created or
- * removed since the sync of its directory) either all or nothing, of a write also any of its sectors. Up to {@link SUBSETS_MAX} subsets of a point
+ * What a power cut may leave: of each file what its last sync made durable, and of each effect
+ * since (a write, a truncation; a name created or removed since the sync of its directory) either
+ * all or nothing, of a write also any of its sectors. Up to {@link SUBSETS_MAX} subsets of a point
  * are enumerated, beyond that so many are sampled with a seed.
  *
- * Recovery must give every acknowledged record that retention had not begun to remove, at its position, byte for byte; invent none; change
- * nothing when it runs again; and leave a log that takes more. A cursor must not stand behind what was settled, nor before what was synced.
+ * Recovery must give every acknowledged record that retention had not begun to remove, at its
+ * position, byte for byte; invent none; change nothing when it runs again; and leave a log that
+ * takes more. A cursor must not be after what was settled, nor before what was synced.
  */
 import { createHash } from "node:crypto";
 import type { Disk, DiskFile, OpenOptions } from "@waybill/core";
@@ -63,7 +66,10 @@ type Operation =
 
 interface Appended {
   readonly text: string;
-  /** Operations recorded when it was issued, and when it was acknowledged; `undefined` when it never was. */
+  /**
+   * Operations recorded when it was issued, and when it was acknowledged; `undefined` when it never
+   * was.
+   */
   readonly issuedAt: number;
   acknowledgedAt?: number;
   position?: number;
@@ -369,7 +375,10 @@ function missingOrInvented(
   return undefined;
 }
 
-/** Records below were in a segment that retention had begun to remove: its name is that of the next one. */
+/**
+ * Records below were in a segment that retention had begun to remove: its name is that of the next
+ * one.
+ */
 function keptFrom(operations: readonly Operation[], at: number): number {
   let from = 0;
   const bases = new Set<number>();
@@ -389,8 +398,8 @@ function keptFrom(operations: readonly Operation[], at: number): number {
 function wrongCursor(position: number, at: number, { cursors }: Workload): string | undefined {
   const writtenLast = cursors.filter(({ writtenAt }) => writtenAt <= at).at(-1)?.position ?? 0;
   const syncedLast = cursors.filter(({ syncedAt }) => syncedAt !== undefined && syncedAt <= at).at(-1)?.position ?? 0;
-  if (position > writtenLast) return `the cursor stands at ${position}, behind ${writtenLast}, the last one written`;
-  if (position < syncedLast) return `the cursor stands at ${position}, before ${syncedLast}, the last one synced`;
+  if (position > writtenLast) return `the cursor is at ${position}, behind ${writtenLast}, the last one written`;
+  if (position < syncedLast) return `the cursor is at ${position}, before ${syncedLast}, the last one synced`;
   return undefined;
 }
 
@@ -399,7 +408,10 @@ export interface CorruptionResult {
   readonly failures: readonly string[];
 }
 
-/** Turns a bit in every byte of a log, one at a time: only the record it stands in may be lost, and the loss must be reported. */
+/**
+ * Turns a bit in every byte of a log, one at a time: only the record it is in may be lost, and the
+ * loss must be reported.
+ */
 export async function tryCorruption(seed: number, appends: number): Promise<CorruptionResult> {
   const random = new SeededRandom(seed);
   const clock = new VirtualClock();

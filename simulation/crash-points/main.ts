@@ -1,4 +1,7 @@
-/** `npm run crashpoints -- [--workloads N] [--appends M]`: the last line is one JSON object; exit 1 when a recovery breaks a promise. */
+/**
+ * `npm run crashpoints -- [--workloads N] [--appends M]`: the last line is one JSON object; exit 1
+ * when a recovery breaks a promise.
+ */
 import { parseArgs } from "node:util";
 import { SUBSETS_MAX, tryCorruption, tryCrashPoints } from "./crash-points.ts";
 

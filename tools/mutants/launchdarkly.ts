@@ -21,7 +21,7 @@ export const LAUNCHDARKLY: readonly Mutant[] = [
     tests: PUBLISHER_TESTS,
   },
   {
-    name: "launchdarkly: a schema version that is none counts as unknown",
+    name: "launchdarkly: a schema version that is not one counts as unknown",
     file: `${VENDOR}/outbound.ts`,
     find: "Number.isSafeInteger(schemaVersion) && schemaVersion > 0 ?",
     replace: "schemaVersion !== 0 ?",

@@ -106,7 +106,7 @@ export const LETTER: readonly Mutant[] = [
     tests: TESTS,
   },
   {
-    name: "after process.exit() every client is told",
+    name: "after process.exit() every client reports",
     file: EXITS,
     find: "this.#reportLost(`the process ended with exit code ${code}`);",
     replace: "if (code === 0) this.#reportLost(`the process ended with exit code ${code}`);",

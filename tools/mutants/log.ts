@@ -89,7 +89,7 @@ export const LOG: readonly Mutant[] = [
     tests: [`${LOG_TESTS}/damaged-files.test.ts`],
   },
   {
-    name: "events behind one that holds the bytes are found too",
+    name: "events after one that holds the bytes are found too",
     file: `${LOG_SOURCE}/find.ts`,
     find: "from = ends[index] as number;",
     replace: "return;",

@@ -10,7 +10,10 @@ const VENDORS_SOURCE = "packages/vendors/src";
 const CLI_SOURCE = "packages/cli/src";
 const CLI_TESTS = "packages/cli/test";
 
-/** The boundaries: a request, an event and a vendor harm only themselves; work is bounded by what was paid for. */
+/**
+ * The boundaries: a request, an event and a vendor harm only themselves; work is bounded by what
+ * was paid for.
+ */
 const BOUNDARIES: readonly Mutant[] = [
   {
     name: "a coding with the name of something every object has is unknown",
@@ -113,7 +116,7 @@ const BOUNDARIES: readonly Mutant[] = [
     tests: [`${RELAY_TESTS}/intake/keys.test.ts`],
   },
   {
-    name: "what stands beside a batch is redacted too",
+    name: "what is beside a batch is redacted too",
     file: `${RELAY_SOURCE}/delivery/choice.ts`,
     find: "metadata: paths.length === 0 ? metadata : sharedOf(metadata, vendor),",
     replace: "metadata: paths.length < 0 ? sharedOf(metadata, vendor) : metadata,",
@@ -176,7 +179,7 @@ const BOUNDARIES: readonly Mutant[] = [
     tests: [`${CORE_TESTS}/boundaries.test.ts`],
   },
   {
-    name: "a status that is none of HTTP is no answer",
+    name: "a status that is not one of HTTP is not a answer",
     file: `${SENDERS}/exchange.ts`,
     find: "      assertAnswer(response);\n",
     replace: "      if (response === undefined) assertAnswer(response);\n",
@@ -204,7 +207,7 @@ const BOUNDARIES: readonly Mutant[] = [
     tests: [`${NODE_TESTS}/hostile-answers.test.ts`],
   },
   {
-    name: "6to4 is no public address",
+    name: "6to4 is not a public address",
     file: `${NODE_SOURCE}/public-addresses.ts`,
     find: '  ["2002::", 16],\n',
     replace: "",
@@ -440,7 +443,7 @@ const SPEAKING: readonly Mutant[] = [
     tests: [`${CLI_TESTS}/misuse.test.ts`],
   },
   {
-    name: "what dev prints runs as it stands",
+    name: "what dev prints runs as it is",
     file: `${CLI_SOURCE}/io.ts`,
     find: 'return (script.endsWith("/waybill") ? [script] : [node, script]).map(quotedForShell).join(" ");',
     replace: 'return script === node ? quotedForShell(script) : "npx waybill";',

@@ -68,7 +68,7 @@ export const GETFLUXLY: Seed = {
         `${TE}#with registerAtExit false the end of the process is none of the client's`,
         `${EXIT}#${EXIT_TITLE}`,
       ],
-      differs: "after `process.exit()` and an exception Node lets nothing wait: what is left is told.",
+      differs: "after `process.exit()` and an exception Node lets nothing wait: what is left is reported.",
     },
     {
       behaviour: "`register_atexit: false` leaves the end of the process alone.",
@@ -79,20 +79,20 @@ export const GETFLUXLY: Seed = {
       behaviour: "Errors at exit are swallowed, so that the process ends as it would have.",
       code: `${CLIENT}#? this.close().catch(`,
       tests: [
-        `${TE}#what goes wrong at exit is told to onError alone; what is left is told with its count`,
+        `${TE}#what goes wrong at exit is reported to onError alone; what is left is reported with its count`,
         `${TE}#a signal while close goes on waits for it; a vendor that is down is not asked again at the end`,
         `${EXIT}#${EXIT_TITLE}`,
       ],
-      differs: "`onError` is told of them where there is one.",
+      differs: "`onError` receives them where there is one.",
     },
     {
-      behaviour: "Events that the last flush could not send are lost without a word.",
+      behaviour: "Events that the last flush could not send are lost silently.",
       code: `${CLIENT}#if (this.#options.onError === undefined) console.error(`,
       tests: [
         `${TE}#without onError only what the end of the process lost is a line on the console`,
         `${TE}#a close that loses its last batch leaves nothing for the end of the process`,
       ],
-      differs: "their number is told to `onError`, or is a line on the console.",
+      differs: "their number is reported to `onError`, or is a line on the console.",
     },
     {
       behaviour: "`track` needs one of `anonymous_id`, `external_id`, `user_id`: else `validation_error`.",
@@ -108,7 +108,7 @@ export const GETFLUXLY: Seed = {
       behaviour: "`timestamp` is sent when it is given.",
       code: `${CLIENT}#occurred_at: this.#timeOf("track", timestamp)`,
       tests: [
-        `${T}#a Date goes as ISO text; an invalid one is told to onError and the time of the call goes`,
+        `${T}#a Date goes as ISO text; an invalid one is reported to onError and the time of the call goes`,
         `${T}#every event carries its time of capture and an id; what is not given is left out`,
       ],
       differs:
@@ -213,7 +213,7 @@ export const GETFLUXLY: Seed = {
     {
       behaviour: "A 2xx that is not JSON is `invalid_response`, and the batch is put back; an empty body is a success.",
       code: `${PROTOCOL}#later(response, nowMs, "invalid_response")`,
-      tests: [`${T}#a 2xx that is no JSON is not taken for an answer`],
+      tests: [`${T}#a 2xx that is not JSON is not taken for an answer`],
     },
     {
       behaviour: "All attempts of one batch have the same idempotency key, which the server answers once.",

@@ -34,7 +34,7 @@ export const LAUNCHDARKLY: Seed = {
       tests: [
         `${DISPATCHER_TESTS}#getEventPayloadMetadata: the schema header is a whole decimal number, or counts as 1 (%s %i)`,
         `${RELAY_TESTS}#the schema header is a whole decimal number or counts as 1: events of 3abc are summarised`,
-        `packages/vendors/test/inbound/inbound.test.ts#an SDK's key is not kept with a diagnostic, nor a schema that is no number of LaunchDarkly's`,
+        `packages/vendors/test/inbound/inbound.test.ts#an SDK's key is not kept with a diagnostic, nor a schema that is not a number of LaunchDarkly's`,
       ],
       differs: "a number above 1,000 counts as 1 too.",
     },
@@ -50,7 +50,7 @@ export const LAUNCHDARKLY: Seed = {
       behaviour: "An empty `EventPayloadMetadata` is allowed: schema 3 is sent, no tags.",
       code: `${VENDOR}/outbound.ts#schemaVersion === UNKNOWN ? SCHEMA_SENT`,
       tests: [
-        `${PUBLISHER_TESTS}#an empty EventPayloadMetadata says schema 3, as the original; so does a version that is none; each has its own queue`,
+        `${PUBLISHER_TESTS}#an empty EventPayloadMetadata says schema 3, as the original; so does a version that is not one; each has its own queue`,
       ],
       differs:
         "a version that is given is said as it is; the original says 3 of every payload. `compat.strict` and the dispatcher's `strict` do too.",
@@ -77,7 +77,7 @@ export const LAUNCHDARKLY: Seed = {
       behaviour: "An event that cannot be written harms no other.",
       code: `${CLIENT}/client.ts#cannot be written as JSON and was dropped`,
       tests: [
-        `${PUBLISHER_TESTS}#an event that is no JSON is dropped with a warning, alone; a warning that throws harms nothing`,
+        `${PUBLISHER_TESTS}#an event that is not JSON is dropped with a warning, alone; a warning that throws harms nothing`,
       ],
     },
     {
@@ -85,7 +85,7 @@ export const LAUNCHDARKLY: Seed = {
       code: `${VENDOR}/publisher.ts#encodeLaunchDarkly(metadata)`,
       tests: [
         `${PUBLISHER_TESTS}#[launchdarkly 2] MultiQueuesWithMetadata: each tags and schema is a post of its own, in its own order`,
-        `${PUBLISHER_TESTS}#an empty EventPayloadMetadata says schema 3, as the original; so does a version that is none; each has its own queue`,
+        `${PUBLISHER_TESTS}#an empty EventPayloadMetadata says schema 3, as the original; so does a version that is not one; each has its own queue`,
       ],
     },
     {
@@ -144,9 +144,9 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "`NewHTTPEventPublisher` returns an error for what it cannot use.",
-      code: `${CLIENT}/client.ts#is no URL`,
+      code: `${CLIENT}/client.ts#is not a URL`,
       tests: [
-        `${PUBLISHER_TESTS}#options that cannot be used are refused by name: an address that is no URL, a capacity of 0, an unknown name`,
+        `${PUBLISHER_TESTS}#options that cannot be used are refused by name: an address that is not a URL, a capacity of 0, an unknown name`,
         `${PUBLISHER_TESTS}#413 loses this payload and no other; keys that LaunchDarkly would not take are refused`,
       ],
       differs: "the constructor throws a `WaybillError`; a key that SDKs would not send is refused too.",
@@ -278,7 +278,7 @@ export const LAUNCHDARKLY: Seed = {
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 4] DiagnosticEventForwarding (%s): the body and the sender's headers go along`,
         `${DISPATCHER_TESTS}#DiagnosticEventForwarding (%s): at once, with the sender's headers`,
-        `${MEMORY_TESTS}#diagnostics that are being posted are bounded; one that cannot be sent is told and harms nothing`,
+        `${MEMORY_TESTS}#diagnostics that are being posted are bounded; one that cannot be sent is reported and harms nothing`,
       ],
       differs:
         "our own key goes instead of the sender's, cookies and headers of the connection do not; 64 at once in memory; on disk it waits in the log.",
@@ -513,7 +513,7 @@ export const LAUNCHDARKLY: Seed = {
       behaviour: "A gzip body, a large one.",
       code: "packages/relay/src/intake/decoders.ts#create: createGunzip",
       tests: [
-        `${RELAY_TESTS}#gzip is taken, a body too large is 413, the SDK's schema version and a repeat's payload id are kept`,
+        `${RELAY_TESTS}#gzip is taken, a body too large is 413, the SDK's schema version and a duplicate's payload id are kept`,
       ],
       differs: "6.9 reads no gzip and has no limit; later versions do.",
     },

@@ -62,11 +62,11 @@ export const LETTER: Seed = {
       differs: "their sum is the limit for a whole request: `fetch` and Node do not tell when a connection is open.",
     },
     {
-      behaviour: "`on_error` is told of errors in the background; by default a line `[letter] …` on standard error.",
+      behaviour: "`on_error` is called for errors in the background; by default a line `[letter] …` on standard error.",
       code: `${CLIENT}#console.error("[letter]", error.message)`,
       tests: [
         `${T}#without onError a lost batch is a line on the console`,
-        `${T}#[letter 9] a refusal for good means one request; the batch is lost and onError is told (%i)`,
+        `${T}#[letter 9] a refusal for good means one request; the batch is lost and onError is called (%i)`,
       ],
     },
     {
@@ -122,8 +122,8 @@ export const LETTER: Seed = {
     {
       behaviour: "An invalid time cannot be given.",
       code: `${CLIENT}#const isInvalid = timestamp instanceof Date && Number.isNaN(timestamp.getTime());`,
-      tests: [`${T}#an invalid Date is left out and told to onError; the event is sent`],
-      differs: "JavaScript has invalid dates: the event goes without its time, and `onError` is told.",
+      tests: [`${T}#an invalid Date is left out and reported to onError; the event is sent`],
+      differs: "JavaScript has invalid dates: the event goes without its time, and `onError` is called.",
     },
     {
       behaviour:
@@ -135,7 +135,7 @@ export const LETTER: Seed = {
       behaviour: "The queue has no limit.",
       code: `${CLIENT}#if (!this.#outbox.push(text))`,
       tests: [`${T}#a full queue refuses through onError and keeps what it has`],
-      differs: "`maxQueueSize`, 100,000 by default; an event beyond it is told to `onError`.",
+      differs: "`maxQueueSize`, 100,000 by default; an event beyond it is reported to `onError`.",
     },
     {
       behaviour: "An item that JSON cannot write loses its whole batch through `on_error`.",
@@ -178,7 +178,7 @@ export const LETTER: Seed = {
       behaviour:
         "Other answers that are not 2xx fail at once: `Request failed with <status>: <message>`, with status, body, code, reason.",
       code: `${CLIENT}#Request failed with`,
-      tests: [`${T}#[letter 9] a refusal for good means one request; the batch is lost and onError is told (%i)`],
+      tests: [`${T}#[letter 9] a refusal for good means one request; the batch is lost and onError is called (%i)`],
       differs: "redirects are not followed: a GET without the body would count as a success.",
     },
     {
@@ -201,7 +201,7 @@ export const LETTER: Seed = {
         `${T}#close waits 50 s at most, then gives each batch that is left one attempt more`,
         `${T}#close ends at its deadline and reports how many events are left (%s)`,
       ],
-      differs: "each batch has one attempt, all within `readTimeoutMs`; `onError` is told how many events are left.",
+      differs: "each batch has one attempt, all within `readTimeoutMs`; `onError` receives the number of events left.",
     },
     {
       behaviour: "An event after `close` goes to `on_error` and is dropped.",
@@ -230,15 +230,15 @@ export const LETTER: Seed = {
       behaviour: "`at_exit` runs, and sends, after `exit`.",
       code: `${CLIENT}#lostMessage(events, reason)`,
       tests: [
-        `${EXIT}#process.exit(): nothing can be sent, and onError is told how many events are left`,
-        `${T}#what is left when the process ends is told to onError with its count, during close too`,
+        `${EXIT}#process.exit(): nothing can be sent, and onError receives the number of events left`,
+        `${T}#what is left when the process ends is reported to onError with its count, during close too`,
       ],
-      differs: "Node lets nothing wait after `process.exit()`: what is left is told to `onError`.",
+      differs: "Node lets nothing wait after `process.exit()`: what is left is reported to `onError`.",
     },
     {
       behaviour: "`at_exit` runs, and sends, after an exception that nobody rescued.",
       code: `${EXITS}#readonly #onExit = (code: number): void`,
-      tests: [`${EXIT}#an uncaught exception: nothing can be sent, and onError is told how many events are left`],
+      tests: [`${EXIT}#an uncaught exception: nothing can be sent, and onError receives the number of events left`],
       differs: "as after `process.exit()`.",
     },
     {
@@ -246,7 +246,7 @@ export const LETTER: Seed = {
       code: `${EXITS}#this.#process.kill(this.#process.pid, signal);`,
       tests: [
         `${EXIT}#a signal that nobody else listens to: everything is sent, then the process ends by it (%s)`,
-        `${EXIT}#a second signal ends the process at once, and what is left is told`,
+        `${EXIT}#a second signal ends the process at once, and what is left is reported`,
         `${PROCESS}#a close that does not end holds the process until its deadline only`,
       ],
       differs:
@@ -256,7 +256,7 @@ export const LETTER: Seed = {
       behaviour: "A handler of the application's for SIGTERM replaces Ruby's; `at_exit` runs when it ends the process.",
       code: `${EXITS}#isAlone && UNASKED.includes(signal)`,
       tests: [
-        `${EXIT}#SIGTERM with a handler of the application's: the end is its own, and what is left is told`,
+        `${EXIT}#SIGTERM with a handler of the application's: the end is its own, and what is left is reported`,
         `${EXIT}#SIGTERM with a handler of the application's and exitSignals: everything is sent, and the end is its own`,
       ],
       differs: "with `exitSignals` the client closes beside the handler; without, it reports what is left.",

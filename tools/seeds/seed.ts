@@ -1,4 +1,6 @@
-/** What one of the five original systems does, where it is done here, and the tests that show it. */
+/**
+ * What one of the five original systems does, where it is done here, and the tests that show it.
+ */
 export interface Seed {
   readonly system: string;
   readonly lines: readonly SeedLine[];
@@ -7,7 +9,7 @@ export interface Seed {
 export interface SeedLine {
   /** The behaviour, as a short sentence. */
   readonly behaviour: string;
-  /** `file#text`, from the root; the text stands in the file. */
+  /** `file#text`, from the root; the text is in the file. */
   readonly code: string;
   /** `file#title`, from the root; the title of a test as it is written there, without quotes. */
   readonly tests: readonly string[];

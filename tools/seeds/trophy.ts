@@ -75,7 +75,7 @@ export const TROPHY: Seed = {
       behaviour: "`idempotency_key` goes as the header Idempotency-Key; events of equal user, metric and key act once",
       code: `${CLIENT}#headers: { [IDEMPOTENCY_KEY]: ownKey },`,
       tests: [
-        `${TESTS}#[trophy 1] the first event of a key acts, a repeat shows the state of now and adds nothing`,
+        `${TESTS}#[trophy 1] the first event of a key acts, a duplicate shows the state of now and adds nothing`,
         `${TESTS}#[trophy 2] the same key with another metric is another event`,
       ],
     },
@@ -92,14 +92,14 @@ export const TROPHY: Seed = {
       behaviour: "the answer is an EventResponse: total, achievements, streak, points, leaderboards",
       code: `${CLIENT}#typeof answer?.eventId !== "string" || typeof answer.total !== "number"`,
       tests: [
-        `${TESTS}#[trophy 1] the first event of a key acts, a repeat shows the state of now and adds nothing`,
+        `${TESTS}#[trophy 1] the first event of a key acts, a duplicate shows the state of now and adds nothing`,
         `${TESTS}#[trophy 4] totals accumulate, achievements complete once`,
       ],
     },
     {
       behaviour: "an answer 2xx that is no EventResponse is an error, and the event was counted: it is not sent again",
       code: `${ERROR}#export class TrophyParseError`,
-      tests: [`${TESTS}#a success that is no EventResponse is told as such, and not sent again`],
+      tests: [`${TESTS}#a success that is no EventResponse is reported as such, and not sent again`],
     },
     {
       behaviour: "`base_url` of the constructor",
@@ -128,7 +128,7 @@ export const TROPHY: Seed = {
       ],
     },
     {
-      behaviour: "a base URL that is none is refused",
+      behaviour: "a base URL that is not one is refused",
       code: `${CLIENT}#is not an http or https URL`,
       tests: [
         `${REQUESTS}#the base URL is that of the call, then of the client, then of the environment, then Trophy's own`,
@@ -317,7 +317,7 @@ export const TROPHY: Seed = {
       code: `${CLIENT}#deliverer.sendOne(""`,
       tests: [
         `${REQUESTS}#an event is one POST of its user, value and attributes as they are given; its metric's key is encoded`,
-        `${TESTS}#many calls at once leave nothing behind that a platform would warn of`,
+        `${TESTS}#many calls at once leave nothing after that a platform would warn of`,
       ],
     },
     {
@@ -331,7 +331,7 @@ export const TROPHY: Seed = {
       code: "packages/testing/src/emulators/trophy.ts#breakdownAttributes: [],",
       tests: [
         `${TESTS}#[trophy 9] every leaderboard says what real SDKs insist on`,
-        `${TESTS}#[trophy 11] the vendor's own SDK, unmodified, reads the emulator's answers, repeats and errors`,
+        `${TESTS}#[trophy 11] the vendor's own SDK, unmodified, reads the emulator's answers, duplicates and errors`,
       ],
     },
     {

@@ -70,7 +70,7 @@ export const VALUED: Seed = {
     {
       behaviour: "a page view without a URL argument takes it from the data; without data it is refused",
       code: `${CLIENT}#fail("Missing data hash")`,
-      tests: [`${TESTS}#[valued 17] what an event lacks is told at once, first failure first`],
+      tests: [`${TESTS}#[valued 17] what an event lacks is reported at once, first failure first`],
     },
     {
       behaviour: "`action(key, data)`; the key wins over one in the data",
@@ -97,9 +97,9 @@ export const VALUED: Seed = {
       tests: [`${TESTS}#[valued 4] sync of a user`, `${TESTS}#[valued 5] sync of a customer`],
     },
     {
-      behaviour: "what an event lacks is an argument error, told to the caller, first failure first",
+      behaviour: "what an event lacks is an argument error, reported to the caller, first failure first",
       code: `${CLIENT}#function validate(event: PlainObject): void {`,
-      tests: [`${TESTS}#[valued 17] what an event lacks is told at once, first failure first`],
+      tests: [`${TESTS}#[valued 17] what an event lacks is reported at once, first failure first`],
     },
     {
       behaviour: "`config` with goals and signals, as a value or a block",
@@ -348,7 +348,7 @@ export const VALUED: Seed = {
     {
       behaviour: "one attempt, and failures are not told",
       code: `${CONNECTION}#maxAttempts: options.maxAttempts ?? 1,`,
-      tests: [`${REQUESTS}#a failure is told to onError with the event; it is tried again only when asked for`],
+      tests: [`${REQUESTS}#a failure is reported to onError with the event; it is tried again only when asked for`],
       differs: "`onError` and `maxAttempts` may be asked for",
     },
     {

@@ -189,9 +189,9 @@ test.each([
 });
 
 test.each([
-  ["an admin URL that is none", ["trace", "x", "--admin", "nonsense"], "--admin is not an http or https URL"],
+  ["an admin URL that is not one", ["trace", "x", "--admin", "nonsense"], "--admin is not an http or https URL"],
   ["an admin URL of a file", ["trace", "x", "--admin", "file:///etc"], "--admin is not an http or https URL"],
-  ["a port that is none", ["tail", "--admin", "http://127.0.0.1:99999"], "--admin is not an http or https URL"],
+  ["a port that is not one", ["tail", "--admin", "http://127.0.0.1:99999"], "--admin is not an http or https URL"],
   ["nobody there", ["replay", "list", "--admin", "http://127.0.0.1:9"], "There is no relay at"],
   ["a token beyond ASCII", ["replay", "list", "--token", "schlüssel-schlüssel"], "The admin token has characters"],
   ["a token with a line break", ["replay", "list", "--token", "token-token\n"], "The admin token ends in a line break"],
@@ -199,7 +199,7 @@ test.each([
   ["a write key with a line break", ["send", "-", "--write-key", "key\n"], "The write key ends in a line break"],
   ["an empty write key", ["send", "-", "--write-key", ""], "The write key is empty"],
   [
-    "a URL that is none",
+    "a URL that is not one",
     ["send", "-", "--write-key", "k", "--url", "127.0.0.1:8080"],
     "--url is not an http or https URL",
   ],

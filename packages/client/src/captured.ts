@@ -1,6 +1,6 @@
 /**
- * One captured event. The queues hold it, and the handle: so `delivered` is the outcome of this event, however late it is read, and whatever other
- * event has the same id.
+ * One captured event. The queues hold it, and the handle: so `delivered` is the outcome of this
+ * event, however late it is read, and whatever other event has the same id.
  *
  *   open     some destination has no outcome for it yet
  *     -> settled  each destination has one: the worst counts
@@ -14,9 +14,10 @@ export interface EventHandle {
   /** "" when the event was not taken: see `onDrop`. */
   readonly messageId: string;
   /**
-   * Ends with the event's outcome, the worst one when it went to several destinations; never rejects. Made when it is read, so a call that
-   * does not read it pays nothing; it may be read at any time. Waiting for it holds the process open, for 30 s at most. An event that is
-   * left at close ends as retryable.
+   * Ends with the event's outcome, the worst one when it went to several destinations; never
+   * rejects. Made when it is read, so a call that does not read it pays nothing; it may be read at
+   * any time. Waiting for it holds the process open, for 30 s at most. An event that is left at
+   * close ends as retryable.
    */
   readonly delivered: Promise<Outcome>;
 }
@@ -53,7 +54,10 @@ export class Captured implements Queued {
     this.#open = shared.destinations;
   }
 
-  /** Serialised; "" once no destination needs it, so that who keeps the handle does not keep the text. */
+  /**
+   * Serialised; "" once no destination needs it, so that who keeps the handle does not keep the
+   * text.
+   */
   get text(): string {
     return this.#text;
   }

@@ -1,6 +1,7 @@
 /**
- * Typed events: which track events there are and what properties each has, as types alone or as validators of the
- * Standard Schema interface (standardschema.dev, version 1, read November 2026), which zod, valibot and arktype implement.
+ * Typed events: which track events there are and what properties each has, as types alone or as
+ * validators of the Standard Schema interface (standardschema.dev, version 1, read November 2026),
+ * which zod, valibot and arktype implement.
  */
 import { messageOf } from "@waybill/core";
 import type { CommonFields, Properties, TrackEvent, UserIds } from "@waybill/vendors";

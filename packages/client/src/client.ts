@@ -53,11 +53,20 @@ export interface Client<Events extends object = AnyEvents> {
   group(event: GroupEvent): EventHandle;
   /** Two ids of one user. */
   alias(event: AliasEvent): EventHandle;
-  /** A barrier: ends when every event captured before has its outcome, or cannot get one for now (a halted destination), or after `deadlineMs` (default 30 s). */
+  /**
+   * A barrier: ends when every event captured before has its outcome, or cannot get one for now (a
+   * halted destination), or after `deadlineMs` (default 30 s).
+   */
   flush(options?: { readonly deadlineMs?: number }): Promise<Summary>;
-  /** Delivers what is there within `deadlineMs` (default 10 s), then refuses more. Idempotent. Never rejects. */
+  /**
+   * Delivers what is there within `deadlineMs` (default 10 s), then refuses more. Idempotent. Never
+   * rejects.
+   */
   close(options?: { readonly deadlineMs?: number }): Promise<Summary>;
-  /** The ledger of each destination (accepted = delivered + rejected + dropped + expired + pending), how it is, and why. */
+  /**
+   * The ledger of each destination (accepted = delivered + rejected + dropped + expired + pending),
+   * how it is, and why.
+   */
   accounts(): Readonly<Record<string, DestinationAccount>>;
 }
 
@@ -159,14 +168,18 @@ class WaybillClient implements Client {
     return this.#summary();
   }
 
-  /** Ends with what `run` starts, at the latest after the deadline; holds the process open until then. Never rejects. */
+  /**
+   * Ends with what `run` starts, at the latest after the deadline; holds the process open until
+   * then. Never rejects.
+   */
   async #within(
     givenMs: number | undefined,
     defaultMs: number,
     run: (deadlineMs: number) => Promise<void>,
   ): Promise<void> {
     const deadlineMs = typeof givenMs === "number" && givenMs >= 0 ? givenMs : defaultMs;
-    // Begun before the timer, so that what aborts itself at the deadline has done so when it is over.
+    // Begun before the timer, so that what aborts itself at the deadline has done so when it is
+    // over.
     const running = run(deadlineMs).catch((error) => this.#report(error));
     await new Promise<void>((resolve) => {
       const timer = this.#host.runtime.clock.after(deadlineMs, resolve, true);

@@ -2,7 +2,10 @@ import { type OptionSpec, type Protocol, resolveOptions, type Stage, WaybillErro
 import { segmentProtocol } from "@waybill/vendors";
 import { LIBRARY } from "./version.ts";
 
-/** A place to deliver to; made by `segment({...})`, `letter({...})` and the other vendors' functions. */
+/**
+ * A place to deliver to; made by `segment({...})`, `letter({...})` and the other vendors'
+ * functions.
+ */
 export interface Destination {
   /** Names it in counters and callbacks; unique within a client. */
   readonly name: string;

@@ -36,14 +36,18 @@ export type {
   Spool,
 } from "./options.ts";
 
-/** A client with a catalogue of validators (Standard Schema: zod, valibot, arktype and others), from which the types of `track()` come. */
+/**
+ * A client with a catalogue of validators (Standard Schema: zod, valibot, arktype and others), from
+ * which the types of `track()` come.
+ */
 export function createClient<const C extends Catalog>(
   options: ClientOptions & { readonly catalog: C },
 ): Client<EventsOf<C>>;
 /**
  * Makes a client. Nothing happens on the network until an event is captured.
  *
- * **Errors**: `WAYBILL_OPTIONS`, with every fault at once. Afterwards no call throws, but with the overflow policy `throw`.
+ * **Errors**: `WAYBILL_OPTIONS`, with every fault at once. Afterwards no call throws, but with the
+ * overflow policy `throw`.
  *
  * @example
  * const client = createClient({ relay: { url: "http://127.0.0.1:8080", writeKey: "dev" } });

@@ -25,13 +25,19 @@ export type Overflow = "drop-newest" | "drop-oldest" | "throw";
 /** Where events go: either destinations or a relay, never both. */
 export type ClientTarget =
   | {
-      /** Where events go, each destination on its own: one that is down delays no other. At least one. Either this or `relay`. */
+      /**
+       * Where events go, each destination on its own: one that is down delays no other. At least
+       * one. Either this or `relay`.
+       */
       readonly destinations: readonly Destination[];
       /** Not beside `destinations`. */
       readonly relay?: undefined;
     }
   | {
-      /** A Waybill relay that takes the events from here on: where it listens, and a write key of one of its sources. */
+      /**
+       * A Waybill relay that takes the events from here on: where it listens, and a write key of
+       * one of its sources.
+       */
       readonly relay: { readonly url: string; readonly writeKey: string };
       /** Not beside `relay`. */
       readonly destinations?: undefined;
@@ -48,11 +54,17 @@ export interface GivenOptions extends ClientSettings {
 
 /** How a client works; everything has a default. */
 export interface ClientSettings {
-  /** A request starts when this many events wait. Default 500: under load requests stay few; a quiet application meets the interval first. `1` for serverless. */
+  /**
+   * A request starts when this many events wait. Default 500: under load requests stay few; a quiet
+   * application meets the interval first. `1` for serverless.
+   */
   readonly flushAt?: number;
   /** Or when they have this many bytes. Default 256 KiB: half of what Segment takes at once. */
   readonly flushBytes?: number;
-  /** Or when the first of them has waited this long. Default 250 ms: events are seen soon, posts stay few. */
+  /**
+   * Or when the first of them has waited this long. Default 250 ms: events are seen soon, posts
+   * stay few.
+   */
   readonly flushIntervalMs?: number;
   /** Most events the queue of a destination holds. Default 100,000. */
   readonly queueMaxEvents?: number;
@@ -62,29 +74,44 @@ export interface ClientSettings {
   readonly overflow?: Overflow;
   /** Largest event in bytes. Default 32 KiB: Segment's limit. */
   readonly eventMaxBytes?: number;
-  /** Attempts per batch, the first included. Default: no limit; the queue's bounds and `close` are the limit. */
+  /**
+   * Attempts per batch, the first included. Default: no limit; the queue's bounds and `close` are
+   * the limit.
+   */
   readonly maxAttempts?: number;
   /** For one request, to the end of its answer. Default 10 s. */
   readonly timeoutMs?: number;
-  /** Longest wait before the second attempt, doubling from there; the actual wait is random up to it. Default 500 ms. */
+  /**
+   * Longest wait before the second attempt, doubling from there; the actual wait is random up to
+   * it. Default 500 ms.
+   */
   readonly backoffBaseMs?: number;
   /** No backoff waits longer; a vendor's Retry-After may. Default 60 s. */
   readonly backoffMaxMs?: number;
   /** Validators of track events by name, from which the types of `track()` come. See `validate`. */
   readonly catalog?: Catalog;
-  /** What the validators do at run time: `off` nothing (types only), `report` reports to `onError` and sends, `drop` reports to `onError` and drops as `invalid`. Default `off`. */
+  /**
+   * What the validators do at run time: `off` nothing (types only), `report` reports to `onError`
+   * and sends, `drop` reports to `onError` and drops as `invalid`. Default `off`.
+   */
   readonly validate?: "off" | "report" | "drop";
   /** Goes with every event, once per request: `{ app: { name, version } }`. */
   readonly context?: Readonly<Record<string, unknown>>;
-  /** Keeps events on disk until they are delivered: `spool({ directory })` from `waybill/spool`. Node only. */
+  /**
+   * Keeps events on disk until they are delivered: `spool({ directory })` from `waybill/spool`.
+   * Node only.
+   */
   readonly spool?: Spool;
   /** Makes the requests. Default: `node:http(s)` on Node, `fetch` elsewhere. */
   readonly transport?: Transport;
-  /** The platform's way to keep a serverless function alive; called with a promise that ends when the event is delivered. */
+  /**
+   * The platform's way to keep a serverless function alive; called with a promise that ends when
+   * the event is delivered.
+   */
   readonly waitUntil?: (promise: Promise<unknown>) => void;
-  /** Told of each event that will not be delivered. What it throws is ignored. */
+  /** Called for each event that will not be delivered. What it throws is ignored. */
   readonly onDrop?: (drop: Drop) => void;
-  /** Told of what goes wrong otherwise. What it throws is ignored. */
+  /** Called for what goes wrong otherwise. What it throws is ignored. */
   readonly onError?: (error: WaybillError) => void;
 }
 
@@ -101,18 +128,33 @@ export interface VendorHost extends Host {
   readonly platform: string;
   /** An environment variable. */
   readonly environment: (name: string) => string | undefined;
-  /** Whether strangers read what runs here: a page of a browser. A worker, of a browser too, is none. */
+  /**
+   * Whether strangers read what runs here: a page of a browser. A worker, of a browser too, is
+   * none.
+   */
   readonly isBrowser: boolean;
-  /** Calls the hook when the process ends, as far as the platform reports it. Returns a function that removes the hook. */
+  /**
+   * Calls the hook when the process ends, as far as the platform reports it. Returns a function
+   * that removes the hook.
+   */
   readonly onExit: (hook: ExitHook) => () => void;
 }
 
-/** A value that belongs to a chain of asynchronous calls; where the platform does not know chains, to a synchronous task. */
+/**
+ * A value that belongs to a chain of asynchronous calls; where the platform does not know chains,
+ * to a synchronous task.
+ */
 export interface Context<T> {
   get(): T | undefined;
-  /** For the rest of the current chain. Without chains: until the task of `run` ends, and for good outside of one. */
+  /**
+   * For the rest of the current chain. Without chains: until the task of `run` ends, and for good
+   * outside of one.
+   */
   set(value: T): void;
-  /** For `task` and what it awaits. Without chains an asynchronous task is refused with a `TypeError`. */
+  /**
+   * For `task` and what it awaits. Without chains an asynchronous task is refused with a
+   * `TypeError`.
+   */
   run<R, A extends readonly unknown[]>(value: T, task: (...args: A) => R, ...args: A): R;
 }
 
@@ -141,13 +183,19 @@ export interface PipelineOptions {
 
 /** Between capture and the destinations: in memory, or on disk. Gives each event its outcomes. */
 export interface Pipeline {
-  /** Takes an event for every destination. **Errors**: `WAYBILL_QUEUE_FULL` with the overflow policy `throw`. */
+  /**
+   * Takes an event for every destination. **Errors**: `WAYBILL_QUEUE_FULL` with the overflow policy
+   * `throw`.
+   */
   push(event: Captured): void;
   /** Counts an event that was lost before it got here. */
   drop(reason: DropReason, messageId: string | undefined): void;
   /** Ends when everything pushed before is settled, or cannot be for now. */
   flush(): Promise<void>;
-  /** Delivers within the deadline; what is left then stays on disk or is lost. May never end, when a disk does not answer. */
+  /**
+   * Delivers within the deadline; what is left then stays on disk or is lost. May never end, when a
+   * disk does not answer.
+   */
   close(deadlineMs: number): Promise<void>;
   /** The deadline has passed: what comes from now on is not counted any more. */
   freeze(): void;
@@ -166,7 +214,10 @@ export interface Spool {
 
 /** How a destination is. */
 export interface Health {
-  /** `waiting`: it is tried again; `halted`: not before somebody acts (a key, a URL); `failed`: a defect. Trouble that there was at close stays. */
+  /**
+   * `waiting`: it is tried again; `halted`: not before somebody acts (a key, a URL); `failed`: a
+   * defect. Trouble that there was at close stays.
+   */
   readonly mode: LaneMode;
   /** Why events are not delivered now: `no answer from http://127.0.0.1:8080: refused`. */
   readonly reason: string | undefined;

@@ -4,7 +4,8 @@
  *   #leased: on their way          #queue: [ gone … | waiting … ]
  *                                             0       #head
  *
- * What has to go again is put back in front of those that wait. The gone part is cut off when it is half of the queue.
+ * What has to go again is put back in front of those that wait. The gone part is cut off when it is
+ * half of the queue.
  */
 import {
   type Account,
@@ -47,7 +48,10 @@ export class QueueStore<Event extends Queued = Queued> implements Store {
     oldestAtMs: undefined,
   };
 
-  /** `makeKey` gives each batch its idempotency key: never the same twice, also not in another process. */
+  /**
+   * `makeKey` gives each batch its idempotency key: never the same twice, also not in another
+   * process.
+   */
   constructor(makeKey: () => string, metadata: string, account: Account) {
     this.#makeKey = makeKey;
     this.#metadata = metadata;

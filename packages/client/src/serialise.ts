@@ -1,7 +1,8 @@
 /**
- * Turns a call into the bytes that will be sent, at the moment of the call: the caller may change its objects afterwards,
- * and the size is known exactly. Written by hand around `JSON.stringify` of the free parts, because that is 1.3 times as fast as
- * stringifying one object (`npm run bench -- client`).
+ * Turns a call into the bytes that will be sent, at the moment of the call: the caller may change
+ * its objects afterwards, and the size is known exactly. Written by hand around `JSON.stringify` of
+ * the free parts, because that is 1.3 times as fast as stringifying one object
+ * (`npm run bench -- client`).
  */
 import { messageOf } from "@waybill/core";
 import type { CanonicalEvents, EventType } from "@waybill/vendors";
@@ -18,7 +19,10 @@ const ID_PREFIX = /^\{"type":"\w+","messageId":("(?:[^"\\]|\\.)*")/;
 /** What else `Date` can read (`1 Jan 2026 (a comment)`) is written anew. */
 const ISO_TEXT = /^[\d:.TZtz+-]+$/;
 
-/** **Errors**: the serialiser throws, whatever the event's own getters throw too, when a field is missing or a value cannot be written as JSON. */
+/**
+ * **Errors**: the serialiser throws, whatever the event's own getters throw too, when a field is
+ * missing or a value cannot be written as JSON.
+ */
 export type Serialiser = <T extends EventType>(type: T, event: CanonicalEvents[T]) => Serialised;
 
 export function createSerialiser({ runtime, byteLength }: Host, makeId: (nowMs: number) => string): Serialiser {
@@ -52,7 +56,10 @@ type OwnFields = {
   readonly [Field in "event" | "properties" | "traits" | "groupId" | "previousId" | "name" | "category"]?: unknown;
 };
 
-/** What a type of event has beside the ids. Members by name, not by a table of names: such reads are slow, and this runs on each call. */
+/**
+ * What a type of event has beside the ids. Members by name, not by a table of names: such reads are
+ * slow, and this runs on each call.
+ */
 function ownFields(type: EventType, event: OwnFields): string {
   switch (type) {
     case "track":
@@ -70,7 +77,10 @@ function ownFields(type: EventType, event: OwnFields): string {
   }
 }
 
-/** Names of events that were written before: there are few, and to find one again takes a tenth of writing it. */
+/**
+ * Names of events that were written before: there are few, and to find one again takes a tenth of
+ * writing it.
+ */
 const NAMES = new Map<unknown, string>();
 /** Of names, and of characters in one: fewer long ones. */
 const NAMES_MAX = 1_000;
@@ -96,7 +106,8 @@ function object(field: string, value: unknown): string {
   } catch (error) {
     throw new TypeError(`${field} cannot be written as JSON: ${messageOf(error)}`);
   }
-  // A toJSON may have made something else of it. To look at a text that JSON has just made costs a copy of it, so what is plain is not looked at.
+  // A toJSON may have made something else of it. To look at a text that JSON has just made costs a
+  // copy of it, so what is plain is not looked at.
   const { constructor: maker, toJSON } = (value ?? 0) as { readonly constructor?: unknown; readonly toJSON?: unknown };
   if ((maker !== Object || toJSON) && text?.[0] !== "{") throw new TypeError(`${field} is not an object`);
   return `,"${field}":${text}`;
@@ -109,7 +120,8 @@ function string(field: string, value: unknown): string {
 
 function timeOf(value: Date | string): string {
   try {
-    // The method of the language: one of the application's could return anything. It throws where there is no time.
+    // The method of the language: one of the application's could return anything. It throws where
+    // there is no time.
     const text = Date.prototype.toISOString.call(typeof value === "string" ? new Date(value) : value);
     // A text keeps the precision it has.
     return typeof value === "string" && ISO_TEXT.test(value) ? value : text;

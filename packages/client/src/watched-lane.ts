@@ -16,7 +16,10 @@ export interface WatchedLane {
   readonly health: () => Health;
 }
 
-/** One destination's lane over any store. Its troubles are reported to `onError` once per cause, and again when the cause changed or came back. */
+/**
+ * One destination's lane over any store. Its troubles are reported to `onError` once per cause, and
+ * again when the cause changed or came back.
+ */
 export function watchedLane(
   destination: Destination,
   store: Store,

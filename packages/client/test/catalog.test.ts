@@ -1,4 +1,7 @@
-/** Typed events: the compiler is the test (a line marked as an expected error that compiles fails `npm run check`), the run time is the rest. */
+/**
+ * Typed events: the compiler is the test (a line marked as an expected error that compiles fails
+ * `npm run check`), the run time is the rest.
+ */
 import { emulators, SeededRandom, SimNetwork, VirtualClock } from "@waybill/testing";
 import { expect, expectTypeOf, test } from "vitest";
 import {

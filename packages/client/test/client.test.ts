@@ -109,7 +109,7 @@ test("an event is a snapshot: what the caller changes afterwards does not arrive
   expect(emulators.a.events[0]?.event).toMatchObject({ properties: { list: [1] } });
 });
 
-test("what is no event never throws: it is dropped, counted and told", () => {
+test("what is not an event never throws: it is dropped, counted and told", () => {
   const { client, drops, errors } = setUp();
   const circular: Record<string, unknown> = {};
   circular["self"] = circular;
@@ -159,7 +159,7 @@ test("an event above the limit is dropped with its reason", () => {
   expect(drops).toMatchObject([{ reason: "event_too_large" }]);
 });
 
-test("a full queue drops the newest, or the oldest, or throws, as it was told; never silently", async () => {
+test("a full queue drops the newest, or the oldest, or throws, as configured; never silently", async () => {
   const newest = setUp({ queueMaxEvents: 3, flushAt: 100 });
   const ids = Array.from({ length: 5 }, (_, index) => newest.client.track(event(index)).messageId);
   expect(newest.drops.map(({ reason, messageId }) => [reason, messageId])).toEqual([
@@ -263,7 +263,7 @@ test("a handle's promise ends with the outcome, the worst of several destination
   });
 });
 
-test("a rejected event is told with what the vendor said", async () => {
+test("a rejected event is reported with what the vendor said", async () => {
   const { client, clock, emulators, drops } = setUp();
   emulators.a.fail({ kind: "status", status: 422, times: 1 });
   const { messageId } = client.track(event());

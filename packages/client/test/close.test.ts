@@ -1,4 +1,7 @@
-/** `close` and `flush` end within their deadline whatever transports and callbacks do, and what comes later changes nothing. */
+/**
+ * `close` and `flush` end within their deadline whatever transports and callbacks do, and what
+ * comes later changes nothing.
+ */
 import type { HttpResponse, Outcome, Transport } from "@waybill/core";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
@@ -89,7 +92,7 @@ const BAD_TRANSPORTS: Readonly<Record<string, Transport>> = {
         },
       }),
     ),
-  "is no promise": () => 200 as never,
+  "is not a promise": () => 200 as never,
 };
 
 test.each(Object.entries(BAD_TRANSPORTS))(
@@ -112,7 +115,7 @@ test.each(Object.entries(BAD_TRANSPORTS))(
   },
 );
 
-test("an answer that comes after the deadline of close changes no count, no outcome, and tells nobody", async () => {
+test("an answer that comes after the deadline of close changes no count, no outcome, and reports nothing", async () => {
   for (const late of [OK, { ...OK, body: '{"rejected":[{"index":0,"code":"bad","message":"late"}]}' }]) {
     let answer: (response: HttpResponse) => void = () => undefined;
     const { clock, client, drops } = setUp(
@@ -258,7 +261,7 @@ test("callbacks that throw, reject, or never end reach neither the caller nor th
   expect(unhandled).toEqual([]);
 });
 
-test("what waitUntil throws is told", async () => {
+test("what waitUntil throws is reported", async () => {
   const { client, errors } = setUp(async () => OK, {
     waitUntil: () => {
       throw new Error("not in a request");

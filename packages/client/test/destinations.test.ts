@@ -1,4 +1,7 @@
-/** One client, many vendors: what canonical events become at each, and that one's outage is nobody else's. */
+/**
+ * One client, many vendors: what canonical events become at each, and that one's outage is nobody
+ * else's.
+ */
 import { emulators, SeededRandom, SimNetwork, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { type ClientOptions, createClient, type Drop, segment } from "waybill";
@@ -71,7 +74,7 @@ function setUp(options: Partial<ClientOptions> = {}): World {
 
 const AT = "2026-03-01T10:00:00.250Z";
 
-test("each kind of event reaches each vendor in its own words", async () => {
+test("each kind of event reaches each vendor in its own format", async () => {
   const world = setUp({ context: { timezone: "Europe/Rome" } });
   const { client } = world;
   client.identify({
@@ -294,7 +297,7 @@ test("wrong options of a destination are refused with the nearest name", () => {
   expect(() => valued({ token: "t", events: [] as never })).toThrow("events");
 });
 
-test("a defect of one destination is told, keeps its events and ends nothing; the other destination and close go on", async () => {
+test("a defect of one destination is reported, keeps its events and ends nothing; the other destination and close go on", async () => {
   const errors: { readonly code: string; readonly message: string }[] = [];
   const posts: string[] = [];
   const protocol = {

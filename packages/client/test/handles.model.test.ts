@@ -1,6 +1,7 @@
 /**
- * Every handle ends once, with its own event's outcome: whatever vendors answer, queues hold, and the application does. The oracle is what the vendor
- * said of each event by its number, and what `onDrop` was told.
+ * Every handle ends once, with its own event's outcome: whatever vendors answer, queues hold, and
+ * the application does. The oracle is what the vendor said of each event by its number, and what
+ * was reported to `onDrop`.
  */
 import type { Outcome } from "@waybill/core";
 import { SeededRandom, VirtualClock } from "@waybill/testing";

@@ -1,4 +1,7 @@
-/** Events as only a hostile or broken application makes them: none throws into the host, harms another event, or goes uncounted. */
+/**
+ * Events as only a hostile or broken application makes them: none throws into the host, harms
+ * another event, or goes uncounted.
+ */
 import { emulators, SeededRandom, VirtualClock } from "@waybill/testing";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -90,7 +93,7 @@ const INVALID: Readonly<Record<string, (client: Client) => unknown>> = {
   "a text object as id": (client) => client.track({ userId: new String("u") as never, event: "E" }),
   "a number as message id": (client) => client.track({ userId: "u", event: "E", messageId: 7 as never }),
   "an invalid Date": (client) => client.track({ userId: "u", event: "E", timestamp: new Date(Number.NaN) }),
-  "a text that is no time": (client) => client.track({ userId: "u", event: "E", timestamp: "soon" }),
+  "a text that is not a time": (client) => client.track({ userId: "u", event: "E", timestamp: "soon" }),
   "an object as time": (client) =>
     client.track({ userId: "u", event: "E", timestamp: { toISOString: () => '","userId":"other' } as never }),
 };
@@ -168,7 +171,7 @@ test("an event that is something else at each look is what it was at the first",
   expect(emulator.events).toMatchObject([{ messageId: "id-0", event: { userId: "u" } }]);
 });
 
-test("a validator that throws, waits or gives nonsense is told, and drops or sends as it was said", async () => {
+test("a validator that throws, waits or gives nonsense is reported, and drops or sends as it was said", async () => {
   const validators = {
     Throws: { "~standard": { version: 1, validate: throwing } },
     Waits: { "~standard": { version: 1, validate: () => Promise.reject(new Error("late")) } },
@@ -193,7 +196,8 @@ test("a validator that throws, waits or gives nonsense is told, and drops or sen
     for (const event of ["Throws", "Waits", "Nonsense", "Hostile", "Good"]) client.track({ userId: "u", event });
     await clock.advance(1_000);
     expect(errors).toHaveLength(4);
-    // Whether a result that throws at every look names a fault cannot be known: the event is not taken.
+    // Whether a result that throws at every look names a fault cannot be known: the event is not
+    // taken.
     expect(emulator.received).toBe(arrived);
     expect(client.accounts()["a"]).toMatchObject({ accepted: 5, delivered: arrived, balanced: true });
   }

@@ -1,4 +1,7 @@
-/** The spool when its directory is taken, damaged, full, slow or not there: said, counted, and events go on in memory. */
+/**
+ * The spool when its directory is taken, damaged, full, slow or not there: said, counted, and
+ * events go on in memory.
+ */
 import { execFileSync } from "node:child_process";
 import {
   mkdirSync,
@@ -88,7 +91,7 @@ function hanging(disk: SimDisk, operation: "open" | "makeDirectory"): { readonly
   return { disk: new Proxy(disk, handler), recover };
 }
 
-test("every event of a spool has its own outcome, also when it is asked late, and each is told once", async () => {
+test("every event of a spool has its own outcome, also when it is asked late, and each is reported once", async () => {
   const script: Reaction[] = ["503", "refuse the batch", "reset", "refuse the bad", "401"];
   const { clock, client, vendor, drops } = setUp({ disk: new SimDisk(), script, options: { flushAt: 100 } });
   const handles: EventHandle[] = [];
@@ -141,7 +144,7 @@ test("what an earlier process left is told by its message id, and only what is t
   expect(third.client.accounts()["a"]).toMatchObject({ accepted: 0, delivered: 0, rejected: 0, balanced: true });
 });
 
-test("a directory that another process uses is told once; events go on in memory, and to disk once it is free", async () => {
+test("a directory that another process uses is reported once; events go on in memory, and to disk once it is free", async () => {
   const disk = new SimDisk();
   let taken = true;
   let released = 0;
@@ -197,7 +200,7 @@ test("a directory that stays taken: close delivers from memory, and counts what 
   }
 });
 
-test("a disk that becomes full or fails is told once; events go on in memory, and back to disk when there is room", async () => {
+test("a disk that becomes full or fails is reported once; events go on in memory, and back to disk when there is room", async () => {
   const disk = new SimDisk();
   const { clock, client, vendor, errors, drops } = setUp({ disk });
   track(client, 10);
@@ -319,7 +322,7 @@ test("a spool that is at its limit gives up the oldest events, and says how many
   expect(told.reduce((sum, { events = 1 }) => sum + events, 0)).toBe(account?.expired);
 });
 
-test("damage is told with what was lost: in the middle, at the end, and of where a destination stood", async () => {
+test("damage is reported with what was lost: in the middle, at the end, and of where a destination stood", async () => {
   const disk = new SimDisk();
   const first = setUp({ disk, script: Array<Reaction>(50).fill("hang") });
   for (let round = 0; round < 3; round++) {
@@ -362,7 +365,7 @@ test("damage is told with what was lost: in the middle, at the end, and of where
   expect(third.client.accounts()["a"]).toMatchObject({ balanced: true });
 });
 
-test("events of a destination that is not there any more are told", async () => {
+test("events of a destination that is not there any more are reported", async () => {
   const disk = new SimDisk();
   const first = setUp({ disk, script: ["503", "503", "503", "503", "503"] });
   track(first.client, 10);
@@ -419,7 +422,7 @@ test("two clients on one directory: the second one says so and delivers from mem
   expect(errors).toHaveLength(1);
 });
 
-test("a path that is no directory, and one that cannot be written: told, and the events are delivered", async () => {
+test("a path that is not a directory, and one that cannot be written: told, and the events are delivered", async () => {
   const parent = directory();
   writeFileSync(join(parent, "file"), "not a directory");
   mkdirSync(join(parent, "dir"));

@@ -15,7 +15,7 @@ test("options that cannot work are no options for the compiler, and faults at ru
   expect(() => createClient({ relay: { url: "http://127.0.0.1:1" } })).toThrow("writeKey");
 });
 
-test("events that cannot be sent are no events for the compiler, and told at run time", async () => {
+test("events that cannot be sent are not events for the compiler, and told at run time", async () => {
   const errors: string[] = [];
   const client: Client = createClient({ relay, onError: ({ message }) => errors.push(message) });
   // @ts-expect-error whose event?

@@ -2,8 +2,9 @@
  * The ledger of one destination. Invariant, at every instant:
  * accepted = delivered + rejected + dropped + expired + pending.
  *
- * The left side is counted when events come, the right side when they end, and `pending` by the store that holds
- * them: three independent counts, so a ledger that balances proves something: no count is computed from the other two.
+ * The left side is counted when events come, the right side when they end, and `pending` by the
+ * store that holds them: three independent counts, so a ledger that balances proves something: no
+ * count is computed from the other two.
  */
 import type { DropReason, Outcome } from "./delivery.ts";
 

@@ -15,13 +15,19 @@ export interface SenderOptions extends RetryOptions {
   readonly limit?: (next: Exchange, clock: Clock) => Exchange;
   /** Whether a batch that the vendor refuses as a whole is tried in halves. Default true. */
   readonly halve?: boolean;
-  /** A stage of the caller's own, outside of the rate limit: `rewrite(encode)`. It is passed in, so that a bundle without one stays smaller. */
+  /**
+   * A stage of the caller's own, outside of the rate limit: `rewrite(encode)`. It is passed in, so
+   * that a bundle without one stays smaller.
+   */
   readonly stage?: (next: Exchange) => Exchange;
   /** For events that are not in the vendor's own wire format: `translating(translate)`. */
   readonly translate?: Stage;
 }
 
-/** The chain of one destination: translate(retry(singly(split(stage(rateLimit(observe(timeout(exchange)))))))). */
+/**
+ * The chain of one destination:
+ * translate(retry(singly(split(stage(rateLimit(observe(timeout(exchange)))))))).
+ */
 export function createSender(options: SenderOptions): Sender {
   const { protocol, runtime, timeoutMs, halve = true } = options;
   const { clock } = runtime;

@@ -12,14 +12,19 @@ export type Outcome =
   | { readonly status: "retryable"; readonly reason: string; readonly retryAfterMs?: number }
   /** This event never: it becomes a dead letter. */
   | { readonly status: "rejected"; readonly reason: string }
-  /** Left out on purpose: this destination has no equivalent for it, or its mapping leaves it out. */
+  /**
+   * Left out on purpose: this destination has no equivalent for it, or its mapping leaves it out.
+   */
   | { readonly status: "dropped"; readonly reason: DropReason }
   /** This destination not before somebody acts: the lane stops and keeps its events. */
   | { readonly status: "halted"; readonly reason: string };
 
 export const DELIVERED: Outcome = Object.freeze({ status: "delivered" });
 
-/** Why an event was lost on purpose, always counted. A closed list; new reasons go to its end, because files store positions in this list. */
+/**
+ * Why an event was lost on purpose, always counted. A closed list; new reasons go to its end,
+ * because files store positions in this list.
+ */
 export const DROP_REASONS = [
   /** The queue was at its limit of events or bytes. */
   "queue_full",
@@ -45,7 +50,10 @@ export type DropReason = (typeof DROP_REASONS)[number];
 export interface BatchLimits {
   /** Most events in one request. */
   readonly maxEvents: number;
-  /** Most bytes of serialised events in one request, commas included; the vendor's envelope is already subtracted. */
+  /**
+   * Most bytes of serialised events in one request, commas included; the vendor's envelope is
+   * already subtracted.
+   */
   readonly maxBytes: number;
 }
 
@@ -61,21 +69,31 @@ export interface Batch {
   readonly count: number;
   /** Bytes of all events, with the commas between them. */
   readonly bytes: number;
-  /** What the request carried beside its events, in the vendor's own format; equal for all events of the batch. "" for none. */
+  /**
+   * What the request carried beside its events, in the vendor's own format; equal for all events of
+   * the batch. "" for none.
+   */
   readonly metadata: string;
   /** When the oldest event was received or captured, epoch ms. */
   readonly oldestAtMs: number;
-  /** All events in order, separated by commas: the content of a JSON array, without its brackets. */
+  /**
+   * All events in order, separated by commas: the content of a JSON array, without its brackets.
+   */
   readonly body: readonly Chunk[];
   /** One event's own bytes. `index` from 0. */
   event(index: number): Chunk;
   /** Identifies one event at every attempt, for events that carry no id. */
   eventKey(index: number): string;
-  /** The events from `start` up to, not including, `end`, as a batch with a key of its own, derived from this one's. */
+  /**
+   * The events from `start` up to, not including, `end`, as a batch with a key of its own, derived
+   * from this one's.
+   */
   slice(start: number, end: number): Batch;
 }
 
-/** Delivers a batch through the rest of the chain. One outcome per event, in order. Never rejects. */
+/**
+ * Delivers a batch through the rest of the chain. One outcome per event, in order. Never rejects.
+ */
 export interface Sender {
   send(batch: Batch, context: SendContext): Promise<readonly Outcome[]>;
 }
@@ -93,7 +111,10 @@ export interface SendContext {
 }
 
 export interface SendWatch {
-  /** One request was made and its answer understood. `batch` is what it held: of the leased batch, or a {@link TextBatch} made of its events. */
+  /**
+   * One request was made and its answer understood. `batch` is what it held: of the leased batch,
+   * or a {@link TextBatch} made of its events.
+   */
   attempted(attempt: Attempt, batch: Batch): void;
   /** The chain waits before its next attempt. */
   waiting(waitMs: number, reason: string): void;
@@ -120,18 +141,22 @@ export interface Attempt {
   readonly response?: HttpResponse | undefined;
 }
 
-/** Where a lane's events are held: memory, spool or log. Only its lane calls it, one call at a time. */
+/**
+ * Where a lane's events are held: memory, spool or log. Only its lane calls it, one call at a time.
+ */
 export interface Store {
   /** What waits, leased events included. Cheap: read on every capture. */
   pending(): Pending;
   /**
    * The next events in order, within `limits` and of one metadata; `undefined` when there are none.
-   * The batch stays leased until {@link settle}. A single event above `limits.maxBytes` comes alone.
+   * The batch stays leased until {@link settle}. A single event above `limits.maxBytes` comes
+   * alone.
    */
   lease(limits: BatchLimits): Promise<Batch | undefined>;
   /**
-   * Ends the lease. Delivered and rejected events leave the store; from the first retryable or halted one on, a store
-   * that reads in order may keep the rest (they come again with the next lease).
+   * Ends the lease. Delivered and rejected events leave the store; from the first retryable or
+   * halted one on, a store that reads in order may keep the rest (they come again with the next
+   * lease).
    */
   settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void>;
 }
@@ -147,10 +172,16 @@ export interface Pending {
 /** What a vendor's answer means: one outcome per event, or "too much at once, try halves". */
 export type Verdict =
   | readonly Outcome[]
-  /** The request as a whole was refused for a fault of some event, or for its size. A single event is then rejected with `reason`. */
+  /**
+   * The request as a whole was refused for a fault of some event, or for its size. A single event
+   * is then rejected with `reason`.
+   */
   | { readonly split: true; readonly reason: string };
 
-/** One configured destination in its vendor's protocol: how a batch becomes a request and what the answer means. */
+/**
+ * One configured destination in its vendor's protocol: how a batch becomes a request and what the
+ * answer means.
+ */
 export interface Protocol {
   /** Of one request; of what is leased at once where the vendor takes events `singly`. */
   readonly limits: BatchLimits;

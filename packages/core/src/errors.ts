@@ -1,4 +1,7 @@
-/** Every code a `WaybillError` can carry, and what it means. `docs/errors.md` is generated from this table. */
+/**
+ * Every code a `WaybillError` can carry, and what it means. `docs/errors.md` is generated from this
+ * table.
+ */
 export const ERROR_CODES = {
   WAYBILL_OPTIONS: "An option is unknown, missing or out of range.",
   WAYBILL_CONFIG: "The configuration file is wrong; the error lists every fault with file, line, path and hint.",
@@ -63,12 +66,18 @@ export class WaybillError extends Error {
   }
 }
 
-/** Throws when an invariant of our own is broken. Stays on in production: a wrong ledger is worse than a stopped one. */
+/**
+ * Throws when an invariant of our own is broken. Stays on in production: a wrong ledger is worse
+ * than a stopped one.
+ */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw Object.assign(new Error(`broken invariant: ${message}`), { name: "InvariantError" });
 }
 
-/** Whether it is what only a mistake in a program throws: no better at the next try, unlike a disk or a network that fails. */
+/**
+ * Whether it is what only a mistake in a program throws: no better at the next try, unlike a disk
+ * or a network that fails.
+ */
 export function isDefect(error: unknown): boolean {
   return error instanceof Error && /^(Invariant|Type|Range|Reference|Syntax)Error/.test(error.name);
 }

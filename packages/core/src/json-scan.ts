@@ -1,10 +1,11 @@
 /**
- * Walks JSON in its bytes: checks the whole grammar of RFC 8259 and finds where values begin and end, without building
- * any of them. Looks at each byte once; the loops are plain because that is what the compiler makes fast
- * (`npm run bench -- relay` is what shows it).
+ * Walks JSON in its bytes: checks the whole grammar of RFC 8259 and finds where values begin and
+ * end, without building any of them. Looks at each byte once; the loops are plain because that is
+ * what the compiler makes fast (`npm run bench -- relay` is what shows it).
  *
- * Positions are byte offsets. A method returns the offset after what it read, or -1 when that is not JSON; `fault` then
- * has the place and the reason. That the bytes are UTF-8 is for the caller to check: platforms do it faster.
+ * Positions are byte offsets. A method returns the offset after what it read, or -1 when that is
+ * not JSON; `fault` then has the place and the reason. That the bytes are UTF-8 is for the caller
+ * to check: platforms do it faster.
  */
 
 export interface JsonFault {
@@ -50,14 +51,20 @@ const MINUS_INFINITE = bytesOf("-Infinity");
 
 const NONE: readonly number[] = [];
 
-/** 1 where the open container is an object. One for all scanners: a walk never pauses, and a small body is scanned faster than memory is got. */
+/**
+ * 1 where the open container is an object. One for all scanners: a walk never pauses, and a small
+ * body is scanned faster than memory is got.
+ */
 const STACK = new Uint8Array(DEPTH_MAX);
 /** Words of four bytes are looked at together once a string has gone on for this many bytes. */
 const WORDS_AFTER_BYTES = 8;
 
 export class JsonScanner {
   readonly #bytes: Uint8Array;
-  /** The same memory in words of four bytes, and where a byte's word is: `#words[(offset + #shift) >> 2]`. */
+  /**
+   * The same memory in words of four bytes, and where a byte's word is:
+   * `#words[(offset + #shift) >> 2]`.
+   */
   readonly #words: Int32Array;
   readonly #shift: number;
   readonly #allowNonFinite: boolean;
@@ -78,7 +85,7 @@ export class JsonScanner {
     return this.#nonFinite === undefined ? NONE : this.#nonFinite.subarray(0, this.#nonFiniteLength);
   }
 
-  /** Behind the white space from `at` on. */
+  /** After the white space from `at` on. */
   space(at: number): number {
     const bytes = this.#bytes;
     let offset = at;
@@ -110,7 +117,10 @@ export class JsonScanner {
     }
   }
 
-  /** Skips whole words without a quote, a backslash or a control character (the arithmetic of "does a word have a zero byte"). */
+  /**
+   * Skips whole words without a quote, a backslash or a control character (the arithmetic of "does
+   * a word have a zero byte").
+   */
   #plainWords(at: number): number {
     const bytes = this.#bytes;
     const words = this.#words;
@@ -133,7 +143,7 @@ export class JsonScanner {
     return offset;
   }
 
-  /** Behind the escape at `at`. */
+  /** After the escape at `at`. */
   #escape(at: number): number {
     const bytes = this.#bytes;
     const kind = ESCAPE[bytes[at + 1] as number];
@@ -144,7 +154,7 @@ export class JsonScanner {
     return at + 6;
   }
 
-  /** Behind the value that begins at `at`, which must not be white space. */
+  /** After the value that begins at `at`, which must not be white space. */
   value(at: number): number {
     const first = this.#bytes[at] as number;
     if (first === QUOTE) return this.string(at);
@@ -203,7 +213,7 @@ export class JsonScanner {
     }
   }
 
-  /** Behind the key at `at`, its colon and the white space around it: where its value begins. */
+  /** After the key at `at`, its colon and the white space around it: where its value begins. */
   key(at: number): number {
     const behind = this.string(at);
     if (behind < 0) return -1;
@@ -293,8 +303,10 @@ export class JsonScanner {
 }
 
 /**
- * Whether the JSON text between two quotes, from `start` to `end`, equals `word`, written with or without escapes. The text is known to be JSON;
- * `word` consists of letters, digits, `_` and `$` alone, for which a Unicode escape is the only escape. Looks at no more bytes than the word can take.
+ * Whether the JSON text between two quotes, from `start` to `end`, equals `word`, written with or
+ * without escapes. The text is known to be JSON; `word` consists of letters, digits, `_` and `$`
+ * alone, for which a Unicode escape is the only escape. Looks at no more bytes than the word can
+ * take.
  */
 export function saysWord(bytes: Uint8Array, start: number, end: number, word: string): boolean {
   if (end - start < word.length) return false;

@@ -8,7 +8,10 @@ export type LaneMode = "idle" | "sending" | "waiting" | "halted" | "paused" | "f
 export interface LaneTrigger {
   readonly flushAt: number;
   readonly flushBytes: number;
-  /** Longest time an event waits for company. Up to a tenth less, at random, so that a fleet does not post in step. */
+  /**
+   * Longest time an event waits for company. Up to a tenth less, at random, so that a fleet does
+   * not post in step.
+   */
   readonly flushIntervalMs: number;
 }
 

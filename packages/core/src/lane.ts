@@ -1,6 +1,6 @@
 /**
- * A lane is one destination's independent path: it leases a batch from its store, sends it, settles it, one batch at
- * a time, so that events leave in the order they came.
+ * A lane is one destination's independent path: it leases a batch from its store, sends it, settles
+ * it, one batch at a time, so that events leave in the order they came.
  *
  * Modes and every transition:
  *
@@ -20,11 +20,13 @@
  *            are kept
  *     -> sending   resume, another sender
  *   closed   for good
- * Any mode but closed goes to paused, failed and closed; sending and waiting go to paused and closed once the attempt in flight has ended.
+ * Any mode but closed goes to paused, failed and closed; sending and waiting go to paused and
+ * closed once the attempt in flight has ended.
  *
- * Invariants: at most one batch is leased; a leased batch is settled before the next lease; no event leaves the
- * store without an outcome. Nothing that is thrown leaves the lane: it is the boundary of its destination. An observer that throws does not
- * disturb the attempt in flight: its outcomes are settled first.
+ * Invariants: at most one batch is leased; a leased batch is settled before the next lease; no
+ * event leaves the store without an outcome. Nothing that is thrown leaves the lane: it is the
+ * boundary of its destination. An observer that throws does not disturb the attempt in flight: its
+ * outcomes are settled first.
  */
 import { type Attempt, type Batch, isFinal, type Outcome, outcomesOf, type SendContext } from "./delivery.ts";
 import { assert, isDefect, messageOf } from "./errors.ts";
@@ -45,7 +47,9 @@ const MAY_FOLLOW: Readonly<Record<LaneMode, readonly LaneMode[]>> = {
 const ALWAYS: readonly LaneMode[] = ["paused", "failed", "closed"];
 
 const PROBE_DEFAULT_MS = 60_000;
-/** Wait before the store is tried again after it failed: a full or failing disk rarely heals sooner. */
+/**
+ * Wait before the store is tried again after it failed: a full or failing disk rarely heals sooner.
+ */
 const STORE_RETRY_MS = 1_000;
 const INTERVAL_JITTER = 0.1;
 
@@ -65,7 +69,10 @@ export class Lane {
   #next: "paused" | "failed" | "closed" | undefined;
   /** Why it is to be paused, or has failed. */
   #nextReason: string | undefined;
-  /** What a defect left unsettled: the batch, and its outcomes as far as there are any. Settled first when the lane goes on. */
+  /**
+   * What a defect left unsettled: the batch, and its outcomes as far as there are any. Settled
+   * first when the lane goes on.
+   */
   #leased: Batch | undefined;
   #outcomes: readonly Outcome[] | undefined;
   /** Send what is there although no trigger holds. */
@@ -86,7 +93,10 @@ export class Lane {
     this.#options = options;
   }
 
-  /** Tells the lane that its store has got more. Cheap: called for every capture and every group commit. */
+  /**
+   * Tells the lane that its store has got more. Cheap: called for every capture and every group
+   * commit.
+   */
   notify(): void {
     if (this.#mode !== "idle") return;
     try {
@@ -97,7 +107,10 @@ export class Lane {
     }
   }
 
-  /** Resolves when everything in the store at the time of the call is settled, or cannot be for now (halted, paused, failed, closed). */
+  /**
+   * Resolves when everything in the store at the time of the call is settled, or cannot be for now
+   * (halted, paused, failed, closed).
+   */
   async flush(): Promise<void> {
     const events = this.#pendingEvents();
     if (events === 0 || !this.#active()) return;
@@ -124,8 +137,9 @@ export class Lane {
   }
 
   /**
-   * Takes over another sender (a rotated credential, a new URL), other limits of a batch, another trigger. The attempt in flight is the last one of the sender
-   * before; limits and trigger hold from the next batch on. Ends a halt, a failure and a backoff.
+   * Takes over another sender (a rotated credential, a new URL), other limits of a batch, another
+   * trigger. The attempt in flight is the last one of the sender before; limits and trigger hold
+   * from the next batch on. Ends a halt, a failure and a backoff.
    */
   reconfigure(changes: Partial<Pick<LaneOptions, "sender" | "limits" | "trigger">>): void {
     this.#options = { ...this.#options, ...changes };
@@ -138,8 +152,9 @@ export class Lane {
   }
 
   /**
-   * Ends the lane; resolves when it is closed. With `drain` it first tries to settle what the store holds; without,
-   * only the attempt in flight is finished. What is still under way after `deadlineMs` is aborted and stays in the store.
+   * Ends the lane; resolves when it is closed. With `drain` it first tries to settle what the store
+   * holds; without, only the attempt in flight is finished. What is still under way after
+   * `deadlineMs` is aborted and stays in the store.
    */
   async close(deadlineMs: number, options: { readonly drain: boolean }): Promise<void> {
     this.#nextReason = undefined;
@@ -277,7 +292,10 @@ export class Lane {
     }
   }
 
-  /** A defect beside the run: the lane fails, but not before the attempt in flight has ended and is settled. */
+  /**
+   * A defect beside the run: the lane fails, but not before the attempt in flight has ended and is
+   * settled.
+   */
   #broken(error: unknown): void {
     if (this.#mode !== "sending" && this.#mode !== "waiting") return this.#fail(error);
     this.#noteDefect(error);
@@ -306,7 +324,9 @@ export class Lane {
     this.#report(() => this.#options.onSettled?.(batch, outcomes));
   }
 
-  /** A store of bounded size may have dropped what a flush waits for, hence the second condition. */
+  /**
+   * A store of bounded size may have dropped what a flush waits for, hence the second condition.
+   */
   #resolveFlushes(all: boolean): void {
     if (this.#flushes.length === 0) return;
     const empty = all || this.#pendingEvents() === 0;

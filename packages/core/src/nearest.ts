@@ -1,4 +1,6 @@
-/** The entry of `known` that `given` was most likely meant to be, or `undefined` when none is close. */
+/**
+ * The entry of `known` that `given` was most likely meant to be, or `undefined` when none is close.
+ */
 export function nearest(given: string, known: readonly string[]): string | undefined {
   const wanted = given.toLowerCase();
   let best: string | undefined;

@@ -15,7 +15,8 @@ export interface OptionSpec {
 /**
  * Checks `given` against `specs` and fills in `defaults`.
  *
- * **Errors**: one `WAYBILL_OPTIONS` that names every fault at once; an unknown key is refused with the nearest known one.
+ * **Errors**: one `WAYBILL_OPTIONS` that names every fault at once; an unknown key is refused with
+ * the nearest known one.
  */
 export function resolveOptions<T extends object>(
   owner: string,

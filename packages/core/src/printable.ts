@@ -1,6 +1,7 @@
 /**
- * Text of strangers made safe to print: control characters, which can steer a terminal or forge a line of a log, and characters that reverse
- * the direction of writing become escapes such as `\u001b`. Everything else stays as it is.
+ * Text of strangers made safe to print: control characters, which can steer a terminal or forge a
+ * line of a log, and characters that reverse the direction of writing become escapes such as
+ * `\u001b`. Everything else stays as it is.
  */
 export function printable(text: string): string {
   return UNSAFE.test(text) ? text.replaceAll(new RegExp(UNSAFE, "gu"), escapeOf) : text;

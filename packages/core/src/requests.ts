@@ -1,9 +1,11 @@
 /**
- * What HTTP takes, checked before a transport sees it, so that every transport refuses the same requests and names the fault.
+ * What HTTP takes, checked before a transport sees it, so that every transport refuses the same
+ * requests and names the fault.
  *
- * Two kinds of fault, distinguished by where they are found. What comes from an event goes through {@link headerFromEvent} and {@link pathSegmentFromEvent} when a
- * request is built: they throw, and that event is rejected. What {@link requestFault} still finds comes from the configuration or a rotated key: no event
- * is to blame, and the destination waits for somebody to correct it.
+ * Two kinds of fault, distinguished by where they are found. What comes from an event goes through
+ * {@link headerFromEvent} and {@link pathSegmentFromEvent} when a request is built: they throw, and
+ * that event is rejected. What {@link requestFault} still finds comes from the configuration or a
+ * rotated key: no event is to blame, and the destination waits for somebody to correct it.
  */
 import { WaybillError } from "./errors.ts";
 import type { HttpRequest, Transport } from "./runtime.ts";
@@ -26,7 +28,10 @@ const FROM_EVENT_MAX_CHARACTERS = 4_096;
 /** Resolves a path alone, as a browser does against its page. */
 const ANY_BASE = "http://base.invalid";
 
-/** Why HTTP refuses the request, by name and never by value; `undefined` when it does not. `knownUrl` was looked at before. */
+/**
+ * Why HTTP refuses the request, by name and never by value; `undefined` when it does not.
+ * `knownUrl` was looked at before.
+ */
 export function requestFault({ url, headers }: HttpRequest, knownUrl?: string): string | undefined {
   for (const name of Object.keys(headers)) {
     const value: unknown = headers[name];
@@ -39,7 +44,10 @@ export function requestFault({ url, headers }: HttpRequest, knownUrl?: string): 
   return url === knownUrl || isUrl(url) ? undefined : "the URL is not valid";
 }
 
-/** `transport` that sees only what HTTP takes; anything else is refused before it, and always will be. */
+/**
+ * `transport` that sees only what HTTP takes; anything else is refused before it, and always will
+ * be.
+ */
 export function checkedTransport(transport: Transport): Transport {
   /** The last URL that was found to be one: mostly it is always the same. */
   let knownUrl: string | undefined;
@@ -54,7 +62,9 @@ export function checkedTransport(transport: Transport): Transport {
   };
 }
 
-/** A header's value that comes from an event. **Errors**: `WAYBILL_EVENT`, which rejects the event. */
+/**
+ * A header's value that comes from an event. **Errors**: `WAYBILL_EVENT`, which rejects the event.
+ */
 export function headerFromEvent(name: string, value: unknown): string {
   if (!TOKEN.test(name)) throw fault("the event names a header that HTTP does not allow");
   if (typeof value !== "string" || NOT_IN_A_VALUE.test(value))
@@ -66,7 +76,10 @@ export function headerFromEvent(name: string, value: unknown): string {
   return value;
 }
 
-/** One segment of a path, encoded, that comes from an event: it cannot lead to another path. **Errors**: `WAYBILL_EVENT`, which rejects the event. */
+/**
+ * One segment of a path, encoded, that comes from an event: it cannot lead to another path.
+ * **Errors**: `WAYBILL_EVENT`, which rejects the event.
+ */
 export function pathSegmentFromEvent(what: string, value: unknown): string {
   if (typeof value !== "string" || value === "" || value === "." || value === "..")
     throw fault(`the event's ${what} cannot be part of a path`);
@@ -81,7 +94,10 @@ export function pathSegmentFromEvent(what: string, value: unknown): string {
   }
 }
 
-/** Whether it is the status of a final answer. 1xx never is one; beyond 599 it is nothing that HTTP knows. */
+/**
+ * Whether it is the status of a final answer. 1xx never is one; beyond 599 it is nothing that HTTP
+ * knows.
+ */
 export function isHttpStatus(status: unknown): boolean {
   return Number.isInteger(status) && (status as number) >= 200 && (status as number) < 600;
 }

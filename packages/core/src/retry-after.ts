@@ -3,8 +3,9 @@ const SANE_MAX_MS = 24 * 3_600_000;
 const SECOND_MS = 1_000;
 
 /**
- * The wait that a response requests: `Retry-After` as seconds (also with a fraction) or as an HTTP date (RFC 9110 10.2.3), else
- * `X-RateLimit-Reset` as seconds to wait or, above a billion, as a time in epoch seconds. `undefined` when there is none that makes sense.
+ * The wait that a response requests: `Retry-After` as seconds (also with a fraction) or as an HTTP
+ * date (RFC 9110 10.2.3), else `X-RateLimit-Reset` as seconds to wait or, above a billion, as a
+ * time in epoch seconds. `undefined` when there is none that makes sense.
  */
 export function retryAfterMs(headers: Readonly<Record<string, string>>, nowMs: number): number | undefined {
   return sane(waitMs(headers["retry-after"], nowMs)) ?? sane(resetMs(headers["x-ratelimit-reset"], nowMs));

@@ -1,9 +1,10 @@
 /**
  * Everything the delivery code needs from the outside: time, chance, the network and the disk.
  *
- * `Date.now`, `Math.random`, `setTimeout`, sockets and files occur only in the packages that implement these
- * interfaces: `@waybill/node` (the real ones) and `@waybill/testing` (virtual, seeded, simulated). Nothing else may
- * touch them; that is what lets the simulation run the whole system from one seed.
+ * `Date.now`, `Math.random`, `setTimeout`, sockets and files occur only in the packages that
+ * implement these interfaces: `@waybill/node` (the real ones) and `@waybill/testing` (virtual,
+ * seeded, simulated). Nothing else may touch them; that is what lets the simulation run the whole
+ * system from one seed.
  */
 
 /** A pending call of {@link Clock.after}. */
@@ -15,11 +16,14 @@ export interface Timer {
 export interface Clock {
   /** Wall-clock time in epoch milliseconds, an integer. May jump in both directions. */
   now(): number;
-  /** Milliseconds since an arbitrary start, with a fraction. Never goes back; for measuring and waiting. */
+  /**
+   * Milliseconds since an arbitrary start, with a fraction. Never goes back; for measuring and
+   * waiting.
+   */
   monotonic(): number;
   /**
-   * Calls `run` once, `delayMs` from now. The timer does not keep the process alive unless `hold` is true.
-   * `run` must not throw.
+   * Calls `run` once, `delayMs` from now. The timer does not keep the process alive unless `hold`
+   * is true. `run` must not throw.
    */
   after(delayMs: number, run: () => void, hold?: boolean): Timer;
 }
@@ -27,7 +31,9 @@ export interface Clock {
 export interface Random {
   /** A number in [0, 1). Not for secrets. */
   next(): number;
-  /** Fills `target` with random bytes (cryptographic ones in production), at most 65,536 of them. */
+  /**
+   * Fills `target` with random bytes (cryptographic ones in production), at most 65,536 of them.
+   */
   fill(target: Uint8Array): void;
 }
 
@@ -56,8 +62,9 @@ export interface HttpResponse {
 /**
  * Makes one HTTP exchange: no retry, no redirect, no timeout of its own.
  *
- * Rejects with a `WaybillError` of code `WAYBILL_TRANSPORT` (refused, reset, aborted, no such host); any answer of the
- * server, whatever its status, resolves. Must settle soon after `signal` aborts.
+ * Rejects with a `WaybillError` of code `WAYBILL_TRANSPORT` (refused, reset, aborted, no such
+ * host); any answer of the server, whatever its status, resolves. Must settle soon after `signal`
+ * aborts.
  */
 export type Transport = (request: HttpRequest, signal: AbortSignal) => Promise<HttpResponse>;
 
@@ -65,11 +72,13 @@ export type Transport = (request: HttpRequest, signal: AbortSignal) => Promise<H
 export type DiskErrorCode = "ENOSPC" | "ENOENT" | "EEXIST" | "EIO";
 
 /**
- * Files as the log needs them. All paths are absolute or relative to the process; directories use `/`.
+ * Files as the log needs them. All paths are absolute or relative to the process; directories use
+ * `/`.
  *
- * Durability: written bytes survive a process crash, but a power cut only after {@link DiskFile.sync}; a created,
- * renamed or removed name survives a power cut only after {@link Disk.syncDirectory} of its directory.
- * Failures reject with a `WaybillError` of code `WAYBILL_DISK` whose `reason` is a {@link DiskErrorCode}.
+ * Durability: written bytes survive a process crash, but a power cut only after
+ * {@link DiskFile.sync}; a created, renamed or removed name survives a power cut only after
+ * {@link Disk.syncDirectory} of its directory. Failures reject with a `WaybillError` of code
+ * `WAYBILL_DISK` whose `reason` is a {@link DiskErrorCode}.
  */
 export interface Disk {
   /** Opens for reading and writing. */
@@ -86,18 +95,30 @@ export interface Disk {
 export interface OpenOptions {
   /** Creates the file, which must not exist yet. */
   readonly create?: boolean;
-  /** Each write is durable when it resolves: write and sync in one operation. After a failure the bytes must be taken for lost. */
+  /**
+   * Each write is durable when it resolves: write and sync in one operation. After a failure the
+   * bytes must be taken for lost.
+   */
   readonly durable?: boolean;
   /** What is created is for its owner alone, whatever other files are. */
   readonly isPrivate?: boolean;
 }
 
 export interface DiskFile {
-  /** Writes all of `buffers`, one after another, from byte `position`; fewer bytes are a failure (some may be written). */
+  /**
+   * Writes all of `buffers`, one after another, from byte `position`; fewer bytes are a failure
+   * (some may be written).
+   */
   write(buffers: readonly Uint8Array[], position: number): Promise<void>;
-  /** Reads into `target` from byte `position`; resolves to the number of bytes read, fewer only at the end of the file. */
+  /**
+   * Reads into `target` from byte `position`; resolves to the number of bytes read, fewer only at
+   * the end of the file.
+   */
   read(target: Uint8Array, position: number): Promise<number>;
-  /** Makes data and size durable (`fdatasync`). After a failure the unsynced bytes must be taken for lost. */
+  /**
+   * Makes data and size durable (`fdatasync`). After a failure the unsynced bytes must be taken for
+   * lost.
+   */
   sync(): Promise<void>;
   /** Cuts the file to `size` bytes. Needs no free space. */
   truncate(size: number): Promise<void>;

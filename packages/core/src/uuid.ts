@@ -1,6 +1,9 @@
 import type { Clock, Random } from "./runtime.ts";
 
-/** Ids whose random bytes are fetched at once: the call to the generator costs as much as several ids, so few captures should meet it. */
+/**
+ * Ids whose random bytes are fetched at once: the call to the generator costs as much as several
+ * ids, so few captures should meet it.
+ */
 const IDS_PER_FILL = 1_024;
 const RANDOM_BYTES_PER_ID = 10;
 /** 12 bits count the ids of one millisecond; beyond them the time part runs ahead by one. */
@@ -11,8 +14,8 @@ const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toS
 /**
  * Makes UUIDv7 texts (RFC 9562): 48 bits of epoch milliseconds, a 12-bit counter, 62 random bits.
  *
- * Ids of one generator sort in the order they were made, also when the clock stops or steps back. A caller that knows the time passes it: reading the clock is half
- * the cost of an id.
+ * Ids of one generator sort in the order they were made, also when the clock stops or steps back. A
+ * caller that knows the time passes it: reading the clock is half the cost of an id.
  */
 export function createUuidV7(clock: Pick<Clock, "now">, random: Random): (nowMs?: number) => string {
   const pool = new Uint8Array(IDS_PER_FILL * RANDOM_BYTES_PER_ID);
@@ -28,7 +31,8 @@ export function createUuidV7(clock: Pick<Clock, "now">, random: Random): (nowMs?
     }
     if (nowMs > lastMs || ++counter === COUNTER_LIMIT) {
       lastMs = Math.max(nowMs, lastMs + 1);
-      // Starts in the lower half, so that at least 2,048 ids fit before the time part must run ahead.
+      // Starts in the lower half, so that at least 2,048 ids fit before the time part must run
+      // ahead.
       counter = ((byteAt(pool, used) << 4) | (byteAt(pool, used + 1) >> 4)) & 0x7ff;
       timePart = timeHex(lastMs);
     }

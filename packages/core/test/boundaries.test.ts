@@ -1,4 +1,7 @@
-/** An event harms only itself, a vendor only its lane: whatever each of them makes throw ends as an outcome. */
+/**
+ * An event harms only itself, a vendor only its lane: whatever each of them makes throw ends as an
+ * outcome.
+ */
 import {
   type Attempt,
   checkedTransport,
@@ -295,7 +298,7 @@ test.each<[string, Partial<HttpRequest>, RegExp]>([
   ["an empty name", { headers: { "": "secret" } }, /name of a header/],
   ["how the message is framed", { headers: { "Transfer-Encoding": "chunked" } }, /header Transfer-Encoding/],
   ["a length of its own", { headers: { "content-length": "5" } }, /header content-length/],
-  ["a URL that is none", { url: "http://[secret" }, /URL/],
+  ["a URL that is not one", { url: "http://[secret" }, /URL/],
 ])("%s, from the configuration: halted, with the header's name and not its value", async (_what, fault, named) => {
   const world = setUp({
     request: ({ body }) => ({ method: "POST", url: "http://vendor.test/", headers: {}, body, ...fault }),
@@ -320,7 +323,7 @@ test("a transport that throws at once is one that gives no answer; what it refus
 });
 
 test.each([0, 99, 100, 101, 199, 600, 999, 1_000, -1, 200.5, Number.NaN, "200"])(
-  "%s is no status of an answer: later, and no table sees it",
+  "%s is not a status of an answer: later, and no table sees it",
   async (status) => {
     const world = setUp({ classify: () => expect.unreachable() as never }, {}, () =>
       Promise.resolve({ ...OK, status: status as number }),

@@ -203,7 +203,7 @@ test("a defect of the store stops the lane; what was sent is settled before anyt
   }
 });
 
-test("a disk that fails is no defect: the lane waits and tries again", async () => {
+test("a disk that fails is not a defect: the lane waits and tries again", async () => {
   const { clock, store, lane, push } = setUp();
   store.throws.set("lease", new WaybillError("WAYBILL_DISK", "full", { reason: "ENOSPC" }));
   push("a");

@@ -1,6 +1,6 @@
 /**
- * What occupies the place of one of our files and cannot be used (a directory, an unreadable file) is renamed, never removed: a person may want to look at it,
- * and a start must not fail for it.
+ * What occupies the place of one of our files and cannot be used (a directory, an unreadable file)
+ * is renamed, never removed: a person may want to look at it, and a start must not fail for it.
  */
 import { type Disk, type DiskFile, type OpenOptions, WaybillError } from "@waybill/core";
 
@@ -25,7 +25,9 @@ export async function setAside(disk: Disk, path: string): Promise<string> {
   }
 }
 
-/** Creates a file; what is in its way, and is not a file, is set aside. **Errors**: `WAYBILL_DISK`. */
+/**
+ * Creates a file; what is in its way, and is not a file, is set aside. **Errors**: `WAYBILL_DISK`.
+ */
 export async function createInPlace(disk: Disk, path: string, options: OpenOptions = {}): Promise<DiskFile> {
   try {
     return await disk.open(path, { ...options, create: true });
@@ -36,7 +38,10 @@ export async function createInPlace(disk: Disk, path: string, options: OpenOptio
   }
 }
 
-/** Creates a directory unless it is there; a file in its place is set aside. **Errors**: `WAYBILL_DISK`. */
+/**
+ * Creates a directory unless it is there; a file in its place is set aside. **Errors**:
+ * `WAYBILL_DISK`.
+ */
 export async function makeDirectoryInPlace(disk: Disk, path: string): Promise<string | undefined> {
   try {
     await disk.makeDirectory(path);

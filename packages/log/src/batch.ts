@@ -20,13 +20,19 @@ const COMMA = Buffer.of(COMMA_BYTE);
 const COPY_BELOW_BYTES = 4 * 1024;
 const SPACE = 0x20;
 
-/** A batch over the bytes of the log: large pieces are not copied, neither to send them nor to halve the batch. */
+/**
+ * A batch over the bytes of the log: large pieces are not copied, neither to send them nor to halve
+ * the batch.
+ */
 export class LogBatch implements Batch {
   readonly pieces: readonly Piece[];
   readonly count: number;
   readonly bytes: number;
   readonly #name: string;
-  /** The piece that was found last, and the number of events before it: events are requested in order, and a search from the start each time would be quadratic. */
+  /**
+   * The piece that was found last, and the number of events before it: events are requested in
+   * order, and a search from the start each time would be quadratic.
+   */
   #foundPiece = 0;
   #eventsBefore = 0;
 
@@ -158,7 +164,10 @@ function trim(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(start, end);
 }
 
-/** How many of the first events may go in one batch: same metadata, within the limits; at least one. A gap between them ends it, if it records what was lost. */
+/**
+ * How many of the first events may go in one batch: same metadata, within the limits; at least one.
+ * A gap between them ends it, if it records what was lost.
+ */
 export function fitting(
   pieces: readonly Piece[],
   limits: BatchLimits,
@@ -196,7 +205,10 @@ export function settledPrefix(outcomes: readonly Outcome[]): number {
   return index === -1 ? outcomes.length : index;
 }
 
-/** The events of the log that a request holds, translated or not; `undefined` for a batch that is not of the log. */
+/**
+ * The events of the log that a request holds, translated or not; `undefined` for a batch that is
+ * not of the log.
+ */
 export function heldBy(batch: Batch): readonly Run[] | undefined {
   if (batch instanceof LogBatch)
     return joined(batch.pieces.map(({ record, start, end }) => ({ first: record.first + start, count: end - start })));

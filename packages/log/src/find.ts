@@ -1,8 +1,11 @@
 /**
- * Finds bytes in the log without decoding what lies between: as fast as the disk, or memory, gives them.
+ * Finds bytes in the log without decoding what lies between: as fast as the disk, or memory, gives
+ * them.
  *
- * Windows are read one after another and searched. For a hit the record around it is looked for, from the hit back, but never before the end of the last record that was
- * found: so every byte is looked at a few times at most, however often the bytes occur. Each record is decoded once, each event is found once.
+ * Windows are read one after another and searched. For a hit the record around it is looked for,
+ * from the hit back, but never before the end of the last record that was found: so every byte is
+ * looked at a few times at most, however often the bytes occur. Each record is decoded once, each
+ * event is found once.
  */
 import type { DiskFile } from "@waybill/core";
 import type { SegmentSource } from "./reader.ts";
@@ -35,7 +38,10 @@ export async function* findInLog(
   }
 }
 
-/** Every event of a segment that holds the bytes of `needle`, in order; a record that has them beside its events once more. Its bytes are valid until the next step. */
+/**
+ * Every event of a segment that holds the bytes of `needle`, in order; a record that has them
+ * beside its events once more. Its bytes are valid until the next step.
+ */
 async function* findInSegment(
   file: DiskFile,
   sizeBytes: number,
@@ -135,7 +141,8 @@ async function recordBefore(file: DiskFile, { window, at }: Window, hit: Hit): P
     const place = at + candidate;
     if (place % RECORD_ALIGNMENT === 0) {
       const found = await recordAt(file, { window, at }, place, hit.size);
-      // An event's text may contain the magic; no record begins there. After a record that ends before the hit there is only damage.
+      // An event's text may contain the magic; no record begins there. After a record that ends
+      // before the hit there is only damage.
       if (found !== undefined) return place + found.record.sizeBytes > hit.offset ? found : undefined;
     }
     candidate = candidate === 0 ? -1 : window.lastIndexOf(MAGIC, candidate - 1);
@@ -163,7 +170,10 @@ async function recordAt(
   return { record, at: place, bodyAt: place + record.body.byteOffset - bytes.byteOffset - from };
 }
 
-/** The record's events that hold the needle; `offset` is that of the first hit, which may be before the body. */
+/**
+ * The record's events that hold the needle; `offset` is that of the first hit, which may be before
+ * the body.
+ */
 function* eventsIn({ record, bodyAt }: Around, needle: Buffer, offset: number): Generator<FoundEvent> {
   const { body, ends } = record;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);

@@ -101,7 +101,8 @@ export class Reader implements LogReader {
     let { offset } = wanted;
     const limit = segment.sizeBytes - offset;
     let bytes = await readFully(file, offset, Math.min(limit, Math.max(maxBytes, RECORD_HEADER_BYTES)), memory);
-    // Positions belong to one segment: what is here and belongs to the next one was never acknowledged.
+    // Positions belong to one segment: what is here and belongs to the next one was never
+    // acknowledged.
     const ends = this.#source.segments.find(({ base }) => base > segment.base)?.base ?? Number.POSITIVE_INFINITY;
     const records: LogRecord[] = [];
     let at = 0;
@@ -152,7 +153,10 @@ export class Reader implements LogReader {
     return this.#holdsPosition(segment, byte);
   }
 
-  /** Whether the record at `byte` is the one that holds our position, or could be: it is after the last one. */
+  /**
+   * Whether the record at `byte` is the one that holds our position, or could be: it is after the
+   * last one.
+   */
   async #holdsPosition(segment: Segment, byte: number): Promise<boolean> {
     const offset = byte - segment.startByte;
     if (offset === segment.sizeBytes) return true;
@@ -184,7 +188,9 @@ export class Reader implements LogReader {
     }
   }
 
-  /** False when retention took the segment before it could be opened. **Errors**: `WAYBILL_DISK`. */
+  /**
+   * False when retention took the segment before it could be opened. **Errors**: `WAYBILL_DISK`.
+   */
   async #open(segment: Segment, byte: number): Promise<boolean> {
     if (this.#segment !== segment || this.#file === undefined) {
       await this.#release();

@@ -1,7 +1,9 @@
 /**
- * The bytes of the log, format version 1. All numbers are little-endian; 64-bit ones stay below 2^53.
+ * The bytes of the log, format version 1. All numbers are little-endian; 64-bit ones stay below
+ * 2^53.
  *
- * A segment file is named by the position of its first event, 20 digits, `.log`. It begins with a header of 64 bytes:
+ * A segment file is named by the position of its first event, 20 digits, `.log`. It begins with a
+ * header of 64 bytes:
  *
  *   0   8  "WAYBILL\0"
  *   8   4  format version, 1
@@ -30,9 +32,10 @@
  *          n x 4: for each event the byte of the body after its last one
  *          body: the events, separated by commas; zeros up to a multiple of 8
  *
- * A record is whole when its magic, length and both CRCs agree. The body has one of its own, so that it can be computed when the
- * entry comes, while the wave before it is being synced. The alignment lets the table of ends be read in place, and
- * lets the search for the next record after damage look at every eighth byte only.
+ * A record is whole when its magic, length and both CRCs agree. The body has one of its own, so
+ * that it can be computed when the entry comes, while the wave before it is being synced. The
+ * alignment lets the table of ends be read in place, and lets the search for the next record after
+ * damage look at every eighth byte only.
  */
 import { crc32 } from "node:zlib";
 import { WaybillError } from "@waybill/core";
@@ -45,7 +48,10 @@ export const RECORD_ALIGNMENT = 8;
 export const RECORD_MAX_BYTES: number = 64 * 1024 * 1024;
 const METADATA_MAX_BYTES: number = 1024 * 1024;
 const SOURCE_MAX_BYTES = 1024;
-/** A body in more pieces is joined: to sum, copy and write each of a hundred thousand costs far more than its bytes. */
+/**
+ * A body in more pieces is joined: to sum, copy and write each of a hundred thousand costs far more
+ * than its bytes.
+ */
 const PIECES_MAX = 64;
 
 const SEGMENT_MAGIC: Buffer = Buffer.from("WAYBILL\0", "latin1");
@@ -116,9 +122,11 @@ export interface SizedEntry {
 }
 
 /**
- * Measures an entry and checks all of it, so that nothing can go wrong with it later, among the entries of others.
+ * Measures an entry and checks all of it, so that nothing can go wrong with it later, among the
+ * entries of others.
  *
- * **Errors**: `WAYBILL_EVENT` when it is over a limit of the format (reason `size`) or cannot be written as it is (`invalid`).
+ * **Errors**: `WAYBILL_EVENT` when it is over a limit of the format (reason `size`) or cannot be
+ * written as it is (`invalid`).
  */
 export function sizeEntry(entry: Entry, metadataMaxBytes: number = METADATA_MAX_BYTES): SizedEntry {
   const sourceBytes = Buffer.byteLength(entry.source);
@@ -205,8 +213,8 @@ export type Decoded =
   | { readonly status: "damaged" };
 
 /**
- * Reads the record at `at`. `limit` is how many bytes the segment has from there on: a record that claims more is damaged.
- * The record's `body` and `ends` are views of `bytes`.
+ * Reads the record at `at`. `limit` is how many bytes the segment has from there on: a record that
+ * claims more is damaged. The record's `body` and `ends` are views of `bytes`.
  */
 export function decodeRecord(bytes: Buffer, at: number, limit: number): Decoded {
   const given = bytes.length - at;

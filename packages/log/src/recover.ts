@@ -1,15 +1,19 @@
 /**
  * Opening a log: which segments there are, where the newest one ends, and what is wrong with it.
  *
- * Only the newest segment is read through, so a start takes the same time whatever lies on disk. Older segments were
- * whole when the next one was begun; damage in them is found, skipped and counted when they are read.
+ * Only the newest segment is read through, so a start takes the same time whatever lies on disk.
+ * Older segments were whole when the next one was begun; damage in them is found, skipped and
+ * counted when they are read.
  *
  * What may be found after the last acknowledged record, and what is done:
- * - part of a write that was never acknowledged (torn): cut off and synced, so that a second recovery finds nothing to do
- * - whole records that were never acknowledged (the process died between fsync and answer): kept; their senders send again
+ * - part of a write that was never acknowledged (torn): cut off and synced, so that a second
+ *   recovery finds nothing to do
+ * - whole records that were never acknowledged (the process died between fsync and answer): kept;
+ *   their senders send again
  * - a damaged record with whole ones after it: left where it is, skipped by every reader, counted
  * - a segment file without a whole header: its creation was cut short, before any record: removed
- * - a file with the name of a segment that is none, or another one's: set aside under another name
+ * - a file with the name of a segment that is not one, or another one's: set aside under another
+ *   name
  */
 import type { Disk, DiskFile } from "@waybill/core";
 import { makeDirectoryInPlace, setAside } from "./aside.ts";
@@ -40,7 +44,8 @@ export async function recover(disk: Disk, directory: string): Promise<Recovered>
   const newest = segments.at(-1);
   if (newest === undefined)
     return { segments, head: 0, report: { segments: 0, bytes: 0, tornBytes: 0, damaged: [], setAside: setAsideNames } };
-  // A process that was killed before its directory sync left a name that the next power cut would take.
+  // A process that was killed before its directory sync left a name that the next power cut would
+  // take.
   await disk.syncDirectory(directory);
   const { head, tornBytes, damaged } = await recoverNewest(disk, directory, newest);
   const bytes = segments.reduce((total, segment) => total + segment.sizeBytes, 0);
@@ -62,14 +67,16 @@ function readSegment(
     const header = await readSegmentHeader(file, name, follows);
     if (header === undefined) return "cut short";
     const size = await file.size();
-    // The name has the position of its first event. Where the header does not, or has another one, only records can show that it is a segment of this log: else events of others
-    // would be looked for in it.
+    // The name has the position of its first event. Where the header does not, or has another one,
+    // only records can show that it is a segment of this log: else events of others would be looked
+    // for in it.
     if (header.base !== baseOf(name)) return "foreign";
     if (header.isDamaged === true && !(await holdsRecords(file, header.base, size))) return "foreign";
     if (before === undefined) return { name, ...header, sizeBytes: size };
     const isAfter = header.startByte >= before.startByte + SEGMENT_HEADER_BYTES;
     const startByte = isAfter ? header.startByte : follows.startByte;
-    // A sealed segment may be longer than what was acknowledged of it: the next one records where it ended.
+    // A sealed segment may be longer than what was acknowledged of it: the next one records where
+    // it ended.
     before.sizeBytes = Math.min(before.sizeBytes, startByte - before.startByte);
     return { name, base: header.base, createdAtMs: header.createdAtMs, startByte, sizeBytes: size };
   });
@@ -92,7 +99,8 @@ async function recoverNewest(
     const damaged: DamagedRange[] = [];
     let suspect: { readonly offset: number } | undefined;
     for await (const found of scanSegment(file, SEGMENT_HEADER_BYTES, newest.sizeBytes)) {
-      // Events that were there before come once: a record that claims otherwise was copied by whatever damaged the disk.
+      // Events that were there before come once: a record that claims otherwise was copied by
+      // whatever damaged the disk.
       if (found.kind === "damaged" || found.record.first < head) {
         suspect ??= { offset: found.offset };
         continue;
@@ -109,7 +117,8 @@ async function recoverNewest(
     const tornBytes = newest.sizeBytes - end;
     if (tornBytes > 0) await file.truncate(end);
     newest.sizeBytes = end;
-    // What was found may be in the page cache only: a process that was killed before its fsync left it there.
+    // What was found may be in the page cache only: a process that was killed before its fsync left
+    // it there.
     await file.sync();
     return { head, tornBytes, damaged };
   });

@@ -1,9 +1,12 @@
 /**
- * Repairing a log that no process uses: what is damaged is set aside, what is whole stays, at its positions.
+ * Repairing a log that no process uses: what is damaged is set aside, what is whole stays, at its
+ * positions.
  *
- * A segment with damage is written anew beside the old one without the damaged bytes, synced, renamed over it, and the directory synced; the bytes
- * are copied to `damaged/` and synced before. So a crash between any two steps leaves the old segment or the new one, both with every whole record, and
- * the next repair goes on. The positions that were lost stay a gap: each lane counts them as `log_damaged`, once.
+ * A segment with damage is written anew beside the old one without the damaged bytes, synced,
+ * renamed over it, and the directory synced; the bytes are copied to `damaged/` and synced before.
+ * So a crash between any two steps leaves the old segment or the new one, both with every whole
+ * record, and the next repair goes on. The positions that were lost stay a gap: each lane counts
+ * them as `log_damaged`, once.
  */
 import { type Disk, type DiskFile, WaybillError } from "@waybill/core";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from "./record.ts";
@@ -12,7 +15,10 @@ import { segmentNames } from "./walk.ts";
 
 export interface SegmentRepair {
   readonly segment: string;
-  /** Bytes that were not a whole record, and where their copies are; none for the unfinished end of the newest segment. */
+  /**
+   * Bytes that were not a whole record, and where their copies are; none for the unfinished end of
+   * the newest segment.
+   */
   readonly removed: readonly { readonly offset: number; readonly bytes: number; readonly copy: string | undefined }[];
   /** Positions that no record has (any more), the first one and the one after the last. */
   readonly lost: readonly { readonly from: number; readonly to: number }[];
@@ -22,7 +28,10 @@ const ASIDE = "damaged";
 const SUFFIX = ".repair";
 const COPY_BYTES = 1024 * 1024;
 
-/** What has to be done; with `dryRun` nothing is. **Errors**: `WAYBILL_DISK`, `WAYBILL_LOG_DAMAGED` for a format of another version. */
+/**
+ * What has to be done; with `dryRun` nothing is. **Errors**: `WAYBILL_DISK`, `WAYBILL_LOG_DAMAGED`
+ * for a format of another version.
+ */
 export async function repairLog(
   directory: string,
   disk: Disk,

@@ -1,21 +1,28 @@
 /**
  * The log on one machine's disk: segments, group commit, retention.
  *
- * A commit takes everything that waits (a wave), writes it after the last durable byte, syncs once, then answers all of it.
- * While it runs, the next wave gathers: the busier the log, the fewer syncs an entry costs.
+ * A commit takes everything that waits (a wave), writes it after the last durable byte, syncs once,
+ * then answers all of it. While it runs, the next wave gathers: the busier the log, the fewer syncs
+ * an entry costs.
  *
  * Invariants:
- * - `head`, `headByte` and a segment's `sizeBytes` only ever cover synced bytes; readers look no further.
+ * - `head`, `headByte` and a segment's `sizeBytes` only ever cover synced bytes; readers look no
+ *   further.
  * - Positions are given when a wave is written, so a wave that fails leaves no gap.
- * - After a failed write, but for lack of room, nobody knows which pages reached the disk. The segment is then sealed at its last durable byte and never
- *   written again; the next one records where it ended, so that whatever is left after that byte is never read.
- * - A segment's name is durable before its first record is written: created, header synced, directory synced.
- * - A segment is removed oldest first, so that the log stays contiguous whatever happens in between.
- * - An entry is checked before it may wait (`sizeEntry`) and encoded on its own (`WaveEncoder`): one that is bad is refused alone.
+ * - After a failed write, but for lack of room, nobody knows which pages reached the disk. The
+ *   segment is then sealed at its last durable byte and never written again; the next one records
+ *   where it ended, so that whatever is left after that byte is never read.
+ * - A segment's name is durable before its first record is written: created, header synced,
+ *   directory synced.
+ * - A segment is removed oldest first, so that the log stays contiguous whatever happens in
+ *   between.
+ * - An entry is checked before it may wait (`sizeEntry`) and encoded on its own (`WaveEncoder`):
+ *   one that is bad is refused alone.
  * - Whatever waits is answered, and the next wave leaves, whatever was thrown.
  *
- * While storing fails the log tries again by itself, every second: it writes and syncs what a wave would, after the last durable byte of the segment that
- * the next append would go to, and cuts it off again. So `lastError` is there for as long as an append would fail, and no longer.
+ * While storing fails the log tries again by itself, every second: it writes and syncs what a wave
+ * would, after the last durable byte of the segment that the next append would go to, and cuts it
+ * off again. So `lastError` is there for as long as an append would fail, and no longer.
  */
 
 import { type Clock, type Disk, type DiskFile, messageOf, type Timer, WaybillError } from "@waybill/core";
@@ -47,7 +54,10 @@ const RETRY_AFTER_MS = 1_000;
 const RETRY = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
 /** How often the disk is tried while storing fails. */
 const PROBE_MS = 1_000;
-/** What a probe writes at least: more than most requests. Where a larger wave failed, as much as that had, up to a full wave. */
+/**
+ * What a probe writes at least: more than most requests. Where a larger wave failed, as much as
+ * that had, up to a full wave.
+ */
 const PROBE_MIN_BYTES = 64 * 1024;
 /** A disk that has not answered for so long is taken for one that fails. */
 const HUNG_MS = 5_000;
@@ -56,7 +66,10 @@ const SECOND_MS = 1_000;
 const PROBE_FACTOR = 0x9e3779b1;
 const PROBE_SHIFT = 24;
 
-/** Opens the log in `options.directory`, creating it when there is none. **Errors**: `WAYBILL_DISK`; never because of content. */
+/**
+ * Opens the log in `options.directory`, creating it when there is none. **Errors**: `WAYBILL_DISK`;
+ * never because of content.
+ */
 export async function openLog(
   options: LogOptions,
   runtime: { readonly disk: Disk; readonly clock: Clock },
@@ -85,7 +98,10 @@ class SegmentLog implements Log, SegmentSource {
   readonly #encoder = new WaveEncoder();
   readonly #onDefect: (error: unknown) => void;
   #head: Position;
-  /** The newest segment's file; `undefined` before the first append and after the segment was sealed: the next append begins a new one. */
+  /**
+   * The newest segment's file; `undefined` before the first append and after the segment was
+   * sealed: the next append begins a new one.
+   */
   #file: DiskFile | undefined;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -249,7 +265,10 @@ class SegmentLog implements Log, SegmentSource {
     this.#file = undefined;
   }
 
-  /** The next wave is on its way to the disk before the one before it is answered: their senders' work and the disk's overlap. */
+  /**
+   * The next wave is on its way to the disk before the one before it is answered: their senders'
+   * work and the disk's overlap.
+   */
   async #commitAll(): Promise<void> {
     let committing = this.#commit(this.#takeWave());
     for (;;) {
@@ -385,13 +404,15 @@ class SegmentLog implements Log, SegmentSource {
   }
 
   async #createSegment(newest: Segment | undefined): Promise<{ readonly file: DiskFile; readonly segment: Segment }> {
-    // A sealed segment that never got a record has the same base and name, and gives way. So does the rest of a creation that failed.
+    // A sealed segment that never got a record has the same base and name, and gives way. So does
+    // the rest of a creation that failed.
     const givesWay = newest?.base === this.#head;
     const before = givesWay ? this.segments.at(-2) : newest;
     const segment: Segment = {
       name: segmentName(this.#head),
       base: this.#head,
-      // Where the one before ended: a byte more, and what it could not store would be read after the next start.
+      // Where the one before ended: a byte more, and what it could not store would be read after
+      // the next start.
       startByte: before === undefined ? (newest?.startByte ?? 0) : before.startByte + before.sizeBytes,
       createdAtMs: this.#clock.now(),
       sizeBytes: SEGMENT_HEADER_BYTES,

@@ -39,8 +39,9 @@ export function baseOf(name: string): Position {
 }
 
 /**
- * The header of a segment; when it is damaged, what can be known without it: the base is in the name, and `fallback`
- * is where the segment before it ended. `undefined` when the file is too short to have ever held a record.
+ * The header of a segment; when it is damaged, what can be known without it: the base is in the
+ * name, and `fallback` is where the segment before it ended. `undefined` when the file is too short
+ * to have ever held a record.
  */
 export async function readSegmentHeader(
   file: DiskFile,
@@ -54,12 +55,14 @@ export async function readSegmentHeader(
 
 export type Scanned =
   | { readonly kind: "record"; readonly offset: number; readonly record: LogRecord }
-  /** No whole record begins here; the next one does at `offset + bytes`, or none does up to the end. */
+  /**
+   * No whole record begins here; the next one does at `offset + bytes`, or none does up to the end.
+   */
   | { readonly kind: "damaged"; readonly offset: number; readonly bytes: number };
 
 /**
- * Walks a segment from byte `from` to byte `to`, whole records and damage in turn, in constant memory (or that of the largest record).
- * A record's bytes are valid until the next step.
+ * Walks a segment from byte `from` to byte `to`, whole records and damage in turn, in constant
+ * memory (or that of the largest record). A record's bytes are valid until the next step.
  */
 export async function* scanSegment(file: DiskFile, from: number, to: number): AsyncGenerator<Scanned> {
   let window: Buffer = Buffer.alloc(0);
@@ -103,7 +106,8 @@ export async function withFile<T>(disk: Disk, path: string, use: (file: DiskFile
 
 /** `bytes` bytes from `position`, fewer only at the end of the file; in `memory` if they fit. */
 export async function readFully(file: DiskFile, position: number, bytes: number, memory?: Buffer): Promise<Buffer> {
-  // Else memory of its own (not of Node's shared pool): views of it outlive this call, and its alignment is certain.
+  // Else memory of its own (not of Node's shared pool): views of it outlive this call, and its
+  // alignment is certain.
   const target =
     memory !== undefined && bytes <= memory.length ? memory.subarray(0, bytes) : Buffer.allocUnsafeSlow(bytes);
   const got = await file.read(target, position);

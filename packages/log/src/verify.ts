@@ -11,11 +11,17 @@ export interface VerifyReport {
   readonly events: number;
   readonly bytes: number;
   readonly damaged: readonly DamagedRange[];
-  /** Bytes after the last whole record of the newest segment: a write that was never acknowledged, harmless. */
+  /**
+   * Bytes after the last whole record of the newest segment: a write that was never acknowledged,
+   * harmless.
+   */
   readonly tornBytes: number;
 }
 
-/** Reads every record of the log in `directory` against its checksum. Changes nothing; the log may be in use. */
+/**
+ * Reads every record of the log in `directory` against its checksum. Changes nothing; the log may
+ * be in use.
+ */
 export async function verifyLog(directory: string, disk: Disk): Promise<VerifyReport> {
   const names = (await disk.list(directory)).filter(isSegmentName);
   const damaged: DamagedRange[] = [];

@@ -33,8 +33,8 @@ export async function namesIn(disk: Disk, directory: string): Promise<readonly s
 }
 
 /**
- * Everything in the files of a log from a place on, record by record. Changes nothing; the log may be in use. A record's bytes are valid until the
- * next step.
+ * Everything in the files of a log from a place on, record by record. Changes nothing; the log may
+ * be in use. A record's bytes are valid until the next step.
  */
 export async function* walkLog(directory: string, disk: Disk, from?: FilePlace): AsyncGenerator<Walked> {
   const names = await segmentNames(directory, disk);

@@ -1,13 +1,17 @@
 /**
  * Makes one run of bytes of everything that waits for the disk.
  *
- * Each entry is encoded on its own: one that fails, for whatever defect of ours, is refused alone and leaves no byte among those of the others.
+ * Each entry is encoded on its own: one that fails, for whatever defect of ours, is refused alone
+ * and leaves no byte among those of the others.
  */
 import { assert, messageOf, WaybillError } from "@waybill/core";
 import { encodeHead, paddingOf, type SizedEntry } from "./record.ts";
 import type { Position } from "./types.ts";
 
-/** Pieces that are smaller on average are copied beside their heads: one buffer to write is cheaper than three. */
+/**
+ * Pieces that are smaller on average are copied beside their heads: one buffer to write is cheaper
+ * than three.
+ */
 const COPY_BELOW_BYTES = 4 * 1024;
 /** What the heads and small bodies of a full wave need. One larger entry gets memory of its own. */
 const SCRATCH_MAX_BYTES = 1024 * 1024;
@@ -31,14 +35,17 @@ export interface EncodedWave {
   readonly bytes: number;
   /** Per entry its first position, or why it was left out. */
   readonly places: readonly (Position | WaybillError)[];
-  /** Behind the last event. */
+  /** After the last event. */
   readonly head: Position;
 }
 
 export class WaveEncoder {
   #scratch = Buffer.alloc(0);
 
-  /** The entries' records from position `first` on; `undefined` for one without events. The buffers are valid until the next call. */
+  /**
+   * The entries' records from position `first` on; `undefined` for one without events. The buffers
+   * are valid until the next call.
+   */
   encode(entries: readonly (SizedEntry | undefined)[], first: Position): EncodedWave {
     let needed = 0;
     for (const sized of entries) if (sized !== undefined) needed += scratchBytes(sized);

@@ -1,4 +1,7 @@
-/** Whatever stands in the files of a data directory: what is not ours is not believed, and harms nothing else. */
+/**
+ * Whatever is in the files of a data directory: what is not ours is not believed, and harms nothing
+ * else.
+ */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,7 +65,7 @@ const WRONG_STATES: readonly (readonly [string, string])[] = [
   ["no map of drops", state({ dropped: 3 })],
   ["a list of drops", state({ dropped: [1] })],
   ["a text among the drops", state({ dropped: { filtered: "1" } })],
-  ["a reason that is none", state({ dropped: { "\u0000 ": 1 } })],
+  ["a reason that is not one", state({ dropped: { "\u0000 ": 1 } })],
   [
     "a prototype among the drops",
     `{"base":0,"position":2,"byte":0,"delivered":0,"rejected":0,"expired":0,"dropped":{"__proto__":1}}`,

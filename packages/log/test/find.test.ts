@@ -11,7 +11,8 @@ async function filled(): Promise<{ readonly log: Awaited<ReturnType<typeof openL
     await log.append({ source: "s", receivedAtMs: clock.now(), metadata, body: [Buffer.from(texts.join(","))], ends });
   };
   await push(['{"id":"a"}', '{"id":"b"}', '{"id":"c"}']);
-  // A record larger than the window, with the magic of a record in its text, at a place where one could begin.
+  // A record larger than the window, with the magic of a record in its text, at a place where one
+  // could begin.
   const text = `{"pad":"${"x".repeat(4_200_000)}${"WBR1    ".repeat(20_000)}","id":"big"}`;
   await push([text, '{"id":"behind"}'], '{"id":"beside"}');
   await push(['{"id":"a"}']);

@@ -1,4 +1,7 @@
-/** The tables of docs/operating/log.md say where each field stands; here a record is read by them alone. */
+/**
+ * The tables of docs/operating/log.md say where each field stands; here a record is read by them
+ * alone.
+ */
 import { readFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { openLog } from "@waybill/log";

@@ -22,7 +22,10 @@ async function filled(): Promise<SimDisk> {
   return disk;
 }
 
-/** Damages records in the middle of two segments, a header, and leaves an unfinished write at the end. */
+/**
+ * Damages records in the middle of two segments, a header, and leaves an unfinished write at the
+ * end.
+ */
 async function damage(disk: SimDisk): Promise<void> {
   const paths = disk.paths();
   for (const index of [1, 6]) {

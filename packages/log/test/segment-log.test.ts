@@ -97,7 +97,8 @@ test("a record whose position is the next segment's is not read", async () => {
   await log.append(entry("after"));
   await log.close();
   const [first = "", second = ""] = disk.paths();
-  // A segment that says it begins later than the one before it ended takes what that one could not store for stored.
+  // A segment that says it begins later than the one before it ended takes what that one could not
+  // store for stored.
   const lost = disk.contents(second).slice(64);
   const file = await disk.open(first);
   await file.write([lost], disk.contents(first).length);

@@ -1,4 +1,7 @@
-/** Whole files that stand where they do not belong: a start goes on, and what is not of this place is not taken for it. Found by fuzzing. */
+/**
+ * Whole files that stand where they do not belong: a start goes on, and what is not of this place
+ * is not taken for it. Found by fuzzing.
+ */
 import {
   DeadLetters,
   LaneState,

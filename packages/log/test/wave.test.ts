@@ -1,4 +1,7 @@
-/** One bad entry never fails its wave, and a log that cannot store finds out by itself when it can again. */
+/**
+ * One bad entry never fails its wave, and a log that cannot store finds out by itself when it can
+ * again.
+ */
 import { type Entry, type Log, type LogRecord, openLog, verifyLog } from "@waybill/log";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";

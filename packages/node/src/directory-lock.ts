@@ -1,38 +1,47 @@
 /**
- * Makes sure that one process alone writes to a data directory: two would write over each other's records.
+ * Makes sure that one process alone writes to a data directory: two would write over each other's
+ * records.
  *
- * The lock is a socket on which a process listens, in a directory of its own inside the data directory:
+ * The lock is a socket on which a process listens, in a directory of its own inside the data
+ * directory:
  *
  *   <data directory>/.lock/<id>          the holder's socket; `id` is random and never used twice
  *   <data directory>/.lock-<id>/<id>     a contender's, until it becomes the one above
  *
- * The kernel alone knows whether somebody listens, and forgets it when the process ends in whatever way: a file that a killed
- * process left refuses connections from then on.
+ * The kernel alone knows whether somebody listens, and forgets it when the process ends in whatever
+ * way: a file that a killed process left refuses connections from then on.
  *
  * Taking it:
- * 1. Look at what is in `.lock`. A socket that takes a connection: in use, give up. One that refuses is dead: remove that name.
- *    Then remove `.lock` itself, which works only while it is empty.
+ * 1. Look at what is in `.lock`. A socket that takes a connection: in use, give up. One that
+ *    refuses is dead: remove that name. Then remove `.lock` itself, which works only while it is
+ *    empty.
  * 2. Make `.lock-<id>`, bind a socket in it, listen.
- * 3. Rename `.lock-<id>` to `.lock`. The kernel does it only where there is no `.lock` or an empty one. Done: the lock is ours.
- *    Refused because `.lock` is not empty: another one was faster, back to 1.
+ * 3. Rename `.lock-<id>` to `.lock`. The kernel does it only where there is no `.lock` or an empty
+ *    one. Done: the lock is ours. Refused because `.lock` is not empty: another one was faster,
+ *    back to 1.
  *
  * Why two never hold it, however the steps of any number of processes interleave:
- * - A process holds the lock if and only if the directory that it made is named `.lock` and its socket is in it.
- * - Names appear in `.lock` only by the rename of step 3, each with its socket listening already. So a name in `.lock` that refuses
- *   is dead, not yet unborn, and stays dead.
- * - Only dead names are removed, and a name is never used again: a slow process that removes what it saw to be dead long ago can
- *   hit nothing else. So `.lock` is not empty for as long as its holder lives.
- * - A rename over a directory that is not empty fails, and so does its removal. So while the holder lives no other rename succeeds.
+ * - A process holds the lock if and only if the directory that it made is named `.lock` and its
+ *   socket is in it.
+ * - Names appear in `.lock` only by the rename of step 3, each with its socket listening already.
+ *   So a name in `.lock` that refuses is dead, not yet unborn, and stays dead.
+ * - Only dead names are removed, and a name is never used again: a slow process that removes what
+ *   it saw to be dead long ago can hit nothing else. So `.lock` is not empty for as long as its
+ *   holder lives.
+ * - A rename over a directory that is not empty fails, and so does its removal. So while the holder
+ *   lives no other rename succeeds.
  * One of any number always wins: a rename fails only because another one's has succeeded.
  *
- * What killed contenders left (`.lock-<id>`) is removed by the next holder, after a rename to `.lock-<id>.old`: should its owner
- * live after all, its own rename then finds nothing, and it begins again at 1.
+ * What killed contenders left (`.lock-<id>`) is removed by the next holder, after a rename to
+ * `.lock-<id>.old`: should its owner live after all, its own rename then finds nothing, and it
+ * begins again at 1.
  *
  * Nothing is created before the dead lock was removed: a full disk has room for the new one then.
  *
- * What holds where: processes on one kernel see each other, whatever their temporary directories, users, network or process
- * namespaces are (containers that share a volume). Two kernels do not: file systems that machines share are refused. A socket of
- * another user that may not be connected to counts as in use. On Windows the lock is a named pipe, for which all of this is moot.
+ * What holds where: processes on one kernel see each other, whatever their temporary directories,
+ * users, network or process namespaces are (containers that share a volume). Two kernels do not:
+ * file systems that machines share are refused. A socket of another user that may not be connected
+ * to counts as in use. On Windows the lock is a named pipe, for which all of this is moot.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { realpathSync } from "node:fs";
@@ -51,7 +60,9 @@ export const LOCK_NAME = ".lock";
 const ID = /^[0-9a-f]{16}$/;
 const LEFTOVER = /^\.lock-[0-9a-f]{16}(?:\.old)?$/;
 const ID_BYTES = 8;
-/** What fits the address of a socket beside its closing zero; Node silently truncates longer ones. */
+/**
+ * What fits the address of a socket beside its closing zero; Node silently truncates longer ones.
+ */
 const SOCKET_PATH_MAX_BYTES: number = process.platform === "linux" ? 107 : 103;
 /** How often a contender begins again; each time another one held the lock meanwhile. */
 const ATTEMPTS_MAX = 100;
@@ -59,7 +70,8 @@ const ATTEMPTS_MAX = 100;
 /**
  * Locks `directory`, which must exist, until the lock is released or the process ends.
  *
- * **Errors**: `WAYBILL_LOG_LOCKED` when another process has it; `WAYBILL_DISK` when there can be no lock there, with the reason.
+ * **Errors**: `WAYBILL_LOG_LOCKED` when another process has it; `WAYBILL_DISK` when there can be no
+ * lock there, with the reason.
  */
 export async function lockDirectory(
   directory: string,
@@ -125,7 +137,10 @@ function privatePath(base: string, id: string): { readonly directory: string; re
   return { directory, socket: `${directory}/${id}` };
 }
 
-/** Removes a lock whose holder is dead. **Errors**: `WAYBILL_LOG_LOCKED` when it is alive, or when that cannot be determined. */
+/**
+ * Removes a lock whose holder is dead. **Errors**: `WAYBILL_LOG_LOCKED` when it is alive, or when
+ * that cannot be determined.
+ */
 async function removeDead({ directory, base }: Place): Promise<void> {
   const path = `${base}/${LOCK_NAME}`;
   let names: readonly string[];
@@ -173,7 +188,8 @@ async function tryTake(place: Place): Promise<DirectoryLock | undefined> {
   const listening = server;
   return {
     async release() {
-      // The directory stays, and with it its place on the disk: the next one may find the disk full.
+      // The directory stays, and with it its place on the disk: the next one may find the disk
+      // full.
       await unlessGone(unlink(`${base}/${LOCK_NAME}/${id}`)).catch(() => undefined);
       await closed(listening);
       await place.close();

@@ -1,11 +1,15 @@
-/** The real disk, over the callback functions of `node:fs`: they cost about half of what the promise versions do. */
+/**
+ * The real disk, over the callback functions of `node:fs`: they cost about half of what the promise
+ * versions do.
+ */
 import fs from "node:fs";
 import { dirname } from "node:path";
 import { type Disk, type DiskErrorCode, type DiskFile, messageOf, WaybillError } from "@waybill/core";
 
 /**
- * On Linux a file opened with O_DSYNC syncs with each write: one trip to the thread pool where write and fdatasync take two.
- * Elsewhere the flag is missing, or (macOS) does not reach through the drive's cache as fdatasync does.
+ * On Linux a file opened with O_DSYNC syncs with each write: one trip to the thread pool where
+ * write and fdatasync take two. Elsewhere the flag is missing, or (macOS) does not reach through
+ * the drive's cache as fdatasync does.
  */
 const SYNCS_WRITES = process.platform === "linux";
 
@@ -63,7 +67,10 @@ export function createNodeDisk(options: NodeDiskOptions = {}): Disk {
 /** With the default permissions. */
 export const nodeDisk: Disk = createNodeDisk();
 
-/** The permissions of `path` where they allow others more than `mode` does. `undefined` where they do not, or where that is not known. */
+/**
+ * The permissions of `path` where they allow others more than `mode` does. `undefined` where they
+ * do not, or where that is not known.
+ */
 export async function widerThan(path: string, mode: number): Promise<number | undefined> {
   if (process.platform === "win32") return undefined;
   const stats = await call<fs.Stats>(`stat ${path}`, (done) => fs.stat(path, done)).catch(() => undefined);

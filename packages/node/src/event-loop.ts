@@ -15,7 +15,10 @@ export interface EventLoopWatch {
   stop(): void;
 }
 
-/** Measures how long the event loop is blocked, until it is stopped. Does not keep the process alive. */
+/**
+ * Measures how long the event loop is blocked, until it is stopped. Does not keep the process
+ * alive.
+ */
 export function watchEventLoop(): EventLoopWatch {
   const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delays.enable();
@@ -23,7 +26,8 @@ export function watchEventLoop(): EventLoopWatch {
     takeMaxMs() {
       const maxMs = delays.max / NANOSECONDS_PER_MS;
       delays.reset();
-      // What is measured contains the time between two looks. Before the first one there is nothing.
+      // What is measured contains the time between two looks. Before the first one there is
+      // nothing.
       return Math.max(0, maxMs - RESOLUTION_MS);
     },
     stop() {

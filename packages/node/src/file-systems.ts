@@ -1,4 +1,7 @@
-/** Which file systems are shared between machines: their sockets, and with them our locks, end at each machine. */
+/**
+ * Which file systems are shared between machines: their sockets, and with them our locks, end at
+ * each machine.
+ */
 import { readFile, stat, statfs } from "node:fs/promises";
 
 /** What the kernel reports of the file system that holds a directory. */
@@ -55,7 +58,10 @@ export async function fileSystemOf(directory: string): Promise<FileSystem | unde
   return { magic, mountType: magic === FUSE_MAGIC ? await mountTypeOf(directory) : undefined };
 }
 
-/** By the device, as `/proc/self/mountinfo` lists it: `36 35 98:0 /root /mount options - type source options`. */
+/**
+ * By the device, as `/proc/self/mountinfo` lists it:
+ * `36 35 98:0 /root /mount options - type source options`.
+ */
 async function mountTypeOf(directory: string): Promise<string | undefined> {
   const { dev } = await stat(directory, { bigint: true });
   const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);

@@ -1,4 +1,7 @@
-/** An agent for requests that are not made by our transport, such as those of a vendor's own SDK, under the same guard of addresses. */
+/**
+ * An agent for requests that are not made by our transport, such as those of a vendor's own SDK,
+ * under the same guard of addresses.
+ */
 import http from "node:http";
 import https from "node:https";
 import { isIP } from "node:net";

@@ -1,8 +1,14 @@
-/** Allows connections to public addresses only: the name of a destination must not lead into the relay's own network. */
+/**
+ * Allows connections to public addresses only: the name of a destination must not lead into the
+ * relay's own network.
+ */
 import { type LookupAddress, type LookupOptions, lookup } from "node:dns";
 import { BlockList, isIP } from "node:net";
 
-/** Not routed in public: IANA's special-purpose registry (RFC 6890), multicast and reserved, and Azure's host agent. */
+/**
+ * Not routed in public: IANA's special-purpose registry (RFC 6890), multicast and reserved, and
+ * Azure's host agent.
+ */
 const NOT_PUBLIC_V4 = new BlockList();
 for (const [network, bits] of [
   ["0.0.0.0", 8],
@@ -24,7 +30,10 @@ for (const [network, bits] of [
 ] as const)
   NOT_PUBLIC_V4.addSubnet(network, bits, "ipv4");
 
-/** All that is assigned as global unicast so far. Everything else (`::/96`, `fc00::/7`, `fe80::/10`, `fec0::/10`, …) is refused. */
+/**
+ * All that is assigned as global unicast so far. Everything else (`::/96`, `fc00::/7`, `fe80::/10`,
+ * `fec0::/10`, …) is refused.
+ */
 const GLOBAL_V6 = new BlockList();
 GLOBAL_V6.addSubnet("2000::", 3, "ipv6");
 /** Exceptions within it: protocol assignments with Teredo, documentation, 6to4. */
@@ -37,7 +46,10 @@ for (const [network, bits] of [
 ] as const)
   NOT_PUBLIC_V6.addSubnet(network, bits, "ipv6");
 
-/** The first 96 bits of addresses that embed an IPv4 address: mapped ones, and those of NAT64 (a network without IPv4 reaches all of it so). */
+/**
+ * The first 96 bits of addresses that embed an IPv4 address: mapped ones, and those of NAT64 (a
+ * network without IPv4 reaches all of it so).
+ */
 const EMBEDDING_V4 = ["0:0:0:0:0:ffff", "64:ff9b:0:0:0:0"];
 const GROUPS = 8;
 
@@ -51,7 +63,8 @@ export function isPublicAddress(address: string): boolean {
   const [high = 0, low = 0] = groups.slice(-2);
   if (EMBEDDING_V4.includes(hexOf(groups.slice(0, -2))))
     return isPublicAddress(`${high >> 8}.${high & 0xff}.${low >> 8}.${low & 0xff}`);
-  // As plain groups: a tail in IPv4 notation and a compressed middle are other spellings of the same.
+  // As plain groups: a tail in IPv4 notation and a compressed middle are other spellings of the
+  // same.
   const normal = hexOf(groups);
   return GLOBAL_V6.check(normal, "ipv6") && !NOT_PUBLIC_V6.check(normal, "ipv6");
 }

@@ -1,5 +1,6 @@
 /**
- * HTTP over `node:http(s)` with connections kept open: on Node two and a half times as fast as its `fetch`.
+ * HTTP over `node:http(s)` with connections kept open: on Node two and a half times as fast as its
+ * `fetch`.
  */
 import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import https from "node:https";
@@ -20,7 +21,10 @@ export interface NodeTransportOptions {
   readonly keepProcessAlive?: boolean;
   /** Connections to one host at once. Default 64. */
   readonly maxSockets?: number;
-  /** Bytes after which an answer is cut and its connection closed. Default 256 KiB: an answer may name each event of a batch. */
+  /**
+   * Bytes after which an answer is cut and its connection closed. Default 256 KiB: an answer may
+   * name each event of a batch.
+   */
   readonly answerMaxBytes?: number;
   /** Which addresses it connects to: `publicAddresses`. Default: all. */
   readonly addresses?: AddressGuard;
@@ -97,7 +101,8 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
 
 function write(outgoing: ClientRequest, body: readonly Chunk[]): void {
   outgoing.cork();
-  // One byte a character where that is all there is: a copy instead of an encoding. Bytes have none.
+  // One byte a character where that is all there is: a copy instead of an encoding. Bytes have
+  // none.
   for (const chunk of body) outgoing.write(chunk, Buffer.byteLength(chunk) === chunk.length ? "latin1" : "utf8");
   outgoing.end();
   outgoing.uncork();
@@ -114,7 +119,8 @@ function receive(outgoing: ClientRequest, maxBytes: number, settle: (result: Htt
   outgoing.on("response", (incoming) =>
     readAnswer(incoming, maxBytes, (answer) => {
       if (answer instanceof Error || outgoing.writableFinished) return settle(answer);
-      // A server may answer before it has read everything; the caller's bytes are in use until they are sent, or never will be.
+      // A server may answer before it has read everything; the caller's bytes are in use until they
+      // are sent, or never will be.
       const done = (): void => settle(answer);
       outgoing.once("finish", done);
       outgoing.prependOnceListener("close", done);
@@ -124,7 +130,10 @@ function receive(outgoing: ClientRequest, maxBytes: number, settle: (result: Htt
   );
 }
 
-/** Reads at most `maxBytes`: the connection of a longer answer is closed, and the answer is what had come. */
+/**
+ * Reads at most `maxBytes`: the connection of a longer answer is closed, and the answer is what had
+ * come.
+ */
 function readAnswer(incoming: IncomingMessage, maxBytes: number, done: (answer: HttpResponse | Error) => void): void {
   const { statusCode: status = 0 } = incoming;
   const chunks: Buffer[] = [];

@@ -1,4 +1,6 @@
-/** One process alone has a data directory, whatever dies when. The processes run the built files. */
+/**
+ * One process alone has a data directory, whatever dies when. The processes run the built files.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import {
   chmodSync,

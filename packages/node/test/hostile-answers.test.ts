@@ -1,4 +1,7 @@
-/** A vendor's answer may be anything that fits into a socket: each ends as an answer or as none, soon, in bounded memory, and the process goes on. */
+/**
+ * A vendor's answer may be anything that fits into a socket: each ends as an answer or as none,
+ * soon, in bounded memory, and the process goes on.
+ */
 import net, { type Socket } from "node:net";
 import { type HttpResponse } from "@waybill/core";
 import { createNodeTransport, type NodeTransport } from "@waybill/node";
@@ -58,7 +61,7 @@ function pour(socket: Socket, text: string): void {
   write();
 }
 
-test.each(["000", "099", "600", "999"])("status %s is no answer", async (status) => {
+test.each(["000", "099", "600", "999"])("status %s is not a answer", async (status) => {
   const { url, sockets } = await vendor((socket) => socket.write(head(status, "content-length: 0")));
   expect(await ask(transportOf(), url)).toEqual({ reason: "protocol" });
   await expect.poll(() => sockets.size).toBe(0);
@@ -94,7 +97,7 @@ test.each<[string, (socket: Socket) => void]>([
   ["less than it says", (socket) => socket.end(`${head("200", "content-length: 10")}ok`)],
   ["a chunk of no size", (socket) => socket.end(`${head("200", "transfer-encoding: chunked")}ZZ\r\nok`)],
   ["chunks that end early", (socket) => socket.end(`${head("200", "transfer-encoding: chunked")}5\r\nok`)],
-])("%s is no answer, and the connection is gone", async (_what, handle) => {
+])("%s is not a answer, and the connection is gone", async (_what, handle) => {
   const { url, sockets } = await vendor(handle);
   const { reason } = await ask(transportOf(), url);
   expect(["protocol", "reset"]).toContain(reason);
@@ -199,11 +202,11 @@ test("a refusal that comes before the request was read counts, and the rest is n
 });
 
 test.each<[string, { readonly url?: string; readonly headers?: Record<string, string> }]>([
-  ["a URL that is none", { url: "http://[" }],
+  ["a URL that is not one", { url: "http://[" }],
   ["no URL", { url: "" }],
   ["another protocol", { url: "ftp://127.0.0.1/" }],
   ["a line's end in a header", { headers: { "x-api-key": "secret\n" } }],
-  ["a name that is none", { headers: { "a b": "secret" } }],
+  ["a name that is not one", { headers: { "a b": "secret" } }],
   ["a trailer", { headers: { trailer: "x" } }],
 ])("%s is refused before a byte is sent, without its value, and says that it always will be", async (_what, fault) => {
   const { url, sockets } = await vendor(() => undefined);

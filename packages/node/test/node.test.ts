@@ -82,7 +82,7 @@ test("files and directories are the owner's alone, or as they are configured wha
   expect(await widerThan(directory, 0o755)).toBeUndefined();
 });
 
-test("what stands among the files and is none is not listed", async () => {
+test("what is among the files and is none is not listed", async () => {
   const directory = temporary();
   writeFileSync(join(directory, "file"), "");
   symlinkSync("file", join(directory, "link"));

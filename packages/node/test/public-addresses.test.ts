@@ -86,7 +86,7 @@ test.each([
   "http://[::ffff:127.0.0.1]/",
   "http://[64:ff9b::10.0.0.1]:8080/",
   "https://user:secret@10.0.0.1/",
-])("%s is refused as it stands", (url) => {
+])("%s is refused as it is", (url) => {
   expect(publicAddresses.isRefused(url)).toBe(true);
 });
 

@@ -1,4 +1,7 @@
-/** What a construction of several steps has opened so far: closed again, the newest first, when a later step fails. */
+/**
+ * What a construction of several steps has opened so far: closed again, the newest first, when a
+ * later step fails.
+ */
 export class Cleanup {
   readonly #steps: (() => unknown)[] = [];
 

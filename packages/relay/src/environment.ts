@@ -219,8 +219,8 @@ export class Environment {
   }
 
   /**
-   * Makes every cursor durable. Never rejects: a failure is told when it begins, and tried again at
-   * the next call.
+   * Makes every cursor durable. Never rejects: a failure is reported when it begins, and tried
+   * again at the next call.
    */
   async sync(): Promise<void> {
     this.#rate.note(this.log.headByte);

@@ -5,8 +5,9 @@ import { type DestinationStream, type Logger as PinoLogger, pino } from "pino";
 export type Logger = Pick<PinoLogger, "info" | "warn" | "error" | "debug" | "level">;
 
 /**
- * JSON lines on standard output. Write keys and tokens are never passed to it. What vendors and events said stands in them: a terminal that shows the lines is not
- * steered by what JSON leaves unescaped.
+ * JSON lines on standard output. Write keys and tokens are never passed to it. What vendors and
+ * events said is in them: a terminal that shows the lines is not steered by what JSON leaves
+ * unescaped.
  */
 export function createLogger(level: string, destination?: DestinationStream): Logger {
   const options = {

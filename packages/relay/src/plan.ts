@@ -1,8 +1,11 @@
 /**
- * What the relay serves: its configuration, the environments that are open for it, and the keys of now.
+ * What the relay serves: its configuration, the environments that are open for it, and the keys of
+ * now.
  *
- * It changes by a reload or a rotation, one after another. Each makes everything ready first (files read, directories and logs opened, senders made); when a part of that
- * fails, what was made ready is closed and the plan before goes on untouched, its keys too. Then all is switched at once, within one turn of the event loop.
+ * It changes by a reload or a rotation, one after another. Each makes everything ready first (files
+ * read, directories and logs opened, senders made); when a part of that fails, what was made ready
+ * is closed and the plan before goes on untouched, its keys too. Then all is switched at once,
+ * within one turn of the event loop.
  */
 import { type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
 import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.ts";
@@ -58,7 +61,10 @@ export class Plan {
     return this.#changing;
   }
 
-  /** Opens what the first configuration has, with the keys of rotations that were kept. Nothing is sent before {@link start}. */
+  /**
+   * Opens what the first configuration has, with the keys of rotations that were kept. Nothing is
+   * sent before {@link start}.
+   */
   async open(): Promise<void> {
     const { rotations, warning } = await this.#rotations.read();
     if (warning !== undefined) this.#options.logger.error(warning);
@@ -88,9 +94,11 @@ export class Plan {
   }
 
   /**
-   * Makes `key` the one in use of a key set; the others stay valid for the grace. It is on disk before it holds. False when there is no such key set.
+   * Makes `key` the one in use of a key set; the others stay valid for the grace. It is on disk
+   * before it holds. False when there is no such key set.
    *
-   * **Errors**: `WAYBILL_INPUT`, `WAYBILL_CONFIG`; then nothing has changed. `WAYBILL_DISK`, `WAYBILL_CLOSED`: nothing has changed now, but it may hold from the next start on.
+   * **Errors**: `WAYBILL_INPUT`, `WAYBILL_CONFIG`; then nothing has changed. `WAYBILL_DISK`,
+   * `WAYBILL_CLOSED`: nothing has changed now, but it may hold from the next start on.
    */
   rotate(keySet: string, key: string, graceMs: number): Promise<boolean> {
     return this.#serially(async () => {

@@ -1,6 +1,8 @@
 import type { Random } from "@waybill/core";
 
-/** Numbers that look random and follow from a seed (sfc32 by Chris Doty-Humphrey, public domain). */
+/**
+ * Numbers that look random and follow from a seed (sfc32 by Chris Doty-Humphrey, public domain).
+ */
 export class SeededRandom implements Random {
   readonly seed: number;
   #a: number;
@@ -39,7 +41,10 @@ export class SeededRandom implements Random {
     return from[this.below(from.length)] as T;
   }
 
-  /** A generator of its own whose numbers do not depend on how many were drawn from this one afterwards. */
+  /**
+   * A generator of its own whose numbers do not depend on how many were drawn from this one
+   * afterwards.
+   */
   fork(): SeededRandom {
     return new SeededRandom(this.#word());
   }

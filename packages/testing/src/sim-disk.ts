@@ -1,11 +1,13 @@
 /**
  * A disk in memory that knows what is durable.
  *
- * Every file has what a reader sees now and what a power cut would leave. Writes and truncations change the first at once
- * and the second at the next sync; names (created, renamed, removed) become durable with a sync of their directory.
+ * Every file has what a reader sees now and what a power cut would leave. Writes and truncations
+ * change the first at once and the second at the next sync; names (created, renamed, removed)
+ * become durable with a sync of their directory.
  *
  * - {@link SimDisk.killProcess}: what was written stays, open files close: SIGKILL.
- * - {@link SimDisk.crash}: unsynced writes and names are each kept, lost or torn, as the seed says: a power cut.
+ * - {@link SimDisk.crash}: unsynced writes and names are each kept, lost or torn, as the seed says:
+ *   a power cut.
  */
 import { type Disk, type DiskErrorCode, type DiskFile, type OpenOptions, WaybillError } from "@waybill/core";
 import type { SeededRandom } from "./seeded-random.ts";

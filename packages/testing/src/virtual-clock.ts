@@ -11,7 +11,10 @@ const START_MS = 1_767_225_600_000;
 /** Turns of the microtask queue after which code that only awaits promises has settled. */
 const SETTLE_TURNS = 40;
 
-/** A clock that moves only when told to. Timers run in order of time, then of creation; promises settle in between. */
+/**
+ * A clock that moves only when told to. Timers run in order of time, then of creation; promises
+ * settle in between.
+ */
 export class VirtualClock implements Clock {
   #elapsedMs = 0;
   #wallOffsetMs: number;
@@ -41,7 +44,10 @@ export class VirtualClock implements Clock {
     return this.#pending.size;
   }
 
-  /** Lets `ms` pass: every timer that comes due runs at its time, and what it sets off settles before the next. */
+  /**
+   * Lets `ms` pass: every timer that comes due runs at its time, and what it sets off settles
+   * before the next.
+   */
   async advance(ms: number): Promise<void> {
     const until = this.#elapsedMs + ms;
     await settle();

@@ -21,7 +21,7 @@ export interface DestinationOptions {
   readonly writeKey: string;
 }
 
-/** What a destination is told of the relay that sends. */
+/** What a destination knows of the relay that sends. */
 export interface OutboundContext {
   /** For the User-Agent. */
   readonly library: { readonly name: string; readonly version: string };

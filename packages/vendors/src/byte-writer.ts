@@ -1,4 +1,7 @@
-/** Writes the stored form of a request's events into one piece of memory: each byte is copied once, whatever has to change in between. */
+/**
+ * Writes the stored form of a request's events into one piece of memory: each byte is copied once,
+ * whatever has to change in between.
+ */
 
 const NULL = new TextEncoder().encode("null");
 const encoder = new TextEncoder();
@@ -125,7 +128,10 @@ export class ByteWriter {
   }
 }
 
-/** Index of the first pair that starts at or behind `offset`. A hostile body has many pairs and many events: search, do not walk. */
+/**
+ * Index of the first pair that starts at or behind `offset`. A hostile body has many pairs and many
+ * events: search, do not walk.
+ */
 export function firstFrom(pairs: ArrayLike<number>, offset: number): number {
   let low = 0;
   let high = pairs.length >> 1;

@@ -14,7 +14,7 @@ export function textOf(value: unknown): string | undefined {
 /** The furthest that a date reaches from 1970 (ECMA-262 21.4.1.1). */
 const DATE_MAX_MS = 8.64e15;
 
-/** ISO 8601; `undefined` for what is no time. */
+/** ISO 8601; `undefined` for what is not a time. */
 export function isoOf(epochMs: unknown): string | undefined {
   return typeof epochMs === "number" && Math.abs(epochMs) <= DATE_MAX_MS ? new Date(epochMs).toISOString() : undefined;
 }

@@ -1,4 +1,7 @@
-/** What strangers say: any answer of a vendor has a meaning, any stored event a canonical one or none, any event a request or a reason. */
+/**
+ * What strangers say: any answer of a vendor has a meaning, any stored event a canonical one or
+ * none, any event a request or a reason.
+ */
 import { type HttpResponse, type Protocol, requestFault, TextBatch, type Translate, WaybillError } from "@waybill/core";
 import {
   getfluxlyFromCanonical,
@@ -59,7 +62,10 @@ const TRANSLATIONS: Readonly<Record<string, Translate>> = {
   posthog: posthogFromCanonical({}, toCanonical),
 };
 
-/** Objects that no text can be had of, names that every object has, and what numbers and texts may be. */
+/**
+ * Objects that no text can be had of, names that every object has, and what numbers and texts may
+ * be.
+ */
 const hostile = fc.oneof(
   fc.constantFrom<unknown>(
     null,

@@ -1,4 +1,7 @@
-/** The vendors' outbound protocols against their emulators: one suite for all. Segment's is in its own folder. */
+/**
+ * The vendors' outbound protocols against their emulators: one suite for all. Segment's is in its
+ * own folder.
+ */
 import { TextBatch } from "@waybill/core";
 import { emulators } from "@waybill/testing";
 import { testVendor } from "@waybill/testing/suites";
@@ -111,7 +114,7 @@ test("an id in the form of version 4 is stable, different for different texts, a
     expect(id).toMatch(/^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
 });
 
-test("a Trophy event keeps its body byte for byte, whatever stands in its key", () => {
+test("a Trophy event keeps its body byte for byte, whatever is in its key", () => {
   const protocol = trophyProtocol({ apiKey: "k", version });
   const body = '{"user":{"id":"u"},  "value":1.00000000000000000001}';
   const text = writeTrophy({ metric: 'a/b ","body":', key: "k-1" }, body);

@@ -78,7 +78,10 @@ export function add(a: FlushResult, b: FlushResult): FlushResult {
   };
 }
 
-/** Section 6: codes of the server pass through; no answer is `transport_error`; a 2xx without its JSON is `invalid_response`. */
+/**
+ * Section 6: codes of the server pass through; no answer is `transport_error`; a 2xx without its
+ * JSON is `invalid_response`.
+ */
 export function errorOf(delivery: Delivery): GetFluxlyError | undefined {
   const failure = failureOf(delivery);
   if (failure === undefined) return undefined;

@@ -75,7 +75,7 @@ export class GetFluxlyClientOn {
     const { token, apiHost, flushAt, flushIntervalMs, maxQueueSize } = this.#options;
     if (token === "") throw new GetFluxlyError("token is required", { code: "validation_error" });
     if (apiHost !== undefined && !URL.canParse(apiHost))
-      throw new GetFluxlyError(`apiHost "${apiHost}" is no URL`, { code: "validation_error" });
+      throw new GetFluxlyError(`apiHost "${apiHost}" is not a URL`, { code: "validation_error" });
     if (host.isBrowser && !token.startsWith("gflux_pub_"))
       throw new GetFluxlyError("a server key must not be used in a browser", { code: "server_key_in_browser" });
     assertExitSignals("GetFluxlyClient", options.exitSignals);
@@ -95,7 +95,10 @@ export class GetFluxlyClientOn {
     this.#forgetExit = this.#onExit();
   }
 
-  /** Something happened. **Errors**: throws `GetFluxlyError`: `validation_error` without an id, `queue_overflow` when the queue is full (the event is not stored), `client_closed`. */
+  /**
+   * Something happened. **Errors**: throws `GetFluxlyError`: `validation_error` without an id,
+   * `queue_overflow` when the queue is full (the event is not stored), `client_closed`.
+   */
   track({ event, properties, timestamp, context, ...ids }: GetFluxlyTrack): void {
     if (typeof event !== "string" || event === "")
       throw new GetFluxlyError("track: event is required", { code: "validation_error" });
@@ -108,8 +111,9 @@ export class GetFluxlyClientOn {
   }
 
   /**
-   * Joins two ids at once, past the queue, after `close` too; needs a server key. Gives what the server joined. **Errors**: rejects with `GetFluxlyError`;
-   * `invalid_response` (retryable; `details` is the answer) after one request when the answer has no alias.
+   * Joins two ids at once, past the queue, after `close` too; needs a server key. Gives what the
+   * server joined. **Errors**: rejects with `GetFluxlyError`; `invalid_response` (retryable;
+   * `details` is the answer) after one request when the answer has no alias.
    */
   async alias({ userId, anonymousId, previousId, requestId }: GetFluxlyAliasCall): Promise<GetFluxlyAliased> {
     if (!isText(userId)) throw new GetFluxlyError("alias: userId is required", { code: "validation_error" });
@@ -132,8 +136,9 @@ export class GetFluxlyClientOn {
   }
 
   /**
-   * Sends what waits, batch after batch, each under a new idempotency key. **Errors**: rejects with `GetFluxlyError` at the first batch that fails: a retryable one is
-   * put back in front, any other is lost; later events stay queued.
+   * Sends what waits, batch after batch, each under a new idempotency key. **Errors**: rejects with
+   * `GetFluxlyError` at the first batch that fails: a retryable one is put back in front, any other
+   * is lost; later events stay queued.
    */
   async flush(): Promise<FlushResult> {
     let result = EMPTY;
@@ -150,8 +155,9 @@ export class GetFluxlyClientOn {
   }
 
   /**
-   * Takes no more events and flushes, for as long as that takes: only a batch that fails ends it. A second call gives an empty result. **Errors**: those of
-   * `flush`, which can be called again for what is left. The original's `shutdown`.
+   * Takes no more events and flushes, for as long as that takes: only a batch that fails ends it. A
+   * second call gives an empty result. **Errors**: those of `flush`, which can be called again for
+   * what is left. The original's `shutdown`.
    */
   async close(): Promise<FlushResult> {
     if (this.#closing !== undefined) return EMPTY;
@@ -185,7 +191,10 @@ export class GetFluxlyClientOn {
     });
   }
 
-  /** Once, however often the process is about to end: a vendor that is down would keep it alive for ever. */
+  /**
+   * Once, however often the process is about to end: a vendor that is down would keep it alive for
+   * ever.
+   */
   #closeAtExit(): Promise<unknown> {
     this.#exiting ??=
       this.#closing === undefined

@@ -18,7 +18,10 @@ export interface GetFluxlyErrorOptions {
   readonly status?: number | undefined;
 }
 
-/** `retryable`: the same call may succeed later. `details`: what the answer has beside code and message. */
+/**
+ * `retryable`: the same call may succeed later. `details`: what the answer has beside code and
+ * message.
+ */
 export class GetFluxlyError extends Error {
   override readonly name = "GetFluxlyError";
   readonly code: GetFluxlyErrorCode;

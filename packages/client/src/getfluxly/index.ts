@@ -1,4 +1,7 @@
-/** GetFluxly's own client: track, identify, alias. Source: the vendor's Ruby and Python clients, read November 2026. */
+/**
+ * GetFluxly's own client: track, identify, alias. Source: the vendor's Ruby and Python clients,
+ * read November 2026.
+ */
 import { createVendorHost } from "#host";
 import { GetFluxlyClientOn } from "./client.ts";
 import type { GetFluxlyClientOptions } from "./types.ts";

@@ -10,7 +10,10 @@ import {
 /** As on Node: an answer may name each event of a batch. */
 const ANSWER_MAX_BYTES_DEFAULT = 256 * 1024;
 
-/** Requests by the platform's `fetch`: browsers, workers, edge runtimes. Reads at most `answerMaxBytes` of an answer, 256 KiB by default; a longer one is cut. */
+/**
+ * Requests by the platform's `fetch`: browsers, workers, edge runtimes. Reads at most
+ * `answerMaxBytes` of an answer, 256 KiB by default; a longer one is cut.
+ */
 export function createFetchTransport(answerMaxBytes: number = ANSWER_MAX_BYTES_DEFAULT): Transport {
   return checkedTransport(async (request, signal) => {
     try {
@@ -32,7 +35,9 @@ export function createFetchTransport(answerMaxBytes: number = ANSWER_MAX_BYTES_D
   });
 }
 
-/** A Blob takes texts and bytes as they are and knows its length. `fetch` refuses a GET with a body. */
+/**
+ * A Blob takes texts and bytes as they are and knows its length. `fetch` refuses a GET with a body.
+ */
 function bodyOf({ method, body }: HttpRequest): { readonly body?: Blob } {
   return method === "GET" ? {} : { body: new Blob(body as ConstructorParameters<typeof Blob>[0]) };
 }
@@ -56,7 +61,10 @@ async function readAnswer(response: Response, maxBytes: number): Promise<Pick<Ht
   return { body: body + decoder.decode() };
 }
 
-/** Without path, query or credentials: it ends up in logs. A path alone is one of the page's own server. */
+/**
+ * Without path, query or credentials: it ends up in logs. A path alone is one of the page's own
+ * server.
+ */
 function originOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : "this origin";
 }

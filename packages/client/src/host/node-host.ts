@@ -5,7 +5,10 @@ import { createNodeTransport, nodeClock, nodeRandom } from "@waybill/node";
 import type { Context, Host, VendorHost } from "../options.ts";
 import { nodeVendorHost } from "../vendor-kit/node-vendor-host.ts";
 
-/** 16 MiB: answers with a user's data may be long. One number, because minifiers keep a product that nobody uses. */
+/**
+ * 16 MiB: answers with a user's data may be long. One number, because minifiers keep a product that
+ * nobody uses.
+ */
 const ANSWER_MAX_BYTES = 16_777_216;
 
 export function createHost(transport: Transport = createNodeTransport()): Host {

@@ -1,8 +1,10 @@
 /**
- * Contexts of platforms that cannot distinguish two chains of asynchronous calls: browsers, workers, edge runtimes.
+ * Contexts of platforms that cannot distinguish two chains of asynchronous calls: browsers,
+ * workers, edge runtimes.
  *
- * A value that outlived a synchronous task would be seen by whatever else runs meanwhile: the data of one user in the events of another. So only
- * synchronous tasks have a value of their own, and what is asynchronous is refused instead of guessed.
+ * A value that outlived a synchronous task would be seen by whatever else runs meanwhile: the data
+ * of one user in the events of another. So only synchronous tasks have a value of their own, and
+ * what is asynchronous is refused instead of guessed.
  */
 import type { Context } from "../options.ts";
 

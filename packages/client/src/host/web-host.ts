@@ -1,4 +1,7 @@
-/** What every JavaScript platform has: browsers, workers, edge runtimes. Timers there keep nothing alive, or cannot be configured not to. */
+/**
+ * What every JavaScript platform has: browsers, workers, edge runtimes. Timers there keep nothing
+ * alive, or cannot be configured not to.
+ */
 import type { Runtime, Transport } from "@waybill/core";
 import type { Host, VendorHost } from "../options.ts";
 import { createFetchTransport } from "./fetch-transport.ts";
@@ -44,7 +47,10 @@ export function createVendorHost(): VendorHost {
   };
 }
 
-/** A page has a window with a document. Service workers, edge workers and other runtimes have no document. */
+/**
+ * A page has a window with a document. Service workers, edge workers and other runtimes have no
+ * document.
+ */
 function isPage(): boolean {
   return "window" in globalThis && "document" in globalThis;
 }

@@ -52,7 +52,7 @@ export class HttpEventPublisherOn implements EventPublisher {
       transport,
     } = this.#options;
     const url = endpointUri ?? `${uri.replace(/\/+$/, "")}${eventsPath(credential)}`;
-    if (!URL.canParse(url)) throw new WaybillError("WAYBILL_OPTIONS", `HttpEventPublisher: "${url}" is no URL`);
+    if (!URL.canParse(url)) throw new WaybillError("WAYBILL_OPTIONS", `HttpEventPublisher: "${url}" is not a URL`);
     this.#queues = new EventQueues(
       {
         url,

@@ -95,7 +95,10 @@ export class EventDispatcherOn {
     return (request) => this.#take(path, request);
   }
 
-  /** From the next flush on, also for events that wait. One of a kind that it has not is ignored, and so is an environment id. */
+  /**
+   * From the next flush on, also for events that wait. One of a kind that it has not is ignored,
+   * and so is an environment id.
+   */
   replaceCredential(credential: LaunchDarklyCredential): void {
     this.#forwarder.replaceCredential(credential);
   }

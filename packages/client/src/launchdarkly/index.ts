@@ -1,4 +1,7 @@
-/** LaunchDarkly's event forwarding: publisher and dispatcher. Source: ld-relay v6.9.1, package events, read November 2026. */
+/**
+ * LaunchDarkly's event forwarding: publisher and dispatcher. Source: ld-relay v6.9.1, package
+ * events, read November 2026.
+ */
 
 import type { LaunchDarklyCredential } from "@waybill/vendors";
 import { createVendorHost } from "#host";
@@ -28,8 +31,8 @@ export type {
 /**
  * @example
  * const publisher = new HttpEventPublisher({ kind: "sdkKey", value: "sdk-…" });
- * publisher.publish({ schemaVersion: 4 }, { kind: "custom", key: "clicked", creationDate: 1, context: { kind: "user", key: "u" } });
- * await publisher.flush();
+ * publisher.publish({ schemaVersion: 4 }, { kind: "custom", key: "clicked", creationDate: 1,
+ * context: { kind: "user", key: "u" } }); await publisher.flush();
  * await publisher.close();
  */
 export class HttpEventPublisher extends HttpEventPublisherOn implements EventPublisher {
@@ -39,8 +42,9 @@ export class HttpEventPublisher extends HttpEventPublisherOn implements EventPub
 }
 
 /**
- * Forwards the events of SDKs to LaunchDarkly, in a server of your own: new events as they are, old ones (schema 1 and 2)
- * summarised. In memory, as the original: for events that must not be lost use the relay.
+ * Forwards the events of SDKs to LaunchDarkly, in a server of your own: new events as they are, old
+ * ones (schema 1 and 2) summarised. In memory, as the original: for events that must not be lost
+ * use the relay.
  *
  * @example
  * const dispatcher = new EventDispatcher({ sdkKey: "sdk-…" });

@@ -1,13 +1,21 @@
 import { type EventMetadata, schemaOf } from "@waybill/vendors";
 
-/** Events of this schema and later ones are forwarded as they are; older ones are summarised. The original's `SummaryEventsSchemaVersion`. */
+/**
+ * Events of this schema and later ones are forwarded as they are; older ones are summarised. The
+ * original's `SummaryEventsSchemaVersion`.
+ */
 export const SUMMARY_EVENTS_SCHEMA_VERSION = 3;
 /** Which schema the events of a request have. The original's `EventSchemaHeader`. */
 export const EVENT_SCHEMA_HEADER = "X-LaunchDarkly-Event-Schema";
-/** Application metadata of an SDK, copied when its events are forwarded. The original's `TagsHeader`. */
+/**
+ * Application metadata of an SDK, copied when its events are forwarded. The original's
+ * `TagsHeader`.
+ */
 export const TAGS_HEADER = "X-LaunchDarkly-Tags";
 
-/** Headers as Node's `request.headers`, a web `Headers` or any record has them; case-insensitive. */
+/**
+ * Headers as Node's `request.headers`, a web `Headers` or any record has them; case-insensitive.
+ */
 export type EventHeaders = Readonly<Record<string, EventHeader>> | Iterable<readonly [string, string]>;
 
 type EventHeader = string | readonly string[] | undefined;
@@ -21,8 +29,8 @@ export interface EventPayloadMetadata extends EventMetadata {
 }
 
 /**
- * Reads {@link EventPayloadMetadata} from a request. A version that is missing, is not a whole decimal number, or is not from 1 to
- * 1,000 counts as 1. Never throws.
+ * Reads {@link EventPayloadMetadata} from a request. A version that is missing, is not a whole
+ * decimal number, or is not from 1 to 1,000 counts as 1. Never throws.
  */
 export function getEventPayloadMetadata({ headers }: { readonly headers: EventHeaders }): EventPayloadMetadata {
   const read = readHeaders(headers);

@@ -50,7 +50,10 @@ const DEFAULTS: Partial<Resolved> = {
   onError: (error) => console.error("[letter]", error.message),
 };
 
-/** Protocol section 6: 250 ms doubling, and up to 100 ms at random; the vendor's Retry-After as it is. */
+/**
+ * Protocol section 6: 250 ms doubling, and up to 100 ms at random; the vendor's Retry-After as it
+ * is.
+ */
 const BACKOFF_BASE_MS = 250;
 const BACKOFF_RANDOM_MS = 100;
 const backoff: Backoff = (attempt, retryAfterMs, random) =>
@@ -93,7 +96,10 @@ export class LetterClientOn {
     this.#forgetExit = this.#onExit();
   }
 
-  /** Who a contact is. **Errors**: a missing field throws `LetterError`; everything else goes to `onError`. */
+  /**
+   * Who a contact is. **Errors**: a missing field throws `LetterError`; everything else goes to
+   * `onError`.
+   */
   identify(event: LetterIdentify): void {
     this.#enqueue(identifyItem(event, this.#making));
   }
@@ -108,7 +114,10 @@ export class LetterClientOn {
     this.#enqueue(trackItem(event, this.#making));
   }
 
-  /** Past the queue, in a request of its own. **Errors**: rejects with `LetterError`. The original's `identifySync`. */
+  /**
+   * Past the queue, in a request of its own. **Errors**: rejects with `LetterError`. The original's
+   * `identifySync`.
+   */
   async identifyImmediate(event: LetterIdentify): Promise<void> {
     await this.#sendNow(identifyItem(event, this.#making));
   }
@@ -123,14 +132,18 @@ export class LetterClientOn {
     await this.#sendNow(trackItem(event, this.#making));
   }
 
-  /** Ends when everything queued was sent or lost, one request at a time, at most 100 events each. Never rejects. */
+  /**
+   * Ends when everything queued was sent or lost, one request at a time, at most 100 events each.
+   * Never rejects.
+   */
   flush(): Promise<void> {
     return held(this.#host.runtime.clock, this.#outbox.drain(this.#delivered));
   }
 
   /**
-   * Takes no more events and sends those that wait. After `readTimeoutMs` x (`maxRetries` + 2), 50 s by default, each batch that is left has one attempt more,
-   * all of them within `readTimeoutMs`; the number of events left then is reported to `onError`. Idempotent. Never rejects.
+   * Takes no more events and sends those that wait. After `readTimeoutMs` x (`maxRetries` + 2), 50
+   * s by default, each batch that is left has one attempt more, all of them within `readTimeoutMs`;
+   * the number of events left then is reported to `onError`. Idempotent. Never rejects.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -232,7 +245,10 @@ function write(item: LetterItem, withType: boolean): string | LetterError {
   }
 }
 
-/** Section 6, column "our client": 429 without Retry-After waits a second; 408 fails at once like other 4xx. */
+/**
+ * Section 6, column "our client": 429 without Retry-After waits a second; 408 fails at once like
+ * other 4xx.
+ */
 function classify(
   protocol: Protocol,
   response: HttpResponse,

@@ -13,7 +13,10 @@ export interface LetterErrorDetails {
   readonly cause?: unknown;
 }
 
-/** What Letter's client reports. `status` and `body` are those of the vendor's answer, `code` and `reason` are in it. The client's own codes: `queue_overflow`, `exit`. */
+/**
+ * What Letter's client reports. `status` and `body` are those of the vendor's answer, `code` and
+ * `reason` are in it. The client's own codes: `queue_overflow`, `exit`.
+ */
 export class LetterError extends Error {
   override readonly name = "LetterError";
   readonly status: number | undefined;

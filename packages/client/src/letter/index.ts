@@ -1,4 +1,7 @@
-/** Letter's own client: identify, group, track in the background. Source: the vendor's Ruby and Node clients, read November 2026. */
+/**
+ * Letter's own client: identify, group, track in the background. Source: the vendor's Ruby and Node
+ * clients, read November 2026.
+ */
 import { createVendorHost } from "#host";
 import { LetterClientOn } from "./client.ts";
 import type { LetterClientOptions } from "./types.ts";

@@ -1,7 +1,9 @@
 /**
- * What lies in a spool's directory: a lock, the log, and per destination its cursor and its dead letters.
+ * What lies in a spool's directory: a lock, the log, and per destination its cursor and its dead
+ * letters.
  *
- * Whatever was found damaged or lost is reported with its amount: the purpose of a spool is that nothing is lost silently.
+ * Whatever was found damaged or lost is reported with its amount: the purpose of a spool is that
+ * nothing is lost silently.
  */
 import { type AccountView, type Clock, type Disk, isFinal, messageOf, type Outcome, WaybillError } from "@waybill/core";
 import {
@@ -142,7 +144,10 @@ async function openLane(
   return spoolLane;
 }
 
-/** A batch was settled. The store settles the events before the first one that has to go again; the others come once more. */
+/**
+ * A batch was settled. The store settles the events before the first one that has to go again; the
+ * others come once more.
+ */
 function passed(
   lane: SpoolLane,
   batch: LogBatch,
@@ -162,7 +167,10 @@ function passed(
   }
 }
 
-/** Tells of events that were in the log and never came out of it: retention took them, or they are damaged. */
+/**
+ * Tells of events that were in the log and never came out of it: retention took them, or they are
+ * damaged.
+ */
 export function reportSkipped(
   lane: SpoolLane,
   to: Position,
@@ -188,7 +196,10 @@ function settleAt(position: Position, outcome: Outcome, events: StoredEvents): v
   if (event === undefined || event.text === "") events.forget(position);
 }
 
-/** A torn end is what a kill or a power cut in the middle of a write leaves: those events were captured, and are lost. */
+/**
+ * A torn end is what a kill or a power cut in the middle of a write leaves: those events were
+ * captured, and are lost.
+ */
 function reportDamage(directory: string, { recovery }: Log, { onError }: PipelineOptions): void {
   const { tornBytes, damaged } = recovery;
   if (tornBytes > 0)

@@ -1,6 +1,7 @@
 /**
- * Between capture and the destinations, on disk: events gather in a bounded stage in memory, which is appended to a log as a whole, again and again, each
- * time while the next one gathers. Each destination reads the log at its own pace.
+ * Between capture and the destinations, on disk: events gather in a bounded stage in memory, which
+ * is appended to a log as a whole, again and again, each time while the next one gathers. Each
+ * destination reads the log at its own pace.
  *
  *   opening   the directory is being opened; events wait in the stage
  *     -> disk     it is open
@@ -11,8 +12,9 @@
  *             reported to `onError`, once per cause
  *     -> disk     opening, or after a while writing, is tried again and works
  *
- * Invariants: an event is in the log, in the stage, or in the queue in memory, never in two of them; all three are in the counts. The order of
- * events holds within the log and within the queue, not between the two.
+ * Invariants: an event is in the log, in the stage, or in the queue in memory, never in two of
+ * them; all three are in the counts. The order of events holds within the log and within the queue,
+ * not between the two.
  */
 import {
   Account,
@@ -166,7 +168,10 @@ class SpoolPipeline implements Pipeline {
     return beside === undefined ? view : sum(view, beside);
   }
 
-  /** Opens the directory if need be and writes the stage to the log until it is empty. Never rejects. */
+  /**
+   * Opens the directory if need be and writes the stage to the log until it is empty. Never
+   * rejects.
+   */
   async #store(): Promise<void> {
     // Events of one turn of the event loop are written together.
     await Promise.resolve();
@@ -291,7 +296,10 @@ class SpoolPipeline implements Pipeline {
         reportSkipped(spoolLane, spoolLane.store.neededFrom, { log, events, pipeline: this.#pipeline });
   }
 
-  /** What every destination has is not needed any more. Cursors go to disk first: they must not point at what is gone. */
+  /**
+   * What every destination has is not needed any more. Cursors go to disk first: they must not
+   * point at what is gone.
+   */
   async #retain({ log, lanes }: OpenSpool): Promise<void> {
     if (this.#retaining || log.headByte - log.firstByte < SEGMENT_BYTES) return;
     this.#retaining = true;

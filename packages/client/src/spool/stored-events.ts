@@ -5,8 +5,8 @@ import type { Captured } from "../captured.ts";
 const SWEEP_AFTER = 10_000;
 
 /**
- * The events that are on disk. Held weakly: a backlog of millions costs no memory here, unless the application itself keeps the handles, or waits
- * for them.
+ * The events that are on disk. Held weakly: a backlog of millions costs no memory here, unless the
+ * application itself keeps the handles, or waits for them.
  */
 export class StoredEvents {
   readonly #refs = new Map<Position, WeakRef<Captured>>();

@@ -25,9 +25,15 @@ type HeaderOptions = Readonly<Record<string, string | null | undefined>>;
 export interface TrophyClientOptions {
   /** The original's `api_key`. */
   readonly apiKey: string;
-  /** With its version. Default: that of `environment`. The original's `base_url`; unlike there it counts. */
+  /**
+   * With its version. Default: that of `environment`. The original's `base_url`; unlike there it
+   * counts.
+   */
   readonly baseUrl?: string;
-  /** Where Trophy's APIs are, with their versions. Default `TrophyApiEnvironment.Production`. A `baseUrl` overrides it. */
+  /**
+   * Where Trophy's APIs are, with their versions. Default `TrophyApiEnvironment.Production`. A
+   * `baseUrl` overrides it.
+   */
   readonly environment?: TrophyApiEnvironmentUrls;
   /** For an organisation with several tenants. The original's `tenant_id`. */
   readonly tenantId?: string;
@@ -35,7 +41,9 @@ export interface TrophyClientOptions {
   readonly timeoutMs?: number;
   /** Further attempts after the first one. Default 2. The original's `max_retries`. */
   readonly maxRetries?: number;
-  /** Sent with each request. They replace neither the key nor the tenant; null ones are left out. */
+  /**
+   * Sent with each request. They replace neither the key nor the tenant; null ones are left out.
+   */
   readonly headers?: HeaderOptions;
   /** Makes the requests. Default: `node:http(s)` on Node, `fetch` elsewhere. */
   readonly transport?: Transport;
@@ -49,7 +57,10 @@ export interface RequestOptions {
   readonly apiKey?: string;
   /** For this request: sent as `Tenant-ID`. */
   readonly tenantId?: string;
-  /** They replace the client's own, the key among them; an `apiKey`, `tenantId` or `idempotencyKey` of the call wins. Null ones are left out. The original's `additional_headers`. */
+  /**
+   * They replace the client's own, the key among them; an `apiKey`, `tenantId` or `idempotencyKey`
+   * of the call wins. Null ones are left out. The original's `additional_headers`.
+   */
   readonly headers?: HeaderOptions;
   /** The original's `additional_query_parameters`. */
   readonly query?: Readonly<Record<string, string | number | boolean>>;
@@ -70,17 +81,26 @@ export interface TrophyMetricEvent extends WithRequestOptions<RequestOptions> {
   readonly user: TrophyUser;
   /** Added to the user's total; may be negative or have decimals. */
   readonly value: number;
-  /** Events of equal user, metric and key act once. Default: a new one per call, so that attempts act once. */
+  /**
+   * Events of equal user, metric and key act once. Default: a new one per call, so that attempts
+   * act once.
+   */
   readonly idempotencyKey?: string;
   /** Keys must be declared at Trophy. */
   readonly attributes?: Readonly<Record<string, string>>;
 }
 
-/** **Errors**: each call rejects with `TrophyApiError` or one of its kinds (`UnauthorizedError`, `UnprocessableEntityError`, `TrophyApiTimeoutError`, …). */
+/**
+ * **Errors**: each call rejects with `TrophyApiError` or one of its kinds (`UnauthorizedError`,
+ * `UnprocessableEntityError`, `TrophyApiTimeoutError`, …).
+ */
 export interface TrophyClient extends Api<RequestOptions> {
   /** Changes of a user's metrics. */
   readonly metrics: {
-    /** Reports a change of a metric and gives back the user's new state. Do not send two of one user and metric at the same time: the vendor does not support it. */
+    /**
+     * Reports a change of a metric and gives back the user's new state. Do not send two of one user
+     * and metric at the same time: the vendor does not support it.
+     */
     event(event: TrophyMetricEvent): Promise<EventResponse>;
   };
 }
@@ -283,7 +303,10 @@ function asCall<T>(make: () => T): T {
   }
 }
 
-/** Section 7: 408, 429, 5xx, the network. What may have acted already goes again only after 429 and 503. */
+/**
+ * Section 7: 408, 429, 5xx, the network. What may have acted already goes again only after 429
+ * and 503.
+ */
 function verdict(response: HttpResponse, call: Call, nowMs: number): ReturnType<typeof outcomesOf>[number] {
   const { status } = response;
   if (status >= 200 && status < 300) return { status: "delivered" };
@@ -294,7 +317,9 @@ function verdict(response: HttpResponse, call: Call, nowMs: number): ReturnType<
   return { status: "retryable", reason, ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) };
 }
 
-/** `Retry-After`, 0 meaning none; else `X-RateLimit-Reset`, which is a time here, in epoch seconds. */
+/**
+ * `Retry-After`, 0 meaning none; else `X-RateLimit-Reset`, which is a time here, in epoch seconds.
+ */
 function askedFor({ headers }: HttpResponse, nowMs: number): number | undefined {
   const { "x-ratelimit-reset": reset, ...others } = headers;
   const waitMs = retryAfterMs(others, nowMs);
@@ -318,7 +343,7 @@ function parseAnswer<T>({ status, body, headers }: HttpResponse): T {
   try {
     return JSON.parse(body) as T;
   } catch {
-    throw new TrophyParseError(`The answer (${status}) is no JSON`, { statusCode: status, body, headers });
+    throw new TrophyParseError(`The answer (${status}) is not JSON`, { statusCode: status, body, headers });
   }
 }
 

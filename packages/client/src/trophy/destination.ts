@@ -25,7 +25,10 @@ export interface TrophyOptions extends CommonOptions {
   readonly url?: string;
   /** Sent as `Tenant-ID`. */
   readonly tenantId?: string;
-  /** The metric of each track event; others are not sent. Default: every track event, its name in kebab case. */
+  /**
+   * The metric of each track event; others are not sent. Default: every track event, its name in
+   * kebab case.
+   */
   readonly metrics?: Readonly<Record<string, string | TrophyMetric>>;
   /** The metric of each event, by name: see docs/guide/vendors.md. */
   readonly events?: EventMap<TrophyEvent | TrophyIdentify>;

@@ -1,7 +1,9 @@
 /**
- * The application API as a table: from each line comes a method of the client. Source: protocol section 9.
+ * The application API as a table: from each line comes a method of the client. Source: protocol
+ * section 9.
  *
- * `{name}` in a path is an argument of that name; the other arguments are the query of a GET and the body of the rest.
+ * `{name}` in a path is an argument of that name; the other arguments are the query of a GET and
+ * the body of the rest.
  */
 import type { TrophyUser } from "@waybill/vendors";
 import type {

@@ -1,4 +1,7 @@
-/** What Trophy's client throws. `statusCode`, `body` and `headers` are those of the answer; undefined when none came. */
+/**
+ * What Trophy's client throws. `statusCode`, `body` and `headers` are those of the answer;
+ * undefined when none came.
+ */
 export class TrophyApiError extends Error {
   override readonly name: string = "TrophyApiError";
   readonly statusCode: number | undefined;

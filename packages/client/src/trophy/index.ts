@@ -1,4 +1,7 @@
-/** Trophy's own client: metric events and the rest of the application API. Source: the vendor's Ruby, Node and Python clients, read November 2026. */
+/**
+ * Trophy's own client: metric events and the rest of the application API. Source: the vendor's
+ * Ruby, Node and Python clients, read November 2026.
+ */
 import { createVendorHost } from "#host";
 import { type TrophyClient as Client, createTrophyClientOn, type TrophyClientOptions } from "./client.ts";
 
@@ -15,7 +18,8 @@ export { trophy } from "./destination.ts";
 /**
  * @example
  * const trophy = new TrophyClient({ apiKey: "…" });
- * const { total, currentStreak } = await trophy.metrics.event({ key: "words-written", user: { id: "u-7" }, value: 250 });
+ * const { total, currentStreak } = await trophy.metrics.event({ key: "words-written", user: { id:
+ * "u-7" }, value: 250 });
  */
 export const TrophyClient: new (options: TrophyClientOptions) => TrophyClient = class {
   constructor(options: TrophyClientOptions) {

@@ -1,4 +1,7 @@
-/** What Trophy's application API answers. Source: the vendor's OpenAPI document 1.21.1, read November 2026. Fields may be added by the vendor. */
+/**
+ * What Trophy's application API answers. Source: the vendor's OpenAPI document 1.21.1, read
+ * November 2026. Fields may be added by the vendor.
+ */
 
 /** `YYYY-MM-DD`. */
 export type DateText = string;
@@ -134,7 +137,10 @@ export interface EventResponse {
   readonly leaderboards: Readonly<Record<string, UserLeaderboard>>;
   /** The key that was sent. */
   readonly idempotencyKey?: string;
-  /** Whether the event had been processed before: then nothing was added, and the rest is the state of now. */
+  /**
+   * Whether the event had been processed before: then nothing was added, and the rest is the state
+   * of now.
+   */
   readonly idempotentReplayed?: boolean;
 }
 

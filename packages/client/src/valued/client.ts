@@ -35,7 +35,10 @@ export class ValuedClientOn {
     this.connection = connectionOf(host, source, endpoint, options);
   }
 
-  /** Runs the requests of the events to come. Set it to `undefined` for the environment's own way, begun anew. */
+  /**
+   * Runs the requests of the events to come. Set it to `undefined` for the environment's own way,
+   * begun anew.
+   */
   get executor(): Executor {
     return this.#executor;
   }
@@ -48,12 +51,18 @@ export class ValuedClientOn {
     return this.#host.createContext();
   }
 
-  /** Something a user or customer did. `data` needs `user.id` or `customer.id`. **Errors**: throws `TypeError`: "Missing user.id or customer.id". */
+  /**
+   * Something a user or customer did. `data` needs `user.id` or `customer.id`. **Errors**: throws
+   * `TypeError`: "Missing user.id or customer.id".
+   */
   action(key: string, data: ValuedInput): void {
     this.#post({ ...objectOf(data), key, category: "action" });
   }
 
-  /** A page a user saw. `url` may be part of `data` as `attributes.source.url`. **Errors**: throws `TypeError`: "Missing user.id", "Missing attributes.url", "Missing data hash". */
+  /**
+   * A page a user saw. `url` may be part of `data` as `attributes.source.url`. **Errors**: throws
+   * `TypeError`: "Missing user.id", "Missing attributes.url", "Missing data hash".
+   */
   pageView(url: string, data: ValuedInput): void;
   pageView(data: ValuedInput): void;
   pageView(first: string | ValuedInput | undefined, second?: ValuedInput): void {
@@ -62,7 +71,10 @@ export class ValuedClientOn {
     this.#post({ ...located, category: "pageview" });
   }
 
-  /** What is known of a user or a customer, not of both. **Errors**: throws `TypeError`: "Missing user.id or customer.id", "Cannot include both user and customer". */
+  /**
+   * What is known of a user or a customer, not of both. **Errors**: throws `TypeError`: "Missing
+   * user.id or customer.id", "Cannot include both user and customer".
+   */
   sync(data: ValuedInput): void {
     this.#post({ ...objectOf(data), category: "sync" });
   }
@@ -82,7 +94,10 @@ export class ValuedClientOn {
     this.#post({ data, category: "config" });
   }
 
-  /** Ends when every event given before was taken or given up. **Errors**: in the environment `test` rejects with the first failure. Not in the original. */
+  /**
+   * Ends when every event given before was taken or given up. **Errors**: in the environment `test`
+   * rejects with the first failure. Not in the original.
+   */
   async flush(): Promise<void> {
     await held(this.#host.runtime.clock, this.#settled());
     const failed = this.#failed;

@@ -28,7 +28,7 @@ export class ConnectionOn {
   ) {
     this.endpoint = String(endpoint);
     if (!URL.canParse(this.endpoint))
-      throw new WaybillError("WAYBILL_OPTIONS", `Valued: endpoint "${this.endpoint}" is no URL`);
+      throw new WaybillError("WAYBILL_OPTIONS", `Valued: endpoint "${this.endpoint}" is not a URL`);
     this.#token = token;
     this.#protocol = valuedProtocol({ endpoint: this.endpoint, token, platform: host.platform, version: VERSION });
     this.#deliverer = new Deliverer({

@@ -1,6 +1,6 @@
 /**
- * From anything to plain data: dotted keys become nested objects, registered classes and `toValuedData` methods define how
- * they look, times become ISO text with whole seconds.
+ * From anything to plain data: dotted keys become nested objects, registered classes and
+ * `toValuedData` methods define how they look, times become ISO text with whole seconds.
  */
 import { wholeSeconds } from "@waybill/vendors";
 
@@ -20,7 +20,10 @@ type Constructor<T> = abstract new (...args: never[]) => T;
 const converters = new Map<unknown, (value: never) => unknown>();
 
 export const Data = {
-  /** How objects of a class, and of classes derived from it, look. The nearest class counts; what `convert` gives back is converted again. */
+  /**
+   * How objects of a class, and of classes derived from it, look. The nearest class counts; what
+   * `convert` gives back is converted again.
+   */
   register<T>(constructor: Constructor<T>, convert: (value: T) => unknown): void {
     converters.set(constructor, convert as (value: never) => unknown);
   },
@@ -31,7 +34,8 @@ export const Data = {
   },
 
   /**
-   * `{ "user.id": 1, "user.name": "A" }` is `{ user: { id: 1, name: "A" } }`, at every depth. Undefined members are left out, NaN and infinities are null.
+   * `{ "user.id": 1, "user.name": "A" }` is `{ user: { id: 1, name: "A" } }`, at every depth.
+   * Undefined members are left out, NaN and infinities are null.
    * **Errors**: throws a `TypeError` for a function, or for data that contains itself.
    */
   normalize(value: unknown): PlainData {

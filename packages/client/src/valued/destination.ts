@@ -20,7 +20,10 @@ export interface ValuedOptions extends CommonOptions {
   readonly events?: EventMap<ValuedEvent>;
 }
 
-/** Valued: actions, page views, syncs. Its events carry no id: one whose answer was lost may be counted twice. **Errors**: `WAYBILL_OPTIONS`. */
+/**
+ * Valued: actions, page views, syncs. Its events carry no id: one whose answer was lost may be
+ * counted twice. **Errors**: `WAYBILL_OPTIONS`.
+ */
 export function valued(options: ValuedOptions): Destination {
   const specs = { token: SECRET, url: TEXT, name: TEXT, events: OBJECT };
   const { name = "valued", url, token, events } = resolveDestination("valued", options, specs);

@@ -6,9 +6,15 @@ import type { ConnectionSource, ValuedClientOptions, ValuedConfig, ValuedInput }
 /** What `Valued` hands to its scope as it is. */
 type OfScope = "get" | "set" | "with" | "bind" | "assign" | "reset";
 
-/** One client and one scope for a process: what an application calls without passing anything around. Everything but `connect` and `connected` throws when not connected. */
+/**
+ * One client and one scope for a process: what an application calls without passing anything
+ * around. Everything but `connect` and `connected` throws when not connected.
+ */
 export interface GlobalValued<Client extends ValuedClientOn> extends Pick<Scope, OfScope> {
-  /** Connects: a token (and endpoint), a transport, or a client. Gives the client back. A second call replaces the first one's client and scope. */
+  /**
+   * Connects: a token (and endpoint), a transport, or a client. Gives the client back. A second
+   * call replaces the first one's client and scope.
+   */
   connect(source: ConnectionSource | Client, endpoint?: string | URL, options?: ValuedClientOptions): Client;
   /** Forgets client and scope; the client stays open. */
   disconnect(): void;

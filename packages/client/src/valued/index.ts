@@ -1,4 +1,7 @@
-/** Valued's own client: action, page view, sync, with scopes. Source: the vendor's Ruby gem 0.0.2, read November 2026. */
+/**
+ * Valued's own client: action, page view, sync, with scopes. Source: the vendor's Ruby gem 0.0.2,
+ * read November 2026.
+ */
 import { createContext, createVendorHost } from "#host";
 import { ValuedClientOn } from "./client.ts";
 import { ConnectionOn } from "./connection.ts";
@@ -23,13 +26,17 @@ export type {
 export { Scope };
 
 /**
- * Posts one event per request. Its text shows the endpoint, never the token. Serves as a transport, or for the headers of another one.
+ * Posts one event per request. Its text shows the endpoint, never the token. Serves as a transport,
+ * or for the headers of another one.
  *
  * @example
  * const { endpoint, headers } = new Connection("token");
  */
 export class Connection extends ConnectionOn {
-  /** `endpoint`: used exactly as it is. Default `https://ingest.valued.app/events`. **Errors**: `WAYBILL_OPTIONS` when it is not a URL. */
+  /**
+   * `endpoint`: used exactly as it is. Default `https://ingest.valued.app/events`. **Errors**:
+   * `WAYBILL_OPTIONS` when it is not a URL.
+   */
   constructor(token: string, endpoint?: string | URL, options?: ConnectionOptions) {
     super(createVendorHost(), token, endpoint, options);
   }

@@ -5,12 +5,15 @@ import { Data, isPlainObject, nested, objectOf, type PlainData, type PlainObject
 type Key = string | readonly string[];
 
 /**
- * Data that goes with every event. Within `with` it belongs to one chain of asynchronous calls: no other sees it. Outside it belongs to the scope, so make
- * one for each user or request; the scope of `Valued`, which all callers share, takes data within `with` only.
+ * Data that goes with every event. Within `with` it belongs to one chain of asynchronous calls: no
+ * other sees it. Outside it belongs to the scope, so make one for each user or request; the scope
+ * of `Valued`, which all callers share, takes data within `with` only.
  *
- * Browsers and workers do not know such chains: there `with` takes synchronous functions only. For asynchronous code see {@link Scope.bind}.
+ * Browsers and workers do not know such chains: there `with` takes synchronous functions only. For
+ * asynchronous code see {@link Scope.bind}.
  *
- * Events are `scope` merged with what the call gives, deeply (the original replaces whole objects at the top and so loses ids).
+ * Events are `scope` merged with what the call gives, deeply (the original replaces whole objects
+ * at the top and so loses ids).
  *
  * @example
  * const scope = new Scope(client);
@@ -23,7 +26,10 @@ export class Scope {
   #isShared = false;
   readonly #defaults: PlainObject;
 
-  /** `defaults`: what it begins with and what `reset` goes back to. Default: nothing. **Errors**: throws a `TypeError` when they cannot be sent. */
+  /**
+   * `defaults`: what it begins with and what `reset` goes back to. Default: nothing. **Errors**:
+   * throws a `TypeError` when they cannot be sent.
+   */
   constructor(client: ValuedClientOn, defaults: object = {}) {
     this.#client = client;
     this.#context = client.createContext();
@@ -50,8 +56,10 @@ export class Scope {
   }
 
   /**
-   * Merges a value in at a key, for the rest of the chain. An object keeps the other members that are there.
-   * **Errors**: throws a `TypeError` for data that cannot be sent, and for the scope of `Valued` outside of `with`.
+   * Merges a value in at a key, for the rest of the chain. An object keeps the other members that
+   * are there.
+   * **Errors**: throws a `TypeError` for data that cannot be sent, and for the scope of `Valued`
+   * outside of `with`.
    */
   set(key: Key, value: unknown): void {
     this.#merge(nested(pathOf(key), Data.normalize(value)));
@@ -83,9 +91,11 @@ export class Scope {
   }
 
   /**
-   * `task` and what it awaits see the data merged in; afterwards, also when it throws, all is as before.
-   * **Errors**: throws a `TypeError` where asynchronous chains cannot be followed (browsers, workers) and `task` is an asynchronous function, or returns a promise: its
-   * synchronous part has run then, and the rest runs without the data.
+   * `task` and what it awaits see the data merged in; afterwards, also when it throws, all is as
+   * before.
+   * **Errors**: throws a `TypeError` where asynchronous chains cannot be followed (browsers,
+   * workers) and `task` is an asynchronous function, or returns a promise: its synchronous part has
+   * run then, and the rest runs without the data.
    */
   with<R>(data: object, task: (scope: this) => R): R;
   with<R>(task: (scope: this) => R): R;
@@ -95,8 +105,8 @@ export class Scope {
   }
 
   /**
-   * A scope of its own that begins with what this one holds, and `data` merged in; what becomes of either does not change the other. Pass it
-   * along, and use it after `await`.
+   * A scope of its own that begins with what this one holds, and `data` merged in; what becomes of
+   * either does not change the other. Pass it along, and use it after `await`.
    */
   bind(data: object = {}): Scope {
     return new Scope(this.#client, Data.merge(this.data, objectOf(data)));
@@ -122,7 +132,10 @@ export class Scope {
     this.#client.pageView(url, this.#merged(data));
   }
 
-  /** Without data: the user if more than its id is known, then the customer likewise; up to two events. */
+  /**
+   * Without data: the user if more than its id is known, then the customer likewise; up to two
+   * events.
+   */
   sync(data?: object): void {
     if (data !== undefined) return this.#client.sync(this.#merged(data));
     for (const kind of ["user", "customer"] as const) {
@@ -153,7 +166,10 @@ export class Scope {
     this.#context.set(Data.merge(this.data, data));
   }
 
-  /** Outside of `with` even a platform that knows chains goes on with the next request of a connection in the chain of the last one. */
+  /**
+   * Outside of `with` even a platform that knows chains goes on with the next request of a
+   * connection in the chain of the last one.
+   */
   #takesNone(): boolean {
     return this.#isShared && this.#context.get() === undefined;
   }

@@ -4,11 +4,17 @@ import type { CreateContext, VendorHost } from "../options.ts";
 import type { PlainObject } from "./data.ts";
 import type { Executor } from "./executor.ts";
 
-/** Anything that takes an event: a function, or an object with `call`. What it returns is ignored; a promise is waited for. */
+/**
+ * Anything that takes an event: a function, or an object with `call`. What it returns is ignored; a
+ * promise is waited for.
+ */
 export type ValuedTransport = ((event: PlainObject) => unknown) | { call(event: PlainObject): unknown };
 
 export interface ConnectionOptions {
-  /** Attempts per event, the first included. Default 1: the vendor has no ids, so one whose answer was lost may be counted twice. */
+  /**
+   * Attempts per event, the first included. Default 1: the vendor has no ids, so one whose answer
+   * was lost may be counted twice.
+   */
   readonly maxAttempts?: number;
   /** For one attempt. Default 60 s. */
   readonly timeoutMs?: number;
@@ -17,9 +23,15 @@ export interface ConnectionOptions {
 }
 
 export interface ValuedClientOptions extends ConnectionOptions {
-  /** Runs the requests. Default by environment: `test` in the caller, `development` one at a time, else ten at a time. */
+  /**
+   * Runs the requests. Default by environment: `test` in the caller, `development` one at a time,
+   * else ten at a time.
+   */
   readonly executor?: Executor;
-  /** Told of each event that was not taken. Default: nothing, as in the original. What it throws is ignored. */
+  /**
+   * Called for each event that was not taken. Default: nothing, as in the original. What it throws
+   * is ignored.
+   */
   readonly onError?: (error: Error, event: PlainObject) => void;
 }
 

@@ -1,4 +1,7 @@
-/** What the vendors' own clients have in common: one batch through the chain of senders, with the vendor's own retry rules, and its outcome. */
+/**
+ * What the vendors' own clients have in common: one batch through the chain of senders, with the
+ * vendor's own retry rules, and its outcome.
+ */
 import {
   type Attempt,
   type Backoff,
@@ -52,14 +55,16 @@ export class Deliverer {
       maxAttempts,
       backoff,
       exhausted: "keep",
-      // The vendors' clients lose a batch that is refused; halves are for destinations of `createClient`.
+      // The vendors' clients lose a batch that is refused; halves are for destinations of
+      // `createClient`.
       halve: false,
     });
   }
 
   /** Never rejects. */
   async send(batch: Batch, interrupt: Interrupt = {}): Promise<Delivery> {
-    // Signals of its own where none are given: each request listens to them, and platforms warn of many listeners on one.
+    // Signals of its own where none are given: each request listens to them, and platforms warn of
+    // many listeners on one.
     const { soon = new AbortController().signal, now = new AbortController().signal } = interrupt;
     let last: Attempt | undefined;
     let attempts = 0;
@@ -86,7 +91,10 @@ export class Deliverer {
   }
 }
 
-/** The first outcome that is not delivered, of a delivery that failed as a whole; `undefined` when any event was delivered. */
+/**
+ * The first outcome that is not delivered, of a delivery that failed as a whole; `undefined` when
+ * any event was delivered.
+ */
 export function failureOf({ outcomes, last }: Delivery): Exclude<Outcome, { status: "delivered" }> | undefined {
   // A vendor that answers 2xx and names what it refused has taken the batch.
   if (last?.status !== undefined && last.status >= 200 && last.status < 300 && last.retryable === 0) return undefined;
@@ -96,7 +104,10 @@ export function failureOf({ outcomes, last }: Delivery): Exclude<Outcome, { stat
 /** Longest wait that a vendor's Retry-After may request, in all vendors' own clients. */
 export const RETRY_AFTER_MAX_MS = 60_000;
 
-/** A wait that doubles, by `spread` more or less at random (0.25 is ±25 %); the vendor's own wish as it is. */
+/**
+ * A wait that doubles, by `spread` more or less at random (0.25 is ±25 %); the vendor's own wish as
+ * it is.
+ */
 export function spreadBackoff(baseMs: number, maxMs: number, spread: number): Backoff {
   return (attempt, retryAfterMs, random) =>
     retryAfterMs === undefined

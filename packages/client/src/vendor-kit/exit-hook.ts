@@ -11,13 +11,22 @@ export interface ExitHook {
   readonly close: () => Promise<unknown>;
   /** After a signal `close` is waited for so long at most. */
   readonly deadlineMs: number;
-  /** The process ends now, nothing can be sent any more: reports how many events are left. Synchronous; never throws. */
+  /**
+   * The process ends now, nothing can be sent any more: reports how many events are left.
+   * Synchronous; never throws.
+   */
   readonly lost: (reason: string) => void;
-  /** On which signals it closes, whoever else listens to them. `undefined`: SIGINT and SIGTERM, while nobody else listens. */
+  /**
+   * On which signals it closes, whoever else listens to them. `undefined`: SIGINT and SIGTERM,
+   * while nobody else listens.
+   */
   readonly signals: readonly ExitSignal[] | undefined;
 }
 
-/** What {@link ExitHook.lost} reports. An event on its way may have arrived; nobody hears of the answer. */
+/**
+ * What {@link ExitHook.lost} reports. An event on its way may have arrived; nobody hears of the
+ * answer.
+ */
 export function lostMessage(events: number, reason: string): string {
   return `${events} ${events === 1 ? "event was" : "events were"} not sent or not answered: ${reason}`;
 }

@@ -1,8 +1,9 @@
 /**
- * The queue of a vendor's own client: bounded, emptied one batch at a time in order, by count, by interval or on request.
+ * The queue of a vendor's own client: bounded, emptied one batch at a time in order, by count, by
+ * interval or on request.
  *
- * After a batch could not be sent and was kept, nothing is sent on its own before the next interval: a vendor that is down gets no requests
- * again by every event.
+ * After a batch could not be sent and was kept, nothing is sent on its own before the next
+ * interval: a vendor that is down gets no requests again by every event.
  */
 import { Account, type Batch, type BatchLimits, createUuidV7, type Outcome, type Timer } from "@waybill/core";
 import type { Host } from "../options.ts";
@@ -18,7 +19,10 @@ export interface OutboxOptions {
   /** Sends when the first event has waited so long; 0 for never. */
   readonly flushIntervalMs: number;
   readonly maxEvents: number;
-  /** What becomes of a batch that could not be sent now: kept in front, or lost. With `keep` no failed batch, lost or kept, is followed by another one in the same drain. */
+  /**
+   * What becomes of a batch that could not be sent now: kept in front, or lost. With `keep` no
+   * failed batch, lost or kept, is followed by another one in the same drain.
+   */
   readonly onFailure: "keep" | "lose";
   /** A batch that was sent by itself, not by {@link Outbox.drain}. Must not throw. */
   readonly onBackground: (delivery: Delivery, batch: Batch) => void;
@@ -66,7 +70,10 @@ export class Outbox {
     return true;
   }
 
-  /** Sends until nothing waits, or a batch was kept; `each` hears of every batch. One call after another. Never rejects. */
+  /**
+   * Sends until nothing waits, or a batch was kept; `each` hears of every batch. One call after
+   * another. Never rejects.
+   */
   drain(each: (delivery: Delivery, batch: Batch) => void): Promise<void> {
     return this.#enqueue(each, 1);
   }
@@ -84,8 +91,9 @@ export class Outbox {
   }
 
   /**
-   * The end of a client: sends what waits. After `waitMs` each batch that is left has one attempt more, without waiting; `lastMs` later everything is over,
-   * also with a transport that ignores its signal. Gives the events that are left: not sent, or not answered. Never rejects.
+   * The end of a client: sends what waits. After `waitMs` each batch that is left has one attempt
+   * more, without waiting; `lastMs` later everything is over, also with a transport that ignores
+   * its signal. Gives the events that are left: not sent, or not answered. Never rejects.
    */
   async finish({ each, waitMs, lastMs }: FinishOptions): Promise<number> {
     this.close();

@@ -1,6 +1,7 @@
 /**
- * The end of a process as its clients see it. There is one for all clients of a process: they must not take each other's signal listeners for
- * those of the application, and the process ends after all of them have closed.
+ * The end of a process as its clients see it. There is one for all clients of a process: they must
+ * not take each other's signal listeners for those of the application, and the process ends after
+ * all of them have closed.
  *
  * | end | what is done |
  * |---|---|
@@ -20,12 +21,17 @@ export type EndingProcess = Pick<EventEmitter, "on" | "off" | "prependListener" 
   exit(code: number): unknown;
 };
 
-/** Of a container's first process: the system passes signals over that it does not listen to, also those it sends itself. */
+/**
+ * Of a container's first process: the system passes signals over that it does not listen to, also
+ * those it sends itself.
+ */
 const FIRST_PROCESS = 1;
 /** The exit codes that a shell reports for these signals. */
 const CODES: Readonly<Record<ExitSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
-/** Not SIGHUP: closing a terminal must not end a process that was started to outlive it (`nohup`). */
+/**
+ * Not SIGHUP: closing a terminal must not end a process that was started to outlive it (`nohup`).
+ */
 const UNASKED: readonly ExitSignal[] = ["SIGINT", "SIGTERM"];
 
 export class ProcessExits {
@@ -69,8 +75,9 @@ export class ProcessExits {
   };
 
   /**
-   * Called before a listener is added: then the signal is not ours alone any more. Ours goes after it is there: when the last listener of a signal goes, Node
-   * gives the signal back to the system, and the one that is being added would never be called.
+   * Called before a listener is added: then the signal is not ours alone any more. Ours goes after
+   * it is there: when the last listener of a signal goes, Node gives the signal back to the system,
+   * and the one that is being added would never be called.
    */
   readonly #onNewListener = (event: string, listener: unknown): void => {
     const signal = EXIT_SIGNALS.find((known) => known === event);
@@ -124,7 +131,10 @@ export class ProcessExits {
     });
   }
 
-  /** As the signal would have ended it: whoever started the process sees the signal, not an exit code. */
+  /**
+   * As the signal would have ended it: whoever started the process sees the signal, not an exit
+   * code.
+   */
   #endBy(signal: ExitSignal): void {
     this.#ending = false;
     this.#reportLost(`the process ended by ${signal}`);

@@ -1,4 +1,7 @@
-/** The transport of browsers and workers: what it hands to `fetch`, and how much of an answer it reads. */
+/**
+ * The transport of browsers and workers: what it hands to `fetch`, and how much of an answer it
+ * reads.
+ */
 import type { HttpRequest } from "@waybill/core";
 import { startServer } from "@waybill/testing";
 import { testTransport } from "@waybill/testing/suites";
@@ -25,7 +28,10 @@ testTransport("fetch transport", {
   },
 });
 
-/** A `fetch` that answers with these parts, and says what it was given and whether the rest was cancelled. */
+/**
+ * A `fetch` that answers with these parts, and says what it was given and whether the rest was
+ * cancelled.
+ */
 function answering(parts: Iterable<Uint8Array>, init: ResponseInit = {}) {
   const seen = { requests: [] as Request[], parts: 0, cancelled: false };
   const iterator = parts[Symbol.iterator]();

@@ -1,4 +1,7 @@
-/** Every client in the builds for browsers and workers, with `fetch` and nothing of Node: each delivers an event. */
+/**
+ * Every client in the builds for browsers and workers, with `fetch` and nothing of Node: each
+ * delivers an event.
+ */
 import { emulators } from "@waybill/testing";
 import { describe, expect, test } from "vitest";
 import { bundle, start, type WebPlatform } from "../lib/web-build.ts";

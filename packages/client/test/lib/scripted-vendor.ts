@@ -28,8 +28,9 @@ interface Sent {
 }
 
 /**
- * A server of Segment's protocol that reacts as it is told, request after request; afterwards it takes everything but events that are `bad`. It knows
- * events by their number, not by their message id: several may have the same.
+ * A server of Segment's protocol that reacts as it is reported, request after request; afterwards
+ * it takes everything but events that are `bad`. It knows events by their number, not by their
+ * message id: several may have the same.
  */
 export function scriptedVendor(script: readonly Reaction[]): ScriptedVendor {
   const said: ScriptedVendor["said"] = new Map();
@@ -50,7 +51,8 @@ export function scriptedVendor(script: readonly Reaction[]): ScriptedVendor {
     switch (reaction) {
       case "take":
       case "refuse the bad": {
-        // One that takes everything has no rejects; `take` is only true to its name without bad events.
+        // One that takes everything has no rejects; `take` is only true to its name without bad
+        // events.
         for (const event of batch) note(event, event.properties.bad === true ? "refused" : "taken");
         const rejected = bad.map((event) => ({ index: batch.indexOf(event), code: "bad", message: "told to" }));
         return answer(200, rejected.length === 0 ? { success: true } : { success: true, rejected });

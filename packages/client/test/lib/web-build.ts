@@ -1,4 +1,7 @@
-/** The client as a browser or a worker gets it: bundled without Node's modules, and run where only web globals are. */
+/**
+ * The client as a browser or a worker gets it: bundled without Node's modules, and run where only
+ * web globals are.
+ */
 import { fileURLToPath } from "node:url";
 import { createContext, runInContext } from "node:vm";
 import { type ServerHandler, VirtualClock } from "@waybill/testing";

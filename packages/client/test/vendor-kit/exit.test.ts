@@ -1,4 +1,7 @@
-/** What of a client's queue leaves the process, by how the process ends. Real processes of the built package. */
+/**
+ * What of a client's queue leaves the process, by how the process ends. Real processes of the built
+ * package.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -75,7 +78,7 @@ test("normal end with registerAtExit false: nothing is sent, nothing is said", a
   expect(emulator.requests).toBe(0);
 });
 
-test("process.exit(): nothing can be sent, and onError is told how many events are left", async () => {
+test("process.exit(): nothing can be sent, and onError receives the number of events left", async () => {
   const { emulator, program } = await letterWorld();
   expect(await run({ code: program("process.exit(3);") })).toEqual({
     code: 3,
@@ -95,7 +98,7 @@ test("process.exit() after close: nothing is left, nothing is said", async () =>
   expect(emulator.events).toHaveLength(2);
 });
 
-test("an uncaught exception: nothing can be sent, and onError is told how many events are left", async () => {
+test("an uncaught exception: nothing can be sent, and onError receives the number of events left", async () => {
   const { emulator, program } = await letterWorld();
   const { code, output } = await run({ code: program('setTimeout(() => { throw new Error("thrown"); });') });
   expect(code).toBe(1);
@@ -124,7 +127,7 @@ test("SIGTERM with exitSignals: everything is sent; a signal that is not among t
 
 const HANDLER = `process.on("SIGTERM", () => { console.log("theirs"); setTimeout(() => process.exit(7), 1_000); }); ${READY}`;
 
-test("SIGTERM with a handler of the application's: the end is its own, and what is left is told", async () => {
+test("SIGTERM with a handler of the application's: the end is its own, and what is left is reported", async () => {
   const { emulator, program } = await letterWorld();
   expect(await run({ code: program(HANDLER), signal: "SIGTERM" })).toEqual({
     code: 7,
@@ -144,7 +147,7 @@ test("SIGTERM with a handler of the application's and exitSignals: everything is
   expect(emulator.events).toHaveLength(2);
 });
 
-test("SIGTERM while the vendor does not answer: the process ends by close's deadline, and what is left is told", async () => {
+test("SIGTERM while the vendor does not answer: the process ends by close's deadline, and what is left is reported", async () => {
   const { emulator, program } = await letterWorld();
   emulator.fail({ kind: "hang" });
   const { signal, output } = await run({
@@ -155,7 +158,7 @@ test("SIGTERM while the vendor does not answer: the process ends by close's dead
   expect(output).toContain('"events":2,"message":');
 });
 
-test("a second signal ends the process at once, and what is left is told", async () => {
+test("a second signal ends the process at once, and what is left is reported", async () => {
   const { emulator, program } = await letterWorld();
   emulator.fail({ kind: "hang" });
   const kill = 'process.kill(process.pid, "SIGTERM")';

@@ -1,4 +1,6 @@
-/** Which end of a process does what, on a process of the test's own. Real processes: exit.test.ts. */
+/**
+ * Which end of a process does what, on a process of the test's own. Real processes: exit.test.ts.
+ */
 import { EventEmitter } from "node:events";
 import { settle, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
@@ -102,7 +104,7 @@ test("a signal that nobody else listens to closes all clients, then ends the pro
   await settle();
   expect([a.closes, b.closes, never.closes]).toEqual([1, 1, 0]);
   expect(process.killed).toEqual([[7, "SIGTERM"]]);
-  // Nothing of ours is in the way of the signal any more; what is left is told before.
+  // Nothing of ours is in the way of the signal any more; what is left is reported before.
   expect(process.listenerCount("SIGTERM")).toBe(0);
   expect(never.reasons).toEqual(["the process ended by SIGTERM"]);
 });

@@ -11,7 +11,7 @@ test("with registerAtExit false the end of the process is none of the client's",
   expect(setUp({ registerAtExit: false }).exits.size).toBe(0);
 });
 
-test("what goes wrong at exit is told to onError alone; what is left is told with its count", async () => {
+test("what goes wrong at exit is reported to onError alone; what is left is reported with its count", async () => {
   const { emulator, ended, exits, events, errors } = setUp({ exitSignals: ["SIGINT"] });
   const [hook] = exits;
   expect(hook).toMatchObject({ deadlineMs: 20_000, signals: ["SIGINT"] });

@@ -237,7 +237,7 @@ test("calls without ids, names or a token are refused", async () => {
   expect(() => fluxly.identify({ userId: "" })).toThrow(refused);
   await expect(fluxly.alias({ userId: "u" })).rejects.toMatchObject({ code: "validation_error" });
   expect(() => setUp({ token: "" })).toThrow("token is required");
-  expect(() => setUp({ apiHost: "nowhere" })).toThrow("is no URL");
+  expect(() => setUp({ apiHost: "nowhere" })).toThrow("is not a URL");
 });
 
 test("every event carries its time of capture and an id; what is not given is left out", async () => {
@@ -292,7 +292,7 @@ test("in the background a vendor that is down is asked once per interval, and no
   expect(emulator.events).toHaveLength(180);
 });
 
-test("a 2xx that is no JSON is not taken for an answer", async () => {
+test("a 2xx that is not JSON is not taken for an answer", async () => {
   const { host } = setUp();
   const bodies = ["<html>", "", '{"accepted":1}'];
   const fluxly = new GetFluxlyClientOn(host, {
@@ -382,7 +382,7 @@ test("three requests a batch by default, maxRetries + 1 when given", async () =>
   }
 });
 
-test("a Date goes as ISO text; an invalid one is told to onError and the time of the call goes", async () => {
+test("a Date goes as ISO text; an invalid one is reported to onError and the time of the call goes", async () => {
   const { fluxly, emulator, clock, ended, errors } = setUp();
   const now = new Date(clock.now()).toISOString();
   fluxly.track({ event: "a", userId: "u", timestamp: new Date(Date.UTC(2026, 2, 1, 10)) });

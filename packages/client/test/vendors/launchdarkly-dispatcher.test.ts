@@ -1,4 +1,7 @@
-/** LaunchDarkly's event dispatcher against LaunchDarkly's emulator. Names are those of the original's package. */
+/**
+ * LaunchDarkly's event dispatcher against LaunchDarkly's emulator. Names are those of the
+ * original's package.
+ */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";

@@ -1,4 +1,7 @@
-/** LaunchDarkly's event publisher against LaunchDarkly's emulator. Numbers are those of docs/conformance.md; names in brackets are those of the original's tests. */
+/**
+ * LaunchDarkly's event publisher against LaunchDarkly's emulator. Numbers are those of
+ * docs/conformance.md; names in brackets are those of the original's tests.
+ */
 import { emulators, SeededRandom, VirtualClock } from "@waybill/testing";
 import { EventQueues } from "@waybill/vendors";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -217,7 +220,7 @@ test("413 loses this payload and no other; keys that LaunchDarkly would not take
   expect(() => setUp({}, { kind: "sdkKey", value: "not a key" })).toThrow("sdkKey");
 });
 
-test("an empty EventPayloadMetadata says schema 3, as the original; so does a version that is none; each has its own queue", async () => {
+test("an empty EventPayloadMetadata says schema 3, as the original; so does a version that is not one; each has its own queue", async () => {
   for (const [metadata, schema] of [
     [{}, "3"],
     [{ schemaVersion: undefined }, "3"],
@@ -289,7 +292,7 @@ test("close waits for the posts on their way, their second attempt too", async (
   expect(bodies(emulator)).toEqual(['[{"n":1}]']);
 });
 
-test("an event that is no JSON is dropped with a warning, alone; a warning that throws harms nothing", async () => {
+test("an event that is not JSON is dropped with a warning, alone; a warning that throws harms nothing", async () => {
   const { publisher, emulator, ended, warnings } = setUp();
   publisher.publish({}, { n: 1n }, { n: 2 });
   expect(warnings).toEqual([expect.stringContaining("cannot be written as JSON")]);
@@ -336,9 +339,9 @@ test("5,000 values of the metadata are forgotten at the second flush", async () 
   await queues.close();
 });
 
-test("options that cannot be used are refused by name: an address that is no URL, a capacity of 0, an unknown name", () => {
-  expect(() => setUp({ uri: "nowhere" })).toThrow('"nowhere/bulk" is no URL');
-  expect(() => setUp({ endpointUri: "nowhere" })).toThrow('"nowhere" is no URL');
+test("options that cannot be used are refused by name: an address that is not a URL, a capacity of 0, an unknown name", () => {
+  expect(() => setUp({ uri: "nowhere" })).toThrow('"nowhere/bulk" is not a URL');
+  expect(() => setUp({ endpointUri: "nowhere" })).toThrow('"nowhere" is not a URL');
   expect(() => setUp({ capacity: 0 })).toThrow("capacity");
   expect(() => setUp({ flushInterval: 5 } as never)).toThrow('did you mean "flushIntervalMs"');
   expect(() => setUp({}, { kind: "mobileKey", value: "" })).toThrow("mobileKey is empty");

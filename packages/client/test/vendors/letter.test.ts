@@ -143,7 +143,7 @@ test("[letter 8] waits as long as Retry-After says, a date too, at most a minute
 });
 
 test.each([401, 400, 403, 404, 408, 413, 301, 307])(
-  "[letter 9] a refusal for good means one request; the batch is lost and onError is told (%i)",
+  "[letter 9] a refusal for good means one request; the batch is lost and onError is called (%i)",
   async (status) => {
     const { letter, emulator, ended, errors } = setUp();
     emulator.fail({ kind: "status", status });
@@ -234,7 +234,8 @@ test("close waits 50 s at most, then gives each batch that is left one attempt m
   const startedAt = clock.monotonic();
   await ended(letter.close());
   expect(clock.monotonic() - startedAt).toBeCloseTo(50_000, -2);
-  // The first batch waited for its second attempt, which failed too: it is over and told. The others were sent.
+  // The first batch waited for its second attempt, which failed too: it is over and told. The
+  // others were sent.
   expect(batches(emulator)).toEqual([100, 100, 100, 50]);
   expect(errors).toMatchObject([{ status: 429, events: 100 }]);
   expect(emulator.events).toHaveLength(150);
@@ -314,7 +315,7 @@ test("what an immediate call is refused for, it rejects with, and never throws",
   expect(emulator.requests).toBe(0);
 });
 
-test("an invalid Date is left out and told to onError; the event is sent", async () => {
+test("an invalid Date is left out and reported to onError; the event is sent", async () => {
   const { letter, emulator, ended, errors } = setUp();
   const timestamp = new Date(Number.NaN);
   letter.identify({ userId: "u", email: "a@b.test", timestamp });
@@ -403,7 +404,7 @@ test("with registerAtExit false the end of the process is none of the client's",
   expect(setUp({ registerAtExit: false }).exits.size).toBe(0);
 });
 
-test("what is left when the process ends is told to onError with its count, during close too", async () => {
+test("what is left when the process ends is reported to onError with its count, during close too", async () => {
   const { letter, emulator, clock, exits, errors } = setUp();
   const [hook] = exits;
   hook?.lost("nothing waits");

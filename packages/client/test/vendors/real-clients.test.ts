@@ -1,4 +1,7 @@
-/** Vendors' published SDKs, unmodified, against the emulators: a check on the emulators. Trophy's is in trophy.test.ts. */
+/**
+ * Vendors' published SDKs, unmodified, against the emulators: a check on the emulators. Trophy's is
+ * in trophy.test.ts.
+ */
 
 import { init } from "@launchdarkly/node-server-sdk";
 import { Analytics } from "@segment/analytics-node";

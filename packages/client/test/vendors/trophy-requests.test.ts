@@ -1,4 +1,7 @@
-/** What a request of Trophy's client is made of: options of the client and of one call, headers, timeouts, attempts. */
+/**
+ * What a request of Trophy's client is made of: options of the client and of one call, headers,
+ * timeouts, attempts.
+ */
 import { emulators } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { TrophyApiEnvironment } from "waybill/trophy";

@@ -40,7 +40,7 @@ function setUp(
 
 const words = (value: number, more: object = {}) => ({ key: "words", user: { id: "u-7" }, value, ...more });
 
-test("[trophy 1] the first event of a key acts, a repeat shows the state of now and adds nothing", async () => {
+test("[trophy 1] the first event of a key acts, a duplicate shows the state of now and adds nothing", async () => {
   const { trophy, emulator, ended } = setUp();
   const first = await ended(trophy.metrics.event(words(2, { idempotencyKey: "lesson-9" })));
   expect(first).toMatchObject({
@@ -142,7 +142,8 @@ test("[trophy 9] every leaderboard says what real SDKs insist on", async () => {
   const repeat = await ended(trophy.metrics.event(words(3, { idempotencyKey: "k" })));
   for (const { leaderboards } of [first, repeat]) {
     expect(Object.keys(leaderboards).toSorted()).toEqual(["month", "top"]);
-    // Python insists on id to userAttributes, Node 1.0.42 on a number of participants, Node 1.18 on breakdownAttributes.
+    // Python insists on id to userAttributes, Node 1.0.42 on a number of participants, Node 1.18 on
+    // breakdownAttributes.
     for (const [key, leaderboard] of Object.entries(leaderboards))
       expect(leaderboard).toMatchObject({
         key,
@@ -193,7 +194,7 @@ test("[trophy 10] waits as long as Retry-After says; else until X-RateLimit-Rese
   expect(limited.clock.now()).toBeGreaterThanOrEqual(resetS * 1_000);
 });
 
-test("[trophy 11] the vendor's own SDK, unmodified, reads the emulator's answers, repeats and errors", async () => {
+test("[trophy 11] the vendor's own SDK, unmodified, reads the emulator's answers, duplicates and errors", async () => {
   const emulator = new emulators.TrophyEmulator(EMULATOR);
   const server = await emulator.listen();
   onTestFinished(() => server.close());
@@ -319,7 +320,7 @@ test("an answer that was lost does not count twice, and what may act twice goes 
   expect(await ended(trophy.users.create({ id: "n" }))).toMatchObject({ id: "n" });
 });
 
-test("a success that is no EventResponse is told as such, and not sent again", async () => {
+test("a success that is no EventResponse is reported as such, and not sent again", async () => {
   const { host } = setUp();
   let requests = 0;
   const trophy = createTrophyClientOn(host, {
@@ -334,7 +335,7 @@ test("a success that is no EventResponse is told as such, and not sent again", a
   expect(requests).toBe(2);
 });
 
-test("many calls at once leave nothing behind that a platform would warn of", async () => {
+test("many calls at once leave nothing after that a platform would warn of", async () => {
   const warnings: Error[] = [];
   const listen = (warning: Error): unknown => warnings.push(warning);
   process.on("warning", listen);

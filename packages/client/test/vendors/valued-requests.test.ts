@@ -1,4 +1,7 @@
-/** How Valued's client runs its requests: by which executor, for how long, and what becomes of failures. */
+/**
+ * How Valued's client runs its requests: by which executor, for how long, and what becomes of
+ * failures.
+ */
 import { expect, test } from "vitest";
 import type { PlainObject } from "../../src/valued/data.ts";
 import { type Executor, immediate } from "../../src/valued/executor.ts";
@@ -75,7 +78,7 @@ test("one event is one request, and close waits for all of them", async () => {
   expect(emulator.events).toHaveLength(100);
 });
 
-test("a failure is told to onError with the event; it is tried again only when asked for", async () => {
+test("a failure is reported to onError with the event; it is tried again only when asked for", async () => {
   const { connect, emulator, ended } = setUp();
   const failed: unknown[] = [];
   const once = connect("token", ENDPOINT, { onError: (error, event) => failed.push([error.message, event["key"]]) });

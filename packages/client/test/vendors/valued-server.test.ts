@@ -1,4 +1,7 @@
-/** Valued's scopes in a server on Node: requests of several users, on one connection and at the same time. */
+/**
+ * Valued's scopes in a server on Node: requests of several users, on one connection and at the same
+ * time.
+ */
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";

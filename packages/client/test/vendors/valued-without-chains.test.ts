@@ -1,4 +1,7 @@
-/** Valued's scopes on a host that cannot tell asynchronous calls apart: the data of one user never gets into the events of another. */
+/**
+ * Valued's scopes on a host that cannot tell asynchronous calls apart: the data of one user never
+ * gets into the events of another.
+ */
 import { emulators } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { createContext } from "../../src/host/web-context.ts";

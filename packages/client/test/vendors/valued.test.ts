@@ -95,7 +95,7 @@ test("[valued 7] connects by token, by token and endpoint, by any callable", asy
   byObject.action("c", { "user.id": 1 });
   expect(calls).toMatchObject([{ key: "c" }]);
   expect(() => connect(5 as never)).toThrow("a token, a function or an object with call() is expected");
-  expect(() => connect("token", "nowhere")).toThrow("is no URL");
+  expect(() => connect("token", "nowhere")).toThrow("is not a URL");
 });
 
 test("[valued 8] the default endpoint is Valued's", () => {
@@ -196,7 +196,7 @@ test("[valued 16] merging is deep; arrays are replaced", () => {
   });
 });
 
-test("[valued 17] what an event lacks is told at once, first failure first", () => {
+test("[valued 17] what an event lacks is reported at once, first failure first", () => {
   const { client } = setUp();
   expect(() => client.action("a", {})).toThrow("Missing user.id or customer.id");
   expect(() => client.pageView("https://x.test", {})).toThrow("Missing user.id");

@@ -1,8 +1,10 @@
 /**
- * The innermost stage: makes the vendor's request, sends it, lets the vendor's table classify the answer. No answer is retryable.
+ * The innermost stage: makes the vendor's request, sends it, lets the vendor's table classify the
+ * answer. No answer is retryable.
  *
- * It is the boundary of an event and of a vendor. Whatever the request builder or the table throws is the fault of some event: halves find it, and it is
- * rejected. Whatever the transport gives is an answer of HTTP or none. What HTTP refuses of the configuration halts the lane.
+ * It is the boundary of an event and of a vendor. Whatever the request builder or the table throws
+ * is the fault of some event: halves find it, and it is rejected. Whatever the transport gives is
+ * an answer of HTTP or none. What HTTP refuses of the configuration halts the lane.
  */
 import type { Batch, Protocol, SendContext, Verdict } from "../delivery.ts";
 import { outcomesOf } from "../delivery.ts";

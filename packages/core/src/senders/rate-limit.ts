@@ -4,7 +4,10 @@ import type { Exchange } from "./exchange.ts";
 
 const SECOND_MS = 1_000;
 
-/** Spaces requests evenly at `maxPerSecond`. Waiting here is not an attempt; an interrupted wait leaves the batch retryable. */
+/**
+ * Spaces requests evenly at `maxPerSecond`. Waiting here is not an attempt; an interrupted wait
+ * leaves the batch retryable.
+ */
 export function rateLimited(maxPerSecond: number): (next: Exchange, clock: Clock) => Exchange {
   return (next, clock) => spaced(SECOND_MS / maxPerSecond, clock, next);
 }

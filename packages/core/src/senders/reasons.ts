@@ -1,13 +1,16 @@
 /**
- * The boundary through which text from vendors and events becomes a reason of dead letters, attempts, logs and screens. It cannot steer a terminal or forge a line
- * there, and it is cut.
+ * The boundary through which text from vendors and events becomes a reason of dead letters,
+ * attempts, logs and screens. It cannot steer a terminal or forge a line there, and it is cut.
  */
 import type { Attempt, Outcome, SendContext, Sender } from "../delivery.ts";
 import { printable } from "../printable.ts";
 
 const REASON_MAX_CHARACTERS = 1_000;
 
-/** `sender` with every reason safe to keep and to print, in its outcomes and in what it reports to its watcher. */
+/**
+ * `sender` with every reason safe to keep and to print, in its outcomes and in what it reports to
+ * its watcher.
+ */
 export function withSafeReasons(sender: Sender): Sender {
   return {
     send: (batch, context) => sender.send(batch, watched(context)).then(safeOutcomes),

@@ -1,6 +1,7 @@
 /**
- * Sends again what may succeed later, unchanged: exponential backoff with full jitter, the vendor's Retry-After as a
- * lower bound. Only the retryable events of an answer go again, under the same key when that is the whole batch.
+ * Sends again what may succeed later, unchanged: exponential backoff with full jitter, the vendor's
+ * Retry-After as a lower bound. Only the retryable events of an answer go again, under the same key
+ * when that is the whole batch.
  *
  * Ways out, besides every event having a final outcome:
  * - halted: nothing will work until somebody acts; at once, with what is left marked halted
@@ -11,18 +12,27 @@ import { type Batch, isFinal, type Outcome, type SendContext, type Sender } from
 import type { Random, Runtime } from "../runtime.ts";
 import { sleep } from "../runtime.ts";
 
-/** How long to wait after attempt number `attempt` (from 1) failed, in ms; `retryAfterMs` is the vendor's own wish. */
+/**
+ * How long to wait after attempt number `attempt` (from 1) failed, in ms; `retryAfterMs` is the
+ * vendor's own wish.
+ */
 export type Backoff = (attempt: number, retryAfterMs: number | undefined, random: Random) => number;
 
 export interface RetryOptions {
   readonly backoff: Backoff;
   /** Counts the first attempt. `Infinity` never gives up. */
   readonly maxAttempts: number;
-  /** What is left after the last attempt: `reject` it, or `keep` it as retryable for somebody to send later. Default `reject`. */
+  /**
+   * What is left after the last attempt: `reject` it, or `keep` it as retryable for somebody to
+   * send later. Default `reject`.
+   */
   readonly exhausted?: "reject" | "keep";
 }
 
-/** A vendor that requests a longer wait gets the next attempt after this long: it may have recovered, or never meant it. */
+/**
+ * A vendor that requests a longer wait gets the next attempt after this long: it may have
+ * recovered, or never meant it.
+ */
 const RETRY_AFTER_MAX_MS = 3_600_000;
 
 interface Part {
@@ -67,8 +77,9 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
 }
 
 /**
- * Full jitter: anything from 0 to a ceiling of `baseMs` that doubles with each attempt, `maxMs` at most; on top of the vendor's own wish when there
- * is one: the jitter above it keeps a fleet from coming back in the same instant.
+ * Full jitter: anything from 0 to a ceiling of `baseMs` that doubles with each attempt, `maxMs` at
+ * most; on top of the vendor's own wish when there is one: the jitter above it keeps a fleet from
+ * coming back in the same instant.
  */
 export function fullJitter(baseMs: number, maxMs: number): Backoff {
   return (attempt, retryAfterMs, random) =>
@@ -94,7 +105,10 @@ async function wait(
   return finished;
 }
 
-/** The runs of consecutive retryable events; the whole part itself when nothing else was in the answer, so that its key stays. */
+/**
+ * The runs of consecutive retryable events; the whole part itself when nothing else was in the
+ * answer, so that its key stays.
+ */
 function retryableParts(part: Part, result: readonly Outcome[]): Part[] {
   const parts: Part[] = [];
   for (let start = 0; start < result.length; start++) {

@@ -19,7 +19,10 @@ export type Rewrite = (batch: Batch) => Rewritten;
 /** A batch is rewritten in one step, which nothing can interrupt: a larger one is halved first. */
 const STEP_MAX_BYTES = 1024 * 1024;
 
-/** Sends what `encode` makes of a batch: its outcome is that of all events of the batch but those that cannot be encoded. */
+/**
+ * Sends what `encode` makes of a batch: its outcome is that of all events of the batch but those
+ * that cannot be encoded.
+ */
 export function rewrite(encode: Rewrite): (next: Exchange) => Exchange {
   return (next) =>
     async (batch, context): Promise<Verdict> => {

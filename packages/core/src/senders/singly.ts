@@ -8,16 +8,20 @@ const BROKEN: Outcome = { status: "retryable", reason: "a defect" };
 export interface SinglyOptions {
   /** Requests in flight at once. */
   readonly concurrency: number;
-  /** Events of equal key are never in flight together and keep their order. Absent: no two are held apart. An event for which it throws is rejected. */
+  /**
+   * Events of equal key are never in flight together and keep their order. Absent: no two are held
+   * apart. An event for which it throws is rejected.
+   */
   readonly orderKey?: (event: Chunk) => string;
 }
 
 /**
- * For a vendor that takes one event per request: sends the events of a batch each on its own, several at once. Events of equal order key go one
- * after another. Once one could not be delivered now, no further one is begun; the later ones get the same outcome.
+ * For a vendor that takes one event per request: sends the events of a batch each on its own,
+ * several at once. Events of equal order key go one after another. Once one could not be delivered
+ * now, no further one is begun; the later ones get the same outcome.
  *
- * How many are in flight at once adapts: half as many after a failure (a vendor that limits or struggles), one more after each batch that went through, at most
- * `concurrency`.
+ * How many are in flight at once adapts: half as many after a failure (a vendor that limits or
+ * struggles), one more after each batch that went through, at most `concurrency`.
  */
 export function singly({ concurrency, orderKey }: SinglyOptions): Stage {
   return (next) => sendSingly(next, concurrency, orderKey);
@@ -42,7 +46,8 @@ function sendSingly(next: Sender, concurrency: number, orderKey: SinglyOptions["
           outcomes[index] = outcome;
           if (!isFinal(outcome)) stopped ??= outcome;
         } catch (error) {
-          // A defect: requests in flight end before it is reported, or one would still be in flight when the batch is sent again.
+          // A defect: requests in flight end before it is reported, or one would still be in flight
+          // when the batch is sent again.
           broken ??= { error };
           stopped ??= BROKEN;
         }

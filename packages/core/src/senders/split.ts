@@ -3,9 +3,10 @@ import { isFinal, outcomesOf } from "../delivery.ts";
 import type { Exchange } from "./exchange.ts";
 
 /**
- * When a vendor refuses a batch for a fault of some event, or for its size, tries halves until only the event at
- * fault is refused: one bad event harms no other, at a cost of 2·log2(n) requests. Order is kept; once a half could not be delivered
- * now, the later half is not tried. Unless it is to `halve`, the batch is refused as a whole.
+ * When a vendor refuses a batch for a fault of some event, or for its size, tries halves until only
+ * the event at fault is refused: one bad event harms no other, at a cost of 2·log2(n) requests.
+ * Order is kept; once a half could not be delivered now, the later half is not tried. Unless it is
+ * to `halve`, the batch is refused as a whole.
  */
 export function split(next: Exchange, halve: boolean): Sender {
   return {

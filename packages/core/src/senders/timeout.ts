@@ -1,10 +1,16 @@
 import type { Clock, Timer } from "../runtime.ts";
 import { type Answered, all, type Exchange } from "./exchange.ts";
 
-/** An exchange that does not end when it is aborted is left to itself after this long: it would hold its lane for ever. */
+/**
+ * An exchange that does not end when it is aborted is left to itself after this long: it would hold
+ * its lane for ever.
+ */
 const ABORT_GRACE_MS = 1_000;
 
-/** Aborts an exchange that takes longer than `timeoutMs`; the batch is then retryable (the vendor may have acted: same key next time). */
+/**
+ * Aborts an exchange that takes longer than `timeoutMs`; the batch is then retryable (the vendor
+ * may have acted: same key next time).
+ */
 export function timeout(timeoutMs: number, clock: Clock, next: Exchange<Answered>): Exchange<Answered> {
   return (batch, context) =>
     new Promise((resolve, reject) => {

@@ -11,17 +11,25 @@ export type Translated =
   /** It should have an equivalent there but cannot be encoded: it becomes a dead letter. */
   | { readonly rejected: string };
 
-/** Must be pure: the same event has the same translation at every attempt. `metadata` is that of the event's batch; `key` identifies the event where it has no id. */
+/**
+ * Must be pure: the same event has the same translation at every attempt. `metadata` is that of the
+ * event's batch; `key` identifies the event where it has no id.
+ */
 export type Translate = (event: Chunk, metadata: string, key: string) => Translated;
 
 const encoder = new TextEncoder();
-/** Translated in one step, which nothing can interrupt; each event counts for more than its bytes. */
+/**
+ * Translated in one step, which nothing can interrupt; each event counts for more than its bytes.
+ */
 const STEP_MAX_BYTES = 256 * 1024;
 const EVENT_COSTS_BYTES = 256;
 /** What its metadata may cost each event, however long it is. */
 const METADATA_COSTS_MAX_BYTES = 64 * 1024;
 
-/** A run of translated events that fits one request: `indexes` are their places in the batch they came from. */
+/**
+ * A run of translated events that fits one request: `indexes` are their places in the batch they
+ * came from.
+ */
 interface Run {
   readonly metadata: string;
   readonly texts: string[];
@@ -31,8 +39,9 @@ interface Run {
 }
 
 /**
- * Encodes each event in the vendor's wire format and sends the runs of equal metadata that fit its limits, in order. Once a run
- * could not be delivered now, the later ones are not tried. An event whose translation throws is rejected alone.
+ * Encodes each event in the vendor's wire format and sends the runs of equal metadata that fit its
+ * limits, in order. Once a run could not be delivered now, the later ones are not tried. An event
+ * whose translation throws is rejected alone.
  */
 export function translating(translate: Translate): Stage {
   return (next, { limits }, clock) => ({
@@ -58,7 +67,10 @@ interface Rules {
   readonly clock: Clock;
 }
 
-/** Gives an outcome to each event without a translation; the others come in runs, one after another: a translation may be far larger than its event. */
+/**
+ * Gives an outcome to each event without a translation; the others come in runs, one after another:
+ * a translation may be far larger than its event.
+ */
 async function* runsOf(batch: Batch, outcomes: Outcome[], { translate, limits, clock }: Rules): AsyncGenerator<Run> {
   let run: Run | undefined;
   let stepBytes = 0;

@@ -1,11 +1,14 @@
 /**
- * What was tried for which events: one line per request to a destination, for as long as the log keeps the events.
+ * What was tried for which events: one line per request to a destination, for as long as the log
+ * keeps the events.
  *
- * It is for inspection only: nothing is decided by it, a line that cannot be written is counted and delivery goes on, and lines are not synced
- * (they survive the process; a power cut may take the last second's). So it costs a small write per request.
+ * It is for inspection only: nothing is decided by it, a line that cannot be written is counted and
+ * delivery goes on, and lines are not synced (they survive the process; a power cut may take the
+ * last second's). So it costs a small write per request.
  *
- * Files are named `<sequence>-<position>.attempts`, 10 and 20 digits: `position` is that of the first event the file speaks of. A process begins a
- * new one, and another each time one has 4 MiB. A line is `<CRC-32 of the rest, 8 hex digits> <JSON>\n`; one that does not agree is skipped.
+ * Files are named `<sequence>-<position>.attempts`, 10 and 20 digits: `position` is that of the
+ * first event the file speaks of. A process begins a new one, and another each time one has 4 MiB.
+ * A line is `<CRC-32 of the rest, 8 hex digits> <JSON>\n`; one that does not agree is skipped.
  */
 import { crc32 } from "node:zlib";
 import type { Attempt, Disk, DiskFile } from "@waybill/core";
@@ -45,7 +48,10 @@ const REASON_MAX_CHARACTERS = 500;
 
 /** A line of the file. */
 interface Line extends RecordedAttempt {
-  /** Where the events are not consecutive: the range from the first to the last one, and a bit for each of them that the request held, as base64. */
+  /**
+   * Where the events are not consecutive: the range from the first to the last one, and a bit for
+   * each of them that the request held, as base64.
+   */
   readonly span?: number;
   readonly held?: string;
 }
@@ -115,7 +121,8 @@ export class AttemptJournal {
     const files = await filesOf(this.#directory, this.#disk);
     for (const [index, { name }] of files.entries()) {
       const next = files[index + 1];
-      // The next file may still hold attempts for the last batch of this one, never the other way round.
+      // The next file may still hold attempts for the last batch of this one, never the other way
+      // round.
       if (next === undefined || next.position > from) break;
       await this.#disk.remove(`${this.#directory}/${name}`);
     }
@@ -206,8 +213,8 @@ export async function attemptsFor(
 }
 
 /**
- * A file speaks of its own first event up to that of the next one, or a batch beyond. Where the next one begins earlier (the cursor
- * had not survived a power cut) nothing is certain.
+ * A file speaks of its own first event up to that of the next one, or a batch beyond. Where the
+ * next one begins earlier (the cursor had not survived a power cut) nothing is certain.
  */
 function maySpeakOf(files: readonly NamedFile[], index: number, position: Position): boolean {
   const file = files[index] as NamedFile;

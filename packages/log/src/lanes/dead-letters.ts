@@ -1,9 +1,12 @@
 /**
- * Events a destination refused for good, each with its reason and its raw bytes, in a log of their own.
+ * Events a destination refused for good, each with its reason and its raw bytes, in a log of their
+ * own.
  *
- * A dead letter is identified by its position in that log. Those of a batch share one record, `{"letters":[…],"metadata":…}`, so that what their requests shared is
- * kept once, however many they are: each with a copy of its own, a request of 700 KB took 2 GB. What became of it since (sent again, discarded) is stored in a second small log beside it, so that
- * nothing is ever changed in place: a dead letter is `waiting` until it gets a mark, and the last mark counts.
+ * A dead letter is identified by its position in that log. Those of a batch share one record,
+ * `{"letters":[…],"metadata":…}`, so that what their requests shared is kept once, however many
+ * they are: each with a copy of its own, a request of 700 KB took 2 GB. What became of it since
+ * (sent again, discarded) is stored in a second small log beside it, so that nothing is ever
+ * changed in place: a dead letter is `waiting` until it gets a mark, and the last mark counts.
  */
 import type { Clock, Disk, Outcome } from "@waybill/core";
 import { LogBatch } from "../batch.ts";
@@ -35,7 +38,9 @@ export interface DeadLetter extends DeadLetterMetadata {
   readonly event: Uint8Array;
 }
 
-/** How many dead letters are in each state. `damaged`: they cannot be read, whatever became of them. */
+/**
+ * How many dead letters are in each state. `damaged`: they cannot be read, whatever became of them.
+ */
 export type DeadLetterCounts = Readonly<Record<DeadLetterState | "damaged", number>>;
 
 /** All that are given must hold. */
@@ -57,13 +62,22 @@ interface Mark {
   readonly atMs: number;
 }
 
-/** Small, so that the last dead letter is found quickly at the start and space comes back in small steps. */
+/**
+ * Small, so that the last dead letter is found quickly at the start and space comes back in small
+ * steps.
+ */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 const REASON_MAX_CHARACTERS = 1_000;
-/** The metadata of a request is embedded in that of a dead letter as a JSON text, which may have six times its bytes. */
+/**
+ * The metadata of a request is embedded in that of a dead letter as a JSON text, which may have six
+ * times its bytes.
+ */
 const METADATA_MAX_BYTES = 8 * 1024 * 1024;
 
-/** Of the dead letters of one record. What they share is stored beside them, and all of it must fit its limit. */
+/**
+ * Of the dead letters of one record. What they share is stored beside them, and all of it must fit
+ * its limit.
+ */
 const HEADS_MAX_CHARACTERS = 512 * 1024;
 const COMMA = Buffer.from(",");
 
@@ -86,7 +100,9 @@ export class DeadLetters {
   readonly log: Log;
   readonly #marks: Log;
   readonly #clock: Clock;
-  /** The last mark of each dead letter that has one: 100 bytes each, as long as retention keeps it. */
+  /**
+   * The last mark of each dead letter that has one: 100 bytes each, as long as retention keeps it.
+   */
   readonly #states: Map<Position, Pick<Mark, "state" | "atMs">>;
   /** That {@link list} found to be unreadable: a damaged disk took their record. */
   readonly #damaged = new Set<Position>();
@@ -107,7 +123,8 @@ export class DeadLetters {
   }
 
   /**
-   * `head` is that of the log the events come from: it gives positions from there on anew, also when a damaged disk took its end.
+   * `head` is that of the log the events come from: it gives positions from there on anew, also
+   * when a damaged disk took its end.
    * **Errors**: `WAYBILL_DISK`.
    */
   static async open(
@@ -141,7 +158,10 @@ export class DeadLetters {
     return counts;
   }
 
-  /** Keeps the rejected ones of a batch's first events, durably. Idempotent per position. **Errors**: those of `Log.append`. */
+  /**
+   * Keeps the rejected ones of a batch's first events, durably. Idempotent per position.
+   * **Errors**: those of `Log.append`.
+   */
   async keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
     let kept: Kept = newRecord();
     for (const [index, outcome] of outcomes.entries()) {
@@ -165,7 +185,10 @@ export class DeadLetters {
     await this.#append(kept, batch.metadata);
   }
 
-  /** As one record: it is there as a whole or not at all, and what the events share is stored in it once. */
+  /**
+   * As one record: it is there as a whole or not at all, and what the events share is stored in it
+   * once.
+   */
   async #append({ heads, texts, events }: Kept, metadata: string): Promise<void> {
     const [first] = heads;
     if (first === undefined) return;
@@ -184,7 +207,10 @@ export class DeadLetters {
     this.#keptTo = (heads.at(-1) as Head).position;
   }
 
-  /** The dead letters that match `filter`, from `from` on, before `to`, oldest first. Their bytes are valid until the next step. */
+  /**
+   * The dead letters that match `filter`, from `from` on, before `to`, oldest first. Their bytes
+   * are valid until the next step.
+   */
   async *list(filter: DeadLetterFilter = {}, from: Position = 0, to?: Position): AsyncGenerator<DeadLetter> {
     const { deadLetterIds } = filter;
     const wanted = deadLetterIds === undefined ? undefined : new Set(deadLetterIds);
@@ -316,7 +342,10 @@ async function lastPosition(log: Log): Promise<Position> {
   return (record === undefined ? undefined : parseMetadata(record.metadata).at(-1))?.position ?? -1;
 }
 
-/** Of each event of a record: one of a single dead letter has its metadata as it is, one of several has what they share beside them. */
+/**
+ * Of each event of a record: one of a single dead letter has its metadata as it is, one of several
+ * has what they share beside them.
+ */
 function parseMetadata(text: string): readonly (DeadLetterMetadata | undefined)[] {
   const value = parseObject(text);
   if (value === undefined) return [];

@@ -1,8 +1,11 @@
 /**
- * What became of each event of a lane: which ones were delivered, dropped, rejected or expired, where the ledger only counts them.
+ * What became of each event of a lane: which ones were delivered, dropped, rejected or expired,
+ * where the ledger only counts them.
  *
- * Fates are runs over positions: so many events with the same outcome. The newest runs, the tail, stand in the lane's state beside its cursor and are written with it in one
- * piece. When the tail has more than `TAIL_MAX_RUNS` runs it becomes a block in a small log of the lane's own, durable before the state moves on:
+ * Fates are runs over positions: so many events with the same outcome. The newest runs, the tail,
+ * are in the lane's state beside its cursor and are written with it in one piece. When the tail has
+ * more than `TAIL_MAX_RUNS` runs it becomes a block in a small log of the lane's own, durable
+ * before the state moves on:
  *
  *   settle
  *     -> [crash: the batch is sent again, as ever]
@@ -11,18 +14,23 @@
  *        the newer block counts]
  *   state with the new cursor and an empty tail
  *
- * So every position below the cursor is in the tail or in a block. One that is not, because its block was damaged or could not be written, is `unknown`: a lost block
- * must not become a lie.
+ * So every position below the cursor is in the tail or in a block. One that is not, because its
+ * block was damaged or could not be written, is `unknown`: a lost block must not become a lie.
  *
- * A block is a record of that log: its metadata has the positions that it covers and how many events had each fate up to its end, so that the ledger can be checked after
- * older blocks are gone. Its body is a list of runs (count as a varint, fate as a byte) or, where that is longer, one byte per event.
+ * A block is a record of that log: its metadata has the positions that it covers and how many
+ * events had each fate up to its end, so that the ledger can be checked after older blocks are
+ * gone. Its body is a list of runs (count as a varint, fate as a byte) or, where that is longer,
+ * one byte per event.
  */
 import { type Clock, type Disk, DROP_REASONS, type DropReason, type Outcome } from "@waybill/core";
 import { recordsFrom } from "../records.ts";
 import { openLog } from "../segment-log.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "../types.ts";
 
-/** An event's final outcome. `unknown`: its record is lost. `not_addressed`: it was not among the chosen ones of a replay. */
+/**
+ * An event's final outcome. `unknown`: its record is lost. `not_addressed`: it was not among the
+ * chosen ones of a replay.
+ */
 export type Fate =
   | { readonly status: "delivered" | "rejected" | "expired" | "unknown" | "not_addressed" }
   | { readonly status: "dropped"; readonly reason: DropReason };
@@ -72,9 +80,15 @@ interface Place {
   readonly at: Position;
 }
 
-/** 100 runs have at most 2 KiB as text: they fit the slot of the lane's state beside everything else. */
+/**
+ * 100 runs have at most 2 KiB as text: they fit the slot of the lane's state beside everything
+ * else.
+ */
 const TAIL_MAX_RUNS = 100;
-/** What may wait in memory for a disk without room: 2 MiB of runs. Older fates are then given up and become `unknown`. */
+/**
+ * What may wait in memory for a disk without room: 2 MiB of runs. Older fates are then given up and
+ * become `unknown`.
+ */
 const WAITING_MAX_RUNS = 100_000;
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 
@@ -107,7 +121,7 @@ function fateOf(code: number): Fate {
 /** Runs from a position on. */
 interface Runs {
   readonly from: Position;
-  /** Behind the last event. */
+  /** After the last event. */
   end: Position;
   /** Count and code of each, in turn. */
   readonly list: number[];
@@ -140,7 +154,10 @@ export class Fates {
     return new Fates(await openLog({ directory, segmentMaxBytes }, runtime), tail, tailMaxRuns);
   }
 
-  /** What belongs into the lane's state. A tail that is too long for it could not be written as a block: its events would be unknown after a crash. */
+  /**
+   * What belongs into the lane's state. A tail that is too long for it could not be written as a
+   * block: its events would be unknown after a crash.
+   */
   get tail(): FateTail {
     const { from, end, list } = this.#tail;
     if (this.#leaving !== undefined || list.length > 2 * this.#tailMaxRuns)
@@ -183,7 +200,10 @@ export class Fates {
     return this.#flushing !== undefined || this.#tail.list.length > 2 * this.#tailMaxRuns;
   }
 
-  /** Before the state with {@link tail} is written: a long tail becomes a block. **Errors**: those of `Log.append`; the tail is then kept. */
+  /**
+   * Before the state with {@link tail} is written: a long tail becomes a block. **Errors**: those
+   * of `Log.append`; the tail is then kept.
+   */
   async flush(): Promise<void> {
     if (!this.isLong) return;
     this.#flushing ??= this.#append().finally(() => (this.#flushing = undefined));
@@ -203,7 +223,9 @@ export class Fates {
     return bodyAt(record.body, head, position - head.first);
   }
 
-  /** Removes the oldest blocks; those of events from `keptFrom` on stay, whatever the limits are. */
+  /**
+   * Removes the oldest blocks; those of events from `keptFrom` on stay, whatever the limits are.
+   */
   async retain(limits: RetentionLimits, nowMs: number, keptFrom: Position): Promise<void> {
     if (this.#log.head === this.#log.first) return;
     this.#places ??= await placesOf(this.#log);
@@ -339,12 +361,17 @@ function bodyAt(body: Uint8Array, { form }: BlockHead, offset: number): Fate {
   return form === "map" ? fateOf(body[offset] ?? 0) : runAt(decodeRuns(body), offset);
 }
 
-/** The fate of the event at `position` as a lane's state has it; `undefined` when it is in a block. */
+/**
+ * The fate of the event at `position` as a lane's state has it; `undefined` when it is in a block.
+ */
 export function fateInTail({ from, runs }: FateTail, position: Position): Fate | undefined {
   return position < from ? undefined : runAt(runs, position - from);
 }
 
-/** The fate of the event at `position` as a block has it; `undefined` when it is elsewhere, or this is not a block. */
+/**
+ * The fate of the event at `position` as a block has it; `undefined` when it is elsewhere, or this
+ * is not a block.
+ */
 export function fateInBlock(record: LogRecord, position: Position): Fate | undefined {
   const head = headOf(record);
   const offset = position - (head?.first ?? 0);

@@ -13,8 +13,9 @@ export interface LaneFate {
 }
 
 /**
- * What became of these events of a lane, by its files alone; those it was never given are left out. `directory` holds `lanes` and `fates`. Reads all its blocks once. A state that
- * cannot be read yields nothing. **Errors**: `WAYBILL_DISK`.
+ * What became of these events of a lane, by its files alone; those it was never given are left out.
+ * `directory` holds `lanes` and `fates`. Reads all its blocks once. A state that cannot be read
+ * yields nothing. **Errors**: `WAYBILL_DISK`.
  */
 export async function fatesInFiles(
   directory: string,

@@ -1,15 +1,16 @@
 /**
- * The durable state of a lane: a file of two slots of 4 KiB, made once at its full size and only ever overwritten in
- * place, so that a full disk cannot stop it.
+ * The durable state of a lane: a file of two slots of 4 KiB, made once at its full size and only
+ * ever overwritten in place, so that a full disk cannot stop it.
  *
- * A slot is: CRC-32 (4 bytes) of the rest that is used, length of the text (4), a sequence number (8), a JSON text.
- * The whole slot with the highest sequence number counts.
+ * A slot is: CRC-32 (4 bytes) of the rest that is used, length of the text (4), a sequence number
+ * (8), a JSON text. The whole slot with the highest sequence number counts.
  *
- * One slot is always the last one that was synced; writes go to the other one until the next sync swaps them. So a power
- * cut may lose what was written since the last sync (events go out again under their old ids), but never the file.
- * A killed process loses nothing: what was written stays.
+ * One slot is always the last one that was synced; writes go to the other one until the next sync
+ * swaps them. So a power cut may lose what was written since the last sync (events go out again
+ * under their old ids), but never the file. A killed process loses nothing: what was written stays.
  *
- * What is read is believed only when it has the shape that its owner expects: a slot that has not counts as damaged. A directory in the file's place is set aside.
+ * What is read is believed only when it has the shape that its owner expects: a slot that has not
+ * counts as damaged. A directory in the file's place is set aside.
  */
 import { crc32 } from "node:zlib";
 import { assert, type Disk, type DiskFile } from "@waybill/core";
@@ -41,8 +42,9 @@ export class LaneState<T extends object> {
   }
 
   /**
-   * Opens `directory/name`, or creates it with what `create` returns. `damaged` is true when there was a state that cannot be read:
-   * a lane must then begin early rather than late. `parse` checks what a slot holds; it returns `undefined` for what is not a state.
+   * Opens `directory/name`, or creates it with what `create` returns. `damaged` is true when there
+   * was a state that cannot be read: a lane must then begin early rather than late. `parse` checks
+   * what a slot holds; it returns `undefined` for what is not a state.
    */
   static async open<T extends object>(
     disk: Disk,
@@ -57,8 +59,8 @@ export class LaneState<T extends object> {
     const opened = exists ? await openExisting(disk, path, parse) : undefined;
     if (opened?.found !== undefined) {
       const { file, found } = opened;
-      // The newest slot may never have been synced, nor the name: a killed process left both to the page cache. Only when they are durable
-      // may the other slot be overwritten.
+      // The newest slot may never have been synced, nor the name: a killed process left both to the
+      // page cache. Only when they are durable may the other slot be overwritten.
       await file.sync();
       await disk.syncDirectory(directory);
       return new LaneState(file, found.sequence, found.slot === 0 ? 1 : 0, found.value);
@@ -72,7 +74,10 @@ export class LaneState<T extends object> {
     return LaneState.#create(disk, path, create);
   }
 
-  /** Under another name until it is whole: a state that was never finished must not pass for one that was lost. */
+  /**
+   * Under another name until it is whole: a state that was never finished must not pass for one
+   * that was lost.
+   */
   static async #create<T extends object>(
     disk: Disk,
     path: string,
@@ -95,7 +100,10 @@ export class LaneState<T extends object> {
     }
   }
 
-  /** Reads a state without keeping it open; `undefined` when there is none, or none that can be read. */
+  /**
+   * Reads a state without keeping it open; `undefined` when there is none, or none that can be
+   * read.
+   */
   static async peek<T extends object>(disk: Disk, path: string, parse: ParseState<T>): Promise<T | undefined> {
     try {
       return await withFile(disk, path, async (file) => (await readNewest(file, parse))?.value);

@@ -20,7 +20,10 @@ export interface LaneStateValue {
   readonly fates?: FateTail;
   /** Events that were settled before the lane kept fates. */
   readonly unkept?: number;
-  /** Which vendor the lane has delivered to, each from a position on, oldest first. Absent in states of before it was noted. */
+  /**
+   * Which vendor the lane has delivered to, each from a position on, oldest first. Absent in states
+   * of before it was noted.
+   */
   readonly vendors?: readonly LaneVendor[];
 }
 
@@ -32,7 +35,10 @@ export interface LaneVendor {
 /** Changes of vendor that a lane remembers; they have to fit the slot beside the rest. */
 const VENDORS_MAX = 8;
 
-/** The vendors of a lane once it delivers to `name` from `from` on; the same list when it did already. */
+/**
+ * The vendors of a lane once it delivers to `name` from `from` on; the same list when it did
+ * already.
+ */
 export function withVendor(vendors: readonly LaneVendor[], name: string, from: Position): readonly LaneVendor[] {
   return vendors.at(-1)?.name === name ? vendors : [...vendors, { name, from }].slice(-VENDORS_MAX);
 }
@@ -54,7 +60,10 @@ export function fateTailOf({ fates, position }: LaneStateValue): FateTail {
 const REASONS_MAX = 32;
 const REASON = /^[a-z][a-z_]{0,39}$/;
 
-/** A lane that has no state yet begins here: after what is there, or at the very start when its state was lost. */
+/**
+ * A lane that has no state yet begins here: after what is there, or at the very start when its
+ * state was lost.
+ */
 export function newLaneState(log: Log, lost: boolean): LaneStateValue {
   const position = lost ? log.first : log.head;
   const byte = lost ? log.firstByte : log.headByte;
@@ -112,7 +121,9 @@ export interface OpenLaneOptions {
   readonly log: Log;
   /** Whether the lane is known to have had a state, though there may be none now. */
   readonly hadState?: boolean;
-  /** Told that the lane begins at the start of the log because its state cannot be read or is gone. */
+  /**
+   * Told that the lane begins at the start of the log because its state cannot be read or is gone.
+   */
   readonly onLost?: (message: string) => void;
 }
 

@@ -1,8 +1,9 @@
 /**
  * A lane's store over the log: a cursor, the ledger of the destination, and what was read ahead.
  *
- * Cursor and ledger are written together (see lane-state.ts), after the dead letters they speak of are durable. So after a
- * crash between any two steps the same events come again, and nothing is counted twice:
+ * Cursor and ledger are written together (see lane-state.ts), after the dead letters they speak of
+ * are durable. So after a crash between any two steps the same events come again, and nothing is
+ * counted twice:
  *
  *   send
  *     -> [crash: sent again under the same ids]
@@ -11,14 +12,18 @@
  *   cursor and ledger written
  *     -> next batch
  *
- * A batch is written down beside the cursor before its first attempt, and for as long as it may have been acted on without our knowing: whatever
- * happens, the same events go again in the same batch under the same key.
+ * A batch is written down beside the cursor before its first attempt, and for as long as it may
+ * have been acted on without our knowing: whatever happens, the same events go again in the same
+ * batch under the same key.
  *
- * A state that cannot be written (the disk fails) is kept in memory and written with the next one: delivery goes on.
+ * A state that cannot be written (the disk fails) is kept in memory and written with the next one:
+ * delivery goes on.
  *
- * Retention may remove what the lane still needs. All of it but the batch on its way is expired in that moment, read ahead or not; the batch gets its own
- * outcomes, and what of it would have to be sent again is expired then. The state does not contain it before the cursor has passed: a state whose cursor is before
- * the log's first position shows the next start how many events are expired, whenever the process died.
+ * Retention may remove what the lane still needs. All of it but the batch on its way is expired in
+ * that moment, read ahead or not; the batch gets its own outcomes, and what of it would have to be
+ * sent again is expired then. The state does not contain it before the cursor has passed: a state
+ * whose cursor is before the log's first position shows the next start how many events are expired,
+ * whenever the process died.
  */
 import {
   Account,
@@ -42,20 +47,29 @@ export interface LogStoreOptions {
   readonly log: Log;
   readonly state: LaneState<LaneStateValue>;
   readonly deadLetters: DeadLetters;
-  /** Opened with {@link fateTailOf} the state. Absent where the fate of single events is not needed. */
+  /**
+   * Opened with {@link fateTailOf} the state. Absent where the fate of single events is not needed.
+   */
   readonly fates?: Fates;
   /**
-   * Whether a batch is written down durably before it is sent: for a destination that recognises a duplicate by the key of its batch. One that knows it by
-   * the ids of the events does not need the sync; a power cut may then change how the last second's events are batched.
+   * Whether a batch is written down durably before it is sent: for a destination that recognises a
+   * duplicate by the key of its batch. One that knows it by the ids of the events does not need the
+   * sync; a power cut may then change how the last second's events are batched.
    */
   readonly durableLease?: boolean;
-  /** Told when the state could not be written; delivery goes on. */
+  /** Called when the state could not be written; delivery goes on. */
   readonly onStateError?: (error: unknown) => void;
-  /** Told how many events retention took from the lane, when it did or at the next start. Must not throw. */
+  /**
+   * Told how many events retention took from the lane, when it did or at the next start. Must not
+   * throw.
+   */
   readonly onExpired?: (events: number) => void;
 }
 
-/** Read at once: a little more than a batch, so that the next one is in memory when this one is answered. */
+/**
+ * Read at once: a little more than a batch, so that the next one is in memory when this one is
+ * answered.
+ */
 const READ_BYTES = 768 * 1024;
 
 export class LogStore implements Store {
@@ -72,15 +86,19 @@ export class LogStore implements Store {
   #ahead: Piece[] = [];
   #reading: Promise<void> | undefined;
   /**
-   * Memory of a backlog's reads, oldest first, with the position after its last event; used again once that is settled. Fresh memory for each
-   * read would cause long garbage collections, which ingest requests would notice.
+   * Memory of a backlog's reads, oldest first, with the position after its last event; used again
+   * once that is settled. Fresh memory for each read would cause long garbage collections, which
+   * ingest requests would notice.
    */
   readonly #memory: { readonly buffer: Buffer; readonly end: Position }[] = [];
   #spare: Buffer[] = [];
   /** Where each record in memory begins in the log. */
   readonly #beginsAt = new WeakMap<LogRecord, number>();
   #leased: LogBatch | undefined;
-  /** Events right after the leased batch that were removed meanwhile: expired already, passed by the cursor with the batch. */
+  /**
+   * Events right after the leased batch that were removed meanwhile: expired already, passed by the
+   * cursor with the batch.
+   */
   #expiredAfterLease = 0;
   readonly #stopListening: () => void;
   /** Events of the batch that has to come next as it was before; 0 when any may come. */
@@ -94,7 +112,8 @@ export class LogStore implements Store {
     this.#options = options;
     this.#durableLease = options.durableLease ?? false;
     const state = options.state.initial;
-    // A log that lost its end (a damaged disk) gives positions out again: do not skip the new events that get them.
+    // A log that lost its end (a damaged disk) gives positions out again: do not skip the new
+    // events that get them.
     this.#position = Math.min(state.position, options.log.head);
     this.#base = state.base - (state.position - this.#position);
     this.#byte = state.byte;
@@ -118,7 +137,10 @@ export class LogStore implements Store {
     return this.#base;
   }
 
-  /** From its cursor on the lane delivers to this vendor. Returns the one it delivered to before, when that was another. */
+  /**
+   * From its cursor on the lane delivers to this vendor. Returns the one it delivered to before,
+   * when that was another.
+   */
   deliversTo(vendor: string): string | undefined {
     const before = this.#vendors.at(-1)?.name;
     if (before === vendor) return undefined;
@@ -148,7 +170,10 @@ export class LogStore implements Store {
     return { events, bytes: Math.max(0, bytes), oldestAtMs: this.#oldestAtMs() };
   }
 
-  /** Known of what is in memory, and of the log's first event: the cursor of a lane that lost events to retention is there. */
+  /**
+   * Known of what is in memory, and of the log's first event: the cursor of a lane that lost events
+   * to retention is there.
+   */
   #oldestAtMs(): number | undefined {
     const { log } = this.#options;
     const inMemory = this.#leased?.oldestAtMs ?? this.#ahead[0]?.record.receivedAtMs;
@@ -162,13 +187,19 @@ export class LogStore implements Store {
     return this.#account.view(head - this.#position - this.#expiredAfterLease);
   }
 
-  /** Settled events whose fate is lost: 0 unless a disk failed or something was damaged. Never below 0 while the ledger is right. */
+  /**
+   * Settled events whose fate is lost: 0 unless a disk failed or something was damaged. Never below
+   * 0 while the ledger is right.
+   */
   get unknownFates(): number {
     if (this.#options.fates === undefined) return 0;
     return this.#account.settled - this.#expiredAfterLease - this.#unkept - totalOf(this.#options.fates.counts());
   }
 
-  /** What became of the event at `position`; `pending` before it is settled, `not_addressed` before the lane began. */
+  /**
+   * What became of the event at `position`; `pending` before it is settled, `not_addressed` before
+   * the lane began.
+   */
   async fateAt(position: Position): Promise<Fate | { readonly status: "pending" | "not_addressed" }> {
     if (position < this.#base) return { status: "not_addressed" };
     if (position < this.#position) return (await this.#options.fates?.at(position)) ?? { status: "unknown" };
@@ -259,7 +290,10 @@ export class LogStore implements Store {
     this.#ahead = fromPosition(this.#ahead, first);
   }
 
-  /** Moves the cursor on to `first`; `expired` of the events between were counted already. False when it is there or beyond. */
+  /**
+   * Moves the cursor on to `first`; `expired` of the events between were counted already. False
+   * when it is there or beyond.
+   */
   #expireBefore(first: Position, expired: number): boolean {
     if (first <= this.#position) return false;
     this.#expire(first - this.#position - expired);
@@ -278,7 +312,9 @@ export class LogStore implements Store {
     this.#options.onExpired?.(events);
   }
 
-  /** Makes cursor and ledger durable: before retention removes what they speak of, and now and then. */
+  /**
+   * Makes cursor and ledger durable: before retention removes what they speak of, and now and then.
+   */
   async sync(): Promise<void> {
     await this.#options.state.sync();
   }
@@ -293,7 +329,10 @@ export class LogStore implements Store {
     await this.#options.fates?.close();
   }
 
-  /** Reads until a batch is full. Reads on at most once: at the head there is always a little more coming. */
+  /**
+   * Reads until a batch is full. Reads on at most once: at the head there is always a little more
+   * coming.
+   */
   async #gather(limits: BatchLimits): Promise<void> {
     if (this.#ahead.length === 0) return this.#read();
     this.#passGap();
@@ -330,7 +369,10 @@ export class LogStore implements Store {
     if (records.length === 0 && idle && head > this.#position) this.#skip(head);
   }
 
-  /** Positions without a record were removed by retention or are damaged: they get their outcome here. */
+  /**
+   * Positions without a record were removed by retention or are damaged: they get their outcome
+   * here.
+   */
   #passGap(): void {
     const next = this.#ahead[0];
     if (next === undefined) return;

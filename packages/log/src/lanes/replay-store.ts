@@ -1,11 +1,14 @@
 /**
- * The store of a replay: chosen events of a log, sent once more. A ledger of its own; the lane that first delivered them is not touched.
+ * The store of a replay: chosen events of a log, sent once more. A ledger of its own; the lane that
+ * first delivered them is not touched.
  *
- * Like a lane's store it writes the batch down before it is sent and moves its cursor when the outcomes are known, so a replay goes on after a crash
- * where it was, with the same events under the same keys.
+ * Like a lane's store it writes the batch down before it is sent and moves its cursor when the
+ * outcomes are known, so a replay goes on after a crash where it was, with the same events under
+ * the same keys.
  *
- * Which of the events that retention removes were chosen can be determined only before they are removed: see `Replays`. Where that was not possible (the process died between) the rest
- * is expired when the replay finds no more.
+ * Which of the events that retention removes were chosen can be determined only before they are
+ * removed: see `Replays`. Where that was not possible (the process died between) the rest is
+ * expired when the replay finds no more.
  */
 import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
 import { Account, assert } from "@waybill/core";
@@ -41,13 +44,18 @@ export interface ReplayStoreOptions<T extends ReplayState> {
   readonly fates: Fates;
   /** The chosen events from a position on, in order. */
   readonly pieces: (from: Position) => AsyncGenerator<Piece>;
-  /** Called before the cursor moves past these events. **Errors**: the same batch is settled again. */
+  /**
+   * Called before the cursor moves past these events. **Errors**: the same batch is settled again.
+   */
   readonly onSettled?: (batch: LogBatch, outcomes: readonly Outcome[]) => Promise<void>;
-  /** Told when the state could not be written; the replay goes on. */
+  /** Called when the state could not be written; the replay goes on. */
   readonly onStateError?: (error: unknown) => void;
 }
 
-/** How far a replay is: the chosen events before `from` are settled or on their way, `events` of them. */
+/**
+ * How far a replay is: the chosen events before `from` are settled or on their way, `events` of
+ * them.
+ */
 export interface ReplayProgress {
   readonly from: Position;
   readonly events: number;
@@ -98,8 +106,9 @@ export class ReplayStore<T extends ReplayState> implements Store {
   }
 
   /**
-   * What is before `first` was removed; `chosen` events of it had not been reached `before`. Those that have not been reached since are expired; what is on
-   * its way gets its own outcomes. Returns how many are.
+   * What is before `first` was removed; `chosen` events of it had not been reached `before`. Those
+   * that have not been reached since are expired; what is on its way gets its own outcomes. Returns
+   * how many are.
    */
   async expire(first: Position, chosen: number, before: ReplayProgress): Promise<number> {
     if (this.#value.done) return 0;
@@ -202,7 +211,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
   /** What became of the event at `position` in this replay; `pending` before its turn. */
   async fateAt(position: Position): Promise<Fate | { readonly status: "pending" }> {
     const fate = await this.#options.fates.at(position);
-    // Behind the last one that was settled nothing is known yet.
+    // After the last one that was settled nothing is known yet.
     return fate.status === "unknown" && !this.#value.done && position >= this.#value.cursor
       ? { status: "pending" }
       : fate;

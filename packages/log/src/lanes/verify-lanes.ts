@@ -1,8 +1,10 @@
 /**
- * Checks the lanes of a log by their files alone: that a lane's state can be read, that the sum of its events' fates is its ledger, that each block of fates has the counts it records,
- * and that its dead letters are whole.
+ * Checks the lanes of a log by their files alone: that a lane's state can be read, that the sum of
+ * its events' fates is its ledger, that each block of fates has the counts it records, and that its
+ * dead letters are whole.
  *
- * A relay may be at work meanwhile: the state is read before the blocks, and blocks that are newer than it are left out.
+ * A relay may be at work meanwhile: the state is read before the blocks, and blocks that are newer
+ * than it are left out.
  */
 import type { Disk } from "@waybill/core";
 import type { Position } from "../types.ts";
@@ -22,7 +24,10 @@ export interface LaneReport {
   readonly faults: readonly string[];
 }
 
-/** The lanes beside a log: `directory` holds `lanes`, `fates` and `dead`. `logFirst`: the first position that the log still has. **Errors**: `WAYBILL_DISK`. */
+/**
+ * The lanes beside a log: `directory` holds `lanes`, `fates` and `dead`. `logFirst`: the first
+ * position that the log still has. **Errors**: `WAYBILL_DISK`.
+ */
 export async function verifyLanes(directory: string, logFirst: Position, disk: Disk): Promise<readonly LaneReport[]> {
   const reports: LaneReport[] = [];
   // A name with a dot is not a lane: it was set aside, or never finished.
@@ -68,7 +73,10 @@ function disagreements(ledger: FateCounts, fates: FateCounts, hasOlder: boolean)
   );
 }
 
-/** Reads every block up to the state's tail. Returns how many events' fates are lost, of those that the log still has. */
+/**
+ * Reads every block up to the state's tail. Returns how many events' fates are lost, of those that
+ * the log still has.
+ */
 async function verifyBlocks(
   directory: string,
   state: LaneStateValue,

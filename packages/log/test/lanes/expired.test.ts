@@ -1,4 +1,7 @@
-/** What retention takes from a lane is counted in that moment, once, whatever the lane is doing and whatever dies when. */
+/**
+ * What retention takes from a lane is counted in that moment, once, whatever the lane is doing and
+ * whatever dies when.
+ */
 import { type AccountView, type Batch, DELIVERED, type Outcome } from "@waybill/core";
 import {
   DeadLetters,
@@ -191,7 +194,8 @@ test("a loss is counted once, whether the process dies before, while or after it
       const again = await open(disk);
       const account = again.store.account();
       expect(account, `operation ${operation}`).toMatchObject({ accepted: 40, delivered: 5, balanced: true });
-      // A power cut may bring the segment back that was removed last; what was said of it stays said.
+      // A power cut may bring the segment back that was removed last; what was said of it stays
+      // said.
       if (powerFails) expect(account.expired).toBeGreaterThanOrEqual(Math.max(0, again.log.first - 5));
       else expect(account.expired).toBe(Math.max(0, again.log.first - 5));
       await expectFatesToBeTheLedger(again.log, again.store, `operation ${operation}`);

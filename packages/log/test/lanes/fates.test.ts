@@ -30,7 +30,10 @@ function statusOf(outcome: Outcome): Fate {
     : { status: outcome.status as "delivered" | "rejected" };
 }
 
-/** Settles so many events at random, as a lane does: batch by batch, a block before each state. Returns what became of each. */
+/**
+ * Settles so many events at random, as a lane does: batch by batch, a block before each state.
+ * Returns what became of each.
+ */
 async function settleAll(fates: Fates, random: SeededRandom, count: number): Promise<Fate[]> {
   const expected: Fate[] = [];
   for (let index = 0; index < count; index++) {
@@ -156,7 +159,7 @@ test("a position whose block is lost is unknown, never delivered", async () => {
   expect(await again.at(500)).toEqual({ status: "delivered" });
 });
 
-test("what is settled while a block is being written stands behind it", async () => {
+test("what is settled while a block is being written is after it", async () => {
   const fates = await open(new SimDisk());
   for (let index = 0; index < 500; index++) fates.settle(index % 2 === 0 ? DELIVERED : FILTERED);
   const flushed = [fates.flush(), fates.flush()];

@@ -45,7 +45,7 @@ test("attempts are found by position over many files, also when one was torn", a
     expect(await attemptsFor("/a", disk, position)).toMatchObject([
       { first: position - (position % 10), count: 10, atMs: Math.floor(position / 10), durationMs: 1.2, status: 200 },
     ]);
-  // A second attempt for the last batch of a file stands in the next one.
+  // A second attempt for the last batch of a file is in the next one.
   const boundary = Number((files[1] as string).slice(-29, -9));
   const before = await attemptsFor("/a", disk, boundary - 1);
   expect(before).toHaveLength(1);

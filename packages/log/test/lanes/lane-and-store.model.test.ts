@@ -1,6 +1,7 @@
 /**
- * A lane over the log's store beside a model of a few lines: after each random command both must agree on what was delivered, rejected, is pending,
- * on the lane's mode, and on which flushes have resolved and which are blocked.
+ * A lane over the log's store beside a model of a few lines: after each random command both must
+ * agree on what was delivered, rejected, is pending, on the lane's mode, and on which flushes have
+ * resolved and which are blocked.
  */
 import {
   type Clock,
@@ -45,7 +46,7 @@ interface Model {
   settled: number;
   /** The most that ever were: their dead letters are kept, whatever becomes of the cursor. */
   everSettled: number;
-  /** Where the cursor that a power cut leaves stands at least. */
+  /** Where the cursor that a power cut leaves is at least. */
   synced: number;
   answer: Answer;
   paused: boolean;
@@ -207,7 +208,8 @@ async function compare(model: Model, real: Real): Promise<void> {
   expect(modesOf(model)).toContain(real.lane.snapshot().mode);
   expect(real.flushes.map(({ resolved }) => !resolved)).toEqual(flushes.map(({ blocked }) => blocked));
   expect(real.dead.log.head).toBe(Math.ceil(model.everSettled / 5));
-  // At least once, in order: what comes again begins anew behind a cursor that was lost, and skips nothing.
+  // At least once, in order: what comes again begins anew behind a cursor that was lost, and skips
+  // nothing.
   const good = Array.from({ length: appended }, (_, number) => number).filter((number) => !isBad(number));
   const distinct = [...new Set(real.taken)];
   expect(distinct).toEqual(good.slice(0, distinct.length));

@@ -82,7 +82,7 @@ test("a batch holds events of one metadata only", async () => {
   expect(await store.lease(WIDE)).toMatchObject({ count: 2, metadata: "m" });
 });
 
-test("after SIGKILL the next process goes on behind the last settled event, and the ledgers balance", async () => {
+test("after SIGKILL the next process goes on after the last settled event, and the ledgers balance", async () => {
   const first = await open(new SimDisk());
   await push(first.log, numbers(5));
   const batch = await first.store.lease({ maxEvents: 3, maxBytes: 1_000 });
@@ -158,7 +158,7 @@ test("what retention removed before delivery is expired, and counted", async () 
   expect(account.expired).toBeGreaterThan(0);
 });
 
-test("a damaged record is dropped with its reason, and the events behind it are delivered", async () => {
+test("a damaged record is dropped with its reason, and the events after it are delivered", async () => {
   const { disk, log, store } = await open(new SimDisk());
   for (let index = 0; index < 3; index++) await push(log, [`"event-${index}"`]);
   const path = disk.paths().find((one) => Buffer.from(disk.contents(one)).includes("event-1")) as string;
@@ -266,7 +266,7 @@ test("with durable leases that is so after any power cut too", async () => {
   for (let seed = 0; seed < 50; seed++) {
     const random = new SeededRandom(seed);
     let world = await open(new SimDisk(), { durableLease: true });
-    // What a vendor that knows a repeat by the batch's key has acted on.
+    // What a vendor that knows a duplicate by the batch's key has acted on.
     const acted = new Map<string, readonly string[]>();
     let pushed = 0;
     let sentTwice = 0;

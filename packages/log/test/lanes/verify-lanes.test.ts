@@ -1,4 +1,7 @@
-/** What a check of the files says of lanes: their ledgers, the fates of their events, their dead letters. */
+/**
+ * What a check of the files says of lanes: their ledgers, the fates of their events, their dead
+ * letters.
+ */
 import { DELIVERED, type Outcome } from "@waybill/core";
 import {
   DeadLetters,
@@ -20,7 +23,10 @@ const EVENTS = 1_000;
 const NEVER: Outcome = { status: "rejected", reason: "never" };
 const FILTERED: Outcome = { status: "dropped", reason: "filtered" };
 
-/** A lane that settled its events with outcomes so mixed that their fates became blocks; three of them are rejected. */
+/**
+ * A lane that settled its events with outcomes so mixed that their fates became blocks; three of
+ * them are rejected.
+ */
 async function settled(): Promise<SimDisk> {
   const disk = new SimDisk();
   const runtime = { disk, clock: new VirtualClock() };

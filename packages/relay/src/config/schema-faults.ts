@@ -27,7 +27,7 @@ const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /**
  * Names of environments, sources and destinations. Records of zod do not look into what has a wrong
- * name, and leave out `__proto__` without a word.
+ * name, and leave out `__proto__` silently.
  */
 export function nameFaults(raw: unknown, places: Places): ConfigFault[] {
   const environments = memberOf(raw, "environments");

@@ -1,7 +1,8 @@
 /**
  * The key sets of every source and destination, and the configuration as they make it.
  *
- * Rotations by the admin API last, over reloads and restarts, until the file has the new key (kept-rotations.ts).
+ * Rotations by the admin API last, over reloads and restarts, until the file has the new key
+ * (kept-rotations.ts).
  */
 import type { RotationView } from "../admin/views.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig, SourceKey } from "../config/types.ts";
@@ -57,7 +58,10 @@ export class Credentials {
     }));
   }
 
-  /** Takes the keys of a configuration that was loaded. Where a rotation has said otherwise it holds, or gives way: in words, for each. */
+  /**
+   * Takes the keys of a configuration that was loaded. Where a rotation has said otherwise it
+   * holds, or gives way: in words, for each.
+   */
   configure(environments: readonly EnvironmentConfig[], nowMs: number): readonly RotationNote[] {
     const before = new Map(this.#keySets);
     const notes: RotationNote[] = [];
@@ -155,7 +159,9 @@ export class Credentials {
   }
 }
 
-/** What a rotation and the file make of a key set, in words, with a fingerprint in place of the key. */
+/**
+ * What a rotation and the file make of a key set, in words, with a fingerprint in place of the key.
+ */
 export interface RotationNote {
   /** Whether the rotation holds. */
   readonly holds: boolean;

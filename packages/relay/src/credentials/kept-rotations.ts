@@ -1,10 +1,14 @@
 /**
- * Rotations by the admin API outlive reloads and restarts: which keys a key set has when the file says one thing and a rotation another, as a function of both.
+ * Rotations by the admin API outlive reloads and restarts: which keys a key set has when the file
+ * says one thing and a rotation another, as a function of both.
  *
- * A rotation holds while the file has the keys of before, or others beside one that was replaced: whoever wrote it has not heard of the rotation, and the replaced key must not
- * come back. When the file has been given the new key, or has none of those that were replaced, somebody has written it since: from then on the file alone decides.
+ * A rotation holds while the file has the keys of before, or others beside one that was replaced:
+ * whoever wrote it has not heard of the rotation, and the replaced key must not come back. When the
+ * file has been given the new key, or has none of those that were replaced, somebody has written it
+ * since: from then on the file alone decides.
  *
- * Keys that stood in the file are kept as digests; those that came by a rotation in full, or nobody could serve them after a restart.
+ * Keys that was in the file are kept as digests; those that came by a rotation in full, or nobody
+ * could serve them after a restart.
  */
 import { createHash } from "node:crypto";
 import type { KeySet } from "./rotator.ts";
@@ -34,7 +38,9 @@ export interface ConfiguredKey {
   readonly expiresAtMs?: number;
 }
 
-/** What holds for a key set: its keys, the one in use first; or that the rotation is over, and why. */
+/**
+ * What holds for a key set: its keys, the one in use first; or that the rotation is over, and why.
+ */
 export type Merged =
   | { readonly holds: true; readonly keys: readonly ConfiguredKey[] }
   | { readonly holds: false; readonly because: "has it" | "has others" | "gives it away" };
@@ -52,7 +58,10 @@ export function fingerprintOf({ keys }: KeptRotation): string {
   return (keys.at(-1)?.digest ?? "").slice(0, FINGERPRINT_CHARACTERS);
 }
 
-/** The record of a rotation that made `before` to `after` at `atMs`. `configured`: the keys that the file has. */
+/**
+ * The record of a rotation that made `before` to `after` at `atMs`. `configured`: the keys that the
+ * file has.
+ */
 export function rotationOf(
   known: KeptRotation | undefined,
   {
@@ -95,7 +104,9 @@ export function rotationOf(
   };
 }
 
-/** `isElsewhere`: the file has a key in another key set, where it must be the only one of that name. */
+/**
+ * `isElsewhere`: the file has a key in another key set, where it must be the only one of that name.
+ */
 export function mergedWith(
   { keys, configured: before }: KeptRotation,
   configured: readonly ConfiguredKey[],
@@ -134,7 +145,7 @@ export function withoutExpired(rotation: KeptRotation, nowMs: number): KeptRotat
   };
 }
 
-/** `undefined` when a value of JSON is no list of rotations. */
+/** `undefined` when a value of JSON is not a list of rotations. */
 export function parseRotations(value: unknown): readonly KeptRotation[] | undefined {
   return Array.isArray(value) && value.every(isRotation) ? value : undefined;
 }

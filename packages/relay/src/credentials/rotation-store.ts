@@ -1,8 +1,10 @@
 /**
- * The rotations of the admin API on disk: one file in the data directory, for its owner alone, replaced as a whole: written beside it, synced, renamed, the directory synced.
- * So at every instant it is the one before or the one after.
+ * The rotations of the admin API on disk: one file in the data directory, for its owner alone,
+ * replaced as a whole: written beside it, synced, renamed, the directory synced. So at every
+ * instant it is the one before or the one after.
  *
- * A file that cannot be read, or is not what was written, is set aside: a start goes on with the keys of the configuration, and says so.
+ * A file that cannot be read, or is not what was written, is set aside: a start goes on with the
+ * keys of the configuration, and says so.
  */
 import { crc32 } from "node:zlib";
 import { type Disk, messageOf, WaybillError } from "@waybill/core";
@@ -51,7 +53,9 @@ export class RotationStore {
     return { rotations: [], warning };
   }
 
-  /** Durable when it resolves. **Errors**: `WAYBILL_DISK`; then it may hold after a restart, or not. */
+  /**
+   * Durable when it resolves. **Errors**: `WAYBILL_DISK`; then it may hold after a restart, or not.
+   */
   async write(rotations: readonly KeptRotation[]): Promise<void> {
     const path = `${this.#directory}/${ROTATIONS_NAME}`;
     const unfinished = `${this.#directory}/${ROTATIONS_UNFINISHED}`;

@@ -1,10 +1,14 @@
 /**
- * Which keys of a key set are valid and which one is used, as a function of what happened and the time: nothing else decides.
+ * Which keys of a key set are valid and which one is used, as a function of what happened and the
+ * time: nothing else decides.
  *
- * A key set is a source's keys of one kind (those that clients may send), or a destination's credential with those it replaced (those that we send). A rotation makes a new key the
- * one in use; the others stay valid for a grace period, for senders that have not heard of it. A key that a vendor refuses is not used while there is another valid one.
+ * A key set is a source's keys of one kind (those that clients may send), or a destination's
+ * credential with those it replaced (those that we send). A rotation makes a new key the one in
+ * use; the others stay valid for a grace period, for senders that have not heard of it. A key that
+ * a vendor refuses is not used while there is another valid one.
  *
- * Invariants (rotator.test.ts, random interleavings): a key set with a key always has a valid one, and the one in use is among the valid.
+ * Invariants (rotator.test.ts, random interleavings): a key set with a key always has a valid one,
+ * and the one in use is among the valid.
  */
 export interface KeySetKey {
   readonly key: string;
@@ -48,14 +52,20 @@ export function keySetAfter(keySet: KeySet, event: KeySetEvent, nowMs: number): 
   }
 }
 
-/** The keys that are valid. When all have expired the newest stays: a key set never becomes empty by time alone. */
+/**
+ * The keys that are valid. When all have expired the newest stays: a key set never becomes empty by
+ * time alone.
+ */
 export function acceptedKeys(keySet: KeySet, nowMs: number): readonly string[] {
   const valid = keySet.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
   const newest = keySet.at(-1);
   return valid.length > 0 || newest === undefined ? valid.map(({ key }) => key) : [newest.key];
 }
 
-/** The key to use: the newest valid one that was not refused, or the newest valid one; `undefined` for an empty key set. */
+/**
+ * The key to use: the newest valid one that was not refused, or the newest valid one; `undefined`
+ * for an empty key set.
+ */
 export function servingKey(keySet: KeySet, nowMs: number): string | undefined {
   const accepted = acceptedKeys(keySet, nowMs);
   const candidates = keySet.filter(({ key }) => accepted.includes(key));

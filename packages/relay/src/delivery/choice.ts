@@ -1,9 +1,9 @@
 /**
  * Which events a destination gets, and what of them: its filter, its sample, its redaction.
  *
- * What is stored is anything that is JSON. An event that is no object has no name, no user and no
- * fields: a filter of types leaves it out, and there is nothing to take out of it. What cannot be
- * read at all throws, which rejects that event.
+ * What is stored is anything that is JSON. An event that is not an object has no name, no user and
+ * no fields: a filter of types leaves it out, and there is nothing to take out of it. What cannot
+ * be read at all throws, which rejects that event.
  */
 import { createHash } from "node:crypto";
 import { own, type Translate } from "@waybill/core";

@@ -1,4 +1,7 @@
-/** A changed plan of destinations: everything that can fail is done before anything is switched, and taken back when it fails. */
+/**
+ * A changed plan of destinations: everything that can fail is done before anything is switched, and
+ * taken back when it fails.
+ */
 import type { Disk } from "@waybill/core";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
@@ -84,7 +87,10 @@ async function prepare(
   };
 }
 
-/** A destination that was never there leaves no state behind when the plan is not taken: it would begin there later, not at the head. */
+/**
+ * A destination that was never there leaves no state behind when the plan is not taken: it would
+ * begin there later, not at the head.
+ */
 async function openNew(
   config: DestinationConfig,
   { directory, disk, open }: DestinationPlanOptions,

@@ -44,13 +44,13 @@ export interface DestinationOptions {
   readonly directory: string;
   readonly observer: DestinationObserver;
   readonly settings: SenderSettings;
-  /** Told of each request about the events from `first` on. Must not throw. */
+  /** Called for each request about the events from `first` on. Must not throw. */
   readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
   /** What a person should know of. Must not throw. */
   readonly onWarning?: (message: string) => void;
 }
 
-/** Told what happens on a destination's lane. Must not throw. */
+/** Called with what happens on a destination's lane. Must not throw. */
 export interface DestinationObserver {
   attempted(of: LaneName & { readonly attempt: Attempt }): void;
   modeChanged(of: LaneName & { readonly mode: LaneMode; readonly reason: string | undefined }): void;
@@ -82,7 +82,10 @@ interface Parts {
   readonly fates: Fates;
 }
 
-/** One destination of an environment: its lane over the log, its durable state, its dead letters, what was tried. */
+/**
+ * One destination of an environment: its lane over the log, its durable state, its dead letters,
+ * what was tried.
+ */
 export class Destination {
   readonly deadLetters: DeadLetters;
   readonly #options: DestinationOptions;
@@ -182,15 +185,20 @@ export class Destination {
     return this.#limits;
   }
 
-  /** Begins to deliver. Apart from {@link open}, so that a relay that fails to start, or a plan that is not taken, sends nothing. */
+  /**
+   * Begins to deliver. Apart from {@link open}, so that a relay that fails to start, or a plan that
+   * is not taken, sends nothing.
+   */
   start(): void {
     this.#stopListening = this.#options.log.onCommit(() => this.#lane.notify());
     this.#lane.notify();
   }
 
   /**
-   * Makes changed settings ready; `commit` takes them over: the next attempt uses them, a halted lane tries at once. Cursor, ledger and dead letters stay, whatever has
-   * changed; a batch that was sent and has no outcome goes again as it was, if need be to another vendor. **Errors**: `WAYBILL_CONFIG`.
+   * Makes changed settings ready; `commit` takes them over: the next attempt uses them, a halted
+   * lane tries at once. Cursor, ledger and dead letters stay, whatever has changed; a batch that
+   * was sent and has no outcome goes again as it was, if need be to another vendor. **Errors**:
+   * `WAYBILL_CONFIG`.
    */
   prepare(config: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
     const { runtime, settings } = this.#options;
@@ -211,7 +219,10 @@ export class Destination {
     };
   }
 
-  /** Sends a request that is not an event to the vendor at once, past the lane. `undefined` when no answer comes in time, or the vendor has no such requests. */
+  /**
+   * Sends a request that is not an event to the vendor at once, past the lane. `undefined` when no
+   * answer comes in time, or the vendor has no such requests.
+   */
   async passThrough(asked: PassthroughRequest, deadlineMs: number): Promise<HttpResponse | undefined> {
     if (!isPlainPath(asked.path)) return answerOf(NOT_FOUND, { error: "There is no such path." });
     const { runtime } = this.#options;
@@ -236,7 +247,10 @@ export class Destination {
     return this.#sender;
   }
 
-  /** Whether the lane sends and has less than a batch to send: then there is room for something else. */
+  /**
+   * Whether the lane sends and has less than a batch to send: then there is room for something
+   * else.
+   */
   get hasRoom(): boolean {
     const { mode } = this.#lane.snapshot();
     return (mode === "idle" || mode === "sending") && this.#store.pending().events < this.#limits.maxEvents;
@@ -343,7 +357,9 @@ export class Destination {
     return this.#store.sync();
   }
 
-  /** Finishes the attempt in flight, at most until the deadline. What is pending stays in the log. */
+  /**
+   * Finishes the attempt in flight, at most until the deadline. What is pending stays in the log.
+   */
   async close(deadlineMs: number): Promise<void> {
     this.#stopListening();
     await this.#lane.close(deadlineMs, { drain: false });
@@ -358,7 +374,10 @@ function isRedirect({ status }: HttpResponse): boolean {
   return status >= 300 && status < 400;
 }
 
-/** Whether a destination of this name has been here: it has sent something, or keeps dead letters or fates. Its lane had a state then. */
+/**
+ * Whether a destination of this name has been here: it has sent something, or keeps dead letters or
+ * fates. Its lane had a state then.
+ */
 async function hasTraces({ directory, config, runtime }: DestinationOptions): Promise<boolean> {
   for (const kind of ["attempts", "dead", "fates"]) {
     const names = await runtime.disk.list(`${directory}/${kind}/${config.name}`).catch((): readonly string[] => []);
@@ -371,7 +390,10 @@ function attemptsDirectory({ directory, config }: DestinationOptions): string {
   return `${directory}/attempts/${config.name}`;
 }
 
-/** Where duplicates are known by the batch's key the same batch has to be sent again after a power cut. */
+/**
+ * Where duplicates are known by the batch's key the same batch has to be sent again after a power
+ * cut.
+ */
 function needsDurableLease({ vendor }: DestinationConfig): boolean {
   return destinationAdapterOf(vendor).knowsDuplicatesBy === "batch";
 }

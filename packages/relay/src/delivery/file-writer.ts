@@ -1,10 +1,12 @@
 /**
- * Events appended to a file, a line each, fsynced before they count as delivered. A full or old file is renamed with the time it began and a new one begun; no file is
- * ever written over.
+ * Events appended to a file, a line each, fsynced before they count as delivered. A full or old
+ * file is renamed with the time it began and a new one begun; no file is ever written over.
  *
- * A batch is written at the end that was last synced: what an interrupted write left behind is cut off first. After a crash of this relay that end is not known: the
- * file's own is taken (a batch may then stand there twice: at least once), behind a line's end of ours when a torn line stands there. A file that was removed, or
- * its directory, takes no event with it: each append looks whether its file is still there before it counts.
+ * A batch is written at the end that was last synced: what an interrupted write left behind is cut
+ * off first. After a crash of this relay that end is not known: the file's own is taken (a batch
+ * may then are there twice: at least once), behind a line's end of ours when a torn line is there.
+ * A file that was removed, or its directory, takes no event with it: each append looks whether its
+ * file is still there before it counts.
  */
 import { type DiskFile, type DiskRuntime, messageOf, type Runtime, type Transport, WaybillError } from "@waybill/core";
 import type { FileDestinationOptions } from "../config/own-destinations.ts";
@@ -21,8 +23,9 @@ interface OpenFile {
 type Settings = FileDestinationOptions;
 
 /**
- * The one hand that writes a destination's file, whatever its settings become: one thing at a time, at most one file open. It outlives a reload, so that a
- * request under the settings of before and one under those of now never write at the same place.
+ * The one hand that writes a destination's file, whatever its settings become: one thing at a time,
+ * at most one file open. It outlives a reload, so that a request under the settings of before and
+ * one under those of now never write at the same place.
  */
 export class FileWriter {
   readonly #runtime: DiskRuntime;

@@ -1,14 +1,19 @@
 /**
- * Names against patterns in which `*` stands for anything, also for nothing; nothing else is special.
+ * Names against patterns in which `*` stands for anything, also for nothing; nothing else is
+ * special.
  *
- * In one pass over the name, whatever pattern and name are: the texts between the stars are found from left to right, each as early as can be (a later place
- * would leave less for what follows), and each search is that of Knuth, Morris and Pratt, which never looks back.
+ * In one pass over the name, whatever pattern and name are: the texts between the stars are found
+ * from left to right, each as early as can be (a later place would leave less for what follows),
+ * and each search is that of Knuth, Morris and Pratt, which never looks back.
  */
 
 /** As much of a string as is looked at. */
 export type Text = Pick<string, "length" | "charCodeAt">;
 
-/** A text between stars, and for each place in it how much of its beginning ends there: where the search goes on after a difference. */
+/**
+ * A text between stars, and for each place in it how much of its beginning ends there: where the
+ * search goes on after a difference.
+ */
 interface Part {
   readonly text: string;
   readonly resume: Int32Array;
@@ -41,7 +46,7 @@ function standsAt(text: string, name: Text, at: number): boolean {
   return true;
 }
 
-/** Behind the first place of the part from `start` on and before `end`; -1 when there is none. */
+/** After the first place of the part from `start` on and before `end`; -1 when there is none. */
 function behind({ text, resume }: Part, name: Text, start: number, end: number): number {
   let matched = 0;
   for (let at = start; at < end; at++) {

@@ -63,7 +63,7 @@ function httpProtocol({ url, headers, signingSecret, format }: HttpDestination):
 }
 
 /**
- * Events with a line's end behind each. Line ends within an event are white space of its JSON:
+ * Events with a line's end after each. Line ends within an event are white space of its JSON:
  * strings cannot hold them.
  */
 export function linesOf(count: number, event: (index: number) => Chunk): readonly Chunk[] {

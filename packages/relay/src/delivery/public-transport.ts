@@ -1,4 +1,7 @@
-/** Requests to public addresses alone; a refusal names the setting that allows others, so that whoever reads it knows what to do. */
+/**
+ * Requests to public addresses alone; a refusal names the setting that allows others, so that
+ * whoever reads it knows what to do.
+ */
 import { type Transport, WaybillError } from "@waybill/core";
 import { createNodeTransport, type NodeTransport, publicAddresses } from "@waybill/node";
 

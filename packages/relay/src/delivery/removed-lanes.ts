@@ -1,4 +1,7 @@
-/** Lanes of destinations that are not configured any more: their files stay, until somebody removes them. */
+/**
+ * Lanes of destinations that are not configured any more: their files stay, until somebody removes
+ * them.
+ */
 import type { Disk } from "@waybill/core";
 import { fatesInFiles, type LaneFate, LaneState, type Log, type Position, parseLaneState } from "@waybill/log";
 import type { TraceDestination } from "../admin/views.ts";
@@ -17,7 +20,7 @@ export interface OrphanedLane {
   readonly events: number;
 }
 
-/** What the configuration allows: what else stands among the states is not a lane's. */
+/** What the configuration allows: what else is among the states is not a lane's. */
 const LANE_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const NOT_CONFIGURED = "the destination is not configured any more";
 

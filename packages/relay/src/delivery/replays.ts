@@ -1,8 +1,9 @@
 /**
  * Replays: chosen events of an environment's log, or dead letters, sent to a destination once more.
  *
- * Each is a lane of its own over a {@link ReplayStore}: with a ledger of its own, a state on disk (it goes on after a restart), the destination's own
- * sender and credential. Live traffic comes first: a replay waits whenever the destination's lane has a batch to send, or cannot send.
+ * Each is a lane of its own over a {@link ReplayStore}: with a ledger of its own, a state on disk
+ * (it goes on after a restart), the destination's own sender and credential. Live traffic comes
+ * first: a replay waits whenever the destination's lane has a batch to send, or cannot send.
  */
 import {
   createUuidV7,
@@ -111,7 +112,10 @@ export class Replays {
     for (const { lane } of this.#jobs.values()) lane.notify();
   }
 
-  /** How many events a choice has. Reads them all. **Errors**: `WAYBILL_INPUT` for an unknown destination. */
+  /**
+   * How many events a choice has. Reads them all. **Errors**: `WAYBILL_INPUT` for an unknown
+   * destination.
+   */
   async count(destination: string, choice: ReplayChoice): Promise<number> {
     let events = 0;
     for await (const { start, end } of this.#pieces(this.#known(destination), choice, { from: 0 }))
@@ -119,7 +123,10 @@ export class Replays {
     return events;
   }
 
-  /** Begins a replay. **Errors**: `WAYBILL_INPUT`, also when {@link REPLAYS_MAX} are not over; `WAYBILL_DISK`. */
+  /**
+   * Begins a replay. **Errors**: `WAYBILL_INPUT`, also when {@link REPLAYS_MAX} are not over;
+   * `WAYBILL_DISK`.
+   */
   async begin(destination: string, choice: ReplayChoice, eventsPerSecond: number | undefined): Promise<ReplayView> {
     const { clock, random, disk } = this.#options.runtime;
     if (Buffer.byteLength(JSON.stringify(choice)) > CHOICE_MAX_BYTES)
@@ -178,7 +185,10 @@ export class Replays {
     return true;
   }
 
-  /** The destinations have changed: new credentials are used at once; a replay waits while its destination is not configured. */
+  /**
+   * The destinations have changed: new credentials are used at once; a replay waits while its
+   * destination is not configured.
+   */
   reconfigured(): void {
     for (const { lane, store } of this.#jobs.values()) {
       const destination = this.#options.destination(store.value.destination);
@@ -237,8 +247,9 @@ export class Replays {
   }
 
   /**
-   * Before retention removes what is before `first` of the log, or of a destination's dead letters: counts the chosen events among it that have not had their
-   * turn. Call what comes back once they are gone: it puts them into the ledgers of the replays as expired.
+   * Before retention removes what is before `first` of the log, or of a destination's dead letters:
+   * counts the chosen events among it that have not had their turn. Call what comes back once they
+   * are gone: it puts them into the ledgers of the replays as expired.
    */
   async expiring(first: Position, deadLettersOf?: string): Promise<() => Promise<void>> {
     const found: (() => Promise<number>)[] = [];
@@ -338,7 +349,10 @@ export class Replays {
     }
   }
 
-  /** What is read is looked through in one step of the event loop: many replays that read at once would be one long step. */
+  /**
+   * What is read is looked through in one step of the event loop: many replays that read at once
+   * would be one long step.
+   */
   #oneAtATime<T>(read: () => Promise<T>): Promise<T> {
     const result = this.#reading.then(read);
     this.#reading = result.then(ignore, ignore);

@@ -1,4 +1,4 @@
-/** What stands in a replay's state file, and what is believed of it. */
+/** What is in a replay's state file, and what is believed of it. */
 import { type DeadLetterFilter, isCount, isDropped, isFateTail, isObject, type ReplayState } from "@waybill/log";
 import type { LogChoice } from "./chosen-events.ts";
 
@@ -13,7 +13,10 @@ export interface StoredReplay extends ReplayState {
   readonly cancelled: boolean;
 }
 
-/** A state that cannot be read says neither what to send nor where to: the replay is over, and shown as such. */
+/**
+ * A state that cannot be read says neither what to send nor where to: the replay is over, and shown
+ * as such.
+ */
 export function abandoned(id: string, nowMs: number): StoredReplay {
   return {
     id,

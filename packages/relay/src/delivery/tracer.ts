@@ -1,4 +1,7 @@
-/** What became of events: found by their id in the log's bytes, or by their position. What is answered is bounded: how often an id occurs is for senders to decide. */
+/**
+ * What became of events: found by their id in the log's bytes, or by their position. What is
+ * answered is bounded: how often an id occurs is for senders to decide.
+ */
 import { own } from "@waybill/core";
 import type { Log, LogRecord, Position } from "@waybill/log";
 import { vendorOf } from "@waybill/vendors";
@@ -11,15 +14,15 @@ export interface TraceOptions {
   /** Only the segments that were written to between these times, epoch ms. */
   readonly sinceMs?: number;
   readonly untilMs?: number;
-  /** Most events that are told. Default 1,000. */
+  /** Most events that are reported. Default 1,000. */
   readonly max?: number;
-  /** Ends the search; what was found until then is told. */
+  /** Ends the search; what was found until then is reported. */
   readonly signal?: AbortSignal;
 }
 
 export interface Traced {
   readonly events: readonly TracedEvent[];
-  /** Whether there are more than are told. */
+  /** Whether there are more than are reported. */
   readonly isCut: boolean;
 }
 
@@ -33,7 +36,7 @@ export interface Traceable {
 }
 
 const EVENTS_MAX = 1_000;
-/** Of all events that are told, as they are stored. */
+/** Of all events that are reported, as they are stored. */
 const BYTES_MAX = 4 * 1024 * 1024;
 
 /** What became of the events of this id: of the segments written to in that time, or of all. */
@@ -47,7 +50,7 @@ export async function traceEvents(from: Traceable, messageId: string, options: T
     if (index === undefined) continue;
     const text = textAt(record, index);
     const event = parse(text);
-    // The same text may stand in another event's properties.
+    // The same text may be in another event's properties.
     const member = adapterOf(vendorOf(record.metadata))?.idMember;
     if (event === undefined || member === undefined || memberOf(event, member) !== messageId) continue;
     isCut = events.length === max || (events.length > 0 && bytes + text.length > BYTES_MAX);
@@ -80,7 +83,10 @@ function withRemoved<T extends { readonly position: Position; readonly destinati
   return { ...traced, destinations: [...traced.destinations, ...(removed.get(traced.position) ?? [])] };
 }
 
-/** What became of the event at `position`, also when the event itself is no longer in the log. `undefined`: no event has this position yet. */
+/**
+ * What became of the event at `position`, also when the event itself is no longer in the log.
+ * `undefined`: no event has this position yet.
+ */
 export async function tracePosition(from: Traceable, position: Position): Promise<TracedEvent | undefined> {
   const { environment, log } = from;
   if (position >= log.head) return undefined;

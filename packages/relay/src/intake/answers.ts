@@ -5,11 +5,14 @@ export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  /** A body that is no text; then `body` is empty. */
+  /** A body that is not text; then `body` is empty. */
   readonly bytes?: Uint8Array;
 }
 
-/** A refusal as RFC 9457 `application/problem+json`. `code` is stable; `message` is for people and equals `detail`. */
+/**
+ * A refusal as RFC 9457 `application/problem+json`. `code` is stable; `message` is for people and
+ * equals `detail`.
+ */
 export function problem(
   status: number,
   code: string,

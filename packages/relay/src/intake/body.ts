@@ -1,8 +1,9 @@
 /**
  * Reads a request's body: whole, decoded, never larger than the limit, whatever the client claims.
  *
- * A body is counted while it arrives and while it is decoded, and charged to a {@link Share}: to the source whose key the request's head has, else to the sender's
- * address. The charge is given back when the body was worked on. A body that does not come on is given up.
+ * A body is counted while it arrives and while it is decoded, and charged to a {@link Share}: to
+ * the source whose key the request's head has, else to the sender's address. The charge is given
+ * back when the body was worked on. A body that does not come on is given up.
  */
 import type { IncomingMessage } from "node:http";
 import type { Clock } from "@waybill/core";
@@ -19,7 +20,7 @@ export interface BodyLimits {
   readonly maxTotalBytes: number;
   /** Without one bodies may take as long as they like. */
   readonly clock?: Clock;
-  /** Told of each piece of a body. */
+  /** Called for each piece of a body. */
   readonly gate?: Pick<ReadGate, "tick">;
 }
 
@@ -31,7 +32,10 @@ export interface Charge {
   release(): void;
 }
 
-/** Called exactly once. `true`: the charge is kept until it is released; else it is given back at once. */
+/**
+ * Called exactly once. `true`: the charge is kept until it is released; else it is given back at
+ * once.
+ */
 export type BodyDone = (body: Buffer | BodyRefusal, charge: Charge) => boolean | undefined | void;
 
 /** Of all bodies in memory, for those whose key is known only when they were read. */
@@ -72,7 +76,10 @@ export class BodyReader {
     return this.keyed.heldBytes + this.keyless.heldBytes;
   }
 
-  /** `share`: who pays, by default strangers together. After a refusal what else comes of the request is thrown away. */
+  /**
+   * `share`: who pays, by default strangers together. After a refusal what else comes of the
+   * request is thrown away.
+   */
   read(
     request: IncomingMessage,
     done: BodyDone,

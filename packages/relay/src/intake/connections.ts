@@ -4,8 +4,9 @@ import type { Socket } from "node:net";
 const CLOSE_IDLE_EVERY = 64;
 
 /**
- * Keeps the number of connections within a limit: each may hold the head of a request in memory. When there are too many, those that are idle are closed, then the
- * oldest of those that have not sent a whole head yet; only when all others are in use a new one is refused.
+ * Keeps the number of connections within a limit: each may hold the head of a request in memory.
+ * When there are too many, those that are idle are closed, then the oldest of those that have not
+ * sent a whole head yet; only when all others are in use a new one is refused.
  */
 export class Connections {
   readonly #maxConnections: number;

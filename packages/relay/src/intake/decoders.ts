@@ -1,6 +1,8 @@
 /**
- * Decompresses bodies that have come whole: few at a time, so that they neither take the memory of many windows (16 MiB each for brotli) nor all threads that the
- * disk needs too; shares in turn. What comes out is charged piece by piece, so that a bomb is stopped at the limit and not after it.
+ * Decompresses bodies that have come whole: few at a time, so that they neither take the memory of
+ * many windows (16 MiB each for brotli) nor all threads that the disk needs too; shares in turn.
+ * What comes out is charged piece by piece, so that a bomb is stopped at the limit and not after
+ * it.
  */
 import type { Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, gunzipSync, inflateSync } from "node:zlib";

@@ -8,7 +8,8 @@
  * | `CUT_MS` | Connections whose request has not come completely are cut. |
  * | the deadline | So are those whose answer is still being worked on: their events wait for a disk or a vendor that does not answer. |
  *
- * To close idle connections at once would cut off requests that are on their way to us: their senders could not know what became of them.
+ * To close idle connections at once would cut off requests that are on their way to us: their
+ * senders could not know what became of them.
  */
 import { type Server, ServerResponse } from "node:http";
 import { Server as NetServer } from "node:net";
@@ -46,7 +47,10 @@ export class Drain {
     this.#working -= 1;
   }
 
-  /** Resolves once the server is closed and has no connection any more. `cut` is called when bodies that are on their way are given up. */
+  /**
+   * Resolves once the server is closed and has no connection any more. `cut` is called when bodies
+   * that are on their way are given up.
+   */
   async end(server: Server, clock: Clock, deadlineMs: number, cut: () => void = () => undefined): Promise<void> {
     this.#ending = true;
     if (!server.listening) return;

@@ -1,8 +1,9 @@
 /**
  * Answers to requests that are not read to their end.
  *
- * To close the connection at once would destroy the answer: what the client still sends meets a reset, which overtakes it. To read on until the client has sent
- * all would let it send for ever. So the answer leaves whole, a little more is read and thrown away, and then the connection ends.
+ * To close the connection at once would destroy the answer: what the client still sends meets a
+ * reset, which overtakes it. To read on until the client has sent all would let it send for ever.
+ * So the answer leaves whole, a little more is read and thrown away, and then the connection ends.
  */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";

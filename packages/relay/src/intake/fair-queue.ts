@@ -19,8 +19,9 @@ interface Line<Item> {
 const QUANTUM_BYTES = 64 * 1024;
 
 /**
- * Lines of work, one for each share, served in turn so that each gets the same number of bytes done, whatever the size of its pieces (deficit round robin:
- * Shreedhar and Varghese, 1996). Within a line order holds.
+ * Lines of work, one for each share, served in turn so that each gets the same number of bytes
+ * done, whatever the size of its pieces (deficit round robin: Shreedhar and Varghese, 1996). Within
+ * a line order holds.
  */
 export class FairQueue<Item extends Waiting> {
   readonly #lines = new Map<Share, Line<Item>>();

@@ -1,16 +1,20 @@
 /**
- * Remembers which message ids were stored, and where, for a window of time, in memory of fixed size.
+ * Remembers which message ids were stored, and where, for a window of time, in memory of fixed
+ * size.
  *
- * Two generations of a hash table, each for half of `maxIds`; when the newer one is full or half the window old, the older one is emptied
- * and takes its place. So an id is remembered for at least half the window, or for the last `maxIds / 2` ids when they come faster;
- * memory is 24 bytes a slot, two slots an id, and 8 bytes for the request it came with: 56 bytes times `maxIds`.
+ * Two generations of a hash table, each for half of `maxIds`; when the newer one is full or half
+ * the window old, the older one is emptied and takes its place. So an id is remembered for at least
+ * half the window, or for the last `maxIds / 2` ids when they come faster; memory is 24 bytes a
+ * slot, two slots an id, and 8 bytes for the request it came with: 56 bytes times `maxIds`.
  *
- * Where an id is stored is known only after the fsync. Until then it holds a ticket of its request and its place among the request's events; what the ticket stands
- * for is written once, when the request's first position is known, whatever the number of its ids.
+ * Where an id is stored is known only after the fsync. Until then it holds a ticket of its request
+ * and its place among the request's events; what the ticket stands for is written once, when the
+ * request's first position is known, whatever the number of its ids.
  *
- * An id is kept as a 128-bit hash with a secret seed: two ids of one window fall together by chance less often than
- * once in 10^26 for a million ids. The first words lie apart from the others, so that looking for an id that is new touches four bytes a
- * generation: how fast memory answers is what a lookup costs. A first word of zero marks an empty slot, one of all ones a removed one.
+ * An id is kept as a 128-bit hash with a secret seed: two ids of one window fall together by chance
+ * less often than once in 10^26 for a million ids. The first words lie apart from the others, so
+ * that looking for an id that is new touches four bytes a generation: how fast memory answers is
+ * what a lookup costs. A first word of zero marks an empty slot, one of all ones a removed one.
  */
 import { assert } from "@waybill/core";
 
@@ -20,12 +24,14 @@ const REST_WORDS = HASH_WORDS - 1;
 const REMOVED = 0xffff_ffff;
 /** Stored, but where is not known (any more). */
 const NOWHERE = -1;
-/** Places a request may have: an id holds minus two minus (its ticket times this, plus its place). */
+/**
+ * Places a request may have: an id holds minus two minus (its ticket times this, plus its place).
+ */
 const PLACES = 2 ** 20;
 /** Tickets begin anew then: none lives that long. */
 const TICKETS = 2 ** 32;
 
-/** Where an id stands in the bytes at hand, without its quotes. */
+/** Where an id is in the bytes at hand, without its quotes. */
 export interface IdRange {
   readonly idStart: number;
   readonly idEnd: number;
@@ -43,7 +49,10 @@ interface Generation {
   readonly rest: Uint32Array;
   /** Position in the log, or ticket and place. */
   readonly positions: Float64Array;
-  /** First position of each ticket's request plus one; 0 while that is not known. Each has an id here, so there are no more than ids. */
+  /**
+   * First position of each ticket's request plus one; 0 while that is not known. Each has an id
+   * here, so there are no more than ids.
+   */
   readonly tickets: Float64Array;
   firstTicket: number;
   used: number;
@@ -87,8 +96,9 @@ export class IdWindow {
   }
 
   /**
-   * Touches the places of all hashes. They lie anywhere in a table larger than the caches; asked for one after another without a decision in
-   * between, memory answers several at once. Returns what it read, so that it is read.
+   * Touches the places of all hashes. They lie anywhere in a table larger than the caches; asked
+   * for one after another without a decision in between, memory answers several at once. Returns
+   * what it read, so that it is read.
    */
   prefetch({ words }: IdHashes): number {
     const newer = this.#newer.tags;
@@ -101,7 +111,10 @@ export class IdWindow {
     return seen;
   }
 
-  /** Adds hash `index` of `hashes`; `false` when it was there. `position` where it is stored, once that is known. */
+  /**
+   * Adds hash `index` of `hashes`; `false` when it was there. `position` where it is stored, once
+   * that is known.
+   */
   add(hashes: IdHashes, index: number, nowMs: number, position: number = NOWHERE): boolean {
     this.#turn(nowMs);
     if (this.#older.used > 0 && this.#find(this.#older, hashes, index) >= 0) return false;
@@ -127,7 +140,10 @@ export class IdWindow {
     return isNew;
   }
 
-  /** Ends the request at hand: the ticket of the ids that were added for it; `undefined` when there is none. */
+  /**
+   * Ends the request at hand: the ticket of the ids that were added for it; `undefined` when there
+   * is none.
+   */
   endRequest(): number | undefined {
     if (!this.#isTicketUsed) return undefined;
     this.#isTicketUsed = false;
@@ -199,8 +215,8 @@ export class IdWindow {
   }
 
   /**
-   * Writes the hash of an id that stands in `bytes` to place `index` of `hashes`. Four words that each depend on every byte (the mixing steps of
-   * MurmurHash3, public domain).
+   * Writes the hash of an id that is in `bytes` to place `index` of `hashes`. Four words that each
+   * depend on every byte (the mixing steps of MurmurHash3, public domain).
    */
   hash(bytes: Uint8Array, { idStart, idEnd }: IdRange, hashes: IdHashes, index: number): void {
     let a = (this.#seed[0] as number) ^ hashes.scope;

@@ -1,8 +1,9 @@
 /**
- * The HTTP end of the intake, on bare `node:http`: the framework costs a fifth of the throughput of small bodies, and the paths
- * are the vendors' tables anyway.
+ * The HTTP end of the intake, on bare `node:http`: the framework costs a fifth of the throughput of
+ * small bodies, and the paths are the vendors' tables anyway.
  *
- * A request harms only itself: whatever is thrown on its way ends as one answer, 500 with the code `internal`, and one line of the log.
+ * A request harms only itself: whatever is thrown on its way ends as one answer, 500 with the code
+ * `internal`, and one line of the log.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Clock } from "@waybill/core";
@@ -36,7 +37,10 @@ export interface IntakeServerOptions {
   readonly gate?: ReadGate;
 }
 
-/** Idle connections stay open longer than any client or load balancer keeps its end, so that we never close one in use. */
+/**
+ * Idle connections stay open longer than any client or load balancer keeps its end, so that we
+ * never close one in use.
+ */
 const KEEP_ALIVE_MS = 75_000;
 /** How often timeouts are looked at: they act within this time. */
 const TIMEOUTS_EVERY_MS = 500;
@@ -91,7 +95,8 @@ class Receiver {
   come(request: IncomingMessage, response: ServerResponse, expected: boolean): void {
     const { gate } = this.#options;
     gate?.tick();
-    // One without a socket stands behind another one's answer: what a connection sends at once can be thousands.
+    // One without a socket is after another one's answer: what a connection sends at once can be
+    // thousands.
     const isBehind = response.socket === null;
     if (gate !== undefined && (isBehind || gate.isLate)) gate.wait(() => this.#receive(request, response, expected));
     else this.#receive(request, response, expected);
@@ -99,7 +104,8 @@ class Receiver {
 
   #receive(request: IncomingMessage, response: ServerResponse, expected: boolean): void {
     this.#connections.spoke(request.socket);
-    // Its client is gone; and of what stood behind others in its bytes, Node ends the process when such answers end out of turn.
+    // Its client is gone; and of what was behind others in its bytes, Node ends the process when
+    // such answers end out of turn.
     if (request.socket.destroyed) return;
     try {
       const { intake } = this.#options;
@@ -189,7 +195,8 @@ class Receiver {
   }
 
   #write(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
-    // A client that is gone has its events stored all the same; it will send them again and be told so.
+    // A client that is gone has its events stored all the same; it will send them again and be told
+    // so.
     if (response.destroyed) return;
     try {
       writeAnswer(response, answer);
@@ -252,7 +259,10 @@ function requestOf(request: IncomingMessage): IntakeRequest {
   return url.startsWith("/") ? asked : { ...asked, ...absolute(url, headers) };
 }
 
-/** A target with its host in it, as one sends to a proxy: that host is meant, whatever else the head says. */
+/**
+ * A target with its host in it, as one sends to a proxy: that host is meant, whatever else the head
+ * says.
+ */
 function absolute(url: string, headers: IncomingMessage["headers"]): Pick<IntakeRequest, "path" | "headers"> {
   const [, host, path] = /^https?:\/\/([^/?#]*)(.*)$/is.exec(url) ?? [];
   return host === undefined

@@ -10,8 +10,9 @@ interface Bucket {
 }
 
 /**
- * A token bucket per key of a source, whatever its spelling and wherever a request has it; "" for requests without one. Only keys that are valid come here, and full
- * buckets are forgotten, so that it holds no more than the keys in use.
+ * A token bucket per key of a source, whatever its spelling and wherever a request has it; "" for
+ * requests without one. Only keys that are valid come here, and full buckets are forgotten, so that
+ * it holds no more than the keys in use.
  */
 export class KeyLimiter {
   readonly #limit: { readonly perSecond: number; readonly burst: number };

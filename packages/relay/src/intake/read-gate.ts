@@ -1,10 +1,13 @@
 /**
  * Bounds what sockets bring in one turn of the event loop.
  *
- * Node reads every socket that has something, up to two megabytes of each, before anything else has its turn. A body in chunks of a byte makes an event of each, and sixty
- * bytes can be a request: a few connections that send as fast as they can would hold up timers, answers and deliveries for seconds. So the work of a turn is
- * timed, a look at the clock for every {@link LOOK_EVERY} events and after each connection that closes; after {@link SLICE_MS} all sockets are held at once, and what still comes of the read at hand waits. From the next turn on
- * they are let go again, in the order they were held, as many as the turn before was short.
+ * Node reads every socket that has something, up to two megabytes of each, before anything else has
+ * its turn. A body in chunks of a byte makes an event of each, and sixty bytes can be a request: a
+ * few connections that send as fast as they can would hold up timers, answers and deliveries for
+ * seconds. So the work of a turn is timed, a look at the clock for every {@link LOOK_EVERY} events
+ * and after each connection that closes; after {@link SLICE_MS} all sockets are held at once, and
+ * what still comes of the read at hand waits. From the next turn on they are let go again, in the
+ * order they were held, as many as the turn before was short.
  *
  * | state | sockets | requests |
  * |---|---|---|
@@ -17,7 +20,10 @@ import type { Clock } from "@waybill/core";
 
 /** Of a turn, for what sockets bring. */
 const SLICE_MS = 6;
-/** Of a turn, for requests that waited: Node sends the answers of one connection behind each other at the end of it, which takes several times as long. */
+/**
+ * Of a turn, for requests that waited: Node sends the answers of one connection behind each other
+ * at the end of it, which takes several times as long.
+ */
 const WAITED_SLICE_MS = 2;
 /** A turn that was shorter lets twice as many sockets go, one that was longer half as many. */
 const SHORT_MS = 4;
@@ -25,7 +31,10 @@ const LONG_MS = 16;
 const BATCH_MAX = 4_096;
 const LOOK_EVERY = 32;
 
-/** What Node reads a socket with. Its methods are no public interface: a socket without them is not held. */
+/**
+ * What Node reads a socket with. Its methods are no public interface: a socket without them is not
+ * held.
+ */
 interface Handle {
   readStart: () => number;
   readStop: () => number;
@@ -115,14 +124,16 @@ export class ReadGate {
   }
 
   /**
-   * Node's own work when a connection closes takes back each of its requests that has no answer yet; pipelined ones can be thousands. Where several close at once, a turn does
-   * as many as there is time for.
+   * Node's own work when a connection closes takes back each of its requests that has no answer
+   * yet; pipelined ones can be thousands. Where several close at once, a turn does as many as there
+   * is time for.
    */
   #watchClose(socket: Socket): void {
     const listeners = socket.listeners("close");
     socket.removeAllListeners("close");
     const close = (hadError: boolean): void => {
-      // Each request gets an error of its own; to note where it was made takes three quarters of the time, and nobody reads it.
+      // Each request gets an error of its own; to note where it was made takes three quarters of
+      // the time, and nobody reads it.
       const { stackTraceLimit } = Error;
       Error.stackTraceLimit = 0;
       try {

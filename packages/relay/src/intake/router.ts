@@ -110,7 +110,7 @@ export class Router {
     return source === undefined || known === source ? known : undefined;
   }
 
-  /** What an adapter is told of the source, and of the relay. */
+  /** What an adapter gets of the source, and of the relay. */
   optionsFor(adapter: VendorAdapter, source: Source | undefined, makeId: InboundOptions["makeId"]): InboundOptions {
     const { clock, limits } = this.#options;
     // Where the key in the body names the source it is looked up once more.

@@ -1,11 +1,13 @@
 /**
  * Who holds how many bytes of request bodies in memory.
  *
- * There are two pools: one for requests whose key is known from their head, with a share per source, and a small one for those whose key is known only
- * once the body was read, with a share per address. So strangers can make each other wait, and nobody else.
+ * There are two pools: one for requests whose key is known from their head, with a share per
+ * source, and a small one for those whose key is known only once the body was read, with a share
+ * per address. So strangers can make each other wait, and nobody else.
  *
- * A share may grow as long as it is no larger than what is left of its pool. One alone gets half, two get a third each, n get 1/(n+1): there is always
- * room for another one, and what is not used is not kept from anybody.
+ * A share may grow as long as it is no larger than what is left of its pool. One alone gets half,
+ * two get a third each, n get 1/(n+1): there is always room for another one, and what is not used
+ * is not kept from anybody.
  */
 
 export type ShareRefusal = "overloaded" | "share_exceeded";
@@ -99,7 +101,10 @@ export class Pool {
 
 const IPV6_NETWORK_GROUPS = 4;
 
-/** Whom an address stands for: an IPv4 address for itself, one of IPv6 for its network of 64 bits, which one customer has as a rule. */
+/**
+ * Whom an address stands for: an IPv4 address for itself, one of IPv6 for its network of 64 bits,
+ * which one customer has as a rule.
+ */
 export function peerOf(address: string | undefined): string {
   if (address === undefined) return "";
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];

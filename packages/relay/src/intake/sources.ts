@@ -79,7 +79,10 @@ export class SourceTable {
     this.#byPrefix = prefixesOf(sources);
   }
 
-  /** Looks the key up by a salted digest: how long it takes says nothing about how much of a guess was right. One that has expired is not known. */
+  /**
+   * Looks the key up by a salted digest: how long it takes says nothing about how much of a guess
+   * was right. One that has expired is not known.
+   */
   byKey(key: string, kind = ""): KnownKey | undefined {
     if (key.length > KEY_MAX_CHARACTERS) return undefined;
     return this.#byDigest.get(digestOf(key))?.find((known) => known.kind === kind && this.isValid(known));
@@ -96,7 +99,9 @@ export class SourceTable {
     return undefined;
   }
 
-  /** Where the sources are that share the name in `/s/<name>/`; `undefined` when `path` is not so. */
+  /**
+   * Where the sources are that share the name in `/s/<name>/`; `undefined` when `path` is not so.
+   */
   sharedName(path: string): SharedName | undefined {
     const name = /^\/s\/([^/]+)\//.exec(path)?.[1];
     const sources = this.sources.filter(({ config }) => config.name === name);

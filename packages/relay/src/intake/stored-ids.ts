@@ -1,9 +1,11 @@
 /**
- * The ids an environment has stored, kept over restarts: a repeat that comes after a crash is still known as one.
+ * The ids an environment has stored, kept over restarts: a duplicate that comes after a crash is
+ * still known as one.
  *
- * Nothing is looked up on disk. Every 8,192 positions of the log their ids' hashes go to a file of their own (128 KiB, written once,
- * never synced); a start fills the window from the files of the last `maxIds` events and reads from the log what no whole file covers, as a rule
- * fewer than 8,192 events. A file that is missing or damaged costs time at the next start, never an event.
+ * Nothing is looked up on disk. Every 8,192 positions of the log their ids' hashes go to a file of
+ * their own (128 KiB, written once, never synced); a start fills the window from the files of the
+ * last `maxIds` events and reads from the log what no whole file covers, as a rule fewer than 8,192
+ * events. A file that is missing or damaged costs time at the next start, never an event.
  *
  * A file is named by its first position, 20 digits, `.ids`; numbers are little-endian:
  *
@@ -76,7 +78,7 @@ export class StoredIds {
     });
   }
 
-  /** Opens what stands in `options.directory` and fills the window. **Errors**: `WAYBILL_DISK`. */
+  /** Opens what is in `options.directory` and fills the window. **Errors**: `WAYBILL_DISK`. */
   static async open(options: StoredIdsOptions): Promise<StoredIds> {
     await makeDirectoryInPlace(options.runtime.disk, options.directory);
     const stored = new StoredIds(options, await openSeed(options));
@@ -117,7 +119,8 @@ export class StoredIds {
   #chunkAt(base: Position): Chunk {
     let chunk = this.#chunks.get(base);
     if (chunk === undefined) {
-      // Where events without ids come between, a chunk is never full: the next start reads the log there.
+      // Where events without ids come between, a chunk is never full: the next start reads the log
+      // there.
       if (this.#chunks.size >= CHUNKS_MAX) this.#chunks.delete(Math.min(...this.#chunks.keys()));
       const bytes = Buffer.alloc(FILE_BYTES);
       const words = new Uint32Array(bytes.buffer, bytes.byteOffset + HEADER_BYTES, IDS_PER_FILE * HASH_WORDS);
@@ -169,7 +172,10 @@ export class StoredIds {
     for (const base of this.#chunks.keys()) if (base + IDS_PER_FILE <= log.head) this.#chunks.delete(base);
   }
 
-  /** Which files there are. What speaks of positions that the log has not (any more) is removed: they will be given anew. */
+  /**
+   * Which files there are. What speaks of positions that the log has not (any more) is removed:
+   * they will be given anew.
+   */
   async #findFiles(): Promise<void> {
     const { directory, runtime, log } = this.#options;
     for (const name of await runtime.disk.list(directory)) {
@@ -263,7 +269,10 @@ function nameOf(base: Position): string {
   return `${String(base).padStart(20, "0")}${SUFFIX}`;
 }
 
-/** The secret of the hashes. Without it the files say nothing: one that cannot be kept costs the next start a look into the log. */
+/**
+ * The secret of the hashes. Without it the files say nothing: one that cannot be kept costs the
+ * next start a look into the log.
+ */
 async function openSeed({ directory, runtime }: StoredIdsOptions): Promise<Uint8Array> {
   const { disk, random } = runtime;
   const path = `${directory}/seed`;

@@ -1,9 +1,10 @@
 /**
  * Divides the work on request bodies over turns of the event loop.
  *
- * Whatever stands in a body, a limited number of bytes is looked through before others get their turn: timers, answers, deliveries. Small bodies are worked on as
- * they come, as long as those of this turn are few; a large body, and whatever comes when many have come, waits for a turn of its own, sources in turn.
- * Work without a key known waits for that with one, but for every fourth turn.
+ * Whatever is in a body, a limited number of bytes is looked through before others get their turn:
+ * timers, answers, deliveries. Small bodies are worked on as they come, as long as those of this
+ * turn are few; a large body, and whatever comes when many have come, waits for a turn of its own,
+ * sources in turn. Work without a key known waits for that with one, but for every fourth turn.
  */
 import { FairQueue, type Waiting } from "./fair-queue.ts";
 import type { Share } from "./shares.ts";
@@ -42,7 +43,10 @@ export class Turns {
     return this.#keyed.size + this.#keyless.size;
   }
 
-  /** Whether so many bytes may be worked on at once; else {@link wait}. Nothing of a share overtakes what waits of it. */
+  /**
+   * Whether so many bytes may be worked on at once; else {@link wait}. Nothing of a share overtakes
+   * what waits of it.
+   */
   isNow(share: Share, bytes: number): boolean {
     if (bytes > HEAVY_BYTES || share.waiting > 0 || this.#spentBytes + bytes > TURN_BYTES) return false;
     this.#spentBytes += bytes;

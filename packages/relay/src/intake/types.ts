@@ -1,4 +1,4 @@
-/** What the parts of the intake share: a request on its way in, and what they are told. */
+/** What the parts of the intake share: a request on its way in, and what they are reported. */
 import type { Clock } from "@waybill/core";
 import type { InboundRoute, IntakeLimits } from "@waybill/vendors";
 import type { VendorAdapter } from "@waybill/vendors/registry";
@@ -62,6 +62,9 @@ export interface Opened {
   /** Without a prefix, without the query. */
   readonly path: string;
   readonly bodyMaxBytes: number;
-  /** Another vendor that has the path and the key in the body: asked when this one does not know the key. */
+  /**
+   * Another vendor that has the path and the key in the body: asked when this one does not know the
+   * key.
+   */
   readonly next?: Opened;
 }

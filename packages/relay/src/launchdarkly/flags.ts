@@ -1,6 +1,7 @@
 /**
- * Flag data for summaries of old events: from a file, or from LaunchDarkly by its own SDK, which keeps them current. Without either every flag is unknown: its evaluations
- * are counted all the same.
+ * Flag data for summaries of old events: from a file, or from LaunchDarkly by its own SDK, which
+ * keeps them current. Without either every flag is unknown: its evaluations are counted all the
+ * same.
  */
 import { readFileSync } from "node:fs";
 import { WaybillError } from "@waybill/core";
@@ -14,7 +15,9 @@ export interface FlagSource {
 }
 
 export interface FlagSettings {
-  /** Keeps the vendor's SDK, which makes its own requests, from connecting to private addresses too. */
+  /**
+   * Keeps the vendor's SDK, which makes its own requests, from connecting to private addresses too.
+   */
   readonly publicOnly?: boolean;
 }
 
@@ -26,13 +29,19 @@ export function createFlagSource(config: LaunchDarklyDestination, settings: Flag
   return config.flagsFromVendor ? fromVendor(config, settings) : NONE;
 }
 
-/** `{ "flags": { "<key>": { "variations": […], "trackEvents": … } } }`, as LaunchDarkly's flag service has it; read at the start and at each reload. */
+/**
+ * `{ "flags": { "<key>": { "variations": […], "trackEvents": … } } }`, as LaunchDarkly's flag
+ * service has it; read at the start and at each reload.
+ */
 function fromFile(path: string): FlagSource {
   const flags = flagsOf(path);
   return { flag: (key) => (Object.hasOwn(flags, key) ? flags[key] : undefined), close: () => undefined };
 }
 
-/** What a parser says of a file that is no JSON quotes it: the path alone is enough, and may be any file. */
+/**
+ * What a parser says of a file that is not JSON quotes it: the path alone is enough, and may be any
+ * file.
+ */
 function flagsOf(path: string): Readonly<Record<string, Flag>> {
   let text: string;
   try {

@@ -1,6 +1,7 @@
 /**
- * A LaunchDarkly source without a disk: events are taken, posted and lost as LaunchDarkly's own relay does it. For those who prefer an answer within microseconds to one
- * that is durable; the ledgers do not count them.
+ * A LaunchDarkly source without a disk: events are taken, posted and lost as LaunchDarkly's own
+ * relay does it. For those who prefer an answer within microseconds to one that is durable; the
+ * ledgers do not count them.
  */
 import type { Runtime } from "@waybill/core";
 import { EventForwarder } from "@waybill/vendors";
@@ -65,7 +66,10 @@ export class MemoryRelay {
     return this.#forwarder.publish(metadata, texts);
   }
 
-  /** Makes other keys and flag data ready; `commit` has them used from the next flush on. **Errors**: `WAYBILL_CONFIG`. */
+  /**
+   * Makes other keys and flag data ready; `commit` has them used from the next flush on.
+   * **Errors**: `WAYBILL_CONFIG`.
+   */
   prepare(destination: LaunchDarklyDestination): { readonly commit: () => void; readonly discard: () => void } {
     const flags = createFlagSource(destination, this.#options);
     return {

@@ -5,7 +5,10 @@ import type { FlagSource } from "./flags.ts";
 import type { LaunchDarklyDestination } from "./options.ts";
 
 const SCHEMA = 3;
-/** Values of the metadata that are remembered at once. They are the senders' own: without a limit memory would be theirs too. */
+/**
+ * Values of the metadata that are remembered at once. They are the senders' own: without a limit
+ * memory would be theirs too.
+ */
 const SUMMARISERS_MAX = 100;
 
 export function isSummarised(metadata: string): boolean {
@@ -19,7 +22,10 @@ export interface Summaries {
   close(): void;
 }
 
-/** A summariser that was not used for an interval is forgotten, unless it is the only one; its users are told of again. */
+/**
+ * A summariser that was not used for an interval is forgotten, unless it is the only one; its users
+ * are announced again.
+ */
 export function createSummaries(
   { inlineUsers, eventQueueCleanupInterval }: LaunchDarklyDestination,
   flags: FlagSource,

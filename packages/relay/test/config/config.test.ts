@@ -77,7 +77,7 @@ test("a short file gets every default", () => {
   });
 });
 
-test("every fault is told at once, in order, with file, line, path and hint", () => {
+test("every fault is reported at once, in order, with file, line, path and hint", () => {
   const text = `listn: 127.0.0.1:0
 limits: { bodyMaxBytes: 10Mib }
 environments:
@@ -187,7 +187,7 @@ test("a missing variable is a fault at its line; a default and an escape are tak
   );
 });
 
-test("unknown WAYBILL_ variables are refused; known ones stand above the file; those the file names are known", () => {
+test("unknown WAYBILL_ variables are refused; known ones are above the file; those the file names are known", () => {
   expect(faults(GOOD, { SEGMENT_KEY: "k", WAYBILL_LISTN: "x" })).toEqual([
     "environment WAYBILL_LISTN: unknown variable; did you mean WAYBILL_LISTEN?",
   ]);
@@ -202,7 +202,7 @@ test("unknown WAYBILL_ variables are refused; known ones stand above the file; t
   expect(config.environments[0]?.destinations[0]?.writeKey).toBe("from-env");
 });
 
-test("what is no YAML is told with its line; an unquoted reference gets its hint", () => {
+test("what is not YAML is reported with its line; an unquoted reference gets its hint", () => {
   expect(faults("listen: [1\nenvironments: {")[0]).toMatch(/^waybill\.yaml:2:\d+/);
   expect(faults("environments: { a: ${X}, b: 1 }").join("\n")).toContain('put quotes around a reference: "${NAME}"');
   expect(faults("a: 1\na: 2").join("\n")).toContain("waybill.yaml:2:1: Map keys must be unique");

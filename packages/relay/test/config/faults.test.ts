@@ -259,8 +259,8 @@ test.each([
   ["a key twice", `${SECRET}: 1\n${SECRET}: 2`],
   ["a map in a line", `a: ${SECRET}: b`],
   ["two documents", `a: 1\n---\n${SECRET}: 1`],
-  ["a reference that is none", `a: "\${${SECRET}}"`],
-])("what is no YAML is not quoted: %s", (_name, text) => {
+  ["a reference that is not one", `a: "\${${SECRET}}"`],
+])("what is not YAML is not quoted: %s", (_name, text) => {
   const message = faults(text);
   expect(message).toMatch(/^f:\d+:\d+/);
   expect(message).not.toContain(SECRET);

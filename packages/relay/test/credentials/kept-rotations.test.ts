@@ -1,4 +1,7 @@
-/** A rotation by the admin API lasts until the file has the new key: over reloads, restarts, power cuts and a damaged file. */
+/**
+ * A rotation by the admin API lasts until the file has the new key: over reloads, restarts, power
+ * cuts and a damaged file.
+ */
 import type { DiskRuntime } from "@waybill/core";
 import { SeededRandom, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";

@@ -21,7 +21,10 @@ const eventOf: fc.Arbitrary<KeySetEvent> = fc.oneof(
   fc.record({ type: fc.constant("rotated" as const), key: keyOf, graceMs: fc.integer({ min: 0, max: 500 }) }),
   fc.record({ type: fc.constant("refused" as const), key: keyOf }),
 );
-/** Rotations, expiries of grace, refusals of a vendor and reloads in any order, time passing in between. */
+/**
+ * Rotations, expiries of grace, refusals of a vendor and reloads in any order, time passing in
+ * between.
+ */
 const historyOf = fc.array(fc.record({ event: eventOf, afterMs: fc.integer({ min: 0, max: 400 }) }), {
   minLength: 1,
   maxLength: 30,

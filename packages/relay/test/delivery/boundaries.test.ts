@@ -1,4 +1,7 @@
-/** What a vendor or a configuration does harms its own lane only; what a caller gets of a vendor's answer is safe; a defect is told. */
+/**
+ * What a vendor or a configuration does harms its own lane only; what a caller gets of a vendor's
+ * answer is safe; a defect is reported.
+ */
 
 import { readdirSync, readlinkSync } from "node:fs";
 import net, { type Socket } from "node:net";
@@ -111,7 +114,7 @@ async function environmentWith(
 const lane = ({ environment, clock }: World, name: string): ReturnType<Environment["lanes"]>[number] =>
   environment.lanes(clock.now()).find(({ destination }) => destination === name) as never;
 
-test("Trophy: an id that is no header is a dead letter with the reason, and the lane goes on", async () => {
+test("Trophy: an id that is not a header is a dead letter with the reason, and the lane goes on", async () => {
   const world = await environmentWith({ game: { vendor: "trophy" } });
   const ids = ["fine", "a\\nb", "€", "x".repeat(5_000), "also fine"];
   await world.append("", ...ids.map((id) => TRACK.replace('"m"', `"${id}"`)));
@@ -140,7 +143,7 @@ test.each<[string, object, object, RegExp]>([
     /header x-api-key/,
   ],
   [
-    "a tenant that is no header",
+    "a tenant that is not a header",
     { vendor: "trophy", wrong: { tenantId: "secret\r\n" } },
     { vendor: "trophy" },
     /header tenant-id/,
@@ -163,7 +166,7 @@ test.each<[string, object, object, RegExp]>([
     { vendor: "http" },
     /content-length/,
   ],
-  ["a URL that is none", { vendor: "http", wrong: { url: "http://[secret" } }, { vendor: "http" }, /URL/],
+  ["a URL that is not one", { vendor: "http", wrong: { url: "http://[secret" } }, { vendor: "http" }, /URL/],
 ])(
   "%s halts the lane, names the header and not its value, keeps the events; corrected, they go",
   async (_what, bad, good, named) => {
@@ -339,7 +342,7 @@ test.each<[string, string, object]>([
     { status: 200, text: PAGE, type: "text/plain; charset=utf-8" },
   ],
   [
-    "a type that is no header",
+    "a type that is not a header",
     raw("200", "{}", "content-type: a/b\u00ff; x=\u0080"),
     { status: 200, type: "text/plain; charset=utf-8" },
   ],

@@ -34,14 +34,14 @@ test("a field is taken out beside the batch as in the event, and equal metadata 
   expect(first.text + first.metadata).not.toMatch(/10\.1\.2\.3|a@b/);
 });
 
-test("beside the batch too a name that stands twice hides nothing, and a whole member goes", () => {
+test("beside the batch too a name that is twice hides nothing, and a whole member goes", () => {
   const twice = textOf(choice({ redact: ["context.ip"] })(track(), '{"context":{"ip":1,"\\u0069p":2,"a":1}}', "k"));
   expect(twice.metadata).toBe('{"context":{"a":1}}');
   expect(textOf(choice({ redact: ["context"] })(track(), '{"context":{"ip":1}}', "k")).metadata).toBe("");
   expect(textOf(choice({ redact: ["context.ip"] })(track(), '{"integrations":{"All":false}}', "k")).metadata).toBe(
     '{"integrations":{"All":false}}',
   );
-  // Of other vendors nothing that an event may hold stands there.
+  // Of other vendors nothing that an event may hold is there.
   const form = "launchdarkly server 4 context.ip";
   expect(textOf(choice({ redact: ["context.ip"] })("{}", form, "k")).metadata).toBe(form);
 });
@@ -53,7 +53,7 @@ test("without a redaction the metadata keeps its bytes", () => {
 });
 
 test.each(["[1]", "[null]", "null", "5", '"x"', "[]", "true"])(
-  "%s is no object: it passes a redaction and a sample as it is",
+  "%s is not an object: it passes a redaction and a sample as it is",
   (text) => {
     for (const metadata of ["", "launchdarkly server 4 ", "posthog"])
       expect(choice({ redact: ["context.ip", "0"], sampleRate: 0.999_999 })(text, metadata, "k")).toEqual({
@@ -91,18 +91,18 @@ test("a name or a user without a text is filtered and sampled all the same", () 
   expect(sampled).toBeLessThan(140);
 });
 
-test("what is no JSON, or not in its form, throws: that event is rejected", () => {
+test("what is not JSON, or not in its form, throws: that event is rejected", () => {
   for (const config of [{ filter: {} }, { sampleRate: 0.5 }, { redact: ["a"] }])
     for (const metadata of ["", "trophy", "posthog"]) expect(() => choice(config)("{", metadata, "k")).toThrow();
 });
 
-test("Trophy: the event is the body; its head stays, and the rate does not stand in it", () => {
+test("Trophy: the event is the body; its head stays, and the rate does not be in it", () => {
   const stored = writeTrophy({ metric: "m", key: "k" }, '{"user":{"id":"u","email":"a@b"},"value":1}');
   const { text } = textOf(choice({ redact: ["user.email", "metric"], sampleRate: 0.999_999 })(stored, "trophy", "k"));
   expect(readTrophyText(text)).toEqual({ metric: "m", key: "k", body: '{"user":{"id":"u"},"value":1}' });
 });
 
-test("the rate stands in the context of those that have one, not in LaunchDarkly's, which is the user", () => {
+test("the rate is in the context of those that have one, not in LaunchDarkly's, which is the user", () => {
   const sampled = choice({ sampleRate: 0.999_999 });
   expect(JSON.parse(textOf(sampled(track({ context: { a: 1 } }), "", "k")).text)).toMatchObject({
     context: { a: 1, sample_rate: 0.999_999 },

@@ -1,4 +1,7 @@
-/** Destinations beside the vendors', and what each destination gets: filters, samples, redaction, where it may be. */
+/**
+ * Destinations beside the vendors', and what each destination gets: filters, samples, redaction,
+ * where it may be.
+ */
 import { createHmac } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { type ServerRequest, startServer } from "@waybill/testing";

@@ -69,7 +69,8 @@ test("a lane whose fates are lost says so in /metrics, and its trace does not gu
     )?.[1] ?? "";
   expect(await metric(world)).toBe("0");
   await world.relay.stop();
-  // As a state whose fates were given up for want of room: it claims nothing about the events before its cursor.
+  // As a state whose fates were given up for want of room: it claims nothing about the events
+  // before its cursor.
   const state = await LaneState.open<LaneStateValue>(
     nodeDisk,
     `${world.config.dataDirectory}/test/lanes`,

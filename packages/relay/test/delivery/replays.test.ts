@@ -1,4 +1,7 @@
-/** Replays beside live traffic, and the warning before retention takes what a lane needs, on a virtual clock. */
+/**
+ * Replays beside live traffic, and the warning before retention takes what a lane needs, on a
+ * virtual clock.
+ */
 import type { DiskRuntime } from "@waybill/core";
 import { LaneState } from "@waybill/log";
 import { Environment, resolveEnvironment } from "@waybill/relay/headless";

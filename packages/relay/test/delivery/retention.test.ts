@@ -1,4 +1,7 @@
-/** Hard retention takes events that a lane or a replay still needs: the ledgers have it at once, and somebody is told. */
+/**
+ * Hard retention takes events that a lane or a replay still needs: the ledgers have it at once, and
+ * it is reported.
+ */
 import type { DiskRuntime } from "@waybill/core";
 import { Environment, resolveEnvironment } from "@waybill/relay/headless";
 import { SeededRandom, SegmentEmulator, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";

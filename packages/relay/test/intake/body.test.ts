@@ -1,4 +1,7 @@
-/** Bodies are read whole, decoded, within limits, and whatever happens each is answered once and gives back what it held. */
+/**
+ * Bodies are read whole, decoded, within limits, and whatever happens each is answered once and
+ * gives back what it held.
+ */
 import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { PassThrough } from "node:stream";

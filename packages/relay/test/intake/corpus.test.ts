@@ -1,4 +1,7 @@
-/** Odd but valid JSON leaves byte-identical; odd and invalid JSON is refused. A thousand events from a seed, and the oddities by name. */
+/**
+ * Odd but valid JSON leaves byte-identical; odd and invalid JSON is refused. A thousand events from
+ * a seed, and the oddities by name.
+ */
 import { emulators, SeededRandom, startServer } from "@waybill/testing";
 import { frame } from "@waybill/vendors";
 import { expect, onTestFinished, test } from "vitest";
@@ -55,7 +58,7 @@ function oddEvent(random: SeededRandom, index: number): string {
 const random = new SeededRandom(20_261_121);
 const events = Array.from({ length: EVENTS }, (_, index) => oddEvent(random, index));
 
-/** The elements of the arrays in these bodies, as they stand there. */
+/** The elements of the arrays in these bodies, as they are there. */
 function elementsOf(bodies: readonly string[], name: string | undefined): string[] {
   return bodies.flatMap((text) => {
     const bytes = Buffer.from(text);

@@ -1,6 +1,7 @@
 /**
- * Whatever JSON is stored, in whatever vendor's form, each event has exactly one outcome at each destination, also behind a filter, a sample and a redaction; no lane
- * fails or stands still, and the event beside it gets through.
+ * Whatever JSON is stored, in whatever vendor's form, each event has exactly one outcome at each
+ * destination, also behind a filter, a sample and a redaction; no lane fails or stands still, and
+ * the event beside it gets through.
  */
 import { type HttpRequest, type HttpResponse, printable } from "@waybill/core";
 import { Environment, resolveEnvironment } from "@waybill/relay/headless";
@@ -45,7 +46,10 @@ const destinations = Object.fromEntries(
 
 const deep = `${'{"a":'.repeat(250)}1${"}".repeat(250)}`;
 const wide = `{${Array.from({ length: 2_000 }, (_, index) => `"k${index}":${index}`).join(",")}}`;
-/** As JSON text, since some of it has no other form: names twice, numbers that no number holds, halves of characters. */
+/**
+ * As JSON text, since some of it has no other form: names twice, numbers that no number holds,
+ * halves of characters.
+ */
 const VALUES: readonly string[] = [
   "null",
   "true",

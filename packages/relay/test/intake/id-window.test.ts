@@ -86,7 +86,7 @@ test("a request that adds no id has no ticket, so that none runs out", () => {
   expect(window.positionOf(a, 0)).toBe(7);
 });
 
-test("places are told as in a map of texts, over many turns and whatever order the answers of the disk come in", () => {
+test("places are reported as in a map of texts, over many turns and whatever order the answers of the disk come in", () => {
   const random = new SeededRandom(5);
   const window = make(64, 1e12);
   const waiting: { readonly ticket: number; readonly first: number; readonly ids: readonly string[] }[] = [];

@@ -5,7 +5,7 @@ import { BASIC, send, startWorld } from "../lib/world.ts";
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
 const track = (messageId: string): object => ({ type: "track", event: "E", userId: "u", messageId });
 
-test("a 2xx carries a receipt; a repeat gets the same one and is not stored again, also after a restart", async () => {
+test("a 2xx carries a receipt; a duplicate gets the same one and is not stored again, also after a restart", async () => {
   const { relay, config, post, emulator, arrived } = await startWorld();
   await post("/v1/track", track("first"));
   const batch = { batch: [track("a"), track("b")] };
@@ -48,7 +48,7 @@ test("the receipt of a batch that came in part before names its own events, wher
   expect(await receipt("x", "y")).toBe("test/3+2");
   expect(await receipt("b", "c", "new", "x")).toBe("test/1+2,5+1,3+1");
   expect(await receipt("new2", "new3", "a")).toBe("test/6+2,0+1");
-  // All of them came before, in two requests; a new event without an id stands between.
+  // All of them came before, in two requests; a new event without an id is between.
   expect(await receipt("y", "", "a", "b", "c")).toBe("test/4+1,8+1,0+3");
   expect(await receipt("c", "y")).toBe("test/2+1,4+1");
   expect(await receipt("q", "q")).toBe("test/9+1,9+1");

@@ -1,4 +1,7 @@
-/** The one way in: what is stored of a request's records, when one of them cannot be, and what is known when it comes again. */
+/**
+ * The one way in: what is stored of a request's records, when one of them cannot be, and what is
+ * known when it comes again.
+ */
 import type { DiskRuntime } from "@waybill/core";
 import { Environment, resolveEnvironment, SourceTable } from "@waybill/relay/headless";
 import { SeededRandom, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";

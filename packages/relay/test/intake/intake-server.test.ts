@@ -1,4 +1,7 @@
-/** The HTTP end of the intake: a request harms only itself, heads and times are bounded, and nobody is read out of politeness. */
+/**
+ * The HTTP end of the intake: a request harms only itself, heads and times are bounded, and nobody
+ * is read out of politeness.
+ */
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { gzipSync } from "node:zlib";
@@ -54,7 +57,7 @@ test.each<[string, Parameters<typeof serve>[0]]>([
   ["open", { open: fail }],
   ["accept, at once", { accept: fail }],
   ["accept, later", { accept: () => Promise.reject(new TypeError("it broke")) }],
-  ["accept, with what is no error", { accept: () => Promise.reject(undefined as unknown as Error) }],
+  ["accept, with what is not a error", { accept: () => Promise.reject(undefined as unknown as Error) }],
   [
     "an answer's header that HTTP does not allow",
     { accept: () => Promise.resolve({ ...FINE, headers: { a: "b\nc" } }) },
@@ -162,7 +165,7 @@ test("heads and bodies that drip are cut off within a second of their time, with
   }
 });
 
-test("what is no request is 400 once, with a code, and its connection ends", async () => {
+test("what is not a request is 400 once, with a code, and its connection ends", async () => {
   const { url, errors } = await serve({});
   for (const bytes of [
     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -1,4 +1,7 @@
-/** Who may send: with which key, in which place and spelling, how often; and that a key goes no further than the intake. */
+/**
+ * Who may send: with which key, in which place and spelling, how often; and that a key goes no
+ * further than the intake.
+ */
 
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { request as httpRequest } from "node:http";
@@ -72,7 +75,7 @@ test.each<[string, string, string, Record<string, string>, object, number]>([
   ["a key of Segment's, by PostHog's own path", "hog", "/e", {}, { event: "e", api_key: KEY }, 401],
   ["no key, which it may", "free", "/s/free/e", {}, { event: "e" }, 200],
   ["another key", "free", "/s/free/e", {}, { event: "e", api_key: "phc" }, 401],
-  ["a key that is no text", "free", "/s/free/e", {}, { event: "e", api_key: 5 }, 401],
+  ["a key that is not text", "free", "/s/free/e", {}, { event: "e", api_key: 5 }, 401],
 ])("with %s: source %s, %s", async (_what, source, path, headers, body, status) => {
   const { relay } = shared;
   const accepted = (): number => relay.accounts().sources.find((one) => one.source === source)?.accepted ?? -1;

@@ -1,4 +1,7 @@
-/** A destination's troubles on a virtual clock: nothing lost, nothing out of order, the other destination unaffected. */
+/**
+ * A destination's troubles on a virtual clock: nothing lost, nothing out of order, the other
+ * destination unaffected.
+ */
 import type { DiskRuntime } from "@waybill/core";
 import { Environment, resolveEnvironment } from "@waybill/relay/headless";
 import {

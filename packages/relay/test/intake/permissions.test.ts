@@ -46,7 +46,7 @@ test.each([
   expect(modesUnder(out)).toEqual({ files: [wanted.file], directories: [wanted.directory] });
 });
 
-test("a data directory that others may look into is told of at the start, and left as it is", async () => {
+test("a data directory that others may look into is reported at the start, and left as it is", async () => {
   const world = await startWorld();
   await world.relay.stop();
   const data = `${world.directory}/data`;

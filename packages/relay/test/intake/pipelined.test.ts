@@ -1,6 +1,6 @@
 /**
- * Requests one behind the other on a connection that its client has reset: nobody can be answered, and Node ends the process when a later answer ends before an earlier one.
- * Found by fuzzing.
+ * Requests one after the other on a connection that its client has reset: nobody can be answered,
+ * and Node ends the process when a later answer ends before an earlier one. Found by fuzzing.
  */
 import { connect } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
@@ -17,7 +17,8 @@ async function pipelineAndReset(url: string, one: string): Promise<void> {
       const socket = connect({ host: hostname, port: Number(port), noDelay: true });
       socket.on("error", () => resolve());
       socket.on("close", () => resolve());
-      // In the middle of a request: the rest comes with those behind it, after the first ones were answered.
+      // In the middle of a request: the rest comes with those behind it, after the first ones were
+      // answered.
       socket.write(bytes.subarray(0, (bytes.length * (time % PIPELINED)) / PIPELINED));
       setImmediate(() => {
         socket.write(bytes.subarray((bytes.length * (time % PIPELINED)) / PIPELINED));

@@ -1,4 +1,7 @@
-/** The conformance list of the Segment protocol, section 6, item by item, against a real relay before an emulator. */
+/**
+ * The conformance list of the Segment protocol, section 6, item by item, against a real relay
+ * before an emulator.
+ */
 import { once } from "node:events";
 import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
@@ -121,7 +124,8 @@ test("6.6: repeated and trailing slashes, the source's own prefix and a configur
   });
   for (const path of ["//v1/batch", "/v1/batch/", "/prefix/v1/batch", "/s/web/v1/batch", "/v1/batch?x=1"])
     expect((await post(path, { batch: [track(id())] })).status, path).toBe(200);
-  // A prefix names the source, and proves nothing: a key is needed all the same, and must be the source's own.
+  // A prefix names the source, and proves nothing: a key is needed all the same, and must be the
+  // source's own.
   expect((await post("/s/web/v1/batch", { batch: [track(id())] }, {})).status).toBe(401);
   expect((await post("/s/web/v1/batch", { batch: [track(id())], writeKey: KEY }, {})).status).toBe(200);
   await arrived(6);
@@ -231,7 +235,7 @@ test("6.12: the forwarded sentAt is in the sender's clock, so that the vendor's 
   expect(lag[1] as number).toBeLessThan(10_000);
 });
 
-test("6.13: 2,501 items and none are taken; a batch that is no array is 400", async () => {
+test("6.13: 2,501 items and none are taken; a batch that is not an array is 400", async () => {
   const { post, arrived } = await startWorld();
   expect((await post("/v1/batch", { batch: Array.from({ length: 2_501 }, () => track(id())) })).status).toBe(200);
   expect((await post("/v1/batch", { batch: [] })).status).toBe(200);

@@ -86,7 +86,7 @@ test("work of strangers waits for that with a key, but for every fourth turn", (
   expect(ran.join("")).toBe("kkk-kkk-kk------");
 });
 
-test("what throws in its turn is told, and the others have theirs", () => {
+test("what throws in its turn is reported, and the others have theirs", () => {
   const { turns, errors, come } = setUp();
   let ran = 0;
   turns.wait(keyed.share("a"), KIB, () => {

@@ -1,4 +1,7 @@
-/** Every vendor's own protocol at both ends of the relay: what its clients send arrives at its emulator byte for byte, and at the others' in their own words. */
+/**
+ * Every vendor's own protocol at both ends of the relay: what its clients send arrives at its
+ * emulator byte for byte, and at the others' in their own format.
+ */
 import { TrophyApiClient } from "@trophyso/node";
 import { emulators, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
@@ -136,7 +139,7 @@ test("GetFluxly's client: partial acceptance, a repeated key, an alias with the 
   expect(vendors.getfluxly.posts.at(-1)?.body).toContain('{"event":"once","user_id":"u",  "properties":{"n":1e400}}');
 });
 
-test("Trophy's client and its published SDK get the vendor's own answer; a repeat does not act twice", async () => {
+test("Trophy's client and its published SDK get the vendor's own answer; a duplicate does not act twice", async () => {
   const { relay, vendors } = await setUp(["trophy"]);
   const trophy = new TrophyClient({ apiKey: "in.secret", baseUrl: `${relay.intakeUrl}/v1` });
   const event = { key: "words written/é", user: { id: "u" }, value: 2.5, idempotencyKey: "k" };
@@ -157,7 +160,7 @@ test("Trophy's client and its published SDK get the vendor's own answer; a repea
   ).rejects.toMatchObject({ statusCode: 401 });
 });
 
-test("Trophy's other endpoints are asked of the vendor, with its own key; without an answer the caller is told", async () => {
+test("Trophy's other endpoints are asked of the vendor, with its own key; without an answer the caller gets an error", async () => {
   const { relay, vendors } = await setUp(["trophy"], {}, { exchange: { deadline: "200ms" } });
   const trophy = new TrophyClient({ apiKey: "in.secret", baseUrl: `${relay.intakeUrl}/v1`, maxRetries: 0 });
   await trophy.metrics.event({ key: "words", user: { id: "u" }, value: 1 });
@@ -248,7 +251,7 @@ test("LaunchDarkly's publisher: bytes, metadata and credentials of each kind of 
   }
 });
 
-test("events of each vendor reach the others in their own words, and what they cannot say is dropped", async () => {
+test("events of each vendor reach the others in their own format, and what they cannot say is dropped", async () => {
   const { relay, vendors, settled } = await setUp(["segment", "letter", "getfluxly", "valued"]);
   await send(
     relay.intakeUrl,

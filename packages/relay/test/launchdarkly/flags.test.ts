@@ -1,4 +1,7 @@
-/** Flag data for summaries: from files of any content, and by LaunchDarkly's SDK, which makes requests of its own. */
+/**
+ * Flag data for summaries: from files of any content, and by LaunchDarkly's SDK, which makes
+ * requests of its own.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** The relay's event paths for LaunchDarkly's SDKs. Names are those of the original's tests; numbers those of docs/conformance.md. */
+/**
+ * The relay's event paths for LaunchDarkly's SDKs. Names are those of the original's tests; numbers
+ * those of docs/conformance.md.
+ */
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { emulators, startServer } from "@waybill/testing";
@@ -442,7 +445,7 @@ test("[launchdarkly-relay 27] CORS: origin, headers and methods, by default and 
   expect([answered.status, answered.headers["access-control-allow-origin"]]).toEqual([202, "https://b.test"]);
 });
 
-test("gzip is taken, a body too large is 413, the SDK's schema version and a repeat's payload id are kept", async () => {
+test("gzip is taken, a body too large is 413, the SDK's schema version and a duplicate's payload id are kept", async () => {
   const { post, flags, settled } = await setUp({ extra: { limits: { bodyMaxBytes: "1KB" } } });
   const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4", "x-launchdarkly-payload-id": "p-1" };
   const body = gzipSync('[{"kind":"custom"}]');

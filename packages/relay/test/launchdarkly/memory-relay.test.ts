@@ -1,4 +1,7 @@
-/** Memory mode on a virtual clock: what strangers' metadata may hold, when it leaves, and when it is forgotten. */
+/**
+ * Memory mode on a virtual clock: what strangers' metadata may hold, when it leaves, and when it is
+ * forgotten.
+ */
 import type { HttpResponse } from "@waybill/core";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { EventQueues, launchdarklyMetadata } from "@waybill/vendors";
@@ -115,7 +118,7 @@ test("old events are summarised for 64 tags at once; those that were not used fo
   await relay.close();
 });
 
-test("diagnostics that are being posted are bounded; one that cannot be sent is told and harms nothing", async () => {
+test("diagnostics that are being posted are bounded; one that cannot be sent is reported and harms nothing", async () => {
   const { relay, posts, warnings } = setUp();
   const diagnostic = (sdk: string): string => `launchdarkly diagnostic ${sdk} {"user-agent":"x"}`;
   let dropped = 0;

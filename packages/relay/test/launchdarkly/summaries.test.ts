@@ -1,4 +1,7 @@
-/** Old events of LaunchDarkly's SDKs on their way out of the log, on a virtual clock: what is remembered of a tag, and for how long. */
+/**
+ * Old events of LaunchDarkly's SDKs on their way out of the log, on a virtual clock: what is
+ * remembered of a tag, and for how long.
+ */
 import { type Rewritten, TextBatch } from "@waybill/core";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { launchdarklyMetadata } from "@waybill/vendors";

@@ -126,7 +126,7 @@ test("one lane's state is gone although the lane has been here: it is logged, an
   expect(again.warnings).toEqual([expect.stringContaining("the state of a is gone: it begins again at position 0")]);
   await again.pass(5 * SECOND_MS);
   expect(ledger(again, "a")).toMatchObject({ accepted: 20, delivered: 20, balanced: true });
-  // One that never was begins at the head, without a word.
+  // One that never was begins at the head, silently.
   expect(ledger(again, "new")).toMatchObject({ accepted: 0 });
 });
 

@@ -7,8 +7,9 @@ import type { ServerHandler, ServerRequest, ServerResponse } from "../server.ts"
 /** What the emulator does instead of its work, for a time or a number of requests. */
 export interface EmulatorFailure {
   /**
-   * `status`: answers so; `reset`: breaks the connection without acting; `resetAfter`: acts, then breaks it; `hang`: never answers;
-   * `slow`: acts and answers late; `partial`: refuses every second event of a batch, where the vendor has a way to say so.
+   * `status`: answers so; `reset`: breaks the connection without acting; `resetAfter`: acts, then
+   * breaks it; `hang`: never answers; `slow`: acts and answers late; `partial`: refuses every
+   * second event of a batch, where the vendor has a way to say so.
    */
   readonly kind: "status" | "reset" | "resetAfter" | "hang" | "slow" | "partial";
   readonly status?: number;
@@ -21,7 +22,10 @@ export interface EmulatorFailure {
 export interface EmulatorOptions {
   /** Default: the machine's. */
   readonly clock?: Clock;
-  /** Requests per second and key beyond which 429 is answered; `burst` may come at once. Default: no limit. */
+  /**
+   * Requests per second and key beyond which 429 is answered; `burst` may come at once. Default: no
+   * limit.
+   */
   readonly rateLimit?: { readonly perSecond: number; readonly burst: number };
 }
 
@@ -176,7 +180,10 @@ export function isObject(value: unknown): value is JsonObject {
 
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g;
 
-/** A body as JSON. Python's clients write NaN and Infinity bare: they are read as null. `undefined` for what is no JSON. */
+/**
+ * A body as JSON. Python's clients write NaN and Infinity bare: they are read as null. `undefined`
+ * for what is not JSON.
+ */
 export function parseBody({ body }: ServerRequest): unknown {
   const text = new TextDecoder().decode(body);
   try {

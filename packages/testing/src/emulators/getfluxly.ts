@@ -1,4 +1,6 @@
-/** GetFluxly's server: partial acceptance, idempotency keys, profiles that are stitched and merged. */
+/**
+ * GetFluxly's server: partial acceptance, idempotency keys, profiles that are stitched and merged.
+ */
 import type { ServerRequest, ServerResponse } from "../server.ts";
 import {
   bearerOf,
@@ -13,7 +15,10 @@ import {
 } from "./emulator.ts";
 
 export interface GetFluxlyEmulatorOptions extends EmulatorOptions {
-  /** Tokens that are taken. Default: any that begins with `gflux_`. `gflux_pub_…` may send events only. */
+  /**
+   * Tokens that are taken. Default: any that begins with `gflux_`. `gflux_pub_…` may send events
+   * only.
+   */
   readonly tokens?: readonly string[];
 }
 
@@ -101,7 +106,7 @@ export class GetFluxlyEmulator extends VendorEmulator {
     const body = parseBody(request);
     const response = isObject(body)
       ? this.#act(path, erase, body, request, partial)
-      : this.#error(400, "validation_error", "the body is no JSON object");
+      : this.#error(400, "validation_error", "the body is not JSON object");
     if (scope !== undefined && response.status < 300) this.#replays.set(scope, { response, atMs: this.clock.now() });
     return response;
   }
@@ -149,7 +154,10 @@ export class GetFluxlyEmulator extends VendorEmulator {
     this.events.push({ ...event, occurred_at: occurredAt });
   }
 
-  /** The profile of the ids: created, given the ids it lacks, or the oldest of several that become one. */
+  /**
+   * The profile of the ids: created, given the ids it lacks, or the oldest of several that become
+   * one.
+   */
   #stitch(event: JsonObject, mayMerge: boolean): GetFluxlyProfile {
     const ids = idsOf(event);
     const found = this.profiles.filter((profile) => profile.mergedInto === undefined && matches(profile, ids));

@@ -1,4 +1,7 @@
-/** Vendors' servers for tests: `const letter = new emulators.LetterEmulator(); const { url } = await letter.listen();`. */
+/**
+ * Vendors' servers for tests: `const letter = new emulators.LetterEmulator(); const { url } = await
+ * letter.listen();`.
+ */
 
 export type { AmplitudeEmulatorOptions, LateFailure } from "./amplitude.ts";
 export { AmplitudeEmulator } from "./amplitude.ts";

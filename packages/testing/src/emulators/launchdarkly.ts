@@ -38,7 +38,7 @@ export class LaunchDarklyEmulator extends VendorEmulator {
   #keys: readonly string[] | undefined;
   readonly #options: LaunchDarklyEmulatorOptions;
   readonly #payloadIds = new Seen(PAYLOAD_IDS_MS);
-  /** Analytics payloads, repeats too, oldest first. */
+  /** Analytics payloads, duplicates too, oldest first. */
   readonly payloads: LaunchDarklyPayload[] = [];
   /** Bodies of diagnostic posts. */
   readonly diagnostics: Post[] = [];
@@ -49,7 +49,7 @@ export class LaunchDarklyEmulator extends VendorEmulator {
     this.#keys = options.keys;
   }
 
-  /** Events of the payloads, without repeats. */
+  /** Events of the payloads, without duplicates. */
   get events(): readonly JsonObject[] {
     return this.payloads.filter(({ repeated }) => !repeated).flatMap(({ events }) => events);
   }

@@ -1,4 +1,7 @@
-/** Letter's server: contacts, accounts, events; dedupe by messageId for a day. What the vendor does not document answers as proposed in the protocol's section 3. */
+/**
+ * Letter's server: contacts, accounts, events; dedupe by messageId for a day. What the vendor does
+ * not document answers as proposed in the protocol's section 3.
+ */
 import type { ServerRequest, ServerResponse } from "../server.ts";
 import {
   bearerOf,
@@ -77,7 +80,7 @@ export class LetterEmulator extends VendorEmulator {
     if (key.startsWith("lt_pat_")) return error(403, "forbidden", "a management token cannot ingest");
     if (request.body.length > BODY_MAX_BYTES) return error(413, "payload_too_large", `${request.body.length} bytes`);
     const body = parseBody(request);
-    if (!isObject(body)) return error(400, "bad_request", "the body is no JSON object");
+    if (!isObject(body)) return error(400, "bad_request", "the body is not JSON object");
     if (kind === "send") return this.#send(body);
     if (kind !== "batch") return this.#single(kind, body);
     const items = body["batch"];
@@ -118,7 +121,7 @@ export class LetterEmulator extends VendorEmulator {
     return undefined;
   }
 
-  /** 1 for a repeat, else 0. */
+  /** 1 for a duplicate, else 0. */
   #take(item: JsonObject): number {
     const { type, messageId } = item;
     if (isText(messageId)) {

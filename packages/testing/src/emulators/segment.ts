@@ -1,6 +1,7 @@
 /**
- * Segment's server, as far as its protocol is known: paths, keys, limits, answers, dedupe by messageId. Can be told to fail.
- * Written against the documentation and apart from our own parser, on purpose: it is the second opinion.
+ * Segment's server, as far as its protocol is known: paths, keys, limits, answers, dedupe by
+ * messageId. Can be told to fail. Written against the documentation and apart from our own parser,
+ * on purpose: it is the second opinion.
  */
 import type { ServerRequest, ServerResponse } from "../server.ts";
 import { type EmulatorOptions, isObject, json, parseBody, pathOf, VendorEmulator } from "./emulator.ts";
@@ -53,7 +54,10 @@ export class SegmentEmulator extends VendorEmulator {
     this.#writeKeys = options.writeKeys;
   }
 
-  /** Answers 400 to every request with an event for which `refused` holds, as the vendor does for one that is too large. */
+  /**
+   * Answers 400 to every request with an event for which `refused` holds, as the vendor does for
+   * one that is too large.
+   */
   refuse(refused: (event: Readonly<Record<string, unknown>>) => boolean): void {
     this.#refused = refused;
   }

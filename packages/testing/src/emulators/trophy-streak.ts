@@ -19,7 +19,9 @@ export function startStreak(nowMs: number): { readonly streak: Streak; readonly 
   return { streak: streakAt(1, isoDate(nowMs), nowMs), extended: true };
 }
 
-/** One day longer on the day after the last one, unchanged on the same day, begun again after a gap. */
+/**
+ * One day longer on the day after the last one, unchanged on the same day, begun again after a gap.
+ */
 export function extend(streak: Streak, nowMs: number): { readonly streak: Streak; readonly extended: boolean } {
   const today = isoDate(nowMs);
   if (streak.periodStart === today) return { streak, extended: false };

@@ -126,7 +126,7 @@ function testRecovery(name: string, setUp: SetUp): void {
     expect(disk.contents(path).length).toBe(size);
   });
 
-  test(`${name}: skips a damaged record, counts it, and keeps what stands behind`, async () => {
+  test(`${name}: skips a damaged record, counts it, and keeps what is behind`, async () => {
     const { disk, log, open } = await setUp();
     for (const text of ["one", "two", "three"]) await log.append(entry([text, `${text}!`]));
     await log.close();

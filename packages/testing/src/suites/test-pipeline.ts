@@ -103,7 +103,7 @@ function testDelivery(name: string, make: MakePipeline): void {
     expect(pipeline.accounts()["a"]).toMatchObject({ delivered: 5, rejected: 1, pending: 0, balanced: true });
   });
 
-  test(`${name}: an event that was lost before counts as dropped at each destination, and is reported for each`, async () => {
+  test(`${name}: an event that was lost before counts as dropped at each destination, and is reported for each one`, async () => {
     const { pipeline, drops, ended } = setUp(make);
     pipeline.drop("invalid", "id-x");
     await ended(pipeline.flush());

@@ -144,7 +144,7 @@ export class EventReader {
     const replaced = isRemote ? [{ ...ip, text: JSON.stringify(address) }] : UNCHANGED;
     const insertId = fields.text(insert, ID_MAX_BYTES);
     if (insertId !== undefined && insertId !== "") return { id: scopedId(insertId, deviceId), replaced };
-    // A number is the sender's own id all the same, and a text that long is no duplicate's.
+    // A number is the sender's own id all the same, and a text that long is not a duplicate's.
     if (insert !== undefined && !fields.says(insert, "") && isScalar(bytes, insert)) return { id: "", replaced };
     const made = makeId();
     const at = found.at(INSERT_ID);

@@ -40,7 +40,7 @@ interface AnonymousUser {
 /** Whose event it is: a `userId`, an `anonymousId`, or both. */
 export type UserIds = KnownUser | AnonymousUser;
 
-/** What is known of a user. These have a meaning to vendors; any others may stand beside them. */
+/** What is known of a user. These have a meaning to vendors; any others may be beside them. */
 export interface UserTraits extends Properties {
   /** Postal address: `{ city, country, postalCode, state, street }`. */
   readonly address?: Properties | undefined;
@@ -78,7 +78,7 @@ export interface UserTraits extends Properties {
   readonly website?: string | undefined;
 }
 
-/** What is known of a group. These have a meaning to vendors; any others may stand beside them. */
+/** What is known of a group. These have a meaning to vendors; any others may be beside them. */
 export interface GroupTraits extends Properties {
   /** Postal address: `{ city, country, postalCode, state, street }`. */
   readonly address?: Properties | undefined;
@@ -106,7 +106,7 @@ export interface GroupTraits extends Properties {
   readonly website?: string | undefined;
 }
 
-/** Where on a site. These have a meaning to vendors; any others may stand beside them. */
+/** Where on a site. These have a meaning to vendors; any others may be beside them. */
 export interface PageProperties extends Properties {
   /** Search terms that led there. */
   readonly keywords?: readonly string[] | string | undefined;
@@ -124,7 +124,7 @@ export interface PageProperties extends Properties {
   readonly url?: string | undefined;
 }
 
-/** What the event is about. These have a meaning to vendors; any others may stand beside them. */
+/** What the event is about. These have a meaning to vendors; any others may be beside them. */
 export interface TrackProperties extends Properties {
   /** ISO 4217: "EUR". Default of most vendors: USD. */
   readonly currency?: string | undefined;

@@ -26,7 +26,8 @@ const SNAKE_CASE: RegExp = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
  * | group | none |
  * | alias | the alias endpoint: `previous_id` from `previousId` (needs a server key) |
  *
- * `user_id` from `userId`, `anonymous_id` from `anonymousId`, `occurred_at` from `timestamp`; `message_id` is the `messageId` in the form of a UUID of version 4.
+ * `user_id` from `userId`, `anonymous_id` from `anonymousId`, `occurred_at` from `timestamp`;
+ * `message_id` is the `messageId` in the form of a UUID of version 4.
  */
 export function getfluxlyFromCanonical(
   events?: EventMap<GetFluxlyEvent | GetFluxlyAlias>,
@@ -71,7 +72,7 @@ function ids({ userId, anonymousId }: CanonicalEvent): Pick<GetFluxlyEvent, "use
 }
 
 /**
- * An event becomes a track, `$identify` an identify, an alias an alias; `external_id` stands in for
+ * An event becomes a track, `$identify` an identify, an alias an alias; `external_id` is in for
  * a missing `user_id`.
  */
 export function getfluxlyToCanonical(text: string, metadata: string): Canonical {

@@ -92,7 +92,7 @@ function classifyGetFluxly(response: HttpResponse, batch: Batch, nowMs: number):
     if (response.body.trim() === "") return outcomesOf(batch.count, DELIVERED);
     // A list of refused events that is too long to read: halves have shorter ones.
     if (response.cut === true) return { split: true, reason: `${response.status} with a cut answer` };
-    // Section 3: a 2xx that is no JSON is not the vendor speaking; sent again, the ids of the
+    // Section 3: a 2xx that is not JSON is not the vendor speaking; sent again, the ids of the
     // events catch what was stored.
     if (!isJson(response.body)) return outcomesOf(batch.count, later(response, nowMs, "invalid_response"));
     // Section 5: an alias without its answer did not happen.

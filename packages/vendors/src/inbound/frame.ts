@@ -90,7 +90,7 @@ export function endFault(scanner: JsonScanner, bytes: Uint8Array, end: number): 
   return { code: "invalid_json", message: `The body is not JSON: ${reason} at byte ${offset}.` };
 }
 
-/** Behind the array at `at`, -1 when it is not JSON, {@link TOO_MANY} at the limit. */
+/** After the array at `at`, -1 when it is not JSON, {@link TOO_MANY} at the limit. */
 export function elements(
   scanner: JsonScanner,
   bytes: Uint8Array,
@@ -112,8 +112,8 @@ export function elements(
 }
 
 /**
- * Behind the object at `at`, or what is below zero as soon as `value` returns it. `value` gets the
- * inside of a key's quotes and where its value begins, and returns the offset behind that; `isCut`
+ * After the object at `at`, or what is below zero as soon as `value` returns it. `value` gets the
+ * inside of a key's quotes and where its value begins, and returns the offset after that; `isCut`
  * then says whether the member is left out, which goes to `cuts`.
  */
 export function walkMembers(
@@ -143,7 +143,7 @@ export function walkMembers(
     if (next === COMMA) offset = scanner.space(offset + 1);
     else if (next !== CLOSE_BRACE) return scanner.reject(offset);
     if (cut?.isCut(keyAt + 1, keyEnd, { start: valueAt, end: valueEnd }) !== true) keptEnd = valueEnd;
-    // With what stands between it and the member before that stays, or else up to the next one.
+    // With what is between it and the member before that stays, or else up to the next one.
     else if (keptEnd >= 0) cut.cuts.push(keptEnd, valueEnd);
     else cut.cuts.push(keyAt, next === COMMA ? offset : valueEnd);
     if (next === CLOSE_BRACE) return offset + 1;

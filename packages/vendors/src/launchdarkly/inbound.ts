@@ -66,7 +66,7 @@ export const NOT_COPIED: readonly string[] = [
   "transfer-encoding",
   "upgrade",
 ];
-/** No SDK is near it; a number that is no schema counts as the first. */
+/** No SDK is near it; a number that is not a schema counts as the first. */
 const SCHEMA_MAX = 1_000;
 const EMPTY: InboundAnswer = { status: 202, body: "" };
 
@@ -248,7 +248,7 @@ function decoded(text: string): string {
   }
 }
 
-/** What stands in the metadata of stored analytics events: `launchdarkly server 4 tags…`. */
+/** What is in the metadata of stored analytics events: `launchdarkly server 4 tags…`. */
 export interface LaunchDarklyForm {
   readonly sdk: SdkKind;
   readonly schema: number;

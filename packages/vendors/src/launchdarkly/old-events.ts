@@ -95,7 +95,7 @@ export function readOldEvent(value: unknown): OldEvent {
 /** Absent: nobody, with an empty key. Attributes that are not known at the top are left out. */
 function userOf(value: unknown): OldUser {
   if (value === undefined) return { key: "" };
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("user is no object");
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("user is not an object");
   const user = value as Json;
   if (user["key"] === undefined || user["key"] === null) throw new Error("user has no key");
   const read: Record<string, unknown> = { key: textOf(user["key"], "user.key") };
@@ -111,7 +111,7 @@ function userOf(value: unknown): OldUser {
   const privateAttrs = user["privateAttrs"];
   if (privateAttrs !== undefined && privateAttrs !== null) {
     if (!Array.isArray(privateAttrs) || privateAttrs.some((one) => typeof one !== "string"))
-      throw new Error("user.privateAttrs is no list of texts");
+      throw new Error("user.privateAttrs is not a list of texts");
     read["privateAttrs"] = privateAttrs;
   }
   return read as OldUser;
@@ -119,31 +119,31 @@ function userOf(value: unknown): OldUser {
 
 function textOf(value: unknown, name: string): string {
   if (value === undefined) return "";
-  if (typeof value !== "string") throw new Error(`${name} is no text`);
+  if (typeof value !== "string") throw new Error(`${name} is not text`);
   return value;
 }
 
 function dateOf(value: unknown, name: string): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is no date`);
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is not a date`);
   return value;
 }
 
 function integerOf(value: unknown, name: string): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (!Number.isSafeInteger(value)) throw new Error(`${name} is no whole number`);
+  if (!Number.isSafeInteger(value)) throw new Error(`${name} is not a whole number`);
   return value as number;
 }
 
 function numberOf(value: unknown, name: string): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== "number") throw new Error(`${name} is no number`);
+  if (typeof value !== "number") throw new Error(`${name} is not a number`);
   return value;
 }
 
 function objectOf(value: unknown, name: string): Json | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== "object" || Array.isArray(value)) throw new Error(`${name} is no object`);
+  if (typeof value !== "object" || Array.isArray(value)) throw new Error(`${name} is not an object`);
   return value as Json;
 }
 

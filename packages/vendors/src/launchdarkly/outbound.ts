@@ -13,8 +13,8 @@ import { stableUuid } from "../canonical/stable-uuid.ts";
 /** What a payload carries beside its events; events of different metadata never share one. */
 export interface EventMetadata {
   /**
-   * `X-LaunchDarkly-Event-Schema`: a whole number from 1. Without one, and for any other number, 3 is sent, as the original
-   * does; such events have a queue of their own all the same.
+   * `X-LaunchDarkly-Event-Schema`: a whole number from 1. Without one, and for any other number, 3
+   * is sent, as the original does; such events have a queue of their own all the same.
    */
   readonly schemaVersion?: number | undefined;
   /** `X-LaunchDarkly-Tags`; may be empty. */
@@ -22,7 +22,7 @@ export interface EventMetadata {
 }
 
 /**
- * A credential is used for its own kind only; an environment id stands in the URL and sends no
+ * A credential is used for its own kind only; an environment id is in the URL and sends no
  * header.
  */
 export interface LaunchDarklyCredential {

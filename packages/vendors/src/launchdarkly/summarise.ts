@@ -29,7 +29,7 @@ export interface SummariserOptions {
 /** Users remembered, and for how long. */
 const USERS_MAX = 1_000;
 const USERS_MS = 5 * 60_000;
-/** A longer key is none of LaunchDarkly's; its user is told of each time. */
+/** A longer key is none of LaunchDarkly's; its user is announced each time. */
 const USER_KEY_MAX_CHARACTERS = 256;
 
 export interface Summary {

@@ -144,7 +144,7 @@ function failedRecords(response: HttpResponse, batch: Batch): Verdict {
       byId ??= placesById(batch);
       index = byId.get(textOf(record["$insert_id"] ?? record["insert_id"]) ?? "") ?? -1;
     }
-    // A record that is none of ours: which event is meant cannot be known.
+    // A record that is not one of ours: which event is meant cannot be known.
     if (index < 0 || index >= batch.count) return { split: true, reason };
     places.set(index, `${textOf(record["field"]) ?? ""}: ${textOf(record["message"]) ?? "refused"}`);
   }

@@ -13,7 +13,7 @@ export interface PosthogEvent {
   readonly distinct_id: string;
   readonly properties?: Properties | undefined;
   readonly timestamp?: string | undefined;
-  /** By which repeats are recognised. */
+  /** By which duplicates are recognised. */
   readonly uuid?: string | undefined;
 }
 

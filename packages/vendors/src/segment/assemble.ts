@@ -66,7 +66,7 @@ function unchanged({ events, refused, cuts, nonFinite }: SegmentScan): boolean {
   );
 }
 
-/** All events as they stand in the request, from the first one's start to the last one's end. */
+/** All events as they are in the request, from the first one's start to the last one's end. */
 function wholeBody({ bytes, events }: SegmentScan): Pick<Assembled, "body" | "ends"> {
   const first = (events[0] as FoundEvent).start;
   const ends = new Uint32Array(events.length);

@@ -55,7 +55,7 @@ export function redactShared(
 
 /**
  * Received minus sent, rounded to whole seconds so that few values occur; 0 below two seconds or
- * for a text that is no time.
+ * for a text that is not a time.
  */
 export function skewOf(sentAt: string | undefined, receivedAtMs: number): number {
   const sentAtMs = sentAt === undefined ? undefined : parseTime(sentAt);

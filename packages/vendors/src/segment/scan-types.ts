@@ -72,7 +72,7 @@ export interface FoundEvent extends Range {
   /** Inside the quotes; -1 when the event has no id that counts. */
   readonly idStart: number;
   readonly idEnd: number;
-  /** A `messageId` that is no id (null, a number, empty): an id of ours takes its place. */
+  /** A `messageId` that is not an id (null, a number, empty): an id of ours takes its place. */
   readonly badId: Range | undefined;
   readonly needsType: boolean;
 }

@@ -2,7 +2,7 @@
  * Reads a Segment body in its bytes: checks all of it, finds the events and the few fields a relay
  * needs, builds nothing.
  *
- * Where a key stands twice, the last one counts, as it does for `JSON.parse`. Keys written with
+ * Where a key is twice, the last one counts, as it does for `JSON.parse`. Keys written with
  * escapes are found too.
  */
 import { JsonScanner, saysWord } from "@waybill/core";
@@ -90,7 +90,7 @@ function keyAt(bytes: Uint8Array, range: Range | undefined): string | undefined 
   return new TextDecoder().decode(bytes.subarray(range.start, range.start + KEY_MAX_BYTES));
 }
 
-/** Which of the members that matter it is, by what stands between the key's quotes. */
+/** Which of the members that matter it is, by what is between the key's quotes. */
 function nameAt(bytes: Uint8Array, start: number, end: number): Name | undefined {
   const first = bytes[start] as number;
   if (first === BACKSLASH) return NAMES.find((name) => saysWord(bytes, start, end, name));
@@ -214,7 +214,7 @@ class Framer {
   }
 
   /**
-   * Leaves a member out: with what stands between it and the member before that stays, or else up
+   * Leaves a member out: with what is between it and the member before that stays, or else up
    * to the next one.
    */
   #cut(member: {

@@ -7,7 +7,7 @@ const AFTER = "]}";
 const encoder = new TextEncoder();
 
 /**
- * Where the ids of stored events (separated by commas, as `assemble` makes them) stand in their
+ * Where the ids of stored events (separated by commas, as `assemble` makes them) are in their
  * `body`; `idStart` is -1 for none. `scanBatch` as in {@link SegmentLimits}.
  */
 export function storedIds(body: Uint8Array, scanBatch?: SegmentLimits["scanBatch"]): readonly EventId[] {

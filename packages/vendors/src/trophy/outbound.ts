@@ -123,7 +123,7 @@ export function trophyPassthrough(
 
 function classifyTrophy(response: HttpResponse, batch: Batch, nowMs: number): Verdict {
   const { status } = response;
-  // Section 3: 201 for the first time, 202 for a repeat.
+  // Section 3: 201 for the first time, 202 for a duplicate.
   if (isSuccess(response)) return outcomesOf(batch.count, DELIVERED);
   // Section 7, proposed: 408, 429, 5xx.
   if (isRetryable(response)) return outcomesOf(batch.count, later(response, nowMs));
@@ -154,7 +154,7 @@ export function writeTrophy(head: Omit<Envelope, "body">, body: string): string 
   return `${JSON.stringify(head).slice(0, -1)}${BODY_MARK}${body}}`;
 }
 
-/** Quotes within strings are escaped, so the mark cannot stand in one. */
+/** Quotes within strings are escaped, so the mark cannot be in one. */
 function readTrophy(event: Chunk): Envelope {
   return readTrophyText(typeof event === "string" ? event : new TextDecoder().decode(event));
 }

@@ -1,4 +1,7 @@
-/** What inbound adapters make of bodies, hostile ones above all: what is stored, what is cut out, and how long it takes. */
+/**
+ * What inbound adapters make of bodies, hostile ones above all: what is stored, what is cut out,
+ * and how long it takes.
+ */
 import { type InboundOptions, type Taken, vendorOf } from "@waybill/vendors";
 import { ADAPTERS, adapterOf, type Vendor } from "@waybill/vendors/registry";
 import fc from "fast-check";
@@ -215,7 +218,7 @@ test("GetFluxly's rules are found in the bytes as a parser would find them", () 
   }
 });
 
-test("an SDK's key is not kept with a diagnostic, nor a schema that is no number of LaunchDarkly's", () => {
+test("an SDK's key is not kept with a diagnostic, nor a schema that is not a number of LaunchDarkly's", () => {
   const headers = { authorization: "in", cookie: "c", "user-agent": "SDK/1", constructor: "x" };
   const taken = take("launchdarkly", "/diagnostic", "{}", { headers });
   expect(taken).toMatchObject({

@@ -1,4 +1,8 @@
-/** What the original's event processor, summariser, output and user memory are tested for, under their names. Scrubbing of private attributes is the SDKs' work: the relay passes on what they left. */
+/**
+ * What the original's event processor, summariser, output and user memory are tested for, under
+ * their names. Scrubbing of private attributes is the SDKs' work: the relay passes on what they
+ * left.
+ */
 import { type Flag, Summariser, type SummariserOptions } from "@waybill/vendors";
 import { expect, test } from "vitest";
 

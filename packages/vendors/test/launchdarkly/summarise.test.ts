@@ -1,4 +1,7 @@
-/** The summarising relay. Names are those of the original's tests; numbers those of docs/conformance.md. */
+/**
+ * The summarising relay. Names are those of the original's tests; numbers those of
+ * docs/conformance.md.
+ */
 import { type Flag, Summariser, type SummariserOptions } from "@waybill/vendors";
 import { expect, test } from "vitest";
 
@@ -200,7 +203,7 @@ test("[launchdarkly-relay 20] SummarizingRelayDiscardsMalformedEvents: each alon
   const { texts, rejected } = summariser().summarise([good, ...bad, good].map((event) => JSON.stringify(event)));
   expect(texts.map((text) => JSON.parse(text) as unknown)).toEqual([good, good]);
   expect([...rejected.keys()]).toEqual(bad.map((_, index) => index + 1));
-  expect(rejected.get(1)).toBe("event was discarded: creationDate is no date");
+  expect(rejected.get(1)).toBe("event was discarded: creationDate is not a date");
 });
 
 test("what an old event leaves out has the original's zero values", () => {

@@ -1,4 +1,7 @@
-/** The fast scanner beside the plain one: what the fast one takes, the plain one takes with the same result. */
+/**
+ * The fast scanner beside the plain one: what the fast one takes, the plain one takes with the same
+ * result.
+ */
 import { isUtf8 } from "node:buffer";
 import { SeededRandom } from "@waybill/testing";
 import { DEFAULT_LIMITS, type SegmentLimits, STRICT_LIMITS, scanSegment } from "@waybill/vendors";
@@ -83,7 +86,7 @@ test.each([
   ],
   ["white space everywhere", ' { "batch" : [ { "type" : "track" , "messageId" : "a" } ] , "sentAt" : "t" } ', true],
   [
-    "all that stands beside a batch",
+    "all that is beside a batch",
     '{"context":{"a":1},"integrations":{},"writeKey":"k","sentAt":"s","batch":[{"type":"alias","messageId":"1"}]}',
     true,
   ],
@@ -97,7 +100,7 @@ test.each([
     '{"batch":[{"type":"group","messageId":"1","n":[0,-0,1.5,-2e9,3E+4,1e-7,12345678901234567890]}]}',
     true,
   ],
-  ["an id that is no text", '{"batch":[{"type":"track","messageId":1}]}', false],
+  ["an id that is not text", '{"batch":[{"type":"track","messageId":1}]}', false],
   ["an unknown type", '{"batch":[{"type":"trace","messageId":"1"}]}', false],
   ["an event without id", '{"batch":[{"type":"track"}]}', false],
   ["a key with an escape", '{"batch":[{"typ\\u0065":"track","messageId":"1"}]}', false],
