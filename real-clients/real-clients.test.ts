@@ -16,10 +16,14 @@ test("every SDK of the manifest has a scenario", () => {
   expect([...new Set(scenarios.map(({ client }) => client))].toSorted()).toEqual(SDKS.toSorted());
 });
 
-test.each(scenarios)("$client: $how", { timeout: TEST_MS }, async (scenario) => {
-  const { failure, events, lost, duplicates, relayKills } = await play(scenario);
-  if (failure !== undefined) throw failure;
-  expect({ lost, duplicates }).toEqual({ lost: 0, duplicates: 0 });
-  expect(events).toBeGreaterThan(0);
-  expect(relayKills).toBeGreaterThan(0);
-});
+test.each(scenarios.map((scenario) => [`${scenario.client}: ${scenario.how}`, scenario] as const))(
+  "%s",
+  { timeout: TEST_MS },
+  async (_title, scenario) => {
+    const { failure, events, lost, duplicates, relayKills } = await play(scenario);
+    if (failure !== undefined) throw failure;
+    expect({ lost, duplicates }).toEqual({ lost: 0, duplicates: 0 });
+    expect(events).toBeGreaterThan(0);
+    expect(relayKills).toBeGreaterThan(0);
+  },
+);
