@@ -131,14 +131,14 @@ test("Segment's events become Amplitude's, as the destination is configured", as
   expect(amplitude.posts.every(({ path }) => path === "/batch")).toBe(true);
 });
 
-test("Amplitude's events become Segment's, those of the form endpoints too", async () => {
+test("Amplitude's events become Segment's, those of the identify endpoints too", async () => {
   const { amplitude, post, segment, settled } = await setUp();
   await post("/batch", bodyOf([event("a", { time: 1_700_000_000_000, event_properties: { x: 1 } })]), {});
-  const form = (identification: object): string =>
+  const encodedOf = (identification: object): string =>
     new URLSearchParams({ api_key: "amp-in", identification: JSON.stringify(identification) }).toString();
   const identify = { user_id: "user-1", user_properties: { $set: { plan: "pro" } } };
-  expect((await post("/identify", form(identify), {})).json).toMatchObject({ code: 200 });
-  await post("/groupidentify/", form({ group_type: "team", group_value: "acme", group_properties: { b: 2 } }), {});
+  expect((await post("/identify", encodedOf(identify), {})).json).toMatchObject({ code: 200 });
+  await post("/groupidentify/", encodedOf({ group_type: "team", group_value: "acme", group_properties: { b: 2 } }), {});
   await settled();
   expect(segment.events.map(({ event: stored }) => stored)).toMatchObject([
     {

@@ -51,9 +51,9 @@ const ROUTES: ReadonlyMap<string, Route> = new Map([
   ["/2/httpapi", { maxBytes: MB, maxEvents: 2_000, perSecond: 30, isBatch: false }],
   ["/batch", { maxBytes: 20 * MB, maxEvents: 2_000, perSecond: 1_000, isBatch: true }],
 ]);
-const FORMS: ReadonlySet<string> = new Set(["/identify", "/groupidentify"]);
-const FORM_MAX_BYTES = MB;
-const FORM_MAX_ITEMS = 1_024;
+const IDENTIFY_PATHS: ReadonlySet<string> = new Set(["/identify", "/groupidentify"]);
+const IDENTIFY_MAX_BYTES = MB;
+const IDENTIFY_MAX_ITEMS = 1_024;
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
 /** Of the batch endpoint; that of the other is not documented. */
@@ -152,7 +152,7 @@ export class AmplitudeEmulator extends VendorEmulator {
     const path = pathOf(request).replace(/\/$/, "");
     if (this.#forbidden !== undefined && new TextDecoder().decode(request.body).includes(this.#forbidden))
       return error(403, "Forbidden");
-    if (FORMS.has(path)) return this.#identify(request, path);
+    if (IDENTIFY_PATHS.has(path)) return this.#identify(request, path);
     const route = request.method === "POST" ? ROUTES.get(path) : undefined;
     if (route === undefined) return error(404, "Invalid request path");
     if (request.body.length > route.maxBytes) return error(413, "Payload too large");
@@ -280,19 +280,21 @@ export class AmplitudeEmulator extends VendorEmulator {
     this.#properties.set(name, changed(this.#properties.get(name) ?? {}, change));
   }
 
-  /** A form, or a query: `api_key` and `identification`, an object or a list of them. */
+  /**
+   * Fields of a body or of a query: `api_key` and `identification`, an object or a list of them.
+   */
   #identify(request: ServerRequest, path: string): ServerResponse {
     if (request.method !== "POST" && request.method !== "GET") return error(404, "Invalid request path");
-    if (request.body.length > FORM_MAX_BYTES) return error(413, "Payload too large");
+    if (request.body.length > IDENTIFY_MAX_BYTES) return error(413, "Payload too large");
     const text = request.method === "POST" ? new TextDecoder().decode(request.body) : request.path.split("?")[1];
-    const form = new URLSearchParams(text);
-    const fault = this.#keyFault(form.get("api_key") ?? undefined);
+    const encoded = new URLSearchParams(text);
+    const fault = this.#keyFault(encoded.get("api_key") ?? undefined);
     if (fault !== undefined) return fault;
-    const identification = form.get("identification");
+    const identification = encoded.get("identification");
     if (identification === null) return missing("identification");
     const value = parseBody({ ...request, body: new TextEncoder().encode(identification) });
     const items: readonly unknown[] = Array.isArray(value) ? value : [value];
-    if (items.length > FORM_MAX_ITEMS) return error(413, "Payload too large");
+    if (items.length > IDENTIFY_MAX_ITEMS) return error(413, "Payload too large");
     if (!items.every(isObject)) return error(400, "Invalid JSON request body");
     const names = path === "/identify" ? [["user_id", "device_id"]] : [["group_type"], ["group_value"]];
     for (const item of items)

@@ -150,14 +150,16 @@ test("operations change what is known of users and groups", async () => {
   expect(mixed.body).toMatchObject({ events_with_invalid_fields: { user_properties: [0] } });
 });
 
-test("the form endpoints take an object or a list", async () => {
+test("the identify endpoints take an object or a list", async () => {
   const { emulator, post } = setUp();
-  const form = (identification: unknown): string =>
+  const encodedOf = (identification: unknown): string =>
     new URLSearchParams({ api_key: "k", identification: JSON.stringify(identification) }).toString();
-  await post("/identify", form({ user_id: "user-1", user_properties: { $set: { a: 1 } } }));
-  await post("/groupidentify", form([{ group_type: "team", group_value: "x", group_properties: { b: 2 } }]));
+  await post("/identify", encodedOf({ user_id: "user-1", user_properties: { $set: { a: 1 } } }));
+  await post("/groupidentify", encodedOf([{ group_type: "team", group_value: "x", group_properties: { b: 2 } }]));
   expect(emulator.propertiesOf("user-1")).toEqual({ a: 1 });
   expect(emulator.groupPropertiesOf("team", "x")).toEqual({ b: 2 });
-  expect((await post("/identify", form([{}]))).status).toBe(400);
-  expect((await post("/identify", form({ user_id: "user-1" }).replace("api_key=k", "api_key=no"))).status).toBe(400);
+  expect((await post("/identify", encodedOf([{}]))).status).toBe(400);
+  expect((await post("/identify", encodedOf({ user_id: "user-1" }).replace("api_key=k", "api_key=no"))).status).toBe(
+    400,
+  );
 });

@@ -212,15 +212,15 @@ function circumstances(context: Properties): Properties {
 }
 
 function contextOf(event: Properties): Properties {
-  const context: Record<string, unknown> = {};
+  const gathered: Record<string, unknown> = {};
   for (const [member, place, leaf] of CIRCUMSTANCES) {
     const value = own(event, member);
     // The sender's own address, which only the first receiver knows.
     if (value === undefined || value === null || value === "$remote") continue;
-    if (place === "") context[leaf] = value;
-    else context[place] = { ...objectOf(context[place]), [leaf]: value };
+    if (place === "") gathered[leaf] = value;
+    else gathered[place] = { ...objectOf(gathered[place]), [leaf]: value };
   }
-  return context;
+  return gathered;
 }
 
 const KEPT = ["user_properties", "groups", "group_properties"] as const;
@@ -233,7 +233,7 @@ function kept(amplitude: unknown): Properties {
   return Object.fromEntries(Number.isSafeInteger(session) ? [...members, ["session_id", session]] : members);
 }
 
-/** Its metadata shows whether it is an event or an element of the form endpoints. */
+/** Its metadata shows whether it is an event or an element of the identify endpoints. */
 export function amplitudeToCanonical(text: string, metadata: string): Canonical {
   const event = objectOf(JSON.parse(text));
   const { kind } = decodeAmplitude(metadata);
@@ -331,7 +331,7 @@ function isObject(value: unknown): value is Properties {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Of the form for groups it is nobody's. */
+/** An element of `/groupidentify` is nobody's. */
 export function amplitudeOrderKey(text: string): string | undefined {
   const { user_id: userId, device_id: deviceId } = parsedObject(text);
   return firstText(userId, deviceId);

@@ -52,7 +52,7 @@ const KEY_MAX_BYTES = 4_096;
 const OPTIONS_MAX_BYTES = 1_024;
 const TIME_MAX_BYTES = 64;
 const MIN_ID_LENGTH = 5;
-const FORM_ITEMS_MAX = 1_024;
+const IDENTIFY_ITEMS_MAX = 1_024;
 /** What a browser lists before it sends. */
 const HEADER_NAMES = /^[\w-]+(?:, ?[\w-]+){0,50}$/;
 const IPV4_IN_IPV6 = /^::ffff:(?=\d+\.)/i;
@@ -80,7 +80,7 @@ export const amplitudeInbound: Inbound = {
       preflight: (request) => ({ status: 204, headers: cors(request), body: "" }),
       headers: cors,
       take(body, request, options) {
-        if (kind !== "events") return takeForm(body, request, kind, options);
+        if (kind !== "events") return takeIdentify(body, request, kind, options);
         if (options.strict && plain === REALTIME_PATH && body.length > REALTIME_MAX_BYTES)
           return { refusal: { kind: "too_large", message: `${body.length} bytes; at most ${REALTIME_MAX_BYTES}` } };
         return takeEvents(body, request, options);
@@ -243,22 +243,25 @@ function sharedOf(
   };
 }
 
-/** A form in the body, or the query of a GET: `identification` is an object or a list of them. */
-function takeForm(
+/**
+ * Encoded fields in the body, or in the query of a GET: `identification` is an object or a list of
+ * them.
+ */
+function takeIdentify(
   body: Uint8Array,
   { method, query }: InboundRequest,
   kind: AmplitudeKind,
   options: InboundOptions,
 ): Taken {
-  const form = new URLSearchParams(method === "GET" ? query : decoder.decode(body));
-  const key = form.get("api_key") ?? undefined;
+  const encoded = new URLSearchParams(method === "GET" ? query : decoder.decode(body));
+  const key = encoded.get("api_key") ?? undefined;
   const refused = keyRefusal(key, key === undefined, options);
   if (refused !== undefined) return { refusal: refused };
-  const identification = form.get("identification");
+  const identification = encoded.get("identification");
   if (identification === null) return { answer: missingField("identification") };
   const bytes = encoder.encode(identification);
   const isList = identification.trimStart().startsWith("[");
-  const maxEvents = FORM_ITEMS_MAX;
+  const maxEvents = IDENTIFY_ITEMS_MAX;
   const framed = frame(bytes, { kind: isList ? "array" : "object" }, { allowNonFinite: true, maxEvents });
   if ("code" in framed)
     return { refusal: { kind: framed.code === "too_many" ? "too_large" : "invalid", message: framed.message } };
@@ -291,7 +294,9 @@ function keyRefusal(
     return keyless === true
       ? undefined
       : { kind: "unauthorized", isKeyless, message: `There is no key: send it ${KEY_PLACE}.` };
-  return key !== undefined && isKey(key) ? undefined : { kind: "unauthorized", message: "The key is not known here." };
+  return key !== undefined && isKey(key)
+    ? undefined
+    : { kind: "unauthorized", message: `No source has this key. It was looked for ${KEY_PLACE}.` };
 }
 
 /** Duplicates count as taken: whether the vendor's own number has them is not documented. */

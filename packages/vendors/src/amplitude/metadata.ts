@@ -2,8 +2,8 @@
  * What a request of Amplitude's carries beside its events, and which endpoint they came by. Events
  * are batched with others of equal metadata only, so their bytes need no change.
  *
- * As text: `amplitude`, then for elements of the form endpoints ` identify` or ` groupidentify`, or
- * for events ` {"options":…,"skewMs":…}` with the absent members left out.
+ * As text: `amplitude`, then for elements of the identify endpoints ` identify` or `
+ * groupidentify`, or for events ` {"options":…,"skewMs":…}` with the absent members left out.
  */
 
 export type AmplitudeKind = "events" | "identify" | "groupidentify";

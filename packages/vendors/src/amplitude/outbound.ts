@@ -39,8 +39,8 @@ const BATCH_MAX_BYTES: Readonly<Record<AmplitudeApi, number>> = { v2: BODY_MAX_B
  * which halves the batch.
  */
 const ENVELOPE_BYTES = 128;
-/** Section 1: items of one request to the form endpoints, of which there are 1,024 at most. */
-const FORM_TYPE = "application/x-www-form-urlencoded";
+/** Section 1: items of one request to the identify endpoints, of which there are 1,024 at most. */
+const ENCODED_TYPE = "application/x-www-form-urlencoded";
 
 export function amplitudeProtocol({ url = DEFAULT_URL, apiKey, api = "v2", version }: AmplitudeSettings): Protocol {
   const origin = withoutTrailingSlashes(url);
@@ -57,7 +57,7 @@ export function amplitudeProtocol({ url = DEFAULT_URL, apiKey, api = "v2", versi
         return {
           method: "POST",
           url: `${origin}/${kind}`,
-          headers: { "content-type": FORM_TYPE, "user-agent": agent },
+          headers: { "content-type": ENCODED_TYPE, "user-agent": agent },
           body: [`api_key=${encodeURIComponent(apiKey)}&identification=${encodeURIComponent(`[${textOf(batch)}]`)}`],
         };
       // In the sender's clock, so that the vendor corrects its times rightly after hours in a log.

@@ -4,7 +4,7 @@
  */
 import { JsonScanner, saysWord } from "@waybill/core";
 import { ByteWriter, type Replacement } from "../byte-writer.ts";
-import { type EventId, eventIdOf, NO_ID } from "../inbound/event-ids.ts";
+import { type EventId, eventIdOf } from "../inbound/event-ids.ts";
 import {
   FieldReader,
   type Framed,
@@ -100,7 +100,7 @@ export function storedIds(body: Uint8Array): readonly EventId[] {
   return framed.events.map((range) => {
     const [insertId, deviceId] = fields.read(range, ["insert_id", "device_id"]);
     const id = fields.text(insertId, ID_MAX_BYTES) ?? "";
-    return id === "" ? NO_ID : eventIdOf(scopedId(id, fields.text(deviceId, ID_MAX_BYTES)));
+    return eventIdOf(id === "" ? "" : scopedId(id, fields.text(deviceId, ID_MAX_BYTES)));
   });
 }
 
@@ -144,7 +144,8 @@ export class EventReader {
     const replaced = isRemote ? [{ ...ip, text: JSON.stringify(address) }] : UNCHANGED;
     const insertId = fields.text(insert, ID_MAX_BYTES);
     if (insertId !== undefined && insertId !== "") return { id: scopedId(insertId, deviceId), replaced };
-    // A number is the sender's own id all the same, and a text that long is not a duplicate's.
+    // A number is the sender's own id all the same, and so is a text that is too long to be
+    // remembered.
     if (insert !== undefined && !fields.says(insert, "") && isScalar(bytes, insert)) return { id: "", replaced };
     const made = makeId();
     const at = found.at(INSERT_ID);

@@ -174,7 +174,7 @@ test("what canonical events have a place for is there: traits, the group an even
   });
 });
 
-test("elements of the form endpoints are an identify and a group", () => {
+test("elements of the identify endpoints are an identify and a group", () => {
   const item = '{"user_id":"user-1","user_properties":{"$set":{"a":1}}}';
   expect(amplitudeToCanonical(item, encodeAmplitude({ kind: "identify" }))).toEqual({
     type: "identify",

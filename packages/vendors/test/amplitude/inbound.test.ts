@@ -240,14 +240,15 @@ test.each([
     '{"group_type":"company","group_value":"acme","group_properties":{"a":1}}',
     "amplitude groupidentify",
   ],
-])("%s takes an object or a list of them, as a form or in the query", (path, item, metadata) => {
-  const form = (identification: string): string => new URLSearchParams({ api_key: "in", identification }).toString();
-  expect(storedIn(take(path, form(item)))).toEqual({ texts: [item], ids: [], metadata });
-  expect(storedIn(take(path, form(`[${item}, ${item}]`))).texts).toEqual([item, item]);
-  expect(storedIn(take(path, "", {}, form(item))).texts).toEqual([item]);
-  expect(answerOf(take(path, form("{}"))).body).toHaveProperty("missing_field");
-  expect(answerOf(take(path, form("{"))).status).toBe(400);
-  expect(answerOf(take(path, form(`[${new Array(1_025).fill(item).join(",")}]`))).status).toBe(413);
+])("%s takes an object or a list of them, in the body or in the query", (path, item, metadata) => {
+  const encodedOf = (identification: string): string =>
+    new URLSearchParams({ api_key: "in", identification }).toString();
+  expect(storedIn(take(path, encodedOf(item)))).toEqual({ texts: [item], ids: [], metadata });
+  expect(storedIn(take(path, encodedOf(`[${item}, ${item}]`))).texts).toEqual([item, item]);
+  expect(storedIn(take(path, "", {}, encodedOf(item))).texts).toEqual([item]);
+  expect(answerOf(take(path, encodedOf("{}"))).body).toHaveProperty("missing_field");
+  expect(answerOf(take(path, encodedOf("{"))).status).toBe(400);
+  expect(answerOf(take(path, encodedOf(`[${new Array(1_025).fill(item).join(",")}]`))).status).toBe(413);
   expect(answerOf(take(path, "api_key=in")).body).toMatchObject({ missing_field: "identification" });
   expect(answerOf(take(path, "api_key=no&identification={}")).body["error"]).toMatch(/^Invalid API key/);
   expect(answerOf(take(path, "identification={}")).body).toMatchObject({ missing_field: "api_key" });

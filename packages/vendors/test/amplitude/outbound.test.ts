@@ -246,12 +246,12 @@ test("the sender's options and its clock go with its events", async () => {
   expect(statuses(await send([eventOf("id", { user_id: "u" })], metadata))).toEqual(["delivered"]);
   const body = JSON.parse(emulator.posts[0]?.body ?? "") as Record<string, unknown>;
   expect(body["options"]).toEqual({ min_id_length: 1 });
-  const behindMs = (emulator.posts[0]?.atMs ?? 0) - Date.parse(String(body["client_upload_time"]));
+  const lateMs = (emulator.posts[0]?.atMs ?? 0) - Date.parse(String(body["client_upload_time"]));
   // The request was a millisecond on its way.
-  expect(Math.abs(behindMs - 60_000)).toBeLessThanOrEqual(1);
+  expect(Math.abs(lateMs - 60_000)).toBeLessThanOrEqual(1);
 });
 
-test.each(["identify", "groupidentify"] as const)("elements of /%s leave by the same form", async (kind) => {
+test.each(["identify", "groupidentify"] as const)("elements of /%s leave by the same endpoint", async (kind) => {
   const { emulator, send } = setUp();
   const item =
     kind === "identify"
