@@ -4,7 +4,7 @@
  * - What other events of a request were to blame for goes again at once, in one request.
  * - What a user's or a device's limit was to blame for waits, with later events of the same user;
  *   the events of others go on without them.
- * - What the firewall in front refused is tried with a harmless request: if that is refused
+ * - What the firewall in front refused is distinguished with a harmless request: if that is refused
  *   too, it is not for the events, and the lane halts; else halves find the event at fault.
  */
 import {

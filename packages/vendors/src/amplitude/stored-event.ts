@@ -4,7 +4,7 @@
  */
 import { JsonScanner, saysWord } from "@waybill/core";
 import { ByteWriter, type Replacement } from "../byte-writer.ts";
-import { type EventId, eventIdOf } from "../inbound/event-ids.ts";
+import { type EventId, eventIdOf, NO_ID } from "../inbound/event-ids.ts";
 import {
   FieldReader,
   type Framed,
@@ -100,7 +100,7 @@ export function storedIds(body: Uint8Array): readonly EventId[] {
   return framed.events.map((range) => {
     const [insertId, deviceId] = fields.read(range, ["insert_id", "device_id"]);
     const id = fields.text(insertId, ID_MAX_BYTES) ?? "";
-    return eventIdOf(id === "" ? "" : scopedId(id, fields.text(deviceId, ID_MAX_BYTES)));
+    return id === "" ? NO_ID : eventIdOf(scopedId(id, fields.text(deviceId, ID_MAX_BYTES)));
   });
 }
 

@@ -2,8 +2,10 @@
  * Amplitude's endpoints: what is taken, what is stored byte for byte, and which refusal its clients
  * understand.
  */
+import { testInbound } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
 import { amplitudeInbound } from "../../src/amplitude/inbound.ts";
+import { amplitude } from "../../src/amplitude/index.ts";
 import { storedIds } from "../../src/amplitude/stored-event.ts";
 import type { InboundAnswer, InboundOptions, Taken } from "../../src/inbound/inbound.ts";
 
@@ -15,6 +17,19 @@ const OPTIONS: InboundOptions = {
   makeId: () => `made-${made++}`,
   now: () => NOW_MS,
 };
+testInbound("amplitude", {
+  adapter: amplitude,
+  // Its clients know a wrong key by a 400.
+  statuses: { unauthorized: 400 },
+  request: (events, key) => ({
+    path: "/2/httpapi",
+    body: JSON.stringify({
+      ...(key === "" ? {} : { api_key: key }),
+      events: events.map(({ id, user }) => ({ event_type: "E", user_id: user, insert_id: id })),
+    }),
+  }),
+});
+
 /** Far above what a linear step takes for the bodies here, far below what a quadratic one does. */
 const SOON_MS = 5_000;
 /** As much as one request may bring. */
