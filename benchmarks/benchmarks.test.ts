@@ -126,7 +126,7 @@ test.for([
   ],
   ["a disk that hangs delays answers and loses nothing", ["--hung-disk"], { acknowledgedWhileHung: 0 }],
 ] as const)("chaos: %s", { timeout: 120_000 }, async ([_name, args, fields], { skip }) => {
-  const result = await lastLine("chaos", ...args);
+  const result = await lastLine("chaos/main", ...args);
   const reason = result["skipped"];
   if (typeof reason === "string") {
     process.stdout.write(`skipped: ${reason}\n`);
@@ -139,7 +139,7 @@ test.for([
 test("chaos: killed five times under load, the relay loses no acknowledged event and its ledgers balance", {
   timeout: 120_000,
 }, async () => {
-  const result = await lastLine("chaos", "--kills", "5");
+  const result = await lastLine("chaos/main", "--kills", "5");
   expect(result).toMatchObject({ kills: 5, lost: 0, duplicatesInEffect: 0, sentTwice: number, booksBalance: true });
   expect(result["acknowledged"]).toBeGreaterThan(0);
   expect(result["delivered"]).toBeGreaterThanOrEqual(result["acknowledged"] as number);
@@ -148,7 +148,7 @@ test("chaos: killed five times under load, the relay loses no acknowledged event
 test("chaos: of relays that are started together on one data directory one runs, and nothing acknowledged is lost", {
   timeout: 120_000,
 }, async () => {
-  const result = await lastLine("chaos", "--two-relays", "--rounds", "4");
+  const result = await lastLine("chaos/main", "--two-relays", "--rounds", "4");
   expect(result).toMatchObject({ rounds: 4, mostTogether: 1, leastTogether: 1, intruders: 0 });
   expect(result).toMatchObject({ lost: 0, duplicatesInEffect: 0, booksBalance: true });
   expect(result["acknowledged"]).toBeGreaterThan(0);

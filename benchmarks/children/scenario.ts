@@ -2,6 +2,7 @@
  * One round of a scenario of any checkout, which must be built. Arguments: the checkout's folder,
  * the scenario, `quick` for a short one. Its last line is the scenario's own.
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -22,6 +23,9 @@ const COMPARED: Readonly<Record<string, object>> = {
 };
 
 const [root = "", name = "", size] = process.argv.slice(2);
-const file = join(root, "benchmarks", "dist", `${name}.js`);
+/** Where scenarios are built; an older checkout has them beside the others. */
+const FOLDERS = ["scenarios", ""];
+const files = FOLDERS.map((folder) => join(root, "benchmarks", "dist", folder, `${name}.js`));
+const file = files.find((path) => existsSync(path)) ?? (files[0] as string);
 const { FULL, QUICK, run } = (await import(pathToFileURL(file).href)) as Scenario;
 await run({ ...FULL, rounds: 1, ...COMPARED[name], ...(size === "quick" ? QUICK : {}), publish: false });

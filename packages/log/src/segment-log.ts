@@ -28,6 +28,7 @@
 import { type Clock, type Disk, type DiskFile, messageOf, type Timer, WaybillError } from "@waybill/core";
 import { createInPlace } from "./aside.ts";
 import { findInLog } from "./find.ts";
+import { probeBytes } from "./probe-bytes.ts";
 import { Reader, type SegmentSource } from "./reader.ts";
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, type SizedEntry, sizeEntry } from "./record.ts";
 import { type Recovered, recover } from "./recover.ts";
@@ -44,28 +45,17 @@ import type {
   RecoveryReport,
   RetentionLimits,
 } from "./types.ts";
-import { type Waiting, WaveEncoder } from "./wave.ts";
+import { WAVE_MAX_BYTES, type Waiting, WaveEncoder } from "./wave.ts";
 
 const SEGMENT_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
 const PENDING_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
-/** Most bytes of one wave: bounds the time its first entry waits for the fsync. */
-const WAVE_MAX_BYTES = 1024 * 1024;
 const RETRY_AFTER_MS = 1_000;
 const RETRY = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
 /** How often the disk is tried while storing fails. */
 const PROBE_MS = 1_000;
-/**
- * What a probe writes at least: more than most requests. Where a larger wave failed, as much as
- * that had, up to a full wave.
- */
-const PROBE_MIN_BYTES = 64 * 1024;
 /** A disk that has not answered for so long is taken for one that fails. */
 const HUNG_MS = 5_000;
 const SECOND_MS = 1_000;
-/** Knuth's multiplicative hash: its upper byte looks like chance. */
-const PROBE_FACTOR = 0x9e3779b1;
-const PROBE_SHIFT = 24;
-
 /**
  * Opens the log in `options.directory`, creating it when there is none. **Errors**: `WAYBILL_DISK`;
  * never because of content.
@@ -380,10 +370,7 @@ class SegmentLog implements Log, SegmentSource {
 
   /** Does what storing a wave does, and leaves nothing behind. */
   async #probe(file: DiskFile, segment: Segment): Promise<void> {
-    const bytes = Buffer.allocUnsafe(Math.max(PROBE_MIN_BYTES, Math.min(this.#lastFailedBytes, WAVE_MAX_BYTES)));
-    // Not zeros: a file system that packs its data would need no room for them.
-    for (let at = 0; at < bytes.length; at++) bytes[at] = Math.imul(at, PROBE_FACTOR) >>> PROBE_SHIFT;
-    await this.#store(file, segment, [bytes]);
+    await this.#store(file, segment, [probeBytes(this.#lastFailedBytes)]);
     await file.truncate(segment.sizeBytes).catch(() => this.#seal());
   }
 

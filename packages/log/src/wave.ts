@@ -8,6 +8,9 @@ import { assert, messageOf, WaybillError } from "@waybill/core";
 import { encodeHead, paddingOf, type SizedEntry } from "./record.ts";
 import type { Position } from "./types.ts";
 
+/** Most bytes of one wave: bounds the time its first entry waits for the fsync. */
+export const WAVE_MAX_BYTES: number = 1024 * 1024;
+
 /**
  * Pieces that are smaller on average are copied beside their heads: one buffer to write is cheaper
  * than three.
