@@ -4,10 +4,10 @@
 import assert from "node:assert";
 import { retryAfterMs } from "@waybill/core";
 import {
-  launchdarklyFormOf,
   launchdarklyInbound,
   launchdarklyMetadata,
   parseAuthorization,
+  parseLaunchdarklyMetadata,
   vendorOf,
 } from "@waybill/vendors";
 import { ADAPTERS } from "@waybill/vendors/registry";
@@ -82,9 +82,9 @@ export const headers: Target = {
           inbound.refuse({ kind: "unauthorized", message: value }, full);
         }
       vendorOf(value);
-      launchdarklyFormOf(value);
+      parseLaunchdarklyMetadata(value);
       const form = { sdk: "server", schema: 4, tags: value } as const;
-      assert.deepEqual(launchdarklyFormOf(launchdarklyMetadata(form)), form);
+      assert.deepEqual(parseLaunchdarklyMetadata(launchdarklyMetadata(form)), form);
     },
   }),
 };

@@ -135,8 +135,8 @@ export const LAUNCHDARKLY: readonly Mutant[] = [
   {
     name: "launchdarkly: strict says schema 3 in memory",
     file: `${VENDOR}/forwarder.ts`,
-    find: "this.#options.strict ? SUMMARISED_SCHEMA : form.schema",
-    replace: "form.schema",
+    find: "this.#options.strict ? SUMMARISED_SCHEMA : parsed.schema",
+    replace: "parsed.schema",
     tests: MEMORY_TESTS,
   },
   {

@@ -2,7 +2,7 @@ import type { Seed } from "./seed.ts";
 
 const VENDOR = "packages/vendors/src/launchdarkly";
 const CLIENT = "packages/client/src/launchdarkly";
-const DOOR = "packages/vendors/src/launchdarkly/inbound.ts";
+const INBOUND = "packages/vendors/src/launchdarkly/inbound.ts";
 const PUBLISHER_TESTS = "packages/client/test/vendors/launchdarkly.test.ts";
 const DISPATCHER_TESTS = "packages/client/test/vendors/launchdarkly-dispatcher.test.ts";
 const RELAY_TESTS = "packages/relay/test/launchdarkly/launchdarkly.test.ts";
@@ -30,7 +30,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "`SchemaVersion` is the header's number, or 1 if unknown: missing, not a decimal number, 0 or less.",
-      code: `${DOOR}#export function schemaOf`,
+      code: `${INBOUND}#export function schemaOf`,
       tests: [
         `${DISPATCHER_TESTS}#getEventPayloadMetadata: the schema header is a whole decimal number, or counts as 1 (%s %i)`,
         `${RELAY_TESTS}#the schema header is a whole decimal number or counts as 1: events of 3abc are summarised`,
@@ -53,7 +53,7 @@ export const LAUNCHDARKLY: Seed = {
         `${PUBLISHER_TESTS}#an empty EventPayloadMetadata says schema 3, as the original; so does a version that is not one; each has its own queue`,
       ],
       differs:
-        "a version that is given is said as it is; the original says 3 of every payload. `compat.strict` and the dispatcher's `strict` do too.",
+        "a version that is given is sent as it is; the original sends 3 of every payload. `compat.strict` and the dispatcher's `strict` do too.",
     },
     // Publisher.
     {
@@ -172,7 +172,7 @@ export const LAUNCHDARKLY: Seed = {
       code: `${VENDOR}/publisher.ts#const RETRY_MS = 1_000`,
       tests: [
         `${PUBLISHER_TESTS}#[launchdarkly 8] ErrorRetry (%s %i): two equal requests a second apart, no third`,
-        `${MEMORY_TESTS}#two attempts, a second apart; then the payload is lost and told`,
+        `${MEMORY_TESTS}#two attempts, a second apart; then the payload is lost and reported`,
       ],
       differs: "redirects are not followed: they count as such a failure.",
     },
@@ -229,11 +229,11 @@ export const LAUNCHDARKLY: Seed = {
       behaviour: "Queues, channels and posts of a flush have no limit.",
       code: `${VENDOR}/publisher.ts#const QUEUES_MAX = 1_000`,
       tests: [
-        `${MEMORY_TESTS}#30,000 distinct tags make a thousand queues; the rest is dropped, counted and told once`,
+        `${MEMORY_TESTS}#30,000 distinct tags make a thousand queues; the rest is dropped, counted and reported once`,
         `${MEMORY_TESTS}#events are bounded in bytes, tags with them, and the bytes come back when they were posted`,
       ],
       differs:
-        "1,000 queues and 32 MiB; beyond that events are dropped and told, and no caller is blocked. Fifty posts begin in a turn of the event loop.",
+        "1,000 queues and 32 MiB; beyond that events are dropped and reported, and no caller is blocked. Fifty posts begin in a turn of the event loop.",
     },
     // Dispatcher.
     {
@@ -258,7 +258,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "Schema 3 and later goes on verbatim, to the path and with the credential of its kind of SDK.",
-      code: `${VENDOR}/forwarder.ts#else if (form.schema < SUMMARISED_SCHEMA)`,
+      code: `${VENDOR}/forwarder.ts#else if (parsed.schema < SUMMARISED_SCHEMA)`,
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 2] VerbatimEventHandlers (%s): path, credential and bytes`,
         `${DISPATCHER_TESTS}#VerbatimEventHandlers (%s): path, credential, schema and bytes`,
@@ -299,17 +299,17 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "Malformed JSON is answered 202, and nothing is sent.",
-      code: `${DOOR}#if ("code" in framed) return strict`,
+      code: `${INBOUND}#if ("code" in framed) return strict`,
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 6] EventHandlersRejectMalformedJSON (%s): 400 by default, 202 and dropped in strict mode; nothing is sent`,
         `${DISPATCHER_TESTS}#EventHandlersRejectMalformedJSON and EmptyBody: 400, in strict mode 202 for what is malformed; nothing is sent`,
-        `${RELAY_TESTS}#in memory and strict: schema 3 is said, malformed bodies are 202 and dropped`,
+        `${RELAY_TESTS}#in memory and strict: schema 3 is sent, malformed bodies are 202 and dropped`,
       ],
       differs: "400, unless strict: whoever sends it should know.",
     },
     {
       behaviour: "An empty body is 400 with `body may not be empty`.",
-      code: `${DOOR}#body may not be empty`,
+      code: `${INBOUND}#body may not be empty`,
       tests: [`${RELAY_TESTS}#[launchdarkly-relay 7] EventHandlersRejectEmptyBody (%s)`],
     },
     // Summaries.
@@ -371,7 +371,7 @@ export const LAUNCHDARKLY: Seed = {
         "The first event of a user is preceded by an index event; 1,000 users are remembered for five minutes.",
       code: `${VENDOR}/summarise.ts#const USERS_MAX = 1_000`,
       tests: [
-        `${SUMMARISE_TESTS}#a user is told of once, again after five minutes, and when a thousand others came in between`,
+        `${SUMMARISE_TESTS}#a user has one index event, another after five minutes, and when a thousand others came in between`,
         `${PROCESSOR_TESTS}#PeriodicUserKeysFlush`,
       ],
       differs:
@@ -388,10 +388,10 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour:
-        "Fields have the original's order; anonymous users are said to be; value and default are always there.",
+        "Fields have the original's order; anonymous users are marked as such; value and default are always there.",
       code: `${VENDOR}/summarise.ts#function featureEvent(`,
       tests: [
-        `${PROCESSOR_TESTS}#output: each kind has its fields in their order; anonymous users are said to be`,
+        `${PROCESSOR_TESTS}#output: each kind has its fields in their order; anonymous users are marked as such`,
         `${PROCESSOR_TESTS}#output: value and default are always there, null where there are none`,
       ],
     },
@@ -402,7 +402,7 @@ export const LAUNCHDARKLY: Seed = {
       tests: [
         `${SUMMARISE_TESTS}#[launchdarkly-relay 20] SummarizingRelayDiscardsMalformedEvents: each alone, with its reason; good ones survive`,
         `${RELAY_TESTS}#old events that are malformed are rejected, each alone; the others are delivered`,
-        `${MEMORY_TESTS}#old events that are malformed are dropped and told, each alone`,
+        `${MEMORY_TESTS}#old events that are malformed are dropped and reported, each alone`,
       ],
       differs: "on disk it is a dead letter with its reason.",
     },
@@ -423,7 +423,7 @@ export const LAUNCHDARKLY: Seed = {
       code: "packages/relay/src/launchdarkly/summaries.ts#summariserFor(batch.metadata",
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 21] SummarizingRelayProcessesEventsSeparatelyForDifferentTags: two posts, each with its own index`,
-        `${RELAY_TESTS}#on disk a summariser is kept over requests: its users are told of once`,
+        `${RELAY_TESTS}#on disk a summariser is kept over requests: each user has one index event`,
       ],
       differs:
         "64 of them in memory, 100 on disk; a hundred times the capacity of old events may wait for their summary.",
@@ -464,28 +464,28 @@ export const LAUNCHDARKLY: Seed = {
     {
       behaviour:
         "Server routes: `/bulk` and `/diagnostic` with the SDK key, bare or after `api_key`; unknown 401, disabled 503, other methods 405.",
-      code: `${DOOR}#["/bulk", { sdk: "server", what: "analytics" }]`,
+      code: `${INBOUND}#["/bulk", { sdk: "server", what: "analytics" }]`,
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 24] server routes: bulk, an unknown or missing key, a disabled environment, wrong methods`,
       ],
     },
     {
       behaviour: "Mobile routes: three paths end at `/mobile`, with the mobile key.",
-      code: `${DOOR}#["/mobile/events/bulk", { sdk: "mobile", what: "analytics" }]`,
+      code: `${INBOUND}#["/mobile/events/bulk", { sdk: "mobile", what: "analytics" }]`,
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 25] mobile routes: every path ends at /mobile with the mobile key; unknown keys, diagnostics, a disabled environment`,
       ],
     },
     {
       behaviour: "JavaScript routes: the environment's id is in the path; an unknown one is 404 without CORS.",
-      code: `${DOOR}#URL did not contain an environment ID`,
+      code: `${INBOUND}#URL did not contain an environment ID`,
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 26] JavaScript routes: bulk, diagnostic and pixel, in both alphabets; unknown ids are 404 without CORS; disabled is 503`,
       ],
     },
     {
       behaviour: "The pixel is a GIF whatever it carries; its events are schema 3.",
-      code: `${DOOR}#function pixel(`,
+      code: `${INBOUND}#function pixel(`,
       tests: [
         `${RELAY_TESTS}#the pixel: events in both alphabets with and without padding, as schema 3 under the environment's id; what cannot be read is left out`,
       ],
@@ -493,7 +493,7 @@ export const LAUNCHDARKLY: Seed = {
     },
     {
       behaviour: "CORS: origin, headers, methods, by default and as configured.",
-      code: `${DOOR}#function corsHeaders(`,
+      code: `${INBOUND}#function corsHeaders(`,
       tests: [`${RELAY_TESTS}#[launchdarkly-relay 27] CORS: origin, headers and methods, by default and as configured`],
     },
     {
@@ -522,7 +522,7 @@ export const LAUNCHDARKLY: Seed = {
       code: "packages/relay/src/launchdarkly/flags.ts#export function createFlagSource",
       tests: [
         `${RELAY_TESTS}#flag data come from LaunchDarkly through its SDK`,
-        `${RELAY_TESTS}#flag data come from a file, read again at a reload; one that cannot be read is told at the start`,
+        `${RELAY_TESTS}#flag data come from a file, read again at a reload; one that cannot be read is reported at the start`,
       ],
       differs: "from LaunchDarkly by its SDK, or from a file; without either every flag is unknown.",
     },
@@ -533,7 +533,7 @@ export const LAUNCHDARKLY: Seed = {
       tests: [
         `${OPTIONS_TESTS}#defaults: events are taken, to disk, for LaunchDarkly's own address, users by their key, no flag data`,
         `${OPTIONS_TESTS}#memory is a capacity above 0 and a flush interval`,
-        `${MEMORY_TESTS}#a timed flush: every 5 seconds by default, or as often as is said`,
+        `${MEMORY_TESTS}#a timed flush: every 5 seconds by default, or as often as configured`,
         `${MEMORY_TESTS}#defaults: 1,000 events for each value of the metadata, LaunchDarkly's own address, users by their key`,
       ],
       differs: "events are taken unless `sendEvents` is false.",

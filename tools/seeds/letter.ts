@@ -71,7 +71,7 @@ export const LETTER: Seed = {
     },
     {
       behaviour: "An `on_error` that raises kills the thread that sends.",
-      code: `${CLIENT}#// Said in the options: what it throws is ignored.`,
+      code: `${CLIENT}#// Documented at the option: what it throws is ignored.`,
       tests: [`${T}#an event that JSON cannot write harms no other, and a callback that throws harms nothing`],
       differs: "what it throws is ignored.",
     },
@@ -155,7 +155,7 @@ export const LETTER: Seed = {
       tests: [`${T}#[letter 6] sends what is queued in requests of at most 100 events, one at a time`],
     },
     {
-      behaviour: "A batch that fails for good is lost and told to `on_error`; the next one is sent.",
+      behaviour: "A batch that fails for good is lost and reported to `on_error`; the next one is sent.",
       code: `${CLIENT}#onFailure: "lose",`,
       tests: [`${T}#gives up after maxRetries, reports the batch and goes on with the next`],
     },
@@ -222,7 +222,7 @@ export const LETTER: Seed = {
       code: `${CLIENT}#if (!registerAtExit) return () => undefined;`,
       tests: [
         `${T}#with registerAtExit false the end of the process is none of the client's`,
-        `${EXIT}#normal end with registerAtExit false: nothing is sent, nothing is said`,
+        `${EXIT}#normal end with registerAtExit false: nothing is sent, nothing is printed`,
       ],
       differs: "`registerAtExit: false`.",
     },

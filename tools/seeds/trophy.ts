@@ -97,9 +97,10 @@ export const TROPHY: Seed = {
       ],
     },
     {
-      behaviour: "an answer 2xx that is no EventResponse is an error, and the event was counted: it is not sent again",
+      behaviour:
+        "an answer 2xx that is not an EventResponse is an error, and the event was counted: it is not sent again",
       code: `${ERROR}#export class TrophyParseError`,
-      tests: [`${TESTS}#a success that is no EventResponse is reported as such, and not sent again`],
+      tests: [`${TESTS}#a success that is not an EventResponse is reported as such, and not sent again`],
     },
     {
       behaviour: "`base_url` of the constructor",

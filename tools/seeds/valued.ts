@@ -113,7 +113,7 @@ export const VALUED: Seed = {
       behaviour: "keys with dots are nested objects, at every depth; arrays of keys too",
       code: `${DATA}#export function pathOf(key: unknown)`,
       tests: [
-        `${TESTS}#[valued 10] plain values stay; hashes in four forms are one; sets, maps and arrays are followed`,
+        `${TESTS}#[valued 10] plain values stay; hashes written in four ways are one; sets, maps and arrays are followed`,
         `${TESTS}#defects of the original: dotted keys and objects merge`,
       ],
       differs: "a key with dots beside an object merges; the original throws or loses one",
@@ -122,7 +122,7 @@ export const VALUED: Seed = {
       behaviour: "strings, numbers, booleans and nil stay; symbols are their names",
       code: `${DATA}#return value.description ?? "";`,
       tests: [
-        `${TESTS}#[valued 10] plain values stay; hashes in four forms are one; sets, maps and arrays are followed`,
+        `${TESTS}#[valued 10] plain values stay; hashes written in four ways are one; sets, maps and arrays are followed`,
       ],
       differs: "NaN is null; the original loses such an event without a sound",
     },
@@ -346,7 +346,7 @@ export const VALUED: Seed = {
       differs: "for all of it, not 60 s each to open and to read; `timeoutMs` changes it",
     },
     {
-      behaviour: "one attempt, and failures are not told",
+      behaviour: "one attempt, and failures are not reported",
       code: `${CONNECTION}#maxAttempts: options.maxAttempts ?? 1,`,
       tests: [`${REQUESTS}#a failure is reported to onError with the event; it is tried again only when asked for`],
       differs: "`onError` and `maxAttempts` may be asked for",

@@ -22,7 +22,7 @@ export interface ValidatorResult {
 /** A validator of the properties, per name of a track event. */
 export type Catalog = Readonly<Record<string, Validator>>;
 
-/** The types behind a catalogue of validators. */
+/** The types of events that a catalogue of validators describes. */
 export type EventsOf<C extends Catalog> = {
   readonly [Name in keyof C]: C[Name] extends Validator<infer Input> ? Input : never;
 };

@@ -109,7 +109,7 @@ test("an event is a snapshot: what the caller changes afterwards does not arrive
   expect(emulators.a.events[0]?.event).toMatchObject({ properties: { list: [1] } });
 });
 
-test("what is not an event never throws: it is dropped, counted and told", () => {
+test("what is not an event never throws: it is dropped, counted and reported", () => {
   const { client, drops, errors } = setUp();
   const circular: Record<string, unknown> = {};
   circular["self"] = circular;
@@ -268,7 +268,9 @@ test("a rejected event is reported with what the vendor said", async () => {
   emulators.a.fail({ kind: "status", status: 422, times: 1 });
   const { messageId } = client.track(event());
   await clock.advance(1_000);
-  expect(drops).toEqual([{ reason: "rejected", detail: "422 unavailable: told to fail", messageId, destination: "a" }]);
+  expect(drops).toEqual([
+    { reason: "rejected", detail: "422 unavailable: injected failure", messageId, destination: "a" },
+  ]);
 });
 
 test("waitUntil is given a promise that ends when the event is delivered", async () => {

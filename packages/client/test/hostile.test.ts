@@ -171,7 +171,7 @@ test("an event that is something else at each look is what it was at the first",
   expect(emulator.events).toMatchObject([{ messageId: "id-0", event: { userId: "u" } }]);
 });
 
-test("a validator that throws, waits or gives nonsense is reported, and drops or sends as it was said", async () => {
+test("a validator that throws, waits or gives nonsense is reported, and drops or sends as it was configured", async () => {
   const validators = {
     Throws: { "~standard": { version: 1, validate: throwing } },
     Waits: { "~standard": { version: 1, validate: () => Promise.reject(new Error("late")) } },

@@ -115,7 +115,7 @@ test("every event of a spool has its own outcome, also when it is asked late, an
   expect(await closed).toEqual({ delivered: 2_700, rejected: 300, dropped: 0, left: 0 });
 });
 
-test("what an earlier process left is told by its message id, and only what is this process's is counted", async () => {
+test("what an earlier process left is reported by its message id, and only what is this process's is counted", async () => {
   const disk = new SimDisk();
   const first = setUp({ disk, script: ["503", "503", "503"] });
   const handles = track(first.client, 20);
@@ -275,7 +275,7 @@ test("close ends at its deadline while the disk does not answer", async () => {
   expect(vendor.said.size, "nothing is delivered after the close").toBe(0);
 });
 
-test("an answer that comes after the deadline of close is right on disk, and changes nothing that was said", async () => {
+test("an answer that comes after the deadline of close is right on disk, and changes nothing that was reported", async () => {
   const disk = new SimDisk();
   let answer = (_response: HttpResponse): void => undefined;
   const transport = (): Promise<HttpResponse> =>
@@ -318,11 +318,11 @@ test("a spool that is at its limit gives up the oldest events, and says how many
   expect(account?.expired).toBeGreaterThan(300);
   expect(account).toMatchObject({ accepted: 1_200, balanced: true });
   expect(summary).toMatchObject({ delivered: 0, dropped: account?.expired, left: 1_200 - (account?.expired ?? 0) });
-  const told = drops.filter(({ reason }) => reason === "expired");
-  expect(told.reduce((sum, { events = 1 }) => sum + events, 0)).toBe(account?.expired);
+  const reported = drops.filter(({ reason }) => reason === "expired");
+  expect(reported.reduce((sum, { events = 1 }) => sum + events, 0)).toBe(account?.expired);
 });
 
-test("damage is reported with what was lost: in the middle, at the end, and of where a destination stood", async () => {
+test("damage is reported with what was lost: in the middle, at the end, and in a destination's position", async () => {
   const disk = new SimDisk();
   const first = setUp({ disk, script: Array<Reaction>(50).fill("hang") });
   for (let round = 0; round < 3; round++) {
@@ -422,7 +422,7 @@ test("two clients on one directory: the second one says so and delivers from mem
   expect(errors).toHaveLength(1);
 });
 
-test("a path that is not a directory, and one that cannot be written: told, and the events are delivered", async () => {
+test("a path that is not a directory, and one that cannot be written: reported, and the events are delivered", async () => {
   const parent = directory();
   writeFileSync(join(parent, "file"), "not a directory");
   mkdirSync(join(parent, "dir"));

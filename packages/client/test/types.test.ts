@@ -5,7 +5,7 @@ import { type Client, createClient, type Destination } from "waybill";
 
 const relay = { url: "http://127.0.0.1:1", writeKey: "k" };
 
-test("options that cannot work are no options for the compiler, and faults at run time", () => {
+test("options that cannot work do not compile, and are faults at run time", () => {
   const destinations: readonly Destination[] = [];
   // @ts-expect-error neither a relay nor destinations
   expect(() => createClient({})).toThrow("give either destinations or relay");
@@ -15,7 +15,7 @@ test("options that cannot work are no options for the compiler, and faults at ru
   expect(() => createClient({ relay: { url: "http://127.0.0.1:1" } })).toThrow("writeKey");
 });
 
-test("events that cannot be sent are not events for the compiler, and told at run time", async () => {
+test("events that cannot be sent do not compile, and are reported at run time", async () => {
   const errors: string[] = [];
   const client: Client = createClient({ relay, onError: ({ message }) => errors.push(message) });
   // @ts-expect-error whose event?
@@ -38,7 +38,7 @@ test("events that cannot be sent are not events for the compiler, and told at ru
   expect(await client.close({ deadlineMs: 0 })).toMatchObject({ left: 0, dropped: 5 });
 });
 
-/** Where the names stand that an application writes or reads. */
+/** The files with the names that an application writes or reads. */
 const SOURCES = [
   "../src/options.ts",
   "../src/client.ts",

@@ -1,4 +1,4 @@
-/** The vocabulary and the delivery engine: pure TypeScript, no I/O, runs anywhere. */
+/** The vocabulary and the delivery of events: pure TypeScript, no I/O, runs anywhere. */
 export type { AccountState, AccountView } from "./account.ts";
 export { Account } from "./account.ts";
 export type { SenderOptions } from "./chain.ts";
@@ -22,7 +22,7 @@ export { DELIVERED, DROP_REASONS, isFinal, outcomesOf } from "./delivery.ts";
 export type { ErrorCode, WaybillErrorDetails } from "./errors.ts";
 export { assert, ERROR_CODES, messageOf, WaybillError } from "./errors.ts";
 export type { JsonFault } from "./json-scan.ts";
-export { JsonScanner, saysWord } from "./json-scan.ts";
+export { JsonScanner, textEquals } from "./json-scan.ts";
 export { Lane } from "./lane.ts";
 export type { LaneMode, LaneOptions, LaneSnapshot, LaneTrigger } from "./lane-types.ts";
 export { nearest } from "./nearest.ts";

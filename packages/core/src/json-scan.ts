@@ -103,7 +103,7 @@ export class JsonScanner {
       const wordsFrom = Math.min(end, offset + WORDS_AFTER_BYTES);
       while (offset < wordsFrom && PLAIN[bytes[offset] as number] === 1) offset++;
       if (offset === wordsFrom) {
-        offset = this.#plainWords(offset);
+        offset = this.#skipPlainWords(offset);
         while (offset < end && PLAIN[bytes[offset] as number] === 1) offset++;
       }
       if (offset >= end) return this.#fail(offset, "the text ends inside a string");
@@ -121,7 +121,7 @@ export class JsonScanner {
    * Skips whole words without a quote, a backslash or a control character (the arithmetic of "does
    * a word have a zero byte").
    */
-  #plainWords(at: number): number {
+  #skipPlainWords(at: number): number {
     const bytes = this.#bytes;
     const words = this.#words;
     const shift = this.#shift;
@@ -215,10 +215,10 @@ export class JsonScanner {
 
   /** After the key at `at`, its colon and the white space around it: where its value begins. */
   key(at: number): number {
-    const behind = this.string(at);
-    if (behind < 0) return -1;
+    const after = this.string(at);
+    if (after < 0) return -1;
     const bytes = this.#bytes;
-    let offset = WHITE[bytes[behind] as number] === 1 ? this.space(behind) : behind;
+    let offset = WHITE[bytes[after] as number] === 1 ? this.space(after) : after;
     if (bytes[offset] !== COLON) return this.#unexpected(offset);
     offset += 1;
     return WHITE[bytes[offset] as number] === 1 ? this.space(offset) : offset;
@@ -304,11 +304,11 @@ export class JsonScanner {
 
 /**
  * Whether the JSON text between two quotes, from `start` to `end`, equals `word`, written with or
- * without escapes. The text is known to be JSON; `word` consists of letters, digits, `_` and `$`
- * alone, for which a Unicode escape is the only escape. Looks at no more bytes than the word can
- * take.
+ * without escapes. The text is known to be JSON; `word` consists of ASCII letters, digits, `_` and
+ * `$` alone, for which a Unicode escape is the only escape. Looks at no more bytes than the word
+ * can take.
  */
-export function saysWord(bytes: Uint8Array, start: number, end: number, word: string): boolean {
+export function textEquals(bytes: Uint8Array, start: number, end: number, word: string): boolean {
   if (end - start < word.length) return false;
   let at = start;
   for (let index = 0; index < word.length; index++) {

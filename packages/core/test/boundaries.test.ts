@@ -218,7 +218,7 @@ test("singly: a guard's rejections, a refusal and a failure each keep their own 
   ]);
 });
 
-test("singly: a defect is told only when everything on its way has ended", async () => {
+test("singly: a defect is reported only when everything on its way has ended", async () => {
   let ended = 0;
   const world = setUp(
     {
@@ -252,14 +252,14 @@ test("a rewrite that throws rejects the event at fault; one that throws after de
   expect(outcomes.map(({ status }) => status)).toEqual(["delivered", "rejected", "delivered"]);
 });
 
-test("a batch that is too large to be said anew in one step is halved first", async () => {
+test("a batch that is too large to be rewritten in one step is halved first", async () => {
   const sizes: number[] = [];
-  const said: Rewrite = (batch) => {
+  const noted: Rewrite = (batch) => {
     sizes.push(batch.bytes);
     return { batch, rejected: new Map(), delivered: () => undefined };
   };
   const big = "x".repeat(400_000);
-  const world = setUp({ maxEventBytes: 1e9, limits: { maxEvents: 100, maxBytes: 1e9 } }, { stage: rewrite(said) });
+  const world = setUp({ maxEventBytes: 1e9, limits: { maxEvents: 100, maxBytes: 1e9 } }, { stage: rewrite(noted) });
   expect(await world.send(big, big, big, big)).toEqual(outcomesOf(4, DELIVERED));
   expect(Math.max(...sizes)).toBeLessThanOrEqual(1024 * 1024);
 });

@@ -138,7 +138,7 @@ const SENDERS: readonly [string, (batch: Batch, context: SendContext) => Promise
   ],
 ];
 
-test.each(SENDERS)("a sender that %s: failed, told, events kept, and resume tries again", async (_what, send) => {
+test.each(SENDERS)("a sender that %s: failed, reported, events kept, and resume tries again", async (_what, send) => {
   noneUnhandled();
   let good = false;
   const world = setUp((batch, context) =>

@@ -13,7 +13,7 @@ test("what HTTP takes passes", () => {
   expect(requestFault(request({}, "https://"), "https://")).toBeUndefined();
 });
 
-test("any value is either taken, and then Node takes it too, or refused without being told", () => {
+test("any value is either taken, and then Node takes it too, or refused without being quoted", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (value) => {
       const fault = requestFault(request({ "x-key": value }));

@@ -11,7 +11,7 @@ import { SeededRandom, VirtualClock } from "@waybill/testing";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-test("ids are UUIDv7, name their time, and sort as they were made, also when the clock stands or steps back", async () => {
+test("ids are UUIDv7, name their time, and sort as they were made, also when the clock stops or steps back", async () => {
   const clock = new VirtualClock();
   const makeId = createUuidV7(clock, new SeededRandom(1));
   const ids: string[] = [];

@@ -25,19 +25,19 @@ export function objectIn({ body }: HttpResponse): Readonly<Record<string, unknow
 }
 
 /**
- * `400 invalid_json: …` as far as the body says more than the status; any of the forms that vendors
- * use.
+ * `400 invalid_json: …` as far as the body says more than the status; in any of the shapes that
+ * vendors use.
  */
 export function reasonOf(response: HttpResponse): string {
   const answer = objectIn(response) ?? {};
   const { error } = answer;
-  const said = typeof error === "object" && error !== null ? (error as Record<string, unknown>) : answer;
+  const details = typeof error === "object" && error !== null ? (error as Record<string, unknown>) : answer;
   const parts = [
-    said["code"],
-    said["reason"],
+    details["code"],
+    details["reason"],
     typeof error === "string" ? error : undefined,
-    said["message"],
-    said["detail"],
+    details["message"],
+    details["detail"],
   ];
   const words = parts.filter((part) => typeof part === "string" && part !== "");
   const text = words.length === 0 ? response.body.trim() : words.join(": ");
@@ -56,9 +56,9 @@ export function isRetryable({ status }: HttpResponse): boolean {
 }
 
 /**
- * The common table of answers that are no success: some come again; a redirect (not followed), 401,
- * 403, 404 and 405 say that the URL or the key is wrong, and no event can be blamed for it; any
- * other blames an event, which is found by halving or is the only one.
+ * The common table of answers other than a success: some come again; a redirect (not followed),
+ * 401, 403, 404 and 405 say that the URL or the key is wrong, and no event can be blamed for it;
+ * any other blames an event, which is found by halving or is the only one.
  */
 export function classifyRefusal(
   response: HttpResponse,

@@ -1,6 +1,6 @@
 /**
- * Writes the stored form of a request's events into one piece of memory: each byte is copied once,
- * whatever has to change in between.
+ * Writes a request's events, as they will be stored, into one piece of memory: each byte is copied
+ * once, whatever has to change in between.
  */
 
 const NULL = new TextEncoder().encode("null");
@@ -129,7 +129,7 @@ export class ByteWriter {
 }
 
 /**
- * Index of the first pair that starts at or behind `offset`. A hostile body has many pairs and many
+ * Index of the first pair that starts at or after `offset`. A hostile body has many pairs and many
  * events: search, do not walk.
  */
 export function firstFrom(pairs: ArrayLike<number>, offset: number): number {

@@ -45,8 +45,13 @@ export type { ForwarderOptions } from "./launchdarkly/forwarder.ts";
 export { EventForwarder } from "./launchdarkly/forwarder.ts";
 export type { IdleMapOptions } from "./launchdarkly/idle-map.ts";
 export { cleanupIntervalOf, IdleMap } from "./launchdarkly/idle-map.ts";
-export type { LaunchDarklyForm } from "./launchdarkly/inbound.ts";
-export { launchdarklyFormOf, launchdarklyInbound, launchdarklyMetadata, schemaOf } from "./launchdarkly/inbound.ts";
+export type { LaunchDarklyMetadata } from "./launchdarkly/inbound.ts";
+export {
+  launchdarklyInbound,
+  launchdarklyMetadata,
+  parseLaunchdarklyMetadata,
+  schemaOf,
+} from "./launchdarkly/inbound.ts";
 export type { EventMetadata, LaunchDarklyCredential, LaunchDarklySettings } from "./launchdarkly/outbound.ts";
 export {
   decodeLaunchDarkly,

@@ -304,7 +304,7 @@ test.each(Object.entries(TRANSLATIONS))(
         try {
           said = translate(text, about, "key-1");
         } catch (error) {
-          // Only what is not in the form that its metadata says.
+          // Only what is not in the wire format that its metadata names.
           expect(error, `${name} ${about} ${text}`).toBeInstanceOf(SyntaxError);
           return;
         }
@@ -483,7 +483,7 @@ test("a code, a flag or a time of a wrong type harms nothing beside it", () => {
   }
 });
 
-test("a user key of any length is told of, but only one of LaunchDarkly's length is remembered", () => {
+test("a user key of any length has its index event, but only one of LaunchDarkly's length is remembered", () => {
   const summariser = new Summariser({ schema: 2, inlineUsers: false, flag: () => undefined, now: () => 0 });
   const event = (key: string): string =>
     JSON.stringify({ kind: "feature", key: "f", user: { key }, creationDate: 1, version: 1 });

@@ -264,7 +264,7 @@ export class GetFluxlyClientOn {
     try {
       this.#options.onError?.(error);
     } catch {
-      // Said in the options: what it throws is ignored.
+      // Documented at the option: what it throws is ignored.
     }
   }
 

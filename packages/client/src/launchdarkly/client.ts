@@ -107,7 +107,7 @@ export class HttpEventPublisherOn implements EventPublisher {
     try {
       this.#options.onWarning(message);
     } catch {
-      // Said in the options: what it throws is ignored.
+      // Documented at the option: what it throws is ignored.
     }
   }
 }

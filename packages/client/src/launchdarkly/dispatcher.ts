@@ -142,7 +142,7 @@ export class EventDispatcherOn {
     try {
       this.#options.onWarning(message);
     } catch {
-      // Said in the options: what it throws is ignored.
+      // Documented at the option: what it throws is ignored.
     }
   }
 }

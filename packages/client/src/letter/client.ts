@@ -213,7 +213,7 @@ export class LetterClientOn {
     try {
       this.#options.onError(error);
     } catch {
-      // Said in the options: what it throws is ignored.
+      // Documented at the option: what it throws is ignored.
     }
   }
 

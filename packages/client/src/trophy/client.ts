@@ -180,7 +180,7 @@ export function createTrophyClientOn(host: VendorHost, given: TrophyClientOption
         };
         const answer = await send<EventResponse>(call, requestOptions);
         if (typeof answer?.eventId !== "string" || typeof answer.total !== "number")
-          throw new TrophyParseError("The answer is no EventResponse; the event was counted", { body: answer });
+          throw new TrophyParseError("The answer is not an EventResponse; the event was counted", { body: answer });
         return answer;
       },
     },

@@ -152,7 +152,7 @@ export class ValuedClientOn {
     try {
       this.#onError?.(error, event);
     } catch {
-      // Said in the options: what it throws is ignored.
+      // Documented at the option: what it throws is ignored.
     }
   }
 

@@ -54,7 +54,7 @@ export function scriptedVendor(script: readonly Reaction[]): ScriptedVendor {
         // One that takes everything has no rejects; `take` is only true to its name without bad
         // events.
         for (const event of batch) note(event, event.properties.bad === true ? "refused" : "taken");
-        const rejected = bad.map((event) => ({ index: batch.indexOf(event), code: "bad", message: "told to" }));
+        const rejected = bad.map((event) => ({ index: batch.indexOf(event), code: "bad", message: "bad" }));
         return answer(200, rejected.length === 0 ? { success: true } : { success: true, rejected });
       }
       case "refuse the batch":
@@ -70,7 +70,7 @@ export function scriptedVendor(script: readonly Reaction[]): ScriptedVendor {
       case "401":
         return answer(401, { code: "unauthorized" });
       case "act and reset":
-        // Nobody hears of it, so it is not said.
+        // The client receives no answer, so there is none to write down.
         throw new Error("reset after it acted");
       case "hang":
         return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));

@@ -72,7 +72,7 @@ test("normal end: everything is sent", async () => {
   expect(emulator.events).toHaveLength(2);
 });
 
-test("normal end with registerAtExit false: nothing is sent, nothing is said", async () => {
+test("normal end with registerAtExit false: nothing is sent, nothing is printed", async () => {
   const { emulator, program } = await letterWorld();
   expect(await run({ code: program("", "registerAtExit: false") })).toEqual({ code: 0, signal: null, output: "" });
   expect(emulator.requests).toBe(0);
@@ -88,7 +88,7 @@ test("process.exit(): nothing can be sent, and onError receives the number of ev
   expect(emulator.requests).toBe(0);
 });
 
-test("process.exit() after close: nothing is left, nothing is said", async () => {
+test("process.exit() after close: nothing is left, nothing is printed", async () => {
   const { emulator, program } = await letterWorld();
   expect(await run({ code: program("await letter.close(); process.exit(0);") })).toEqual({
     code: 0,

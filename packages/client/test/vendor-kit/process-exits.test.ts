@@ -60,7 +60,7 @@ function setUp(): {
 
 const theirs = (): void => undefined;
 
-test("closes at the normal end, reports at any other, and is forgotten when told so", () => {
+test("closes at the normal end, reports at any other, and is forgotten on request", () => {
   const { process, exits, hook } = setUp();
   const [a, b] = [hook(), hook()];
   const forget = exits.add(a);

@@ -244,7 +244,7 @@ test("eventQueueCleanupIntervalMs: summarisers that nobody uses are forgotten, a
   ]);
   post("a");
   await ended(dispatcher.flush());
-  // A new one, that has told of no user.
+  // A new one, that has sent no index event.
   expect(emulator.payloads.at(-1)?.events.map(({ kind }) => kind)).toEqual(["index", "summary"]);
 });
 

@@ -234,7 +234,7 @@ test("close waits 50 s at most, then gives each batch that is left one attempt m
   const startedAt = clock.monotonic();
   await ended(letter.close());
   expect(clock.monotonic() - startedAt).toBeCloseTo(50_000, -2);
-  // The first batch waited for its second attempt, which failed too: it is over and told. The
+  // The first batch waited for its second attempt, which failed too: it is over and reported. The
   // others were sent.
   expect(batches(emulator)).toEqual([100, 100, 100, 50]);
   expect(errors).toMatchObject([{ status: 429, events: 100 }]);

@@ -53,7 +53,7 @@ test("@launchdarkly/node-server-sdk 9 posts schema 4 events and diagnostics", as
   expect(emulator.diagnostics.length).toBeGreaterThan(0);
 });
 
-test("launchdarkly-node-server-sdk 6.4.3 posts schema 3 events, and again when told to come later", async () => {
+test("launchdarkly-node-server-sdk 6.4.3 posts schema 3 events, and again when asked to come later", async () => {
   const { emulator, url } = await launchdarkly();
   const logger = { error: () => undefined, warn: () => undefined, info: () => undefined, debug: () => undefined };
   const client = initOld("sdk-1", {

@@ -50,8 +50,8 @@ test("[trophy 1] the first event of a key acts, a duplicate shows the state of n
     currentStreak: { length: 1, extended: true },
     points: { xp: { added: 5 } },
   });
-  const repeat = await ended(trophy.metrics.event(words(2, { idempotencyKey: "lesson-9" })));
-  expect(repeat).toMatchObject({
+  const replayed = await ended(trophy.metrics.event(words(2, { idempotencyKey: "lesson-9" })));
+  expect(replayed).toMatchObject({
     total: 2,
     idempotentReplayed: true,
     eventId: first.eventId,
@@ -139,8 +139,8 @@ test("[trophy 9] every leaderboard says what real SDKs insist on", async () => {
   const { trophy, ended } = setUp({}, { leaderboards: both });
   await ended(trophy.metrics.event(words(9, { user: { id: "ahead" } })));
   const first = await ended(trophy.metrics.event(words(3, { idempotencyKey: "k" })));
-  const repeat = await ended(trophy.metrics.event(words(3, { idempotencyKey: "k" })));
-  for (const { leaderboards } of [first, repeat]) {
+  const replayed = await ended(trophy.metrics.event(words(3, { idempotencyKey: "k" })));
+  for (const { leaderboards } of [first, replayed]) {
     expect(Object.keys(leaderboards).toSorted()).toEqual(["month", "top"]);
     // Python insists on id to userAttributes, Node 1.0.42 on a number of participants, Node 1.18 on
     // breakdownAttributes.
@@ -320,7 +320,7 @@ test("an answer that was lost does not count twice, and what may act twice goes 
   expect(await ended(trophy.users.create({ id: "n" }))).toMatchObject({ id: "n" });
 });
 
-test("a success that is no EventResponse is reported as such, and not sent again", async () => {
+test("a success that is not an EventResponse is reported as such, and not sent again", async () => {
   const { host } = setUp();
   let requests = 0;
   const trophy = createTrophyClientOn(host, {

@@ -85,7 +85,7 @@ test("a failure is reported to onError with the event; it is tried again only wh
   emulator.fail({ kind: "status", status: 500, times: 1 });
   once.action("a", { "user.id": 1 });
   await ended(once.flush());
-  expect(failed).toEqual([["Valued did not take the event: 500 told to fail", "a"]]);
+  expect(failed).toEqual([["Valued did not take the event: 500 injected failure", "a"]]);
   expect(emulator.requests).toBe(1);
   emulator.posts.splice(0);
   const again = connect("token", ENDPOINT, { maxAttempts: 3, onError: (error) => failed.push(error) });

@@ -29,7 +29,7 @@ function setUp(): World {
   return { events, client, Valued };
 }
 
-/** A promise that ends when it is told to: an answer that two requests wait for. */
+/** A promise that ends when it is opened: an answer that two requests wait for. */
 function gate(): { readonly passed: Promise<void>; open(): void } {
   let open = (): void => undefined;
   const passed = new Promise<void>((resolve) => {

@@ -121,7 +121,7 @@ test("[valued 9] headers name token and client; the token is not shown", async (
   expect(connection.lastResponse?.status).toBe(202);
 });
 
-test("[valued 10] plain values stay; hashes in four forms are one; sets, maps and arrays are followed", () => {
+test("[valued 10] plain values stay; hashes written in four ways are one; sets, maps and arrays are followed", () => {
   expect(["a", Symbol("b"), true, 5, 1.5, null, 10n, 2n ** 70n].map((value) => Data.normalize(value))).toEqual([
     "a",
     "b",
@@ -132,13 +132,13 @@ test("[valued 10] plain values stay; hashes in four forms are one; sets, maps an
     10,
     "1180591620717411303424",
   ]);
-  for (const form of [
+  for (const hash of [
     { user: { id: 1 } },
     { "user.id": 1 },
     new Map([["user", { id: 1 }]]),
     new Map([[["user", "id"], 1]]),
   ])
-    expect(Data.normalize(form)).toEqual({ user: { id: 1 } });
+    expect(Data.normalize(hash)).toEqual({ user: { id: 1 } });
   expect(Data.normalize({ a: { "b.c": [{ "d.e": 1 }] } })).toEqual({ a: { b: { c: [{ d: { e: 1 } }] } } });
   expect(Data.normalize(new Set([1, "x", undefined]))).toEqual([1, "x", null]);
   expect(Data.normalize({ here: 1, not: undefined })).toEqual({ here: 1 });

@@ -1,6 +1,12 @@
 /** Old events of LaunchDarkly's SDKs on their way out: one summariser per value of the metadata. */
 import { type Rewrite, type Runtime, TextBatch } from "@waybill/core";
-import { cleanupIntervalOf, IdleMap, launchdarklyFormOf, launchdarklyMetadata, Summariser } from "@waybill/vendors";
+import {
+  cleanupIntervalOf,
+  IdleMap,
+  launchdarklyMetadata,
+  parseLaunchdarklyMetadata,
+  Summariser,
+} from "@waybill/vendors";
 import type { FlagSource } from "./flags.ts";
 import type { LaunchDarklyDestination } from "./options.ts";
 
@@ -12,7 +18,7 @@ const SCHEMA = 3;
 const SUMMARISERS_MAX = 100;
 
 export function isSummarised(metadata: string): boolean {
-  return (launchdarklyFormOf(metadata)?.schema ?? SCHEMA) < SCHEMA;
+  return (parseLaunchdarklyMetadata(metadata)?.schema ?? SCHEMA) < SCHEMA;
 }
 
 export interface Summaries {
@@ -47,7 +53,7 @@ export function createSummaries(
     held: () => summarisers.size,
     close: () => summarisers.close(),
     rewrite(batch) {
-      const form = launchdarklyFormOf(batch.metadata) ?? { sdk: "server", schema: 1, tags: "" };
+      const form = parseLaunchdarklyMetadata(batch.metadata) ?? { sdk: "server", schema: 1, tags: "" };
       const events = Array.from({ length: batch.count }, (_, index) => {
         const event = batch.event(index);
         return typeof event === "string" ? event : decoder.decode(event);

@@ -247,7 +247,7 @@ test("[launchdarkly-relay 22] SummarizingRelayPeriodicallyClosesInactiveEventPro
   }
 });
 
-test("on disk a summariser is kept over requests: its users are told of once", async () => {
+test("on disk a summariser is kept over requests: each user has one index event", async () => {
   const { post, flags, settled } = await setUp();
   for (const tags of ["a", "b", "a"]) {
     await post("/bulk", FEATURES, { authorization: "sdk-in", "x-launchdarkly-tags": tags });
@@ -522,7 +522,7 @@ test("in memory: 202 before anything is posted, capacity per metadata, summaries
   expect(last).toMatchObject({ features: { flagkey: { counters: [{ version: 11, value: "b", count: 2 }] } } });
 });
 
-test("in memory and strict: schema 3 is said, malformed bodies are 202 and dropped", async () => {
+test("in memory and strict: schema 3 is sent, malformed bodies are 202 and dropped", async () => {
   const { post, relay, flags } = await setUp({
     source: { memory: { flushInterval: "1h" } },
     extra: { compat: { strict: true } },
@@ -545,7 +545,7 @@ test("in memory: what does not fit is counted as refused; with a flush of 20 ms 
   expect(metrics.text).toMatch(/^waybill_\w+\{[^}]*code="memory_full"[^}]*\} 2$/m);
 });
 
-test("flag data come from a file, read again at a reload; one that cannot be read is told at the start", async () => {
+test("flag data come from a file, read again at a reload; one that cannot be read is reported at the start", async () => {
   const { post, flags, settled, relay, directory, destinations } = await setUp();
   const file = `${directory}/flags.json`;
   const reload = async (variations: readonly string[]): Promise<void> => {

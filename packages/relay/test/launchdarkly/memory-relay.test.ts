@@ -73,7 +73,7 @@ function setUp({ memory = { flushInterval: "1h" }, destination = {}, strict = fa
 const metadata = (tags: string, schema = 4): string => launchdarklyMetadata({ sdk: "server", schema, tags });
 const FEATURE = '{"kind":"feature","creationDate":1,"key":"f","user":{"key":"u"},"value":1}';
 
-test("30,000 distinct tags make a thousand queues; the rest is dropped, counted and told once", async () => {
+test("30,000 distinct tags make a thousand queues; the rest is dropped, counted and reported once", async () => {
   const { relay, clock, posts, warnings } = setUp();
   let dropped = 0;
   for (let tag = 0; tag < 30_000; tag++) dropped += relay.publish(metadata(`tag-${tag}`), ["{}"]);
@@ -163,7 +163,7 @@ test("queues hold no more than they say, and forget values that nobody uses", as
   await queues.close();
 });
 
-test("a timed flush: every 5 seconds by default, or as often as is said", async () => {
+test("a timed flush: every 5 seconds by default, or as often as configured", async () => {
   for (const [memory, intervalMs] of [
     [{}, 5 * SECOND_MS],
     [{ flushInterval: "20ms" }, 20],
@@ -212,7 +212,7 @@ test("strict: schema 3 is said of every payload; otherwise what the SDK said", a
   }
 });
 
-test("two attempts, a second apart; then the payload is lost and told", async () => {
+test("two attempts, a second apart; then the payload is lost and reported", async () => {
   const { relay, clock, posts, warnings } = setUp({ answer: () => ({ status: 503, headers: {}, body: "" }) });
   relay.publish(metadata("a"), ["{}", "{}"]);
   const flushed = relay.flush();
@@ -322,7 +322,7 @@ test("the Date of an answer that took nothing is not believed", async () => {
   await relay.close();
 });
 
-test("old events that are malformed are dropped and told, each alone", async () => {
+test("old events that are malformed are dropped and reported, each alone", async () => {
   const { relay, posts, warnings } = setUp();
   relay.publish(metadata("old", 2), ['{"kind":"wrong"}', FEATURE, "1", '{"kind":"identify","user":{}}']);
   await relay.flush();

@@ -74,7 +74,7 @@ export class GetFluxlyEmulator extends VendorEmulator {
 
   protected refusal(status: number): ServerResponse {
     const code = { 408: "timeout", 425: "too_early", 429: "rate_limited" }[status] ?? "server_error";
-    return this.#error(status, code, "told to fail");
+    return this.#error(status, code, "injected failure");
   }
 
   protected work(request: ServerRequest, partial: boolean): ServerResponse {

@@ -67,7 +67,7 @@ export class LetterEmulator extends VendorEmulator {
   }
 
   protected refusal(status: number): ServerResponse {
-    return error(status, status === 429 ? "rate_limited" : "unavailable", "told to fail");
+    return error(status, status === 429 ? "rate_limited" : "unavailable", "injected failure");
   }
 
   protected work(request: ServerRequest, partial: boolean): ServerResponse {

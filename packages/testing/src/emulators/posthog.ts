@@ -34,7 +34,7 @@ export class PosthogEmulator extends VendorEmulator {
   }
 
   protected refusal(status: number): ServerResponse {
-    return json(status, { type: "server_error", detail: "told to fail" });
+    return json(status, { type: "server_error", detail: "injected failure" });
   }
 
   protected work(request: ServerRequest): ServerResponse {

@@ -68,7 +68,7 @@ export class SegmentEmulator extends VendorEmulator {
   }
 
   protected refusal(status: number): ServerResponse {
-    return refusal(status, "unavailable", "told to fail");
+    return refusal(status, "unavailable", "injected failure");
   }
 
   protected work(request: ServerRequest, partial: boolean): ServerResponse {

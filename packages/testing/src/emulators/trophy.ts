@@ -89,7 +89,7 @@ export class TrophyEmulator extends VendorEmulator {
   }
 
   protected refusal(status: number): ServerResponse {
-    return json(status, { error: "told to fail" });
+    return json(status, { error: "injected failure" });
   }
 
   protected work(request: ServerRequest): ServerResponse {

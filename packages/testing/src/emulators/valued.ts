@@ -48,7 +48,7 @@ export class ValuedEmulator extends VendorEmulator {
   }
 
   protected refusal(status: number): ServerResponse {
-    return json(status, { error: "told to fail" });
+    return json(status, { error: "injected failure" });
   }
 
   /** Any path: the client uses its endpoint as it is given. */

@@ -1,5 +1,5 @@
 /**
- * Amplitude's endpoints: `/2/httpapi` and `/batch`, one JSON body of events, and the forms
+ * Amplitude's endpoints: `/2/httpapi` and `/batch`, one JSON body of events, and the form-encoded
  * `/identify` and `/groupidentify`. The key is in the body and names the source. Sections 1 to 6 of
  * the protocol.
  *
@@ -7,7 +7,7 @@
  * events by field: its clients take them out and send the others again. Refusals of any kind are
  * 400 with a `code` in the body, or their clients would send them again for two minutes.
  */
-import { JsonScanner, saysWord } from "@waybill/core";
+import { JsonScanner, textEquals } from "@waybill/core";
 import {
   elements,
   endFault,
@@ -200,16 +200,16 @@ function readBody(bytes: Uint8Array, maxEvents: number): Body | Extract<Taken, {
     return invalid(fault?.message ?? "The body is JSON, but not an object.");
   }
   const end = walkMembers(scanner, bytes, start, (keyStart, keyEnd, at) => {
-    if (saysWord(bytes, keyStart, keyEnd, "events")) {
+    if (textEquals(bytes, keyStart, keyEnd, "events")) {
       // Of a member that is there twice the last one counts, as in every parser.
       events.length = 0;
       isListed = bytes[at] === OPEN_BRACKET;
       if (isListed) return elements(scanner, bytes, at, { events, maxEvents });
     }
     const range = { start: at, end: scanner.value(at) };
-    if (saysWord(bytes, keyStart, keyEnd, "api_key")) apiKey = range;
-    else if (saysWord(bytes, keyStart, keyEnd, "options")) options = range;
-    else if (saysWord(bytes, keyStart, keyEnd, "client_upload_time")) uploadTime = range;
+    if (textEquals(bytes, keyStart, keyEnd, "api_key")) apiKey = range;
+    else if (textEquals(bytes, keyStart, keyEnd, "options")) options = range;
+    else if (textEquals(bytes, keyStart, keyEnd, "client_upload_time")) uploadTime = range;
     return range.end;
   });
   if (end < -1) return { refusal: { kind: "too_large", message: `more than ${maxEvents} events; none was stored` } };

@@ -2,7 +2,7 @@
  * One event of a request in its bytes: what is wrong with it, its id, and how it is stored. Section
  * 3 of the protocol.
  */
-import { JsonScanner, saysWord } from "@waybill/core";
+import { JsonScanner, textEquals } from "@waybill/core";
 import { ByteWriter, type Replacement } from "../byte-writer.ts";
 import { type EventId, eventIdOf, NO_ID } from "../inbound/event-ids.ts";
 import {
@@ -133,20 +133,20 @@ export class EventReader {
     this.#found = found;
     walkMembers(this.#scanner, bytes, range.start, this.#member);
     const [type, user, device, time, insert, ip] = found.map((value) => (isNull(bytes, value) ? undefined : value));
-    if (type === undefined || fields.says(type, "")) faults.add("missing", "event_type", index);
+    if (type === undefined || fields.equals(type, "")) faults.add("missing", "event_type", index);
     else if (bytes[type.start] !== QUOTE) faults.add("invalid", "event_type", index);
     if (time !== undefined && !isInteger(bytes, time)) faults.add("invalid", "time", index);
     for (let place = OBJECTS_FROM; place < NAMES.length; place++)
       if (!isFlatObject(bytes, found[place])) faults.add("invalid", NAMES[place] as string, index);
     const deviceId = fields.text(device, ID_MAX_BYTES);
     addIdFaults([user, device], [fields.text(user, ID_MAX_BYTES), deviceId], { index, minIdLength, faults });
-    const isRemote = address !== undefined && ip !== undefined && fields.says(ip, REMOTE);
+    const isRemote = address !== undefined && ip !== undefined && fields.equals(ip, REMOTE);
     const replaced = isRemote ? [{ ...ip, text: JSON.stringify(address) }] : UNCHANGED;
     const insertId = fields.text(insert, ID_MAX_BYTES);
     if (insertId !== undefined && insertId !== "") return { id: scopedId(insertId, deviceId), replaced };
     // A number is the sender's own id all the same, and so is a text that is too long to be
     // remembered.
-    if (insert !== undefined && !fields.says(insert, "") && isScalar(bytes, insert)) return { id: "", replaced };
+    if (insert !== undefined && !fields.equals(insert, "") && isScalar(bytes, insert)) return { id: "", replaced };
     const made = makeId();
     const at = found.at(INSERT_ID);
     if (at === undefined) return { id: "", addedId: made, replaced };
@@ -160,7 +160,7 @@ export class EventReader {
     const places = PLACES[bytes[keyStart] as number];
     if (places === undefined) return end;
     for (const place of places)
-      if (saysWord(bytes, keyStart, keyEnd, NAMES[place] as string)) this.#found[place] = { start: at, end };
+      if (textEquals(bytes, keyStart, keyEnd, NAMES[place] as string)) this.#found[place] = { start: at, end };
     return end;
   };
 }

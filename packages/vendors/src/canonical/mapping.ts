@@ -164,7 +164,7 @@ export function compact<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T;
 }
 
-/** No vendor takes longer ones. Compatibility forms can be 18 times as long. */
+/** No vendor takes longer ones. A normalised text can be 18 times as long. */
 const SLUG_MAX_CHARACTERS = 1_000;
 
 /**

@@ -3,7 +3,7 @@
  * the top or in a member of an object, or the whole body. The whole JSON is checked; nothing is
  * built. Segment's own framing is in segment/scan.ts: it knows more and is made for speed.
  */
-import { JsonScanner, saysWord } from "@waybill/core";
+import { JsonScanner, textEquals } from "@waybill/core";
 import { ByteWriter, type Edits } from "../byte-writer.ts";
 
 export interface Range {
@@ -30,7 +30,7 @@ export interface FrameFault {
 export interface FrameOptions {
   /** Python's clients write NaN bare. */
   readonly allowNonFinite: boolean;
-  /** Nothing behind this many events is looked at. No limit by default. */
+  /** Nothing after this many events is looked at. No limit by default. */
   readonly maxEvents?: number | undefined;
 }
 
@@ -61,7 +61,7 @@ export function frame(bytes: Uint8Array, kind: Frame, options: FrameOptions): Fr
     listed = true;
   } else
     end = walkMembers(scanner, bytes, start, (keyStart, keyEnd, at) => {
-      if (bytes[at] !== OPEN_BRACKET || !saysWord(bytes, keyStart, keyEnd, kind.name)) return scanner.value(at);
+      if (bytes[at] !== OPEN_BRACKET || !textEquals(bytes, keyStart, keyEnd, kind.name)) return scanner.value(at);
       // A repeated member: the last one counts, as in every parser.
       events.length = 0;
       listed = true;
@@ -82,9 +82,9 @@ export function frame(bytes: Uint8Array, kind: Frame, options: FrameOptions): Fr
 /** What is wrong with a body whose value ends at `end`, -1 for one that is not JSON. */
 export function endFault(scanner: JsonScanner, bytes: Uint8Array, end: number): FrameFault | undefined {
   if (end >= 0) {
-    const behind = scanner.space(end);
-    if (behind === bytes.length) return undefined;
-    scanner.reject(behind);
+    const after = scanner.space(end);
+    if (after === bytes.length) return undefined;
+    scanner.reject(after);
   }
   const { offset, reason } = scanner.fault ?? { offset: 0, reason: "not JSON" };
   return { code: "invalid_json", message: `The body is not JSON: ${reason} at byte ${offset}.` };
@@ -174,7 +174,7 @@ export class FieldReader {
     walkMembers(this.#scanner, this.#bytes, object.start, (keyStart, keyEnd, at) => {
       const end = this.#scanner.value(at);
       for (let index = 0; index < names.length; index++)
-        if (saysWord(this.#bytes, keyStart, keyEnd, names[index] as string)) found[index] = { start: at, end };
+        if (textEquals(this.#bytes, keyStart, keyEnd, names[index] as string)) found[index] = { start: at, end };
       return end;
     });
     return found;
@@ -195,9 +195,9 @@ export class FieldReader {
   }
 
   /** Whether it is the text `word`. */
-  says(range: Range | undefined, word: string): boolean {
+  equals(range: Range | undefined, word: string): boolean {
     if (range === undefined || this.#bytes[range.start] !== QUOTE) return false;
-    return saysWord(this.#bytes, range.start + 1, range.end - 1, word);
+    return textEquals(this.#bytes, range.start + 1, range.end - 1, word);
   }
 
   isNumber(range: Range | undefined): boolean {

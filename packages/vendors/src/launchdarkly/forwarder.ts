@@ -5,13 +5,13 @@
  *
  * Values of the metadata are what clients say, so they are bounded too: 1,000 queues for each kind
  * of SDK, 64 values for events that are to be summarised, and 32 MiB for each (more where the
- * capacity says so). What is beyond is dropped, counted, and told in one warning, as an overflow of
- * the capacity is. Queues that are empty at a flush are forgotten, summarisers that were not used
- * for a whole clean-up interval too; one alone is kept.
+ * capacity says so). What is beyond is dropped, counted, and reported in one warning, as an
+ * overflow of the capacity is. Queues that are empty at a flush are forgotten, summarisers that
+ * were not used for a whole clean-up interval too; one alone is kept.
  */
 import { createSender, messageOf, type Runtime, TextBatch, type Timer } from "@waybill/core";
 import { cleanupIntervalOf, IdleMap } from "./idle-map.ts";
-import { type LaunchDarklyForm, launchdarklyFormOf, type SdkKind } from "./inbound.ts";
+import { type LaunchDarklyMetadata, parseLaunchdarklyMetadata, type SdkKind } from "./inbound.ts";
 import type { EventMetadata, LaunchDarklyCredential } from "./outbound.ts";
 import { ATTEMPTS, BYTES_PER_EVENT, EventQueues, RETRY_MS } from "./publisher.ts";
 import { credentialOf, launchdarklyRelayed, launchdarklyUrl, type RelayedSettings } from "./relayed.ts";
@@ -87,12 +87,12 @@ export class EventForwarder {
 
   /** Takes the events of one request. Returns how many were dropped since the last call. */
   publish(metadata: string, texts: readonly string[]): number {
-    const form = launchdarklyFormOf(metadata);
-    if (form === undefined) void this.#diagnostic(metadata, texts);
-    else if (form.schema < SUMMARISED_SCHEMA) this.#keepOld(metadata, form, texts);
+    const parsed = parseLaunchdarklyMetadata(metadata);
+    if (parsed === undefined) void this.#diagnostic(metadata, texts);
+    else if (parsed.schema < SUMMARISED_SCHEMA) this.#keepOld(metadata, parsed, texts);
     else {
-      const schemaVersion = this.#options.strict ? SUMMARISED_SCHEMA : form.schema;
-      this.#publish(form.sdk, { schemaVersion, tags: form.tags }, texts);
+      const schemaVersion = this.#options.strict ? SUMMARISED_SCHEMA : parsed.schema;
+      this.#publish(parsed.sdk, { schemaVersion, tags: parsed.tags }, texts);
     }
     const dropped = this.#dropped;
     this.#dropped = 0;
@@ -137,9 +137,9 @@ export class EventForwarder {
     this.#dropped += queues.dropped - before;
   }
 
-  #keepOld(metadata: string, form: LaunchDarklyForm, texts: readonly string[]): void {
+  #keepOld(metadata: string, parsed: LaunchDarklyMetadata, texts: readonly string[]): void {
     const { capacity } = this.#options;
-    const old = this.#old.use(metadata) ?? this.#newOld(metadata, form);
+    const old = this.#old.use(metadata) ?? this.#newOld(metadata, parsed);
     let taken = 0;
     if (old !== undefined) {
       const maxBytes = Math.max(OLD_MAX_BYTES, BYTES_PER_EVENT * capacity);
@@ -154,7 +154,7 @@ export class EventForwarder {
     else this.#warned = false;
   }
 
-  #newOld(metadata: string, { sdk, schema, tags }: LaunchDarklyForm): Old | undefined {
+  #newOld(metadata: string, { sdk, schema, tags }: LaunchDarklyMetadata): Old | undefined {
     if (this.#old.size >= OLD_MAX) return undefined;
     const { inlineUsers, flag } = this.#options;
     const summariser = new Summariser({ schema, inlineUsers, flag, now: () => this.#runtime.clock.now() });
@@ -175,12 +175,12 @@ export class EventForwarder {
     old.texts = [];
     this.#oldBytes -= texts.reduce((total, text) => total + text.length, 0);
     if (this.#serverTimeMs !== undefined) old.summariser.noteServerTime(this.#serverTimeMs);
-    const { texts: said, rejected, delivered } = old.summariser.summarise(texts);
+    const { texts: summarised, rejected, delivered } = old.summariser.summarise(texts);
     delivered(undefined);
     for (const reason of rejected.values()) this.#options.onWarning(`Error in event processing, ${reason}`);
     const { capacity } = this.#options;
-    const summary = said.at(-1)?.startsWith('{"kind":"summary"') === true ? said.slice(-1) : [];
-    const events = said.slice(0, said.length - summary.length);
+    const summary = summarised.at(-1)?.startsWith('{"kind":"summary"') === true ? summarised.slice(-1) : [];
+    const events = summarised.slice(0, summarised.length - summary.length);
     if (events.length > capacity) this.#drop(events.length - capacity);
     const kept = events.slice(0, capacity);
     // The summary is the last, and needs no room.

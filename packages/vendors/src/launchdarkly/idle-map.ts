@@ -14,7 +14,7 @@ export function cleanupIntervalOf(givenMs: number | undefined, flushIntervalMs: 
 export interface IdleMapOptions<Value> {
   readonly clock: Clock;
   readonly intervalMs: number;
-  /** Is told all that were forgotten at once. Must not throw. */
+  /** Receives all that were forgotten at once. Must not throw. */
   readonly onForgotten?: (values: readonly Value[]) => void;
 }
 

@@ -78,7 +78,7 @@ export const launchdarklyInbound: Inbound<LaunchDarklySourceOptions> = {
     const found = pathOf(path);
     return found === undefined ? undefined : routeOf(found);
   },
-  /** Bare, or behind `api_key`; one with a space is none. */
+  /** Bare, or after `api_key`; one with a space is none. */
   key({ headers }) {
     const key = (headers["authorization"] ?? "").replace(/^api_key /, "").trim();
     return key === "" || key.includes(" ") ? undefined : key;
@@ -249,24 +249,24 @@ function decoded(text: string): string {
 }
 
 /** What is in the metadata of stored analytics events: `launchdarkly server 4 tags…`. */
-export interface LaunchDarklyForm {
+export interface LaunchDarklyMetadata {
   readonly sdk: SdkKind;
   readonly schema: number;
   readonly tags: string;
 }
 
-export function launchdarklyMetadata({ sdk, schema, tags }: LaunchDarklyForm): string {
+export function launchdarklyMetadata({ sdk, schema, tags }: LaunchDarklyMetadata): string {
   return `launchdarkly ${sdk} ${schema} ${tags}`;
 }
 
 /** `undefined` for a diagnostic. */
-export function launchdarklyFormOf(metadata: string): LaunchDarklyForm | undefined {
+export function parseLaunchdarklyMetadata(metadata: string): LaunchDarklyMetadata | undefined {
   const [, sdk, schema, tags = ""] = /^launchdarkly (server|mobile|js) (\d+) (.*)$/s.exec(metadata) ?? [];
   return sdk === undefined ? undefined : { sdk: sdk as SdkKind, schema: Number(schema), tags };
 }
 
 /** The kind of SDK and the headers of a diagnostic. */
-export function diagnosticFormOf(
+export function parseDiagnosticMetadata(
   metadata: string,
 ): { readonly sdk: SdkKind; readonly headers: Readonly<Record<string, string>> } | undefined {
   const [, sdk, headers] = /^launchdarkly diagnostic (server|mobile|js) (.*)$/s.exec(metadata) ?? [];

@@ -1,11 +1,11 @@
 /**
- * LaunchDarkly behind a relay: each stored form goes to the path of its kind of SDK, with the
+ * LaunchDarkly behind a relay: each stored event goes to the path of its kind of SDK, with the
  * credential of that kind.
  */
 import { type Batch, type DropReason, headerFromEvent, type Protocol, WaybillError } from "@waybill/core";
 import { stableUuid } from "../canonical/stable-uuid.ts";
 import { withoutTrailingSlashes } from "../values.ts";
-import { diagnosticFormOf, launchdarklyFormOf, NOT_COPIED, type SdkKind } from "./inbound.ts";
+import { NOT_COPIED, parseDiagnosticMetadata, parseLaunchdarklyMetadata, type SdkKind } from "./inbound.ts";
 import { eventsPath, LAUNCHDARKLY_EVENTS_URL, type LaunchDarklyCredential, launchdarklyProtocol } from "./outbound.ts";
 
 export interface RelayedSettings {
@@ -14,7 +14,7 @@ export interface RelayedSettings {
   readonly mobileKey?: string | undefined;
   readonly environmentId?: string | undefined;
   readonly userAgent: string;
-  /** Say schema 3 whatever the SDK said, as the original does. */
+  /** Send schema 3 whatever the SDK sent, as the original does. */
   readonly strict: boolean;
 }
 
@@ -40,7 +40,7 @@ export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
   return {
     ...base,
     request(batch: Batch) {
-      const diagnostic = diagnosticFormOf(batch.metadata);
+      const diagnostic = parseDiagnosticMetadata(batch.metadata);
       if (diagnostic !== undefined) {
         const credential = credentialOf(settings, diagnostic.sdk);
         if (credential === undefined)
@@ -56,20 +56,20 @@ export function launchdarklyRelayed(settings: RelayedSettings): Protocol {
           body: batch.body,
         };
       }
-      const form = launchdarklyFormOf(batch.metadata);
-      const credential = form === undefined ? undefined : credentialOf(settings, form.sdk);
-      if (form === undefined || credential === undefined)
-        throw new WaybillError("WAYBILL_EVENT", `no credential for ${form?.sdk ?? "such"} events`);
+      const parsed = parseLaunchdarklyMetadata(batch.metadata);
+      const credential = parsed === undefined ? undefined : credentialOf(settings, parsed.sdk);
+      if (parsed === undefined || credential === undefined)
+        throw new WaybillError("WAYBILL_EVENT", `no credential for ${parsed?.sdk ?? "such"} events`);
       return {
         method: "POST",
         url: `${origin}${eventsPath(credential)}`,
         headers: {
           "content-type": "application/json",
           "user-agent": settings.userAgent,
-          "x-launchdarkly-event-schema": settings.strict ? STRICT_SCHEMA : String(form.schema),
+          "x-launchdarkly-event-schema": settings.strict ? STRICT_SCHEMA : String(parsed.schema),
           "x-launchdarkly-payload-id": stableUuid(batch.key),
           ...(credential.kind === "environmentId" ? {} : { authorization: credential.value }),
-          ...(form.tags === "" ? {} : { "x-launchdarkly-tags": headerFromEvent("x-launchdarkly-tags", form.tags) }),
+          ...(parsed.tags === "" ? {} : { "x-launchdarkly-tags": headerFromEvent("x-launchdarkly-tags", parsed.tags) }),
         },
         body: ["[", ...batch.body, "]"],
       };
@@ -104,11 +104,11 @@ function diagnosticPath({ kind, value }: LaunchDarklyCredential): string {
   return kind === "mobileKey" ? "/mobile/events/diagnostic" : "/diagnostic";
 }
 
-/** Whether events in this form can be sent at all. */
+/** Why events with this metadata cannot be sent; `undefined` when they can. */
 export function unsendable(
   settings: Pick<RelayedSettings, "sdkKey" | "mobileKey" | "environmentId">,
   metadata: string,
 ): DropReason | undefined {
-  const sdk = diagnosticFormOf(metadata)?.sdk ?? launchdarklyFormOf(metadata)?.sdk;
+  const sdk = parseDiagnosticMetadata(metadata)?.sdk ?? parseLaunchdarklyMetadata(metadata)?.sdk;
   return sdk === undefined || credentialOf(settings, sdk) === undefined ? "unsupported" : undefined;
 }

@@ -62,7 +62,7 @@ interface Tracking {
 
 export class Summariser {
   readonly #options: SummariserOptions;
-  /** Keys of users that an index event has told of; the one seen last is at the end. */
+  /** Keys of users that had an index event; the one seen last is at the end. */
   #users = new Set<string>();
   #usersSinceMs: number;
   #serverTimeMs = 0;
@@ -72,7 +72,7 @@ export class Summariser {
     this.#usersSinceMs = options.now();
   }
 
-  /** Says a batch of raw events. Changes nothing until `delivered` is called. */
+  /** Summarises a batch of raw events. Changes nothing until `delivered` is called. */
   summarise(events: readonly string[]): Summary {
     const nowMs = this.#options.now();
     const expired = nowMs - this.#usersSinceMs >= USERS_MS;
@@ -84,10 +84,10 @@ export class Summariser {
     let endDate = 0;
     for (const [index, text] of events.entries()) {
       let event: OldEvent;
-      let said: readonly string[];
+      let made: readonly string[];
       try {
         event = readOldEvent(JSON.parse(text));
-        said = this.#say(event, users, flags, nowMs).map((one) => JSON.stringify(one));
+        made = this.#eventsFor(event, users, flags, nowMs).map((one) => JSON.stringify(one));
       } catch (error) {
         rejected.set(index, `event was discarded: ${messageOf(error)}`);
         continue;
@@ -96,7 +96,7 @@ export class Summariser {
         startDate = Math.min(startDate, event.creationDate);
         endDate = Math.max(endDate, event.creationDate);
       }
-      texts.push(...said);
+      texts.push(...made);
     }
     if (flags.size > 0)
       texts.push(JSON.stringify({ kind: "summary", startDate, endDate, features: featuresOf(flags) }));
@@ -119,7 +119,7 @@ export class Summariser {
     this.#serverTimeMs = serverTimeMs;
   }
 
-  #say(event: OldEvent, users: Set<string>, flags: Map<string, FlagCounters>, nowMs: number): object[] {
+  #eventsFor(event: OldEvent, users: Set<string>, flags: Map<string, FlagCounters>, nowMs: number): object[] {
     if (event.kind === "alias") {
       const { kind, creationDate, key, contextKind, previousKey, previousContextKind } = event;
       return [{ kind, creationDate, key, contextKind, previousKey, previousContextKind }];
@@ -129,14 +129,14 @@ export class Summariser {
     if (event.kind === "feature") count(flags, event, tracking?.variation);
     const isFull = event.kind !== "feature" || tracking?.trackEvents === true;
     const carriesUser = event.kind === "identify" || (inlineUsers && isFull);
-    const said: object[] = [];
+    const made: object[] = [];
     if (remember(users, event.user.key) && !carriesUser)
-      said.push({ kind: "index", creationDate: event.creationDate, user: event.user });
-    if (isFull) said.push(fullEvent(event, tracking?.variation, inlineUsers));
+      made.push({ kind: "index", creationDate: event.creationDate, user: event.user });
+    if (isFull) made.push(fullEvent(event, tracking?.variation, inlineUsers));
     const debugUntilMs = tracking?.debugUntilMs ?? 0;
     if (event.kind === "feature" && debugUntilMs > nowMs && debugUntilMs > this.#serverTimeMs)
-      said.push({ ...featureEvent(event, tracking?.variation, true), kind: "debug" });
-    return said;
+      made.push({ ...featureEvent(event, tracking?.variation, true), kind: "debug" });
+    return made;
   }
 
   /** Section 6.2. */

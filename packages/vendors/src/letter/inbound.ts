@@ -2,7 +2,7 @@
  * Letter's inbound adapter: single calls and the batch. Source: protocol sections 1 to 3; the
  * answers are proposed ones.
  */
-import { JsonScanner, saysWord } from "@waybill/core";
+import { JsonScanner, textEquals } from "@waybill/core";
 import { eventText, FieldReader, frame, type Range, storedAlone, storedEvents, walkMembers } from "../inbound/frame.ts";
 import {
   bearer,
@@ -94,7 +94,7 @@ function single(body: Uint8Array, type: Kind): Taken {
   const scanner = new JsonScanner(body, { allowNonFinite: true });
   walkMembers(scanner, body, range.start, (_start, _end, at) => scanner.value(at), {
     cuts,
-    isCut: (keyStart, keyEnd) => saysWord(body, keyStart, keyEnd, "type"),
+    isCut: (keyStart, keyEnd) => textEquals(body, keyStart, keyEnd, "type"),
   });
   const inside = eventText({ ...framed, cuts }, range)
     .slice(1, -1)
@@ -125,7 +125,7 @@ function readItem(fields: FieldReader, range: Range): Item {
 }
 
 function faultOf(fields: FieldReader, item: Item): string | undefined {
-  const kind = KINDS.find((one) => fields.says(item.type, one));
+  const kind = KINDS.find((one) => fields.equals(item.type, one));
   if (kind !== undefined) return missingOf(fields, item, kind);
   const type = fields.text(item.type, TYPE_SHOWN_MAX_BYTES);
   return type === undefined ? "unknown type" : `unknown type ${JSON.stringify(type)}`;

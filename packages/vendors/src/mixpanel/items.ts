@@ -3,7 +3,7 @@
  * are stored: without the token, which is for the way in alone, and with what the vendor needs and
  * the client left out, once, so that every later attempt sends the same bytes.
  */
-import { JsonScanner, saysWord } from "@waybill/core";
+import { JsonScanner, textEquals } from "@waybill/core";
 import { ByteWriter } from "../byte-writer.ts";
 import { elements, endFault, FieldReader, type Range, type StoredEvents, walkMembers } from "../inbound/frame.ts";
 import { ID_MAX_BYTES } from "../inbound/inbound.ts";
@@ -149,11 +149,11 @@ export class ItemReader {
 
   readonly #eventMember = (keyStart: number, keyEnd: number, at: number): number => {
     const bytes = this.#bytes;
-    if (bytes[at] === OPEN_BRACE && saysWord(bytes, keyStart, keyEnd, "properties"))
+    if (bytes[at] === OPEN_BRACE && textEquals(bytes, keyStart, keyEnd, "properties"))
       return this.#readObject(at, PROPERTY_NAMES);
     const end = this.#scanner.value(at);
-    if (saysWord(bytes, keyStart, keyEnd, "event")) this.#event = { start: at, end };
-    else if (saysWord(bytes, keyStart, keyEnd, "properties")) this.#closeAt = -1;
+    if (textEquals(bytes, keyStart, keyEnd, "event")) this.#event = { start: at, end };
+    else if (textEquals(bytes, keyStart, keyEnd, "properties")) this.#closeAt = -1;
     return end;
   };
 
@@ -177,7 +177,7 @@ export class ItemReader {
       {
         cuts: this.cuts,
         isCut: (keyStart, keyEnd) => {
-          const isToken = saysWord(bytes, keyStart, keyEnd, names[0] as Name);
+          const isToken = textEquals(bytes, keyStart, keyEnd, names[0] as Name);
           if (isToken) this.#cutMembers += 1;
           return isToken;
         },
@@ -246,7 +246,7 @@ export class ItemReader {
 function nameOf(bytes: Uint8Array, start: number, end: number, names: readonly Name[]): Name | undefined {
   const first = bytes[start];
   for (const name of names)
-    if ((first === name.charCodeAt(0) || first === BACKSLASH) && saysWord(bytes, start, end, name)) return name;
+    if ((first === name.charCodeAt(0) || first === BACKSLASH) && textEquals(bytes, start, end, name)) return name;
   return undefined;
 }
 

@@ -5,7 +5,7 @@
  * The body is read once. The key is for the way in alone: it is not stored, wherever clients put it
  * (beside the batch, in an event, in its properties).
  */
-import { JsonScanner, saysWord } from "@waybill/core";
+import { JsonScanner, textEquals } from "@waybill/core";
 import { elements, endFault, FieldReader, type Range, storedEvents, walkMembers } from "../inbound/frame.ts";
 import {
   ID_MAX_BYTES,
@@ -72,15 +72,15 @@ function take(body: Uint8Array, kind: "batch" | "single", options: InboundOption
   let token: Range | undefined;
   const { maxEvents = Number.POSITIVE_INFINITY } = options;
   const end = walkMembers(scanner, body, start, (keyStart, keyEnd, at) => {
-    if (kind === "batch" && body[at] === OPEN_BRACKET && saysWord(body, keyStart, keyEnd, "batch")) {
+    if (kind === "batch" && body[at] === OPEN_BRACKET && textEquals(body, keyStart, keyEnd, "batch")) {
       // A repeated member: the last one counts, as in every parser.
       events.length = 0;
       listed = true;
       return elements(scanner, body, at, { events, maxEvents });
     }
     const valueEnd = scanner.value(at);
-    if (saysWord(body, keyStart, keyEnd, "api_key")) apiKey = { start: at, end: valueEnd };
-    else if (saysWord(body, keyStart, keyEnd, "token")) token = { start: at, end: valueEnd };
+    if (textEquals(body, keyStart, keyEnd, "api_key")) apiKey = { start: at, end: valueEnd };
+    else if (textEquals(body, keyStart, keyEnd, "token")) token = { start: at, end: valueEnd };
     return valueEnd;
   });
   if (end < -1) return { refusal: { kind: "too_large", message: `more than ${maxEvents} events; none was stored` } };
@@ -158,11 +158,11 @@ class EventReader {
     const body = this.#body;
     const first = body[keyStart];
     if ((first === LETTER_P || first === BACKSLASH) && body[at] === OPEN_BRACE)
-      if (saysWord(body, keyStart, keyEnd, "properties")) return this.#properties(at);
+      if (textEquals(body, keyStart, keyEnd, "properties")) return this.#properties(at);
     const end = this.#scanner.value(at);
     if (first !== LETTER_E && first !== LETTER_U && first !== BACKSLASH) return end;
-    if (saysWord(body, keyStart, keyEnd, "event")) this.#event = { start: at, end };
-    else if (saysWord(body, keyStart, keyEnd, "uuid")) this.#uuid = { start: at, end };
+    if (textEquals(body, keyStart, keyEnd, "event")) this.#event = { start: at, end };
+    else if (textEquals(body, keyStart, keyEnd, "uuid")) this.#uuid = { start: at, end };
     return end;
   };
 
@@ -176,7 +176,7 @@ class EventReader {
   readonly #isKeyMember = (start: number, end: number): boolean => {
     const first = this.#body[start];
     if (first !== LETTER_A && first !== LETTER_T && first !== BACKSLASH) return false;
-    return saysWord(this.#body, start, end, "api_key") || saysWord(this.#body, start, end, "token");
+    return textEquals(this.#body, start, end, "api_key") || textEquals(this.#body, start, end, "token");
   };
 }
 

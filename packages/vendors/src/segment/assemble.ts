@@ -1,7 +1,7 @@
 /**
- * Makes the stored form of what a scan found. In the common case (every event new, with an id and a
- * type) that is one view of the request's own bytes; otherwise the events are copied, once, with as
- * little changed as possible.
+ * Makes what is stored of the events that a scan found. In the common case (every event new, with
+ * an id and a type) that is one view of the request's own bytes; otherwise the events are copied,
+ * once, with as little changed as possible.
  */
 import { assert } from "@waybill/core";
 import { ByteWriter, firstFrom } from "../byte-writer.ts";
@@ -19,7 +19,7 @@ export interface AssembleOptions {
 export interface Assembled {
   /** The events, separated by commas (and the white space of the sender). */
   readonly body: readonly Uint8Array[];
-  /** For each event the offset in `body` behind it (and the white space that follows). */
+  /** For each event the offset in `body` after it (and the white space that follows). */
   readonly ends: Uint32Array;
   readonly metadata: string;
 }

@@ -24,7 +24,7 @@ const BODY_MAX_BYTES = 500_000;
 const EVENT_MAX_BYTES = 32 * 1024;
 const EVENTS_MAX = 2_500;
 /**
- * Room for what stands around the events. A larger `context` beside them may go over it; the
+ * Room for what is around the events. A larger `context` beside them may go over it; the
  * vendor's 400 then halves the batch.
  */
 const ENVELOPE_BYTES = 2_000;

@@ -5,7 +5,7 @@
  * Where a key is twice, the last one counts, as it does for `JSON.parse`. Keys written with
  * escapes are found too.
  */
-import { JsonScanner, saysWord } from "@waybill/core";
+import { JsonScanner, textEquals } from "@waybill/core";
 import { EVENT_TYPES } from "../canonical/events.ts";
 import type { RefusalCode, RefusedEvent, SegmentRoute } from "./routes.ts";
 import type { BatchScan, FoundEvent, Range, Refusal, SegmentLimits, SegmentScan } from "./scan-types.ts";
@@ -26,7 +26,7 @@ type Name = (typeof NAMES)[number];
 const NAME_BY_LETTER: readonly (Name | undefined)[] = Array.from({ length: 256 }, (_, letter) =>
   NAMES.find((name) => name.charCodeAt(0) === letter),
 );
-/** Refused events that are named to the sender; of the rest it is told how many there are. */
+/** Refused events that are named to the sender; of the rest it receives the number. */
 const REFUSED_NAMED_MAX = 100;
 /** A sentAt is a time: a longer text is none, and is not read. */
 const TIME_MAX_BYTES = 256;
@@ -93,9 +93,9 @@ function keyAt(bytes: Uint8Array, range: Range | undefined): string | undefined 
 /** Which of the members that matter it is, by what is between the key's quotes. */
 function nameAt(bytes: Uint8Array, start: number, end: number): Name | undefined {
   const first = bytes[start] as number;
-  if (first === BACKSLASH) return NAMES.find((name) => saysWord(bytes, start, end, name));
+  if (first === BACKSLASH) return NAMES.find((name) => textEquals(bytes, start, end, name));
   const name = NAME_BY_LETTER[first];
-  return name !== undefined && saysWord(bytes, start, end, name) ? name : undefined;
+  return name !== undefined && textEquals(bytes, start, end, name) ? name : undefined;
 }
 
 function objectAt(bytes: Uint8Array, range: Range | undefined): Range | undefined {
@@ -156,11 +156,11 @@ class Framer {
     return this.#result();
   }
 
-  /** Whether only white space stands from `offset` on. */
+  /** Whether there is only white space from `offset` on. */
   #endsAt(offset: number): boolean {
-    const behind = this.#scanner.space(offset);
-    if (behind !== this.#bytes.length) this.#scanner.reject(behind);
-    return behind === this.#bytes.length;
+    const after = this.#scanner.space(offset);
+    if (after !== this.#bytes.length) this.#scanner.reject(after);
+    return after === this.#bytes.length;
   }
 
   #result(): SegmentScan {
@@ -243,9 +243,9 @@ class Framer {
     this.#refusal = undefined;
     if (this.#items > 0) this.#forgetItems();
     if (bytes[at] !== OPEN_BRACKET) {
-      const behind = scanner.value(at);
-      if (behind >= 0) this.#refusal = { status: 400, code: "batch_not_array", message: '"batch" is not an array.' };
-      return behind;
+      const after = scanner.value(at);
+      if (after >= 0) this.#refusal = { status: 400, code: "batch_not_array", message: '"batch" is not an array.' };
+      return after;
     }
     let offset = scanner.space(at + 1);
     if (bytes[offset] === CLOSE_BRACKET) return offset + 1;
@@ -271,7 +271,7 @@ class Framer {
     this.#items = 0;
   }
 
-  /** Nothing behind the limit is looked at. */
+  /** Nothing after the limit is looked at. */
   #tooMany(maxEvents: number): number {
     this.#stopped = {
       status: 413,
@@ -286,9 +286,9 @@ class Framer {
     const bytes = this.#bytes;
     const scanner = this.#scanner;
     if (bytes[at] !== OPEN_BRACE) {
-      const behind = scanner.value(at);
-      if (behind >= 0) this.#refuse(index, "event_not_object", "The item is not an object.");
-      return behind;
+      const after = scanner.value(at);
+      if (after >= 0) this.#refuse(index, "event_not_object", "The item is not an object.");
+      return after;
     }
     this.#idStart = -1;
     this.#badId = undefined;
@@ -343,26 +343,26 @@ class Framer {
     return at;
   }
 
-  #noteMember(name: Name, at: number, behind: number): void {
-    if (name === "messageId") this.#noteId(at, behind);
-    else if (name === "type") this.#noteType(at, behind);
+  #noteMember(name: Name, at: number, after: number): void {
+    if (name === "messageId") this.#noteId(at, after);
+    else if (name === "type") this.#noteType(at, after);
   }
 
-  #noteId(at: number, behind: number): void {
-    const isId = this.#bytes[at] === QUOTE && behind - at > 2;
+  #noteId(at: number, after: number): void {
+    const isId = this.#bytes[at] === QUOTE && after - at > 2;
     this.#idStart = isId ? at + 1 : -1;
-    this.#idEnd = behind - 1;
-    this.#badId = isId ? undefined : { start: at, end: behind };
+    this.#idEnd = after - 1;
+    this.#badId = isId ? undefined : { start: at, end: after };
   }
 
-  #noteType(at: number, behind: number): void {
+  #noteType(at: number, after: number): void {
     // `null` says as little as no type at all.
     if (this.#bytes[at] !== QUOTE) this.#typeSeen = "unknown";
-    else this.#typeSeen = this.#isKnownType(at + 1, behind - 1) ? "known" : "unknown";
+    else this.#typeSeen = this.#isKnownType(at + 1, after - 1) ? "known" : "unknown";
   }
 
   #isKnownType(start: number, end: number): boolean {
-    for (const type of EVENT_TYPES) if (saysWord(this.#bytes, start, end, type)) return true;
+    for (const type of EVENT_TYPES) if (textEquals(this.#bytes, start, end, type)) return true;
     return false;
   }
 

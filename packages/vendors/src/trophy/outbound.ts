@@ -159,7 +159,7 @@ function readTrophy(event: Chunk): Envelope {
   return readTrophyText(typeof event === "string" ? event : new TextDecoder().decode(event));
 }
 
-/** **Errors**: throws when it is no such text. */
+/** **Errors**: throws when it is another text. */
 export function readTrophyText(text: string): Envelope {
   const at = text.indexOf(BODY_MARK);
   if (at === -1) throw new Error("the event has no body");

@@ -256,7 +256,7 @@ test("paths of prototype names are nobody's", () => {
         expect(inbound.match(path), `${vendor} ${path}`).toBeUndefined();
 });
 
-test("ids are found in stored events where they count, not in what stands inside", () => {
+test("ids are found in stored events where they count, not in nested objects", () => {
   const events = [
     '{"event":"e","properties":{"uuid":"inner"},"uuid":"one"}',
     '{"uuid":"x\\u0031","event":"é"}',

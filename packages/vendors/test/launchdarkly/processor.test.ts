@@ -202,7 +202,7 @@ test("summariser: CounterForNilVariationIsDistinctFromOthers", () => {
   });
 });
 
-test("output: each kind has its fields in their order; anonymous users are said to be", () => {
+test("output: each kind has its fields in their order; anonymous users are marked as such", () => {
   const anonymous = { key: "u", anonymous: true };
   const text = (event: object, setup: Setup = {}): string | undefined =>
     summariser({ ...setup, inlineUsers: true }).summarise([JSON.stringify(event)]).texts[0];

@@ -239,7 +239,7 @@ test("[launchdarkly-relay 23] CanSeePrivateAttrsOfPHPEventUser: they are written
   expect(out[1]).toEqual({ kind: "custom", creationDate: 1, key: "e", contextKind: "anonymousUser", userKey: "u" });
 });
 
-test("a user is told of once, again after five minutes, and when a thousand others came in between", () => {
+test("a user has one index event, another after five minutes, and when a thousand others came in between", () => {
   let nowMs = NOW;
   const one = summariser({ now: () => nowMs });
   const kinds = (key: string): unknown[] =>
@@ -253,7 +253,7 @@ test("a user is told of once, again after five minutes, and when a thousand othe
   expect(kinds("u")).toEqual(["index", "custom"]);
 });
 
-test("a batch that is said again before it was delivered says the same", () => {
+test("a batch that is summarised again before it was delivered comes out the same", () => {
   const one = summariser();
   const texts = [custom()].map((event) => JSON.stringify(event));
   const first = one.summarise(texts);

@@ -112,7 +112,7 @@ test("the reason says what the vendor said", () => {
   expect(verdict).toEqual({ split: true, reason: "400 invalid_json: at 7" });
 });
 
-test("a relay's further refusals, told by their places alone, are not taken for deliveries", () => {
+test("a relay's further refusals, named by their places alone, are not taken for deliveries", () => {
   const batch = batchOf(Array.from({ length: 10 }, () => "{}"));
   const body = (rejectedMore: unknown): string =>
     JSON.stringify({ success: true, rejected: [{ index: 0, code: "c", message: "m" }], rejectedMore });

@@ -79,7 +79,7 @@ test("6.7: an item of unknown type is refused, the others are kept", () => {
   ]);
 });
 
-test("6.9: bare NaN, Infinity and -Infinity become null, wherever they stand; other broken JSON is refused", () => {
+test("6.9: bare NaN, Infinity and -Infinity become null, wherever they are; other broken JSON is refused", () => {
   expect(
     stored('{"batch":[{"type":"track","messageId":"a","x":NaN,"y":[-Infinity,Infinity,{"z":NaN}],"s":"NaN"}]}'),
   ).toEqual(['{"type":"track","messageId":"a","x":null,"y":[null,null,{"z":null}],"s":"NaN"}']);
