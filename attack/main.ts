@@ -23,7 +23,7 @@ const OPTIONS = {
   help: { type: "boolean" },
 } as const;
 
-// What a case left running may fail after it ended; what it did not hold is told by then.
+// What a case left running may fail after it ended; what it did not hold is reported by then.
 process.on("unhandledRejection", (error) => {
   if (!(error instanceof Broken)) throw error;
 });

@@ -78,7 +78,8 @@ export const admin: readonly Attack[] = [
   },
   {
     name: "admin-form-posts",
-    holds: "what a form can post without asking (text, form, multipart, no type) changes nothing",
+    holds:
+      "what an HTML form can post without a preflight request (text, URL-encoded, multipart, no type) changes nothing",
     scene: PLAIN,
     quick: true,
     async run({ relay }) {
@@ -144,7 +145,8 @@ export const admin: readonly Attack[] = [
   },
   {
     name: "admin-token",
-    holds: "with a token, everything but health and ready takes it, in any form of asking; a page gains nothing by it",
+    holds:
+      "with a token, everything but health and ready demands it, whatever the request looks like; a page gains nothing by it",
     quick: true,
     async run(stage) {
       const good = await stage.vendor();

@@ -11,7 +11,7 @@ import { configOf, KEYS, PLAIN, segmentTo } from "../lib/scenes.ts";
 import { type Attack, basic, KEY, newId, type Stage, track, unblocked } from "../lib/stage.ts";
 
 /**
- * The last ones are as large as each protocol takes by default, with what stands around the events.
+ * The last ones are as large as each protocol takes by default, with what encloses the events.
  */
 const SIZES = [10_000_000, 1_570_000, 522_000, 260_000];
 const LARGE_BYTES = 1_570_000;

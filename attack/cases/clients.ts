@@ -21,7 +21,7 @@ interface Summary {
   readonly left: number;
 }
 
-interface Told {
+interface Report {
   readonly first?: string;
   readonly second?: string;
   readonly last?: string;
@@ -42,10 +42,10 @@ function start(scenario: string, args: object, shell?: string): ChildProcess {
 }
 
 /**
- * What the scenario says at its end. **Errors**: `Broken` when the process ends otherwise, or not
+ * What the scenario reports at its end. **Errors**: `Broken` when the process ends otherwise, or not
  * at all.
  */
-async function play(scenario: string, args: object): Promise<Told> {
+async function play(scenario: string, args: object): Promise<Report> {
   const child = start(scenario, args);
   let out = "";
   let err = "";
@@ -55,7 +55,7 @@ async function play(scenario: string, args: object): Promise<Told> {
     const [code] = (await within(CHILD_MAX_MS, once(child, "close"), "the application did not end")) as [number | null];
     check(code !== UNSETTLED, "the process ran out of work before close() or flush() settled");
     check(code === 0, `the application ended with ${code}: ${cut(err, 400)}`);
-    return JSON.parse(out.trim().split("\n").at(-1) ?? "") as Told;
+    return JSON.parse(out.trim().split("\n").at(-1) ?? "") as Report;
   } finally {
     child.kill("SIGKILL");
   }
@@ -173,7 +173,7 @@ export const clients: readonly Attack[] = [
       check(total(summary) === 10, `of 10 events ${JSON.stringify(summary)}`);
       check(
         summary.delivered === vendorCount(own.text),
-        `${summary.delivered} are said to be delivered, ${vendorCount(own.text)} were`,
+        `${summary.delivered} are reported as delivered, ${vendorCount(own.text)} were`,
       );
       check(summary.dropped === 0 || said.some((one) => one.startsWith("drop")), "events were dropped without onDrop");
     },

@@ -23,7 +23,7 @@ function withSource(stage: Stage, source: object, more: object = {}): Record<str
   return { ...config, ...more };
 }
 
-/** One or more faults, told as such. */
+/** One or more faults, reported as such. */
 function checkFault(said: Said, what: string, about?: RegExp): void {
   check(said.code === CONFIG_FAULT, `${what}: ended with ${said.code}: ${cut(said.out + said.err)}`);
   check(!/\n\s+at /.test(said.err), `${what}: the message is a stack: ${cut(said.err)}`);

@@ -84,10 +84,10 @@ async function startDamaged(stage: Stage, damage: Damage): Promise<void> {
   damage.harm(data);
   const second = await stage.launch(home);
   await stage.verify(second, home.good);
-  if (damage.told !== undefined) {
+  if (damage.warning !== undefined) {
     const warnings = second.lines.filter((line) => WARNING.test(line));
-    const isTold = warnings.some((line) => line.includes(damage.told ?? ""));
-    check(isTold, `no warning names ${damage.told}: ${cut(warnings.join("; "), 400)}`);
+    const isWarned = warnings.some((line) => line.includes(damage.warning ?? ""));
+    check(isWarned, `no warning names ${damage.warning}: ${cut(warnings.join("; "), 400)}`);
   }
   await second.stop();
   const third = await stage.launch(home);
@@ -97,7 +97,7 @@ async function startDamaged(stage: Stage, damage: Damage): Promise<void> {
 interface Damage {
   readonly harm: (data: string) => void;
   /** What a warning in the log must name. */
-  readonly told?: string;
+  readonly warning?: string;
 }
 
 /** Every file below, oldest first. */
@@ -231,18 +231,18 @@ export const directories: readonly Attack[] = [
   },
   damaged("lane-state-noise", "a lane state of noise is reported in the log, and the lane sends again", {
     harm: (data) => writeFileSync(`${data}/lanes/good`, Buffer.concat(Array.from({ length: 128 }, () => NOISE))),
-    told: "good",
+    warning: "good",
   }),
   damaged("lane-state-cut", "a lane state that was cut to nothing is reported in the log", {
     harm: (data) => truncateSync(`${data}/lanes/good`, 0),
-    told: "good",
+    warning: "good",
   }),
-  damaged("lane-state-ahead", "a lane state that points behind the end of the log stops no lane", {
+  damaged("lane-state-ahead", "a lane state that points past the end of the log stops no lane", {
     harm(data) {
       for (const path of filesUnder(`${data}/log`)) rmSync(path);
     },
   }),
-  damaged("log-damaged-inside", "a damaged record is passed over and told", {
+  damaged("log-damaged-inside", "a damaged record is skipped, and the loss is reported", {
     harm(data) {
       const [path = ""] = filesUnder(`${data}/log`);
       overwrite(path, 200, NOISE);

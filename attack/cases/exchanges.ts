@@ -108,7 +108,7 @@ export const exchanges: readonly Attack[] = [
         const [path = ""] = target.split("?");
         const isKnown = /^\/v1\/(?:users|achievements|streaks|points|leaderboards|metrics)(?:\/|$)/.test(path);
         const isPlain = !/(?:^|\/|\\|%2f|%5c)(?:\.|%2e){1,2}(?:\/|\\|;|%2f|%5c|$)/i.test(path);
-        check(isKnown && isPlain, `the vendor was asked for ${cut(target)}`);
+        check(isKnown && isPlain, `the vendor got a request for ${cut(target)}`);
       }
     },
   },
@@ -132,7 +132,7 @@ export const exchanges: readonly Attack[] = [
       for (const { target } of bad.requests.filter((one) => one.headers.has("x-api-key")))
         check(
           /^\/v1\/(?:metrics\/[^/?]+\/event|users\/[^/?]+)$/.test(target),
-          `the vendor was asked for ${cut(target)}`,
+          `the vendor got a request for ${cut(target)}`,
         );
     },
   },

@@ -13,7 +13,7 @@ async function linesIn(folder: string): Promise<Set<string>> {
   return new Set(texts.join("\n").match(/event-\d+-\d+/g));
 }
 
-/** Two destinations that may not both be; told before anything runs. */
+/** Two destinations that exclude each other, which is reported before anything runs. */
 async function refusedPair(stage: Stage, destinations: object, what: string): Promise<void> {
   const directory = stage.directory();
   const good = await stage.vendor();

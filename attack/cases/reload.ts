@@ -121,7 +121,7 @@ export const reloads: readonly Attack[] = [
       await reload(relay, config({ good: segmentTo(good, { batch: { maxEvents: 1, linger: "100ms" } }) })).then(
         async ({ ok, changed, errors }) => {
           if (!ok) return check(/batch|restart/i.test(errors.join()), `refused without saying why: ${errors.join()}`);
-          check(changed.length > 0, "the change was not told");
+          check(changed.length > 0, "the change was not reported");
           const before = good.received;
           await stage.send(
             Array.from({ length: 10 }, () => track(newId())),
@@ -169,7 +169,7 @@ export const reloads: readonly Attack[] = [
         config({ renamed: { vendor: "segment", url: good.url, writeKey: "k" } }),
       );
       await pause(300);
-      const told = [
+      const reported = [
         ...changed,
         ...errors,
         relay.log
@@ -179,7 +179,7 @@ export const reloads: readonly Attack[] = [
       ].join("\n");
       const accounts = JSON.stringify(await relay.accounts());
       check(
-        !ok || /\b37\b/.test(told) || /"destination":"old"/.test(accounts),
+        !ok || /\b37\b/.test(reported) || /"destination":"old"/.test(accounts),
         `37 events that waited are gone silently: ${cut(changed.join())}`,
       );
       await stage.verify(relay, good);

@@ -224,7 +224,7 @@ export const shutdowns: readonly Attack[] = [
     },
   },
   {
-    name: "stop-is-told-by-ready",
+    name: "stop-shows-in-ready",
     holds: "while it stops with an attempt in flight, what still comes is 503 with Connection: close, or refused",
     async run(stage) {
       const home = await homeOf(stage, {

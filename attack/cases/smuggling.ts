@@ -35,7 +35,7 @@ async function smuggle(stage: Stage, headers: readonly string[], before: string)
 export const smuggling: readonly Attack[] = [
   {
     name: "smuggle-length-and-chunked",
-    holds: "Content-Length beside Transfer-Encoding is refused, and what hides behind is not carried out",
+    holds: "Content-Length beside Transfer-Encoding is refused, and the request hidden in the body is not carried out",
     scene: PLAIN,
     quick: true,
     async run(stage) {

@@ -101,7 +101,7 @@ export const vendors: readonly Attack[] = [
   ),
   hostile(
     "interim-odd",
-    "101, 102 and 199 before or instead of an answer are no defect",
+    "101, 102 and 199 before or instead of an answer do not count as a defect",
     inTurn([
       write("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nxyz"),
       write(`HTTP/1.1 102 Processing\r\n\r\n${respond("200 OK", "{}")}`),

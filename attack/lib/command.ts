@@ -29,15 +29,15 @@ export function waybill(
     child.stderr.on("data", (chunk: Buffer) => {
       err += chunk.toString();
     });
-    // A command that follows something ends when it is told to.
-    const told = options.forMs === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), options.forMs);
+    // A command that follows something ends when it is interrupted.
+    const interrupt = options.forMs === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), options.forMs);
     const late = setTimeout(() => {
       child.kill("SIGKILL");
       reject(new Broken(`waybill ${args.join(" ")} did not end`));
     }, COMMAND_MAX_MS);
     child.on("close", (code) => {
       clearTimeout(late);
-      clearTimeout(told);
+      clearTimeout(interrupt);
       resolve({ code, out, err });
     });
   });

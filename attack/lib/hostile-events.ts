@@ -57,7 +57,7 @@ export const HOSTILE_VALUES: readonly string[] = [
   `${'{"a":'.repeat(DEEP)}1${"}".repeat(DEEP)}`,
 ];
 
-/** An object's text with one member more, which stands last and so counts. */
+/** An object's text with one member more, which is the last one and so counts. */
 export function withMember(object: string, name: string, value: string): string {
   return `${object.slice(0, -1)},${JSON.stringify(name)}:${value}}`;
 }
@@ -101,7 +101,7 @@ export function segmentEvents(makeId: () => string): string[] {
   return events;
 }
 
-/** The event of the issue's own words. */
+/** The event exactly as the issue gives it. */
 export function trackWithoutText(messageId: string): string {
   return `{"type":"track","userId":"u","messageId":"${messageId}","event":{"toString":null}}`;
 }

@@ -28,8 +28,8 @@ export interface RelayOptions {
 export interface Block {
   readonly ms: number;
   /**
-   * How long the relay waited for a processor in the second around it: a busy machine makes any
-   * process stand still.
+   * How long the relay waited for a processor in the second around it: a busy machine stops any
+   * process for a while.
    */
   readonly waitedMs: number;
 }
@@ -74,7 +74,7 @@ export class Relay {
   readonly lines: string[];
   readonly ended: Promise<number | null>;
   #errors = "";
-  #told = false;
+  #isStopping = false;
   #isEnded = false;
   #blocked: Block = NO_BLOCK;
   #lap: Block = NO_BLOCK;
@@ -146,9 +146,9 @@ export class Relay {
     return this.#isEnded;
   }
 
-  /** It ended without having been told to. */
+  /** It ended although nothing here ended it. */
   get fell(): boolean {
-    return this.#isEnded && !this.#told;
+    return this.#isEnded && !this.#isStopping;
   }
 
   get errors(): string {
@@ -299,7 +299,7 @@ export class Relay {
   }
 
   signal(signal: NodeJS.Signals): void {
-    if (signal !== "SIGHUP") this.#told = true;
+    if (signal !== "SIGHUP") this.#isStopping = true;
     if (!this.#isEnded) this.#child.kill(signal);
   }
 

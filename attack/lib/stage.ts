@@ -48,8 +48,8 @@ export const BLOCKED_MAX_MS = 50;
 let made = 0;
 
 /**
- * `work`, which must not block the relay's loop for more than 50 ms. A busy machine makes any
- * process stand still: only what blocks twice, without having waited for a processor, is at fault.
+ * `work`, which must not block the relay's loop for more than 50 ms. A busy machine stops any
+ * process for a while: only what blocks twice, without having waited for a processor, is at fault.
  * Each block is in the result all the same.
  */
 export async function unblocked<T>(relay: Relay, what: string, work: () => Promise<T>): Promise<T> {
@@ -169,7 +169,7 @@ export class Stage {
     check(!relay.isEnded, `the relay ended: ${relay.lastWords}`);
     await this.#answers(relay);
     const id = newId("after");
-    await this.#accepts(relay, id);
+    await this.#acceptsEvents(relay, id);
     await until(() => good.ids.has(id), DELIVERED_MAX_MS, "a healthy event after the attack was not delivered");
     const missing = (): string[] => [...this.acknowledged].filter((one) => !good.ids.has(one));
     await until(
@@ -201,7 +201,7 @@ export class Stage {
     check(answer.status === 200, `/health answered ${answer.status}`);
   }
 
-  async #accepts(relay: Relay, id: string): Promise<void> {
+  async #acceptsEvents(relay: Relay, id: string): Promise<void> {
     const seen = new Map<number, number>();
     const body = JSON.stringify({ batch: [track(id)] });
     const accepted = async (): Promise<boolean> => {

@@ -1,5 +1,5 @@
 /**
- * A vendor on a bare TCP socket, which answers whatever it is told to. It keeps what it received:
+ * A vendor on a bare TCP socket, which answers whatever a case sets. It keeps what it received:
  * healthy, it is the destination at which cases look for their events.
  */
 import { once } from "node:events";
@@ -21,7 +21,7 @@ export type Behaviour = (socket: Socket, request: VendorRequest) => void;
 const KEPT_REQUESTS = 500;
 const HEAD_END = "\r\n\r\n";
 const IDS = /"(?:messageId|message_id|uuid|event_id)":"((?:[^"\\]|\\.)*)"/g;
-/** Says success in every vendor's form at once. */
+/** Reports success in every vendor's wire format at once. */
 const HEALTHY_BODY = JSON.stringify({
   success: true,
   ok: true,

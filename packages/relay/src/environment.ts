@@ -1,8 +1,8 @@
 /**
  * An environment: one log, its sources on one side and one lane per destination on the other.
  *
- * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` where each
- * lane stands, `dead/<destination>/` its dead letters, `attempts/<destination>/` what was tried,
+ * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` each lane's
+ * cursor, `dead/<destination>/` its dead letters, `attempts/<destination>/` what was tried,
  * `replays/` those that run or ran.
  */
 import { type DiskRuntime, type HttpResponse, messageOf } from "@waybill/core";
@@ -37,7 +37,7 @@ export interface EnvironmentOptions {
   readonly dedupe: RelayConfig["dedupe"];
   /** Default: not strict. */
   readonly settings?: SenderSettings;
-  /** What is lost in memory is told here. */
+  /** Called with a report of what is lost in memory. */
   readonly onWarning?: (message: string) => void;
   /** As of the log's options. */
   readonly segmentMaxBytes?: number;
@@ -242,7 +242,7 @@ export class Environment {
   /**
    * Gives space back. Cursors are synced first: after a power cut they must not point at what is
    * gone; where that fails, only the hard limit takes events. Never rejects: a step that fails is
-   * told and tried again at the next call, the others are done.
+   * reported and tried again at the next call, the others are done.
    */
   async retain(limits: RetentionLimits, nowMs: number): Promise<number> {
     let neededFrom = (await this.#syncCursors()) ? this.log.head : this.log.first;
@@ -322,7 +322,7 @@ export class Environment {
   /**
    * Ends delivery: attempts in flight are finished within the deadline, no other is begun. What is
    * accepted from now on is stored and stays pending; callers that wait for a vendor's answer to it
-   * are told so.
+   * are answered that it was only stored.
    */
   async stopDelivery(deadlineMs: number): Promise<void> {
     this.#delivery ??= this.#stopDelivery(deadlineMs);

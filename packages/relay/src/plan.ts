@@ -333,26 +333,26 @@ export class Plan {
   }
 }
 
-/** Sources that come, go, or speak another protocol. Keys are taken over without being told. */
+/** Sources that come, go, or speak another protocol. Changed keys are not listed. */
 function sourceChanges(before: RelayConfig, after: RelayConfig): readonly string[] {
   const known = sourcesOf(before);
   const wanted = sourcesOf(after);
   const environments = new Set(before.environments.map(({ name }) => name));
   const stay = new Set(after.environments.map(({ name }) => name).filter((name) => environments.has(name)));
-  const told: string[] = [];
+  const changes: string[] = [];
   for (const [name, { environment, source }] of wanted) {
     if (!stay.has(environment)) continue;
     const was = known.get(name)?.source;
-    if (was === undefined) told.push(`source ${name} added`);
+    if (was === undefined) changes.push(`source ${name} added`);
     else if (was.protocol !== source.protocol)
-      told.push(
+      changes.push(
         `source ${name} changed: its clients speak ${source.protocol}, before ${was.protocol}; its counters go on`,
       );
-    else if (withoutKeys(was) !== withoutKeys(source)) told.push(`source ${name} changed`);
+    else if (withoutKeys(was) !== withoutKeys(source)) changes.push(`source ${name} changed`);
   }
   for (const [name, { environment }] of known)
-    if (stay.has(environment) && !wanted.has(name)) told.push(`source ${name} removed`);
-  return told;
+    if (stay.has(environment) && !wanted.has(name)) changes.push(`source ${name} removed`);
+  return changes;
 }
 
 function sourcesOf({

@@ -35,7 +35,7 @@ export class RotationStore {
 
   /** What was kept. Never rejects. */
   async read(): Promise<FoundRotations> {
-    // A write that was never finished: nobody was told that it holds.
+    // A write that was never finished, and so never confirmed to its caller.
     await this.#disk.remove(`${this.#directory}/${ROTATIONS_UNFINISHED}`).catch(() => undefined);
     let fault: string;
     try {

@@ -11,7 +11,7 @@ const PASSED_ON = /^(?:application\/(?:[\w.+-]*\+)?json|text\/plain)(?:\s*;\s*ch
  * the relay's name.
  */
 export function forCaller({ status, headers, body, cut }: HttpResponse): HttpResponse {
-  // Half of a JSON text is none. That it was taken is all that can be said.
+  // Half of a JSON text is not JSON. All that is known is whether the vendor took the request.
   if (cut === true)
     return answerOf(status, status < FIRST_REFUSAL ? { stored: true } : { error: "The answer is too long." });
   const type = headers["content-type"];

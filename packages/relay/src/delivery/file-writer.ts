@@ -4,7 +4,7 @@
  *
  * A batch is written at the end that was last synced: what an interrupted write left behind is cut
  * off first. After a crash of this relay that end is not known: the file's own is taken (a batch
- * may then are there twice: at least once), behind a line's end of ours when a torn line is there.
+ * may then are there twice: at least once), after a line end of ours when the file's last line is torn.
  * A file that was removed, or its directory, takes no event with it: each append looks whether its
  * file is still there before it counts.
  */
@@ -103,7 +103,7 @@ export class FileWriter {
       const size = await file.size();
       const synced = this.#synced?.path === path && this.#synced.bytes <= size ? this.#synced.bytes : undefined;
       if (synced !== undefined && synced < size) await file.truncate(synced);
-      const bytes = synced ?? (await behindLines(file, size));
+      const bytes = synced ?? (await endOfLines(file, size));
       this.#synced = undefined;
       return { path, file, beganAtMs: clock.now(), bytes };
     } catch (error) {
@@ -148,7 +148,7 @@ async function closeQuietly(file: DiskFile): Promise<void> {
 }
 
 /** The file's end; a torn line there gets one first. */
-async function behindLines(file: DiskFile, size: number): Promise<number> {
+async function endOfLines(file: DiskFile, size: number): Promise<number> {
   if (size === 0) return 0;
   const last = new Uint8Array(1);
   await file.read(last, size - 1);

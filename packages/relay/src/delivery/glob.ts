@@ -22,7 +22,7 @@ interface Part {
 export function globMatcher(pattern: string): (name: Text) => boolean {
   const texts = pattern.split("*");
   const first = texts[0] as string;
-  if (texts.length === 1) return (name) => name.length === first.length && standsAt(first, name, 0);
+  if (texts.length === 1) return (name) => name.length === first.length && isAt(first, name, 0);
   const last = texts.at(-1) as string;
   const between = texts
     .slice(1, -1)
@@ -30,24 +30,24 @@ export function globMatcher(pattern: string): (name: Text) => boolean {
     .map((text): Part => ({ text, resume: resumesOf(text) }));
   return (name) => {
     const end = name.length - last.length;
-    if (end < first.length || !standsAt(first, name, 0) || !standsAt(last, name, end)) return false;
+    if (end < first.length || !isAt(first, name, 0) || !isAt(last, name, end)) return false;
     let at = first.length;
     for (const part of between) {
-      at = behind(part, name, at, end);
+      at = endOf(part, name, at, end);
       if (at === -1) return false;
     }
     return true;
   };
 }
 
-function standsAt(text: string, name: Text, at: number): boolean {
+function isAt(text: string, name: Text, at: number): boolean {
   for (let index = 0; index < text.length; index++)
     if (name.charCodeAt(at + index) !== text.charCodeAt(index)) return false;
   return true;
 }
 
-/** After the first place of the part from `start` on and before `end`; -1 when there is none. */
-function behind({ text, resume }: Part, name: Text, start: number, end: number): number {
+/** Where the part first ends between `start` and `end`; -1 when it is not there. */
+function endOf({ text, resume }: Part, name: Text, start: number, end: number): number {
   let matched = 0;
   for (let at = start; at < end; at++) {
     const code = name.charCodeAt(at);

@@ -10,8 +10,8 @@ const ALLOWED_BY = "network.allowPrivateAddresses: true";
 
 export function createPublicTransport(): NodeTransport {
   const transport = createNodeTransport({ addresses: publicAddresses });
-  const told: Transport = (request, signal) => transport(request, signal).catch(explain);
-  return Object.assign(told, { close: () => transport.close() });
+  const explained: Transport = (request, signal) => transport(request, signal).catch(explain);
+  return Object.assign(explained, { close: () => transport.close() });
 }
 
 function explain(error: unknown): never {

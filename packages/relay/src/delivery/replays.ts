@@ -55,7 +55,7 @@ export interface ReplaysOptions {
   readonly log: Log;
   readonly runtime: DiskRuntime;
   readonly destination: (name: string) => Destination | undefined;
-  /** Told that a defect stopped a replay. */
+  /** Called when a defect stopped a replay. */
   readonly onFailed?: (destination: string, replay: string, reason: string | undefined) => void;
   /** What a person should know of. */
   readonly onWarning?: (message: string) => void;
@@ -372,7 +372,7 @@ export class Replays {
       yield { record: originalRecord(dead), start: 0, end: 1 };
   }
 
-  /** The destination's own sender, behind a brake: the replay's rate, and live traffic first. */
+  /** The destination's own sender, slowed to the replay's rate; live traffic goes first. */
   #senderFor({ destination: name, eventsPerSecond }: StoredReplay): Sender {
     const { clock } = this.#options.runtime;
     let freeAt = clock.monotonic();

@@ -25,7 +25,7 @@ const QUANTUM_BYTES = 64 * 1024;
  */
 export class FairQueue<Item extends Waiting> {
   readonly #lines = new Map<Share, Line<Item>>();
-  #ring: Line<Item>[] = [];
+  #activeLines: Line<Item>[] = [];
   #at = 0;
   #size = 0;
 
@@ -39,7 +39,7 @@ export class FairQueue<Item extends Waiting> {
     if (line === undefined) {
       line = { share, items: [], head: 0, credit: 0 };
       this.#lines.set(share, line);
-      this.#ring.push(line);
+      this.#activeLines.push(line);
     }
     line.items.push(item);
     share.waiting += 1;
@@ -50,8 +50,8 @@ export class FairQueue<Item extends Waiting> {
   next(): Item | undefined {
     if (this.#size === 0) return undefined;
     for (;;) {
-      if (this.#at >= this.#ring.length) this.#at = 0;
-      const line = this.#ring[this.#at] as Line<Item>;
+      if (this.#at >= this.#activeLines.length) this.#at = 0;
+      const line = this.#activeLines[this.#at] as Line<Item>;
       const item = line.items[line.head] as Item;
       if (line.credit < item.cost) {
         line.credit += QUANTUM_BYTES;
@@ -73,6 +73,6 @@ export class FairQueue<Item extends Waiting> {
 
   #remove(line: Line<Item>): void {
     this.#lines.delete(line.share);
-    this.#ring.splice(this.#at, 1);
+    this.#activeLines.splice(this.#at, 1);
   }
 }

@@ -222,7 +222,7 @@ export class IdWindow {
     let a = (this.#seed[0] as number) ^ hashes.scope;
     let b = this.#seed[1] as number;
     let c = this.#seed[2] as number;
-    // Bytes behind the end read as zeros; the length tells such ids apart.
+    // Bytes past the end read as zeros; the length distinguishes such ids.
     let d = (this.#seed[3] as number) ^ (idEnd - idStart);
     for (let at = idStart; at < idEnd; at += 4) {
       const left = idEnd - at;

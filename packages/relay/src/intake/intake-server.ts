@@ -75,7 +75,7 @@ export function createIntakeServer(options: IntakeServerOptions): Server {
   server.on("connect", (_request, socket) => broken.refuseConnect(socket));
   server.on("checkContinue", (request, response) => receiver.come(request, response, true));
   server.on("checkExpectation", (request, response) => receiver.refuseExpectation(request, response));
-  // A connection that could not be accepted. A failure to listen is told to who asked for it.
+  // A connection that could not be accepted. A failure to listen rejects the call that listens.
   server.on("error", (error) => {
     if (server.listening) options.onError(error);
   });
@@ -195,8 +195,8 @@ class Receiver {
   }
 
   #write(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
-    // A client that is gone has its events stored all the same; it will send them again and be told
-    // so.
+    // A client that is gone has its events stored all the same; it will send them again and learn
+    // that they are stored.
     if (response.destroyed) return;
     try {
       writeAnswer(response, answer);

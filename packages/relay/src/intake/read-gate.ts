@@ -21,8 +21,8 @@ import type { Clock } from "@waybill/core";
 /** Of a turn, for what sockets bring. */
 const SLICE_MS = 6;
 /**
- * Of a turn, for requests that waited: Node sends the answers of one connection behind each other
- * at the end of it, which takes several times as long.
+ * Of a turn, for requests that waited: Node sends the answers of one connection one by one at
+ * its end, which takes several times as long.
  */
 const WAITED_SLICE_MS = 2;
 /** A turn that was shorter lets twice as many sockets go, one that was longer half as many. */
@@ -32,7 +32,7 @@ const BATCH_MAX = 4_096;
 const LOOK_EVERY = 32;
 
 /**
- * What Node reads a socket with. Its methods are no public interface: a socket without them is not
+ * What Node reads a socket with. Its methods are not a public interface: a socket without them is not
  * held.
  */
 interface Handle {
@@ -207,7 +207,7 @@ export class ReadGate {
     const waiting = this.#waiting;
     if (waiting.length === 0) return false;
     let next = 0;
-    // What comes meanwhile is put behind.
+    // What comes meanwhile is appended.
     while (next < waiting.length && this.#options.clock.monotonic() - startedAtMs < WAITED_SLICE_MS) {
       const run = waiting[next++] as () => void;
       try {

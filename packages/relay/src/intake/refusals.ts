@@ -1,5 +1,5 @@
 /**
- * Refusals of requests: each vendor's own answer, counted by code, and told apart from those of a
+ * Refusals of requests: each vendor's own answer, counted by code, and distinguished from those of a
  * client that sends the same again and again.
  */
 import { createHash } from "node:crypto";

@@ -70,8 +70,8 @@ export class Router {
 
   /** An answer, or leave to read the body. */
   open(asked: IntakeRequest): Answer | Opened {
-    const question = asked.path.indexOf("?");
-    const fullPath = question === -1 ? asked.path : asked.path.slice(0, question);
+    const queryAt = asked.path.indexOf("?");
+    const fullPath = queryAt === -1 ? asked.path : asked.path.slice(0, queryAt);
     const host = this.#sources.byHost(asked.headers?.["host"]);
     const prefixed =
       this.#sources.byPath(fullPath) ?? (host === undefined ? undefined : { source: host, path: fullPath });
@@ -226,8 +226,8 @@ export function requestOf(
   { method, path: whole, headers, authorization, socket }: IntakeRequest,
   path: string,
 ): InboundRequest {
-  const question = whole.indexOf("?");
-  const query = question === -1 ? "" : whole.slice(question + 1);
+  const queryAt = whole.indexOf("?");
+  const query = queryAt === -1 ? "" : whole.slice(queryAt + 1);
   const address = socket?.remoteAddress;
   return { method, path, query, headers: (headers ?? { authorization }) as InboundRequest["headers"], address };
 }

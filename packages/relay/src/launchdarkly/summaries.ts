@@ -59,7 +59,7 @@ export function createSummaries(
         return typeof event === "string" ? event : decoder.decode(event);
       });
       const { texts, rejected, delivered } = summariserFor(batch.metadata, form.schema).summarise(events);
-      const said = new TextBatch({
+      const summarised = new TextBatch({
         key: batch.key,
         metadata: launchdarklyMetadata({ ...form, schema: SCHEMA }),
         oldestAtMs: batch.oldestAtMs,
@@ -67,7 +67,7 @@ export function createSummaries(
         sizes: texts.map((text) => Buffer.byteLength(text)),
       });
       return {
-        batch: texts.length === 0 ? undefined : said,
+        batch: texts.length === 0 ? undefined : summarised,
         rejected,
         delivered: (attempt) => {
           const date = Date.parse(attempt?.response?.headers["date"] ?? "");

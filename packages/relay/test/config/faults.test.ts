@@ -3,7 +3,7 @@ import assert from "node:assert";
 import { type ConfigError, loadConfig } from "@waybill/relay";
 import { expect, test } from "vitest";
 
-/** Stands wherever a secret may stand; no message may have it. */
+/** Used wherever a secret may be; no message may contain it. */
 const SECRET = "sk-live-0123456789";
 
 type Json = Record<string, unknown>;
@@ -245,7 +245,7 @@ test.each([
   ["url", { destination: { url: "x://${S}" } }],
   ["log.level", { top: { log: { level: "${S}" } } }],
   ["redact", { destination: { redact: ["${S}."] } }],
-])("what comes from the environment is not shown wherever it stands: %s", (_name, parts) => {
+])("what comes from the environment is never shown, wherever it is used: %s", (_name, parts) => {
   const message = faults(configWith(parts), { S: SECRET });
   expect(message).not.toBe("");
   expect(message).not.toContain(SECRET);

@@ -1,6 +1,6 @@
 /**
- * What a configuration may say and hardly means: told with its place, at the check, the start and a
- * reload.
+ * Settings that are valid but probably not intended: reported with their path, at the check, the
+ * start and a reload.
  */
 
 import { startRelay } from "@waybill/relay";
@@ -91,7 +91,7 @@ test("a path that another one takes out already is warned of, in either order an
   ]);
 });
 
-test("the start and a reload say it in the log", async () => {
+test("the start and a reload log it", async () => {
   const lines: string[] = [];
   const say = (line: unknown): void => void lines.push(String(line));
   const ignore = (): undefined => undefined;

@@ -203,7 +203,7 @@ test("a power cut or a kill between any two steps leaves the keys of before or t
     }
 });
 
-test("what cannot be written does not hold, and is said", async () => {
+test("what cannot be written does not hold, and is reported", async () => {
   const disk = new SimDisk(new SeededRandom(1));
   const world = await start(disk, configOf(["k1"]));
   disk.failNext("rename", "EIO");
@@ -249,7 +249,7 @@ async function replaced(disk: SimDisk, bytes: Buffer): Promise<void> {
   await file.close();
 }
 
-test("a rotation that is over is kept no longer; when that cannot be written it is said, and the next start comes to the same end", async () => {
+test("a rotation that is over is kept no longer; when that cannot be written it is reported, and the next start comes to the same end", async () => {
   const disk = new SimDisk(new SeededRandom(1));
   const world = await start(disk, configOf(["k1"]));
   await world.plan.rotate(WEB, "k2", 0);

@@ -124,8 +124,8 @@ test("Trophy: an id that is not a header is a dead letter with the reason, and t
     account: { delivered: 2, rejected: 3, pending: 0, balanced: true },
   });
   const reasons: string[] = [];
-  for await (const letter of world.environment.destination("game")?.deadLetters.list() ?? [])
-    reasons.push(letter.reason);
+  for await (const deadLetter of world.environment.destination("game")?.deadLetters.list() ?? [])
+    reasons.push(deadLetter.reason);
   expect(reasons).toEqual(new Array(3).fill(expect.stringContaining("idempotency-key")));
 });
 
@@ -215,7 +215,7 @@ test("Segment: what is too long beside the events for any request is refused at 
   }
 });
 
-test("a defect stops one lane, told with its reason; the other delivers, and resume goes on without a second request", async () => {
+test("a defect stops one lane and is reported with its reason; the other delivers, and resume goes on without a second request", async () => {
   let bad = true;
   const world = await environmentWith({ one: { vendor: "letter" } }, undefined, {
     onAttempt: () => {
@@ -239,7 +239,7 @@ test("a defect stops one lane, told with its reason; the other delivers, and res
   await world.environment.close(1_000);
 });
 
-test("a replay by type passes over events that are null; one with a defect is shown and told as failed", async () => {
+test("a replay by type passes over events that are null; one with a defect is shown and reported as failed", async () => {
   const world = await environmentWith({ one: { vendor: "letter" } });
   await world.append("", TRACK, "null", "[1]", TRACK);
   const choice = { log: { from: 0, to: 4, type: "track" } };
@@ -359,7 +359,7 @@ test.each<[string, string, object]>([
   ["a refusal", raw("422", '{"error":"x"}', "content-type: text/plain"), { status: 422, type: "text/plain" }],
   ["an answer without end", raw("200", "x".repeat(1_000_000)), { stored: true }],
 ])(
-  "an exchange and a question whose vendor answers with %s: the caller gets what is safe, and the relay serves on",
+  "an exchange and a passthrough request to a vendor that answers with %s: the caller gets what is safe, and the relay serves on",
   async (_what, answer, wanted) => {
     const url = await bytesVendor((socket) => socket.write(Buffer.from(answer, "latin1")));
     const { relay } = await startWorld({
@@ -395,7 +395,7 @@ test.each<[string, string, object]>([
   },
 );
 
-test("a question whose vendor redirects is not one that was answered", async () => {
+test("a passthrough request that the vendor redirects does not count as answered", async () => {
   const url = await bytesVendor((socket) => socket.write(raw("302", "", "location: http://x")));
   const { relay } = await startWorld({
     sources: { game: { protocol: "trophy", writeKeys: ["in.secret"] } },
@@ -404,7 +404,7 @@ test("a question whose vendor redirects is not one that was answered", async () 
   expect((await send(relay.intakeUrl, "GET", "/v1/users/u", "", TROPHY)).status).toBe(502);
 });
 
-test("a question reaches no other path of the vendor's, however it is spelled", async () => {
+test("a passthrough request reaches no other path of the vendor's, however it is spelled", async () => {
   const seen: string[] = [];
   const world = await environmentWith({ game: { vendor: "trophy", url: "http://game.test/v1" } }, ({ url }) => {
     seen.push(new URL(url).pathname);

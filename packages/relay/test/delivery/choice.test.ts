@@ -42,8 +42,8 @@ test("beside the batch too a name that is twice hides nothing, and a whole membe
     '{"integrations":{"All":false}}',
   );
   // Of other vendors nothing that an event may hold is there.
-  const form = "launchdarkly server 4 context.ip";
-  expect(textOf(choice({ redact: ["context.ip"] })("{}", form, "k")).metadata).toBe(form);
+  const metadata = "launchdarkly server 4 context.ip";
+  expect(textOf(choice({ redact: ["context.ip"] })("{}", metadata, "k")).metadata).toBe(metadata);
 });
 
 test("without a redaction the metadata keeps its bytes", () => {
@@ -91,7 +91,7 @@ test("a name or a user without a text is filtered and sampled all the same", () 
   expect(sampled).toBeLessThan(140);
 });
 
-test("what is not JSON, or not in its form, throws: that event is rejected", () => {
+test("what is not JSON, or does not match its wire format, throws: that event is rejected", () => {
   for (const config of [{ filter: {} }, { sampleRate: 0.5 }, { redact: ["a"] }])
     for (const metadata of ["", "trophy", "posthog"]) expect(() => choice(config)("{", metadata, "k")).toThrow();
 });

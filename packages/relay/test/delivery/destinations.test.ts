@@ -207,8 +207,8 @@ test("a key may send so many requests a second; beyond that 429 with Retry-After
   expect((await world.post("/v1/track", track("x", "E"))).headers["retry-after"]).toBe("1");
   const other = { authorization: `Basic ${btoa("other:")}` };
   expect((await send(world.relay.intakeUrl, "POST", "/v1/track", track("y", "E"), other)).status).toBe(200);
-  const letter = (): ReturnType<typeof send> =>
+  const postToMail = (): ReturnType<typeof send> =>
     send(world.relay.intakeUrl, "POST", "/v1/track", { userId: "u", event: "E" }, { authorization: "Bearer lt" });
-  expect((await letter()).status).toBe(200);
-  expect(await letter()).toMatchObject({ status: 429, json: { error: { code: "rate_limited" } } });
+  expect((await postToMail()).status).toBe(200);
+  expect(await postToMail()).toMatchObject({ status: 429, json: { error: { code: "rate_limited" } } });
 });

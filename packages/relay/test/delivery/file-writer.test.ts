@@ -85,7 +85,7 @@ test("a write that half failed leaves no half a line, whatever comes next", asyn
     let { append } = worldOn(disk);
     await append("one");
     disk.capacityBytes = disk.usedBytes + 12;
-    await expect(append("torn behind its middle")).rejects.toMatchObject({
+    await expect(append("torn after its middle")).rejects.toMatchObject({
       code: "WAYBILL_DISK",
       message: expect.stringContaining(PATH),
       retryable: true,

@@ -1,6 +1,6 @@
 /**
- * Whatever JSON is stored, in whatever vendor's form, each event has exactly one outcome at each
- * destination, also behind a filter, a sample and a redaction; no lane fails or stands still, and
+ * Whatever JSON is stored, in whatever vendor's wire format, each event has exactly one outcome at each
+ * destination, also after a filter, a sample and a redaction; no lane fails or stops, and
  * the event beside it gets through.
  */
 import { type HttpRequest, type HttpResponse, printable } from "@waybill/core";
@@ -47,7 +47,7 @@ const destinations = Object.fromEntries(
 const deep = `${'{"a":'.repeat(250)}1${"}".repeat(250)}`;
 const wide = `{${Array.from({ length: 2_000 }, (_, index) => `"k${index}":${index}`).join(",")}}`;
 /**
- * As JSON text, since some of it has no other form: names twice, numbers that no number holds,
+ * As JSON text, since some of it cannot be written otherwise: names twice, numbers that no number holds,
  * halves of characters.
  */
 const VALUES: readonly string[] = [
@@ -258,7 +258,7 @@ function hostileEvents(): Stored[] {
 }
 
 const MARK = "the one beside it";
-/** In each form an event without a fault. */
+/** An event without a fault in each wire format. */
 const GOOD: readonly Stored[] = [
   {
     metadata: "",
@@ -344,14 +344,14 @@ test("each has one outcome everywhere, and again after a restart", async () => {
   expect(failed).toEqual([]);
 
   // Every dead letter says why, in words that are safe to print.
-  let letters = 0;
+  let deadLetters = 0;
   for (const { destination } of environment.lanes(clock.now()))
     for await (const { reason } of environment.destination(destination)?.deadLetters.list() ?? []) {
-      letters += 1;
+      deadLetters += 1;
       expect(reason).not.toBe("");
       expect(printable(reason)).toBe(reason);
     }
-  expect(letters).toBeGreaterThan(100);
+  expect(deadLetters).toBeGreaterThan(100);
 
   // The event without a fault came through everywhere but where it was left out on purpose.
   for (const name of Object.keys(destinations).filter(

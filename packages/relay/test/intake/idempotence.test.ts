@@ -76,14 +76,14 @@ test("duplicates of other vendors' protocols get the receipt of the first copies
       flags: { protocol: "launchdarkly", writeKeys: ["sdk"] },
     },
   });
-  const letter = async (...ids: readonly string[]): Promise<unknown> => {
+  const postToMail = async (...ids: readonly string[]): Promise<unknown> => {
     const batch = ids.map((messageId) => ({ type: "track", userId: "u", event: "E", messageId }));
     const headers = { authorization: "Bearer lt" };
     return (await send(relay.intakeUrl, "POST", "/v1/batch", { batch }, headers)).headers["waybill-receipt"];
   };
-  expect(await letter("a", "b")).toBe("test/0+2");
-  expect(await letter("a", "b")).toBe("test/0+2");
-  expect(await letter("c", "b")).toBe("test/2+1,1+1");
+  expect(await postToMail("a", "b")).toBe("test/0+2");
+  expect(await postToMail("a", "b")).toBe("test/0+2");
+  expect(await postToMail("c", "b")).toBe("test/2+1,1+1");
   const flags = async (id: string): Promise<unknown> => {
     const headers = { authorization: "sdk", "x-launchdarkly-payload-id": id };
     return (await send(relay.intakeUrl, "POST", "/bulk", [{}, {}], headers)).headers["waybill-receipt"];

@@ -43,7 +43,7 @@ test("sources of one name have a prefix with their environment each; the short o
   expect((await send(relay.intakeUrl, "POST", "/s/tv/v1/batch", BODY, {})).text).toContain("There is no");
 });
 
-test("a refused key is told what was looked for, and where", async () => {
+test("the answer to a refused key names what was looked for, and where", async () => {
   const { relay } = await startWorld({
     sources: {
       web: { protocol: "segment", writeKeys: [KEY] },

@@ -83,17 +83,17 @@ async function setUp(
 test("Letter's client", async () => {
   const { relay, vendors, settled } = await setUp(["letter"]);
   const errors: unknown[] = [];
-  const letter = new LetterClient({
+  const mailClient = new LetterClient({
     apiKey: "lt_live_in",
     baseUrl: relay.intakeUrl,
     onError: (error) => errors.push(error),
   });
-  letter.identify({ userId: "u", email: "ada@b.test" });
-  letter.group({ userId: "u", accountId: "a" });
-  for (let index = 0; index < 250; index++) letter.track({ userId: "u", event: "E", messageId: `m-${index}` });
-  await letter.trackImmediate({ userId: "u", event: "Single" });
-  await letter.close();
-  letter.track({ userId: "u", event: "after close" });
+  mailClient.identify({ userId: "u", email: "ada@b.test" });
+  mailClient.group({ userId: "u", accountId: "a" });
+  for (let index = 0; index < 250; index++) mailClient.track({ userId: "u", event: "E", messageId: `m-${index}` });
+  await mailClient.trackImmediate({ userId: "u", event: "Single" });
+  await mailClient.close();
+  mailClient.track({ userId: "u", event: "after close" });
   await settled();
   expect(errors).toHaveLength(1);
   expect(vendors.letter.events).toHaveLength(251);
@@ -322,7 +322,7 @@ test("events of each vendor reach the others in their own format, and what they 
   }
 });
 
-test("a source's prefix needs its key too; unknown keys are refused in the vendor's own form", async () => {
+test("a source's prefix needs its key too; unknown keys are refused in the vendor's wire format", async () => {
   const { relay } = await setUp(["letter"]);
   const track = { userId: "u", event: "E" };
   const key = { authorization: "Bearer lt_live_in" };

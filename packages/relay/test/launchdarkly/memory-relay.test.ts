@@ -200,7 +200,7 @@ test("defaults: 1,000 events for each value of the metadata, LaunchDarkly's own 
   ]);
 });
 
-test("strict: schema 3 is said of every payload; otherwise what the SDK said", async () => {
+test("strict: every payload is sent as schema 3; otherwise as the SDK sent it", async () => {
   for (const strict of [false, true]) {
     const { relay, posts } = setUp({ strict });
     relay.publish(metadata("a", 4), ["{}"]);

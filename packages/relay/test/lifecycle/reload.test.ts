@@ -283,8 +283,8 @@ test.each([
 });
 
 test("a destination of another vendor goes on at its cursor with its ledger", async () => {
-  const letter = new emulators.LetterEmulator({ clock: nodeClock });
-  const server = await startServer(letter.handle);
+  const emulator = new emulators.LetterEmulator({ clock: nodeClock });
+  const server = await startServer(emulator.handle);
   onTestFinished(() => server.close());
   const world = await startWorld();
   await world.post("/v1/track", track("First"));
@@ -298,7 +298,7 @@ test("a destination of another vendor goes on at its cursor with its ledger", as
   });
   await settled(world);
   expect(world.relay.accounts().lanes[0]).toMatchObject({ vendor: "letter", account: { accepted: 2, delivered: 2 } });
-  expect(letter.events.map(({ event }) => event)).toEqual(["Second"]);
+  expect(emulator.events.map(({ event }) => event)).toEqual(["Second"]);
   expect(await outcomesAt(world, 0)).toMatchObject([
     { destination: "emulator", outcome: "delivered", formerVendor: "segment" },
   ]);

@@ -5,12 +5,12 @@ import { BATCH_SCAN_WASM } from "./batch-scan.wasm.ts";
 const FIELDS_AT = 512;
 const INPUT_AT = 4_096;
 const INPUT_MAX_BYTES = 1024 * 1024;
-/** Zeros behind the input, so that reading a little further finds nothing. */
+/** Zeros after the input, so that reading a little further finds nothing. */
 const PADDING_BYTES = 64;
 const OUTPUT_AT: number = INPUT_AT + INPUT_MAX_BYTES + PADDING_BYTES;
 const EVENTS_MAX = 30_000;
 const WORD_BYTES = 4;
-const EVENT_WORDS = 4;
+const WORDS_PER_EVENT = 4;
 
 /**
  * The little of the platform's WebAssembly that is used: Node's types leave it to those of the DOM.
@@ -59,7 +59,7 @@ function createScanner(): ScanBatch {
     if (count < 0) return undefined;
     const events = new Array<FoundEvent>(count);
     for (let index = 0; index < count; index++) {
-      const at = OUTPUT_AT / WORD_BYTES + 1 + EVENT_WORDS * index;
+      const at = OUTPUT_AT / WORD_BYTES + 1 + WORDS_PER_EVENT * index;
       events[index] = {
         start: (words[at] as number) - INPUT_AT,
         end: (words[at + 1] as number) - INPUT_AT,

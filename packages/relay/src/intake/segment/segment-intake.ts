@@ -1,5 +1,5 @@
 /**
- * Segment's fast path, behind the same interface as every vendor's way in: the head of an ordinary
+ * Segment's fast path, with the same interface as every vendor's intake: the head of an ordinary
  * request is known by its Authorization alone, ids are hashed in the body's own bytes, and the
  * events are copied only where something of them changes. {@link Intake} chooses it by the identity
  * of the adapter.
@@ -70,8 +70,8 @@ export class SegmentIntake {
       return undefined;
     const known = this.#known.get(authorization);
     if (known === undefined) return undefined;
-    const question = whole.indexOf("?");
-    const path = question === -1 ? whole : whole.slice(0, question);
+    const queryAt = whole.indexOf("?");
+    const path = queryAt === -1 ? whole : whole.slice(0, queryAt);
     const route = segmentInbound.match(path);
     if (route === undefined) return undefined;
     const { source, key } = known;

@@ -96,7 +96,7 @@ test.each([
     true,
   ],
   [
-    "numbers of every form",
+    "numbers in every notation",
     '{"batch":[{"type":"group","messageId":"1","n":[0,-0,1.5,-2e9,3E+4,1e-7,12345678901234567890]}]}',
     true,
   ],
@@ -118,7 +118,7 @@ test.each([
   ],
   ["a half escape at the end", '{"batch":[{"type":"track","messageId":"1","n":"\\u00', false],
   ["a control character", '{"batch":[{"type":"track","messageId":"1","n":"a\tb"}]}', false],
-  ["something behind the end", '{"batch":[{"type":"track","messageId":"1"}]} x', false],
+  ["something after the end", '{"batch":[{"type":"track","messageId":"1"}]} x', false],
   ["a string that never ends", `{"batch":[{"type":"track","messageId":"${"x".repeat(100)}`, false],
 ])("%s", (_name, text, taken) => {
   const bytes = Buffer.from(text);
