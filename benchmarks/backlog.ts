@@ -1,7 +1,8 @@
 /**
  * `npm run backlog -- --gigabytes G`: a relay with that much undelivered on disk starts, delivers
- * it to a fast destination and accepts meanwhile. Measured: the start, the most memory it ever had,
- * the rate of the drain, and the p99 of ingest requests during the drain and on the idle relay.
+ * it to a fast destination and takes new events meanwhile. Measured: the start, the most memory it
+ * ever had, the rate of the drain, and the p99 of ingest requests during the drain and on the idle
+ * relay.
  *
  * `acceptP99MsNeighbour` tells what the drain costs a relay from what it costs the machine: the p99
  * of a second relay, in a process of its own with nothing to deliver, during the same drain. All of

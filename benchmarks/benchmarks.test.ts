@@ -77,7 +77,9 @@ test("relay", { timeout: 120_000 }, async () => {
   });
 });
 
-test("backlog: a relay with undelivered events on disk starts, drains and accepts", { timeout: 120_000 }, async () => {
+test("backlog: a relay with undelivered events on disk starts, delivers them and takes new ones", {
+  timeout: 120_000,
+}, async () => {
   expect(await lastLine("backlog", "--gigabytes", "0.05")).toMatchObject({
     gigabytes: 0.05,
     startMs: number,

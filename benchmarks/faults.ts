@@ -2,7 +2,7 @@
  * What each client loses: 2,000 events a second from one process to a vendor's emulator in another,
  * while something goes wrong from second 1 on. Lost are events that the client took (the call
  * returned) and the emulator never got; events that the client refused to the caller's face are
- * `refused`; `told` are losses that were reported to the program.
+ * `refused`; `reported` are losses that were reported to the program.
  *
  * At SIGKILL an event counts as taken when it was captured at least 50 ms before: a spool has an
  * event a few milliseconds after the call.
@@ -45,7 +45,7 @@ interface FaultRow {
   /** Events that acted twice at the vendor. */
   readonly duplicates: number;
   readonly refused: number;
-  readonly told: number;
+  readonly reported: number;
   readonly peakRssMb: number;
   readonly permittedBy?: string;
 }
@@ -81,9 +81,9 @@ export async function run(options: FaultsOptions): Promise<FaultsResult> {
     };
     await Promise.all(Array.from({ length: options.together }, work));
     rows.push({ client: contract.client, isPeer: contract.isPeer === true, faults });
-    for (const { fault, sent, lost, duplicates, refused, told, peakRssMb } of faults)
+    for (const { fault, sent, lost, duplicates, refused, reported, peakRssMb } of faults)
       say(
-        `${contract.client.padEnd(24)} ${fault.padEnd(23)} sent ${String(sent).padStart(6)} lost ${String(lost).padStart(6)} twice ${String(duplicates).padStart(4)} refused ${String(refused).padStart(6)} told ${String(told).padStart(6)} ${peakRssMb} MB`,
+        `${contract.client.padEnd(24)} ${fault.padEnd(23)} sent ${String(sent).padStart(6)} lost ${String(lost).padStart(6)} twice ${String(duplicates).padStart(4)} refused ${String(refused).padStart(6)} reported ${String(reported).padStart(6)} ${peakRssMb} MB`,
       );
   }
   const result: FaultsResult = { scenario: "faults", eventsPerSecond: options.eventsPerSecond, rows };
@@ -109,7 +109,7 @@ export function failed({ rows }: FaultsResult): boolean {
 interface Ended {
   readonly sent: number;
   readonly refused: number;
-  readonly told: number;
+  readonly reported: number;
 }
 
 async function measure(contract: FaultContract, fault: Fault, options: FaultsOptions): Promise<FaultRow> {
@@ -127,7 +127,7 @@ async function measure(contract: FaultContract, fault: Fault, options: FaultsOpt
       lost,
       duplicates,
       refused: outcome.refused,
-      told: outcome.told,
+      reported: outcome.reported,
       peakRssMb: outcome.peakRssMb,
       ...(lost > 0 && permittedBy !== undefined ? { permittedBy } : {}),
     };
@@ -171,9 +171,9 @@ async function attempt(
     await producer.stop();
     await vendor.ask({ recover: true });
     const second = start("resume");
-    const { told } = await second.receive<Ended>();
+    const { reported } = await second.receive<Ended>();
     await second.stop();
-    return { sent: capturedBefore(counts, killedAtMs - SPOOLED_AFTER_MS), refused: 0, told, peakRssMb };
+    return { sent: capturedBefore(counts, killedAtMs - SPOOLED_AFTER_MS), refused: 0, reported, peakRssMb };
   } else if (fault === "close during an outage") {
     // The last event is captured a second later; then it closes, and the vendor comes back a second
     // after that.

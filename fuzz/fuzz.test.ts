@@ -23,7 +23,7 @@ const NAMES = [
   "requests",
   "sockets",
 ];
-/** What each target is made to run behind its corpus, however short the time. */
+/** Inputs that each target must generate after its corpus, however short the time. */
 const MADE_MIN = 20;
 
 interface Result {

@@ -124,7 +124,7 @@ export function writeRequest({ line, headers, body }: RequestText): Buffer {
   return Buffer.concat([Buffer.from(`${[line, ...headers].join("\n")}\n\n`, "latin1"), body]);
 }
 
-/** What goes over the wire: one request, and the wish that the connection ends behind it. */
+/** What goes over the wire: one request, and the wish that the connection ends after it. */
 export function bytesOf({ line, headers, body }: RequestText): Buffer {
   const encode = headers.find((header) => header.startsWith(`${ENCODE}:`))?.slice(ENCODE.length + 1);
   const sent = COMPRESS.get(encode?.trim() ?? "")?.(body) ?? body;

@@ -1,5 +1,5 @@
 /**
- * A relay's intake, log and lanes in memory, behind Node's own HTTP parser: a source of every
+ * A relay's intake, log and lanes in memory, fed by Node's own HTTP parser: a source of every
  * protocol, on a virtual clock and a simulated disk.
  */
 import assert from "node:assert";

@@ -7,7 +7,7 @@ export interface Target {
    * are before anything is made from them.
    */
   readonly seeds?: (corpus: readonly Buffer[]) => readonly Buffer[];
-  /** Pieces that mean something where they stand. */
+  /** Pieces that mean something where they occur. */
   readonly dictionary: readonly string[];
   /**
    * Makes an input; by default damages the bytes of a seed. Nothing but the generator may decide.

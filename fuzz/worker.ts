@@ -11,7 +11,7 @@ import { CLOSING, Progress } from "./progress.ts";
 import type { Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
-/** However short the time: so many made inputs behind the corpus. */
+/** However short the time: so many generated inputs after the corpus. */
 const MADE_MIN = 20;
 const MICROS_PER_MS = 1_000;
 

@@ -66,8 +66,8 @@ export interface Browser {
 }
 
 export async function launch(executablePath: string): Promise<Browser> {
-  const { chromium: engine } = createRequire(join(FOLDER, "package.json"))("playwright-core") as {
+  const { chromium } = createRequire(join(FOLDER, "package.json"))("playwright-core") as {
     chromium: { launch(options: object): Promise<Browser> };
   };
-  return engine.launch({ executablePath, args: ["--disable-dev-shm-usage"] });
+  return chromium.launch({ executablePath, args: ["--disable-dev-shm-usage"] });
 }

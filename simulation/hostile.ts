@@ -103,7 +103,7 @@ export function hostileRequest(random: SeededRandom, key: string): ServerRequest
     case 4:
       return { ...fine, body: body.subarray(0, random.below(body.length)) };
     case 5:
-      // Larger than the relay takes, and bytes that are no text.
+      // Larger than the relay takes, and bytes that are not text.
       return { ...fine, body: Buffer.alloc(random.chance(0.5) ? LARGE_BYTES : 100, 0xff) };
     default:
       return { ...fine, body: Buffer.from(random.pick(BODIES)) };

@@ -42,7 +42,7 @@ else if (values.planted) await hunt();
 else if (values.seed !== undefined) report(await run(Number(values.seed), 1), 1, performance.now());
 else await runAll(Number(values.first), Number(values.seeds));
 
-/** A child: runs the seeds it is told to. */
+/** A child: runs the seeds that its parent sends. */
 function serve(): void {
   process.on("message", ({ first, count }: { readonly first: number; readonly count: number }) => {
     void run(first, count).then((summary) => process.send?.(summary));

@@ -124,7 +124,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "lost-wake-up",
-    what: "a lane is not told of new events now and then",
+    what: "a lane is not notified of new events now and then",
     patch: () => {
       let calls = 0;
       return replaced(
@@ -255,7 +255,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "fates-forget-the-expired",
-    what: "what retention took has no fate, and those behind it get each other's",
+    what: "what retention took has no fate, and the events after it get each other's",
     patch: () => replaced(Fates.prototype, "expire", () => () => undefined),
   },
 ];

@@ -1,6 +1,6 @@
 /**
  * The whole system in one process from one seed: clients and a stranger, the relay's intake, log
- * and lanes, two Segment emulators and a Letter emulator behind a translation, a filter and a
+ * and lanes, two Segment emulators and a Letter emulator after a translation, a filter and a
  * redaction, on a virtual clock, network and disk. Each step does something or breaks something,
  * lets time pass, and checks what must hold at every instant; at the end the faults stop, and
  * everything a client made, and the relay took from a stranger, must be at each emulator once, or a

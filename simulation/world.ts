@@ -413,8 +413,8 @@ export class World {
   }
 
   /**
-   * A bit turns in a segment behind which there are records: damage at the very end can't be told
-   * from a torn write.
+   * A bit turns in a segment that has records after it: damage at the very end looks like a torn
+   * write.
    */
   rot(): void {
     const segments = this.disk

@@ -18,7 +18,7 @@ test("each item of each conformance list has a test", () => {
   }
 });
 
-test.each(SEEDS)("what is said of $system names code and tests that are there", (seed) => {
+test.each(SEEDS)("the comparison with $system names code and tests that exist", (seed) => {
   expect(missing(seed)).toEqual([]);
 });
 

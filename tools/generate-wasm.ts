@@ -27,7 +27,7 @@ export async function compile(): Promise<string> {
       PAGES,
     ],
     {
-      // Our file is no TypeScript, whatever the compiler wants it to be called.
+      // Our file is not TypeScript, whatever the compiler wants it to be called.
       readFile: (name) => (name === "batch-scan.ts" ? readFileSync(SOURCE, "utf8") : null),
       writeFile: (name, contents) => void files.set(name, contents),
     },

@@ -93,7 +93,7 @@ function copyBuilt(folder: string, target: string): void {
   });
 }
 
-/** `"@waybill/core"` becomes `"./_core/index.js"`, from wherever the file stands. */
+/** `"@waybill/core"` becomes `"./_core/index.js"`, from wherever the file is. */
 function withRelativeImports(file: string, dist: string): string {
   const text = readFileSync(file, "utf8").replaceAll(/^\/\/# sourceMappingURL=.*$/gm, "");
   return text.replaceAll(

@@ -42,7 +42,7 @@ export async function runFullDisk(seed: number): Promise<FullDiskResult> {
 
 export interface PowerCutsResult extends Tally {
   readonly powerCuts: number;
-  /** Events that were stored although their sender was never told so. */
+  /** Events that were stored although their sender got no acknowledgement. */
   readonly unacknowledgedKept: number;
 }
 

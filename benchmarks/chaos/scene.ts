@@ -147,7 +147,7 @@ export class Scene {
     };
   }
 
-  /** Removes what is left on disk, unless it is evidence. */
+  /** Removes what is left on disk, unless something failed and it must be inspected. */
   clear(tally: Tally): void {
     if (isBroken(tally)) say(`kept for inspection: ${this.directory}`);
     else rmSync(this.directory, { recursive: true, force: true });
@@ -162,7 +162,7 @@ interface Work {
   readonly port: () => number;
   readonly stopping: () => boolean;
   readonly random: SeededRandom;
-  /** Told only after the 2xx. */
+  /** Called only after the 2xx. */
   readonly acknowledge: (ids: readonly string[]) => void;
   readonly answered: (status: number) => void;
 }

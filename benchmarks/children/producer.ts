@@ -5,7 +5,7 @@
  *
  * Every 10 ms it captures its share and appends `<epoch ms> <events captured so far>` to the file,
  * so that the count outlives it. It closes the client when it is done or at SIGTERM, sends { sent,
- * refused, told, closed }, and waits to be ended.
+ * refused, reported, closed }, and waits to be ended.
  */
 import { appendFileSync } from "node:fs";
 import { type Client, createClient, type Destination, segment } from "waybill";
@@ -37,7 +37,7 @@ interface Reporter {
 }
 
 /** Events whose loss was reported to the program. */
-let told = 0;
+let reported = 0;
 const reporter = await createReporter(name);
 const total = mode === "resume" ? 0 : Number(rate) * Number(seconds);
 const startedAt = performance.now();
@@ -65,7 +65,7 @@ async function end(): Promise<void> {
   ending = true;
   clearInterval(timer);
   await reporter.close();
-  process.send?.({ sent: captured, refused, told });
+  process.send?.({ sent: captured, refused, reported });
   // Ended by who measures, once it has looked at the memory.
   setInterval(() => undefined, 60_000);
 }
@@ -84,7 +84,7 @@ async function createReporter(client: FaultClient): Promise<Reporter> {
     case "createClient, valued":
       return one(valued({ token: "k", url }));
     case "LetterClient": {
-      const own = new LetterClient({ apiKey: "k", baseUrl: url, onError: ({ events = 0 }) => (told += events) });
+      const own = new LetterClient({ apiKey: "k", baseUrl: url, onError: ({ events = 0 }) => (reported += events) });
       return {
         capture: (index) => own.track({ userId: userOf(index), event: "Tracked", properties: { index, note: NOTE } }),
         close: () => own.close(),
@@ -99,7 +99,7 @@ async function createReporter(client: FaultClient): Promise<Reporter> {
         capture(index) {
           const call = own.metrics
             .event({ key: "tracked", user: { id: `u-${index}` }, value: 1, attributes: { index: String(index) } })
-            .catch(() => (told += 1))
+            .catch(() => (reported += 1))
             .finally(() => open.delete(call));
           open.add(call);
         },
@@ -107,7 +107,7 @@ async function createReporter(client: FaultClient): Promise<Reporter> {
       };
     }
     case "ValuedClient": {
-      const own = new ValuedClient("k", url, { onError: () => (told += 1) });
+      const own = new ValuedClient("k", url, { onError: () => (reported += 1) });
       return {
         capture: (index) => own.action("tracked", { "user.id": userOf(index), attributes: { index } }),
         close: () => own.close(),
@@ -153,7 +153,7 @@ async function createReporter(client: FaultClient): Promise<Reporter> {
 function one(destination: Destination): Reporter {
   const client: Client = createClient({
     destinations: [destination],
-    onDrop: () => (told += 1),
+    onDrop: () => (reported += 1),
     ...(spoolFolder === "" ? {} : { spool: spool({ directory: spoolFolder }) }),
   });
   return {

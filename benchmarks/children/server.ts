@@ -98,14 +98,14 @@ function destination(): Handler {
     request.on("data", (chunk: Buffer) => {
       const text = carried.length === 0 ? chunk : Buffer.concat([carried, chunk]);
       let at = text.indexOf(mark);
-      let behind = 0;
+      let after = 0;
       while (at >= 0) {
         events += 1;
-        behind = at + mark.length;
-        at = text.indexOf(mark, behind);
+        after = at + mark.length;
+        at = text.indexOf(mark, after);
       }
       // A mark may be cut by the end of the chunk.
-      carried = text.subarray(Math.max(behind, text.length - mark.length + 1));
+      carried = text.subarray(Math.max(after, text.length - mark.length + 1));
     });
     request.on("end", () => {
       response.writeHead(200, HEADERS).end(ANSWER);

@@ -7,7 +7,7 @@ const HEX = "0123456789abcdef";
 export interface Template {
   /** A whole HTTP request. */
   readonly bytes: Buffer;
-  /** Where the last twelve digits of each event's id stand. */
+  /** Where the last twelve digits of each event's id are. */
   readonly idOffsets: readonly number[];
   readonly bodyBytes: number;
 }

@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 
 /**
- * Prints a result as the last line of the output and, if told so, keeps it with the machine it was
- * measured on.
+ * Prints a result as the last line of the output and, if `keep` is set, stores it with the machine
+ * it was measured on.
  */
 export function publish(name: string, result: object, keep: boolean): void {
   if (keep) record(name, result);

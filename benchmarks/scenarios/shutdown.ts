@@ -1,8 +1,8 @@
 /**
  * What clients notice of a stop: 32 keep-alive connections send 2,000 requests a second when the
- * relay gets SIGTERM. Each connection goes on until it is told to close, and then tries to connect
- * once more, as a client's pool does. Afterwards the relay starts again on its data, and every
- * acknowledged event must reach the vendor.
+ * relay gets SIGTERM. Each connection goes on until an answer has `Connection: close`, and then
+ * tries to connect once more, as a client's pool does. Afterwards the relay starts again on its
+ * data, and every acknowledged event must reach the vendor.
  */
 import { connect, type Socket } from "node:net";
 import { createUuidV7 } from "@waybill/core";

@@ -2,7 +2,7 @@
  * Vendors' answers: any status, header and body. Each vendor's table gives every event an outcome,
  * the lane's chain ends, a caller that waits for the vendor's own answer gets one that HTTP allows,
  * and the transport makes an answer or an error of whatever bytes a server writes, and ends when it
- * is told to.
+ * is aborted.
  */
 import assert from "node:assert";
 import { once } from "node:events";

@@ -82,7 +82,7 @@ export const files: Target = {
         const damages = JSON.parse(input.toString()) as readonly Damage[];
         const damaged = new Map(base.files);
         for (const damage of damages) apply(damaged, damage);
-        // Where whole files changed places, or new ones came, what stands where is anybody's guess.
+        // Where whole files changed places, or new ones came, nobody can know what is where.
         const isLocal = damages.every(({ kind }) => kind !== "swap" && kind !== "copy" && kind !== "stray");
         const kept = isLocal ? untouched(base, damaged) : undefined;
         const disk = diskOf(damaged);

@@ -398,7 +398,7 @@ function keptFrom(operations: readonly Operation[], at: number): number {
 function wrongCursor(position: number, at: number, { cursors }: Workload): string | undefined {
   const writtenLast = cursors.filter(({ writtenAt }) => writtenAt <= at).at(-1)?.position ?? 0;
   const syncedLast = cursors.filter(({ syncedAt }) => syncedAt !== undefined && syncedAt <= at).at(-1)?.position ?? 0;
-  if (position > writtenLast) return `the cursor is at ${position}, behind ${writtenLast}, the last one written`;
+  if (position > writtenLast) return `the cursor is at ${position}, past ${writtenLast}, the last one written`;
   if (position < syncedLast) return `the cursor is at ${position}, before ${syncedLast}, the last one synced`;
   return undefined;
 }

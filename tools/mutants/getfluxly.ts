@@ -91,7 +91,7 @@ export const GETFLUXLY: readonly Mutant[] = [
     tests: TESTS,
   },
   {
-    name: "an invalid Date is told to GetFluxly's onError",
+    name: "an invalid Date is reported to GetFluxly's onError",
     file: CLIENT,
     find: "    if (isInvalid)\n",
     replace: '    if (isInvalid && call === "")\n',

@@ -61,7 +61,7 @@ export const LOG: readonly Mutant[] = [
     tests: [`${LOG_TESTS}/lanes/expired.test.ts`],
   },
   {
-    name: "what retention took behind a batch on its way is counted once",
+    name: "what retention took after a batch on its way is counted once",
     file: `${LOG_SOURCE}/lanes/log-store.ts`,
     find: "expired: expired - this.#expiredAfterLease,",
     replace: "expired,",

@@ -2,7 +2,7 @@ export interface Mutant {
   /** The behaviour that the defect takes out, as a short sentence. */
   readonly name: string;
   readonly file: string;
-  /** Stands in the file exactly once. */
+  /** Occurs in the file exactly once. */
   readonly find: string;
   readonly replace: string;
   /** The tests nearest to it: files or folders. */

@@ -1,6 +1,6 @@
 /**
  * The private words that we replaced by the field's own, and what to write instead. Identifiers,
- * keys, fields, texts and file names are compared by their parts (`doorOf` is `door` and `of`),
+ * keys, fields, texts and file names are compared by their parts (`laneOf` is `lane` and `of`),
  * prose by phrases.
  */
 export interface BannedWord {
@@ -47,6 +47,11 @@ export const BANNED_WORDS: readonly BannedWord[] = [
     parts: ["form", "forms"],
     phrases: /\bforms?\b/i,
     exceptions: [
+      {
+        match: /^form$/,
+        files: /^packages\/log\/(?:src\/lanes\/fates|test\/lanes\/verify-lanes\.test)\.ts$/,
+        reason: "the stored key of a block of fates, whose file format is fixed",
+      },
       { match: /^x?-?(?:www-)?form-?_?(?:data|url-?encoded)$/i, reason: "the web's own name" },
       { match: /\bform[- ](?:data|fields?|encoded|urlencoded)\b|\bHTML forms?\b/i, reason: "the web's own name" },
       { match: /\b(?:short|long|plural|canonical) forms?\b|\bin the form (?:of|`|")/i, reason: "plain English" },
@@ -131,6 +136,11 @@ export const BANNED_WORDS: readonly BannedWord[] = [
       {
         match: /\b(?:first|last) letter of\b|\bletters? of (?:the alphabet|a word|the type)\b/i,
         reason: "of the alphabet",
+      },
+      {
+        match: /^letters?$/,
+        files: /^packages\/log\/src\/lanes\/dead-letters\.ts$/,
+        reason: "the stored keys of a mark and of a record of dead letters, whose file format is fixed",
       },
     ],
   },

@@ -117,7 +117,7 @@ function namedIn(banned: BannedWord, path: string, names: readonly Name[]): read
   return [...found.values()];
 }
 
-/** `doorOf`, `DOOR_OF`, `door-of` and `#doorOf` are `door` and `of`. */
+/** `laneOf`, `LANE_OF`, `lane-of` and `#laneOf` are `lane` and `of`. */
 export function partsOf(name: string): readonly string[] {
   return name.split(/[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/).map((part) => part.toLowerCase());
 }

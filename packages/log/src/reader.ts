@@ -143,7 +143,7 @@ export class Reader implements LogReader {
     return end - offset;
   }
 
-  /** Stands at logical byte `byte` if a segment holds it. */
+  /** Goes to logical byte `byte`; `false` if no segment holds it. */
   async #enter(byte: number): Promise<boolean> {
     const current = this.#segment;
     if (current !== undefined && this.#file !== undefined) return true;

@@ -60,7 +60,7 @@ const WRONG_STATES: readonly (readonly [string, string])[] = [
     "a number beyond all positions",
     `{"base":0,"position":1e300,"byte":0,"delivered":0,"rejected":0,"expired":0,"dropped":{}}`,
   ],
-  ["a base behind the position", state({ base: 3 })],
+  ["a base past the position", state({ base: 3 })],
   ["a negative lease", state({ leased: -1 })],
   ["no map of drops", state({ dropped: 3 })],
   ["a list of drops", state({ dropped: [1] })],
@@ -91,11 +91,13 @@ test.each(WRONG_STATES)(
     await disk.makeDirectory("/lanes");
     const file = await disk.open("/lanes/a", { create: true });
     await file.write([slot(text), slot("{", 2n)], 0);
-    const told: string[] = [];
+    const messages: string[] = [];
     const open = (): Promise<LaneState<ReturnType<typeof parseLaneState> & object>> =>
-      openLaneState({ disk, directory: "/lanes", name: "a", log, onLost: (message) => told.push(message) });
+      openLaneState({ disk, directory: "/lanes", name: "a", log, onLost: (message) => messages.push(message) });
     const lane = await open();
-    expect(told).toEqual([expect.stringMatching(/^the state of a cannot be read: .* position 0 and sends 3 events/)]);
+    expect(messages).toEqual([
+      expect.stringMatching(/^the state of a cannot be read: .* position 0 and sends 3 events/),
+    ]);
     const deadLetters = await DeadLetters.open("/dead", log.head, { disk, clock });
     const store = new LogStore({ name: "a", log, state: lane, deadLetters });
     const batch = await store.lease({ maxEvents: 10, maxBytes: 1_000 });
@@ -103,7 +105,7 @@ test.each(WRONG_STATES)(
     await store.settle(batch as never, [DELIVERED, DELIVERED, DELIVERED]);
     await store.close();
     expect((await open()).initial).toMatchObject({ position: 3, delivered: 3 });
-    expect(told).toHaveLength(1);
+    expect(messages).toHaveLength(1);
   },
 );
 
@@ -138,9 +140,9 @@ test("a state whose making was cut short is not one that was lost: the lane begi
         body: [Buffer.from("1")],
         ends: Uint32Array.of(1),
       });
-      const told: string[] = [];
+      const messages: string[] = [];
       const open = (): Promise<{ readonly initial: { readonly position: number } }> =>
-        openLaneState({ disk, directory: "/lanes", name: "a", log, onLost: (message) => told.push(message) });
+        openLaneState({ disk, directory: "/lanes", name: "a", log, onLost: (message) => messages.push(message) });
       let left = operation;
       disk.onOperation = () => {
         left -= 1;
@@ -151,7 +153,7 @@ test("a state whose making was cut short is not one that was lost: the lane begi
       if (powerFails) disk.crash(new SeededRandom(operation));
       else disk.killProcess();
       expect((await open()).initial.position, `operation ${operation}`).toBe(1);
-      expect(told, `operation ${operation}`).toEqual([]);
+      expect(messages, `operation ${operation}`).toEqual([]);
       expect(disk.paths().filter((path) => path.startsWith("/lanes/"))).toEqual(["/lanes/a"]);
     }
   }
@@ -182,11 +184,11 @@ test("a state that is gone although there are traces of the lane begins at the s
   const disk = new SimDisk();
   const log = await openLog({ directory: "/log" }, { disk, clock: new VirtualClock() });
   await log.append({ source: "s", receivedAtMs: 1, metadata: "", body: [Buffer.from("1")], ends: Uint32Array.of(1) });
-  const told: string[] = [];
-  const options = { disk, directory: "/lanes", log, onLost: (message: string) => told.push(message) };
+  const messages: string[] = [];
+  const options = { disk, directory: "/lanes", log, onLost: (message: string) => messages.push(message) };
   expect((await openLaneState({ ...options, name: "a", hadState: true })).initial.position).toBe(0);
   expect((await openLaneState({ ...options, name: "b" })).initial.position).toBe(1);
-  expect(told).toEqual([expect.stringContaining("the state of a is gone")]);
+  expect(messages).toEqual([expect.stringContaining("the state of a is gone")]);
 });
 
 test("on a real disk: directories where files are expected, files where directories are, are set aside", async () => {
@@ -199,19 +201,19 @@ test("on a real disk: directories where files are expected, files where director
   writeFileSync(join(directory, "dead"), "");
   writeFileSync(join(directory, "attempts"), "");
   const log = await openLog({ directory: join(directory, "log") }, runtime);
-  const told: string[] = [];
+  const messages: string[] = [];
   const lane = await openLaneState({
     disk: nodeDisk,
     directory: join(directory, "lanes"),
     name: "a",
     log,
-    onLost: (message) => told.push(message),
+    onLost: (message) => messages.push(message),
   });
   const deadLetters = await DeadLetters.open(join(directory, "dead"), log.head, runtime);
   const attempts = await AttemptJournal.open(join(directory, "attempts"), nodeDisk);
   await log.append({ source: "s", receivedAtMs: 1, metadata: "", body: [Buffer.from("1")], ends: Uint32Array.of(1) });
   expect(log.head).toBe(1);
-  expect(told).toHaveLength(1);
+  expect(messages).toHaveLength(1);
   expect(readdirSync(directory).sort()).toEqual([
     "attempts",
     "attempts.damaged",
@@ -261,7 +263,7 @@ test.each([
   expect(texts).toEqual([...Array.from({ length: 10 }, (_, index) => `event-${index}`), "next"]);
 });
 
-test("a segment under the name of another is set aside; a record that was copied behind the last one is cut", async () => {
+test("a segment under the name of another is set aside; a copy of a record after the last one is cut", async () => {
   const disk = new SimDisk();
   const runtime = { disk, clock: new VirtualClock() };
   const log = await openLog({ directory: "/log" }, runtime);

@@ -14,7 +14,7 @@ async function filled(): Promise<{ readonly log: Awaited<ReturnType<typeof openL
   // A record larger than the window, with the magic of a record in its text, at a place where one
   // could begin.
   const text = `{"pad":"${"x".repeat(4_200_000)}${"WBR1    ".repeat(20_000)}","id":"big"}`;
-  await push([text, '{"id":"behind"}'], '{"id":"beside"}');
+  await push([text, '{"id":"following"}'], '{"id":"beside"}');
   await push(['{"id":"a"}']);
   await clock.advance(1_000);
   await push([`{"pad":"${"y".repeat(3_000_000)}"}`]);
@@ -34,7 +34,7 @@ test("finds each event that holds the bytes, however large its record, and its p
   expect(await positions("a")).toEqual([0, 5]);
   expect(await positions("c")).toEqual([2]);
   expect(await positions("big")).toEqual([3]);
-  expect(await positions("behind")).toEqual([4]);
+  expect(await positions("following")).toEqual([4]);
   expect(await positions("beside")).toEqual([-1]);
   expect(await positions("late")).toEqual([7]);
   expect(await positions("nowhere")).toEqual([]);
@@ -89,7 +89,7 @@ test("finds what a look at every record finds, in sizes and at places of every k
   }
 });
 
-test("bytes that occur everywhere are found in one pass; a search ends when it is told to", async () => {
+test("bytes that occur everywhere are found in one pass; a search ends when it is aborted", async () => {
   const disk = new SimDisk();
   const log = await openLog({ directory: "/log" }, { disk, clock: new VirtualClock() });
   const append = (texts: readonly string[]): Promise<number> => {

@@ -1,5 +1,5 @@
 /**
- * The tables of docs/operating/log.md say where each field stands; here a record is read by them
+ * The tables of docs/operating/log.md define where each field is; here a record is read by them
  * alone.
  */
 import { readFileSync } from "node:fs";

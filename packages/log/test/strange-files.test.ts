@@ -1,5 +1,5 @@
 /**
- * Whole files that stand where they do not belong: a start goes on, and what is not of this place
+ * Whole files in places where they do not belong: a start goes on, and what is not of this place
  * is not taken for it. Found by fuzzing.
  */
 import {
@@ -84,9 +84,9 @@ test("another log's segment under the newest name gives no position twice", asyn
 test("records that are not dead letters, and marks that are not marks, are passed over", async () => {
   const disk = new SimDisk();
   const runtime = { disk, clock: new VirtualClock() };
-  const letter = { position: 3, source: "web", receivedAtMs: 1, rejectedAtMs: 2, reason: "never", metadata: "" };
+  const deadLetter = { position: 3, source: "web", receivedAtMs: 1, rejectedAtMs: 2, reason: "never", metadata: "" };
   const log = await openLog({ directory: "/dead" }, runtime);
-  await log.append(entry("{}", JSON.stringify(letter)));
+  await log.append(entry("{}", JSON.stringify(deadLetter)));
   for (const metadata of ["", "null", "[]", '{"position":"3"}', "{"]) await log.append(entry("{}", metadata));
   await log.close();
   const marks = await openLog({ directory: "/dead/marks" }, runtime);

@@ -113,7 +113,7 @@ test.each(BAD)("%s: refused alone, the wave goes on", async (_name, more) => {
   expect((await verifyLog(DIRECTORY, disk)).damaged).toEqual([]);
 });
 
-test("an entry whose body changes its size while it waits is refused alone, with a defect told", async () => {
+test("an entry whose body changes its size while it waits is refused alone, and reported as a defect", async () => {
   const { log, disk, defects } = await open();
   for (const bytes of [10, 10_000]) {
     const busy = log.append(entry('"busy"'));
@@ -136,15 +136,15 @@ test("an entry whose body changes its size while it waits is refused alone, with
 
 test("a listener that throws keeps no one from an answer, nor the next wave from its way", async () => {
   const { log, defects } = await open();
-  let told = 0;
+  let calls = 0;
   log.onCommit(() => {
     throw new Error("a defect");
   });
-  log.onCommit(() => (told += 1));
+  log.onCommit(() => (calls += 1));
   await log.append(entry('"a"'));
   await Promise.all(others(log));
-  expect(told).toBeGreaterThan(1);
-  expect(defects).toHaveLength(told);
+  expect(calls).toBeGreaterThan(1);
+  expect(defects).toHaveLength(calls);
 });
 
 const SECOND = 1_000;

@@ -125,7 +125,7 @@ class NodeFile implements DiskFile {
       // A short write does not have a cause; the next write reports it, if writing is impossible.
       at += written;
       bytesLeft -= written;
-      left = behind(left, written);
+      left = after(left, written);
     }
   }
 
@@ -173,7 +173,7 @@ class NodeFile implements DiskFile {
 }
 
 /** What is left of `buffers` after their first `bytes` bytes. */
-function behind(buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
+function after(buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
   const left: Uint8Array[] = [];
   let skip = bytes;
   for (const buffer of buffers) {

@@ -12,8 +12,8 @@ const START_MS = 1_767_225_600_000;
 const SETTLE_TURNS = 40;
 
 /**
- * A clock that moves only when told to. Timers run in order of time, then of creation; promises
- * settle in between.
+ * A clock that moves only when the test moves it. Timers run in order of time, then of creation;
+ * promises settle in between.
  */
 export class VirtualClock implements Clock {
   #elapsedMs = 0;

@@ -138,7 +138,7 @@ test("a full disk fails after what fits; a failed sync loses what was unsynced; 
   expect(text(disk, "/d/f")).toBe("`bcd");
 });
 
-test("the network refuses, resets before and after, and hangs, as told", async () => {
+test("the network refuses, resets before and after, and hangs, as configured", async () => {
   const clock = new VirtualClock();
   const network = new SimNetwork({ clock, random: new SeededRandom(1) });
   let acted = 0;

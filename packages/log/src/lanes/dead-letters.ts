@@ -83,7 +83,7 @@ const COMMA = Buffer.from(",");
 
 type Head = Omit<DeadLetterMetadata, "metadata">;
 
-/** Letters on their way into one record. */
+/** Dead letters on their way into one record. */
 interface Kept {
   readonly heads: Head[];
   /** The same as JSON. */
@@ -146,7 +146,9 @@ export class DeadLetters {
     return new DeadLetters(log, marks, states, keptTo, runtime.clock);
   }
 
-  /** Letters by state. Damaged ones are known once they were read: by {@link list}, or a trace. */
+  /**
+   * Dead letters by state. Damaged ones are known once they were read: by {@link list}, or a trace.
+   */
   counts(): DeadLetterCounts {
     const damaged = this.#damaged.size;
     const counts = { waiting: this.log.head - this.log.first - damaged, retried: 0, discarded: 0, damaged };
@@ -356,10 +358,10 @@ function parseMetadata(text: string): readonly (DeadLetterMetadata | undefined)[
 
 function metadataIn(value: Readonly<Record<string, unknown>>): DeadLetterMetadata | undefined {
   const { position, source, receivedAtMs, rejectedAtMs, reason, metadata } = value;
-  const isLetter =
+  const isDeadLetter =
     [position, receivedAtMs, rejectedAtMs].every(isCount) &&
     [source, reason, metadata].every((field) => typeof field === "string");
-  return isLetter ? (value as unknown as DeadLetterMetadata) : undefined;
+  return isDeadLetter ? (value as unknown as DeadLetterMetadata) : undefined;
 }
 
 function parseMark(text: string): Mark | undefined {

@@ -122,7 +122,8 @@ export interface OpenLaneOptions {
   /** Whether the lane is known to have had a state, though there may be none now. */
   readonly hadState?: boolean;
   /**
-   * Told that the lane begins at the start of the log because its state cannot be read or is gone.
+   * Called when the lane begins at the start of the log because its state cannot be read or is
+   * gone.
    */
   readonly onLost?: (message: string) => void;
 }

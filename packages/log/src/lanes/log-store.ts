@@ -60,8 +60,8 @@ export interface LogStoreOptions {
   /** Called when the state could not be written; delivery goes on. */
   readonly onStateError?: (error: unknown) => void;
   /**
-   * Told how many events retention took from the lane, when it did or at the next start. Must not
-   * throw.
+   * Called with the number of events that retention took from the lane, when it did or at the next
+   * start. Must not throw.
    */
   readonly onExpired?: (events: number) => void;
 }

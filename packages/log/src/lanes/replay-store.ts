@@ -101,7 +101,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
 
   progress(): ReplayProgress {
     const leased = this.#leased;
-    const from = leased === undefined ? this.#value.cursor : behind(leased, leased.count);
+    const from = leased === undefined ? this.#value.cursor : positionAfter(leased, leased.count);
     return { from, events: this.#account.settled + (leased?.count ?? 0) };
   }
 
@@ -191,7 +191,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
     this.#ahead = [...again, ...this.#ahead];
     this.#aheadEvents += left;
     const { delivered, rejected, dropped, expired } = this.#account.state();
-    const cursor = Math.max(this.#first, settled === 0 ? this.#value.cursor : behind(leased, settled));
+    const cursor = Math.max(this.#first, settled === 0 ? this.#value.cursor : positionAfter(leased, settled));
     await this.#write({ cursor, delivered, rejected, dropped, expired, leased: left });
   }
 
@@ -272,7 +272,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
 }
 
 /** The position after the first `settled` events. */
-function behind(batch: LogBatch, settled: number): Position {
+function positionAfter(batch: LogBatch, settled: number): Position {
   const { record, at } = batch.locate(settled - 1);
   return record.first + at + 1;
 }

@@ -159,7 +159,7 @@ test("several removals while a batch is on its way add up", async () => {
   expect(store.account()).toMatchObject({ delivered: 1, expired: log.first - 1, balanced: true });
 });
 
-test("a store that is closed with a batch on its way counts what was removed behind it once", async () => {
+test("a store that is closed with a batch on its way counts what was removed after that batch once", async () => {
   const world = await open();
   const { log, store, disk } = world;
   await push(log, 20);
@@ -194,8 +194,8 @@ test("a loss is counted once, whether the process dies before, while or after it
       const again = await open(disk);
       const account = again.store.account();
       expect(account, `operation ${operation}`).toMatchObject({ accepted: 40, delivered: 5, balanced: true });
-      // A power cut may bring the segment back that was removed last; what was said of it stays
-      // said.
+      // A power cut may bring the segment back that was removed last; its events stay counted
+      // as expired.
       if (powerFails) expect(account.expired).toBeGreaterThanOrEqual(Math.max(0, again.log.first - 5));
       else expect(account.expired).toBe(Math.max(0, again.log.first - 5));
       await expectFatesToBeTheLedger(again.log, again.store, `operation ${operation}`);

@@ -119,7 +119,7 @@ test("short runs cost at most a byte an event", async () => {
   expect(bytes).toBeLessThan(count * 1.3);
 });
 
-test("after a crash behind a block the events are settled again, and the newer outcome counts", async () => {
+test("after a crash that follows a block the events are settled again, and the newer outcome counts", async () => {
   const disk = new SimDisk();
   const fates = await open(disk);
   for (let index = 0; index < 500; index++) fates.settle(index % 2 === 0 ? DELIVERED : FILTERED);

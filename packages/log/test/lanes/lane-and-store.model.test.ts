@@ -208,8 +208,8 @@ async function compare(model: Model, real: Real): Promise<void> {
   expect(modesOf(model)).toContain(real.lane.snapshot().mode);
   expect(real.flushes.map(({ resolved }) => !resolved)).toEqual(flushes.map(({ blocked }) => blocked));
   expect(real.dead.log.head).toBe(Math.ceil(model.everSettled / 5));
-  // At least once, in order: what comes again begins anew behind a cursor that was lost, and skips
-  // nothing.
+  // At least once, in order: after a cursor was lost, delivery begins again at an older one, and
+  // skips nothing.
   const good = Array.from({ length: appended }, (_, number) => number).filter((number) => !isBad(number));
   const distinct = [...new Set(real.taken)];
   expect(distinct).toEqual(good.slice(0, distinct.length));

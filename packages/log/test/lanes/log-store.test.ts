@@ -108,7 +108,7 @@ test("after a power cut nothing is lost and the ledgers balance, whatever of the
     const second = await open(first.disk);
     const account = second.store.account();
     expect(account).toMatchObject({ accepted: 6, balanced: true });
-    // Synced at two: never before that, never behind what was settled.
+    // Synced at two: never before that, never past what was settled.
     expect(account.delivered).toBeGreaterThanOrEqual(2);
     expect(account.delivered).toBeLessThanOrEqual(4);
     expect(await takeAll(second.store)).toEqual(numbers(6 - account.delivered, account.delivered));
@@ -120,7 +120,7 @@ test("a dead letter is kept with reason, position and raw bytes, and only once t
   await push(first.log, ['{"big":12345678901234567890}'], "meta");
   const batch = await first.store.lease(WIDE);
   const write = first.disk.onOperation;
-  // The process dies between the letter and the cursor.
+  // The process dies between the dead letter and the cursor.
   first.disk.onOperation = (operation, path) => {
     if (operation === "write" && path.includes("/lanes/")) throw new Error("died");
   };
@@ -131,9 +131,9 @@ test("a dead letter is kept with reason, position and raw bytes, and only once t
   const again = await second.store.lease(WIDE);
   await second.store.settle(again as never, [NEVER]);
   expect(second.dead.head).toBe(1);
-  const [letter] = await second.dead.reader({ position: 0 }).read(1_000);
-  expect(Buffer.from(letter?.body as Uint8Array).toString()).toBe('{"big":12345678901234567890}');
-  expect(JSON.parse(letter?.metadata as string)).toMatchObject({
+  const [deadLetter] = await second.dead.reader({ position: 0 }).read(1_000);
+  expect(Buffer.from(deadLetter?.body as Uint8Array).toString()).toBe('{"big":12345678901234567890}');
+  expect(JSON.parse(deadLetter?.metadata as string)).toMatchObject({
     position: 0,
     source: "web",
     reason: "never",

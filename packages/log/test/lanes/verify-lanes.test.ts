@@ -77,7 +77,7 @@ test("a lane whose fates add up to its ledger is whole", async () => {
   expect(await check(disk)).toEqual([{ lane: "a", settled: EVENTS, known: EVENTS, faults: [] }]);
 });
 
-test("a damaged block of fates is said, with the positions whose outcome is unknown", async () => {
+test("a damaged block of fates is reported, with the positions whose outcome is unknown", async () => {
   const disk = await settled();
   const { path } = await newest(disk, "/e/fates/a");
   disk.flipBit(path, 200);
@@ -88,7 +88,7 @@ test("a damaged block of fates is said, with the positions whose outcome is unkn
   expect(await verifyLanes("/e", 200, disk)).toMatchObject([{ known: EVENTS, faults: [] }]);
 });
 
-test("a ledger that is not the sum of the fates is said", async () => {
+test("a ledger that is not the sum of the fates is reported", async () => {
   const disk = await settled();
   await change(disk, { delivered: 501 });
   expect(await check(disk)).toMatchObject([
@@ -106,13 +106,13 @@ test("a ledger that is not the sum of the fates is said", async () => {
   ]);
 });
 
-test("events of before lanes kept fates are no fault", async () => {
+test("events from before lanes kept fates are not a fault", async () => {
   const disk = await settled();
   await change(disk, { delivered: 600, unkept: 100 });
   expect(await check(disk)).toMatchObject([{ settled: EVENTS + 100, known: EVENTS, faults: [] }]);
 });
 
-test("a state that cannot be read and a damaged dead letter are said", async () => {
+test("a state that cannot be read and a damaged dead letter are reported", async () => {
   const disk = await settled();
   for (const at of [20, 4_096 + 20]) disk.flipBit("/e/lanes/a", at);
   const deadLetters = await newest(disk, "/e/dead/a");
@@ -149,7 +149,7 @@ test("a dead letter that cannot be read is counted as damaged once it was listed
   }
 });
 
-test("a block that does not count what it holds is said", async () => {
+test("a block that does not count what it holds is reported", async () => {
   const disk = new SimDisk();
   const runtime = { disk, clock: new VirtualClock() };
   const blocks = await openLog({ directory: "/e/fates/a" }, runtime);

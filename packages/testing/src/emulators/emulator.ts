@@ -72,10 +72,10 @@ export abstract class VendorEmulator {
   /** Does what the vendor does. `partial` asks it to refuse every second event. */
   protected abstract work(request: ServerRequest, partial: boolean): ServerResponse;
 
-  /** An error in the vendor's form. */
+  /** An error as the vendor answers it. */
   protected abstract refusal(status: number): ServerResponse;
 
-  /** Puts it behind real HTTP on loopback. */
+  /** Serves it over real HTTP on loopback. */
   listen(options: { readonly port?: number } = {}): Promise<StartedServer> {
     return startServer(this.handle, options);
   }

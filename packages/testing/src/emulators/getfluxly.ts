@@ -132,7 +132,7 @@ export class GetFluxlyEmulator extends VendorEmulator {
     if (events.length > EVENTS_MAX) return this.#error(413, "payload_too_large", `${events.length} events`);
     const errors: { index: number; error: string; detail: string }[] = [];
     for (const [index, event] of events.entries()) {
-      const fault = partial && index % 2 === 1 ? "told to refuse it" : faultOf(event);
+      const fault = partial && index % 2 === 1 ? "injected refusal" : faultOf(event);
       if (fault === undefined) this.#take(event as JsonObject);
       else errors.push({ index, error: "validation_error", detail: fault });
     }

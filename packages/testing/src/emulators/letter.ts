@@ -100,7 +100,7 @@ export class LetterEmulator extends VendorEmulator {
     const rejected: { index: number; code: string; message: string }[] = [];
     let duplicates = 0;
     for (const [index, item] of items.entries()) {
-      const fault = partial && index % 2 === 1 ? "told to refuse it" : this.#faultOf(item);
+      const fault = partial && index % 2 === 1 ? "injected refusal" : this.#faultOf(item);
       if (fault === undefined) duplicates += this.#take(item as JsonObject);
       else rejected.push({ index, code: "bad_request", message: fault });
     }

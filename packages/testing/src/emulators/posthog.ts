@@ -1,4 +1,4 @@
-/** PostHog's capture endpoint; repeats of a uuid act once. */
+/** PostHog's capture endpoint; events with one uuid act once. */
 import type { ServerRequest, ServerResponse } from "../server.ts";
 import {
   type EmulatorOptions,

@@ -1,6 +1,6 @@
 /**
  * Segment's server, as far as its protocol is known: paths, keys, limits, answers, dedupe by
- * messageId. Can be told to fail. Written against the documentation and apart from our own parser,
+ * messageId. Can be made to fail. Written against the documentation and apart from our own parser,
  * on purpose: it is the second opinion.
  */
 import type { ServerRequest, ServerResponse } from "../server.ts";
@@ -45,7 +45,7 @@ export class SegmentEmulator extends VendorEmulator {
   duplicates = 0;
   /** Events taken with 200 and thrown away, as the vendor does with those it cannot use. */
   discarded = 0;
-  /** Ids it refused for being told to be `partial`; it may have taken them later. */
+  /** Ids it refused because it was made to fail with `partial`; it may have taken them later. */
   readonly refusedIds: Set<string> = new Set();
 
   constructor(options: SegmentEmulatorOptions = {}) {
@@ -88,7 +88,7 @@ export class SegmentEmulator extends VendorEmulator {
     if (!Array.isArray(items)) return refusal(400, "invalid_batch", "batch is not an array");
     if (limited && items.some((item) => byteLength(JSON.stringify(item)) > EVENT_MAX_BYTES))
       return refusal(400, "event_too_large", "an event has more than 32 KB");
-    if (items.some(this.#refused)) return refusal(400, "event_refused", "told to refuse an event of it");
+    if (items.some(this.#refused)) return refusal(400, "event_refused", "injected refusal of an event");
     // The vendor says 200 and keeps nothing.
     if (limited && items.length > EVENTS_MAX) {
       this.discarded += items.length;
@@ -101,7 +101,7 @@ export class SegmentEmulator extends VendorEmulator {
     const rejected: { index: number; code: string; message: string }[] = [];
     for (const [index, item] of items.entries()) {
       if (partial && index % 2 === 1) {
-        rejected.push({ index, code: "refused", message: "told to refuse it" });
+        rejected.push({ index, code: "refused", message: "injected refusal" });
         this.refusedIds.add(String(item["messageId"]));
       } else this.#takeOne(item, type);
     }

@@ -1,6 +1,6 @@
 import type { Clock } from "@waybill/core";
 
-/** The machine's own time, for emulators behind real HTTP. */
+/** The machine's own time, for emulators that serve real HTTP. */
 export const realClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

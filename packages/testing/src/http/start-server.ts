@@ -16,7 +16,7 @@ const DECODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   br: brotliDecompressSync,
 };
 
-/** Puts a handler behind real HTTP on loopback; faults become real resets and silences. */
+/** Serves a handler over real HTTP on loopback; faults become real resets and silences. */
 export async function startServer(
   handler: ServerHandler,
   options: { readonly port?: number } = {},
