@@ -21,9 +21,9 @@ import type { PosthogEvent } from "./outbound.ts";
  * | group | `$groupidentify` of the type `company` |
  * | alias | `$create_alias` |
  *
- * For PostHog's server SDKs: their key is in the body of `/batch/`, and with only the host changed
- * it names the source. `posthog-js` in a page packs its bodies in a format of its own
- * (`compression=gzip-js`), which is refused.
+ * For PostHog's SDKs: their key is in the body, and with only the host changed it names the source.
+ * Pages may send too (CORS), one event or several in an array with `properties.token`. What
+ * `posthog-js` packs itself (`compression=gzip-js`) is refused: set `disable_compression: true`.
  */
 export function posthogFromCanonical(events?: EventMap<PosthogEvent>, read?: ReadCanonical): Translate {
   return createTranslate<PosthogEvent>(

@@ -12,6 +12,7 @@ import {
   type Inbound,
   type InboundAnswer,
   type InboundOptions,
+  type InboundRequest,
   jsonAnswer,
   plainPath,
   REFUSAL_STATUS,
@@ -39,6 +40,8 @@ const LETTER_T = 0x74;
 const LETTER_U = 0x75;
 
 const KEY_PLACE = "as api_key in the body";
+/** Seconds that a browser keeps the answer to a preflight. */
+const PREFLIGHT_MAX_AGE_S = "300";
 
 export const posthogInbound: Inbound = {
   // Its SDK sends batches of 1 MB.
@@ -48,7 +51,12 @@ export const posthogInbound: Inbound = {
   match(path) {
     const kind = PATHS.get(plainPath(path));
     if (kind === undefined) return undefined;
-    return { methods: ["POST"], take: (body, _request, options) => take(body, kind, options) };
+    return {
+      methods: ["POST"],
+      preflight: (request) => ({ status: 204, headers: corsHeaders(request), body: "" }),
+      headers: corsHeaders,
+      take: (body, _request, options) => take(body, kind, options),
+    };
   },
   key: () => undefined,
   refuse: (refusal): InboundAnswer =>
@@ -60,42 +68,66 @@ export const posthogInbound: Inbound = {
 };
 
 function take(body: Uint8Array, kind: "batch" | "single", options: InboundOptions): Taken {
+  const framed = frameOf(body, kind, options);
+  if ("refusal" in framed) return framed;
+  const { events, keyRange } = framed;
+  const fields = new FieldReader(body);
+  const range = keyRange ?? tokenOf(fields, events[0]);
+  if (range === undefined && options.keyless !== true)
+    return { refusal: { kind: "unauthorized", isKeyless: true, message: `There is no key: send it ${KEY_PLACE}.` } };
+  const key = fields.text(range, KEY_MAX_BYTES);
+  if (range !== undefined && (key === undefined || !options.isKey(key)))
+    return { refusal: { kind: "unauthorized", message: `No source has this key. It was looked for ${KEY_PLACE}.` } };
+  return stored(body, events, { ...options, key });
+}
+
+/** The events of a body, and the key beside them. */
+function frameOf(
+  body: Uint8Array,
+  kind: "batch" | "single",
+  { maxEvents = Number.POSITIVE_INFINITY }: InboundOptions,
+): { readonly events: readonly Range[]; readonly keyRange: Range | undefined } | Extract<Taken, { refusal: unknown }> {
   const scanner = new JsonScanner(body, { allowNonFinite: false });
   const start = scanner.space(0);
-  if (body[start] !== OPEN_BRACE) {
-    const fault = endFault(scanner, body, scanner.value(start));
-    return invalid(fault?.message ?? "The body is JSON, but not an object.");
-  }
   const events: Range[] = [];
-  let listed = false;
+  let hasBatch = false;
   let apiKey: Range | undefined;
   let token: Range | undefined;
-  const { maxEvents = Number.POSITIVE_INFINITY } = options;
-  const end = walkMembers(scanner, body, start, (keyStart, keyEnd, at) => {
-    if (kind === "batch" && body[at] === OPEN_BRACKET && textEquals(body, keyStart, keyEnd, "batch")) {
-      // A repeated member: the last one counts, as in every parser.
-      events.length = 0;
-      listed = true;
-      return elements(scanner, body, at, { events, maxEvents });
-    }
-    const valueEnd = scanner.value(at);
-    if (textEquals(body, keyStart, keyEnd, "api_key")) apiKey = { start: at, end: valueEnd };
-    else if (textEquals(body, keyStart, keyEnd, "token")) token = { start: at, end: valueEnd };
-    return valueEnd;
-  });
+  let end: number;
+  // A page sends several events as an array, where others send one.
+  const isArray = kind === "single" && body[start] === OPEN_BRACKET;
+  if (isArray) end = elements(scanner, body, start, { events, maxEvents });
+  else if (body[start] !== OPEN_BRACE) {
+    const fault = endFault(scanner, body, scanner.value(start));
+    return invalid(fault?.message ?? "The body is JSON, but not an object.");
+  } else
+    end = walkMembers(scanner, body, start, (keyStart, keyEnd, at) => {
+      if (kind === "batch" && body[at] === OPEN_BRACKET && textEquals(body, keyStart, keyEnd, "batch")) {
+        // A repeated member: the last one counts, as in every parser.
+        events.length = 0;
+        hasBatch = true;
+        return elements(scanner, body, at, { events, maxEvents });
+      }
+      const valueEnd = scanner.value(at);
+      if (textEquals(body, keyStart, keyEnd, "api_key")) apiKey = { start: at, end: valueEnd };
+      else if (textEquals(body, keyStart, keyEnd, "token")) token = { start: at, end: valueEnd };
+      return valueEnd;
+    });
   if (end < -1) return { refusal: { kind: "too_large", message: `more than ${maxEvents} events; none was stored` } };
   const fault = endFault(scanner, body, end);
   if (fault !== undefined) return invalid(fault.message);
-  const fields = new FieldReader(body);
-  const key = fields.text(apiKey ?? token, KEY_MAX_BYTES);
-  const isKeyless = apiKey === undefined && token === undefined;
-  if (isKeyless && options.keyless !== true)
-    return { refusal: { kind: "unauthorized", isKeyless, message: `There is no key: send it ${KEY_PLACE}.` } };
-  if (!isKeyless && (key === undefined || !options.isKey(key)))
-    return { refusal: { kind: "unauthorized", message: `No source has this key. It was looked for ${KEY_PLACE}.` } };
-  if (kind === "single") events.push({ start, end });
-  else if (!listed) return invalid("batch is not an array");
-  return stored(body, events, { ...options, key });
+  if (kind === "batch" && !hasBatch) return invalid("batch is not an array");
+  if (kind === "single" && !isArray) events.push({ start, end });
+  return { events, keyRange: apiKey ?? token };
+}
+
+/** Where a page puts the key: `properties.token` of its events. */
+function tokenOf(fields: FieldReader, event: Range | undefined): Range | undefined {
+  if (event === undefined || !fields.isObject(event)) return undefined;
+  const [properties] = fields.read(event, ["properties"]);
+  if (properties === undefined || !fields.isObject(properties)) return undefined;
+  const [token] = fields.read(properties, ["token"]);
+  return token !== undefined && fields.isText(token) ? token : undefined;
 }
 
 function stored(
@@ -219,6 +251,17 @@ class KnownTexts {
   }
 }
 
-function invalid(message: string): Taken {
+/** A page at any origin may send: the key is public, and no cookie is looked at. */
+function corsHeaders({ headers }: InboundRequest): Readonly<Record<string, string>> {
+  return {
+    "access-control-allow-origin": headers["origin"] ?? "*",
+    "access-control-allow-methods": "POST, OPTIONS",
+    "access-control-allow-headers": "Content-Type, Content-Encoding, X-Requested-With",
+    "access-control-max-age": PREFLIGHT_MAX_AGE_S,
+    vary: "Origin",
+  };
+}
+
+function invalid(message: string): Extract<Taken, { refusal: unknown }> {
   return { refusal: { kind: "invalid", message } };
 }

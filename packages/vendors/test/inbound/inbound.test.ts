@@ -273,3 +273,27 @@ test("ids are found in stored events where they count, not in nested objects", (
   expect(ofFluxly.map(({ idStart, idEnd }) => fluxly.toString("utf8", idStart, idEnd))).toEqual(["m"]);
   expect(vendorOf("posthog")).toBe("posthog");
 });
+
+test("PostHog's events from a page: an array or one event, the key in properties.token, which is not stored", () => {
+  const event = (token: string, more = ""): string => `{"event":"e","properties":{"token":"${token}","a":1}${more}}`;
+  const taken = take("posthog", "/e/", `[${event("in", ',"uuid":"u-1"')},${event("in")}]`);
+  expect(taken).toMatchObject({ parts: [{ key: "in", ids: ["u-1", ""] }] });
+  expect(storedIn(taken).map((text) => JSON.parse(text) as unknown)).toEqual([
+    { event: "e", properties: { a: 1 }, uuid: "u-1" },
+    { event: "e", properties: { a: 1 } },
+  ]);
+  expect(take("posthog", "/i/v0/e", event("in"))).toMatchObject({ parts: [{ key: "in" }] });
+  expect(take("posthog", "/e", event("no"))).toMatchObject({ refusal: { kind: "unauthorized" } });
+  for (const body of ["[]", "[1]", '[{"event":"e"}]', '[{"event":"e","properties":{"token":5}}]'])
+    expect(take("posthog", "/e", body), body).toMatchObject({ refusal: { kind: "unauthorized" } });
+  expect(take("posthog", "/batch", `[${event("in")}]`)).toMatchObject({ refusal: { kind: "invalid" } });
+});
+
+test("a page at another origin may send to PostHog's paths, and its preflight is answered", () => {
+  const route = adapterOf("posthog").inbound.match("/i/v0/e/");
+  const request = { method: "OPTIONS", path: "/i/v0/e/", query: "", headers: { origin: "https://shop.example" } };
+  const cors = { "access-control-allow-origin": "https://shop.example", vary: "Origin" };
+  expect(route?.preflight?.(request, OPTIONS)).toMatchObject({ status: 204, headers: cors });
+  expect(route?.headers?.({ ...request, method: "POST" }, OPTIONS)).toMatchObject(cors);
+  expect(route?.headers?.({ ...request, headers: {} }, OPTIONS)).toMatchObject({ "access-control-allow-origin": "*" });
+});
