@@ -42,8 +42,8 @@ function start(scenario: string, args: object, shell?: string): ChildProcess {
 }
 
 /**
- * What the scenario reports at its end. **Errors**: `Broken` when the process ends otherwise, or not
- * at all.
+ * What the scenario reports at its end. **Errors**: `Broken` when the process ends otherwise, or
+ * not at all.
  */
 async function play(scenario: string, args: object): Promise<Report> {
   const child = start(scenario, args);

@@ -1,8 +1,8 @@
 /**
  * An environment: one log, its sources on one side and one lane per destination on the other.
  *
- * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` each lane's
- * cursor, `dead/<destination>/` its dead letters, `attempts/<destination>/` what was tried,
+ * Directory: `log/` the segments, `ids/` the ids that were stored, `lanes/<destination>` each
+ * lane's cursor, `dead/<destination>/` its dead letters, `attempts/<destination>/` what was tried,
  * `replays/` those that run or ran.
  */
 import { type DiskRuntime, type HttpResponse, messageOf } from "@waybill/core";

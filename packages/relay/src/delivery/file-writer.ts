@@ -4,7 +4,7 @@
  *
  * A batch is written at the end that was last synced: what an interrupted write left behind is cut
  * off first. After a crash of this relay that end is not known: the file's own is taken (a batch
- * may then are there twice: at least once), after a line end of ours when the file's last line is torn.
+ * may then be there twice: at least once), after a line end of ours when its last line is torn.
  * A file that was removed, or its directory, takes no event with it: each append looks whether its
  * file is still there before it counts.
  */

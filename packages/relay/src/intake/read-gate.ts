@@ -32,8 +32,8 @@ const BATCH_MAX = 4_096;
 const LOOK_EVERY = 32;
 
 /**
- * What Node reads a socket with. Its methods are not a public interface: a socket without them is not
- * held.
+ * What Node reads a socket with. Its methods are not a public interface: a socket without them is
+ * not held.
  */
 interface Handle {
   readStart: () => number;

@@ -1,6 +1,6 @@
 /**
- * Refusals of requests: each vendor's own answer, counted by code, and distinguished from those of a
- * client that sends the same again and again.
+ * Refusals of requests: each vendor's own answer, counted by code, and distinguished from those of
+ * a client that sends the same again and again.
  */
 import { createHash } from "node:crypto";
 import { WaybillError } from "@waybill/core";

@@ -1,6 +1,6 @@
 /**
- * Whatever JSON is stored, in whatever vendor's wire format, each event has exactly one outcome at each
- * destination, also after a filter, a sample and a redaction; no lane fails or stops, and
+ * Whatever JSON is stored, in whatever vendor's wire format, each event has exactly one outcome at
+ * each destination, also after a filter, a sample and a redaction; no lane fails or stops, and
  * the event beside it gets through.
  */
 import { type HttpRequest, type HttpResponse, printable } from "@waybill/core";
@@ -47,8 +47,8 @@ const destinations = Object.fromEntries(
 const deep = `${'{"a":'.repeat(250)}1${"}".repeat(250)}`;
 const wide = `{${Array.from({ length: 2_000 }, (_, index) => `"k${index}":${index}`).join(",")}}`;
 /**
- * As JSON text, since some of it cannot be written otherwise: names twice, numbers that no number holds,
- * halves of characters.
+ * As JSON text, since some of it cannot be written otherwise: names twice, numbers that no number
+ * holds, halves of characters.
  */
 const VALUES: readonly string[] = [
   "null",

@@ -17,8 +17,8 @@ async function pipelineAndReset(url: string, one: string): Promise<void> {
       const socket = connect({ host: hostname, port: Number(port), noDelay: true });
       socket.on("error", () => resolve());
       socket.on("close", () => resolve());
-      // In the middle of a request: the rest comes with those that follow, after the first ones were
-      // answered.
+      // In the middle of a request: the rest comes with those that follow, after the first ones
+      // were answered.
       socket.write(bytes.subarray(0, (bytes.length * (time % PIPELINED)) / PIPELINED));
       setImmediate(() => {
         socket.write(bytes.subarray((bytes.length * (time % PIPELINED)) / PIPELINED));
