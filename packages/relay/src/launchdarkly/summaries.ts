@@ -53,15 +53,15 @@ export function createSummaries(
     held: () => summarisers.size,
     close: () => summarisers.close(),
     rewrite(batch) {
-      const form = parseLaunchdarklyMetadata(batch.metadata) ?? { sdk: "server", schema: 1, tags: "" };
+      const parsed = parseLaunchdarklyMetadata(batch.metadata) ?? { sdk: "server", schema: 1, tags: "" };
       const events = Array.from({ length: batch.count }, (_, index) => {
         const event = batch.event(index);
         return typeof event === "string" ? event : decoder.decode(event);
       });
-      const { texts, rejected, delivered } = summariserFor(batch.metadata, form.schema).summarise(events);
+      const { texts, rejected, delivered } = summariserFor(batch.metadata, parsed.schema).summarise(events);
       const summarised = new TextBatch({
         key: batch.key,
-        metadata: launchdarklyMetadata({ ...form, schema: SCHEMA }),
+        metadata: launchdarklyMetadata({ ...parsed, schema: SCHEMA }),
         oldestAtMs: batch.oldestAtMs,
         texts,
         sizes: texts.map((text) => Buffer.byteLength(text)),
