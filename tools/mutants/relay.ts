@@ -410,8 +410,8 @@ const SPEAKING: readonly Mutant[] = [
   {
     name: "a path of redact that no event has is warned of",
     file: `${RELAY_SOURCE}/config/redact-paths.ts`,
-    find: "if (forms.length === 0) return undefined;",
-    replace: "if (forms.length > 0) return undefined;",
+    find: "if (formats.length === 0) return undefined;",
+    replace: "if (formats.length > 0) return undefined;",
     tests: [`${RELAY_TESTS}/config/warnings.test.ts`],
   },
   {
