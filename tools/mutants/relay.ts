@@ -248,7 +248,7 @@ const SPEAKING: readonly Mutant[] = [
   {
     name: "PostHog's clients are known by the key in the body at PostHog's own paths",
     file: `${RELAY_SOURCE}/intake/router.ts`,
-    find: "if (prefixed === undefined && adapter.inbound.keyInBody?.(request) === true) keyInBody ??= match;",
+    find: "if (prefixed === undefined && adapter.inbound.keyInBody?.(request) === true) inBody.push(match);",
     replace: "",
     tests: [`${RELAY_TESTS}/intake/keys.test.ts`],
   },
@@ -268,8 +268,8 @@ const SPEAKING: readonly Mutant[] = [
   },
   {
     name: "a refusal for a missing key says where it belongs",
-    file: `${RELAY_SOURCE}/intake/router.ts`,
-    find: "const message = isKeyless ? `There is no key: send it ${adapter.inbound.keyPlace}.`",
+    file: `${RELAY_SOURCE}/intake/refusals.ts`,
+    find: "const message = isKeyless ? `There is no key: send it ${place}.`",
     replace: 'const message = isKeyless ? ""',
     tests: [`${RELAY_TESTS}/intake/keys.test.ts`],
   },
