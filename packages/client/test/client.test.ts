@@ -362,7 +362,7 @@ test("what close could not deliver stays in the spool", async () => {
     destinations: { relay: { mode: "waiting", reason: "no answer from http://127.0.0.1:9: refused", left: 10 } },
   });
   const second = createClient(options);
-  await second.flush({ deadlineMs: 200 });
+  await second.flush({ deadlineMs: 2_000 });
   expect(second.accounts()["relay"]).toMatchObject({ pending: 10, balanced: true });
   await second.close({ deadlineMs: 50 });
 });

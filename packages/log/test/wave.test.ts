@@ -113,6 +113,23 @@ test.each(BAD)("%s: refused alone, the wave goes on", async (_name, more) => {
   expect((await verifyLog(DIRECTORY, disk)).damaged).toEqual([]);
 });
 
+test("entries of one append are stored together or not at all, however large they are", async () => {
+  for (let failing = 1; failing < 5; failing++) {
+    const { log, disk } = await open();
+    await log.append(entry('"kept"'));
+    let syncs = 0;
+    disk.onOperation = (operation) => {
+      if (operation === "sync" && ++syncs === failing) throw new Error("EIO");
+    };
+    const large = Array.from({ length: 3 }, () => entry(`"${"x".repeat(700_000)}"`));
+    const stored = await log.appendAll(large).then(
+      ({ length }) => length,
+      () => 0,
+    );
+    expect(log.head).toBe(1 + stored);
+  }
+});
+
 test("an entry whose body changes its size while it waits is refused alone, and reported as a defect", async () => {
   const { log, disk, defects } = await open();
   for (const bytes of [10, 10_000]) {

@@ -83,6 +83,16 @@ test.each(["waybill_lane", "waybill_replay"])("the ledger of %s is whole, also a
   }
 });
 
+test("a source has counters of what was stored, of duplicates, and of what was refused by code", async () => {
+  const samples = [...samplesOf(await metricsOf().text())].filter(([sample]) => sample.startsWith("waybill_source_"));
+  const labels = 'environment="e",source="s"';
+  expect(Object.fromEntries(samples)).toEqual({
+    [`waybill_source_accepted_events_total{${labels}}`]: 7,
+    [`waybill_source_duplicate_events_total{${labels}}`]: 2,
+    [`waybill_source_refused_events_total{${labels},code="event_too_large"}`]: 1,
+  });
+});
+
 test("a lane that is gone, and a time that is not known any more, have no metric", async () => {
   let lanes: readonly LaneView[] = [{ ...LANE, timeUntilLossMs: 9_000, lastErrorAtMs: 1_000 }];
   const { text } = createMetrics({

@@ -312,6 +312,12 @@ test.each([
   },
 );
 
+test.each([0, -0.0005, 1_000_001, "fast"])("a replay of %s events a second is refused", async (eventsPerSecond) => {
+  const { json } = await ask(url, "startReplay", { body: { destination: "emulator", eventsPerSecond } });
+  const expected = "a number from 0.001 to 1000000";
+  expect(json).toMatchObject({ status: 400, code: "invalid_request", parameter: "eventsPerSecond", expected });
+});
+
 test("a key that is refused is not repeated", async () => {
   for (const key of ["two secret words", "geheimnisträger", 42_424_242]) {
     const { status, text } = await ask(url, "rotateSourceKey", { body: { key } });

@@ -92,6 +92,23 @@ test("a request for several sources is stored as a whole, and counted for each",
   ]);
 });
 
+test("when all of the first part came before, the second one is where its own record is", async () => {
+  const world = await setUp();
+  await ingest(eventsOf(world, "one/web", ["a"]));
+  const stored = await ingestAll([eventsOf(world, "one/web", ["a"]), eventsOf(world, "one/ios", ["b"])]);
+  expect(stored).toEqual({ first: 1, kept: 1, duplicates: 1, receipt: "one/0+1 one/1+1" });
+});
+
+test("a duplicate in the second part is not answered before its first copy is durable", async () => {
+  const world = await setUp();
+  world.disks["one"]?.failNext("sync");
+  const first = ingest(eventsOf(world, "one/ios", ["a"]));
+  const again = ingestAll([eventsOf(world, "one/web", ["b"]), eventsOf(world, "one/ios", ["a"])]);
+  const results = await Promise.allSettled([first, again]);
+  expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(await ingest(eventsOf(world, "one/ios", ["a"]))).toMatchObject({ kept: 1, duplicates: 0 });
+});
+
 test("an id that is in two parts of one source is stored once", async () => {
   const world = await setUp();
   const stored = await ingestAll([eventsOf(world, "one/web", ["a"]), eventsOf(world, "one/web", ["a", "b"])]);

@@ -95,6 +95,7 @@ test.each([
   ["getfluxly", "getfluxly", { user_id: "u", anonymous_id: "a" }, { anonymous_id: "a" }],
   ["getfluxly", "getfluxly", { external_id: "u", anonymous_id: "a" }, { anonymous_id: "a" }],
   ["launchdarkly", "launchdarkly server 2 ", { userKey: "u" }, { contextKeys: { device: "a" } }],
+  ["amplitude", "amplitude", { user_id: "u", device_id: "a" }, { device_id: "a" }],
   ["posthog", "posthog", { distinct_id: "u" }, { properties: { distinct_id: "a" } }],
 ] as const)(
   "%s: events of one user keep their order, else those of one anonymous id",
