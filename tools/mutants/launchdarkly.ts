@@ -86,22 +86,22 @@ export const LAUNCHDARKLY: readonly Mutant[] = [
   {
     name: "launchdarkly: eventQueueCleanupInterval counts on disk",
     file: `${RELAY}/launchdarkly/summaries.ts`,
-    find: "cleanupIntervalOf(eventQueueCleanupIntervalMs, 0)",
-    replace: "cleanupIntervalOf(eventQueueCleanupIntervalMs && 0, 0)",
+    find: "cleanupIntervalOf(eventQueueCleanupInterval, 0)",
+    replace: "cleanupIntervalOf(eventQueueCleanupInterval && 0, 0)",
     tests: SUMMARIES_TESTS,
   },
   {
     name: "launchdarkly: eventQueueCleanupInterval counts in memory",
     file: `${RELAY}/launchdarkly/memory-relay.ts`,
-    find: "cleanupIntervalMs: eventQueueCleanupIntervalMs,",
-    replace: "cleanupIntervalMs: eventQueueCleanupIntervalMs && 0,",
+    find: "cleanupIntervalMs: eventQueueCleanupInterval,",
+    replace: "cleanupIntervalMs: eventQueueCleanupInterval && 0,",
     tests: MEMORY_TESTS,
   },
   {
     name: "launchdarkly: eventQueueCleanupInterval is for launchdarkly alone",
-    file: `${RELAY}/config/semantics.ts`,
-    find: '  eventQueueCleanupInterval: ["launchdarkly"],\n',
-    replace: "",
+    file: `${RELAY}/config/destination-schema.ts`,
+    find: "...destination.shape,",
+    replace: "...destination.shape,\n    ...VENDOR_CONFIGS.launchdarkly.destination.shape,",
     tests: OPTIONS_TESTS,
   },
   {
@@ -156,8 +156,8 @@ export const LAUNCHDARKLY: readonly Mutant[] = [
   {
     name: "launchdarkly: another capacity holds from the reload on",
     file: `${RELAY}/launchdarkly/memory-sources.ts`,
-    find: "const isSame = JSON.stringify(source?.memory) === JSON.stringify(memory);",
-    replace: "const isSame = source?.memory?.flushIntervalMs === memory.flushIntervalMs;",
+    find: "JSON.stringify(memoryOf(source)) === JSON.stringify(memory);",
+    replace: "memoryOf(source)?.flushInterval === memory.flushInterval;",
     tests: RELOAD_TESTS,
   },
   {
