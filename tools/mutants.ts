@@ -5,7 +5,17 @@
  * 2 when the list is out of date.
  */
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,7 +32,7 @@ const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
 const SCOPE = "@waybill";
 const ROOT: string = fileURLToPath(new URL("..", import.meta.url));
 
-type Verdict = "found" | "survived" | "does not compile" | "is not there exactly once";
+type Verdict = "found" | "survived" | "does not compile" | "is not there exactly once" | "its tests are gone";
 
 const execute = promisify(execFile);
 const [flag, only = ""] = process.argv.slice(2);
@@ -63,7 +73,7 @@ function report(verdicts: ReadonlyMap<Mutant, Verdict>): number {
   const named = (verdict: Verdict): string[] =>
     [...verdicts].flatMap(([{ name }, given]) => (given === verdict ? [name] : []));
   const [found, survived] = [named("found"), named("survived")];
-  const stale = [...named("does not compile"), ...named("is not there exactly once")];
+  const stale = [...named("does not compile"), ...named("is not there exactly once"), ...named("its tests are gone")];
   if (stale.length > 0) process.stderr.write(`out of date, and not counted: ${stale.join("; ")}\n`);
   process.stdout.write(
     `${JSON.stringify({ mutants: found.length + survived.length, found: found.length, survived })}\n`,
@@ -76,6 +86,8 @@ async function judge(folder: string, { file, find, replace, tests }: Mutant): Pr
   const path = join(folder, file);
   const original = readFileSync(path, "utf8");
   if (original.split(find).length !== 2) return "is not there exactly once";
+  // Without them the run would fail, and the defect look found.
+  if (!tests.every((test) => existsSync(join(folder, test)))) return "its tests are gone";
   writeFileSync(
     path,
     original.replace(find, () => replace),

@@ -1,4 +1,5 @@
 /** Defects of one line, each of which a test must notice. Used by ../mutants.ts. */
+import { ADAPTERS } from "./adapters.ts";
 import { GETFLUXLY } from "./getfluxly.ts";
 import { LAUNCHDARKLY } from "./launchdarkly.ts";
 import { LETTER } from "./letter.ts";
@@ -16,4 +17,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...TROPHY,
   ...VALUED,
   ...LAUNCHDARKLY,
+  ...ADAPTERS,
 ];
