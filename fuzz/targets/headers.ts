@@ -83,8 +83,8 @@ export const headers: Target = {
         }
       vendorOf(value);
       parseLaunchdarklyMetadata(value);
-      const form = { sdk: "server", schema: 4, tags: value } as const;
-      assert.deepEqual(parseLaunchdarklyMetadata(launchdarklyMetadata(form)), form);
+      const metadata = { sdk: "server", schema: 4, tags: value } as const;
+      assert.deepEqual(parseLaunchdarklyMetadata(launchdarklyMetadata(metadata)), metadata);
     },
   }),
 };
