@@ -174,21 +174,18 @@ test("no file carries a path of a machine, a registry host or a switched-off che
   }
 });
 
-/**
- * What `npm run -s tidy` counts may only fall: lower a ceiling when its figure has fallen. The bars
- * are {@link MAX_FUNCTION_LINES} for the longest function and 0 for all others.
- */
-const CEILINGS: Readonly<Record<Exclude<keyof Figures, "files">, number>> = {
+/** What `npm run -s tidy` counts must stay at these. */
+const BARS: Readonly<Record<Exclude<keyof Figures, "files">, number>> = {
   cycles: 0,
   orphans: 0,
-  vendorNamesInRelay: 23,
+  vendorNamesInRelay: 0,
   longestFunctionLines: MAX_FUNCTION_LINES,
-  overlongCommentLines: 1_176,
-  overlongProseLines: 220,
-  bannedWords: 776,
+  overlongCommentLines: 0,
+  overlongProseLines: 0,
+  bannedWords: 0,
 };
 
-test("cycles, orphans, vendor names, long functions, long lines and banned words do not grow", () => {
+test("cycles, orphans, vendor names, long functions, long lines and banned words are within their bars", () => {
   const tree = readTree();
   const { figures, findings } = report(tree, VENDORS);
   expect(tree.sources.length).toBeGreaterThan(500);
@@ -197,9 +194,9 @@ test("cycles, orphans, vendor names, long functions, long lines and banned words
   expect(tree.sources.flatMap(({ comments }) => comments).length).toBeGreaterThan(2_000);
   expect(tree.sources.flatMap(({ nodes }) => nodes).length).toBeGreaterThan(300_000);
   expect(figures.files).toBe(tree.sources.length);
-  for (const [name, ceiling] of Object.entries(CEILINGS)) {
-    const figure = figures[name as keyof typeof CEILINGS];
-    expect(figure, `${name}: npm run -s tidy shows where`).toBeLessThanOrEqual(ceiling);
+  for (const [name, bar] of Object.entries(BARS)) {
+    const figure = figures[name as keyof typeof BARS];
+    expect(figure, `${name}: npm run -s tidy shows where`).toBeLessThanOrEqual(bar);
   }
   expect(findings.every(({ file, line, remedy }) => tree.paths.includes(file) && line > 0 && remedy !== "")).toBe(true);
 });

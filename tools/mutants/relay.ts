@@ -186,7 +186,7 @@ const BOUNDARIES: readonly Mutant[] = [
     tests: [`${CORE_TESTS}/boundaries.test.ts`],
   },
   {
-    name: "a vendor's words do not steer a terminal",
+    name: "a vendor's text does not steer a terminal",
     file: `${SENDERS}/reasons.ts`,
     find: "return printable(text.length > REASON_MAX_CHARACTERS ? text.slice(0, REASON_MAX_CHARACTERS) : text);",
     replace: "return text.length > REASON_MAX_CHARACTERS ? printable(text.slice(0, REASON_MAX_CHARACTERS)) : text;",
@@ -235,7 +235,7 @@ const BOUNDARIES: readonly Mutant[] = [
     tests: ["packages/relay/test/intake/read-gate.test.ts"],
   },
   {
-    name: "as many replays may be going as is said",
+    name: "as many replays run at once as are allowed",
     file: "packages/relay/src/delivery/replays.ts",
     find: "if (going < REPLAYS_MAX) return;",
     replace: "if (going >= 0) return;",
@@ -415,7 +415,7 @@ const SPEAKING: readonly Mutant[] = [
     tests: [`${RELAY_TESTS}/config/warnings.test.ts`],
   },
   {
-    name: "warnings are said at the start",
+    name: "warnings are logged at the start",
     file: `${RELAY_SOURCE}/plan.ts`,
     find: "    this.#warn(this.#config);\n",
     replace: "",
