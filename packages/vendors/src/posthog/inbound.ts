@@ -70,7 +70,7 @@ export const posthogInbound: Inbound = {
 function take(body: Uint8Array, kind: "batch" | "single", options: InboundOptions): Taken {
   const framed = frameOf(body, kind, options);
   if ("refusal" in framed) return framed;
-  const { events, keyRange } = framed;
+  const { events, keyRange, hasEvents } = framed;
   const fields = new FieldReader(body);
   const range = keyRange ?? tokenOf(fields, events[0]);
   if (range === undefined && options.keyless !== true)
@@ -78,7 +78,16 @@ function take(body: Uint8Array, kind: "batch" | "single", options: InboundOption
   const key = fields.text(range, KEY_MAX_BYTES);
   if (range !== undefined && (key === undefined || !options.isKey(key)))
     return { refusal: { kind: "unauthorized", message: `No source has this key. It was looked for ${KEY_PLACE}.` } };
-  return stored(body, events, { ...options, key });
+  // After the key: other vendors have the path too, with events elsewhere in the body.
+  return hasEvents ? stored(body, events, { ...options, key }) : invalid("batch is not an array");
+}
+
+interface PosthogFrame {
+  readonly events: readonly Range[];
+  /** Whether the body has a place for events. */
+  readonly hasEvents: boolean;
+  /** The key beside the events. */
+  readonly keyRange: Range | undefined;
 }
 
 /** The events of a body, and the key beside them. */
@@ -86,7 +95,7 @@ function frameOf(
   body: Uint8Array,
   kind: "batch" | "single",
   { maxEvents = Number.POSITIVE_INFINITY }: InboundOptions,
-): { readonly events: readonly Range[]; readonly keyRange: Range | undefined } | Extract<Taken, { refusal: unknown }> {
+): PosthogFrame | Extract<Taken, { refusal: unknown }> {
   const scanner = new JsonScanner(body, { allowNonFinite: false });
   const start = scanner.space(0);
   const events: Range[] = [];
@@ -116,9 +125,8 @@ function frameOf(
   if (end < -1) return { refusal: { kind: "too_large", message: `more than ${maxEvents} events; none was stored` } };
   const fault = endFault(scanner, body, end);
   if (fault !== undefined) return invalid(fault.message);
-  if (kind === "batch" && !hasBatch) return invalid("batch is not an array");
   if (kind === "single" && !isArray) events.push({ start, end });
-  return { events, keyRange: apiKey ?? token };
+  return { events, hasEvents: kind === "single" || hasBatch, keyRange: apiKey ?? token };
 }
 
 /** Where a page puts the key: `properties.token` of its events. */
