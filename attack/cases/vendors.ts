@@ -23,8 +23,11 @@ import { drained } from "./events.ts";
 const REACHED_MS = 3_000;
 const BESIDE_MS = 2_000;
 const WATCHED_MS = 1_500;
-/** More in this time is a loop without a pause. */
-const ATTEMPTS_MAX = 60;
+/**
+ * More in this time is a loop without a pause: waits are at most 50 ms, 25 on average, so that 60
+ * are expected; without a pause there would be a thousand.
+ */
+const ATTEMPTS_MAX = 120;
 const HEALED_MS = 15_000;
 /** What may be under way on a connection that is given up. */
 const READ_MAX_BYTES = 32 * 1024 * 1024;
