@@ -31,6 +31,7 @@ import { exchanged, NO_ANSWER, passedThrough } from "./vendor-answers.ts";
 
 /** Events that memory mode had no room for. */
 const MEMORY_FULL = "memory_full";
+const NONE_REFUSED: ReadonlyMap<string, number> = new Map();
 
 /** Events of one record, and whose they are. */
 interface OwnedPart extends InboundPart {
@@ -116,17 +117,26 @@ export class Intake {
   }
 
   #taken(opened: Opened, body: Buffer): TakenRequest {
-    const { adapter, source, request, headers } = this.#refusedOf(opened);
-    const whole: Whole = { opened, request, headers, body };
+    const { adapter, source, route, asked, path } = opened;
+    const request = opened.request ?? requestOf(asked, path);
+    const options = this.#router.optionsFor(adapter, source, this.#makeId);
+    const whole: Whole = { opened, request, headers: route.headers?.(request, options) ?? {}, body };
     if (!isUtf8(body)) return { whole, taken: { refusal: { kind: "invalid", message: "The body is not UTF-8." } } };
-    return { whole, taken: opened.route.take(body, request, this.#router.optionsFor(adapter, source, this.#makeId)) };
+    return { whole, taken: route.take(body, request, options) };
   }
 
-  async #acceptTaken({ whole, taken }: TakenRequest, charge: Charge | undefined): Promise<Answer> {
+  #acceptTaken({ whole, taken }: TakenRequest, charge: Charge | undefined): Promise<Answer> {
+    return "parts" in taken ? this.#acceptParts(whole, taken, charge) : this.#answerUnstored(whole, taken);
+  }
+
+  /** A refusal, an answer of the adapter's own, or a passthrough request. */
+  async #answerUnstored(
+    whole: Whole,
+    taken: Exclude<Taken, { readonly parts: readonly InboundPart[] }>,
+  ): Promise<Answer> {
     const { opened, request, headers, body } = whole;
     const { adapter, source } = opened;
     if ("refusal" in taken) return this.#refuse(whole, taken.refusal);
-    if ("parts" in taken) return this.#acceptParts(whole, taken, charge);
     if (source === undefined) return this.#refuse(whole, keyRefusal(true, adapter.inbound.keyPlace, undefined));
     if (!("passthrough" in taken)) return answerOf(taken.answer, headers);
     const { path } = taken.passthrough;
@@ -149,7 +159,10 @@ export class Intake {
     const pause = this.#options.turns?.pause(first.source.share, body.length);
     if (pause !== undefined) await pause;
     try {
-      const stored = await this.#store(parts.filter((part) => !publishedInMemory(part)));
+      const durable = parts.filter((part) => !publishedInMemory(part));
+      const stored = await this.#store(durable);
+      for (const { source, refusedByCode = NONE_REFUSED } of durable)
+        for (const [code, count] of refusedByCode) countRefused(source, code, count);
       const { duplicates = 0, receipt, first: position } = stored ?? {};
       const answered = receipt === undefined ? headers : { ...headers, [RECEIPT_HEADER]: receipt };
       if (taken.exchange !== true || position === undefined) return answerOf(taken.answer(duplicates), answered);
@@ -192,16 +205,13 @@ export class Intake {
   }
 
   /** All parts or none. `undefined` when there is none. */
-  async #store(parts: readonly OwnedPart[]): Promise<Stored | undefined> {
-    const [first, ...others] = parts;
+  #store(parts: readonly OwnedPart[]): Promise<Stored> | undefined {
+    const [first] = parts;
     if (first === undefined) return undefined;
     const receivedAtMs = this.#options.clock.now();
-    const stored = await (others.length === 0
+    return parts.length === 1
       ? ingest(newEvents(first, receivedAtMs))
-      : ingestAll(parts.map((part) => newEvents(part, receivedAtMs))));
-    for (const { source, refusedByCode = [] } of parts)
-      for (const [code, count] of refusedByCode) countRefused(source, code, count);
-    return stored;
+      : ingestAll(parts.map((part) => newEvents(part, receivedAtMs)));
   }
 
   #refuse({ opened, request, headers, body }: Whole, refusal: Refusal, source = opened.source): Answer {
@@ -210,7 +220,7 @@ export class Intake {
 
   #refusedOf(opened: Opened): Pick<Whole, "request" | "headers"> & Pick<Opened, "adapter" | "source"> {
     const { adapter, source, route, asked, path } = opened;
-    const request = requestOf(asked, path);
+    const request = opened.request ?? requestOf(asked, path);
     const headers = route.headers?.(request, this.#router.optionsFor(adapter, source, this.#makeId)) ?? {};
     return { adapter, source, request, headers };
   }

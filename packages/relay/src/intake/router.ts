@@ -186,7 +186,7 @@ export class Router {
     const isOpen = source?.config.keyless === true && (route.key ?? adapter.inbound.key(request)) === undefined;
     const payer = source !== undefined && (key !== undefined || isOpen) ? source : undefined;
     const { bodyMaxBytes } = this.#limits.get(adapter.name) as IntakeLimits;
-    return { adapter, route, source, key, payer, asked, path: request.path, bodyMaxBytes };
+    return { adapter, route, source, key, payer, asked, request, path: request.path, bodyMaxBytes };
   }
 
   #preflight({ adapter, route, request, source }: Match): Answer | undefined {

@@ -1,6 +1,6 @@
 /** What the parts of the intake share: a request on its way in, and what they are reported. */
 import type { Clock } from "@waybill/core";
-import type { InboundRoute, IntakeLimits } from "@waybill/vendors";
+import type { InboundRequest, InboundRoute, IntakeLimits } from "@waybill/vendors";
 import type { VendorAdapter } from "@waybill/vendors/registry";
 import type { SegmentLimits } from "./segment/segment-limits.ts";
 import type { Source } from "./sources.ts";
@@ -59,6 +59,8 @@ export interface Opened {
   /** Who pays for the body: the source, unless its key is in there. */
   readonly payer: Source | undefined;
   readonly asked: IntakeRequest;
+  /** As adapters know it; absent where none was looked at. */
+  readonly request?: InboundRequest;
   /** Without a prefix, without the query. */
   readonly path: string;
   readonly bodyMaxBytes: number;
