@@ -216,7 +216,7 @@ export const heads: readonly Attack[] = [
       for (const path of [`/x${forged}`, "/x%1b%5b2J", `/v1/batch?${forged}`, `/s/web${forged}/v1/batch`])
         await relay.ask({ path, headers: { ...basic(KEY), "user-agent": `x\\n{"msg":"forged"}` }, body: "{}" });
       for (const line of relay.lines) {
-        check(line.startsWith("{") && line.endsWith("}"), `a line of the log is not JSON object: ${cut(line)}`);
+        check(line.startsWith("{") && line.endsWith("}"), `a line of the log is not a JSON object: ${cut(line)}`);
         check((JSON.parse(line) as { msg?: string }).msg !== "forged", "a line of the log was forged");
       }
     },

@@ -25,7 +25,7 @@ import { idFromSeed } from "./made-ids.ts";
 import { answerOf, bodyRefusal, keyRefusal, Refusals, rateRefusal, storeRefusal } from "./refusals.ts";
 import { Router, requestOf } from "./router.ts";
 import { isSegment, SegmentIntake } from "./segment/segment-intake.ts";
-import type { Source, SourceTable } from "./sources.ts";
+import { countRefused, type Source, type SourceTable } from "./sources.ts";
 import type { IntakeOptions, IntakeRequest, Opened } from "./types.ts";
 import { exchanged, NO_ANSWER, passedThrough } from "./vendor-answers.ts";
 
@@ -250,10 +250,6 @@ function publishedInMemory({ source, metadata, events }: OwnedPart): boolean {
   const dropped = memory.publish(metadata, textsOf(events));
   if (dropped > 0) countRefused(source, MEMORY_FULL, dropped);
   return true;
-}
-
-function countRefused({ counters: { refusedByCode } }: Source, code: string, count: number): void {
-  refusedByCode.set(code, (refusedByCode.get(code) ?? 0) + count);
 }
 
 function textsOf({ body, ends }: StoredEvents): string[] {

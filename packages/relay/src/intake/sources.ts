@@ -35,6 +35,10 @@ export interface SourceCounters {
   readonly refusedByCode: Map<string, number>;
 }
 
+export function countRefused({ counters: { refusedByCode } }: Source, code: string, count: number): void {
+  refusedByCode.set(code, (refusedByCode.get(code) ?? 0) + count);
+}
+
 /** Finds the source that a write key or a path prefix names. Replaced as a whole by a reload. */
 export class SourceTable {
   readonly sources: readonly Source[];

@@ -106,7 +106,7 @@ export class GetFluxlyEmulator extends VendorEmulator {
     const body = parseBody(request);
     const response = isObject(body)
       ? this.#act(path, erase, body, request, partial)
-      : this.#error(400, "validation_error", "the body is not JSON object");
+      : this.#error(400, "validation_error", "the body is not a JSON object");
     if (scope !== undefined && response.status < 300) this.#replays.set(scope, { response, atMs: this.clock.now() });
     return response;
   }

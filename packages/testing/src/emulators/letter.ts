@@ -80,7 +80,7 @@ export class LetterEmulator extends VendorEmulator {
     if (key.startsWith("lt_pat_")) return error(403, "forbidden", "a management token cannot ingest");
     if (request.body.length > BODY_MAX_BYTES) return error(413, "payload_too_large", `${request.body.length} bytes`);
     const body = parseBody(request);
-    if (!isObject(body)) return error(400, "bad_request", "the body is not JSON object");
+    if (!isObject(body)) return error(400, "bad_request", "the body is not a JSON object");
     if (kind === "send") return this.#send(body);
     if (kind !== "batch") return this.#single(kind, body);
     const items = body["batch"];

@@ -102,7 +102,7 @@ export class TrophyEmulator extends VendorEmulator {
       .map((part) => decodeURIComponent(part));
     const route = `${request.method} ${parts[0] ?? ""}`;
     const body = request.method === "GET" ? {} : parseBody(request);
-    if (!isObject(body)) return json(400, { error: "The body is not JSON object." });
+    if (!isObject(body)) return json(400, { error: "The body is not a JSON object." });
     if (route === "POST metrics" && parts[2] === "event") return this.#event(parts[1] ?? "", body, request, key);
     if (route === "POST achievements") return this.#complete(parts[1] ?? "", body);
     if (parts[0] === "users") return this.#user(request.method, parts.slice(1), body, key);

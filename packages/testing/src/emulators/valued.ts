@@ -59,7 +59,7 @@ export class ValuedEmulator extends VendorEmulator {
     if (request.method !== "POST") return json(404, { error: "not found" });
     if (request.body.length > BODY_MAX_BYTES) return json(413, { error: "payload too large" });
     const event = parseBody(request);
-    if (!isObject(event)) return json(400, { error: "the body is not JSON object" });
+    if (!isObject(event)) return json(400, { error: "the body is not a JSON object" });
     this.#use({ ...event, occured_at: event["occured_at"] ?? event["occurred_at"] });
     const { status, headers, body } = json(202, { status: "accepted" });
     return { status, headers: { ...headers, ...CORS }, body };

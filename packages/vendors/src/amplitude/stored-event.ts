@@ -4,11 +4,10 @@
  */
 import { JsonScanner, textEquals } from "@waybill/core";
 import { ByteWriter, type Replacement } from "../byte-writer.ts";
-import { type EventId, eventIdOf, NO_ID } from "../inbound/event-ids.ts";
+import { type EventId, eventIdOf, eventIdsBy, NO_ID } from "../inbound/event-ids.ts";
 import {
   FieldReader,
   type Framed,
-  frame,
   type Range,
   type StoredEvents,
   storedEvents,
@@ -90,15 +89,8 @@ function scopedId(insertId: string, deviceId: string | undefined): string {
  * not JSON.
  */
 export function storedIds(body: Uint8Array): readonly EventId[] {
-  const wrapped = new Uint8Array(body.length + 2);
-  wrapped[0] = OPEN_BRACKET;
-  wrapped.set(body, 1);
-  wrapped[body.length + 1] = CLOSE_BRACKET;
-  const framed = frame(wrapped, { kind: "array" }, { allowNonFinite: false });
-  if ("code" in framed) return [];
-  const fields = new FieldReader(wrapped);
-  return framed.events.map((range) => {
-    const [insertId, deviceId] = fields.read(range, ["insert_id", "device_id"]);
+  return eventIdsBy(body, (fields, event) => {
+    const [insertId, deviceId] = fields.read(event, ["insert_id", "device_id"]);
     const id = fields.text(insertId, ID_MAX_BYTES) ?? "";
     return id === "" ? NO_ID : eventIdOf(scopedId(id, fields.text(deviceId, ID_MAX_BYTES)));
   });

@@ -5,6 +5,7 @@
  */
 import { JsonScanner, textEquals } from "@waybill/core";
 import { ByteWriter } from "../byte-writer.ts";
+import { arrayOf } from "../inbound/event-ids.ts";
 import { elements, endFault, FieldReader, type Range, type StoredEvents, walkMembers } from "../inbound/frame.ts";
 import { ID_MAX_BYTES } from "../inbound/inbound.ts";
 
@@ -41,7 +42,6 @@ export interface ItemReaderOptions {
 
 const OPEN_BRACE = 0x7b;
 const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const NEWLINE = 0x0a;
@@ -270,12 +270,9 @@ export function storedItems(
 
 /** The ids of stored events, as {@link ItemReader} gives them when they come in. */
 export function storedItemIds(body: Uint8Array): readonly string[] {
-  const wrapped = new Uint8Array(body.length + 2);
-  wrapped[0] = OPEN_BRACKET;
-  wrapped.set(body, 1);
-  wrapped[body.length + 1] = CLOSE_BRACKET;
-  const items = itemsOf(wrapped, Number.POSITIVE_INFINITY);
+  const array = arrayOf(body);
+  const items = itemsOf(array, Number.POSITIVE_INFINITY);
   if ("message" in items) return [];
-  const reader = new ItemReader(wrapped, "event", { makeId: () => "", now: () => 0, address: undefined });
+  const reader = new ItemReader(array, "event", { makeId: () => "", now: () => 0, address: undefined });
   return items.ranges.map((range) => reader.read(range)?.id ?? "");
 }

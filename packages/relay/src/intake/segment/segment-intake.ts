@@ -26,7 +26,7 @@ import { ingest, RECEIPT_HEADER } from "../ingest.ts";
 import { idFromSeed } from "../made-ids.ts";
 import { keyRefusal, type Refusals, rateRefusal, storeRefusal } from "../refusals.ts";
 import { type Router, requestOf } from "../router.ts";
-import type { KnownKey, Source } from "../sources.ts";
+import { countRefused, type KnownKey, type Source } from "../sources.ts";
 import type { IntakeOptions, IntakeRequest, Opened } from "../types.ts";
 
 const ACCEPTED = segmentAccepted({ refused: [], refusedMore: [] });
@@ -120,9 +120,7 @@ export class SegmentIntake {
 
   async #store(opened: Opened, source: Source, scan: SegmentScan, body: Buffer): Promise<Answer> {
     const receivedAtMs = this.#options.clock.now();
-    const { counters } = source;
-    for (const [code, count] of scan.refusedByCode)
-      counters.refusedByCode.set(code, (counters.refusedByCode.get(code) ?? 0) + count);
+    for (const [code, count] of scan.refusedByCode) countRefused(source, code, count);
     const [refused] = scan.refused;
     if (scan.events.length === 0 && refused !== undefined && !this.#options.limits.strict)
       return this.#refuse({ ...opened, source }, { kind: "invalid", ...refused }, body);
@@ -144,7 +142,7 @@ export class SegmentIntake {
             receivedAtMs,
           }),
       });
-      counters.replacedNumbers += scan.nonFinite.length / 2;
+      source.counters.replacedNumbers += scan.nonFinite.length / 2;
       return segmentAnswer(answer, receipt === undefined ? undefined : { [RECEIPT_HEADER]: receipt }) as Answer;
     } catch (error) {
       const refusal = storeRefusal(error);
