@@ -11,6 +11,7 @@ import type { EventMap, ReadCanonical } from "./canonical/mapping.ts";
 import type { NoOptions, VendorConfig } from "./config.ts";
 import type { EventId } from "./inbound/event-ids.ts";
 import type { Inbound } from "./inbound/inbound.ts";
+import type { OrderTable } from "./order/order-table.ts";
 import type { SegmentLimits } from "./segment/scan-types.ts";
 
 /** The options that every destination of a vendor has. A vendor's own come on top. */
@@ -102,10 +103,10 @@ export interface VendorAdapter<
    */
   eventIds?(body: Uint8Array, scanBatch?: SegmentLimits["scanBatch"]): readonly EventId[];
   /**
-   * Whose event it is: events of equal keys keep their order. The user's id, else the anonymous id;
-   * `undefined` for nobody's. Never throws.
+   * Where its events say whose they are: events of one user keep their order. The user's id, else
+   * the anonymous id.
    */
-  orderKey(text: string, metadata: string): string | undefined;
+  readonly order: OrderTable;
   /** Whether its events have an object `context`, where the rate of a sample is noted. */
   readonly hasContext: boolean;
   /**

@@ -13,6 +13,8 @@ import { vendorOf } from "./inbound/inbound.ts";
 import { launchdarkly } from "./launchdarkly/index.ts";
 import { letter } from "./letter/index.ts";
 import { mixpanel } from "./mixpanel/index.ts";
+import { type OrderHashes, type OrderRecord, readOrderHashes, readOrderKey } from "./order/order-hashes.ts";
+import { type ReadyTable, readyTable } from "./order/order-table.ts";
 import { posthog } from "./posthog/index.ts";
 import { segment } from "./segment/index.ts";
 import { trophy } from "./trophy/index.ts";
@@ -51,6 +53,9 @@ export type {
   Unsendable,
   VendorAdapter,
 } from "./adapter.ts";
+export { orderHash } from "./order/order-hash.ts";
+export type { OrderHashes, OrderRecord } from "./order/order-hashes.ts";
+export type { OrderTable, OrderTie, Place } from "./order/order-table.ts";
 
 /** The adapter of a name; `undefined` for a name that is not a vendor's. */
 export function adapterOf(name: Vendor): VendorAdapter;
@@ -65,4 +70,28 @@ export function adapterOf(name: string): VendorAdapter | undefined {
  */
 export function toCanonical(text: string, metadata: string): Canonical | undefined {
   return adapterOf(vendorOf(metadata))?.toCanonical(text, metadata);
+}
+
+const ORDER_BY_NAME: ReadonlyMap<string, ReadyTable> = new Map(
+  ADAPTERS.map(({ name, order }: VendorAdapter) => [name, readyTable(order)]),
+);
+const encoder = new TextEncoder();
+
+/**
+ * Whose each event of a stored record is, as the hash by which events of one user keep their order,
+ * and which ids its events tie to each other. Ids that are equal have equal hashes, in whichever
+ * member and vendor's format they are. Bytes that cannot be read, and events of a vendor that is
+ * not known, are nobody's. Never throws.
+ */
+export function orderHashesOf(record: OrderRecord): OrderHashes {
+  const table = ORDER_BY_NAME.get(vendorOf(record.metadata));
+  return table === undefined
+    ? { hashes: new Uint32Array(record.ends.length), ties: undefined }
+    : readOrderHashes(record, table);
+}
+
+/** The same of one event, as the text that is hashed; `undefined` for nobody's. Never throws. */
+export function orderKeyOf(text: string, metadata: string): string | undefined {
+  const table = ORDER_BY_NAME.get(vendorOf(metadata));
+  return table === undefined ? undefined : readOrderKey(encoder.encode(text), metadata, table);
 }

@@ -1,6 +1,6 @@
 import type { InboundAnswer, InboundOptions, InboundPart, InboundRequest, Taken } from "@waybill/vendors";
 import { REFUSAL_STATUS, vendorOf } from "@waybill/vendors";
-import type { VendorAdapter } from "@waybill/vendors/registry";
+import { orderHash, orderHashesOf, orderKeyOf, type VendorAdapter } from "@waybill/vendors/registry";
 import { expect, test } from "vitest";
 import { SeededRandom } from "../seeded-random.ts";
 
@@ -48,6 +48,7 @@ const NOW_MS = 1_767_225_600_000;
 /** The contract of a vendor's inbound adapter: a new one passes by this call. */
 export function testInbound(name: string, vendor: InboundUnderTest): void {
   testTaking(name, vendor);
+  testOrder(name, vendor);
   testIds(name, vendor);
   testRefusing(name, vendor);
   testHostileBodies(name, vendor);
@@ -60,9 +61,7 @@ function testTaking(name: string, vendor: InboundUnderTest): void {
   test(`${name}: takes what its clients send, in its order, each event as JSON in its own wire format`, () => {
     const { parts, answer } = taken(vendor, vendor.request(events, KEY));
     const stored = parts.flatMap((part) => textsOf(part).map((text) => ({ text, metadata: part.metadata })));
-    expect(stored.map(({ text, metadata }) => adapter.orderKey(text, metadata))).toEqual(
-      events.map(({ user }) => user),
-    );
+    expect(stored.map(({ text, metadata }) => orderKeyOf(text, metadata))).toEqual(events.map(({ user }) => user));
     for (const { text, metadata } of stored) {
       expect(vendorOf(metadata)).toBe(adapter.name);
       expect(adapter.toCanonical(text, metadata)).toMatchObject({ type: expect.any(String) as string });
@@ -84,6 +83,19 @@ function testTaking(name: string, vendor: InboundUnderTest): void {
     expect(new Set(keys(KEY))).toEqual(new Set([KEY]));
     expect([undefined, ""]).toContain(keys("")[0]);
     expect(adapter.inbound.keyPlace).not.toBe("");
+  });
+}
+
+function testOrder(name: string, vendor: InboundUnderTest): void {
+  const events = eventsFor(vendor);
+
+  test(`${name}: whose its events are is read in the bytes of a record`, () => {
+    const hashes = taken(vendor, vendor.request(events, KEY)).parts.flatMap((part) => {
+      const read = orderHashesOf({ body: bodyOf(part), ends: part.events.ends, metadata: part.metadata });
+      expect(read.ties).toBeUndefined();
+      return [...read.hashes];
+    });
+    expect(hashes).toEqual(events.map(({ user }) => orderHash(user)));
   });
 }
 

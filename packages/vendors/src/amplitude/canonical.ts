@@ -1,6 +1,6 @@
 /** Amplitude's events and canonical ones, both ways. Section 9 of the protocol. */
 import { own, type Translate, type Translated } from "@waybill/core";
-import { type Canonical, firstText, objectOf, parsedObject } from "../canonical/canonical.ts";
+import { type Canonical, objectOf } from "../canonical/canonical.ts";
 import type { EventType, Properties } from "../canonical/events.ts";
 import {
   type CanonicalEvent,
@@ -45,7 +45,7 @@ const MIN_ID_LENGTH = 5;
 const PLACEHOLDER = /^(?:|-1|0|\[\]|\{\}|anonymous|n\/a|nil|none|null|undefined|unknown|0{8}-(?:0{4}-){3}0{12})$/i;
 /** Marks what has a meaning there, but cannot be sent: the text is the reason. */
 const UNSENDABLE = "unsendable";
-const IDENTIFY = "$identify";
+export const IDENTIFY = "$identify";
 const GROUP_IDENTIFY = "$groupidentify";
 /** Members of an event about what was paid, and the properties of canonical events about it. */
 const REVENUE = ["price", "quantity", "revenue", "productId", "revenueType", "currency"] as const;
@@ -329,10 +329,4 @@ function groupContext(groups: unknown): Properties {
 
 function isObject(value: unknown): value is Properties {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** An element of `/groupidentify` is nobody's. */
-export function amplitudeOrderKey(text: string): string | undefined {
-  const { user_id: userId, device_id: deviceId } = parsedObject(text);
-  return firstText(userId, deviceId);
 }

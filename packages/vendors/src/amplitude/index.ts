@@ -1,9 +1,10 @@
 /** Amplitude: product analytics. */
 import type { VendorAdapter } from "../adapter.ts";
 import type { NoOptions } from "../config.ts";
-import { amplitudeFromCanonical, amplitudeOrderKey, amplitudeToCanonical } from "./canonical.ts";
+import { amplitudeFromCanonical, amplitudeToCanonical, IDENTIFY } from "./canonical.ts";
 import { type AmplitudeDestinationOptions, amplitudeConfig } from "./config.ts";
 import { amplitudeInbound } from "./inbound.ts";
+import { encodeAmplitude } from "./metadata.ts";
 import { amplitudeProtocol } from "./outbound.ts";
 import { storedIds } from "./stored-event.ts";
 
@@ -20,7 +21,15 @@ export const amplitude: VendorAdapter<"amplitude", NoOptions, AmplitudeDestinati
     amplitudeFromCanonical({ events, read, groupType, minIdLength }),
   idMember: "insert_id",
   eventIds: storedIds,
-  orderKey: amplitudeOrderKey,
+  // An element of `/groupidentify` is nobody's.
+  order: {
+    key: ["user_id", "device_id"],
+    type: "event_type",
+    ties: [
+      { metadata: encodeAmplitude({ kind: "identify" }), other: ["device_id"] },
+      { types: [IDENTIFY], other: ["device_id"] },
+    ],
+  },
   // The vendor's events have no such member.
   hasContext: false,
 };

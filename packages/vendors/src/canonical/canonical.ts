@@ -1,5 +1,4 @@
 /** From a vendor's own events to canonical ones: what every vendor's `toCanonical` shares. */
-import { textOf } from "../values.ts";
 import type { EventType } from "./events.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -27,13 +26,4 @@ export function parsedObject(text: string): Json {
   } catch {
     return {};
   }
-}
-
-/** The first of these that is a text with something in it, or a number. */
-export function firstText(...values: readonly unknown[]): string | undefined {
-  for (const value of values) {
-    const text = textOf(value);
-    if (text !== undefined && text !== "") return text;
-  }
-  return undefined;
 }

@@ -1,6 +1,6 @@
 /** GetFluxly's events from and to canonical ones. */
 import type { Translate } from "@waybill/core";
-import { type Canonical, firstText, objectOf, parsedObject, present } from "../canonical/canonical.ts";
+import { type Canonical, objectOf, present } from "../canonical/canonical.ts";
 import type { Properties } from "../canonical/events.ts";
 import {
   type CanonicalEvent,
@@ -95,10 +95,4 @@ export function getfluxlyToCanonical(text: string, metadata: string): Canonical 
   if (name === "$identify" || name === "identify")
     return present({ type: "identify", ...common, traits: event["traits"] });
   return present({ type: "track", ...common, event: name, properties: event["properties"] });
-}
-
-/** The user's id, else the one it had outside, else the anonymous one. */
-export function getfluxlyOrderKey(text: string): string | undefined {
-  const event = parsedObject(text);
-  return firstText(event["user_id"], event["external_id"], event["anonymous_id"]);
 }

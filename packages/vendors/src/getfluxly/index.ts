@@ -1,10 +1,10 @@
 /** GetFluxly: product analytics. */
 import type { VendorAdapter } from "../adapter.ts";
 import { eventIdsIn } from "../inbound/event-ids.ts";
-import { getfluxlyFromCanonical, getfluxlyOrderKey, getfluxlyToCanonical } from "./canonical.ts";
+import { getfluxlyFromCanonical, getfluxlyToCanonical } from "./canonical.ts";
 import { getfluxlyConfig } from "./config.ts";
 import { getfluxlyInbound } from "./inbound.ts";
-import { getfluxlyProtocol } from "./outbound.ts";
+import { ALIAS, getfluxlyProtocol } from "./outbound.ts";
 
 const ID_MEMBER = "message_id";
 
@@ -19,6 +19,14 @@ export const getfluxly: VendorAdapter<"getfluxly"> = {
   fromCanonical: getfluxlyFromCanonical,
   idMember: ID_MEMBER,
   eventIds: (body) => eventIdsIn(body, ID_MEMBER),
-  orderKey: getfluxlyOrderKey,
+  order: {
+    // The id that the user has outside is there for a missing one.
+    key: ["user_id", "external_id", "anonymous_id"],
+    type: "event",
+    ties: [
+      { metadata: ALIAS, other: ["previous_id", "anonymous_id"] },
+      { types: ["$identify", "identify"], other: ["anonymous_id"] },
+    ],
+  },
   hasContext: true,
 };

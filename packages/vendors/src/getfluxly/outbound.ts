@@ -42,7 +42,7 @@ const BODY_MAX_BYTES = 262_144;
 const EVENT_MAX_BYTES = 32 * 1024;
 const ENVELOPE_BYTES = 16;
 /** Metadata of an alias, which has a request of its own, under the key that follows. */
-const ALIAS = "getfluxly alias:";
+export const ALIAS = "getfluxly alias:";
 
 /**
  * GetFluxly as a destination: `POST /v1/events/batch`, and `POST /v1/identify/alias` for an alias.

@@ -1,6 +1,6 @@
 /** LaunchDarkly's events from and to canonical ones. */
 import type { Translate } from "@waybill/core";
-import { type Canonical, firstText, type Json, objectOf, parsedObject, present } from "../canonical/canonical.ts";
+import { type Canonical, type Json, objectOf, present } from "../canonical/canonical.ts";
 import { compact, createTranslate, type EventMap, type ReadCanonical } from "../canonical/mapping.ts";
 import { isoOf } from "../values.ts";
 import { launchdarklyMetadata } from "./inbound.ts";
@@ -69,11 +69,6 @@ export function launchdarklyToCanonical(text: string): Canonical | undefined {
       value: metricValue,
     }),
   });
-}
-
-/** The key of the user or context; a diagnostic has none. */
-export function launchdarklyOrderKey(text: string): string | undefined {
-  return firstText(keyOf(parsedObject(text)));
 }
 
 function keyOf({ user, userKey, context, contextKeys }: Json): unknown {

@@ -3,7 +3,7 @@
  * is in relay/src/launchdarkly/.
  */
 import type { VendorAdapter } from "../adapter.ts";
-import { launchdarklyFromCanonical, launchdarklyOrderKey, launchdarklyToCanonical } from "./canonical.ts";
+import { launchdarklyFromCanonical, launchdarklyToCanonical } from "./canonical.ts";
 import { type LaunchDarklyDestinationOptions, type LaunchDarklySourceOptions, launchdarklyConfig } from "./config.ts";
 import { launchdarklyInbound } from "./inbound.ts";
 import { launchdarklyRelayed, unsendable } from "./relayed.ts";
@@ -29,7 +29,8 @@ export const launchdarkly: VendorAdapter<"launchdarkly", LaunchDarklySourceOptio
     const reason = unsendable({ sdkKey: writeKey, mobileKey, environmentId }, metadata);
     return reason === undefined ? undefined : { dropped: reason };
   },
-  orderKey: launchdarklyOrderKey,
+  // The key of the user or context; a diagnostic has none.
+  order: { key: ["user.key", "userKey", "context.key", "contextKeys.*"] },
   // What there is of one is the user.
   hasContext: false,
 };

@@ -1,6 +1,6 @@
 /** Letter's events from and to canonical ones. */
 import type { Translate } from "@waybill/core";
-import { type Canonical, firstText, objectOf, parsedObject, present } from "../canonical/canonical.ts";
+import { type Canonical, objectOf, present } from "../canonical/canonical.ts";
 import type { EventType } from "../canonical/events.ts";
 import { compact, createTranslate, type EventMap, type ReadCanonical, textAt } from "../canonical/mapping.ts";
 import { type LetterItem, writeLetter } from "./outbound.ts";
@@ -54,10 +54,4 @@ export function letterToCanonical(text: string): Canonical {
     ...(type === "track" ? {} : { traits: present({ ...objectOf(traits), email, name }) }),
     ...(timezone === undefined ? {} : { context: { timezone } }),
   });
-}
-
-/** Letter's events are the user's. */
-export function letterOrderKey(text: string): string | undefined {
-  const { userId, anonymousId } = parsedObject(text);
-  return firstText(userId, anonymousId);
 }

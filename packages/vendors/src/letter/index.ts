@@ -1,7 +1,7 @@
 /** Letter: lifecycle mail. */
 import type { VendorAdapter } from "../adapter.ts";
 import { eventIdsIn } from "../inbound/event-ids.ts";
-import { letterFromCanonical, letterOrderKey, letterToCanonical } from "./canonical.ts";
+import { letterFromCanonical, letterToCanonical } from "./canonical.ts";
 import { letterConfig } from "./config.ts";
 import { letterInbound } from "./inbound.ts";
 import { letterProtocol } from "./outbound.ts";
@@ -19,6 +19,11 @@ export const letter: VendorAdapter<"letter"> = {
   fromCanonical: letterFromCanonical,
   idMember: ID_MEMBER,
   eventIds: (body) => eventIdsIn(body, ID_MEMBER),
-  orderKey: letterOrderKey,
+  // Letter's events are the user's.
+  order: {
+    key: ["userId", "anonymousId"],
+    type: "type",
+    ties: [{ types: ["identify"], other: ["anonymousId"] }],
+  },
   hasContext: true,
 };

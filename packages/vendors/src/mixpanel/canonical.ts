@@ -3,7 +3,7 @@
  * sections 3, 6 and 9.
  */
 import { own, type Translate, uuidV7TimeMs } from "@waybill/core";
-import { type Canonical, firstText, objectOf, parsedObject } from "../canonical/canonical.ts";
+import { type Canonical, objectOf } from "../canonical/canonical.ts";
 import type { EventType, Properties } from "../canonical/events.ts";
 import {
   type CanonicalEvent,
@@ -47,7 +47,8 @@ export interface MixpanelMapping {
 
 /** As most sites name it. */
 const GROUP_KEY_DEFAULT = "company";
-const DEVICE = "$device:";
+/** In front of a device's id where a user's may be. */
+export const DEVICE = "$device:";
 /** Section 3: what the vendor takes as `$insert_id`. */
 const INSERT_ID = /^[A-Za-z0-9-]{1,36}$/;
 /** Section 3: what it takes for nobody's id, as far as {@link INSERT_ID} allows it. */
@@ -355,13 +356,4 @@ function event(type: EventType, fields: Properties): Canonical {
 
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
-}
-
-/** The user, else the device, as far as they are named; a group for its own updates. */
-export function mixpanelOrderKey(text: string): string | undefined {
-  const item = parsedObject(text);
-  const properties = objectOf(item["properties"]);
-  const own = firstText(properties["$user_id"], properties["distinct_id"], item["$distinct_id"]);
-  const { userId, anonymousId } = idsOf(own, undefined, properties["$device_id"]);
-  return firstText(userId, anonymousId, item["$group_id"]);
 }

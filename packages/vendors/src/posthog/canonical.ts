@@ -1,6 +1,6 @@
 /** PostHog's events from and to canonical ones. */
 import type { Translate } from "@waybill/core";
-import { type Canonical, firstText, objectOf, parsedObject, present } from "../canonical/canonical.ts";
+import { type Canonical, objectOf, present } from "../canonical/canonical.ts";
 import type { Properties } from "../canonical/events.ts";
 import {
   type CanonicalEvent,
@@ -92,9 +92,4 @@ export function posthogToCanonical(text: string): Canonical {
     default:
       return present({ type: "track", ...common, event, properties: present({ ...rest, name }) });
   }
-}
-
-export function posthogOrderKey(text: string): string | undefined {
-  const event = parsedObject(text);
-  return firstText(event["distinct_id"], objectOf(event["properties"])["distinct_id"]);
 }

@@ -1,7 +1,7 @@
 /** PostHog: product analytics. */
 import type { VendorAdapter } from "../adapter.ts";
 import { eventIdsIn } from "../inbound/event-ids.ts";
-import { posthogFromCanonical, posthogOrderKey, posthogToCanonical } from "./canonical.ts";
+import { posthogFromCanonical, posthogToCanonical } from "./canonical.ts";
 import { posthogConfig } from "./config.ts";
 import { posthogInbound } from "./inbound.ts";
 import { posthogProtocol } from "./outbound.ts";
@@ -19,6 +19,13 @@ export const posthog: VendorAdapter<"posthog"> = {
   fromCanonical: posthogFromCanonical,
   idMember: ID_MEMBER,
   eventIds: (body) => eventIdsIn(body, ID_MEMBER),
-  orderKey: posthogOrderKey,
+  order: {
+    key: ["distinct_id", "properties.distinct_id"],
+    type: "event",
+    ties: [
+      { types: ["$identify"], other: ["properties.$anon_distinct_id"] },
+      { types: ["$create_alias", "$merge_dangerously"], other: ["properties.alias"] },
+    ],
+  },
   hasContext: true,
 };

@@ -1,6 +1,6 @@
 /** Segment's events are the canonical ones. */
 import type { Translate } from "@waybill/core";
-import { type Canonical, firstText, objectOf, parsedObject } from "../canonical/canonical.ts";
+import { type Canonical, objectOf } from "../canonical/canonical.ts";
 import type { ReadCanonical } from "../canonical/mapping.ts";
 import { stableUuid } from "../canonical/stable-uuid.ts";
 import { textOf } from "../values.ts";
@@ -19,9 +19,4 @@ export function segmentFromCanonical(read: ReadCanonical): Translate {
     const messageId = textOf(canonical["messageId"]) ?? stableUuid(key);
     return { text: JSON.stringify({ ...canonical, messageId }), metadata: "" };
   };
-}
-
-export function segmentOrderKey(text: string): string | undefined {
-  const { userId, anonymousId } = parsedObject(text);
-  return firstText(userId, anonymousId);
 }

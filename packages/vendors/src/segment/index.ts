@@ -1,6 +1,6 @@
 /** Segment: events in, and out to Segment or to another Waybill relay. */
 import type { VendorAdapter } from "../adapter.ts";
-import { segmentFromCanonical, segmentOrderKey, segmentToCanonical } from "./canonical.ts";
+import { segmentFromCanonical, segmentToCanonical } from "./canonical.ts";
 import { segmentConfig } from "./config.ts";
 import { segmentInbound } from "./inbound.ts";
 import { redactShared } from "./metadata.ts";
@@ -29,7 +29,14 @@ export const segment: VendorAdapter<"segment"> = {
       : { rejected: `what its request carries for all has ${metadata.length} characters` },
   idMember: "messageId",
   eventIds: storedIds,
-  orderKey: segmentOrderKey,
+  order: {
+    key: ["userId", "anonymousId"],
+    type: "type",
+    ties: [
+      { types: ["identify"], other: ["anonymousId"] },
+      { types: ["alias"], other: ["previousId", "anonymousId"] },
+    ],
+  },
   hasContext: true,
   changeMetadata: redactShared,
 };

@@ -1,6 +1,6 @@
 /** Trophy's events from and to canonical ones. */
 import { own, type Translate } from "@waybill/core";
-import { type Canonical, firstText, objectOf, present } from "../canonical/canonical.ts";
+import { type Canonical, objectOf, present } from "../canonical/canonical.ts";
 import {
   type CanonicalEvent,
   compact,
@@ -116,14 +116,4 @@ export function trophyToCanonical(text: string): Canonical {
     properties: present({ ...objectOf(event["attributes"]), value: event["value"] }),
     context: Object.keys(traits).length === 0 ? undefined : { traits },
   });
-}
-
-export function trophyOrderKey(text: string): string | undefined {
-  try {
-    const { user, body } = readTrophyText(text);
-    return firstText(user, objectOf(objectOf(JSON.parse(body))["user"])["id"]);
-  } catch {
-    // Nobody's: it will be refused.
-    return undefined;
-  }
 }

@@ -2,7 +2,7 @@
 import type { VendorAdapter } from "../adapter.ts";
 import { objectOf } from "../canonical/canonical.ts";
 import type { NoOptions } from "../config.ts";
-import { trophyFromCanonical, trophyOrderKey, trophyToCanonical } from "./canonical.ts";
+import { trophyFromCanonical, trophyToCanonical } from "./canonical.ts";
 import { type TrophyDestinationOptions, trophyConfig } from "./config.ts";
 import { trophyInbound } from "./inbound.ts";
 import { readTrophyText, trophyPassthrough, trophyProtocol, writeTrophy } from "./outbound.ts";
@@ -20,7 +20,8 @@ export const trophy: VendorAdapter<"trophy", NoOptions, TrophyDestinationOptions
   toCanonical: trophyToCanonical,
   fromCanonical: (events, read) => trophyFromCanonical(undefined, events, read),
   idMember: "key",
-  orderKey: trophyOrderKey,
+  // Of a user that is updated, and of a metric event.
+  order: { key: ["user", "body.user.id"] },
   // Trophy refuses members that it does not know.
   hasContext: false,
   // The event is the body within; what is around it says where it goes.

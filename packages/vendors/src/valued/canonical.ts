@@ -1,6 +1,6 @@
 /** Valued's events from and to canonical ones. */
 import type { Translate } from "@waybill/core";
-import { type Canonical, firstText, objectOf, parsedObject, present } from "../canonical/canonical.ts";
+import { type Canonical, objectOf, present } from "../canonical/canonical.ts";
 import type { Properties } from "../canonical/events.ts";
 import {
   type CanonicalEvent,
@@ -99,8 +99,4 @@ export function valuedToCanonical(text: string): Canonical | undefined {
   if (user !== undefined) return present({ type: "identify", ...common, traits: userTraits });
   if (textOf(groupId) === undefined) return undefined;
   return present({ type: "group", timestamp: common.timestamp, groupId: textOf(groupId), traits: groupTraits });
-}
-
-export function valuedOrderKey(text: string): string | undefined {
-  return firstText(objectOf(parsedObject(text)["user"])["id"]);
 }

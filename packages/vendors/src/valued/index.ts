@@ -1,6 +1,6 @@
 /** Valued: customer success. */
 import type { VendorAdapter } from "../adapter.ts";
-import { valuedFromCanonical, valuedOrderKey, valuedToCanonical } from "./canonical.ts";
+import { valuedFromCanonical, valuedToCanonical } from "./canonical.ts";
 import { valuedConfig } from "./config.ts";
 import { valuedInbound } from "./inbound.ts";
 import { valuedProtocol } from "./outbound.ts";
@@ -15,6 +15,6 @@ export const valued: VendorAdapter<"valued"> = {
   knowsDuplicatesBy: "nothing",
   toCanonical: valuedToCanonical,
   fromCanonical: valuedFromCanonical,
-  orderKey: valuedOrderKey,
+  order: { key: ["user.id"] },
   hasContext: true,
 };

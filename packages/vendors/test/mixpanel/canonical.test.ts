@@ -1,11 +1,7 @@
 /** Mixpanel's events as canonical ones and back. */
+import { orderKeyOf } from "@waybill/vendors/registry";
 import { expect, test } from "vitest";
-import {
-  type MixpanelMapping,
-  mixpanelFromCanonical,
-  mixpanelOrderKey,
-  mixpanelToCanonical,
-} from "../../src/mixpanel/canonical.ts";
+import { type MixpanelMapping, mixpanelFromCanonical, mixpanelToCanonical } from "../../src/mixpanel/canonical.ts";
 
 const ID = "01890a5d-ac96-774b-bcce-b302099a8057";
 const AT = "2026-01-02T03:04:05.678Z";
@@ -216,7 +212,7 @@ test("what the clients send has a canonical meaning, or none", () => {
 });
 
 test("whose an event is: the user's, else the device's, as the client names them", () => {
-  const of = (item: object): unknown => mixpanelOrderKey(JSON.stringify(item));
+  const of = (item: object): unknown => orderKeyOf(JSON.stringify(item), "mixpanel");
   expect(of({ event: "E", properties: { distinct_id: "u", $device_id: "d" } })).toBe("u");
   expect(of({ event: "E", properties: { distinct_id: "$device:d" } })).toBe("d");
   expect(of({ event: "E", properties: { distinct_id: "", $device_id: "d" } })).toBe("d");
@@ -224,5 +220,5 @@ test("whose an event is: the user's, else the device's, as the client names them
   expect(of({ $distinct_id: "u", $set: {} })).toBe("u");
   expect(of({ $group_key: "company", $group_id: "acme", $set: {} })).toBe("acme");
   expect(of({ event: "E", properties: { distinct_id: "" } })).toBeUndefined();
-  expect(mixpanelOrderKey("no json")).toBeUndefined();
+  expect(orderKeyOf("no json", "mixpanel")).toBeUndefined();
 });
