@@ -15,10 +15,14 @@ const FNV_PRIME = 0x01000193;
 const INSTEAD_OF_ZERO = 1;
 const encoder = new TextEncoder();
 
-/** Of the bytes from `start` to `end`. Never 0. */
-export function hashOfBytes(bytes: Uint8Array, start: number, end: number): number {
+/** Of the bytes from `start` to `end`; 0 when `stop` is among them, else never. */
+export function hashOfBytes(bytes: Uint8Array, start: number, end: number, stop = -1): number {
   let hash = FNV_OFFSET;
-  for (let at = start; at < end; at++) hash = Math.imul(hash ^ (bytes[at] as number), FNV_PRIME);
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number;
+    if (byte === stop) return 0;
+    hash = Math.imul(hash ^ byte, FNV_PRIME);
+  }
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0 || INSTEAD_OF_ZERO;

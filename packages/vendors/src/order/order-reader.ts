@@ -86,10 +86,11 @@ export class OrderReader {
     const bytes = this.#bytes;
     if (bytes[at] === QUOTE) {
       const last = end - 1;
-      if (isPlain(bytes, at + 1, last)) {
-        const start = this.#afterPrefix(at + 1, last);
-        return start === last ? 0 : hashOfBytes(bytes, start, last);
-      }
+      const start = this.#afterPrefix(at + 1, last);
+      if (start === last) return 0;
+      // One with an escape is decoded first.
+      const hash = hashOfBytes(bytes, start, last, BACKSLASH);
+      if (hash !== 0) return hash;
     } else if (isShortNumber(bytes, at, end)) return hashOfBytes(bytes, at, end);
     const text = this.#textAt(at, end);
     return text === "" ? 0 : orderHash(text);
@@ -194,12 +195,6 @@ function firstMemberOf({ children }: PlaceNode): PlaceNode | undefined {
 
 function elementOf({ children }: PlaceNode, index: number): PlaceNode | undefined {
   return children.find(({ name }) => name === String(index));
-}
-
-/** Whether a text is written without escapes. */
-function isPlain(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if (bytes[at] === BACKSLASH) return false;
-  return true;
 }
 
 /** Whether it is a number that is its own text: digits alone. */
