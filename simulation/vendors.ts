@@ -78,7 +78,7 @@ export function createVendor(vendor: "segment" | "letter", name: string, clock: 
 export class SimVendor {
   readonly #options: SimVendorOptions;
   /** By the number of the client. */
-  readonly #last = new Map<number, number>();
+  readonly #last = new Map<string, number>();
   /** Ids it refused inside a batch: they may come later after all. */
   readonly #refused = new Set<string>();
   readonly #faults: string[] = [];
@@ -146,9 +146,13 @@ export class SimVendor {
     const number = stranger ?? held["number"];
     // A stranger's event whose id was none.
     if (typeof client !== "number" || typeof number !== "number") return;
-    const last = this.#last.get(client) ?? Number.NEGATIVE_INFINITY;
-    if (number <= last) this.#faults.push(`${name} got event ${number} of client ${client} after event ${last}`);
-    this.#last.set(client, number);
+    // Events of one user keep their order; those of nobody have none.
+    const user = event["userId"] ?? event["anonymousId"];
+    if (typeof user !== "string" || user === "") return;
+    const who = `client ${client}, user ${user}`;
+    const last = this.#last.get(who) ?? Number.NEGATIVE_INFINITY;
+    if (number <= last) this.#faults.push(`${name} got event ${number} of ${who} after event ${last}`);
+    this.#last.set(who, number);
   }
 
   /** The refusal may be lost on the way, or with the cursor: the event comes again then. */

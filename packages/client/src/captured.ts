@@ -113,5 +113,5 @@ function worse(a: Outcome | undefined, b: Outcome): Outcome {
 /** A vendor that cannot express an event does not affect those that can. */
 function rank(outcome: Outcome): number {
   if (outcome.status === "dropped") return outcome.reason === "unsupported" || outcome.reason === "filtered" ? 0 : 4;
-  return { delivered: 1, retryable: 2, halted: 3, rejected: 5 }[outcome.status];
+  return { delivered: 1, retryable: 2, parked: 2, halted: 3, rejected: 5 }[outcome.status];
 }

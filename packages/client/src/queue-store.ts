@@ -40,6 +40,7 @@ export class QueueStore<Event extends Queued = Queued> implements Store {
   #head = 0;
   #leased: readonly Event[] = [];
   #bytes = 0;
+  settledTo = 0;
   #frozen = false;
   /** Read on every capture: one object, not one per call. */
   readonly #pending: { events: number; bytes: number; oldestAtMs: number | undefined } = {
@@ -74,6 +75,10 @@ export class QueueStore<Event extends Queued = Queued> implements Store {
     return this.#bytes;
   }
 
+  get tail(): number {
+    return this.settledTo + this.events;
+  }
+
   push(event: Event): void {
     this.#queue.push(event);
     this.#bytes += event.bytes;
@@ -82,7 +87,9 @@ export class QueueStore<Event extends Queued = Queued> implements Store {
   /** Takes the oldest event that is not leased out of the queue. */
   dropOldest(): Event | undefined {
     const [oldest] = this.#take(1);
-    this.#bytes -= oldest?.bytes ?? 0;
+    if (oldest === undefined) return undefined;
+    this.settledTo += 1;
+    this.#bytes -= oldest.bytes;
     return oldest;
   }
 
@@ -117,6 +124,7 @@ export class QueueStore<Event extends Queued = Queued> implements Store {
       const outcome = outcomes[index] as Outcome;
       if (isFinal(outcome)) {
         this.#bytes -= event.bytes;
+        this.settledTo += 1;
         this.#account.settle(outcome);
       } else again.push(event);
     }

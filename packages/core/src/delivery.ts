@@ -17,7 +17,12 @@ export type Outcome =
    */
   | { readonly status: "dropped"; readonly reason: DropReason }
   /** This destination not before somebody acts: the lane stops and keeps its events. */
-  | { readonly status: "halted"; readonly reason: string };
+  | { readonly status: "halted"; readonly reason: string }
+  /**
+   * This event fails while others pass: it is set aside with the later events of its user and tried
+   * alone; the others go on.
+   */
+  | { readonly status: "parked"; readonly reason: string };
 
 export const DELIVERED: Outcome = Object.freeze({ status: "delivered" });
 
@@ -85,6 +90,13 @@ export interface Batch {
   /** Identifies one event at every attempt, for events that carry no id. */
   eventKey(index: number): string;
   /**
+   * Events of equal order hash keep their order. Absent where nothing is parked, or order does not
+   * matter.
+   */
+  orderHash?(index: number): number;
+  /** A parked event that is tried again, or what waited behind one. */
+  readonly parked?: boolean;
+  /**
    * The events from `start` up to, not including, `end`, as a batch with a key of its own, derived
    * from this one's.
    */
@@ -108,6 +120,13 @@ export interface SendContext {
   /** Abort the attempt in flight as well: the deadline of close has passed. */
   readonly now: AbortSignal;
   readonly watch: SendWatch;
+  /**
+   * When the lane last had an event delivered, of whatever batch: as {@link Clock.monotonic}, or
+   * `-Infinity`. Absent: nobody knows.
+   */
+  readonly deliveredAt?: () => number;
+  /** The order hashes of what was parked of this batch: later events of the same are parked too. */
+  readonly parked?: Set<number>;
 }
 
 export interface SendWatch {
@@ -142,21 +161,31 @@ export interface Attempt {
 }
 
 /**
- * Where a lane's events are held: memory, spool or log. Only its lane calls it, one call at a time.
+ * Where a lane's events are held: memory, spool or log. Only its lane calls it: {@link lease} one
+ * call at a time, {@link plan} and {@link settle} any number at once, also during a lease.
  */
 export interface Store {
   /** What waits, leased events included. Cheap: read on every capture. */
   pending(): Pending;
+  /** How many events there have ever been: the ordinal of the next one. */
+  readonly tail: number;
+  /** The ordinal of the first event that is not settled; {@link tail} when all are. */
+  readonly settledTo: number;
   /**
-   * The next events in order, within `limits` and of one metadata; `undefined` when there are none.
-   * The batch stays leased until {@link settle}. A single event above `limits.maxBytes` comes
-   * alone.
+   * Events in order, within `limits` and of one metadata. Several batches may be leased at once;
+   * `undefined` when nothing may be sent now: nothing waits, or what waits has to follow a leased
+   * batch. The batch stays leased until {@link settle}. A single event above `limits.maxBytes`
+   * comes alone.
    */
   lease(limits: BatchLimits): Promise<Batch | undefined>;
   /**
+   * Called before the first attempt, where there is one: after it the same events come again in the
+   * same batch, also after a crash.
+   */
+  plan?(batch: Batch): Promise<true>;
+  /**
    * Ends the lease. Delivered and rejected events leave the store; from the first retryable or
-   * halted one on, a store that reads in order may keep the rest (they come again with the next
-   * lease).
+   * halted one on, a store may keep the rest (they come again with a later lease).
    */
   settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void>;
 }
@@ -165,6 +194,8 @@ export interface Pending {
   readonly events: number;
   /** As far as the store knows them: one that reads its events later learns their sizes then. */
   readonly bytes: number;
+  /** Of the events those that wait for a parked one. Default 0. */
+  readonly held?: number;
   /** When the oldest waiting event came, epoch ms; `undefined` when nothing waits. */
   readonly oldestAtMs: number | undefined;
 }
@@ -194,9 +225,14 @@ export interface Protocol {
   classify(response: HttpResponse, batch: Batch, nowMs: number): Verdict;
 }
 
+/** Whether the event has to be sent again before any that follow it. */
+export function isOpen({ status }: Outcome): boolean {
+  return status === "retryable" || status === "halted";
+}
+
 /** Whether the event is done with, one way or the other. */
-export function isFinal({ status }: Outcome): boolean {
-  return status !== "retryable" && status !== "halted";
+export function isFinal(outcome: Outcome): boolean {
+  return !isOpen(outcome) && outcome.status !== "parked";
 }
 
 /** The same outcome for each of `count` events. */

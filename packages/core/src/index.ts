@@ -18,7 +18,7 @@ export type {
   Store,
   Verdict,
 } from "./delivery.ts";
-export { DELIVERED, DROP_REASONS, isFinal, outcomesOf } from "./delivery.ts";
+export { DELIVERED, DROP_REASONS, isFinal, isOpen, outcomesOf } from "./delivery.ts";
 export type { ErrorCode, WaybillErrorDetails } from "./errors.ts";
 export { assert, ERROR_CODES, messageOf, WaybillError } from "./errors.ts";
 export type { JsonFault } from "./json-scan.ts";
@@ -48,6 +48,7 @@ export type {
   Transport,
 } from "./runtime.ts";
 export { sleep } from "./runtime.ts";
+export { type IsolateOptions, isolating } from "./senders/isolate.ts";
 export { rateLimited } from "./senders/rate-limit.ts";
 export { withSafeReasons } from "./senders/reasons.ts";
 export type { Backoff, RetryOptions } from "./senders/retry.ts";

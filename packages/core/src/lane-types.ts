@@ -22,6 +22,8 @@ export interface LaneOptions {
   readonly runtime: Pick<Runtime, "clock" | "random">;
   readonly limits: BatchLimits;
   readonly trigger: LaneTrigger;
+  /** How many batches may be on their way at once; asked before each lease. Default 1. */
+  readonly window?: () => number;
   /** How long a halted lane waits before it tries one batch. Default 60 s. */
   readonly probeMs?: number;
   /** After each settled batch. If it throws, as any of these, the lane fails. */
@@ -36,6 +38,8 @@ export interface LaneSnapshot {
   readonly mode: LaneMode;
   /** Why it waits, is halted, paused or failed. */
   readonly reason: string | undefined;
+  /** Batches on their way. */
+  readonly inFlight: number;
   readonly attempts: number;
   readonly failedAttempts: number;
   readonly lastError: string | undefined;

@@ -1,35 +1,36 @@
 /**
- * A lane is one destination's independent path: it leases a batch from its store, sends it, settles
- * it, one batch at a time, so that events leave in the order they came.
+ * A lane is one destination's independent path: it leases batches from its store, sends each, and
+ * settles it. Several are on their way at once, as many as its window allows and as the store
+ * gives: the store sees to it that events whose order matters are never in two of them.
  *
  * Modes and every transition:
  *
  *   idle     nothing to send yet, or not enough for a request
  *     -> sending   a trigger fired: events, bytes, interval, flush, close
  *   sending  a batch is leased: on its way, or being settled
- *     -> waiting   the chain backs off, or the store could not be read or written
+ *     -> waiting   each batch on its way backs off, or the store could not be read or written
  *     -> idle      the store is empty, or holds less than a trigger
  *     -> halted    the destination refused the credential
- *   waiting  the same batch goes again after a time
- *     -> sending   the time is over, or the wait was interrupted
+ *   waiting  the same batches go again after a time
+ *     -> sending   the time of one is over, or the wait was interrupted
  *   halted   nothing is sent but a probe now and then; events are kept
  *     -> sending   probe, resume (a new credential)
- *   paused   an operator paused it; the attempt in flight was finished
+ *   paused   an operator paused it; the attempts in flight were finished
  *     -> idle      resume
  *   failed   a defect stopped it: an invariant is broken, or something threw that must not; events
  *            are kept
  *     -> sending   resume, another sender
  *   closed   for good
  * Any mode but closed goes to paused, failed and closed; sending and waiting go to paused and
- * closed once the attempt in flight has ended.
+ * closed once the attempts in flight have ended.
  *
- * Invariants: at most one batch is leased; a leased batch is settled before the next lease; no
- * event leaves the store without an outcome. Nothing that is thrown leaves the lane: it is the
- * boundary of its destination. An observer that throws does not disturb the attempt in flight: its
- * outcomes are settled first.
+ * Invariants: every leased batch is settled, once; no event leaves the store without an outcome.
+ * Nothing that is thrown leaves the lane: it is the boundary of its destination. An observer that
+ * throws does not disturb the attempts in flight: their outcomes are settled first.
  */
-import { type Attempt, type Batch, isFinal, type Outcome, outcomesOf, type SendContext } from "./delivery.ts";
+import { type Attempt, type Batch, outcomesOf, type SendContext } from "./delivery.ts";
 import { assert, isDefect, messageOf } from "./errors.ts";
+import { type Flight, Flights, Flushes, flightOf } from "./flights.ts";
 import type { LaneMode, LaneOptions, LaneSnapshot } from "./lane-types.ts";
 import type { Timer } from "./runtime.ts";
 import { sleep } from "./runtime.ts";
@@ -53,11 +54,6 @@ const PROBE_DEFAULT_MS = 60_000;
 const STORE_RETRY_MS = 1_000;
 const INTERVAL_JITTER = 0.1;
 
-interface FlushWaiter {
-  readonly target: number;
-  readonly resolve: () => void;
-}
-
 export class Lane {
   readonly name: string;
   #options: LaneOptions;
@@ -65,26 +61,31 @@ export class Lane {
   #reason: string | undefined;
   /** The flush or probe timer. */
   #timer: Timer | undefined;
-  /** What to become once the attempt in flight has ended. */
+  /** What to become once the attempts in flight have ended. */
   #next: "paused" | "failed" | "closed" | undefined;
   /** Why it is to be paused, or has failed. */
   #nextReason: string | undefined;
-  /**
-   * What a defect left unsettled: the batch, and its outcomes as far as there are any. Settled
-   * first when the lane goes on.
-   */
-  #leased: Batch | undefined;
-  #outcomes: readonly Outcome[] | undefined;
+  /** Why the destination takes nothing, as one of the batches on their way was answered. */
+  #halted: string | undefined;
+  readonly #flights = new Flights();
+  /** What a defect left unsettled: settled first when the lane goes on. */
+  #left: Flight[] = [];
   /** Send what is there although no trigger holds. */
   #forced = false;
   #draining = false;
-  #soon = new AbortController();
+  /** One batch at a time until one is delivered: the destination refused the credential. */
+  #cautious = false;
+  /** The store's tail when it had nothing that may be sent; -1 once something was settled. */
+  #blockedAt = -1;
+  /** Whether there is something for the run to look at. */
+  #stirred = false;
+  #stir: () => void = () => undefined;
   readonly #now = new AbortController();
   #running: Promise<void> = Promise.resolve();
-  #settledEvents = 0;
-  #flushes: FlushWaiter[] = [];
+  readonly #flushes = new Flushes();
   #attempts = 0;
   #failedAttempts = 0;
+  #deliveredAt = Number.NEGATIVE_INFINITY;
   #lastError: string | undefined;
   #lastErrorAtMs: number | undefined;
 
@@ -98,10 +99,11 @@ export class Lane {
    * commit.
    */
   notify(): void {
-    if (this.#mode !== "idle") return;
+    if (this.#mode !== "idle" && !this.#hasRoom()) return;
     try {
-      if (this.#ripe()) this.#start();
-      else this.#armInterval();
+      if (!this.#ripe()) this.#armInterval();
+      else if (this.#mode === "idle") this.#start();
+      else this.#wake();
     } catch (error) {
       this.#broken(error);
     }
@@ -112,15 +114,14 @@ export class Lane {
    * (halted, paused, failed, closed).
    */
   async flush(): Promise<void> {
-    const events = this.#pendingEvents();
-    if (events === 0 || !this.#active()) return;
-    await new Promise<void>((resolve) => {
-      this.#flushes.push({ target: this.#settledEvents + events, resolve });
-      if (this.#mode === "idle") this.#start();
-    });
+    if (this.#pendingEvents() === 0 || !this.#active()) return;
+    const flushed = this.#flushes.wait(this.#options.store.tail);
+    if (this.#mode === "idle") this.#start();
+    else this.#wake();
+    await flushed;
   }
 
-  /** Stops sending after the attempt in flight; events are kept. */
+  /** Stops sending after the attempts in flight; events are kept. */
   pause(reason: string): void {
     if (this.#mode === "closed" || this.#next === "closed" || this.#next === "failed") return;
     this.#nextReason = reason;
@@ -138,12 +139,12 @@ export class Lane {
 
   /**
    * Takes over another sender (a rotated credential, a new URL), other limits of a batch, another
-   * trigger. The attempt in flight is the last one of the sender before; limits and trigger hold
+   * trigger. The attempts in flight are the last ones of the sender before; limits and trigger hold
    * from the next batch on. Ends a halt, a failure and a backoff.
    */
   reconfigure(changes: Partial<Pick<LaneOptions, "sender" | "limits" | "trigger">>): void {
     this.#options = { ...this.#options, ...changes };
-    this.#soon.abort();
+    this.#flights.abort("soon");
     if (this.#mode === "halted" || this.#mode === "failed") this.resume();
     if (this.#mode !== "idle") return;
     // An interval that was begun may be longer than the new one.
@@ -153,7 +154,7 @@ export class Lane {
 
   /**
    * Ends the lane; resolves when it is closed. With `drain` it first tries to settle what the store
-   * holds; without, only the attempt in flight is finished. What is still under way after
+   * holds; without, only the attempts in flight are finished. What is still under way after
    * `deadlineMs` is aborted and stays in the store.
    */
   async close(deadlineMs: number, options: { readonly drain: boolean }): Promise<void> {
@@ -172,6 +173,7 @@ export class Lane {
     return {
       mode: this.#mode,
       reason: this.#reason,
+      inFlight: this.#flights.size,
       attempts: this.#attempts,
       failedAttempts: this.#failedAttempts,
       lastError: this.#lastError,
@@ -183,10 +185,26 @@ export class Lane {
     return this.#next === undefined && this.#mode !== "halted" && !ALWAYS.includes(this.#mode);
   }
 
+  /** Whether one more batch may leave, beside those on their way. */
+  #hasRoom(): boolean {
+    const { store, trigger } = this.#options;
+    return (
+      (this.#mode === "sending" || this.#mode === "waiting") &&
+      this.#next === undefined &&
+      this.#flights.size < this.#window() &&
+      (this.#blockedAt < 0 || store.tail >= this.#blockedAt + trigger.flushAt)
+    );
+  }
+
+  #window(): number {
+    return this.#cautious ? 1 : (this.#options.window?.() ?? 1);
+  }
+
+  /** Whether what waits beside the leased batches is enough for a request. */
   #ripe(): boolean {
     const { flushAt, flushBytes } = this.#options.trigger;
-    const pending = this.#options.store.pending();
-    return pending.events >= flushAt || pending.bytes >= flushBytes;
+    const { events, bytes, held = 0 } = this.#options.store.pending();
+    return events - held - this.#flights.events >= flushAt || bytes - this.#flights.bytes >= flushBytes;
   }
 
   #armInterval(): void {
@@ -195,7 +213,10 @@ export class Lane {
     const delayMs = this.#options.trigger.flushIntervalMs * (1 - INTERVAL_JITTER * random.next());
     this.#timer = clock.after(delayMs, () => {
       this.#timer = undefined;
-      if (this.#mode === "idle" && this.#pendingEvents() > 0) this.#start();
+      if (this.#mode !== "idle") {
+        this.#forced = true;
+        this.#wake();
+      } else if (this.#pendingEvents() > 0) this.#start();
     });
   }
 
@@ -231,33 +252,94 @@ export class Lane {
   }
 
   async #deliver(): Promise<void> {
-    const { store } = this.#options;
-    while (this.#next === undefined) {
-      const forced = this.#forced || this.#flushes.length > 0 || this.#draining;
-      if (!forced && !this.#ripe()) break;
-      this.#forced = false;
-      this.#soon = new AbortController();
-      if (this.#leased === undefined) {
-        this.#leased = await this.#persistently("read the next events", () => store.lease(this.#options.limits));
-        if (this.#leased === undefined) break;
-        const sent = await this.#options.sender.send(this.#leased, this.#context());
-        assert(
-          sent.length === this.#leased.count && !(sent as readonly unknown[]).includes(undefined),
-          "each event has one outcome",
-        );
-        this.#outcomes = sent;
-      }
-      const batch = this.#leased;
-      // A defect may have left them without.
-      const outcomes = this.#outcomes ?? outcomesOf(batch.count, { status: "retryable", reason: "interrupted" });
-      await this.#persistently("record the outcomes", () => store.settle(batch, outcomes));
-      this.#leased = undefined;
-      this.#outcomes = undefined;
-      this.#afterSettle(batch, outcomes);
-      const halted = outcomes.find((outcome) => outcome.status === "halted");
-      if (halted !== undefined && this.#next === undefined) return this.#halt(halted.reason);
+    for (const flight of this.#left.splice(0)) {
+      flight.outcomes ??= outcomesOf(flight.batch.count, { status: "retryable", reason: "interrupted" });
+      this.#launch(flight);
     }
-    this.#rest();
+    for (;;) {
+      this.#stirred = false;
+      await this.#fill();
+      if (this.#stirred) continue;
+      if (this.#flights.size === 0) break;
+      await new Promise<void>((resolve) => {
+        this.#stir = resolve;
+      });
+    }
+    if (this.#halted !== undefined && this.#next === undefined) this.#halt(this.#halted);
+    else this.#rest();
+  }
+
+  /** Leases and sends as long as there is room and something to send. */
+  async #fill(): Promise<void> {
+    while (this.#next === undefined && this.#halted === undefined && this.#flights.size < this.#window()) {
+      if (!this.#forced && this.#flushes.size === 0 && !this.#draining && !this.#ripe()) break;
+      this.#forced = false;
+      const { store, limits } = this.#options;
+      const { tail } = store;
+      const batch = await this.#persistently("read the next events", () => store.lease(limits));
+      if (batch === undefined) {
+        this.#blockedAt = tail;
+        break;
+      }
+      this.#launch(flightOf(batch));
+    }
+  }
+
+  #wake(): void {
+    this.#stirred = true;
+    this.#stir();
+  }
+
+  #launch(flight: Flight): void {
+    this.#flights.add(flight);
+    void this.#fly(flight)
+      .catch((error: unknown) => {
+        this.#left.push(flight);
+        this.#noteDefect(error);
+        this.#flights.abort("soon");
+      })
+      .then(() => {
+        this.#flights.delete(flight);
+        this.#show();
+        this.#wake();
+      });
+  }
+
+  async #fly(flight: Flight): Promise<void> {
+    const { batch } = flight;
+    const { store, sender } = this.#options;
+    if (flight.outcomes === undefined) {
+      const planned =
+        store.plan === undefined ||
+        (await this.#persistently("write the batch down", () => (store as Required<typeof store>).plan(batch), flight));
+      const sent =
+        planned === true && !flight.soon.signal.aborted
+          ? await sender.send(batch, this.#context(flight))
+          : outcomesOf(batch.count, { status: "retryable", reason: "interrupted" });
+      assert(
+        sent.length === batch.count && !(sent as readonly unknown[]).includes(undefined),
+        "each event has one outcome",
+      );
+      flight.outcomes = sent;
+    }
+    const { outcomes } = flight;
+    await this.#persistently("record the outcomes", () => store.settle(batch, outcomes), flight);
+    this.#flights.delete(flight);
+    this.#blockedAt = -1;
+    this.#resolveFlushes(false);
+    this.#report(() => this.#options.onSettled?.(batch, outcomes));
+    const halted = outcomes.find((outcome) => outcome.status === "halted");
+    if (halted === undefined || this.#halted !== undefined) return;
+    this.#halted = halted.reason;
+    this.#flights.abort("soon");
+  }
+
+  /** The mode of what is on its way. */
+  #show(reason?: string): void {
+    if (this.#mode !== "sending" && this.#mode !== "waiting") return;
+    const waits = this.#flights.waiting;
+    const mode = waits ? "waiting" : "sending";
+    if (mode !== this.#mode) this.#setMode(mode, waits ? (reason ?? this.#lastError) : undefined);
   }
 
   /** The loop has ended: take the requested mode, or wait for the next trigger. */
@@ -271,11 +353,14 @@ export class Lane {
     }
     this.#setMode("idle");
     this.#resolveFlushes(false);
-    // Events that came while the last ones were settled have not been noticed by anyone else.
-    if (this.#pendingEvents() > 0) this.notify();
+    if (this.#pendingEvents() === 0) return;
+    // What may not be sent now is tried again after a while. Events that came while the last ones
+    // were settled have not been noticed by anyone else.
+    if (this.#blockedAt < 0) this.notify();
+    else this.#armInterval();
   }
 
-  /** A defect ends the run, or there was none. What is leased stays so until the lane goes on. */
+  /** A defect ends the run, or there was none. */
   #fail(error: unknown): void {
     if (this.#mode === "failed" || this.#mode === "closed") return;
     this.#noteDefect(error);
@@ -293,13 +378,13 @@ export class Lane {
   }
 
   /**
-   * A defect beside the run: the lane fails, but not before the attempt in flight has ended and is
-   * settled.
+   * A defect beside the run: the lane fails, but not before the attempts in flight have ended and
+   * are settled.
    */
   #broken(error: unknown): void {
     if (this.#mode !== "sending" && this.#mode !== "waiting") return this.#fail(error);
     this.#noteDefect(error);
-    this.#soon.abort();
+    this.#flights.abort("soon");
   }
 
   #noteDefect(error: unknown): void {
@@ -310,6 +395,8 @@ export class Lane {
   }
 
   #halt(reason: string): void {
+    this.#halted = undefined;
+    this.#cautious = true;
     this.#setMode("halted", reason);
     this.#resolveFlushes(true);
     this.#timer = this.#options.runtime.clock.after(this.#options.probeMs ?? PROBE_DEFAULT_MS, () => {
@@ -318,56 +405,60 @@ export class Lane {
     });
   }
 
-  #afterSettle(batch: Batch, outcomes: readonly Outcome[]): void {
-    for (const outcome of outcomes) if (isFinal(outcome)) this.#settledEvents += 1;
-    this.#resolveFlushes(false);
-    this.#report(() => this.#options.onSettled?.(batch, outcomes));
-  }
-
-  /**
-   * A store of bounded size may have dropped what a flush waits for, hence the second condition.
-   */
+  /** What cannot be settled for now is not waited for. */
   #resolveFlushes(all: boolean): void {
-    if (this.#flushes.length === 0) return;
-    const empty = all || this.#pendingEvents() === 0;
-    const waiters = this.#flushes;
-    this.#flushes = [];
-    for (const waiter of waiters) {
-      if (empty || waiter.target <= this.#settledEvents) waiter.resolve();
-      else this.#flushes.push(waiter);
-    }
+    if (this.#flushes.size === 0) return;
+    const { settledTo } = this.#options.store;
+    const blockedAt = this.#flights.size > 0 ? -1 : this.#blockedAt;
+    this.#flushes.resolve(all ? Number.POSITIVE_INFINITY : Math.max(settledTo, blockedAt));
   }
 
   /** Repeats a store operation until it works: giving up would lose an outcome. Close aborts it. */
-  async #persistently<T>(what: string, run: () => Promise<T>): Promise<T | undefined> {
+  async #persistently<T>(what: string, run: () => Promise<T>, flight?: Flight): Promise<T | undefined> {
+    const { signal } = flight?.now ?? this.#now;
     for (;;) {
       try {
         return await run();
       } catch (error) {
         if (isDefect(error)) throw error;
         this.#noteError(`cannot ${what}: ${messageOf(error)}`);
-        if (this.#now.signal.aborted || this.#next === "closed") return undefined;
-        this.#setMode("waiting", this.#lastError);
-        await sleep(this.#options.runtime.clock, STORE_RETRY_MS, this.#now.signal);
-        this.#setMode("sending");
+        if (signal.aborted || this.#next === "closed") return undefined;
+        this.#wait(flight, true);
+        await sleep(this.#options.runtime.clock, STORE_RETRY_MS, signal);
+        this.#wait(flight, false);
       }
     }
   }
 
-  #context(): SendContext {
+  #context(flight: Flight): SendContext {
     return {
-      soon: this.#soon.signal,
-      now: this.#now.signal,
+      soon: flight.soon.signal,
+      now: flight.now.signal,
       watch: {
         attempted: (attempt, batch) => this.#noteAttempt(attempt, batch),
-        waiting: (_waitMs, reason) => this.#setMode("waiting", reason),
-        resumed: () => this.#setMode("sending"),
+        waiting: (_waitMs, reason) => this.#wait(flight, true, reason),
+        resumed: () => this.#wait(flight, false),
       },
+      deliveredAt: () => this.#deliveredAt,
+      parked: new Set(),
     };
+  }
+
+  /** A flight waits, or waits no longer; without one the run itself does. */
+  #wait(flight: Flight | undefined, waiting: boolean, reason?: string): void {
+    if (flight !== undefined) {
+      assert(flight.waiting !== waiting, `lane ${this.name}: a batch may not begin or end a wait twice`);
+      flight.waiting = waiting;
+    } else if (waiting && this.#flights.size === 0) return this.#setMode("waiting", this.#lastError);
+    this.#show(reason);
   }
 
   #noteAttempt(attempt: Attempt, batch: Batch): void {
     this.#attempts += 1;
+    if (attempt.delivered > 0) {
+      this.#deliveredAt = this.#options.runtime.clock.monotonic();
+      this.#cautious = false;
+    }
     if (attempt.reason !== undefined) {
       this.#failedAttempts += 1;
       this.#noteError(attempt.reason);
@@ -385,7 +476,8 @@ export class Lane {
     this.#cancelTimer();
     if (this.#mode === "sending" || this.#mode === "waiting") {
       this.#next = mode;
-      this.#soon.abort();
+      this.#flights.abort("soon");
+      this.#wake();
       return;
     }
     if (this.#mode !== mode) this.#setMode(mode, this.#nextReason);
@@ -395,6 +487,7 @@ export class Lane {
   #abort(): void {
     this.#stopFor("closed");
     this.#now.abort();
+    this.#flights.abort("now");
   }
 
   #setMode(mode: LaneMode, reason?: string): void {

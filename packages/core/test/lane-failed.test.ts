@@ -20,6 +20,12 @@ import { expect, onTestFinished, test } from "vitest";
 /** As strict as the log's: a batch is leased once, and settled before the next. */
 class ListStore implements Store {
   readonly texts: string[] = [];
+  settledTo = 0;
+
+  get tail(): number {
+    return this.settledTo + this.texts.length;
+  }
+
   readonly settled: string[] = [];
   leased: Batch | undefined;
   /** Thrown by the next call of that name. */
@@ -51,7 +57,9 @@ class ListStore implements Store {
     this.#throw("settle");
     this.leased = undefined;
     const first = outcomes.findIndex(({ status }) => status === "retryable" || status === "halted");
-    this.settled.push(...this.texts.splice(0, first === -1 ? outcomes.length : first));
+    const count = first === -1 ? outcomes.length : first;
+    this.settledTo += count;
+    this.settled.push(...this.texts.splice(0, count));
   }
 }
 

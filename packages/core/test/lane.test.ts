@@ -19,6 +19,12 @@ const HALTED: Outcome = { status: "halted", reason: "401" };
 /** A store as simple as can be: the obvious model. */
 class ListStore implements Store {
   readonly texts: string[] = [];
+  settledTo = 0;
+
+  get tail(): number {
+    return this.settledTo + this.texts.length;
+  }
+
   leased = 0;
   failing = 0;
 
@@ -42,6 +48,7 @@ class ListStore implements Store {
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
     expect(batch.count).toBe(this.leased);
     this.leased = 0;
+    const before = this.texts.length;
     this.texts.splice(
       0,
       batch.count,
@@ -49,6 +56,7 @@ class ListStore implements Store {
         .slice(0, batch.count)
         .filter((_, index) => !["delivered", "rejected"].includes(outcomes[index]?.status ?? "")),
     );
+    this.settledTo += before - this.texts.length;
   }
 }
 

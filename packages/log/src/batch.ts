@@ -14,6 +14,12 @@ export interface Run {
   readonly count: number;
 }
 
+export interface LogBatchOptions {
+  readonly parked?: boolean;
+  /** Whose event it is: see `Batch.orderHash`. */
+  readonly hashAt?: ((record: LogRecord, at: number) => number) | undefined;
+}
+
 const COMMA_BYTE = 0x2c;
 const COMMA = Buffer.of(COMMA_BYTE);
 /** Average size of a piece below which a batch is copied. */
@@ -29,6 +35,8 @@ export class LogBatch implements Batch {
   readonly count: number;
   readonly bytes: number;
   readonly #name: string;
+  readonly parked: boolean;
+  readonly #hashAt: ((record: LogRecord, at: number) => number) | undefined;
   /**
    * The piece that was found last, and the number of events before it: events are requested in
    * order, and a search from the start each time would be quadratic.
@@ -37,8 +45,10 @@ export class LogBatch implements Batch {
   #eventsBefore = 0;
 
   /** `name` is the lane's: two lanes never share a key. */
-  constructor(name: string, pieces: readonly Piece[]) {
+  constructor(name: string, pieces: readonly Piece[], { parked = false, hashAt }: LogBatchOptions = {}) {
     this.#name = name;
+    this.parked = parked;
+    this.#hashAt = hashAt;
     this.pieces = pieces;
     let count = 0;
     let bytes = pieces.length - 1;
@@ -65,7 +75,13 @@ export class LogBatch implements Batch {
 
   /** Some of its events, under a key of their own. */
   of(pieces: readonly Piece[]): LogBatch {
-    return new LogBatch(this.#name, pieces);
+    return new LogBatch(this.#name, pieces, { parked: this.parked, hashAt: this.#hashAt });
+  }
+
+  /** 0 where order does not matter. */
+  orderHash(index: number): number {
+    const { record, at } = this.locate(index);
+    return this.#hashAt?.(record, at) ?? 0;
   }
 
   get metadata(): string {
@@ -110,7 +126,7 @@ export class LogBatch implements Batch {
   }
 
   slice(start: number, end: number): LogBatch {
-    return new LogBatch(this.#name, slicePieces(this.pieces, start, end));
+    return this.of(slicePieces(this.pieces, start, end));
   }
 
   /** The record of the event at `index`, and the event's place in it. */

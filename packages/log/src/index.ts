@@ -13,8 +13,10 @@ export type {
   DeadLetterState,
 } from "./lanes/dead-letters.ts";
 export { DeadLetters, originalRecord } from "./lanes/dead-letters.ts";
-export type { Fate, FateCounts, FatesOptions, FateTail } from "./lanes/fates.ts";
-export { Fates, NO_FATES } from "./lanes/fates.ts";
+export type { Fate, FateCounts, FateTail } from "./lanes/fate-blocks.ts";
+export { NO_FATES } from "./lanes/fate-blocks.ts";
+export type { FatesOptions } from "./lanes/fates.ts";
+export { Fates } from "./lanes/fates.ts";
 export type { LaneFate } from "./lanes/lane-files.ts";
 export { fatesInFiles } from "./lanes/lane-files.ts";
 export type { ParseState } from "./lanes/lane-state.ts";
@@ -30,10 +32,12 @@ export {
   openLaneState,
   parseLaneState,
 } from "./lanes/lane-value.ts";
-export type { LogStoreOptions } from "./lanes/log-store.ts";
+export type { LogStoreDelivery, LogStoreOptions } from "./lanes/log-store.ts";
 export { LogStore } from "./lanes/log-store.ts";
+export { ReadMemory } from "./lanes/read-ahead.ts";
 export type { ReplayProgress, ReplayState, ReplayStoreOptions } from "./lanes/replay-store.ts";
 export { ReplayStore } from "./lanes/replay-store.ts";
+export { type OrderHashes } from "./lanes/strands.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";
 export { verifyLanes } from "./lanes/verify-lanes.ts";
 export type { SegmentRepair } from "./repair.ts";

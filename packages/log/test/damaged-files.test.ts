@@ -99,7 +99,7 @@ test.each(WRONG_STATES)(
       expect.stringMatching(/^the state of a cannot be read: .* position 0 and sends 3 events/),
     ]);
     const deadLetters = await DeadLetters.open("/dead", log.head, { disk, clock });
-    const store = new LogStore({ name: "a", log, state: lane, deadLetters });
+    const store = new LogStore({ name: "a", log, state: lane, deadLetters, clock });
     const batch = await store.lease({ maxEvents: 10, maxBytes: 1_000 });
     expect(batch?.count).toBe(3);
     await store.settle(batch as never, [DELIVERED, DELIVERED, DELIVERED]);
@@ -170,7 +170,7 @@ test("a state beyond the end of the log, or of a log that lost its end, is used 
     byte: 2 ** 52,
   }));
   const deadLetters = await DeadLetters.open("/dead", log.head, { disk, clock });
-  const store = new LogStore({ name: "a", log, state: lane, deadLetters });
+  const store = new LogStore({ name: "a", log, state: lane, deadLetters, clock });
   expect(store.account()).toMatchObject({ accepted: 900, delivered: 900, pending: 0, balanced: true });
   await log.append({ source: "s", receivedAtMs: 1, metadata: "", body: [Buffer.from("1")], ends: Uint32Array.of(1) });
   expect((await store.lease({ maxEvents: 1, maxBytes: 10 }))?.count).toBe(1);

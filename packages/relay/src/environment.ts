@@ -6,7 +6,7 @@
  * `replays/` those that run or ran.
  */
 import { type DiskRuntime, type HttpResponse, messageOf } from "@waybill/core";
-import { type Log, makeDirectoryInPlace, openLog, type Position, type RetentionLimits } from "@waybill/log";
+import { type Log, makeDirectoryInPlace, openLog, type Position, ReadMemory, type RetentionLimits } from "@waybill/log";
 import { vendorOf } from "@waybill/vendors";
 import { adapterOf, type PassthroughRequest, type Vendor } from "@waybill/vendors/registry";
 import { accountView } from "./admin/account-view.ts";
@@ -35,6 +35,8 @@ export interface EnvironmentOptions {
   readonly runtime: DiskRuntime;
   readonly observer: DestinationObserver;
   readonly dedupe: RelayConfig["dedupe"];
+  /** Of all lanes of the relay. Default: one of its own. */
+  readonly memory?: ReadMemory;
   /** Default: not strict. */
   readonly settings?: SenderSettings;
   /** Called with a report of what is lost in memory. */
@@ -264,6 +266,7 @@ export class Environment {
   async #retainLog(from: Position): Promise<number> {
     if (from <= this.log.first) return 0;
     const expire = await this.replays.expiring(from);
+    for (const destination of this.#destinations.values()) await destination.expiring(from);
     const removed = await this.log.removeBefore(from);
     await expire();
     return removed;
@@ -385,7 +388,7 @@ function openDestination(
   config: DestinationConfig,
   exchanges: Exchanges,
 ): Promise<Destination> {
-  const { directory, runtime, observer, settings = { strict: false } } = options;
+  const { directory, runtime, observer, memory = new ReadMemory(), settings = { strict: false } } = options;
   return Destination.open({
     environment: options.config.name,
     config,
@@ -394,6 +397,7 @@ function openDestination(
     directory,
     observer,
     settings,
+    memory,
     onAttempt: (destination, first, attempt) => exchanges.attempted(destination, first, attempt),
     ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
   });

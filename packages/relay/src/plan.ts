@@ -8,6 +8,7 @@
  * within one turn of the event loop.
  */
 import { type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
+import { ReadMemory } from "@waybill/log";
 import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
 import { changedSettings } from "./config/settings.ts";
@@ -38,6 +39,7 @@ export class Plan {
   readonly #environments = new Map<string, Environment>();
   #config: RelayConfig;
   #credentials = new Credentials();
+  readonly #memory = new ReadMemory();
   readonly #rotations: RotationStore;
   /** Changes, one after another. */
   #changing: Promise<unknown> = Promise.resolve();
@@ -292,6 +294,7 @@ export class Plan {
       directory: `${config.dataDirectory}/${name}`,
       runtime,
       dedupe: config.dedupe,
+      memory: this.#memory,
       settings: { strict: config.strict, publicOnly: !config.allowPrivateAddresses },
       onWarning: (message) => logger.warn({ environment: name }, message),
       observer: this.#observer(),

@@ -14,6 +14,9 @@ import type { Inbound } from "./inbound/inbound.ts";
 import type { OrderTable } from "./order/order-table.ts";
 import type { SegmentLimits } from "./segment/scan-types.ts";
 
+/** Which events keep the order in which they came: those of each user, all of them, or none. */
+export type DeliveryOrder = "user" | "arrival" | "none";
+
 /** The options that every destination of a vendor has. A vendor's own come on top. */
 export interface DestinationOptions {
   /** Where to deliver to. Absent: the vendor's own address. */
@@ -55,6 +58,8 @@ export interface OutboundAdapter<Destination extends object = DestinationOptions
    * each event's own id. `nothing`: an event whose answer was lost may count twice.
    */
   readonly knowsDuplicatesBy: "batch" | "event" | "nothing";
+  /** In which order its events are delivered where the configuration does not say. Default: `user`. */
+  readonly defaultOrder?: DeliveryOrder;
   /**
    * From canonical events to its own. `read` reads an event of any vendor as a canonical one;
    * `options` are those of the destination. Absent: it takes every wire format as it is.

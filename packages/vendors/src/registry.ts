@@ -46,6 +46,7 @@ const BY_NAME: ReadonlyMap<string, VendorAdapter> = new Map<string, VendorAdapte
 export const VENDORS: readonly Vendor[] = ADAPTERS.map(({ name }) => name);
 
 export type {
+  DeliveryOrder,
   DestinationOptions,
   OutboundAdapter,
   OutboundContext,

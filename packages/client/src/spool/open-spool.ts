@@ -113,10 +113,11 @@ async function openLane(
   });
   const lost = state.initial.position - log.head;
   if (lost > 0) pipeline.onError(damageOf(directory, `its end is missing: ${lost} events that ${name} was done with`));
-  const deadLetters = await DeadLetters.open(`${directory}/dead/${name}`, log.head, runtime);
+  const deadLetters = await DeadLetters.open(`${directory}/dead/${name}`, log.head, runtime, state.initial.dead);
   const store = new LogStore({
     name,
     log,
+    clock: runtime.clock,
     state,
     deadLetters,
     onStateError: (error) =>

@@ -16,7 +16,14 @@ export function observe(clock: Clock, next: Exchange<Answered>): Exchange {
 }
 
 function countOutcomes(batch: Batch, verdict: Verdict): Omit<Attempt, "atMs" | "status" | "durationMs" | "response"> {
-  const counts: Record<Outcome["status"], number> = { delivered: 0, retryable: 0, rejected: 0, dropped: 0, halted: 0 };
+  const counts: Record<Outcome["status"], number> = {
+    delivered: 0,
+    retryable: 0,
+    rejected: 0,
+    dropped: 0,
+    halted: 0,
+    parked: 0,
+  };
   let reason: string | undefined;
   if ("split" in verdict) {
     reason = verdict.reason;

@@ -21,10 +21,10 @@ function safeReason(text: string): string {
   return printable(text.length > REASON_MAX_CHARACTERS ? text.slice(0, REASON_MAX_CHARACTERS) : text);
 }
 
-function watched({ soon, now, watch }: SendContext): SendContext {
+function watched(context: SendContext): SendContext {
+  const { watch } = context;
   return {
-    soon,
-    now,
+    ...context,
     watch: {
       attempted: (attempt, batch) => watch.attempted(safe(attempt), batch),
       waiting: (waitMs, reason) => watch.waiting(waitMs, safeReason(reason)),

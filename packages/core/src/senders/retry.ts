@@ -8,8 +8,8 @@
  * - attempts used up: what is left is rejected, or kept as retryable
  * - interrupted (`context.soon`): what is left stays retryable
  */
-import { type Batch, isFinal, type Outcome, type SendContext, type Sender } from "../delivery.ts";
-import type { Random, Runtime } from "../runtime.ts";
+import { type Batch, isOpen, type Outcome, type SendContext, type Sender } from "../delivery.ts";
+import type { Clock, Random, Runtime } from "../runtime.ts";
 import { sleep } from "../runtime.ts";
 
 /**
@@ -27,6 +27,29 @@ export interface RetryOptions {
    * send later. Default `reject`.
    */
   readonly exhausted?: "reject" | "keep";
+  /** Looks for what fails while others pass: `isolating({ byEvent })`. */
+  readonly isolate?: Isolate;
+}
+
+export type Isolate = (batch: Batch, context: SendContext, clock: Clock) => Isolation;
+
+/** What watches the attempts of one batch. */
+export interface Isolation {
+  readonly context: SendContext;
+  /**
+   * After a failed attempt of the first of `parts`: what to try instead, in which order, and what
+   * is parked. `atOnce`: without a wait. `undefined`: the same again.
+   */
+  next(
+    parts: readonly Part[],
+    failed: Extract<Outcome, { readonly status: "retryable" }>,
+  ):
+    | {
+        readonly parts: readonly Part[];
+        readonly parked: readonly { readonly part: Part; readonly reason: string }[];
+        readonly atOnce: boolean;
+      }
+    | undefined;
 }
 
 /**
@@ -35,18 +58,21 @@ export interface RetryOptions {
  */
 const RETRY_AFTER_MAX_MS = 3_600_000;
 
-interface Part {
+/** Events of the batch from `start` on. */
+export interface Part {
   readonly start: number;
   readonly batch: Batch;
 }
 
 export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "random">, next: Sender): Sender {
   return {
-    async send(batch, context) {
+    async send(batch, given) {
       const outcomes = new Array<Outcome>(batch.count);
-      let parts: Part[] = [{ start: 0, batch }];
+      const isolation = options.isolate?.(batch, given, runtime.clock);
+      const context = isolation?.context ?? given;
+      let parts: readonly Part[] = [{ start: 0, batch }];
       for (let attempt = 1; parts.length > 0; attempt++) {
-        const again: Part[] = [];
+        let again: Part[] = [];
         for (const [index, part] of parts.entries()) {
           const result = await next.send(part.batch, context);
           for (const [at, outcome] of result.entries()) outcomes[part.start + at] = outcome;
@@ -65,6 +91,17 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
           if (options.exhausted === "keep") return fillRest(outcomes, again, first);
           const reason = `gave up after ${attempt} attempts: ${first.reason}`;
           return fillRest(outcomes, again, { status: "rejected", reason });
+        }
+        const isolated = isolation?.next(again, first);
+        if (isolated !== undefined) {
+          again = [...isolated.parts];
+          for (const { part, reason } of isolated.parked) fillRest(outcomes, [part], { status: "parked", reason });
+          if (again.length === 0) break;
+          if (isolated.atOnce && !context.soon.aborted) {
+            attempt = 0;
+            parts = again;
+            continue;
+          }
         }
         const waitMs = options.backoff(attempt, first.retryAfterMs, runtime.random);
         if (!(await wait(waitMs, first.reason, runtime, context)))
@@ -131,7 +168,7 @@ function fillRest(outcomes: Outcome[], parts: readonly Part[], outcome: Outcome)
   for (const { start, batch } of parts) {
     for (let at = start; at < start + batch.count; at++) {
       const known = outcomes[at];
-      if (known === undefined || !isFinal(known)) outcomes[at] = outcome;
+      if (known === undefined || isOpen(known)) outcomes[at] = outcome;
     }
   }
   return outcomes;

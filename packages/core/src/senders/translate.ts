@@ -1,5 +1,5 @@
 import type { Batch, BatchLimits, DropReason, Outcome, Stage } from "../delivery.ts";
-import { isFinal } from "../delivery.ts";
+import { isOpen } from "../delivery.ts";
 import { messageOf } from "../errors.ts";
 import type { Chunk, Clock } from "../runtime.ts";
 import { TextBatch } from "../text-batch.ts";
@@ -48,11 +48,11 @@ export function translating(translate: Translate): Stage {
     async send(batch, context) {
       const outcomes = new Array<Outcome>(batch.count);
       let stopped: Outcome | undefined;
-      for await (const run of runsOf(batch, outcomes, { translate, limits, clock })) {
+      for await (const run of runsOf(batch, outcomes, { translate, limits, clock, parked: context.parked ?? NOBODY })) {
         if (context.soon.aborted) stopped = { status: "retryable", reason: "interrupted" };
         const results: readonly Outcome[] = stopped === undefined ? await next.send(batchOf(run, batch), context) : [];
         for (const [at, index] of run.indexes.entries()) outcomes[index] = results[at] ?? (stopped as Outcome);
-        stopped ??= results.find((outcome) => !isFinal(outcome));
+        stopped ??= results.find(isOpen);
         if (stopped !== undefined) break;
       }
       if (stopped !== undefined) for (let index = 0; index < batch.count; index++) outcomes[index] ??= stopped;
@@ -65,17 +65,30 @@ interface Rules {
   readonly translate: Translate;
   readonly limits: BatchLimits;
   readonly clock: Clock;
+  /** Whose earlier event fails. */
+  readonly parked: ReadonlySet<number>;
 }
+
+const NOBODY: ReadonlySet<number> = new Set();
+const PARKED: Outcome = { status: "parked", reason: "it waits for an earlier event of its user, which fails" };
 
 /**
  * Gives an outcome to each event without a translation; the others come in runs, one after another:
  * a translation may be far larger than its event.
  */
-async function* runsOf(batch: Batch, outcomes: Outcome[], { translate, limits, clock }: Rules): AsyncGenerator<Run> {
+async function* runsOf(
+  batch: Batch,
+  outcomes: Outcome[],
+  { translate, limits, clock, parked }: Rules,
+): AsyncGenerator<Run> {
   let run: Run | undefined;
   let stepBytes = 0;
   const eventBytes = EVENT_COSTS_BYTES + Math.min(batch.metadata.length, METADATA_COSTS_MAX_BYTES);
   for (let index = 0; index < batch.count; index++) {
+    if (parked.size > 0 && parked.has(batch.orderHash?.(index) ?? 0)) {
+      outcomes[index] = PARKED;
+      continue;
+    }
     const event = batch.event(index);
     stepBytes += event.length + eventBytes;
     if (stepBytes > STEP_MAX_BYTES && index > 0) {

@@ -106,31 +106,36 @@ export class DeadLetters {
   readonly #states: Map<Position, Pick<Mark, "state" | "atMs">>;
   /** That {@link list} found to be unreadable: a damaged disk took their record. */
   readonly #damaged = new Set<Position>();
-  #keptTo: Position;
+  /** Positions of events that the lane may settle again, after a crash. */
+  readonly #keptBefore: Set<Position>;
+  /** What was kept of a batch whose keeping failed half way. */
+  readonly #keptOf = new WeakMap<LogBatch, Set<Position>>();
 
   private constructor(
     log: Log,
     marks: Log,
     states: Map<Position, Pick<Mark, "state" | "atMs">>,
-    keptTo: Position,
+    keptBefore: Set<Position>,
     clock: Clock,
   ) {
     this.log = log;
     this.#marks = marks;
     this.#states = states;
-    this.#keptTo = keptTo;
+    this.#keptBefore = keptBefore;
     this.#clock = clock;
   }
 
   /**
    * `head` is that of the log the events come from: it gives positions from there on anew, also
-   * when a damaged disk took its end.
+   * when a damaged disk took its end. `since`: how many dead letters the lane's state knows of; of
+   * the others the events may be settled again. Default: none.
    * **Errors**: `WAYBILL_DISK`.
    */
   static async open(
     directory: string,
     head: Position,
     runtime: { readonly disk: Disk; readonly clock: Clock },
+    since: Position = 0,
   ): Promise<DeadLetters> {
     const log = await openLog(
       { directory, segmentMaxBytes: SEGMENT_BYTES, metadataMaxBytes: METADATA_MAX_BYTES },
@@ -142,8 +147,10 @@ export class DeadLetters {
       const mark = parseMark(Buffer.from(body).toString());
       if (mark !== undefined && mark.letter >= log.first && mark.letter < log.head) states.set(mark.letter, mark);
     }
-    const keptTo = Math.min(await lastPosition(log), head - 1);
-    return new DeadLetters(log, marks, states, keptTo, runtime.clock);
+    const kept = new Set<Position>();
+    for await (const { metadata } of recordsFrom(log, Math.max(since, log.first)))
+      for (const one of parseMetadata(metadata)) if (one !== undefined && one.position < head) kept.add(one.position);
+    return new DeadLetters(log, marks, states, kept, runtime.clock);
   }
 
   /**
@@ -166,17 +173,18 @@ export class DeadLetters {
    */
   async keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
     let kept: Kept = newRecord();
+    const known = this.#keptOf.get(batch);
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status !== "rejected") continue;
       const { record, at } = batch.locate(index);
       const position = record.first + at;
-      if (position <= this.#keptTo) continue;
+      if (this.#keptBefore.has(position) || known?.has(position) === true) continue;
       const { source, receivedAtMs } = record;
       const reason = outcome.reason.slice(0, REASON_MAX_CHARACTERS);
       const head = { position, source, receivedAtMs, rejectedAtMs: this.#clock.now(), reason };
       const text = JSON.stringify(head);
       if (kept.heads.length > 0 && kept.characters + text.length > HEADS_MAX_CHARACTERS) {
-        await this.#append(kept, batch.metadata);
+        await this.#append(kept, batch);
         kept = newRecord();
       }
       kept.heads.push(head);
@@ -184,14 +192,15 @@ export class DeadLetters {
       kept.events.push(batch.event(index));
       kept.characters += text.length;
     }
-    await this.#append(kept, batch.metadata);
+    await this.#append(kept, batch);
   }
 
   /**
    * As one record: it is there as a whole or not at all, and what the events share is stored in it
    * once.
    */
-  async #append({ heads, texts, events }: Kept, metadata: string): Promise<void> {
+  async #append({ heads, texts, events }: Kept, batch: LogBatch): Promise<void> {
+    const { metadata } = batch;
     const [first] = heads;
     if (first === undefined) return;
     let end = -1;
@@ -206,7 +215,9 @@ export class DeadLetters {
       body: events.flatMap((event, index) => (index === 0 ? [event] : [COMMA, event])),
       ends: Uint32Array.from(events, ({ length }) => (end += 1 + length)),
     });
-    this.#keptTo = (heads.at(-1) as Head).position;
+    const known = this.#keptOf.get(batch) ?? new Set<Position>();
+    for (const { position } of heads) known.add(position);
+    this.#keptOf.set(batch, known);
   }
 
   /**
@@ -333,15 +344,6 @@ function holds(filter: DeadLetterFilter, { state, source, reason, rejectedAtMs }
     (filter.sinceMs === undefined || rejectedAtMs >= filter.sinceMs) &&
     (filter.untilMs === undefined || rejectedAtMs < filter.untilMs)
   );
-}
-
-/** Position of the newest dead letter, -1 without one. */
-async function lastPosition(log: Log): Promise<Position> {
-  if (log.head === log.first) return -1;
-  const reader = log.reader({ position: log.head - 1 });
-  const [record] = await reader.read(1);
-  await reader.close();
-  return (record === undefined ? undefined : parseMetadata(record.metadata).at(-1))?.position ?? -1;
 }
 
 /**

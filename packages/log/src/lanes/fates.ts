@@ -22,38 +22,35 @@
  * gone. Its body is a list of runs (count as a varint, fate as a byte) or, where that is longer,
  * one byte per event.
  */
-import { type Clock, type Disk, DROP_REASONS, type DropReason, type Outcome } from "@waybill/core";
+import type { Clock, Disk, DropReason, Outcome } from "@waybill/core";
 import { recordsFrom } from "../records.ts";
 import { openLog } from "../segment-log.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "../types.ts";
-
-/**
- * An event's final outcome. `unknown`: its record is lost. `not_addressed`: it was not among the
- * chosen ones of a replay.
- */
-export type Fate =
-  | { readonly status: "delivered" | "rejected" | "expired" | "unknown" | "not_addressed" }
-  | { readonly status: "dropped"; readonly reason: DropReason };
-
-/** Events per fate since the lane began. */
-export interface FateCounts {
-  readonly delivered: number;
-  readonly rejected: number;
-  readonly expired: number;
-  readonly dropped: Readonly<Partial<Record<DropReason, number>>>;
-}
-
-/** The part of the fates that is stored in a lane's state. */
-export interface FateTail {
-  /** The first position it covers. */
-  readonly from: Position;
-  /** Count and code of each run, in turn. */
-  readonly runs: readonly number[];
-  /** Events per fate before it, since the lane began to keep fates. */
-  readonly before: FateCounts;
-}
-
-export const NO_FATES: FateCounts = { delivered: 0, rejected: 0, expired: 0, dropped: {} };
+import {
+  add,
+  type BlockHead,
+  bodyAt,
+  countsOf,
+  DELIVERED_CODE,
+  decodeSparse,
+  droppedCode,
+  EXPIRED,
+  encodeMap,
+  encodeRuns,
+  encodeSparse,
+  type Fate,
+  type FateCounts,
+  type FateTail,
+  fateCode,
+  fateOf,
+  headOf,
+  isSparse,
+  NOT_ADDRESSED,
+  PARKED,
+  runAt,
+  type SparseForm,
+  viewOf,
+} from "./fate-blocks.ts";
 
 export interface FatesOptions {
   readonly directory: string;
@@ -62,15 +59,8 @@ export interface FatesOptions {
   readonly tail: FateTail;
   /** Of the log of blocks. Default 8 MiB. */
   readonly segmentMaxBytes?: number;
-  /** Runs that the state holds at most. Default 100, at most 2 KiB of text. */
+  /** Runs that the state holds at most. Default 60, at most 1.2 KiB of text. */
   readonly tailMaxRuns?: number;
-}
-
-/** What is stored beside a block's body; the counts are those up to its end. */
-interface BlockHead extends FateCounts {
-  readonly first: Position;
-  readonly count: number;
-  readonly form: "runs" | "map";
 }
 
 /** Which positions a block covers, and its own position in the log of blocks. */
@@ -78,45 +68,20 @@ interface Place {
   readonly first: Position;
   readonly end: Position;
   readonly at: Position;
+  readonly form: BlockHead["form"];
 }
 
 /**
- * 100 runs have at most 2 KiB as text: they fit the slot of the lane's state beside everything
- * else.
+ * 60 runs have at most 1.2 KiB as text: they fit the slot of the lane's state beside strands and
+ * everything else.
  */
-const TAIL_MAX_RUNS = 100;
+const TAIL_MAX_RUNS = 60;
 /**
  * What may wait in memory for a disk without room: 2 MiB of runs. Older fates are then given up and
  * become `unknown`.
  */
 const WAITING_MAX_RUNS = 100_000;
 const SEGMENT_BYTES = 8 * 1024 * 1024;
-
-const NOT_ADDRESSED = 0;
-const DELIVERED = 1;
-const REJECTED = 2;
-const EXPIRED = 3;
-/** Of the first reason; the others follow. Never reused: they are stored in files. */
-const FIRST_DROPPED = 16;
-
-/** Of a final outcome. */
-function fateCode(outcome: Outcome): number {
-  if (outcome.status === "delivered") return DELIVERED;
-  return outcome.status === "dropped" ? droppedCode(outcome.reason) : REJECTED;
-}
-
-function droppedCode(reason: DropReason): number {
-  return FIRST_DROPPED + DROP_REASONS.indexOf(reason);
-}
-
-function fateOf(code: number): Fate {
-  if (code === DELIVERED) return { status: "delivered" };
-  if (code === REJECTED) return { status: "rejected" };
-  if (code === EXPIRED) return { status: "expired" };
-  if (code === NOT_ADDRESSED) return { status: "not_addressed" };
-  const reason = DROP_REASONS[code - FIRST_DROPPED];
-  return reason === undefined ? { status: "unknown" } : { status: "dropped", reason };
-}
 
 /** Runs from a position on. */
 interface Runs {
@@ -126,6 +91,9 @@ interface Runs {
   /** Count and code of each, in turn. */
   readonly list: number[];
 }
+
+/** No block has it. */
+const UNKNOWN_CODE = -1;
 
 export class Fates {
   readonly #log: Log;
@@ -137,7 +105,13 @@ export class Fates {
   #leaving: Runs | undefined;
   #flushing: Promise<void> | undefined;
   readonly #counts: Map<number, number>;
-
+  /** Settled behind the tail and not delivered, by position. */
+  readonly #ahead = new Map<Position, number>();
+  /** What a block has of events that are settled once more, after a crash. */
+  readonly #stale = new Set<Position>();
+  /** What no block of single events has yet. */
+  readonly #unwritten: Readonly<Record<SparseForm, Map<Position, number>>> = { patch: new Map(), ahead: new Map() };
+  #aheadFrom: Position | undefined;
   readonly #tailMaxRuns: number;
 
   private constructor(log: Log, { from, runs, before }: FateTail, tailMaxRuns: number) {
@@ -151,7 +125,24 @@ export class Fates {
   /** **Errors**: `WAYBILL_DISK`. */
   static async open(options: FatesOptions): Promise<Fates> {
     const { directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES, tailMaxRuns = TAIL_MAX_RUNS } = options;
-    return new Fates(await openLog({ directory, segmentMaxBytes }, runtime), tail, tailMaxRuns);
+    const fates = new Fates(await openLog({ directory, segmentMaxBytes }, runtime), tail, tailMaxRuns);
+    if (tail.aheadFrom !== undefined) await fates.#readAhead(tail.aheadFrom);
+    return fates;
+  }
+
+  async #readAhead(from: Position): Promise<void> {
+    this.#aheadFrom = from;
+    for await (const record of recordsFrom(this.#log, from)) {
+      const head = headOf(record);
+      if (head?.form !== "ahead") continue;
+      for (const [offset, code] of decodeSparse(record.body))
+        if (head.first + offset >= this.end) this.#ahead.set(head.first + offset, code);
+    }
+  }
+
+  /** After the last event that has its place among the runs. */
+  get end(): Position {
+    return this.#tail.end;
   }
 
   /**
@@ -160,11 +151,12 @@ export class Fates {
    */
   get tail(): FateTail {
     const { from, end, list } = this.#tail;
+    const ahead = this.#aheadFrom === undefined || this.#ahead.size === 0 ? {} : { aheadFrom: this.#aheadFrom };
     if (this.#leaving !== undefined || list.length > 2 * this.#tailMaxRuns)
-      return { from: end, runs: [], before: this.counts() };
+      return { from: end, runs: [], before: this.counts(), ...ahead };
     const before = new Map(this.#counts);
     for (let at = 0; at < list.length; at += 2) add(before, list[at + 1] as number, -(list[at] as number));
-    return { from, runs: list, before: viewOf(before) };
+    return { from, runs: list, before: viewOf(before), ...ahead };
   }
 
   /** Events per fate since the lane began to keep them. */
@@ -175,6 +167,82 @@ export class Fates {
   /** The next event has got its outcome; only final ones are given. */
   settle(outcome: Outcome): void {
     this.#push(1, fateCode(outcome));
+  }
+
+  /** An event behind the others has got its outcome; {@link passTo} gives it its place. */
+  settleAhead(position: Position, outcome: Outcome): void {
+    this.#noteAhead(position, fateCode(outcome));
+  }
+
+  /** The same for events that retention took. */
+  expireAhead(position: Position): void {
+    this.#noteAhead(position, EXPIRED);
+  }
+
+  #noteAhead(position: Position, code: number): void {
+    if (code === DELIVERED_CODE && !this.#stale.delete(position)) return;
+    this.#ahead.set(position, code);
+    this.#unwritten.ahead.set(position, code);
+  }
+
+  /** It was settled before a crash that the lane's state does not know of: it will be again. */
+  forgetAhead(position: Position): void {
+    if (this.#ahead.delete(position)) this.#stale.add(position);
+  }
+
+  /** All before `to` are settled, but those that are parked. */
+  passTo(to: Position, isParked: (position: Position) => boolean, mayBeParked: boolean): void {
+    if (!mayBeParked && this.#ahead.size === 0) return this.#push(Math.max(0, to - this.end), DELIVERED_CODE);
+    while (this.end < to) {
+      const position = this.end;
+      this.#push(1, isParked(position) ? PARKED : (this.#ahead.get(position) ?? DELIVERED_CODE));
+      if (this.#ahead.delete(position)) this.#unwritten.ahead.delete(position);
+    }
+    if (this.#ahead.size === 0) this.#aheadFrom = undefined;
+  }
+
+  /** All before `to` are settled or, where nothing else is known, expired. */
+  passExpired(to: Position): void {
+    if (this.#ahead.size === 0) return this.expireTo(to);
+    while (this.end < to) {
+      const position = this.end;
+      this.#push(1, this.#ahead.get(position) ?? EXPIRED);
+      this.#ahead.delete(position);
+    }
+  }
+
+  /**
+   * That an event behind {@link end} was delivered is written down like other outcomes: what else
+   * shows it is about to be removed.
+   */
+  writeDelivered(position: Position): void {
+    if (this.#ahead.has(position)) return;
+    this.#ahead.set(position, DELIVERED_CODE);
+    this.#unwritten.ahead.set(position, DELIVERED_CODE);
+  }
+
+  /** The log has lost its end: positions from here on are given out again. */
+  rewind(position: Position): void {
+    this.#tail = { from: position, end: position, list: [] };
+    this.#ahead.clear();
+  }
+
+  /** Whether it has to be told of delivered events one by one. */
+  get mindsDelivered(): boolean {
+    return this.#stale.size > 0;
+  }
+
+  /** A parked event has got its outcome, after those behind it. */
+  patch(position: Position, outcome: Outcome | "expired"): void {
+    const code = outcome === "expired" ? EXPIRED : fateCode(outcome);
+    add(this.#counts, code, 1);
+    this.#unwritten.patch.set(position, code);
+  }
+
+  /** What became of an event behind {@link end}, if it is settled and was not delivered. */
+  aheadAt(position: Position): Fate | undefined {
+    const code = this.#ahead.get(position);
+    return code === undefined ? undefined : fateOf(code);
   }
 
   /** The events up to `position` are not part of this: a replay has gaps. */
@@ -197,7 +265,12 @@ export class Fates {
 
   /** Whether {@link flush} has something to do. */
   get isLong(): boolean {
-    return this.#flushing !== undefined || this.#tail.list.length > 2 * this.#tailMaxRuns;
+    const { patch, ahead } = this.#unwritten;
+    return this.#flushing !== undefined || this.#isTailLong || patch.size > 0 || ahead.size > 0;
+  }
+
+  get #isTailLong(): boolean {
+    return this.#tail.list.length > 2 * this.#tailMaxRuns;
   }
 
   /**
@@ -212,15 +285,31 @@ export class Fates {
 
   /** What became of the event at `position`, which must be below the lane's cursor. */
   async at(position: Position): Promise<Fate> {
+    const code = await this.#codeAt(position);
+    if (code !== PARKED) return fateOf(code);
+    const patched = this.#unwritten.patch.get(position) ?? (await this.#findIn(position, (form) => form === "patch"));
+    return patched === undefined ? { status: "unknown" } : fateOf(patched);
+  }
+
+  async #codeAt(position: Position): Promise<number> {
     for (const runs of [this.#tail, this.#leaving])
       if (runs !== undefined && position >= runs.from) return runAt(runs.list, position - runs.from);
+    return (await this.#findIn(position, (form) => !isSparse(form))) ?? UNKNOWN_CODE;
+  }
+
+  /** The newest block counts: its events were settled again after a crash. */
+  async #findIn(position: Position, isWanted: (form: BlockHead["form"]) => boolean): Promise<number | undefined> {
     this.#places ??= await placesOf(this.#log);
-    // A newer block counts: its events were settled again after a crash.
-    const place = this.#places.findLast(({ first, end }) => first <= position && position < end);
-    const record = place === undefined ? undefined : await readAt(this.#log, place.at);
-    const head = record === undefined ? undefined : headOf(record);
-    if (record === undefined || head === undefined) return { status: "unknown" };
-    return bodyAt(record.body, head, position - head.first);
+    for (let index = this.#places.length - 1; index >= 0; index--) {
+      const { first, end, form, at } = this.#places[index] as Place;
+      if (position < first || position >= end || !isWanted(form)) continue;
+      const record = await readAt(this.#log, at);
+      const head = record === undefined ? undefined : headOf(record);
+      const code =
+        record === undefined || head === undefined ? undefined : bodyAt(record.body, head, position - head.first);
+      if (code !== UNKNOWN_CODE || !isSparse(form)) return code;
+    }
+    return undefined;
   }
 
   /**
@@ -250,23 +339,49 @@ export class Fates {
   }
 
   async #append(): Promise<void> {
+    for (const form of ["patch", "ahead"] as const) if (this.#unwritten[form].size > 0) await this.#appendSparse(form);
+    if (this.#isTailLong) await this.#appendTail();
+  }
+
+  async #appendSparse(form: SparseForm): Promise<void> {
+    const unwritten = this.#unwritten[form];
+    const entries = [...unwritten].sort(([one], [other]) => one - other);
+    unwritten.clear();
+    const first = (entries[0] as readonly [Position, number])[0];
+    const end = (entries.at(-1) as readonly [Position, number])[0] + 1;
+    try {
+      const at = await this.#write({ first, count: end - first, form }, encodeSparse(first, entries));
+      if (form === "ahead") this.#aheadFrom ??= at;
+    } catch (error) {
+      for (const [position, code] of entries) if (!unwritten.has(position)) unwritten.set(position, code);
+      throw error;
+    }
+  }
+
+  async #write(part: Pick<BlockHead, "first" | "count" | "form">, body: Uint8Array): Promise<Position> {
+    const { first, count, form } = part;
+    const head: BlockHead = { first, count, form, ...this.counts() };
+    const at = await this.#log.append({
+      source: "",
+      receivedAtMs: 0,
+      metadata: JSON.stringify(head),
+      body: [body],
+      ends: Uint32Array.of(body.length),
+    });
+    this.#places?.push({ first, end: first + count, at, form });
+    return at;
+  }
+
+  async #appendTail(): Promise<void> {
     const leaving = this.#tail;
     const { from, end, list } = leaving;
     const count = end - from;
     const runs = encodeRuns(list);
     const body = runs.length < count ? runs : encodeMap(list, count);
-    const head: BlockHead = { first: from, count, form: body === runs ? "runs" : "map", ...this.counts() };
     this.#leaving = leaving;
     this.#tail = { from: end, end, list: [] };
     try {
-      const at = await this.#log.append({
-        source: "",
-        receivedAtMs: 0,
-        metadata: JSON.stringify(head),
-        body: [body],
-        ends: Uint32Array.of(body.length),
-      });
-      this.#places?.push({ first: from, end, at });
+      await this.#write({ first: from, count, form: body === runs ? "runs" : "map" }, body);
     } catch (error) {
       const since = this.#tail;
       const kept = list.length <= 2 * WAITING_MAX_RUNS;
@@ -278,153 +393,12 @@ export class Fates {
   }
 }
 
-function add(counts: Map<number, number>, code: number, count: number): void {
-  counts.set(code, (counts.get(code) ?? 0) + count);
-}
-
-function countsOf({ delivered, rejected, expired, dropped }: FateCounts): Map<number, number> {
-  return new Map([
-    [DELIVERED, delivered],
-    [REJECTED, rejected],
-    [EXPIRED, expired],
-    ...Object.entries(dropped).map(([reason, count]) => [droppedCode(reason as DropReason), count] as const),
-  ]);
-}
-
-function viewOf(counts: ReadonlyMap<number, number>): FateCounts {
-  const dropped: Partial<Record<DropReason, number>> = {};
-  for (const [code, count] of counts) {
-    const fate = fateOf(code);
-    if (fate.status === "dropped" && count > 0) dropped[fate.reason] = count;
-  }
-  return {
-    delivered: counts.get(DELIVERED) ?? 0,
-    rejected: counts.get(REJECTED) ?? 0,
-    expired: counts.get(EXPIRED) ?? 0,
-    dropped,
-  };
-}
-
-/** The fate of the event `offset` after the first one of the runs. */
-function runAt(runs: readonly number[], offset: number): Fate {
-  let left = offset;
-  for (let at = 0; at < runs.length; at += 2) {
-    left -= runs[at] as number;
-    if (left < 0) return fateOf(runs[at + 1] as number);
-  }
-  return { status: "unknown" };
-}
-
-const SEVEN_BITS = 0x7f;
-const MORE = 0x80;
-
-function encodeRuns(runs: readonly number[]): Uint8Array {
-  const bytes: number[] = [];
-  for (let at = 0; at < runs.length; at += 2) {
-    let count = runs[at] as number;
-    while (count > SEVEN_BITS) {
-      bytes.push((count % MORE) | MORE);
-      count = Math.floor(count / MORE);
-    }
-    bytes.push(count, runs[at + 1] as number);
-  }
-  return Uint8Array.from(bytes);
-}
-
-function decodeRuns(bytes: Uint8Array): number[] {
-  const runs: number[] = [];
-  let count = 0;
-  let scale = 1;
-  for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at] as number;
-    count += (byte & SEVEN_BITS) * scale;
-    scale *= MORE;
-    if (byte >= MORE) continue;
-    runs.push(count, bytes[++at] ?? 0);
-    count = 0;
-    scale = 1;
-  }
-  return runs;
-}
-
-function encodeMap(runs: readonly number[], count: number): Uint8Array {
-  const bytes = new Uint8Array(count);
-  let from = 0;
-  for (let at = 0; at < runs.length; at += 2) {
-    bytes.fill(runs[at + 1] as number, from, from + (runs[at] as number));
-    from += runs[at] as number;
-  }
-  return bytes;
-}
-
-function bodyAt(body: Uint8Array, { form }: BlockHead, offset: number): Fate {
-  return form === "map" ? fateOf(body[offset] ?? 0) : runAt(decodeRuns(body), offset);
-}
-
-/**
- * The fate of the event at `position` as a lane's state has it; `undefined` when it is in a block.
- */
-export function fateInTail({ from, runs }: FateTail, position: Position): Fate | undefined {
-  return position < from ? undefined : runAt(runs, position - from);
-}
-
-/**
- * The fate of the event at `position` as a block has it; `undefined` when it is elsewhere, or this
- * is not a block.
- */
-export function fateInBlock(record: LogRecord, position: Position): Fate | undefined {
-  const head = headOf(record);
-  const offset = position - (head?.first ?? 0);
-  return head === undefined || offset < 0 || offset >= head.count ? undefined : bodyAt(record.body, head, offset);
-}
-
-/** A block of fates as it is stored in a file. `undefined` for a record that is not one. */
-export function blockOf(
-  record: LogRecord,
-):
-  | { readonly first: Position; readonly end: Position; readonly upToEnd: FateCounts; readonly own: FateCounts }
-  | undefined {
-  const head = headOf(record);
-  if (head === undefined) return undefined;
-  const own = new Map<number, number>();
-  if (head.form === "map") for (const code of record.body) add(own, code, 1);
-  else countRuns(own, decodeRuns(record.body));
-  return { first: head.first, end: head.first + head.count, upToEnd: head, own: viewOf(own) };
-}
-
-/** Events per fate of all that a lane's state speaks of. */
-export function countsUpTo({ before, runs }: FateTail): FateCounts {
-  const counts = countsOf(before);
-  countRuns(counts, runs);
-  return viewOf(counts);
-}
-
-function countRuns(counts: Map<number, number>, runs: readonly number[]): void {
-  for (let at = 0; at < runs.length; at += 2) add(counts, runs[at + 1] as number, runs[at] as number);
-}
-
-/** Events that have a fate. */
-export function totalOf({ delivered, rejected, expired, dropped }: FateCounts): number {
-  return delivered + rejected + expired + Object.values(dropped).reduce((sum, count) => sum + count, 0);
-}
-
-/** `undefined` for a record that is not a block, whatever its checksum says. */
-function headOf({ metadata }: LogRecord): BlockHead | undefined {
-  try {
-    const head = JSON.parse(metadata) as Partial<BlockHead> | null;
-    const numbers = [head?.first, head?.count, head?.delivered, head?.rejected, head?.expired];
-    const isBlock = numbers.every((one) => Number.isSafeInteger(one)) && typeof head?.dropped === "object";
-    return isBlock && (head.form === "runs" || head.form === "map") ? (head as BlockHead) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 async function placesOf(log: Log): Promise<Place[]> {
   const places: Place[] = [];
   for await (const record of recordsFrom(log, log.first)) {
     const head = headOf(record);
-    if (head !== undefined) places.push({ first: head.first, end: head.first + head.count, at: record.first });
+    if (head !== undefined)
+      places.push({ first: head.first, end: head.first + head.count, at: record.first, form: head.form });
   }
   return places;
 }

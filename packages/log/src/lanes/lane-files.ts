@@ -2,7 +2,7 @@
 import type { Disk } from "@waybill/core";
 import type { Position } from "../types.ts";
 import { namesIn, walkLog } from "../walk.ts";
-import { type Fate, fateInBlock, fateInTail } from "./fates.ts";
+import { type Fate, fateInBlock, fateInTail } from "./fate-blocks.ts";
 import { LaneState } from "./lane-state.ts";
 import { fateTailOf, type LaneVendor, parseLaneState } from "./lane-value.ts";
 

@@ -1,7 +1,7 @@
 /** The content of a lane's state file, and what a lane does whose state is new, damaged or gone. */
 import type { Disk } from "@waybill/core";
 import type { Log, Position } from "../types.ts";
-import { type FateTail, NO_FATES } from "./fates.ts";
+import { type FateTail, NO_FATES } from "./fate-blocks.ts";
 import { LaneState } from "./lane-state.ts";
 
 export interface LaneStateValue {
@@ -14,8 +14,25 @@ export interface LaneStateValue {
   readonly rejected: number;
   readonly expired: number;
   readonly dropped: Readonly<Record<string, number>>;
-  /** Events of the batch that begins at `position` and was sent, or may have been; 0 for none. */
+  /**
+   * Events of the batch that begins at `position` and was sent, or may have been; 0 for none. Of a
+   * lane with one strand.
+   */
   readonly leased: number;
+  /** Absent for a lane with one strand: see {@link strandsText}. */
+  readonly strands?: string;
+  /** What the strands are made by. Absent for one strand. */
+  readonly order?: "user" | "none" | "arrival";
+  /** Absent when none is: see `parked.ts`. */
+  readonly parked?: string;
+  /** Events from `position` on that have their outcome already. Absent for none. */
+  readonly ahead?: number;
+  /** Every event before it is settled or parked. Absent where it is `position`. */
+  readonly frontier?: Position;
+  /** Of the events before `first`, which retention removes, those from `position` on that are settled. */
+  readonly removing?: { readonly first: Position; readonly settled: number };
+  /** Dead letters there were, so that none is kept twice. Absent in states of before it was noted. */
+  readonly dead?: Position;
   /** What became of the newest events. Absent in states of before lanes kept fates. */
   readonly fates?: FateTail;
   /** Events that were settled before the lane kept fates. */
@@ -27,9 +44,98 @@ export interface LaneStateValue {
   readonly vendors?: readonly LaneVendor[];
 }
 
+/** A user whose events are set aside. */
+export interface ParkedValue {
+  /** The order hash of its events. */
+  readonly hash: number;
+  /** Its first event that is not settled. */
+  readonly position: Position;
+  /** How long that has failed while others passed. */
+  readonly failedMs: number;
+}
+
+/** More than that and a failing event holds up its strand; the text has to fit the slot. */
+export const PARKED_MAX = 64;
+const PARKED = /^([0-9a-z]{1,7})\+([0-9a-z]{1,10})~([0-9a-z]{1,8})$/;
+const BASE = 36;
+const SECOND_MS = 1_000;
+
+/** `hash+offset~seconds` of each in base 36, the offset from the lane's `position`. */
+export function parkedText(users: readonly ParkedValue[], from: Position): string {
+  return users
+    .map(({ hash, position, failedMs }) => {
+      const numbers = [hash, position - from, Math.floor(failedMs / SECOND_MS)].map((one) => one.toString(BASE));
+      return `${numbers[0]}+${numbers[1]}~${numbers[2]}`;
+    })
+    .join(" ");
+}
+
+/** `undefined` for what is not such a text. */
+export function parseParked(text: string, from: Position): readonly ParkedValue[] | undefined {
+  const users: ParkedValue[] = [];
+  for (const part of text.split(" ")) {
+    const match = PARKED.exec(part);
+    if (match === null) return undefined;
+    const [hash, offset, seconds] = match.slice(1).map((number) => Number.parseInt(number, BASE)) as [
+      number,
+      number,
+      number,
+    ];
+    users.push({ hash, position: from + offset, failedMs: seconds * SECOND_MS });
+  }
+  return users.length <= PARKED_MAX ? users : undefined;
+}
+
 export interface LaneVendor {
   readonly name: string;
   readonly from: Position;
+}
+
+/** A part of a lane's events: those whose order hash leaves `residue` when divided by `modulus`. */
+export interface StrandValue {
+  readonly residue: number;
+  /** A power of two. */
+  readonly modulus: number;
+  /** Its events before are settled. */
+  readonly position: Position;
+  /** Events from there on that were sent as one batch, or may have been; 0 for none. */
+  readonly planned: number;
+}
+
+/** More than a lane ever has; the text has to fit the slot beside the rest. */
+export const STRANDS_MAX = 64;
+const STRAND = /^(\d+)\/(\d+)\+(\d+)(?::(\d+))?$/;
+
+/** `residue/modulus+offset:planned` of each, the offset from the lane's `position`. */
+export function strandsText(strands: readonly StrandValue[], from: Position): string {
+  return strands
+    .map(({ residue, modulus, position, planned }) => {
+      const text = `${residue}/${modulus}+${position - from}`;
+      return planned === 0 ? text : `${text}:${planned}`;
+    })
+    .join(" ");
+}
+
+/** `undefined` for what is not the whole of a lane's events, each once. */
+export function parseStrands(text: string, from: Position): readonly StrandValue[] | undefined {
+  const strands: StrandValue[] = [];
+  let whole = 0;
+  for (const part of text.split(" ")) {
+    const match = STRAND.exec(part);
+    if (match === null) return undefined;
+    const [residue, modulus, offset, planned] = match.slice(1).map((number) => Number(number ?? 0)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const isPart = modulus >= 1 && modulus <= STRANDS_MAX && (modulus & (modulus - 1)) === 0 && residue < modulus;
+    const overlaps = strands.some((one) => (one.residue - residue) % Math.min(one.modulus, modulus) === 0);
+    if (!isPart || overlaps || !Number.isSafeInteger(from + offset)) return undefined;
+    strands.push({ residue, modulus, position: from + offset, planned });
+    whole += STRANDS_MAX / modulus;
+  }
+  return whole === STRANDS_MAX ? strands : undefined;
 }
 
 /** Changes of vendor that a lane remembers; they have to fit the slot beside the rest. */
@@ -81,8 +187,30 @@ export function parseLaneState(value: unknown): LaneStateValue | undefined {
   // A log that lost its end moves the base with the position, below zero if need be.
   if (!Number.isSafeInteger(base) || base > position) return undefined;
   if (vendors !== undefined && !isVendors(vendors)) return undefined;
+  if (!isAboutStrands(state)) return undefined;
   if (!isDropped(dropped) || (unkept !== undefined && !isCount(unkept))) return undefined;
   return fates === undefined || isFateTail(fates) ? state : undefined;
+}
+
+const ORDERS: ReadonlySet<unknown> = new Set(["user", "none", "arrival"]);
+
+function isAboutStrands({
+  position,
+  strands,
+  order,
+  parked,
+  ahead,
+  frontier,
+  removing,
+  dead,
+}: LaneStateValue): boolean {
+  const counts = [ahead, frontier, dead, removing?.first, removing?.settled];
+  return (
+    counts.every((count) => count === undefined || isCount(count)) &&
+    (order === undefined || ORDERS.has(order)) &&
+    (strands === undefined || (typeof strands === "string" && parseStrands(strands, position) !== undefined)) &&
+    (parked === undefined || (typeof parked === "string" && parseParked(parked, position) !== undefined))
+  );
 }
 
 /** Runs of events, each with the code of a fate; those of a version to come are `unknown`. */

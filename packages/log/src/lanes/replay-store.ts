@@ -14,7 +14,8 @@ import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, S
 import { Account, assert } from "@waybill/core";
 import { fitting, LogBatch, type Piece, pieceBytes, settledPrefix, slicePieces } from "../batch.ts";
 import type { Position } from "../types.ts";
-import type { Fate, Fates, FateTail } from "./fates.ts";
+import type { Fate, FateTail } from "./fate-blocks.ts";
+import type { Fates } from "./fates.ts";
 import type { LaneState } from "./lane-state.ts";
 
 /** The content of a replay's state file. */
@@ -83,6 +84,14 @@ export class ReplayStore<T extends ReplayState> implements Store {
 
   get value(): T {
     return this.#value;
+  }
+
+  get tail(): number {
+    return this.#value.total;
+  }
+
+  get settledTo(): number {
+    return this.#value.done ? this.tail : Math.min(this.tail - 1, this.#account.settled);
   }
 
   pending(): Pending {

@@ -10,7 +10,7 @@ import type { Disk } from "@waybill/core";
 import type { Position } from "../types.ts";
 import { verifyLog } from "../verify.ts";
 import { namesIn, walkLog } from "../walk.ts";
-import { blockOf, countsUpTo, type FateCounts, totalOf } from "./fates.ts";
+import { blockOf, countsUpTo, type FateCounts, isSparse, totalOf } from "./fate-blocks.ts";
 import { LaneState } from "./lane-state.ts";
 import { fateTailOf, type LaneStateValue, parseLaneState } from "./lane-value.ts";
 
@@ -88,6 +88,8 @@ async function verifyBlocks(
   let end: Position = 0;
   let counted: FateCounts | undefined;
   let lost = 0;
+  /** Outcomes of parked events since the block before. */
+  let patched = 0;
   const gap = (from: Position, to: Position): void => {
     if (to <= from) return;
     lost += to - from;
@@ -98,16 +100,19 @@ async function verifyBlocks(
   if ((await namesIn(disk, directory)).length > 0)
     for await (const walked of walkLog(directory, disk)) {
       const block = walked.kind === "record" ? blockOf(walked.record) : undefined;
-      if (block === undefined || block.end > tail.from) continue;
+      if (block === undefined) continue;
+      if (block.form === "patch") patched += block.entries;
+      if (isSparse(block.form) || block.end > tail.from) continue;
       gap(Math.max(end, neededFrom), block.first);
       if (
         block.first === end &&
         counted !== undefined &&
-        totalOf(block.upToEnd) - totalOf(counted) !== totalOf(block.own)
+        totalOf(block.upToEnd) - totalOf(counted) !== totalOf(block.own) + patched
       )
         faults.push(`the block of fates of positions ${block.first} to ${block.end - 1} does not count what it holds`);
       end = block.end;
       counted = block.upToEnd;
+      patched = 0;
     }
   gap(Math.max(end, neededFrom), tail.from);
   return lost;

@@ -98,7 +98,7 @@ class Real {
       runtime: { disk, clock },
       tail: fateTailOf(state.initial),
     });
-    this.store = new LogStore({ name: "a", log: this.log, state, fates, deadLetters: this.dead });
+    this.store = new LogStore({ name: "a", log: this.log, state, fates, deadLetters: this.dead, clock: this.clock });
     this.lane = new Lane({
       name: "a",
       store: this.store,

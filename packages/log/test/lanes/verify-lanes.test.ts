@@ -29,12 +29,13 @@ const FILTERED: Outcome = { status: "dropped", reason: "filtered" };
  */
 async function settled(): Promise<SimDisk> {
   const disk = new SimDisk();
-  const runtime = { disk, clock: new VirtualClock() };
+  const clock = new VirtualClock();
+  const runtime = { disk, clock };
   const log = await openLog({ directory: "/e/log" }, runtime);
   const state = await LaneState.open<LaneStateValue>(disk, "/e/lanes", "a", (lost) => newLaneState(log, lost));
   const deadLetters = await DeadLetters.open("/e/dead/a", log.head, runtime);
   const fates = await Fates.open({ directory: "/e/fates/a", runtime, tail: fateTailOf(state.initial) });
-  const store = new LogStore({ name: "a", log, state, fates, deadLetters });
+  const store = new LogStore({ name: "a", log, state, fates, deadLetters, clock });
   for (let index = 0; index < EVENTS; index++) {
     const body = Buffer.from(`{"messageId":"m-${index}"}`);
     await log.append({ source: "s", receivedAtMs: 1, metadata: "", body: [body], ends: Uint32Array.of(body.length) });
@@ -82,7 +83,7 @@ test("a damaged block of fates is reported, with the positions whose outcome is 
   const { path } = await newest(disk, "/e/fates/a");
   disk.flipBit(path, 200);
   const [report] = await verifyLanes("/e", 0, disk);
-  expect(report?.faults).toEqual(["the fates of positions 0 to 199 are damaged: their trace says unknown"]);
+  expect(report?.faults).toEqual(["the fates of positions 0 to 99 are damaged: their trace says unknown"]);
   expect(report).toMatchObject({ settled: EVENTS, known: EVENTS - 200 });
   // Of events that the log no longer has, fates may be gone.
   expect(await verifyLanes("/e", 200, disk)).toMatchObject([{ known: EVENTS, faults: [] }]);

@@ -14,6 +14,7 @@ const BACKOFF_MAX_MS = 60_000;
 const BATCH_MAX_EVENTS = 10_000;
 const RATE_MIN = 0.001;
 const RATE_MAX = 100_000;
+const IN_FLIGHT_MAX = 64;
 
 const events = nameMap<string | false>({
   description:
@@ -82,6 +83,27 @@ const batch = group(
   "How events are put together in requests, within the vendor's own limits.",
 );
 
+const retry = group(
+  z
+    .strictObject({
+      giveUpAfter: duration({
+        min: 1_000,
+        default: "1h",
+        example: "10m",
+        description:
+          "An event that has failed for so long while others were delivered becomes a dead letter, `poison`. Time in which nothing was delivered does not count: in an outage nothing is given up.",
+      }),
+      maxAge: duration({
+        min: 1_000,
+        example: "6h",
+        description:
+          "Events that were received longer ago than this become dead letters, `too_old`, where late is worthless. Default: they never do.",
+      }).optional(),
+    })
+    .meta({ id: "retry" }),
+  "When an event is given up that the vendor might still take.",
+);
+
 const COMMON = {
   sources: z
     .array(z.string())
@@ -118,7 +140,24 @@ const COMMON = {
     description: "For one request, up to the end of its answer.",
   }),
   backoff,
+  retry,
   batch,
+  order: z
+    .enum(["user", "arrival", "none"])
+    .meta({
+      description:
+        "Which events are delivered in the order in which they came: those of each `user`; all, by their `arrival`, with one request at a time; or `none`. Default: user; none for LaunchDarkly; arrival for a file.",
+    })
+    .optional(),
+  maxInFlight: z
+    .int()
+    .min(1)
+    .max(IN_FLIGHT_MAX)
+    .default(IN_FLIGHT_MAX)
+    .meta({
+      description: "Most requests at once. How many there are adapts to what the vendor takes.",
+      examples: [8],
+    }),
   maxRequestsPerSecond: z
     .number()
     .min(RATE_MIN)

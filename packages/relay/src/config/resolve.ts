@@ -1,5 +1,7 @@
 /** The checked configuration as the relay works with it. */
+
 import type { InboundKey } from "@waybill/vendors/config";
+import { destinationAdapterOf } from "../delivery/adapters.ts";
 import type {
   DestinationConfig,
   EnvironmentConfig,
@@ -82,7 +84,7 @@ function resolveKey(key: InboundKey, kind: SourceKey["kind"]): SourceKey {
 }
 
 function resolveDestination(name: string, parsed: ParsedDestination): DestinationConfig {
-  const { timeout, backoff, batch, redact = [], ...options } = parsed;
+  const { timeout, backoff, retry, batch, redact = [], ...options } = parsed;
   return {
     writeKey: "",
     ...options,
@@ -92,7 +94,9 @@ function resolveDestination(name: string, parsed: ParsedDestination): Destinatio
     backoffBaseMs: backoff.base,
     backoffMaxMs: backoff.max,
     lingerMs: batch.linger,
-    ...given({ batchMaxEvents: batch.maxEvents, batchMaxBytes: batch.maxBytes }),
+    order: options.order ?? destinationAdapterOf(parsed.vendor).defaultOrder ?? "user",
+    giveUpAfterMs: retry.giveUpAfter,
+    ...given({ maxAgeMs: retry.maxAge, batchMaxEvents: batch.maxEvents, batchMaxBytes: batch.maxBytes }),
   };
 }
 

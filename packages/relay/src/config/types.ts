@@ -1,5 +1,5 @@
 import type { InboundKey, VENDOR_CONFIGS, VendorConfig } from "@waybill/vendors/config";
-import type { Vendor } from "@waybill/vendors/registry";
+import type { DeliveryOrder, Vendor } from "@waybill/vendors/registry";
 import type { FileDestinationOptions, HttpDestinationOptions } from "./own-destinations.ts";
 
 /**
@@ -114,6 +114,14 @@ export interface CommonDestination {
   readonly batchMaxEvents?: number | undefined;
   readonly batchMaxBytes?: number | undefined;
   readonly maxRequestsPerSecond?: number | undefined;
+  /** Which events keep the order of the log: those of a user, all of them, or none. */
+  readonly order: DeliveryOrder;
+  /** Most requests at once; fewer where the vendor takes fewer. */
+  readonly maxInFlight: number;
+  /** How long an event may have failed while others passed, before it is given up. */
+  readonly giveUpAfterMs: number;
+  /** Older events become dead letters. Absent: they never do. */
+  readonly maxAgeMs?: number | undefined;
 }
 
 /**
@@ -212,6 +220,9 @@ interface ParsedCommonDestination {
     readonly maxEvents?: number | undefined;
     readonly maxBytes?: number | undefined;
   };
+  readonly retry: { readonly giveUpAfter: number; readonly maxAge?: number | undefined };
+  readonly order?: DeliveryOrder | undefined;
+  readonly maxInFlight: number;
   readonly maxRequestsPerSecond?: number | undefined;
 }
 

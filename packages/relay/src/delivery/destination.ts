@@ -21,11 +21,13 @@ import {
   heldBy,
   type Log,
   LogStore,
+  type LogStoreDelivery,
   openLaneState,
   type Position,
+  type ReadMemory,
   type RetentionLimits,
 } from "@waybill/log";
-import type { PassthroughRequest } from "@waybill/vendors/registry";
+import { orderHashesOf, type PassthroughRequest } from "@waybill/vendors/registry";
 import type { LaneMode, TraceDestination } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
@@ -44,6 +46,8 @@ export interface DestinationOptions {
   readonly directory: string;
   readonly observer: DestinationObserver;
   readonly settings: SenderSettings;
+  /** Of all destinations of the relay. */
+  readonly memory: ReadMemory;
   /** Called for each request about the events from `first` on. Must not throw. */
   readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
   /** What a person should know of. Must not throw. */
@@ -117,6 +121,7 @@ export class Destination {
       runtime,
       limits: this.#limits,
       trigger: triggerOf(config, this.#limits),
+      window: () => this.#config.maxInFlight,
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         observer.attempted({ environment, destination: config.name, attempt });
@@ -150,7 +155,12 @@ export class Destination {
       ...(options.onWarning === undefined ? {} : { onLost: options.onWarning }),
     });
     cleanup.add(() => state.close());
-    const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, runtime);
+    const deadLetters = await DeadLetters.open(
+      `${directory}/dead/${config.name}`,
+      log.head,
+      runtime,
+      state.initial.dead,
+    );
     cleanup.add(() => deadLetters.close());
     const fates = await Fates.open({
       directory: `${directory}/fates/${config.name}`,
@@ -165,7 +175,9 @@ export class Destination {
       log,
       state,
       deadLetters,
-      durableLease: needsDurableLease(config),
+      clock: runtime.clock,
+      memory: options.memory,
+      delivery: deliveryOf(config),
       onStateError: (error) => observer.stateNotWritten({ environment, destination: config.name, error }),
       onExpired: (events) =>
         options.onWarning?.(
@@ -211,7 +223,7 @@ export class Destination {
         this.#sender = sender;
         this.#limits = limits;
         tellVendor(this.#store, this.#options, config);
-        this.#store.durableLease = needsDurableLease(config);
+        this.#store.reconfigure(deliveryOf(config));
         this.#lane.reconfigure({ sender, limits, trigger: triggerOf(config, limits) });
         before.close();
       },
@@ -352,6 +364,11 @@ export class Destination {
     return { ...snapshot, reason: reason && printable(reason), lastError: lastError && printable(lastError) };
   }
 
+  /** Before retention removes what is before `first`. **Errors**: `WAYBILL_DISK`. */
+  expiring(first: Position): Promise<void> {
+    return this.#store.expiring(first);
+  }
+
   /** Makes the cursor durable. */
   sync(): Promise<void> {
     return this.#store.sync();
@@ -390,12 +407,16 @@ function attemptsDirectory({ directory, config }: DestinationOptions): string {
   return `${directory}/attempts/${config.name}`;
 }
 
-/**
- * Where duplicates are known by the batch's key the same batch has to be sent again after a power
- * cut.
- */
-function needsDurableLease({ vendor }: DestinationConfig): boolean {
-  return destinationAdapterOf(vendor).knowsDuplicatesBy === "batch";
+function deliveryOf({ vendor, order, maxInFlight, giveUpAfterMs }: DestinationConfig): LogStoreDelivery {
+  return {
+    // Where duplicates are known by the batch's key the same batch has to be sent again after a
+    // power cut.
+    durableLease: destinationAdapterOf(vendor).knowsDuplicatesBy === "batch",
+    order,
+    orderOf: orderHashesOf,
+    maxStrands: () => maxInFlight,
+    giveUpAfterMs,
+  };
 }
 
 function triggerOf({ lingerMs }: DestinationConfig, { maxEvents, maxBytes }: BatchLimits): LaneTrigger {

@@ -8,6 +8,7 @@ const LIMITS = { maxEvents: 1_000, maxBytes: 1024 * 1024 };
 /** A file: events as they were taken in, a line each (file-writer.ts). */
 export const file: DestinationAdapter<FileDestination> = {
   name: "file",
+  defaultOrder: "arrival",
   outbound: fileProtocol,
   knowsDuplicatesBy: "nothing",
   transport: (config, writer) => writer.transport(config),

@@ -57,7 +57,7 @@ async function open(
     environment,
     async append(count) {
       for (let index = 0; index < count; index++) {
-        const body = Buffer.from(`{"type":"track","messageId":"m-${next.id++}"}`);
+        const body = Buffer.from(`{"type":"track","messageId":"m-${next.id++}","userId":"u"}`);
         const ends = Uint32Array.of(body.length);
         await environment.log.append({ source: "s", receivedAtMs: clock.now(), metadata: "", body: [body], ends });
       }
@@ -135,7 +135,9 @@ test("a replay goes on after a kill, and a cancelled one does not", async () => 
   await first.environment.replays.begin("emulator", all, 20);
   const { id } = await first.environment.replays.begin("emulator", all, 20);
   await pass(first.clock, SECOND_MS);
-  expect(await first.environment.replays.cancel(id)).toBe(true);
+  const cancelled = first.environment.replays.cancel(id);
+  await pass(first.clock, SECOND_MS);
+  expect(await cancelled).toBe(true);
   expect(await first.environment.replays.cancel("nobody")).toBe(false);
   const second = await first.restart();
   await pass(second.clock, MINUTE_MS);

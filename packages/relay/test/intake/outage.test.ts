@@ -46,7 +46,7 @@ async function setUp(): Promise<World> {
     emulators,
     async append(count) {
       for (let index = 0; index < count; index++) {
-        const body = Buffer.from(`{"type":"track","messageId":"m-${next++}"}`);
+        const body = Buffer.from(`{"type":"track","messageId":"m-${next++}","userId":"u"}`);
         await environment.log.append({
           source: "s",
           receivedAtMs: clock.now(),

@@ -32,5 +32,6 @@ export const launchdarkly: VendorAdapter<"launchdarkly", LaunchDarklySourceOptio
   // The key of the user or context; a diagnostic has none.
   order: { key: ["user.key", "userKey", "context.key", "contextKeys.*"] },
   // What there is of one is the user.
+  defaultOrder: "none",
   hasContext: false,
 };

@@ -55,8 +55,8 @@ export interface TrophySettings {
 }
 
 export const TROPHY_URL = "https://api.trophy.so/v1";
-/** Leased at once; each event has a request of its own. */
-const LEASE = { maxEvents: 64, maxBytes: 1024 * 1024 };
+/** Each event has a request of its own; a sender that is given several sends them singly. */
+const LEASE = { maxEvents: 1, maxBytes: 1024 * 1024 };
 /**
  * Requests in flight at once. Events of one user keep their order: the vendor does not take two in
  * parallel (section 3).

@@ -33,8 +33,8 @@ export interface ValuedSettings {
 }
 
 export const VALUED_ENDPOINT = "https://ingest.valued.app/events";
-/** Leased at once; each event has a request of its own. */
-const LEASE = { maxEvents: 64, maxBytes: 1024 * 1024 };
+/** Each event has a request of its own; a sender that is given several sends them singly. */
+const LEASE = { maxEvents: 1, maxBytes: 1024 * 1024 };
 /** Section 1, proposed. */
 const EVENT_MAX_BYTES = 256 * 1024;
 /** Section 6: a pool of ten; no order is promised. */
