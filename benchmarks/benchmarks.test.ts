@@ -161,6 +161,50 @@ test("isolation", { timeout: 120_000 }, async () => {
   expect(measured).toMatchObject({ scenario: "isolation", throughputRatio: number, p99Ratio: number, lost: 0 });
 });
 
+test("distance: every vendor, far and near", { timeout: 240_000 }, async () => {
+  const vendors = [
+    "segment",
+    "segment-hot-user",
+    "posthog",
+    "launchdarkly",
+    "getfluxly",
+    "letter",
+    "trophy",
+    "valued",
+    "amplitude",
+    "mixpanel",
+    "http",
+  ];
+  const row = {
+    events: 200,
+    eventsPerSecond: number,
+    eventsPerSecondAt0Ms: number,
+    inFlight: number,
+    duplicates: 0,
+    cpuSecondsPer100k: number,
+  };
+  expect(await lastLine("main", "distance", "--quick")).toEqual({
+    scenario: "distance",
+    roundTripMs: 100,
+    lost: 0,
+    orderViolations: 0,
+    rows: vendors.map((vendor) => ({ vendor, ...row })),
+  });
+});
+
+test("poison: an outage in the middle loses nothing", { timeout: 180_000 }, async () => {
+  const result = await lastLine("main", "poison", "--no-poison", "--give-up-after", "1s");
+  const row = { events: number, poison: 0, delivered: number, deadLettered: 0, wrongly: 0 };
+  expect(result).toEqual({
+    scenario: "poison",
+    rows: ["segment", "letter"].map((vendor) => ({ vendor, ...row, longestDelayOfOthersMs: number })),
+    outageMs: 10_000,
+    givenUpInOutage: 0,
+  });
+  for (const { events, delivered } of result["rows"] as readonly Record<string, number>[])
+    expect(delivered).toBe(events);
+});
+
 test("shutdown: an exit under load refuses little, resets nothing and loses nothing", { timeout: 60_000 }, async () => {
   expect(await lastLine("main", "shutdown", "--quick")).toMatchObject({
     scenario: "shutdown",

@@ -11,13 +11,19 @@ export interface RelayProcessOptions {
   readonly directory: string;
   readonly destinations: Readonly<Record<string, string>>;
   /** Whose API the destinations speak. Default: Segment's. */
-  readonly vendor?: "segment" | "launchdarkly";
+  readonly vendor?: string;
+  /** Whose clients send to the source `load`, with the key `bench`. Default: Segment's. */
+  readonly protocol?: string;
+  /** Options of each destination in the place of its address and key, from its address. */
+  readonly destination?: (url: string) => Readonly<Record<string, unknown>>;
   readonly extra?: Readonly<Record<string, unknown>>;
   /**
    * The process's own place for temporary files. Its complaints are not shown then: it is one of
    * several that are started together.
    */
   readonly temporary?: string;
+  /** Called with the id of the process before it does anything. */
+  readonly spawned?: (pid: number) => void;
 }
 
 /** The real relay, as a user starts it. */
@@ -47,6 +53,7 @@ export class RelayProcess {
         env: temporary === undefined ? process.env : { ...process.env, TMPDIR: temporary },
       }),
     );
+    if (child.pid !== undefined) options.spawned?.(child.pid);
     const { intake, admin } = await startLine(child);
     while ((await fetch(`${admin}/ready`)).status !== 200) await new Promise((resolve) => setTimeout(resolve, 5));
     return new RelayProcess(child, Number(new URL(intake).port), admin, performance.now() - startedAt);
@@ -93,7 +100,14 @@ async function startLine(child: ChildProcess): Promise<{ readonly intake: string
   });
 }
 
-function configOf({ directory, destinations, vendor = "segment", extra }: RelayProcessOptions): object {
+function configOf({
+  directory,
+  destinations,
+  vendor = "segment",
+  protocol = "segment",
+  destination = (url) => ({ url, writeKey: "bench" }),
+  extra,
+}: RelayProcessOptions): object {
   return {
     listen: "127.0.0.1:0",
     dataDirectory: `${directory}/data`,
@@ -103,11 +117,11 @@ function configOf({ directory, destinations, vendor = "segment", extra }: RelayP
     environments: {
       bench: {
         sources: {
-          load: { protocol: "segment", writeKeys: ["bench"] },
+          load: { protocol, writeKeys: ["bench"] },
           flags: { protocol: "launchdarkly", writeKeys: ["bench-sdk"] },
         },
         destinations: Object.fromEntries(
-          Object.entries(destinations).map(([name, url]) => [name, { vendor, url, writeKey: "bench" }]),
+          Object.entries(destinations).map(([name, url]) => [name, { vendor, ...destination(url) }]),
         ),
       },
     },

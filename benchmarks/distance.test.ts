@@ -1,0 +1,254 @@
+/** What the scenarios of distance and poison rely on: their events, their vendors, their checks. */
+import { isFinal, TextBatch, type Verdict } from "@waybill/core";
+import { emulators } from "@waybill/testing";
+import { adapterOf, type Vendor, type VendorAdapter } from "@waybill/vendors/registry";
+import { describe, expect, test } from "vitest";
+import { Arrivals } from "./lib/arrivals.ts";
+import { kindIn, type Mark, Marks, markMember } from "./lib/marks.ts";
+import { BENCH_VENDORS, type BenchVendor, VENDOR_EVENTS } from "./lib/vendor-events.ts";
+
+const EVENTS = 3;
+const vendors = BENCH_VENDORS.filter((vendor): vendor is Exclude<BenchVendor, "http"> => vendor !== "http");
+const encoder = new TextEncoder();
+
+/** A request as the vendor's client sends it to the relay. */
+interface Sent {
+  readonly body: (events: readonly string[]) => string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const listed = (front: string): Sent => ({ body: (events) => `${front}[${events.join(",")}]}` });
+const SENT: Readonly<Record<Vendor, Sent>> = {
+  segment: listed('{"batch":'),
+  posthog: listed('{"api_key":"bench","batch":'),
+  launchdarkly: { body: (events) => `[${events.join(",")}]`, headers: { "x-launchdarkly-event-schema": "4" } },
+  getfluxly: listed('{"events":'),
+  letter: listed('{"batch":'),
+  trophy: {
+    body: ([event = ""]) => /,"body":(.*)\}$/.exec(event)?.[1] ?? "",
+    headers: { "idempotency-key": "01a1fbe8-3ed8-4000-8000-000000000000" },
+  },
+  valued: { body: ([event = ""]) => event },
+  amplitude: listed('{"api_key":"bench","events":'),
+  mixpanel: {
+    body: (events) => `[${events.join(",")}]`,
+    headers: { authorization: `Basic ${Buffer.from("bench:").toString("base64")}` },
+  },
+};
+
+const EMULATORS: Readonly<Record<Vendor, () => emulators.VendorEmulator>> = {
+  segment: () => new emulators.SegmentEmulator(),
+  posthog: () => new emulators.PosthogEmulator(),
+  launchdarkly: () => new emulators.LaunchDarklyEmulator(),
+  getfluxly: () => new emulators.GetFluxlyEmulator(),
+  letter: () => new emulators.LetterEmulator(),
+  trophy: () => new emulators.TrophyEmulator({ eventAttributes: ["mark", "note"] }),
+  valued: () => new emulators.ValuedEmulator(),
+  amplitude: () => new emulators.AmplitudeEmulator(),
+  mixpanel: () => new emulators.MixpanelEmulator(),
+};
+
+function eventsOf(vendor: BenchVendor): readonly string[] {
+  const { perRequest, event } = VENDOR_EVENTS[vendor];
+  return Array.from({ length: Math.min(EVENTS, perRequest) }, (_, ordinal) => event({ ordinal, user: ordinal + 7 }));
+}
+
+describe.for(vendors)("%s", (vendor) => {
+  const { path, metadata, answer } = VENDOR_EVENTS[vendor];
+  const adapter = adapterOf(vendor) as VendorAdapter;
+  const events = eventsOf(vendor);
+  const batch = new TextBatch({
+    key: "key",
+    metadata,
+    oldestAtMs: 0,
+    texts: events,
+    sizes: events.map((text) => text.length),
+  });
+  const protocol = adapter.outbound(
+    { writeKey: "gflux_bench", url: "http://vendor" },
+    { library: { name: "bench", version: "1" }, strict: false },
+  );
+  const request = protocol.request(batch, 0);
+  const body = Buffer.concat(request.body.map((chunk) => Buffer.from(chunk as string)));
+
+  test("the relay stores what the prepared log has", () => {
+    const { body: bodyOf, headers = {} } = SENT[vendor];
+    const taken = adapter.inbound
+      .match(path)
+      ?.take(
+        encoder.encode(bodyOf(events)),
+        { method: "POST", path, query: "", headers },
+        { strict: false, isKey: () => true, makeId: () => "made", now: () => 0 },
+      );
+    if (taken === undefined || !("parts" in taken)) throw new Error(JSON.stringify(taken));
+    expect(taken.parts.map((part) => part.metadata)).toEqual([metadata]);
+    const [part] = taken.parts;
+    expect(Buffer.concat([...(part?.events.body ?? [])]).toString()).toBe(events.join(","));
+  });
+
+  test("the vendor finds the mark of each event", () => {
+    const marks = new Marks();
+    marks.read(body);
+    expect(marks.count).toBe(events.length);
+    expect([...marks.users.subarray(0, marks.count)]).toEqual(events.map((_, index) => index + 7));
+  });
+
+  test("the vendor answers as its emulator does, and all events are delivered by it", async () => {
+    const { status, body: text } = answer({
+      events: events.length,
+      bytes: body.length,
+      idempotencyKey: request.headers["idempotency-key"],
+    });
+    const { method, url, headers } = request;
+    const path = url.slice("http://vendor".length);
+    const emulated = await EMULATORS[vendor]().handle({ method, path, headers, body });
+    expect([status, keysIn(text)]).toEqual([emulated.status, keysIn(emulated.body)]);
+    const verdict = protocol.classify({ status, headers: {}, body: text }, batch, 0) as Exclude<
+      Verdict,
+      { split: true }
+    >;
+    expect(verdict.map((outcome) => [outcome.status, isFinal(outcome)])).toEqual(events.map(() => ["delivered", true]));
+  });
+});
+
+function keysIn(text: string): readonly string[] {
+  return text === "" ? [] : Object.keys(JSON.parse(text) as object).sort();
+}
+
+describe("marks", () => {
+  test("are read as they were written", () => {
+    const marks = new Marks();
+    const written: readonly Mark[] = [
+      { user: 0, ordinal: 0 },
+      { user: 99_999, ordinal: 99_999_999, sentAtMs: 1_795_219_200_123, kind: "p" },
+      { user: 42, ordinal: 17, sentAtMs: 5, kind: "s" },
+    ];
+    marks.read(Buffer.from(written.map((mark) => `{${markMember(mark)}}`).join(",")));
+    const read = written.map((_, index) => ({
+      user: marks.users[index],
+      ordinal: marks.ordinals[index],
+      sentAtMs: marks.sentAtMs[index],
+      kind: String.fromCharCode(marks.kinds[index] as number),
+    }));
+    expect(read).toEqual(written.map((mark) => ({ sentAtMs: 0, kind: "n", ...mark })));
+    expect([marks.count, marks.poisonous]).toEqual([3, 1]);
+    expect(written.map((mark) => kindIn(markMember(mark)))).toEqual(["n", "p", "s"]);
+  });
+
+  test("are found in a request with more than one has room for at first", () => {
+    const marks = new Marks();
+    const text = Array.from({ length: 40_000 }, (_, ordinal) => markMember({ user: 1, ordinal })).join(",");
+    marks.read(Buffer.from(text));
+    expect([marks.count, marks.ordinals[39_999]]).toEqual([40_000, 39_999]);
+  });
+});
+
+describe("arrivals", () => {
+  const body = (...marks: readonly (readonly [user: number, ordinal: number])[]): Buffer =>
+    Buffer.from(marks.map(([user, ordinal]) => markMember({ user, ordinal })).join(","));
+  const report = (arrivals: Arrivals): readonly number[] => {
+    const { events, duplicates, orderViolations, inFlight } = arrivals.report();
+    return [events, duplicates, orderViolations, inFlight];
+  };
+  /** Requests one after another; each is answered before the next one. */
+  function afterOneAnother(...requests: readonly Buffer[]): readonly number[] {
+    const arrivals = new Arrivals();
+    for (const request of requests) arrivals.answered(arrivals.arrive(request, 0), 0);
+    return report(arrivals);
+  }
+
+  test("in order are all there, without a fault", () => {
+    expect(afterOneAnother(body([1, 0], [2, 1], [1, 2]), body([2, 3], [1, 4]))).toEqual([5, 0, 0, 1]);
+  });
+
+  test("of which one is lost are fewer, and nobody is out of order", () => {
+    expect(afterOneAnother(body([1, 0]), body([1, 2]))).toEqual([2, 0, 0, 1]);
+  });
+
+  test("that come again are duplicates, and not out of order", () => {
+    expect(afterOneAnother(body([1, 0], [1, 1]), body([1, 0], [1, 1]), body([1, 2]))).toEqual([3, 2, 0, 1]);
+  });
+
+  test("after a later event of their user are out of order, in one request too", () => {
+    expect(afterOneAnother(body([1, 1]), body([1, 0]))).toEqual([2, 0, 1, 1]);
+    expect(afterOneAnother(body([1, 1], [1, 0]))).toEqual([2, 0, 1, 1]);
+  });
+
+  test("after a later event of another user are in order", () => {
+    expect(afterOneAnother(body([1, 1]), body([2, 0]))).toEqual([2, 0, 0, 1]);
+  });
+
+  test("of a user who has an event in a request that is not answered are out of order", () => {
+    const arrivals = new Arrivals();
+    const first = arrivals.arrive(body([1, 0], [2, 1]), 0);
+    const second = arrivals.arrive(body([1, 2], [1, 3], [3, 4]), 0);
+    expect(report(arrivals)).toEqual([5, 0, 2, 2]);
+    arrivals.answered(first, 0);
+    arrivals.answered(second, 0);
+    arrivals.answered(arrivals.arrive(body([1, 5], [2, 6], [3, 7]), 0), 0);
+    expect(report(arrivals)).toEqual([8, 0, 2, 2]);
+  });
+
+  test("are still in flight while one of two requests with their user is not answered", () => {
+    const arrivals = new Arrivals();
+    arrivals.arrive(body([1, 0]), 0);
+    const again = arrivals.arrive(body([1, 0]), 0);
+    arrivals.answered(again, 0);
+    arrivals.answered(again, 0);
+    arrivals.arrive(body([1, 1]), 0);
+    expect(report(arrivals)).toEqual([2, 1, 1, 2]);
+    expect(arrivals.report().open).toBe(2);
+  });
+
+  test("of a refused request have not arrived: a later event that passes them is out of order with them", () => {
+    const arrivals = new Arrivals();
+    arrivals.answered(
+      arrivals.arrive(body([1, 0]), 0, () => false),
+      0,
+    );
+    arrivals.answered(arrivals.arrive(body([1, 1]), 0), 0);
+    expect(report(arrivals)).toEqual([1, 0, 0, 1]);
+    arrivals.answered(arrivals.arrive(body([1, 0]), 0), 0);
+    expect(report(arrivals)).toEqual([2, 0, 1, 1]);
+  });
+
+  test("that are poisonous are counted before the vendor takes them or refuses", () => {
+    const arrivals = new Arrivals();
+    const poisonous = Buffer.from(markMember({ user: 1, ordinal: 0, kind: "p" }));
+    const seen: number[] = [];
+    const { isTaken } = arrivals.arrive(poisonous, 0, (count) => {
+      seen.push(count);
+      return count === 0;
+    });
+    expect([isTaken, seen, arrivals.report().events]).toEqual([false, [1], 0]);
+  });
+
+  test("have the longest delay of those who have no poisonous event, and were sent in time", () => {
+    const arrivals = new Arrivals();
+    const one = (ordinal: number, sentAtMs: number, kind: "n" | "s"): Buffer =>
+      Buffer.from(markMember({ user: ordinal, ordinal, sentAtMs, kind }));
+    arrivals.delaysUntilMs = 2_000;
+    arrivals.arrive(one(0, 1_000, "n"), 1_300);
+    arrivals.arrive(one(1, 1_000, "s"), 1_900);
+    arrivals.arrive(one(2, 2_000, "n"), 2_900);
+    expect(arrivals.report()).toMatchObject({ longestDelayMs: 300, events: 3, others: 2 });
+    arrivals.arrive(one(3, 1_999, "n"), 2_999);
+    expect(arrivals.report().longestDelayMs).toBe(1_000);
+  });
+
+  test("grow beyond the ordinals there is room for at first", () => {
+    const arrivals = new Arrivals();
+    arrivals.arrive(body([1, 500_000]), 0);
+    arrivals.arrive(body([2, 500_000], [2, 40_000_000]), 0);
+    expect(report(arrivals)).toEqual([2, 1, 0, 2]);
+  });
+
+  test("have the times of the first request and of the last answer", () => {
+    const arrivals = new Arrivals();
+    const first = arrivals.arrive(body([1, 0]), 10);
+    const second = arrivals.arrive(body([2, 1]), 11);
+    arrivals.answered(second, 20);
+    arrivals.answered(first, 30);
+    expect(arrivals.report()).toMatchObject({ firstAtMs: 10, lastAtMs: 30, requests: 2, open: 0, inFlight: 2 });
+  });
+});

@@ -1,0 +1,261 @@
+/**
+ * How fast a backlog reaches a vendor whose answers take 100 ms, and what the same costs at 0 ms.
+ * For each vendor: a log as its clients leave it, written before the relay starts; then a real
+ * relay with one destination, and a stand-in of the vendor in a process of its own (see
+ * `children/distant-vendor.ts`) that looks for losses, duplicates and events out of order.
+ *
+ * The rate counts from the first request to the last answer; the relay's start is not part of it,
+ * its learning how many requests it may have in flight is.
+ */
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ArrivalsReport } from "../lib/arrivals.ts";
+import { Child } from "../lib/child.ts";
+import { CpuClock } from "../lib/cpu-clock.ts";
+import type { Mark } from "../lib/marks.ts";
+import { prepareBacklog } from "../lib/prepared-log.ts";
+import { RelayProcess } from "../lib/relay-process.ts";
+import { publish, say } from "../lib/result.ts";
+import { round } from "../lib/statistics.ts";
+import { BENCH_VENDORS, type BenchVendor, VENDOR_EVENTS } from "../lib/vendor-events.ts";
+
+const HOT_USER = "segment-hot-user";
+type Row = BenchVendor | typeof HOT_USER;
+export const ROWS: readonly Row[] = ["segment", HOT_USER, ...BENCH_VENDORS.slice(1)];
+
+export interface DistanceOptions {
+  /** Which rows there are. */
+  readonly rows: readonly string[];
+  /** Events of each row's backlog. */
+  readonly events: (row: string) => number;
+  readonly publish: boolean;
+}
+
+/** More than five seconds' work for each at the rate that is wanted of it. */
+const EVENTS: Readonly<Record<Row, number>> = {
+  segment: 1_200_000,
+  "segment-hot-user": 1_200_000,
+  posthog: 800_000,
+  launchdarkly: 800_000,
+  getfluxly: 250_000,
+  letter: 150_000,
+  trophy: 8_000,
+  valued: 8_000,
+  amplitude: 600_000,
+  mixpanel: 600_000,
+  http: 600_000,
+};
+const QUICK_EVENTS = 200;
+export const FULL: DistanceOptions = { rows: ROWS, events: (row) => EVENTS[row as Row], publish: true };
+export const QUICK: DistanceOptions = { rows: ROWS, events: () => QUICK_EVENTS, publish: false };
+
+export const USAGE: string = `[--only ${ROWS.join("|")}] [--events N]`;
+export const FLAGS: Readonly<Record<"only" | "events", { readonly type: "string" }>> = {
+  only: { type: "string" },
+  events: { type: "string" },
+};
+
+/**
+ * `only`: that row alone; `events`: the backlog of each row, in the place of its own. Neither is
+ * published.
+ */
+export function withFlags(
+  options: DistanceOptions,
+  { only, events }: { readonly only?: string; readonly events?: string },
+): DistanceOptions | undefined {
+  if (only !== undefined && !ROWS.some((row) => row === only)) return undefined;
+  const count = events === undefined ? undefined : Number(events);
+  if (count !== undefined && !(Number.isSafeInteger(count) && count > 0)) return undefined;
+  return {
+    rows: only === undefined ? options.rows : [only],
+    events: count === undefined ? options.events : () => count,
+    publish: options.publish && only === undefined && count === undefined,
+  };
+}
+
+const ROUND_TRIP_MS = 100;
+const USERS = 10_000;
+/** Small backlogs are of fewer users, so that there is an order to be kept. */
+const EVENTS_PER_USER = 10;
+/** Of the hot user, every so many-th event. */
+const HOT_EVERY = 10;
+const POLL_MS = 100;
+/** Without a new event for so long, the rest will not come. */
+const STUCK_MS = 30_000;
+const SECOND_MS = 1_000;
+const HUNDRED_THOUSAND = 100_000;
+/** Its events are sent in any order: `order: none` is its default. */
+const UNORDERED: readonly string[] = ["launchdarkly"];
+const RETENTION = { maxBytes: "100GiB", hardMaxBytes: "200GiB" };
+
+interface DistanceRow {
+  readonly vendor: string;
+  readonly events: number;
+  readonly eventsPerSecond: number;
+  readonly eventsPerSecondAt0Ms: number;
+  readonly inFlight: number;
+  readonly duplicates: number;
+  readonly cpuSecondsPer100k: number;
+}
+
+interface DistanceResult {
+  readonly scenario: "distance";
+  readonly roundTripMs: number;
+  readonly lost: number;
+  readonly orderViolations: number;
+  readonly rows: readonly DistanceRow[];
+}
+
+export async function run(options: DistanceOptions): Promise<DistanceResult> {
+  const rows: DistanceRow[] = [];
+  let lost = 0;
+  let orderViolations = 0;
+  for (const name of options.rows) {
+    const events = options.events(name);
+    const { far, near } = await measureBoth(name as Row, events);
+    const duplicates = far.duplicates + near.duplicates;
+    rows.push({
+      vendor: name,
+      events,
+      eventsPerSecond: round(far.eventsPerSecond),
+      eventsPerSecondAt0Ms: round(near.eventsPerSecond),
+      inFlight: far.inFlight,
+      duplicates,
+      cpuSecondsPer100k: round(far.cpuSecondsPer100k),
+    });
+    const violations = far.orderViolations + near.orderViolations;
+    const missing = far.lost + near.lost;
+    lost += missing;
+    if (!UNORDERED.includes(name)) orderViolations += violations;
+    say(
+      `${name}: ${Math.round(far.eventsPerSecond)} ev/s at ${ROUND_TRIP_MS} ms with ${far.inFlight} in flight, ` +
+        `${Math.round(near.eventsPerSecond)} ev/s at 0 ms; ${far.cpuSecondsPer100k.toFixed(2)} CPU s per 100,000; ` +
+        `lost ${missing}, duplicates ${duplicates}, out of order ${violations}`,
+    );
+  }
+  const result = { scenario: "distance", roundTripMs: ROUND_TRIP_MS, lost, orderViolations, rows } as const;
+  publish("distance", result, options.publish);
+  return result;
+}
+
+export function failed({ lost, orderViolations }: DistanceResult): boolean {
+  return lost > 0 || orderViolations > 0;
+}
+
+interface Measured {
+  readonly eventsPerSecond: number;
+  readonly cpuSecondsPer100k: number;
+  readonly inFlight: number;
+  readonly duplicates: number;
+  readonly lost: number;
+  readonly orderViolations: number;
+}
+
+async function measureBoth(row: Row, events: number): Promise<{ readonly far: Measured; readonly near: Measured }> {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-distance-"));
+  try {
+    const prepared = join(directory, "prepared");
+    await prepare(row, events, prepared);
+    const far = await measure(row, { events, delayMs: ROUND_TRIP_MS, prepared, directory: join(directory, "far") });
+    const near = await measure(row, { events, delayMs: 0, prepared, directory: join(directory, "near") });
+    return { far, near };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function vendorOf(row: Row): BenchVendor {
+  return row === HOT_USER ? "segment" : row;
+}
+
+/** Where nothing listens. */
+const NOWHERE = "http://127.0.0.1:9";
+
+/**
+ * A relay's data with a backlog in the log. A lane begins where the log ends, so it is made first.
+ */
+async function prepare(row: Row, events: number, directory: string): Promise<void> {
+  const { event, metadata, perRequest } = VENDOR_EVENTS[vendorOf(row)];
+  mkdirSync(directory);
+  const relay = await startRelay(row, { directory, url: NOWHERE });
+  await relay.stop();
+  const users = Math.min(USERS, Math.ceil(events / EVENTS_PER_USER));
+  const mark = (ordinal: number): Mark => ({
+    ordinal,
+    user: row === HOT_USER && ordinal % HOT_EVERY === 0 ? 0 : ordinal % users,
+  });
+  await prepareBacklog(join(directory, "data/bench/log"), {
+    events,
+    event: (position) => event(mark(position)),
+    metadata,
+    perRequest,
+  });
+}
+
+interface Measurement {
+  readonly events: number;
+  readonly delayMs: number;
+  readonly prepared: string;
+  readonly directory: string;
+}
+
+async function measure(row: Row, { events, delayMs, prepared, directory }: Measurement): Promise<Measured> {
+  cpSync(prepared, directory, { recursive: true });
+  const vendor = new Child("distant-vendor", [vendorOf(row), String(delayMs)]);
+  const { port } = await vendor.receive<{ port: number }>();
+  let cpu: CpuClock | undefined;
+  const relay = await startRelay(row, {
+    directory,
+    url: `http://127.0.0.1:${port}`,
+    spawned: (pid) => {
+      cpu = new CpuClock(pid);
+    },
+  });
+  const report = await arrivedAll(vendor, events);
+  const { firstAtMs, lastAtMs, inFlight, duplicates, orderViolations } = report;
+  const cpuSeconds = cpu?.secondsBetween(firstAtMs, lastAtMs) ?? 0;
+  cpu?.stop();
+  await relay.stop("SIGKILL");
+  await vendor.stop();
+  rmSync(directory, { recursive: true, force: true });
+  return {
+    eventsPerSecond: (report.events * SECOND_MS) / Math.max(1, lastAtMs - firstAtMs),
+    cpuSecondsPer100k: (cpuSeconds * HUNDRED_THOUSAND) / Math.max(1, report.events),
+    inFlight,
+    duplicates,
+    lost: events - report.events,
+    orderViolations,
+  };
+}
+
+function startRelay(
+  row: Row,
+  { directory, url, spawned }: { directory: string; url: string; spawned?: (pid: number) => void },
+): Promise<RelayProcess> {
+  const vendor = vendorOf(row);
+  const { protocol, destination } = VENDOR_EVENTS[vendor];
+  return RelayProcess.start({
+    directory,
+    destinations: { far: url },
+    vendor,
+    protocol,
+    destination,
+    extra: { retention: RETENTION },
+    ...(spawned === undefined ? {} : { spawned }),
+  });
+}
+
+/** The report once every event is there and answered, or nothing has come for long. */
+async function arrivedAll(vendor: Child, events: number): Promise<ArrivalsReport> {
+  let before = -1;
+  let changedAt = performance.now();
+  for (;;) {
+    const report = await vendor.ask<ArrivalsReport>({ report: true });
+    if (report.events >= events && report.open === 0) return report;
+    if (report.events > before) changedAt = performance.now();
+    if (performance.now() - changedAt > STUCK_MS) return report;
+    before = report.events;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
