@@ -7,7 +7,7 @@
  * The rate counts from the first request to the last answer; the relay's start is not part of it,
  * its learning how many requests it may have in flight is.
  */
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ArrivalsReport } from "../lib/arrivals.ts";
@@ -111,9 +111,11 @@ export async function run(options: DistanceOptions): Promise<DistanceResult> {
   const rows: DistanceRow[] = [];
   let lost = 0;
   let orderViolations = 0;
+  const empty = mkdtempSync(join(tmpdir(), "waybill-distance-"));
+  await prepareLane(empty);
   for (const name of options.rows) {
     const events = options.events(name);
-    const { far, near } = await measureBoth(name as Row, events);
+    const { far, near } = await measureBoth(name as Row, events, empty);
     const duplicates = far.duplicates + near.duplicates;
     rows.push({
       vendor: name,
@@ -134,6 +136,7 @@ export async function run(options: DistanceOptions): Promise<DistanceResult> {
         `lost ${missing}, duplicates ${duplicates}, out of order ${violations}`,
     );
   }
+  rmSync(empty, { recursive: true, force: true });
   const result = { scenario: "distance", roundTripMs: ROUND_TRIP_MS, lost, orderViolations, rows } as const;
   publish("distance", result, options.publish);
   return result;
@@ -152,11 +155,17 @@ interface Measured {
   readonly orderViolations: number;
 }
 
-async function measureBoth(row: Row, events: number): Promise<{ readonly far: Measured; readonly near: Measured }> {
+/** `empty`: the data of a relay that has had no event. */
+async function measureBoth(
+  row: Row,
+  events: number,
+  empty: string,
+): Promise<{ readonly far: Measured; readonly near: Measured }> {
   const directory = mkdtempSync(join(tmpdir(), "waybill-distance-"));
   try {
     const prepared = join(directory, "prepared");
-    await prepare(row, events, prepared);
+    cpSync(empty, prepared, { recursive: true });
+    await prepareLog(row, events, prepared);
     const far = await measure(row, { events, delayMs: ROUND_TRIP_MS, prepared, directory: join(directory, "far") });
     const near = await measure(row, { events, delayMs: 0, prepared, directory: join(directory, "near") });
     return { far, near };
@@ -172,14 +181,14 @@ function vendorOf(row: Row): BenchVendor {
 /** Where nothing listens. */
 const NOWHERE = "http://127.0.0.1:9";
 
-/**
- * A relay's data with a backlog in the log. A lane begins where the log ends, so it is made first.
- */
-async function prepare(row: Row, events: number, directory: string): Promise<void> {
-  const { event, metadata, perRequest } = VENDOR_EVENTS[vendorOf(row)];
-  mkdirSync(directory);
-  const relay = await startRelay(row, { directory, url: NOWHERE });
+/** A lane that is new begins where the log ends, so there has to be one before the backlog. */
+async function prepareLane(directory: string): Promise<void> {
+  const relay = await startRelay("segment", { directory, url: NOWHERE });
   await relay.stop();
+}
+
+async function prepareLog(row: Row, events: number, directory: string): Promise<void> {
+  const { event, metadata, perRequest } = VENDOR_EVENTS[vendorOf(row)];
   const users = Math.min(USERS, Math.ceil(events / EVENTS_PER_USER));
   const mark = (ordinal: number): Mark => ({
     ordinal,
