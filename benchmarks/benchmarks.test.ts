@@ -161,7 +161,7 @@ test("isolation", { timeout: 120_000 }, async () => {
   expect(measured).toMatchObject({ scenario: "isolation", throughputRatio: number, p99Ratio: number, lost: 0 });
 });
 
-test("distance: every vendor, far and near", { timeout: 240_000 }, async () => {
+test("distance: every vendor, far and near", { timeout: 300_000 }, async () => {
   const vendors = [
     "segment",
     "segment-hot-user",

@@ -5,7 +5,11 @@ import { adapterOf, type Vendor, type VendorAdapter } from "@waybill/vendors/reg
 import { describe, expect, test } from "vitest";
 import { Arrivals } from "./lib/arrivals.ts";
 import { kindIn, type Mark, Marks, markMember } from "./lib/marks.ts";
+import { OfferedMarks } from "./lib/offering.ts";
 import { BENCH_VENDORS, type BenchVendor, VENDOR_EVENTS } from "./lib/vendor-events.ts";
+
+import * as distance from "./scenarios/distance.ts";
+import * as poison from "./scenarios/poison.ts";
 
 const EVENTS = 3;
 const vendors = BENCH_VENDORS.filter((vendor): vendor is Exclude<BenchVendor, "http"> => vendor !== "http");
@@ -250,5 +254,72 @@ describe("arrivals", () => {
     arrivals.answered(second, 20);
     arrivals.answered(first, 30);
     expect(arrivals.report()).toMatchObject({ firstAtMs: 10, lastAtMs: 30, requests: 2, open: 0, inFlight: 2 });
+  });
+});
+
+describe("what is offered", () => {
+  test("has one poisonous event in a thousand, each of another user", () => {
+    const offered = new OfferedMarks(1_000);
+    offered.poisoned(true);
+    const marks = Array.from({ length: 50_000 }, () => offered.next(1));
+    const poisonous = marks.filter(({ kind }) => kind === "p");
+    expect([offered.events, offered.poison, poisonous.length]).toEqual([50_000, 50, 50]);
+    expect(new Set(poisonous.map(({ user }) => user)).size).toBe(50);
+    expect(marks.map(({ ordinal }) => ordinal)).toEqual(marks.map((_, index) => index));
+    const suspects = new Set(marks.filter(({ kind }) => kind !== "n").map(({ user }) => user));
+    const others = marks.filter(({ kind }) => kind === "n");
+    expect(others.some(({ user }) => suspects.has(user))).toBe(false);
+    expect(others.length).toBe(offered.others);
+  });
+
+  test("has no poison before it is wanted, the first at once, and none afterwards", () => {
+    const offered = new OfferedMarks(1_000);
+    const kinds = (count: number): string => Array.from({ length: count }, () => offered.next(1).kind).join("");
+    expect(kinds(1_500)).not.toContain("p");
+    offered.poisoned(true);
+    expect(kinds(1_500).match(/p/g)).toHaveLength(2);
+    offered.poisoned(false);
+    expect(kinds(5_000)).not.toContain("p");
+    offered.poisoned(true);
+    expect(kinds(1)).toBe("p");
+  });
+});
+
+describe("the scenarios fail", () => {
+  test.for([
+    ["nothing", {}, {}, false],
+    ["a healthy event that is lost", { delivered: 98 }, {}, true],
+    ["a poisonous event that is delivered", { delivered: 100 }, {}, true],
+    ["a poisonous event that is not given up", { deadLettered: 0 }, {}, true],
+    ["another event that is given up", { wrongly: 1 }, {}, true],
+    ["others who wait longer than five seconds", { longestDelayOfOthersMs: 5_001 }, {}, true],
+    ["an event that is given up in the outage", {}, { givenUpInOutage: 1 }, true],
+    ["an event out of order", {}, { orderViolations: 1 }, true],
+  ] as const)("poison: for %s", ([_name, row, whole, isFailed]) => {
+    const fine = { events: 100, poison: 1, delivered: 99, deadLettered: 1, wrongly: 0, longestDelayOfOthersMs: 5_000 };
+    const result = { scenario: "poison", outageMs: 1, givenUpInOutage: 0, orderViolations: 0 } as const;
+    expect(poison.failed({ ...result, ...whole, rows: [{ vendor: "letter", ...fine, ...row }] })).toBe(isFailed);
+  });
+
+  test("distance: for losses and for events out of order", () => {
+    const fine = { scenario: "distance", roundTripMs: 100, lost: 0, orderViolations: 0, rows: [] } as const;
+    const failed = [fine, { ...fine, lost: 1 }, { ...fine, orderViolations: 1 }].map(distance.failed);
+    expect(failed).toEqual([false, true, true]);
+  });
+
+  test("distance: flags choose one row and a size, and wrong ones are refused", () => {
+    const chosen = distance.withFlags(distance.FULL, { only: "letter", events: "500" });
+    expect([chosen?.rows, chosen?.events("letter"), chosen?.publish]).toEqual([["letter"], 500, false]);
+    expect(distance.withFlags(distance.FULL, {})).toEqual(distance.FULL);
+    expect(distance.withFlags(distance.FULL, { only: "nobody" })).toBeUndefined();
+    expect(distance.withFlags(distance.FULL, { events: "-1" })).toBeUndefined();
+  });
+
+  test("poison: flags change the times, and wrong ones are refused", () => {
+    const chosen = poison.withFlags(poison.FULL, { "give-up-after": "20s" });
+    expect(chosen).toEqual({ giveUpAfterMs: 20_000, isPoisoned: true, publish: false });
+    expect(poison.withFlags(poison.QUICK, { "no-poison": true })?.isPoisoned).toBe(false);
+    expect(poison.withFlags(poison.FULL, { "give-up-after": "soon" })).toBeUndefined();
+    expect(poison.withFlags(poison.FULL, { "give-up-after": "0s" })).toBeUndefined();
   });
 });

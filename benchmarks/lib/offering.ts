@@ -2,7 +2,7 @@
  * Events sent to a relay at a steady rate over one connection, each request after the answer to the
  * one before: so the log has them in the order of their ordinals.
  */
-import type { MarkKind } from "./marks.ts";
+import type { Mark } from "./marks.ts";
 import { type BenchVendor, VENDOR_EVENTS } from "./vendor-events.ts";
 
 export interface OfferingOptions {
@@ -25,6 +25,38 @@ const OTHERS = 1_900;
 /** One event in so many is a good one of a suspect. */
 const SUSPECT_EVERY = 20;
 
+/** Whose the next event is, and of which kind. */
+export class OfferedMarks {
+  readonly #poisonEvery: number;
+  /** The ordinal of the next poisonous event. */
+  #nextPoison = Number.POSITIVE_INFINITY;
+  events = 0;
+  poison = 0;
+  /** Events of users who have no poisonous one. */
+  others = 0;
+
+  constructor(poisonEvery: number) {
+    this.#poisonEvery = poisonEvery;
+  }
+
+  /** From now on events are poisonous now and then, the next one at once; or no longer. */
+  poisoned(isPoisoned: boolean): void {
+    this.#nextPoison = isPoisoned ? this.events : Number.POSITIVE_INFINITY;
+  }
+
+  next(sentAtMs: number): Mark {
+    const ordinal = this.events++;
+    if (ordinal >= this.#nextPoison) {
+      this.#nextPoison = ordinal + this.#poisonEvery;
+      return { ordinal, sentAtMs, kind: "p", user: this.poison++ % SUSPECTS };
+    }
+    if (ordinal % SUSPECT_EVERY === 0)
+      return { ordinal, sentAtMs, kind: "s", user: (ordinal / SUSPECT_EVERY) % SUSPECTS };
+    this.others += 1;
+    return { ordinal, sentAtMs, kind: "n", user: SUSPECTS + (ordinal % OTHERS) };
+  }
+}
+
 export class Offering {
   readonly #options: OfferingOptions;
   readonly #running: Promise<void>;
@@ -32,16 +64,12 @@ export class Offering {
   #sinceMs = performance.now();
   /** Events since the rate was set. */
   #sentSince = 0;
-  /** The ordinal of the next poisonous event. */
-  #nextPoison = Number.POSITIVE_INFINITY;
   #stopped = false;
-  events = 0;
-  poison = 0;
-  /** Events of users who have no poisonous one. */
-  others = 0;
+  readonly marks: OfferedMarks;
 
   constructor(options: OfferingOptions) {
     this.#options = options;
+    this.marks = new OfferedMarks(options.poisonEvery);
     this.#running = this.#run();
   }
 
@@ -50,11 +78,6 @@ export class Offering {
     this.#perSecond = perSecond;
     this.#sinceMs = performance.now();
     this.#sentSince = 0;
-  }
-
-  /** From now on events are poisonous now and then, the next one at once; or no longer. */
-  poisoned(isPoisoned: boolean): void {
-    this.#nextPoison = isPoisoned ? this.events : Number.POSITIVE_INFINITY;
   }
 
   /** **Errors**: when a request was not answered with a success. */
@@ -73,9 +96,9 @@ export class Offering {
 
   async #send(count: number): Promise<void> {
     const { port, vendor, headers, bodyOf } = this.#options;
-    const { path } = VENDOR_EVENTS[vendor];
+    const { path, event } = VENDOR_EVENTS[vendor];
     const sentAtMs = Date.now();
-    const events = Array.from({ length: count }, () => this.#next(sentAtMs));
+    const events = Array.from({ length: count }, () => event(this.marks.next(sentAtMs)));
     this.#sentSince += count;
     const response = await fetch(`http://127.0.0.1:${port}${path}`, {
       method: "POST",
@@ -84,21 +107,5 @@ export class Offering {
     });
     const text = await response.text();
     if (response.status !== 200) throw new Error(`the relay answered ${response.status}: ${text}`);
-  }
-
-  #next(sentAtMs: number): string {
-    const ordinal = this.events++;
-    const { kind, user } = this.#userOf(ordinal);
-    return VENDOR_EVENTS[this.#options.vendor].event({ ordinal, user, kind, sentAtMs });
-  }
-
-  #userOf(ordinal: number): { readonly kind: MarkKind; readonly user: number } {
-    if (ordinal >= this.#nextPoison) {
-      this.#nextPoison = ordinal + this.#options.poisonEvery;
-      return { kind: "p", user: this.poison++ % SUSPECTS };
-    }
-    if (ordinal % SUSPECT_EVERY === 0) return { kind: "s", user: (ordinal / SUSPECT_EVERY) % SUSPECTS };
-    this.others += 1;
-    return { kind: "n", user: SUSPECTS + (ordinal % OTHERS) };
   }
 }

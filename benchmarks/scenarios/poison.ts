@@ -178,7 +178,7 @@ async function measure(vendor: PoisonVendor, directory: string, options: PoisonO
   const right = dead.filter(({ kind, reason }) => kind === "p" && reason.includes(REASON)).length;
   await relay.stop("SIGKILL");
   await far.stop();
-  const { events, poison } = offering;
+  const { events, poison } = offering.marks;
   const row: PoisonRow = {
     vendor,
     events,
@@ -223,19 +223,22 @@ function startRelay(
 async function poisonPhase({ vendor, far, relay, offering, options }: Scene): Promise<void> {
   const { giveUpAfterMs, isPoisoned } = options;
   offering.rate(OFFERED_PER_SECOND);
-  offering.poisoned(isPoisoned);
+  offering.marks.poisoned(isPoisoned);
   await pass(POISONED_FOR * giveUpAfterMs);
-  offering.poisoned(false);
-  await until(GIVEN_UP_WITHIN * giveUpAfterMs + SETTLE_MS, async () => (await deadCount(relay)) >= offering.poison);
-  say(`${vendor}: of ${offering.poison} poisonous events ${await deadCount(relay)} are dead letters`);
-  offering.poisoned(isPoisoned);
+  offering.marks.poisoned(false);
+  await until(
+    GIVEN_UP_WITHIN * giveUpAfterMs + SETTLE_MS,
+    async () => (await deadCount(relay)) >= offering.marks.poison,
+  );
+  say(`${vendor}: of ${offering.marks.poison} poisonous events ${await deadCount(relay)} are dead letters`);
+  offering.marks.poisoned(isPoisoned);
   await pass(SUSPECTED_FOR * giveUpAfterMs);
-  offering.poisoned(false);
+  offering.marks.poisoned(false);
   offering.rate(0);
   // An event that has not come by then is late by the outage.
   await until(
     2 * DELAY_MAX_MS,
-    async () => (await far.ask<ArrivalsReport>({ report: true })).others >= offering.others,
+    async () => (await far.ask<ArrivalsReport>({ report: true })).others >= offering.marks.others,
   );
   await far.ask({ delaysUntilMs: Date.now() });
 }
@@ -261,7 +264,7 @@ async function recovery({ relay, offering, options }: Scene): Promise<void> {
   offering.rate(OFFERED_PER_SECOND);
   await until(
     GIVEN_UP_WITHIN * options.giveUpAfterMs + SETTLE_MS,
-    async () => (await deadCount(relay)) >= offering.poison,
+    async () => (await deadCount(relay)) >= offering.marks.poison,
   );
 }
 
