@@ -311,6 +311,10 @@ describe("the scenarios fail", () => {
     const chosen = distance.withFlags(distance.FULL, { only: "letter", events: "500" });
     expect([chosen?.rows, chosen?.events("letter"), chosen?.publish]).toEqual([["letter"], 500, false]);
     expect(distance.withFlags(distance.FULL, {})).toEqual(distance.FULL);
+    expect(distance.withFlags(distance.FULL, { checkout: "/base" })).toMatchObject({
+      checkout: "/base",
+      publish: false,
+    });
     expect(distance.withFlags(distance.FULL, { only: "nobody" })).toBeUndefined();
     expect(distance.withFlags(distance.FULL, { events: "-1" })).toBeUndefined();
   });

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Accounts } from "@waybill/relay";
@@ -22,6 +23,8 @@ export interface RelayProcessOptions {
    * several that are started together.
    */
   readonly temporary?: string;
+  /** The checkout whose relay it is, which must be built. Default: this one. */
+  readonly checkout?: string | undefined;
   /** Called with the id of the process before it does anything. */
   readonly spawned?: (pid: number) => void;
 }
@@ -45,8 +48,8 @@ export class RelayProcess {
     const startedAt = performance.now();
     const file = `${options.directory}/waybill.yaml`;
     writeFileSync(file, JSON.stringify(configOf(options), undefined, 2));
-    const main = fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url));
-    const { temporary } = options;
+    const { temporary, checkout = fileURLToPath(new URL("../../..", import.meta.url)) } = options;
+    const main = join(checkout, "packages/cli/dist/main.js");
     const child = owned(
       spawn(process.execPath, [main, "relay", "--config", file], {
         stdio: ["ignore", "pipe", temporary === undefined ? "inherit" : "ignore"],

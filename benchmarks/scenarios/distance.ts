@@ -9,7 +9,7 @@
  */
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { ArrivalsReport } from "../lib/arrivals.ts";
 import { Child } from "../lib/child.ts";
 import { CpuClock } from "../lib/cpu-clock.ts";
@@ -29,6 +29,8 @@ export interface DistanceOptions {
   readonly rows: readonly string[];
   /** Events of each row's backlog. */
   readonly events: (row: string) => number;
+  /** The checkout whose relay is measured. Default: this one. */
+  readonly checkout?: string | undefined;
   readonly publish: boolean;
 }
 
@@ -50,19 +52,20 @@ const QUICK_EVENTS = 200;
 export const FULL: DistanceOptions = { rows: ROWS, events: (row) => EVENTS[row as Row], publish: true };
 export const QUICK: DistanceOptions = { rows: ROWS, events: () => QUICK_EVENTS, publish: false };
 
-export const USAGE: string = `[--only ${ROWS.join("|")}] [--events N]`;
-export const FLAGS: Readonly<Record<"only" | "events", { readonly type: "string" }>> = {
+export const USAGE: string = `[--only ${ROWS.join("|")}] [--events N] [--checkout DIRECTORY]`;
+export const FLAGS: Readonly<Record<"only" | "events" | "checkout", { readonly type: "string" }>> = {
   only: { type: "string" },
   events: { type: "string" },
+  checkout: { type: "string" },
 };
 
 /**
- * `only`: that row alone; `events`: the backlog of each row, in the place of its own. Neither is
- * published.
+ * `only`: that row alone; `events`: the backlog of each row, in the place of its own; `checkout`:
+ * measures the relay of another checkout, which must be built. None of these is published.
  */
 export function withFlags(
   options: DistanceOptions,
-  { only, events }: { readonly only?: string; readonly events?: string },
+  { only, events, checkout }: { readonly only?: string; readonly events?: string; readonly checkout?: string },
 ): DistanceOptions | undefined {
   if (only !== undefined && !ROWS.some((row) => row === only)) return undefined;
   const count = events === undefined ? undefined : Number(events);
@@ -70,7 +73,8 @@ export function withFlags(
   return {
     rows: only === undefined ? options.rows : [only],
     events: count === undefined ? options.events : () => count,
-    publish: options.publish && only === undefined && count === undefined,
+    checkout: checkout === undefined ? undefined : resolve(checkout),
+    publish: options.publish && only === undefined && count === undefined && checkout === undefined,
   };
 }
 
@@ -112,10 +116,10 @@ export async function run(options: DistanceOptions): Promise<DistanceResult> {
   let lost = 0;
   let orderViolations = 0;
   const empty = mkdtempSync(join(tmpdir(), "waybill-distance-"));
-  await prepareLane(empty);
+  await prepareLane(empty, options.checkout);
   for (const name of options.rows) {
     const events = options.events(name);
-    const { far, near } = await measureBoth(name as Row, events, empty);
+    const { far, near } = await measureBoth(name as Row, { events, empty, checkout: options.checkout });
     const duplicates = far.duplicates + near.duplicates;
     rows.push({
       vendor: name,
@@ -155,19 +159,25 @@ interface Measured {
   readonly orderViolations: number;
 }
 
-/** `empty`: the data of a relay that has had no event. */
+interface Backlog {
+  readonly events: number;
+  /** The data of a relay that has had no event. */
+  readonly empty: string;
+  readonly checkout: string | undefined;
+}
+
 async function measureBoth(
   row: Row,
-  events: number,
-  empty: string,
+  { events, empty, checkout }: Backlog,
 ): Promise<{ readonly far: Measured; readonly near: Measured }> {
   const directory = mkdtempSync(join(tmpdir(), "waybill-distance-"));
   try {
     const prepared = join(directory, "prepared");
     cpSync(empty, prepared, { recursive: true });
     await prepareLog(row, events, prepared);
-    const far = await measure(row, { events, delayMs: ROUND_TRIP_MS, prepared, directory: join(directory, "far") });
-    const near = await measure(row, { events, delayMs: 0, prepared, directory: join(directory, "near") });
+    const given = { events, prepared, checkout, directory: join(directory, "data") };
+    const far = await measure(row, { ...given, delayMs: ROUND_TRIP_MS });
+    const near = await measure(row, { ...given, delayMs: 0 });
     return { far, near };
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -182,8 +192,8 @@ function vendorOf(row: Row): BenchVendor {
 const NOWHERE = "http://127.0.0.1:9";
 
 /** A lane that is new begins where the log ends, so there has to be one before the backlog. */
-async function prepareLane(directory: string): Promise<void> {
-  const relay = await startRelay("segment", { directory, url: NOWHERE });
+async function prepareLane(directory: string, checkout: string | undefined): Promise<void> {
+  const relay = await startRelay("segment", { directory, url: NOWHERE, checkout });
   await relay.stop();
 }
 
@@ -207,9 +217,11 @@ interface Measurement {
   readonly delayMs: number;
   readonly prepared: string;
   readonly directory: string;
+  readonly checkout: string | undefined;
 }
 
-async function measure(row: Row, { events, delayMs, prepared, directory }: Measurement): Promise<Measured> {
+async function measure(row: Row, measurement: Measurement): Promise<Measured> {
+  const { events, delayMs, prepared, directory, checkout } = measurement;
   cpSync(prepared, directory, { recursive: true });
   const vendor = new Child("distant-vendor", [vendorOf(row), String(delayMs)]);
   const { port } = await vendor.receive<{ port: number }>();
@@ -217,6 +229,7 @@ async function measure(row: Row, { events, delayMs, prepared, directory }: Measu
   const relay = await startRelay(row, {
     directory,
     url: `http://127.0.0.1:${port}`,
+    checkout,
     spawned: (pid) => {
       cpu = new CpuClock(pid);
     },
@@ -238,20 +251,23 @@ async function measure(row: Row, { events, delayMs, prepared, directory }: Measu
   };
 }
 
-function startRelay(
-  row: Row,
-  { directory, url, spawned }: { directory: string; url: string; spawned?: (pid: number) => void },
-): Promise<RelayProcess> {
+interface RelayOptions {
+  readonly directory: string;
+  readonly url: string;
+  readonly checkout: string | undefined;
+  readonly spawned?: (pid: number) => void;
+}
+
+function startRelay(row: Row, { url, ...options }: RelayOptions): Promise<RelayProcess> {
   const vendor = vendorOf(row);
   const { protocol, destination } = VENDOR_EVENTS[vendor];
   return RelayProcess.start({
-    directory,
+    ...options,
     destinations: { far: url },
     vendor,
     protocol,
     destination,
     extra: { retention: RETENTION },
-    ...(spawned === undefined ? {} : { spawned }),
   });
 }
 

@@ -270,7 +270,7 @@ async function recovery({ relay, offering, options }: Scene): Promise<void> {
 
 async function deadCount(relay: RelayProcess): Promise<number> {
   const { lanes } = await relay.accounts();
-  return lanes.reduce((sum, { account }) => sum + account.rejected, 0);
+  return lanes.reduce((sum, lane) => sum + lane.deadLetters.waiting, 0);
 }
 
 interface DeadLetter {
