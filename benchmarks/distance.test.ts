@@ -4,7 +4,7 @@ import { emulators } from "@waybill/testing";
 import { adapterOf, type Vendor, type VendorAdapter } from "@waybill/vendors/registry";
 import { describe, expect, test } from "vitest";
 import { Arrivals } from "./lib/arrivals.ts";
-import { kindIn, type Mark, Marks, markMember } from "./lib/marks.ts";
+import { kindIn, type Mark, Marks, markMember, mixed } from "./lib/marks.ts";
 import { OfferedMarks } from "./lib/offering.ts";
 import { BENCH_VENDORS, type BenchVendor, VENDOR_EVENTS } from "./lib/vendor-events.ts";
 
@@ -137,6 +137,16 @@ describe("marks", () => {
     expect(read).toEqual(written.map((mark) => ({ sentAtMs: 0, kind: "n", ...mark })));
     expect([marks.count, marks.poisonous]).toEqual([3, 1]);
     expect(written.map((mark) => kindIn(markMember(mark)))).toEqual(["n", "p", "s"]);
+  });
+
+  test("are of users who have about as many events each, some of them close together", () => {
+    const users = Array.from({ length: 100_000 }, (_, ordinal) => mixed(ordinal) % 1_000);
+    const counts = new Map<number, number>();
+    for (const user of users) counts.set(user, (counts.get(user) ?? 0) + 1);
+    expect(counts.size).toBe(1_000);
+    expect(Math.min(...counts.values())).toBeGreaterThan(50);
+    expect(Math.max(...counts.values())).toBeLessThan(150);
+    expect(new Set(users.slice(0, 64)).size).toBeLessThan(64);
   });
 
   test("are found in a request with more than one has room for at first", () => {
@@ -315,7 +325,8 @@ describe("the scenarios fail", () => {
       checkout: "/base",
       publish: false,
     });
-    expect(distance.withFlags(distance.FULL, { only: "nobody" })).toBeUndefined();
+    expect(distance.withFlags(distance.FULL, { only: "letter,http" })?.rows).toEqual(["letter", "http"]);
+    expect(distance.withFlags(distance.FULL, { only: "letter,nobody" })).toBeUndefined();
     expect(distance.withFlags(distance.FULL, { events: "-1" })).toBeUndefined();
   });
 

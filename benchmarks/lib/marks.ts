@@ -84,6 +84,20 @@ export class Marks {
   }
 }
 
+/** Steps and factors of the end of MurmurHash3, which spread the bits of a number over all 32. */
+const FACTORS = [0x85_eb_ca_6b, 0xc2_b2_ae_35] as const;
+const SHIFTS = [16, 13, 16] as const;
+
+/**
+ * A number of 32 bits that looks random, to choose users by. Users who took turns would never meet
+ * themselves among the requests in flight, and no disorder would show.
+ */
+export function mixed(number: number): number {
+  const first = Math.imul(number ^ (number >>> SHIFTS[0]), FACTORS[0]);
+  const second = Math.imul(first ^ (first >>> SHIFTS[1]), FACTORS[1]);
+  return (second ^ (second >>> SHIFTS[2])) >>> 0;
+}
+
 /** `to` with what `from` has at its front. */
 export function grown<Numbers extends Int32Array | Float64Array | Uint8Array>(from: Numbers, to: Numbers): Numbers {
   to.set(from);

@@ -2,7 +2,7 @@
  * Events sent to a relay at a steady rate over one connection, each request after the answer to the
  * one before: so the log has them in the order of their ordinals.
  */
-import type { Mark } from "./marks.ts";
+import { type Mark, mixed } from "./marks.ts";
 import { type BenchVendor, VENDOR_EVENTS } from "./vendor-events.ts";
 
 export interface OfferingOptions {
@@ -53,7 +53,7 @@ export class OfferedMarks {
     if (ordinal % SUSPECT_EVERY === 0)
       return { ordinal, sentAtMs, kind: "s", user: (ordinal / SUSPECT_EVERY) % SUSPECTS };
     this.others += 1;
-    return { ordinal, sentAtMs, kind: "n", user: SUSPECTS + (ordinal % OTHERS) };
+    return { ordinal, sentAtMs, kind: "n", user: SUSPECTS + (mixed(ordinal) % OTHERS) };
   }
 }
 

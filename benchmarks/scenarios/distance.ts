@@ -13,7 +13,7 @@ import { join, resolve } from "node:path";
 import type { ArrivalsReport } from "../lib/arrivals.ts";
 import { Child } from "../lib/child.ts";
 import { CpuClock } from "../lib/cpu-clock.ts";
-import type { Mark } from "../lib/marks.ts";
+import { type Mark, mixed } from "../lib/marks.ts";
 import { prepareBacklog } from "../lib/prepared-log.ts";
 import { RelayProcess } from "../lib/relay-process.ts";
 import { publish, say } from "../lib/result.ts";
@@ -60,18 +60,19 @@ export const FLAGS: Readonly<Record<"only" | "events" | "checkout", { readonly t
 };
 
 /**
- * `only`: that row alone; `events`: the backlog of each row, in the place of its own; `checkout`:
+ * `only`: these rows alone, separated by commas; `events`: the backlog of each row, in the place of its own; `checkout`:
  * measures the relay of another checkout, which must be built. None of these is published.
  */
 export function withFlags(
   options: DistanceOptions,
   { only, events, checkout }: { readonly only?: string; readonly events?: string; readonly checkout?: string },
 ): DistanceOptions | undefined {
-  if (only !== undefined && !ROWS.some((row) => row === only)) return undefined;
+  const rows = only?.split(",") ?? options.rows;
+  if (!rows.every((name) => ROWS.some((row) => row === name))) return undefined;
   const count = events === undefined ? undefined : Number(events);
   if (count !== undefined && !(Number.isSafeInteger(count) && count > 0)) return undefined;
   return {
-    rows: only === undefined ? options.rows : [only],
+    rows,
     events: count === undefined ? options.events : () => count,
     checkout: checkout === undefined ? undefined : resolve(checkout),
     publish: options.publish && only === undefined && count === undefined && checkout === undefined,
@@ -203,7 +204,7 @@ async function prepareLog(row: Row, events: number, directory: string): Promise<
   const users = Math.min(USERS, Math.ceil(events / EVENTS_PER_USER));
   const mark = (ordinal: number): Mark => ({
     ordinal,
-    user: row === HOT_USER && ordinal % HOT_EVERY === 0 ? 0 : ordinal % users,
+    user: row === HOT_USER && ordinal % HOT_EVERY === 0 ? 0 : mixed(ordinal) % users,
   });
   await prepareBacklog(join(directory, "data/bench/log"), {
     events,
