@@ -8,8 +8,8 @@ import { kindIn, type Mark, Marks, markMember, mixed } from "./lib/marks.ts";
 import { OfferedMarks } from "./lib/offering.ts";
 import { BENCH_VENDORS, type BenchVendor, VENDOR_EVENTS } from "./lib/vendor-events.ts";
 
-import * as distance from "./scenarios/distance.ts";
-import * as poison from "./scenarios/poison.ts";
+import { FULL as DISTANCE, failed as distanceFailed, withFlags as distanceWith } from "./scenarios/distance.ts";
+import { FULL, failed as poisonFailed, withFlags as poisonWith, QUICK } from "./scenarios/poison.ts";
 
 const EVENTS = 3;
 const vendors = BENCH_VENDORS.filter((vendor): vendor is Exclude<BenchVendor, "http"> => vendor !== "http");
@@ -308,33 +308,33 @@ describe("the scenarios fail", () => {
   ] as const)("poison: for %s", ([_name, row, whole, isFailed]) => {
     const fine = { events: 100, poison: 1, delivered: 99, deadLettered: 1, wrongly: 0, longestDelayOfOthersMs: 5_000 };
     const result = { scenario: "poison", outageMs: 1, givenUpInOutage: 0, orderViolations: 0 } as const;
-    expect(poison.failed({ ...result, ...whole, rows: [{ vendor: "letter", ...fine, ...row }] })).toBe(isFailed);
+    expect(poisonFailed({ ...result, ...whole, rows: [{ vendor: "letter", ...fine, ...row }] })).toBe(isFailed);
   });
 
   test("distance: for losses and for events out of order", () => {
     const fine = { scenario: "distance", roundTripMs: 100, lost: 0, orderViolations: 0, rows: [] } as const;
-    const failed = [fine, { ...fine, lost: 1 }, { ...fine, orderViolations: 1 }].map(distance.failed);
+    const failed = [fine, { ...fine, lost: 1 }, { ...fine, orderViolations: 1 }].map(distanceFailed);
     expect(failed).toEqual([false, true, true]);
   });
 
   test("distance: flags choose one row and a size, and wrong ones are refused", () => {
-    const chosen = distance.withFlags(distance.FULL, { only: "letter", events: "500" });
+    const chosen = distanceWith(DISTANCE, { only: "letter", events: "500" });
     expect([chosen?.rows, chosen?.events("letter"), chosen?.publish]).toEqual([["letter"], 500, false]);
-    expect(distance.withFlags(distance.FULL, {})).toEqual(distance.FULL);
-    expect(distance.withFlags(distance.FULL, { checkout: "/base" })).toMatchObject({
+    expect(distanceWith(DISTANCE, {})).toEqual(DISTANCE);
+    expect(distanceWith(DISTANCE, { checkout: "/base" })).toMatchObject({
       checkout: "/base",
       publish: false,
     });
-    expect(distance.withFlags(distance.FULL, { only: "letter,http" })?.rows).toEqual(["letter", "http"]);
-    expect(distance.withFlags(distance.FULL, { only: "letter,nobody" })).toBeUndefined();
-    expect(distance.withFlags(distance.FULL, { events: "-1" })).toBeUndefined();
+    expect(distanceWith(DISTANCE, { only: "letter,http" })?.rows).toEqual(["letter", "http"]);
+    expect(distanceWith(DISTANCE, { only: "letter,nobody" })).toBeUndefined();
+    expect(distanceWith(DISTANCE, { events: "-1" })).toBeUndefined();
   });
 
   test("poison: flags change the times, and wrong ones are refused", () => {
-    const chosen = poison.withFlags(poison.FULL, { "give-up-after": "20s" });
+    const chosen = poisonWith(FULL, { "give-up-after": "20s" });
     expect(chosen).toEqual({ giveUpAfterMs: 20_000, isPoisoned: true, publish: false });
-    expect(poison.withFlags(poison.QUICK, { "no-poison": true })?.isPoisoned).toBe(false);
-    expect(poison.withFlags(poison.FULL, { "give-up-after": "soon" })).toBeUndefined();
-    expect(poison.withFlags(poison.FULL, { "give-up-after": "0s" })).toBeUndefined();
+    expect(poisonWith(QUICK, { "no-poison": true })?.isPoisoned).toBe(false);
+    expect(poisonWith(FULL, { "give-up-after": "soon" })).toBeUndefined();
+    expect(poisonWith(FULL, { "give-up-after": "0s" })).toBeUndefined();
   });
 });

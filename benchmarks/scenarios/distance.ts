@@ -22,7 +22,7 @@ import { BENCH_VENDORS, type BenchVendor, VENDOR_EVENTS } from "../lib/vendor-ev
 
 const HOT_USER = "segment-hot-user";
 type Row = BenchVendor | typeof HOT_USER;
-export const ROWS: readonly Row[] = ["segment", HOT_USER, ...BENCH_VENDORS.slice(1)];
+const ROWS: readonly Row[] = ["segment", HOT_USER, ...BENCH_VENDORS.slice(1)];
 
 export interface DistanceOptions {
   /** Which rows there are. */
@@ -60,8 +60,9 @@ export const FLAGS: Readonly<Record<"only" | "events" | "checkout", { readonly t
 };
 
 /**
- * `only`: these rows alone, separated by commas; `events`: the backlog of each row, in the place of its own; `checkout`:
- * measures the relay of another checkout, which must be built. None of these is published.
+ * `only`: these rows alone, separated by commas; `events`: the backlog of each row, in the place of
+ * its own; `checkout`: measures the relay of another checkout, which must be built. None of these
+ * is published.
  */
 export function withFlags(
   options: DistanceOptions,
