@@ -249,6 +249,23 @@ test("log verify says whether a log is whole, exit code 1 when it is not", async
   });
 });
 
+test("config check reads the files of CAs, and quotes no proxy", async () => {
+  const file = join(temporary(), "waybill.yaml");
+  const options = "vendor: segment, writeKey: x, ca: /nowhere/ca.pem";
+  writeFileSync(
+    file,
+    `environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] } }, destinations: { d: { ${options} } } } }\n`,
+  );
+  const { code, err } = await run(["config", "check", file]);
+  expect(code).not.toBe(0);
+  expect(err).toContain("d.ca: is /nowhere/ca.pem, which cannot be read: ENOENT");
+  const secret = "pr0xy-pass";
+  writeFileSync(file, `network: { proxy: "socks5://u:${secret}@p" }\nenvironments: {}\n`);
+  const refused = await run(["config", "check", file]);
+  expect(refused.err).toContain("network.proxy: is not a proxy that speaks HTTP");
+  expect(refused.err + refused.out).not.toContain(secret);
+});
+
 test("config check says what it found", async () => {
   const file = join(temporary(), "waybill.yaml");
   writeFileSync(

@@ -13,8 +13,13 @@ export { createNodeDisk, DEFAULT_DIRECTORY_MODE, DEFAULT_FILE_MODE, nodeDisk, wi
 export type { EventLoopWatch } from "./event-loop.ts";
 export { defer, watchEventLoop } from "./event-loop.ts";
 export { publicAgent } from "./guarded-agent.ts";
+export type { OutboundOptions, OutboundTransportOptions } from "./outbound/outbound-transport.ts";
+export { createOutboundAgent, createOutboundTransport } from "./outbound/outbound-transport.ts";
+export type { ProxyRules } from "./outbound/proxy-rules.ts";
+export { proxyFault } from "./outbound/proxy-rules.ts";
+export { certificatesOf } from "./outbound/trusted-roots.ts";
 export type { AddressGuard } from "./public-addresses.ts";
-export { isPublicAddress, publicAddresses } from "./public-addresses.ts";
+export { isPublicAddress, publicAddresses, publicRoute } from "./public-addresses.ts";
 export { nodeRandom } from "./random.ts";
 export type { NodeTransport, NodeTransportOptions } from "./transport.ts";
 export { createNodeTransport } from "./transport.ts";

@@ -4,6 +4,7 @@
  */
 import { type LookupAddress, type LookupOptions, lookup } from "node:dns";
 import { BlockList, isIP } from "node:net";
+import { type HttpRequest, WaybillError } from "@waybill/core";
 
 /**
  * Not routed in public: IANA's special-purpose registry (RFC 6890), multicast and reserved, and
@@ -118,6 +119,20 @@ export const publicAddresses: AddressGuard = {
     });
   },
 };
+
+/** A transport's route to public addresses only. **Errors**: `WAYBILL_TRANSPORT`. */
+export function publicRoute({ url }: Pick<HttpRequest, "url">): Pick<AddressGuard, "lookup"> {
+  if (publicAddresses.isRefused(url)) throw privateUrlError(url);
+  return { lookup: publicAddresses.lookup };
+}
+
+export function privateUrlError(url: string): WaybillError {
+  const reason = "private_address";
+  return new WaybillError("WAYBILL_TRANSPORT", `no answer from ${new URL(url).origin}: ${reason}`, {
+    reason,
+    retryable: true,
+  });
+}
 
 export function privateAddressError(host: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${host} is at a private address`), { code: "EPRIVATE" });

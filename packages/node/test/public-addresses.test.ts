@@ -1,5 +1,5 @@
 import { get } from "node:http";
-import { createNodeTransport, isPublicAddress, publicAddresses, publicAgent } from "@waybill/node";
+import { createNodeTransport, isPublicAddress, publicAddresses, publicAgent, publicRoute } from "@waybill/node";
 import { expect, test } from "vitest";
 
 test.each([
@@ -93,7 +93,7 @@ test.each([
 const never = new AbortController().signal;
 
 test.each(["http://localhost:9/", "http://127.1:9/", "http://[::1]:9/"])("no connection is made to %s", async (url) => {
-  const transport = createNodeTransport({ addresses: publicAddresses });
+  const transport = createNodeTransport({ route: publicRoute });
   await expect(transport({ method: "POST", url, headers: {}, body: [] }, never)).rejects.toMatchObject({
     reason: "private_address",
   });

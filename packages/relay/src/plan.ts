@@ -15,6 +15,7 @@ import { changedSettings } from "./config/settings.ts";
 import type { EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 import { Credentials, type RotationNote } from "./credentials/credentials.ts";
 import { RotationStore } from "./credentials/rotation-store.ts";
+import type { ConnectionSettings } from "./delivery/connection.ts";
 import type { DestinationObserver } from "./delivery/destination.ts";
 import { type PreparedPlan, waitingText } from "./delivery/destination-plan.ts";
 import { Environment } from "./environment.ts";
@@ -22,7 +23,7 @@ import type { Pool } from "./intake/shares.ts";
 import { SourceTable } from "./intake/sources.ts";
 import type { Logger } from "./logger.ts";
 
-export interface PlanOptions {
+export interface PlanOptions extends ConnectionSettings {
   readonly runtime: DiskRuntime;
   readonly logger: Logger;
   readonly attempted: DestinationObserver["attempted"];
@@ -287,7 +288,7 @@ export class Plan {
   }
 
   async #openEnvironment(environment: EnvironmentConfig, config: RelayConfig): Promise<Environment> {
-    const { logger, runtime } = this.#options;
+    const { logger, runtime, connect } = this.#options;
     const { name } = environment;
     const opened = await Environment.open({
       config: environment,
@@ -295,7 +296,11 @@ export class Plan {
       runtime,
       dedupe: config.dedupe,
       memory: this.#memory,
-      settings: { strict: config.strict, publicOnly: !config.allowPrivateAddresses },
+      settings: {
+        strict: config.strict,
+        publicOnly: !config.allowPrivateAddresses,
+        ...(connect === undefined ? {} : { connect }),
+      },
       onWarning: (message) => logger.warn({ environment: name }, message),
       observer: this.#observer(),
     });
@@ -316,6 +321,8 @@ export class Plan {
         const { environment, destination, mode } = fields;
         if (mode === "failed")
           logger.error(fields, "a defect stopped the lane; its events are kept until it is resumed");
+        else if (fields.unanswered === true)
+          logger.error(fields, "no request reaches the destination until somebody acts; its events are kept");
         else if (mode === "halted") {
           logger.error(fields, "destination refuses the credential; its events are kept");
           this.#refused(environment, destination);

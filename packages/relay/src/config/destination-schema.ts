@@ -2,10 +2,11 @@
  * What may be configured of a destination: options of every destination, and those of its vendor.
  */
 import { EVENT_TYPES } from "@waybill/vendors";
-import { bytes, duration, key, url, VENDOR_CONFIGS } from "@waybill/vendors/config";
+import { bytes, duration, filePath, key, url, VENDOR_CONFIGS } from "@waybill/vendors/config";
 import { z } from "zod";
 import { group } from "./group.ts";
 import { nameMap } from "./name-map.ts";
+import { proxy } from "./outbound.ts";
 import { OWN_DESTINATIONS } from "./own-destinations.ts";
 import type { ParsedDestination } from "./types.ts";
 
@@ -166,6 +167,18 @@ const COMMON = {
     .optional(),
 };
 
+/** Of destinations that are reached over a network. */
+const NETWORK = {
+  proxy: proxy(
+    "URL of the proxy that its requests go through, with user and password if it wants them, or none to go directly. Default: network.proxy, else HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+  ).optional(),
+  ca: filePath({
+    example: "/etc/waybill/ca.pem",
+    description:
+      "A file of certificates in PEM of CAs that are trusted beside Node's own and NODE_EXTRA_CA_CERTS, for the destination and for a proxy at an https URL. Read at the start and at each reload.",
+  }).optional(),
+};
+
 const writeKey = key(
   "The vendor's key: write key, API key, token or SDK key. Take it from the environment: ${SEGMENT_WRITE_KEY}.",
 );
@@ -178,9 +191,12 @@ const vendors = Object.entries(VENDOR_CONFIGS).map(([name, { destination, urlIsW
     url: url({ description, isWhole: urlIsWhole, example: "https://events.eu1.segmentapis.com" }).optional(),
     writeKey,
     ...destination.shape,
+    ...NETWORK,
   });
 });
-const own = Object.entries(OWN_DESTINATIONS).map(([name, { shape }]) => variantOf(name, shape));
+const own = Object.entries(OWN_DESTINATIONS).map(([name, { shape }]) =>
+  variantOf(name, { ...shape, ...(name === "file" ? {} : NETWORK) }),
+);
 
 function variantOf(name: string, shape: z.core.$ZodLooseShape): z.ZodObject {
   return z.strictObject({

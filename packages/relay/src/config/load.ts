@@ -6,6 +6,7 @@ import { messageOf, nearest } from "@waybill/core";
 import { type Document, type LineCounter, type Node, visit } from "yaml";
 import { applyEnvironment, environmentFaults } from "./environment-variables.ts";
 import { ConfigError, type ConfigFault, lineOf } from "./faults.ts";
+import { CaFiles, caFaults, proxyVariableFaults } from "./outbound.ts";
 import { Places } from "./places.ts";
 import { resolveConfig, resolveParsedEnvironment } from "./resolve.ts";
 import { configSchema, environmentSchema } from "./schema.ts";
@@ -30,22 +31,25 @@ export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
     ...environmentFaults(env, used),
   ];
   const raw: unknown = applyEnvironment(valueOf(document, places), env);
-  const checked = checkConfig(raw, places);
+  const caFiles = new CaFiles();
+  const checked = checkConfig(raw, places, caFiles);
   faults.push(...checked.faults);
+  if (checked.config?.network.proxy === undefined) faults.push(...proxyVariableFaults(env));
   if (checked.config === undefined || faults.length > 0) throw new ConfigError(faults);
   const warnings = configWarnings(checked.config, places).map(lineOf);
-  return { ...resolveConfig(checked.config), ...(warnings.length === 0 ? {} : { warnings }) };
+  return { ...resolveConfig(checked.config, { env, caFiles }), ...(warnings.length === 0 ? {} : { warnings }) };
 }
 
 /** Each value by its schema; where all are right, what must hold between them. */
 function checkConfig(
   raw: unknown,
   places: Places,
+  caFiles: CaFiles,
 ): { readonly config?: ParsedConfig; readonly faults: readonly ConfigFault[] } {
   const names = nameFaults(raw, places);
   const { success, data: config, error } = configSchema.safeParse(raw);
   if (!success) return { faults: [...schemaFaults(error.issues, { schema: configSchema, raw, places }), ...names] };
-  return { config, faults: names.length > 0 ? names : semanticFaults(config, places) };
+  return { config, faults: names.length > 0 ? names : semanticFaults(config, places, caFiles) };
 }
 
 /**
@@ -55,15 +59,14 @@ function checkConfig(
  */
 export function resolveEnvironment(name: string, raw: RawEnvironment): EnvironmentConfig {
   const { success, data, error } = environmentSchema.safeParse(raw);
-  if (success) return resolveParsedEnvironment(name, data);
-  const faults = error.issues.map(({ path, message }) => ({
-    file: name,
-    line: 0,
-    column: 0,
-    path: path.map(String).join("."),
-    message,
-  }));
-  throw new ConfigError(faults);
+  const faults: ConfigFault[] = [];
+  const fault = (path: readonly unknown[], message: string): void =>
+    void faults.push({ file: name, line: 0, column: 0, path: path.map(String).join("."), message });
+  const caFiles = new CaFiles();
+  if (success) caFaults({ environments: { [name]: data } }, caFiles, (path, message) => fault(path.slice(2), message));
+  else for (const { path, message } of error.issues) fault(path, message);
+  if (!success || faults.length > 0) throw new ConfigError(faults);
+  return resolveParsedEnvironment(name, data, { caFiles });
 }
 
 /**

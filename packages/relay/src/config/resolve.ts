@@ -1,7 +1,8 @@
 /** The checked configuration as the relay works with it. */
-
+import type { ProxyRules } from "@waybill/node";
 import type { InboundKey } from "@waybill/vendors/config";
 import { destinationAdapterOf } from "../delivery/adapters.ts";
+import { type CaFiles, commonProxy, type Env, outboundOf } from "./outbound.ts";
 import type {
   DestinationConfig,
   EnvironmentConfig,
@@ -15,8 +16,15 @@ import type {
 } from "./types.ts";
 import { vendorConfigOf } from "./vendor-configs.ts";
 
-export function resolveConfig(parsed: ParsedConfig): RelayConfig {
+/** What the file takes from outside of it. */
+export interface Surroundings {
+  readonly env: Env;
+  readonly caFiles: CaFiles;
+}
+
+export function resolveConfig(parsed: ParsedConfig, { env, caFiles }: Surroundings): RelayConfig {
   const { admin, limits, retention, permissions, dedupe } = parsed;
+  const proxy = commonProxy(parsed.network, env);
   return {
     listen: parsed.listen,
     dataDirectory: parsed.dataDirectory,
@@ -38,19 +46,27 @@ export function resolveConfig(parsed: ParsedConfig): RelayConfig {
     permissions: { fileMode: permissions.files, directoryMode: permissions.directories },
     dedupe: { windowMs: dedupe.window, maxIds: dedupe.maxIds },
     environments: Object.entries(parsed.environments).map(([name, environment]) =>
-      resolveParsedEnvironment(name, environment),
+      resolveParsedEnvironment(name, environment, { proxy, caFiles }),
     ),
   };
+}
+
+interface Network {
+  readonly proxy?: ProxyRules | undefined;
+  readonly caFiles: CaFiles;
 }
 
 export function resolveParsedEnvironment(
   name: string,
   { sources, destinations }: ParsedEnvironment,
+  network: Network,
 ): EnvironmentConfig {
   return {
     name,
     sources: Object.entries(sources).map(([source, parsed]) => resolveSource(source, parsed)),
-    destinations: Object.entries(destinations).map(([destination, parsed]) => resolveDestination(destination, parsed)),
+    destinations: Object.entries(destinations).map(([destination, parsed]) =>
+      resolveDestination(destination, parsed, network),
+    ),
   };
 }
 
@@ -83,8 +99,13 @@ function resolveKey(key: InboundKey, kind: SourceKey["kind"]): SourceKey {
   return { key: key.key, kind, ...(key.expires === undefined ? {} : { expiresAtMs: Date.parse(key.expires) }) };
 }
 
-function resolveDestination(name: string, parsed: ParsedDestination): DestinationConfig {
-  const { timeout, backoff, retry, batch, redact = [], ...options } = parsed;
+function resolveDestination(
+  name: string,
+  parsed: ParsedDestination,
+  { proxy: common, caFiles }: Network,
+): DestinationConfig {
+  const { timeout, backoff, retry, batch, redact = [], ...rest } = parsed;
+  const { proxy: _proxy, ca: _ca, ...options } = { proxy: undefined, ca: undefined, ...rest };
   return {
     writeKey: "",
     ...options,
@@ -96,8 +117,13 @@ function resolveDestination(name: string, parsed: ParsedDestination): Destinatio
     lingerMs: batch.linger,
     order: options.order ?? destinationAdapterOf(parsed.vendor).defaultOrder ?? "user",
     giveUpAfterMs: retry.giveUpAfter,
-    ...given({ maxAgeMs: retry.maxAge, batchMaxEvents: batch.maxEvents, batchMaxBytes: batch.maxBytes }),
-  };
+    ...given({
+      maxAgeMs: retry.maxAge,
+      batchMaxEvents: batch.maxEvents,
+      batchMaxBytes: batch.maxBytes,
+      outbound: outboundOf(parsed, common, caFiles),
+    }),
+  } as DestinationConfig;
 }
 
 type Given<T> = { readonly [Name in keyof T]?: Exclude<T[Name], undefined> };

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { addressOf } from "./address.ts";
 import { destinationSchema } from "./destination-schema.ts";
 import { group } from "./group.ts";
+import { proxy } from "./outbound.ts";
 import { sourceSchema } from "./source-schema.ts";
 import type { Address, ParsedConfig, ParsedEnvironment } from "./types.ts";
 
@@ -237,8 +238,11 @@ export const configSchema: z.ZodType<ParsedConfig> = z
     network: group(
       z.strictObject({
         allowPrivateAddresses: flag("Whether destinations may be at loopback, private or link-local addresses.", false),
+        proxy: proxy(
+          "URL of the proxy for destinations that name none, or none. Default: HTTPS_PROXY and HTTP_PROXY. Hosts of NO_PROXY and of this machine are reached directly.",
+        ).optional(),
       }),
-      "Where the relay may connect to.",
+      "Where the relay may connect to, and how.",
     ),
     exchange: group(
       z.strictObject({

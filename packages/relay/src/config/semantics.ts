@@ -7,13 +7,14 @@ import type { InboundKey } from "@waybill/vendors/config";
 import { isLoopback } from "../admin/guard.ts";
 import type { ConfigFault } from "./faults.ts";
 import { filePathFaults } from "./file-paths.ts";
+import { type CaFiles, caFaults } from "./outbound.ts";
 import type { Path, Places } from "./places.ts";
 import type { ParsedConfig, ParsedEnvironment, ParsedSource } from "./types.ts";
 import { vendorConfigOf } from "./vendor-configs.ts";
 
 type Fault = (path: Path, message: string, hint?: string) => void;
 
-export function semanticFaults(config: ParsedConfig, places: Places): ConfigFault[] {
+export function semanticFaults(config: ParsedConfig, places: Places, caFiles: CaFiles): ConfigFault[] {
   const faults: ConfigFault[] = [];
   const fault: Fault = (path, message, hint) => {
     faults.push({ ...places.of(path), message, ...(hint === undefined ? {} : { hint }) });
@@ -26,6 +27,7 @@ export function semanticFaults(config: ParsedConfig, places: Places): ConfigFaul
     routingFaults(environment, ["environments", name], { fault, places });
   }
   filePathFaults(config, fault);
+  caFaults(config, caFiles, fault);
   return faults;
 }
 

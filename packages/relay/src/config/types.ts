@@ -1,3 +1,4 @@
+import type { OutboundOptions } from "@waybill/node";
 import type { InboundKey, VENDOR_CONFIGS, VendorConfig } from "@waybill/vendors/config";
 import type { DeliveryOrder, Vendor } from "@waybill/vendors/registry";
 import type { FileDestinationOptions, HttpDestinationOptions } from "./own-destinations.ts";
@@ -122,6 +123,11 @@ export interface CommonDestination {
   readonly giveUpAfterMs: number;
   /** Older events become dead letters. Absent: they never do. */
   readonly maxAgeMs?: number | undefined;
+  /**
+   * Its proxy, with credentials, and the certificates that it trusts. Absent: its requests leave
+   * as all others.
+   */
+  readonly outbound?: OutboundOptions | undefined;
 }
 
 /**
@@ -165,7 +171,7 @@ export interface ParsedConfig {
   readonly shutdown: { readonly deadline: number };
   readonly permissions: { readonly files: number; readonly directories: number };
   readonly dedupe: { readonly window: number; readonly maxIds: number };
-  readonly network: { readonly allowPrivateAddresses: boolean };
+  readonly network: { readonly allowPrivateAddresses: boolean; readonly proxy?: string | undefined };
   readonly exchange: { readonly deadline: number };
   readonly environments: Readonly<Record<string, ParsedEnvironment>>;
 }
@@ -226,13 +232,19 @@ interface ParsedCommonDestination {
   readonly maxRequestsPerSecond?: number | undefined;
 }
 
+interface ParsedNetwork {
+  readonly proxy?: string | undefined;
+  readonly ca?: string | undefined;
+}
+
 export type ParsedDestination =
   | {
-      readonly [Name in Vendor]: ParsedCommonDestination & {
-        readonly vendor: Name;
-        readonly url?: string | undefined;
-        readonly writeKey: string;
-      } & DestinationOptions<Name>;
+      readonly [Name in Vendor]: ParsedCommonDestination &
+        ParsedNetwork & {
+          readonly vendor: Name;
+          readonly url?: string | undefined;
+          readonly writeKey: string;
+        } & DestinationOptions<Name>;
     }[Vendor]
-  | (ParsedCommonDestination & { readonly vendor: "http" } & HttpDestinationOptions)
+  | (ParsedCommonDestination & ParsedNetwork & { readonly vendor: "http" } & HttpDestinationOptions)
   | (ParsedCommonDestination & { readonly vendor: "file" } & FileDestinationOptions);

@@ -57,8 +57,15 @@ export interface DestinationOptions {
 /** Called with what happens on a destination's lane. Must not throw. */
 export interface DestinationObserver {
   attempted(of: LaneName & { readonly attempt: Attempt }): void;
-  modeChanged(of: LaneName & { readonly mode: LaneMode; readonly reason: string | undefined }): void;
+  modeChanged(of: ModeChange): void;
   stateNotWritten(of: LaneName & { readonly error: unknown }): void;
+}
+
+export interface ModeChange extends LaneName {
+  readonly mode: LaneMode;
+  readonly reason: string | undefined;
+  /** True for a halt to which no answer of the destination led: it has refused no credential. */
+  readonly unanswered?: true;
 }
 
 /** Whose lane it is. */
@@ -102,6 +109,7 @@ export class Destination {
   #config: DestinationConfig;
   #limits: BatchLimits;
   #sender: DestinationSender;
+  #haltedUnanswered = false;
 
   private constructor(options: DestinationOptions, { store, deadLetters, attempts, fates, sender, writer }: Parts) {
     const { environment, config, runtime, observer } = options;
@@ -125,6 +133,7 @@ export class Destination {
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         observer.attempted({ environment, destination: config.name, attempt });
+        if (attempt.halted > 0) this.#haltedUnanswered = attempt.status === undefined;
         const held = heldBy(batch);
         const first = held?.[0]?.first;
         if (held === undefined || first === undefined) return;
@@ -133,7 +142,13 @@ export class Destination {
       },
       // What vendors say is safe already; a defect may quote anything.
       onModeChange: (mode, reason) =>
-        observer.modeChanged({ environment, destination: config.name, mode, reason: reason && printable(reason) }),
+        observer.modeChanged({
+          environment,
+          destination: config.name,
+          mode,
+          reason: reason && printable(reason),
+          ...(mode === "halted" && this.#haltedUnanswered ? { unanswered: true } : {}),
+        }),
     });
   }
 
@@ -243,7 +258,7 @@ export class Destination {
     const controller = new AbortController();
     const timer = runtime.clock.after(deadlineMs, () => controller.abort());
     try {
-      const answer = await runtime.transport(request, controller.signal);
+      const answer = await this.#sender.transport(request, controller.signal);
       if (answer.cut === true) return answerOf(BAD_GATEWAY, { error: "The vendor's answer is too long." });
       if (isRedirect(answer)) return answerOf(BAD_GATEWAY, { error: "The vendor answers with a redirect." });
       return forCaller(answer);

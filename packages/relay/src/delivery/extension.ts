@@ -4,8 +4,9 @@
  */
 import type { Rewrite, Runtime } from "@waybill/core";
 import type { DestinationConfig } from "../config/types.ts";
+import type { ConnectionSettings } from "./connection.ts";
 
-export interface SenderSettings {
+export interface SenderSettings extends ConnectionSettings {
   /** Send exactly what the vendors' own relays send where they differ. */
   readonly strict: boolean;
   /** Keeps SDKs that make their own requests from connecting to private addresses too. */

@@ -16,6 +16,7 @@ import {
   rewrite,
   type Sender,
   type Translate,
+  type Transport,
   translating,
   withSafeReasons,
 } from "@waybill/core";
@@ -26,12 +27,16 @@ import { LIBRARY } from "../version.ts";
 import type { DestinationAdapter } from "./adapter.ts";
 import { destinationAdapterOf, isInFormatOf } from "./adapters.ts";
 import { createChoice } from "./choice.ts";
+import { connectionOf } from "./connection.ts";
 import type { ExtensionOptions, SenderSettings } from "./extension.ts";
 import type { FileWriter } from "./file-writer.ts";
 import { fromSources } from "./source-filter.ts";
 
 /** Sends batches in any wire format, and holds what that needs until it is closed. */
 export interface DestinationSender extends Sender {
+  /** Past the chain, for requests that are not events. */
+  readonly transport: Transport;
+  /** Requests in flight end by themselves. */
   close(): void;
 }
 
@@ -44,7 +49,8 @@ export function createDestinationSender(options: DestinationSenderOptions): Dest
   const { config } = options;
   const adapter = destinationAdapterOf(config.vendor);
   const choose = createChoice(config);
-  const chain = chains(adapter, options);
+  const connection = connectionOf(config, options.runtime, options.settings);
+  const chain = chains(adapter, options, connection.transport);
   const plain = chain();
   const own = chain(inOwnFormat(adapter, config, choose));
   const foreign = adapter.fromCanonical === undefined ? own : chain(translated(adapter, config, choose));
@@ -71,7 +77,14 @@ export function createDestinationSender(options: DestinationSenderOptions): Dest
       return route.send(batch, context);
     },
   };
-  return { ...withSafeReasons(fromSources(config, routed)), close: () => extension?.close() };
+  return {
+    ...withSafeReasons(fromSources(config, routed)),
+    transport: connection.transport,
+    close() {
+      extension?.close();
+      connection.close();
+    },
+  };
 }
 
 export function protocolOf(config: DestinationConfig, { strict }: SenderSettings): Protocol {
@@ -82,9 +95,10 @@ export function protocolOf(config: DestinationConfig, { strict }: SenderSettings
 function chains(
   adapter: DestinationAdapter,
   { config, runtime, settings, writer }: DestinationSenderOptions,
+  network: Transport,
 ): (translate?: Translate, made?: Rewrite) => Sender {
   const protocol = protocolOf(config, settings);
-  const transport = adapter.transport?.(config, writer) ?? checkedTransport(runtime.transport);
+  const transport = adapter.transport?.(config, writer) ?? checkedTransport(network);
   return (translate, made) =>
     createSender({
       protocol,

@@ -4,8 +4,9 @@
  * same.
  */
 import { readFileSync } from "node:fs";
+import type { Agent } from "node:http";
 import { WaybillError } from "@waybill/core";
-import { publicAgent } from "@waybill/node";
+import { createOutboundAgent } from "@waybill/node";
 import type { Flag } from "@waybill/vendors";
 import type { LaunchDarklyDestination } from "./options.ts";
 
@@ -21,6 +22,8 @@ export interface FlagSettings {
   readonly publicOnly?: boolean;
 }
 
+/** Where the SDK finds flags by itself. */
+const FLAGS_URL = "https://sdk.launchdarkly.com";
 const NONE: FlagSource = { flag: () => undefined, close: () => undefined };
 
 /** **Errors**: `WAYBILL_CONFIG` for a file that cannot be read or is not flag data. */
@@ -75,9 +78,18 @@ interface Item {
   readonly deleted?: boolean;
 }
 
+/** By which its SDK connects; `undefined`: as Node does by itself. */
+function agentFor(
+  { flagsUrl = FLAGS_URL, outbound = {} }: LaunchDarklyDestination,
+  publicOnly: boolean,
+): Agent | undefined {
+  return createOutboundAgent({ ...outbound, publicOnly }, flagsUrl);
+}
+
 /** LaunchDarkly's SDK fills a store of ours, where the flags can be read as they are. */
-function fromVendor({ writeKey, flagsUrl }: LaunchDarklyDestination, { publicOnly }: FlagSettings): FlagSource {
-  const agent = publicOnly === true ? publicAgent(flagsUrl?.startsWith("http:") !== true) : undefined;
+function fromVendor(config: LaunchDarklyDestination, { publicOnly = false }: FlagSettings): FlagSource {
+  const { writeKey, flagsUrl } = config;
+  const agent = agentFor(config, publicOnly);
   /** By kind and key: keys come from the vendor and from events. */
   const data = new Map<string, Map<string, Item>>();
   let initialized = false;

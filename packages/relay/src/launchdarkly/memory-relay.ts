@@ -6,13 +6,14 @@
 import type { Runtime } from "@waybill/core";
 import { EventForwarder } from "@waybill/vendors";
 import type { LaunchDarklyMemory } from "@waybill/vendors/config";
+import { type Connection, type ConnectionSettings, connectionOf } from "../delivery/connection.ts";
 import { VERSION } from "../version.ts";
 import { createFlagSource, type FlagSource } from "./flags.ts";
 import type { LaunchDarklyDestination } from "./options.ts";
 
 const TIMEOUT_MS = 3_000;
 
-export interface MemoryRelayOptions {
+export interface MemoryRelayOptions extends ConnectionSettings {
   readonly memory: LaunchDarklyMemory;
   readonly runtime: Runtime;
   readonly strict: boolean;
@@ -23,6 +24,7 @@ export interface MemoryRelayOptions {
 export class MemoryRelay {
   readonly #options: MemoryRelayOptions;
   readonly #forwarder: EventForwarder;
+  readonly #connection: Connection;
   #destination: LaunchDarklyDestination;
   #flags: FlagSource;
 
@@ -30,6 +32,7 @@ export class MemoryRelay {
     this.#destination = destination;
     this.#options = options;
     this.#flags = createFlagSource(destination, options);
+    this.#connection = connectionOf(destination, options.runtime, options);
     const { memory, strict, onWarning } = options;
     const { url, writeKey, mobileKey, environmentId, inlineUsers, eventQueueCleanupInterval } = destination;
     this.#forwarder = new EventForwarder(
@@ -48,7 +51,7 @@ export class MemoryRelay {
         flag: (key) => this.#flags.flag(key),
         onWarning,
       },
-      options.runtime,
+      { ...options.runtime, transport: this.#connection.transport },
     );
   }
 
@@ -93,5 +96,6 @@ export class MemoryRelay {
   async close(): Promise<void> {
     await this.#forwarder.close();
     this.#flags.close();
+    this.#connection.close();
   }
 }

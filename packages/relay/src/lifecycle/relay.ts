@@ -1,11 +1,12 @@
 /** Starts a relay and stops it: puts the parts together, and takes them apart in order. */
 import { createUuidV7, type DiskRuntime } from "@waybill/core";
-import { createNodeTransport, type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill/node";
+import { type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill/node";
 import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Accounts, ReloadResult } from "../admin/views.ts";
 import type { RelayConfig } from "../config/types.ts";
-import { createPublicTransport } from "../delivery/public-transport.ts";
+import type { ConnectionSettings } from "../delivery/connection.ts";
+import { createRelayTransport } from "../delivery/relay-transport.ts";
 import type { BodyReader } from "../intake/body.ts";
 import { Intake } from "../intake/intake.ts";
 import { createIntakeServer } from "../intake/intake-server.ts";
@@ -98,6 +99,8 @@ class Relay implements RunningRelay {
       attempted: (of) => this.#metrics.attempted(of),
       stopping: this.#stopping.signal,
       bodies: this.#bodies.keyed,
+      // A runtime that was given has the only network there is.
+      ...(options.runtime === undefined ? { connect: connectFor(config) } : {}),
       onSwitched: (next, before) => {
         this.#intake?.replaceSources(this.#plan.sourceTable(this.#intake.sources));
         follow({ next, before, servers: this.#servers, logger });
@@ -237,9 +240,14 @@ class Relay implements RunningRelay {
   }
 }
 
+/** `network.allowPrivateAddresses` takes a restart, so that it may be taken from here. */
+function connectFor({ allowPrivateAddresses }: RelayConfig): NonNullable<ConnectionSettings["connect"]> {
+  return (outbound) => createRelayTransport({ ...outbound, publicOnly: !allowPrivateAddresses });
+}
+
 function runtimeOf({ allowPrivateAddresses, permissions }: RelayConfig): DiskRuntime {
   return nodeRuntime({
-    transport: allowPrivateAddresses ? createNodeTransport() : createPublicTransport(),
+    transport: createRelayTransport({ publicOnly: !allowPrivateAddresses }),
     permissions,
   });
 }

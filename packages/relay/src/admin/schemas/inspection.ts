@@ -20,7 +20,7 @@ export const attempt = component(
       delivered: count("Events that the vendor took."),
       retryable: count("Events that are sent again later."),
       rejected: count("Events that the vendor refused for good."),
-      halted: count("Events that wait because the vendor refuses the credential."),
+      halted: count("Events that wait because the vendor or a proxy refuses the credential."),
       reason: text("The first reason among the outcomes.").exactOptional(),
     })
     .describe("One request to a destination."),

@@ -23,7 +23,7 @@ export const account = component(
 export const laneMode = z
   .enum(["idle", "sending", "waiting", "paused", "halted", "failed", "closed"])
   .describe(
-    "What a lane is doing. `paused`: by an operator. `halted`: by the relay, because the vendor refuses the credential. " +
+    "What a lane is doing. `paused`: by an operator. `halted`: by the relay, because the vendor or a proxy refuses the credential. " +
       "`failed`: a defect stopped it; its events are kept, and resume tries again.",
   );
 
