@@ -1,6 +1,7 @@
 /**
- * Agents whose connections go through a proxy: by CONNECT for `https:`, with the whole
- * URL as the target for `http:`. They pool connections as Node's own agents do; all that differs is how one is made.
+ * Agents whose connections go through a proxy: by CONNECT for `https:`, with the whole URL as the
+ * target for `http:`. They pool connections as Node's own agents do; all that differs is how one is
+ * made.
  *
  * Own code, because the published agents do not keep what a transport promises: a CONNECT that ends
  * with its request, a deadline, an answer of bounded length, and a proxy's refusal that is never

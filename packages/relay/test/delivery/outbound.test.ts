@@ -5,10 +5,17 @@ import https from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nodeRuntime } from "@waybill/node";
 import { ADMIN_ROUTES, loadConfig, type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
+import { launchdarklyMetadata } from "@waybill/vendors";
 import { expect, onTestFinished, test } from "vitest";
 import { createTestCa } from "../../../node/test/lib/certificates.ts";
 import { ForwardProxy } from "../../../node/test/lib/forward-proxy.ts";
+import { resolveEnvironment } from "../../src/config/load.ts";
+import { createRelayTransport } from "../../src/delivery/relay-transport.ts";
+import { createFlagSource } from "../../src/launchdarkly/flags.ts";
+import { MemoryRelay } from "../../src/launchdarkly/memory-relay.ts";
+import { type LaunchDarklyDestination, memoryOf } from "../../src/launchdarkly/options.ts";
 import { destination, JSON_TYPE, KEY, send, until } from "../lib/world.ts";
 
 const CA = createTestCa();
@@ -30,7 +37,8 @@ async function startVendor(ca = CA): Promise<Vendor> {
   const keys: string[] = [];
   const server = https.createServer({ ...ca.issue(NAME) }, (request, response) => {
     const chunks: Buffer[] = [];
-    keys.push(atob(request.headers.authorization?.replace("Basic ", "") ?? "").replace(":", ""));
+    const credentials = request.headers.authorization?.replace("Basic ", "") ?? "";
+    keys.push(Buffer.from(credentials, "base64").toString().replace(":", ""));
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       bodies.push(Buffer.concat(chunks).toString());
@@ -221,6 +229,37 @@ test("a reload takes a request in flight to its end", async () => {
   // What was kept open before is closed.
   await until(() => proxy.connections === 0);
   expect(lane(world)?.failedAttempts).toBe(0);
+});
+
+test("flag data, and events of a source in memory, go through the proxy too", async () => {
+  const vendor = await startVendor();
+  const proxy = await ForwardProxy.start();
+  const { sources, destinations } = resolveEnvironment("e", {
+    sources: { flags: { protocol: "launchdarkly", writeKeys: ["k"], memory: { flushInterval: "1h" } } },
+    destinations: {
+      flags: { vendor: "launchdarkly", writeKey: "k", url: vendor.url, flagsFromVendor: true, flagsUrl: vendor.url },
+    },
+  });
+  const outbound = { proxy: { https: proxy.url() }, ca: [CA.cert] };
+  const config = { ...destinations[0], outbound } as LaunchDarklyDestination;
+  const flags = createFlagSource(config, { publicOnly: true });
+  await until(() => vendor.bodies.length > 0);
+  flags.close();
+  expect(proxy.requests).toEqual([`CONNECT ${new URL(vendor.url).host}`]);
+  const memory = new MemoryRelay(
+    { ...config, flagsFromVendor: false },
+    {
+      memory: memoryOf(sources[0]) as never,
+      runtime: nodeRuntime(),
+      strict: false,
+      connect: createRelayTransport,
+      onWarning: () => undefined,
+    },
+  );
+  memory.publish(launchdarklyMetadata({ sdk: "server", schema: 4, tags: "" }), ['{"kind":"custom","key":"one"}']);
+  await memory.close();
+  expect(vendor.bodies.at(-1)).toContain('"one"');
+  expect(proxy.requests).toHaveLength(2);
 });
 
 test("what a proxy refuses is not taken for a refusal of the vendor's key", async () => {
