@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Disk } from "@waybill/core";
+import type { Disk, WaybillError } from "@waybill/core";
 import { createNodeDisk, createNodeTransport, nodeClock, nodeDisk, nodeRandom, widerThan } from "@waybill/node";
 import { startServer } from "@waybill/testing";
 import { testDisk, testTransport } from "@waybill/testing/suites";
@@ -164,4 +165,29 @@ test("clock and random do what they say", async () => {
   nodeRandom.fill(bytes);
   expect(new Set(bytes).size).toBeGreaterThan(20);
   expect(nodeRandom.next()).toBeLessThan(1);
+});
+
+test("a request that is given up while it waits for a connection ends at once, and is never sent", async () => {
+  const paths: string[] = [];
+  const server = createServer((request) => void paths.push(request.url ?? ""));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const transport = createNodeTransport({ maxSockets: 1 });
+  onTestFinished(() => {
+    transport.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const controllers = [new AbortController(), new AbortController()] as const;
+  const [first, second] = controllers.map(({ signal }, index) =>
+    transport({ method: "GET", url: `${origin}/${index}`, headers: {}, body: [] }, signal).catch(
+      ({ reason }: WaybillError) => reason,
+    ),
+  );
+  controllers[1].abort();
+  expect(await second).toBe("aborted");
+  controllers[0].abort();
+  expect(await first).toBe("aborted");
+  expect(paths).not.toContain("/1");
 });
