@@ -1,5 +1,5 @@
 /**
- * A forward proxy on loopback: CONNECT and requests with whole URLs, with credentials and with faults.
+ * A forward proxy on loopback: CONNECT and requests with whole URLs, with credentials and faults.
  * Whatever a host is called, it leads to this machine.
  */
 import { once } from "node:events";
