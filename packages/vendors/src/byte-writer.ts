@@ -8,6 +8,7 @@ const encoder = new TextEncoder();
 /** Below this many bytes a loop is faster than a call that copies. */
 const LOOP_BELOW_BYTES = 64;
 const CAPACITY_MIN_BYTES = 256;
+const ASCII_MAX = 0x7f;
 /** UTF-8 has at most this many bytes for a unit of a string. */
 const BYTES_PER_UNIT_MAX = 3;
 
@@ -46,7 +47,23 @@ export class ByteWriter {
 
   text(text: string): void {
     this.#ensure(text.length * BYTES_PER_UNIT_MAX);
-    this.#length += encoder.encodeInto(text, this.#bytes.subarray(this.#length)).written;
+    const plain = text.length < LOOP_BELOW_BYTES ? this.#plainText(text) : 0;
+    if (plain === text.length) return;
+    this.#length += encoder.encodeInto(text.slice(plain), this.#bytes.subarray(this.#length)).written;
+  }
+
+  /** Writes the ASCII that the text begins with, ids as a rule whole; returns its length. */
+  #plainText(text: string): number {
+    const to = this.#bytes;
+    const from = this.#length;
+    let at = 0;
+    for (; at < text.length; at++) {
+      const unit = text.charCodeAt(at);
+      if (unit > ASCII_MAX) break;
+      to[from + at] = unit;
+    }
+    this.#length += at;
+    return at;
   }
 
   copy(from: Uint8Array, start: number, end: number): void {
@@ -62,7 +79,8 @@ export class ByteWriter {
 
   /** Copies a range with its edits made, and one text in the place of a part of it. */
   copyEdited(from: Uint8Array, start: number, end: number, { nonFinite, cuts }: Edits, replaced?: Replacement): void {
-    if (replaced === undefined && cuts.length === 0) return this.#copyWithNulls(from, start, end, nonFinite);
+    if (replaced === undefined && cuts.length === 0)
+      return nonFinite.length === 0 ? this.copy(from, start, end) : this.#copyWithNulls(from, start, end, nonFinite);
     let nextNull = firstFrom(nonFinite, start);
     let nextCut = firstFrom(cuts, start);
     let pending = replaced !== undefined && replaced.start >= start && replaced.end <= end ? replaced : undefined;

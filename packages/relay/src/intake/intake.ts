@@ -33,6 +33,11 @@ import { exchanged, NO_ANSWER, passedThrough } from "./vendor-answers.ts";
 const MEMORY_FULL = "memory_full";
 const NONE_REFUSED: ReadonlyMap<string, number> = new Map();
 
+/** Where ids are hashed: nothing waits between writing one and hashing it. Longer ones are few. */
+const ID_BYTES = Buffer.allocUnsafeSlow(1_024);
+/** UTF-8 has at most this many bytes for a unit of a string. */
+const BYTES_PER_UNIT_MAX = 3;
+
 /** Events of one record, and whose they are. */
 interface OwnedPart extends InboundPart {
   readonly source: Source;
@@ -232,13 +237,14 @@ function isUnknown(taken: Taken): boolean {
   return "refusal" in taken && taken.refusal.kind === "unauthorized";
 }
 
-function newEvents({ source, events, ids, metadata }: OwnedPart, receivedAtMs: number): NewEvents {
+function newEvents({ source, events, ids, idPrefix, metadata }: OwnedPart, receivedAtMs: number): NewEvents {
   const count = events.ends.length;
+  const hashes = idPrefix === undefined ? hashIds(source, ids, count) : hashNumbered(source, idPrefix, count);
   return {
     source,
     receivedAtMs,
     count,
-    hashes: ids.length === 0 ? undefined : hashIds(source, ids, count),
+    hashes,
     entry: (keep) => ({ metadata, ...(keep === undefined ? events : storedSome(events, keep)) }),
   };
 }
@@ -259,13 +265,30 @@ function textsOf({ body, ends }: StoredEvents): string[] {
   );
 }
 
-/** The hashes of ids; zeros for those that are "". */
-function hashIds({ environment, scope }: Source, ids: readonly string[], count: number): IdHashes {
+/** The hashes of ids, zeros for those that are ""; `undefined` where there are none. */
+function hashIds({ environment, scope }: Source, ids: readonly string[], count: number): IdHashes | undefined {
+  if (ids.length === 0) return undefined;
   const hashes: IdHashes = { scope, words: new Uint32Array(count * HASH_WORDS) };
-  for (const [index, id] of ids.entries()) {
+  for (let index = 0; index < ids.length; index++) {
+    const id = ids[index] as string;
     if (id === "") continue;
-    const bytes = Buffer.from(id);
-    environment.ids.window.hash(bytes, { idStart: 0, idEnd: bytes.length }, hashes, index);
+    const fits = id.length * BYTES_PER_UNIT_MAX <= ID_BYTES.length;
+    const bytes = fits ? ID_BYTES : Buffer.from(id);
+    const idEnd = fits ? ID_BYTES.write(id) : bytes.length;
+    environment.ids.window.hash(bytes, { idStart: 0, idEnd }, hashes, index);
+  }
+  return hashes;
+}
+
+/** The hashes of "prefix 0", "prefix 1" and so on. */
+function hashNumbered({ environment, scope }: Source, prefix: string, count: number): IdHashes {
+  const hashes: IdHashes = { scope, words: new Uint32Array(count * HASH_WORDS) };
+  const bytes = Buffer.from(`${prefix} ${count}`);
+  const numberAt = bytes.length - String(count).length;
+  for (let index = 0; index < count; index++) {
+    const number = String(index);
+    for (let digit = 0; digit < number.length; digit++) bytes[numberAt + digit] = number.charCodeAt(digit);
+    environment.ids.window.hash(bytes, { idStart: 0, idEnd: numberAt + number.length }, hashes, index);
   }
   return hashes;
 }

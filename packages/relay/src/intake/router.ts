@@ -112,7 +112,7 @@ export class Router {
 
   /** What an adapter gets of the source, and of the relay. */
   optionsFor(adapter: VendorAdapter, source: Source | undefined, makeId: InboundOptions["makeId"]): InboundOptions {
-    const { clock, limits } = this.#options;
+    const { clock, limits, scanArray } = this.#options;
     // Where the key in the body names the source it is looked up once more.
     const isKey = (key: string): boolean => {
       const known = this.#sources.byKey(key)?.source;
@@ -120,7 +120,7 @@ export class Router {
     };
     const { maxEvents } = this.#limits.get(adapter.name) as IntakeLimits;
     const own = source === undefined ? {} : { own: source.config, keyless: source.config.keyless };
-    return { strict: limits.strict, makeId, isKey, now: () => clock.now(), maxEvents, ...own };
+    return { strict: limits.strict, makeId, isKey, now: () => clock.now(), maxEvents, scanArray, ...own };
   }
 
   /** A key in the head that is known, or a source that the path names and that needs none there. */

@@ -1,6 +1,6 @@
 /** What the parts of the intake share: a request on its way in, and what they are reported. */
 import type { Clock } from "@waybill/core";
-import type { InboundRequest, InboundRoute, IntakeLimits } from "@waybill/vendors";
+import type { InboundOptions, InboundRequest, InboundRoute, IntakeLimits } from "@waybill/vendors";
 import type { VendorAdapter } from "@waybill/vendors/registry";
 import type { SegmentLimits } from "./segment/segment-limits.ts";
 import type { Source } from "./sources.ts";
@@ -22,8 +22,11 @@ export interface IntakeRequest {
 
 export interface IntakeOptions {
   readonly clock: Clock;
-  readonly makeId: () => string;
+  /** A new id. A caller that knows the time passes it, epoch ms: that is faster. */
+  readonly makeId: (nowMs?: number) => string;
   readonly limits: SegmentLimits;
+  /** For the ordinary bodies of vendors that send arrays. */
+  readonly scanArray?: InboundOptions["scanArray"];
   readonly observer: IntakeObserver;
   /** How long the caller of an exchange waits for the vendor's answer. */
   readonly exchangeDeadlineMs: number;

@@ -12,6 +12,7 @@ import { Intake } from "../intake/intake.ts";
 import { createIntakeServer } from "../intake/intake-server.ts";
 import { bodyReaderOf, intakeLimitsOf } from "../intake/limits.ts";
 import { ReadGate } from "../intake/read-gate.ts";
+import { arrayScanner } from "../intake/segment/batch-scanner.ts";
 import { segmentLimitsOf } from "../intake/segment/segment-limits.ts";
 import { Turns } from "../intake/turns.ts";
 import type { Logger } from "../logger.ts";
@@ -197,6 +198,7 @@ class Relay implements RunningRelay {
       clock,
       makeId: createUuidV7(clock, random),
       limits: segmentLimitsOf(config),
+      scanArray: arrayScanner(),
       observer: this.#metrics,
       exchangeDeadlineMs: config.exchangeDeadlineMs,
       intakeLimits: intakeLimitsOf(config),

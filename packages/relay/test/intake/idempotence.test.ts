@@ -1,3 +1,4 @@
+import { uuidV7TimeMs } from "@waybill/core";
 import { startRelay } from "@waybill/relay";
 import { expect, onTestFinished, test } from "vitest";
 import { BASIC, send, startWorld } from "../lib/world.ts";
@@ -37,6 +38,23 @@ test("a request with an Idempotency-Key is known again although its events have 
   await post("/v1/page", { userId: "u" }, { ...BASIC, "idempotency-key": "order-18" });
   await arrived(3);
   expect(new Set(emulator.events.map(({ messageId }) => messageId)).size).toBe(3);
+});
+
+test("an id that the relay makes has the time at which its event came", async () => {
+  const { post, arrived, emulator } = await startWorld();
+  const fromMs = Date.now();
+  await post("/v1/batch", {
+    batch: [
+      { type: "page", userId: "u" },
+      { type: "page", userId: "v" },
+    ],
+  });
+  await arrived(2);
+  for (const { messageId } of emulator.events) {
+    const madeAtMs = uuidV7TimeMs(messageId as string);
+    expect(madeAtMs).toBeGreaterThanOrEqual(fromMs);
+    expect(madeAtMs).toBeLessThanOrEqual(Date.now());
+  }
 });
 
 test("the receipt of a batch that came in part before names its own events, where each of them is, in their order", async () => {
@@ -89,4 +107,12 @@ test("duplicates of other vendors' protocols get the receipt of the first copies
     return (await send(relay.intakeUrl, "POST", "/bulk", [{}, {}], headers)).headers["waybill-receipt"];
   };
   expect([await flags("p"), await flags("q"), await flags("p")]).toEqual(["test/3+2", "test/5+2", "test/3+2"]);
+  const long = "p".repeat(10_000);
+  expect([await flags(`${long}1`), await flags(`${long}2`), await flags(`${long}1`)]).toEqual([
+    "test/7+2",
+    "test/9+2",
+    "test/7+2",
+  ]);
+  const odd = `${"\u{1f41d}".repeat(1_000)}b`;
+  expect([await postToMail(odd, "é"), await postToMail("é", odd)]).toEqual(["test/11+2", "test/12+1,11+1"]);
 });

@@ -6,7 +6,7 @@
  * object for Segment's, else the vendor's name, a space and what else belongs to their request
  * ({@link vendorOf}).
  */
-import type { StoredEvents } from "./frame.ts";
+import type { ScanArray, StoredEvents } from "./frame.ts";
 
 export interface InboundRequest {
   readonly method: string;
@@ -74,6 +74,11 @@ export interface InboundPart {
    * one.
    */
   readonly ids: readonly string[];
+  /**
+   * Where the request has an id and its events none: the id of each is this, a space and its place
+   * among the part's events, from 0. Short, since it is hashed for each of them; `ids` is empty.
+   */
+  readonly idPrefix?: string | undefined;
   /** The key, where it is in the body. Parts of one request may have different keys. */
   readonly key?: string;
   /** Events of the request that were refused and are not stored: how many, by code. */
@@ -138,6 +143,8 @@ export interface InboundOptions<Own extends object = object> {
   readonly makeId: (seed?: string) => string;
   /** Epoch ms. */
   readonly now: () => number;
+  /** A body is scanned by ours alone by default. */
+  readonly scanArray?: ScanArray | undefined;
   /**
    * The vendor's own options of the source. Absent where no source is known: then the defaults
    * hold.

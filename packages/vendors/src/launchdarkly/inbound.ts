@@ -66,6 +66,8 @@ export const NOT_COPIED: readonly string[] = [
   "transfer-encoding",
   "upgrade",
 ];
+/** SDKs send a UUID. A longer one has a digest in its place, since each event's id begins with it. */
+const PAYLOAD_ID_MAX_CHARACTERS = 128;
 /** No SDK is near it; a number that is not a schema counts as the first. */
 const SCHEMA_MAX = 1_000;
 const EMPTY: InboundAnswer = { status: 202, body: "" };
@@ -139,21 +141,22 @@ function analytics(
   body: Uint8Array,
   { headers }: InboundRequest,
   sdk: SdkKind,
-  { strict, maxEvents }: InboundOptions,
+  { strict, maxEvents, makeId, scanArray }: InboundOptions,
 ): Taken {
-  const framed = frame(body, { kind: "array" }, { allowNonFinite: false, maxEvents });
+  const framed = frame(body, { kind: "array" }, { allowNonFinite: false, maxEvents, scanArray });
   if ("code" in framed && framed.code === "too_many")
     return { refusal: { kind: "too_large", message: framed.message } };
   if ("code" in framed) return strict ? { answer: EMPTY } : { refusal: { kind: "invalid", message: framed.message } };
   const schema = schemaOf(headers["x-launchdarkly-event-schema"]);
   const payloadId = headers["x-launchdarkly-payload-id"];
+  const isLong = payloadId !== undefined && payloadId.length > PAYLOAD_ID_MAX_CHARACTERS;
   return {
     parts: [
       {
         events: storedEvents(framed, framed.events),
         metadata: launchdarklyMetadata({ sdk, schema, tags: headers["x-launchdarkly-tags"] ?? "" }),
-        // Small bodies come in great numbers: no list of texts where nothing can come twice.
-        ids: payloadId === undefined ? [] : framed.events.map((_, index) => `${payloadId} ${index}`),
+        ids: [],
+        idPrefix: isLong ? makeId(payloadId) : payloadId,
       },
     ],
     answer: () => EMPTY,

@@ -25,6 +25,7 @@ export interface Assembled {
 }
 
 const COMMA = 0x2c;
+const QUOTE = 0x22;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 /** Room for what an event may get: a type and an id. */
@@ -39,22 +40,26 @@ export function assemble(scan: SegmentScan, options: AssembleOptions): Assembled
     skewMs: skewOf(scan.sentAt, options.receivedAtMs),
   });
   if (keep === undefined && unchanged(scan)) return { ...wholeBody(scan), metadata };
-  const writer = new ByteWriter(lengthOf(events) + ADDED_BYTES);
+  const writer = new ByteWriter(lengthOf(events));
   const ends: number[] = [];
-  for (const [index, event] of events.entries()) {
+  for (let index = 0; index < events.length; index++) {
     if (keep !== undefined && !keep(index)) continue;
     if (ends.length > 0) writer.byte(COMMA);
-    writeEvent(writer, scan, event, () => options.makeId(index));
+    writeEvent(writer, scan, index, options);
     ends.push(writer.length);
   }
   assert(ends.length > 0, "something is kept");
   return { body: [writer.take()], ends: Uint32Array.from(ends), metadata };
 }
 
+/** As they came, with room for what they get. */
 function lengthOf(events: readonly FoundEvent[]): number {
   const first = events[0];
   const last = events.at(-1);
-  return first === undefined || last === undefined ? 0 : last.end - first.start;
+  if (first === undefined || last === undefined) return 0;
+  let changed = 0;
+  for (const { idStart, needsType } of events) if (idStart < 0 || needsType) changed += 1;
+  return last.end - first.start + changed * ADDED_BYTES;
 }
 
 function unchanged({ events, refused, cuts, nonFinite }: SegmentScan): boolean {
@@ -80,7 +85,13 @@ function wholeBody({ bytes, events }: SegmentScan): Pick<Assembled, "body" | "en
 }
 
 /** One event's bytes with what it needs put in and what must not travel on left out. */
-function writeEvent(writer: ByteWriter, scan: SegmentScan, event: FoundEvent, makeId: () => string): void {
+function writeEvent(
+  writer: ByteWriter,
+  scan: SegmentScan,
+  index: number,
+  { makeId }: Pick<AssembleOptions, "makeId">,
+): void {
+  const event = scan.events[index] as FoundEvent;
   const inside = insideOf(scan, event);
   writer.byte(OPEN_BRACE);
   let added = 0;
@@ -89,12 +100,16 @@ function writeEvent(writer: ByteWriter, scan: SegmentScan, event: FoundEvent, ma
     added += 1;
   }
   if (event.idStart < 0 && event.badId === undefined) {
-    writer.text(`${added > 0 ? "," : ""}"messageId":"${makeId()}"`);
+    writer.text(added > 0 ? ',"messageId":"' : '"messageId":"');
+    writer.text(makeId(index));
+    writer.byte(QUOTE);
     added += 1;
   }
   if (added > 0 && inside.start < inside.end) writer.byte(COMMA);
   const replacedId =
-    event.badId === undefined ? undefined : { start: event.badId.start, end: event.badId.end, text: `"${makeId()}"` };
+    event.badId === undefined
+      ? undefined
+      : { start: event.badId.start, end: event.badId.end, text: `"${makeId(index)}"` };
   writer.copyEdited(scan.bytes, inside.start, inside.end, scan, replacedId);
   writer.byte(CLOSE_BRACE);
 }

@@ -24,8 +24,8 @@ export interface SegmentLimits {
 }
 
 /**
- * What was found in a batch without anything unusual: every event has an id and a known type.
- * Values are those of the last key of that name.
+ * What was found in a batch without anything unusual: every event has a known type, and an id or no
+ * member of that name. Values are those of the last key of that name.
  */
 export interface BatchScan {
   readonly events: readonly FoundEvent[];

@@ -291,6 +291,7 @@ class Framer {
       return after;
     }
     this.#idStart = -1;
+    this.#idEnd = -1;
     this.#badId = undefined;
     this.#typeSeen = "none";
     let offset = scanner.space(at + 1);

@@ -126,7 +126,9 @@ export class SegmentIntake {
       return this.#refuse({ ...opened, source }, { kind: "invalid", ...refused }, body);
     const seed = opened.asked.idempotencyKey;
     const makeId =
-      seed === undefined ? this.#options.makeId : (index: number): string => idFromSeed(`${index}:${seed}`);
+      seed === undefined
+        ? (): string => this.#options.makeId(receivedAtMs)
+        : (index: number): string => idFromSeed(`${index}:${seed}`);
     const answer = segmentAccepted(scan);
     if (scan.events.length === 0) return segmentAnswer(answer) as Answer;
     try {

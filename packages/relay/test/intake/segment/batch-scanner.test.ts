@@ -4,12 +4,13 @@
  */
 import { isUtf8 } from "node:buffer";
 import { SeededRandom } from "@waybill/testing";
-import { DEFAULT_LIMITS, type SegmentLimits, STRICT_LIMITS, scanSegment } from "@waybill/vendors";
+import { DEFAULT_LIMITS, frame, type SegmentLimits, STRICT_LIMITS, scanSegment } from "@waybill/vendors";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { batchScanner } from "../../../src/intake/segment/batch-scanner.ts";
+import { arrayScanner, batchScanner } from "../../../src/intake/segment/batch-scanner.ts";
 
 const scanBatch = batchScanner();
+const scanArray = arrayScanner();
 const PLAIN: SegmentLimits = { ...DEFAULT_LIMITS, isUtf8 };
 const BATCH = { kind: "batch" } as const;
 const MUTATIONS = 40;
@@ -22,7 +23,7 @@ const event = fc.record(
     properties: fc.jsonValue({ maxDepth: 4 }),
     timestamp: fc.constant("2026-01-01T00:00:00Z"),
   },
-  { requiredKeys: ["type", "messageId"] },
+  { requiredKeys: ["type"] },
 );
 const body = fc.record(
   {
@@ -45,11 +46,20 @@ function same(bytes: Buffer, plain = PLAIN): void {
   expect(resultOf(bytes, { ...plain, scanBatch })).toBe(resultOf(bytes, plain));
 }
 
-test("random bodies, with white space and without, whole and with bytes changed", { timeout: 60_000 }, () => {
+function sameArray(bytes: Buffer, maxEvents?: number): void {
+  const result = (scan?: typeof scanArray): string => {
+    const framed = frame(bytes, { kind: "array" }, { allowNonFinite: false, maxEvents, scanArray: scan });
+    return JSON.stringify("code" in framed ? framed : { ...framed, bytes: undefined });
+  };
+  expect(result(scanArray)).toBe(result());
+}
+
+/** Calls `check` with the JSON of values, whole and with bytes changed. */
+function checkDamaged(values: fc.Arbitrary<unknown>, check: (bytes: Buffer) => void): void {
   fc.assert(
-    fc.property(body, fc.nat(3), fc.integer(), (value, indent, seed) => {
+    fc.property(values, fc.nat(3), fc.integer(), (value, indent, seed) => {
       const bytes = Buffer.from(JSON.stringify(value, undefined, indent));
-      same(bytes);
+      check(bytes);
       const random = new SeededRandom(seed);
       for (let mutation = 0; mutation < MUTATIONS; mutation++) {
         const changed = Buffer.from(bytes);
@@ -71,11 +81,40 @@ test("random bodies, with white space and without, whole and with bytes changed"
           0x00,
           random.below(128),
         ]);
-        same(random.chance(0.2) ? changed.subarray(0, at) : changed);
+        check(random.chance(0.2) ? changed.subarray(0, at) : changed);
       }
     }),
     { numRuns: 300, seed: 1 },
   );
+}
+
+test("random bodies, with white space and without, whole and with bytes changed", { timeout: 60_000 }, () => {
+  checkDamaged(body, (bytes) => same(bytes));
+});
+
+test("random arrays, whole and with bytes changed", { timeout: 60_000 }, () => {
+  checkDamaged(fc.array(fc.jsonValue({ maxDepth: 4 }), { maxLength: 8 }), (bytes) => sameArray(bytes));
+});
+
+test.each([
+  ["objects", '[{"kind":"custom","data":{"a":[1,"\\u00e9"]}},{}]', 2],
+  ["white space everywhere", ' [ {"a" : 1 } , [ ] , "x" , 2 ] ', 4],
+  ["no elements", "[]", undefined],
+  ["a key with an escape", '[{"\\u0061":1}]', undefined],
+  ["a comma before the end", "[{},]", undefined],
+  ["no end", "[{}", undefined],
+  ["something after the end", "[{}] x", undefined],
+  ["an object", '{"a":[]}', undefined],
+])("an array: %s", (_name, text, count) => {
+  const bytes = Buffer.from(text);
+  expect(scanArray(bytes)?.length).toBe(count);
+  sameArray(bytes);
+});
+
+test("an array of more events than are taken is refused by both ways alike", () => {
+  const bytes = Buffer.from("[{},{},{}]");
+  sameArray(bytes, 2);
+  sameArray(bytes, 3);
 });
 
 test.each([
@@ -102,7 +141,8 @@ test.each([
   ],
   ["an id that is not text", '{"batch":[{"type":"track","messageId":1}]}', false],
   ["an unknown type", '{"batch":[{"type":"trace","messageId":"1"}]}', false],
-  ["an event without id", '{"batch":[{"type":"track"}]}', false],
+  ["an event without id", '{"batch":[{"type":"track"},{"messageId":"b","type":"page"},{"type":"alias"}]}', true],
+  ["an empty id", '{"batch":[{"type":"track","messageId":""}]}', false],
   ["a key with an escape", '{"batch":[{"typ\\u0065":"track","messageId":"1"}]}', false],
   ["bare NaN", '{"batch":[{"type":"track","messageId":"1","n":NaN}]}', false],
   ["two batches", '{"batch":[{"type":"track","messageId":"1"}],"batch":[]}', false],
