@@ -59,19 +59,24 @@ test("faults", { timeout: 120_000 }, async () => {
   });
 });
 
-test("relay", { timeout: 120_000 }, async () => {
+test("relay", { timeout: 240_000 }, async () => {
+  const oneCore = { requestsPerSecond: number, cpuMicrosPerEvent: number };
   const one = {
     requestsPerSecond: number,
     discardFloorRequestsPerSecond: number,
     durableFloorRequestsPerSecond: number,
     p99Ms: number,
     endToEndEventsPerSecond: number,
+    withoutDelivery: oneCore,
+    withDelivery: oneCore,
+    ratio: number,
+    ofSegment: number,
   };
   expect(await lastLine("main", "relay", "--quick")).toMatchObject({
     scenario: "relay",
-    cases: ["segment", "launchdarkly"].flatMap((protocol) => [
-      { protocol, eventsPerRequest: 1, ...one },
-      { protocol, eventsPerRequest: 100, ...one },
+    cases: ["segment", "segment-without-ids", "launchdarkly", "launchdarkly-with-payload-id"].flatMap((name) => [
+      { case: name, protocol: name.split("-")[0], eventsPerRequest: 1, ...one },
+      { case: name, protocol: name.split("-")[0], eventsPerRequest: 100, ...one },
     ]),
     lost: 0,
   });

@@ -37,7 +37,8 @@ const FIGURES: ReadonlyMap<string, (result: Json) => Figures> = new Map([
           numbersOf(
             one,
             ["requestsPerSecond", "endToEndEventsPerSecond"],
-            `${String(one["protocol"])} ${String(one["eventsPerRequest"])} `,
+            // A commit of before a protocol had several cases names it alone.
+            `${String(one["case"] ?? one["protocol"])} ${String(one["eventsPerRequest"])} `,
           ),
         ),
       ),
@@ -75,10 +76,12 @@ export async function compare(base: string, scenario: string, quick: boolean): P
       for (const root of roots) measured.set(root, await measure(root));
       const [here, there] = [measured.get(ROOT), measured.get(folder)] as [Figures, Figures];
       let logarithms = 0;
-      for (const [name, value] of here) {
-        const ratio = value / (there.get(name) ?? Number.NaN);
+      // An older commit has not all cases.
+      const common = [...here].filter(([name]) => there.has(name));
+      for (const [name, value] of common) {
+        const ratio = value / (there.get(name) as number);
         byFigure.set(name, [...(byFigure.get(name) ?? []), ratio]);
-        logarithms += Math.log(ratio) / here.size;
+        logarithms += Math.log(ratio) / common.length;
       }
       ratios.push(Math.exp(logarithms));
       say(`pair ${pair + 1} of ${pairs}: ${round(ratios.at(-1) as number)}`);

@@ -3,7 +3,7 @@
  * Message in: LoadOrder; out: LoadReport.
  */
 import { connect, type Socket } from "node:net";
-import { type BenchProtocol, createTemplate, writeIds } from "../lib/bodies.ts";
+import { type BenchBodies, createTemplate, writeIds } from "../lib/bodies.ts";
 import { percentile } from "../lib/statistics.ts";
 
 export interface LoadOrder {
@@ -18,7 +18,7 @@ export interface LoadOrder {
   /** Report every latency. */
   readonly samples?: boolean;
   /** Default: Segment's. */
-  readonly protocol?: BenchProtocol;
+  readonly bodies?: BenchBodies;
 }
 
 export interface LoadReport {
@@ -38,7 +38,7 @@ process.on("message", (order: LoadOrder) => {
 });
 
 async function run(order: LoadOrder): Promise<LoadReport> {
-  const template = createTemplate(order.events, order.protocol);
+  const template = createTemplate(order.events, order.bodies);
   const latencies = new Float64Array(order.requests);
   let sent = 0;
   let answered = 0;

@@ -18,7 +18,7 @@ interface Scenario {
  */
 const COMPARED: Readonly<Record<string, object>> = {
   client: { rounds: 7, peerEvents: 150 },
-  relay: { requests: { 1: 20_000, 100: 5_000 } },
+  relay: { requests: { 1: 20_000, 100: 5_000 }, oneCore: false },
   isolation: { requests: 2_500, pacedRequests: 2_000 },
 };
 

@@ -13,16 +13,24 @@ export interface Template {
 }
 
 export type BenchProtocol = "segment" | "launchdarkly";
+/** Whose events, and where they have ids: LaunchDarkly's have those of their payload or none. */
+export type BenchBodies = BenchProtocol | "segment-without-ids" | "launchdarkly-with-payload-id";
+
+export function protocolOf(bodies: BenchBodies): BenchProtocol {
+  return bodies.startsWith("launchdarkly") ? "launchdarkly" : "segment";
+}
 
 /** A request with `events` events: one of about 230 bytes, or many of about 300. */
-export function createTemplate(events: number, protocol: BenchProtocol = "segment"): Template {
+export function createTemplate(events: number, bodies: BenchBodies = "segment"): Template {
+  const protocol = protocolOf(bodies);
   const note = "x".repeat(events === 1 ? 20 : 128);
+  const id = bodies === "segment-without-ids" ? "" : `"messageId":"${ID_TEMPLATE}",`;
   const event =
     protocol === "segment"
-      ? `{"type":"track","messageId":"${ID_TEMPLATE}","timestamp":"2026-11-21T00:00:00.000Z","userId":"user-000001",` +
+      ? `{"type":"track",${id}"timestamp":"2026-11-21T00:00:00.000Z","userId":"user-000001",` +
         `"event":"Order Completed","properties":{"total":42,"currency":"EUR","note":"${note}"}}`
       : `{"kind":"custom","creationDate":1795219200000,"key":"order-completed","context":{"kind":"user","key":"user-000001"},` +
-        `"data":{"messageId":"${ID_TEMPLATE}","total":42,"currency":"EUR","note":"${note}"}}`;
+        `"data":{${id}"total":42,"currency":"EUR","note":"${note}"}}`;
   const list = `[${new Array<string>(events).fill(event).join(",")}]`;
   const body = protocol === "segment" ? `{"batch":${list}}` : list;
   const path = protocol === "segment" ? "/v1/batch" : "/bulk";
@@ -30,6 +38,7 @@ export function createTemplate(events: number, protocol: BenchProtocol = "segmen
   const head =
     `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ${authorization}\r\n` +
     `${protocol === "segment" ? "" : "X-LaunchDarkly-Event-Schema: 4\r\n"}` +
+    `${bodies === "launchdarkly-with-payload-id" ? `X-LaunchDarkly-Payload-ID: ${ID_TEMPLATE}\r\n` : ""}` +
     `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
   const bytes = Buffer.from(head + body, "latin1");
   const idOffsets: number[] = [];
