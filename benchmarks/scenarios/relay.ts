@@ -6,8 +6,8 @@
  *
  * On one core: the relay has a core to itself, everything else the others. `withoutDelivery` its
  * destination is paused, `withDelivery` it takes everything at once, and the CPU counts until the
- * last event is delivered. `ratio`: with delivery through without. `ofSegment`: the rate without
- * delivery through that of Segment's bodies with ids, of the same number of events.
+ * last event is delivered. `ratio`: the rate with delivery through that without. `ofSegment`: what
+ * Segment's bodies with ids cost without delivery, in CPU an event, through what these cost.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -103,8 +103,8 @@ function besideSegment(result: CaseResult, before: readonly CaseResult[]): CaseR
   const { withoutDelivery, eventsPerRequest } = result;
   if (withoutDelivery === undefined) return result;
   const ordinary = [...before, result].find((one) => one.eventsPerRequest === eventsPerRequest) ?? result;
-  const { requestsPerSecond } = ordinary.withoutDelivery ?? withoutDelivery;
-  return { ...result, ofSegment: round(withoutDelivery.requestsPerSecond / requestsPerSecond) };
+  const { cpuMicrosPerEvent } = ordinary.withoutDelivery ?? withoutDelivery;
+  return { ...result, ofSegment: round(cpuMicrosPerEvent / withoutDelivery.cpuMicrosPerEvent) };
 }
 
 async function measureOneCore(

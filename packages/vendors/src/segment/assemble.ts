@@ -34,12 +34,8 @@ const ADDED_BYTES = 96;
 export function assemble(scan: SegmentScan, options: AssembleOptions): Assembled {
   const { events } = scan;
   const { keep } = options;
-  const metadata = encodeMetadata({
-    context: rawText(scan, scan.context),
-    integrations: rawText(scan, scan.integrations),
-    skewMs: skewOf(scan.sentAt, options.receivedAtMs),
-  });
-  if (keep === undefined && unchanged(scan)) return { ...wholeBody(scan), metadata };
+  const metadata = metadataOf(scan, options.receivedAtMs);
+  if (keep === undefined && unchanged(scan)) return wholeBody(scan, metadata);
   const writer = new ByteWriter(lengthOf(events));
   const ends: number[] = [];
   for (let index = 0; index < events.length; index++) {
@@ -50,6 +46,17 @@ export function assemble(scan: SegmentScan, options: AssembleOptions): Assembled
   }
   assert(ends.length > 0, "something is kept");
   return { body: [writer.take()], ends: Uint32Array.from(ends), metadata };
+}
+
+/** Most requests carry nothing beside their events. */
+function metadataOf(scan: SegmentScan, receivedAtMs: number): string {
+  const { context, integrations, sentAt } = scan;
+  if (context === undefined && integrations === undefined && sentAt === undefined) return "";
+  return encodeMetadata({
+    context: rawText(scan, context),
+    integrations: rawText(scan, integrations),
+    skewMs: skewOf(sentAt, receivedAtMs),
+  });
 }
 
 /** As they came, with room for what they get. */
@@ -72,7 +79,7 @@ function unchanged({ events, refused, cuts, nonFinite }: SegmentScan): boolean {
 }
 
 /** All events as they are in the request, from the first one's start to the last one's end. */
-function wholeBody({ bytes, events }: SegmentScan): Pick<Assembled, "body" | "ends"> {
+function wholeBody({ bytes, events }: SegmentScan, metadata: string): Assembled {
   const first = (events[0] as FoundEvent).start;
   const ends = new Uint32Array(events.length);
   for (let index = 0; index < events.length; index++) {
@@ -81,7 +88,7 @@ function wholeBody({ bytes, events }: SegmentScan): Pick<Assembled, "body" | "en
     if (index < events.length - 1) while (bytes[end] !== COMMA) end++;
     ends[index] = end - first;
   }
-  return { body: [bytes.subarray(first, (events[events.length - 1] as FoundEvent).end)], ends };
+  return { body: [bytes.subarray(first, (events[events.length - 1] as FoundEvent).end)], ends, metadata };
 }
 
 /** One event's bytes with what it needs put in and what must not travel on left out. */

@@ -44,6 +44,7 @@ const PREFLIGHT: InboundAnswer = {
   body: "",
 };
 const HEADERS = { "content-type": "application/json", ...ALLOW_ORIGIN };
+const NO_HEADERS: Readonly<Record<string, string>> = {};
 const METHODS = ["POST"];
 /** Where the code of old is not that of the kind. */
 const CODES: ReadonlyMap<Refusal["kind"], string> = new Map<Refusal["kind"], string>([
@@ -95,9 +96,14 @@ function routeOf(route: SegmentRoute): SegmentInboundRoute {
   return known;
 }
 
-/** An answer with the headers that all have. */
-export function segmentAnswer(answer: SegmentAnswer, headers?: Readonly<Record<string, string>>): InboundAnswer {
-  return { ...answer, headers: headers === undefined ? HEADERS : { ...HEADERS, ...headers } };
+/** An answer with the headers that all have. Every event has one: it is made without a spread. */
+export function segmentAnswer(
+  { status, body }: SegmentAnswer,
+  headers: Readonly<Record<string, string>> = NO_HEADERS,
+): InboundAnswer {
+  const all: Record<string, string> = { ...HEADERS };
+  for (const name in headers) all[name] = headers[name] as string;
+  return { status, headers: all, body };
 }
 
 function take(
