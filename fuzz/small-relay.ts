@@ -8,6 +8,7 @@ import type { Server } from "node:http";
 import { Duplex } from "node:stream";
 import { createUuidV7, type DiskRuntime, type HttpRequest, type HttpResponse } from "@waybill/core";
 import {
+  arrayScanner,
   BodyReader,
   batchScanner,
   createIntakeServer,
@@ -121,6 +122,7 @@ export class SmallRelay {
       clock: this.clock,
       makeId: createUuidV7(this.clock, this.#runtime.random),
       limits: { ...DEFAULT_LIMITS, isUtf8, scanBatch: batchScanner() },
+      scanArray: arrayScanner(),
       observer: { requestRefused: ignore, requestRetried: ignore },
       exchangeDeadlineMs: EXCHANGE_DEADLINE_MS,
     });

@@ -1,7 +1,7 @@
 /** Framing: what is taken is JSON, in both scanners alike; no inbound adapter throws. */
 import assert from "node:assert";
 import { isUtf8 } from "node:buffer";
-import { batchScanner } from "@waybill/relay/headless";
+import { arrayScanner, batchScanner } from "@waybill/relay/headless";
 import { DEFAULT_LIMITS, frame, type InboundOptions, type InboundRequest, scanSegment } from "@waybill/vendors";
 import { ADAPTERS } from "@waybill/vendors/registry";
 import { JSON_WORDS } from "../dictionary.ts";
@@ -63,6 +63,8 @@ function sameInBothScanners(input: Buffer): void {
 function framedAsParsed(input: Buffer): void {
   for (const kind of [{ kind: "array" }, { kind: "object" }, { kind: "member", name: "events" }] as const) {
     const framed = frame(input, kind, { allowNonFinite: false });
+    const fast = frame(input, kind, { allowNonFinite: false, scanArray: arrayScanner() });
+    assert.deepEqual("code" in fast ? fast : fast.events, "code" in framed ? framed : framed.events);
     const parsed = parse(input);
     if ("code" in framed) {
       const isRefusedRightly = parsed === undefined || framed.code === "wrong_shape" || isDeep(input);

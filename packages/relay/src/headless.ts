@@ -17,6 +17,6 @@ export { IdWindow } from "./intake/id-window.ts";
 export { Intake } from "./intake/intake.ts";
 export type { IntakeServerOptions } from "./intake/intake-server.ts";
 export { createIntakeServer } from "./intake/intake-server.ts";
-export { batchScanner } from "./intake/segment/batch-scanner.ts";
+export { arrayScanner, batchScanner } from "./intake/segment/batch-scanner.ts";
 export { SourceTable } from "./intake/sources.ts";
 export type { IntakeOptions, IntakeRequest } from "./intake/types.ts";

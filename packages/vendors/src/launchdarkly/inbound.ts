@@ -66,7 +66,7 @@ export const NOT_COPIED: readonly string[] = [
   "transfer-encoding",
   "upgrade",
 ];
-/** SDKs send a UUID. A longer one has a digest in its place, since each event's id begins with it. */
+/** SDKs send a UUID. A digest takes the place of a longer one: each event's id begins with it. */
 const PAYLOAD_ID_MAX_CHARACTERS = 128;
 /** No SDK is near it; a number that is not a schema counts as the first. */
 const SCHEMA_MAX = 1_000;

@@ -44,7 +44,6 @@ const PREFLIGHT: InboundAnswer = {
   body: "",
 };
 const HEADERS = { "content-type": "application/json", ...ALLOW_ORIGIN };
-const NO_HEADERS: Readonly<Record<string, string>> = {};
 const METHODS = ["POST"];
 /** Where the code of old is not that of the kind. */
 const CODES: ReadonlyMap<Refusal["kind"], string> = new Map<Refusal["kind"], string>([
@@ -96,14 +95,15 @@ function routeOf(route: SegmentRoute): SegmentInboundRoute {
   return known;
 }
 
-/** An answer with the headers that all have. Every event has one: it is made without a spread. */
+/**
+ * An answer with the headers that all have. Every request has one: to spread the answer too would
+ * take twice as long.
+ */
 export function segmentAnswer(
   { status, body }: SegmentAnswer,
-  headers: Readonly<Record<string, string>> = NO_HEADERS,
+  headers?: Readonly<Record<string, string>>,
 ): InboundAnswer {
-  const all: Record<string, string> = { ...HEADERS };
-  for (const name in headers) all[name] = headers[name] as string;
-  return { status, headers: all, body };
+  return { status, headers: headers === undefined ? HEADERS : { ...HEADERS, ...headers }, body };
 }
 
 function take(
