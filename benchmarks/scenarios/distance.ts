@@ -83,7 +83,7 @@ export function withFlags(
 const ROUND_TRIP_MS = 100;
 const USERS = 10_000;
 /** Small backlogs are of fewer users, so that there is an order to be kept. */
-const EVENTS_PER_USER = 10;
+const EVENTS_PER_USER = 2;
 /** Of the hot user, every so many-th event. */
 const HOT_EVERY = 10;
 const POLL_MS = 100;

@@ -102,40 +102,53 @@ export interface StrandValue {
   readonly planned: number;
 }
 
-/** More than a lane ever has; the text has to fit the slot beside the rest. */
-export const STRANDS_MAX = 64;
-const STRAND = /^(\d+)\/(\d+)\+(\d+)(?::(\d+))?$/;
+/**
+ * More than may be in flight, so that one that has little to send does not leave a place empty. The
+ * text has to fit the slot beside the rest.
+ */
+export const STRANDS_MAX = 128;
+const STRAND = /^([0-7])([0-9a-z]+)(?::([0-9a-z]+))?$/;
 
-/** `residue/modulus+offset:planned` of each, the offset from the lane's `position`. */
+/**
+ * For each its depth in the tree of halves, its offset from the lane's `position`, and `:planned`,
+ * numbers in base 36. The order says which is which: `r` of `m` stands where its halves would, first
+ * `r` of `2m`, then `r + m`.
+ */
 export function strandsText(strands: readonly StrandValue[], from: Position): string {
-  return strands
-    .map(({ residue, modulus, position, planned }) => {
-      const text = `${residue}/${modulus}+${position - from}`;
-      return planned === 0 ? text : `${text}:${planned}`;
-    })
-    .join(" ");
+  const byName = new Map(strands.map((strand) => [`${strand.residue}/${strand.modulus}`, strand]));
+  const texts: string[] = [];
+  const walk = (residue: number, modulus: number): void => {
+    const strand = byName.get(`${residue}/${modulus}`);
+    if (strand === undefined) {
+      walk(residue, 2 * modulus);
+      walk(residue + modulus, 2 * modulus);
+      return;
+    }
+    const { position, planned } = strand;
+    const text = `${Math.log2(modulus)}${(position - from).toString(BASE)}`;
+    texts.push(planned === 0 ? text : `${text}:${planned.toString(BASE)}`);
+  };
+  walk(0, 1);
+  return texts.join(" ");
 }
 
 /** `undefined` for what is not the whole of a lane's events, each once. */
 export function parseStrands(text: string, from: Position): readonly StrandValue[] | undefined {
+  const parts = text.split(" ");
   const strands: StrandValue[] = [];
-  let whole = 0;
-  for (const part of text.split(" ")) {
-    const match = STRAND.exec(part);
-    if (match === null) return undefined;
-    const [residue, modulus, offset, planned] = match.slice(1).map((number) => Number(number ?? 0)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const isPart = modulus >= 1 && modulus <= STRANDS_MAX && (modulus & (modulus - 1)) === 0 && residue < modulus;
-    const overlaps = strands.some((one) => (one.residue - residue) % Math.min(one.modulus, modulus) === 0);
-    if (!isPart || overlaps || !Number.isSafeInteger(from + offset)) return undefined;
-    strands.push({ residue, modulus, position: from + offset, planned });
-    whole += STRANDS_MAX / modulus;
-  }
-  return whole === STRANDS_MAX ? strands : undefined;
+  let next = 0;
+  const walk = (residue: number, modulus: number): boolean => {
+    const match = STRAND.exec(parts[next] ?? "");
+    const depth = 2 ** Number(match?.[1]);
+    if (match === null || !(depth >= modulus)) return false;
+    if (depth > modulus) return walk(residue, 2 * modulus) && walk(residue + modulus, 2 * modulus);
+    next += 1;
+    const position = from + Number.parseInt(match[2] as string, BASE);
+    const planned = match[3] === undefined ? 0 : Number.parseInt(match[3], BASE);
+    strands.push({ residue, modulus, position, planned });
+    return Number.isSafeInteger(position) && Number.isSafeInteger(planned);
+  };
+  return walk(0, 1) && next === parts.length ? strands : undefined;
 }
 
 /** Changes of vendor that a lane remembers; they have to fit the slot beside the rest. */

@@ -88,8 +88,8 @@ export interface LogStoreDelivery {
   readonly order: "user" | "arrival" | "none";
   /** Whose events they are; needed for the order of users. Must be the same in every version. */
   readonly orderOf: ((record: LogRecord) => OrderHashes) | undefined;
-  /** Strands worth having: as many as batches may be on their way. */
-  readonly maxStrands: () => number;
+  /** How many batches may be on their way. */
+  readonly maxInFlight: () => number;
   /** How long a parked event may have failed while others passed before it is given up. */
   readonly giveUpAfterMs: number;
 }
@@ -98,7 +98,7 @@ const DELIVERY: LogStoreDelivery = {
   durableLease: false,
   order: "arrival",
   orderOf: undefined,
-  maxStrands: () => 1,
+  maxInFlight: () => 1,
   giveUpAfterMs: Number.POSITIVE_INFINITY,
 };
 
@@ -107,7 +107,7 @@ const DELIVERY: LogStoreDelivery = {
  * lane is bound by latency.
  */
 const WAITING_ABOVE_MS = 2;
-const PER_KIB_MS = 0.02;
+const PER_KIB_MS = 0.05;
 const KIB = 1024;
 /** Read on for a fuller batch only if so much waits. */
 const BACKLOG_BYTES = 768 * KIB;
@@ -160,6 +160,8 @@ export class LogStore implements Store {
   #reading: Promise<void> | undefined;
   /** No more is read until all strands are one again. */
   #joining = false;
+  /** Of all batches. */
+  #largestBytes = 0;
   #deliveredAt = Number.NEGATIVE_INFINITY;
   readonly #hashes = new WeakMap<LogRecord, OrderHashes>();
   readonly #stopListening: () => void;
@@ -372,14 +374,14 @@ export class LogStore implements Store {
     limits: BatchLimits,
   ): { readonly strand: Strand; readonly count: number; readonly isFull: boolean } | undefined {
     const { count: strands, only } = this.#strands;
-    const bytes = only === undefined ? this.#readAhead.batchBytes(strands) : Number.POSITIVE_INFINITY;
-    const most = { maxEvents: limits.maxEvents, maxBytes: Math.min(limits.maxBytes, bytes) };
+    const enough = only === undefined ? this.#readAhead.batchBytes(strands) : Number.POSITIVE_INFINITY;
     for (const strand of this.#strands.waiting()) {
-      const fits = this.#strands.fitting(strand, most);
+      const fits = this.#strands.fitting(strand, limits);
       const count = this.#unblocked(strand, fits);
       if (count === 0) continue;
-      const queued = strand.queue.reduce((sum, { start, end }) => sum + end - start, 0);
-      return { strand, count, isFull: count < queued || count >= limits.maxEvents || count === strand.planned };
+      const { events, bytes } = this.#strands.queued(strand);
+      const isFull = count < events || count >= limits.maxEvents || count === strand.planned || bytes >= enough;
+      return { strand, count, isFull };
     }
     return undefined;
   }
@@ -613,13 +615,16 @@ export class LogStore implements Store {
   /** A strand that waits for its vendor most of the time, and has more to send, becomes two. */
   #maySplit(strand: Strand, batch: LogBatch, { atMs, maxEvents }: Lease): void {
     const { clock, log } = this.#options;
-    const { order, orderOf, maxStrands } = this.#delivery;
+    const { order, orderOf, maxInFlight } = this.#delivery;
     if (order === "arrival" || order !== this.#order || (order === "user" && orderOf === undefined)) return;
     const waitedMs = clock.monotonic() - atMs;
     // Where each event is a request of its own, most of the time is always spent waiting.
     const isWaiting = maxEvents === 1 || waitedMs > WAITING_ABOVE_MS + (PER_KIB_MS * batch.bytes) / KIB;
     const backlog = log.head - this.#readTo + this.#strands.events;
-    if (!isWaiting || backlog <= batch.count || this.#strands.count >= maxStrands() || this.#joining) return;
+    this.#largestBytes = Math.max(this.#largestBytes, batch.bytes);
+    // Twice as many as may be in flight: some have little to send.
+    const most = Math.min(2 * maxInFlight(), this.#readAhead.strandsOf(this.#largestBytes));
+    if (!isWaiting || backlog <= batch.count || this.#strands.count >= most || this.#joining) return;
     this.#strands.split(strand, (record, at) => this.#strandHashAt(record, at));
   }
 

@@ -7,6 +7,8 @@ import type { Log, LogReader, LogRecord, Position } from "../types.ts";
 const READ_BYTES = 768 * 1024;
 /** What a lane that is bound by latency has in memory at most, read ahead and on its way. */
 const LANE_MAX_BYTES = 16 * 1024 * 1024;
+/** However large the batches are: with fewer, a lane is still bound by latency. */
+const STRANDS_MIN = 8;
 /** Of all lanes that share one {@link ReadMemory}. */
 const ALL_MAX_BYTES = 64 * 1024 * 1024;
 /** A lane may always read so much at once. */
@@ -92,6 +94,11 @@ export class ReadAhead {
   /** Whether there is room to read on. A lane that holds nothing has. */
   get hasRoom(): boolean {
     return this.#held === 0 || this.#memory.room(this.#held, READ_BYTES) > 0;
+  }
+
+  /** How many strands with batches of so many bytes, and as much again behind each, there is room for. */
+  strandsOf(batchBytes: number): number {
+    return Math.max(STRANDS_MIN, Math.floor(LANE_MAX_BYTES / (2 * batchBytes)));
   }
 
   /** Bytes that batches should have at most, so that `strands` of them and their successors fit. */

@@ -144,6 +144,17 @@ export class Strands {
       .sort((one, other) => (firstOf(one.queue) as Position) - (firstOf(other.queue) as Position));
   }
 
+  /** What a strand has to lease. */
+  queued({ queue }: Strand): { readonly events: number; readonly bytes: number } {
+    let events = 0;
+    let bytes = 0;
+    for (const piece of queue) {
+      events += piece.end - piece.start;
+      bytes += pieceBytes(piece);
+    }
+    return { events, bytes };
+  }
+
   /** How many of its first events may be one batch. */
   fitting({ queue, planned }: Strand, limits: BatchLimits): number {
     // The same batch as before, where one may have been acted on.

@@ -429,7 +429,7 @@ function deliveryOf({ vendor, order, maxInFlight, giveUpAfterMs }: DestinationCo
     durableLease: destinationAdapterOf(vendor).knowsDuplicatesBy === "batch",
     order,
     orderOf: orderHashesOf,
-    maxStrands: () => maxInFlight,
+    maxInFlight: () => maxInFlight,
     giveUpAfterMs,
   };
 }
