@@ -13,6 +13,7 @@ export type {
   DeadLetterState,
 } from "./lanes/dead-letters.ts";
 export { DeadLetters, originalRecord } from "./lanes/dead-letters.ts";
+export { type OrderHashes } from "./lanes/event-order.ts";
 export type { Fate, FateCounts, FateTail } from "./lanes/fate-blocks.ts";
 export { NO_FATES } from "./lanes/fate-blocks.ts";
 export type { FatesOptions } from "./lanes/fates.ts";
@@ -32,12 +33,11 @@ export {
   openLaneState,
   parseLaneState,
 } from "./lanes/lane-value.ts";
-export type { LogStoreDelivery, LogStoreOptions } from "./lanes/log-store.ts";
 export { LogStore } from "./lanes/log-store.ts";
+export type { LogStoreDelivery, LogStoreOptions } from "./lanes/log-store-options.ts";
 export { ReadMemory } from "./lanes/read-ahead.ts";
 export type { ReplayProgress, ReplayState, ReplayStoreOptions } from "./lanes/replay-store.ts";
 export { ReplayStore } from "./lanes/replay-store.ts";
-export { type OrderHashes } from "./lanes/strands.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";
 export { verifyLanes } from "./lanes/verify-lanes.ts";
 export type { SegmentRepair } from "./repair.ts";

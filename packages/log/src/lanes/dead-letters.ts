@@ -104,6 +104,8 @@ export class DeadLetters {
    * The last mark of each dead letter that has one: 100 bytes each, as long as retention keeps it.
    */
   readonly #states: Map<Position, Pick<Mark, "state" | "atMs">>;
+  /** Batches that the ledger does not have yet: how many dead letters there were before each. */
+  readonly #keeping = new Map<LogBatch, Position>();
   /** That {@link list} found to be unreadable: a damaged disk took their record. */
   readonly #damaged = new Set<Position>();
   /** Positions of events that the lane may settle again, after a crash. */
@@ -172,6 +174,23 @@ export class DeadLetters {
    * **Errors**: those of `Log.append`.
    */
   async keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
+    this.#keeping.set(batch, this.#keeping.get(batch) ?? this.log.head);
+    await this.#keep(batch, outcomes);
+  }
+
+  /** The lane's ledger has the outcomes of a batch. */
+  counted(batch: LogBatch): void {
+    this.#keeping.delete(batch);
+  }
+
+  /** How many dead letters there were before those that the ledger may not have. */
+  get countedTo(): Position {
+    let before = this.log.head;
+    for (const one of this.#keeping.values()) before = Math.min(before, one);
+    return before;
+  }
+
+  async #keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
     let kept: Kept = newRecord();
     const known = this.#keptOf.get(batch);
     for (const [index, outcome] of outcomes.entries()) {

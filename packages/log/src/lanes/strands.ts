@@ -14,14 +14,6 @@ import { fitting, type LogBatch, type Piece, pieceBytes, slicePieces } from "../
 import type { LogRecord, Position } from "../types.ts";
 import { STRANDS_MAX, type StrandValue } from "./lane-value.ts";
 
-/** Of each event of a record; 0 for none. */
-export interface OrderHashes {
-  /** Events of equal hash keep their order; those without one keep none. */
-  readonly hashes: Uint32Array;
-  /** Whose earlier events it has to wait for as well: of an id that it ties to its user. */
-  readonly ties: Uint32Array | undefined;
-}
-
 /** Grows by the events behind it. */
 interface QueuedPiece extends Piece {
   end: number;

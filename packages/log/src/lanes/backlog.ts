@@ -1,0 +1,425 @@
+/**
+ * What a lane has to deliver: its strands, the users whose events are set aside, and the log as far
+ * as it was read ahead.
+ *
+ * Every event between the frontier and what was read is in exactly one place: queued in its strand,
+ * leased, waiting behind a parked user, part of a gap, or settled.
+ */
+import type { BatchLimits } from "@waybill/core";
+import { fitting, type LogBatch, type Piece } from "../batch.ts";
+import type { Log, LogRecord, Position } from "../types.ts";
+import { type EventOrder, type OrderOf, OrderReader } from "./event-order.ts";
+import { type LaneStateValue, parseParked, parseStrands } from "./lane-value.ts";
+import { Parked, type ParkedUser } from "./parked.ts";
+import { ReadAhead, type ReadMemory } from "./read-ahead.ts";
+import { type Strand, Strands } from "./strands.ts";
+
+export interface BacklogOptions {
+  readonly log: Log;
+  readonly memory: ReadMemory;
+  readonly state: LaneStateValue;
+  readonly order: EventOrder;
+  readonly orderOf: () => OrderOf | undefined;
+  /** Monotonic. */
+  readonly now: number;
+  /** An event was settled before a crash that the state does not know of. */
+  readonly onUnsettled: (position: Position) => void;
+}
+
+/** Positions without a record: removed by retention, or damaged. */
+export interface Gap {
+  readonly from: Position;
+  readonly to: Position;
+  readonly expired: number;
+  readonly damaged: number;
+  /** The ledger has them already. */
+  readonly counted: boolean;
+}
+
+export interface Chosen {
+  readonly strand: Strand;
+  readonly count: number;
+  /** Reading on would not make it a better batch. */
+  readonly isFull: boolean;
+}
+
+/** How a batch fared, for {@link Backlog.maySplit}. */
+export interface RoundTrip {
+  readonly batch: LogBatch;
+  /** That it could have had. */
+  readonly maxEvents: number;
+  readonly tookMs: number;
+  readonly maxInFlight: number;
+}
+
+/**
+ * A round trip that takes longer than this, and as much again for each KiB, is mostly waiting: the
+ * lane is bound by latency.
+ */
+const WAITING_ABOVE_MS = 2;
+const PER_KIB_MS = 0.05;
+const KIB = 1024;
+/** Read on for a fuller batch only if so much waits. */
+const BACKLOG_BYTES = 768 * KIB;
+
+export class Backlog {
+  readonly strands: Strands;
+  readonly parked: Parked;
+  readonly #options: BacklogOptions;
+  readonly #order: OrderReader;
+  readonly #readAhead: ReadAhead;
+  /** Every event before it was read. */
+  readTo: Position;
+  /** Up to here there may be settled events that were not read since the start; how many. */
+  readonly rereadTo: Position;
+  settledUnread: number;
+  /** Not passed by the frontier yet, in order. */
+  gaps: Gap[] = [];
+  /** Every event before it is settled or parked. */
+  frontier: Position;
+  #reading: Promise<void> | undefined;
+  /** No more is read until all strands are one again. */
+  #joining = false;
+  /** Of all batches. */
+  #largestBytes = 0;
+
+  constructor(options: BacklogOptions) {
+    this.#options = options;
+    const { log, memory, state, order, orderOf, now } = options;
+    // A log that lost its end (a damaged disk) gives positions out again: do not skip the new
+    // events that get them.
+    const position = Math.min(state.position, log.head);
+    const known = position < state.position ? { ...state, strands: undefined, parked: undefined, leased: 0 } : state;
+    const { leased: planned = 0, parked } = known;
+    const one = [{ residue: 0, modulus: 1, position, planned }];
+    const strands = (known.strands === undefined ? undefined : parseStrands(known.strands, position)) ?? one;
+    this.strands = new Strands(strands.map((strand) => ({ ...strand, position: Math.min(strand.position, log.head) })));
+    this.parked = new Parked(parked === undefined ? [] : (parseParked(parked, position) ?? []), now);
+    this.#order = new OrderReader(state.order ?? order, orderOf);
+    this.#readAhead = new ReadAhead(log, memory, { position, byte: state.byte });
+    this.readTo = position;
+    this.frontier = Math.max(position, position < state.position ? 0 : (state.frontier ?? 0));
+    this.settledUnread = position < state.position ? 0 : (state.ahead ?? 0);
+    this.rereadTo = this.strands.all.reduce((end, { from }) => Math.max(end, from), this.frontier);
+  }
+
+  /** What the strands are made by. */
+  get order(): EventOrder {
+    return this.#order.order;
+  }
+
+  /** The first event that is not settled. */
+  get first(): Position {
+    return Math.min(this.frontier, this.parked.first?.position ?? this.frontier);
+  }
+
+  /** Events that wait, but those that are leased from a strand. */
+  get events(): number {
+    const unread = this.#options.log.head - this.readTo - this.settledUnread;
+    return unread + this.strands.events + this.parked.events + this.#uncounted;
+  }
+
+  /** Of the same, as far as it is known. */
+  get bytes(): number {
+    const { log } = this.#options;
+    return log.headByte - Math.max(this.#readAhead.byte, log.firstByte) + this.strands.bytes;
+  }
+
+  /** Of what was read, events that are neither settled nor leased from a strand. */
+  unsettledFrom(position: Position): number {
+    const parked = position <= this.first ? this.parked.events : this.parked.eventsFrom(position);
+    return this.strands.events + this.#uncounted + parked;
+  }
+
+  get #uncounted(): number {
+    let events = 0;
+    for (const { counted, expired, damaged } of this.gaps) if (!counted) events += expired + damaged;
+    return events;
+  }
+
+  /** Whether an event that was read waits, is leased, or may never be read. */
+  isOpen(position: Position): boolean {
+    return this.parked.holds(position) || this.strands.has(position) || this.gapAt(position)?.counted === false;
+  }
+
+  gapAt(position: Position): Gap | undefined {
+    return this.gaps.find(({ from, to }) => from <= position && position < to);
+  }
+
+  /** Where the record of the first event that is not settled begins. */
+  get firstByte(): number {
+    const { log, state } = this.#options;
+    const held = this.parked.first;
+    if (held !== undefined && held.position === this.first) return held.byte >= 0 ? held.byte : state.byte;
+    const { record } = this.strands.first(this.readTo);
+    const begins = record === undefined ? undefined : this.#readAhead.beginOf(record);
+    return begins ?? Math.max(this.#readAhead.byte, log.firstByte);
+  }
+
+  hashAt(record: LogRecord, at: number): number {
+    return this.#order.hashAt(record, at);
+  }
+
+  /**
+   * Reads as far as that helps and gives `lease` what a strand may lease now. `lease` is called at
+   * once: whatever waits, retention may take from the queues. `undefined` for nothing.
+   */
+  async next<T>(limits: BatchLimits, order: EventOrder, lease: (chosen: Chosen) => T): Promise<T | undefined> {
+    await this.#reading?.catch(() => undefined);
+    const { log } = this.#options;
+    let readOn = true;
+    for (;;) {
+      this.#join(limits, order);
+      const chosen = this.#choose(limits);
+      const mayRead = !this.#joining && log.head > this.readTo && this.#readAhead.hasRoom;
+      if (chosen !== undefined && (chosen.isFull || !mayRead || !readOn)) return lease(chosen);
+      if (!mayRead || (chosen === undefined && !this.strands.isWanting)) return undefined;
+      // At the head there is always a little more coming.
+      readOn = this.strands.only === undefined && log.headByte - this.#readAhead.byte > BACKLOG_BYTES;
+      await this.readOn();
+    }
+  }
+
+  /** Reads while a request is on its way, so that the next batch is in memory by then. */
+  readAhead(): void {
+    if (this.strands.events > 0 || this.#options.log.head === this.readTo || this.#joining) return;
+    void this.readOn().catch(() => undefined);
+  }
+
+  /**
+   * When what waits is less than a batch the lane has caught up: nothing more is read until the
+   * strands have sent what they have, and then they are one. So it is when they are to be made
+   * otherwise.
+   */
+  #join({ maxEvents }: BatchLimits, order: EventOrder): void {
+    const hasChanged = order !== this.order;
+    if (this.strands.only === undefined || (hasChanged && this.parked.size > 0)) {
+      const unread = this.#options.log.head - this.readTo;
+      const isDone = unread < maxEvents && this.strands.events < maxEvents;
+      this.#joining = (isDone || hasChanged) && this.readTo >= this.rereadTo;
+      if (!this.#joining || this.parked.size > 0 || !this.strands.join(this.readTo)) return;
+    }
+    this.#joining = false;
+    this.#order.order = order;
+  }
+
+  /** The strand to lease from, and how many events. */
+  #choose(limits: BatchLimits): Chosen | undefined {
+    const { count: strands, only } = this.strands;
+    const enough = only === undefined ? this.#readAhead.batchBytes(strands) : Number.POSITIVE_INFINITY;
+    for (const strand of this.strands.waiting()) {
+      const count = this.#unblocked(strand, this.strands.fitting(strand, limits));
+      if (count === 0) continue;
+      const { events, bytes } = this.strands.queued(strand);
+      const isFull = count < events || count >= limits.maxEvents || count === strand.planned || bytes >= enough;
+      return { strand, count, isFull };
+    }
+    return undefined;
+  }
+
+  /** How many of a strand's first `count` events need not wait for another strand. */
+  #unblocked(strand: Strand, count: number): number {
+    if (this.strands.only !== undefined && this.parked.size === 0) return count;
+    let free = 0;
+    for (const { record, start, end } of [...strand.queue]) {
+      if (free >= count) break;
+      if (this.parked.size === 0 && !this.#order.hasTies(record)) {
+        free += end - start;
+        continue;
+      }
+      for (let at = start; at < end && free < count; at++) {
+        if (this.#isBlocked(strand, record, at))
+          return this.#setAside(strand, record, at) ? this.#unblocked(strand, count) : free;
+        free += 1;
+      }
+    }
+    return Math.min(free, count);
+  }
+
+  #isBlocked(strand: Strand, record: LogRecord, at: number): boolean {
+    const tie = this.#order.tieAt(record, at);
+    if (tie !== 0) {
+      const other = this.strands.strandOf(tie);
+      if (other !== strand && this.strands.firstOf(other, this.readTo) < record.first + at) return true;
+    }
+    if (this.parked.size === 0) return false;
+    return this.parked.has(this.hashAt(record, at)) || (tie !== 0 && this.parked.has(tie));
+  }
+
+  /** An event that waits for a parked user joins those that do, and so do its own user's. */
+  #setAside(strand: Strand, record: LogRecord, at: number): boolean {
+    const hash = this.hashAt(record, at);
+    if (this.#hold(record, at) !== "held") return false;
+    strand.planned = 0;
+    this.strands.take(strand, (one, index) => this.hashAt(one, index) === hash && this.#hold(one, index) === "held");
+    return true;
+  }
+
+  #hold(record: LogRecord, at: number): "held" | "full" | "none" {
+    const held = { position: record.first + at, byte: this.#readAhead.beginOf(record) ?? 0 };
+    return this.parked.hold(this.hashAt(record, at), this.#order.tieAt(record, at), held);
+  }
+
+  /** An event of a batch has failed while others passed, or is a later one of such a user. */
+  park(batch: LogBatch, index: number, now: number): void {
+    const { record, at } = batch.locate(index);
+    const held = { position: record.first + at, byte: this.#readAhead.beginOf(record) ?? 0 };
+    this.parked.park(this.hashAt(record, at), held, now);
+  }
+
+  /** Later events of parked users that were read already join those that wait. */
+  takeParked(strand: Strand): void {
+    if (this.parked.size === 0) return;
+    const taken = this.strands.take(
+      strand,
+      (record, at) => this.parked.has(this.hashAt(record, at)) && this.#hold(record, at) === "held",
+    );
+    if (taken > 0) strand.planned = 0;
+  }
+
+  /** A strand that waits for its vendor most of the time, and has more to send, becomes two. */
+  maySplit(strand: Strand, { batch, maxEvents, tookMs, maxInFlight }: RoundTrip): void {
+    const { log, orderOf } = this.#options;
+    if (this.#joining || this.order === "arrival" || (this.order === "user" && orderOf() === undefined)) return;
+    // Where each event is a request of its own, most of the time is always spent waiting.
+    const isWaiting = maxEvents === 1 || tookMs > WAITING_ABOVE_MS + (PER_KIB_MS * batch.bytes) / KIB;
+    const backlog = log.head - this.readTo + this.strands.events;
+    this.#largestBytes = Math.max(this.#largestBytes, batch.bytes);
+    // Twice as many as may be in flight: some have little to send.
+    const most = Math.min(2 * maxInFlight, this.#readAhead.strandsOf(this.#largestBytes));
+    if (!isWaiting || backlog <= batch.count || this.strands.count >= most) return;
+    this.strands.split(strand, (record, at) => this.#order.strandHashAt(record, at));
+  }
+
+  /** The first events of a parked user, read again; none when the first one cannot be read. */
+  async piecesOf({ events }: ParkedUser, limits: BatchLimits): Promise<readonly Piece[]> {
+    const pieces: Piece[] = [];
+    for (const { position, byte } of events.slice(0, limits.maxEvents)) {
+      const piece = await this.#pieceAt(position, byte);
+      if (piece === undefined) break;
+      pieces.push(piece);
+      if (fitting(pieces, limits, { gaps: "are chosen" }) < pieces.length) return pieces.slice(0, -1);
+    }
+    return pieces;
+  }
+
+  async #pieceAt(position: Position, byte: number): Promise<Piece | undefined> {
+    const reader = this.#options.log.reader({ position, byte });
+    try {
+      const [record] = await reader.read(1);
+      const start = position - (record?.first ?? Number.POSITIVE_INFINITY);
+      return record === undefined || start < 0 ? undefined : { record, start, end: start + 1 };
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** Memory of what is before the frontier is used again. */
+  recycle(): void {
+    this.#readAhead.recycle(this.frontier);
+  }
+
+  async close(): Promise<void> {
+    await this.#reading?.catch(() => undefined);
+    await this.#readAhead.close();
+  }
+
+  /** Called after each read. */
+  onRead: () => void = () => undefined;
+
+  /** Reads the next records; one read at a time. **Errors**: `WAYBILL_DISK`. */
+  readOn(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    // What is appended while we read may be missing from the answer without being damaged.
+    const { head } = this.#options.log;
+    const records = await this.#readAhead.read();
+    for (const record of records) this.#place(record);
+    // Nothing whole up to the head.
+    if (records.length === 0 && head > this.readTo) this.#passGap(head);
+    this.onRead();
+  }
+
+  /** Puts each event of a record where it belongs. */
+  #place(record: LogRecord): void {
+    // Retention may have moved on while this was read.
+    if (record.first > this.readTo) this.#passGap(record.first);
+    const start = Math.max(0, this.readTo - record.first);
+    if (start >= record.count) return;
+    this.readTo = record.first + record.count;
+    const isWhole = this.order === "none" || this.strands.only !== undefined;
+    const whole = isWhole ? this.strands.strandOf(this.#wholeHash(record)) : undefined;
+    if (whole !== undefined && this.parked.size === 0 && record.first + start >= whole.from)
+      return this.strands.push(whole, record, start, record.count);
+    for (let at = start; at < record.count; at++) this.#placeEvent(record, at);
+  }
+
+  /** A lane with one strand does not look into its events. */
+  #wholeHash(record: LogRecord): number {
+    return this.strands.only === undefined ? this.#order.strandHashAt(record, 0) : 0;
+  }
+
+  #placeEvent(record: LogRecord, at: number): void {
+    const position = record.first + at;
+    const strand = this.strands.strandOf(this.#order.strandHashAt(record, at));
+    const held = this.parked.size === 0 ? "none" : this.#hold(record, at);
+    if (held === "held") return;
+    if (held === "none" && position < strand.from) {
+      this.settledUnread -= 1;
+      return;
+    }
+    this.strands.push(strand, record, at, at + 1);
+    if (position < this.rereadTo) this.#options.onUnsettled(position);
+  }
+
+  /**
+   * Positions without a record were removed by retention or are damaged: they get their outcome
+   * when all before them have theirs.
+   */
+  #passGap(to: Position): void {
+    const passed = Math.min(to, Math.max(this.readTo, this.frontier));
+    this.settledUnread -= passed - this.readTo;
+    const expired = Math.max(0, Math.min(to, this.#options.log.first) - passed);
+    const damaged = to - passed - expired;
+    if (to > passed) this.gaps.push({ from: passed, to, expired, damaged, counted: false });
+    this.readTo = to;
+  }
+
+  /** Retention has taken what was not read yet. Returns how many events of it were not settled. */
+  skipUnread(first: Position): number {
+    const unread = first - this.readTo;
+    if (unread <= 0) return 0;
+    const settled = Math.min(unread, this.settledUnread);
+    this.settledUnread -= settled;
+    this.gaps.push({ from: this.readTo, to: first, expired: unread, damaged: 0, counted: true });
+    this.readTo = first;
+    return unread - settled;
+  }
+
+  /**
+   * At the start: retention has taken events before `first`, `settled` of which had their outcome.
+   * Returns how many had not.
+   */
+  startAt(first: Position, settled: number): number {
+    const from = this.readTo;
+    const known = Math.min(first - from, settled, this.settledUnread);
+    this.settledUnread -= known;
+    this.parked.removeBefore(first);
+    this.strands.skipTo(first);
+    this.readTo = first;
+    this.frontier = Math.max(this.frontier, first);
+    return first - from - known;
+  }
+
+  /** Settled events before `first` that the state has to tell of, as they are about to be removed. */
+  settledBefore(first: Position): number {
+    let settled = 0;
+    for (let one = this.first; one < Math.min(first, this.readTo); one++) if (!this.isOpen(one)) settled += 1;
+    return settled;
+  }
+}

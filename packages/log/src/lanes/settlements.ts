@@ -1,0 +1,119 @@
+import { Account, type AccountState, type Outcome } from "@waybill/core";
+import type { Position } from "../types.ts";
+import type { Backlog, Gap } from "./backlog.ts";
+import type { Fate } from "./fate-blocks.ts";
+import type { Fates } from "./fates.ts";
+import type { ParkedUser } from "./parked.ts";
+
+export interface SettlementsOptions {
+  readonly backlog: Backlog;
+  readonly account: AccountState;
+  readonly fates?: Fates | undefined;
+  /** Called with the number of events that retention took. */
+  readonly onExpired?: ((events: number) => void) | undefined;
+}
+
+/** What has become of a lane's events: its ledger and their fates, always both. */
+export class Settlements {
+  readonly account: Account;
+  readonly #options: SettlementsOptions;
+  readonly #backlog: Backlog;
+  readonly #fates: Fates | undefined;
+
+  constructor(options: SettlementsOptions) {
+    this.#options = options;
+    this.account = new Account(options.account);
+    this.#backlog = options.backlog;
+    this.#fates = options.fates;
+  }
+
+  /** An event of a strand has its outcome. */
+  settle(outcome: Outcome, position: () => Position): void {
+    this.account.settle(outcome);
+    const fates = this.#fates;
+    if (fates !== undefined && (outcome.status !== "delivered" || fates.mindsDelivered))
+      fates.settleAhead(position(), outcome);
+  }
+
+  /** The first event of a parked user has its outcome. */
+  settleParked(user: ParkedUser, position: Position, outcome: Outcome): void {
+    this.account.settle(outcome);
+    this.#backlog.parked.settled(user);
+    if (position < (this.#fates?.end ?? 0)) this.#fates?.patch(position, outcome);
+    else this.#fates?.settleAhead(position, outcome);
+  }
+
+  /** Moves the frontier on to the first event that is not settled. */
+  advance(): void {
+    const backlog = this.#backlog;
+    const { parked } = backlog;
+    const to = Math.max(backlog.frontier, backlog.strands.first(backlog.readTo).position);
+    const pass = (position: Position): void =>
+      this.#fates?.passTo(position, (one) => parked.holds(one), parked.size > 0);
+    while (backlog.gaps[0] !== undefined && backlog.gaps[0].from < to) {
+      const gap = backlog.gaps.shift() as Gap;
+      pass(gap.from);
+      this.#passGap(gap);
+    }
+    pass(to);
+    backlog.frontier = to;
+    backlog.recycle();
+  }
+
+  #passGap({ expired, damaged, counted }: Gap): void {
+    if (!counted) this.#expire(expired);
+    if (!counted && damaged > 0) this.account.drop("log_damaged", damaged);
+    this.#fates?.expire(expired);
+    this.#fates?.drop("log_damaged", damaged);
+  }
+
+  /** Retention has removed what is before `first`; what is on its way gets its own outcomes. */
+  removed(first: Position): void {
+    this.expireRead(first);
+    this.#expire(this.#backlog.skipUnread(first));
+    this.advance();
+  }
+
+  /** Of what was read and is not on its way. */
+  expireRead(first: Position): void {
+    if (first <= this.#backlog.first) return;
+    const { strands, parked } = this.#backlog;
+    const queued = strands.removeBefore(first);
+    for (const position of queued) this.#fates?.expireAhead(position);
+    const held = parked.removeBefore(first);
+    for (const position of held)
+      if (position < (this.#fates?.end ?? 0)) this.#fates?.patch(position, "expired");
+      else this.#fates?.expireAhead(position);
+    this.#expire(queued.length + held.length);
+  }
+
+  /** At the start: retention has taken events before `first` that the state knows nothing of. */
+  lostBefore(first: Position, settled: number): void {
+    this.#expire(this.#backlog.startAt(first, settled));
+    this.#fates?.passExpired(first);
+  }
+
+  /** What is before `first` is about to be removed: what shows that it is settled is written down. */
+  writeBefore(first: Position): void {
+    const end = Math.min(first, this.#backlog.readTo);
+    for (let position = this.#fates?.end ?? end; position < end; position++)
+      if (!this.#backlog.isOpen(position)) this.#fates?.writeDelivered(position);
+  }
+
+  /** What became of an event that the lane has settled, or will. */
+  async fateAt(position: Position): Promise<Fate | { readonly status: "pending" }> {
+    const fates = this.#fates;
+    const backlog = this.#backlog;
+    if (backlog.parked.holds(position)) return { status: "pending" };
+    if (position < (fates?.end ?? backlog.frontier)) return (await fates?.at(position)) ?? { status: "unknown" };
+    if (position >= backlog.readTo || backlog.isOpen(position)) return { status: "pending" };
+    if (backlog.gapAt(position) !== undefined) return { status: "expired" };
+    return fates?.aheadAt(position) ?? { status: fates === undefined ? "unknown" : "delivered" };
+  }
+
+  #expire(events: number): void {
+    if (events === 0) return;
+    this.account.expire(events);
+    this.#options.onExpired?.(events);
+  }
+}

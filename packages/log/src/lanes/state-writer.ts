@@ -1,0 +1,55 @@
+import type { Fates } from "./fates.ts";
+import type { LaneState } from "./lane-state.ts";
+import type { LaneStateValue } from "./lane-value.ts";
+
+export interface StateWriterOptions {
+  readonly state: LaneState<LaneStateValue>;
+  readonly fates?: Fates;
+  /** Called when the state could not be written; the next one may be. */
+  readonly onStateError?: (error: unknown) => void;
+}
+
+/**
+ * Writes the state of a lane as it is at the time, after the fates that it speaks of. Any number of
+ * calls at once share two writes: the one under way, and one after it.
+ */
+export class StateWriter {
+  readonly #options: StateWriterOptions;
+  readonly #value: () => LaneStateValue;
+  #writing: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(options: StateWriterOptions, value: () => LaneStateValue) {
+    this.#options = options;
+    this.#value = value;
+  }
+
+  /** Never rejects. */
+  write(): Promise<void> {
+    if (this.#writing === undefined) {
+      this.#writing = this.#write().finally(() => {
+        this.#writing = undefined;
+      });
+      return this.#writing;
+    }
+    this.#next ??= this.#writing.then(() => {
+      this.#next = undefined;
+      return this.write();
+    });
+    return this.#next;
+  }
+
+  async #write(): Promise<void> {
+    const { fates, state, onStateError } = this.#options;
+    try {
+      while (fates?.isLong === true) await fates.flush();
+    } catch (error) {
+      onStateError?.(error);
+    }
+    try {
+      await state.write(this.#value());
+    } catch (error) {
+      onStateError?.(error);
+    }
+  }
+}
