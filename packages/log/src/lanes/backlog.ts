@@ -10,7 +10,7 @@ import { fitting, type LogBatch, type Piece } from "../batch.ts";
 import type { Log, LogRecord, Position } from "../types.ts";
 import { type EventOrder, type OrderOf, OrderReader } from "./event-order.ts";
 import { type LaneStateValue, parseParked, parseStrands } from "./lane-value.ts";
-import { Parked, type ParkedUser } from "./parked.ts";
+import { type Held, Parked, type ParkedUser } from "./parked.ts";
 import { ReadAhead, type ReadMemory } from "./read-ahead.ts";
 import { type Strand, Strands } from "./strands.ts";
 
@@ -21,7 +21,7 @@ export interface BacklogOptions {
   readonly order: EventOrder;
   readonly orderOf: () => OrderOf | undefined;
   /** Monotonic. */
-  readonly now: number;
+  readonly now: () => number;
   /** An event was settled before a crash that the state does not know of. */
   readonly onUnsettled: (position: Position) => void;
 }
@@ -94,7 +94,7 @@ export class Backlog {
     const one = [{ residue: 0, modulus: 1, position, planned }];
     const strands = (known.strands === undefined ? undefined : parseStrands(known.strands, position)) ?? one;
     this.strands = new Strands(strands.map((strand) => ({ ...strand, position: Math.min(strand.position, log.head) })));
-    this.parked = new Parked(parked === undefined ? [] : (parseParked(parked, position) ?? []), now);
+    this.parked = new Parked(parked === undefined ? [] : (parseParked(parked, position) ?? []), now());
     this.#order = new OrderReader(state.order ?? order, orderOf);
     this.#readAhead = new ReadAhead(log, memory, { position, byte: state.byte });
     this.readTo = position;
@@ -192,12 +192,15 @@ export class Backlog {
    * otherwise.
    */
   #join({ maxEvents }: BatchLimits, order: EventOrder): void {
-    const hasChanged = order !== this.order;
-    if (this.strands.only === undefined || (hasChanged && this.parked.size > 0)) {
+    // What is parked is found again by what the strands are made by; and it must not keep new events
+    // from being read.
+    this.#joining = false;
+    if (this.parked.size > 0) return;
+    if (this.strands.only === undefined) {
       const unread = this.#options.log.head - this.readTo;
       const isDone = unread < maxEvents && this.strands.events < maxEvents;
-      this.#joining = (isDone || hasChanged) && this.readTo >= this.rereadTo;
-      if (!this.#joining || this.parked.size > 0 || !this.strands.join(this.readTo)) return;
+      this.#joining = (isDone || order !== this.order) && this.readTo >= this.rereadTo;
+      if (!this.#joining || !this.strands.join(this.readTo)) return;
     }
     this.#joining = false;
     this.#order.order = order;
@@ -228,8 +231,9 @@ export class Backlog {
         continue;
       }
       for (let at = start; at < end && free < count; at++) {
+        // In front of its strand all earlier events of its user are settled.
         if (this.#isBlocked(strand, record, at))
-          return this.#setAside(strand, record, at) ? this.#unblocked(strand, count) : free;
+          return free === 0 && this.#setAside(strand, record, at) ? this.#unblocked(strand, count) : free;
         free += 1;
       }
     }
@@ -237,34 +241,45 @@ export class Backlog {
   }
 
   #isBlocked(strand: Strand, record: LogRecord, at: number): boolean {
-    const tie = this.#order.tieAt(record, at);
-    if (tie !== 0) {
-      const other = this.strands.strandOf(tie);
-      if (other !== strand && this.strands.firstOf(other, this.readTo) < record.first + at) return true;
-    }
-    if (this.parked.size === 0) return false;
-    return this.parked.has(this.hashAt(record, at)) || (tie !== 0 && this.parked.has(tie));
+    if (this.#waitsForTie(record, at, strand)) return true;
+    return this.parked.size > 0 && this.parked.has(this.hashAt(record, at));
   }
 
-  /** An event that waits for a parked user joins those that do, and so do its own user's. */
+  /** Whether the id that an event ties to its user has earlier events that are not settled. */
+  #waitsForTie(record: LogRecord, at: number, own?: Strand | ParkedUser): boolean {
+    const tie = this.#order.tieAt(record, at);
+    if (tie === 0) return false;
+    const position = record.first + at;
+    const strand = this.strands.strandOf(tie);
+    if (strand !== own && this.strands.firstOf(strand, this.readTo) < position) return true;
+    const user = this.parked.userOf(tie);
+    return user !== undefined && user !== own && user.first < position;
+  }
+
+  /** An event that waits for a parked user is set aside, with the later ones of its own user. */
   #setAside(strand: Strand, record: LogRecord, at: number): boolean {
     const hash = this.hashAt(record, at);
-    if (this.#hold(record, at) !== "held") return false;
+    if (!this.parked.has(hash) && this.parked.room === 0) return false;
+    if (this.parked.has(hash)) {
+      if (this.#hold(record, at) !== "held") return false;
+    } else this.parked.park(hash, this.#heldAt(record, at), this.#options.now(), { waits: true });
     strand.planned = 0;
     this.strands.take(strand, (one, index) => this.hashAt(one, index) === hash && this.#hold(one, index) === "held");
     return true;
   }
 
+  #heldAt(record: LogRecord, at: number): Held {
+    return { position: record.first + at, byte: this.#readAhead.beginOf(record) ?? 0 };
+  }
+
   #hold(record: LogRecord, at: number): "held" | "full" | "none" {
-    const held = { position: record.first + at, byte: this.#readAhead.beginOf(record) ?? 0 };
-    return this.parked.hold(this.hashAt(record, at), this.#order.tieAt(record, at), held);
+    return this.parked.hold(this.hashAt(record, at), this.#heldAt(record, at));
   }
 
   /** An event of a batch has failed while others passed, or is a later one of such a user. */
   park(batch: LogBatch, index: number, now: number): void {
     const { record, at } = batch.locate(index);
-    const held = { position: record.first + at, byte: this.#readAhead.beginOf(record) ?? 0 };
-    this.parked.park(this.hashAt(record, at), held, now);
+    this.parked.park(this.hashAt(record, at), this.#heldAt(record, at), now);
   }
 
   /** Later events of parked users that were read already join those that wait. */
@@ -291,12 +306,16 @@ export class Backlog {
     this.strands.split(strand, (record, at) => this.#order.strandHashAt(record, at));
   }
 
-  /** The first events of a parked user, read again; none when the first one cannot be read. */
-  async piecesOf({ events }: ParkedUser, limits: BatchLimits): Promise<readonly Piece[]> {
+  /**
+   * The first events of a parked user, read again: none when the first one cannot be read,
+   * `undefined` when it has to wait for another user.
+   */
+  async piecesOf(user: ParkedUser, limits: BatchLimits): Promise<readonly Piece[] | undefined> {
     const pieces: Piece[] = [];
-    for (const { position, byte } of events.slice(0, limits.maxEvents)) {
+    for (const { position, byte } of user.events.slice(0, limits.maxEvents)) {
       const piece = await this.#pieceAt(position, byte);
       if (piece === undefined) break;
+      if (this.#waitsForTie(piece.record, piece.start, user)) return pieces.length === 0 ? undefined : pieces;
       pieces.push(piece);
       if (fitting(pieces, limits, { gaps: "are chosen" }) < pieces.length) return pieces.slice(0, -1);
     }
@@ -314,8 +333,10 @@ export class Backlog {
     }
   }
 
-  /** Memory of what is before the frontier is used again. */
+  /** Memory of what is before the frontier is used again, and who is not parked any more forgotten. */
   recycle(): void {
+    if (this.parked.size > 0)
+      this.parked.prune((hash) => this.strands.firstOf(this.strands.strandOf(hash), this.readTo));
     this.#readAhead.recycle(this.frontier);
   }
 
@@ -369,7 +390,9 @@ export class Backlog {
     const strand = this.strands.strandOf(this.#order.strandHashAt(record, at));
     const held = this.parked.size === 0 ? "none" : this.#hold(record, at);
     if (held === "held") return;
-    if (held === "none" && position < strand.from) {
+    // What a parked user had settled may be behind the position of its strand.
+    const user = this.parked.size === 0 ? undefined : this.parked.userOf(this.hashAt(record, at));
+    if (held === "none" && position < Math.max(strand.from, user?.first ?? 0)) {
       this.settledUnread -= 1;
       return;
     }

@@ -49,6 +49,7 @@ import {
   PARKED,
   runAt,
   type SparseForm,
+  totalOf,
   viewOf,
 } from "./fate-blocks.ts";
 
@@ -201,14 +202,18 @@ export class Fates {
     if (this.#ahead.size === 0) this.#aheadFrom = undefined;
   }
 
-  /** All before `to` are settled or, where nothing else is known, expired. */
-  passExpired(to: Position): void {
-    if (this.#ahead.size === 0) return this.expireTo(to);
-    while (this.end < to) {
-      const position = this.end;
-      this.#push(1, this.#ahead.get(position) ?? EXPIRED);
-      this.#ahead.delete(position);
+  /**
+   * All before `to` are settled or, where nothing else is known, expired; parked ones before
+   * {@link end} too, so that there are `events` in all.
+   */
+  passExpired(to: Position, events: number): void {
+    while (this.end < to && this.#ahead.size > 0) {
+      const code = this.#ahead.get(this.end);
+      this.#ahead.delete(this.end);
+      this.#push(1, code ?? EXPIRED);
     }
+    this.expireTo(to);
+    add(this.#counts, EXPIRED, Math.max(0, events - totalOf(this.counts())));
   }
 
   /**
@@ -283,12 +288,15 @@ export class Fates {
     await this.#flushing;
   }
 
-  /** What became of the event at `position`, which must be below the lane's cursor. */
-  async at(position: Position): Promise<Fate> {
+  /**
+   * What became of the event at `position`, which must be before {@link end}; `parked`: of one that
+   * was set aside and has no outcome of its own.
+   */
+  async at(position: Position, parked: Fate = { status: "unknown" }): Promise<Fate> {
     const code = await this.#codeAt(position);
     if (code !== PARKED) return fateOf(code);
     const patched = this.#unwritten.patch.get(position) ?? (await this.#findIn(position, (form) => form === "patch"));
-    return patched === undefined ? { status: "unknown" } : fateOf(patched);
+    return patched === undefined ? parked : fateOf(patched);
   }
 
   async #codeAt(position: Position): Promise<number> {

@@ -82,7 +82,7 @@ export class LogStore implements Store {
       state,
       order: this.#delivery.order,
       orderOf: () => this.#delivery.orderOf,
-      now: clock.monotonic(),
+      now: () => clock.monotonic(),
       onUnsettled: (position) => fates?.forgetAhead(position),
     });
     this.#backlog.onRead = () => this.#afterRead();
@@ -95,6 +95,7 @@ export class LogStore implements Store {
       backlog: this.#backlog,
       account: { ...state, accepted: position - this.#base },
       fates,
+      removedTo: log.first,
       onExpired,
     });
     this.#unkept = state.fates === undefined ? this.#settlements.account.settled : (state.unkept ?? 0);
@@ -102,7 +103,8 @@ export class LogStore implements Store {
     if (log.first > position) {
       // Retention has taken events that the state knows nothing of.
       const { removing } = state;
-      this.#settlements.lostBefore(log.first, removing?.first === log.first ? removing.settled : (state.ahead ?? 0));
+      const settled = removing?.first === log.first ? removing.settled : (state.ahead ?? 0);
+      this.#settlements.lostBefore(log.first, { settled, unkept: this.#unkept });
       void this.#writer.write();
     }
     this.#stopListening = log.onRemove((first) => this.#removed(first));
@@ -250,16 +252,20 @@ export class LogStore implements Store {
     const user = this.#backlog.parked.due(this.#options.clock.monotonic());
     if (user === undefined) return undefined;
     const maxEvents = user.passing && !this.#delivery.durableLease ? limits.maxEvents : 1;
-    user.leased = true;
+    user.leased = Math.min(user.events.length, maxEvents);
     try {
       const pieces = await this.#backlog.piecesOf(user, { ...limits, maxEvents });
-      const batch = pieces.length === 0 ? undefined : this.#batchOf(pieces, true);
-      user.leased = batch !== undefined;
-      if (batch === undefined) await this.#loseParked(user);
-      else this.#addLease(batch, { strand: undefined, user, planning: false, maxEvents });
-      return batch ?? this.#leaseParked(limits);
+      if (pieces === undefined) this.#backlog.parked.postpone(user, this.#options.clock.monotonic());
+      else if (pieces.length === 0) await this.#loseParked(user);
+      else {
+        user.leased = pieces.length;
+        const batch = this.#batchOf(pieces, true);
+        this.#addLease(batch, { strand: undefined, user, planning: false, maxEvents });
+        return batch;
+      }
+      return await this.#leaseParked(limits);
     } catch (error) {
-      user.leased = false;
+      user.leased = 0;
       throw error;
     }
   }
@@ -267,6 +273,7 @@ export class LogStore implements Store {
   /** Its first event cannot be read any more. */
   async #loseParked(user: ParkedUser): Promise<void> {
     const [lost] = user.events;
+    user.leased = 0;
     if (lost !== undefined)
       this.#settlements.settleParked(user, lost.position, { status: "dropped", reason: "log_damaged" });
     await this.#writer.write();
@@ -351,7 +358,7 @@ export class LogStore implements Store {
     await this.#options.deadLetters.keep(batch, outcomes.slice(0, settled));
     this.#leases.delete(batch);
     this.#options.deadLetters.counted(batch);
-    user.leased = false;
+    user.leased = 0;
     for (let index = 0; index < settled; index++)
       this.#settlements.settleParked(user, positionOf(batch, index), outcomes[index] as Outcome);
     if (failed?.status === "parked" && !isGivenUp) this.#backlog.parked.failed(user, now, othersPassed);
@@ -362,14 +369,19 @@ export class LogStore implements Store {
 
   /**
    * Once what was settled before the start was read again: settled events that were not found are
-   * in a damaged part, and counted as damaged too.
+   * in a damaged part, and counted as damaged too; so are parked ones that were not.
    */
   #afterRead(): void {
     const backlog = this.#backlog;
     if (backlog.readTo >= backlog.rereadTo) {
-      this.#base -= backlog.settledUnread;
-      this.#settlements.account.accept(backlog.settledUnread);
+      const { settledUnread } = backlog;
+      const { account } = this.#settlements;
       backlog.settledUnread = 0;
+      if (settledUnread < 0) account.drop("log_damaged", -settledUnread);
+      else {
+        this.#base -= settledUnread;
+        account.accept(settledUnread);
+      }
       backlog.parked.allRead();
     }
     this.#settlements.advance();
@@ -380,6 +392,7 @@ export class LogStore implements Store {
     const { account } = this.#settlements;
     const before = account.state().expired;
     this.#settlements.removed(first);
+    this.#removing = first;
     if (account.state().expired > before) void this.#writer.write();
   }
 
@@ -389,6 +402,8 @@ export class LogStore implements Store {
    */
   async expiring(first: Position): Promise<void> {
     const backlog = this.#backlog;
+    // Which of them are settled is known once they were read again.
+    while (backlog.readTo < Math.min(first, backlog.rereadTo)) await backlog.readOn();
     if (first <= this.neededFrom || (backlog.strands.only !== undefined && backlog.parked.size === 0)) return;
     this.#settlements.writeBefore(first);
     this.#removing = first;

@@ -24,28 +24,28 @@ export interface Held {
 }
 
 export interface ParkedUser {
-  /** The order hash of its first event; others may be tied to it. */
+  /** The order hash of its events. */
   readonly hash: number;
   /** In order; the first one is tried alone. */
   readonly events: Held[];
-  /** Where its first event is; it may not have been read again since the start. */
+  /** Its events before are settled. */
   first: Position;
+  /** Whether {@link events} has all that wait: not yet, right after a start. */
+  isRead: boolean;
   /** For how long its first event has failed while others passed. */
   failedMs: number;
   /** When it was tried last, and is tried again: monotonic. */
   triedAt: number;
   dueAt: number;
   failures: number;
-  /** Being tried. */
-  leased: boolean;
+  /** How many of its first events are being tried. */
+  leased: number;
   /** Its first event has its outcome: those behind it go together. */
   passing: boolean;
 }
 
 export class Parked {
-  /** By every hash whose events wait. */
   readonly #byHash = new Map<number, ParkedUser>();
-  readonly #users = new Set<ParkedUser>();
   readonly #positions = new Set<Position>();
 
   constructor(values: readonly ParkedValue[], now: number) {
@@ -53,12 +53,13 @@ export class Parked {
       const user = this.#newUser(hash, position, now);
       user.failedMs = failedMs;
       user.dueAt = now;
+      user.isRead = false;
     }
   }
 
   /** Users. */
   get size(): number {
-    return this.#users.size;
+    return this.#byHash.size;
   }
 
   /** Events. */
@@ -68,7 +69,7 @@ export class Parked {
 
   /** How many users more there may be. */
   get room(): number {
-    return PARKED_MAX - this.#users.size;
+    return PARKED_MAX - this.#byHash.size;
   }
 
   /** Events at `position` and behind it. */
@@ -82,6 +83,10 @@ export class Parked {
     return this.#byHash.has(hash);
   }
 
+  userOf(hash: number): ParkedUser | undefined {
+    return this.#byHash.get(hash);
+  }
+
   holds(position: Position): boolean {
     return this.#positions.has(position);
   }
@@ -89,41 +94,59 @@ export class Parked {
   /** The first event that is not settled; `undefined` without one. */
   get first(): Held | undefined {
     let first: Held | undefined;
-    for (const { events, first: position } of this.#users) {
-      const one = events[0] ?? { position, byte: -1 };
+    for (const { events, isRead, first: position } of this.#byHash.values()) {
+      const one = events[0] ?? (isRead ? undefined : { position, byte: -1 });
+      if (one === undefined) continue;
       if (first === undefined || one.position < first.position) first = one;
     }
     return first;
   }
 
-  /** An event has failed while others passed, or is a later one of such a user. */
-  park(hash: number, held: Held, now: number): void {
-    this.#add(this.#byHash.get(hash) ?? this.#newUser(hash, held.position, now), held);
+  /**
+   * An event has failed while others passed, or is a later one of such a user; `waits`: or it waits
+   * for another user who is parked.
+   */
+  park(hash: number, held: Held, now: number, { waits = false }: { readonly waits?: boolean } = {}): void {
+    let user = this.#byHash.get(hash);
+    if (user === undefined) {
+      user = this.#newUser(hash, held.position, now);
+      user.passing = waits;
+      if (waits) user.dueAt = now;
+    }
+    this.#add(user, held);
   }
 
   /**
-   * Takes an event of a parked user to those that wait; `tie`: it waits for that user although it
-   * is another's, whose later events wait too. `full`: there is no room; `none`: nobody to wait
-   * for.
+   * Takes an event of a parked user to those that wait. `full`: there is no room; `none`: its user
+   * is not parked.
    */
-  hold(hash: number, tie: number, held: Held): "held" | "full" | "none" {
-    const user = this.#byHash.get(hash) ?? (tie === 0 ? undefined : this.#byHash.get(tie));
+  hold(hash: number, held: Held): "held" | "full" | "none" {
+    const user = this.#byHash.get(hash);
     if (user === undefined || held.position < user.first) return "none";
     if (this.#positions.has(held.position)) return "held";
     if (this.#positions.size >= HELD_MAX) return "full";
-    this.#byHash.set(hash, user);
     this.#add(user, held);
     return "held";
   }
 
-  /** The log was read again up to where the lane was at the start: who has no events is done. */
+  /** The log was read again up to where the lane was at the start: all that waits is known. */
   allRead(): void {
-    for (const user of this.#users) if (user.events.length === 0) this.#forget(user);
+    for (const user of this.#byHash.values()) user.isRead = true;
+  }
+
+  /**
+   * Forgets users of whom nothing waits. Not before `firstOf` their strand is behind what they had
+   * settled: its position does not show that it is.
+   */
+  prune(firstOf: (hash: number) => Position): void {
+    for (const { isRead, events, hash, first } of this.#byHash.values())
+      if (isRead && events.length === 0 && firstOf(hash) >= first) this.#byHash.delete(hash);
   }
 
   /** Who is to be tried now. */
   due(now: number): ParkedUser | undefined {
-    for (const user of this.#users) if (!user.leased && user.dueAt <= now && user.events.length > 0) return user;
+    for (const user of this.#byHash.values())
+      if (user.leased === 0 && user.dueAt <= now && user.events.length > 0) return user;
     return undefined;
   }
 
@@ -135,9 +158,13 @@ export class Parked {
     user.failures = 0;
     user.failedMs = 0;
     user.dueAt = user.triedAt;
-    const [next] = user.events;
-    if (next !== undefined) user.first = next.position;
-    else this.#forget(user);
+    user.first = user.events[0]?.position ?? (held?.position ?? user.first) + 1;
+  }
+
+  /** It has to wait for another user. */
+  postpone(user: ParkedUser, now: number): void {
+    user.leased = 0;
+    user.dueAt = now + FIRST_WAIT_MS;
   }
 
   /** It has failed again; `othersPassed` since it was tried before. Returns for how long in all. */
@@ -153,19 +180,23 @@ export class Parked {
   /** Retention has taken what is before `first`. Returns what waited there, but what is being tried. */
   removeBefore(first: Position): readonly Position[] {
     const removed: Position[] = [];
-    for (const user of this.#users) {
-      if (user.leased) continue;
-      user.first = Math.max(user.first, first);
-      while (user.events[0] !== undefined && user.events[0].position < first) {
-        removed.push(user.events[0].position);
-        this.settled(user);
+    for (const user of this.#byHash.values()) {
+      const { leased, events } = user;
+      const end = events.findIndex(({ position }, index) => index >= leased && position >= first);
+      const gone = events.splice(leased, (end === -1 ? events.length : end) - leased);
+      for (const { position } of gone) {
+        this.#positions.delete(position);
+        removed.push(position);
       }
+      if (leased > 0) continue;
+      // Its first event may not have been read again since the start.
+      user.first = Math.max(events[0]?.position ?? user.first, first);
     }
     return removed;
   }
 
   values(): ParkedValue[] {
-    return [...this.#users].map(({ hash, first, failedMs }) => ({ hash, position: first, failedMs }));
+    return [...this.#byHash.values()].map(({ hash, first, failedMs }) => ({ hash, position: first, failedMs }));
   }
 
   #newUser(hash: number, first: Position, now: number): ParkedUser {
@@ -173,14 +204,14 @@ export class Parked {
       hash,
       events: [],
       first,
+      isRead: true,
       failedMs: 0,
       triedAt: now,
       dueAt: now + FIRST_WAIT_MS,
       failures: 1,
-      leased: false,
+      leased: 0,
       passing: false,
     };
-    this.#users.add(user);
     this.#byHash.set(hash, user);
     return user;
   }
@@ -188,10 +219,5 @@ export class Parked {
   #add(user: ParkedUser, held: Held): void {
     user.events.push(held);
     this.#positions.add(held.position);
-  }
-
-  #forget(user: ParkedUser): void {
-    this.#users.delete(user);
-    for (const [hash, one] of this.#byHash) if (one === user) this.#byHash.delete(hash);
   }
 }

@@ -9,6 +9,8 @@ export interface SettlementsOptions {
   readonly backlog: Backlog;
   readonly account: AccountState;
   readonly fates?: Fates | undefined;
+  /** The first position of the log. */
+  readonly removedTo: Position;
   /** Called with the number of events that retention took. */
   readonly onExpired?: ((events: number) => void) | undefined;
 }
@@ -19,20 +21,25 @@ export class Settlements {
   readonly #options: SettlementsOptions;
   readonly #backlog: Backlog;
   readonly #fates: Fates | undefined;
+  /** What the log no longer has. */
+  #removedTo: Position;
 
   constructor(options: SettlementsOptions) {
     this.#options = options;
     this.account = new Account(options.account);
     this.#backlog = options.backlog;
     this.#fates = options.fates;
+    this.#removedTo = options.removedTo;
   }
 
   /** An event of a strand has its outcome. */
   settle(outcome: Outcome, position: () => Position): void {
     this.account.settle(outcome);
     const fates = this.#fates;
-    if (fates !== undefined && (outcome.status !== "delivered" || fates.mindsDelivered))
-      fates.settleAhead(position(), outcome);
+    if (fates === undefined) return;
+    if (outcome.status !== "delivered" || fates.mindsDelivered) fates.settleAhead(position(), outcome);
+    // Of what the log no longer has, the next start would take it for expired.
+    else if (this.#removedTo > fates.end && position() < this.#removedTo) fates.writeDelivered(position());
   }
 
   /** The first event of a parked user has its outcome. */
@@ -40,6 +47,7 @@ export class Settlements {
     this.account.settle(outcome);
     this.#backlog.parked.settled(user);
     if (position < (this.#fates?.end ?? 0)) this.#fates?.patch(position, outcome);
+    else if (position < this.#removedTo && outcome.status === "delivered") this.#fates?.writeDelivered(position);
     else this.#fates?.settleAhead(position, outcome);
   }
 
@@ -69,6 +77,7 @@ export class Settlements {
 
   /** Retention has removed what is before `first`; what is on its way gets its own outcomes. */
   removed(first: Position): void {
+    this.#removedTo = first;
     this.expireRead(first);
     this.#expire(this.#backlog.skipUnread(first));
     this.advance();
@@ -88,16 +97,18 @@ export class Settlements {
   }
 
   /** At the start: retention has taken events before `first` that the state knows nothing of. */
-  lostBefore(first: Position, settled: number): void {
+  lostBefore(first: Position, { settled, unkept }: { readonly settled: number; readonly unkept: number }): void {
     this.#expire(this.#backlog.startAt(first, settled));
-    this.#fates?.passExpired(first);
+    this.#fates?.passExpired(first, this.account.settled - this.#backlog.settledUnread - unkept);
+    this.#removedTo = first;
   }
 
   /** What is before `first` is about to be removed: what shows that it is settled is written down. */
   writeBefore(first: Position): void {
     const end = Math.min(first, this.#backlog.readTo);
     for (let position = this.#fates?.end ?? end; position < end; position++)
-      if (!this.#backlog.isOpen(position)) this.#fates?.writeDelivered(position);
+      if (!this.#backlog.isOpen(position) && this.#backlog.gapAt(position) === undefined)
+        this.#fates?.writeDelivered(position);
   }
 
   /** What became of an event that the lane has settled, or will. */
@@ -105,7 +116,10 @@ export class Settlements {
     const fates = this.#fates;
     const backlog = this.#backlog;
     if (backlog.parked.holds(position)) return { status: "pending" };
-    if (position < (fates?.end ?? backlog.frontier)) return (await fates?.at(position)) ?? { status: "unknown" };
+    // A parked event that is gone with the log, and nobody knows of an answer.
+    const parked: Fate = { status: position < this.#removedTo ? "expired" : "unknown" };
+    if (position < (fates?.end ?? backlog.frontier))
+      return (await fates?.at(position, parked)) ?? { status: "unknown" };
     if (position >= backlog.readTo || backlog.isOpen(position)) return { status: "pending" };
     if (backlog.gapAt(position) !== undefined) return { status: "expired" };
     return fates?.aheadAt(position) ?? { status: fates === undefined ? "unknown" : "delivered" };
