@@ -73,7 +73,13 @@ class Isolator implements Isolation {
       if (!(othersPass && (isKnown || this.#tries >= TRIES)) && !mayProbe && !isKnown) return undefined;
       return { parts: [...halves(front), ...rest], parked: [], atOnce: othersPass };
     }
-    if (!othersPass) return { parts: rotated(front, rest), parked: [], atOnce: false };
+    if (!othersPass) {
+      const [first, ...others] = rotated(front, rest);
+      // Where nobody else is in the batch it is set aside, so that the next one shows whether the
+      // vendor works. It is not given up for that: see `parked.ts`.
+      const isAlone = first === front && this.#tries >= PROBE_AFTER.event;
+      if (!isAlone) return { parts: [first, ...others], parked: [], atOnce: false };
+    }
     if (this.#tries < TRIES) return { parts, parked: [], atOnce: false };
     return this.#park(front, rest, reason);
   }
@@ -113,7 +119,7 @@ function halves({ start, batch }: Part): readonly [Part, Part] {
 }
 
 /** The next event of another user in front, to see whether anything passes. */
-function rotated(front: Part, rest: readonly Part[]): readonly Part[] {
+function rotated(front: Part, rest: readonly Part[]): readonly [Part, ...Part[]] {
   const hash = hashOf(front.batch, 0);
   for (const [index, part] of rest.entries()) {
     const { start, batch } = part;
