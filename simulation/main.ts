@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { PLANTED_BUGS } from "./planted.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { simulate } from "./simulate.ts";
-import { FAULT_KINDS } from "./world.ts";
+import { FAULT_KINDS } from "./steps.ts";
 
 /** Seeds a job takes at once, so that all jobs end at about the same time. */
 const SEEDS_AT_ONCE = 50;
@@ -21,6 +21,7 @@ interface Summary {
   events: number;
   tracesChecked: number;
   traceMismatches: number;
+  orderViolations: number;
   readonly violations: { readonly seed: number; readonly what: readonly string[] }[];
   readonly faults: Record<string, number>;
 }
@@ -50,9 +51,17 @@ function serve(): void {
 }
 
 async function run(first: number, count: number): Promise<Summary> {
-  const summary: Summary = { events: 0, tracesChecked: 0, traceMismatches: 0, violations: [], faults: {} };
+  const summary: Summary = {
+    events: 0,
+    tracesChecked: 0,
+    traceMismatches: 0,
+    orderViolations: 0,
+    violations: [],
+    faults: {},
+  };
   for (let seed = first; seed < first + count; seed++) {
-    const { events, faults, violations, tracesChecked, traceMismatches } = await simulate(seed, steps);
+    const { events, faults, violations, tracesChecked, traceMismatches, orderViolations } = await simulate(seed, steps);
+    summary.orderViolations += orderViolations;
     summary.events += events;
     summary.tracesChecked += tracesChecked;
     summary.traceMismatches += traceMismatches;
@@ -65,7 +74,14 @@ async function run(first: number, count: number): Promise<Summary> {
 /** Shares the seeds among processes. */
 async function runAll(first: number, count: number): Promise<void> {
   const startedAt = performance.now();
-  const total: Summary = { events: 0, tracesChecked: 0, traceMismatches: 0, violations: [], faults: {} };
+  const total: Summary = {
+    events: 0,
+    tracesChecked: 0,
+    traceMismatches: 0,
+    orderViolations: 0,
+    violations: [],
+    faults: {},
+  };
   let next = first;
   const end = first + count;
   const work = async (): Promise<void> => {
@@ -78,6 +94,7 @@ async function runAll(first: number, count: number): Promise<void> {
       total.events += summary.events;
       total.tracesChecked += summary.tracesChecked;
       total.traceMismatches += summary.traceMismatches;
+      total.orderViolations += summary.orderViolations;
       total.violations.push(...summary.violations);
       for (const [kind, times] of Object.entries(summary.faults))
         total.faults[kind] = (total.faults[kind] ?? 0) + times;
@@ -89,7 +106,7 @@ async function runAll(first: number, count: number): Promise<void> {
 }
 
 function report(
-  { events, tracesChecked, traceMismatches, violations, faults }: Summary,
+  { events, tracesChecked, traceMismatches, orderViolations, violations, faults }: Summary,
   seeds: number,
   startedAt: number,
 ): void {
@@ -108,6 +125,7 @@ function report(
       violations: violations.length,
       tracesChecked,
       traceMismatches,
+      orderViolations,
       faults,
       seconds: Number(seconds.toFixed(1)),
       seedsPerSecond: Number((seeds / seconds).toFixed(1)),

@@ -5,7 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { type Clock, createUuidV7, type Disk, type DiskRuntime } from "@waybill/core";
-import { DeadLetters, type Log, type LogRecord, type RetentionLimits } from "@waybill/log";
+import { DeadLetters, type Log, type LogRecord, ReadMemory, type RetentionLimits } from "@waybill/log";
 import type { TraceDestination } from "@waybill/relay";
 import {
   BodyReader,
@@ -26,20 +26,31 @@ import type {
   VirtualClock,
 } from "@waybill/testing";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
+import { type InFlightRules, watched } from "./in-flight.ts";
 import type { Bodies, PlantedBug } from "./planted-bug.ts";
+import { isPoison } from "./vendors.ts";
+
+export type SimOrder = "user" | "arrival" | "none";
 
 /** What an operator may change. */
 export interface Plan {
-  readonly keys: readonly string[];
+  readonly destinations: readonly DestinationPlan[];
   readonly lingerMs: number;
   readonly batchMaxEvents: number;
 }
 
+export interface DestinationPlan {
+  readonly key: string;
+  readonly order: SimOrder;
+  readonly maxInFlight: number;
+  readonly giveUpAfterMs: number;
+}
+
 /**
  * By the number of the destination: two speak as the clients do, one gets what a translation makes
- * of it, chosen and redacted.
+ * of it, chosen and redacted, one knows duplicates by the keys of requests alone.
  */
-export const VENDORS = ["segment", "segment", "letter"] as const;
+export const VENDORS = ["segment", "segment", "letter", "http"] as const;
 /** Events of this name are not for the third destination, and this property is for no one there. */
 export const SKIPPED_EVENT = "Skipped";
 export const REDACTED_PROPERTY = "secret";
@@ -49,6 +60,8 @@ const BATCH_BYTES_LIMIT = 20_000;
 const SEGMENT_BYTES = 8_000;
 const READ_BYTES = 1_000_000;
 const DAY_MS = 86_400_000;
+/** Small, so that lanes have to share it. */
+const MEMORY_BYTES = 150_000;
 /** Of one body, and of all that are being read. */
 const BODY_MAX_BYTES = 64_000;
 const BODIES_MAX_BYTES = 128_000;
@@ -59,11 +72,14 @@ export interface SimRelayOptions {
   readonly network: SimNetwork;
   readonly random: SeededRandom;
   readonly bug: PlantedBug | undefined;
+  readonly onViolation: (what: string) => void;
 }
 
 export interface SimOutcome extends Pick<TraceDestination, "outcome" | "reason"> {
   readonly id: string;
   readonly event: unknown;
+  /** Whether vendors refuse it for ever. */
+  readonly poisonous: boolean;
 }
 
 type Config = Parameters<typeof Environment.open>[0]["config"];
@@ -76,8 +92,11 @@ export class SimRelay {
   #environment: Environment | undefined;
   #intake: Intake | undefined;
   readonly #bodies: Bodies;
+  readonly #memory = new ReadMemory(MEMORY_BYTES);
+  /** Settings that hold for everything that is still on its way. */
+  readonly #settled = VENDORS.map((): { order: SimOrder | undefined } => ({ order: undefined }));
 
-  constructor({ clock, disk, network, random, bug }: SimRelayOptions) {
+  constructor({ clock, disk, network, random, bug, onViolation }: SimRelayOptions) {
     this.#base = clock;
     this.#bug = bug;
     const bodies = new BodyReader({ maxBytes: BODY_MAX_BYTES, maxTotalBytes: BODIES_MAX_BYTES });
@@ -88,7 +107,8 @@ export class SimRelay {
       monotonic: () => clock.monotonic(),
       after: (delayMs, run) => clock.after(delayMs, () => this.#alive && run()),
     };
-    const transport = bug?.relayTransport?.(network.transport) ?? network.transport;
+    const watching = watched({ transport: network.transport, rulesOf: (origin) => this.#rulesOf(origin), onViolation });
+    const transport = bug?.relayTransport?.(watching) ?? watching;
     this.#runtime = {
       clock: mortalClock,
       random,
@@ -112,6 +132,7 @@ export class SimRelay {
         runtime: this.#runtime,
         dedupe: { windowMs: DAY_MS, maxIds: 10_000 },
         segmentMaxBytes: SEGMENT_BYTES,
+        memory: this.#memory,
         observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },
       });
       if (!this.#alive) return false;
@@ -166,6 +187,59 @@ export class SimRelay {
     return typeof body === "string" ? intake.refuseBody(opened, body) : intake.accept(opened, body);
   }
 
+  /** What its lanes have in memory beyond what they may have. */
+  get excessBytes(): number {
+    return Math.max(0, this.#memory.held - MEMORY_BYTES - VENDORS.length * BODY_MAX_BYTES);
+  }
+
+  /**
+   * Notes which order holds by now: a change of order holds for what comes once everything before
+   * is settled.
+   */
+  noteOrder(): void {
+    for (const [index, settled] of this.#settled.entries()) {
+      const order = this.#destination(index)?.config.order;
+      if (order === settled.order) continue;
+      settled.order = this.#destination(index)?.pending().events === 0 ? order : undefined;
+    }
+  }
+
+  /** Which order is promised to a destination; `undefined` while it changes. */
+  orderOf(index: number): SimOrder | undefined {
+    const { order } = this.#settled[index] as { order: SimOrder | undefined };
+    return this.#destination(index)?.config.order === order ? order : undefined;
+  }
+
+  #rulesOf(origin: string): InFlightRules | undefined {
+    const index = VENDORS.findIndex((_, at) => origin === originOf(at));
+    const config = this.#destination(index)?.config;
+    return config && { order: this.orderOf(index) ?? "none", maxInFlight: config.maxInFlight };
+  }
+
+  #destination(index: number): ReturnType<Environment["destination"]> {
+    return this.#environment?.destination(`emulator${index}`);
+  }
+
+  /** Batches that a destination has on their way. */
+  inFlight(index: number): number {
+    return this.#destination(index)?.lane().inFlight ?? 0;
+  }
+
+  pending(index: number): number {
+    return this.#destination(index)?.pending().events ?? 0;
+  }
+
+  /** The events in the log that have no outcome at a destination, counted one by one. */
+  async countPending(index: number): Promise<number> {
+    const destination = this.#destination(index);
+    const log = this.#environment?.log;
+    if (destination === undefined || log === undefined) return 0;
+    let pending = 0;
+    for (let position = log.first; position < log.head; position++)
+      if ((await destination.outcomeOf(position)).outcome === "pending") pending += 1;
+    return pending;
+  }
+
   /** Of bodies that are being read. */
   get heldBytes(): number {
     return this.#bodies.heldBytes;
@@ -214,12 +288,12 @@ export class SimRelay {
     return new Set(idsOf(await readAll(letters.log)));
   }
 
-  /** As {@link deadIds}, as the running relay lists them. */
-  async listedDeadIds(index: number): Promise<ReadonlySet<string>> {
-    const ids = new Set<string>();
-    for await (const { event } of this.#environment?.destination(`emulator${index}`)?.deadLetters.list() ?? [])
-      ids.add((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId);
-    return ids;
+  /** As {@link deadIds}, as the running relay lists them: the reason of each. */
+  async listedDead(index: number): Promise<ReadonlyMap<string, string>> {
+    const reasons = new Map<string, string>();
+    for await (const { event, reason } of this.#destination(index)?.deadLetters.list() ?? [])
+      reasons.set((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId, reason);
+    return reasons;
   }
 
   /** Each event that is in the log and can be read, and what became of it at the destination. */
@@ -230,7 +304,12 @@ export class SimRelay {
     const outcomes: SimOutcome[] = [];
     for (const record of await readAll(log))
       for (const [at, event] of eventsOf(record).entries())
-        outcomes.push({ id: event.messageId, event: event.event, ...(await destination.outcomeOf(record.first + at)) });
+        outcomes.push({
+          id: event.messageId,
+          event: event.event,
+          poisonous: isPoison(event as unknown as Record<string, unknown>),
+          ...(await destination.outcomeOf(record.first + at)),
+        });
     return outcomes;
   }
 
@@ -292,14 +371,23 @@ function mortal(disk: Disk, alive: () => boolean): Disk {
 
 const CHOOSY = { filter: { exclude: [SKIPPED_EVENT, "*never*seen*"] }, redact: [`properties.${REDACTED_PROPERTY}`] };
 
-function configOf({ keys, lingerMs, batchMaxEvents }: Plan): Config {
-  const destinations = keys.map((writeKey, index) => [
+/** Where a vendor is. */
+export function originOf(index: number): string {
+  return `http://emulator${index}.test`;
+}
+
+function configOf({ destinations: planned, lingerMs, batchMaxEvents }: Plan): Config {
+  const destinations = planned.map(({ key, order, maxInFlight, giveUpAfterMs }, index) => [
     `emulator${index}`,
     {
       vendor: VENDORS[index] as (typeof VENDORS)[number],
-      url: `http://emulator${index}.test`,
-      writeKey,
-      ...(VENDORS[index] === "segment" ? {} : CHOOSY),
+      ...(VENDORS[index] === "http"
+        ? { url: `${originOf(index)}/events`, headers: { "x-api-key": key }, format: "json" }
+        : { url: originOf(index), writeKey: key }),
+      ...(VENDORS[index] === "letter" ? CHOOSY : {}),
+      order,
+      maxInFlight,
+      retry: { giveUpAfter: giveUpAfterMs },
       timeout: 2_000,
       backoff: { base: 100, max: 5_000 },
       batch: { linger: lingerMs, maxEvents: batchMaxEvents, maxBytes: BATCH_BYTES_LIMIT },

@@ -23,6 +23,8 @@ export interface Simulated {
   /** Events whose trace was compared with what the vendor knows, and those that were wrong. */
   readonly tracesChecked: number;
   readonly traceMismatches: number;
+  /** Events that came before an earlier one of their user, and requests that could let them. */
+  readonly orderViolations: number;
 }
 
 export async function simulate(seed: number, steps: number, bug?: PlantedBug): Promise<Simulated> {
@@ -33,10 +35,11 @@ export async function simulate(seed: number, steps: number, bug?: PlantedBug): P
     for (let step = 0; step < steps && world.violations.length === 0; step++) {
       await world.step();
       world.check(`step ${step}`);
+      if (world.violations.length === 0) await world.look(step);
     }
     if (world.violations.length === 0) await world.finish();
-    const { violations, faults, tracked: events, tracesChecked, traceMismatches } = world;
-    return { steps, violations, faults, events, tracesChecked, traceMismatches };
+    const { violations, faults, tracked: events, tracesChecked, traceMismatches, orderViolations } = world;
+    return { steps, violations, faults, events, tracesChecked, traceMismatches, orderViolations };
   } finally {
     restore?.();
   }

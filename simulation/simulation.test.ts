@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { PLANTED_BUGS } from "./planted.ts";
 import { simulate } from "./simulate.ts";
-import { FAULT_KINDS } from "./world.ts";
+import { FAULT_KINDS } from "./steps.ts";
 
 const STEPS = 60;
 const SEEDS = 250;

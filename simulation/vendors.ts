@@ -9,17 +9,22 @@ import {
   emulators,
   SegmentEmulator,
   type ServerHandler,
+  type ServerRequest,
   type ServerResponse,
 } from "@waybill/testing";
+import { BatchVendor } from "./batch-vendor.ts";
 import { type HostileAnswer, hostileAnswer, hostileNumber } from "./hostile.ts";
-import { BATCH_EVENTS_LIMIT, REDACTED_PROPERTY, SKIPPED_EVENT } from "./sim-relay.ts";
+import { eventsIn, userOf } from "./in-flight.ts";
+import { BATCH_EVENTS_LIMIT, REDACTED_PROPERTY, SKIPPED_EVENT, type VENDORS } from "./sim-relay.ts";
 
 const KEY = "key";
 /** The number that a stranger has among the clients. */
 const STRANGER = -1;
+/** An event with this property is answered with 500, and so is each request that it is in. */
+export const POISON_PROPERTY = "poison";
 
 /** An event as a vendor got it, after dedupe. */
-interface Arrived {
+export interface Arrived {
   readonly id: string;
   readonly event: Readonly<Record<string, unknown>>;
 }
@@ -33,23 +38,47 @@ interface Emulator {
 
 export interface SimVendorOptions {
   readonly name: string;
+  readonly clock: VirtualClock;
+  readonly random: SeededRandom;
+  /** From the relay and back, without its work. */
+  readonly roundTripMs: number;
   readonly emulator: Emulator;
   /** What has arrived since the beginning. */
   readonly arrived: () => readonly Arrived[];
   /** Ids of everything that was taken. */
   readonly ids: () => readonly string[];
+  /** What else is wrong with what came. */
+  readonly ownFaults?: () => readonly string[];
   /** Whether it gets a choice of the events, without what is redacted. */
   readonly isChoosy: boolean;
+  /** Whether it knows a duplicate by its own id, and not by the key of its request. */
+  readonly knowsIds: boolean;
 }
 
-export function createVendor(vendor: "segment" | "letter", name: string, clock: VirtualClock): SimVendor {
+type SimVendorPlace = Pick<SimVendorOptions, "name" | "clock" | "random" | "roundTripMs">;
+
+export function createVendor(vendor: (typeof VENDORS)[number], place: SimVendorPlace): SimVendor {
+  const { clock } = place;
+  if (vendor === "http") {
+    const emulator = new BatchVendor({ clock });
+    return new SimVendor({
+      ...place,
+      emulator,
+      isChoosy: false,
+      knowsIds: false,
+      ids: () => emulator.ids,
+      arrived: () => emulator.arrived,
+      ownFaults: () => emulator.faults.splice(0),
+    });
+  }
   if (vendor === "letter") {
     const emulator = new emulators.LetterEmulator({ clock, apiKeys: [KEY] });
     const arrived: Arrived[] = [];
     return new SimVendor({
-      name,
+      ...place,
       emulator,
       isChoosy: true,
+      knowsIds: true,
       ids: () => emulator.ids,
       arrived() {
         for (const event of emulator.events.slice(arrived.length))
@@ -61,9 +90,10 @@ export function createVendor(vendor: "segment" | "letter", name: string, clock: 
   const emulator = new SegmentEmulator({ clock, writeKeys: [KEY] });
   const arrived: Arrived[] = [];
   return new SimVendor({
-    name,
+    ...place,
     emulator,
     isChoosy: false,
+    knowsIds: true,
     ids: () => emulator.events.map(({ messageId }) => messageId),
     arrived() {
       for (let at = arrived.length; at < emulator.events.length; at++) {
@@ -77,29 +107,76 @@ export function createVendor(vendor: "segment" | "letter", name: string, clock: 
 
 export class SimVendor {
   readonly #options: SimVendorOptions;
-  /** By the number of the client. */
+  /** By the number of the client and the user. */
   readonly #last = new Map<string, number>();
   /** Ids it refused inside a batch: they may come later after all. */
   readonly #refused = new Set<string>();
   readonly #faults: string[] = [];
   #looked = 0;
   #odd: HostileAnswer | undefined;
+  /** Whether order is promised to it: events in between have none. */
+  isOrdered = true;
+  orderViolations = 0;
+  /** When it took something: for who wants to know whether others passed. */
+  readonly #tookAt: number[] = [];
+  /** When it refused each poisonous event. */
+  readonly #poisonAt = new Map<string, number[]>();
 
   constructor(options: SimVendorOptions) {
     this.#options = options;
   }
 
   readonly handle: ServerHandler = async (request) => {
+    const { clock, roundTripMs, random } = this.#options;
+    const wayMs = (roundTripMs / 2) * (0.5 + 0.5 * random.next());
+    await new Promise<void>((resolve) => clock.after(wayMs, resolve));
+    const answer = await this.#answer(request);
+    return { ...answer, delayMs: (answer.delayMs ?? 0) + wayMs };
+  };
+
+  async #answer(request: ServerRequest): Promise<ServerResponse> {
+    const { clock, emulator, ids, name } = this.#options;
     const odd = this.#odd;
     this.#odd = undefined;
-    if (odd?.acts === false) return odd.answer;
-    const before = this.#options.ids().length;
-    const answer = await this.#options.emulator.handle(request);
-    const taken = this.#options.ids().length - before;
-    if (taken > BATCH_EVENTS_LIMIT) this.#faults.push(`${this.#options.name} got ${taken} events at once`);
+    const poison = eventsIn(request.body).filter(isPoison);
+    for (const event of poison) this.#notePoison(String(event["messageId"]));
+    if (odd?.acts === false) {
+      this.#noteOdd(request.body);
+      return odd.answer;
+    }
+    if (poison.length > 0) return { status: 500, headers: {}, body: "cannot read property of undefined" };
+    const before = ids().length;
+    const answer = await emulator.handle(request);
+    const taken = ids().length - before;
+    if (taken > BATCH_EVENTS_LIMIT) this.#faults.push(`${name} got ${taken} events at once`);
+    if (answer.status === 200) this.#tookAt.push(clock.monotonic());
     this.#noteRefused(request.body, answer);
     return odd !== undefined && tookAll(answer) ? odd.answer : answer;
-  };
+  }
+
+  #notePoison(id: string): void {
+    const times = this.#poisonAt.get(id) ?? [];
+    this.#poisonAt.set(id, times);
+    times.push(this.#options.clock.monotonic());
+  }
+
+  /** Whether this event was ever sent, and is answered with 500. */
+  hasRefused(id: string): boolean {
+    return this.#poisonAt.has(id);
+  }
+
+  /** For how long a poisonous event has been refused while others were taken, at most. */
+  refusedMs(id: string): number {
+    const times = this.#poisonAt.get(id) ?? [];
+    const slackMs = 2 * this.#options.roundTripMs;
+    let sum = 0;
+    for (const [index, at] of times.entries()) {
+      const next = times[index + 1];
+      if (next !== undefined && this.#tookAt.some((took) => took > at - slackMs && took < next + slackMs))
+        sum += next - at;
+    }
+    return sum;
+  }
 
   fail(failure: EmulatorFailure): void {
     this.#options.emulator.fail(failure);
@@ -121,6 +198,10 @@ export class SimVendor {
     this.rotate(KEY);
   }
 
+  get knowsIds(): boolean {
+    return this.#options.knowsIds;
+  }
+
   /** Ids of what it took, after dedupe. */
   ids(): readonly string[] {
     return this.#options.ids();
@@ -130,16 +211,16 @@ export class SimVendor {
   faults(): readonly string[] {
     const arrived = this.#options.arrived();
     for (; this.#looked < arrived.length; this.#looked++) this.#look(arrived[this.#looked] as Arrived);
-    return this.#faults.splice(0);
+    return [...(this.#options.ownFaults?.() ?? []), ...this.#faults.splice(0)];
   }
 
   /** In the order in which its client made it, and as this vendor is to have it. */
   #look({ id, event }: Arrived): void {
     const { name, isChoosy } = this.#options;
-    const { properties } = event;
-    const held = typeof properties === "object" && properties !== null ? (properties as Record<string, unknown>) : {};
+    const held = heldIn(event);
     if (isChoosy && event["event"] === SKIPPED_EVENT) this.#faults.push(`${name} got an event that is filtered`);
     if (isChoosy && Object.hasOwn(held, REDACTED_PROPERTY)) this.#faults.push(`${name} got what is redacted`);
+    if (held[POISON_PROPERTY] === true) this.#faults.push(`${name} took an event that it refuses`);
     if (this.#refused.has(id)) return;
     const stranger = hostileNumber(id);
     const client = stranger === undefined ? held["client"] : STRANGER;
@@ -147,23 +228,54 @@ export class SimVendor {
     // A stranger's event whose id was none.
     if (typeof client !== "number" || typeof number !== "number") return;
     // Events of one user keep their order; those of nobody have none.
-    const user = event["userId"] ?? event["anonymousId"];
-    if (typeof user !== "string" || user === "") return;
-    const who = `client ${client}, user ${user}`;
+    const user = userOf(event);
+    if (user === undefined) return;
+    this.#lookAtOrder(`client ${client}, user ${user}`, number);
+    const tied = client === STRANGER ? undefined : tieOf(event);
+    // What an anonymous user did before it was somebody must not come after.
+    if (tied !== undefined && tied !== user) this.#raise(`client ${client}, user ${tied}`, number);
+  }
+
+  #lookAtOrder(who: string, number: number): void {
     const last = this.#last.get(who) ?? Number.NEGATIVE_INFINITY;
-    if (number <= last) this.#faults.push(`${name} got event ${number} of ${who} after event ${last}`);
-    this.#last.set(who, number);
+    if (number <= last && this.isOrdered) {
+      this.orderViolations += 1;
+      this.#faults.push(`${this.#options.name} got event ${number} of ${who} after event ${last}`);
+    }
+    this.#raise(who, number);
+  }
+
+  #raise(who: string, number: number): void {
+    this.#last.set(who, Math.max(number, this.#last.get(who) ?? Number.NEGATIVE_INFINITY));
+  }
+
+  /** What an odd answer made a dead letter comes again when the cursor is lost. */
+  #noteOdd(body: Uint8Array): void {
+    for (const event of eventsIn(body)) this.#refused.add(String(event["messageId"]));
   }
 
   /** The refusal may be lost on the way, or with the cursor: the event comes again then. */
   #noteRefused(body: Uint8Array, answer: ServerResponse): void {
     if (!answer.body.includes('"rejected"')) return;
     const { rejected } = JSON.parse(answer.body) as { readonly rejected: readonly { readonly index: number }[] };
-    const { batch } = JSON.parse(Buffer.from(body).toString()) as {
-      readonly batch: readonly { messageId?: unknown }[];
-    };
-    for (const { index } of rejected) this.#refused.add(String(batch[index]?.messageId));
+    const batch = eventsIn(body);
+    for (const { index } of rejected) this.#refused.add(String(batch[index]?.["messageId"]));
   }
+}
+
+/** What the simulation wrote into an event to know it again. */
+export function heldIn(event: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const held = event["properties"] ?? event["traits"];
+  return typeof held === "object" && held !== null ? (held as Record<string, unknown>) : {};
+}
+
+export function isPoison(event: Readonly<Record<string, unknown>>): boolean {
+  return heldIn(event)[POISON_PROPERTY] === true;
+}
+
+/** The anonymous id that an event ties to its user. */
+function tieOf({ type, anonymousId }: Readonly<Record<string, unknown>>): string | undefined {
+  return type === "identify" && typeof anonymousId === "string" ? anonymousId : undefined;
 }
 
 /** Only then may it say something else without a lie about an event. */

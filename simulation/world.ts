@@ -1,9 +1,8 @@
 /**
- * What there is in the simulation: two clients and a stranger, the relay, three vendors, and
- * everything that can go wrong between them.
+ * What there is in the simulation: two clients of several users each and a stranger, the relay, four
+ * vendors at a distance, and everything that can go wrong between them.
  */
 import {
-  type EmulatorFailure,
   SeededRandom,
   type ServerHandler,
   type ServerRequest,
@@ -15,9 +14,19 @@ import { segment } from "waybill";
 import { type Client, createClientOn } from "../packages/client/src/client.ts";
 import { hostileRequest } from "./hostile.ts";
 import type { PlantedBug } from "./planted-bug.ts";
-import { BATCH_EVENTS_LIMIT, type Plan, REDACTED_PROPERTY, SimRelay, SKIPPED_EVENT, VENDORS } from "./sim-relay.ts";
+import {
+  BATCH_EVENTS_LIMIT,
+  type DestinationPlan,
+  originOf,
+  type Plan,
+  REDACTED_PROPERTY,
+  SimRelay,
+  SKIPPED_EVENT,
+  VENDORS,
+} from "./sim-relay.ts";
 import { Stranger } from "./stranger.ts";
-import { createVendor, type SimVendor } from "./vendors.ts";
+import { isFault, nextStep } from "./steps.ts";
+import { createVendor, POISON_PROPERTY, type SimVendor } from "./vendors.ts";
 
 const RELAY = "http://relay.test";
 const CLIENT_KEY = "in";
@@ -30,72 +39,30 @@ const SKIPPED_SHARE = 0.1;
 const SETTLE_MS = 15 * 60_000;
 const STEP_MAX_MS = 400;
 const EVENTS_MAX = 12;
+const BURST_MAX = 80;
 const START_MS = 20;
 const SEGMENT_HEADER_BYTES = 64;
 const CLIENTS = [0, 1] as const;
-/** Retention that a lane which is behind loses events to. */
-const HARD_LIMIT_BYTES = 24_000;
-const NEVER = { maxAgeMs: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY };
-
-/** A kind of step: how often it is chosen beside the others, and what it does. */
-interface StepKind {
-  readonly name: string;
-  readonly weight: number;
-  readonly run: (world: World) => void | Promise<void>;
+const USERS = 8;
+/** Of its events one user has this share; others are nobody's yet, or tie such a one to a user. */
+const HOT_SHARE = 0.3;
+const ANONYMOUS_SHARE = 0.15;
+const TIE_SHARE = 0.05;
+const ROUND_TRIP_MS = { min: 20, max: 200 };
+/** Steps after which each event is looked at. */
+const LOOK_EVERY = 5;
+const GIVE_UP_MS = [30_000, 60_000, 300_000];
+const GIVE_UP_LAST_MS = 60_000;
+/** What may be counted twice around a restart. */
+const GIVE_UP_SLACK_MS = 1_000;
+/** At the end others have to pass for a poisonous event to be given up. */
+const TRICKLE_MS = 5_000;
+const TRICKLES_MAX = 400;
+interface Make {
+  readonly client?: number;
+  readonly userId?: string;
+  readonly isPoison?: boolean;
 }
-
-const vendorFails = (name: string, weight: number, failure: (random: SeededRandom) => EmulatorFailure): StepKind => ({
-  name,
-  weight,
-  run: (world) => world.pickVendor().fail(failure(world.random)),
-});
-
-const TRACK: StepKind = { name: "track", weight: 50, run: (world) => world.track() };
-const FAULTS: readonly StepKind[] = [
-  vendorFails("status5xx", 6, (random) => ({
-    kind: "status",
-    status: random.pick([500, 502, 503]),
-    forMs: 1_000 + random.below(20_000),
-  })),
-  vendorFails("rateLimit429", 4, (random) => ({
-    kind: "status",
-    status: 429,
-    retryAfter: String(1 + random.below(5)),
-    times: 1 + random.below(3),
-  })),
-  vendorFails("resetBeforeActing", 3, (random) => ({ kind: "reset", times: 1 + random.below(3) })),
-  vendorFails("resetAfterActing", 4, (random) => ({ kind: "resetAfter", times: 1 + random.below(3) })),
-  vendorFails("hang", 2, () => ({ kind: "hang", times: 1 })),
-  // Acts, and answers when nobody listens any more.
-  vendorFails("slow", 2, () => ({ kind: "slow", delayMs: 3_000, times: 2 })),
-  // Acts, then neither answers nor closes.
-  vendorFails("halfClosed", 2, () => ({ kind: "slow", delayMs: 3_600_000, times: 1 })),
-  vendorFails("partialRejection", 2, () => ({ kind: "partial", times: 1 })),
-  { name: "credentialRotation", weight: 3, run: (world) => world.rotate() },
-  { name: "processCrash", weight: 4, run: (world) => world.crash(() => world.disk.killProcess()) },
-  { name: "powerCut", weight: 4, run: (world) => world.crash(() => world.disk.crash(world.random.fork())) },
-  { name: "crashAtDiskOperation", weight: 4, run: (world) => world.crashSoon() },
-  { name: "syncError", weight: 3, run: (world) => world.toggleSyncErrors() },
-  { name: "fullDisk", weight: 3, run: (world) => world.toggleFullDisk() },
-  { name: "bitRot", weight: 1, run: (world) => world.rot() },
-  { name: "network", weight: 4, run: (world) => world.toggleNetwork() },
-  { name: "clockJump", weight: 3, run: (world) => world.clock.jump(world.random.below(600_000) - 300_000) },
-  { name: "configReload", weight: 3, run: (world) => world.reload() },
-  { name: "pauseAndResume", weight: 3, run: (world) => world.pause() },
-  {
-    name: "retentionOvertakes",
-    weight: 2,
-    run: (world) => world.relay?.retain({ ...NEVER, hardMaxBytes: HARD_LIMIT_BYTES }),
-  },
-  { name: "hostileEvent", weight: 8, run: (world) => world.stranger.send() },
-  { name: "hostileRequest", weight: 6, run: (world) => world.sendHostileRequest() },
-  { name: "hostileAnswer", weight: 6, run: (world) => world.pickVendor().answerOddly(world.random) },
-];
-const STEPS: readonly StepKind[] = [TRACK, ...FAULTS];
-const TOTAL_WEIGHT = STEPS.reduce((total, { weight }) => total + weight, 0);
-
-/** Kinds of faults there are. */
-export const FAULT_KINDS: readonly string[] = FAULTS.map(({ name }) => name);
 
 export class World {
   readonly violations: string[] = [];
@@ -114,17 +81,37 @@ export class World {
   readonly #bug: PlantedBug | undefined;
   /** How many events each client has made: they carry their number. */
   readonly #made: number[] = CLIENTS.map(() => 0);
-  #plan: Plan = { keys: VENDORS.map(() => "key"), lingerMs: 20, batchMaxEvents: BATCH_EVENTS_LIMIT };
+  #plan: Plan;
   #finishing = false;
+  #requestViolations = 0;
+  /** Ids of the events that vendors refuse, as far as they were seen in the log. */
+  readonly #poison = new Set<string>();
+  /** The shortest time after which anything may have been given up. */
+  #giveUpMs = Number.POSITIVE_INFINITY;
+  /** Dead letters that were looked at, by vendor. */
+  readonly #judged = VENDORS.map(() => new Set<string>());
+  #hasRemoved = false;
 
   constructor(seed: number, bug?: PlantedBug) {
     this.#bug = bug;
     this.random = new SeededRandom(seed);
     this.disk = new SimDisk(this.random.fork());
     this.#network = new SimNetwork({ clock: this.clock, random: this.random.fork(), latencyMs: 5 });
-    this.#vendors = VENDORS.map((vendor, index) => createVendor(vendor, `emulator ${index}`, this.clock));
-    for (const [index, vendor] of this.#vendors.entries())
-      this.#network.serve(`http://emulator${index}.test`, vendor.handle);
+    this.#vendors = VENDORS.map((vendor, index) => {
+      const roundTripMs = ROUND_TRIP_MS.min + this.random.below(ROUND_TRIP_MS.max - ROUND_TRIP_MS.min);
+      return createVendor(vendor, {
+        name: `emulator ${index}`,
+        clock: this.clock,
+        random: this.random.fork(),
+        roundTripMs,
+      });
+    });
+    for (const [index, vendor] of this.#vendors.entries()) this.#network.serve(originOf(index), vendor.handle);
+    this.#plan = {
+      destinations: VENDORS.map(() => this.#drawn("key")),
+      lingerMs: 20,
+      batchMaxEvents: 1 + this.random.below(BATCH_EVENTS_LIMIT),
+    };
     const transport = bug?.clientTransport?.(this.#network.transport) ?? this.#network.transport;
     this.#clients = CLIENTS.map(() =>
       createClientOn(
@@ -134,7 +121,7 @@ export class World {
         },
         {
           destinations: [segment({ name: "relay", url: RELAY, writeKey: CLIENT_KEY })],
-          flushAt: 4,
+          flushAt: 10,
           flushIntervalMs: 50,
           timeoutMs: 2_000,
           backoffMaxMs: 2_000,
@@ -156,11 +143,34 @@ export class World {
     return this.#made.reduce((total, count) => total + count, 0) + this.stranger.accepted;
   }
 
+  /** Of the order of users, at a vendor or on the way to it. */
+  get orderViolations(): number {
+    return this.#vendors.reduce((sum, { orderViolations }) => sum + orderViolations, this.#requestViolations);
+  }
+
+  /** What an operator may set for a destination. */
+  #drawn(key: string): DestinationPlan {
+    const order = this.random.pick(["user", "user", "user", "user", "arrival", "none"] as const);
+    const giveUpAfterMs = this.random.pick(GIVE_UP_MS);
+    this.#giveUpMs = Math.min(this.#giveUpMs, giveUpAfterMs);
+    return { key, order, maxInFlight: this.random.pick([1, 2, 4, 8, 64, 64]), giveUpAfterMs };
+  }
+
   async startRelay(): Promise<void> {
     // A disk that fails at the start is tried again, as a supervisor does.
     for (let attempt = 0; attempt < 100; attempt++) {
       const { clock, disk, random } = this;
-      const relay = new SimRelay({ clock, disk, network: this.#network, random: random.fork(), bug: this.#bug });
+      const relay = new SimRelay({
+        clock,
+        disk,
+        network: this.#network,
+        random: random.fork(),
+        bug: this.#bug,
+        onViolation: (what) => {
+          this.#requestViolations += 1;
+          this.violations.push(what);
+        },
+      });
       if (await relay.start(this.#plan)) {
         this.relay = relay;
         this.#network.serve(RELAY, this.#guarded(relay));
@@ -185,9 +195,9 @@ export class World {
   }
 
   async step(): Promise<void> {
-    let roll = this.random.next() * TOTAL_WEIGHT;
-    const kind = STEPS.find(({ weight }) => (roll -= weight) < 0) ?? TRACK;
-    if (kind !== TRACK) this.faults[kind.name] = (this.faults[kind.name] ?? 0) + 1;
+    const kind = nextStep(this.random);
+    if (isFault(kind)) this.faults[kind.name] = (this.faults[kind.name] ?? 0) + 1;
+    this.#hasRemoved ||= kind.name === "retentionOvertakes";
     await kind.run(this);
     await this.clock.advance(this.random.next() * STEP_MAX_MS);
     if (this.relay?.alive === false) await this.#restart();
@@ -198,16 +208,29 @@ export class World {
     const fail = (what: string): void => {
       this.violations.push(`${when}: ${what}`);
     };
+    this.relay?.noteOrder();
+    const { excessBytes = 0 } = this.relay ?? {};
+    if (excessBytes > 0) fail(`lanes hold ${excessBytes} bytes more than they may`);
     for (const { destination, account, mode, reason } of this.relay?.lanes() ?? []) {
       if (!account.balanced) fail(`the ledger of ${destination} does not balance: ${JSON.stringify(account)}`);
-      // The batch on its way may have been removed meanwhile.
-      if (account.pending > (this.relay?.kept ?? 0) + BATCH_EVENTS_LIMIT)
-        fail(`${destination} waits for ${account.pending} events, the log has ${this.relay?.kept}`);
+      if (account.pending < 0) fail(`${destination} waits for ${account.pending} events`);
       if ((mode as string) === "failed") fail(`a defect stopped ${destination}: ${reason}`);
     }
     for (const client of this.#clients)
       if (client.accounts()["relay"]?.balanced !== true) fail("a client's ledger does not balance");
-    for (const vendor of this.#vendors) for (const fault of vendor.faults()) fail(fault);
+    for (const [index, vendor] of this.#vendors.entries()) {
+      const order = this.relay?.orderOf(index);
+      vendor.isOrdered &&= order !== "none";
+      for (const fault of vendor.faults()) fail(fault);
+      vendor.isOrdered = order === "user" || order === "arrival";
+    }
+  }
+
+  /** What must hold of each event. */
+  async look(step: number): Promise<void> {
+    const isDue = step % LOOK_EVERY === LOOK_EVERY - 1 && this.disk.onOperation === undefined;
+    if (!isDue || this.relay?.alive !== true) return;
+    for (const index of this.#vendors.keys()) await this.#checkTraces(index, `step ${step}`);
   }
 
   /** Faults off; then nothing accepted may be missing, doubled, invented or out of order. */
@@ -217,7 +240,16 @@ export class World {
     this.disk.capacityBytes = Number.POSITIVE_INFINITY;
     this.disk.faults = {};
     this.#network.faults = {};
-    this.#plan = { ...this.#plan, keys: VENDORS.map(() => "key") };
+    this.#plan = {
+      ...this.#plan,
+      destinations: this.#plan.destinations.map((destination) => ({
+        ...destination,
+        key: "key",
+        order: "user",
+        giveUpAfterMs: GIVE_UP_LAST_MS,
+      })),
+    };
+    this.#giveUpMs = Math.min(this.#giveUpMs, GIVE_UP_LAST_MS);
     for (const [index, vendor] of this.#vendors.entries()) {
       vendor.recover();
       // Ends what a vendor asked to wait.
@@ -229,6 +261,7 @@ export class World {
     // What a stranger is refused takes nothing from those who still have something to send.
     for (let count = 0; count < LAST_HOSTILE_REQUESTS; count++) this.sendHostileRequest();
     await this.clock.advance(START_MS);
+    await this.#trickle();
     this.track();
     const closed = Promise.all(this.#clients.map((client) => client.close({ deadlineMs: SETTLE_MS })));
     await this.clock.advance(SETTLE_MS);
@@ -248,6 +281,15 @@ export class World {
     this.relay?.kill();
   }
 
+  /** Others pass until what is refused for ever has been given up. */
+  async #trickle(): Promise<void> {
+    for (let count = 0; count < TRICKLES_MAX; count++) {
+      this.#make({ userId: `trickle-${count}` });
+      await this.clock.advance(TRICKLE_MS);
+      if (VENDORS.every((_, index) => this.relay?.pending(index) === 0)) return;
+    }
+  }
+
   async #checkLog(): Promise<void> {
     const ids = (await this.relay?.storedIds()) ?? [];
     const distinct = new Set(ids);
@@ -263,9 +305,10 @@ export class World {
     const vendor = this.#vendors[index];
     if (relay === undefined || vendor === undefined) return;
     const received = new Set(vendor.ids());
-    const dead = await relay.listedDeadIds(index);
-    for (const { id, event, outcome, reason } of await relay.outcomes(index)) {
+    const dead = await relay.listedDead(index);
+    for (const { id, event, outcome, reason, poisonous } of await relay.outcomes(index)) {
       this.tracesChecked += 1;
+      if (poisonous) this.#poison.add(id);
       const isTrue =
         outcome === "delivered"
           ? received.has(id)
@@ -277,6 +320,33 @@ export class World {
       if (isTrue) continue;
       this.traceMismatches += 1;
       this.violations.push(`${when}: emulator ${index}: the trace of ${id} says ${outcome} ${reason ?? ""}`);
+    }
+    this.#checkPending(index, when, await relay.countPending(index));
+    this.#judgePoison(index, when, dead);
+  }
+
+  #checkPending(index: number, when: string, counted: number): void {
+    const { relay } = this;
+    if (relay === undefined) return;
+    // Batches on their way may have been removed meanwhile.
+    const removed = this.#hasRemoved ? relay.inFlight(index) * BATCH_EVENTS_LIMIT : 0;
+    const pending = relay.pending(index);
+    if (pending < counted || pending > counted + removed)
+      this.violations.push(`${when}: emulator ${index}: ${pending} events are pending, ${counted} by their traces`);
+  }
+
+  /** Only what a vendor refused for ever, while it took others, has been given up. */
+  #judgePoison(index: number, when: string, dead: ReadonlyMap<string, string>): void {
+    const judged = this.#judged[index] as Set<string>;
+    for (const [id, reason] of dead) {
+      if (judged.has(id) || !reason.startsWith("poison")) continue;
+      judged.add(id);
+      const vendor = this.#vendors[index] as SimVendor;
+      if (!vendor.hasRefused(id)) this.violations.push(`${when}: emulator ${index}: ${id} was given up: ${reason}`);
+      else if (vendor.refusedMs(id) < this.#giveUpMs - GIVE_UP_SLACK_MS)
+        this.violations.push(
+          `${when}: emulator ${index}: ${id} was given up after ${vendor.refusedMs(id)} ms while others passed`,
+        );
     }
   }
 
@@ -291,7 +361,10 @@ export class World {
     if (account.pending > 0) this.violations.push(`end: emulator${index} has ${account.pending} pending (${mode})`);
     const received = vendor.ids();
     const distinct = new Set(received);
-    if (distinct.size !== received.length) this.violations.push(`end: emulator ${index} has an event twice`);
+    if (distinct.size !== received.length) {
+      const twice = received.filter((id, at) => received.indexOf(id) !== at);
+      this.violations.push(`end: emulator ${index} has ${twice.length} events twice: ${twice.slice(0, 5).join()}`);
+    }
     for (const id of (await this.relay?.deadIds(index)) ?? []) distinct.add(id);
     const missing = this.tracked - distinct.size;
     const explained = account.dropped + account.expired;
@@ -302,16 +375,40 @@ export class World {
   }
 
   track(): void {
-    const index = this.random.below(CLIENTS.length);
-    for (let count = 1 + this.random.below(EVENTS_MAX); count > 0; count--) {
-      const number = this.#made[index] as number;
-      this.#made[index] = number + 1;
-      this.#clients[index]?.track({
-        userId: `u${index}`,
-        event: this.random.chance(SKIPPED_SHARE) ? SKIPPED_EVENT : "E",
-        properties: { client: index, number, [REDACTED_PROPERTY]: "s", pad: "x".repeat(this.random.below(300)) },
+    for (let count = 1 + this.random.below(EVENTS_MAX); count > 0; count--) this.#make({});
+  }
+
+  /** More than a batch at once. */
+  burst(): void {
+    for (let count = this.random.below(BURST_MAX); count > 0; count--) this.#make({});
+  }
+
+  /** An event that vendors answer with 500 for ever, and what its user does next. */
+  trackPoison(): void {
+    const client = this.random.below(CLIENTS.length);
+    const userId = this.#userOf(client);
+    this.#make({ client, userId, isPoison: true });
+    for (let count = this.random.below(3); count > 0; count--) this.#make({ client, userId });
+  }
+
+  #userOf(client: number): string {
+    return `u${client}-${this.random.chance(HOT_SHARE) ? 0 : this.random.below(USERS)}`;
+  }
+
+  #make({ client = this.random.below(CLIENTS.length), userId = this.#userOf(client), isPoison = false }: Make): void {
+    const { random } = this;
+    const number = this.#made[client] as number;
+    this.#made[client] = number + 1;
+    const anonymousId = `a${client}-${random.below(USERS)}`;
+    const held = { client, number, [REDACTED_PROPERTY]: "s", pad: "x".repeat(random.below(300)) };
+    const roll = isPoison ? 1 : random.next();
+    if (roll < TIE_SHARE) this.#clients[client]?.identify({ userId, anonymousId, traits: held });
+    else
+      this.#clients[client]?.track({
+        ...(roll < TIE_SHARE + ANONYMOUS_SHARE ? { anonymousId } : { userId }),
+        event: !isPoison && random.chance(SKIPPED_SHARE) ? SKIPPED_EVENT : "E",
+        properties: isPoison ? { ...held, [POISON_PROPERTY]: true } : held,
       });
-    }
   }
 
   pickVendor(): SimVendor {
@@ -365,7 +462,7 @@ export class World {
     this.#network.remove(RELAY);
     this.disk.onOperation = undefined;
     // What the dead process had sent arrives before a new one is up.
-    await this.clock.advance(START_MS);
+    await this.clock.advance(START_MS + ROUND_TRIP_MS.max / 2);
     await this.startRelay();
     if (this.relay?.alive === true)
       for (const index of this.#vendors.keys()) await this.#checkTraces(index, "after a crash");
@@ -378,14 +475,15 @@ export class World {
     this.#vendors[index]?.rotate(key);
     this.clock.after(this.random.below(5_000), () => {
       if (this.#finishing) return;
-      this.#plan = { ...this.#plan, keys: this.#plan.keys.map((old, at) => (at === index ? key : old)) };
+      const destinations = this.#plan.destinations.map((old, at) => (at === index ? { ...old, key } : old));
+      this.#plan = { ...this.#plan, destinations };
       this.relay?.reconfigure(this.#plan);
     });
   }
 
   reload(): void {
     this.#plan = {
-      ...this.#plan,
+      destinations: this.#plan.destinations.map((old) => (this.random.chance(0.5) ? this.#drawn(old.key) : old)),
       lingerMs: this.random.below(100),
       batchMaxEvents: 1 + this.random.below(BATCH_EVENTS_LIMIT),
     };
@@ -428,6 +526,6 @@ export class World {
 
 /** Only what is not addressed to the third destination, or has no meaning there. */
 function isLeftOut(index: number, reason: string | undefined, event: unknown): boolean {
-  if (VENDORS[index] === "segment") return false;
+  if (VENDORS[index] !== "letter") return false;
   return reason === "unsupported" || (reason === "filtered" && event === SKIPPED_EVENT) || event !== "E";
 }
