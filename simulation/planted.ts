@@ -6,6 +6,8 @@ import { Account, DELIVERED, type Disk, type HttpResponse, Lane, type Sender, ty
 import { Fates, LaneState, LogBatch } from "@waybill/log";
 import { type BodyRefusal, IdWindow } from "@waybill/relay/headless";
 import type { PlantedBug } from "./planted-bug.ts";
+import { STRAND_BUGS } from "./planted-strands.ts";
+import { replaced } from "./replaced.ts";
 import { VENDORS } from "./sim-relay.ts";
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
@@ -258,6 +260,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     what: "what retention took has no fate, and the events after it get each other's",
     patch: () => replaced(Fates.prototype, "expire", () => () => undefined),
   },
+  ...STRAND_BUGS,
 ];
 
 type Refuse = (refusal: BodyRefusal) => void;
@@ -287,14 +290,5 @@ function methodsOf(disk: Disk): Disk {
     rename: (from, to) => disk.rename(from, to),
     remove: (path) => disk.remove(path),
     syncDirectory: (path) => disk.syncDirectory(path),
-  };
-}
-
-/** Replaces a method; returns what puts it back. */
-function replaced<T extends object, K extends keyof T>(target: T, name: K, make: (original: T[K]) => T[K]): () => void {
-  const original = target[name];
-  target[name] = make(original);
-  return () => {
-    target[name] = original;
   };
 }

@@ -28,7 +28,6 @@ import type {
 import { DEFAULT_LIMITS } from "@waybill/vendors";
 import { type InFlightRules, watched } from "./in-flight.ts";
 import type { Bodies, PlantedBug } from "./planted-bug.ts";
-import { isPoison } from "./vendors.ts";
 
 export type SimOrder = "user" | "arrival" | "none";
 
@@ -77,9 +76,7 @@ export interface SimRelayOptions {
 
 export interface SimOutcome extends Pick<TraceDestination, "outcome" | "reason"> {
   readonly id: string;
-  readonly event: unknown;
-  /** Whether vendors refuse it for ever. */
-  readonly poisonous: boolean;
+  readonly event: Readonly<Record<string, unknown>>;
 }
 
 type Config = Parameters<typeof Environment.open>[0]["config"];
@@ -306,8 +303,7 @@ export class SimRelay {
       for (const [at, event] of eventsOf(record).entries())
         outcomes.push({
           id: event.messageId,
-          event: event.event,
-          poisonous: isPoison(event as unknown as Record<string, unknown>),
+          event: event as unknown as SimOutcome["event"],
           ...(await destination.outcomeOf(record.first + at)),
         });
     return outcomes;

@@ -222,18 +222,21 @@ export class SimVendor {
     if (isChoosy && Object.hasOwn(held, REDACTED_PROPERTY)) this.#faults.push(`${name} got what is redacted`);
     if (held[POISON_PROPERTY] === true) this.#faults.push(`${name} took an event that it refuses`);
     if (this.#refused.has(id)) return;
-    const stranger = hostileNumber(id);
-    const client = stranger === undefined ? held["client"] : STRANGER;
-    const number = stranger ?? held["number"];
-    // A stranger's event whose id was none.
-    if (typeof client !== "number" || typeof number !== "number") return;
-    // Events of one user keep their order; those of nobody have none.
-    const user = userOf(event);
-    if (user === undefined) return;
+    const made = madeBy(id, event);
+    if (made === undefined) return;
+    const { client, user, number } = made;
     this.#lookAtOrder(`client ${client}, user ${user}`, number);
     const tied = client === STRANGER ? undefined : tieOf(event);
     // What an anonymous user did before it was somebody must not come after.
     if (tied !== undefined && tied !== user) this.#raise(`client ${client}, user ${tied}`, number);
+  }
+
+  /** Whether a later event of its user was taken before this one, which was not. */
+  hasOvertaken(id: string, event: Readonly<Record<string, unknown>>): boolean {
+    const made = madeBy(id, event);
+    if (made === undefined || !this.isOrdered || this.#refused.has(id)) return false;
+    const last = this.#last.get(`client ${made.client}, user ${made.user}`);
+    return last !== undefined && last > made.number;
   }
 
   #lookAtOrder(who: string, number: number): void {
@@ -271,6 +274,21 @@ export function heldIn(event: Readonly<Record<string, unknown>>): Readonly<Recor
 
 export function isPoison(event: Readonly<Record<string, unknown>>): boolean {
   return heldIn(event)[POISON_PROPERTY] === true;
+}
+
+/** Whose event it is, and its number among those of its client; `undefined` for nobody's. */
+function madeBy(
+  id: string,
+  event: Readonly<Record<string, unknown>>,
+): { readonly client: number; readonly user: string; readonly number: number } | undefined {
+  const held = heldIn(event);
+  const stranger = hostileNumber(id);
+  const client = stranger === undefined ? held["client"] : STRANGER;
+  const number = stranger ?? held["number"];
+  const user = userOf(event);
+  // A stranger's event whose id was none.
+  if (typeof client !== "number" || typeof number !== "number" || user === undefined) return undefined;
+  return { client, user, number };
 }
 
 /** The anonymous id that an event ties to its user. */

@@ -84,8 +84,6 @@ export class World {
   #plan: Plan;
   #finishing = false;
   #requestViolations = 0;
-  /** Ids of the events that vendors refuse, as far as they were seen in the log. */
-  readonly #poison = new Set<string>();
   /** The shortest time after which anything may have been given up. */
   #giveUpMs = Number.POSITIVE_INFINITY;
   /** Dead letters that were looked at, by vendor. */
@@ -213,6 +211,8 @@ export class World {
     if (excessBytes > 0) fail(`lanes hold ${excessBytes} bytes more than they may`);
     for (const { destination, account, mode, reason } of this.relay?.lanes() ?? []) {
       if (!account.balanced) fail(`the ledger of ${destination} does not balance: ${JSON.stringify(account)}`);
+      if (this.faults["bitRot"] === undefined && (account.droppedByReason["log_damaged"] ?? 0) > 0)
+        fail(`${destination} has damaged events, and nothing was damaged`);
       if (account.pending < 0) fail(`${destination} waits for ${account.pending} events`);
       if ((mode as string) === "failed") fail(`a defect stopped ${destination}: ${reason}`);
     }
@@ -306,16 +306,18 @@ export class World {
     if (relay === undefined || vendor === undefined) return;
     const received = new Set(vendor.ids());
     const dead = await relay.listedDead(index);
-    for (const { id, event, outcome, reason, poisonous } of await relay.outcomes(index)) {
+    for (const { id, event, outcome, reason } of await relay.outcomes(index)) {
       this.tracesChecked += 1;
-      if (poisonous) this.#poison.add(id);
+      const isOpen = outcome === "pending" && !received.has(id) && !dead.has(id) && !mayBeLeftOut(index, event);
+      if (isOpen && vendor.hasOvertaken(id, event))
+        this.violations.push(`${when}: emulator ${index}: ${id} waits, a later one of its user does not`);
       const isTrue =
         outcome === "delivered"
           ? received.has(id)
           : outcome === "rejected"
             ? dead.has(id)
             : outcome === "dropped"
-              ? isLeftOut(index, reason, event)
+              ? isLeftOut(index, reason, event["event"])
               : outcome === "expired" || (outcome === "pending" && when !== "end");
       if (isTrue) continue;
       this.traceMismatches += 1;
@@ -528,4 +530,9 @@ export class World {
 function isLeftOut(index: number, reason: string | undefined, event: unknown): boolean {
   if (VENDORS[index] !== "letter") return false;
   return reason === "unsupported" || (reason === "filtered" && event === SKIPPED_EVENT) || event !== "E";
+}
+
+/** What was left out once is pending again when the cursor is lost, and those behind it are not. */
+function mayBeLeftOut(index: number, { event, userId }: Readonly<Record<string, unknown>>): boolean {
+  return VENDORS[index] === "letter" && (event !== "E" || typeof userId !== "string");
 }

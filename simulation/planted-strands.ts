@@ -1,0 +1,129 @@
+/** Bugs that a careless change could bring to strands, to parked users and to what is in flight. */
+import { LaneState, type LaneStateValue, LogStore } from "@waybill/log";
+import { Flights } from "../packages/core/src/flights.ts";
+import { Parked } from "../packages/log/src/lanes/parked.ts";
+import { Strands } from "../packages/log/src/lanes/strands.ts";
+import type { PlantedBug } from "./planted-bug.ts";
+import { replaced } from "./replaced.ts";
+
+/** Strands from which on a key is in another one than before. */
+const MOVED_FROM = 4;
+
+export const STRAND_BUGS: readonly PlantedBug[] = [
+  {
+    name: "strand-forgets-its-plan",
+    what: "after a crash the batches of strands are others than before, under other keys",
+    patch: () =>
+      replaced(
+        Strands.prototype,
+        "values",
+        (values) =>
+          function (this: Strands, otherwise: number) {
+            return values.call(this, otherwise).map((strand) => ({ ...strand, planned: 0 }));
+          },
+      ),
+  },
+  {
+    name: "split-skips-an-event",
+    what: "a strand that becomes two loses the first event of one of them",
+    patch: () =>
+      replaced(
+        Strands.prototype,
+        "split",
+        (split) =>
+          function (this: Strands, ...args: Parameters<Strands["split"]>) {
+            const isSplit = split.apply(this, args);
+            const last = this.all.at(-1);
+            const first = last && this.firstOf(last, -1);
+            if (isSplit && last !== undefined) this.take(last, (record, at) => record.first + at === first);
+            return isSplit;
+          },
+      ),
+  },
+  {
+    name: "key-changes-strands",
+    what: "the events of a user are in another strand than those before, which are on their way",
+    patch: () =>
+      replaced(
+        Strands.prototype,
+        "strandOf",
+        (strandOf) =>
+          function (this: Strands, hash: number) {
+            return strandOf.call(this, this.count < MOVED_FROM ? hash : hash + 1);
+          },
+      ),
+  },
+  {
+    name: "strand-runs-ahead",
+    what: "the state says that a strand has settled an event more than it has",
+    patch: () =>
+      replaced(
+        Strands.prototype,
+        "values",
+        (values) =>
+          function (this: Strands, otherwise: number) {
+            return values.call(this, otherwise).map((strand) => ({ ...strand, position: strand.position + 1 }));
+          },
+      ),
+  },
+  {
+    name: "frontier-runs-ahead",
+    what: "the state says that more is settled before the parked events' frontier than is",
+    patch: () =>
+      replaced(
+        LaneState.prototype,
+        "write",
+        (write) =>
+          function (this: LaneState<object>, value: object) {
+            const { frontier } = value as LaneStateValue;
+            return write.call(this, frontier === undefined ? value : { ...value, frontier: frontier + 1 });
+          },
+      ),
+  },
+  {
+    name: "give-up-in-an-outage",
+    what: "a parked event is given up although nothing passes",
+    patch: () =>
+      replaced(
+        Parked.prototype,
+        "failed",
+        (failed) =>
+          function (this: Parked, user, now) {
+            return failed.call(this, user, now, true);
+          },
+      ),
+  },
+  {
+    name: "parked-user-is-overtaken",
+    what: "later events of a parked user do not wait",
+    patch: () => {
+      const undo = [
+        replaced(Parked.prototype, "has", () => () => false),
+        replaced(Parked.prototype, "hold", () => () => "none"),
+      ];
+      return () => {
+        for (const one of undo) one();
+      };
+    },
+  },
+  {
+    name: "retention-forgets-what-is-settled",
+    what: "before retention removes events it is not written down which of them are settled",
+    patch: () => replaced(LogStore.prototype, "expiring", () => () => Promise.resolve()),
+  },
+  {
+    name: "one-more-in-flight",
+    what: "a lane has one request more on its way than it may",
+    patch: () => {
+      const original = Object.getOwnPropertyDescriptor(Flights.prototype, "size") as PropertyDescriptor;
+      Object.defineProperty(Flights.prototype, "size", {
+        configurable: true,
+        get(this: Flights) {
+          const size = original.get?.call(this) as number;
+          return size > 1 ? size - 1 : size;
+        },
+      });
+      return () => Object.defineProperty(Flights.prototype, "size", original);
+    },
+  },
+];
