@@ -119,6 +119,8 @@ export class SimVendor {
   orderViolations = 0;
   /** When it took something: for who wants to know whether others passed. */
   readonly #tookAt: number[] = [];
+  /** Ids of requests that failed: the batch they were in may have been halved since. */
+  readonly #troubled = new Set<string>();
   /** When it refused each poisonous event. */
   readonly #poisonAt = new Map<string, number[]>();
 
@@ -126,11 +128,23 @@ export class SimVendor {
     this.#options = options;
   }
 
+  /**
+   * What is there twice and may not be. Where duplicates are known by the key of the request alone,
+   * the parts of a batch that was halved, on its way in a crash, come again under another key.
+   */
+  twice(): readonly string[] {
+    const { ids, knowsIds } = this.#options;
+    const seen = new Set<string>();
+    return ids().filter((id) => (seen.has(id) ? knowsIds || !this.#troubled.has(id) : (seen.add(id), false)));
+  }
+
   readonly handle: ServerHandler = async (request) => {
     const { clock, roundTripMs, random } = this.#options;
     const wayMs = (roundTripMs / 2) * (0.5 + 0.5 * random.next());
     await new Promise<void>((resolve) => clock.after(wayMs, resolve));
     const answer = await this.#answer(request);
+    if (answer.status !== 200 || answer.fault !== undefined || answer.delayMs !== undefined)
+      for (const event of eventsIn(request.body)) this.#troubled.add(String(event["messageId"]));
     return { ...answer, delayMs: (answer.delayMs ?? 0) + wayMs };
   };
 
@@ -196,10 +210,6 @@ export class SimVendor {
     this.#odd = undefined;
     this.#options.emulator.recover();
     this.rotate(KEY);
-  }
-
-  get knowsIds(): boolean {
-    return this.#options.knowsIds;
   }
 
   /** Ids of what it took, after dedupe. */
