@@ -172,7 +172,9 @@ export class Backlog {
       this.#join(limits, order);
       const chosen = this.#choose(limits);
       const mayRead = !this.#joining && log.head > this.readTo && this.#readAhead.hasRoom;
-      if (chosen !== undefined && (chosen.isFull || !mayRead || !readOn)) return lease(chosen);
+      // What was sent as one batch goes as one again, also when not all of it is read yet.
+      const isCut = chosen !== undefined && chosen.count < chosen.strand.planned;
+      if (chosen !== undefined && (chosen.isFull || !mayRead || !(readOn || isCut))) return lease(chosen);
       if (!mayRead || (chosen === undefined && !this.strands.isWanting)) return undefined;
       // At the head there is always a little more coming.
       readOn = this.strands.only === undefined && log.headByte - this.#readAhead.byte > BACKLOG_BYTES;
