@@ -119,6 +119,7 @@ export class SimVendor {
   orderViolations = 0;
   /** When it took something: for who wants to know whether others passed. */
   readonly #tookAt: number[] = [];
+  readonly #ordered = new Set<string>();
   /** Ids of requests that failed: the batch they were in may have been halved since. */
   readonly #troubled = new Set<string>();
   /** When it refused each poisonous event. */
@@ -231,9 +232,11 @@ export class SimVendor {
     if (isChoosy && event["event"] === SKIPPED_EVENT) this.#faults.push(`${name} got an event that is filtered`);
     if (isChoosy && Object.hasOwn(held, REDACTED_PROPERTY)) this.#faults.push(`${name} got what is redacted`);
     if (held[POISON_PROPERTY] === true) this.#faults.push(`${name} took an event that it refuses`);
-    if (this.#refused.has(id)) return;
+    // What comes again under another key is counted elsewhere.
+    const isNew = !this.#ordered.has(id);
+    this.#ordered.add(id);
     const made = madeBy(id, event);
-    if (made === undefined) return;
+    if (this.#refused.has(id) || made === undefined || !isNew) return;
     const { client, user, number } = made;
     this.#lookAtOrder(`client ${client}, user ${user}`, number);
     const tied = client === STRANGER ? undefined : tieOf(event);
