@@ -46,6 +46,8 @@ class Isolator implements Isolation {
   /** Attempts of the part in front. */
   #tries = 0;
   #status: number | undefined;
+  /** Users whose first event failed alone since anything passed. */
+  readonly #failedAlone = new Set<number>();
 
   constructor(batch: Batch, context: SendContext, { clock, byEvent }: { clock: Clock; byEvent: boolean }) {
     this.#isParked = sourceOf(batch).parked === true;
@@ -73,12 +75,15 @@ class Isolator implements Isolation {
       if (!(othersPass && (isKnown || this.#tries >= TRIES)) && !mayProbe && !isKnown) return undefined;
       return { parts: [...halves(front), ...rest], parked: [], atOnce: othersPass };
     }
-    if (!othersPass) {
-      const [first, ...others] = rotated(front, rest);
-      // Where nobody else is in the batch it is set aside, so that the next one shows whether the
-      // vendor works. It is not given up for that: see `parked.ts`.
-      const isAlone = first === front && this.#tries >= PROBE_AFTER.event;
-      if (!isAlone) return { parts: [first, ...others], parked: [], atOnce: false };
+    if (othersPass) this.#failedAlone.clear();
+    else {
+      this.#failedAlone.add(hashOf(front.batch, 0));
+      const [first, ...others] = rotated(front, rest, this.#failedAlone);
+      // Where nobody else is left in the batch it is set aside, so that the next one shows whether
+      // the vendor works. It is not given up for that: see `parked.ts`.
+      const isLast = first === front && this.#tries + this.#failedAlone.size > PROBE_AFTER.event;
+      if (!isLast) return { parts: [first, ...others], parked: [], atOnce: false };
+      return this.#park(front, rest, reason);
     }
     if (this.#tries < TRIES) return { parts, parked: [], atOnce: false };
     return this.#park(front, rest, reason);
@@ -118,13 +123,12 @@ function halves({ start, batch }: Part): readonly [Part, Part] {
   ];
 }
 
-/** The next event of another user in front, to see whether anything passes. */
-function rotated(front: Part, rest: readonly Part[]): readonly [Part, ...Part[]] {
-  const hash = hashOf(front.batch, 0);
+/** The next event of a user who has not failed in front, to see whether anything passes. */
+function rotated(front: Part, rest: readonly Part[], failed: ReadonlySet<number>): readonly [Part, ...Part[]] {
   for (const [index, part] of rest.entries()) {
     const { start, batch } = part;
     for (let at = 0; at < batch.count; at++) {
-      if (hashOf(batch, at) === hash) continue;
+      if (failed.has(hashOf(batch, at))) continue;
       const around = [
         ...(at === 0 ? [] : [{ start, batch: batch.slice(0, at) }]),
         ...(at + 1 === batch.count ? [] : [{ start: start + at + 1, batch: batch.slice(at + 1, batch.count) }]),
