@@ -25,6 +25,8 @@ export type { JsonFault } from "./json-scan.ts";
 export { JsonScanner, textEquals } from "./json-scan.ts";
 export { Lane } from "./lane.ts";
 export type { LaneMode, LaneOptions, LaneSnapshot, LaneTrigger } from "./lane-types.ts";
+export type { LimiterOptions, LimiterView } from "./limiter.ts";
+export { Limiter } from "./limiter.ts";
 export { nearest } from "./nearest.ts";
 export type { OptionRule, OptionSpec } from "./options.ts";
 export { resolveOptions } from "./options.ts";
