@@ -220,6 +220,15 @@ test("poison: an outage in the middle loses nothing", { timeout: 180_000 }, asyn
     expect(delivered).toBe(events);
 });
 
+test("limits: vendors with a limit that nobody configured", { timeout: 240_000 }, async () => {
+  const row = { offeredPerSecond: number, limitPerSecond: number, usedShare: number, refusedShare: number };
+  expect(await lastLine("main", "limits", "--quick")).toMatchObject({
+    scenario: "limits",
+    lost: 0,
+    rows: ["rate", "concurrency", "latency", "changing"].map((kind) => ({ kind, ...row, convergedMs: number })),
+  });
+});
+
 test("shutdown: an exit under load refuses little, resets nothing and loses nothing", { timeout: 60_000 }, async () => {
   expect(await lastLine("main", "shutdown", "--quick")).toMatchObject({
     scenario: "shutdown",

@@ -89,6 +89,7 @@ export class LearnedPace {
 
 /** Longer waits than this for a timer that is late are not made up for. */
 const LATE_MS = 20;
+const ROUNDING_MS = 1;
 
 /**
  * Spaces requests. What a late timer costs is made up for, within what the limit allows: in no
@@ -104,8 +105,9 @@ export class Spacing {
 
   take(nowMs: number, { pace, most }: { readonly pace: number | undefined; readonly most: number | undefined }): void {
     const paced = pace === undefined ? 0 : SECOND_MS / pace;
-    // A request may be early by what is made up for, so the second is longer by that.
-    const spacingMs = Math.max(paced, most === undefined ? 0 : (SECOND_MS + LATE_MS) / most);
+    // A request may be early by what is made up for, so the second is longer by that, and by the
+    // rounding.
+    const spacingMs = Math.max(paced, most === undefined ? 0 : (SECOND_MS + LATE_MS + ROUNDING_MS) / most);
     this.#nextAt = Math.max(this.#nextAt, nowMs) + spacingMs;
   }
 }

@@ -61,12 +61,16 @@ interface Episode {
   readonly status: number;
   /** Requests below this number were sent before it was known. */
   readonly until: number;
+  /** Nothing was accepted since the one before: it tells of no limit. */
+  readonly shut: boolean;
   /** The fewest in flight that were refused, the most that were accepted all the same. */
   refused: number;
   accepted: number;
 }
 
 const SECOND_MS = 1_000;
+/** A shorter delay may be lost when it is added to the time. */
+const TIMER_MIN_MS = 0.001;
 const WINDOW_AT_START = 2;
 /** The retry stage's: a longer wait is not believed. */
 const RETRY_AFTER_MAX_MS = 3_600_000;
@@ -244,7 +248,7 @@ export class Limiter {
       if (freeAt > now) {
         this.#bound = this.#stoppedUntil <= now;
         if (this.#bound) this.#pacedAt = now;
-        this.#timer = this.#clock.after(freeAt - now, () => this.#pump());
+        this.#timer = this.#clock.after(Math.max(TIMER_MIN_MS, freeAt - now), () => this.#pump());
         return;
       }
       this.#waiting.delete(give);
@@ -357,11 +361,12 @@ export class Limiter {
       wallMs: this.#clock.now(),
       status,
       until: this.#nextSequence,
+      shut: current !== undefined && this.#acceptedSince === 0,
       refused: permit.inFlight,
       accepted: this.#acceptedInFlight.value,
     };
     this.#why = `${status} at ${new Date(episode.wallMs).toISOString()}`;
-    if (current !== undefined && this.#acceptedSince === 0) this.#restart(1);
+    if (episode.shut) this.#restart(1);
     else {
       this.#lowerPace(episode, current);
       this.#capPace(episode);
@@ -391,8 +396,8 @@ export class Limiter {
   }
 
   /** So many in flight were accepted, or at least one fewer than were refused. */
-  #capPace({ refused, accepted }: Episode): void {
-    this.#pace.cap(Math.max(accepted, refused - 1, 1));
+  #capPace({ shut, refused, accepted }: Episode): void {
+    if (!shut) this.#pace.cap(Math.max(accepted, refused - 1, 1));
   }
 
   #measure(permit: Permit, { bytes, durationMs }: Attempt): void {

@@ -176,10 +176,12 @@ function keepBusy(limiter: Limiter, sender: Sender): void {
   const fill = (): void => {
     while (flights < limiter.window) {
       flights += 1;
-      void sender.send(BATCH, { soon: new AbortController().signal, now: new AbortController().signal, watch }).then(() => {
-        flights -= 1;
-        fill();
-      });
+      void sender
+        .send(BATCH, { soon: new AbortController().signal, now: new AbortController().signal, watch })
+        .then(() => {
+          flights -= 1;
+          fill();
+        });
     }
   };
   fill();
@@ -236,9 +238,11 @@ export function summarise(all: readonly Second[], from = 0): Summary {
 }
 
 function shares(seconds: readonly Second[]): { readonly usedShare: number; readonly refusedShare: number } {
-  const sum = (pick: (second: Second) => number): number =>
-    seconds.reduce((total, second) => total + pick(second), 0);
+  const sum = (pick: (second: Second) => number): number => seconds.reduce((total, second) => total + pick(second), 0);
   const accepted = sum((second) => second.accepted);
   const refused = sum((second) => second.refused);
-  return { usedShare: accepted / sum((second) => second.limit), refusedShare: refused / Math.max(1, accepted + refused) };
+  return {
+    usedShare: accepted / sum((second) => second.limit),
+    refusedShare: refused / Math.max(1, accepted + refused),
+  };
 }

@@ -286,7 +286,9 @@ const ANSWER: fc.Arbitrary<Answer> = fc.record(
   { requiredKeys: ["status", "afterMs"] },
 );
 
-test("whatever is answered: limits and Retry-After hold, everything drains, and it recovers", { timeout: 60_000 }, async () => {
+test("whatever is answered: limits and Retry-After hold, everything drains, and it recovers", {
+  timeout: 60_000,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(ANSWER, { minLength: 1, maxLength: 60 }),
