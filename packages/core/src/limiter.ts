@@ -61,7 +61,7 @@ interface Episode {
   readonly status: number;
   /** Requests below this number were sent before it was known. */
   readonly until: number;
-  /** Nothing was accepted since the one before: it tells of no limit. */
+  /** Nothing was accepted since the one before, or most requests fail: it tells of no limit. */
   readonly shut: boolean;
   /** The fewest in flight that were refused, the most that were accepted all the same. */
   refused: number;
@@ -361,7 +361,7 @@ export class Limiter {
       wallMs: this.#clock.now(),
       status,
       until: this.#nextSequence,
-      shut: current !== undefined && this.#acceptedSince === 0,
+      shut: this.#failures > OUTAGE_SHARE || (current !== undefined && this.#acceptedSince === 0),
       refused: permit.inFlight,
       accepted: this.#acceptedInFlight.value,
     };

@@ -224,7 +224,7 @@ test("an outage leaves one request at a time, and the first success begins to gr
     expect(Math.max(...world.sent.slice(duringOutage).map(({ inFlight }) => inFlight))).toBe(1);
     expect(world.limiter.view().reason).toContain("most requests fail");
     world.answer = () => FAST;
-    await world.clock.advance(8_000);
+    await world.clock.advance(25_000);
     expect(world.limiter.window).toBe(64);
     over = true;
     await busy;
