@@ -1,6 +1,6 @@
 /**
  * What a limiter knows of its vendor: the pace at which it refuses, the number in flight at which
- * it refuses, and how long its answers take when it is not busy.
+ * it refuses, how long its answers take when it is not busy, and whether it is out.
  */
 
 const SECOND_MS = 1_000;
@@ -191,5 +191,50 @@ export class RecentMost {
   clear(): void {
     this.#now = 0;
     this.#before = 0;
+  }
+}
+
+/** The share of failures follows the last attempts, about this many. */
+const FAILURES_OVER = 8;
+const OUTAGE_SHARE = 0.5;
+
+/**
+ * Whether most requests fail, and when the next one finds out about the end of that: each wait is
+ * half as long as the outage has lasted, so that many batches that wait make no more requests than
+ * one.
+ */
+export class Outage {
+  #failures = 0;
+  #since: number | undefined;
+  #lastKey: string | undefined;
+  #probeAt = Number.NEGATIVE_INFINITY;
+
+  get lasts(): boolean {
+    return this.#failures > OUTAGE_SHARE;
+  }
+
+  /** Nothing is sent before, monotonic ms. */
+  get probeAt(): number {
+    return this.#probeAt;
+  }
+
+  failed(key: string, { now, longestMs }: { readonly now: number; readonly longestMs: number }): void {
+    this.#since ??= now;
+    // The same batch once more tells nothing of others, and has a backoff of its own.
+    if (key !== this.#lastKey) this.#failures += (1 - this.#failures) / FAILURES_OVER;
+    this.#lastKey = key;
+    if (this.lasts) this.#probeAt = now + Math.min(longestMs, now - this.#since) / 2;
+  }
+
+  /** One success after many failures is the end of an outage. */
+  accepted(): void {
+    this.#failures = Math.min(OUTAGE_SHARE, this.#failures - this.#failures / FAILURES_OVER);
+    this.#since = undefined;
+    this.#lastKey = undefined;
+    this.#probeAt = Number.NEGATIVE_INFINITY;
+  }
+
+  retryNow(): void {
+    this.#probeAt = Number.NEGATIVE_INFINITY;
   }
 }

@@ -2,30 +2,38 @@
  * How many requests one destination has in flight, and how fast they follow each other. Nobody sets
  * it: it is learned from the vendor's answers.
  *
- * Three limits hold at once:
- * - the window grows while round trips go well and it is used: doubled per round trip at first, by
- *   a tenth once answers took longer with more in flight. Answers that take longer shrink it; when
- *   most attempts fail it is 1
- * - the learned pace and number in flight, once the vendor refused (429, 503): see `LearnedPace`
- * - `maxInFlight` and `maxPerSecond`, which are never exceeded
+ *   what came back                             what it changes
+ *   an answer below 500 but 429                the window grows, when it is used; ends an outage
+ *   answers that take longer                   the window shrinks (limiter-window.ts)
+ *   429, 503 with Retry-After, 503 to more     the pace is lowered by less than a tenth, requests in
+ *     than a tenth of all requests             flight are held to what was accepted; a short pause
+ *   Retry-After                                nothing is sent until then
+ *   500 and above or no answer, mostly         an outage: one request at a time, after waits that
+ *                                              grow with its length
+ *   nothing asked for, a minute or ten         the window begins again; the pace is forgotten
  *
- * Refusals of requests that were sent before the first of them was known are one episode and count
- * once. `Retry-After` stops every request of the destination. Nothing accepted between two episodes
- * means that the vendor takes nothing at all: the pace is kept, and one request at a time finds out.
+ * Beside these `maxInFlight` and `maxPerSecond` are never exceeded. Refusals of requests that were
+ * sent before the first of them was known are one episode and count once. Nothing accepted between
+ * two episodes means that the vendor takes nothing at all: the pace is kept, and one request at a
+ * time finds out.
  *
  * Invariants: a permit that was given comes back; permits are given in the order of the calls; a
  * timer is there only while something waits. Work and memory for each request are constant.
  */
-import { type Attempt, type Batch, outcomesOf, type SendContext, type Verdict } from "./delivery.ts";
-import { LearnedPace, RecentMost, RoundTrips, Spacing } from "./limiter-models.ts";
+import { type Attempt, type Batch, outcomesOf, type SendContext, type SendWatch, type Verdict } from "./delivery.ts";
+import { LearnedPace, Outage, RecentMost, Spacing } from "./limiter-models.ts";
+import { WINDOW_AT_START, Window } from "./limiter-window.ts";
 import type { Clock, Timer } from "./runtime.ts";
 import type { Exchange } from "./senders/exchange.ts";
+import { sourceOf } from "./senders/isolate.ts";
 
 export interface LimiterOptions {
   /** Most requests in flight at once. At least 1. */
   readonly maxInFlight: number;
   /** The vendor's documented limit: in no second there are more. Absent: none. */
-  readonly maxPerSecond?: number;
+  readonly maxPerSecond?: number | undefined;
+  /** In an outage the next request waits half of this at most, in ms. Default 60,000. */
+  readonly backoffMaxMs?: number;
 }
 
 export interface LimiterView {
@@ -45,24 +53,21 @@ interface Permit {
   readonly inFlight: number;
 }
 
-type Give = (permit: Permit) => void;
-
-interface Round {
-  /** The round is over once a request of this number or a later one is answered. */
-  readonly from: number;
-  most: number;
-  ratios: number;
-  answers: number;
+/** Who waits for a permit. */
+interface Waiter {
+  readonly give: (permit: Permit) => void;
+  readonly watch: SendWatch;
 }
 
 interface Episode {
   readonly atMs: number;
-  readonly wallMs: number;
   readonly status: number;
   /** Requests below this number were sent before it was known. */
   readonly until: number;
   /** Nothing was accepted since the one before, or most requests fail: it tells of no limit. */
   readonly shut: boolean;
+  /** Soon after the one before. */
+  readonly close: boolean;
   /** The fewest in flight that were refused, the most that were accepted all the same. */
   refused: number;
   accepted: number;
@@ -71,9 +76,9 @@ interface Episode {
 const SECOND_MS = 1_000;
 /** A shorter delay may be lost when it is added to the time. */
 const TIMER_MIN_MS = 0.001;
-const WINDOW_AT_START = 2;
 /** The retry stage's: a longer wait is not believed. */
 const RETRY_AFTER_MAX_MS = 3_600_000;
+const BACKOFF_MAX_MS = 60_000;
 const TOO_MANY_REQUESTS = 429;
 const UNAVAILABLE = 503;
 const SERVER_ERROR = 500;
@@ -81,23 +86,9 @@ const SERVER_ERROR = 500;
 /** Of a destination that was idle for so long, other requests may have warmed nothing. */
 const IDLE_WINDOW_MS = 60_000;
 const IDLE_PACE_MS = 600_000;
-
-/** Answers of a round that take longer than this by its mean are a queue at the vendor. */
-const QUEUE_RATIO = 1.7;
-/** A mean of fewer answers says nothing. */
-const ROUND_MIN_ANSWERS = 4;
-const SHRINK_MOST = 0.7;
-const SHRINK_MOST_AT_START = 0.5;
-/** With half as many in flight a queue is shorter than this; another distance is not. */
-const UNCHANGED_SHARE = 0.8;
-const GROWTH_PER_ROUND = 0.1;
-/** Of the window: with fewer in flight it was not the limit. */
+/** Of what was accepted in flight: with fewer it was not the limit. */
 const USED_SHARE = 0.75;
-const USED_SHARE_AT_START = 0.5;
 
-/** The share of failures follows the last attempts, about this many. */
-const FAILURES_OVER = 8;
-const OUTAGE_SHARE = 0.5;
 const REFUSALS_OVER = 32;
 /** Beyond this share a 503 without Retry-After is no single event's. */
 const BUSY_SHARE = 0.1;
@@ -121,34 +112,27 @@ export class Limiter {
   #options: LimiterOptions;
   #inFlight = 0;
   #nextSequence = 0;
-  readonly #waiting = new Set<Give>();
+  readonly #waiting = new Set<Waiter>();
+  /** Who was told that it waits, by what it is told with: one batch may wait for several permits. */
+  readonly #told = new Map<SendWatch["waiting"], SendWatch>();
   #timer: Timer | undefined;
   readonly #spacing = new Spacing();
   #stoppedUntil = Number.NEGATIVE_INFINITY;
 
-  #window = WINDOW_AT_START;
-  /** Nothing has gone wrong since the window was small. */
-  #starting = true;
-  #round: Round = { from: 0, most: 0, ratios: 0, answers: 0 };
-  #mostBefore = 0;
-  readonly #roundTrips = new RoundTrips();
-  #longRounds = 0;
-  /** Where the window was when answers became slow. */
-  #slow: { readonly window: number; readonly ratio: number } | undefined;
-  /** Answers of this round are partly of requests from before the window shrank. */
-  #stale = false;
-
+  readonly #window = new Window();
+  readonly #outage = new Outage();
   readonly #pace = new LearnedPace();
   readonly #acceptedInFlight = new RecentMost();
   #episode: Episode | undefined;
   #acceptedSince = 0;
+  #refusals = 0;
   /** The pace holds requests back, or so many are in flight as were accepted. */
   #bound = false;
   #advancedAt: number;
   #pacedAt = Number.NEGATIVE_INFINITY;
-  #failures = 0;
-  #refusals = 0;
-  #why = "starting";
+  #refusal: string | undefined;
+  /** Why the last request failed. */
+  #lastError: string | undefined;
 
   constructor(clock: Clock, options: LimiterOptions) {
     this.#clock = clock;
@@ -163,9 +147,9 @@ export class Limiter {
   get window(): number {
     const limit = this.#limit();
     const perSecond = this.#perSecond();
-    const { smoothMs } = this.#roundTrips;
-    if (perSecond === undefined || smoothMs === undefined) return limit;
-    return Math.min(limit, Math.ceil((2 * perSecond * smoothMs) / SECOND_MS) + WINDOW_HEADROOM);
+    const { roundTripMs } = this.#window;
+    if (perSecond === undefined || roundTripMs === undefined) return limit;
+    return Math.min(limit, Math.ceil((2 * perSecond * roundTripMs) / SECOND_MS) + WINDOW_HEADROOM);
   }
 
   view(): LimiterView {
@@ -180,6 +164,13 @@ export class Limiter {
   /** Takes over other limits; they hold from the next request on. What was learned stays. */
   reconfigure(options: LimiterOptions): void {
     this.#options = options;
+    this.retryNow();
+  }
+
+  /** Ends a wait for the vendor: somebody wants to know whether it is back. */
+  retryNow(): void {
+    this.#stoppedUntil = Number.NEGATIVE_INFINITY;
+    this.#outage.retryNow();
     this.#pump();
   }
 
@@ -189,7 +180,7 @@ export class Limiter {
    */
   readonly stage = (next: Exchange): Exchange => {
     return async (batch, context) => {
-      const permit = await this.#take(context.soon);
+      const permit = await this.#take(context);
       if (permit === undefined)
         return outcomesOf(batch.count, {
           status: "retryable",
@@ -204,7 +195,7 @@ export class Limiter {
       try {
         const verdict = await next(batch, watching);
         // What was aborted says nothing of the vendor.
-        if (attempt !== undefined && !context.now.aborted) this.#learn(permit, attempt, verdict);
+        if (attempt !== undefined && !context.now.aborted) this.#learn(permit, { batch, attempt, verdict });
         return verdict;
       } finally {
         this.#inFlight -= 1;
@@ -213,7 +204,7 @@ export class Limiter {
     };
   };
 
-  #take(soon: AbortSignal): Promise<Permit | undefined> {
+  #take({ soon, watch }: SendContext): Promise<Permit | undefined> {
     if (soon.aborted) return Promise.resolve(undefined);
     this.#forgetWhenIdle();
     return new Promise((resolve) => {
@@ -221,13 +212,15 @@ export class Limiter {
         soon.removeEventListener("abort", onAbort);
         resolve(permit);
       };
+      const waiter: Waiter = { give, watch };
       const onAbort = (): void => {
-        this.#waiting.delete(give);
+        this.#waiting.delete(waiter);
+        if (this.#told.delete(watch.waiting)) watch.resumed();
         resolve(undefined);
         this.#pump();
       };
       soon.addEventListener("abort", onAbort, { once: true });
-      this.#waiting.add(give);
+      this.#waiting.add(waiter);
       this.#pump();
     });
   }
@@ -239,25 +232,48 @@ export class Limiter {
     const now = this.#clock.monotonic();
     this.#advance(now);
     this.#bound = false;
-    for (const give of this.#waiting) {
+    const stoppedUntil = this.#heldUntil();
+    if (stoppedUntil > now) this.#tell(stoppedUntil - now);
+    else this.#tellResumed();
+    for (const waiter of this.#waiting) {
       if (this.#inFlight >= this.#limit()) {
         this.#bound = this.#inFlight >= this.#pace.inFlight;
         return;
       }
-      const freeAt = Math.max(this.#spacing.freeAt, this.#stoppedUntil);
+      const freeAt = Math.max(this.#spacing.freeAt, stoppedUntil);
       if (freeAt > now) {
-        this.#bound = this.#stoppedUntil <= now;
+        this.#bound = stoppedUntil <= now;
         if (this.#bound) this.#pacedAt = now;
         this.#timer = this.#clock.after(Math.max(TIMER_MIN_MS, freeAt - now), () => this.#pump());
         return;
       }
-      this.#waiting.delete(give);
+      this.#waiting.delete(waiter);
       this.#spacing.take(now, { pace: this.#pace.perSecond, most: this.#options.maxPerSecond });
       this.#inFlight += 1;
-      this.#round.most = Math.max(this.#round.most, this.#inFlight);
-      give({ sequence: this.#nextSequence++, inFlight: this.#inFlight });
+      this.#window.sent(this.#inFlight);
+      waiter.give({ sequence: this.#nextSequence++, inFlight: this.#inFlight });
     }
     this.#bound = this.#inFlight >= this.#pace.inFlight * USED_SHARE;
+  }
+
+  /** Nothing is sent until then: the vendor requests it, or is out. */
+  #heldUntil(): number {
+    return Math.max(this.#stoppedUntil, this.#outage.probeAt);
+  }
+
+  #tell(waitMs: number): void {
+    for (const { watch } of this.#waiting) {
+      if (this.#told.has(watch.waiting)) continue;
+      this.#told.set(watch.waiting, watch);
+      watch.waiting(waitMs, this.#lastError ?? this.#reason());
+    }
+  }
+
+  #tellResumed(): void {
+    for (const [key, watch] of this.#told) {
+      this.#told.delete(key);
+      watch.resumed();
+    }
   }
 
   #advance(now: number): void {
@@ -266,8 +282,8 @@ export class Limiter {
   }
 
   #limit(): number {
-    const limit = Math.min(this.#options.maxInFlight, this.#window, this.#pace.inFlight);
-    return Math.max(1, Math.floor(limit));
+    if (this.#outage.lasts) return 1;
+    return Math.max(1, Math.floor(Math.min(this.#options.maxInFlight, this.#window.size, this.#pace.inFlight)));
   }
 
   #perSecond(): number | undefined {
@@ -279,35 +295,32 @@ export class Limiter {
 
   #forgetWhenIdle(): void {
     if (this.#inFlight > 0 || this.#waiting.size > 0) return;
-    const idleMs = this.#clock.monotonic() - Math.max(this.#advancedAt, this.#stoppedUntil);
+    const idleMs = this.#clock.monotonic() - Math.max(this.#advancedAt, this.#heldUntil());
     if (idleMs >= IDLE_WINDOW_MS) this.#restart(WINDOW_AT_START);
-    if (idleMs >= IDLE_PACE_MS) this.#pace.forget();
+    if (idleMs < IDLE_PACE_MS) return;
+    this.#pace.forget();
+    this.#refusal = undefined;
   }
 
-  #restart(window: number): void {
-    this.#window = Math.min(this.#window, window);
-    this.#starting = true;
-    this.#slow = undefined;
-    this.#longRounds = 0;
-    this.#beginRound();
+  #restart(size: number): void {
+    this.#window.restart(size, { next: this.#nextSequence, inFlight: this.#inFlight });
   }
 
-  #learn(permit: Permit, attempt: Attempt, verdict: Verdict): void {
-    // Without an answer only a retryable batch was a request that failed.
-    const { status } = attempt;
+  #learn(permit: Permit, { batch, attempt, verdict }: { batch: Batch; attempt: Attempt; verdict: Verdict }): void {
+    const { status, reason } = attempt;
     const unanswered = status === undefined;
+    // Without an answer only a retryable batch was a request that failed.
     if (unanswered && ("split" in verdict || attempt.retryable === 0)) return;
+    this.#lastError = reason ?? this.#lastError;
     const waitMs = requestedWaitMs(verdict, attempt);
     if (waitMs !== undefined) this.#stop(waitMs);
     const refused = status === TOO_MANY_REQUESTS || status === UNAVAILABLE;
     this.#refusals += ((refused ? 1 : 0) - this.#refusals) / REFUSALS_OVER;
-    const failed = unanswered || status >= SERVER_ERROR;
-    this.#failures += ((failed ? 1 : 0) - this.#failures) / FAILURES_OVER;
+    if (unanswered) this.#measure(permit, attempt);
+    if (unanswered || status >= SERVER_ERROR) this.#failed(batch);
     if (refused && (status === TOO_MANY_REQUESTS || waitMs !== undefined || this.#refusals >= BUSY_SHARE))
       this.#refused(permit, status);
-    if (unanswered) this.#measure(permit, attempt);
-    if (failed) this.#failed();
-    else if (!refused) this.#accepted(permit, attempt);
+    else if (!unanswered && status < SERVER_ERROR) this.#accepted(permit, attempt);
   }
 
   #stop(waitMs: number): void {
@@ -315,35 +328,35 @@ export class Limiter {
     this.#stoppedUntil = Math.max(this.#stoppedUntil, until);
   }
 
+  #measure({ sequence }: Permit, { bytes, durationMs }: Attempt): void {
+    this.#window.measure(
+      { sequence, next: this.#nextSequence, inFlight: this.#inFlight, bytes, durationMs },
+      this.#options.maxInFlight,
+    );
+  }
+
   #accepted(permit: Permit, attempt: Attempt): void {
-    const now = this.#clock.monotonic();
     this.#acceptedSince += 1;
     const episode = this.#episode;
-    if (episode === undefined || permit.sequence >= episode.until) this.#acceptedInFlight.note(permit.inFlight, now);
+    if (episode === undefined || permit.sequence >= episode.until)
+      this.#acceptedInFlight.note(permit.inFlight, this.#clock.monotonic());
     else if (permit.inFlight > episode.accepted) {
       episode.accepted = permit.inFlight;
       this.#capPace(episode);
     }
-    // One success after many failures is the end of an outage.
-    this.#failures = Math.min(this.#failures, OUTAGE_SHARE);
+    this.#outage.accepted();
     this.#measure(permit, attempt);
-    this.#grow();
+    this.#window.grow(this.#options.maxInFlight);
   }
 
-  #grow(): void {
-    const window = Math.floor(this.#window);
-    const most = Math.max(this.#round.most, this.#mostBefore);
-    if (most < window * (this.#starting ? USED_SHARE_AT_START : USED_SHARE)) return;
-    const byAnswer = this.#starting ? 1 : Math.max(1, window * GROWTH_PER_ROUND) / window;
-    this.#window = Math.min(this.#options.maxInFlight, this.#window + byAnswer);
-    if (this.#starting && this.#perSecond() === undefined) this.#why = "growing";
-  }
-
-  /** Most attempts fail: one request at a time is enough to see the end of it. */
-  #failed(): void {
-    if (this.#failures <= OUTAGE_SHARE) return;
-    this.#restart(1);
-    this.#why = "most requests fail";
+  #failed(batch: Batch): void {
+    // Of a parked event it is known that it fails.
+    if (sourceOf(batch).parked === true) return;
+    this.#outage.failed(batch.key, {
+      now: this.#clock.monotonic(),
+      longestMs: this.#options.backoffMaxMs ?? BACKOFF_MAX_MS,
+    });
+    if (this.#outage.lasts) this.#restart(1);
   }
 
   #refused(permit: Permit, status: number): void {
@@ -354,18 +367,18 @@ export class Limiter {
       this.#capPace(current);
       return;
     }
-    const pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, this.#roundTrips.smoothMs ?? 0));
+    const pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, this.#window.roundTripMs ?? 0));
     if (this.#stoppedUntil <= now) this.#stop(pauseMs);
     const episode: Episode = {
       atMs: now,
-      wallMs: this.#clock.now(),
+      close: current !== undefined && now - current.atMs < CLOSE_EPISODES_MS,
       status,
       until: this.#nextSequence,
-      shut: this.#failures > OUTAGE_SHARE || (current !== undefined && this.#acceptedSince === 0),
+      shut: this.#outage.lasts || (current !== undefined && this.#acceptedSince === 0),
       refused: permit.inFlight,
       accepted: this.#acceptedInFlight.value,
     };
-    this.#why = `${status} at ${new Date(episode.wallMs).toISOString()}`;
+    this.#refusal = `${status} at ${new Date(this.#clock.now()).toISOString()}`;
     if (episode.shut) this.#restart(1);
     else {
       this.#lowerPace(episode, current);
@@ -378,18 +391,21 @@ export class Limiter {
 
   #lowerPace(episode: Episode, before: Episode | undefined): void {
     const from = this.#refusedPace(episode);
+    // The first answers are refusals: the number in flight is all that is known.
+    if (from === undefined) return;
     const highest = from * KEPT_SHARE;
     const sinceMs = before === undefined ? Number.POSITIVE_INFINITY : episode.atMs - before.atMs;
     // Where as many were accepted as ever, the pace itself is at fault: go to what was accepted.
-    const byRate = episode.accepted >= episode.refused && sinceMs < CLOSE_EPISODES_MS;
+    const byRate = episode.close && episode.accepted >= episode.refused;
     const accepted = (this.#acceptedSince * SECOND_MS) / sinceMs;
     const to = byRate ? Math.min(highest, Math.max(KEPT_LEAST * from, ACCEPTED_FACTOR * accepted)) : highest;
     this.#pace.lower({ from, to });
   }
 
   /** How fast requests were sent when one was refused. */
-  #refusedPace({ atMs, refused, accepted }: Episode): number {
-    const roundTripMs = Math.max(1, this.#roundTrips.smoothMs ?? SECOND_MS);
+  #refusedPace({ atMs, refused, accepted }: Episode): number | undefined {
+    if (this.#window.roundTripMs === undefined) return undefined;
+    const roundTripMs = Math.max(1, this.#window.roundTripMs);
     const known = this.#pace.before(roundTripMs + NOTICED_MS) ?? Number.POSITIVE_INFINITY;
     if (Number.isFinite(known) && atMs - this.#pacedAt <= roundTripMs + SECOND_MS) return known;
     return Math.min(known, (Math.max(refused, accepted) * SECOND_MS) / roundTripMs);
@@ -400,52 +416,15 @@ export class Limiter {
     if (!shut) this.#pace.cap(Math.max(accepted, refused - 1, 1));
   }
 
-  #measure(permit: Permit, { bytes, durationMs }: Attempt): void {
-    const round = this.#round;
-    round.ratios += this.#roundTrips.note(bytes, durationMs);
-    round.answers += 1;
-    if (permit.sequence < round.from || round.answers < ROUND_MIN_ANSWERS) return;
-    const ratio = round.ratios / round.answers;
-    this.#beginRound();
-    if (this.#stale) this.#stale = false;
-    else this.#judge(ratio);
-  }
-
-  #beginRound(): void {
-    this.#mostBefore = this.#round.most;
-    this.#round = { from: this.#nextSequence, most: this.#inFlight, ratios: 0, answers: 0 };
-  }
-
-  /** Of a round: answers that take longer when more are in flight are a queue at the vendor. */
-  #judge(ratio: number): void {
-    if (ratio <= QUEUE_RATIO) {
-      this.#longRounds = 0;
-      this.#slow = undefined;
-      return;
-    }
-    this.#longRounds += 1;
-    if (!this.#starting && this.#longRounds < 2) return;
-    this.#longRounds = 0;
-    this.#slow ??= { window: this.#window, ratio };
-    const least = Math.min(WINDOW_AT_START, this.#options.maxInFlight);
-    const halved = this.#window <= Math.max(least, this.#slow.window / 2);
-    if (halved && ratio >= UNCHANGED_SHARE * this.#slow.ratio) {
-      this.#roundTrips.moved(ratio);
-      this.#slow = undefined;
-      this.#starting = true;
-      this.#why = "answers take longer, whatever is in flight";
-      return;
-    }
-    const kept = Math.max(this.#starting ? SHRINK_MOST_AT_START : SHRINK_MOST, QUEUE_RATIO / ratio);
-    this.#window = Math.max(least, this.#window * kept);
-    this.#starting = false;
-    this.#stale = true;
-    this.#why = "answers take longer with more in flight";
-  }
-
   #reason(): string {
-    if (this.#stoppedUntil > this.#clock.monotonic()) return `${this.#why}, waiting as the vendor requests`;
-    return this.#limit() >= this.#options.maxInFlight && this.#perSecond() === undefined ? "at maxInFlight" : this.#why;
+    if (this.#outage.lasts) return "most requests fail";
+    if (this.#refusal !== undefined)
+      return this.#heldUntil() > this.#clock.monotonic()
+        ? `${this.#refusal}, waiting as the vendor requests`
+        : this.#refusal;
+    if (this.#limit() >= this.#options.maxInFlight)
+      return this.#perSecond() === undefined ? "at maxInFlight" : "at the documented requests per second";
+    return this.#window.why;
   }
 }
 

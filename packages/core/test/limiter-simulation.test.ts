@@ -1,5 +1,5 @@
 /**
- * The limiter against vendors with a limit that it does not know, for two virtual minutes and more.
+ * The limiter against vendors with a limit that it does not know, for a virtual minute and a half.
  * Each refuses with 429 and Retry-After: 1.
  */
 import { expect, test } from "vitest";
@@ -14,68 +14,93 @@ import {
   type VendorLimit,
 } from "./limiter-vendors.ts";
 
-type Case = Pick<SimulationOptions, "latencyMs" | "networkShare"> & { readonly limit: () => VendorLimit };
+type Case = Partial<Pick<SimulationOptions, "latencyMs" | "networkShare">> & {
+  readonly limit: () => VendorLimit;
+  /** Where the goals of the others cannot be met. */
+  readonly convergedWithinS?: number;
+  readonly usedAtLeast?: number;
+};
 
-const SECONDS = 150;
-const SEEDS = [1, 2, 3];
+const SECONDS = 110;
+const SEEDS = [1, 2];
 const CONVERGED_WITHIN_S = 30;
 const USED_AT_LEAST = 0.9;
 const REFUSED_AT_MOST = 0.02;
+const LATENCY_MS = 100;
 
 const constant = (value: number) => () => value;
-/** Another value from the second minute on. */
-const CHANGE_S = 60;
+/** Another value from here on. */
+const CHANGE_S = 40;
 const changing = (before: number, after: number) => (nowMs: number) => (nowMs < CHANGE_S * 1_000 ? before : after);
 
-async function check({ limit, ...options }: Case, { seed, from = 0 }: { seed: number; from?: number }): Promise<void> {
-  const { usedShare, refusedShare, convergedS } = summarise(
-    await simulate({ ...options, limit: limit(), seed, seconds: SECONDS }),
-    from,
-  );
-  expect(convergedS).toBeLessThanOrEqual(CONVERGED_WITHIN_S);
-  expect(usedShare).toBeGreaterThanOrEqual(USED_AT_LEAST);
-  expect(refusedShare).toBeLessThanOrEqual(REFUSED_AT_MOST);
+async function check(
+  {
+    limit,
+    latencyMs = LATENCY_MS,
+    convergedWithinS = CONVERGED_WITHIN_S,
+    usedAtLeast = USED_AT_LEAST,
+    ...options
+  }: Case,
+  { seed, seconds = SECONDS, from = 0 }: { seed: number; seconds?: number; from?: number },
+): Promise<void> {
+  const measured = summarise(await simulate({ ...options, latencyMs, limit: limit(), seed, seconds }), from);
+  const row = `seed ${seed}: ${JSON.stringify(measured)}`;
+  expect(measured.convergedS, row).toBeLessThanOrEqual(convergedWithinS);
+  expect(measured.usedShare, row).toBeGreaterThanOrEqual(usedAtLeast);
+  expect(measured.refusedShare, row).toBeLessThanOrEqual(REFUSED_AT_MOST);
 }
 
-const LATENCY_MS = 100;
+/**
+ * All the time of a request is the vendor's, none the network's. A vendor that is a way off has
+ * free places while answers travel, which nobody can use without being refused: there the limit is
+ * what that number in flight amounts to.
+ */
+const NEAR = { networkShare: 0 };
+/**
+ * One more than a few in flight is accepted now and then while answers travel, so that a refusal
+ * does not tell what the limit is: it takes several, and each stops the lane for a second.
+ */
+const BY_LUCK = { usedAtLeast: 0.85 };
+/** With five requests a second a single refusal costs a second, which is 5 % of twenty seconds. */
+const FEW = { convergedWithinS: 60, usedAtLeast: 0.85 };
 const cases: readonly (readonly [string, Case])[] = [
-  ["20 requests per second", { limit: () => tokenBucket(constant(20), 1), latencyMs: LATENCY_MS }],
-  ["100 requests per second", { limit: () => tokenBucket(constant(100), 1), latencyMs: LATENCY_MS }],
-  ["100 requests per second, hardly a burst", { limit: () => tokenBucket(constant(100), 0.1), latencyMs: LATENCY_MS }],
-  ["20 requests in each second", { limit: () => fixedWindows(constant(20)), latencyMs: LATENCY_MS }],
-  ["100 requests in each second", { limit: () => fixedWindows(constant(100)), latencyMs: LATENCY_MS }],
-  ["4 requests at once", { limit: () => concurrency(constant(4), 100), latencyMs: LATENCY_MS, networkShare: 0 }],
-  ["20 requests at once", { limit: () => concurrency(constant(20), 100), latencyMs: LATENCY_MS, networkShare: 0 }],
-  ["a queue beyond 2", { limit: () => queueing(constant(2), 100), latencyMs: LATENCY_MS, networkShare: 0 }],
-  ["a queue beyond 10", { limit: () => queueing(constant(10), 100), latencyMs: LATENCY_MS, networkShare: 0 }],
+  ["5 requests per second", { limit: () => tokenBucket(constant(5), 1), ...FEW }],
+  ["20 requests per second", { limit: () => tokenBucket(constant(20), 1) }],
+  ["100 requests per second", { limit: () => tokenBucket(constant(100), 1) }],
+  ["100 requests per second, hardly a burst", { limit: () => tokenBucket(constant(100), 0.1) }],
+  ["5 requests in each second", { limit: () => fixedWindows(constant(5)), ...FEW }],
+  ["20 requests in each second", { limit: () => fixedWindows(constant(20)) }],
+  ["100 requests in each second", { limit: () => fixedWindows(constant(100)) }],
+  ["1 request at once", { limit: () => concurrency(constant(1), 100), ...NEAR }],
+  ["1 request at once, a way off", { limit: () => concurrency(constant(1), LATENCY_MS), ...BY_LUCK }],
+  ["4 requests at once", { limit: () => concurrency(constant(4), 100), ...NEAR }],
+  ["4 requests at once, a way off", { limit: () => concurrency(constant(4), LATENCY_MS), ...BY_LUCK }],
+  ["20 requests at once", { limit: () => concurrency(constant(20), 100), ...NEAR }],
+  ["20 requests at once, a way off", { limit: () => concurrency(constant(20), LATENCY_MS) }],
+  ["a queue beyond 2", { limit: () => queueing(constant(2), 100), ...NEAR }],
+  ["a queue beyond 10", { limit: () => queueing(constant(10), 100), ...NEAR }],
 ];
 
-test.for(cases)("uses nine tenths of a limit it does not know: %s", { timeout: 120_000 }, async ([, one]) => {
+test.for(cases)("uses nine tenths of a limit it does not know: %s", async ([, one]) => {
   for (const seed of SEEDS) await check(one, { seed });
 });
 
-test("uses nine tenths of a limit of 1000 requests per second", { timeout: 240_000 }, async () => {
-  await check({ limit: () => tokenBucket(constant(1_000), 1), latencyMs: 30 }, { seed: 1 });
+test("uses nine tenths of a limit of 1000 requests per second", async () => {
+  await check({ limit: () => tokenBucket(constant(1_000), 1), latencyMs: 30 }, { seed: 1, seconds: 45 });
 });
 
 const changes: readonly (readonly [string, Case])[] = [
-  ["a rate doubles", { limit: () => tokenBucket(changing(50, 100), 1), latencyMs: LATENCY_MS }],
-  ["a rate halves", { limit: () => tokenBucket(changing(100, 50), 1), latencyMs: LATENCY_MS }],
-  ["a rate for each second doubles", { limit: () => fixedWindows(changing(50, 100)), latencyMs: LATENCY_MS }],
-  ["a rate for each second halves", { limit: () => fixedWindows(changing(100, 50)), latencyMs: LATENCY_MS }],
-  [
-    "the number at once doubles",
-    { limit: () => concurrency(changing(10, 20), 100), latencyMs: LATENCY_MS, networkShare: 0 },
-  ],
-  [
-    "the number at once halves",
-    { limit: () => concurrency(changing(20, 10), 100), latencyMs: LATENCY_MS, networkShare: 0 },
-  ],
-  ["a queue doubles", { limit: () => queueing(changing(10, 20), 100), latencyMs: LATENCY_MS, networkShare: 0 }],
-  ["a queue halves", { limit: () => queueing(changing(20, 10), 100), latencyMs: LATENCY_MS, networkShare: 0 }],
+  ["a rate doubles", { limit: () => tokenBucket(changing(50, 100), 1) }],
+  ["a rate halves", { limit: () => tokenBucket(changing(100, 50), 1) }],
+  ["a rate for each second doubles", { limit: () => fixedWindows(changing(50, 100)) }],
+  ["a rate for each second halves", { limit: () => fixedWindows(changing(100, 50)) }],
+  ["the number at once doubles", { limit: () => concurrency(changing(10, 20), 100), ...NEAR }],
+  ["the number at once halves", { limit: () => concurrency(changing(20, 10), 100), ...NEAR }],
+  ["a queue doubles", { limit: () => queueing(changing(10, 20), 100), ...NEAR }],
+  ["a queue halves", { limit: () => queueing(changing(20, 10), 100), ...NEAR }],
 ];
 
-test.for(changes)("finds a changed limit within 30 s: %s", { timeout: 120_000 }, async ([, one]) => {
+test.for(changes)("finds a changed limit within 30 s: %s", async ([, one]) => {
   for (const seed of SEEDS) await check(one, { seed, from: CHANGE_S });
 });
 
@@ -91,6 +116,6 @@ test("a vendor whose answers queue is kept from a long queue", async () => {
 });
 
 test("answers that take a third more or less by chance do not shrink the window", async () => {
-  const seconds = await simulate({ limit: concurrency(() => 64, 100), latencyMs: LATENCY_MS, seed: 1, seconds: 60 });
+  const seconds = await simulate({ limit: concurrency(() => 64, 100), latencyMs: LATENCY_MS, seed: 1, seconds: 25 });
   for (const { inFlight } of seconds.slice(5)) expect(inFlight).toBe(64);
 });

@@ -1,5 +1,6 @@
 /** Vendors with limits, and a lane that sends to them all the time: what a limiter is tuned on. */
 import {
+  type Batch,
   type Clock,
   createSender,
   fullJitter,
@@ -16,6 +17,8 @@ import {
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 
 const SECOND_MS = 1_000;
+/** A request of this chain takes a third of these at most. */
+const SETTLE_TURNS = 60;
 const OK = 200;
 const TOO_MANY_REQUESTS = 429;
 
@@ -120,7 +123,9 @@ export interface Second {
   readonly inFlight: number;
 }
 
-const BATCH = new TextBatch({ key: "k", metadata: "", oldestAtMs: 0, texts: ["{}"], sizes: [2] });
+function batchOf(key: string): Batch {
+  return new TextBatch({ key, metadata: "", oldestAtMs: 0, texts: ["{}"], sizes: [2] });
+}
 
 export const ONE_EVENT: Protocol = {
   limits: { maxEvents: 1, maxBytes: 100 },
@@ -140,7 +145,7 @@ export const ONE_EVENT: Protocol = {
 /** What the vendor saw, second by second, of a lane that always has more to send. */
 export async function simulate(simulation: SimulationOptions): Promise<readonly Second[]> {
   const { seed, seconds, options = { maxInFlight: 64 } } = simulation;
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(undefined, SETTLE_TURNS);
   const random = new SeededRandom(seed);
   const limiter = new Limiter(clock, options);
   const counts = Array.from({ length: seconds + 1 }, () => ({ accepted: 0, refused: 0 }));
@@ -173,11 +178,16 @@ export async function simulate(simulation: SimulationOptions): Promise<readonly 
 function keepBusy(limiter: Limiter, sender: Sender): void {
   const watch = { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined };
   let flights = 0;
+  let batches = 0;
   const fill = (): void => {
     while (flights < limiter.window) {
       flights += 1;
       void sender
-        .send(BATCH, { soon: new AbortController().signal, now: new AbortController().signal, watch })
+        .send(batchOf(`b${batches++}`), {
+          soon: new AbortController().signal,
+          now: new AbortController().signal,
+          watch,
+        })
         .then(() => {
           flights -= 1;
           fill();

@@ -6,6 +6,7 @@ import {
   type LimiterOptions,
   type Outcome,
   type Sender,
+  type SendWatch,
   TextBatch,
   type Transport,
 } from "@waybill/core";
@@ -29,8 +30,15 @@ interface World {
   /** From when nothing may be sent until when. */
   readonly stops: { readonly fromMs: number; readonly untilMs: number }[];
   answer: (number: number) => Answer;
+  /** Batches that were told that they wait. */
+  waiting(): number;
   send(soon?: AbortSignal): Promise<readonly Outcome[]>;
-  /** Sends whatever the window allows until `done`, each batch until it is delivered. */
+  /**
+   * Sends whatever the window allows until `done`, each batch until it is delivered. The result
+   * tells whether all has ended; somebody has to move the clock.
+   */
+  start(done: () => boolean, mostFlights?: number): () => boolean;
+  /** The same, and moves the clock until all has ended. */
   keepBusy(done: () => boolean): Promise<void>;
 }
 
@@ -66,30 +74,44 @@ function setUp(options: LimiterOptions = MANY): World {
       limit: limiter.stage,
     });
   const [once, untilDelivered] = [senderOf(1), senderOf(Number.POSITIVE_INFINITY)];
-  const watch = { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined };
-  const batch = new TextBatch({ key: "k", metadata: "", oldestAtMs: 0, texts: ["{}"], sizes: [2] });
-  const context = (soon: AbortSignal) => ({ soon, now: new AbortController().signal, watch });
+  let waiting = 0;
+  /** As a lane does: a batch may not begin or end a wait twice. */
+  const watchOf = (): SendWatch => {
+    let waits = false;
+    const turn = (to: boolean) => (): void => {
+      if (waits === to) throw new Error("begins or ends a wait twice");
+      waits = to;
+      waiting += to ? 1 : -1;
+    };
+    return { attempted: () => undefined, waiting: turn(true), resumed: turn(false) };
+  };
+  let batches = 0;
+  const batch = (): TextBatch =>
+    new TextBatch({ key: `b${batches++}`, metadata: "", oldestAtMs: 0, texts: ["{}"], sizes: [2] });
+  const context = (soon: AbortSignal) => ({ soon, now: new AbortController().signal, watch: watchOf() });
   const world: World = {
     clock,
     limiter,
     sent,
     stops,
     answer: () => FAST,
-    send: (soon = new AbortController().signal) => once.send(batch, context(soon)),
-    async keepBusy(done) {
+    waiting: () => waiting,
+    send: (soon = new AbortController().signal) => once.send(batch(), context(soon)),
+    start(done, mostFlights = Number.POSITIVE_INFINITY) {
       let flights = 0;
       const fill = (): void => {
-        while (!done() && flights < limiter.window) {
+        while (!done() && flights < Math.min(mostFlights, limiter.window)) {
           flights += 1;
-          void untilDelivered.send(batch, context(new AbortController().signal)).then(() => {
+          void untilDelivered.send(batch(), context(new AbortController().signal)).then(() => {
             flights -= 1;
             fill();
           });
         }
       };
       fill();
-      await clock.until(() => done() && flights === 0);
+      return () => done() && flights === 0;
     },
+    keepBusy: (done) => clock.until(world.start(done)),
   };
   return world;
 }
@@ -212,23 +234,69 @@ test("one refusal lowers the pace by a tenth at most", async () => {
 test("an outage leaves one request at a time, and the first success begins to grow again", async () => {
   for (const status of [0, 500, 503]) {
     const world = setUp();
-    await busyFor(world, 2_000);
+    let over = false;
+    const ended = world.start(() => over);
+    await world.clock.advance(2_000);
     expect(world.limiter.window).toBe(64);
     world.answer = () => ({ status, afterMs: 100 });
-    let over = false;
-    const busy = world.keepBusy(() => over);
-    await world.clock.advance(2_000);
+    await world.clock.advance(1_000);
     expect(world.limiter.window).toBe(1);
     const duringOutage = world.sent.length;
-    await world.clock.advance(10_000);
-    expect(Math.max(...world.sent.slice(duringOutage).map(({ inFlight }) => inFlight))).toBe(1);
-    expect(world.limiter.view().reason).toContain("most requests fail");
+    await world.clock.advance(10 * 60_000);
+    const probes = world.sent.slice(duringOutage);
+    expect(Math.max(...probes.map(({ inFlight }) => inFlight))).toBe(1);
+    // Every wait is half of what has passed, up to half a minute.
+    expect(probes.length).toBeLessThanOrEqual(35);
+    expect(probes.length).toBeGreaterThanOrEqual(20);
+    expect(world.limiter.view().reason).toBe("most requests fail");
     world.answer = () => FAST;
-    await world.clock.advance(25_000);
+    const before = world.sent.length;
+    await world.clock.advance(35_000);
+    const firstAtMs = world.sent[before]?.atMs as number;
     expect(world.limiter.window).toBe(64);
+    const within = (fromMs: number, toMs: number): number =>
+      world.sent.filter(({ atMs }) => atMs >= firstAtMs + fromMs && atMs < firstAtMs + toMs).length;
+    expect(within(2_000, 4_000)).toBeGreaterThan(0.9 * 2 * 640);
     over = true;
-    await busy;
+    await world.clock.until(ended);
   }
+});
+
+test("an outage is no longer waited out when somebody asks, and what waits knows that it does", async () => {
+  const world = setUp();
+  let over = false;
+  const ended = world.start(() => over);
+  world.answer = () => ({ status: 500, afterMs: 100 });
+  await world.clock.advance(5 * 60_000);
+  expect(world.waiting()).toBeGreaterThan(0);
+  world.answer = () => FAST;
+  const before = world.sent.length;
+  world.limiter.retryNow();
+  await world.clock.advance(3_000);
+  expect(world.sent.length).toBeGreaterThan(before + 10);
+  expect(world.limiter.view().reason).not.toContain("fail");
+  over = true;
+  await world.clock.until(ended);
+  expect(world.waiting()).toBe(0);
+});
+
+test("a batch that fails alone has its own backoff, and makes nobody else wait", async () => {
+  const world = setUp();
+  await busyFor(world, 2_000);
+  world.answer = () => ({ status: 500, afterMs: 100 });
+  let over = false;
+  const ended = world.start(() => over, 1);
+  await world.clock.advance(60_000);
+  expect(world.limiter.window).toBe(64);
+  world.answer = () => FAST;
+  const before = world.sent.length;
+  const other = world.send();
+  await settle();
+  expect(world.sent).toHaveLength(before + 1);
+  await world.clock.advance(100);
+  expect(await other).toEqual([{ status: "delivered" }]);
+  over = true;
+  await world.clock.until(ended);
 });
 
 test("single events that are answered with 500 among successes shrink nothing", async () => {

@@ -155,7 +155,7 @@ function without(part: Part, hash: number, onFollower: (follower: Part) => void)
   return runs;
 }
 
-function sourceOf(batch: Batch): Batch {
+export function sourceOf(batch: Batch): Batch {
   return batch instanceof TextBatch && batch.source !== undefined ? batch.source.batch : batch;
 }
 
