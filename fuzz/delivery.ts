@@ -1,7 +1,7 @@
 /** Events as the log gives them, sent through a destination's chain on a virtual clock. */
 import assert from "node:assert";
 import { validateHeaderName, validateHeaderValue } from "node:http";
-import { type HttpRequest, isFinal, type Outcome, type SendContext, type Transport } from "@waybill/core";
+import { type HttpRequest, isFinal, Limiter, type Outcome, type SendContext, type Transport } from "@waybill/core";
 import { LogBatch } from "@waybill/log";
 import {
   createDestinationSender,
@@ -67,7 +67,8 @@ export async function sendThrough(
   const clock = new VirtualClock();
   const runtime = { clock, random: new SeededRandom(1), transport, disk: new SimDisk() };
   const writer = new FileWriter(runtime);
-  const sender = createDestinationSender({ config, runtime, settings: { strict: false }, writer });
+  const limiter = new Limiter(clock, { maxInFlight: config.maxInFlight });
+  const sender = createDestinationSender({ config, runtime, settings: { strict: false }, writer, limiter });
   const soon = new AbortController();
   const context: SendContext = {
     soon: soon.signal,

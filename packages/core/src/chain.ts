@@ -11,7 +11,7 @@ export interface SenderOptions extends RetryOptions {
   readonly runtime: Runtime;
   /** For one request, from its start to the end of the answer. */
   readonly timeoutMs: number;
-  /** No limit when absent: `rateLimited(maxPerSecond)`. */
+  /** No limit when absent: `new Limiter(...).stage`. */
   readonly limit?: (next: Exchange, clock: Clock) => Exchange;
   /** Whether a batch that the vendor refuses as a whole is tried in halves. Default true. */
   readonly halve?: boolean;

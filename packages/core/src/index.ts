@@ -51,7 +51,6 @@ export type {
 } from "./runtime.ts";
 export { sleep } from "./runtime.ts";
 export { type IsolateOptions, isolating } from "./senders/isolate.ts";
-export { rateLimited } from "./senders/rate-limit.ts";
 export { withSafeReasons } from "./senders/reasons.ts";
 export type { Backoff, RetryOptions } from "./senders/retry.ts";
 export { doubled, fullJitter } from "./senders/retry.ts";

@@ -364,6 +364,7 @@ export class Environment {
       ...(pending.oldestAtMs === undefined ? {} : { oldestPendingMs: Math.max(0, nowMs - pending.oldestAtMs) }),
       attempts,
       failedAttempts,
+      ...destination.delivery(),
       deadLetters: destination.deadLetters.counts(),
       ...(timeUntilLossMs === undefined ? {} : { timeUntilLossMs }),
       ...(destination.unknownFates === 0 ? {} : { unknownFates: destination.unknownFates }),

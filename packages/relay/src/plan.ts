@@ -59,6 +59,11 @@ export class Plan {
     return this.#environments;
   }
 
+  /** Bytes of the log that the lanes hold in memory. */
+  get readAheadBytes(): number {
+    return this.#memory.held;
+  }
+
   /** Resolves when no change is under way. */
   get settled(): Promise<unknown> {
     return this.#changing;

@@ -13,6 +13,11 @@ export type DeadLetterState = z.infer<typeof overview.deadLetterState>;
  */
 export type AccountView = View<typeof overview.account>;
 export type LaneView = View<typeof overview.lane>;
+/** Of a lane: how fast it sends, and why no faster. */
+export type LaneDelivery = Pick<
+  LaneView,
+  "inFlight" | "inFlightLimit" | "requestsPerSecondLimit" | "limitReason" | "strands" | "parkedUsers" | "parkedEvents"
+>;
 export type LaneState = View<typeof overview.laneState>;
 export type SourceView = View<typeof overview.source>;
 export type ReplayView = View<typeof overview.replay>;

@@ -163,7 +163,11 @@ const COMMON = {
     .number()
     .min(RATE_MIN)
     .max(RATE_MAX)
-    .meta({ description: "Requests a second, evenly spaced. No limit by default.", examples: [1000] })
+    .meta({
+      description:
+        "Most requests in any second, spaced evenly. By default the limit is learned from the vendor's answers.",
+      examples: [1000],
+    })
     .optional(),
 };
 

@@ -6,7 +6,7 @@ import {
   type HttpResponse,
   Lane,
   type LaneSnapshot,
-  type LaneTrigger,
+  Limiter,
   type Pending,
   printable,
   requestFault,
@@ -21,21 +21,21 @@ import {
   heldBy,
   type Log,
   LogStore,
-  type LogStoreDelivery,
   openLaneState,
   type Position,
   type ReadMemory,
   type RetentionLimits,
 } from "@waybill/log";
-import { orderHashesOf, type PassthroughRequest } from "@waybill/vendors/registry";
-import type { LaneMode, TraceDestination } from "../admin/views.ts";
+import type { PassthroughRequest } from "@waybill/vendors/registry";
+import type { LaneDelivery, LaneMode, TraceDestination } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import { destinationAdapterOf } from "./adapters.ts";
 import { answerOf, forCaller, isPlainPath } from "./caller-answers.ts";
 import type { SenderSettings } from "./extension.ts";
+import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
 import { FileWriter } from "./file-writer.ts";
-import { createDestinationSender, type DestinationSender, protocolOf } from "./senders.ts";
+import { createDestinationSender, type DestinationSender } from "./senders.ts";
 
 export interface DestinationOptions {
   readonly environment: string;
@@ -80,12 +80,15 @@ const FATES_AGE_FACTOR = 4;
 const UNKNOWN_REASON = "the record of its outcome is damaged, or older than these records";
 /** Of what is known of single events: enough for 200 million that differ from their neighbours. */
 const FATES_MAX_BYTES = 256 * 1024 * 1024;
+/** Of a learned limit. */
+const SHOWN_DIGITS = 3;
 const NOT_FOUND = 404;
 const BAD_GATEWAY = 502;
 
 /** What a destination holds open. */
 interface Parts {
   readonly writer: FileWriter;
+  readonly limiter: Limiter;
   readonly sender: DestinationSender;
   readonly store: LogStore;
   readonly deadLetters: DeadLetters;
@@ -105,13 +108,15 @@ export class Destination {
   readonly #attempts: AttemptJournal;
   readonly #lane: Lane;
   readonly #writer: FileWriter;
+  readonly #limiter: Limiter;
   #stopListening: () => void = () => undefined;
   #config: DestinationConfig;
   #limits: BatchLimits;
   #sender: DestinationSender;
   #haltedUnanswered = false;
 
-  private constructor(options: DestinationOptions, { store, deadLetters, attempts, fates, sender, writer }: Parts) {
+  private constructor(options: DestinationOptions, parts: Parts) {
+    const { store, deadLetters, attempts, fates, sender, writer, limiter } = parts;
     const { environment, config, runtime, observer } = options;
     this.#options = options;
     this.#config = config;
@@ -120,8 +125,9 @@ export class Destination {
     this.deadLetters = deadLetters;
     this.#attempts = attempts;
     this.#writer = writer;
+    this.#limiter = limiter;
     this.#sender = sender;
-    this.#limits = limitsOf(config, options);
+    this.#limits = limitsOf(config, options.settings);
     this.#lane = new Lane({
       name: `${environment}/${config.name}`,
       store,
@@ -129,7 +135,7 @@ export class Destination {
       runtime,
       limits: this.#limits,
       trigger: triggerOf(config, this.#limits),
-      window: () => this.#config.maxInFlight,
+      window: () => limiter.window,
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         observer.attempted({ environment, destination: config.name, attempt });
@@ -159,7 +165,8 @@ export class Destination {
   static async #open(options: DestinationOptions, cleanup: Cleanup): Promise<Destination> {
     const { config, log, runtime, directory, environment, observer } = options;
     const writer = new FileWriter(runtime);
-    const sender = createDestinationSender({ config, runtime, settings: options.settings, writer });
+    const limiter = new Limiter(runtime.clock, limiterOptionsOf(config));
+    const sender = createDestinationSender({ config, runtime, settings: options.settings, writer, limiter });
     cleanup.add(() => sender.close());
     const state = await openLaneState({
       disk: runtime.disk,
@@ -192,7 +199,7 @@ export class Destination {
       deadLetters,
       clock: runtime.clock,
       memory: options.memory,
-      delivery: deliveryOf(config),
+      delivery: deliveryOf(config, limiter),
       onStateError: (error) => observer.stateNotWritten({ environment, destination: config.name, error }),
       onExpired: (events) =>
         options.onWarning?.(
@@ -200,7 +207,7 @@ export class Destination {
         ),
     });
     tellVendor(store, options, config);
-    return new Destination(options, { store, deadLetters, attempts, fates, sender, writer });
+    return new Destination(options, { store, deadLetters, attempts, fates, sender, writer, limiter });
   }
 
   get config(): DestinationConfig {
@@ -229,8 +236,8 @@ export class Destination {
    */
   prepare(config: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
     const { runtime, settings } = this.#options;
-    const sender = createDestinationSender({ config, runtime, settings, writer: this.#writer });
-    const limits = limitsOf(config, this.#options);
+    const sender = createDestinationSender({ config, runtime, settings, writer: this.#writer, limiter: this.#limiter });
+    const limits = limitsOf(config, settings);
     return {
       commit: () => {
         const before = this.#sender;
@@ -238,7 +245,8 @@ export class Destination {
         this.#sender = sender;
         this.#limits = limits;
         tellVendor(this.#store, this.#options, config);
-        this.#store.reconfigure(deliveryOf(config));
+        this.#store.reconfigure(deliveryOf(config, this.#limiter));
+        this.#limiter.reconfigure(limiterOptionsOf(config));
         this.#lane.reconfigure({ sender, limits, trigger: triggerOf(config, limits) });
         before.close();
       },
@@ -354,6 +362,7 @@ export class Destination {
   }
 
   resume(): void {
+    this.#limiter.retryNow();
     this.#lane.resume();
   }
 
@@ -377,6 +386,18 @@ export class Destination {
   lane(): LaneSnapshot {
     const { reason, lastError, ...snapshot } = this.#lane.snapshot();
     return { ...snapshot, reason: reason && printable(reason), lastError: lastError && printable(lastError) };
+  }
+
+  /** How fast it sends, and why no faster. */
+  delivery(): LaneDelivery {
+    const { inFlight, limit, perSecond, reason } = this.#limiter.view();
+    return {
+      ...this.#store.shape,
+      inFlight,
+      inFlightLimit: limit,
+      ...(perSecond === undefined ? {} : { requestsPerSecondLimit: Number(perSecond.toPrecision(SHOWN_DIGITS)) }),
+      limitReason: reason,
+    };
   }
 
   /** Before retention removes what is before `first`. **Errors**: `WAYBILL_DISK`. */
@@ -420,31 +441,6 @@ async function hasTraces({ directory, config, runtime }: DestinationOptions): Pr
 
 function attemptsDirectory({ directory, config }: DestinationOptions): string {
   return `${directory}/attempts/${config.name}`;
-}
-
-function deliveryOf({ vendor, order, maxInFlight, giveUpAfterMs }: DestinationConfig): LogStoreDelivery {
-  return {
-    // Where duplicates are known by the batch's key the same batch has to be sent again after a
-    // power cut.
-    durableLease: destinationAdapterOf(vendor).knowsDuplicatesBy === "batch",
-    order,
-    orderOf: orderHashesOf,
-    maxInFlight: () => maxInFlight,
-    giveUpAfterMs,
-  };
-}
-
-function triggerOf({ lingerMs }: DestinationConfig, { maxEvents, maxBytes }: BatchLimits): LaneTrigger {
-  return { flushAt: maxEvents, flushBytes: maxBytes, flushIntervalMs: lingerMs };
-}
-
-/** The vendor's limits, or less where the configuration says so. */
-function limitsOf(config: DestinationConfig, { settings }: DestinationOptions): BatchLimits {
-  const { limits } = protocolOf(config, settings);
-  return {
-    maxEvents: Math.min(limits.maxEvents, config.batchMaxEvents ?? Number.POSITIVE_INFINITY),
-    maxBytes: Math.min(limits.maxBytes, config.batchMaxBytes ?? Number.POSITIVE_INFINITY),
-  };
 }
 
 /** A ledger that goes on under another vendor must not pass for that vendor's alone. */

@@ -10,9 +10,9 @@ import {
   createSender,
   fullJitter,
   isolating,
+  type Limiter,
   type Protocol,
   type Rewrite,
-  rateLimited,
   rewrite,
   type Sender,
   type Translate,
@@ -43,6 +43,8 @@ export interface DestinationSender extends Sender {
 export interface DestinationSenderOptions extends ExtensionOptions {
   /** Of a destination that is a file; it outlives the sender, and is closed by who made it. */
   readonly writer: FileWriter;
+  /** Of all requests to the destination; it outlives the sender. */
+  readonly limiter: Limiter;
 }
 
 export function createDestinationSender(options: DestinationSenderOptions): DestinationSender {
@@ -94,7 +96,7 @@ export function protocolOf(config: DestinationConfig, { strict }: SenderSettings
 /** Makes the chain of stages that a batch goes through. */
 function chains(
   adapter: DestinationAdapter,
-  { config, runtime, settings, writer }: DestinationSenderOptions,
+  { config, runtime, settings, writer, limiter }: DestinationSenderOptions,
   network: Transport,
 ): (translate?: Translate, made?: Rewrite) => Sender {
   const protocol = protocolOf(config, settings);
@@ -107,7 +109,7 @@ function chains(
       backoff: fullJitter(config.backoffBaseMs, config.backoffMaxMs),
       maxAttempts: Number.POSITIVE_INFINITY,
       isolate: isolating({ byEvent: adapter.knowsDuplicatesBy !== "batch" }),
-      ...(config.maxRequestsPerSecond === undefined ? {} : { limit: rateLimited(config.maxRequestsPerSecond) }),
+      limit: limiter.stage,
       ...(translate === undefined ? {} : { translate: translating(translate) }),
       ...(made === undefined ? {} : { stage: rewrite(made) }),
     });

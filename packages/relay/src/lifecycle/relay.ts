@@ -187,6 +187,7 @@ class Relay implements RunningRelay {
       heldBytes: () => this.#bodies.heldBytes,
       keylessHeldBytes: () => this.#bodies.keyless.heldBytes,
       waitingBodies: () => this.#bodies.decoders.waiting + this.#turns.waiting,
+      readAheadBytes: () => this.#plan.readAheadBytes,
       takeBlockedMaxMs: () => this.#eventLoop.takeMaxMs(),
     });
   }

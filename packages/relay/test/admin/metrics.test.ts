@@ -23,6 +23,13 @@ const LANE = {
   pendingBytes: 0,
   attempts: 0,
   failedAttempts: 0,
+  inFlight: 12,
+  inFlightLimit: 40,
+  requestsPerSecondLimit: 97.5,
+  limitReason: "429 at 2026-01-01T00:00:00.000Z",
+  strands: 16,
+  parkedUsers: 2,
+  parkedEvents: 5,
   unknownFates: 3,
   deadLetters: { waiting: 2, retried: 0, discarded: 0, damaged: 1 },
 } satisfies LaneView;
@@ -52,6 +59,7 @@ function metricsOf(lane: LaneView = LANE): Metrics {
     heldBytes: () => 1,
     keylessHeldBytes: () => 2,
     waitingBodies: () => 3,
+    readAheadBytes: () => 4,
     takeBlockedMaxMs: () => 40,
   });
 }
@@ -93,6 +101,23 @@ test("a source has counters of what was stored, of duplicates, and of what was r
   });
 });
 
+test("how fast a lane sends, what it may, and what it holds up", async () => {
+  const samples = samplesOf(await metricsOf().text());
+  const labels = 'environment="constructor",destination="__proto__"';
+  const read = (name: string): number | undefined => samples.get(`waybill_lane_${name}{${labels}}`);
+  expect({
+    inFlight: read("in_flight"),
+    limit: read("in_flight_limit"),
+    perSecond: read("requests_per_second_limit"),
+    strands: read("strands"),
+    users: read("parked_users"),
+    events: read("parked_events"),
+  }).toEqual({ inFlight: 12, limit: 40, perSecond: 97.5, strands: 16, users: 2, events: 5 });
+  expect(samples.get("waybill_read_ahead_bytes")).toBe(4);
+  const { requestsPerSecondLimit: _, ...unlimited } = LANE;
+  expect(await metricsOf(unlimited).text()).not.toMatch(/^waybill_lane_requests_per_second_limit\{/m);
+});
+
 test("a lane that is gone, and a time that is not known any more, have no metric", async () => {
   let lanes: readonly LaneView[] = [{ ...LANE, timeUntilLossMs: 9_000, lastErrorAtMs: 1_000 }];
   const { text } = createMetrics({
@@ -102,6 +127,7 @@ test("a lane that is gone, and a time that is not known any more, have no metric
     heldBytes: () => 0,
     keylessHeldBytes: () => 0,
     waitingBodies: () => 0,
+    readAheadBytes: () => 0,
     takeBlockedMaxMs: () => 0,
   });
   expect(await text()).toMatch(/^waybill_lane_time_until_loss_seconds\{.*\} 9$/m);

@@ -7,6 +7,8 @@ export interface IntakeView {
   keylessHeldBytes(): number;
   /** Bodies that wait to be decompressed or scanned. */
   waitingBodies(): number;
+  /** Bytes of the log that the lanes hold in memory, of all environments. */
+  readAheadBytes(): number;
   /** The longest time that the event loop was blocked since the last call. */
   takeBlockedMaxMs(): number;
 }
@@ -25,6 +27,11 @@ export function registerIntakeGauges(registry: Registry, view: IntakeView): void
       "waybill_intake_waiting_bodies",
       "Request bodies that are complete and wait to be decompressed or scanned.",
       () => view.waitingBodies(),
+    ],
+    [
+      "waybill_read_ahead_bytes",
+      "Bytes of the log in memory, read ahead for the lanes or on their way.",
+      () => view.readAheadBytes(),
     ],
     [
       "waybill_event_loop_blocked_max_seconds",

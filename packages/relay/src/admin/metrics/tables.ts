@@ -85,6 +85,42 @@ export const LANE_READINGS: readonly Reading<LaneView>[] = [
     value: ({ oldestPendingMs = 0 }) => oldestPendingMs / MS_PER_SECOND,
   },
   {
+    name: "waybill_lane_in_flight",
+    help: "Requests that are on their way to the vendor.",
+    kind: "gauge",
+    value: ({ inFlight }) => inFlight,
+  },
+  {
+    name: "waybill_lane_in_flight_limit",
+    help: "Most requests at once, for now. Why is in /v1/accounts.",
+    kind: "gauge",
+    value: ({ inFlightLimit }) => inFlightLimit,
+  },
+  {
+    name: "waybill_lane_requests_per_second_limit",
+    help: "Most requests a second, for now. Absent when there is no limit.",
+    kind: "gauge",
+    value: ({ requestsPerSecondLimit }) => requestsPerSecondLimit,
+  },
+  {
+    name: "waybill_lane_strands",
+    help: "Parts of the lane that are delivered side by side, each in order.",
+    kind: "gauge",
+    value: ({ strands }) => strands,
+  },
+  {
+    name: "waybill_lane_parked_users",
+    help: "Users whose events wait because one of them fails while others are delivered.",
+    kind: "gauge",
+    value: ({ parkedUsers }) => parkedUsers,
+  },
+  {
+    name: "waybill_lane_parked_events",
+    help: "Events that wait because one of their user fails while others are delivered. They are pending too.",
+    kind: "gauge",
+    value: ({ parkedEvents }) => parkedEvents,
+  },
+  {
     name: "waybill_lane_mode",
     help: "The mode of the lane as a state set: 1 for the mode that it is in, 0 for the others.",
     kind: "gauge",

@@ -23,6 +23,8 @@ export const text = (description: string): z.ZodString => z.string().describe(de
 export const flag = (description: string): z.ZodBoolean => z.boolean().describe(description);
 /** A number of things, or of milliseconds. */
 export const count = (description: string): z.ZodInt => z.int().min(0).describe(description);
+/** It may have a fraction. */
+export const amount = (description: string): z.ZodNumber => z.number().min(0).describe(description);
 /** Differences may be negative. */
 export const whole = (description: string): z.ZodInt => z.int().describe(description);
 export const counts = (description: string): z.ZodRecord<z.ZodString, z.ZodInt> =>

@@ -1,6 +1,17 @@
 /** Schemas of what the relay is doing: health, lanes, sources, replays and their ledgers. */
 import { z } from "zod";
-import { component, count, counts, destinationName, environmentName, flag, sourceName, text, whole } from "./common.ts";
+import {
+  amount,
+  component,
+  count,
+  counts,
+  destinationName,
+  environmentName,
+  flag,
+  sourceName,
+  text,
+  whole,
+} from "./common.ts";
 
 export const account = component(
   "Account",
@@ -44,6 +55,15 @@ export const lane = component(
     oldestPendingMs: count("Age of the oldest pending event.").exactOptional(),
     attempts: count("Requests to the vendor since the process started."),
     failedAttempts: count("Those of them that did not deliver all of their events."),
+    inFlight: count("Requests that are on their way to the vendor."),
+    inFlightLimit: count("Most requests at once, for now: learned from the vendor's answers, at most `maxInFlight`."),
+    requestsPerSecondLimit: amount(
+      "Most requests a second, for now: `maxRequestsPerSecond`, or less where the vendor refused. Absent when there is no limit.",
+    ).exactOptional(),
+    limitReason: text("Why the limits are what they are."),
+    strands: count("Parts of the lane that are delivered side by side, each in order."),
+    parkedUsers: count("Users whose events wait because one of them fails while others are delivered."),
+    parkedEvents: count("Their events. They are pending too."),
     deadLetters: z
       .object({
         waiting: count("How many nobody has dealt with."),
