@@ -105,7 +105,7 @@ async function measure(kind: Kind, { seconds }: LimitsOptions): Promise<{ readon
     relay = await RelayProcess.start({
       directory,
       destinations: { [name]: `http://127.0.0.1:${port}` },
-      destination: (url) => ({ url, writeKey: "bench", batchMaxEvents: EVENTS_PER_REQUEST }),
+      destination: (url) => ({ url, writeKey: "bench", batch: { maxEvents: EVENTS_PER_REQUEST } }),
     });
     await relay.steer(name, "pause");
     const most = Math.max(kind.perSecond, kind.later?.perSecond ?? 0);

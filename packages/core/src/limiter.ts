@@ -56,7 +56,7 @@ interface Permit {
 /** Who waits for a permit. */
 interface Waiter {
   readonly give: (permit: Permit) => void;
-  readonly watch: SendWatch;
+  readonly context: SendContext;
 }
 
 interface Episode {
@@ -113,8 +113,8 @@ export class Limiter {
   #inFlight = 0;
   #nextSequence = 0;
   readonly #waiting = new Set<Waiter>();
-  /** Who was told that it waits, by what it is told with: one batch may wait for several permits. */
-  readonly #told = new Map<SendWatch["waiting"], SendWatch>();
+  /** Who was told that it waits, by its signal: one batch may wait for several permits. */
+  readonly #told = new Map<AbortSignal, SendWatch>();
   #timer: Timer | undefined;
   readonly #spacing = new Spacing();
   #stoppedUntil = Number.NEGATIVE_INFINITY;
@@ -204,7 +204,8 @@ export class Limiter {
     };
   };
 
-  #take({ soon, watch }: SendContext): Promise<Permit | undefined> {
+  #take(context: SendContext): Promise<Permit | undefined> {
+    const { soon, watch } = context;
     if (soon.aborted) return Promise.resolve(undefined);
     this.#forgetWhenIdle();
     return new Promise((resolve) => {
@@ -212,10 +213,10 @@ export class Limiter {
         soon.removeEventListener("abort", onAbort);
         resolve(permit);
       };
-      const waiter: Waiter = { give, watch };
+      const waiter: Waiter = { give, context };
       const onAbort = (): void => {
         this.#waiting.delete(waiter);
-        if (this.#told.delete(watch.waiting)) watch.resumed();
+        if (this.#told.delete(soon)) watch.resumed();
         resolve(undefined);
         this.#pump();
       };
@@ -262,9 +263,10 @@ export class Limiter {
   }
 
   #tell(waitMs: number): void {
-    for (const { watch } of this.#waiting) {
-      if (this.#told.has(watch.waiting)) continue;
-      this.#told.set(watch.waiting, watch);
+    for (const { context } of this.#waiting) {
+      const { soon, watch } = context;
+      if (this.#told.has(soon)) continue;
+      this.#told.set(soon, watch);
       watch.waiting(waitMs, this.#lastError ?? this.#reason());
     }
   }

@@ -33,3 +33,7 @@ export function isPlainPath(path: string): boolean {
   const [before = ""] = path.split("?", 1);
   return !before.split("/").some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment));
 }
+
+export function isRedirect({ status }: HttpResponse): boolean {
+  return status >= 300 && status < 400;
+}

@@ -31,7 +31,7 @@ import type { LaneDelivery, LaneMode, TraceDestination } from "../admin/views.ts
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import { destinationAdapterOf } from "./adapters.ts";
-import { answerOf, forCaller, isPlainPath } from "./caller-answers.ts";
+import { answerOf, forCaller, isPlainPath, isRedirect } from "./caller-answers.ts";
 import type { SenderSettings } from "./extension.ts";
 import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
 import { FileWriter } from "./file-writer.ts";
@@ -421,10 +421,6 @@ export class Destination {
     await this.#store.close();
     await this.#attempts.close();
   }
-}
-
-function isRedirect({ status }: HttpResponse): boolean {
-  return status >= 300 && status < 400;
 }
 
 /**
