@@ -16,7 +16,7 @@ export interface SenderOptions extends RetryOptions {
   /** Whether a batch that the vendor refuses as a whole is tried in halves. Default true. */
   readonly halve?: boolean;
   /**
-   * A stage of the caller's own, outside of the rate limit: `rewrite(encode)`. It is passed in, so
+   * A stage of the caller's own, outside of the limit: `rewrite(encode)`. It is passed in, so
    * that a bundle without one stays smaller.
    */
   readonly stage?: (next: Exchange) => Exchange;
@@ -26,7 +26,7 @@ export interface SenderOptions extends RetryOptions {
 
 /**
  * The chain of one destination:
- * translate(retry(singly(split(stage(rateLimit(observe(timeout(exchange)))))))).
+ * translate(retry(singly(split(stage(limit(observe(timeout(exchange)))))))).
  */
 export function createSender(options: SenderOptions): Sender {
   const { protocol, runtime, timeoutMs, halve = true } = options;

@@ -33,7 +33,7 @@ export interface Measured {
 export const WINDOW_AT_START = 2;
 /** Answers of a round that take longer than this by its mean are a queue at the vendor. */
 const QUEUE_RATIO = 1.7;
-/** A mean of fewer answers says nothing. */
+/** A mean of fewer answers tells nothing. */
 const ROUND_MIN_ANSWERS = 4;
 /** A slow round leaves at least this share of the window. */
 const KEPT_LEAST = 0.7;

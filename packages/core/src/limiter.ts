@@ -5,12 +5,12 @@
  *   what came back                             what it changes
  *   an answer below 500 but 429                the window grows, when it is used; ends an outage
  *   answers that take longer                   the window shrinks (limiter-window.ts)
- *   429, 503 with Retry-After, 503 to more     the pace is lowered by less than a tenth, requests in
- *     than a tenth of all requests             flight are held to what was accepted; a short pause
+ *   429, 503 with Retry-After, 503 to more     the pace is lowered by less than a tenth, the number
+ *     than a tenth of all requests             in flight to what was accepted; a short pause
  *   Retry-After                                nothing is sent until then
  *   500 and above or no answer, mostly         an outage: one request at a time, after waits that
  *                                              grow with its length
- *   nothing asked for, a minute or ten         the window begins again; the pace is forgotten
+ *   nothing was sent for a minute, for ten     the window begins again; the pace is forgotten
  *
  * Beside these `maxInFlight` and `maxPerSecond` are never exceeded. Refusals of requests that were
  * sent before the first of them was known are one episode and count once. Nothing accepted between
@@ -119,7 +119,7 @@ export class Limiter {
   readonly #spacing = new Spacing();
   #stoppedUntil = Number.NEGATIVE_INFINITY;
 
-  readonly #window = new Window();
+  readonly #learnedWindow = new Window();
   readonly #outage = new Outage();
   readonly #pace = new LearnedPace();
   readonly #acceptedInFlight = new RecentMost();
@@ -147,7 +147,7 @@ export class Limiter {
   get window(): number {
     const limit = this.#limit();
     const perSecond = this.#perSecond();
-    const { roundTripMs } = this.#window;
+    const { roundTripMs } = this.#learnedWindow;
     if (perSecond === undefined || roundTripMs === undefined) return limit;
     return Math.min(limit, Math.ceil((2 * perSecond * roundTripMs) / SECOND_MS) + WINDOW_HEADROOM);
   }
@@ -194,7 +194,7 @@ export class Limiter {
       const watching: SendContext = { ...context, watch: { ...context.watch, attempted } };
       try {
         const verdict = await next(batch, watching);
-        // What was aborted says nothing of the vendor.
+        // What was aborted tells nothing of the vendor.
         if (attempt !== undefined && !context.now.aborted) this.#learn(permit, { batch, attempt, verdict });
         return verdict;
       } finally {
@@ -251,7 +251,7 @@ export class Limiter {
       this.#waiting.delete(waiter);
       this.#spacing.take(now, { pace: this.#pace.perSecond, most: this.#options.maxPerSecond });
       this.#inFlight += 1;
-      this.#window.sent(this.#inFlight);
+      this.#learnedWindow.sent(this.#inFlight);
       waiter.give({ sequence: this.#nextSequence++, inFlight: this.#inFlight });
     }
     this.#bound = this.#inFlight >= this.#pace.inFlight * USED_SHARE;
@@ -285,7 +285,7 @@ export class Limiter {
 
   #limit(): number {
     if (this.#outage.lasts) return 1;
-    return Math.max(1, Math.floor(Math.min(this.#options.maxInFlight, this.#window.size, this.#pace.inFlight)));
+    return Math.max(1, Math.floor(Math.min(this.#options.maxInFlight, this.#learnedWindow.size, this.#pace.inFlight)));
   }
 
   #perSecond(): number | undefined {
@@ -305,7 +305,7 @@ export class Limiter {
   }
 
   #restart(size: number): void {
-    this.#window.restart(size, { next: this.#nextSequence, inFlight: this.#inFlight });
+    this.#learnedWindow.restart(size, { next: this.#nextSequence, inFlight: this.#inFlight });
   }
 
   #learn(permit: Permit, { batch, attempt, verdict }: { batch: Batch; attempt: Attempt; verdict: Verdict }): void {
@@ -331,7 +331,7 @@ export class Limiter {
   }
 
   #measure({ sequence }: Permit, { bytes, durationMs }: Attempt): void {
-    this.#window.measure(
+    this.#learnedWindow.measure(
       { sequence, next: this.#nextSequence, inFlight: this.#inFlight, bytes, durationMs },
       this.#options.maxInFlight,
     );
@@ -348,7 +348,7 @@ export class Limiter {
     }
     this.#outage.accepted();
     this.#measure(permit, attempt);
-    this.#window.grow(this.#options.maxInFlight);
+    this.#learnedWindow.grow(this.#options.maxInFlight);
   }
 
   #failed(batch: Batch): void {
@@ -369,7 +369,7 @@ export class Limiter {
       this.#capPace(current);
       return;
     }
-    const pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, this.#window.roundTripMs ?? 0));
+    const pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, this.#learnedWindow.roundTripMs ?? 0));
     if (this.#stoppedUntil <= now) this.#stop(pauseMs);
     const episode: Episode = {
       atMs: now,
@@ -406,8 +406,8 @@ export class Limiter {
 
   /** How fast requests were sent when one was refused. */
   #refusedPace({ atMs, refused, accepted }: Episode): number | undefined {
-    if (this.#window.roundTripMs === undefined) return undefined;
-    const roundTripMs = Math.max(1, this.#window.roundTripMs);
+    if (this.#learnedWindow.roundTripMs === undefined) return undefined;
+    const roundTripMs = Math.max(1, this.#learnedWindow.roundTripMs);
     const known = this.#pace.before(roundTripMs + NOTICED_MS) ?? Number.POSITIVE_INFINITY;
     if (Number.isFinite(known) && atMs - this.#pacedAt <= roundTripMs + SECOND_MS) return known;
     return Math.min(known, (Math.max(refused, accepted) * SECOND_MS) / roundTripMs);
@@ -426,7 +426,7 @@ export class Limiter {
         : this.#refusal;
     if (this.#limit() >= this.#options.maxInFlight)
       return this.#perSecond() === undefined ? "at maxInFlight" : "at the documented requests per second";
-    return this.#window.why;
+    return this.#learnedWindow.why;
   }
 }
 

@@ -262,7 +262,7 @@ test("an outage leaves one request at a time, and the first success begins to gr
   }
 });
 
-test("an outage is no longer waited out when somebody asks, and what waits knows that it does", async () => {
+test("the wait of an outage ends when an operator wants it to, and batches that wait know that they do", async () => {
   const world = setUp();
   let over = false;
   const ended = world.start(() => over);
