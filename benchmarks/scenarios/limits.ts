@@ -105,7 +105,8 @@ async function measure(kind: Kind, { seconds }: LimitsOptions): Promise<{ readon
     relay = await RelayProcess.start({
       directory,
       destinations: { [name]: `http://127.0.0.1:${port}` },
-      destination: (url) => ({ url, writeKey: "bench", batch: { maxEvents: EVENTS_PER_REQUEST } }),
+      // The events are all of one user.
+      destination: (url) => ({ url, writeKey: "bench", order: "none", batch: { maxEvents: EVENTS_PER_REQUEST } }),
     });
     await relay.steer(name, "pause");
     const most = Math.max(kind.perSecond, kind.later?.perSecond ?? 0);
