@@ -94,6 +94,11 @@ export interface Batch {
    * matter.
    */
   orderHash?(index: number): number;
+  /**
+   * When an event was received, epoch ms. Absent or `undefined` where it is never too old to be
+   * sent: somebody has chosen to send it.
+   */
+  receivedAtMs?(index: number): number | undefined;
   /** A parked event that is tried again, or what waited behind one. */
   readonly parked?: boolean;
   /**

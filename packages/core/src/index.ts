@@ -50,6 +50,7 @@ export type {
   Transport,
 } from "./runtime.ts";
 export { sleep } from "./runtime.ts";
+export type { Exchange } from "./senders/exchange.ts";
 export { type IsolateOptions, isolating } from "./senders/isolate.ts";
 export { withSafeReasons } from "./senders/reasons.ts";
 export type { Backoff, RetryOptions } from "./senders/retry.ts";
@@ -58,6 +59,7 @@ export type { Rewrite, Rewritten } from "./senders/rewrite.ts";
 export { rewrite } from "./senders/rewrite.ts";
 export type { SinglyOptions } from "./senders/singly.ts";
 export { singly } from "./senders/singly.ts";
+export { type GiveUpOptions, giveUpTooOld } from "./senders/too-old.ts";
 export type { Translate, Translated } from "./senders/translate.ts";
 export { translating } from "./senders/translate.ts";
 export type { BatchSource, TextBatchOptions } from "./text-batch.ts";

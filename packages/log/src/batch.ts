@@ -18,6 +18,8 @@ export interface LogBatchOptions {
   readonly parked?: boolean;
   /** Whose event it is: see `Batch.orderHash`. */
   readonly hashAt?: ((record: LogRecord, at: number) => number) | undefined;
+  /** Whether its events may become too old: not what somebody has chosen to send. Default false. */
+  readonly ages?: boolean;
 }
 
 const COMMA_BYTE = 0x2c;
@@ -36,6 +38,7 @@ export class LogBatch implements Batch {
   readonly bytes: number;
   readonly #name: string;
   readonly parked: boolean;
+  readonly #ages: boolean;
   readonly #hashAt: ((record: LogRecord, at: number) => number) | undefined;
   /**
    * The piece that was found last, and the number of events before it: events are requested in
@@ -45,9 +48,10 @@ export class LogBatch implements Batch {
   #eventsBefore = 0;
 
   /** `name` is the lane's: two lanes never share a key. */
-  constructor(name: string, pieces: readonly Piece[], { parked = false, hashAt }: LogBatchOptions = {}) {
+  constructor(name: string, pieces: readonly Piece[], { parked = false, hashAt, ages = false }: LogBatchOptions = {}) {
     this.#name = name;
     this.parked = parked;
+    this.#ages = ages;
     this.#hashAt = hashAt;
     this.pieces = pieces;
     let count = 0;
@@ -75,13 +79,17 @@ export class LogBatch implements Batch {
 
   /** Some of its events, under a key of their own. */
   of(pieces: readonly Piece[]): LogBatch {
-    return new LogBatch(this.#name, pieces, { parked: this.parked, hashAt: this.#hashAt });
+    return new LogBatch(this.#name, pieces, { parked: this.parked, hashAt: this.#hashAt, ages: this.#ages });
   }
 
   /** 0 where order does not matter. */
   orderHash(index: number): number {
     const { record, at } = this.locate(index);
     return this.#hashAt?.(record, at) ?? 0;
+  }
+
+  receivedAtMs(index: number): number | undefined {
+    return this.#ages ? this.locate(index).record.receivedAtMs : undefined;
   }
 
   get metadata(): string {

@@ -244,7 +244,7 @@ export class LogStore implements Store {
   #batchOf(pieces: readonly Piece[], parked: boolean): LogBatch {
     const { order } = this.#backlog;
     const hashAt = order === "arrival" ? undefined : this.#backlog.hashAt.bind(this.#backlog);
-    return new LogBatch(this.#options.name, pieces, { parked, hashAt });
+    return new LogBatch(this.#options.name, pieces, { parked, hashAt, ages: true });
   }
 
   /** A parked event that is to be tried again, or what waited behind one that has its outcome. */

@@ -98,7 +98,7 @@ const retry = group(
         min: 1_000,
         example: "6h",
         description:
-          "Events that were received longer ago than this become dead letters, `too_old`, where late is worthless. Default: they never do.",
+          "Events that were received longer ago than this become dead letters, `too_old`, where late is worthless. Each is looked at before every attempt; those of its batch that are younger are sent under a key of their own. Not for replays and dead letters that are sent again. Default: they never do.",
       }).optional(),
     })
     .meta({ id: "retry" }),

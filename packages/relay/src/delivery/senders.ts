@@ -8,7 +8,9 @@ import {
   type Batch,
   checkedTransport,
   createSender,
+  type Exchange,
   fullJitter,
+  giveUpTooOld,
   isolating,
   type Limiter,
   type Protocol,
@@ -93,6 +95,8 @@ export function protocolOf(config: DestinationConfig, { strict }: SenderSettings
   return destinationAdapterOf(config.vendor).outbound(config, { library: LIBRARY, strict });
 }
 
+const asItIs = (next: Exchange): Exchange => next;
+
 /** Makes the chain of stages that a batch goes through. */
 function chains(
   adapter: DestinationAdapter,
@@ -101,6 +105,9 @@ function chains(
 ): (translate?: Translate, made?: Rewrite) => Sender {
   const protocol = protocolOf(config, settings);
   const transport = adapter.transport?.(config, writer) ?? checkedTransport(network);
+  const limit = config.maxRequestsPerSecond === undefined ? undefined : rateLimited(config.maxRequestsPerSecond);
+  const { maxAgeMs } = config;
+  const aged = maxAgeMs === undefined ? asItIs : giveUpTooOld({ maxAgeMs, clock: runtime.clock });
   return (translate, made) =>
     createSender({
       protocol,
@@ -109,9 +116,10 @@ function chains(
       backoff: fullJitter(config.backoffBaseMs, config.backoffMaxMs),
       maxAttempts: Number.POSITIVE_INFINITY,
       isolate: isolating({ byEvent: adapter.knowsDuplicatesBy !== "batch" }),
-      limit: limiter.stage,
+      // What became too old while it waited for the limit is not sent either.
+      limit: (next, clock) => limiter.stage(aged(next), clock),
       ...(translate === undefined ? {} : { translate: translating(translate) }),
-      ...(made === undefined ? {} : { stage: rewrite(made) }),
+      stage: (next) => aged(made === undefined ? next : rewrite(made)(next)),
     });
 }
 
