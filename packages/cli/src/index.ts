@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { addConfigCommand } from "./commands/config.ts";
 import { addDeadLettersCommand } from "./commands/dead-letters.ts";
 import { addDevCommand } from "./commands/dev.ts";
+import { addLanesCommand } from "./commands/lanes.ts";
 import { addLogCommand } from "./commands/log.ts";
 import { addRelayCommand } from "./commands/relay.ts";
 import { addReplayCommand } from "./commands/replay.ts";
@@ -42,6 +43,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     addTraceCommand,
     addDeadLettersCommand,
     addReplayCommand,
+    addLanesCommand,
     addConfigCommand,
     addLogCommand,
   ])

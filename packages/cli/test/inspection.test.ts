@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { type Ended, run, start, temporary } from "./lib/command.ts";
 
 test("trace, dead-letters and replay tell what became of events, and send them again", {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   const emulator = new SegmentEmulator({ clock: nodeClock });
   emulator.refuse(({ event }) => event === "Bad");
@@ -95,4 +95,28 @@ test("trace, dead-letters and replay tell what became of events, and send them a
     code: 1,
     err: "waybill: There is no replay nobody.\n",
   });
+
+  const setCursor = ["lanes", "set-cursor", "production/emulator"];
+  expect(await ask(...setCursor, "4", "--yes")).toMatchObject({
+    code: 1,
+    err: "waybill: The lane is idle. Pause it first: its cursor is moved only while it is paused, halted or failed.\n",
+  });
+  const headers = { authorization: "Bearer secret-token", "content-type": "application/json" };
+  await fetch(`${admin}/v1/lanes/production/emulator/pause`, { method: "POST", headers });
+  const more = [3, 4].map((number) =>
+    JSON.stringify({ type: "track", userId: "u", event: "E", messageId: `m-${number}` }),
+  );
+  await run(["send", "-", "--url", intake, "--write-key", "k"], {}, more.join("\n"));
+  expect((await ask(...setCursor, "5")).out).toBe(
+    "It would move the cursor from 3 to 5 and skip 2 events; do it with --yes.\n",
+  );
+  expect(JSON.parse((await ask(...setCursor, "5", "--json")).out)).toEqual({ from: 3, to: 5, events: 2, moved: false });
+  expect(await ask(...setCursor, "6", "--yes")).toMatchObject({
+    code: 1,
+    err: "waybill: The cursor is at 3: it can be moved forward to 5 at most.\n",
+  });
+  expect(await ask(...setCursor, "five")).toMatchObject({ code: 2 });
+  expect((await ask(...setCursor, "4", "--yes")).out).toBe("Moved the cursor from 3 to 4; 1 event skipped.\n");
+  expect((await ask("trace", "m-3")).out).toContain("emulator: dropped (skipped)");
+  expect((await ask("trace", "m-4")).out).toContain("emulator: pending");
 });

@@ -49,6 +49,8 @@ export const DROP_REASONS = [
   "sampled",
   /** The destination does not take events of its source. */
   "source",
+  /** An operator has moved the lane's cursor past it. */
+  "skipped",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

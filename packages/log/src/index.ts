@@ -38,6 +38,7 @@ export type { LogStoreDelivery, LogStoreOptions } from "./lanes/log-store-option
 export { ReadMemory } from "./lanes/read-ahead.ts";
 export type { ReplayProgress, ReplayState, ReplayStoreOptions } from "./lanes/replay-store.ts";
 export { ReplayStore } from "./lanes/replay-store.ts";
+export type { Skip } from "./lanes/skip.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";
 export { verifyLanes } from "./lanes/verify-lanes.ts";
 export type { SegmentRepair } from "./repair.ts";

@@ -334,6 +334,7 @@ export class Plan {
         } else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
         else logger.debug(fields, "lane changed mode");
       },
+      skipped: (fields) => logger.warn({ ...fields, by: "admin" }, "the cursor was moved; events are skipped"),
       stateNotWritten: ({ environment, destination, error }) =>
         logger.error({ environment, destination, error: messageOf(error) }, "cursor not written; delivery goes on"),
     };

@@ -427,6 +427,24 @@ export class Backlog {
   }
 
   /**
+   * Nothing before `to` is to be sent any more; all of it that was read is settled. Returns how many
+   * events had not been read.
+   */
+  passUnread(to: Position): number {
+    const unread = Math.max(0, to - this.readTo);
+    this.readTo += unread;
+    this.frontier = Math.max(this.frontier, to);
+    return unread;
+  }
+
+  /** After that: what lies between is not read. */
+  async seek(): Promise<void> {
+    while (this.#reading !== undefined) await this.#reading.catch(() => undefined);
+    if (this.strands.events === 0) await this.#readAhead.skipTo(this.readTo);
+    this.recycle();
+  }
+
+  /**
    * At the start: retention has taken events before `first`, `settled` of which had their outcome.
    * Returns how many had not.
    */

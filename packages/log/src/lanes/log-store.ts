@@ -22,7 +22,7 @@ import {
   assert,
   type Batch,
   type BatchLimits,
-  isOpen,
+  isFinal,
   type Outcome,
   type Pending,
   type Store,
@@ -32,23 +32,14 @@ import type { Position } from "../types.ts";
 import { Backlog, type Chosen } from "./backlog.ts";
 import { type Fate, totalOf } from "./fate-blocks.ts";
 import { type LaneStateValue, type LaneVendor, parkedText, strandsText, withVendor } from "./lane-value.ts";
+import { type Lease, Leases } from "./leases.ts";
 import { DELIVERY, type LogStoreDelivery, type LogStoreOptions } from "./log-store-options.ts";
 import type { ParkedUser } from "./parked.ts";
 import { ReadMemory } from "./read-ahead.ts";
 import { Settlements } from "./settlements.ts";
+import { type Skip, skipOf } from "./skip.ts";
 import { StateWriter } from "./state-writer.ts";
 import type { Strand } from "./strands.ts";
-
-/** A batch on its way: of a strand, or of a parked user. */
-interface Lease {
-  readonly strand: Strand | undefined;
-  readonly user: ParkedUser | undefined;
-  readonly atMs: number;
-  /** It still has to be written down. */
-  planning: boolean;
-  /** That it could have had. */
-  readonly maxEvents: number;
-}
 
 export class LogStore implements Store {
   readonly #options: LogStoreOptions;
@@ -56,9 +47,7 @@ export class LogStore implements Store {
   readonly #settlements: Settlements;
   #base: Position;
   readonly #backlog: Backlog;
-  readonly #leases = new Map<Batch, Lease>();
-  #leasedEvents = 0;
-  #leasedBytes = 0;
+  readonly #leases = new Leases();
   /** Events accepted up to here are in the ledger. */
   #countedTo: Position;
   /** What is to be removed next. */
@@ -158,12 +147,12 @@ export class LogStore implements Store {
 
   pending(): Pending {
     const backlog = this.#backlog;
-    const events = backlog.events + this.#leasedEvents;
+    const events = backlog.events + this.#leases.events;
     if (events === 0) return { events: 0, bytes: 0, oldestAtMs: undefined };
     const oldestAtMs = (): number | undefined => this.#oldestAtMs();
     return {
       events,
-      bytes: Math.max(0, backlog.bytes + this.#leasedBytes),
+      bytes: Math.max(0, backlog.bytes + this.#leases.bytes),
       held: backlog.parked.events,
       get oldestAtMs() {
         return oldestAtMs();
@@ -201,7 +190,7 @@ export class LogStore implements Store {
   /** Events from a position on that are settled, as far as they were read or counted. */
   #settledFrom(position: Position): number {
     const { readTo, settledUnread } = this.#backlog;
-    const unsettled = this.#backlog.unsettledFrom(position) + this.#leasedEvents;
+    const unsettled = this.#backlog.unsettledFrom(position) + this.#leases.events;
     return Math.max(0, readTo - position) - unsettled + settledUnread;
   }
 
@@ -230,15 +219,12 @@ export class LogStore implements Store {
     const planning = strand.planned !== count && (maxEvents > 1 || this.#delivery.durableLease);
     const batch = this.#backlog.strands.lease(strand, count, (pieces) => this.#batchOf(pieces, false));
     strand.planned = count;
-    this.#addLease(batch, { strand, user: undefined, planning, maxEvents });
+    this.#leases.add(batch, { strand, user: undefined, atMs: this.#now, planning, maxEvents });
     return batch;
   }
 
-  #addLease(batch: LogBatch, lease: Omit<Lease, "atMs">): void {
-    this.#leases.set(batch, { ...lease, atMs: this.#options.clock.monotonic() });
-    if (lease.strand === undefined) return;
-    this.#leasedEvents += batch.count;
-    this.#leasedBytes += batch.bytes;
+  get #now(): number {
+    return this.#options.clock.monotonic();
   }
 
   #batchOf(pieces: readonly Piece[], parked: boolean): LogBatch {
@@ -249,18 +235,18 @@ export class LogStore implements Store {
 
   /** A parked event that is to be tried again, or what waited behind one that has its outcome. */
   async #leaseParked(limits: BatchLimits): Promise<Batch | undefined> {
-    const user = this.#backlog.parked.due(this.#options.clock.monotonic());
+    const user = this.#backlog.parked.due(this.#now);
     if (user === undefined) return undefined;
     const maxEvents = user.passing && !this.#delivery.durableLease ? limits.maxEvents : 1;
     user.leased = Math.min(user.events.length, maxEvents);
     try {
       const pieces = await this.#backlog.piecesOf(user, { ...limits, maxEvents });
-      if (pieces === undefined) this.#backlog.parked.postpone(user, this.#options.clock.monotonic());
+      if (pieces === undefined) this.#backlog.parked.postpone(user, this.#now);
       else if (pieces.length === 0) await this.#loseParked(user);
       else {
         user.leased = pieces.length;
         const batch = this.#batchOf(pieces, true);
-        this.#addLease(batch, { strand: undefined, user, planning: false, maxEvents });
+        this.#leases.add(batch, { strand: undefined, user, atMs: this.#now, planning: false, maxEvents });
         return batch;
       }
       return await this.#leaseParked(limits);
@@ -290,6 +276,7 @@ export class LogStore implements Store {
   }
 
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
+    if (this.#leases.isGivenBack(batch)) return;
     const lease = this.#leases.get(batch);
     assert(lease !== undefined && batch instanceof LogBatch, "only a leased batch is settled");
     if (lease.user !== undefined) await this.#settleParked(batch, lease.user, outcomes);
@@ -297,21 +284,19 @@ export class LogStore implements Store {
   }
 
   async #settleStrand(batch: LogBatch, strand: Strand, outcomes: readonly Outcome[]): Promise<void> {
-    const settled = this.#settledPrefix(batch, outcomes);
+    const settled = this.#settlements.prefixOf(batch, outcomes);
     await this.#options.deadLetters.keep(batch, outcomes.slice(0, settled));
     const lease = this.#leases.get(batch) as Lease;
     this.#leases.delete(batch);
     this.#options.deadLetters.counted(batch);
-    this.#leasedEvents -= batch.count;
-    this.#leasedBytes -= batch.bytes;
     for (let index = 0; index < settled; index++) {
       const outcome = outcomes[index] as Outcome;
       if (outcome.status === "parked") {
-        this.#backlog.park(batch, index, this.#options.clock.monotonic());
+        this.#backlog.park(batch, index, this.#now);
         continue;
       }
       this.#settlements.settle(outcome, () => positionOf(batch, index));
-      if (outcome.status === "delivered") this.#deliveredAt = this.#options.clock.monotonic();
+      if (outcome.status === "delivered") this.#deliveredAt = this.#now;
     }
     this.#backlog.strands.endLease(strand, settled);
     this.#backlog.takeParked(strand);
@@ -324,30 +309,16 @@ export class LogStore implements Store {
   #maySplit(strand: Strand, batch: LogBatch, { atMs, maxEvents }: Lease): void {
     const { order, maxInFlight } = this.#delivery;
     if (order !== this.#backlog.order) return;
-    const tookMs = this.#options.clock.monotonic() - atMs;
+    const tookMs = this.#now - atMs;
     this.#backlog.maySplit(strand, { batch, maxEvents, tookMs, maxInFlight: maxInFlight() });
   }
 
-  /** Events before the first one that has to be sent again, or that there is no room to park. */
-  #settledPrefix(batch: LogBatch, outcomes: readonly Outcome[]): number {
-    const hashes = new Set<number>();
-    for (const [index, outcome] of outcomes.entries()) {
-      if (isOpen(outcome)) return index;
-      if (outcome.status !== "parked") continue;
-      const hash = batch.orderHash(index);
-      if (!this.#backlog.parked.has(hash)) hashes.add(hash);
-      if (hashes.size > this.#backlog.parked.room) return index;
-    }
-    return outcomes.length;
-  }
-
   async #settleParked(batch: LogBatch, user: ParkedUser, given: readonly Outcome[]): Promise<void> {
-    const { clock } = this.#options;
     const outcomes = [...given];
-    let settled = outcomes.findIndex((outcome) => isOpen(outcome) || outcome.status === "parked");
-    if (settled === -1) settled = outcomes.length;
+    let settled = outcomes.findIndex((outcome) => !isFinal(outcome));
+    if (settled < 0) settled = outcomes.length;
     const failed = outcomes[settled];
-    const now = clock.monotonic();
+    const now = this.#now;
     const othersPassed = this.#deliveredAt > user.triedAt;
     const failedMs = settled === 0 ? user.failedMs + (othersPassed ? now - user.triedAt : 0) : 0;
     const isGivenUp = failed?.status === "parked" && failedMs >= this.#delivery.giveUpAfterMs;
@@ -409,6 +380,31 @@ export class LogStore implements Store {
     this.#removing = first;
     await this.#writer.write();
     await this.sync();
+  }
+
+  /** What {@link skipTo} would skip. **Errors**: those of {@link skipOf}; `WAYBILL_DISK`. */
+  async skippable(to: Position): Promise<Skip> {
+    const backlog = this.#backlog;
+    // Only when they were read it is known which events after the cursor are settled.
+    while (backlog.readTo < Math.min(backlog.rereadTo, to, this.tail)) await backlog.readOn();
+    return skipOf(backlog, to, this.tail);
+  }
+
+  /**
+   * The last resort: moves the cursor to `to`, after {@link skippable}. Events before it that are
+   * not settled are dropped, as `skipped`. Only while no request is on its way: what a defect left
+   * leased there is given back, whatever becomes of its batch. Durable when it resolves.
+   * **Errors**: those of {@link skipOf}; after a `WAYBILL_DISK` it holds until the process ends.
+   */
+  async skipTo(to: Position): Promise<Skip> {
+    const skip = skipOf(this.#backlog, to, this.tail);
+    for (const batch of this.#leases.giveBack(to)) this.#options.deadLetters.counted(batch);
+    this.#settlements.skipTo(to);
+    await this.#backlog.seek();
+    await this.#writer.write();
+    if (this.#writer.error !== undefined) throw this.#writer.error;
+    await this.sync();
+    return skip;
   }
 
   /**

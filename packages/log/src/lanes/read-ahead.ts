@@ -71,7 +71,7 @@ export class ReadAhead {
   readonly #log: Log;
   readonly #memory: ReadMemory;
   #reader: LogReader | undefined;
-  readonly #from: { readonly position: Position; readonly byte: number };
+  #from: { readonly position: Position; readonly byte: number };
   /** Oldest first. */
   readonly #chunks: Chunk[] = [];
   #spare: Buffer[] = [];
@@ -145,6 +145,15 @@ export class ReadAhead {
     }
     // Caught up: an idle lane holds no memory.
     if (this.#chunks.length === 0) this.#spare = [];
+  }
+
+  /** Nothing before `position` is to be read any more. Not during a read. */
+  async skipTo(position: Position): Promise<void> {
+    const reader = this.#reader;
+    // Where its record begins is found when it is read.
+    this.#from = { position, byte: this.byte };
+    this.#reader = undefined;
+    await reader?.close();
   }
 
   async close(): Promise<void> {

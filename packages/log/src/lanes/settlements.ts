@@ -1,4 +1,5 @@
-import { Account, type AccountState, type Outcome } from "@waybill/core";
+import { Account, type AccountState, isOpen, type Outcome } from "@waybill/core";
+import type { LogBatch } from "../batch.ts";
 import type { Position } from "../types.ts";
 import type { Backlog, Gap } from "./backlog.ts";
 import type { Fate } from "./fate-blocks.ts";
@@ -51,6 +52,20 @@ export class Settlements {
     else this.#fates?.settleAhead(position, outcome);
   }
 
+  /** Events before the first one that has to be sent again, or that there is no room to park. */
+  prefixOf(batch: LogBatch, outcomes: readonly Outcome[]): number {
+    const { parked } = this.#backlog;
+    const hashes = new Set<number>();
+    for (const [index, outcome] of outcomes.entries()) {
+      if (isOpen(outcome)) return index;
+      if (outcome.status !== "parked") continue;
+      const hash = batch.orderHash(index);
+      if (!parked.has(hash)) hashes.add(hash);
+      if (hashes.size > parked.room) return index;
+    }
+    return outcomes.length;
+  }
+
   /** Moves the frontier on to the first event that is not settled. */
   advance(): void {
     const backlog = this.#backlog;
@@ -94,6 +109,20 @@ export class Settlements {
       if (position < (this.#fates?.end ?? 0)) this.#fates?.patch(position, "expired");
       else this.#fates?.expireAhead(position);
     this.#expire(queued.length + held.length);
+  }
+
+  /** What is not settled before `to` is dropped, whether it was read or not. */
+  skipTo(to: Position): void {
+    const skipped: Outcome = { status: "dropped", reason: "skipped" };
+    const { strands, parked } = this.#backlog;
+    const read = [...strands.passOver(to), ...parked.removeBefore(to)];
+    for (const position of read)
+      if (position < (this.#fates?.end ?? 0)) this.#fates?.patch(position, skipped);
+      else this.#fates?.settleAhead(position, skipped);
+    this.advance();
+    const unread = this.#backlog.passUnread(to);
+    this.#fates?.drop("skipped", unread);
+    this.account.drop("skipped", read.length + unread);
   }
 
   /** At the start: retention has taken events before `first` that the state knows nothing of. */

@@ -18,6 +18,8 @@ export class StateWriter {
   readonly #value: () => LaneStateValue;
   #writing: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  /** Why the last write failed; `undefined` when it did not. */
+  error: Error | undefined;
 
   constructor(options: StateWriterOptions, value: () => LaneStateValue) {
     this.#options = options;
@@ -41,15 +43,21 @@ export class StateWriter {
 
   async #write(): Promise<void> {
     const { fates, state, onStateError } = this.#options;
+    let failed: Error | undefined;
+    const note = (error: unknown): void => {
+      failed = error as Error;
+      onStateError?.(error);
+    };
     try {
       while (fates?.isLong === true) await fates.flush();
     } catch (error) {
-      onStateError?.(error);
+      note(error);
     }
     try {
       await state.write(this.#value());
     } catch (error) {
-      onStateError?.(error);
+      note(error);
     }
+    this.error = failed;
   }
 }

@@ -204,6 +204,28 @@ export class Strands {
     }
   }
 
+  /** Queued or leased before `position`. */
+  eventsBefore(position: Position): number {
+    let events = 0;
+    for (const { queue, leased } of this.#all)
+      for (const { record, start, end } of [...(leased?.pieces ?? []), ...queue])
+        events += Math.max(0, Math.min(end, position - record.first) - start);
+    return events;
+  }
+
+  /**
+   * Nothing before `first` is to be sent any more, leased, planned or not. Returns the positions of
+   * what was read of it.
+   */
+  passOver(first: Position): Position[] {
+    for (const strand of this.#all) {
+      if (strand.leased !== undefined && strand.leased.first < first) this.endLease(strand, 0);
+      // Its planned events have not been read since the start.
+      if (strand.leased === undefined && strand.queue.length === 0 && strand.from < first) strand.planned = 0;
+    }
+    return this.removeBefore(first);
+  }
+
   /** Whether a strand has nothing on its way and nothing to lease. */
   get isWanting(): boolean {
     return this.#all.some(({ leased, queue }) => leased === undefined && queue.length === 0);

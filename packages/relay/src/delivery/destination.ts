@@ -25,6 +25,7 @@ import {
   type Position,
   type ReadMemory,
   type RetentionLimits,
+  type Skip,
 } from "@waybill/log";
 import type { PassthroughRequest } from "@waybill/vendors/registry";
 import type { LaneDelivery, LaneMode, TraceDestination } from "../admin/views.ts";
@@ -32,9 +33,10 @@ import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import { destinationAdapterOf } from "./adapters.ts";
 import { answerOf, forCaller, isPlainPath, isRedirect } from "./caller-answers.ts";
-import type { SenderSettings } from "./extension.ts";
 import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
+import type { SenderSettings } from "./extension.ts";
 import { FileWriter } from "./file-writer.ts";
+import { type CursorMove, moveCursor } from "./move-cursor.ts";
 import { createDestinationSender, type DestinationSender } from "./senders.ts";
 
 export interface DestinationOptions {
@@ -59,6 +61,8 @@ export interface DestinationObserver {
   attempted(of: LaneName & { readonly attempt: Attempt }): void;
   modeChanged(of: ModeChange): void;
   stateNotWritten(of: LaneName & { readonly error: unknown }): void;
+  /** An operator has moved the cursor. */
+  skipped?(of: LaneName & Skip): void;
 }
 
 export interface ModeChange extends LaneName {
@@ -364,6 +368,14 @@ export class Destination {
   resume(): void {
     this.#limiter.retryNow();
     this.#lane.resume();
+  }
+
+  /** The last resort: see {@link moveCursor}. */
+  async moveCursor(move: CursorMove): Promise<Skip> {
+    const { environment, config, observer } = this.#options;
+    const skip = await moveCursor(this.#store, () => this.#lane.snapshot().mode, move);
+    if (!move.dryRun) observer.skipped?.({ environment, destination: config.name, ...skip });
+    return skip;
   }
 
   get neededFrom(): number {

@@ -105,7 +105,6 @@ function chains(
 ): (translate?: Translate, made?: Rewrite) => Sender {
   const protocol = protocolOf(config, settings);
   const transport = adapter.transport?.(config, writer) ?? checkedTransport(network);
-  const limit = config.maxRequestsPerSecond === undefined ? undefined : rateLimited(config.maxRequestsPerSecond);
   const { maxAgeMs } = config;
   const aged = maxAgeMs === undefined ? asItIs : giveUpTooOld({ maxAgeMs, clock: runtime.clock });
   return (translate, made) =>
@@ -117,7 +116,7 @@ function chains(
       maxAttempts: Number.POSITIVE_INFINITY,
       isolate: isolating({ byEvent: adapter.knowsDuplicatesBy !== "batch" }),
       // What became too old while it waited for the limit is not sent either.
-      limit: (next, clock) => limiter.stage(aged(next), clock),
+      limit: (next) => limiter.stage(aged(next)),
       ...(translate === undefined ? {} : { translate: translating(translate) }),
       stage: (next) => aged(made === undefined ? next : rewrite(made)(next)),
     });

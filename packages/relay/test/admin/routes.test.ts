@@ -81,6 +81,11 @@ function valuesOf(text: string, type: string | undefined): readonly unknown[] {
   return lines.map((line) => JSON.parse(line.replace(/^data: /, "")) as unknown);
 }
 
+const EVENT = { type: "track", userId: "u", event: "Good" };
+const logged: unknown[][] = [];
+const ignore = (): void => undefined;
+const logger = { info: ignore, error: ignore, debug: ignore, warn: (...line: unknown[]) => void logged.push(line) };
+
 let world: RelayWorld;
 let url = "";
 let isBadFile = false;
@@ -94,6 +99,7 @@ beforeAll(async () => {
   const extra = { admin: { listen: "127.0.0.1:0", token: TOKEN } };
   world = await startWorld({
     keep: true,
+    logger: logger as never,
     destinations,
     extra,
     reloadConfig: () => {
@@ -112,6 +118,11 @@ beforeAll(async () => {
   await world.post("/v1/batch", { batch });
   await until(() => world.relay.accounts().lanes[0]?.account.rejected === 2);
 });
+
+function bodyOf(operation: Operation): object {
+  if (operation === "moveCursor") return { position: 1 };
+  return operation === "startReplay" ? { destination: "emulator" } : { key: "k" };
+}
 
 test.each(operations)(
   "%s answers requests that are wrong, foreign or without a token as documented",
@@ -138,7 +149,7 @@ test.each(operations.filter((operation) => answersOf(routeOf(operation))[404] !=
     const params = Object.fromEntries(
       Object.keys(PATHS).map((name) => [name, name === "positions" ? "999" : "nowhere"]),
     );
-    const body = operation === "startReplay" ? { destination: "emulator" } : { key: "k" };
+    const body = bodyOf(operation);
     const hasBody = routeOf(operation).body !== undefined;
     const query = operation === "tail" ? { environment: "nowhere" } : {};
     expect((await ask(url, operation, { params, query, ...(hasBody ? { body } : {}) })).status).toBe(404);
@@ -196,6 +207,43 @@ test("what changes the relay answers as documented", async () => {
     true,
   );
   expect((await ask(url, "showAccounts")).status).toBe(200);
+});
+
+test("the cursor of a lane that is stopped is moved forward, and no other, as documented", async () => {
+  const move = (body: object): Promise<Answered> => ask(url, "moveCursor", { params: LANE, body });
+  await until(() => world.relay.accounts().lanes[0]?.mode === "idle");
+  expect(await move({ position: 1 })).toMatchObject({
+    status: 409,
+    json: { code: "lane_not_stopped", detail: expect.stringMatching(/is idle. Pause it first/) as string },
+  });
+  await ask(url, "pauseLane", { params: LANE });
+  await until(() => world.relay.accounts().lanes[0]?.mode === "paused");
+  const head = world.relay.accounts().lanes[0]?.account.accepted ?? 0;
+  for (const position of [0, head, head + 9])
+    expect((await move({ position })).json).toMatchObject({ code: "position_out_of_range" });
+  await world.post("/v1/batch", { batch: [0, 1, 2].map((n) => ({ ...EVENT, messageId: `skip-${n}` })) });
+  const skip = { from: head, to: head + 2, events: 2 };
+  expect(await move({ position: head + 2, dryRun: true })).toMatchObject({
+    status: 200,
+    json: { ...skip, moved: false },
+  });
+  expect(world.relay.accounts().lanes[0]?.account.pending).toBe(3);
+  expect(await move({ position: head + 2 })).toMatchObject({ status: 200, json: { ...skip, moved: true } });
+  expect(world.relay.accounts().lanes[0]?.account).toMatchObject({
+    pending: 1,
+    droppedByReason: { skipped: 2 },
+    balanced: true,
+  });
+  expect(logged).toContainEqual([
+    { environment: "test", destination: "emulator", ...skip, by: "admin" },
+    "the cursor was moved; events are skipped",
+  ]);
+  await ask(url, "resumeLane", { params: LANE });
+  await until(() => world.relay.accounts().lanes[0]?.account.pending === 0);
+  const traced = await ask(url, "trace", { params: { messageId: "skip-1" } });
+  expect(traced.json).toHaveProperty("events.0.destinations.0.reason", "skipped");
+  expect(JSON.stringify(world.delivered)).not.toContain("skip-1");
+  expect(JSON.stringify(world.delivered)).toContain("skip-2");
 });
 
 test("a tail sends events as documented, and a ninth stream is refused as documented", async () => {
@@ -287,8 +335,7 @@ test.each([
   ];
   const at = await serve(Object.fromEntries(names.map((name) => [name, (broken as Record<string, unknown>)[name]])));
   for (const operation of operations.filter((one) => one !== "openApi")) {
-    const body =
-      operation === "startReplay" ? { destination: "d" } : routeOf(operation).body ? { key: "k" } : undefined;
+    const body = routeOf(operation).body === undefined ? undefined : bodyOf(operation);
     const { method } = routeOf(operation);
     const path = adminPath(operation, { params: PATHS });
     const answer = await send(at, method, path, body ?? "", body === undefined ? {} : JSON_TYPE);

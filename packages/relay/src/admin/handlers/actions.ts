@@ -1,17 +1,20 @@
 /** Handlers of the routes that change what the relay does. */
+import { WaybillError } from "@waybill/core";
 import { destinationKeySet, sourceKeySet } from "../../credentials/credentials.ts";
 import type { LogChoice } from "../../delivery/chosen-events.ts";
 import type { Environment } from "../../environment.ts";
-import { quoted, unknown } from "../refusal.ts";
+import { problem } from "../../intake/answers.ts";
+import { quoted, Refusal, unknown } from "../refusal.ts";
 import type { actionRoutes } from "../routes/actions.ts";
 import type { CheckedBody } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { answer, answerNothing, type Call, type Handlers } from "./call.ts";
-import { checkRoomForReplay, chosenEnvironment } from "./lookup.ts";
+import { checkRoomForReplay, chosenEnvironment, chosenLane } from "./lookup.ts";
 
 export const actionHandlers: Handlers<keyof typeof actionRoutes> = {
   pauseLane: (view, call) => steer(view, call, "pause"),
   resumeLane: (view, call) => steer(view, call, "resume"),
+  moveCursor,
   rotateSourceKey: async (view, call) => {
     const { environment, source } = call.params;
     answer(call, 200, await rotate(view, call.body, sourceKeySet(environment, source, call.body.kind ?? "")));
@@ -61,6 +64,25 @@ function steer(view: AdminView, call: Call<"pauseLane" | "resumeLane">, action: 
     throw unknown("unknown_lane", `There is no destination ${quoted(environment)}/${quoted(destination)}.`);
   lane[action]();
   answerNothing(call);
+}
+
+const CURSOR_REFUSALS: ReadonlyMap<string | undefined, string> = new Map([
+  ["lane", "lane_not_stopped"],
+  ["position", "position_out_of_range"],
+]);
+
+async function moveCursor(view: AdminView, call: Call<"moveCursor">): Promise<void> {
+  const { destination } = chosenLane(view, call.params);
+  const { position, dryRun = false } = call.body;
+  try {
+    const { from, to, events } = await destination.moveCursor({ to: position, dryRun });
+    answer(call, 200, { from, to, events, moved: !dryRun });
+  } catch (error) {
+    const code = error instanceof WaybillError ? CURSOR_REFUSALS.get(error.reason) : undefined;
+    if (code === undefined) throw error;
+    const { message, hint } = error as WaybillError;
+    throw new Refusal(problem(409, code, hint === undefined ? `${message}.` : `${message}. ${hint}`));
+  }
 }
 
 function choiceOf(

@@ -1,8 +1,9 @@
 /** Routes that change what the relay does. */
 import { z } from "zod";
-import { reloadResult, replayCount, rotated } from "../schemas/actions.ts";
+import { cursorMove, reloadResult, replayCount, rotated } from "../schemas/actions.ts";
 import { replay } from "../schemas/overview.ts";
 import {
+  cursorRequest,
   environmentPath,
   lanePath,
   replayPath,
@@ -28,6 +29,23 @@ export const actionRoutes = {
     summary: "Ends a pause, or tries a lane that is halted or failed again at once.",
     params: lanePath,
     answers: { 204: nothing("The lane goes on."), 404: refused("There is no such destination.", "unknown_lane") },
+  },
+  moveCursor: {
+    method: "POST",
+    path: "/v1/lanes/{environment}/{destination}/cursor",
+    summary:
+      "The last resort: moves a lane's cursor forward. What is not settled before it is dropped, as `skipped`. Only while the lane is paused, halted or failed.",
+    params: lanePath,
+    body: cursorRequest,
+    answers: {
+      200: json("The cursor was moved, durably. With `dryRun`: what would be skipped.", cursorMove),
+      404: refused("There is no such destination.", "unknown_environment", "unknown_lane"),
+      409: refused(
+        "The lane is not stopped, or the position is not ahead of its cursor and in the log.",
+        "lane_not_stopped",
+        "position_out_of_range",
+      ),
+    },
   },
   rotateSourceKey: {
     method: "POST",

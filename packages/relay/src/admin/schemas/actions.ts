@@ -42,6 +42,16 @@ export const rotated = component(
   }),
 );
 
+export const cursorMove = component(
+  "CursorMove",
+  z.object({
+    from: count("Where the cursor was: the position of the first event that was not settled."),
+    to: count("Where it is moved to."),
+    events: count("Events between that were not settled. They are dropped, as `skipped`."),
+    moved: flag("False for a dry run."),
+  }),
+);
+
 export const replayCount = component(
   "ReplayCount",
   z.object({ events: count("How many events would be sent.") }).describe("The answer of a replay that only counts."),

@@ -195,3 +195,18 @@ export const rotateRequest = component(
     })
     .describe("A new key. It holds until the configuration's file has it."),
 );
+
+const positionExpected = "a whole number from 0";
+
+export const cursorRequest = component(
+  "CursorRequest",
+  z
+    .strictObject({
+      position: z
+        .int(positionExpected)
+        .min(0, positionExpected)
+        .describe("The next event to deliver: ahead of the cursor, at most the end of the log."),
+      dryRun: z.boolean("true or false").describe("Only count the events.").exactOptional(),
+    })
+    .describe("Where to move a lane's cursor to. Events before that are not settled are never delivered."),
+);
