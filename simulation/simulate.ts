@@ -1,7 +1,7 @@
 /**
  * The whole system in one process from one seed: clients and a stranger, the relay's intake, log
- * and lanes, two Segment emulators and a Letter emulator after a translation, a filter and a
- * redaction, on a virtual clock, network and disk. Each step does something or breaks something,
+ * and lanes, two Segment emulators, a Letter emulator after a translation, a filter and a redaction,
+ * and one that knows duplicates by key alone, all at a distance and with poisonous events, on a virtual clock, network and disk. Each step does something or breaks something,
  * lets time pass, and checks what must hold at every instant; at the end the faults stop, and
  * everything a client made, and the relay took from a stranger, must be at each emulator once, or a
  * dead letter, or counted as left out or as lost to retention or damage. No request is without its
@@ -38,7 +38,8 @@ export async function simulate(seed: number, steps: number, bug?: PlantedBug): P
       if (world.violations.length === 0) await world.look(step);
     }
     if (world.violations.length === 0) await world.finish();
-    const { violations, faults, tracked: events, tracesChecked, traceMismatches, orderViolations } = world;
+    const { violations, faults, tracked: events, traces, orderViolations } = world;
+    const { checked: tracesChecked, mismatches: traceMismatches } = traces;
     return { steps, violations, faults, events, tracesChecked, traceMismatches, orderViolations };
   } finally {
     restore?.();

@@ -19,7 +19,7 @@ const vendorFails = (name: string, weight: number, failure: (random: SeededRando
   run: (world) => world.pickVendor().fail(failure(world.random)),
 });
 
-const TRACK: StepKind = { name: "track", weight: 50, run: (world) => world.track() };
+const TRACK: StepKind = { name: "track", weight: 50, run: (world) => world.people.track() };
 const FAULTS: readonly StepKind[] = [
   vendorFails("status5xx", 6, (random) => ({
     kind: "status",
@@ -28,7 +28,7 @@ const FAULTS: readonly StepKind[] = [
   })),
   // Longer than an event may fail while others pass.
   vendorFails("longOutage", 2, (random) => ({ kind: "status", status: 503, forMs: 30_000 + random.below(150_000) })),
-  { name: "poisonousEvent", weight: 6, run: (world) => world.trackPoison() },
+  { name: "poisonousEvent", weight: 6, run: (world) => world.people.trackPoison() },
   { name: "timePasses", weight: 2, run: (world) => world.clock.advance(5_000 + world.random.below(60_000)) },
   vendorFails("rateLimit429", 4, (random) => ({
     kind: "status",
@@ -64,7 +64,7 @@ const FAULTS: readonly StepKind[] = [
   { name: "hostileRequest", weight: 6, run: (world) => world.sendHostileRequest() },
   { name: "hostileAnswer", weight: 6, run: (world) => world.pickVendor().answerOddly(world.random) },
 ];
-const BURST: StepKind = { name: "burst", weight: 8, run: (world) => world.burst() };
+const BURST: StepKind = { name: "burst", weight: 8, run: (world) => world.people.burst() };
 const STEPS: readonly StepKind[] = [TRACK, BURST, ...FAULTS];
 const TOTAL_WEIGHT = STEPS.reduce((total, { weight }) => total + weight, 0);
 

@@ -14,19 +14,12 @@ import { segment } from "waybill";
 import { type Client, createClientOn } from "../packages/client/src/client.ts";
 import { hostileRequest } from "./hostile.ts";
 import type { PlantedBug } from "./planted-bug.ts";
-import {
-  BATCH_EVENTS_LIMIT,
-  type DestinationPlan,
-  originOf,
-  type Plan,
-  REDACTED_PROPERTY,
-  SimRelay,
-  SKIPPED_EVENT,
-  VENDORS,
-} from "./sim-relay.ts";
+import { BATCH_EVENTS_LIMIT, type DestinationPlan, originOf, type Plan, SimRelay, VENDORS } from "./sim-relay.ts";
+import { People } from "./people.ts";
 import { Stranger } from "./stranger.ts";
 import { isFault, nextStep } from "./steps.ts";
-import { createVendor, POISON_PROPERTY, type SimVendor } from "./vendors.ts";
+import { Traces } from "./traces.ts";
+import { createVendor, type SimVendor } from "./vendors.ts";
 
 const RELAY = "http://relay.test";
 const CLIENT_KEY = "in";
@@ -34,42 +27,22 @@ const BASIC = `Basic ${btoa(`${CLIENT_KEY}:`)}`;
 /** No request takes longer, whatever is in it, unless its process dies. */
 const ANSWER_MAX_MS = 5_000;
 const LAST_HOSTILE_REQUESTS = 10;
-/** A share of what clients track is not for every destination. */
-const SKIPPED_SHARE = 0.1;
 const SETTLE_MS = 15 * 60_000;
 const SETTLE_STEP_MS = 15_000;
 const STEP_MAX_MS = 400;
-const EVENTS_MAX = 12;
-const BURST_MAX = 80;
 const START_MS = 20;
 const SEGMENT_HEADER_BYTES = 64;
 const CLIENTS = [0, 1] as const;
-const USERS = 8;
-/** Of its events one user has this share; others are nobody's yet, or tie such a one to a user. */
-const HOT_SHARE = 0.3;
-const ANONYMOUS_SHARE = 0.15;
-const TIE_SHARE = 0.05;
 const ROUND_TRIP_MS = { min: 20, max: 200 };
 /** Steps after which each event is looked at. */
 const LOOK_EVERY = 5;
 const GIVE_UP_MS = [30_000, 60_000, 300_000];
 const GIVE_UP_LAST_MS = 60_000;
-/** What may be counted twice around a restart. */
-const GIVE_UP_SLACK_MS = 1_000;
 /** At the end others have to pass for a poisonous event to be given up. */
 const TRICKLE_MS = 5_000;
 const TRICKLES_MAX = 400;
-interface Make {
-  readonly client?: number;
-  readonly userId?: string;
-  readonly isPoison?: boolean;
-}
-
 export class World {
   readonly violations: string[] = [];
-  /** Events whose outcome was compared with what the vendor knows, and those that were wrong. */
-  tracesChecked = 0;
-  traceMismatches = 0;
   readonly faults: Record<string, number> = {};
   readonly random: SeededRandom;
   readonly clock = new VirtualClock();
@@ -77,19 +50,14 @@ export class World {
   relay: SimRelay | undefined;
   readonly #network: SimNetwork;
   readonly #vendors: readonly SimVendor[];
+  readonly traces: Traces;
   readonly stranger: Stranger;
   readonly #clients: readonly Client[];
+  readonly people: People;
   readonly #bug: PlantedBug | undefined;
-  /** How many events each client has made: they carry their number. */
-  readonly #made: number[] = CLIENTS.map(() => 0);
   #plan: Plan;
   #finishing = false;
   #requestViolations = 0;
-  /** The shortest time after which anything may have been given up. */
-  #giveUpMs = Number.POSITIVE_INFINITY;
-  /** Dead letters that were looked at, by vendor. */
-  readonly #judged = VENDORS.map(() => new Set<string>());
-  #hasRemoved = false;
 
   constructor(seed: number, bug?: PlantedBug) {
     this.#bug = bug;
@@ -106,6 +74,7 @@ export class World {
       });
     });
     for (const [index, vendor] of this.#vendors.entries()) this.#network.serve(originOf(index), vendor.handle);
+    this.traces = new Traces(this.#vendors, (what) => this.violations.push(what));
     this.#plan = {
       destinations: VENDORS.map(() => this.#drawn("key")),
       lingerMs: 20,
@@ -127,6 +96,7 @@ export class World {
         },
       ),
     );
+    this.people = new People(this.random, this.#clients);
     this.stranger = new Stranger({
       clock: this.clock,
       random: this.random.fork(),
@@ -139,7 +109,7 @@ export class World {
 
   /** Events that were made, or taken from a stranger. */
   get tracked(): number {
-    return this.#made.reduce((total, count) => total + count, 0) + this.stranger.accepted;
+    return this.people.made + this.stranger.accepted;
   }
 
   /** Of the order of users, at a vendor or on the way to it. */
@@ -151,7 +121,7 @@ export class World {
   #drawn(key: string): DestinationPlan {
     const order = this.random.pick(["user", "user", "user", "user", "arrival", "none"] as const);
     const giveUpAfterMs = this.random.pick(GIVE_UP_MS);
-    this.#giveUpMs = Math.min(this.#giveUpMs, giveUpAfterMs);
+    this.traces.giveUpMs = Math.min(this.traces.giveUpMs, giveUpAfterMs);
     return { key, order, maxInFlight: this.random.pick([1, 2, 4, 8, 64, 64]), giveUpAfterMs };
   }
 
@@ -196,7 +166,7 @@ export class World {
   async step(): Promise<void> {
     const kind = nextStep(this.random);
     if (isFault(kind)) this.faults[kind.name] = (this.faults[kind.name] ?? 0) + 1;
-    this.#hasRemoved ||= kind.name === "retentionOvertakes";
+    this.traces.hasRemoved ||= kind.name === "retentionOvertakes";
     await kind.run(this);
     await this.clock.advance(this.random.next() * STEP_MAX_MS);
     if (this.relay?.alive === false) await this.#restart();
@@ -231,7 +201,7 @@ export class World {
   async look(step: number): Promise<void> {
     const isDue = step % LOOK_EVERY === LOOK_EVERY - 1 && this.disk.onOperation === undefined;
     if (!isDue || this.relay?.alive !== true) return;
-    for (const index of this.#vendors.keys()) await this.#checkTraces(index, `step ${step}`);
+    for (const index of this.#vendors.keys()) await this.traces.check(this.relay, index, `step ${step}`);
   }
 
   /** Faults off; then nothing accepted may be missing, doubled, invented or out of order. */
@@ -250,7 +220,7 @@ export class World {
         giveUpAfterMs: GIVE_UP_LAST_MS,
       })),
     };
-    this.#giveUpMs = Math.min(this.#giveUpMs, GIVE_UP_LAST_MS);
+    this.traces.giveUpMs = Math.min(this.traces.giveUpMs, GIVE_UP_LAST_MS);
     for (const [index, vendor] of this.#vendors.entries()) {
       vendor.recover();
       // Ends what a vendor asked to wait.
@@ -263,7 +233,7 @@ export class World {
     for (let count = 0; count < LAST_HOSTILE_REQUESTS; count++) this.sendHostileRequest();
     await this.clock.advance(START_MS);
     await this.#trickle();
-    this.track();
+    this.people.track();
     let isClosed = false;
     const closed = Promise.all(this.#clients.map((client) => client.close({ deadlineMs: SETTLE_MS })));
     void closed.then(() => (isClosed = true));
@@ -279,7 +249,7 @@ export class World {
     await this.#checkLog();
     for (const [index, vendor] of this.#vendors.entries()) {
       await this.#checkDelivered(index, vendor);
-      await this.#checkTraces(index, "end");
+      await this.traces.check(this.relay, index, "end");
     }
     this.relay?.kill();
   }
@@ -287,7 +257,7 @@ export class World {
   /** Others pass until what is refused for ever has been given up. */
   async #trickle(): Promise<void> {
     for (let count = 0; count < TRICKLES_MAX; count++) {
-      this.#make({ userId: `trickle-${count}` });
+      this.people.make({ userId: `trickle-${count}` });
       await this.clock.advance(TRICKLE_MS);
       if (this.#isDelivered()) return;
     }
@@ -314,59 +284,6 @@ export class World {
       this.violations.push(`end: ${this.tracked} events were made, ${distinct.size} are in the log`);
   }
 
-  /** What the relay says of each event that it has is what the vendor knows of it. */
-  async #checkTraces(index: number, when: string): Promise<void> {
-    const { relay } = this;
-    const vendor = this.#vendors[index];
-    if (relay === undefined || vendor === undefined) return;
-    const received = new Set(vendor.ids());
-    const dead = await relay.listedDead(index);
-    for (const { id, event, outcome, reason } of await relay.outcomes(index)) {
-      this.tracesChecked += 1;
-      const isOpen = outcome === "pending" && !received.has(id) && !dead.has(id) && !mayBeLeftOut(index, event);
-      if (isOpen && vendor.hasOvertaken(id, event))
-        this.violations.push(`${when}: emulator ${index}: ${id} waits, a later one of its user does not`);
-      const isTrue =
-        outcome === "delivered"
-          ? received.has(id)
-          : outcome === "rejected"
-            ? dead.has(id)
-            : outcome === "dropped"
-              ? isLeftOut(index, reason, event["event"])
-              : outcome === "expired" || (outcome === "pending" && when !== "end");
-      if (isTrue) continue;
-      this.traceMismatches += 1;
-      this.violations.push(`${when}: emulator ${index}: the trace of ${id} says ${outcome} ${reason ?? ""}`);
-    }
-    this.#checkPending(index, when, await relay.countPending(index));
-    this.#judgePoison(index, when, dead);
-  }
-
-  #checkPending(index: number, when: string, counted: number): void {
-    const { relay } = this;
-    if (relay === undefined) return;
-    // Batches on their way may have been removed meanwhile.
-    const removed = this.#hasRemoved ? relay.inFlight(index) * BATCH_EVENTS_LIMIT : 0;
-    const pending = relay.pending(index);
-    if (pending < counted || pending > counted + removed)
-      this.violations.push(`${when}: emulator ${index}: ${pending} events are pending, ${counted} by their traces`);
-  }
-
-  /** Only what a vendor refused for ever, while it took others, has been given up. */
-  #judgePoison(index: number, when: string, dead: ReadonlyMap<string, string>): void {
-    const judged = this.#judged[index] as Set<string>;
-    for (const [id, reason] of dead) {
-      if (judged.has(id) || !reason.startsWith("poison")) continue;
-      judged.add(id);
-      const vendor = this.#vendors[index] as SimVendor;
-      if (!vendor.hasRefused(id)) this.violations.push(`${when}: emulator ${index}: ${id} was given up: ${reason}`);
-      else if (vendor.refusedMs(id) < this.#giveUpMs - GIVE_UP_SLACK_MS)
-        this.violations.push(
-          `${when}: emulator ${index}: ${id} was given up after ${vendor.refusedMs(id)} ms while others passed`,
-        );
-    }
-  }
-
   /**
    * Every event that was made is at the emulator once, or a dead letter, or in the column of the
    * ledger that says why not.
@@ -388,43 +305,6 @@ export class World {
     if (missing > explained)
       this.violations.push(`end: emulator ${index} never got ${missing} events, the ledger explains ${explained}`);
     if (missing < 0) this.violations.push(`end: emulator ${index} has ${-missing} events that nobody made`);
-  }
-
-  track(): void {
-    for (let count = 1 + this.random.below(EVENTS_MAX); count > 0; count--) this.#make({});
-  }
-
-  /** More than a batch at once. */
-  burst(): void {
-    for (let count = this.random.below(BURST_MAX); count > 0; count--) this.#make({});
-  }
-
-  /** An event that vendors answer with 500 for ever, and what its user does next. */
-  trackPoison(): void {
-    const client = this.random.below(CLIENTS.length);
-    const userId = this.#userOf(client);
-    this.#make({ client, userId, isPoison: true });
-    for (let count = this.random.below(3); count > 0; count--) this.#make({ client, userId });
-  }
-
-  #userOf(client: number): string {
-    return `u${client}-${this.random.chance(HOT_SHARE) ? 0 : this.random.below(USERS)}`;
-  }
-
-  #make({ client = this.random.below(CLIENTS.length), userId = this.#userOf(client), isPoison = false }: Make): void {
-    const { random } = this;
-    const number = this.#made[client] as number;
-    this.#made[client] = number + 1;
-    const anonymousId = `a${client}-${random.below(USERS)}`;
-    const held = { client, number, [REDACTED_PROPERTY]: "s", pad: "x".repeat(random.below(300)) };
-    const roll = isPoison ? 1 : random.next();
-    if (roll < TIE_SHARE) this.#clients[client]?.identify({ userId, anonymousId, traits: held });
-    else
-      this.#clients[client]?.track({
-        ...(roll < TIE_SHARE + ANONYMOUS_SHARE ? { anonymousId } : { userId }),
-        event: !isPoison && random.chance(SKIPPED_SHARE) ? SKIPPED_EVENT : "E",
-        properties: isPoison ? { ...held, [POISON_PROPERTY]: true } : held,
-      });
   }
 
   pickVendor(): SimVendor {
@@ -481,7 +361,7 @@ export class World {
     await this.clock.advance(START_MS + ROUND_TRIP_MS.max / 2);
     await this.startRelay();
     if (this.relay?.alive === true)
-      for (const index of this.#vendors.keys()) await this.#checkTraces(index, "after a crash");
+      for (const index of this.#vendors.keys()) await this.traces.check(this.relay, index, "after a crash");
   }
 
   /** The vendor takes another key; ours follows in a while, by a reload. */
@@ -538,15 +418,4 @@ export class World {
     const path = this.random.pick(segments.slice(0, -1));
     this.disk.flipBit(path, this.random.below(this.disk.contents(path).length), this.random.below(8));
   }
-}
-
-/** Only what is not addressed to the third destination, or has no meaning there. */
-function isLeftOut(index: number, reason: string | undefined, event: unknown): boolean {
-  if (VENDORS[index] !== "letter") return false;
-  return reason === "unsupported" || (reason === "filtered" && event === SKIPPED_EVENT) || event !== "E";
-}
-
-/** What was left out once is pending again when the cursor is lost, and those behind it are not. */
-function mayBeLeftOut(index: number, { event, userId }: Readonly<Record<string, unknown>>): boolean {
-  return VENDORS[index] === "letter" && (event !== "E" || typeof userId !== "string");
 }
