@@ -34,6 +34,8 @@ export interface FateTail {
    * front of them. Absent: there are none.
    */
   readonly aheadFrom?: Position;
+  /** Some of those could not be written down: where nothing is known, nothing is certain. */
+  readonly isUnsure?: boolean;
 }
 
 export const NO_FATES: FateCounts = { delivered: 0, rejected: 0, expired: 0, dropped: {} };
@@ -61,6 +63,8 @@ const FIRST_DROPPED = 16;
 const UNKNOWN = -1;
 /** Set aside when those around it were settled: what became of it is in a patch, or open. */
 export const PARKED = 4;
+/** Its outcome could not be written down before a crash. */
+export const LOST = 5;
 
 /** Of a final outcome. */
 export function fateCode(outcome: Outcome): number {

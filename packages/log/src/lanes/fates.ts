@@ -45,6 +45,7 @@ import {
   fateOf,
   headOf,
   isSparse,
+  LOST,
   NOT_ADDRESSED,
   PARKED,
   runAt,
@@ -113,11 +114,16 @@ export class Fates {
   /** What no block of single events has yet. */
   readonly #unwritten: Readonly<Record<SparseForm, Map<Position, number>>> = { patch: new Map(), ahead: new Map() };
   #aheadFrom: Position | undefined;
+  readonly #isUnsure: boolean;
+  #doubtTo: Position = 0;
+  /** Up to there, what was not settled before the start. */
+  readonly #unsettled = new Set<Position>();
   readonly #tailMaxRuns: number;
 
-  private constructor(log: Log, { from, runs, before }: FateTail, tailMaxRuns: number) {
+  private constructor(log: Log, { from, runs, before, isUnsure = false }: FateTail, tailMaxRuns: number) {
     this.#log = log;
     this.#tailMaxRuns = tailMaxRuns;
+    this.#isUnsure = isUnsure;
     this.#counts = countsOf(before);
     this.#tail = { from, end: from, list: [] };
     for (let at = 0; at < runs.length; at += 2) this.#push(runs[at] as number, runs[at + 1] as number);
@@ -152,7 +158,11 @@ export class Fates {
    */
   get tail(): FateTail {
     const { from, end, list } = this.#tail;
-    const ahead = this.#aheadFrom === undefined || this.#ahead.size === 0 ? {} : { aheadFrom: this.#aheadFrom };
+    const { patch, ahead: unwritten } = this.#unwritten;
+    const ahead = {
+      ...(this.#aheadFrom === undefined || this.#ahead.size === 0 ? {} : { aheadFrom: this.#aheadFrom }),
+      ...(patch.size + unwritten.size === 0 && this.#doubtTo <= this.end ? {} : { isUnsure: true }),
+    };
     if (this.#leaving !== undefined || list.length > 2 * this.#tailMaxRuns)
       return { from: end, runs: [], before: this.counts(), ...ahead };
     const before = new Map(this.#counts);
@@ -188,15 +198,17 @@ export class Fates {
 
   /** It was settled before a crash that the lane's state does not know of: it will be again. */
   forgetAhead(position: Position): void {
+    if (this.#doubtTo > 0) this.#unsettled.add(position);
     if (this.#ahead.delete(position)) this.#stale.add(position);
   }
 
   /** All before `to` are settled, but those that are parked. */
   passTo(to: Position, isParked: (position: Position) => boolean, mayBeParked: boolean): void {
-    if (!mayBeParked && this.#ahead.size === 0) return this.#push(Math.max(0, to - this.end), DELIVERED_CODE);
+    if (!mayBeParked && this.#ahead.size === 0 && this.#doubtTo <= this.end)
+      return this.#push(Math.max(0, to - this.end), DELIVERED_CODE);
     while (this.end < to) {
       const position = this.end;
-      this.#push(1, isParked(position) ? PARKED : (this.#ahead.get(position) ?? DELIVERED_CODE));
+      this.#push(1, isParked(position) ? PARKED : (this.#ahead.get(position) ?? this.#otherwise(position)));
       if (this.#ahead.delete(position)) this.#unwritten.ahead.delete(position);
     }
     if (this.#ahead.size === 0) this.#aheadFrom = undefined;
@@ -244,10 +256,22 @@ export class Fates {
     this.#unwritten.patch.set(position, code);
   }
 
-  /** What became of an event behind {@link end}, if it is settled and was not delivered. */
-  aheadAt(position: Position): Fate | undefined {
-    const code = this.#ahead.get(position);
-    return code === undefined ? undefined : fateOf(code);
+  /** What became of an event behind {@link end} that is settled. */
+  aheadAt(position: Position): Fate {
+    return fateOf(this.#ahead.get(position) ?? this.#otherwise(position));
+  }
+
+  /** Where nothing else is known of a settled event. */
+  #otherwise(position: Position): number {
+    return position < this.#doubtTo && !this.#unsettled.has(position) ? LOST : DELIVERED_CODE;
+  }
+
+  /**
+   * At the start: events up to `to` were settled before, and some of their outcomes could not be
+   * written down.
+   */
+  doubt(to: Position): void {
+    if (this.#isUnsure) this.#doubtTo = to;
   }
 
   /** The events up to `position` are not part of this: a replay has gaps. */

@@ -89,6 +89,7 @@ export class LogStore implements Store {
     });
     this.#unkept = state.fates === undefined ? this.#settlements.account.settled : (state.unkept ?? 0);
     if (position < state.position) fates?.rewind(position);
+    fates?.doubt(this.#backlog.rereadTo);
     if (log.first > position) {
       // Retention has taken events that the state knows nothing of.
       const { removing } = state;

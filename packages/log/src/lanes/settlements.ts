@@ -151,7 +151,7 @@ export class Settlements {
       return (await fates?.at(position, parked)) ?? { status: "unknown" };
     if (position >= backlog.readTo || backlog.isOpen(position)) return { status: "pending" };
     if (backlog.gapAt(position) !== undefined) return { status: "expired" };
-    return fates?.aheadAt(position) ?? { status: fates === undefined ? "unknown" : "delivered" };
+    return fates?.aheadAt(position) ?? { status: "unknown" };
   }
 
   #expire(events: number): void {
