@@ -303,12 +303,12 @@ export class Fates {
   }
 
   /**
-   * Before the state with {@link tail} is written: a long tail becomes a block. **Errors**: those
-   * of `Log.append`; the tail is then kept.
+   * Before the state with {@link tail} is written: a long tail becomes a block, or any tail where the
+   * state has no room for it. **Errors**: those of `Log.append`; the tail is then kept.
    */
-  async flush(): Promise<void> {
-    if (!this.isLong) return;
-    this.#flushing ??= this.#append().finally(() => (this.#flushing = undefined));
+  async flush({ whole = false }: { readonly whole?: boolean } = {}): Promise<void> {
+    if (!this.isLong && !(whole && this.#tail.list.length > 0)) return;
+    this.#flushing ??= this.#append(whole).finally(() => (this.#flushing = undefined));
     await this.#flushing;
   }
 
@@ -370,9 +370,9 @@ export class Fates {
     add(this.#counts, code, count);
   }
 
-  async #append(): Promise<void> {
+  async #append(whole: boolean): Promise<void> {
     for (const form of ["patch", "ahead"] as const) if (this.#unwritten[form].size > 0) await this.#appendSparse(form);
-    if (this.#isTailLong) await this.#appendTail();
+    if (this.#isTailLong || (whole && this.#tail.list.length > 0)) await this.#appendTail();
   }
 
   async #appendSparse(form: SparseForm): Promise<void> {

@@ -144,6 +144,11 @@ export class LaneState<T extends object> {
   }
 }
 
+/** Whether a state can be written. */
+export function fitsSlot(value: object): boolean {
+  return Buffer.byteLength(JSON.stringify(value)) <= SLOT_BYTES - SLOT_HEADER_BYTES;
+}
+
 function encodeSlot(value: object, sequence: number): Buffer {
   const text = JSON.stringify(value);
   const slot = Buffer.alloc(SLOT_BYTES);

@@ -59,6 +59,7 @@ export const PARKED_MAX = 64;
 const PARKED = /^([0-9a-z]{1,7})\+([0-9a-z]{1,10})~([0-9a-z]{1,8})$/;
 const BASE = 36;
 const SECOND_MS = 1_000;
+const HASH_MAX = 0xffff_ffff;
 
 /** `hash+offset~seconds` of each in base 36, the offset from the lane's `position`. */
 export function parkedText(users: readonly ParkedValue[], from: Position): string {
@@ -70,7 +71,7 @@ export function parkedText(users: readonly ParkedValue[], from: Position): strin
     .join(" ");
 }
 
-/** `undefined` for what is not such a text. */
+/** `undefined` for what is not such a text, each user once. */
 export function parseParked(text: string, from: Position): readonly ParkedValue[] | undefined {
   const users: ParkedValue[] = [];
   for (const part of text.split(" ")) {
@@ -81,9 +82,39 @@ export function parseParked(text: string, from: Position): readonly ParkedValue[
       number,
       number,
     ];
+    if (hash > HASH_MAX || users.some((one) => one.hash === hash) || !isCount(from + offset)) return undefined;
     users.push({ hash, position: from + offset, failedMs: seconds * SECOND_MS });
   }
   return users.length <= PARKED_MAX ? users : undefined;
+}
+
+/** A text that is longer may leave too little room for the rest. */
+const ROOMY_CHARACTERS = 1_200;
+
+/** Whether all of a state certainly fits its slot. */
+export function isRoomy({ strands = "", parked = "" }: LaneStateValue): boolean {
+  return strands.length + parked.length <= ROOMY_CHARACTERS;
+}
+
+/**
+ * A state that does not fit without what it can do without: which vendors the lane had before, and
+ * for how long parked events have failed.
+ */
+export function shortened(value: LaneStateValue): LaneStateValue {
+  const { vendors, parked, position } = value;
+  const users = parked === undefined ? undefined : parseParked(parked, position);
+  return {
+    ...value,
+    ...(vendors === undefined ? {} : { vendors: vendors.slice(-1) }),
+    ...(users === undefined
+      ? {}
+      : {
+          parked: parkedText(
+            users.map((user) => ({ ...user, failedMs: 0 })),
+            position,
+          ),
+        }),
+  };
 }
 
 export interface LaneVendor {

@@ -1,6 +1,6 @@
 import type { Fates } from "./fates.ts";
-import type { LaneState } from "./lane-state.ts";
-import type { LaneStateValue } from "./lane-value.ts";
+import { fitsSlot, type LaneState } from "./lane-state.ts";
+import { isRoomy, type LaneStateValue, shortened } from "./lane-value.ts";
 
 export interface StateWriterOptions {
   readonly state: LaneState<LaneStateValue>;
@@ -54,10 +54,19 @@ export class StateWriter {
       note(error);
     }
     try {
-      await state.write(this.#value());
+      await state.write(await this.#fitting());
     } catch (error) {
       note(error);
     }
     this.error = failed;
+  }
+
+  /** A lane with many strands and many parked users has little room for the rest. */
+  async #fitting(): Promise<LaneStateValue> {
+    const value = this.#value();
+    if (isRoomy(value) || fitsSlot(value)) return value;
+    await this.#options.fates?.flush({ whole: true });
+    const withoutRuns = this.#value();
+    return fitsSlot(withoutRuns) ? withoutRuns : shortened(withoutRuns);
   }
 }
