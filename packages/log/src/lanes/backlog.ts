@@ -427,8 +427,8 @@ export class Backlog {
   }
 
   /**
-   * Nothing before `to` is to be sent any more; all of it that was read is settled. Returns how many
-   * events had not been read.
+   * Nothing before `to` is to be sent any more; all of it that was read is settled. Returns how
+   * many events had not been read.
    */
   passUnread(to: Position): number {
     const unread = Math.max(0, to - this.readTo);

@@ -303,8 +303,8 @@ export class Fates {
   }
 
   /**
-   * Before the state with {@link tail} is written: a long tail becomes a block, or any tail where the
-   * state has no room for it. **Errors**: those of `Log.append`; the tail is then kept.
+   * Before the state with {@link tail} is written: a long tail becomes a block, or any tail where
+   * the state has no room for it. **Errors**: those of `Log.append`; the tail is then kept.
    */
   async flush({ whole = false }: { readonly whole?: boolean } = {}): Promise<void> {
     if (!this.isLong && !(whole && this.#tail.list.length > 0)) return;

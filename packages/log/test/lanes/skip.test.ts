@@ -140,12 +140,12 @@ test("only forward, and not beyond the end of the log", async () => {
   expect(world.store.account()).toMatchObject({ delivered: 8, dropped: {}, pending: 12 });
 });
 
-test("over several strands only what is not settled is skipped, with parked users and what waits behind them", async () => {
+test("over several strands only what is not settled is skipped, with parked users and what waits for them", async () => {
   const world = await open(new SimDisk());
   for (let index = 0; index < 60; index++) await push(world.log, 10);
   await spread(world);
   const [first, second, third, ...others] = await leaseAll(world);
-  // Its user's later events wait behind the first one.
+  // Its user's later events wait for the first one.
   const [culprit, ...rest] = positionsOf(first as Batch);
   await settle(world, first as Batch, [PARKED, ...rest.map((): Outcome => DELIVERED)]);
   await settle(

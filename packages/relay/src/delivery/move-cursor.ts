@@ -13,9 +13,9 @@ export interface CursorMove {
 
 /**
  * The last resort: moves a lane's cursor forward; what is not settled before it is dropped, as
- * `skipped`. Durable when it resolves. **Errors**: `WAYBILL_INPUT` with the reason `lane` unless the
- * lane is paused, halted or failed, and `position` unless it is ahead of the cursor and in the log;
- * `WAYBILL_DISK`.
+ * `skipped`. Durable when it resolves. **Errors**: `WAYBILL_INPUT` with the reason `lane` unless
+ * the lane is paused, halted or failed, and `position` unless it is ahead of the cursor and in the
+ * log; `WAYBILL_DISK`.
  */
 export async function moveCursor(store: LogStore, mode: () => LaneMode, { to, dryRun }: CursorMove): Promise<Skip> {
   checkStopped(mode());
