@@ -13,6 +13,8 @@ export class Traces {
   mismatches = 0;
   /** Whether retention has ever taken what a lane may have had on its way. */
   hasRemoved = false;
+  /** Whether an outcome may not have been written down. */
+  diskHasFailed = false;
   /** The shortest time after which anything may have been given up. */
   giveUpMs = Number.POSITIVE_INFINITY;
   /** Dead letters that were looked at, by vendor. */
@@ -41,7 +43,9 @@ export class Traces {
             ? dead.has(id)
             : outcome === "dropped"
               ? isLeftOut(index, reason, event["event"])
-              : outcome === "expired" || (outcome === "pending" && when !== "end");
+              : outcome === "expired" ||
+                (outcome === "pending" && when !== "end") ||
+                (outcome === "unknown" && this.diskHasFailed);
       if (isTrue) continue;
       this.mismatches += 1;
       this.#onViolation(`${when}: emulator ${index}: the trace of ${id} says ${outcome} ${reason ?? ""}`);

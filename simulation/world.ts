@@ -21,6 +21,10 @@ import { isFault, nextStep } from "./steps.ts";
 import { Traces } from "./traces.ts";
 import { createVendor, type SimVendor } from "./vendors.ts";
 
+/** Enough for what a relay does at once; with more, most of the time would be spent there. */
+const SETTLE_TURNS = 120;
+const DISK_FAULTS: ReadonlySet<string> = new Set(["fullDisk", "syncError", "crashAtDiskOperation", "bitRot"]);
+
 const RELAY = "http://relay.test";
 const CLIENT_KEY = "in";
 const BASIC = `Basic ${btoa(`${CLIENT_KEY}:`)}`;
@@ -45,7 +49,7 @@ export class World {
   readonly violations: string[] = [];
   readonly faults: Record<string, number> = {};
   readonly random: SeededRandom;
-  readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock(undefined, SETTLE_TURNS);
   readonly disk: SimDisk;
   relay: SimRelay | undefined;
   readonly #network: SimNetwork;
@@ -167,6 +171,7 @@ export class World {
     const kind = nextStep(this.random);
     if (isFault(kind)) this.faults[kind.name] = (this.faults[kind.name] ?? 0) + 1;
     this.traces.hasRemoved ||= kind.name === "retentionOvertakes";
+    this.traces.diskHasFailed ||= DISK_FAULTS.has(kind.name);
     await kind.run(this);
     await this.clock.advance(this.random.next() * STEP_MAX_MS);
     if (this.relay?.alive === false) await this.#restart();

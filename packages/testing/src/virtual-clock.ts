@@ -9,7 +9,7 @@ interface Pending {
 /** 2026-01-01T00:00:00Z: any fixed instant will do. */
 const START_MS = 1_767_225_600_000;
 /** Turns of the microtask queue after which code that only awaits promises has settled. */
-const SETTLE_TURNS = 400;
+const SETTLE_TURNS = 300;
 
 /**
  * A clock that moves only when the test moves it. Timers run in order of time, then of creation;

@@ -271,7 +271,11 @@ export class Backlog {
   }
 
   #heldAt(record: LogRecord, at: number): Held {
-    return { position: record.first + at, byte: this.#readAhead.beginOf(record) ?? 0 };
+    return {
+      position: record.first + at,
+      byte: this.#readAhead.beginOf(record) ?? 0,
+      atMs: record.receivedAtMs,
+    };
   }
 
   #hold(record: LogRecord, at: number): "held" | "full" | "none" {

@@ -167,8 +167,10 @@ export class LogStore implements Store {
    */
   #oldestAtMs(): number | undefined {
     const { log } = this.#options;
-    const inMemory = this.#backlog.strands.first(Number.POSITIVE_INFINITY).record?.receivedAtMs;
-    return inMemory ?? (this.#backlog.frontier === log.first ? log.oldestAtMs : undefined);
+    const { strands, parked, frontier } = this.#backlog;
+    const queued = strands.first(Number.POSITIVE_INFINITY).record?.receivedAtMs;
+    const inMemory = Math.min(queued ?? Number.POSITIVE_INFINITY, parked.first?.atMs ?? Number.POSITIVE_INFINITY);
+    return inMemory < Number.POSITIVE_INFINITY ? inMemory : frontier === log.first ? log.oldestAtMs : undefined;
   }
 
   account(): AccountView {

@@ -17,10 +17,13 @@ const HELD_MAX = 100_000;
 const FIRST_WAIT_MS = 1_000;
 const LAST_WAIT_MS = 30_000;
 
-/** An event that waits, and where its record begins. */
+/** An event that waits. */
 export interface Held {
   readonly position: Position;
+  /** Where its record begins; -1 where that is not known. */
   readonly byte: number;
+  /** When it was received, epoch ms. */
+  readonly atMs?: number;
 }
 
 export interface ParkedUser {
