@@ -2,7 +2,16 @@
  * Bugs that a careless change could bring, each to be switched on alone: the simulation must find
  * every one of them, or it proves nothing.
  */
-import { Account, DELIVERED, type Disk, type HttpResponse, Lane, type Sender, type Transport } from "@waybill/core";
+import {
+  Account,
+  DELIVERED,
+  type Disk,
+  type HttpResponse,
+  Lane,
+  type Outcome,
+  type Sender,
+  type Transport,
+} from "@waybill/core";
 import { Fates, LaneState, LogBatch } from "@waybill/log";
 import { type BodyRefusal, IdWindow } from "@waybill/relay/headless";
 import type { PlantedBug } from "./planted-bug.ts";
@@ -97,10 +106,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patch: () =>
       replaced(
         Account.prototype,
-        "deliver",
-        (deliver) =>
-          function (this: Account, events: number) {
-            deliver.call(this, this.settled % 17 === 16 ? events + 1 : events);
+        "settle",
+        (settle) =>
+          function (this: Account, outcome: Outcome) {
+            if (outcome.status === "delivered" && this.settled % 17 === 16) settle.call(this, outcome);
+            settle.call(this, outcome);
           },
       ),
   },

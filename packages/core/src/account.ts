@@ -24,68 +24,48 @@ export interface AccountView extends AccountState {
   readonly balanced: boolean;
 }
 
-export class Account {
-  #accepted = 0;
-  #delivered = 0;
-  #rejected = 0;
-  #expired = 0;
-  readonly #dropped = new Map<DropReason, number>();
+const NOTHING: AccountState = { accepted: 0, delivered: 0, rejected: 0, dropped: {}, expired: 0 };
 
-  constructor(state?: AccountState) {
-    if (state === undefined) return;
-    this.#accepted = state.accepted;
-    this.#delivered = state.delivered;
-    this.#rejected = state.rejected;
-    this.#expired = state.expired;
-    for (const [reason, count] of Object.entries(state.dropped)) this.#dropped.set(reason as DropReason, count);
+export class Account {
+  readonly #counts: { accepted: number; delivered: number; rejected: number; expired: number };
+  readonly #dropped: Partial<Record<DropReason, number>>;
+
+  constructor({ accepted, delivered, rejected, dropped, expired }: AccountState = NOTHING) {
+    this.#counts = { accepted, delivered, rejected, expired };
+    this.#dropped = { ...dropped };
   }
 
   accept(events: number): void {
-    this.#accepted += events;
+    this.#counts.accepted += events;
   }
 
   /** One event has got its outcome. One that is not final changes nothing. */
   settle(outcome: Outcome): void {
-    if (outcome.status === "delivered") this.deliver(1);
-    else if (outcome.status === "rejected") this.reject(1);
-    else if (outcome.status === "dropped") this.drop(outcome.reason, 1);
-  }
-
-  deliver(events: number): void {
-    this.#delivered += events;
-  }
-
-  reject(events: number): void {
-    this.#rejected += events;
+    const { status } = outcome;
+    if (status === "delivered" || status === "rejected") this.#counts[status] += 1;
+    else if (status === "dropped") this.drop(outcome.reason, 1);
   }
 
   expire(events: number): void {
-    this.#expired += events;
+    this.#counts.expired += events;
   }
 
   drop(reason: DropReason, events: number): void {
-    this.#dropped.set(reason, (this.#dropped.get(reason) ?? 0) + events);
+    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + events;
   }
 
   /** Events that have their final outcome. */
   get settled(): number {
-    return this.#delivered + this.#rejected + this.#expired + this.droppedTotal;
+    const { delivered, rejected, expired } = this.#counts;
+    return delivered + rejected + expired + this.droppedTotal;
   }
 
   get droppedTotal(): number {
-    let total = 0;
-    for (const count of this.#dropped.values()) total += count;
-    return total;
+    return Object.values(this.#dropped).reduce((total, events) => total + events, 0);
   }
 
   state(): AccountState {
-    return {
-      accepted: this.#accepted,
-      delivered: this.#delivered,
-      rejected: this.#rejected,
-      dropped: Object.fromEntries(this.#dropped),
-      expired: this.#expired,
-    };
+    return { ...this.#counts, dropped: { ...this.#dropped } };
   }
 
   /** The ledger as of now; `pending` is what the store reports that it holds. */
@@ -94,7 +74,7 @@ export class Account {
       ...this.state(),
       droppedTotal: this.droppedTotal,
       pending,
-      balanced: this.#accepted === this.settled + pending,
+      balanced: this.#counts.accepted === this.settled + pending,
     };
   }
 }

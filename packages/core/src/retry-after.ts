@@ -8,24 +8,22 @@ const SECOND_MS = 1_000;
  * time in epoch seconds. `undefined` when there is none that makes sense.
  */
 export function retryAfterMs(headers: Readonly<Record<string, string>>, nowMs: number): number | undefined {
-  return sane(waitMs(headers["retry-after"], nowMs)) ?? sane(resetMs(headers["x-ratelimit-reset"], nowMs));
+  const waits = [waitMs(headers["retry-after"], nowMs), resetMs(headers["x-ratelimit-reset"], nowMs)];
+  return waits.find((ms) => ms >= 0 && ms <= SANE_MAX_MS);
 }
 
-function waitMs(text: string | undefined, nowMs: number): number | undefined {
-  if (text === undefined) return undefined;
+/** Not a number when there is none. */
+function waitMs(text: string | undefined, nowMs: number): number {
+  if (text === undefined) return Number.NaN;
   if (/^\s*\d+(?:\.\d+)?\s*$/.test(text)) return Math.ceil(Number(text) * SECOND_MS);
   // Only the formats of an HTTP date begin with the name of a day.
-  return /^\s*[A-Za-z]{3,9},? /.test(text) ? Math.max(0, Date.parse(text) - nowMs) : undefined;
+  return /^\s*[A-Za-z]{3,9},? /.test(text) ? Math.max(0, Date.parse(text) - nowMs) : Number.NaN;
 }
 
 /** No vendor requests a wait of thirty years: such a number is a time. */
 const EPOCH_SECONDS_FROM = 1_000_000_000;
 
-function resetMs(text: string | undefined, nowMs: number): number | undefined {
+function resetMs(text: string | undefined, nowMs: number): number {
   const seconds = Number(text);
   return seconds >= EPOCH_SECONDS_FROM ? Math.max(0, seconds * SECOND_MS - nowMs) : waitMs(text, nowMs);
-}
-
-function sane(ms: number | undefined): number | undefined {
-  return ms !== undefined && ms >= 0 && ms <= SANE_MAX_MS ? ms : undefined;
 }

@@ -234,8 +234,8 @@ test("a store that fails is tried again, and shown as waiting", async () => {
 test("an account balances when every event has ended or waits, and says so when one is missing", () => {
   const account = new Account();
   account.accept(10);
-  account.deliver(4);
-  account.reject(1);
+  for (let events = 0; events < 4; events++) account.settle(DELIVERED);
+  account.settle({ status: "rejected", reason: "a fault" });
   account.drop("queue_full", 2);
   account.expire(1);
   expect(account.view(2)).toMatchObject({ accepted: 10, droppedTotal: 2, pending: 2, balanced: true });

@@ -32,16 +32,11 @@ export function reasonOf(response: HttpResponse): string {
   const answer = objectIn(response) ?? {};
   const { error } = answer;
   const details = typeof error === "object" && error !== null ? (error as Record<string, unknown>) : answer;
-  const parts = [
-    details["code"],
-    details["reason"],
-    typeof error === "string" ? error : undefined,
-    details["message"],
-    details["detail"],
-  ];
-  const words = parts.filter((part) => typeof part === "string" && part !== "");
-  const text = words.length === 0 ? response.body.trim() : words.join(": ");
-  return (text === "" ? `${response.status}` : `${response.status} ${text}`).slice(0, REASON_MAX_CHARACTERS);
+  const words = ["code", "reason", "error", "message", "detail"]
+    .map((name) => details[name])
+    .filter((part) => typeof part === "string" && part !== "");
+  const text = words.join(": ") || response.body;
+  return `${response.status} ${text.trim()}`.trimEnd().slice(0, REASON_MAX_CHARACTERS);
 }
 
 /** Later, and not before the answer's Retry-After. */
@@ -83,12 +78,12 @@ export function deliveredBut(
   list: string,
   [code, message]: readonly [code: string, message: string],
 ): Verdict {
-  if (!response.body.includes(`"${list}"`)) return outcomesOf(batch.count, DELIVERED);
+  const outcomes = new Array<Outcome>(batch.count).fill(DELIVERED);
+  if (!response.body.includes(`"${list}"`)) return outcomes;
   if (response.cut === true) return { split: true, reason: `${response.status} with a cut answer` };
   const answer = objectIn(response);
   const refused = answer?.[list];
-  if (!Array.isArray(refused)) return outcomesOf(batch.count, DELIVERED);
-  const outcomes = [...outcomesOf(batch.count, DELIVERED)];
+  if (!Array.isArray(refused)) return outcomes;
   for (const item of refused) {
     const entry = (item ?? {}) as Readonly<Record<string, unknown>>;
     const index = entry["index"] as number;

@@ -31,11 +31,10 @@ export function encodeMetadata({ context, integrations, skewMs }: SegmentMetadat
 
 /** The members to send beside the events (each with a comma before it) and the skew. */
 export function decodeMetadata(metadata: string): { readonly members: string; readonly skewMs: number } {
-  if (metadata === "") return { members: "", skewMs: 0 };
   const skew = SKEW_MEMBER.exec(metadata);
-  if (skew === null) return { members: `,${metadata.slice(1, -1)}`, skewMs: 0 };
-  const members = metadata.slice(1, skew.index === 0 ? 1 : skew.index);
-  return { members: members === "" ? "" : `,${members}`, skewMs: Number(skew[1]) };
+  // Up to the comma before the skew; alone it has none. Without it up to the closing brace.
+  const members = metadata.slice(1, skew === null ? -1 : skew.index || 1);
+  return { members: members && `,${members}`, skewMs: Number(skew?.[1] ?? 0) };
 }
 
 /** With the members beside the events changed. **Errors**: throws when they are not JSON. */

@@ -65,19 +65,17 @@ export function classifySegment(response: HttpResponse, batch: Batch, nowMs: num
   // everybody else took all of them.
   if (isSuccess(response)) return deliveredBut(batch, response, "rejected", ["code", "message"]);
   const reason = reasonOf(response);
-  // Section 4: invalid JSON, a body over its limit or an event over 32 KB. Halves find the event at
-  // fault.
-  if (status === 400 || status === 413) return { split: true, reason };
-  // Section 2, proposed: a key that is not known (any more).
-  if (status === 401 || status === 403) return outcomesOf(batch.count, { status: "halted", reason });
-  // No such path: the URL is wrong, and no event can be blamed for it.
-  if (status === 404 || status === 405) return outcomesOf(batch.count, { status: "halted", reason });
+  // Section 2, proposed: 401 and 403 for a key that is not known (any more). 404 and 405: no such
+  // path, so the URL is wrong, and no event can be blamed for it.
+  if ([401, 403, 404, 405].includes(status)) return outcomesOf(batch.count, { status: "halted", reason });
   // Section 4: 429 with Retry-After; section 5: the clients' common list of what is worth another
   // attempt.
-  if (status === 408 || status === 410 || status === 429 || status === 460 || status >= 500)
-    return outcomesOf(batch.count, later(response, nowMs));
+  if ([408, 410, 429, 460].includes(status) || status >= 500)
+    return outcomesOf(batch.count, later(response, nowMs, reason));
   // Never success (section 5: real clients lose data there): somebody has to correct the URL,
   // meanwhile nothing is lost.
   if (status < 400) return outcomesOf(batch.count, later(response, nowMs, `${reason}: an answer without effect`));
+  // Section 4: 400 for invalid JSON, 413 for a body over its limit or an event over 32 KB. Halves
+  // find the event at fault.
   return { split: true, reason };
 }
