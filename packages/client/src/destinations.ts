@@ -32,19 +32,15 @@ export interface SegmentOptions extends CommonOptions {
   readonly url?: string;
 }
 
-export const TEXT: OptionSpec = { rule: { kind: "string" } };
-export const SECRET: OptionSpec = { rule: { kind: "string" }, required: true };
-export const OBJECT: OptionSpec = { rule: { kind: "object" } };
-
 /** Segment's HTTP tracking API as a destination. **Errors**: `WAYBILL_OPTIONS`. */
 export function segment(options: SegmentOptions): Destination {
-  const resolved = resolveDestination("segment", options, { writeKey: SECRET, url: TEXT, name: TEXT });
+  const resolved = resolveDestination("segment", options, { writeKey: "required", url: "string", name: "string" });
   return destinationOf(resolved.name ?? "segment", resolved);
 }
 
 /** A relay speaks Segment's protocol. */
 export function relayDestination(options: { readonly url: string; readonly writeKey: string }): Destination {
-  return destinationOf("relay", resolveDestination("relay", options, { url: SECRET, writeKey: SECRET }));
+  return destinationOf("relay", resolveDestination("relay", options, { url: "required", writeKey: "required" }));
 }
 
 function destinationOf(name: string, options: SegmentOptions): Destination {
@@ -56,18 +52,15 @@ export function originOf({ url }: { readonly url?: string | undefined }): Pick<D
   return url === undefined ? {} : { origin: new URL(url).origin };
 }
 
-/** Checks a destination's options: texts that are required are not empty, `url` is one. */
+/** Checks a destination's options: `url` is one. */
 export function resolveDestination<T extends object>(
   owner: string,
   options: T,
   specs: Readonly<Record<keyof T & string, OptionSpec>>,
 ): T {
   const resolved = resolveOptions<T>(owner, options, specs, {});
-  for (const [key, value] of Object.entries(resolved)) {
-    if (specs[key as keyof T & string].required === true && value === "")
-      throw new WaybillError("WAYBILL_OPTIONS", `${owner}: ${key} is empty`);
-    if (key === "url" && !(URL.canParse(value) && /^https?:/.test(value)))
-      throw new WaybillError("WAYBILL_OPTIONS", `${owner}: url "${value}" is not an http or https URL`);
-  }
+  const { url } = resolved as { readonly url?: string };
+  if (url !== undefined && !(URL.canParse(url) && /^https?:/.test(url)))
+    throw new WaybillError("WAYBILL_OPTIONS", `${owner}: url "${url}" is not an http or https URL`);
   return resolved;
 }

@@ -2,7 +2,7 @@ import type { AccountView, DropReason, LaneMode, OptionSpec, Runtime, Transport,
 import { resolveOptions } from "@waybill/core";
 import type { Captured, Shared } from "./captured.ts";
 import type { Catalog } from "./catalog.ts";
-import { type Destination, OBJECT } from "./destinations.ts";
+import { type Destination } from "./destinations.ts";
 import type { ExitHook } from "./vendor-kit/exit-hook.ts";
 
 /** An event that was lost on purpose, or refused for good by a destination. */
@@ -191,14 +191,14 @@ export interface Pipeline {
   /** Counts an event that was lost before it got here. */
   drop(reason: DropReason, messageId: string | undefined): void;
   /** Ends when everything pushed before is settled, or cannot be for now. */
-  flush(): Promise<void>;
+  flush(): Promise<unknown>;
   /**
    * Delivers within the deadline; what is left then stays on disk or is lost. May never end, when a
    * disk does not answer.
    */
-  close(deadlineMs: number): Promise<void>;
+  close(deadlineMs: number): Promise<unknown>;
   /** The deadline has passed: what comes from now on is not counted any more. */
-  freeze(): void;
+  freeze?(): void;
   /** The ledger of each destination, by its name. */
   accounts(): Readonly<Record<string, DestinationAccount>>;
 }
@@ -238,29 +238,29 @@ const DEFAULTS: Partial<ResolvedOptions> = Object.freeze({
   backoffMaxMs: 60_000,
 });
 
-const count = (max: number): OptionSpec => ({ rule: { kind: "number", min: 1, max } });
-const FUNCTION: OptionSpec = { rule: { kind: "function" } };
+const count = (max: number): OptionSpec => ({ min: 1, max });
+const FUNCTION: OptionSpec = "function";
 const HOUR_MS = 3_600_000;
 const GIB = 1024 ** 3;
 
 const SPECS: Readonly<Record<keyof ResolvedOptions, OptionSpec>> = {
-  destinations: { rule: { kind: "array" } },
-  relay: OBJECT,
+  destinations: "array",
+  relay: "object",
   flushAt: count(100_000),
   flushBytes: count(GIB),
   flushIntervalMs: count(HOUR_MS),
   queueMaxEvents: count(10_000_000),
   queueMaxBytes: count(4 * GIB),
-  overflow: { rule: { kind: "choice", of: ["drop-newest", "drop-oldest", "throw"] } },
+  overflow: ["drop-newest", "drop-oldest", "throw"],
   eventMaxBytes: count(16 * 1024 * 1024),
-  maxAttempts: { rule: { kind: "number", min: 1, max: Number.POSITIVE_INFINITY, integer: false } },
+  maxAttempts: { min: 1, max: Number.POSITIVE_INFINITY, integer: false },
   timeoutMs: count(HOUR_MS),
   backoffBaseMs: count(HOUR_MS),
   backoffMaxMs: count(HOUR_MS),
-  catalog: OBJECT,
-  validate: { rule: { kind: "choice", of: ["off", "report", "drop"] } },
-  context: OBJECT,
-  spool: OBJECT,
+  catalog: "object",
+  validate: ["off", "report", "drop"],
+  context: "object",
+  spool: "object",
   transport: FUNCTION,
   waitUntil: FUNCTION,
   onDrop: FUNCTION,

@@ -30,8 +30,8 @@ export function spool(options: SpoolOptions): Spool {
     "spool",
     options,
     {
-      directory: { rule: { kind: "string" }, required: true },
-      maxBytes: { rule: { kind: "number", min: MIN_BYTES, max: Number.MAX_SAFE_INTEGER } },
+      directory: "required",
+      maxBytes: { min: MIN_BYTES, max: Number.MAX_SAFE_INTEGER },
     },
     { maxBytes: DEFAULT_MAX_BYTES },
   );

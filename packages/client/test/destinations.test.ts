@@ -291,7 +291,7 @@ test("Trophy gets the events of one user one after another, those of several use
 });
 
 test("wrong options of a destination are refused with the nearest name", () => {
-  expect(() => letter({ apiKey: "" })).toThrow("letter: apiKey is empty");
+  expect(() => letter({ apiKey: "" })).toThrow('letter: option "apiKey" is ""; it must be a string that is not empty');
   expect(() => getfluxly({ tokn: "x" } as never)).toThrow('did you mean "token"');
   expect(() => trophy({ apiKey: "k", url: "ftp://x" })).toThrow("is not an http or https URL");
   expect(() => valued({ token: "t", events: [] as never })).toThrow("events");

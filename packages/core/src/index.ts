@@ -28,7 +28,7 @@ export type { LaneMode, LaneOptions, LaneSnapshot, LaneTrigger } from "./lane-ty
 export type { LimiterOptions, LimiterView } from "./limiter.ts";
 export { Limiter } from "./limiter.ts";
 export { nearest } from "./nearest.ts";
-export type { OptionRule, OptionSpec } from "./options.ts";
+export type { OptionSpec } from "./options.ts";
 export { resolveOptions } from "./options.ts";
 export { own } from "./own.ts";
 export { printable } from "./printable.ts";

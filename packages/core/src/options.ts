@@ -2,15 +2,18 @@ import { WaybillError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
 /** What one option may be. */
-export type OptionRule =
-  | { readonly kind: "number"; readonly min: number; readonly max: number; readonly integer?: boolean }
-  | { readonly kind: "string" | "boolean" | "function" | "object" | "array" }
-  | { readonly kind: "choice"; readonly of: readonly string[] };
-
-export interface OptionSpec {
-  readonly rule: OptionRule;
-  readonly required?: boolean;
-}
+export type OptionSpec =
+  | "string"
+  | "boolean"
+  | "function"
+  | "object"
+  | "array"
+  /** A string that must be given and is not empty. */
+  | "required"
+  /** A number; whole unless told otherwise. */
+  | { readonly min: number; readonly max: number; readonly integer?: boolean }
+  /** One of these. */
+  | readonly string[];
 
 /**
  * Checks `given` against `specs` and fills in `defaults`.
@@ -34,27 +37,25 @@ export function resolveOptions<T extends object>(
   const resolved: Record<string, unknown> = { ...defaults };
   for (const [key, spec] of Object.entries<OptionSpec>(specs)) {
     const value = (given as Record<string, unknown>)[key];
-    const expected = unmet(value, spec.rule);
+    const [fits, expected] = check(value, spec);
     if (value === undefined) {
-      if (spec.required) faults.push(`option "${key}" is required: ${expected}`);
-    } else if (expected === undefined) resolved[key] = value;
+      if (spec === "required") faults.push(`option "${key}" is required: ${expected}`);
+    } else if (fits) resolved[key] = value;
     else faults.push(`option "${key}" is ${show(value)}; it must be ${expected}`);
   }
   if (faults.length > 0) throw new WaybillError("WAYBILL_OPTIONS", `${owner}: ${faults.join("; ")}`);
   return resolved as T;
 }
 
-/** What the rule expects; `undefined` when the value meets it. */
-function unmet(value: unknown, rule: OptionRule): string | undefined {
-  const { kind } = rule;
-  if (kind === "number") {
-    const { min, max, integer = true } = rule;
-    const fits = typeof value === "number" && value >= min && value <= max && (!integer || Number.isInteger(value));
-    return fits ? undefined : `a ${integer ? "whole " : ""}number from ${min} to ${max}`;
-  }
-  if (kind === "choice")
-    return rule.of.includes(value as string) ? undefined : `one of ${rule.of.map((word) => `"${word}"`).join(", ")}`;
-  return kindOf(value) === kind ? undefined : withArticle(kind);
+/** Whether the value meets the spec, and what the spec expects. */
+function check(value: unknown, spec: OptionSpec): readonly [fits: boolean, expected: string] {
+  const kind = kindOf(value);
+  if (spec === "required") return [kind === "string" && value !== "", "a string that is not empty"];
+  if (typeof spec === "string") return [kind === spec, withArticle(spec)];
+  if (!("min" in spec)) return [spec.includes(value as string), `one of ${spec.map((word) => `"${word}"`).join(", ")}`];
+  const { min, max, integer = true } = spec;
+  const fits = kind === "number" && (value as number) >= min && (value as number) <= max;
+  return [fits && (!integer || Number.isInteger(value)), `a ${integer ? "whole " : ""}number from ${min} to ${max}`];
 }
 
 function show(value: unknown): string {

@@ -47,15 +47,15 @@ test("options are checked all at once, unknown ones named with the nearest", () 
       "make",
       given,
       {
-        count: { rule: { kind: "number", min: 1, max: 9 } },
-        mode: { rule: { kind: "choice", of: ["a", "b"] } },
-        name: { rule: { kind: "string" }, required: true },
+        count: { min: 1, max: 9 },
+        mode: ["a", "b"],
+        name: "required",
       },
       { count: 5, mode: "a" },
     );
   expect(resolve({ name: "n" })).toEqual({ count: 5, mode: "a", name: "n" });
   expect(() => resolve({ cuont: 1, mode: "c", count: 1.5 })).toThrow(
-    'make: unknown option "cuont"; did you mean "count"?; option "count" is 1.5; it must be a whole number from 1 to 9; option "mode" is "c"; it must be one of "a", "b"; option "name" is required: a string',
+    'make: unknown option "cuont"; did you mean "count"?; option "count" is 1.5; it must be a whole number from 1 to 9; option "mode" is "c"; it must be one of "a", "b"; option "name" is required: a string that is not empty',
   );
 });
 

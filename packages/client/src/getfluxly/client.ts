@@ -30,19 +30,19 @@ type Resolved = Required<Omit<GetFluxlyClientOptions, Optional>> & Pick<GetFluxl
 
 const HOUR_MS = 3_600_000;
 const BATCH_MAX = 100;
-const whole = (min: number, max: number): OptionSpec => ({ rule: { kind: "number", min, max } });
+const whole = (min: number, max: number): OptionSpec => ({ min, max });
 const SPECS: Readonly<Record<keyof GetFluxlyClientOptions, OptionSpec>> = {
-  token: { rule: { kind: "string" } },
-  apiHost: { rule: { kind: "string" } },
+  token: "string",
+  apiHost: "string",
   flushAt: whole(1, BATCH_MAX),
   flushIntervalMs: whole(0, HOUR_MS),
   maxRetries: whole(0, 100),
   timeoutMs: whole(0, HOUR_MS),
   maxQueueSize: whole(1, 10_000_000),
-  registerAtExit: { rule: { kind: "boolean" } },
-  exitSignals: { rule: { kind: "array" } },
-  onError: { rule: { kind: "function" } },
-  transport: { rule: { kind: "function" } },
+  registerAtExit: "boolean",
+  exitSignals: "array",
+  onError: "function",
+  transport: "function",
 };
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULTS: Partial<Resolved> = {

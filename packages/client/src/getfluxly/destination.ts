@@ -6,15 +6,7 @@ import {
   getfluxlyFromCanonical,
   getfluxlyProtocol,
 } from "@waybill/vendors";
-import {
-  type CommonOptions,
-  type Destination,
-  OBJECT,
-  originOf,
-  resolveDestination,
-  SECRET,
-  TEXT,
-} from "../destinations.ts";
+import { type CommonOptions, type Destination, originOf, resolveDestination } from "../destinations.ts";
 import { VERSION } from "../version.ts";
 
 export interface GetFluxlyOptions extends CommonOptions {
@@ -28,7 +20,7 @@ export interface GetFluxlyOptions extends CommonOptions {
 
 /** GetFluxly: track, page, screen, identify, alias. **Errors**: `WAYBILL_OPTIONS`. */
 export function getfluxly(options: GetFluxlyOptions): Destination {
-  const specs = { token: SECRET, url: TEXT, name: TEXT, events: OBJECT };
+  const specs = { token: "required", url: "string", name: "string", events: "object" } as const;
   const { name = "getfluxly", url, token, events } = resolveDestination("getfluxly", options, specs);
   return {
     name,

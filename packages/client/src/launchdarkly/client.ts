@@ -18,14 +18,14 @@ type Resolved = Required<Omit<HttpEventPublisherOptions, "uri" | "endpointUri" |
 
 const HOUR_MS = 3_600_000;
 const SPECS: Readonly<Record<keyof HttpEventPublisherOptions, OptionSpec>> = {
-  uri: { rule: { kind: "string" } },
-  endpointUri: { rule: { kind: "string" } },
-  flushIntervalMs: { rule: { kind: "number", min: Number.NEGATIVE_INFINITY, max: 24 * HOUR_MS } },
-  capacity: { rule: { kind: "number", min: 1, max: 10_000_000 } },
-  timeoutMs: { rule: { kind: "number", min: 1, max: HOUR_MS } },
-  flushOnClose: { rule: { kind: "boolean" } },
-  onWarning: { rule: { kind: "function" } },
-  transport: { rule: { kind: "function" } },
+  uri: "string",
+  endpointUri: "string",
+  flushIntervalMs: { min: Number.NEGATIVE_INFINITY, max: 24 * HOUR_MS },
+  capacity: { min: 1, max: 10_000_000 },
+  timeoutMs: { min: 1, max: HOUR_MS },
+  flushOnClose: "boolean",
+  onWarning: "function",
+  transport: "function",
 };
 const DEFAULTS: Partial<Resolved> = {
   ...PUBLISHER_DEFAULTS,

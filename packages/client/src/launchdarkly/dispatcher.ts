@@ -21,19 +21,19 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const FLUSH_MS = 5_000;
 const SPECS: Readonly<Record<keyof EventDispatcherOptions, OptionSpec>> = {
-  sdkKey: { rule: { kind: "string" }, required: true },
-  mobileKey: { rule: { kind: "string" } },
-  environmentId: { rule: { kind: "string" } },
-  uri: { rule: { kind: "string" } },
-  flushIntervalMs: { rule: { kind: "number", min: Number.NEGATIVE_INFINITY, max: DAY_MS } },
-  capacity: { rule: { kind: "number", min: 1, max: 10_000_000 } },
-  timeoutMs: { rule: { kind: "number", min: 1, max: HOUR_MS } },
-  inlineUsers: { rule: { kind: "boolean" } },
-  eventQueueCleanupIntervalMs: { rule: { kind: "number", min: Number.NEGATIVE_INFINITY, max: 365 * DAY_MS } },
-  flag: { rule: { kind: "function" } },
-  strict: { rule: { kind: "boolean" } },
-  onWarning: { rule: { kind: "function" } },
-  transport: { rule: { kind: "function" } },
+  sdkKey: "required",
+  mobileKey: "string",
+  environmentId: "string",
+  uri: "string",
+  flushIntervalMs: { min: Number.NEGATIVE_INFINITY, max: DAY_MS },
+  capacity: { min: 1, max: 10_000_000 },
+  timeoutMs: { min: 1, max: HOUR_MS },
+  inlineUsers: "boolean",
+  eventQueueCleanupIntervalMs: { min: Number.NEGATIVE_INFINITY, max: 365 * DAY_MS },
+  flag: "function",
+  strict: "boolean",
+  onWarning: "function",
+  transport: "function",
 };
 const DEFAULTS: Partial<Resolved> = {
   flushIntervalMs: FLUSH_MS,

@@ -22,20 +22,20 @@ type Resolved = Required<Omit<LetterClientOptions, "baseUrl" | "exitSignals" | "
   Pick<LetterClientOptions, "baseUrl" | "exitSignals" | "transport">;
 
 const HOUR_MS = 3_600_000;
-const whole = (min: number, max: number): OptionSpec => ({ rule: { kind: "number", min, max } });
+const whole = (min: number, max: number): OptionSpec => ({ min, max });
 const SPECS: Readonly<Record<keyof LetterClientOptions, OptionSpec>> = {
-  apiKey: { rule: { kind: "string" } },
-  baseUrl: { rule: { kind: "string" } },
+  apiKey: "string",
+  baseUrl: "string",
   flushAt: whole(Number.NEGATIVE_INFINITY, 100_000),
   flushIntervalMs: whole(0, HOUR_MS),
   maxRetries: whole(0, 100),
   openTimeoutMs: whole(1, HOUR_MS),
   readTimeoutMs: whole(1, HOUR_MS),
   maxQueueSize: whole(1, 10_000_000),
-  registerAtExit: { rule: { kind: "boolean" } },
-  exitSignals: { rule: { kind: "array" } },
-  onError: { rule: { kind: "function" } },
-  transport: { rule: { kind: "function" } },
+  registerAtExit: "boolean",
+  exitSignals: "array",
+  onError: "function",
+  transport: "function",
 };
 const DEFAULTS: Partial<Resolved> = {
   apiKey: "",

@@ -1,14 +1,6 @@
 import { translating } from "@waybill/core";
 import { type EventMap, type LetterItem, letterFromCanonical, letterProtocol } from "@waybill/vendors";
-import {
-  type CommonOptions,
-  type Destination,
-  OBJECT,
-  originOf,
-  resolveDestination,
-  SECRET,
-  TEXT,
-} from "../destinations.ts";
+import { type CommonOptions, type Destination, originOf, resolveDestination } from "../destinations.ts";
 import { VERSION } from "../version.ts";
 
 export interface LetterOptions extends CommonOptions {
@@ -22,7 +14,7 @@ export interface LetterOptions extends CommonOptions {
 
 /** Letter: identify, group, track. **Errors**: `WAYBILL_OPTIONS`. */
 export function letter(options: LetterOptions): Destination {
-  const specs = { apiKey: SECRET, url: TEXT, name: TEXT, events: OBJECT };
+  const specs = { apiKey: "required", url: "string", name: "string", events: "object" } as const;
   const { name = "letter", url, apiKey, events } = resolveDestination("letter", options, specs);
   return {
     name,

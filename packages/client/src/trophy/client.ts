@@ -109,21 +109,21 @@ type Resolved = Required<Omit<TrophyClientOptions, "transport" | "tenantId" | "e
   Pick<TrophyClientOptions, "transport" | "tenantId" | "environment">;
 
 const HOUR_MS = 3_600_000;
-const TEXT: OptionSpec = { rule: { kind: "string" } };
-const OBJECT: OptionSpec = { rule: { kind: "object" } };
+const TEXT: OptionSpec = "string";
+const OBJECT: OptionSpec = "object";
 /** Of the client and of each call. */
 const COMMON = {
   baseUrl: TEXT,
   tenantId: TEXT,
-  timeoutMs: { rule: { kind: "number", min: 1, max: HOUR_MS } },
-  maxRetries: { rule: { kind: "number", min: 0, max: 100 } },
+  timeoutMs: { min: 1, max: HOUR_MS },
+  maxRetries: { min: 0, max: 100 },
   headers: OBJECT,
 } as const satisfies Readonly<Record<string, OptionSpec>>;
 const SPECS: Readonly<Record<keyof TrophyClientOptions, OptionSpec>> = {
   ...COMMON,
-  apiKey: { ...TEXT, required: true },
+  apiKey: "required",
   environment: OBJECT,
-  transport: { rule: { kind: "function" } },
+  transport: "function",
 };
 const SPECS_OF_CALL: Readonly<Record<keyof RequestOptions, OptionSpec>> = {
   ...COMMON,
@@ -192,7 +192,6 @@ function resolveClient(given: TrophyClientOptions): Resolved {
     throw new WaybillError("WAYBILL_OPTIONS", `TrophyClient: ${fault}`);
   };
   const options = resolveOptions<Resolved>("TrophyClient", given, SPECS, DEFAULTS);
-  if (options.apiKey === "") refuse("apiKey is empty");
   const { environment = TrophyApiEnvironment.Production } = options;
   const baseUrl = given.baseUrl ?? environment.api;
   if (!(URL.canParse(baseUrl) && /^https?:/.test(baseUrl))) refuse(`"${String(baseUrl)}" is not an http or https URL`);

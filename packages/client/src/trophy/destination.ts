@@ -7,15 +7,7 @@ import {
   trophyFromCanonical,
   trophyProtocol,
 } from "@waybill/vendors";
-import {
-  type CommonOptions,
-  type Destination,
-  OBJECT,
-  originOf,
-  resolveDestination,
-  SECRET,
-  TEXT,
-} from "../destinations.ts";
+import { type CommonOptions, type Destination, originOf, resolveDestination } from "../destinations.ts";
 import { VERSION } from "../version.ts";
 
 export interface TrophyOptions extends CommonOptions {
@@ -36,7 +28,14 @@ export interface TrophyOptions extends CommonOptions {
 
 /** Trophy: metric events of track, users of identify. **Errors**: `WAYBILL_OPTIONS`. */
 export function trophy(options: TrophyOptions): Destination {
-  const specs = { apiKey: SECRET, url: TEXT, tenantId: TEXT, metrics: OBJECT, name: TEXT, events: OBJECT };
+  const specs = {
+    apiKey: "required",
+    url: "string",
+    tenantId: "string",
+    metrics: "object",
+    name: "string",
+    events: "object",
+  } as const;
   const { name = "trophy", url, apiKey, tenantId, metrics, events } = resolveDestination("trophy", options, specs);
   return {
     name,

@@ -1,14 +1,6 @@
 import { translating } from "@waybill/core";
 import { type EventMap, type ValuedEvent, valuedFromCanonical, valuedProtocol } from "@waybill/vendors";
-import {
-  type CommonOptions,
-  type Destination,
-  OBJECT,
-  originOf,
-  resolveDestination,
-  SECRET,
-  TEXT,
-} from "../destinations.ts";
+import { type CommonOptions, type Destination, originOf, resolveDestination } from "../destinations.ts";
 import { VERSION } from "../version.ts";
 
 export interface ValuedOptions extends CommonOptions {
@@ -25,7 +17,7 @@ export interface ValuedOptions extends CommonOptions {
  * counted twice. **Errors**: `WAYBILL_OPTIONS`.
  */
 export function valued(options: ValuedOptions): Destination {
-  const specs = { token: SECRET, url: TEXT, name: TEXT, events: OBJECT };
+  const specs = { token: "required", url: "string", name: "string", events: "object" } as const;
   const { name = "valued", url, token, events } = resolveDestination("valued", options, specs);
   return {
     name,

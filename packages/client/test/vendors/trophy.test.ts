@@ -119,7 +119,7 @@ test("[trophy 7] a missing or wrong key is refused with 401, one of another user
   await expect(
     ended(trophy.metrics.event(words(1, { requestOptions: { apiKey: "app_1.secret" } }))),
   ).rejects.toMatchObject({ statusCode: 403 });
-  expect(() => setUp({ apiKey: "" })).toThrow("apiKey is empty");
+  expect(() => setUp({ apiKey: "" })).toThrow('option "apiKey" is ""; it must be a string that is not empty');
 });
 
 test("[trophy 8] 500, 500, 201 is one event; waits are a second and two, a tenth more or less", async () => {
