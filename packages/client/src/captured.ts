@@ -38,6 +38,8 @@ const HOLD_MS = 30_000;
 export class Captured implements Queued {
   readonly bytes: number;
   readonly atMs: number;
+  readonly key: string | undefined;
+  readonly tie: string | undefined;
   #text: string;
   readonly #shared: Shared;
   /** Destinations without an outcome. */
@@ -46,10 +48,12 @@ export class Captured implements Queued {
   #outcome: Outcome | undefined;
   #waiters: ((outcome: Outcome) => void)[] | undefined;
 
-  constructor({ text, bytes, atMs }: Queued, shared: Shared) {
+  constructor({ text, bytes, atMs, key, tie }: Queued, shared: Shared) {
     this.#text = text;
     this.bytes = bytes;
     this.atMs = atMs;
+    this.key = key;
+    this.tie = tie;
     this.#shared = shared;
     this.#open = shared.destinations;
   }

@@ -3,7 +3,6 @@ import {
   type AliasEvent,
   type CanonicalEvents,
   type EventType,
-  encodeMetadata,
   type GroupEvent,
   type IdentifyEvent,
   type PageEvent,
@@ -107,13 +106,13 @@ class WaybillClient implements Client {
     this.#options = options;
     this.#shared = { clock, destinations: destinations.length, awaited: new Set(), over: false };
     this.#serialise = createSerialiser(host, createUuidV7(clock, random));
-    const context = JSON.stringify({ ...options.context, library: LIBRARY });
     const createPipeline = options.spool?.createPipeline ?? createMemoryPipeline;
     this.#pipeline = createPipeline({
       options,
       host,
       destinations,
-      metadata: encodeMetadata({ context }),
+      // As `encodeMetadata` of the vendors writes a context alone.
+      metadata: JSON.stringify({ context: { ...options.context, library: LIBRARY } }),
       shared: this.#shared,
       onDrop: (drop) => this.#call(options.onDrop, drop),
       onError: (error) => this.#report(error),
@@ -162,7 +161,7 @@ class WaybillClient implements Client {
     // Whoever is called from here on finds the client closing.
     await Promise.resolve();
     await this.#within(deadlineMs, CLOSE_DEADLINE_MS, (ms) => this.#pipeline.close(ms));
-    this.#pipeline.freeze();
+    this.#pipeline.freeze?.();
     this.#shared.over = true;
     for (const event of this.#shared.awaited) event.leave();
     return this.#summary();
@@ -175,7 +174,7 @@ class WaybillClient implements Client {
   async #within(
     givenMs: number | undefined,
     defaultMs: number,
-    run: (deadlineMs: number) => Promise<void>,
+    run: (deadlineMs: number) => Promise<unknown>,
   ): Promise<void> {
     const deadlineMs = typeof givenMs === "number" && givenMs >= 0 ? givenMs : defaultMs;
     // Begun before the timer, so that what aborts itself at the deadline has done so when it is

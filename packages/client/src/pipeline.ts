@@ -1,4 +1,4 @@
-import { Account, createUuidV7, isFinal, type Outcome, WaybillError } from "@waybill/core";
+import { Account, createUuidV7, type Outcome, WaybillError } from "@waybill/core";
 import type { Captured } from "./captured.ts";
 import type { Destination } from "./destinations.ts";
 import type { Pipeline, PipelineOptions } from "./options.ts";
@@ -23,6 +23,8 @@ interface MemoryLane extends WatchedLane {
   readonly name: string;
   readonly store: QueueStore<Captured>;
   readonly account: Account;
+  /** An event has its outcome here. */
+  readonly settle: (event: Captured, outcome: Outcome) => void;
 }
 
 /** Events in memory: one queue and one lane per destination, the texts shared between them. */
@@ -34,16 +36,12 @@ export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
   const lanes = destinations.map((destination) => createMemoryLane(destination, makeKey, pipeline));
 
   /** Whether the event may be pushed now; what has no room is dropped. */
-  const makeRoom = ({ name, account, store }: MemoryLane, event: Captured): boolean => {
+  const makeRoom = ({ store, settle }: MemoryLane, event: Captured): boolean => {
     while (store.events + 1 > queueMaxEvents || store.bytes + event.bytes > queueMaxBytes) {
       // For an event that does not fit an empty queue nothing else is given up.
       const mayEvict = overflow === "drop-oldest" && event.bytes <= queueMaxBytes;
       const oldest = mayEvict ? store.dropOldest() : undefined;
-      const lost = oldest ?? event;
-      const { text } = lost;
-      account.settle(QUEUE_FULL);
-      lost.settle(QUEUE_FULL);
-      reportTo(pipeline, { outcome: QUEUE_FULL, text, destination: name });
+      settle(oldest ?? event, QUEUE_FULL);
       if (oldest === undefined) return false;
     }
     return true;
@@ -75,15 +73,8 @@ export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
         onDrop({ reason, messageId, destination: name });
       }
     },
-    async flush() {
-      await Promise.all(lanes.map(({ lane }) => lane.flush()));
-    },
-    async close(deadlineMs) {
-      await Promise.all(lanes.map(({ lane }) => lane.close(deadlineMs, { drain: true })));
-    },
-    freeze() {
-      for (const { store } of lanes) store.freeze();
-    },
+    flush: () => Promise.all(lanes.map(({ lane }) => lane.flush())),
+    close: (deadlineMs) => Promise.all(lanes.map(({ lane }) => lane.close(deadlineMs, { drain: true }))),
     accounts: () =>
       Object.fromEntries(
         lanes.map(({ name, account, store, health }) => [name, { ...account.view(store.events), ...health() }]),
@@ -93,17 +84,14 @@ export function createMemoryPipeline(pipeline: PipelineOptions): Pipeline {
 
 function createMemoryLane(destination: Destination, makeKey: () => string, pipeline: PipelineOptions): MemoryLane {
   const { name } = destination;
+  const { metadata, shared } = pipeline;
   const account = new Account();
-  const store = new QueueStore<Captured>(makeKey, pipeline.metadata, account);
-  const watched = watchedLane(destination, store, pipeline, (batch, outcomes) => {
-    if (pipeline.shared.over) return;
-    for (let index = 0; index < batch.count; index++) {
-      const outcome = outcomes[index] as Outcome;
-      if (!isFinal(outcome)) continue;
-      store.settled[index]?.settle(outcome);
-      if (outcome.status !== "delivered")
-        reportTo(pipeline, { outcome, text: batch.event(index) as string, destination: name });
-    }
-  });
-  return { name, store, account, ...watched };
+  const settle = (event: Captured, outcome: Outcome): void => {
+    const { text } = event;
+    account.settle(outcome);
+    event.settle(outcome);
+    reportTo(pipeline, { outcome, text, destination: name });
+  };
+  const store = new QueueStore<Captured>({ makeKey, metadata, onSettled: settle, shared });
+  return { name, store, account, settle, ...watchedLane(destination, store, pipeline) };
 }

@@ -1,14 +1,14 @@
 /**
- * One destination's events in memory, oldest first.
+ * One destination's events in memory, oldest first. Several batches may be leased at once; events of
+ * one key leave in order, because a key that is in a leased batch is in no other.
  *
- *   #leased: on their way          #queue: [ gone … | waiting … ]
- *                                             0       #head
+ *   #queue: [ empty … | waiting, and empty where events were taken … ]
+ *              0        #head
  *
- * What has to go again is put back in front of those that wait. The gone part is cut off when it is
- * half of the queue.
+ * A slot is emptied when its event is leased, and has it again when that has to go once more. The
+ * front is cut off when it is half of the queue, as far as everything in it is settled.
  */
 import {
-  type Account,
   assert,
   type Batch,
   type BatchLimits,
@@ -26,127 +26,174 @@ export interface Queued {
   readonly bytes: number;
   /** When it was captured, epoch ms. */
   readonly atMs: number;
+  /** Events of one key keep their order. Without one an event waits for no other. */
+  readonly key?: string | undefined;
+  /** For an event with a key: it also waits for the events of this key that came before it. */
+  readonly tie?: string | undefined;
+}
+
+export interface QueueStoreOptions<Event> {
+  /** Gives each batch its idempotency key: never the same twice, also not in another process. */
+  readonly makeKey: () => string;
+  readonly metadata: string;
+  /** An event has its final outcome and is not in the store any more. Must not throw. */
+  readonly onSettled: (event: Event, outcome: Outcome) => void;
+  /** Once `over`, nothing is settled: an answer that comes after the count was given. */
+  readonly shared?: { readonly over: boolean };
+}
+
+interface Leased<Event> {
+  readonly events: readonly Event[];
+  readonly ordinals: readonly number[];
 }
 
 const COMPACT_ABOVE = 4_096;
+/** How far an event may overtake those before it: the slots between are kept, 8 bytes each. */
+const AHEAD_MAX = 1_048_576;
 
-export class QueueStore<Event extends Queued = Queued> implements Store {
-  /** The events of the batch that was settled last. */
-  settled: readonly Event[] = [];
-  readonly #makeKey: () => string;
-  readonly #metadata: string;
-  readonly #account: Account;
+export class QueueStore<Event extends Queued = Queued> implements Store, Pending {
+  /** What waits, leased events included. */
+  events = 0;
+  bytes = 0;
+  readonly #options: QueueStoreOptions<Event>;
   #queue: (Event | undefined)[] = [];
+  /** The ordinal of the first slot. */
+  #base = 0;
+  /** Slots before it are empty. */
   #head = 0;
-  #leased: readonly Event[] = [];
-  #bytes = 0;
-  settledTo = 0;
-  #frozen = false;
-  /** Read on every capture: one object, not one per call. */
-  readonly #pending: { events: number; bytes: number; oldestAtMs: number | undefined } = {
-    events: 0,
-    bytes: 0,
-    oldestAtMs: undefined,
-  };
+  readonly #leased = new Map<Batch, Leased<Event>>();
+  /** The keys of leased events. */
+  readonly #leasedKeys = new Set<string | undefined>();
+  /** Where the next lease begins: what waits before has to follow a leased batch. */
+  #scanFrom = 0;
+  /** The keys of what waits before it, and those it waits for. */
+  readonly #blockedKeys = new Set<string | undefined>();
 
-  /**
-   * `makeKey` gives each batch its idempotency key: never the same twice, also not in another
-   * process.
-   */
-  constructor(makeKey: () => string, metadata: string, account: Account) {
-    this.#makeKey = makeKey;
-    this.#metadata = metadata;
-    this.#account = account;
+  constructor(options: QueueStoreOptions<Event>) {
+    this.#options = options;
   }
 
   pending(): Pending {
-    const pending = this.#pending;
-    pending.events = this.events;
-    pending.bytes = this.#bytes;
-    pending.oldestAtMs = (this.#leased[0] ?? this.#queue[this.#head])?.atMs;
-    return pending;
+    return this;
   }
 
-  get events(): number {
-    return this.#queue.length - this.#head + this.#leased.length;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
+  get oldestAtMs(): number | undefined {
+    const times = [...this.#leased.keys()].map(({ oldestAtMs }) => oldestAtMs);
+    const waiting = this.#queue[this.#firstWaiting()];
+    if (waiting !== undefined) times.push(waiting.atMs);
+    return times.length > 0 ? Math.min(...times) : undefined;
   }
 
   get tail(): number {
-    return this.settledTo + this.events;
+    return this.#base + this.#queue.length;
+  }
+
+  get settledTo(): number {
+    const leased = Array.from(this.#leased.values(), ({ ordinals }) => ordinals[0] as number);
+    return Math.min(this.#base + this.#firstWaiting(), ...leased);
   }
 
   push(event: Event): void {
     this.#queue.push(event);
-    this.#bytes += event.bytes;
+    this.events += 1;
+    this.bytes += event.bytes;
   }
 
   /** Takes the oldest event that is not leased out of the queue. */
   dropOldest(): Event | undefined {
-    const [oldest] = this.#take(1);
+    const at = this.#firstWaiting();
+    const oldest = this.#queue[at];
     if (oldest === undefined) return undefined;
-    this.settledTo += 1;
-    this.#bytes -= oldest.bytes;
+    this.#queue[at] = undefined;
+    this.#leave(oldest);
+    this.#cutOff();
     return oldest;
   }
 
-  async lease(limits: BatchLimits): Promise<Batch | undefined> {
-    assert(this.#leased.length === 0, "the batch before was settled");
-    const texts: string[] = [];
-    const sizes: number[] = [];
+  async lease({ maxEvents, maxBytes }: BatchLimits): Promise<Batch | undefined> {
+    const events: Event[] = [];
+    const ordinals: number[] = [];
+    const end = Math.min(this.#queue.length, this.settledTo - this.#base + AHEAD_MAX);
     let bytes = -1;
-    for (let at = this.#head; at < this.#queue.length && texts.length < limits.maxEvents; at++) {
-      const event = this.#queue[at] as Event;
+    let at = Math.max(this.#scanFrom, this.#head);
+    for (; at < end && events.length < maxEvents; at++) {
+      const event = this.#queue[at];
+      if (event === undefined) continue;
+      const { key, tie } = event;
+      if (this.#mustWait(key) || this.#mustWait(tie)) {
+        this.#blockedKeys.add(key).add(tie ?? key);
+        continue;
+      }
       bytes += 1 + event.bytes;
-      if (texts.length > 0 && bytes > limits.maxBytes) break;
-      texts.push(event.text);
-      sizes.push(event.bytes);
+      if (events.length > 0 && bytes > maxBytes) break;
+      events.push(event);
+      ordinals.push(this.#base + at);
+      this.#queue[at] = undefined;
     }
-    this.#leased = this.#take(texts.length);
-    const [oldest] = this.#leased;
-    return (
-      oldest && new TextBatch({ key: this.#makeKey(), metadata: this.#metadata, oldestAtMs: oldest.atMs, texts, sizes })
-    );
+    this.#scanFrom = at;
+    const [oldest] = events;
+    if (oldest === undefined) return undefined;
+    for (const { key } of events) this.#leasedKeys.add(key);
+    const { makeKey, metadata } = this.#options;
+    const batch = new TextBatch({
+      key: makeKey(),
+      metadata,
+      oldestAtMs: oldest.atMs,
+      texts: events.map(({ text }) => text),
+      sizes: events.map((event) => event.bytes),
+    });
+    this.#leased.set(batch, { events, ordinals });
+    return batch;
   }
 
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
-    if (this.#frozen) return;
-    const leased = this.#leased;
-    assert(batch.count === leased.length, "only the leased batch is settled");
-    this.#leased = [];
-    this.settled = leased;
-    const again: Event[] = [];
-    for (let index = 0; index < leased.length; index++) {
-      const event = leased[index] as Event;
+    const { onSettled, shared } = this.#options;
+    if (shared?.over) return;
+    const leased = this.#leased.get(batch);
+    assert(leased !== undefined, "only a leased batch is settled");
+    this.#leased.delete(batch);
+    let isFreed = false;
+    for (const [index, event] of leased.events.entries()) {
       const outcome = outcomes[index] as Outcome;
+      this.#leasedKeys.delete(event.key);
+      isFreed ||= this.#blockedKeys.has(event.key);
       if (isFinal(outcome)) {
-        this.#bytes -= event.bytes;
-        this.settledTo += 1;
-        this.#account.settle(outcome);
-      } else again.push(event);
+        this.#leave(event);
+        onSettled(event, outcome);
+        continue;
+      }
+      const at = (leased.ordinals[index] as number) - this.#base;
+      this.#queue[at] = event;
+      this.#head = Math.min(this.#head, at);
+      isFreed = true;
     }
-    if (again.length === 0) return;
-    this.#queue = [...again, ...this.#queue.slice(this.#head)];
-    this.#head = 0;
+    this.#cutOff();
+    if (!isFreed) return;
+    this.#scanFrom = 0;
+    this.#blockedKeys.clear();
   }
 
-  /** Nothing changes any more: an answer that comes after the count was given is not counted. */
-  freeze(): void {
-    this.#frozen = true;
+  #mustWait(key: string | undefined): boolean {
+    return key !== undefined && (this.#leasedKeys.has(key) || this.#blockedKeys.has(key));
   }
 
-  #take(count: number): Event[] {
-    const end = this.#head + count;
-    const taken = this.#queue.slice(this.#head, end) as Event[];
-    this.#queue.fill(undefined, this.#head, end);
-    this.#head += taken.length;
-    if (this.#head > COMPACT_ABOVE && 2 * this.#head > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
-    }
-    return taken;
+  #leave({ bytes }: Event): void {
+    this.events -= 1;
+    this.bytes -= bytes;
+  }
+
+  /** The slot of the oldest event that waits; the end of the queue when none does. */
+  #firstWaiting(): number {
+    while (this.#head < this.#queue.length && this.#queue[this.#head] === undefined) this.#head++;
+    return this.#head;
+  }
+
+  #cutOff(): void {
+    const gone = this.settledTo - this.#base;
+    if (gone <= COMPACT_ABOVE || 2 * gone <= this.#queue.length) return;
+    this.#queue = this.#queue.slice(gone);
+    this.#base += gone;
+    this.#head -= gone;
+    this.#scanFrom = Math.max(0, this.#scanFrom - gone);
   }
 }

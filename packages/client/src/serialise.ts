@@ -42,7 +42,16 @@ export function createSerialiser({ runtime, byteLength }: Host, makeId: (nowMs: 
     text += ownFields(type, event as OwnFields);
     text += object("context", context) + object("integrations", integrations);
     text += "}";
-    return { messageId, text, bytes: byteLength(text), atMs };
+    // Who an anonymous id was comes after what that id did.
+    const tie = type === "identify" ? anonymousId : type === "alias" ? (event as OwnFields).previousId : undefined;
+    return {
+      messageId,
+      text,
+      bytes: byteLength(text),
+      atMs,
+      key: userId ?? anonymousId,
+      tie: tie as string | undefined,
+    };
   };
 }
 

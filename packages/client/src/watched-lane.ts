@@ -24,7 +24,7 @@ export function watchedLane(
   destination: Destination,
   store: Store,
   { options, host, onError }: PipelineOptions,
-  onSettled: NonNullable<LaneOptions["onSettled"]>,
+  onSettled: NonNullable<LaneOptions["onSettled"]> = () => undefined,
 ): WatchedLane {
   const { name, protocol, translate, origin = name, key = "key" } = destination;
   let trouble: Health | undefined;

@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Account } from "@waybill/core";
 import { nodeClock } from "@waybill/node";
 import { SeededRandom, SegmentEmulator, SimNetwork, startServer, VirtualClock } from "@waybill/testing";
 import { testStore } from "@waybill/testing/suites";
@@ -14,7 +13,7 @@ import { type Client, createClientOn } from "../src/client.ts";
 import { QueueStore } from "../src/queue-store.ts";
 
 testStore("queue store", async (texts) => {
-  const store = new QueueStore(() => "key", "", new Account());
+  const store = new QueueStore({ makeKey: () => "key", metadata: "", onSettled: () => undefined });
   const push = async (more: readonly string[]): Promise<void> => {
     for (const text of more) store.push({ text, bytes: Buffer.byteLength(text), atMs: 1 });
   };
@@ -290,7 +289,7 @@ test("wrong options are refused with everything that is wrong and the nearest na
   expect(() => createClient({} as never)).toThrow("give either destinations or relay");
   expect(() => createClient({ relay: { url: "x", writeKey: "k" } })).toThrow('url "x" is not an http or https URL');
   expect(() => createClient({ destinations: [both[0] as never, both[0] as never] })).toThrow("same name");
-  expect(() => segment({ writeKey: "" })).toThrow("writeKey is empty");
+  expect(() => segment({ writeKey: "" })).toThrow('option "writeKey" is ""; it must be a string that is not empty');
 });
 
 /** Runs a program against the built package; resolves to its output once it has ended. */

@@ -65,6 +65,8 @@ class SpoolPipeline implements Pipeline {
   readonly #pipeline: PipelineOptions;
   readonly #encoder = new TextEncoder();
   readonly #stage: QueueStore<Captured>;
+  /** Events that have just got to the log. */
+  #stored: Captured[] = [];
   /** Events that never got to the log or the queue in memory. */
   readonly #dropped = new Account();
   /** The queue beside the log; `undefined` as long as it was not needed. */
@@ -88,7 +90,11 @@ class SpoolPipeline implements Pipeline {
     this.#limits = limits;
     this.#host = host;
     this.#pipeline = pipeline;
-    this.#stage = new QueueStore<Captured>(() => "", "", new Account());
+    this.#stage = new QueueStore<Captured>({
+      makeKey: () => "",
+      metadata: "",
+      onSettled: (event) => this.#stored.push(event),
+    });
     // What an earlier process left is delivered without waiting for a new event.
     this.#storing = this.#store();
   }
@@ -139,7 +145,6 @@ class SpoolPipeline implements Pipeline {
 
   freeze(): void {
     this.#frozen = Object.fromEntries(this.#pipeline.destinations.map(({ name }) => [name, this.#held(name)]));
-    this.#memory?.freeze();
   }
 
   accounts(): Readonly<Record<string, DestinationAccount>> {
@@ -216,7 +221,7 @@ class SpoolPipeline implements Pipeline {
         ends: endsOf(batch, this.#pipeline.host.byteLength),
       });
       await this.#stage.settle(batch, outcomesOf(batch.count, DELIVERED));
-      events.add(first, this.#stage.settled);
+      events.add(first, this.#stored.splice(0));
     } catch (error) {
       await this.#stage.settle(batch, outcomesOf(batch.count, { status: "retryable", reason: messageOf(error) }));
       throw error;

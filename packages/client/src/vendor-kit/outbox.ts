@@ -5,7 +5,7 @@
  * After a batch could not be sent and was kept, nothing is sent on its own before the next
  * interval: a vendor that is down gets no requests again by every event.
  */
-import { Account, type Batch, type BatchLimits, createUuidV7, type Outcome, type Timer } from "@waybill/core";
+import { type Batch, type BatchLimits, createUuidV7, type Outcome, type Timer } from "@waybill/core";
 import type { Host } from "../options.ts";
 import { QueueStore } from "../queue-store.ts";
 import { type Deliverer, type Delivery, failureOf } from "./deliverer.ts";
@@ -38,7 +38,6 @@ export interface FinishOptions {
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #store: QueueStore;
-  readonly #account = new Account();
   readonly #soon = new AbortController();
   readonly #now = new AbortController();
   #timer: Timer | undefined;
@@ -51,7 +50,7 @@ export class Outbox {
     this.#options = options;
     const { clock, random } = options.host.runtime;
     const makeId = createUuidV7(clock, random);
-    this.#store = new QueueStore(makeId, "", this.#account);
+    this.#store = new QueueStore({ makeKey: makeId, metadata: "", onSettled: () => undefined });
   }
 
   /** Events that wait, those on their way included. */
@@ -63,7 +62,6 @@ export class Outbox {
   push(text: string): boolean {
     const { host, maxEvents, flushAt } = this.#options;
     if (this.events >= maxEvents) return false;
-    this.#account.accept(1);
     this.#store.push({ text, bytes: host.byteLength(text), atMs: host.runtime.clock.now() });
     this.#armTimer();
     if (this.events >= flushAt && !this.#stuck) this.#sendByItself(flushAt);

@@ -19,7 +19,7 @@ export function testClientPipeline(name: string, create: (options: PipelineOptio
       flush: () => pipeline.flush(),
       close: (deadlineMs) => pipeline.close(deadlineMs),
       freeze() {
-        pipeline.freeze();
+        pipeline.freeze?.();
         shared.over = true;
         for (const event of shared.awaited) event.leave();
       },

@@ -33,8 +33,8 @@ export interface PipelineUnderTest {
   /** Captures an event of this text; gives back its outcome, as the handle of an event does. */
   push(text: string): Promise<Outcome>;
   drop(reason: DropReason, messageId: string | undefined): void;
-  flush(): Promise<void>;
-  close(deadlineMs: number): Promise<void>;
+  flush(): Promise<unknown>;
+  close(deadlineMs: number): Promise<unknown>;
   /** The client is closed: nothing is counted any more. */
   freeze(): void;
   accounts(): Readonly<Record<string, AccountView>>;
@@ -302,7 +302,7 @@ interface World {
   readonly vendors: readonly [Vendor, Vendor];
   readonly drops: readonly LostEvent[];
   /** Lets time pass until the promise has settled. */
-  readonly ended: (promise: Promise<void>) => Promise<void>;
+  readonly ended: (promise: Promise<unknown>) => Promise<void>;
 }
 
 interface Settings {
@@ -329,7 +329,7 @@ function setUp(make: MakePipeline, settings: Settings = {}): World {
     backoffMaxMs: BACKOFF_MAX_MS,
     onDrop: (lost) => drops.push(lost),
   });
-  const ended = async (promise: Promise<void>): Promise<void> => {
+  const ended = async (promise: Promise<unknown>): Promise<void> => {
     let isOver = false;
     const over = (): void => {
       isOver = true;
