@@ -8,6 +8,7 @@
  */
 import type { Clock, Outcome } from "@waybill/core";
 import type { Queued } from "./queue-store.ts";
+import type { Serialised } from "./serialise.ts";
 
 /** What `identify`, `track` and the others give back. */
 export interface EventHandle {
@@ -36,6 +37,7 @@ export interface Shared {
 const HOLD_MS = 30_000;
 
 export class Captured implements Queued {
+  readonly messageId: string;
   readonly bytes: number;
   readonly atMs: number;
   readonly key: string | undefined;
@@ -48,7 +50,8 @@ export class Captured implements Queued {
   #outcome: Outcome | undefined;
   #waiters: ((outcome: Outcome) => void)[] | undefined;
 
-  constructor({ text, bytes, atMs, key, tie }: Queued, shared: Shared) {
+  constructor({ messageId, text, bytes, atMs, key, tie }: Serialised, shared: Shared) {
+    this.messageId = messageId;
     this.#text = text;
     this.bytes = bytes;
     this.atMs = atMs;
@@ -96,12 +99,13 @@ export class Captured implements Queued {
   }
 }
 
+/** What the application has of an event: nothing of its text. */
 export class Handle implements EventHandle {
   readonly messageId: string;
   readonly #event: Captured;
 
-  constructor(messageId: string, event: Captured) {
-    this.messageId = messageId;
+  constructor(event: Captured) {
+    this.messageId = event.messageId;
     this.#event = event;
   }
 

@@ -22,7 +22,7 @@ import {
   resolveClientOptions,
 } from "./options.ts";
 import { createMemoryPipeline } from "./pipeline.ts";
-import { createSerialiser, type Serialised, type Serialiser } from "./serialise.ts";
+import { createSerialiser, type Serialiser } from "./serialise.ts";
 import { LIBRARY } from "./version.ts";
 
 /** Events by what became of them. Over several destinations they are added up. */
@@ -114,7 +114,7 @@ class WaybillClient implements Client {
       // As `encodeMetadata` of the vendors writes a context alone.
       metadata: JSON.stringify({ context: { ...options.context, library: LIBRARY } }),
       shared: this.#shared,
-      onDrop: (drop) => this.#call(options.onDrop, drop),
+      onDrop: (drop) => void this.#call(options.onDrop, drop),
       onError: (error) => this.#report(error),
     });
   }
@@ -191,26 +191,26 @@ class WaybillClient implements Client {
 
   #capture<T extends EventType>(type: T, event: CanonicalEvents[T]): EventHandle {
     if (this.#closing !== undefined) return this.#refuse("closed");
-    let serialised: Serialised;
+    let captured: Captured;
     try {
       const fault = type === "track" ? catalogFault(this.#options, event as TrackEvent) : undefined;
       if (fault !== undefined) {
         this.#reportEvent(type, fault);
         if (this.#options.validate === "drop") return this.#refuse("invalid");
       }
-      serialised = this.#serialise(type, event);
+      captured = new Captured(this.#serialise(type, event), this.#shared);
       // A getter of the event may have closed the client.
       if ((this.#closing as unknown) !== undefined) return this.#refuse("closed");
     } catch (error) {
       this.#reportEvent(type, error);
       return this.#refuse("invalid");
     }
-    const { messageId } = serialised;
-    if (serialised.bytes > this.#options.eventMaxBytes) return this.#refuse("event_too_large", messageId);
-    const captured = new Captured(serialised, this.#shared);
+    if (captured.bytes > this.#options.eventMaxBytes) return this.#refuse("event_too_large", captured.messageId);
     this.#pipeline.push(captured);
-    if (this.#options.waitUntil !== undefined) this.#call(this.#options.waitUntil, this.flush());
-    return new Handle(messageId, captured);
+    const { waitUntil } = this.#options;
+    if (waitUntil !== undefined)
+      void this.#call(waitUntil, this.flush(), (error) => this.#reportEvent("waitUntil", error));
+    return new Handle(captured);
   }
 
   /** Counts and reports an event that is not taken. */
@@ -227,21 +227,22 @@ class WaybillClient implements Client {
   #report(error: unknown): void {
     const reported =
       error instanceof WaybillError ? error : new WaybillError("WAYBILL_DEFECT", messageOf(error), { cause: error });
-    this.#call(this.#options.onError, reported);
+    void this.#call(this.#options.onError, reported);
   }
 
-  /** What the application's functions throw, at once or later, does not affect delivery. */
-  #call<T>(callback: ((value: T) => unknown) | undefined, value: T): void {
-    const { onDrop, onError } = this.#options as { readonly onDrop?: unknown; readonly onError?: unknown };
-    // What these two throw is ignored, as the options document: nothing is left to report it to.
-    const thrown = (error: unknown): void => {
-      if (callback !== onDrop && callback !== onError) this.#reportEvent("waitUntil", error);
-    };
+  /**
+   * What the application's functions throw, at once or later, does not affect delivery. That of
+   * `onDrop` and `onError` is ignored, as the options document: nothing is left to report it to.
+   */
+  async #call<T>(
+    callback: ((value: T) => unknown) | undefined,
+    value: T,
+    onThrown: (error: unknown) => void = () => undefined,
+  ): Promise<void> {
     try {
-      const result = callback?.(value);
-      if (result !== undefined) Promise.resolve(result).catch(thrown);
+      await callback?.(value);
     } catch (error) {
-      thrown(error);
+      onThrown(error);
     }
   }
 

@@ -1,20 +1,20 @@
 import { Account, createUuidV7, type Outcome, WaybillError } from "@waybill/core";
 import type { Captured } from "./captured.ts";
 import type { Destination } from "./destinations.ts";
-import type { Pipeline, PipelineOptions } from "./options.ts";
+import type { Drop, Pipeline, PipelineOptions } from "./options.ts";
 import { QueueStore } from "./queue-store.ts";
-import { messageIdOf } from "./serialise.ts";
 import { type WatchedLane, watchedLane } from "./watched-lane.ts";
 
 /** Tells the application of an outcome that it did not wish for. */
 export function reportTo(
   { onDrop }: PipelineOptions,
-  { outcome, text, destination }: { readonly outcome: Outcome; readonly text: string; readonly destination: string },
+  outcome: Outcome,
+  event: Pick<Drop, "messageId" | "destination">,
 ): void {
   if (outcome.status !== "rejected" && outcome.status !== "dropped") return;
   const { status, reason } = outcome;
   const why = status === "rejected" ? { reason: status, detail: reason } : { reason };
-  onDrop({ ...why, messageId: messageIdOf(text), destination });
+  onDrop({ ...why, ...event });
 }
 
 const QUEUE_FULL: Outcome = { status: "dropped", reason: "queue_full" };
@@ -87,10 +87,9 @@ function createMemoryLane(destination: Destination, makeKey: () => string, pipel
   const { metadata, shared } = pipeline;
   const account = new Account();
   const settle = (event: Captured, outcome: Outcome): void => {
-    const { text } = event;
     account.settle(outcome);
     event.settle(outcome);
-    reportTo(pipeline, { outcome, text, destination: name });
+    reportTo(pipeline, outcome, { messageId: event.messageId, destination: name });
   };
   const store = new QueueStore<Captured>({ makeKey, metadata, onSettled: settle, shared });
   return { name, store, account, settle, ...watchedLane(destination, store, pipeline) };

@@ -13,10 +13,9 @@ export interface SenderOptions extends RetryOptions {
   readonly timeoutMs: number;
   /** No limit when absent: `new Limiter(...).stage`. */
   readonly limit?: (next: Exchange, clock: Clock) => Exchange;
-  /** Whether a batch that the vendor refuses as a whole is tried in halves. Default true. */
-  readonly halve?: boolean;
   /**
-   * A stage of the caller's own, outside of the limit: `rewrite(encode)`. It is passed in, so
+   * A stage of the caller's own, outside of the limit: `rewrite(encode)`, `unhalved`. It is
+   * passed in, so
    * that a bundle without one stays smaller.
    */
   readonly stage?: (next: Exchange) => Exchange;
@@ -29,12 +28,12 @@ export interface SenderOptions extends RetryOptions {
  * translate(retry(singly(split(stage(limit(observe(timeout(exchange)))))))).
  */
 export function createSender(options: SenderOptions): Sender {
-  const { protocol, runtime, timeoutMs, halve = true } = options;
+  const { protocol, runtime, timeoutMs } = options;
   const { clock } = runtime;
   const observed = observe(clock, timeout(timeoutMs, clock, exchange(protocol, runtime)));
   const limited = options.limit?.(observed, clock) ?? observed;
   const staged = options.stage?.(limited) ?? limited;
-  const whole = split(staged, halve);
+  const whole = split(staged);
   const retried = retry(options, runtime, protocol.singly?.(whole, protocol, clock) ?? whole);
   return options.translate?.(retried, protocol, clock) ?? retried;
 }

@@ -60,6 +60,7 @@ export { rewrite } from "./senders/rewrite.ts";
 export type { SinglyOptions } from "./senders/singly.ts";
 export { singly } from "./senders/singly.ts";
 export { type GiveUpOptions, giveUpTooOld } from "./senders/too-old.ts";
+export { unhalved } from "./senders/split.ts";
 export type { Translate, Translated } from "./senders/translate.ts";
 export { translating } from "./senders/translate.ts";
 export type { BatchSource, TextBatchOptions } from "./text-batch.ts";

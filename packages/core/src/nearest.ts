@@ -18,23 +18,20 @@ export function nearest(given: string, known: readonly string[]): string | undef
 
 /** Levenshtein distance with swaps of neighbours counted as one edit. */
 function editDistance(a: string, b: string): number {
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
+  const distances: number[][] = [];
+  const from = (row: number, column: number): number => distances[row]?.[column] ?? row + column;
   for (let row = 1; row <= a.length; row++) {
-    const current = [row];
+    distances[row] = [row];
     for (let column = 1; column <= b.length; column++) {
-      const same = a[row - 1] === b[column - 1];
-      let cost = Math.min(
-        (last[column] as number) + 1,
-        (current[column - 1] as number) + 1,
-        (last[column - 1] as number) + (same ? 0 : 1),
+      const isSame = a[row - 1] === b[column - 1];
+      const isSwapped = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      (distances[row] as number[])[column] = Math.min(
+        from(row - 1, column) + 1,
+        from(row, column - 1) + 1,
+        from(row - 1, column - 1) + (isSame ? 0 : 1),
+        isSwapped ? from(row - 2, column - 2) + 1 : Number.POSITIVE_INFINITY,
       );
-      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1])
-        cost = Math.min(cost, (beforeLast[column - 2] as number) + 1);
-      current.push(cost);
     }
-    beforeLast = last;
-    last = current;
   }
-  return last[b.length] as number;
+  return from(a.length, b.length);
 }

@@ -21,6 +21,7 @@ import type { DirectoryLock } from "@waybill/node";
 import type { Destination } from "../destinations.ts";
 import type { PipelineOptions } from "../options.ts";
 import { reportTo } from "../pipeline.ts";
+import { messageIdOf } from "../serialise.ts";
 import { type WatchedLane, watchedLane } from "../watched-lane.ts";
 import { StoredEvents } from "./stored-events.ts";
 
@@ -164,7 +165,10 @@ function passed(
     lane.doneTo = position + 1;
     settleAt(position, outcome, events);
     if (outcome.status !== "delivered")
-      reportTo(pipeline, { outcome, text: Buffer.from(batch.event(index)).toString(), destination: lane.name });
+      reportTo(pipeline, outcome, {
+        messageId: messageIdOf(Buffer.from(batch.event(index)).toString()),
+        destination: lane.name,
+      });
   }
 }
 

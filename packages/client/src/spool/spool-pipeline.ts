@@ -32,7 +32,6 @@ import type { Captured } from "../captured.ts";
 import type { DestinationAccount, Pipeline, PipelineOptions, Spool } from "../options.ts";
 import { createMemoryPipeline } from "../pipeline.ts";
 import { QueueStore } from "../queue-store.ts";
-import { messageIdOf } from "../serialise.ts";
 import {
   closeSpool,
   type OpenSpool,
@@ -286,10 +285,9 @@ class SpoolPipeline implements Pipeline {
   }
 
   #dropFull(event: Captured): void {
-    const { text } = event;
     for (let open = this.#pipeline.destinations.length; open > 0; open--)
       event.settle({ status: "dropped", reason: "queue_full" });
-    this.drop("queue_full", messageIdOf(text));
+    this.drop("queue_full", event.messageId);
   }
 
   /** Of lanes that are at rest: one that is settling a batch reports it itself. */

@@ -14,6 +14,7 @@ import {
   type Sender,
   TextBatch,
   type Transport,
+  unhalved,
 } from "@waybill/core";
 import type { Host } from "../options.ts";
 
@@ -57,7 +58,7 @@ export class Deliverer {
       exhausted: "keep",
       // The vendors' clients lose a batch that is refused; halves are for destinations of
       // `createClient`.
-      halve: false,
+      stage: unhalved,
     });
   }
 

@@ -2,6 +2,7 @@ import { type MakePipeline, type PipelineWorld, testPipeline } from "@waybill/te
 import { segment } from "waybill";
 import { Captured, type Shared } from "../../src/captured.ts";
 import { type Pipeline, type PipelineOptions, resolveClientOptions } from "../../src/options.ts";
+import { messageIdOf } from "../../src/serialise.ts";
 
 /** Runs the contract suite over a pipeline, with around it what the client does. */
 export function testClientPipeline(name: string, create: (options: PipelineOptions) => Pipeline): void {
@@ -11,7 +12,10 @@ export function testClientPipeline(name: string, create: (options: PipelineOptio
     const pipeline = create({ ...optionsOf(world), metadata: "", shared, onDrop, onError: () => undefined });
     return {
       push(text) {
-        const event = new Captured({ text, bytes: Buffer.byteLength(text), atMs: clock.now() }, shared);
+        const event = new Captured(
+          { messageId: messageIdOf(text), text, bytes: Buffer.byteLength(text), atMs: clock.now() },
+          shared,
+        );
         pipeline.push(event);
         return event.outcome();
       },

@@ -87,8 +87,8 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
         }
         if (again.length === 0) break;
         const first = outcomes.find(isRetryable) ?? { status: "retryable", reason: "interrupted" };
-        if (attempt >= options.maxAttempts) {
-          if (options.exhausted === "keep") return fillRest(outcomes, again, first);
+        const isLast = attempt >= options.maxAttempts;
+        if (isLast && options.exhausted !== "keep") {
           const reason = `gave up after ${attempt} attempts: ${first.reason}`;
           return fillRest(outcomes, again, { status: "rejected", reason });
         }
@@ -104,8 +104,7 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
           }
         }
         const waitMs = options.backoff(attempt, first.retryAfterMs, runtime.random);
-        if (!(await wait(waitMs, first.reason, runtime, context)))
-          return fillRest(outcomes, again, { status: "retryable", reason: first.reason });
+        if (isLast || !(await wait(waitMs, first.reason, runtime, context))) return fillRest(outcomes, again, first);
         parts = again;
       }
       return outcomes;

@@ -5,17 +5,27 @@ import type { Exchange } from "./exchange.ts";
 /**
  * When a vendor refuses a batch for a fault of some event, or for its size, tries halves until only
  * the event at fault is refused: one bad event harms no other, at a cost of 2·log2(n) requests.
- * Order is kept; once a half could not be delivered now, the later half is not tried. Unless it is
- * to `halve`, the batch is refused as a whole.
+ * Order is kept; once a half could not be delivered now, the later half is not tried.
  */
-export function split(next: Exchange, halve: boolean): Sender {
+export function split(next: Exchange): Sender {
   return {
     async send(batch, context) {
       const verdict = await next(batch, context);
       if (!("split" in verdict)) return verdict;
-      if (batch.count === 1 || !halve) return outcomesOf(batch.count, { status: "rejected", reason: verdict.reason });
+      if (batch.count === 1) return [{ status: "rejected", reason: verdict.reason }];
       return halves(this, batch, context);
     },
+  };
+}
+
+/**
+ * A stage for clients that lose a batch that is refused for a fault of some event: it is refused as
+ * a whole.
+ */
+export function unhalved(next: Exchange): Exchange {
+  return async (batch, context) => {
+    const verdict = await next(batch, context);
+    return "split" in verdict ? outcomesOf(batch.count, { status: "rejected", reason: verdict.reason }) : verdict;
   };
 }
 

@@ -9,7 +9,7 @@
  * overflow of the capacity is. Queues that are empty at a flush are forgotten, summarisers that
  * were not used for a whole clean-up interval too; one alone is kept.
  */
-import { createSender, messageOf, type Runtime, TextBatch, type Timer } from "@waybill/core";
+import { createSender, messageOf, type Runtime, TextBatch, type Timer, unhalved } from "@waybill/core";
 import { cleanupIntervalOf, IdleMap } from "./idle-map.ts";
 import { type LaunchDarklyMetadata, parseLaunchdarklyMetadata, type SdkKind } from "./inbound.ts";
 import type { EventMetadata, LaunchDarklyCredential } from "./outbound.ts";
@@ -236,7 +236,7 @@ export class EventForwarder {
       maxAttempts: ATTEMPTS,
       backoff: () => RETRY_MS,
       exhausted: "keep",
-      halve: false,
+      stage: unhalved,
     });
     const sizes = texts.map((text) => encoder.encode(text).length);
     const batch = new TextBatch({ key: metadata, metadata, oldestAtMs: this.#runtime.clock.now(), texts, sizes });

@@ -17,6 +17,7 @@ import {
   type Runtime,
   TextBatch,
   type Timer,
+  unhalved,
 } from "@waybill/core";
 import {
   type EventMetadata,
@@ -238,7 +239,7 @@ export class EventQueues {
       maxAttempts: ATTEMPTS,
       backoff: () => RETRY_MS,
       exhausted: "keep",
-      halve: false,
+      stage: unhalved,
     });
     const batch = new TextBatch({
       key: this.#makeKey(),
