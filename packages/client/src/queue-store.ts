@@ -121,7 +121,7 @@ export class QueueStore<Event extends Queued = Queued> implements Store, Pending
       if (event === undefined) continue;
       const { key, tie } = event;
       if (this.#mustWait(key) || this.#mustWait(tie)) {
-        this.#blockedKeys.add(key).add(tie ?? key);
+        this.#blockedKeys.add(key).add(this.#mustWait(tie) ? tie : key);
         continue;
       }
       bytes += 1 + event.bytes;
