@@ -78,10 +78,7 @@ export class QueueStore<Event extends Queued = Queued> implements Store, Pending
   }
 
   get oldestAtMs(): number | undefined {
-    const times = [...this.#leased.keys()].map(({ oldestAtMs }) => oldestAtMs);
-    const waiting = this.#queue[this.#firstWaiting()];
-    if (waiting !== undefined) times.push(waiting.atMs);
-    return times.length > 0 ? Math.min(...times) : undefined;
+    return this.#oldest()[1];
   }
 
   get tail(): number {
@@ -89,8 +86,7 @@ export class QueueStore<Event extends Queued = Queued> implements Store, Pending
   }
 
   get settledTo(): number {
-    const leased = Array.from(this.#leased.values(), ({ ordinals }) => ordinals[0] as number);
-    return Math.min(this.#base + this.#firstWaiting(), ...leased);
+    return this.#oldest()[0];
   }
 
   push(event: Event): void {
@@ -180,6 +176,15 @@ export class QueueStore<Event extends Queued = Queued> implements Store, Pending
   #leave({ bytes }: Event): void {
     this.events -= 1;
     this.bytes -= bytes;
+  }
+
+  /** Of the first event that is not settled: its ordinal, and when it came. */
+  #oldest(): [ordinal: number, atMs: number | undefined] {
+    const at = this.#firstWaiting();
+    let oldest: [number, number | undefined] = [this.#base + at, this.#queue[at]?.atMs];
+    for (const [{ oldestAtMs }, { ordinals }] of this.#leased)
+      if ((ordinals[0] as number) < oldest[0]) oldest = [ordinals[0] as number, oldestAtMs];
+    return oldest;
   }
 
   /** The slot of the oldest event that waits; the end of the queue when none does. */

@@ -8,6 +8,8 @@ const IDS_PER_FILL = 1_024;
 const RANDOM_BYTES_PER_ID = 10;
 /** 12 bits count the ids of one millisecond; beyond them the time part runs ahead by one. */
 const COUNTER_LIMIT = 0x1000;
+/** Above the counter. */
+const VERSION_7 = 0x7000;
 
 const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
@@ -39,7 +41,7 @@ export function createUuidV7(clock: Pick<Clock, "now">, random: Random): (nowMs?
     const at = used + 2;
     used += RANDOM_BYTES_PER_ID;
     return (
-      `${timePart}-7${hex(counter >> 8)[1]}${hex(counter & 0xff)}-` +
+      `${timePart}-${(VERSION_7 | counter).toString(16)}-` +
       `${hex((byteAt(pool, at) & 0x3f) | 0x80)}${hex(byteAt(pool, at + 1))}-` +
       `${hex(byteAt(pool, at + 2))}${hex(byteAt(pool, at + 3))}${hex(byteAt(pool, at + 4))}` +
       `${hex(byteAt(pool, at + 5))}${hex(byteAt(pool, at + 6))}${hex(byteAt(pool, at + 7))}`
