@@ -38,6 +38,8 @@ export interface SpoolLane extends WatchedLane {
   readonly before: AccountView;
   /** Everything below has its outcome, and that was reported. */
   doneTo: Position;
+  /** From there on, of the events that somebody may wait for: those that have their outcome. */
+  readonly doneAhead: Set<Position>;
   /** Events given up without ever being sent, as far as that was reported. */
   reportedExpired: number;
   reportedDamaged: number;
@@ -140,6 +142,7 @@ async function openLane(
     store,
     before,
     doneTo: store.neededFrom,
+    doneAhead: new Set(),
     reportedExpired: before.expired,
     reportedDamaged: before.dropped.log_damaged ?? 0,
   };
@@ -147,8 +150,8 @@ async function openLane(
 }
 
 /**
- * A batch was settled. The store settles the events before the first one that has to go again; the
- * others come once more.
+ * A batch was settled, in any order with others on their way. The store settles the events before
+ * the first one that has to go again; the others come once more.
  */
 function passed(
   lane: SpoolLane,
@@ -157,12 +160,12 @@ function passed(
   { log, events, pipeline }: Omit<Opening, "runtime">,
 ): void {
   if (pipeline.shared.over) return;
-  reportSkipped(lane, batch.first, { log, events, pipeline });
   for (let index = 0; index < batch.count; index++) {
     const outcome = outcomes[index] as Outcome;
     if (!isFinal(outcome)) break;
-    const position = batch.first + index;
-    lane.doneTo = position + 1;
+    const { record, at } = batch.locate(index);
+    const position = record.first + at;
+    if (events.at(position) !== undefined) lane.doneAhead.add(position);
     settleAt(position, outcome, events);
     if (outcome.status !== "delivered")
       reportTo(pipeline, outcome, {
@@ -170,6 +173,7 @@ function passed(
         destination: lane.name,
       });
   }
+  reportSkipped(lane, lane.store.neededFrom, { log, events, pipeline });
 }
 
 /**
@@ -187,6 +191,7 @@ export function reportSkipped(
   lane.reportedExpired += expired;
   lane.reportedDamaged += damaged;
   for (; lane.doneTo < to; lane.doneTo++) {
+    if (lane.doneAhead.delete(lane.doneTo)) continue;
     const reason = lane.doneTo < log.first ? "queue_full" : "log_damaged";
     settleAt(lane.doneTo, { status: "dropped", reason }, events);
   }
