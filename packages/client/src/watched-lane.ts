@@ -9,6 +9,7 @@ import {
   WaybillError,
 } from "@waybill/core";
 import type { Destination } from "./destinations.ts";
+import { inFlight } from "./in-flight.ts";
 import type { Health, PipelineOptions } from "./options.ts";
 
 export interface WatchedLane {
@@ -63,6 +64,7 @@ export function watchedLane(
 
   const { backoffBaseMs, backoffMaxMs, transport = host.runtime.transport } = options;
   const runtime = { ...host.runtime, transport };
+  const { window, observe } = inFlight(store, protocol.limits, runtime.clock);
   const lane = new Lane({
     name,
     store,
@@ -76,8 +78,10 @@ export function watchedLane(
     runtime,
     limits: protocol.limits,
     trigger: options,
+    window,
     onSettled,
     onAttempt(attempt) {
+      observe(attempt);
       last = attempt;
       if (attempt.retryable + attempt.halted === 0) trouble = reported = undefined;
     },
