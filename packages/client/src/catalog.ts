@@ -62,8 +62,6 @@ export function catalogFault(
   }
   const issue = result.issues?.[0];
   if (issue === undefined) return undefined;
-  const path = (issue.path ?? []).map((part) =>
-    typeof part === "object" && part !== null && "key" in part ? part.key : part,
-  );
-  return `"${event}"${path.length === 0 ? "" : ` at ${path.join(".")}`}: ${issue.message}`;
+  const path = (issue.path ?? []).map((part) => (part as { readonly key?: unknown } | null)?.key ?? part).join(".");
+  return `"${event}"${path && ` at ${path}`}: ${issue.message}`;
 }

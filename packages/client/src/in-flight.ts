@@ -16,7 +16,7 @@ export interface InFlight {
   readonly observe: (attempt: Attempt) => void;
 }
 
-export function inFlight(store: Store, { maxEvents, maxBytes }: BatchLimits, clock: Clock): InFlight {
+export function inFlight(store: Pick<Store, "pending">, { maxEvents, maxBytes }: BatchLimits, clock: Clock): InFlight {
   let most = 1;
   let shrunkAtMs = 0;
   const window = (): number => {

@@ -47,12 +47,13 @@ export class WaybillError extends Error {
   readonly hint: string | undefined;
 
   constructor(code: ErrorCode, message: string, details: WaybillErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(message, details);
+    const { retryable = false, retryAfterMs, reason, hint } = details;
     this.code = code;
-    this.retryable = details.retryable ?? false;
-    this.retryAfterMs = details.retryAfterMs;
-    this.reason = details.reason;
-    this.hint = details.hint;
+    this.retryable = retryable;
+    this.retryAfterMs = retryAfterMs;
+    this.reason = reason;
+    this.hint = hint;
     Object.defineProperty(this, BRAND, { value: true });
   }
 

@@ -1,6 +1,8 @@
-import type { Batch, Outcome, SendContext, Sender } from "../delivery.ts";
+import type { Outcome, Sender } from "../delivery.ts";
 import { isFinal, outcomesOf } from "../delivery.ts";
 import type { Exchange } from "./exchange.ts";
+
+const INTERRUPTED: Outcome = { status: "retryable", reason: "interrupted" };
 
 /**
  * When a vendor refuses a batch for a fault of some event, or for its size, tries halves until only
@@ -13,7 +15,15 @@ export function split(next: Exchange): Sender {
       const verdict = await next(batch, context);
       if (!("split" in verdict)) return verdict;
       if (batch.count === 1) return [{ status: "rejected", reason: verdict.reason }];
-      return halves(this, batch, context);
+      const middle = batch.count >> 1;
+      const firstHalf = await this.send(batch.slice(0, middle), context);
+      const stopped =
+        firstHalf.find((outcome) => !isFinal(outcome)) ?? (context.soon.aborted ? INTERRUPTED : undefined);
+      const secondHalf =
+        stopped === undefined
+          ? await this.send(batch.slice(middle, batch.count), context)
+          : outcomesOf(batch.count - middle, stopped);
+      return [...firstHalf, ...secondHalf];
     },
   };
 }
@@ -27,17 +37,4 @@ export function unhalved(next: Exchange): Exchange {
     const verdict = await next(batch, context);
     return "split" in verdict ? outcomesOf(batch.count, { status: "rejected", reason: verdict.reason }) : verdict;
   };
-}
-
-async function halves(sender: Sender, batch: Batch, context: SendContext): Promise<readonly Outcome[]> {
-  const middle = batch.count >> 1;
-  const firstHalf = await sender.send(batch.slice(0, middle), context);
-  const stopped = firstHalf.find((outcome) => !isFinal(outcome));
-  const secondHalf =
-    stopped !== undefined
-      ? outcomesOf(batch.count - middle, stopped)
-      : context.soon.aborted
-        ? outcomesOf(batch.count - middle, { status: "retryable", reason: "interrupted" })
-        : await sender.send(batch.slice(middle, batch.count), context);
-  return [...firstHalf, ...secondHalf];
 }
