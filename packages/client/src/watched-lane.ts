@@ -77,7 +77,8 @@ export function watchedLane(
     }),
     runtime,
     limits: protocol.limits,
-    trigger: options,
+    // What is a full batch waits for no other event.
+    trigger: { ...options, flushAt: Math.min(options.flushAt, protocol.limits.maxEvents) },
     window,
     onSettled,
     onAttempt(attempt) {
