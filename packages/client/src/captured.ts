@@ -8,7 +8,6 @@
  */
 import type { Clock, Outcome } from "@waybill/core";
 import type { Queued } from "./queue-store.ts";
-import type { Serialised } from "./serialise.ts";
 
 /** What `identify`, `track` and the others give back. */
 export interface EventHandle {
@@ -33,6 +32,11 @@ export interface Shared {
   over: boolean;
 }
 
+/** As it was serialised. */
+interface NewEvent extends Queued {
+  readonly messageId: string;
+}
+
 /** How long waiting for an event holds the process open. */
 const HOLD_MS = 30_000;
 
@@ -50,7 +54,7 @@ export class Captured implements Queued {
   #outcome: Outcome | undefined;
   #waiters: ((outcome: Outcome) => void)[] | undefined;
 
-  constructor({ messageId, text, bytes, atMs, key, tie }: Serialised, shared: Shared) {
+  constructor({ messageId, text, bytes, atMs, key, tie }: NewEvent, shared: Shared) {
     this.messageId = messageId;
     this.#text = text;
     this.bytes = bytes;
