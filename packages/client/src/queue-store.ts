@@ -1,6 +1,6 @@
 /**
- * One destination's events in memory, oldest first. Several batches may be leased at once; events of
- * one key leave in order, because a key that is in a leased batch is in no other.
+ * One destination's events in memory, oldest first. Several batches may be leased at once; events
+ * of one key leave in order, because a key that is in a leased batch is in no other.
  *
  *   #queue: [ empty … | waiting, and empty where events were taken … ]
  *              0        #head

@@ -55,9 +55,7 @@ export function watchedLane(
       new WaybillError(
         isDefect ? "WAYBILL_DEFECT" : "WAYBILL_DESTINATION",
         isDefect ? `${name} failed: ${reason}` : reason,
-        {
-          hint: `Destination: ${name}`,
-        },
+        { hint: `Destination: ${name}` },
       ),
     );
   };

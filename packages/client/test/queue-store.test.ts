@@ -1,4 +1,4 @@
-/** The queue in memory with several batches leased: order per key, ties, counts, and work per event. */
+/** The queue in memory with several batches leased: order per key, ties, counts, work per event. */
 import { type Batch, DELIVERED, isFinal, type Outcome } from "@waybill/core";
 import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
@@ -12,7 +12,7 @@ interface Item extends Queued {
   readonly ordinal: number;
 }
 
-/** The obvious model beside the store: every event that is not settled, in order, with its batch. */
+/** The obvious model beside the store: each event that is not settled, in order, with its batch. */
 class World {
   readonly open = new Map<Item, Batch | undefined>();
   readonly settled: Item[] = [];

@@ -10,7 +10,7 @@ export type OptionSpec =
   | "array"
   /** A string that must be given and is not empty. */
   | "required"
-  /** A number; whole unless told otherwise. */
+  /** A number, whole by default. */
   | { readonly min: number; readonly max: number; readonly integer?: boolean }
   /** One of these. */
   | readonly string[];
