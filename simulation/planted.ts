@@ -7,7 +7,7 @@ import {
   DELIVERED,
   type Disk,
   type HttpResponse,
-  Lane,
+  OperatedLane,
   type Outcome,
   type Sender,
   type Transport,
@@ -140,10 +140,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patch: () => {
       let calls = 0;
       return replaced(
-        Lane.prototype,
+        OperatedLane.prototype,
         "notify",
         (notify) =>
-          function (this: Lane) {
+          function (this: OperatedLane) {
             calls += 1;
             if (calls % 3 !== 0) notify.call(this);
           },
@@ -164,10 +164,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     what: "an event that a translation throws at stops its lane",
     patch: () =>
       replaced(
-        Lane.prototype,
+        OperatedLane.prototype,
         "reconfigure",
         (reconfigure) =>
-          function (this: Lane, settings: Parameters<Lane["reconfigure"]>[0]) {
+          function (this: OperatedLane, settings: Parameters<OperatedLane["reconfigure"]>[0]) {
             const { sender } = settings;
             reconfigure.call(this, sender === undefined ? settings : { ...settings, sender: throwing(sender) });
           },
@@ -218,22 +218,22 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: "expire-uncounted-while-paused",
     what: "what hard retention takes from a lane that is paused is in no column of the account",
     patch: () => {
-      const paused = new Set<Lane>();
+      const paused = new Set<OperatedLane>();
       const undo = [
         replaced(
-          Lane.prototype,
+          OperatedLane.prototype,
           "pause",
           (pause) =>
-            function (this: Lane, ...args: Parameters<Lane["pause"]>) {
+            function (this: OperatedLane, ...args: Parameters<OperatedLane["pause"]>) {
               paused.add(this);
               pause.apply(this, args);
             },
         ),
         replaced(
-          Lane.prototype,
+          OperatedLane.prototype,
           "resume",
           (resume) =>
-            function (this: Lane) {
+            function (this: OperatedLane) {
               paused.delete(this);
               resume.call(this);
             },

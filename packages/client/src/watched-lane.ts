@@ -64,7 +64,6 @@ export function watchedLane(
   const runtime = { ...host.runtime, transport };
   const { window, observe } = inFlight(store, protocol.limits, runtime.clock);
   const lane = new Lane({
-    name,
     store,
     sender: createSender({
       ...options,
@@ -88,5 +87,5 @@ export function watchedLane(
       if (reason !== undefined) note(mode, reason);
     },
   });
-  return { lane, health: () => trouble ?? { mode: lane.snapshot().mode, reason: undefined } };
+  return { lane, health: () => trouble ?? { mode: lane.mode, reason: undefined } };
 }

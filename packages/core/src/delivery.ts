@@ -25,6 +25,11 @@ export type Outcome =
   | { readonly status: "parked"; readonly reason: string };
 
 export const DELIVERED: Outcome = Object.freeze({ status: "delivered" });
+/** Of an event whose lane stops for now. */
+export const INTERRUPTED: Extract<Outcome, { readonly status: "retryable" }> = Object.freeze({
+  status: "retryable",
+  reason: "interrupted",
+});
 
 /**
  * Why an event was lost on purpose, always counted. A closed list; new reasons go to its end,

@@ -16,14 +16,13 @@ export interface LaneTrigger {
 }
 
 export interface LaneOptions {
-  readonly name: string;
   readonly store: Store;
   readonly sender: Sender;
   readonly runtime: Pick<Runtime, "clock" | "random">;
   readonly limits: BatchLimits;
   readonly trigger: LaneTrigger;
-  /** How many batches may be on their way at once; asked before each lease. Default 1. */
-  readonly window?: () => number;
+  /** How many batches may be on their way at once; asked before each lease. */
+  readonly window: () => number;
   /** How long a halted lane waits before it tries one batch. Default 60 s. */
   readonly probeMs?: number;
   /** After each settled batch. If it throws, as any of these, the lane fails. */
@@ -32,6 +31,14 @@ export interface LaneOptions {
   readonly onModeChange?: (mode: LaneMode, reason: string | undefined) => void;
   /** After each request. */
   readonly onAttempt?: (attempt: Attempt, batch: Batch) => void;
+}
+
+/** Those of a lane that somebody operates. */
+export interface OperatedLaneOptions extends Omit<LaneOptions, "window"> {
+  /** For what is wrong with it. */
+  readonly name: string;
+  /** Default 1. */
+  readonly window?: () => number;
 }
 
 export interface LaneSnapshot {

@@ -3,7 +3,7 @@
  * settles it. Several are on their way at once, as many as its window allows and as the store
  * gives: the store sees to it that events whose order matters are never in two of them.
  *
- * Modes and every transition:
+ * Modes and every transition (lane-modes.ts has them as a table):
  *
  *   idle     nothing to send yet, or not enough for a request
  *     -> sending   a trigger fired: events, bytes, interval, flush, close
@@ -21,31 +21,18 @@
  *            are kept
  *     -> sending   resume, another sender
  *   closed   for good
- * Any mode but closed goes to paused, failed and closed; sending and waiting go to paused and
- * closed once the attempts in flight have ended.
+ * Any mode but closed goes to paused, failed and closed; sending and waiting go there once the
+ * attempts in flight have ended. Pause and resume are those of an {@link OperatedLane}.
  *
  * Invariants: every leased batch is settled, once; no event leaves the store without an outcome.
  * Nothing that is thrown leaves the lane: it is the boundary of its destination. An observer that
  * throws does not disturb the attempts in flight: their outcomes are settled first.
  */
-import { type Attempt, type Batch, outcomesOf, type SendContext } from "./delivery.ts";
-import { assert, isDefect, messageOf } from "./errors.ts";
-import { type Flight, Flights, Flushes, flightOf } from "./flights.ts";
-import type { LaneMode, LaneOptions, LaneSnapshot } from "./lane-types.ts";
+import { type Attempt, type Batch, INTERRUPTED, type Outcome, outcomesOf, type SendContext } from "./delivery.ts";
+import { isDefect, messageOf } from "./errors.ts";
+import type { LaneMode, LaneOptions } from "./lane-types.ts";
 import type { Timer } from "./runtime.ts";
 import { sleep } from "./runtime.ts";
-
-const MAY_FOLLOW: Readonly<Record<LaneMode, readonly LaneMode[]>> = {
-  idle: ["sending"],
-  sending: ["idle", "waiting", "halted"],
-  waiting: ["sending"],
-  halted: ["sending"],
-  paused: ["idle"],
-  failed: ["sending"],
-  closed: [],
-};
-/** Any mode but closed and itself goes there. */
-const ALWAYS: readonly LaneMode[] = ["paused", "failed", "closed"];
 
 const PROBE_DEFAULT_MS = 60_000;
 /**
@@ -54,44 +41,51 @@ const PROBE_DEFAULT_MS = 60_000;
 const STORE_RETRY_MS = 1_000;
 const INTERVAL_JITTER = 0.1;
 
+/** Who waits until everything before `target` is settled. */
+interface Waiter {
+  readonly target: number;
+  readonly resolve: () => void;
+}
+
 export class Lane {
-  readonly name: string;
-  #options: LaneOptions;
+  protected options: LaneOptions;
+  /** Batches on their way. */
+  protected flights = 0;
+  /** What to become once the attempts in flight have ended. */
+  protected next: "paused" | "failed" | "closed" | undefined;
+  /** Why it is to be paused, or has failed. */
+  protected nextReason: string | undefined;
+  protected lastError: string | undefined;
   #mode: LaneMode = "idle";
-  #reason: string | undefined;
   /** The flush or probe timer. */
   #timer: Timer | undefined;
-  /** What to become once the attempts in flight have ended. */
-  #next: "paused" | "failed" | "closed" | undefined;
-  /** Why it is to be paused, or has failed. */
-  #nextReason: string | undefined;
   /** Why the destination takes nothing, as one of the batches on their way was answered. */
   #halted: string | undefined;
-  readonly #flights = new Flights();
-  /** What a defect left unsettled: settled first when the lane goes on. */
-  #left: Flight[] = [];
+  /** Of the batches on their way. */
+  #events = 0;
+  #bytes = 0;
+  /** The batches that back off; `undefined` is the next one, which cannot be read. */
+  readonly #waiting = new Set<Batch | undefined>();
   /** Send what is there although no trigger holds. */
   #forced = false;
-  #draining = false;
-  /** One batch at a time until one is delivered: the destination refused the credential. */
-  #cautious = false;
   /** The store's tail when it had nothing that may be sent; -1 once something was settled. */
   #blockedAt = -1;
   /** Whether there is something for the run to look at. */
   #stirred = false;
   #stir: () => void = () => undefined;
+  /** Aborted: the attempts in flight are the last ones. Another one for those that come then. */
+  #soon = new AbortController();
+  /** Aborted: the attempts in flight end too. */
   readonly #now = new AbortController();
-  #running: Promise<void> = Promise.resolve();
-  readonly #flushes = new Flushes();
-  #attempts = 0;
-  #failedAttempts = 0;
-  #deliveredAt = Number.NEGATIVE_INFINITY;
-  #lastError: string | undefined;
-  #lastErrorAtMs: number | undefined;
+  #running: Promise<void> | undefined;
+  #waiters: readonly Waiter[] = [];
 
   constructor(options: LaneOptions) {
-    this.name = options.name;
-    this.#options = options;
+    this.options = options;
+  }
+
+  get mode(): LaneMode {
+    return this.#mode;
   }
 
   /**
@@ -101,11 +95,10 @@ export class Lane {
   notify(): void {
     if (this.#mode !== "idle" && !this.#hasRoom()) return;
     try {
-      if (!this.#ripe()) this.#armInterval();
-      else if (this.#mode === "idle") this.#start();
-      else this.#wake();
+      if (this.#ripe()) this.#go();
+      else this.#armInterval();
     } catch (error) {
-      this.#broken(error);
+      this.broken(error);
     }
   }
 
@@ -114,42 +107,13 @@ export class Lane {
    * (halted, paused, failed, closed).
    */
   async flush(): Promise<void> {
-    if (this.#pendingEvents() === 0 || !this.#active()) return;
-    const flushed = this.#flushes.wait(this.#options.store.tail);
-    if (this.#mode === "idle") this.#start();
-    else this.#wake();
+    if (this.#pendingEvents() === 0 || this.next !== undefined || !(this.#busy || this.#mode === "idle")) return;
+    const target = this.options.store.tail;
+    const flushed = new Promise<void>((resolve) => {
+      this.#waiters = [...this.#waiters, { target, resolve }];
+    });
+    this.#go();
     await flushed;
-  }
-
-  /** Stops sending after the attempts in flight; events are kept. */
-  pause(reason: string): void {
-    if (this.#mode === "closed" || this.#next === "closed" || this.#next === "failed") return;
-    this.#nextReason = reason;
-    this.#stopFor("paused");
-  }
-
-  /** Ends a pause, or tries a halted or failed destination at once. */
-  resume(): void {
-    if (this.#next === "paused") this.#next = undefined;
-    if (this.#mode === "paused") {
-      this.#setMode("idle");
-      this.notify();
-    } else if (this.#mode === "halted" || this.#mode === "failed") this.#start();
-  }
-
-  /**
-   * Takes over another sender (a rotated credential, a new URL), other limits of a batch, another
-   * trigger. The attempts in flight are the last ones of the sender before; limits and trigger hold
-   * from the next batch on. Ends a halt, a failure and a backoff.
-   */
-  reconfigure(changes: Partial<Pick<LaneOptions, "sender" | "limits" | "trigger">>): void {
-    this.#options = { ...this.#options, ...changes };
-    this.#flights.abort("soon");
-    if (this.#mode === "halted" || this.#mode === "failed") this.resume();
-    if (this.#mode !== "idle") return;
-    // An interval that was begun may be longer than the new one.
-    this.#cancelTimer();
-    this.notify();
   }
 
   /**
@@ -157,132 +121,155 @@ export class Lane {
    * holds; without, only the attempts in flight are finished. What is still under way after
    * `deadlineMs` is aborted and stays in the store.
    */
-  async close(deadlineMs: number, options: { readonly drain: boolean }): Promise<void> {
-    this.#nextReason = undefined;
-    const deadline = this.#options.runtime.clock.after(deadlineMs, () => this.#abort(), true);
-    if (options.drain) {
-      this.#draining = true;
-      await this.flush();
-    }
-    this.#stopFor("closed");
+  async close(deadlineMs: number, { drain }: { readonly drain: boolean }): Promise<void> {
+    this.nextReason = undefined;
+    const abort = (): void => {
+      this.stopFor("closed");
+      this.#now.abort();
+    };
+    const deadline = this.options.runtime.clock.after(deadlineMs, abort, true);
+    if (drain) await this.flush();
+    this.stopFor("closed");
     await this.#running;
     deadline.cancel();
   }
 
-  snapshot(): LaneSnapshot {
+  /** Finishes the attempts in flight, then takes on the mode. */
+  protected stopFor(mode: "paused" | "closed"): void {
+    if (this.#mode === "closed") return;
+    this.next = mode;
+    this.#stop();
+  }
+
+  /** The attempts in flight are the last ones of their batches for now. */
+  protected interrupt(): void {
+    this.#soon.abort();
+    this.#soon = new AbortController();
+  }
+
+  protected start(): void {
+    this.cancelTimer();
+    this.#forced = true;
+    this.setMode("sending");
+    this.#running = this.#run().catch((error: unknown) => {
+      this.#noteDefect(error);
+      this.#rest();
+    });
+  }
+
+  protected cancelTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Sends a batch and settles it; with `outcomes` it has been sent. Never rejects. */
+  protected async launch(batch: Batch, outcomes?: readonly Outcome[]): Promise<void> {
+    this.#count(batch, 1);
+    let settled: readonly Outcome[] | undefined;
+    try {
+      outcomes ??= await this.#send(batch);
+      const sent = outcomes;
+      await this.#persistently("record the outcomes", () => this.options.store.settle(batch, sent), batch);
+      settled = sent;
+    } catch (error) {
+      this.broken(error, batch, outcomes);
+    }
+    this.#waiting.delete(batch);
+    this.#count(batch, -1);
+    if (settled !== undefined) this.#settled(batch, settled);
+    this.#show();
+    this.#wake();
+  }
+
+  /**
+   * A defect: the lane fails, but not before the attempts in flight have ended and are settled.
+   * `batch` is what it leaves unsettled, as far as that is known.
+   */
+  protected broken(error: unknown, _batch?: Batch, _outcomes?: readonly Outcome[]): void {
+    if (this.#mode === "failed" || this.#mode === "closed") return;
+    this.#noteDefect(error);
+    this.#stop();
+  }
+
+  protected noteError(message: string): void {
+    this.lastError = message;
+  }
+
+  protected noteAttempt(attempt: Attempt, batch: Batch): void {
+    if (attempt.reason !== undefined) this.noteError(attempt.reason);
+    this.#report(() => this.options.onAttempt?.(attempt, batch));
+  }
+
+  protected setMode(mode: LaneMode, reason?: string): void {
+    this.#mode = mode;
+    this.#report(() => this.options.onModeChange?.(mode, reason));
+  }
+
+  protected contextOf(batch: Batch): SendContext {
     return {
-      mode: this.#mode,
-      reason: this.#reason,
-      inFlight: this.#flights.size,
-      attempts: this.#attempts,
-      failedAttempts: this.#failedAttempts,
-      lastError: this.#lastError,
-      lastErrorAtMs: this.#lastErrorAtMs,
+      soon: this.#soon.signal,
+      now: this.#now.signal,
+      watch: {
+        attempted: (attempt, of) => this.noteAttempt(attempt, of),
+        waiting: (_waitMs, reason) => this.#wait(batch, reason),
+        resumed: () => this.#resumed(batch),
+      },
     };
   }
 
-  #active(): boolean {
-    return this.#next === undefined && this.#mode !== "halted" && !ALWAYS.includes(this.#mode);
+  /** What is on its way, or going to be, or rests for a moment. */
+  get #busy(): boolean {
+    return this.#mode === "sending" || this.#mode === "waiting";
   }
 
   /** Whether one more batch may leave, beside those on their way. */
   #hasRoom(): boolean {
-    const { store, trigger } = this.#options;
+    const { store, trigger, window } = this.options;
     return (
-      (this.#mode === "sending" || this.#mode === "waiting") &&
-      this.#next === undefined &&
-      this.#flights.size < this.#window() &&
+      this.#busy &&
+      this.next === undefined &&
+      this.flights < window() &&
       (this.#blockedAt < 0 || store.tail >= this.#blockedAt + trigger.flushAt)
     );
   }
 
-  #window(): number {
-    return this.#cautious ? 1 : (this.#options.window?.() ?? 1);
-  }
-
   /** Whether what waits beside the leased batches is enough for a request. */
   #ripe(): boolean {
-    const { flushAt, flushBytes } = this.#options.trigger;
-    const { events, bytes, held = 0 } = this.#options.store.pending();
-    return events - held - this.#flights.events >= flushAt || bytes - this.#flights.bytes >= flushBytes;
+    const { store, trigger } = this.options;
+    const { events, bytes, held = 0 } = store.pending();
+    return events - held - this.#events >= trigger.flushAt || bytes - this.#bytes >= trigger.flushBytes;
   }
 
   #armInterval(): void {
     if (this.#timer !== undefined) return;
-    const { clock, random } = this.#options.runtime;
-    const delayMs = this.#options.trigger.flushIntervalMs * (1 - INTERVAL_JITTER * random.next());
-    this.#timer = clock.after(delayMs, () => {
+    const { runtime, trigger } = this.options;
+    this.#after(trigger.flushIntervalMs * (1 - INTERVAL_JITTER * runtime.random.next()), () => {
+      if (this.#mode === "idle" && this.#pendingEvents() === 0) return;
+      this.#forced = true;
+      this.#go();
+    });
+  }
+
+  #after(delayMs: number, run: () => void): void {
+    this.#timer = this.options.runtime.clock.after(delayMs, () => {
       this.#timer = undefined;
-      if (this.#mode !== "idle") {
-        this.#forced = true;
-        this.#wake();
-      } else if (this.#pendingEvents() > 0) this.#start();
+      run();
     });
   }
 
   /** None when the store does not know. */
   #pendingEvents(): number {
     try {
-      return this.#options.store.pending().events;
+      return this.options.store.pending().events;
     } catch (error) {
-      this.#broken(error);
+      this.broken(error);
       return 0;
     }
   }
 
-  #cancelTimer(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-  }
-
-  #start(): void {
-    this.#cancelTimer();
-    this.#forced = true;
-    this.#setMode("sending");
-    this.#running = this.#run();
-  }
-
-  /** Never rejects. */
-  async #run(): Promise<void> {
-    try {
-      await this.#deliver();
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  async #deliver(): Promise<void> {
-    for (const flight of this.#left.splice(0)) {
-      flight.outcomes ??= outcomesOf(flight.batch.count, { status: "retryable", reason: "interrupted" });
-      this.#launch(flight);
-    }
-    for (;;) {
-      this.#stirred = false;
-      await this.#fill();
-      if (this.#stirred) continue;
-      if (this.#flights.size === 0) break;
-      await new Promise<void>((resolve) => {
-        this.#stir = resolve;
-      });
-    }
-    if (this.#halted !== undefined && this.#next === undefined) this.#halt(this.#halted);
-    else this.#rest();
-  }
-
-  /** Leases and sends as long as there is room and something to send. */
-  async #fill(): Promise<void> {
-    while (this.#next === undefined && this.#halted === undefined && this.#flights.size < this.#window()) {
-      if (!this.#forced && this.#flushes.size === 0 && !this.#draining && !this.#ripe()) break;
-      this.#forced = false;
-      const { store, limits } = this.#options;
-      const { tail } = store;
-      const batch = await this.#persistently("read the next events", () => store.lease(limits));
-      if (batch === undefined) {
-        this.#blockedAt = tail;
-        break;
-      }
-      this.#launch(flightOf(batch));
-    }
+  #go(): void {
+    if (this.#mode === "idle") this.start();
+    else this.#wake();
   }
 
   #wake(): void {
@@ -290,68 +277,78 @@ export class Lane {
     this.#stir();
   }
 
-  #launch(flight: Flight): void {
-    this.#flights.add(flight);
-    void this.#fly(flight)
-      .catch((error: unknown) => {
-        this.#left.push(flight);
-        this.#noteDefect(error);
-        this.#flights.abort("soon");
-      })
-      .then(() => {
-        this.#flights.delete(flight);
-        this.#show();
-        this.#wake();
+  async #run(): Promise<void> {
+    for (;;) {
+      this.#stirred = false;
+      try {
+        await this.#fill();
+      } catch (error) {
+        this.broken(error);
+      }
+      if (this.#stirred) continue;
+      if (this.flights === 0) break;
+      await new Promise<void>((resolve) => {
+        this.#stir = resolve;
       });
+    }
+    if (this.#halted !== undefined && this.next === undefined) this.#halt(this.#halted);
+    else this.#rest();
   }
 
-  async #fly(flight: Flight): Promise<void> {
-    const { batch } = flight;
-    const { store, sender } = this.#options;
-    if (flight.outcomes === undefined) {
-      const planned =
-        store.plan === undefined ||
-        (await this.#persistently("write the batch down", () => (store as Required<typeof store>).plan(batch), flight));
-      const sent =
-        planned === true && !flight.soon.signal.aborted
-          ? await sender.send(batch, this.#context(flight))
-          : outcomesOf(batch.count, { status: "retryable", reason: "interrupted" });
-      assert(
-        sent.length === batch.count && !(sent as readonly unknown[]).includes(undefined),
-        "each event has one outcome",
-      );
-      flight.outcomes = sent;
+  /** Leases and sends as long as there is room and something to send. */
+  async #fill(): Promise<void> {
+    while (this.next === undefined && this.#halted === undefined && this.flights < this.options.window()) {
+      if (!this.#forced && this.#waiters.length === 0 && !this.#ripe()) break;
+      this.#forced = false;
+      const { store, limits } = this.options;
+      const { tail } = store;
+      const batch = await this.#persistently("read the next events", () => store.lease(limits));
+      if (batch === undefined) {
+        this.#blockedAt = tail;
+        break;
+      }
+      void this.launch(batch);
     }
-    const { outcomes } = flight;
-    await this.#persistently("record the outcomes", () => store.settle(batch, outcomes), flight);
-    this.#flights.delete(flight);
+  }
+
+  async #send(batch: Batch): Promise<readonly Outcome[]> {
+    const { store, sender } = this.options;
+    const context = this.contextOf(batch);
+    const isPlanned =
+      store.plan === undefined ||
+      (await this.#persistently("write the batch down", async () => store.plan?.(batch), batch));
+    return isPlanned === true && !context.soon.aborted
+      ? sender.send(batch, context)
+      : outcomesOf(batch.count, INTERRUPTED);
+  }
+
+  #count({ count, bytes }: Batch, sign: number): void {
+    this.flights += sign;
+    this.#events += sign * count;
+    this.#bytes += sign * bytes;
+  }
+
+  #settled(batch: Batch, outcomes: readonly Outcome[]): void {
     this.#blockedAt = -1;
     this.#resolveFlushes(false);
-    this.#report(() => this.#options.onSettled?.(batch, outcomes));
+    this.#report(() => this.options.onSettled?.(batch, outcomes));
     const halted = outcomes.find((outcome) => outcome.status === "halted");
     if (halted === undefined || this.#halted !== undefined) return;
     this.#halted = halted.reason;
-    this.#flights.abort("soon");
+    this.interrupt();
   }
 
-  /** The mode of what is on its way. */
-  #show(reason?: string): void {
-    if (this.#mode !== "sending" && this.#mode !== "waiting") return;
-    const waits = this.#flights.waiting;
-    const mode = waits ? "waiting" : "sending";
-    if (mode !== this.#mode) this.#setMode(mode, waits ? (reason ?? this.#lastError) : undefined);
-  }
-
-  /** The loop has ended: take the requested mode, or wait for the next trigger. */
+  /** Nothing is on its way: take the requested mode, or wait for the next trigger. */
   #rest(): void {
-    if (this.#next !== undefined) {
-      const mode = this.#next;
-      this.#next = undefined;
-      this.#setMode(mode, this.#nextReason);
+    const { next } = this;
+    if (next !== undefined) {
+      this.cancelTimer();
+      this.next = undefined;
+      this.setMode(next, this.nextReason);
       this.#resolveFlushes(true);
       return;
     }
-    this.#setMode("idle");
+    this.setMode("idle");
     this.#resolveFlushes(false);
     if (this.#pendingEvents() === 0) return;
     // What may not be sent now is tried again after a while. Events that came while the last ones
@@ -360,12 +357,74 @@ export class Lane {
     else this.#armInterval();
   }
 
-  /** A defect ends the run, or there was none. */
-  #fail(error: unknown): void {
-    if (this.#mode === "failed" || this.#mode === "closed") return;
-    this.#noteDefect(error);
-    this.#cancelTimer();
-    this.#rest();
+  /** Takes the requested mode, at once when nothing is on its way. */
+  #stop(): void {
+    if (this.#busy) this.interrupt();
+    else this.#rest();
+  }
+
+  #noteDefect(error: unknown): void {
+    this.noteError(messageOf(error));
+    if (this.next === "closed") return;
+    this.next = "failed";
+    this.nextReason = this.lastError;
+  }
+
+  #halt(reason: string): void {
+    this.#halted = undefined;
+    this.cancelTimer();
+    this.setMode("halted", reason);
+    this.#resolveFlushes(true);
+    this.#after(this.options.probeMs ?? PROBE_DEFAULT_MS, () => {
+      if (this.#mode === "halted") this.start();
+    });
+  }
+
+  /** What cannot be settled for now is not waited for. */
+  #resolveFlushes(all: boolean): void {
+    if (this.#waiters.length === 0) return;
+    const done = Math.max(this.options.store.settledTo, this.flights > 0 ? -1 : this.#blockedAt);
+    this.#waiters = this.#waiters.filter(({ target, resolve }) => {
+      const isDone = all || target <= done;
+      if (isDone) resolve();
+      return !isDone;
+    });
+  }
+
+  /** Repeats a store operation until it works: giving up would lose an outcome. Close aborts it. */
+  async #persistently<T>(what: string, run: () => Promise<T>, batch?: Batch): Promise<T | undefined> {
+    const { signal } = this.#now;
+    for (;;) {
+      try {
+        return await run();
+      } catch (error) {
+        if (isDefect(error)) throw error;
+        this.noteError(`cannot ${what}: ${messageOf(error)}`);
+        if (signal.aborted || this.next === "closed") return undefined;
+        this.#wait(batch);
+        await sleep(this.options.runtime.clock, STORE_RETRY_MS, signal);
+        this.#resumed(batch);
+      }
+    }
+  }
+
+  #wait(batch: Batch | undefined, reason?: string): void {
+    this.#waiting.add(batch);
+    this.#show(reason);
+  }
+
+  #resumed(batch: Batch | undefined): void {
+    this.#waiting.delete(batch);
+    this.#show();
+  }
+
+  /** The mode of what is on its way. */
+  #show(reason = this.lastError): void {
+    const { size } = this.#waiting;
+    const waits = size > 0 && size >= this.flights;
+    if (!this.#busy || waits === (this.#mode === "waiting")) return;
+    if (waits) this.setMode("waiting", reason);
+    else this.setMode("sending");
   }
 
   /** Calls an observer, which may throw. */
@@ -373,134 +432,7 @@ export class Lane {
     try {
       call();
     } catch (error) {
-      this.#broken(error);
-    }
-  }
-
-  /**
-   * A defect beside the run: the lane fails, but not before the attempts in flight have ended and
-   * are settled.
-   */
-  #broken(error: unknown): void {
-    if (this.#mode !== "sending" && this.#mode !== "waiting") return this.#fail(error);
-    this.#noteDefect(error);
-    this.#flights.abort("soon");
-  }
-
-  #noteDefect(error: unknown): void {
-    this.#noteError(messageOf(error));
-    if (this.#next === "closed") return;
-    this.#next = "failed";
-    this.#nextReason = this.#lastError;
-  }
-
-  #halt(reason: string): void {
-    this.#halted = undefined;
-    this.#cautious = true;
-    this.#setMode("halted", reason);
-    this.#resolveFlushes(true);
-    this.#timer = this.#options.runtime.clock.after(this.#options.probeMs ?? PROBE_DEFAULT_MS, () => {
-      this.#timer = undefined;
-      if (this.#mode === "halted") this.#start();
-    });
-  }
-
-  /** What cannot be settled for now is not waited for. */
-  #resolveFlushes(all: boolean): void {
-    if (this.#flushes.size === 0) return;
-    const { settledTo } = this.#options.store;
-    const blockedAt = this.#flights.size > 0 ? -1 : this.#blockedAt;
-    this.#flushes.resolve(all ? Number.POSITIVE_INFINITY : Math.max(settledTo, blockedAt));
-  }
-
-  /** Repeats a store operation until it works: giving up would lose an outcome. Close aborts it. */
-  async #persistently<T>(what: string, run: () => Promise<T>, flight?: Flight): Promise<T | undefined> {
-    const { signal } = flight?.now ?? this.#now;
-    for (;;) {
-      try {
-        return await run();
-      } catch (error) {
-        if (isDefect(error)) throw error;
-        this.#noteError(`cannot ${what}: ${messageOf(error)}`);
-        if (signal.aborted || this.#next === "closed") return undefined;
-        this.#wait(flight, true);
-        await sleep(this.#options.runtime.clock, STORE_RETRY_MS, signal);
-        this.#wait(flight, false);
-      }
-    }
-  }
-
-  #context(flight: Flight): SendContext {
-    return {
-      soon: flight.soon.signal,
-      now: flight.now.signal,
-      watch: {
-        attempted: (attempt, batch) => this.#noteAttempt(attempt, batch),
-        waiting: (_waitMs, reason) => this.#wait(flight, true, reason),
-        resumed: () => this.#wait(flight, false),
-      },
-      deliveredAt: () => this.#deliveredAt,
-      parked: new Set(),
-    };
-  }
-
-  /** A flight waits, or waits no longer; without one the run itself does. */
-  #wait(flight: Flight | undefined, waiting: boolean, reason?: string): void {
-    if (flight !== undefined) {
-      assert(flight.waiting !== waiting, `lane ${this.name}: a batch may not begin or end a wait twice`);
-      flight.waiting = waiting;
-    } else if (waiting && this.#flights.size === 0) return this.#setMode("waiting", this.#lastError);
-    this.#show(reason);
-  }
-
-  #noteAttempt(attempt: Attempt, batch: Batch): void {
-    this.#attempts += 1;
-    if (attempt.delivered > 0) {
-      this.#deliveredAt = this.#options.runtime.clock.monotonic();
-      this.#cautious = false;
-    }
-    if (attempt.reason !== undefined) {
-      this.#failedAttempts += 1;
-      this.#noteError(attempt.reason);
-    }
-    this.#report(() => this.#options.onAttempt?.(attempt, batch));
-  }
-
-  #noteError(message: string): void {
-    this.#lastError = message;
-    this.#lastErrorAtMs = this.#options.runtime.clock.now();
-  }
-
-  #stopFor(mode: "paused" | "closed"): void {
-    if (this.#mode === "closed") return;
-    this.#cancelTimer();
-    if (this.#mode === "sending" || this.#mode === "waiting") {
-      this.#next = mode;
-      this.#flights.abort("soon");
-      this.#wake();
-      return;
-    }
-    if (this.#mode !== mode) this.#setMode(mode, this.#nextReason);
-    this.#resolveFlushes(true);
-  }
-
-  #abort(): void {
-    this.#stopFor("closed");
-    this.#now.abort();
-    this.#flights.abort("now");
-  }
-
-  #setMode(mode: LaneMode, reason?: string): void {
-    const from = this.#mode;
-    const may = ALWAYS.includes(mode) ? from !== mode && from !== "closed" : MAY_FOLLOW[from].includes(mode);
-    assert(may, `lane ${this.name}: ${from} may not become ${mode}`);
-    this.#mode = mode;
-    this.#reason = reason;
-    try {
-      this.#options.onModeChange?.(mode, reason);
-    } catch (error) {
-      // There is nothing after these two that a further defect could change.
-      if (mode !== "failed" && mode !== "closed") this.#broken(error);
+      this.broken(error);
     }
   }
 }

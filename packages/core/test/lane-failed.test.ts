@@ -3,9 +3,9 @@ import {
   type Attempt,
   type Batch,
   DELIVERED,
-  Lane,
   type LaneMode,
-  type LaneOptions,
+  OperatedLane,
+  type OperatedLaneOptions,
   type Outcome,
   outcomesOf,
   type SendContext,
@@ -66,7 +66,7 @@ class ListStore implements Store {
 interface World {
   readonly clock: VirtualClock;
   readonly store: ListStore;
-  readonly lane: Lane;
+  readonly lane: OperatedLane;
   readonly modes: [LaneMode, string | undefined][];
   readonly sent: string[];
   push(...texts: string[]): void;
@@ -82,13 +82,13 @@ function setUp(
     watched(context, batch);
     return outcomesOf(batch.count, DELIVERED);
   },
-  options: Partial<LaneOptions> = {},
+  options: Partial<OperatedLaneOptions> = {},
 ): World {
   const clock = new VirtualClock();
   const store = new ListStore();
   const modes: [LaneMode, string | undefined][] = [];
   const sent: string[] = [];
-  const lane = new Lane({
+  const lane = new OperatedLane({
     name: "test",
     store,
     sender: {

@@ -1,8 +1,8 @@
 import {
   Account,
   type Batch,
-  Lane,
   type LaneMode,
+  OperatedLane,
   type Outcome,
   type SendContext,
   type Sender,
@@ -63,7 +63,7 @@ class ListStore implements Store {
 interface World {
   readonly clock: VirtualClock;
   readonly store: ListStore;
-  readonly lane: Lane;
+  readonly lane: OperatedLane;
   readonly sent: string[][];
   readonly modes: LaneMode[];
   push(...texts: string[]): void;
@@ -86,7 +86,7 @@ function setUp(): World {
       return new Array<Outcome>(batch.count).fill(answer === "never" ? LATER : answer);
     },
   };
-  const lane = new Lane({
+  const lane = new OperatedLane({
     name: "test",
     store,
     sender,

@@ -295,7 +295,7 @@ class SpoolPipeline implements Pipeline {
     if (this.#open === undefined) return;
     const { lanes, log, events } = this.#open;
     for (const spoolLane of lanes)
-      if (["idle", "closed"].includes(spoolLane.lane.snapshot().mode))
+      if (["idle", "closed"].includes(spoolLane.lane.mode))
         reportSkipped(spoolLane, spoolLane.store.neededFrom, { log, events, pipeline: this.#pipeline });
   }
 

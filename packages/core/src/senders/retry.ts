@@ -8,7 +8,7 @@
  * - attempts used up: what is left is rejected, or kept as retryable
  * - interrupted (`context.soon`): what is left stays retryable
  */
-import { type Batch, isOpen, type Outcome, type SendContext, type Sender } from "../delivery.ts";
+import { type Batch, INTERRUPTED, isOpen, type Outcome, type SendContext, type Sender } from "../delivery.ts";
 import type { Clock, Random, Runtime } from "../runtime.ts";
 import { sleep } from "../runtime.ts";
 
@@ -86,7 +86,7 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
           break;
         }
         if (again.length === 0) break;
-        const first = outcomes.find(isRetryable) ?? { status: "retryable", reason: "interrupted" };
+        const first = outcomes.find(isRetryable) ?? INTERRUPTED;
         const isLast = attempt >= options.maxAttempts;
         if (isLast && options.exhausted !== "keep") {
           const reason = `gave up after ${attempt} attempts: ${first.reason}`;

@@ -1,8 +1,6 @@
-import type { Outcome, Sender } from "../delivery.ts";
-import { isFinal, outcomesOf } from "../delivery.ts";
+import type { Sender } from "../delivery.ts";
+import { INTERRUPTED, isFinal, outcomesOf } from "../delivery.ts";
 import type { Exchange } from "./exchange.ts";
-
-const INTERRUPTED: Outcome = { status: "retryable", reason: "interrupted" };
 
 /**
  * When a vendor refuses a batch for a fault of some event, or for its size, tries halves until only

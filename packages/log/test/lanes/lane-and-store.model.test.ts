@@ -8,7 +8,7 @@ import {
   createSender,
   DELIVERED,
   fullJitter,
-  Lane,
+  OperatedLane,
   type Outcome,
   outcomesOf,
   type Protocol,
@@ -78,7 +78,7 @@ class Real {
   flushes: { resolved: boolean }[] = [];
   log!: Log;
   store!: LogStore;
-  lane!: Lane;
+  lane!: OperatedLane;
   dead!: DeadLetters;
   #alive = { yes: true };
   #wake: (() => void)[] = [];
@@ -99,7 +99,7 @@ class Real {
       tail: fateTailOf(state.initial),
     });
     this.store = new LogStore({ name: "a", log: this.log, state, fates, deadLetters: this.dead, clock: this.clock });
-    this.lane = new Lane({
+    this.lane = new OperatedLane({
       name: "a",
       store: this.store,
       sender: createSender({

@@ -4,9 +4,9 @@ import {
   type BatchLimits,
   type DiskRuntime,
   type HttpResponse,
-  Lane,
   type LaneSnapshot,
   Limiter,
+  OperatedLane,
   type Pending,
   printable,
   requestFault,
@@ -110,7 +110,7 @@ export class Destination {
   readonly #store: LogStore;
   readonly #fates: Fates;
   readonly #attempts: AttemptJournal;
-  readonly #lane: Lane;
+  readonly #lane: OperatedLane;
   readonly #writer: FileWriter;
   readonly #limiter: Limiter;
   #stopListening: () => void = () => undefined;
@@ -132,7 +132,7 @@ export class Destination {
     this.#limiter = limiter;
     this.#sender = sender;
     this.#limits = limitsOf(config, options.settings);
-    this.#lane = new Lane({
+    this.#lane = new OperatedLane({
       name: `${environment}/${config.name}`,
       store,
       sender: this.#sender,

@@ -8,7 +8,7 @@
 import {
   createUuidV7,
   type DiskRuntime,
-  Lane,
+  OperatedLane,
   outcomesOf,
   printable,
   type Sender,
@@ -45,7 +45,7 @@ interface Job {
   readonly store: ReplayStore<StoredReplay>;
   readonly state: LaneState<StoredReplay>;
   readonly attempts: AttemptJournal;
-  readonly lane: Lane;
+  readonly lane: OperatedLane;
 }
 
 export interface ReplaysOptions {
@@ -309,7 +309,7 @@ export class Replays {
     });
     const destination = this.#options.destination(value.destination);
     const limits = destination?.limits ?? { maxEvents: 1, maxBytes: 1 };
-    const lane = new Lane({
+    const lane = new OperatedLane({
       name: `${environment}/${value.destination}/replay-${id}`,
       store,
       sender: this.#senderFor(value),
