@@ -12,7 +12,7 @@ export interface Destination {
   /** How it makes the vendor's requests and reads their answers. */
   readonly protocol: Protocol;
   /** Where it is, for errors: `http://127.0.0.1:8080`. Default: its name. */
-  readonly origin?: string;
+  readonly origin?: string | undefined;
   /** What its credential is called, for errors. Default "key". */
   readonly key?: string;
   /** Translates canonical events into the vendor's wire format, where that differs. */
@@ -44,12 +44,12 @@ export function relayDestination(options: { readonly url: string; readonly write
 }
 
 function destinationOf(name: string, options: SegmentOptions): Destination {
-  return { name, ...originOf(options), key: "write key", protocol: segmentProtocol({ ...options, library: LIBRARY }) };
+  return { name, origin: originOf(options.url), key: "write key", protocol: segmentProtocol({ ...options, library: LIBRARY }) };
 }
 
 /** For errors: without path, query or credentials. */
-export function originOf({ url }: { readonly url?: string | undefined }): Pick<Destination, "origin"> {
-  return url === undefined ? {} : { origin: new URL(url).origin };
+export function originOf(url: string | undefined): string | undefined {
+  return url && new URL(url).origin;
 }
 
 /** Checks a destination's options: `url` is one. */

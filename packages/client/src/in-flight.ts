@@ -30,7 +30,7 @@ export function inFlight(store: Pick<Store, "pending">, { maxEvents, maxBytes }:
         // What left before the last time tells nothing of the smaller number.
         if (atMs < shrunkAtMs) return;
         shrunkAtMs = clock.now();
-        most = Math.max(1, most >> 1);
+        most = most >> 1 || 1;
       } else if (delivered > 0 && window() === most) most = Math.min(MAX_IN_FLIGHT, most + 1);
     },
   };

@@ -25,7 +25,7 @@ export function watchedLane(
   destination: Destination,
   store: Store,
   { options, host, onError }: PipelineOptions,
-  onSettled: NonNullable<LaneOptions["onSettled"]> = () => undefined,
+  onSettled?: LaneOptions["onSettled"],
 ): WatchedLane {
   const { name, protocol, translate, origin = name, key = "key" } = destination;
   let trouble: Health | undefined;
@@ -70,7 +70,7 @@ export function watchedLane(
       protocol,
       runtime,
       backoff: fullJitter(backoffBaseMs, backoffMaxMs),
-      ...(translate === undefined ? {} : { translate }),
+      translate,
     }),
     runtime,
     limits: protocol.limits,

@@ -27,45 +27,44 @@ export interface AccountView extends AccountState {
 const NOTHING: AccountState = { accepted: 0, delivered: 0, rejected: 0, dropped: {}, expired: 0 };
 
 export class Account {
-  readonly #counts: { accepted: number; delivered: number; rejected: number; expired: number };
-  readonly #dropped: Partial<Record<DropReason, number>>;
+  readonly #state: { -readonly [Count in keyof AccountState]: AccountState[Count] };
 
-  constructor({ accepted, delivered, rejected, dropped, expired }: AccountState = NOTHING) {
-    this.#counts = { accepted, delivered, rejected, expired };
-    this.#dropped = { ...dropped };
+  constructor(state: AccountState = NOTHING) {
+    this.#state = { ...state };
   }
 
   accept(events: number): void {
-    this.#counts.accepted += events;
+    this.#state.accepted += events;
   }
 
   /** One event has got its outcome. One that is not final changes nothing. */
   settle(outcome: Outcome): void {
     const { status } = outcome;
-    if (status === "delivered" || status === "rejected") this.#counts[status] += 1;
+    if (status === "delivered" || status === "rejected") this.#state[status] += 1;
     else if (status === "dropped") this.drop(outcome.reason, 1);
   }
 
   expire(events: number): void {
-    this.#counts.expired += events;
+    this.#state.expired += events;
   }
 
   drop(reason: DropReason, events: number): void {
-    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + events;
+    const { dropped } = this.#state;
+    this.#state.dropped = { ...dropped, [reason]: (dropped[reason] ?? 0) + events };
   }
 
   /** Events that have their final outcome. */
   get settled(): number {
-    const { delivered, rejected, expired } = this.#counts;
+    const { delivered, rejected, expired } = this.#state;
     return delivered + rejected + expired + this.droppedTotal;
   }
 
   get droppedTotal(): number {
-    return Object.values(this.#dropped).reduce((total, events) => total + events, 0);
+    return Object.values(this.#state.dropped).reduce((total, events) => total + events, 0);
   }
 
   state(): AccountState {
-    return { ...this.#counts, dropped: { ...this.#dropped } };
+    return { ...this.#state };
   }
 
   /** The ledger as of now; `pending` is what the store reports that it holds. */
@@ -74,7 +73,7 @@ export class Account {
       ...this.state(),
       droppedTotal: this.droppedTotal,
       pending,
-      balanced: this.#counts.accepted === this.settled + pending,
+      balanced: this.#state.accepted === this.settled + pending,
     };
   }
 }

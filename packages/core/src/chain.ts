@@ -9,6 +9,8 @@ import { timeout } from "./senders/timeout.ts";
 export interface SenderOptions extends RetryOptions {
   readonly protocol: Protocol;
   readonly runtime: Runtime;
+  /** In place of `retry`: `persist(isolating({ byEvent }))`. */
+  readonly retry?: typeof retry;
   /** For one request, from its start to the end of the answer. */
   readonly timeoutMs: number;
   /** No limit when absent: `new Limiter(...).stage`. */
@@ -20,7 +22,7 @@ export interface SenderOptions extends RetryOptions {
    */
   readonly stage?: (next: Exchange) => Exchange;
   /** For events that are not in the vendor's own wire format: `translating(translate)`. */
-  readonly translate?: Stage;
+  readonly translate?: Stage | undefined;
 }
 
 /**
@@ -34,6 +36,6 @@ export function createSender(options: SenderOptions): Sender {
   const limited = options.limit?.(observed, clock) ?? observed;
   const staged = options.stage?.(limited) ?? limited;
   const whole = split(staged);
-  const retried = retry(options, runtime, protocol.singly?.(whole, protocol, clock) ?? whole);
+  const retried = (options.retry ?? retry)(options, runtime, protocol.singly?.(whole, protocol, clock) ?? whole);
   return options.translate?.(retried, protocol, clock) ?? retried;
 }

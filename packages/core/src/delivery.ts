@@ -9,7 +9,7 @@ import type { Chunk, Clock, HttpRequest, HttpResponse } from "./runtime.ts";
 export type Outcome =
   | { readonly status: "delivered" }
   /** Later, unchanged. */
-  | { readonly status: "retryable"; readonly reason: string; readonly retryAfterMs?: number }
+  | { readonly status: "retryable"; readonly reason: string; readonly retryAfterMs?: number | undefined }
   /** This event never: it becomes a dead letter. */
   | { readonly status: "rejected"; readonly reason: string }
   /**
@@ -26,10 +26,10 @@ export type Outcome =
 
 export const DELIVERED: Outcome = Object.freeze({ status: "delivered" });
 /** Of an event whose lane stops for now. */
-export const INTERRUPTED: Extract<Outcome, { readonly status: "retryable" }> = Object.freeze({
+export const INTERRUPTED: Extract<Outcome, { readonly status: "retryable" }> = {
   status: "retryable",
   reason: "interrupted",
-});
+};
 
 /**
  * Why an event was lost on purpose, always counted. A closed list; new reasons go to its end,

@@ -26,7 +26,7 @@ export interface LaneOptions {
   /** How long a halted lane waits before it tries one batch. Default 60 s. */
   readonly probeMs?: number;
   /** After each settled batch. If it throws, as any of these, the lane fails. */
-  readonly onSettled?: (batch: Batch, outcomes: readonly Outcome[]) => void;
+  readonly onSettled?: ((batch: Batch, outcomes: readonly Outcome[]) => void) | undefined;
   /** After each change of mode. */
   readonly onModeChange?: (mode: LaneMode, reason: string | undefined) => void;
   /** After each request. */

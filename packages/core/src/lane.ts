@@ -47,10 +47,22 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
+/** What a batch on its way can be told to do, and what it does. */
+export interface Flight {
+  /** Aborted: no further attempt is begun. */
+  readonly soon: AbortController;
+  /** Aborted: the attempt ends too. */
+  readonly now: AbortController;
+  /** It backs off, or its store is tried again later. */
+  waits: boolean;
+}
+
+const newFlight = (): Flight => ({ soon: new AbortController(), now: new AbortController(), waits: false });
+
 export class Lane {
   protected options: LaneOptions;
-  /** Batches on their way. */
-  protected flights = 0;
+  /** The batches on their way. */
+  protected readonly flights: Set<Flight> = new Set();
   /** What to become once the attempts in flight have ended. */
   protected next: "paused" | "failed" | "closed" | undefined;
   /** Why it is to be paused, or has failed. */
@@ -64,8 +76,8 @@ export class Lane {
   /** Of the batches on their way. */
   #events = 0;
   #bytes = 0;
-  /** The batches that back off; `undefined` is the next one, which cannot be read. */
-  readonly #waiting = new Set<Batch | undefined>();
+  /** That of the batch that is being leased. */
+  readonly #leasing = newFlight();
   /** Send what is there although no trigger holds. */
   #forced = false;
   /** The store's tail when it had nothing that may be sent; -1 once something was settled. */
@@ -73,10 +85,6 @@ export class Lane {
   /** Whether there is something for the run to look at. */
   #stirred = false;
   #stir: () => void = () => undefined;
-  /** Aborted: the attempts in flight are the last ones. Another one for those that come then. */
-  #soon = new AbortController();
-  /** Aborted: the attempts in flight end too. */
-  readonly #now = new AbortController();
   #running: Promise<void> | undefined;
   #waiters: readonly Waiter[] = [];
 
@@ -125,7 +133,7 @@ export class Lane {
     this.nextReason = undefined;
     const abort = (): void => {
       this.stopFor("closed");
-      this.#now.abort();
+      this.interrupt("now");
     };
     const deadline = this.options.runtime.clock.after(deadlineMs, abort, true);
     if (drain) await this.flush();
@@ -141,20 +149,16 @@ export class Lane {
     this.#stop();
   }
 
-  /** The attempts in flight are the last ones of their batches for now. */
-  protected interrupt(): void {
-    this.#soon.abort();
-    this.#soon = new AbortController();
+  /** The attempts in flight are the last ones of their batches for now; or end too. */
+  protected interrupt(when: "soon" | "now" = "soon"): void {
+    for (const flight of [this.#leasing, ...this.flights]) flight[when].abort();
   }
 
   protected start(): void {
     this.cancelTimer();
     this.#forced = true;
     this.setMode("sending");
-    this.#running = this.#run().catch((error: unknown) => {
-      this.#noteDefect(error);
-      this.#rest();
-    });
+    this.#running = this.#run();
   }
 
   protected cancelTimer(): void {
@@ -164,19 +168,17 @@ export class Lane {
 
   /** Sends a batch and settles it; with `outcomes` it has been sent. Never rejects. */
   protected async launch(batch: Batch, outcomes?: readonly Outcome[]): Promise<void> {
+    const flight = newFlight();
+    this.flights.add(flight);
     this.#count(batch, 1);
-    let settled: readonly Outcome[] | undefined;
     try {
-      outcomes ??= await this.#send(batch);
-      const sent = outcomes;
-      await this.#persistently("record the outcomes", () => this.options.store.settle(batch, sent), batch);
-      settled = sent;
+      outcomes ??= await this.#send(batch, flight);
+      await this.#settle(batch, outcomes, flight);
     } catch (error) {
       this.broken(error, batch, outcomes);
     }
-    this.#waiting.delete(batch);
+    this.flights.delete(flight);
     this.#count(batch, -1);
-    if (settled !== undefined) this.#settled(batch, settled);
     this.#show();
     this.#wake();
   }
@@ -187,7 +189,11 @@ export class Lane {
    */
   protected broken(error: unknown, _batch?: Batch, _outcomes?: readonly Outcome[]): void {
     if (this.#mode === "failed" || this.#mode === "closed") return;
-    this.#noteDefect(error);
+    this.noteError(messageOf(error));
+    if (this.next !== "closed") {
+      this.next = "failed";
+      this.nextReason = this.lastError;
+    }
     this.#stop();
   }
 
@@ -205,14 +211,14 @@ export class Lane {
     this.#report(() => this.options.onModeChange?.(mode, reason));
   }
 
-  protected contextOf(batch: Batch): SendContext {
+  protected contextOf(flight: Flight): SendContext {
     return {
-      soon: this.#soon.signal,
-      now: this.#now.signal,
+      soon: flight.soon.signal,
+      now: flight.now.signal,
       watch: {
         attempted: (attempt, of) => this.noteAttempt(attempt, of),
-        waiting: (_waitMs, reason) => this.#wait(batch, reason),
-        resumed: () => this.#resumed(batch),
+        waiting: (_waitMs, reason) => this.#wait(flight, true, reason),
+        resumed: () => this.#wait(flight, false),
       },
     };
   }
@@ -228,7 +234,7 @@ export class Lane {
     return (
       this.#busy &&
       this.next === undefined &&
-      this.flights < window() &&
+      this.flights.size < window() &&
       (this.#blockedAt < 0 || store.tail >= this.#blockedAt + trigger.flushAt)
     );
   }
@@ -277,32 +283,31 @@ export class Lane {
     this.#stir();
   }
 
+  /** Never rejects. */
   async #run(): Promise<void> {
-    for (;;) {
+    while (this.#busy) {
       this.#stirred = false;
       try {
         await this.#fill();
+        if (this.#stirred) continue;
+        if (this.flights.size === 0) return this.#rest();
+        await new Promise<void>((resolve) => {
+          this.#stir = resolve;
+        });
       } catch (error) {
         this.broken(error);
       }
-      if (this.#stirred) continue;
-      if (this.flights === 0) break;
-      await new Promise<void>((resolve) => {
-        this.#stir = resolve;
-      });
     }
-    if (this.#halted !== undefined && this.next === undefined) this.#halt(this.#halted);
-    else this.#rest();
   }
 
   /** Leases and sends as long as there is room and something to send. */
   async #fill(): Promise<void> {
-    while (this.next === undefined && this.#halted === undefined && this.flights < this.options.window()) {
+    while (this.next === undefined && this.#halted === undefined && this.flights.size < this.options.window()) {
       if (!this.#forced && this.#waiters.length === 0 && !this.#ripe()) break;
       this.#forced = false;
       const { store, limits } = this.options;
       const { tail } = store;
-      const batch = await this.#persistently("read the next events", () => store.lease(limits));
+      const batch = await this.#persistently("read the next events", () => store.lease(limits), this.#leasing);
       if (batch === undefined) {
         this.#blockedAt = tail;
         break;
@@ -311,45 +316,43 @@ export class Lane {
     }
   }
 
-  async #send(batch: Batch): Promise<readonly Outcome[]> {
+  async #send(batch: Batch, flight: Flight): Promise<readonly Outcome[]> {
     const { store, sender } = this.options;
-    const context = this.contextOf(batch);
-    const isPlanned =
-      store.plan === undefined ||
-      (await this.#persistently("write the batch down", async () => store.plan?.(batch), batch));
-    return isPlanned === true && !context.soon.aborted
-      ? sender.send(batch, context)
-      : outcomesOf(batch.count, INTERRUPTED);
+    const context = this.contextOf(flight);
+    const plan = async (): Promise<true> => store.plan?.(batch) ?? true;
+    const isPlanned = await this.#persistently("write the batch down", plan, flight);
+    return isPlanned && !context.soon.aborted ? sender.send(batch, context) : outcomesOf(batch.count, INTERRUPTED);
   }
 
-  #count({ count, bytes }: Batch, sign: number): void {
-    this.flights += sign;
-    this.#events += sign * count;
-    this.#bytes += sign * bytes;
-  }
-
-  #settled(batch: Batch, outcomes: readonly Outcome[]): void {
+  async #settle(batch: Batch, outcomes: readonly Outcome[], flight: Flight): Promise<void> {
+    const { store, onSettled } = this.options;
+    await this.#persistently("record the outcomes", () => store.settle(batch, outcomes), flight);
     this.#blockedAt = -1;
     this.#resolveFlushes(false);
-    this.#report(() => this.options.onSettled?.(batch, outcomes));
+    this.#report(() => onSettled?.(batch, outcomes));
     const halted = outcomes.find((outcome) => outcome.status === "halted");
-    if (halted === undefined || this.#halted !== undefined) return;
+    if (halted === undefined) return;
     this.#halted = halted.reason;
     this.interrupt();
   }
 
-  /** Nothing is on its way: take the requested mode, or wait for the next trigger. */
+  #count({ count, bytes }: Batch, sign: number): void {
+    this.#events += sign * count;
+    this.#bytes += sign * bytes;
+  }
+
+  /** Nothing is on its way: take the requested mode, or wait for a probe or the next trigger. */
   #rest(): void {
     const { next } = this;
-    if (next !== undefined) {
-      this.cancelTimer();
-      this.next = undefined;
-      this.setMode(next, this.nextReason);
-      this.#resolveFlushes(true);
-      return;
-    }
-    this.setMode("idle");
-    this.#resolveFlushes(false);
+    const halted = this.#halted;
+    this.next = this.#halted = undefined;
+    const goesOn = next === undefined && halted === undefined;
+    if (!goesOn) this.cancelTimer();
+    if (next === undefined) this.setMode(goesOn ? "idle" : "halted", halted);
+    else this.setMode(next, this.nextReason);
+    this.#resolveFlushes(!goesOn);
+    if (next !== undefined) return;
+    if (!goesOn) return this.#armProbe();
     if (this.#pendingEvents() === 0) return;
     // What may not be sent now is tried again after a while. Events that came while the last ones
     // were settled have not been noticed by anyone else.
@@ -363,18 +366,7 @@ export class Lane {
     else this.#rest();
   }
 
-  #noteDefect(error: unknown): void {
-    this.noteError(messageOf(error));
-    if (this.next === "closed") return;
-    this.next = "failed";
-    this.nextReason = this.lastError;
-  }
-
-  #halt(reason: string): void {
-    this.#halted = undefined;
-    this.cancelTimer();
-    this.setMode("halted", reason);
-    this.#resolveFlushes(true);
+  #armProbe(): void {
     this.#after(this.options.probeMs ?? PROBE_DEFAULT_MS, () => {
       if (this.#mode === "halted") this.start();
     });
@@ -383,7 +375,7 @@ export class Lane {
   /** What cannot be settled for now is not waited for. */
   #resolveFlushes(all: boolean): void {
     if (this.#waiters.length === 0) return;
-    const done = Math.max(this.options.store.settledTo, this.flights > 0 ? -1 : this.#blockedAt);
+    const done = Math.max(this.options.store.settledTo, this.flights.size > 0 ? -1 : this.#blockedAt);
     this.#waiters = this.#waiters.filter(({ target, resolve }) => {
       const isDone = all || target <= done;
       if (isDone) resolve();
@@ -392,8 +384,8 @@ export class Lane {
   }
 
   /** Repeats a store operation until it works: giving up would lose an outcome. Close aborts it. */
-  async #persistently<T>(what: string, run: () => Promise<T>, batch?: Batch): Promise<T | undefined> {
-    const { signal } = this.#now;
+  async #persistently<T>(what: string, run: () => Promise<T>, flight: Flight): Promise<T | undefined> {
+    const { signal } = flight.now;
     for (;;) {
       try {
         return await run();
@@ -401,27 +393,22 @@ export class Lane {
         if (isDefect(error)) throw error;
         this.noteError(`cannot ${what}: ${messageOf(error)}`);
         if (signal.aborted || this.next === "closed") return undefined;
-        this.#wait(batch);
+        this.#wait(flight, true);
         await sleep(this.options.runtime.clock, STORE_RETRY_MS, signal);
-        this.#resumed(batch);
+        this.#wait(flight, false);
       }
     }
   }
 
-  #wait(batch: Batch | undefined, reason?: string): void {
-    this.#waiting.add(batch);
+  #wait(flight: Flight, waits: boolean, reason?: string): void {
+    flight.waits = waits;
     this.#show(reason);
-  }
-
-  #resumed(batch: Batch | undefined): void {
-    this.#waiting.delete(batch);
-    this.#show();
   }
 
   /** The mode of what is on its way. */
   #show(reason = this.lastError): void {
-    const { size } = this.#waiting;
-    const waits = size > 0 && size >= this.flights;
+    const flights = [...this.flights];
+    const waits = this.#leasing.waits || (flights.length > 0 && flights.every((flight) => flight.waits));
     if (!this.#busy || waits === (this.#mode === "waiting")) return;
     if (waits) this.setMode("waiting", reason);
     else this.setMode("sending");

@@ -8,7 +8,7 @@ import {
   type Sender,
 } from "./delivery.ts";
 import { assert } from "./errors.ts";
-import { Lane } from "./lane.ts";
+import { type Flight, Lane } from "./lane.ts";
 import { mayFollow } from "./lane-modes.ts";
 import type { LaneMode, LaneOptions, LaneSnapshot, OperatedLaneOptions } from "./lane-types.ts";
 
@@ -70,7 +70,7 @@ export class OperatedLane extends Lane {
     return {
       mode: this.mode,
       reason: this.#reason,
-      inFlight: this.flights,
+      inFlight: this.flights.size,
       attempts: this.#attempts,
       failedAttempts: this.#failedAttempts,
       lastError: this.lastError,
@@ -96,8 +96,8 @@ export class OperatedLane extends Lane {
     super.setMode(mode, reason);
   }
 
-  protected override contextOf(batch: Batch): SendContext {
-    return { ...super.contextOf(batch), deliveredAt: () => this.#deliveredAt, parked: new Set() };
+  protected override contextOf(flight: Flight): SendContext {
+    return { ...super.contextOf(flight), deliveredAt: () => this.#deliveredAt, parked: new Set() };
   }
 
   protected override noteAttempt(attempt: Attempt, batch: Batch): void {

@@ -41,8 +41,7 @@ export function reasonOf(response: HttpResponse): string {
 
 /** Later, and not before the answer's Retry-After. */
 export function later(response: HttpResponse, nowMs: number, reason: string = reasonOf(response)): Outcome {
-  const waitMs = retryAfterMs(response.headers, nowMs);
-  return waitMs === undefined ? { status: "retryable", reason } : { status: "retryable", reason, retryAfterMs: waitMs };
+  return { status: "retryable", reason, retryAfterMs: retryAfterMs(response.headers, nowMs) };
 }
 
 /** The request may come again as it is. */

@@ -24,7 +24,7 @@ export function getfluxly(options: GetFluxlyOptions): Destination {
   const { name = "getfluxly", url, token, events } = resolveDestination("getfluxly", options, specs);
   return {
     name,
-    ...originOf({ url }),
+    origin: originOf(url),
     protocol: getfluxlyProtocol({ url, token, version: VERSION }),
     translate: translating(getfluxlyFromCanonical(events)),
   };

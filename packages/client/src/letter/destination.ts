@@ -18,7 +18,7 @@ export function letter(options: LetterOptions): Destination {
   const { name = "letter", url, apiKey, events } = resolveDestination("letter", options, specs);
   return {
     name,
-    ...originOf({ url }),
+    origin: originOf(url),
     protocol: letterProtocol({ url, apiKey, version: VERSION }),
     translate: translating(letterFromCanonical(events)),
   };

@@ -39,7 +39,7 @@ export function trophy(options: TrophyOptions): Destination {
   const { name = "trophy", url, apiKey, tenantId, metrics, events } = resolveDestination("trophy", options, specs);
   return {
     name,
-    ...originOf({ url }),
+    origin: originOf(url),
     protocol: trophyProtocol({ url, apiKey, tenantId, version: VERSION }),
     translate: translating(trophyFromCanonical(metrics, events)),
   };

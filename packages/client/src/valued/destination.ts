@@ -21,7 +21,7 @@ export function valued(options: ValuedOptions): Destination {
   const { name = "valued", url, token, events } = resolveDestination("valued", options, specs);
   return {
     name,
-    ...originOf({ url }),
+    origin: originOf(url),
     protocol: valuedProtocol({ endpoint: url, token, platform: "Waybill", version: VERSION }),
     translate: translating(valuedFromCanonical(events)),
   };

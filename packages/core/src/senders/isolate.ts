@@ -11,7 +11,8 @@
 import type { Attempt, Batch, Outcome, SendContext } from "../delivery.ts";
 import type { Clock } from "../runtime.ts";
 import { TextBatch } from "../text-batch.ts";
-import type { Isolate, Isolation, Part } from "./retry.ts";
+import type { Isolate, Isolation } from "./persist.ts";
+import type { Part } from "./retry.ts";
 
 export interface IsolateOptions {
   /**
@@ -28,7 +29,7 @@ const TRIES = 2;
 const PROBE_AFTER = { event: 3, batch: 10 };
 const FOLLOWS = "it waits for an earlier event of its user, which fails";
 
-/** For `createSender`: finds and parks the events that fail while others pass. */
+/** For `persist`: finds and parks the events that fail while others pass. */
 export function isolating({ byEvent }: IsolateOptions): Isolate {
   return (batch, context, clock) => new Isolator(batch, context, { clock, byEvent });
 }

@@ -9,7 +9,7 @@
  * - interrupted (`context.soon`): what is left stays retryable
  */
 import { type Batch, INTERRUPTED, isOpen, type Outcome, type SendContext, type Sender } from "../delivery.ts";
-import type { Clock, Random, Runtime } from "../runtime.ts";
+import type { Random, Runtime } from "../runtime.ts";
 import { sleep } from "../runtime.ts";
 
 /**
@@ -17,6 +17,8 @@ import { sleep } from "../runtime.ts";
  * vendor's own wish.
  */
 export type Backoff = (attempt: number, retryAfterMs: number | undefined, random: Random) => number;
+
+export type Retryable = Extract<Outcome, { readonly status: "retryable" }>;
 
 export interface RetryOptions {
   readonly backoff: Backoff;
@@ -27,29 +29,6 @@ export interface RetryOptions {
    * send later. Default `reject`.
    */
   readonly exhausted?: "reject" | "keep";
-  /** Looks for what fails while others pass: `isolating({ byEvent })`. */
-  readonly isolate?: Isolate;
-}
-
-export type Isolate = (batch: Batch, context: SendContext, clock: Clock) => Isolation;
-
-/** What watches the attempts of one batch. */
-export interface Isolation {
-  readonly context: SendContext;
-  /**
-   * After a failed attempt of the first of `parts`: what to try instead, in which order, and what
-   * is parked. `atOnce`: without a wait. `undefined`: the same again.
-   */
-  next(
-    parts: readonly Part[],
-    failed: Extract<Outcome, { readonly status: "retryable" }>,
-  ):
-    | {
-        readonly parts: readonly Part[];
-        readonly parked: readonly { readonly part: Part; readonly reason: string }[];
-        readonly atOnce: boolean;
-      }
-    | undefined;
 }
 
 /**
@@ -64,52 +43,60 @@ export interface Part {
   readonly batch: Batch;
 }
 
+/** What is known of a batch that is being sent. */
+export interface Sending {
+  readonly next: Sender;
+  readonly context: SendContext;
+  readonly outcomes: Outcome[];
+}
+
 export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "random">, next: Sender): Sender {
+  const { maxAttempts, exhausted, backoff } = options;
   return {
-    async send(batch, given) {
+    async send(batch, context) {
       const outcomes = new Array<Outcome>(batch.count);
-      const isolation = options.isolate?.(batch, given, runtime.clock);
-      const context = isolation?.context ?? given;
       let parts: readonly Part[] = [{ start: 0, batch }];
-      for (let attempt = 1; parts.length > 0; attempt++) {
-        let again: Part[] = [];
-        for (const [index, part] of parts.entries()) {
-          const result = await next.send(part.batch, context);
-          for (const [at, outcome] of result.entries()) outcomes[part.start + at] = outcome;
-          const halted = result.find((outcome) => outcome.status === "halted");
-          if (halted !== undefined) return fillRest(outcomes, parts.slice(index), halted);
-          const retryable = retryableParts(part, result);
-          again.push(...retryable);
-          if (retryable.length === 0) continue;
-          // Later events must not overtake those that wait.
-          again.push(...parts.slice(index + 1));
-          break;
+      for (let attempt = 1; ; attempt++) {
+        parts = await attemptParts(parts, { next, context, outcomes });
+        if (parts.length === 0) return outcomes;
+        const failed = firstRetryable(outcomes);
+        const isLast = attempt >= maxAttempts;
+        if (isLast && exhausted !== "keep") {
+          const reason = `gave up after ${attempt} attempts: ${failed.reason}`;
+          return fillRest(outcomes, parts, { status: "rejected", reason });
         }
-        if (again.length === 0) break;
-        const first = outcomes.find(isRetryable) ?? INTERRUPTED;
-        const isLast = attempt >= options.maxAttempts;
-        if (isLast && options.exhausted !== "keep") {
-          const reason = `gave up after ${attempt} attempts: ${first.reason}`;
-          return fillRest(outcomes, again, { status: "rejected", reason });
-        }
-        const isolated = isolation?.next(again, first);
-        if (isolated !== undefined) {
-          again = [...isolated.parts];
-          for (const { part, reason } of isolated.parked) fillRest(outcomes, [part], { status: "parked", reason });
-          if (again.length === 0) break;
-          if (isolated.atOnce && !context.soon.aborted) {
-            attempt = 0;
-            parts = again;
-            continue;
-          }
-        }
-        const waitMs = options.backoff(attempt, first.retryAfterMs, runtime.random);
-        if (isLast || !(await wait(waitMs, first.reason, runtime, context))) return fillRest(outcomes, again, first);
-        parts = again;
+        const waitMs = backoff(attempt, failed.retryAfterMs, runtime.random);
+        if (isLast || !(await wait(waitMs, failed.reason, runtime, context))) return fillRest(outcomes, parts, failed);
       }
-      return outcomes;
     },
   };
+}
+
+/**
+ * Sends one part after another until one of them has to go again. What is left then: it has to go
+ * again in this order, so that later events do not overtake those that wait.
+ */
+export async function attemptParts(
+  parts: readonly Part[],
+  { next, context, outcomes }: Sending,
+): Promise<readonly Part[]> {
+  for (const [index, part] of parts.entries()) {
+    const result = await next.send(part.batch, context);
+    for (const [at, outcome] of result.entries()) outcomes[part.start + at] = outcome;
+    const halted = result.find((outcome) => outcome.status === "halted");
+    if (halted !== undefined) {
+      fillRest(outcomes, parts.slice(index), halted);
+      return [];
+    }
+    const again = retryableParts(part, result);
+    if (again.length > 0) return [...again, ...parts.slice(index + 1)];
+  }
+  return [];
+}
+
+/** Why something has to go again. */
+export function firstRetryable(outcomes: readonly Outcome[]): Retryable {
+  return outcomes.find(isRetryable) as Retryable;
 }
 
 /**
@@ -129,7 +116,8 @@ export function doubled(baseMs: number, attempt: number, maxMs: number): number 
   return Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30));
 }
 
-async function wait(
+/** Whether it came to its end. */
+export async function wait(
   waitMs: number,
   reason: string,
   runtime: Pick<Runtime, "clock">,
@@ -158,16 +146,15 @@ function retryableParts(part: Part, result: readonly Outcome[]): Part[] {
   return parts;
 }
 
-function isRetryable(outcome: Outcome | undefined): outcome is Extract<Outcome, { readonly status: "retryable" }> {
+function isRetryable(outcome: Outcome | undefined): outcome is Retryable {
   return outcome?.status === "retryable";
 }
 
 /** Gives `outcome` to every event of `parts` that has no final one. */
-function fillRest(outcomes: Outcome[], parts: readonly Part[], outcome: Outcome): readonly Outcome[] {
+export function fillRest(outcomes: Outcome[], parts: readonly Part[], outcome: Outcome): readonly Outcome[] {
   for (const { start, batch } of parts) {
     for (let at = start; at < start + batch.count; at++) {
-      const known = outcomes[at];
-      if (known === undefined || isOpen(known)) outcomes[at] = outcome;
+      if (isOpen(outcomes[at] ?? INTERRUPTED)) outcomes[at] = outcome;
     }
   }
   return outcomes;

@@ -14,6 +14,7 @@ import {
   isolating,
   type Limiter,
   type Protocol,
+  persist,
   type Rewrite,
   rewrite,
   type Sender,
@@ -114,9 +115,9 @@ function chains(
       timeoutMs: config.timeoutMs,
       backoff: fullJitter(config.backoffBaseMs, config.backoffMaxMs),
       maxAttempts: Number.POSITIVE_INFINITY,
-      isolate: isolating({ byEvent: adapter.knowsDuplicatesBy !== "batch" }),
       // What became too old while it waited for the limit is not sent either.
       limit: (next) => limiter.stage(aged(next)),
+      retry: persist(isolating({ byEvent: adapter.knowsDuplicatesBy !== "batch" })),
       ...(translate === undefined ? {} : { translate: translating(translate) }),
       stage: (next) => aged(made === undefined ? next : rewrite(made)(next)),
     });
