@@ -44,7 +44,12 @@ export function relayDestination(options: { readonly url: string; readonly write
 }
 
 function destinationOf(name: string, options: SegmentOptions): Destination {
-  return { name, origin: originOf(options.url), key: "write key", protocol: segmentProtocol({ ...options, library: LIBRARY }) };
+  return {
+    name,
+    origin: originOf(options.url),
+    key: "write key",
+    protocol: segmentProtocol({ ...options, library: LIBRARY }),
+  };
 }
 
 /** For errors: without path, query or credentials. */

@@ -253,7 +253,7 @@ const SPECS: Readonly<Record<keyof ResolvedOptions, OptionSpec>> = {
   queueMaxBytes: count(4 * GIB),
   overflow: ["drop-newest", "drop-oldest", "throw"],
   eventMaxBytes: count(16 * 1024 * 1024),
-  maxAttempts: { min: 1, max: Number.POSITIVE_INFINITY, integer: false },
+  maxAttempts: count(Number.POSITIVE_INFINITY),
   timeoutMs: count(HOUR_MS),
   backoffBaseMs: count(HOUR_MS),
   backoffMaxMs: count(HOUR_MS),

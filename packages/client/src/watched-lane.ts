@@ -25,7 +25,7 @@ export function watchedLane(
   destination: Destination,
   store: Store,
   { options, host, onError }: PipelineOptions,
-  onSettled?: LaneOptions["onSettled"],
+  createLane: (options: LaneOptions) => Lane = (laneOptions) => new Lane(laneOptions),
 ): WatchedLane {
   const { name, protocol, translate, origin = name, key = "key" } = destination;
   let trouble: Health | undefined;
@@ -63,7 +63,7 @@ export function watchedLane(
   const { backoffBaseMs, backoffMaxMs, transport = host.runtime.transport } = options;
   const runtime = { ...host.runtime, transport };
   const { window, observe } = inFlight(store, protocol.limits, runtime.clock);
-  const lane = new Lane({
+  const lane = createLane({
     store,
     sender: createSender({
       ...options,
@@ -77,7 +77,6 @@ export function watchedLane(
     // What is a full batch waits for no other event.
     trigger: { ...options, flushAt: Math.min(options.flushAt, protocol.limits.maxEvents) },
     window,
-    onSettled,
     onAttempt(attempt) {
       observe(attempt);
       last = attempt;

@@ -25,20 +25,20 @@ export interface LaneOptions {
   readonly window: () => number;
   /** How long a halted lane waits before it tries one batch. Default 60 s. */
   readonly probeMs?: number;
-  /** After each settled batch. If it throws, as any of these, the lane fails. */
-  readonly onSettled?: ((batch: Batch, outcomes: readonly Outcome[]) => void) | undefined;
-  /** After each change of mode. */
+  /** After each change of mode. If it throws, as any of these, the lane fails. */
   readonly onModeChange?: (mode: LaneMode, reason: string | undefined) => void;
   /** After each request. */
   readonly onAttempt?: (attempt: Attempt, batch: Batch) => void;
 }
 
-/** Those of a lane that somebody operates. */
+/** Those of a lane that somebody operates, over a store that may plan its batches. */
 export interface OperatedLaneOptions extends Omit<LaneOptions, "window"> {
   /** For what is wrong with it. */
   readonly name: string;
   /** Default 1. */
   readonly window?: () => number;
+  /** After each settled batch. If it throws, as any of these, the lane fails. */
+  readonly onSettled?: (batch: Batch, outcomes: readonly Outcome[]) => void;
 }
 
 export interface LaneSnapshot {

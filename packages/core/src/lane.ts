@@ -28,7 +28,7 @@
  * Nothing that is thrown leaves the lane: it is the boundary of its destination. An observer that
  * throws does not disturb the attempts in flight: their outcomes are settled first.
  */
-import { type Attempt, type Batch, INTERRUPTED, type Outcome, outcomesOf, type SendContext } from "./delivery.ts";
+import type { Attempt, Batch, Outcome, SendContext } from "./delivery.ts";
 import { isDefect, messageOf } from "./errors.ts";
 import type { LaneMode, LaneOptions } from "./lane-types.ts";
 import type { Timer } from "./runtime.ts";
@@ -60,6 +60,8 @@ export interface Flight {
 const newFlight = (): Flight => ({ soon: new AbortController(), now: new AbortController(), waits: false });
 
 export class Lane {
+  /** Only the lane itself changes it. */
+  mode: LaneMode = "idle";
   protected options: LaneOptions;
   /** The batches on their way. */
   protected readonly flights: Set<Flight> = new Set();
@@ -68,7 +70,6 @@ export class Lane {
   /** Why it is to be paused, or has failed. */
   protected nextReason: string | undefined;
   protected lastError: string | undefined;
-  #mode: LaneMode = "idle";
   /** The flush or probe timer. */
   #timer: Timer | undefined;
   /** Why the destination takes nothing, as one of the batches on their way was answered. */
@@ -86,14 +87,10 @@ export class Lane {
   #stirred = false;
   #stir: () => void = () => undefined;
   #running: Promise<void> | undefined;
-  #waiters: readonly Waiter[] = [];
+  #waiters: Waiter[] = [];
 
   constructor(options: LaneOptions) {
     this.options = options;
-  }
-
-  get mode(): LaneMode {
-    return this.#mode;
   }
 
   /**
@@ -101,7 +98,7 @@ export class Lane {
    * commit.
    */
   notify(): void {
-    if (this.#mode !== "idle" && !this.#hasRoom()) return;
+    if (this.mode !== "idle" && !this.#hasRoom()) return;
     try {
       if (this.#ripe()) this.#go();
       else this.#armInterval();
@@ -115,10 +112,10 @@ export class Lane {
    * (halted, paused, failed, closed).
    */
   async flush(): Promise<void> {
-    if (this.#pendingEvents() === 0 || this.next !== undefined || !(this.#busy || this.#mode === "idle")) return;
+    if (this.#pendingEvents() === 0 || this.next !== undefined || !(this.#busy || this.mode === "idle")) return;
     const target = this.options.store.tail;
     const flushed = new Promise<void>((resolve) => {
-      this.#waiters = [...this.#waiters, { target, resolve }];
+      this.#waiters.push({ target, resolve });
     });
     this.#go();
     await flushed;
@@ -144,7 +141,7 @@ export class Lane {
 
   /** Finishes the attempts in flight, then takes on the mode. */
   protected stopFor(mode: "paused" | "closed"): void {
-    if (this.#mode === "closed") return;
+    if (this.mode === "closed") return;
     this.next = mode;
     this.#stop();
   }
@@ -172,8 +169,9 @@ export class Lane {
     this.flights.add(flight);
     this.#count(batch, 1);
     try {
-      outcomes ??= await this.#send(batch, flight);
-      await this.#settle(batch, outcomes, flight);
+      const sent = (outcomes ??= await this.send(batch, flight));
+      await this.persistently("record the outcomes", () => this.options.store.settle(batch, sent), flight);
+      this.settled(batch, sent);
     } catch (error) {
       this.broken(error, batch, outcomes);
     }
@@ -188,7 +186,7 @@ export class Lane {
    * `batch` is what it leaves unsettled, as far as that is known.
    */
   protected broken(error: unknown, _batch?: Batch, _outcomes?: readonly Outcome[]): void {
-    if (this.#mode === "failed" || this.#mode === "closed") return;
+    if (this.mode === "failed" || this.mode === "closed") return;
     this.noteError(messageOf(error));
     if (this.next !== "closed") {
       this.next = "failed";
@@ -203,12 +201,26 @@ export class Lane {
 
   protected noteAttempt(attempt: Attempt, batch: Batch): void {
     if (attempt.reason !== undefined) this.noteError(attempt.reason);
-    this.#report(() => this.options.onAttempt?.(attempt, batch));
+    this.report(() => this.options.onAttempt?.(attempt, batch));
   }
 
   protected setMode(mode: LaneMode, reason?: string): void {
-    this.#mode = mode;
-    this.#report(() => this.options.onModeChange?.(mode, reason));
+    this.mode = mode;
+    this.report(() => this.options.onModeChange?.(mode, reason));
+  }
+
+  protected send(batch: Batch, flight: Flight): Promise<readonly Outcome[]> {
+    return this.options.sender.send(batch, this.contextOf(flight));
+  }
+
+  /** The store has the outcomes. */
+  protected settled(_batch: Batch, outcomes: readonly Outcome[]): void {
+    this.#blockedAt = -1;
+    this.#resolveFlushes(false);
+    const halted = outcomes.find((outcome) => outcome.status === "halted");
+    if (halted === undefined) return;
+    this.#halted = halted.reason;
+    this.interrupt();
   }
 
   protected contextOf(flight: Flight): SendContext {
@@ -225,7 +237,7 @@ export class Lane {
 
   /** What is on its way, or going to be, or rests for a moment. */
   get #busy(): boolean {
-    return this.#mode === "sending" || this.#mode === "waiting";
+    return this.mode === "sending" || this.mode === "waiting";
   }
 
   /** Whether one more batch may leave, beside those on their way. */
@@ -250,7 +262,7 @@ export class Lane {
     if (this.#timer !== undefined) return;
     const { runtime, trigger } = this.options;
     this.#after(trigger.flushIntervalMs * (1 - INTERVAL_JITTER * runtime.random.next()), () => {
-      if (this.#mode === "idle" && this.#pendingEvents() === 0) return;
+      if (this.mode === "idle" && this.#pendingEvents() === 0) return;
       this.#forced = true;
       this.#go();
     });
@@ -274,7 +286,7 @@ export class Lane {
   }
 
   #go(): void {
-    if (this.#mode === "idle") this.start();
+    if (this.mode === "idle") this.start();
     else this.#wake();
   }
 
@@ -307,33 +319,13 @@ export class Lane {
       this.#forced = false;
       const { store, limits } = this.options;
       const { tail } = store;
-      const batch = await this.#persistently("read the next events", () => store.lease(limits), this.#leasing);
+      const batch = await this.persistently("read the next events", () => store.lease(limits), this.#leasing);
       if (batch === undefined) {
         this.#blockedAt = tail;
         break;
       }
       void this.launch(batch);
     }
-  }
-
-  async #send(batch: Batch, flight: Flight): Promise<readonly Outcome[]> {
-    const { store, sender } = this.options;
-    const context = this.contextOf(flight);
-    const plan = async (): Promise<true> => store.plan?.(batch) ?? true;
-    const isPlanned = await this.#persistently("write the batch down", plan, flight);
-    return isPlanned && !context.soon.aborted ? sender.send(batch, context) : outcomesOf(batch.count, INTERRUPTED);
-  }
-
-  async #settle(batch: Batch, outcomes: readonly Outcome[], flight: Flight): Promise<void> {
-    const { store, onSettled } = this.options;
-    await this.#persistently("record the outcomes", () => store.settle(batch, outcomes), flight);
-    this.#blockedAt = -1;
-    this.#resolveFlushes(false);
-    this.#report(() => onSettled?.(batch, outcomes));
-    const halted = outcomes.find((outcome) => outcome.status === "halted");
-    if (halted === undefined) return;
-    this.#halted = halted.reason;
-    this.interrupt();
   }
 
   #count({ count, bytes }: Batch, sign: number): void {
@@ -352,7 +344,10 @@ export class Lane {
     else this.setMode(next, this.nextReason);
     this.#resolveFlushes(!goesOn);
     if (next !== undefined) return;
-    if (!goesOn) return this.#armProbe();
+    if (!goesOn)
+      return this.#after(this.options.probeMs ?? PROBE_DEFAULT_MS, () => {
+        if (this.mode === "halted") this.start();
+      });
     if (this.#pendingEvents() === 0) return;
     // What may not be sent now is tried again after a while. Events that came while the last ones
     // were settled have not been noticed by anyone else.
@@ -366,15 +361,8 @@ export class Lane {
     else this.#rest();
   }
 
-  #armProbe(): void {
-    this.#after(this.options.probeMs ?? PROBE_DEFAULT_MS, () => {
-      if (this.#mode === "halted") this.start();
-    });
-  }
-
   /** What cannot be settled for now is not waited for. */
   #resolveFlushes(all: boolean): void {
-    if (this.#waiters.length === 0) return;
     const done = Math.max(this.options.store.settledTo, this.flights.size > 0 ? -1 : this.#blockedAt);
     this.#waiters = this.#waiters.filter(({ target, resolve }) => {
       const isDone = all || target <= done;
@@ -384,7 +372,7 @@ export class Lane {
   }
 
   /** Repeats a store operation until it works: giving up would lose an outcome. Close aborts it. */
-  async #persistently<T>(what: string, run: () => Promise<T>, flight: Flight): Promise<T | undefined> {
+  protected async persistently<T>(what: string, run: () => Promise<T>, flight: Flight): Promise<T | undefined> {
     const { signal } = flight.now;
     for (;;) {
       try {
@@ -409,13 +397,12 @@ export class Lane {
   #show(reason = this.lastError): void {
     const flights = [...this.flights];
     const waits = this.#leasing.waits || (flights.length > 0 && flights.every((flight) => flight.waits));
-    if (!this.#busy || waits === (this.#mode === "waiting")) return;
-    if (waits) this.setMode("waiting", reason);
-    else this.setMode("sending");
+    if (!this.#busy || waits === (this.mode === "waiting")) return;
+    this.setMode(waits ? "waiting" : "sending", waits ? reason : undefined);
   }
 
   /** Calls an observer, which may throw. */
-  #report(call: () => void): void {
+  protected report(call: () => void): void {
     try {
       call();
     } catch (error) {

@@ -19,6 +19,7 @@ import type { LaneMode, LaneOptions, LaneSnapshot, OperatedLaneOptions } from ".
  */
 export class OperatedLane extends Lane {
   readonly name: string;
+  readonly #onSettled: OperatedLaneOptions["onSettled"];
   #reason: string | undefined;
   /** What a defect left unsettled: settled first when the lane goes on. */
   #left: { readonly batch: Batch; readonly outcomes: readonly Outcome[] | undefined }[] = [];
@@ -29,9 +30,10 @@ export class OperatedLane extends Lane {
   #deliveredAt = Number.NEGATIVE_INFINITY;
   #lastErrorAtMs: number | undefined;
 
-  constructor({ name, window = () => 1, ...options }: OperatedLaneOptions) {
+  constructor({ name, onSettled, window = () => 1, ...options }: OperatedLaneOptions) {
     super({ ...options, sender: checked(options.sender), window: () => (this.#cautious ? 1 : window()) });
     this.name = name;
+    this.#onSettled = onSettled;
   }
 
   /** Stops sending after the attempts in flight; events are kept. */
@@ -94,6 +96,18 @@ export class OperatedLane extends Lane {
     this.#reason = reason;
     if (mode === "halted") this.#cautious = true;
     super.setMode(mode, reason);
+  }
+
+  protected override async send(batch: Batch, flight: Flight): Promise<readonly Outcome[]> {
+    const { store } = this.options;
+    const plan = async (): Promise<true> => store.plan?.(batch) ?? true;
+    const isPlanned = await this.persistently("write the batch down", plan, flight);
+    return isPlanned && !flight.soon.signal.aborted ? super.send(batch, flight) : outcomesOf(batch.count, INTERRUPTED);
+  }
+
+  protected override settled(batch: Batch, outcomes: readonly Outcome[]): void {
+    this.report(() => this.#onSettled?.(batch, outcomes));
+    super.settled(batch, outcomes);
   }
 
   protected override contextOf(flight: Flight): SendContext {

@@ -10,8 +10,8 @@ export type OptionSpec =
   | "array"
   /** A string that must be given and is not empty. */
   | "required"
-  /** A number, whole by default. */
-  | { readonly min: number; readonly max: number; readonly integer?: boolean }
+  /** A whole number; or `max` itself, which may be `Infinity`. */
+  | { readonly min: number; readonly max: number }
   /** One of these. */
   | readonly string[];
 
@@ -53,9 +53,9 @@ function check(value: unknown, spec: OptionSpec): readonly [fits: boolean, expec
   if (spec === "required") return [kind === "string" && value !== "", "a string that is not empty"];
   if (typeof spec === "string") return [kind === spec, withArticle(spec)];
   if (!("min" in spec)) return [spec.includes(value as string), `one of ${spec.map((word) => `"${word}"`).join(", ")}`];
-  const { min, max, integer = true } = spec;
-  const fits = kind === "number" && (value as number) >= min && (value as number) <= max;
-  return [fits && (!integer || Number.isInteger(value)), `a ${integer ? "whole " : ""}number from ${min} to ${max}`];
+  const { min, max } = spec;
+  const fits = value === max || (Number.isInteger(value) && (value as number) >= min && (value as number) <= max);
+  return [fits, `a whole number from ${min} to ${max}`];
 }
 
 function show(value: unknown): string {

@@ -5,7 +5,18 @@
  * Whatever was found damaged or lost is reported with its amount: the purpose of a spool is that
  * nothing is lost silently.
  */
-import { type AccountView, type Clock, type Disk, isFinal, messageOf, type Outcome, WaybillError } from "@waybill/core";
+import {
+  type AccountView,
+  type Clock,
+  type Disk,
+  isFinal,
+  type Lane,
+  type LaneOptions,
+  messageOf,
+  OperatedLane,
+  type Outcome,
+  WaybillError,
+} from "@waybill/core";
 import {
   DeadLetters,
   LaneState,
@@ -132,9 +143,13 @@ async function openLane(
         ),
       ),
   });
-  const watched = watchedLane(destination, store, pipeline, (batch, outcomes) => {
-    passed(spoolLane, batch as LogBatch, outcomes, { log, events, pipeline });
-  });
+  const createLane = (options: LaneOptions): Lane =>
+    new OperatedLane({
+      ...options,
+      name,
+      onSettled: (batch, outcomes) => passed(spoolLane, batch as LogBatch, outcomes, { log, events, pipeline }),
+    });
+  const watched = watchedLane(destination, store, pipeline, createLane);
   const before = store.account();
   const spoolLane: SpoolLane = {
     ...watched,

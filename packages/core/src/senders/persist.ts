@@ -1,6 +1,6 @@
 import type { Batch, Outcome, SendContext, Sender } from "../delivery.ts";
 import type { Clock, Runtime } from "../runtime.ts";
-import { attemptParts, fillRest, firstRetryable, type Part, type Retryable, type RetryOptions, wait } from "./retry.ts";
+import { attemptParts, fillRest, isRetryable, type Part, type Retryable, type RetryOptions, wait } from "./retry.ts";
 
 export type Isolate = (batch: Batch, context: SendContext, clock: Clock) => Isolation;
 
@@ -40,7 +40,7 @@ export function persist(
       for (let attempt = 1; ; attempt++) {
         parts = await attemptParts(parts, { next, context, outcomes });
         if (parts.length === 0) return outcomes;
-        const failed = firstRetryable(outcomes);
+        const failed = outcomes.find(isRetryable) as Retryable;
         const isolated = isolation.next(parts, failed);
         if (isolated !== undefined) {
           parts = isolated.parts;

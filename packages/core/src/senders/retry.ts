@@ -59,7 +59,7 @@ export function retry(options: RetryOptions, runtime: Pick<Runtime, "clock" | "r
       for (let attempt = 1; ; attempt++) {
         parts = await attemptParts(parts, { next, context, outcomes });
         if (parts.length === 0) return outcomes;
-        const failed = firstRetryable(outcomes);
+        const failed = outcomes.find(isRetryable) as Retryable;
         const isLast = attempt >= maxAttempts;
         if (isLast && exhausted !== "keep") {
           const reason = `gave up after ${attempt} attempts: ${failed.reason}`;
@@ -92,11 +92,6 @@ export async function attemptParts(
     if (again.length > 0) return [...again, ...parts.slice(index + 1)];
   }
   return [];
-}
-
-/** Why something has to go again. */
-export function firstRetryable(outcomes: readonly Outcome[]): Retryable {
-  return outcomes.find(isRetryable) as Retryable;
 }
 
 /**
@@ -146,7 +141,7 @@ function retryableParts(part: Part, result: readonly Outcome[]): Part[] {
   return parts;
 }
 
-function isRetryable(outcome: Outcome | undefined): outcome is Retryable {
+export function isRetryable(outcome: Outcome | undefined): outcome is Retryable {
   return outcome?.status === "retryable";
 }
 
