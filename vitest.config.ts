@@ -18,6 +18,7 @@ export default defineConfig({
       "attack/*.test.ts",
       "real-clients/*.test.ts",
     ],
+    setupFiles: ["packages/core/test/lib/lane-modes.setup.ts"],
     testTimeout: 30_000,
     // Tests that start processes share two cores with the others.
     maxWorkers: 2,

@@ -4,7 +4,8 @@ import { type ImportGraph, leavesOf, type Manifest, sourcePathOf } from "./impor
 
 const TEST = /\.test\.ts$/;
 /** Run by hand, by another runtime than Node, or found by a program under its name. */
-const RUN_BY_HAND = /^(?:examples|real-clients\/clients)\/[^/]+\.ts$|^runtimes\/[^/]+\.mjs$|^vitest\.config\.ts$/;
+const RUN_BY_HAND =
+  /^(?:examples|real-clients\/clients)\/[^/]+\.ts$|^runtimes\/[^/]+\.mjs$|^vitest\.config\.ts$|\.setup\.ts$/;
 const SOURCE = /^packages\/[^/]+\/src\//;
 
 /** Files that no entry point reaches; a source of a package must be reached without the tests. */

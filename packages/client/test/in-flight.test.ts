@@ -1,10 +1,11 @@
 /** Several batches on their way at once: rate at a distance, order per user, flush and close. */
 import { type HttpRequest, type HttpResponse, type Protocol, type Transport, WaybillError } from "@waybill/core";
-import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { type ClientOptions, type Destination, segment } from "waybill";
 import { type Client, createClientOn } from "../src/client.ts";
 import { inFlight, MAX_IN_FLIGHT } from "../src/in-flight.ts";
+import { createSpool } from "../src/spool/spool-pipeline.ts";
 
 const OK: HttpResponse = { status: 200, headers: {}, body: "{}" };
 
@@ -327,4 +328,46 @@ test("the window grows by one per good answer while it is used, halves once per 
   expect(window()).toBe(1);
   for (let answers = 0; answers < 100; answers++) answer(200);
   expect(window()).toBe(MAX_IN_FLIGHT);
+});
+
+test("a spool has several requests on their way, each user's in order, over close and opening again", async () => {
+  const disk = new SimDisk();
+  const lock = async (): Promise<{ release(): Promise<void> }> => ({ release: async () => undefined });
+  const open = (): World =>
+    setUp(
+      (ownClock) => async () => {
+        await after(ownClock, 100);
+        return OK;
+      },
+      50,
+      { spool: createSpool({ disk, lock }, { directory: "/spool", maxBytes: 1024 ** 3 }) },
+    );
+  const first = open();
+  const handles = Array.from({ length: 20_000 }, (_, index) =>
+    first.client.track({ userId: `user ${index % 100}`, event: "E", messageId: `${index}` }),
+  );
+  const outcomes = Promise.all(handles.map(({ delivered }) => delivered));
+  for (let step = 0; step < 200; step++) await first.clock.advance(20);
+  expect(first.most()).toBeGreaterThan(2);
+  const closed = first.client.close({ deadlineMs: 2_000 });
+  await until(first.clock, closed);
+  const settled = (await outcomes).flatMap(({ status }, index) => (status === "delivered" ? [index] : []));
+  expect(settled.length).toBeGreaterThan(0);
+  expect(settled.length).toBe((await closed).delivered);
+  const arrived = new Set(first.seen.flatMap(({ ids }) => ids));
+  for (const index of settled) expect(arrived).toContain(`${index}`);
+
+  const second = open();
+  await until(second.clock, second.client.flush({ deadlineMs: 1_000_000 }), 50);
+  await until(second.clock, second.client.close());
+  const firstTimes = new Set([...first.seen, ...second.seen].flatMap(({ ids }) => ids));
+  expect(firstTimes.size).toBe(20_000);
+  const last = new Map<number, number>();
+  for (const index of [...firstTimes].map(Number)) {
+    expect(index).toBeGreaterThan(last.get(index % 100) ?? -1);
+    last.set(index % 100, index);
+  }
+  // What had its outcome is not sent again.
+  const again = new Set(second.seen.flatMap(({ ids }) => ids));
+  expect(settled.filter((index) => again.has(`${index}`))).toEqual([]);
 });

@@ -16,9 +16,8 @@ export interface SenderOptions extends RetryOptions {
   /** No limit when absent: `new Limiter(...).stage`. */
   readonly limit?: (next: Exchange, clock: Clock) => Exchange;
   /**
-   * A stage of the caller's own, outside of the limit: `rewrite(encode)`, `unhalved`. It is
-   * passed in, so
-   * that a bundle without one stays smaller.
+   * A stage of the caller's own, outside of the limit: `rewrite(encode)`, `unhalved`. It is passed
+   * in, so that a bundle without one stays smaller.
    */
   readonly stage?: (next: Exchange) => Exchange;
   /** For events that are not in the vendor's own wire format: `translating(translate)`. */

@@ -47,7 +47,7 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
-/** What a batch on its way can be told to do, and what it does. */
+/** How a batch on its way is interrupted, and whether it waits. */
 export interface Flight {
   /** Aborted: no further attempt is begun. */
   readonly soon: AbortController;

@@ -77,6 +77,7 @@ export type { SegmentInboundRoute } from "./segment/inbound.ts";
 export { refusalOf as segmentRefusalOf, segmentAnswer, segmentInbound } from "./segment/inbound.ts";
 export type { SegmentMetadata } from "./segment/metadata.ts";
 export { decodeMetadata, encodeMetadata, parseTime, redactShared, skewOf } from "./segment/metadata.ts";
+export { segmentOrderHashes } from "./segment/order.ts";
 export type { SegmentSettings } from "./segment/outbound.ts";
 export { classifySegment, segmentProtocol } from "./segment/outbound.ts";
 export type { Credentials, RefusalCode, RefusedEvent, SegmentAnswer, SegmentRoute } from "./segment/routes.ts";

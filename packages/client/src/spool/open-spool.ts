@@ -29,7 +29,9 @@ import {
   type Position,
 } from "@waybill/log";
 import type { DirectoryLock } from "@waybill/node";
+import { segmentOrderHashes } from "@waybill/vendors";
 import type { Destination } from "../destinations.ts";
+import { MAX_IN_FLIGHT } from "../in-flight.ts";
 import type { PipelineOptions } from "../options.ts";
 import { reportTo } from "../pipeline.ts";
 import { messageIdOf } from "../serialise.ts";
@@ -134,6 +136,7 @@ async function openLane(
     clock: runtime.clock,
     state,
     deadLetters,
+    delivery: { order: "user", orderOf: segmentOrderHashes(), maxInFlight: () => MAX_IN_FLIGHT },
     onStateError: (error) =>
       pipeline.onError(
         new WaybillError(

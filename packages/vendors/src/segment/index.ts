@@ -4,6 +4,7 @@ import { segmentFromCanonical, segmentToCanonical } from "./canonical.ts";
 import { segmentConfig } from "./config.ts";
 import { segmentInbound } from "./inbound.ts";
 import { redactShared } from "./metadata.ts";
+import { SEGMENT_ORDER } from "./order.ts";
 import { segmentProtocol } from "./outbound.ts";
 import { storedIds } from "./stored-ids.ts";
 
@@ -29,14 +30,7 @@ export const segment: VendorAdapter<"segment"> = {
       : { rejected: `what its request carries for all has ${metadata.length} characters` },
   idMember: "messageId",
   eventIds: storedIds,
-  order: {
-    key: ["userId", "anonymousId"],
-    type: "type",
-    ties: [
-      { types: ["identify"], other: ["anonymousId"] },
-      { types: ["alias"], other: ["previousId", "anonymousId"] },
-    ],
-  },
+  order: SEGMENT_ORDER,
   hasContext: true,
   changeMetadata: redactShared,
 };
