@@ -1,6 +1,6 @@
 /** Bugs that a careless change could bring to strands, to parked users and to what is in flight. */
+import { OperatedLane } from "@waybill/core";
 import { LaneState, type LaneStateValue, LogStore } from "@waybill/log";
-import { Flights } from "../packages/core/src/flights.ts";
 import { Parked } from "../packages/log/src/lanes/parked.ts";
 import { Strands } from "../packages/log/src/lanes/strands.ts";
 import type { PlantedBug } from "./planted-bug.ts";
@@ -114,16 +114,20 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "one-more-in-flight",
     what: "a lane has one request more on its way than it may",
-    patch: () => {
-      const original = Object.getOwnPropertyDescriptor(Flights.prototype, "size") as PropertyDescriptor;
-      Object.defineProperty(Flights.prototype, "size", {
-        configurable: true,
-        get(this: Flights) {
-          const size = original.get?.call(this) as number;
-          return size > 1 ? size - 1 : size;
-        },
-      });
-      return () => Object.defineProperty(Flights.prototype, "size", original);
-    },
+    patch: () =>
+      replaced(
+        OperatedLane.prototype,
+        "notify",
+        (notify) =>
+          function (this: OperatedLane) {
+            const { flights } = this as unknown as { readonly flights: Set<unknown> };
+            const size = (): number => Reflect.get(Set.prototype, "size", flights) as number;
+            Object.defineProperty(flights, "size", {
+              configurable: true,
+              get: () => (size() > 1 ? size() - 1 : size()),
+            });
+            notify.call(this);
+          },
+      ),
   },
 ];

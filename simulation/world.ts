@@ -13,11 +13,11 @@ import {
 import { segment } from "waybill";
 import { type Client, createClientOn } from "../packages/client/src/client.ts";
 import { hostileRequest } from "./hostile.ts";
+import { People } from "./people.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { BATCH_EVENTS_LIMIT, type DestinationPlan, originOf, type Plan, SimRelay, VENDORS } from "./sim-relay.ts";
-import { People } from "./people.ts";
-import { Stranger } from "./stranger.ts";
 import { isFault, nextStep } from "./steps.ts";
+import { Stranger } from "./stranger.ts";
 import { Traces } from "./traces.ts";
 import { createVendor, type SimVendor } from "./vendors.ts";
 
