@@ -6,7 +6,7 @@
  * leased, waiting behind a parked user, part of a gap, or settled.
  */
 import type { BatchLimits } from "@waybill/core";
-import { fitting, type LogBatch, type Piece } from "../batch.ts";
+import { fitting, type LogBatch, type Piece, pieceBytes } from "../batch.ts";
 import type { Log, LogRecord, Position } from "../types.ts";
 import { type EventOrder, type OrderOf, OrderReader } from "./event-order.ts";
 import { type LaneStateValue, parseParked, parseStrands } from "./lane-value.ts";
@@ -122,7 +122,7 @@ export class Backlog {
   /** Of the same, as far as it is known. */
   get bytes(): number {
     const { log } = this.#options;
-    return log.headByte - Math.max(this.#readAhead.byte, log.firstByte) + this.strands.bytes;
+    return log.headByte - Math.max(this.#readAhead.byte, log.firstByte) + this.strands.bytes + this.parked.bytes;
   }
 
   /** Of what was read, events that are neither settled nor leased from a strand. */
@@ -275,6 +275,7 @@ export class Backlog {
       position: record.first + at,
       byte: this.#readAhead.beginOf(record) ?? 0,
       atMs: record.receivedAtMs,
+      bytes: pieceBytes({ record, start: at, end: at + 1 }),
     };
   }
 

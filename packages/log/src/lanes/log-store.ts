@@ -80,9 +80,10 @@ export class LogStore implements Store {
     this.#countedTo = position;
     this.#vendors = state.vendors ?? [];
     const { onExpired } = options;
+    const { delivered, rejected, dropped, expired } = state;
     this.#settlements = new Settlements({
       backlog: this.#backlog,
-      account: { ...state, accepted: position - this.#base },
+      account: { delivered, rejected, dropped, expired, accepted: position - this.#base },
       fates,
       removedTo: log.first,
       onExpired,
@@ -98,6 +99,11 @@ export class LogStore implements Store {
       void this.#writer.write();
     }
     this.#stopListening = log.onRemove((first) => this.#removed(first));
+  }
+
+  /** Of the log, from the first event that is not settled on: what retention has to keep. */
+  get lagBytes(): number {
+    return Math.max(0, this.#options.log.headByte - this.#backlog.firstByte);
   }
 
   /** The oldest event this lane still needs: retention keeps it. */

@@ -23,7 +23,8 @@ export interface Held {
   /** Where its record begins; -1 where that is not known. */
   readonly byte: number;
   /** When it was received, epoch ms. */
-  readonly atMs?: number;
+  readonly atMs: number;
+  readonly bytes: number;
 }
 
 export interface ParkedUser {
@@ -59,6 +60,9 @@ export class Parked {
       user.isRead = false;
     }
   }
+
+  /** Of the events that wait. */
+  bytes = 0;
 
   /** Users. */
   get size(): number {
@@ -98,7 +102,7 @@ export class Parked {
   get first(): Held | undefined {
     let first: Held | undefined;
     for (const { events, isRead, first: position } of this.#byHash.values()) {
-      const one = events[0] ?? (isRead ? undefined : { position, byte: -1 });
+      const one = events[0] ?? (isRead ? undefined : { position, byte: -1, atMs: Number.POSITIVE_INFINITY, bytes: 0 });
       if (one === undefined) continue;
       if (first === undefined || one.position < first.position) first = one;
     }
@@ -156,7 +160,7 @@ export class Parked {
   /** The first event has its outcome. */
   settled(user: ParkedUser): void {
     const held = user.events.shift();
-    if (held !== undefined) this.#positions.delete(held.position);
+    if (held !== undefined) this.#delete(held);
     user.passing = true;
     user.failures = 0;
     user.failedMs = 0;
@@ -187,9 +191,9 @@ export class Parked {
       const { leased, events } = user;
       const end = events.findIndex(({ position }, index) => index >= leased && position >= first);
       const gone = events.splice(leased, (end === -1 ? events.length : end) - leased);
-      for (const { position } of gone) {
-        this.#positions.delete(position);
-        removed.push(position);
+      for (const held of gone) {
+        this.#delete(held);
+        removed.push(held.position);
       }
       if (leased > 0) continue;
       // Its first event may not have been read again since the start.
@@ -219,8 +223,14 @@ export class Parked {
     return user;
   }
 
+  #delete({ position, bytes }: Held): void {
+    this.#positions.delete(position);
+    this.bytes -= bytes;
+  }
+
   #add(user: ParkedUser, held: Held): void {
     user.events.push(held);
     this.#positions.add(held.position);
+    this.bytes += held.bytes;
   }
 }

@@ -391,8 +391,10 @@ export class Destination {
     return this.#store.account();
   }
 
+  /** What waits; its bytes are those of the log from the first such event on. */
   pending(): Pending {
-    return this.#store.pending();
+    const { events, oldestAtMs } = this.#store.pending();
+    return { events, bytes: events === 0 ? 0 : this.#store.lagBytes, oldestAtMs };
   }
 
   lane(): LaneSnapshot {

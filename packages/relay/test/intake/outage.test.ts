@@ -106,7 +106,7 @@ test("a backoff never waits longer than 60 s unless the vendor asks for more", a
   await append(1);
   let requests = emulators.a.requests;
   let quietMs = 0;
-  for (let second = 0; second < 3 * 3_600; second++) {
+  for (let second = 0; second < 3_600; second++) {
     await clock.advance(1_000);
     quietMs = emulators.a.requests === requests ? quietMs + 1_000 : 0;
     requests = emulators.a.requests;
