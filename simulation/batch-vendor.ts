@@ -4,10 +4,15 @@
  */
 import { emulators, type ServerRequest, type ServerResponse } from "@waybill/testing";
 import { eventsIn } from "./in-flight.ts";
-import type { Arrived } from "./vendors.ts";
+
+/** An event that it got. */
+export interface BatchArrival {
+  readonly id: string;
+  readonly event: Readonly<Record<string, unknown>>;
+}
 
 export class BatchVendor extends emulators.VendorEmulator {
-  readonly arrived: Arrived[] = [];
+  readonly arrived: BatchArrival[] = [];
   readonly ids: string[] = [];
   /** Requests whose key was another request's. */
   readonly faults: string[] = [];

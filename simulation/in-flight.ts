@@ -1,11 +1,10 @@
 /** What a relay has on its way to a vendor: never events of one user in two requests at once. */
 import type { HttpRequest, Transport } from "@waybill/core";
 import { parseBody } from "../packages/testing/src/emulators/emulator.ts";
-import type { SimOrder } from "./sim-relay.ts";
 
 /** What a destination has promised at the moment. */
 export interface InFlightRules {
-  readonly order: SimOrder;
+  readonly order: "user" | "arrival" | "none";
   readonly maxInFlight: number;
 }
 
@@ -44,7 +43,7 @@ export function watched({ transport, rulesOf, onViolation }: InFlightOptions): T
 }
 
 /** Those whose events a request has; an event of nobody is nobody's. */
-export function usersOf({ body }: Pick<HttpRequest, "body">): readonly string[] {
+function usersOf({ body }: Pick<HttpRequest, "body">): readonly string[] {
   const users = new Set<string>();
   for (const event of eventsIn(Buffer.concat(body.map((chunk) => Buffer.from(chunk as string))))) {
     const user = userOf(event);

@@ -1,16 +1,18 @@
 /**
  * The whole system in one process from one seed: clients and a stranger, the relay's intake, log
- * and lanes, two Segment emulators, a Letter emulator after a translation, a filter and a redaction,
- * and one that knows duplicates by key alone, all at a distance and with poisonous events, on a virtual clock, network and disk. Each step does something or breaks something,
- * lets time pass, and checks what must hold at every instant; at the end the faults stop, and
- * everything a client made, and the relay took from a stranger, must be at each emulator once, or a
- * dead letter, or counted as left out or as lost to retention or damage. No request is without its
+ * and lanes, two Segment emulators, a Letter emulator after a translation, a filter and a
+ * redaction, and one that knows duplicates by key alone, all at a distance and with poisonous
+ * events, on a virtual clock, network and disk. Each step does something or breaks something, lets
+ * time pass, and checks what must hold at every instant; at the end the faults stop, and everything
+ * a client made, and the relay took from a stranger, must be at each emulator once, or a dead
+ * letter, or counted as left out or as lost to retention or damage. No request is without its
  * answer, and none ends the process.
  *
  * A seed's course changes with every change of what draws from it: what a seed has found is kept as
  * a test of the part at fault.
  */
 import type { PlantedBug } from "./planted-bug.ts";
+import { nextStep } from "./steps.ts";
 import { World } from "./world.ts";
 
 export interface Simulated {
@@ -33,7 +35,7 @@ export async function simulate(seed: number, steps: number, bug?: PlantedBug): P
     const world = new World(seed, bug);
     await world.startRelay();
     for (let step = 0; step < steps && world.violations.length === 0; step++) {
-      await world.step();
+      await world.step(nextStep(world.random));
       world.check(`step ${step}`);
       if (world.violations.length === 0) await world.look(step);
     }

@@ -1,6 +1,6 @@
 /** What can be done, and what can go wrong, in one step of the simulation. */
 import type { EmulatorFailure, SeededRandom } from "@waybill/testing";
-import type { World } from "./world.ts";
+import type { World, WorldStep } from "./world.ts";
 
 /** Retention that a lane which is behind loses events to. */
 const HARD_LIMIT_BYTES = 24_000;
@@ -72,11 +72,8 @@ const TOTAL_WEIGHT = STEPS.reduce((total, { weight }) => total + weight, 0);
 export const FAULT_KINDS: readonly string[] = FAULTS.map(({ name }) => name);
 
 /** What happens next. */
-export function nextStep(random: SeededRandom): StepKind {
+export function nextStep(random: SeededRandom): WorldStep {
   let roll = random.next() * TOTAL_WEIGHT;
-  return STEPS.find(({ weight }) => (roll -= weight) < 0) ?? TRACK;
-}
-
-export function isFault(kind: StepKind): boolean {
-  return FAULTS.includes(kind);
+  const kind = STEPS.find(({ weight }) => (roll -= weight) < 0) ?? TRACK;
+  return { name: kind.name, isFault: FAULTS.includes(kind), run: kind.run };
 }

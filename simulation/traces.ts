@@ -17,7 +17,7 @@ export class Traces {
   diskHasFailed = false;
   /** The shortest time after which anything may have been given up. */
   giveUpMs = Number.POSITIVE_INFINITY;
-  /** Dead letters that were looked at, by vendor. */
+  /** Dead letters by vendor that were looked at. */
   readonly #judged = VENDORS.map(() => new Set<string>());
 
   constructor(vendors: readonly SimVendor[], onViolation: (what: string) => void) {
@@ -88,7 +88,7 @@ function isLeftOut(index: number, reason: string | undefined, event: unknown): b
   return reason === "unsupported" || (reason === "filtered" && event === SKIPPED_EVENT) || event !== "E";
 }
 
-/** What was left out once is pending again when the cursor is lost, and those behind it are not. */
+/** What was left out once is pending again when the cursor is lost, and those after it are not. */
 function mayBeLeftOut(index: number, { event, userId }: Readonly<Record<string, unknown>>): boolean {
   return VENDORS[index] === "letter" && (event !== "E" || typeof userId !== "string");
 }

@@ -280,12 +280,12 @@ export class SimVendor {
 }
 
 /** What the simulation wrote into an event to know it again. */
-export function heldIn(event: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+function heldIn(event: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const held = event["properties"] ?? event["traits"];
   return typeof held === "object" && held !== null ? (held as Record<string, unknown>) : {};
 }
 
-export function isPoison(event: Readonly<Record<string, unknown>>): boolean {
+function isPoison(event: Readonly<Record<string, unknown>>): boolean {
   return heldIn(event)[POISON_PROPERTY] === true;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What there is in the simulation: two clients of several users each and a stranger, the relay, four
- * vendors at a distance, and everything that can go wrong between them.
+ * What there is in the simulation: two clients of several users each and a stranger, the relay,
+ * four vendors at a distance, and everything that can go wrong between them.
  */
 import {
   SeededRandom,
@@ -16,10 +16,16 @@ import { hostileRequest } from "./hostile.ts";
 import { People } from "./people.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { BATCH_EVENTS_LIMIT, type DestinationPlan, originOf, type Plan, SimRelay, VENDORS } from "./sim-relay.ts";
-import { isFault, nextStep } from "./steps.ts";
 import { Stranger } from "./stranger.ts";
 import { Traces } from "./traces.ts";
 import { createVendor, type SimVendor } from "./vendors.ts";
+
+/** Something that happens to a world. */
+export interface WorldStep {
+  readonly name: string;
+  readonly isFault: boolean;
+  readonly run: (world: World) => unknown;
+}
 
 /** Enough for what a relay does at once; with more, most of the time would be spent there. */
 const SETTLE_TURNS = 120;
@@ -167,9 +173,8 @@ export class World {
     };
   }
 
-  async step(): Promise<void> {
-    const kind = nextStep(this.random);
-    if (isFault(kind)) this.faults[kind.name] = (this.faults[kind.name] ?? 0) + 1;
+  async step(kind: WorldStep): Promise<void> {
+    if (kind.isFault) this.faults[kind.name] = (this.faults[kind.name] ?? 0) + 1;
     this.traces.hasRemoved ||= kind.name === "retentionOvertakes";
     this.traces.diskHasFailed ||= DISK_FAULTS.has(kind.name);
     await kind.run(this);

@@ -1,7 +1,7 @@
 /**
- * How much of a vendor's limit the relay uses that nobody told it, and how many requests it wastes
- * on finding out: a backlog that a vendor of each kind takes slower than the relay could send. The
- * vendors refuse with 429 and `Retry-After: 1`. Every kind has a relay of its own.
+ * How much of a vendor's limit the relay uses that nobody configured, and how many requests it
+ * wastes on finding out: a backlog that a vendor of each kind takes slower than the relay could
+ * send. The vendors refuse with 429 and `Retry-After: 1`. Every kind has a relay of its own.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

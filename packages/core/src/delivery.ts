@@ -106,7 +106,7 @@ export interface Batch {
    * sent: somebody has chosen to send it.
    */
   receivedAtMs?(index: number): number | undefined;
-  /** A parked event that is tried again, or what waited behind one. */
+  /** A parked event that is tried again, or what waited for one. */
   readonly parked?: boolean;
   /**
    * The events from `start` up to, not including, `end`, as a batch with a key of its own, derived

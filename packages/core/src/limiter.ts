@@ -90,7 +90,7 @@ const IDLE_PACE_MS = 600_000;
 const USED_SHARE = 0.75;
 
 const REFUSALS_OVER = 32;
-/** Beyond this share a 503 without Retry-After is no single event's. */
+/** Beyond this share a 503 without Retry-After is not a single event's. */
 const BUSY_SHARE = 0.1;
 
 /** A limit is exceeded for about this long before it is noticed, beside the round trip. */
@@ -113,8 +113,8 @@ export class Limiter {
   #inFlight = 0;
   #nextSequence = 0;
   readonly #waiting = new Set<Waiter>();
-  /** Who was told that it waits, by its signal: one batch may wait for several permits. */
-  readonly #told = new Map<AbortSignal, SendWatch>();
+  /** Who knows that it waits, by its signal: one batch may wait for several permits. */
+  readonly #informed = new Map<AbortSignal, SendWatch>();
   #timer: Timer | undefined;
   readonly #spacing = new Spacing();
   #stoppedUntil = Number.NEGATIVE_INFINITY;
@@ -216,7 +216,7 @@ export class Limiter {
       const waiter: Waiter = { give, context };
       const onAbort = (): void => {
         this.#waiting.delete(waiter);
-        if (this.#told.delete(soon)) watch.resumed();
+        if (this.#informed.delete(soon)) watch.resumed();
         resolve(undefined);
         this.#pump();
       };
@@ -265,15 +265,15 @@ export class Limiter {
   #tell(waitMs: number): void {
     for (const { context } of this.#waiting) {
       const { soon, watch } = context;
-      if (this.#told.has(soon)) continue;
-      this.#told.set(soon, watch);
+      if (this.#informed.has(soon)) continue;
+      this.#informed.set(soon, watch);
       watch.waiting(waitMs, this.#lastError ?? this.#reason());
     }
   }
 
   #tellResumed(): void {
-    for (const [key, watch] of this.#told) {
-      this.#told.delete(key);
+    for (const [key, watch] of this.#informed) {
+      this.#informed.delete(key);
       watch.resumed();
     }
   }

@@ -30,7 +30,7 @@ interface World {
   /** From when nothing may be sent until when. */
   readonly stops: { readonly fromMs: number; readonly untilMs: number }[];
   answer: (number: number) => Answer;
-  /** Batches that were told that they wait. */
+  /** Batches that know that they wait. */
   waiting(): number;
   send(soon?: AbortSignal): Promise<readonly Outcome[]>;
   /**
@@ -307,7 +307,7 @@ test("single events that are answered with 500 among successes shrink nothing", 
   expect(world.limiter.window).toBe(64);
 });
 
-test("a single 503 without Retry-After is no congestion; a third of all is", async () => {
+test("a single 503 without Retry-After is not congestion; a third of all is", async () => {
   const world = setUp();
   await busyFor(world, 2_000);
   world.answer = (number) => (number % 200 === 0 ? { status: 503, afterMs: 100 } : FAST);

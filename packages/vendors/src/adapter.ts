@@ -58,7 +58,9 @@ export interface OutboundAdapter<Destination extends object = DestinationOptions
    * each event's own id. `nothing`: an event whose answer was lost may count twice.
    */
   readonly knowsDuplicatesBy: "batch" | "event" | "nothing";
-  /** In which order its events are delivered where the configuration does not say. Default: `user`. */
+  /**
+   * In which order its events are delivered where the configuration does not say. Default: `user`.
+   */
   readonly defaultOrder?: DeliveryOrder;
   /**
    * From canonical events to its own. `read` reads an event of any vendor as a canonical one;

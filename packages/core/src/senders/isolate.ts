@@ -23,7 +23,10 @@ export interface IsolateOptions {
 }
 
 const TOO_MANY_REQUESTS = 429;
-/** Attempts of a batch while others pass, before it is halved; of a single event, before it is parked. */
+/**
+ * Attempts of a batch while others pass, before it is halved; of a single event, before it is
+ * parked.
+ */
 const TRIES = 2;
 /** Attempts before parts are tried although nothing passes. */
 const PROBE_AFTER = { event: 3, batch: 10 };

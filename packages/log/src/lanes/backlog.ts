@@ -3,7 +3,7 @@
  * as it was read ahead.
  *
  * Every event between the frontier and what was read is in exactly one place: queued in its strand,
- * leased, waiting behind a parked user, part of a gap, or settled.
+ * leased, waiting for a parked user, part of a gap, or settled.
  */
 import type { BatchLimits } from "@waybill/core";
 import { fitting, type LogBatch, type Piece, pieceBytes } from "../batch.ts";
@@ -90,8 +90,8 @@ export class Backlog {
     // events that get them.
     const position = Math.min(state.position, log.head);
     const known = position < state.position ? { ...state, strands: undefined, parked: undefined, leased: 0 } : state;
-    const { leased: planned = 0, parked } = known;
-    const one = [{ residue: 0, modulus: 1, position, planned }];
+    const { leased, parked } = known;
+    const one = [{ residue: 0, modulus: 1, position, planned: leased || 0 }];
     const strands = (known.strands === undefined ? undefined : parseStrands(known.strands, position)) ?? one;
     this.strands = new Strands(strands.map((strand) => ({ ...strand, position: Math.min(strand.position, log.head) })));
     this.parked = new Parked(parked === undefined ? [] : (parseParked(parked, position) ?? []), now());
@@ -194,8 +194,8 @@ export class Backlog {
    * otherwise.
    */
   #join({ maxEvents }: BatchLimits, order: EventOrder): void {
-    // What is parked is found again by what the strands are made by; and it must not keep new events
-    // from being read.
+    // What is parked is found again by what the strands are made by; and it must not keep new
+    // events from being read.
     this.#joining = false;
     if (this.parked.size > 0) return;
     if (this.strands.only === undefined) {
@@ -226,7 +226,7 @@ export class Backlog {
   #unblocked(strand: Strand, count: number): number {
     if (this.strands.only !== undefined && this.parked.size === 0) return count;
     let free = 0;
-    for (const { record, start, end } of [...strand.queue]) {
+    for (const { record, start, end } of strand.queue) {
       if (free >= count) break;
       if (this.parked.size === 0 && !this.#order.hasTies(record)) {
         free += end - start;
@@ -340,7 +340,9 @@ export class Backlog {
     }
   }
 
-  /** Memory of what is before the frontier is used again, and who is not parked any more forgotten. */
+  /**
+   * Memory of what is before the frontier is used again, and who is not parked any more forgotten.
+   */
   recycle(): void {
     if (this.parked.size > 0)
       this.parked.prune((hash) => this.strands.firstOf(this.strands.strandOf(hash), this.readTo));
@@ -397,7 +399,7 @@ export class Backlog {
     const strand = this.strands.strandOf(this.#order.strandHashAt(record, at));
     const held = this.parked.size === 0 ? "none" : this.#hold(record, at);
     if (held === "held") return;
-    // What a parked user had settled may be behind the position of its strand.
+    // What a parked user had settled may be after the position of its strand.
     const user = this.parked.size === 0 ? undefined : this.parked.userOf(this.hashAt(record, at));
     if (held === "none" && position < Math.max(strand.from, user?.first ?? 0)) {
       this.settledUnread -= 1;
@@ -464,7 +466,9 @@ export class Backlog {
     return first - from - known;
   }
 
-  /** Settled events before `first` that the state has to tell of, as they are about to be removed. */
+  /**
+   * Settled events before `first` that the state has to tell of, as they are about to be removed.
+   */
   settledBefore(first: Position): number {
     let settled = 0;
     for (let one = this.first; one < Math.min(first, this.readTo); one++) if (!this.isOpen(one)) settled += 1;

@@ -30,7 +30,7 @@ export interface FateTail {
   /** Events per fate before it, since the lane began to keep fates. */
   readonly before: FateCounts;
   /**
-   * From which block on there may be outcomes of events behind the tail, settled before others in
+   * From which block on there may be outcomes of events after the tail, settled before others in
    * front of them. Absent: there are none.
    */
   readonly aheadFrom?: Position;

@@ -107,7 +107,7 @@ export class Fates {
   #leaving: Runs | undefined;
   #flushing: Promise<void> | undefined;
   readonly #counts: Map<number, number>;
-  /** Settled behind the tail and not delivered, by position. */
+  /** Settled after the tail and not delivered, by position. */
   readonly #ahead = new Map<Position, number>();
   /** What a block has of events that are settled once more, after a crash. */
   readonly #stale = new Set<Position>();
@@ -180,7 +180,10 @@ export class Fates {
     this.#push(1, fateCode(outcome));
   }
 
-  /** An event behind the others has got its outcome; {@link passTo} gives it its place. */
+  /**
+   * An event after others that are not settled has got its outcome; {@link passTo} gives it its
+   * place.
+   */
   settleAhead(position: Position, outcome: Outcome): void {
     this.#noteAhead(position, fateCode(outcome));
   }
@@ -229,7 +232,7 @@ export class Fates {
   }
 
   /**
-   * That an event behind {@link end} was delivered is written down like other outcomes: what else
+   * That an event after {@link end} was delivered is written down like other outcomes: what else
    * shows it is about to be removed.
    */
   writeDelivered(position: Position): void {
@@ -244,19 +247,19 @@ export class Fates {
     this.#ahead.clear();
   }
 
-  /** Whether it has to be told of delivered events one by one. */
+  /** Whether delivered events have to be noted one by one. */
   get mindsDelivered(): boolean {
     return this.#stale.size > 0;
   }
 
-  /** A parked event has got its outcome, after those behind it. */
+  /** A parked event has got its outcome, later than those after it. */
   patch(position: Position, outcome: Outcome | "expired"): void {
     const code = outcome === "expired" ? EXPIRED : fateCode(outcome);
     add(this.#counts, code, 1);
     this.#unwritten.patch.set(position, code);
   }
 
-  /** What became of an event behind {@link end} that is settled. */
+  /** What became of an event after {@link end} that is settled. */
   aheadAt(position: Position): Fate {
     return fateOf(this.#ahead.get(position) ?? this.#otherwise(position));
   }

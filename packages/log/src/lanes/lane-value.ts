@@ -29,9 +29,14 @@ export interface LaneStateValue {
   readonly ahead?: number;
   /** Every event before it is settled or parked. Absent where it is `position`. */
   readonly frontier?: Position;
-  /** Of the events before `first`, which retention removes, those from `position` on that are settled. */
+  /**
+   * Of the events before `first`, which retention removes, those from `position` on that are
+   * settled.
+   */
   readonly removing?: { readonly first: Position; readonly settled: number };
-  /** Dead letters there were, so that none is kept twice. Absent in states of before it was noted. */
+  /**
+   * Dead letters there were, so that none is kept twice. Absent in states of before it was noted.
+   */
   readonly dead?: Position;
   /** What became of the newest events. Absent in states of before lanes kept fates. */
   readonly fates?: FateTail;
@@ -142,7 +147,7 @@ const STRAND = /^([0-7])([0-9a-z]+)(?::([0-9a-z]+))?$/;
 
 /**
  * For each its depth in the tree of halves, its offset from the lane's `position`, and `:planned`,
- * numbers in base 36. The order says which is which: `r` of `m` stands where its halves would, first
+ * numbers in base 36. The order says which is which: `r` of `m` is where its halves would be, first
  * `r` of `2m`, then `r + m`.
  */
 export function strandsText(strands: readonly StrandValue[], from: Position): string {

@@ -242,7 +242,7 @@ export class LogStore implements Store {
     return new LogBatch(this.#options.name, pieces, { parked, hashAt, ages: true });
   }
 
-  /** A parked event that is to be tried again, or what waited behind one that has its outcome. */
+  /** A parked event that is to be tried again, or what waited for one that has its outcome. */
   async #leaseParked(limits: BatchLimits): Promise<Batch | undefined> {
     const user = this.#backlog.parked.due(this.#now);
     if (user === undefined) return undefined;

@@ -1,13 +1,13 @@
 /**
  * Users whose events are set aside, because the first of them fails while others pass. That one is
- * tried alone, now and then; the later ones wait behind it, and go once it has its outcome. They
+ * tried alone, now and then; the later ones wait for it, and go once it has its outcome. They
  * stay in the log; here are their positions.
  *
  * Bounded: at most so many users, and so many events that wait. What has no room holds up its
  * strand, as it would without this.
  *
  * Durable: the state has the hash of each user, its first open event, and for how long that has
- * failed. Which events wait behind it is found by reading the log again from there.
+ * failed. Which events wait for it is found by reading the log again from there.
  */
 import type { Position } from "../types.ts";
 import { PARKED_MAX, type ParkedValue } from "./lane-value.ts";
@@ -44,7 +44,7 @@ export interface ParkedUser {
   failures: number;
   /** How many of its first events are being tried. */
   leased: number;
-  /** Its first event has its outcome: those behind it go together. */
+  /** Its first event has its outcome: those after it go together. */
   passing: boolean;
 }
 
@@ -79,7 +79,7 @@ export class Parked {
     return PARKED_MAX - this.#byHash.size;
   }
 
-  /** Events at `position` and behind it. */
+  /** Events at `position` and after it. */
   eventsFrom(position: Position): number {
     let events = 0;
     for (const one of this.#positions) if (one >= position) events += 1;
@@ -184,7 +184,9 @@ export class Parked {
     return user.failedMs;
   }
 
-  /** Retention has taken what is before `first`. Returns what waited there, but what is being tried. */
+  /**
+   * Retention has taken what is before `first`. Returns what waited there, but what is being tried.
+   */
   removeBefore(first: Position): readonly Position[] {
     const removed: Position[] = [];
     for (const user of this.#byHash.values()) {

@@ -96,7 +96,10 @@ export class ReadAhead {
     return this.#held === 0 || this.#memory.room(this.#held, READ_BYTES) > 0;
   }
 
-  /** How many strands with batches of so many bytes, and as much again behind each, there is room for. */
+  /**
+   * How many strands with batches of so many bytes, and as much again after each, there is room
+   * for.
+   */
   strandsOf(batchBytes: number): number {
     return Math.max(STRANDS_MIN, Math.floor(LANE_MAX_BYTES / (2 * batchBytes)));
   }

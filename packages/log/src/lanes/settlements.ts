@@ -132,7 +132,9 @@ export class Settlements {
     this.#removedTo = first;
   }
 
-  /** What is before `first` is about to be removed: what shows that it is settled is written down. */
+  /**
+   * What is before `first` is about to be removed: what shows that it is settled is written down.
+   */
   writeBefore(first: Position): void {
     const end = Math.min(first, this.#backlog.readTo);
     for (let position = this.#fates?.end ?? end; position < end; position++)

@@ -1,20 +1,21 @@
 /**
  * The strands of a lane: a strand is the events whose order hash leaves the same residue when it is
- * divided by the strand's modulus. Each strand is first in, first out, and has one batch on its way;
- * strands do not wait for each other. So events of one user keep their order, and many batches are
- * in flight.
+ * divided by the strand's modulus. Each strand is first in, first out, and has one batch on its
+ * way; strands do not wait for each other. So events of one user keep their order, and many batches
+ * are in flight.
  *
  * A lane begins with one strand of everything: its events leave as they lie in the log, and nobody
  * looks into them. A strand splits in two when it has just been settled and its lane is bound by
- * latency: `r` of `m` becomes `r` and `r + m` of `2m`, both from the same position. So no batch that
- * was planned ever changes its members. Once the lane has caught up all strands become one again.
+ * latency: `r` of `m` becomes `r` and `r + m` of `2m`, both from the same position. So no batch
+ * that was planned ever changes its members. Once the lane has caught up all strands become one
+ * again.
  */
 import type { BatchLimits } from "@waybill/core";
 import { fitting, type LogBatch, type Piece, pieceBytes, slicePieces } from "../batch.ts";
 import type { LogRecord, Position } from "../types.ts";
 import { STRANDS_MAX, type StrandValue } from "./lane-value.ts";
 
-/** Grows by the events behind it. */
+/** Grows by the events after it. */
 interface QueuedPiece extends Piece {
   end: number;
 }
@@ -180,7 +181,9 @@ export class Strands {
     return true;
   }
 
-  /** Takes what is before `first` out of the queues, but what is leased. Returns their positions. */
+  /**
+   * Takes what is before `first` out of the queues, but what is leased. Returns their positions.
+   */
   removeBefore(first: Position): Position[] {
     const removed: Position[] = [];
     for (const strand of this.#all) {

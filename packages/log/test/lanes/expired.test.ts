@@ -170,7 +170,7 @@ test("a store that is closed with a batch on its way counts what was removed aft
   await log.close();
   const again = await open(disk);
   expect(again.store.account()).toMatchObject({ accepted: 40, expired: again.log.first, balanced: true });
-  // What was not on its way was told before.
+  // What was not on its way was reported before.
   expect(again.expired).toEqual([2]);
 });
 
