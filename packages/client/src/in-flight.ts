@@ -12,26 +12,26 @@ export const MAX_IN_FLIGHT = 32;
 
 export interface InFlight {
   /** How many there may be now. */
-  readonly window: () => number;
+  readonly width: () => number;
   readonly observe: (attempt: Attempt) => void;
 }
 
 export function inFlight(store: Pick<Store, "pending">, { maxEvents, maxBytes }: BatchLimits, clock: Clock): InFlight {
   let most = 1;
   let shrunkAtMs = 0;
-  const window = (): number => {
+  const width = (): number => {
     const { events, bytes } = store.pending();
     return Math.max(1, Math.min(most, Math.floor(Math.max(events / maxEvents, bytes / maxBytes))));
   };
   return {
-    window,
+    width,
     observe({ atMs, status, delivered }) {
       if (status === undefined || status === 429 || status === 503) {
         // What left before the last time tells nothing of the smaller number.
         if (atMs < shrunkAtMs) return;
         shrunkAtMs = clock.now();
         most = most >> 1 || 1;
-      } else if (delivered > 0 && window() === most) most = Math.min(MAX_IN_FLIGHT, most + 1);
+      } else if (delivered > 0 && width() === most) most = Math.min(MAX_IN_FLIGHT, most + 1);
     },
   };
 }

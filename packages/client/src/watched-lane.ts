@@ -62,7 +62,7 @@ export function watchedLane(
 
   const { backoffBaseMs, backoffMaxMs, transport = host.runtime.transport } = options;
   const runtime = { ...host.runtime, transport };
-  const { window, observe } = inFlight(store, protocol.limits, runtime.clock);
+  const { width, observe } = inFlight(store, protocol.limits, runtime.clock);
   const lane = createLane({
     store,
     sender: createSender({
@@ -76,7 +76,7 @@ export function watchedLane(
     limits: protocol.limits,
     // What is a full batch waits for no other event.
     trigger: { ...options, flushAt: Math.min(options.flushAt, protocol.limits.maxEvents) },
-    window,
+    width,
     onAttempt(attempt) {
       observe(attempt);
       last = attempt;

@@ -191,7 +191,7 @@ test("what an anonymous user did arrives before the identify and the alias that 
     5,
     { flushAt: 5 },
   );
-  // Fills the window first.
+  // Fills the width first.
   for (let index = 0; index < 500; index++) client.track({ userId: `w${index}`, event: "E" });
   for (let index = 0; index < 300; index++) {
     client.track({ anonymousId: `a${index}`, event: "E", messageId: `${index}:0` });
@@ -221,7 +221,7 @@ test("flush waits for what was there when it was called, however much overtakes 
     10,
     { flushAt: 10, timeoutMs: 3_600_000 },
   );
-  // Answers that were good: the window is open.
+  // Answers that were good: the width is open.
   for (let index = 0; index < 500; index++) client.track({ userId: `${index}`, event: "E" });
   await until(clock, client.flush());
   client.track({ userId: "slow", event: "E", messageId: "slow" });
@@ -293,41 +293,41 @@ test("with several requests on their way drop-oldest gives up what waits, and wh
   expect(new Set([...arrived, ...dropped]).size).toBe(3_000);
 });
 
-test("the window grows by one per good answer while it is used, halves once per round trip, and is never below one", () => {
+test("the width grows by one per good answer while it is used, halves once per round trip, and is never below one", () => {
   const clock = new VirtualClock();
   let events = 1_000_000;
   const store = { pending: () => ({ events, bytes: 0, oldestAtMs: 0 }) };
-  const { window, observe } = inFlight(store, { maxEvents: 100, maxBytes: 1_000 }, clock);
+  const { width, observe } = inFlight(store, { maxEvents: 100, maxBytes: 1_000 }, clock);
   const attempt = { bytes: 1, events: 1, durationMs: 1, retryable: 0, rejected: 0, halted: 0, reason: undefined };
   const answer = (status: number | undefined, atMs = clock.now()): void =>
     observe({ ...attempt, atMs, status, delivered: status === 200 ? 1 : 0 });
-  expect(window()).toBe(1);
+  expect(width()).toBe(1);
   for (let answers = 0; answers < 15; answers++) answer(200);
-  expect(window()).toBe(16);
+  expect(width()).toBe(16);
   events = 550;
-  expect(window()).toBe(5);
+  expect(width()).toBe(5);
   // There was no use for more.
   answer(200);
   events = 0;
-  expect(window()).toBe(1);
+  expect(width()).toBe(1);
   events = 1_000_000;
-  expect(window()).toBe(16);
+  expect(width()).toBe(16);
   const leftAt = clock.now() - 50;
   answer(429, leftAt);
-  expect(window()).toBe(8);
+  expect(width()).toBe(8);
   // Of the same round trip.
   answer(429, leftAt);
-  expect(window()).toBe(8);
+  expect(width()).toBe(8);
   clock.jump(100);
   answer(503);
-  expect(window()).toBe(4);
+  expect(width()).toBe(4);
   for (let answers = 0; answers < 5; answers++) {
     clock.jump(100);
     answer(undefined);
   }
-  expect(window()).toBe(1);
+  expect(width()).toBe(1);
   for (let answers = 0; answers < 100; answers++) answer(200);
-  expect(window()).toBe(MAX_IN_FLIGHT);
+  expect(width()).toBe(MAX_IN_FLIGHT);
 });
 
 test("a spool has several requests on their way, each user's in order, over close and opening again", async () => {

@@ -22,7 +22,7 @@ export interface LaneOptions {
   readonly limits: BatchLimits;
   readonly trigger: LaneTrigger;
   /** How many batches may be on their way at once; asked before each lease. */
-  readonly window: () => number;
+  readonly width: () => number;
   /** How long a halted lane waits before it tries one batch. Default 60 s. */
   readonly probeMs?: number;
   /** After each change of mode. If it throws, as any of these, the lane fails. */
@@ -32,11 +32,11 @@ export interface LaneOptions {
 }
 
 /** Those of a lane that somebody operates, over a store that may plan its batches. */
-export interface OperatedLaneOptions extends Omit<LaneOptions, "window"> {
+export interface OperatedLaneOptions extends Omit<LaneOptions, "width"> {
   /** For what is wrong with it. */
   readonly name: string;
   /** Default 1. */
-  readonly window?: () => number;
+  readonly width?: () => number;
   /** After each settled batch. If it throws, as any of these, the lane fails. */
   readonly onSettled?: (batch: Batch, outcomes: readonly Outcome[]) => void;
 }

@@ -242,11 +242,11 @@ export class Lane {
 
   /** Whether one more batch may leave, beside those on their way. */
   #hasRoom(): boolean {
-    const { store, trigger, window } = this.options;
+    const { store, trigger, width } = this.options;
     return (
       this.#busy &&
       this.next === undefined &&
-      this.flights.size < window() &&
+      this.flights.size < width() &&
       (this.#blockedAt < 0 || store.tail >= this.#blockedAt + trigger.flushAt)
     );
   }
@@ -314,7 +314,7 @@ export class Lane {
 
   /** Leases and sends as long as there is room and something to send. */
   async #fill(): Promise<void> {
-    while (this.next === undefined && this.#halted === undefined && this.flights.size < this.options.window()) {
+    while (this.next === undefined && this.#halted === undefined && this.flights.size < this.options.width()) {
       if (!this.#forced && this.#waiters.length === 0 && !this.#ripe()) break;
       this.#forced = false;
       const { store, limits } = this.options;

@@ -30,8 +30,8 @@ export class OperatedLane extends Lane {
   #deliveredAt = Number.NEGATIVE_INFINITY;
   #lastErrorAtMs: number | undefined;
 
-  constructor({ name, onSettled, window = () => 1, ...options }: OperatedLaneOptions) {
-    super({ ...options, sender: checked(options.sender), window: () => (this.#cautious ? 1 : window()) });
+  constructor({ name, onSettled, width = () => 1, ...options }: OperatedLaneOptions) {
+    super({ ...options, sender: checked(options.sender), width: () => (this.#cautious ? 1 : width()) });
     this.name = name;
     this.#onSettled = onSettled;
   }

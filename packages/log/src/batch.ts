@@ -137,6 +137,11 @@ export class LogBatch implements Batch {
     return this.of(slicePieces(this.pieces, start, end));
   }
 
+  positionAt(index: number): Position {
+    const { record, at } = this.locate(index);
+    return record.first + at;
+  }
+
   /** The record of the event at `index`, and the event's place in it. */
   locate(index: number): { readonly record: LogRecord; readonly at: number } {
     if (index < this.#eventsBefore) {

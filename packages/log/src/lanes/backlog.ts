@@ -7,50 +7,14 @@
  */
 import type { BatchLimits } from "@waybill/core";
 import { fitting, type LogBatch, type Piece, pieceBytes } from "../batch.ts";
-import type { Log, LogRecord, Position } from "../types.ts";
-import { type EventOrder, type OrderOf, OrderReader } from "./event-order.ts";
-import { type LaneStateValue, parseParked, parseStrands } from "./lane-value.ts";
+import type { LogRecord, Position } from "../types.ts";
+import type { BacklogOptions, Chosen, Gap, RoundTrip } from "./backlog-types.ts";
+import { type EventOrder, OrderReader } from "./event-order.ts";
+import { parseParked, parseStrands } from "./lane-value.ts";
 import { type Held, Parked, type ParkedUser } from "./parked.ts";
-import { ReadAhead, type ReadMemory } from "./read-ahead.ts";
+import { pieceAt } from "./piece-at.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { type Strand, Strands } from "./strands.ts";
-
-export interface BacklogOptions {
-  readonly log: Log;
-  readonly memory: ReadMemory;
-  readonly state: LaneStateValue;
-  readonly order: EventOrder;
-  readonly orderOf: () => OrderOf | undefined;
-  /** Monotonic. */
-  readonly now: () => number;
-  /** An event was settled before a crash that the state does not know of. */
-  readonly onUnsettled: (position: Position) => void;
-}
-
-/** Positions without a record: removed by retention, or damaged. */
-export interface Gap {
-  readonly from: Position;
-  readonly to: Position;
-  readonly expired: number;
-  readonly damaged: number;
-  /** The ledger has them already. */
-  readonly counted: boolean;
-}
-
-export interface Chosen {
-  readonly strand: Strand;
-  readonly count: number;
-  /** Reading on would not make it a better batch. */
-  readonly isFull: boolean;
-}
-
-/** How a batch fared, for {@link Backlog.maySplit}. */
-export interface RoundTrip {
-  readonly batch: LogBatch;
-  /** That it could have had. */
-  readonly maxEvents: number;
-  readonly tookMs: number;
-  readonly maxInFlight: number;
-}
 
 /**
  * A round trip that takes longer than this, and as much again for each KiB, is mostly waiting: the
@@ -320,24 +284,13 @@ export class Backlog {
   async piecesOf(user: ParkedUser, limits: BatchLimits): Promise<readonly Piece[] | undefined> {
     const pieces: Piece[] = [];
     for (const { position, byte } of user.events.slice(0, limits.maxEvents)) {
-      const piece = await this.#pieceAt(position, byte);
+      const piece = await pieceAt(this.#options.log, { position, byte });
       if (piece === undefined) break;
       if (this.#waitsForTie(piece.record, piece.start, user)) return pieces.length === 0 ? undefined : pieces;
       pieces.push(piece);
       if (fitting(pieces, limits, { gaps: "are chosen" }) < pieces.length) return pieces.slice(0, -1);
     }
     return pieces;
-  }
-
-  async #pieceAt(position: Position, byte: number): Promise<Piece | undefined> {
-    const reader = this.#options.log.reader({ position, byte });
-    try {
-      const [record] = await reader.read(1);
-      const start = position - (record?.first ?? Number.POSITIVE_INFINITY);
-      return record === undefined || start < 0 ? undefined : { record, start, end: start + 1 };
-    } finally {
-      await reader.close();
-    }
   }
 
   /**

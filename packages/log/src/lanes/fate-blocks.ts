@@ -48,10 +48,10 @@ export interface BlockHead extends FateCounts {
    * `patch`: single events that were set aside and have their outcome now; `ahead`: single events
    * that were settled before others in front of them, and not delivered.
    */
-  readonly form: "runs" | "map" | SparseForm;
+  readonly form: "runs" | "map" | SparseEncoding;
 }
 
-export type SparseForm = "patch" | "ahead";
+export type SparseEncoding = "patch" | "ahead";
 
 export const NOT_ADDRESSED = 0;
 export const DELIVERED_CODE = 1;
@@ -170,7 +170,7 @@ export function bodyAt(body: Uint8Array, { form }: BlockHead, offset: number): n
   return form === "map" ? (body[offset] ?? 0) : runAt(decodeRuns(body), offset);
 }
 
-export function isSparse(form: BlockHead["form"]): form is SparseForm {
+export function isSparse(form: BlockHead["form"]): form is SparseEncoding {
   return form === "patch" || form === "ahead";
 }
 
@@ -257,7 +257,7 @@ export function totalOf({ delivered, rejected, expired, dropped }: FateCounts): 
   return delivered + rejected + expired + Object.values(dropped).reduce((sum, count) => sum + count, 0);
 }
 
-const FORMS: ReadonlySet<unknown> = new Set<BlockHead["form"]>(["runs", "map", "patch", "ahead"]);
+const ENCODINGS: ReadonlySet<unknown> = new Set<BlockHead["form"]>(["runs", "map", "patch", "ahead"]);
 
 /** `undefined` for a record that is not a block, whatever its checksum says. */
 export function headOf({ metadata }: LogRecord): BlockHead | undefined {
@@ -265,7 +265,7 @@ export function headOf({ metadata }: LogRecord): BlockHead | undefined {
     const head = JSON.parse(metadata) as Partial<BlockHead> | null;
     const numbers = [head?.first, head?.count, head?.delivered, head?.rejected, head?.expired];
     const isBlock = numbers.every((one) => Number.isSafeInteger(one)) && typeof head?.dropped === "object";
-    return isBlock && FORMS.has(head.form) ? (head as BlockHead) : undefined;
+    return isBlock && ENCODINGS.has(head.form) ? (head as BlockHead) : undefined;
   } catch {
     return undefined;
   }

@@ -49,7 +49,7 @@ import {
   NOT_ADDRESSED,
   PARKED,
   runAt,
-  type SparseForm,
+  type SparseEncoding,
   totalOf,
   viewOf,
 } from "./fate-blocks.ts";
@@ -112,7 +112,7 @@ export class Fates {
   /** What a block has of events that are settled once more, after a crash. */
   readonly #stale = new Set<Position>();
   /** What no block of single events has yet. */
-  readonly #unwritten: Readonly<Record<SparseForm, Map<Position, number>>> = { patch: new Map(), ahead: new Map() };
+  readonly #unwritten: Readonly<Record<SparseEncoding, Map<Position, number>>> = { patch: new Map(), ahead: new Map() };
   #aheadFrom: Position | undefined;
   readonly #isUnsure: boolean;
   #doubtTo: Position = 0;
@@ -378,7 +378,7 @@ export class Fates {
     if (this.#isTailLong || (whole && this.#tail.list.length > 0)) await this.#appendTail();
   }
 
-  async #appendSparse(form: SparseForm): Promise<void> {
+  async #appendSparse(form: SparseEncoding): Promise<void> {
     const unwritten = this.#unwritten[form];
     const entries = [...unwritten].sort(([one], [other]) => one - other);
     unwritten.clear();

@@ -10,12 +10,8 @@
  * been acted on without our knowing: whatever happens, the same events go again in the same batch
  * under the same key.
  *
- * A state that cannot be written (the disk fails) is kept in memory and written with the next one:
- * delivery goes on.
- *
- * Retention may remove what the lane still needs. All of it but the batches on their way is expired
- * in that moment, read ahead or not; a batch gets its own outcomes, and what of it would have to be
- * sent again is expired then.
+ * A state that cannot be written is written with the next one: delivery goes on. What retention
+ * removes and the lane still needs is expired in that moment, but the batches on their way.
  */
 import {
   type AccountView,
@@ -29,15 +25,17 @@ import {
 } from "@waybill/core";
 import { LogBatch, type Piece } from "../batch.ts";
 import type { Position } from "../types.ts";
-import { Backlog, type Chosen } from "./backlog.ts";
+import { Backlog } from "./backlog.ts";
+import type { Chosen } from "./backlog-types.ts";
 import { type Fate, totalOf } from "./fate-blocks.ts";
-import { type LaneStateValue, type LaneVendor, parkedText, strandsText, withVendor } from "./lane-value.ts";
+import { type LaneStateValue, type LaneVendor, withVendor } from "./lane-value.ts";
 import { type Lease, Leases } from "./leases.ts";
 import { DELIVERY, type LogStoreDelivery, type LogStoreOptions } from "./log-store-options.ts";
 import type { ParkedUser } from "./parked.ts";
 import { ReadMemory } from "./read-ahead.ts";
 import { Settlements } from "./settlements.ts";
 import { type Skip, skipOf } from "./skip.ts";
+import { backlogValue, ledgerValue } from "./state-value.ts";
 import { StateWriter } from "./state-writer.ts";
 import type { Strand } from "./strands.ts";
 
@@ -279,7 +277,10 @@ export class LogStore implements Store {
     const lease = this.#leases.get(batch);
     if (lease?.planning !== true) return true;
     await this.#writer.write();
-    if (this.#delivery.durableLease) await this.#options.state.sync();
+    if (this.#delivery.durableLease) {
+      if (this.#writer.error !== undefined) throw this.#writer.error;
+      await this.sync();
+    }
     lease.planning = false;
     return true;
   }
@@ -304,7 +305,7 @@ export class LogStore implements Store {
         this.#backlog.park(batch, index, this.#now);
         continue;
       }
-      this.#settlements.settle(outcome, () => positionOf(batch, index));
+      this.#settlements.settle(outcome, () => batch.positionAt(index));
       if (outcome.status === "delivered") this.#deliveredAt = this.#now;
     }
     this.#backlog.strands.endLease(strand, settled);
@@ -340,7 +341,7 @@ export class LogStore implements Store {
     this.#options.deadLetters.counted(batch);
     user.leased = 0;
     for (let index = 0; index < settled; index++)
-      this.#settlements.settleParked(user, positionOf(batch, index), outcomes[index] as Outcome);
+      this.#settlements.settleParked(user, batch.positionAt(index), outcomes[index] as Outcome);
     if (failed?.status === "parked" && !isGivenUp) this.#backlog.parked.failed(user, now, othersPassed);
     this.#settlements.expireRead(this.#options.log.first);
     this.#settlements.advance();
@@ -436,39 +437,16 @@ export class LogStore implements Store {
 
   #value(): LaneStateValue {
     const { fates, deadLetters } = this.#options;
-    const { delivered, rejected, expired, dropped } = this.#settlements.account.state();
-    const { strands, parked, frontier, readTo, firstByte } = this.#backlog;
-    const { only } = strands;
-    const position = this.neededFrom;
-    const ahead = this.#settledFrom(position);
+    const backlog = this.#backlog;
+    const removing = this.#removing <= backlog.first ? undefined : this.#removing;
     return {
       base: this.#base,
-      position,
-      byte: firstByte,
-      delivered,
-      rejected,
-      expired,
-      dropped,
-      leased: only?.planned ?? 0,
+      ...ledgerValue(this.#settlements.account.state()),
       dead: deadLetters.countedTo,
-      ...(only === undefined || parked.size > 0 ? { order: this.#backlog.order } : {}),
-      ...(only === undefined || position !== frontier
-        ? { strands: strandsText(strands.values(readTo), position) }
-        : {}),
-      ...(parked.size === 0 ? {} : { parked: parkedText(parked.values(), position) }),
-      ...(ahead === 0 ? {} : { ahead }),
-      ...(position === frontier ? {} : { frontier }),
-      ...(this.#removing <= position
-        ? {}
-        : { removing: { first: this.#removing, settled: this.#backlog.settledBefore(this.#removing) } }),
+      ...backlogValue(backlog, { ahead: this.#settledFrom(backlog.first), removing }),
       ...(fates === undefined ? {} : { fates: fates.tail }),
       ...(this.#unkept === 0 ? {} : { unkept: this.#unkept }),
       ...(this.#vendors.length === 0 ? {} : { vendors: this.#vendors }),
     };
   }
-}
-
-function positionOf(batch: LogBatch, index: number): Position {
-  const { record, at } = batch.locate(index);
-  return record.first + at;
 }

@@ -1,7 +1,8 @@
 import { Account, type AccountState, isOpen, type Outcome } from "@waybill/core";
 import type { LogBatch } from "../batch.ts";
 import type { Position } from "../types.ts";
-import type { Backlog, Gap } from "./backlog.ts";
+import type { Backlog } from "./backlog.ts";
+import type { Gap } from "./backlog-types.ts";
 import type { Fate } from "./fate-blocks.ts";
 import type { Fates } from "./fates.ts";
 import type { ParkedUser } from "./parked.ts";

@@ -1,6 +1,6 @@
 /** What the parts of a destination make of its configuration. */
 import { type BatchLimits, type LaneTrigger, type Limiter, type LimiterOptions } from "@waybill/core";
-import type { LogStoreDelivery } from "@waybill/log";
+import type { LogStore, LogStoreDelivery } from "@waybill/log";
 import { orderHashesOf } from "@waybill/vendors/registry";
 import type { DestinationConfig } from "../config/types.ts";
 import { destinationAdapterOf } from "./adapters.ts";
@@ -27,8 +27,22 @@ export function limiterOptionsOf({
   return { maxInFlight, maxPerSecond: maxRequestsPerSecond, backoffMaxMs };
 }
 
-export function triggerOf({ lingerMs }: DestinationConfig, { maxEvents, maxBytes }: BatchLimits): LaneTrigger {
-  return { flushAt: maxEvents, flushBytes: maxBytes, flushIntervalMs: lingerMs };
+/** Events that only wait for parked ones are looked after no more often than this. */
+const HELD_INTERVAL_MS = 500;
+
+export function triggerOf(
+  { lingerMs }: DestinationConfig,
+  { maxEvents, maxBytes }: BatchLimits,
+  store: Pick<LogStore, "pending">,
+): LaneTrigger {
+  return {
+    flushAt: maxEvents,
+    flushBytes: maxBytes,
+    get flushIntervalMs() {
+      const { events, held = 0 } = store.pending();
+      return held > 0 && held === events ? Math.max(HELD_INTERVAL_MS, lingerMs) : lingerMs;
+    },
+  };
 }
 
 /** The vendor's limits, or less where the configuration says so. */

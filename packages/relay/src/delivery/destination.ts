@@ -33,6 +33,7 @@ import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import { destinationAdapterOf } from "./adapters.ts";
 import { answerOf, forCaller, isPlainPath, isRedirect } from "./caller-answers.ts";
+import { attemptsDirectory, hasTraces, tellVendor } from "./destination-files.ts";
 import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
 import type { SenderSettings } from "./extension.ts";
 import { FileWriter } from "./file-writer.ts";
@@ -138,8 +139,8 @@ export class Destination {
       sender: this.#sender,
       runtime,
       limits: this.#limits,
-      trigger: triggerOf(config, this.#limits),
-      window: () => limiter.window,
+      trigger: triggerOf(config, this.#limits, store),
+      width: () => limiter.window,
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         observer.attempted({ environment, destination: config.name, attempt });
@@ -251,7 +252,7 @@ export class Destination {
         tellVendor(this.#store, this.#options, config);
         this.#store.reconfigure(deliveryOf(config, this.#limiter));
         this.#limiter.reconfigure(limiterOptionsOf(config));
-        this.#lane.reconfigure({ sender, limits, trigger: triggerOf(config, limits) });
+        this.#lane.reconfigure({ sender, limits, trigger: triggerOf(config, limits, this.#store) });
         before.close();
       },
       discard: () => sender.close(),
@@ -435,29 +436,4 @@ export class Destination {
     await this.#store.close();
     await this.#attempts.close();
   }
-}
-
-/**
- * Whether a destination of this name has been here: it has sent something, or keeps dead letters or
- * fates. Its lane had a state then.
- */
-async function hasTraces({ directory, config, runtime }: DestinationOptions): Promise<boolean> {
-  for (const kind of ["attempts", "dead", "fates"]) {
-    const names = await runtime.disk.list(`${directory}/${kind}/${config.name}`).catch((): readonly string[] => []);
-    if (names.length > 0) return true;
-  }
-  return false;
-}
-
-function attemptsDirectory({ directory, config }: DestinationOptions): string {
-  return `${directory}/attempts/${config.name}`;
-}
-
-/** A ledger that goes on under another vendor must not pass for that vendor's alone. */
-function tellVendor(store: LogStore, { onWarning }: DestinationOptions, { name, vendor }: DestinationConfig): void {
-  const before = store.deliversTo(vendor);
-  if (before === undefined) return;
-  onWarning?.(
-    `${name} delivered to ${before} up to position ${store.neededFrom} and delivers to ${vendor} from there on, what waits too; its ledger goes on over both`,
-  );
 }

@@ -1,0 +1,37 @@
+/** Where the files of a destination are, and what they tell of it. */
+import type { LogStore } from "@waybill/log";
+import type { DestinationConfig } from "../config/types.ts";
+import type { DestinationOptions } from "./destination.ts";
+
+/**
+ * Whether a destination of this name has been here: it has sent something, or keeps dead letters or
+ * fates. Its lane had a state then.
+ */
+export async function hasTraces({
+  directory,
+  config,
+  runtime,
+}: Pick<DestinationOptions, "directory" | "config" | "runtime">): Promise<boolean> {
+  for (const kind of ["attempts", "dead", "fates"]) {
+    const names = await runtime.disk.list(`${directory}/${kind}/${config.name}`).catch((): readonly string[] => []);
+    if (names.length > 0) return true;
+  }
+  return false;
+}
+
+export function attemptsDirectory({ directory, config }: Pick<DestinationOptions, "directory" | "config">): string {
+  return `${directory}/attempts/${config.name}`;
+}
+
+/** A ledger that goes on under another vendor must not pass for that vendor's alone. */
+export function tellVendor(
+  store: LogStore,
+  { onWarning }: Pick<DestinationOptions, "onWarning">,
+  { name, vendor }: DestinationConfig,
+): void {
+  const before = store.deliversTo(vendor);
+  if (before === undefined) return;
+  onWarning?.(
+    `${name} delivered to ${before} up to position ${store.neededFrom} and delivers to ${vendor} from there on, what waits too; its ledger goes on over both`,
+  );
+}
