@@ -144,7 +144,7 @@ export class Limiter {
    * How many batches the lane may have leased: what may be in flight, less where a pace holds
    * requests back for longer. At least 1.
    */
-  get window(): number {
+  get width(): number {
     const limit = this.#limit();
     const perSecond = this.#perSecond();
     const { roundTripMs } = this.#learnedWindow;

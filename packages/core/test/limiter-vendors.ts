@@ -180,7 +180,7 @@ function keepBusy(limiter: Limiter, sender: Sender): void {
   let flights = 0;
   let batches = 0;
   const fill = (): void => {
-    while (flights < limiter.window) {
+    while (flights < limiter.width) {
       flights += 1;
       void sender
         .send(batchOf(`b${batches++}`), {

@@ -100,7 +100,7 @@ function setUp(options: LimiterOptions = MANY): World {
     start(done, mostFlights = Number.POSITIVE_INFINITY) {
       let flights = 0;
       const fill = (): void => {
-        while (!done() && flights < Math.min(mostFlights, limiter.window)) {
+        while (!done() && flights < Math.min(mostFlights, limiter.width)) {
           flights += 1;
           void untilDelivered.send(batch(), context(new AbortController().signal)).then(() => {
             flights -= 1;
@@ -134,7 +134,7 @@ function busyFor(world: World, ms: number): Promise<void> {
 
 test("begins with two requests and reaches 64 within two seconds when answers take 100 ms", async () => {
   const world = setUp();
-  expect(world.limiter.window).toBe(2);
+  expect(world.limiter.width).toBe(2);
   await busyFor(world, 2_000);
   expect(world.limiter.view()).toEqual({ inFlight: 0, limit: 64, perSecond: undefined, reason: "at maxInFlight" });
   expect(Math.max(...world.sent.map(({ inFlight }) => inFlight))).toBe(64);
@@ -147,7 +147,7 @@ test("does not grow while it is not used", async () => {
     await world.clock.advance(100);
     await sending;
   }
-  expect(world.limiter.window).toBeLessThanOrEqual(4);
+  expect(world.limiter.width).toBeLessThanOrEqual(4);
 });
 
 test("other limits hold from the next request on", async () => {
@@ -237,10 +237,10 @@ test("an outage leaves one request at a time, and the first success begins to gr
     let over = false;
     const ended = world.start(() => over);
     await world.clock.advance(2_000);
-    expect(world.limiter.window).toBe(64);
+    expect(world.limiter.width).toBe(64);
     world.answer = () => ({ status, afterMs: 100 });
     await world.clock.advance(1_000);
-    expect(world.limiter.window).toBe(1);
+    expect(world.limiter.width).toBe(1);
     const duringOutage = world.sent.length;
     await world.clock.advance(10 * 60_000);
     const probes = world.sent.slice(duringOutage);
@@ -253,7 +253,7 @@ test("an outage leaves one request at a time, and the first success begins to gr
     const before = world.sent.length;
     await world.clock.advance(35_000);
     const firstAtMs = world.sent[before]?.atMs as number;
-    expect(world.limiter.window).toBe(64);
+    expect(world.limiter.width).toBe(64);
     const within = (fromMs: number, toMs: number): number =>
       world.sent.filter(({ atMs }) => atMs >= firstAtMs + fromMs && atMs < firstAtMs + toMs).length;
     expect(within(2_000, 4_000)).toBeGreaterThan(0.9 * 2 * 640);
@@ -287,7 +287,7 @@ test("a batch that fails alone has its own backoff, and makes nobody else wait",
   let over = false;
   const ended = world.start(() => over, 1);
   await world.clock.advance(60_000);
-  expect(world.limiter.window).toBe(64);
+  expect(world.limiter.width).toBe(64);
   world.answer = () => FAST;
   const before = world.sent.length;
   const other = world.send();
@@ -304,7 +304,7 @@ test("single events that are answered with 500 among successes shrink nothing", 
   await busyFor(world, 2_000);
   world.answer = (number) => (number % 10 === 0 ? { status: 500, afterMs: 100 } : FAST);
   await busyFor(world, 10_000);
-  expect(world.limiter.window).toBe(64);
+  expect(world.limiter.width).toBe(64);
 });
 
 test("a single 503 without Retry-After is not congestion; a third of all is", async () => {
@@ -323,7 +323,7 @@ test("a vendor that moved further away is believed, whatever is in flight", asyn
   await busyFor(world, 2_000);
   world.answer = () => ({ status: 200, afterMs: 400 });
   await busyFor(world, 20_000);
-  expect(world.limiter.window).toBe(64);
+  expect(world.limiter.width).toBe(64);
 });
 
 test("what was learned is kept while idle: the window for a minute, the pace for ten", async () => {
@@ -333,10 +333,10 @@ test("what was learned is kept while idle: the window for a minute, the pace for
   const sent = world.send();
   await world.clock.advance(100);
   await sent;
-  expect(world.limiter.window).toBe(64);
+  expect(world.limiter.width).toBe(64);
   await world.clock.advance(61_000);
   void world.send();
-  expect(world.limiter.window).toBe(2);
+  expect(world.limiter.width).toBe(2);
 });
 
 test("without anything that waits there is no timer", async () => {
@@ -375,8 +375,8 @@ test("whatever is answered: limits and Retry-After hold, everything drains, and 
           void world.send(soon.signal).then(() => (interrupted += 1));
         }
         await world.keepBusy(() => {
-          expect(world.limiter.window).toBeGreaterThanOrEqual(1);
-          expect(world.limiter.window).toBeLessThanOrEqual(maxInFlight);
+          expect(world.limiter.width).toBeGreaterThanOrEqual(1);
+          expect(world.limiter.width).toBeLessThanOrEqual(maxInFlight);
           return world.sent.length >= answers.length;
         });
         await world.clock.until(() => interrupted === interruptions.length);

@@ -310,6 +310,11 @@ export class Backlog {
   /** Called after each read. */
   onRead: () => void = () => undefined;
 
+  /** Reads again what was settled before the start, up to `to`. **Errors**: `WAYBILL_DISK`. */
+  async reread(to: Position): Promise<void> {
+    while (this.readTo < Math.min(to, this.rereadTo)) await this.readOn();
+  }
+
   /** Reads the next records; one read at a time. **Errors**: `WAYBILL_DISK`. */
   readOn(): Promise<void> {
     this.#reading ??= this.#read().finally(() => {

@@ -109,17 +109,17 @@ export class LogStore implements Store {
     return this.#backlog.first;
   }
 
-  /** Where the lane began: events before were never meant for it. */
-  get base(): Position {
-    return this.#base;
+  get settledTo(): Position {
+    return this.neededFrom;
   }
 
-  get tail(): number {
+  get tail(): Position {
     return this.#options.log.head;
   }
 
-  get settledTo(): number {
-    return this.neededFrom;
+  /** Where the lane began: events before were never meant for it. */
+  get base(): Position {
+    return this.#base;
   }
 
   /** Strands there are now, and users whose events are set aside. */
@@ -207,9 +207,8 @@ export class LogStore implements Store {
    */
   async fateAt(position: Position): Promise<Fate | { readonly status: "pending" | "not_addressed" }> {
     const { log } = this.#options;
-    const backlog = this.#backlog;
     if (position < this.#base) return { status: "not_addressed" };
-    while (position >= backlog.readTo && position < Math.min(backlog.rereadTo, log.head)) await backlog.readOn();
+    await this.#backlog.reread(Math.min(position + 1, log.head));
     return this.#settlements.fateAt(position);
   }
 
@@ -222,7 +221,7 @@ export class LogStore implements Store {
   }
 
   #leaseStrand({ strand, count }: Chosen, { maxEvents }: BatchLimits): Batch {
-    // A batch of one is the same again without a plan where none is larger.
+    // Where none is larger, a batch of one needs no plan.
     const planning = strand.planned !== count && (maxEvents > 1 || this.#delivery.durableLease);
     const batch = this.#backlog.strands.lease(strand, count, (pieces) => this.#batchOf(pieces, false));
     strand.planned = count;
@@ -240,7 +239,7 @@ export class LogStore implements Store {
     return new LogBatch(this.#options.name, pieces, { parked, hashAt, ages: true });
   }
 
-  /** A parked event that is to be tried again, or what waited for one that has its outcome. */
+  /** A parked event to be tried again, or what waited for one that has its outcome. */
   async #leaseParked(limits: BatchLimits): Promise<Batch | undefined> {
     const user = this.#backlog.parked.due(this.#now);
     if (user === undefined) return undefined;
@@ -384,7 +383,7 @@ export class LogStore implements Store {
   async expiring(first: Position): Promise<void> {
     const backlog = this.#backlog;
     // Which of them are settled is known once they were read again.
-    while (backlog.readTo < Math.min(first, backlog.rereadTo)) await backlog.readOn();
+    await backlog.reread(first);
     if (first <= this.neededFrom || (backlog.strands.only !== undefined && backlog.parked.size === 0)) return;
     this.#settlements.writeBefore(first);
     this.#removing = first;
@@ -394,10 +393,9 @@ export class LogStore implements Store {
 
   /** What {@link skipTo} would skip. **Errors**: those of {@link skipOf}; `WAYBILL_DISK`. */
   async skippable(to: Position): Promise<Skip> {
-    const backlog = this.#backlog;
     // Only when they were read it is known which events after the cursor are settled.
-    while (backlog.readTo < Math.min(backlog.rereadTo, to, this.tail)) await backlog.readOn();
-    return skipOf(backlog, to, this.tail);
+    await this.#backlog.reread(Math.min(to, this.tail));
+    return skipOf(this.#backlog, to, this.tail);
   }
 
   /**

@@ -10,7 +10,7 @@ export function ledgerValue({ delivered, rejected, expired, dropped }: AccountSt
   return { delivered, rejected, expired, dropped: dropped as LedgerValue["dropped"] };
 }
 
-/** `ahead`: settled events from the first one on that is not. `removing`: what retention takes next. */
+/** `ahead`: settled events after the first one that is not. `removing`: what retention takes. */
 export function backlogValue(
   backlog: Backlog,
   { ahead, removing }: { readonly ahead: number; readonly removing: Position | undefined },

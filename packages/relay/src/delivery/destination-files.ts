@@ -1,17 +1,21 @@
 /** Where the files of a destination are, and what they tell of it. */
+import type { DiskRuntime } from "@waybill/core";
 import type { LogStore } from "@waybill/log";
 import type { DestinationConfig } from "../config/types.ts";
-import type { DestinationOptions } from "./destination.ts";
+
+/** Whose files they are. */
+interface Owner {
+  readonly config: DestinationConfig;
+  readonly runtime: DiskRuntime;
+  /** The environment's directory. */
+  readonly directory: string;
+}
 
 /**
  * Whether a destination of this name has been here: it has sent something, or keeps dead letters or
  * fates. Its lane had a state then.
  */
-export async function hasTraces({
-  directory,
-  config,
-  runtime,
-}: Pick<DestinationOptions, "directory" | "config" | "runtime">): Promise<boolean> {
+export async function hasTraces({ directory, config, runtime }: Owner): Promise<boolean> {
   for (const kind of ["attempts", "dead", "fates"]) {
     const names = await runtime.disk.list(`${directory}/${kind}/${config.name}`).catch((): readonly string[] => []);
     if (names.length > 0) return true;
@@ -19,14 +23,14 @@ export async function hasTraces({
   return false;
 }
 
-export function attemptsDirectory({ directory, config }: Pick<DestinationOptions, "directory" | "config">): string {
+export function attemptsDirectory({ directory, config }: Pick<Owner, "directory" | "config">): string {
   return `${directory}/attempts/${config.name}`;
 }
 
 /** A ledger that goes on under another vendor must not pass for that vendor's alone. */
 export function tellVendor(
   store: LogStore,
-  { onWarning }: Pick<DestinationOptions, "onWarning">,
+  { onWarning }: { readonly onWarning?: (message: string) => void },
   { name, vendor }: DestinationConfig,
 ): void {
   const before = store.deliversTo(vendor);

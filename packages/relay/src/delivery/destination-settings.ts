@@ -14,7 +14,7 @@ export function deliveryOf({ vendor, order, giveUpAfterMs }: DestinationConfig, 
     durableLease: destinationAdapterOf(vendor).knowsDuplicatesBy === "batch",
     order,
     orderOf: orderHashesOf,
-    maxInFlight: () => limiter.window,
+    maxInFlight: () => limiter.width,
     giveUpAfterMs,
   };
 }

@@ -140,7 +140,7 @@ export class Destination {
       runtime,
       limits: this.#limits,
       trigger: triggerOf(config, this.#limits, store),
-      width: () => limiter.window,
+      width: () => limiter.width,
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         observer.attempted({ environment, destination: config.name, attempt });
