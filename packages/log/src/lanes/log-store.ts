@@ -415,10 +415,7 @@ export class LogStore implements Store {
     return skip;
   }
 
-  /**
-   * Makes strands and ledger durable: before retention removes what they speak of, and now and
-   * then.
-   */
+  /** Makes strands and ledger durable: now and then, and before retention. */
   async sync(): Promise<void> {
     await this.#options.state.sync();
   }
