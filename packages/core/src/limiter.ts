@@ -4,7 +4,7 @@
  *
  *   what came back                             what it changes
  *   an answer below 500 but 429                the window grows, when it is used; ends an outage
- *   answers that take longer                   the window shrinks (limiter-window.ts)
+ *   answers that take longer                   the window shrinks (limiter-width.ts)
  *   429, 503 with Retry-After, 503 to more     the pace is lowered by less than a tenth, the number
  *     than a tenth of all requests             in flight to what was accepted; a short pause
  *   Retry-After                                nothing is sent until then
@@ -22,7 +22,7 @@
  */
 import { type Attempt, type Batch, outcomesOf, type SendContext, type SendWatch, type Verdict } from "./delivery.ts";
 import { LearnedPace, Outage, RecentMost, Spacing } from "./limiter-models.ts";
-import { WINDOW_AT_START, Window } from "./limiter-window.ts";
+import { WINDOW_AT_START, Window } from "./limiter-width.ts";
 import type { Clock, Timer } from "./runtime.ts";
 import type { Exchange } from "./senders/exchange.ts";
 import { sourceOf } from "./senders/isolate.ts";
