@@ -33,7 +33,7 @@ test("the schema's defaults are those the relay uses", () => {
     .replace("url: http://h.test/", "url: http://h.test/, headers: {}, format: ndjson")
     .replace(
       "path: x",
-      "path: x, rotateBytes: 100MiB, rotateAfter: 24h, timeout: 10s, backoff: { base: 500ms, max: 60s }, batch: { linger: 20ms }",
+      "path: x, rotateBytes: 100MiB, rotateAfter: 24h, timeout: 10s, backoff: { base: 500ms, max: 60s }, batch: { linger: 20ms }, retry: { giveUpAfter: 1h }, maxInFlight: 64",
     )
     .replace("writeKeys: [k] }", "writeKeys: [k], keyless: false }")
     .replace("memory: {}", "sendEvents: true, memory: { capacity: 1000, flushInterval: 5s }");

@@ -12,7 +12,7 @@ export const TROPHY: Seed = {
   lines: [
     {
       behaviour: "the client is made of an API key; without one it is refused",
-      code: `${CLIENT}#apiKey: { ...TEXT, required: true }`,
+      code: `${CLIENT}#apiKey: "required"`,
       tests: [`${TESTS}#[trophy 7] a missing or wrong key is refused with 401, one of another user with 403`],
       differs: "the key is a text, not also a method: make a client per key, or give `apiKey` with the call",
     },
