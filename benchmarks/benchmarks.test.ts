@@ -175,6 +175,7 @@ test("distance: every vendor whose users' events keep their order, far and near"
     "getfluxly",
     "letter",
     "trophy",
+    "valued",
     "amplitude",
     "mixpanel",
     "http",
@@ -193,17 +194,6 @@ test("distance: every vendor whose users' events keep their order, far and near"
     lost: 0,
     orderViolations: 0,
     rows: vendors.map((vendor) => ({ vendor, ...row })),
-  });
-});
-
-test("distance: a relay that sends a user's events side by side is found out", { timeout: 60_000 }, async () => {
-  // Valued is sent ten events at once, whosever they are.
-  const failure: unknown = await lastLine("main", "distance", "--quick", "--only", "valued").catch(
-    (error: unknown) => error,
-  );
-  expect(failure).toMatchObject({
-    code: 1,
-    stdout: expect.stringMatching(/"lost":0,"orderViolations":[1-9]/) as string,
   });
 });
 
