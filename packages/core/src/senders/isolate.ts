@@ -73,6 +73,8 @@ class Isolator implements Isolation {
     this.#note(front);
     const othersPass = (this.context.deliveredAt?.() ?? Number.NEGATIVE_INFINITY) > this.#since;
     if (front.batch.count > 1) {
+      // Without an answer it may have been acted on: its parts would be there twice.
+      if (!this.#byEvent && this.#status === undefined && this.#tries < PROBE_AFTER.batch) return undefined;
       const probeAfter = this.#byEvent ? PROBE_AFTER.event : PROBE_AFTER.batch;
       const mayProbe = this.#tries >= probeAfter && (this.#byEvent || this.#status !== undefined);
       const isKnown = front.batch.count < this.#suspected;

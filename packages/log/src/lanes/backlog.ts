@@ -46,6 +46,8 @@ export class Backlog {
   #joining = false;
   /** Of all batches. */
   #largestBytes = 0;
+  /** What strands had planned before the start is before this; `undefined` once it was read. */
+  #plannedTo: Position | undefined;
 
   constructor(options: BacklogOptions) {
     this.#options = options;
@@ -62,9 +64,11 @@ export class Backlog {
     this.#order = new OrderReader(state.order ?? order, orderOf);
     this.#readAhead = new ReadAhead(log, memory, { position, byte: state.byte });
     this.readTo = position;
+    this.#plannedTo = log.head;
     this.frontier = Math.max(position, position < state.position ? 0 : (state.frontier ?? 0));
     this.settledUnread = position < state.position ? 0 : (state.ahead ?? 0);
     this.rereadTo = this.strands.all.reduce((end, { from }) => Math.max(end, from), this.frontier);
+    this.#forgetPlans();
   }
 
   /** What the strands are made by. */
@@ -165,11 +169,15 @@ export class Backlog {
     if (this.strands.only === undefined) {
       const unread = this.#options.log.head - this.readTo;
       const isDone = unread < maxEvents && this.strands.events < maxEvents;
-      this.#joining = (isDone || order !== this.order) && this.readTo >= this.rereadTo;
+      this.#joining = (isDone || order !== this.order) && this.readTo >= this.rereadTo && !this.#isPlanUnread;
       if (!this.#joining || !this.strands.join(this.readTo)) return;
     }
     this.#joining = false;
     this.#order.order = order;
+  }
+
+  get #isPlanUnread(): boolean {
+    return this.#plannedTo !== undefined && this.strands.isMissing;
   }
 
   /** The strand to lease from, and how many events. */
@@ -225,10 +233,8 @@ export class Backlog {
   /** An event that waits for a parked user is set aside, with the later ones of its own user. */
   #setAside(strand: Strand, record: LogRecord, at: number): boolean {
     const hash = this.hashAt(record, at);
-    if (!this.parked.has(hash) && this.parked.room === 0) return false;
-    if (this.parked.has(hash)) {
-      if (this.#hold(record, at) !== "held") return false;
-    } else this.parked.park(hash, this.#heldAt(record, at), this.#options.now(), { waits: true });
+    if (this.parked.has(hash) ? this.#hold(record, at) !== "held" : this.parked.room === 0) return false;
+    if (!this.parked.has(hash)) this.parked.park(hash, this.#heldAt(record, at), this.#options.now(), { waits: true });
     strand.planned = 0;
     this.strands.take(strand, (one, index) => this.hashAt(one, index) === hash && this.#hold(one, index) === "held");
     return true;
@@ -256,10 +262,7 @@ export class Backlog {
   /** Later events of parked users that were read already join those that wait. */
   takeParked(strand: Strand): void {
     if (this.parked.size === 0) return;
-    const taken = this.strands.take(
-      strand,
-      (record, at) => this.parked.has(this.hashAt(record, at)) && this.#hold(record, at) === "held",
-    );
+    const taken = this.strands.take(strand, (record, at) => this.#hold(record, at) === "held");
     if (taken > 0) strand.planned = 0;
   }
 
@@ -330,7 +333,15 @@ export class Backlog {
     for (const record of records) this.#place(record);
     // Nothing whole up to the head.
     if (records.length === 0 && head > this.readTo) this.#passGap(head);
+    this.#forgetPlans();
     this.onRead();
+  }
+
+  /** What was planned before the start and has not been read by now was damaged or removed. */
+  #forgetPlans(): void {
+    if (this.#plannedTo === undefined || this.readTo < this.#plannedTo) return;
+    this.#plannedTo = undefined;
+    this.strands.forgetMissing();
   }
 
   /** Puts each event of a record where it belongs. */

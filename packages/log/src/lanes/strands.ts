@@ -155,6 +155,20 @@ export class Strands {
     return fitting(queue, wanted, { gaps: this.only === undefined ? "are chosen" : "end the batch" });
   }
 
+  /** Whether not all that a strand had planned before the start was read again. */
+  get isMissing(): boolean {
+    return this.#all.some((strand) => this.#missing(strand) > 0);
+  }
+
+  /** No more of what was planned will be read. */
+  forgetMissing(): void {
+    for (const strand of this.#all) strand.planned -= this.#missing(strand);
+  }
+
+  #missing(strand: Strand): number {
+    return strand.leased === undefined ? Math.max(0, strand.planned - this.queued(strand).events) : 0;
+  }
+
   /** In two, when nothing of it is on its way or planned. False when it cannot be. */
   split(strand: Strand, hashAt: (record: LogRecord, at: number) => number): boolean {
     const { residue, modulus, from, queue, leased, planned } = strand;
