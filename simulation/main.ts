@@ -51,37 +51,31 @@ function serve(): void {
 }
 
 async function run(first: number, count: number): Promise<Summary> {
-  const summary: Summary = {
-    events: 0,
-    tracesChecked: 0,
-    traceMismatches: 0,
-    orderViolations: 0,
-    violations: [],
-    faults: {},
-  };
+  const summary = newSummary();
   for (let seed = first; seed < first + count; seed++) {
-    const { events, faults, violations, tracesChecked, traceMismatches, orderViolations } = await simulate(seed, steps);
-    summary.orderViolations += orderViolations;
-    summary.events += events;
-    summary.tracesChecked += tracesChecked;
-    summary.traceMismatches += traceMismatches;
-    for (const [kind, times] of Object.entries(faults)) summary.faults[kind] = (summary.faults[kind] ?? 0) + times;
-    if (violations.length > 0) summary.violations.push({ seed, what: violations });
+    const { violations: what, ...result } = await simulate(seed, steps);
+    add(summary, { ...result, violations: what.length > 0 ? [{ seed, what }] : [] });
   }
   return summary;
+}
+
+function newSummary(): Summary {
+  return { events: 0, tracesChecked: 0, traceMismatches: 0, orderViolations: 0, violations: [], faults: {} };
+}
+
+function add(total: Summary, more: Readonly<Summary>): void {
+  total.events += more.events;
+  total.tracesChecked += more.tracesChecked;
+  total.traceMismatches += more.traceMismatches;
+  total.orderViolations += more.orderViolations;
+  total.violations.push(...more.violations);
+  for (const [kind, times] of Object.entries(more.faults)) total.faults[kind] = (total.faults[kind] ?? 0) + times;
 }
 
 /** Shares the seeds among processes. */
 async function runAll(first: number, count: number): Promise<void> {
   const startedAt = performance.now();
-  const total: Summary = {
-    events: 0,
-    tracesChecked: 0,
-    traceMismatches: 0,
-    orderViolations: 0,
-    violations: [],
-    faults: {},
-  };
+  const total = newSummary();
   let next = first;
   const end = first + count;
   const work = async (): Promise<void> => {
@@ -91,13 +85,7 @@ async function runAll(first: number, count: number): Promise<void> {
       next += taken.count;
       child.send(taken);
       const [summary] = (await once(child, "message")) as [Summary];
-      total.events += summary.events;
-      total.tracesChecked += summary.tracesChecked;
-      total.traceMismatches += summary.traceMismatches;
-      total.orderViolations += summary.orderViolations;
-      total.violations.push(...summary.violations);
-      for (const [kind, times] of Object.entries(summary.faults))
-        total.faults[kind] = (total.faults[kind] ?? 0) + times;
+      add(total, summary);
     }
     child.disconnect();
   };
