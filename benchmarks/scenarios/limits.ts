@@ -13,14 +13,27 @@ import { RelayProcess } from "../lib/relay-process.ts";
 import { publish, say } from "../lib/result.ts";
 import { round } from "../lib/statistics.ts";
 
+const LIMIT_KINDS: readonly LimitKind[] = ["rate", "concurrency", "latency", "changing"];
+
 export interface LimitsOptions {
+  readonly kinds: readonly LimitKind[];
   /** Of each kind. */
   readonly seconds: number;
   readonly publish: boolean;
 }
 
-export const FULL: LimitsOptions = { seconds: 80, publish: true };
-export const QUICK: LimitsOptions = { seconds: 4, publish: false };
+export const FULL: LimitsOptions = { kinds: LIMIT_KINDS, seconds: 80, publish: true };
+export const QUICK: LimitsOptions = { kinds: LIMIT_KINDS, seconds: 4, publish: false };
+
+export const USAGE: string = `[--only ${LIMIT_KINDS.join("|")}]`;
+export const FLAGS: Readonly<Record<"only", { readonly type: "string" }>> = { only: { type: "string" } };
+
+/** `only`: these kinds alone, separated by commas; they are not published. */
+export function withFlags(options: LimitsOptions, { only }: { readonly only?: string }): LimitsOptions | undefined {
+  if (only === undefined) return options;
+  const kinds = LIMIT_KINDS.filter((kind) => only.split(",").includes(kind));
+  return kinds.length === only.split(",").length ? { ...options, kinds, publish: false } : undefined;
+}
 
 const ANSWER_MS = 100;
 const SECOND_MS = 1_000;
@@ -74,7 +87,7 @@ interface LimitsResult {
 export async function run(options: LimitsOptions): Promise<LimitsResult> {
   const rows: Row[] = [];
   let lost = 0;
-  for (const kind of KINDS) {
+  for (const kind of KINDS.filter((one) => options.kinds.includes(one.kind))) {
     const measured = await measure(kind, options);
     rows.push(measured.row);
     lost += measured.lost;

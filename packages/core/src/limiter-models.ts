@@ -53,6 +53,11 @@ export class LearnedPace {
     return Math.max(1, Math.floor(this.#accepted * Math.max(1, this.#factor())));
   }
 
+  /** The most in flight that is known to be accepted. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
   /** Time passed in which requests waited for the pace. */
   advance(ms: number): void {
     this.#curveMs += ms;
@@ -63,6 +68,13 @@ export class LearnedPace {
     const held = before !== undefined && this.#curveMs >= PLATEAU_MS && from <= before * HELD_RATIO;
     this.#plateau = held ? before * RAISE_HELD : from * PLATEAU_SHARE;
     this.#depth = Math.max(0, 1 - to / this.#plateau);
+    this.#curveMs = 0;
+  }
+
+  /** It was not what the vendor refused: a plateau at this pace. */
+  holdAt(perSecond: number): void {
+    this.#plateau = perSecond;
+    this.#depth = 0;
     this.#curveMs = 0;
   }
 

@@ -5,23 +5,23 @@
  *   what came back                             what it changes
  *   an answer below 500 but 429                the window grows, when it is used; ends an outage
  *   answers that take longer                   the window shrinks (limiter-width.ts)
- *   429, 503 with Retry-After, 503 to more     the pace is lowered by less than a tenth, the number
- *     than a tenth of all requests             in flight to what was accepted; a short pause
+ *   429, 503 with Retry-After, 503 to more     the pace or the number in flight is lowered, as was
+ *     than a tenth of all requests             exceeded (limiter-refusals.ts); a short pause
  *   Retry-After                                nothing is sent until then
  *   500 and above or no answer, mostly         an outage: one request at a time, after waits that
  *                                              grow with its length
  *   nothing was sent for a minute, for ten     the window begins again; the pace is forgotten
  *
- * Beside these `maxInFlight` and `maxPerSecond` are never exceeded. Refusals of requests that were
- * sent before the first of them was known are one episode and count once. Nothing accepted between
- * two episodes means that the vendor takes nothing at all: the pace is kept, and one request at a
- * time finds out.
+ * Beside these `maxInFlight` and `maxPerSecond` are never exceeded. Nothing accepted between two
+ * episodes of refusals means that the vendor takes nothing at all: the pace is kept, and one
+ * request at a time finds out.
  *
  * Invariants: a permit that was given comes back; permits are given in the order of the calls; a
  * timer is there only while something waits. Work and memory for each request are constant.
  */
 import { type Attempt, type Batch, outcomesOf, type SendContext, type SendWatch, type Verdict } from "./delivery.ts";
-import { LearnedPace, Outage, RecentMost, Spacing } from "./limiter-models.ts";
+import { Outage, Spacing } from "./limiter-models.ts";
+import { type Permit, Refusals } from "./limiter-refusals.ts";
 import { WINDOW_AT_START, Window } from "./limiter-width.ts";
 import type { Clock, Timer } from "./runtime.ts";
 import type { Exchange } from "./senders/exchange.ts";
@@ -47,30 +47,10 @@ export interface LimiterView {
   readonly reason: string;
 }
 
-interface Permit {
-  readonly sequence: number;
-  /** Requests in flight when it was given, this one included. */
-  readonly inFlight: number;
-}
-
 /** Who waits for a permit. */
 interface Waiter {
   readonly give: (permit: Permit) => void;
   readonly context: SendContext;
-}
-
-interface Episode {
-  readonly atMs: number;
-  readonly status: number;
-  /** Requests below this number were sent before it was known. */
-  readonly until: number;
-  /** Nothing was accepted since the one before, or most requests fail: it tells of no limit. */
-  readonly shut: boolean;
-  /** Soon after the one before. */
-  readonly close: boolean;
-  /** The fewest in flight that were refused, the most that were accepted all the same. */
-  refused: number;
-  accepted: number;
 }
 
 const SECOND_MS = 1_000;
@@ -93,17 +73,11 @@ const REFUSALS_OVER = 32;
 /** Beyond this share a 503 without Retry-After is not a single event's. */
 const BUSY_SHARE = 0.1;
 
-/** A limit is exceeded for about this long before it is noticed, beside the round trip. */
-const NOTICED_MS = 250;
-/** What is kept after a refusal, of the pace at which it came. */
-const KEPT_SHARE = 0.93;
-/** Within this time of the episode before, what was accepted in between tells more. */
-const CLOSE_EPISODES_MS = 5_000;
-const ACCEPTED_FACTOR = 1.25;
-const KEPT_LEAST = 0.5;
 /** A pause for a refusal that names no wait, within these bounds one round trip long. */
 const PAUSE_MIN_MS = 100;
 const PAUSE_MAX_MS = 1_000;
+/** Of those in flight, so many more are prepared: the next one leaves once there is a place. */
+const PREPARED_SHARE = 0.125;
 /** Requests that the lane may have prepared, beyond those that the pace needs. */
 const WINDOW_HEADROOM = 4;
 
@@ -121,15 +95,12 @@ export class Limiter {
 
   readonly #learnedWindow = new Window();
   readonly #outage = new Outage();
-  readonly #pace = new LearnedPace();
-  readonly #acceptedInFlight = new RecentMost();
-  #episode: Episode | undefined;
-  #acceptedSince = 0;
-  #refusals = 0;
+  readonly #refusals = new Refusals();
+  readonly #pace = this.#refusals.pace;
+  #refusedShare = 0;
   /** The pace holds requests back, or so many are in flight as were accepted. */
   #bound = false;
   #advancedAt: number;
-  #pacedAt = Number.NEGATIVE_INFINITY;
   #refusal: string | undefined;
   /** Why the last request failed. */
   #lastError: string | undefined;
@@ -141,15 +112,18 @@ export class Limiter {
   }
 
   /**
-   * How many batches the lane may have leased: what may be in flight, less where a pace holds
-   * requests back for longer. At least 1.
+   * How many batches the lane may have leased: what may be in flight and, where that was learned, a
+   * few more that are prepared; fewer where a pace holds requests back for longer. At least 1.
    */
   get width(): number {
     const limit = this.#limit();
+    const isLearned = limit === this.#pace.inFlight && !this.#outage.lasts;
+    const prepared = isLearned ? Math.ceil(limit * PREPARED_SHARE) : 0;
+    const most = Math.min(this.#options.maxInFlight, limit + prepared);
     const perSecond = this.#perSecond();
     const { roundTripMs } = this.#learnedWindow;
-    if (perSecond === undefined || roundTripMs === undefined) return limit;
-    return Math.min(limit, Math.ceil((2 * perSecond * roundTripMs) / SECOND_MS) + WINDOW_HEADROOM);
+    if (perSecond === undefined || roundTripMs === undefined) return most;
+    return Math.min(most, Math.ceil((2 * perSecond * roundTripMs) / SECOND_MS) + WINDOW_HEADROOM);
   }
 
   view(): LimiterView {
@@ -244,7 +218,7 @@ export class Limiter {
       const freeAt = Math.max(this.#spacing.freeAt, stoppedUntil);
       if (freeAt > now) {
         this.#bound = stoppedUntil <= now;
-        if (this.#bound) this.#pacedAt = now;
+        if (this.#bound) this.#refusals.paced(now);
         this.#timer = this.#clock.after(Math.max(TIMER_MIN_MS, freeAt - now), () => this.#pump());
         return;
       }
@@ -317,10 +291,10 @@ export class Limiter {
     const waitMs = requestedWaitMs(verdict, attempt);
     if (waitMs !== undefined) this.#stop(waitMs);
     const refused = status === TOO_MANY_REQUESTS || status === UNAVAILABLE;
-    this.#refusals += ((refused ? 1 : 0) - this.#refusals) / REFUSALS_OVER;
+    this.#refusedShare += ((refused ? 1 : 0) - this.#refusedShare) / REFUSALS_OVER;
     if (unanswered) this.#measure(permit, attempt);
     if (unanswered || status >= SERVER_ERROR) this.#failed(batch);
-    if (refused && (status === TOO_MANY_REQUESTS || waitMs !== undefined || this.#refusals >= BUSY_SHARE))
+    if (refused && (status === TOO_MANY_REQUESTS || waitMs !== undefined || this.#refusedShare >= BUSY_SHARE))
       this.#refused(permit, status);
     else if (!unanswered && status < SERVER_ERROR) this.#accepted(permit, attempt);
   }
@@ -338,14 +312,7 @@ export class Limiter {
   }
 
   #accepted(permit: Permit, attempt: Attempt): void {
-    this.#acceptedSince += 1;
-    const episode = this.#episode;
-    if (episode === undefined || permit.sequence >= episode.until)
-      this.#acceptedInFlight.note(permit.inFlight, this.#clock.monotonic());
-    else if (permit.inFlight > episode.accepted) {
-      episode.accepted = permit.inFlight;
-      this.#capPace(episode);
-    }
+    this.#refusals.accepted(permit, this.#clock.monotonic());
     this.#outage.accepted();
     this.#measure(permit, attempt);
     this.#learnedWindow.grow(this.#options.maxInFlight);
@@ -363,59 +330,14 @@ export class Limiter {
 
   #refused(permit: Permit, status: number): void {
     const now = this.#clock.monotonic();
-    const current = this.#episode;
-    if (current !== undefined && permit.sequence < current.until) {
-      current.refused = Math.min(current.refused, permit.inFlight);
-      this.#capPace(current);
-      return;
-    }
-    const pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, this.#learnedWindow.roundTripMs ?? 0));
+    const { roundTripMs } = this.#learnedWindow;
+    const isOut = this.#outage.lasts;
+    const meaning = this.#refusals.refused(permit, { now, next: this.#nextSequence, roundTripMs, isOut });
+    if (meaning === undefined) return;
+    const pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, roundTripMs ?? 0));
     if (this.#stoppedUntil <= now) this.#stop(pauseMs);
-    const episode: Episode = {
-      atMs: now,
-      close: current !== undefined && now - current.atMs < CLOSE_EPISODES_MS,
-      status,
-      until: this.#nextSequence,
-      shut: this.#outage.lasts || (current !== undefined && this.#acceptedSince === 0),
-      refused: permit.inFlight,
-      accepted: this.#acceptedInFlight.value,
-    };
     this.#refusal = `${status} at ${new Date(this.#clock.now()).toISOString()}`;
-    if (episode.shut) this.#restart(1);
-    else {
-      this.#lowerPace(episode, current);
-      this.#capPace(episode);
-    }
-    this.#episode = episode;
-    this.#acceptedSince = 0;
-    this.#acceptedInFlight.clear();
-  }
-
-  #lowerPace(episode: Episode, before: Episode | undefined): void {
-    const from = this.#refusedPace(episode);
-    // The first answers are refusals: the number in flight is all that is known.
-    if (from === undefined) return;
-    const highest = from * KEPT_SHARE;
-    const sinceMs = before === undefined ? Number.POSITIVE_INFINITY : episode.atMs - before.atMs;
-    // Where as many were accepted as ever, the pace itself is at fault: go to what was accepted.
-    const byRate = episode.close && episode.accepted >= episode.refused;
-    const accepted = (this.#acceptedSince * SECOND_MS) / sinceMs;
-    const to = byRate ? Math.min(highest, Math.max(KEPT_LEAST * from, ACCEPTED_FACTOR * accepted)) : highest;
-    this.#pace.lower({ from, to });
-  }
-
-  /** How fast requests were sent when one was refused. */
-  #refusedPace({ atMs, refused, accepted }: Episode): number | undefined {
-    if (this.#learnedWindow.roundTripMs === undefined) return undefined;
-    const roundTripMs = Math.max(1, this.#learnedWindow.roundTripMs);
-    const known = this.#pace.before(roundTripMs + NOTICED_MS) ?? Number.POSITIVE_INFINITY;
-    if (Number.isFinite(known) && atMs - this.#pacedAt <= roundTripMs + SECOND_MS) return known;
-    return Math.min(known, (Math.max(refused, accepted) * SECOND_MS) / roundTripMs);
-  }
-
-  /** So many in flight were accepted, or at least one fewer than were refused. */
-  #capPace({ shut, refused, accepted }: Episode): void {
-    if (!shut) this.#pace.cap(Math.max(accepted, refused - 1, 1));
+    if (meaning === "shut") this.#restart(1);
   }
 
   #reason(): string {

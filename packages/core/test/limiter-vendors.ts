@@ -111,6 +111,8 @@ export interface SimulationOptions {
   readonly jitter?: number;
   /** Of the latency, on the way to the vendor and back. Default 0.2. */
   readonly networkShare?: number;
+  /** What the lane takes between an answer and its next request. Default 0. */
+  readonly prepareMs?: number;
   readonly seconds: number;
   readonly options?: LimiterOptions;
   readonly backoffBaseMs?: number;
@@ -162,7 +164,7 @@ export async function simulate(simulation: SimulationOptions): Promise<readonly 
     maxAttempts: Number.POSITIVE_INFINITY,
     limit: limiter.stage,
   });
-  keepBusy(limiter, sender);
+  keepBusy(limiter, sender, () => pass(clock, simulation.prepareMs ?? 0));
   for (let second = 0; second < seconds; second++) {
     await clock.advance(SECOND_MS);
     inFlight.push(limiter.view().inFlight);
@@ -175,26 +177,28 @@ export async function simulate(simulation: SimulationOptions): Promise<readonly 
 }
 
 /** Leases as a lane does, for ever. */
-function keepBusy(limiter: Limiter, sender: Sender): void {
+function keepBusy(limiter: Limiter, sender: Sender, prepare: () => Promise<void>): void {
   const watch = { attempted: () => undefined, waiting: () => undefined, resumed: () => undefined };
   let flights = 0;
   let batches = 0;
+  const fly = async (): Promise<void> => {
+    await prepare();
+    const { signal } = new AbortController();
+    await sender.send(batchOf(`b${batches++}`), { soon: signal, now: signal, watch });
+    flights -= 1;
+    fill();
+  };
   const fill = (): void => {
     while (flights < limiter.width) {
       flights += 1;
-      void sender
-        .send(batchOf(`b${batches++}`), {
-          soon: new AbortController().signal,
-          now: new AbortController().signal,
-          watch,
-        })
-        .then(() => {
-          flights -= 1;
-          fill();
-        });
+      void fly();
     }
   };
   fill();
+}
+
+function pass(clock: Clock, ms: number): Promise<void> {
+  return ms === 0 ? Promise.resolve() : new Promise((resolve) => clock.after(ms, resolve));
 }
 
 function vendor(
@@ -203,7 +207,6 @@ function vendor(
   random: SeededRandom,
   count: (accepted: boolean) => void,
 ): Transport {
-  const pass = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
   const around = (ms: number): number => ms * (1 - jitter + 2 * jitter * random.next());
   const answer = (status: number, headers: Readonly<Record<string, string>> = {}): HttpResponse => ({
     status,
@@ -212,14 +215,14 @@ function vendor(
   });
   return async () => {
     const oneWayMs = (latencyMs * networkShare) / 2;
-    await pass(around(oneWayMs));
+    await pass(clock, around(oneWayMs));
     const taken = limit.take(clock.monotonic());
     count(taken);
     if (taken) {
-      await pass(around(latencyMs * (1 - networkShare)) * (limit.slowdown?.() ?? 1));
+      await pass(clock, around(latencyMs * (1 - networkShare)) * (limit.slowdown?.() ?? 1));
       limit.done();
     }
-    await pass(around(oneWayMs));
+    await pass(clock, around(oneWayMs));
     return taken ? answer(OK) : answer(TOO_MANY_REQUESTS, { "retry-after": "1" });
   };
 }

@@ -231,6 +231,20 @@ test("one refusal lowers the pace by a tenth at most", async () => {
   expect(perSecond).toBeLessThan(640);
 });
 
+test("where a number in flight is refused it is the limit, and the pace is none", async () => {
+  const world = setUp();
+  world.answer = (number) =>
+    (world.sent[number - 1]?.inFlight ?? 0) > 8 ? { status: 429, afterMs: 1, retryAfterS: 1 } : FAST;
+  await busyFor(world, 10_000);
+  expect(world.limiter.view()).toMatchObject({ limit: 8 });
+  expect(world.limiter.view().perSecond).toBeGreaterThan(80);
+  // A batch more is prepared than may be in flight.
+  expect(world.limiter.width).toBe(9);
+  const before = world.sent.length;
+  await busyFor(world, 10_000);
+  expect(world.sent.length - before).toBeGreaterThanOrEqual(0.99 * 800);
+});
+
 test("an outage leaves one request at a time, and the first success begins to grow again", async () => {
   for (const status of [0, 500, 503]) {
     const world = setUp();
