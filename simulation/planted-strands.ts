@@ -1,6 +1,7 @@
 /** Bugs that a careless change could bring to strands, to parked users and to what is in flight. */
 import { OperatedLane } from "@waybill/core";
 import { LaneState, type LaneStateValue, LogStore } from "@waybill/log";
+import { LearnedPace } from "../packages/core/src/limiter-models.ts";
 import { Parked } from "../packages/log/src/lanes/parked.ts";
 import { Strands } from "../packages/log/src/lanes/strands.ts";
 import type { PlantedBug } from "./planted-bug.ts";
@@ -129,5 +130,17 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
             notify.call(this);
           },
       ),
+  },
+  {
+    name: "limiter-never-shrinks",
+    what: "what a vendor refuses lowers neither the number in flight nor the pace",
+    patch: () => {
+      const undo = (["lower", "holdAt", "cap"] as const).map((name) =>
+        replaced(LearnedPace.prototype, name, () => () => undefined),
+      );
+      return () => {
+        for (const one of undo) one();
+      };
+    },
   },
 ];

@@ -43,6 +43,8 @@ export interface DestinationPlan {
   readonly order: SimOrder;
   readonly maxInFlight: number;
   readonly giveUpAfterMs: number;
+  /** In the place of the plan's. */
+  readonly batchMaxEvents?: number;
 }
 
 /**
@@ -373,7 +375,7 @@ export function originOf(index: number): string {
 }
 
 function configOf({ destinations: planned, lingerMs, batchMaxEvents }: Plan): Config {
-  const destinations = planned.map(({ key, order, maxInFlight, giveUpAfterMs }, index) => [
+  const destinations = planned.map(({ key, order, maxInFlight, giveUpAfterMs, batchMaxEvents: own }, index) => [
     `emulator${index}`,
     {
       vendor: VENDORS[index] as (typeof VENDORS)[number],
@@ -386,7 +388,7 @@ function configOf({ destinations: planned, lingerMs, batchMaxEvents }: Plan): Co
       retry: { giveUpAfter: giveUpAfterMs },
       timeout: 2_000,
       backoff: { base: 100, max: 5_000 },
-      batch: { linger: lingerMs, maxEvents: batchMaxEvents, maxBytes: BATCH_BYTES_LIMIT },
+      batch: { linger: lingerMs, maxEvents: own ?? batchMaxEvents, maxBytes: BATCH_BYTES_LIMIT },
     },
   ]);
   return resolveEnvironment("sim", {

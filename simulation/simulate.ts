@@ -5,8 +5,9 @@
  * events, on a virtual clock, network and disk. Each step does something or breaks something, lets
  * time pass, and checks what must hold at every instant; at the end the faults stop, and everything
  * a client made, and the relay took from a stranger, must be at each emulator once, or a dead
- * letter, or counted as left out or as lost to retention or damage. No request is without its
- * answer, and none ends the process.
+ * letter, or counted as left out or as lost to retention or damage. In some runs a vendor then
+ * takes two requests at once, and must not have to refuse many. No request is without its answer,
+ * and none ends the process.
  *
  * A seed's course changes with every change of what draws from it: what a seed has found is kept as
  * a test of the part at fault.

@@ -20,6 +20,8 @@ import { BATCH_EVENTS_LIMIT, REDACTED_PROPERTY, SKIPPED_EVENT, type VENDORS } fr
 const KEY = "key";
 /** The number that a stranger has among the clients. */
 const STRANGER = -1;
+/** Of a vendor that takes only so many requests at once. */
+const WORK_MS = 50;
 /** An event with this property is answered with 500, and so is each request that it is in. */
 export const POISON_PROPERTY = "poison";
 
@@ -122,6 +124,12 @@ export class SimVendor {
   readonly #ordered = new Set<string>();
   /** Ids of requests that failed: the batch they were in may have been halved since. */
   readonly #troubled = new Set<string>();
+  /** How many requests it takes at once, and how many it has. */
+  #atOnce = Number.POSITIVE_INFINITY;
+  #working = 0;
+  /** Of the requests since there is such a limit. */
+  #taken = 0;
+  #refusals: number[] = [];
   /** When it refused each poisonous event. */
   readonly #poisonAt = new Map<string, number[]>();
 
@@ -143,11 +151,25 @@ export class SimVendor {
     const { clock, roundTripMs, random } = this.#options;
     const wayMs = (roundTripMs / 2) * (0.5 + 0.5 * random.next());
     await new Promise<void>((resolve) => clock.after(wayMs, resolve));
-    const answer = await this.#answer(request);
+    const answer = await this.#answerWithin(request);
     if (answer.status !== 200 || answer.fault !== undefined || answer.delayMs !== undefined)
       for (const event of eventsIn(request.body)) this.#troubled.add(String(event["messageId"]));
     return { ...answer, delayMs: (answer.delayMs ?? 0) + wayMs };
   };
+
+  /** With 429 when it has as many requests as it takes at once. */
+  async #answerWithin(request: ServerRequest): Promise<ServerResponse> {
+    if (this.#atOnce === Number.POSITIVE_INFINITY) return this.#answer(request);
+    if (this.#working >= this.#atOnce) {
+      this.#refusals.push(this.#taken);
+      return { status: 429, headers: { "retry-after": "1" }, body: "" };
+    }
+    this.#working += 1;
+    this.#taken += 1;
+    await new Promise<void>((resolve) => this.#options.clock.after(WORK_MS, resolve));
+    this.#working -= 1;
+    return this.#answer(request);
+  }
 
   async #answer(request: ServerRequest): Promise<ServerResponse> {
     const { clock, emulator, ids, name } = this.#options;
@@ -200,6 +222,19 @@ export class SimVendor {
   /** The next request is answered as no vendor should. */
   answerOddly(random: SeededRandom): void {
     this.#odd = hostileAnswer(random);
+  }
+
+  /** From now on it takes so many requests at once. */
+  limitTo(atOnce: number): void {
+    this.#atOnce = atOnce;
+    this.#taken = 0;
+    this.#refusals = [];
+  }
+
+  /** Of the requests since the limit, but for the first `learning` that it took: those refused. */
+  refusedShare(learning: number): number {
+    const refused = this.#refusals.filter((taken) => taken >= learning).length;
+    return refused / Math.max(1, refused + this.#taken - learning);
   }
 
   rotate(key: string): void {

@@ -15,6 +15,7 @@ import { type Client, createClientOn } from "../packages/client/src/client.ts";
 import { hostileRequest } from "./hostile.ts";
 import { People } from "./people.ts";
 import type { PlantedBug } from "./planted-bug.ts";
+import { rush, rushed } from "./rush.ts";
 import { BATCH_EVENTS_LIMIT, type DestinationPlan, originOf, type Plan, SimRelay, VENDORS } from "./sim-relay.ts";
 import { Stranger } from "./stranger.ts";
 import { Traces } from "./traces.ts";
@@ -51,6 +52,8 @@ const GIVE_UP_LAST_MS = 60_000;
 /** At the end others have to pass for a poisonous event to be given up. */
 const TRICKLE_MS = 5_000;
 const TRICKLES_MAX = 400;
+/** Of the runs: each takes a second. */
+const RUSH_SHARE = 0.25;
 export class World {
   readonly violations: string[] = [];
   readonly faults: Record<string, number> = {};
@@ -243,6 +246,7 @@ export class World {
     for (let count = 0; count < LAST_HOSTILE_REQUESTS; count++) this.sendHostileRequest();
     await this.clock.advance(START_MS);
     await this.#trickle();
+    if (this.random.chance(RUSH_SHARE)) await this.#rush();
     this.people.track();
     let isClosed = false;
     const closed = Promise.all(this.#clients.map((client) => client.close({ deadlineMs: SETTLE_MS })));
@@ -271,6 +275,21 @@ export class World {
       await this.clock.advance(TRICKLE_MS);
       if (this.#isDelivered()) return;
     }
+  }
+
+  async #rush(): Promise<void> {
+    const index = this.random.below(VENDORS.length);
+    this.relay?.reconfigure(rushed(this.#plan, index));
+    await this.clock.advance(START_MS);
+    const fault = await rush(this.#vendors[index] as SimVendor, {
+      make: (userId) => this.people.make({ userId }),
+      delivered: async () => {
+        await this.clock.advance(START_MS);
+        await this.#until(() => this.#isDelivered());
+      },
+    });
+    if (fault !== undefined) this.violations.push(`end: emulator ${index} ${fault}`);
+    this.relay?.reconfigure(this.#plan);
   }
 
   #isDelivered(): boolean {
