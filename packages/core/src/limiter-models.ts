@@ -6,13 +6,15 @@
 const SECOND_MS = 1_000;
 /** How long the pace stays at or below the one that was refused: each refusal may cost a second. */
 const PLATEAU_MS = 15_500;
+/** Where a number in flight was refused: of one that has changed the new one is found faster. */
+const NUMBER_PLATEAU_MS = 18_000;
 /** It is back at the plateau within this time: a pace far too low costs more than a refusal. */
 const RECOVERY_MS = 7_000;
 /** A slow climb first, so that a limit that has not changed is hardly overshot. */
 const CLIMB_MS = 3_500;
 const CLIMB_PER_MS = 0.01 / SECOND_MS;
 /** After the climb the pace doubles within this time: the limit has risen. */
-const DOUBLING_MS = 6_000;
+const DOUBLING_MS = 5_000;
 /** The plateau lies this much below the pace at which the vendor refused. */
 const PLATEAU_SHARE = 0.97;
 /** A plateau that held, and was refused this little above it, is right; it is raised a little. */
@@ -36,6 +38,7 @@ export class LearnedPace {
   /** How far below the plateau the curve began, as a share of it. */
   #depth = 0;
   #curveMs = 0;
+  #plateauMs = PLATEAU_MS;
   #accepted = Number.POSITIVE_INFINITY;
 
   /** Requests per second; `undefined` while nothing is known. */
@@ -65,10 +68,11 @@ export class LearnedPace {
 
   lower({ from, to }: Lowered): void {
     const before = this.#plateau;
-    const held = before !== undefined && this.#curveMs >= PLATEAU_MS && from <= before * HELD_RATIO;
+    const held = before !== undefined && this.#curveMs >= this.#plateauMs && from <= before * HELD_RATIO;
     this.#plateau = held ? before * RAISE_HELD : from * PLATEAU_SHARE;
     this.#depth = Math.max(0, 1 - to / this.#plateau);
     this.#curveMs = 0;
+    this.#plateauMs = PLATEAU_MS;
   }
 
   /** It was not what the vendor refused: a plateau at this pace. */
@@ -76,6 +80,7 @@ export class LearnedPace {
     this.#plateau = perSecond;
     this.#depth = 0;
     this.#curveMs = 0;
+    this.#plateauMs = NUMBER_PLATEAU_MS;
   }
 
   /** So many were in flight when the vendor still accepted. */
@@ -92,7 +97,7 @@ export class LearnedPace {
   #factor(agoMs = 0): number {
     const curveMs = Math.max(0, this.#curveMs - agoMs);
     const toPlateau = Math.max(0, 1 - curveMs / RECOVERY_MS);
-    const beyondMs = Math.max(0, curveMs - PLATEAU_MS);
+    const beyondMs = Math.max(0, curveMs - this.#plateauMs);
     const risenMs = Math.max(0, beyondMs - CLIMB_MS);
     const climbed = Math.min(beyondMs, CLIMB_MS) * CLIMB_PER_MS + (risenMs / DOUBLING_MS) ** 3;
     return 1 - this.#depth * toPlateau ** 3 + climbed;
@@ -126,8 +131,11 @@ export class Spacing {
 
 /** The smoothed time follows a change within about this many answers. */
 const SMOOTHING = 8;
-/** Differences below this are the event loop's and the network's. */
-const NOISE_MS = 10;
+/**
+ * Differences below this are those of the network and of our own event loop: a relay that is busy
+ * looks at an answer that late. A queue so short is nobody's harm.
+ */
+const NOISE_MS = 30;
 /** One answer counts for no more than this, however late it is. */
 const RATIO_MAX = 8;
 /** Requests of half an octave of sizes are compared with each other. */

@@ -116,6 +116,17 @@ test("a vendor whose answers queue is kept from a long queue", async () => {
   for (const { inFlight } of seconds.slice(10)) expect(inFlight).toBeLessThanOrEqual(25);
 });
 
+test("answers of a near vendor that a busy relay looks at late do not shrink the window", async () => {
+  const seconds = await simulate({
+    limit: concurrency(() => 64, 10),
+    latencyMs: 10,
+    lateMs: (nowMs) => (Math.floor(nowMs / 1_000) % 2 === 0 ? 0 : 25),
+    seed: 1,
+    seconds: 10,
+  });
+  for (const { inFlight } of seconds.slice(2)) expect(inFlight).toBeGreaterThan(56);
+});
+
 test("answers that take a third more or less by chance do not shrink the window", async () => {
   const seconds = await simulate({ limit: concurrency(() => 64, 100), latencyMs: LATENCY_MS, seed: 1, seconds: 25 });
   for (const { inFlight } of seconds.slice(5)) expect(inFlight).toBe(64);

@@ -32,6 +32,7 @@ export interface VendorLimit {
   slowdown?(): number;
 }
 
+/** A value at a time. */
 type Rate = (nowMs: number) => number;
 
 export function tokenBucket(rate: Rate, burstSeconds: number): VendorLimit {
@@ -111,6 +112,8 @@ export interface SimulationOptions {
   readonly jitter?: number;
   /** Of the latency, on the way to the vendor and back. Default 0.2. */
   readonly networkShare?: number;
+  /** An answer is looked at so much later. Default: at once. */
+  readonly lateMs?: Rate;
   /** What the lane takes between an answer and its next request. Default 0. */
   readonly prepareMs?: number;
   readonly seconds: number;
@@ -202,7 +205,7 @@ function pass(clock: Clock, ms: number): Promise<void> {
 }
 
 function vendor(
-  { limit, latencyMs, jitter = 0.3, networkShare = 0.2 }: SimulationOptions,
+  { limit, latencyMs, jitter = 0.3, networkShare = 0.2, lateMs = () => 0 }: SimulationOptions,
   clock: Clock,
   random: SeededRandom,
   count: (accepted: boolean) => void,
@@ -222,7 +225,7 @@ function vendor(
       await pass(clock, around(latencyMs * (1 - networkShare)) * (limit.slowdown?.() ?? 1));
       limit.done();
     }
-    await pass(clock, around(oneWayMs));
+    await pass(clock, around(oneWayMs) + lateMs(clock.monotonic()));
     return taken ? answer(OK) : answer(TOO_MANY_REQUESTS, { "retry-after": "1" });
   };
 }
