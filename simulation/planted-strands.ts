@@ -84,15 +84,29 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "give-up-in-an-outage",
     what: "a parked event is given up although nothing passes",
-    patch: () =>
-      replaced(
-        Parked.prototype,
-        "failed",
-        (failed) =>
-          function (this: Parked, user, now) {
-            return failed.call(this, user, now, true);
-          },
-      ),
+    patch: () => {
+      const undo = [
+        replaced(
+          Parked.prototype,
+          "failed",
+          (failed) =>
+            function (this: Parked, user, failure) {
+              return failed.call(this, user, { ...failure, passedMs: failure.at });
+            },
+        ),
+        replaced(
+          Parked.prototype,
+          "failedFor",
+          (failedFor) =>
+            function (this: Parked, ms) {
+              return failedFor.call(this, ms, Number.POSITIVE_INFINITY);
+            },
+        ),
+      ];
+      return () => {
+        for (const one of undo) one();
+      };
+    },
   },
   {
     name: "parked-user-is-overtaken",

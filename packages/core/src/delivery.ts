@@ -137,6 +137,11 @@ export interface SendContext {
    * `-Infinity`. Absent: nobody knows.
    */
   readonly deliveredAt?: () => number;
+  /**
+   * Calls back when the lane has an event delivered next, of whatever batch; not after the function
+   * was called that it returns.
+   */
+  readonly onceDelivered?: (call: () => void) => () => void;
   /** The order hashes of what was parked of this batch: later events of the same are parked too. */
   readonly parked?: Set<number>;
 }
@@ -195,6 +200,8 @@ export interface Store {
    * same batch, also after a crash.
    */
   plan?(batch: Batch): Promise<true>;
+  /** Told of each request that was made, where it wants to know. */
+  attempted?(attempt: Attempt, batch: Batch): void;
   /**
    * Ends the lease. Delivered and rejected events leave the store; from the first retryable or
    * halted one on, a store may keep the rest (they come again with a later lease).

@@ -53,7 +53,7 @@ export type {
 } from "./runtime.ts";
 export { sleep } from "./runtime.ts";
 export type { Exchange } from "./senders/exchange.ts";
-export { type IsolateOptions, isolating } from "./senders/isolate.ts";
+export { type IsolateOptions, isolating, sourceOf } from "./senders/isolate.ts";
 export { type Isolate, type Isolation, persist } from "./senders/persist.ts";
 export { withSafeReasons } from "./senders/reasons.ts";
 export type { Backoff, RetryOptions } from "./senders/retry.ts";

@@ -29,6 +29,8 @@ export class OperatedLane extends Lane {
   #failedAttempts = 0;
   #deliveredAt = Number.NEGATIVE_INFINITY;
   #lastErrorAtMs: number | undefined;
+  /** Called at the next delivery. */
+  readonly #onDelivery = new Set<() => void>();
 
   constructor({ name, onSettled, width = () => 1, ...options }: OperatedLaneOptions) {
     super({ ...options, sender: checked(options.sender), width: () => (this.#cautious ? 1 : width()) });
@@ -111,7 +113,15 @@ export class OperatedLane extends Lane {
   }
 
   protected override contextOf(flight: Flight): SendContext {
-    return { ...super.contextOf(flight), deliveredAt: () => this.#deliveredAt, parked: new Set() };
+    return {
+      ...super.contextOf(flight),
+      deliveredAt: () => this.#deliveredAt,
+      onceDelivered: (call) => {
+        this.#onDelivery.add(call);
+        return () => void this.#onDelivery.delete(call);
+      },
+      parked: new Set(),
+    };
   }
 
   protected override noteAttempt(attempt: Attempt, batch: Batch): void {
@@ -120,7 +130,11 @@ export class OperatedLane extends Lane {
     if (attempt.delivered > 0) {
       this.#deliveredAt = this.options.runtime.clock.monotonic();
       this.#cautious = false;
+      const calls = [...this.#onDelivery];
+      this.#onDelivery.clear();
+      for (const call of calls) call();
     }
+    this.options.store.attempted?.(attempt, batch);
     super.noteAttempt(attempt, batch);
   }
 

@@ -11,7 +11,7 @@ import type { LogRecord, Position } from "../types.ts";
 import type { BacklogOptions, Chosen, Gap, RoundTrip } from "./backlog-types.ts";
 import { type EventOrder, OrderReader } from "./event-order.ts";
 import { parseParked, parseStrands } from "./lane-value.ts";
-import { type Held, Parked, type ParkedUser } from "./parked.ts";
+import { type Failure, type Held, Parked, type ParkedUser } from "./parked.ts";
 import { pieceAt } from "./piece-at.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { type Strand, Strands } from "./strands.ts";
@@ -234,7 +234,7 @@ export class Backlog {
   #setAside(strand: Strand, record: LogRecord, at: number): boolean {
     const hash = this.hashAt(record, at);
     if (this.parked.has(hash) ? this.#hold(record, at) !== "held" : this.parked.room === 0) return false;
-    if (!this.parked.has(hash)) this.parked.park(hash, this.#heldAt(record, at), this.#options.now(), { waits: true });
+    if (!this.parked.has(hash)) this.parked.parkBehind(hash, this.#heldAt(record, at), this.#options.now());
     strand.planned = 0;
     this.strands.take(strand, (one, index) => this.hashAt(one, index) === hash && this.#hold(one, index) === "held");
     return true;
@@ -253,10 +253,10 @@ export class Backlog {
     return this.parked.hold(this.hashAt(record, at), this.#heldAt(record, at));
   }
 
-  /** An event of a batch has failed while others passed, or is a later one of such a user. */
-  park(batch: LogBatch, index: number, now: number): void {
+  /** An event of a batch has failed alone, or is a later one of such a user. */
+  park(batch: LogBatch, index: number, failure: Failure): void {
     const { record, at } = batch.locate(index);
-    this.parked.park(this.hashAt(record, at), this.#heldAt(record, at), now);
+    this.parked.park(this.hashAt(record, at), this.#heldAt(record, at), failure);
   }
 
   /** Later events of parked users that were read already join those that wait. */

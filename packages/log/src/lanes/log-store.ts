@@ -15,13 +15,14 @@
  */
 import {
   type AccountView,
+  type Attempt,
   assert,
   type Batch,
   type BatchLimits,
-  isFinal,
   type Outcome,
   type Pending,
   type Store,
+  sourceOf,
 } from "@waybill/core";
 import { LogBatch, type Piece } from "../batch.ts";
 import type { Position } from "../types.ts";
@@ -31,8 +32,8 @@ import { type Fate, totalOf } from "./fate-blocks.ts";
 import { type LaneStateValue, type LaneVendor, withVendor } from "./lane-value.ts";
 import { type Lease, Leases } from "./leases.ts";
 import { DELIVERY, type LogStoreDelivery, type LogStoreOptions } from "./log-store-options.ts";
-import type { ParkedUser } from "./parked.ts";
 import { ReadMemory } from "./read-ahead.ts";
+import { Retries } from "./retries.ts";
 import { Settlements } from "./settlements.ts";
 import { type Skip, skipOf } from "./skip.ts";
 import { backlogValue, ledgerValue } from "./state-value.ts";
@@ -50,7 +51,7 @@ export class LogStore implements Store {
   #countedTo: Position;
   /** What is to be removed next. */
   #removing: Position = 0;
-  #deliveredAt = Number.NEGATIVE_INFINITY;
+  readonly #retries: Retries;
   readonly #stopListening: () => void;
   /** Events that were settled before the lane kept fates. */
   readonly #unkept: number;
@@ -96,6 +97,16 @@ export class LogStore implements Store {
       this.#settlements.lostBefore(log.first, { settled, unkept: this.#unkept });
       void this.#writer.write();
     }
+    this.#retries = new Retries({
+      backlog: this.#backlog,
+      leases: this.#leases,
+      settlements: this.#settlements,
+      deadLetters: options.deadLetters,
+      delivery: () => this.#delivery,
+      batchOf: (pieces) => this.#batchOf(pieces, true),
+      now: () => this.#now,
+      settled: () => this.#afterSettling(),
+    });
     this.#stopListening = log.onRemove((first) => this.#removed(first));
   }
 
@@ -212,8 +223,13 @@ export class LogStore implements Store {
     return this.#settlements.fateAt(position);
   }
 
+  /** Told of each request: what passes tells of those that fail. */
+  attempted(attempt: Attempt, batch: Batch): void {
+    this.#retries.attempted(attempt, sourceOf(batch).parked === true);
+  }
+
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
-    const parked = await this.#leaseParked(limits);
+    const parked = await this.#retries.lease(limits);
     if (parked !== undefined) return parked;
     const batch = await this.#backlog.next(limits, this.#delivery.order, (chosen) => this.#leaseStrand(chosen, limits));
     if (batch !== undefined) this.#backlog.readAhead();
@@ -239,38 +255,6 @@ export class LogStore implements Store {
     return new LogBatch(this.#options.name, pieces, { parked, hashAt, ages: true });
   }
 
-  /** A parked event to be tried again, or what waited for one that has its outcome. */
-  async #leaseParked(limits: BatchLimits): Promise<Batch | undefined> {
-    const user = this.#backlog.parked.due(this.#now);
-    if (user === undefined) return undefined;
-    const maxEvents = user.passing && !this.#delivery.durableLease ? limits.maxEvents : 1;
-    user.leased = Math.min(user.events.length, maxEvents);
-    try {
-      const pieces = await this.#backlog.piecesOf(user, { ...limits, maxEvents });
-      if (pieces === undefined) this.#backlog.parked.postpone(user, this.#now);
-      else if (pieces.length === 0) await this.#loseParked(user);
-      else {
-        user.leased = pieces.length;
-        const batch = this.#batchOf(pieces, true);
-        this.#leases.add(batch, { strand: undefined, user, atMs: this.#now, planning: false, maxEvents });
-        return batch;
-      }
-      return await this.#leaseParked(limits);
-    } catch (error) {
-      user.leased = 0;
-      throw error;
-    }
-  }
-
-  /** Its first event cannot be read any more. */
-  async #loseParked(user: ParkedUser): Promise<void> {
-    const [lost] = user.events;
-    user.leased = 0;
-    if (lost !== undefined)
-      this.#settlements.settleParked(user, lost.position, { status: "dropped", reason: "log_damaged" });
-    await this.#writer.write();
-  }
-
   /** **Errors**: `WAYBILL_DISK`, where the batch has to be durable before it is sent. */
   async plan(batch: Batch): Promise<true> {
     const lease = this.#leases.get(batch);
@@ -288,7 +272,7 @@ export class LogStore implements Store {
     if (this.#leases.isGivenBack(batch)) return;
     const lease = this.#leases.get(batch);
     assert(lease !== undefined && batch instanceof LogBatch, "only a leased batch is settled");
-    if (lease.user !== undefined) await this.#settleParked(batch, lease.user, outcomes);
+    if (lease.user !== undefined) await this.#retries.settle(batch, lease.user, outcomes);
     else await this.#settleStrand(batch, lease.strand as Strand, outcomes);
   }
 
@@ -301,11 +285,11 @@ export class LogStore implements Store {
     for (let index = 0; index < settled; index++) {
       const outcome = outcomes[index] as Outcome;
       if (outcome.status === "parked") {
-        this.#backlog.park(batch, index, this.#now);
+        const failure = { at: this.#now, passedMs: this.#retries.passedMs, reason: outcome.reason };
+        this.#backlog.park(batch, index, failure);
         continue;
       }
       this.#settlements.settle(outcome, () => batch.positionAt(index));
-      if (outcome.status === "delivered") this.#deliveredAt = this.#now;
     }
     this.#backlog.strands.endLease(strand, settled);
     this.#backlog.takeParked(strand);
@@ -322,26 +306,8 @@ export class LogStore implements Store {
     this.#backlog.maySplit(strand, { batch, maxEvents, tookMs, maxInFlight: maxInFlight() });
   }
 
-  async #settleParked(batch: LogBatch, user: ParkedUser, given: readonly Outcome[]): Promise<void> {
-    const outcomes = [...given];
-    let settled = outcomes.findIndex((outcome) => !isFinal(outcome));
-    if (settled < 0) settled = outcomes.length;
-    const failed = outcomes[settled];
-    const now = this.#now;
-    const othersPassed = this.#deliveredAt > user.triedAt;
-    const failedMs = settled === 0 ? user.failedMs + (othersPassed ? now - user.triedAt : 0) : 0;
-    const isGivenUp = failed?.status === "parked" && failedMs >= this.#delivery.giveUpAfterMs;
-    if (isGivenUp) {
-      outcomes[settled] = { status: "rejected", reason: `poison: ${failed.reason}` };
-      settled += 1;
-    }
-    await this.#options.deadLetters.keep(batch, outcomes.slice(0, settled));
-    this.#leases.delete(batch);
-    this.#options.deadLetters.counted(batch);
-    user.leased = 0;
-    for (let index = 0; index < settled; index++)
-      this.#settlements.settleParked(user, batch.positionAt(index), outcomes[index] as Outcome);
-    if (failed?.status === "parked" && !isGivenUp) this.#backlog.parked.failed(user, now, othersPassed);
+  /** The oldest that retention has left is known; so is how far the lane has come. */
+  async #afterSettling(): Promise<void> {
     this.#settlements.expireRead(this.#options.log.first);
     this.#settlements.advance();
     await this.#writer.write();

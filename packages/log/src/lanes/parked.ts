@@ -27,6 +27,15 @@ export interface Held {
   readonly bytes: number;
 }
 
+/** An attempt of an event alone. */
+export interface Failure {
+  /** Monotonic. */
+  readonly at: number;
+  /** For how long the lane's events had passed by then: see `passing.ts`. */
+  readonly passedMs: number;
+  readonly reason: string;
+}
+
 export interface ParkedUser {
   /** The order hash of its events. */
   readonly hash: number;
@@ -38,8 +47,9 @@ export interface ParkedUser {
   isRead: boolean;
   /** For how long its first event has failed while others passed. */
   failedMs: number;
-  /** When it was tried last, and is tried again: monotonic. */
-  triedAt: number;
+  /** When that failed last; absent when it has not since the start, or was not tried yet. */
+  failure: Failure | undefined;
+  /** When it is tried again: monotonic. */
   dueAt: number;
   failures: number;
   /** How many of its first events are being tried. */
@@ -56,7 +66,6 @@ export class Parked {
     for (const { hash, position, failedMs } of values) {
       const user = this.#newUser(hash, position, now);
       user.failedMs = failedMs;
-      user.dueAt = now;
       user.isRead = false;
     }
   }
@@ -109,17 +118,20 @@ export class Parked {
     return first;
   }
 
-  /**
-   * An event has failed while others passed, or is a later one of such a user; `waits`: or it waits
-   * for another user who is parked.
-   */
-  park(hash: number, held: Held, now: number, { waits = false }: { readonly waits?: boolean } = {}): void {
+  /** An event has failed alone, or is a later one of such a user. */
+  park(hash: number, held: Held, failure: Failure): void {
     let user = this.#byHash.get(hash);
     if (user === undefined) {
-      user = this.#newUser(hash, held.position, now);
-      user.passing = waits;
-      if (waits) user.dueAt = now;
+      user = this.#newUser(hash, held.position, failure.at);
+      this.failed(user, failure);
     }
+    this.#add(user, held);
+  }
+
+  /** An event waits for another user who is parked, and so do the later ones of its own. */
+  parkBehind(hash: number, held: Held, now: number): void {
+    const user = this.#newUser(hash, held.position, now);
+    user.passing = true;
     this.#add(user, held);
   }
 
@@ -157,14 +169,39 @@ export class Parked {
     return undefined;
   }
 
-  /** The first event has its outcome. */
+  /**
+   * Whose first event has failed for so long while others passed, and failed before `deliveredAt`,
+   * when something passed.
+   */
+  failedFor(ms: number, deliveredAt: number): ParkedUser | undefined {
+    for (const user of this.#byHash.values()) {
+      const { leased, events, failedMs, failure } = user;
+      const isOver = failure !== undefined && failure.at < deliveredAt && failedMs >= ms;
+      if (isOver && leased === 0 && events.length > 0) return user;
+    }
+    return undefined;
+  }
+
+  /**
+   * Nothing had passed after `since`: what has failed since then tells nothing of its event. Who
+   * never failed while others passed is tried at once.
+   */
+  outageEnded(since: number, now: number): void {
+    for (const user of this.#byHash.values()) {
+      if ((user.failure?.at ?? since) > since) user.failure = undefined;
+      if (user.failedMs === 0) user.dueAt = Math.min(user.dueAt, now);
+    }
+  }
+
+  /** The first event has its outcome; the next one has not been tried. */
   settled(user: ParkedUser): void {
     const held = user.events.shift();
     if (held !== undefined) this.#delete(held);
     user.passing = true;
     user.failures = 0;
     user.failedMs = 0;
-    user.dueAt = user.triedAt;
+    user.failure = undefined;
+    user.dueAt = Number.NEGATIVE_INFINITY;
     user.first = user.events[0]?.position ?? (held?.position ?? user.first) + 1;
   }
 
@@ -174,14 +211,17 @@ export class Parked {
     user.dueAt = now + FIRST_WAIT_MS;
   }
 
-  /** It has failed again; `othersPassed` since it was tried before. Returns for how long in all. */
-  failed(user: ParkedUser, now: number, othersPassed: boolean): number {
-    if (othersPassed) user.failedMs += now - user.triedAt;
-    user.triedAt = now;
+  /**
+   * The first event has failed alone. The time since it failed before counts as far as others
+   * passed: in an outage, and while the vendor refuses the credential or the rate, none does.
+   */
+  failed(user: ParkedUser, failure: Failure): void {
+    const before = user.failure;
+    if (before !== undefined) user.failedMs += Math.min(failure.at - before.at, failure.passedMs - before.passedMs);
+    user.failure = failure;
     user.passing = false;
-    user.dueAt = now + Math.min(LAST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(user.failures, 10));
+    user.dueAt = failure.at + Math.min(LAST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(user.failures, 10));
     user.failures += 1;
-    return user.failedMs;
   }
 
   /**
@@ -215,9 +255,9 @@ export class Parked {
       first,
       isRead: true,
       failedMs: 0,
-      triedAt: now,
-      dueAt: now + FIRST_WAIT_MS,
-      failures: 1,
+      failure: undefined,
+      dueAt: now,
+      failures: 0,
       leased: 0,
       passing: false,
     };
