@@ -226,7 +226,8 @@ const OUTAGE_SHARE = 0.5;
 export class Outage {
   #failures = 0;
   #since: number | undefined;
-  #lastKey: string | undefined;
+  /** What failed last. */
+  #last: unknown;
   #probeAt = Number.NEGATIVE_INFINITY;
 
   get lasts(): boolean {
@@ -238,11 +239,12 @@ export class Outage {
     return this.#probeAt;
   }
 
-  failed(key: string, { now, longestMs }: { readonly now: number; readonly longestMs: number }): void {
+  /** `of`: the leased batch that the request was part of. */
+  failed(of: unknown, { now, longestMs }: { readonly now: number; readonly longestMs: number }): void {
     this.#since ??= now;
-    // The same batch once more tells nothing of others, and has a backoff of its own.
-    if (key !== this.#lastKey) this.#failures += (1 - this.#failures) / FAILURES_OVER;
-    this.#lastKey = key;
+    // The same batch once more, or a part of it, tells nothing of others, and backs off by itself.
+    if (of !== this.#last) this.#failures += (1 - this.#failures) / FAILURES_OVER;
+    this.#last = of;
     if (this.lasts) this.#probeAt = now + Math.min(longestMs, now - this.#since) / 2;
   }
 
@@ -250,7 +252,7 @@ export class Outage {
   accepted(): void {
     this.#failures = Math.min(OUTAGE_SHARE, this.#failures - this.#failures / FAILURES_OVER);
     this.#since = undefined;
-    this.#lastKey = undefined;
+    this.#last = undefined;
     this.#probeAt = Number.NEGATIVE_INFINITY;
   }
 

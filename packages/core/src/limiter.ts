@@ -169,7 +169,8 @@ export class Limiter {
       try {
         const verdict = await next(batch, watching);
         // What was aborted tells nothing of the vendor.
-        if (attempt !== undefined && !context.now.aborted) this.#learn(permit, { batch, attempt, verdict });
+        if (attempt !== undefined && !context.now.aborted)
+          this.#learn(permit, { batch, attempt, verdict }, context.soon);
         return verdict;
       } finally {
         this.#inFlight -= 1;
@@ -282,7 +283,12 @@ export class Limiter {
     this.#learnedWindow.restart(size, { next: this.#nextSequence, inFlight: this.#inFlight });
   }
 
-  #learn(permit: Permit, { batch, attempt, verdict }: { batch: Batch; attempt: Attempt; verdict: Verdict }): void {
+  /** `soon`: of the leased batch that it was part of. */
+  #learn(
+    permit: Permit,
+    { batch, attempt, verdict }: { batch: Batch; attempt: Attempt; verdict: Verdict },
+    soon: AbortSignal,
+  ): void {
     const { status, reason } = attempt;
     const unanswered = status === undefined;
     // Without an answer only a retryable batch was a request that failed.
@@ -293,7 +299,7 @@ export class Limiter {
     const refused = status === TOO_MANY_REQUESTS || status === UNAVAILABLE;
     this.#refusedShare += ((refused ? 1 : 0) - this.#refusedShare) / REFUSALS_OVER;
     if (unanswered) this.#measure(permit, attempt);
-    if (unanswered || status >= SERVER_ERROR) this.#failed(batch);
+    if (unanswered || status >= SERVER_ERROR) this.#failed(batch, soon);
     if (refused && (status === TOO_MANY_REQUESTS || waitMs !== undefined || this.#refusedShare >= BUSY_SHARE))
       this.#refused(permit, status);
     else if (!unanswered && status < SERVER_ERROR) this.#accepted(permit, attempt);
@@ -318,10 +324,10 @@ export class Limiter {
     this.#learnedWindow.grow(this.#options.maxInFlight);
   }
 
-  #failed(batch: Batch): void {
+  #failed(batch: Batch, soon: AbortSignal): void {
     // Of a parked event it is known that it fails.
     if (sourceOf(batch).parked === true) return;
-    this.#outage.failed(batch.key, {
+    this.#outage.failed(soon, {
       now: this.#clock.monotonic(),
       longestMs: this.#options.backoffMaxMs ?? BACKOFF_MAX_MS,
     });

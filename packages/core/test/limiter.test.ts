@@ -313,6 +313,20 @@ test("a batch that fails alone has its own backoff, and makes nobody else wait",
   await world.clock.until(ended);
 });
 
+test("the parts of a batch that fail one after another are one failure, not an outage", async () => {
+  const reasonAfter = async (soon?: AbortSignal): Promise<string> => {
+    const world = setUp();
+    world.answer = () => ({ status: 500, afterMs: 100 });
+    for (let part = 0; part < 12; part++) {
+      void world.send(soon);
+      await world.clock.advance(100_000);
+    }
+    return world.limiter.view().reason;
+  };
+  expect(await reasonAfter(new AbortController().signal)).not.toBe("most requests fail");
+  expect(await reasonAfter()).toBe("most requests fail");
+});
+
 test("single events that are answered with 500 among successes shrink nothing", async () => {
   const world = setUp();
   await busyFor(world, 2_000);

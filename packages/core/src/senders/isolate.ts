@@ -3,10 +3,9 @@
  * that answers one event with 500 for ever holds up one user, not the destination.
  *
  * A batch under suspicion is halved until the culprit is alone. Something else must have been
- * delivered since it failed first: in an outage nothing passes, so nothing is ever parked. Where
- * every batch has a culprit nothing else passes either; then parts of the batch are tried, down to
- * single events, each no more often than the batch would have been, and the first one that passes
- * shows that the vendor works.
+ * delivered since it failed first: in an outage nothing passes, so nothing is ever given up. Where
+ * nothing else is on its way, single events are probed, which shows within a round trip or two
+ * whether the vendor works. Where they fail too the batch stays as it is, and under its key.
  */
 import type { Attempt, Batch, Outcome, SendContext } from "../delivery.ts";
 import type { Clock } from "../runtime.ts";
@@ -16,11 +15,13 @@ import type { Part } from "./retry.ts";
 
 export interface IsolateOptions {
   /**
-   * Whether the vendor knows duplicates by their ids: parts of a batch may be tried soon. Where it
-   * knows them by the key of the batch, parts have keys of their own: only after many answers.
+   * Whether the vendor knows duplicates by their ids: an event of a batch may be sent alone soon.
+   * Where it knows them by the key of the batch, that is another key: only after several answers.
    */
   readonly byEvent: boolean;
 }
+
+type Next = NonNullable<ReturnType<Isolation["next"]>>;
 
 const TOO_MANY_REQUESTS = 429;
 /**
@@ -28,8 +29,14 @@ const TOO_MANY_REQUESTS = 429;
  * parked.
  */
 const TRIES = 2;
-/** Attempts before parts are tried although nothing passes. */
-const PROBE_AFTER = { event: 3, batch: 10 };
+/** Attempts of a batch that nothing passes beside, before an event of it is sent alone. */
+const PROBE_AFTER = { event: 2, batch: 3 };
+/** Attempts of a batch that may have been acted on, where its parts would be there twice. */
+const UNANSWERED_TRIES = 10;
+/** So many events of different users are probed at once; one by one where these have failed. */
+const PROBES = 2;
+/** Attempts of an event and of the probes beside it, before it is parked as the last of a batch. */
+const LAST_TRIES = 3;
 const FOLLOWS = "it waits for an earlier event of its user, which fails";
 
 /** For `persist`: finds and parks the events that fail while others pass. */
@@ -50,8 +57,14 @@ class Isolator implements Isolation {
   /** Attempts of the part in front. */
   #tries = 0;
   #status: number | undefined;
+  /** There was an attempt without an answer. */
+  #isUnanswered = false;
   /** Users whose first event failed alone since anything passed. */
   readonly #failedAlone = new Set<number>();
+  /** The event that is probed, and what all of it was before. */
+  #probing: { readonly probe: Part; readonly parts: readonly Part[] } | undefined;
+  #probesLeft = 0;
+  #hasProbed = false;
 
   constructor(batch: Batch, context: SendContext, { clock, byEvent }: { clock: Clock; byEvent: boolean }) {
     this.#isParked = sourceOf(batch).parked === true;
@@ -59,47 +72,82 @@ class Isolator implements Isolation {
     this.#byEvent = byEvent;
     const attempted = (attempt: Attempt, of: Batch): void => {
       this.#status = attempt.status;
+      this.#isUnanswered ||= attempt.status === undefined;
       context.watch.attempted(attempt, of);
     };
     this.context = { ...context, watch: { ...context.watch, attempted } };
   }
 
-  next(parts: readonly Part[], failed: Extract<Outcome, { status: "retryable" }>): ReturnType<Isolation["next"]> {
-    const [front, ...rest] = parts as [Part, ...Part[]];
+  next(parts: readonly Part[], failed: Extract<Outcome, { status: "retryable" }>): Next | undefined {
     if (this.#status === TOO_MANY_REQUESTS || failed.retryAfterMs !== undefined) return undefined;
     const { reason } = failed;
-    if (this.#isParked) return { parts: [], parked: parts.map((part) => ({ part, reason })), atOnce: true };
-    if (hashOf(front.batch, 0) === 0) return undefined;
+    if (this.#isParked) return { parts: [], parked: parts.map((part) => ({ part, reason })), when: "anew" };
+    const [front] = parts as [Part, ...Part[]];
+    const hash = hashOf(front.batch, 0);
+    if (hash === 0) return undefined;
+    const probing = this.#probing;
+    this.#probing = undefined;
+    // It has passed when another part is in front.
+    if (probing === undefined || !isSame(probing.probe, front)) return this.#suspect(parts, reason);
+    this.#failedAlone.add(hash);
+    return this.#passes ? { parts: probing.parts, parked: [], when: "anew" } : this.#probe(probing.parts);
+  }
+
+  /** Whether anything has passed since what is under suspicion failed first. */
+  get #passes(): boolean {
+    return (this.context.deliveredAt?.() ?? Number.NEGATIVE_INFINITY) > this.#since;
+  }
+
+  #suspect(parts: readonly Part[], reason: string): Next | undefined {
+    const [front, ...rest] = parts as [Part, ...Part[]];
     this.#note(front);
-    const othersPass = (this.context.deliveredAt?.() ?? Number.NEGATIVE_INFINITY) > this.#since;
+    const tries = this.#tries;
     if (front.batch.count > 1) {
       // Without an answer it may have been acted on: its parts would be there twice.
-      if (!this.#byEvent && this.#status === undefined && this.#tries < PROBE_AFTER.batch) return undefined;
-      const probeAfter = this.#byEvent ? PROBE_AFTER.event : PROBE_AFTER.batch;
-      const mayProbe = this.#tries >= probeAfter && (this.#byEvent || this.#status !== undefined);
+      if (!this.#byEvent && this.#isUnanswered && tries < UNANSWERED_TRIES) return undefined;
       const isKnown = front.batch.count < this.#suspected;
-      if (!(othersPass && (isKnown || this.#tries >= TRIES)) && !mayProbe && !isKnown) return undefined;
-      return { parts: [...halves(front), ...rest], parked: [], atOnce: othersPass };
+      if (this.#passes)
+        return isKnown || tries >= TRIES ? { parts: [...halves(front), ...rest], parked: [], when: "anew" } : undefined;
+      const mayProbe = this.#byEvent
+        ? tries >= PROBE_AFTER.event
+        : tries >= PROBE_AFTER.batch && this.#status !== undefined;
+      if (!mayProbe) return undefined;
+      if (withProbe(parts, this.#failedAlone) !== undefined) return this.#beginProbing(parts);
+      // The first event of each user has failed alone.
+      return { parts: [...cut(front, 1), ...rest], parked: [], when: "later" };
     }
-    if (othersPass) this.#failedAlone.clear();
-    else {
-      this.#failedAlone.add(hashOf(front.batch, 0));
-      const [first, ...others] = rotated(front, rest, this.#failedAlone);
-      // Where nobody else is left in the batch it is set aside, so that the next one shows whether
-      // the vendor works. It is not given up for that: see `parked.ts`.
-      const isLast = first === front && this.#tries + this.#failedAlone.size > PROBE_AFTER.event;
-      if (!isLast) return { parts: [first, ...others], parked: [], atOnce: false };
-      return this.#park(front, rest, reason);
+    if (this.#passes) {
+      this.#failedAlone.clear();
+      return tries < TRIES ? { parts, parked: [], when: "later" } : this.#park(front, rest, reason);
     }
-    if (this.#tries < TRIES) return { parts, parked: [], atOnce: false };
-    return this.#park(front, rest, reason);
+    this.#failedAlone.add(hashOf(front.batch, 0));
+    // Where nobody else is left in the batch it is set aside, so that the next one shows whether
+    // the vendor works. It is not given up for that: see `retries.ts` of the log.
+    const isLast = withProbe(parts, this.#failedAlone) === undefined;
+    if (isLast && tries + this.#failedAlone.size > LAST_TRIES) return this.#park(front, rest, reason);
+    return this.#beginProbing(parts);
+  }
+
+  #beginProbing(parts: readonly Part[]): Next {
+    this.#probesLeft = this.#hasProbed ? 1 : PROBES;
+    this.#hasProbed = true;
+    return this.#probe(parts);
+  }
+
+  /** An event of a user who has not failed alone goes first; or all of it again, after a wait. */
+  #probe(parts: readonly Part[]): Next {
+    const probed = this.#probesLeft > 0 ? withProbe(parts, this.#failedAlone) : undefined;
+    if (probed === undefined) return { parts, parked: [], when: "later" };
+    this.#probesLeft -= 1;
+    this.#probing = { probe: probed[0], parts };
+    return { parts: probed, parked: [], when: "at once" };
   }
 
   /** Events of the part that was suspected first. */
   #suspected = 0;
 
   #note(front: Part): void {
-    const same = this.#front?.start === front.start && this.#front.batch.count === front.batch.count;
+    const same = this.#front !== undefined && isSame(this.#front, front);
     this.#tries = same ? this.#tries + 1 : 1;
     this.#front = front;
     // A single event is parked only if something passes after it has failed.
@@ -110,40 +158,49 @@ class Isolator implements Isolation {
     this.#end = front.start + front.batch.count;
   }
 
-  #park(culprit: Part, rest: readonly Part[], reason: string): ReturnType<Isolation["next"]> {
+  #park(culprit: Part, rest: readonly Part[], reason: string): Next {
     const hash = hashOf(culprit.batch, 0);
     this.context.parked?.add(hash);
     const parked = [{ part: culprit, reason }];
     const parts = rest.flatMap((part) =>
       without(part, hash, (follower) => parked.push({ part: follower, reason: FOLLOWS })),
     );
-    return { parts, parked, atOnce: true };
+    return { parts, parked, when: "anew" };
   }
 }
 
-function halves({ start, batch }: Part): readonly [Part, Part] {
-  const middle = batch.count >> 1;
+function halves(part: Part): readonly [Part, Part] {
+  return cut(part, part.batch.count >> 1);
+}
+
+function cut({ start, batch }: Part, at: number): readonly [Part, Part] {
   return [
-    { start, batch: batch.slice(0, middle) },
-    { start: start + middle, batch: batch.slice(middle, batch.count) },
+    { start, batch: batch.slice(0, at) },
+    { start: start + at, batch: batch.slice(at, batch.count) },
   ];
 }
 
-/** The next event of a user who has not failed in front, to see whether anything passes. */
-function rotated(front: Part, rest: readonly Part[], failed: ReadonlySet<number>): readonly [Part, ...Part[]] {
-  for (const [index, part] of rest.entries()) {
-    const { start, batch } = part;
+/**
+ * With the first event of a user who has not failed in front, to see whether anything passes.
+ * `undefined` without one.
+ */
+function withProbe(parts: readonly Part[], failed: ReadonlySet<number>): readonly [Part, ...Part[]] | undefined {
+  for (const [index, { start, batch }] of parts.entries()) {
     for (let at = 0; at < batch.count; at++) {
       if (failed.has(hashOf(batch, at))) continue;
       const around = [
         ...(at === 0 ? [] : [{ start, batch: batch.slice(0, at) }]),
         ...(at + 1 === batch.count ? [] : [{ start: start + at + 1, batch: batch.slice(at + 1, batch.count) }]),
       ];
-      const other = { start: start + at, batch: batch.count === 1 ? batch : batch.slice(at, at + 1) };
-      return [other, front, ...rest.slice(0, index), ...around, ...rest.slice(index + 1)];
+      const probe = { start: start + at, batch: batch.count === 1 ? batch : batch.slice(at, at + 1) };
+      return [probe, ...parts.slice(0, index), ...around, ...parts.slice(index + 1)];
     }
   }
-  return [front, ...rest];
+  return undefined;
+}
+
+function isSame(one: Part, other: Part): boolean {
+  return one.start === other.start && one.batch.count === other.batch.count;
 }
 
 /** The runs of a part that are not of this user. */
