@@ -79,8 +79,8 @@ export class Lane {
   #bytes = 0;
   /** That of the batch that is being leased. */
   readonly #leasing = newFlight();
-  /** Send what is there although no trigger holds. */
-  #forced = false;
+  /** Events to send although no trigger holds. */
+  #forced = 0;
   /** The store's tail when it had nothing that may be sent; -1 once something was settled. */
   #blockedAt = -1;
   /** Whether there is something for the run to look at. */
@@ -98,7 +98,9 @@ export class Lane {
    * commit.
    */
   notify(): void {
-    if (this.mode !== "idle" && !this.#hasRoom()) return;
+    const { store, trigger } = this.options;
+    const isBlocked = this.#blockedAt >= 0 && store.tail < this.#blockedAt + trigger.flushAt;
+    if (this.mode !== "idle" && (isBlocked || !(this.#busy && this.#mayLease))) return;
     try {
       if (this.#ripe()) this.#go();
       else this.#armInterval();
@@ -113,12 +115,10 @@ export class Lane {
    */
   async flush(): Promise<void> {
     if (this.#pendingEvents() === 0 || this.next !== undefined || !(this.#busy || this.mode === "idle")) return;
-    const target = this.options.store.tail;
-    const flushed = new Promise<void>((resolve) => {
-      this.#waiters.push({ target, resolve });
+    await new Promise<void>((resolve) => {
+      this.#waiters.push({ target: this.options.store.tail, resolve });
+      this.#go();
     });
-    this.#go();
-    await flushed;
   }
 
   /**
@@ -153,7 +153,7 @@ export class Lane {
 
   protected start(): void {
     this.cancelTimer();
-    this.#forced = true;
+    this.#forced = 1;
     this.setMode("sending");
     this.#running = this.#run();
   }
@@ -241,14 +241,8 @@ export class Lane {
   }
 
   /** Whether one more batch may leave, beside those on their way. */
-  #hasRoom(): boolean {
-    const { store, trigger, width } = this.options;
-    return (
-      this.#busy &&
-      this.next === undefined &&
-      this.flights.size < width() &&
-      (this.#blockedAt < 0 || store.tail >= this.#blockedAt + trigger.flushAt)
-    );
+  get #mayLease(): boolean {
+    return this.next === undefined && this.#halted === undefined && this.flights.size < this.options.width();
   }
 
   /** Whether what waits beside the leased batches is enough for a request. */
@@ -263,8 +257,9 @@ export class Lane {
     const { runtime, trigger } = this.options;
     this.#after(trigger.flushIntervalMs * (1 - INTERVAL_JITTER * runtime.random.next()), () => {
       if (this.mode === "idle" && this.#pendingEvents() === 0) return;
-      this.#forced = true;
       this.#go();
+      // All that is there, however many batches it makes.
+      this.#forced = this.#pendingEvents() - this.#events;
     });
   }
 
@@ -314,16 +309,17 @@ export class Lane {
 
   /** Leases and sends as long as there is room and something to send. */
   async #fill(): Promise<void> {
-    while (this.next === undefined && this.#halted === undefined && this.flights.size < this.options.width()) {
-      if (!this.#forced && this.#waiters.length === 0 && !this.#ripe()) break;
-      this.#forced = false;
+    while (this.#mayLease) {
+      if (this.#forced < 1 && this.#waiters.length === 0 && !this.#ripe()) return;
       const { store, limits } = this.options;
       const { tail } = store;
       const batch = await this.persistently("read the next events", () => store.lease(limits), this.#leasing);
       if (batch === undefined) {
         this.#blockedAt = tail;
-        break;
+        this.#forced = 0;
+        return;
       }
+      this.#forced -= batch.count;
       void this.launch(batch);
     }
   }
@@ -340,8 +336,7 @@ export class Lane {
     this.next = this.#halted = undefined;
     const goesOn = next === undefined && halted === undefined;
     if (!goesOn) this.cancelTimer();
-    if (next === undefined) this.setMode(goesOn ? "idle" : "halted", halted);
-    else this.setMode(next, this.nextReason);
+    this.setMode(next ?? (goesOn ? "idle" : "halted"), next === undefined ? halted : this.nextReason);
     this.#resolveFlushes(!goesOn);
     if (next !== undefined) return;
     if (!goesOn)
@@ -365,9 +360,9 @@ export class Lane {
   #resolveFlushes(all: boolean): void {
     const done = Math.max(this.options.store.settledTo, this.flights.size > 0 ? -1 : this.#blockedAt);
     this.#waiters = this.#waiters.filter(({ target, resolve }) => {
-      const isDone = all || target <= done;
-      if (isDone) resolve();
-      return !isDone;
+      if (!all && target > done) return true;
+      resolve();
+      return false;
     });
   }
 
