@@ -10,8 +10,10 @@
  *    turns: nothing may be given up;
  * 4. it is well again, until the suspects are dead letters and all others are delivered.
  *
- * Delays are those of phases 1 and 2, from when an event is sent to the relay to its arrival, of
- * users who never have a poisonous event.
+ * Delays are those of the events that were sent in phases 1 and 2, from then to their arrival, of
+ * users who never have a poisonous event; one that had not arrived when the outage began is late by
+ * all of it. What is sent in the outage and after it is not of interest: how late that is depends
+ * on the outage, and on what had been waiting.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -76,6 +78,8 @@ const BAD: readonly VendorMode[] = ["503", "500", "refuse"];
 /** The longest backoff between two attempts, and room for a slow machine. */
 const SETTLE_MS = 90_000;
 const POLL_MS = 250;
+/** Within this time a relay has written down what it was answered. */
+const WRITTEN_MS = 500;
 const DELAY_MAX_MS = 5_000;
 const PAGE = 1_000;
 const REASON = "poison";
@@ -250,7 +254,11 @@ async function outage({ vendor, far, relay, offering, options }: Scene): Promise
   let before: number | undefined;
   for (let turn = 0; turn < TURNS; turn++) {
     await far.ask({ mode: BAD[turn % BAD.length] as VendorMode });
-    before ??= await deadCount(relay);
+    if (before === undefined) {
+      // What was answered right before is still being written down.
+      await pass(WRITTEN_MS);
+      before = await deadCount(relay);
+    }
     await pass(turnMs);
   }
   const after = await deadCount(relay);
