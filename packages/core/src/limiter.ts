@@ -47,9 +47,14 @@ export interface LimiterView {
   readonly reason: string;
 }
 
+/** Of the leased batch that the request is part of. */
+interface BatchPermit extends Permit {
+  readonly soon: AbortSignal;
+}
+
 /** Who waits for a permit. */
 interface Waiter {
-  readonly give: (permit: Permit) => void;
+  readonly give: (permit: BatchPermit) => void;
   readonly context: SendContext;
 }
 
@@ -95,6 +100,8 @@ export class Limiter {
 
   readonly #learnedWindow = new Window();
   readonly #outage = new Outage();
+  /** Leased batches of which a part was accepted. */
+  readonly #passed = new WeakSet<AbortSignal>();
   readonly #refusals = new Refusals();
   readonly #pace = this.#refusals.pace;
   #refusedShare = 0;
@@ -169,8 +176,7 @@ export class Limiter {
       try {
         const verdict = await next(batch, watching);
         // What was aborted tells nothing of the vendor.
-        if (attempt !== undefined && !context.now.aborted)
-          this.#learn(permit, { batch, attempt, verdict }, context.soon);
+        if (attempt !== undefined && !context.now.aborted) this.#learn(permit, { batch, attempt, verdict });
         return verdict;
       } finally {
         this.#inFlight -= 1;
@@ -179,12 +185,12 @@ export class Limiter {
     };
   };
 
-  #take(context: SendContext): Promise<Permit | undefined> {
+  #take(context: SendContext): Promise<BatchPermit | undefined> {
     const { soon, watch } = context;
     if (soon.aborted) return Promise.resolve(undefined);
     this.#forgetWhenIdle();
     return new Promise((resolve) => {
-      const give = (permit: Permit): void => {
+      const give = (permit: BatchPermit): void => {
         soon.removeEventListener("abort", onAbort);
         resolve(permit);
       };
@@ -227,7 +233,8 @@ export class Limiter {
       this.#spacing.take(now, { pace: this.#pace.perSecond, most: this.#options.maxPerSecond });
       this.#inFlight += 1;
       this.#learnedWindow.sent(this.#inFlight);
-      waiter.give({ sequence: this.#nextSequence++, inFlight: this.#inFlight });
+      const { soon } = waiter.context;
+      waiter.give({ soon, sequence: this.#nextSequence++, inFlight: this.#inFlight });
     }
     this.#bound = this.#inFlight >= this.#pace.inFlight * USED_SHARE;
   }
@@ -283,12 +290,7 @@ export class Limiter {
     this.#learnedWindow.restart(size, { next: this.#nextSequence, inFlight: this.#inFlight });
   }
 
-  /** `soon`: of the leased batch that it was part of. */
-  #learn(
-    permit: Permit,
-    { batch, attempt, verdict }: { batch: Batch; attempt: Attempt; verdict: Verdict },
-    soon: AbortSignal,
-  ): void {
+  #learn(permit: BatchPermit, { batch, attempt, verdict }: { batch: Batch; attempt: Attempt; verdict: Verdict }): void {
     const { status, reason } = attempt;
     const unanswered = status === undefined;
     // Without an answer only a retryable batch was a request that failed.
@@ -299,7 +301,7 @@ export class Limiter {
     const refused = status === TOO_MANY_REQUESTS || status === UNAVAILABLE;
     this.#refusedShare += ((refused ? 1 : 0) - this.#refusedShare) / REFUSALS_OVER;
     if (unanswered) this.#measure(permit, attempt);
-    if (unanswered || status >= SERVER_ERROR) this.#failed(batch, soon);
+    if (unanswered || status >= SERVER_ERROR) this.#failed(batch, permit);
     if (refused && (status === TOO_MANY_REQUESTS || waitMs !== undefined || this.#refusedShare >= BUSY_SHARE))
       this.#refused(permit, status);
     else if (!unanswered && status < SERVER_ERROR) this.#accepted(permit, attempt);
@@ -310,23 +312,25 @@ export class Limiter {
     this.#stoppedUntil = Math.max(this.#stoppedUntil, until);
   }
 
-  #measure({ sequence }: Permit, { bytes, durationMs }: Attempt): void {
+  #measure({ sequence }: BatchPermit, { bytes, durationMs }: Attempt): void {
     this.#learnedWindow.measure(
       { sequence, next: this.#nextSequence, inFlight: this.#inFlight, bytes, durationMs },
       this.#options.maxInFlight,
     );
   }
 
-  #accepted(permit: Permit, attempt: Attempt): void {
+  #accepted(permit: BatchPermit, attempt: Attempt): void {
+    this.#passed.add(permit.soon);
     this.#refusals.accepted(permit, this.#clock.monotonic());
     this.#outage.accepted();
     this.#measure(permit, attempt);
     this.#learnedWindow.grow(this.#options.maxInFlight);
   }
 
-  #failed(batch: Batch, soon: AbortSignal): void {
-    // Of a parked event it is known that it fails.
-    if (sourceOf(batch).parked === true) return;
+  #failed(batch: Batch, { soon }: BatchPermit): void {
+    // Of a parked event it is known that it fails; of a batch of which a part has passed, that some
+    // event of it does.
+    if (sourceOf(batch).parked === true || this.#passed.has(soon)) return;
     this.#outage.failed(soon, {
       now: this.#clock.monotonic(),
       longestMs: this.#options.backoffMaxMs ?? BACKOFF_MAX_MS,
@@ -334,7 +338,7 @@ export class Limiter {
     if (this.#outage.lasts) this.#restart(1);
   }
 
-  #refused(permit: Permit, status: number): void {
+  #refused(permit: BatchPermit, status: number): void {
     const now = this.#clock.monotonic();
     const { roundTripMs } = this.#learnedWindow;
     const isOut = this.#outage.lasts;

@@ -327,6 +327,20 @@ test("the parts of a batch that fail one after another are one failure, not an o
   expect(await reasonAfter()).toBe("most requests fail");
 });
 
+test("where a part of each batch passes, the parts that fail are no outage, however many", async () => {
+  const world = setUp();
+  const batches = Array.from({ length: 8 }, () => new AbortController().signal);
+  for (const batch of batches) void world.send(batch);
+  await world.clock.advance(1_000);
+  world.answer = () => ({ status: 500, afterMs: 100 });
+  for (let part = 0; part < 5; part++) {
+    for (const batch of batches) void world.send(batch);
+    await world.clock.advance(1_000);
+  }
+  expect(world.sent).toHaveLength(6 * batches.length);
+  expect(world.limiter.view().reason).not.toBe("most requests fail");
+});
+
 test("single events that are answered with 500 among successes shrink nothing", async () => {
   const world = setUp();
   await busyFor(world, 2_000);
