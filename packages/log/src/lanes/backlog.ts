@@ -67,7 +67,8 @@ export class Backlog {
     this.#plannedTo = log.head;
     this.frontier = Math.max(position, position < state.position ? 0 : (state.frontier ?? 0));
     this.settledUnread = position < state.position ? 0 : (state.ahead ?? 0);
-    this.rereadTo = this.strands.all.reduce((end, { from }) => Math.max(end, from), this.frontier);
+    const settledTo = Math.max(this.frontier, Math.min(this.parked.settledTo, log.head));
+    this.rereadTo = this.strands.all.reduce((end, { from }) => Math.max(end, from), settledTo);
     this.#forgetPlans();
   }
 

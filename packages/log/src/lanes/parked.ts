@@ -88,6 +88,13 @@ export class Parked {
     return PARKED_MAX - this.#byHash.size;
   }
 
+  /** After the last event that a user has settled: it may be after what all strands have. */
+  get settledTo(): Position {
+    let to = 0;
+    for (const { first } of this.#byHash.values()) to = Math.max(to, first);
+    return to;
+  }
+
   /** Events at `position` and after it. */
   eventsFrom(position: Position): number {
     let events = 0;
