@@ -1,6 +1,7 @@
 import type { Disk } from "@waybill/core";
 import { expect, test } from "vitest";
-import { tryCorruption, tryCrashPoints } from "./crash-points.ts";
+import { tryCorruption } from "./corruption.ts";
+import { tryCrashPoints } from "./crash-points.ts";
 
 const APPENDS = 40;
 

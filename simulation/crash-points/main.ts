@@ -3,7 +3,8 @@
  * when a recovery breaks a promise.
  */
 import { parseArgs } from "node:util";
-import { SUBSETS_MAX, tryCorruption, tryCrashPoints } from "./crash-points.ts";
+import { tryCorruption } from "./corruption.ts";
+import { SUBSETS_MAX, tryCrashPoints } from "./crash-points.ts";
 
 const FAILURES_SHOWN = 20;
 
