@@ -50,7 +50,7 @@ export const BANNED_WORDS: readonly BannedWord[] = [
       {
         match: /^form$/,
         files:
-          /^packages\/log\/(?:src\/lanes\/(?:fates|fate-blocks|verify-lanes)|test\/lanes\/verify-lanes\.test)\.ts$/,
+          /^packages\/log\/(?:src\/lanes\/(?:fates|fate-blocks|fate-log|ahead-fates|verify-lanes)|test\/lanes\/verify-lanes\.test)\.ts$/,
         reason: "the stored key of a block of fates, whose file format is fixed",
       },
       { match: /^x?-?(?:www-)?form-?_?(?:data|url-?encoded)$/i, reason: "the web's own name" },

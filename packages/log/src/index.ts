@@ -24,6 +24,7 @@ export type { ParseState } from "./lanes/lane-state.ts";
 export { LaneState } from "./lanes/lane-state.ts";
 export type { LaneStateValue, OpenLaneOptions } from "./lanes/lane-value.ts";
 export {
+  fatesOf,
   fateTailOf,
   isCount,
   isDropped,

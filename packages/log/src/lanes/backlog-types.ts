@@ -13,7 +13,9 @@ export interface BacklogOptions {
   readonly orderOf: () => OrderOf | undefined;
   /** Monotonic. */
   readonly now: () => number;
-  /** An event was settled before a crash that the state does not know of. */
+  /** Whether an event is known to be settled, whatever its strand says. */
+  readonly isSettled: (position: Position) => boolean;
+  /** An event that was read again is not settled. */
   readonly onUnsettled: (position: Position) => void;
 }
 

@@ -67,14 +67,20 @@ export class Backlog {
     this.#plannedTo = log.head;
     this.frontier = Math.max(position, position < state.position ? 0 : (state.frontier ?? 0));
     this.settledUnread = position < state.position ? 0 : (state.ahead ?? 0);
-    const settledTo = Math.max(this.frontier, Math.min(this.parked.settledTo, log.head));
-    this.rereadTo = this.strands.all.reduce((end, { from }) => Math.max(end, from), settledTo);
+    const known = Math.max(this.parked.settledTo, state.removing ?? 0);
+    const from = Math.max(this.frontier, Math.min(known, log.head));
+    this.rereadTo = this.strands.all.reduce((end, strand) => Math.max(end, strand.from), from);
     this.#forgetPlans();
   }
 
   /** What the strands are made by. */
   get order(): EventOrder {
     return this.#order.order;
+  }
+
+  /** Whether all is in one strand and nobody parked. */
+  get isPlain(): boolean {
+    return this.strands.only !== undefined && this.parked.size === 0;
   }
 
   /** The first event that is not settled. */
@@ -189,7 +195,9 @@ export class Backlog {
       const count = this.#unblocked(strand, this.strands.fitting(strand, limits));
       if (count === 0) continue;
       const { events, bytes } = this.strands.queued(strand);
-      const isFull = count < events || count >= limits.maxEvents || count === strand.planned || bytes >= enough;
+      // What was planned before a reload or a crash may be larger than a batch may be now.
+      const isLarge = count >= strand.planned && (count >= limits.maxEvents || bytes >= enough);
+      const isFull = count < events || count === strand.planned || isLarge;
       return { strand, count, isFull };
     }
     return undefined;
@@ -197,7 +205,7 @@ export class Backlog {
 
   /** How many of a strand's first `count` events need not wait for another strand. */
   #unblocked(strand: Strand, count: number): number {
-    if (this.strands.only !== undefined && this.parked.size === 0) return count;
+    if (this.isPlain) return count;
     let free = 0;
     for (const { record, start, end } of strand.queue) {
       if (free >= count) break;
@@ -354,8 +362,8 @@ export class Backlog {
     this.readTo = record.first + record.count;
     const isWhole = this.order === "none" || this.strands.only !== undefined;
     const whole = isWhole ? this.strands.strandOf(this.#wholeHash(record)) : undefined;
-    if (whole !== undefined && this.parked.size === 0 && record.first + start >= whole.from)
-      return this.strands.push(whole, record, start, record.count);
+    const isNew = whole !== undefined && record.first + start >= Math.max(whole.from, this.rereadTo);
+    if (isNew && this.parked.size === 0) return this.strands.push(whole, record, start, record.count);
     for (let at = start; at < record.count; at++) this.#placeEvent(record, at);
   }
 
@@ -367,6 +375,10 @@ export class Backlog {
   #placeEvent(record: LogRecord, at: number): void {
     const position = record.first + at;
     const strand = this.strands.strandOf(this.#order.strandHashAt(record, at));
+    if (position < this.rereadTo && this.#options.isSettled(position)) {
+      this.settledUnread -= 1;
+      return;
+    }
     const held = this.parked.size === 0 ? "none" : this.#hold(record, at);
     if (held === "held") return;
     // What a parked user had settled may be after the position of its strand.
@@ -434,14 +446,5 @@ export class Backlog {
     this.readTo = first;
     this.frontier = Math.max(this.frontier, first);
     return first - from - known;
-  }
-
-  /**
-   * Settled events before `first` that the state has to tell of, as they are about to be removed.
-   */
-  settledBefore(first: Position): number {
-    let settled = 0;
-    for (let one = this.first; one < Math.min(first, this.readTo); one++) if (!this.isOpen(one)) settled += 1;
-    return settled;
   }
 }

@@ -34,6 +34,8 @@ export interface FateTail {
    * front of them. Absent: there are none.
    */
   readonly aheadFrom?: Position;
+  /** The first block that the state does not speak of. Absent: it speaks of all there are. */
+  readonly blocksTo?: Position;
   /** Some of those could not be written down: where nothing is known, nothing is certain. */
   readonly isUnsure?: boolean;
 }
@@ -46,9 +48,10 @@ export interface BlockHead extends FateCounts {
   readonly count: number;
   /**
    * `patch`: single events that were set aside and have their outcome now; `ahead`: single events
-   * that were settled before others in front of them, and not delivered.
+   * that were settled before others in front of them, and not delivered; `gone`: events that
+   * retention took before others in front of them were settled, without a body.
    */
-  readonly form: "runs" | "map" | SparseEncoding;
+  readonly form: "runs" | "map" | "gone" | SparseEncoding;
 }
 
 export type SparseEncoding = "patch" | "ahead";
@@ -65,6 +68,8 @@ const UNKNOWN = -1;
 export const PARKED = 4;
 /** Its outcome could not be written down before a crash. */
 export const LOST = 5;
+/** In a block of single events: what an older one has of it did not happen. */
+export const OPEN = 6;
 
 /** Of a final outcome. */
 export function fateCode(outcome: Outcome): number {
@@ -164,14 +169,28 @@ export function encodeMap(runs: readonly number[], count: number): Uint8Array {
   return bytes;
 }
 
+/** Which events of a block were parked. */
+export function parkedOf({ first, form }: BlockHead, body: Uint8Array): readonly Position[] {
+  const parked: Position[] = [];
+  const runs = form === "map" ? [...body].flatMap((code) => [1, code]) : decodeRuns(body);
+  let position = first;
+  for (let at = 0; at < runs.length; at += 2) {
+    const count = runs[at] as number;
+    if (runs[at + 1] === PARKED) for (let index = 0; index < count; index++) parked.push(position + index);
+    position += count;
+  }
+  return parked;
+}
+
 /** The code of the event `offset` after the first one of a block; -1 where it has none. */
 export function bodyAt(body: Uint8Array, { form }: BlockHead, offset: number): number {
+  if (form === "gone") return UNKNOWN;
   if (isSparse(form)) return new Map(decodeSparse(body)).get(offset) ?? UNKNOWN;
   return form === "map" ? (body[offset] ?? 0) : runAt(decodeRuns(body), offset);
 }
 
-export function isSparse(form: BlockHead["form"]): form is SparseEncoding {
-  return form === "patch" || form === "ahead";
+export function isSparse(form: BlockHead["form"]): form is "gone" | SparseEncoding {
+  return form === "patch" || form === "ahead" || form === "gone";
 }
 
 /** Distance from the event before (from the block's first one) and code of each event. */
@@ -212,9 +231,10 @@ export function fateInTail({ from, runs }: FateTail, position: Position): Fate |
 export function fateInBlock(record: LogRecord, position: Position): Fate | undefined {
   const head = headOf(record);
   const offset = position - (head?.first ?? 0);
-  return head === undefined || offset < 0 || offset >= head.count
-    ? undefined
-    : fateOf(bodyAt(record.body, head, offset));
+  // What is ahead of the others has its place in another block by now.
+  if (head === undefined || offset < 0 || offset >= head.count || head.form === "ahead") return undefined;
+  const code = bodyAt(record.body, head, offset);
+  return code === UNKNOWN ? undefined : fateOf(code);
 }
 
 /** A block of fates as it is stored in a file. */
@@ -257,7 +277,7 @@ export function totalOf({ delivered, rejected, expired, dropped }: FateCounts): 
   return delivered + rejected + expired + Object.values(dropped).reduce((sum, count) => sum + count, 0);
 }
 
-const ENCODINGS: ReadonlySet<unknown> = new Set<BlockHead["form"]>(["runs", "map", "patch", "ahead"]);
+const ENCODINGS: ReadonlySet<unknown> = new Set<BlockHead["form"]>(["runs", "map", "gone", "patch", "ahead"]);
 
 /** `undefined` for a record that is not a block, whatever its checksum says. */
 export function headOf({ metadata }: LogRecord): BlockHead | undefined {

@@ -25,11 +25,10 @@
 import type { Clock, Disk, DropReason, Outcome } from "@waybill/core";
 import { recordsFrom } from "../records.ts";
 import { openLog } from "../segment-log.ts";
-import type { Log, LogRecord, Position, RetentionLimits } from "../types.ts";
+import type { Log, Position, RetentionLimits } from "../types.ts";
+import { AheadFates } from "./ahead-fates.ts";
 import {
   add,
-  type BlockHead,
-  bodyAt,
   countsOf,
   DELIVERED_CODE,
   decodeSparse,
@@ -47,12 +46,14 @@ import {
   isSparse,
   LOST,
   NOT_ADDRESSED,
+  OPEN,
   PARKED,
   runAt,
   type SparseEncoding,
   totalOf,
   viewOf,
 } from "./fate-blocks.ts";
+import { BlockLog, type BlockPart } from "./fate-log.ts";
 
 export interface FatesOptions {
   readonly directory: string;
@@ -63,14 +64,8 @@ export interface FatesOptions {
   readonly segmentMaxBytes?: number;
   /** Runs that the state holds at most. Default 60, at most 1.2 KiB of text. */
   readonly tailMaxRuns?: number;
-}
-
-/** Which positions a block covers, and its own position in the log of blocks. */
-interface Place {
-  readonly first: Position;
-  readonly end: Position;
-  readonly at: Position;
-  readonly form: BlockHead["form"];
+  /** Events that the state has, or some of them, and the log no longer has. Default: none. */
+  readonly removed?: { readonly from: Position; readonly to: Position };
 }
 
 /**
@@ -98,22 +93,23 @@ interface Runs {
 const UNKNOWN_CODE = -1;
 
 export class Fates {
-  readonly #log: Log;
-  /** Where the blocks are, read when a fate is first looked for. */
-  #places: Place[] | undefined;
+  readonly #blocks: BlockLog;
   /** What no block has. */
   #tail: Runs;
   /** What is on its way to a block. */
   #leaving: Runs | undefined;
   #flushing: Promise<void> | undefined;
   readonly #counts: Map<number, number>;
-  /** Settled after the tail and not delivered, by position. */
-  readonly #ahead = new Map<Position, number>();
-  /** What a block has of events that are settled once more, after a crash. */
-  readonly #stale = new Set<Position>();
+  /** Settled after the tail. */
+  readonly #ahead = new AheadFates();
   /** What no block of single events has yet. */
-  readonly #unwritten: Readonly<Record<SparseEncoding, Map<Position, number>>> = { patch: new Map(), ahead: new Map() };
-  #aheadFrom: Position | undefined;
+  readonly #unwritten: Readonly<Record<SparseEncoding, Map<Position, number>>> = {
+    patch: new Map(),
+    ahead: this.#ahead.unwritten,
+  };
+  /** Parked ones that are gone from the log. */
+  #lostParked: readonly Position[] = [];
+  #lost: number | undefined;
   readonly #isUnsure: boolean;
   #doubtTo: Position = 0;
   /** Up to there, what was not settled before the start. */
@@ -121,7 +117,7 @@ export class Fates {
   readonly #tailMaxRuns: number;
 
   private constructor(log: Log, { from, runs, before, isUnsure = false }: FateTail, tailMaxRuns: number) {
-    this.#log = log;
+    this.#blocks = new BlockLog(log);
     this.#tailMaxRuns = tailMaxRuns;
     this.#isUnsure = isUnsure;
     this.#counts = countsOf(before);
@@ -131,20 +127,44 @@ export class Fates {
 
   /** **Errors**: `WAYBILL_DISK`. */
   static async open(options: FatesOptions): Promise<Fates> {
-    const { directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES, tailMaxRuns = TAIL_MAX_RUNS } = options;
+    const { directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES, tailMaxRuns = TAIL_MAX_RUNS, removed } = options;
     const fates = new Fates(await openLog({ directory, segmentMaxBytes }, runtime), tail, tailMaxRuns);
-    if (tail.aheadFrom !== undefined) await fates.#readAhead(tail.aheadFrom);
+    await fates.#readAhead(tail);
+    if (removed !== undefined && removed.from < removed.to) await fates.#findLost(removed.from, removed.to, tail);
     return fates;
   }
 
-  async #readAhead(from: Position): Promise<void> {
-    this.#aheadFrom = from;
-    for await (const record of recordsFrom(this.#log, from)) {
+  /** What a newer block has did not happen as far as the state goes. */
+  async #readAhead({ aheadFrom, blocksTo = Number.POSITIVE_INFINITY }: FateTail): Promise<void> {
+    this.#ahead.blocksFrom = aheadFrom;
+    const from = Math.min(aheadFrom ?? blocksTo, blocksTo);
+    if (from >= this.#blocks.log.head) return;
+    for await (const record of recordsFrom(this.#blocks.log, from)) {
       const head = headOf(record);
-      if (head?.form !== "ahead") continue;
-      for (const [offset, code] of decodeSparse(record.body))
-        if (head.first + offset >= this.end) this.#ahead.set(head.first + offset, code);
+      if (head === undefined || !isSparse(head.form)) continue;
+      const { first, count, form } = head;
+      const isKnown = record.first < blocksTo;
+      if (form !== "patch") this.#ahead.read({ first, count, form, body: record.body }, this.end, isKnown);
+      else if (!isKnown)
+        for (const [offset] of decodeSparse(record.body)) this.#unwritten.patch.set(first + offset, OPEN);
     }
+  }
+
+  /** Which of the events that are gone had no outcome. */
+  async #findLost(from: Position, to: Position, { blocksTo = Number.POSITIVE_INFINITY }: FateTail): Promise<void> {
+    const { list, from: tailFrom } = this.#tail;
+    const parked = await this.#blocks.parkedIn({ from, to: Math.min(to, tailFrom), blocksTo });
+    for (let position = Math.max(from, tailFrom); position < Math.min(to, this.end); position++)
+      if (runAt(list, position - tailFrom) === PARKED) parked.add(position);
+    await this.#blocks.withoutPatched(parked, blocksTo);
+    this.#lostParked = [...parked];
+    const after = Math.max(from, this.end);
+    this.#lost = parked.size + Math.max(0, to - after) - this.#ahead.countIn(after, to);
+  }
+
+  /** How many of the events that are gone had no outcome; `undefined` where that is not certain. */
+  get lost(): number | undefined {
+    return this.#isUnsure ? undefined : this.#lost;
   }
 
   /** After the last event that has its place among the runs. */
@@ -158,16 +178,19 @@ export class Fates {
    */
   get tail(): FateTail {
     const { from, end, list } = this.#tail;
-    const { patch, ahead: unwritten } = this.#unwritten;
+    const { blocksFrom } = this.#ahead;
+    const isSure = this.#unwritten.patch.size === 0 && this.#ahead.isWritten && this.#doubtTo <= this.end;
     const ahead = {
-      ...(this.#aheadFrom === undefined || this.#ahead.size === 0 ? {} : { aheadFrom: this.#aheadFrom }),
-      ...(patch.size + unwritten.size === 0 && this.#doubtTo <= this.end ? {} : { isUnsure: true }),
+      ...(blocksFrom === undefined || this.#ahead.isEmpty ? {} : { aheadFrom: blocksFrom }),
+      ...(this.#blocks.log.head === 0 ? {} : { blocksTo: this.#blocks.log.head }),
+      ...(isSure ? {} : { isUnsure: true }),
     };
     if (this.#leaving !== undefined || list.length > 2 * this.#tailMaxRuns)
       return { from: end, runs: [], before: this.counts(), ...ahead };
     const before = new Map(this.#counts);
     for (let at = 0; at < list.length; at += 2) add(before, list[at + 1] as number, -(list[at] as number));
-    return { from, runs: list, before: viewOf(before), ...ahead };
+    // A copy: what is settled meanwhile is not in the ledger beside it.
+    return { from, runs: [...list], before: viewOf(before), ...ahead };
   }
 
   /** Events per fate since the lane began to keep them. */
@@ -194,27 +217,38 @@ export class Fates {
   }
 
   #noteAhead(position: Position, code: number): void {
-    if (code === DELIVERED_CODE && !this.#stale.delete(position)) return;
-    this.#ahead.set(position, code);
-    this.#unwritten.ahead.set(position, code);
+    if (code !== DELIVERED_CODE || this.#ahead.has(position)) this.#ahead.note(position, code);
   }
 
-  /** It was settled before a crash that the lane's state does not know of: it will be again. */
-  forgetAhead(position: Position): void {
+  /** Retention took all from `from` to `to - 1`, which were not read. */
+  expireUnread(from: Position, to: Position): void {
+    if (from < to) this.#ahead.noteGone(from, to);
+  }
+
+  /** Whether an event after {@link end} is known to be settled. */
+  isAhead(position: Position): boolean {
+    return this.#ahead.has(position);
+  }
+
+  /** It has no outcome: what some other event's missing outcome leaves open does not touch it. */
+  noteOpen(position: Position): void {
     if (this.#doubtTo > 0) this.#unsettled.add(position);
-    if (this.#ahead.delete(position)) this.#stale.add(position);
   }
 
   /** All before `to` are settled, but those that are parked. */
   passTo(to: Position, isParked: (position: Position) => boolean, mayBeParked: boolean): void {
-    if (!mayBeParked && this.#ahead.size === 0 && this.#doubtTo <= this.end)
+    if (!mayBeParked && this.#ahead.isEmpty && this.#doubtTo <= this.end)
       return this.#push(Math.max(0, to - this.end), DELIVERED_CODE);
     while (this.end < to) {
       const position = this.end;
       this.#push(1, isParked(position) ? PARKED : (this.#ahead.get(position) ?? this.#otherwise(position)));
-      if (this.#ahead.delete(position)) this.#unwritten.ahead.delete(position);
+      this.#ahead.passed(position, this.end);
     }
-    if (this.#ahead.size === 0) this.#aheadFrom = undefined;
+    this.#ended();
+  }
+
+  #ended(): void {
+    if (this.#ahead.isEmpty) this.#ahead.blocksFrom = undefined;
   }
 
   /**
@@ -222,12 +256,14 @@ export class Fates {
    * {@link end} too, so that there are `events` in all.
    */
   passExpired(to: Position, events: number): void {
-    while (this.end < to && this.#ahead.size > 0) {
-      const code = this.#ahead.get(this.end);
-      this.#ahead.delete(this.end);
-      this.#push(1, code ?? EXPIRED);
+    for (const position of this.#lostParked) this.patch(position, "expired");
+    while (this.end < to && !this.#ahead.isEmpty) {
+      const position = this.end;
+      this.#push(1, this.#ahead.get(position) ?? EXPIRED);
+      this.#ahead.passed(position, this.end);
     }
     this.expireTo(to);
+    this.#ended();
     add(this.#counts, EXPIRED, Math.max(0, events - totalOf(this.counts())));
   }
 
@@ -236,20 +272,13 @@ export class Fates {
    * shows it is about to be removed.
    */
   writeDelivered(position: Position): void {
-    if (this.#ahead.has(position)) return;
-    this.#ahead.set(position, DELIVERED_CODE);
-    this.#unwritten.ahead.set(position, DELIVERED_CODE);
+    if (!this.#ahead.has(position)) this.#ahead.note(position, DELIVERED_CODE);
   }
 
   /** The log has lost its end: positions from here on are given out again. */
   rewind(position: Position): void {
     this.#tail = { from: position, end: position, list: [] };
     this.#ahead.clear();
-  }
-
-  /** Whether delivered events have to be noted one by one. */
-  get mindsDelivered(): boolean {
-    return this.#stale.size > 0;
   }
 
   /** A parked event has got its outcome, later than those after it. */
@@ -297,8 +326,8 @@ export class Fates {
 
   /** Whether {@link flush} has something to do. */
   get isLong(): boolean {
-    const { patch, ahead } = this.#unwritten;
-    return this.#flushing !== undefined || this.#isTailLong || patch.size > 0 || ahead.size > 0;
+    const { patch } = this.#unwritten;
+    return this.#flushing !== undefined || this.#isTailLong || patch.size > 0 || !this.#ahead.isWritten;
   }
 
   get #isTailLong(): boolean {
@@ -322,45 +351,26 @@ export class Fates {
   async at(position: Position, parked: Fate = { status: "unknown" }): Promise<Fate> {
     const code = await this.#codeAt(position);
     if (code !== PARKED) return fateOf(code);
-    const patched = this.#unwritten.patch.get(position) ?? (await this.#findIn(position, (form) => form === "patch"));
-    return patched === undefined ? parked : fateOf(patched);
+    const patched =
+      this.#unwritten.patch.get(position) ?? (await this.#blocks.find(position, (form) => form === "patch"));
+    return patched === undefined || patched === OPEN ? parked : fateOf(patched);
   }
 
   async #codeAt(position: Position): Promise<number> {
     for (const runs of [this.#tail, this.#leaving])
       if (runs !== undefined && position >= runs.from) return runAt(runs.list, position - runs.from);
-    return (await this.#findIn(position, (form) => !isSparse(form))) ?? UNKNOWN_CODE;
-  }
-
-  /** The newest block counts: its events were settled again after a crash. */
-  async #findIn(position: Position, isWanted: (form: BlockHead["form"]) => boolean): Promise<number | undefined> {
-    this.#places ??= await placesOf(this.#log);
-    for (let index = this.#places.length - 1; index >= 0; index--) {
-      const { first, end, form, at } = this.#places[index] as Place;
-      if (position < first || position >= end || !isWanted(form)) continue;
-      const record = await readAt(this.#log, at);
-      const head = record === undefined ? undefined : headOf(record);
-      const code =
-        record === undefined || head === undefined ? undefined : bodyAt(record.body, head, position - head.first);
-      if (code !== UNKNOWN_CODE || !isSparse(form)) return code;
-    }
-    return undefined;
+    return (await this.#blocks.find(position, (form) => !isSparse(form))) ?? UNKNOWN_CODE;
   }
 
   /**
    * Removes the oldest blocks; those of events from `keptFrom` on stay, whatever the limits are.
    */
-  async retain(limits: RetentionLimits, nowMs: number, keptFrom: Position): Promise<void> {
-    if (this.#log.head === this.#log.first) return;
-    this.#places ??= await placesOf(this.#log);
-    const needed = this.#places.find(({ end }) => end > keptFrom)?.at ?? this.#log.head;
-    await this.#log.retain({ ...limits, hardMaxBytes: Number.POSITIVE_INFINITY }, nowMs, needed);
-    const { first } = this.#log;
-    this.#places = this.#places.filter(({ at }) => at >= first);
+  retain(limits: RetentionLimits, nowMs: number, keptFrom: Position): Promise<void> {
+    return this.#blocks.retain(limits, nowMs, keptFrom);
   }
 
   close(): Promise<void> {
-    return this.#log.close();
+    return this.#blocks.log.close();
   }
 
   #push(count: number, code: number): void {
@@ -375,6 +385,11 @@ export class Fates {
 
   async #append(whole: boolean): Promise<void> {
     for (const form of ["patch", "ahead"] as const) if (this.#unwritten[form].size > 0) await this.#appendSparse(form);
+    for (const gone = this.#ahead.unwrittenGone; gone[0] !== undefined; gone.shift()) {
+      const [{ from, to }] = gone as [(typeof gone)[0]];
+      const at = await this.#write({ first: from, count: to - from, form: "gone" }, new Uint8Array(0));
+      this.#ahead.blocksFrom ??= at;
+    }
     if (this.#isTailLong || (whole && this.#tail.list.length > 0)) await this.#appendTail();
   }
 
@@ -386,25 +401,15 @@ export class Fates {
     const end = (entries.at(-1) as readonly [Position, number])[0] + 1;
     try {
       const at = await this.#write({ first, count: end - first, form }, encodeSparse(first, entries));
-      if (form === "ahead") this.#aheadFrom ??= at;
+      if (form === "ahead") this.#ahead.blocksFrom ??= at;
     } catch (error) {
       for (const [position, code] of entries) if (!unwritten.has(position)) unwritten.set(position, code);
       throw error;
     }
   }
 
-  async #write(part: Pick<BlockHead, "first" | "count" | "form">, body: Uint8Array): Promise<Position> {
-    const { first, count, form } = part;
-    const head: BlockHead = { first, count, form, ...this.counts() };
-    const at = await this.#log.append({
-      source: "",
-      receivedAtMs: 0,
-      metadata: JSON.stringify(head),
-      body: [body],
-      ends: Uint32Array.of(body.length),
-    });
-    this.#places?.push({ first, end: first + count, at, form });
-    return at;
+  #write(part: BlockPart, body: Uint8Array): Promise<Position> {
+    return this.#blocks.append({ ...part, ...this.counts() }, body);
   }
 
   async #appendTail(): Promise<void> {
@@ -425,25 +430,5 @@ export class Fates {
     } finally {
       this.#leaving = undefined;
     }
-  }
-}
-
-async function placesOf(log: Log): Promise<Place[]> {
-  const places: Place[] = [];
-  for await (const record of recordsFrom(log, log.first)) {
-    const head = headOf(record);
-    if (head !== undefined)
-      places.push({ first: head.first, end: head.first + head.count, at: record.first, form: head.form });
-  }
-  return places;
-}
-
-async function readAt(log: Log, at: Position): Promise<LogRecord | undefined> {
-  const reader = log.reader({ position: at });
-  try {
-    const [record] = await reader.read(1);
-    return record?.first === at ? record : undefined;
-  } finally {
-    await reader.close();
   }
 }

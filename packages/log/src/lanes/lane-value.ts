@@ -2,6 +2,7 @@
 import type { Disk } from "@waybill/core";
 import type { Log, Position } from "../types.ts";
 import { type FateTail, NO_FATES } from "./fate-blocks.ts";
+import type { FatesOptions } from "./fates.ts";
 import { LaneState } from "./lane-state.ts";
 
 export interface LaneStateValue {
@@ -30,10 +31,10 @@ export interface LaneStateValue {
   /** Every event before it is settled or parked. Absent where it is `position`. */
   readonly frontier?: Position;
   /**
-   * Of the events before `first`, which retention removes, those from `position` on that are
-   * settled.
+   * Retention removes what is before. Of these events, the fates have each one from `position` on
+   * that is settled.
    */
-  readonly removing?: { readonly first: Position; readonly settled: number };
+  readonly removing?: Position;
   /**
    * Dead letters there were, so that none is kept twice. Absent in states of before it was noted.
    */
@@ -206,6 +207,25 @@ function isVendors(value: unknown): boolean {
   );
 }
 
+/** Whether all before its position is settled and nothing after it is. */
+export function isPlain({ strands, parked, ahead }: LaneStateValue): boolean {
+  return strands === undefined && parked === undefined && ahead === undefined;
+}
+
+/**
+ * How many events from the state's position to `first`, where the log begins by now, were settled.
+ * `lost`: how many were not, by the fates; `undefined` where they do not know.
+ */
+export function settledBefore(first: Position, state: LaneStateValue, lost: number | undefined): number {
+  const { position, ahead = 0, removing = 0 } = state;
+  return lost === undefined || (removing < first && ahead > 0) ? ahead : first - position - lost;
+}
+
+/** What {@link Fates.open} needs of a state. */
+export function fatesOf(state: LaneStateValue, log: Log): Pick<FatesOptions, "tail" | "removed"> {
+  return { tail: fateTailOf(state), removed: { from: state.position, to: log.first } };
+}
+
 /** The fates that belong to a state. */
 export function fateTailOf({ fates, position }: LaneStateValue): FateTail {
   return fates ?? { from: position, runs: [], before: NO_FATES };
@@ -253,7 +273,7 @@ function isAboutStrands({
   removing,
   dead,
 }: LaneStateValue): boolean {
-  const counts = [ahead, frontier, dead, removing?.first, removing?.settled];
+  const counts = [ahead, frontier, dead, removing];
   return (
     counts.every((count) => count === undefined || isCount(count)) &&
     (order === undefined || ORDERS.has(order)) &&

@@ -29,7 +29,7 @@ import type { Position } from "../types.ts";
 import { Backlog } from "./backlog.ts";
 import type { Chosen } from "./backlog-types.ts";
 import { type Fate, totalOf } from "./fate-blocks.ts";
-import { type LaneStateValue, type LaneVendor, withVendor } from "./lane-value.ts";
+import { isPlain, type LaneStateValue, type LaneVendor, settledBefore, withVendor } from "./lane-value.ts";
 import { type Lease, Leases } from "./leases.ts";
 import { DELIVERY, type LogStoreDelivery, type LogStoreOptions } from "./log-store-options.ts";
 import { ReadMemory } from "./read-ahead.ts";
@@ -61,7 +61,7 @@ export class LogStore implements Store {
   constructor(options: LogStoreOptions) {
     this.#options = options;
     this.#delivery = { ...DELIVERY, ...options.delivery };
-    const { log, clock, fates, memory = new ReadMemory() } = options;
+    const { log, clock, fates, onExpired, memory = new ReadMemory() } = options;
     const state = options.state.initial;
     this.#writer = new StateWriter(options, () => this.#value());
     this.#backlog = new Backlog({
@@ -71,14 +71,14 @@ export class LogStore implements Store {
       order: this.#delivery.order,
       orderOf: () => this.#delivery.orderOf,
       now: () => clock.monotonic(),
-      onUnsettled: (position) => fates?.forgetAhead(position),
+      isSettled: (position) => fates?.isAhead(position) === true,
+      onUnsettled: (position) => fates?.noteOpen(position),
     });
     this.#backlog.onRead = () => this.#afterRead();
     const position = this.#backlog.readTo;
     this.#base = state.base - (state.position - position);
     this.#countedTo = position;
     this.#vendors = state.vendors ?? [];
-    const { onExpired } = options;
     const { delivered, rejected, dropped, expired } = state;
     this.#settlements = new Settlements({
       backlog: this.#backlog,
@@ -92,8 +92,7 @@ export class LogStore implements Store {
     fates?.doubt(this.#backlog.rereadTo);
     if (log.first > position) {
       // Retention has taken events that the state knows nothing of.
-      const { removing } = state;
-      const settled = removing?.first === log.first ? removing.settled : (state.ahead ?? 0);
+      const settled = settledBefore(log.first, state, fates?.lost);
       this.#settlements.lostBefore(log.first, { settled, unkept: this.#unkept });
       void this.#writer.write();
     }
@@ -123,7 +122,6 @@ export class LogStore implements Store {
   get settledTo(): Position {
     return this.neededFrom;
   }
-
   get tail(): Position {
     return this.#options.log.head;
   }
@@ -176,10 +174,7 @@ export class LogStore implements Store {
     };
   }
 
-  /**
-   * Known of what is in memory, and of the log's first event: the cursor of a lane that lost events
-   * to retention is there.
-   */
+  /** Known of what is in memory, and of the log's first event, where a loss leaves the cursor. */
   #oldestAtMs(): number | undefined {
     const { log } = this.#options;
     const { strands, parked, frontier } = this.#backlog;
@@ -237,8 +232,9 @@ export class LogStore implements Store {
   }
 
   #leaseStrand({ strand, count }: Chosen, { maxEvents }: BatchLimits): Batch {
+    const isPlanned = strand.planned === count;
     // Where none is larger, a batch of one needs no plan.
-    const planning = strand.planned !== count && (maxEvents > 1 || this.#delivery.durableLease);
+    const planning = this.#delivery.durableLease ? !(isPlanned && strand.isPlanDurable) : !isPlanned && maxEvents > 1;
     const batch = this.#backlog.strands.lease(strand, count, (pieces) => this.#batchOf(pieces, false));
     strand.planned = count;
     this.#leases.add(batch, { strand, user: undefined, atMs: this.#now, planning, maxEvents });
@@ -264,6 +260,7 @@ export class LogStore implements Store {
       if (this.#writer.error !== undefined) throw this.#writer.error;
       await this.sync();
     }
+    if (this.#delivery.durableLease && lease.strand !== undefined) lease.strand.isPlanDurable = true;
     lease.planning = false;
     return true;
   }
@@ -338,7 +335,7 @@ export class LogStore implements Store {
     const { account } = this.#settlements;
     const before = account.state().expired;
     this.#settlements.removed(first);
-    this.#removing = first;
+    this.#removing = Math.max(this.#removing, first);
     if (account.state().expired > before) void this.#writer.write();
   }
 
@@ -348,11 +345,13 @@ export class LogStore implements Store {
    */
   async expiring(first: Position): Promise<void> {
     const backlog = this.#backlog;
+    this.#removing = Math.max(this.#removing, first);
+    this.#settlements.removing(first);
     // Which of them are settled is known once they were read again.
     await backlog.reread(first);
-    if (first <= this.neededFrom || (backlog.strands.only !== undefined && backlog.parked.size === 0)) return;
+    const { synced } = this.#writer;
+    if (first <= synced.position || (isPlain(synced) && backlog.isPlain)) return;
     this.#settlements.writeBefore(first);
-    this.#removing = first;
     await this.#writer.write();
     await this.sync();
   }
@@ -382,8 +381,8 @@ export class LogStore implements Store {
   }
 
   /** Makes strands and ledger durable: now and then, and before retention. */
-  async sync(): Promise<void> {
-    await this.#options.state.sync();
+  sync(): Promise<void> {
+    return this.#writer.sync();
   }
 
   async close(): Promise<void> {

@@ -69,7 +69,7 @@ export class Retries {
 
   /** `undefined`: not now, or never. */
   async #leaseOf(user: ParkedUser, limits: BatchLimits): Promise<LogBatch | undefined> {
-    const { backlog, leases, batchOf, now } = this.#options;
+    const { backlog, leases, batchOf, delivery, now } = this.#options;
     const { maxEvents } = limits;
     user.leased = Math.min(user.events.length, maxEvents);
     try {
@@ -79,7 +79,9 @@ export class Retries {
       else {
         user.leased = pieces.length;
         const batch = batchOf(pieces);
-        leases.add(batch, { strand: undefined, user, atMs: now(), planning: false, maxEvents });
+        // After a power cut it would be part of a batch again, if nobody knew that it goes alone.
+        const planning = delivery().durableLease;
+        leases.add(batch, { strand: undefined, user, atMs: now(), planning, maxEvents });
         return batch;
       }
       return undefined;

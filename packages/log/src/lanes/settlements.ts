@@ -25,6 +25,8 @@ export class Settlements {
   readonly #fates: Fates | undefined;
   /** What the log no longer has. */
   #removedTo: Position;
+  /** What it will not have soon: of that, it is written down also what was delivered. */
+  #removing: Position;
 
   constructor(options: SettlementsOptions) {
     this.#options = options;
@@ -32,6 +34,7 @@ export class Settlements {
     this.#backlog = options.backlog;
     this.#fates = options.fates;
     this.#removedTo = options.removedTo;
+    this.#removing = options.removedTo;
   }
 
   /** An event of a strand has its outcome. */
@@ -39,9 +42,13 @@ export class Settlements {
     this.account.settle(outcome);
     const fates = this.#fates;
     if (fates === undefined) return;
-    if (outcome.status !== "delivered" || fates.mindsDelivered) fates.settleAhead(position(), outcome);
-    // Of what the log no longer has, the next start would take it for expired.
-    else if (this.#removedTo > fates.end && position() < this.#removedTo) fates.writeDelivered(position());
+    if (outcome.status !== "delivered") fates.settleAhead(position(), outcome);
+    else if (this.#removing > fates.end) this.#noteDelivered(position());
+  }
+
+  /** Of what the log no longer has, the next start would take it for expired. */
+  #noteDelivered(position: Position): void {
+    if (position < this.#removing) this.#fates?.writeDelivered(position);
   }
 
   /** The first event of a parked user has its outcome. */
@@ -49,7 +56,7 @@ export class Settlements {
     this.account.settle(outcome);
     this.#backlog.parked.settled(user);
     if (position < (this.#fates?.end ?? 0)) this.#fates?.patch(position, outcome);
-    else if (position < this.#removedTo && outcome.status === "delivered") this.#fates?.writeDelivered(position);
+    else if (outcome.status === "delivered") this.#noteDelivered(position);
     else this.#fates?.settleAhead(position, outcome);
   }
 
@@ -91,10 +98,17 @@ export class Settlements {
     this.#fates?.drop("log_damaged", damaged);
   }
 
+  /** What is before `first` is about to be removed. */
+  removing(first: Position): void {
+    this.#removing = Math.max(this.#removing, first);
+  }
+
   /** Retention has removed what is before `first`; what is on its way gets its own outcomes. */
   removed(first: Position): void {
     this.#removedTo = first;
+    this.removing(first);
     this.expireRead(first);
+    this.#fates?.expireUnread(Math.max(this.#backlog.readTo, this.#fates.end), first);
     this.#expire(this.#backlog.skipUnread(first));
     this.advance();
   }
@@ -133,9 +147,7 @@ export class Settlements {
     this.#removedTo = first;
   }
 
-  /**
-   * What is before `first` is about to be removed: what shows that it is settled is written down.
-   */
+  /** After {@link removing}: the same of what was settled by then. */
   writeBefore(first: Position): void {
     const end = Math.min(first, this.#backlog.readTo);
     for (let position = this.#fates?.end ?? end; position < end; position++)

@@ -29,6 +29,6 @@ export function backlogValue(
     ...(parked.size === 0 ? {} : { parked: parkedText(parked.values(), position) }),
     ...(ahead === 0 ? {} : { ahead }),
     ...(position === frontier ? {} : { frontier }),
-    ...(removing === undefined ? {} : { removing: { first: removing, settled: backlog.settledBefore(removing) } }),
+    ...(removing === undefined ? {} : { removing }),
   };
 }

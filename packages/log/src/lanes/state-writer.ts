@@ -20,10 +20,22 @@ export class StateWriter {
   #next: Promise<void> | undefined;
   /** Why the last write failed; `undefined` when it did not. */
   error: Error | undefined;
+  #written: LaneStateValue;
+  /** What a power cut leaves at least. */
+  synced: LaneStateValue;
 
   constructor(options: StateWriterOptions, value: () => LaneStateValue) {
     this.#options = options;
     this.#value = value;
+    this.#written = options.state.initial;
+    this.synced = options.state.initial;
+  }
+
+  /** Makes durable what was written. **Errors**: `WAYBILL_DISK`. */
+  async sync(): Promise<void> {
+    const written = this.#written;
+    await this.#options.state.sync();
+    this.synced = written;
   }
 
   /** Never rejects. */
@@ -54,7 +66,9 @@ export class StateWriter {
       note(error);
     }
     try {
-      await state.write(await this.#fitting());
+      const value = await this.#fitting();
+      await state.write(value);
+      this.#written = value;
     } catch (error) {
       note(error);
     }

@@ -30,6 +30,8 @@ export interface Strand {
   leased: LogBatch | undefined;
   /** Events of the batch that has to come next as it was; 0 when any may come. */
   planned: number;
+  /** Whether a power cut leaves it. */
+  isPlanDurable: boolean;
 }
 
 export class Strands {
@@ -48,6 +50,7 @@ export class Strands {
       queue: [],
       leased: undefined,
       planned,
+      isPlanDurable: true,
     }));
     this.#index();
   }
@@ -94,6 +97,7 @@ export class Strands {
     const rest = slicePieces(batch.pieces, settled, batch.count);
     strand.leased = undefined;
     strand.planned = batch.count - settled;
+    strand.isPlanDurable = false;
     strand.queue = [...rest, ...strand.queue];
     this.events += batch.count - settled;
     this.bytes += bytesOf(rest);
@@ -174,7 +178,15 @@ export class Strands {
     const { residue, modulus, from, queue, leased, planned } = strand;
     if (leased !== undefined || planned > 0 || modulus >= STRANDS_MAX) return false;
     const halves = [residue, residue + modulus].map((rest): Strand => {
-      return { residue: rest, modulus: 2 * modulus, from, queue: [], leased: undefined, planned: 0 };
+      return {
+        residue: rest,
+        modulus: 2 * modulus,
+        from,
+        queue: [],
+        leased: undefined,
+        planned: 0,
+        isPlanDurable: false,
+      };
     });
     this.#all = [...this.#all.filter((one) => one !== strand), ...halves];
     this.#index();
@@ -190,7 +202,7 @@ export class Strands {
   join(from: Position): boolean {
     if (this.#all.some(({ leased, planned, queue }) => leased !== undefined || planned > 0 || queue.length > 0))
       return false;
-    this.#all = [{ residue: 0, modulus: 1, from, queue: [], leased: undefined, planned: 0 }];
+    this.#all = [{ residue: 0, modulus: 1, from, queue: [], leased: undefined, planned: 0, isPlanDurable: false }];
     this.#index();
     return true;
   }
@@ -201,6 +213,8 @@ export class Strands {
   removeBefore(first: Position): Position[] {
     const removed: Position[] = [];
     for (const strand of this.#all) {
+      // Its planned events have not been read since the start.
+      if (strand.leased === undefined && strand.queue.length === 0 && strand.from < first) strand.planned = 0;
       if ((firstOf(strand.queue) ?? first) >= first) continue;
       this.take(strand, ({ first: base }, at) => {
         const isRemoved = base + at < first;

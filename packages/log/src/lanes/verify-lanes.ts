@@ -48,16 +48,18 @@ async function verifyLane(directory: string, lane: string, logFirst: Position, d
   const settled = totalOf(ledger);
   if (state.fates === undefined) return { lane, settled, known: 0, faults: deadLetters };
   const fates = countsUpTo(state.fates);
-  const faults = disagreements(ledger, fates, (state.unkept ?? 0) > 0);
+  // What is settled ahead of others has its place among the fates once they are settled too.
+  const elsewhere = (state.unkept ?? 0) + (state.ahead ?? 0);
+  const faults = disagreements(ledger, fates, elsewhere > 0);
   const lost = await verifyBlocks(`${directory}/fates/${lane}`, state, logFirst, disk, faults);
   const unkept = Math.max(0, settled - totalOf(fates));
-  if (unkept > (state.unkept ?? 0))
-    faults.push(`${unkept - (state.unkept ?? 0)} events of the ledger have no fate: their trace says unknown`);
+  if (unkept > elsewhere)
+    faults.push(`${unkept - elsewhere} events of the ledger have no fate: their trace says unknown`);
   return { lane, settled, known: totalOf(fates) - lost, faults: [...faults, ...deadLetters] };
 }
 
-/** `hasOlder`: the ledger counts events of before fates were kept, so it may be ahead. */
-function disagreements(ledger: FateCounts, fates: FateCounts, hasOlder: boolean): string[] {
+/** `hasMore`: the ledger counts events that these fates do not have, so it may be ahead. */
+function disagreements(ledger: FateCounts, fates: FateCounts, hasMore: boolean): string[] {
   const pairs: (readonly [string, number, number])[] = [
     ["delivered", ledger.delivered, fates.delivered],
     ["rejected", ledger.rejected, fates.rejected],
@@ -67,7 +69,7 @@ function disagreements(ledger: FateCounts, fates: FateCounts, hasOlder: boolean)
   for (const reason of new Set([...Object.keys(ledger.dropped), ...Object.keys(fates.dropped)]))
     pairs.push([`dropped as ${reason}`, dropped(ledger)[reason] ?? 0, dropped(fates)[reason] ?? 0]);
   return pairs.flatMap(([outcome, inLedger, inFates]) =>
-    inLedger === inFates || (hasOlder && inLedger > inFates)
+    inLedger === inFates || (hasMore && inLedger > inFates)
       ? []
       : [`the ledger has ${inLedger} events ${outcome}, their fates ${inFates}`],
   );

@@ -6,7 +6,7 @@ import { type AccountView, type Batch, DELIVERED, type Outcome } from "@waybill/
 import {
   DeadLetters,
   Fates,
-  fateTailOf,
+  fatesOf,
   LaneState,
   type LaneStateValue,
   type Log,
@@ -43,7 +43,7 @@ async function open(disk = new SimDisk()): Promise<World> {
   const log = await openLog({ directory: "/log", segmentMaxBytes: SEGMENT_BYTES }, runtime);
   const state = await LaneState.open<LaneStateValue>(disk, "/lanes", "a", (damaged) => newLaneState(log, damaged));
   const deadLetters = await DeadLetters.open("/dead", log.head, runtime);
-  const fates = await Fates.open({ directory: "/fates", runtime, tail: fateTailOf(state.initial) });
+  const fates = await Fates.open({ directory: "/fates", runtime, ...fatesOf(state.initial, log) });
   const expired: number[] = [];
   const store = new LogStore({
     name: "a",

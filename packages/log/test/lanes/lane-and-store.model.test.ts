@@ -17,7 +17,7 @@ import {
 import {
   DeadLetters,
   Fates,
-  fateTailOf,
+  fatesOf,
   LaneState,
   type LaneStateValue,
   type Log,
@@ -96,7 +96,7 @@ class Real {
     const fates = await Fates.open({
       directory: "/fates",
       runtime: { disk, clock },
-      tail: fateTailOf(state.initial),
+      ...fatesOf(state.initial, this.log),
     });
     this.store = new LogStore({ name: "a", log: this.log, state, fates, deadLetters: this.dead, clock: this.clock });
     this.lane = new OperatedLane({

@@ -2,7 +2,7 @@ import { DELIVERED, type Outcome } from "@waybill/core";
 import {
   DeadLetters,
   Fates,
-  fateTailOf,
+  fatesOf,
   LaneState,
   type LaneStateValue,
   type Log,
@@ -31,7 +31,7 @@ async function open(disk: SimDisk, { durableLease = false, clock = new VirtualCl
   const log = await openLog({ directory: "/log", segmentMaxBytes: 300 }, runtime);
   const state = await LaneState.open<LaneStateValue>(disk, "/lanes", "a", (damaged) => newLaneState(log, damaged));
   const deadLetters = await DeadLetters.open("/dead", log.head, runtime);
-  const fates = await Fates.open({ directory: "/fates", runtime, tail: fateTailOf(state.initial) });
+  const fates = await Fates.open({ directory: "/fates", runtime, ...fatesOf(state.initial, log) });
   return {
     disk,
     clock,

@@ -3,7 +3,7 @@ import { type Batch, DELIVERED, type Outcome } from "@waybill/core";
 import {
   DeadLetters,
   Fates,
-  fateTailOf,
+  fatesOf,
   LaneState,
   type LaneStateValue,
   type Log,
@@ -42,7 +42,7 @@ async function open(disk: SimDisk, clock = new VirtualClock(), order: "user" | "
   const create = (damaged: boolean): LaneStateValue => newLaneState(log, damaged);
   const state = await LaneState.open<LaneStateValue>(disk, "/lanes", "a", create, parseLaneState);
   const deadLetters = await DeadLetters.open("/dead", log.head, runtime, state.initial.dead);
-  const fates = await Fates.open({ directory: "/fates", runtime, tail: fateTailOf(state.initial) });
+  const fates = await Fates.open({ directory: "/fates", runtime, ...fatesOf(state.initial, log) });
   const delivery = { order, orderOf, maxInFlight: () => 4 };
   return { disk, clock, log, store: new LogStore({ name: "a", log, state, fates, deadLetters, clock, delivery }) };
 }

@@ -7,7 +7,7 @@ import { type BatchLimits, DELIVERED, type Outcome } from "@waybill/core";
 import {
   DeadLetters,
   Fates,
-  fateTailOf,
+  fatesOf,
   LaneState,
   type LaneStateValue,
   type Log,
@@ -90,7 +90,12 @@ class World {
     );
     expect(state.initial.base).toBeLessThanOrEqual(0);
     const deadLetters = await DeadLetters.open("/dead", this.log.head, runtime, state.initial.dead);
-    const fates = await Fates.open({ directory: "/fates", runtime, tail: fateTailOf(state.initial), tailMaxRuns: 5 });
+    const fates = await Fates.open({
+      directory: "/fates",
+      runtime,
+      ...fatesOf(state.initial, this.log),
+      tailMaxRuns: 5,
+    });
     this.store = new LogStore({
       name: "a",
       log: this.log,
@@ -214,6 +219,8 @@ class World {
   }
 
   async die(): Promise<void> {
+    // The simulated disk closes the handles of a dead process, but would let it create files.
+    await this.clock.advance(0);
     this.disk.killProcess();
     await this.open();
     this.#expire();

@@ -7,7 +7,7 @@ import {
   DeadLetters,
   Fates,
   fatesInFiles,
-  fateTailOf,
+  fatesOf,
   LaneState,
   type LaneStateValue,
   LogStore,
@@ -34,7 +34,7 @@ async function settled(): Promise<SimDisk> {
   const log = await openLog({ directory: "/e/log" }, runtime);
   const state = await LaneState.open<LaneStateValue>(disk, "/e/lanes", "a", (lost) => newLaneState(log, lost));
   const deadLetters = await DeadLetters.open("/e/dead/a", log.head, runtime);
-  const fates = await Fates.open({ directory: "/e/fates/a", runtime, tail: fateTailOf(state.initial) });
+  const fates = await Fates.open({ directory: "/e/fates/a", runtime, ...fatesOf(state.initial, log) });
   const store = new LogStore({ name: "a", log, state, fates, deadLetters, clock });
   for (let index = 0; index < EVENTS; index++) {
     const body = Buffer.from(`{"messageId":"m-${index}"}`);

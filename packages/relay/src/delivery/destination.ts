@@ -17,7 +17,7 @@ import {
   attemptsFor,
   DeadLetters,
   Fates,
-  fateTailOf,
+  fatesOf,
   heldBy,
   type Log,
   LogStore,
@@ -192,7 +192,7 @@ export class Destination {
     const fates = await Fates.open({
       directory: `${directory}/fates/${config.name}`,
       runtime,
-      tail: fateTailOf(state.initial),
+      ...fatesOf(state.initial, log),
     });
     cleanup.add(() => fates.close());
     const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
@@ -355,7 +355,8 @@ export class Destination {
       this.#fates.retain(
         { ...limits, maxAgeMs: FATES_AGE_FACTOR * limits.maxAgeMs, maxBytes: FATES_MAX_BYTES },
         nowMs,
-        log.first,
+        // What is on its way may be gone from the log, and those after it settled.
+        Math.min(log.first, this.neededFrom),
       ),
     ]);
     const failed = results.find((result) => result.status === "rejected");
