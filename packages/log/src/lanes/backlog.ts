@@ -67,8 +67,8 @@ export class Backlog {
     this.#plannedTo = log.head;
     this.frontier = Math.max(position, position < state.position ? 0 : (state.frontier ?? 0));
     this.settledUnread = position < state.position ? 0 : (state.ahead ?? 0);
-    const known = Math.max(this.parked.settledTo, state.removing ?? 0);
-    const from = Math.max(this.frontier, Math.min(known, log.head));
+    const settledTo = Math.max(this.parked.settledTo, state.removing ?? 0);
+    const from = Math.max(this.frontier, Math.min(settledTo, log.head));
     this.rereadTo = this.strands.all.reduce((end, strand) => Math.max(end, strand.from), from);
     this.#forgetPlans();
   }
