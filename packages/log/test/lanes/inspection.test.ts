@@ -46,7 +46,7 @@ test("attempts are found by position over many files, also when one was torn", a
       { first: position - (position % 10), count: 10, atMs: Math.floor(position / 10), durationMs: 1.2, status: 200 },
     ]);
   // A second attempt for the last batch of a file is in the next one.
-  const boundary = Number((files[1] as string).slice(-29, -9));
+  const boundary = Number(/-(\d{20})-\d{20}\.attempts$/.exec(files[1] as string)?.[1]);
   const before = await attemptsFor("/a", disk, boundary - 1);
   expect(before).toHaveLength(1);
   disk.flipBit(files[0] as string, 30);
@@ -68,6 +68,59 @@ test("what a process wrote of attempts outlives it; a new one begins a file, and
   await journal.retain(9);
   expect(await attemptsFor("/a", disk, 5)).toEqual([]);
   expect(await attemptsFor("/a", disk, 10)).toHaveLength(1);
+});
+
+test("attempts of events far apart, as strands make them, are found by position and go with the last of their events", async () => {
+  const disk = new SimDisk();
+  const journal = await AttemptJournal.open("/a", disk);
+  const note = (first: number): void => journal.note([{ first, count: 2 }], attempt(2));
+  // One strand is far ahead of the other, in every file.
+  note(500_000);
+  await journal.flush();
+  for (let index = 0; index < 30_000; index++) {
+    note(2 * index);
+    note(500_002 + 2 * index);
+    if (index % 1_000 === 0) await journal.flush();
+  }
+  await journal.flush();
+  const files = disk.paths().filter((path) => path.startsWith("/a/"));
+  expect(files.length).toBeGreaterThan(1);
+  const positions = [0, 1, 30_001, 59_999, 500_000, 530_001, 560_001];
+  for (const position of positions) expect(await attemptsFor("/a", disk, position), `${position}`).toHaveLength(1);
+  // The next process knows what the dead one has left.
+  disk.killProcess();
+  const next = await AttemptJournal.open("/a", disk);
+  for (const position of positions) expect(await attemptsFor("/a", disk, position), `${position}`).toHaveLength(1);
+  await next.retain(500_000);
+  for (const position of positions.filter((one) => one >= 500_000))
+    expect(await attemptsFor("/a", disk, position), `${position}`).toHaveLength(1);
+  next.note([{ first: 600_000, count: 1 }], attempt(1));
+  await next.flush();
+  await next.retain(600_000);
+  expect(await attemptsFor("/a", disk, 560_001)).toEqual([]);
+  expect(await attemptsFor("/a", disk, 600_000)).toHaveLength(1);
+});
+
+test("a file of attempts of an earlier version is read, and goes as before", async () => {
+  const disk = new SimDisk();
+  await disk.makeDirectory("/a");
+  for (const [sequence, first] of [
+    [1, 0],
+    [2, 10],
+    [3, 20],
+  ] as const) {
+    const journal = await AttemptJournal.open("/b", disk);
+    journal.note([{ first, count: 10 }], attempt(10));
+    await journal.flush();
+    const [path] = disk.paths().filter((one) => /^\/b\/\d+-\d+\.attempts$/.test(one));
+    await disk.rename(path as string, `/a/000000000${sequence}-${String(first).padStart(20, "0")}.attempts`);
+    disk.killProcess();
+  }
+  const journal = await AttemptJournal.open("/a", disk);
+  for (const position of [0, 15, 29]) expect(await attemptsFor("/a", disk, position)).toHaveLength(1);
+  await journal.retain(10);
+  expect(await attemptsFor("/a", disk, 5)).toEqual([]);
+  expect(await attemptsFor("/a", disk, 15)).toHaveLength(1);
 });
 
 test("a full disk loses lines, counts them, and stops nothing", async () => {
