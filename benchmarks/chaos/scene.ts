@@ -11,8 +11,11 @@ import { nodeClock, nodeRandom } from "@waybill/node";
 import { type SeededRandom, SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
 import { RelayProcess } from "../lib/relay-process.ts";
 import { say } from "../lib/result.ts";
+import { countOvertaken, type Distance } from "./distance.ts";
 
 const WORKERS = 8;
+const USERS_EACH = 25;
+export const USERS: number = WORKERS * USERS_EACH;
 const DRAIN_MAX_MS = 60_000;
 const RETRY_PAUSE_MS = 5;
 
@@ -23,7 +26,16 @@ export interface Tally {
   readonly lost: number;
   readonly duplicatesInEffect: number;
   readonly sentTwice: number;
+  /** Events that the vendor took after a later one of their user. */
+  readonly orderViolations: number;
   readonly booksBalance: boolean;
+}
+
+export interface SceneOptions {
+  /** Between the relay and the emulator. Default: none. */
+  readonly distance?: Distance;
+  /** Options of the destination. */
+  readonly destination?: (url: string) => Readonly<Record<string, unknown>>;
 }
 
 /** A relay under load before an emulator. */
@@ -31,6 +43,7 @@ export class Scene {
   readonly directory: string;
   readonly emulator: SegmentEmulator;
   readonly #server: StartedServer;
+  readonly #destination: SceneOptions["destination"];
   readonly #oracle: string;
   readonly #workers: Promise<void>[] = [];
   #relay: RelayProcess | undefined;
@@ -41,7 +54,13 @@ export class Scene {
   /** Answers by status; 0 for none. */
   readonly answers: Map<number, number> = new Map();
 
-  private constructor(directory: string, emulator: SegmentEmulator, server: StartedServer) {
+  private constructor(
+    directory: string,
+    emulator: SegmentEmulator,
+    server: StartedServer,
+    destination: SceneOptions["destination"],
+  ) {
+    this.#destination = destination;
     this.directory = directory;
     this.emulator = emulator;
     this.#server = server;
@@ -49,10 +68,11 @@ export class Scene {
     writeFileSync(this.#oracle, "");
   }
 
-  static async open(): Promise<Scene> {
+  static async open({ distance, destination }: SceneOptions = {}): Promise<Scene> {
     const directory = mkdtempSync(join(tmpdir(), "waybill-chaos-"));
     const emulator = new SegmentEmulator({ clock: nodeClock });
-    return new Scene(directory, emulator, await startServer(emulator.handle));
+    const handle = distance?.before(emulator.handle) ?? emulator.handle;
+    return new Scene(directory, emulator, await startServer(handle), destination);
   }
 
   get relay(): RelayProcess {
@@ -62,7 +82,8 @@ export class Scene {
 
   async start(): Promise<void> {
     const { directory } = this;
-    this.#relay = await RelayProcess.start({ directory, destinations: { emulator: this.#server.url } });
+    const options = this.#destination === undefined ? {} : { destination: this.#destination };
+    this.#relay = await RelayProcess.start({ directory, destinations: { emulator: this.#server.url }, ...options });
   }
 
   /**
@@ -107,6 +128,7 @@ export class Scene {
       const own = random.fork();
       this.#workers.push(
         work({
+          name: `u${worker}`,
           port: () => this.#port(own),
           stopping: () => this.#stopping,
           random: own,
@@ -143,6 +165,7 @@ export class Scene {
       lost: [...acknowledged].filter((id) => !times.has(id)).length,
       duplicatesInEffect: [...times.values()].filter((count) => count > 1).length,
       sentTwice: this.emulator.duplicates,
+      orderViolations: countOvertaken(this.emulator.events),
       booksBalance,
     };
   }
@@ -154,11 +177,14 @@ export class Scene {
   }
 }
 
-export function isBroken({ acknowledged, lost, duplicatesInEffect, booksBalance }: Tally): boolean {
-  return acknowledged === 0 || lost > 0 || duplicatesInEffect > 0 || !booksBalance;
+export function isBroken(tally: Tally): boolean {
+  const { acknowledged, lost, duplicatesInEffect, orderViolations, booksBalance } = tally;
+  return acknowledged === 0 || lost + duplicatesInEffect + orderViolations > 0 || !booksBalance;
 }
 
 interface Work {
+  /** Of its users. */
+  readonly name: string;
   readonly port: () => number;
   readonly stopping: () => boolean;
   readonly random: SeededRandom;
@@ -168,17 +194,18 @@ interface Work {
 }
 
 /** Sends batches one after another; one without an answer is sent again with the same ids. */
-async function work({ port, stopping, random, acknowledge, answered }: Work): Promise<void> {
+async function work({ name, port, stopping, random, acknowledge, answered }: Work): Promise<void> {
   const makeId = createUuidV7(nodeClock, nodeRandom);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  let number = 0;
   while (!stopping()) {
     const ids = Array.from({ length: 1 + random.below(40) }, makeId);
     const batch = ids.map((messageId) => ({
       type: "track",
       event: "Chaos",
-      userId: "u",
+      userId: `${name}-${random.below(USERS_EACH)}`,
       messageId,
-      properties: { pad: "x".repeat(random.below(400)) },
+      properties: { n: number++, pad: "x".repeat(random.below(400)) },
     }));
     const body = JSON.stringify({ batch });
     for (;;) {
