@@ -71,7 +71,9 @@ const HASH_MAX = 0xffff_ffff;
 export function parkedText(users: readonly ParkedValue[], from: Position): string {
   return users
     .map(({ hash, position, failedMs }) => {
-      const numbers = [hash, position - from, Math.floor(failedMs / SECOND_MS)].map((one) => one.toString(BASE));
+      // All before the lane's position is settled, also where its user's next event is not known.
+      const offset = Math.max(0, position - from);
+      const numbers = [hash, offset, Math.floor(failedMs / SECOND_MS)].map((one) => one.toString(BASE));
       return `${numbers[0]}+${numbers[1]}~${numbers[2]}`;
     })
     .join(" ");

@@ -162,3 +162,9 @@ test("the longest state is written, and read again with all that matters", async
   expect(await reopened.at(position - 1_000)).toEqual({ status: "rejected" });
   expect(await reopened.at(position - 999)).toEqual({ status: "delivered" });
 });
+
+test("a parked user whose next event is not known begins where the lane does, never before it", () => {
+  const value = stateOf({ position: 9, parked: parkedText([{ hash: 7, position: 6, failedMs: 0 }], 9) });
+  expect(parseLaneState(value)).toEqual(value);
+  expect(parseParked(value.parked ?? "", 9)).toEqual([{ hash: 7, position: 9, failedMs: 0 }]);
+});
