@@ -27,6 +27,8 @@ import type { Mutant } from "./mutants/mutant.ts";
 const WORKERS = 2;
 /** A defect that makes a loop endless is found by this. */
 const TESTS_MAX_MS = 90_000;
+/** Of all tests together, without a defect. */
+const ALL_TESTS_MAX_MS = 900_000;
 const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
 /** Of our own packages. */
 const SCOPE = "@waybill";
@@ -111,11 +113,15 @@ async function compiles(folder: string, file: string): Promise<boolean> {
 }
 
 /** `undefined` when the tests pass. */
-async function failureOf(folder: string, tests: readonly string[]): Promise<string | undefined> {
+async function failureOf(
+  folder: string,
+  tests: readonly string[],
+  maxMs: number = TESTS_MAX_MS,
+): Promise<string | undefined> {
   try {
     await execute(process.execPath, [join(ROOT, "node_modules/vitest/vitest.mjs"), "run", "--bail", "1", ...tests], {
       cwd: folder,
-      timeout: TESTS_MAX_MS,
+      timeout: maxMs,
       killSignal: "SIGKILL",
       maxBuffer: OUTPUT_MAX_BYTES,
       env: { ...process.env, CI: "true", NO_COLOR: "1" },
@@ -128,7 +134,7 @@ async function failureOf(folder: string, tests: readonly string[]): Promise<stri
 
 /** All tests together must pass, or a found defect says nothing. */
 async function withoutDefect(folder: string, chosen: readonly Mutant[]): Promise<string | undefined> {
-  return failureOf(folder, [...new Set(chosen.flatMap(({ tests }) => tests))]);
+  return failureOf(folder, [...new Set(chosen.flatMap(({ tests }) => tests))], ALL_TESTS_MAX_MS);
 }
 
 /** The tracked files, with the packages of the copy where the original has its own. */

@@ -1,11 +1,10 @@
 import { expect, test } from "vitest";
-import { STRAND_ORDER_BUGS } from "./strand-bugs.ts";
 import { type StrandPointsResult, tryStrandPoints } from "./strand-points.ts";
 
 const STEPS = 60;
 const SUBSETS_MAX = 3;
 /** One that knows duplicates by the keys of batches is among them. */
-const SEEDS = [1, 2, 4, 8];
+const SEEDS = [1, 2, 4, 8, 14];
 
 async function tryAll(options: Partial<Parameters<typeof tryStrandPoints>[0]>): Promise<readonly StrandPointsResult[]> {
   const results: StrandPointsResult[] = [];
@@ -26,20 +25,4 @@ test("at every crash point of a lane with strands no event is lost, sent out of 
   expect(Math.max(...results.map(({ most }) => most.strands))).toBeGreaterThan(8);
   for (const field of ["parkedUsers", "ahead", "removedBeyond", "joins", "givenUp"] as const)
     expect(sum(field), field).toBeGreaterThan(0);
-});
-
-const BUGS = STRAND_ORDER_BUGS.map((bug) => [bug.name, bug] as const);
-
-test.each(BUGS)("finds that %s", { timeout: 120_000 }, async (_name, { wrap, patch }) => {
-  const undo = patch?.();
-  try {
-    for (const seed of SEEDS) {
-      const options = { seed, steps: STEPS, subsetsMax: SUBSETS_MAX };
-      const { failures } = await tryStrandPoints(wrap === undefined ? options : { ...options, wrap });
-      if (failures.length > 0) return;
-    }
-    expect.fail("no crash point shows it");
-  } finally {
-    undo?.();
-  }
 });

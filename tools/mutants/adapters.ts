@@ -156,10 +156,10 @@ const VENDORS: readonly Mutant[] = [
   },
   {
     name: "adapters: events of one of Amplitude's users keep their order on any device",
-    file: `${VENDORS_SOURCE}/amplitude/canonical.ts`,
-    find: "return firstText(userId, deviceId);",
-    replace: "return firstText(deviceId, userId);",
-    tests: [`${VENDORS_TESTS}/inbound/contract.test.ts`],
+    file: `${VENDORS_SOURCE}/amplitude/index.ts`,
+    find: 'key: ["user_id", "device_id"],',
+    replace: 'key: ["device_id", "user_id"],',
+    tests: [`${VENDORS_TESTS}/order/order.test.ts`],
   },
   {
     name: "adapters: the same $insert_id of two of Mixpanel's users is two events",

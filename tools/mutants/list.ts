@@ -6,11 +6,13 @@ import { LETTER } from "./letter.ts";
 import { LOG } from "./log.ts";
 import type { Mutant } from "./mutant.ts";
 import { RELAY } from "./relay.ts";
+import { STRANDS } from "./strands.ts";
 import { TROPHY } from "./trophy.ts";
 import { VALUED } from "./valued.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   ...LOG,
+  ...STRANDS,
   ...RELAY,
   ...LETTER,
   ...GETFLUXLY,

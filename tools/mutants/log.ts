@@ -6,28 +6,28 @@ const LOG_TESTS = "packages/log/test";
 export const LOG: readonly Mutant[] = [
   {
     name: "a newer block of fates counts",
-    file: `${LOG_SOURCE}/lanes/fates.ts`,
-    find: "this.#places.findLast(",
-    replace: "this.#places.find(",
+    file: `${LOG_SOURCE}/lanes/fate-log.ts`,
+    find: "for (let index = this.#places.length - 1; index >= 0; index--) {",
+    replace: "for (let index = 0; index < this.#places.length; index++) {",
     tests: [`${LOG_TESTS}/lanes/fates.test.ts`],
   },
   {
     name: "a lost block of fates is unknown",
     file: `${LOG_SOURCE}/lanes/fates.ts`,
-    find: 'head === undefined) return { status: "unknown" };',
-    replace: 'head === undefined) return { status: "delivered" };',
+    find: "!isSparse(form))) ?? UNKNOWN_CODE;",
+    replace: "!isSparse(form))) ?? UNKNOWN_CODE + 2;",
     tests: [`${LOG_TESTS}/lanes/fates.test.ts`],
   },
   {
     name: "a tail of fates that does not fit the state is not claimed by it",
     file: `${LOG_SOURCE}/lanes/fates.ts`,
-    find: "return { from: end, runs: [], before: this.counts() };",
-    replace: "return { from: Math.min(from, end), runs: [], before: this.counts() };",
+    find: "return { from: end, runs: [], before: this.counts(), ...ahead };",
+    replace: "return { from: Math.min(from, end), runs: [], before: this.counts(), ...ahead };",
     tests: [`${LOG_TESTS}/lanes/fates.test.ts`],
   },
   {
     name: "blocks of fates whose events are in the log stay",
-    file: `${LOG_SOURCE}/lanes/fates.ts`,
+    file: `${LOG_SOURCE}/lanes/fate-log.ts`,
     find: "end > keptFrom)?.at",
     replace: "end > keptFrom + Number.MAX_SAFE_INTEGER)?.at",
     tests: [`${LOG_TESTS}/lanes/fates.test.ts`],
@@ -62,9 +62,9 @@ export const LOG: readonly Mutant[] = [
   },
   {
     name: "what retention took after a batch on its way is counted once",
-    file: `${LOG_SOURCE}/lanes/log-store.ts`,
-    find: "expired: expired - this.#expiredAfterLease,",
-    replace: "expired,",
+    file: `${LOG_SOURCE}/lanes/settlements.ts`,
+    find: "this.#expire(queued.length + held.length);",
+    replace: "this.#expire(held.length);",
     tests: [`${LOG_TESTS}/lanes/expired.test.ts`],
   },
   {
@@ -97,7 +97,7 @@ export const LOG: readonly Mutant[] = [
   },
   {
     name: "one lane is opened anew when its state is gone",
-    file: "packages/relay/src/delivery/destination.ts",
+    file: "packages/relay/src/delivery/destination-files.ts",
     find: "if (names.length > 0) return true;",
     replace: "if (names.length < 0) return true;",
     tests: ["packages/relay/test/lifecycle/damaged-directory.test.ts"],

@@ -388,9 +388,9 @@ const SPEAKING: readonly Mutant[] = [
   },
   {
     name: "the refusal of a private address names the setting",
-    file: `${RELAY_SOURCE}/delivery/public-transport.ts`,
-    find: "error.reason !== REFUSED) throw error;",
-    replace: "error.reason === REFUSED) throw error;",
+    file: `${RELAY_SOURCE}/delivery/relay-transport.ts`,
+    find: "if (reason === REFUSED) return ALLOWED_BY;",
+    replace: "if (reason !== REFUSED) return ALLOWED_BY;",
     tests: [`${RELAY_TESTS}/delivery/destinations.test.ts`],
   },
   {

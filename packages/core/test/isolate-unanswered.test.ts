@@ -59,3 +59,7 @@ test("a batch without an answer goes whole for longer where its parts might be t
   expect(await sizesOf(undefined, true, 3)).toEqual([4, 4, 2]);
   expect(await sizesOf(undefined, false, 11)).toEqual([...new Array<number>(10).fill(4), 2]);
 });
+
+test("a batch that a rate limit refuses goes whole, however often", async () => {
+  expect(await sizesOf(429, true, 20)).toEqual(new Array<number>(20).fill(4));
+});

@@ -11,6 +11,7 @@ import {
   type LaneStateValue,
   type Log,
   LogStore,
+  type LogStoreDelivery,
   NO_FATES,
   newLaneState,
   openLog,
@@ -37,7 +38,7 @@ interface World {
   readonly expired: number[];
 }
 
-async function open(disk = new SimDisk()): Promise<World> {
+async function open(disk = new SimDisk(), delivery: Partial<LogStoreDelivery> = {}): Promise<World> {
   const clock = new VirtualClock();
   const runtime = { disk, clock };
   const log = await openLog({ directory: "/log", segmentMaxBytes: SEGMENT_BYTES }, runtime);
@@ -53,6 +54,7 @@ async function open(disk = new SimDisk()): Promise<World> {
     deadLetters,
     clock,
     onExpired: (events) => expired.push(events),
+    delivery,
   });
   return { disk, clock, log, store, expired };
 }
@@ -206,6 +208,71 @@ test("a loss is counted once, whether the process dies before, while or after it
       expect((await open(disk)).store.account(), `operation ${operation}, again`).toEqual(account);
     }
   }
+});
+
+test("a segment that a power cut brings back has nothing to send: its events are expired", async () => {
+  const world = await open();
+  const { log, store, disk, clock } = world;
+  await push(log, 20);
+  const segments = disk.paths().filter((path) => path.startsWith("/log/"));
+  const [, back, kept] = segments as [string, string, string];
+  const bytes = disk.contents(back);
+  const first = Number(/(\d+)\.log$/.exec(kept)?.[1]);
+  expect((await store.lease({ maxEvents: 3, maxBytes: 1_000 }))?.count).toBe(3);
+  await store.expiring(first);
+  await log.removeBefore(first);
+  await clock.advance(0);
+  await store.sync();
+  expect(store.account()).toMatchObject({ expired: first - 3, pending: 40 - first + 3, balanced: true });
+  disk.killProcess();
+  const file = await disk.open(back, { create: true });
+  await file.write([bytes], 0);
+  await file.sync();
+  const again = await open(disk);
+  expect(again.log.first).toBeLessThan(first);
+  expect(again.store.account()).toMatchObject({ expired: first, pending: 40 - first, balanced: true });
+  await expectFatesToBeTheLedger(again.log, again.store);
+  expect(await drain(again.store)).toEqual(Array.from({ length: 40 - first }, (_, index) => first + index));
+  await expectFatesToBeTheLedger(again.log, again.store);
+});
+
+const secondBase = ({ disk }: World): number =>
+  Number(/(\d+)\.log$/.exec(disk.paths().filter((path) => path.startsWith("/log/"))[1] as string)?.[1]);
+
+test("a plan whose events retention took before they were read again is no other batch's plan", async () => {
+  const before = await open(new SimDisk(), { durableLease: true });
+  await push(before.log, 20);
+  const batch = (await before.store.lease({ maxEvents: 4, maxBytes: 1_000 })) as Batch;
+  await before.store.plan(batch);
+  before.disk.killProcess();
+  const { disk, log, store } = await open(before.disk, { durableLease: true });
+  await log.removeBefore(secondBase(before));
+  const next = (await store.lease({ maxEvents: 4, maxBytes: 1_000 })) as Batch;
+  expect(next.count).toBe(4);
+  const synced = disk.operations.get("sync") ?? 0;
+  await store.plan(next);
+  expect(disk.operations.get("sync")).toBe(synced + 1);
+});
+
+test("retention waits for a state that is durable, also where the lane is past what it takes", async () => {
+  const world = await open();
+  const { disk, clock, log, store } = world;
+  await push(log, 20);
+  const batch = (await store.lease({ maxEvents: 12, maxBytes: 1_000 })) as Batch;
+  const parked: Outcome = { status: "parked", reason: "500" };
+  await store.settle(batch, [parked, ...new Array<Outcome>(batch.count - 1).fill(DELIVERED)]);
+  await store.sync();
+  await clock.advance(2_000);
+  await store.settle((await store.lease(WIDE)) as Batch, [DELIVERED]);
+  const first = secondBase(world);
+  await drain(store);
+  expect(store.neededFrom).toBeGreaterThan(first);
+  const synced = disk.operations.get("sync") ?? 0;
+  await store.expiring(first);
+  expect(disk.operations.get("sync")).toBe(synced + 1);
+  // Once it is, there is nothing to wait for.
+  await store.expiring(first);
+  expect(disk.operations.get("sync")).toBe(synced + 1);
 });
 
 test("damage that was removed is expired, damage that is left is not", async () => {
