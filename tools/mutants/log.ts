@@ -14,8 +14,8 @@ export const LOG: readonly Mutant[] = [
   {
     name: "a lost block of fates is unknown",
     file: `${LOG_SOURCE}/lanes/fates.ts`,
-    find: "!isSparse(form))) ?? UNKNOWN_CODE;",
-    replace: "!isSparse(form))) ?? UNKNOWN_CODE + 2;",
+    find: ")) ?? UNKNOWN_CODE;",
+    replace: ")) ?? UNKNOWN_CODE + 2;",
     tests: [`${LOG_TESTS}/lanes/fates.test.ts`],
   },
   {

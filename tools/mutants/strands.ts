@@ -90,8 +90,8 @@ export const STRANDS: readonly Mutant[] = [
   },
   {
     name: "parked: that an event goes alone is durable where duplicates are known by batches",
-    file: `${LANES}/log-store.ts`,
-    find: "const planning = this.#delivery.durableLease;",
+    file: `${LANES}/retries.ts`,
+    find: "const planning = delivery().durableLease;",
     replace: "const planning = false;",
     tests: CRASH_POINTS,
   },
@@ -112,8 +112,8 @@ export const STRANDS: readonly Mutant[] = [
   {
     name: "persist: what has failed is sent again after the wait",
     file: `${CORE}/senders/persist.ts`,
-    find: "if (!(await wait(waitMs, failed.reason, runtime, context))) return",
-    replace: "if (await wait(waitMs, failed.reason, runtime, context)) return",
+    find: "if (!(await wait(soonMs, failed.reason, runtime, context))) return",
+    replace: "if (await wait(soonMs, failed.reason, runtime, context)) return",
     tests: [`${CORE_TESTS}/isolate-unanswered.test.ts`],
   },
   {
@@ -152,7 +152,7 @@ export const STRANDS: readonly Mutant[] = [
     tests: [`${CORE_TESTS}/limiter.test.ts`],
   },
   {
-    name: "order hash: nobody's number is no id's",
+    name: "order hash: the number of nobody is not an id's",
     file: `${ORDER}/order-hash.ts`,
     find: ">>> 0 || INSTEAD_OF_ZERO;",
     replace: ">>> 0 || 0 * INSTEAD_OF_ZERO;",

@@ -239,7 +239,7 @@ test("a segment that a power cut brings back has nothing to send: its events are
 const secondBase = ({ disk }: World): number =>
   Number(/(\d+)\.log$/.exec(disk.paths().filter((path) => path.startsWith("/log/"))[1] as string)?.[1]);
 
-test("a plan whose events retention took before they were read again is no other batch's plan", async () => {
+test("a plan goes with its events when retention takes them before they were read again", async () => {
   const before = await open(new SimDisk(), { durableLease: true });
   await push(before.log, 20);
   const batch = (await before.store.lease({ maxEvents: 4, maxBytes: 1_000 })) as Batch;
