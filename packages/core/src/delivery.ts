@@ -200,7 +200,7 @@ export interface Store {
    * same batch, also after a crash.
    */
   plan?(batch: Batch): Promise<true>;
-  /** Told of each request that was made, where it wants to know. */
+  /** Called after each request that was made, where the store has a use for it. */
   attempted?(attempt: Attempt, batch: Batch): void;
   /**
    * Ends the lease. Delivered and rejected events leave the store; from the first retryable or

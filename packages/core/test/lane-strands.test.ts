@@ -101,7 +101,7 @@ test("what comes meanwhile waits for the next interval", async () => {
   expect(store.settledTo).toBe(5);
 });
 
-test("the store is told of each request, and who waits for a delivery of it", async () => {
+test("the store learns of each request, and who waits for a delivery learns of it", async () => {
   const { clock, store, lane, contexts } = setUp(2);
   const called: string[] = [];
   store.tail = 1;

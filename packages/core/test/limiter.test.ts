@@ -327,7 +327,7 @@ test("the parts of a batch that fail one after another are one failure, not an o
   expect(await reasonAfter()).toBe("most requests fail");
 });
 
-test("where a part of each batch passes, the parts that fail are no outage, however many", async () => {
+test("where a part of each batch passes, the parts that fail are not an outage, however many", async () => {
   const world = setUp();
   const batches = Array.from({ length: 8 }, () => new AbortController().signal);
   for (const batch of batches) void world.send(batch);

@@ -243,7 +243,7 @@ export class Backlog {
   #setAside(strand: Strand, record: LogRecord, at: number): boolean {
     const hash = this.hashAt(record, at);
     if (this.parked.has(hash) ? this.#hold(record, at) !== "held" : this.parked.room === 0) return false;
-    if (!this.parked.has(hash)) this.parked.parkBehind(hash, this.#heldAt(record, at), this.#options.now());
+    if (!this.parked.has(hash)) this.parked.parkAfter(hash, this.#heldAt(record, at), this.#options.now());
     strand.planned = 0;
     this.strands.take(strand, (one, index) => this.hashAt(one, index) === hash && this.#hold(one, index) === "held");
     return true;

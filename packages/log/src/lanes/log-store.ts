@@ -218,7 +218,7 @@ export class LogStore implements Store {
     return this.#settlements.fateAt(position);
   }
 
-  /** Told of each request: what passes tells of those that fail. */
+  /** Called after each request: what passes tells of those that fail. */
   attempted(attempt: Attempt, batch: Batch): void {
     this.#retries.attempted(attempt, sourceOf(batch).parked === true);
   }

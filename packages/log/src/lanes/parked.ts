@@ -136,7 +136,7 @@ export class Parked {
   }
 
   /** An event waits for another user who is parked, and so do the later ones of its own. */
-  parkBehind(hash: number, held: Held, now: number): void {
+  parkAfter(hash: number, held: Held, now: number): void {
     const user = this.#newUser(hash, held.position, now);
     user.passing = true;
     this.#add(user, held);
