@@ -93,6 +93,8 @@ export class World {
       lingerMs: 20,
       batchMaxEvents: 1 + this.random.below(BATCH_EVENTS_LIMIT),
     };
+    for (const [index, vendor] of this.#vendors.entries())
+      vendor.isOrdered = this.#plan.destinations[index]?.order !== "none";
     const transport = bug?.clientTransport?.(this.#network.transport) ?? this.#network.transport;
     this.#clients = CLIENTS.map(() =>
       createClientOn(

@@ -15,7 +15,7 @@ interface Inode {
 }
 
 /** What is durable at a point, and the effects that may or may not be. */
-export class Durable {
+class Durable {
   readonly inodes = new Map<number, Inode>();
   readonly names = new Map<string, number>();
   readonly pending: Effect[] = [];

@@ -19,7 +19,7 @@ const NAME = "one";
 /** Small, so that a run has many segments, blocks and runs. */
 const SEGMENT_BYTES = 500;
 const TAIL_MAX_RUNS = 4;
-export const GIVE_UP_AFTER_MS = 60_000;
+const GIVE_UP_AFTER_MS = 60_000;
 /** Of events that are nobody's the order is nobody's. */
 const NOBODY = 0;
 

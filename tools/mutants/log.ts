@@ -63,8 +63,8 @@ export const LOG: readonly Mutant[] = [
   {
     name: "what retention took after a batch on its way is counted once",
     file: `${LOG_SOURCE}/lanes/settlements.ts`,
-    find: "this.#expire(queued.length + held.length);",
-    replace: "this.#expire(held.length);",
+    find: "this.#expire(removed.length);",
+    replace: "this.#expire(2 * removed.length);",
     tests: [`${LOG_TESTS}/lanes/expired.test.ts`],
   },
   {

@@ -17,6 +17,8 @@ export interface BacklogOptions {
   readonly isSettled: (position: Position) => boolean;
   /** An event that was read again is not settled. */
   readonly onUnsettled: (position: Position) => void;
+  /** Called after each read. */
+  readonly onRead: () => void;
 }
 
 /** Positions without a record: removed by retention, or damaged. */

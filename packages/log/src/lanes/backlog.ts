@@ -319,9 +319,6 @@ export class Backlog {
     await this.#readAhead.close();
   }
 
-  /** Called after each read. */
-  onRead: () => void = () => undefined;
-
   /** Reads again what was settled before the start, up to `to`. **Errors**: `WAYBILL_DISK`. */
   async reread(to: Position): Promise<void> {
     while (this.readTo < Math.min(to, this.rereadTo)) await this.readOn();
@@ -343,7 +340,7 @@ export class Backlog {
     // Nothing whole up to the head.
     if (records.length === 0 && head > this.readTo) this.#passGap(head);
     this.#forgetPlans();
-    this.onRead();
+    this.#options.onRead();
   }
 
   /** What was planned before the start and has not been read by now was damaged or removed. */

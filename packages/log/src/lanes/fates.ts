@@ -204,20 +204,16 @@ export class Fates {
   }
 
   /**
-   * An event after others that are not settled has got its outcome; {@link passTo} gives it its
-   * place.
+   * An event has got its outcome, or was taken by retention. Before {@link end} it is a parked one,
+   * later than those after it; else others before it are not settled, and {@link passTo} gives it
+   * its place.
    */
-  settleAhead(position: Position, outcome: Outcome): void {
-    this.#noteAhead(position, fateCode(outcome));
-  }
-
-  /** The same for events that retention took. */
-  expireAhead(position: Position): void {
-    this.#noteAhead(position, EXPIRED);
-  }
-
-  #noteAhead(position: Position, code: number): void {
-    if (code !== DELIVERED_CODE || this.#ahead.has(position)) this.#ahead.note(position, code);
+  settleAt(position: Position, outcome: Outcome | "expired"): void {
+    const code = outcome === "expired" ? EXPIRED : fateCode(outcome);
+    if (position < this.end) {
+      add(this.#counts, code, 1);
+      this.#unwritten.patch.set(position, code);
+    } else if (code !== DELIVERED_CODE || this.#ahead.has(position)) this.#ahead.note(position, code);
   }
 
   /** Retention took all from `from` to `to - 1`, which were not read. */
@@ -256,7 +252,7 @@ export class Fates {
    * {@link end} too, so that there are `events` in all.
    */
   passExpired(to: Position, events: number): void {
-    for (const position of this.#lostParked) this.patch(position, "expired");
+    for (const position of this.#lostParked) this.settleAt(position, "expired");
     while (this.end < to && !this.#ahead.isEmpty) {
       const position = this.end;
       this.#push(1, this.#ahead.get(position) ?? EXPIRED);
@@ -279,13 +275,6 @@ export class Fates {
   rewind(position: Position): void {
     this.#tail = { from: position, end: position, list: [] };
     this.#ahead.clear();
-  }
-
-  /** A parked event has got its outcome, later than those after it. */
-  patch(position: Position, outcome: Outcome | "expired"): void {
-    const code = outcome === "expired" ? EXPIRED : fateCode(outcome);
-    add(this.#counts, code, 1);
-    this.#unwritten.patch.set(position, code);
   }
 
   /** What became of an event after {@link end} that is settled. */

@@ -73,8 +73,8 @@ export class LogStore implements Store {
       now: () => clock.monotonic(),
       isSettled: (position) => fates?.isAhead(position) === true,
       onUnsettled: (position) => fates?.noteOpen(position),
+      onRead: () => this.#afterRead(),
     });
-    this.#backlog.onRead = () => this.#afterRead();
     const position = this.#backlog.readTo;
     this.#base = state.base - (state.position - position);
     this.#countedTo = position;

@@ -42,7 +42,7 @@ export class Settlements {
     this.account.settle(outcome);
     const fates = this.#fates;
     if (fates === undefined) return;
-    if (outcome.status !== "delivered") fates.settleAhead(position(), outcome);
+    if (outcome.status !== "delivered") fates.settleAt(position(), outcome);
     else if (this.#removing > fates.end) this.#noteDelivered(position());
   }
 
@@ -55,9 +55,10 @@ export class Settlements {
   settleParked(user: ParkedUser, position: Position, outcome: Outcome): void {
     this.account.settle(outcome);
     this.#backlog.parked.settled(user);
-    if (position < (this.#fates?.end ?? 0)) this.#fates?.patch(position, outcome);
-    else if (outcome.status === "delivered") this.#noteDelivered(position);
-    else this.#fates?.settleAhead(position, outcome);
+    const fates = this.#fates;
+    if (fates === undefined) return;
+    if (outcome.status === "delivered" && position >= fates.end) this.#noteDelivered(position);
+    else fates.settleAt(position, outcome);
   }
 
   /** Events before the first one that has to be sent again, or that there is no room to park. */
@@ -117,13 +118,9 @@ export class Settlements {
   expireRead(first: Position): void {
     if (first <= this.#backlog.first) return;
     const { strands, parked } = this.#backlog;
-    const queued = strands.removeBefore(first);
-    for (const position of queued) this.#fates?.expireAhead(position);
-    const held = parked.removeBefore(first);
-    for (const position of held)
-      if (position < (this.#fates?.end ?? 0)) this.#fates?.patch(position, "expired");
-      else this.#fates?.expireAhead(position);
-    this.#expire(queued.length + held.length);
+    const removed = [...strands.removeBefore(first), ...parked.removeBefore(first)];
+    for (const position of removed) this.#fates?.settleAt(position, "expired");
+    this.#expire(removed.length);
   }
 
   /** What is not settled before `to` is dropped, whether it was read or not. */
@@ -131,9 +128,7 @@ export class Settlements {
     const skipped: Outcome = { status: "dropped", reason: "skipped" };
     const { strands, parked } = this.#backlog;
     const read = [...strands.passOver(to), ...parked.removeBefore(to)];
-    for (const position of read)
-      if (position < (this.#fates?.end ?? 0)) this.#fates?.patch(position, skipped);
-      else this.#fates?.settleAhead(position, skipped);
+    for (const position of read) this.#fates?.settleAt(position, skipped);
     this.advance();
     const unread = this.#backlog.passUnread(to);
     this.#fates?.drop("skipped", unread);

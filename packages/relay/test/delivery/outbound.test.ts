@@ -129,7 +129,7 @@ test("a destination delivers through its own proxy, over connections that it kee
   const world = await start(vendor, () => ({ destination: { proxy: proxy.url(`relay:${SECRET}`) } }));
   for (let count = 1; count <= 4; count++) {
     await world.track();
-    await until(() => vendor.bodies.length >= count);
+    await until(() => lane(world)?.account.delivered === count);
   }
   expect(proxy.requests).toEqual([`CONNECT ${new URL(vendor.url).host}`]);
   expect(vendor.connections).toBe(1);
