@@ -74,6 +74,13 @@ export interface SimRelayOptions {
   readonly random: SeededRandom;
   readonly bug: PlantedBug | undefined;
   readonly onViolation: (what: string) => void;
+  /** By destination, over restarts. */
+  readonly settled: readonly SettledOrder[];
+}
+
+/** The order that holds for everything that is still on its way; `undefined` while it changes. */
+export interface SettledOrder {
+  order: SimOrder | undefined;
 }
 
 export interface SimOutcome extends Pick<TraceDestination, "outcome" | "reason"> {
@@ -92,10 +99,10 @@ export class SimRelay {
   #intake: Intake | undefined;
   readonly #bodies: Bodies;
   readonly #memory = new ReadMemory(MEMORY_BYTES);
-  /** Settings that hold for everything that is still on its way. */
-  readonly #settled = VENDORS.map((): { order: SimOrder | undefined } => ({ order: undefined }));
+  readonly #settled: readonly SettledOrder[];
 
-  constructor({ clock, disk, network, random, bug, onViolation }: SimRelayOptions) {
+  constructor({ clock, disk, network, random, bug, onViolation, settled }: SimRelayOptions) {
+    this.#settled = settled;
     this.#base = clock;
     this.#bug = bug;
     const bodies = new BodyReader({ maxBytes: BODY_MAX_BYTES, maxTotalBytes: BODIES_MAX_BYTES });

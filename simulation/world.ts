@@ -16,7 +16,15 @@ import { hostileRequest } from "./hostile.ts";
 import { People } from "./people.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { rush, rushed } from "./rush.ts";
-import { BATCH_EVENTS_LIMIT, type DestinationPlan, originOf, type Plan, SimRelay, VENDORS } from "./sim-relay.ts";
+import {
+  BATCH_EVENTS_LIMIT,
+  type DestinationPlan,
+  originOf,
+  type Plan,
+  type SettledOrder,
+  SimRelay,
+  VENDORS,
+} from "./sim-relay.ts";
 import { Stranger } from "./stranger.ts";
 import { Traces } from "./traces.ts";
 import { createVendor, type SimVendor } from "./vendors.ts";
@@ -71,6 +79,7 @@ export class World {
   #plan: Plan;
   #finishing = false;
   #requestViolations = 0;
+  readonly #settled: readonly SettledOrder[] = VENDORS.map(() => ({ order: undefined }));
 
   constructor(seed: number, bug?: PlantedBug) {
     this.#bug = bug;
@@ -93,8 +102,6 @@ export class World {
       lingerMs: 20,
       batchMaxEvents: 1 + this.random.below(BATCH_EVENTS_LIMIT),
     };
-    for (const [index, vendor] of this.#vendors.entries())
-      vendor.isOrdered = this.#plan.destinations[index]?.order !== "none";
     const transport = bug?.clientTransport?.(this.#network.transport) ?? this.#network.transport;
     this.#clients = CLIENTS.map(() =>
       createClientOn(
@@ -150,6 +157,7 @@ export class World {
         network: this.#network,
         random: random.fork(),
         bug: this.#bug,
+        settled: this.#settled,
         onViolation: (what) => {
           this.#requestViolations += 1;
           this.violations.push(what);
@@ -157,6 +165,7 @@ export class World {
       });
       if (await relay.start(this.#plan)) {
         this.relay = relay;
+        relay.noteOrder();
         this.#network.serve(RELAY, this.#guarded(relay));
         return;
       }
@@ -206,9 +215,11 @@ export class World {
       if (client.accounts()["relay"]?.balanced !== true) fail("a client's ledger does not balance");
     for (const [index, vendor] of this.#vendors.entries()) {
       const order = this.relay?.orderOf(index);
-      vendor.isOrdered &&= order !== "none";
+      const isOrdered = order === "user" || order === "arrival";
+      // What came in the step in which it changed has either.
+      vendor.isOrdered &&= isOrdered;
       for (const fault of vendor.faults()) fail(fault);
-      vendor.isOrdered = order === "user" || order === "arrival";
+      vendor.isOrdered = isOrdered;
     }
   }
 
