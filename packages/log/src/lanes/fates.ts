@@ -182,7 +182,7 @@ export class Fates {
     const isSure = this.#unwritten.patch.size === 0 && this.#ahead.isWritten && this.#doubtTo <= this.end;
     const ahead = {
       ...(blocksFrom === undefined || this.#ahead.isEmpty ? {} : { aheadFrom: blocksFrom }),
-      ...(this.#blocks.log.head === 0 ? {} : { blocksTo: this.#blocks.log.head }),
+      blocksTo: this.#blocks.log.head,
       ...(isSure ? {} : { isUnsure: true }),
     };
     if (this.#leaving !== undefined || list.length > 2 * this.#tailMaxRuns)
