@@ -1,9 +1,9 @@
 /**
  * Outcomes of events after others that have none. What is not here was delivered.
  *
- * They are in blocks of single events, and the state says from which block on, and up to which: a
- * newer block speaks of events that the state has as open. It is taken back before anything else is
- * written, or the next state would believe it.
+ * They are in blocks of single events, and the state says from which block on, and up to which. A
+ * newer block speaks of events that the state has as open: then what is known is written again,
+ * after that block, and the next state begins there.
  */
 import type { Position } from "../types.ts";
 import { decodeSparse, EXPIRED, OPEN } from "./fate-blocks.ts";
@@ -14,7 +14,7 @@ interface Range {
   readonly to: Position;
 }
 
-/** A block that was read. */
+/** A block that the state speaks of. */
 export interface AheadBlock {
   readonly first: Position;
   readonly count: number;
@@ -31,20 +31,25 @@ export class AheadFates {
   /** The first block. */
   blocksFrom: Position | undefined;
 
-  /** A block of the last run; `isKnown`: it was there when the state was written. */
-  read({ first, count, form, body }: AheadBlock, end: Position, isKnown: boolean): void {
+  /** A block of the last run. */
+  read({ first, count, form, body }: AheadBlock, end: Position): void {
     if (form === "gone") {
-      if (isKnown) this.#gone.push({ from: first, to: first + count });
+      this.#gone.push({ from: first, to: first + count });
       return;
     }
     for (const [offset, code] of decodeSparse(body)) {
       const position = first + offset;
       if (position < end) continue;
-      if (!isKnown) {
-        if (!this.#codes.has(position)) this.unwritten.set(position, OPEN);
-      } else if (code === OPEN) this.#codes.delete(position);
+      if (code === OPEN) this.#codes.delete(position);
       else this.#codes.set(position, code);
     }
+  }
+
+  /** No block has anything of it. */
+  forgetBlocks(): void {
+    for (const [position, code] of this.#codes) this.unwritten.set(position, code);
+    this.unwrittenGone = [...this.#gone];
+    this.blocksFrom = undefined;
   }
 
   get isEmpty(): boolean {

@@ -377,15 +377,14 @@ export class Backlog {
       return;
     }
     const held = this.parked.size === 0 ? "none" : this.#hold(record, at);
-    if (held === "held") return;
     // What a parked user had settled may be after the position of its strand.
     const user = this.parked.size === 0 ? undefined : this.parked.userOf(this.hashAt(record, at));
     if (held === "none" && position < Math.max(strand.from, user?.first ?? 0)) {
       this.settledUnread -= 1;
       return;
     }
-    this.strands.push(strand, record, at, at + 1);
     if (position < this.rereadTo) this.#options.onUnsettled(position);
+    if (held !== "held") this.strands.push(strand, record, at, at + 1);
   }
 
   /**

@@ -107,6 +107,8 @@ export class Fates {
     patch: new Map(),
     ahead: this.#ahead.unwritten,
   };
+  /** The blocks of the last run that count, until what contradicts newer ones is durable. */
+  #believed: { readonly aheadFrom: Position | undefined; readonly blocksTo: Position } | undefined;
   /** Parked ones that are gone from the log. */
   #lostParked: readonly Position[] = [];
   #lost: number | undefined;
@@ -137,17 +139,23 @@ export class Fates {
   /** What a newer block has did not happen as far as the state goes. */
   async #readAhead({ aheadFrom, blocksTo = Number.POSITIVE_INFINITY }: FateTail): Promise<void> {
     this.#ahead.blocksFrom = aheadFrom;
+    let hasNewer = false;
     const from = Math.min(aheadFrom ?? blocksTo, blocksTo);
     if (from >= this.#blocks.log.head) return;
     for await (const record of recordsFrom(this.#blocks.log, from)) {
       const head = headOf(record);
       if (head === undefined || !isSparse(head.form)) continue;
       const { first, count, form } = head;
-      const isKnown = record.first < blocksTo;
-      if (form !== "patch") this.#ahead.read({ first, count, form, body: record.body }, this.end, isKnown);
-      else if (!isKnown)
+      const isNewer = record.first >= blocksTo;
+      hasNewer ||= isNewer;
+      if (form !== "patch") {
+        if (!isNewer) this.#ahead.read({ first, count, form, body: record.body }, this.end);
+      } else if (isNewer)
         for (const [offset] of decodeSparse(record.body)) this.#unwritten.patch.set(first + offset, OPEN);
     }
+    if (!hasNewer) return;
+    this.#ahead.forgetBlocks();
+    if (!this.#hasWrittenSingles) this.#believed = { aheadFrom, blocksTo };
   }
 
   /** Which of the events that are gone had no outcome. */
@@ -179,10 +187,12 @@ export class Fates {
   get tail(): FateTail {
     const { from, end, list } = this.#tail;
     const { blocksFrom } = this.#ahead;
-    const isSure = this.#unwritten.patch.size === 0 && this.#ahead.isWritten && this.#doubtTo <= this.end;
+    const isSure = this.#hasWrittenSingles && this.#doubtTo <= this.end;
+    const aheadFrom = this.#ahead.isEmpty ? undefined : blocksFrom;
+    const blocks = this.#believed ?? { aheadFrom, blocksTo: this.#blocks.log.head };
     const ahead = {
-      ...(blocksFrom === undefined || this.#ahead.isEmpty ? {} : { aheadFrom: blocksFrom }),
-      blocksTo: this.#blocks.log.head,
+      ...(blocks.aheadFrom === undefined ? {} : { aheadFrom: blocks.aheadFrom }),
+      blocksTo: blocks.blocksTo,
       ...(isSure ? {} : { isUnsure: true }),
     };
     if (this.#leaving !== undefined || list.length > 2 * this.#tailMaxRuns)
@@ -264,11 +274,11 @@ export class Fates {
   }
 
   /**
-   * That an event after {@link end} was delivered is written down like other outcomes: what else
-   * shows it is about to be removed.
+   * That an event after {@link end} was delivered, or that nobody knows, is written down like other
+   * outcomes: what else shows it is about to be removed.
    */
   writeDelivered(position: Position): void {
-    if (!this.#ahead.has(position)) this.#ahead.note(position, DELIVERED_CODE);
+    if (!this.#ahead.has(position)) this.#ahead.note(position, this.#otherwise(position));
   }
 
   /** The log has lost its end: positions from here on are given out again. */
@@ -315,8 +325,12 @@ export class Fates {
 
   /** Whether {@link flush} has something to do. */
   get isLong(): boolean {
-    const { patch } = this.#unwritten;
-    return this.#flushing !== undefined || this.#isTailLong || patch.size > 0 || !this.#ahead.isWritten;
+    return this.#flushing !== undefined || this.#isTailLong || !this.#hasWrittenSingles;
+  }
+
+  /** Whether every outcome out of order is in a block. */
+  get #hasWrittenSingles(): boolean {
+    return this.#unwritten.patch.size === 0 && this.#ahead.isWritten;
   }
 
   get #isTailLong(): boolean {
@@ -373,13 +387,18 @@ export class Fates {
   }
 
   async #append(whole: boolean): Promise<void> {
+    if (!this.#hasWrittenSingles) await this.#appendSingles();
+    this.#believed = undefined;
+    if (this.#isTailLong || (whole && this.#tail.list.length > 0)) await this.#appendTail();
+  }
+
+  async #appendSingles(): Promise<void> {
     for (const form of ["patch", "ahead"] as const) if (this.#unwritten[form].size > 0) await this.#appendSparse(form);
     for (const gone = this.#ahead.unwrittenGone; gone[0] !== undefined; gone.shift()) {
       const [{ from, to }] = gone as [(typeof gone)[0]];
       const at = await this.#write({ first: from, count: to - from, form: "gone" }, new Uint8Array(0));
       this.#ahead.blocksFrom ??= at;
     }
-    if (this.#isTailLong || (whole && this.#tail.list.length > 0)) await this.#appendTail();
   }
 
   async #appendSparse(form: SparseEncoding): Promise<void> {

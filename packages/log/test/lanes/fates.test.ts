@@ -55,7 +55,7 @@ test("equal outcomes are one run, whatever their number, and no block is written
   const fates = await open(new SimDisk());
   for (let index = 0; index < 100_000; index++) fates.settle(DELIVERED);
   await fates.flush();
-  expect(fates.tail).toEqual({ from: 0, runs: [100_000, 1], before: NOTHING });
+  expect(fates.tail).toEqual({ from: 0, runs: [100_000, 1], before: NOTHING, blocksTo: 0 });
   expect(await fates.at(99_999)).toEqual({ status: "delivered" });
   expect(await fates.at(100_000)).toEqual({ status: "unknown" });
 });
@@ -206,4 +206,56 @@ test("retention removes old blocks but none whose events the log still has; the 
   const kept = fates.tail;
   await fates.close();
   expect((await open(disk, kept)).counts()).toEqual(counts);
+});
+
+/** A block of outcomes out of order that the state was never written after. */
+async function withNewerBlock(): Promise<{ readonly disk: SimDisk; readonly tail: FateTail }> {
+  const disk = new SimDisk();
+  const fates = await open(disk);
+  const { tail } = fates;
+  fates.settleAt(5, FILTERED);
+  fates.expireUnread(7, 9);
+  await fates.flush();
+  await fates.close();
+  return { disk, tail };
+}
+
+test("a block that is newer than the state never counts, whenever the next state is written", async () => {
+  const { disk, tail } = await withNewerBlock();
+  const next = await open(disk, tail);
+  expect([next.isAhead(5), next.isAhead(8)]).toEqual([false, false]);
+  next.settleAt(6, REJECTED);
+  await next.flush();
+  const later = next.tail;
+  await next.close();
+  const last = await open(disk, later);
+  expect([5, 6, 7, 8].map((position) => last.isAhead(position))).toEqual([false, true, false, false]);
+});
+
+test("nor while nothing can be written down that comes after it", async () => {
+  const { disk, tail } = await withNewerBlock();
+  const first = await open(disk, tail);
+  first.settleAt(6, REJECTED);
+  await first.flush();
+  const known = first.tail;
+  first.settleAt(8, REJECTED);
+  await first.flush();
+  await first.close();
+  const next = await open(disk, known);
+  disk.capacityBytes = 0;
+  await expect(next.flush()).rejects.toMatchObject({ code: "WAYBILL_LOG_FULL" });
+  const full = next.tail;
+  await next.close();
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  const last = await open(disk, full);
+  expect([5, 6, 8].map((position) => last.isAhead(position))).toEqual([false, true, false]);
+  expect(last.aheadAt(6)).toEqual({ status: "rejected" });
+});
+
+test("what could not be written down is unknown, not delivered, when its part of the log is removed", async () => {
+  const fates = await open(new SimDisk(), { ...FROM_0, isUnsure: true });
+  fates.doubt(10);
+  fates.noteOpen(4);
+  for (const position of [3, 4, 12]) fates.writeDelivered(position);
+  expect([3, 4, 12].map((position) => fates.aheadAt(position).status)).toEqual(["unknown", "delivered", "delivered"]);
 });
