@@ -1,6 +1,6 @@
 /** Bugs that a careless change could bring to strands, to parked users and to what is in flight. */
 import { OperatedLane } from "@waybill/core";
-import { LaneState, type LaneStateValue, LogStore } from "@waybill/log";
+import { LaneState, type LaneStateValue } from "@waybill/log";
 import { LearnedPace } from "../packages/core/src/limiter-models.ts";
 import { Parked } from "../packages/log/src/lanes/parked.ts";
 import { Strands } from "../packages/log/src/lanes/strands.ts";
@@ -120,11 +120,6 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
         for (const one of undo) one();
       };
     },
-  },
-  {
-    name: "retention-forgets-what-is-settled",
-    what: "before retention removes events it is not written down which of them are settled",
-    patch: () => replaced(LogStore.prototype, "expiring", () => () => Promise.resolve()),
   },
   {
     name: "one-more-in-flight",

@@ -258,17 +258,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patch: () =>
       replaced(
         Fates.prototype,
-        "settle",
-        (settle) =>
-          function (this: Fates, outcome) {
-            settle.call(this, outcome.status === "dropped" ? DELIVERED : outcome);
+        "settleAt",
+        (settleAt) =>
+          function (this: Fates, position, outcome) {
+            const isLeftOut = outcome !== "expired" && outcome.status === "dropped";
+            settleAt.call(this, position, isLeftOut ? DELIVERED : outcome);
           },
       ),
-  },
-  {
-    name: "fates-forget-the-expired",
-    what: "what retention took has no fate, and the events after it get each other's",
-    patch: () => replaced(Fates.prototype, "expire", () => () => undefined),
   },
   ...STRAND_BUGS,
 ];

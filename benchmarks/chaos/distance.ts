@@ -67,13 +67,14 @@ function eventsIn(body: Uint8Array): number {
   return Buffer.from(body).toString("latin1").match(MESSAGE_ID)?.length ?? 0;
 }
 
-/** Events that the vendor took after a later one of their user; each carries its number. */
+/** Events that the vendor took after a later one of their user, of those that carry a number. */
 export function countOvertaken(events: readonly EmulatorEvent[]): number {
   const latest = new Map<string, number>();
   let overtaken = 0;
   for (const { event } of events) {
     const user = String(event["userId"]);
-    const { n } = event["properties"] as { readonly n: number };
+    const { n } = (event["properties"] ?? {}) as { readonly n?: number };
+    if (n === undefined) continue;
     if (n < (latest.get(user) ?? 0)) overtaken += 1;
     latest.set(user, Math.max(n, latest.get(user) ?? 0));
   }
