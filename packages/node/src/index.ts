@@ -10,6 +10,8 @@ export type { DirectoryLock } from "./directory-lock.ts";
 export { LOCK_NAME, lockDirectory } from "./directory-lock.ts";
 export type { NodeDiskOptions } from "./disk.ts";
 export { createNodeDisk, DEFAULT_DIRECTORY_MODE, DEFAULT_FILE_MODE, nodeDisk, widerThan } from "./disk.ts";
+export type { DiskSpaceView } from "./disk-space.ts";
+export { diskSpaceOf } from "./disk-space.ts";
 export type { EventLoopWatch } from "./event-loop.ts";
 export { defer, watchEventLoop } from "./event-loop.ts";
 export { publicAgent } from "./guarded-agent.ts";

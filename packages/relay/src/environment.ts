@@ -185,6 +185,10 @@ export class Environment {
     return this.#destinations.get(name);
   }
 
+  destinations(): Iterable<Destination> {
+    return this.#destinations.values();
+  }
+
   /** Follows a new plan, or fails and goes on as before. Tells what has changed. */
   async reconfigure(config: EnvironmentConfig, deadlineMs: number): Promise<readonly string[]> {
     const { changed, commit } = await this.prepare(config);
@@ -300,7 +304,7 @@ export class Environment {
 
   /** `hardMaxBytes` of retention: where a lane that is still behind begins to lose events. */
   lanes(nowMs: number, hardMaxBytes: number = Number.POSITIVE_INFINITY): readonly LaneView[] {
-    return [...this.#destinations.values()].map((destination) => this.#laneView(destination, nowMs, hardMaxBytes));
+    return [...this.#destinations.values()].map((destination) => this.lane(destination, nowMs, hardMaxBytes));
   }
 
   /** What became of the events of this id: see {@link traceEvents}. */
@@ -349,7 +353,7 @@ export class Environment {
     await this.#try("close the ids", () => this.ids.close());
   }
 
-  #laneView(destination: Destination, nowMs: number, hardMaxBytes: number): LaneView {
+  lane(destination: Destination, nowMs: number, hardMaxBytes: number): LaneView {
     const { mode, reason, attempts, failedAttempts, lastError, lastErrorAtMs } = destination.lane();
     const pending = destination.pending();
     const timeUntilLossMs = pending.events === 0 ? undefined : this.#rate.timeToGrow(hardMaxBytes - pending.bytes);

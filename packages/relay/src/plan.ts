@@ -35,6 +35,15 @@ export interface PlanOptions extends ConnectionSettings {
   readonly onSwitched: (config: RelayConfig, before: RelayConfig) => void;
 }
 
+/** How a reload went. */
+export interface LastReload {
+  /** Epoch ms. */
+  readonly at: number;
+  readonly ok: boolean;
+  /** What has changed, or why nothing has. */
+  readonly messages: readonly string[];
+}
+
 export class Plan {
   readonly #options: PlanOptions;
   readonly #environments = new Map<string, Environment>();
@@ -42,6 +51,7 @@ export class Plan {
   #credentials = new Credentials();
   readonly #memory = new ReadMemory();
   readonly #rotations: RotationStore;
+  #lastReload: LastReload | undefined;
   /** Changes, one after another. */
   #changing: Promise<unknown> = Promise.resolve();
 
@@ -93,12 +103,24 @@ export class Plan {
   /** Takes over what `read` gives, as a whole or not at all. Never rejects. */
   reload(read: () => RelayConfig | Promise<RelayConfig>): Promise<ReloadResult> {
     return this.#serially(async () => {
-      try {
-        return await this.#reload(await read());
-      } catch (error) {
-        return { ok: false, changed: [], errors: messageOf(error).split("\n") };
-      }
+      const result = await this.#tryReload(read);
+      const { ok, changed, errors } = result;
+      this.#lastReload = { at: this.#now(), ok, messages: ok ? changed : errors };
+      return result;
     });
+  }
+
+  /** The last attempt, since the process started. */
+  get lastReload(): LastReload | undefined {
+    return this.#lastReload;
+  }
+
+  async #tryReload(read: () => RelayConfig | Promise<RelayConfig>): Promise<ReloadResult> {
+    try {
+      return await this.#reload(await read());
+    } catch (error) {
+      return { ok: false, changed: [], errors: messageOf(error).split("\n") };
+    }
   }
 
   /**

@@ -137,6 +137,11 @@ export class LogStore implements Store {
     return { strands: strands.count, parkedUsers: parked.size, parkedEvents: parked.events };
   }
 
+  /** Parked events are tried again with the next leases. False when there are none. */
+  retryParked(): boolean {
+    return this.#backlog.parked.retryNow(this.#now);
+  }
+
   /**
    * From its cursor on the lane delivers to this vendor. Returns the one it delivered to before,
    * when that was another.

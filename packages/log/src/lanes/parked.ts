@@ -218,6 +218,12 @@ export class Parked {
     user.dueAt = now + FIRST_WAIT_MS;
   }
 
+  /** Somebody wants to know whether they pass now: all are due. False when nobody is parked. */
+  retryNow(now: number): boolean {
+    for (const user of this.#byHash.values()) user.dueAt = Math.min(user.dueAt, now);
+    return this.#byHash.size > 0;
+  }
+
   /**
    * The first event has failed alone. The time since it failed before counts as far as others
    * passed: in an outage, and while the vendor refuses the credential or the rate, none does.

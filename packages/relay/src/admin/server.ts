@@ -10,11 +10,13 @@ import { refusalOf } from "./guard.ts";
 import { actionHandlers } from "./handlers/actions.ts";
 import type { Call, Handler, Handlers } from "./handlers/call.ts";
 import { inspectionHandlers } from "./handlers/inspection.ts";
+import { liveHandlers } from "./handlers/live.ts";
 import { overviewHandlers } from "./handlers/overview.ts";
+import { WatchedOverview } from "./live/watched-overview.ts";
 import { quoted, Refusal, unknown } from "./refusal.ts";
 import type { RouteDefinition } from "./routes/route.ts";
 import { ADMIN_ROUTES, type Operation } from "./routes/table.ts";
-import { Streams } from "./streams.ts";
+import { LIVE_VIEWS, Streams } from "./streams.ts";
 import { bodyOf, checkedBody, checkedParams, checkedQuery } from "./validation.ts";
 import type { AdminView } from "./view.ts";
 
@@ -31,7 +33,7 @@ const TIMEOUT_CHECK_MS = 1_000;
 const IDLE_MAX_MS = 600_000;
 const STORAGE_CODES: readonly string[] = ["WAYBILL_DISK", "WAYBILL_LOG_FULL", "WAYBILL_LOG_BUSY"];
 
-const HANDLERS: Handlers = { ...overviewHandlers, ...inspectionHandlers, ...actionHandlers };
+const HANDLERS: Handlers = { ...overviewHandlers, ...liveHandlers, ...inspectionHandlers, ...actionHandlers };
 
 interface Served {
   readonly route: RouteDefinition;
@@ -43,6 +45,8 @@ type Router = ReturnType<typeof createRouter>;
 export function createAdminServer(view: AdminView, options: AdminServerOptions): Server {
   const router = routerOf();
   const streams = new Streams(view.clock, view.stopping);
+  const watchers = new Streams(view.clock, view.stopping, LIVE_VIEWS);
+  const watched = new WatchedOverview(view.clock, () => view.overview());
   const server = createServer({
     ServerResponse: view.drain.Response,
     headersTimeout: options.headersTimeoutMs,
@@ -63,7 +67,7 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
     const params = checkedParams(route, found.params);
     const body = request.method === "GET" ? undefined : checkedBody(route, await bodyOf(request));
     // The schemas have just seen to it that it is so.
-    const call = { request, response, streams, params, query, body } as Call<Operation>;
+    const call = { request, response, streams, watchers, watched, params, query, body } as Call<Operation>;
     await connections.work(request, response, () => handler(view, call));
   };
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {

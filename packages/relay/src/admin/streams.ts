@@ -1,5 +1,5 @@
 /**
- * Answers without an end: tails and exports. They are few, each holds one chunk in memory, and each
+ * Answers without an end: tails and exports, and live views. They are few, each holds one chunk in memory, and each
  * ends when its reader goes away, takes nothing for too long, or the relay stops.
  */
 import type { ServerResponse } from "node:http";
@@ -7,8 +7,16 @@ import type { Clock } from "@waybill/core";
 import { problem } from "../intake/answers.ts";
 import { Refusal } from "./refusal.ts";
 
+/** Those of one kind: how many there may be, and what they are called. */
+export interface StreamLimit {
+  readonly max: number;
+  readonly what: string;
+}
+
 /** Each holds at most one record of the log, 10 MiB at the default limits. */
-const STREAMS_MAX = 8;
+export const TAILS_AND_EXPORTS: StreamLimit = { max: 8, what: "tails and exports" };
+/** They share what they send: each holds at most one message that its reader has not taken. */
+export const LIVE_VIEWS: StreamLimit = { max: 64, what: "live views" };
 /** A reader that takes nothing for so long is gone, or does harm. */
 const STALLED_MS = 60_000;
 
@@ -24,18 +32,20 @@ export class Streams {
   readonly #clock: Clock;
   readonly #open = new Set<ServerResponse>();
   readonly #stopping: AbortSignal;
+  readonly #limit: StreamLimit;
 
-  constructor(clock: Clock, stopping: AbortSignal) {
+  constructor(clock: Clock, stopping: AbortSignal, limit: StreamLimit = TAILS_AND_EXPORTS) {
     this.#clock = clock;
+    this.#limit = limit;
     this.#stopping = stopping;
     stopping.addEventListener("abort", () => this.#close(), { once: true });
   }
 
   /** Begins an answer. Throws a refusal when there are too many already. */
   open(response: ServerResponse, headers: Readonly<Record<string, string>>): Stream {
-    if (this.#stopping.aborted || this.#open.size >= STREAMS_MAX)
+    if (this.#stopping.aborted || this.#open.size >= this.#limit.max)
       throw new Refusal(
-        problem(503, "too_many_streams", `There are ${STREAMS_MAX} tails and exports already; end one.`, {
+        problem(503, "too_many_streams", `There are ${this.#limit.max} ${this.#limit.what} already; end one.`, {
           "retry-after": "5",
         }),
       );
@@ -78,4 +88,31 @@ export class Streams {
     stalled.cancel();
     return !response.destroyed && !response.writableEnded;
   }
+}
+
+const HEARTBEAT_MS = 15_000;
+
+/** Server-sent events. */
+export const SSE_HEADERS: Readonly<Record<string, string>> = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store",
+  connection: "keep-alive",
+};
+
+/**
+ * Keeps proxies on the way from closing a quiet stream, and notices a reader that is gone. Returns
+ * what ends it.
+ */
+export function heartbeat(clock: Clock, stream: Stream): () => void {
+  let timer = clock.after(HEARTBEAT_MS, next);
+  let isOver = false;
+  function next(): void {
+    void stream.write(": still here\n\n").then((goesOn) => {
+      if (goesOn && !isOver) timer = clock.after(HEARTBEAT_MS, next);
+    });
+  }
+  return () => {
+    isOver = true;
+    timer.cancel();
+  };
 }

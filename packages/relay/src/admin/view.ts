@@ -1,8 +1,10 @@
 import type { Clock } from "@waybill/core";
+import type { Destination } from "../delivery/destination.ts";
 import type { Environment } from "../environment.ts";
 import type { Drain } from "../intake/drain.ts";
 import type { GuardOptions } from "./guard.ts";
-import type { Accounts, EnvironmentView, Readiness, ReloadResult, RotationView } from "./views.ts";
+import type { Sampler } from "./live/sampler.ts";
+import type { Accounts, EnvironmentView, LaneView, Overview, Readiness, ReloadResult, RotationView } from "./views.ts";
 
 /** What the admin API shows and steers. */
 export interface AdminView {
@@ -13,6 +15,10 @@ export interface AdminView {
   /** Aborted when the relay stops: streams end. */
   readonly stopping: AbortSignal;
   accounts(): Accounts;
+  overview(): Overview;
+  /** What is known of the last hour. */
+  sampler(): Sampler;
+  lane(environment: Environment, destination: Destination): LaneView;
   readiness(): Readiness;
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
   environment(name: string): Environment | undefined;

@@ -3,6 +3,8 @@ import type { z } from "zod";
 import type * as actions from "./schemas/actions.ts";
 import type { View } from "./schemas/common.ts";
 import type * as inspection from "./schemas/inspection.ts";
+import type * as lanes from "./schemas/lanes.ts";
+import type * as live from "./schemas/live.ts";
 import type * as overview from "./schemas/overview.ts";
 import type { replayRequest } from "./schemas/requests.ts";
 
@@ -27,6 +29,16 @@ export type ComponentView = Readiness["components"][number];
 export type PublicReadiness = View<typeof overview.publicReadiness>;
 export type Health = View<typeof overview.health>;
 export type EnvironmentView = View<typeof overview.environment>;
+
+export type Overview = View<typeof live.overview>;
+export type OverviewSource = View<typeof live.overviewSource>;
+export type OverviewDestination = View<typeof live.overviewDestination>;
+export type OverviewReplay = View<typeof live.overviewReplay>;
+export type RelayProblem = View<typeof live.relayProblem>;
+export type History = View<typeof live.history>;
+export type LaneDetail = View<typeof lanes.laneDetail>;
+export type RecentAttempt = View<typeof lanes.recentAttempt>;
+export type RecentAttempts = View<typeof lanes.recentAttempts>;
 
 export type AttemptView = View<typeof inspection.attempt>;
 export type TraceReplay = View<typeof inspection.traceReplay>;

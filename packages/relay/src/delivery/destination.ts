@@ -37,6 +37,7 @@ import { attemptsDirectory, hasTraces, tellVendor } from "./destination-files.ts
 import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
 import type { SenderSettings } from "./extension.ts";
 import { FileWriter } from "./file-writer.ts";
+import { LaneActivity } from "./lane-activity.ts";
 import { type CursorMove, moveCursor } from "./move-cursor.ts";
 import { createDestinationSender, type DestinationSender } from "./senders.ts";
 
@@ -107,6 +108,8 @@ interface Parts {
  */
 export class Destination {
   readonly deadLetters: DeadLetters;
+  /** What the lane tried lately. */
+  readonly activity: LaneActivity = new LaneActivity();
   readonly #options: DestinationOptions;
   readonly #store: LogStore;
   readonly #fates: Fates;
@@ -144,6 +147,7 @@ export class Destination {
       probeMs: PROBE_MS,
       onAttempt: (attempt, batch) => {
         observer.attempted({ environment, destination: config.name, attempt });
+        this.activity.note(attempt);
         if (attempt.halted > 0) this.#haltedUnanswered = attempt.status === undefined;
         const held = heldBy(batch);
         const first = held?.[0]?.first;
@@ -370,6 +374,22 @@ export class Destination {
   resume(): void {
     this.#limiter.retryNow();
     this.#lane.resume();
+  }
+
+  /**
+   * Tries a lane that waits, is halted or has failed, and parked events, at once. False when there
+   * is nothing to try: it waits for nothing, or for the person who paused it.
+   */
+  probe(): boolean {
+    const { mode } = this.#lane.snapshot();
+    if (mode === "paused" || mode === "closed") return false;
+    const wasParked = this.#store.retryParked();
+    if (mode !== "halted" && mode !== "failed" && mode !== "waiting" && !wasParked) return false;
+    this.#limiter.retryNow();
+    if (mode === "halted" || mode === "failed") this.#lane.resume();
+    // It ends waits too.
+    else this.#lane.reconfigure({});
+    return true;
   }
 
   /** The last resort: see {@link moveCursor}. */

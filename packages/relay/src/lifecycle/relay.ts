@@ -112,6 +112,8 @@ class Relay implements RunningRelay {
       clock,
       sources: () => this.#intake?.sources,
       isStopping: () => this.#stopped !== undefined,
+      refusedRequests: (environment, source) => this.#metrics.refusedRequests(environment, source),
+      reload: () => this.#plan.lastReload,
     });
     this.#metrics = this.#createMetrics();
     this.#maintenance = new Maintenance({ plan: this.#plan, clock, logger });
@@ -148,6 +150,7 @@ class Relay implements RunningRelay {
     await this.#listen(intake);
     this.#plan.start();
     this.#maintenance.start();
+    this.#views.sampler.start();
     logger.info({ intake: this.intakeUrl, admin: this.adminUrl, data: config.dataDirectory }, this.summary);
   }
 
@@ -165,6 +168,7 @@ class Relay implements RunningRelay {
     const leftMs = (): number => Math.max(0, endsAtMs - clock.monotonic());
     logger.info({ deadlineMs }, "stopping: no new connections, attempts in flight are finished");
     const maintained = this.#maintenance.stop();
+    this.#views.sampler.stop();
     this.#stopping.abort();
     const environments = [...this.#plan.environments.values()];
     await Promise.all([

@@ -1,8 +1,15 @@
 import type { Clock } from "@waybill/core";
-import type { Accounts, Readiness } from "../admin/views.ts";
+import { overviewOf } from "../admin/live/overview.ts";
+import { Sampler } from "../admin/live/sampler.ts";
+import type { Metrics } from "../admin/metrics/metrics.ts";
+import type { RelayFacts } from "../admin/problems.ts";
+import type { Accounts, LaneView, Overview, Readiness } from "../admin/views.ts";
+import type { Destination } from "../delivery/destination.ts";
+import type { Environment } from "../environment.ts";
 import type { SourceTable } from "../intake/sources.ts";
 import type { Plan } from "../plan.ts";
 import { LIBRARY } from "../version.ts";
+import { DiskSpace } from "./disk-space.ts";
 
 export interface RelayViewsOptions {
   readonly plan: Plan;
@@ -10,16 +17,29 @@ export interface RelayViewsOptions {
   /** `undefined` until events are accepted. */
   readonly sources: () => SourceTable | undefined;
   readonly isStopping: () => boolean;
+  readonly refusedRequests: Metrics["refusedRequests"];
+  readonly reload: () => RelayFacts["reload"];
 }
 
 /** What the relay shows of itself: to the admin API, the metrics and the command line. */
 export class RelayViews {
   readonly #options: RelayViewsOptions;
   readonly #startedAtMs: number;
+  readonly sampler: Sampler;
+  readonly #space: DiskSpace;
 
   constructor(options: RelayViewsOptions) {
     this.#options = options;
     this.#startedAtMs = options.clock.now();
+    const { plan, clock, sources, refusedRequests } = options;
+    this.#space = new DiskSpace(plan.config.dataDirectory);
+    this.sampler = new Sampler({
+      clock,
+      environments: () => plan.environments.values(),
+      sources,
+      refusedRequests,
+      onStep: () => this.#space.look(),
+    });
   }
 
   accounts(): Accounts {
@@ -37,12 +57,40 @@ export class RelayViews {
     };
   }
 
-  readiness(): Readiness {
+  overview(): Overview {
+    const { plan, clock, sources, isStopping, refusedRequests, reload } = this.#options;
+    const now = clock.now();
+    const { hardMaxBytes } = plan.config.retention;
+    return overviewOf({
+      now,
+      startedAt: this.#startedAtMs,
+      version: LIBRARY.version,
+      readiness: this.#storage(),
+      isStopping: isStopping(),
+      environments: [...plan.environments.values()],
+      lanesOf: (environment) => environment.lanes(now, hardMaxBytes),
+      sources: sources(),
+      sampler: this.sampler,
+      refusedRequests,
+      reload: reload(),
+      disk: this.#space.last,
+    });
+  }
+
+  lane(environment: Environment, destination: Destination): LaneView {
+    const { plan, clock } = this.#options;
+    return environment.lane(destination, clock.now(), plan.config.retention.hardMaxBytes);
+  }
+
+  #storage(): Pick<Readiness, "ready" | "components"> {
     const { plan, isStopping } = this.#options;
     const components = [...plan.environments.values()].map((environment) => environment.component());
+    return { ready: !isStopping() && components.every((component) => component.ready), components };
+  }
+
+  readiness(): Readiness {
     return {
-      ready: !isStopping() && components.every((component) => component.ready),
-      components,
+      ...this.#storage(),
       lanes: this.accounts().lanes.map(({ environment, destination, mode, reason }) => ({
         environment,
         destination,

@@ -3,7 +3,7 @@
  * strictly.
  */
 import { once } from "node:events";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WaybillError } from "@waybill/core";
 import { VirtualClock } from "@waybill/testing";
@@ -151,7 +151,8 @@ test.each(operations.filter((operation) => answersOf(routeOf(operation))[404] !=
     );
     const body = bodyOf(operation);
     const hasBody = routeOf(operation).body !== undefined;
-    const query = operation === "tail" ? { environment: "nowhere" } : {};
+    const inQuery: readonly Operation[] = ["tail", "showHistory"];
+    const query = inQuery.includes(operation) ? { environment: "nowhere" } : {};
     expect((await ask(url, operation, { params, query, ...(hasBody ? { body } : {}) })).status).toBe(404);
   },
 );
@@ -159,7 +160,15 @@ test.each(operations.filter((operation) => answersOf(routeOf(operation))[404] !=
 test("what shows the relay as a whole answers as documented", async () => {
   await ask(url, "rotateSourceKey", { body: { key: "next-key" } });
   await ask(url, "rotateDestinationKey", { body: { key: "next-key", graceMs: 1.5 } });
-  for (const operation of ["health", "metrics", "openApi", "listEnvironments", "showAccounts"] as const)
+  for (const operation of [
+    "health",
+    "metrics",
+    "openApi",
+    "listEnvironments",
+    "showAccounts",
+    "showOverview",
+    "showHistory",
+  ] as const)
     expect((await ask(url, operation)).status, operation).toBe(200);
   expect((await ask(url, "listRotations")).json).toHaveLength(2);
   expect((await ask(url, "ready")).json).toHaveProperty("lanes");
@@ -177,6 +186,15 @@ test("what shows single events answers as documented", async () => {
   expect(chosen.json).toHaveProperty("deadLetters.0.attempts.0");
   expect((await ask(url, "exportDeadLetters", { params: LANE })).text.trim().split("\n")).toHaveLength(2);
   expect((await ask(url, "exportDeadLetters", { params: NOWHERE })).status).toBe(404);
+});
+
+test("a lane that waits is probed at once, as documented", async () => {
+  const later = { environment: "test", destination: "later" };
+  await until(async () => (await ask(url, "probeLane", { params: later })).status === 202);
+  const { json } = await ask(url, "listRecentAttempts", { params: later });
+  expect(json).toMatchObject({
+    attempts: expect.arrayContaining([expect.objectContaining({ status: null })]) as never,
+  });
 });
 
 test("what changes the relay answers as documented", async () => {
@@ -246,19 +264,22 @@ test("the cursor of a lane that is stopped is moved forward, and no other, as do
   expect(JSON.stringify(world.delivered)).toContain("skip-2");
 });
 
+test("a lane is shown as documented", async () => {
+  const shown = await ask(url, "showLane", { params: LANE });
+  expect(shown.json).toMatchObject({ vendor: "segment", settings: { writeKey: "(secret)", timeoutMs: 10_000 } });
+  expect(shown.text).not.toContain('outbound"');
+  const recent = await ask(url, "listRecentAttempts", { params: LANE });
+  expect(recent.json).toHaveProperty("attempts.0.sequence");
+  expect((await ask(url, "showHistory", { query: { destination: "nowhere" } })).status).toBe(404);
+  expect(await ask(url, "probeLane", { params: LANE })).toMatchObject({
+    status: 409,
+    json: { code: "nothing_to_probe" },
+  });
+});
+
 test("a tail sends events as documented, and a ninth stream is refused as documented", async () => {
-  const { hostname, port } = new URL(url);
-  const open = async (): Promise<import("node:http").IncomingMessage> => {
-    const outgoing = request({ hostname, port, path: adminPath("tail", {}), agent: false, headers: AUTHORIZED });
-    outgoing.on("error", () => undefined);
-    outgoing.end();
-    const [response] = (await once(outgoing, "response")) as [import("node:http").IncomingMessage];
-    response.on("error", () => undefined);
-    onTestFinished(() => void response.destroy());
-    return response;
-  };
   const tails = [];
-  for (let index = 0; index < 8; index++) tails.push(await open());
+  for (let index = 0; index < 8; index++) tails.push(await openStream("tail"));
   let text = "";
   tails[0]?.on("data", (chunk) => (text += String(chunk)));
   await until(() => text.includes("listening"));
@@ -267,6 +288,37 @@ test("a tail sends events as documented, and a ninth stream is refused as docume
   hold("tail", { status: 200, text, json: {}, headers: tails[0]?.headers ?? {} });
   for (const operation of ["tail", "exportDeadLetters"] as const)
     expect((await ask(url, operation, { params: LANE })).status).toBe(503);
+});
+
+async function openStream(operation: Operation): Promise<IncomingMessage> {
+  const { hostname, port } = new URL(url);
+  const path = adminPath(operation, { params: PATHS });
+  const outgoing = request({ hostname, port, path, agent: false, headers: AUTHORIZED });
+  outgoing.on("error", () => undefined);
+  outgoing.end();
+  const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+  response.on("error", () => undefined);
+  onTestFinished(() => void response.destroy());
+  return response;
+}
+
+test("live views send what is there and what changes as documented, and the 65th is refused", async () => {
+  const views = [];
+  for (let index = 0; index < 64; index++)
+    views.push(await openStream(index === 1 ? "watchAttempts" : "watchOverview"));
+  const texts = ["", ""];
+  for (const index of [0, 1]) views[index]?.on("data", (chunk) => (texts[index] += String(chunk)));
+  for (const [index, operation] of (["watchOverview", "watchAttempts"] as const).entries()) {
+    await until(() => (texts[index] ?? "").includes("\n\n") && (texts[index] ?? "").includes("data: "));
+    const [whole = ""] = /^event: .*\ndata: .*\n\n/m.exec(texts[index] ?? "") ?? [];
+    hold(operation, { status: 200, text: whole, json: {}, headers: views[index]?.headers ?? {} });
+    expect((await ask(url, operation, { params: LANE })).status).toBe(503);
+  }
+  const before = texts[0]?.length ?? 0;
+  await world.post("/v1/track", { userId: "u", event: "E", messageId: "m-live" });
+  await until(() => (texts[0]?.length ?? 0) > before);
+  const messages = () => (texts[0] ?? "").split("\n\n").filter((message) => message.startsWith("event: overview"));
+  await until(() => messages().length > 1);
 });
 
 /** The server before a view of our making: states that a relay is seldom in. */
@@ -324,6 +376,9 @@ test.each([
   );
   const names = [
     "accounts",
+    "overview",
+    "sampler",
+    "lane",
     "readiness",
     "metrics",
     "environment",

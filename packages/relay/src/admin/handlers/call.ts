@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { writeJson } from "../../intake/answers.ts";
+import type { WatchedOverview } from "../live/watched-overview.ts";
 import type { CheckedBody, CheckedParams, CheckedQuery, JsonBody, JsonStatus, Operation } from "../routes/table.ts";
 import type { Streams } from "../streams.ts";
 import type { AdminView } from "../view.ts";
@@ -12,6 +13,9 @@ export interface Call<O extends Operation> {
   readonly query: CheckedQuery<O>;
   readonly body: CheckedBody<O>;
   readonly streams: Streams;
+  /** Of live views: they have a limit of their own. */
+  readonly watchers: Streams;
+  readonly watched: WatchedOverview;
 }
 
 export type Handler<O extends Operation> = (view: AdminView, call: Call<O>) => unknown;

@@ -1,12 +1,9 @@
-import type { Clock } from "@waybill/core";
 import { quoted, unknown } from "../refusal.ts";
+import { heartbeat, SSE_HEADERS } from "../streams.ts";
 import { tail } from "../tail.ts";
 import type { AdminView } from "../view.ts";
 import type { Call } from "./call.ts";
 import { chosenEnvironment } from "./lookup.ts";
-
-const HEARTBEAT_MS = 15_000;
-const SSE_HEADERS = { "content-type": "text/event-stream", "cache-control": "no-store", connection: "keep-alive" };
 
 /** Streams events as they are stored, of one environment or of all. */
 export async function streamTail(view: AdminView, { response, query, streams }: Call<"tail">): Promise<void> {
@@ -18,7 +15,7 @@ export async function streamTail(view: AdminView, { response, query, streams }: 
   const stream = streams.open(response, SSE_HEADERS);
   // Tells the watcher that from here on nothing is missed.
   await stream.write(": listening\n\n");
-  const stopHeartbeat = heartbeat(view.clock, () => stream.write(": still here\n\n"));
+  const stopHeartbeat = heartbeat(view.clock, stream);
   const filter = source === undefined ? {} : { source };
   try {
     await Promise.all(
@@ -30,19 +27,4 @@ export async function streamTail(view: AdminView, { response, query, streams }: 
     stopHeartbeat();
     stream.end();
   }
-}
-
-/** Keeps proxies on the way from closing a quiet stream, and notices a reader that is gone. */
-function heartbeat(clock: Clock, beat: () => Promise<boolean>): () => void {
-  let timer = clock.after(HEARTBEAT_MS, next);
-  let isOver = false;
-  function next(): void {
-    void beat().then((goesOn) => {
-      if (goesOn && !isOver) timer = clock.after(HEARTBEAT_MS, next);
-    });
-  }
-  return () => {
-    isOver = true;
-    timer.cancel();
-  };
 }

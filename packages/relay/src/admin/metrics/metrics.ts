@@ -21,6 +21,8 @@ export interface MetricsView extends IntakeView {
 
 export interface Metrics extends IntakeObserver {
   attempted(of: { readonly environment: string; readonly destination: string; readonly attempt: Attempt }): void;
+  /** Requests of a source that were refused as a whole, by code. "" and "": no source is known. */
+  refusedRequests(environment: string, source: string): Readonly<Record<string, number>>;
   text(): Promise<string>;
   readonly contentType: string;
 }
@@ -62,7 +64,9 @@ export function createMetrics(view: MetricsView): Metrics {
 }
 
 /** What is counted as it happens. */
-function observed(registry: Registry): Pick<Metrics, "attempted" | "requestRefused" | "requestRetried"> {
+function observed(
+  registry: Registry,
+): Pick<Metrics, "attempted" | "requestRefused" | "requestRetried" | "refusedRequests"> {
   const registers = [registry];
   const attempts = new Histogram({
     name: "waybill_attempt_duration_seconds",
@@ -83,12 +87,20 @@ function observed(registry: Registry): Pick<Metrics, "attempted" | "requestRefus
     labelNames: SOURCE_LABELS,
     registers,
   });
+  // The same by source, to be read without a scrape.
+  const refusedBySource = new Map<string, Map<string, number>>();
   return {
+    refusedRequests: (environment, source) =>
+      Object.fromEntries(refusedBySource.get(JSON.stringify([environment, source])) ?? []),
     attempted({ environment, destination, attempt }) {
       attempts.observe({ environment, destination, outcome: outcomeOf(attempt) }, attempt.durationMs / MS_PER_SECOND);
     },
     requestRefused({ environment, source, code, isDuplicate }) {
       refused.inc({ environment, source, code, duplicate: String(isDuplicate) });
+      const name = JSON.stringify([environment, source]);
+      const codes = refusedBySource.get(name) ?? new Map<string, number>();
+      refusedBySource.set(name, codes);
+      codes.set(code, (codes.get(code) ?? 0) + 1);
     },
     requestRetried({ environment, source }) {
       retried.inc({ environment, source });

@@ -4,9 +4,10 @@ import type { z } from "zod";
 import type { View } from "../schemas/common.ts";
 import { actionRoutes } from "./actions.ts";
 import { inspectionRoutes } from "./inspection.ts";
+import { liveRoutes } from "./live.ts";
 import { overviewRoutes } from "./overview.ts";
 
-export const ADMIN_ROUTES = { ...overviewRoutes, ...inspectionRoutes, ...actionRoutes };
+export const ADMIN_ROUTES = { ...overviewRoutes, ...liveRoutes, ...inspectionRoutes, ...actionRoutes };
 
 export type AdminRoutes = typeof ADMIN_ROUTES;
 export type Operation = keyof AdminRoutes;

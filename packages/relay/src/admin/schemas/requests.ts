@@ -84,6 +84,11 @@ export const replayPath = z.strictObject({
   id: textParameter("Id of the replay, a UUID."),
 });
 
+export const historyQuery = z.strictObject({
+  environment: textParameter("Only this environment.").exactOptional(),
+  destination: textParameter("Only destinations of this name.").exactOptional(),
+});
+
 export const messageIdPath = z.strictObject({
   messageId: z
     .string()

@@ -1,0 +1,146 @@
+/** The overview, made of what the relay shows of itself and what the sampler knows beside. */
+import type { Destination } from "../../delivery/destination.ts";
+import type { Environment } from "../../environment.ts";
+import type { SourceTable } from "../../intake/sources.ts";
+import { type LaneFacts, problemsOf, type RelayFacts, type SourceFacts } from "../problems.ts";
+import type { LaneView, Overview, OverviewDestination, OverviewSource, Readiness, ReplayView } from "../views.ts";
+import type { RecentGrowth } from "./rates.ts";
+import type { Sampler } from "./sampler.ts";
+
+export interface OverviewParts {
+  readonly now: number;
+  readonly startedAt: number;
+  readonly version: string;
+  readonly readiness: Pick<Readiness, "ready" | "components">;
+  readonly isStopping: boolean;
+  readonly environments: readonly Environment[];
+  readonly lanesOf: (environment: Environment) => readonly LaneView[];
+  readonly sources: SourceTable | undefined;
+  readonly sampler: Sampler;
+  readonly refusedRequests: (environment: string, source: string) => Readonly<Record<string, number>>;
+  readonly reload: RelayFacts["reload"];
+  readonly disk: RelayFacts["disk"];
+}
+
+type OverviewEnvironment = Overview["environments"][number];
+
+const MINUTE_MS = 60_000;
+
+export function overviewOf(parts: OverviewParts): Overview {
+  const { now, startedAt, version, readiness, environments, sampler } = parts;
+  const lanes: LaneFacts[] = [];
+  const shown = environments.map((environment) => environmentOf(environment, parts, lanes));
+  const replays = environments.flatMap((environment) => environment.replays.views());
+  return {
+    now,
+    version,
+    startedAt,
+    ready: readiness.ready,
+    environments: shown,
+    unknownSourceRequestsByReason: parts.refusedRequests("", ""),
+    problems: problemsOf(factsOf(parts, lanes, replays)),
+    replays: replays.map((replay) => ({ ...replay, eventsPerSecond: sampler.replayRate(replay.id) })),
+  };
+}
+
+function factsOf(parts: OverviewParts, lanes: readonly LaneFacts[], replays: readonly ReplayView[]): RelayFacts {
+  const { now, isStopping, readiness, sources, sampler, reload, disk } = parts;
+  return {
+    now,
+    isStopping,
+    components: readiness.components,
+    lanes,
+    replays,
+    reload,
+    disk,
+    unknownSource: latelyOf(sampler.unknownSource.refusedKeys),
+    sources: (sources?.sources ?? []).map(({ environment, config, counters }): SourceFacts => {
+      const track = sampler.source(counters);
+      return {
+        environment: environment.name,
+        source: config.name,
+        refusedKeys: latelyOf(track.refusedKeys),
+        refusedForMemory: latelyOf(track.refusedForMemory),
+      };
+    }),
+  };
+}
+
+function latelyOf({ events, since }: RecentGrowth): { readonly count: number; readonly since: number | null } {
+  return { count: events, since: since ?? null };
+}
+
+function environmentOf(environment: Environment, parts: OverviewParts, facts: LaneFacts[]): OverviewEnvironment {
+  const { name } = environment;
+  const destinations: OverviewDestination[] = [];
+  for (const lane of parts.lanesOf(environment)) {
+    const destination = environment.destination(lane.destination);
+    if (destination === undefined) continue;
+    const shown = destinationOf(lane, destination, parts);
+    destinations.push(shown);
+    facts.push({
+      environment: name,
+      destination: shown.name,
+      mode: lane.mode,
+      reason: lane.reason,
+      lastError: lane.lastError,
+      waitingEvents: shown.waitingEvents,
+      oldestAt: shown.oldestAt,
+      lossAt: shown.lossAt,
+      deadLetters: shown.deadLetters,
+      parkedEvents: shown.parkedEvents,
+      balanced: lane.account.balanced,
+      troubles: parts.sampler.lane(destination).troubles(),
+    });
+  }
+  return { name, sources: sourcesOf(environment, parts), destinations };
+}
+
+function sourcesOf(environment: Environment, parts: OverviewParts): readonly OverviewSource[] {
+  const sources = (parts.sources?.sources ?? []).filter((source) => source.environment === environment);
+  return sources.map(({ config, counters }) => {
+    const track = parts.sampler.source(counters);
+    return {
+      name: config.name,
+      protocol: config.protocol,
+      eventsPerSecond: track.in.perSecond,
+      acceptedTotal: counters.accepted,
+      duplicatesTotal: counters.duplicates,
+      refusedByReason: Object.fromEntries(counters.refusedByCode),
+      refusedRequestsByReason: parts.refusedRequests(environment.name, config.name),
+      lastSeenAt: track.lastSeenAt,
+    };
+  });
+}
+
+function destinationOf(lane: LaneView, destination: Destination, { now, sampler }: OverviewParts): OverviewDestination {
+  const track = sampler.lane(destination);
+  const { modeSince, failingSince } = track.troubles();
+  const { sources } = destination.config;
+  return {
+    name: lane.destination,
+    vendor: lane.vendor,
+    mode: lane.mode,
+    reason: lane.reason ?? null,
+    since: modeSince ?? failingSince,
+    eventsPerSecondOut: track.out.perSecond,
+    waitingEvents: lane.account.pending,
+    waitingBytes: lane.pendingBytes,
+    oldestAt: lane.oldestPendingMs === undefined ? null : now - lane.oldestPendingMs,
+    inFlight: lane.inFlight,
+    inFlightLimit: lane.inFlightLimit,
+    limitReason: lane.limitReason,
+    deadLetters: lane.deadLetters.waiting,
+    parkedEvents: lane.parkedEvents,
+    lossAt: lane.timeUntilLossMs === undefined ? null : inMinutes(now + lane.timeUntilLossMs),
+    lastError: lane.lastError ?? null,
+    lastErrorAt: lane.lastErrorAtMs ?? null,
+    account: lane.account,
+    ...(sources === undefined ? {} : { sources }),
+  };
+}
+
+/** It is a guess: were it exact, it would change with every look. */
+function inMinutes(atMs: number): number {
+  return Math.ceil(atMs / MINUTE_MS) * MINUTE_MS;
+}

@@ -1,0 +1,265 @@
+/**
+ * Reads the relay's own counters once a second, and keeps the last hour in steps of ten seconds.
+ * Nothing is counted for it: ingest and delivery do not know of it. A reading of 1,000 lanes takes
+ * a few milliseconds; what it keeps of a lane has 7 KiB, and goes with the lane.
+ */
+import type { Clock, Timer } from "@waybill/core";
+import type { Destination } from "../../delivery/destination.ts";
+import { Durations } from "../../delivery/lane-activity.ts";
+import type { Environment } from "../../environment.ts";
+import type { SourceCounters, SourceTable } from "../../intake/sources.ts";
+import type { History } from "../views.ts";
+import { Column, STEP_MS, STEPS_MAX } from "./history.ts";
+import { LaneColumns, LaneTrack, type Moment, shownMs } from "./lane-track.ts";
+import { Rate, RecentGrowth } from "./rates.ts";
+
+export interface SamplerOptions {
+  readonly clock: Clock;
+  readonly environments: () => Iterable<Environment>;
+  readonly sources: () => SourceTable | undefined;
+  /** Requests that were refused as a whole, by code; "" names no environment or source. */
+  readonly refusedRequests: (environment: string, source: string) => Readonly<Record<string, number>>;
+  /** Called after each tick with a new step. Must not throw. */
+  readonly onStep?: () => void;
+}
+
+const TICK_MS = 1_000;
+/** Of a history: about 20 lanes, a millisecond's work. */
+const PIECE_CHARACTERS = 64 * 1024;
+const MEDIAN = 0.5;
+const LAST_HUNDREDTH = 0.99;
+/** So long a source that refuses keys or is short of memory is spoken of. */
+export const LATELY_MS = 600_000;
+
+export class SourceTrack {
+  readonly in: Rate = new Rate();
+  readonly refusedKeys: RecentGrowth = new RecentGrowth(LATELY_MS);
+  readonly refusedForMemory: RecentGrowth = new RecentGrowth(LATELY_MS);
+  /** Epoch ms. */
+  lastSeenAt: number | null = null;
+  #seen: number | undefined;
+
+  note(counters: SourceCounters | undefined, refused: Readonly<Record<string, number>>, moment: Moment): void {
+    const { accepted = 0, duplicates = 0, refusedByCode = new Map<string, number>() } = counters ?? {};
+    this.in.note(accepted, moment.monotonicMs);
+    this.refusedKeys.note(refused["unauthorized"] ?? 0, moment);
+    this.refusedForMemory.note(memoryRefusals(refused), moment);
+    let seen = accepted + duplicates;
+    for (const events of refusedByCode.values()) seen += events;
+    for (const requests of Object.values(refused)) seen += requests;
+    if (seen > (this.#seen ?? 0)) this.lastSeenAt = moment.nowMs;
+    this.#seen = seen;
+  }
+}
+
+/** What is refused because too much is in memory already. */
+const MEMORY_CODES = ["unavailable", "log_full", "log_busy"];
+
+function memoryRefusals(refused: Readonly<Record<string, number>>): number {
+  return MEMORY_CODES.reduce((sum, code) => sum + (refused[code] ?? 0), 0);
+}
+
+/** Of all lanes of an environment together. */
+class EnvironmentTrack {
+  readonly accepted: Column = new Column(0);
+  readonly columns: LaneColumns = new LaneColumns();
+  sampledHead: number | undefined;
+}
+
+export class Sampler {
+  /** Of requests of which no source is known. */
+  readonly unknownSource: SourceTrack = new SourceTrack();
+  readonly #options: SamplerOptions;
+  readonly #lanes = new WeakMap<Destination, LaneTrack>();
+  readonly #sources = new WeakMap<SourceCounters, SourceTrack>();
+  readonly #environments = new WeakMap<Environment, EnvironmentTrack>();
+  readonly #replays = new Map<string, Rate>();
+  #timer: Timer | undefined;
+  #isStopped = false;
+  #steps = 0;
+  #nextStepAt = 0;
+  /** When the last step ended, epoch ms. */
+  #steppedAt = 0;
+
+  constructor(options: SamplerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { clock } = this.#options;
+    this.#nextStepAt = clock.monotonic() + STEP_MS;
+    this.#steppedAt = clock.now();
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  lane(destination: Destination): LaneTrack {
+    return made(this.#lanes, destination, () => new LaneTrack());
+  }
+
+  source(counters: SourceCounters): SourceTrack {
+    return made(this.#sources, counters, () => new SourceTrack());
+  }
+
+  replayRate(id: string): number {
+    return this.#replays.get(id)?.perSecond ?? 0;
+  }
+
+  /**
+   * A `History` as JSON, in pieces that are made when they are taken: of 1,000 lanes it has
+   * megabytes.
+   */
+  *history(wants: HistoryChoice): Generator<string> {
+    const [end, steps] = [this.#steps, this.steps];
+    let text = `{"stepMs":${STEP_MS},"from":${this.from},"steps":${steps},"environments":[`;
+    let between = "";
+    for (const environment of this.#options.environments()) {
+      if (wants.environment !== undefined && wants.environment !== environment.name) continue;
+      const track = this.#environment(environment);
+      const accepted = track.accepted.readTotals(end, steps);
+      const own = JSON.stringify({ name: environment.name, accepted, ...columnsOf(track.columns, end, steps) });
+      text += `${between}${own.slice(0, -1)},"destinations":[`;
+      between = "";
+      for (const destination of environment.destinations()) {
+        const { name } = destination.config;
+        if (wants.destination !== undefined && wants.destination !== name) continue;
+        text += between + JSON.stringify({ name, ...columnsOf(this.lane(destination).columns, end, steps) });
+        between = ",";
+        if (text.length < PIECE_CHARACTERS) continue;
+        yield text;
+        text = "";
+      }
+      text += "]}";
+      between = ",";
+    }
+    yield `${text}]}`;
+  }
+
+  /** How many steps there are. */
+  get steps(): number {
+    return Math.min(this.#steps, STEPS_MAX);
+  }
+
+  /** When the first of them began, epoch ms. */
+  get from(): number {
+    return Math.max(0, this.#steppedAt - this.steps * STEP_MS);
+  }
+
+  #tick(): void {
+    if (this.#isStopped) return;
+    this.#read();
+    this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
+  }
+
+  #read(): void {
+    const { clock, environments } = this.#options;
+    const moment = { monotonicMs: clock.monotonic(), nowMs: clock.now() };
+    for (const environment of environments()) {
+      for (const destination of environment.destinations()) this.#readLane(destination, moment);
+    }
+    this.#readReplays(moment);
+    this.#readSources(moment);
+    // After a long standstill all that came is in the first step.
+    const isFar = moment.monotonicMs - this.#nextStepAt > STEPS_MAX * STEP_MS;
+    if (isFar) this.#nextStepAt = moment.monotonicMs - STEPS_MAX * STEP_MS;
+    for (; this.#nextStepAt <= moment.monotonicMs; this.#nextStepAt += STEP_MS) this.#step(moment.nowMs);
+  }
+
+  #readLane(destination: Destination, moment: Moment): void {
+    const { accepted, delivered, expired, pending } = destination.account();
+    const { limitReason } = destination.delivery();
+    const lane = destination.lane();
+    this.lane(destination).note({ lane, accepted, delivered, expired, pending, limitReason }, moment);
+  }
+
+  #readReplays({ monotonicMs }: Moment): void {
+    const known = new Set<string>();
+    for (const environment of this.#options.environments())
+      for (const { id, account } of environment.replays.views()) {
+        known.add(id);
+        const rate = this.#replays.get(id) ?? new Rate();
+        this.#replays.set(id, rate);
+        rate.note(account.accepted - account.pending, monotonicMs);
+      }
+    for (const id of this.#replays.keys()) if (!known.has(id)) this.#replays.delete(id);
+  }
+
+  #readSources(moment: Moment): void {
+    const { sources, refusedRequests } = this.#options;
+    for (const { environment, config, counters } of sources()?.sources ?? [])
+      this.source(counters).note(counters, refusedRequests(environment.name, config.name), moment);
+    this.unknownSource.note(undefined, refusedRequests("", ""), moment);
+  }
+
+  #step(nowMs: number): void {
+    const step = this.#steps;
+    for (const environment of this.#options.environments()) {
+      const track = this.#environment(environment);
+      const { head } = environment.log;
+      track.accepted.set(step, head - (track.sampledHead ?? head));
+      track.sampledHead = head;
+      const all = new Durations();
+      const sum = { delivered: 0, failedAttempts: 0 };
+      for (const destination of environment.destinations()) {
+        const { columns } = this.lane(destination);
+        const { durations } = destination.activity;
+        setDurations(columns, step, durations);
+        all.add(durations);
+        durations.clear();
+        const grown = this.lane(destination).sample(step);
+        sum.delivered += grown.delivered;
+        sum.failedAttempts += grown.failedAttempts;
+      }
+      track.columns.delivered.set(step, sum.delivered);
+      track.columns.failedAttempts.set(step, sum.failedAttempts);
+      setDurations(track.columns, step, all);
+    }
+    this.#steps += 1;
+    this.#steppedAt = nowMs;
+    this.#options.onStep?.();
+  }
+
+  /** What is stored from its first sight on is in its first step. */
+  #environment(environment: Environment): EnvironmentTrack {
+    return made(this.#environments, environment, () => {
+      const track = new EnvironmentTrack();
+      track.sampledHead = environment.log.head;
+      return track;
+    });
+  }
+}
+
+export interface HistoryChoice {
+  readonly environment?: string | undefined;
+  readonly destination?: string | undefined;
+}
+
+function columnsOf(
+  { delivered, failedAttempts, p50Ms, p99Ms }: LaneColumns,
+  end: number,
+  steps: number,
+): Pick<History["environments"][number], "delivered" | "failedAttempts" | "p50Ms" | "p99Ms"> {
+  return {
+    delivered: delivered.readTotals(end, steps),
+    failedAttempts: failedAttempts.readTotals(end, steps),
+    p50Ms: p50Ms.read(end, steps).map((value) => (value === null ? null : shownMs(value))),
+    p99Ms: p99Ms.read(end, steps).map((value) => (value === null ? null : shownMs(value))),
+  };
+}
+
+function setDurations({ p50Ms, p99Ms }: LaneColumns, step: number, durations: Durations): void {
+  p50Ms.set(step, durations.quantile(MEDIAN));
+  p99Ms.set(step, durations.quantile(LAST_HUNDREDTH));
+}
+
+function made<K extends object, V>(map: WeakMap<K, V>, key: K, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const fresh = make();
+  map.set(key, fresh);
+  return fresh;
+}
