@@ -8,24 +8,33 @@
  *   Browsers set both, pages cannot.
  * - A body must be JSON by its content type, which no HTML form and no simple request of a page can
  *   send.
- * - The token, where one is configured, is compared in constant time.
+ * - The token, where one is configured, is compared in constant time. A cookie of a session stands
+ *   in for it; a browser sends that by itself, so what changes something needs our own `Origin` too.
+ * - The read-only token reads, and changes nothing.
+ *
+ * The page's files hold no data: a link to them may be on any site, so a navigation of a browser
+ * tab is answered wherever it comes from.
  *
  * Probes (health, ready, metrics) are asked by load balancers under any name: they are answered for
  * any host.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { isIP, isIPv6 } from "node:net";
 import { type Answer, problem } from "../intake/answers.ts";
 import { quoted } from "./refusal.ts";
+import { hasSessionCookie, type Role, roleOfToken, type Sessions, type Tokens } from "./sessions.ts";
 
-export interface GuardOptions {
+export interface GuardOptions extends Tokens {
   /**
    * Names and addresses beside loopback under which the admin API may be reached; lower-case,
    * without port.
    */
   readonly hosts: readonly string[];
-  readonly token: string | undefined;
+}
+
+/** With those who are signed in. */
+export interface Guard extends GuardOptions {
+  readonly sessions: Sessions;
 }
 
 /** What a route is answered for. */
@@ -37,28 +46,67 @@ export type Access =
   /** Any host, no token. */
   | "probe"
   /** Any host, the token. */
-  | "metrics";
+  | "metrics"
+  /** As `open`; a navigation of a browser tab may come from anywhere. */
+  | "page";
 
 /** Why a request is not answered, or nothing. */
-export function refusalOf(request: IncomingMessage, access: Access, options: GuardOptions): Answer | undefined {
+export function refusalOf(request: IncomingMessage, access: Access, guard: Guard): Answer | undefined {
   if (access === "probe") return undefined;
   if (access !== "metrics") {
-    const foreign = foreignTo(request, options.hosts);
+    const foreign = foreignTo(request, guard.hosts, access === "page" && isNavigation(request));
     if (foreign !== undefined) return foreign;
+    if (changes(request) && hasSessionCookie(request) && !hasBearer(request) && request.headers.origin === undefined)
+      return problem(403, "foreign_origin", "With a cookie, a request that changes something needs an Origin.");
   }
-  if (access !== "open" && !hasToken(request, options.token))
-    return problem(401, "unauthorized", "The admin token is missing or wrong.", { "www-authenticate": "Bearer" });
+  if (access === "page") return undefined;
+  if (access !== "open") {
+    const role = roleOf(request, guard);
+    if (role === undefined)
+      return problem(401, "unauthorized", "The admin token is missing or wrong.", { "www-authenticate": "Bearer" });
+    if (role === "readOnly" && changes(request))
+      return problem(403, "read_only", "The read-only token changes nothing; it takes the admin token.");
+  }
   return isJsonOrNothing(request)
     ? undefined
     : problem(415, "json_required", "A body is JSON, with content-type: application/json.");
 }
 
 /** Whether a request would be answered as `guarded`: it may see what probes may not. */
-export function isTrusted(request: IncomingMessage, options: GuardOptions): boolean {
-  return foreignTo(request, options.hosts) === undefined && hasToken(request, options.token);
+export function isTrusted(request: IncomingMessage, guard: Guard): boolean {
+  return foreignTo(request, guard.hosts) === undefined && roleOf(request, guard) !== undefined;
 }
 
-function foreignTo(request: IncomingMessage, hosts: readonly string[]): Answer | undefined {
+/** What a request may do: by its token, or else by its session. */
+export function roleOf(request: IncomingMessage, guard: Guard): Role | undefined {
+  if (guard.token === undefined) return "full";
+  const { authorization } = request.headers;
+  if (authorization !== undefined)
+    return authorization.startsWith(BEARER) ? roleOfToken(authorization.slice(BEARER.length), guard) : undefined;
+  return guard.sessions.roleOf(request, guard);
+}
+
+const BEARER = "Bearer ";
+
+function hasBearer({ headers }: IncomingMessage): boolean {
+  return headers.authorization !== undefined;
+}
+
+function changes({ method }: IncomingMessage): boolean {
+  return method !== "GET" && method !== "HEAD";
+}
+
+/** Of a tab, by a link or by hand: no frame, no script and no form that sends something. */
+function isNavigation({ method, headers }: IncomingMessage): boolean {
+  return (
+    method === "GET" &&
+    headers.origin === undefined &&
+    headers["sec-fetch-mode"] === "navigate" &&
+    headers["sec-fetch-dest"] === "document"
+  );
+}
+
+function foreignTo(request: IncomingMessage, hosts: readonly string[], isLink = false): Answer | undefined {
   const { host = "", origin, "sec-fetch-site": site } = request.headers;
   const name = hostnameOf(host);
   if (!(isLoopback(name) || hosts.includes(name) || name === localAddressOf(request)))
@@ -71,7 +119,7 @@ function foreignTo(request: IncomingMessage, hosts: readonly string[]): Answer |
   const own = [`http://${host}`, `https://${host}`].map((text) => text.toLowerCase());
   const isOwn = origin === undefined || own.includes(origin.toLowerCase());
   const isSameSite = site === undefined || site === "same-origin" || site === "none";
-  if (isOwn && isSameSite) return undefined;
+  if (isOwn && (isSameSite || isLink)) return undefined;
   return problem(403, "foreign_origin", "Requests of web pages of other origins are refused.");
 }
 
@@ -91,12 +139,6 @@ export function isLoopback(host: string): boolean {
 /** The address the connection came in at: a relay that listens on all is known by each. */
 function localAddressOf(request: IncomingMessage): string | undefined {
   return request.socket.localAddress?.toLowerCase().replace(/^::ffff:(?=\d+\.)/, "");
-}
-
-function hasToken(request: IncomingMessage, token: string | undefined): boolean {
-  if (token === undefined) return true;
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(request.headers.authorization ?? ""), digest(`Bearer ${token}`));
 }
 
 function isJsonOrNothing({ headers }: IncomingMessage): boolean {

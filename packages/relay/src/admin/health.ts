@@ -1,7 +1,7 @@
 /** Health and readiness: as anyone may know them, and with names for those who have the token. */
 import type { IncomingMessage } from "node:http";
 import type { Answer } from "../intake/answers.ts";
-import { isTrusted } from "./guard.ts";
+import { type Guard, isTrusted } from "./guard.ts";
 import type { AdminView } from "./view.ts";
 import type { Health, PublicReadiness, Readiness } from "./views.ts";
 
@@ -22,15 +22,15 @@ export function ready({ ready: isReady, components }: Readiness): Answer {
 }
 
 /** Red when a defect has stopped a lane. Which lane is shown to those who may know. */
-export function fullHealth(view: AdminView, request: IncomingMessage): Answer {
+export function fullHealth(view: AdminView, request: IncomingMessage, guard: Guard): Answer {
   const failed = view.readiness().lanes.filter(({ mode }) => mode === "failed");
   if (failed.length === 0) return health();
-  const shown: Health = { status: "failed", ...(isTrusted(request, view.guard()) ? { lanes: failed } : {}) };
+  const shown: Health = { status: "failed", ...(isTrusted(request, guard) ? { lanes: failed } : {}) };
   return { status: 503, headers: JSON_HEADERS, body: JSON.stringify(shown) };
 }
 
-export function fullReady(view: AdminView, request: IncomingMessage): Answer {
+export function fullReady(view: AdminView, request: IncomingMessage, guard: Guard): Answer {
   const readiness = view.readiness();
   const short = ready(readiness);
-  return isTrusted(request, view.guard()) ? { ...short, body: JSON.stringify(readiness) } : short;
+  return isTrusted(request, guard) ? { ...short, body: JSON.stringify(readiness) } : short;
 }

@@ -6,16 +6,19 @@ import { messageOf, WaybillError } from "@waybill/core";
 import createRouter, { type HTTPMethod } from "find-my-way";
 import { type Answer, problem, writeAnswer } from "../intake/answers.ts";
 import { Connections } from "./connections.ts";
-import { refusalOf } from "./guard.ts";
+import { type Guard, refusalOf } from "./guard.ts";
 import { actionHandlers } from "./handlers/actions.ts";
 import type { Call, Handler, Handlers } from "./handlers/call.ts";
 import { inspectionHandlers } from "./handlers/inspection.ts";
 import { liveHandlers } from "./handlers/live.ts";
 import { overviewHandlers } from "./handlers/overview.ts";
+import { sessionHandlers } from "./handlers/session.ts";
 import { WatchedOverview } from "./live/watched-overview.ts";
 import { quoted, Refusal, unknown } from "./refusal.ts";
 import type { RouteDefinition } from "./routes/route.ts";
 import { ADMIN_ROUTES, type Operation } from "./routes/table.ts";
+import { Sessions } from "./sessions.ts";
+import { StaticFiles, wantsPage } from "./static-files.ts";
 import { LIVE_VIEWS, Streams } from "./streams.ts";
 import { bodyOf, checkedBody, checkedParams, checkedQuery } from "./validation.ts";
 import type { AdminView } from "./view.ts";
@@ -23,6 +26,8 @@ import type { AdminView } from "./view.ts";
 export interface AdminServerOptions {
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
+  /** Where the page's files are. Default: beside this package. */
+  readonly pageDirectory?: string;
 }
 
 /** Ids have no limit of their own at the vendors: the head of a request is the limit. */
@@ -33,7 +38,13 @@ const TIMEOUT_CHECK_MS = 1_000;
 const IDLE_MAX_MS = 600_000;
 const STORAGE_CODES: readonly string[] = ["WAYBILL_DISK", "WAYBILL_LOG_FULL", "WAYBILL_LOG_BUSY"];
 
-const HANDLERS: Handlers = { ...overviewHandlers, ...liveHandlers, ...inspectionHandlers, ...actionHandlers };
+const HANDLERS: Handlers = {
+  ...sessionHandlers,
+  ...overviewHandlers,
+  ...liveHandlers,
+  ...inspectionHandlers,
+  ...actionHandlers,
+};
 
 interface Served {
   readonly route: RouteDefinition;
@@ -56,18 +67,26 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   });
   server.timeout = IDLE_MAX_MS;
   const connections = new Connections(server);
+  const sessions = new Sessions(view.clock);
+  const files = new StaticFiles(options.pageDirectory);
+  const guard = (): Guard => ({ ...view.guard(), sessions });
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const found = find(router, request);
-    const refusal = refusalOf(request, found.served?.route.access ?? "guarded", view.guard());
+    const isPage = found.served === undefined && wantsPage(request);
+    const access = isPage ? "page" : (found.served?.route.access ?? "guarded");
+    const refusal = refusalOf(request, access, guard());
     if (refusal !== undefined) return writeAnswer(response, refusal);
+    if (isPage) return files.serve(request, response);
     if (found.served === undefined)
       throw unknown("unknown_route", `There is no ${request.method} ${quoted(request.url ?? "")}.`);
     const { route, handler } = found.served;
     const query = checkedQuery(route, found.search);
     const params = checkedParams(route, found.params);
     const body = request.method === "GET" ? undefined : checkedBody(route, await bodyOf(request));
+    const isAllowed = (): boolean => refusalOf(request, access, guard()) === undefined;
+    const given = { params, query, body, guard: guard(), isAllowed };
     // The schemas have just seen to it that it is so.
-    const call = { request, response, streams, watchers, watched, params, query, body } as Call<Operation>;
+    const call = { request, response, streams, watchers, watched, ...given } as Call<Operation>;
     await connections.work(request, response, () => handler(view, call));
   };
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {

@@ -100,13 +100,14 @@ export const SSE_HEADERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Keeps proxies on the way from closing a quiet stream, and notices a reader that is gone. Returns
- * what ends it.
+ * Keeps proxies on the way from closing a quiet stream, and notices a reader that is gone, or may
+ * not look any more: signed out, or with a token that was changed. Returns what ends it.
  */
-export function heartbeat(clock: Clock, stream: Stream): () => void {
+export function heartbeat(clock: Clock, stream: Stream, isAllowed: () => boolean): () => void {
   let timer = clock.after(HEARTBEAT_MS, next);
   let isOver = false;
   function next(): void {
+    if (!isAllowed()) return stream.end();
     void stream.write(": still here\n\n").then((goesOn) => {
       if (goesOn && !isOver) timer = clock.after(HEARTBEAT_MS, next);
     });

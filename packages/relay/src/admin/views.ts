@@ -7,6 +7,7 @@ import type * as lanes from "./schemas/lanes.ts";
 import type * as live from "./schemas/live.ts";
 import type * as overview from "./schemas/overview.ts";
 import type { replayRequest } from "./schemas/requests.ts";
+import type * as sessions from "./schemas/session.ts";
 
 export type LaneMode = z.infer<typeof overview.laneMode>;
 export type DeadLetterState = z.infer<typeof overview.deadLetterState>;
@@ -30,6 +31,7 @@ export type PublicReadiness = View<typeof overview.publicReadiness>;
 export type Health = View<typeof overview.health>;
 export type EnvironmentView = View<typeof overview.environment>;
 
+export type Session = View<typeof sessions.session>;
 export type Overview = View<typeof live.overview>;
 export type OverviewSource = View<typeof live.overviewSource>;
 export type OverviewDestination = View<typeof live.overviewDestination>;

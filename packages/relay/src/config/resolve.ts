@@ -29,7 +29,10 @@ export function resolveConfig(parsed: ParsedConfig, { env, caFiles }: Surroundin
     listen: parsed.listen,
     dataDirectory: parsed.dataDirectory,
     logLevel: parsed.log.level,
-    admin: { ...admin.listen, ...given({ token: admin.token, hosts: admin.hosts }) },
+    admin: {
+      ...admin.listen,
+      ...given({ token: admin.token, readOnlyToken: admin.readOnlyToken, hosts: admin.hosts }),
+    },
     ...given({ bodyMaxBytes: limits.bodyMaxBytes, maxEvents: limits.maxEvents }),
     maxConnections: limits.maxConnections,
     headersTimeoutMs: limits.headersTimeout,

@@ -50,19 +50,24 @@ function mode(options: {
     .prefault(fallback);
 }
 
+function adminToken(description: string): z.ZodOptional<z.ZodString> {
+  return checked(z.string().min(TOKEN_MIN_CHARACTERS), (value) => {
+    const message = keyFault(value);
+    return message === undefined ? undefined : { message };
+  })
+    .meta({ description, writeOnly: true })
+    .optional();
+}
+
 const admin = group(
   z.strictObject({
     listen: address("Where it answers, host:port. Anything but loopback needs a token.", "127.0.0.1:8081"),
-    token: checked(z.string().min(TOKEN_MIN_CHARACTERS), (value) => {
-      const message = keyFault(value);
-      return message === undefined ? undefined : { message };
-    })
-      .meta({
-        description:
-          "When it is set, requests need Authorization: Bearer <token>; health and ready do not. Printable ASCII without white space.",
-        writeOnly: true,
-      })
-      .optional(),
+    token: adminToken(
+      "When it is set, requests need Authorization: Bearer <token>; health and ready do not, and the page asks for it. Printable ASCII without white space.",
+    ),
+    readOnlyToken: adminToken(
+      "A second token, beside admin.token, whose requests may look at everything and change nothing.",
+    ),
     hosts: z
       .array(
         z

@@ -38,6 +38,14 @@ function relayFaults({ admin, limits, retention }: ParsedConfig, fault: Fault): 
       "is not loopback, and there is no admin.token",
       "set a token (WAYBILL_ADMIN_TOKEN), or listen on 127.0.0.1",
     );
+  if (admin.readOnlyToken !== undefined && admin.token === undefined)
+    fault(
+      ["admin", "readOnlyToken"],
+      "needs an admin.token beside it",
+      "without one everybody who is answered may do everything",
+    );
+  if (admin.readOnlyToken !== undefined && admin.readOnlyToken === admin.token)
+    fault(["admin", "readOnlyToken"], "is the same as admin.token", "it would not be known which of them was meant");
   if (limits.headersTimeout > limits.requestTimeout)
     fault(["limits", "headersTimeout"], "is above limits.requestTimeout", "the headers are a part of the request");
   if (retention.hardMaxBytes < retention.maxBytes)

@@ -22,6 +22,7 @@ const SETTINGS: { readonly [Key in keyof Required<RelayConfig>]: readonly Settin
   admin: [
     restart("admin.listen", ({ admin: { host, port } }) => ({ host, port })),
     reload("admin.token", ({ admin }) => admin.token),
+    reload("admin.readOnlyToken", ({ admin }) => admin.readOnlyToken),
     reload("admin.hosts", ({ admin }) => admin.hosts),
   ],
   bodyMaxBytes: [restart("limits.bodyMaxBytes", ({ bodyMaxBytes }) => bodyMaxBytes)],

@@ -20,6 +20,8 @@ export interface RelayConfig {
   readonly logLevel: string;
   readonly admin: Address & {
     readonly token?: string;
+    /** May look, and change nothing. */
+    readonly readOnlyToken?: string;
     /**
      * Names under which it may be reached beside loopback and the address it listens on;
      * lower-case.
@@ -157,6 +159,7 @@ export interface ParsedConfig {
   readonly admin: {
     readonly listen: Address;
     readonly token?: string | undefined;
+    readonly readOnlyToken?: string | undefined;
     readonly hosts?: readonly string[] | undefined;
   };
   readonly limits: {

@@ -39,8 +39,8 @@ export function adminViewOf({ plan, views, metrics, ...rest }: AdminViewOptions)
 }
 
 function guardOf({ admin }: Pick<RelayConfig, "admin">): GuardOptions {
-  const { host, hosts = [], token } = admin;
+  const { host, hosts = [], token, readOnlyToken } = admin;
   // The address that listens on all others is not a name to be known by.
   const own = host === "0.0.0.0" || host === "::" ? [] : [host.toLowerCase()];
-  return { hosts: [...own, ...hosts], token };
+  return { hosts: [...own, ...hosts], token, readOnlyToken };
 }

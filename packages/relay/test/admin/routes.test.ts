@@ -120,6 +120,7 @@ beforeAll(async () => {
 });
 
 function bodyOf(operation: Operation): object {
+  if (operation === "signIn") return { token: "wrong-token" };
   if (operation === "moveCursor") return { position: 1 };
   return operation === "startReplay" ? { destination: "emulator" } : { key: "k" };
 }
@@ -168,6 +169,7 @@ test("what shows the relay as a whole answers as documented", async () => {
     "showAccounts",
     "showOverview",
     "showHistory",
+    "showSession",
   ] as const)
     expect((await ask(url, operation)).status, operation).toBe(200);
   expect((await ask(url, "listRotations")).json).toHaveLength(2);
@@ -277,6 +279,14 @@ test("a lane is shown as documented", async () => {
   });
 });
 
+test("signing in and out is answered as documented", async () => {
+  expect((await ask(url, "signIn", { body: { token: TOKEN }, headers: {} })).json).toMatchObject({ role: "full" });
+  for (let index = 0; index < 10; index++)
+    expect((await ask(url, "signIn", { body: { token: "wrong-token" }, headers: {} })).status).toBe(401);
+  expect((await ask(url, "signIn", { body: { token: TOKEN }, headers: {} })).status).toBe(429);
+  expect((await ask(url, "signOut")).status).toBe(204);
+});
+
 test("a tail sends events as documented, and a ninth stream is refused as documented", async () => {
   const tails = [];
   for (let index = 0; index < 8; index++) tails.push(await openStream("tail"));
@@ -324,7 +334,7 @@ test("live views send what is there and what changes as documented, and the 65th
 /** The server before a view of our making: states that a relay is seldom in. */
 async function serve(view: object): Promise<string> {
   const whole = {
-    guard: () => ({ hosts: [], token: undefined }),
+    guard: () => ({ hosts: [], token: undefined, readOnlyToken: undefined }),
     clock: new VirtualClock(0),
     drain: new Drain(),
     stopping: new AbortController().signal,
@@ -361,6 +371,9 @@ test("a failed lane, a log that cannot store and a full list of replays are answ
   expect((await ask(at, "startReplay", { body: { destination: "d" } })).status).toBe(409);
 });
 
+/** Those that need nothing of the relay. */
+const ALONE: readonly Operation[] = ["openApi", "showSession", "signIn", "signOut"];
+
 test.each([
   ["a defect", new TypeError("secret"), 500, "internal"],
   ["a disk that fails", new WaybillError("WAYBILL_DISK", "EIO"), 503, "storage_unavailable"],
@@ -389,7 +402,7 @@ test.each([
     "rotate",
   ];
   const at = await serve(Object.fromEntries(names.map((name) => [name, (broken as Record<string, unknown>)[name]])));
-  for (const operation of operations.filter((one) => one !== "openApi")) {
+  for (const operation of operations.filter((one) => !ALONE.includes(one))) {
     const body = routeOf(operation).body === undefined ? undefined : bodyOf(operation);
     const { method } = routeOf(operation);
     const path = adminPath(operation, { params: PATHS });

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { writeJson } from "../../intake/answers.ts";
+import type { Guard } from "../guard.ts";
 import type { WatchedOverview } from "../live/watched-overview.ts";
 import type { CheckedBody, CheckedParams, CheckedQuery, JsonBody, JsonStatus, Operation } from "../routes/table.ts";
 import type { Streams } from "../streams.ts";
@@ -12,6 +13,9 @@ export interface Call<O extends Operation> {
   readonly params: CheckedParams<O>;
   readonly query: CheckedQuery<O>;
   readonly body: CheckedBody<O>;
+  readonly guard: Guard;
+  /** Whether the request would still be answered. */
+  readonly isAllowed: () => boolean;
   readonly streams: Streams;
   /** Of live views: they have a limit of their own. */
   readonly watchers: Streams;

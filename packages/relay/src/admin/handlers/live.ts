@@ -16,7 +16,8 @@ const ATTEMPTS_WAITING_MAX = 200;
 
 export const liveHandlers: Handlers<keyof typeof liveRoutes> = {
   showOverview: (view, call) => answer(call, 200, view.overview()),
-  watchOverview: (_view, { response, watchers, watched }) => watched.watch(() => watchers.open(response, SSE_HEADERS)),
+  watchOverview: (_view, { response, watchers, watched, isAllowed }) =>
+    watched.watch(() => watchers.open(response, SSE_HEADERS), isAllowed),
   showHistory: streamHistory,
   showLane: (view, call) => answer(call, 200, laneDetail(view, call)),
   listRecentAttempts: (view, call) =>
@@ -104,7 +105,7 @@ async function watchAttempts(view: AdminView, call: Call<"watchAttempts">): Prom
   });
   const onGone = (): void => wake();
   stream.signal.addEventListener("abort", onGone, { once: true });
-  const stopHeartbeat = heartbeat(view.clock, stream);
+  const stopHeartbeat = heartbeat(view.clock, stream, call.isAllowed);
   try {
     if (!(await stream.write(": listening\n\n"))) return;
     while (!stream.signal.aborted) {

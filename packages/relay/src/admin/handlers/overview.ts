@@ -6,8 +6,8 @@ import type { overviewRoutes } from "../routes/overview.ts";
 import { answer, type Handlers } from "./call.ts";
 
 export const overviewHandlers: Handlers<keyof typeof overviewRoutes> = {
-  health: (view, { request, response }) => writeAnswer(response, fullHealth(view, request)),
-  ready: (view, { request, response }) => writeAnswer(response, fullReady(view, request)),
+  health: (view, { request, response, guard }) => writeAnswer(response, fullHealth(view, request, guard)),
+  ready: (view, { request, response, guard }) => writeAnswer(response, fullReady(view, request, guard)),
   metrics: async (view, { response }) => {
     const { text, contentType } = await view.metrics();
     writeAnswer(response, { status: 200, headers: { "content-type": contentType }, body: text });

@@ -6,7 +6,10 @@ import type { Call } from "./call.ts";
 import { chosenEnvironment } from "./lookup.ts";
 
 /** Streams events as they are stored, of one environment or of all. */
-export async function streamTail(view: AdminView, { response, query, streams }: Call<"tail">): Promise<void> {
+export async function streamTail(
+  view: AdminView,
+  { response, query, streams, isAllowed }: Call<"tail">,
+): Promise<void> {
   const { environment: name, source } = query;
   const environments = name === undefined ? view.environments() : [chosenEnvironment(view, name)];
   const plans = view.plan().filter(({ environment }) => environments.some((one) => one.name === environment));
@@ -15,7 +18,7 @@ export async function streamTail(view: AdminView, { response, query, streams }: 
   const stream = streams.open(response, SSE_HEADERS);
   // Tells the watcher that from here on nothing is missed.
   await stream.write(": listening\n\n");
-  const stopHeartbeat = heartbeat(view.clock, stream);
+  const stopHeartbeat = heartbeat(view.clock, stream, isAllowed);
   const filter = source === undefined ? {} : { source };
   try {
     await Promise.all(

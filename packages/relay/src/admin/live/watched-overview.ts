@@ -27,10 +27,10 @@ export class WatchedOverview {
   }
 
   /** Sends to a stream that `open` opens, until its reader is gone. */
-  async watch(open: () => Stream): Promise<void> {
+  async watch(open: () => Stream, isAllowed: () => boolean): Promise<void> {
     if (this.#refresh()) this.#wake();
     const stream = open();
-    const stopHeartbeat = heartbeat(this.#clock, stream);
+    const stopHeartbeat = heartbeat(this.#clock, stream, isAllowed);
     let wake = (): void => undefined;
     const onWake = (): void => wake();
     stream.signal.addEventListener("abort", onWake, { once: true });

@@ -66,6 +66,14 @@ export function refused(description: string, ...codes: readonly string[]): Probl
   return { description, type: PROBLEM_TYPE, schema: problem, codes };
 }
 
+const FOREIGN = refused("The request comes from a foreign page or host.", "unknown_host", "foreign_origin");
+const FOREIGN_OR_READ_ONLY = refused(
+  "The request comes from a foreign page or host, or has the read-only token.",
+  "unknown_host",
+  "foreign_origin",
+  "read_only",
+);
+
 /** What any route of its kind may answer before it runs. */
 function commonAnswers({ method, access = "guarded" }: RouteDefinition): Readonly<Record<number, RouteAnswer>> {
   const isProbe = access === "probe";
@@ -74,7 +82,7 @@ function commonAnswers({ method, access = "guarded" }: RouteDefinition): Readonl
     ...(isProbe || access === "open" ? {} : { 401: refused("The admin token is missing or wrong.", "unauthorized") }),
     ...(isProbe || access === "metrics"
       ? {}
-      : { 403: refused("The request comes from a foreign page or host.", "unknown_host", "foreign_origin") }),
+      : { 403: method === "GET" || access === "open" ? FOREIGN : FOREIGN_OR_READ_ONLY }),
     ...(method === "GET" ? {} : { 413: refused("The body is too large.", "body_too_large") }),
     ...(isProbe ? {} : { 415: refused("The body is not JSON by its content type.", "json_required") }),
   };

@@ -6,8 +6,15 @@ import { actionRoutes } from "./actions.ts";
 import { inspectionRoutes } from "./inspection.ts";
 import { liveRoutes } from "./live.ts";
 import { overviewRoutes } from "./overview.ts";
+import { sessionRoutes } from "./session.ts";
 
-export const ADMIN_ROUTES = { ...overviewRoutes, ...liveRoutes, ...inspectionRoutes, ...actionRoutes };
+export const ADMIN_ROUTES = {
+  ...overviewRoutes,
+  ...sessionRoutes,
+  ...liveRoutes,
+  ...inspectionRoutes,
+  ...actionRoutes,
+};
 
 export type AdminRoutes = typeof ADMIN_ROUTES;
 export type Operation = keyof AdminRoutes;

@@ -201,6 +201,22 @@ export const rotateRequest = component(
     .describe("A new key. It holds until the configuration's file has it."),
 );
 
+/** Longer ones are none: they are hashed before they are compared. */
+const TOKEN_MAX_CHARACTERS = 4_096;
+const tokenExpected = `a token of at most ${TOKEN_MAX_CHARACTERS} characters`;
+
+export const signInRequest = component(
+  "SignInRequest",
+  z
+    .strictObject({
+      token: z
+        .string(tokenExpected)
+        .max(TOKEN_MAX_CHARACTERS, tokenExpected)
+        .meta({ description: "The admin token, or the read-only one.", writeOnly: true }),
+    })
+    .describe("Who signs in."),
+);
+
 const positionExpected = "a whole number from 0";
 
 export const cursorRequest = component(

@@ -1,0 +1,151 @@
+/**
+ * Who is signed in with the page. A session is a random value in a cookie; here is only its hash,
+ * in memory: sessions end with the process, after twelve hours, when the token that began them
+ * changes, and the oldest one when there are too many.
+ *
+ * A browser sends a cookie of a host to every port of that host, so the value alone proves nothing
+ * about where a request comes from: guard.ts checks that as for all others.
+ */
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Clock } from "@waybill/core";
+import { peerOf } from "../intake/shares.ts";
+
+export type Role = "full" | "readOnly";
+
+export interface Tokens {
+  readonly token: string | undefined;
+  readonly readOnlyToken: string | undefined;
+}
+
+interface Session {
+  readonly role: Role;
+  /** Of the token that began it. */
+  readonly token: Buffer;
+  /** Monotonic. */
+  readonly endsAt: number;
+}
+
+export const SESSION_COOKIE = "waybill_session";
+const SESSION_S = 12 * 3_600;
+const SECOND_MS = 1_000;
+const SESSIONS_MAX = 100;
+const VALUE_BYTES = 32;
+/** Of one name a request may have several cookies: those of other paths. */
+const COOKIES_MAX = 4;
+
+const FAILURES_MAX = 10;
+const FAILURES_WINDOW_MS = 60_000;
+/** Addresses that are remembered; then the oldest is forgotten. */
+const ADDRESSES_MAX = 10_000;
+
+interface Failures {
+  readonly beganAt: number;
+  count: number;
+}
+
+export class Sessions {
+  readonly #clock: Clock;
+  readonly #sessions = new Map<string, Session>();
+  readonly #failures = new Map<string, Failures>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Begins a session; the value of its `set-cookie`. */
+  open(role: Role, tokens: Tokens, request: IncomingMessage): string {
+    const value = randomBytes(VALUE_BYTES).toString("base64url");
+    const token = digestOf(tokenOf(role, tokens) ?? "");
+    for (const [oldest] of this.#sessions) {
+      if (this.#sessions.size < SESSIONS_MAX) break;
+      this.#sessions.delete(oldest);
+    }
+    this.#sessions.set(keyOf(value), { role, token, endsAt: this.#clock.monotonic() + SESSION_S * SECOND_MS });
+    return cookieText(value, SESSION_S, request);
+  }
+
+  /** Ends the request's session, if it has one; the value of the `set-cookie` that removes it. */
+  end(request: IncomingMessage): string {
+    for (const value of valuesOf(request)) this.#sessions.delete(keyOf(value));
+    return cookieText("", 0, request);
+  }
+
+  roleOf(request: IncomingMessage, tokens: Tokens): Role | undefined {
+    for (const value of valuesOf(request)) {
+      const key = keyOf(value);
+      const session = this.#sessions.get(key);
+      if (session === undefined) continue;
+      const current = tokenOf(session.role, tokens);
+      const holds = current !== undefined && timingSafeEqual(digestOf(current), session.token);
+      if (holds && this.#clock.monotonic() < session.endsAt) return session.role;
+      this.#sessions.delete(key);
+    }
+    return undefined;
+  }
+
+  /** How long this address has to wait before it may try a token again, in ms; 0: it may. */
+  waitMs(request: IncomingMessage): number {
+    const failures = this.#failures.get(peerOf(request.socket.remoteAddress));
+    if (failures === undefined || failures.count < FAILURES_MAX) return 0;
+    return Math.max(0, failures.beganAt + FAILURES_WINDOW_MS - this.#clock.monotonic());
+  }
+
+  /** A token was wrong. */
+  failed(request: IncomingMessage): void {
+    const now = this.#clock.monotonic();
+    const peer = peerOf(request.socket.remoteAddress);
+    const known = this.#failures.get(peer);
+    if (known !== undefined && now - known.beganAt < FAILURES_WINDOW_MS) {
+      known.count += 1;
+      return;
+    }
+    this.#failures.delete(peer);
+    for (const [oldest] of this.#failures) {
+      if (this.#failures.size < ADDRESSES_MAX) break;
+      this.#failures.delete(oldest);
+    }
+    this.#failures.set(peer, { beganAt: now, count: 1 });
+  }
+}
+
+/** Whether a request has a cookie of ours: a browser may have sent it by itself. */
+export function hasSessionCookie(request: IncomingMessage): boolean {
+  return valuesOf(request).length > 0;
+}
+
+/** Whose token it is, compared in constant time. */
+export function roleOfToken(given: string, tokens: Tokens): Role | undefined {
+  const digest = digestOf(given);
+  const isFull = tokens.token !== undefined && timingSafeEqual(digest, digestOf(tokens.token));
+  const isReadOnly = tokens.readOnlyToken !== undefined && timingSafeEqual(digest, digestOf(tokens.readOnlyToken));
+  if (isFull) return "full";
+  return isReadOnly ? "readOnly" : undefined;
+}
+
+function tokenOf(role: Role, { token, readOnlyToken }: Tokens): string | undefined {
+  return role === "full" ? token : readOnlyToken;
+}
+
+function valuesOf({ headers }: IncomingMessage): readonly string[] {
+  const values: string[] = [];
+  for (const pair of (headers.cookie ?? "").split(";")) {
+    const [name, value] = pair.trim().split("=");
+    if (name === SESSION_COOKIE && value !== undefined && values.length < COOKIES_MAX) values.push(value);
+  }
+  return values;
+}
+
+function cookieText(value: string, maxAgeS: number, { headers }: IncomingMessage): string {
+  const [proto = ""] = String(headers["x-forwarded-proto"] ?? "").split(",");
+  const secure = proto.trim().toLowerCase() === "https" ? "; Secure" : "";
+  return `${SESSION_COOKIE}=${value}; HttpOnly; SameSite=Strict; Path=/; Max-Age=${maxAgeS}${secure}`;
+}
+
+function keyOf(value: string): string {
+  return digestOf(value).toString("base64");
+}
+
+function digestOf(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
