@@ -20,7 +20,7 @@ const FAILED = { environment: "production", destination: "crm", mode: "failed", 
 async function serve(view: Partial<AdminView>): Promise<{ readonly url: string; readonly errors: unknown[] }> {
   const errors: unknown[] = [];
   const whole = {
-    guard: () => ({ hosts: [], token: undefined }),
+    guard: () => ({ hosts: [], readOnlyToken: undefined, token: undefined }),
     clock: new VirtualClock(0),
     drain: new Drain(),
     stopping: new AbortController().signal,
@@ -60,7 +60,7 @@ test("a defect is one 500 with a stable code and one log line, without its messa
 test("health is red while a defect has stopped a lane, and names it to those who may know", async () => {
   const lanes = [FAILED, { environment: "production", destination: "ok", mode: "idle" }] as const;
   const { url } = await serve({
-    guard: () => ({ hosts: [], token: TOKEN }),
+    guard: () => ({ hosts: [], readOnlyToken: undefined, token: TOKEN }),
     readiness: () => ({ ready: true, components: [], lanes }),
   });
   const trusted = await send(url, "GET", "/health", "", { authorization: `Bearer ${TOKEN}` });
