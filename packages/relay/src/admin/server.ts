@@ -9,6 +9,7 @@ import { Connections } from "./connections.ts";
 import { type Guard, refusalOf } from "./guard.ts";
 import { actionHandlers } from "./handlers/actions.ts";
 import type { Call, Handler, Handlers } from "./handlers/call.ts";
+import { eventHandlers } from "./handlers/events.ts";
 import { inspectionHandlers } from "./handlers/inspection.ts";
 import { liveHandlers } from "./handlers/live.ts";
 import { overviewHandlers } from "./handlers/overview.ts";
@@ -19,7 +20,7 @@ import type { RouteDefinition } from "./routes/route.ts";
 import { ADMIN_ROUTES, type Operation } from "./routes/table.ts";
 import { Sessions } from "./sessions.ts";
 import { StaticFiles, wantsPage } from "./static-files.ts";
-import { LIVE_VIEWS, Streams } from "./streams.ts";
+import { LIVE_VIEWS, SCANS, Slots, Streams } from "./streams.ts";
 import { bodyOf, checkedBody, checkedParams, checkedQuery } from "./validation.ts";
 import type { AdminView } from "./view.ts";
 
@@ -42,6 +43,7 @@ const HANDLERS: Handlers = {
   ...sessionHandlers,
   ...overviewHandlers,
   ...liveHandlers,
+  ...eventHandlers,
   ...inspectionHandlers,
   ...actionHandlers,
 };
@@ -57,6 +59,7 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   const router = routerOf();
   const streams = new Streams(view.clock, view.stopping);
   const watchers = new Streams(view.clock, view.stopping, LIVE_VIEWS);
+  const scans = new Slots(SCANS);
   const watched = new WatchedOverview(view.clock, () => view.overview());
   const server = createServer({
     ServerResponse: view.drain.Response,
@@ -86,7 +89,7 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
     const isAllowed = (): boolean => refusalOf(request, access, guard()) === undefined;
     const given = { params, query, body, guard: guard(), isAllowed };
     // The schemas have just seen to it that it is so.
-    const call = { request, response, streams, watchers, watched, ...given } as Call<Operation>;
+    const call = { request, response, streams, watchers, watched, scans, ...given } as Call<Operation>;
     await connections.work(request, response, () => handler(view, call));
   };
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {

@@ -20,6 +20,35 @@ export const LIVE_VIEWS: StreamLimit = { max: 64, what: "live views" };
 /** A reader that takes nothing for so long is gone, or does harm. */
 const STALLED_MS = 60_000;
 
+/** Each reads as fast as the disk gives, and is looked through in turns of its own. */
+export const SCANS: StreamLimit = { max: 4, what: "searches" };
+
+/** Requests of a kind that go on at the same time. */
+export class Slots {
+  readonly #limit: StreamLimit;
+  #taken = 0;
+
+  constructor(limit: StreamLimit) {
+    this.#limit = limit;
+  }
+
+  /** Throws a refusal when there are too many already. */
+  async use<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#taken >= this.#limit.max) throw tooMany(this.#limit);
+    this.#taken += 1;
+    try {
+      return await run();
+    } finally {
+      this.#taken -= 1;
+    }
+  }
+}
+
+function tooMany({ max, what }: StreamLimit): Refusal {
+  const message = `There are ${max} ${what} already; end one.`;
+  return new Refusal(problem(503, "too_many_streams", message, { "retry-after": "5" }));
+}
+
 export interface Stream {
   /** Aborts when the reader is gone. */
   readonly signal: AbortSignal;
@@ -43,12 +72,7 @@ export class Streams {
 
   /** Begins an answer. Throws a refusal when there are too many already. */
   open(response: ServerResponse, headers: Readonly<Record<string, string>>): Stream {
-    if (this.#stopping.aborted || this.#open.size >= this.#limit.max)
-      throw new Refusal(
-        problem(503, "too_many_streams", `There are ${this.#limit.max} ${this.#limit.what} already; end one.`, {
-          "retry-after": "5",
-        }),
-      );
+    if (this.#stopping.aborted || this.#open.size >= this.#limit.max) throw tooMany(this.#limit);
     const controller = new AbortController();
     this.#open.add(response);
     response.once("close", () => {

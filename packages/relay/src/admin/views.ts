@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type * as actions from "./schemas/actions.ts";
 import type { View } from "./schemas/common.ts";
+import type * as events from "./schemas/events.ts";
 import type * as inspection from "./schemas/inspection.ts";
 import type * as lanes from "./schemas/lanes.ts";
 import type * as live from "./schemas/live.ts";
@@ -41,6 +42,9 @@ export type History = View<typeof live.history>;
 export type LaneDetail = View<typeof lanes.laneDetail>;
 export type RecentAttempt = View<typeof lanes.recentAttempt>;
 export type RecentAttempts = View<typeof lanes.recentAttempts>;
+
+export type StoredEvent = View<typeof events.storedEvent>;
+export type SearchAnswer = View<typeof events.searchResult>;
 
 export type AttemptView = View<typeof inspection.attempt>;
 export type TraceReplay = View<typeof inspection.traceReplay>;

@@ -18,26 +18,46 @@ export function settingsOf(config: DestinationConfig): Readonly<Record<string, u
   for (const [name, value] of Object.entries(config)) {
     if (value === undefined || NOT_SETTINGS.includes(name)) continue;
     // A proxy's address may have a password in it, and certificates are long.
-    settings[name] = name === "outbound" ? "(set by proxy or ca)" : shown(config, [name], value);
+    settings[name] = name === "outbound" ? "(set by proxy or ca)" : replaced(config, [name], value, masked);
   }
   return settings;
 }
 
-function shown(config: DestinationConfig, path: Path, value: unknown): unknown {
+/** The same destination with a word in place of each secret. Addresses stay; it has no proxy. */
+export function withoutSecrets(config: DestinationConfig): DestinationConfig {
+  const replace: Replace = (value) => (isAddress(value) || value === "" ? value : NOT_SHOWN);
+  const entries = Object.entries(config).map(([name, value]) => [name, replaced(config, [name], value, replace)]);
+  return { ...(Object.fromEntries(entries) as unknown as DestinationConfig), outbound: undefined } as DestinationConfig;
+}
+
+/** It may be a part of a header, a path or an address. */
+const NOT_SHOWN = "not-shown";
+
+type Replace = (value: unknown) => unknown;
+
+function replaced(config: DestinationConfig, path: Path, value: unknown, replace: Replace): unknown {
   const found = schemaAt(destinationSchema as z.core.$ZodType, path, config);
   const meta = found === undefined ? {} : metaOf(found.schema);
-  if (meta["writeOnly"] === true) return masked(value);
+  if (value === undefined) return undefined;
+  if (meta["writeOnly"] === true) return replace(value);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const { additionalProperties } = meta;
   const hidesAll = (additionalProperties as { readonly writeOnly?: boolean } | undefined)?.writeOnly === true;
   return Object.fromEntries(
-    Object.entries(value).map(([name, one]) => [name, hidesAll ? masked(one) : shown(config, [...path, name], one)]),
+    Object.entries(value).map(([name, one]) => [
+      name,
+      hidesAll ? replace(one) : replaced(config, [...path, name], one, replace),
+    ]),
   );
 }
 
 function masked(value: unknown): unknown {
   if (value === "") return "";
-  if (typeof value !== "string" || !/^https?:\/\//i.test(value) || !URL.canParse(value)) return SECRET;
+  if (!isAddress(value)) return SECRET;
   const { origin, pathname, search } = new URL(value);
   return pathname === "/" && search === "" ? origin : `${origin}/…`;
+}
+
+function isAddress(value: unknown): value is string {
+  return typeof value === "string" && /^https?:\/\//i.test(value) && URL.canParse(value);
 }

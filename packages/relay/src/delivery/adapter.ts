@@ -7,5 +7,5 @@ import type { FileWriter } from "./file-writer.ts";
 export interface DestinationAdapter<Config extends DestinationConfig = DestinationConfig>
   extends OutboundAdapter<Config> {
   /** Where its requests go instead of the network. */
-  transport?(config: Config, writer: FileWriter): Transport;
+  transport?(config: Config, writer: Pick<FileWriter, "transport">): Transport;
 }

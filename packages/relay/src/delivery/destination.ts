@@ -20,6 +20,7 @@ import {
   fatesOf,
   heldBy,
   type Log,
+  type LogRecord,
   LogStore,
   openLaneState,
   type Position,
@@ -39,7 +40,9 @@ import type { SenderSettings } from "./extension.ts";
 import { FileWriter } from "./file-writer.ts";
 import { LaneActivity } from "./lane-activity.ts";
 import { type CursorMove, moveCursor } from "./move-cursor.ts";
+import { type Preview, previewOf } from "./preview.ts";
 import { createDestinationSender, type DestinationSender } from "./senders.ts";
+import { takesFrom } from "./source-filter.ts";
 
 export interface DestinationOptions {
   readonly environment: string;
@@ -390,6 +393,14 @@ export class Destination {
     // It ends waits too.
     else this.#lane.reconfigure({});
     return true;
+  }
+
+  /** What the vendor gets of an event of the log: see {@link previewOf}. */
+  preview(record: LogRecord, index: number): Promise<Preview> {
+    const { runtime, settings } = this.#options;
+    if (!takesFrom(this.#config, record.source))
+      return Promise.resolve({ sent: null, contentType: null, why: "source" });
+    return previewOf(record, index, { config: this.#config, runtime, settings });
   }
 
   /** The last resort: see {@link moveCursor}. */

@@ -45,9 +45,11 @@ export interface DestinationSender extends Sender {
 
 export interface DestinationSenderOptions extends ExtensionOptions {
   /** Of a destination that is a file; it outlives the sender, and is closed by who made it. */
-  readonly writer: FileWriter;
+  readonly writer: Pick<FileWriter, "transport">;
   /** Of all requests to the destination; it outlives the sender. */
   readonly limiter: Limiter;
+  /** Nothing is sent: no connection of a vendor's SDK is made either. Default: false. */
+  readonly isPreview?: boolean;
 }
 
 export function createDestinationSender(options: DestinationSenderOptions): DestinationSender {
@@ -59,7 +61,7 @@ export function createDestinationSender(options: DestinationSenderOptions): Dest
   const plain = chain();
   const own = chain(inOwnFormat(adapter, config, choose));
   const foreign = adapter.fromCanonical === undefined ? own : chain(translated(adapter, config, choose));
-  const extension = extensionOf(options);
+  const extension = options.isPreview === true ? undefined : extensionOf(options);
   const extended = new Map<Rewrite, Sender>();
   const routeOf = ({ metadata }: Batch): Sender => {
     if (!isInFormatOf(adapter, metadata)) return foreign;

@@ -113,7 +113,8 @@ function traceDestinations(
   );
 }
 
-async function recordAt(log: Log, position: Position): Promise<LogRecord | undefined> {
+/** The record that has a position; `undefined` where there is none. **Errors**: `WAYBILL_DISK`. */
+export async function recordAt(log: Log, position: Position): Promise<LogRecord | undefined> {
   if (position < log.first) return undefined;
   const reader = log.reader({ position });
   try {

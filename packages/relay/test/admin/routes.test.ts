@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WaybillError } from "@waybill/core";
+import { nodeClock } from "@waybill/node";
 import { VirtualClock } from "@waybill/testing";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { answersOf, PROBLEM_TYPE, type RouteDefinition } from "../../src/admin/routes/route.ts";
@@ -29,6 +30,7 @@ const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
 const LANE = { environment: "test", destination: "emulator" };
 const NOWHERE = { environment: "nowhere", destination: "emulator" };
 const PATHS: Readonly<Record<string, string>> = {
+  position: "0",
   environment: "test",
   destination: "emulator",
   source: "web",
@@ -148,11 +150,11 @@ test.each(operations.filter((operation) => answersOf(routeOf(operation))[404] !=
   "%s answers 404 for what is not there",
   async (operation) => {
     const params = Object.fromEntries(
-      Object.keys(PATHS).map((name) => [name, name === "positions" ? "999" : "nowhere"]),
+      Object.keys(PATHS).map((name) => [name, name.startsWith("position") ? "999" : "nowhere"]),
     );
     const body = bodyOf(operation);
     const hasBody = routeOf(operation).body !== undefined;
-    const inQuery: readonly Operation[] = ["tail", "showHistory"];
+    const inQuery: readonly Operation[] = ["tail", "showHistory", "searchEvents"];
     const query = inQuery.includes(operation) ? { environment: "nowhere" } : {};
     expect((await ask(url, operation, { params, query, ...(hasBody ? { body } : {}) })).status).toBe(404);
   },
@@ -182,6 +184,8 @@ test("what shows single events answers as documented", async () => {
   expect((await ask(url, "traceReceipt", { params: { environment: "test", positions: "0+2,2" } })).json).toHaveProperty(
     "events.2",
   );
+  expect((await ask(url, "showEvent")).json).toMatchObject({ position: 0, name: "Good" });
+  expect((await ask(url, "searchEvents", { query: { name: "Bad" } })).json).toHaveProperty("events.1");
   const page = await ask(url, "listDeadLetters", { params: LANE, query: { limit: 1 } });
   expect(page.json).toMatchObject({ deadLetters: [{ deadLetterId: 0 }], next: 0 });
   const chosen = await ask(url, "listDeadLetters", { params: LANE, query: { id: "1", since: 0 } });
@@ -331,6 +335,9 @@ test("live views send what is there and what changes as documented, and the 65th
   await until(() => messages().length > 1);
 });
 
+const later = (delayMs: number): Promise<number> =>
+  new Promise((resolve) => void nodeClock.after(delayMs, () => resolve(0), true));
+
 /** The server before a view of our making: states that a relay is seldom in. */
 async function serve(view: object): Promise<string> {
   const whole = {
@@ -409,6 +416,17 @@ test.each([
     const answer = await send(at, method, path, body ?? "", body === undefined ? {} : JSON_TYPE);
     expect(answer, operation).toMatchObject({ status, json: { code } });
   }
+});
+
+test("a fifth search at the same time is refused as documented", async () => {
+  const reader = { read: () => new Promise(() => undefined), close: () => Promise.resolve() };
+  const environment = { name: "e", log: { first: 0, head: 1, reader: () => reader } };
+  const at = await serve({ environments: () => [environment] });
+  for (let index = 0; index < 4; index++) void send(at, "GET", "/v1/search", "", {}).catch(() => undefined);
+  await until(async () => {
+    const answers = [ask(at, "searchEvents").then(({ status }) => status), later(20)];
+    return (await Promise.race(answers)) === 503;
+  });
 });
 
 test.each([

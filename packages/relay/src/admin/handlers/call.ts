@@ -3,7 +3,7 @@ import { writeJson } from "../../intake/answers.ts";
 import type { Guard } from "../guard.ts";
 import type { WatchedOverview } from "../live/watched-overview.ts";
 import type { CheckedBody, CheckedParams, CheckedQuery, JsonBody, JsonStatus, Operation } from "../routes/table.ts";
-import type { Streams } from "../streams.ts";
+import type { Slots, Streams } from "../streams.ts";
 import type { AdminView } from "../view.ts";
 
 /** A request that has passed the guard and its route's schemas. */
@@ -20,6 +20,8 @@ export interface Call<O extends Operation> {
   /** Of live views: they have a limit of their own. */
   readonly watchers: Streams;
   readonly watched: WatchedOverview;
+  /** For what reads much. */
+  readonly scans: Slots;
 }
 
 export type Handler<O extends Operation> = (view: AdminView, call: Call<O>) => unknown;

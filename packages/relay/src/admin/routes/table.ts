@@ -3,6 +3,7 @@ import { own } from "@waybill/core";
 import type { z } from "zod";
 import type { View } from "../schemas/common.ts";
 import { actionRoutes } from "./actions.ts";
+import { eventRoutes } from "./events.ts";
 import { inspectionRoutes } from "./inspection.ts";
 import { liveRoutes } from "./live.ts";
 import { overviewRoutes } from "./overview.ts";
@@ -12,6 +13,7 @@ export const ADMIN_ROUTES = {
   ...overviewRoutes,
   ...sessionRoutes,
   ...liveRoutes,
+  ...eventRoutes,
   ...inspectionRoutes,
   ...actionRoutes,
 };

@@ -105,9 +105,35 @@ export const receiptPath = z.strictObject({
     .describe("A receipt as the header `waybill-receipt` has it after the environment, or one position."),
 });
 
+export const eventPath = z.strictObject({
+  environment: textParameter("Name of the environment."),
+  position: wholeNumber("Position of the event in the log.", { min: 0, max: Number.MAX_SAFE_INTEGER - 1 }),
+});
+
+const names = {
+  type: textParameter(
+    "Only events of this type: track, identify and so on, whatever their vendor calls it.",
+  ).exactOptional(),
+  name: textParameter("Only events of this name.").exactOptional(),
+  user: textParameter("Only events of this user id or anonymous id.").exactOptional(),
+};
+
+export const searchQuery = z.strictObject({
+  environment: textParameter("The environment. May be left out when there is only one.").exactOptional(),
+  source: textParameter("Only events of this source.").exactOptional(),
+  ...names,
+  since: time("Only events received then or later.").exactOptional(),
+  until: time("Only events received before then.").exactOptional(),
+  from: wholeNumber("Begin at this position: the `next` of the answer before.", {
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER - 1,
+  }).exactOptional(),
+});
+
 export const tailQuery = z.strictObject({
   environment: textParameter("Only events of this environment.").exactOptional(),
   source: textParameter("Only events of this source.").exactOptional(),
+  ...names,
 });
 
 export const traceQuery = z.strictObject({

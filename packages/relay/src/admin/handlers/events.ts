@@ -1,0 +1,73 @@
+/** Handlers of the routes that show stored events. */
+import type { Clock } from "@waybill/core";
+import { eventText, namesOf } from "../../delivery/event-names.ts";
+import { searchLog, Turns } from "../../delivery/log-search.ts";
+import { recordAt } from "../../delivery/tracer.ts";
+import type { Environment } from "../../environment.ts";
+import { invalid, unknown } from "../refusal.ts";
+import type { eventRoutes } from "../routes/events.ts";
+import type { AdminView } from "../view.ts";
+import type { StoredEvent } from "../views.ts";
+import { answer, type Handlers } from "./call.ts";
+import { chosenEnvironment } from "./lookup.ts";
+
+const LIMITS = { maxBytes: 1024 ** 3, maxEvents: 100, maxMs: 10_000 };
+
+export const eventHandlers: Handlers<keyof typeof eventRoutes> = {
+  showEvent: async (view, call) => {
+    const environment = chosenEnvironment(view, call.params.environment);
+    const { position } = call.params;
+    const found = await eventAt(environment, position, view.clock);
+    if (found === undefined)
+      throw unknown(
+        "unknown_event",
+        `The log of ${environment.name} has no event at position ${position}, or no more.`,
+      );
+    answer(call, 200, found);
+  },
+  searchEvents: async (view, call) => {
+    const { query, scans } = call;
+    const environment = environmentOf(view, query.environment);
+    const gone = new AbortController();
+    call.response.once("close", () => gone.abort());
+    const { since: sinceMs, until: untilMs, environment: _name, ...names } = query;
+    const choice = { ...names, sinceMs, untilMs, signal: AbortSignal.any([gone.signal, view.stopping]) };
+    const result = await scans.use(() => searchLog(environment.log, choice, { clock: view.clock, limits: LIMITS }));
+    answer(call, 200, { environment: environment.name, ...result });
+  },
+};
+
+/** Where there is one, it need not be named. */
+function environmentOf(view: AdminView, name: string | undefined): Environment {
+  if (name !== undefined) return chosenEnvironment(view, name);
+  const [only, ...more] = view.environments();
+  if (only === undefined) throw unknown("unknown_environment", "There is no environment.");
+  if (more.length > 0) throw invalid("The query parameter environment is missing: there are several.");
+  return only;
+}
+
+async function eventAt(environment: Environment, position: number, clock: Clock): Promise<StoredEvent | undefined> {
+  const { log, name } = environment;
+  const record = position < log.head ? await recordAt(log, position) : undefined;
+  if (record === undefined) return undefined;
+  const index = position - record.first;
+  const text = eventText(record, index);
+  const destinations: StoredEvent["destinations"][number][] = [];
+  const turns = new Turns(clock);
+  // One after another: each makes a whole chain of senders.
+  for (const destination of environment.destinations()) {
+    await turns.yield();
+    const preview = await destination.preview(record, index);
+    destinations.push({ name: destination.config.name, vendor: destination.config.vendor, ...preview });
+  }
+  return {
+    environment: name,
+    position,
+    source: record.source,
+    receivedAt: record.receivedAtMs,
+    receipt: `${name}/${position}+1`,
+    ...namesOf(text, record.metadata),
+    event: text,
+    destinations,
+  };
+}
