@@ -85,9 +85,15 @@ function addRetry(group: Command, io: Io): void {
     .addHelpText("after", "\nExample:\n  waybill dead-letters retry production/segment --reason 'unknown field'")
     .action(async (lane: string, options: FilterOptions & { readonly rate?: number }) => {
       const query = { ...filterOf(options), eventsPerSecond: options.rate };
-      const replay = await callAdmin(options, io, "retryDeadLetters", { params: paramsOf(lane), query });
-      const events = understood(options, () => replay.account.accepted);
-      say(io, `Replay ${replay.id} sends ${counted(events, "event")} again; waybill replay list shows how it goes.`);
+      const answer = await callAdmin(options, io, "retryDeadLetters", { params: paramsOf(lane), query });
+      say(
+        io,
+        understood(options, () =>
+          "events" in answer
+            ? `${counted(answer.events, "event")} would be sent.`
+            : `Replay ${answer.id} sends ${counted(answer.account.accepted, "event")} again; waybill replay list shows how it goes.`,
+        ),
+      );
     });
 }
 

@@ -106,6 +106,8 @@ export class DeadLetters {
   readonly #states: Map<Position, Pick<Mark, "state" | "atMs">>;
   /** Batches that the ledger does not have yet: how many dead letters there were before each. */
   readonly #keeping = new Map<LogBatch, Position>();
+  /** Absent when a mark or damage has changed it. */
+  #marked: Pick<DeadLetterCounts, "retried" | "discarded"> | undefined;
   /** That {@link list} found to be unreadable: a damaged disk took their record. */
   readonly #damaged = new Set<Position>();
   /** Positions of events that the lane may settle again, after a crash. */
@@ -160,12 +162,15 @@ export class DeadLetters {
    */
   counts(): DeadLetterCounts {
     const damaged = this.#damaged.size;
-    const counts = { waiting: this.log.head - this.log.first - damaged, retried: 0, discarded: 0, damaged };
-    for (const [id, { state }] of this.#states) {
-      if (state === "waiting" || this.#damaged.has(id)) continue;
-      counts[state] += 1;
-      counts.waiting -= 1;
-    }
+    this.#marked ??= this.#countMarked();
+    const { retried, discarded } = this.#marked;
+    return { waiting: this.log.head - this.log.first - damaged - retried - discarded, retried, discarded, damaged };
+  }
+
+  /** They may be many, and counts are read often. */
+  #countMarked(): Pick<DeadLetterCounts, "retried" | "discarded"> {
+    const counts = { retried: 0, discarded: 0 };
+    for (const [id, { state }] of this.#states) if (state !== "waiting" && !this.#damaged.has(id)) counts[state] += 1;
     return counts;
   }
 
@@ -258,7 +263,7 @@ export class DeadLetters {
       next = record.first + record.count;
       if (deadLetters.length < record.count) {
         const readable = new Set(deadLetters.map(({ deadLetterId }) => deadLetterId));
-        for (let id = record.first; id < next; id++) if (!readable.has(id)) this.#damaged.add(id);
+        for (let id = record.first; id < next; id++) if (!readable.has(id)) this.#noteDamage(id, id + 1);
       }
       for (const dead of deadLetters) {
         const { deadLetterId } = dead;
@@ -271,7 +276,10 @@ export class DeadLetters {
 
   /** Nothing could be read there, though retention has not removed it. */
   #noteDamage(from: Position, to: Position): void {
-    for (let id = Math.max(from, this.log.first); id < to; id++) this.#damaged.add(id);
+    for (let id = Math.max(from, this.log.first); id < to; id++) {
+      this.#damaged.add(id);
+      this.#marked = undefined;
+    }
   }
 
   /** The dead letter of the event at `position` of the log it came from. */
@@ -301,6 +309,7 @@ export class DeadLetters {
       }),
     );
     for (const id of deadLetterIds) this.#states.set(id, { state, atMs });
+    this.#marked = undefined;
   }
 
   /** What would be the first dead letter after {@link retain}. */
@@ -313,6 +322,7 @@ export class DeadLetters {
     await this.log.retain(limits, nowMs, this.log.head);
     for (const ids of [this.#states, this.#damaged])
       for (const id of ids.keys()) if (id < this.log.first) ids.delete(id);
+    this.#marked = undefined;
     // A mark is never needed longer than its dead letter.
     await this.#marks.retain(limits, nowMs, this.#marks.head);
   }

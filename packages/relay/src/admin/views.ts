@@ -54,6 +54,7 @@ export type TracedEvent = View<typeof inspection.tracedEvent>;
 export type Trace = View<typeof inspection.trace>;
 export type DeadLetterView = View<typeof inspection.deadLetter>;
 export type DeadLetterPage = View<typeof inspection.deadLetterPage>;
+export type DeadLetterReasons = View<typeof inspection.deadLetterReasons>;
 export type TailEvent = View<typeof inspection.tailEvent>;
 
 export type ReloadResult = View<typeof actions.reloadResult>;

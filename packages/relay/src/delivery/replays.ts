@@ -32,6 +32,7 @@ import {
 import { accountView } from "../admin/account-view.ts";
 import type { ReplayView, TraceDestination, TraceReplay } from "../admin/views.ts";
 import { chosenPieces } from "./chosen-events.ts";
+import { chosenDeadLetters } from "./dead-letter-choice.ts";
 import type { Destination } from "./destination.ts";
 import { abandoned, parseReplay, type ReplayChoice, type StoredReplay } from "./stored-replay.ts";
 
@@ -368,7 +369,7 @@ export class Replays {
     }
     if (destination === undefined) return;
     const filter = { state: "waiting", ...choice.deadLetters } as const;
-    for await (const dead of destination.deadLetters.list(filter, from, to))
+    for await (const dead of chosenDeadLetters(destination.deadLetters, filter, { from, to }))
       yield { record: originalRecord(dead), start: 0, end: 1 };
   }
 

@@ -1,8 +1,9 @@
 /** What is in a replay's state file, and what is believed of it. */
-import { type DeadLetterFilter, isCount, isDropped, isFateTail, isObject, type ReplayState } from "@waybill/log";
+import { isCount, isDropped, isFateTail, isObject, type ReplayState } from "@waybill/log";
 import type { LogChoice } from "./chosen-events.ts";
+import type { DeadLetterChoice } from "./dead-letter-choice.ts";
 
-export type ReplayChoice = { readonly log: LogChoice } | { readonly deadLetters: DeadLetterFilter };
+export type ReplayChoice = { readonly log: LogChoice } | { readonly deadLetters: DeadLetterChoice };
 
 export interface StoredReplay extends ReplayState {
   readonly id: string;
@@ -54,7 +55,7 @@ export function parseReplay(value: unknown, id: string): StoredReplay | undefine
 /** Earlier versions wrote the ids of chosen dead letters as `letters`. */
 function withIds(replay: StoredReplay): StoredReplay {
   if ("log" in replay.choice) return replay;
-  const { letters, ...filter } = replay.choice.deadLetters as DeadLetterFilter & {
+  const { letters, ...filter } = replay.choice.deadLetters as DeadLetterChoice & {
     readonly letters?: readonly number[];
   };
   return letters === undefined ? replay : { ...replay, choice: { deadLetters: { ...filter, deadLetterIds: letters } } };
@@ -78,11 +79,11 @@ function isLogChoice(value: unknown): boolean {
 
 function isFilter(value: unknown): boolean {
   if (!isObject(value)) return false;
-  const { letters, deadLetterIds, state, source, reason, sinceMs, untilMs } = value;
+  const { letters, deadLetterIds, state, source, reason, sinceMs, untilMs, name, user } = value;
   return (
     [letters, deadLetterIds].every((ids) => ids === undefined || (Array.isArray(ids) && ids.every(isCount))) &&
     [sinceMs, untilMs].every(isNumberIfGiven) &&
-    [state, source, reason].every(isTextIfGiven)
+    [state, source, reason, name, user].every(isTextIfGiven)
   );
 }
 

@@ -112,7 +112,7 @@ test("dead letters: listed, filtered, exported, discarded, and sent again with t
   expect(exported.text.split("\n").filter((line) => line !== "")).toHaveLength(3);
   expect(exported.text).toContain('"big":12345678901234567890');
 
-  expect(await admin(world, "POST", `${path}/discard?id=2`)).toEqual({ discarded: 1 });
+  expect(await admin(world, "POST", `${path}/discard?id=2`)).toEqual({ events: 1, discarded: 1 });
   world.emulator.refuse(() => false);
   const replay = await admin<ReplayView>(world, "POST", `${path}/retry`);
   expect(replay).toMatchObject({ of: "dead letters", account: { accepted: 2 } });

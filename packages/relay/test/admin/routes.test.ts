@@ -190,6 +190,11 @@ test("what shows single events answers as documented", async () => {
   expect(page.json).toMatchObject({ deadLetters: [{ deadLetterId: 0 }], next: 0 });
   const chosen = await ask(url, "listDeadLetters", { params: LANE, query: { id: "1", since: 0 } });
   expect(chosen.json).toHaveProperty("deadLetters.0.attempts.0");
+  expect((await ask(url, "listReasons", { params: LANE })).json).toMatchObject({
+    groups: [{ waiting: 2, example: 1 }],
+  });
+  const counted = await ask(url, "retryDeadLetters", { params: LANE, query: { dryRun: "true" } });
+  expect(counted).toMatchObject({ status: 200, json: { events: 2 } });
   expect((await ask(url, "exportDeadLetters", { params: LANE })).text.trim().split("\n")).toHaveLength(2);
   expect((await ask(url, "exportDeadLetters", { params: NOWHERE })).status).toBe(404);
 });
@@ -214,7 +219,10 @@ test("what changes the relay answers as documented", async () => {
   expect((await ask(url, "listReplays")).json).toHaveLength(1);
   const id = String(started.json["id"]);
   expect((await ask(url, "cancelReplay", { params: { environment: "test", id } })).status).toBe(204);
-  expect((await ask(url, "discardDeadLetters", { params: LANE, query: { id: 1 } })).json).toEqual({ discarded: 1 });
+  expect((await ask(url, "discardDeadLetters", { params: LANE, query: { id: 1 } })).json).toEqual({
+    events: 1,
+    discarded: 1,
+  });
   world.emulator.refuse(() => false);
   expect((await ask(url, "retryDeadLetters", { params: LANE, query: { eventsPerSecond: 9 } })).status).toBe(202);
   await until(() => world.relay.accounts().replays[1]?.state === "done");
@@ -419,21 +427,30 @@ test.each([
 });
 
 test("a fifth search at the same time is refused as documented", async () => {
+  const hangs = { list: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }) }) };
   const reader = { read: () => new Promise(() => undefined), close: () => Promise.resolve() };
-  const environment = { name: "e", log: { first: 0, head: 1, reader: () => reader } };
-  const at = await serve({ environments: () => [environment] });
+  const log = { first: 0, head: 1, reader: () => reader };
+  const environment = { name: "e", log, destination: () => ({ deadLetters: hangs }) };
+  const at = await serve({ environments: () => [environment], environment: () => environment });
   for (let index = 0; index < 4; index++) void send(at, "GET", "/v1/search", "", {}).catch(() => undefined);
   await until(async () => {
     const answers = [ask(at, "searchEvents").then(({ status }) => status), later(20)];
     return (await Promise.race(answers)) === 503;
   });
+  expect((await ask(at, "listReasons")).status).toBe(503);
 });
 
 test.each([
   ["listDeadLetters", "?limit=1e2", "limit", "1e2", "a whole number from 1 to 1000"],
   ["listDeadLetters", "?since=soon", "since", "soon", "a time as ISO 8601 or in epoch milliseconds"],
   ["listDeadLetters", "?state=new", "state", "new", "one of waiting, retried, discarded"],
-  ["discardDeadLetters", "?ids=17", "ids", undefined, "one of state, source, reason, since, until, id"],
+  [
+    "discardDeadLetters",
+    "?ids=17",
+    "ids",
+    undefined,
+    "one of state, source, reason, name, user, since, until, id, dryRun",
+  ],
   ["listDeadLetters", "?limit=1&limit=2", "limit", undefined, "one value"],
 ] as const)(
   "%s%s: the refusal names %s, what was given and what is expected",

@@ -1,6 +1,12 @@
 /** Dead letters: shown as they were stored, sent again, given up. */
 import type { ServerResponse } from "node:http";
-import type { DeadLetter, DeadLetterFilter } from "@waybill/log";
+import type { DeadLetter } from "@waybill/log";
+import {
+  chosenDeadLetters,
+  type DeadLetterChoice,
+  groupedByReason,
+  namesOfDead,
+} from "../../delivery/dead-letter-choice.ts";
 import type { Destination } from "../../delivery/destination.ts";
 import { writeAnswer } from "../../intake/answers.ts";
 import type { CheckedQuery } from "../routes/table.ts";
@@ -20,19 +26,27 @@ export async function showPage(view: AdminView, { params, query, response }: Cal
   writeAnswer(response, { status: 200, headers: { "content-type": "application/json" }, body });
 }
 
+export async function showReasons(view: AdminView, call: Call<"listReasons">): Promise<void> {
+  const { deadLetters } = chosenLane(view, call.params).destination;
+  const filter: DeadLetterChoice = { state: "waiting", ...filterOf(call.query) };
+  answer(call, 200, await call.scans.use(() => groupedByReason(chosenDeadLetters(deadLetters, filter))));
+}
+
 export async function exportAll(view: AdminView, call: Call<"exportDeadLetters">): Promise<void> {
   const { destination } = chosenLane(view, call.params);
   const stream = call.streams.open(call.response, { "content-type": "application/x-ndjson" });
   // Leaving the loop closes what the dead letters are read from, also when the reader is gone.
-  for await (const dead of destination.deadLetters.list(filterOf(call.query)))
+  for await (const dead of chosenDeadLetters(destination.deadLetters, filterOf(call.query)))
     if (!(await stream.write(`${textOf(dead, undefined)}\n`))) return;
   stream.end();
 }
 
 export async function retry(view: AdminView, call: Call<"retryDeadLetters">): Promise<void> {
   const { environment, destination } = chosenLane(view, call.params);
-  checkRoomForReplay(environment);
   const choice = { deadLetters: filterOf(call.query) };
+  if (call.query.dryRun === true)
+    return answer(call, 200, { events: await environment.replays.count(destination.config.name, choice) });
+  checkRoomForReplay(environment);
   answer(call, 202, await environment.replays.begin(destination.config.name, choice, call.query.eventsPerSecond));
 }
 
@@ -40,20 +54,24 @@ export async function retry(view: AdminView, call: Call<"retryDeadLetters">): Pr
 export async function discard(view: AdminView, call: Call<"discardDeadLetters">): Promise<void> {
   const { deadLetters } = chosenLane(view, call.params).destination;
   const { head } = deadLetters.log;
+  const isDryRun = call.query.dryRun === true;
   let chosen: number[] = [];
+  let events = 0;
   let discarded = 0;
   const mark = async (): Promise<void> => {
-    await deadLetters.mark(chosen, "discarded");
-    discarded += chosen.length;
+    events += chosen.length;
+    if (!isDryRun) await deadLetters.mark(chosen, "discarded");
+    if (!isDryRun) discarded += chosen.length;
     chosen = [];
   };
-  for await (const { deadLetterId } of deadLetters.list({ state: "waiting", ...filterOf(call.query) })) {
+  const filter: DeadLetterChoice = { state: "waiting", ...filterOf(call.query) };
+  for await (const { deadLetterId } of chosenDeadLetters(deadLetters, filter)) {
     if (deadLetterId >= head) break;
     chosen.push(deadLetterId);
     if (chosen.length === MARK_AT_ONCE) await mark();
   }
   await mark();
-  answer(call, 200, { discarded });
+  answer(call, 200, { events, discarded });
 }
 
 /** A `DeadLetterPage` as JSON, with the events' own bytes. */
@@ -67,7 +85,8 @@ async function page(
   const texts: string[] = [];
   let characters = 0;
   let last = 0;
-  for await (const dead of destination.deadLetters.list(filter, after === undefined ? undefined : after + 1)) {
+  const range = { from: after === undefined ? undefined : after + 1 };
+  for await (const dead of chosenDeadLetters(destination.deadLetters, filter, range)) {
     if (texts.length === limit || characters > PAGE_MAX_CHARACTERS)
       return pageText(destination, texts, `,"next":${last}`);
     // To look them up takes a while: only for dead letters that were chosen by id.
@@ -88,13 +107,17 @@ function pageText({ deadLetters }: Destination, texts: readonly string[], next: 
 /** With the event's bytes as they were stored: parsing them here could change a number. */
 function textOf(dead: DeadLetter, attempts: DeadLetterView["attempts"]): string {
   const { deadLetterId, state, position, source, receivedAtMs, rejectedAtMs, reason, event } = dead;
-  const fields = { deadLetterId, state, position, source, receivedAtMs, rejectedAtMs, reason };
+  const { messageId, name } = namesOfDead(dead);
+  const fields = { deadLetterId, state, position, source, receivedAtMs, rejectedAtMs, reason, messageId, name };
   const text = JSON.stringify(attempts === undefined ? fields : { ...fields, attempts });
   return `${text.slice(0, -1)},"event":${eventLine(event)}}`;
 }
 
-function filterOf({ state, source, reason, since, until, id }: CheckedQuery<"discardDeadLetters">): DeadLetterFilter {
+function filterOf(query: CheckedQuery<"exportDeadLetters">): DeadLetterChoice {
+  const { state, source, reason, name, user, since, until, id } = query;
   return {
+    ...(name === undefined ? {} : { name }),
+    ...(user === undefined ? {} : { user }),
     ...(state === undefined ? {} : { state }),
     ...(source === undefined ? {} : { source }),
     ...(reason === undefined ? {} : { reason }),

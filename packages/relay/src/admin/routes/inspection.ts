@@ -1,8 +1,9 @@
 /** Routes that show single events, and deal with dead letters. */
-import { discarded } from "../schemas/actions.ts";
-import { deadLetter, deadLetterPage, receipt, tailEvent, trace } from "../schemas/inspection.ts";
+import { discarded, replayCount } from "../schemas/actions.ts";
+import { deadLetter, deadLetterPage, deadLetterReasons, receipt, tailEvent, trace } from "../schemas/inspection.ts";
 import { replay } from "../schemas/overview.ts";
 import {
+  deadLetterDiscardQuery,
   deadLetterPageQuery,
   deadLetterQuery,
   deadLetterRetryQuery,
@@ -59,6 +60,18 @@ export const inspectionRoutes = {
     query: deadLetterPageQuery,
     answers: { 200: json("A page of dead letters.", deadLetterPage), 404: noLane },
   },
+  listReasons: {
+    method: "GET",
+    path: `${DEAD_LETTERS}/reasons`,
+    summary: "Counts dead letters by their reason.",
+    params: lanePath,
+    query: deadLetterQuery,
+    answers: {
+      200: json("The reasons.", deadLetterReasons),
+      404: noLane,
+      503: refused("There are too many searches already.", "too_many_streams"),
+    },
+  },
   exportDeadLetters: {
     method: "GET",
     path: `${DEAD_LETTERS}/export`,
@@ -78,6 +91,7 @@ export const inspectionRoutes = {
     params: lanePath,
     query: deadLetterRetryQuery,
     answers: {
+      200: json("With `dryRun`: how many would be sent.", replayCount),
       202: json("The replay that sends them.", replay),
       404: noLane,
       409: refused("There are too many replays.", "too_many_replays"),
@@ -88,7 +102,7 @@ export const inspectionRoutes = {
     path: `${DEAD_LETTERS}/discard`,
     summary: "Gives the chosen dead letters that wait up. They stay readable until retention removes them.",
     params: lanePath,
-    query: deadLetterQuery,
+    query: deadLetterDiscardQuery,
     answers: { 200: json("How many were given up.", discarded), 404: noLane },
   },
 } as const satisfies Readonly<Record<string, RouteDefinition>>;

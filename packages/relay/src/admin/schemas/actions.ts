@@ -57,4 +57,10 @@ export const replayCount = component(
   z.object({ events: count("How many events would be sent.") }).describe("The answer of a replay that only counts."),
 );
 
-export const discarded = component("Discarded", z.object({ discarded: count("How many dead letters were given up.") }));
+export const discarded = component(
+  "Discarded",
+  z.object({
+    events: count("How many dead letters were chosen: with `dryRun` that is all that is done."),
+    discarded: count("How many dead letters were given up."),
+  }),
+);

@@ -113,6 +113,8 @@ export const deadLetter = component(
       receivedAtMs,
       rejectedAtMs: count("When the vendor refused it, in epoch milliseconds."),
       reason: text("What the vendor said."),
+      messageId: z.string().nullable().describe("The event's id."),
+      name: z.string().nullable().describe("The event's name, where its kind has one."),
       attempts: z
         .array(attempt)
         .exactOptional()
@@ -128,6 +130,24 @@ export const deadLetterPage = component(
     deadLetters: z.array(deadLetter).describe("Oldest first."),
     next: count("Give it as `after` for the next page. Absent on the last page.").exactOptional(),
     damaged: count("Dead letters of this destination that were found to be unreadable. They are on no page."),
+  }),
+);
+
+export const deadLetterReasons = component(
+  "DeadLetterReasons",
+  z.object({
+    groups: z
+      .array(
+        z.object({
+          reason: text("What the vendor said."),
+          waiting: count("How many have it: of those that wait, unless `state` says otherwise."),
+          first: count("When the first one was refused, in epoch milliseconds."),
+          last: count("When the last one was refused, in epoch milliseconds."),
+          example: count("Id of the last one."),
+        }),
+      )
+      .describe("The most frequent 100, the most frequent first."),
+    others: count("Dead letters that have other reasons."),
   }),
 );
 

@@ -149,6 +149,8 @@ const deadLetterFilter = {
     .exactOptional(),
   source: textParameter("Only events of this source.").exactOptional(),
   reason: textParameter("Only those whose reason contains this text.").exactOptional(),
+  name: textParameter("Only events of this name.").exactOptional(),
+  user: textParameter("Only events of this user id or anonymous id.").exactOptional(),
   since: time("Only those that were refused then or later.").exactOptional(),
   until: time("Only those that were refused before then.").exactOptional(),
   id: deadLetterIds.exactOptional(),
@@ -167,8 +169,17 @@ export const deadLetterPageQuery = z.strictObject({
   ),
 });
 
+const dryRun = z
+  .enum(["true", "false"], "true or false")
+  .transform((given) => given === "true")
+  .meta({ description: "Only count them.", type: "boolean", enum: undefined })
+  .exactOptional();
+
+export const deadLetterDiscardQuery = z.strictObject({ ...deadLetterFilter, dryRun });
+
 export const deadLetterRetryQuery = z.strictObject({
   ...deadLetterFilter,
+  dryRun,
   eventsPerSecond: wholeNumber("Send no faster than this. No limit of its own if absent.", {
     min: 1,
     max: EVENTS_PER_SECOND_MAX,

@@ -1,0 +1,61 @@
+/** Dead letters that are chosen by more than what is stored beside them: by what is in the event. */
+import type { DeadLetter, DeadLetterFilter, DeadLetters, Position } from "@waybill/log";
+import { type EventNames, hasNames, type NamesFilter, namesOf, wantsNames } from "./event-names.ts";
+
+/** All that are given must hold. */
+export interface DeadLetterChoice extends DeadLetterFilter, Pick<NamesFilter, "name" | "user"> {}
+
+/** As {@link DeadLetters.list}. */
+export async function* chosenDeadLetters(
+  deadLetters: Pick<DeadLetters, "list">,
+  { name, user, ...filter }: DeadLetterChoice,
+  range: { readonly from?: Position | undefined; readonly to?: Position | undefined } = {},
+): AsyncGenerator<DeadLetter> {
+  const names = { name, user };
+  for await (const dead of deadLetters.list(filter, range.from, range.to))
+    if (!wantsNames(names) || hasNames(namesOfDead(dead), names)) yield dead;
+}
+
+export function namesOfDead({ event, metadata }: DeadLetter): EventNames {
+  return namesOf(Buffer.from(event.buffer, event.byteOffset, event.length).toString(), metadata);
+}
+
+export interface ReasonGroup {
+  readonly reason: string;
+  readonly waiting: number;
+  /** When the first and the last one was refused, epoch ms. */
+  readonly first: number;
+  readonly last: number;
+  /** Id of the last one. */
+  readonly example: Position;
+}
+
+export interface ReasonGroups {
+  readonly groups: readonly ReasonGroup[];
+  /** Dead letters whose reason is in no group. */
+  readonly others: number;
+}
+
+/** Reasons that are counted one by one while they are read: some name an id, and never end. */
+const REASONS_MAX = 1_000;
+const GROUPS_MAX = 100;
+
+/** How many have which reason: the most frequent ones first. */
+export async function groupedByReason(chosen: AsyncIterable<DeadLetter>): Promise<ReasonGroups> {
+  const groups = new Map<string, { -readonly [K in keyof ReasonGroup]: ReasonGroup[K] }>();
+  let others = 0;
+  for await (const { reason, rejectedAtMs, deadLetterId } of chosen) {
+    const known = groups.get(reason);
+    if (known !== undefined) {
+      known.waiting += 1;
+      known.first = Math.min(known.first, rejectedAtMs);
+      known.last = Math.max(known.last, rejectedAtMs);
+      known.example = deadLetterId;
+    } else if (groups.size < REASONS_MAX)
+      groups.set(reason, { reason, waiting: 1, first: rejectedAtMs, last: rejectedAtMs, example: deadLetterId });
+    else others += 1;
+  }
+  const sorted = [...groups.values()].sort((a, b) => b.waiting - a.waiting || b.last - a.last);
+  for (const { waiting } of sorted.slice(GROUPS_MAX)) others += waiting;
+  return { groups: sorted.slice(0, GROUPS_MAX), others };
+}
