@@ -2,6 +2,7 @@ import { messageOf, WaybillError } from "@waybill/core";
 import type { TailEvent } from "@waybill/relay";
 import { type AdminOptions, openAdmin, understood, withAdminOptions } from "../admin-client.ts";
 import type { AddCommand } from "../command.ts";
+import { counted } from "../counted.ts";
 import { say } from "../io.ts";
 import { linesOf } from "../lines.ts";
 
@@ -32,7 +33,7 @@ export const addTailCommand: AddCommand = (program, io) => {
         for await (const line of linesOf(response)) {
           if (!line.startsWith(DATA)) continue;
           const text = line.slice(DATA.length);
-          const shown = understood(options, () => readable(JSON.parse(text) as TailEvent));
+          const shown = understood(options, () => readable(JSON.parse(text) as TailEvent | Skipped));
           say(io, options.json === true ? text : shown);
         }
       } catch (error) {
@@ -46,8 +47,18 @@ export const addTailCommand: AddCommand = (program, io) => {
 
 const DATA = "data: ";
 
+/** Events that are not shown: this end was too slow. */
+interface Skipped {
+  readonly environment: string;
+  readonly events: number;
+}
+
+function readable(told: TailEvent | Skipped): string {
+  return "events" in told ? `${counted(told.events, "event")} of ${told.environment} not shown` : lineOf(told);
+}
+
 /** An event is whatever JSON was stored. */
-function readable({ environment, source, position, receivedAtMs, event }: TailEvent): string {
+function lineOf({ environment, source, position, receivedAtMs, event }: TailEvent): string {
   const fields = (typeof event === "object" && event !== null ? event : {}) as Readonly<Record<string, unknown>>;
   const { type, event: name, userId, anonymousId, messageId } = fields;
   const what = [type, name].filter((part) => typeof part === "string").join(" ");

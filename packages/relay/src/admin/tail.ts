@@ -1,4 +1,7 @@
+import type { Clock } from "@waybill/core";
 import type { Log, LogRecord } from "@waybill/log";
+import { hasNames, type NamesFilter, namesOf, wantsNames } from "../delivery/event-names.ts";
+import { Turns } from "../delivery/turns.ts";
 
 const READ_BYTES = 256 * 1024;
 /**
@@ -6,30 +9,38 @@ const READ_BYTES = 256 * 1024;
  * holds.
  */
 const CHUNK_CHARACTERS = 64 * 1024;
+/** A tail that is further behind goes on at the end: it shows what happens, not what was. */
+const BEHIND_MAX_EVENTS = 10_000;
 
-export interface TailFilter {
+/** Looking into events takes at most a fifth of the time, however many come. */
+const REST_MS = 20;
+
+export interface TailFilter extends NamesFilter {
   readonly environment: string;
   readonly source?: string;
 }
 
+export interface TailOptions {
+  readonly clock: Clock;
+  /** Gets server-sent events, and resolves when its reader has taken them. */
+  readonly emit: (text: string) => Promise<unknown>;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Shows durable events as they come, from the log itself: a watcher costs reads, never a part of an
- * accept.
- * `emit` gets server-sent events and resolves when its reader has taken them, so a slow watcher is
- * read more slowly and holds nothing up.
+ * accept. A slow watcher is read more slowly and holds nothing up; one that falls behind misses
+ * events, and is told how many.
  * Runs until `signal` aborts.
  */
-export async function tail(
-  log: Log,
-  filter: TailFilter,
-  emit: (text: string) => Promise<unknown>,
-  signal: AbortSignal,
-): Promise<void> {
-  const reader = log.reader({ position: log.head, byte: log.headByte });
+export async function tail(log: Log, filter: TailFilter, options: TailOptions): Promise<void> {
+  const { clock, emit, signal } = options;
+  let reader = log.reader({ position: log.head, byte: log.headByte });
   let wake = (): void => undefined;
   const stopListening = log.onCommit(() => wake());
   const onAbort = (): void => wake();
   signal.addEventListener("abort", onAbort, { once: true });
+  const turns = new Turns(clock, REST_MS);
   try {
     while (!signal.aborted) {
       const committed = new Promise<void>((resolve) => {
@@ -38,12 +49,19 @@ export async function tail(
       const records = await reader.read(READ_BYTES);
       for (const record of records) {
         if (filter.source !== undefined && record.source !== filter.source) continue;
-        for (const chunk of chunksOf(record, filter.environment)) {
+        for (const chunk of chunksOf(record, filter)) {
           if (signal.aborted) return;
-          await emit(chunk);
+          if (chunk !== "") await emit(chunk);
+          await turns.yield();
         }
       }
-      if (records.length === 0 && !signal.aborted) await committed;
+      const { position } = reader.cursor;
+      const { head, headByte } = log;
+      if (head - position > BEHIND_MAX_EVENTS) {
+        await reader.close();
+        reader = log.reader({ position: head, byte: headByte });
+        await emit(skippedText(filter.environment, head - position));
+      } else if (records.length === 0 && !signal.aborted) await committed;
     }
   } finally {
     stopListening();
@@ -52,16 +70,28 @@ export async function tail(
   }
 }
 
-function* chunksOf(record: LogRecord, environment: string): Generator<string> {
-  const { source, receivedAtMs, body, ends } = record;
+function skippedText(environment: string, events: number): string {
+  return `event: skipped\ndata: ${JSON.stringify({ environment, events })}\n\n`;
+}
+
+/** "" after some events that are not shown: others may want their turn. */
+function* chunksOf(record: LogRecord, filter: TailFilter): Generator<string> {
+  const { source, receivedAtMs, body, ends, metadata } = record;
+  const { environment } = filter;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+  const wants = wantsNames(filter);
   let chunk = "";
   let start = 0;
   for (const [index, end] of ends.entries()) {
-    const fields = JSON.stringify({ environment, source, position: record.first + index, receivedAtMs });
-    chunk += `data: ${fields.slice(0, -1)},"event":${eventLine(bytes.subarray(start, end))}}\n\n`;
+    const line = eventLine(bytes.subarray(start, end));
     start = end + 1;
-    if (chunk.length < CHUNK_CHARACTERS) continue;
+    if (wants && !hasNames(namesOf(line, metadata), filter)) {
+      yield "";
+      continue;
+    }
+    const fields = JSON.stringify({ environment, source, position: record.first + index, receivedAtMs });
+    chunk += `data: ${fields.slice(0, -1)},"event":${line}}\n\n`;
+    if (!wants && chunk.length < CHUNK_CHARACTERS) continue;
     yield chunk;
     chunk = "";
   }

@@ -4,7 +4,6 @@
  */
 import type { Clock } from "@waybill/core";
 import type { Log, LogRecord, Position } from "@waybill/log";
-import { defer } from "@waybill/node";
 import {
   bytesOfNames,
   type EventNames,
@@ -14,6 +13,7 @@ import {
   namesOf,
   wantsNames,
 } from "./event-names.ts";
+import { Turns } from "./turns.ts";
 
 export interface SearchChoice extends NamesFilter {
   readonly source?: string | undefined;
@@ -45,8 +45,8 @@ export interface SearchResult {
 }
 
 const READ_BYTES = 512 * 1024;
-/** Then others have their turn. */
-const TURN_MS = 5;
+/** A search takes at most half of the time. */
+const REST_MS = 5;
 
 /** **Errors**: `WAYBILL_DISK`. */
 export async function searchLog(
@@ -58,7 +58,7 @@ export async function searchLog(
   let position = Math.max(choice.from ?? 0, begins, log.first);
   const found: FoundNames[] = [];
   const endsAt = clock.monotonic() + limits.maxMs;
-  const turns = new Turns(clock);
+  const turns = new Turns(clock, REST_MS);
   const looksFor = bytesOfNames(choice);
   let scannedBytes = 0;
   const reader = log.reader({ position });
@@ -117,27 +117,5 @@ function* indexesOf(record: LogRecord, choice: SearchChoice, looksFor: Buffer | 
     while ((ends[index] as number) <= hit) index += 1;
     yield index;
     from = ends[index] as number;
-  }
-}
-
-/** Lets others have their turn when one has lasted long enough. */
-export class Turns {
-  readonly #clock: Clock;
-  #began: number;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#began = clock.monotonic();
-  }
-
-  /** Whether the turn is over. */
-  get isOver(): boolean {
-    return this.#clock.monotonic() - this.#began >= TURN_MS;
-  }
-
-  async yield(): Promise<void> {
-    if (!this.isOver) return;
-    await new Promise<void>((resolve) => defer(resolve));
-    this.#began = this.#clock.monotonic();
   }
 }

@@ -139,6 +139,7 @@ test("a tail reads on only when its reader has taken what came before, and shows
   let reads = 0;
   let closed = 0;
   const reader = {
+    cursor: { position: 0, byte: 0 },
     read: () => Promise.resolve(reads++ < 5 ? [record as LogRecord] : []),
     close: () => Promise.resolve((closed += 1)),
   };
@@ -146,15 +147,12 @@ test("a tail reads on only when its reader has taken what came before, and shows
   const controller = new AbortController();
   const emitted: string[] = [];
   let take = (): void => undefined;
-  const tailing = tail(
-    log as never,
-    { environment: "e" },
-    (text) => {
-      emitted.push(text);
-      return new Promise<void>((resolve) => (take = resolve));
-    },
-    controller.signal,
-  );
+  const emit = (text: string): Promise<void> => {
+    emitted.push(text);
+    return new Promise<void>((resolve) => (take = resolve));
+  };
+  const { signal } = controller;
+  const tailing = tail(log as never, { environment: "e" }, { clock: new VirtualClock(0), emit, signal });
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect([reads, emitted.length]).toEqual([1, 1]);
   const lines = (emitted[0] ?? "").split("\n\n").filter((line) => line !== "");

@@ -1,8 +1,9 @@
 /** Handlers of the routes that show stored events. */
 import type { Clock } from "@waybill/core";
 import { eventText, namesOf } from "../../delivery/event-names.ts";
-import { searchLog, Turns } from "../../delivery/log-search.ts";
+import { searchLog } from "../../delivery/log-search.ts";
 import { recordAt } from "../../delivery/tracer.ts";
+import { Turns } from "../../delivery/turns.ts";
 import type { Environment } from "../../environment.ts";
 import { invalid, unknown } from "../refusal.ts";
 import type { eventRoutes } from "../routes/events.ts";

@@ -10,7 +10,7 @@ export async function streamTail(
   view: AdminView,
   { response, query, streams, isAllowed }: Call<"tail">,
 ): Promise<void> {
-  const { environment: name, source } = query;
+  const { environment: name, source, ...names } = query;
   const environments = name === undefined ? view.environments() : [chosenEnvironment(view, name)];
   const plans = view.plan().filter(({ environment }) => environments.some((one) => one.name === environment));
   if (source !== undefined && !plans.some(({ sources }) => sources.some((one) => one.source === source)))
@@ -19,13 +19,10 @@ export async function streamTail(
   // Tells the watcher that from here on nothing is missed.
   await stream.write(": listening\n\n");
   const stopHeartbeat = heartbeat(view.clock, stream, isAllowed);
-  const filter = source === undefined ? {} : { source };
+  const filter = { ...names, ...(source === undefined ? {} : { source }) };
+  const options = { clock: view.clock, emit: (text: string) => stream.write(text), signal: stream.signal };
   try {
-    await Promise.all(
-      environments.map(({ log, name: environment }) =>
-        tail(log, { environment, ...filter }, (text) => stream.write(text), stream.signal),
-      ),
-    );
+    await Promise.all(environments.map(({ log, name: environment }) => tail(log, { environment, ...filter }, options)));
   } finally {
     stopHeartbeat();
     stream.end();

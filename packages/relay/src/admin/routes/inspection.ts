@@ -26,7 +26,11 @@ export const inspectionRoutes = {
     summary: "Streams events as they are stored, until the client goes away.",
     query: tailQuery,
     answers: {
-      200: stream("text/event-stream", "Server-sent events. The `data` of each is a TailEvent.", tailEvent),
+      200: stream(
+        "text/event-stream",
+        "Server-sent events. The `data` of each is a TailEvent, but of an event `skipped`: `{environment, events}` says how many were not shown, because the reader was more than 10,000 events behind.",
+        tailEvent,
+      ),
       404: refused("There is no such environment or source.", "unknown_environment", "unknown_source"),
       503: tooManyStreams,
     },
