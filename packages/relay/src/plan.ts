@@ -52,12 +52,14 @@ export class Plan {
   readonly #memory = new ReadMemory();
   readonly #rotations: RotationStore;
   #lastReload: LastReload | undefined;
+  #loadedAt: number;
   /** Changes, one after another. */
   #changing: Promise<unknown> = Promise.resolve();
 
   constructor(config: RelayConfig, options: PlanOptions) {
     this.#options = options;
     this.#config = config;
+    this.#loadedAt = options.runtime.clock.now();
     this.#rotations = new RotationStore(options.runtime.disk, config.dataDirectory);
   }
 
@@ -106,8 +108,14 @@ export class Plan {
       const result = await this.#tryReload(read);
       const { ok, changed, errors } = result;
       this.#lastReload = { at: this.#now(), ok, messages: ok ? changed : errors };
+      if (ok) this.#loadedAt = this.#lastReload.at;
       return result;
     });
+  }
+
+  /** When the configuration in force was read, epoch ms. */
+  get loadedAt(): number {
+    return this.#loadedAt;
   }
 
   /** The last attempt, since the process started. */

@@ -1,4 +1,4 @@
-import type { DeadLetterView, GivenQuery } from "@waybill/relay";
+import type { DeadLetterView, GivenQuery, ReplayView } from "@waybill/relay";
 import type { Command } from "commander";
 import { type AdminOptions, callAdmin, openAdmin, understood, withAdminOptions } from "../admin-client.ts";
 import { type AddCommand, laneOf, wholeNumber } from "../command.ts";
@@ -86,14 +86,10 @@ function addRetry(group: Command, io: Io): void {
     .action(async (lane: string, options: FilterOptions & { readonly rate?: number }) => {
       const query = { ...filterOf(options), eventsPerSecond: options.rate };
       const answer = await callAdmin(options, io, "retryDeadLetters", { params: paramsOf(lane), query });
-      say(
-        io,
-        understood(options, () =>
-          "events" in answer
-            ? `${counted(answer.events, "event")} would be sent.`
-            : `Replay ${answer.id} sends ${counted(answer.account.accepted, "event")} again; waybill replay list shows how it goes.`,
-        ),
-      );
+      // Without a dry run it is a replay.
+      const replay = answer as ReplayView;
+      const events = understood(options, () => replay.account.accepted);
+      say(io, `Replay ${replay.id} sends ${counted(events, "event")} again; waybill replay list shows how it goes.`);
     });
 }
 

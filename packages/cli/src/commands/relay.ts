@@ -28,7 +28,12 @@ export const addRelayCommand: AddCommand = (program, io) => {
       try {
         const config = await read();
         const logger = createLogger(config.logLevel);
-        const relay = await startRelay(config, { logger, reloadConfig: read });
+        const relay = await startRelay(config, {
+          logger,
+          reloadConfig: read,
+          checkConfig: (text) => loadConfig({ file: file ?? "configuration", text, env: io.env }),
+          ...(file === undefined ? {} : { configFile: file }),
+        });
         io.onReload(() => {
           void relay.reload(read).then(({ ok, errors }) => {
             if (!ok) logger.error({ errors }, "configuration not reloaded; the old one goes on");

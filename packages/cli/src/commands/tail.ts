@@ -54,7 +54,9 @@ interface Skipped {
 }
 
 function readable(told: TailEvent | Skipped): string {
-  return "events" in told ? `${counted(told.events, "event")} of ${told.environment} not shown` : lineOf(told);
+  return "events" in told && typeof told.events === "number"
+    ? `${counted(told.events, "event")} of ${told.environment} not shown`
+    : lineOf(told as TailEvent);
 }
 
 /** An event is whatever JSON was stored. */

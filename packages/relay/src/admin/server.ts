@@ -9,6 +9,7 @@ import { Connections } from "./connections.ts";
 import { type Guard, refusalOf } from "./guard.ts";
 import { actionHandlers } from "./handlers/actions.ts";
 import type { Call, Handler, Handlers } from "./handlers/call.ts";
+import { configHandlers } from "./handlers/config.ts";
 import { eventHandlers } from "./handlers/events.ts";
 import { inspectionHandlers } from "./handlers/inspection.ts";
 import { liveHandlers } from "./handlers/live.ts";
@@ -45,6 +46,7 @@ const HANDLERS: Handlers = {
   ...liveHandlers,
   ...eventHandlers,
   ...inspectionHandlers,
+  ...configHandlers,
   ...actionHandlers,
 };
 
@@ -85,7 +87,7 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
     const { route, handler } = found.served;
     const query = checkedQuery(route, found.search);
     const params = checkedParams(route, found.params);
-    const body = request.method === "GET" ? undefined : checkedBody(route, await bodyOf(request));
+    const body = request.method === "GET" ? undefined : checkedBody(route, await bodyOf(request, route.bodyMaxBytes));
     const isAllowed = (): boolean => refusalOf(request, access, guard()) === undefined;
     const given = { params, query, body, guard: guard(), isAllowed };
     // The schemas have just seen to it that it is so.

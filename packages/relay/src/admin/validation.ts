@@ -52,6 +52,8 @@ export function checkedQuery({ query: schema = z.strictObject({}) }: RouteDefini
 /** The body of a route that has one. */
 export function checkedBody({ body: schema }: RouteDefinition, body: unknown): unknown {
   if (schema === undefined) return undefined;
+  // None is needed where every field may be left out.
+  if (body === undefined && schema.safeParse({}).success) return {};
   const isObject = typeof body === "object" && body !== null && !Array.isArray(body);
   if (!isObject) throw invalid(`The body must be a JSON object with ${listed(Object.keys(schema.shape))}.`);
   return checked({ what: "field", schema }, body as Fields);
@@ -123,15 +125,15 @@ function listed(names: readonly string[]): string {
 }
 
 /** The body as JSON; `undefined` for none. */
-export async function bodyOf(request: IncomingMessage): Promise<unknown> {
+export async function bodyOf(request: IncomingMessage, maxBytes: number = BODY_MAX_BYTES): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   // The connection must live to carry a refusal.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > BODY_MAX_BYTES)
+    if (bytes > maxBytes)
       throw new Refusal(
-        problem(413, "body_too_large", `The body has more than ${BODY_MAX_BYTES} bytes.`, { connection: "close" }),
+        problem(413, "body_too_large", `The body has more than ${maxBytes} bytes.`, { connection: "close" }),
       );
     chunks.push(chunk);
   }

@@ -4,7 +4,17 @@ import type { Environment } from "../environment.ts";
 import type { Drain } from "../intake/drain.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { Sampler } from "./live/sampler.ts";
-import type { Accounts, EnvironmentView, LaneView, Overview, Readiness, ReloadResult, RotationView } from "./views.ts";
+import type {
+  Accounts,
+  CheckedConfig,
+  ConfigView,
+  EnvironmentView,
+  LaneView,
+  Overview,
+  Readiness,
+  ReloadResult,
+  RotationView,
+} from "./views.ts";
 
 /** What the admin API shows and steers. */
 export interface AdminView {
@@ -26,6 +36,13 @@ export interface AdminView {
   reload(): Promise<ReloadResult>;
   /** Environments, their sources and destinations. */
   plan(): readonly EnvironmentView[];
+  /** The configuration in force, without secrets. */
+  config(): ConfigView;
+  /**
+   * What a configuration would change; of `undefined` the one on disk, `"no file"` when there is
+   * none. **Errors**: as a reload's.
+   */
+  checkConfig(text: string | undefined): Promise<CheckedConfig | "no file">;
   /** Those that are kept. */
   rotations(): readonly RotationView[];
   rotate(keySet: string, key: string, graceMs: number): Promise<boolean>;

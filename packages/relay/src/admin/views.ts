@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type * as actions from "./schemas/actions.ts";
 import type { View } from "./schemas/common.ts";
+import type * as configs from "./schemas/config.ts";
 import type * as events from "./schemas/events.ts";
 import type * as inspection from "./schemas/inspection.ts";
 import type * as lanes from "./schemas/lanes.ts";
@@ -43,6 +44,10 @@ export type LaneDetail = View<typeof lanes.laneDetail>;
 export type RecentAttempt = View<typeof lanes.recentAttempt>;
 export type RecentAttempts = View<typeof lanes.recentAttempts>;
 
+export type ConfigView = View<typeof configs.config>;
+export type ConfigCheck = View<typeof configs.configCheck>;
+/** Of a configuration without faults. */
+export type CheckedConfig = Pick<ConfigCheck, "changes" | "warnings">;
 export type StoredEvent = View<typeof events.storedEvent>;
 export type SearchAnswer = View<typeof events.searchResult>;
 

@@ -2,7 +2,9 @@ import type { Clock } from "@waybill/core";
 import type { GuardOptions } from "../admin/guard.ts";
 import type { Metrics } from "../admin/metrics/metrics.ts";
 import type { AdminView } from "../admin/view.ts";
-import type { ReloadResult } from "../admin/views.ts";
+import type { ConfigView, ReloadResult } from "../admin/views.ts";
+import { changesBetween } from "../config/changes.ts";
+import { shownConfig } from "../config/shown-config.ts";
 import type { RelayConfig } from "../config/types.ts";
 import type { Drain } from "../intake/drain.ts";
 import type { Plan } from "../plan.ts";
@@ -17,10 +19,14 @@ export interface AdminViewOptions {
   readonly stopping: AbortSignal;
   readonly reload: () => Promise<ReloadResult>;
   readonly onError: (error: unknown) => void;
+  /** A text as a configuration; of `undefined` what a reload would read. */
+  readonly readConfig: ((text: string | undefined) => Promise<RelayConfig>) | undefined;
+  readonly configFile: string | undefined;
 }
 
 /** What the admin API sees of the relay. */
-export function adminViewOf({ plan, views, metrics, ...rest }: AdminViewOptions): AdminView {
+export function adminViewOf(options: AdminViewOptions): AdminView {
+  const { plan, views, metrics, readConfig, configFile, ...rest } = options;
   return {
     ...rest,
     guard: () => guardOf(plan.config),
@@ -33,8 +39,26 @@ export function adminViewOf({ plan, views, metrics, ...rest }: AdminViewOptions)
     environment: (name) => plan.environments.get(name),
     environments: () => [...plan.environments.values()],
     plan: () => plan.views(),
+    config: () => configView(plan, configFile),
+    checkConfig: async (text) => {
+      if (readConfig === undefined) return "no file";
+      const { config } = plan;
+      const wanted = await readConfig(text);
+      return { changes: changesBetween(config, wanted), warnings: wanted.warnings ?? [] };
+    },
     rotations: () => plan.rotationViews(),
     rotate: (keySet, key, graceMs) => plan.rotate(keySet, key, graceMs),
+  };
+}
+
+function configView(plan: Plan, file: string | undefined): ConfigView {
+  const { config, loadedAt, lastReload } = plan;
+  return {
+    file: file ?? null,
+    loadedAt,
+    config: shownConfig(config),
+    warnings: config.warnings ?? [],
+    lastReload: lastReload ?? null,
   };
 }
 

@@ -20,7 +20,7 @@ import { Plan } from "../plan.ts";
 import { adminViewOf } from "./admin-view.ts";
 import { lockDataDirectory, warnOfReaders } from "./data-directory.ts";
 import { Maintenance } from "./maintenance.ts";
-import { type ConfigInput, follow, reload, reloadFromFile } from "./reload.ts";
+import { type ConfigInput, follow, readConfigOf, reload, reloadFromFile } from "./reload.ts";
 import { Servers } from "./servers.ts";
 import { RelayViews } from "./views.ts";
 
@@ -32,6 +32,10 @@ export interface RelayOptions {
    * is bad.
    */
   readonly reloadConfig?: () => Promise<RelayConfig>;
+  /** Reads a text as if it were in the file, to check it. Throws as {@link reloadConfig}. */
+  readonly checkConfig?: (text: string) => RelayConfig | Promise<RelayConfig>;
+  /** Path of the configuration's file, as it is shown. Absent: there is none. */
+  readonly configFile?: string;
 }
 
 export interface RunningRelay {
@@ -239,6 +243,8 @@ class Relay implements RunningRelay {
           drain,
           stopping: this.#stopping.signal,
           reload: () => reloadFromFile(this.#plan, this.#options.reloadConfig),
+          readConfig: readConfigOf(this.#options),
+          configFile: this.#options.configFile,
           onError: this.#onError,
         });
         return createAdminServer(view, { headersTimeoutMs, requestTimeoutMs });

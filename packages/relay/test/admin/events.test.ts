@@ -1,5 +1,8 @@
 /** Stored events: one with what each vendor gets of it, and searches of a log without an index. */
-import { expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
 import { type Answered, destination, type RelayWorld, send, startWorld, until } from "../lib/world.ts";
 
 const SECRET = "a-secret-of-ours";
@@ -7,6 +10,9 @@ const SECRET = "a-secret-of-ours";
 function get({ relay }: RelayWorld, path: string): Promise<Answered> {
   return send(relay.adminUrl, "GET", path, "", {});
 }
+
+const ARCHIVE = mkdtempSync(join(tmpdir(), "waybill-archive-"));
+afterAll(() => rmSync(ARCHIVE, { recursive: true }));
 
 const DESTINATIONS = (url: string): Record<string, unknown> => ({
   emulator: destination(url, { writeKey: SECRET }),
@@ -25,7 +31,7 @@ const DESTINATIONS = (url: string): Record<string, unknown> => ({
     headers: { "x-api-key": SECRET },
     signingSecret: SECRET,
   },
-  archive: { vendor: "file", path: "/nowhere/at/all.ndjson" },
+  archive: { vendor: "file", path: `${ARCHIVE}/events.ndjson` },
 });
 
 const TWO_SOURCES = {

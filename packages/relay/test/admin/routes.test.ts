@@ -122,6 +122,7 @@ beforeAll(async () => {
 });
 
 function bodyOf(operation: Operation): object {
+  if (operation === "checkConfig") return { text: "" };
   if (operation === "signIn") return { token: "wrong-token" };
   if (operation === "moveCursor") return { position: 1 };
   return operation === "startReplay" ? { destination: "emulator" } : { key: "k" };
@@ -142,7 +143,9 @@ test.each(operations)(
     if (access === "metrics") return;
     expect((await ask(url, operation, { headers: { ...AUTHORIZED, origin: "http://evil.example" } })).status).toBe(403);
     expect((await ask(url, operation, { headers: { ...AUTHORIZED, host: "evil.example" } })).status).toBe(403);
-    if (method !== "GET") expect((await ask(url, operation, { body: `"${"x".repeat(70_000)}"` })).status).toBe(413);
+    const { bodyMaxBytes = 65_536 } = routeOf(operation);
+    const body = `"${"x".repeat(bodyMaxBytes)}"`;
+    if (method !== "GET") expect((await ask(url, operation, { body })).status).toBe(413);
   },
 );
 
@@ -172,6 +175,8 @@ test("what shows the relay as a whole answers as documented", async () => {
     "showOverview",
     "showHistory",
     "showSession",
+    "showConfig",
+    "checkConfig",
   ] as const)
     expect((await ask(url, operation)).status, operation).toBe(200);
   expect((await ask(url, "listRotations")).json).toHaveLength(2);
@@ -378,11 +383,13 @@ test("a failed lane, a log that cannot store and a full list of replays are answ
   const at = await serve({
     readiness: () => ({ ready: false, components, lanes: [failed] }),
     environment: () => environment,
+    checkConfig: () => Promise.resolve("no file"),
   });
   for (const host of ["127.0.0.1", "evil.example"])
     for (const operation of ["health", "ready"] as const)
       expect((await ask(at, operation, { headers: { host } })).status).toBe(503);
   expect((await ask(at, "retryDeadLetters")).status).toBe(409);
+  expect((await ask(at, "checkConfig")).json).toMatchObject({ status: 409, code: "no_config_file" });
   expect((await ask(at, "startReplay", { body: { destination: "d" } })).status).toBe(409);
 });
 
@@ -412,6 +419,8 @@ test.each([
     "environment",
     "environments",
     "reload",
+    "config",
+    "checkConfig",
     "plan",
     "rotations",
     "rotate",

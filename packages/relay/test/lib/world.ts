@@ -41,6 +41,7 @@ export interface WorldOptions {
   readonly keep?: boolean;
   readonly logger?: Parameters<typeof startRelay>[1]["logger"];
   readonly reloadConfig?: () => Promise<RelayConfig>;
+  readonly configFile?: string;
   /** Whether the disk fails at a path. */
   readonly isBroken?: (path: string) => boolean;
 }
@@ -82,10 +83,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld
     return emulator.handle(request);
   });
   const config = configOf(directory, server.url, options);
-  const { logger = silent as never, reloadConfig, isBroken } = options;
+  const { logger = silent as never, reloadConfig, configFile, isBroken } = options;
   const relay = await startRelay(config, {
     logger,
     ...(reloadConfig === undefined ? {} : { reloadConfig }),
+    ...(configFile === undefined ? {} : { configFile }),
     ...(isBroken === undefined ? {} : { runtime: runtimeWith(isBroken) }),
   });
   const end = async (): Promise<void> => {

@@ -30,6 +30,8 @@ export interface RouteDefinition {
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodObject;
+  /** Of the body. Default 64 KiB. */
+  readonly bodyMaxBytes?: number;
   readonly answers: Readonly<Record<number, RouteAnswer>>;
 }
 

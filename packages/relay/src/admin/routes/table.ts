@@ -3,6 +3,7 @@ import { own } from "@waybill/core";
 import type { z } from "zod";
 import type { View } from "../schemas/common.ts";
 import { actionRoutes } from "./actions.ts";
+import { configRoutes } from "./config.ts";
 import { eventRoutes } from "./events.ts";
 import { inspectionRoutes } from "./inspection.ts";
 import { liveRoutes } from "./live.ts";
@@ -16,6 +17,7 @@ export const ADMIN_ROUTES = {
   ...eventRoutes,
   ...inspectionRoutes,
   ...actionRoutes,
+  ...configRoutes,
 };
 
 export type AdminRoutes = typeof ADMIN_ROUTES;

@@ -238,6 +238,18 @@ export const rotateRequest = component(
     .describe("A new key. It holds until the configuration's file has it."),
 );
 
+export const configCheckRequest = component(
+  "ConfigCheckRequest",
+  z
+    .strictObject({
+      text: z
+        .string("the text of a configuration file")
+        .describe("What to check. Absent: the file on disk, as a reload would read it.")
+        .exactOptional(),
+    })
+    .describe("A configuration to check. The body may be left out."),
+);
+
 /** Longer ones are none: they are hashed before they are compared. */
 const TOKEN_MAX_CHARACTERS = 4_096;
 const tokenExpected = `a token of at most ${TOKEN_MAX_CHARACTERS} characters`;

@@ -1,0 +1,38 @@
+/** The configuration in force as it may be shown: every value, no secret. */
+import { SECRET, settingsOf, sourceSettingsOf } from "./shown-settings.ts";
+import type { DestinationConfig, RelayConfig, SourceConfig } from "./types.ts";
+
+type Shown = Readonly<Record<string, unknown>>;
+
+export function shownConfig(config: RelayConfig): Shown {
+  const { listen, admin, environments, warnings: _warnings, permissions, ...rest } = config;
+  const octal = (mode: number): string => `0${mode.toString(8)}`;
+  return {
+    listen: `${listen.host}:${listen.port}`,
+    admin: {
+      listen: `${admin.host}:${admin.port}`,
+      ...(admin.token === undefined ? {} : { token: SECRET }),
+      ...(admin.readOnlyToken === undefined ? {} : { readOnlyToken: SECRET }),
+      ...(admin.hosts === undefined ? {} : { hosts: admin.hosts }),
+    },
+    ...rest,
+    permissions: { files: octal(permissions.fileMode), directories: octal(permissions.directoryMode) },
+    environments: byName(environments, ({ sources, destinations }) => ({
+      sources: byName(sources, shownSource),
+      destinations: byName(destinations, shownDestination),
+    })),
+  };
+}
+
+function shownSource(source: SourceConfig): Shown {
+  return { protocol: source.protocol, keys: source.keys.length, ...sourceSettingsOf(source) };
+}
+
+function shownDestination(destination: DestinationConfig): Shown {
+  const { vendor, sources } = destination;
+  return { vendor, ...(sources === undefined ? {} : { sources }), ...settingsOf(destination) };
+}
+
+function byName<T extends { readonly name: string }>(all: readonly T[], show: (one: T) => Shown): Shown {
+  return Object.fromEntries(all.map((one) => [one.name, show(one)]));
+}
