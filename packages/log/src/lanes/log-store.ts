@@ -138,9 +138,7 @@ export class LogStore implements Store {
   }
 
   /** Parked events are tried again with the next leases. False when there are none. */
-  retryParked(): boolean {
-    return this.#backlog.parked.retryNow(this.#now);
-  }
+  readonly retryParked = (): boolean => this.#backlog.parked.retryNow(this.#now);
 
   /**
    * From its cursor on the lane delivers to this vendor. Returns the one it delivered to before,

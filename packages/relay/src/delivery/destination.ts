@@ -9,7 +9,6 @@ import {
   OperatedLane,
   type Pending,
   printable,
-  requestFault,
   type Sender,
 } from "@waybill/core";
 import {
@@ -33,13 +32,13 @@ import type { LaneDelivery, LaneMode, TraceDestination } from "../admin/views.ts
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import { destinationAdapterOf } from "./adapters.ts";
-import { answerOf, forCaller, isPlainPath, isRedirect } from "./caller-answers.ts";
 import { attemptsDirectory, hasTraces, tellVendor } from "./destination-files.ts";
 import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
 import type { SenderSettings } from "./extension.ts";
 import { FileWriter } from "./file-writer.ts";
 import { LaneActivity } from "./lane-activity.ts";
 import { type CursorMove, moveCursor } from "./move-cursor.ts";
+import { passThrough } from "./pass-through.ts";
 import { type Preview, previewOf } from "./preview.ts";
 import { createDestinationSender, type DestinationSender } from "./senders.ts";
 import { takesFrom } from "./source-filter.ts";
@@ -91,8 +90,6 @@ const UNKNOWN_REASON = "the record of its outcome is damaged, or older than thes
 const FATES_MAX_BYTES = 256 * 1024 * 1024;
 /** Of a learned limit. */
 const SHOWN_DIGITS = 3;
-const NOT_FOUND = 404;
-const BAD_GATEWAY = 502;
 
 /** What a destination holds open. */
 interface Parts {
@@ -271,22 +268,8 @@ export class Destination {
    * answer comes in time, or the vendor has no such requests.
    */
   async passThrough(asked: PassthroughRequest, deadlineMs: number): Promise<HttpResponse | undefined> {
-    if (!isPlainPath(asked.path)) return answerOf(NOT_FOUND, { error: "There is no such path." });
-    const { runtime } = this.#options;
-    const request = destinationAdapterOf(this.#config.vendor).passthrough?.(asked, this.#config);
-    if (request === undefined || requestFault(request) !== undefined) return undefined;
-    const controller = new AbortController();
-    const timer = runtime.clock.after(deadlineMs, () => controller.abort());
-    try {
-      const answer = await this.#sender.transport(request, controller.signal);
-      if (answer.cut === true) return answerOf(BAD_GATEWAY, { error: "The vendor's answer is too long." });
-      if (isRedirect(answer)) return answerOf(BAD_GATEWAY, { error: "The vendor answers with a redirect." });
-      return forCaller(answer);
-    } catch {
-      return undefined;
-    } finally {
-      timer.cancel();
-    }
+    const { clock } = this.#options.runtime;
+    return passThrough(asked, { config: this.#config, transport: this.#sender.transport, clock, deadlineMs });
   }
 
   /** Sends what is not the lane's own: replays. As the lane does, with the credential of now. */
