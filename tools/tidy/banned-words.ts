@@ -54,7 +54,10 @@ export const BANNED_WORDS: readonly BannedWord[] = [
         reason: "the stored key of a block of fates, whose file format is fixed",
       },
       { match: /^x?-?(?:www-)?form-?_?(?:data|url-?encoded)$/i, reason: "the web's own name" },
-      { match: /\bform[- ](?:data|fields?|encoded|urlencoded)\b|\bHTML forms?\b/i, reason: "the web's own name" },
+      {
+        match: /\bform[- ](?:action|data|fields?|encoded|urlencoded)\b|\bHTML forms?\b/i,
+        reason: "the web's own name",
+      },
       { match: /\b(?:short|long|plural|canonical) forms?\b|\bin the form (?:of|`|")/i, reason: "plain English" },
       { match: /\bNormali[sz]ation Forms?\b/i, reason: "Unicode's own name" },
       { match: /^admin-form-posts$/, reason: "an HTML form" },

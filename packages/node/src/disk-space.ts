@@ -6,7 +6,10 @@ export interface DiskSpaceView {
   readonly totalBytes: number;
 }
 
-/** What is left on the disk that holds a directory; `undefined` when nobody tells. Never rejects. */
+/**
+ * What is left on the disk that holds a directory; `undefined` when that is not known. Never
+ * rejects.
+ */
 export async function diskSpaceOf(directory: string): Promise<DiskSpaceView | undefined> {
   try {
     const { bavail, blocks, bsize } = await statfs(directory);

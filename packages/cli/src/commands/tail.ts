@@ -53,10 +53,10 @@ interface Skipped {
   readonly events: number;
 }
 
-function readable(told: TailEvent | Skipped): string {
-  return "events" in told && typeof told.events === "number"
-    ? `${counted(told.events, "event")} of ${told.environment} not shown`
-    : lineOf(told as TailEvent);
+function readable(sent: TailEvent | Skipped): string {
+  return "events" in sent && typeof sent.events === "number"
+    ? `${counted(sent.events, "event")} of ${sent.environment} not shown`
+    : lineOf(sent as TailEvent);
 }
 
 /** An event is whatever JSON was stored. */

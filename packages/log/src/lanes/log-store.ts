@@ -133,11 +133,10 @@ export class LogStore implements Store {
 
   /** Strands there are now, and users whose events are set aside. */
   get shape(): { readonly strands: number; readonly parkedUsers: number; readonly parkedEvents: number } {
-    const { strands, parked } = this.#backlog;
-    return { strands: strands.count, parkedUsers: parked.size, parkedEvents: parked.events };
+    return { ...this.#backlog.parked.shape, strands: this.#backlog.strands.count };
   }
 
-  /** Parked events are tried again with the next leases. False when there are none. */
+  /** Parked events go with the next leases. False when there are none. */
   readonly retryParked = (): boolean => this.#backlog.parked.retryNow(this.#now);
 
   /**

@@ -83,6 +83,10 @@ export class Parked {
     return this.#positions.size;
   }
 
+  get shape(): { readonly parkedUsers: number; readonly parkedEvents: number } {
+    return { parkedUsers: this.size, parkedEvents: this.events };
+  }
+
   /** How many users more there may be. */
   get room(): number {
     return PARKED_MAX - this.#byHash.size;

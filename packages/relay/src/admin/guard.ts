@@ -8,8 +8,8 @@
  *   Browsers set both, pages cannot.
  * - A body must be JSON by its content type, which no HTML form and no simple request of a page can
  *   send.
- * - The token, where one is configured, is compared in constant time. A cookie of a session stands
- *   in for it; a browser sends that by itself, so what changes something needs our own `Origin` too.
+ * - The token, where one is configured, is compared in constant time. The cookie of a session does
+ *   as well; a browser sends that by itself, so what changes something needs our own `Origin` too.
  * - The read-only token reads, and changes nothing.
  *
  * The page's files hold no data: a link to them may be on any site, so a navigation of a browser
@@ -96,7 +96,7 @@ function changes({ method }: IncomingMessage): boolean {
   return method !== "GET" && method !== "HEAD";
 }
 
-/** Of a tab, by a link or by hand: no frame, no script and no form that sends something. */
+/** Of a tab, by a link or by hand: not of a frame, a script, or an HTML form that posts. */
 function isNavigation({ method, headers }: IncomingMessage): boolean {
   return (
     method === "GET" &&

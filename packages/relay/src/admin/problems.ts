@@ -51,7 +51,7 @@ export interface Lately {
 const OUTAGE_MS = 60_000;
 /** Longer than any linger or backoff of a lane that works. */
 const STALLED_MS = 120_000;
-/** A limit that is met is a limit that works; a backlog of this age behind it is a problem. */
+/** A limit that is met is a limit that works; a backlog of this age is a problem. */
 const LIMITED_MS = 300_000;
 /** A pause for work on a destination is over by then. */
 const PAUSED_MS = 900_000;

@@ -1,6 +1,6 @@
 /**
- * Answers without an end: tails and exports, and live views. They are few, each holds one chunk in memory, and each
- * ends when its reader goes away, takes nothing for too long, or the relay stops.
+ * Answers without an end: tails and exports, and live views. They are few, each holds one chunk in
+ * memory, and each ends when its reader goes away, takes nothing for too long, or the relay stops.
  */
 import type { ServerResponse } from "node:http";
 import type { Clock } from "@waybill/core";

@@ -9,8 +9,8 @@ const READ_BYTES = 256 * 1024;
  * holds.
  */
 const CHUNK_CHARACTERS = 64 * 1024;
-/** A tail that is further behind goes on at the end: it shows what happens, not what was. */
-const BEHIND_MAX_EVENTS = 10_000;
+/** A tail that is later than this goes on at the end: it shows what happens, not what was. */
+const LATE_MAX_EVENTS = 10_000;
 
 /** Looking into events takes at most a fifth of the time, however many come. */
 const REST_MS = 20;
@@ -29,8 +29,8 @@ export interface TailOptions {
 
 /**
  * Shows durable events as they come, from the log itself: a watcher costs reads, never a part of an
- * accept. A slow watcher is read more slowly and holds nothing up; one that falls behind misses
- * events, and is told how many.
+ * accept. A slow watcher is read more slowly and holds nothing up; one that falls back misses
+ * events, and learns how many.
  * Runs until `signal` aborts.
  */
 export async function tail(log: Log, filter: TailFilter, options: TailOptions): Promise<void> {
@@ -57,7 +57,7 @@ export async function tail(log: Log, filter: TailFilter, options: TailOptions): 
       }
       const { position } = reader.cursor;
       const { head, headByte } = log;
-      if (head - position > BEHIND_MAX_EVENTS) {
+      if (head - position > LATE_MAX_EVENTS) {
         await reader.close();
         reader = log.reader({ position: head, byte: headByte });
         await emit(skippedText(filter.environment, head - position));

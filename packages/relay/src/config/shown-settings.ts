@@ -1,4 +1,4 @@
-/** The options of destinations and sources as they may be shown: every value in force, no secret. */
+/** The options of destinations and sources as they may be shown: every value, no secret. */
 import type { z } from "zod";
 import { destinationSchema } from "./destination-schema.ts";
 import type { Path } from "./places.ts";

@@ -1,4 +1,4 @@
-/** Dead letters that are chosen by more than what is stored beside them: by what is in the event. */
+/** Which dead letters: also by the name and the user of their event, which are not stored apart. */
 import type { DeadLetter, DeadLetterFilter, DeadLetters, Position } from "@waybill/log";
 import { type EventNames, hasNames, type NamesFilter, namesOf, wantsNames } from "./event-names.ts";
 
@@ -32,7 +32,7 @@ export interface ReasonGroup {
 
 export interface ReasonGroups {
   readonly groups: readonly ReasonGroup[];
-  /** Dead letters whose reason is in no group. */
+  /** How many have a reason that is in no group. */
   readonly others: number;
 }
 

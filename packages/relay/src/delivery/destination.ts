@@ -31,7 +31,6 @@ import type { PassthroughRequest } from "@waybill/vendors/registry";
 import type { LaneDelivery, LaneMode, TraceDestination } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
-import { destinationAdapterOf } from "./adapters.ts";
 import { attemptsDirectory, hasTraces, tellVendor } from "./destination-files.ts";
 import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
 import type { SenderSettings } from "./extension.ts";
@@ -41,7 +40,6 @@ import { type CursorMove, moveCursor } from "./move-cursor.ts";
 import { passThrough } from "./pass-through.ts";
 import { type Preview, previewOf } from "./preview.ts";
 import { createDestinationSender, type DestinationSender } from "./senders.ts";
-import { takesFrom } from "./source-filter.ts";
 
 export interface DestinationOptions {
   readonly environment: string;
@@ -381,8 +379,6 @@ export class Destination {
   /** What the vendor gets of an event of the log: see {@link previewOf}. */
   preview(record: LogRecord, index: number): Promise<Preview> {
     const { runtime, settings } = this.#options;
-    if (!takesFrom(this.#config, record.source))
-      return Promise.resolve({ sent: null, contentType: null, why: "source" });
     return previewOf(record, index, { config: this.#config, runtime, settings });
   }
 

@@ -58,7 +58,7 @@ const PLAIN = /^[\w@.+: -]+$/;
 
 /**
  * Bytes that an event must hold to have these names: where it does not, it need not be parsed.
- * What a vendor names in its own words cannot be looked for.
+ * Names of events are not looked for: vendors write them in ways of their own.
  */
 export function bytesOfNames({ user }: NamesFilter): Buffer | undefined {
   return user !== undefined && PLAIN.test(user) ? Buffer.from(user) : undefined;

@@ -8,6 +8,7 @@ import { withoutSecrets } from "../config/shown-settings.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import type { SenderSettings } from "./extension.ts";
 import { createDestinationSender } from "./senders.ts";
+import { takesFrom } from "./source-filter.ts";
 
 export interface Preview {
   /** The body of the request; `null`: there is none. */
@@ -29,6 +30,7 @@ export async function previewOf(
   index: number,
   { config, runtime, settings }: PreviewOptions,
 ): Promise<Preview> {
+  if (!takesFrom(config, record.source)) return nothing("source");
   const ended = new AbortController();
   let request: HttpRequest | undefined;
   const transport: Transport = (one) => {

@@ -4,7 +4,7 @@ import { defer } from "@waybill/node";
 /** Then others have their turn. */
 const TURN_MS = 5;
 
-/** Work that is for a person to look at, in parts: ingest and delivery have their turn in between. */
+/** Work for a person to look at, in parts: ingest and delivery have their turn in between. */
 export class Turns {
   readonly #clock: Clock;
   readonly #restMs: number;

@@ -3,7 +3,6 @@ import { loadConfig } from "../config/load.ts";
 import type { RelayConfig } from "../config/types.ts";
 import type { Logger } from "../logger.ts";
 import type { Plan } from "../plan.ts";
-import type { RelayOptions } from "./relay.ts";
 import type { Servers } from "./servers.ts";
 
 /** A configuration, or what reads it. */
@@ -23,13 +22,17 @@ export async function reloadFromFile(
   return { ok: false, changed: [], errors: ["The relay was started without a configuration file."] };
 }
 
-/** Reads a text, or of `undefined` what a reload would read; `undefined`: there is nothing to read. */
+/** As the options of the relay. */
+export interface ConfigReaders {
+  readonly reloadConfig?: () => Promise<RelayConfig>;
+  readonly checkConfig?: (text: string) => RelayConfig | Promise<RelayConfig>;
+}
+
+/** Reads a text, or of `undefined` what a reload would read. Absent: there is nothing to read. */
 export function readConfigOf({
   reloadConfig,
   checkConfig,
-}: Pick<RelayOptions, "reloadConfig" | "checkConfig">):
-  | ((text: string | undefined) => Promise<RelayConfig>)
-  | undefined {
+}: ConfigReaders): ((text: string | undefined) => Promise<RelayConfig>) | undefined {
   if (reloadConfig === undefined) return undefined;
   const check = checkConfig ?? ((text: string) => loadConfig({ file: "configuration", text, env: {} }));
   return async (text) => (text === undefined ? reloadConfig() : check(text));

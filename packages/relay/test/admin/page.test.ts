@@ -1,4 +1,4 @@
-/** The page's files: who gets them, with which headers, and what other sites cannot do with them. */
+/** The page's files: who gets them, with which headers, and what other sites cannot do. */
 
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -150,7 +150,7 @@ test("a link from another site opens the page; nothing else of another site is a
     });
 });
 
-test("what is no page stays as it was: API routes, methods that change, clients that take no HTML", async () => {
+test("what is not the page stays as it was: API routes, methods that change, clients that take no HTML", async () => {
   const { url } = await serve();
   expect((await get(url, "/v1/overview", HTML)).status).toBe(401);
   expect((await get(url, "/nowhere", { authorization: "Bearer a-long-token" })).json).toMatchObject({

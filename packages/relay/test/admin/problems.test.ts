@@ -1,4 +1,4 @@
-/** Each problem: when it is one, what is said of it, and that it is not said otherwise. */
+/** Each problem: when it is one, what its sentence is, and that it is not shown otherwise. */
 import { expect, test } from "vitest";
 import { type LaneFacts, problemsOf, type RelayFacts } from "../../src/admin/problems.ts";
 
@@ -182,7 +182,7 @@ test.each([
   ["half of it is left", { freeBytes: 50, totalBytes: 100 }],
   ["it is so large that little is plenty", { freeBytes: 1024 ** 4, totalBytes: 100 * 1024 ** 4 }],
   ["nobody tells", { freeBytes: 0, totalBytes: 0 }],
-])("a disk is no problem when %s", (_name, disk) => {
+])("a disk is not a problem when %s", (_name, disk) => {
   expect(problemsOf({ ...WELL, disk })).toEqual([]);
 });
 

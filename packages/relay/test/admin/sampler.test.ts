@@ -191,7 +191,7 @@ test("a lane fails from its first failure until something is delivered or nothin
   expect(lane(world).troubles()).toMatchObject({ expired: 0, expiredSince: null });
 });
 
-test("a lane stands still when something waits and nothing is tried", async () => {
+test("a lane makes no progress when something waits and nothing is tried", async () => {
   const world = await start(1);
   const [one] = world.lanes as [FakeLane];
   one.accepted = 10;
@@ -230,10 +230,10 @@ test("requests with an unknown key are remembered for ten minutes", async () => 
   expect(refusedKeys.events).toBe(0);
 });
 
-test("the last 100 requests of a lane are kept, and told to those who watch", () => {
+test("the last 100 requests of a lane are kept, and passed on to those who watch", () => {
   const one = new FakeLane("x");
-  const told: number[] = [];
-  const stop = one.activity.onAttempt(({ sequence }) => void told.push(sequence));
+  const passed: number[] = [];
+  const stop = one.activity.onAttempt(({ sequence }) => void passed.push(sequence));
   for (let n = 0; n < 250; n++) one.attempt(1.234, { delivered: 1 });
   stop();
   one.attempt(1, { retryable: 2 });
@@ -242,7 +242,7 @@ test("the last 100 requests of a lane are kept, and told to those who watch", ()
   expect([recent[0]?.sequence, recent[99]?.sequence]).toEqual([251, 152]);
   expect(recent[0]).toMatchObject({ reason: "503", retryable: 2, status: 200 });
   expect(recent[1]).toMatchObject({ reason: null, durationMs: 1.2 });
-  expect(told).toHaveLength(250);
+  expect(passed).toHaveLength(250);
 });
 
 test("a sampler that was stopped reads nothing any more", async () => {

@@ -130,7 +130,7 @@ test("after ten wrong tokens an address waits, with a right one too; others and 
 test.each([
   ["of another site", { origin: "http://evil.example" }],
   ["through a rebound name", { host: "evil.example" }],
-  ["as a form", { "content-type": "application/x-www-form-urlencoded" }],
+  ["as an HTML form", { "content-type": "application/x-www-form-urlencoded" }],
 ] as const)("a page %s cannot sign a browser in", async (_name, headers) => {
   const world = await startWith();
   const refused = await signIn(world, TOKEN, headers);
@@ -138,12 +138,15 @@ test.each([
   expect(refused.headers["set-cookie"]).toBeUndefined();
 });
 
-test.each(["", "x", "waybill_session", "a".repeat(5_000)])("%s is no token, and is not repeated", async (token) => {
-  const world = await startWith();
-  const { status, text } = await signIn(world, token);
-  expect([400, 401]).toContain(status);
-  if (token.length > 1) expect(text).not.toContain(token.slice(0, 100));
-});
+test.each(["", "x", "waybill_session", "a".repeat(5_000)])(
+  "%s is not the token, and is not repeated",
+  async (token) => {
+    const world = await startWith();
+    const { status, text } = await signIn(world, token);
+    expect([400, 401]).toContain(status);
+    if (token.length > 1) expect(text).not.toContain(token.slice(0, 100));
+  },
+);
 
 test("without a token nobody signs in: everybody may do everything", async () => {
   const world = await startWith({ listen: "127.0.0.1:0" });

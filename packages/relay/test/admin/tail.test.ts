@@ -84,7 +84,7 @@ test.each([
   await tailed.end();
 });
 
-test("a tail whose reader is slow skips what is more than 10,000 events behind, and says how many", async () => {
+test("a tail whose reader is slow skips when it is more than 10,000 events late, and shows how many", async () => {
   const log = await newLog();
   let taken = (): void => undefined;
   let isSlow = true;
@@ -95,8 +95,8 @@ test("a tail whose reader is slow skips what is more than 10,000 events behind, 
   isSlow = false;
   taken();
   await until(() => tailed.text().includes("skipped"));
-  const told = /event: skipped\ndata: (.*)\n\n/.exec(tailed.text())?.[1] ?? "";
-  expect(JSON.parse(told)).toEqual({ environment: "e", events: 10_500 });
+  const shownText = /event: skipped\ndata: (.*)\n\n/.exec(tailed.text())?.[1] ?? "";
+  expect(JSON.parse(shownText)).toEqual({ environment: "e", events: 10_500 });
   await append(log, [{ n: "after" }]);
   await until(() => tailed.text().includes("after"));
   expect(shown(tailed.text())).toEqual([0, 10_501]);

@@ -1,6 +1,6 @@
 /**
  * What is known of a lane beyond its present state, made of what it shows once a second: rates,
- * since when it fails or stands still, the last hour.
+ * since when it fails or makes no progress, the last hour.
  */
 import type { LaneSnapshot } from "@waybill/core";
 import type { LaneMode } from "../views.ts";

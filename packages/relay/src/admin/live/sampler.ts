@@ -3,7 +3,7 @@
  * Nothing is counted for it: ingest and delivery do not know of it. A reading of 1,000 lanes takes
  * some 15 ms, in parts of a millisecond; what it keeps of a lane has 7 KiB, and goes with the lane.
  */
-import type { Clock, Timer } from "@waybill/core";
+import { type Clock, own, type Timer } from "@waybill/core";
 import type { Destination } from "../../delivery/destination.ts";
 import { Durations } from "../../delivery/lane-activity.ts";
 import type { Environment } from "../../environment.ts";
@@ -59,7 +59,7 @@ export class SourceTrack {
 const MEMORY_CODES = ["unavailable", "log_full", "log_busy"];
 
 function memoryRefusals(refused: Readonly<Record<string, number>>): number {
-  return MEMORY_CODES.reduce((sum, code) => sum + (refused[code] ?? 0), 0);
+  return MEMORY_CODES.reduce((sum, code) => sum + (own(refused, code) ?? 0), 0);
 }
 
 /** Of all lanes of an environment together. */

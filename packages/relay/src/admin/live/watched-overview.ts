@@ -15,7 +15,7 @@ export class WatchedOverview {
   readonly #read: () => Overview;
   readonly #wakes = new Set<() => void>();
   #timer: Timer | undefined;
-  /** All but the time of the reading: that alone is no change. */
+  /** All but the time of the reading: that alone changes nothing. */
   #content = "";
   #message = "";
   #readAtMs = Number.NEGATIVE_INFINITY;

@@ -28,7 +28,7 @@ export const inspectionRoutes = {
     answers: {
       200: stream(
         "text/event-stream",
-        "Server-sent events. The `data` of each is a TailEvent, but of an event `skipped`: `{environment, events}` says how many were not shown, because the reader was more than 10,000 events behind.",
+        "Server-sent events. The `data` of each is a TailEvent, but of an event `skipped`: `{environment, events}` says how many were not shown, because the reader was more than 10,000 events late.",
         tailEvent,
       ),
       404: refused("There is no such environment or source.", "unknown_environment", "unknown_source"),

@@ -1,4 +1,4 @@
-/** Schemas of stored events: one of them with what each vendor gets of it, and those of a search. */
+/** Schemas of stored events: one with what each vendor gets of it, and those of a search. */
 import { z } from "zod";
 import { component, count, destinationName, environmentName, sourceName, text } from "./common.ts";
 
