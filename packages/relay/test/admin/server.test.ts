@@ -8,7 +8,7 @@ import type { LogRecord } from "@waybill/log";
 import { VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { createAdminServer } from "../../src/admin/server.ts";
-import { Streams } from "../../src/admin/streams.ts";
+import { heartbeat, type Stream, Streams } from "../../src/admin/streams.ts";
 import { tail } from "../../src/admin/tail.ts";
 import type { AdminView } from "../../src/admin/view.ts";
 import { Drain } from "../../src/intake/drain.ts";
@@ -128,6 +128,28 @@ test("a stop ends the readers that keep up and cuts off those that do not", () =
   stopping.abort();
   expect([stalled.destroyed, quick.destroyed, quick.writableEnded]).toEqual([true, false, true]);
   expect(() => streams.open(new StalledResponse() as unknown as ServerResponse, {})).toThrow("too_many_streams");
+});
+
+test("a stream whose reader has signed out, or whose token was changed, ends with the next heartbeat", async () => {
+  const clock = new VirtualClock(0);
+  const seen: string[] = [];
+  const stream: Stream = {
+    signal: new AbortController().signal,
+    write: (text) => Promise.resolve(seen.push(text) > 0),
+    end: () => void seen.push("end"),
+  };
+  let isAllowed = true;
+  const stop = heartbeat(clock, stream, () => isAllowed);
+  await clock.advance(15_000);
+  expect(seen).toEqual([": still here\n\n"]);
+  isAllowed = false;
+  await clock.advance(14_000);
+  expect(seen).toHaveLength(1);
+  await clock.advance(1_000);
+  expect(seen.slice(1)).toEqual(["end"]);
+  await clock.advance(60_000);
+  expect(seen).toHaveLength(2);
+  stop();
 });
 
 test("a tail reads on only when its reader has taken what came before, and shows each event as it is stored", async () => {
