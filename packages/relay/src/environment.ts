@@ -356,6 +356,8 @@ export class Environment {
   lane(destination: Destination, nowMs: number, hardMaxBytes: number): LaneView {
     const { mode, reason, attempts, failedAttempts, lastError, lastErrorAtMs } = destination.lane();
     const pending = destination.pending();
+    // Read once: it counts.
+    const { unknownFates } = destination;
     const timeUntilLossMs = pending.events === 0 ? undefined : this.#rate.timeToGrow(hardMaxBytes - pending.bytes);
     return {
       environment: this.name,
@@ -371,7 +373,7 @@ export class Environment {
       ...destination.delivery(),
       deadLetters: destination.deadLetters.counts(),
       ...(timeUntilLossMs === undefined ? {} : { timeUntilLossMs }),
-      ...(destination.unknownFates === 0 ? {} : { unknownFates: destination.unknownFates }),
+      ...(unknownFates === 0 ? {} : { unknownFates }),
       ...(lastError === undefined ? {} : { lastError }),
       ...(lastErrorAtMs === undefined ? {} : { lastErrorAtMs }),
     };
