@@ -17,15 +17,16 @@ beforeAll(async () => {
   await until(() => world.relay.accounts().lanes.every(({ account }) => account.delivered === 1));
 }, 120_000);
 
-/** The best of some: others run on this machine too. */
-async function bestMs(runs: number, run: () => Promise<unknown>): Promise<number> {
-  let best = Number.POSITIVE_INFINITY;
+/** The least of some in CPU time: other processes run on this machine too. */
+async function leastCpuMs(runs: number, run: () => Promise<unknown>): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
   for (let n = 0; n < runs; n++) {
-    const began = nodeClock.monotonic();
+    const before = process.cpuUsage();
     await run();
-    best = Math.min(best, nodeClock.monotonic() - began);
+    const { user, system } = process.cpuUsage(before);
+    least = Math.min(least, (user + system) / 1_000);
   }
-  return best;
+  return least;
 }
 
 /** Bytes of an answer, which nobody parses: that would be the client's work. */
@@ -46,7 +47,7 @@ test("the overview of 1,000 lanes takes less than 20 ms", async () => {
   const { json } = await send(world.relay.adminUrl, "GET", "/v1/overview", "", {});
   expect(json).toHaveProperty(`environments.0.destinations.${LANES - 1}.account.delivered`, 1);
   expect(await bytesOf("/v1/overview")).toBeGreaterThan(100_000);
-  expect(await bestMs(100, () => bytesOf("/v1/overview"))).toBeLessThan(OVERVIEW_MAX_MS);
+  expect(await leastCpuMs(60, () => bytesOf("/v1/overview"))).toBeLessThan(OVERVIEW_MAX_MS);
 });
 
 test("all who watch share one computation, and no more is made than twice a second", async () => {
