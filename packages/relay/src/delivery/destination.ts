@@ -371,7 +371,6 @@ export class Destination {
     if (mode !== "halted" && mode !== "failed" && mode !== "waiting" && !wasParked) return false;
     this.#limiter.retryNow();
     if (mode === "halted" || mode === "failed") this.#lane.resume();
-    // It ends waits too.
     else this.#lane.reconfigure({});
     return true;
   }
