@@ -1,0 +1,75 @@
+/** Instants in the reader's zone, the exact UTC for the title, and durations. */
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const TEN_SECONDS = 10 * SECOND;
+/** Below, a duration of a request has a digit after the point. */
+const TEN_MS = 10;
+/** The last instant that a date can name. */
+const LAST_MS = 8_640_000_000_000_000;
+
+/** `350 ms`, `1.2 s`, `4 min 10 s`, `3 h 12 min`, `2 d 4 h`. */
+export function duration(ms: number): string {
+  if (ms < 0) return `-${duration(-ms)}`;
+  if (ms < TEN_MS && ms !== Math.round(ms)) return `${ms.toFixed(1)} ms`;
+  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < TEN_SECONDS) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
+  if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
+  if (ms < HOUR) return twoUnits(ms, [MINUTE, "min"], [SECOND, "s"]);
+  if (ms < DAY) return twoUnits(ms, [HOUR, "h"], [MINUTE, "min"]);
+  return twoUnits(ms, [DAY, "d"], [HOUR, "h"]);
+}
+
+type Unit = readonly [ms: number, name: string];
+
+function twoUnits(ms: number, [large, largeName]: Unit, [small, smallName]: Unit): string {
+  const first = Math.floor(ms / large);
+  const second = Math.floor((ms % large) / small);
+  return second === 0 ? `${first} ${largeName}` : `${first} ${largeName} ${second} ${smallName}`;
+}
+
+/** One unit, for ages that change while one reads: `now`, `12 s ago`, `4 min ago`. */
+export function age(atMs: number, nowMs: number): string {
+  const ms = nowMs - atMs;
+  if (ms < SECOND) return "now";
+  if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s ago`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min ago`;
+  return ms < DAY ? `${Math.floor(ms / HOUR)} h ago` : `${Math.floor(ms / DAY)} d ago`;
+}
+
+/** What remains until then: `in 4 h`, or `now`. */
+export function remaining(atMs: number, nowMs: number): string {
+  const ms = atMs - nowMs;
+  return ms <= 0 ? "now" : `in ${duration(ms - (ms % (ms < MINUTE ? SECOND : MINUTE)))}`;
+}
+
+/** `2026-11-22T02:59:23.123Z`; nothing for what is not an instant. */
+export function exactUtc(atMs: number): string {
+  return Number.isFinite(atMs) && Math.abs(atMs) <= LAST_MS ? new Date(atMs).toISOString() : "";
+}
+
+/** In the reader's zone: `14:02:07` today, otherwise `21 Nov 2026, 14:02:07`. */
+export function localTime(atMs: number, nowMs: number, timeZone?: string): string {
+  const zone = timeZone === undefined ? {} : { timeZone };
+  const at = new Date(atMs);
+  const time = new Intl.DateTimeFormat("en-GB", { ...zone, hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const day = new Intl.DateTimeFormat("en-GB", { ...zone, day: "numeric", month: "short", year: "numeric" });
+  return day.format(at) === day.format(new Date(nowMs)) ? time.format(at) : `${day.format(at)}, ${time.format(at)}`;
+}
+
+/** What `<input type="datetime-local">` shows, in the reader's zone. */
+export function toLocalInput(iso: string): string {
+  const at = Date.parse(iso);
+  if (Number.isNaN(at)) return "";
+  const date = new Date(at);
+  const local = new Date(at - date.getTimezoneOffset() * MINUTE);
+  return local.toISOString().slice(0, "2026-11-22T02:59:23".length);
+}
+
+/** ISO 8601 in UTC of what the reader has put in; nothing for nothing. */
+export function fromLocalInput(value: string): string {
+  const at = Date.parse(value);
+  return Number.isNaN(at) ? "" : new Date(at).toISOString();
+}

@@ -1,0 +1,43 @@
+import type { JSX } from "preact";
+import { Badge } from "../ui/badges.tsx";
+import { Age } from "../ui/values.tsx";
+import type { DeadLetterSummary } from "./use-dead-letters.ts";
+
+export interface DeadLetterRowProps {
+  readonly row: DeadLetterSummary;
+  readonly isSelected: boolean;
+  readonly onToggle: () => void;
+  readonly onInspect: () => void;
+}
+
+export function DeadLetterRow({ row, isSelected, onToggle, onInspect }: DeadLetterRowProps): JSX.Element {
+  const { deadLetterId, state, rejectedAtMs, reason, name, messageId } = row;
+  return (
+    <div class="dead-row">
+      <input
+        type="checkbox"
+        aria-label={`Select dead letter ${deadLetterId}, ${name}`}
+        checked={isSelected}
+        disabled={state !== "waiting"}
+        onChange={onToggle}
+      />
+      <button
+        type="button"
+        class="plain row-open"
+        aria-label={`Inspect dead letter ${deadLetterId}, ${name}`}
+        onClick={onInspect}
+      >
+        <span class="row-name">{name === "" ? "(no name)" : name}</span>
+        <code class="row-id" title={messageId}>
+          {messageId}
+        </code>
+      </button>
+      <span class="row-reason" title={reason}>
+        {reason}
+      </span>
+      <span class="row-age">
+        {state === "waiting" ? null : <Badge name={state} />} <Age at={rejectedAtMs} />
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,207 @@
+/** The dead letters of one destination: by reason, filtered, inspected, retried or discarded. */
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { urlOf } from "../api/routes.ts";
+import { live } from "../api/live.ts";
+import { session } from "../api/session.ts";
+import { useStore } from "../browser/store.ts";
+import { counted, fullCount } from "../format/numbers.ts";
+import { deadLetterQuery } from "../model/filters.ts";
+import { Link, replaceUrl } from "../router/navigation.tsx";
+import { hrefOf, type Route, withQuery } from "../router/route.ts";
+import { Choice, FilterField, TimeField } from "../ui/fields.tsx";
+import { Empty, Failure, Loading } from "../ui/notes.tsx";
+import { VirtualList } from "../ui/virtual-list.tsx";
+import { DeadLetterDialog, type Intent, type Result, ResultNote } from "./dead-letter-actions.tsx";
+import { Inspection } from "./dead-letter-inspection.tsx";
+import { DeadLetterRow } from "./dead-letter-row.tsx";
+import { ReasonGroups } from "./reason-groups.tsx";
+import { Title } from "./title.tsx";
+import { type DeadLetterList, useDeadLetters } from "./use-dead-letters.ts";
+
+const ROW_PX = 52;
+/** As many ids as one request may name. */
+const SELECTED_MAX = 1_000;
+
+export function DeadLettersView({ route }: { readonly route: Route }): JSX.Element {
+  const { environment = "", destination = "" } = route.params;
+  const { overview } = useStore(live);
+  const waiting =
+    overview?.environments
+      .find(({ name }) => name === environment)
+      ?.destinations.find(({ name }) => name === destination)?.deadLetters ?? 0;
+  const list = useDeadLetters({ environment, destination }, deadLetterQuery(route.query));
+  const [result, setResult] = useState<Result>();
+  return (
+    <>
+      <Title text={`Dead letters of ${destination}`}>
+        <Link href={hrefOf("destination", { params: { environment, destination } })}>the destination</Link>
+        <Link href={hrefOf("deadLetterOverview")}>all destinations</Link>
+      </Title>
+      <section class="panel" aria-labelledby="reasons">
+        <h2 id="reasons">By reason</h2>
+        <ReasonGroups environment={environment} destination={destination} waiting={waiting} query={route.query} />
+      </section>
+      <Filters route={route} />
+      {result === undefined ? null : <ResultNote result={result} />}
+      <List
+        route={route}
+        list={list}
+        onResult={(next) => {
+          setResult(next);
+          list.again();
+        }}
+      />
+    </>
+  );
+}
+
+function Filters({ route }: { readonly route: Route }): JSX.Element {
+  const { query } = route;
+  const set = (name: string) => (value: string) => replaceUrl(withQuery(route, { [name]: value }));
+  const isFiltered = Object.keys(query).some((name) => name !== "inspect");
+  return (
+    <div class="filters" role="search" aria-label="Filter dead letters">
+      <FilterField label="Reason contains" value={query["reason"] ?? ""} onChange={set("reason")} />
+      <FilterField label="Event name" value={query["name"] ?? ""} onChange={set("name")} />
+      <FilterField label="User" value={query["user"] ?? ""} onChange={set("user")} />
+      <TimeField label="Refused since" value={query["since"] ?? ""} onChange={set("since")} />
+      <TimeField label="Refused before" value={query["until"] ?? ""} onChange={set("until")} />
+      <Choice
+        label="State"
+        value={query["state"] ?? "waiting"}
+        options={[
+          ["waiting", "waiting"],
+          ["retried", "retried"],
+          ["discarded", "discarded"],
+          ["all", "all"],
+        ]}
+        onChange={set("state")}
+      />
+      {isFiltered ? (
+        <button type="button" onClick={() => replaceUrl(hrefOf("deadLetters", { params: route.params }))}>
+          Clear the filters
+        </button>
+      ) : null}
+    </div>
+  );
+}
+
+interface ListProps {
+  readonly route: Route;
+  readonly list: DeadLetterList;
+  readonly onResult: (result: Result) => void;
+}
+
+function List({ route, list, onResult }: ListProps): JSX.Element {
+  const [selected, setSelected] = useState<ReadonlySet<number>>(new Set());
+  const [intent, setIntent] = useState<Intent>();
+  const { rows, isAll, error, isLoading } = list;
+  const inspected = route.query["inspect"];
+  const inspect = (id: number | undefined): void =>
+    replaceUrl(withQuery(route, { inspect: id === undefined ? "" : String(id) }));
+  const toggle = (id: number): void => {
+    const next = new Set(selected);
+    if (!next.delete(id) && next.size < SELECTED_MAX) next.add(id);
+    setSelected(next);
+  };
+  return (
+    <section class="panel" aria-labelledby="list">
+      <div class="subhead">
+        <h2 id="list">
+          Dead letters <span class="muted">{`${fullCount(rows.length)}${isAll ? "" : " so far, more as you scroll"}`}</span>
+        </h2>
+        <Toolbar route={route} selected={selected} onIntent={setIntent} onClear={() => setSelected(new Set())} />
+      </div>
+      {error === undefined ? null : <Failure message={error} onRetry={list.again} />}
+      {rows.length === 0 && isLoading ? <Loading what="dead letters" /> : null}
+      {rows.length === 0 && !isLoading && error === undefined ? (
+        <Empty title="No dead letter matches." />
+      ) : (
+        <VirtualList
+          label="Dead letters"
+          count={rows.length}
+          rowHeightPx={ROW_PX}
+          onEnd={list.more}
+          row={(index) => {
+            const row = rows[index];
+            return row === undefined ? null : (
+              <DeadLetterRow
+                row={row}
+                isSelected={selected.has(row.deadLetterId)}
+                onToggle={() => toggle(row.deadLetterId)}
+                onInspect={() => inspect(row.deadLetterId)}
+              />
+            );
+          }}
+        />
+      )}
+      {inspected === undefined ? null : (
+        <Inspection
+          route={route}
+          id={inspected}
+          onClose={() => inspect(undefined)}
+          onIntent={(next) => {
+            inspect(undefined);
+            setIntent(next);
+          }}
+        />
+      )}
+      {intent === undefined ? null : (
+        <DeadLetterDialog
+          route={route}
+          intent={intent}
+          onClose={() => setIntent(undefined)}
+          onResult={(result) => {
+            setSelected(new Set());
+            onResult(result);
+          }}
+        />
+      )}
+    </section>
+  );
+}
+
+interface ToolbarProps {
+  readonly route: Route;
+  readonly selected: ReadonlySet<number>;
+  readonly onIntent: (intent: Intent) => void;
+  readonly onClear: () => void;
+}
+
+function Toolbar({ route, selected, onIntent, onClear }: ToolbarProps): JSX.Element {
+  const state = useStore(session);
+  const mayAct = state.is === "known" && state.session.role === "full";
+  const ids = [...selected];
+  const url = urlOf("exportDeadLetters", { params: route.params, query: deadLetterQuery(route.query) });
+  return (
+    <div class="actions">
+      {mayAct && ids.length > 0 ? (
+        <>
+          <button type="button" class="primary" onClick={() => onIntent({ does: "retry", ids })}>
+            Retry {counted(ids.length, "selected", "selected")}
+          </button>
+          <button type="button" onClick={() => onIntent({ does: "discard", ids })}>
+            Discard {counted(ids.length, "selected", "selected")}
+          </button>
+          <button type="button" onClick={onClear}>
+            Select none
+          </button>
+        </>
+      ) : null}
+      {mayAct && ids.length === 0 ? (
+        <>
+          <button type="button" onClick={() => onIntent({ does: "retry", ids: undefined })}>
+            Retry all that match
+          </button>
+          <button type="button" onClick={() => onIntent({ does: "discard", ids: undefined })}>
+            Discard all that match
+          </button>
+        </>
+      ) : null}
+      <a class="button" href={url} download={`dead-letters-${route.params["destination"]}.ndjson`}>
+        Export
+      </a>
+    </div>
+  );
+}

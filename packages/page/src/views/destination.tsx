@@ -1,0 +1,163 @@
+/** One destination: what it does now, its requests as they happen, its dead letters, its settings. */
+import type { JSX } from "preact";
+import { call } from "../api/call.ts";
+import { live } from "../api/live.ts";
+import type { LaneDetail, OverviewDestination } from "../api/types.ts";
+import { useAnswer } from "../api/use-answer.ts";
+import { useStore } from "../browser/store.ts";
+import { counted, fullCount } from "../format/numbers.ts";
+import { Link } from "../router/navigation.tsx";
+import { hrefOf, type Route } from "../router/route.ts";
+import { settingRows } from "../model/settings.ts";
+import { Badge } from "../ui/badges.tsx";
+import { LedgerBar } from "../ui/ledger-bar.tsx";
+import { Empty, Failure, Loading } from "../ui/notes.tsx";
+import { Age } from "../ui/values.tsx";
+import { Attempts } from "./attempts.tsx";
+import { LaneActions } from "./lane-actions.tsx";
+import { Charts } from "./last-hour.tsx";
+import { DestinationStats } from "./overview-destinations.tsx";
+import { Problems } from "./problems.tsx";
+import { ReasonGroups } from "./reason-groups.tsx";
+import { Title } from "./title.tsx";
+
+export function DestinationView({ route }: { readonly route: Route }): JSX.Element {
+  const { environment = "", destination = "" } = route.params;
+  const { overview } = useStore(live);
+  const found = overview?.environments
+    .find(({ name }) => name === environment)
+    ?.destinations.find(({ name }) => name === destination);
+  const lane = useAnswer(`${environment}\n${destination}\n${found?.mode}`, (signal) =>
+    call("showLane", { params: { environment, destination }, signal }),
+  );
+  return (
+    <>
+      <Title text={destination}>
+        <span class="muted">
+          {found?.vendor} in {environment}
+        </span>
+        {found === undefined ? null : <Badge name={found.mode} />}
+      </Title>
+      {overview === undefined ? <Loading what="the destination" /> : null}
+      {overview !== undefined && found === undefined ? <Gone environment={environment} /> : null}
+      {overview === undefined || found === undefined ? null : (
+        <>
+          <Problems
+            problems={overview.problems.filter(
+              (one) => one.environment === environment && one.destination === destination,
+            )}
+          />
+          <Now environment={environment} found={found} lane={lane.value} onChanged={lane.again} />
+          <section class="panel" aria-labelledby="hour">
+            <h2 id="hour">The last hour</h2>
+            <Charts environment={environment} destination={destination} any={destination} />
+          </section>
+          <Attempts environment={environment} destination={destination} />
+          <section class="panel" aria-labelledby="dead">
+            <h2 id="dead">Dead letters by reason</h2>
+            <ReasonGroups environment={environment} destination={destination} waiting={found.deadLetters} />
+          </section>
+          {lane.error === undefined ? null : <Failure message={lane.error} onRetry={lane.again} />}
+          {lane.value === undefined ? null : <Settings lane={lane.value} />}
+        </>
+      )}
+    </>
+  );
+}
+
+function Gone({ environment }: { readonly environment: string }): JSX.Element {
+  return (
+    <Empty title="There is no such destination.">
+      <p>
+        It may have been removed from the configuration.{" "}
+        <Link href={hrefOf("overview", { query: { environment } })}>See those that there are</Link>.
+      </p>
+    </Empty>
+  );
+}
+
+interface NowProps {
+  readonly environment: string;
+  readonly found: OverviewDestination;
+  readonly lane: LaneDetail | undefined;
+  readonly onChanged: () => void;
+}
+
+function Now({ environment, found, lane, onChanged }: NowProps): JSX.Element {
+  const { reason, since, limitReason, parkedEvents, lastError, lastErrorAt } = found;
+  return (
+    <section class="panel" aria-labelledby="now">
+      <h2 id="now">Now</h2>
+      {reason === null ? null : (
+        <p class="reason">
+          {reason}
+          {since === null ? null : (
+            <>
+              {", since "}
+              <Age at={since} />
+            </>
+          )}
+        </p>
+      )}
+      <DestinationStats environment={environment} destination={found} />
+      <LedgerBar account={found.account} label={found.name} />
+      <ul class="facts">
+        <li>{limitReason}</li>
+        {lane === undefined ? null : (
+          <li>
+            Order: {lane.order}. {counted(lane.strands, "strand")} delivered side by side.
+          </li>
+        )}
+        {parkedEvents === 0 ? null : (
+          <li>
+            {counted(parkedEvents, "event")} of {counted(lane?.parked.users ?? 1, "user")} parked: one event of theirs fails
+            while others are delivered.
+          </li>
+        )}
+        {lastError === null ? null : (
+          <li>
+            Last error: {lastError}
+            {lastErrorAt === null ? null : (
+              <>
+                {", "}
+                <Age at={lastErrorAt} />
+              </>
+            )}
+          </li>
+        )}
+      </ul>
+      <LaneActions environment={environment} found={found} onChanged={onChanged} />
+    </section>
+  );
+}
+
+function Settings({ lane }: { readonly lane: LaneDetail }): JSX.Element {
+  const rows = settingRows(lane.settings);
+  return (
+    <section class="panel" aria-labelledby="settings">
+      <h2 id="settings">
+        Settings <span class="muted">{fullCount(rows.length)}, in force; secrets are not shown</span>
+      </h2>
+      <div class="table-room" tabIndex={0} role="region" aria-labelledby="settings">
+        <table class="settings">
+          <thead>
+            <tr>
+              <th scope="col">Option</th>
+              <th scope="col">Value</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(({ name, shown, whole }) => (
+              <tr key={name}>
+                <th scope="row">
+                  <code>{name}</code>
+                </th>
+                <td title={whole}>{shown}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,96 @@
+/** How to send a first event, for each source that is configured. */
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { call } from "../api/call.ts";
+import { live } from "../api/live.ts";
+import type { Overview } from "../api/types.ts";
+import { useAnswer } from "../api/use-answer.ts";
+import { useStore } from "../browser/store.ts";
+import { intakeOf } from "../model/intake.ts";
+import { snippetsOf } from "../model/snippets.ts";
+import { Link } from "../router/navigation.tsx";
+import { hrefOf, type Route } from "../router/route.ts";
+import { Code } from "../ui/copy.tsx";
+import { Choice } from "../ui/fields.tsx";
+import { Empty, Loading } from "../ui/notes.tsx";
+import { Title } from "./title.tsx";
+
+export function FirstRunView(_props: { readonly route: Route }): JSX.Element {
+  const { overview } = useStore(live);
+  return (
+    <>
+      <Title text="Send events" />
+      {overview === undefined ? <Loading what="the sources" /> : <HowTo overview={overview} />}
+    </>
+  );
+}
+
+/** In the overview, while no event has ever come. */
+export function FirstRun({ overview }: { readonly overview: Overview }): JSX.Element {
+  return (
+    <section class="panel first-run" aria-labelledby="first">
+      <h2 id="first">No event has come yet. Send one:</h2>
+      <HowTo overview={overview} />
+    </section>
+  );
+}
+
+function HowTo({ overview }: { readonly overview: Overview }): JSX.Element {
+  const config = useAnswer("config", (signal) => call("showConfig", { signal }));
+  const [shown, setShown] = useState("");
+  const sources = overview.environments.flatMap(({ name: environment, sources: all }) =>
+    all.map((source) => ({ environment, source, id: `${environment}/${source.name}` })),
+  );
+  const chosen = sources.find(({ id }) => id === shown) ?? sources[0];
+  if (chosen === undefined)
+    return (
+      <Empty title="No source is configured.">
+        <p>
+          Add one to the configuration. <Link href={hrefOf("config")}>See it</Link>.
+        </p>
+      </Empty>
+    );
+  if (config.isLoading && config.value === undefined) return <Loading what="the relay's address" />;
+  const intake = intakeOf(config.value, location);
+  return (
+    <>
+      {sources.length < 2 ? null : (
+        <Choice
+          label="Source"
+          value={chosen.id}
+          options={sources.map(({ id, source }) => [id, `${id} (${source.protocol})`] as const)}
+          onChange={setShown}
+        />
+      )}
+      <Snippets key={chosen.id} protocol={chosen.source.protocol} source={chosen.source.name} intake={intake} />
+      <p class="muted">
+        The keys of a source are in the configuration, under <code>sources.{chosen.source.name}.writeKeys</code>; they
+        are never shown here.
+      </p>
+    </>
+  );
+}
+
+interface SnippetsProps {
+  readonly protocol: string;
+  readonly source: string;
+  readonly intake: string;
+}
+
+function Snippets(props: SnippetsProps): JSX.Element {
+  const snippets = snippetsOf(props);
+  const [title, setTitle] = useState(snippets[0]?.title ?? "");
+  const shown = snippets.find((one) => one.title === title);
+  return (
+    <>
+      <div class="tabs" role="group" aria-label="Send with">
+        {snippets.map((one) => (
+          <button key={one.title} type="button" aria-pressed={one.title === title} onClick={() => setTitle(one.title)}>
+            {one.title}
+          </button>
+        ))}
+      </div>
+      {shown === undefined ? null : <Code text={shown.text} label={`How to send an event with ${shown.title}`} />}
+    </>
+  );
+}

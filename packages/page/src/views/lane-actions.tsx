@@ -1,0 +1,140 @@
+/** Pause, resume, probe and rotate, each with what it will do before it is done. */
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { call } from "../api/call.ts";
+import { session } from "../api/session.ts";
+import type { OverviewDestination } from "../api/types.ts";
+import { useStore } from "../browser/store.ts";
+import { counted } from "../format/numbers.ts";
+import { duration } from "../format/times.ts";
+import { announce } from "../ui/announcer.tsx";
+import { Dialog } from "../ui/dialog.tsx";
+import { Choice, Field } from "../ui/fields.tsx";
+
+export interface LaneActionsProps {
+  readonly environment: string;
+  readonly found: OverviewDestination;
+  readonly onChanged: () => void;
+}
+
+type Action = "pause" | "resume" | "probe" | "rotate";
+
+/** Modes in which a probe has something to try. */
+const PROBED = new Set(["waiting", "halted", "failed"]);
+const STOPPED = new Set(["paused", "halted", "failed"]);
+
+export function LaneActions(props: LaneActionsProps): JSX.Element {
+  const { found, onChanged } = props;
+  const [open, setOpen] = useState<Action>();
+  const state = useStore(session);
+  const isReadOnly = state.is === "known" && state.session.role === "readOnly";
+  if (isReadOnly) return <p class="muted">You are signed in with the read-only token: nothing can be changed.</p>;
+  const close = (): void => {
+    setOpen(undefined);
+    onChanged();
+  };
+  return (
+    <div class="actions">
+      {found.mode === "paused" ? null : (
+        <button type="button" onClick={() => setOpen("pause")}>
+          Pause
+        </button>
+      )}
+      {STOPPED.has(found.mode) ? (
+        <button type="button" class="primary" onClick={() => setOpen("resume")}>
+          Resume
+        </button>
+      ) : null}
+      {PROBED.has(found.mode) ? (
+        <button type="button" onClick={() => setOpen("probe")}>
+          Probe now
+        </button>
+      ) : null}
+      <button type="button" onClick={() => setOpen("rotate")}>
+        Rotate the key
+      </button>
+      {open === undefined ? null : open === "rotate" ? (
+        <Rotate {...props} onClose={close} />
+      ) : (
+        <Steer {...props} action={open} onClose={close} />
+      )}
+    </div>
+  );
+}
+
+interface SteerProps extends LaneActionsProps {
+  readonly action: "pause" | "resume" | "probe";
+  readonly onClose: () => void;
+}
+
+const STEERING = {
+  pause: {
+    action: "Pause",
+    operation: "pauseLane",
+    done: "is paused",
+    text: "The requests in flight are finished, then nothing is sent. Events go on being accepted, and are kept as long as retention keeps them.",
+  },
+  resume: { action: "Resume", operation: "resumeLane", done: "goes on", text: "Sending begins at once, with the oldest event." },
+  probe: {
+    action: "Probe now",
+    operation: "probeLane",
+    done: "tries again now",
+    text: "The next request is made at once instead of at the end of the wait. If it fails, the lane waits again.",
+  },
+} as const;
+
+function Steer({ environment, found, action, onClose }: SteerProps): JSX.Element {
+  const { name, waitingEvents } = found;
+  const steering = STEERING[action];
+  return (
+    <Dialog
+      title={`${steering.action}: ${name}`}
+      action={steering.action}
+      onClose={onClose}
+      onConfirm={async () => {
+        await call(steering.operation, { params: { environment, destination: name } });
+        announce(`${name} ${steering.done}.`);
+      }}
+    >
+      <p>{steering.text}</p>
+      <p>{counted(waitingEvents, "event")} waiting now.</p>
+    </Dialog>
+  );
+}
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const GRACES = [0, 10 * MINUTE, HOUR, 24 * HOUR] as const;
+
+function Rotate({ environment, found, onClose }: LaneActionsProps & { readonly onClose: () => void }): JSX.Element {
+  const [key, setKey] = useState("");
+  const [grace, setGrace] = useState(String(HOUR));
+  const graceMs = Number(grace);
+  return (
+    <Dialog
+      title={`Rotate the key: ${found.name}`}
+      action="Rotate the key"
+      isReady={key !== ""}
+      onClose={onClose}
+      onConfirm={async () => {
+        await call("rotateDestinationKey", {
+          params: { environment, destination: found.name },
+          body: { key, graceMs },
+        });
+        announce(`${found.name} uses the new key.`);
+      }}
+    >
+      <p>
+        The new key is used from the next request on. It holds, over restarts too, until the configuration has it: put it
+        there as well.
+      </p>
+      <Field label="New key" type="password" autoComplete="new-password" value={key} onChange={setKey} isRequired />
+      <Choice
+        label="The key before it stays valid for"
+        value={grace}
+        options={GRACES.map((ms) => [String(ms), ms === 0 ? "no time" : duration(ms)] as const)}
+        onChange={setGrace}
+      />
+    </Dialog>
+  );
+}

@@ -1,0 +1,60 @@
+/** The dead letters of a destination by reason. */
+import type { JSX } from "preact";
+import { call } from "../api/call.ts";
+import { useAnswer } from "../api/use-answer.ts";
+import { fullCount, percent } from "../format/numbers.ts";
+import { Link } from "../router/navigation.tsx";
+import { hrefOf, type Params } from "../router/route.ts";
+import { Empty, Failure, Loading } from "../ui/notes.tsx";
+import { Age, Count } from "../ui/values.tsx";
+
+export interface ReasonGroupsProps {
+  readonly environment: string;
+  readonly destination: string;
+  /** As the overview has it: the groups are loaded again when it changes. */
+  readonly waiting: number;
+  readonly query?: Params;
+}
+
+const NO_FILTER: Params = {};
+
+export function ReasonGroups({ environment, destination, waiting, query = NO_FILTER }: ReasonGroupsProps): JSX.Element {
+  const params = { environment, destination };
+  const answer = useAnswer(`${environment}\n${destination}\n${waiting}`, (signal) =>
+    call("listDeadLetterReasons", { params, signal }),
+  );
+  if (answer.error !== undefined) return <Failure message={answer.error} onRetry={answer.again} />;
+  if (answer.value === undefined) return <Loading what="the reasons" />;
+  const { reasons, more } = answer.value;
+  if (reasons.length === 0) return <Empty title="No dead letter waits here." />;
+  const total = reasons.reduce((sum, one) => sum + one.waiting, 0);
+  return (
+    <>
+      <ul class="reasons">
+        {reasons.map(({ reason, waiting: events, first, last }) => (
+          <li key={reason}>
+            <Link
+              class="reason-link"
+              href={hrefOf("deadLetters", { params, query: { ...query, reason } })}
+              isCurrent={query["reason"] === reason}
+            >
+              <span class="reason-bar" style={{ width: `${(events / total) * 100}%` }} />
+              <span class="reason-text">{reason}</span>
+              <span class="reason-count" title={percent(events, total)}>
+                <Count value={events} of="dead letter" />
+              </span>
+            </Link>
+            <span class="muted">
+              first <Age at={first} />, last <Age at={last} />
+            </span>
+          </li>
+        ))}
+      </ul>
+      {more.reasons === 0 ? null : (
+        <p class="muted">
+          and {fullCount(more.reasons)} more reasons with {fullCount(more.waiting)} dead letters.
+        </p>
+      )}
+    </>
+  );
+}

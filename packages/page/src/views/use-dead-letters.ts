@@ -1,0 +1,99 @@
+/** Dead letters, a page at a time as the reader scrolls. */
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { call, messageOf } from "../api/call.ts";
+import { noteFailure } from "../api/session.ts";
+import type { DeadLetterView } from "../api/types.ts";
+import { headOf } from "../model/event-head.ts";
+import type { Params } from "../router/route.ts";
+
+/** What a row shows: the event itself is loaded when it is inspected. */
+export interface DeadLetterSummary {
+  readonly deadLetterId: number;
+  readonly state: string;
+  readonly position: number;
+  readonly rejectedAtMs: number;
+  readonly reason: string;
+  readonly name: string;
+  readonly messageId: string;
+}
+
+export interface DeadLetterList {
+  readonly rows: readonly DeadLetterSummary[];
+  readonly isAll: boolean;
+  readonly isLoading: boolean;
+  readonly error: string | undefined;
+  /** Loads the next page; nothing while one is loaded, or when all are there. */
+  readonly more: () => void;
+  /** Begins anew. */
+  readonly again: () => void;
+}
+
+interface Place {
+  readonly environment: string;
+  readonly destination: string;
+}
+
+interface Loaded {
+  readonly rows: readonly DeadLetterSummary[];
+  readonly next: number | undefined;
+  readonly isLoading: boolean;
+  readonly error: string | undefined;
+}
+
+/** Some hundred kilobytes of JSON at a time. */
+const PAGE = 200;
+const NOTHING: Loaded = { rows: [], next: undefined, isLoading: true, error: undefined };
+
+export function useDeadLetters({ environment, destination }: Place, filter: Params): DeadLetterList {
+  const [loaded, setLoaded] = useState<Loaded>(NOTHING);
+  const [turn, setTurn] = useState(0);
+  const key = JSON.stringify([environment, destination, filter, turn]);
+  const controller = useRef(new AbortController());
+  const isBusy = useRef(false);
+  const load = useCallback(
+    (after: number | undefined) => {
+      const { signal } = controller.current;
+      isBusy.current = true;
+      const query = { ...filter, limit: PAGE, ...(after === undefined ? {} : { after }) };
+      call("listDeadLetters", { params: { environment, destination }, query, signal })
+        .then(
+          ({ deadLetters, next }) => {
+            const added = deadLetters.map(summaryOf);
+            setLoaded(({ rows }) => ({ rows: [...rows, ...added], next, isLoading: false, error: undefined }));
+          },
+          (error: unknown) => {
+            if (signal.aborted) return;
+            noteFailure(error);
+            setLoaded((before) => ({ ...before, isLoading: false, error: messageOf(error) }));
+          },
+        )
+        .finally(() => {
+          if (!signal.aborted) isBusy.current = false;
+        });
+    },
+    [key],
+  );
+  useEffect(() => {
+    controller.current = new AbortController();
+    setLoaded(NOTHING);
+    load(undefined);
+    return () => controller.current.abort();
+  }, [load]);
+  const more = useCallback(() => {
+    if (loaded.next !== undefined && !isBusy.current && loaded.error === undefined) load(loaded.next);
+  }, [load, loaded]);
+  const again = useCallback(() => setTurn((before) => before + 1), []);
+  return {
+    rows: loaded.rows,
+    isAll: loaded.next === undefined,
+    isLoading: loaded.isLoading,
+    error: loaded.error,
+    more,
+    again,
+  };
+}
+
+function summaryOf({ deadLetterId, state, position, rejectedAtMs, reason, event }: DeadLetterView): DeadLetterSummary {
+  const { name, type, messageId } = headOf(event);
+  return { deadLetterId, state, position, rejectedAtMs, reason, name: name === "" ? type : name, messageId };
+}
