@@ -36,7 +36,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages that run anywhere: nothing of Node, nothing of the DOM beyond what `fetch` needs. */
 const PURE = ["@waybill/core", "@waybill/vendors"];
 /** The only places that may touch time and chance. */
-const REAL_TIME = ["packages/node/src/", "packages/testing/src/", "packages/client/src/host/web-", "packages/page/src/browser/"];
+const REAL_TIME = [
+  "packages/node/src/",
+  "packages/testing/src/",
+  "packages/client/src/host/web-",
+  "packages/page/src/browser/",
+];
 const FORBIDDEN_GLOBALS = /\b(?:Date\.now|Math\.random|setTimeout|setInterval|setImmediate)\s*\(|\bnew Date\(\)/;
 const IMPURE_GLOBALS = /\b(?:process|Buffer|window|document|localStorage|XMLHttpRequest|navigator)\s*[.[(]/;
 /** Packages that see what strangers send. */

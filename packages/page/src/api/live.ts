@@ -5,8 +5,8 @@
 import { after, now, type Timer } from "../browser/clock.ts";
 import { createStore, type Store } from "../browser/store.ts";
 import { setRelayNow } from "../browser/ticks.ts";
-import { loadSession } from "./session.ts";
 import { urlOf } from "./routes.ts";
+import { loadSession } from "./session.ts";
 import type { Overview } from "./types.ts";
 
 export interface LiveState {
@@ -19,7 +19,11 @@ export interface LiveState {
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 10_000;
 
-export const live: Store<LiveState> = createStore<LiveState>({ is: "connecting", overview: undefined, lostAt: undefined });
+export const live: Store<LiveState> = createStore<LiveState>({
+  is: "connecting",
+  overview: undefined,
+  lostAt: undefined,
+});
 
 let source: EventSource | undefined;
 let retry: Timer | undefined;

@@ -20,6 +20,8 @@ export const ROUTES = {
   pauseLane: ["POST", `${LANE}/pause`],
   resumeLane: ["POST", `${LANE}/resume`],
   rotateDestinationKey: ["POST", "/v1/destinations/{environment}/{destination}/rotate"],
+  showEvent: ["GET", "/v1/events/{environment}/{position}"],
+  searchEvents: ["GET", "/v1/search"],
   tail: ["GET", "/v1/tail"],
   trace: ["GET", "/v1/trace/{messageId}"],
   traceReceipt: ["GET", "/v1/receipts/{environment}/{positions}"],

@@ -1,5 +1,5 @@
 /** What the admin API answers, from its own schemas: types alone, nothing of them is bundled. */
-import type { AdminAnswer, Overview, OverviewDestination } from "@waybill/relay";
+import type { AdminAnswer, Overview, OverviewDestination, SearchAnswer } from "@waybill/relay";
 
 export type {
   AccountView as Account,
@@ -15,8 +15,10 @@ export type {
   RecentAttempt,
   RelayProblem,
   ReplayView,
-  TracedEvent,
+  StoredEvent,
+  TailEvent,
   TraceDestination,
+  TracedEvent,
 } from "@waybill/relay";
 
 export type OverviewEnvironment = Overview["environments"][number];
@@ -27,4 +29,5 @@ export interface Placed {
   readonly destination: OverviewDestination;
 }
 
+export type FoundEvent = SearchAnswer["events"][number];
 export type Session = AdminAnswer<"showSession">;

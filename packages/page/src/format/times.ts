@@ -39,9 +39,10 @@ export function age(atMs: number, nowMs: number): string {
   return ms < DAY ? `${Math.floor(ms / HOUR)} h ago` : `${Math.floor(ms / DAY)} d ago`;
 }
 
-/** What remains until then: `in 4 h`, or `now`. */
+/** What remains until then: `in 4 h 10 min`, `in 12 d`, or `now`. */
 export function remaining(atMs: number, nowMs: number): string {
   const ms = atMs - nowMs;
+  if (ms >= 2 * DAY) return `in ${Math.floor(ms / DAY)} d`;
   return ms <= 0 ? "now" : `in ${duration(ms - (ms % (ms < MINUTE ? SECOND : MINUTE)))}`;
 }
 

@@ -25,7 +25,12 @@ const USERS = [
 
 /** Of the event or of its properties; what there is not is empty. */
 export function headOf(event: unknown): EventHead {
-  return { type: textOf(event, TYPES), name: textOf(event, NAMES), messageId: textOf(event, IDS), user: textOf(event, USERS) };
+  return {
+    type: textOf(event, TYPES),
+    name: textOf(event, NAMES),
+    messageId: textOf(event, IDS),
+    user: textOf(event, USERS),
+  };
 }
 
 function textOf(event: unknown, names: readonly string[]): string {

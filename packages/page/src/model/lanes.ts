@@ -22,6 +22,13 @@ function compare(one: string, other: string): number {
   return one < other ? -1 : 1;
 }
 
+/**
+ * A lane that delivers is idle for a moment between two requests: shown as it is, it would flicker.
+ */
+export function shownMode({ mode, eventsPerSecondOut }: OverviewDestination): OverviewDestination["mode"] {
+  return mode === "idle" && eventsPerSecondOut > 0 ? "sending" : mode;
+}
+
 /** From 0, nothing flows, to 5. */
 export function flowWidth(eventsPerSecond: number): number {
   return FLOW_STEPS.filter((step) => eventsPerSecond > step).length;

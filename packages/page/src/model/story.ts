@@ -53,7 +53,13 @@ export function storyOf(destination: TraceDestination): readonly StoryEntry[] {
             tone: deadLetter.state === "waiting" ? "warn" : "quiet",
           },
         ];
-  return [...attempts.map((attempt, index) => attemptEntry(attempt, `Attempt ${index + 1}`)), end, ...kept, ...later, ...retried];
+  return [
+    ...attempts.map((attempt, index) => attemptEntry(attempt, `Attempt ${index + 1}`)),
+    end,
+    ...kept,
+    ...later,
+    ...retried,
+  ];
 }
 
 function attemptEntry(attempt: AttemptView, title: string): StoryEntry {
@@ -69,5 +75,10 @@ function replayEnd(
   [title, tone]: readonly [string, StoryEntry["tone"]],
   reason: string | undefined,
 ): StoryEntry {
-  return { at: undefined, title: `Replay: ${title.charAt(0).toLowerCase()}${title.slice(1)}`, detail: reason ?? replay, tone };
+  return {
+    at: undefined,
+    title: `Replay: ${title.charAt(0).toLowerCase()}${title.slice(1)}`,
+    detail: reason ?? replay,
+    tone,
+  };
 }

@@ -39,7 +39,14 @@ export interface LinkProps {
 export function Link({ href, isCurrent = false, children, onFollow, ...rest }: LinkProps): JSX.Element {
   const follow = (event: MouseEvent): void => {
     onFollow?.();
-    if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    if (
+      event.defaultPrevented ||
+      event.button !== 0 ||
+      event.metaKey ||
+      event.ctrlKey ||
+      event.shiftKey ||
+      event.altKey
+    )
       return;
     event.preventDefault();
     go(href);

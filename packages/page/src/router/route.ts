@@ -67,6 +67,9 @@ export function hrefOf(view: ViewName, { params = {}, query = {} }: Place = {}):
 }
 
 /** The same view with other filters. */
-export function withQuery({ view, params, query }: Route, changes: Readonly<Record<string, string | undefined>>): string {
+export function withQuery(
+  { view, params, query }: Route,
+  changes: Readonly<Record<string, string | undefined>>,
+): string {
   return hrefOf(view === "unknown" ? "overview" : view, { params, query: { ...query, ...changes } });
 }

@@ -2,8 +2,8 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type UPlot from "uplot";
-import { themeVersion } from "../browser/theme.ts";
 import { useStore } from "../browser/store.ts";
+import { themeVersion } from "../browser/theme.ts";
 import { exactUtc } from "../format/times.ts";
 import { summaryOf, type Values } from "../model/history.ts";
 
@@ -23,6 +23,7 @@ export interface ChartProps {
 
 const HEIGHT_PX = 120;
 const SECOND_MS = 1_000;
+const MINUTE_S = 60;
 /** Room above the highest value. */
 const HEADROOM = 1.1;
 const Y_AXIS_PX = 52;
@@ -33,7 +34,7 @@ const FONT = "11px system-ui, sans-serif";
 export function Chart(props: ChartProps): JSX.Element {
   const { title, seconds, series, format } = props;
   const figure = useRef<HTMLElement>(null);
-  const plot = useRef<UPlot>();
+  const plot = useRef<UPlot | undefined>(undefined);
   const [at, setAt] = useState<number | null>(null);
   const version = useStore(themeVersion);
   const data = [seconds, ...series.map(({ values }) => values)] as unknown as UPlot.AlignedData;
@@ -106,7 +107,7 @@ function optionsOf(
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: "hour" } },
     scales: { y: { range: (_plot, _lowest, highest) => [0, (highest ?? 0) === 0 ? 1 : (highest ?? 0) * HEADROOM] } },
     axes: [
-      { ...axis, size: X_AXIS_PX, values: (_plot, splits) => splits.map(clockMinutes) },
+      { ...axis, size: X_AXIS_PX, values: (_plot, splits) => splits.map(clockOf(splits)) },
       { ...axis, size: Y_AXIS_PX, values: (_plot, splits) => splits.map((value) => props.format(value)) },
     ],
     series: [
@@ -143,6 +144,8 @@ function clockTime(seconds: number): string {
   return TIME.format(new Date(seconds * SECOND_MS));
 }
 
-function clockMinutes(seconds: number): string {
-  return MINUTES.format(new Date(seconds * SECOND_MS));
+/** With seconds where two labels would be the same without. */
+function clockOf(splits: readonly number[]): (seconds: number) => string {
+  const [first = 0, second = 0] = splits;
+  return second - first < MINUTE_S ? clockTime : (seconds) => MINUTES.format(new Date(seconds * SECOND_MS));
 }

@@ -16,14 +16,23 @@ export interface FieldProps {
 }
 
 export function Field(props: FieldProps): JSX.Element {
-  const { label, value, onChange, type = "text", hint, placeholder = "", isRequired = false, autoComplete = "off" } = props;
+  const {
+    label,
+    value,
+    onChange,
+    type = "text",
+    hint,
+    placeholder = "",
+    isRequired = false,
+    autoComplete = "off",
+  } = props;
   const id = useId();
   return (
     <div class="field">
       <label for={id}>{label}</label>
       <input
         id={id}
-        type={type}
+        type={type as "text"}
         value={value}
         placeholder={placeholder}
         required={isRequired}
@@ -47,7 +56,7 @@ const TYPING_MS = 250;
 /** A field that reports what was typed when the typing pauses. */
 export function FilterField({ value, onChange, ...rest }: FieldProps): JSX.Element {
   const [typed, setTyped] = useState(value);
-  const timer = useRef<Timer>();
+  const timer = useRef<Timer | undefined>(undefined);
   const reported = useRef(value);
   useEffect(() => {
     // The URL was changed by something else: a link, or the back button.

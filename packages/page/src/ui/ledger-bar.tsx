@@ -28,7 +28,12 @@ export function LedgerBar({ account, label }: LedgerProps): JSX.Element {
       <div class="ledger-bar" role="img" aria-label={`Ledger of ${label}: ${spoken(accepted, parts)}`}>
         {parts.map((part) =>
           part.width === 0 ? null : (
-            <span key={part.name} class={`part part-${part.name}`} style={{ width: `${part.width}%` }} title={title(part)} />
+            <span
+              key={part.name}
+              class={`part part-${part.name}`}
+              style={{ width: `${part.width}%` }}
+              title={title(part)}
+            />
           ),
         )}
       </div>
@@ -54,6 +59,8 @@ export function LedgerBar({ account, label }: LedgerProps): JSX.Element {
 }
 
 function spoken(accepted: number, parts: readonly LedgerPart[]): string {
-  const named = parts.filter(({ events }) => events > 0).map(({ name, events }) => `${counted(events, "event")} ${name}`);
+  const named = parts
+    .filter(({ events }) => events > 0)
+    .map(({ name, events }) => `${counted(events, "event")} ${name}`);
   return `${counted(accepted, "event")} accepted${named.length === 0 ? "" : `: ${named.join(", ")}`}`;
 }

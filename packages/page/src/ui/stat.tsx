@@ -19,7 +19,12 @@ export function Stat({ name, title = "", more, isAlarming = false, children }: S
       <dd>
         {isAlarming ? <Glyph name="warning" /> : null}
         {children}
-        {more === undefined ? null : <span class="stat-more">{more}</span>}
+        {more === undefined ? null : (
+          <>
+            {" "}
+            <span class="stat-more">{more}</span>
+          </>
+        )}
       </dd>
     </div>
   );

@@ -86,7 +86,7 @@ function SignedIn(): JSX.Element {
 /** Problems that come and go are read aloud, whichever view is shown. */
 function useAnnouncements(): void {
   const { overview } = useStore(live);
-  const known = useRef<readonly RelayProblem[]>();
+  const known = useRef<readonly RelayProblem[] | undefined>(undefined);
   useEffect(() => {
     if (overview === undefined) return;
     const text = known.current === undefined ? "" : announcementOf(known.current, overview.problems);

@@ -159,5 +159,7 @@ function watched(
 /** A relay that restarted counts from 1 again. */
 function merged(before: readonly RecentAttempt[], added: readonly RecentAttempt[]): readonly RecentAttempt[] {
   const bySequence = new Map([...before, ...added].map((attempt) => [attempt.sequence, attempt]));
-  return [...bySequence.values()].sort((one, other) => other.at - one.at || other.sequence - one.sequence).slice(0, KEPT);
+  return [...bySequence.values()]
+    .sort((one, other) => other.at - one.at || other.sequence - one.sequence)
+    .slice(0, KEPT);
 }

@@ -66,7 +66,9 @@ export function DeadLetterDialog({ route, intent, onClose, onResult }: DeadLette
     >
       {fault === undefined ? null : <Failure message={fault} />}
       {events === undefined && fault === undefined ? <Loading what="the count" /> : null}
-      {events === undefined ? null : <Concerned does={does} events={events} isAll={ids === undefined} filter={filter} />}
+      {events === undefined ? null : (
+        <Concerned does={does} events={events} isAll={ids === undefined} filter={filter} />
+      )}
       {does === "retry" ? (
         <Field
           label="Events per second, at most"

@@ -38,7 +38,9 @@ export function Inspection({ route, id, onClose, onIntent }: InspectionProps): J
       <h2 id={titleId}>Dead letter {id}</h2>
       {answer.error === undefined ? null : <Failure message={answer.error} onRetry={answer.again} />}
       {answer.isLoading ? <Loading what="the dead letter" /> : null}
-      {answer.value !== undefined && dead === undefined ? <Empty title="There is no such dead letter any more." /> : null}
+      {answer.value !== undefined && dead === undefined ? (
+        <Empty title="There is no such dead letter any more." />
+      ) : null}
       {dead === undefined ? null : <Inspected dead={dead} environment={environment} />}
       <div class="actions">
         {dead?.state === "waiting" && mayAct() ? (

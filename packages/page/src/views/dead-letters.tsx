@@ -1,8 +1,8 @@
 /** The dead letters of one destination: by reason, filtered, inspected, retried or discarded. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { urlOf } from "../api/routes.ts";
 import { live } from "../api/live.ts";
+import { urlOf } from "../api/routes.ts";
 import { session } from "../api/session.ts";
 import { useStore } from "../browser/store.ts";
 import { counted, fullCount } from "../format/numbers.ts";
@@ -109,7 +109,8 @@ function List({ route, list, onResult }: ListProps): JSX.Element {
     <section class="panel" aria-labelledby="list">
       <div class="subhead">
         <h2 id="list">
-          Dead letters <span class="muted">{`${fullCount(rows.length)}${isAll ? "" : " so far, more as you scroll"}`}</span>
+          Dead letters{" "}
+          <span class="muted">{`${fullCount(rows.length)}${isAll ? "" : " so far, more as you scroll"}`}</span>
         </h2>
         <Toolbar route={route} selected={selected} onIntent={setIntent} onClear={() => setSelected(new Set())} />
       </div>

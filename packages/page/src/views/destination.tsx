@@ -6,9 +6,10 @@ import type { LaneDetail, OverviewDestination } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { useStore } from "../browser/store.ts";
 import { counted, fullCount } from "../format/numbers.ts";
+import { shownMode } from "../model/lanes.ts";
+import { settingRows } from "../model/settings.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
-import { settingRows } from "../model/settings.ts";
 import { Badge } from "../ui/badges.tsx";
 import { LedgerBar } from "../ui/ledger-bar.tsx";
 import { Empty, Failure, Loading } from "../ui/notes.tsx";
@@ -36,7 +37,7 @@ export function DestinationView({ route }: { readonly route: Route }): JSX.Eleme
         <span class="muted">
           {found?.vendor} in {environment}
         </span>
-        {found === undefined ? null : <Badge name={found.mode} />}
+        {found === undefined ? null : <Badge name={shownMode(found)} />}
       </Title>
       {overview === undefined ? <Loading what="the destination" /> : null}
       {overview !== undefined && found === undefined ? <Gone environment={environment} /> : null}
@@ -102,7 +103,9 @@ function Now({ environment, found, lane, onChanged }: NowProps): JSX.Element {
       <DestinationStats environment={environment} destination={found} />
       <LedgerBar account={found.account} label={found.name} />
       <ul class="facts">
-        <li>{limitReason}</li>
+        <li>
+          At most {counted(found.inFlightLimit, "request")} in flight: {limitReason}.
+        </li>
         {lane === undefined ? null : (
           <li>
             Order: {lane.order}. {counted(lane.strands, "strand")} delivered side by side.
@@ -110,8 +113,8 @@ function Now({ environment, found, lane, onChanged }: NowProps): JSX.Element {
         )}
         {parkedEvents === 0 ? null : (
           <li>
-            {counted(parkedEvents, "event")} of {counted(lane?.parked.users ?? 1, "user")} parked: one event of theirs fails
-            while others are delivered.
+            {counted(parkedEvents, "event")} of {counted(lane?.parked.users ?? 1, "user")} parked: one event of theirs
+            fails while others are delivered.
           </li>
         )}
         {lastError === null ? null : (

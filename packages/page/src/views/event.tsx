@@ -2,11 +2,10 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { call } from "../api/call.ts";
-import type { EventDetail, TraceDestination, TracedEvent } from "../api/types.ts";
+import type { StoredEvent, TraceDestination, TracedEvent } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { fullCount } from "../format/numbers.ts";
-import { pretty } from "../model/event-head.ts";
-import { headOf } from "../model/event-head.ts";
+import { headOf, pretty } from "../model/event-head.ts";
 import { type StoryEntry, storyOf } from "../model/story.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
@@ -20,7 +19,9 @@ import { Title } from "./title.tsx";
 export function EventView({ route }: { readonly route: Route }): JSX.Element {
   const { environment = "", position = "" } = route.params;
   const key = `${environment}\n${position}`;
-  const story = useAnswer(key, (signal) => call("traceReceipt", { params: { environment, positions: position }, signal }));
+  const story = useAnswer(key, (signal) =>
+    call("traceReceipt", { params: { environment, positions: position }, signal }),
+  );
   const detail = useAnswer(key, (signal) => call("showEvent", { params: { environment, position }, signal }));
   const [event] = story.value?.events ?? [];
   const head = headOf(event?.event);
@@ -45,7 +46,7 @@ export function EventView({ route }: { readonly route: Route }): JSX.Element {
 
 interface StoryProps {
   readonly event: TracedEvent;
-  readonly detail: EventDetail | undefined;
+  readonly detail: StoredEvent | undefined;
 }
 
 function Story({ event, detail }: StoryProps): JSX.Element {
@@ -61,10 +62,7 @@ function Story({ event, detail }: StoryProps): JSX.Element {
             <Glyph name="send" />
           </span>
           <div>
-            <p class="moment-title">
-              Received{" "}
-              {source === undefined ? "" : <>from {source}</>}
-            </p>
+            <p class="moment-title">Received {source === undefined ? "" : <>from {source}</>}</p>
             <p class="muted">
               {type === "" ? "" : `type ${type}, `}
               {user === "" ? "" : `user ${user}, `}
@@ -107,7 +105,8 @@ function Fate({ environment, destination }: FateProps): JSX.Element {
   return (
     <section class="fate" aria-label={`At ${name}`}>
       <h3>
-        {removed === true ? name : <Link href={hrefOf("destination", { params })}>{name}</Link>} <Badge name={outcome} />
+        {removed === true ? name : <Link href={hrefOf("destination", { params })}>{name}</Link>}{" "}
+        <Badge name={outcome} />
       </h3>
       {removed === true ? <p class="muted">It is not configured any more.</p> : null}
       {formerVendor === undefined ? null : <p class="muted">It spoke {formerVendor} then.</p>}
@@ -126,7 +125,9 @@ function Fate({ environment, destination }: FateProps): JSX.Element {
         ))}
       </ol>
       {deadLetter === undefined ? null : (
-        <Link href={hrefOf("deadLetters", { params, query: { inspect: String(deadLetter.deadLetterId), state: "all" } })}>
+        <Link
+          href={hrefOf("deadLetters", { params, query: { inspect: String(deadLetter.deadLetterId), state: "all" } })}
+        >
           Inspect the dead letter
         </Link>
       )}
@@ -134,7 +135,7 @@ function Fate({ environment, destination }: FateProps): JSX.Element {
   );
 }
 
-function Texts({ detail }: { readonly detail: EventDetail }): JSX.Element {
+function Texts({ detail }: { readonly detail: StoredEvent }): JSX.Element {
   const [shown, setShown] = useState("");
   const sent = detail.destinations.find(({ name }) => name === shown);
   return (
@@ -155,7 +156,7 @@ function Texts({ detail }: { readonly detail: EventDetail }): JSX.Element {
   );
 }
 
-function Sent({ sent }: { readonly sent: EventDetail["destinations"][number] }): JSX.Element {
+function Sent({ sent }: { readonly sent: StoredEvent["destinations"][number] }): JSX.Element {
   const { name, vendor, why } = sent;
   if (sent.sent === null) return <Empty title={`${name} gets nothing of it${why === null ? "." : `: ${why}.`}`} />;
   return (

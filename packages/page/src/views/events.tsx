@@ -6,8 +6,8 @@ import { live } from "../api/live.ts";
 import type { TracedEvent } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { useStore } from "../browser/store.ts";
-import { eventIdOf, type EventId } from "../model/filters.ts";
 import { headOf } from "../model/event-head.ts";
+import { type EventId, eventIdOf } from "../model/filters.ts";
 import { go, Link } from "../router/navigation.tsx";
 import { hrefOf, type Params, type Route } from "../router/route.ts";
 import { Badge } from "../ui/badges.tsx";
@@ -34,7 +34,7 @@ export function EventsView({ route }: { readonly route: Route }): JSX.Element {
         <Empty title="Look for one event, or for those of a user.">
           <p>
             A message id, a receipt or a position finds its event at once. There is no index for anything else: the log
-            is read, newest first, 1 GiB at a time, and goes on when you want it to.
+            is read from the oldest on, 1 GiB at a time, and goes on when you want it to. A time range makes it short.
           </p>
         </Empty>
       ) : null}

@@ -65,11 +65,11 @@ function Found({ state, environment, onGoOn }: FoundProps): JSX.Element {
   return (
     <section class="panel" aria-labelledby="found">
       <h2 id="found">
-        Found <span class="muted">{fullCount(events.length)}, newest first</span>
+        Found <span class="muted">{fullCount(events.length)}, oldest first</span>
       </h2>
       <p role="status" class="muted">
-        {isLoading ? "Reading the log… " : ""}
-        {shortBytes(scannedBytes)} read{isOver ? ", to the beginning of the log or of the time range." : "."}
+        {isLoading ? "Reading the log from the oldest on… " : ""}
+        {shortBytes(scannedBytes)} read{isOver ? ", to the end of the log or of the time range." : "."}
       </p>
       {error === undefined ? null : <Failure message={error} onRetry={() => onGoOn(next ?? undefined)} />}
       {events.length === 0 && !isLoading && error === undefined ? (
@@ -105,7 +105,7 @@ function Table({ events, environment }: TableProps): JSX.Element {
           </tr>
         </thead>
         <tbody>
-          {events.map(({ position, receivedAt, source, type, name, messageId, userId }) => (
+          {events.map(({ position, receivedAt, source, type, name, messageId, userId, anonymousId }) => (
             <tr key={position}>
               <td>
                 <Time at={receivedAt} />
@@ -115,7 +115,7 @@ function Table({ events, environment }: TableProps): JSX.Element {
                   {name ?? type ?? `event ${position}`}
                 </Link>
               </td>
-              <td>{userId ?? ""}</td>
+              <td>{userId ?? anonymousId ?? ""}</td>
               <td>{source}</td>
               <td>
                 <code>{messageId ?? ""}</code>

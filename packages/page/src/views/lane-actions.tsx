@@ -74,7 +74,12 @@ const STEERING = {
     done: "is paused",
     text: "The requests in flight are finished, then nothing is sent. Events go on being accepted, and are kept as long as retention keeps them.",
   },
-  resume: { action: "Resume", operation: "resumeLane", done: "goes on", text: "Sending begins at once, with the oldest event." },
+  resume: {
+    action: "Resume",
+    operation: "resumeLane",
+    done: "goes on",
+    text: "Sending begins at once, with the oldest event.",
+  },
   probe: {
     action: "Probe now",
     operation: "probeLane",
@@ -125,8 +130,8 @@ function Rotate({ environment, found, onClose }: LaneActionsProps & { readonly o
       }}
     >
       <p>
-        The new key is used from the next request on. It holds, over restarts too, until the configuration has it: put it
-        there as well.
+        The new key is used from the next request on. It holds, over restarts too, until the configuration has it: put
+        it there as well.
       </p>
       <Field label="New key" type="password" autoComplete="new-password" value={key} onChange={setKey} isRequired />
       <Choice

@@ -55,7 +55,9 @@ export interface ChartsProps {
 
 export function Charts({ environment, destination, any }: ChartsProps): JSX.Element {
   const query = { environment, destination: destination === "" ? any : destination };
-  const answer = useAnswer(`${query.environment}\n${query.destination}`, (signal) => call("showHistory", { query, signal }));
+  const answer = useAnswer(`${query.environment}\n${query.destination}`, (signal) =>
+    call("showHistory", { query, signal }),
+  );
   const { value, error, again } = answer;
   useEffect(() => {
     const timer = every(RELOAD_MS, () => {

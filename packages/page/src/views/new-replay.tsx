@@ -9,7 +9,7 @@ import { replayBody } from "../model/replay.ts";
 import { replaceUrl } from "../router/navigation.tsx";
 import { type Params, type Route, withQuery } from "../router/route.ts";
 import { Dialog } from "../ui/dialog.tsx";
-import { Choice, Field, FilterField, TimeField } from "../ui/fields.tsx";
+import { Choice, FilterField, TimeField } from "../ui/fields.tsx";
 import { Done, Failure } from "../ui/notes.tsx";
 
 export function NewReplay({ route }: { readonly route: Route }): JSX.Element {
@@ -99,7 +99,9 @@ function Start({ environment, given }: StartProps): JSX.Element {
           {events === undefined ? "Send again" : `Send ${counted(events, "event")} again`}
         </button>
         <span class="muted" role="status">
-          {events === undefined ? "Counting is a dry run: nothing is sent." : `${counted(events, "event")} would be sent.`}
+          {events === undefined
+            ? "Counting is a dry run: nothing is sent."
+            : `${counted(events, "event")} would be sent.`}
         </span>
       </div>
       {isAsked && events !== undefined ? (

@@ -1,8 +1,9 @@
 /** The destinations of an environment: what waits where and why, and what will be lost when. */
 import type { JSX } from "preact";
 import type { OverviewDestination } from "../api/types.ts";
+import { useNow } from "../browser/ticks.ts";
 import { counted, fullCount } from "../format/numbers.ts";
-import { flowWidth, orderedDestinations } from "../model/lanes.ts";
+import { flowWidth, orderedDestinations, shownMode } from "../model/lanes.ts";
 import { Link, replaceUrl, useRoute } from "../router/navigation.tsx";
 import { hrefOf, withQuery } from "../router/route.ts";
 import { Badge } from "../ui/badges.tsx";
@@ -16,6 +17,8 @@ import { Age, Bytes, Count, Rate, Remaining } from "../ui/values.tsx";
 const PAGE = 30;
 /** Fewer are found without a filter. */
 const FILTER_FROM = 8;
+/** A loss within this time is marked; the relay counts it as a problem then. */
+const LOSS_ALARM_MS = 24 * 3_600_000;
 
 interface DestinationsProps {
   readonly environment: string;
@@ -42,7 +45,9 @@ export function Destinations({ environment, destinations }: DestinationsProps): 
           />
         )}
       </div>
-      {destinations.length === 0 ? <Empty title="No destination is configured here: events are stored, and go nowhere." /> : null}
+      {destinations.length === 0 ? (
+        <Empty title="No destination is configured here: events are stored, and go nowhere." />
+      ) : null}
       {destinations.length > 0 && ordered.length === 0 ? <Empty title={`No name or vendor has “${q}”.`} /> : null}
       <ul class="cards">
         {ordered.slice(0, limit).map((destination) => (
@@ -73,7 +78,7 @@ function Destination({ environment, destination }: DestinationProps): JSX.Elemen
           {name}
         </Link>
         <span class="muted">{vendor}</span>
-        <Badge name={mode} title={reason ?? ""} />
+        <Badge name={shownMode(destination)} title={reason ?? ""} />
         {reason === null ? null : (
           <span class="reason">
             {reason}
@@ -94,6 +99,7 @@ function Destination({ environment, destination }: DestinationProps): JSX.Elemen
 
 export function DestinationStats({ environment, destination }: DestinationProps): JSX.Element {
   const { name, waitingEvents, waitingBytes, oldestAt, inFlight, inFlightLimit, deadLetters, lossAt } = destination;
+  const now = useNow();
   return (
     <dl class="stats">
       <Stat name="Out">
@@ -102,9 +108,12 @@ export function DestinationStats({ environment, destination }: DestinationProps)
       <Stat name="Waiting" more={<Bytes value={waitingBytes} />}>
         <Count value={waitingEvents} />
       </Stat>
-      <Stat name="Oldest waits since">{oldestAt === null ? "–" : <Age at={oldestAt} />}</Stat>
+      <Stat name="Oldest">{oldestAt === null ? "–" : <Age at={oldestAt} />}</Stat>
       <Stat name="In flight" title={destination.limitReason}>
-        <span class="number" title={`${counted(inFlight, "request")} of at most ${inFlightLimit}. ${destination.limitReason}`}>
+        <span
+          class="number"
+          title={`${counted(inFlight, "request")} of at most ${inFlightLimit}. ${destination.limitReason}`}
+        >
           {inFlight} of {inFlightLimit}
         </span>
       </Stat>
@@ -117,7 +126,7 @@ export function DestinationStats({ environment, destination }: DestinationProps)
           </Link>
         )}
       </Stat>
-      <Stat name="First loss" isAlarming={lossAt !== null}>
+      <Stat name="First loss" isAlarming={lossAt !== null && lossAt - now < LOSS_ALARM_MS}>
         {lossAt === null ? "never" : <Remaining at={lossAt} />}
       </Stat>
     </dl>

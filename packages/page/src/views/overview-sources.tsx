@@ -41,7 +41,11 @@ function Source({ environment, source }: SourceProps): JSX.Element {
   return (
     <li class={`card source flow-${flowWidth(eventsPerSecond)}`}>
       <div class="card-head">
-        <Link class="name" href={hrefOf("tail", { query: { environment, source: name } })} title={`Live tail of ${name}`}>
+        <Link
+          class="name"
+          href={hrefOf("tail", { query: { environment, source: name } })}
+          title={`Live tail of ${name}`}
+        >
           {name}
         </Link>
         <span class="muted">{protocol}</span>

@@ -9,12 +9,15 @@ import { withQuery } from "../router/route.ts";
 import { Choice } from "../ui/fields.tsx";
 import { Loading } from "../ui/notes.tsx";
 import { Age } from "../ui/values.tsx";
-import { Destinations } from "./overview-destinations.tsx";
+import { FirstRun } from "./first-run.tsx";
 import { LastHour } from "./last-hour.tsx";
+import { Destinations } from "./overview-destinations.tsx";
 import { Sources } from "./overview-sources.tsx";
 import { Problems } from "./problems.tsx";
-import { FirstRun } from "./first-run.tsx";
 import { Title } from "./title.tsx";
+
+/** Environments whose last hour is drawn without a click. */
+const OPEN_MAX = 2;
 
 export function OverviewView(): JSX.Element {
   const { overview } = useStore(live);
@@ -43,8 +46,8 @@ function Shown({ overview }: { readonly overview: Overview }): JSX.Element {
         />
       )}
       {isFresh(overview) ? <FirstRun overview={overview} /> : null}
-      {shown.map((one) => (
-        <Environment key={one.name} environment={one} isOnly={shown.length === 1} />
+      {shown.map((one, index) => (
+        <Environment key={one.name} environment={one} isOpen={index < OPEN_MAX} />
       ))}
       <p class="footnote">
         Relay {overview.version}, started <Age at={overview.startedAt} />. Counters of sources begin then; ledgers go
@@ -56,10 +59,10 @@ function Shown({ overview }: { readonly overview: Overview }): JSX.Element {
 
 interface EnvironmentProps {
   readonly environment: OverviewEnvironment;
-  readonly isOnly: boolean;
+  readonly isOpen: boolean;
 }
 
-function Environment({ environment, isOnly }: EnvironmentProps): JSX.Element {
+function Environment({ environment, isOpen }: EnvironmentProps): JSX.Element {
   const { name, sources, destinations } = environment;
   const id = `environment-${name}`;
   return (
@@ -71,7 +74,7 @@ function Environment({ environment, isOnly }: EnvironmentProps): JSX.Element {
         <Sources environment={name} sources={sources} />
         <Destinations environment={name} destinations={destinations} />
       </div>
-      <LastHour environment={name} destinations={destinations.map((one) => one.name)} isOpen={isOnly} />
+      <LastHour environment={name} destinations={destinations.map((one) => one.name)} isOpen={isOpen} />
     </section>
   );
 }

@@ -45,8 +45,12 @@ function Problem({ problem }: { readonly problem: RelayProblem }): JSX.Element {
         <Glyph name={severity} /> {severity === "error" ? "Error" : "Warning"}
       </span>
       <div class="problem-text">
-        <p class="problem-what">{what}</p>
-        <p class="problem-do">{doThis}</p>
+        <p class="problem-what">
+          <Marked text={what} />
+        </p>
+        <p class="problem-do">
+          <Marked text={doThis} />
+        </p>
       </div>
       <span class="problem-more">
         {since === null ? null : <Age at={since} />}
@@ -58,4 +62,10 @@ function Problem({ problem }: { readonly problem: RelayProblem }): JSX.Element {
       </span>
     </li>
   );
+}
+
+/** Commands are between backticks. */
+function Marked({ text }: { readonly text: string }): JSX.Element {
+  const parts = text.split("`");
+  return <>{parts.map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}</>;
 }

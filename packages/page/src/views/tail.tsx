@@ -72,7 +72,11 @@ export function TailView({ route }: { readonly route: Route }): JSX.Element {
       ) : (
         <ul class="tail" aria-label="Events, newest first">
           {watched.rows.map((row) => (
-            <Row key={row.key} row={row} protocol={sources.find(({ name }) => name === row.event.source)?.protocol ?? ""} />
+            <Row
+              key={row.key}
+              row={row}
+              protocol={sources.find(({ name }) => name === row.event.source)?.protocol ?? ""}
+            />
           ))}
         </ul>
       )}
@@ -115,13 +119,14 @@ function Row({ row, protocol }: RowProps): JSX.Element {
       <div class="tail-row">
         <button
           type="button"
-          class="plain row-open"
+          class="plain tail-open"
           aria-expanded={isOpen}
           onClick={() => setIsOpen(!isOpen)}
           title="Show its JSON"
         >
           <Time at={receivedAtMs} />
-          <b>{name === "" ? type : name}</b>
+          <b class="tail-name">{name === "" ? type : name}</b>
+          <span class="muted">{type}</span>
           <span class="muted">{user}</span>
           <span class="muted">{source}</span>
         </button>

@@ -1,0 +1,51 @@
+import { expect, test } from "vitest";
+import type { OverviewDestination, RelayProblem } from "../../src/api/types.ts";
+import { announcementOf, flowWidth, orderedDestinations, problemKey, shownMode } from "../../src/model/lanes.ts";
+
+const destination = (name: string, mode: OverviewDestination["mode"], vendor = "segment"): OverviewDestination =>
+  ({ name, vendor, mode, eventsPerSecondOut: 0 }) as OverviewDestination;
+
+const problem = (what: string, fields: Partial<RelayProblem> = {}): RelayProblem => ({
+  severity: "error",
+  code: "key_refused",
+  since: 1,
+  what,
+  doThis: "Rotate the key.",
+  ...fields,
+});
+
+test("destinations that need somebody are first, then all by name", () => {
+  const given = [destination("b", "idle"), destination("z", "halted"), destination("a", "waiting")];
+  expect(orderedDestinations(given, "").map(({ name }) => name)).toEqual(["z", "a", "b"]);
+});
+
+test("a filter finds names and vendors, whatever the case", () => {
+  const given = [destination("mail", "idle", "letter"), destination("warehouse", "idle")];
+  expect(orderedDestinations(given, "LETT").map(({ name }) => name)).toEqual(["mail"]);
+  expect(orderedDestinations(given, "ware").map(({ name }) => name)).toEqual(["warehouse"]);
+});
+
+test("the flow is wider by powers of ten", () => {
+  expect([0, 0.5, 5, 50, 500, 5_000].map(flowWidth)).toEqual([0, 1, 2, 3, 4, 5]);
+});
+
+test("a lane that delivers is not shown as idle between two requests", () => {
+  expect(shownMode({ ...destination("a", "idle"), eventsPerSecondOut: 3 })).toBe("sending");
+  expect(shownMode(destination("a", "idle"))).toBe("idle");
+  expect(shownMode({ ...destination("a", "paused"), eventsPerSecondOut: 3 })).toBe("paused");
+});
+
+test("a problem is the same while its numbers change", () => {
+  const before = problem("mail refuses the key; 10 events are kept.", { destination: "mail" });
+  const after = problem("mail refuses the key; 20 events are kept.", { destination: "mail" });
+  expect(problemKey(before)).toBe(problemKey(after));
+  expect(announcementOf([before], [after])).toBe("");
+});
+
+test("what is new is read aloud with what to do, and what is solved", () => {
+  const one = problem("mail refuses the key.", { destination: "mail" });
+  const other = problem("ads refuses the key.", { destination: "ads" });
+  expect(announcementOf([one], [one, other])).toBe("ads refuses the key. Rotate the key.");
+  expect(announcementOf([one, other], [one])).toBe("Solved: ads refuses the key.");
+  expect(announcementOf([one], [])).toBe("Nothing is wrong any more.");
+});
