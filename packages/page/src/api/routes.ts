@@ -26,6 +26,7 @@ export const ROUTES = {
   trace: ["GET", "/v1/trace/{messageId}"],
   traceReceipt: ["GET", "/v1/receipts/{environment}/{positions}"],
   listDeadLetters: ["GET", DEAD_LETTERS],
+  listReasons: ["GET", `${DEAD_LETTERS}/reasons`],
   exportDeadLetters: ["GET", `${DEAD_LETTERS}/export`],
   retryDeadLetters: ["POST", `${DEAD_LETTERS}/retry`],
   discardDeadLetters: ["POST", `${DEAD_LETTERS}/discard`],

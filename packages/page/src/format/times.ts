@@ -60,6 +60,12 @@ export function localTime(atMs: number, nowMs: number, timeZone?: string): strin
   return day.format(at) === day.format(new Date(nowMs)) ? time.format(at) : `${day.format(at)}, ${time.format(at)}`;
 }
 
+/** For moments that are nearer to each other than a second. */
+export function preciseTime(atMs: number, nowMs: number, timeZone?: string): string {
+  const milliseconds = String(Math.floor(atMs % SECOND)).padStart(3, "0");
+  return `${localTime(atMs, nowMs, timeZone)}.${milliseconds}`;
+}
+
 /** What `<input type="datetime-local">` shows, in the reader's zone. */
 export function toLocalInput(iso: string): string {
   const at = Date.parse(iso);

@@ -30,16 +30,18 @@ export function tailQuery(query: Params): Params {
 
 export type EventId =
   | { readonly is: "position"; readonly position: string }
-  | { readonly is: "receipt"; readonly positions: string }
+  | { readonly is: "receipt"; readonly positions: string; readonly environment: string | undefined }
   | { readonly is: "messageId"; readonly messageId: string };
 
-/** A position is digits, a receipt is positions with their counts; all else is a message id. */
+/** A position is digits, a receipt positions with their counts, after its environment; all else is a message id. */
 const POSITION = /^\d{1,15}$/;
-const RECEIPT = /^\d{1,15}(?:\+\d{1,15})?(?:,\d{1,15}(?:\+\d{1,15})?)*(?:;more=.*)?$/;
+const RECEIPT = /^(?:([^/]+)\/)?(\d{1,15}(?:\+\d{1,15})?(?:,\d{1,15}(?:\+\d{1,15})?)*(?:;more=.*)?)$/;
 
 export function eventIdOf(text: string): EventId | undefined {
   const given = text.trim();
   if (given === "") return undefined;
   if (POSITION.test(given)) return { is: "position", position: given };
-  return RECEIPT.test(given) ? { is: "receipt", positions: given } : { is: "messageId", messageId: given };
+  const [whole, environment, positions] = RECEIPT.exec(given) ?? [];
+  if (whole === undefined || positions === undefined) return { is: "messageId", messageId: given };
+  return { is: "receipt", positions, environment };
 }

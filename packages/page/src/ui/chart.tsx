@@ -24,6 +24,8 @@ export interface ChartProps {
 const HEIGHT_PX = 120;
 const SECOND_MS = 1_000;
 const MINUTE_S = 60;
+/** What a relay that has just started shows. */
+const NARROWEST_S = 300;
 /** Room above the highest value. */
 const HEADROOM = 1.1;
 const Y_AXIS_PX = 52;
@@ -105,7 +107,10 @@ function optionsOf(
     height: HEIGHT_PX,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: "hour" } },
-    scales: { y: { range: (_plot, _lowest, highest) => [0, (highest ?? 0) === 0 ? 1 : (highest ?? 0) * HEADROOM] } },
+    scales: {
+      x: { range: (_plot, first, last) => [Math.min(first ?? 0, (last ?? 0) - NARROWEST_S), last ?? 0] },
+      y: { range: (_plot, _lowest, highest) => [0, (highest ?? 0) === 0 ? 1 : (highest ?? 0) * HEADROOM] },
+    },
     axes: [
       { ...axis, size: X_AXIS_PX, values: (_plot, splits) => splits.map(clockOf(splits)) },
       { ...axis, size: Y_AXIS_PX, values: (_plot, splits) => splits.map((value) => props.format(value)) },

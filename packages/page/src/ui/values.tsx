@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useNow } from "../browser/ticks.ts";
 import { counted, fullCount, shortBytes, shortCount, shortRate } from "../format/numbers.ts";
-import { age, exactUtc, localTime, remaining } from "../format/times.ts";
+import { age, exactUtc, localTime, preciseTime, remaining } from "../format/times.ts";
 
 export function Count({ value, of = "event" }: { readonly value: number; readonly of?: string }): JSX.Element {
   return (
@@ -33,12 +33,17 @@ interface InstantProps {
   readonly at: number;
 }
 
+export interface TimeProps extends InstantProps {
+  /** With milliseconds. */
+  readonly isPrecise?: boolean;
+}
+
 /** In the reader's zone. */
-export function Time({ at }: InstantProps): JSX.Element {
+export function Time({ at, isPrecise = false }: TimeProps): JSX.Element {
   const now = useNow();
   return (
     <time dateTime={exactUtc(at)} title={exactUtc(at)}>
-      {localTime(at, now)}
+      {isPrecise ? preciseTime(at, now) : localTime(at, now)}
     </time>
   );
 }

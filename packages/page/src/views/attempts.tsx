@@ -78,7 +78,7 @@ function Row({ attempt }: { readonly attempt: RecentAttempt }): JSX.Element {
   return (
     <tr>
       <td>
-        <Time at={at} />
+        <Time at={at} isPrecise />
       </td>
       <td class={`tone-${tone}`}>
         <Glyph name={glyph} /> {status ?? "no answer"}

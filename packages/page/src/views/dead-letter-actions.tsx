@@ -31,7 +31,16 @@ export interface DeadLetterDialogProps {
   readonly onResult: (result: Result) => void;
 }
 
-const OPERATIONS = { retry: "retryDeadLetters", discard: "discardDeadLetters" } as const;
+/** Changes nothing. */
+async function countOf(
+  does: Intent["does"],
+  params: { readonly environment: string; readonly destination: string },
+  filter: Params,
+): Promise<number> {
+  const operation = does === "retry" ? "retryDeadLetters" : "discardDeadLetters";
+  const answer = await call(operation, { params, query: { ...filter, dryRun: true } });
+  return "events" in answer ? answer.events : 0;
+}
 
 export function DeadLetterDialog({ route, intent, onClose, onResult }: DeadLetterDialogProps): JSX.Element {
   const { environment = "", destination = "" } = route.params;
@@ -42,16 +51,18 @@ export function DeadLetterDialog({ route, intent, onClose, onResult }: DeadLette
   const filter = filterOf(route.query, ids);
   useEffect(() => {
     const params = { environment, destination };
-    call(OPERATIONS[does], { params, query: { ...filter, dryRun: true } }).then(
-      (answer) => setEvents((answer as { readonly events: number }).events),
-      (error: unknown) => setFault(messageOf(error)),
-    );
+    countOf(does, params, filter).then(setEvents, (error: unknown) => setFault(messageOf(error)));
   }, []);
   const confirm = async (): Promise<void> => {
     const params = { environment, destination };
-    const query = { ...filter, ...(does === "retry" && rate !== "" ? { eventsPerSecond: rate } : {}) };
-    const answer = await call(OPERATIONS[does], { params, query });
-    const replay = does === "retry" && "id" in answer ? answer.id : undefined;
+    if (does === "discard") {
+      const { discarded } = await call("discardDeadLetters", { params, query: filter });
+      onResult({ does, events: discarded, environment, replay: undefined });
+      return;
+    }
+    const query = { ...filter, ...(rate === "" ? {} : { eventsPerSecond: rate }) };
+    const answer = await call("retryDeadLetters", { params, query });
+    const replay = "id" in answer ? answer.id : undefined;
     onResult({ does, events: events ?? 0, environment, replay });
   };
   const verb = does === "retry" ? "Retry" : "Discard";

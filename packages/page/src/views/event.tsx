@@ -57,7 +57,7 @@ function Story({ event, detail }: StoryProps): JSX.Element {
       <h2 id="story">Its story</h2>
       <ol class="timeline">
         <li class="moment tone-info">
-          <span class="moment-at">{receivedAtMs === undefined ? "" : <Time at={receivedAtMs} />}</span>
+          <span class="moment-at">{receivedAtMs === undefined ? "" : <Time at={receivedAtMs} isPrecise />}</span>
           <span class="moment-sign">
             <Glyph name="send" />
           </span>
@@ -113,7 +113,7 @@ function Fate({ environment, destination }: FateProps): JSX.Element {
       <ol class="timeline">
         {storyOf(destination).map(({ at, title, detail, tone }, index) => (
           <li key={index} class={`moment tone-${tone}`}>
-            <span class="moment-at">{at === undefined ? "" : <Time at={at} />}</span>
+            <span class="moment-at">{at === undefined ? "" : <Time at={at} isPrecise />}</span>
             <span class="moment-sign">
               <Glyph name={SIGNS[tone]} />
             </span>

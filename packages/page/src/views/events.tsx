@@ -59,13 +59,13 @@ function ById({ id, environment }: ByIdProps): JSX.Element {
     go(hrefOf("events", { query: { id: given.trim(), environment } }));
   };
   return (
-    <form class="filters" role="search" aria-label="Find one event" onSubmit={submit}>
+    <form class="filters one" role="search" aria-label="Find one event" onSubmit={submit}>
       <Field
         label="Message id, receipt or position"
         type="search"
         value={given}
         onChange={setGiven}
-        placeholder="0192f3c8-…, 1841+2 or 1841"
+        placeholder="0192f3c8-…, production/1841+2 or 1841"
       />
       <button type="submit" class="primary" disabled={given.trim() === ""}>
         Find
@@ -131,8 +131,11 @@ async function found(
 ): Promise<readonly TracedEvent[]> {
   if (id === undefined) return [];
   if (id.is === "messageId") return (await call("trace", { params: { messageId: id.messageId }, signal })).events;
-  const positions = id.is === "position" ? id.position : id.positions;
-  return (await call("traceReceipt", { params: { environment, positions }, signal })).events;
+  const { positions, place } =
+    id.is === "position"
+      ? { positions: id.position, place: environment }
+      : { positions: id.positions, place: id.environment ?? environment };
+  return (await call("traceReceipt", { params: { environment: place, positions }, signal })).events;
 }
 
 function Traced({ events }: { readonly events: readonly TracedEvent[] }): JSX.Element {

@@ -93,7 +93,7 @@ function Drawn({ hour }: { readonly hour: Hour }): JSX.Element {
         series={[{ name: "failed", values: failedAttempts, tone: "failed" }]}
       />
       <Chart
-        title="Latency of requests"
+        title="Latency"
         seconds={seconds}
         format={duration}
         series={[

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { call } from "../api/call.ts";
 import { useAnswer } from "../api/use-answer.ts";
-import { fullCount, percent } from "../format/numbers.ts";
+import { counted, percent } from "../format/numbers.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Params } from "../router/route.ts";
 import { Empty, Failure, Loading } from "../ui/notes.tsx";
@@ -21,17 +21,17 @@ const NO_FILTER: Params = {};
 export function ReasonGroups({ environment, destination, waiting, query = NO_FILTER }: ReasonGroupsProps): JSX.Element {
   const params = { environment, destination };
   const answer = useAnswer(`${environment}\n${destination}\n${waiting}`, (signal) =>
-    call("listDeadLetterReasons", { params, signal }),
+    call("listReasons", { params, signal }),
   );
   if (answer.error !== undefined) return <Failure message={answer.error} onRetry={answer.again} />;
   if (answer.value === undefined) return <Loading what="the reasons" />;
-  const { reasons, more } = answer.value;
-  if (reasons.length === 0) return <Empty title="No dead letter waits here." />;
-  const total = reasons.reduce((sum, one) => sum + one.waiting, 0);
+  const { groups, others } = answer.value;
+  if (groups.length === 0) return <Empty title="No dead letter waits here." />;
+  const total = groups.reduce((sum, one) => sum + one.waiting, others);
   return (
     <>
       <ul class="reasons">
-        {reasons.map(({ reason, waiting: events, first, last }) => (
+        {groups.map(({ reason, waiting: events, first, last }) => (
           <li key={reason}>
             <Link
               class="reason-link"
@@ -50,9 +50,9 @@ export function ReasonGroups({ environment, destination, waiting, query = NO_FIL
           </li>
         ))}
       </ul>
-      {more.reasons === 0 ? null : (
+      {others === 0 ? null : (
         <p class="muted">
-          and {fullCount(more.reasons)} more reasons with {fullCount(more.waiting)} dead letters.
+          {counted(others, "dead letter has", "dead letters have")} other reasons: a filter finds them.
         </p>
       )}
     </>

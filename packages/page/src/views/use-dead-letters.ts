@@ -93,7 +93,23 @@ export function useDeadLetters({ environment, destination }: Place, filter: Para
   };
 }
 
-function summaryOf({ deadLetterId, state, position, rejectedAtMs, reason, event }: DeadLetterView): DeadLetterSummary {
-  const { name, type, messageId } = headOf(event);
-  return { deadLetterId, state, position, rejectedAtMs, reason, name: name === "" ? type : name, messageId };
+function summaryOf({
+  deadLetterId,
+  state,
+  position,
+  rejectedAtMs,
+  reason,
+  name,
+  messageId,
+  event,
+}: DeadLetterView): DeadLetterSummary {
+  return {
+    deadLetterId,
+    state,
+    position,
+    rejectedAtMs,
+    reason,
+    name: name ?? headOf(event).type,
+    messageId: messageId ?? "",
+  };
 }

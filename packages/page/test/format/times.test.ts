@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { age, duration, exactUtc, fromLocalInput, localTime, remaining, toLocalInput } from "../../src/format/times.ts";
+import {
+  age,
+  duration,
+  exactUtc,
+  fromLocalInput,
+  localTime,
+  preciseTime,
+  remaining,
+  toLocalInput,
+} from "../../src/format/times.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -32,6 +41,7 @@ test("times are in the reader's zone, with the day unless it is today, and the t
   expect(localTime(NOON, NOON, "UTC")).toBe("12:00:00");
   expect(localTime(NOON, NOON, "Asia/Tokyo")).toBe("21:00:00");
   expect(localTime(NOON - DAY, NOON, "UTC")).toBe("21 Nov 2026, 12:00:00");
+  expect(preciseTime(NOON + 45, NOON, "UTC")).toBe("12:00:00.045");
   expect(exactUtc(NOON + 123)).toBe("2026-11-22T12:00:00.123Z");
   expect(exactUtc(Number.NaN)).toBe("");
 });

@@ -15,7 +15,12 @@ test("what is of the page alone does not go to the relay", () => {
 
 test("digits are a position, positions with counts a receipt, all else a message id", () => {
   expect(eventIdOf(" 1841 ")).toEqual({ is: "position", position: "1841" });
-  expect(eventIdOf("1841+2,57+1;more=3")).toEqual({ is: "receipt", positions: "1841+2,57+1;more=3" });
+  expect(eventIdOf("1841+2,57+1;more=3")).toEqual({
+    is: "receipt",
+    positions: "1841+2,57+1;more=3",
+    environment: undefined,
+  });
+  expect(eventIdOf("production/9+1")).toEqual({ is: "receipt", positions: "9+1", environment: "production" });
   expect(eventIdOf("0192f3c8-aaaa-7bbb-8ccc-1234567890ab")).toEqual({
     is: "messageId",
     messageId: "0192f3c8-aaaa-7bbb-8ccc-1234567890ab",
