@@ -51,7 +51,7 @@ export function Chart(props: ChartProps): JSX.Element {
   useEffect(() => plot.current?.setData(data), [seconds, ...series.map(({ values }) => values)]);
   const shownAt = at === null ? undefined : seconds[at];
   return (
-    <figure class="chart" ref={figure} role="img" aria-label={spoken(props)}>
+    <figure class="chart" ref={figure} aria-label={spoken(props)}>
       <figcaption>
         <span class="chart-title">{title}</span>
         {series.map(({ name, values, tone }) => (

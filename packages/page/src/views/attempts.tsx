@@ -42,7 +42,7 @@ export function Attempts({ environment, destination }: AttemptsProps): JSX.Eleme
       {attempts.length === 0 ? (
         <Empty title="No request was made since the relay started." />
       ) : (
-        <div class="table-room tall" tabIndex={0} role="region" aria-labelledby="attempts">
+        <div class="table-room tall" tabIndex={0} role="region" aria-label="Table of attempts">
           <table class="attempts">
             <thead>
               <tr>

@@ -127,7 +127,7 @@ export function ResultNote({ result }: { readonly result: Result }): JSX.Element
   const { does, events, environment, replay } = result;
   return (
     <Done>
-      {counted(events, "dead letter")} {does === "retry" ? "are being sent again." : "discarded."}{" "}
+      {counted(events, "dead letter")} {does === "retry" ? "on the way again." : "discarded."}{" "}
       {replay === undefined ? null : (
         <Link href={hrefOf("replays", { query: { environment, replay } })}>Watch the replay</Link>
       )}

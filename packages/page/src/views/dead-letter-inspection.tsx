@@ -5,7 +5,7 @@ import { call } from "../api/call.ts";
 import { mayAct } from "../api/session.ts";
 import type { DeadLetterView } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
-import { fullCount } from "../format/numbers.ts";
+import { counted, fullCount } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
@@ -79,9 +79,10 @@ function Inspected({ dead, environment }: InspectedProps): JSX.Element {
       </p>
       {attempts.length === 0 ? null : (
         <ul class="facts">
-          {attempts.map(({ atMs, status, durationMs, count, reason: why }) => (
-            <li key={atMs}>
-              <Time at={atMs} />: {status ?? "no answer"} after {duration(durationMs)}, with {fullCount(count)} events
+          {attempts.map(({ atMs, status, durationMs, count, reason: why }, index) => (
+            <li key={index}>
+              <Time at={atMs} isPrecise />: {status ?? "no answer"} after {duration(durationMs)}, with{" "}
+              {counted(count, "event")}
               {why === undefined ? "" : `: ${why}`}
             </li>
           ))}

@@ -21,13 +21,11 @@ export function DeadLetterRow({ row, isSelected, onToggle, onInspect }: DeadLett
         disabled={state !== "waiting"}
         onChange={onToggle}
       />
-      <button
-        type="button"
-        class="plain row-open"
-        aria-label={`Inspect dead letter ${deadLetterId}, ${name}`}
-        onClick={onInspect}
-      >
-        <span class="row-name">{name === "" ? "(no name)" : name}</span>
+      <button type="button" class="plain row-open" onClick={onInspect}>
+        <span class="row-name">
+          <span class="visually-hidden">Inspect dead letter {deadLetterId}, </span>
+          {name === "" ? "(no name)" : name}
+        </span>
         <code class="row-id" title={messageId}>
           {messageId}
         </code>

@@ -19,7 +19,7 @@ import { ReasonGroups } from "./reason-groups.tsx";
 import { Title } from "./title.tsx";
 import { type DeadLetterList, useDeadLetters } from "./use-dead-letters.ts";
 
-const ROW_PX = 52;
+const ROW_PX = 44;
 /** As many ids as one request may name. */
 const SELECTED_MAX = 1_000;
 

@@ -141,7 +141,7 @@ function Settings({ lane }: { readonly lane: LaneDetail }): JSX.Element {
       <h2 id="settings">
         Settings <span class="muted">{fullCount(rows.length)}, in force; secrets are not shown</span>
       </h2>
-      <div class="table-room" tabIndex={0} role="region" aria-labelledby="settings">
+      <div class="table-room" tabIndex={0} role="region" aria-label="Table of settings">
         <table class="settings">
           <thead>
             <tr>

@@ -65,7 +65,7 @@ function ById({ id, environment }: ByIdProps): JSX.Element {
         type="search"
         value={given}
         onChange={setGiven}
-        placeholder="0192f3c8-…, production/1841+2 or 1841"
+        placeholder="0192f3c8-… or 1841"
       />
       <button type="submit" class="primary" disabled={given.trim() === ""}>
         Find

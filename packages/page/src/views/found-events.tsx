@@ -93,7 +93,7 @@ interface TableProps {
 
 function Table({ events, environment }: TableProps): JSX.Element {
   return (
-    <div class="table-room" tabIndex={0} role="region" aria-labelledby="found">
+    <div class="table-room" tabIndex={0} role="region" aria-label="Table of events">
       <table>
         <thead>
           <tr>

@@ -90,7 +90,7 @@ function Connection(): JSX.Element {
   );
 }
 
-const NAMES: Readonly<Record<Theme, string>> = { system: "as the system", light: "light", dark: "dark" };
+const NAMES: Readonly<Record<Theme, string>> = { system: "auto", light: "light", dark: "dark" };
 
 function ThemeChoice({ store }: { readonly store: Store<Theme> }): JSX.Element {
   const chosen = useStore(store);
@@ -99,7 +99,7 @@ function ThemeChoice({ store }: { readonly store: Store<Theme> }): JSX.Element {
   return (
     <button type="button" class="plain theme" title={text} aria-label={text} onClick={() => store.set(next)}>
       <Glyph name="theme" />
-      <span>{chosen === "system" ? "auto" : chosen}</span>
+      <span>{NAMES[chosen]}</span>
     </button>
   );
 }

@@ -112,6 +112,7 @@ function Start({ environment, given }: StartProps): JSX.Element {
           onConfirm={async () => {
             await call("startReplay", { params: { environment }, body });
             setIsStarted(true);
+            setEvents(undefined);
           }}
         >
           <p>

@@ -1,7 +1,9 @@
 /** The dead letters of a destination by reason. */
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import { call } from "../api/call.ts";
 import { useAnswer } from "../api/use-answer.ts";
+import { useAtMost } from "../browser/use-at-most.ts";
 import { counted, percent } from "../format/numbers.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Params } from "../router/route.ts";
@@ -16,13 +18,16 @@ export interface ReasonGroupsProps {
   readonly query?: Params;
 }
 
+/** They are counted by reading all of them. */
+const RELOAD_MS = 5_000;
 const NO_FILTER: Params = {};
 
 export function ReasonGroups({ environment, destination, waiting, query = NO_FILTER }: ReasonGroupsProps): JSX.Element {
   const params = { environment, destination };
-  const answer = useAnswer(`${environment}\n${destination}\n${waiting}`, (signal) =>
-    call("listReasons", { params, signal }),
-  );
+  const answer = useAnswer(`${environment}\n${destination}`, (signal) => call("listReasons", { params, signal }));
+  const { again } = answer;
+  const atMost = useAtMost(waiting, RELOAD_MS);
+  useEffect(again, [atMost]);
   if (answer.error !== undefined) return <Failure message={answer.error} onRetry={answer.again} />;
   if (answer.value === undefined) return <Loading what="the reasons" />;
   const { groups, others } = answer.value;
