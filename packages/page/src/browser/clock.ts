@@ -13,6 +13,22 @@ export function after(ms: number, run: () => void): Timer {
   return { cancel: () => clearTimeout(id) };
 }
 
+let lastTurn: Promise<void> = Promise.resolve();
+
+/**
+ * Resolves in a task of its own, each caller after the one before: what each does then does not
+ * add up to one long task.
+ */
+export function ownTask(): Promise<void> {
+  lastTurn = lastTurn.then(
+    () =>
+      new Promise((resolve) => {
+        after(0, resolve);
+      }),
+  );
+  return lastTurn;
+}
+
 export function every(ms: number, run: () => void): Timer {
   const id = setInterval(run, ms);
   return { cancel: () => clearInterval(id) };

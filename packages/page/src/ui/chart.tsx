@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type UPlot from "uplot";
+import { ownTask } from "../browser/clock.ts";
 import { useStore } from "../browser/store.ts";
 import { themeVersion } from "../browser/theme.ts";
 import { exactUtc } from "../format/times.ts";
@@ -79,7 +80,8 @@ function drawn(figure: HTMLElement, element: HTMLElement, { props, latest, plot,
   let isGone = false;
   let made: UPlot | undefined;
   const resized = new ResizeObserver(() => made?.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
-  void import("./plot.ts").then(({ Plot }) => {
+  void import("./plot.ts").then(async ({ Plot }) => {
+    await ownTask();
     if (isGone) return;
     made = new Plot(optionsOf(figure, element, { props, setAt }), latest.current, element);
     plot.current = made;

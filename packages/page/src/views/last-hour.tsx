@@ -10,11 +10,13 @@ import { type Hour, hourOf } from "../model/history.ts";
 import { replaceUrl, useRoute } from "../router/navigation.tsx";
 import { withQuery } from "../router/route.ts";
 import { Chart } from "../ui/chart.tsx";
-import { Choice } from "../ui/fields.tsx";
+import { Choice, FilterField } from "../ui/fields.tsx";
 import { Failure, Loading } from "../ui/notes.tsx";
 
 /** The relay keeps a sample for each ten seconds. */
 const RELOAD_MS = 10_000;
+/** More are found by their name. */
+const CHOICES_MAX = 60;
 const perSecond = (value: number): string => `${shortRate(value)}/s`;
 
 export interface LastHourProps {
@@ -34,12 +36,22 @@ export function LastHour({ environment, destinations, isOpen }: LastHourProps): 
       <summary>
         <h3>The last hour</h3>
       </summary>
-      <Choice
-        label="Delivered, failed attempts and latency of"
-        value={chosen}
-        options={[["", "all destinations"], ...destinations.map((name) => [name, name] as const)]}
-        onChange={(next) => replaceUrl(withQuery(route, { chart: next }))}
-      />
+      {destinations.length > CHOICES_MAX ? (
+        <FilterField
+          label="Delivered, failed attempts and latency of the destination"
+          type="search"
+          placeholder="all"
+          value={chart}
+          onChange={(next) => replaceUrl(withQuery(route, { chart: next }))}
+        />
+      ) : (
+        <Choice
+          label="Delivered, failed attempts and latency of"
+          value={chosen}
+          options={[["", "all destinations"], ...destinations.map((name) => [name, name] as const)]}
+          onChange={(next) => replaceUrl(withQuery(route, { chart: next }))}
+        />
+      )}
       {isShown ? <Charts environment={environment} destination={chosen} any={destinations[0] ?? ""} /> : null}
     </details>
   );
