@@ -5,11 +5,13 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, "../..");
 const OUT = join(HERE, "../relay/page");
 /** Not in the folder that is served. */
+const CONFIG = fileURLToPath(new URL("vite.config.ts", import.meta.url));
 const STAMP = join(HERE, "dist/page.sha256");
 
 const digest = createHash("sha256");
@@ -18,7 +20,7 @@ const wanted = digest.digest("hex");
 
 if (!isBuilt()) {
   const { build } = await import("vite");
-  await build({ configFile: join(HERE, "vite.config.ts"), logLevel: "warn" });
+  await build({ configFile: CONFIG, logLevel: "warn" });
   writeFileSync(STAMP, wanted);
 }
 

@@ -33,6 +33,8 @@ export const ROUTES = {
   listReplays: ["GET", "/v1/replays"],
   startReplay: ["POST", "/v1/replays/{environment}"],
   cancelReplay: ["DELETE", "/v1/replays/{environment}/{id}"],
+  showConfig: ["GET", "/v1/config"],
+  checkConfig: ["POST", "/v1/config/check"],
   reload: ["POST", "/v1/reload"],
 } as const satisfies { readonly [O in Operation]?: readonly [AdminRoutes[O]["method"], AdminRoutes[O]["path"]] };
 

@@ -1,4 +1,4 @@
-/** Who is signed in. The token itself is never kept: the browser has a cookie that scripts cannot read. */
+/** Who is signed in. The token is never kept: the browser has a cookie that scripts cannot read. */
 import { createStore, type Store } from "../browser/store.ts";
 import { CallError, call, messageOf } from "./call.ts";
 import type { Session } from "./types.ts";

@@ -1,13 +1,14 @@
 /** What the admin API answers, from its own schemas: types alone, nothing of them is bundled. */
-import type { AdminAnswer, Overview, OverviewDestination, SearchAnswer } from "@waybill/relay";
+import type { AdminAnswer, Overview, SearchAnswer } from "@waybill/relay";
 
 export type {
   AccountView as Account,
   AttemptView,
+  ConfigCheck,
+  ConfigView,
   DeadLetterView,
   History,
   LaneDetail,
-  LaneMode,
   Overview,
   OverviewDestination,
   OverviewReplay,
@@ -22,12 +23,6 @@ export type {
 } from "@waybill/relay";
 
 export type OverviewEnvironment = Overview["environments"][number];
-
-/** A destination and where it is. */
-export interface Placed {
-  readonly environment: string;
-  readonly destination: OverviewDestination;
-}
 
 export type FoundEvent = SearchAnswer["events"][number];
 export type Session = AdminAnswer<"showSession">;

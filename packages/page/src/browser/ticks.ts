@@ -1,4 +1,4 @@
-/** The relay's clock as the page knows it, once a second: ages on the page go on between answers. */
+/** The relay's clock as the page knows it, once a second: ages go on between answers. */
 import { every, now } from "./clock.ts";
 import { createStore, type Store, useStore } from "./store.ts";
 
@@ -19,7 +19,7 @@ export function setRelayNow(atMs: number): void {
   aheadMs = atMs - now();
 }
 
-export function relayNow(): number {
+function relayNow(): number {
   return now() + aheadMs;
 }
 

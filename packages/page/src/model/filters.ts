@@ -33,7 +33,10 @@ export type EventId =
   | { readonly is: "receipt"; readonly positions: string; readonly environment: string | undefined }
   | { readonly is: "messageId"; readonly messageId: string };
 
-/** A position is digits, a receipt positions with their counts, after its environment; all else is a message id. */
+/**
+ * A position is digits, a receipt positions with their counts, after its environment; all else is a
+ * message id.
+ */
 const POSITION = /^\d{1,15}$/;
 const RECEIPT = /^(?:([^/]+)\/)?(\d{1,15}(?:\+\d{1,15})?(?:,\d{1,15}(?:\+\d{1,15})?)*(?:;more=.*)?)$/;
 

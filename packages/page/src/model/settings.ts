@@ -21,8 +21,8 @@ export function settingRows(settings: Readonly<Record<string, unknown>>, prefix 
 }
 
 function shownSetting(name: string, value: unknown): string {
-  if (typeof value === "number" && /Ms$/.test(name)) return duration(value);
-  if (typeof value === "number" && /Bytes$/.test(name)) return shortBytes(value);
+  if (typeof value === "number" && name.endsWith("Ms")) return duration(value);
+  if (typeof value === "number" && name.endsWith("Bytes")) return shortBytes(value);
   if (value === null || value === undefined) return "not set";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (Array.isArray(value)) return value.length === 0 ? "none" : value.map((one) => shownSetting("", one)).join(", ");

@@ -192,3 +192,6 @@ const MAKERS: ReadonlyMap<string, Make> = new Map([
   ["trophy", trophy],
   ["valued", valued],
 ]);
+
+/** Those that a source can speak. */
+export const PROTOCOLS: readonly string[] = [...MAKERS.keys()];

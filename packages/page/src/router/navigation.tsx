@@ -3,7 +3,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { createStore, type Store, useStore } from "../browser/store.ts";
 import { type Route, routeOf } from "./route.ts";
 
-export const route: Store<Route> = createStore(routeOf("/"));
+const route: Store<Route> = createStore(routeOf("/"));
 
 export function startNavigation(): void {
   const read = (): void => route.set(routeOf(location.pathname + location.search));
@@ -20,7 +20,7 @@ export function go(href: string): void {
   route.set(routeOf(href));
 }
 
-/** For a filter that changes while one types: the back button does not go through each character. */
+/** For a filter that changes while one types: going back does not go through each character. */
 export function replaceUrl(href: string): void {
   if (href === location.pathname + location.search) return;
   history.replaceState(null, "", href);

@@ -1,4 +1,4 @@
-/** A dialog for what should be confirmed. The browser keeps the focus in it, and Escape closes it. */
+/** A dialog for what is to be confirmed. The browser keeps the focus in it; Escape closes it. */
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { messageOf } from "../api/call.ts";

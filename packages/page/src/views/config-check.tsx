@@ -1,23 +1,23 @@
-/** Checks the file on disk, or a text, and applies the file when the reader has seen what changes. */
+/** Checks the file on disk, or a text; applies the file when the reader has seen what changes. */
 import type { JSX } from "preact";
 import { useId, useState } from "preact/hooks";
 import { call, messageOf } from "../api/call.ts";
 import { noteFailure } from "../api/session.ts";
-import type { ConfigCheckView } from "../api/types.ts";
+import type { ConfigCheck as Result } from "../api/types.ts";
 import { counted } from "../format/numbers.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Glyph } from "../ui/glyph.tsx";
 import { Done, Empty, Failure } from "../ui/notes.tsx";
 
 export interface ConfigCheckProps {
-  readonly file: string;
+  readonly file: string | null;
   readonly mayAct: boolean;
   readonly onApplied: () => void;
 }
 
 interface Checked {
   readonly of: "file" | "text";
-  readonly result: ConfigCheckView;
+  readonly result: Result;
 }
 
 export function ConfigCheck({ file, mayAct, onApplied }: ConfigCheckProps): JSX.Element {
@@ -43,12 +43,16 @@ export function ConfigCheck({ file, mayAct, onApplied }: ConfigCheckProps): JSX.
     <section class="panel" aria-labelledby="check">
       <h2 id="check">Check a change before it is applied</h2>
       <p class="muted">Checking changes nothing.</p>
-      <div class="actions">
-        <button type="button" class="primary" disabled={isBusy} onClick={() => check("file")}>
-          Check the file on disk
-        </button>
-        <code>{file}</code>
-      </div>
+      {file === null ? (
+        <p>The relay was started without a file: only a text can be checked.</p>
+      ) : (
+        <div class="actions">
+          <button type="button" class="primary" disabled={isBusy} onClick={() => check("file")}>
+            Check the file on disk
+          </button>
+          <code>{file}</code>
+        </div>
+      )}
       <details>
         <summary>Or check a text</summary>
         <div class="field">
@@ -89,9 +93,10 @@ function Outcome({ checked, mayAct, onApplied }: OutcomeProps): JSX.Element {
           <Glyph name="error" /> {name} has {counted(result.faults.length, "fault")}.
         </p>
         <ul class="faults">
-          {result.faults.map(({ line, column, message }) => (
-            <li key={`${line}:${column}:${message}`}>
-              <code>{line === null ? "" : `${line}:${column}`}</code> {message}
+          {result.faults.map(({ line, column, path, message, hint }) => (
+            <li key={`${line}:${column}:${path}:${message}`}>
+              <code>{line === 0 ? "" : `${line}:${column}`}</code> {path === "" ? null : <b>{path} </b>}
+              {message} {hint === null ? null : <span class="muted">{hint}</span>}
             </li>
           ))}
         </ul>
@@ -106,11 +111,15 @@ function Outcome({ checked, mayAct, onApplied }: OutcomeProps): JSX.Element {
         <Empty title="It changes nothing." />
       ) : (
         <ul class="facts">
-          {result.changes.map((change) => (
-            <li key={change}>{change}</li>
+          {result.changes.map(({ kind, what, name, takesRestart }) => (
+            <li key={`${what} ${name}`}>
+              {what} <b>{name}</b> is {kind}
+              {takesRestart ? <b class="tone-warn">; this takes a restart, a reload refuses the whole</b> : ""}.
+            </li>
           ))}
         </ul>
       )}
+      <Warnings warnings={result.warnings} />
       {of === "text" ? <p class="muted">To apply it, write it to the file and check the file.</p> : null}
       {of === "file" && mayAct && applied === undefined ? (
         <button type="button" class="primary" onClick={() => setIsAsked(true)}>
@@ -135,5 +144,18 @@ function Outcome({ checked, mayAct, onApplied }: OutcomeProps): JSX.Element {
         </Dialog>
       ) : null}
     </div>
+  );
+}
+
+export function Warnings({ warnings }: { readonly warnings: readonly string[] }): JSX.Element | null {
+  if (warnings.length === 0) return null;
+  return (
+    <ul class="facts">
+      {warnings.map((warning) => (
+        <li key={warning} class="tone-warn">
+          <Glyph name="warning" /> {warning}
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -11,8 +11,10 @@ import { Code } from "../ui/copy.tsx";
 import { Glyph } from "../ui/glyph.tsx";
 import { Failure, Loading } from "../ui/notes.tsx";
 import { Age, Time } from "../ui/values.tsx";
-import { ConfigCheck } from "./config-check.tsx";
+import { ConfigCheck, Warnings } from "./config-check.tsx";
 import { Title } from "./title.tsx";
+
+const INDENT = 2;
 
 export function ConfigView(_props: { readonly route: Route }): JSX.Element {
   const answer = useAnswer("config", (signal) => call("showConfig", { signal }));
@@ -41,7 +43,7 @@ export function ConfigView(_props: { readonly route: Route }): JSX.Element {
             <h2 id="plan">
               The plan in force <span class="muted">without secrets</span>
             </h2>
-            <Code text={value.text} label="The plan in force" />
+            <Code text={JSON.stringify(value.config, undefined, INDENT)} label="The plan in force" />
           </section>
         </>
       )}
@@ -50,13 +52,14 @@ export function ConfigView(_props: { readonly route: Route }): JSX.Element {
 }
 
 function Loaded({ config }: { readonly config: Config }): JSX.Element {
-  const { file, loadedAt, lastReload } = config;
+  const { file, loadedAt, lastReload, warnings } = config;
   return (
     <section class="panel" aria-labelledby="loaded">
       <h2 id="loaded">In force</h2>
       <p>
-        <code>{file}</code>, loaded <Age at={loadedAt} /> (<Time at={loadedAt} />)
+        {file === null ? "No file" : <code>{file}</code>}, loaded <Age at={loadedAt} /> (<Time at={loadedAt} />)
       </p>
+      <Warnings warnings={warnings} />
       {lastReload === null ? (
         <p class="muted">It was not reloaded since the relay started.</p>
       ) : (

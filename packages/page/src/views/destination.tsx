@@ -1,4 +1,4 @@
-/** One destination: what it does now, its requests as they happen, its dead letters, its settings. */
+/** One destination: what it does now, its requests as they happen, dead letters, settings. */
 import type { JSX } from "preact";
 import { call } from "../api/call.ts";
 import { live } from "../api/live.ts";

@@ -1,4 +1,4 @@
-/** Searching events: by message id, receipt or position, or by what they are within a time range. */
+/** Finding events: by message id, receipt or position, or by what they are in a time range. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { call } from "../api/call.ts";

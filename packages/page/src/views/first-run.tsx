@@ -7,7 +7,7 @@ import type { Overview } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { useStore } from "../browser/store.ts";
 import { intakeOf } from "../model/intake.ts";
-import { snippetsOf } from "../model/snippets.ts";
+import { PROTOCOLS, snippetsOf } from "../model/snippets.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
 import { Code } from "../ui/copy.tsx";
@@ -20,7 +20,13 @@ export function FirstRunView(_props: { readonly route: Route }): JSX.Element {
   return (
     <>
       <Title text="Send events" />
-      {overview === undefined ? <Loading what="the sources" /> : <HowTo overview={overview} />}
+      {overview === undefined ? (
+        <Loading what="the sources" />
+      ) : (
+        <section class="panel" aria-label="How to send an event">
+          <HowTo overview={overview} />
+        </section>
+      )}
     </>
   );
 }
@@ -39,10 +45,18 @@ function HowTo({ overview }: { readonly overview: Overview }): JSX.Element {
   const config = useAnswer("config", (signal) => call("showConfig", { signal }));
   const [shown, setShown] = useState("");
   const sources = overview.environments.flatMap(({ name: environment, sources: all }) =>
-    all.map((source) => ({ environment, source, id: `${environment}/${source.name}` })),
+    all.map(({ name, protocol }) => ({ id: `${environment}/${name}`, name, protocol, isThere: true })),
   );
-  const chosen = sources.find(({ id }) => id === shown) ?? sources[0];
-  if (chosen === undefined)
+  const spoken = new Set(sources.map(({ protocol }) => protocol));
+  const others = PROTOCOLS.filter((protocol) => !spoken.has(protocol)).map((protocol) => ({
+    id: protocol,
+    name: protocol,
+    protocol,
+    isThere: false,
+  }));
+  const all = [...sources, ...others];
+  const chosen = all.find(({ id }) => id === shown) ?? all[0];
+  if (sources.length === 0 || chosen === undefined)
     return (
       <Empty title="No source is configured.">
         <p>
@@ -54,19 +68,24 @@ function HowTo({ overview }: { readonly overview: Overview }): JSX.Element {
   const intake = intakeOf(config.value, location);
   return (
     <>
-      {sources.length < 2 ? null : (
-        <Choice
-          label="Source"
-          value={chosen.id}
-          options={sources.map(({ id, source }) => [id, `${id} (${source.protocol})`] as const)}
-          onChange={setShown}
-        />
+      <Choice
+        label="Source"
+        value={chosen.id}
+        options={all.map(({ id, protocol, isThere }) => [id, isThere ? `${id}: ${protocol}` : `none yet: ${protocol}`])}
+        onChange={setShown}
+      />
+      <Snippets key={chosen.id} protocol={chosen.protocol} source={chosen.name} intake={intake} />
+      {chosen.isThere ? (
+        <p class="muted">
+          The keys of a source are in the configuration, under <code>sources.{chosen.name}.writeKeys</code>; they are
+          never shown here.
+        </p>
+      ) : (
+        <p class="muted">
+          No source speaks it yet: add one with <code>protocol: {chosen.protocol}</code> and its <code>writeKeys</code>{" "}
+          to the configuration.
+        </p>
       )}
-      <Snippets key={chosen.id} protocol={chosen.source.protocol} source={chosen.source.name} intake={intake} />
-      <p class="muted">
-        The keys of a source are in the configuration, under <code>sources.{chosen.source.name}.writeKeys</code>; they
-        are never shown here.
-      </p>
     </>
   );
 }

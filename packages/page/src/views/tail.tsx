@@ -1,14 +1,17 @@
 /** Events as they are stored. A watcher that is too slow skips, and says so. */
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { call } from "../api/call.ts";
 import { live } from "../api/live.ts";
 import { urlOf } from "../api/routes.ts";
+import { useAnswer } from "../api/use-answer.ts";
 import { after, type Timer } from "../browser/clock.ts";
 import { useStore } from "../browser/store.ts";
 import { counted, fullCount } from "../format/numbers.ts";
 import { curlOf } from "../model/curl.ts";
 import { headOf } from "../model/event-head.ts";
 import { tailQuery } from "../model/filters.ts";
+import { intakeOf } from "../model/intake.ts";
 import { createTailBuffer, type TailRow } from "../model/tail-buffer.ts";
 import { Link, replaceUrl } from "../router/navigation.tsx";
 import { hrefOf, type Params, type Route, withQuery } from "../router/route.ts";
@@ -38,6 +41,8 @@ export function TailView({ route }: { readonly route: Route }): JSX.Element {
   const { environment = environments[0]?.name ?? "" } = route.query;
   const sources = environments.find(({ name }) => name === environment)?.sources ?? [];
   const [isHeld, setIsHeld] = useState(false);
+  const config = useAnswer("config", (signal) => call("showConfig", { signal }));
+  const intake = intakeOf(config.value, location);
   const query = { ...tailQuery(route.query), environment };
   const watched = useTail(query, isHeld || environment === "");
   const set = (name: string) => (value: string) => replaceUrl(withQuery(route, { [name]: value }));
@@ -70,12 +75,13 @@ export function TailView({ route }: { readonly route: Route }): JSX.Element {
           <p>Events are shown from now on, as they are stored. Older ones are found by a search.</p>
         </Empty>
       ) : (
-        <ul class="tail" aria-label="Events, newest first">
+        <ul class="tail panel" aria-label="Events, newest first">
           {watched.rows.map((row) => (
             <Row
               key={row.key}
               row={row}
               protocol={sources.find(({ name }) => name === row.event.source)?.protocol ?? ""}
+              intake={intake}
             />
           ))}
         </ul>
@@ -108,9 +114,11 @@ function State({ watched, isHeld }: StateProps): JSX.Element {
 interface RowProps {
   readonly row: TailRow;
   readonly protocol: string;
+  /** Where the relay takes events. */
+  readonly intake: string;
 }
 
-function Row({ row, protocol }: RowProps): JSX.Element {
+function Row({ row, protocol, intake }: RowProps): JSX.Element {
   const [isOpen, setIsOpen] = useState(false);
   const { environment, source, position, receivedAtMs, event } = row.event;
   const { type, name, user } = headOf(event);
@@ -131,7 +139,7 @@ function Row({ row, protocol }: RowProps): JSX.Element {
           <span class="muted">{source}</span>
         </button>
         <Link href={hrefOf("event", { params: { environment, position: String(position) } })}>story</Link>
-        <CopyButton text={curlOf({ event, protocol, intake: location.hostname })} label="Copy as curl" />
+        <CopyButton text={curlOf({ event, protocol, intake })} label="Copy as curl" />
       </div>
       {isOpen ? <Code text={JSON.stringify(event, undefined, INDENT)} label="The event as JSON" /> : null}
     </li>

@@ -2,22 +2,12 @@ import { expect, test } from "vitest";
 import { curlOf } from "../../src/model/curl.ts";
 import { intakeOf } from "../../src/model/intake.ts";
 import { settingRows } from "../../src/model/settings.ts";
-import { snippetsOf } from "../../src/model/snippets.ts";
+import { PROTOCOLS, snippetsOf } from "../../src/model/snippets.ts";
 
-const PROTOCOLS = [
-  "segment",
-  "posthog",
-  "mixpanel",
-  "amplitude",
-  "launchdarkly",
-  "letter",
-  "getfluxly",
-  "trophy",
-  "valued",
-];
 const intake = "http://relay.test:8080";
 
 test("each vendor's own SDK is shown with this relay's address and the name of the key", () => {
+  expect(PROTOCOLS).toHaveLength(9);
   for (const protocol of PROTOCOLS) {
     const snippets = snippetsOf({ protocol, source: "mobile-app", intake });
     expect(snippets.length, protocol).toBeGreaterThan(0);
@@ -39,8 +29,8 @@ test("an event becomes a curl command that a shell takes as it is", () => {
 
 test("the address is the configured one, with the reader's host where it is that of all", () => {
   const page = { hostname: "relay.internal", protocol: "http:" };
-  expect(intakeOf({ text: 'listen: "0.0.0.0:9000"\n' }, page)).toBe("http://relay.internal:9000");
-  expect(intakeOf({ text: '{\n  "listen": "127.0.0.1:9000",\n' }, page)).toBe("http://127.0.0.1:9000");
+  expect(intakeOf({ config: { listen: "0.0.0.0:9000" } }, page)).toBe("http://relay.internal:9000");
+  expect(intakeOf({ config: { listen: { host: "127.0.0.1", port: 9000 } } }, page)).toBe("http://127.0.0.1:9000");
   expect(intakeOf(undefined, page)).toBe("http://relay.internal:8080");
 });
 
