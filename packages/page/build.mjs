@@ -10,8 +10,8 @@ import { fileURLToPath } from "node:url";
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, "../..");
 const OUT = join(HERE, "../relay/page");
-/** Not in the folder that is served. */
 const CONFIG = fileURLToPath(new URL("vite.config.ts", import.meta.url));
+/** Not in the folder that is served. */
 const STAMP = join(HERE, "dist/page.sha256");
 
 const digest = createHash("sha256");

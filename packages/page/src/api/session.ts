@@ -14,7 +14,8 @@ export async function loadSession(): Promise<void> {
   try {
     session.set({ is: "known", session: await call("showSession", {}) });
   } catch (error) {
-    session.set({ is: "failed", message: messageOf(error) });
+    // Who was signed in goes on seeing what was last known.
+    if (session.get().is !== "known") session.set({ is: "failed", message: messageOf(error) });
   }
 }
 

@@ -87,7 +87,7 @@ export interface TimeFieldProps {
 export function TimeField({ label, value, onChange }: TimeFieldProps): JSX.Element {
   const id = useId();
   return (
-    <div class="field">
+    <div class="field time">
       <label for={id}>{label}</label>
       <input
         id={id}

@@ -83,9 +83,15 @@ function SignedIn(): JSX.Element {
   );
 }
 
-/** Problems that come and go are read aloud, whichever view is shown. */
+/** Problems that come and go, and the connection, are read aloud, whichever view is shown. */
 function useAnnouncements(): void {
-  const { overview } = useStore(live);
+  const { is, overview } = useStore(live);
+  const wasLost = useRef(false);
+  useEffect(() => {
+    if (is === "lost") announce("The connection to the relay is lost. What you see is not current.");
+    if (is === "live" && wasLost.current) announce("The page is live again.");
+    if (is !== "connecting") wasLost.current = is === "lost";
+  }, [is]);
   const known = useRef<readonly RelayProblem[] | undefined>(undefined);
   useEffect(() => {
     if (overview === undefined) return;

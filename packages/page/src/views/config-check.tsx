@@ -103,7 +103,7 @@ function Outcome({ checked, mayAct, onApplied }: OutcomeProps): JSX.Element {
       </div>
     );
   return (
-    <div role="status">
+    <div role="status" class="outcome">
       <p class="tone-ok">
         <Glyph name="ok" /> {name} is valid.
       </p>
@@ -121,7 +121,7 @@ function Outcome({ checked, mayAct, onApplied }: OutcomeProps): JSX.Element {
       )}
       <Warnings warnings={result.warnings} />
       {of === "text" ? <p class="muted">To apply it, write it to the file and check the file.</p> : null}
-      {of === "file" && mayAct && applied === undefined ? (
+      {of === "file" && mayAct && applied === undefined && result.changes.length > 0 ? (
         <button type="button" class="primary" onClick={() => setIsAsked(true)}>
           Apply it
         </button>

@@ -8,7 +8,7 @@ import { THEMES, type Theme, theme } from "../browser/theme.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type ViewName } from "../router/route.ts";
 import { Glyph } from "../ui/glyph.tsx";
-import { Age } from "../ui/values.tsx";
+import { Time } from "../ui/values.tsx";
 
 const LINKS: readonly (readonly [name: string, view: ViewName, also: readonly string[]])[] = [
   ["Overview", "overview", ["destination"]],
@@ -74,7 +74,7 @@ function ProblemCount(): JSX.Element | null {
 function Connection(): JSX.Element {
   const { is, lostAt } = useStore(live);
   return (
-    <span class={`connection is-${is}`} role="status">
+    <span class={`connection is-${is}`}>
       {is === "live" ? (
         <>
           <span class="pulse" /> Live
@@ -83,7 +83,7 @@ function Connection(): JSX.Element {
       {is === "connecting" ? "Connecting…" : null}
       {is === "lost" && lostAt !== undefined ? (
         <>
-          <Glyph name="warning" /> Connection lost <Age at={lostAt} />. What you see is from then.
+          <Glyph name="warning" /> Connection lost since <Time at={lostAt} />. What you see is from then.
         </>
       ) : null}
     </span>

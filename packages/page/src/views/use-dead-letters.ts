@@ -41,7 +41,7 @@ interface Loaded {
 }
 
 /** Some hundred kilobytes of JSON at a time. */
-const PAGE = 200;
+const PAGE = 500;
 const NOTHING: Loaded = { rows: [], next: undefined, isLoading: true, error: undefined };
 
 export function useDeadLetters({ environment, destination }: Place, filter: Params): DeadLetterList {
