@@ -162,11 +162,14 @@ const trophy: Make = ({ key, intake }) => [
     text: `curl ${intake}/v1/metrics/hello/event \\\n  -H "x-api-key: $${key}" \\\n  -H 'content-type: application/json' \\\n  -d '${json({ user: { id: "me" }, value: 1 })}'`,
   },
   {
-    title: "waybill/trophy",
-    text: `import { TrophyClient } from "waybill/trophy";
+    title: "Trophy for Node",
+    text: `import { TrophyApiClient } from "@trophyso/node";
 
-const trophy = new TrophyClient({ apiKey: process.env.${key}, baseUrl: "${intake}" });
-await trophy.metrics.event({ key: "hello", user: { id: "me" }, value: 1 });`,
+const trophy = new TrophyApiClient({
+  apiKey: process.env.${key},
+  environment: { api: "${intake}/v1", admin: "${intake}" },
+});
+await trophy.metrics.event("hello", { user: { id: "me" }, value: 1 });`,
   },
 ];
 

@@ -83,7 +83,10 @@ function Connection(): JSX.Element {
       {is === "connecting" ? "Connecting…" : null}
       {is === "lost" && lostAt !== undefined ? (
         <>
-          <Glyph name="warning" /> Connection lost since <Time at={lostAt} />. What you see is from then.
+          <Glyph name="warning" />
+          <span>
+            Connection lost since <Time at={lostAt} />. What you see is from then.
+          </span>
         </>
       ) : null}
     </span>
