@@ -28,6 +28,8 @@ interface Filled {
 type Make = (filled: Filled) => readonly Snippet[];
 
 const json = (value: object): string => JSON.stringify(value);
+/** The first line of a program. */
+const imported = (names: string, from: string): string => `import ${names} from ${JSON.stringify(from)};`;
 
 const segment: Make = ({ key, intake }) => [
   {
@@ -36,7 +38,7 @@ const segment: Make = ({ key, intake }) => [
   },
   {
     title: "waybill",
-    text: `import { createClient } from "waybill";
+    text: `${imported("{ createClient }", "waybill")}
 
 const client = createClient({
   relay: { url: "${intake}", writeKey: process.env.${key} },
@@ -46,7 +48,7 @@ await client.close();`,
   },
   {
     title: "Segment for Node",
-    text: `import { Analytics } from "@segment/analytics-node";
+    text: `${imported("{ Analytics }", "@segment/analytics-node")}
 
 const analytics = new Analytics({ host: "${intake}", writeKey: process.env.${key} });
 analytics.track({ userId: "me", event: "Hello" });
@@ -61,7 +63,7 @@ const posthog: Make = ({ key, intake }) => [
   },
   {
     title: "PostHog for Node",
-    text: `import { PostHog } from "posthog-node";
+    text: `${imported("{ PostHog }", "posthog-node")}
 
 const posthog = new PostHog(process.env.${key}, { host: "${intake}" });
 posthog.capture({ distinctId: "me", event: "Hello" });
@@ -84,7 +86,7 @@ const mixpanel: Make = ({ key, intake }) => [
   },
   {
     title: "Mixpanel for Node",
-    text: `import Mixpanel from "mixpanel";
+    text: `${imported("Mixpanel", "mixpanel")}
 
 const mixpanel = Mixpanel.init(process.env.${key}, {
   host: "${intake.replace(/^https?:\/\//, "")}",
@@ -106,7 +108,7 @@ const amplitude: Make = ({ key, intake }) => [
   },
   {
     title: "Amplitude for Node",
-    text: `import { flush, init, track } from "@amplitude/analytics-node";
+    text: `${imported("{ flush, init, track }", "@amplitude/analytics-node")}
 
 init(process.env.${key}, { serverUrl: "${intake}/2/httpapi" });
 track("Hello", {}, { user_id: "me-at-home" });
@@ -117,7 +119,7 @@ await flush().promise;`,
 const launchdarkly: Make = ({ key, intake }) => [
   {
     title: "LaunchDarkly for Node",
-    text: `import { init } from "@launchdarkly/node-server-sdk";
+    text: `${imported("{ init }", "@launchdarkly/node-server-sdk")}
 
 const client = init(process.env.${key}, { eventsUri: "${intake}" });
 await client.waitForInitialization({ timeout: 10 });
@@ -133,7 +135,7 @@ const letter: Make = ({ key, intake }) => [
   },
   {
     title: "waybill/letter",
-    text: `import { LetterClient } from "waybill/letter";
+    text: `${imported("{ LetterClient }", "waybill/letter")}
 
 const letter = new LetterClient({ apiKey: process.env.${key}, baseUrl: "${intake}" });
 letter.track({ userId: "me", event: "Hello" });
@@ -148,7 +150,7 @@ const getfluxly: Make = ({ key, intake }) => [
   },
   {
     title: "waybill/getfluxly",
-    text: `import { GetFluxlyClient } from "waybill/getfluxly";
+    text: `${imported("{ GetFluxlyClient }", "waybill/getfluxly")}
 
 const fluxly = new GetFluxlyClient({ token: process.env.${key}, apiHost: "${intake}" });
 fluxly.track({ event: "hello", anonymousId: "me" });
@@ -163,7 +165,7 @@ const trophy: Make = ({ key, intake }) => [
   },
   {
     title: "Trophy for Node",
-    text: `import { TrophyApiClient } from "@trophyso/node";
+    text: `${imported("{ TrophyApiClient }", "@trophyso/node")}
 
 const trophy = new TrophyApiClient({
   apiKey: process.env.${key},
@@ -176,7 +178,7 @@ await trophy.metrics.event("hello", { user: { id: "me" }, value: 1 });`,
 const valued: Make = ({ key, intake }) => [
   {
     title: "waybill/valued",
-    text: `import { Valued } from "waybill/valued";
+    text: `${imported("{ Valued }", "waybill/valued")}
 
 Valued.connect(process.env.${key}, "${intake}/events");
 Valued.action("hello", { "user.id": "me" });
