@@ -6,7 +6,10 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 
+/** Opened over slow lines too. */
+const MAX_GZIP_BYTES = 81_920;
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, "../..");
 const OUT = join(HERE, "../relay/page");
@@ -21,7 +24,14 @@ const wanted = digest.digest("hex");
 if (!isBuilt()) {
   const { build } = await import("vite");
   await build({ configFile: CONFIG, logLevel: "warn" });
+  checkSize();
   writeFileSync(STAMP, wanted);
+}
+
+/** Throws when the page is larger, in all, than what it may be. */
+function checkSize() {
+  const bytes = filesUnder(OUT).reduce((sum, file) => sum + gzipSync(readFileSync(file), { level: 9 }).length, 0);
+  if (bytes > MAX_GZIP_BYTES) throw new Error(`The page has ${bytes} bytes after gzip; at most ${MAX_GZIP_BYTES}.`);
 }
 
 function isBuilt() {

@@ -153,6 +153,6 @@ function clockTime(seconds: number): string {
 
 /** With seconds where two labels would be the same without. */
 function clockOf(splits: readonly number[]): (seconds: number) => string {
-  const [first = 0, second = 0] = splits;
+  const [first = 0, second = first + MINUTE_S] = splits;
   return second - first < MINUTE_S ? clockTime : (seconds) => MINUTES.format(new Date(seconds * SECOND_MS));
 }

@@ -126,18 +126,16 @@ function Outcome({ checked, mayAct, onApplied }: OutcomeProps): JSX.Element {
           Apply it
         </button>
       ) : null}
-      {applied === undefined ? null : <Done>It is in force. {applied.join(" ")}</Done>}
+      {applied === undefined ? null : <Done>It is in force: {applied.join(" ")}</Done>}
       {isAsked ? (
         <Dialog
           title="Apply the changed configuration"
           action="Apply it"
-          onClose={() => {
-            setIsAsked(false);
-            if (applied !== undefined) onApplied();
-          }}
+          onClose={() => setIsAsked(false)}
           onConfirm={async () => {
             const { changed } = await call("reload", {});
             setApplied(changed);
+            onApplied();
           }}
         >
           <p>The relay reads the file again and takes it over as a whole, or not at all. No event is lost by it.</p>

@@ -1,6 +1,5 @@
 /** The plan in force, the last reload, and a changed file checked before it is applied. */
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
 import { call } from "../api/call.ts";
 import { session } from "../api/session.ts";
 import type { ConfigView as Config } from "../api/types.ts";
@@ -20,7 +19,6 @@ export function ConfigView(_props: { readonly route: Route }): JSX.Element {
   const answer = useAnswer("config", (signal) => call("showConfig", { signal }));
   const state = useStore(session);
   const mayAct = state.is === "known" && state.session.role === "full";
-  const [turn, setTurn] = useState(0);
   const { value } = answer;
   return (
     <>
@@ -30,15 +28,7 @@ export function ConfigView(_props: { readonly route: Route }): JSX.Element {
       {value === undefined ? null : (
         <>
           <Loaded config={value} />
-          <ConfigCheck
-            key={turn}
-            file={value.file}
-            mayAct={mayAct}
-            onApplied={() => {
-              setTurn(turn + 1);
-              answer.again();
-            }}
-          />
+          <ConfigCheck file={value.file} mayAct={mayAct} onApplied={answer.again} />
           <section class="panel" aria-labelledby="plan">
             <h2 id="plan">
               The plan in force <span class="muted">without secrets</span>
