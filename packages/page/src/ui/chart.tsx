@@ -110,7 +110,7 @@ function optionsOf(
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: "hour" } },
     scales: {
-      x: { range: (_plot, first, last) => [Math.min(first ?? 0, (last ?? 0) - NARROWEST_S), last ?? 0] },
+      x: { range: ({ data }: UPlot) => rangeOf(data[0]) },
       y: { range: (_plot, _lowest, highest) => [0, (highest ?? 0) === 0 ? 1 : (highest ?? 0) * HEADROOM] },
     },
     axes: [
@@ -123,12 +123,19 @@ function optionsOf(
         label: name,
         stroke: swatches[index] ?? color,
         width: 1.5,
-        points: { show: false },
+        // One sample makes no line.
+        points: { show: ({ data }: UPlot) => data[0].length === 1 },
         ...(index === 0 ? {} : { dash: DASHED }),
       })),
     ],
     hooks: { setCursor: [(plot) => setAt(plot.cursor.idx ?? null)] },
   };
+}
+
+/** The scale is not given the values of a single sample. */
+function rangeOf(seconds: ArrayLike<number>): [number, number] {
+  const last = seconds[seconds.length - 1] ?? 0;
+  return [Math.min(seconds[0] ?? 0, last - NARROWEST_S), last];
 }
 
 function shownValue(value: number | null | undefined, format: (value: number) => string): string {
