@@ -38,7 +38,9 @@ export function EventView({ route }: { readonly route: Route }): JSX.Element {
       {story.isLoading && event === undefined ? <Loading what="the story" /> : null}
       {story.error === undefined ? null : <Failure message={story.error} onRetry={story.again} />}
       {event === undefined ? null : <Story event={event} detail={detail.value} />}
-      {detail.error === undefined ? null : <Failure message={detail.error} onRetry={detail.again} />}
+      {detail.error === undefined || story.error !== undefined ? null : (
+        <Failure message={detail.error} onRetry={detail.again} />
+      )}
       {detail.value === undefined ? null : <Texts detail={detail.value} />}
     </>
   );

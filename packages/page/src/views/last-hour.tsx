@@ -11,7 +11,7 @@ import { replaceUrl, useRoute } from "../router/navigation.tsx";
 import { withQuery } from "../router/route.ts";
 import { Chart } from "../ui/chart.tsx";
 import { Choice, FilterField } from "../ui/fields.tsx";
-import { Failure, Loading } from "../ui/notes.tsx";
+import { Empty, Failure, Loading } from "../ui/notes.tsx";
 
 /** The relay keeps a sample for each ten seconds. */
 const RELOAD_MS = 10_000;
@@ -79,7 +79,9 @@ export function Charts({ environment, destination, any }: ChartsProps): JSX.Elem
   }, [again]);
   const hour = value === undefined ? undefined : hourOf(value, environment, destination);
   if (error !== undefined && hour === undefined) return <Failure message={error} onRetry={again} />;
-  return hour === undefined ? <Loading what="the last hour" /> : <Drawn hour={hour} />;
+  if (hour === undefined) return <Loading what="the last hour" />;
+  if (hour.seconds.length === 0) return <Empty title="The relay has just started: the first sample comes soon." />;
+  return <Drawn hour={hour} />;
 }
 
 function Drawn({ hour }: { readonly hour: Hour }): JSX.Element {
