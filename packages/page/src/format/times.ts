@@ -52,16 +52,36 @@ export function exactUtc(atMs: number): string {
 }
 
 /** In the reader's zone: `14:02:07` today, otherwise `21 Nov 2026, 14:02:07`. */
-export function localTime(atMs: number, nowMs: number, timeZone?: string): string {
-  const zone = timeZone === undefined ? {} : { timeZone };
+export function localTime(atMs: number, nowMs: number, timeZone = ""): string {
+  const { day, time } = formatsOf(timeZone);
   const at = new Date(atMs);
-  const time = new Intl.DateTimeFormat("en-GB", { ...zone, hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const day = new Intl.DateTimeFormat("en-GB", { ...zone, day: "numeric", month: "short", year: "numeric" });
-  return day.format(at) === day.format(new Date(nowMs)) ? time.format(at) : `${day.format(at)}, ${time.format(at)}`;
+  const today = day.format(new Date(nowMs));
+  const that = day.format(at);
+  return that === today ? time.format(at) : `${that}, ${time.format(at)}`;
+}
+
+interface Formats {
+  readonly day: Intl.DateTimeFormat;
+  readonly time: Intl.DateTimeFormat;
+}
+
+/** By zone: to make one takes longer than to draw a row. */
+const formats = new Map<string, Formats>();
+
+function formatsOf(timeZone: string): Formats {
+  const known = formats.get(timeZone);
+  if (known !== undefined) return known;
+  const zone = timeZone === "" ? {} : { timeZone };
+  const made = {
+    day: new Intl.DateTimeFormat("en-GB", { ...zone, day: "numeric", month: "short", year: "numeric" }),
+    time: new Intl.DateTimeFormat("en-GB", { ...zone, hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+  };
+  formats.set(timeZone, made);
+  return made;
 }
 
 /** For moments that are nearer to each other than a second. */
-export function preciseTime(atMs: number, nowMs: number, timeZone?: string): string {
+export function preciseTime(atMs: number, nowMs: number, timeZone = ""): string {
   const milliseconds = String(Math.floor(atMs % SECOND)).padStart(3, "0");
   return `${localTime(atMs, nowMs, timeZone)}.${milliseconds}`;
 }

@@ -7,7 +7,8 @@ import { announce } from "./announcer.tsx";
 const SHOWN_MS = 2_000;
 
 export interface CopyProps {
-  readonly text: string;
+  /** Or how to make it, where that takes time. */
+  readonly text: string | (() => string);
   readonly label: string;
 }
 
@@ -19,7 +20,7 @@ export function CopyButton({ text, label }: CopyProps): JSX.Element {
       announce(next);
       after(SHOWN_MS, () => setState(""));
     };
-    navigator.clipboard.writeText(text).then(
+    navigator.clipboard.writeText(typeof text === "string" ? text : text()).then(
       () => show("Copied"),
       () => show("Not allowed"),
     );

@@ -22,7 +22,7 @@ import { Time } from "../ui/values.tsx";
 import { Title } from "./title.tsx";
 
 /** Rows in the document. */
-const SHOWN = 200;
+const SHOWN = 100;
 /** Often enough to look live; a burst is drawn as one. */
 const DRAW_MS = 250;
 const RETRY_MS = 2_000;
@@ -139,7 +139,7 @@ function Row({ row, protocol, intake }: RowProps): JSX.Element {
           <span class="muted">{source}</span>
         </button>
         <Link href={hrefOf("event", { params: { environment, position: String(position) } })}>story</Link>
-        <CopyButton text={curlOf({ event, protocol, intake })} label="Copy as curl" />
+        <CopyButton text={() => curlOf({ event, protocol, intake })} label="Copy as curl" />
       </div>
       {isOpen ? <Code text={JSON.stringify(event, undefined, INDENT)} label="The event as JSON" /> : null}
     </li>
