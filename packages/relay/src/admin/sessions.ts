@@ -26,7 +26,7 @@ interface Session {
   readonly endsAt: number;
 }
 
-export const SESSION_COOKIE = "waybill_session";
+const SESSION_COOKIE = "waybill_session";
 const SESSION_S = 12 * 3_600;
 const SECOND_MS = 1_000;
 const SESSIONS_MAX = 100;

@@ -14,7 +14,7 @@ export interface StreamLimit {
 }
 
 /** Each holds at most one record of the log, 10 MiB at the default limits. */
-export const TAILS_AND_EXPORTS: StreamLimit = { max: 8, what: "tails and exports" };
+const TAILS_AND_EXPORTS: StreamLimit = { max: 8, what: "tails and exports" };
 /** They share what they send: each holds at most one message that its reader has not taken. */
 export const LIVE_VIEWS: StreamLimit = { max: 64, what: "live views" };
 /** A reader that takes nothing for so long is gone, or does harm. */

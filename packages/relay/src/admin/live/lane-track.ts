@@ -7,7 +7,7 @@ import type { LaneMode } from "../views.ts";
 import { Column } from "./history.ts";
 import { Rate, RecentGrowth } from "./rates.ts";
 
-export const HOUR_MS = 3_600_000;
+const HOUR_MS = 3_600_000;
 /** A limit that was not felt for so long is over. */
 const LIMITED_GAP_MS = 30_000;
 const SIGNIFICANT = 3;

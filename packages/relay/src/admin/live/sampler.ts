@@ -32,7 +32,7 @@ const PIECE_CHARACTERS = 64 * 1024;
 const MEDIAN = 0.5;
 const LAST_HUNDREDTH = 0.99;
 /** So long a source that refuses keys or is short of memory is spoken of. */
-export const LATELY_MS = 600_000;
+const LATELY_MS = 600_000;
 
 export class SourceTrack {
   readonly in: Rate = new Rate();

@@ -26,7 +26,7 @@ export const config = component(
     .describe("The configuration in force."),
 );
 
-export const configFault = component(
+const configFault = component(
   "ConfigFault",
   z.object({
     line: count("From 1; 0: it has no place in the text."),

@@ -10,7 +10,7 @@ const names = {
   anonymousId: z.string().nullable().describe("Its user before one is known."),
 };
 
-export const eventDestination = component(
+const eventDestination = component(
   "EventDestination",
   z
     .object({
@@ -47,7 +47,7 @@ export const storedEvent = component(
     .describe("An event of the log."),
 );
 
-export const foundEvent = component(
+const foundEvent = component(
   "FoundEvent",
   z.object({
     position: count("Position of the event in the log."),
