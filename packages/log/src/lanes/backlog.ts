@@ -37,6 +37,8 @@ export class Backlog {
   /** Up to here there may be settled events that were not read since the start; how many. */
   readonly rereadTo: Position;
   settledUnread: number;
+  /** Damaged ones that were taken for such. */
+  damagedUnread = 0;
   /** Not passed by the frontier yet, in order. */
   gaps: Gap[] = [];
   /** Every event before it is settled or parked. */
@@ -394,6 +396,7 @@ export class Backlog {
   #passGap(to: Position): void {
     const passed = Math.min(to, Math.max(this.readTo, this.frontier));
     this.settledUnread -= passed - this.readTo;
+    this.damagedUnread += Math.max(0, passed - Math.max(this.readTo, this.#options.log.first));
     const expired = Math.max(0, Math.min(to, this.#options.log.first) - passed);
     const damaged = to - passed - expired;
     if (to > passed) this.gaps.push({ from: passed, to, expired, damaged, counted: false });

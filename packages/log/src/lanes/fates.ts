@@ -220,10 +220,14 @@ export class Fates {
    */
   settleAt(position: Position, outcome: Outcome | "expired"): void {
     const code = outcome === "expired" ? EXPIRED : fateCode(outcome);
-    if (position < this.end) {
-      add(this.#counts, code, 1);
-      this.#unwritten.patch.set(position, code);
-    } else if (code !== DELIVERED_CODE || this.#ahead.has(position)) this.#ahead.note(position, code);
+    if (position < this.end) this.#patch(position, code);
+    else if (code !== DELIVERED_CODE || this.#ahead.has(position)) this.#ahead.note(position, code);
+  }
+
+  /** An event that was set aside has its outcome. */
+  #patch(position: Position, code: number): void {
+    add(this.#counts, code, 1);
+    this.#unwritten.patch.set(position, code);
   }
 
   /** Retention took all from `from` to `to - 1`, which were not read. */
@@ -259,18 +263,20 @@ export class Fates {
 
   /**
    * All before `to` are settled or, where nothing else is known, expired; parked ones before
-   * {@link end} too, so that there are `events` in all.
+   * {@link end} too, so that there are `events` in all. `undefined`: where nothing else is known
+   * nobody knows, since some may have had their outcome.
    */
-  passExpired(to: Position, events: number): void {
-    for (const position of this.#lostParked) this.settleAt(position, "expired");
+  passExpired(to: Position, events: number | undefined): void {
+    const otherwise = events === undefined ? LOST : EXPIRED;
+    for (const position of this.#lostParked) this.#patch(position, otherwise);
     while (this.end < to && !this.#ahead.isEmpty) {
       const position = this.end;
-      this.#push(1, this.#ahead.get(position) ?? EXPIRED);
+      this.#push(1, this.#ahead.get(position) ?? otherwise);
       this.#ahead.passed(position, this.end);
     }
-    this.expireTo(to);
+    this.#push(Math.max(0, to - this.end), otherwise);
     this.#ended();
-    add(this.#counts, EXPIRED, Math.max(0, events - totalOf(this.counts())));
+    if (events !== undefined) add(this.#counts, EXPIRED, Math.max(0, events - totalOf(this.counts())));
   }
 
   /**
@@ -348,15 +354,14 @@ export class Fates {
   }
 
   /**
-   * What became of the event at `position`, which must be before {@link end}; `parked`: of one that
-   * was set aside and has no outcome of its own.
+   * What became of the event at `position`, which must be before {@link end}, and not parked now.
    */
-  async at(position: Position, parked: Fate = { status: "unknown" }): Promise<Fate> {
+  async at(position: Position): Promise<Fate> {
     const code = await this.#codeAt(position);
     if (code !== PARKED) return fateOf(code);
     const patched =
       this.#unwritten.patch.get(position) ?? (await this.#blocks.find(position, (form) => form === "patch"));
-    return patched === undefined || patched === OPEN ? parked : fateOf(patched);
+    return patched === undefined || patched === OPEN ? { status: "unknown" } : fateOf(patched);
   }
 
   async #codeAt(position: Position): Promise<number> {

@@ -215,12 +215,17 @@ export function isPlain({ strands, parked, ahead }: LaneStateValue): boolean {
 }
 
 /**
- * How many events from the state's position to `first`, where the log begins by now, were settled.
- * `lost`: how many were not, by the fates; `undefined` where they do not know.
+ * How many events from the state's position to `first`, where the log begins by now, were settled:
+ * at most so many, where that is not certain. `lost`: how many were not, by the fates; `undefined`
+ * where they do not know.
  */
-export function settledBefore(first: Position, state: LaneStateValue, lost: number | undefined): number {
-  const { position, ahead = 0, removing = 0 } = state;
-  return lost === undefined || (removing < first && ahead > 0) ? ahead : first - position - lost;
+export function settledBefore(
+  first: Position,
+  { position, ahead = 0, removing = 0 }: LaneStateValue,
+  lost: number | undefined,
+): { readonly settled: number; readonly isCertain: boolean } {
+  const isCertain = ahead === 0 || (lost !== undefined && removing >= first);
+  return { settled: isCertain && lost !== undefined ? first - position - lost : ahead, isCertain };
 }
 
 /** What {@link Fates.open} needs of a state. */

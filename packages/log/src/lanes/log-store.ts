@@ -92,8 +92,8 @@ export class LogStore implements Store {
     fates?.doubt(this.#backlog.rereadTo);
     if (log.first > position) {
       // Retention has taken events that the state knows nothing of.
-      const settled = settledBefore(log.first, state, fates?.lost);
-      this.#settlements.lostBefore(log.first, { settled, unkept: this.#unkept });
+      const known = settledBefore(log.first, state, fates?.lost);
+      this.#settlements.lostBefore(log.first, { ...known, unkept: this.#unkept });
       void this.#writer.write();
     }
     this.#retries = new Retries({
@@ -314,7 +314,7 @@ export class LogStore implements Store {
 
   /**
    * Once what was settled before the start was read again: settled events that were not found are
-   * in a damaged part, and counted as damaged too; so are parked ones that were not.
+   * in a damaged part, and counted as damaged too.
    */
   #afterRead(): void {
     const backlog = this.#backlog;
@@ -322,7 +322,7 @@ export class LogStore implements Store {
       const { settledUnread } = backlog;
       const { account } = this.#settlements;
       backlog.settledUnread = 0;
-      if (settledUnread < 0) account.drop("log_damaged", -settledUnread);
+      if (settledUnread < 0) this.#settlements.notSettled(-settledUnread);
       else {
         this.#base -= settledUnread;
         account.accept(settledUnread);

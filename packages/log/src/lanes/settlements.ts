@@ -17,15 +17,22 @@ export interface SettlementsOptions {
   readonly onExpired?: ((events: number) => void) | undefined;
 }
 
+/** What retention took while the lane was not there. */
+interface LostBefore {
+  /** Events of it that had their outcome; at most so many where that is not certain. */
+  readonly settled: number;
+  readonly isCertain: boolean;
+  /** Events that were settled before the lane kept fates. */
+  readonly unkept: number;
+}
+
 /** What has become of a lane's events: its ledger and their fates, always both. */
 export class Settlements {
   readonly account: Account;
   readonly #options: SettlementsOptions;
   readonly #backlog: Backlog;
   readonly #fates: Fates | undefined;
-  /** What the log no longer has. */
-  #removedTo: Position;
-  /** What it will not have soon: of that, it is written down also what was delivered. */
+  /** Of what the log will not have soon, it is written down also what was delivered. */
   #removing: Position;
 
   constructor(options: SettlementsOptions) {
@@ -33,7 +40,6 @@ export class Settlements {
     this.account = new Account(options.account);
     this.#backlog = options.backlog;
     this.#fates = options.fates;
-    this.#removedTo = options.removedTo;
     this.#removing = options.removedTo;
   }
 
@@ -106,7 +112,6 @@ export class Settlements {
 
   /** Retention has removed what is before `first`; what is on its way gets its own outcomes. */
   removed(first: Position): void {
-    this.#removedTo = first;
     this.removing(first);
     this.expireRead(first);
     this.#fates?.expireUnread(Math.max(this.#backlog.readTo, this.#fates.end), first);
@@ -136,10 +141,21 @@ export class Settlements {
   }
 
   /** At the start: retention has taken events before `first` that the state knows nothing of. */
-  lostBefore(first: Position, { settled, unkept }: { readonly settled: number; readonly unkept: number }): void {
+  lostBefore(first: Position, { settled, isCertain, unkept }: LostBefore): void {
     this.#expire(this.#backlog.startAt(first, settled));
-    this.#fates?.passExpired(first, this.account.settled - this.#backlog.settledUnread - unkept);
-    this.#removedTo = first;
+    const events = isCertain ? this.account.settled - this.#backlog.settledUnread - unkept : undefined;
+    this.#fates?.passExpired(first, events);
+  }
+
+  /**
+   * So many events that were thought to be settled were not, as the others that were read again
+   * show: parked ones in a damaged part, or where a failing disk had left nothing certain, what
+   * retention took.
+   */
+  notSettled(events: number): void {
+    const damaged = Math.min(events, this.#backlog.damagedUnread);
+    if (damaged > 0) this.account.drop("log_damaged", damaged);
+    this.#expire(events - damaged);
   }
 
   /** After {@link removing}: the same of what was settled by then. */
@@ -155,10 +171,7 @@ export class Settlements {
     const fates = this.#fates;
     const backlog = this.#backlog;
     if (backlog.parked.holds(position)) return { status: "pending" };
-    // A parked event that is gone with the log, and nobody knows of an answer.
-    const parked: Fate = { status: position < this.#removedTo ? "expired" : "unknown" };
-    if (position < (fates?.end ?? backlog.frontier))
-      return (await fates?.at(position, parked)) ?? { status: "unknown" };
+    if (position < (fates?.end ?? backlog.frontier)) return (await fates?.at(position)) ?? { status: "unknown" };
     if (position >= backlog.readTo || backlog.isOpen(position)) return { status: "pending" };
     if (backlog.gapAt(position) !== undefined) return { status: "expired" };
     return fates?.aheadAt(position) ?? { status: "unknown" };
