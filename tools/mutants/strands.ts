@@ -70,8 +70,8 @@ export const STRANDS: readonly Mutant[] = [
   {
     name: "strands: a block of fates that is newer than the state is not believed",
     file: `${LANES}/fates.ts`,
-    find: "const isKnown = record.first < blocksTo;",
-    replace: "const isKnown = record.first < blocksTo + this.#blocks.log.head;",
+    find: "const isNewer = record.first >= blocksTo;",
+    replace: "const isNewer = record.first >= blocksTo + this.#blocks.log.head;",
     tests: CRASH_POINTS,
   },
   {
