@@ -148,9 +148,9 @@ export class Backlog {
     for (;;) {
       this.#join(limits, order);
       const chosen = this.#choose(limits);
-      const mayRead = !this.#joining && log.head > this.readTo && this.#readAhead.hasRoom;
-      // What was sent as one batch goes as one again, also when not all of it is read yet.
+      // What was sent as one batch goes as one again: all of it is read, whatever room there is.
       const isCut = chosen !== undefined && chosen.count < chosen.strand.planned;
+      const mayRead = !this.#joining && log.head > this.readTo && (isCut || this.#readAhead.hasRoom);
       if (chosen !== undefined && (chosen.isFull || !mayRead || !(readOn || isCut))) return lease(chosen);
       if (!mayRead || (chosen === undefined && !this.strands.isWanting)) return undefined;
       // At the head there is always a little more coming.

@@ -17,7 +17,8 @@ const READ_MIN_BYTES = 16 * 1024;
 /**
  * What all lanes together have read ahead or on their way: at most 64 MiB, and one record for each
  * lane where that is larger. Half of it is divided evenly, so that no lane is kept from reading by
- * others; the other half is for who comes first.
+ * others; the other half is for who comes first. After a start a lane reads as far as what it had
+ * planned before, in any case.
  */
 export class ReadMemory {
   readonly #maxBytes: number;

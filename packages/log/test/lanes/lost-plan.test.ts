@@ -1,5 +1,5 @@
 import { DELIVERED, type Outcome } from "@waybill/core";
-import type { LogRecord, OrderHashes } from "@waybill/log";
+import { type LogRecord, type OrderHashes, ReadMemory } from "@waybill/log";
 import { expect, test } from "vitest";
 import { type OpenedStore, openStore, push } from "../lib/log-store.ts";
 
@@ -57,4 +57,23 @@ test("a batch that was planned comes again whole before the order of the lane ch
   expect(batches.join().split(",").toSorted()).toEqual(EVENTS);
   expect(batches).toContain("4,8");
   expect(opened.store.shape.strands).toBe(1);
+});
+
+/** More than a lane without room reads at once. */
+const LARGE_BYTES = 20_000;
+
+test("a batch that was planned comes again whole also where there is no room to read it", async () => {
+  const first = await openStore({});
+  for (const text of ["1", "2", "3", "4"]) await push(first.log, [text.padEnd(LARGE_BYTES)]);
+  await first.store.close();
+  await first.log.close();
+  const { store } = await openStore({
+    disk: first.disk,
+    delivery: { order: "user", orderOf, maxInFlight: () => 8 },
+    changed: (state) => ({ ...state, strands: "11 10:2", order: "user" }),
+    memory: new ReadMemory(LARGE_BYTES),
+  });
+  const batch = await store.lease({ maxEvents: 10, maxBytes: 10 * LARGE_BYTES });
+  const texts = Array.from({ length: batch?.count ?? 0 }, (_, at) => Buffer.from(batch?.event(at) ?? "").toString());
+  expect(texts.map(Number)).toEqual([1, 3]);
 });

@@ -11,6 +11,7 @@ import {
   newLaneState,
   openLog,
   parseLaneState,
+  type ReadMemory,
 } from "@waybill/log";
 import { SimDisk, VirtualClock } from "@waybill/testing";
 
@@ -19,6 +20,7 @@ export interface OpenStoreOptions {
   readonly clock?: VirtualClock;
   readonly segmentMaxBytes?: number;
   readonly delivery?: Partial<LogStoreDelivery>;
+  readonly memory?: ReadMemory;
   /** What the state says in place of what was written. */
   readonly changed?: (state: LaneStateValue, log: Log) => LaneStateValue;
 }
@@ -33,7 +35,14 @@ export interface OpenedStore {
 }
 
 export async function openStore(options: OpenStoreOptions): Promise<OpenedStore> {
-  const { disk = new SimDisk(), clock = new VirtualClock(), segmentMaxBytes = 300, delivery = {}, changed } = options;
+  const {
+    disk = new SimDisk(),
+    clock = new VirtualClock(),
+    segmentMaxBytes = 300,
+    delivery = {},
+    changed,
+    memory,
+  } = options;
   const runtime = { disk, clock };
   const log = await openLog({ directory: "/log", segmentMaxBytes }, runtime);
   const written = await LaneState.open<LaneStateValue>(
@@ -46,7 +55,8 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenedStore>
   const state = changed === undefined ? written : Object.assign(written, { initial: changed(written.initial, log) });
   const deadLetters = await DeadLetters.open("/dead", log.head, runtime, state.initial.dead);
   const fates = await Fates.open({ directory: "/fates", runtime, tail: fateTailOf(state.initial) });
-  const store = new LogStore({ name: "a", log, state, fates, deadLetters, clock, delivery });
+  const rest = memory === undefined ? {} : { memory };
+  const store = new LogStore({ name: "a", log, state, fates, deadLetters, clock, delivery, ...rest });
   return { disk, clock, log, store, fates, dead: deadLetters.log };
 }
 
