@@ -257,6 +257,11 @@ export class SimRelay {
     return log === undefined ? 0 : log.head - log.first;
   }
 
+  /** After the log's last event. */
+  get head(): number {
+    return this.#environment?.log.head ?? 0;
+  }
+
   lanes(): ReturnType<Environment["lanes"]> {
     return this.#environment?.lanes(this.#base.now()) ?? [];
   }

@@ -196,6 +196,11 @@ export class World {
     if (this.relay?.alive === false) await this.#restart();
   }
 
+  /** Whether what was written may be lost, or may not have been written. */
+  get #hasDiskFailed(): boolean {
+    return ["fullDisk", "syncError", "bitRot"].some((kind) => this.faults[kind] !== undefined);
+  }
+
   /** What must hold at every instant. */
   check(when: string): void {
     const fail = (what: string): void => {
@@ -204,10 +209,14 @@ export class World {
     this.relay?.noteOrder();
     const { excessBytes = 0 } = this.relay ?? {};
     if (excessBytes > 0) fail(`lanes hold ${excessBytes} bytes more than they may`);
-    for (const { destination, account, mode, reason } of this.relay?.lanes() ?? []) {
+    for (const { destination, account, mode, reason, unknownFates = 0 } of this.relay?.lanes() ?? []) {
       if (!account.balanced) fail(`the ledger of ${destination} does not balance: ${JSON.stringify(account)}`);
       if (this.faults["bitRot"] === undefined && (account.droppedByReason["log_damaged"] ?? 0) > 0)
         fail(`${destination} has damaged events, and nothing was damaged`);
+      if (!this.#hasDiskFailed && account.accepted !== this.relay?.head)
+        fail(`${destination} has ${account.accepted} events, the log has had ${this.relay?.head}`);
+      if (unknownFates < 0 || (unknownFates > 0 && !this.#hasDiskFailed))
+        fail(`what became of ${unknownFates} events of ${destination} is unknown`);
       if (account.pending < 0) fail(`${destination} waits for ${account.pending} events`);
       if ((mode as string) === "failed") fail(`a defect stopped ${destination}: ${reason}`);
     }

@@ -169,10 +169,15 @@ export function encodeMap(runs: readonly number[], count: number): Uint8Array {
   return bytes;
 }
 
+/** Count and code of each run of a block that is not of single events, in turn. */
+export function runsOf(form: BlockHead["form"], body: Uint8Array): readonly number[] {
+  return form === "map" ? [...body].flatMap((code) => [1, code]) : decodeRuns(body);
+}
+
 /** Which events of a block were parked. */
 export function parkedOf({ first, form }: BlockHead, body: Uint8Array): readonly Position[] {
   const parked: Position[] = [];
-  const runs = form === "map" ? [...body].flatMap((code) => [1, code]) : decodeRuns(body);
+  const runs = runsOf(form, body);
   let position = first;
   for (let at = 0; at < runs.length; at += 2) {
     const count = runs[at] as number;

@@ -1,7 +1,8 @@
 /** The log of blocks: where each block is, and what several of them have together. */
 import { recordsFrom } from "../records.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "../types.ts";
-import { type BlockHead, bodyAt, decodeSparse, headOf, isSparse, OPEN, parkedOf } from "./fate-blocks.ts";
+import { type BlockHead, bodyAt, decodeSparse, headOf, isSparse, OPEN, parkedOf, runsOf } from "./fate-blocks.ts";
+import type { SettledRuns } from "./settled-runs.ts";
 
 /** Which positions a block covers, and its own position in the log of blocks. */
 interface Place {
@@ -81,6 +82,15 @@ export class BlockLog {
       for (const position of parkedOf(head, record.body)) if (position >= from && position < to) parked.add(position);
     }
     return parked;
+  }
+
+  /** Notes which events from `from` to `to - 1` are settled. */
+  async coverSettled(settled: SettledRuns, { from, to, blocksTo }: Known): Promise<void> {
+    for await (const record of recordsFrom(this.log, this.log.first)) {
+      const head = record.first < blocksTo ? headOf(record) : undefined;
+      if (head === undefined || isSparse(head.form) || head.first + head.count <= from || head.first >= to) continue;
+      settled.cover(head.first, runsOf(head.form, record.body));
+    }
   }
 
   /** Takes out what has its outcome by then. */

@@ -22,7 +22,7 @@
  * gone. Its body is a list of runs (count as a varint, fate as a byte) or, where that is longer,
  * one byte per event.
  */
-import type { Clock, Disk, DropReason, Outcome } from "@waybill/core";
+import type { DropReason, Outcome } from "@waybill/core";
 import { recordsFrom } from "../records.ts";
 import { openLog } from "../segment-log.ts";
 import type { Log, Position, RetentionLimits } from "../types.ts";
@@ -54,19 +54,8 @@ import {
   viewOf,
 } from "./fate-blocks.ts";
 import { BlockLog, type BlockPart } from "./fate-log.ts";
-
-export interface FatesOptions {
-  readonly directory: string;
-  readonly runtime: { readonly disk: Disk; readonly clock: Clock };
-  /** As it is stored in the lane's state. */
-  readonly tail: FateTail;
-  /** Of the log of blocks. Default 8 MiB. */
-  readonly segmentMaxBytes?: number;
-  /** Runs that the state holds at most. Default 60, at most 1.2 KiB of text. */
-  readonly tailMaxRuns?: number;
-  /** Events that the state has, or some of them, and the log no longer has. Default: none. */
-  readonly removed?: { readonly from: Position; readonly to: Position };
-}
+import type { FatesOptions } from "./fates-options.ts";
+import { SettledRuns } from "./settled-runs.ts";
 
 /**
  * 60 runs have at most 1.2 KiB as text: they fit the slot of the lane's state beside strands and
@@ -102,6 +91,8 @@ export class Fates {
   readonly #counts: Map<number, number>;
   /** Settled after the tail. */
   readonly #ahead = new AheadFates();
+  /** Of those that may have been parked at the start, what was not. */
+  readonly #settled = new SettledRuns();
   /** What no block of single events has yet. */
   readonly #unwritten: Readonly<Record<SparseEncoding, Map<Position, number>>> = {
     patch: new Map(),
@@ -129,10 +120,12 @@ export class Fates {
 
   /** **Errors**: `WAYBILL_DISK`. */
   static async open(options: FatesOptions): Promise<Fates> {
-    const { directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES, tailMaxRuns = TAIL_MAX_RUNS, removed } = options;
+    const { directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES, tailMaxRuns = TAIL_MAX_RUNS } = options;
+    const { removed, parkedFrom } = options;
     const fates = new Fates(await openLog({ directory, segmentMaxBytes }, runtime), tail, tailMaxRuns);
     await fates.#readAhead(tail);
     if (removed !== undefined && removed.from < removed.to) await fates.#findLost(removed.from, removed.to, tail);
+    if (parkedFrom !== undefined) await fates.#findSettled(parkedFrom, tail);
     return fates;
   }
 
@@ -156,6 +149,12 @@ export class Fates {
     if (!hasNewer) return;
     this.#ahead.forgetBlocks();
     if (!this.#hasWrittenSingles) this.#believed = { aheadFrom, blocksTo };
+  }
+
+  /** Between parked events there may be others of their users that have their outcome. */
+  async #findSettled(from: Position, { blocksTo = Number.POSITIVE_INFINITY }: FateTail): Promise<void> {
+    if (from < this.#tail.from) await this.#blocks.coverSettled(this.#settled, { from, to: this.end, blocksTo });
+    this.#settled.cover(this.#tail.from, this.#tail.list);
   }
 
   /** Which of the events that are gone had no outcome. */
@@ -235,9 +234,9 @@ export class Fates {
     if (from < to) this.#ahead.noteGone(from, to);
   }
 
-  /** Whether an event after {@link end} is known to be settled. */
-  isAhead(position: Position): boolean {
-    return this.#ahead.has(position);
+  /** Whether it is known that an event was settled before the start. */
+  wasSettled(position: Position): boolean {
+    return this.#ahead.has(position) || this.#settled.has(position);
   }
 
   /** It has no outcome: what some other event's missing outcome leaves open does not touch it. */

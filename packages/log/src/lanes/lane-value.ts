@@ -2,7 +2,7 @@
 import type { Disk } from "@waybill/core";
 import type { Log, Position } from "../types.ts";
 import { type FateTail, NO_FATES } from "./fate-blocks.ts";
-import type { FatesOptions } from "./fates.ts";
+import type { FatesOptions } from "./fates-options.ts";
 import { LaneState } from "./lane-state.ts";
 
 export interface LaneStateValue {
@@ -229,8 +229,10 @@ export function settledBefore(
 }
 
 /** What {@link Fates.open} needs of a state. */
-export function fatesOf(state: LaneStateValue, log: Log): Pick<FatesOptions, "tail" | "removed"> {
-  return { tail: fateTailOf(state), removed: { from: state.position, to: log.first } };
+export function fatesOf(state: LaneStateValue, log: Log): Pick<FatesOptions, "tail" | "removed" | "parkedFrom"> {
+  const { position, parked } = state;
+  const parkedFrom = parked === undefined ? undefined : position;
+  return { tail: fateTailOf(state), removed: { from: position, to: log.first }, parkedFrom };
 }
 
 /** The fates that belong to a state. */

@@ -71,7 +71,7 @@ export class LogStore implements Store {
       order: this.#delivery.order,
       orderOf: () => this.#delivery.orderOf,
       now: () => clock.monotonic(),
-      isSettled: (position) => fates?.isAhead(position) === true,
+      isSettled: (position) => fates?.wasSettled(position) === true,
       onUnsettled: (position) => fates?.noteOpen(position),
       onRead: () => this.#afterRead(),
     });
@@ -288,7 +288,7 @@ export class LogStore implements Store {
         this.#backlog.park(batch, index, failure);
         continue;
       }
-      this.#settlements.settle(outcome, () => batch.positionAt(index));
+      this.#settlements.settle(outcome, batch, index);
     }
     this.#backlog.strands.endLease(strand, settled);
     this.#backlog.takeParked(strand);

@@ -44,12 +44,15 @@ export class Settlements {
   }
 
   /** An event of a strand has its outcome. */
-  settle(outcome: Outcome, position: () => Position): void {
+  settle(outcome: Outcome, batch: LogBatch, index: number): void {
     this.account.settle(outcome);
     const fates = this.#fates;
     if (fates === undefined) return;
-    if (outcome.status !== "delivered") fates.settleAt(position(), outcome);
-    else if (this.#removing > fates.end) this.#noteDelivered(position());
+    const { parked } = this.#backlog;
+    if (outcome.status !== "delivered") fates.settleAt(batch.positionAt(index), outcome);
+    // The state would have it as one that waits for an earlier event of its user.
+    else if (parked.size > 0 && parked.has(batch.orderHash(index))) fates.writeDelivered(batch.positionAt(index));
+    else if (this.#removing > fates.end) this.#noteDelivered(batch.positionAt(index));
   }
 
   /** Of what the log no longer has, the next start would take it for expired. */

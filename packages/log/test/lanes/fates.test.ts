@@ -223,13 +223,13 @@ async function withNewerBlock(): Promise<{ readonly disk: SimDisk; readonly tail
 test("a block that is newer than the state never counts, whenever the next state is written", async () => {
   const { disk, tail } = await withNewerBlock();
   const next = await open(disk, tail);
-  expect([next.isAhead(5), next.isAhead(8)]).toEqual([false, false]);
+  expect([next.wasSettled(5), next.wasSettled(8)]).toEqual([false, false]);
   next.settleAt(6, REJECTED);
   await next.flush();
   const later = next.tail;
   await next.close();
   const last = await open(disk, later);
-  expect([5, 6, 7, 8].map((position) => last.isAhead(position))).toEqual([false, true, false, false]);
+  expect([5, 6, 7, 8].map((position) => last.wasSettled(position))).toEqual([false, true, false, false]);
 });
 
 test("nor while nothing can be written down that comes after it", async () => {
@@ -248,7 +248,7 @@ test("nor while nothing can be written down that comes after it", async () => {
   await next.close();
   disk.capacityBytes = Number.POSITIVE_INFINITY;
   const last = await open(disk, full);
-  expect([5, 6, 8].map((position) => last.isAhead(position))).toEqual([false, true, false]);
+  expect([5, 6, 8].map((position) => last.wasSettled(position))).toEqual([false, true, false]);
   expect(last.aheadAt(6)).toEqual({ status: "rejected" });
 });
 
