@@ -266,6 +266,27 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
           },
       ),
   },
+  {
+    name: "fates-forget-the-expired",
+    what: "what retention took has no fate",
+    patch: () => {
+      const undo = [
+        replaced(
+          Fates.prototype,
+          "settleAt",
+          (settleAt) =>
+            function (this: Fates, position, outcome) {
+              if (outcome !== "expired") settleAt.call(this, position, outcome);
+            },
+        ),
+        replaced(Fates.prototype, "expireUnread", () => () => undefined),
+        replaced(Fates.prototype, "expire", () => () => undefined),
+      ];
+      return () => {
+        for (const one of undo) one();
+      };
+    },
+  },
   ...STRAND_BUGS,
 ];
 
