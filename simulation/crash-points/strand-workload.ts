@@ -234,14 +234,17 @@ export class StrandWorkload {
     }
   }
 
-  /** As retries answer: where an event is parked, so are the later ones of its user. */
+  /**
+   * As retries answer: where an event is parked, so are the later ones of its user, but those that
+   * were left out before, or that the vendor's answer had an outcome for.
+   */
   #outcomes({ batch }: Flight): Outcome[] {
     const random = this.#random;
     const failing = new Set<number>();
     const style = random.below(6);
     return Array.from({ length: batch.count }, (_, index): Outcome => {
       const hash = batch.orderHash(index);
-      if (failing.has(hash)) return PARKED;
+      if (failing.has(hash)) return random.chance(0.8) ? PARKED : random.pick([DELIVERED, NEVER, DROPPED]);
       if (style <= 1) return DELIVERED;
       if (style === 2 && random.chance(0.3)) return LATER;
       if (style >= 4 && random.chance(batch.parked ? 0.6 : 0.2)) {
