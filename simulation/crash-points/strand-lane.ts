@@ -172,7 +172,7 @@ export async function wrongCounts(lane: StrandLane): Promise<string | undefined>
   if (JSON.stringify(account) !== early) return `the ledger was ${early}, once read it is ${JSON.stringify(account)}`;
   const { balanced, accepted, droppedTotal: dropped, delivered, rejected, expired, pending } = account;
   const ledger = { delivered, rejected, expired, dropped, pending, unknown: 0, not_addressed: store.base };
-  if (!balanced || accepted !== log.head - store.base) return `the ledger does not balance: ${early}`;
+  if (!balanced || accepted !== log.head) return `the ledger does not balance: ${early}`;
   if (JSON.stringify(counts) !== JSON.stringify(ledger))
     return `the fates are ${JSON.stringify(counts)}, the ledger ${JSON.stringify(ledger)}`;
   if (store.unknownFates !== 0) return `${store.unknownFates} fates are unknown`;
