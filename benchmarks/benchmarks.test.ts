@@ -170,6 +170,7 @@ test("distance: every vendor whose users' events keep their order, far and near"
   const vendors = [
     "segment",
     "segment-hot-user",
+    "segment-identifies",
     "posthog",
     "launchdarkly",
     "getfluxly",

@@ -21,8 +21,9 @@ import { round } from "../lib/statistics.ts";
 import { BENCH_VENDORS, type BenchVendor, VENDOR_EVENTS } from "../lib/vendor-events.ts";
 
 const HOT_USER = "segment-hot-user";
-type Row = BenchVendor | typeof HOT_USER;
-const ROWS: readonly Row[] = ["segment", HOT_USER, ...BENCH_VENDORS.slice(1)];
+const IDENTIFIES = "segment-identifies";
+type Row = BenchVendor | typeof HOT_USER | typeof IDENTIFIES;
+const ROWS: readonly Row[] = ["segment", HOT_USER, IDENTIFIES, ...BENCH_VENDORS.slice(1)];
 
 export interface DistanceOptions {
   /** Which rows there are. */
@@ -38,6 +39,7 @@ export interface DistanceOptions {
 const EVENTS: Readonly<Record<Row, number>> = {
   segment: 1_000_000,
   "segment-hot-user": 1_000_000,
+  "segment-identifies": 1_000_000,
   posthog: 600_000,
   launchdarkly: 600_000,
   getfluxly: 150_000,
@@ -86,6 +88,8 @@ const USERS = 10_000;
 const EVENTS_PER_USER = 2;
 /** Of the hot user, every so many-th event. */
 const HOT_EVERY = 10;
+/** Ties an anonymous id to its user, every so many-th event. */
+const IDENTIFY_EVERY = 10;
 const POLL_MS = 100;
 /** Without a new event for so long, the rest will not come. */
 const STUCK_MS = 30_000;
@@ -188,7 +192,7 @@ async function measureBoth(
 }
 
 function vendorOf(row: Row): BenchVendor {
-  return row === HOT_USER ? "segment" : row;
+  return row === HOT_USER || row === IDENTIFIES ? "segment" : row;
 }
 
 /** Where nothing listens. */
@@ -209,10 +213,26 @@ async function prepareLog(row: Row, events: number, directory: string): Promise<
   });
   await prepareBacklog(join(directory, "data/bench/log"), {
     events,
-    event: (position) => event(mark(position)),
+    event: (position) => (row === IDENTIFIES ? signingUp(position, mark) : event(mark(position))),
     metadata,
     perRequest,
   });
+}
+
+/**
+ * Of ten events in a row the last two are of somebody new: one without a user, and the one that says
+ * whose it was, which must not arrive before it.
+ */
+function signingUp(position: number, mark: (ordinal: number) => Mark): string {
+  const place = position % IDENTIFY_EVERY;
+  const number = Math.floor(position / IDENTIFY_EVERY);
+  const id = `"anonymousId":"anonymous-${number}"`;
+  const known = mark(position);
+  const { event } = VENDOR_EVENTS.segment;
+  if (place === IDENTIFY_EVERY - 2)
+    return event({ ...known, user: USERS + (number % USERS) }).replace(/"userId":"[^"]*"/, id);
+  const text = event(known);
+  return place === IDENTIFY_EVERY - 1 ? text.replace('"type":"track"', `"type":"identify",${id}`) : text;
 }
 
 interface Measurement {

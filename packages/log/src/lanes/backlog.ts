@@ -6,15 +6,15 @@
  * leased, waiting for a parked user, part of a gap, or settled.
  */
 import type { BatchLimits } from "@waybill/core";
-import { fitting, type LogBatch, type Piece, pieceBytes } from "../batch.ts";
+import { type LogBatch, pieceBytes } from "../batch.ts";
 import type { LogRecord, Position } from "../types.ts";
 import type { BacklogOptions, Chosen, Gap, RoundTrip } from "./backlog-types.ts";
 import { type EventOrder, OrderReader } from "./event-order.ts";
 import { parseParked, parseStrands } from "./lane-value.ts";
-import { type Failure, type Held, Parked, type ParkedUser } from "./parked.ts";
-import { pieceAt } from "./piece-at.ts";
+import { type Failure, type Held, Parked } from "./parked.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { type Strand, Strands } from "./strands.ts";
+import { Waiting } from "./waiting.ts";
 
 /**
  * A round trip that takes longer than this, and as much again for each KiB, is mostly waiting: the
@@ -25,10 +25,13 @@ const PER_KIB_MS = 0.05;
 const KIB = 1024;
 /** Read on for a fuller batch only if so much waits. */
 const BACKLOG_BYTES = 768 * KIB;
+/** Of those who may be parked: not for events that only wait. */
+const KEPT_FOR_FAILING = 16;
 
 export class Backlog {
   readonly strands: Strands;
   readonly parked: Parked;
+  readonly waiting: Waiting;
   readonly #options: BacklogOptions;
   readonly #order: OrderReader;
   readonly #readAhead: ReadAhead;
@@ -46,6 +49,8 @@ export class Backlog {
   #reading: Promise<void> | undefined;
   /** No more is read until all strands are one again. */
   #joining = false;
+  /** So many events waited for other strands that one does better, until the next split. */
+  #tooTied = false;
   /** Of all batches. */
   #largestBytes = 0;
   /** What strands had planned before the start is before this; `undefined` once it was read. */
@@ -64,6 +69,7 @@ export class Backlog {
     this.strands = new Strands(strands.map((strand) => ({ ...strand, position: Math.min(strand.position, log.head) })));
     this.parked = new Parked(parked === undefined ? [] : (parseParked(parked, position) ?? []), now());
     this.#order = new OrderReader(state.order ?? order, orderOf);
+    this.waiting = new Waiting({ log, order: this.#order, strands: this.strands, parked: this.parked });
     this.#readAhead = new ReadAhead(log, memory, { position, byte: state.byte });
     this.readTo = position;
     this.#plannedTo = log.head;
@@ -173,20 +179,24 @@ export class Backlog {
   #join({ maxEvents }: BatchLimits, order: EventOrder): void {
     // What is parked is found again by what the strands are made by; and it must not keep new
     // events from being read.
-    this.#joining = false;
+    const { only } = this.strands;
+    const isFull = this.parked.room <= KEPT_FOR_FAILING || this.#tooTied;
+    this.#tooTied = only === undefined && isFull && this.parked.onlyWait && this.#areReread;
+    this.#joining = this.#tooTied;
     if (this.parked.size > 0) return;
-    if (this.strands.only === undefined) {
+    if (only === undefined) {
       const unread = this.#options.log.head - this.readTo;
       const isDone = unread < maxEvents && this.strands.events < maxEvents;
-      this.#joining = (isDone || order !== this.order) && this.readTo >= this.rereadTo && !this.#isPlanUnread;
+      this.#joining = (isDone || this.#tooTied || order !== this.order) && this.#areReread;
       if (!this.#joining || !this.strands.join(this.readTo)) return;
     }
     this.#joining = false;
     this.#order.order = order;
   }
 
-  get #isPlanUnread(): boolean {
-    return this.#plannedTo !== undefined && this.strands.isMissing;
+  /** Whether all is read that the strands had before the start. */
+  get #areReread(): boolean {
+    return this.readTo >= this.rereadTo && !(this.#plannedTo !== undefined && this.strands.isMissing);
   }
 
   /** The strand to lease from, and how many events. */
@@ -205,7 +215,10 @@ export class Backlog {
     return undefined;
   }
 
-  /** How many of a strand's first `count` events need not wait for another strand. */
+  /**
+   * How many of a strand's first `count` events need not wait for others. A user whose event has to is
+   * set aside as long as there is room, but not out of a batch that was planned.
+   */
   #unblocked(strand: Strand, count: number): number {
     if (this.isPlain) return count;
     let free = 0;
@@ -217,35 +230,24 @@ export class Backlog {
       }
       for (let at = start; at < end && free < count; at++) {
         // In front of its strand all earlier events of its user are settled.
-        if (this.#isBlocked(strand, record, at))
-          return free === 0 && this.#setAside(strand, record, at) ? this.#unblocked(strand, count) : free;
+        if (this.waiting.isBlocked(strand, record, at))
+          return this.#setAside(strand, { record, at, free }) ? this.#unblocked(strand, count) : free;
         free += 1;
       }
     }
     return Math.min(free, count);
   }
 
-  #isBlocked(strand: Strand, record: LogRecord, at: number): boolean {
-    if (this.#waitsForTie(record, at, strand)) return true;
-    return this.parked.size > 0 && this.parked.has(this.hashAt(record, at));
-  }
-
-  /** Whether the id that an event ties to its user has earlier events that are not settled. */
-  #waitsForTie(record: LogRecord, at: number, own?: Strand | ParkedUser): boolean {
-    const tie = this.#order.tieAt(record, at);
-    if (tie === 0) return false;
-    const position = record.first + at;
-    const strand = this.strands.strandOf(tie);
-    if (strand !== own && this.strands.firstOf(strand, this.readTo) < position) return true;
-    const user = this.parked.userOf(tie);
-    return user !== undefined && user !== own && user.first < position;
-  }
-
-  /** An event that waits for a parked user is set aside, with the later ones of its own user. */
-  #setAside(strand: Strand, record: LogRecord, at: number): boolean {
+  /**
+   * An event that waits for others is set aside, with the later ones of its own user. False when it
+   * cannot be: `free` events are in front of it, some of them of its user or planned with it.
+   */
+  #setAside(strand: Strand, { record, at, free }: { record: LogRecord; at: number; free: number }): boolean {
     const hash = this.hashAt(record, at);
-    if (this.parked.has(hash) ? this.#hold(record, at) !== "held" : this.parked.room === 0) return false;
-    if (!this.parked.has(hash)) this.parked.parkAfter(hash, this.#heldAt(record, at), this.#options.now());
+    const isParked = this.parked.has(hash);
+    if (free > 0 && (strand.planned > 0 || this.waiting.hasBefore(record.first + at, strand.queue, hash))) return false;
+    if (isParked ? this.#hold(record, at) !== "held" : this.parked.room <= KEPT_FOR_FAILING) return false;
+    if (!isParked) this.parked.parkAfter(hash, this.#heldAt(record, at), this.#order.tieAt(record, at));
     strand.planned = 0;
     this.strands.take(strand, (one, index) => this.hashAt(one, index) === hash && this.#hold(one, index) === "held");
     return true;
@@ -287,24 +289,8 @@ export class Backlog {
     this.#largestBytes = Math.max(this.#largestBytes, batch.bytes);
     // Twice as many as may be in flight: some have little to send.
     const most = Math.min(2 * maxInFlight, this.#readAhead.strandsOf(this.#largestBytes));
-    if (!isWaiting || backlog <= batch.count || this.strands.count >= most) return;
+    if (!isWaiting || backlog <= batch.count || this.strands.count >= most || this.waiting.areMany(strand)) return;
     this.strands.split(strand, (record, at) => this.#order.strandHashAt(record, at));
-  }
-
-  /**
-   * The first events of a parked user, read again: none when the first one cannot be read,
-   * `undefined` when it has to wait for another user.
-   */
-  async piecesOf(user: ParkedUser, limits: BatchLimits): Promise<readonly Piece[] | undefined> {
-    const pieces: Piece[] = [];
-    for (const { position, byte } of user.events.slice(0, limits.maxEvents)) {
-      const piece = await pieceAt(this.#options.log, { position, byte });
-      if (piece === undefined) break;
-      if (this.#waitsForTie(piece.record, piece.start, user)) return pieces.length === 0 ? undefined : pieces;
-      pieces.push(piece);
-      if (fitting(pieces, limits, { gaps: "are chosen" }) < pieces.length) return pieces.slice(0, -1);
-    }
-    return pieces;
   }
 
   /**

@@ -18,6 +18,7 @@ export type EventOrder = "user" | "arrival" | "none";
 export class OrderReader {
   readonly #hashes = new WeakMap<LogRecord, OrderHashes>();
   readonly #orderOf: () => OrderOf | undefined;
+  #last: { readonly record: LogRecord; readonly hashes: OrderHashes } | undefined;
   /** What the strands are made by. */
   order: EventOrder;
 
@@ -46,10 +47,12 @@ export class OrderReader {
   }
 
   #of(record: LogRecord): OrderHashes | undefined {
-    const known = this.#hashes.get(record);
-    if (known !== undefined) return known;
-    const hashes = this.#orderOf()?.(record);
-    if (hashes !== undefined) this.#hashes.set(record, hashes);
+    // Mostly it is the record of the event before.
+    if (record === this.#last?.record) return this.#last.hashes;
+    const hashes = this.#hashes.get(record) ?? this.#orderOf()?.(record);
+    if (hashes === undefined) return undefined;
+    this.#hashes.set(record, hashes);
+    this.#last = { record, hashes };
     return hashes;
   }
 }

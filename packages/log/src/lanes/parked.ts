@@ -56,6 +56,8 @@ export interface ParkedUser {
   leased: number;
   /** Its first event has its outcome: those after it go together. */
   passing: boolean;
+  /** The order hash of whom its first event waits for; 0 where that is nobody, or not known. */
+  tie: number;
 }
 
 export class Parked {
@@ -87,6 +89,13 @@ export class Parked {
     return { parkedUsers: this.size, parkedEvents: this.events };
   }
 
+  /** Whether none has failed: they wait for others, and soon need not. */
+  get onlyWait(): boolean {
+    return [...this.#byHash.values()].every(
+      ({ isRead, failures, failedMs }) => isRead && failures === 0 && failedMs === 0,
+    );
+  }
+
   /** How many users more there may be. */
   get room(): number {
     return PARKED_MAX - this.#byHash.size;
@@ -114,6 +123,11 @@ export class Parked {
     return this.#byHash.get(hash);
   }
 
+  /** Whether an event of a user waits that is before `position`; so it is while that is not known. */
+  hasBefore(position: Position, { events, isRead, first }: ParkedUser): boolean {
+    return (events[0]?.position ?? (isRead ? position : first)) < position;
+  }
+
   holds(position: Position): boolean {
     return this.#positions.has(position);
   }
@@ -139,10 +153,11 @@ export class Parked {
     this.#add(user, held);
   }
 
-  /** An event waits for another user who is parked, and so do the later ones of its own. */
-  parkAfter(hash: number, held: Held, now: number): void {
-    const user = this.#newUser(hash, held.position, now);
+  /** An event waits for those of another order hash, and the later ones of its user wait for it. */
+  parkAfter(hash: number, held: Held, tie: number): void {
+    const user = this.#newUser(hash, held.position, Number.NEGATIVE_INFINITY);
     user.passing = true;
+    user.tie = tie;
     this.#add(user, held);
   }
 
@@ -173,10 +188,10 @@ export class Parked {
       if (isRead && events.length === 0 && firstOf(hash) >= first) this.#byHash.delete(hash);
   }
 
-  /** Who is to be tried now. */
-  due(now: number): ParkedUser | undefined {
+  /** Who is to be tried now, and may be. */
+  due(now: number, mayGo: (user: ParkedUser) => boolean): ParkedUser | undefined {
     for (const user of this.#byHash.values())
-      if (user.leased === 0 && user.dueAt <= now && user.events.length > 0) return user;
+      if (user.leased === 0 && user.dueAt <= now && user.events.length > 0 && mayGo(user)) return user;
     return undefined;
   }
 
@@ -213,13 +228,8 @@ export class Parked {
     user.failedMs = 0;
     user.failure = undefined;
     user.dueAt = Number.NEGATIVE_INFINITY;
+    user.tie = 0;
     user.first = user.events[0]?.position ?? (held?.position ?? user.first) + 1;
-  }
-
-  /** It has to wait for another user. */
-  postpone(user: ParkedUser, now: number): void {
-    user.leased = 0;
-    user.dueAt = now + FIRST_WAIT_MS;
   }
 
   /** Somebody wants to know whether they pass now: all are due. False when nobody is parked. */
@@ -277,6 +287,7 @@ export class Parked {
       failures: 0,
       leased: 0,
       passing: false,
+      tie: 0,
     };
     this.#byHash.set(hash, user);
     return user;

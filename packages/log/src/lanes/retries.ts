@@ -57,7 +57,7 @@ export class Retries {
       if (parked.size === 0) return undefined;
       const { giveUpAfterMs, durableLease } = delivery();
       const condemned = parked.failedFor(giveUpAfterMs, this.#passing.deliveredAt);
-      const user = condemned ?? parked.due(now());
+      const user = condemned ?? backlog.waiting.due(now());
       if (user === undefined) return undefined;
       const maxEvents = user.passing && !durableLease ? limits.maxEvents : 1;
       const batch = await this.#leaseOf(user, { ...limits, maxEvents });
@@ -73,8 +73,9 @@ export class Retries {
     const { maxEvents } = limits;
     user.leased = Math.min(user.events.length, maxEvents);
     try {
-      const pieces = await backlog.piecesOf(user, limits);
-      if (pieces === undefined) backlog.parked.postpone(user, now());
+      const pieces = await backlog.waiting.piecesOf(user, limits);
+      // It waits for another user, who is known now.
+      if (pieces === undefined) user.leased = 0;
       else if (pieces.length === 0) await this.#lose(user);
       else {
         user.leased = pieces.length;

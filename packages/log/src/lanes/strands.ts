@@ -121,6 +121,12 @@ export class Strands {
     return leased?.first ?? firstOf(queue) ?? Math.max(from, otherwise);
   }
 
+  /** What it has leased and what it has queued, in order. */
+  *unsettled({ leased, queue }: Strand): Iterable<Piece> {
+    if (leased !== undefined) yield* leased.pieces;
+    yield* queue;
+  }
+
   /** The first event of any strand that is not settled. */
   first(otherwise: Position): { readonly position: Position; readonly record: LogRecord | undefined } {
     let position = otherwise;
