@@ -1,35 +1,31 @@
-import { printable } from "@waybill/core";
 import type { Accounts, LaneView } from "@waybill/relay";
+import { type Column, tableLines } from "./terminal/table.ts";
+import { type Painted, PLAIN, type Terminal } from "./terminal/terminal.ts";
+import { modeTone } from "./terminal/tones.ts";
+import { numberText } from "./terminal/units.ts";
 
-const COLUMNS: readonly (readonly [title: string, value: (lane: LaneView) => string])[] = [
-  ["destination", ({ environment, destination }) => `${environment}/${destination}`],
-  ["accepted", ({ account }) => String(account.accepted)],
-  ["delivered", ({ account }) => String(account.delivered)],
-  ["pending", ({ account }) => String(account.pending)],
-  ["rejected", ({ account }) => String(account.rejected)],
-  ["dropped", ({ account }) => String(account.dropped)],
-  ["ledger", ({ account }) => (account.balanced ? "balances" : "DOES NOT BALANCE")],
-  ["lane", ({ mode, reason }) => (reason === undefined ? mode : `${mode}: ${reason}`)],
+const REASON_MIN_CHARACTERS = 12;
+
+const COLUMNS: readonly Column<LaneView>[] = [
+  { title: "destination", value: ({ environment, destination }) => `${environment}/${destination}` },
+  ...(["accepted", "delivered", "pending", "rejected", "dropped"] as const).map(
+    (name): Column<LaneView> => ({
+      title: name,
+      value: ({ account }) => numberText(account[name]),
+      align: "right",
+      tone: ({ account }) => (name === "rejected" && account.rejected > 0 ? "warning" : "plain"),
+    }),
+  ),
+  {
+    title: "ledger",
+    value: ({ account }) => (account.balanced ? "balances" : "DOES NOT BALANCE"),
+    tone: ({ account }) => (account.balanced ? "plain" : "error"),
+  },
+  { title: "lane", value: ({ mode }) => mode, tone: ({ mode }) => modeTone(mode) },
+  { title: "reason", value: ({ reason = "" }) => reason, min: REASON_MIN_CHARACTERS, leaveOut: 1 },
 ];
-const REASON_MAX_CHARACTERS = 48;
 
-/** The ledgers as a table of text, one line per destination, safe to print. */
-export function accountTable({ lanes }: Accounts): string {
-  const rows = [
-    COLUMNS.map(([title]) => title),
-    ...lanes.map((lane) => COLUMNS.map(([, value]) => printable(value(lane)).slice(0, REASON_MAX_CHARACTERS))),
-  ];
-  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length)));
-  // The first and the last two columns are words, the others numbers.
-  const isText = (column: number): boolean => column === 0 || column >= COLUMNS.length - 2;
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) =>
-          isText(column) ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number),
-        )
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
+/** The ledgers as a table: a line of titles, one per destination, safe to print. */
+export function accountTable({ lanes }: Accounts, terminal: Terminal = PLAIN): readonly Painted[] {
+  return tableLines(lanes, COLUMNS, terminal);
 }

@@ -1,4 +1,5 @@
 import { messageOf, printable, WaybillError } from "@waybill/core";
+import type { Painted } from "./terminal/terminal.ts";
 
 /** Where a command writes, and how it learns that it should end; replaced by tests. */
 export interface Io {
@@ -62,6 +63,11 @@ function quotedForShell(word: string): string {
  */
 export function say({ out }: Pick<Io, "out">, line: string): void {
   out.write(`${printable(line)}\n`);
+}
+
+/** Lines that a terminal's `paint` has made safe, with our own colours in them. */
+export function show({ out }: Pick<Io, "out">, lines: readonly Painted[]): void {
+  for (const line of lines) out.write(`${line}\n`);
 }
 
 /** As {@link say}, on standard error. */

@@ -9,8 +9,9 @@ import { createLogUpdate } from "log-update";
 import { type Client, createClient } from "waybill";
 import { accountTable } from "../account-table.ts";
 import { type AddCommand, wholeNumber } from "../command.ts";
-import { type Io, say } from "../io.ts";
+import { type Io, say, show } from "../io.ts";
 import { sampleEvents } from "../sample-events.ts";
+import { terminalOf } from "../terminal/terminal.ts";
 
 interface DevOptions {
   readonly port: number;
@@ -152,12 +153,13 @@ function createView(io: Io, relay: RunningRelay, options: DevOptions): View {
   return {
     show() {
       const accounts = relay.accounts();
-      if (terminal) update(accountTable(accounts));
+      if (terminal) update(accountTable(accounts, terminalOf(io)).join("\n"));
       else say(io, plainLine(accounts));
     },
     end() {
       if (terminal) update.done();
-      for (const line of ["", "The ledgers at the end:", ...accountTable(relay.accounts()).split("\n")]) say(io, line);
+      for (const line of ["", "The ledgers at the end:"]) say(io, line);
+      show(io, accountTable(relay.accounts(), terminalOf(io)));
     },
   };
 }
