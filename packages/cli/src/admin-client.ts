@@ -19,12 +19,21 @@ import { checkedUrl } from "./options.ts";
 export interface AdminOptions {
   readonly admin: string;
   readonly token?: string;
+  /** Ends a request that has no answer yet, and an answer that goes on. */
+  readonly signal?: AbortSignal;
 }
 
 export function withAdminOptions(command: Command): Command {
   return command
-    .option("--admin <url>", "the relay's admin API", "http://127.0.0.1:8081")
+    .option("--admin <url>", "the relay's admin API; also WAYBILL_ADMIN_URL", "http://127.0.0.1:8081")
     .option("--token <token>", "its token; also WAYBILL_ADMIN_TOKEN");
+}
+
+/** Takes `WAYBILL_ADMIN_URL` where --admin is not given. **Errors**: `WAYBILL_INPUT`. */
+export function adminFromEnvironment(command: Command, { env }: Pick<Io, "env">): void {
+  const url = env["WAYBILL_ADMIN_URL"] ?? "";
+  if (url === "" || command.getOptionValueSource("admin") !== "default") return;
+  command.setOptionValueWithSource("admin", checkedUrl(url, "WAYBILL_ADMIN_URL"), "env");
 }
 
 type Part<K extends string, V> = V extends undefined ? { readonly [P in K]?: undefined } : { readonly [P in K]: V };
@@ -36,6 +45,8 @@ type Part<K extends string, V> = V extends undefined ? { readonly [P in K]?: und
 export type AdminCall<O extends Operation> = Part<"params", GivenParams<O>> &
   Part<"body", GivenBody<O>> & {
     readonly query?: { readonly [K in keyof GivenQuery<O>]?: GivenQuery<O>[K] | number | undefined };
+    /** A status above 299 whose body is an answer too. */
+    readonly alsoAnswer?: number;
   };
 
 type Query = Readonly<Record<string, string | number | undefined>> | undefined;
@@ -69,7 +80,7 @@ export async function openAdmin<O extends Operation>(
   options: AdminOptions,
   io: Io,
   operation: O,
-  { params, query, body }: AdminCall<O>,
+  { params, query, body, alsoAnswer }: AdminCall<O>,
 ): Promise<IncomingMessage> {
   const base = checkedUrl(options.admin, "--admin").replace(/\/+$/, "");
   const text = body === undefined ? undefined : JSON.stringify(body);
@@ -79,9 +90,10 @@ export async function openAdmin<O extends Operation>(
     method: ADMIN_ROUTES[operation].method,
     headers: headersOf(tokenOf(options, io), text),
     text,
+    signal: options.signal,
   });
   const { statusCode: status = 0 } = response;
-  if (status >= 200 && status < 300) return response;
+  if ((status >= 200 && status < 300) || status === alsoAnswer) return response;
   throw await refusalOf(response, options.admin);
 }
 
@@ -107,11 +119,16 @@ interface Sent {
   readonly method: string;
   readonly headers: Readonly<Record<string, string | number>>;
   readonly text: string | undefined;
+  readonly signal: AbortSignal | undefined;
 }
 
-function send({ admin, url, method, headers, text }: Sent): Promise<IncomingMessage> {
+function send({ admin, url, method, headers, text, signal }: Sent): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const request = (url.startsWith("https:") ? httpsRequest : httpRequest)(url, { method, headers });
+    const request = (url.startsWith("https:") ? httpsRequest : httpRequest)(url, {
+      method,
+      headers,
+      ...(signal === undefined ? {} : { signal }),
+    });
     request.on("response", resolve);
     request.on("error", (error) =>
       reject(
@@ -142,6 +159,7 @@ function strange({ admin }: AdminOptions): WaybillError {
 
 const HINTS: ReadonlyMap<string, string> = new Map([
   ["unauthorized", "Give the admin token with --token or in WAYBILL_ADMIN_TOKEN."],
+  ["read_only", "Give the full token, admin.token of the relay's configuration."],
   ["unknown_route", "The relay may be of another version than this command."],
 ]);
 

@@ -13,6 +13,15 @@ export function laneOf(text: string): readonly [environment: string, destination
   });
 }
 
+/** How a destination is named on the command line. */
+export const LANE = "<environment/destination>";
+
+/** The same for a path of the admin API. **Errors**: `WAYBILL_INPUT`. */
+export function laneParams(text: string): { readonly environment: string; readonly destination: string } {
+  const [environment, destination] = laneOf(text);
+  return { environment, destination };
+}
+
 /** **Errors**: `WAYBILL_INPUT`. */
 export function partsOf(
   text: string,

@@ -1,8 +1,27 @@
-import { InvalidArgumentError } from "commander";
+import { nodeClock } from "@waybill/node";
+import type { LaneMode } from "@waybill/relay";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type AdminOptions, callAdmin, understood, withAdminOptions } from "../admin-client.ts";
-import { type AddCommand, laneOf } from "../command.ts";
+import { callWithin } from "../admin-deadline.ts";
+import { type AddCommand, LANE, laneParams } from "../command.ts";
 import { counted } from "../counted.ts";
-import { say, sayJson } from "../io.ts";
+import { type Io, say, sayJson, show } from "../io.ts";
+import { laneColumns } from "../status/lane-columns.ts";
+import { laneLines } from "../status/lane-lines.ts";
+import { lanesOf } from "../status/overview-lines.ts";
+import { tableLines } from "../terminal/table.ts";
+import { terminalOf } from "../terminal/terminal.ts";
+
+const MODES: readonly LaneMode[] = ["idle", "sending", "waiting", "paused", "halted", "failed"];
+
+interface ShowOptions extends AdminOptions {
+  readonly json?: boolean;
+}
+
+interface ListOptions extends ShowOptions {
+  readonly environment?: string;
+  readonly mode?: LaneMode;
+}
 
 interface SetCursorOptions extends AdminOptions {
   readonly yes?: boolean;
@@ -10,21 +29,67 @@ interface SetCursorOptions extends AdminOptions {
 }
 
 export const addLanesCommand: AddCommand = (program, io) => {
-  const group = program.command("lanes").description("steer the lane of a destination");
+  const group = program.command("lanes").description("show the lanes of destinations, and steer one");
+  addList(group, io);
+  addShow(group, io);
+  addSetCursor(group, io);
+};
+
+function addList(group: Command, io: Io): void {
+  withAdminOptions(group.command("list", { isDefault: true }))
+    .description("list every lane: what it does, what waits, and why")
+    .option("--environment <name>", "only this environment")
+    .addOption(new Option("--mode <mode>", "only lanes in this mode").choices(MODES))
+    .option("--json", "print them as GET /v1/overview has them, each with its environment")
+    .addHelpText("after", "\nExample:\n  waybill lanes --mode halted")
+    .action(async (options: ListOptions) => {
+      const { environment, mode, json } = options;
+      const overview = await callWithin(options, io, "showOverview", {});
+      const rows = understood(options, () =>
+        lanesOf(overview).filter(
+          (lane) => (environment ?? lane.environment) === lane.environment && (mode ?? lane.mode) === lane.mode,
+        ),
+      );
+      if (json === true) return sayJson(io, rows);
+      const lines = understood(options, () => tableLines(rows, laneColumns(overview.now), terminalOf(io)));
+      if (lines.length === 0) return say(io, "There are none.");
+      show(io, lines);
+    });
+}
+
+function addShow(group: Command, io: Io): void {
+  withAdminOptions(group.command("show").argument(LANE, "whose lane"))
+    .description("show a lane: its ledger, its limits, its settings without secrets, its last requests")
+    .option("--json", "print the answer of the admin API, with the last requests as attempts")
+    .addHelpText("after", "\nExample:\n  waybill lanes show production/segment")
+    .action(async (name: string, options: ShowOptions) => {
+      const params = laneParams(name);
+      const detail = await callWithin(options, io, "showLane", { params });
+      const { attempts } = await callWithin(options, io, "listRecentAttempts", { params });
+      if (options.json === true) return sayJson(io, { ...detail, attempts });
+      const now = nodeClock.now();
+      show(
+        io,
+        understood(options, () => laneLines({ detail, attempts, now }, terminalOf(io))),
+      );
+    });
+}
+
+function addSetCursor(group: Command, io: Io): void {
   withAdminOptions(group.command("set-cursor"))
     .description(
       "the last resort: move the cursor of a paused, halted or failed lane forward; what is not settled before it is dropped, as skipped",
     )
-    .argument("<environment/destination>", "whose lane")
+    .argument(LANE, "whose lane")
     .argument("<position>", "the next event to deliver, as a trace or a receipt names it", position)
     .option("--yes", "do it; without, only tell how many events it would skip")
     .option("--json", "print the answer of the admin API")
     .addHelpText("after", "\nExample:\n  waybill lanes set-cursor production/segment 184100 --yes")
     .action(async (lane: string, to: number, options: SetCursorOptions) => {
-      const [environment, destination] = laneOf(lane);
+      const params = laneParams(lane);
       const dryRun = options.yes !== true;
       const body = { position: to, dryRun };
-      const answer = await callAdmin(options, io, "moveCursor", { params: { environment, destination }, body });
+      const answer = await callAdmin(options, io, "moveCursor", { params, body });
       if (options.json === true) return sayJson(io, answer);
       const text = understood(options, () => {
         const events = counted(answer.events, "event");
@@ -34,7 +99,7 @@ export const addLanesCommand: AddCommand = (program, io) => {
       });
       say(io, text);
     });
-};
+}
 
 function position(text: string): number {
   const value = Number(text);

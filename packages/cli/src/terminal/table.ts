@@ -4,7 +4,7 @@
  */
 import stringWidth from "string-width";
 import type { Painted, Terminal, Tone } from "./terminal.ts";
-import { cut } from "./widths.ts";
+import { cut, wrapped } from "./widths.ts";
 
 export interface Column<Row> {
   readonly title: string;
@@ -16,9 +16,12 @@ export interface Column<Row> {
   readonly min?: number;
   /** Left out where the terminal is too narrow for all; the highest first. Absent: never. */
   readonly leaveOut?: number;
+  /** Where it is left out, its values are on lines of their own below their rows. */
+  readonly below?: boolean;
 }
 
 const GAP = "  ";
+const BELOW_INDENT = "  ";
 /** In a cell without a value, so that programs count the same columns in each line. */
 const NOTHING = "-";
 
@@ -34,8 +37,19 @@ export function tableLines<Row>(
     // A column that has nothing to tell takes no room, but in a pipe, where programs count them.
     .filter(({ isEmpty }) => terminal.columns === undefined || !isEmpty);
   const fitting = terminal.columns === undefined ? shown : fitted(shown, terminal.columns);
-  const lines = [-1, ...rows.keys()].map((row) => lineOf(fitting, row, terminal));
+  const below = shown.filter((one) => one.column.below === true && !fitting.some(({ column }) => column === one.column));
+  const lines = [-1, ...rows.keys()].flatMap((row) => [
+    lineOf(fitting, row, terminal),
+    ...(row === -1 ? [] : below.flatMap((one) => belowLines(one, row, terminal))),
+  ]);
   return lines as readonly string[] as readonly Painted[];
+}
+
+function belowLines<Row>({ cells, tones }: Measured<Row>, row: number, { paint, columns }: Terminal): readonly string[] {
+  const text = cells[row] as string;
+  if (text === NOTHING) return [];
+  const width = columns === undefined ? undefined : columns - BELOW_INDENT.length;
+  return wrapped(text, width).map((line) => BELOW_INDENT + paint(line, tones[row]));
 }
 
 interface Measured<Row> {

@@ -1,0 +1,32 @@
+import { WaybillError } from "@waybill/core";
+import { nodeClock } from "@waybill/node";
+import type { AdminAnswer, Operation } from "@waybill/relay";
+import { type AdminCall, type AdminOptions, callAdmin } from "./admin-client.ts";
+import type { Io } from "./io.ts";
+
+/** A relay answers within milliseconds; one that takes so long needs a person. */
+const DEADLINE_MS = 10_000;
+
+/**
+ * As {@link callAdmin}, and ends where nothing answers. **Errors**: `WAYBILL_TRANSPORT` then too.
+ */
+export async function callWithin<O extends Operation>(
+  options: AdminOptions,
+  io: Io,
+  operation: O,
+  call: AdminCall<O>,
+): Promise<AdminAnswer<O>> {
+  const controller = new AbortController();
+  const timer = nodeClock.after(DEADLINE_MS, () => controller.abort(), true);
+  try {
+    return await callAdmin({ ...options, signal: controller.signal }, io, operation, call);
+  } catch (error) {
+    if (!controller.signal.aborted) throw error;
+    throw new WaybillError("WAYBILL_TRANSPORT", `${options.admin} has not answered within ${DEADLINE_MS / 1_000} s`, {
+      hint: "Is the relay's process overloaded, or stopped? Is this the address of its admin API?",
+      cause: error,
+    });
+  } finally {
+    timer.cancel();
+  }
+}
