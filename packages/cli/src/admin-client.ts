@@ -98,7 +98,8 @@ export async function openAdmin<O extends Operation>(
 }
 
 function tokenOf(options: AdminOptions, io: Io): string | undefined {
-  const token = options.token ?? io.env["WAYBILL_ADMIN_TOKEN"];
+  const fromEnvironment = io.env["WAYBILL_ADMIN_TOKEN"];
+  const token = options.token ?? (fromEnvironment === "" ? undefined : fromEnvironment);
   const fault = token === undefined ? undefined : keyFault(token);
   if (fault === undefined) return token;
   throw new WaybillError("WAYBILL_INPUT", `The admin token ${fault}`, {

@@ -1,6 +1,7 @@
 /** The waybill command, over the relay, the admin API and the log. */
 import { Command, CommanderError } from "commander";
 import { adminFromEnvironment } from "./admin-client.ts";
+import { addCompletionCommand } from "./commands/completion.ts";
 import { addConfigCommand } from "./commands/config.ts";
 import { addDeadLettersCommand } from "./commands/dead-letters.ts";
 import { addDevCommand } from "./commands/dev.ts";
@@ -56,6 +57,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     addReplayCommand,
     addConfigCommand,
     addLogCommand,
+    addCompletionCommand,
   ])
     add(program, io, finish);
   try {

@@ -12,7 +12,7 @@ import { SegmentEmulator, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { accountTable } from "../src/account-table.ts";
 import { linesOf } from "../src/lines.ts";
-import { run, runHere, start, temporary } from "./lib/command.ts";
+import { run, runHere, start, startHere, temporary } from "./lib/command.ts";
 
 /**
  * Clears the screen, sets the title, forges a line, turns the direction round: in C0, C1 and
@@ -56,6 +56,47 @@ const DEAD_LETTER = {
   attempts: [ATTEMPT],
   event: EVENT,
 };
+const LANE = {
+  environment: EVIL,
+  destination: EVIL,
+  vendor: EVIL,
+  mode: EVIL,
+  reason: EVIL,
+  account: ACCOUNT,
+  deadLetters: { waiting: 0, retried: 0, discarded: 0 },
+  lastError: EVIL,
+};
+const LANE_DETAIL = {
+  ...LANE,
+  order: EVIL,
+  settings: { [EVIL]: EVIL, nested: { [EVIL]: [EVIL] } },
+  limiter: { inFlight: 0, limit: 1, perSecond: null, reason: EVIL },
+  strands: 1,
+  parked: { users: 0, events: 0 },
+  sources: [EVIL],
+  lane: LANE,
+};
+const OVERVIEW = {
+  now: 0,
+  version: EVIL,
+  startedAt: 0,
+  ready: true,
+  environments: [
+    {
+      name: EVIL,
+      sources: [
+        { name: EVIL, protocol: EVIL, eventsPerSecond: 0, refusedByReason: { [EVIL]: 1 }, refusedRequestsByReason: {} },
+      ],
+      destinations: [
+        { name: EVIL, vendor: EVIL, mode: EVIL, reason: EVIL, eventsPerSecondOut: 0, limitReason: EVIL, lossAt: null },
+      ],
+    },
+  ],
+  problems: [{ severity: EVIL, code: EVIL, environment: EVIL, source: EVIL, since: 0, what: EVIL, doThis: EVIL }],
+  replays: [
+    { eventsPerSecond: 0, state: EVIL, environment: EVIL, destination: EVIL, id: EVIL, reason: EVIL, account: ACCOUNT },
+  ],
+};
 const ANSWERS: Readonly<Record<string, unknown>> = {
   "/v1/trace/x": {
     messageId: EVIL,
@@ -96,6 +137,10 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
     },
   ],
   "/v1/replays/e": { id: EVIL, account: ACCOUNT },
+  "/v1/overview": OVERVIEW,
+  "/v1/lanes/e/d": LANE_DETAIL,
+  "/v1/lanes/e/d/attempts": { attempts: [{ ...ATTEMPT, sequence: 1, at: 0, events: 1, bytes: 1 }] },
+  "/v1/reload": { ok: true, changed: [EVIL], errors: [] },
 };
 
 /** A server in the place of a relay; to its URL. */
@@ -124,6 +169,10 @@ const COMMANDS = [
   ["replay", "list"],
   ["replay", "start", "e/d"],
   ["tail"],
+  ["lanes"],
+  ["lanes", "show", "e/d"],
+  ["pause", "e/d"],
+  ["reload"],
 ];
 
 test("whatever a relay answers, what is printed is plain, and a line stays a line", async () => {
@@ -158,6 +207,18 @@ test("whatever a relay answers, what is printed is plain, and a line stays a lin
   const exported = await runHere(["dead-letters", "export", "e/d", "--admin", admin]);
   expect(exported.out).not.toMatch(UNSAFE);
   expect(JSON.parse(exported.out)).toEqual(DEAD_LETTER);
+});
+
+test("whatever is wrong with a relay, status prints it plain, in a terminal too", async () => {
+  const admin = await serveInstead(() => ({ text: JSON.stringify(OVERVIEW) }));
+  for (const columns of [undefined, 80]) {
+    const options = { env: { NO_COLOR: "1" }, ...(columns === undefined ? {} : { columns }) };
+    const { code, out } = await startHere(["status", "--admin", admin], options).ended;
+    expect(code).toBe(1);
+    expect(out).not.toMatch(UNSAFE);
+    expect(out).not.toMatch(/^forged/m);
+    expect(out).toContain("\\u001b[2J");
+  }
 });
 
 test("a refusal is printed in one plain line, whatever its text", async () => {

@@ -19,7 +19,8 @@ interface RotateOptions extends AdminOptions {
 
 /** More than any key has. */
 const KEY_MAX_BYTES = 64 * 1024;
-const GIVE_IT = "Give it on standard input, with --key-file or with --key-env; not as an argument, which others can see.";
+const GIVE_IT =
+  "Give it on standard input, with --key-file or with --key-env; not as an argument, which others can see.";
 
 export const addRotateCommand: AddCommand = (program, io) => {
   withAdminOptions(program.command("rotate"))
@@ -48,7 +49,10 @@ export const addRotateCommand: AddCommand = (program, io) => {
       const answer =
         options.source === true
           ? await callAdmin(options, io, "rotateSourceKey", { params: { environment, source: target }, body })
-          : await callAdmin(options, io, "rotateDestinationKey", { params: { environment, destination: target }, body });
+          : await callAdmin(options, io, "rotateDestinationKey", {
+              params: { environment, destination: target },
+              body,
+            });
       if (options.json === true) return sayJson(io, answer);
       say(
         io,

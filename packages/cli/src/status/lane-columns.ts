@@ -1,4 +1,4 @@
-import type { OverviewDestination } from "@waybill/relay";
+import type { LaneMode, OverviewDestination } from "@waybill/relay";
 import type { Column } from "../terminal/table.ts";
 import { modeTone } from "../terminal/tones.ts";
 import { bytesText, durationText, numberText, rateText } from "../terminal/units.ts";
@@ -55,8 +55,10 @@ export function laneColumns(now: number): readonly Column<LaneRow>[] {
   ];
 }
 
-/** Why the lane is in its mode, and, where events wait, why no more requests are in flight. */
-function whyText({ reason, waitingEvents, limitReason }: LaneRow): string {
-  const parts = [reason ?? "", waitingEvents > 0 && limitReason !== "" ? `limit: ${limitReason}` : ""];
-  return parts.filter((part) => part !== "").join("; ");
+const STOPPED: ReadonlySet<LaneMode> = new Set(["paused", "halted", "failed", "closed"]);
+
+/** Why the lane is in its mode, and, where events wait to be sent, why no more are in flight. */
+function whyText({ mode, reason, waitingEvents, limitReason }: LaneRow): string {
+  const isLimited = waitingEvents > 0 && limitReason !== "" && !STOPPED.has(mode);
+  return [reason ?? "", isLimited ? `limit: ${limitReason}` : ""].filter((part) => part !== "").join("; ");
 }

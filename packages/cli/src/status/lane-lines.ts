@@ -44,7 +44,10 @@ export function laneLines({ detail, attempts, now }: ShownLane, terminal: Termin
   ];
 }
 
-function fieldsOf({ vendor, order, sources, limiter, strands, parked, lane }: LaneDetail, now: number): readonly Field[] {
+function fieldsOf(
+  { vendor, order, sources, limiter, strands, parked, lane }: LaneDetail,
+  now: number,
+): readonly Field[] {
   const { account, pendingBytes, oldestPendingMs, timeUntilLossMs, attempts, failedAttempts, deadLetters } = lane;
   const oldest = oldestPendingMs === undefined ? "" : `, the oldest for ${durationText(oldestPendingMs)}`;
   const perSecond = limiter.perSecond === null ? "" : `, ${rateText(limiter.perSecond)} requests/s`;

@@ -37,7 +37,9 @@ export function tableLines<Row>(
     // A column that has nothing to tell takes no room, but in a pipe, where programs count them.
     .filter(({ isEmpty }) => terminal.columns === undefined || !isEmpty);
   const fitting = terminal.columns === undefined ? shown : fitted(shown, terminal.columns);
-  const below = shown.filter((one) => one.column.below === true && !fitting.some(({ column }) => column === one.column));
+  const below = shown.filter(
+    (one) => one.column.below === true && !fitting.some(({ column }) => column === one.column),
+  );
   const lines = [-1, ...rows.keys()].flatMap((row) => [
     lineOf(fitting, row, terminal),
     ...(row === -1 ? [] : below.flatMap((one) => belowLines(one, row, terminal))),
@@ -45,7 +47,11 @@ export function tableLines<Row>(
   return lines as readonly string[] as readonly Painted[];
 }
 
-function belowLines<Row>({ cells, tones }: Measured<Row>, row: number, { paint, columns }: Terminal): readonly string[] {
+function belowLines<Row>(
+  { cells, tones }: Measured<Row>,
+  row: number,
+  { paint, columns }: Terminal,
+): readonly string[] {
   const text = cells[row] as string;
   if (text === NOTHING) return [];
   const width = columns === undefined ? undefined : columns - BELOW_INDENT.length;

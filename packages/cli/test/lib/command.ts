@@ -1,6 +1,6 @@
 /** Runs the command as a user does: a process of its own, from what was built. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -60,27 +60,72 @@ export const run = (args: readonly string[], env?: Record<string, string>, input
   start(args, env, input).ended;
 
 /** The same within this process, for commands that end by themselves: much faster. */
-export async function runHere(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+export const runHere = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
+  startHere(args, { env }).ended;
+
+export interface Here {
+  readonly ended: Promise<Ended>;
+  /** What it wrote until now. */
+  out(): string;
+  /** Ends when the output so far matches; to the match. */
+  says(pattern: RegExp): Promise<RegExpMatchArray>;
+  /** As Ctrl-C does. */
+  stop(): void;
+}
+
+interface HereOptions {
+  readonly env?: Record<string, string>;
+  /** A terminal of this width; a pipe without. */
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+/** Within this process, for a command that goes on until it is stopped. */
+export function startHere(args: readonly string[], { env = {}, columns, rows }: HereOptions = {}): Here {
   const collected = { out: "", err: "" };
-  const sink = (name: "out" | "err"): NodeJS.WriteStream =>
-    new Writable({
+  const stops: (() => void)[] = [];
+  const written = new EventEmitter();
+  const sink = (name: "out" | "err"): NodeJS.WriteStream => {
+    const stream = new Writable({
       write(chunk: Buffer, _encoding, done) {
         collected[name] += String(chunk);
+        written.emit("more");
         done();
       },
-    }) as NodeJS.WriteStream;
+    });
+    return Object.assign(stream, columns === undefined ? {} : { isTTY: true, columns, rows }) as NodeJS.WriteStream;
+  };
   const ignore = (): void => undefined;
   const io: Io = {
     out: sink("out"),
     err: sink("err"),
     env,
     self: "waybill",
-    onStop: ignore,
+    onStop: (stop) => void stops.push(stop),
     onReload: ignore,
     onGone: ignore,
   };
-  const code = await runCommand(["node", "waybill", ...args], io);
-  return { code, ...collected };
+  let isOver = false;
+  const ended = runCommand(["node", "waybill", ...args], io).then((code) => {
+    isOver = true;
+    written.emit("more");
+    return { code, ...collected };
+  });
+  return {
+    ended,
+    out: () => collected.out,
+    async says(pattern) {
+      for (;;) {
+        const match = pattern.exec(collected.out);
+        if (match !== null) return match;
+        if (isOver) throw new Error(`it ended without saying ${pattern}: ${collected.out}${collected.err}`);
+        await once(written, "more");
+      }
+    },
+    stop: () => {
+      for (const stop of stops) stop();
+    },
+  };
 }
 
 export function temporary(): string {

@@ -1,0 +1,58 @@
+import { nodeClock } from "@waybill/node";
+import { type AdminOptions, callAdmin, withAdminOptions } from "../admin-client.ts";
+import type { AddCommand } from "../command.ts";
+import { bashScript } from "../completion/bash.ts";
+import { type CompletedCommand, commandTree } from "../completion/command-tree.ts";
+import { fishScript } from "../completion/fish.ts";
+import { zshScript } from "../completion/zsh.ts";
+import { EXIT, type Io, say } from "../io.ts";
+
+interface Shell {
+  readonly script: (commands: readonly CompletedCommand[]) => string;
+  /** The line of its start-up file, and where that is. */
+  readonly install: string;
+}
+
+const SHELLS: ReadonlyMap<string, Shell> = new Map([
+  ["bash", { script: bashScript, install: "source <(waybill completion bash)    # in ~/.bashrc" }],
+  ["zsh", { script: zshScript, install: "source <(waybill completion zsh)     # in ~/.zshrc, after compinit" }],
+  ["fish", { script: fishScript, install: "waybill completion fish | source     # in ~/.config/fish/config.fish" }],
+]);
+
+/** A person waits for it at every key. */
+const DEADLINE_MS = 700;
+/** Nothing else goes to a shell, whatever answers in the place of a relay. */
+const SAFE_NAME = /^[\w.-]+\/[\w.-]+$/;
+
+export const addCompletionCommand: AddCommand = (program, io, finish) => {
+  const group = program.command("completion").description("print a script with which a shell completes this command");
+  for (const [name, { script, install }] of SHELLS)
+    group
+      .command(name)
+      .description(`print the script for ${name}: commands, options, and names of destinations`)
+      .addHelpText("after", `\nExample:\n  ${install}`)
+      .action(() => {
+        for (const line of script(commandTree(program)).trimEnd().split("\n")) say(io, line);
+      });
+  withAdminOptions(group.command("destinations", { hidden: true })).action(async (options: AdminOptions) => {
+    finish(await printDestinations(options, io));
+  });
+};
+
+/** Prints no reason: it would stand in the middle of a person's line. */
+async function printDestinations(options: AdminOptions, io: Io): Promise<number> {
+  const controller = new AbortController();
+  const timer = nodeClock.after(DEADLINE_MS, () => controller.abort(), true);
+  try {
+    const environments = await callAdmin({ ...options, signal: controller.signal }, io, "listEnvironments", {});
+    const names = environments.flatMap(({ environment, destinations }) =>
+      destinations.map(({ destination }) => `${environment}/${destination}`),
+    );
+    for (const name of names) if (SAFE_NAME.test(name)) say(io, name);
+    return EXIT.ok;
+  } catch {
+    return EXIT.failed;
+  } finally {
+    timer.cancel();
+  }
+}
