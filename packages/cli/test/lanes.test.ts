@@ -1,4 +1,4 @@
-/** The commands that look at a lane, steer it, give it a key, and let the relay read its configuration. */
+/** The commands that look at lanes, steer one, give out keys and reload the configuration. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LaneDetail, LaneView, RecentAttempt } from "@waybill/relay";
@@ -125,7 +125,9 @@ test("rotate takes the new key from standard input, a file or the environment", 
   const relay = await startTestRelay();
   const piped = await run(["rotate", LANE], env(relay), `${NEW_KEY}\n`);
   expect(piped).toMatchObject({ code: 0, err: "" });
-  expect(piped.out).toMatch(/^production\/segment uses the new key from its next request on\.\nPut the new key into /);
+  expect(piped.out).toMatch(
+    /^production\/segment uses the new key from its next request on; if the vendor refuses it within 60 min, the key before it is used again\.\nPut the new key into /,
+  );
   const file = join(temporary(), "key");
   writeFileSync(file, `${NEW_KEY}-2\r\n`);
   const source = ["rotate", "production/web", "--source"];

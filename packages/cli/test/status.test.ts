@@ -20,7 +20,7 @@ async function halt({ emulator, send, admin }: TestRelay): Promise<Ended> {
   }
 }
 
-test("a relay that is well is told in the first word, with exit code 0", async () => {
+test("the first word of a relay without problems is well, and the exit code 0", async () => {
   const { admin, send } = await startTestRelay();
   await send("One", "Two");
   const { code, out, err } = await runHere(["status"], ENV(admin));
@@ -51,7 +51,7 @@ test("warnings alone are degraded, an error is failing", () => {
   expect(healthOf({ problems: [problem, { ...problem, severity: "error" }] })).toBe("failing");
 });
 
-test("a relay that cannot be reached is said to be so, with the address that was tried", async () => {
+test("a relay that cannot be reached is unreachable, with the address that was tried", async () => {
   expect(await run(["status", "--admin", "http://127.0.0.1:9"])).toEqual({
     code: 1,
     out: "unreachable\n",

@@ -39,7 +39,7 @@ export const addCompletionCommand: AddCommand = (program, io, finish) => {
   });
 };
 
-/** Prints no reason: it would stand in the middle of a person's line. */
+/** Prints no reason: it would appear in the middle of the line that a person types. */
 async function printDestinations(options: AdminOptions, io: Io): Promise<number> {
   const controller = new AbortController();
   const timer = nodeClock.after(DEADLINE_MS, () => controller.abort(), true);

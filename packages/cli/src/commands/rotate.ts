@@ -29,7 +29,7 @@ export const addRotateCommand: AddCommand = (program, io) => {
     .option("--source", "the key of a source, with which events come in")
     .option("--key-file <file>", "the new key is in this file; -, the default, is standard input")
     .option("--key-env <name>", "the new key is in this environment variable")
-    .option("--grace <duration>", "how long the keys before it stay valid: 0s, 30m, 2d (default: 1h)", grace)
+    .option("--grace <duration>", "how long the keys before it may still be used: 0s, 30m, 2d (default: 1h)", grace)
     .addOption(new Option("--kind <kind>", "which of LaunchDarkly's kinds of keys").choices(["mobile", "js"]))
     .option("--json", "print the answer of the admin API")
     .addHelpText(
@@ -59,7 +59,7 @@ export const addRotateCommand: AddCommand = (program, io) => {
         understood(options, () =>
           options.source === true
             ? `${name} takes the new key from now on; ${beforeText(answer.graceMs)}.`
-            : `${name} uses the new key from its next request on.`,
+            : `${name} uses the new key from its next request on${refusedText(answer.graceMs)}.`,
         ),
       );
       say(io, "Put the new key into the configuration: until then the relay keeps it.");
@@ -68,6 +68,11 @@ export const addRotateCommand: AddCommand = (program, io) => {
 
 function beforeText(graceMs: number): string {
   return `the keys before it are ${graceMs === 0 ? "no longer valid" : `valid for another ${durationText(graceMs)}`}`;
+}
+
+function refusedText(graceMs: number): string {
+  const grace = durationText(graceMs);
+  return graceMs === 0 ? "" : `; if the vendor refuses it within ${grace}, the key before it is used again`;
 }
 
 const GRACE = duration({ description: "Grace" });

@@ -1,7 +1,7 @@
 import type { Argument, Command, Option } from "commander";
 import { LANE } from "../command.ts";
 
-/** What may stand in a place of the command line; `none` of what only the person knows. */
+/** What a place of the command line can hold; `none` where only the person knows. */
 export type Completes = "destination" | "file" | "none" | readonly string[];
 
 export interface CompletedOption {

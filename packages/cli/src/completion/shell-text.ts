@@ -20,7 +20,7 @@ export function valuePatterns(command: CompletedCommand, option: CompletedOption
   return patterns(option.names.map((name) => `${pathText(command)} ${name}`));
 }
 
-/** The options of a command whose value is one of several, or a file, or only known to the person. */
+/** The options that take a value. */
 export function optionsWithValue(
   commands: readonly CompletedCommand[],
 ): readonly (readonly [CompletedCommand, CompletedOption])[] {

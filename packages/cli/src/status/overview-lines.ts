@@ -1,4 +1,4 @@
-/** An overview as text: what is wrong first, then sources, lanes and the replays that are running. */
+/** An overview as text: what is wrong first, then sources, lanes and running replays. */
 import type { Overview, OverviewReplay, OverviewSource, RelayProblem } from "@waybill/relay";
 import { counted } from "../counted.ts";
 import { type Column, tableLines } from "../terminal/table.ts";

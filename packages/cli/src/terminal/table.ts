@@ -12,7 +12,7 @@ export interface Column<Row> {
   /** Numbers are easier to compare with their last digits below each other. Default `left`. */
   readonly align?: "left" | "right";
   readonly tone?: (row: Row) => Tone;
-  /** The fewest characters it may be cut to where the terminal is narrow. Absent: it is never cut. */
+  /** The fewest characters it is cut to in a narrow terminal. Absent: it is never cut. */
   readonly min?: number;
   /** Left out where the terminal is too narrow for all; the highest first. Absent: never. */
   readonly leaveOut?: number;

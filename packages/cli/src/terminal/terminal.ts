@@ -4,7 +4,6 @@
  */
 import { styleText } from "node:util";
 import { printable } from "@waybill/core";
-import type { Io } from "../io.ts";
 
 /** Text that is safe to print: nothing in it but our own colours steers the terminal. */
 export type Painted = string & { readonly painted: unique symbol };
@@ -35,8 +34,14 @@ const COLUMNS_MIN = 20;
 /** Of a terminal that does not tell its width. */
 const COLUMNS_DEFAULT = 80;
 
+/** A command's standard output and environment. */
+interface Output {
+  readonly out: Pick<NodeJS.WriteStream, "isTTY" | "columns">;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
 /** Of standard output. */
-export function terminalOf({ out, env }: Pick<Io, "out" | "env">): Terminal {
+export function terminalOf({ out, env }: Output): Terminal {
   const isTerminal = out.isTTY === true;
   const columns = out.columns >= COLUMNS_MIN ? out.columns : COLUMNS_DEFAULT;
   return terminal({ isTerminal, columns: isTerminal ? columns : undefined, colours: hasColours(isTerminal, env) });
@@ -65,7 +70,7 @@ function terminal({ isTerminal, columns, colours }: Looks): Terminal {
 }
 
 /** As no-color.org has it, and Node: a forced colour comes before a refused one. */
-function hasColours(isTerminal: boolean, env: Io["env"]): boolean {
+function hasColours(isTerminal: boolean, env: Output["env"]): boolean {
   const forced = env["FORCE_COLOR"];
   if (forced !== undefined) return forced !== "0" && forced !== "false";
   const refused = env["NO_COLOR"] ?? "";

@@ -17,7 +17,7 @@ export function cut(text: string, width: number): string {
   return kept.trimEnd() + ELLIPSIS;
 }
 
-/** The lines of a text of several words, each at most `width` cells wide where its words allow. */
+/** The lines of a text, broken at spaces: each at most `width` cells wide where it can be. */
 export function wrapped(text: string, width: number | undefined): readonly string[] {
   if (width === undefined) return [text];
   const lines: string[] = [];

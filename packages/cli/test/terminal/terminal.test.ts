@@ -1,4 +1,4 @@
-/** What a command's output looks like in terminals of each width, in a pipe, with and without colours. */
+/** Output in terminals of each width and in a pipe, with and without colours. */
 import fc from "fast-check";
 import stringWidth from "string-width";
 import { expect, test } from "vitest";
