@@ -4,12 +4,24 @@ import { openLog } from "@waybill/log";
 import { nodeClock, nodeDisk } from "@waybill/node";
 import { SegmentEmulator, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { run, start, temporary } from "./lib/command.ts";
+import { run, runHere, start, temporary } from "./lib/command.ts";
 
 test.each([
   ["dev"],
   ["relay"],
   ["send"],
+  ["status"],
+  ["lanes", "list"],
+  ["lanes", "show"],
+  ["lanes", "set-cursor"],
+  ["pause"],
+  ["resume"],
+  ["probe"],
+  ["rotate"],
+  ["reload"],
+  ["completion", "bash"],
+  ["completion", "zsh"],
+  ["completion", "fish"],
   ["tail"],
   ["trace"],
   ["dead-letters", "list"],
@@ -26,7 +38,7 @@ test.each([
   ["log", "dump"],
   ["log", "tail"],
 ])("%s %s --help has an example", async (...words) => {
-  const { code, out } = await run([...words.filter((word) => word !== undefined), "--help"]);
+  const { code, out } = await runHere([...words.filter((word) => word !== undefined), "--help"]);
   expect(code).toBe(0);
   expect(out).toMatch(/Example:\n {2}waybill /);
 });

@@ -26,7 +26,7 @@ test("lanes lists every lane with its titles, or those of a mode", async () => {
   const { code, out } = await runHere(["lanes"], env(relay));
   expect(code).toBe(0);
   expect(out).toMatch(
-    /^destination +vendor +mode +out\/s +waiting +size +oldest +in flight +dead +first loss +why\nproduction\/segment +segment +idle +0 +0 +- +- +0\/\d+ +0 +- +-\n$/,
+    /^destination +vendor +mode +out\/s +waiting +size +oldest +in flight +dead +loss +why\nproduction\/segment +segment +idle +0 +0 +- +- +0\/\d+ +0 +- +-\n$/,
   );
   expect((await runHere(["lanes", "list", "--mode", "halted"], env(relay))).out).toBe("There are none.\n");
   expect((await runHere(["lanes", "--environment", "other"], env(relay))).out).toBe("There are none.\n");

@@ -9,14 +9,16 @@ import { EXIT, type Io, say } from "../io.ts";
 
 interface Shell {
   readonly script: (commands: readonly CompletedCommand[]) => string;
-  /** The line of its start-up file, and where that is. */
+  /** Its start-up file. */
+  readonly place: string;
+  /** The line for that file. */
   readonly install: string;
 }
 
 const SHELLS: ReadonlyMap<string, Shell> = new Map([
-  ["bash", { script: bashScript, install: "source <(waybill completion bash)    # in ~/.bashrc" }],
-  ["zsh", { script: zshScript, install: "source <(waybill completion zsh)     # in ~/.zshrc, after compinit" }],
-  ["fish", { script: fishScript, install: "waybill completion fish | source     # in ~/.config/fish/config.fish" }],
+  ["bash", { script: bashScript, place: "In ~/.bashrc", install: "source <(waybill completion bash)" }],
+  ["zsh", { script: zshScript, place: "In ~/.zshrc, after compinit", install: "source <(waybill completion zsh)" }],
+  ["fish", { script: fishScript, place: "In ~/.config/fish/config.fish", install: "waybill completion fish | source" }],
 ]);
 
 /** A person waits for it at every key. */
@@ -26,11 +28,11 @@ const SAFE_NAME = /^[\w.-]+\/[\w.-]+$/;
 
 export const addCompletionCommand: AddCommand = (program, io, finish) => {
   const group = program.command("completion").description("print a script with which a shell completes this command");
-  for (const [name, { script, install }] of SHELLS)
+  for (const [name, { script, place, install }] of SHELLS)
     group
       .command(name)
       .description(`print the script for ${name}: commands, options, and names of destinations`)
-      .addHelpText("after", `\nExample:\n  ${install}`)
+      .addHelpText("after", `\n${place}:\n  ${install}\n\nExample:\n  waybill completion ${name}`)
       .action(() => {
         for (const line of script(commandTree(program)).trimEnd().split("\n")) say(io, line);
       });

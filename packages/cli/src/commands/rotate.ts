@@ -34,7 +34,7 @@ export const addRotateCommand: AddCommand = (program, io) => {
     .option("--json", "print the answer of the admin API")
     .addHelpText(
       "after",
-      "\nExamples:\n  pass show segment/write-key | waybill rotate production/segment\n  waybill rotate production/web --source --key-env NEW_KEY --grace 2d",
+      "\nExample:\n  waybill rotate production/segment < new-key.txt\n  waybill rotate production/web --source --key-env NEW_KEY --grace 2d",
     )
     .action(async (name: string, options: RotateOptions) => {
       const { kind, grace: graceMs } = options;

@@ -8,7 +8,7 @@ import type { Painted, Terminal, Tone } from "../terminal/terminal.ts";
  */
 export type Health = "well" | "degraded" | "failing" | "unreachable";
 
-export const HEALTH_TONES: Readonly<Record<Health, Tone>> = {
+const HEALTH_TONES: Readonly<Record<Health, Tone>> = {
   well: "good",
   degraded: "warning",
   failing: "error",

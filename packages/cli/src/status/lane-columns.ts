@@ -46,7 +46,7 @@ export function laneColumns(now: number): readonly Column<LaneRow>[] {
       tone: ({ deadLetters }) => (deadLetters > 0 ? "warning" : "plain"),
     },
     {
-      title: "first loss",
+      title: "loss",
       value: ({ lossAt }) => (lossAt === null ? "" : lossAt <= now ? "now" : `in ${durationText(lossAt - now)}`),
       align: "right",
       tone: ({ lossAt }) => (lossAt !== null && lossAt - now < LOSS_NEAR_MS ? "error" : "plain"),
