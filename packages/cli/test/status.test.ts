@@ -1,6 +1,11 @@
 /** `waybill status`: one word, what is wrong with what to do, and the same again as it changes. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Overview } from "@waybill/relay";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { callWithin } from "../src/admin-deadline.ts";
+import type { Io } from "../src/index.ts";
 import { healthOf } from "../src/status/health.ts";
 import { type Ended, run, runHere, startHere } from "./lib/command.ts";
 import { READ_ONLY, startTestRelay, type TestRelay, TOKEN } from "./lib/relay.ts";
@@ -57,6 +62,19 @@ test("a relay that cannot be reached is unreachable, with the address that was t
     out: "unreachable\n",
     err: expect.stringMatching(/^waybill: There is no relay at http:\/\/127\.0\.0\.1:9: .*\n {2}Start one /) as string,
   });
+});
+
+test("a relay that does not answer is not waited for without end", async () => {
+  const server = createServer(() => undefined);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => server.closeAllConnections());
+  const admin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await expect(callWithin({ admin }, { env: {} } as Io, "showOverview", { withinMs: 50 })).rejects.toMatchObject({
+    code: "WAYBILL_TRANSPORT",
+    message: `${admin} has not answered within 0.05 s`,
+  });
+  server.close();
 });
 
 test("the flags win over the environment; what is wrong in the environment is named as such", async () => {

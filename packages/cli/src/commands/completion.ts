@@ -1,5 +1,5 @@
-import { nodeClock } from "@waybill/node";
-import { type AdminOptions, callAdmin, withAdminOptions } from "../admin-client.ts";
+import { type AdminOptions, withAdminOptions } from "../admin-client.ts";
+import { callWithin } from "../admin-deadline.ts";
 import type { AddCommand } from "../command.ts";
 import { bashScript } from "../completion/bash.ts";
 import { type CompletedCommand, commandTree } from "../completion/command-tree.ts";
@@ -43,10 +43,8 @@ export const addCompletionCommand: AddCommand = (program, io, finish) => {
 
 /** Prints no reason: it would appear in the middle of the line that a person types. */
 async function printDestinations(options: AdminOptions, io: Io): Promise<number> {
-  const controller = new AbortController();
-  const timer = nodeClock.after(DEADLINE_MS, () => controller.abort(), true);
   try {
-    const environments = await callAdmin({ ...options, signal: controller.signal }, io, "listEnvironments", {});
+    const environments = await callWithin(options, io, "listEnvironments", { withinMs: DEADLINE_MS });
     const names = environments.flatMap(({ environment, destinations }) =>
       destinations.map(({ destination }) => `${environment}/${destination}`),
     );
@@ -54,7 +52,5 @@ async function printDestinations(options: AdminOptions, io: Io): Promise<number>
     return EXIT.ok;
   } catch {
     return EXIT.failed;
-  } finally {
-    timer.cancel();
   }
 }

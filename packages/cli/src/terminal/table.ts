@@ -2,9 +2,8 @@
  * Tables of text: a line of titles, then a line for each row, columns two spaces apart and without
  * tabs. In a terminal a line fits its width: columns that may are left out, then texts are cut.
  */
-import stringWidth from "string-width";
 import type { Painted, Terminal, Tone } from "./terminal.ts";
-import { cut, wrapped } from "./widths.ts";
+import { cellsOf, cut, wrapped } from "./widths.ts";
 
 export interface Column<Row> {
   readonly title: string;
@@ -77,7 +76,7 @@ function measured<Row>(rows: readonly Row[], column: Column<Row>, { paint }: Ter
     cells,
     tones: rows.map((row) => column.tone?.(row) ?? "plain"),
     isEmpty: values.every((value) => value === ""),
-    width: [column.title, ...cells].reduce((most, cell) => Math.max(most, stringWidth(cell)), 0),
+    width: [column.title, ...cells].reduce((most, cell) => Math.max(most, cellsOf(cell)), 0),
   };
 }
 
@@ -100,7 +99,7 @@ function widthOf(shown: readonly { readonly width: number }[]): number {
 
 /** How much of its width a column can give. */
 function roomOf<Row>({ column: { min, title }, width }: Measured<Row>): number {
-  return min === undefined ? 0 : Math.max(0, width - Math.max(min, stringWidth(title)));
+  return min === undefined ? 0 : Math.max(0, width - Math.max(min, cellsOf(title)));
 }
 
 /** Takes `excess` characters, one by one, from the widest that can give. */
@@ -123,7 +122,7 @@ function lineOf<Row>(shown: readonly Measured<Row>[], row: number, { paint }: Te
   return shown
     .map(({ column, title, cells, tones, width }, at) => {
       const text = cut(row === -1 ? title : (cells[row] as string), width);
-      const space = " ".repeat(Math.max(0, width - stringWidth(text)));
+      const space = " ".repeat(Math.max(0, width - cellsOf(text)));
       const painted = paint(text, row === -1 ? "quiet" : (tones[row] as Tone));
       if (column.align === "right") return space + painted;
       // Nothing after the last column: a line that is copied ends with its text.

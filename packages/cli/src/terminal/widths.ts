@@ -2,15 +2,22 @@
 import stringWidth from "string-width";
 
 const ELLIPSIS = "…";
+/** Each of these takes one cell: most texts have no others, and need no look at each character. */
+const NARROW = /^[\x20-\x7e]*$/;
+
+/** How many cells a text takes. */
+export function cellsOf(text: string): number {
+  return NARROW.test(text) ? text.length : stringWidth(text);
+}
 
 /** `text`, at most `width` cells wide: what does not fit is replaced by an ellipsis. */
 export function cut(text: string, width: number): string {
-  if (stringWidth(text) <= width) return text;
+  if (cellsOf(text) <= width) return text;
   if (width < 1) return "";
   let kept = "";
   let used = ELLIPSIS.length;
   for (const { segment } of new Intl.Segmenter().segment(text)) {
-    used += stringWidth(segment);
+    used += cellsOf(segment);
     if (used > width) break;
     kept += segment;
   }
@@ -24,7 +31,7 @@ export function wrapped(text: string, width: number | undefined): readonly strin
   let line = "";
   for (const word of text.split(" ")) {
     const longer = line === "" ? word : `${line} ${word}`;
-    if (line !== "" && stringWidth(longer) > width) {
+    if (line !== "" && cellsOf(longer) > width) {
       lines.push(line);
       line = word;
     } else line = longer;
