@@ -29,6 +29,17 @@ const FORMATS: Readonly<Record<Exclude<Tone, "plain">, Format>> = {
   quiet: "dim",
   title: "bold",
 };
+/** What comes before and after a text: looked up once, as a table has thousands of cells. */
+const CODES = Object.fromEntries(
+  Object.entries(FORMATS).map(([tone, format]) => [tone, codesOf(format)]),
+) as unknown as Readonly<Record<keyof typeof FORMATS, readonly [before: string, after: string]>>;
+
+function codesOf(format: Format): readonly [before: string, after: string] {
+  // Whether there are colours is decided below, by the command's own environment.
+  const [before = "", after = ""] = styleText(format, "|", { validateStream: false }).split("|");
+  return [before, after];
+}
+
 /** Narrower than this, a terminal does not know its width. */
 const COLUMNS_MIN = 20;
 /** Of a terminal that does not tell its width. */
@@ -63,8 +74,8 @@ function terminal({ isTerminal, columns, colours }: Looks): Terminal {
     paint: (text, tone = "plain") => {
       const safe = printable(text);
       if (!colours || tone === "plain" || safe === "") return safe as Painted;
-      // Whether the stream takes colours is decided here, by the command's own environment.
-      return styleText(FORMATS[tone] as "red", safe, { validateStream: false }) as Painted;
+      const [before, after] = CODES[tone];
+      return `${before}${safe}${after}` as Painted;
     },
   };
 }
