@@ -12,7 +12,9 @@ import {
   type Operation,
 } from "@waybill/relay";
 import type { Command } from "commander";
+import { refusalOf, unreachable } from "./admin-refusals.ts";
 import type { Io } from "./io.ts";
+import type { GivenNames } from "./known-names.ts";
 import { checkedUrl } from "./options.ts";
 
 /** Which relay a command talks to. */
@@ -82,19 +84,46 @@ export async function openAdmin<O extends Operation>(
   operation: O,
   { params, query, body, alsoAnswer }: AdminCall<O>,
 ): Promise<IncomingMessage> {
-  const base = checkedUrl(options.admin, "--admin").replace(/\/+$/, "");
+  const { admin } = options;
+  const base = checkedUrl(admin, "--admin").replace(/\/+$/, "");
+  const token = tokenOf(options, io);
   const text = body === undefined ? undefined : JSON.stringify(body);
   const response = await send({
-    admin: options.admin,
+    admin,
     url: `${base}${adminPath(operation, { params, query: query as Query })}`,
     method: ADMIN_ROUTES[operation].method,
-    headers: headersOf(tokenOf(options, io), text),
+    headers: headersOf(token, text),
     text,
     signal: options.signal,
   });
   const { statusCode: status = 0 } = response;
   if ((status >= 200 && status < 300) || status === alsoAnswer) return response;
-  throw await refusalOf(response, options.admin);
+  throw await refusalOf({
+    admin,
+    status,
+    text: await textOf(response, REFUSAL_MAX_BYTES),
+    given: { ...(query as GivenNames | undefined), ...body, ...(params as GivenNames | undefined) },
+    hasToken: token !== undefined,
+    look: (path) =>
+      look({
+        admin,
+        url: `${base}${path}`,
+        method: "GET",
+        headers: headersOf(token, undefined),
+        signal: options.signal,
+      }),
+  });
+}
+
+/** What a GET answers; `undefined` for anything but JSON with a status of 200. */
+async function look(request: Sent): Promise<unknown> {
+  try {
+    const response = await send(request);
+    const text = await textOf(response, ANSWER_MAX_BYTES);
+    return response.statusCode === 200 && text !== undefined ? (JSON.parse(text) as unknown) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function tokenOf(options: AdminOptions, io: Io): string | undefined {
@@ -119,7 +148,7 @@ interface Sent {
   readonly url: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string | number>>;
-  readonly text: string | undefined;
+  readonly text?: string | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -131,13 +160,7 @@ function send({ admin, url, method, headers, text, signal }: Sent): Promise<Inco
       ...(signal === undefined ? {} : { signal }),
     });
     request.on("response", resolve);
-    request.on("error", (error) =>
-      reject(
-        new WaybillError("WAYBILL_TRANSPORT", `There is no relay at ${admin}: ${messageOf(error)}`, {
-          hint: "Start one with waybill dev, or give the URL of its admin API with --admin.",
-        }),
-      ),
-    );
+    request.on("error", (error) => reject(unreachable(admin, error)));
     request.end(text);
   });
 }
@@ -156,32 +179,6 @@ function strange({ admin }: AdminOptions): WaybillError {
   return new WaybillError("WAYBILL_INPUT", `${admin} does not answer as the admin API of a relay`, {
     hint: "Give the URL of a relay's admin API with --admin; events go to another port.",
   });
-}
-
-const HINTS: ReadonlyMap<string, string> = new Map([
-  ["unauthorized", "Give the admin token with --token or in WAYBILL_ADMIN_TOKEN."],
-  ["read_only", "Give the full token, admin.token of the relay's configuration."],
-  ["unknown_route", "The relay may be of another version than this command."],
-]);
-
-/** What the relay says. */
-async function refusalOf(response: IncomingMessage, admin: string): Promise<WaybillError> {
-  const { code, detail } = problemOf(await textOf(response, REFUSAL_MAX_BYTES));
-  if (detail === undefined)
-    return new WaybillError("WAYBILL_INPUT", `${admin} answers with status ${response.statusCode}`, {
-      hint: "Is this the admin API of a relay?",
-    });
-  const hint = HINTS.get(code);
-  return new WaybillError("WAYBILL_INPUT", detail, hint === undefined ? {} : { hint });
-}
-
-function problemOf(text: string | undefined): { readonly code: string; readonly detail: string | undefined } {
-  try {
-    const { code, detail } = JSON.parse(text ?? "") as Readonly<Record<string, unknown>>;
-    return { code: String(code), detail: typeof detail === "string" ? detail : undefined };
-  } catch {
-    return { code: "", detail: undefined };
-  }
 }
 
 /** `undefined` for one that is longer. **Errors**: `WAYBILL_TRANSPORT`. */

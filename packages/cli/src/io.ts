@@ -5,6 +5,8 @@ import type { Painted } from "./terminal/terminal.ts";
 export interface Io {
   readonly out: NodeJS.WriteStream;
   readonly err: NodeJS.WriteStream;
+  /** Where a person answers. Absent: nobody can be asked. */
+  readonly in?: NodeJS.ReadStream;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** What runs this command again in a shell, in any directory. */
   readonly self: string;
@@ -35,6 +37,10 @@ export function createProcessIo(): ProcessIo {
   return {
     out: process.stdout,
     err: process.stderr,
+    // Read only when somebody is to answer.
+    get in() {
+      return process.stdin;
+    },
     env: process.env,
     self: selfOf(process.execPath, process.argv[1] ?? ""),
     onStop(run) {

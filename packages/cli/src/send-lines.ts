@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import {
+  type Attempt,
   createSender,
   createUuidV7,
   fullJitter,
@@ -11,6 +12,7 @@ import {
 } from "@waybill/core";
 import { createNodeTransport, nodeRuntime } from "@waybill/node";
 import { segmentProtocol } from "@waybill/vendors";
+import { counted } from "./counted.ts";
 import { linesOf } from "./lines.ts";
 import { VERSION } from "./version.ts";
 
@@ -29,7 +31,7 @@ export interface SendLinesOptions {
   readonly attempts: number;
   readonly skipBad: boolean;
   readonly onProgress: (progress: SendProgress) => void;
-  /** A line that is not an event, or a batch that was refused. */
+  /** A line that is not an event, or why events were refused. */
   readonly onProblem: (message: string) => void;
 }
 
@@ -41,6 +43,8 @@ export interface SendResult {
   readonly failed: number;
   /** Lines that are not events. */
   readonly bad: number;
+  /** Why the rest of the input was not read. */
+  readonly stopped?: WaybillError;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -56,8 +60,8 @@ interface Line {
 }
 
 /**
- * Sends each line of `input` as an event. **Errors**: `WAYBILL_INPUT` for a line that is not an
- * event, unless they are skipped; then nothing more is read.
+ * Sends each line of `input` as an event. A line that is not an event ends it, unless such lines
+ * are skipped; so does whatever would refuse the other lines too: nobody there, a wrong key.
  */
 export async function sendLines(input: Readable, options: SendLinesOptions): Promise<SendResult> {
   const runtime = nodeRuntime({ transport: createNodeTransport({ keepProcessAlive: true }) });
@@ -75,40 +79,38 @@ export async function sendLines(input: Readable, options: SendLinesOptions): Pro
   const sending = new Sending(sender, options);
   const makeId = createUuidV7(runtime.clock, runtime.random);
   let number = 0;
-  let failure: WaybillError | undefined;
   for await (const raw of linesOf(input)) {
     number += 1;
     sending.bytesRead += Buffer.byteLength(raw) + 1;
     if (raw.trim() === "") continue;
     const line = eventOf(raw, makeId);
-    if ("problem" in line) {
-      const message = `Line ${number} ${line.problem}`;
-      if (!options.skipBad) {
-        failure = new WaybillError("WAYBILL_INPUT", message, {
-          hint: "Correct the line, or go on without such lines with --skip-bad.",
-        });
-        break;
-      }
-      sending.noteBad(message);
-    } else await sending.add(line);
+    if ("text" in line) await sending.add(line);
+    else if (options.skipBad) sending.noteBad(`Line ${number} ${line.problem}`);
+    else sending.endWith(wrongLine(`Line ${number} ${line.problem}`));
+    if (sending.isOver) break;
   }
-  const result = await sending.finish();
-  if (failure !== undefined)
-    throw new WaybillError(failure.code, `${failure.message} (${result.accepted} events before it were accepted)`, {
-      hint: failure.hint ?? "",
-    });
-  return result;
+  return sending.finish();
+}
+
+function wrongLine(message: string): WaybillError {
+  return new WaybillError("WAYBILL_INPUT", message, {
+    hint: "Correct the line, or go on without such lines with --skip-bad.",
+  });
 }
 
 class Sending {
   readonly #sender: Sender;
   readonly #options: SendLinesOptions;
   readonly #context: SendContext;
+  readonly #soon = new AbortController();
   readonly #inFlight = new Set<Promise<void>>();
+  readonly #shown = new Set<string>();
   #lines: Line[] = [];
   #bytes = 0;
   #batches = 0;
-  #problems = 0;
+  #wasAnswered = false;
+  #lastWasAnswered = false;
+  #stopped: WaybillError | undefined;
   #accepted = 0;
   #rejected = 0;
   #failed = 0;
@@ -118,9 +120,19 @@ class Sending {
   constructor(sender: Sender, options: SendLinesOptions) {
     this.#sender = sender;
     this.#options = options;
-    const never = new AbortController().signal;
-    const ignore = (): void => undefined;
-    this.#context = { soon: never, now: never, watch: { attempted: ignore, waiting: ignore, resumed: ignore } };
+    this.#context = {
+      soon: this.#soon.signal,
+      now: new AbortController().signal,
+      watch: {
+        attempted: (attempt) => this.#attempted(attempt),
+        waiting: (_, reason) => this.#showOnce(`${reason}; trying again`),
+        resumed: () => undefined,
+      },
+    };
+  }
+
+  get isOver(): boolean {
+    return this.#stopped !== undefined;
   }
 
   /** Resolves when there is room for more: memory holds `concurrency` batches. */
@@ -133,13 +145,19 @@ class Sending {
 
   noteBad(message: string): void {
     this.#bad += 1;
-    this.#problem(message);
+    this.#showOnce(message);
+  }
+
+  /** What was read before is still sent. */
+  endWith(error: WaybillError): void {
+    this.#stopped ??= error;
   }
 
   async finish(): Promise<SendResult> {
     await this.#send();
     await Promise.all(this.#inFlight);
-    return { accepted: this.#accepted, rejected: this.#rejected, failed: this.#failed, bad: this.#bad };
+    const stopped = this.#stopped === undefined ? {} : { stopped: this.#stopped };
+    return { accepted: this.#accepted, rejected: this.#rejected, failed: this.#failed, bad: this.#bad, ...stopped };
   }
 
   async #send(): Promise<void> {
@@ -154,6 +172,10 @@ class Sending {
     this.#lines = [];
     this.#bytes = 0;
     while (this.#inFlight.size >= this.#options.concurrency) await Promise.race(this.#inFlight);
+    if (this.#soon.signal.aborted) {
+      this.#failed += batch.count;
+      return;
+    }
     const sent: Promise<void> = this.#sender.send(batch, this.#context).then((outcomes) => {
       this.#inFlight.delete(sent);
       this.#count(outcomes);
@@ -161,25 +183,70 @@ class Sending {
     this.#inFlight.add(sent);
   }
 
+  #attempted({ status, reason = "" }: Attempt): void {
+    this.#lastWasAnswered = status !== undefined;
+    this.#wasAnswered ||= this.#lastWasAnswered;
+    if (!this.#wasAnswered && !MAY_PASS.test(reason)) this.#stop(nobodyThere(reason, this.#options.url));
+  }
+
   #count(outcomes: readonly Outcome[]): void {
+    const problems = new Map<string, number>();
     for (const outcome of outcomes) {
       if (outcome.status === "delivered") {
         this.#accepted += 1;
         continue;
       }
       // Attempts that are used up end as rejected; the vendor said nothing final about those.
-      if (outcome.status === "rejected" && !outcome.reason.startsWith("gave up")) this.#rejected += 1;
+      const gaveUp = outcome.status === "rejected" && outcome.reason.startsWith("gave up");
+      if (outcome.status === "rejected" && !gaveUp) this.#rejected += 1;
       else this.#failed += 1;
-      this.#problem(`${outcome.status}: ${outcome.reason}`);
+      if (gaveUp && !this.#lastWasAnswered) this.#stop(goneAway(outcome.reason));
+      else if (outcome.status === "halted") this.#stop(wrongKey(outcome.reason));
+      else if (outcome.status === "rejected") problems.set(outcome.reason, (problems.get(outcome.reason) ?? 0) + 1);
     }
+    for (const [reason, count] of problems) this.#showOnce(`rejected: ${reason}`, ` (${counted(count, "event")})`);
     this.#options.onProgress({ bytes: this.bytesRead, events: this.#accepted + this.#rejected + this.#failed });
   }
 
-  #problem(message: string): void {
-    this.#problems += 1;
-    if (this.#problems <= PROBLEMS_SHOWN) this.#options.onProblem(message);
-    if (this.#problems === PROBLEMS_SHOWN) this.#options.onProblem("Further problems are only counted.");
+  /** Ends it at once: what waits for another attempt does not get one. */
+  #stop(error: WaybillError): void {
+    this.endWith(error);
+    this.#soon.abort();
   }
+
+  /** The same message again is only counted, and so are more than any person reads. */
+  #showOnce(message: string, more = ""): void {
+    if (this.isOver || this.#shown.has(message) || this.#shown.size >= PROBLEMS_SHOWN) return;
+    this.#shown.add(message);
+    this.#options.onProblem(`${message}${more}`);
+    if (this.#shown.size === PROBLEMS_SHOWN) this.#options.onProblem("Further problems are only counted.");
+  }
+}
+
+/** What passes by itself: the other reasons for no answer at all are those of a wrong address. */
+const MAY_PASS = /: (?:reset|timeout|aborted|interrupted)$/;
+
+function nobodyThere(reason: string, url: string): WaybillError {
+  const message = reason.endsWith(": refused")
+    ? `Nobody listens at ${url}`
+    : /EPROTO|ERR_SSL/.test(reason)
+      ? `${url} does not speak TLS: write it with http://`
+      : reason;
+  return new WaybillError("WAYBILL_TRANSPORT", message, {
+    hint: "Start a relay with waybill dev, or give the URL where it takes events with --url.",
+  });
+}
+
+function goneAway(reason: string): WaybillError {
+  return new WaybillError("WAYBILL_TRANSPORT", reason, {
+    hint: "Run it again when there is an answer; what has a messageId is not stored twice.",
+  });
+}
+
+function wrongKey(reason: string): WaybillError {
+  return new WaybillError("WAYBILL_INPUT", reason, {
+    hint: "Give a write key of one of the relay's sources with --write-key; --url is where it takes events, not its admin API.",
+  });
 }
 
 /**

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { nodeClock } from "@waybill/node";
 import { SegmentEmulator, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { type Ended, run, start, temporary } from "./lib/command.ts";
+import { type Ended, run, runHere, start, temporary } from "./lib/command.ts";
 
 test("trace, dead-letters and replay tell what became of events, and send them again", {
   timeout: 120_000,
@@ -33,7 +33,7 @@ test("trace, dead-letters and replay tell what became of events, and send them a
   const [, text = ""] = await relay.says(/^(\{.*events on.*\})$/m);
   const { intake, admin } = JSON.parse(text) as { intake: string; admin: string };
   const ask = (...args: string[]): Promise<Ended> =>
-    run([...args, "--admin", admin], { WAYBILL_ADMIN_TOKEN: "secret-token" });
+    runHere([...args, "--admin", admin], { WAYBILL_ADMIN_TOKEN: "secret-token" });
   const events = ["Good", "Bad", "Other"].map((event, index) => ({
     type: "track",
     userId: "u",
@@ -50,11 +50,13 @@ test("trace, dead-letters and replay tell what became of events, and send them a
   expect(await ask("trace", "m-0")).toMatchObject({
     code: 0,
     out: expect.stringMatching(
-      /from production\/web, stored at production\/0[\s\S]*emulator: delivered\n {2}.*status \d+ after/,
+      /from production\/web, stored at production\/0[\s\S]*receipt production\/0\+1\n[\s\S]*emulator: delivered\n[\s\S]* +\+[\d.]+ m?s {2}attempt \d: status 200 after/,
     ) as string,
   });
   expect(await ask("trace", "m-1")).toMatchObject({
-    out: expect.stringMatching(/emulator: rejected \(.*400.*; dead letter 0, waiting\)/) as string,
+    out: expect.stringMatching(
+      /emulator: rejected\n {2}\S+ +\+[\d.]+ m?s {2}attempt 1: status 400.*\n(?:.*attempt \d.*\n)* {2}\S+ +\+\S+ m?s {2}rejected: .*400.*; dead letter 0, waiting\n$/,
+    ) as string,
   });
   expect(await ask("trace", "nobody")).toMatchObject({
     code: 1,
@@ -62,12 +64,17 @@ test("trace, dead-letters and replay tell what became of events, and send them a
       /^waybill: No event of id nobody is in the log; the log of production begins at /,
     ) as string,
   });
-  expect(await run(["trace", "x", "--admin", admin])).toMatchObject({
+  expect(await runHere(["trace", "x", "--admin", admin])).toMatchObject({
     code: 1,
     err: expect.stringContaining("The admin token is missing or wrong.\n  Give the admin token with --token") as string,
   });
 
-  expect((await ask("dead-letters", "list", "production/emulator")).out).toMatch(/^0 waiting \S+ web #1 .*400/);
+  expect((await ask("dead-letters", "list", "production/emulator")).out).toMatch(
+    /^id {2}state {4}rejected +source {2}event {2}message id {2}reason\n 0 {2}waiting {2}(?:now|\d+ s ago) +web {5}Bad {4}m-1 {9}.*400.*\n$/,
+  );
+  expect((await ask("dead-letters", "reasons", "production/emulator")).out).toMatch(
+    /^events {2}reason .*\n {5}1 {2}.*400.* --id 0\n$/,
+  );
   expect((await ask("dead-letters", "show", "production/emulator", "--id", "0")).out).toContain('"event":"Bad"');
   const exported = await ask("dead-letters", "export", "production/emulator");
   expect(JSON.parse(exported.out)).toMatchObject({ deadLetterId: 0, event: events[1] });
@@ -79,13 +86,21 @@ test("trace, dead-letters and replay tell what became of events, and send them a
   expect((await ask("dead-letters", "retry", "production/emulator")).out).toMatch(/^Replay \S+ sends 1 event again/);
   for (let out = ""; !out.includes("done; 1 chosen, 1 delivered"); ) ({ out } = await ask("replay", "list"));
   const retried = await ask("trace", "production/1");
-  expect(retried.out).toMatch(/emulator: delivered \(after retry \S+; .*400.*; dead letter 0, retried\)/);
-  expect(retried.out).toMatch(/ {2}replay \S+: delivered\n/);
+  expect(retried.out).toMatch(
+    /emulator: delivered\n.*attempt 1: status 400.*\n(?:.*attempt \d.*\n)*.*dead letter 0, retried\n {2}replay \S+: delivered\n.*attempt 1: status 200.*\n.*delivered by the retry of its dead letter\n$/,
+  );
+  const several = await ask("trace", "waybill-receipt: production/0+1,2+1 production/1");
+  expect(several.out.match(/^received /gm)).toHaveLength(3);
   expect(await ask("trace", "production/9")).toMatchObject({
     code: 1,
-    err: "waybill: Environment production has not given these positions yet.\n",
+    err: "waybill: Environment production has not given these positions yet; the next one is 3.\n",
   });
-  expect((await ask("dead-letters", "discard", "production/emulator")).out).toBe("Discarded 0 dead letters.\n");
+  for (const what of ["retry", "discard"])
+    expect(await ask("dead-letters", what, "production/emulator", "--name", "Good")).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining("No dead letter of production/emulator that waits matches; nothing was") as string,
+    });
 
   const range = ["replay", "start", "production/emulator", "--event", "Other"];
   expect((await ask(...range, "--dry-run")).out).toBe("1 event would be sent.\n");
@@ -93,7 +108,7 @@ test("trace, dead-letters and replay tell what became of events, and send them a
   expect((await ask("replay", "cancel", `production/${id}`)).out).toBe(`Cancelled replay production/${id}.\n`);
   expect(await ask("replay", "cancel", "production/nobody")).toMatchObject({
     code: 1,
-    err: "waybill: There is no replay nobody.\n",
+    err: "waybill: There is no replay nobody.\n  waybill replay list shows which there are.\n",
   });
 
   const setCursor = ["lanes", "set-cursor", "production/emulator"];

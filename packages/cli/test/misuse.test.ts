@@ -59,7 +59,7 @@ test("what dev prints to see events by runs in another shell, elsewhere, as it i
   });
   onTestFinished(() => void shell.kill("SIGKILL"));
   const [first] = (await once(shell.stdout, "data")) as [Buffer];
-  expect(String(first)).toMatch(/ dev\/app #\d+ /);
+  expect(String(first)).toMatch(/ dev\/(?:app|web|shop) #\d+ /);
   dev.process.kill("SIGINT");
   await dev.ended;
 });

@@ -59,7 +59,7 @@ export type {
   RecoveryReport,
   RetentionLimits,
 } from "./types.ts";
-export type { VerifyReport } from "./verify.ts";
+export type { VerifyProgress, VerifyReport } from "./verify.ts";
 export { verifyLog } from "./verify.ts";
 export type { FilePlace, Walked } from "./walk.ts";
 export { segmentNames, walkLog } from "./walk.ts";

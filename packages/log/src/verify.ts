@@ -18,12 +18,25 @@ export interface VerifyReport {
   readonly tornBytes: number;
 }
 
+export interface VerifyProgress {
+  /** Read until now. */
+  readonly bytes: number;
+  /** Of the whole log, when it began. */
+  readonly totalBytes: number;
+  readonly events: number;
+}
+
 /**
  * Reads every record of the log in `directory` against its checksum. Changes nothing; the log may
- * be in use.
+ * be in use. `onProgress` is called after each record.
  */
-export async function verifyLog(directory: string, disk: Disk): Promise<VerifyReport> {
+export async function verifyLog(
+  directory: string,
+  disk: Disk,
+  { onProgress }: { readonly onProgress?: (progress: VerifyProgress) => void } = {},
+): Promise<VerifyReport> {
   const names = (await disk.list(directory)).filter(isSegmentName);
+  const totalBytes = onProgress === undefined ? 0 : await sizeOf(names, directory, disk);
   const damaged: DamagedRange[] = [];
   let records = 0;
   let events = 0;
@@ -34,6 +47,7 @@ export async function verifyLog(directory: string, disk: Disk): Promise<VerifyRe
   for (const [index, name] of names.entries()) {
     await withFile(disk, `${directory}/${name}`, async (file) => {
       const size = await file.size();
+      const before = bytes;
       bytes += size;
       const header = await readSegmentHeader(file, name, { startByte: 0, createdAtMs: 0 });
       const from = expected ?? header?.base ?? 0;
@@ -47,6 +61,7 @@ export async function verifyLog(directory: string, disk: Disk): Promise<VerifyRe
           const last = damaged.at(-1);
           if (lost > 0 && last !== undefined) damaged[damaged.length - 1] = { ...last, events: last.events + lost };
           position = found.record.first + found.record.count;
+          onProgress?.({ bytes: before + found.offset + found.record.sizeBytes, totalBytes, events });
         } else if (index === names.length - 1 && found.offset + found.bytes === size) tornBytes = found.bytes;
         else damaged.push({ segment: name, offset: found.offset, bytes: found.bytes, events: 0 });
       }
@@ -54,4 +69,13 @@ export async function verifyLog(directory: string, disk: Disk): Promise<VerifyRe
     });
   }
   return { segments: names.length, first: first ?? 0, records, events, bytes, damaged, tornBytes };
+}
+
+async function sizeOf(names: readonly string[], directory: string, disk: Disk): Promise<number> {
+  let bytes = 0;
+  for (const name of names)
+    await withFile(disk, `${directory}/${name}`, async (file) => {
+      bytes += await file.size();
+    });
+  return bytes;
 }

@@ -3,15 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf, WaybillError } from "@waybill/core";
 import { nodeClock } from "@waybill/node";
-import { type Accounts, createLogger, loadConfig, type RunningRelay, startRelay } from "@waybill/relay";
-import { SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
-import { createLogUpdate } from "log-update";
+import { createLogger, loadConfig, startRelay } from "@waybill/relay";
+import { SeededRandom, type StartedServer, startServer } from "@waybill/testing";
 import { type Client, createClient } from "waybill";
-import { accountTable } from "../account-table.ts";
 import { type AddCommand, wholeNumber } from "../command.ts";
-import { type Io, say, show } from "../io.ts";
-import { sampleEvents } from "../sample-events.ts";
-import { terminalOf } from "../terminal/terminal.ts";
+import { SOURCES, type SourceName, sampleEvents } from "../dev/sample-events.ts";
+import { createDevVendors, VENDORS } from "../dev/vendors.ts";
+import { createDevView } from "../dev/view.ts";
+import type { Io } from "../io.ts";
 
 interface DevOptions {
   readonly port: number;
@@ -19,25 +18,27 @@ interface DevOptions {
   readonly rate: number;
   readonly data?: string;
   readonly for?: number;
+  readonly seed: number;
+  readonly json?: boolean;
 }
 
-const WRITE_KEY = "dev";
-const VIEW_INTERVAL_MS = 1_000;
+const SECOND_MS = 1_000;
 const TERMINAL_INTERVAL_MS = 250;
-/** The second destination is down for this long, this often: an outage to watch. */
-const OUTAGE_MS = 6_000;
-const OUTAGE_EVERY_MS = 20_000;
-const EMULATOR_KEEPS_IDS = 1_000_000;
+const TICKS_PER_SECOND_MAX = 20;
 
 export const addDevCommand: AddCommand = (program, io) => {
   program
     .command("dev")
-    .description("try Waybill: a relay with its log, two destinations, sample events, and their ledgers, live")
+    .description(
+      "try Waybill: a relay with its page and log, three destinations that fail now and then, sample events, and their ledgers, live",
+    )
     .option("--port <port>", "where events are accepted; 0 takes a free one", wholeNumber(0, 65_535), 8080)
-    .option("--admin-port <port>", "the admin API", wholeNumber(0, 65_535), 8081)
+    .option("--admin-port <port>", "the page and the admin API", wholeNumber(0, 65_535), 8081)
     .option("--rate <events>", "sample events per second; 0 for none", wholeNumber(0, 10_000), 20)
     .option("--data <directory>", "keep the log here; default: a temporary directory, removed at the end")
     .option("--for <seconds>", "end by itself after this time", wholeNumber(1, 86_400))
+    .option("--seed <number>", "what the vendors and samples do by chance", wholeNumber(0, Number.MAX_SAFE_INTEGER), 1)
+    .option("--json", "one JSON object per line: started (with the addresses), accounts each second, log, ended")
     .addHelpText("after", "\nExample:\n  waybill dev --rate 200")
     .action((options: DevOptions) => dev(options, io));
 };
@@ -55,27 +56,35 @@ async function dev(options: DevOptions, io: Io): Promise<void> {
 
 /** What it starts in `servers` is closed by the caller, also when the relay cannot start. */
 async function play(options: DevOptions, data: string, servers: StartedServer[], io: Io): Promise<void> {
-  const emulators = { analytics: newEmulator(), warehouse: newEmulator() };
-  for (const emulator of Object.values(emulators)) servers.push(await startServer(emulator.handle));
-  const relay = await startRelay(configOf(options, data, servers, io), { logger: createLogger("warn") }).catch(
-    (error: unknown) => {
-      throw withOption(error);
-    },
+  const vendors = createDevVendors({ clock: nodeClock, seed: options.seed });
+  const urls = new Map<string, string>();
+  for (const name of VENDORS) {
+    const server = await startServer(vendors.handlers[name]);
+    servers.push(server);
+    urls.set(name, server.url);
+  }
+  const view = createDevView(io, { json: options.json === true, forS: options.for });
+  const logger = createLogger("warn", { write: (line) => view.log(line) });
+  const relay = await startRelay(configOf(options, data, urls, io), { logger }).catch((error: unknown) => {
+    throw withOption(error);
+  });
+  const clients = new Map(
+    SOURCES.map(({ name, writeKey }) => [name, createClient({ relay: { url: relay.intakeUrl, writeKey } })]),
   );
-  const client = createClient({ relay: { url: relay.intakeUrl, writeKey: WRITE_KEY } });
-  const view = createView(io, relay, options);
+  view.started(relay);
   const timers = [
-    every(VIEW_INTERVAL_MS / Math.max(1, Math.min(options.rate, 20)), sampleSender(client, options.rate)),
-    every(io.out.isTTY === true ? TERMINAL_INTERVAL_MS : VIEW_INTERVAL_MS, () => view.show()),
-    every(OUTAGE_EVERY_MS, () => emulators.warehouse.fail({ kind: "status", status: 503, forMs: OUTAGE_MS })),
+    every(SECOND_MS / ticksPerSecond(options.rate), sampleSender(clients, options)),
+    every(io.out.isTTY === true && options.json !== true ? TERMINAL_INTERVAL_MS : SECOND_MS, () =>
+      view.show(relay.accounts()),
+    ),
   ];
   await stopped(options, io);
   for (const timer of timers) timer.stop();
-  await client.close();
-  emulators.warehouse.recover();
+  await Promise.all([...clients.values()].map((client) => client.close()));
+  vendors.recover();
   // Lets the lanes finish what they have; an outage just now may have left a backoff.
   await until(() => relay.accounts().lanes.every(({ account }) => account.pending === 0));
-  view.end();
+  view.end(relay.accounts());
   await relay.stop();
 }
 
@@ -89,19 +98,15 @@ function withOption(error: unknown): unknown {
   });
 }
 
-function newEmulator(): SegmentEmulator {
-  return new SegmentEmulator({ clock: nodeClock, keepEvents: 0, keepIds: EMULATOR_KEEPS_IDS });
-}
-
 function configOf(
   options: DevOptions,
   dataDirectory: string,
-  servers: readonly StartedServer[],
+  urls: ReadonlyMap<string, string>,
   io: Io,
 ): ReturnType<typeof loadConfig> {
-  const destination = (server: StartedServer | undefined): object => ({
+  const destination = (url: string): object => ({
     vendor: "segment",
-    url: server?.url,
+    url,
     writeKey: "emulator",
     backoff: { max: "2s" },
   });
@@ -112,72 +117,50 @@ function configOf(
     network: { allowPrivateAddresses: true },
     environments: {
       dev: {
-        sources: { app: { protocol: "segment", writeKeys: [WRITE_KEY] } },
-        destinations: { analytics: destination(servers[0]), warehouse: destination(servers[1]) },
+        sources: Object.fromEntries(
+          SOURCES.map(({ name, writeKey }) => [name, { protocol: "segment", writeKeys: [writeKey] }]),
+        ),
+        destinations: Object.fromEntries([...urls].map(([name, url]) => [name, destination(url)])),
       },
     },
   });
   return loadConfig({ file: "waybill dev", text, env: io.env });
 }
 
-function sampleSender(client: Client, rate: number): () => void {
-  const perTick = rate / Math.max(1, Math.min(rate, 20));
+/** How often a second samples are sent: in steps that a person sees as a flow. */
+function ticksPerSecond(rate: number): number {
+  return Math.max(1, Math.min(rate, TICKS_PER_SECOND_MAX));
+}
+
+/** Sends what is due at a tick, each event to a source by its share. */
+function sampleSender(clients: ReadonlyMap<SourceName, Client>, { rate, seed }: DevOptions): () => void {
+  const perTick = rate / ticksPerSecond(rate);
   const samples = sampleEvents();
+  const random = new SeededRandom(seed);
   let owed = 0;
   return () => {
-    for (owed += rate === 0 ? 0 : perTick; owed >= 1; owed--) samples.next(client);
+    for (owed += perTick; owed >= 1; owed--) {
+      const name = sourceAt(random.next());
+      samples.next(name, clients.get(name) as Client);
+    }
   };
 }
 
-interface View {
-  show(): void;
-  end(): void;
-}
-
-function createView(io: Io, relay: RunningRelay, options: DevOptions): View {
-  const terminal = io.out.isTTY === true;
-  const update = createLogUpdate(io.out);
-  const intro = [
-    relay.summary,
-    "",
-    "Send an event of your own:",
-    `  curl -u ${WRITE_KEY}: ${relay.intakeUrl}/v1/track -d '{"userId":"me","event":"Hello"}'`,
-    "See events as they are stored:",
-    `  ${io.self} tail --admin ${relay.adminUrl}`,
-    ...(io.env["WAYBILL_ADMIN_TOKEN"] === undefined ? [] : ["  (with WAYBILL_ADMIN_TOKEN set as it is here)"]),
-    "",
-    `The destination warehouse fails with 503 for ${OUTAGE_MS / 1_000} s every ${OUTAGE_EVERY_MS / 1_000} s, to be watched. Ctrl-C ends${options.for === undefined ? "" : `, or ${options.for} s`}.`,
-    "",
-  ];
-  for (const line of intro) say(io, line);
-  return {
-    show() {
-      const accounts = relay.accounts();
-      if (terminal) update(accountTable(accounts, terminalOf(io)).join("\n"));
-      else say(io, plainLine(accounts));
-    },
-    end() {
-      if (terminal) update.done();
-      for (const line of ["", "The ledgers at the end:"]) say(io, line);
-      show(io, accountTable(relay.accounts(), terminalOf(io)));
-    },
-  };
-}
-
-function plainLine({ lanes }: Accounts): string {
-  return lanes
-    .map(
-      ({ destination, mode, account }) =>
-        `${destination}: accepted ${account.accepted} delivered ${account.delivered} pending ${account.pending} rejected ${account.rejected} (${mode})`,
-    )
-    .join(" | ");
+/** The source whose share of 0 to 1 `point` is in. */
+function sourceAt(point: number): SourceName {
+  let left = point;
+  for (const { name, share } of SOURCES) {
+    if (left < share) return name;
+    left -= share;
+  }
+  return SOURCES[0].name;
 }
 
 function stopped(options: DevOptions, io: Io): Promise<void> {
   return new Promise((resolve) => {
     io.onStop(resolve);
     io.onGone(resolve);
-    if (options.for !== undefined) nodeClock.after(options.for * 1_000, resolve, true);
+    if (options.for !== undefined) nodeClock.after(options.for * SECOND_MS, resolve, true);
   });
 }
 

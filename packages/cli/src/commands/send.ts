@@ -1,12 +1,12 @@
 import { open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { messageOf, WaybillError } from "@waybill/core";
-import { nodeRuntime } from "@waybill/node";
-import { SingleBar } from "cli-progress";
+import { nodeClock } from "@waybill/node";
 import { type AddCommand, wholeNumber } from "../command.ts";
-import { complain, EXIT, type Io, say } from "../io.ts";
+import { EXIT, type Io, report, say, sayJson } from "../io.ts";
 import { checkedKey, checkedUrl } from "../options.ts";
-import { type SendProgress, sendLines } from "../send-lines.ts";
+import { createProgress } from "../progress.ts";
+import { type SendResult, sendLines } from "../send-lines.ts";
 
 interface SendOptions {
   readonly url: string;
@@ -15,6 +15,7 @@ interface SendOptions {
   readonly concurrency: number;
   readonly attempts: number;
   readonly skipBad?: boolean;
+  readonly json?: boolean;
 }
 
 export const addSendCommand: AddCommand = (program, io, finish) => {
@@ -32,6 +33,7 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
     )
     .option("--attempts <number>", "attempts per request before its events count as failed", wholeNumber(1, 1_000), 10)
     .option("--skip-bad", "go on after a line that is not an event, and count it as bad")
+    .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
       "\nEvents without a messageId get one, so that a retry stores nothing twice.\nExit code 0 only when every line was accepted.\n\nExample:\n  waybill send events.ndjson --write-key dev",
@@ -43,28 +45,39 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
           hint: "Give it with --write-key, or in WAYBILL_WRITE_KEY.",
         });
       const checked = { writeKey: checkedKey(writeKey, "The write key"), url: checkedUrl(options.url, "--url") };
-      const { clock } = nodeRuntime();
-      const startedAt = clock.monotonic();
+      const startedAt = nodeClock.monotonic();
       const { input, totalBytes } = await openInput(file);
-      const bar = progressBar(io, totalBytes);
+      const progress = createProgress(io, { total: totalBytes, unit: "events" });
       const result = await sendLines(input, {
         ...options,
         ...checked,
         skipBad: options.skipBad === true,
-        onProgress: bar.update,
-        onProblem: (message) => bar.say(message),
-      });
-      bar.stop();
-      const seconds = (clock.monotonic() - startedAt) / 1_000;
-      const { accepted, rejected, failed, bad } = result;
-      const sent = accepted + rejected + failed;
-      say(
-        io,
-        `sent ${sent} accepted ${accepted} rejected ${rejected} failed ${failed} bad ${bad} in ${seconds.toFixed(1)} s (${Math.round(accepted / Math.max(seconds, 0.001))} ev/s)`,
-      );
-      finish(rejected + failed + bad === 0 ? EXIT.ok : EXIT.failed);
+        onProgress: ({ bytes, events }) => progress.update(bytes, events),
+        onProblem: (message) => progress.tell(message),
+      }).finally(() => progress.stop());
+      const seconds = (nodeClock.monotonic() - startedAt) / 1_000;
+      finish(show(result, { seconds, json: options.json === true }, io));
     });
 };
+
+/** Returns the exit code. */
+function show(
+  { stopped, ...counts }: SendResult,
+  { seconds, json }: { readonly seconds: number; readonly json: boolean },
+  io: Io,
+): number {
+  const { accepted, rejected, failed, bad } = counts;
+  const sent = accepted + rejected + failed;
+  if (json) sayJson(io, { sent, ...counts, seconds, ...(stopped === undefined ? {} : { stopped: stopped.message }) });
+  // Nothing was answered: there is nothing to count.
+  else if (stopped === undefined || accepted + rejected > 0)
+    say(
+      io,
+      `sent ${sent} accepted ${accepted} rejected ${rejected} failed ${failed} bad ${bad} in ${seconds.toFixed(1)} s (${Math.round(accepted / Math.max(seconds, 0.001))} ev/s)`,
+    );
+  if (stopped !== undefined) return report(stopped, io);
+  return rejected + failed + bad === 0 ? EXIT.ok : EXIT.failed;
+}
 
 async function openInput(file: string): Promise<{ readonly input: Readable; readonly totalBytes: number | undefined }> {
   if (file === "-") return { input: process.stdin, totalBytes: undefined };
@@ -80,34 +93,4 @@ async function openInput(file: string): Promise<{ readonly input: Readable; read
       hint: "Give the path of an NDJSON file, or - for standard input.",
     });
   }
-}
-
-/** A bar with rate and time left on a terminal; nothing elsewhere. */
-function progressBar(
-  io: Io,
-  totalBytes: number | undefined,
-): {
-  readonly update: (progress: SendProgress) => void;
-  readonly say: (message: string) => void;
-  readonly stop: () => void;
-} {
-  const { err } = io;
-  const tell = (message: string): void => complain(io, message);
-  if (err.isTTY !== true) return { update: () => undefined, say: tell, stop: () => undefined };
-  const format =
-    totalBytes === undefined
-      ? "{events} events, {rate} ev/s, {duration_formatted}"
-      : "{bar} {percentage} %, {events} events, {rate} ev/s, {eta_formatted} left";
-  const bar = new SingleBar({ format, stream: err, hideCursor: true, etaBuffer: 50 });
-  const { clock } = nodeRuntime();
-  const startedAt = clock.monotonic();
-  bar.start(totalBytes ?? 1, 0, { events: 0, rate: 0 });
-  return {
-    update: ({ bytes, events }) => {
-      const rate = Math.round((events * 1_000) / Math.max(1, clock.monotonic() - startedAt));
-      bar.update(totalBytes === undefined ? 0 : bytes, { events, rate });
-    },
-    say: tell,
-    stop: () => bar.stop(),
-  };
 }

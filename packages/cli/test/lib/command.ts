@@ -4,7 +4,7 @@ import { EventEmitter, once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { type Io, run as runCommand } from "../../src/index.ts";
@@ -60,8 +60,17 @@ export const run = (args: readonly string[], env?: Record<string, string>, input
   start(args, env, input).ended;
 
 /** The same within this process, for commands that end by themselves: much faster. */
-export const runHere = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
-  startHere(args, { env }).ended;
+export const runHere = (
+  args: readonly string[],
+  env: Record<string, string> = {},
+  terminal?: TerminalOptions,
+): Promise<Ended> =>
+  startHere(args, {
+    env,
+    ...(terminal === undefined ? {} : { columns: TERMINAL_COLUMNS, types: terminal.types ?? "" }),
+  }).ended;
+
+const TERMINAL_COLUMNS = 120;
 
 export interface Here {
   readonly ended: Promise<Ended>;
@@ -78,10 +87,12 @@ interface HereOptions {
   /** A terminal of this width; a pipe without. */
   readonly columns?: number;
   readonly rows?: number;
+  /** What a person types there. */
+  readonly types?: string;
 }
 
 /** Within this process, for a command that goes on until it is stopped. */
-export function startHere(args: readonly string[], { env = {}, columns, rows }: HereOptions = {}): Here {
+export function startHere(args: readonly string[], { env = {}, columns, rows, types }: HereOptions = {}): Here {
   const collected = { out: "", err: "" };
   const stops: (() => void)[] = [];
   const written = new EventEmitter();
@@ -95,10 +106,12 @@ export function startHere(args: readonly string[], { env = {}, columns, rows }: 
     });
     return Object.assign(stream, columns === undefined ? {} : { isTTY: true, columns, rows }) as NodeJS.WriteStream;
   };
+  const input = types === undefined ? {} : { in: typed(types) };
   const ignore = (): void => undefined;
   const io: Io = {
     out: sink("out"),
     err: sink("err"),
+    ...input,
     env,
     self: "waybill",
     onStop: (stop) => void stops.push(stop),
@@ -126,6 +139,17 @@ export function startHere(args: readonly string[], { env = {}, columns, rows }: 
       for (const stop of stops) stop();
     },
   };
+}
+
+/** A terminal at which a person sits. */
+export interface TerminalOptions {
+  /** What that person types; then the input ends. */
+  readonly types?: string;
+}
+
+function typed(text: string): NodeJS.ReadStream {
+  const input = Readable.from([Buffer.from(text)]);
+  return Object.assign(input, { isTTY: true, setRawMode: () => input }) as unknown as NodeJS.ReadStream;
 }
 
 export function temporary(): string {

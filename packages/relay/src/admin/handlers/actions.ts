@@ -29,8 +29,8 @@ export const actionHandlers: Handlers<keyof typeof actionRoutes> = {
   },
   listReplays: (view, call) => answer(call, 200, view.accounts().replays),
   startReplay: async (view, call) => {
-    const environment = chosenEnvironment(view, call.params.environment);
     const { destination, dryRun, eventsPerSecond } = call.body;
+    const { environment } = chosenLane(view, { ...call.params, destination });
     const choice = { log: choiceOf(environment, call.body) };
     if (dryRun === true) {
       answer(call, 200, { events: await environment.replays.count(destination, choice) });

@@ -37,7 +37,11 @@ export async function showReceipt(view: AdminView, call: Call<"traceReceipt">): 
   }
   const isCut = positions.length > TRACE_MAX_EVENTS;
   if (events.length > 0) answer(call, 200, { events, ...(isCut ? { isCut } : {}) });
-  else throw unknown("unknown_event", `Environment ${environment.name} has not given these positions yet.`);
+  else
+    throw unknown(
+      "unknown_event",
+      `Environment ${environment.name} has not given these positions yet; the next one is ${environment.log.head}.`,
+    );
 }
 
 /**

@@ -87,7 +87,7 @@ export const actionRoutes = {
     answers: {
       200: json("With `dryRun`: how many events would be sent.", replayCount),
       202: json("The replay that was started.", replay),
-      404: refused("There is no such environment.", "unknown_environment"),
+      404: refused("There is no such environment or destination.", "unknown_environment", "unknown_lane"),
       409: refused("There are too many replays.", "too_many_replays"),
     },
   },
