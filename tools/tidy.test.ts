@@ -166,8 +166,8 @@ test("files are named in kebab-case and stay short enough to hold in the head", 
 });
 
 test("no file carries a path of a machine, a registry host or a switched-off check without a reason", () => {
-  const tracked = ["packages", "attack", "benchmarks", "simulation", "examples", "tools", "docs"].flatMap((folder) =>
-    filesUnder(join(ROOT, folder)).filter((file) => /\.(?:ts|tsx|md|json|yaml|html|css)$/.test(file)),
+  const tracked = ["packages", "attack", "browser", "benchmarks", "simulation", "examples", "tools", "docs"].flatMap(
+    (folder) => filesUnder(join(ROOT, folder)).filter((file) => /\.(?:ts|tsx|md|json|yaml|html|css)$/.test(file)),
   );
   const lock = join(ROOT, "package-lock.json");
   expect(tracked.length).toBeGreaterThan(100);

@@ -12,6 +12,7 @@ export const ROOMS: readonly string[] = [
   "benchmarks",
   "simulation",
   "attack",
+  "browser",
   "fuzz",
   "examples",
   "real-clients",

@@ -20,6 +20,7 @@ export const ROUTES = {
   pauseLane: ["POST", `${LANE}/pause`],
   resumeLane: ["POST", `${LANE}/resume`],
   rotateDestinationKey: ["POST", "/v1/destinations/{environment}/{destination}/rotate"],
+  rotateSourceKey: ["POST", "/v1/sources/{environment}/{source}/rotate"],
   showEvent: ["GET", "/v1/events/{environment}/{position}"],
   searchEvents: ["GET", "/v1/search"],
   tail: ["GET", "/v1/tail"],

@@ -1,7 +1,7 @@
 /** The address bar as a store, and links that do not load the page anew. */
 import type { ComponentChildren, JSX } from "preact";
 import { createStore, type Store, useStore } from "../browser/store.ts";
-import { type Route, routeOf } from "./route.ts";
+import { type Params, type Route, routeOf, withQuery } from "./route.ts";
 
 const route: Store<Route> = createStore(routeOf("/"));
 
@@ -25,6 +25,14 @@ export function replaceUrl(href: string): void {
   if (href === location.pathname + location.search) return;
   history.replaceState(null, "", href);
   route.set(routeOf(href));
+}
+
+/**
+ * Sets filters of the present view, and leaves the others as they are by now: two fields that were
+ * changed one right after the other both keep their text. What is empty is taken out.
+ */
+export function setFilters(changes: Params): void {
+  replaceUrl(withQuery(route.get(), changes));
 }
 
 export interface LinkProps {

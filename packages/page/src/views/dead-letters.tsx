@@ -7,8 +7,8 @@ import { session } from "../api/session.ts";
 import { useStore } from "../browser/store.ts";
 import { counted, fullCount } from "../format/numbers.ts";
 import { deadLetterQuery } from "../model/filters.ts";
-import { Link, replaceUrl } from "../router/navigation.tsx";
-import { hrefOf, type Route, withQuery } from "../router/route.ts";
+import { Link, replaceUrl, setFilters } from "../router/navigation.tsx";
+import { hrefOf, type Route } from "../router/route.ts";
 import { Choice, FilterField, TimeField } from "../ui/fields.tsx";
 import { Empty, Failure, Loading } from "../ui/notes.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
@@ -26,11 +26,10 @@ const SELECTED_MAX = 1_000;
 export function DeadLettersView({ route }: { readonly route: Route }): JSX.Element {
   const { environment = "", destination = "" } = route.params;
   const { overview } = useStore(live);
-  const waiting =
-    overview?.environments
-      .find(({ name }) => name === environment)
-      ?.destinations.find(({ name }) => name === destination)?.deadLetters ?? 0;
-  const list = useDeadLetters({ environment, destination }, deadLetterQuery(route.query));
+  const waiting = overview?.environments
+    .find(({ name }) => name === environment)
+    ?.destinations.find(({ name }) => name === destination)?.deadLetters;
+  const list = useDeadLetters({ environment, destination }, deadLetterQuery(route.query), waiting);
   const [result, setResult] = useState<Result>();
   return (
     <>
@@ -40,7 +39,7 @@ export function DeadLettersView({ route }: { readonly route: Route }): JSX.Eleme
       </Title>
       <section class="panel" aria-labelledby="reasons">
         <h2 id="reasons">By reason</h2>
-        <ReasonGroups environment={environment} destination={destination} waiting={waiting} query={route.query} />
+        <ReasonGroups environment={environment} destination={destination} waiting={waiting ?? 0} query={route.query} />
       </section>
       <Filters route={route} />
       {result === undefined ? null : <ResultNote result={result} />}
@@ -58,7 +57,7 @@ export function DeadLettersView({ route }: { readonly route: Route }): JSX.Eleme
 
 function Filters({ route }: { readonly route: Route }): JSX.Element {
   const { query } = route;
-  const set = (name: string) => (value: string) => replaceUrl(withQuery(route, { [name]: value }));
+  const set = (name: string) => (value: string) => setFilters({ [name]: value });
   const isFiltered = Object.keys(query).some((name) => name !== "inspect");
   return (
     <div class="filters" role="search" aria-label="Filter dead letters">
@@ -98,8 +97,7 @@ function List({ route, list, onResult }: ListProps): JSX.Element {
   const [intent, setIntent] = useState<Intent>();
   const { rows, isAll, error, isLoading } = list;
   const inspected = route.query["inspect"];
-  const inspect = (id: number | undefined): void =>
-    replaceUrl(withQuery(route, { inspect: id === undefined ? "" : String(id) }));
+  const inspect = (id: number | undefined): void => setFilters({ inspect: id === undefined ? "" : String(id) });
   const toggle = (id: number): void => {
     const next = new Set(selected);
     if (!next.delete(id) && next.size < SELECTED_MAX) next.add(id);
@@ -115,6 +113,7 @@ function List({ route, list, onResult }: ListProps): JSX.Element {
         <Toolbar route={route} selected={selected} onIntent={setIntent} onClear={() => setSelected(new Set())} />
       </div>
       {error === undefined ? null : <Failure message={error} onRetry={list.again} />}
+      {list.isOld ? <Old onLoad={list.again} /> : null}
       {rows.length === 0 && isLoading ? <Loading what="dead letters" /> : null}
       {rows.length === 0 && !isLoading && error === undefined ? (
         <Empty title="No dead letter matches." />
@@ -160,6 +159,17 @@ function List({ route, list, onResult }: ListProps): JSX.Element {
         />
       )}
     </section>
+  );
+}
+
+function Old({ onLoad }: { readonly onLoad: () => void }): JSX.Element {
+  return (
+    <div class="note" role="status">
+      <p>Dead letters came or went since this list was loaded.</p>
+      <button type="button" onClick={onLoad}>
+        Load again
+      </button>
+    </div>
   );
 }
 

@@ -6,10 +6,9 @@ import { session } from "../api/session.ts";
 import type { OverviewDestination } from "../api/types.ts";
 import { useStore } from "../browser/store.ts";
 import { counted } from "../format/numbers.ts";
-import { duration } from "../format/times.ts";
 import { announce } from "../ui/announcer.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { Choice, Field } from "../ui/fields.tsx";
+import { Rotate } from "./rotate.tsx";
 
 export interface LaneActionsProps {
   readonly environment: string;
@@ -54,7 +53,7 @@ export function LaneActions(props: LaneActionsProps): JSX.Element {
         Rotate the key
       </button>
       {open === undefined ? null : open === "rotate" ? (
-        <Rotate {...props} onClose={close} />
+        <RotateDestination {...props} onClose={close} />
       ) : (
         <Steer {...props} action={open} onClose={close} />
       )}
@@ -107,39 +106,21 @@ function Steer({ environment, found, action, onClose }: SteerProps): JSX.Element
   );
 }
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const GRACES = [0, 10 * MINUTE, HOUR, 24 * HOUR] as const;
-
-function Rotate({ environment, found, onClose }: LaneActionsProps & { readonly onClose: () => void }): JSX.Element {
-  const [key, setKey] = useState("");
-  const [grace, setGrace] = useState(String(HOUR));
-  const graceMs = Number(grace);
+function RotateDestination({
+  environment,
+  found,
+  onClose,
+}: LaneActionsProps & { readonly onClose: () => void }): JSX.Element {
+  const { name, vendor } = found;
   return (
-    <Dialog
-      title={`Rotate the key: ${found.name}`}
-      action="Rotate the key"
-      isReady={key !== ""}
+    <Rotate
+      name={name}
+      text="The new key is used from the next request on. It holds, over restarts too, until the configuration has it: put it there as well."
+      grace="The key before it stays valid for"
+      hasKinds={vendor === "launchdarkly"}
+      done={`${name} uses the new key.`}
+      rotate={(body) => call("rotateDestinationKey", { params: { environment, destination: name }, body })}
       onClose={onClose}
-      onConfirm={async () => {
-        await call("rotateDestinationKey", {
-          params: { environment, destination: found.name },
-          body: { key, graceMs },
-        });
-        announce(`${found.name} uses the new key.`);
-      }}
-    >
-      <p>
-        The new key is used from the next request on. It holds, over restarts too, until the configuration has it: put
-        it there as well.
-      </p>
-      <Field label="New key" type="password" autoComplete="new-password" value={key} onChange={setKey} isRequired />
-      <Choice
-        label="The key before it stays valid for"
-        value={grace}
-        options={GRACES.map((ms) => [String(ms), ms === 0 ? "no time" : duration(ms)] as const)}
-        onChange={setGrace}
-      />
-    </Dialog>
+    />
   );
 }

@@ -7,8 +7,7 @@ import { every } from "../browser/clock.ts";
 import { shortRate } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
 import { type Hour, hourOf } from "../model/history.ts";
-import { replaceUrl, useRoute } from "../router/navigation.tsx";
-import { withQuery } from "../router/route.ts";
+import { setFilters, useRoute } from "../router/navigation.tsx";
 import { Chart } from "../ui/chart.tsx";
 import { Choice, FilterField } from "../ui/fields.tsx";
 import { Empty, Failure, Loading } from "../ui/notes.tsx";
@@ -42,14 +41,14 @@ export function LastHour({ environment, destinations, isOpen }: LastHourProps): 
           type="search"
           placeholder="all"
           value={chart}
-          onChange={(next) => replaceUrl(withQuery(route, { chart: next }))}
+          onChange={(next) => setFilters({ chart: next })}
         />
       ) : (
         <Choice
           label="Delivered, failed attempts and latency of"
           value={chosen}
           options={[["", "all destinations"], ...destinations.map((name) => [name, name] as const)]}
-          onChange={(next) => replaceUrl(withQuery(route, { chart: next }))}
+          onChange={(next) => setFilters({ chart: next })}
         />
       )}
       {isShown ? <Charts environment={environment} destination={chosen} any={destinations[0] ?? ""} /> : null}

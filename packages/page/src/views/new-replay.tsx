@@ -6,8 +6,8 @@ import { live } from "../api/live.ts";
 import { useStore } from "../browser/store.ts";
 import { counted } from "../format/numbers.ts";
 import { replayBody } from "../model/replay.ts";
-import { replaceUrl } from "../router/navigation.tsx";
-import { type Params, type Route, withQuery } from "../router/route.ts";
+import { setFilters } from "../router/navigation.tsx";
+import { type Params, type Route } from "../router/route.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Choice, FilterField, TimeField } from "../ui/fields.tsx";
 import { Done, Failure } from "../ui/notes.tsx";
@@ -18,7 +18,7 @@ export function NewReplay({ route }: { readonly route: Route }): JSX.Element {
   const environment = query["environment"] ?? environments[0]?.name ?? "";
   const { destinations = [], sources = [] } = environments.find(({ name }) => name === environment) ?? {};
   const destination = query["destination"] ?? destinations[0]?.name ?? "";
-  const set = (name: string) => (value: string) => replaceUrl(withQuery(route, { [name]: value }));
+  const set = (name: string) => (value: string) => setFilters({ [name]: value });
   const given: Params = { ...query, destination };
   return (
     <section class="panel" aria-labelledby="new">
@@ -28,7 +28,7 @@ export function NewReplay({ route }: { readonly route: Route }): JSX.Element {
           label="Environment"
           value={environment}
           options={environments.map(({ name }) => [name, name] as const)}
-          onChange={(next) => replaceUrl(withQuery(route, { environment: next, destination: "", source: "" }))}
+          onChange={(next) => setFilters({ environment: next, destination: "", source: "" })}
         />
         <Choice
           label="To destination"

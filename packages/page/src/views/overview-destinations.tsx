@@ -5,8 +5,8 @@ import type { OverviewDestination } from "../api/types.ts";
 import { useNow } from "../browser/ticks.ts";
 import { counted, fullCount } from "../format/numbers.ts";
 import { flowWidth, orderedDestinations, shownMode } from "../model/lanes.ts";
-import { Link, replaceUrl, useRoute } from "../router/navigation.tsx";
-import { hrefOf, withQuery } from "../router/route.ts";
+import { Link, setFilters, useRoute } from "../router/navigation.tsx";
+import { hrefOf } from "../router/route.ts";
 import { Badge } from "../ui/badges.tsx";
 import { FilterField } from "../ui/fields.tsx";
 import { LedgerBar } from "../ui/ledger-bar.tsx";
@@ -42,7 +42,7 @@ export function Destinations({ environment, destinations }: DestinationsProps): 
             label="Name or vendor"
             type="search"
             value={q}
-            onChange={(next) => replaceUrl(withQuery(route, { q: next, show: "" }))}
+            onChange={(next) => setFilters({ q: next, show: "" })}
           />
         )}
       </div>
@@ -56,7 +56,7 @@ export function Destinations({ environment, destinations }: DestinationsProps): 
         ))}
       </ul>
       {ordered.length <= limit ? null : (
-        <button type="button" onClick={() => replaceUrl(withQuery(route, { show: String(limit + PAGE) }))}>
+        <button type="button" onClick={() => setFilters({ show: String(limit + PAGE) })}>
           Show {Math.min(PAGE, ordered.length - limit)} more of {fullCount(ordered.length - limit)}
         </button>
       )}

@@ -1,6 +1,10 @@
 /** The sources of an environment: what comes in, and what is refused. */
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { call } from "../api/call.ts";
+import { session } from "../api/session.ts";
 import type { OverviewSource } from "../api/types.ts";
+import { useStore } from "../browser/store.ts";
 import { fullCount } from "../format/numbers.ts";
 import { flowWidth, totalRefused } from "../model/lanes.ts";
 import { Link } from "../router/navigation.tsx";
@@ -8,6 +12,7 @@ import { hrefOf } from "../router/route.ts";
 import { Glyph } from "../ui/glyph.tsx";
 import { Empty } from "../ui/notes.tsx";
 import { Age, Count, Rate } from "../ui/values.tsx";
+import { Rotate } from "./rotate.tsx";
 
 const SHOWN_MAX = 100;
 
@@ -72,7 +77,32 @@ function Source({ environment, source }: SourceProps): JSX.Element {
       </p>
       <Refused name="events" byReason={source.refusedByReason} />
       <Refused name="requests" byReason={source.refusedRequestsByReason} />
+      <RotateSource environment={environment} source={source} />
     </li>
+  );
+}
+
+function RotateSource({ environment, source: { name, protocol } }: SourceProps): JSX.Element | null {
+  const [isOpen, setIsOpen] = useState(false);
+  const state = useStore(session);
+  if (state.is !== "known" || state.session.role !== "full") return null;
+  return (
+    <>
+      <button type="button" class="small" aria-label={`Rotate the key of ${name}`} onClick={() => setIsOpen(true)}>
+        Rotate the key
+      </button>
+      {isOpen ? (
+        <Rotate
+          name={name}
+          text="Events with the new key are taken at once. It holds, over restarts too, until the configuration has it: put it there as well."
+          grace="The keys before it stay valid for"
+          hasKinds={protocol === "launchdarkly"}
+          done={`${name} takes the new key.`}
+          rotate={(body) => call("rotateSourceKey", { params: { environment, source: name }, body })}
+          onClose={() => setIsOpen(false)}
+        />
+      ) : null}
+    </>
   );
 }
 

@@ -4,8 +4,7 @@ import { live } from "../api/live.ts";
 import type { Overview, OverviewEnvironment } from "../api/types.ts";
 import { useStore } from "../browser/store.ts";
 import { isFresh } from "../model/lanes.ts";
-import { replaceUrl, useRoute } from "../router/navigation.tsx";
-import { withQuery } from "../router/route.ts";
+import { setFilters, useRoute } from "../router/navigation.tsx";
 import { Choice } from "../ui/fields.tsx";
 import { Loading } from "../ui/notes.tsx";
 import { Age } from "../ui/values.tsx";
@@ -42,7 +41,7 @@ function Shown({ overview }: { readonly overview: Overview }): JSX.Element {
           label="Environment"
           value={environment}
           options={[["", "All"], ...environments.map(({ name }) => [name, name] as const)]}
-          onChange={(next) => replaceUrl(withQuery(route, { environment: next, show: "" }))}
+          onChange={(next) => setFilters({ environment: next, show: "" })}
         />
       )}
       {isFresh(overview) ? <FirstRun overview={overview} /> : null}

@@ -13,8 +13,8 @@ import { headOf } from "../model/event-head.ts";
 import { tailQuery } from "../model/filters.ts";
 import { intakeOf } from "../model/intake.ts";
 import { createTailBuffer, type TailRow } from "../model/tail-buffer.ts";
-import { Link, replaceUrl } from "../router/navigation.tsx";
-import { hrefOf, type Params, type Route, withQuery } from "../router/route.ts";
+import { Link, setFilters } from "../router/navigation.tsx";
+import { hrefOf, type Params, type Route } from "../router/route.ts";
 import { Code, CopyButton } from "../ui/copy.tsx";
 import { Choice, FilterField } from "../ui/fields.tsx";
 import { Empty } from "../ui/notes.tsx";
@@ -45,7 +45,7 @@ export function TailView({ route }: { readonly route: Route }): JSX.Element {
   const intake = intakeOf(config.value, location);
   const query = { ...tailQuery(route.query), environment };
   const watched = useTail(query, isHeld || environment === "");
-  const set = (name: string) => (value: string) => replaceUrl(withQuery(route, { [name]: value }));
+  const set = (name: string) => (value: string) => setFilters({ [name]: value });
   return (
     <>
       <Title text="Live tail" />
@@ -54,7 +54,7 @@ export function TailView({ route }: { readonly route: Route }): JSX.Element {
           label="Environment"
           value={environment}
           options={environments.map(({ name }) => [name, name] as const)}
-          onChange={(next) => replaceUrl(withQuery(route, { environment: next, source: "" }))}
+          onChange={(next) => setFilters({ environment: next, source: "" })}
         />
         <Choice
           label="Source"

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { call, messageOf } from "../api/call.ts";
 import { noteFailure } from "../api/session.ts";
 import type { DeadLetterView } from "../api/types.ts";
+import { useAtMost } from "../browser/use-at-most.ts";
 import { headOf } from "../model/event-head.ts";
 import type { Params } from "../router/route.ts";
 
@@ -26,6 +27,8 @@ export interface DeadLetterList {
   readonly more: () => void;
   /** Begins anew. */
   readonly again: () => void;
+  /** Some came or went since, and the list is too long to be loaded again without being asked. */
+  readonly isOld: boolean;
 }
 
 interface Place {
@@ -40,13 +43,21 @@ interface Loaded {
   readonly error: string | undefined;
 }
 
+/** A lane may refuse a thousand events a second. */
+const REFRESH_MS = 2_000;
 /** Some hundred kilobytes of JSON at a time. */
 const PAGE = 500;
 const NOTHING: Loaded = { rows: [], next: undefined, isLoading: true, error: undefined };
 
-export function useDeadLetters({ environment, destination }: Place, filter: Params): DeadLetterList {
+/** `waiting` is how many there are now, as the overview has it: the list follows it. */
+export function useDeadLetters(
+  { environment, destination }: Place,
+  filter: Params,
+  waiting: number | undefined,
+): DeadLetterList {
   const [loaded, setLoaded] = useState<Loaded>(NOTHING);
   const [turn, setTurn] = useState(0);
+  const [isOld, setIsOld] = useState(false);
   const key = JSON.stringify([environment, destination, filter, turn]);
   const controller = useRef(new AbortController());
   const isBusy = useRef(false);
@@ -59,7 +70,12 @@ export function useDeadLetters({ environment, destination }: Place, filter: Para
         .then(
           ({ deadLetters, next }) => {
             const added = deadLetters.map(summaryOf);
-            setLoaded(({ rows }) => ({ rows: [...rows, ...added], next, isLoading: false, error: undefined }));
+            setLoaded(({ rows }) => ({
+              rows: after === undefined ? added : [...rows, ...added],
+              next,
+              isLoading: false,
+              error: undefined,
+            }));
           },
           (error: unknown) => {
             if (signal.aborted) return;
@@ -76,9 +92,19 @@ export function useDeadLetters({ environment, destination }: Place, filter: Para
   useEffect(() => {
     controller.current = new AbortController();
     setLoaded(NOTHING);
+    setIsOld(false);
     load(undefined);
     return () => controller.current.abort();
   }, [load]);
+  const known = useRef<number | undefined>(undefined);
+  const atMost = useAtMost(waiting, REFRESH_MS);
+  useEffect(() => {
+    const before = known.current;
+    known.current = atMost;
+    if (before === undefined || atMost === before) return;
+    if (loaded.rows.length > PAGE || isBusy.current) setIsOld(true);
+    else load(undefined);
+  }, [atMost]);
   const more = useCallback(() => {
     if (loaded.next !== undefined && !isBusy.current && loaded.error === undefined) load(loaded.next);
   }, [load, loaded]);
@@ -90,6 +116,7 @@ export function useDeadLetters({ environment, destination }: Place, filter: Para
     error: loaded.error,
     more,
     again,
+    isOld,
   };
 }
 

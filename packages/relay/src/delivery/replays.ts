@@ -34,7 +34,7 @@ import type { ReplayView, TraceDestination, TraceReplay } from "../admin/views.t
 import { chosenPieces } from "./chosen-events.ts";
 import { chosenDeadLetters } from "./dead-letter-choice.ts";
 import type { Destination } from "./destination.ts";
-import { abandoned, parseReplay, type ReplayChoice, type StoredReplay } from "./stored-replay.ts";
+import { abandoned, pacedLimits, parseReplay, type ReplayChoice, type StoredReplay } from "./stored-replay.ts";
 
 interface Range {
   readonly from: Position;
@@ -195,7 +195,11 @@ export class Replays {
       const destination = this.#options.destination(store.value.destination);
       if (destination === undefined) lane.pause(NO_DESTINATION);
       else {
-        lane.reconfigure({ sender: this.#senderFor(store.value), limits: destination.limits, trigger: TRIGGER });
+        lane.reconfigure({
+          sender: this.#senderFor(store.value),
+          limits: pacedLimits(destination.limits, store.value.eventsPerSecond),
+          trigger: TRIGGER,
+        });
         lane.resume();
       }
     }
@@ -309,7 +313,7 @@ export class Replays {
       },
     });
     const destination = this.#options.destination(value.destination);
-    const limits = destination?.limits ?? { maxEvents: 1, maxBytes: 1 };
+    const limits = pacedLimits(destination?.limits ?? { maxEvents: 1, maxBytes: 1 }, value.eventsPerSecond);
     const lane = new OperatedLane({
       name: `${environment}/${value.destination}/replay-${id}`,
       store,

@@ -1,4 +1,5 @@
 /** What is in a replay's state file, and what is believed of it. */
+import type { BatchLimits } from "@waybill/core";
 import { isCount, isDropped, isFateTail, isObject, type ReplayState } from "@waybill/log";
 import type { LogChoice } from "./chosen-events.ts";
 import type { DeadLetterChoice } from "./dead-letter-choice.ts";
@@ -97,4 +98,10 @@ function isNumberIfGiven(value: unknown): boolean {
 
 function isTextIfGiven(value: unknown): boolean {
   return value === undefined || typeof value === "string";
+}
+
+/** With a rate a batch has at most the events of a second: a larger one would be a burst. */
+export function pacedLimits(limits: BatchLimits, eventsPerSecond: number | undefined): BatchLimits {
+  if (eventsPerSecond === undefined) return limits;
+  return { ...limits, maxEvents: Math.min(limits.maxEvents, Math.max(1, Math.floor(eventsPerSecond))) };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { abandoned, parseReplay } from "../../src/delivery/stored-replay.ts";
+import { abandoned, pacedLimits, parseReplay } from "../../src/delivery/stored-replay.ts";
 
 const STORED = { ...abandoned("r", 5), choice: { deadLetters: { reason: "x", deadLetterIds: [1, 2] } } };
 
@@ -10,4 +10,14 @@ test("a replay of dead letters is read as it was written", () => {
 test("a replay that an earlier version stored still sends the dead letters it named, and no others", () => {
   const stored = { ...STORED, choice: { deadLetters: { reason: "x", letters: [1, 2] } } };
   expect(parseReplay(stored, "r")).toEqual(STORED);
+});
+
+test.each([
+  [undefined, 500],
+  [5, 5],
+  [0.2, 1],
+  [10_000, 500],
+])("a replay of %s events a second has at most %s in a request", (eventsPerSecond, maxEvents) => {
+  const limits = { maxEvents: 500, maxBytes: 500_000 };
+  expect(pacedLimits(limits, eventsPerSecond)).toEqual({ maxEvents, maxBytes: 500_000 });
 });
