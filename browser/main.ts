@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { FLOWS } from "./flows/index.ts";
 import { findChromium, launch } from "./lib/chromium.ts";
 import { beyond, figuresLine, gzipBytesOfPage, newFigures } from "./lib/figures.ts";
+import type { Flow } from "./lib/flow.ts";
 import { takeScreenshots } from "./lib/screenshots.ts";
 import { type Ran, runFlow } from "./lib/stage.ts";
 import { startWorld } from "./lib/world.ts";
@@ -56,11 +57,13 @@ async function main(): Promise<number> {
     const figures = newFigures();
     const startedAt = performance.now();
     const ran: Ran[] = [];
-    for (const flow of chosen) {
+    const run = async (flow: Flow): Promise<void> => {
       const one = await runFlow(flow, { browser, world, figures, pictures: values.pictures });
       ran.push(one);
       write(lineOf(one), 0);
-    }
+    };
+    await Promise.all(chosen.filter(({ mayRunBeside }) => mayRunBeside === true).map(run));
+    for (const flow of chosen) if (flow.mayRunBeside !== true) await run(flow);
     const passed = ran.filter(({ fault }) => fault === undefined).length;
     const gzipBytes = gzipBytesOfPage();
     const line = { ...figures, flows: ran.length, passed, gzipBytes };

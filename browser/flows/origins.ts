@@ -36,7 +36,7 @@ async function otherOrigin({ world: { relay }, open, after }: Stage): Promise<vo
     answers.every((answer) => answer === "failed" || answer === "opaque 0"),
     `another site reads ${answers.join(", ")}`,
   );
-  // Sent as a page that is left sends its last words: no question is asked beforehand.
+  // A simple request: no browser asks the relay beforehand whether it may be sent.
   await page.evaluate((pause) => navigator.sendBeacon(pause), `${relay.adminUrl}/v1/lanes/production/analytics/pause`);
   await page.waitForTimeout(POSTED_MS);
   check((await laneOf(relay, "analytics")).mode !== "paused", "another site has paused a lane");

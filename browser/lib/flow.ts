@@ -46,5 +46,7 @@ export interface Stage {
 
 export interface Flow {
   readonly name: string;
+  /** Measures nothing and changes nothing: such flows run at once. Default: false. */
+  readonly mayRunBeside?: boolean;
   readonly run: (stage: Stage) => Promise<void>;
 }

@@ -1,7 +1,7 @@
 /** The pictures of docs/guide/page.md. */
 import { mkdirSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { Browser } from "playwright-core";
+import type { Browser, Page, PageScreenshotOptions } from "playwright-core";
 import { sleep } from "./check.ts";
 import { newFigures } from "./figures.ts";
 import type { Theme } from "./flow.ts";
@@ -14,6 +14,7 @@ const FOLDER = fileURLToPath(new URL("../../../docs/guide/images/", import.meta.
 /** So that the charts of the last hour have something to show. */
 const WARM_UP_MS = 90_000;
 const SHORT_WARM_UP_MS = 25_000;
+const HEIGHT_MAX_PX = 1_400;
 const SETTLE_MS = 1_500;
 
 interface ScreenshotOptions {
@@ -46,10 +47,21 @@ export async function takeScreenshots(options: ScreenshotOptions): Promise<strin
 }
 
 function picturesOf({ name }: View, isEach: boolean): readonly Picture[] {
+  if (!isEach && name === "overview")
+    return [
+      { name, theme: "light", width: 1440 },
+      { name: "overview-narrow", theme: "dark", width: 360 },
+    ];
   if (!isEach) return [{ name, theme: "light", width: 1440 }];
   return (["light", "dark"] as const).flatMap((theme) =>
     [360, 1440].map((width) => ({ name: `${name}-${width}-${theme}`, theme, width })),
   );
+}
+
+/** The whole view, or its beginning where it is long. */
+async function clipOf(page: Page, { width }: Picture): Promise<PageScreenshotOptions> {
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  return { fullPage: true, clip: { x: 0, y: 0, width, height: Math.min(height, HEIGHT_MAX_PX) } };
 }
 
 async function take(options: {
@@ -66,7 +78,7 @@ async function take(options: {
       run: async (stage) => {
         const page = await view.open(stage, { theme: picture.theme, width: picture.width });
         await sleep(SETTLE_MS);
-        await page.screenshot({ path, fullPage: view.isModal !== true });
+        await page.screenshot({ path, ...(view.isModal === true ? {} : await clipOf(page, picture)) });
       },
     },
     { browser, world, figures: newFigures() },
