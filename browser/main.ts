@@ -7,7 +7,7 @@
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { FLOWS } from "./flows/index.ts";
-import { findChromium, launch } from "./lib/chromium.ts";
+import { startChromium } from "./lib/chromium.ts";
 import { beyond, figuresLine, gzipBytesOfPage, newFigures } from "./lib/figures.ts";
 import type { Flow } from "./lib/flow.ts";
 import { takeScreenshots } from "./lib/screenshots.ts";
@@ -44,13 +44,13 @@ async function main(): Promise<number> {
   const chosen = FLOWS.filter(({ name }) => name.includes(values.only));
   if (chosen.length === 0) return write(`no flow has ${values.only} in its name; see --list\n`, 2);
   if (values.list) return write(chosen.map(({ name }) => `${name}\n`).join(""), 0);
-  const chromium = findChromium((line) => void write(`${line}\n`, 0));
+  const chromium = await startChromium((line) => void write(`${line}\n`, 0));
   if ("missing" in chromium) {
     const line = values["json-line"] ? `${JSON.stringify({ skipped: chromium.missing })}\n` : "";
     return write(`skipped: ${chromium.missing}\n${line}`, 0);
   }
+  const { browser } = chromium;
   const world = await startWorld();
-  const browser = await launch(chromium.path);
   if (values.pictures !== undefined) mkdirSync(values.pictures, { recursive: true });
   try {
     if (values.screenshots) return write(await takeScreenshots({ browser, world, pictures: values.pictures }), 0);

@@ -33,6 +33,7 @@ async function asSent({ world: { relay }, open }: Stage): Promise<void> {
   const page = await open({ at: `/e/production/${/(\d+)(?:\+\d+)?$/.exec(receipt)?.[1]}` });
   await page.getByRole("button", { name: /^As product gets it/ }).click();
   const text = await page.getByRole("region", { name: "The event as product gets it" }).innerText();
+  check(page.url().endsWith("?as=product"), `the choice is not in the URL: ${page.url()}`);
   check(text.includes("distinct_id") && !text.includes("any-key"), "it is not as the vendor gets it, or has the key");
   await page.getByRole("button", { name: "As stored" }).click();
   await page

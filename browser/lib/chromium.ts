@@ -9,13 +9,17 @@ const APT_GET = "/usr/bin/apt-get";
 const PATHS = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium", "/usr/bin/google-chrome"];
 /** A mirror that does not answer must not hold the check up. */
 const INSTALL_MAX_MS = 300_000;
-/** A shared memory of 64 MB, as containers have it, is too small for a tab. */
-const ARGS = ["--disable-dev-shm-usage"];
+/**
+ * A shared memory of 64 MB, as containers have it, is too small for a tab. Names that end in
+ * `.example` lead to this machine, so that a page can have another host.
+ */
+const ARGS = ["--disable-dev-shm-usage", "--host-resolver-rules=MAP *.example 127.0.0.1"];
 
-export type Found = { readonly path: string } | { readonly missing: string };
+type Found = { readonly path: string } | { readonly missing: string };
+export type Started = { readonly browser: Browser } | { readonly missing: string };
 
 /** `tell` gets a line before anything is fetched. */
-export function findChromium(tell: (line: string) => void): Found {
+function findChromium(tell: (line: string) => void): Found {
   const named = process.env["WAYBILL_CHROMIUM"];
   if (named !== undefined)
     return existsSync(named) ? { path: named } : { missing: `WAYBILL_CHROMIUM names ${named}, which is not there` };
@@ -56,7 +60,14 @@ function run(program: string, args: readonly string[]): boolean {
   }
 }
 
-/** Names that end in `.example` lead to this machine, so that a page can have another host. */
-export async function launch(executablePath: string): Promise<Browser> {
-  return chromium.launch({ executablePath, args: [...ARGS, "--host-resolver-rules=MAP *.example 127.0.0.1"] });
+/** Why there is none, where that is so: not there, not to be had, or not able to start here. */
+export async function startChromium(tell: (line: string) => void): Promise<Started> {
+  const chosen = findChromium(tell);
+  if ("missing" in chosen) return chosen;
+  try {
+    return { browser: await chromium.launch({ executablePath: chosen.path, args: ARGS }) };
+  } catch (error) {
+    const [why = ""] = String(error).split("\n");
+    return { missing: `${chosen.path} does not start: ${why}` };
+  }
 }

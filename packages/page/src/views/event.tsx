@@ -1,13 +1,12 @@
 /** The story of one event: received, each attempt it was in, its fate, and its JSON. */
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
 import { call } from "../api/call.ts";
 import type { StoredEvent, TraceDestination, TracedEvent } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { fullCount } from "../format/numbers.ts";
 import { headOf, pretty } from "../model/event-head.ts";
 import { type StoryEntry, storyOf } from "../model/story.ts";
-import { Link } from "../router/navigation.tsx";
+import { Link, setFilters, useRoute } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
 import { Badge } from "../ui/badges.tsx";
 import { Code } from "../ui/copy.tsx";
@@ -138,17 +137,17 @@ function Fate({ environment, destination }: FateProps): JSX.Element {
 }
 
 function Texts({ detail }: { readonly detail: StoredEvent }): JSX.Element {
-  const [shown, setShown] = useState("");
+  const { as: shown = "" } = useRoute().query;
   const sent = detail.destinations.find(({ name }) => name === shown);
   return (
     <section class="panel" aria-labelledby="json">
       <h2 id="json">Its JSON</h2>
       <div class="tabs" role="group" aria-label="Which JSON">
-        <button type="button" aria-pressed={sent === undefined} onClick={() => setShown("")}>
+        <button type="button" aria-pressed={sent === undefined} onClick={() => setFilters({ as: "" })}>
           As stored
         </button>
         {detail.destinations.map(({ name, vendor }) => (
-          <button key={name} type="button" aria-pressed={shown === name} onClick={() => setShown(name)}>
+          <button key={name} type="button" aria-pressed={shown === name} onClick={() => setFilters({ as: name })}>
             As {name} gets it <span class="muted">{vendor}</span>
           </button>
         ))}

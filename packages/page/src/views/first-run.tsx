@@ -8,7 +8,7 @@ import { useAnswer } from "../api/use-answer.ts";
 import { useStore } from "../browser/store.ts";
 import { intakeOf } from "../model/intake.ts";
 import { PROTOCOLS, snippetsOf } from "../model/snippets.ts";
-import { Link } from "../router/navigation.tsx";
+import { Link, setFilters, useRoute } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
 import { Code } from "../ui/copy.tsx";
 import { Choice } from "../ui/fields.tsx";
@@ -43,7 +43,7 @@ export function FirstRun({ overview }: { readonly overview: Overview }): JSX.Ele
 
 function HowTo({ overview }: { readonly overview: Overview }): JSX.Element {
   const config = useAnswer("config", (signal) => call("showConfig", { signal }));
-  const [shown, setShown] = useState("");
+  const { to: shown = "" } = useRoute().query;
   const sources = overview.environments.flatMap(({ name: environment, sources: all }) =>
     all.map(({ name, protocol }) => ({ id: `${environment}/${name}`, name, protocol, isThere: true })),
   );
@@ -72,7 +72,7 @@ function HowTo({ overview }: { readonly overview: Overview }): JSX.Element {
         label="Source"
         value={chosen.id}
         options={all.map(({ id, protocol, isThere }) => [id, isThere ? `${id}: ${protocol}` : `none yet: ${protocol}`])}
-        onChange={setShown}
+        onChange={(to) => setFilters({ to })}
       />
       <Snippets key={chosen.id} protocol={chosen.protocol} source={chosen.name} intake={intake} />
       {chosen.isThere ? (

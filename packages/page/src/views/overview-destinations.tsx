@@ -107,6 +107,7 @@ function Card({ environment, destination }: DestinationProps): JSX.Element {
 export function DestinationStats({ environment, destination }: DestinationProps): JSX.Element {
   const { name, waitingEvents, waitingBytes, oldestAt, inFlight, inFlightLimit, deadLetters, lossAt } = destination;
   const now = useNow();
+  const isUnread = oldestAt === null && waitingEvents > 0;
   return (
     <dl class="stats">
       <Stat name="Out">
@@ -115,7 +116,9 @@ export function DestinationStats({ environment, destination }: DestinationProps)
       <Stat name="Waiting" more={<Bytes value={waitingBytes} />}>
         <Count value={waitingEvents} />
       </Stat>
-      <Stat name="Oldest">{oldestAt === null ? "–" : <Age at={oldestAt} />}</Stat>
+      <Stat name="Oldest" title={isUnread ? "A lane that was paused has not read its first event yet." : ""}>
+        {oldestAt === null ? isUnread ? "not read yet" : "–" : <Age at={oldestAt} />}
+      </Stat>
       <Stat name="In flight" title={destination.limitReason}>
         <span
           class="number"
