@@ -13,7 +13,8 @@ const DEAD_LETTERS = 100_000;
 const BATCH = 1_000;
 const SECOND_MS = 1_000;
 const TASK_MAX_MS = 100;
-const LOADED_MAX_MS = 60_000;
+/** Not a figure: on a machine that does other work all of it takes minutes. */
+const LOADED_MAX_MS = 240_000;
 const WATCHED_MS = 3_000;
 const SCROLL_MS = 150;
 const NAMES = ["Order Completed", "Product Added", "Product Viewed"];
@@ -73,16 +74,11 @@ async function deadLetters({ open, after, note }: Stage): Promise<void> {
   await until(isRefused, LOADED_MAX_MS, "the vendor did not refuse all of them");
   const refusedAt = performance.now();
   const page = await open({ relay });
-  let loaded = 0;
   const longest = await longestTask(page, async () => {
     await page.goto("/dead/production/reports");
     await title(page, "Dead letters of reports");
     await page.getByRole("checkbox").first().waitFor();
-    await until(
-      async () => (loaded = await scrolledToEnd(page)) >= DEAD_LETTERS,
-      LOADED_MAX_MS,
-      `${loaded} are listed`,
-    );
+    await until(async () => (await scrolledToEnd(page)) >= DEAD_LETTERS, LOADED_MAX_MS, "not all of them are listed");
     for (const share of SCROLLED) {
       await scrollTo(page, share);
       await page.waitForTimeout(SCROLL_MS);
