@@ -8,8 +8,9 @@
  *   Browsers set both, pages cannot.
  * - A body must be JSON by its content type, which no HTML form and no simple request of a page can
  *   send.
- * - The token, where one is configured, is compared in constant time. The cookie of a session does
- *   as well; a browser sends that by itself, so what changes something needs our own `Origin` too.
+ * - The token, where one is configured, is compared in constant time, and wrong ones are limited
+ *   (tries.ts). The cookie of a session does as well; a browser sends that by itself, so what
+ *   changes something needs our own `Origin` too.
  * - The read-only token reads, and changes nothing.
  *
  * The page's files hold no data: a link to them may be on any site, so a navigation of a browser
@@ -22,7 +23,9 @@ import type { IncomingMessage } from "node:http";
 import { isIP, isIPv6 } from "node:net";
 import { type Answer, problem } from "../intake/answers.ts";
 import { quoted } from "./refusal.ts";
-import { hasSessionCookie, type Role, roleOfToken, type Sessions, type Tokens } from "./sessions.ts";
+import { hasSessionCookie, type Sessions } from "./sessions.ts";
+import type { Role, Tokens } from "./tokens.ts";
+import type { TokenTries } from "./tries.ts";
 
 export interface GuardOptions extends Tokens {
   /**
@@ -35,6 +38,7 @@ export interface GuardOptions extends Tokens {
 /** With those who are signed in. */
 export interface Guard extends GuardOptions {
   readonly sessions: Sessions;
+  readonly tries: TokenTries;
 }
 
 /** What a route is answered for. */
@@ -61,7 +65,10 @@ export function refusalOf(request: IncomingMessage, access: Access, guard: Guard
   }
   if (access === "page") return undefined;
   if (access !== "open") {
+    // Before this try is counted.
+    const waitMs = hasBearer(request) ? guard.tries.waitMs(request) : 0;
     const role = roleOf(request, guard);
+    if (role === undefined && waitMs > 0) return tooManyTries(waitMs);
     if (role === undefined)
       return problem(401, "unauthorized", "The admin token is missing or wrong.", { "www-authenticate": "Bearer" });
     if (role === "readOnly" && changes(request))
@@ -77,12 +84,22 @@ export function isTrusted(request: IncomingMessage, guard: Guard): boolean {
   return foreignTo(request, guard.hosts) === undefined && roleOf(request, guard) !== undefined;
 }
 
+const SECOND_MS = 1_000;
+
+export function tooManyTries(waitMs: number): Answer {
+  const headers = { "retry-after": String(Math.ceil(waitMs / SECOND_MS)) };
+  const message = "Too many wrong tokens came from this address; wait a minute.";
+  return problem(429, "too_many_attempts", message, headers);
+}
+
 /** What a request may do: by its token, or else by its session. */
 export function roleOf(request: IncomingMessage, guard: Guard): Role | undefined {
   if (guard.token === undefined) return "full";
   const { authorization } = request.headers;
   if (authorization !== undefined)
-    return authorization.startsWith(BEARER) ? roleOfToken(authorization.slice(BEARER.length), guard) : undefined;
+    return authorization.startsWith(BEARER)
+      ? guard.tries.roleOf(request, authorization.slice(BEARER.length), guard)
+      : undefined;
   return guard.sessions.roleOf(request, guard);
 }
 

@@ -22,6 +22,7 @@ import { ADMIN_ROUTES, type Operation } from "./routes/table.ts";
 import { Sessions } from "./sessions.ts";
 import { StaticFiles, wantsPage } from "./static-files.ts";
 import { LIVE_VIEWS, SCANS, Slots, Streams } from "./streams.ts";
+import { TokenTries } from "./tries.ts";
 import { bodyOf, checkedBody, checkedParams, checkedQuery } from "./validation.ts";
 import type { AdminView } from "./view.ts";
 
@@ -74,7 +75,8 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   const connections = new Connections(server);
   const sessions = new Sessions(view.clock);
   const files = new StaticFiles(options.pageDirectory);
-  const guard = (): Guard => ({ ...view.guard(), sessions });
+  const tries = new TokenTries(view.clock);
+  const guard = (): Guard => ({ ...view.guard(), sessions, tries });
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const found = find(router, request);
     const isPage = found.served === undefined && wantsPage(request);

@@ -6,17 +6,10 @@
  * A browser sends a cookie of a host to every port of that host, so the value alone proves nothing
  * about where a request comes from: guard.ts checks that as for all others.
  */
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Clock } from "@waybill/core";
-import { peerOf } from "../intake/shares.ts";
-
-export type Role = "full" | "readOnly";
-
-export interface Tokens {
-  readonly token: string | undefined;
-  readonly readOnlyToken: string | undefined;
-}
+import { digestOf, type Role, type Tokens, tokenOf } from "./tokens.ts";
 
 interface Session {
   readonly role: Role;
@@ -34,20 +27,9 @@ const VALUE_BYTES = 32;
 /** Of one name a request may have several cookies: those of other paths. */
 const COOKIES_MAX = 4;
 
-const FAILURES_MAX = 10;
-const FAILURES_WINDOW_MS = 60_000;
-/** Addresses that are remembered; then the oldest is forgotten. */
-const ADDRESSES_MAX = 10_000;
-
-interface Failures {
-  readonly beganAt: number;
-  count: number;
-}
-
 export class Sessions {
   readonly #clock: Clock;
   readonly #sessions = new Map<string, Session>();
-  readonly #failures = new Map<string, Failures>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -83,48 +65,11 @@ export class Sessions {
     }
     return undefined;
   }
-
-  /** How long this address has to wait before it may try a token again, in ms; 0: it may. */
-  waitMs(request: IncomingMessage): number {
-    const failures = this.#failures.get(peerOf(request.socket.remoteAddress));
-    if (failures === undefined || failures.count < FAILURES_MAX) return 0;
-    return Math.max(0, failures.beganAt + FAILURES_WINDOW_MS - this.#clock.monotonic());
-  }
-
-  /** A token was wrong. */
-  failed(request: IncomingMessage): void {
-    const now = this.#clock.monotonic();
-    const peer = peerOf(request.socket.remoteAddress);
-    const known = this.#failures.get(peer);
-    if (known !== undefined && now - known.beganAt < FAILURES_WINDOW_MS) {
-      known.count += 1;
-      return;
-    }
-    this.#failures.delete(peer);
-    for (const [oldest] of this.#failures) {
-      if (this.#failures.size < ADDRESSES_MAX) break;
-      this.#failures.delete(oldest);
-    }
-    this.#failures.set(peer, { beganAt: now, count: 1 });
-  }
 }
 
 /** Whether a request has a cookie of ours: a browser may have sent it by itself. */
 export function hasSessionCookie(request: IncomingMessage): boolean {
   return valuesOf(request).length > 0;
-}
-
-/** Whose token it is, compared in constant time. */
-export function roleOfToken(given: string, tokens: Tokens): Role | undefined {
-  const digest = digestOf(given);
-  const isFull = tokens.token !== undefined && timingSafeEqual(digest, digestOf(tokens.token));
-  const isReadOnly = tokens.readOnlyToken !== undefined && timingSafeEqual(digest, digestOf(tokens.readOnlyToken));
-  if (isFull) return "full";
-  return isReadOnly ? "readOnly" : undefined;
-}
-
-function tokenOf(role: Role, { token, readOnlyToken }: Tokens): string | undefined {
-  return role === "full" ? token : readOnlyToken;
 }
 
 function valuesOf({ headers }: IncomingMessage): readonly string[] {
@@ -144,8 +89,4 @@ function cookieText(value: string, maxAgeS: number, { headers }: IncomingMessage
 
 function keyOf(value: string): string {
   return digestOf(value).toString("base64");
-}
-
-function digestOf(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }

@@ -449,6 +449,19 @@ test("a fifth search at the same time is refused as documented", async () => {
   expect((await ask(at, "listReasons")).status).toBe(503);
 });
 
+test("after ten wrong tokens every route that needs one answers as documented", async () => {
+  const at = await serve({ guard: () => ({ hosts: [], token: TOKEN, readOnlyToken: undefined }) });
+  const headers = { authorization: "Bearer wrong" };
+  for (let index = 0; index < 10; index++)
+    expect((await ask(at, "showAccounts", { headers })).status, `try ${index}`).toBe(401);
+  for (const operation of operations.filter((one) => answersOf(routeOf(one))[401] !== undefined)) {
+    if (operation === "signIn") continue;
+    const answer = await ask(at, operation, { headers });
+    expect(answer.status, operation).toBe(429);
+    expect(answer.headers["retry-after"]).toMatch(/^\d+$/);
+  }
+});
+
 test.each([
   ["listDeadLetters", "?limit=1e2", "limit", "1e2", "a whole number from 1 to 1000"],
   ["listDeadLetters", "?since=soon", "since", "soon", "a time as ISO 8601 or in epoch milliseconds"],

@@ -1,4 +1,5 @@
 /** Signing in with the page: what a cookie may do, for how long, and who is kept out. */
+import { request } from "node:http";
 import { expect, test } from "vitest";
 import { type Answered, configOf, JSON_TYPE, type RelayWorld, send, startWorld } from "../lib/world.ts";
 
@@ -125,6 +126,38 @@ test("after ten wrong tokens an address waits, with a right one too; others and 
   }
   expect((await ask(world, "GET", "/v1/accounts", cookie)).status).toBe(200);
   expect((await ask(world, "GET", "/v1/accounts", { authorization: `Bearer ${TOKEN}` })).status).toBe(200);
+});
+
+/** The status of a look with a token, from one of loopback's addresses. */
+function lookFrom(localAddress: string, { relay }: RelayWorld, token: string, path = "/v1/accounts"): Promise<string> {
+  const { hostname, port } = new URL(relay.adminUrl);
+  const headers = { authorization: `Bearer ${token}` };
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ hostname, port, path, localAddress, agent: false, headers }, (incoming) => {
+      let text = "";
+      incoming.on("data", (chunk) => (text += String(chunk)));
+      incoming.on("end", () => resolve(`${incoming.statusCode} ${text}`));
+    });
+    outgoing.on("error", reject);
+    outgoing.end();
+  });
+}
+
+test("after ten wrong tokens in the header an address waits; who had the right one before still gets in", async () => {
+  const world = await startWith();
+  const [operator, guesser] = ["127.0.0.2", "127.0.0.3"];
+  expect(await lookFrom(operator, world, TOKEN)).toMatch(/^200/);
+  for (const address of [operator, guesser])
+    for (let index = 0; index < 10; index++) expect(await lookFrom(address, world, `guess-${index}`)).toMatch(/^401/);
+  for (const address of [operator, guesser]) expect(await lookFrom(address, world, "guess")).toMatch(/^429/);
+  expect(await lookFrom(operator, world, TOKEN)).toMatch(/^200/);
+  // A right guess is told from a wrong one by no route.
+  expect(await lookFrom(guesser, world, TOKEN)).toBe(await lookFrom(guesser, world, "guess"));
+  for (const path of ["/v1/session", "/ready", "/metrics"])
+    expect(await lookFrom(guesser, world, TOKEN, path)).toBe(await lookFrom(guesser, world, "guess", path));
+  // Nor does the one token help with guessing the other.
+  expect(await lookFrom(operator, world, READ_ONLY)).toMatch(/^429/);
+  expect(await lookFrom("127.0.0.4", world, TOKEN)).toMatch(/^200/);
 });
 
 test.each([

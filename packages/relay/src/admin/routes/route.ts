@@ -81,7 +81,15 @@ function commonAnswers({ method, access = "guarded" }: RouteDefinition): Readonl
   const isProbe = access === "probe";
   return {
     400: refused("The path, a parameter or a field is wrong.", "invalid_request", "invalid_path"),
-    ...(isProbe || access === "open" ? {} : { 401: refused("The admin token is missing or wrong.", "unauthorized") }),
+    ...(isProbe || access === "open"
+      ? {}
+      : {
+          401: refused("The admin token is missing or wrong.", "unauthorized"),
+          429: refused(
+            "Too many wrong tokens came from this address; `Retry-After` says when to try again.",
+            "too_many_attempts",
+          ),
+        }),
     ...(isProbe || access === "metrics"
       ? {}
       : { 403: method === "GET" || access === "open" ? FOREIGN : FOREIGN_OR_READ_ONLY }),
