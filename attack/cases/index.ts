@@ -1,5 +1,8 @@
 import type { Attack } from "../lib/stage.ts";
 import { admin } from "./admin.ts";
+import { adminDeadLetters } from "./admin-dead-letters.ts";
+import { adminPage } from "./admin-page.ts";
+import { adminSessions } from "./admin-sessions.ts";
 import { bodies } from "./bodies.ts";
 import { commands } from "./cli.ts";
 import { clients } from "./clients.ts";
@@ -28,6 +31,9 @@ export const ATTACKS: readonly Attack[] = bySceneOf([
   ...vendors,
   ...exchanges,
   ...admin,
+  ...adminSessions,
+  ...adminPage,
+  ...adminDeadLetters,
   ...misuse,
   ...reloads,
   ...files,

@@ -22,6 +22,8 @@ export interface RelayOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Run before the relay by the shell, such as `umask 000`. */
   readonly shell?: string;
+  /** The admin token, where it has one: for what is looked at beside an attack. */
+  readonly token?: string;
 }
 
 /** A time in which the event loop did not come round. */
@@ -65,8 +67,15 @@ process.once("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
+interface Launched {
+  readonly configFile: string;
+  readonly token: string | undefined;
+}
+
 export class Relay {
   readonly #child: ChildProcess;
+  /** For looks at the admin API. */
+  readonly #credential: Readonly<Record<string, string>>;
   readonly configFile: string;
   readonly port: number;
   readonly adminPort: number;
@@ -83,8 +92,9 @@ export class Relay {
   #watching: NodeJS.Timeout | undefined;
   #scraping: Promise<void> | undefined;
 
-  private constructor(child: ChildProcess, configFile: string, started: Started) {
+  private constructor(child: ChildProcess, { configFile, token }: Launched, started: Started) {
     this.#child = child;
+    this.#credential = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.configFile = configFile;
     this.port = started.port;
     this.adminPort = started.adminPort;
@@ -122,7 +132,7 @@ export class Relay {
       running.delete(child);
       return started;
     }
-    const relay = new Relay(child, file, started);
+    const relay = new Relay(child, { configFile: file, token: options.token }, started);
     await relay.#ready();
     return relay;
   }
@@ -213,7 +223,8 @@ export class Relay {
 
   /** The metrics as text; what they say of the event loop is noted. */
   async metrics(headers: Readonly<Record<string, string>> = {}): Promise<string> {
-    const asked = { port: this.adminPort, method: "GET", path: "/metrics", headers, timeoutMs: SCRAPE_MAX_MS };
+    const given = { ...this.#credential, ...headers };
+    const asked = { port: this.adminPort, method: "GET", path: "/metrics", headers: given, timeoutMs: SCRAPE_MAX_MS };
     const { status, text } = await ask(asked);
     check(status === 200, `/metrics answered ${status}`);
     const waitedMs = this.#waitedMs();
@@ -267,7 +278,7 @@ export class Relay {
   }
 
   async accounts(): Promise<Accounts> {
-    const { status, text } = await this.admin("GET", "/v1/accounts");
+    const { status, text } = await this.admin("GET", "/v1/accounts", { headers: this.#credential });
     check(status === 200, `/v1/accounts answered ${status}`);
     return JSON.parse(text) as Accounts;
   }

@@ -19,6 +19,7 @@ export { ConfigError } from "./config/faults.ts";
 export { configJsonSchema } from "./config/json-schema.ts";
 export type { ConfigSource } from "./config/load.ts";
 export { loadConfig } from "./config/load.ts";
+export { loadConfigAside } from "./config/load-aside.ts";
 export { CONFIG_MAX_BYTES } from "./config/syntax.ts";
 export type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 export type { RelayOptions, RunningRelay } from "./lifecycle/relay.ts";

@@ -1,5 +1,5 @@
 import { nodeClock } from "@waybill/node";
-import { createLogger, loadConfig, type RelayConfig, startRelay } from "@waybill/relay";
+import { createLogger, loadConfig, loadConfigAside, type RelayConfig, startRelay } from "@waybill/relay";
 import { SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
 import type { AddCommand } from "../command.ts";
 import { readConfig } from "../read-config.ts";
@@ -31,7 +31,7 @@ export const addRelayCommand: AddCommand = (program, io) => {
         const relay = await startRelay(config, {
           logger,
           reloadConfig: read,
-          checkConfig: (text) => loadConfig({ file: file ?? "configuration", text, env: io.env }),
+          checkConfig: (text) => loadConfigAside({ file: file ?? "configuration", text, env: io.env }),
           ...(file === undefined ? {} : { configFile: file }),
         });
         io.onReload(() => {

@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { messageOf, WaybillError } from "@waybill/core";
 import createRouter, { type HTTPMethod } from "find-my-way";
+import { SharedTurns } from "../delivery/turns.ts";
 import { type Answer, problem, writeAnswer } from "../intake/answers.ts";
 import { Connections } from "./connections.ts";
 import { type Guard, refusalOf } from "./guard.ts";
@@ -21,7 +22,7 @@ import type { RouteDefinition } from "./routes/route.ts";
 import { ADMIN_ROUTES, type Operation } from "./routes/table.ts";
 import { Sessions } from "./sessions.ts";
 import { StaticFiles, wantsPage } from "./static-files.ts";
-import { LIVE_VIEWS, SCANS, Slots, Streams } from "./streams.ts";
+import { CHECKS, LIVE_VIEWS, Line, SCANS, Slots, Streams } from "./streams.ts";
 import { TokenTries } from "./tries.ts";
 import { bodyOf, checkedBody, checkedParams, checkedQuery } from "./validation.ts";
 import type { AdminView } from "./view.ts";
@@ -63,6 +64,9 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   const streams = new Streams(view.clock, view.stopping);
   const watchers = new Streams(view.clock, view.stopping, LIVE_VIEWS);
   const scans = new Slots(SCANS);
+  const checks = new Slots(CHECKS);
+  const reads = new Line();
+  const turns = new SharedTurns(view.clock);
   const watched = new WatchedOverview(view.clock, () => view.overview());
   const server = createServer({
     ServerResponse: view.drain.Response,
@@ -89,12 +93,19 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
     const { route, handler } = found.served;
     const query = checkedQuery(route, found.search);
     const params = checkedParams(route, found.params);
-    const body = request.method === "GET" ? undefined : checkedBody(route, await bodyOf(request, route.bodyMaxBytes));
-    const isAllowed = (): boolean => refusalOf(request, access, guard()) === undefined;
-    const given = { params, query, body, guard: guard(), isAllowed };
-    // The schemas have just seen to it that it is so.
-    const call = { request, response, streams, watchers, watched, scans, ...given } as Call<Operation>;
-    await connections.work(request, response, () => handler(view, call));
+    const run = async (): Promise<void> => {
+      const body = request.method === "GET" ? undefined : checkedBody(route, await bodyOf(request, route.bodyMaxBytes));
+      const isAllowed = (): boolean => refusalOf(request, access, guard()) === undefined;
+      const given = { params, query, body, guard: guard(), isAllowed };
+      // The schemas have just seen to it that it is so.
+      const call = { request, response, streams, watchers, watched, scans, reads, turns, ...given } as Call<Operation>;
+      await connections.work(request, response, async () => {
+        if (access !== "probe") await turns.turn();
+        await handler(view, call);
+      });
+    };
+    // A large body counts from its beginning.
+    await (route.bodyMaxBytes === undefined ? run() : checks.use(run));
   };
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     // A body that nobody reads must not hold the connection.

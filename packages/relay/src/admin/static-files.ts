@@ -1,6 +1,10 @@
 /**
  * The page: files that its build has put beside this package. They hold no data of the relay, so
  * they are served without a token; what the page shows it gets from the API.
+ *
+ * They are read once, at the first request, and kept (some 200 kB): no path of a request ever
+ * reaches the disk, and the page fits the API of this process, also while an upgrade replaces the
+ * package's files. A new build takes a restart, as the API beside it does.
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
@@ -61,7 +65,11 @@ export class StaticFiles {
   /** Answers with the file of the path, or the page for a path of a view. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#files ??= this.#read();
-    const files = await this.#files;
+    const files = await this.#files.catch((error: unknown) => {
+      // A disk that fails now may not fail for ever.
+      this.#files = undefined;
+      throw error;
+    });
     const [path = "/"] = (request.url ?? "/").split("?");
     // A build that comes later is found.
     if (files.size === 0) this.#files = undefined;
@@ -114,6 +122,12 @@ interface Exchange {
   readonly isAsset: boolean;
 }
 
+/** A cache on the way may have made the tag a weak one: it names the same file. */
+function isKnown(tag: string, { headers }: IncomingMessage): boolean {
+  const known = headers["if-none-match"] ?? "";
+  return known.trim() === "*" || known.split(",").some((one) => one.trim().replace(/^W\//, "") === tag);
+}
+
 function answerWith({ type, bytes, gzipped, tag }: StaticFile, { request, response, isAsset }: Exchange): void {
   const headers: Record<string, string> = {
     ...SECURITY_HEADERS,
@@ -121,11 +135,13 @@ function answerWith({ type, bytes, gzipped, tag }: StaticFile, { request, respon
     etag: tag,
     vary: "accept-encoding",
   };
-  if (request.headers["if-none-match"] === tag) {
+  if (isKnown(tag, request)) {
     response.writeHead(304, headers).end();
     return;
   }
-  const takesGzip = /\bgzip\b/.test(String(request.headers["accept-encoding"] ?? ""));
+  const takesGzip = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:\s*,|\s*$))/.test(
+    String(request.headers["accept-encoding"] ?? ""),
+  );
   const isSmaller = takesGzip && gzipped !== undefined && gzipped.length < bytes.length;
   const body = isSmaller ? gzipped : bytes;
   headers["content-type"] = type;

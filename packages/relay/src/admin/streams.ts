@@ -23,6 +23,9 @@ const STALLED_MS = 60_000;
 /** Each reads as fast as the disk gives, and is looked through in turns of its own. */
 export const SCANS: StreamLimit = { max: 4, what: "searches" };
 
+/** Each may have 2 MiB of body, and a thread with 128 MiB. */
+export const CHECKS: StreamLimit = { max: 2, what: "checks of configurations" };
+
 /** Requests of a kind that go on at the same time. */
 export class Slots {
   readonly #limit: StreamLimit;
@@ -44,6 +47,30 @@ export class Slots {
   }
 }
 
+/**
+ * Reads and looks through a megabyte at a time; the others wait, as many as there are connections.
+ */
+const READS_MAX = 4;
+
+/** Requests that wait for each other. */
+export class Line {
+  readonly #waiting: (() => void)[] = [];
+  #taken = 0;
+
+  async use<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#taken >= READS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#taken += 1;
+    try {
+      return await run();
+    } finally {
+      // Who waited takes the place over.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#taken -= 1;
+      else next();
+    }
+  }
+}
+
 function tooMany({ max, what }: StreamLimit): Refusal {
   const message = `There are ${max} ${what} already; end one.`;
   return new Refusal(problem(503, "too_many_streams", message, { "retry-after": "5" }));
@@ -53,7 +80,7 @@ export interface Stream {
   /** Aborts when the reader is gone. */
   readonly signal: AbortSignal;
   /** Resolves when the reader has room for more; false when it is gone. */
-  write(text: string): Promise<boolean>;
+  write(text: string | Buffer): Promise<boolean>;
   end(): void;
 }
 
@@ -96,22 +123,30 @@ export class Streams {
     }
   }
 
-  async #write(response: ServerResponse, text: string): Promise<boolean> {
-    if (response.destroyed || response.writableEnded) return false;
-    if (response.write(text)) return true;
-    const stalled = this.#clock.after(STALLED_MS, () => response.destroy());
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        response.off("drain", done);
-        response.off("close", done);
-        resolve();
-      };
-      response.on("drain", done);
-      response.on("close", done);
-    });
-    stalled.cancel();
-    return !response.destroyed && !response.writableEnded;
+  #write(response: ServerResponse, text: string | Buffer): Promise<boolean> {
+    return written(this.#clock, response, text);
   }
+}
+
+/**
+ * Resolves when there is room for more; false when the reader is gone, or has taken nothing for a
+ * minute.
+ */
+export async function written(clock: Clock, response: ServerResponse, text: string | Buffer): Promise<boolean> {
+  if (response.destroyed || response.writableEnded) return false;
+  if (response.write(text)) return true;
+  const stalled = clock.after(STALLED_MS, () => response.destroy());
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      response.off("drain", done);
+      response.off("close", done);
+      resolve();
+    };
+    response.on("drain", done);
+    response.on("close", done);
+  });
+  stalled.cancel();
+  return !response.destroyed && !response.writableEnded;
 }
 
 const HEARTBEAT_MS = 15_000;

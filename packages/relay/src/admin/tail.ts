@@ -1,7 +1,7 @@
 import type { Clock } from "@waybill/core";
 import type { Log, LogRecord } from "@waybill/log";
 import { hasNames, type NamesFilter, namesOf, wantsNames } from "../delivery/event-names.ts";
-import { Turns } from "../delivery/turns.ts";
+import { type SharedTurns, Turns } from "../delivery/turns.ts";
 
 const READ_BYTES = 256 * 1024;
 /**
@@ -12,7 +12,7 @@ const CHUNK_CHARACTERS = 64 * 1024;
 /** A tail that is later than this goes on at the end: it shows what happens, not what was. */
 const LATE_MAX_EVENTS = 10_000;
 
-/** Looking into events takes at most a fifth of the time, however many come. */
+/** Looking into events takes at most a fifth of the time, however many come; of all tails half. */
 const REST_MS = 20;
 
 export interface TailFilter extends NamesFilter {
@@ -25,6 +25,8 @@ export interface TailOptions {
   /** Gets server-sent events, and resolves when its reader has taken them. */
   readonly emit: (text: string) => Promise<unknown>;
   readonly signal: AbortSignal;
+  /** With what else is read for people to look at. */
+  readonly shared?: SharedTurns;
 }
 
 /**
@@ -34,13 +36,13 @@ export interface TailOptions {
  * Runs until `signal` aborts.
  */
 export async function tail(log: Log, filter: TailFilter, options: TailOptions): Promise<void> {
-  const { clock, emit, signal } = options;
+  const { clock, emit, signal, shared } = options;
   let reader = log.reader({ position: log.head, byte: log.headByte });
   let wake = (): void => undefined;
   const stopListening = log.onCommit(() => wake());
   const onAbort = (): void => wake();
   signal.addEventListener("abort", onAbort, { once: true });
-  const turns = new Turns(clock, REST_MS);
+  const turns = new Turns(clock, { restMs: REST_MS, shared });
   try {
     while (!signal.aborted) {
       const committed = new Promise<void>((resolve) => {

@@ -62,6 +62,7 @@ export type DeadLetterPage = View<typeof inspection.deadLetterPage>;
 export type DeadLetterReasons = View<typeof inspection.deadLetterReasons>;
 export type TailEvent = View<typeof inspection.tailEvent>;
 
+export type Discarded = View<typeof actions.discarded>;
 export type ReloadResult = View<typeof actions.reloadResult>;
 export type RotationView = View<typeof actions.rotation>;
 /** Which events to send again, as a client writes it. */

@@ -22,6 +22,14 @@ export class ConfigError extends WaybillError {
   }
 }
 
+/**
+ * Those of an error; `undefined` for another kind. Errors of a copy of this package are of other
+ * classes.
+ */
+export function faultsIn(error: unknown): readonly ConfigFault[] | undefined {
+  return ((error ?? {}) as { readonly faults?: readonly ConfigFault[] }).faults;
+}
+
 /** For a person: where, what, and what to do. */
 export function lineOf({ file, line, column, path, message, hint }: ConfigFault): string {
   const place = line === 0 ? file : `${file}:${line}:${column}`;

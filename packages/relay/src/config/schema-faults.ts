@@ -18,9 +18,17 @@ interface Checked {
   readonly places: Places;
 }
 
+/** To find the place of each is work: who has so many begins with the first. */
+const FAULTS_MAX = 100;
+
 export function schemaFaults(issues: readonly Issue[], checked: Checked): ConfigFault[] {
-  const faults = issues.flatMap((issue) => new IssueTexts(checked, pathOf(issue)).faultsOf(issue));
-  return [...new Map(faults.map((fault) => [`${fault.path} ${fault.message}`, fault])).values()];
+  const faults = new Map<string, ConfigFault>();
+  for (const issue of issues) {
+    if (faults.size >= FAULTS_MAX) break;
+    for (const fault of new IssueTexts(checked, pathOf(issue)).faultsOf(issue))
+      faults.set(`${fault.path} ${fault.message}`, fault);
+  }
+  return [...faults.values()];
 }
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -35,11 +43,14 @@ export function nameFaults(raw: unknown, places: Places): ConfigFault[] {
   for (const [name, environment] of Object.entries(mapOf(environments)))
     for (const kind of ["sources", "destinations"])
       maps.push([["environments", name, kind], memberOf(environment, kind)]);
-  return maps.flatMap(([path, map]) =>
-    Object.keys(mapOf(map))
-      .filter((name) => !NAME.test(name))
-      .map((name) => ({ ...places.of([...path, name], { key: true }), ...INVALID_NAME })),
-  );
+  return maps
+    .flatMap(([path, map]) =>
+      Object.keys(mapOf(map))
+        .filter((name) => !NAME.test(name))
+        .map((name) => [...path, name]),
+    )
+    .slice(0, FAULTS_MAX)
+    .map((path) => ({ ...places.of(path, { key: true }), ...INVALID_NAME }));
 }
 
 const INVALID_NAME = {
@@ -63,7 +74,7 @@ class IssueTexts {
 
   faultsOf(issue: Issue): ConfigFault[] {
     const { places } = this.#checked;
-    if (issue.code === "unrecognized_keys") return issue.keys.map((key) => this.#unknownKey(key));
+    if (issue.code === "unrecognized_keys") return issue.keys.slice(0, FAULTS_MAX).map((key) => this.#unknownKey(key));
     const nearer = issue.code === "invalid_union" ? this.#nearerIssues(issue) : [];
     if (nearer.length > 0) return schemaFaults(nearer, this.#checked);
     return [{ ...places.of(this.#path), ...this.#textOf(issue) }];

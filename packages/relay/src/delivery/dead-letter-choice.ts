@@ -1,19 +1,29 @@
 /** Which dead letters: also by the name and the user of their event, which are not stored apart. */
 import type { DeadLetter, DeadLetterFilter, DeadLetters, Position } from "@waybill/log";
 import { type EventNames, hasNames, type NamesFilter, namesOf, wantsNames } from "./event-names.ts";
+import type { Turns } from "./turns.ts";
 
 /** All that are given must hold. */
 export interface DeadLetterChoice extends DeadLetterFilter, Pick<NamesFilter, "name" | "user"> {}
+
+export interface DeadLetterReading {
+  readonly from?: Position | undefined;
+  readonly to?: Position | undefined;
+  /** They may be many: others have their turn in between. */
+  readonly turns: Pick<Turns, "yield">;
+}
 
 /** As {@link DeadLetters.list}. */
 export async function* chosenDeadLetters(
   deadLetters: Pick<DeadLetters, "list">,
   { name, user, ...filter }: DeadLetterChoice,
-  range: { readonly from?: Position | undefined; readonly to?: Position | undefined } = {},
+  { from, to, turns }: DeadLetterReading,
 ): AsyncGenerator<DeadLetter> {
   const names = { name, user };
-  for await (const dead of deadLetters.list(filter, range.from, range.to))
+  for await (const dead of deadLetters.list(filter, from, to)) {
     if (!wantsNames(names) || hasNames(namesOfDead(dead), names)) yield dead;
+    await turns.yield();
+  }
 }
 
 export function namesOfDead({ event, metadata }: DeadLetter): EventNames {

@@ -38,6 +38,7 @@ import { FileWriter } from "./file-writer.ts";
 import { LaneActivity } from "./lane-activity.ts";
 import { type CursorMove, moveCursor } from "./move-cursor.ts";
 import { passThrough } from "./pass-through.ts";
+import { OldestWaiting } from "./oldest-waiting.ts";
 import { type Preview, previewOf } from "./preview.ts";
 import { createDestinationSender, type DestinationSender } from "./senders.ts";
 
@@ -115,6 +116,7 @@ export class Destination {
   readonly #lane: OperatedLane;
   readonly #writer: FileWriter;
   readonly #limiter: Limiter;
+  readonly #oldest: OldestWaiting;
   #stopListening: () => void = () => undefined;
   #config: DestinationConfig;
   #limits: BatchLimits;
@@ -125,6 +127,7 @@ export class Destination {
     const { store, deadLetters, attempts, fates, sender, writer, limiter } = parts;
     const { environment, config, runtime, observer } = options;
     this.#options = options;
+    this.#oldest = new OldestWaiting(options.log);
     this.#config = config;
     this.#store = store;
     this.#fates = fates;
@@ -405,7 +408,10 @@ export class Destination {
   /** What waits; its bytes are those of the log from the first such event on. */
   pending(): Pending {
     const { events, oldestAtMs } = this.#store.pending();
-    return { events, bytes: events === 0 ? 0 : this.#store.lagBytes, oldestAtMs };
+    const { mode } = this.#lane.snapshot();
+    const isStill = mode === "paused" || mode === "halted" || mode === "failed";
+    const known = oldestAtMs ?? (isStill && events > 0 ? this.#oldest.atMs(this.#store.neededFrom) : undefined);
+    return { events, bytes: events === 0 ? 0 : this.#store.lagBytes, oldestAtMs: known };
   }
 
   lane(): LaneSnapshot {

@@ -13,7 +13,7 @@ import {
   namesOf,
   wantsNames,
 } from "./event-names.ts";
-import { Turns } from "./turns.ts";
+import { type SharedTurns, Turns } from "./turns.ts";
 
 export interface SearchChoice extends NamesFilter {
   readonly source?: string | undefined;
@@ -45,20 +45,25 @@ export interface SearchResult {
 }
 
 const READ_BYTES = 512 * 1024;
-/** A search takes at most half of the time. */
-const REST_MS = 5;
+
+export interface SearchOptions {
+  readonly clock: Clock;
+  readonly limits: SearchLimits;
+  /** With what else is read for people to look at. */
+  readonly shared?: SharedTurns;
+}
 
 /** **Errors**: `WAYBILL_DISK`. */
 export async function searchLog(
   log: Log,
   choice: SearchChoice,
-  { clock, limits }: { readonly clock: Clock; readonly limits: SearchLimits },
+  { clock, limits, shared }: SearchOptions,
 ): Promise<SearchResult> {
   const begins = choice.sinceMs === undefined ? log.first : log.positionAt(choice.sinceMs);
   let position = Math.max(choice.from ?? 0, begins, log.first);
   const found: FoundNames[] = [];
   const endsAt = clock.monotonic() + limits.maxMs;
-  const turns = new Turns(clock, REST_MS);
+  const turns = new Turns(clock, { shared });
   const looksFor = bytesOfNames(choice);
   let scannedBytes = 0;
   const reader = log.reader({ position });

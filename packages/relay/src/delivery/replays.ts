@@ -35,6 +35,7 @@ import { chosenPieces } from "./chosen-events.ts";
 import { chosenDeadLetters } from "./dead-letter-choice.ts";
 import type { Destination } from "./destination.ts";
 import { abandoned, pacedLimits, parseReplay, type ReplayChoice, type StoredReplay } from "./stored-replay.ts";
+import { Turns } from "./turns.ts";
 
 interface Range {
   readonly from: Position;
@@ -373,7 +374,8 @@ export class Replays {
     }
     if (destination === undefined) return;
     const filter = { state: "waiting", ...choice.deadLetters } as const;
-    for await (const dead of chosenDeadLetters(destination.deadLetters, filter, { from, to }))
+    const turns = new Turns(this.#options.runtime.clock);
+    for await (const dead of chosenDeadLetters(destination.deadLetters, filter, { from, to, turns }))
       yield { record: originalRecord(dead), start: 0, end: 1 };
   }
 

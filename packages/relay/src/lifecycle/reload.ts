@@ -1,5 +1,8 @@
+import { open } from "node:fs/promises";
+import { messageOf, WaybillError } from "@waybill/core";
 import type { ReloadResult } from "../admin/views.ts";
-import { loadConfig } from "../config/load.ts";
+import { loadConfigAside } from "../config/load-aside.ts";
+import { CONFIG_MAX_BYTES } from "../config/syntax.ts";
 import type { RelayConfig } from "../config/types.ts";
 import type { Logger } from "../logger.ts";
 import type { Plan } from "../plan.ts";
@@ -26,16 +29,39 @@ export async function reloadFromFile(
 export interface ConfigReaders {
   readonly reloadConfig?: () => Promise<RelayConfig>;
   readonly checkConfig?: (text: string) => RelayConfig | Promise<RelayConfig>;
+  readonly configFile?: string;
 }
 
 /** Reads a text, or of `undefined` what a reload would read. Absent: there is nothing to read. */
 export function readConfigOf({
   reloadConfig,
   checkConfig,
+  configFile,
 }: ConfigReaders): ((text: string | undefined) => Promise<RelayConfig>) | undefined {
   if (reloadConfig === undefined) return undefined;
-  const check = checkConfig ?? ((text: string) => loadConfig({ file: "configuration", text, env: {} }));
-  return async (text) => (text === undefined ? reloadConfig() : check(text));
+  const check = checkConfig ?? ((text: string) => loadConfigAside({ file: "configuration", text, env: {} }));
+  return async (text) => {
+    if (text !== undefined) return check(text);
+    // Where the text of the file is known, it is read beside ingest as well.
+    if (checkConfig === undefined || configFile === undefined) return reloadConfig();
+    return check(await textOfFile(configFile));
+  };
+}
+
+/** One byte more than it may have is enough to refuse it. */
+async function textOfFile(file: string): Promise<string> {
+  try {
+    const handle = await open(file);
+    try {
+      const bytes = Buffer.allocUnsafe(CONFIG_MAX_BYTES + 1);
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
+      return bytes.toString("utf8", 0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw new WaybillError("WAYBILL_INPUT", `Cannot read ${file}: ${messageOf(error)}`);
+  }
 }
 
 export interface Switch {

@@ -77,6 +77,25 @@ test("sources and destinations are shown with what came in, what went out and wh
   expect((await overviewOf(world)).problems).toMatchObject([{ code: "key_unknown", severity: "warning" }]);
 });
 
+test("it is known since when the events of a paused lane wait", async () => {
+  const world = await startWorld();
+  const lane = "/v1/lanes/test/emulator";
+  const oldestAt = async (): Promise<number | null | undefined> =>
+    (await overviewOf(world)).environments[0]?.destinations[0]?.oldestAt;
+  await send(world.relay.adminUrl, "POST", `${lane}/pause`, "", {});
+  expect(await oldestAt()).toBeNull();
+  const before = Date.now();
+  await world.post("/v1/track", { userId: "u", event: "First" });
+  const after = Date.now();
+  await world.post("/v1/track", { userId: "u", event: "Second" });
+  await until(async () => typeof (await oldestAt()) === "number");
+  expect(await oldestAt()).toBeGreaterThanOrEqual(before - 1);
+  expect(await oldestAt()).toBeLessThanOrEqual(after + 1);
+  await send(world.relay.adminUrl, "POST", `${lane}/resume`, "", {});
+  await world.arrived(2);
+  await until(async () => (await oldestAt()) === null);
+});
+
 test("a key that is refused, dead letters and a reload that failed are the problems of a running relay", async () => {
   const vendor = await startVendor(401);
   const world = await startWorld({

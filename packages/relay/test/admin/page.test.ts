@@ -170,3 +170,32 @@ test("a page that is not built says what to do, and is found when it is", async 
   build(directory);
   expect((await get(url, "/")).status).toBe(200);
 });
+
+test("a browser that has a file is told so, however a cache on the way has named it", async () => {
+  const { url } = await serve();
+  const asset = "/assets/index-abc123.js";
+  const tag = String((await get(url, asset)).headers["etag"]);
+  for (const known of [tag, `W/${tag}`, `"x", ${tag}`, "*"])
+    expect((await get(url, asset, { "if-none-match": known })).status, known).toBe(304);
+  for (const other of ["", '"x"', tag.slice(1), "W/"])
+    expect((await get(url, asset, { "if-none-match": other })).status, other).toBe(200);
+});
+
+test("who takes no gzip gets none", async () => {
+  const { url } = await serve();
+  const encodingFor = async (encodings: string): Promise<unknown> =>
+    (await get(url, "/assets/index-abc123.js", { "accept-encoding": encodings })).headers["content-encoding"];
+  for (const encodings of ["gzip", "br, gzip", "gzip;q=0.5, br", "gzip;q=1"])
+    expect(await encodingFor(encodings), encodings).toBe("gzip");
+  for (const encodings of ["", "br", "gzip;q=0", "br, gzip; q=0.0", "gzip;q=0, br"])
+    expect(await encodingFor(encodings), encodings).toBeUndefined();
+});
+
+test("the files are those of the first request: a later build takes a restart", async () => {
+  const { url, directory } = await serve();
+  const { text } = await get(url, "/");
+  writeFileSync(`${directory}/index.html`, "<!doctype html><title>Another</title>");
+  writeFileSync(`${directory}/assets/later.js`, "later");
+  expect((await get(url, "/")).text).toBe(text);
+  expect((await get(url, "/assets/later.js")).status).toBe(404);
+});

@@ -449,6 +449,18 @@ test("a fifth search at the same time is refused as documented", async () => {
   expect((await ask(at, "listReasons")).status).toBe(503);
 });
 
+test("a third check of a configuration at the same time is refused before its body is read", async () => {
+  const at = await serve({ checkConfig: () => new Promise(() => undefined) });
+  for (let index = 0; index < 2; index++)
+    void send(at, "POST", "/v1/config/check", "{}", JSON_TYPE).catch(() => undefined);
+  await until(async () => {
+    const answers = [ask(at, "checkConfig").then(({ status }) => status), later(20)];
+    return (await Promise.race(answers)) === 503;
+  });
+  const body = `"${"x".repeat(3_000_000)}"`;
+  expect((await ask(at, "checkConfig", { body })).json).toMatchObject({ status: 503, code: "too_many_streams" });
+});
+
 test("after ten wrong tokens every route that needs one answers as documented", async () => {
   const at = await serve({ guard: () => ({ hosts: [], token: TOKEN, readOnlyToken: undefined }) });
   const headers = { authorization: "Bearer wrong" };

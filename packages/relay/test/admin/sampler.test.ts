@@ -33,6 +33,10 @@ class FakeLane {
     return { accepted, delivered, expired, pending: accepted - delivered - expired };
   }
 
+  pending(): object {
+    return {};
+  }
+
   delivery(): object {
     return { limitReason: this.limitReason };
   }

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { writeJson } from "../../intake/answers.ts";
+import type { SharedTurns } from "../../delivery/turns.ts";
 import type { Guard } from "../guard.ts";
 import type { WatchedOverview } from "../live/watched-overview.ts";
 import type { CheckedBody, CheckedParams, CheckedQuery, JsonBody, JsonStatus, Operation } from "../routes/table.ts";
-import type { Slots, Streams } from "../streams.ts";
+import type { Line, Slots, Streams } from "../streams.ts";
 import type { AdminView } from "../view.ts";
 
 /** A request that has passed the guard and its route's schemas. */
@@ -22,6 +23,10 @@ export interface Call<O extends Operation> {
   readonly watched: WatchedOverview;
   /** For what reads much. */
   readonly scans: Slots;
+  /** For what reads a little, and waits where there is much of it. */
+  readonly reads: Line;
+  /** In which all requests work: each has begun with a turn of its own. */
+  readonly turns: SharedTurns;
 }
 
 export type Handler<O extends Operation> = (view: AdminView, call: Call<O>) => unknown;

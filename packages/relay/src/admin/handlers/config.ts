@@ -1,6 +1,6 @@
 /** Handlers of the routes that show the configuration, and check another one. */
 import { messageOf } from "@waybill/core";
-import type { ConfigFault } from "../../config/faults.ts";
+import { faultsIn } from "../../config/faults.ts";
 import { problem } from "../../intake/answers.ts";
 import { Refusal } from "../refusal.ts";
 import type { configRoutes } from "../routes/config.ts";
@@ -29,8 +29,8 @@ async function check(view: AdminView, text: string | undefined): Promise<ConfigC
 
 /** `undefined`: the fault is not the configuration's. */
 function faultsOf(error: unknown): ConfigCheck["faults"] | undefined {
-  // Errors of a copy of this package are of other classes.
-  const { code, faults } = (error ?? {}) as { readonly code?: unknown; readonly faults?: readonly ConfigFault[] };
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  const faults = faultsIn(error);
   if (faults !== undefined)
     return faults.map(({ line, column, path, message, hint }) => {
       return { line, column, path, message, hint: hint ?? null };

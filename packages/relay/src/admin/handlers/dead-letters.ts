@@ -8,35 +8,44 @@ import {
   namesOfDead,
 } from "../../delivery/dead-letter-choice.ts";
 import type { Destination } from "../../delivery/destination.ts";
+import { type SharedTurns, Turns } from "../../delivery/turns.ts";
 import { writeAnswer } from "../../intake/answers.ts";
 import type { CheckedQuery } from "../routes/table.ts";
 import { eventLine } from "../tail.ts";
 import type { AdminView } from "../view.ts";
-import type { DeadLetterView } from "../views.ts";
+import type { DeadLetterView, Discarded } from "../views.ts";
 import { answer, type Call } from "./call.ts";
 import { checkRoomForReplay, chosenLane } from "./lookup.ts";
 
-/** A page is made in memory: one that is full of large events ends earlier. */
-const PAGE_MAX_CHARACTERS = 8 * 1024 * 1024;
+/**
+ * A page is made in memory, and each connection may wait with one: one that is full of large events
+ * ends earlier.
+ */
+const PAGE_MAX_CHARACTERS = 1024 * 1024;
+/** A look at the attempts of one reads a file of 4 MiB, or several. */
+const ATTEMPTS_SHOWN_MAX = 20;
 const MARK_AT_ONCE = 1_000;
 
-export async function showPage(view: AdminView, { params, query, response }: Call<"listDeadLetters">): Promise<void> {
-  const { destination } = chosenLane(view, params);
-  const body = await page(destination, query, response);
+export async function showPage(view: AdminView, call: Call<"listDeadLetters">): Promise<void> {
+  const { destination } = chosenLane(view, call.params);
+  const { query, response, reads } = call;
+  const body = await reads.use(() => page(destination, { query, response, turns: turnsOf(view, call) }));
   writeAnswer(response, { status: 200, headers: { "content-type": "application/json" }, body });
 }
 
 export async function showReasons(view: AdminView, call: Call<"listReasons">): Promise<void> {
   const { deadLetters } = chosenLane(view, call.params).destination;
   const filter: DeadLetterChoice = { state: "waiting", ...filterOf(call.query) };
-  answer(call, 200, await call.scans.use(() => groupedByReason(chosenDeadLetters(deadLetters, filter))));
+  const turns = turnsOf(view, call);
+  answer(call, 200, await call.scans.use(() => groupedByReason(chosenDeadLetters(deadLetters, filter, { turns }))));
 }
 
 export async function exportAll(view: AdminView, call: Call<"exportDeadLetters">): Promise<void> {
   const { destination } = chosenLane(view, call.params);
   const stream = call.streams.open(call.response, { "content-type": "application/x-ndjson" });
   // Leaving the loop closes what the dead letters are read from, also when the reader is gone.
-  for await (const dead of chosenDeadLetters(destination.deadLetters, filterOf(call.query)))
+  const turns = turnsOf(view, call);
+  for await (const dead of chosenDeadLetters(destination.deadLetters, filterOf(call.query), { turns }))
     if (!(await stream.write(`${textOf(dead, undefined)}\n`))) return;
   stream.end();
 }
@@ -45,13 +54,21 @@ export async function retry(view: AdminView, call: Call<"retryDeadLetters">): Pr
   const { environment, destination } = chosenLane(view, call.params);
   const choice = { deadLetters: filterOf(call.query) };
   if (call.query.dryRun === true)
-    return answer(call, 200, { events: await environment.replays.count(destination.config.name, choice) });
+    return answer(call, 200, {
+      events: await call.reads.use(() => environment.replays.count(destination.config.name, choice)),
+    });
   checkRoomForReplay(environment);
-  answer(call, 202, await environment.replays.begin(destination.config.name, choice, call.query.eventsPerSecond));
+  const { eventsPerSecond } = call.query;
+  const begin = () => environment.replays.begin(destination.config.name, choice, eventsPerSecond);
+  answer(call, 202, await call.reads.use(begin));
+}
+
+export async function discard(view: AdminView, call: Call<"discardDeadLetters">): Promise<void> {
+  answer(call, 200, await call.reads.use(() => discardAll(view, call)));
 }
 
 /** Those that are there now; a thousand at a time, so that memory does not grow with them. */
-export async function discard(view: AdminView, call: Call<"discardDeadLetters">): Promise<void> {
+async function discardAll(view: AdminView, call: Call<"discardDeadLetters">): Promise<Discarded> {
   const { deadLetters } = chosenLane(view, call.params).destination;
   const { head } = deadLetters.log;
   const isDryRun = call.query.dryRun === true;
@@ -65,32 +82,40 @@ export async function discard(view: AdminView, call: Call<"discardDeadLetters">)
     chosen = [];
   };
   const filter: DeadLetterChoice = { state: "waiting", ...filterOf(call.query) };
-  for await (const { deadLetterId } of chosenDeadLetters(deadLetters, filter)) {
+  const turns = turnsOf(view, call);
+  for await (const { deadLetterId } of chosenDeadLetters(deadLetters, filter, { turns })) {
     if (deadLetterId >= head) break;
     chosen.push(deadLetterId);
     if (chosen.length === MARK_AT_ONCE) await mark();
   }
   await mark();
-  answer(call, 200, { events, discarded });
+  return { events, discarded };
+}
+
+function turnsOf({ clock }: AdminView, { turns: shared }: { readonly turns: SharedTurns }): Turns {
+  return new Turns(clock, { shared });
+}
+
+interface PageOptions {
+  readonly query: CheckedQuery<"listDeadLetters">;
+  readonly response: ServerResponse;
+  readonly turns: Turns;
 }
 
 /** A `DeadLetterPage` as JSON, with the events' own bytes. */
-async function page(
-  destination: Destination,
-  query: CheckedQuery<"listDeadLetters">,
-  response: ServerResponse,
-): Promise<string> {
+async function page(destination: Destination, { query, response, turns }: PageOptions): Promise<string> {
   const { after, limit } = query;
   const filter = filterOf(query);
   const texts: string[] = [];
   let characters = 0;
   let last = 0;
-  const range = { from: after === undefined ? undefined : after + 1 };
+  const range = { from: after === undefined ? undefined : after + 1, turns };
+  const isFew = query.id !== undefined && query.id.length <= ATTEMPTS_SHOWN_MAX;
   for await (const dead of chosenDeadLetters(destination.deadLetters, filter, range)) {
     if (texts.length === limit || characters > PAGE_MAX_CHARACTERS)
       return pageText(destination, texts, `,"next":${last}`);
-    // To look them up takes a while: only for dead letters that were chosen by id.
-    const attempts = query.id === undefined ? undefined : await destination.attempts(dead.position);
+    // To look them up takes a while: only for a few dead letters that were chosen by id.
+    const attempts = isFew ? await destination.attempts(dead.position) : undefined;
     const text = textOf(dead, attempts);
     texts.push(text);
     characters += text.length;

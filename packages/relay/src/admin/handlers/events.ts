@@ -1,5 +1,4 @@
 /** Handlers of the routes that show stored events. */
-import type { Clock } from "@waybill/core";
 import { eventText, namesOf } from "../../delivery/event-names.ts";
 import { searchLog } from "../../delivery/log-search.ts";
 import { recordAt } from "../../delivery/tracer.ts";
@@ -18,7 +17,7 @@ export const eventHandlers: Handlers<keyof typeof eventRoutes> = {
   showEvent: async (view, call) => {
     const environment = chosenEnvironment(view, call.params.environment);
     const { position } = call.params;
-    const found = await eventAt(environment, position, view.clock);
+    const found = await eventAt(environment, position, new Turns(view.clock, { shared: call.turns }));
     if (found === undefined)
       throw unknown(
         "unknown_event",
@@ -27,13 +26,14 @@ export const eventHandlers: Handlers<keyof typeof eventRoutes> = {
     answer(call, 200, found);
   },
   searchEvents: async (view, call) => {
-    const { query, scans } = call;
+    const { query, scans, turns } = call;
     const environment = environmentOf(view, query.environment);
     const gone = new AbortController();
     call.response.once("close", () => gone.abort());
     const { since: sinceMs, until: untilMs, environment: _name, ...names } = query;
     const choice = { ...names, sinceMs, untilMs, signal: AbortSignal.any([gone.signal, view.stopping]) };
-    const result = await scans.use(() => searchLog(environment.log, choice, { clock: view.clock, limits: LIMITS }));
+    const options = { clock: view.clock, limits: LIMITS };
+    const result = await scans.use(() => searchLog(environment.log, choice, { ...options, shared: turns }));
     answer(call, 200, { environment: environment.name, ...result });
   },
 };
@@ -47,14 +47,13 @@ function environmentOf(view: AdminView, name: string | undefined): Environment {
   return only;
 }
 
-async function eventAt(environment: Environment, position: number, clock: Clock): Promise<StoredEvent | undefined> {
+async function eventAt(environment: Environment, position: number, turns: Turns): Promise<StoredEvent | undefined> {
   const { log, name } = environment;
   const record = position < log.head ? await recordAt(log, position) : undefined;
   if (record === undefined) return undefined;
   const index = position - record.first;
   const text = eventText(record, index);
   const destinations: StoredEvent["destinations"][number][] = [];
-  const turns = new Turns(clock);
   // One after another: each makes a whole chain of senders.
   for (const destination of environment.destinations()) {
     await turns.yield();

@@ -1,11 +1,9 @@
 /** Handlers of what the page is made of. */
-import type { ServerResponse } from "node:http";
-import { defer } from "@waybill/node";
 import { settingsOf } from "../../config/shown-settings.ts";
 import { problem } from "../../intake/answers.ts";
 import { quoted, Refusal, unknown } from "../refusal.ts";
 import type { liveRoutes } from "../routes/live.ts";
-import { heartbeat, SSE_HEADERS } from "../streams.ts";
+import { heartbeat, SSE_HEADERS, written } from "../streams.ts";
 import type { AdminView } from "../view.ts";
 import type { LaneDetail, RecentAttempt } from "../views.ts";
 import { answer, type Call, type Handlers } from "./call.ts";
@@ -37,7 +35,7 @@ export const liveHandlers: Handlers<keyof typeof liveRoutes> = {
 };
 
 /** Environment after environment: of 1,000 lanes it has megabytes, and others have their turn. */
-async function streamHistory(view: AdminView, { query, response }: Call<"showHistory">): Promise<void> {
+async function streamHistory(view: AdminView, { query, response, turns }: Call<"showHistory">): Promise<void> {
   const { environment, destination } = query;
   // Nothing is written before it is known that nothing is wrong.
   if (environment !== undefined) chosenEnvironment(view, environment);
@@ -47,24 +45,10 @@ async function streamHistory(view: AdminView, { query, response }: Call<"showHis
   const pieces = view.sampler().history(query);
   response.writeHead(200, { "content-type": "application/json" });
   for (const piece of pieces) {
-    await written(response, piece);
-    if (response.destroyed) return;
+    if (!(await written(view.clock, response, piece))) return;
+    await turns.turn();
   }
   response.end();
-}
-
-/** Resolves in a later turn, when there is room for more. */
-function written(response: ServerResponse, text: string): Promise<void> {
-  return new Promise((resolve) => {
-    if (response.write(text)) return defer(resolve);
-    const done = (): void => {
-      response.off("drain", done);
-      response.off("close", done);
-      resolve();
-    };
-    response.on("drain", done);
-    response.on("close", done);
-  });
 }
 
 function laneDetail(view: AdminView, { params }: Call<"showLane">): LaneDetail {

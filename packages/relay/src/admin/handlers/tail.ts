@@ -8,7 +8,7 @@ import { chosenEnvironment } from "./lookup.ts";
 /** Streams events as they are stored, of one environment or of all. */
 export async function streamTail(
   view: AdminView,
-  { response, query, streams, isAllowed }: Call<"tail">,
+  { response, query, streams, isAllowed, turns: shared }: Call<"tail">,
 ): Promise<void> {
   const { environment: name, source, ...names } = query;
   const environments = name === undefined ? view.environments() : [chosenEnvironment(view, name)];
@@ -20,7 +20,8 @@ export async function streamTail(
   await stream.write(": listening\n\n");
   const stopHeartbeat = heartbeat(view.clock, stream, isAllowed);
   const filter = { ...names, ...(source === undefined ? {} : { source }) };
-  const options = { clock: view.clock, emit: (text: string) => stream.write(text), signal: stream.signal };
+  const { signal } = stream;
+  const options = { clock: view.clock, emit: (text: string) => stream.write(text), signal, shared };
   try {
     await Promise.all(environments.map(({ log, name: environment }) => tail(log, { environment, ...filter }, options)));
   } finally {

@@ -194,6 +194,8 @@ export class Sampler {
 
   #readLane(destination: Destination, moment: Moment): void {
     const { accepted, delivered, expired, pending } = destination.account();
+    // So that the age of what waits is known when somebody looks.
+    if (pending > 0) destination.pending();
     const { limitReason } = destination.delivery();
     const lane = destination.lane();
     this.lane(destination).note({ lane, accepted, delivered, expired, pending, limitReason }, moment);

@@ -17,7 +17,8 @@ export class WatchedOverview {
   #timer: Timer | undefined;
   /** All but the time of the reading: that alone changes nothing. */
   #content = "";
-  #message = "";
+  /** Encoded once, for all who watch. */
+  #message: Buffer = Buffer.alloc(0);
   #readAtMs = Number.NEGATIVE_INFINITY;
   #tookMs = 0;
 
@@ -37,7 +38,7 @@ export class WatchedOverview {
     this.#wakes.add(onWake);
     if (this.#wakes.size === 1) this.#plan();
     try {
-      let sent = "";
+      let sent: Buffer | undefined;
       while (!stream.signal.aborted) {
         const changed = new Promise<void>((resolve) => {
           wake = resolve;
@@ -88,7 +89,7 @@ export class WatchedOverview {
     this.#tookMs = this.#clock.monotonic() - began;
     if (content === this.#content) return false;
     this.#content = content;
-    this.#message = `event: overview\ndata: {"now":${now},${content.slice(1)}\n\n`;
+    this.#message = Buffer.from(`event: overview\ndata: {"now":${now},${content.slice(1)}\n\n`);
     return true;
   }
 }

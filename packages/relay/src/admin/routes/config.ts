@@ -22,6 +22,7 @@ export const configRoutes = {
     answers: {
       200: json("What is wrong, or what would change.", configCheck),
       409: refused("The relay was started without a configuration that can be read again.", "no_config_file"),
+      503: refused("There are too many checks already.", "too_many_streams"),
     },
   },
 } as const satisfies Readonly<Record<string, RouteDefinition>>;
