@@ -3,6 +3,7 @@ import { admin } from "./admin.ts";
 import { adminDeadLetters } from "./admin-dead-letters.ts";
 import { adminPage } from "./admin-page.ts";
 import { adminSessions } from "./admin-sessions.ts";
+import { adminStreams } from "./admin-streams.ts";
 import { bodies } from "./bodies.ts";
 import { commands } from "./cli.ts";
 import { clients } from "./clients.ts";
@@ -34,6 +35,7 @@ export const ATTACKS: readonly Attack[] = bySceneOf([
   ...adminSessions,
   ...adminPage,
   ...adminDeadLetters,
+  ...adminStreams,
   ...misuse,
   ...reloads,
   ...files,

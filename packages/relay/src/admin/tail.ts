@@ -1,6 +1,6 @@
 import type { Clock } from "@waybill/core";
 import type { Log, LogRecord } from "@waybill/log";
-import { hasNames, type NamesFilter, namesOf, wantsNames } from "../delivery/event-names.ts";
+import { isNamed, type NamesFilter, wantsNames } from "../delivery/event-names.ts";
 import { type SharedTurns, Turns } from "../delivery/turns.ts";
 
 const READ_BYTES = 256 * 1024;
@@ -87,7 +87,7 @@ function* chunksOf(record: LogRecord, filter: TailFilter): Generator<string> {
   for (const [index, end] of ends.entries()) {
     const line = eventLine(bytes.subarray(start, end));
     start = end + 1;
-    if (wants && !hasNames(namesOf(line, metadata), filter)) {
+    if (wants && !isNamed(line, metadata, filter)) {
       yield "";
       continue;
     }

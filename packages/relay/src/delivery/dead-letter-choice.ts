@@ -1,6 +1,6 @@
 /** Which dead letters: also by the name and the user of their event, which are not stored apart. */
 import type { DeadLetter, DeadLetterFilter, DeadLetters, Position } from "@waybill/log";
-import { type EventNames, hasNames, type NamesFilter, namesOf, wantsNames } from "./event-names.ts";
+import { bytesOfNames, type EventNames, isNamed, type NamesFilter, namesOf, wantsNames } from "./event-names.ts";
 import type { Turns } from "./turns.ts";
 
 /** All that are given must hold. */
@@ -20,14 +20,28 @@ export async function* chosenDeadLetters(
   { from, to, turns }: DeadLetterReading,
 ): AsyncGenerator<DeadLetter> {
   const names = { name, user };
+  const isChosen = wantsNames(names) ? chooserOf(names) : () => true;
   for await (const dead of deadLetters.list(filter, from, to)) {
-    if (!wantsNames(names) || hasNames(namesOfDead(dead), names)) yield dead;
+    if (isChosen(dead)) yield dead;
     await turns.yield();
   }
 }
 
-export function namesOfDead({ event, metadata }: DeadLetter): EventNames {
-  return namesOf(Buffer.from(event.buffer, event.byteOffset, event.length).toString(), metadata);
+function chooserOf(names: NamesFilter): (dead: DeadLetter) => boolean {
+  const looksFor = bytesOfNames(names)?.toString();
+  return (dead) => {
+    const text = textOf(dead);
+    const mayBe = looksFor === undefined || text.includes(looksFor) || dead.metadata.includes(looksFor);
+    return mayBe && isNamed(text, dead.metadata, names);
+  };
+}
+
+function textOf({ event }: DeadLetter): string {
+  return Buffer.from(event.buffer, event.byteOffset, event.length).toString();
+}
+
+export function namesOfDead(dead: DeadLetter): EventNames {
+  return namesOf(textOf(dead), dead.metadata);
 }
 
 export interface ReasonGroup {

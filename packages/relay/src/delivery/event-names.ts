@@ -24,6 +24,21 @@ const NOBODY: EventNames = { type: null, name: null, messageId: null, userId: nu
 
 /** Never throws: what is not an event of its vendor's has no names. */
 export function namesOf(text: string, metadata: string): EventNames {
+  const names = canonicalNames(text, metadata);
+  if (names === NOBODY) return NOBODY;
+  try {
+    return { ...names, messageId: idOf(text, metadata) ?? names.messageId };
+  } catch {
+    return names;
+  }
+}
+
+/** Whether an event has these names: without its id, for which some vendors' are parsed again. */
+export function isNamed(text: string, metadata: string, filter: NamesFilter): boolean {
+  return hasNames(canonicalNames(text, metadata), filter);
+}
+
+function canonicalNames(text: string, metadata: string): EventNames {
   try {
     const canonical = toCanonical(text, metadata) as Readonly<Record<string, unknown>> | undefined;
     if (typeof canonical !== "object" || canonical === null) return NOBODY;
@@ -31,7 +46,7 @@ export function namesOf(text: string, metadata: string): EventNames {
     return {
       type: at("type"),
       name: at("event"),
-      messageId: idOf(text, metadata) ?? at("messageId"),
+      messageId: at("messageId"),
       userId: at("userId"),
       anonymousId: at("anonymousId"),
     };

@@ -82,7 +82,8 @@ async function discardAll(view: AdminView, call: Call<"discardDeadLetters">): Pr
     chosen = [];
   };
   const filter: DeadLetterChoice = { state: "waiting", ...filterOf(call.query) };
-  const turns = turnsOf(view, call);
+  // What was begun is finished, whether somebody waits for it or not.
+  const turns = new Turns(view.clock, { shared: call.turns });
   for await (const { deadLetterId } of chosenDeadLetters(deadLetters, filter, { turns })) {
     if (deadLetterId >= head) break;
     chosen.push(deadLetterId);
@@ -92,14 +93,28 @@ async function discardAll(view: AdminView, call: Call<"discardDeadLetters">): Pr
   return { events, discarded };
 }
 
-function turnsOf({ clock }: AdminView, { turns: shared }: { readonly turns: SharedTurns }): Turns {
-  return new Turns(clock, { shared });
+type Reading = Pick<Turns, "yield">;
+
+/** Ends with an error when the reader is gone: nobody hears of it. */
+function turnsOf({ clock }: AdminView, { turns: shared, response }: TurnsParts): Reading {
+  const turns = new Turns(clock, { shared });
+  return {
+    yield: async () => {
+      await turns.yield();
+      if (response.destroyed) throw new Error("the reader is gone");
+    },
+  };
+}
+
+interface TurnsParts {
+  readonly turns: SharedTurns;
+  readonly response: ServerResponse;
 }
 
 interface PageOptions {
   readonly query: CheckedQuery<"listDeadLetters">;
   readonly response: ServerResponse;
-  readonly turns: Turns;
+  readonly turns: Reading;
 }
 
 /** A `DeadLetterPage` as JSON, with the events' own bytes. */
