@@ -14,13 +14,18 @@ beforeAll(async () => {
     Object.fromEntries([...Array(LANES).keys()].map((n) => [`lane-${n}`, destination(url)]));
   world = await startWorld({ keep: true, destinations });
   await world.post("/v1/track", { userId: "u", event: "E", messageId: "m" });
+  // To look at all lanes again and again would be most of the work.
+  await world.arrived(LANES);
   await until(() => world.relay.accounts().lanes.every(({ account }) => account.delivered === 1));
 }, 120_000);
 
-/** The least of some in CPU time: other processes run on this machine too. */
-async function leastCpuMs(runs: number, run: () => Promise<unknown>): Promise<number> {
+/**
+ * The least of at most `runs` in CPU time, where one is cheap enough no more: other processes run on
+ * this machine too.
+ */
+async function leastCpuMs(runs: number, maxMs: number, run: () => Promise<unknown>): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
-  for (let n = 0; n < runs; n++) {
+  for (let n = 0; n < runs && least >= maxMs; n++) {
     const before = process.cpuUsage();
     await run();
     const { user, system } = process.cpuUsage(before);
@@ -47,7 +52,7 @@ test("the overview of 1,000 lanes takes less than 20 ms", async () => {
   const { json } = await send(world.relay.adminUrl, "GET", "/v1/overview", "", {});
   expect(json).toHaveProperty(`environments.0.destinations.${LANES - 1}.account.delivered`, 1);
   expect(await bytesOf("/v1/overview")).toBeGreaterThan(100_000);
-  expect(await leastCpuMs(60, () => bytesOf("/v1/overview"))).toBeLessThan(OVERVIEW_MAX_MS);
+  expect(await leastCpuMs(60, OVERVIEW_MAX_MS, () => bytesOf("/v1/overview"))).toBeLessThan(OVERVIEW_MAX_MS);
 });
 
 test("all who watch share one computation, and no more is made than twice a second", async () => {

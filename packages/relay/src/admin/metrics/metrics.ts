@@ -91,13 +91,13 @@ function observed(
   const refusedBySource = new Map<string, Map<string, number>>();
   return {
     refusedRequests: (environment, source) =>
-      Object.fromEntries(refusedBySource.get(JSON.stringify([environment, source])) ?? []),
+      Object.fromEntries(refusedBySource.get(`${environment}/${source}`) ?? []),
     attempted({ environment, destination, attempt }) {
       attempts.observe({ environment, destination, outcome: outcomeOf(attempt) }, attempt.durationMs / MS_PER_SECOND);
     },
     requestRefused({ environment, source, code, isDuplicate }) {
       refused.inc({ environment, source, code, duplicate: String(isDuplicate) });
-      const name = JSON.stringify([environment, source]);
+      const name = `${environment}/${source}`;
       const codes = refusedBySource.get(name) ?? new Map<string, number>();
       refusedBySource.set(name, codes);
       codes.set(code, (codes.get(code) ?? 0) + 1);
