@@ -101,7 +101,8 @@ export const adminStreams: readonly Attack[] = [
   },
   {
     name: "attempts-live-follow",
-    holds: "a reader of attempts is shown each up to the newest, and no more than 100 are kept for those who come later",
+    holds:
+      "a reader of attempts is shown each up to the newest, and no more than 100 are kept for those who come later",
     scene: PLAIN,
     async run(stage) {
       const { relay } = stage;

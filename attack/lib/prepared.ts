@@ -1,6 +1,7 @@
 /** What a relay finds on its disk at the start, made without the work of getting it there. */
-import { nodeRuntime } from "@waybill/node";
+
 import { DeadLetters, openLog } from "@waybill/log";
+import { nodeRuntime } from "@waybill/node";
 
 const HEADS_PER_RECORD = 1_000;
 const AT_MS = 1_700_000_000_000;

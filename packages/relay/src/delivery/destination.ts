@@ -37,8 +37,8 @@ import type { SenderSettings } from "./extension.ts";
 import { FileWriter } from "./file-writer.ts";
 import { LaneActivity } from "./lane-activity.ts";
 import { type CursorMove, moveCursor } from "./move-cursor.ts";
-import { passThrough } from "./pass-through.ts";
 import { OldestWaiting } from "./oldest-waiting.ts";
+import { passThrough } from "./pass-through.ts";
 import { type Preview, previewOf } from "./preview.ts";
 import { createDestinationSender, type DestinationSender } from "./senders.ts";
 
@@ -408,10 +408,15 @@ export class Destination {
   /** What waits; its bytes are those of the log from the first such event on. */
   pending(): Pending {
     const { events, oldestAtMs } = this.#store.pending();
+    if (events === 0) return { events, bytes: 0, oldestAtMs };
+    return { events, bytes: this.#store.lagBytes, oldestAtMs: oldestAtMs ?? this.#oldestAtRest() };
+  }
+
+  /** Of a lane that goes on, what comes next is in memory soon. */
+  #oldestAtRest(): number | undefined {
     const { mode } = this.#lane.snapshot();
-    const isStill = mode === "paused" || mode === "halted" || mode === "failed";
-    const known = oldestAtMs ?? (isStill && events > 0 ? this.#oldest.atMs(this.#store.neededFrom) : undefined);
-    return { events, bytes: events === 0 ? 0 : this.#store.lagBytes, oldestAtMs: known };
+    const isAtRest = mode === "paused" || mode === "halted" || mode === "failed";
+    return isAtRest ? this.#oldest.atMs(this.#store.neededFrom) : undefined;
   }
 
   lane(): LaneSnapshot {

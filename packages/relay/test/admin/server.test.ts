@@ -135,7 +135,7 @@ test("a stream whose reader has signed out, or whose token was changed, ends wit
   const seen: string[] = [];
   const stream: Stream = {
     signal: new AbortController().signal,
-    write: (text) => Promise.resolve(seen.push(text) > 0),
+    write: (text) => Promise.resolve(seen.push(String(text)) > 0),
     end: () => void seen.push("end"),
   };
   let isAllowed = true;

@@ -10,7 +10,7 @@ async function pass(clock: VirtualClock, ms: number): Promise<void> {
   for (let n = 0; n < ms; n++) {
     // What is deferred may defer more.
     for (let turn = 0; turn < 5; turn++) await immediate();
-    clock.advance(1);
+    void clock.advance(1);
   }
 }
 
@@ -21,7 +21,7 @@ test("one at a time begins, in the order they came, and rests as long as the one
   const work = async (name: string, ms: number): Promise<void> => {
     await turns.turn();
     began.push(`${name} ${clock.monotonic()}`);
-    clock.advance(ms);
+    void clock.advance(ms);
   };
   const all = Promise.all([work("a", 4), work("b", 100), work("c", 0), work("d", 1)]);
   await pass(clock, 60);
@@ -38,7 +38,7 @@ test("work in parts waits for the turns of others", async () => {
     const turns = new Turns(clock, { shared });
     for (let part = 0; part < 3; part++) {
       parts.push(`${name}${part}`);
-      clock.advance(5);
+      void clock.advance(5);
       await turns.yield();
     }
   };

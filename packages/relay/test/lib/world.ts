@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WaybillError } from "@waybill/core";
 import { nodeClock, nodeRuntime } from "@waybill/node";
 import { loadConfig, type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
-import { SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
+import { SeededRandom, SegmentEmulator, SimDisk, type StartedServer, startServer } from "@waybill/testing";
 import { afterAll, onTestFinished } from "vitest";
 
 export const KEY = "write-key";
@@ -42,6 +42,8 @@ export interface WorldOptions {
   readonly logger?: Parameters<typeof startRelay>[1]["logger"];
   readonly reloadConfig?: () => Promise<RelayConfig>;
   readonly configFile?: string;
+  /** On a disk in memory: for what is about a thousand lanes, whose files are most of the work. */
+  readonly inMemory?: true;
   /** Whether the disk fails at a path. */
   readonly isBroken?: (path: string) => boolean;
 }
@@ -83,12 +85,15 @@ export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld
     return emulator.handle(request);
   });
   const config = configOf(directory, server.url, options);
-  const { logger = silent as never, reloadConfig, configFile, isBroken } = options;
+  const { logger = silent as never, reloadConfig, configFile, isBroken, inMemory } = options;
+  // Its lock is a real one.
+  if (inMemory !== undefined) mkdirSync(`${directory}/data`);
   const relay = await startRelay(config, {
     logger,
     ...(reloadConfig === undefined ? {} : { reloadConfig }),
     ...(configFile === undefined ? {} : { configFile }),
     ...(isBroken === undefined ? {} : { runtime: runtimeWith(isBroken) }),
+    ...(inMemory === undefined ? {} : { runtime: { ...nodeRuntime(), disk: new SimDisk(new SeededRandom(1)) } }),
   });
   const end = async (): Promise<void> => {
     await relay.stop();

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { writeJson } from "../../intake/answers.ts";
 import type { SharedTurns } from "../../delivery/turns.ts";
+import { writeJson } from "../../intake/answers.ts";
 import type { Guard } from "../guard.ts";
 import type { WatchedOverview } from "../live/watched-overview.ts";
 import type { CheckedBody, CheckedParams, CheckedQuery, JsonBody, JsonStatus, Operation } from "../routes/table.ts";

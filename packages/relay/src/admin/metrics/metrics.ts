@@ -1,4 +1,5 @@
 import type { Attempt } from "@waybill/core";
+import { defer } from "@waybill/node";
 import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
 import type { IntakeObserver } from "../../intake/types.ts";
 import type { LaneView, ReplayView, SourceView } from "../views.ts";
@@ -51,16 +52,33 @@ export function createMetrics(view: MetricsView): Metrics {
     labelNames: SOURCE_LABELS,
     labelsOf: ({ environment, source }) => ({ environment, source }),
   });
+  /** With 1,000 lanes it has megabytes: others have their turn after each metric. */
+  const scrape = async (): Promise<string> => {
+    // All of the same moment.
+    const readings = [readLanes(view.lanes()), readReplays(view.replays()), readSources(view.sources())];
+    for (const reading of readings) while (reading.next().done !== true) await nextTurn();
+    const texts: string[] = [];
+    for (const { name } of registry.getMetricsAsArray()) {
+      texts.push(await registry.getSingleMetricAsString(name));
+      await nextTurn();
+    }
+    return `${texts.join("\n\n")}\n`;
+  };
+  let scraping: Promise<unknown> = Promise.resolve();
   return {
     ...observed(registry),
-    async text() {
-      readLanes(view.lanes());
-      readReplays(view.replays());
-      readSources(view.sources());
-      return registry.metrics();
+    text() {
+      // One after another: they fill the same metrics.
+      const text = scraping.then(scrape, scrape);
+      scraping = text;
+      return text;
     },
     contentType: registry.contentType,
   };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => defer(resolve));
 }
 
 /** What is counted as it happens. */
@@ -90,8 +108,7 @@ function observed(
   // The same by source, to be read without a scrape.
   const refusedBySource = new Map<string, Map<string, number>>();
   return {
-    refusedRequests: (environment, source) =>
-      Object.fromEntries(refusedBySource.get(`${environment}/${source}`) ?? []),
+    refusedRequests: (environment, source) => Object.fromEntries(refusedBySource.get(`${environment}/${source}`) ?? []),
     attempted({ environment, destination, attempt }) {
       attempts.observe({ environment, destination, outcome: outcomeOf(attempt) }, attempt.durationMs / MS_PER_SECOND);
     },

@@ -27,12 +27,12 @@ export interface ReadingsOptions<V, L extends string> {
 
 /**
  * Registers the readings; what is returned reads them from the views of now, and forgets those of
- * before.
+ * before: a metric at each step, since there may be a thousand views.
  */
 export function register<V, L extends string>(
   readings: readonly Reading<V>[],
   { registry, labelNames, labelsOf }: ReadingsOptions<V, L>,
-): (views: readonly V[]) => void {
+): (views: readonly V[]) => Generator<void> {
   const registered = readings.map((reading) => {
     const { name, help, kind, byLabel } = reading;
     const names: readonly string[] = byLabel === undefined ? labelNames : [...labelNames, byLabel.label];
@@ -40,11 +40,12 @@ export function register<V, L extends string>(
     const metric = kind === "counter" ? new Counter(options) : new Gauge(options);
     return { reading, metric };
   });
-  return (views) => {
+  return function* read(views) {
     for (const { reading, metric } of registered) {
       metric.reset();
       for (const view of views)
         for (const { labels, value } of samplesOf(reading, view)) metric.inc({ ...labelsOf(view), ...labels }, value);
+      yield;
     }
   };
 }
