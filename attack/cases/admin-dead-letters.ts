@@ -1,4 +1,4 @@
-/** A hundred thousand dead letters, each with a reason of its own, and who lists, counts and moves them. */
+/** A hundred thousand dead letters, each with a reason of its own: listed, counted and moved. */
 import { check, cut, until } from "../lib/check.ts";
 import { type Ask, flood, statuses } from "../lib/http.ts";
 import { keepSending } from "../lib/load.ts";

@@ -1,4 +1,4 @@
-/** Signing in: who guesses, who has too many sessions, who may only look, and foreign pages with a cookie. */
+/** Signing in: guesses, too many sessions, the read-only token, foreign pages with a cookie. */
 import { PROTOTYPE_NAMES } from "../lib/bodies.ts";
 import { check, cut, inParallel } from "../lib/check.ts";
 import { type Answer, type Ask, ask } from "../lib/http.ts";

@@ -1,4 +1,4 @@
-/** Streams whose readers sleep, searches of a log of a gigabyte, and an operator with a thousand lanes. */
+/** Streams whose readers sleep, searches of a gigabyte, and an operator with a thousand lanes. */
 import { Agent } from "node:http";
 import { check, cut, pause, until } from "../lib/check.ts";
 import { ask, flood, statuses } from "../lib/http.ts";

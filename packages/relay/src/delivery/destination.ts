@@ -127,7 +127,7 @@ export class Destination {
     const { store, deadLetters, attempts, fates, sender, writer, limiter } = parts;
     const { environment, config, runtime, observer } = options;
     this.#options = options;
-    this.#oldest = new OldestWaiting(options.log);
+    this.#oldest = new OldestWaiting(options.log, store);
     this.#config = config;
     this.#store = store;
     this.#fates = fates;
@@ -405,19 +405,8 @@ export class Destination {
     return this.#store.account();
   }
 
-  /** What waits; its bytes are those of the log from the first such event on. */
-  pending(): Pending {
-    const { events, oldestAtMs } = this.#store.pending();
-    if (events === 0) return { events, bytes: 0, oldestAtMs };
-    return { events, bytes: this.#store.lagBytes, oldestAtMs: oldestAtMs ?? this.#oldestAtRest() };
-  }
-
-  /** Of a lane that goes on, what comes next is in memory soon. */
-  #oldestAtRest(): number | undefined {
-    const { mode } = this.#lane.snapshot();
-    const isAtRest = mode === "paused" || mode === "halted" || mode === "failed";
-    return isAtRest ? this.#oldest.atMs(this.#store.neededFrom) : undefined;
-  }
+  /** What waits. */
+  readonly pending = (): Pending => this.#oldest.pending(this.#lane.snapshot().mode);
 
   lane(): LaneSnapshot {
     const { reason, lastError, ...snapshot } = this.#lane.snapshot();

@@ -3,21 +3,36 @@
  * or halted has nothing in memory. Read from the log once for each position, in the background: the
  * next look shows it.
  */
-import type { Log, Position } from "@waybill/log";
-import { recordAt } from "./tracer.ts";
+import type { LaneMode, Pending } from "@waybill/core";
+import type { Log, LogStore, Position } from "@waybill/log";
+import { recordAt } from "./record-at.ts";
 
 export class OldestWaiting {
   readonly #log: Log;
+  readonly #store: LogStore;
   #position: Position = -1;
   #receivedAtMs: number | undefined;
   #isLooking = false;
 
-  constructor(log: Log) {
+  constructor(log: Log, store: LogStore) {
     this.#log = log;
+    this.#store = store;
   }
 
-  /** Of the event at `position`, or the first one after it that is there; epoch ms. */
-  atMs(position: Position): number | undefined {
+  /**
+   * What waits; its bytes are those of the log from the first such event on. Of a lane that goes on
+   * what comes next is in memory soon.
+   */
+  pending(mode: LaneMode): Pending {
+    const { events, oldestAtMs } = this.#store.pending();
+    if (events === 0) return { events, bytes: 0, oldestAtMs };
+    const isAtRest = mode === "paused" || mode === "halted" || mode === "failed";
+    const atMs = oldestAtMs ?? (isAtRest ? this.#atMs(this.#store.neededFrom) : undefined);
+    return { events, bytes: this.#store.lagBytes, oldestAtMs: atMs };
+  }
+
+  /** Of the event at `position`; epoch ms. */
+  #atMs(position: Position): number | undefined {
     if (position !== this.#position) this.#receivedAtMs = undefined;
     this.#position = position;
     if (this.#receivedAtMs === undefined && !this.#isLooking) void this.#look(position);

@@ -8,6 +8,7 @@ import { vendorOf } from "@waybill/vendors";
 import { adapterOf } from "@waybill/vendors/registry";
 import type { TraceDestination, TracedEvent } from "../admin/views.ts";
 import type { Destination } from "./destination.ts";
+import { recordAt } from "./record-at.ts";
 import type { Replays } from "./replays.ts";
 
 export interface TraceOptions {
@@ -111,18 +112,6 @@ function traceDestinations(
       return { ...traced, replays: await replays.trace(destination.config.name, position, deadLetterId) };
     }),
   );
-}
-
-/** The record that has a position; `undefined` where there is none. **Errors**: `WAYBILL_DISK`. */
-export async function recordAt(log: Log, position: Position): Promise<LogRecord | undefined> {
-  if (position < log.first) return undefined;
-  const reader = log.reader({ position });
-  try {
-    const [record] = await reader.read(1);
-    return record !== undefined && record.first <= position ? record : undefined;
-  } finally {
-    await reader.close();
-  }
 }
 
 function textAt({ body, ends }: LogRecord, index: number): string {

@@ -20,8 +20,8 @@ beforeAll(async () => {
 }, 120_000);
 
 /**
- * The least of at most `runs` in CPU time, where one is cheap enough no more: other processes run on
- * this machine too.
+ * The least of at most `runs` in CPU time, where one is cheap enough no more: other processes run
+ * on this machine too.
  */
 async function leastCpuMs(runs: number, maxMs: number, run: () => Promise<unknown>): Promise<number> {
   let least = Number.POSITIVE_INFINITY;

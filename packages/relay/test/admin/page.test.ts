@@ -171,7 +171,7 @@ test("a page that is not built says what to do, and is found when it is", async 
   expect((await get(url, "/")).status).toBe(200);
 });
 
-test("a browser that has a file is told so, however a cache on the way has named it", async () => {
+test("a browser that has a file gets a 304, however a cache on the way has named it", async () => {
   const { url } = await serve();
   const asset = "/assets/index-abc123.js";
   const tag = String((await get(url, asset)).headers["etag"]);

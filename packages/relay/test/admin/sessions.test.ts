@@ -151,7 +151,7 @@ test("after ten wrong tokens in the header an address waits; who had the right o
     for (let index = 0; index < 10; index++) expect(await lookFrom(address, world, `guess-${index}`)).toMatch(/^401/);
   for (const address of [operator, guesser]) expect(await lookFrom(address, world, "guess")).toMatch(/^429/);
   expect(await lookFrom(operator, world, TOKEN)).toMatch(/^200/);
-  // A right guess is told from a wrong one by no route.
+  // Every route answers a right guess as it answers a wrong one.
   expect(await lookFrom(guesser, world, TOKEN)).toBe(await lookFrom(guesser, world, "guess"));
   for (const path of ["/v1/session", "/ready", "/metrics"])
     expect(await lookFrom(guesser, world, TOKEN, path)).toBe(await lookFrom(guesser, world, "guess", path));

@@ -34,7 +34,7 @@ test("its faults have their places, and the loop goes on meanwhile", async () =>
   expect(turns).toBeGreaterThan(10);
 }, 20_000);
 
-test("who has thousands of faults is told of the first hundred", () => {
+test("of thousands of faults the first hundred are reported", () => {
   const many = Array.from({ length: 5_000 }, (_, at) => `unknown-${at}: 1`).join("\n");
   for (const all of [many, `environments: {${Array.from({ length: 5_000 }, (_, at) => `"E ${at}": {}`).join(", ")}}`])
     try {

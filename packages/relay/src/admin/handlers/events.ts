@@ -1,7 +1,7 @@
 /** Handlers of the routes that show stored events. */
 import { eventText, namesOf } from "../../delivery/event-names.ts";
 import { searchLog } from "../../delivery/log-search.ts";
-import { recordAt } from "../../delivery/tracer.ts";
+import { recordAt } from "../../delivery/record-at.ts";
 import { Turns } from "../../delivery/turns.ts";
 import type { Environment } from "../../environment.ts";
 import { invalid, unknown } from "../refusal.ts";
