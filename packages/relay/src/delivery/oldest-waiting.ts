@@ -27,8 +27,9 @@ export class OldestWaiting {
     const { events, oldestAtMs } = this.#store.pending();
     if (events === 0) return { events, bytes: 0, oldestAtMs };
     const isAtRest = mode === "paused" || mode === "halted" || mode === "failed";
-    const atMs = oldestAtMs ?? (isAtRest ? this.#atMs(this.#store.neededFrom) : undefined);
-    return { events, bytes: this.#store.lagBytes, oldestAtMs: atMs };
+    // The store may know no more than when the log's first segment began.
+    const readAtMs = isAtRest ? this.#atMs(this.#store.neededFrom) : undefined;
+    return { events, bytes: this.#store.lagBytes, oldestAtMs: readAtMs ?? oldestAtMs };
   }
 
   /** Of the event at `position`; epoch ms. */
