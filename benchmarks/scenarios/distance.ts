@@ -220,8 +220,8 @@ async function prepareLog(row: Row, events: number, directory: string): Promise<
 }
 
 /**
- * Of ten events in a row the last two are of somebody new: one without a user, and the one that says
- * whose it was, which must not arrive before it.
+ * Of ten events in a row the last two are of somebody new: one without a user, and the one that
+ * says whose it was, which must not arrive before it.
  */
 function signingUp(position: number, mark: (ordinal: number) => Mark): string {
   const place = position % IDENTIFY_EVERY;

@@ -139,8 +139,8 @@ const BOUNDARIES: readonly Mutant[] = [
   {
     name: "the admin API is not for web pages of other origins",
     file: `${RELAY_SOURCE}/admin/guard.ts`,
-    find: "if (isOwn && isSameSite) return undefined;",
-    replace: 'if ((isOwn || host !== "") && isSameSite) return undefined;',
+    find: "if (isOwn && (isSameSite || isLink)) return undefined;",
+    replace: 'if ((isOwn || host !== "") && (isSameSite || isLink)) return undefined;',
     tests: [`${RELAY_TESTS}/admin/guard.test.ts`],
   },
   {
@@ -430,7 +430,7 @@ const SPEAKING: readonly Mutant[] = [
   },
   {
     name: "verify says where there is no log",
-    file: `${CLI_SOURCE}/commands/log.ts`,
+    file: `${CLI_SOURCE}/commands/log/verify.ts`,
     find: "if (missing !== undefined) {",
     replace: "if (missing?.code === undefined && missing !== undefined) {",
     tests: [`${CLI_TESTS}/misuse.test.ts`],

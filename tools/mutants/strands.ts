@@ -9,6 +9,7 @@ const ORDER = "packages/vendors/src/order";
 const ORDER_TESTS = "packages/vendors/test/order";
 const CRASH_POINTS = ["simulation/crash-points/strand-points.test.ts"];
 const MODEL = [`${LOG_TESTS}/strands.model.test.ts`];
+const TIES = [`${LOG_TESTS}/ties.test.ts`];
 
 export const STRANDS: readonly Mutant[] = [
   {
@@ -69,10 +70,53 @@ export const STRANDS: readonly Mutant[] = [
   },
   {
     name: "strands: an event that ties an id waits for the strand of that id",
-    file: `${LANES}/backlog.ts`,
-    find: "if (strand !== own && this.strands.firstOf(strand, this.readTo) < position) return true;",
-    replace: "if (strand !== own && this.strands.firstOf(strand, this.readTo) < 0 * position) return true;",
+    file: `${LANES}/waiting.ts`,
+    find: "if (strand !== own && this.hasBefore(position, this.#of.strands.unsettled(strand), tie)) return true;",
+    replace:
+      "if (strand !== own && this.hasBefore(0 * position, this.#of.strands.unsettled(strand), tie)) return true;",
     tests: MODEL,
+  },
+  {
+    name: "ties: an event waits only where one of the other id is in front of it",
+    file: `${LANES}/waiting.ts`,
+    find: "if (this.#of.order.hashAt(record, at) === hash) return true;",
+    replace: "if (this.#of.order.hashAt(record, at) === hash || position > 0) return true;",
+    tests: TIES,
+  },
+  {
+    name: "ties: many of them in a strand keep it whole",
+    file: `${LANES}/waiting.ts`,
+    find: "return waits * WAITS_EVERY_MIN > events;",
+    replace: "return waits * WAITS_EVERY_MIN > Number.POSITIVE_INFINITY * events;",
+    tests: TIES,
+  },
+  {
+    name: "ties: one that waits leaves its batch to the others",
+    file: `${LANES}/backlog.ts`,
+    find: "if (free > 0 && (strand.planned > 0 ||",
+    replace: "if (free > 0 && (strand.planned >= 0 ||",
+    tests: TIES,
+  },
+  {
+    name: "ties: an event of the same batch is not overtaken",
+    file: `${LANES}/backlog.ts`,
+    find: "this.waiting.hasBefore(record.first + at, strand.queue, hash))) return false;",
+    replace: "this.waiting.hasBefore(0 * at, strand.queue, hash))) return false;",
+    tests: TIES,
+  },
+  {
+    name: "ties: where more users wait than may, strands become one",
+    file: `${LANES}/backlog.ts`,
+    find: "this.#joining = this.#tooTied;",
+    replace: "this.#joining = this.#tooTied = false;",
+    tests: TIES,
+  },
+  {
+    name: "ties: a user who fails keeps nothing from being read",
+    file: `${LANES}/backlog.ts`,
+    find: "isFull && this.parked.onlyWait && this.#areReread;",
+    replace: "isFull && this.#areReread;",
+    tests: TIES,
   },
   {
     name: "strands: a planned batch whose events retention took is forgotten",

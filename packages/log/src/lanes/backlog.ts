@@ -216,8 +216,8 @@ export class Backlog {
   }
 
   /**
-   * How many of a strand's first `count` events need not wait for others. A user whose event has to is
-   * set aside as long as there is room, but not out of a batch that was planned.
+   * How many of a strand's first `count` events need not wait for others. A user whose event has to
+   * is set aside as long as there is room, but not out of a batch that was planned.
    */
   #unblocked(strand: Strand, count: number): number {
     if (this.isPlain) return count;

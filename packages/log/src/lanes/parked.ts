@@ -123,7 +123,7 @@ export class Parked {
     return this.#byHash.get(hash);
   }
 
-  /** Whether an event of a user waits that is before `position`; so it is while that is not known. */
+  /** Whether an event of a user waits that is before `position`, or nobody knows yet. */
   hasBefore(position: Position, { events, isRead, first }: ParkedUser): boolean {
     return (events[0]?.position ?? (isRead ? position : first)) < position;
   }

@@ -8,8 +8,8 @@ import { pieceAt } from "./piece-at.ts";
 import type { Strand, Strands } from "./strands.ts";
 
 /**
- * Where more than one event in so many waits for one that is read with it, strands would stand still
- * more than one after the other does.
+ * Where more than one event in so many waits for one that is read with it, strands would wait for
+ * each other longer than one strand takes.
  */
 const WAITS_EVERY_MIN = 50;
 
