@@ -172,7 +172,7 @@ test("a replay sends a part of the log to a destination that was not there then,
 test.each([
   ["an unknown field", { destination: "emulator", sinse: 0 }, "There is no field sinse; did you mean since?"],
   ["no destination", {}, "The field destination is missing; it must be the name of a destination."],
-  ["an unknown destination", { destination: "nobody" }, "no destination test/nobody"],
+  ["an unknown destination", { destination: "nobody" }, "no destination test/nobody", 404],
   [
     "a bad time",
     { destination: "emulator", since: "yesterday" },
@@ -184,9 +184,9 @@ test.each([
     "The field eventsPerSecond must be a number from 0.001 to 1000000, not 0.",
   ],
   ["a body that is not JSON", "{", "The body is not JSON."],
-])("a replay with %s is refused, saying what is wrong", async (_name, body, message) => {
+])("a replay with %s is refused, saying what is wrong", async (_name, body, message, status = 400) => {
   const world = await startWorld();
   const answer = await send(world.relay.adminUrl, "POST", "/v1/replays/test", body, JSON_TYPE);
-  expect(answer.status).toBe(400);
+  expect(answer.status).toBe(status);
   expect(answer.text).toContain(message);
 });
