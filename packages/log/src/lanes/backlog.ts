@@ -181,8 +181,9 @@ export class Backlog {
     // events from being read.
     const { only } = this.strands;
     const isFull = this.parked.room <= KEPT_FOR_FAILING || this.#tooTied;
-    this.#tooTied = only === undefined && isFull && this.parked.onlyWait && this.#areReread;
-    this.#joining = this.#tooTied;
+    const mayWait = only === undefined && this.parked.onlyWait && this.#areReread;
+    this.#tooTied = isFull && mayWait;
+    this.#joining = mayWait && (this.#tooTied || order !== this.order);
     if (this.parked.size > 0) return;
     if (only === undefined) {
       const unread = this.#options.log.head - this.readTo;

@@ -249,7 +249,7 @@ export class LogStore implements Store {
 
   #batchOf(pieces: readonly Piece[], parked: boolean): LogBatch {
     const { order } = this.#backlog;
-    const hashAt = order === "arrival" ? undefined : this.#backlog.hashAt.bind(this.#backlog);
+    const hashAt = order === "arrival" ? undefined : this.#backlog.waiting.hashesOf(pieces);
     return new LogBatch(this.#options.name, pieces, { parked, hashAt, ages: true });
   }
 

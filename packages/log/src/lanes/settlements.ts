@@ -51,7 +51,7 @@ export class Settlements {
     const { parked } = this.#backlog;
     if (outcome.status !== "delivered") fates.settleAt(batch.positionAt(index), outcome);
     // The state would have it as one that waits for an earlier event of its user.
-    else if (parked.size > 0 && parked.has(batch.orderHash(index))) fates.writeDelivered(batch.positionAt(index));
+    else if (parked.size > 0 && parked.has(this.#hashOf(batch, index))) fates.writeDelivered(batch.positionAt(index));
     else if (this.#removing > fates.end) this.#noteDelivered(batch.positionAt(index));
   }
 
@@ -70,6 +70,12 @@ export class Settlements {
     else fates.settleAt(position, outcome);
   }
 
+  /** Of its own user alone: those of the batch are of more where it ties ids. */
+  #hashOf(batch: LogBatch, index: number): number {
+    const { record, at } = batch.locate(index);
+    return this.#backlog.hashAt(record, at);
+  }
+
   /** Events before the first one that has to be sent again, or that there is no room to park. */
   prefixOf(batch: LogBatch, outcomes: readonly Outcome[]): number {
     const { parked } = this.#backlog;
@@ -77,7 +83,7 @@ export class Settlements {
     for (const [index, outcome] of outcomes.entries()) {
       if (isOpen(outcome)) return index;
       if (outcome.status !== "parked") continue;
-      const hash = batch.orderHash(index);
+      const hash = this.#hashOf(batch, index);
       if (!parked.has(hash)) hashes.add(hash);
       if (hashes.size > parked.room) return index;
     }

@@ -52,6 +52,36 @@ export class Waiting {
     return false;
   }
 
+  /**
+   * The order hash of each event of a batch: one for all whose order a tie in the batch makes one, so
+   * that no part of it goes before another that it has to follow.
+   */
+  hashesOf(pieces: readonly Piece[]): (record: LogRecord, at: number) => number {
+    const { order } = this.#of;
+    let joined: ReadonlyMap<number, number> | undefined;
+    return (record, at) => {
+      joined ??= this.#joinedBy(pieces);
+      return rootOf(order.hashAt(record, at), joined);
+    };
+  }
+
+  #joinedBy(pieces: readonly Piece[]): ReadonlyMap<number, number> {
+    const { order } = this.#of;
+    const joined = new Map<number, number>();
+    if (!pieces.some(({ record }) => order.hasTies(record))) return joined;
+    const seen = new Set<number>();
+    for (const { record, start, end } of pieces)
+      for (let at = start; at < end; at++) {
+        const hash = order.hashAt(record, at);
+        const tie = order.tieAt(record, at);
+        seen.add(hash);
+        if (tie === 0 || !seen.has(tie)) continue;
+        const [one, other] = [rootOf(hash, joined), rootOf(tie, joined)];
+        if (one !== other) joined.set(one, other);
+      }
+    return joined;
+  }
+
   /** Whether many events of a strand wait for others of it. */
   areMany({ queue }: Strand): boolean {
     const seen = new Set<number>();
@@ -95,4 +125,10 @@ export class Waiting {
     }
     return pieces;
   }
+}
+
+function rootOf(hash: number, joined: ReadonlyMap<number, number>): number {
+  let root = hash;
+  for (let next = joined.get(root); next !== undefined; next = joined.get(root)) root = next;
+  return root;
 }

@@ -141,3 +141,12 @@ test("but not while one of them fails: that would hold up what is not read yet",
   expect(await drain(opened, LIMITS, fails)).toContain("2");
   expect(opened.store.pending()).toMatchObject({ events: 2, held: 2 });
 });
+
+test("what a tie joins in a batch has one order hash, also in its parts: none of it is sent before the rest", async () => {
+  const opened = await storeOf(["1", "3", "2", "2+1", "5", "2"]);
+  const batch = (await lease(opened, LARGE)) as LogBatch;
+  const hashes = Array.from({ length: batch.count }, (_, at) => batch.orderHash(at));
+  const joined = hashes[0];
+  expect(hashes).toEqual([joined, 3, joined, joined, 5, joined]);
+  expect(batch.slice(3, 5).orderHash(0)).toBe(joined);
+});
