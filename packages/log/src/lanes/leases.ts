@@ -24,6 +24,10 @@ export class Leases {
   events = 0;
   bytes = 0;
 
+  get size(): number {
+    return this.#all.size;
+  }
+
   get(batch: Batch): Lease | undefined {
     return this.#all.get(batch);
   }

@@ -226,6 +226,8 @@ export class LogStore implements Store {
   }
 
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
+    // Also while strands of another order send what they have.
+    if (this.#delivery.order === "arrival" && this.#leases.size > 0) return undefined;
     const parked = await this.#retries.lease(limits);
     if (parked !== undefined) return parked;
     const batch = await this.#backlog.next(limits, this.#delivery.order, (chosen) => this.#leaseStrand(chosen, limits));
