@@ -91,6 +91,20 @@ export const STRANDS: readonly Mutant[] = [
     tests: TIES,
   },
   {
+    name: "ties: what they join in a batch is isolated together",
+    file: `${LANES}/waiting.ts`,
+    find: "if (one !== other) joined.set(one, other);",
+    replace: "if (one === other) joined.set(one, other);",
+    tests: TIES,
+  },
+  {
+    name: "strands: in the order of arrival one request is on its way, whatever strands there are",
+    file: `${LANES}/log-store.ts`,
+    find: 'if (this.#delivery.order === "arrival" && this.#leases.size > 0) return undefined;',
+    replace: 'if (this.#delivery.order === "arrival" && this.#leases.size > 100) return undefined;',
+    tests: [`${LOG_TESTS}/lost-plan.test.ts`],
+  },
+  {
     name: "ties: one that waits leaves its batch to the others",
     file: `${LANES}/backlog.ts`,
     find: "if (free > 0 && (strand.planned > 0 ||",
@@ -107,15 +121,15 @@ export const STRANDS: readonly Mutant[] = [
   {
     name: "ties: where more users wait than may, strands become one",
     file: `${LANES}/backlog.ts`,
-    find: "this.#joining = this.#tooTied;",
-    replace: "this.#joining = this.#tooTied = false;",
+    find: "this.#tooTied = isFull && mayWait;",
+    replace: "this.#tooTied = isFull && mayWait && 0 * this.readTo > 0;",
     tests: TIES,
   },
   {
     name: "ties: a user who fails keeps nothing from being read",
     file: `${LANES}/backlog.ts`,
-    find: "isFull && this.parked.onlyWait && this.#areReread;",
-    replace: "isFull && this.#areReread;",
+    find: "only === undefined && this.parked.onlyWait && this.#areReread;",
+    replace: "only === undefined && this.#areReread;",
     tests: TIES,
   },
   {

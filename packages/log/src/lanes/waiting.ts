@@ -53,8 +53,8 @@ export class Waiting {
   }
 
   /**
-   * The order hash of each event of a batch: one for all whose order a tie in the batch makes one, so
-   * that no part of it goes before another that it has to follow.
+   * The order hash of each event of a batch: one for all whose order a tie in the batch makes one,
+   * so that no part of it goes before another that it has to follow.
    */
   hashesOf(pieces: readonly Piece[]): (record: LogRecord, at: number) => number {
     const { order } = this.#of;

@@ -78,14 +78,19 @@ test("a batch that was planned comes again whole also where there is no room to 
   expect(texts.map(Number)).toEqual([1, 3]);
 });
 
-test("strands that were planned in another order go one after the other where the order is that of arrival", async () => {
-  const { store, log } = await openStore({
+test("strands that were planned in another order go one after the other in that of arrival", async () => {
+  const before = await openStore({});
+  await push(before.log, ["1", "2", "3", "4"]);
+  await before.store.close();
+  await before.log.close();
+  const { store } = await openStore({
+    disk: before.disk,
     delivery: { order: "arrival", orderOf, maxInFlight: () => 8 },
-    changed: (state) => ({ ...state, strands: "10 10", order: "user" }),
+    changed: (state) => ({ ...state, strands: "10:2 10:2", order: "user" }),
   });
-  await push(log, ["1", "2", "3", "4"]);
   const first = await store.lease(LIMITS);
   expect(first?.count).toBe(2);
+  expect(store.shape.strands).toBe(2);
   expect(await store.lease(LIMITS)).toBeUndefined();
   await store.settle(first as never, [DELIVERED, DELIVERED]);
   expect((await store.lease(LIMITS))?.count).toBe(2);

@@ -181,7 +181,7 @@ test("a replay of dead letters has in its ledger which of them are gone", { time
   emulator.recover();
   for (let turn = 0; turn < 100 && environment.replays.views()[0]?.state !== "done"; turn++) {
     await world.pass(SECOND_MS);
-    // Dead letters are read in turns of the event loop.
+    // They are read in turns of the event loop.
     await new Promise<void>((resolve) => defer(resolve));
   }
   expect(environment.replays.views()).toMatchObject([
