@@ -10,6 +10,7 @@ const TAKEN_MAX_MS = 5_000;
 async function pauseAndResume({ world: { relay }, open }: Stage): Promise<void> {
   const page = await open({ at: "/d/production/analytics" });
   await title(page, "analytics");
+  const settings = await page.getByRole("heading", { name: /^Settings/ }).elementHandle();
   await confirm(page, "Pause");
   await page.getByRole("button", { name: "Resume" }).waitFor();
   check((await laneOf(relay, "analytics")).mode === "paused", "the relay did not pause it");
@@ -17,6 +18,8 @@ async function pauseAndResume({ world: { relay }, open }: Stage): Promise<void> 
   await confirm(page, "Resume");
   await page.getByRole("button", { name: "Pause" }).waitFor();
   await laneBecomes(relay, "analytics", ({ mode }) => mode !== "paused", "was not resumed");
+  const isKept = await settings?.evaluate((element) => element.isConnected);
+  check(isKept === true, "the settings were taken away while the mode changed");
 }
 
 async function byKeyboard({ world: { relay }, open }: Stage): Promise<void> {

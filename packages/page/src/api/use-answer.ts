@@ -20,8 +20,11 @@ interface State<T> {
   readonly isLoading: boolean;
 }
 
-/** `load` is called for each new `key`; a value of another key is never shown. */
-export function useAnswer<T>(key: string, load: (signal: AbortSignal) => Promise<T>): Answer<T> {
+/**
+ * `load` is called for each new `key`; a value of another key is never shown. It is called again
+ * for each new `revision`: the value before it is shown meanwhile.
+ */
+export function useAnswer<T>(key: string, load: (signal: AbortSignal) => Promise<T>, revision = ""): Answer<T> {
   const [state, setState] = useState<State<T>>({ key, value: undefined, error: undefined, isLoading: true });
   const [turn, setTurn] = useState(0);
   const loader = useRef(load);
@@ -45,7 +48,7 @@ export function useAnswer<T>(key: string, load: (signal: AbortSignal) => Promise
       },
     );
     return () => controller.abort();
-  }, [key, turn]);
+  }, [key, turn, revision]);
   const again = useCallback(() => setTurn((before) => before + 1), []);
   return { value: state.key === key ? state.value : undefined, error: state.error, isLoading: state.isLoading, again };
 }

@@ -28,8 +28,10 @@ export function DestinationView({ route }: { readonly route: Route }): JSX.Eleme
   const found = overview?.environments
     .find(({ name }) => name === environment)
     ?.destinations.find(({ name }) => name === destination);
-  const lane = useAnswer(`${environment}\n${destination}\n${found?.mode}`, (signal) =>
-    call("showLane", { params: { environment, destination }, signal }),
+  const lane = useAnswer(
+    `${environment}\n${destination}`,
+    (signal) => call("showLane", { params: { environment, destination }, signal }),
+    found?.mode,
   );
   return (
     <>
