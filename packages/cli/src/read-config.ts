@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 import { messageOf, WaybillError } from "@waybill/core";
-import { CONFIG_MAX_BYTES, loadConfig, type RelayConfig } from "@waybill/relay";
+import { CONFIG_MAX_BYTES, checkConfigOffline, loadConfig, type OfflineCheck, type RelayConfig } from "@waybill/relay";
 
 /**
  * Reads and checks a configuration file. **Errors**: `WAYBILL_INPUT` when it cannot be read,
@@ -10,15 +10,25 @@ export async function readConfig(
   file: string,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RelayConfig> {
-  let text: string;
+  return loadConfig({ file, text: await readText(file), env });
+}
+
+/** The same where secrets are not: what is missing is no fault. **Errors**: as {@link readConfig}. */
+export async function readConfigOffline(
+  file: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<OfflineCheck> {
+  return checkConfigOffline({ file, text: await readText(file), env });
+}
+
+async function readText(file: string): Promise<string> {
   try {
-    text = await textOf(file);
+    return await textOf(file);
   } catch (error) {
     throw new WaybillError("WAYBILL_INPUT", `Cannot read ${file}: ${messageOf(error)}`, {
       hint: "Give the path of a YAML file.",
     });
   }
-  return loadConfig({ file, text, env });
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { AddCommand } from "../command.ts";
 import { counted } from "../counted.ts";
 import { complain, EXIT, type Io, say, sayJson } from "../io.ts";
-import { readConfig } from "../read-config.ts";
+import { readConfig, readConfigOffline } from "../read-config.ts";
 
 export const addConfigCommand: AddCommand = (program, io, finish) => {
   const config: Command = program.command("config").description("work with the relay's configuration file");
@@ -12,31 +12,60 @@ export const addConfigCommand: AddCommand = (program, io, finish) => {
     .description(
       "check a configuration file; prints every fault, and what will hardly do what was meant, with line, path and hint",
     )
+    .option("--offline", "where its secrets are not: name variables and files that are missing as not checked")
     .option("--json", "print the result as JSON, also of a file that is wrong")
     .addHelpText(
       "after",
-      "\nExit codes: 0 right (warnings are on standard error), 1 the file cannot be read, 78 wrong.\n\nExample:\n  waybill config check waybill.yaml",
+      "
+Exit codes: 0 right (warnings are on standard error), 1 the file cannot be read, 78 wrong.
+
+Examples:
+  waybill config check waybill.yaml
+  waybill config check --offline waybill.yaml",
     )
-    .action(async (file: string, { json }: { readonly json?: boolean }) => {
-      if (json === true) finish(await showJson(file, io));
-      else show(file, await readConfig(file, io.env), io);
+    .action(async (file: string, { json, offline = false }: CheckFlags) => {
+      const check = (): Promise<Checked> => checked(file, offline, io);
+      if (json === true) finish(await showJson(file, check, io));
+      else show(file, await check(), io);
     });
 };
 
-function show(file: string, config: RelayConfig, io: Io): void {
-  const { environments, sources, destinations, listen, dataDirectory, warnings } = shapeOf(config);
-  for (const warning of warnings) complain(io, `warning: ${warning}`);
-  say(
-    io,
-    `${file} is right: ${counted(environments, "environment")}, ${counted(sources, "source")}, ${counted(destinations, "destination")}, ` +
-      `listens on ${listen}, log in ${dataDirectory}`,
+interface CheckFlags {
+  readonly json?: boolean;
+  readonly offline?: boolean;
+}
+
+interface Checked {
+  /** Absent where what is missing decides what the rest is. */
+  readonly config: RelayConfig | undefined;
+  /** Variables and files that are not here. */
+  readonly notChecked: readonly string[];
+}
+
+async function checked(file: string, offline: boolean, io: Io): Promise<Checked> {
+  if (offline) return await readConfigOffline(file, io.env);
+  return { config: await readConfig(file, io.env), notChecked: [] };
+}
+
+function show(file: string, { config, notChecked }: Checked, io: Io): void {
+  for (const warning of config?.warnings ?? []) complain(io, `warning: ${warning}`);
+  for (const missing of notChecked) say(io, `not checked: ${missing}`);
+  const rest = notChecked.length === 0 ? "" : ", but for what was not checked";
+  say(io, `${file} is right${rest}${config === undefined ? "" : `: ${summaryOf(shapeOf(config))}`}`);
+}
+
+function summaryOf({ environments, sources, destinations, listen, dataDirectory }: Shape): string {
+  return (
+    `${counted(environments, "environment")}, ${counted(sources, "source")}, ${counted(destinations, "destination")}, ` +
+    `listens on ${listen}, log in ${dataDirectory}`
   );
 }
 
 /** Returns the exit code. */
-async function showJson(file: string, io: Io): Promise<number> {
+async function showJson(file: string, check: () => Promise<Checked>, io: Io): Promise<number> {
   try {
-    sayJson(io, { ok: true, file, faults: [], ...shapeOf(await readConfig(file, io.env)) });
+    const { config, notChecked } = await check();
+    sayJson(io, { ok: true, file, faults: [], notChecked, ...(config === undefined ? {} : shapeOf(config)) });
     return EXIT.ok;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

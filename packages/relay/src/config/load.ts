@@ -1,19 +1,22 @@
 /**
- * Reads the configuration: YAML, `${NAME}` from the environment, the schema (schema.ts), then what
+ * Reads the configuration: YAML, its references (references.ts), the schema (schema.ts), then what
  * must hold between its parts. All faults are reported at once, each with its place and a hint.
  */
-import { messageOf, nearest } from "@waybill/core";
-import { type Document, type LineCounter, type Node, visit } from "yaml";
-import { applyEnvironment, environmentFaults } from "./environment-variables.ts";
+import { messageOf } from "@waybill/core";
+import type { Document } from "yaml";
+import { applyEnvironment, environmentWarnings } from "./environment-variables.ts";
 import { ConfigError, type ConfigFault, lineOf } from "./faults.ts";
-import { CaFiles, caFaults, proxyVariableFaults } from "./outbound.ts";
+import { type Checked, fitted } from "./fitted-values.ts";
+import { caFaults, proxyVariableFaults } from "./outbound.ts";
+import { OutsideFiles } from "./outside-files.ts";
 import { Places } from "./places.ts";
+import { scrubbed, substitute } from "./references.ts";
 import { resolveConfig, resolveParsedEnvironment } from "./resolve.ts";
 import { configSchema, environmentSchema } from "./schema.ts";
 import { nameFaults, schemaFaults } from "./schema-faults.ts";
 import { semanticFaults } from "./semantics.ts";
 import { type ConfigText, parseText } from "./syntax.ts";
-import type { EnvironmentConfig, ParsedConfig, RawEnvironment, RelayConfig } from "./types.ts";
+import type { EnvironmentConfig, RawEnvironment, RelayConfig } from "./types.ts";
 import { configWarnings } from "./warnings.ts";
 
 export interface ConfigSource extends ConfigText {
@@ -21,35 +24,67 @@ export interface ConfigSource extends ConfigText {
 }
 
 /** **Errors**: one {@link ConfigError} with every fault. */
-export function loadConfig({ file, text, env }: ConfigSource): RelayConfig {
+export function loadConfig(source: ConfigSource): RelayConfig {
+  const { config, faults } = read(source, false);
+  if (config === undefined || faults.length > 0) throw new ConfigError(faults);
+  return config;
+}
+
+/** What can be said of a configuration without what it refers to. */
+export interface OfflineCheck {
+  /** With placeholders. `undefined`: it depends on what is missing. */
+  readonly config: RelayConfig | undefined;
+  /** Variables and files that are missing, a line each. */
+  readonly notChecked: readonly string[];
+}
+
+/**
+ * Checks a configuration where its secrets are not: variables and files that are missing are no
+ * faults. **Errors**: one {@link ConfigError} with every fault.
+ */
+export function checkConfigOffline(source: ConfigSource): OfflineCheck {
+  const { config, faults, notChecked } = read(source, true);
+  if (faults.length > 0) throw new ConfigError(faults);
+  return { config, notChecked };
+}
+
+interface ReadConfig {
+  readonly config: RelayConfig | undefined;
+  readonly faults: readonly ConfigFault[];
+  readonly notChecked: readonly string[];
+}
+
+function read({ file, text, env }: ConfigSource, offline: boolean): ReadConfig {
   const { document, lines } = parseText({ file, text });
-  const substituted = new Set<Node>();
-  const places = new Places({ document, lines, file, substituted });
-  const used = new Set<string>();
-  const faults = [
-    ...substitute(document, env, { used, substituted }, { file, lines }),
-    ...environmentFaults(env, used),
-  ];
-  const raw: unknown = applyEnvironment(valueOf(document, places), env);
-  const caFiles = new CaFiles();
-  const checked = checkConfig(raw, places, caFiles);
-  faults.push(...checked.faults);
+  const references = substitute({ document, lines, file, env, offline });
+  const places = new Places({ document, lines, file, origins: references.origins });
+  const notChecked = [...references.notChecked];
+  const files = new OutsideFiles(
+    offline ? (path) => notChecked.push(`${file}: the file ${path} does not exist`) : undefined,
+  );
+  const rawOf = (): unknown => applyEnvironment(valueOf(document, places), env);
+  const checked = fitted(references.open, () => checkConfig(rawOf(), places, files));
+  const faults = [...references.faults, ...checked.faults];
   if (checked.config?.network.proxy === undefined) faults.push(...proxyVariableFaults(env));
-  if (checked.config === undefined || faults.length > 0) throw new ConfigError(faults);
-  const warnings = configWarnings(checked.config, places).map(lineOf);
-  return { ...resolveConfig(checked.config, { env, caFiles }), ...(warnings.length === 0 ? {} : { warnings }) };
+  const shown = (fault: ConfigFault): ConfigFault => scrubbed(fault, references);
+  const result = { faults: faults.map(shown), notChecked };
+  if (checked.config === undefined || faults.length > 0) return { ...result, config: undefined };
+  const warnings = [...environmentWarnings(env, references.used), ...configWarnings(checked.config, places)];
+  const hidden = [...references.fileValues];
+  const config = {
+    ...resolveConfig(checked.config, { env, files }),
+    ...(warnings.length === 0 ? {} : { warnings: warnings.map((warning) => lineOf(shown(warning))) }),
+    ...(hidden.length === 0 ? {} : { hidden }),
+  };
+  return { ...result, config };
 }
 
 /** Each value by its schema; where all are right, what must hold between them. */
-function checkConfig(
-  raw: unknown,
-  places: Places,
-  caFiles: CaFiles,
-): { readonly config?: ParsedConfig; readonly faults: readonly ConfigFault[] } {
+function checkConfig(raw: unknown, places: Places, files: OutsideFiles): Checked {
   const names = nameFaults(raw, places);
   const { success, data: config, error } = configSchema.safeParse(raw);
   if (!success) return { faults: [...schemaFaults(error.issues, { schema: configSchema, raw, places }), ...names] };
-  return { config, faults: names.length > 0 ? names : semanticFaults(config, places, caFiles) };
+  return { config, faults: names.length > 0 ? names : semanticFaults(config, places, files) };
 }
 
 /**
@@ -62,11 +97,11 @@ export function resolveEnvironment(name: string, raw: RawEnvironment): Environme
   const faults: ConfigFault[] = [];
   const fault = (path: readonly unknown[], message: string): void =>
     void faults.push({ file: name, line: 0, column: 0, path: path.map(String).join("."), message });
-  const caFiles = new CaFiles();
-  if (success) caFaults({ environments: { [name]: data } }, caFiles, (path, message) => fault(path.slice(2), message));
+  const files = new OutsideFiles();
+  if (success) caFaults({ environments: { [name]: data } }, files, (path, message) => fault(path.slice(2), message));
   else for (const { path, message } of error.issues) fault(path, message);
   if (!success || faults.length > 0) throw new ConfigError(faults);
-  return resolveParsedEnvironment(name, data, { caFiles });
+  return resolveParsedEnvironment(name, data, { files });
 }
 
 /**
@@ -80,41 +115,4 @@ function valueOf(document: Document, places: Places): unknown {
     // What follows is quoted from the file.
     throw new ConfigError([{ ...places.of([]), message: messageOf(error).replace(/ \(.*$|:.*$/s, "") }]);
   }
-}
-
-/** `${NAME}` and `${NAME:-default}` in text values; `$${` stands for itself. */
-function substitute(
-  document: Document,
-  env: ConfigSource["env"],
-  noted: { readonly used: Set<string>; readonly substituted: Set<Node> },
-  { file, lines }: { readonly file: string; readonly lines: LineCounter },
-): ConfigFault[] {
-  const faults: ConfigFault[] = [];
-  visit(document, {
-    Scalar(key, node) {
-      if (key === "key" || typeof node.value !== "string") return;
-      node.value = node.value.replaceAll(/\$?\$\{([^}]*)\}/g, (whole, inside: string) => {
-        if (whole.startsWith("$$")) return whole.slice(1);
-        const [, name = "", fallback] = /^([A-Za-z_]\w*)(?::-(.*))?$/s.exec(inside) ?? [];
-        noted.used.add(name);
-        noted.substituted.add(node);
-        const value = (Object.hasOwn(env, name) ? env[name] : undefined) ?? fallback;
-        if (value !== undefined && name !== "") return value;
-        const { line, col } = lines.linePos(node.range?.[0] ?? 0);
-        const message =
-          name === "" ? "a reference must be ${NAME} or ${NAME:-default}" : `the environment has no ${name}`;
-        const near = name === "" ? undefined : nearest(name, Object.keys(env));
-        faults.push({
-          file,
-          line,
-          column: col,
-          path: "",
-          message,
-          ...(near === undefined ? {} : { hint: `did you mean \${${near}}?` }),
-        });
-        return whole;
-      });
-    },
-  });
-  return faults;
 }

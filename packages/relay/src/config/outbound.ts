@@ -3,12 +3,12 @@
  * first, then `network.proxy`, then `HTTPS_PROXY` and `HTTP_PROXY`; `NO_PROXY` does not apply to
  * its own.
  */
-import { readFileSync, statSync } from "node:fs";
 import { own } from "@waybill/core";
-import { certificatesOf, type OutboundOptions, type ProxyRules, proxyFault } from "@waybill/node";
+import { type OutboundOptions, type ProxyRules, proxyFault } from "@waybill/node";
 import { checked } from "@waybill/vendors/config";
 import { z } from "zod";
 import type { ConfigFault } from "./faults.ts";
+import type { OutsideFiles } from "./outside-files.ts";
 import type { Path } from "./places.ts";
 import type { ParsedConfig, ParsedDestination } from "./types.ts";
 
@@ -16,8 +16,6 @@ export type Env = Readonly<Record<string, string | undefined>>;
 
 const DIRECTLY = "none";
 const EXAMPLE = "http://user:password@proxy.internal:3128";
-/** The directory of a whole operating system has less. */
-const CA_MAX_BYTES = 4 * 1024 * 1024;
 
 /** A proxy's URL or `none`. It may carry a password, so that it is never quoted. */
 export function proxy(description: string): z.ZodType<string> {
@@ -60,40 +58,15 @@ function variable(env: Env, name: string): { readonly name: string; readonly val
   return undefined;
 }
 
-/** The files of CAs, each read once for a configuration. */
-export class CaFiles {
-  readonly #files = new Map<string, ReturnType<typeof certificatesOf>>();
-
-  read(path: string): ReturnType<typeof certificatesOf> {
-    const found = this.#files.get(path) ?? readCa(path);
-    this.#files.set(path, found);
-    return found;
-  }
-}
-
-function readCa(path: string): ReturnType<typeof certificatesOf> {
-  let pem: string;
-  try {
-    const stat = statSync(path);
-    // A pipe or a device may never end.
-    if (!stat.isFile()) return { fault: "is not a file" };
-    if (stat.size > CA_MAX_BYTES) return { fault: "is too large to be a list of certificates" };
-    pem = readFileSync(path, "utf8");
-  } catch (error) {
-    return { fault: `cannot be read: ${(error as NodeJS.ErrnoException).code ?? "unknown"}` };
-  }
-  return certificatesOf(pem);
-}
-
 export function caFaults(
   { environments }: Pick<ParsedConfig, "environments">,
-  files: CaFiles,
+  files: OutsideFiles,
   fault: (path: Path, message: string, hint?: string) => void,
 ): void {
   for (const [environment, { destinations }] of Object.entries(environments))
     for (const [name, destination] of Object.entries(destinations)) {
       if (!("ca" in destination) || destination.ca === undefined) continue;
-      const found = files.read(destination.ca);
+      const found = files.certificates(destination.ca);
       if ("fault" in found)
         fault(
           ["environments", environment, "destinations", name, "ca"],
@@ -107,11 +80,11 @@ export function caFaults(
 export function outboundOf(
   destination: ParsedDestination,
   common: ProxyRules | undefined,
-  files: CaFiles,
+  files: OutsideFiles,
 ): OutboundOptions | undefined {
   if (destination.vendor === "file") return undefined;
   const rules = ownProxy(destination.proxy) ?? (destination.proxy === DIRECTLY ? undefined : common);
-  const found = destination.ca === undefined ? undefined : files.read(destination.ca);
+  const found = destination.ca === undefined ? undefined : files.certificates(destination.ca);
   const ca = found !== undefined && "certificates" in found ? found.certificates : undefined;
   if (rules === undefined && ca === undefined) return undefined;
   return { ...(rules === undefined ? {} : { proxy: rules }), ...(ca === undefined ? {} : { ca }) };

@@ -11,8 +11,8 @@ interface PlacesOptions {
   readonly document: Document;
   readonly lines: LineCounter;
   readonly file: string;
-  /** Nodes whose text came from the environment: it may be a secret wherever it is. */
-  readonly substituted: ReadonlySet<Node>;
+  /** Where the text of a node came from, if not from here: it may be a secret wherever it is. */
+  readonly origins: ReadonlyMap<Node, string>;
 }
 
 export class Places {
@@ -41,8 +41,8 @@ export class Places {
   /** A value for a message: as the file has it, or that it is not shown. */
   shown(path: Path, value: unknown): string {
     const node = this.#nodeAt(path, false);
-    if (node !== undefined && this.#options.substituted.has(node)) return "a value from the environment";
-    return quotedValue(value);
+    const origin = node === undefined ? undefined : this.#options.origins.get(node);
+    return origin ?? quotedValue(value);
   }
 
   #nodeAt(path: Path, key: boolean): Node | undefined {

@@ -2,7 +2,8 @@
 import type { ProxyRules } from "@waybill/node";
 import type { InboundKey } from "@waybill/vendors/config";
 import { destinationAdapterOf } from "../delivery/adapters.ts";
-import { type CaFiles, commonProxy, type Env, outboundOf } from "./outbound.ts";
+import { commonProxy, type Env, outboundOf } from "./outbound.ts";
+import type { OutsideFiles } from "./outside-files.ts";
 import type {
   DestinationConfig,
   EnvironmentConfig,
@@ -19,10 +20,10 @@ import { vendorConfigOf } from "./vendor-configs.ts";
 /** What the file takes from outside of it. */
 export interface Surroundings {
   readonly env: Env;
-  readonly caFiles: CaFiles;
+  readonly files: OutsideFiles;
 }
 
-export function resolveConfig(parsed: ParsedConfig, { env, caFiles }: Surroundings): RelayConfig {
+export function resolveConfig(parsed: ParsedConfig, { env, files }: Surroundings): RelayConfig {
   const { admin, limits, retention, permissions, dedupe } = parsed;
   const proxy = commonProxy(parsed.network, env);
   return {
@@ -49,14 +50,14 @@ export function resolveConfig(parsed: ParsedConfig, { env, caFiles }: Surroundin
     permissions: { fileMode: permissions.files, directoryMode: permissions.directories },
     dedupe: { windowMs: dedupe.window, maxIds: dedupe.maxIds },
     environments: Object.entries(parsed.environments).map(([name, environment]) =>
-      resolveParsedEnvironment(name, environment, { proxy, caFiles }),
+      resolveParsedEnvironment(name, environment, { proxy, files }),
     ),
   };
 }
 
 interface Network {
   readonly proxy?: ProxyRules | undefined;
-  readonly caFiles: CaFiles;
+  readonly files: OutsideFiles;
 }
 
 export function resolveParsedEnvironment(
@@ -105,7 +106,7 @@ function resolveKey(key: InboundKey, kind: SourceKey["kind"]): SourceKey {
 function resolveDestination(
   name: string,
   parsed: ParsedDestination,
-  { proxy: common, caFiles }: Network,
+  { proxy: common, files }: Network,
 ): DestinationConfig {
   const { timeout, backoff, retry, batch, redact = [], ...rest } = parsed;
   const { proxy: _proxy, ca: _ca, ...options } = { proxy: undefined, ca: undefined, ...rest };
@@ -124,7 +125,7 @@ function resolveDestination(
       maxAgeMs: retry.maxAge,
       batchMaxEvents: batch.maxEvents,
       batchMaxBytes: batch.maxBytes,
-      outbound: outboundOf(parsed, common, caFiles),
+      outbound: outboundOf(parsed, common, files),
     }),
   } as DestinationConfig;
 }

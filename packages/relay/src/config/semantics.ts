@@ -7,14 +7,15 @@ import type { InboundKey } from "@waybill/vendors/config";
 import { isLoopback } from "../admin/guard.ts";
 import type { ConfigFault } from "./faults.ts";
 import { filePathFaults } from "./file-paths.ts";
-import { type CaFiles, caFaults } from "./outbound.ts";
+import { caFaults } from "./outbound.ts";
+import type { OutsideFiles } from "./outside-files.ts";
 import type { Path, Places } from "./places.ts";
 import type { ParsedConfig, ParsedEnvironment, ParsedSource } from "./types.ts";
 import { vendorConfigOf } from "./vendor-configs.ts";
 
 type Fault = (path: Path, message: string, hint?: string) => void;
 
-export function semanticFaults(config: ParsedConfig, places: Places, caFiles: CaFiles): ConfigFault[] {
+export function semanticFaults(config: ParsedConfig, places: Places, files: OutsideFiles): ConfigFault[] {
   const faults: ConfigFault[] = [];
   const fault: Fault = (path, message, hint) => {
     faults.push({ ...places.of(path), message, ...(hint === undefined ? {} : { hint }) });
@@ -27,7 +28,7 @@ export function semanticFaults(config: ParsedConfig, places: Places, caFiles: Ca
     routingFaults(environment, ["environments", name], { fault, places });
   }
   filePathFaults(config, fault);
-  caFaults(config, caFiles, fault);
+  caFaults(config, files, fault);
   return faults;
 }
 

@@ -42,6 +42,7 @@ const SETTINGS: { readonly [Key in keyof Required<RelayConfig>]: readonly Settin
   // Reported one by one by those they belong to.
   environments: [],
   warnings: [],
+  hidden: [],
 };
 
 /** Names of the settings that differ and are taken over by a reload, or take a restart. */

@@ -1,11 +1,32 @@
-/** The configuration in force as it may be shown: every value, no secret. */
+/** The configuration in force as it may be shown: every value, no secret, nothing of a file. */
 import { SECRET, settingsOf, sourceSettingsOf } from "./shown-settings.ts";
 import type { DestinationConfig, RelayConfig, SourceConfig } from "./types.ts";
 
 type Shown = Readonly<Record<string, unknown>>;
 
 export function shownConfig(config: RelayConfig): Shown {
-  const { listen, admin, environments, warnings: _warnings, permissions, ...rest } = config;
+  const { hidden = [] } = config;
+  const shown = allOf(config);
+  return hidden.length === 0 ? shown : (withoutValues(shown, hidden) as Shown);
+}
+
+/** A shorter one is hidden only where it is the whole text: it occurs in others by chance. */
+const PART_MIN_CHARACTERS = 4;
+
+function withoutValues(shown: unknown, hidden: readonly string[]): unknown {
+  if (Array.isArray(shown)) return shown.map((one: unknown) => withoutValues(one, hidden));
+  if (typeof shown === "object" && shown !== null)
+    return Object.fromEntries(Object.entries(shown).map(([name, one]) => [name, withoutValues(one, hidden)]));
+  const text = String(shown);
+  if (hidden.includes(text)) return SECRET;
+  return typeof shown === "string" &&
+    hidden.some((value) => value.length >= PART_MIN_CHARACTERS && text.includes(value))
+    ? SECRET
+    : shown;
+}
+
+function allOf(config: RelayConfig): Shown {
+  const { listen, admin, environments, warnings: _warnings, hidden: _hidden, permissions, ...rest } = config;
   const octal = (mode: number): string => `0${mode.toString(8)}`;
   return {
     listen: `${listen.host}:${listen.port}`,

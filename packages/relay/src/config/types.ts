@@ -50,6 +50,8 @@ export interface RelayConfig {
    * the kind.
    */
   readonly warnings?: readonly string[];
+  /** Values of `${file:PATH}`, which are shown nowhere. Absent when there are none. */
+  readonly hidden?: readonly string[];
 }
 
 export interface EnvironmentConfig {

@@ -190,10 +190,38 @@ test("a missing variable is a fault at its line; a default and an escape are tak
   );
 });
 
-test("unknown WAYBILL_ variables are refused; known ones are above the file; those the file names are known", () => {
-  expect(faults(GOOD, { SEGMENT_KEY: "k", WAYBILL_LISTN: "x" })).toEqual([
-    "environment WAYBILL_LISTN: unknown variable; did you mean WAYBILL_LISTEN?",
+test("an unknown WAYBILL_ variable is a warning with the nearest name, and stops nothing", () => {
+  const warnings = (env: Record<string, string>): readonly string[] | undefined =>
+    loadConfig({ file: "f", text: GOOD, env: { SEGMENT_KEY: "k", ...env } }).warnings;
+  expect(warnings({ WAYBILL_LISTN: "x" })).toEqual([
+    "environment WAYBILL_LISTN: unknown variable, which has no effect; did you mean WAYBILL_LISTEN?",
   ]);
+  // A port, as somebody may mean it; a URL is of Kubernetes.
+  expect(warnings({ WAYBILL_PORT: "8080" })?.[0]).toContain("environment WAYBILL_PORT: unknown variable");
+  expect(warnings({ WAYBILL_WRITE_KEY: "k", WAYBILL_CONFIG: "f", WAYBILL_CA: "f" })).toBeUndefined();
+});
+
+test("what Kubernetes makes of a Service called waybill is ignored", () => {
+  const env = {
+    SEGMENT_KEY: "k",
+    WAYBILL_SERVICE_HOST: "10.0.171.239",
+    WAYBILL_SERVICE_PORT: "8080",
+    WAYBILL_SERVICE_PORT_INTAKE: "8080",
+    WAYBILL_PORT: "tcp://10.0.171.239:8080",
+    WAYBILL_PORT_8080_TCP: "tcp://10.0.171.239:8080",
+    WAYBILL_PORT_8080_TCP_PROTO: "tcp",
+    WAYBILL_PORT_8080_TCP_PORT: "8080",
+    WAYBILL_PORT_8080_TCP_ADDR: "10.0.171.239",
+    WAYBILL_ADMIN_SERVICE_HOST: "10.0.171.240",
+    WAYBILL_ADMIN_PORT: "tcp://10.0.171.240:8081",
+    WAYBILL_ADMIN_PORT_8081_TCP_ADDR: "10.0.171.240",
+  };
+  const config = loadConfig({ file: "f", text: GOOD, env });
+  expect(config.warnings).toBeUndefined();
+  expect(config).toMatchObject({ listen: { port: 0 }, admin: { host: "127.0.0.1", port: 8081 } });
+});
+
+test("known variables override the file; those the file names are known", () => {
   const env = {
     WAYBILL_KEY: "from-env",
     WAYBILL_LISTEN: "0.0.0.0:99",
