@@ -36,10 +36,11 @@ const ECDSA_WITH_SHA256 = Buffer.from([0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03,
 
 let serial = 0;
 
-export function createTestCa(name = "Test CA"): TestCa {
+/** `validTo`: of its certificates. */
+export function createTestCa(name = "Test CA", validTo = "20990101000000Z"): TestCa {
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const issue = (subject: string, publicKey: KeyObject, extension: Buffer): string =>
-    certificate({ subject, issuer: name, publicKey, signer: keys.privateKey, extension });
+    certificate({ subject, issuer: name, publicKey, signer: keys.privateKey, extension, validTo });
   return {
     cert: issue(name, keys.publicKey, extensionOf(BASIC_CONSTRAINTS, der(SEQUENCE, BOOLEAN_TRUE))),
     issue(host) {
@@ -59,9 +60,10 @@ function certificate(of: {
   readonly publicKey: KeyObject;
   readonly signer: KeyObject;
   readonly extension: Buffer;
+  readonly validTo: string;
 }): string {
   const algorithm = der(SEQUENCE, der(OID, ECDSA_WITH_SHA256));
-  const validity = der(SEQUENCE, time("20000101000000Z"), time("20990101000000Z"));
+  const validity = der(SEQUENCE, time("20000101000000Z"), time(of.validTo));
   const signed = der(
     SEQUENCE,
     der(VERSION, der(INTEGER, Buffer.from([2]))),

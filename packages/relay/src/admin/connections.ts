@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { underlying } from "../tls/handshakes.ts";
 
 /** An operator's tools hold a handful. */
 const CONNECTIONS_MAX = 256;
@@ -25,7 +26,7 @@ export class Connections {
 
   /** Works on a request that has come whole. */
   async work(request: IncomingMessage, response: ServerResponse, run: () => unknown): Promise<void> {
-    const { socket } = request;
+    const socket = underlying(request.socket);
     this.#busy.add(socket);
     response.once("close", () => this.#busy.delete(socket));
     try {

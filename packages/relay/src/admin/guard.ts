@@ -22,6 +22,7 @@
 import type { IncomingMessage } from "node:http";
 import { isIP, isIPv6 } from "node:net";
 import { type Answer, problem } from "../intake/answers.ts";
+import { forwardedOf, type TrustedProxies } from "../trusted-proxies.ts";
 import { quoted } from "./refusal.ts";
 import { hasSessionCookie, type Sessions } from "./sessions.ts";
 import type { Role, Tokens } from "./tokens.ts";
@@ -33,6 +34,8 @@ export interface GuardOptions extends Tokens {
    * without port.
    */
   readonly hosts: readonly string[];
+  /** Whose `X-Forwarded-Host` is believed. Default: nobody's. */
+  readonly proxies?: TrustedProxies;
 }
 
 /** With those who are signed in. */
@@ -58,7 +61,7 @@ export type Access =
 export function refusalOf(request: IncomingMessage, access: Access, guard: Guard): Answer | undefined {
   if (access === "probe") return undefined;
   if (access !== "metrics") {
-    const foreign = foreignTo(request, guard.hosts, access === "page" && isNavigation(request));
+    const foreign = foreignTo(request, guard, access === "page" && isNavigation(request));
     if (foreign !== undefined) return foreign;
     if (changes(request) && hasSessionCookie(request) && !hasBearer(request) && request.headers.origin === undefined)
       return problem(403, "foreign_origin", "With a cookie, a request that changes something needs an Origin.");
@@ -81,7 +84,7 @@ export function refusalOf(request: IncomingMessage, access: Access, guard: Guard
 
 /** Whether a request would be answered as `guarded`: it may see what probes may not. */
 export function isTrusted(request: IncomingMessage, guard: Guard): boolean {
-  return foreignTo(request, guard.hosts) === undefined && roleOf(request, guard) !== undefined;
+  return foreignTo(request, guard) === undefined && roleOf(request, guard) !== undefined;
 }
 
 const SECOND_MS = 1_000;
@@ -123,8 +126,10 @@ function isNavigation({ method, headers }: IncomingMessage): boolean {
   );
 }
 
-function foreignTo(request: IncomingMessage, hosts: readonly string[], isLink = false): Answer | undefined {
-  const { host = "", origin, "sec-fetch-site": site } = request.headers;
+function foreignTo(request: IncomingMessage, guard: GuardOptions, isLink = false): Answer | undefined {
+  const { hosts, proxies } = guard;
+  const host = forwardedOf(request, proxies).host ?? request.headers.host ?? "";
+  const { origin, "sec-fetch-site": site } = request.headers;
   const name = hostnameOf(host);
   if (!(isLoopback(name) || hosts.includes(name) || name === localAddressOf(request)))
     return problem(

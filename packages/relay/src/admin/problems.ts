@@ -2,6 +2,7 @@
  * What is wrong with a relay, and what to do about it: made of what it shows of itself, the worst
  * first. The page and `waybill status` show this list. Pure: the same facts make the same list.
  */
+import type { TlsView } from "../tls/tls-end.ts";
 import type { LaneTroubles } from "./live/lane-track.ts";
 import type { ComponentView, LaneMode, RelayProblem, ReplayView } from "./views.ts";
 
@@ -18,7 +19,11 @@ export interface RelayFacts {
   readonly reload: { readonly at: number; readonly ok: boolean; readonly messages: readonly string[] } | undefined;
   /** Where the log is. */
   readonly disk: { readonly freeBytes: number; readonly totalBytes: number } | undefined;
+  /** Of the ports that speak TLS. */
+  readonly certificates?: readonly CertificateFacts[];
 }
+
+export type CertificateFacts = Pick<TlsView, "port" | "validFrom" | "validTo" | "broken">;
 
 export interface LaneFacts {
   readonly environment: string;
@@ -62,6 +67,9 @@ const DISK_LOW_SHARE = 0.1;
 const DISK_FULL_SHARE = 0.03;
 /** A disk so large that a tenth of it is plenty. */
 const DISK_PLENTY_BYTES = 20 * 1024 ** 3;
+/** Who renews by itself has done so by then: Let's Encrypt's clients at a third of the time left. */
+const EXPIRES_SOON_MS = 14 * 24 * 3_600_000;
+const EXPIRES_SOON_SHARE = 1 / 6;
 /** An older time is ambiguous without its date. */
 const DATE_NEEDED_MS = 20 * 3_600_000;
 /** Reasons and errors are quoted up to here. */
@@ -78,6 +86,7 @@ export function problemsOf(facts: RelayFacts): readonly RelayProblem[] {
     ...unknownKeys(facts.unknownSource),
     ...facts.replays.flatMap(replayProblems),
     ...reloadProblems(facts),
+    ...certificateProblems(facts),
   ];
   return problems.toSorted((a, b) => rankOf(a) - rankOf(b) || (a.since ?? facts.now) - (b.since ?? facts.now));
 }
@@ -321,6 +330,31 @@ function reloadProblems({ reload, now }: RelayFacts): readonly RelayProblem[] {
       { since: reload.at },
     ),
   ];
+}
+
+function certificateProblems({ certificates = [], now }: RelayFacts): readonly RelayProblem[] {
+  return certificates.flatMap(({ port, validFrom, validTo, broken }) => {
+    const found: RelayProblem[] = [];
+    if (broken !== undefined)
+      found.push(
+        warning(
+          "certificate_unusable",
+          `The new certificate of the ${port} port cannot be used since ${timeText(broken.since, now)} (${quote(broken.reason)}).`,
+          "Connections get the one before. Correct the files: they are looked at every ten seconds.",
+          { since: broken.since },
+        ),
+      );
+    const doThis = "Renew it, and write it to its files: they are looked at every ten seconds.";
+    if (validTo <= now)
+      found.push(
+        error("certificate_expired", `The certificate of the ${port} port has expired.`, doThis, { since: validTo }),
+      );
+    else if (validTo - now < Math.min(EXPIRES_SOON_MS, (validTo - validFrom) * EXPIRES_SOON_SHARE)) {
+      const what = `The certificate of the ${port} port expires in ${durationText(validTo - now)}.`;
+      found.push(warning("certificate_expires", what, doThis, {}));
+    }
+    return found;
+  });
 }
 
 function placeOf({ environment, destination }: LaneFacts): {

@@ -6,6 +6,7 @@ import { messageOf, WaybillError } from "@waybill/core";
 import createRouter, { type HTTPMethod } from "find-my-way";
 import { SharedTurns } from "../delivery/turns.ts";
 import { type Answer, problem, writeAnswer } from "../intake/answers.ts";
+import type { CreateServer } from "../lifecycle/servers.ts";
 import { Connections } from "./connections.ts";
 import { type Guard, refusalOf } from "./guard.ts";
 import { actionHandlers } from "./handlers/actions.ts";
@@ -32,6 +33,8 @@ export interface AdminServerOptions {
   readonly requestTimeoutMs: number;
   /** Where the page's files are. Default: beside this package. */
   readonly pageDirectory?: string;
+  /** Default: that of `node:http`. */
+  readonly createServer?: typeof createServer | CreateServer;
 }
 
 /** Ids have no limit of their own at the vendors: the head of a request is the limit. */
@@ -68,7 +71,7 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   const reads = new Line();
   const turns = new SharedTurns(view.clock);
   const watched = new WatchedOverview(view.clock, () => view.overview());
-  const server = createServer({
+  const server = (options.createServer ?? createServer)({
     ServerResponse: view.drain.Response,
     headersTimeout: options.headersTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
@@ -77,9 +80,9 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   });
   server.timeout = IDLE_MAX_MS;
   const connections = new Connections(server);
-  const sessions = new Sessions(view.clock);
+  const sessions = new Sessions(view.clock, () => view.guard().proxies);
   const files = new StaticFiles(options.pageDirectory);
-  const tries = new TokenTries(view.clock);
+  const tries = new TokenTries(view.clock, () => view.guard().proxies);
   const guard = (): Guard => ({ ...view.guard(), sessions, tries });
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const found = find(router, request);

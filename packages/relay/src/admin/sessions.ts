@@ -9,6 +9,7 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Clock } from "@waybill/core";
+import { forwardedOf, type TrustedProxies } from "../trusted-proxies.ts";
 import { digestOf, type Role, type Tokens, tokenOf } from "./tokens.ts";
 
 interface Session {
@@ -29,10 +30,12 @@ const COOKIES_MAX = 4;
 
 export class Sessions {
   readonly #clock: Clock;
+  readonly #proxies: () => TrustedProxies | undefined;
   readonly #sessions = new Map<string, Session>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, proxies: () => TrustedProxies | undefined = () => undefined) {
     this.#clock = clock;
+    this.#proxies = proxies;
   }
 
   /** Begins a session; the value of its `set-cookie`. */
@@ -44,13 +47,13 @@ export class Sessions {
       this.#sessions.delete(oldest);
     }
     this.#sessions.set(keyOf(value), { role, token, endsAt: this.#clock.monotonic() + SESSION_S * SECOND_MS });
-    return cookieText(value, SESSION_S, request);
+    return cookieText(value, SESSION_S, this.#isSecure(request));
   }
 
   /** Ends the request's session, if it has one; the value of the `set-cookie` that removes it. */
   end(request: IncomingMessage): string {
     for (const value of valuesOf(request)) this.#sessions.delete(keyOf(value));
-    return cookieText("", 0, request);
+    return cookieText("", 0, this.#isSecure(request));
   }
 
   roleOf(request: IncomingMessage, tokens: Tokens): Role | undefined {
@@ -64,6 +67,11 @@ export class Sessions {
       this.#sessions.delete(key);
     }
     return undefined;
+  }
+
+  /** Whether the browser speaks TLS, with us or with a proxy that we believe. */
+  #isSecure(request: IncomingMessage): boolean {
+    return forwardedOf(request, this.#proxies()).isSecure;
   }
 }
 
@@ -81,9 +89,8 @@ function valuesOf({ headers }: IncomingMessage): readonly string[] {
   return values;
 }
 
-function cookieText(value: string, maxAgeS: number, { headers }: IncomingMessage): string {
-  const [proto = ""] = String(headers["x-forwarded-proto"] ?? "").split(",");
-  const secure = proto.trim().toLowerCase() === "https" ? "; Secure" : "";
+function cookieText(value: string, maxAgeS: number, isSecure: boolean): string {
+  const secure = isSecure ? "; Secure" : "";
   return `${SESSION_COOKIE}=${value}; HttpOnly; SameSite=Strict; Path=/; Max-Age=${maxAgeS}${secure}`;
 }
 

@@ -10,6 +10,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Clock } from "@waybill/core";
 import { peerOf } from "../intake/shares.ts";
+import { forwardedOf, type TrustedProxies } from "../trusted-proxies.ts";
 import { type Role, roleOfToken, type Tokens } from "./tokens.ts";
 
 const FAILURES_MAX = 10;
@@ -24,34 +25,36 @@ interface Failures {
 
 export class TokenTries {
   readonly #clock: Clock;
+  readonly #proxies: () => TrustedProxies | undefined;
   readonly #failures = new Map<string, Failures>();
   /** Address and role of those who had the right token. */
   readonly #known = new Set<string>();
   /** A request is looked at more than once. */
   readonly #counted = new WeakSet<IncomingMessage>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, proxies: () => TrustedProxies | undefined = () => undefined) {
     this.#clock = clock;
+    this.#proxies = proxies;
   }
 
   /** Whose token it is; nobody's for an address that has to wait, unless it is known. */
   roleOf(request: IncomingMessage, given: string, tokens: Tokens): Role | undefined {
     const role = roleOfToken(given, tokens);
     if (role === undefined) this.failed(request);
-    else if (this.waitMs(request) > 0 && !this.#known.has(nameOf(request, role))) return undefined;
+    else if (this.waitMs(request) > 0 && !this.#known.has(this.#nameOf(request, role))) return undefined;
     else this.succeeded(request, role);
     return role;
   }
 
   /** How long this address has to wait before it may try a token again, in ms; 0: it may. */
   waitMs(request: IncomingMessage): number {
-    const failures = this.#failures.get(peerOf(request.socket.remoteAddress));
+    const failures = this.#failures.get(this.#peerOf(request));
     if (failures === undefined || failures.count < FAILURES_MAX) return 0;
     return Math.max(0, failures.beganAt + FAILURES_WINDOW_MS - this.#clock.monotonic());
   }
 
   succeeded(request: IncomingMessage, role: Role): void {
-    const name = nameOf(request, role);
+    const name = this.#nameOf(request, role);
     if (this.#known.has(name)) return;
     makeRoomIn(this.#known);
     this.#known.add(name);
@@ -61,7 +64,7 @@ export class TokenTries {
     if (this.#counted.has(request)) return;
     this.#counted.add(request);
     const now = this.#clock.monotonic();
-    const peer = peerOf(request.socket.remoteAddress);
+    const peer = this.#peerOf(request);
     const known = this.#failures.get(peer);
     if (known !== undefined && now - known.beganAt < FAILURES_WINDOW_MS) {
       known.count += 1;
@@ -71,10 +74,14 @@ export class TokenTries {
     makeRoomIn(this.#failures);
     this.#failures.set(peer, { beganAt: now, count: 1 });
   }
-}
 
-function nameOf(request: IncomingMessage, role: Role): string {
-  return `${role} ${peerOf(request.socket.remoteAddress)}`;
+  #nameOf(request: IncomingMessage, role: Role): string {
+    return `${role} ${this.#peerOf(request)}`;
+  }
+
+  #peerOf(request: IncomingMessage): string {
+    return peerOf(forwardedOf(request, this.#proxies()).address);
+  }
 }
 
 function makeRoomIn(addresses: Map<string, unknown> | Set<string>): void {

@@ -32,8 +32,9 @@ export function resolveConfig(parsed: ParsedConfig, { env, files }: Surroundings
     logLevel: parsed.log.level,
     admin: {
       ...admin.listen,
-      ...given({ token: admin.token, readOnlyToken: admin.readOnlyToken, hosts: admin.hosts }),
+      ...given({ token: admin.token, readOnlyToken: admin.readOnlyToken, hosts: admin.hosts, tls: admin.tls }),
     },
+    ...given({ tls: parsed.tls, trustedProxies: parsed.trustedProxies }),
     ...given({ bodyMaxBytes: limits.bodyMaxBytes, maxEvents: limits.maxEvents }),
     maxConnections: limits.maxConnections,
     headersTimeoutMs: limits.headersTimeout,

@@ -1,6 +1,8 @@
 /** The whole configuration file, as zod schemas: its check, its types and its documentation. */
 import { bytes, checked, count, duration, filePath, flag, keyFault } from "@waybill/vendors/config";
 import { z } from "zod";
+import type { TlsFiles } from "../tls/certificate.ts";
+import { isNetwork } from "../trusted-proxies.ts";
 import { addressOf } from "./address.ts";
 import { destinationSchema } from "./destination-schema.ts";
 import { group } from "./group.ts";
@@ -59,6 +61,24 @@ function adminToken(description: string): z.ZodOptional<z.ZodString> {
     .optional();
 }
 
+/** Absent: clear text. */
+function tls(whose: string): z.ZodOptional<z.ZodType<TlsFiles>> {
+  return z
+    .strictObject({
+      cert: filePath({
+        description:
+          "File of certificates in PEM: the server's own first, then those between it and its CA. New connections get another one within ten seconds after the files have changed.",
+        example: "/etc/waybill/tls/tls.crt",
+      }),
+      key: filePath({
+        description: "File of its private key in PEM, without a passphrase.",
+        example: "/etc/waybill/tls/tls.key",
+      }),
+    })
+    .meta({ description: `TLS of ${whose}, 1.2 or newer. Without it the port speaks plain HTTP.` })
+    .optional();
+}
+
 const admin = group(
   z.strictObject({
     listen: address("Where it answers, host:port. Anything but loopback needs a token.", "127.0.0.1:8081"),
@@ -84,6 +104,7 @@ const admin = group(
         examples: ["waybill.internal"],
       })
       .optional(),
+    tls: tls("the admin API"),
   }),
   "The admin API.",
 );
@@ -210,6 +231,26 @@ export const configSchema: z.ZodType<ParsedConfig> = z
     dataDirectory: filePath({
       description: "Where the log is stored, relative to the working directory. One relay at a time may use it.",
     }).default("./waybill-data"),
+    tls: tls("the port where events are accepted"),
+    trustedProxies: z
+      .array(
+        checked(z.string(), (value) =>
+          isNetwork(value)
+            ? undefined
+            : {
+                message: "it must be an address or a network",
+                hint: "for example 10.0.0.0/8, 192.168.1.7 or fd00::/8",
+                quotes: true,
+              },
+        ),
+      )
+      .min(1)
+      .meta({
+        description:
+          "Addresses and networks of the proxies in front of the relay. From them alone X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host are believed: for limits and keys by address, for hosts of sources and of the admin API, and for the cookie of a session. Default: from nobody.",
+        examples: ["10.0.0.0/8"],
+      })
+      .optional(),
     log: group(
       z.strictObject({
         level: z

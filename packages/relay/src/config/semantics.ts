@@ -5,6 +5,7 @@
 import { nearest } from "@waybill/core";
 import type { InboundKey } from "@waybill/vendors/config";
 import { isLoopback } from "../admin/guard.ts";
+import { certificateFrom, type TlsFiles } from "../tls/certificate.ts";
 import type { ConfigFault } from "./faults.ts";
 import { filePathFaults } from "./file-paths.ts";
 import { caFaults } from "./outbound.ts";
@@ -29,6 +30,8 @@ export function semanticFaults(config: ParsedConfig, places: Places, files: Outs
   }
   filePathFaults(config, fault);
   caFaults(config, files, fault);
+  tlsFaults(config.tls, ["tls"], { files, fault });
+  tlsFaults(config.admin.tls, ["admin", "tls"], { files, fault });
   return faults;
 }
 
@@ -51,6 +54,22 @@ function relayFaults({ admin, limits, retention }: ParsedConfig, fault: Fault): 
     fault(["limits", "headersTimeout"], "is above limits.requestTimeout", "the headers are a part of the request");
   if (retention.hardMaxBytes < retention.maxBytes)
     fault(["retention", "hardMaxBytes"], "is below retention.maxBytes", "the hard limit comes after the soft one");
+}
+
+/** Files that are missing offline are not looked into. */
+function tlsFaults(
+  tls: TlsFiles | undefined,
+  at: Path,
+  { files, fault }: { readonly files: OutsideFiles; readonly fault: Fault },
+): void {
+  if (tls === undefined) return;
+  const [cert, key] = [files.pem(tls.cert), files.pem(tls.key)];
+  const hint = "it must be a file in PEM that the relay may read";
+  if ("fault" in cert) fault([...at, "cert"], `is ${tls.cert}, which ${cert.fault}`, hint);
+  if ("fault" in key) fault([...at, "key"], `is ${tls.key}, which ${key.fault}`, hint);
+  if ("fault" in cert || "fault" in key || files.isMissing(tls.cert) || files.isMissing(tls.key)) return;
+  const found = certificateFrom(cert.pem, key.pem);
+  if ("fault" in found) fault([...at, found.of], `is ${tls[found.of]}, which ${found.fault}`, hint);
 }
 
 /** What one source alone may have: keys, hosts and prefixes. */

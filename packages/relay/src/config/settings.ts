@@ -24,7 +24,12 @@ const SETTINGS: { readonly [Key in keyof Required<RelayConfig>]: readonly Settin
     reload("admin.token", ({ admin }) => admin.token),
     reload("admin.readOnlyToken", ({ admin }) => admin.readOnlyToken),
     reload("admin.hosts", ({ admin }) => admin.hosts),
+    restart("admin.tls", ({ admin }) => admin.tls !== undefined),
+    reload("admin.tls", ({ admin }) => admin.tls),
   ],
+  // Whether a port speaks TLS is decided when it begins to listen; its files are not.
+  tls: [restart("tls", ({ tls }) => tls !== undefined), reload("tls", ({ tls }) => tls)],
+  trustedProxies: [reload("trustedProxies", ({ trustedProxies }) => trustedProxies)],
   bodyMaxBytes: [restart("limits.bodyMaxBytes", ({ bodyMaxBytes }) => bodyMaxBytes)],
   maxEvents: [restart("limits.maxEvents", ({ maxEvents }) => maxEvents)],
   maxConnections: [restart("limits.maxConnections", ({ maxConnections }) => maxConnections)],

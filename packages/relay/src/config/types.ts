@@ -1,6 +1,7 @@
 import type { OutboundOptions } from "@waybill/node";
 import type { InboundKey, VENDOR_CONFIGS, VendorConfig } from "@waybill/vendors/config";
 import type { DeliveryOrder, Vendor } from "@waybill/vendors/registry";
+import type { TlsFiles } from "../tls/certificate.ts";
 import type { FileDestinationOptions, HttpDestinationOptions } from "./own-destinations.ts";
 
 /**
@@ -27,7 +28,12 @@ export interface RelayConfig {
      * lower-case.
      */
     readonly hosts?: readonly string[];
+    readonly tls?: TlsFiles;
   };
+  /** Absent: events come in clear text. */
+  readonly tls?: TlsFiles;
+  /** Addresses and networks. Absent: none. */
+  readonly trustedProxies?: readonly string[];
   /** After decompression. Absent: what each protocol has by itself. */
   readonly bodyMaxBytes?: number;
   /** Of one request. Absent: what each protocol has by itself. */
@@ -163,7 +169,10 @@ export interface ParsedConfig {
     readonly token?: string | undefined;
     readonly readOnlyToken?: string | undefined;
     readonly hosts?: readonly string[] | undefined;
+    readonly tls?: TlsFiles | undefined;
   };
+  readonly tls?: TlsFiles | undefined;
+  readonly trustedProxies?: readonly string[] | undefined;
   readonly limits: {
     readonly bodyMaxBytes?: number | undefined;
     readonly maxEvents?: number | undefined;

@@ -1,5 +1,6 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
+import { underlying } from "../tls/handshakes.ts";
 
 const CLOSE_IDLE_EVERY = 64;
 
@@ -26,7 +27,7 @@ export class Connections {
 
   /** A request's head has come. */
   spoke(socket: Socket): void {
-    if (this.#silent.size > 0) this.#silent.delete(socket);
+    if (this.#silent.size > 0) this.#silent.delete(underlying(socket));
   }
 
   #opened(server: Server, socket: Socket): void {

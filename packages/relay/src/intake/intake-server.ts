@@ -6,9 +6,13 @@
  * `internal`, and one line of the log.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { Server as SecureServer } from "node:https";
+import type { Socket } from "node:net";
 import type { Clock } from "@waybill/core";
 import { health, ready } from "../admin/health.ts";
 import type { Readiness } from "../admin/views.ts";
+import type { CreateServer } from "../lifecycle/servers.ts";
+import { type Forwarded, forwardedOf, type TrustedProxies } from "../trusted-proxies.ts";
 import { type Answer, problem, writeAnswer } from "./answers.ts";
 import type { BodyReader, BodyRefusal, Charge } from "./body.ts";
 import { Connections } from "./connections.ts";
@@ -35,6 +39,10 @@ export interface IntakeServerOptions {
   readonly maxConnections?: number;
   /** Without it sockets are read as they come. */
   readonly gate?: ReadGate;
+  /** Default: that of `node:http`. */
+  readonly createServer?: CreateServer;
+  /** Default: nobody is believed. */
+  readonly proxies?: () => TrustedProxies;
 }
 
 /**
@@ -54,7 +62,7 @@ export function createIntakeServer(options: IntakeServerOptions): Server {
   const { clock, drain = new Drain(), maxConnections = CONNECTIONS_MAX, gate } = options;
   const connections = new Connections(maxConnections);
   const receiver = new Receiver({ ...options, drain }, connections);
-  const server = createServer(
+  const server = (options.createServer ?? createServer)(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: options.headersTimeoutMs,
@@ -68,7 +76,8 @@ export function createIntakeServer(options: IntakeServerOptions): Server {
   );
   server.maxHeadersCount = HEADERS_MAX;
   // It must see a connection before others listen for its end.
-  if (gate !== undefined) server.on("connection", (socket) => gate.watch(socket));
+  const speaks = server instanceof SecureServer ? "secureConnection" : "connection";
+  if (gate !== undefined) server.on(speaks, (socket: Socket) => gate.watch(socket));
   connections.watch(server);
   const broken = new BrokenRequests(clock);
   server.on("clientError", (error, socket) => broken.end(error, socket));
@@ -110,7 +119,9 @@ class Receiver {
     try {
       const { intake } = this.#options;
       const opened =
-        headFault(request) ?? specialAnswer(request, this.#options.readiness) ?? intake.open(requestOf(request));
+        headFault(request) ??
+        specialAnswer(request, this.#options.readiness) ??
+        intake.open(requestOf(request, this.#options.proxies?.()));
       if ("status" in opened) return this.#answerEarly(request, response, opened, expected);
       this.#read(request, response, opened, expected);
     } catch (error) {
@@ -124,9 +135,9 @@ class Receiver {
   }
 
   #read(request: IncomingMessage, response: ServerResponse, opened: Opened, expected: boolean): void {
-    const { bodies } = this.#options;
+    const { bodies, proxies } = this.#options;
     let isWaiting = expected;
-    const share = opened.payer?.share ?? bodies.keyless.share(peerOf(request.socket.remoteAddress));
+    const share = opened.payer?.share ?? bodies.keyless.share(peerOf(forwardedOf(request, proxies?.()).address));
     const done = (body: Buffer | BodyRefusal, charge: Charge): boolean => {
       try {
         if (typeof body !== "string") return this.#work({ request, response, opened, body, charge });
@@ -245,7 +256,7 @@ function specialAnswer(request: IncomingMessage, readiness: () => Readiness): An
   return undefined;
 }
 
-function requestOf(request: IncomingMessage): IntakeRequest {
+function requestOf(request: IncomingMessage, proxies: TrustedProxies | undefined): IntakeRequest {
   const { headers, socket, url = "/" } = request;
   const asked = {
     method: request.method ?? "",
@@ -256,7 +267,17 @@ function requestOf(request: IncomingMessage): IntakeRequest {
     headers,
     socket,
   };
-  return url.startsWith("/") ? asked : { ...asked, ...absolute(url, headers) };
+  const meant = url.startsWith("/") ? asked : { ...asked, ...absolute(url, headers) };
+  return proxies === undefined || proxies.isEmpty ? meant : forwarded(meant, proxies.of(request));
+}
+
+/** As the client sent it to the proxies before us. */
+function forwarded(asked: IntakeRequest, { address, host }: Forwarded): IntakeRequest {
+  return {
+    ...asked,
+    socket: { remoteAddress: address },
+    ...(host === undefined ? {} : { headers: { ...asked.headers, host } }),
+  };
 }
 
 /**

@@ -8,6 +8,7 @@ import { shownConfig } from "../config/shown-config.ts";
 import type { RelayConfig } from "../config/types.ts";
 import type { Drain } from "../intake/drain.ts";
 import type { Plan } from "../plan.ts";
+import type { TrustedProxies } from "../trusted-proxies.ts";
 import type { RelayViews } from "./views.ts";
 
 export interface AdminViewOptions {
@@ -22,14 +23,15 @@ export interface AdminViewOptions {
   /** A text as a configuration; of `undefined` what a reload would read. */
   readonly readConfig: ((text: string | undefined) => Promise<RelayConfig>) | undefined;
   readonly configFile: string | undefined;
+  readonly proxies: () => TrustedProxies;
 }
 
 /** What the admin API sees of the relay. */
 export function adminViewOf(options: AdminViewOptions): AdminView {
-  const { plan, views, metrics, readConfig, configFile, ...rest } = options;
+  const { plan, views, metrics, readConfig, configFile, proxies, ...rest } = options;
   return {
     ...rest,
-    guard: () => guardOf(plan.config),
+    guard: () => ({ ...guardOf(plan.config), proxies: proxies() }),
     accounts: () => views.accounts(),
     overview: () => views.overview(),
     sampler: () => views.sampler,

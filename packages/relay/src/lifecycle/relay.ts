@@ -17,6 +17,7 @@ import { segmentLimitsOf } from "../intake/segment/segment-limits.ts";
 import { Turns } from "../intake/turns.ts";
 import type { Logger } from "../logger.ts";
 import { Plan } from "../plan.ts";
+import { TrustedProxies } from "../trusted-proxies.ts";
 import { adminViewOf } from "./admin-view.ts";
 import { lockDataDirectory, warnOfReaders } from "./data-directory.ts";
 import { Maintenance } from "./maintenance.ts";
@@ -78,7 +79,7 @@ class Relay implements RunningRelay {
   readonly #views: RelayViews;
   readonly #metrics: Metrics;
   readonly #maintenance: Maintenance;
-  readonly #servers = new Servers();
+  readonly #servers: Servers;
   readonly #bodies: BodyReader;
   readonly #gate: ReadGate;
   readonly #turns: Turns;
@@ -86,6 +87,7 @@ class Relay implements RunningRelay {
   readonly #stopping = new AbortController();
   readonly #onError = (error: unknown): void =>
     this.#options.logger.error({ error }, "a request failed for a defect of the relay");
+  #proxies: TrustedProxies;
   #intake: Intake | undefined;
   #lock: DirectoryLock | undefined;
   #stopped: Promise<void> | undefined;
@@ -95,6 +97,8 @@ class Relay implements RunningRelay {
     this.#runtime = options.runtime ?? runtimeOf(config);
     const { clock } = this.#runtime;
     const { logger } = options;
+    this.#servers = new Servers({ clock, logger });
+    this.#proxies = new TrustedProxies(config.trustedProxies);
     this.#gate = new ReadGate({ clock, defer, onError: this.#onError });
     this.#bodies = bodyReaderOf(config, clock, this.#gate);
     this.#turns = new Turns({ defer, onError: this.#onError });
@@ -108,6 +112,7 @@ class Relay implements RunningRelay {
       ...(options.runtime === undefined ? { connect: connectFor(config) } : {}),
       onSwitched: (next, before) => {
         this.#intake?.replaceSources(this.#plan.sourceTable(this.#intake.sources));
+        this.#proxies = new TrustedProxies(next.trustedProxies);
         follow({ next, before, servers: this.#servers, logger });
       },
     });
@@ -118,6 +123,7 @@ class Relay implements RunningRelay {
       isStopping: () => this.#stopped !== undefined,
       refusedRequests: (environment, source) => this.#metrics.refusedRequests(environment, source),
       reload: () => this.#plan.lastReload,
+      certificates: () => this.#servers.certificates,
     });
     this.#metrics = this.#createMetrics();
     this.#maintenance = new Maintenance({ plan: this.#plan, clock, logger });
@@ -196,6 +202,7 @@ class Relay implements RunningRelay {
       keylessHeldBytes: () => this.#bodies.keyless.heldBytes,
       waitingBodies: () => this.#bodies.decoders.waiting + this.#turns.waiting,
       readAheadBytes: () => this.#plan.readAheadBytes,
+      certificates: () => this.#servers.certificates,
       takeBlockedMaxMs: () => this.#eventLoop.takeMaxMs(),
     });
   }
@@ -220,9 +227,11 @@ class Relay implements RunningRelay {
     const { headersTimeoutMs, requestTimeoutMs, maxConnections } = config;
     const { clock } = this.#runtime;
     await this.#servers.listen(config, {
-      intake: (drain) =>
+      intake: (drain, createServer) =>
         createIntakeServer({
           drain,
+          createServer,
+          proxies: () => this.#proxies,
           intake,
           bodies: this.#bodies,
           readiness: () => this.#views.readiness(),
@@ -234,7 +243,7 @@ class Relay implements RunningRelay {
           gate: this.#gate,
           maxConnections,
         }),
-      admin: (drain) => {
+      admin: (drain, createServer) => {
         const view = adminViewOf({
           plan: this.#plan,
           views: this.#views,
@@ -246,8 +255,9 @@ class Relay implements RunningRelay {
           readConfig: readConfigOf(this.#options),
           configFile: this.#options.configFile,
           onError: this.#onError,
+          proxies: () => this.#proxies,
         });
-        return createAdminServer(view, { headersTimeoutMs, requestTimeoutMs });
+        return createAdminServer(view, { headersTimeoutMs, requestTimeoutMs, createServer });
       },
     });
   }

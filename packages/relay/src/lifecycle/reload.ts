@@ -75,5 +75,6 @@ export interface Switch {
 export function follow({ next, before, servers, logger }: Switch): void {
   const { headersTimeoutMs, requestTimeoutMs, logLevel } = next;
   servers.setTimeouts({ headersTimeoutMs, requestTimeoutMs });
+  void servers.useCertificates(next);
   if (logLevel !== before.logLevel) logger.level = logLevel;
 }

@@ -8,6 +8,7 @@ import type { Destination } from "../delivery/destination.ts";
 import type { Environment } from "../environment.ts";
 import type { SourceTable } from "../intake/sources.ts";
 import type { Plan } from "../plan.ts";
+import type { TlsView } from "../tls/tls-end.ts";
 import { LIBRARY } from "../version.ts";
 import { DiskSpace } from "./disk-space.ts";
 
@@ -19,6 +20,7 @@ export interface RelayViewsOptions {
   readonly isStopping: () => boolean;
   readonly refusedRequests: Metrics["refusedRequests"];
   readonly reload: () => RelayFacts["reload"];
+  readonly certificates: () => readonly TlsView[];
 }
 
 /** What the relay shows of itself: to the admin API, the metrics and the command line. */
@@ -58,7 +60,7 @@ export class RelayViews {
   }
 
   overview(): Overview {
-    const { plan, clock, sources, isStopping, refusedRequests, reload } = this.#options;
+    const { plan, clock, sources, isStopping, refusedRequests, reload, certificates } = this.#options;
     const now = clock.now();
     const { hardMaxBytes } = plan.config.retention;
     return overviewOf({
@@ -73,6 +75,7 @@ export class RelayViews {
       sampler: this.sampler,
       refusedRequests,
       reload: reload(),
+      certificates: certificates(),
       disk: this.#space.last,
     });
   }

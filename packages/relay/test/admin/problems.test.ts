@@ -211,3 +211,38 @@ test("what a vendor says is quoted in short", () => {
   const [problem] = ofLane({ mode: "halted", reason: `401 ${"x".repeat(5_000)}` });
   expect(problem?.what.length).toBeLessThan(400);
 });
+
+test("a certificate that expires soon, has expired, or whose new files are wrong is a problem", () => {
+  const DAY_MS = 24 * HOUR_MS;
+  const ofCertificate = (days: number, lifetimeDays: number, broken?: { since: number; reason: string }): unknown[] =>
+    problemsOf({
+      ...WELL,
+      certificates: [
+        {
+          port: "intake",
+          validFrom: NOW + (days - lifetimeDays) * DAY_MS,
+          validTo: NOW + days * DAY_MS,
+          broken,
+        },
+      ],
+    }).map(({ severity, code, what }) => [severity, code, what]);
+  expect(ofCertificate(15, 90)).toEqual([]);
+  expect(ofCertificate(13, 90)).toEqual([
+    ["warning", "certificate_expires", "The certificate of the intake port expires in 13 days."],
+  ]);
+  // One of a day is renewed within the day.
+  expect(ofCertificate(0.5, 1)).toEqual([]);
+  expect(ofCertificate(0.1, 1)).toMatchObject([["warning", "certificate_expires", expect.stringContaining("2 hours")]]);
+  expect(ofCertificate(-1, 90)).toEqual([
+    ["error", "certificate_expired", "The certificate of the intake port has expired."],
+  ]);
+  expect(
+    ofCertificate(60, 90, { since: NOW - MINUTE_MS, reason: "/tls.key is not the key of the certificate" }),
+  ).toEqual([
+    [
+      "warning",
+      "certificate_unusable",
+      "The new certificate of the intake port cannot be used since 14:59 UTC (/tls.key is not the key of the certificate).",
+    ],
+  ]);
+});

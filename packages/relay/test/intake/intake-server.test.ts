@@ -12,6 +12,7 @@ import type { Intake } from "../../src/intake/intake.ts";
 import { createIntakeServer, type IntakeServerOptions } from "../../src/intake/intake-server.ts";
 import { Turns } from "../../src/intake/turns.ts";
 import { exchange, RawConnection, rawRequest } from "../lib/raw.ts";
+import { overTls, secureServer } from "../lib/tls.ts";
 import { startWorld, until } from "../lib/world.ts";
 
 const OPENED = { payer: undefined, bodyMaxBytes: 100_000 };
@@ -24,6 +25,7 @@ async function serve(
 ): Promise<{ readonly url: string; readonly errors: unknown[]; readonly bodies: BodyReader; readonly server: Server }> {
   const errors: unknown[] = [];
   const bodies = new BodyReader({ maxBytes: 100_000, maxTotalBytes: 24_000_000, clock: nodeClock });
+  const createServer = await secureServer();
   const server = createIntakeServer({
     intake: {
       open: () => OPENED,
@@ -37,6 +39,7 @@ async function serve(
     requestTimeoutMs: 60_000,
     onError: (error) => errors.push(error),
     clock: nodeClock,
+    ...(createServer === undefined ? {} : { createServer }),
     ...options,
   });
   server.listen(0, "127.0.0.1");
@@ -46,7 +49,7 @@ async function serve(
     server.close();
   });
   const { port } = server.address() as { readonly port: number };
-  return { url: `http://127.0.0.1:${port}`, errors, bodies, server };
+  return { url: `http${overTls.isOn ? "s" : ""}://127.0.0.1:${port}`, errors, bodies, server };
 }
 
 function fail(): never {
@@ -272,7 +275,7 @@ test("a body whose client is gone before its turn came is not worked on, and hol
   const [gone, there] = [await RawConnection.open(url), await RawConnection.open(url)];
   for (const connection of [gone, there]) connection.write(rawRequest("POST / HTTP/1.1", {}, Buffer.alloc(300_000)));
   await until(() => turns.waiting === 2);
-  gone.socket.resetAndDestroy();
+  gone.reset();
   await until(() => bodies.keyless.heldBytes === 600_000);
   await new Promise((resolve) => setTimeout(resolve, 50));
   while (deferred.length > 0) deferred.shift()?.();

@@ -20,12 +20,13 @@ const SOURCES = {
 type World = RelayWorld & { readonly mixpanel: emulators.MixpanelEmulator; settled(): Promise<void> };
 
 /** `more`: options of the destination. */
-async function setUp(more: object = {}): Promise<World> {
+async function setUp(more: object = {}, extra: Readonly<Record<string, unknown>> = {}): Promise<World> {
   const mixpanel = new emulators.MixpanelEmulator({ tokens: ["mp_out"], serviceAccounts: [account] });
   const server = await startServer(mixpanel.handle);
   onTestFinished(() => server.close());
   const world = await startWorld({
     sources: SOURCES,
+    extra,
     destinations: (url) => ({
       mixpanel: { ...destination(server.url), vendor: "mixpanel", writeKey: "mp_out", ...more },
       segment: destination(url),
@@ -98,14 +99,20 @@ test("an event is traced by its id, and those of a client that gave none have on
   expect(made).toMatchObject({ distinct_id: "", ip: 0 });
 });
 
-test("a page that wants to be located is, by the address of its connection or of the client before a proxy", async () => {
-  const { post, mixpanel, settled } = await setUp();
-  await post("/track/?ip=1", [eventOf("direct", "mp_app")], { origin: "https://app.test" });
-  await post("/track/?ip=1", [eventOf("proxied", "mp_app")], { "x-forwarded-for": "203.0.113.9" });
-  await settled();
-  const ipOf = (name: string): unknown => propertiesOf(mixpanel, name)["ip"];
-  expect([ipOf("direct"), ipOf("proxied")]).toEqual(["127.0.0.1", "203.0.113.9"]);
-});
+test.each([
+  ["a proxy that is trusted", { trustedProxies: ["127.0.0.0/8"] }, "203.0.113.9"],
+  ["anybody else", {}, "127.0.0.1"],
+])(
+  "a page that wants to be located is, by the address of its connection or by what %s says",
+  async (_whose, extra, expected) => {
+    const { post, mixpanel, settled } = await setUp({}, extra);
+    await post("/track/?ip=1", [eventOf("direct", "mp_app")], { origin: "https://app.test" });
+    await post("/track/?ip=1", [eventOf("proxied", "mp_app")], { "x-forwarded-for": "8.8.8.8, 203.0.113.9" });
+    await settled();
+    const ipOf = (name: string): unknown => propertiesOf(mixpanel, name)["ip"];
+    expect([ipOf("direct"), ipOf("proxied")]).toEqual(["127.0.0.1", expected]);
+  },
+);
 
 test("a page's preflight and its answers name its origin", async () => {
   const { relay, post } = await setUp();

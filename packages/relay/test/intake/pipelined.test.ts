@@ -2,31 +2,35 @@
  * Requests one after the other on a connection that its client has reset: nobody can be answered,
  * and Node ends the process when a later answer ends before an earlier one. Found by fuzzing.
  */
-import { connect } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { underlying } from "../../src/tls/handshakes.ts";
+import { dial, overTls } from "../lib/tls.ts";
 import { send, startWorld } from "../lib/world.ts";
 
 const TIMES = 60;
 const PIPELINED = 6;
 
 async function pipelineAndReset(url: string, one: string): Promise<void> {
-  const { hostname, port } = new URL(url);
   const bytes = Buffer.from(one.repeat(PIPELINED));
   for (let time = 0; time < TIMES; time++)
     await new Promise<void>((resolve) => {
-      const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+      const socket = dial(url).setNoDelay();
       socket.on("error", () => resolve());
       socket.on("close", () => resolve());
-      // In the middle of a request: the rest comes with those that follow, after the first ones
-      // were answered.
-      socket.write(bytes.subarray(0, (bytes.length * (time % PIPELINED)) / PIPELINED));
-      setImmediate(() => {
-        socket.write(bytes.subarray((bytes.length * (time % PIPELINED)) / PIPELINED));
+      const begin = (): void => {
+        // In the middle of a request: the rest comes with those that follow, after the first ones
+        // were answered.
+        socket.write(bytes.subarray(0, (bytes.length * (time % PIPELINED)) / PIPELINED));
         setImmediate(() => {
-          socket.resetAndDestroy();
-          setImmediate(() => socket.destroy());
+          socket.write(bytes.subarray((bytes.length * (time % PIPELINED)) / PIPELINED));
+          setImmediate(() => {
+            underlying(socket).resetAndDestroy();
+            setImmediate(() => socket.destroy());
+          });
         });
-      });
+      };
+      if (overTls.isOn) socket.once("secureConnect", begin);
+      else begin();
     });
 }
 

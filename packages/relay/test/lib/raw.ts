@@ -1,6 +1,8 @@
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { onTestFinished } from "vitest";
+import { underlying } from "../../src/tls/handshakes.ts";
+import { dial, openedBy } from "./tls.ts";
 import { until } from "./world.ts";
 
 export interface RawAnswer {
@@ -16,7 +18,7 @@ export class RawConnection {
   isClosed = false;
 
   private constructor(url: string) {
-    this.socket = connect(Number(new URL(url).port), "127.0.0.1");
+    this.socket = dial(url);
     this.socket.setEncoding("latin1");
     this.socket.on("data", (text: string) => (this.text += text));
     this.socket.on("error", () => undefined);
@@ -26,8 +28,13 @@ export class RawConnection {
 
   static async open(url: string): Promise<RawConnection> {
     const connection = new RawConnection(url);
-    await once(connection.socket, "connect");
+    await once(connection.socket, openedBy(url));
     return connection;
+  }
+
+  /** As a client that is killed. */
+  reset(): void {
+    underlying(this.socket).resetAndDestroy();
   }
 
   write(bytes: string | Uint8Array): void {

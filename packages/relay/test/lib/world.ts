@@ -1,5 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WaybillError } from "@waybill/core";
@@ -7,8 +8,10 @@ import { nodeClock, nodeRuntime } from "@waybill/node";
 import { loadConfig, type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
 import { SeededRandom, SegmentEmulator, SimDisk, type StartedServer, startServer } from "@waybill/testing";
 import { afterAll, onTestFinished } from "vitest";
+import { CA, filesOf, NAME, overTls } from "./tls.ts";
 
 export const KEY = "write-key";
+const TLS = filesOf();
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
 
 export interface RelayWorld {
@@ -125,6 +128,7 @@ export function configOf(
     admin: { listen: "127.0.0.1:0" },
     shutdown: { deadline: "2s" },
     network: { allowPrivateAddresses: true },
+    ...(overTls.isOn ? { tls: TLS, admin: { listen: "127.0.0.1:0", tls: TLS } } : {}),
     environments: {
       test: {
         sources: sources ?? { web: { protocol: "segment", writeKeys: [KEY] } },
@@ -161,10 +165,19 @@ export function send(
   headers: Readonly<Record<string, string>> = BASIC,
 ): Promise<Answered> {
   const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
-  const { hostname, port } = new URL(origin);
+  const { hostname, port, protocol } = new URL(origin);
+  const secure = protocol === "https:" ? { servername: NAME, ca: CA.cert } : undefined;
   return new Promise((resolve, reject) => {
-    const outgoing = httpRequest(
-      { hostname, port, method, path, agent: false, headers: { ...headers, "content-length": bytes.length } },
+    const outgoing = (secure === undefined ? httpRequest : httpsRequest)(
+      {
+        ...secure,
+        hostname,
+        port,
+        method,
+        path,
+        agent: false,
+        headers: { ...headers, "content-length": bytes.length },
+      },
       (incoming) => {
         const chunks: Buffer[] = [];
         incoming.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -1,9 +1,10 @@
 /** What a client, a watcher and an operator notice while a relay stops. */
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { nodeClock } from "@waybill/node";
 import { startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
+import { dial, openedBy } from "../lib/tls.ts";
 import { BASIC, destination, type RelayWorld, startWorld, until } from "../lib/world.ts";
 
 /** Far above what a stop takes, far below the deadline that it must not wait for. */
@@ -17,7 +18,7 @@ class Raw {
   isClosed = false;
 
   constructor(url: string) {
-    this.socket = connect(Number(new URL(url).port), "127.0.0.1");
+    this.socket = dial(url);
     this.socket.setEncoding("utf8");
     this.socket.on("data", (text: string) => (this.text += text));
     this.socket.on("error", () => undefined);
@@ -27,7 +28,7 @@ class Raw {
 
   static async open(url: string): Promise<Raw> {
     const raw = new Raw(url);
-    await once(raw.socket, "connect");
+    await once(raw.socket, openedBy(url));
     return raw;
   }
 

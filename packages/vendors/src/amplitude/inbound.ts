@@ -180,10 +180,9 @@ function takeEvents(body: Uint8Array, request: InboundRequest, options: InboundO
   };
 }
 
-/** The sender's; a proxy in front of the relay names it. */
-function addressOf({ headers, address }: InboundRequest): string | undefined {
-  const named = headers["x-forwarded-for"]?.split(",")[0] ?? headers["x-real-ip"] ?? address;
-  const plain = named?.trim().replace(IPV4_IN_IPV6, "");
+/** The sender's. What proxies say of it the host has looked at. */
+function addressOf({ address }: InboundRequest): string | undefined {
+  const plain = address?.trim().replace(IPV4_IN_IPV6, "");
   return plain !== undefined && ADDRESS.test(plain) ? plain : undefined;
 }
 

@@ -244,13 +244,12 @@ function openAnswer(taken: number, parameters: ReadonlyMap<string, string>): Inb
 }
 
 /**
- * Section 9: where the client wants to be located by its address. A proxy in front of the relay
- * names it.
+ * Section 9: where the client wants to be located by its address. What proxies say of it the host
+ * has looked at.
  */
-function addressOf({ headers, address }: InboundRequest, { parameters }: RequestData): string | undefined {
+function addressOf({ address }: InboundRequest, { parameters }: RequestData): string | undefined {
   if (parameters.get("ip") !== "1") return undefined;
-  const named = headers["x-forwarded-for"]?.split(",")[0] ?? headers["x-real-ip"] ?? address;
-  const plain = named?.trim().replace(IPV4_IN_IPV6, "");
+  const plain = address?.trim().replace(IPV4_IN_IPV6, "");
   return plain !== undefined && ADDRESS.test(plain) ? plain : undefined;
 }
 

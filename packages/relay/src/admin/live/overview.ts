@@ -2,6 +2,7 @@
 import type { Destination } from "../../delivery/destination.ts";
 import type { Environment } from "../../environment.ts";
 import type { SourceTable } from "../../intake/sources.ts";
+import type { TlsView } from "../../tls/tls-end.ts";
 import { type LaneFacts, problemsOf, type RelayFacts, type SourceFacts } from "../problems.ts";
 import type { LaneView, Overview, OverviewDestination, OverviewSource, Readiness, ReplayView } from "../views.ts";
 import type { RecentGrowth } from "./rates.ts";
@@ -20,6 +21,7 @@ export interface OverviewParts {
   readonly refusedRequests: (environment: string, source: string) => Readonly<Record<string, number>>;
   readonly reload: RelayFacts["reload"];
   readonly disk: RelayFacts["disk"];
+  readonly certificates: readonly TlsView[];
 }
 
 type OverviewEnvironment = Overview["environments"][number];
@@ -44,7 +46,7 @@ export function overviewOf(parts: OverviewParts): Overview {
 }
 
 function factsOf(parts: OverviewParts, lanes: readonly LaneFacts[], replays: readonly ReplayView[]): RelayFacts {
-  const { now, isStopping, readiness, sources, sampler, reload, disk } = parts;
+  const { now, isStopping, readiness, sources, sampler, reload, disk, certificates } = parts;
   return {
     now,
     isStopping,
@@ -53,6 +55,7 @@ function factsOf(parts: OverviewParts, lanes: readonly LaneFacts[], replays: rea
     replays,
     reload,
     disk,
+    certificates,
     unknownSource: latelyOf(sampler.unknownSource.refusedKeys),
     sources: (sources?.sources ?? []).map(({ environment, config, counters }): SourceFacts => {
       const track = sampler.source(counters);

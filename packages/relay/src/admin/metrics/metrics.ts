@@ -2,10 +2,11 @@ import type { Attempt } from "@waybill/core";
 import { defer } from "@waybill/node";
 import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
 import type { IntakeObserver } from "../../intake/types.ts";
+import type { TlsView } from "../../tls/tls-end.ts";
 import type { LaneView, ReplayView, SourceView } from "../views.ts";
 import { type IntakeView, registerIntakeGauges } from "./intake-gauges.ts";
 import { register } from "./readings.ts";
-import { LANE_READINGS, REPLAY_READINGS, SOURCE_READINGS } from "./tables.ts";
+import { LANE_READINGS, REPLAY_READINGS, SOURCE_READINGS, TLS_READINGS } from "./tables.ts";
 
 const LANE_LABELS = ["environment", "destination"] as const;
 const REPLAY_LABELS = [...LANE_LABELS, "replay"] as const;
@@ -18,6 +19,8 @@ export interface MetricsView extends IntakeView {
   lanes(): readonly LaneView[];
   sources(): readonly SourceView[];
   replays(): readonly ReplayView[];
+  /** Of the ports that speak TLS. */
+  certificates?(): readonly TlsView[];
 }
 
 export interface Metrics extends IntakeObserver {
@@ -52,10 +55,15 @@ export function createMetrics(view: MetricsView): Metrics {
     labelNames: SOURCE_LABELS,
     labelsOf: ({ environment, source }) => ({ environment, source }),
   });
+  const readCertificates = register(TLS_READINGS, {
+    registry,
+    labelNames: ["port"],
+    labelsOf: ({ port }) => ({ port }),
+  });
   /** With 1,000 lanes it has megabytes: others have their turn after each metric. */
   const scrape = async (): Promise<string> => {
     // All of the same moment.
-    const readings = [readLanes(view.lanes()), readReplays(view.replays()), readSources(view.sources())];
+    const readings = [readLanes(view.lanes()), readReplays(view.replays()), readSources(view.sources()), readCertificates(view.certificates?.() ?? [])];
     for (const reading of readings) while (reading.next().done !== true) await nextTurn();
     const texts: string[] = [];
     for (const { name } of registry.getMetricsAsArray()) {

@@ -1,4 +1,5 @@
 /** What is measured of lanes, replays and sources. */
+import type { TlsView } from "../../tls/tls-end.ts";
 import { laneMode } from "../schemas/overview.ts";
 import type { AccountView, LaneView, ReplayView, SourceView } from "../views.ts";
 import type { Reading } from "./readings.ts";
@@ -170,5 +171,32 @@ export const SOURCE_READINGS: readonly Reading<SourceView>[] = [
     help: "Events of a source that were refused within an accepted request, by code.",
     kind: "counter",
     byLabel: { label: "code", values: ({ refusedByCode }) => refusedByCode },
+  },
+];
+
+export const TLS_READINGS: readonly Reading<TlsView>[] = [
+  {
+    name: "waybill_tls_certificate_not_after_timestamp_seconds",
+    help: "When the certificate of a port expires. Alert on it.",
+    kind: "gauge",
+    value: ({ validTo }) => validTo / MS_PER_SECOND,
+  },
+  {
+    name: "waybill_tls_certificate_unusable",
+    help: "Whether the files of a port's certificate cannot be used, so that the one before is shown on: 1 if so.",
+    kind: "gauge",
+    value: ({ broken }) => (broken === undefined ? 0 : 1),
+  },
+  {
+    name: "waybill_tls_open_handshakes",
+    help: "Connections of a port whose TLS handshake is not over.",
+    kind: "gauge",
+    value: ({ openHandshakes }) => openHandshakes,
+  },
+  {
+    name: "waybill_tls_failed_handshakes_total",
+    help: "Connections of a port that ended in no TLS: refused, too slow, or plain HTTP.",
+    kind: "counter",
+    value: ({ failedHandshakes }) => failedHandshakes,
   },
 ];
