@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { messageOf, WaybillError } from "@waybill/core";
+import { createOutboundAgent } from "@waybill/node";
 import {
   ADMIN_ROUTES,
   type AdminAnswer,
@@ -16,9 +17,10 @@ import { refusalOf, unreachable } from "./admin-refusals.ts";
 import type { Io } from "./io.ts";
 import type { GivenNames } from "./known-names.ts";
 import { checkedUrl } from "./options.ts";
+import { type CaOptions, trustedCa, withCaOption } from "./trusted-ca.ts";
 
 /** Which relay a command talks to. */
-export interface AdminOptions {
+export interface AdminOptions extends CaOptions {
   readonly admin: string;
   readonly token?: string;
   /** Ends a request that has no answer yet, and an answer that goes on. */
@@ -26,9 +28,11 @@ export interface AdminOptions {
 }
 
 export function withAdminOptions(command: Command): Command {
-  return command
-    .option("--admin <url>", "the relay's admin API; also WAYBILL_ADMIN_URL", "http://127.0.0.1:8081")
-    .option("--token <token>", "its token; also WAYBILL_ADMIN_TOKEN");
+  return withCaOption(
+    command
+      .option("--admin <url>", "the relay's admin API; also WAYBILL_ADMIN_URL", "http://127.0.0.1:8081")
+      .option("--token <token>", "its token; also WAYBILL_ADMIN_TOKEN"),
+  );
 }
 
 /** Takes `WAYBILL_ADMIN_URL` where --admin is not given. **Errors**: `WAYBILL_INPUT`. */
@@ -87,6 +91,7 @@ export async function openAdmin<O extends Operation>(
   const { admin } = options;
   const base = checkedUrl(admin, "--admin").replace(/\/+$/, "");
   const token = tokenOf(options, io);
+  const ca = trustedCa(options, io);
   const text = body === undefined ? undefined : JSON.stringify(body);
   const response = await send({
     admin,
@@ -95,6 +100,7 @@ export async function openAdmin<O extends Operation>(
     headers: headersOf(token, text),
     text,
     signal: options.signal,
+    ca,
   });
   const { statusCode: status = 0 } = response;
   if ((status >= 200 && status < 300) || status === alsoAnswer) return response;
@@ -111,6 +117,7 @@ export async function openAdmin<O extends Operation>(
         method: "GET",
         headers: headersOf(token, undefined),
         signal: options.signal,
+        ca,
       }),
   });
 }
@@ -150,14 +157,17 @@ interface Sent {
   readonly headers: Readonly<Record<string, string | number>>;
   readonly text?: string | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly ca: readonly string[] | undefined;
 }
 
-function send({ admin, url, method, headers, text, signal }: Sent): Promise<IncomingMessage> {
+function send({ admin, url, method, headers, text, signal, ca }: Sent): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
+    const agent = ca === undefined ? undefined : createOutboundAgent({ ca }, url);
     const request = (url.startsWith("https:") ? httpsRequest : httpRequest)(url, {
       method,
       headers,
       ...(signal === undefined ? {} : { signal }),
+      ...(agent === undefined ? {} : { agent }),
     });
     request.on("response", resolve);
     request.on("error", (error) => reject(unreachable(admin, error)));

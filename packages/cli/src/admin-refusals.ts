@@ -2,6 +2,7 @@
 import { messageOf, WaybillError } from "@waybill/core";
 import type { EnvironmentView } from "@waybill/relay";
 import { type GivenNames, knownNames, UNKNOWN_NAMES } from "./known-names.ts";
+import { tlsHint } from "./trusted-ca.ts";
 
 export interface Refused {
   /** The base URL as it was given. */
@@ -74,17 +75,19 @@ function problemOf(text: string | undefined): { readonly code: string; readonly 
 
 /** Why nothing answers at `admin`. */
 export function unreachable(admin: string, error: unknown): WaybillError {
-  const code = String((error as NodeJS.ErrnoException).code);
-  const [message, hint] = reasonOf(admin, code) ?? [
+  const [message, hint] = reasonOf(admin, error) ?? [
     `There is no relay at ${admin}: ${messageOf(error)}`,
     "Start one with waybill dev, or give the URL of its admin API with --admin.",
   ];
   return new WaybillError("WAYBILL_TRANSPORT", message, { hint, cause: error });
 }
 
-function reasonOf(admin: string, code: string): readonly [message: string, hint: string] | undefined {
+function reasonOf(admin: string, error: unknown): readonly [message: string, hint: string] | undefined {
+  const code = String((error as NodeJS.ErrnoException).code);
   if (code === "EPROTO" || code.startsWith("ERR_SSL"))
     return [`${admin} does not speak TLS`, "The relay's admin API is plain HTTP: write http:// in --admin."];
+  const hint = tlsHint(error);
+  if (hint !== undefined) return [`There is no TLS with ${admin}: ${messageOf(error).trim()}`, hint];
   if (code.startsWith("HPE_") || code === "ECONNRESET")
     return [
       `${admin} does not answer as HTTP`,
@@ -92,11 +95,6 @@ function reasonOf(admin: string, code: string): readonly [message: string, hint:
     ];
   if (code === "ENOTFOUND" || code === "EAI_AGAIN")
     return [`The host of ${admin} is not known`, "Check the name in --admin."];
-  if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY/.test(code))
-    return [
-      `The certificate of ${admin} is not trusted (${code})`,
-      "Give the file of its CA in the environment variable NODE_EXTRA_CA_CERTS.",
-    ];
   if (code === "ETIMEDOUT" || code === "EHOSTUNREACH" || code === "ENETUNREACH")
     return [`${admin} cannot be reached (${code})`, "Check its address and the network between."];
   return undefined;

@@ -16,6 +16,7 @@ import { addStatusCommand } from "./commands/status.ts";
 import { addSteerCommands } from "./commands/steer.ts";
 import { addTailCommand } from "./commands/tail.ts";
 import { addTraceCommand } from "./commands/trace.ts";
+import { addUpgradeCheckCommand } from "./commands/upgrade-check.ts";
 import { EXIT, type Io, report } from "./io.ts";
 import { VERSION } from "./version.ts";
 
@@ -57,6 +58,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     addReplayCommand,
     addConfigCommand,
     addLogCommand,
+    addUpgradeCheckCommand,
     addCompletionCommand,
   ])
     add(program, io, finish);

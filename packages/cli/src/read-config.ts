@@ -13,7 +13,7 @@ export async function readConfig(
   return loadConfig({ file, text: await readText(file), env });
 }
 
-/** The same where secrets are not: what is missing is no fault. **Errors**: as {@link readConfig}. */
+/** The same where secrets are not: what is missing is not a fault. **Errors**: the same. */
 export async function readConfigOffline(
   file: string,
   env: Readonly<Record<string, string | undefined>>,

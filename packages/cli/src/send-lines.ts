@@ -8,9 +8,10 @@ import {
   type SendContext,
   type Sender,
   TextBatch,
+  type Transport,
   WaybillError,
 } from "@waybill/core";
-import { createNodeTransport, nodeRuntime } from "@waybill/node";
+import { createNodeTransport, createOutboundTransport, nodeRuntime } from "@waybill/node";
 import { segmentProtocol } from "@waybill/vendors";
 import { counted } from "./counted.ts";
 import { linesOf } from "./lines.ts";
@@ -30,6 +31,8 @@ export interface SendLinesOptions {
   readonly concurrency: number;
   readonly attempts: number;
   readonly skipBad: boolean;
+  /** Certificates that are trusted beside Node's. */
+  readonly ca?: readonly string[];
   readonly onProgress: (progress: SendProgress) => void;
   /** A line that is not an event, or why events were refused. */
   readonly onProblem: (message: string) => void;
@@ -54,6 +57,11 @@ const BACKOFF_MAX_MS = 10_000;
 const BATCH_MAX_BYTES = 498_000;
 const PROBLEMS_SHOWN = 20;
 
+/** The process is held by the command as long as it runs. */
+function transportOf({ ca }: SendLinesOptions): Transport {
+  return ca === undefined ? createNodeTransport({ keepProcessAlive: true }) : createOutboundTransport({ ca });
+}
+
 interface Line {
   readonly text: string;
   readonly bytes: number;
@@ -64,7 +72,7 @@ interface Line {
  * are skipped; so does whatever would refuse the other lines too: nobody there, a wrong key.
  */
 export async function sendLines(input: Readable, options: SendLinesOptions): Promise<SendResult> {
-  const runtime = nodeRuntime({ transport: createNodeTransport({ keepProcessAlive: true }) });
+  const runtime = nodeRuntime({ transport: transportOf(options) });
   const sender = createSender({
     protocol: segmentProtocol({
       url: options.url,

@@ -15,6 +15,7 @@ export const ERROR_CODES = {
   WAYBILL_LOG_BUSY:
     "More bytes wait for the disk than the log may hold in memory; nothing was stored. Try again shortly.",
   WAYBILL_LOG_DAMAGED: "A record of the log does not match its checksum.",
+  WAYBILL_DATA_FORMAT: "A newer version of Waybill wrote this data directory; nothing was changed in it.",
   WAYBILL_LOG_LOCKED: "Another process is using this data directory.",
   WAYBILL_LISTEN: "The relay could not listen on an address.",
   WAYBILL_DEFECT: "A defect stopped one destination; its events are kept, and the others go on.",

@@ -3,6 +3,7 @@
 export { makeDirectoryInPlace, setAside } from "./aside.ts";
 export type { Piece, Run } from "./batch.ts";
 export { heldBy, LogBatch } from "./batch.ts";
+export { logFormat } from "./format.ts";
 export type { RecordedAttempt } from "./lanes/attempts.ts";
 export { AttemptJournal, attemptsFor } from "./lanes/attempts.ts";
 export type {

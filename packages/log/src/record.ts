@@ -55,7 +55,7 @@ const SOURCE_MAX_BYTES = 1024;
 const PIECES_MAX = 64;
 
 const SEGMENT_MAGIC: Buffer = Buffer.from("WAYBILL\0", "latin1");
-const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 1;
 const RECORD_MAGIC = Buffer.from("WBR1", "latin1").readUInt32LE(0);
 const CRC_START = 12;
 const TWO_32 = 0x1_0000_0000;
@@ -84,12 +84,17 @@ function headerChecksum(bytes: Buffer): number {
   return crc32(bytes.subarray(16, SEGMENT_HEADER_BYTES), crc32(bytes.subarray(0, 12)));
 }
 
-/** `undefined` when the bytes are not a whole header. */
-export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
+/** The format that a header tells, also one that is not known; `undefined` when it is not whole. */
+export function segmentFormat(bytes: Buffer): number | undefined {
   if (bytes.length < SEGMENT_HEADER_BYTES) return undefined;
   if (!bytes.subarray(0, SEGMENT_MAGIC.length).equals(SEGMENT_MAGIC)) return undefined;
-  if (bytes.readUInt32LE(12) !== headerChecksum(bytes)) return undefined;
-  const version = bytes.readUInt32LE(8);
+  return bytes.readUInt32LE(12) === headerChecksum(bytes) ? bytes.readUInt32LE(8) : undefined;
+}
+
+/** `undefined` when the bytes are not a whole header. */
+export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
+  const version = segmentFormat(bytes);
+  if (version === undefined) return undefined;
   if (version !== FORMAT_VERSION)
     throw new WaybillError(
       "WAYBILL_LOG_DAMAGED",

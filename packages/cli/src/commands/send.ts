@@ -7,8 +7,9 @@ import { EXIT, type Io, report, say, sayJson } from "../io.ts";
 import { checkedKey, checkedUrl } from "../options.ts";
 import { createProgress } from "../progress.ts";
 import { type SendResult, sendLines } from "../send-lines.ts";
+import { type CaOptions, trustedCa, withCaOption } from "../trusted-ca.ts";
 
-interface SendOptions {
+interface SendOptions extends CaOptions {
   readonly url: string;
   readonly writeKey?: string;
   readonly batch: number;
@@ -19,8 +20,7 @@ interface SendOptions {
 }
 
 export const addSendCommand: AddCommand = (program, io, finish) => {
-  program
-    .command("send <file>")
+  withCaOption(program.command("send <file>"))
     .description("send events from a file of one JSON object per line (NDJSON); - is standard input")
     .option("--url <url>", "the relay, or any Segment endpoint", "http://127.0.0.1:8080")
     .option("--write-key <key>", "the source's write key; also WAYBILL_WRITE_KEY")
@@ -45,11 +45,14 @@ export const addSendCommand: AddCommand = (program, io, finish) => {
           hint: "Give it with --write-key, or in WAYBILL_WRITE_KEY.",
         });
       const checked = { writeKey: checkedKey(writeKey, "The write key"), url: checkedUrl(options.url, "--url") };
+      const ca = trustedCa(options, io);
+      const { ca: _ca, ...rest } = options;
       const startedAt = nodeClock.monotonic();
       const { input, totalBytes } = await openInput(file);
       const progress = createProgress(io, { total: totalBytes, unit: "events" });
       const result = await sendLines(input, {
-        ...options,
+        ...rest,
+        ...(ca === undefined ? {} : { ca }),
         ...checked,
         skipBad: options.skipBad === true,
         onProgress: ({ bytes, events }) => progress.update(bytes, events),

@@ -67,7 +67,7 @@ const DISK_LOW_SHARE = 0.1;
 const DISK_FULL_SHARE = 0.03;
 /** A disk so large that a tenth of it is plenty. */
 const DISK_PLENTY_BYTES = 20 * 1024 ** 3;
-/** Who renews by itself has done so by then: Let's Encrypt's clients at a third of the time left. */
+/** Who renews by itself has done so by then, at a third of the lifetime as a rule. */
 const EXPIRES_SOON_MS = 14 * 24 * 3_600_000;
 const EXPIRES_SOON_SHARE = 1 / 6;
 /** An older time is ambiguous without its date. */

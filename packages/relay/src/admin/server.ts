@@ -34,7 +34,7 @@ export interface AdminServerOptions {
   /** Where the page's files are. Default: beside this package. */
   readonly pageDirectory?: string;
   /** Default: that of `node:http`. */
-  readonly createServer?: typeof createServer | CreateServer;
+  readonly createServer?: CreateServer;
 }
 
 /** Ids have no limit of their own at the vendors: the head of a request is the limit. */

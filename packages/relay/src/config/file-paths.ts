@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { ROTATIONS_NAME, ROTATIONS_UNFINISHED } from "../credentials/rotation-store.ts";
+import { FORMAT_NAME, FORMAT_UNFINISHED } from "../lifecycle/data-format.ts";
 import type { Path } from "./places.ts";
 import type { ParsedConfig } from "./types.ts";
 
@@ -26,9 +27,14 @@ export function filePathFaults(
     ),
   );
   const data = resolve(dataDirectory);
-  const own = [...Object.keys(environments), ".lock", ROTATIONS_NAME, ROTATIONS_UNFINISHED].map(
-    (name) => `${data}/${name}`,
-  );
+  const own = [
+    ...Object.keys(environments),
+    ".lock",
+    FORMAT_NAME,
+    FORMAT_UNFINISHED,
+    ROTATIONS_NAME,
+    ROTATIONS_UNFINISHED,
+  ].map((name) => `${data}/${name}`);
   for (const { owner, path, at } of files) {
     if (path.endsWith("/") || path.endsWith("/.") || path.endsWith("/..") || path === "." || path === "..") {
       fault(at, "names a directory", "give the file's own name, such as /var/log/events.ndjson");

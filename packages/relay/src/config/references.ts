@@ -1,7 +1,7 @@
 /**
- * References in the text values of a configuration: `${NAME}` and `${NAME:-default}` take a variable
- * of the environment, `${file:PATH}` the content of a file without the end of its last line. `$${`
- * stands for the text `${`.
+ * References in the text values of a configuration: `${NAME}` and `${NAME:-default}` take a
+ * variable of the environment, `${file:PATH}` the content of a file without the end of its last
+ * line. `$${` stands for the text `${`.
  *
  * Offline, what is missing is noted in place of a fault, and gets a placeholder.
  */

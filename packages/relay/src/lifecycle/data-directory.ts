@@ -2,14 +2,20 @@ import type { Disk } from "@waybill/core";
 import { type DirectoryLock, lockDirectory, widerThan } from "@waybill/node";
 import type { RelayConfig } from "../config/types.ts";
 import type { Logger } from "../logger.ts";
+import { dataFormatOf, refuseNewer } from "./data-format.ts";
 
 type Settings = Pick<RelayConfig, "dataDirectory" | "permissions">;
 
 /**
- * Makes the data directory and locks it for this process. **Errors**: `WAYBILL_LOG_LOCKED`,
- * `WAYBILL_DISK`.
+ * Makes the data directory and locks it for this process. **Errors**: `WAYBILL_DATA_FORMAT`, before
+ * anything has changed; `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`.
  */
-export async function lockDataDirectory({ dataDirectory }: Settings, disk: Disk): Promise<DirectoryLock> {
+export async function lockDataDirectory(
+  { dataDirectory, environments }: Settings & Pick<RelayConfig, "environments">,
+  disk: Disk,
+): Promise<DirectoryLock> {
+  const names = environments.map(({ name }) => name);
+  refuseNewer(await dataFormatOf(dataDirectory, names, disk));
   await disk.makeDirectory(dataDirectory);
   return lockDirectory(dataDirectory);
 }

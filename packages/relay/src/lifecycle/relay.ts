@@ -20,6 +20,7 @@ import { Plan } from "../plan.ts";
 import { TrustedProxies } from "../trusted-proxies.ts";
 import { adminViewOf } from "./admin-view.ts";
 import { lockDataDirectory, warnOfReaders } from "./data-directory.ts";
+import { noteFormat } from "./data-format.ts";
 import { Maintenance } from "./maintenance.ts";
 import { type ConfigInput, follow, readConfigOf, reload, reloadFromFile } from "./reload.ts";
 import { Servers } from "./servers.ts";
@@ -154,6 +155,7 @@ class Relay implements RunningRelay {
     const { logger } = this.#options;
     this.#lock = await lockDataDirectory(config, this.#runtime.disk);
     await warnOfReaders(config, logger);
+    await noteFormat(config.dataDirectory, this.#runtime, logger);
     await this.#plan.open();
     const intake = this.#createIntake();
     this.#intake = intake;

@@ -4,11 +4,12 @@
  *
  * | state of a connection | until |
  * |---|---|
- * | silent | its first byte. The start of a handshake waits; a request of plain HTTP is answered that this is TLS; all else is closed |
+ * | silent | its first byte |
  * | waits | its turn: {@link STARTED_PER_TURN} begin in a turn of the event loop |
  * | begun | it is secure, and HTTP's; or TLS refuses it |
  *
- * All of it together has as long as the head of a request.
+ * Plain HTTP is answered that this is TLS; what else does not begin as a handshake is closed. All of
+ * it together has as long as the head of a request.
  */
 import type { Server } from "node:https";
 import type { Socket } from "node:net";

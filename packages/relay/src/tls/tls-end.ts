@@ -1,10 +1,11 @@
 /**
  * TLS of one port: its certificate, and the server that shows it.
  *
- * The files are looked at every {@link LOOK_EVERY_MS} and at each reload. Other files that are right
- * are shown to new connections; those that there are go on. Files that are wrong change nothing:
- * the certificate before is shown on, and the log, the metrics and the list of problems say so. Who
- * renews writes two files, one after the other: what is wrong is reported when it is so twice.
+ * The files are looked at every {@link LOOK_EVERY_MS} and at each reload. Other files that are
+ * right are shown to new connections; those that there are go on. Files that are wrong change
+ * nothing: the certificate before is shown on, and the log, the metrics and the list of problems
+ * say so. Who renews writes two files, one after the other: what is wrong is reported when it is
+ * so twice.
  */
 import { readFile, stat } from "node:fs/promises";
 import type { Server as HttpServer, RequestListener, ServerOptions } from "node:http";
