@@ -14,6 +14,7 @@
 import type { Server } from "node:https";
 import type { Socket } from "node:net";
 import type { Clock } from "@waybill/core";
+import { peerOf } from "../intake/shares.ts";
 
 /** One costs a third of a millisecond with RSA of 2,048 bits, and less with a curve. */
 const STARTED_PER_TURN = 8;
@@ -48,7 +49,9 @@ export class Handshakes {
   readonly #options: HandshakesOptions;
   /** Without a finished handshake. */
   readonly #open = new Set<Socket>();
-  #waiting: Ready[] = [];
+  /** By address, so that one with many holds up no other; whose turn it is comes first. */
+  readonly #waiting = new Map<string, Ready[]>();
+  #isScheduled = false;
   /** Begun and refused, or not finished in time. */
   failed = 0;
 
@@ -107,14 +110,34 @@ export class Handshakes {
   }
 
   #wait(ready: Ready): void {
-    if (this.#waiting.push(ready) === 1) this.#options.defer(() => this.#turn());
+    const peer = peerOf(ready.socket.remoteAddress);
+    const line = this.#waiting.get(peer);
+    if (line === undefined) this.#waiting.set(peer, [ready]);
+    else line.push(ready);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#waiting.size === 0) return;
+    this.#isScheduled = true;
+    this.#options.defer(() => this.#turn());
   }
 
   #turn(): void {
-    const waiting = this.#waiting.filter(({ socket }) => !socket.destroyed);
-    for (const { begin } of waiting.slice(0, STARTED_PER_TURN)) begin();
-    this.#waiting = waiting.slice(STARTED_PER_TURN);
-    if (this.#waiting.length > 0) this.#options.defer(() => this.#turn());
+    this.#isScheduled = false;
+    for (let begun = 0; begun < STARTED_PER_TURN; ) {
+      const [next] = this.#waiting;
+      if (next === undefined) return;
+      const [peer, line] = next;
+      const ready = line.shift();
+      // It is the others' turn.
+      this.#waiting.delete(peer);
+      if (line.length > 0) this.#waiting.set(peer, line);
+      if (ready === undefined || ready.socket.destroyed) continue;
+      ready.begin();
+      begun += 1;
+    }
+    this.#schedule();
   }
 
   #refuse(socket: Socket, isHttp: boolean): void {
