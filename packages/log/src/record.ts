@@ -55,7 +55,7 @@ const SOURCE_MAX_BYTES = 1024;
 const PIECES_MAX = 64;
 
 const SEGMENT_MAGIC: Buffer = Buffer.from("WAYBILL\0", "latin1");
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 const RECORD_MAGIC = Buffer.from("WBR1", "latin1").readUInt32LE(0);
 const CRC_START = 12;
 const TWO_32 = 0x1_0000_0000;

@@ -30,7 +30,7 @@ export function loadConfig(source: ConfigSource): RelayConfig {
   return config;
 }
 
-/** What can be said of a configuration without what it refers to. */
+/** What holds of a configuration without what it refers to. */
 export interface OfflineCheck {
   /** With placeholders. `undefined`: it depends on what is missing. */
   readonly config: RelayConfig | undefined;
@@ -39,8 +39,8 @@ export interface OfflineCheck {
 }
 
 /**
- * Checks a configuration where its secrets are not: variables and files that are missing are no
- * faults. **Errors**: one {@link ConfigError} with every fault.
+ * Checks a configuration where its secrets are not: that variables or files are missing is not a
+ * fault. **Errors**: one {@link ConfigError} with every fault.
  */
 export function checkConfigOffline(source: ConfigSource): OfflineCheck {
   const { config, faults, notChecked } = read(source, true);

@@ -46,9 +46,7 @@ export class OutsideFiles {
 }
 
 /** **Errors**: as a value. */
-export function readPem(
-  path: string,
-): { readonly pem: string } | { readonly fault: string; readonly isMissing?: boolean } {
+function readPem(path: string): { readonly pem: string } | { readonly fault: string; readonly isMissing?: boolean } {
   try {
     const stat = statSync(path);
     // A pipe or a device may never end.

@@ -5,7 +5,7 @@
  * A request harms only itself: whatever is thrown on its way ends as one answer, 500 with the code
  * `internal`, and one line of the log.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createPlainServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Server as SecureServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Clock } from "@waybill/core";
@@ -60,9 +60,10 @@ const CONNECTIONS_MAX = 8_192;
 
 export function createIntakeServer(options: IntakeServerOptions): Server {
   const { clock, drain = new Drain(), maxConnections = CONNECTIONS_MAX, gate } = options;
+  const { createServer = createPlainServer } = options;
   const connections = new Connections(maxConnections);
   const receiver = new Receiver({ ...options, drain }, connections);
-  const server = (options.createServer ?? createServer)(
+  const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: options.headersTimeoutMs,

@@ -8,8 +8,8 @@
  * | waits | its turn: {@link STARTED_PER_TURN} begin in a turn of the event loop |
  * | begun | it is secure, and HTTP's; or TLS refuses it |
  *
- * Plain HTTP is answered that this is TLS; what else does not begin as a handshake is closed. All of
- * it together has as long as the head of a request.
+ * Plain HTTP is answered that this is TLS; what else does not begin as a handshake is closed. All
+ * of it together has as long as the head of a request.
  */
 import type { Server } from "node:https";
 import type { Socket } from "node:net";
@@ -151,7 +151,7 @@ export class Handshakes {
 }
 
 /**
- * The connection that carries a secure one: it is what `connection` of a server told of. Any other
+ * The connection that carries a secure one: `connection` of a server has it. Any other
  * socket is its own. Not a public interface of Node.
  */
 export function underlying(socket: Socket): Socket {

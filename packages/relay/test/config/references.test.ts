@@ -174,7 +174,7 @@ environments:
       near: { vendor: http, url: "https://\${HOST}/hook", headers: { authorization: "Bearer \${TOKEN}" } }
 `;
 
-test("offline, missing variables and files are named and are no faults", () => {
+test("offline, missing variables and files are named and do no harm", () => {
   const { config, notChecked } = checkConfigOffline({ file: "waybill.yaml", text: OFFLINE, env: { KEY: "k" } });
   expect(notChecked).toEqual([
     "waybill.yaml:1:9: the variable LISTEN is not set",

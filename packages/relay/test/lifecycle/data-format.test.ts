@@ -1,4 +1,4 @@
-/** The format of a data directory: noted, read, and refused when it is newer, with nothing changed. */
+/** The format of a data directory: noted, read, and refused when it is newer. */
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -100,7 +100,7 @@ test("a file that is damaged, or of another version of the same format, stops no
   await relay.stop();
 });
 
-test("an empty directory, a missing one and a foreign one are told apart from one of ours", async () => {
+test("an empty directory, a missing one and a foreign one are not taken for one of ours", async () => {
   const directory = folder();
   mkdirSync(`${directory}/test/log`, { recursive: true });
   writeFileSync(`${directory}/test/log/00000000000000000000.log`, "noise");

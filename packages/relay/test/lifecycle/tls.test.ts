@@ -117,7 +117,7 @@ test("versions before 1.2 are refused, and so is another handshake on a connecti
   expect(await refused).toBe("ERR_SSL_NO_RENEGOTIATION");
 });
 
-test.each(["intakeUrl", "adminUrl"] as const)("plain HTTP at the %s is told that this is TLS", async (url) => {
+test.each(["intakeUrl", "adminUrl"] as const)("plain HTTP at the %s is answered that this is TLS", async (url) => {
   const { relay } = await startTls();
   const text = await endOf(relay[url], rawRequest("POST /v1/batch HTTP/1.1", {}, "x".repeat(100_000)));
   expect(text).toMatch(/^HTTP\/1.1 400 Bad Request\r\n/);
