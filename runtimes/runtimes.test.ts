@@ -22,13 +22,13 @@ if (unavailable !== undefined) process.stdout.write(`runtimes are not tried: ${u
 
 let app = "";
 
-beforeAll(() => {
+beforeAll(async () => {
   if (unavailable !== undefined) return;
   installRuntimes();
   app = mkdtempSync(join(tmpdir(), "waybill-runtimes-"));
   writeFileSync(join(app, "package.json"), '{ "private": true, "type": "module" }');
   for (const file of ["send.mjs", "main.mjs", "worker.mjs"]) cpSync(join(FOLDER, file), join(app, file));
-  execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", pack("client")], { cwd: app });
+  execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", await pack("client")], { cwd: app });
 }, INSTALL_MS);
 
 afterAll(() => {

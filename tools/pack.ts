@@ -1,124 +1,89 @@
 /**
- * `npm run pack`: the packages as they are published, in `build/`. Each carries the workspace
- * packages that it needs inside itself, so that a user installs one package without dependencies:
- * their built files are in `dist/_<package>/`, and imports of them become relative.
+ * `npm run pack`: the packages as they are published, in `build/`. Each carries inside itself what
+ * it needs, so that a user installs one package without dependencies: the built files of workspace
+ * packages in `dist/_<package>/`, or, of the relay, one bundle (ADR 13).
  */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, posix, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { VERSION } from "@waybill/core";
+import { bundle } from "./pack/bundle.ts";
+import { licencesOf } from "./pack/licences.ts";
+import {
+  type Manifest,
+  manifestOf,
+  PUBLISHED,
+  type Published,
+  pageOf,
+  publishedManifest,
+  publishedOf,
+  ROOT,
+} from "./pack/published.ts";
+import { copyReached, leavesOf } from "./pack/reached.ts";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
-
-/** The packages that users install; the others go into them. */
-export const PUBLISHED: readonly string[] = ["client", "testing"];
-
-interface Manifest {
-  readonly name: string;
-  readonly version: string;
-  readonly dependencies?: Readonly<Record<string, string>>;
-  readonly exports: Readonly<Record<string, unknown>>;
-  readonly imports?: Readonly<Record<string, unknown>>;
-  readonly [field: string]: unknown;
-}
-
-/** Folder of `packages/` by the name of its package. */
-const folders = new Map(
-  readdirSync(join(ROOT, "packages")).map((folder) => [manifestOf(folder).name, folder] as const),
-);
-
-function manifestOf(folder: string): Manifest {
-  return JSON.parse(readFileSync(join(ROOT, "packages", folder, "package.json"), "utf8")) as Manifest;
-}
-
-/** The package.json that users get: without workspace packages, without the sources' condition. */
-export function publishedManifest(folder: string): Manifest {
-  const manifest = manifestOf(folder);
-  const dependencies = Object.fromEntries(
-    Object.entries(manifest.dependencies ?? {}).filter(([name]) => !folders.has(name)),
-  );
-  const { dependencies: _dependencies, ...rest } = manifest;
-  return {
-    ...rest,
-    ...(Object.keys(dependencies).length === 0 ? {} : { dependencies }),
-    exports: withoutSources(manifest.exports) as Manifest["exports"],
-    ...(manifest.imports === undefined ? {} : { imports: withoutSources(manifest.imports) as Manifest["exports"] }),
-    files: ["dist"],
-  };
-}
-
-function withoutSources(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([condition]) => condition !== "@waybill/source")
-      .map(([condition, target]) => [condition, withoutSources(target)]),
-  );
-}
-
-/** The workspace packages that a package needs, directly or not. */
-function needsOf(folder: string, found: Set<string> = new Set()): ReadonlySet<string> {
-  for (const name of Object.keys(manifestOf(folder).dependencies ?? {})) {
-    const needed = folders.get(name);
-    if (needed === undefined || found.has(needed)) continue;
-    found.add(needed);
-    needsOf(needed, found);
-  }
-  return found;
-}
-
-/** Packs one package; gives back the tarball's path. The packages must have been built. */
-export function pack(folder: string): string {
+/** Packs one package; resolves to the tarball's path. The packages must have been built. */
+export async function pack(folder: string): Promise<string> {
+  const published = publishedOf(folder);
+  const manifest = publishedManifest(folder);
+  if (manifest.version !== VERSION)
+    throw new Error(`${manifest.name} is ${manifest.version}, but its code says ${VERSION}`);
   const stage = join(ROOT, "build", folder);
   rmSync(stage, { recursive: true, force: true });
-  const dist = join(stage, "dist");
-  mkdirSync(dist, { recursive: true });
-  copyBuilt(folder, dist);
-  for (const needed of needsOf(folder)) copyBuilt(needed, join(dist, `_${needed}`));
-  for (const file of filesUnder(dist)) writeFileSync(file, withRelativeImports(file, dist));
-  const manifest = publishedManifest(folder);
+  mkdirSync(join(stage, "dist"), { recursive: true });
+  await fill(stage, published, manifest);
   writeFileSync(join(stage, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
-  for (const extra of ["README.md", "LICENSE"]) {
-    const own = join(ROOT, "packages", folder, extra);
-    cpSync(exists(own) ? own : join(ROOT, extra), join(stage, extra));
-  }
+  writeFileSync(join(stage, "README.md"), readmeOf(folder, manifest.version));
+  cpSync(join(ROOT, "LICENSE"), join(stage, "LICENSE"));
+  for (const file of published.files ?? [])
+    cpSync(built(join(ROOT, "packages", folder, file)), join(stage, file), { recursive: true });
   execFileSync("npm", ["pack", "--silent", "--pack-destination", join(ROOT, "build")], { cwd: stage });
   return join(ROOT, "build", `${manifest.name.replace("@", "").replace("/", "-")}-${manifest.version}.tgz`);
 }
 
-function copyBuilt(folder: string, target: string): void {
-  cpSync(join(ROOT, "packages", folder, "dist"), target, {
-    recursive: true,
-    filter: (source) => !/\.(?:map|tsbuildinfo)$/.test(source),
+/** The files of `dist`, and the licences of the libraries among them. */
+async function fill(stage: string, { folder, bundled, command }: Published, manifest: Manifest): Promise<void> {
+  const dist = join(stage, "dist");
+  const named = [manifest.exports, manifest.imports, manifestOf(folder).bin].flatMap((value) =>
+    leavesOf(value, folder).filter((path) => path.includes("/dist/")),
+  );
+  const programs = named.filter((path) => path.endsWith(".js"));
+  // `imports` names programs alone; what they declare is reached by other declarations.
+  const types = [...named, ...programs.map((path) => path.replace(/\.js$/, ".d.ts"))].filter(
+    (path) => path.endsWith(".d.ts") && existsSync(path),
+  );
+  const libraries = copyReached({ folder, manifest, dist, entries: types });
+  if (!bundled) {
+    if (libraries.length > 0) throw new Error(`${manifest.name} has types of ${libraries.join(", ")}`);
+    copyReached({ folder, manifest, dist, entries: programs });
+    return;
+  }
+  const starts = command === undefined ? [] : leavesOf(manifestOf(command).bin, command);
+  const inside = await bundle({
+    entries: Object.fromEntries([...programs, ...starts].map((path) => [nameOf(path), path])),
+    dist,
+    external: Object.keys(manifest.peerDependencies ?? {}),
   });
+  writeFileSync(join(stage, "THIRD-PARTY-LICENSES.txt"), licencesOf([...libraries, ...inside]));
 }
 
-/** `"@waybill/core"` becomes `"./_core/index.js"`, from wherever the file is. */
-function withRelativeImports(file: string, dist: string): string {
-  const text = readFileSync(file, "utf8").replaceAll(/^\/\/# sourceMappingURL=.*$/gm, "");
-  return text.replaceAll(
-    /(from\s*|import\s*\(?\s*)"(@waybill\/[a-z]+)(\/[a-z]+)?"/g,
-    (_, before: string, name: string, entry = ".") => {
-      const folder = folders.get(name) as string;
-      const target = manifestOf(folder).exports[entry === "." ? "." : `.${String(entry)}`] as {
-        readonly default: string;
-      };
-      const path = relative(dirname(file), join(dist, `_${folder}`, target.default.replace("./dist/", "")));
-      return `${before}"${path.startsWith(".") ? path : `./${path}`}"`;
-    },
+/** Of a built file in the package: `suites/index`. */
+function nameOf(path: string): string {
+  return (path.split("/dist/")[1] as string).replace(/\.js$/, "");
+}
+
+/** Registries show it without this repository, so its links name their pages in full. */
+function readmeOf(folder: string, version: string): string {
+  return readFileSync(join(ROOT, "packages", folder, "README.md"), "utf8").replaceAll(
+    /\]\((?!\w+:|#)([^)\s]+)\)/g,
+    (_, target: string) => `](${pageOf(posix.join("packages", folder, target), version)})`,
   );
 }
 
-function filesUnder(folder: string): string[] {
-  return readdirSync(folder).flatMap((name) => {
-    const path = join(folder, name);
-    return statSync(path).isDirectory() ? filesUnder(path) : [path];
-  });
-}
-
-function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+function built(path: string): string {
+  if (!existsSync(path)) throw new Error(`${relative(ROOT, path)} is not there; npm run build`);
+  return path;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  for (const folder of PUBLISHED) process.stdout.write(`${relative(process.cwd(), pack(folder))}\n`);
+  for (const { folder } of PUBLISHED) process.stdout.write(`${relative(process.cwd(), await pack(folder))}\n`);

@@ -18,14 +18,16 @@ import {
 } from "@microsoft/api-extractor";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { PUBLISHED, pack } from "./pack.ts";
+import { PUBLISHED } from "./pack/published.ts";
+import { pack } from "./pack.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const ATTW = join(fileURLToPath(import.meta.resolve("@arethetypeswrong/cli/package.json")), "../dist/index.js");
 
 interface PublishedManifest {
   readonly name: string;
-  readonly exports: Readonly<Record<string, { readonly types: string }>>;
+  /** A text for a file that is not a program. */
+  readonly exports: Readonly<Record<string, string | { readonly types: string }>>;
 }
 
 /** What publint finds in the package in `folder`, one line each; warnings are faults too. */
@@ -37,11 +39,12 @@ export async function manifestFaults(folder: string): Promise<string[]> {
 }
 
 /**
- * What attw says of a tarball whose types do not resolve. The packages are ES modules alone: what
- * Node 10 and `require` of older Nodes would find is left out.
+ * What attw says of a tarball whose types do not resolve, whichever way TypeScript looks for them.
+ * The packages are ES modules alone, so what it says of `require` of older Nodes is left out.
  */
 export async function typeFaults(tarball: string): Promise<string[]> {
-  const options = [tarball, "--profile", "esm-only", "--format", "ascii", "--no-color", "--no-emoji"];
+  const options = [tarball, "--ignore-rules", "cjs-resolves-to-esm", "--exclude-entrypoints", "config.schema.json"];
+  options.push("--format", "ascii", "--no-color", "--no-emoji");
   try {
     await promisify(execFile)(process.execPath, [ATTW, ...options]);
     return [];
@@ -69,10 +72,11 @@ export function changedReports(folder: string, reports: string): string[] {
 /** One report per entry of the package, in `target`. */
 export function writeReports(folder: string, target: string): void {
   const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as PublishedManifest;
-  const entries = Object.entries(manifest.exports).map(([entry, { types }]) => ({
-    name: entry === "." ? "index" : entry.replace("./", ""),
-    path: join(folder, types),
-  }));
+  const entries = Object.entries(manifest.exports).flatMap(([entry, target]) =>
+    typeof target === "string"
+      ? []
+      : [{ name: entry === "." ? "index" : entry.replace("./", ""), path: join(folder, target.types) }],
+  );
   const files = entries.map(({ path }) => path);
   const configs = entries.map(({ name, path }) =>
     ExtractorConfig.prepare({
@@ -158,7 +162,7 @@ function textOf(path: string): string | undefined {
 
 /** Checks one package, or writes its reports; resolves to its faults. */
 async function look(folder: string, write: boolean): Promise<string[]> {
-  const tarball = pack(folder);
+  const tarball = await pack(folder);
   const stage = join(ROOT, "build", folder);
   const reports = join(ROOT, "packages", folder, "etc");
   if (write) {
@@ -177,7 +181,7 @@ async function look(folder: string, write: boolean): Promise<string[]> {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const write = process.argv.includes("--write");
-  for (const folder of PUBLISHED)
+  for (const { folder } of PUBLISHED)
     for (const fault of await look(folder, write)) {
       process.exitCode = 1;
       process.stderr.write(`${folder}: ${fault}\n`);

@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const VERSION_FILES = ["cli", "client", "relay"].map((folder) => `packages/${folder}/src/version.ts`);
+/** The code has the version in one place. */
+const VERSION_FILE = "packages/core/src/about.ts";
 
 export type Bump = "major" | "minor" | "patch";
 
@@ -65,7 +66,7 @@ function main(): void {
   execFileSync("npx", ["changeset", "version"], { cwd: ROOT, stdio: "inherit" });
   const version = versionOf("packages/client/package.json");
   rewrite("CHANGELOG.md", (text) => withRelease(text, version, changesets));
-  for (const path of VERSION_FILES) rewrite(path, (text) => text.replace(`"${before}"`, `"${version}"`));
+  rewrite(VERSION_FILE, (text) => text.replace(`"${before}"`, `"${version}"`));
   // The root is not a workspace, so Changesets leaves its dependencies on the packages as they are.
   rewrite("package.json", (text) =>
     text.replaceAll(

@@ -6,7 +6,7 @@
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { publishedManifest } from "./pack.ts";
+import { publishedManifest } from "./pack/published.ts";
 
 /** For all exports of `waybill`. */
 export const budgetBytes = 12_288;

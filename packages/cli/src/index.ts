@@ -1,4 +1,5 @@
 /** The waybill command, over the relay, the admin API and the log. */
+import { VERSION } from "@waybill/core";
 import { Command, CommanderError } from "commander";
 import { adminFromEnvironment } from "./admin-client.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
@@ -18,7 +19,6 @@ import { addTailCommand } from "./commands/tail.ts";
 import { addTraceCommand } from "./commands/trace.ts";
 import { addUpgradeCheckCommand } from "./commands/upgrade-check.ts";
 import { EXIT, type Io, report } from "./io.ts";
-import { VERSION } from "./version.ts";
 
 export type { Io } from "./io.ts";
 export { EXIT } from "./io.ts";

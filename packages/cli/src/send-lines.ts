@@ -9,13 +9,13 @@ import {
   type Sender,
   TextBatch,
   type Transport,
+  VERSION,
   WaybillError,
 } from "@waybill/core";
 import { createNodeTransport, createOutboundTransport, nodeRuntime } from "@waybill/node";
 import { segmentProtocol } from "@waybill/vendors";
 import { counted } from "./counted.ts";
 import { linesOf } from "./lines.ts";
-import { VERSION } from "./version.ts";
 
 export interface SendProgress {
   /** Of the input. */

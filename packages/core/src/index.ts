@@ -1,4 +1,5 @@
 /** The vocabulary and the delivery of events: pure TypeScript, no I/O, runs anywhere. */
+export { VERSION } from "./about.ts";
 export type { AccountState, AccountView } from "./account.ts";
 export { Account } from "./account.ts";
 export type { SenderOptions } from "./chain.ts";

@@ -1,15 +1,32 @@
 import { printable } from "@waybill/core";
-import { type DestinationStream, type Logger as PinoLogger, pino } from "pino";
+import { pino } from "pino";
 
-/** The part of pino's logger that the relay uses. */
-export type Logger = Pick<PinoLogger, "info" | "warn" | "error" | "debug" | "level">;
+/** A line of the log: what it is about, then what happened; or the latter alone. */
+export interface LogLine {
+  (fields: object, message?: string): void;
+  (message: string): void;
+}
+
+/** The part of pino's logger that the relay uses; any other of this shape will do. */
+export interface Logger {
+  level: string;
+  readonly debug: LogLine;
+  readonly info: LogLine;
+  readonly warn: LogLine;
+  readonly error: LogLine;
+}
+
+/** Where lines are written. */
+export interface LogOutput {
+  write(line: string): void;
+}
 
 /**
  * JSON lines on standard output. Write keys and tokens are never passed to it. What vendors and
  * events said is in them: a terminal that shows the lines is not steered by what JSON leaves
  * unescaped.
  */
-export function createLogger(level: string, destination?: DestinationStream): Logger {
+export function createLogger(level: string, destination?: LogOutput): Logger {
   const options = {
     level,
     base: null,

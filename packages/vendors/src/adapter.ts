@@ -12,6 +12,7 @@ import type { NoOptions, VendorConfig } from "./config.ts";
 import type { EventId } from "./inbound/event-ids.ts";
 import type { Inbound } from "./inbound/inbound.ts";
 import type { OrderTable } from "./order/order-table.ts";
+import type { PassthroughRequest } from "./passthrough.ts";
 import type { SegmentLimits } from "./segment/scan-types.ts";
 
 /** Which events keep the order in which they came: those of each user, all of them, or none. */
@@ -31,16 +32,6 @@ export interface OutboundContext {
   readonly library: { readonly name: string; readonly version: string };
   /** Send exactly what the vendor's own relay sends where it differs from us. */
   readonly strict: boolean;
-}
-
-/** A request of a client that is not an event, and is sent on to the vendor as it came. */
-export interface PassthroughRequest {
-  readonly method: HttpRequest["method"];
-  /** With its query. */
-  readonly path: string;
-  readonly body: Uint8Array;
-  /** Its content type. */
-  readonly type: string | undefined;
 }
 
 /** Why no event of some metadata can be sent. */

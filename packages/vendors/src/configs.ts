@@ -4,7 +4,7 @@ import { ADAPTERS } from "./registry.ts";
 export * from "./config.ts";
 export * from "./config-texts.ts";
 export * from "./config-units.ts";
-export type * from "./launchdarkly/config.ts";
+export type * from "./launchdarkly/options.ts";
 export type * from "./trophy/config.ts";
 
 type Adapter = (typeof ADAPTERS)[number];

@@ -50,13 +50,13 @@ export type {
   DestinationOptions,
   OutboundAdapter,
   OutboundContext,
-  PassthroughRequest,
   Unsendable,
   VendorAdapter,
 } from "./adapter.ts";
 export { orderHash } from "./order/order-hash.ts";
 export type { OrderHashes, OrderRecord } from "./order/order-hashes.ts";
 export type { OrderTable, OrderTie, Place } from "./order/order-table.ts";
+export type { PassthroughRequest } from "./passthrough.ts";
 
 /** The adapter of a name; `undefined` for a name that is not a vendor's. */
 export function adapterOf(name: Vendor): VendorAdapter;

@@ -4,6 +4,7 @@
  */
 import { messageOf } from "@waybill/core";
 import type { Document } from "yaml";
+import type { ConfigText } from "./config-text.ts";
 import { applyEnvironment, environmentWarnings } from "./environment-variables.ts";
 import { ConfigError, type ConfigFault, lineOf } from "./faults.ts";
 import { type Checked, fitted } from "./fitted-values.ts";
@@ -15,7 +16,7 @@ import { resolveConfig, resolveParsedEnvironment } from "./resolve.ts";
 import { configSchema, environmentSchema } from "./schema.ts";
 import { nameFaults, schemaFaults } from "./schema-faults.ts";
 import { semanticFaults } from "./semantics.ts";
-import { type ConfigText, parseText } from "./syntax.ts";
+import { parseText } from "./syntax.ts";
 import type { EnvironmentConfig, RawEnvironment, RelayConfig } from "./types.ts";
 import { configWarnings } from "./warnings.ts";
 

@@ -3,21 +3,14 @@
  * Messages never quote the text, which has secrets in it.
  */
 import { type Document, isScalar, LineCounter, type ParsedNode, parseDocument, visit } from "yaml";
+import { CONFIG_MAX_BYTES, type ConfigText } from "./config-text.ts";
 import { ConfigError, type ConfigFault } from "./faults.ts";
-
-export interface ConfigText {
-  /** Its name, for error messages. */
-  readonly file: string;
-  readonly text: string;
-}
 
 export interface Parsed {
   readonly document: Document;
   readonly lines: LineCounter;
 }
 
-/** Of a file; one of a thousand destinations has a third of it. */
-export const CONFIG_MAX_BYTES: number = 1024 * 1024;
 /**
  * Levels of lists and maps, and columns of indentation: ours has eight. The parser goes down a call
  * per level.

@@ -20,7 +20,7 @@ import {
   type Taken,
 } from "../inbound/inbound.ts";
 import { MIB } from "../inbound/limits.ts";
-import type { LaunchDarklySourceOptions } from "./config.ts";
+import type { LaunchDarklySourceOptions } from "./options.ts";
 
 export type SdkKind = "server" | "mobile" | "js";
 

@@ -4,8 +4,9 @@
  */
 import type { VendorAdapter } from "../adapter.ts";
 import { launchdarklyFromCanonical, launchdarklyToCanonical } from "./canonical.ts";
-import { type LaunchDarklyDestinationOptions, type LaunchDarklySourceOptions, launchdarklyConfig } from "./config.ts";
+import { launchdarklyConfig } from "./config.ts";
 import { launchdarklyInbound } from "./inbound.ts";
+import type { LaunchDarklyDestinationOptions, LaunchDarklySourceOptions } from "./options.ts";
 import { launchdarklyRelayed, unsendable } from "./relayed.ts";
 
 export const launchdarkly: VendorAdapter<"launchdarkly", LaunchDarklySourceOptions, LaunchDarklyDestinationOptions> = {

@@ -1,23 +1,7 @@
 /** What the configuration knows of Mixpanel. */
 import { z } from "zod";
 import { flag, headerNames, key, type OptionsSchema, origins, text, type VendorConfig } from "../config.ts";
-import type { MixpanelServiceAccount } from "./outbound.ts";
-
-export interface MixpanelSourceOptions {
-  /** Origins of pages that may send. Default: none listed, so any may. */
-  readonly allowedOrigins: readonly string[];
-  /** Headers that pages may send beside the usual ones. Default: none. */
-  readonly allowedHeaders: readonly string[];
-}
-
-export interface MixpanelDestinationOptions {
-  /** Who sends events. Default: the project's token alone. */
-  readonly serviceAccount?: MixpanelServiceAccount | undefined;
-  /** The property by which groups are known at Mixpanel. Default: `company`. */
-  readonly groupKey?: string | undefined;
-  /** Whether the project merges ids by `$create_alias`. Default: false. */
-  readonly sendsAliases: boolean;
-}
+import type { MixpanelDestinationOptions, MixpanelSourceOptions } from "./options.ts";
 
 const source: OptionsSchema<MixpanelSourceOptions> = z.strictObject({
   allowedOrigins: origins("Origins of pages that may send. Default: any."),

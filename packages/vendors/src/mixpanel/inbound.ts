@@ -19,8 +19,8 @@ import {
   type Taken,
 } from "../inbound/inbound.ts";
 import { MIB } from "../inbound/limits.ts";
-import type { MixpanelSourceOptions } from "./config.ts";
 import { type Item, type ItemKind, ItemReader, itemsOf, storedItems } from "./items.ts";
+import type { MixpanelSourceOptions } from "./options.ts";
 import { type RequestData, readRequestData } from "./request-data.ts";
 
 type Options = InboundOptions<MixpanelSourceOptions>;

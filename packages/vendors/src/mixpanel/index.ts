@@ -3,9 +3,10 @@ import type { VendorAdapter } from "../adapter.ts";
 import { eventIdOf } from "../inbound/event-ids.ts";
 import type { OrderTable } from "../order/order-table.ts";
 import { DEVICE, mixpanelFromCanonical, mixpanelToCanonical } from "./canonical.ts";
-import { type MixpanelDestinationOptions, type MixpanelSourceOptions, mixpanelConfig } from "./config.ts";
+import { mixpanelConfig } from "./config.ts";
 import { mixpanelInbound } from "./inbound.ts";
 import { storedItemIds } from "./items.ts";
+import type { MixpanelDestinationOptions, MixpanelSourceOptions } from "./options.ts";
 import { mixpanelProtocol } from "./outbound.ts";
 
 /** The user, else the device, as far as they are named; a group for its own updates. */

@@ -1,9 +1,8 @@
-import type { VendorAdapter } from "../adapter.ts";
 import { type OrderHashes, type OrderRecord, readOrderHashes } from "../order/order-hashes.ts";
-import { readyTable } from "../order/order-table.ts";
+import { type OrderTable, readyTable } from "../order/order-table.ts";
 
 /** Whose an event in Segment's format is. */
-export const SEGMENT_ORDER: VendorAdapter<"segment">["order"] = {
+export const SEGMENT_ORDER: OrderTable = {
   key: ["userId", "anonymousId"],
   type: "type",
   ties: [

@@ -11,9 +11,9 @@ import {
   singly,
   type Verdict,
 } from "@waybill/core";
-import type { PassthroughRequest } from "../adapter.ts";
 import { isRetryable, isSuccess, later, reasonOf } from "../answers.ts";
 import { textAt } from "../canonical/mapping.ts";
+import type { PassthroughRequest } from "../passthrough.ts";
 import { textOf, withoutTrailingSlashes } from "../values.ts";
 
 /** A user as sent with each event: created or updated from it. */

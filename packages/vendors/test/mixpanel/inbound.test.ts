@@ -6,9 +6,9 @@ import { testInbound } from "@waybill/testing/suites";
 import type { InboundOptions, InboundRequest, Taken } from "@waybill/vendors";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { MixpanelSourceOptions } from "../../src/mixpanel/config.ts";
 import { mixpanelInbound } from "../../src/mixpanel/inbound.ts";
 import { mixpanel } from "../../src/mixpanel/index.ts";
+import type { MixpanelSourceOptions } from "../../src/mixpanel/options.ts";
 
 const MADE = "01890a5d-ac96-774b-bcce-b302099a8057";
 const MADE_AT_MS = 1_688_096_058_518;

@@ -1,0 +1,78 @@
+/**
+ * `npm run -s install-check [-- --json-line]`: what a new user gets. Packs the packages, installs
+ * them without a network in an empty folder, starts the relay there, sends an event and opens the
+ * page. Exit 1 when something of it does not hold.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createProject, type Project } from "./install-check/project.ts";
+import { createVendor, isDelivered, isPageServed, startInstalled } from "./install-check/relay.ts";
+import { PUBLISHED } from "./pack/published.ts";
+import { pack } from "./pack.ts";
+
+/** Of a start, from the process to a relay that is ready. */
+const START_MAX_MS = 500;
+const STARTS = 5;
+
+interface Packages {
+  readonly tarballs: number;
+  readonly installedBytes: number;
+  /** Packages that the relay's brings along. */
+  readonly relayDependencies: number;
+  /** The median of several starts. */
+  readonly startMs: number;
+  readonly delivered: boolean;
+  readonly pageServed: boolean;
+}
+
+/** Every part of the report measures its own fields; what no part has measured is not printed. */
+const PARTS: readonly (() => Promise<Readonly<Record<string, unknown>>>)[] = [
+  async () => ({ ...(await checkPackages()) }),
+];
+
+async function checkPackages(): Promise<Packages> {
+  const tarballs: string[] = [];
+  for (const { folder } of PUBLISHED) tarballs.push(await pack(folder));
+  const project = await createProject(tarballs);
+  try {
+    return { tarballs: tarballs.length, ...sizesOf(project), ...(await runInstalled(project)) };
+  } finally {
+    project.remove();
+  }
+}
+
+function sizesOf(project: Project): Pick<Packages, "installedBytes" | "relayDependencies"> {
+  const manifest = readFileSync(join(project.folder, "node_modules/@waybill/relay/package.json"), "utf8");
+  const { dependencies = {} } = JSON.parse(manifest) as { readonly dependencies?: object };
+  return { installedBytes: project.installedBytes, relayDependencies: Object.keys(dependencies).length };
+}
+
+async function runInstalled(project: Project): Promise<Pick<Packages, "startMs" | "delivered" | "pageServed">> {
+  const vendor = await createVendor(project);
+  const server = await vendor.listen();
+  const starts: number[] = [];
+  let delivered = false;
+  let pageServed = false;
+  for (let start = 0; start < STARTS; start++) {
+    const relay = await startInstalled(project, server.url);
+    starts.push(relay.startMs);
+    if (start === 0) {
+      delivered = await isDelivered(project, relay, vendor);
+      pageServed = await isPageServed(relay);
+    }
+    await relay.stop();
+  }
+  await server.close();
+  const sorted = starts.toSorted((one, other) => one - other);
+  return { startMs: Math.round(sorted[Math.floor(STARTS / 2)] as number), delivered, pageServed };
+}
+
+const report: Record<string, unknown> = {};
+for (const part of PARTS) Object.assign(report, await part());
+if (process.argv.includes("--json-line")) process.stdout.write(`${JSON.stringify(report)}\n`);
+else for (const [name, value] of Object.entries(report)) process.stdout.write(`${name.padEnd(20)} ${String(value)}\n`);
+const { startMs, delivered, pageServed } = report as unknown as Packages;
+if (startMs > START_MAX_MS || !delivered || !pageServed) {
+  process.stderr.write(`wanted: delivered, pageServed, a start within ${START_MAX_MS} ms\n`);
+  process.exitCode = 1;
+}
