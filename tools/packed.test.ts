@@ -54,8 +54,8 @@ test("a program starts the relay by its package", async () => {
   );
 });
 
-test("npx waybill is the relay's command where both are installed", async () => {
-  expect(await all.run("npx", ["waybill", "--version"])).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: "" });
+test.each(["waybill", "@waybill/relay"])("npx %s is the relay's command where both are installed", async (name) => {
+  expect(await all.run("npx", [name, "--version"])).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: "" });
 });
 
 test("npx waybill tells how to install the command where the client is alone", async () => {

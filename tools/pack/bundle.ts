@@ -37,7 +37,6 @@ export async function bundle({ entries, dist, external }: Bundling): Promise<rea
     // Names and lines stay as they are, for the stack of a defect.
     minify: false,
     legalComments: "none",
-    charset: "utf8",
     metafile: true,
     logLevel: "error",
   });

@@ -1,6 +1,6 @@
 /**
- * LaunchDarkly's own options of a source and a destination, as types alone: types of the published client
- * reach them, and must not reach the schemas.
+ * LaunchDarkly's own options of a source and a destination, as types alone: the published client's
+ * types reach them, and must not reach the schemas.
  */
 export interface LaunchDarklyMemory {
   /** Events that may wait, for each value of the metadata. Default: 1,000. */

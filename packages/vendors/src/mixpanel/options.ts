@@ -1,6 +1,6 @@
 /**
- * Mixpanel's own options of a source and a destination, as types alone: types of the published client
- * reach them, and must not reach the schemas.
+ * Mixpanel's own options of a source and a destination, as types alone: the published client's
+ * types reach them, and must not reach the schemas.
  */
 import type { MixpanelServiceAccount } from "./outbound.ts";
 
