@@ -13,6 +13,8 @@ const MANIFEST = {
   version: "1.0.0",
   type: "module",
   license: "Apache-2.0",
+  main: "./dist/index.js",
+  types: "./dist/index.d.ts",
   exports: { ".": { types: "./dist/index.d.ts", default: "./dist/index.js" } },
 };
 
@@ -69,4 +71,9 @@ test("attw: types that do not resolve", async () => {
   const exports = { ".": { default: "./dist/index.js" }, "./more": { types: "./dist/more.d.ts" } };
   const faults = await typeFaults(packed(sample({ ...MANIFEST, exports })));
   expect(faults).toEqual([expect.stringContaining("Resolution failed")]);
+});
+
+test("attw: types that exports alone name, which older module resolutions do not read", async () => {
+  const { main: _main, types: _types, ...manifest } = MANIFEST;
+  expect(await typeFaults(packed(sample(manifest)))).toEqual([expect.stringContaining("node10: Resolution failed")]);
 });
