@@ -42,7 +42,7 @@ export async function pack(folder: string): Promise<string> {
 }
 
 /** The files of `dist`, and the licences of the libraries among them. */
-async function fill(stage: string, { folder, bundled, command }: Published, manifest: Manifest): Promise<void> {
+async function fill(stage: string, { folder, bundled, command, threads = {} }: Published, manifest: Manifest): Promise<void> {
   const dist = join(stage, "dist");
   const named = [manifest.exports, manifest.imports, manifestOf(folder).bin].flatMap((value) =>
     leavesOf(value, folder).filter((path) => path.includes("/dist/")),
@@ -60,11 +60,18 @@ async function fill(stage: string, { folder, bundled, command }: Published, mani
   }
   const starts = command === undefined ? [] : leavesOf(manifestOf(command).bin, command);
   const inside = await bundle({
-    entries: Object.fromEntries([...programs, ...starts].map((path) => [nameOf(path), path])),
+    entries: {
+      ...Object.fromEntries([...programs, ...starts].map((path) => [nameOf(path), path])),
+      ...Object.fromEntries(Object.entries(threads).map(([name, file]) => [name, distOf(folder, file)])),
+    },
     dist,
     external: Object.keys(manifest.peerDependencies ?? {}),
   });
   writeFileSync(join(stage, "THIRD-PARTY-LICENSES.txt"), licencesOf([...libraries, ...inside]));
+}
+
+function distOf(folder: string, file: string): string {
+  return built(join(ROOT, "packages", folder, "dist", file));
 }
 
 /** Of a built file in the package: `suites/index`. */

@@ -54,6 +54,12 @@ test("a program starts the relay by its package", async () => {
   );
 });
 
+test("its thread that checks configurations is in the package", async () => {
+  const relay = await all.load<typeof import("@waybill/relay")>("@waybill/relay");
+  const wrong = relay.loadConfigAside({ file: "waybill.yaml", text: "listen: nowhere", env: {} });
+  await expect(wrong).rejects.toThrow("waybill.yaml:1:9");
+});
+
 test.each(["waybill", "@waybill/relay"])("npx %s is the relay's command where both are installed", async (name) => {
   expect(await all.run("npx", [name, "--version"])).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: "" });
 });

@@ -18,6 +18,8 @@ export interface Published {
   readonly bundled: boolean;
   /** The package in `packages/` whose command goes into this one. */
   readonly command?: string;
+  /** Threads that it starts: built files by their place in `dist`, which is beside their starter. */
+  readonly threads?: Readonly<Record<string, string>>;
   /** Entries of the workspace that users do not get. */
   readonly withheld?: readonly string[];
   /** Files and folders beside `dist` that go along. */
@@ -31,6 +33,7 @@ export const PUBLISHED: readonly Published[] = [
     folder: "relay",
     bundled: true,
     command: "cli",
+    threads: { "chunks/load-thread": "config/load-thread.js" },
     withheld: ["./headless"],
     files: ["page", "config.schema.json"],
   },
