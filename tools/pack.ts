@@ -42,7 +42,11 @@ export async function pack(folder: string): Promise<string> {
 }
 
 /** The files of `dist`, and the licences of the libraries among them. */
-async function fill(stage: string, { folder, bundled, command, threads = {} }: Published, manifest: Manifest): Promise<void> {
+async function fill(
+  stage: string,
+  { folder, bundled, command, threads = {} }: Published,
+  manifest: Manifest,
+): Promise<void> {
   const dist = join(stage, "dist");
   const named = [manifest.exports, manifest.imports, manifestOf(folder).bin].flatMap((value) =>
     leavesOf(value, folder).filter((path) => path.includes("/dist/")),

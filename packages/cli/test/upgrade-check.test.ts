@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { VERSION } from "../src/version.ts";
+import { VERSION } from "@waybill/core";
 import { run, temporary } from "./lib/command.ts";
 
 const FIXTURE = fileURLToPath(new URL("../../relay/test/fixtures/data-of-7ff6baf/data.tar.gz", import.meta.url));

@@ -16,12 +16,12 @@ export const addConfigCommand: AddCommand = (program, io, finish) => {
     .option("--json", "print the result as JSON, also of a file that is wrong")
     .addHelpText(
       "after",
-      "
-Exit codes: 0 right (warnings are on standard error), 1 the file cannot be read, 78 wrong.
-
-Examples:
-  waybill config check waybill.yaml
-  waybill config check --offline waybill.yaml",
+      [
+        "\nExit codes: 0 right (warnings are on standard error), 1 the file cannot be read, 78 wrong.",
+        "\nExamples:",
+        "  waybill config check waybill.yaml",
+        "  waybill config check --offline waybill.yaml",
+      ].join("\n"),
     )
     .action(async (file: string, { json, offline = false }: CheckFlags) => {
       const check = (): Promise<Checked> => checked(file, offline, io);

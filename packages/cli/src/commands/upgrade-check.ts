@@ -1,10 +1,9 @@
 import { readdir } from "node:fs/promises";
-import { messageOf, WaybillError } from "@waybill/core";
+import { messageOf, VERSION, WaybillError } from "@waybill/core";
 import { nodeDisk } from "@waybill/node";
 import { DATA_FORMAT, dataFormatOf, refuseNewer } from "@waybill/relay";
 import type { AddCommand } from "../command.ts";
 import { say } from "../io.ts";
-import { VERSION } from "../version.ts";
 
 export const addUpgradeCheckCommand: AddCommand = (program, io) => {
   program

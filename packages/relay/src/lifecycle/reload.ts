@@ -1,8 +1,8 @@
 import { open } from "node:fs/promises";
 import { messageOf, WaybillError } from "@waybill/core";
 import type { ReloadResult } from "../admin/views.ts";
+import { CONFIG_MAX_BYTES } from "../config/config-text.ts";
 import { loadConfigAside } from "../config/load-aside.ts";
-import { CONFIG_MAX_BYTES } from "../config/syntax.ts";
 import type { RelayConfig } from "../config/types.ts";
 import type { Logger } from "../logger.ts";
 import type { Plan } from "../plan.ts";

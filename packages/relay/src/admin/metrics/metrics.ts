@@ -63,7 +63,12 @@ export function createMetrics(view: MetricsView): Metrics {
   /** With 1,000 lanes it has megabytes: others have their turn after each metric. */
   const scrape = async (): Promise<string> => {
     // All of the same moment.
-    const readings = [readLanes(view.lanes()), readReplays(view.replays()), readSources(view.sources()), readCertificates(view.certificates?.() ?? [])];
+    const readings = [
+      readLanes(view.lanes()),
+      readReplays(view.replays()),
+      readSources(view.sources()),
+      readCertificates(view.certificates?.() ?? []),
+    ];
     for (const reading of readings) while (reading.next().done !== true) await nextTurn();
     const texts: string[] = [];
     for (const { name } of registry.getMetricsAsArray()) {
