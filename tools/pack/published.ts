@@ -18,7 +18,7 @@ export interface Published {
   readonly bundled: boolean;
   /** The package in `packages/` whose command goes into this one. */
   readonly command?: string;
-  /** Threads that it starts: built files by their place in `dist`, which is beside their starter. */
+  /** Threads that it starts: built files by their place in `dist`, beside what starts them. */
   readonly threads?: Readonly<Record<string, string>>;
   /** Entries of the workspace that users do not get. */
   readonly withheld?: readonly string[];

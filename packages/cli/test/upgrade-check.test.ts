@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
 import { VERSION } from "@waybill/core";
+import { expect, test } from "vitest";
 import { run, temporary } from "./lib/command.ts";
 
 const FIXTURE = fileURLToPath(new URL("../../relay/test/fixtures/data-of-7ff6baf/data.tar.gz", import.meta.url));
@@ -20,6 +20,14 @@ test("upgrade-check reads data of before, and refuses newer data with the versio
     `waybill ${VERSION} reads it as it is, and writes format 1`,
     "",
   ]);
+  const { out: json } = await run(["upgrade-check", data, "--json"]);
+  expect(JSON.parse(json)).toEqual({
+    directory: data,
+    format: 1,
+    logs: [{ environment: "test", format: 1 }],
+    version: VERSION,
+    writes: 1,
+  });
   writeFileSync(join(data, ".format"), '{"format":7,"writtenBy":"4.5.6"}');
   const newer = await run(["upgrade-check", data]);
   expect(newer).toMatchObject({ code: 1, out: "" });

@@ -18,7 +18,7 @@ export const addConfigCommand: AddCommand = (program, io, finish) => {
       "after",
       [
         "\nExit codes: 0 right (warnings are on standard error), 1 the file cannot be read, 78 wrong.",
-        "\nExamples:",
+        "\nExample:",
         "  waybill config check waybill.yaml",
         "  waybill config check --offline waybill.yaml",
       ].join("\n"),
