@@ -6,16 +6,15 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { HUNT_SEEDS, hunt } from "./hunt.ts";
 import { PLANTED_BUGS } from "./planted.ts";
-import type { PlantedBug } from "./planted-bug.ts";
 import { simulate } from "./simulate.ts";
 import { FAULT_KINDS } from "./steps.ts";
 
 /** Seeds a job takes at once, so that all jobs end at about the same time. */
 const SEEDS_AT_ONCE = 50;
-/** A planted bug is looked for from this many places, each with so many seeds at most. */
+/** A planted bug is looked for from where it was found first, and from places further on. */
 const HUNTS = 5;
-const HUNT_SEEDS = 300;
 
 interface Summary {
   events: number;
@@ -39,7 +38,7 @@ const { values } = parseArgs({
 const steps = Number(values.steps);
 
 if (process.send !== undefined) serve();
-else if (values.planted) await hunt();
+else if (values.planted) await huntAll();
 else if (values.seed !== undefined) report(await run(Number(values.seed), 1), 1, performance.now());
 else await runAll(Number(values.first), Number(values.seeds));
 
@@ -123,13 +122,13 @@ function report(
 }
 
 /** Switches the planted bugs on, one at a time, and counts how many seeds it takes to see each. */
-async function hunt(): Promise<void> {
+async function huntAll(): Promise<void> {
   const medianSeedsToFind: Record<string, number | null> = {};
   for (const bug of PLANTED_BUGS) {
     const needed: number[] = [];
     let seen = "";
     for (let place = 0; place < HUNTS; place++) {
-      const found = await seedsToFind(bug, 1 + place * HUNT_SEEDS);
+      const found = await hunt(bug, { first: bug.seed + place * HUNT_SEEDS, steps });
       if (found === undefined) continue;
       needed.push(found.seeds);
       seen = found.violation;
@@ -143,17 +142,6 @@ async function hunt(): Promise<void> {
   const found = Object.values(medianSeedsToFind).filter((seeds) => seeds !== null).length;
   say(JSON.stringify({ planted: PLANTED_BUGS.length, found, medianSeedsToFind }));
   if (found < PLANTED_BUGS.length) process.exitCode = 1;
-}
-
-async function seedsToFind(
-  bug: PlantedBug,
-  first: number,
-): Promise<{ readonly seeds: number; readonly violation: string } | undefined> {
-  for (let seed = first; seed < first + HUNT_SEEDS; seed++) {
-    const { violations } = await simulate(seed, steps, bug);
-    if (violations[0] !== undefined) return { seeds: seed - first + 1, violation: violations[0] };
-  }
-  return undefined;
 }
 
 function say(line: string): void {

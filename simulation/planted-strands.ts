@@ -1,10 +1,10 @@
 /** Bugs that a careless change could bring to strands, to parked users and to what is in flight. */
-import { OperatedLane } from "@waybill/core";
+import { Limiter, type LimiterOptions } from "@waybill/core";
 import { LaneState, type LaneStateValue } from "@waybill/log";
 import { LearnedPace } from "../packages/core/src/limiter-models.ts";
 import { Parked } from "../packages/log/src/lanes/parked.ts";
 import { Strands } from "../packages/log/src/lanes/strands.ts";
-import type { PlantedBug } from "./planted-bug.ts";
+import { type PlantedBug, reconfigured } from "./planted-bug.ts";
 import { replaced } from "./replaced.ts";
 
 /** Strands from which on a key is in another one than before. */
@@ -14,6 +14,7 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "strand-forgets-its-plan",
     what: "after a crash the batches of strands are others than before, under other keys",
+    seed: 15,
     patch: () =>
       replaced(
         Strands.prototype,
@@ -27,6 +28,7 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "split-skips-an-event",
     what: "a strand that becomes two loses the first event of one of them",
+    seed: 1,
     patch: () =>
       replaced(
         Strands.prototype,
@@ -44,6 +46,7 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "key-changes-strands",
     what: "the events of a user are in another strand than those before, which are on their way",
+    seed: 3,
     patch: () =>
       replaced(
         Strands.prototype,
@@ -57,6 +60,7 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "strand-runs-ahead",
     what: "the state says that a strand has settled an event more than it has",
+    seed: 1,
     patch: () =>
       replaced(
         Strands.prototype,
@@ -70,6 +74,7 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "frontier-runs-ahead",
     what: "the state says that more is settled before the parked events' frontier than is",
+    seed: 1,
     patch: () =>
       replaced(
         LaneState.prototype,
@@ -84,6 +89,7 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "give-up-in-an-outage",
     what: "a parked event is given up although nothing passes",
+    seed: 2,
     patch: () => {
       const undo = [
         replaced(
@@ -111,6 +117,7 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "parked-user-is-overtaken",
     what: "later events of a parked user do not wait",
+    seed: 1,
     patch: () => {
       const undo = [
         replaced(Parked.prototype, "has", () => () => false),
@@ -124,25 +131,23 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "one-more-in-flight",
     what: "a lane has one request more on its way than it may",
+    seed: 2,
+    // The lane's own number only prepares: what holds it is the limiter.
     patch: () =>
       replaced(
-        OperatedLane.prototype,
-        "notify",
-        (notify) =>
-          function (this: OperatedLane) {
-            const { flights } = this as unknown as { readonly flights: Set<unknown> };
-            const size = (): number => Reflect.get(Set.prototype, "size", flights) as number;
-            Object.defineProperty(flights, "size", {
-              configurable: true,
-              get: () => (size() > 1 ? size() - 1 : size()),
-            });
-            notify.call(this);
+        Limiter.prototype,
+        "reconfigure",
+        (reconfigure) =>
+          function (this: Limiter, options: LimiterOptions) {
+            reconfigure.call(this, { ...options, maxInFlight: options.maxInFlight + 1 });
           },
       ),
+    environment: reconfigured,
   },
   {
     name: "limiter-never-shrinks",
     what: "what a vendor refuses lowers neither the number in flight nor the pace",
+    seed: 4,
     patch: () => {
       const undo = (["lower", "holdAt", "cap"] as const).map((name) =>
         replaced(LearnedPace.prototype, name, () => () => undefined),

@@ -14,25 +14,27 @@ import {
 } from "@waybill/core";
 import { Fates, LaneState, LogBatch } from "@waybill/log";
 import { type BodyRefusal, IdWindow } from "@waybill/relay/headless";
-import type { PlantedBug } from "./planted-bug.ts";
+import { type PlantedBug, reconfigured } from "./planted-bug.ts";
 import { STRAND_BUGS } from "./planted-strands.ts";
 import { replaced } from "./replaced.ts";
-import { VENDORS } from "./sim-relay.ts";
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "skip-the-fsync",
     what: "the log is written but not synced",
+    seed: 1,
     disk: (disk) => ({ ...methodsOf(disk), open: (path, options) => disk.open(path, { ...options, durable: false }) }),
   },
   {
     name: "forget-the-directory-fsync",
     what: "a new segment's name is not made durable",
+    seed: 1,
     disk: (disk) => ({ ...methodsOf(disk), syncDirectory: () => Promise.resolve() }),
   },
   {
     name: "ack-before-append",
     what: "the 2xx does not wait for the log",
+    seed: 5,
     environment: ({ log }) => {
       const append = log.append.bind(log);
       log.append = (entry) => {
@@ -45,6 +47,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "ack-despite-failure",
     what: "an entry that could not be stored is acknowledged",
+    seed: 5,
     environment: ({ log }) => {
       const append = log.append.bind(log);
       log.append = (entry) => append(entry).catch(() => log.head);
@@ -53,6 +56,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "cursor-one-too-far",
     what: "the cursor on disk is after an event that was not settled",
+    seed: 1,
     patch: () =>
       replaced(
         LaneState.prototype,
@@ -67,16 +71,19 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "drop-on-401",
     what: "events that meet a bad credential are taken for delivered",
+    seed: 5,
     relayTransport: answering((response) => (response.status === 401 ? { ...response, status: 200 } : response)),
   },
   {
     name: "drop-on-503",
     what: "events that meet an outage are taken for delivered",
+    seed: 6,
     relayTransport: answering((response) => (response.status === 503 ? { ...response, status: 200 } : response)),
   },
   {
     name: "ignore-partial-rejection",
     what: "events refused inside an accepted batch are taken for delivered",
+    seed: 1,
     relayTransport: answering((response) =>
       response.body.includes('"rejected"') ? { ...response, body: '{"success":true}' } : response,
     ),
@@ -84,6 +91,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "new-id-on-retry",
     what: "a repeated request carries new ids",
+    seed: 13,
     clientTransport: (transport) => {
       const sent = new Set<string>();
       return (request, signal) => {
@@ -98,11 +106,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "forget-the-ids",
     what: "a repeated request is stored again",
+    seed: 11,
     patch: () => replaced(IdWindow.prototype, "add", () => () => true),
   },
   {
     name: "count-twice",
     what: "a delivery is written into the ledger twice now and then",
+    seed: 3,
     patch: () =>
       replaced(
         Account.prototype,
@@ -117,11 +127,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "expire-uncounted",
     what: "what retention removes is in no column of the ledger",
+    seed: 16,
     patch: () => replaced(Account.prototype, "expire", () => () => undefined),
   },
   {
     name: "reorder",
     what: "a batch leaves back to front",
+    seed: 1,
     patch: () => {
       const original = Object.getOwnPropertyDescriptor(LogBatch.prototype, "body") as PropertyDescriptor;
       Object.defineProperty(LogBatch.prototype, "body", {
@@ -137,6 +149,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "lost-wake-up",
     what: "a lane is not notified of new events now and then",
+    seed: 3,
     patch: () => {
       let calls = 0;
       return replaced(
@@ -153,6 +166,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "throw-out-of-a-request",
     what: "an encoding that is a name of every object ends the process, or is never answered",
+    seed: 2,
     requests: (handle) => (request) => {
       const encoding = request.headers["content-encoding"];
       if (encoding === "__proto__") throw new TypeError("decode is not a function");
@@ -162,6 +176,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "throw-out-of-an-event",
     what: "an event that a translation throws at stops its lane",
+    seed: 3,
     patch: () =>
       replaced(
         OperatedLane.prototype,
@@ -172,16 +187,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
             reconfigure.call(this, sender === undefined ? settings : { ...settings, sender: throwing(sender) });
           },
       ),
-    environment: (environment) => {
-      for (const index of VENDORS.keys()) {
-        const destination = environment.destination(`emulator${index}`);
-        destination?.prepare(destination.config).commit();
-      }
-    },
+    environment: reconfigured,
   },
   {
     name: "hostile-status-sticks",
     what: "after a status that is not one every answer of the vendor is taken for a refusal",
+    seed: 24,
     relayTransport: (transport) => {
       const stuck = new Set<string>();
       return async (request, signal) => {
@@ -194,6 +205,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "budget-not-given-back",
     what: "what a refused body held is not given back",
+    seed: 9,
     bodies: (bodies, maxTotalBytes) => {
       let leakedBytes = 0;
       return {
@@ -217,6 +229,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "expire-uncounted-while-paused",
     what: "what hard retention takes from a lane that is paused is in no column of the account",
+    seed: 3,
     patch: () => {
       const paused = new Set<OperatedLane>();
       const undo = [
@@ -255,6 +268,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "left-out-is-delivered",
     what: "what a filter left out is traced as delivered",
+    seed: 1,
     patch: () =>
       replaced(
         Fates.prototype,
@@ -269,6 +283,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "fates-forget-the-expired",
     what: "what retention took has no fate",
+    seed: 3,
     patch: () => {
       const undo = [
         replaced(

@@ -1,0 +1,28 @@
+/** Looks for a planted bug, seed after seed. */
+import type { PlantedBug } from "./planted-bug.ts";
+import { simulate } from "./simulate.ts";
+
+/**
+ * Most seeds of a hunt: a change of the code moves the course of every seed, and the rarest bug
+ * shows in one of some thirty.
+ */
+export const HUNT_SEEDS = 300;
+
+export interface Found {
+  /** How many seeds it took. */
+  readonly seeds: number;
+  /** The first promise that it broke. */
+  readonly violation: string;
+}
+
+/** From the seed `first` on, so many `steps` each; `undefined` when it was not found. */
+export async function hunt(
+  bug: PlantedBug,
+  { first = bug.seed, steps }: { readonly first?: number; readonly steps: number },
+): Promise<Found | undefined> {
+  for (let seeds = 1; seeds <= HUNT_SEEDS; seeds++) {
+    const { violations } = await simulate(first + seeds - 1, steps, bug);
+    if (violations[0] !== undefined) return { seeds, violation: violations[0] };
+  }
+  return undefined;
+}
