@@ -1,7 +1,6 @@
 import type { Disk, Transport } from "@waybill/core";
 import type { BodyReader, Environment } from "@waybill/relay/headless";
 import type { ServerHandler } from "@waybill/testing";
-import { VENDORS } from "./sim-relay.ts";
 
 /** A bug that a careless change could bring, at the place where it is put into a run. */
 export interface PlantedBug {
@@ -23,14 +22,6 @@ export interface PlantedBug {
   readonly environment?: (environment: Environment) => void;
   /** In the code itself; returns what takes it back. */
   readonly patch?: () => () => void;
-}
-
-/** What is planted in a lane's settings holds from its start on. */
-export function reconfigured(environment: Environment): void {
-  for (const index of VENDORS.keys()) {
-    const destination = environment.destination(`emulator${index}`);
-    destination?.prepare(destination.config).commit();
-  }
 }
 
 /** The part of the body reader that requests go through. */

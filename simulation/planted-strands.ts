@@ -4,7 +4,8 @@ import { LaneState, type LaneStateValue } from "@waybill/log";
 import { LearnedPace } from "../packages/core/src/limiter-models.ts";
 import { Parked } from "../packages/log/src/lanes/parked.ts";
 import { Strands } from "../packages/log/src/lanes/strands.ts";
-import { type PlantedBug, reconfigured } from "./planted-bug.ts";
+import type { PlantedBug } from "./planted-bug.ts";
+import { reconfigured } from "./reconfigured.ts";
 import { replaced } from "./replaced.ts";
 
 /** Strands from which on a key is in another one than before. */

@@ -14,8 +14,9 @@ import {
 } from "@waybill/core";
 import { Fates, LaneState, LogBatch } from "@waybill/log";
 import { type BodyRefusal, IdWindow } from "@waybill/relay/headless";
-import { type PlantedBug, reconfigured } from "./planted-bug.ts";
+import type { PlantedBug } from "./planted-bug.ts";
 import { STRAND_BUGS } from "./planted-strands.ts";
+import { reconfigured } from "./reconfigured.ts";
 import { replaced } from "./replaced.ts";
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
