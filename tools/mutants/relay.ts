@@ -425,7 +425,7 @@ const SPEAKING: readonly Mutant[] = [
     name: "config check says warnings",
     file: `${CLI_SOURCE}/commands/config.ts`,
     find: "for (const warning of config?.warnings ?? []) complain(io, `warning: ${warning}`);",
-    replace: "",
+    replace: 'if (file === "") complain(io, file);',
     tests: [`${CLI_TESTS}/misuse.test.ts`],
   },
   {
