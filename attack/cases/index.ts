@@ -19,6 +19,7 @@ import { reloads } from "./reload.ts";
 import { shutdowns } from "./shutdown.ts";
 import { slow } from "./slow.ts";
 import { smuggling } from "./smuggling.ts";
+import { tls } from "./tls.ts";
 import { vendors } from "./vendors.ts";
 
 /** Every case, those of one scene beside each other. */
@@ -28,6 +29,7 @@ export const ATTACKS: readonly Attack[] = bySceneOf([
   ...heads,
   ...smuggling,
   ...slow,
+  ...tls,
   ...events,
   ...vendors,
   ...exchanges,

@@ -1,9 +1,12 @@
 /** Well-formed requests, and many of them. Ill-formed ones are those of raw.ts. */
 import { Agent, type IncomingHttpHeaders, request } from "node:http";
+import { request as requestSecure, Agent as SecureAgent } from "node:https";
 import { Broken } from "./check.ts";
 
 export interface Ask {
   readonly port: number;
+  /** Over TLS; whose certificate it is does not matter here. */
+  readonly secure?: boolean;
   readonly method?: string;
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -26,20 +29,21 @@ export const ANSWER_MAX_MS = 5_000;
 
 /** **Errors**: {@link Broken} when there is no whole answer in time. */
 export function ask({ port, method = "POST", path = "/", headers = {}, body, ...options }: Ask): Promise<Answer> {
-  const { agent, timeoutMs = ANSWER_MAX_MS, localAddress } = options;
+  const { agent, timeoutMs = ANSWER_MAX_MS, localAddress, secure = false } = options;
   const startedAtMs = performance.now();
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
       clearTimeout(timer);
       reject(new Broken(`no answer to ${method} ${path}: ${error.message}`));
     };
-    const outgoing = request(
+    const outgoing = (secure ? requestSecure : request)(
       {
         port,
         host: "127.0.0.1",
         method,
         path,
         agent: agent ?? false,
+        rejectUnauthorized: false,
         headers: { ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }), ...headers },
         ...(localAddress === undefined ? {} : { localAddress }),
       },
@@ -64,6 +68,11 @@ export function ask({ port, method = "POST", path = "/", headers = {}, body, ...
   });
 }
 
+/** One that keeps its connections. */
+export function keepAlive(maxSockets: number, secure = false): Agent {
+  return secure ? new SecureAgent({ keepAlive: true, maxSockets }) : new Agent({ keepAlive: true, maxSockets });
+}
+
 export interface Flood {
   /** Answers by status; 0 for none. */
   readonly byStatus: ReadonlyMap<number, number>;
@@ -77,7 +86,7 @@ export async function flood(
   parallel: number,
   requestAt: (index: number) => Omit<Ask, "agent">,
 ): Promise<Flood> {
-  const agent = new Agent({ keepAlive: true, maxSockets: parallel });
+  const agent = keepAlive(parallel);
   const byStatus = new Map<number, number>();
   const answers: Answer[] = [];
   let slowestMs = 0;

@@ -1,7 +1,6 @@
 /** Healthy requests that go on beside an attack. */
-import { Agent } from "node:http";
 import { check, cut, pause } from "./check.ts";
-import { ask } from "./http.ts";
+import { keepAlive } from "./http.ts";
 import type { Relay } from "./relay.ts";
 import { basic, KEY, newId, track } from "./stage.ts";
 
@@ -16,7 +15,7 @@ const PAUSE_MS = 20;
 
 /** One healthy request with a key after another; each must be answered 200 in time. */
 export function keepSending(relay: Relay, timeoutMs = 5_000): Load {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const agent = keepAlive(1, relay.isSecure);
   const acknowledged: string[] = [];
   let refused = "";
   let stopping = false;
@@ -25,8 +24,8 @@ export function keepSending(relay: Relay, timeoutMs = 5_000): Load {
       const id = newId("beside");
       const body = JSON.stringify({ batch: [track(id)] });
       try {
-        const asked = { port: relay.port, path: "/v1/batch", headers: basic(KEY), body, agent, timeoutMs };
-        const { status, text } = await ask(asked);
+        const asked = { path: "/v1/batch", headers: basic(KEY), body, agent, timeoutMs };
+        const { status, text } = await relay.ask(asked);
         if (status === 200) acknowledged.push(id);
         else refused ||= `a healthy request with a key was answered ${status} meanwhile: ${cut(text)}`;
       } catch (error) {

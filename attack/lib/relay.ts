@@ -78,6 +78,8 @@ export class Relay {
   readonly #credential: Readonly<Record<string, string>>;
   readonly configFile: string;
   readonly port: number;
+  /** Whether {@link port} speaks TLS. The admin port does not. */
+  readonly isSecure: boolean;
   readonly adminPort: number;
   /** Lines of its log, the newest ones. */
   readonly lines: string[];
@@ -97,6 +99,7 @@ export class Relay {
     this.#credential = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.configFile = configFile;
     this.port = started.port;
+    this.isSecure = started.isSecure;
     this.adminPort = started.adminPort;
     this.lines = started.lines;
     child.stderr?.on("data", (chunk: Buffer) => {
@@ -175,7 +178,7 @@ export class Relay {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.isSecure ? "https" : "http"}://127.0.0.1:${this.port}`;
   }
 
   get adminUrl(): string {
@@ -269,7 +272,7 @@ export class Relay {
   }
 
   ask(asked: Omit<Ask, "port">): Promise<Answer> {
-    return ask({ port: this.port, ...asked });
+    return ask({ port: this.port, secure: this.isSecure, ...asked });
   }
 
   admin(method: string, path: string, more: Omit<Ask, "port" | "method" | "path"> = {}): Promise<Answer> {
@@ -352,6 +355,7 @@ function blockedMsIn(metrics: string): number {
 
 interface Started {
   readonly port: number;
+  readonly isSecure: boolean;
   readonly adminPort: number;
   readonly lines: string[];
 }
@@ -374,7 +378,8 @@ async function startOf(child: ChildProcess): Promise<Started | Refused> {
       const { intake, admin } = addressesIn(line);
       if (intake === undefined || admin === undefined) return;
       stderr.off("data", noteError);
-      resolve({ port: Number(new URL(intake).port), adminPort: Number(new URL(admin).port), lines });
+      const { port, protocol } = new URL(intake);
+      resolve({ port: Number(port), isSecure: protocol === "https:", adminPort: Number(new URL(admin).port), lines });
     });
   });
 }

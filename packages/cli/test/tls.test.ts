@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { certificatesOf, createOutboundTransport } from "@waybill/node";
 import { loadConfig, startRelay } from "@waybill/relay";
+import { createTestCa } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { createClient } from "waybill";
-import { createTestCa } from "../../node/test/lib/certificates.ts";
 import { run, runHere, temporary } from "./lib/command.ts";
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };

@@ -11,4 +11,6 @@ export type { DiskFaults, DiskOperation } from "./sim-disk.ts";
 export { SimDisk } from "./sim-disk.ts";
 export type { NetworkFaults, SimNetworkOptions } from "./sim-network.ts";
 export { SimNetwork } from "./sim-network.ts";
+export type { Identity, TestCa } from "./test-ca.ts";
+export { createTestCa } from "./test-ca.ts";
 export { settle, VirtualClock } from "./virtual-clock.ts";

@@ -51,7 +51,8 @@ class Isolator implements Isolation {
   readonly #byEvent: boolean;
   /** When the part that is under suspicion failed first. */
   #since = 0;
-  /** Where that part ends. */
+  /** Its events, and where it ends. */
+  #suspected = 0;
   #end = 0;
   #front: Part | undefined;
   /** Attempts of the part in front. */
@@ -142,9 +143,6 @@ class Isolator implements Isolation {
     this.#probing = { probe: probed[0], parts };
     return { parts: probed, parked: [], when: "at once" };
   }
-
-  /** Events of the part that was suspected first. */
-  #suspected = 0;
 
   #note(front: Part): void {
     const same = this.#front !== undefined && isSame(this.#front, front);

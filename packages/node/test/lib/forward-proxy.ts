@@ -7,8 +7,8 @@ import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import https from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { Identity } from "@waybill/testing";
 import { onTestFinished } from "vitest";
-import type { Identity } from "./certificates.ts";
 
 /** What it answers to every request. */
 export type ProxyFault = { readonly status: number } | { readonly bytes: string } | "silent" | "closes";

@@ -5,9 +5,9 @@ import https from "node:https";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import type { HttpResponse, Transport } from "@waybill/core";
 import { createOutboundAgent, createOutboundTransport, nodeClock, type OutboundTransportOptions } from "@waybill/node";
+import { createTestCa } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { certificatesOf } from "../../src/outbound/trusted-roots.ts";
-import { createTestCa } from "../lib/certificates.ts";
 import { ForwardProxy } from "../lib/forward-proxy.ts";
 
 const CA = createTestCa();

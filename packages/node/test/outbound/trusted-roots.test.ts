@@ -7,8 +7,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { createTestCa, type TestCa } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { createTestCa, type TestCa } from "../lib/certificates.ts";
 
 async function startVendor(ca: TestCa): Promise<string> {
   const server = https.createServer({ ...ca.issue("localhost") }, (_request, response) => response.end("taken"));

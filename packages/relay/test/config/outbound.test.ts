@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConfigError, loadConfig } from "@waybill/relay";
+import { createTestCa } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { createTestCa } from "../../../node/test/lib/certificates.ts";
 import { resolveEnvironment } from "../../src/config/load.ts";
 
 const SECRET = "pr0xy-pass";

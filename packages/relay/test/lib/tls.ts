@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { defer, nodeClock } from "@waybill/node";
-import { createTestCa, type Identity } from "../../../node/test/lib/certificates.ts";
+import { createTestCa, type Identity } from "@waybill/testing";
 import type { CreateServer } from "../../src/lifecycle/servers.ts";
 import type { TlsFiles } from "../../src/tls/certificate.ts";
 import { TlsEnd } from "../../src/tls/tls-end.ts";

@@ -4,6 +4,7 @@
  */
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 
+/** What a server shows, and the key that goes with it. */
 export interface Identity {
   /** PEM. */
   readonly cert: string;
@@ -12,8 +13,9 @@ export interface Identity {
 }
 
 export interface TestCa {
+  /** PEM; what clients trust. */
   readonly cert: string;
-  /** A certificate for a name, signed by the CA. */
+  /** A certificate for a DNS name, with a new P-256 key, signed by the CA. */
   issue(name: string): Identity;
 }
 
@@ -36,7 +38,10 @@ const ECDSA_WITH_SHA256 = Buffer.from([0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03,
 
 let serial = 0;
 
-/** `validTo`: of its certificates. */
+/**
+ * A CA for tests of TLS, with a key of its own. `validTo`: of all its certificates, as
+ * `YYYYMMDDHHMMSSZ`; they hold from the year 2000 on.
+ */
 export function createTestCa(name = "Test CA", validTo = "20990101000000Z"): TestCa {
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const issue = (subject: string, publicKey: KeyObject, extension: Buffer): string =>
