@@ -18,6 +18,7 @@ import type { PlantedBug } from "./planted-bug.ts";
 import { STRAND_BUGS } from "./planted-strands.ts";
 import { reconfigured } from "./reconfigured.ts";
 import { replaced } from "./replaced.ts";
+import { VENDORS } from "./sim-relay.ts";
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
@@ -301,6 +302,20 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       return () => {
         for (const one of undo) one();
       };
+    },
+  },
+  {
+    name: "removed-in-flight-is-expired",
+    what: "what retention removes while it is on its way is traced as expired",
+    seed: 16,
+    environment: (environment) => {
+      for (const index of VENDORS.keys()) {
+        const destination = environment.destination(`emulator${index}`);
+        if (destination === undefined) continue;
+        const outcomeOf = destination.outcomeOf.bind(destination);
+        destination.outcomeOf = (position) =>
+          position < environment.log.first ? Promise.resolve({ outcome: "expired" }) : outcomeOf(position);
+      }
     },
   },
   ...STRAND_BUGS,

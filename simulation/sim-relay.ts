@@ -226,22 +226,20 @@ export class SimRelay {
     return this.#environment?.destination(`emulator${index}`);
   }
 
-  /** Batches that a destination has on their way. */
-  inFlight(index: number): number {
-    return this.#destination(index)?.lane().inFlight ?? 0;
-  }
-
   pending(index: number): number {
     return this.#destination(index)?.pending().events ?? 0;
   }
 
-  /** The events in the log that have no outcome at a destination, counted one by one. */
+  /**
+   * The events that have no outcome at a destination, counted one by one: also those that retention
+   * has removed while they were on their way, or were damaged before what is.
+   */
   async countPending(index: number): Promise<number> {
     const destination = this.#destination(index);
     const log = this.#environment?.log;
     if (destination === undefined || log === undefined) return 0;
     let pending = 0;
-    for (let position = log.first; position < log.head; position++)
+    for (let position = Math.min(log.first, destination.neededFrom); position < log.head; position++)
       if ((await destination.outcomeOf(position)).outcome === "pending") pending += 1;
     return pending;
   }

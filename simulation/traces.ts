@@ -1,5 +1,5 @@
 /** What the relay says of each event, held to what the vendors know of it. */
-import { BATCH_EVENTS_LIMIT, type SimRelay, SKIPPED_EVENT, VENDORS } from "./sim-relay.ts";
+import { type SimRelay, SKIPPED_EVENT, VENDORS } from "./sim-relay.ts";
 import type { SimVendor } from "./vendors.ts";
 
 /** What may be counted twice around a restart. */
@@ -11,8 +11,6 @@ export class Traces {
   /** Events whose outcome was compared with what the vendor knows, and those that were wrong. */
   checked = 0;
   mismatches = 0;
-  /** Whether retention has ever taken what a lane may have had on its way. */
-  hasRemoved = false;
   /** Whether an outcome may not have been written down. */
   diskHasFailed = false;
   /** The shortest time after which anything may have been given up. */
@@ -50,20 +48,11 @@ export class Traces {
       this.mismatches += 1;
       this.#onViolation(`${when}: emulator ${index}: the trace of ${id} says ${outcome} ${reason ?? ""}`);
     }
-    this.#checkPending(relay, index, { when, counted: await relay.countPending(index) });
-    this.#judgePoison(index, when, dead);
-  }
-
-  #checkPending(
-    relay: SimRelay,
-    index: number,
-    { when, counted }: { readonly when: string; readonly counted: number },
-  ): void {
-    // Batches on their way may have been removed meanwhile.
-    const removed = this.hasRemoved ? relay.inFlight(index) * BATCH_EVENTS_LIMIT : 0;
+    const counted = await relay.countPending(index);
     const pending = relay.pending(index);
-    if (pending < counted || pending > counted + removed)
+    if (pending !== counted)
       this.#onViolation(`${when}: emulator ${index}: ${pending} events are pending, ${counted} by their traces`);
+    this.#judgePoison(index, when, dead);
   }
 
   /** Only what a vendor refused for ever, while it took others, has been given up. */

@@ -189,7 +189,6 @@ export class World {
 
   async step(kind: WorldStep): Promise<void> {
     if (kind.isFault) this.faults[kind.name] = (this.faults[kind.name] ?? 0) + 1;
-    this.traces.hasRemoved ||= kind.name === "retentionOvertakes";
     this.traces.diskHasFailed ||= DISK_FAULTS.has(kind.name);
     await kind.run(this);
     await this.clock.advance(this.random.next() * STEP_MAX_MS);
