@@ -4,7 +4,7 @@ import { diskUsageOf } from "@waybill/node";
 /** Every file is looked at. */
 const EVERY_MS = 60_000;
 
-/** What the directories of the environments take on the disk, as it was when they were looked at. */
+/** What the environments' directories take on the disk, as it was when they were looked at. */
 export class DiskUsage {
   readonly #clock: Clock;
   #last: ReadonlyMap<string, number> = new Map();

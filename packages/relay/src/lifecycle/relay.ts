@@ -166,6 +166,7 @@ class Relay implements RunningRelay {
     this.#plan.start();
     this.#maintenance.start();
     this.#views.sampler.start();
+    this.#views.lookAtDisk();
     logger.info({ intake: this.intakeUrl, admin: this.adminUrl, data: config.dataDirectory }, this.summary);
   }
 

@@ -44,10 +44,7 @@ export class RelayViews {
       environments: () => plan.environments.values(),
       sources,
       refusedRequests,
-      onStep: () => {
-        this.#space.look();
-        this.#usage.look(this.#directories());
-      },
+      onStep: () => this.lookAtDisk(),
     });
   }
 
@@ -112,6 +109,12 @@ export class RelayViews {
         syncSeconds,
       };
     });
+  }
+
+  /** What is found is in the figures when it is known. Never throws. */
+  lookAtDisk(): void {
+    this.#space.look();
+    this.#usage.look(this.#directories());
   }
 
   *#directories(): Generator<string> {

@@ -79,7 +79,7 @@ export function createMetrics(view: MetricsView): Metrics {
   };
 }
 
-/** What is returned reads all of them at the same moment, and then fills one metric at each step. */
+/** What is returned reads all of them at the same moment, then fills one metric at each step. */
 function registerReadings(registry: Registry, view: MetricsView): () => readonly Generator<void>[] {
   const readLanes = register(LANE_READINGS, {
     registry,
