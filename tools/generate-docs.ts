@@ -9,6 +9,7 @@ import { ADAPTERS } from "@waybill/vendors/registry";
 import { adminPage } from "./admin-page.ts";
 import { configPage, configSchemaText } from "./config-page.ts";
 import { conformancePage } from "./conformance.ts";
+import { dashboardText } from "./metrics/dashboard.ts";
 
 export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/errors.md": errorsPage,
@@ -18,6 +19,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/conformance.md": conformancePage,
   "docs/guide/vendors.md": vendorsPage,
   "docs/adr/README.md": decisionsPage,
+  "deploy/grafana/waybill.json": dashboardText,
 };
 
 export function pathOf(page: string): string {

@@ -81,9 +81,9 @@ const BOUNDARIES: readonly Mutant[] = [
   {
     name: "a defect on the way of a request ends as its answer",
     file: `${RELAY_SOURCE}/intake/intake-server.ts`,
-    find: "(error: unknown) => {\n        this.#end(whole);\n        this.#fail(request, response, error);",
+    find: "(error: unknown) => {\n        this.#end(whole, DEFECT_STATUS);\n        this.#fail(request, response, error);",
     replace:
-      "(error: unknown) => {\n        this.#end(whole);\n        if (error === undefined) this.#fail(request, response, error);",
+      "(error: unknown) => {\n        this.#end(whole, DEFECT_STATUS);\n        if (error === undefined) this.#fail(request, response, error);",
     tests: [`${RELAY_TESTS}/intake/intake-server.test.ts`],
   },
   {

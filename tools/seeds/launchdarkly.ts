@@ -464,14 +464,14 @@ export const LAUNCHDARKLY: Seed = {
     {
       behaviour:
         "Server routes: `/bulk` and `/diagnostic` with the SDK key, bare or after `api_key`; unknown 401, disabled 503, other methods 405.",
-      code: `${INBOUND}#["/bulk", { sdk: "server", what: "analytics" }]`,
+      code: `${INBOUND}#{ pattern: "/bulk", sdk: "server", what: "analytics" }`,
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 24] server routes: bulk, an unknown or missing key, a disabled environment, wrong methods`,
       ],
     },
     {
       behaviour: "Mobile routes: three paths end at `/mobile`, with the mobile key.",
-      code: `${INBOUND}#["/mobile/events/bulk", { sdk: "mobile", what: "analytics" }]`,
+      code: `${INBOUND}#{ pattern: "/mobile/events/bulk", sdk: "mobile", what: "analytics" }`,
       tests: [
         `${RELAY_TESTS}#[launchdarkly-relay 25] mobile routes: every path ends at /mobile with the mobile key; unknown keys, diagnostics, a disabled environment`,
       ],

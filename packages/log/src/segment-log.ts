@@ -87,6 +87,7 @@ class SegmentLog implements Log, SegmentSource {
   readonly #onRemoved = new Set<(first: Position) => void>();
   readonly #encoder = new WaveEncoder();
   readonly #onDefect: (error: unknown) => void;
+  readonly #onSynced: ((durationMs: number) => void) | undefined;
   #head: Position;
   /**
    * The newest segment's file; `undefined` before the first append and after the segment was
@@ -119,6 +120,7 @@ class SegmentLog implements Log, SegmentSource {
     this.#pendingMaxBytes = options.pendingMaxBytes ?? PENDING_MAX_DEFAULT_BYTES;
     this.#metadataMaxBytes = options.metadataMaxBytes;
     this.#onDefect = options.onDefect ?? (() => undefined);
+    this.#onSynced = options.onSynced;
     this.#head = head;
     this.#file = file;
   }
@@ -357,8 +359,10 @@ class SegmentLog implements Log, SegmentSource {
   }
 
   async #store(file: DiskFile, segment: Segment, buffers: readonly Uint8Array[]): Promise<void> {
+    const beganAtMs = this.#clock.monotonic();
     try {
       await file.write(buffers, segment.sizeBytes);
+      this.#onSynced?.(this.#clock.monotonic() - beganAtMs);
     } catch (error) {
       const noRoom = error instanceof WaybillError && error.reason === "ENOSPC";
       // What was written has to go, or it would precede the next wave. Cutting needs no room.

@@ -64,6 +64,11 @@ export interface LogOptions {
    * could not be encoded.
    */
   readonly onDefect?: (error: unknown) => void;
+  /**
+   * Called after each write that was made durable, with how long the disk took, ms: one for all
+   * entries that had waited. Must not throw.
+   */
+  readonly onSynced?: (durationMs: number) => void;
 }
 
 export interface RetentionLimits {

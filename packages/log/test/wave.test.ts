@@ -2,6 +2,7 @@
  * One bad entry never fails its wave, and a log that cannot store finds out by itself when it can
  * again.
  */
+import type { DiskFile, OpenOptions } from "@waybill/core";
 import { type Entry, type Log, type LogRecord, openLog, verifyLog } from "@waybill/log";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
@@ -14,6 +15,28 @@ interface World {
   readonly clock: VirtualClock;
   readonly log: Log;
   readonly defects: unknown[];
+}
+
+const SLOW_MS = 7;
+
+/** Takes its time for each write to a file that is there. */
+class SlowDisk extends SimDisk {
+  readonly #clock: VirtualClock;
+
+  constructor(clock: VirtualClock) {
+    super();
+    this.#clock = clock;
+  }
+
+  override async open(path: string, options?: OpenOptions): Promise<DiskFile> {
+    const file = await super.open(path, options);
+    const write = file.write.bind(file);
+    file.write = async (...args) => {
+      await write(...args);
+      await this.#clock.advance(SLOW_MS);
+    };
+    return file;
+  }
 }
 
 async function open(disk = new SimDisk(), clock = new VirtualClock()): Promise<World> {
@@ -279,4 +302,18 @@ test("a disk that does not answer is unready meanwhile, and ready once it has", 
   await appended;
   expect(log.lastError).toBeUndefined();
   expect(await textsOf(log)).toEqual(['"kept"', '"late"']);
+});
+
+test("each durable write reports how long the disk took, once for all entries that waited for it", async () => {
+  const clock = new VirtualClock();
+  const disk = new SlowDisk(clock);
+  const durations: number[] = [];
+  const log = await openLog({ directory: DIRECTORY, onSynced: (ms) => durations.push(ms) }, { disk, clock });
+  // The first leaves alone, the others wait for it together.
+  await Promise.all([log.append(entry("1")), log.append(entry("2")), log.append(entry("3"))]);
+  expect(durations).toEqual([SLOW_MS, SLOW_MS]);
+  disk.failNext("write");
+  await expect(log.append(entry("4"))).rejects.toThrow();
+  expect(durations).toHaveLength(2);
+  await log.close();
 });

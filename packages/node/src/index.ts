@@ -11,7 +11,7 @@ export { LOCK_NAME, lockDirectory } from "./directory-lock.ts";
 export type { NodeDiskOptions } from "./disk.ts";
 export { createNodeDisk, DEFAULT_DIRECTORY_MODE, DEFAULT_FILE_MODE, nodeDisk, widerThan } from "./disk.ts";
 export type { DiskSpaceView } from "./disk-space.ts";
-export { diskSpaceOf } from "./disk-space.ts";
+export { diskSpaceOf, diskUsageOf } from "./disk-space.ts";
 export type { EventLoopWatch } from "./event-loop.ts";
 export { defer, watchEventLoop } from "./event-loop.ts";
 export { publicAgent } from "./guarded-agent.ts";

@@ -21,6 +21,7 @@ import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from ".
 import { Replays } from "./delivery/replays.ts";
 import { takesFrom } from "./delivery/source-filter.ts";
 import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./delivery/tracer.ts";
+import { Histogram } from "./histogram.ts";
 import { AppendRate } from "./intake/append-rate.ts";
 import { scopeOf } from "./intake/scope.ts";
 import { batchScanner } from "./intake/segment/batch-scanner.ts";
@@ -28,6 +29,12 @@ import { StoredIds } from "./intake/stored-ids.ts";
 import type { MemoryRelay } from "./launchdarkly/memory-relay.ts";
 import { MemorySources } from "./launchdarkly/memory-sources.ts";
 import { isInMemory } from "./launchdarkly/options.ts";
+
+/** What an environment keeps, each in a directory of its own. */
+const DIRECTORIES = ["log", "ids", "lanes", "dead", "fates", "attempts", "replays"] as const;
+/** Seconds: a disk with a write cache, one without, one that hangs. */
+const SYNC_LIMITS: readonly number[] = [1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
+const MS_PER_SECOND = 1_000;
 
 export interface EnvironmentOptions {
   readonly config: EnvironmentConfig;
@@ -51,6 +58,8 @@ export class Environment {
   readonly ids: StoredIds;
   readonly replays: Replays;
   readonly exchanges: Exchanges;
+  /** How long the disk took for each write and sync of the log. */
+  readonly syncSeconds: Histogram;
   readonly #memory: MemorySources;
   readonly #rate: AppendRate;
   readonly #options: EnvironmentOptions;
@@ -60,7 +69,7 @@ export class Environment {
 
   private constructor(
     options: EnvironmentOptions,
-    parts: { readonly log: Log; readonly ids: StoredIds; readonly replays: Replays; readonly exchanges: Exchanges },
+    parts: Pick<Environment, "log" | "ids" | "replays" | "exchanges" | "syncSeconds">,
     destinations: Map<string, Destination>,
   ) {
     this.name = options.config.name;
@@ -68,6 +77,7 @@ export class Environment {
     this.ids = parts.ids;
     this.replays = parts.replays;
     this.exchanges = parts.exchanges;
+    this.syncSeconds = parts.syncSeconds;
     this.#options = options;
     this.#destinations = destinations;
     this.#memory = new MemorySources(options);
@@ -81,10 +91,12 @@ export class Environment {
   static async #open(options: EnvironmentOptions, cleanup: Cleanup): Promise<Environment> {
     const { segmentMaxBytes } = options;
     await makeDirectories(options);
+    const syncSeconds = new Histogram(SYNC_LIMITS);
     const log = await openLog(
       {
         directory: `${options.directory}/log`,
         ...(segmentMaxBytes === undefined ? {} : { segmentMaxBytes }),
+        onSynced: (ms) => syncSeconds.observe(ms / MS_PER_SECOND),
         onDefect: (error) => options.onWarning?.(`a defect, harmless to others: ${messageOf(error)}`),
       },
       options.runtime,
@@ -124,7 +136,7 @@ export class Environment {
         }),
       ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
     });
-    const environment = new Environment(options, { log, ids, replays, exchanges }, destinations);
+    const environment = new Environment(options, { log, ids, replays, exchanges, syncSeconds }, destinations);
     for (const { destination, events } of await environment.orphanedLanes())
       if (events > 0)
         environment.#warn(
@@ -297,6 +309,11 @@ export class Environment {
     this.#options.onWarning?.(message);
   }
 
+  /** Where what it keeps is, by what that is. */
+  get directories(): readonly (readonly [name: string, path: string])[] {
+    return DIRECTORIES.map((name) => [name, `${this.#options.directory}/${name}`]);
+  }
+
   component(): ComponentView {
     const reason = this.log.lastError;
     return { name: `log ${this.name}`, ready: reason === undefined, ...(reason === undefined ? {} : { reason }) };
@@ -383,7 +400,7 @@ export class Environment {
 /** A file in the place of a directory is set aside: the start does not fail for it. */
 async function makeDirectories({ directory, runtime, onWarning }: EnvironmentOptions): Promise<void> {
   await runtime.disk.makeDirectory(directory);
-  for (const name of ["log", "ids", "lanes", "dead", "fates", "attempts", "replays"]) {
+  for (const name of DIRECTORIES) {
     const aside = await makeDirectoryInPlace(runtime.disk, `${directory}/${name}`);
     if (aside !== undefined) onWarning?.(`${directory}/${name} was not a directory; it was set aside as ${aside}`);
   }

@@ -20,6 +20,7 @@ import { Drain } from "./drain.ts";
 import { answerEarly, BrokenRequests } from "./early-answer.ts";
 import type { Intake } from "./intake.ts";
 import type { ReadGate } from "./read-gate.ts";
+import type { RequestMeter } from "./request-meter.ts";
 import { peerOf } from "./shares.ts";
 import type { Turns } from "./turns.ts";
 import type { IntakeRequest, Opened } from "./types.ts";
@@ -43,6 +44,8 @@ export interface IntakeServerOptions {
   readonly createServer?: CreateServer;
   /** Default: nobody is believed. */
   readonly proxies?: () => TrustedProxies;
+  /** Of requests whose source is not known. Without it, or without a clock, none is measured. */
+  readonly unowned?: RequestMeter;
 }
 
 /**
@@ -57,6 +60,8 @@ const HEAD_MAX_BYTES = 64 * 1024;
 const HEADERS_MAX = 1_000;
 /** Each may hold a head in memory. */
 const CONNECTIONS_MAX = 8_192;
+const MS_PER_SECOND = 1_000;
+const DEFECT_STATUS = 500;
 
 export function createIntakeServer(options: IntakeServerOptions): Server {
   const { clock, drain = new Drain(), maxConnections = CONNECTIONS_MAX, gate } = options;
@@ -103,28 +108,32 @@ class Receiver {
 
   /** `expected`: the client waits for leave to send its body. */
   come(request: IncomingMessage, response: ServerResponse, expected: boolean): void {
-    const { gate } = this.#options;
+    const { gate, clock } = this.#options;
+    const cameAtMs = clock?.monotonic() ?? 0;
     gate?.tick();
     // One without a socket is after another one's answer: what a connection sends at once can be
     // thousands.
     const isBehind = response.socket === null;
-    if (gate !== undefined && (isBehind || gate.isLate)) gate.wait(() => this.#receive(request, response, expected));
-    else this.#receive(request, response, expected);
+    if (gate !== undefined && (isBehind || gate.isLate))
+      gate.wait(() => this.#receive(request, response, expected, cameAtMs));
+    else this.#receive(request, response, expected, cameAtMs);
   }
 
-  #receive(request: IncomingMessage, response: ServerResponse, expected: boolean): void {
+  #receive(request: IncomingMessage, response: ServerResponse, expected: boolean, cameAtMs: number): void {
     this.#connections.spoke(request.socket);
     // Its client is gone; and of what was behind others in its bytes, Node ends the process when
     // such answers end out of turn.
     if (request.socket.destroyed) return;
     try {
-      const { intake } = this.#options;
-      const opened =
-        headFault(request) ??
-        specialAnswer(request, this.#options.readiness) ??
-        intake.open(requestOf(request, this.#options.proxies?.()));
-      if ("status" in opened) return this.#answerEarly(request, response, opened, expected);
-      this.#read(request, response, opened, expected);
+      const { intake, readiness, proxies } = this.#options;
+      const special = headFault(request) ?? specialAnswer(request, readiness);
+      if (special !== undefined) return this.#answerEarly(request, response, special, expected);
+      const asked = requestOf(request, proxies?.());
+      asked.cameAtMs = cameAtMs;
+      const opened = intake.open(asked);
+      if (!("status" in opened)) return this.#read(request, response, opened, expected);
+      this.#measure(asked, opened.status);
+      this.#answerEarly(request, response, opened, expected);
     } catch (error) {
       this.#fail(request, response, error);
     }
@@ -142,7 +151,9 @@ class Receiver {
     const done = (body: Buffer | BodyRefusal, charge: Charge): boolean => {
       try {
         if (typeof body !== "string") return this.#work({ request, response, opened, body, charge });
-        this.#answerEarly(request, response, this.#options.intake.refuseBody(opened, body), isWaiting);
+        const answer = this.#options.intake.refuseBody(opened, body);
+        this.#measure(opened.asked, answer.status);
+        this.#answerEarly(request, response, answer, isWaiting);
       } catch (error) {
         this.#fail(request, response, error);
       }
@@ -166,7 +177,7 @@ class Receiver {
 
   /** Nobody wants an answer of a client that is gone, and nothing was promised to it. */
   #acceptWaited(whole: Whole): void {
-    if (whole.response.destroyed) this.#end(whole);
+    if (whole.response.destroyed) this.#end(whole, undefined);
     else this.#accept(whole);
   }
 
@@ -176,25 +187,37 @@ class Receiver {
     try {
       answering = this.#options.intake.accept(opened, body, charge);
     } catch (error) {
-      this.#end(whole);
+      this.#end(whole, DEFECT_STATUS);
       this.#fail(request, response, error);
       return;
     }
     answering.then(
       (answer) => {
-        this.#end(whole);
+        this.#end(whole, answer.status);
         this.#write(request, response, answer);
       },
       (error: unknown) => {
-        this.#end(whole);
+        this.#end(whole, DEFECT_STATUS);
         this.#fail(request, response, error);
       },
     );
   }
 
-  #end({ charge }: Whole): void {
+  /** `status`: of its answer, `undefined` when there is none. */
+  #end({ charge, opened, body }: Whole, status: number | undefined): void {
     this.#options.drain.answered();
     charge.release();
+    if (status !== undefined) this.#measure(opened.asked, status, body.length);
+  }
+
+  /** Counts a request where it belongs; also one whose client has not waited for the answer. */
+  #measure(asked: IntakeRequest, status: number, bodyBytes?: number): void {
+    const { clock, unowned } = this.#options;
+    if (clock === undefined || unowned === undefined) return;
+    const { owner, route = "", cameAtMs = 0 } = asked;
+    const meter = owner?.counters.requests ?? unowned;
+    meter.answered(route, status, (clock.monotonic() - cameAtMs) / MS_PER_SECOND);
+    if (bodyBytes !== undefined) meter.bodyBytes.observe(bodyBytes);
   }
 
   #answerEarly(request: IncomingMessage, response: ServerResponse, answer: Answer, expected: boolean): void {
@@ -221,7 +244,7 @@ class Receiver {
   #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
     const { onError, clock, gate } = this.#options;
     onError(error);
-    const answer = problem(500, "internal", "The relay has a defect; its log says more.");
+    const answer = problem(DEFECT_STATUS, "internal", "The relay has a defect; its log says more.");
     try {
       if (response.headersSent) response.destroy();
       else answerEarly(request, response, answer, { clock, gate });
@@ -267,6 +290,10 @@ function requestOf(request: IncomingMessage, proxies: TrustedProxies | undefined
     idempotencyKey: textOf(headers["idempotency-key"] ?? headers["x-idempotency-key"]),
     headers,
     socket,
+    // They are noted later, in an object that need not change its shape for them.
+    route: undefined,
+    owner: undefined,
+    cameAtMs: 0,
   };
   const meant = url.startsWith("/") ? asked : { ...asked, ...absolute(url, headers) };
   return proxies === undefined || proxies.isEmpty ? meant : forwarded(meant, proxies.of(request));

@@ -199,6 +199,8 @@ export class Intake {
           refusal: keyRefusal(part.key === undefined, opened.adapter.inbound.keyPlace, opened.source?.config.name),
           source: opened.source,
         };
+      opened.asked.owner ??= source;
+      opened.asked.route = opened.route.pattern;
       if (opened.key === undefined && !counted.has(key)) {
         counted.add(key);
         const limited = rateRefusal(source, key);

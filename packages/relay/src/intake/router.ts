@@ -84,6 +84,7 @@ export class Router {
       const route = adapter.inbound.match(path);
       if (route === undefined) continue;
       const match = { adapter, route, request, source: prefixed?.source, key: undefined };
+      asked.route ??= route.pattern;
       const found = this.#find(match);
       if (found !== undefined) return this.#openRoute({ ...match, ...found }, asked);
       refusing ??= match;
@@ -171,6 +172,8 @@ export class Router {
 
   #openRoute(match: Match, asked: IntakeRequest): Answer | Opened {
     const { adapter, route, request, source, key } = match;
+    asked.route = route.pattern;
+    asked.owner = source;
     const answer = this.#preflight(match) ?? this.#wrongMethod(match);
     if (answer !== undefined) return answer;
     if (this.#stopping) return this.#refuse(match, STOPPING);

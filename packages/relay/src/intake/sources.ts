@@ -4,6 +4,7 @@ import type { SourceView } from "../admin/views.ts";
 import type { SourceConfig, SourceKey } from "../config/types.ts";
 import type { Environment } from "../environment.ts";
 import { KeyLimiter } from "./key-limiter.ts";
+import { RequestMeter } from "./request-meter.ts";
 import { scopeOf } from "./scope.ts";
 import { Pool, type Share } from "./shares.ts";
 
@@ -33,6 +34,7 @@ export interface SourceCounters {
   duplicates: number;
   replacedNumbers: number;
   readonly refusedByCode: Map<string, number>;
+  readonly requests: RequestMeter;
 }
 
 export function countRefused({ counters: { refusedByCode } }: Source, code: string, count: number): void {
@@ -65,7 +67,7 @@ export class SourceTable {
           config,
           environment,
           scope: scopeOf(environment.name, config.name),
-          counters: known?.counters ?? { accepted: 0, duplicates: 0, replacedNumbers: 0, refusedByCode: new Map() },
+          counters: known?.counters ?? newCounters(),
           share: known?.share ?? pool.share(`${environment.name}/${config.name}`),
           limiter: limiterOf(config, known, clock),
         });
@@ -156,6 +158,10 @@ function prefixesOf(sources: readonly Source[]): readonly (readonly [string, Sou
 
 function longPrefix({ environment, config }: Source): string {
   return `/s/${environment.name}/${config.name}`;
+}
+
+function newCounters(): SourceCounters {
+  return { accepted: 0, duplicates: 0, replacedNumbers: 0, refusedByCode: new Map(), requests: new RequestMeter() };
 }
 
 /** Over a reload the buckets stay as they are, unless the limit changed. */

@@ -18,6 +18,13 @@ export interface IntakeRequest {
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
   /** Looked at only where an adapter wants the address. */
   readonly socket?: { readonly remoteAddress?: string | undefined };
+  /**
+   * Where it is counted, noted as soon as it is known: the pattern of its path, and whose it is.
+   */
+  route?: string | undefined;
+  owner?: Source | undefined;
+  /** On the monotonic clock. */
+  cameAtMs?: number;
 }
 
 export interface IntakeOptions {

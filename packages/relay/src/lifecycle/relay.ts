@@ -12,6 +12,7 @@ import { Intake } from "../intake/intake.ts";
 import { createIntakeServer } from "../intake/intake-server.ts";
 import { bodyReaderOf, intakeLimitsOf } from "../intake/limits.ts";
 import { ReadGate } from "../intake/read-gate.ts";
+import { RequestMeter } from "../intake/request-meter.ts";
 import { arrayScanner } from "../intake/segment/batch-scanner.ts";
 import { segmentLimitsOf } from "../intake/segment/segment-limits.ts";
 import { Turns } from "../intake/turns.ts";
@@ -85,6 +86,8 @@ class Relay implements RunningRelay {
   readonly #gate: ReadGate;
   readonly #turns: Turns;
   readonly #eventLoop = watchEventLoop();
+  /** Of requests whose source is not known. */
+  readonly #unowned = new RequestMeter();
   readonly #stopping = new AbortController();
   readonly #onError = (error: unknown): void =>
     this.#options.logger.error({ error }, "a request failed for a defect of the relay");
@@ -163,6 +166,7 @@ class Relay implements RunningRelay {
     this.#plan.start();
     this.#maintenance.start();
     this.#views.sampler.start();
+    this.#views.lookAtDisk();
     logger.info({ intake: this.intakeUrl, admin: this.adminUrl, data: config.dataDirectory }, this.summary);
   }
 
@@ -200,6 +204,16 @@ class Relay implements RunningRelay {
       lanes: () => this.accounts().lanes,
       sources: () => this.accounts().sources,
       replays: () => this.accounts().replays,
+      relay: () => this.#views.figures(),
+      environments: () => this.#views.environmentFigures(),
+      requests: () => [
+        { environment: "", source: "", meter: this.#unowned },
+        ...(this.#intake?.sources.sources ?? []).map(({ environment, config, counters }) => ({
+          environment: environment.name,
+          source: config.name,
+          meter: counters.requests,
+        })),
+      ],
       heldBytes: () => this.#bodies.heldBytes,
       keylessHeldBytes: () => this.#bodies.keyless.heldBytes,
       waitingBodies: () => this.#bodies.decoders.waiting + this.#turns.waiting,
@@ -244,6 +258,7 @@ class Relay implements RunningRelay {
           turns: this.#turns,
           gate: this.#gate,
           maxConnections,
+          unowned: this.#unowned,
         }),
       admin: (drain, createServer) => {
         const view = adminViewOf({

@@ -2,6 +2,7 @@ import type { Clock } from "@waybill/core";
 import { overviewOf } from "../admin/live/overview.ts";
 import { Sampler } from "../admin/live/sampler.ts";
 import type { Metrics } from "../admin/metrics/metrics.ts";
+import type { EnvironmentFigures, RelayFigures } from "../admin/metrics/relay-tables.ts";
 import type { RelayFacts } from "../admin/problems.ts";
 import type { Accounts, LaneView, Overview, Readiness } from "../admin/views.ts";
 import type { Destination } from "../delivery/destination.ts";
@@ -11,6 +12,7 @@ import type { Plan } from "../plan.ts";
 import type { TlsView } from "../tls/tls-end.ts";
 import { LIBRARY } from "../version.ts";
 import { DiskSpace } from "./disk-space.ts";
+import { DiskUsage } from "./disk-usage.ts";
 
 export interface RelayViewsOptions {
   readonly plan: Plan;
@@ -29,18 +31,20 @@ export class RelayViews {
   readonly #startedAtMs: number;
   readonly sampler: Sampler;
   readonly #space: DiskSpace;
+  readonly #usage: DiskUsage;
 
   constructor(options: RelayViewsOptions) {
     this.#options = options;
     this.#startedAtMs = options.clock.now();
     const { plan, clock, sources, refusedRequests } = options;
     this.#space = new DiskSpace(plan.config.dataDirectory);
+    this.#usage = new DiskUsage(clock);
     this.sampler = new Sampler({
       clock,
       environments: () => plan.environments.values(),
       sources,
       refusedRequests,
-      onStep: () => this.#space.look(),
+      onStep: () => this.lookAtDisk(),
     });
   }
 
@@ -78,6 +82,44 @@ export class RelayViews {
       certificates: certificates(),
       disk: this.#space.last,
     });
+  }
+
+  /** For the metrics. */
+  figures(): RelayFigures {
+    const { plan, reload } = this.#options;
+    const reloadedOk = reload()?.ok ?? true;
+    return { ready: this.#storage().ready, loadedAtMs: plan.loadedAt, reloadedOk, disk: this.#space.last };
+  }
+
+  environmentFigures(): readonly EnvironmentFigures[] {
+    return [...this.#options.plan.environments.values()].map((environment) => {
+      const { name, log, directories, syncSeconds } = environment;
+      const used = directories.flatMap(([directory, path]) => {
+        const bytes = this.#usage.of(path);
+        return bytes === undefined ? [] : [[directory, bytes] as const];
+      });
+      return {
+        environment: name,
+        ready: environment.component().ready,
+        logBytes: log.headByte - log.firstByte,
+        logEvents: log.head - log.first,
+        damagedEvents: log.recovery.damaged.reduce((total, { events }) => total + events, 0),
+        tornBytes: log.recovery.tornBytes,
+        diskBytes: Object.fromEntries(used),
+        syncSeconds,
+      };
+    });
+  }
+
+  /** What is found is in the figures when it is known. Never throws. */
+  lookAtDisk(): void {
+    this.#space.look();
+    this.#usage.look(this.#directories());
+  }
+
+  *#directories(): Generator<string> {
+    for (const environment of this.#options.plan.environments.values())
+      for (const [, path] of environment.directories) yield path;
   }
 
   lane(environment: Environment, destination: Destination): LaneView {

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { createMetrics, type Metrics } from "../../src/admin/metrics/metrics.ts";
+import { createMetrics, type Metrics, type MetricsView } from "../../src/admin/metrics/metrics.ts";
 import type { LaneView, ReplayView, SourceView } from "../../src/admin/views.ts";
+import { Histogram } from "../../src/histogram.ts";
+import { RequestMeter } from "../../src/intake/request-meter.ts";
 
 const ACCOUNT = {
   accepted: 10,
@@ -51,17 +53,22 @@ const SOURCE = {
   refusedByCode: { event_too_large: 1 },
 } satisfies SourceView;
 
+const VIEW: MetricsView = {
+  lanes: () => [LANE],
+  sources: () => [SOURCE],
+  replays: () => [REPLAY],
+  relay: () => ({ ready: true, loadedAtMs: 5_000, reloadedOk: false, disk: { freeBytes: 1, totalBytes: 9 } }),
+  environments: () => [],
+  requests: () => [],
+  heldBytes: () => 1,
+  keylessHeldBytes: () => 2,
+  waitingBodies: () => 3,
+  readAheadBytes: () => 4,
+  takeBlockedMaxMs: () => 40,
+};
+
 function metricsOf(lane: LaneView = LANE): Metrics {
-  return createMetrics({
-    lanes: () => [lane],
-    sources: () => [SOURCE],
-    replays: () => [REPLAY],
-    heldBytes: () => 1,
-    keylessHeldBytes: () => 2,
-    waitingBodies: () => 3,
-    readAheadBytes: () => 4,
-    takeBlockedMaxMs: () => 40,
-  });
+  return createMetrics({ ...VIEW, lanes: () => [lane] });
 }
 
 /** Samples of Waybill's own metrics. */
@@ -120,16 +127,7 @@ test("how fast a lane sends, what it may, and what it holds up", async () => {
 
 test("a lane that is gone, and a time that is not known any more, have no metric", async () => {
   let lanes: readonly LaneView[] = [{ ...LANE, timeUntilLossMs: 9_000, lastErrorAtMs: 1_000 }];
-  const { text } = createMetrics({
-    lanes: () => lanes,
-    sources: () => [],
-    replays: () => [],
-    heldBytes: () => 0,
-    keylessHeldBytes: () => 0,
-    waitingBodies: () => 0,
-    readAheadBytes: () => 0,
-    takeBlockedMaxMs: () => 0,
-  });
+  const { text } = createMetrics({ ...VIEW, lanes: () => lanes });
   expect(await text()).toMatch(/^waybill_lane_time_until_loss_seconds\{.*\} 9$/m);
   lanes = [LANE];
   expect(await text()).not.toMatch(/^waybill_lane_time_until_loss_seconds\{/m);
@@ -158,4 +156,33 @@ test("the metrics that the operators' pages name are there", async () => {
   const named = new Set(pages.join("\n").match(/\bwaybill_[a-z_]+\b/g));
   expect(named.size).toBeGreaterThan(15);
   for (const name of named) expect(text).toContain(`# TYPE ${name} `);
+});
+
+test("a histogram has its buckets one in the other, their sum and their number", async () => {
+  const syncSeconds = new Histogram([0.001, 0.1]);
+  for (const seconds of [0.0005, 0.001, 0.05, 3]) syncSeconds.observe(seconds);
+  const meter = new RequestMeter();
+  meter.answered("/v1/*", 204, 0.02);
+  const environment = 'a "name" \\ of\ntwo lines';
+  const figures = { ready: false, logBytes: 0, logEvents: 0, damagedEvents: 0, tornBytes: 0, diskBytes: {} };
+  const text = await createMetrics({
+    ...VIEW,
+    environments: () => [{ environment, ...figures, syncSeconds }],
+    requests: () => [{ environment: "e", source: "s", meter }],
+  }).text();
+  const name = "waybill_log_sync_duration_seconds";
+  const label = 'environment="a \\"name\\" \\\\ of\\ntwo lines"';
+  expect(text).toContain(
+    [
+      `# TYPE ${name} histogram`,
+      `${name}_bucket{${label},le="0.001"} 2`,
+      `${name}_bucket{${label},le="0.1"} 3`,
+      `${name}_bucket{${label},le="+Inf"} 4`,
+      `${name}_sum{${label}} 3.0515`,
+      `${name}_count{${label}} 4`,
+    ].join("\n"),
+  );
+  const request = 'environment="e",source="s",route="/v1/*",status="2xx"';
+  expect(text).toContain(`waybill_ingest_request_duration_seconds_bucket{${request},le="0.025"} 1\n`);
+  expect(text).toContain(`waybill_ingest_request_duration_seconds_bucket{${request},le="0.01"} 0\n`);
 });

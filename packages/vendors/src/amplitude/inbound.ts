@@ -76,6 +76,7 @@ export const amplitudeInbound: Inbound = {
     const methods = kind === "events" ? ["POST"] : ["POST", "GET"];
     const cors = (request: InboundRequest): Readonly<Record<string, string>> => corsHeaders(request, methods);
     return {
+      pattern: plain,
       methods,
       preflight: (request) => ({ status: 204, headers: cors(request), body: "" }),
       headers: cors,

@@ -50,6 +50,7 @@ export const getfluxlyInbound: Inbound = {
     const route = /^\/v1\/(events|events\/batch|identify\/alias)$/.exec(plainPath(path))?.[1];
     if (route === undefined) return undefined;
     return {
+      pattern: `/v1/${route}`,
       methods: ["POST"],
       preflight: () => ({ status: 204, headers: CORS, body: "" }),
       headers: () => CORS,

@@ -109,6 +109,11 @@ export type Taken =
 
 /** A path that a vendor knows. */
 export interface InboundRoute<Own extends object = object> {
+  /**
+   * The path as requests are counted by it: one of a few, whatever the path is. What differs from
+   * request to request, a key or a name, is `*`.
+   */
+  readonly pattern: string;
   /** GET for a pixel. */
   readonly methods: readonly string[];
   /** Of a key in the path. */

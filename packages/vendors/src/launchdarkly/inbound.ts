@@ -25,20 +25,23 @@ import type { LaunchDarklySourceOptions } from "./options.ts";
 export type SdkKind = "server" | "mobile" | "js";
 
 interface Path {
+  readonly pattern: string;
   readonly sdk: SdkKind;
   readonly what: "analytics" | "diagnostic" | "pixel";
   /** The environment id of a path that has one. */
   readonly key?: string;
 }
 
-const FIXED: ReadonlyMap<string, Path> = new Map<string, Path>([
-  ["/bulk", { sdk: "server", what: "analytics" }],
-  ["/diagnostic", { sdk: "server", what: "diagnostic" }],
-  ["/mobile", { sdk: "mobile", what: "analytics" }],
-  ["/mobile/events", { sdk: "mobile", what: "analytics" }],
-  ["/mobile/events/bulk", { sdk: "mobile", what: "analytics" }],
-  ["/mobile/events/diagnostic", { sdk: "mobile", what: "diagnostic" }],
-]);
+const FIXED: ReadonlyMap<string, Path> = new Map(
+  [
+    { pattern: "/bulk", sdk: "server", what: "analytics" },
+    { pattern: "/diagnostic", sdk: "server", what: "diagnostic" },
+    { pattern: "/mobile", sdk: "mobile", what: "analytics" },
+    { pattern: "/mobile/events", sdk: "mobile", what: "analytics" },
+    { pattern: "/mobile/events/bulk", sdk: "mobile", what: "analytics" },
+    { pattern: "/mobile/events/diagnostic", sdk: "mobile", what: "diagnostic" },
+  ].map((path) => [path.pattern, path as Path]),
+);
 const ALLOWED_HEADERS =
   "Cache-Control,Content-Type,Content-Length,Accept-Encoding,X-LaunchDarkly-User-Agent,X-LaunchDarkly-Payload-ID,X-LaunchDarkly-Wrapper,X-LaunchDarkly-Event-Schema,X-LaunchDarkly-Tags";
 /** 1 x 1, transparent. */
@@ -104,16 +107,18 @@ function pathOf(path: string): Path | undefined {
   const fixed = FIXED.get(path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path);
   if (fixed !== undefined) return fixed;
   const [, kind, id] = /^\/events\/(bulk|diagnostic)\/([^/]+)$/.exec(path) ?? [];
-  if (id !== undefined) return { sdk: "js", what: kind === "bulk" ? "analytics" : "diagnostic", key: decoded(id) };
+  const what = kind === "bulk" ? "analytics" : "diagnostic";
+  if (id !== undefined) return { pattern: `/events/${kind}/*`, sdk: "js", what, key: decoded(id) };
   const pixel = /^\/a\/([^/]+)\.gif$/.exec(path)?.[1];
-  return pixel === undefined ? undefined : { sdk: "js", what: "pixel", key: decoded(pixel) };
+  return pixel === undefined ? undefined : { pattern: "/a/*.gif", sdk: "js", what: "pixel", key: decoded(pixel) };
 }
 
 type Options = InboundOptions<LaunchDarklySourceOptions>;
 
-function routeOf({ sdk, what, key }: Path): InboundRoute<LaunchDarklySourceOptions> {
+function routeOf({ pattern, sdk, what, key }: Path): InboundRoute<LaunchDarklySourceOptions> {
   const methods = what === "pixel" ? ["GET"] : ["POST"];
   return {
+    pattern,
     methods,
     ...(key === undefined ? {} : { key }),
     ...(sdk === "server" ? {} : { keyKind: sdk }),

@@ -43,6 +43,7 @@ export const letterInbound: Inbound = {
     const kind = /^\/v1\/(batch|identify|group|track)$/.exec(plainPath(path))?.[1];
     if (kind === undefined) return undefined;
     return {
+      pattern: `/v1/${kind}`,
       methods: ["POST"],
       take: (body, _request, { maxEvents }) => (kind === "batch" ? batch(body, maxEvents) : single(body, kind as Kind)),
     };

@@ -73,9 +73,11 @@ export const mixpanelInbound: Inbound<MixpanelSourceOptions> = {
   keyInBody: (request) => headKey(request) === undefined,
   keyPlace: KEY_PLACE,
   match(path) {
-    const found = PATHS.get(plainPath(path));
+    const pattern = plainPath(path);
+    const found = PATHS.get(pattern);
     if (found === undefined) return undefined;
     return {
+      pattern,
       methods: METHODS,
       preflight: (request, options) => ({ status: 204, headers: preflightHeaders(request, options), body: "" }),
       headers: corsHeaders,

@@ -49,9 +49,11 @@ export const posthogInbound: Inbound = {
   keyInBody: () => true,
   keyPlace: KEY_PLACE,
   match(path) {
-    const kind = PATHS.get(plainPath(path));
+    const pattern = plainPath(path);
+    const kind = PATHS.get(pattern);
     if (kind === undefined) return undefined;
     return {
+      pattern,
       methods: ["POST"],
       preflight: (request) => ({ status: 204, headers: corsHeaders(request), body: "" }),
       headers: corsHeaders,

@@ -19,6 +19,7 @@ import { assemble } from "./assemble.ts";
 import {
   matchSegmentPath,
   parseAuthorization,
+  SEGMENT_ROUTES,
   type SegmentAnswer,
   type SegmentRoute,
   segmentAccepted,
@@ -50,7 +51,10 @@ const CODES: ReadonlyMap<Refusal["kind"], string> = new Map<Refusal["kind"], str
   ["not_found", "unknown_route"],
   ["empty", "empty_body"],
 ]);
-const ROUTES = new Map<SegmentRoute, SegmentInboundRoute>();
+/** One for each route: they are the same for every request. */
+const ROUTES: ReadonlyMap<SegmentRoute, SegmentInboundRoute> = new Map(
+  [...SEGMENT_ROUTES].map(([pattern, route]) => [route, routeOf(pattern, route)]),
+);
 const decoder = new TextDecoder();
 
 export const segmentInbound: Inbound & { match(path: string): SegmentInboundRoute | undefined } = {
@@ -64,7 +68,7 @@ export const segmentInbound: Inbound & { match(path: string): SegmentInboundRout
   },
   match(path) {
     const route = matchSegmentPath(path);
-    return route === undefined ? undefined : routeOf(route);
+    return route === undefined ? undefined : ROUTES.get(route);
   },
   key: ({ headers }) => parseAuthorization(headers["authorization"] ?? "")?.key,
   refuse(refusal): InboundAnswer {
@@ -80,19 +84,14 @@ export const segmentInbound: Inbound & { match(path: string): SegmentInboundRout
   },
 };
 
-/** One for each route: they are the same for every request. */
-function routeOf(route: SegmentRoute): SegmentInboundRoute {
-  let known = ROUTES.get(route);
-  if (known === undefined) {
-    known = {
-      route,
-      methods: METHODS,
-      preflight: () => PREFLIGHT,
-      take: (body, request, options) => take(route, body, request, options),
-    };
-    ROUTES.set(route, known);
-  }
-  return known;
+function routeOf(pattern: string, route: SegmentRoute): SegmentInboundRoute {
+  return {
+    route,
+    pattern,
+    methods: METHODS,
+    preflight: () => PREFLIGHT,
+    take: (body, request, options) => take(route, body, request, options),
+  };
 }
 
 /**

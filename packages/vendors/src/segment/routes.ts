@@ -12,7 +12,8 @@ export type SegmentRoute =
   /** Metrics of the vendor's own library: taken and thrown away. */
   | { readonly kind: "ignore" };
 
-const ROUTES: ReadonlyMap<string, SegmentRoute> = new Map<string, SegmentRoute>([
+/** By path. Each path has a route object of its own. */
+export const SEGMENT_ROUTES: ReadonlyMap<string, SegmentRoute> = new Map<string, SegmentRoute>([
   ...EVENT_TYPES.map((type) => [`/v1/${type}`, { kind: "event", type }] as const),
   // The browser's short forms: the first letter of the type.
   ...EVENT_TYPES.map((type) => [`/v1/${type.charAt(0)}`, { kind: "event", type }] as const),
@@ -27,7 +28,7 @@ const ROUTES: ReadonlyMap<string, SegmentRoute> = new Map<string, SegmentRoute>(
  * (section 1, path details).
  */
 export function matchSegmentPath(path: string): SegmentRoute | undefined {
-  return ROUTES.get(path) ?? ROUTES.get(path.replaceAll(/\/{2,}/g, "/").replace(/\/$/, ""));
+  return SEGMENT_ROUTES.get(path) ?? SEGMENT_ROUTES.get(path.replaceAll(/\/{2,}/g, "/").replace(/\/$/, ""));
 }
 
 export interface Credentials {

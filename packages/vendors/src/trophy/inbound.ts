@@ -45,7 +45,8 @@ const RESOURCES: readonly (readonly [path: string, methods: readonly string[]])[
   ["/leaderboards", ["GET"]],
   ["/leaderboards/*", ["GET"]],
 ];
-const PATTERNS = RESOURCES.map(([path, methods]) => ({ parts: path.slice(1).split("/"), methods }));
+const PATTERNS = RESOURCES.map(([pattern, methods]) => ({ pattern, parts: pattern.slice(1).split("/"), methods }));
+const EVENT_PATTERN = "/metrics/*/event";
 /** Queries hold lists of user ids. */
 const QUERY_MAX_CHARACTERS = 8 * 1024;
 const NAME_MAX_CHARACTERS = 512;
@@ -60,12 +61,16 @@ export const trophyInbound: Inbound = {
     if (names === undefined) return undefined;
     const metric = metricOf(names);
     if (metric !== undefined)
-      return { methods: ["POST"], take: (body, request, options) => take(metric, body, request, options.makeId) };
+      return {
+        pattern: EVENT_PATTERN,
+        methods: ["POST"],
+        take: (body, request, options) => take(metric, body, request, options.makeId),
+      };
     if (names.some((name) => !isPlain(name) || name.includes("/"))) return undefined;
     const found = PATTERNS.find(({ parts }) => isLike(names, parts));
     if (found === undefined) return undefined;
     const plain = `/${names.map((name) => encodeURIComponent(name)).join("/")}`;
-    return { methods: found.methods, take: (_body, request) => passthrough(plain, request) };
+    return { pattern: found.pattern, methods: found.methods, take: (_body, request) => passthrough(plain, request) };
   },
   key: ({ headers }) => headers["x-api-key"],
   refuse: (refusal): InboundAnswer => jsonAnswer(REFUSAL_STATUS[refusal.kind], { error: refusal.message }),

@@ -17,8 +17,10 @@ export const valuedInbound: Inbound = {
   limits: { bodyMaxBytes: 256 * KIB, maxEvents: 1 },
   keyPlace: "as a Bearer token in Authorization",
   match(path) {
-    if (!["/events", "/"].includes(plainPath(path))) return undefined;
+    const pattern = plainPath(path);
+    if (!["/events", "/"].includes(pattern)) return undefined;
     return {
+      pattern,
       methods: ["POST"],
       preflight: () => ({ status: 204, headers: CORS, body: "" }),
       headers: () => CORS,

@@ -297,3 +297,28 @@ test("a page at another origin may send to PostHog's paths, and its preflight is
   expect(route?.headers?.({ ...request, method: "POST" }, OPTIONS)).toMatchObject(cors);
   expect(route?.headers?.({ ...request, headers: {} }, OPTIONS)).toMatchObject({ "access-control-allow-origin": "*" });
 });
+
+test("requests are counted by few patterns, whatever names and keys are in their paths", () => {
+  const patternOf = (vendor: Vendor, path: string): string | undefined =>
+    adapterOf(vendor).inbound.match(path)?.pattern;
+  expect(patternOf("segment", "//v1//batch/")).toBe("/v1/batch");
+  expect(patternOf("segment", "/v1/t")).toBe("/v1/t");
+  expect(patternOf("launchdarkly", "/events/bulk/env-1")).toBe("/events/bulk/*");
+  expect(patternOf("launchdarkly", "/a/env-1.gif")).toBe("/a/*.gif");
+  expect(patternOf("trophy", "/v1/metrics/a/b/event")).toBe("/metrics/*/event");
+  expect(patternOf("trophy", "/v1/users/user-1/metrics/words")).toBe("/users/*/metrics/*");
+  const name = fc.stringMatching(/^[a-z0-9._~-]{6,20}$/).map((random) => `x${random}`);
+  const part = fc.oneof(
+    name,
+    fc.constantFrom("v1", "api", "events", "bulk", "users", "metrics", "event", "a", "batch", "points", "diagnostic"),
+  );
+  fc.assert(
+    fc.property(fc.array(part, { minLength: 1, maxLength: 6 }), fc.constantFrom("", "/", ".gif"), (parts, end) => {
+      const path = `/${parts.join("/")}${end}`;
+      for (const { inbound } of ADAPTERS) {
+        const pattern = inbound.match(path)?.pattern ?? "";
+        for (const random of parts.filter((one) => one.startsWith("x"))) expect(pattern).not.toContain(random);
+      }
+    }),
+  );
+});

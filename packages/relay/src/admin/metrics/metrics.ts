@@ -1,11 +1,21 @@
 import type { Attempt } from "@waybill/core";
 import { defer } from "@waybill/node";
-import { Counter, collectDefaultMetrics, Histogram, Registry } from "prom-client";
+import { Counter, Histogram, Registry } from "prom-client";
 import type { IntakeObserver } from "../../intake/types.ts";
 import type { TlsView } from "../../tls/tls-end.ts";
 import type { LaneView, ReplayView, SourceView } from "../views.ts";
+import { type HistogramFamily, histogramText } from "./histograms.ts";
 import { type IntakeView, registerIntakeGauges } from "./intake-gauges.ts";
+import { registerProcess } from "./process-metrics.ts";
 import { register } from "./readings.ts";
+import {
+  ENVIRONMENT_READINGS,
+  type EnvironmentFigures,
+  histogramFamilies,
+  RELAY_READINGS,
+  type RelayFigures,
+  type RequestFigures,
+} from "./relay-tables.ts";
 import { LANE_READINGS, REPLAY_READINGS, SOURCE_READINGS, TLS_READINGS } from "./tables.ts";
 
 const LANE_LABELS = ["environment", "destination"] as const;
@@ -21,6 +31,9 @@ export interface MetricsView extends IntakeView {
   replays(): readonly ReplayView[];
   /** Of the ports that speak TLS. */
   certificates?(): readonly TlsView[];
+  relay(): RelayFigures;
+  environments(): readonly EnvironmentFigures[];
+  requests(): readonly RequestFigures[];
 }
 
 export interface Metrics extends IntakeObserver {
@@ -38,8 +51,36 @@ export interface Metrics extends IntakeObserver {
  */
 export function createMetrics(view: MetricsView): Metrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  registerProcess(registry);
   registerIntakeGauges(registry, view);
+  const readingsNow = registerReadings(registry, view);
+  /** With 1,000 lanes it has megabytes: others have their turn after each metric. */
+  const scrape = async (): Promise<string> => {
+    for (const reading of readingsNow()) while (reading.next().done !== true) await nextTurn();
+    const texts: string[] = [];
+    for (const { name } of registry.getMetricsAsArray()) {
+      texts.push(await registry.getSingleMetricAsString(name));
+      await nextTurn();
+    }
+    for (const family of histogramFamilies({ environments: view.environments(), requests: view.requests() }))
+      texts.push(await textInTurns(family));
+    return `${texts.join("\n\n")}\n`;
+  };
+  let scraping: Promise<unknown> = Promise.resolve();
+  return {
+    ...observed(registry),
+    text() {
+      // One after another: they fill the same metrics.
+      const text = scraping.then(scrape, scrape);
+      scraping = text;
+      return text;
+    },
+    contentType: registry.contentType,
+  };
+}
+
+/** What is returned reads all of them at the same moment, then fills one metric at each step. */
+function registerReadings(registry: Registry, view: MetricsView): () => readonly Generator<void>[] {
   const readLanes = register(LANE_READINGS, {
     registry,
     labelNames: LANE_LABELS,
@@ -60,38 +101,33 @@ export function createMetrics(view: MetricsView): Metrics {
     labelNames: ["port"],
     labelsOf: ({ port }) => ({ port }),
   });
-  /** With 1,000 lanes it has megabytes: others have their turn after each metric. */
-  const scrape = async (): Promise<string> => {
-    // All of the same moment.
-    const readings = [
-      readLanes(view.lanes()),
-      readReplays(view.replays()),
-      readSources(view.sources()),
-      readCertificates(view.certificates?.() ?? []),
-    ];
-    for (const reading of readings) while (reading.next().done !== true) await nextTurn();
-    const texts: string[] = [];
-    for (const { name } of registry.getMetricsAsArray()) {
-      texts.push(await registry.getSingleMetricAsString(name));
-      await nextTurn();
-    }
-    return `${texts.join("\n\n")}\n`;
-  };
-  let scraping: Promise<unknown> = Promise.resolve();
-  return {
-    ...observed(registry),
-    text() {
-      // One after another: they fill the same metrics.
-      const text = scraping.then(scrape, scrape);
-      scraping = text;
-      return text;
-    },
-    contentType: registry.contentType,
-  };
+  const readRelay = register(RELAY_READINGS, { registry, labelNames: [], labelsOf: () => ({}) });
+  const readEnvironments = register(ENVIRONMENT_READINGS, {
+    registry,
+    labelNames: ["environment"],
+    labelsOf: ({ environment }) => ({ environment }),
+  });
+  return () => [
+    readLanes(view.lanes()),
+    readReplays(view.replays()),
+    readSources(view.sources()),
+    readCertificates(view.certificates?.() ?? []),
+    readRelay([view.relay()]),
+    readEnvironments(view.environments()),
+  ];
 }
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => defer(resolve));
+}
+
+async function textInTurns(family: HistogramFamily): Promise<string> {
+  let text = "";
+  for (const piece of histogramText(family)) {
+    text += piece;
+    await nextTurn();
+  }
+  return text.trimEnd();
 }
 
 /** What is counted as it happens. */

@@ -79,6 +79,8 @@ export class SegmentIntake {
     if (source.limiter !== undefined || !sources.isValid(known)) return undefined;
     const host = sources.byHost(asked.headers?.["host"]);
     if (host !== undefined && host !== source) return undefined;
+    asked.route = route.pattern;
+    asked.owner = source;
     return { adapter: ADAPTER, route, source, key, payer: source, asked, path, bodyMaxBytes: this.#bodyMaxBytes };
   }
 
@@ -114,6 +116,7 @@ export class SegmentIntake {
       const { keyPlace } = segmentInbound;
       return this.#refuse(opened, keyRefusal(writeKey === "", keyPlace, opened.source?.config.name));
     }
+    opened.asked.owner = source;
     const limited = rateRefusal(source, writeKey);
     return limited === undefined ? source : this.#refuse({ ...opened, source }, limited);
   }
