@@ -10,6 +10,7 @@ export default defineConfig({
     include: [
       "packages/*/test/**/*.test.ts",
       "tools/**/*.test.ts",
+      "deploy/test/*.test.ts",
       "simulation/**/*.test.ts",
       "benchmarks/*.test.ts",
       "examples/*.test.ts",

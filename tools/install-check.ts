@@ -1,10 +1,12 @@
 /**
  * `npm run -s install-check [-- --json-line]`: what a new user gets. Packs the packages, installs
  * them without a network in an empty folder, starts the relay there, sends an event and opens the
- * page. Exit 1 when something of it does not hold.
+ * page; then builds the image and runs it where containers can be run. Exit 1 when something of it
+ * does not hold.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { checkContainer } from "../deploy/lib/check-container.ts";
 import { createProject, type Project } from "./install-check/project.ts";
 import { createVendor, isDelivered, isPageServed, startInstalled } from "./install-check/relay.ts";
 import { PUBLISHED } from "./pack/published.ts";
@@ -28,6 +30,7 @@ interface Packages {
 /** Every part of the report measures its own fields; what no part has measured is not printed. */
 const PARTS: readonly (() => Promise<Readonly<Record<string, unknown>>>)[] = [
   async () => ({ ...(await checkPackages()) }),
+  async () => ({ ...(await checkContainer()) }),
 ];
 
 async function checkPackages(): Promise<Packages> {

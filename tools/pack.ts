@@ -22,13 +22,15 @@ import {
 } from "./pack/published.ts";
 import { copyReached, leavesOf } from "./pack/reached.ts";
 
-/** Packs one package; resolves to the tarball's path. The packages must have been built. */
-export async function pack(folder: string): Promise<string> {
+/**
+ * Packs one package; resolves to the tarball's path, in `into`. The packages must have been built.
+ */
+export async function pack(folder: string, into: string = join(ROOT, "build")): Promise<string> {
   const published = publishedOf(folder);
   const manifest = publishedManifest(folder);
   if (manifest.version !== VERSION)
     throw new Error(`${manifest.name} is ${manifest.version}, but its code says ${VERSION}`);
-  const stage = join(ROOT, "build", folder);
+  const stage = join(into, folder);
   rmSync(stage, { recursive: true, force: true });
   mkdirSync(join(stage, "dist"), { recursive: true });
   await fill(stage, published, manifest);
@@ -37,8 +39,8 @@ export async function pack(folder: string): Promise<string> {
   cpSync(join(ROOT, "LICENSE"), join(stage, "LICENSE"));
   for (const file of published.files ?? [])
     cpSync(built(join(ROOT, "packages", folder, file)), join(stage, file), { recursive: true });
-  execFileSync("npm", ["pack", "--silent", "--pack-destination", join(ROOT, "build")], { cwd: stage });
-  return join(ROOT, "build", `${manifest.name.replace("@", "").replace("/", "-")}-${manifest.version}.tgz`);
+  execFileSync("npm", ["pack", "--silent", "--pack-destination", into], { cwd: stage });
+  return join(into, `${manifest.name.replace("@", "").replace("/", "-")}-${manifest.version}.tgz`);
 }
 
 /** The files of `dist`, and the licences of the libraries among them. */

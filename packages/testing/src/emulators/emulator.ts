@@ -1,7 +1,7 @@
 /** What every vendor's emulator has: failures on request, counters, the way in. */
 import type { Clock } from "@waybill/core";
 import { realClock } from "../http/real-clock.ts";
-import { type StartedServer, startServer } from "../http/start-server.ts";
+import { type ListenOptions, type StartedServer, startServer } from "../http/start-server.ts";
 import type { ServerHandler, ServerRequest, ServerResponse } from "../server.ts";
 
 /** What the emulator does instead of its work, for a time or a number of requests. */
@@ -75,8 +75,8 @@ export abstract class VendorEmulator {
   /** An error as the vendor answers it. */
   protected abstract refusal(status: number): ServerResponse;
 
-  /** Serves it over real HTTP on loopback. */
-  listen(options: { readonly port?: number } = {}): Promise<StartedServer> {
+  /** Serves it over real HTTP. */
+  listen(options: ListenOptions = {}): Promise<StartedServer> {
     return startServer(this.handle, options);
   }
 

@@ -16,10 +16,17 @@ const DECODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   br: brotliDecompressSync,
 };
 
-/** Serves a handler over real HTTP on loopback; faults become real resets and silences. */
+export interface ListenOptions {
+  /** Default: one that is free. */
+  readonly port?: number;
+  /** The address, such as `0.0.0.0` in a container. Default: `127.0.0.1`. */
+  readonly host?: string;
+}
+
+/** Serves a handler over real HTTP; faults become real resets and silences. */
 export async function startServer(
   handler: ServerHandler,
-  options: { readonly port?: number } = {},
+  { port: wanted = 0, host = "127.0.0.1" }: ListenOptions = {},
 ): Promise<StartedServer> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -29,11 +36,11 @@ export async function startServer(
       void answer(request, response, Buffer.concat(chunks), handler);
     });
   });
-  server.listen(options.port ?? 0, "127.0.0.1");
+  server.listen(wanted, host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
     async close() {
       const closed = once(server, "close");
       server.close();
