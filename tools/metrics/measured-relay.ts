@@ -9,8 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { loadConfig, type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
-import { SegmentEmulator, type StartedServer } from "@waybill/testing";
-import { createTestCa } from "../../packages/node/test/lib/certificates.ts";
+import { createTestCa, SegmentEmulator, type StartedServer } from "@waybill/testing";
 
 export interface MeasuredRelay {
   /** Where `/metrics` is. */
