@@ -27,8 +27,13 @@ const OUTBOUND_KEY = "outbound";
 const NAME = "localhost";
 const CA = createTestCa();
 const BAD = "Bad";
-/** What comes last: the time until loss needs a rate, the bytes on disk a look at them. */
-const LAST_METRICS = ["waybill_lane_time_until_loss_seconds{", "waybill_disk_used_bytes{", "waybill_disk_free_bytes "];
+/** What comes last: a replay takes its time, a rate and a look at the disk too. */
+const LAST_METRICS = [
+  "waybill_replay_dropped_events_by_reason_total{",
+  "waybill_lane_time_until_loss_seconds{",
+  "waybill_disk_used_bytes{",
+  "waybill_disk_free_bytes ",
+];
 const LOOK_EVERY_MS = 50;
 const GIVE_UP_MS = 20_000;
 const silent = { level: "info", debug: ignore, info: ignore, warn: ignore, error: ignore };
