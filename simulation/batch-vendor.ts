@@ -4,6 +4,7 @@
  */
 import { emulators, type ServerRequest, type ServerResponse } from "@waybill/testing";
 import { eventsIn } from "./in-flight.ts";
+import type { Places } from "./places.ts";
 
 /** An event that it got. */
 export interface BatchArrival {
@@ -11,13 +12,32 @@ export interface BatchArrival {
   readonly event: Readonly<Record<string, unknown>>;
 }
 
+/** A request that it took. */
+interface Taken {
+  readonly key: string;
+  readonly ids: readonly string[];
+}
+
 export class BatchVendor extends emulators.VendorEmulator {
   readonly arrived: BatchArrival[] = [];
   readonly ids: string[] = [];
   /** Requests whose key was another request's. */
   readonly faults: string[] = [];
+  /**
+   * Events that came again because retention had taken others of the request that they came with
+   * first, of which the relay did not know that it was taken: what is left of it has another key.
+   */
+  readonly cut = new Set<string>();
   #keys: readonly string[] = ["key"];
-  readonly #seen = new Map<string, string>();
+  readonly #seen = new Map<string, Taken>();
+  /** The request that an event came with first. */
+  readonly #first = new Map<string, Taken>();
+  readonly #places: Places;
+
+  constructor(options: emulators.EmulatorOptions, places: Places) {
+    super(options);
+    this.#places = places;
+  }
 
   rotate(keys: readonly string[]): void {
     this.#keys = keys;
@@ -32,14 +52,26 @@ export class BatchVendor extends emulators.VendorEmulator {
     const events = eventsIn(body);
     const ids = events.map((event) => String(event["messageId"]));
     const key = headers["idempotency-key"] ?? "";
-    const before = this.#seen.get(key);
+    const before = this.#seen.get(key)?.ids.join();
     if (before !== undefined && before !== ids.join())
       this.faults.push(`the request ${key} has other events than before: ${before} and now ${ids.join()}`);
     if (before === undefined) {
-      this.#seen.set(key, ids.join());
-      for (const [index, event] of events.entries()) this.arrived.push({ id: ids[index] as string, event });
+      const taken = { key, ids };
+      this.#seen.set(key, taken);
+      for (const [index, event] of events.entries()) {
+        const id = ids[index] as string;
+        this.arrived.push({ id, event });
+        this.#noteCut(id);
+        if (!this.#first.has(id)) this.#first.set(id, taken);
+      }
       this.ids.push(...ids);
     }
     return { status: 200, headers: {}, body: "" };
+  }
+
+  #noteCut(id: string): void {
+    const first = this.#first.get(id);
+    if (first === undefined || this.#places.hasAnswer(first.key)) return;
+    if (first.ids.some((other) => this.#places.isRemoved(other))) this.cut.add(id);
   }
 }

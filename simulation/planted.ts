@@ -108,7 +108,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "forget-the-ids",
     what: "a repeated request is stored again",
-    seed: 11,
+    seed: 1,
     patch: () => replaced(IdWindow.prototype, "add", () => () => true),
   },
   {

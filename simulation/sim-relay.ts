@@ -27,6 +27,7 @@ import type {
 } from "@waybill/testing";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
 import { type InFlightRules, watched } from "./in-flight.ts";
+import type { Places } from "./places.ts";
 import type { Bodies, PlantedBug } from "./planted-bug.ts";
 
 export type SimOrder = "user" | "arrival" | "none";
@@ -76,6 +77,7 @@ export interface SimRelayOptions {
   readonly onViolation: (what: string) => void;
   /** By destination, over restarts. */
   readonly settled: readonly SettledOrder[];
+  readonly places: Places;
 }
 
 /** The order that holds for everything that is still on its way; `undefined` while it changes. */
@@ -100,9 +102,11 @@ export class SimRelay {
   readonly #bodies: Bodies;
   readonly #memory = new ReadMemory(MEMORY_BYTES);
   readonly #settled: readonly SettledOrder[];
+  readonly #places: Places;
 
-  constructor({ clock, disk, network, random, bug, onViolation, settled }: SimRelayOptions) {
+  constructor({ clock, disk, network, random, bug, onViolation, settled, places }: SimRelayOptions) {
     this.#settled = settled;
+    this.#places = places;
     this.#base = clock;
     this.#bug = bug;
     const bodies = new BodyReader({ maxBytes: BODY_MAX_BYTES, maxTotalBytes: BODIES_MAX_BYTES });
@@ -122,7 +126,10 @@ export class SimRelay {
       transport: async (request, signal) => {
         const answer = await transport(request, signal);
         // A dead process hears no answer.
-        return this.#alive ? answer : new Promise<never>(() => undefined);
+        if (!this.#alive) return new Promise<never>(() => undefined);
+        const key = request.headers["idempotency-key"];
+        if (key !== undefined && answer.status === 200) places.noteAnswer(key);
+        return answer;
       },
     };
   }
@@ -143,6 +150,7 @@ export class SimRelay {
       });
       if (!this.#alive) return false;
       this.#environment = environment;
+      this.#places.follow(environment);
       this.#bug?.environment?.(environment);
       this.#intake = new Intake(new SourceTable([{ environment, sources: config.sources }], this.#runtime.clock), {
         clock: this.#runtime.clock,

@@ -15,6 +15,7 @@ import {
 import { BatchVendor } from "./batch-vendor.ts";
 import { type HostileAnswer, hostileAnswer, hostileNumber } from "./hostile.ts";
 import { eventsIn, userOf } from "./in-flight.ts";
+import type { Places } from "./places.ts";
 import { BATCH_EVENTS_LIMIT, REDACTED_PROPERTY, SKIPPED_EVENT, type VENDORS } from "./sim-relay.ts";
 
 const KEY = "key";
@@ -55,19 +56,24 @@ export interface SimVendorOptions {
   readonly isChoosy: boolean;
   /** Whether it knows a duplicate by its own id, and not by the key of its request. */
   readonly knowsIds: boolean;
+  /** Of an event that it has twice: whether that cannot be helped. */
+  readonly mayBeTwice?: (id: string) => boolean;
 }
 
-type SimVendorPlace = Pick<SimVendorOptions, "name" | "clock" | "random" | "roundTripMs">;
+interface SimVendorPlace extends Pick<SimVendorOptions, "name" | "clock" | "random" | "roundTripMs"> {
+  readonly places: Places;
+}
 
-export function createVendor(vendor: (typeof VENDORS)[number], place: SimVendorPlace): SimVendor {
+export function createVendor(vendor: (typeof VENDORS)[number], { places, ...place }: SimVendorPlace): SimVendor {
   const { clock } = place;
   if (vendor === "http") {
-    const emulator = new BatchVendor({ clock });
+    const emulator = new BatchVendor({ clock }, places);
     return new SimVendor({
       ...place,
       emulator,
       isChoosy: false,
       knowsIds: false,
+      mayBeTwice: (id) => emulator.cut.has(id),
       ids: () => emulator.ids,
       arrived: () => emulator.arrived,
       ownFaults: () => emulator.faults.splice(0),
@@ -139,12 +145,14 @@ export class SimVendor {
 
   /**
    * What is there twice and may not be. Where duplicates are known by the key of the request alone,
-   * the parts of a batch that was halved, on its way in a crash, come again under another key.
+   * the parts of a batch that was halved, on its way in a crash, come again under another key; so
+   * does what hard retention has left of a batch.
    */
   twice(): readonly string[] {
-    const { ids, knowsIds } = this.#options;
+    const { ids, knowsIds, mayBeTwice } = this.#options;
     const seen = new Set<string>();
-    return ids().filter((id) => (seen.has(id) ? knowsIds || !this.#troubled.has(id) : (seen.add(id), false)));
+    const isWrong = (id: string): boolean => knowsIds || !(this.#troubled.has(id) || mayBeTwice?.(id) === true);
+    return ids().filter((id) => (seen.has(id) ? isWrong(id) : (seen.add(id), false)));
   }
 
   readonly handle: ServerHandler = async (request) => {

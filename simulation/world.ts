@@ -14,6 +14,7 @@ import { segment } from "waybill";
 import { type Client, createClientOn } from "../packages/client/src/client.ts";
 import { hostileRequest } from "./hostile.ts";
 import { People } from "./people.ts";
+import { Places } from "./places.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { rush, rushed } from "./rush.ts";
 import {
@@ -80,6 +81,9 @@ export class World {
   #finishing = false;
   #requestViolations = 0;
   readonly #settled: readonly SettledOrder[] = VENDORS.map(() => ({ order: undefined }));
+  readonly #places = new Places((id) => {
+    if (!this.#hasDiskFailed) this.violations.push(`the event ${id} is stored again`);
+  });
 
   constructor(seed: number, bug?: PlantedBug) {
     this.#bug = bug;
@@ -93,6 +97,7 @@ export class World {
         clock: this.clock,
         random: this.random.fork(),
         roundTripMs,
+        places: this.#places,
       });
     });
     for (const [index, vendor] of this.#vendors.entries()) this.#network.serve(originOf(index), vendor.handle);
@@ -158,6 +163,7 @@ export class World {
         random: random.fork(),
         bug: this.#bug,
         settled: this.#settled,
+        places: this.#places,
         onViolation: (what) => {
           this.#requestViolations += 1;
           this.violations.push(what);

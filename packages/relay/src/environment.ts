@@ -283,6 +283,7 @@ export class Environment {
     if (from <= this.log.first) return 0;
     const expire = await this.replays.expiring(from);
     for (const destination of this.#destinations.values()) await destination.expiring(from);
+    await this.#try("keep the ids of what is removed", () => this.ids.removing(from));
     const removed = await this.log.removeBefore(from);
     await expire();
     return removed;

@@ -7,6 +7,9 @@
  * last `maxIds` events and reads from the log what no whole file covers, as a rule fewer than 8,192
  * events. A file that is missing or damaged costs time at the next start, never an event.
  *
+ * Before retention takes events that no whole file has, what is there of theirs is kept in a file
+ * that ends in `.part` and is synced: of the events that the log still has, the log is read.
+ *
  * A file is named by its first position, 20 digits, `.ids`; numbers are little-endian:
  *
  *   0   8  "WBIDS1\0\0"
@@ -46,8 +49,11 @@ const MAGIC = Buffer.from("WBIDS1\0\0", "latin1");
 const CHECKED_FROM = 16;
 const SEED_BYTES = 16;
 const READ_BYTES = 1024 * 1024;
-const SUFFIX = ".ids";
-const NAME = /^\d{20}\.ids$/;
+const WHOLE = ".ids";
+const PART = ".part";
+const NAME = /^(\d{20})(\.ids|\.part)$/;
+
+type Suffix = typeof WHOLE | typeof PART;
 
 /** What will be one file. */
 interface Chunk {
@@ -64,6 +70,7 @@ export class StoredIds {
   /** By first position. Two at most, but for answers that overtake each other. */
   readonly #chunks = new Map<Position, Chunk>();
   readonly #files = new Set<Position>();
+  readonly #parts = new Set<Position>();
   #writing: Promise<void> = Promise.resolve();
 
   private constructor(options: StoredIdsOptions, seed: Uint8Array) {
@@ -104,12 +111,35 @@ export class StoredIds {
 
   /** Removes the files whose ids no start would take up again. */
   async retain(): Promise<void> {
-    const { log, maxIds, directory, runtime } = this.#options;
-    for (const base of this.#files) {
-      if (base + IDS_PER_FILE > log.head - maxIds) continue;
-      this.#files.delete(base);
-      await runtime.disk.remove(`${directory}/${nameOf(base)}`).catch(() => undefined);
+    const { log, maxIds } = this.#options;
+    const isOld = (base: Position): boolean => base + IDS_PER_FILE <= log.head - maxIds;
+    for (const base of [...this.#files].filter(isOld)) await this.#remove(base, WHOLE);
+    for (const base of [...this.#parts].filter(isOld)) await this.#remove(base, PART);
+  }
+
+  /**
+   * Before the log loses what is before `to`: keeps the ids that only it has, durably.
+   * **Errors**: `WAYBILL_DISK`; then a start does not know them.
+   */
+  async removing(to: Position): Promise<void> {
+    const { directory, runtime } = this.#options;
+    for (const [base, chunk] of this.#chunks) {
+      if (base >= to) continue;
+      const path = this.#pathOf(base, PART);
+      await keep(runtime.disk, `${path}.new`, this.#sealed({ ...chunk, bytes: Buffer.from(chunk.bytes) }), true);
+      await runtime.disk.rename(`${path}.new`, path);
+      await runtime.disk.syncDirectory(directory);
+      this.#parts.add(base);
     }
+  }
+
+  async #remove(base: Position, suffix: Suffix): Promise<void> {
+    (suffix === WHOLE ? this.#files : this.#parts).delete(base);
+    await this.#options.runtime.disk.remove(this.#pathOf(base, suffix)).catch(() => undefined);
+  }
+
+  #pathOf(base: Position, suffix: Suffix): string {
+    return `${this.#options.directory}/${nameOf(base, suffix)}`;
   }
 
   close(): Promise<void> {
@@ -138,13 +168,16 @@ export class StoredIds {
       .catch(() => undefined);
   }
 
-  async #write(base: Position, { bytes, newestAtMs }: Chunk): Promise<void> {
-    const { directory, runtime } = this.#options;
+  async #write(base: Position, chunk: Chunk): Promise<void> {
+    await keep(this.#options.runtime.disk, this.#pathOf(base, WHOLE), this.#sealed(chunk));
+    this.#files.add(base);
+  }
+
+  #sealed({ bytes, newestAtMs }: Pick<Chunk, "bytes" | "newestAtMs">): Buffer {
     MAGIC.copy(bytes, 0);
     bytes.writeDoubleLE(newestAtMs, 16);
     bytes.writeUInt32LE(this.#checksum(bytes), 8);
-    await keep(runtime.disk, `${directory}/${nameOf(base)}`, bytes);
-    this.#files.add(base);
+    return bytes;
   }
 
   #checksum(bytes: Buffer): number {
@@ -152,24 +185,45 @@ export class StoredIds {
   }
 
   async #restore(): Promise<void> {
-    const { log, maxIds, runtime, windowMs } = this.#options;
+    const { log, maxIds } = this.#options;
     await this.#findFiles();
     const from = Math.max(0, log.head - maxIds);
-    const tooOldMs = runtime.clock.now() - windowMs;
     let readTo = from;
-    for (let base = from - (from % IDS_PER_FILE); base + IDS_PER_FILE <= log.head; base += IDS_PER_FILE) {
-      const chunk = this.#files.has(base) ? await this.#load(base) : undefined;
-      if (chunk === undefined) continue;
+    for (let base = from - (from % IDS_PER_FILE); base < log.head; base += IDS_PER_FILE) {
+      const chunk = this.#files.has(base) ? await this.#load(base, WHOLE) : undefined;
+      if (chunk === undefined) {
+        if (this.#parts.has(base)) await this.#takePart(base);
+        continue;
+      }
       await this.#readLog(readTo, base);
       readTo = base + IDS_PER_FILE;
-      if (chunk.newestAtMs < tooOldMs) continue;
-      const hashes = { scope: 0, words: chunk.words };
-      for (let index = 0; index < IDS_PER_FILE; index++)
-        if (chunk.words[index * HASH_WORDS] !== 0) this.window.add(hashes, index, chunk.newestAtMs, base + index);
+      this.#take(chunk, base, IDS_PER_FILE);
     }
     await this.#readLog(readTo, log.head);
     // Where events were damaged or removed no file can be made.
     for (const base of this.#chunks.keys()) if (base + IDS_PER_FILE <= log.head) this.#chunks.delete(base);
+  }
+
+  /** Takes the ids of the first `count` events of a file. */
+  #take({ words, newestAtMs }: Chunk, base: Position, count: number): void {
+    const { runtime, windowMs } = this.#options;
+    if (newestAtMs < runtime.clock.now() - windowMs) return;
+    const hashes = { scope: 0, words };
+    for (let index = 0; index < count; index++)
+      if (words[index * HASH_WORDS] !== 0) this.window.add(hashes, index, newestAtMs, base + index);
+  }
+
+  /** Of a file that is not whole, the ids of events that the log has no more. */
+  async #takePart(base: Position): Promise<void> {
+    const count = Math.min(IDS_PER_FILE, this.#options.log.first - base);
+    const part = count > 0 ? await this.#load(base, PART) : undefined;
+    if (part === undefined) return this.#remove(base, PART);
+    this.#take(part, base, count);
+    // With the others, which are read from the log, it may be a whole file.
+    const chunk = this.#chunkAt(base);
+    chunk.words.set(part.words.subarray(0, count * HASH_WORDS));
+    chunk.filled = count;
+    chunk.newestAtMs = part.newestAtMs;
   }
 
   /**
@@ -179,19 +233,19 @@ export class StoredIds {
   async #findFiles(): Promise<void> {
     const { directory, runtime, log } = this.#options;
     for (const name of await runtime.disk.list(directory)) {
-      const base = baseOf(name);
-      if (base === undefined) continue;
-      if (base + IDS_PER_FILE <= log.head) this.#files.add(base);
-      else await runtime.disk.remove(`${directory}/${name}`).catch(() => undefined);
+      const file = fileOf(name);
+      if (file === undefined) continue;
+      const { base, suffix } = file;
+      if (suffix === PART && base < log.head) this.#parts.add(base);
+      else if (suffix === WHOLE && base + IDS_PER_FILE <= log.head) this.#files.add(base);
+      else await this.#remove(base, suffix);
     }
   }
 
   /** The ids of a file; a damaged one is removed. */
-  async #load(base: Position): Promise<Chunk | undefined> {
-    const { directory, runtime } = this.#options;
-    const path = `${directory}/${nameOf(base)}`;
+  async #load(base: Position, suffix: Suffix): Promise<Chunk | undefined> {
     const bytes = Buffer.alloc(FILE_BYTES);
-    const got = await readStart(runtime.disk, path, bytes);
+    const got = await readStart(this.#options.runtime.disk, this.#pathOf(base, suffix), bytes);
     if (got === FILE_BYTES && bytes.readUInt32LE(8) === this.#checksum(bytes) && bytes.readDoubleLE(16) >= 0)
       return {
         bytes,
@@ -199,8 +253,7 @@ export class StoredIds {
         filled: IDS_PER_FILE,
         newestAtMs: bytes.readDoubleLE(16),
       };
-    this.#files.delete(base);
-    await runtime.disk.remove(path).catch(() => undefined);
+    await this.#remove(base, suffix);
     return undefined;
   }
 
@@ -246,9 +299,11 @@ export class StoredIds {
 }
 
 /** `undefined` for a name that is not one of ours. */
-function baseOf(name: string): Position | undefined {
-  const base = NAME.test(name) ? Number(name.slice(0, -SUFFIX.length)) : Number.NaN;
-  return Number.isSafeInteger(base) && base % IDS_PER_FILE === 0 ? base : undefined;
+function fileOf(name: string): { readonly base: Position; readonly suffix: Suffix } | undefined {
+  const [, digits, suffix] = NAME.exec(name) ?? [];
+  const base = Number(digits);
+  const isOurs = Number.isSafeInteger(base) && base % IDS_PER_FILE === 0;
+  return isOurs ? { base, suffix: suffix as Suffix } : undefined;
 }
 
 /** How many bytes were read; none of a file that cannot be. */
@@ -265,8 +320,8 @@ async function readStart(disk: Disk, path: string, target: Uint8Array): Promise<
   }
 }
 
-function nameOf(base: Position): string {
-  return `${String(base).padStart(20, "0")}${SUFFIX}`;
+function nameOf(base: Position, suffix: Suffix): string {
+  return `${String(base).padStart(20, "0")}${suffix}`;
 }
 
 /**
@@ -289,10 +344,11 @@ async function openSeed({ directory, runtime }: StoredIdsOptions): Promise<Uint8
   return bytes.subarray(0, SEED_BYTES);
 }
 
-async function keep(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+async function keep(disk: Disk, path: string, bytes: Uint8Array, durable = false): Promise<void> {
   const file = await disk.open(path, { create: true });
   try {
     await file.write([bytes], 0);
+    if (durable) await file.sync();
   } finally {
     await file.close();
   }

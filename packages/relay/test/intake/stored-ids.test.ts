@@ -17,6 +17,7 @@ interface World {
 
 interface OpenOptions {
   readonly maxIds?: number;
+  readonly segmentMaxBytes?: number;
   readonly clock?: VirtualClock;
   readonly idsOf?: (body: Uint8Array) => readonly StoredId[];
 }
@@ -24,7 +25,7 @@ interface OpenOptions {
 async function open(disk = new SimDisk(), options: OpenOptions = {}): Promise<World> {
   const clock = options.clock ?? new VirtualClock();
   const runtime = { disk, clock, random: new SeededRandom(3) };
-  const log = await openLog({ directory: "/log", segmentMaxBytes: 200_000 }, runtime);
+  const log = await openLog({ directory: "/log", segmentMaxBytes: options.segmentMaxBytes ?? 200_000 }, runtime);
   const ids = await StoredIds.open({
     directory: "/ids",
     runtime,
@@ -122,6 +123,52 @@ test("files beyond maxIds are removed; ids older than the window are not taken u
   await clock.advance(DAY_MS + 1);
   const second = await open(wide.disk, { clock });
   expect(position(second, 8_000)).toBeUndefined();
+});
+
+test("ids of events that retention removes are known after a power cut, also where no file is whole", async () => {
+  const small = { segmentMaxBytes: 20_000 };
+  const first = await open(new SimDisk(), small);
+  await store(first, 0, 6_000);
+  await first.ids.removing(3_000);
+  await first.log.removeBefore(3_000);
+  const { log } = first;
+  expect(log.first).toBeGreaterThan(2_000);
+  first.disk.crash(new SeededRandom(1));
+  const second = await open(first.disk, small);
+  for (const index of [0, log.first - 1, log.first, 5_999]) expect(position(second, index)).toBe(index);
+  // It goes on where it was: what is removed next, and the whole file that is made of all this.
+  await store(second, 6_000, 8_000);
+  await second.ids.removing(7_000);
+  await second.log.removeBefore(7_000);
+  const third = await open(first.disk, small);
+  for (const index of [0, 2_999, 6_500, 7_999]) expect(position(third, index)).toBe(index);
+  await store(third, 8_000, 8_192 + 100);
+  await first.disk.remove("/ids/00000000000000000000.part");
+  const fourth = await open(first.disk, small);
+  for (const index of [0, 6_500, 8_191, 8_291]) expect(position(fourth, index)).toBe(index);
+});
+
+test("what a part of a file has of positions that are in the log is not believed", async () => {
+  const first = await open();
+  await store(first, 0, 6_000);
+  await first.ids.removing(3_000);
+  const second = await open(first.disk);
+  expect(position(second, 10)).toBe(10);
+  expect(first.disk.paths().filter((path) => path.endsWith(".part"))).toEqual([]);
+  await second.ids.removing(3_000);
+  for (const path of first.disk.paths()) if (path.startsWith("/log/")) await first.disk.remove(path);
+  const third = await open(first.disk);
+  expect(position(third, 10)).toBeUndefined();
+  expect(first.disk.paths().filter((path) => path.endsWith(".part"))).toEqual([]);
+});
+
+test("parts of files that no start would take up are removed", async () => {
+  const first = await open(new SimDisk(), { maxIds: 4_000 });
+  await store(first, 0, 6_000);
+  await first.ids.removing(3_000);
+  await store(first, 6_000, 3 * 8_192);
+  await first.ids.retain();
+  expect(first.disk.paths().filter((path) => path.endsWith(".part"))).toEqual([]);
 });
 
 test("an id that is made of several members of an event is known again as well", async () => {
