@@ -8,6 +8,8 @@ const PANEL_SIZE = { w: 8, h: 8 } as const;
 /** Of Grafana 10 and later; newer ones read it too. */
 const SCHEMA_VERSION = 39;
 const SOURCE = { type: "prometheus", uid: "${datasource}" };
+/** What kind of query a variable has, by Prometheus' data source in Grafana. */
+const LABEL_VALUES = 1;
 const COLOURS = { fine: "green", warning: "orange", error: "red" } as const;
 
 /** What is chosen at the top; each query sees what is chosen before it. */
@@ -44,7 +46,8 @@ export function dashboardText(): string {
 }
 
 function datasourceVariable(): object {
-  return { name: "datasource", label: "data source", type: "datasource", query: "prometheus", current: {} };
+  const current = { text: "default", value: "default" };
+  return { name: "datasource", label: "data source", type: "datasource", query: "prometheus", current };
 }
 
 function variable({ name, query }: (typeof VARIABLES)[number]): object {
@@ -52,7 +55,7 @@ function variable({ name, query }: (typeof VARIABLES)[number]): object {
     name,
     type: "query",
     datasource: SOURCE,
-    query: { query, refId: name },
+    query: { query, qryType: LABEL_VALUES, refId: `${name}-values` },
     definition: query,
     refresh: 2,
     sort: 1,

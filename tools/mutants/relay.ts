@@ -87,6 +87,27 @@ const BOUNDARIES: readonly Mutant[] = [
     tests: [`${RELAY_TESTS}/intake/intake-server.test.ts`],
   },
   {
+    name: "a request whose key is in its body is counted for its source",
+    file: `${RELAY_SOURCE}/intake/intake.ts`,
+    find: "opened.asked.owner ??= source;",
+    replace: "",
+    tests: [`${RELAY_TESTS}/intake/request-metrics.test.ts`],
+  },
+  {
+    name: "a bucket of a histogram holds what is below too",
+    file: `${RELAY_SOURCE}/admin/metrics/histograms.ts`,
+    find: "total += count;",
+    replace: "total = count;",
+    tests: [`${RELAY_TESTS}/admin/metrics.test.ts`],
+  },
+  {
+    name: "a value that is a limit belongs to its bucket",
+    file: `${RELAY_SOURCE}/histogram.ts`,
+    find: "value > (limits[bucket] as number)",
+    replace: "value >= (limits[bucket] as number)",
+    tests: [`${RELAY_TESTS}/admin/metrics.test.ts`],
+  },
+  {
     name: "a pattern looks at a name once",
     file: `${RELAY_SOURCE}/delivery/glob.ts`,
     find: "    if (matched === text.length) return at + 1;",

@@ -201,9 +201,9 @@ class Relay implements RunningRelay {
 
   #createMetrics(): Metrics {
     return createMetrics({
-      lanes: () => this.accounts().lanes,
-      sources: () => this.accounts().sources,
-      replays: () => this.accounts().replays,
+      lanes: () => this.#views.lanes(),
+      sources: () => this.#views.sources(),
+      replays: () => this.#views.replays(),
       relay: () => this.#views.figures(),
       environments: () => this.#views.environmentFigures(),
       requests: () => [

@@ -4,7 +4,7 @@ import { Sampler } from "../admin/live/sampler.ts";
 import type { Metrics } from "../admin/metrics/metrics.ts";
 import type { EnvironmentFigures, RelayFigures } from "../admin/metrics/relay-tables.ts";
 import type { RelayFacts } from "../admin/problems.ts";
-import type { Accounts, LaneView, Overview, Readiness } from "../admin/views.ts";
+import type { Accounts, LaneView, Overview, Readiness, ReplayView, SourceView } from "../admin/views.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { Environment } from "../environment.ts";
 import type { SourceTable } from "../intake/sources.ts";
@@ -49,18 +49,29 @@ export class RelayViews {
   }
 
   accounts(): Accounts {
-    const { plan, clock, sources } = this.#options;
-    const atMs = clock.now();
-    const { hardMaxBytes } = plan.config.retention;
-    const environments = [...plan.environments.values()];
+    const atMs = this.#options.clock.now();
     return {
       atMs,
       startedAtMs: this.#startedAtMs,
       version: LIBRARY.version,
-      lanes: environments.flatMap((environment) => environment.lanes(atMs, hardMaxBytes)),
-      sources: sources()?.views() ?? [],
-      replays: environments.flatMap((environment) => environment.replays.views()),
+      lanes: this.lanes(atMs),
+      sources: this.sources(),
+      replays: this.replays(),
     };
+  }
+
+  lanes(atMs: number = this.#options.clock.now()): readonly LaneView[] {
+    const { plan } = this.#options;
+    const { hardMaxBytes } = plan.config.retention;
+    return [...plan.environments.values()].flatMap((environment) => environment.lanes(atMs, hardMaxBytes));
+  }
+
+  sources(): readonly SourceView[] {
+    return this.#options.sources()?.views() ?? [];
+  }
+
+  replays(): readonly ReplayView[] {
+    return [...this.#options.plan.environments.values()].flatMap(({ replays }) => replays.views());
   }
 
   overview(): Overview {
