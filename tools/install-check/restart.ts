@@ -1,4 +1,4 @@
-/** A relay that is restarted again and again while clients send: how long it is away, what is lost. */
+/** A relay that is restarted while clients send: how long it is away, what is lost. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";

@@ -27,7 +27,9 @@ const HINT = "The unit of each socket has FileDescriptorName=intake or FileDescr
  */
 export function takeGivenSockets(env: Record<string, string | undefined>, pid: number): GivenSockets {
   const { LISTEN_PID: forPid, LISTEN_FDS: count = "", LISTEN_FDNAMES: names } = env;
-  for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete env[name];
+  delete env["LISTEN_PID"];
+  delete env["LISTEN_FDS"];
+  delete env["LISTEN_FDNAMES"];
   if (forPid !== String(pid) || count === "") return {};
   if (!/^\d{1,4}$/.test(count)) throw wrong(`LISTEN_FDS is ${JSON.stringify(count)} and not a number`);
   if (Number(count) === 0) return {};
