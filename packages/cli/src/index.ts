@@ -2,23 +2,8 @@
 import { VERSION } from "@waybill/core";
 import { Command, CommanderError } from "commander";
 import { adminFromEnvironment } from "./admin-client.ts";
-import { addCompletionCommand } from "./commands/completion.ts";
-import { addConfigCommand } from "./commands/config.ts";
-import { addDeadLettersCommand } from "./commands/dead-letters.ts";
-import { addDevCommand } from "./commands/dev.ts";
-import { addLanesCommand } from "./commands/lanes.ts";
-import { addLogCommand } from "./commands/log.ts";
-import { addRelayCommand } from "./commands/relay.ts";
-import { addReloadCommand } from "./commands/reload.ts";
-import { addReplayCommand } from "./commands/replay.ts";
-import { addRotateCommand } from "./commands/rotate.ts";
-import { addSendCommand } from "./commands/send.ts";
-import { addStatusCommand } from "./commands/status.ts";
-import { addSteerCommands } from "./commands/steer.ts";
-import { addTailCommand } from "./commands/tail.ts";
-import { addTraceCommand } from "./commands/trace.ts";
-import { addUpgradeCheckCommand } from "./commands/upgrade-check.ts";
 import { EXIT, type Io, report } from "./io.ts";
+import { loadCommands } from "./load-commands.ts";
 
 export type { Io } from "./io.ts";
 export { EXIT } from "./io.ts";
@@ -43,25 +28,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       "\nExamples:\n  waybill dev\n  waybill relay --config waybill.yaml\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration",
     );
   program.hook("preAction", (_, command) => adminFromEnvironment(command, io));
-  for (const add of [
-    addDevCommand,
-    addRelayCommand,
-    addSendCommand,
-    addStatusCommand,
-    addLanesCommand,
-    addSteerCommands,
-    addRotateCommand,
-    addReloadCommand,
-    addTailCommand,
-    addTraceCommand,
-    addDeadLettersCommand,
-    addReplayCommand,
-    addConfigCommand,
-    addLogCommand,
-    addUpgradeCheckCommand,
-    addCompletionCommand,
-  ])
-    add(program, io, finish);
+  for (const add of await loadCommands(argv)) add(program, io, finish);
   try {
     await program.parseAsync(argv);
   } catch (error) {

@@ -7,7 +7,7 @@ export interface Io {
   readonly err: NodeJS.WriteStream;
   /** Where a person answers. Absent: nobody can be asked. */
   readonly in?: NodeJS.ReadStream;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Record<string, string | undefined>;
   /** What runs this command again in a shell, in any directory. */
   readonly self: string;
   /** Calls `run` on SIGINT and SIGTERM. */

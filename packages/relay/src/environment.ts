@@ -355,9 +355,9 @@ export class Environment {
   }
 
   async #stopDelivery(deadlineMs: number): Promise<void> {
+    this.exchanges.stop();
     await Promise.all([
       this.#try("close the replays", () => this.replays.close(deadlineMs)),
-      this.#try("close the sources in memory", () => this.#memory.close(deadlineMs)),
       ...[...this.#destinations.values()].map((destination) =>
         this.#try(`close ${destination.config.name}`, () => destination.close(deadlineMs)),
       ),
@@ -366,7 +366,11 @@ export class Environment {
   }
 
   async close(deadlineMs: number): Promise<void> {
-    await this.stopDelivery(deadlineMs);
+    await Promise.all([
+      this.stopDelivery(deadlineMs),
+      // They keep what comes until the last request, and have no log.
+      this.#try("close the sources in memory", () => this.#memory.close(deadlineMs)),
+    ]);
     await this.#try("close the log", () => this.log.close());
     await this.#try("close the ids", () => this.ids.close());
   }

@@ -24,6 +24,8 @@ export { loadConfigAside } from "./config/load-aside.ts";
 export type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 export type { DataFormat } from "./lifecycle/data-format.ts";
 export { DATA_FORMAT, dataFormatOf, refuseNewer } from "./lifecycle/data-format.ts";
+export type { GivenSockets } from "./lifecycle/given-sockets.ts";
+export { takeGivenSockets } from "./lifecycle/given-sockets.ts";
 export type { RelayOptions, RunningRelay } from "./lifecycle/relay.ts";
 export { startRelay } from "./lifecycle/relay.ts";
 export type { Logger, LogLine, LogOutput } from "./logger.ts";

@@ -1,6 +1,13 @@
 import { nodeClock } from "@waybill/node";
-import { createLogger, loadConfig, loadConfigAside, type RelayConfig, startRelay } from "@waybill/relay";
-import { SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
+import {
+  createLogger,
+  loadConfig,
+  loadConfigAside,
+  type RelayConfig,
+  startRelay,
+  takeGivenSockets,
+} from "@waybill/relay";
+import type { StartedServer } from "@waybill/testing";
 import type { AddCommand } from "../command.ts";
 import { readConfig } from "../read-config.ts";
 
@@ -14,15 +21,15 @@ export const addRelayCommand: AddCommand = (program, io) => {
     .option("-c, --config <file>", "configuration file (YAML); also WAYBILL_CONFIG")
     .addHelpText(
       "after",
-      "\nSIGTERM and SIGINT: stop accepting, finish what is in flight, exit 0. SIGHUP: reload the configuration.\n\nExample:\n  waybill relay --config waybill.yaml",
+      "\nSIGTERM and SIGINT: stop accepting, finish what is in flight, exit 0. SIGHUP: reload the configuration.\nSockets that systemd passes by the names intake and admin are served instead of listen and admin.listen.\n\nExample:\n  waybill relay --config waybill.yaml",
     )
     .action(async (options: { readonly config?: string }) => {
       const file = options.config ?? io.env["WAYBILL_CONFIG"];
+      // One that comes during the start ends the relay as soon as it runs.
+      const stopped = new Promise<void>((resolve) => io.onStop(resolve));
+      const sockets = takeGivenSockets(io.env, process.pid);
       let emulator: StartedServer | undefined;
-      if (file === undefined)
-        emulator = await startServer(
-          new SegmentEmulator({ clock: nodeClock, keepEvents: 0, keepIds: EMULATOR_KEEPS }).handle,
-        );
+      if (file === undefined) emulator = await startEmulator();
       const read = async (): Promise<RelayConfig> =>
         file === undefined ? defaultConfig(io.env, emulator?.url ?? "") : readConfig(file, io.env);
       try {
@@ -30,6 +37,7 @@ export const addRelayCommand: AddCommand = (program, io) => {
         const logger = createLogger(config.logLevel);
         const relay = await startRelay(config, {
           logger,
+          sockets,
           reloadConfig: read,
           checkConfig: (text) => loadConfigAside({ file: file ?? "configuration", text, env: io.env }),
           ...(file === undefined ? {} : { configFile: file }),
@@ -39,13 +47,19 @@ export const addRelayCommand: AddCommand = (program, io) => {
             if (!ok) logger.error({ errors }, "configuration not reloaded; the old one goes on");
           });
         });
-        await new Promise<void>((resolve) => io.onStop(resolve));
+        await stopped;
         await relay.stop();
       } finally {
         await emulator?.close();
       }
     });
 };
+
+async function startEmulator(): Promise<StartedServer> {
+  // Most relays deliver elsewhere, and start without its code.
+  const { SegmentEmulator, startServer } = await import("@waybill/testing");
+  return startServer(new SegmentEmulator({ clock: nodeClock, keepEvents: 0, keepIds: EMULATOR_KEEPS }).handle);
+}
 
 function defaultConfig(env: Readonly<Record<string, string | undefined>>, emulatorUrl: string): RelayConfig {
   const text = JSON.stringify({

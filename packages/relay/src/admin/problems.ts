@@ -119,7 +119,9 @@ function storageProblems({ components, disk, isStopping }: RelayFacts): readonly
       ),
     );
   if (isStopping)
-    found.push(warning("stopping", "The relay is stopping: it takes no events.", "Nothing, if that is wanted.", {}));
+    found.push(
+      warning("stopping", "The relay is stopping: soon it takes no events.", "Nothing, if that is wanted.", {}),
+    );
   if (disk === undefined || disk.totalBytes === 0) return found;
   const share = disk.freeBytes / disk.totalBytes;
   if (share >= DISK_LOW_SHARE || disk.freeBytes >= DISK_PLENTY_BYTES) return found;

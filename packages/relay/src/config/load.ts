@@ -80,10 +80,13 @@ function read({ file, text, env }: ConfigSource, offline: boolean): ReadConfig {
   return { ...result, config };
 }
 
+/** Code that is generated for a schema pays only for what is parsed again and again. */
+const PARSED_ONCE = { jitless: true };
+
 /** Each value by its schema; where all are right, what must hold between them. */
 function checkConfig(raw: unknown, places: Places, files: OutsideFiles): Checked {
   const names = nameFaults(raw, places);
-  const { success, data: config, error } = configSchema.safeParse(raw);
+  const { success, data: config, error } = configSchema.safeParse(raw, PARSED_ONCE);
   if (!success) return { faults: [...schemaFaults(error.issues, { schema: configSchema, raw, places }), ...names] };
   return { config, faults: names.length > 0 ? names : semanticFaults(config, places, files) };
 }

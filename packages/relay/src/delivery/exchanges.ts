@@ -16,7 +16,7 @@ interface Waiter {
 export class Exchanges {
   readonly #waiters = new Map<number, Waiter>();
   readonly #destinations: () => Iterable<Destination>;
-  #closed = false;
+  #isStopped = false;
 
   constructor(destinations: () => Iterable<Destination>) {
     this.#destinations = destinations;
@@ -35,7 +35,7 @@ export class Exchanges {
       ({ config }) => config.vendor === vendor && takesFrom(config, source),
     );
     if (destination === undefined) return Promise.resolve("nobody");
-    if (this.#closed) return Promise.resolve(undefined);
+    if (this.#isStopped) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const timer = clock.after(deadlineMs, () => {
         this.#waiters.delete(position);
@@ -45,9 +45,14 @@ export class Exchanges {
     });
   }
 
+  /** No other attempt is begun: who comes now need not wait. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /** Delivery has ended: nobody waits any longer. */
   close(): void {
-    this.#closed = true;
+    this.stop();
     for (const { timer, resolve } of this.#waiters.values()) {
       timer.cancel();
       resolve(undefined);

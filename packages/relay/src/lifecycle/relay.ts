@@ -22,6 +22,7 @@ import { TrustedProxies } from "../trusted-proxies.ts";
 import { adminViewOf } from "./admin-view.ts";
 import { lockDataDirectory, warnOfReaders } from "./data-directory.ts";
 import { noteFormat } from "./data-format.ts";
+import type { GivenSockets } from "./given-sockets.ts";
 import { Maintenance } from "./maintenance.ts";
 import { type ConfigInput, follow, readConfigOf, reload, reloadFromFile } from "./reload.ts";
 import { Servers } from "./servers.ts";
@@ -39,6 +40,8 @@ export interface RelayOptions {
   readonly checkConfig?: (text: string) => RelayConfig | Promise<RelayConfig>;
   /** Path of the configuration's file, as it is shown. Absent: there is none. */
   readonly configFile?: string;
+  /** Sockets to serve instead of `listen` and `admin.listen`. Default: none. */
+  readonly sockets?: GivenSockets;
 }
 
 export interface RunningRelay {
@@ -53,13 +56,13 @@ export interface RunningRelay {
    */
   reload(config: RelayConfig | (() => Promise<RelayConfig>)): Promise<ReloadResult>;
   /**
-   * Stops accepting, finishes the attempts in flight within the deadline, closes the log.
+   * Finishes the attempts in flight within the deadline, stops accepting, closes the log.
    * Idempotent.
    */
   stop(): Promise<void>;
 }
 
-/** Of the deadline of a stop, for answers to callers that waited for an attempt until its end. */
+/** Of the deadline of a stop, for requests and answers after the last attempt has ended. */
 const ANSWERS_SHARE = 0.2;
 
 /** Starts a relay. **Errors**: `WAYBILL_LISTEN`, `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
@@ -175,22 +178,24 @@ class Relay implements RunningRelay {
     return this.#stopped;
   }
 
-  /** All steps share one deadline, which is counted from the first moment on. */
+  /**
+   * All steps share one deadline, which is counted from the first moment on. Attempts in flight end
+   * first, and requests are answered meanwhile: a vendor that hangs keeps no client waiting.
+   */
   async #stop(): Promise<void> {
     const { logger } = this.#options;
     const { clock } = this.#runtime;
     const deadlineMs = this.#plan.config.shutdownDeadlineMs;
     const endsAtMs = clock.monotonic() + deadlineMs;
     const leftMs = (): number => Math.max(0, endsAtMs - clock.monotonic());
-    logger.info({ deadlineMs }, "stopping: no new connections, attempts in flight are finished");
+    logger.info({ deadlineMs }, "stopping: attempts in flight are finished, then no more requests are taken");
     const maintained = this.#maintenance.stop();
     this.#views.sampler.stop();
     this.#stopping.abort();
     const environments = [...this.#plan.environments.values()];
-    await Promise.all([
-      this.#servers.end(clock, leftMs()),
-      ...environments.map((environment) => environment.stopDelivery(leftMs() * (1 - ANSWERS_SHARE))),
-    ]);
+    const lanesMs = deadlineMs * (1 - ANSWERS_SHARE);
+    await Promise.all(environments.map((environment) => environment.stopDelivery(lanesMs)));
+    await this.#servers.end(clock, leftMs());
     this.#intake?.stop();
     await Promise.all([this.#plan.settled, maintained]);
     await Promise.all([...this.#plan.environments.values()].map((environment) => environment.close(leftMs())));
@@ -242,41 +247,45 @@ class Relay implements RunningRelay {
     const { config } = this.#plan;
     const { headersTimeoutMs, requestTimeoutMs, maxConnections } = config;
     const { clock } = this.#runtime;
-    await this.#servers.listen(config, {
-      intake: (drain, createServer) =>
-        createIntakeServer({
-          drain,
-          createServer,
-          proxies: () => this.#proxies,
-          intake,
-          bodies: this.#bodies,
-          readiness: () => this.#views.readiness(),
-          headersTimeoutMs,
-          requestTimeoutMs,
-          onError: this.#onError,
-          clock,
-          turns: this.#turns,
-          gate: this.#gate,
-          maxConnections,
-          unowned: this.#unowned,
-        }),
-      admin: (drain, createServer) => {
-        const view = adminViewOf({
-          plan: this.#plan,
-          views: this.#views,
-          metrics: this.#metrics,
-          clock,
-          drain,
-          stopping: this.#stopping.signal,
-          reload: () => reloadFromFile(this.#plan, this.#options.reloadConfig),
-          readConfig: readConfigOf(this.#options),
-          configFile: this.#options.configFile,
-          onError: this.#onError,
-          proxies: () => this.#proxies,
-        });
-        return createAdminServer(view, { headersTimeoutMs, requestTimeoutMs, createServer });
+    await this.#servers.listen(
+      config,
+      {
+        intake: (drain, createServer) =>
+          createIntakeServer({
+            drain,
+            createServer,
+            proxies: () => this.#proxies,
+            intake,
+            bodies: this.#bodies,
+            readiness: () => this.#views.readiness(),
+            headersTimeoutMs,
+            requestTimeoutMs,
+            onError: this.#onError,
+            clock,
+            turns: this.#turns,
+            gate: this.#gate,
+            maxConnections,
+            unowned: this.#unowned,
+          }),
+        admin: (drain, createServer) => {
+          const view = adminViewOf({
+            plan: this.#plan,
+            views: this.#views,
+            metrics: this.#metrics,
+            clock,
+            drain,
+            stopping: this.#stopping.signal,
+            reload: () => reloadFromFile(this.#plan, this.#options.reloadConfig),
+            readConfig: readConfigOf(this.#options),
+            configFile: this.#options.configFile,
+            onError: this.#onError,
+            proxies: () => this.#proxies,
+          });
+          return createAdminServer(view, { headersTimeoutMs, requestTimeoutMs, createServer });
+        },
       },
-    });
+      this.#options.sockets,
+    );
   }
 }
 

@@ -1,14 +1,16 @@
 /** The relay's two HTTP servers: one for events, one for the admin API. */
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, ListenOptions } from "node:net";
 import { type Clock, messageOf, WaybillError } from "@waybill/core";
 import { defer } from "@waybill/node";
-import type { RelayConfig } from "../config/types.ts";
+import { isLoopback } from "../admin/guard.ts";
+import type { Address, RelayConfig } from "../config/types.ts";
 import { Drain } from "../intake/drain.ts";
 import type { Logger } from "../logger.ts";
 import type { TlsFiles } from "../tls/certificate.ts";
 import { TlsEnd, type TlsPort, type TlsView } from "../tls/tls-end.ts";
+import type { GivenSockets } from "./given-sockets.ts";
 
 export interface ServerTimeouts {
   readonly headersTimeoutMs: number;
@@ -27,7 +29,10 @@ interface Listening {
   readonly tls: TlsEnd | undefined;
 }
 
+/** Connections that wait to be taken. */
 const BACKLOG = 1_024;
+/** During a restart all clients may wait; the kernel allows no more than `net.core.somaxconn`. */
+const GIVEN_BACKLOG = 4_096;
 
 export class Servers {
   #listening: readonly Listening[] = [];
@@ -45,16 +50,18 @@ export class Servers {
     return this.#listening.flatMap(({ tls }) => (tls === undefined ? [] : [tls.view]));
   }
 
-  /** **Errors**: `WAYBILL_LISTEN`. */
+  /** On `sockets` instead of the addresses where they are given. **Errors**: `WAYBILL_LISTEN`. */
   async listen(
     { listen, admin, tls }: Pick<RelayConfig, "listen" | "admin" | "tls">,
     make: { readonly intake: MakeServer; readonly admin: MakeServer },
+    sockets: GivenSockets = {},
   ): Promise<void> {
     const intake = await this.#make("intake", tls, make.intake);
     const forAdmin = await this.#make("admin", admin.tls, make.admin);
     this.#listening = [intake, forAdmin];
-    this.intakeUrl = await listenOn(intake, listen, "listen");
-    this.adminUrl = await listenOn(forAdmin, admin, "admin.listen");
+    this.intakeUrl = await listenOn(intake, placeOf({ ...listen, setting: "listen" }, sockets, "intake"));
+    this.adminUrl = await listenOn(forAdmin, placeOf({ ...admin, setting: "admin.listen" }, sockets, "admin"));
+    if (sockets.admin !== undefined && admin.token === undefined) refusePublic(forAdmin.server);
   }
 
   async #make(port: TlsPort, files: TlsFiles | undefined, make: MakeServer): Promise<Listening> {
@@ -89,23 +96,62 @@ export class Servers {
   }
 }
 
-/** `setting`: whose address it is. */
-async function listenOn(
-  { server, tls }: Listening,
-  address: { readonly host: string; readonly port: number },
-  setting: "listen" | "admin.listen",
-): Promise<string> {
-  server.listen({ host: address.host, port: address.port, backlog: BACKLOG });
+/** Where to listen, and how an error names it. */
+interface Place {
+  readonly options: ListenOptions & { readonly fd?: number };
+  readonly backlog: number;
+  readonly name: string;
+  readonly reason: string;
+  readonly hint: string;
+}
+
+function placeOf(
+  { host, port, setting }: Address & { readonly setting: "listen" | "admin.listen" },
+  sockets: GivenSockets,
+  name: keyof GivenSockets,
+): Place {
+  const { [name]: fd } = sockets;
+  if (fd === undefined)
+    return {
+      options: { host, port },
+      backlog: BACKLOG,
+      name: `${host}:${port}`,
+      reason: setting,
+      hint: `Another process may use the port; choose another with ${setting}.`,
+    };
+  return {
+    options: { fd },
+    backlog: GIVEN_BACKLOG,
+    name: `the socket ${name}, file descriptor ${fd}`,
+    reason: "LISTEN_FDS",
+    hint: "The service manager has to pass a TCP socket that listens.",
+  };
+}
+
+async function listenOn({ server, tls }: Listening, { options, backlog, name, reason, hint }: Place): Promise<string> {
+  const refused = (fault: string, cause?: unknown): WaybillError =>
+    new WaybillError("WAYBILL_LISTEN", `Cannot listen on ${name}: ${fault}`, { cause, reason, hint });
+  // Of a file descriptor, Node reads the backlog here alone.
+  server.listen(options, backlog);
   try {
     await once(server, "listening");
   } catch (error) {
-    throw new WaybillError("WAYBILL_LISTEN", `Cannot listen on ${address.host}:${address.port}: ${messageOf(error)}`, {
-      cause: error,
-      reason: setting,
-      hint: `Another process may use the port; choose another with ${setting}.`,
-    });
+    throw refused(messageOf(error), error);
   }
-  const { address: host, port, family } = server.address() as AddressInfo;
+  const found = server.address();
+  // Of a Unix socket there is no port.
+  if (found === null || typeof found === "string") throw refused("it is not a TCP socket");
+  const { address: host, port, family } = found;
   const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : family === "IPv6" ? `[${host}]` : host;
   return `${tls === undefined ? "http" : "https"}://${shown}:${port}`;
+}
+
+/** Of an address in the configuration, the configuration's check has seen to it. */
+function refusePublic(server: Server): void {
+  const { address } = server.address() as AddressInfo;
+  if (isLoopback(address)) return;
+  throw new WaybillError("WAYBILL_LISTEN", `The socket admin listens on ${address}, and there is no admin.token`, {
+    reason: "LISTEN_FDS",
+    hint: "Set a token (WAYBILL_ADMIN_TOKEN), or ListenStream=127.0.0.1:8081 in the socket's unit.",
+  });
 }

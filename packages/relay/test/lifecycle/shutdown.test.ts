@@ -9,6 +9,7 @@ import { BASIC, destination, type RelayWorld, startWorld, until } from "../lib/w
 
 /** Far above what a stop takes, far below the deadline that it must not wait for. */
 const SOON_MS = 5_000;
+const PIPELINED = 4;
 const NO_DEADLINE = { shutdown: { deadline: "60s" } };
 
 /** A connection that keeps what comes. */
@@ -46,6 +47,20 @@ function headOf(length: number): string {
   return `POST /v1/batch HTTP/1.1\r\nhost: relay\r\nauthorization: ${BASIC["authorization"]}\r\ncontent-length: ${length}\r\n\r\n`;
 }
 
+/** Resolves once new connections are refused. One that waited when the port closed is reset. */
+async function refused(url: string): Promise<void> {
+  const codeOf = async ({ socket }: Raw): Promise<unknown> => {
+    try {
+      await once(socket, "connect");
+      socket.destroy();
+      return undefined;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code;
+    }
+  };
+  while ((await codeOf(new Raw(url))) !== "ECONNREFUSED");
+}
+
 async function stopSoon({ relay }: RelayWorld): Promise<void> {
   const startedAtMs = nodeClock.monotonic();
   await relay.stop();
@@ -57,6 +72,7 @@ test("the next request of an open connection is stored, and its answer says that
   const used = await Raw.open(world.relay.intakeUrl);
   expect(await used.track()).not.toMatch(/^connection: close/im);
   const stopped = stopSoon(world);
+  await refused(world.relay.intakeUrl);
   const head = await used.track();
   expect(head).toMatch(/^HTTP\/1.1 200/);
   expect(head).toMatch(/^connection: close/im);
@@ -65,13 +81,68 @@ test("the next request of an open connection is stored, and its answer says that
   expect(world.relay.accounts().lanes[0]?.account).toMatchObject({ accepted: 2, balanced: true });
 });
 
-test("no new connection is taken from the first moment", async () => {
+test("requests that come at once are all answered, and the last answer alone says that it was the last", async () => {
+  const world = await startWorld({ extra: NO_DEADLINE });
+  const used = await Raw.open(world.relay.intakeUrl);
+  const body = '{"batch":[{"type":"track","event":"E","userId":"u"}]}';
+  const stopped = stopSoon(world);
+  await refused(world.relay.intakeUrl);
+  used.socket.write((headOf(body.length) + body).repeat(PIPELINED));
+  await stopped;
+  await until(() => used.isClosed);
+  const heads = used.text.match(/HTTP\/1.1 200[^]*?\r\n\r\n/g) ?? [];
+  expect(heads).toHaveLength(PIPELINED);
+  expect(heads.map((head) => /^connection: close/im.test(head))).toEqual([false, false, false, true]);
+});
+
+test("a client that sends the next request before each answer holds up no stop", async () => {
+  const world = await startWorld({ extra: NO_DEADLINE });
+  const used = await Raw.open(world.relay.intakeUrl);
+  const body = '{"batch":[{"type":"track","event":"E","userId":"u"}]}';
+  const one = headOf(body.length) + body;
+  let seen = 0;
+  used.socket.on("data", () => {
+    const answers = used.text.split("HTTP/1.1 200").length - 1;
+    used.socket.write(one.repeat(answers - seen));
+    seen = answers;
+  });
+  used.socket.write(one.repeat(PIPELINED));
+  await until(() => seen > PIPELINED);
+  await stopSoon(world);
+  await until(() => used.isClosed);
+});
+
+test("while a vendor keeps an attempt waiting, new connections are served", async () => {
+  let requests = 0;
+  const hung = await startServer(() => {
+    requests += 1;
+    return new Promise(() => undefined);
+  });
+  onTestFinished(() => hung.close());
+  const world = await startWorld({
+    extra: { shutdown: { deadline: "3s" } },
+    destinations: () => ({ one: destination(hung.url) }),
+  });
+  const { intakeUrl } = world.relay;
+  await (await Raw.open(intakeUrl)).track();
+  await until(() => requests > 0);
+  const stopped = stopSoon(world);
+  const late = await Raw.open(intakeUrl);
+  for (let time = 0; time < 2; time++) {
+    const head = await late.track();
+    expect(head).toMatch(/^HTTP\/1.1 200/);
+    expect(head).not.toMatch(/^connection: close/im);
+  }
+  await stopped;
+  expect(world.relay.accounts().lanes[0]?.account).toMatchObject({ accepted: 3, pending: 3, balanced: true });
+});
+
+test("no new connection is taken once the attempts have ended", async () => {
   const world = await startWorld({ extra: NO_DEADLINE });
   const open = await Raw.open(world.relay.intakeUrl);
   const stopped = stopSoon(world);
-  const late = new Raw(world.relay.intakeUrl);
-  const [error] = (await once(late.socket, "error")) as [NodeJS.ErrnoException];
-  expect(error.code).toBe("ECONNREFUSED");
+  await refused(world.relay.intakeUrl);
+  expect(open.isClosed).toBe(false);
   await stopped;
   await until(() => open.isClosed);
 });
