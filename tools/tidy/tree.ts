@@ -26,6 +26,7 @@ export const GENERATED: readonly string[] = [
   "docs/adr/README.md",
   "docs/conformance.md",
   "docs/errors.md",
+  "docs/operating/sizing.md",
   "docs/guide/vendors.md",
   "docs/operating/admin-api.md",
   "docs/operating/config.md",
