@@ -25,7 +25,7 @@ export function headingsOf(markdown: string): readonly Heading[] {
 }
 
 /** Of the first heading with that text. */
-export function anchorOf(text: string): string {
+function anchorOf(text: string): string {
   return text
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{M}\p{N}\p{Pc} -]/gu, "")
