@@ -49,7 +49,14 @@ test("docs/README.md links to each page of the docs, docs/adr/README.md to each 
   expect(decisions.filter((page) => !filesLinkedFrom("docs/adr/README.md").includes(page))).toEqual([]);
 });
 
-const OTHER_PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+const OTHER_PAGES = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "CHANGELOG.md",
+  "benchmarks/README.md",
+];
 
 test("every link of a page leads to a file that is there, and to a heading that it has", () => {
   const pages = [...OTHER_PAGES, ".changeset/README.md", ...pagesUnder("docs")];

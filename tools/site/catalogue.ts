@@ -32,7 +32,16 @@ export function pageFiles(): readonly string[] {
   const packages = readdirSync(join(ROOT, "packages")).map((name) => `packages/${name}/README.md`);
   const top = readdirSync(ROOT).filter((name) => name.endsWith(".md"));
   const deploy = existsSync(join(ROOT, "deploy")) ? markdownUnder("deploy") : [];
-  return [...top, ...packages, ...deploy, ...markdownUnder("docs").filter((file) => file !== INDEX)];
+  const inNavigation = navigation().flatMap(({ groups }) => groups.flatMap(({ entries }) => entries));
+  const all = new Set([
+    ...top,
+    ...packages,
+    ...deploy,
+    ...markdownUnder("docs"),
+    ...inNavigation.map(({ file }) => file),
+  ]);
+  all.delete(INDEX);
+  return [...all];
 }
 
 function markdownUnder(folder: string): readonly string[] {
