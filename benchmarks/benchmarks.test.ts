@@ -239,3 +239,19 @@ test("compare: this checkout beside a commit", { timeout: 240_000 }, async () =>
     spread: 0,
   });
 });
+
+test("sizing: what an event costs of a core, the disk and memory", { timeout: 120_000 }, async () => {
+  const one = {
+    eventsPerSecond: number,
+    cpuMicrosPerEvent: number,
+    diskBytesPerEvent: number,
+    peakRssMb: number,
+  };
+  const { cases, ...result } = await lastLine("main", "sizing", "--quick");
+  expect(result).toEqual({ scenario: "sizing", restRssMb: number, kilobytesPerLane: number, lost: 0 });
+  expect(cases).toHaveLength(7);
+  for (const found of cases as readonly { readonly eventBytes: number; readonly diskBytesPerEvent: number }[]) {
+    expect(found).toMatchObject(one);
+    expect(found.diskBytesPerEvent).toBeGreaterThan(found.eventBytes);
+  }
+});

@@ -16,6 +16,7 @@ import * as poison from "./scenarios/poison.ts";
 import * as relay from "./scenarios/relay.ts";
 import * as replay from "./scenarios/replay.ts";
 import * as shutdown from "./scenarios/shutdown.ts";
+import * as sizing from "./scenarios/sizing.ts";
 import * as trace from "./scenarios/trace.ts";
 
 type Flags = NonNullable<ParseArgsConfig["options"]>;
@@ -72,6 +73,7 @@ const scenarios = new Map([
   ["isolation", runs(isolation)],
   ["limits", runs(limits)],
   ["shutdown", runs(shutdown)],
+  ["sizing", runs(sizing)],
 ]);
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -166,5 +166,10 @@ class Page {
 function row(key: string, value: Schema, isRequired: boolean): string {
   const fallback = value.default === undefined ? "" : `\`${String(value.default as string | number | boolean)}\``;
   const choices = value.enum === undefined ? "" : ` One of ${value.enum.map((one) => `\`${one}\``).join(", ")}.`;
-  return `| \`${key}\` | ${isRequired ? "required" : fallback} | ${value.description ?? ""}${choices} |`;
+  return `| \`${key}\` | ${isRequired ? "required" : fallback} | ${shown(value.description ?? "")}${choices} |`;
+}
+
+/** `<token>` would be a tag of HTML, which nobody sees. */
+function shown(description: string): string {
+  return description.replaceAll("<", "&lt;");
 }

@@ -10,11 +10,13 @@ import { adminPage } from "./admin-page.ts";
 import { configPage, configSchemaText } from "./config-page.ts";
 import { conformancePage } from "./conformance.ts";
 import { dashboardText } from "./metrics/dashboard.ts";
+import { sizingPage } from "./sizing-page.ts";
 
 export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/errors.md": errorsPage,
   "docs/operating/admin-api.md": adminPage,
   "docs/operating/config.md": configPage,
+  "docs/operating/sizing.md": sizingPage,
   "packages/relay/config.schema.json": configSchemaText,
   "docs/conformance.md": conformancePage,
   "docs/guide/vendors.md": vendorsPage,

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { transformSync } from "esbuild";
 import { expect, test } from "vitest";
+import { headingsOf, type Link, linksOf as linksIn } from "./markdown/anchors.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
@@ -28,12 +29,14 @@ function pagesUnder(folder: string): string[] {
 }
 
 /** Files that a page links to, from the root; not those of the web. */
-function linksOf(page: string): string[] {
-  return [...read(page).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
-    .map(([, target]) => target as string)
-    .filter((target) => !/^\w+:/.test(target))
-    .map((target) => relative(ROOT, join(ROOT, dirname(page), target)));
+function linksOf(page: string): readonly (Link & { readonly file: string })[] {
+  return linksIn(read(page)).map((link) => ({
+    ...link,
+    file: link.target === "" ? page : relative(ROOT, join(ROOT, dirname(page), link.target)),
+  }));
 }
+
+const filesLinkedFrom = (page: string): readonly string[] => linksOf(page).map(({ file }) => file);
 
 test("docs/README.md links to each page of the docs, docs/adr/README.md to each decision", () => {
   const pages = pagesUnder("docs");
@@ -42,24 +45,60 @@ test("docs/README.md links to each page of the docs, docs/adr/README.md to each 
   ) as [string[], string[]];
   expect(decisions.length).toBeGreaterThan(9);
   expect(others.length).toBeGreaterThan(10);
-  expect(others.filter((page) => !linksOf("docs/README.md").includes(page))).toEqual([]);
-  expect(decisions.filter((page) => !linksOf("docs/adr/README.md").includes(page))).toEqual([]);
+  expect(others.filter((page) => !filesLinkedFrom("docs/README.md").includes(page))).toEqual([]);
+  expect(decisions.filter((page) => !filesLinkedFrom("docs/adr/README.md").includes(page))).toEqual([]);
 });
 
-test("every link of a page leads to a file that is there", () => {
-  const pages = [
-    "README.md",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "CHANGELOG.md",
-    ".changeset/README.md",
-  ];
-  pages.push(...pagesUnder("docs"), ...folders.map((folder) => `packages/${folder}/README.md`));
-  const links = pages.flatMap((page) => linksOf(page).map((target) => ({ page, target })));
+const OTHER_PAGES = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "CHANGELOG.md",
+  "benchmarks/README.md",
+];
+
+test("every link of a page leads to a file that is there, and to a heading that it has", () => {
+  const pages = [...OTHER_PAGES, ".changeset/README.md", ...pagesUnder("docs")];
+  pages.push(...folders.map((folder) => `packages/${folder}/README.md`));
+  if (existsSync(join(ROOT, "deploy"))) pages.push(...pagesUnder("deploy"));
+  const links = pages.flatMap((page) => linksOf(page).map((link) => ({ page, ...link })));
   expect(links.length).toBeGreaterThan(100);
-  const broken = links.filter(({ target }) => !existsSync(join(ROOT, target)));
-  expect(broken.map(({ page, target }) => `${page}: ${target}`)).toEqual([]);
+  expect(links.filter(({ anchor }) => anchor !== undefined).length).toBeGreaterThan(20);
+  expect(links.filter((link) => !isThere(link)).map(nameOf)).toEqual([]);
+});
+
+function isThere({ file, anchor }: Pick<ReturnType<typeof linksOf>[number], "file" | "anchor">): boolean {
+  if (!existsSync(join(ROOT, file))) return false;
+  if (anchor === undefined || !file.endsWith(".md")) return true;
+  return headingsOf(read(file)).some((heading) => heading.anchor === anchor);
+}
+
+function nameOf({ page, line, target, anchor }: Link & { readonly page: string }): string {
+  return `${page}:${line}: ${target}${anchor === undefined ? "" : `#${anchor}`}`;
+}
+
+test("links and anchors are found as GitHub makes them", () => {
+  const page = [
+    "# `waybill log` and *more*",
+    "## [A link](b.md), twice!",
+    "## A link, twice!",
+    "```sh",
+    "# not a heading [x](y.md)",
+    "```",
+    "[one](a/b.md#it) `[code](c.md)` ![image](d.png) [web](https://e.test/) [here](#there)",
+  ].join("\n");
+  expect(headingsOf(page).map(({ anchor }) => anchor)).toEqual([
+    "waybill-log-and-more",
+    "a-link-twice",
+    "a-link-twice-1",
+  ]);
+  expect(linksIn(page)).toEqual([
+    { target: "b.md", anchor: undefined, line: 2 },
+    { target: "a/b.md", anchor: "it", line: 7 },
+    { target: "d.png", anchor: undefined, line: 7 },
+    { target: "", anchor: "there", line: 7 },
+  ]);
 });
 
 test("each package has a README with its name and what package.json says of it", () => {

@@ -19,6 +19,8 @@ export interface LoadOrder {
   readonly samples?: boolean;
   /** Default: Segment's. */
   readonly bodies?: BenchBodies;
+  /** Default: what the bodies have. */
+  readonly eventBytes?: number;
 }
 
 export interface LoadReport {
@@ -38,7 +40,7 @@ process.on("message", (order: LoadOrder) => {
 });
 
 async function run(order: LoadOrder): Promise<LoadReport> {
-  const template = createTemplate(order.events, order.bodies);
+  const template = createTemplate(order.events, order.bodies, order.eventBytes);
   const latencies = new Float64Array(order.requests);
   let sent = 0;
   let answered = 0;

@@ -2,6 +2,8 @@
 
 const ID_DIGITS = 12;
 const ID_TEMPLATE = "01a1fbe8-3ed8-7000-8000-000000000000";
+/** Of an event of Segment's, beside what fills it up. */
+const BYTES_WITHOUT_NOTE = 208;
 const HEX = "0123456789abcdef";
 
 export interface Template {
@@ -20,10 +22,14 @@ export function protocolOf(bodies: BenchBodies): BenchProtocol {
   return bodies.startsWith("launchdarkly") ? "launchdarkly" : "segment";
 }
 
-/** A request with `events` events: one of about 230 bytes, or many of about 300. */
-export function createTemplate(events: number, bodies: BenchBodies = "segment"): Template {
+/**
+ * A request with `events` events: one of about 230 bytes, or many of about 300; or all of about
+ * `eventBytes`, which are at least 210.
+ */
+export function createTemplate(events: number, bodies: BenchBodies = "segment", eventBytes?: number): Template {
   const protocol = protocolOf(bodies);
-  const note = "x".repeat(events === 1 ? 20 : 128);
+  const noteBytes = eventBytes === undefined ? (events === 1 ? 20 : 128) : eventBytes - BYTES_WITHOUT_NOTE;
+  const note = "x".repeat(noteBytes);
   const id = bodies === "segment-without-ids" ? "" : `"messageId":"${ID_TEMPLATE}",`;
   const event =
     protocol === "segment"

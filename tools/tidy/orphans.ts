@@ -3,9 +3,9 @@ import type { Finding } from "./finding.ts";
 import { type ImportGraph, leavesOf, type Manifest, sourcePathOf } from "./import-graph.ts";
 
 const TEST = /\.test\.ts$/;
-/** Run by hand, by another runtime than Node, or found by a program under its name. */
+/** Run by hand, by another runtime than Node or a browser, or found under its name. */
 const RUN_BY_HAND =
-  /^(?:examples|real-clients\/clients)\/[^/]+\.ts$|^runtimes\/[^/]+\.mjs$|^vitest\.config\.ts$|\.setup\.ts$/;
+  /^(?:examples|real-clients\/clients)\/[^/]+\.ts$|^runtimes\/[^/]+\.mjs$|^tools\/site\/browser\/(?:site|theme)\.ts$|^vitest\.config\.ts$|\.setup\.ts$/;
 const SOURCE = /^packages\/[^/]+\/src\//;
 
 /** Files that no entry point reaches; a source of a package must be reached without the tests. */

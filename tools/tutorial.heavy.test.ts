@@ -1,0 +1,69 @@
+/**
+ * The tutorial, done as a new user would: in an empty folder, with the packed packages, every
+ * command and file of the page in its order.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { environmentOf } from "./install-check/project.ts";
+import { PUBLISHED } from "./pack/published.ts";
+import { pack } from "./pack.ts";
+import { Reader } from "./page-runner/reader.ts";
+import { stepsOf } from "./page-runner/steps.ts";
+
+const PAGE = new URL("../docs/guide/tutorial.md", import.meta.url);
+const TUTORIAL_MAX_MS = 10 * 60_000;
+const INSTALL = "npm install @waybill/relay waybill @waybill/testing";
+
+test(
+  "the tutorial leads from an empty folder to a first destination, in less than ten minutes",
+  async () => {
+    const packed = temporary();
+    const tarballs: string[] = [];
+    for (const { folder } of PUBLISHED) tarballs.push(await pack(folder, packed));
+    const folder = temporary();
+    const [intake, admin, vendor] = await Promise.all([freePort(), freePort(), freePort()]);
+    const reader = new Reader({
+      folder,
+      env: { ...environmentOf(folder), WAYBILL_ADMIN_URL: `http://127.0.0.1:${admin}` },
+      replace: [
+        [INSTALL, `npm install ${tarballs.join(" ")}`],
+        ["127.0.0.1:8080", `127.0.0.1:${intake}`],
+        ["127.0.0.1:8081", `127.0.0.1:${admin}`],
+        ["9000", `${vendor}`],
+      ],
+    });
+    onTestFinished(() => reader.close());
+    const page = readFileSync(PAGE, "utf8");
+    expect(page).toContain(INSTALL);
+    const startedAt = performance.now();
+    await reader.follow(stepsOf(page));
+    expect(performance.now() - startedAt).toBeLessThan(TUTORIAL_MAX_MS);
+    const archived = readFileSync(join(reader.folder, "archive/events.ndjson"), "utf8").trim().split("\n");
+    expect(archived.map((line) => (JSON.parse(line) as { event: string }).event)).toEqual([
+      "Signed Up",
+      "Order Completed",
+      "Signed Up",
+      "Order Completed",
+      "Signed Up",
+    ]);
+    await expect.poll(() => reader.terminal("node vendor.mjs"), { timeout: 10_000 }).toMatch(/^5 events$/m);
+  },
+  TUTORIAL_MAX_MS,
+);
+
+function temporary(): string {
+  const folder = mkdtempSync(join(tmpdir(), "waybill-tutorial-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as { readonly port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
