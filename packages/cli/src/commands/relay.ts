@@ -35,9 +35,7 @@ export const addRelayCommand: AddCommand = (program, io) => {
           ...(file === undefined ? {} : { configFile: file }),
         });
         io.onReload(() => {
-          void relay.reload(read).then(({ ok, errors }) => {
-            if (!ok) logger.error({ errors }, "configuration not reloaded; the old one goes on");
-          });
+          void relay.reload(read);
         });
         await new Promise<void>((resolve) => io.onStop(resolve));
         await relay.stop();

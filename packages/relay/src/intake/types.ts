@@ -44,8 +44,10 @@ export interface IntakeOptions {
 }
 
 export interface IntakeObserver {
-  /** `isDuplicate`: the same body was refused before. */
-  requestRefused(of: SourceName & { readonly code: string; readonly isDuplicate: boolean }): void;
+  /** `vendor`: whose path it is. `isDuplicate`: the same body was refused before. */
+  requestRefused(
+    of: SourceName & { readonly vendor: string; readonly code: string; readonly isDuplicate: boolean },
+  ): void;
   requestRetried(of: SourceName): void;
 }
 

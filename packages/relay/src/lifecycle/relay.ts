@@ -16,6 +16,7 @@ import { RequestMeter } from "../intake/request-meter.ts";
 import { arrayScanner } from "../intake/segment/batch-scanner.ts";
 import { segmentLimitsOf } from "../intake/segment/segment-limits.ts";
 import { Turns } from "../intake/turns.ts";
+import { OperatorLog } from "../log-lines/operator-log.ts";
 import type { Logger } from "../logger.ts";
 import { Plan } from "../plan.ts";
 import { TrustedProxies } from "../trusted-proxies.ts";
@@ -89,8 +90,8 @@ class Relay implements RunningRelay {
   /** Of requests whose source is not known. */
   readonly #unowned = new RequestMeter();
   readonly #stopping = new AbortController();
-  readonly #onError = (error: unknown): void =>
-    this.#options.logger.error({ error }, "a request failed for a defect of the relay");
+  readonly #log: OperatorLog;
+  readonly #onError = (error: unknown): void => this.#log.requestFailed(error);
   #proxies: TrustedProxies;
   #intake: Intake | undefined;
   #lock: DirectoryLock | undefined;
@@ -101,14 +102,16 @@ class Relay implements RunningRelay {
     this.#runtime = options.runtime ?? runtimeOf(config);
     const { clock } = this.#runtime;
     const { logger } = options;
-    this.#servers = new Servers({ clock, logger });
+    const log = new OperatorLog(logger, clock);
+    this.#log = log;
+    this.#servers = new Servers({ clock, write: log.write });
     this.#proxies = new TrustedProxies(config.trustedProxies);
     this.#gate = new ReadGate({ clock, defer, onError: this.#onError });
     this.#bodies = bodyReaderOf(config, clock, this.#gate);
     this.#turns = new Turns({ defer, onError: this.#onError });
     this.#plan = new Plan(config, {
       runtime: this.#runtime,
-      logger,
+      log,
       attempted: (of) => this.#metrics.attempted(of),
       stopping: this.#stopping.signal,
       bodies: this.#bodies.keyed,
@@ -130,7 +133,7 @@ class Relay implements RunningRelay {
       certificates: () => this.#servers.certificates,
     });
     this.#metrics = this.#createMetrics();
-    this.#maintenance = new Maintenance({ plan: this.#plan, clock, logger });
+    this.#maintenance = new Maintenance({ plan: this.#plan, clock, log });
   }
 
   get intakeUrl(): string {
@@ -155,10 +158,10 @@ class Relay implements RunningRelay {
 
   async start(): Promise<void> {
     const { config } = this.#plan;
-    const { logger } = this.#options;
+    const { write } = this.#log;
     this.#lock = await lockDataDirectory(config, this.#runtime.disk);
-    await warnOfReaders(config, logger);
-    await noteFormat(config.dataDirectory, this.#runtime, logger);
+    await warnOfReaders(config, write);
+    await noteFormat(config.dataDirectory, this.#runtime, write);
     await this.#plan.open();
     const intake = this.#createIntake();
     this.#intake = intake;
@@ -167,7 +170,8 @@ class Relay implements RunningRelay {
     this.#maintenance.start();
     this.#views.sampler.start();
     this.#views.lookAtDisk();
-    logger.info({ intake: this.intakeUrl, admin: this.adminUrl, data: config.dataDirectory }, this.summary);
+    const { intakeUrl, adminUrl, summary: text } = this;
+    write("started", { intake: intakeUrl, admin: adminUrl, data: config.dataDirectory, text });
   }
 
   stop(): Promise<void> {
@@ -177,12 +181,11 @@ class Relay implements RunningRelay {
 
   /** All steps share one deadline, which is counted from the first moment on. */
   async #stop(): Promise<void> {
-    const { logger } = this.#options;
     const { clock } = this.#runtime;
     const deadlineMs = this.#plan.config.shutdownDeadlineMs;
     const endsAtMs = clock.monotonic() + deadlineMs;
     const leftMs = (): number => Math.max(0, endsAtMs - clock.monotonic());
-    logger.info({ deadlineMs }, "stopping: no new connections, attempts in flight are finished");
+    this.#log.write("stopping", { deadlineMs });
     const maintained = this.#maintenance.stop();
     this.#views.sampler.stop();
     this.#stopping.abort();
@@ -196,7 +199,8 @@ class Relay implements RunningRelay {
     await Promise.all([...this.#plan.environments.values()].map((environment) => environment.close(leftMs())));
     await this.#lock?.release();
     this.#eventLoop.stop();
-    logger.info("stopped");
+    this.#log.close();
+    this.#log.write("stopped", {});
   }
 
   #createMetrics(): Metrics {
@@ -231,7 +235,13 @@ class Relay implements RunningRelay {
       makeId: createUuidV7(clock, random),
       limits: segmentLimitsOf(config),
       scanArray: arrayScanner(),
-      observer: this.#metrics,
+      observer: {
+        requestRefused: (of) => {
+          this.#metrics.requestRefused(of);
+          this.#log.refused(of);
+        },
+        requestRetried: (of) => this.#metrics.requestRetried(of),
+      },
       exchangeDeadlineMs: config.exchangeDeadlineMs,
       intakeLimits: intakeLimitsOf(config),
       turns: this.#turns,

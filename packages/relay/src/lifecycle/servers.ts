@@ -6,7 +6,7 @@ import { type Clock, messageOf, WaybillError } from "@waybill/core";
 import { defer } from "@waybill/node";
 import type { RelayConfig } from "../config/types.ts";
 import { Drain } from "../intake/drain.ts";
-import type { Logger } from "../logger.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
 import type { TlsFiles } from "../tls/certificate.ts";
 import { TlsEnd, type TlsPort, type TlsView } from "../tls/tls-end.ts";
 
@@ -34,9 +34,9 @@ export class Servers {
   intakeUrl = "";
   adminUrl = "";
 
-  readonly #around: { readonly clock: Clock; readonly logger: Logger };
+  readonly #around: { readonly clock: Clock; readonly write: WriteLine };
 
-  constructor(around: { readonly clock: Clock; readonly logger: Logger }) {
+  constructor(around: { readonly clock: Clock; readonly write: WriteLine }) {
     this.#around = around;
   }
 
