@@ -9,12 +9,14 @@ import { ADAPTERS } from "@waybill/vendors/registry";
 import { adminPage } from "./admin-page.ts";
 import { configPage, configSchemaText } from "./config-page.ts";
 import { conformancePage } from "./conformance.ts";
+import { logsPage } from "./logs-page.ts";
 import { dashboardText } from "./metrics/dashboard.ts";
 
 export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/errors.md": errorsPage,
   "docs/operating/admin-api.md": adminPage,
   "docs/operating/config.md": configPage,
+  "docs/operating/logs.md": logsPage,
   "packages/relay/config.schema.json": configSchemaText,
   "docs/conformance.md": conformancePage,
   "docs/guide/vendors.md": vendorsPage,

@@ -26,6 +26,7 @@ export type { DataFormat } from "./lifecycle/data-format.ts";
 export { DATA_FORMAT, dataFormatOf, refuseNewer } from "./lifecycle/data-format.ts";
 export type { RelayOptions, RunningRelay } from "./lifecycle/relay.ts";
 export { startRelay } from "./lifecycle/relay.ts";
+export { LOG_LINES } from "./log-lines/lines.ts";
 export type { Logger, LogLine, LogOutput } from "./logger.ts";
 export { createLogger } from "./logger.ts";
 export { VERSION } from "./version.ts";

@@ -113,7 +113,7 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   lane_failed: {
     level: "error",
     text: "a defect stopped the lane; its events are kept until it is resumed",
-    act: "Report the defect (the page has its text), then `waybill lanes resume` tries again.",
+    act: "Report the defect (the page has its text), then `waybill resume` tries again.",
     fields: [...LANE, "reason"],
   },
   lane_waiting: {
@@ -131,7 +131,7 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   lane_paused: {
     level: "warn",
     text: "the lane is paused; its events are kept",
-    act: "`waybill lanes resume` when the reason for the pause is over: retention takes what waits too long.",
+    act: "`waybill resume` when the reason for the pause is over: retention takes what waits too long.",
     fields: [...LANE, "by"],
   },
   lane_resumed: {
@@ -280,13 +280,13 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   intake_overloaded: {
     level: "error",
     text: "requests were refused: the relay holds as many bodies as it may",
-    act: "Clients keep and send again. See whether the disk is slow (`waybill_fsync`), or run another relay.",
+    act: "Clients keep and send again. See whether the disk is slow, or run another relay.",
     fields: COUNTED,
   },
   storage_refused: {
     level: "error",
     text: "requests were refused: their events cannot be stored",
-    act: "Clients keep and send again. `disk`: free space or repair the disk; `log_full`: the disk is too slow for what comes; `stopping` ends by itself.",
+    act: "Clients keep and send again. `disk`: free space or repair the disk; `log_full`: the disk is too slow for what comes.",
     fields: [...SOURCE, "count", "refusals", "seconds"],
   },
   request_failed: {

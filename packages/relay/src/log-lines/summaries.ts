@@ -64,7 +64,7 @@ export class Summaries {
 
   /** Writes all that was counted. */
   close(): void {
-    for (const [thing, known] of [...this.#things]) {
+    for (const [thing, known] of this.#things) {
       this.forget(thing);
       this.#write(known);
     }
