@@ -23,10 +23,13 @@ import type { Pool } from "./intake/shares.ts";
 import { SourceTable } from "./intake/sources.ts";
 import type { OperatorLog } from "./log-lines/operator-log.ts";
 import { safeError } from "./log-lines/safe-text.ts";
+import type { Tracing } from "./tracing/tracing.ts";
 
 export interface PlanOptions extends ConnectionSettings {
   readonly runtime: DiskRuntime;
   readonly log: OperatorLog;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Tracing | undefined;
   readonly attempted: DestinationObserver["attempted"];
   /** Where sources have their shares of what bodies may hold. */
   readonly bodies: Pool;
@@ -321,7 +324,7 @@ export class Plan {
   }
 
   async #openEnvironment(environment: EnvironmentConfig, config: RelayConfig): Promise<Environment> {
-    const { log, runtime, connect } = this.#options;
+    const { log, runtime, connect, tracing } = this.#options;
     const { name } = environment;
     const opened = await Environment.open({
       config: environment,
@@ -333,6 +336,7 @@ export class Plan {
         strict: config.strict,
         publicOnly: !config.allowPrivateAddresses,
         ...(connect === undefined ? {} : { connect }),
+        ...(tracing === undefined ? {} : { tracing: { tracing, environment: name } }),
       },
       report: log.write,
       observer: this.#observer(),

@@ -2,6 +2,7 @@
 import type { Clock } from "@waybill/core";
 import type { InboundOptions, InboundRequest, InboundRoute, IntakeLimits } from "@waybill/vendors";
 import type { VendorAdapter } from "@waybill/vendors/registry";
+import type { RequestSpan } from "../tracing/tracing.ts";
 import type { SegmentLimits } from "./segment/segment-limits.ts";
 import type { Source } from "./sources.ts";
 import type { Turns } from "./turns.ts";
@@ -25,6 +26,8 @@ export interface IntakeRequest {
   owner?: Source | undefined;
   /** On the monotonic clock. */
   cameAtMs?: number;
+  /** Its span, where requests are traced. */
+  readonly trace?: RequestSpan | undefined;
 }
 
 export interface IntakeOptions {

@@ -19,6 +19,8 @@ import { Turns } from "../intake/turns.ts";
 import { OperatorLog } from "../log-lines/operator-log.ts";
 import type { Logger } from "../logger.ts";
 import { Plan } from "../plan.ts";
+import { loadTracing } from "../tracing/load-tracing.ts";
+import type { Tracing } from "../tracing/tracing.ts";
 import { TrustedProxies } from "../trusted-proxies.ts";
 import { adminViewOf } from "./admin-view.ts";
 import { lockDataDirectory, warnOfReaders } from "./data-directory.ts";
@@ -65,7 +67,9 @@ const ANSWERS_SHARE = 0.2;
 
 /** Starts a relay. **Errors**: `WAYBILL_LISTEN`, `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
 export async function startRelay(config: RelayConfig, options: RelayOptions): Promise<RunningRelay> {
-  const relay = new Relay(config, options);
+  const runtime = options.runtime ?? runtimeOf(config);
+  const log = new OperatorLog(options.logger, runtime.clock);
+  const relay = new Relay(config, options, { runtime, log, tracing: await loadTracing(log.write) });
   try {
     await relay.start();
   } catch (error) {
@@ -73,6 +77,13 @@ export async function startRelay(config: RelayConfig, options: RelayOptions): Pr
     throw error;
   }
   return relay;
+}
+
+/** What there is before the relay. */
+interface RelayParts {
+  readonly runtime: DiskRuntime;
+  readonly log: OperatorLog;
+  readonly tracing: Tracing | undefined;
 }
 
 class Relay implements RunningRelay {
@@ -91,18 +102,19 @@ class Relay implements RunningRelay {
   readonly #unowned = new RequestMeter();
   readonly #stopping = new AbortController();
   readonly #log: OperatorLog;
+  readonly #tracing: Tracing | undefined;
   readonly #onError = (error: unknown): void => this.#log.requestFailed(error);
   #proxies: TrustedProxies;
   #intake: Intake | undefined;
   #lock: DirectoryLock | undefined;
   #stopped: Promise<void> | undefined;
 
-  constructor(config: RelayConfig, options: RelayOptions) {
+  constructor(config: RelayConfig, options: RelayOptions, { runtime, log, tracing }: RelayParts) {
     this.#options = options;
-    this.#runtime = options.runtime ?? runtimeOf(config);
+    this.#runtime = runtime;
+    this.#tracing = tracing;
     const { clock } = this.#runtime;
     const { logger } = options;
-    const log = new OperatorLog(logger, clock);
     this.#log = log;
     this.#servers = new Servers({ clock, write: log.write });
     this.#proxies = new TrustedProxies(config.trustedProxies);
@@ -112,6 +124,7 @@ class Relay implements RunningRelay {
     this.#plan = new Plan(config, {
       runtime: this.#runtime,
       log,
+      tracing,
       attempted: (of) => this.#metrics.attempted(of),
       stopping: this.#stopping.signal,
       bodies: this.#bodies.keyed,
@@ -269,6 +282,7 @@ class Relay implements RunningRelay {
           gate: this.#gate,
           maxConnections,
           unowned: this.#unowned,
+          tracing: this.#tracing,
         }),
       admin: (drain, createServer) => {
         const view = adminViewOf({

@@ -92,8 +92,9 @@ export interface LineFields {
     readonly problem: "queue full" | "credential refused" | "events dropped" | "event refused";
   };
 
-  readonly tracing_on: { readonly api: string };
-  readonly tracing_mismatch: { readonly api: string; readonly registered: string };
+  /** The version of the copy of @opentelemetry/api that has the provider. */
+  readonly tracing_on: { readonly registered: string };
+  readonly tracing_mismatch: { readonly registered: string };
 }
 
 export type LineCode = keyof LineFields;

@@ -325,12 +325,12 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     level: "info",
     text: "OpenTelemetry: requests and deliveries are traced",
     act: "",
-    fields: ["api"],
+    fields: ["registered"],
   },
   tracing_mismatch: {
     level: "warn",
-    text: "OpenTelemetry: a provider is registered that this version of @opentelemetry/api does not see; nothing is traced",
-    act: "Install the same version of @opentelemetry/api for the relay and for the SDK.",
-    fields: ["api", "registered"],
+    text: "OpenTelemetry: a provider is registered that the relay's copy of @opentelemetry/api does not see; nothing is traced",
+    act: "Install the SDK beside the relay, so that both use one copy of @opentelemetry/api.",
+    fields: ["registered"],
   },
 };
