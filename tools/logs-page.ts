@@ -45,7 +45,7 @@ const HEAD = [
   "requests; what a vendor answered, as answers quote events and keys. Of an answer the line has its",
   "status (`reason`), of a dead letter its kind (`reasons`: a status, or `too_old`, `poison`,",
   "`too_large`, `unencodable`, `order_key`, `unknown_outcome`, `refused`), of a defect its kind and",
-  "where it was thrown. The vendor's own words are on the page, in the admin API and in",
+  "where it was thrown. The vendor's own answer is on the page, in the admin API and in",
   "`waybill dead-letters list`, which need the token.",
   "",
   "Addresses of clients are not logged. Traces of single requests are [tracing](tracing.md)'s.",

@@ -50,7 +50,7 @@ export interface EnvironmentOptions {
   readonly memory?: ReadMemory;
   /** Default: not strict. */
   readonly settings?: SenderSettings;
-  /** What a person should know of. Default: nobody is told. */
+  /** What a person should know of. Default: it is not reported. */
   readonly report?: WriteLine;
   /** As of the log's options. */
   readonly segmentMaxBytes?: number;

@@ -123,7 +123,7 @@ interface Text {
   readonly text: string;
 }
 
-/** Why a lane stopped: a status, or a text of our own. Absent where only the vendor's answer says it. */
+/** Why a lane stopped: a status, or a text of our own. Absent where only an answer tells. */
 interface Why {
   readonly reason?: string | undefined;
 }

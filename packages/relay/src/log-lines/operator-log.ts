@@ -130,7 +130,7 @@ export class OperatorLog {
     );
   }
 
-  /** A request was answered with a refusal. Those of a client's own faults are counted in metrics. */
+  /** A request was refused. Those with faults of the client's own are in metrics alone. */
   refused({ environment, source, code, vendor }: Refusal): void {
     const of = { environment, source };
     if (code === "unauthorized")

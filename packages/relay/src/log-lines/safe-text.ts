@@ -51,7 +51,7 @@ export function memoryProblem(text: string): LineFields["memory_source"]["proble
   return text.includes("dropped") ? "events dropped" : "event refused";
 }
 
-/** What of an error may be said. */
+/** What of an error may be in a line. */
 export function safeError(error: unknown): string {
   if (error instanceof WaybillError && !QUOTING.includes(error.code)) return error.message;
   if (isInvariant(error) || isOfSystem(error)) return messageOf(error);

@@ -1,13 +1,13 @@
 /**
  * Lines about what may happen thousands of times a second: the first at once, the others counted, a
- * line a minute. What is quiet for a minute is told at once when it begins again.
+ * line a minute. What is quiet for a minute is written at once when it begins again.
  */
 import type { Clock, Timer } from "@waybill/core";
 
 /** How often a line about the same thing may come. */
 export const SUMMARY_EVERY_MS = 60_000;
 const SECOND_MS = 1_000;
-/** Things that are counted apart at once; they are named by the configuration, so this is never met. */
+/** Things that are counted apart at once: they are named by the configuration, so fewer. */
 const THINGS_MAX = 10_000;
 
 /** What happened since the line before. */
@@ -56,7 +56,7 @@ export class Summaries {
     this.#wait(thing, begun, gatherMs === 0 ? SUMMARY_EVERY_MS : gatherMs);
   }
 
-  /** It is over, and its next time is told at once. What was counted of it is not told any more. */
+  /** It is over, and its next time is written at once. What was counted of it is not written. */
   forget(thing: string): void {
     this.#things.get(thing)?.timer?.cancel();
     this.#things.delete(thing);

@@ -22,7 +22,7 @@ export class SpanIndex {
   /** The events of a request are stored from `first` on. */
   note({ first, count }: Run, span: SpanContext): void {
     const noted = { first, end: first + count, span };
-    // What was appended together is told one after another, nearly always in its order.
+    // What was appended together comes one after another, nearly always in its order.
     let at = this.#stored.length;
     while (at > 0 && (this.#stored[at - 1] as Stored).first > first) at -= 1;
     this.#stored.splice(at, 0, noted);

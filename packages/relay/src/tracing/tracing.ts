@@ -175,7 +175,7 @@ export class DeliverySpan {
     return this.#api.context.with(this.#context, send);
   }
 
-  /** What the request carries to its receiver: `traceparent`, by the propagator that is registered. */
+  /** What the request carries to its receiver, by the propagator that is registered. */
   headers({ method, url }: { readonly method: string; readonly url: string }): Readonly<Record<string, string>> {
     const carrier: Record<string, string> = {};
     this.#api.propagation.inject(this.#context, carrier);

@@ -74,11 +74,8 @@ test("a relay that the command starts traces with the provider of NODE_OPTIONS=-
   const answer = await send(intake, "POST", "/v1/track", { type: "track", event: "E", userId: "u" }, headers);
   expect(answer.status).toBe(200);
   await until(() => spans.length >= 3);
-  expect(spans.map(({ name, traceId }) => [name, traceId]).toSorted()).toEqual([
-    ["append", TRACE],
-    ["deliver", TRACE],
-    ["ingest", TRACE],
-  ]);
+  expect(spans.map(({ name }) => name).toSorted()).toEqual(["append", "deliver", "ingest"]);
+  for (const { traceId } of spans) expect(traceId).toBe(TRACE);
   const idOf = (name: string): string | undefined => spans.find((span) => span.name === name)?.spanId;
   expect(spans.find(({ name }) => name === "deliver")?.parent).toBe(idOf("ingest"));
   expect(atVendor).toEqual([`00-${TRACE}-${idOf("deliver")}-01`]);

@@ -32,7 +32,7 @@ test("without a provider nothing is imported or traced, and no trace header of a
   expect(imported.count).toBe(0);
 });
 
-test("a provider that another version of the package has registered is told in a line, and nothing is traced", async () => {
+test("a provider that another version of the package has registered is logged, and nothing is traced", async () => {
   onTestFinished(() => void Reflect.deleteProperty(registry, REGISTRY));
   registry[REGISTRY] = { version: "1.4.0", trace: {} };
   const written: unknown[] = [];
