@@ -9,6 +9,7 @@ import { ADAPTERS } from "@waybill/vendors/registry";
 import { adminPage } from "./admin-page.ts";
 import { configPage, configSchemaText } from "./config-page.ts";
 import { conformancePage } from "./conformance.ts";
+import { logsPage } from "./logs-page.ts";
 import { dashboardText } from "./metrics/dashboard.ts";
 import { sizingPage } from "./sizing-page.ts";
 
@@ -17,6 +18,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   "docs/operating/admin-api.md": adminPage,
   "docs/operating/config.md": configPage,
   "docs/operating/sizing.md": sizingPage,
+  "docs/operating/logs.md": logsPage,
   "packages/relay/config.schema.json": configSchemaText,
   "docs/conformance.md": conformancePage,
   "docs/guide/vendors.md": vendorsPage,

@@ -27,7 +27,7 @@ const ROUNDS = 2;
 const LONG_NAME = "long-".repeat(30);
 const OTHERS_MODE = 0o077;
 /** Of levels 40, 50 and 60. */
-const WARNING = /"level":[456]0/;
+const WARNING = /"level":"(?:warn|error|fatal)"/;
 
 interface Home {
   readonly directory: string;

@@ -143,7 +143,7 @@ export const reloads: readonly Attack[] = [
         const lines = relay.lines.length;
         await stage.send([track(newId())], relay);
         await until(
-          () => relay.lines.slice(lines).some((line) => line.includes('"level":20')),
+          () => relay.lines.slice(lines).some((line) => line.includes('"level":"debug"')),
           3_000,
           "log.level: debug was taken, and no such line was written",
         );

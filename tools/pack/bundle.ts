@@ -31,9 +31,8 @@ export async function bundle({ entries, dist, external }: Bundling): Promise<rea
     format: "esm",
     platform: "node",
     target: "node20.19",
-    external: [...external],
     banner: { js: BANNER },
-    plugins: [englishOnly],
+    plugins: [englishOnly, usersOwn(external)],
     // Names and lines stay as they are, for the stack of a defect.
     minify: false,
     legalComments: "none",
@@ -44,6 +43,22 @@ export async function bundle({ entries, dist, external }: Bundling): Promise<rea
   return Object.keys(metafile.inputs)
     .filter((file) => file.startsWith("node_modules/"))
     .map((file) => join(ROOT, file));
+}
+
+/**
+ * What users have or have not is theirs where our own code imports it. A library that requires it
+ * cannot do without, and has a copy of its own.
+ */
+function usersOwn(names: readonly string[]): Plugin {
+  return {
+    name: "users-own",
+    setup(build) {
+      build.onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
+        const isUsers = names.some((name) => path === name || path.startsWith(`${name}/`));
+        return isUsers && kind !== "require-call" ? { path, external: true } : undefined;
+      });
+    },
+  };
 }
 
 /** zod brings its messages in fifty languages; nothing here sets another one. */

@@ -30,6 +30,7 @@ export const GENERATED: readonly string[] = [
   "docs/operating/admin-api.md",
   "docs/operating/config.md",
   "docs/operating/sizing.md",
+  "docs/operating/logs.md",
   "packages/*/etc/*.api.md",
   "packages/relay/config.schema.json",
   "packages/relay/src/intake/segment/batch-scan.wasm.ts",

@@ -5,7 +5,7 @@
  * lane's cursor, `dead/<destination>/` its dead letters, `attempts/<destination>/` what was tried,
  * `replays/` those that run or ran.
  */
-import { type DiskRuntime, type HttpResponse, messageOf } from "@waybill/core";
+import type { DiskRuntime, HttpResponse } from "@waybill/core";
 import { type Log, makeDirectoryInPlace, openLog, type Position, ReadMemory, type RetentionLimits } from "@waybill/log";
 import { vendorOf } from "@waybill/vendors";
 import { adapterOf, type PassthroughRequest, type Vendor } from "@waybill/vendors/registry";
@@ -14,7 +14,7 @@ import type { ComponentView, LaneView, TracedEvent } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
 import { Destination, type DestinationObserver } from "./delivery/destination.ts";
-import { type PreparedPlan, prepareDestinations, waitingText } from "./delivery/destination-plan.ts";
+import { type PreparedPlan, prepareDestinations } from "./delivery/destination-plan.ts";
 import { Exchanges } from "./delivery/exchanges.ts";
 import type { SenderSettings } from "./delivery/extension.ts";
 import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from "./delivery/removed-lanes.ts";
@@ -29,6 +29,10 @@ import { StoredIds } from "./intake/stored-ids.ts";
 import type { MemoryRelay } from "./launchdarkly/memory-relay.ts";
 import { MemorySources } from "./launchdarkly/memory-sources.ts";
 import { isInMemory } from "./launchdarkly/options.ts";
+import type { WriteLine } from "./log-lines/operator-log.ts";
+import { safeError } from "./log-lines/safe-text.ts";
+
+const SILENT: WriteLine = () => undefined;
 
 /** What an environment keeps, each in a directory of its own. */
 const DIRECTORIES = ["log", "ids", "lanes", "dead", "fates", "attempts", "replays"] as const;
@@ -46,8 +50,8 @@ export interface EnvironmentOptions {
   readonly memory?: ReadMemory;
   /** Default: not strict. */
   readonly settings?: SenderSettings;
-  /** Called with a report of what is lost in memory. */
-  readonly onWarning?: (message: string) => void;
+  /** What a person should know of. Default: it is not reported. */
+  readonly report?: WriteLine;
   /** As of the log's options. */
   readonly segmentMaxBytes?: number;
 }
@@ -80,7 +84,7 @@ export class Environment {
     this.syncSeconds = parts.syncSeconds;
     this.#options = options;
     this.#destinations = destinations;
-    this.#memory = new MemorySources(options);
+    this.#memory = new MemorySources({ ...options, report: options.report ?? SILENT });
     this.#rate = new AppendRate(options.runtime.clock, this.log.headByte);
   }
 
@@ -97,7 +101,7 @@ export class Environment {
         directory: `${options.directory}/log`,
         ...(segmentMaxBytes === undefined ? {} : { segmentMaxBytes }),
         onSynced: (ms) => syncSeconds.observe(ms / MS_PER_SECOND),
-        onDefect: (error) => options.onWarning?.(`a defect, harmless to others: ${messageOf(error)}`),
+        onDefect: (error) => options.report?.("defect", { environment: options.config.name, error: safeError(error) }),
       },
       options.runtime,
     );
@@ -134,14 +138,12 @@ export class Environment {
           mode: "failed",
           reason,
         }),
-      ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
+      report: options.report ?? SILENT,
     });
     const environment = new Environment(options, { log, ids, replays, exchanges, syncSeconds }, destinations);
     for (const { destination, events } of await environment.orphanedLanes())
       if (events > 0)
-        environment.#warn(
-          `${waitingText(events)} for ${destination}, which is not configured (any more); they are delivered if a destination of that name returns. To forget it, remove ${destination} from lanes, dead, fates and attempts in ${directory}`,
-        );
+        options.report?.("lane_orphaned", { environment: environment.name, destination, events, directory });
     return environment;
   }
 
@@ -221,6 +223,7 @@ export class Environment {
         disk: runtime.disk,
         destinations: this.#destinations,
         open: (destination) => openDestination(this.#options, this.log, destination, this.exchanges),
+        report: this.#report,
       });
       cleanup.add(plan.discard);
       const memory = this.#memory.prepare(config, cleanup);
@@ -250,9 +253,9 @@ export class Environment {
   async #syncCursors(): Promise<boolean> {
     const synced = await Promise.allSettled([...this.#destinations.values()].map((destination) => destination.sync()));
     const failed = synced.find((result) => result.status === "rejected");
-    const reason = failed === undefined ? undefined : messageOf(failed.reason);
+    const reason = failed === undefined ? undefined : safeError(failed.reason);
     if (reason !== undefined && this.#syncError === undefined)
-      this.#warn(`a cursor cannot be made durable: ${reason}; delivery goes on, it is tried again every second`);
+      this.#report("cursor_not_durable", { environment: this.name, error: reason });
     this.#syncError = reason;
     return failed === undefined;
   }
@@ -302,12 +305,12 @@ export class Environment {
     try {
       await run();
     } catch (error) {
-      this.#warn(`cannot ${what}: ${messageOf(error)}`);
+      this.#report("maintenance_failed", { environment: this.name, error: `cannot ${what}: ${safeError(error)}` });
     }
   }
 
-  #warn(message: string): void {
-    this.#options.onWarning?.(message);
+  get #report(): WriteLine {
+    return this.#options.report ?? SILENT;
   }
 
   /** Where what it keeps is, by what that is. */
@@ -403,11 +406,11 @@ export class Environment {
 }
 
 /** A file in the place of a directory is set aside: the start does not fail for it. */
-async function makeDirectories({ directory, runtime, onWarning }: EnvironmentOptions): Promise<void> {
+async function makeDirectories({ directory, runtime, report }: EnvironmentOptions): Promise<void> {
   await runtime.disk.makeDirectory(directory);
   for (const name of DIRECTORIES) {
     const aside = await makeDirectoryInPlace(runtime.disk, `${directory}/${name}`);
-    if (aside !== undefined) onWarning?.(`${directory}/${name} was not a directory; it was set aside as ${aside}`);
+    if (aside !== undefined) report?.("directory_set_aside", { directory: `${directory}/${name}`, aside });
   }
 }
 
@@ -428,6 +431,6 @@ function openDestination(
     settings,
     memory,
     onAttempt: (destination, first, attempt) => exchanges.attempted(destination, first, attempt),
-    ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
+    report: options.report ?? SILENT,
   });
 }

@@ -28,6 +28,7 @@ export type { GivenSockets } from "./lifecycle/given-sockets.ts";
 export { takeGivenSockets } from "./lifecycle/given-sockets.ts";
 export type { RelayOptions, RunningRelay } from "./lifecycle/relay.ts";
 export { startRelay } from "./lifecycle/relay.ts";
+export { LOG_LINES } from "./log-lines/lines.ts";
 export type { Logger, LogLine, LogOutput } from "./logger.ts";
 export { createLogger } from "./logger.ts";
 export { VERSION } from "./version.ts";

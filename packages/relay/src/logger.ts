@@ -22,14 +22,15 @@ export interface LogOutput {
 }
 
 /**
- * JSON lines on standard output. Write keys and tokens are never passed to it. What vendors and
- * events said is in them: a terminal that shows the lines is not steered by what JSON leaves
- * unescaped.
+ * JSON lines on standard output, their levels as words. Keys, tokens, events' content and answers
+ * are never passed to it (log-lines/). Names and paths may have any character: a terminal that
+ * shows the lines is not steered by what JSON leaves unescaped.
  */
 export function createLogger(level: string, destination?: LogOutput): Logger {
   const options = {
     level,
     base: null,
+    formatters: { level: (label: string) => ({ level: label }) },
     timestamp: pino.stdTimeFunctions.isoTime,
     hooks: { streamWrite: (line: string) => `${printable(line.trimEnd())}\n` },
   };

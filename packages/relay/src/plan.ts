@@ -13,7 +13,7 @@ import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.
 import { Cleanup } from "./cleanup.ts";
 import { changedSettings } from "./config/settings.ts";
 import type { EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
-import { Credentials, type RotationNote } from "./credentials/credentials.ts";
+import { Credentials, ownerOf, type RotationNote } from "./credentials/credentials.ts";
 import { RotationStore } from "./credentials/rotation-store.ts";
 import type { ConnectionSettings } from "./delivery/connection.ts";
 import type { DestinationObserver } from "./delivery/destination.ts";
@@ -21,11 +21,15 @@ import { type PreparedPlan, waitingText } from "./delivery/destination-plan.ts";
 import { Environment } from "./environment.ts";
 import type { Pool } from "./intake/shares.ts";
 import { SourceTable } from "./intake/sources.ts";
-import type { Logger } from "./logger.ts";
+import type { OperatorLog } from "./log-lines/operator-log.ts";
+import { safeError } from "./log-lines/safe-text.ts";
+import type { Tracing } from "./tracing/tracing.ts";
 
 export interface PlanOptions extends ConnectionSettings {
   readonly runtime: DiskRuntime;
-  readonly logger: Logger;
+  readonly log: OperatorLog;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Tracing | undefined;
   readonly attempted: DestinationObserver["attempted"];
   /** Where sources have their shares of what bodies may hold. */
   readonly bodies: Pool;
@@ -87,7 +91,7 @@ export class Plan {
    */
   async open(): Promise<void> {
     const { rotations, warning } = await this.#rotations.read();
-    if (warning !== undefined) this.#options.logger.error(warning);
+    if (warning !== undefined) this.#options.log.write("rotations_unreadable", { text: warning });
     this.#warn(this.#config);
     this.#credentials = new Credentials(rotations);
     const notes = this.#credentials.configure(this.#config.environments, this.#now());
@@ -109,6 +113,7 @@ export class Plan {
       const { ok, changed, errors } = result;
       this.#lastReload = { at: this.#now(), ok, messages: ok ? changed : errors };
       if (ok) this.#loadedAt = this.#lastReload.at;
+      else this.#options.log.write("reload_failed", { errors });
       return result;
     });
   }
@@ -158,6 +163,7 @@ export class Plan {
         throw error;
       }
       await this.#switch({ config: this.#config, credentials, prepared });
+      this.#options.log.write("key_rotated", { ...ownerOf(keySet), graceMs });
       return true;
     });
   }
@@ -203,32 +209,28 @@ export class Plan {
     const prepared = await this.#prepare(config, credentials);
     const changed = [...settings, ...sourceChanges(before, config), ...prepared.changed];
     await this.#switch({ config, credentials, prepared });
-    const { logger } = this.#options;
-    for (const warning of prepared.warnings) logger.warn(warning);
+    prepared.report();
     this.#warn(config);
-    logger.info({ changed }, "configuration reloaded");
+    this.#options.log.write("reloaded", { changed });
     await this.#tell(notes);
     const rotations = notes.map(({ text }) => text);
     return { ok: true, changed, errors: [], ...(rotations.length === 0 ? {} : { rotations }) };
   }
 
   #warn({ warnings = [] }: RelayConfig): void {
-    for (const warning of warnings) this.#options.logger.warn(warning);
+    for (const text of warnings) this.#options.log.write("config_warning", { text });
   }
 
   /** Which of file and rotation wins; a rotation that is over is kept no longer. */
   async #tell(notes: readonly RotationNote[]): Promise<void> {
-    const { logger } = this.#options;
-    for (const { holds, text } of notes) {
-      if (holds) logger.warn(text);
-      else logger.info(text);
-    }
+    const { log } = this.#options;
+    for (const { holds, text } of notes) log.write(holds ? "rotation_kept" : "rotation_over", { text });
     if (notes.every(({ holds }) => holds)) return;
     try {
       await this.#rotations.write(this.#credentials.rotations(this.#now()));
     } catch (error) {
       // The next start comes to the same end by the same file.
-      logger.error({ error: messageOf(error) }, "that a rotation is over could not be written");
+      log.write("rotation_not_written", { error: safeError(error) });
     }
   }
 
@@ -266,10 +268,12 @@ export class Plan {
           ...opened.map(({ name }) => `${name} added`),
           ...gone.map(({ text }) => text),
         ],
-        warnings: [
-          ...parts.flatMap((part) => part.warnings),
-          ...gone.filter(({ waiting }) => waiting > 0).map(({ text }) => text),
-        ],
+        report: () => {
+          for (const part of parts) part.report();
+          for (const { environment, text, waiting } of gone)
+            if (waiting.waitingEvents > 0)
+              this.#options.log.write("environment_removed", { environment: environment.name, ...waiting, text });
+        },
         commit: async (deadlineMs) => {
           for (const { name } of removed) this.#environments.delete(name);
           for (const environment of opened) {
@@ -282,10 +286,7 @@ export class Plan {
           ];
           for (const result of await Promise.allSettled(closing))
             if (result.status === "rejected")
-              this.#options.logger.error(
-                { error: messageOf(result.reason) },
-                "what a reload removed did not close well",
-              );
+              this.#options.log.write("removed_not_closed", { error: safeError(result.reason) });
         },
         discard: () => cleanup.run(),
       };
@@ -323,7 +324,7 @@ export class Plan {
   }
 
   async #openEnvironment(environment: EnvironmentConfig, config: RelayConfig): Promise<Environment> {
-    const { logger, runtime, connect } = this.#options;
+    const { log, runtime, connect, tracing } = this.#options;
     const { name } = environment;
     const opened = await Environment.open({
       config: environment,
@@ -335,46 +336,49 @@ export class Plan {
         strict: config.strict,
         publicOnly: !config.allowPrivateAddresses,
         ...(connect === undefined ? {} : { connect }),
+        ...(tracing === undefined ? {} : { tracing: { tracing, environment: name } }),
       },
-      onWarning: (message) => logger.warn({ environment: name }, message),
+      report: log.write,
       observer: this.#observer(),
     });
     const { recovery } = opened.log;
-    if (recovery.tornBytes > 0 || recovery.damaged.length > 0 || recovery.setAside.length > 0)
-      logger.warn(
-        { environment: name, ...recovery },
-        "log recovered: a torn tail was cut, a damaged record skipped, or a file that is not a segment set aside",
-      );
+    const { tornBytes, damaged, setAside } = recovery;
+    if (tornBytes > 0 || damaged.length > 0 || setAside.length > 0)
+      log.write("log_recovered", {
+        environment: name,
+        cutBytes: tornBytes,
+        damagedRecords: damaged.length,
+        damagedBytes: damaged.reduce((total, { bytes }) => total + bytes, 0),
+        lostEvents: damaged.reduce((total, { events }) => total + events, 0),
+        setAsideFiles: setAside,
+      });
     return opened;
   }
 
   #observer(): DestinationObserver {
-    const { logger, attempted } = this.#options;
+    const { log, attempted } = this.#options;
     return {
-      attempted,
-      modeChanged: (fields) => {
-        const { environment, destination, mode } = fields;
-        if (mode === "failed")
-          logger.error(fields, "a defect stopped the lane; its events are kept until it is resumed");
-        else if (fields.unanswered === true)
-          logger.error(fields, "no request reaches the destination until somebody acts; its events are kept");
-        else if (mode === "halted") {
-          logger.error(fields, "destination refuses the credential; its events are kept");
-          this.#refused(environment, destination);
-        } else if (mode === "waiting") logger.warn(fields, "destination waits before its next attempt");
-        else logger.debug(fields, "lane changed mode");
+      attempted: (of) => {
+        attempted(of);
+        log.attempted(of);
       },
-      skipped: (fields) => logger.warn({ ...fields, by: "admin" }, "the cursor was moved; events are skipped"),
-      stateNotWritten: ({ environment, destination, error }) =>
-        logger.error({ environment, destination, error: messageOf(error) }, "cursor not written; delivery goes on"),
+      modeChanged: (of) => {
+        log.mode(of);
+        if (of.mode === "halted" && of.unanswered !== true) this.#refused(of.environment, of.destination);
+      },
+      rejected: (of) => log.deadLetter(of),
+      expired: (of) => log.expired(of),
+      skipped: (of) => log.write("cursor_moved", { ...of, by: "admin" }),
+      stateNotWritten: (of) => log.cursorNotWritten(of),
     };
   }
 
   /** A key that is valid beside the refused one is used instead. */
   #refused(environment: string, destination: string): void {
     if (!this.#credentials.refused(environment, destination, this.#now())) return;
+    this.#options.log.write("key_refused", { environment, destination });
     this.#serially(() => this.#apply(this.#credentials)).catch((error: unknown) =>
-      this.#options.logger.error({ error: messageOf(error) }, "another key could not be applied"),
+      this.#options.log.write("key_not_applied", { error: safeError(error) }),
     );
   }
 }
@@ -416,11 +420,19 @@ function withoutKeys(source: SourceConfig): string {
 }
 
 /** What an environment that goes leaves undelivered. */
-function removal(environment: Environment): { readonly waiting: number; readonly text: string } {
-  const waiting = environment.lanes(0).reduce((events, { account }) => events + account.pending, 0);
+function removal(environment: Environment): {
+  readonly waiting: { readonly waitingEvents: number; readonly waitingBytes: number };
+  readonly text: string;
+} {
+  const waiting = { waitingEvents: 0, waitingBytes: 0 };
+  for (const { account, pendingBytes } of environment.lanes(0)) {
+    waiting.waitingEvents += account.pending;
+    waiting.waitingBytes += pendingBytes;
+  }
+  const { waitingEvents } = waiting;
   const rest =
-    waiting === 0
+    waitingEvents === 0
       ? ""
-      : `; ${waitingText(waiting)} in its log and are delivered if an environment of that name returns`;
+      : `; ${waitingText(waitingEvents)} in its log and are delivered if an environment of that name returns`;
   return { waiting, text: `${environment.name} removed${rest}` };
 }

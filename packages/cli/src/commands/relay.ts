@@ -43,9 +43,7 @@ export const addRelayCommand: AddCommand = (program, io) => {
           ...(file === undefined ? {} : { configFile: file }),
         });
         io.onReload(() => {
-          void relay.reload(read).then(({ ok, errors }) => {
-            if (!ok) logger.error({ errors }, "configuration not reloaded; the old one goes on");
-          });
+          void relay.reload(read);
         });
         await stopped;
         await relay.stop();

@@ -26,6 +26,10 @@ export interface LogStoreOptions {
    * start. Must not throw.
    */
   readonly onExpired?: (events: number) => void;
+  /**
+   * Called for each event that becomes a dead letter, once it is kept. Must not throw.
+   */
+  readonly onRejected?: (reason: string) => void;
   readonly delivery?: Partial<LogStoreDelivery>;
 }
 

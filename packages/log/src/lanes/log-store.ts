@@ -61,7 +61,7 @@ export class LogStore implements Store {
   constructor(options: LogStoreOptions) {
     this.#options = options;
     this.#delivery = { ...DELIVERY, ...options.delivery };
-    const { log, clock, fates, onExpired, memory = new ReadMemory() } = options;
+    const { log, clock, fates, onExpired, onRejected, memory = new ReadMemory() } = options;
     const state = options.state.initial;
     this.#writer = new StateWriter(options, () => this.#value());
     this.#backlog = new Backlog({
@@ -86,6 +86,7 @@ export class LogStore implements Store {
       fates,
       removedTo: log.first,
       onExpired,
+      onRejected,
     });
     this.#unkept = state.fates === undefined ? this.#settlements.account.settled : (state.unkept ?? 0);
     if (position < state.position) fates?.rewind(position);

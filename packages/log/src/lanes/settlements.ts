@@ -13,6 +13,8 @@ export interface SettlementsOptions {
   readonly fates?: Fates | undefined;
   /** The first position of the log. */
   readonly removedTo: Position;
+  /** Called for each event that becomes a dead letter. */
+  readonly onRejected?: ((reason: string) => void) | undefined;
   /** Called with the number of events that retention took. */
   readonly onExpired?: ((events: number) => void) | undefined;
 }
@@ -45,7 +47,7 @@ export class Settlements {
 
   /** An event of a strand has its outcome. */
   settle(outcome: Outcome, batch: LogBatch, index: number): void {
-    this.account.settle(outcome);
+    this.#count(outcome);
     const fates = this.#fates;
     if (fates === undefined) return;
     const { parked } = this.#backlog;
@@ -62,7 +64,7 @@ export class Settlements {
 
   /** The first event of a parked user has its outcome. */
   settleParked(user: ParkedUser, position: Position, outcome: Outcome): void {
-    this.account.settle(outcome);
+    this.#count(outcome);
     this.#backlog.parked.settled(user);
     const fates = this.#fates;
     if (fates === undefined) return;
@@ -184,6 +186,11 @@ export class Settlements {
     if (position >= backlog.readTo || backlog.isOpen(position)) return { status: "pending" };
     if (backlog.gapAt(position) !== undefined) return { status: "expired" };
     return fates?.aheadAt(position) ?? { status: "unknown" };
+  }
+
+  #count(outcome: Outcome): void {
+    this.account.settle(outcome);
+    if (outcome.status === "rejected") this.#options.onRejected?.(outcome.reason);
   }
 
   #expire(events: number): void {

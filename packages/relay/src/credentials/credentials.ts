@@ -200,6 +200,12 @@ function configuredKeySets(environments: readonly EnvironmentConfig[]): Readonly
   return keySets;
 }
 
+/** Whose key set it is. */
+export function ownerOf(keySet: string): Pick<RotationView, "environment" | "source" | "destination"> {
+  const { kind: _kind, ...owner } = partsOf(keySet);
+  return owner;
+}
+
 function partsOf(keySet: string): Pick<RotationView, "environment" | "source" | "destination" | "kind"> {
   const [, what, environment = "", name = "", kind = ""] = /^(\S+) ([^/]*)\/(\S*) ?(.*)$/.exec(keySet) ?? [];
   if (what === "destination") return { environment, destination: name };

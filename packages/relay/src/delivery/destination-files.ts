@@ -2,6 +2,7 @@
 import type { DiskRuntime } from "@waybill/core";
 import type { LogStore } from "@waybill/log";
 import type { DestinationConfig } from "../config/types.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
 
 /** Whose files they are. */
 interface Owner {
@@ -30,12 +31,11 @@ export function attemptsDirectory({ directory, config }: Pick<Owner, "directory"
 /** A ledger that goes on under another vendor must not pass for that vendor's alone. */
 export function tellVendor(
   store: LogStore,
-  { onWarning }: { readonly onWarning?: (message: string) => void },
+  { environment, report }: { readonly environment: string; readonly report: WriteLine },
   { name, vendor }: DestinationConfig,
 ): void {
   const before = store.deliversTo(vendor);
   if (before === undefined) return;
-  onWarning?.(
-    `${name} delivered to ${before} up to position ${store.neededFrom} and delivers to ${vendor} from there on, what waits too; its ledger goes on over both`,
-  );
+  const position = store.neededFrom;
+  report("destination_changed_vendor", { environment, destination: name, before, vendor, position });
 }

@@ -5,13 +5,14 @@
 import type { Disk } from "@waybill/core";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
 import type { Destination } from "./destination.ts";
 
 export interface PreparedPlan {
   /** What will be different, one line each. */
   readonly changed: readonly string[];
-  /** Of those lines the ones that say what will no longer be delivered. */
-  readonly warnings: readonly string[];
+  /** Logs what will no longer be delivered. */
+  readonly report: () => void;
   /** Takes the plan over, at once; resolves when what it no longer has is closed. */
   readonly commit: (deadlineMs: number) => Promise<void>;
   /** Closes what was made ready; the plan before goes on untouched. */
@@ -26,6 +27,7 @@ export interface DestinationPlanOptions {
   /** Those there are; {@link PreparedPlan.commit} changes it. */
   readonly destinations: Map<string, Destination>;
   readonly open: (config: DestinationConfig) => Promise<Destination>;
+  readonly report: WriteLine;
 }
 
 /** **Errors**: `WAYBILL_CONFIG`, `WAYBILL_DISK`; then nothing has changed. */
@@ -70,13 +72,16 @@ async function prepare(
     }
   }
   const removed = [...destinations.values()].filter(({ config }) => !next.has(config.name));
-  const gone = removed.map((destination) => ({
-    waiting: destination.pending().events,
-    text: removedText(environment, destination),
-  }));
+  const gone = removed.map((destination) => {
+    const { events: waitingEvents, bytes: waitingBytes } = destination.pending();
+    const fields = { environment, destination: destination.config.name, waitingEvents, waitingBytes };
+    return { ...fields, text: removedText(environment, destination) };
+  });
   return {
     changed: [...changed, ...gone.map(({ text }) => text)],
-    warnings: gone.filter(({ waiting }) => waiting > 0).map(({ text }) => text),
+    report() {
+      for (const fields of gone) if (fields.waitingEvents > 0) options.report("destination_removed", fields);
+    },
     async commit(deadlineMs) {
       destinations.clear();
       for (const [name, destination] of next) destinations.set(name, destination);

@@ -31,6 +31,7 @@ import type { PassthroughRequest } from "@waybill/vendors/registry";
 import type { LaneDelivery, LaneMode, TraceDestination } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
 import { attemptsDirectory, hasTraces, tellVendor } from "./destination-files.ts";
 import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
 import type { SenderSettings } from "./extension.ts";
@@ -55,8 +56,8 @@ export interface DestinationOptions {
   readonly memory: ReadMemory;
   /** Called for each request about the events from `first` on. Must not throw. */
   readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
-  /** What a person should know of. Must not throw. */
-  readonly onWarning?: (message: string) => void;
+  /** What a person should know of. */
+  readonly report: WriteLine;
 }
 
 /** Called with what happens on a destination's lane. Must not throw. */
@@ -64,6 +65,10 @@ export interface DestinationObserver {
   attempted(of: LaneName & { readonly attempt: Attempt }): void;
   modeChanged(of: ModeChange): void;
   stateNotWritten(of: LaneName & { readonly error: unknown }): void;
+  /** An event became a dead letter. */
+  rejected?(of: LaneName & { readonly reason: string }): void;
+  /** Retention took events of the lane, or had at the start. */
+  expired?(of: LaneName & { readonly events: number }): void;
   /** An operator has moved the cursor. */
   skipped?(of: LaneName & Skip): void;
 }
@@ -174,6 +179,7 @@ export class Destination {
 
   static async #open(options: DestinationOptions, cleanup: Cleanup): Promise<Destination> {
     const { config, log, runtime, directory, environment, observer } = options;
+    const name = { environment, destination: config.name };
     const writer = new FileWriter(runtime);
     const limiter = new Limiter(runtime.clock, limiterOptionsOf(config));
     const sender = createDestinationSender({ config, runtime, settings: options.settings, writer, limiter });
@@ -184,15 +190,11 @@ export class Destination {
       name: config.name,
       log,
       hadState: await hasTraces(options),
-      ...(options.onWarning === undefined ? {} : { onLost: options.onWarning }),
+      onLost: (text) => options.report("lane_state_lost", { ...name, text }),
     });
     cleanup.add(() => state.close());
-    const deadLetters = await DeadLetters.open(
-      `${directory}/dead/${config.name}`,
-      log.head,
-      runtime,
-      state.initial.dead,
-    );
+    const { dead } = state.initial;
+    const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, runtime, dead);
     cleanup.add(() => deadLetters.close());
     const fates = await Fates.open({
       directory: `${directory}/fates/${config.name}`,
@@ -210,11 +212,9 @@ export class Destination {
       clock: runtime.clock,
       memory: options.memory,
       delivery: deliveryOf(config, limiter),
-      onStateError: (error) => observer.stateNotWritten({ environment, destination: config.name, error }),
-      onExpired: (events) =>
-        options.onWarning?.(
-          `retention took ${events} events from ${config.name} before they were delivered; they are expired`,
-        ),
+      onStateError: (error) => observer.stateNotWritten({ ...name, error }),
+      onExpired: (events) => observer.expired?.({ ...name, events }),
+      onRejected: (reason) => observer.rejected?.({ ...name, reason }),
     });
     tellVendor(store, options, config);
     return new Destination(options, { store, deadLetters, attempts, fates, sender, writer, limiter });

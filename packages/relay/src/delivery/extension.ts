@@ -4,6 +4,7 @@
  */
 import type { Rewrite, Runtime } from "@waybill/core";
 import type { DestinationConfig } from "../config/types.ts";
+import type { Tracing } from "../tracing/tracing.ts";
 import type { ConnectionSettings } from "./connection.ts";
 
 export interface SenderSettings extends ConnectionSettings {
@@ -11,6 +12,8 @@ export interface SenderSettings extends ConnectionSettings {
   readonly strict: boolean;
   /** Keeps SDKs that make their own requests from connecting to private addresses too. */
   readonly publicOnly?: boolean;
+  /** Where attempts are traced. */
+  readonly tracing?: { readonly tracing: Tracing; readonly environment: string };
 }
 
 export interface ExtensionOptions {

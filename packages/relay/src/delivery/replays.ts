@@ -31,6 +31,7 @@ import {
 } from "@waybill/log";
 import { accountView } from "../admin/account-view.ts";
 import type { ReplayView, TraceDestination, TraceReplay } from "../admin/views.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
 import { chosenPieces } from "./chosen-events.ts";
 import { chosenDeadLetters } from "./dead-letter-choice.ts";
 import type { Destination } from "./destination.ts";
@@ -60,7 +61,7 @@ export interface ReplaysOptions {
   /** Called when a defect stopped a replay. */
   readonly onFailed?: (destination: string, replay: string, reason: string | undefined) => void;
   /** What a person should know of. */
-  readonly onWarning?: (message: string) => void;
+  readonly report: WriteLine;
 }
 
 /** How often a replay looks whether the live lane has left it room. */
@@ -101,7 +102,7 @@ export class Replays {
     for (const name of await disk.list(replays.#directory)) {
       if (!ID.test(name)) continue;
       const lost = (): StoredReplay => {
-        replays.#warn(`the state of replay ${name} cannot be read: it is over`);
+        options.report("replay_state_lost", { environment: options.environment, replay: name });
         return abandoned(name, options.runtime.clock.now());
       };
       const state = await LaneState.open(disk, replays.#directory, name, lost, (value) => parseReplay(value, name));
@@ -270,7 +271,8 @@ export class Replays {
     return async () => {
       for (const expire of found) {
         const events = await expire();
-        if (events > 0) this.#warn(`a replay lost ${events} events to retention before their turn came`);
+        const { report, environment } = this.#options;
+        if (events > 0) report("replay_expired", { environment, events });
       }
     };
   }
@@ -280,10 +282,6 @@ export class Replays {
     for await (const { start, end } of this.#pieces(this.#options.destination(destination), choice, { from, to }))
       events += end - start;
     return events;
-  }
-
-  #warn(message: string): void {
-    this.#options.onWarning?.(message);
   }
 
   async close(deadlineMs: number): Promise<void> {

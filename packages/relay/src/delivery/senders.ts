@@ -26,6 +26,7 @@ import {
 import { toCanonical } from "@waybill/vendors/registry";
 import type { DestinationConfig } from "../config/types.ts";
 import { extensionOf } from "../launchdarkly/extension.ts";
+import { type DeliverySpans, deliverySpans } from "../tracing/delivery-spans.ts";
 import { LIBRARY } from "../version.ts";
 import type { DestinationAdapter } from "./adapter.ts";
 import { destinationAdapterOf, isInFormatOf } from "./adapters.ts";
@@ -106,7 +107,9 @@ function chains(
   { config, runtime, settings, writer, limiter }: DestinationSenderOptions,
   network: Transport,
 ): (translate?: Translate, made?: Rewrite) => Sender {
-  const protocol = protocolOf(config, settings);
+  const spans = spansOf(config, settings);
+  const plain = protocolOf(config, settings);
+  const protocol = spans?.protocol(plain) ?? plain;
   const transport = adapter.transport?.(config, writer) ?? checkedTransport(network);
   const { maxAgeMs } = config;
   const aged = maxAgeMs === undefined ? asItIs : giveUpTooOld({ maxAgeMs, clock: runtime.clock });
@@ -118,11 +121,20 @@ function chains(
       backoff: fullJitter(config.backoffBaseMs, config.backoffMaxMs),
       maxAttempts: Number.POSITIVE_INFINITY,
       // What became too old while it waited for the limit is not sent either.
-      limit: (next) => limiter.stage(aged(next)),
+      limit: (next) => limiter.stage(aged(spans?.stage(next) ?? next)),
       retry: persist(isolating({ byEvent: adapter.knowsDuplicatesBy !== "batch" })),
       ...(translate === undefined ? {} : { translate: translating(translate) }),
       stage: (next) => aged(made === undefined ? next : rewrite(made)(next)),
     });
+}
+
+function spansOf(
+  { name: destination, vendor }: DestinationConfig,
+  settings: SenderSettings,
+): DeliverySpans | undefined {
+  if (settings.tracing === undefined) return undefined;
+  const { tracing, environment } = settings.tracing;
+  return deliverySpans(tracing, { environment, destination, vendor });
 }
 
 /**

@@ -11,6 +11,7 @@
  * with a space between, at most {@link RECEIPTS_MAX}.
  */
 import type { Entry, Position } from "@waybill/log";
+import type { RequestSpan } from "../tracing/tracing.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
 import type { Source } from "./sources.ts";
 
@@ -28,6 +29,8 @@ export interface NewEvents {
   readonly count: number;
   /** Of their ids; zeros for an event without one. `undefined` when none has one. */
   readonly hashes: IdHashes | undefined;
+  /** Of its request, where requests are traced. */
+  readonly trace?: RequestSpan | undefined;
   /** The record of those that are kept, all of them by default. */
   readonly entry: (keep: readonly boolean[] | undefined) => Omit<Entry, "source" | "receivedAtMs">;
 }
@@ -45,6 +48,7 @@ export interface Stored {
 export async function ingest(events: NewEvents): Promise<Stored> {
   const { log } = events.source.environment;
   const part = markNew(events);
+  const appending = traceAppend(part);
   let first: Position | undefined;
   try {
     const appended = part.kept === 0 ? undefined : log.append(entryOf(part));
@@ -53,9 +57,11 @@ export async function ingest(events: NewEvents): Promise<Stored> {
     if (part.kept < events.count) await Promise.all([appended, log.barrier()]);
     first = await appended;
   } catch (error) {
+    appending?.(undefined);
     rollBack(part);
     throw error;
   }
+  appending?.(first);
   return settle(part, first);
 }
 
@@ -73,16 +79,23 @@ export async function ingestAll(parts: readonly NewEvents[]): Promise<Stored> {
     if (group === undefined) groups.set(environment, [part]);
     else group.push(part);
   }
+  const appending = new Map(marked.map((part) => [part, traceAppend(part)]));
   const results = await Promise.allSettled([...groups].map(([{ log }, group]) => appendGroup(log, group)));
   const stored: Stored[] = [];
   let failed: PromiseRejectedResult | undefined;
   for (const [index, group] of [...groups.values()].entries()) {
     const result = results[index] as PromiseSettledResult<readonly (Position | undefined)[]>;
     if (result.status === "fulfilled")
-      for (const [at, part] of group.entries()) stored.push(settle(part, result.value[at]));
+      for (const [at, part] of group.entries()) {
+        appending.get(part)?.(result.value[at]);
+        stored.push(settle(part, result.value[at]));
+      }
     else {
       failed ??= result;
-      for (const part of group.toReversed()) rollBack(part);
+      for (const part of group.toReversed()) {
+        appending.get(part)?.(undefined);
+        rollBack(part);
+      }
     }
   }
   if (failed !== undefined) throw failed.reason;
@@ -124,6 +137,13 @@ function markNew(events: NewEvents): MarkedEvents {
   const ticket = source.environment.ids.window.endRequest();
   const duplicates = fresh === undefined ? 0 : fresh.reduce((total, isFresh) => total + (isFresh ? 0 : 1), 0);
   return { events, fresh, kept: count - duplicates, ticket };
+}
+
+/** Begins the span of what is new; what comes back ends it. */
+function traceAppend({ events: { trace, source }, kept }: MarkedEvents): ((first?: Position) => void) | undefined {
+  if (trace === undefined || kept === 0) return undefined;
+  const { environment, config } = source;
+  return trace.append({ environment: environment.name, source: config.name, vendor: config.protocol, count: kept });
 }
 
 function entryOf({ events: { source, receivedAtMs, entry }, fresh }: MarkedEvents): Entry {

@@ -12,6 +12,7 @@ import type { Clock } from "@waybill/core";
 import { health, ready } from "../admin/health.ts";
 import type { Readiness } from "../admin/views.ts";
 import type { CreateServer } from "../lifecycle/servers.ts";
+import type { RequestSpan, Tracing } from "../tracing/tracing.ts";
 import { type Forwarded, forwardedOf, type TrustedProxies } from "../trusted-proxies.ts";
 import { type Answer, problem, writeAnswer } from "./answers.ts";
 import type { BodyReader, BodyRefusal, Charge } from "./body.ts";
@@ -38,6 +39,8 @@ export interface IntakeServerOptions {
   /** Without it every body is worked on as it comes. */
   readonly turns?: Turns;
   readonly maxConnections?: number;
+  /** Without it requests are not traced. */
+  readonly tracing?: Tracing | undefined;
   /** Without it sockets are read as they come. */
   readonly gate?: ReadGate;
   /** Default: that of `node:http`. */
@@ -125,10 +128,11 @@ class Receiver {
     // such answers end out of turn.
     if (request.socket.destroyed) return;
     try {
-      const { intake, readiness, proxies } = this.#options;
+      const { intake, readiness, proxies, tracing } = this.#options;
       const special = headFault(request) ?? specialAnswer(request, readiness);
       if (special !== undefined) return this.#answerEarly(request, response, special, expected);
-      const asked = requestOf(request, proxies?.());
+      const asked = requestOf(request, proxies?.(), tracing?.request(request, response));
+      asked.trace?.follow(asked);
       asked.cameAtMs = cameAtMs;
       const opened = intake.open(asked);
       if (!("status" in opened)) return this.#read(request, response, opened, expected);
@@ -280,7 +284,11 @@ function specialAnswer(request: IncomingMessage, readiness: () => Readiness): An
   return undefined;
 }
 
-function requestOf(request: IncomingMessage, proxies: TrustedProxies | undefined): IntakeRequest {
+function requestOf(
+  request: IncomingMessage,
+  proxies: TrustedProxies | undefined,
+  trace: RequestSpan | undefined,
+): IntakeRequest {
   const { headers, socket, url = "/" } = request;
   const asked = {
     method: request.method ?? "",
@@ -294,6 +302,7 @@ function requestOf(request: IncomingMessage, proxies: TrustedProxies | undefined
     route: undefined,
     owner: undefined,
     cameAtMs: 0,
+    trace,
   };
   const meant = url.startsWith("/") ? asked : { ...asked, ...absolute(url, headers) };
   return proxies === undefined || proxies.isEmpty ? meant : forwarded(meant, proxies.of(request));

@@ -17,6 +17,7 @@ import {
   storedSome,
   type Taken,
 } from "@waybill/vendors";
+import type { RequestSpan } from "../tracing/tracing.ts";
 import type { Answer } from "./answers.ts";
 import type { BodyRefusal, Charge } from "./body.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
@@ -165,7 +166,7 @@ export class Intake {
     if (pause !== undefined) await pause;
     try {
       const durable = parts.filter((part) => !publishedInMemory(part));
-      const stored = await this.#store(durable);
+      const stored = await this.#store(durable, opened.asked.trace);
       for (const { source, refusedByCode = NONE_REFUSED } of durable)
         for (const [code, count] of refusedByCode) countRefused(source, code, count);
       const { duplicates = 0, receipt, first: position } = stored ?? {};
@@ -212,13 +213,13 @@ export class Intake {
   }
 
   /** All parts or none. `undefined` when there is none. */
-  #store(parts: readonly OwnedPart[]): Promise<Stored> | undefined {
+  #store(parts: readonly OwnedPart[], trace: RequestSpan | undefined): Promise<Stored> | undefined {
     const [first] = parts;
     if (first === undefined) return undefined;
     const receivedAtMs = this.#options.clock.now();
     return parts.length === 1
-      ? ingest(newEvents(first, receivedAtMs))
-      : ingestAll(parts.map((part) => newEvents(part, receivedAtMs)));
+      ? ingest(newEvents(first, receivedAtMs, trace))
+      : ingestAll(parts.map((part) => newEvents(part, receivedAtMs, trace)));
   }
 
   #refuse({ opened, request, headers, body }: Whole, refusal: Refusal, source = opened.source): Answer {
@@ -239,7 +240,11 @@ function isUnknown(taken: Taken): boolean {
   return "refusal" in taken && taken.refusal.kind === "unauthorized";
 }
 
-function newEvents({ source, events, ids, idPrefix, metadata }: OwnedPart, receivedAtMs: number): NewEvents {
+function newEvents(
+  { source, events, ids, idPrefix, metadata }: OwnedPart,
+  receivedAtMs: number,
+  trace: RequestSpan | undefined,
+): NewEvents {
   const count = events.ends.length;
   const hashes = idPrefix === undefined ? hashIds(source, ids, count) : hashNumbered(source, idPrefix, count);
   return {
@@ -247,6 +252,7 @@ function newEvents({ source, events, ids, idPrefix, metadata }: OwnedPart, recei
     receivedAtMs,
     count,
     hashes,
+    trace,
     entry: (keep) => ({ metadata, ...(keep === undefined ? events : storedSome(events, keep)) }),
   };
 }

@@ -108,7 +108,7 @@ export class Refusals {
     const isDuplicate = body !== undefined && this.#seenBefore(body);
     const { kind, code = kind } = refusal;
     const name = { environment: source?.environment.name ?? "", source: source?.config.name ?? "" };
-    this.#observer.requestRefused({ ...name, code, isDuplicate });
+    this.#observer.requestRefused({ ...name, vendor: adapter.name, code, isDuplicate });
     const retryAfter = "retryAfterS" in refusal ? { "retry-after": String(refusal.retryAfterS) } : {};
     return answerOf(adapter.inbound.refuse(refusal, request), { ...headers, ...retryAfter });
   }

@@ -2,6 +2,7 @@
 import type { Clock } from "@waybill/core";
 import type { InboundOptions, InboundRequest, InboundRoute, IntakeLimits } from "@waybill/vendors";
 import type { VendorAdapter } from "@waybill/vendors/registry";
+import type { RequestSpan } from "../tracing/tracing.ts";
 import type { SegmentLimits } from "./segment/segment-limits.ts";
 import type { Source } from "./sources.ts";
 import type { Turns } from "./turns.ts";
@@ -25,6 +26,8 @@ export interface IntakeRequest {
   owner?: Source | undefined;
   /** On the monotonic clock. */
   cameAtMs?: number;
+  /** Its span, where requests are traced. */
+  readonly trace?: RequestSpan | undefined;
 }
 
 export interface IntakeOptions {
@@ -44,8 +47,10 @@ export interface IntakeOptions {
 }
 
 export interface IntakeObserver {
-  /** `isDuplicate`: the same body was refused before. */
-  requestRefused(of: SourceName & { readonly code: string; readonly isDuplicate: boolean }): void;
+  /** `vendor`: whose path it is. `isDuplicate`: the same body was refused before. */
+  requestRefused(
+    of: SourceName & { readonly vendor: string; readonly code: string; readonly isDuplicate: boolean },
+  ): void;
   requestRetried(of: SourceName): void;
 }
 

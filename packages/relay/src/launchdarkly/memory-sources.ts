@@ -8,6 +8,8 @@ import type { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "../config/types.ts";
 import type { SenderSettings } from "../delivery/extension.ts";
 import { takesFrom } from "../delivery/source-filter.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
+import { memoryProblem } from "../log-lines/safe-text.ts";
 import { MemoryRelay } from "./memory-relay.ts";
 import { type LaunchDarklyDestination, launchdarklyOf, memoryOf } from "./options.ts";
 
@@ -15,8 +17,10 @@ export interface MemorySourcesOptions {
   readonly runtime: Runtime;
   /** Default: not strict. */
   readonly settings?: SenderSettings;
+  /** Whose sources they are. */
+  readonly config: Pick<EnvironmentConfig, "name">;
   /** What is lost in memory is reported here. */
-  readonly onWarning?: (message: string) => void;
+  readonly report: WriteLine;
 }
 
 export class MemorySources {
@@ -39,7 +43,9 @@ export class MemorySources {
     if (destination === undefined) return undefined;
     const known = this.#relays.get(name);
     if (known !== undefined) return known.relay;
-    const { runtime, settings, onWarning = () => undefined } = this.#options;
+    const { runtime, settings, report, config } = this.#options;
+    const onWarning = (text: string): void =>
+      report("memory_source", { environment: config.name, source: name, problem: memoryProblem(text) });
     const strict = settings?.strict ?? false;
     const relay = new MemoryRelay(destination, { memory, runtime, ...settings, strict, onWarning });
     this.#relays.set(name, { relay, memory });

@@ -6,9 +6,10 @@
  * start reads every older one. A directory without the file is of a version before there was one:
  * format 1. Each log tells its format by itself as well.
  */
-import { type Disk, type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
+import { type Disk, type DiskRuntime, WaybillError } from "@waybill/core";
 import { logFormat } from "@waybill/log";
-import type { Logger } from "../logger.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
+import { safeError } from "../log-lines/safe-text.ts";
 import { VERSION } from "../version.ts";
 
 /** Of what this version writes. */
@@ -72,7 +73,7 @@ export function refuseNewer({ directory, format, writtenBy }: DataFormat): void 
 export async function noteFormat(
   directory: string,
   { disk }: Pick<DiskRuntime, "disk">,
-  logger: Logger,
+  write: WriteLine,
 ): Promise<void> {
   try {
     const noted = await notedFormat(directory, disk);
@@ -89,9 +90,9 @@ export async function noteFormat(
     await disk.rename(unfinished, `${directory}/${FORMAT_NAME}`);
     await disk.syncDirectory(directory);
     if (noted !== undefined && noted.writtenBy !== VERSION)
-      logger.info({ before: noted.writtenBy, now: VERSION }, "another version than before uses the data directory");
+      write("version_changed", { before: noted.writtenBy, now: VERSION });
   } catch (error) {
-    logger.warn({ error: messageOf(error) }, "the version that uses the data directory could not be noted in it");
+    write("version_not_noted", { error: safeError(error) });
   }
 }
 

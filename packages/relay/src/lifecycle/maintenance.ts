@@ -1,5 +1,6 @@
-import { type Clock, messageOf, type Timer } from "@waybill/core";
-import type { Logger } from "../logger.ts";
+import type { Clock, Timer } from "@waybill/core";
+import type { OperatorLog } from "../log-lines/operator-log.ts";
+import { safeError } from "../log-lines/safe-text.ts";
 import type { Plan } from "../plan.ts";
 
 /** A power cut sends again what was delivered since the last sync of the cursors. */
@@ -9,7 +10,7 @@ const RETAIN_INTERVAL_MS = 10_000;
 export interface MaintenanceOptions {
   readonly plan: Plan;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly log: Pick<OperatorLog, "write">;
 }
 
 /**
@@ -28,10 +29,10 @@ export class Maintenance {
   }
 
   start(): void {
-    const { clock, logger } = this.#options;
+    const { clock, log } = this.#options;
     this.#timer = clock.after(SYNC_INTERVAL_MS, () => {
       this.#pass = this.#runOnce()
-        .catch((error: unknown) => logger.error({ error: messageOf(error) }, "maintenance failed; it is tried again"))
+        .catch((error: unknown) => log.write("maintenance_failed", { error: safeError(error) }))
         .finally(() => {
           if (!this.#isStopped) this.start();
         });
@@ -46,7 +47,7 @@ export class Maintenance {
   }
 
   async #runOnce(): Promise<void> {
-    const { plan, clock, logger } = this.#options;
+    const { plan, clock, log } = this.#options;
     const isRetaining = clock.monotonic() >= this.#retainAtMs;
     if (isRetaining) this.#retainAtMs = clock.monotonic() + RETAIN_INTERVAL_MS;
     for (const environment of plan.environments.values()) {
@@ -55,7 +56,7 @@ export class Maintenance {
         continue;
       }
       const removed = await environment.retain(plan.config.retention, clock.now());
-      if (removed > 0) logger.info({ environment: environment.name, segments: removed }, "retention removed segments");
+      if (removed > 0) log.write("segments_removed", { environment: environment.name, segments: removed });
     }
   }
 }

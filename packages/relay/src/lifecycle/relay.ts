@@ -16,8 +16,11 @@ import { RequestMeter } from "../intake/request-meter.ts";
 import { arrayScanner } from "../intake/segment/batch-scanner.ts";
 import { segmentLimitsOf } from "../intake/segment/segment-limits.ts";
 import { Turns } from "../intake/turns.ts";
+import { OperatorLog } from "../log-lines/operator-log.ts";
 import type { Logger } from "../logger.ts";
 import { Plan } from "../plan.ts";
+import { loadTracing } from "../tracing/load-tracing.ts";
+import type { Tracing } from "../tracing/tracing.ts";
 import { TrustedProxies } from "../trusted-proxies.ts";
 import { adminViewOf } from "./admin-view.ts";
 import { lockDataDirectory, warnOfReaders } from "./data-directory.ts";
@@ -67,7 +70,9 @@ const ANSWERS_SHARE = 0.2;
 
 /** Starts a relay. **Errors**: `WAYBILL_LISTEN`, `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
 export async function startRelay(config: RelayConfig, options: RelayOptions): Promise<RunningRelay> {
-  const relay = new Relay(config, options);
+  const runtime = options.runtime ?? runtimeOf(config);
+  const log = new OperatorLog(options.logger, runtime.clock);
+  const relay = new Relay(config, options, { runtime, log, tracing: await loadTracing(log.write) });
   try {
     await relay.start();
   } catch (error) {
@@ -75,6 +80,13 @@ export async function startRelay(config: RelayConfig, options: RelayOptions): Pr
     throw error;
   }
   return relay;
+}
+
+/** What there is before the relay. */
+interface RelayParts {
+  readonly runtime: DiskRuntime;
+  readonly log: OperatorLog;
+  readonly tracing: Tracing | undefined;
 }
 
 class Relay implements RunningRelay {
@@ -92,26 +104,30 @@ class Relay implements RunningRelay {
   /** Of requests whose source is not known. */
   readonly #unowned = new RequestMeter();
   readonly #stopping = new AbortController();
-  readonly #onError = (error: unknown): void =>
-    this.#options.logger.error({ error }, "a request failed for a defect of the relay");
+  readonly #log: OperatorLog;
+  readonly #tracing: Tracing | undefined;
+  readonly #onError = (error: unknown): void => this.#log.requestFailed(error);
   #proxies: TrustedProxies;
   #intake: Intake | undefined;
   #lock: DirectoryLock | undefined;
   #stopped: Promise<void> | undefined;
 
-  constructor(config: RelayConfig, options: RelayOptions) {
+  constructor(config: RelayConfig, options: RelayOptions, { runtime, log, tracing }: RelayParts) {
     this.#options = options;
-    this.#runtime = options.runtime ?? runtimeOf(config);
+    this.#runtime = runtime;
+    this.#tracing = tracing;
     const { clock } = this.#runtime;
     const { logger } = options;
-    this.#servers = new Servers({ clock, logger });
+    this.#log = log;
+    this.#servers = new Servers({ clock, write: log.write });
     this.#proxies = new TrustedProxies(config.trustedProxies);
     this.#gate = new ReadGate({ clock, defer, onError: this.#onError });
     this.#bodies = bodyReaderOf(config, clock, this.#gate);
     this.#turns = new Turns({ defer, onError: this.#onError });
     this.#plan = new Plan(config, {
       runtime: this.#runtime,
-      logger,
+      log,
+      tracing,
       attempted: (of) => this.#metrics.attempted(of),
       stopping: this.#stopping.signal,
       bodies: this.#bodies.keyed,
@@ -133,7 +149,7 @@ class Relay implements RunningRelay {
       certificates: () => this.#servers.certificates,
     });
     this.#metrics = this.#createMetrics();
-    this.#maintenance = new Maintenance({ plan: this.#plan, clock, logger });
+    this.#maintenance = new Maintenance({ plan: this.#plan, clock, log });
   }
 
   get intakeUrl(): string {
@@ -158,10 +174,10 @@ class Relay implements RunningRelay {
 
   async start(): Promise<void> {
     const { config } = this.#plan;
-    const { logger } = this.#options;
+    const { write } = this.#log;
     this.#lock = await lockDataDirectory(config, this.#runtime.disk);
-    await warnOfReaders(config, logger);
-    await noteFormat(config.dataDirectory, this.#runtime, logger);
+    await warnOfReaders(config, write);
+    await noteFormat(config.dataDirectory, this.#runtime, write);
     await this.#plan.open();
     const intake = this.#createIntake();
     this.#intake = intake;
@@ -170,7 +186,8 @@ class Relay implements RunningRelay {
     this.#maintenance.start();
     this.#views.sampler.start();
     this.#views.lookAtDisk();
-    logger.info({ intake: this.intakeUrl, admin: this.adminUrl, data: config.dataDirectory }, this.summary);
+    const { intakeUrl, adminUrl, summary: text } = this;
+    write("started", { intake: intakeUrl, admin: adminUrl, data: config.dataDirectory, text });
   }
 
   stop(): Promise<void> {
@@ -183,12 +200,11 @@ class Relay implements RunningRelay {
    * first, and requests are answered meanwhile: a vendor that hangs keeps no client waiting.
    */
   async #stop(): Promise<void> {
-    const { logger } = this.#options;
     const { clock } = this.#runtime;
     const deadlineMs = this.#plan.config.shutdownDeadlineMs;
     const endsAtMs = clock.monotonic() + deadlineMs;
     const leftMs = (): number => Math.max(0, endsAtMs - clock.monotonic());
-    logger.info({ deadlineMs }, "stopping: attempts in flight are finished, then no more requests are taken");
+    this.#log.write("stopping", { deadlineMs });
     const maintained = this.#maintenance.stop();
     this.#views.sampler.stop();
     this.#stopping.abort();
@@ -201,7 +217,8 @@ class Relay implements RunningRelay {
     await Promise.all([...this.#plan.environments.values()].map((environment) => environment.close(leftMs())));
     await this.#lock?.release();
     this.#eventLoop.stop();
-    logger.info("stopped");
+    this.#log.close();
+    this.#log.write("stopped", {});
   }
 
   #createMetrics(): Metrics {
@@ -236,7 +253,13 @@ class Relay implements RunningRelay {
       makeId: createUuidV7(clock, random),
       limits: segmentLimitsOf(config),
       scanArray: arrayScanner(),
-      observer: this.#metrics,
+      observer: {
+        requestRefused: (of) => {
+          this.#metrics.requestRefused(of);
+          this.#log.refused(of);
+        },
+        requestRetried: (of) => this.#metrics.requestRetried(of),
+      },
       exchangeDeadlineMs: config.exchangeDeadlineMs,
       intakeLimits: intakeLimitsOf(config),
       turns: this.#turns,
@@ -266,6 +289,7 @@ class Relay implements RunningRelay {
             gate: this.#gate,
             maxConnections,
             unowned: this.#unowned,
+            tracing: this.#tracing,
           }),
         admin: (drain, createServer) => {
           const view = adminViewOf({

@@ -7,7 +7,7 @@ import { defer } from "@waybill/node";
 import { isLoopback } from "../admin/guard.ts";
 import type { Address, RelayConfig } from "../config/types.ts";
 import { Drain } from "../intake/drain.ts";
-import type { Logger } from "../logger.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
 import type { TlsFiles } from "../tls/certificate.ts";
 import { TlsEnd, type TlsPort, type TlsView } from "../tls/tls-end.ts";
 import type { GivenSockets } from "./given-sockets.ts";
@@ -39,9 +39,9 @@ export class Servers {
   intakeUrl = "";
   adminUrl = "";
 
-  readonly #around: { readonly clock: Clock; readonly logger: Logger };
+  readonly #around: { readonly clock: Clock; readonly write: WriteLine };
 
-  constructor(around: { readonly clock: Clock; readonly logger: Logger }) {
+  constructor(around: { readonly clock: Clock; readonly write: WriteLine }) {
     this.#around = around;
   }
 

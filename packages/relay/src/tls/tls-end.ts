@@ -11,7 +11,7 @@ import { readFile, stat } from "node:fs/promises";
 import type { Server as HttpServer, RequestListener, ServerOptions } from "node:http";
 import { createServer, type Server } from "node:https";
 import { type Clock, type Timer, WaybillError } from "@waybill/core";
-import type { Logger } from "../logger.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
 import { type Certificate, type CertificateFault, certificateFrom, type TlsFiles } from "./certificate.ts";
 import { Handshakes } from "./handshakes.ts";
 
@@ -32,7 +32,7 @@ export interface TlsEndOptions {
   readonly port: TlsPort;
   readonly files: TlsFiles;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly write: WriteLine;
   readonly defer: (run: () => void) => void;
 }
 
@@ -131,13 +131,13 @@ export class TlsEnd {
       return;
     this.#certificate = found;
     this.#server?.setSecureContext(found.options);
-    const { logger, port } = this.#options;
+    const { write, port } = this.#options;
     const validTo = new Date(found.validTo).toISOString();
-    logger.info({ port, validTo, fingerprint: found.fingerprint }, "new connections get another certificate");
+    write("certificate_replaced", { port, validTo, fingerprint: found.fingerprint });
   }
 
   #refuse(reason: string): void {
-    const { logger, port, clock } = this.#options;
+    const { write, port, clock } = this.#options;
     if (this.#suspected !== reason) {
       this.#suspected = reason;
       return;
@@ -145,7 +145,7 @@ export class TlsEnd {
     if (this.#broken?.reason === reason) return;
     this.#broken = { since: this.#broken?.since ?? clock.now(), reason };
     const validTo = new Date(this.#certificate.validTo).toISOString();
-    logger.error({ port, reason, validTo }, "the certificate's files cannot be used; the one before is shown on");
+    write("certificate_unusable", { port, reason, validTo });
   }
 }
 

@@ -272,7 +272,13 @@ test("the cursor of a lane that is stopped is moved forward, and no other, as do
     balanced: true,
   });
   expect(logged).toContainEqual([
-    { environment: "test", destination: "emulator", ...skip, by: "admin" },
+    expect.objectContaining({
+      code: "cursor_moved",
+      environment: "test",
+      destination: "emulator",
+      ...skip,
+      by: "admin",
+    }),
     "the cursor was moved; events are skipped",
   ]);
   await ask(url, "resumeLane", { params: LANE });

@@ -11,6 +11,7 @@ import { Credentials, destinationKeySet, sourceKeySet } from "../../src/credenti
 import type { KeptRotation } from "../../src/credentials/kept-rotations.ts";
 import { RotationStore } from "../../src/credentials/rotation-store.ts";
 import { Pool } from "../../src/intake/shares.ts";
+import { OperatorLog } from "../../src/log-lines/operator-log.ts";
 import { Plan } from "../../src/plan.ts";
 
 const WEB = sourceKeySet("e", "web");
@@ -161,7 +162,7 @@ async function start(disk: SimDisk, config: RelayConfig, seed = 1): Promise<Worl
   await disk.makeDirectory("/data");
   const plan = new Plan(config, {
     runtime,
-    logger: { level: "debug", info: say, warn: say, error: say, debug: say } as never,
+    log: new OperatorLog({ level: "debug", info: say, warn: say, error: say, debug: say } as never, clock),
     attempted: () => undefined,
     bodies: new Pool({ maxBytes: Number.POSITIVE_INFINITY, decoders: 1 }),
     stopping: new AbortController().signal,

@@ -446,7 +446,7 @@ test("a Trophy event that cannot be sent is answered at once, with the reason", 
   await until(() => relay.accounts().lanes[0]?.account.rejected === 1);
 });
 
-test("the relay logs a failed lane as an error, with its name and reason, and serves on", async () => {
+test("the relay logs a failed lane as an error, with its name and never what the defect quotes, and serves on", async () => {
   const errors: unknown[][] = [];
   const ignore = (): void => undefined;
   const logger = { info: ignore, warn: ignore, debug: ignore, error: (...said: unknown[]) => errors.push(said) };
@@ -462,7 +462,7 @@ test("the relay logs a failed lane as an error, with its name and reason, and se
   expect((await send(relay.intakeUrl, "POST", "/v1/track", TRACK, headers)).status).toBe(200);
   await until(() => relay.accounts().lanes[0]?.mode === "failed");
   expect(errors).toContainEqual([
-    expect.objectContaining({ environment: "test", destination: "emulator", mode: "failed", reason: "a defect" }),
+    { code: "lane_failed", environment: "test", destination: "emulator", hint: expect.stringContaining("resume") },
     expect.stringContaining("defect"),
   ]);
   expect((await send(relay.intakeUrl, "POST", "/v1/track", TRACK.replace('"m"', '"n"'), headers)).status).toBe(200);

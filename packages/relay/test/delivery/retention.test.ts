@@ -52,8 +52,13 @@ async function open(
     directory: "/data",
     runtime,
     dedupe: { windowMs: 86_400_000, maxIds: 1_000 },
-    observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },
-    onWarning: (message) => warnings.push(message),
+    observer: {
+      attempted: ignore,
+      modeChanged: ignore,
+      stateNotWritten: ignore,
+      expired: ({ events, destination }) => warnings.push(`retention took ${events} events from ${destination}`),
+    },
+    report: (code, fields) => warnings.push(`${code} ${JSON.stringify(fields)}`),
     segmentMaxBytes: 2_000,
   });
   environment.start();
@@ -93,7 +98,7 @@ test("of 900 events of a paused lane, those that are gone are expired at once, a
   const expected = { accepted: 900, delivered: 0, expired: first, pending: head - first, balanced: true };
   expect(account(world)).toEqual({ ...expected, rejected: 0, dropped: 0, droppedByReason: {} });
   expect(environment.lanes(world.clock.now())[0]).toMatchObject({ mode: "paused" });
-  expect(warnings.join()).toMatch(/retention took \d+ events from emulator before they were delivered/);
+  expect(warnings.join()).toMatch(/retention took \d+ events from emulator/);
   await environment.sync();
   world.disk.killProcess();
   const again = await open(world.disk, world.clock, world.emulator);
@@ -144,7 +149,7 @@ test("a replay of chosen events has in its ledger which of them are gone, while 
   const expired = Math.ceil(first / 3) - 10;
   expect(expired).toBeGreaterThan(10);
   expect(view?.account).toMatchObject({ accepted: 100, delivered: 0, expired, pending: 100 - expired, balanced: true });
-  expect(warnings.join()).toContain(`a replay lost ${expired} events`);
+  expect(warnings.join()).toContain(`replay_expired {"environment":"e","events":${expired}}`);
   const duplicates = emulator.duplicates;
   emulator.recover();
   await world.pass(60 * SECOND_MS);
@@ -201,7 +206,7 @@ test("a lane whose cursor cannot be synced keeps its events from soft retention,
   await world.pass(SECOND_MS);
   await environment.sync();
   await environment.sync();
-  expect(warnings.filter((one) => one.includes("cannot be made durable"))).toHaveLength(1);
+  expect(warnings.filter((one) => one.startsWith("cursor_not_durable "))).toHaveLength(1);
   expect(await environment.retain({ maxAgeMs: 0, maxBytes: 0, hardMaxBytes: NEVER }, clock.now() + 1)).toBe(0);
   expect(await world.retain()).toBeGreaterThan(0);
   disk.onOperation = undefined;

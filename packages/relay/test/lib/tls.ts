@@ -28,12 +28,12 @@ export function filesOf({ cert, key }: Identity = CA.issue(NAME)): TlsFiles {
   return files;
 }
 
-export const silent = { info: () => undefined, warn: () => undefined, error: () => undefined } as never;
+export const unwritten = (): void => undefined;
 
 /** For a server of a test; `undefined` while it is not on. */
 export async function secureServer(): Promise<CreateServer | undefined> {
   if (!overTls.isOn) return undefined;
-  const end = await TlsEnd.open({ port: "intake", files: filesOf(), clock: nodeClock, logger: silent, defer });
+  const end = await TlsEnd.open({ port: "intake", files: filesOf(), clock: nodeClock, write: unwritten, defer });
   return (options, listener) => end.createServer(options, listener);
 }
 

@@ -75,7 +75,7 @@ async function openEnvironment(
     runtime,
     dedupe: { windowMs: 86_400_000, maxIds: 10_000 },
     observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },
-    onWarning: (message) => warnings.push(message),
+    report: (code, fields) => warnings.push(`${code} ${JSON.stringify(fields)}`),
   });
   environment.start();
   return environment;
@@ -108,7 +108,9 @@ test("one lane's state is unreadable: it is logged, that lane sends again, the o
   await put(first.disk, "/data/lanes/a", Buffer.alloc(8_192, 0x5a));
   const again = await open(first.disk);
   expect(again.warnings).toEqual([
-    "the state of a cannot be read: it begins again at position 0 and sends 20 events, those once more that it had delivered; its ledger begins anew",
+    expect.stringMatching(
+      /^lane_state_lost .*the state of a cannot be read: it begins again at position 0 and sends 20 events, those once more that it had delivered; its ledger begins anew/,
+    ),
   ]);
   await again.pass(5 * SECOND_MS);
   expect(ledger(again, "a")).toMatchObject({ accepted: 20, delivered: 20, balanced: true });
@@ -139,7 +141,9 @@ test("what waits for a destination that was renamed is logged at the start, for 
   await put(first.disk, "/data/lanes/.DS_Store", Buffer.from("what"));
   await put(first.disk, "/data/lanes/broken", Buffer.from("what"));
   const renamed = await open(first.disk, ["renamed", "b"]);
-  expect(renamed.warnings).toEqual([expect.stringMatching(/^1,234 events wait for a, which is not configured/)]);
+  expect(renamed.warnings).toEqual([
+    expect.stringMatching(/^lane_orphaned .*"destination":"a","events":1234,"directory":"\/data"/),
+  ]);
   expect(await renamed.environment.orphanedLanes()).toEqual([{ destination: "a", events: 1_234 }]);
   await renamed.environment.close(SECOND_MS);
   const back = await open(first.disk, ["a", "b", "renamed"]);
@@ -201,7 +205,7 @@ test.each([
   for (const name of ["notes.txt", "constructor", `${REPLAY}x`])
     await put(first.disk, `/data/replays/${name}`, Buffer.from("what"));
   const again = await open(first.disk);
-  expect(again.warnings).toEqual([`the state of replay ${REPLAY} cannot be read: it is over`]);
+  expect(again.warnings).toEqual([`replay_state_lost {"environment":"e","replay":"${REPLAY}"}`]);
   await again.pass(5 * SECOND_MS);
   expect(again.environment.replays.views()).toMatchObject([
     { id: REPLAY, state: "cancelled", account: { balanced: true } },
@@ -248,7 +252,7 @@ test("on a real disk, directories and files may have changed places", async () =
   };
   const warnings: string[] = [];
   const environment = await openEnvironment(runtime, directory, ["a"], warnings);
-  expect(warnings.filter((warning) => warning.includes("was not a directory"))).toHaveLength(6);
+  expect(warnings.filter((warning) => warning.startsWith("directory_set_aside "))).toHaveLength(6);
   const body = Buffer.from('{"type":"track"}');
   const entry = { source: "s", receivedAtMs: 1, metadata: "", body: [body], ends: Uint32Array.of(body.length) };
   expect(await environment.log.append(entry)).toBe(0);

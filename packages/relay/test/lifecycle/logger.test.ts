@@ -9,5 +9,5 @@ test("a log line is one line of JSON, and steers no terminal, whatever a vendor 
   logger.debug("left out");
   expect(lines).toHaveLength(1);
   expect(lines[0]).toMatch(/^\{[^\p{Cc}\u2028\u202e]*\}\n$/u);
-  expect(JSON.parse(lines[0] ?? "")).toMatchObject({ level: 40, reason, msg: reason });
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({ level: "warn", reason, msg: reason });
 });

@@ -1,3 +1,4 @@
+import { WaybillError } from "@waybill/core";
 import { VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { Maintenance } from "../../src/lifecycle/maintenance.ts";
@@ -25,8 +26,8 @@ function maintained(sync: () => Promise<void> = () => Promise.resolve()): Passes
     },
   };
   const plan = { environments: new Map([["e", environment]]), config: { retention: {} } };
-  const logger = { error: (fields: unknown) => errors.push(fields), info: () => undefined };
-  return { maintenance: new Maintenance({ plan, clock, logger } as never), clock, did, errors };
+  const log = { write: (code: string, fields: object) => errors.push({ code, ...fields }) };
+  return { maintenance: new Maintenance({ plan, clock, log } as never), clock, did, errors };
 }
 
 test("cursors are synced every second, space is given back every ten", async () => {
@@ -37,11 +38,13 @@ test("cursors are synced every second, space is given back every ten", async () 
 });
 
 test("a pass that fails is logged, and the next one comes", async () => {
-  const { maintenance, clock, did, errors } = maintained(() => Promise.reject(new Error("EIO")));
+  const { maintenance, clock, did, errors } = maintained(() =>
+    Promise.reject(new WaybillError("WAYBILL_DISK", "Cannot write: EIO")),
+  );
   maintenance.start();
   for (let second = 0; second < 4; second++) await clock.advance(1_000);
   expect(did).toHaveLength(4);
-  expect(errors).toEqual(new Array(3).fill({ error: "EIO" }));
+  expect(errors).toEqual(new Array(3).fill({ code: "maintenance_failed", error: "Cannot write: EIO" }));
 });
 
 test("passes never overlap, and a stop waits for the one that is running and begins no other", async () => {

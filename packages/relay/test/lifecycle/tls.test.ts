@@ -12,7 +12,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { TlsFiles } from "../../src/tls/certificate.ts";
 import { TlsEnd } from "../../src/tls/tls-end.ts";
 import { exchange, RawConnection, rawRequest } from "../lib/raw.ts";
-import { CA, dialTls, filesOf, NAME, silent } from "../lib/tls.ts";
+import { CA, dialTls, filesOf, NAME, unwritten } from "../lib/tls.ts";
 import {
   BASIC,
   configOf,
@@ -269,7 +269,7 @@ test("files that are wrong keep the certificate before, and the log, metrics and
 test("files are looked at every ten seconds; a key that comes after its certificate is not a fault", async () => {
   const clock = new VirtualClock();
   const files = filesOf();
-  const end = await TlsEnd.open({ port: "admin", files, clock, logger: silent, defer });
+  const end = await TlsEnd.open({ port: "admin", files, clock, write: unwritten, defer });
   end.createServer({});
   onTestFinished(() => end.stop());
   const { validTo } = end.view;

@@ -139,6 +139,7 @@ export class SegmentIntake {
         source,
         receivedAtMs,
         count: scan.events.length,
+        trace: opened.asked.trace,
         hashes: hashIds(source, scan, body, seed === undefined ? undefined : makeId),
         entry: (keep) =>
           assemble(scan, {

@@ -1,0 +1,140 @@
+/**
+ * What each line of the log has beside its time, level, code, text and hint: names of the
+ * configuration, numbers, statuses, and texts of our own. Never a key, an event's content, or what
+ * a vendor answered: an answer may quote both.
+ */
+export interface LineFields {
+  readonly started: { readonly intake: string; readonly admin: string; readonly data: string } & Text;
+  readonly stopping: { readonly deadlineMs: number };
+  readonly stopped: None;
+  readonly data_directory_readable: {
+    readonly dataDirectory: string;
+    readonly mode: string;
+    readonly wanted: string;
+  } & Text;
+  readonly version_changed: { readonly before: string; readonly now: string };
+  readonly version_not_noted: Failure;
+  readonly certificate_replaced: {
+    readonly port: string;
+    readonly validTo: string;
+    readonly fingerprint: string;
+  };
+  readonly certificate_unusable: { readonly port: string; readonly reason: string; readonly validTo: string };
+
+  readonly log_recovered: {
+    readonly environment: string;
+    /** Of a write that was never acknowledged. */
+    readonly cutBytes: number;
+    readonly damagedRecords: number;
+    readonly damagedBytes: number;
+    readonly lostEvents: number;
+    readonly setAsideFiles: readonly string[];
+  };
+  readonly directory_set_aside: { readonly directory: string; readonly aside: string };
+  readonly lane_state_lost: LaneName & Text;
+  readonly lane_orphaned: LaneName & { readonly events: number; readonly directory: string };
+  readonly replay_state_lost: { readonly environment: string; readonly replay: string };
+
+  readonly lane_halted: LaneName & Why & Counted;
+  readonly lane_unreachable: LaneName & Why & Counted;
+  readonly lane_failed: LaneName & Why;
+  readonly lane_waiting: LaneName & Why & Counted;
+  readonly lane_answers: LaneName & { readonly waitedMs: number };
+  readonly lane_paused: LaneName & { readonly by: "admin" };
+  readonly lane_resumed: LaneName & { readonly after: "paused" | "halted" | "failed" };
+  readonly lane_mode: LaneName & { readonly mode: string };
+  readonly dead_letters: LaneName & Counted & { readonly reasons: Readonly<Record<string, number>> };
+  readonly cursor_moved: LaneName & { readonly by: "admin"; readonly from: number; readonly to: number } & {
+    readonly events: number;
+  };
+  readonly cursor_not_written: LaneName & Counted & Failure;
+  readonly cursor_not_durable: { readonly environment: string } & Failure;
+  readonly events_expired: LaneName & Counted;
+  readonly replay_expired: { readonly environment: string; readonly events: number };
+  readonly replay_failed: { readonly environment: string; readonly replay: string } & Why;
+
+  readonly config_warning: Text;
+  readonly reloaded: { readonly changed: readonly string[] };
+  readonly reload_failed: { readonly errors: readonly string[] };
+  readonly destination_removed: LaneName & { readonly waitingEvents: number; readonly waitingBytes: number } & Text;
+  readonly environment_removed: {
+    readonly environment: string;
+    readonly waitingEvents: number;
+    readonly waitingBytes: number;
+  } & Text;
+  readonly destination_changed_vendor: LaneName & {
+    readonly before: string;
+    readonly vendor: string;
+    readonly position: number;
+  };
+  readonly removed_not_closed: Failure;
+
+  readonly key_rotated: KeySetName & { readonly graceMs: number };
+  readonly key_refused: LaneName;
+  readonly key_not_applied: Failure;
+  readonly rotation_kept: Text;
+  readonly rotation_over: Text;
+  readonly rotations_unreadable: Text;
+  readonly rotation_not_written: Failure;
+
+  readonly keys_refused: SourceName & { readonly vendor: string } & Counted;
+  readonly clients_limited: SourceName & Counted & { readonly refusals: Readonly<Record<string, number>> };
+  readonly intake_overloaded: Counted;
+  readonly storage_refused: SourceName & Counted & { readonly refusals: Readonly<Record<string, number>> };
+  readonly request_failed: Counted & Failure & { readonly at: readonly string[] };
+
+  readonly segments_removed: { readonly environment: string; readonly segments: number };
+  readonly maintenance_failed: { readonly environment?: string } & Failure;
+  readonly defect: { readonly environment: string } & Failure;
+  readonly memory_source: {
+    readonly environment: string;
+    readonly source: string;
+    readonly problem: "queue full" | "credential refused" | "events dropped" | "event refused";
+  };
+
+  /** The version of the copy of @opentelemetry/api that has the provider. */
+  readonly tracing_on: { readonly registered: string };
+  readonly tracing_mismatch: { readonly registered: string };
+}
+
+export type LineCode = keyof LineFields;
+
+type None = Readonly<Record<never, never>>;
+
+interface LaneName {
+  readonly environment: string;
+  readonly destination: string;
+}
+
+/** Both are empty when no source is known. */
+interface SourceName {
+  readonly environment: string;
+  readonly source: string;
+}
+
+interface KeySetName {
+  readonly environment: string;
+  readonly source?: string;
+  readonly destination?: string;
+}
+
+/** A text of our own that says more than the table can. It becomes the line's text. */
+interface Text {
+  readonly text: string;
+}
+
+/** Why a lane stopped: a status, or a text of our own. Absent where only an answer tells. */
+interface Why {
+  readonly reason?: string | undefined;
+}
+
+interface Failure {
+  readonly error: string;
+}
+
+/** How often since the line before, or over the last `seconds`. */
+interface Counted {
+  readonly count: number;
+  /** Absent from the first line: it is written at once. */
+  readonly seconds?: number;
+}
