@@ -1,4 +1,4 @@
-/** For test files that need what is fetched: without it their tests are skipped, with the reason. */
+/** For tests that need what is fetched: without it they are skipped, with the reason. */
 import { beforeAll, beforeEach } from "vitest";
 import { INSTALL_MAX_MS } from "./fetches.ts";
 

@@ -1,4 +1,4 @@
-/** What is fetched is told first; the light tests fetch nothing. */
+/** What is fetched is announced first; the light tests fetch nothing. */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -42,28 +42,28 @@ echo '{ "version": "4.5.6" }' > node_modules/two-old/package.json
   );
   chmodSync(join(path, "bin/npm"), 0o755);
   vi.stubEnv("PATH", `${join(path, "bin")}:${process.env["PATH"]}`);
-  return { path, name: "sample", megabytes: 12 };
+  return { path, name: "sample", megabytes: 12, megabytesOf: { one: 7 } };
 }
 
-test("names, versions, size and place are told before anything is fetched, once for all who wait", async () => {
+test("names, versions, size and place are printed before anything is fetched, once for all who wait", async () => {
   const folder = sample();
-  const told: string[] = [];
+  const printed: string[] = [];
   const write = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    told.push(String(text));
+    printed.push(String(text));
     expect(existsSync(join(folder.path, "calls"))).toBe(false);
     return true;
   });
   onTestFinished(() => write.mockRestore());
   expect(await Promise.all([installFolder(folder), installFolder(folder)])).toEqual([undefined, undefined]);
-  expect(told).toEqual([announcementOf(folder)]);
-  expect(told[0]).toBe(
+  expect(printed).toEqual([announcementOf(folder)]);
+  expect(printed[0]).toBe(
     "npm fetches 2 packages and what they need, 12 MB on the disk, into sample/node_modules.\n" +
-      "Once: nothing is fetched when they are there.\n  one 1.2.3\n  two-old 4.5.6\n",
+      "Once: nothing is fetched when they are there.\n  one 1.2.3, 7 MB\n  two-old 4.5.6\n",
   );
   expect(readFileSync(join(folder.path, "calls"), "utf8")).toMatch(/^ci .*\n$/);
   expect(installedIn(folder, "two-old")).toBe("4.5.6");
   expect(await installFolder(folder)).toBe(undefined);
-  expect(told).toHaveLength(1);
+  expect(printed).toHaveLength(1);
 });
 
 test("WAYBILL_NO_INSTALL forbids it, with a reason that can be printed; what is there is used", async () => {
@@ -84,7 +84,7 @@ test("WAYBILL_NO_INSTALL forbids it, with a reason that can be printed; what is 
   expect(await installFolder(folder)).toBe(undefined);
 });
 
-test("only the files that tell it first start programs that fetch", () => {
+test("only the files that announce it start programs that fetch", () => {
   const paths = ROOMS.flatMap((room) => pathsUnder(ROOT, room)).filter((path) => /\.m?ts$/.test(path));
   const textOf = (path: string): string => readFileSync(join(ROOT, path), "utf8");
   const starting = paths.filter((path) => textOf(path).includes("node:child_process"));

@@ -19,6 +19,8 @@ export interface Folder {
   readonly name: string;
   /** All that `npm ci` puts there, on the disk. */
   readonly megabytes: number;
+  /** By package, where each needs nothing else. */
+  readonly megabytesOf?: Readonly<Record<string, number>>;
 }
 
 interface Manifest {
@@ -44,9 +46,12 @@ export function installedIn({ path }: Pick<Folder, "path">, name: string): strin
   return existsSync(manifest) ? (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version : undefined;
 }
 
-/** What is told before a folder is installed. */
+/** What is printed before a folder is installed. */
 export function announcementOf(folder: Folder): string {
-  const packages = Object.entries(wantedIn(folder)).map(([name, version]) => `  ${name} ${version}\n`);
+  const packages = Object.entries(wantedIn(folder)).map(([name, version]) => {
+    const megabytes = folder.megabytesOf?.[name];
+    return `  ${name} ${version}${megabytes === undefined ? "" : `, ${megabytes} MB`}\n`;
+  });
   return (
     `npm fetches ${packages.length} packages and what they need, ${folder.megabytes} MB on the disk, ` +
     `into ${folder.name}/node_modules.\nOnce: nothing is fetched when they are there.\n${packages.join("")}`
