@@ -8,7 +8,7 @@ import { type Folder, installedIn, installFolder, wantedIn } from "../tools/fetc
 /** Of a test that kills and starts the relay. */
 export const TEST_MS = 60_000;
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
-const CLIENTS: Folder = { path: FOLDER, name: "real-clients", megabytes: 100 };
+const CLIENTS: Folder = { path: FOLDER, name: "real-clients", megabytes: 127 };
 /** Makes the pages in which the browser's SDKs run. */
 const PAGES = "jsdom";
 
