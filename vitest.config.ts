@@ -2,7 +2,17 @@ import { configDefaults, defineConfig } from "vitest/config";
 
 // Packages are tested from their sources; processes that tests start run the built files.
 const conditions = ["@waybill/source", "node", "import", "default"];
-const ROOMS = ["attack", "benchmarks", "deploy", "examples", "fuzz", "packages", "real-clients", "runtimes", "simulation"];
+const ROOMS = [
+  "attack",
+  "benchmarks",
+  "deploy",
+  "examples",
+  "fuzz",
+  "packages",
+  "real-clients",
+  "runtimes",
+  "simulation",
+];
 /** Where a file belongs, and why, is in CONTRIBUTING.md, "Which tests run when". */
 const HEAVY = "**/*.heavy.test.ts";
 const LANE_MODES = "packages/core/test/lib/lane-modes.setup.ts";

@@ -12,7 +12,13 @@ import { pathsUnder, ROOMS } from "./tidy/tree.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** The only files that may start what fetches. */
-const FETCHING = ["benchmarks/compare.ts", "browser/lib/chromium.ts", "tools/fetches.ts"];
+const FETCHING = [
+  "benchmarks/compare.ts",
+  "browser/lib/chromium.ts",
+  "deploy/lib/podman.ts",
+  "tools/fetches.ts",
+  "tools/metrics/prometheus-tools.ts",
+];
 /** Programs that fetch, as they are started. Packed tarballs are installed without a network. */
 const FETCHES =
   /"npm", \["(?:ci|install|i|add)"(?![^\]]*(?:--offline|--package-lock-only|tarballs))|"git", \["(?:clone|fetch|pull)"|"(?:\/usr\/bin\/)?(?:apt-get|wget|buildah|podman|docker)"/;
@@ -85,7 +91,7 @@ test("WAYBILL_NO_INSTALL forbids it, with a reason that can be printed; what is 
 });
 
 test("only the files that announce it start programs that fetch", () => {
-  const paths = ROOMS.flatMap((room) => pathsUnder(ROOT, room)).filter((path) => /\.m?ts$/.test(path));
+  const paths = [...ROOMS, "deploy"].flatMap((room) => pathsUnder(ROOT, room)).filter((path) => /\.m?ts$/.test(path));
   const textOf = (path: string): string => readFileSync(join(ROOT, path), "utf8");
   const starting = paths.filter((path) => textOf(path).includes("node:child_process"));
   expect(starting.length).toBeGreaterThan(30);
