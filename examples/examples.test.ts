@@ -1,10 +1,23 @@
 import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { emulators } from "@waybill/testing";
+import { transformSync } from "esbuild";
 import { expect, onTestFinished, test } from "vitest";
 
 const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** The example without its types, where the packages are found. */
+function built(name: string): string {
+  const { code } = transformSync(readFileSync(join(ROOT, "examples", `${name}.ts`), "utf8"), { loader: "ts" });
+  const file = join(ROOT, "build/examples", `${name}.mjs`);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, code);
+  return file;
+}
 
 /** The output of an example that is given the URLs of these vendors. */
 async function example(name: string, ...vendors: readonly emulators.VendorEmulator[]): Promise<string> {
@@ -12,8 +25,7 @@ async function example(name: string, ...vendors: readonly emulators.VendorEmulat
   onTestFinished(async () => {
     for (const server of servers) await server.close();
   });
-  const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
-  const { stdout, stderr } = await run(process.execPath, ["--import", "tsx", file, ...servers.map(({ url }) => url)]);
+  const { stdout, stderr } = await run(process.execPath, [built(name), ...servers.map(({ url }) => url)]);
   expect(stderr).toBe("");
   return stdout;
 }

@@ -13,7 +13,8 @@ import { figuresOf, isGood, type Skipped, tableOf } from "./summary.ts";
 const { values } = parseArgs({
   options: { "json-line": { type: "boolean", default: false }, "no-install": { type: "boolean", default: false } },
 });
-if (!values["no-install"]) await installClients();
+const missing = values["no-install"] ? undefined : await installClients();
+if (missing !== undefined) progress(missing);
 const scenarios = await findScenarios();
 const skipped = scenarios.flatMap(skippedOf);
 const outcomes: Outcome[] = [];

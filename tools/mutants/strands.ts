@@ -8,7 +8,7 @@ const CORE_TESTS = "packages/core/test";
 const ORDER = "packages/vendors/src/order";
 const ORDER_TESTS = "packages/vendors/test/order";
 const CRASH_POINTS = ["simulation/crash-points/strand-points.test.ts"];
-const MODEL = [`${LOG_TESTS}/strands.model.test.ts`];
+const MODEL = [`${LOG_TESTS}/strands.heavy.test.ts`];
 const TIES = [`${LOG_TESTS}/ties.test.ts`];
 
 export const STRANDS: readonly Mutant[] = [

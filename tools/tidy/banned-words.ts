@@ -132,7 +132,7 @@ export const BANNED_WORDS: readonly BannedWord[] = [
       {
         match: /^letter$/,
         files:
-          /^packages\/relay\/test\/(?:config\/warnings|delivery\/fates|intake\/(?:hostile-events|vendors))\.test\.ts$/,
+          /^packages\/relay\/test\/(?:config\/warnings|delivery\/fates|intake\/(?:hostile-events|vendors))(?:\.heavy)?\.test\.ts$/,
         reason: "the vendor's name",
       },
       { match: /\bdestinations of letter;/, reason: "the vendor's name" },

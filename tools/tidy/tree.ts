@@ -69,7 +69,7 @@ export function readTree(root: string = ROOT): Tree {
   };
 }
 
-function pathsUnder(root: string, folder: string): readonly string[] {
+export function pathsUnder(root: string, folder: string): readonly string[] {
   return readdirSync(`${root}/${folder}`, { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`;
     if (entry.isDirectory()) return SKIPPED_FOLDERS.has(entry.name) ? [] : pathsUnder(root, path);

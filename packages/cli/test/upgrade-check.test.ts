@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "@waybill/core";
 import { expect, test } from "vitest";
-import { run, temporary } from "./lib/command.ts";
+import { run, runHere, temporary } from "./lib/command.ts";
 
 const FIXTURE = fileURLToPath(new URL("../../relay/test/fixtures/data-of-7ff6baf/data.tar.gz", import.meta.url));
 
@@ -20,7 +20,7 @@ test("upgrade-check reads data of before, and refuses newer data with the versio
     `waybill ${VERSION} reads it as it is, and writes format 1`,
     "",
   ]);
-  const { out: json } = await run(["upgrade-check", data, "--json"]);
+  const { out: json } = await runHere(["upgrade-check", data, "--json"]);
   expect(JSON.parse(json)).toEqual({
     directory: data,
     format: 1,
@@ -29,11 +29,11 @@ test("upgrade-check reads data of before, and refuses newer data with the versio
     writes: 1,
   });
   writeFileSync(join(data, ".format"), '{"format":7,"writtenBy":"4.5.6"}');
-  const newer = await run(["upgrade-check", data]);
+  const newer = await runHere(["upgrade-check", data]);
   expect(newer).toMatchObject({ code: 1, out: "" });
   expect(newer.err).toContain(`The data in ${data} has format 7, written by waybill 4.5.6; this is waybill ${VERSION}`);
   expect(newer.err).toContain("Run waybill 4.5.6 or newer on it");
-  const none = await run(["upgrade-check", directory]);
+  const none = await runHere(["upgrade-check", directory]);
   expect(none.err).toContain(`There is no data of a relay in ${directory}`);
-  expect((await run(["upgrade-check", join(directory, "nowhere")])).code).toBe(1);
+  expect((await runHere(["upgrade-check", join(directory, "nowhere")])).code).toBe(1);
 });

@@ -1,95 +1,17 @@
 /**
  * One process alone has a data directory, whatever dies when. The processes run the built files.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lockDirectory } from "@waybill/node";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { sharedFileSystem } from "../src/file-systems.ts";
+import { Contender, temporary } from "./lib/contender.ts";
 
 const LOCKED = { code: "WAYBILL_LOG_LOCKED" };
 const ROOT_USER = 0;
 const NOBODY = 65_534;
-
-function temporary(): string {
-  const directory = mkdtempSync(join(tmpdir(), "waybill-lock-"));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
-}
-
-/** Answers each line `take <epoch ms> <directory>` with what became of it at that moment. */
-const CONTENDER = `
-import { lockDirectory } from ${JSON.stringify(new URL("../dist/index.js", import.meta.url).href)};
-import { createInterface } from "node:readline";
-for await (const line of createInterface({ input: process.stdin })) {
-  const [at, directory] = line.split(" ");
-  while (Date.now() < Number(at));
-  try { await lockDirectory(directory); console.log("held"); }
-  catch (error) { console.log(error.code + " " + error.message); }
-}`;
-
-class Contender {
-  readonly process: ChildProcess;
-  readonly #lines: string[] = [];
-  #wake: (() => void) | undefined;
-
-  constructor(options: { readonly temporary?: string; readonly user?: number } = {}) {
-    this.process = spawn(process.execPath, ["--input-type=module", "-e", CONTENDER], {
-      stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, TMPDIR: options.temporary ?? tmpdir() },
-      ...(options.user === undefined ? {} : { uid: options.user }),
-    });
-    this.process.stdout?.on("data", (chunk: Buffer) => {
-      this.#lines.push(...chunk.toString().trim().split("\n"));
-      this.#wake?.();
-    });
-    onTestFinished(() => void this.process.kill("SIGKILL"));
-  }
-
-  async take(directory: string, atMs = 0): Promise<string> {
-    this.process.stdin?.write(`${atMs} ${directory}\n`);
-    while (this.#lines.length === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
-    return this.#lines.shift() as string;
-  }
-
-  async kill(): Promise<void> {
-    const exited = new Promise((resolve) => this.process.once("exit", resolve));
-    this.process.kill("SIGKILL");
-    await exited;
-  }
-}
-
-const START_TOGETHER_MS = 30;
-
-test("of eight processes that take over a dead lock together one wins, each time", { timeout: 60_000 }, async () => {
-  const directory = temporary();
-  const contenders = Array.from({ length: 8 }, () => new Contender({ temporary: temporary() }));
-  for (let round = 0; round < 12; round++) {
-    const atMs = Date.now() + (round === 0 ? 0 : START_TOGETHER_MS);
-    const answers = await Promise.all(contenders.map((contender) => contender.take(directory, atMs)));
-    const winners = answers.flatMap((answer, index) => (answer === "held" ? [index] : []));
-    expect(winners, answers.join("\n")).toHaveLength(1);
-    for (const answer of answers) expect(answer).toMatch(/^held$|^WAYBILL_LOG_LOCKED Another process is using/);
-    const [winner = 0] = winners;
-    await contenders[winner]?.kill();
-    contenders[winner] = new Contender({ temporary: temporary() });
-    // It is running before it is counted in.
-    expect(await contenders[winner]?.take(join(directory, "none"))).toContain("does not exist");
-  }
-  expect(readdirSync(directory)).toEqual([".lock"]);
-});
 
 test("a killed holder's lock is taken over; a living one's is not, by another temporary directory either", async () => {
   const directory = temporary();

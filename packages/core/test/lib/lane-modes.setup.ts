@@ -1,6 +1,6 @@
 /** In every test: a lane's mode changes only as the table of modes has it. */
 import { Lane, type LaneMode, mayFollow } from "@waybill/core";
-import { afterEach, expect } from "vitest";
+import { afterAll, afterEach, expect } from "vitest";
 
 interface Modes {
   mode: LaneMode;
@@ -20,4 +20,9 @@ afterEach(() => {
   const seen = wrong;
   wrong = [];
   expect(seen).toEqual([]);
+});
+
+// Files of tests may share a process.
+afterAll(() => {
+  lanes.setMode = setMode;
 });

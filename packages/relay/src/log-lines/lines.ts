@@ -31,7 +31,7 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   },
   stopping: {
     level: "info",
-    text: "stopping: no new connections, attempts in flight are finished",
+    text: "stopping: attempts in flight are finished, then no more requests are taken",
     act: "",
     fields: ["deadlineMs"],
   },

@@ -3,13 +3,14 @@
  * arrives once at the vendor's emulator. The relay is a process of its own that is killed and
  * started again in the middle. The scenarios are in the folder `clients`.
  */
-import { beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
+import { fetchFirst } from "../tools/fetch-first.ts";
 import { findScenarios, play } from "./scenario.ts";
-import { INSTALL_MS, installClients, SDKS, TEST_MS } from "./setup.ts";
+import { installClients, SDKS, TEST_MS } from "./setup.ts";
 
 const scenarios = await findScenarios();
 
-beforeAll(installClients, INSTALL_MS);
+fetchFirst(installClients);
 
 test("every SDK of the manifest has a scenario", () => {
   expect(SDKS.length).toBeGreaterThan(10);

@@ -2,13 +2,14 @@
  * What Amplitude's published SDKs do beside the scenarios in `clients/amplitude.ts`: straight to
  * the emulator, which shows that it is like the vendor, and with events and keys that are refused.
  */
-import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { fetchFirst } from "../tools/fetch-first.ts";
 import { PATH, runNode, runPage, type Sdk, setUp } from "./clients/amplitude.ts";
 import { until } from "./relay.ts";
-import { INSTALL_MS, installClients, load, TEST_MS } from "./setup.ts";
+import { installClients, load, TEST_MS } from "./setup.ts";
 import { EVENT_NAMES, openStage, type Stage } from "./stage.ts";
 
-beforeAll(installClients, INSTALL_MS);
+fetchFirst(installClients);
 
 function newStage(): Stage {
   const stage = openStage();

@@ -10,26 +10,29 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { emulators, type ServerHandler, startServer } from "@waybill/testing";
 import { build } from "esbuild";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
+import { startChromium } from "../browser/lib/chromium.ts";
+import { fetchFirst } from "../tools/fetch-first.ts";
+import { INSTALL_MAX_MS } from "../tools/fetches.ts";
 import { pack } from "../tools/pack.ts";
-import { chromium, FOLDER, installRuntimes, launch, unavailable } from "./setup.ts";
+import { FOLDER, installRuntimes } from "./setup.ts";
 
 const run = promisify(execFile);
-const INSTALL_MS = 600_000;
 const ALL = { delivered: 1_000, rejected: 0, dropped: 0, left: 0, errors: [] };
-
-if (unavailable !== undefined) process.stdout.write(`runtimes are not tried: ${unavailable}\n`);
 
 let app = "";
 
-beforeAll(async () => {
-  if (unavailable !== undefined) return;
-  installRuntimes();
+fetchFirst(async () => {
+  const missing = await installRuntimes();
+  if (missing !== undefined) return missing;
   app = mkdtempSync(join(tmpdir(), "waybill-runtimes-"));
   writeFileSync(join(app, "package.json"), '{ "private": true, "type": "module" }');
   for (const file of ["send.mjs", "main.mjs", "worker.mjs"]) cpSync(join(FOLDER, file), join(app, file));
-  execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", await pack("client")], { cwd: app });
-}, INSTALL_MS);
+  execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", "--offline", await pack("client")], {
+    cwd: app,
+  });
+  return undefined;
+});
 
 afterAll(() => {
   if (app !== "") rmSync(app, { recursive: true, force: true });
@@ -53,7 +56,7 @@ function expectAll(result: unknown, emulator: emulators.SegmentEmulator): void {
   expect(emulator.events[0]?.event["properties"]).toEqual({ index: 0, text: "Grüße" });
 }
 
-test.skipIf(unavailable !== undefined).each([
+test.each([
   ["Node 20", "node20/bin/node", []],
   ["Node 22", "node22/bin/node", []],
   ["Node 24", "node24/bin/node", []],
@@ -67,7 +70,7 @@ test.skipIf(unavailable !== undefined).each([
   expectAll(JSON.parse(stdout), emulator);
 });
 
-test.skipIf(unavailable !== undefined)("Node 20 by require()", async () => {
+test("Node 20 by require()", async () => {
   const { emulator, url } = await segment();
   const program = `const { createClient } = require("waybill"); const client = createClient({ relay: { url: ${JSON.stringify(url)}, writeKey: "dev" } });
     for (let index = 0; index < 1000; index++) client.track({ userId: "u", event: "Tried", properties: { index, text: "Grüße" } });
@@ -96,7 +99,7 @@ async function bundle(entry: string): Promise<string> {
   return text;
 }
 
-test.skipIf(unavailable !== undefined)("a worker (workerd)", async () => {
+test("a worker (workerd)", async () => {
   const { emulator, url } = await segment();
   writeFileSync(join(app, "worker.bundle.js"), await bundle("worker.mjs"));
   writeFileSync(
@@ -131,12 +134,13 @@ const main :Workerd.Worker = ( modules = [ (name = "worker", esModule = embed "w
   expectAll(await response.json(), emulator);
 });
 
-test.skipIf(unavailable !== undefined)("a browser (Chromium)", { timeout: INSTALL_MS }, async (context) => {
-  const found = chromium();
-  if ("missing" in found) {
-    process.stdout.write(`the browser is not tried: ${found.missing}\n`);
-    return context.skip(found.missing);
+test("a browser (Chromium)", { timeout: INSTALL_MAX_MS }, async ({ skip }) => {
+  const chromium = await startChromium((line) => void process.stdout.write(`${line}\n`));
+  if ("missing" in chromium) {
+    process.stdout.write(`skipped: ${chromium.missing}\n`);
+    return skip(chromium.missing);
   }
+  onTestFinished(() => chromium.browser.close());
   const script = await bundle("send.mjs");
   const files: Readonly<Record<string, readonly [string, string]>> = {
     "/": ["text/html", '<script type="module" src="/page.js"></script>'],
@@ -150,9 +154,7 @@ test.skipIf(unavailable !== undefined)("a browser (Chromium)", { timeout: INSTAL
     const [type, body] = files[path] ?? ["text/plain", ""];
     return { status: body === "" ? 404 : 200, headers: { "content-type": type }, body };
   });
-  const browser = await launch(found.path);
-  onTestFinished(() => browser.close());
-  const page = await browser.newPage();
+  const page = await chromium.browser.newPage();
   await page.goto(url);
   await page.waitForFunction("window.result !== undefined");
   expectAll(await page.evaluate("window.result"), emulator);
