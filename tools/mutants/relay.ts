@@ -181,8 +181,8 @@ const BOUNDARIES: readonly Mutant[] = [
   {
     name: "an answer says that it is a connection's last one",
     file: `${RELAY_SOURCE}/intake/drain.ts`,
-    find: 'if (isEnding()) this.setHeader("connection", "close");',
-    replace: 'if (isEnding() && status < 0) this.setHeader("connection", "close");',
+    find: 'if (isLast(this)) this.setHeader("connection", "close");',
+    replace: 'if (isLast(this) && status < 0) this.setHeader("connection", "close");',
     tests: [`${RELAY_TESTS}/lifecycle/shutdown.test.ts`],
   },
   {

@@ -1,4 +1,4 @@
-/** The relay as systemd starts it: sockets that listen already are its file descriptors from 3 on. */
+/** The relay as systemd starts it: sockets that listen already are its descriptors from 3 on. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, openSync, writeFileSync } from "node:fs";
@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { createTestCa } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { createTestCa } from "../../node/test/lib/certificates.ts";
 import { run } from "../src/index.ts";
 import { createProcessIo } from "../src/io.ts";
 import { temporary } from "./lib/command.ts";

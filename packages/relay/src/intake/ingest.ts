@@ -48,7 +48,6 @@ export interface Stored {
 export async function ingest(events: NewEvents): Promise<Stored> {
   const { log } = events.source.environment;
   const part = markNew(events);
-  const appending = traceAppend(part);
   let first: Position | undefined;
   try {
     const appended = part.kept === 0 ? undefined : log.append(entryOf(part));
@@ -57,11 +56,9 @@ export async function ingest(events: NewEvents): Promise<Stored> {
     if (part.kept < events.count) await Promise.all([appended, log.barrier()]);
     first = await appended;
   } catch (error) {
-    appending?.(undefined);
     rollBack(part);
     throw error;
   }
-  appending?.(first);
   return settle(part, first);
 }
 
@@ -79,23 +76,16 @@ export async function ingestAll(parts: readonly NewEvents[]): Promise<Stored> {
     if (group === undefined) groups.set(environment, [part]);
     else group.push(part);
   }
-  const appending = new Map(marked.map((part) => [part, traceAppend(part)]));
   const results = await Promise.allSettled([...groups].map(([{ log }, group]) => appendGroup(log, group)));
   const stored: Stored[] = [];
   let failed: PromiseRejectedResult | undefined;
   for (const [index, group] of [...groups.values()].entries()) {
     const result = results[index] as PromiseSettledResult<readonly (Position | undefined)[]>;
     if (result.status === "fulfilled")
-      for (const [at, part] of group.entries()) {
-        appending.get(part)?.(result.value[at]);
-        stored.push(settle(part, result.value[at]));
-      }
+      for (const [at, part] of group.entries()) stored.push(settle(part, result.value[at]));
     else {
       failed ??= result;
-      for (const part of group.toReversed()) {
-        appending.get(part)?.(undefined);
-        rollBack(part);
-      }
+      for (const part of group.toReversed()) rollBack(part);
     }
   }
   if (failed !== undefined) throw failed.reason;
@@ -127,20 +117,23 @@ interface MarkedEvents {
   readonly fresh: readonly boolean[] | undefined;
   readonly kept: number;
   readonly ticket: number | undefined;
+  /** Ends the span of what is new: with the first position, or without one when it failed. */
+  readonly traced: ((first?: Position) => void) | undefined;
 }
 
 function markNew(events: NewEvents): MarkedEvents {
   const { hashes, count, source } = events;
-  if (hashes === undefined) return { events, fresh: undefined, kept: count, ticket: undefined };
+  if (hashes === undefined)
+    return { events, fresh: undefined, kept: count, ticket: undefined, traced: traceAppend(events, count) };
   const fresh = markFresh(events, hashes);
   // Nothing came between: the ticket is that of these ids.
   const ticket = source.environment.ids.window.endRequest();
   const duplicates = fresh === undefined ? 0 : fresh.reduce((total, isFresh) => total + (isFresh ? 0 : 1), 0);
-  return { events, fresh, kept: count - duplicates, ticket };
+  const kept = count - duplicates;
+  return { events, fresh, kept, ticket, traced: traceAppend(events, kept) };
 }
 
-/** Begins the span of what is new; what comes back ends it. */
-function traceAppend({ events: { trace, source }, kept }: MarkedEvents): ((first?: Position) => void) | undefined {
+function traceAppend({ trace, source }: NewEvents, kept: number): MarkedEvents["traced"] {
   if (trace === undefined || kept === 0) return undefined;
   const { environment, config } = source;
   return trace.append({ environment: environment.name, source: config.name, vendor: config.protocol, count: kept });
@@ -151,13 +144,15 @@ function entryOf({ events: { source, receivedAtMs, entry }, fresh }: MarkedEvent
 }
 
 /** Takes the ids out of the window again: nothing of them is stored. */
-function rollBack({ events: { source, count, hashes }, fresh }: MarkedEvents): void {
+function rollBack({ events: { source, count, hashes }, fresh, traced }: MarkedEvents): void {
+  traced?.();
   for (let index = 0; hashes !== undefined && index < count; index++)
     if (hasId(hashes, index) && fresh?.[index] !== false) source.environment.ids.window.remove(hashes, index);
 }
 
 /** Counts what was stored from `first` on, and keeps where. */
-function settle({ events, fresh, kept, ticket }: MarkedEvents, first: Position | undefined): Stored {
+function settle({ events, fresh, kept, ticket, traced }: MarkedEvents, first: Position | undefined): Stored {
+  traced?.(first);
   const { source, count, hashes, receivedAtMs } = events;
   const { environment, counters } = source;
   const { ids } = environment;
