@@ -20,6 +20,9 @@ import { reconfigured } from "./reconfigured.ts";
 import { replaced } from "./replaced.ts";
 import { VENDORS } from "./sim-relay.ts";
 
+/** Vendors that gave an answer with such a status. */
+const STUCK = new Set<string>();
+
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "skip-the-fsync",
@@ -194,14 +197,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "hostile-status-sticks",
     what: "after a status that is not one every answer of the vendor is taken for a refusal",
-    seed: 24,
-    relayTransport: (transport) => {
-      const stuck = new Set<string>();
-      return async (request, signal) => {
-        const response = await transport(request, signal);
-        if (response.status < 100 || response.status > 599) stuck.add(request.url);
-        return stuck.has(request.url) ? { ...response, status: 401 } : response;
-      };
+    seed: 5,
+    // Restarts do not heal it.
+    patch: () => () => STUCK.clear(),
+    relayTransport: (transport) => async (request, signal) => {
+      const response = await transport(request, signal);
+      if (response.status < 100 || response.status > 599) STUCK.add(request.url);
+      return STUCK.has(request.url) ? { ...response, status: 401 } : response;
     },
   },
   {

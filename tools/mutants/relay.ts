@@ -288,6 +288,27 @@ const SPEAKING: readonly Mutant[] = [
     tests: [`${RELAY_TESTS}/intake/keys.test.ts`],
   },
   {
+    name: "ids that only the log has are kept before it loses them",
+    file: `${RELAY_SOURCE}/environment.ts`,
+    find: 'await this.#try("keep the ids of what is removed", () => this.ids.removing(from));',
+    replace: "",
+    tests: [`${RELAY_TESTS}/delivery/retention.test.ts`],
+  },
+  {
+    name: "ids of what the log loses are kept durably",
+    file: `${RELAY_SOURCE}/intake/stored-ids.ts`,
+    find: "bytes: Buffer.from(chunk.bytes) }), true);",
+    replace: "bytes: Buffer.from(chunk.bytes) }), false);",
+    tests: [`${RELAY_TESTS}/intake/stored-ids.test.ts`],
+  },
+  {
+    name: "of ids that were kept for what the log loses, those that it has are not believed",
+    file: `${RELAY_SOURCE}/intake/stored-ids.ts`,
+    find: "Math.min(IDS_PER_FILE, this.#options.log.first - base)",
+    replace: "IDS_PER_FILE",
+    tests: [`${RELAY_TESTS}/intake/stored-ids.test.ts`],
+  },
+  {
     name: "a refusal for a missing key says where it belongs",
     file: `${RELAY_SOURCE}/intake/refusals.ts`,
     find: "const message = isKeyless ? `There is no key: send it ${place}.`",

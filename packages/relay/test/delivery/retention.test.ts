@@ -7,6 +7,8 @@ import { defer } from "@waybill/node";
 import { Environment, resolveEnvironment } from "@waybill/relay/headless";
 import { SeededRandom, SegmentEmulator, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
+import { HASH_WORDS } from "../../src/intake/id-window.ts";
+import { scopeOf } from "../../src/intake/scope.ts";
 
 const SECOND_MS = 1_000;
 const PART_MS = 20;
@@ -106,6 +108,25 @@ test("of 900 events of a paused lane, those that are gone are expired at once, a
   await again.pass(30 * SECOND_MS);
   expect(account(again)).toMatchObject({ delivered: head - first, expired: first, pending: 0, balanced: true });
   expect(again.emulator.received).toBe(head - first);
+});
+
+test("an event that retention took is known as a duplicate after a restart", async () => {
+  const before = await open();
+  await before.append(300);
+  before.disk.killProcess();
+  const world = await open(before.disk, before.clock, before.emulator);
+  await world.retain();
+  const { first } = world.environment.log;
+  expect(first).toBeGreaterThan(100);
+  world.disk.killProcess();
+  const { environment } = await open(world.disk, world.clock, world.emulator);
+  const { window } = environment.ids;
+  const hashes = { scope: scopeOf("e", "s"), words: new Uint32Array(HASH_WORDS) };
+  for (const position of [0, first - 1, first]) {
+    const id = Buffer.from(`m-${position}`);
+    window.hash(id, { idStart: 0, idEnd: id.length }, hashes, 0);
+    expect(window.positionOf(hashes, 0)).toBe(position);
+  }
 });
 
 test.each([
