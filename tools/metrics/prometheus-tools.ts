@@ -1,6 +1,6 @@
 /**
- * Finds promtool and prometheus, or fetches Debian's package of both and unpacks it into a folder of
- * this repository's caches: nothing is installed, and no root is needed.
+ * Finds promtool and prometheus, or fetches Debian's package of both and unpacks it into a folder
+ * of this repository's caches: nothing is installed, and no root is needed.
  */
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
