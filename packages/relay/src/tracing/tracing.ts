@@ -9,7 +9,6 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type * as Api from "@opentelemetry/api";
 import type { Attempt } from "@waybill/core";
 import type { Run } from "@waybill/log";
-import type { IntakeRequest } from "../intake/types.ts";
 import { VERSION } from "../version.ts";
 import { SpanIndex } from "./span-index.ts";
 
@@ -149,7 +148,13 @@ export class RequestSpan {
   }
 }
 
-type Asked = Pick<IntakeRequest, "route" | "owner">;
+/** What becomes known of a request on its way. */
+export interface Asked {
+  readonly route?: string | undefined;
+  readonly owner?:
+    | { readonly environment: { readonly name: string }; readonly config: { readonly name: string } }
+    | undefined;
+}
 
 export interface AppendOf {
   readonly environment: string;
