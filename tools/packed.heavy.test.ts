@@ -2,13 +2,13 @@
  * The packed tarballs, installed without a network in an empty folder: nothing else comes along,
  * and the relay starts, delivers and serves its page there.
  */
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VERSION } from "@waybill/core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { createProject, type Project } from "./install-check/project.ts";
 import { createVendor, isDelivered, isPageServed, startInstalled } from "./install-check/relay.ts";
-import { type Manifest, PUBLISHED } from "./pack/published.ts";
+import { type Manifest, PUBLISHED, ROOT } from "./pack/published.ts";
 import { pack } from "./pack.ts";
 
 const INSTALL_MS = 180_000;
@@ -102,4 +102,33 @@ test("the libraries inside of a package are named there, each with its licence",
   const text = readFileSync(join(all.folder, "node_modules/@waybill/relay/THIRD-PARTY-LICENSES.txt"), "utf8");
   for (const library of ["zod", "pino", "yaml", "prom-client", "@launchdarkly/node-server-sdk", "commander"])
     expect(text).toMatch(new RegExp(`^${library} \\d+\\.\\d+\\.\\d+ \\([\\w.-]+\\)$`, "m"));
+});
+
+/** Starts a relay of the installed package and stops it; its log is on standard output. */
+const STARTS = `import { createLogger, loadConfig, startRelay } from "@waybill/relay";
+const text = JSON.stringify({
+  listen: "127.0.0.1:0",
+  admin: { listen: "127.0.0.1:0" },
+  dataDirectory: "./traced",
+  environments: {
+    test: {
+      sources: { app: { protocol: "segment", writeKeys: ["dev"] } },
+      destinations: { crm: { vendor: "segment", writeKey: "out" } },
+    },
+  },
+});
+const relay = await startRelay(loadConfig({ file: "text", text, env: {} }), { logger: createLogger("info") });
+await relay.stop();
+`;
+
+test("the installed relay traces with its user's copy of OpenTelemetry, and has no need of one", async () => {
+  const { folder } = all;
+  writeFileSync(join(folder, "starts.mjs"), STARTS);
+  const untraced = await all.run("node", ["starts.mjs"]);
+  expect(untraced).toMatchObject({ code: 0, stderr: "" });
+  expect(untraced.stdout).not.toContain("tracing_");
+  symlinkSync(join(ROOT, "node_modules/@opentelemetry"), join(folder, "node_modules/@opentelemetry"));
+  copyFileSync(join(ROOT, "packages/relay/test/tracing/register.mjs"), join(folder, "register.mjs"));
+  const traced = await all.run("node", ["--import", "./register.mjs", "starts.mjs"]);
+  expect(traced).toMatchObject({ code: 0, stdout: expect.stringContaining('"code":"tracing_on"') });
 });

@@ -7,6 +7,7 @@ import { LOG } from "./log.ts";
 import type { Mutant } from "./mutant.ts";
 import { RELAY } from "./relay.ts";
 import { STRANDS } from "./strands.ts";
+import { TELEMETRY } from "./telemetry.ts";
 import { TROPHY } from "./trophy.ts";
 import { VALUED } from "./valued.ts";
 
@@ -14,6 +15,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...LOG,
   ...STRANDS,
   ...RELAY,
+  ...TELEMETRY,
   ...LETTER,
   ...GETFLUXLY,
   ...TROPHY,

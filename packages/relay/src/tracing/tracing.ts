@@ -148,8 +148,8 @@ export class RequestSpan {
   }
 }
 
-/** Of a request: the pattern of its path, and the source that it belongs to. */
-interface Asked {
+/** What becomes known of a request on its way. */
+export interface Asked {
   readonly route?: string | undefined;
   readonly owner?:
     | { readonly environment: { readonly name: string }; readonly config: { readonly name: string } }

@@ -79,6 +79,7 @@ test("the traceparent of a request goes on in ingest, append and deliver, and to
     ...source,
     ...count,
     "http.request.method": "POST",
+    "http.route": "/v1/batch",
     "http.response.status_code": 200,
   });
   expect(append.attributes).toEqual({ ...source, ...count, "waybill.position": 0 });
@@ -160,7 +161,11 @@ test("a refused request is a span too; health and readiness are not", async () =
   await fetch(`${world.relay.intakeUrl}/health`);
   await fetch(`${world.relay.intakeUrl}/ready`);
   await until(() => spans("ingest").length === 1);
-  expect(one("ingest").attributes).toEqual({ "http.request.method": "POST", "http.response.status_code": 401 });
+  expect(one("ingest").attributes).toEqual({
+    "http.request.method": "POST",
+    "http.route": "/v1/track",
+    "http.response.status_code": 401,
+  });
   expect(one("ingest").spanContext().traceId).toBe(TRACE);
 });
 
