@@ -39,7 +39,13 @@ test(
     const page = readFileSync(PAGE, "utf8");
     expect(page).toContain(INSTALL);
     const startedAt = performance.now();
-    await reader.follow(stepsOf(page));
+    const steps = stepsOf(page);
+    const first = steps.findIndex(({ text }) => text.includes("archive: delivered")) + 1;
+    expect(first).toBeGreaterThan(0);
+    await reader.follow(steps.slice(0, first));
+    const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+    process.stdout.write(`from an empty folder to the first delivered event: ${seconds} s\n`);
+    await reader.follow(steps.slice(first));
     expect(performance.now() - startedAt).toBeLessThan(TUTORIAL_MAX_MS);
     const archived = readFileSync(join(reader.folder, "archive/events.ndjson"), "utf8").trim().split("\n");
     expect(archived.map((line) => (JSON.parse(line) as { event: string }).event)).toEqual([

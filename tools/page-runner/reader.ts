@@ -21,7 +21,7 @@ interface Background {
 
 const COMMAND_MAX_MS = 120_000;
 /** How long a reader waits for what a page promises. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 const LOOK_MS = 100;
 
 export class Reader {
