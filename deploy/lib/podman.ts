@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { fetchingRefused } from "../../tools/fetches.ts";
 
 const PACKAGES = ["podman", "runc"] as const;
 /** For a command of podman's; a build on one slow core is the longest. */
@@ -53,8 +54,8 @@ export async function createEngine(tell: (line: string) => void): Promise<Engine
 /** Why they cannot be installed; `undefined` when they are. */
 function install(packages: readonly string[], tell: (line: string) => void): string | undefined {
   const names = packages.join(" and ");
-  if (process.env["WAYBILL_NO_INSTALL"] !== undefined)
-    return `${names} are not installed, and WAYBILL_NO_INSTALL forbids to fetch anything`;
+  const refused = fetchingRefused();
+  if (refused !== undefined) return `${names} are not installed, and ${refused}`;
   if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get"))
     return `${names} are not installed, and only root can install them, by apt-get`;
   try {
