@@ -18,7 +18,7 @@ export interface Podman {
   (...args: readonly string[]): Promise<string>;
 }
 
-export interface Engine {
+export interface ContainerTool {
   readonly podman: Podman;
   /** Arguments of `podman run` that this machine needs. */
   readonly runArgs: readonly string[];
@@ -30,7 +30,7 @@ export interface Engine {
  * Installs the packages where they are missing and may be had, and tells their size before.
  * Resolves to why not, where containers cannot be run here.
  */
-export async function createEngine(tell: (line: string) => void): Promise<Engine | string> {
+export async function createContainerTool(tell: (line: string) => void): Promise<ContainerTool | string> {
   const missing = PACKAGES.filter((name) => !isThere(name));
   if (missing.length > 0) {
     const refused = install(missing, tell);

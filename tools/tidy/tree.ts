@@ -14,6 +14,7 @@ export const ROOMS: readonly string[] = [
   "attack",
   "browser",
   "fuzz",
+  "deploy",
   "examples",
   "real-clients",
   "runtimes",
