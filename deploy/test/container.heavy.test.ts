@@ -11,7 +11,7 @@ import { emulators, type StartedServer, startServer } from "@waybill/testing";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { buildImage, type Container, IMAGE, startContainer, until } from "../lib/image.ts";
 import { variablesOf } from "../lib/kubernetes-variables.ts";
-import { createContainerTool, type ContainerTool } from "../lib/podman.ts";
+import { type ContainerTool, createContainerTool } from "../lib/podman.ts";
 
 const BUILD_MAX_MS = 300_000;
 const TEST_MAX_MS = 60_000;
