@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildImage, startContainer } from "./image.ts";
-import { createEngine } from "./podman.ts";
+import { createContainerTool } from "./podman.ts";
 
 export interface ContainerCheck {
   readonly containerBuilt: boolean;
@@ -20,20 +20,20 @@ const CONFIG = `environments:
 
 /** **Errors**: what the build or the container says, where one can be run. */
 export async function checkContainer(): Promise<ContainerCheck> {
-  const engine = await createEngine((line) => process.stderr.write(`${line}\n`));
-  if (typeof engine === "string") return { containerBuilt: false, containerSkipped: engine };
+  const tool = await createContainerTool((line) => process.stderr.write(`${line}\n`));
+  if (typeof tool === "string") return { containerBuilt: false, containerSkipped: tool };
   const folder = mkdtempSync(join(tmpdir(), "waybill-deploy-"));
   try {
     const config = join(folder, "waybill.yaml");
     writeFileSync(config, CONFIG);
-    await buildImage(engine.podman);
-    const container = await startContainer(engine, { config, volume: "waybill-data" });
+    await buildImage(tool.podman);
+    const container = await startContainer(tool, { config, volume: "waybill-data" });
     await container.checkHealth();
     const code = await container.stop(STOP_SECONDS);
     if (code !== 0) throw new Error(`the container ended with ${code}: ${await container.logs()}`);
     return { containerBuilt: true, containerSkipped: null };
   } finally {
-    await engine.remove();
+    await tool.remove();
     rmSync(folder, { recursive: true, force: true });
   }
 }

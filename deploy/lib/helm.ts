@@ -4,6 +4,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { fetchingRefused } from "../../tools/fetches.ts";
 import { ROOT } from "../../tools/pack/published.ts";
 
 const VERSION = "v3.19.5";
@@ -18,8 +19,8 @@ export function findHelm(tell: (line: string) => void): { readonly path: string 
   const built = join(TOOLS, VERSION, "helm");
   if (existsSync(built)) return { path: built };
   if (runs("helm", "version")) return { path: "helm" };
-  if (process.env["WAYBILL_NO_INSTALL"] !== undefined)
-    return "helm is not installed, and WAYBILL_NO_INSTALL forbids to fetch anything";
+  const refused = fetchingRefused();
+  if (refused !== undefined) return `helm is not installed, and ${refused}`;
   if (!runs("go", "version")) return "helm is not installed, and there is no go to build it with";
   tell(`go fetches helm ${VERSION} and its modules, 97 MB, and compiles it, some minutes, into ${TOOLS}`);
   try {

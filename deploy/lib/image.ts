@@ -8,7 +8,7 @@ import { VERSION } from "@waybill/core";
 import { ROOT } from "../../tools/pack/published.ts";
 import { pack } from "../../tools/pack.ts";
 import { importBase } from "./base-image.ts";
-import type { Engine, Podman } from "./podman.ts";
+import type { ContainerTool, Podman } from "./podman.ts";
 
 const BASE = "localhost/waybill-base:test";
 export const IMAGE = "localhost/waybill:test";
@@ -55,8 +55,8 @@ export interface Container {
 }
 
 /** A relay as Kubernetes runs one: nothing of the root file system can be written. */
-export async function startContainer(engine: Engine, options: ContainerOptions): Promise<Container> {
-  const { podman, runArgs } = engine;
+export async function startContainer(tool: ContainerTool, options: ContainerOptions): Promise<Container> {
+  const { podman, runArgs } = tool;
   const intake = `127.0.0.1:${await freePort()}`;
   const env = {
     WAYBILL_LISTEN: intake,

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { fetchingRefused } from "../../tools/fetches.ts";
 import { runs } from "./helm.ts";
 
 const VERSION = "1.37.0";
@@ -12,8 +13,8 @@ const FOLDER = join(homedir(), ".cache/waybill-tools", `kubernetes-validate-${VE
 /** Resolves to why they cannot be had; `undefined` when they are there. */
 export function fetchSchemas(tell: (line: string) => void): string | undefined {
   if (existsSync(join(FOLDER, "kubernetes_validate"))) return undefined;
-  if (process.env["WAYBILL_NO_INSTALL"] !== undefined)
-    return "kubernetes-validate is not installed, and WAYBILL_NO_INSTALL forbids to fetch anything";
+  const refused = fetchingRefused();
+  if (refused !== undefined) return `kubernetes-validate is not installed, and ${refused}`;
   if (!runs("python3", "-m", "pip", "--version")) return "there is no pip to fetch kubernetes-validate with";
   tell(`pip fetches kubernetes-validate ${VERSION} and what it needs, 25 MB, into ${FOLDER}`);
   try {

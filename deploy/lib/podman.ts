@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { fetchingRefused } from "../../tools/fetches.ts";
 
 const PACKAGES = ["podman", "runc"] as const;
 /** For a command of podman's; a build on one slow core is the longest. */
@@ -17,7 +18,7 @@ export interface Podman {
   (...args: readonly string[]): Promise<string>;
 }
 
-export interface Engine {
+export interface ContainerTool {
   readonly podman: Podman;
   /** Arguments of `podman run` that this machine needs. */
   readonly runArgs: readonly string[];
@@ -29,7 +30,7 @@ export interface Engine {
  * Installs the packages where they are missing and may be had, and tells their size before.
  * Resolves to why not, where containers cannot be run here.
  */
-export async function createEngine(tell: (line: string) => void): Promise<Engine | string> {
+export async function createContainerTool(tell: (line: string) => void): Promise<ContainerTool | string> {
   const missing = PACKAGES.filter((name) => !isThere(name));
   if (missing.length > 0) {
     const refused = install(missing, tell);
@@ -53,8 +54,8 @@ export async function createEngine(tell: (line: string) => void): Promise<Engine
 /** Why they cannot be installed; `undefined` when they are. */
 function install(packages: readonly string[], tell: (line: string) => void): string | undefined {
   const names = packages.join(" and ");
-  if (process.env["WAYBILL_NO_INSTALL"] !== undefined)
-    return `${names} are not installed, and WAYBILL_NO_INSTALL forbids to fetch anything`;
+  const refused = fetchingRefused();
+  if (refused !== undefined) return `${names} are not installed, and ${refused}`;
   if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get"))
     return `${names} are not installed, and only root can install them, by apt-get`;
   try {

@@ -11,7 +11,7 @@ import { emulators, type StartedServer, startServer } from "@waybill/testing";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { buildImage, type Container, IMAGE, startContainer, until } from "../lib/image.ts";
 import { variablesOf } from "../lib/kubernetes-variables.ts";
-import { createEngine, type Engine } from "../lib/podman.ts";
+import { type ContainerTool, createContainerTool } from "../lib/podman.ts";
 
 const BUILD_MAX_MS = 300_000;
 const TEST_MAX_MS = 60_000;
@@ -23,29 +23,29 @@ const SLOW_MS = 1_500;
 const folder = mkdtempSync(join(tmpdir(), "waybill-deploy-"));
 const vendor = new emulators.SegmentEmulator();
 let slowMs = 0;
-let engine: Engine;
+let tool: ContainerTool;
 let skipped: string | undefined;
 let container: Container;
 let close: () => Promise<void>;
 
 beforeAll(async () => {
-  const created = await createEngine((line) => process.stdout.write(`${line}\n`));
+  const created = await createContainerTool((line) => process.stdout.write(`${line}\n`));
   if (typeof created === "string") {
     skipped = created;
     process.stdout.write(`the image is not built: ${skipped}\n`);
     return;
   }
-  engine = created;
+  tool = created;
   const server = await startVendor();
   close = server.close;
   writeFileSync(join(folder, "waybill.yaml"), configFor(server.url));
-  await buildImage(engine.podman);
+  await buildImage(tool.podman);
   container = await start();
 }, BUILD_MAX_MS);
 
 afterAll(async () => {
   await close?.();
-  await engine?.remove();
+  await tool?.remove();
   rmSync(folder, { recursive: true, force: true });
 }, TEST_MAX_MS);
 
@@ -70,7 +70,7 @@ environments:
 }
 
 function start(): Promise<Container> {
-  return startContainer(engine, {
+  return startContainer(tool, {
     config: join(folder, "waybill.yaml"),
     volume: "waybill-data",
     env: variablesOf("waybill", { intake: 8080, admin: 8081 }),
@@ -91,7 +91,7 @@ function delivered(): readonly unknown[] {
 }
 
 test("the image names a user by number, its health check, what it is, and starts Node itself", async () => {
-  const [image] = JSON.parse(await engine.podman("image", "inspect", IMAGE)) as [
+  const [image] = JSON.parse(await tool.podman("image", "inspect", IMAGE)) as [
     { readonly User: string; readonly Config: Readonly<Record<string, unknown>>; readonly Healthcheck: object },
   ];
   expect(image.User).toBe("10001:10001");

@@ -1,6 +1,7 @@
 /**
  * The chart, with Helm itself and Kubernetes' own schemas. Where they cannot be had the tests are
- * skipped, and the reason is printed. `npx vitest run deploy/test/helm --update=all` writes the plain manifests.
+ * skipped, and the reason is printed. The plain manifests are written by
+ * `npx vitest run deploy/test/helm --update=all`.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

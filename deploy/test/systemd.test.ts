@@ -1,4 +1,4 @@
-/** The unit of systemd, by systemd's own checks. Without them the tests are skipped, with the reason. */
+/** The unit, by systemd's own checks. Where they are not the tests are skipped, with the reason. */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -5,7 +5,7 @@ import { type ImportGraph, leavesOf, type Manifest, sourcePathOf } from "./impor
 const TEST = /\.test\.ts$/;
 /** Run by hand, by another runtime than Node or a browser, or found under its name. */
 const RUN_BY_HAND =
-  /^(?:examples|real-clients\/clients)\/[^/]+\.ts$|^runtimes\/[^/]+\.mjs$|^tools\/site\/browser\/(?:site|theme)\.ts$|^vitest\.config\.ts$|\.setup\.ts$/;
+  /^(?:examples|real-clients\/clients)\/[^/]+\.ts$|^runtimes\/[^/]+\.mjs$|^deploy\/(?:docker|compose)\/[^/]+\.mjs$|^tools\/site\/browser\/(?:site|theme)\.ts$|^vitest\.config\.ts$|\.setup\.ts$/;
 const SOURCE = /^packages\/[^/]+\/src\//;
 
 /** Files that no entry point reaches; a source of a package must be reached without the tests. */
