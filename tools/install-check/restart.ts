@@ -148,6 +148,7 @@ function configOf(port: number, vendorUrl: string): string {
   return `listen: 127.0.0.1:${port}
 admin: { listen: 127.0.0.1:0 }
 dataDirectory: ./data
+shutdown: { deadline: 60s }
 network: { allowPrivateAddresses: true }
 environments:
   production:

@@ -1,4 +1,4 @@
-/** The relay as systemd starts it: sockets that listen already are its descriptors from 3 on. */
+/** The relay as systemd starts it: what listens already are its file descriptors from 3 on. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, openSync, writeFileSync } from "node:fs";
