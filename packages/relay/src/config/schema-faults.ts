@@ -221,11 +221,17 @@ const EXPECTED: ReadonlyMap<string, readonly [string, string?]> = new Map<string
   ["record", ["a map"]],
 ]);
 
+const KINDS_OF_VALUES: ReadonlyMap<string, string> = new Map([
+  ["object", "a map"],
+  ["string", "a text"],
+  ["number", "a number"],
+  ["boolean", "true or false"],
+]);
+
 function kindOf(value: unknown): string {
   if (value === null) return "empty";
   if (Array.isArray(value)) return "a list";
-  const kinds = { object: "a map", string: "a text", number: "a number", boolean: "true or false" } as const;
-  return kinds[typeof value as keyof typeof kinds] ?? "a value";
+  return KINDS_OF_VALUES.get(typeof value) ?? "a value";
 }
 
 /** `a, b and c` */
