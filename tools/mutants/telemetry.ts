@@ -32,7 +32,7 @@ const LOG_LINES: readonly Mutant[] = [
     name: "log line: of a defect it has the kind",
     file: `${LINES}/safe-text.ts`,
     find: "return error instanceof Error ? nameOf(error)",
-    replace: "return error instanceof Error ? error.message",
+    replace: "return error instanceof Error ? nameOf(error) + error.message",
     tests: [`${LINE_TESTS}/secrets.test.ts`],
   },
   {
@@ -46,7 +46,7 @@ const LOG_LINES: readonly Mutant[] = [
     name: "log line: what was counted is written at the stop",
     file: `${LINES}/summaries.ts`,
     find: "      this.forget(thing);\n      this.#write(known);",
-    replace: "      this.forget(thing);",
+    replace: "      this.forget(thing);\n      void known;",
     tests: [`${LINE_TESTS}/operator-log.test.ts`],
   },
   {
@@ -105,7 +105,7 @@ const SPANS: readonly Mutant[] = [
     name: "span: a delivery of several requests is a trace of its own",
     file: `${TRACING}/tracing.ts`,
     find: "only !== undefined && isWhole && spans.length === 1",
-    replace: "only !== undefined",
+    replace: "only !== undefined && (isWhole || spans.length > 0)",
     tests: [`${TRACING_TESTS}/tracing.test.ts`],
   },
   {
@@ -126,7 +126,7 @@ const SPANS: readonly Mutant[] = [
     name: "span: the vendor's request carries the trace of the delivery",
     file: `${TRACING}/delivery-spans.ts`,
     find: "headers: { ...request.headers, ...added }",
-    replace: "headers: { ...request.headers }",
+    replace: 'headers: { ...request.headers, ...(added["x"] === undefined ? {} : added) }',
     tests: [`${TRACING_TESTS}/tracing.test.ts`],
   },
   {
@@ -139,8 +139,8 @@ const SPANS: readonly Mutant[] = [
   {
     name: "span: an append that fails is an error",
     file: "packages/relay/src/intake/ingest.ts",
-    find: "  traced?.();",
-    replace: "",
+    find: "  traced?.();\n",
+    replace: "  void traced;\n",
     tests: [`${TRACING_TESTS}/tracing.test.ts`],
   },
   {
