@@ -11,8 +11,8 @@ export const ENVIRONMENT_VARIABLES: Readonly<Record<string, readonly string[]>> 
   WAYBILL_DATA_DIRECTORY: ["dataDirectory"],
   WAYBILL_LOG_LEVEL: ["log", "level"],
 };
-/** Read by the command line: the file, a source's key, CAs that it trusts. */
-const COMMAND_VARIABLES = ["WAYBILL_CONFIG", "WAYBILL_WRITE_KEY", "WAYBILL_CA"];
+/** Read by the command line: the file, a source's key, where the admin API is, CAs it trusts. */
+const COMMAND_VARIABLES = ["WAYBILL_CONFIG", "WAYBILL_WRITE_KEY", "WAYBILL_ADMIN_URL", "WAYBILL_CA"];
 const PREFIX = "WAYBILL_";
 
 /**
