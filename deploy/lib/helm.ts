@@ -34,7 +34,7 @@ export function findHelm(tell: (line: string) => void): { readonly path: string 
 }
 
 /** Why the chart refuses is in the message. */
-export async function helm(path: string, ...args: readonly string[]): Promise<string> {
+async function helm(path: string, ...args: readonly string[]): Promise<string> {
   return (await promisify(execFile)(path, [...args], { maxBuffer: 16 * 1024 * 1024 })).stdout;
 }
 

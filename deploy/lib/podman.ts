@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { fetchingRefused } from "../../tools/fetches.ts";
+import { runs } from "./helm.ts";
 
 const PACKAGES = ["podman", "runc"] as const;
 /** For a command of podman's; a build on one slow core is the longest. */
@@ -36,6 +37,9 @@ export async function createContainerTool(tell: (line: string) => void): Promise
     const refused = install(missing, tell);
     if (refused !== undefined) return refused;
   }
+  const asRoot = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
+  if (!runs("unshare", ...asRoot, "--mount", "--pid", "--fork", "true"))
+    return "namespaces are refused here, and a container is made of them";
   const folder = mkdtempSync(join(tmpdir(), "waybill-containers-"));
   // A storage of its own, without overlays: nothing of this machine's is seen or changed.
   const common = ["--root", join(folder, "root"), "--runroot", join(folder, "run"), "--storage-driver", "vfs"];
