@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { emulators, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
+import { RawConnection } from "../lib/raw.ts";
 import { type Answered, configOf, type RelayWorld, send, startWorld, until } from "../lib/world.ts";
 
 const SOURCE = { protocol: "launchdarkly", writeKeys: ["sdk-in"], mobileKeys: ["mob-in"], environmentId: "env-in" };
@@ -520,6 +521,20 @@ test("in memory: 202 before anything is posted, capacity per metadata, summaries
   expect(payloads).toContainEqual(["/bulk", "sdk-2", "3", undefined, ["index", "identify", "summary"]]);
   const last = flags.payloads.flatMap(({ events }) => events).find(({ kind }) => kind === "summary");
   expect(last).toMatchObject({ features: { flagkey: { counters: [{ version: 11, value: "b", count: 2 }] } } });
+});
+
+test("in memory: what comes while the relay stops is posted too", async () => {
+  const { relay, flags } = await setUp({ source: { memory: { flushInterval: "1h" } } });
+  const open = await RawConnection.open(relay.intakeUrl);
+  const body = '[{"kind":"custom"}]';
+  const stopped = relay.stop();
+  open.write(
+    `POST /bulk HTTP/1.1\r\nhost: relay\r\nauthorization: sdk-in\r\nx-launchdarkly-event-schema: 4\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  await stopped;
+  await until(() => open.isClosed);
+  expect(open.text).toMatch(/^HTTP\/1.1 202/);
+  expect(flags.payloads).toMatchObject([{ path: "/bulk", events: [{ kind: "custom" }] }]);
 });
 
 test("in memory and strict: schema 3 is sent, malformed bodies are 202 and dropped", async () => {

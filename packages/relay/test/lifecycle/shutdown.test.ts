@@ -187,6 +187,34 @@ test("a caller that waits for a vendor's answer learns that its event is stored"
   expect(caller.text).toContain('"stored":true');
 });
 
+test("who comes during a stop does not wait for an answer of a vendor: its event is stored", async () => {
+  let requests = 0;
+  const hung = await startServer(() => {
+    requests += 1;
+    return new Promise(() => undefined);
+  });
+  onTestFinished(() => hung.close());
+  const world = await startWorld({
+    extra: { shutdown: { deadline: "5s" } },
+    sources: { points: { protocol: "trophy", writeKeys: ["trophy-key"] } },
+    destinations: () => ({ trophy: { ...destination(hung.url), vendor: "trophy" } }),
+  });
+  const body = '{"user":{"id":"u"},"value":1}';
+  const request = `POST /v1/metrics/points/event HTTP/1.1\r\nhost: relay\r\nx-api-key: trophy-key\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  const before = await Raw.open(world.relay.intakeUrl);
+  before.socket.write(request);
+  await until(() => requests > 0);
+  const stopped = world.relay.stop();
+  const during = await Raw.open(world.relay.intakeUrl);
+  during.socket.write(request);
+  await until(() => during.text !== "");
+  expect(during.text).toMatch(/^HTTP\/1.1 503/);
+  expect(during.text).toContain('"stored":true');
+  // The one that the vendor has may still be answered.
+  expect(before.text).toBe("");
+  await stopped;
+});
+
 test("attempts in flight, requests and replays share one deadline", async () => {
   const hung = await startServer(() => new Promise(() => undefined));
   onTestFinished(() => hung.close());
