@@ -84,8 +84,10 @@ async function play(options: DevOptions, data: string, servers: StartedServer[],
   vendors.recover();
   // Lets the lanes finish what they have; an outage just now may have left a backoff.
   await until(() => relay.accounts().lanes.every(({ account }) => account.pending === 0));
-  view.end(relay.accounts());
+  const accounts = relay.accounts();
+  // Its logger tells at the stop what it has counted until then.
   await relay.stop();
+  view.end(accounts);
 }
 
 /** Says of a port that is taken by which option another one is chosen. */
