@@ -126,6 +126,8 @@ export class StoredIds {
     for (const [base, chunk] of this.#chunks) {
       if (base >= to) continue;
       const path = this.#pathOf(base, PART);
+      // What a full disk, or a crash, has left.
+      await runtime.disk.remove(`${path}.new`).catch(() => undefined);
       await keep(runtime.disk, `${path}.new`, this.#sealed({ ...chunk, bytes: Buffer.from(chunk.bytes) }), true);
       await runtime.disk.rename(`${path}.new`, path);
       await runtime.disk.syncDirectory(directory);
@@ -340,7 +342,8 @@ async function openSeed({ directory, runtime }: StoredIdsOptions): Promise<Uint8
   }
   random.fill(bytes.subarray(0, SEED_BYTES));
   bytes.writeUInt32LE(crc32(bytes.subarray(0, SEED_BYTES)), SEED_BYTES);
-  await keep(disk, path, bytes).catch(() => undefined);
+  const kept = keep(disk, path, bytes, true).then(() => disk.syncDirectory(directory));
+  await kept.catch(() => undefined);
   return bytes.subarray(0, SEED_BYTES);
 }
 

@@ -162,6 +162,19 @@ test("what a part of a file has of positions that are in the log is not believed
   expect(first.disk.paths().filter((path) => path.endsWith(".part"))).toEqual([]);
 });
 
+test("where a full disk kept ids from being kept, the next removal keeps them", async () => {
+  const first = await open(new SimDisk(), { segmentMaxBytes: 20_000 });
+  await store(first, 0, 6_000);
+  first.disk.capacityBytes = first.disk.usedBytes + 1_000;
+  await expect(first.ids.removing(2_000)).rejects.toThrow("ENOSPC");
+  first.disk.capacityBytes = Number.POSITIVE_INFINITY;
+  await first.ids.removing(3_000);
+  await first.log.removeBefore(3_000);
+  first.disk.crash(new SeededRandom(2));
+  const second = await open(first.disk, { segmentMaxBytes: 20_000 });
+  for (const index of [0, 2_500, 5_999]) expect(position(second, index)).toBe(index);
+});
+
 test("parts of files that no start would take up are removed", async () => {
   const first = await open(new SimDisk(), { maxIds: 4_000 });
   await store(first, 0, 6_000);
