@@ -148,7 +148,7 @@ export const STRAND_BUGS: readonly PlantedBug[] = [
   {
     name: "limiter-never-shrinks",
     what: "what a vendor refuses lowers neither the number in flight nor the pace",
-    seed: 4,
+    seed: 16,
     patch: () => {
       const undo = (["lower", "holdAt", "cap"] as const).map((name) =>
         replaced(LearnedPace.prototype, name, () => () => undefined),
