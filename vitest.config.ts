@@ -15,15 +15,7 @@ const ROOMS = [
 ];
 /** Where a file belongs, and why, is in CONTRIBUTING.md, "Which tests run when". */
 const HEAVY = "**/*.heavy.test.ts";
-/** They change what a whole process has: its servers speak TLS, its requests are traced. */
-const ALONE = ["packages/relay/test/**/*-tls.test.ts", "packages/relay/test/tracing/*.test.ts"];
 const LANE_MODES = "packages/core/test/lib/lane-modes.setup.ts";
-
-// Nothing is fetched, by the processes that tests start neither.
-const LIGHT = {
-  setupFiles: ["tools/light.setup.ts", LANE_MODES],
-  env: { WAYBILL_NO_INSTALL: "1", npm_config_offline: "true" },
-};
 
 export default defineConfig({
   resolve: { conditions },
@@ -36,15 +28,14 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          ...LIGHT,
           name: "light",
           include: ROOMS.map((room) => `${room}/**/*.test.ts`),
-          exclude: [...configDefaults.exclude, HEAVY, ...ALONE],
-          // A third of the time would go into loading the same modules for every file again.
-          isolate: false,
+          exclude: [...configDefaults.exclude, HEAVY],
+          setupFiles: ["tools/light.setup.ts", LANE_MODES],
+          // Nothing is fetched, by the processes that tests start neither.
+          env: { WAYBILL_NO_INSTALL: "1", npm_config_offline: "true" },
         },
       },
-      { extends: true, test: { ...LIGHT, name: "light-alone", include: ALONE } },
       {
         extends: true,
         test: {

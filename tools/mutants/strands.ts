@@ -7,7 +7,7 @@ const CORE = "packages/core/src";
 const CORE_TESTS = "packages/core/test";
 const ORDER = "packages/vendors/src/order";
 const ORDER_TESTS = "packages/vendors/test/order";
-const CRASH_POINTS = ["simulation/crash-points/strand-points.test.ts"];
+const CRASH_POINTS = ["simulation/crash-points/strand-points.heavy.test.ts"];
 const MODEL = [`${LOG_TESTS}/strands.heavy.test.ts`];
 const TIES = [`${LOG_TESTS}/ties.test.ts`];
 

@@ -1,5 +1,5 @@
 /**
- * OpenTelemetry's spans of the relay (ADR 13). A request's `ingest` span goes on where its
+ * OpenTelemetry's spans of the relay (ADR 14). A request's `ingest` span goes on where its
  * `traceparent` says; `append` is its child. A `deliver` span is one attempt.
  *
  * A delivery of one request's events goes on in its trace. One that holds events of several is a
