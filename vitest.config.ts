@@ -15,7 +15,17 @@ const ROOMS = [
 ];
 /** Where a file belongs, and why, is in CONTRIBUTING.md, "Which tests run when". */
 const HEAVY = "**/*.heavy.test.ts";
+/** Their tests leave nothing behind in a process, so that files share what they import. */
+const PURE = ["core", "log", "page", "vendors"].map((name) => `packages/${name}/test/**/*.test.ts`);
 const LANE_MODES = "packages/core/test/lib/lane-modes.setup.ts";
+
+const LIGHT = {
+  setupFiles: ["tools/light.setup.ts", LANE_MODES],
+  // Most wait at times: for a socket, a process.
+  maxWorkers: 3,
+  // Nothing is fetched, by the processes that tests start neither.
+  env: { WAYBILL_NO_INSTALL: "1", npm_config_offline: "true" },
+};
 
 export default defineConfig({
   resolve: { conditions },
@@ -28,12 +38,20 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          ...LIGHT,
           name: "light",
           include: ROOMS.map((room) => `${room}/**/*.test.ts`),
+          exclude: [...configDefaults.exclude, HEAVY, ...PURE],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...LIGHT,
+          name: "light-pure",
+          include: PURE,
           exclude: [...configDefaults.exclude, HEAVY],
-          setupFiles: ["tools/light.setup.ts", LANE_MODES],
-          // Nothing is fetched, by the processes that tests start neither.
-          env: { WAYBILL_NO_INSTALL: "1", npm_config_offline: "true" },
+          isolate: false,
         },
       },
       {

@@ -25,7 +25,7 @@ test("every folder with tests is one that vitest looks into", () => {
 
 test("most files are light, and each package has some", () => {
   expect(tests.length - light.length).toBeGreaterThan(10);
-  expect(light.length / tests.length).toBeGreaterThan(0.9);
+  expect(light.length / tests.length).toBeGreaterThan(0.7);
   for (const name of readdirSync(join(ROOT, "packages")))
     expect(light.filter((path) => path.startsWith(`packages/${name}/`)).length, name).toBeGreaterThan(2);
 });

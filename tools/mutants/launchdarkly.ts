@@ -8,7 +8,7 @@ const DISPATCHER_TESTS = ["packages/client/test/vendors/launchdarkly-dispatcher.
 const MEMORY_TESTS = ["packages/relay/test/launchdarkly/memory-relay.test.ts"];
 const SUMMARIES_TESTS = ["packages/relay/test/launchdarkly/summaries.test.ts"];
 const OPTIONS_TESTS = ["packages/relay/test/launchdarkly/options.test.ts"];
-const RELOAD_TESTS = ["packages/relay/test/lifecycle/reload.test.ts"];
+const RELOAD_TESTS = ["packages/relay/test/lifecycle/reload.heavy.test.ts"];
 const SUMMARISE_TESTS = ["packages/vendors/test/launchdarkly/summarise.test.ts"];
 const INBOUND_TESTS = ["packages/vendors/test/inbound/inbound.test.ts"];
 

@@ -176,14 +176,14 @@ const BOUNDARIES: readonly Mutant[] = [
     file: `${RELAY_SOURCE}/cleanup.ts`,
     find: "      await cleanup.run();\n      throw error;",
     replace: "      throw error;",
-    tests: [`${RELAY_TESTS}/lifecycle/reload.test.ts`],
+    tests: [`${RELAY_TESTS}/lifecycle/reload.heavy.test.ts`],
   },
   {
     name: "an answer says that it is a connection's last one",
     file: `${RELAY_SOURCE}/intake/drain.ts`,
     find: 'if (isLast(this)) this.setHeader("connection", "close");',
     replace: 'if (isLast(this) && status < 0) this.setHeader("connection", "close");',
-    tests: [`${RELAY_TESTS}/lifecycle/shutdown.test.ts`],
+    tests: [`${RELAY_TESTS}/lifecycle/shutdown.heavy.test.ts`],
   },
   {
     name: "an event that cannot be encoded for the vendor is found by halves",
@@ -225,7 +225,7 @@ const BOUNDARIES: readonly Mutant[] = [
     file: `${NODE_SOURCE}/transport.ts`,
     find: "    incoming.destroy();\n    finish();",
     replace: "    if (bytes < 0) finish();",
-    tests: [`${NODE_TESTS}/hostile-answers.test.ts`],
+    tests: [`${NODE_TESTS}/hostile-answers.heavy.test.ts`],
   },
   {
     name: "6to4 is not a public address",
@@ -253,7 +253,7 @@ const BOUNDARIES: readonly Mutant[] = [
     file: "packages/relay/src/intake/read-gate.ts",
     find: "if (this.isLate) return this.wait(() => close(hadError));",
     replace: "",
-    tests: ["packages/relay/test/intake/read-gate.test.ts"],
+    tests: ["packages/relay/test/intake/read-gate.heavy.test.ts"],
   },
   {
     name: "as many replays run at once as are allowed",
@@ -292,7 +292,7 @@ const SPEAKING: readonly Mutant[] = [
     file: `${RELAY_SOURCE}/environment.ts`,
     find: 'await this.#try("keep the ids of what is removed", () => this.ids.removing(from));',
     replace: "",
-    tests: [`${RELAY_TESTS}/delivery/retention.test.ts`],
+    tests: [`${RELAY_TESTS}/delivery/retention.heavy.test.ts`],
   },
   {
     name: "ids of what the log loses are kept durably",
@@ -412,21 +412,21 @@ const SPEAKING: readonly Mutant[] = [
     file: `${RELAY_SOURCE}/plan.ts`,
     find: "this.#environments.set(environment.name, await this.#openEnvironment(applied, this.#config));",
     replace: "this.#environments.set(applied.name, await this.#openEnvironment(environment, this.#config));",
-    tests: [`${RELAY_TESTS}/credentials/rotation.test.ts`],
+    tests: [`${RELAY_TESTS}/credentials/rotation.heavy.test.ts`],
   },
   {
     name: "the file of rotations is for its owner alone",
     file: `${NODE_SOURCE}/disk.ts`,
     find: "const mode = isPrivate ? DEFAULT_FILE_MODE : fileMode;",
     replace: "const mode = isPrivate ? fileMode : fileMode;",
-    tests: [`${RELAY_TESTS}/credentials/rotation.test.ts`],
+    tests: [`${RELAY_TESTS}/credentials/rotation.heavy.test.ts`],
   },
   {
     name: "a reload says which of file and rotation wins",
     file: `${RELAY_SOURCE}/plan.ts`,
     find: "...(rotations.length === 0 ? {} : { rotations }) };",
     replace: "...(rotations.length < 0 ? { rotations } : {}) };",
-    tests: [`${RELAY_TESTS}/credentials/rotation.test.ts`],
+    tests: [`${RELAY_TESTS}/credentials/rotation.heavy.test.ts`],
   },
   {
     name: "the refusal of a private address names the setting",

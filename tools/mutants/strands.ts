@@ -31,7 +31,7 @@ export const STRANDS: readonly Mutant[] = [
     file: `${LANES}/backlog.ts`,
     find: "this.#options.isSettled(position)) {",
     replace: "this.#options.isSettled(-1 - position)) {",
-    tests: [`${LOG_TESTS}/expired.test.ts`],
+    tests: [`${LOG_TESTS}/expired.heavy.test.ts`],
   },
   {
     name: "strands: what is settled between parked events is known at the next start",
@@ -137,7 +137,7 @@ export const STRANDS: readonly Mutant[] = [
     file: `${LANES}/strands.ts`,
     find: "strand.queue.length === 0 && strand.from < first) strand.planned = 0;\n      if ((firstOf",
     replace: "strand.queue.length === 0 && strand.from < 0) strand.planned = 0;\n      if ((firstOf",
-    tests: [`${LOG_TESTS}/expired.test.ts`],
+    tests: [`${LOG_TESTS}/expired.heavy.test.ts`],
   },
   {
     name: "strands: what is delivered while retention removes it is written down",
@@ -151,7 +151,7 @@ export const STRANDS: readonly Mutant[] = [
     file: `${LANES}/log-store.ts`,
     find: "if (first <= synced.position ||",
     replace: "if (first <= this.neededFrom ||",
-    tests: [`${LOG_TESTS}/expired.test.ts`],
+    tests: [`${LOG_TESTS}/expired.heavy.test.ts`],
   },
   {
     name: "strands: the runs of fates in a state are those of its ledger",
@@ -228,21 +228,21 @@ export const STRANDS: readonly Mutant[] = [
     file: `${CORE}/limiter.ts`,
     find: "this.#clock.monotonic() + Math.min(waitMs, RETRY_AFTER_MAX_MS);",
     replace: "this.#clock.monotonic() + Math.max(waitMs, RETRY_AFTER_MAX_MS);",
-    tests: [`${CORE_TESTS}/limiter.test.ts`],
+    tests: [`${CORE_TESTS}/limiter.heavy.test.ts`],
   },
   {
     name: "limiter: the window begins anew after a minute without requests",
     file: `${CORE}/limiter.ts`,
     find: "if (idleMs >= IDLE_WINDOW_MS) this.#restart(WINDOW_AT_START);",
     replace: "if (idleMs < 0 * IDLE_WINDOW_MS) this.#restart(WINDOW_AT_START);",
-    tests: [`${CORE_TESTS}/limiter.test.ts`],
+    tests: [`${CORE_TESTS}/limiter.heavy.test.ts`],
   },
   {
     name: "limiter: an interrupted wait for a permit ends",
     file: `${CORE}/limiter.ts`,
     find: "if (this.#informed.delete(soon)) watch.resumed();",
     replace: "if (!this.#informed.delete(soon)) watch.resumed();",
-    tests: [`${CORE_TESTS}/limiter.test.ts`],
+    tests: [`${CORE_TESTS}/limiter.heavy.test.ts`],
   },
   {
     name: "order hash: the number of nobody is not an id's",

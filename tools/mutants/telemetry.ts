@@ -19,21 +19,21 @@ const LOG_LINES: readonly Mutant[] = [
     file: `${LINES}/safe-text.ts`,
     find: "STATUS.exec(reason)?.[0];\n}\n\n/** By what",
     replace: "reason;\n}\n\n/** By what",
-    tests: [`${LINE_TESTS}/secrets.test.ts`],
+    tests: [`${LINE_TESTS}/secrets.heavy.test.ts`],
   },
   {
     name: "log line: dead letters are counted by kind, not by what a vendor answered",
     file: `${LINES}/safe-text.ts`,
     find: 'STATUS.exec(reason)?.[0] ?? "refused"',
     replace: "reason",
-    tests: [`${LINE_TESTS}/secrets.test.ts`],
+    tests: [`${LINE_TESTS}/secrets.heavy.test.ts`],
   },
   {
     name: "log line: of a defect it has the kind",
     file: `${LINES}/safe-text.ts`,
     find: "return error instanceof Error ? nameOf(error)",
     replace: "return error instanceof Error ? nameOf(error) + error.message",
-    tests: [`${LINE_TESTS}/secrets.test.ts`],
+    tests: [`${LINE_TESTS}/secrets.heavy.test.ts`],
   },
   {
     name: "log line: what comes in floods is a line a minute",
@@ -54,7 +54,7 @@ const LOG_LINES: readonly Mutant[] = [
     file: "packages/log/src/lanes/settlements.ts",
     find: 'if (outcome.status === "rejected") this.#options.onRejected?.(outcome.reason);',
     replace: "",
-    tests: [`${LINE_TESTS}/secrets.test.ts`],
+    tests: [`${LINE_TESTS}/secrets.heavy.test.ts`],
   },
   {
     name: "log line: a lane that was halted and delivers is reported",
@@ -68,21 +68,21 @@ const LOG_LINES: readonly Mutant[] = [
     file: "packages/relay/src/plan.ts",
     find: '      this.#options.log.write("key_rotated", { ...ownerOf(keySet), graceMs });\n',
     replace: "      void ownerOf;\n",
-    tests: [`${LINE_TESTS}/secrets.test.ts`],
+    tests: [`${LINE_TESTS}/secrets.heavy.test.ts`],
   },
   {
     name: "log line: a reload that fails is reported, whoever asked for it",
     file: "packages/relay/src/plan.ts",
     find: '      else this.#options.log.write("reload_failed", { errors });\n',
     replace: "",
-    tests: [`${LINE_TESTS}/secrets.test.ts`],
+    tests: [`${LINE_TESTS}/secrets.heavy.test.ts`],
   },
   {
     name: "log line: refusals of the intake are reported",
     file: "packages/relay/src/lifecycle/relay.ts",
     find: "          this.#log.refused(of);\n",
     replace: "",
-    tests: [`${LINE_TESTS}/secrets.test.ts`],
+    tests: [`${LINE_TESTS}/secrets.heavy.test.ts`],
   },
 ];
 

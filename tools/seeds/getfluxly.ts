@@ -6,7 +6,7 @@ const PROTOCOL = "packages/vendors/src/getfluxly/outbound.ts";
 const OUTBOX = "packages/client/src/vendor-kit/outbox.ts";
 const T = "packages/client/test/vendors/getfluxly.test.ts";
 const TE = "packages/client/test/vendors/getfluxly-exit.test.ts";
-const EXIT = "packages/client/test/vendor-kit/exit.test.ts";
+const EXIT = "packages/client/test/vendor-kit/exit.heavy.test.ts";
 const EXIT_TITLE =
   "GetFluxly: the normal end and SIGTERM send everything, process.exit() says on the console what is left";
 

@@ -5,7 +5,7 @@ const CLIENT = "packages/client/src/launchdarkly";
 const INBOUND = "packages/vendors/src/launchdarkly/inbound.ts";
 const PUBLISHER_TESTS = "packages/client/test/vendors/launchdarkly.test.ts";
 const DISPATCHER_TESTS = "packages/client/test/vendors/launchdarkly-dispatcher.test.ts";
-const RELAY_TESTS = "packages/relay/test/launchdarkly/launchdarkly.test.ts";
+const RELAY_TESTS = "packages/relay/test/launchdarkly/launchdarkly.heavy.test.ts";
 const MEMORY_TESTS = "packages/relay/test/launchdarkly/memory-relay.test.ts";
 const SUMMARIES_TESTS = "packages/relay/test/launchdarkly/summaries.test.ts";
 const OPTIONS_TESTS = "packages/relay/test/launchdarkly/options.test.ts";
@@ -550,9 +550,9 @@ export const LAUNCHDARKLY: Seed = {
       behaviour: "A new key takes effect without a restart.",
       code: "packages/relay/src/launchdarkly/memory-relay.ts#this.#forwarder.replaceCredential",
       tests: [
-        "packages/relay/test/lifecycle/reload.test.ts#a source in memory follows its settings and its destination; what waited is posted before",
-        "packages/relay/test/lifecycle/reload.test.ts#a reload of a source in memory holds at once: capacity, environment id, a mobile key that comes or goes, users inline",
-        "packages/relay/test/lifecycle/reload.test.ts#in memory an environment id alone, changed by a reload, is where events go from then on",
+        "packages/relay/test/lifecycle/reload.heavy.test.ts#a source in memory follows its settings and its destination; what waited is posted before",
+        "packages/relay/test/lifecycle/reload.heavy.test.ts#a reload of a source in memory holds at once: capacity, environment id, a mobile key that comes or goes, users inline",
+        "packages/relay/test/lifecycle/reload.heavy.test.ts#in memory an environment id alone, changed by a reload, is where events go from then on",
       ],
       differs: "so does every other setting; what waited under the old ones is posted before.",
     },

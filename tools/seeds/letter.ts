@@ -5,7 +5,7 @@ const PROTOCOL = "packages/vendors/src/letter/outbound.ts";
 const OUTBOX = "packages/client/src/vendor-kit/outbox.ts";
 const EXITS = "packages/client/src/vendor-kit/process-exits.ts";
 const T = "packages/client/test/vendors/letter.test.ts";
-const EXIT = "packages/client/test/vendor-kit/exit.test.ts";
+const EXIT = "packages/client/test/vendor-kit/exit.heavy.test.ts";
 const PROCESS = "packages/client/test/vendor-kit/process-exits.test.ts";
 
 export const LETTER: Seed = {
