@@ -233,8 +233,8 @@ test("a renewed certificate is shown to new connections; those that there are go
   raw.write('{"batch":[{"type":"track","userId":"u","event":"E"}]}'.slice(0, 51));
   expect((await raw.answered())[0]?.status).not.toBe(undefined);
   // The two ports look at their files at the same time.
-  const told = lines.filter(({ text }) => text.includes("another certificate"));
-  expect(told.map(({ level, fields }) => `${level} ${String(fields["port"])}`).toSorted()).toEqual([
+  const logged = lines.filter(({ text }) => text.includes("another certificate"));
+  expect(logged.map(({ level, fields }) => `${level} ${String(fields["port"])}`).toSorted()).toEqual([
     "info admin",
     "info intake",
   ]);
