@@ -14,6 +14,8 @@ export interface View {
 }
 
 const FILLED_MAX_MS = 15_000;
+/** A relay that has just begun has the first point of its last hour after ten seconds. */
+const CHART_MAX_MS = 45_000;
 
 function viewOf(name: string, at: string, ready: (page: Page) => Promise<unknown>): View {
   return {
@@ -29,11 +31,13 @@ function viewOf(name: string, at: string, ready: (page: Page) => Promise<unknown
 const heading = (page: Page, name: string | RegExp): Promise<void> =>
   page.getByRole("heading", { name }).first().waitFor();
 
+const chart = (page: Page): Promise<void> => page.locator(".u-over").first().waitFor({ timeout: CHART_MAX_MS });
+
 export const VIEWS: readonly View[] = [
   viewOf("overview", "/", async (page) => {
     await heading(page, "What is wrong");
     await page.getByRole("link", { name: "warehouse", exact: true }).waitFor();
-    await page.locator(".u-over").first().waitFor();
+    await chart(page);
   }),
   viewOf("destination", "/d/production/warehouse", async (page) => {
     await heading(page, /^Settings/);
@@ -41,7 +45,7 @@ export const VIEWS: readonly View[] = [
       .getByRole("link", { name: /event_refused/ })
       .first()
       .waitFor();
-    await page.locator(".u-over").first().waitFor();
+    await chart(page);
   }),
   viewOf("events", "/events?environment=production&user=user-7&go=1", async (page) => {
     await page.getByRole("cell", { name: "user-7" }).first().waitFor();
