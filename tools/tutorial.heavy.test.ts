@@ -3,10 +3,10 @@
  * command and file of the page in its order.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { freePort } from "./free-port.ts";
 import { environmentOf } from "./install-check/project.ts";
 import { PUBLISHED } from "./pack/published.ts";
 import { pack } from "./pack.ts";
@@ -64,12 +64,4 @@ function temporary(): string {
   const folder = mkdtempSync(join(tmpdir(), "waybill-tutorial-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as { readonly port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,7 +1,7 @@
 /** Clients that take their time: connections, heads and bodies that never come to an end. */
 import { check, pause, Skipped, until } from "../lib/check.ts";
 import { keepSending } from "../lib/load.ts";
-import { RawConnection, rawRequest } from "../lib/raw.ts";
+import { openMany, RawConnection, rawRequest } from "../lib/raw.ts";
 import { configOf, PLAIN, segmentTo } from "../lib/scenes.ts";
 import { type Attack, basic, KEY, newId, type Stage, track } from "../lib/stage.ts";
 
@@ -13,16 +13,6 @@ const LARGE_BYTES = 9_900_000;
 const HOLD_MS = 3_000;
 const SETTLE_MS = 100;
 const SMALLEST_BYTES = 64;
-
-async function openMany(port: number, count: number, localAddress?: string): Promise<RawConnection[]> {
-  const connections: RawConnection[] = [];
-  while (connections.length < count) {
-    const size = Math.min(AT_ONCE, count - connections.length);
-    const options = localAddress === undefined ? {} : { localAddress };
-    connections.push(...(await Promise.all(Array.from({ length: size }, () => RawConnection.open(port, options)))));
-  }
-  return connections;
-}
 
 /**
  * Bodies that are sent but for their last byte, of all sizes down to 64 bytes, so that whatever

@@ -6,7 +6,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { createTestCa, type Identity } from "@waybill/testing";
 import { check, inParallel, pause, until } from "../lib/check.ts";
 import { keepSending } from "../lib/load.ts";
-import { RawConnection, rawRequest } from "../lib/raw.ts";
+import { openMany, RawConnection, rawRequest } from "../lib/raw.ts";
 import type { Relay } from "../lib/relay.ts";
 import { configOf, segmentTo } from "../lib/scenes.ts";
 import { type Attack, RSS_MAX_MB, type Scene, type Stage, unblocked } from "../lib/stage.ts";
@@ -16,7 +16,6 @@ const NAME = "localhost";
 const HEADERS_TIMEOUT_MS = 2_000;
 /** After that time, until a look at the timeouts has closed them. */
 const CLOSED_MAX_MS = HEADERS_TIMEOUT_MS + 8_000;
-const AT_ONCE = 250;
 
 function writeIdentity(directory: string, { cert, key }: Identity): { readonly cert: string; readonly key: string } {
   const files = { cert: join(directory, "tls.crt"), key: join(directory, "tls.key") };
@@ -46,14 +45,6 @@ function clientHello(): Promise<Buffer> {
     const socket = new Duplex({ read: () => undefined, write: (chunk: Buffer) => resolve(chunk) });
     connectTls({ socket, servername: NAME });
   });
-}
-
-async function openMany(relay: Relay, count: number, localAddress?: string): Promise<RawConnection[]> {
-  const connections: RawConnection[] = [];
-  await inParallel(Array.from({ length: count }), AT_ONCE, async () => {
-    connections.push(await RawConnection.open(relay.port, localAddress === undefined ? {} : { localAddress }));
-  });
-  return connections;
 }
 
 async function connectSecure(relay: Relay): Promise<TLSSocket> {
@@ -108,7 +99,7 @@ export const tls: readonly Attack[] = [
       const hello = await clientHello();
       const healthy = keepSending(relay);
       await unblocked(relay, "1,000 handshakes", async () => {
-        const connections = await openMany(relay, 1_000, "127.0.2.2");
+        const connections = await openMany(relay.port, 1_000, "127.0.2.2");
         for (const connection of connections) void connection.write(hello);
         await checkNewcomer(relay);
         await inParallel(connections, connections.length, async (connection) => {
@@ -128,8 +119,8 @@ export const tls: readonly Attack[] = [
       const hello = await clientHello();
       const before = relay.descriptors;
       const healthy = keepSending(relay);
-      const silent = await openMany(relay, 3_000, "127.0.2.2");
-      const half = await openMany(relay, 500, "127.0.2.3");
+      const silent = await openMany(relay.port, 3_000, "127.0.2.2");
+      const half = await openMany(relay.port, 500, "127.0.2.3");
       for (const connection of half) void connection.write(hello.subarray(0, hello.length >> 1));
       await checkNewcomer(relay);
       await until(

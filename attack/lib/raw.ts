@@ -137,6 +137,20 @@ function parseAnswer(bytes: Buffer): { readonly answer: RawAnswer; readonly byte
   return { answer: { status, headers, text: bytes.toString("utf8", bodyAt, bodyAt + length) }, bytes: bodyAt + length };
 }
 
+/** Of {@link openMany}. */
+const AT_ONCE = 250;
+
+/** Connections on which nothing was sent yet. */
+export async function openMany(port: number, count: number, localAddress?: string): Promise<RawConnection[]> {
+  const connections: RawConnection[] = [];
+  while (connections.length < count) {
+    const size = Math.min(AT_ONCE, count - connections.length);
+    const options = localAddress === undefined ? {} : { localAddress };
+    connections.push(...(await Promise.all(Array.from({ length: size }, () => RawConnection.open(port, options)))));
+  }
+  return connections;
+}
+
 /**
  * Sends `bytes` on a connection of its own; the answer, `undefined` for an end without one.
  * **Errors**: `Broken` when it hangs.

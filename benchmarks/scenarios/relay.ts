@@ -9,12 +9,10 @@
  * last event is delivered. `ratio`: the rate with delivery through that without. `ofSegment`: what
  * Segment's bodies with ids cost without delivery, in CPU an event, through what these cost.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { LoadOrder, LoadReport } from "../children/load.ts";
 import { type BenchBodies, type BenchProtocol, protocolOf } from "../lib/bodies.ts";
 import { Child } from "../lib/child.ts";
+import { inDirectory } from "../lib/in-directory.ts";
 import { cpuSecondsOf, separate } from "../lib/one-core.ts";
 import { RelayProcess } from "../lib/relay-process.ts";
 import { publish, say } from "../lib/result.ts";
@@ -314,13 +312,4 @@ async function load(
 
 function order(given: Pick<LoadOrder, "port" | "bodies" | "events" | "requests" | "firstId">): LoadOrder {
   return { ...given, connections: CONNECTIONS };
-}
-
-async function inDirectory<T>(run: (directory: string) => Promise<T>): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), "waybill-bench-"));
-  try {
-    return await run(directory);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
 }

@@ -4,12 +4,12 @@
  * memory at rest, under that load, and of a lane. The relay has a core to itself, load and
  * destination the others. docs/operating/sizing.md is made of the result.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadOrder, LoadReport } from "../children/load.ts";
 import { createTemplate } from "../lib/bodies.ts";
 import { Child } from "../lib/child.ts";
+import { inDirectory } from "../lib/in-directory.ts";
 import { cpuSecondsOf, separate } from "../lib/one-core.ts";
 import { RelayProcess } from "../lib/relay-process.ts";
 import { publish, say } from "../lib/result.ts";
@@ -157,13 +157,4 @@ function bytesUnder(folder: string): number {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
-}
-
-async function inDirectory<T>(run: (directory: string) => Promise<T>): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), "waybill-bench-"));
-  try {
-    return await run(directory);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
 }

@@ -1,12 +1,12 @@
 /** The image, built as its page says but for the base, and containers of it. */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { VERSION } from "@waybill/core";
+import { freePort } from "../../tools/free-port.ts";
 import { ROOT } from "../../tools/pack/published.ts";
 import { pack } from "../../tools/pack.ts";
+import { until } from "../../tools/until.ts";
 import { importBase } from "./base-image.ts";
 import type { ContainerTool, Podman } from "./podman.ts";
 
@@ -15,7 +15,6 @@ export const IMAGE = "localhost/waybill:test";
 /** What a build needs of the repository, beside the tarballs. */
 const CONTEXT = [".dockerignore", "deploy/docker", "deploy/compose"];
 const START_MAX_MS = 30_000;
-const POLL_MS = 50;
 
 /** Builds {@link IMAGE}. The packages must have been built. */
 export async function buildImage(podman: Podman): Promise<void> {
@@ -81,7 +80,7 @@ export async function startContainer(tool: ContainerTool, options: ContainerOpti
   const intakeUrl = `http://${intake}`;
   const logs = (): Promise<string> => podman("logs", id);
   try {
-    await until(START_MAX_MS, async () => (await fetch(`${intakeUrl}/ready`)).status === 200);
+    await until(START_MAX_MS, async () => (await fetch(`${intakeUrl}/ready`).catch(() => undefined))?.status === 200);
   } catch (error) {
     throw new Error(`the container is not ready: ${await logs()}`, { cause: error });
   }
@@ -95,21 +94,4 @@ export async function startContainer(tool: ContainerTool, options: ContainerOpti
       return Number(await podman("inspect", id, "--format", "{{.State.ExitCode}}"));
     },
   };
-}
-
-/** Waits until `isDone`, which may fail meanwhile. */
-export async function until(maxMs: number, isDone: () => Promise<boolean>): Promise<void> {
-  for (const startedAt = performance.now(); !(await isDone().catch(() => false)); await sleep(POLL_MS))
-    if (performance.now() - startedAt > maxMs) throw new Error(`nothing came of it within ${maxMs} ms`);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-      .on("error", reject)
-      .listen(0, "127.0.0.1", () => {
-        const address = server.address();
-        server.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
-      });
-  });
 }

@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { VERSION } from "@waybill/core";
 import { emulators, type StartedServer, startServer } from "@waybill/testing";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { buildImage, type Container, IMAGE, startContainer, until } from "../lib/image.ts";
+import { until } from "../../tools/until.ts";
+import { buildImage, type Container, IMAGE, startContainer } from "../lib/image.ts";
 import { variablesOf } from "../lib/kubernetes-variables.ts";
 import { type ContainerTool, createContainerTool } from "../lib/podman.ts";
 

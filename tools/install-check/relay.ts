@@ -3,12 +3,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../until.ts";
 import { environmentOf, type Project } from "./project.ts";
 
 const START_MAX_MS = 30_000;
 const DELIVER_MAX_MS = 30_000;
-const POLL_MS = 2;
 
 export interface StartedRelay {
   readonly intakeUrl: string;
@@ -112,9 +111,4 @@ export async function isPageServed({ adminUrl }: StartedRelay): Promise<boolean>
   if (page.status !== 200 || !html.includes("<title>") || !assets.some((path) => path.endsWith(".js"))) return false;
   const answers = await Promise.all(assets.map((path) => fetch(new URL(path, `${adminUrl}/`))));
   return answers.every(({ ok, headers }) => ok && !(headers.get("content-type") ?? "").includes("text/html"));
-}
-
-async function until(maxMs: number, isDone: () => Promise<boolean>): Promise<void> {
-  for (const startedAt = performance.now(); !(await isDone()); await sleep(POLL_MS))
-    if (performance.now() - startedAt > maxMs) throw new Error(`nothing came of it within ${maxMs} ms`);
 }

@@ -1,13 +1,11 @@
 /** A relay that is restarted while clients send: how long it is away, what is lost. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../free-port.ts";
 import { type LoadReport, startLoad } from "./load.ts";
 
 export interface RestartOptions {
@@ -44,6 +42,7 @@ const MANAGER = fileURLToPath(new URL("./service-manager.mjs", import.meta.url))
 
 export async function restartUnderLoad(options: RestartOptions): Promise<Restarted> {
   const { socket, restarts, deliveredIds } = options;
+  // Without a socket that was given a restart takes the same port again.
   const port = socket ? 0 : await freePort();
   const relay = await ManagedRelay.start(options, port);
   try {
@@ -155,14 +154,4 @@ environments:
     sources: { app: { protocol: segment, writeKeys: [${KEY}] } }
     destinations: { segment: { vendor: segment, url: "${vendorUrl}", writeKey: dev } }
 `;
-}
-
-/** A restart without sockets that were given takes the same port again. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../free-port.ts";
 
 export const PROMETHEUS_FOLDER: string = fileURLToPath(new URL("../../deploy/prometheus/", import.meta.url));
 export const RULES_FILE = "waybill.rules.yml";
@@ -69,15 +69,6 @@ async function until(count: () => Promise<number>): Promise<void> {
     await pause(LOOK_EVERY_MS);
   }
   throw new Error("Prometheus has not read the relay within half a minute");
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 async function countOf(url: string, query: string): Promise<number> {
