@@ -1,0 +1,22 @@
+/** The log on Kafka: many relays, one cluster. */
+
+export type {
+  Broker,
+  BrokerErrorCode,
+  CommitRequest,
+  CommittedOffset,
+  Deadline,
+  Fetched,
+  FetchedRecord,
+  FetchRequest,
+  GroupDescription,
+  Heartbeat,
+  HeartbeatAnswer,
+  NewTopic,
+  Offset,
+  Produced,
+  ProduceRequest,
+  TopicDescription,
+  TopicPartition,
+} from "./broker.ts";
+export { BrokerError } from "./broker.ts";
