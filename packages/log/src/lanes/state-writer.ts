@@ -53,7 +53,7 @@ export class StateWriter {
     if (!this.isOurs) throw lost();
   }
 
-  /** Writes the state, whereby it is certain whose the lane is. **Errors**: why it was not written. */
+  /** Writes the state, which shows whose the lane is. **Errors**: why it was not written. */
   async confirm(): Promise<void> {
     await this.write();
     if (this.error !== undefined) throw this.error;
