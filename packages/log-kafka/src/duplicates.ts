@@ -48,8 +48,8 @@ class Generation {
   readonly atMs: number[] = [];
   newestAtMs = Number.NEGATIVE_INFINITY;
 
-  get isEmpty(): boolean {
-    return this.firsts.length === 0;
+  get ids(): number {
+    return this.#used;
   }
 
   addRecord(first: number, atMs: number): void {
@@ -119,6 +119,11 @@ export class DuplicateFinder {
 
   constructor(rule: DuplicateRule) {
     this.#rule = rule;
+  }
+
+  /** How many ids are held: one of both generations counts twice. */
+  get held(): number {
+    return this.#newer.ids + this.#older.ids;
   }
 
   /** The indexes of the duplicates in the next record. */
