@@ -20,3 +20,7 @@ export type {
   TopicPartition,
 } from "./broker.ts";
 export { BrokerError } from "./broker.ts";
+export type { Checkpoint, PartitionRecord, Positions } from "./counting.ts";
+export type { DuplicateRule } from "./duplicates.ts";
+export { PartitionLog, type PartitionLogOptions } from "./partition-log.ts";
+export { decodeValue, encodeValue } from "./record-value.ts";
