@@ -20,3 +20,7 @@ export type {
   TopicPartition,
 } from "./broker.ts";
 export { BrokerError } from "./broker.ts";
+export type { LaneStatesOptions, OpenStateOptions } from "./lane-states.ts";
+export { LaneStates } from "./lane-states.ts";
+export type { MemberHost, MemberOptions, Tenure } from "./member.ts";
+export { Member } from "./member.ts";
