@@ -22,5 +22,9 @@ export type {
 export { BrokerError } from "./broker.ts";
 export type { Checkpoint, PartitionRecord, Positions } from "./counting.ts";
 export type { DuplicateRule } from "./duplicates.ts";
+export type { LaneStatesOptions, OpenStateOptions } from "./lane-states.ts";
+export { LaneStates } from "./lane-states.ts";
+export type { MemberHost, MemberOptions, Tenure } from "./member.ts";
+export { Member } from "./member.ts";
 export { PartitionLog, type PartitionLogOptions } from "./partition-log.ts";
 export { decodeValue, encodeValue } from "./record-value.ts";
