@@ -20,3 +20,10 @@ export type {
   TopicPartition,
 } from "./broker.ts";
 export { BrokerError } from "./broker.ts";
+export type { KeyedEntry, KeysOf, Part } from "./partitioner.ts";
+export { partitionOf, partsOf } from "./partitioner.ts";
+export type { Place, ProducerOptions } from "./producer.ts";
+export { Producer } from "./producer.ts";
+export { companionTopic, eventsTopic, topicNameFaults } from "./topic-names.ts";
+export type { OpenedTopic, OpenedTopics, TopicsOptions } from "./topics.ts";
+export { openTopics } from "./topics.ts";
