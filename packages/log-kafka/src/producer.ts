@@ -109,8 +109,7 @@ export class Producer {
    * **Concurrency**: any number at once. Order in a partition is call order.
    */
   async append(parts: readonly Part[]): Promise<readonly Place[]> {
-    if (this.#closing.signal.aborted)
-      throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
+    if (this.#closing.signal.aborted) throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
     this.#checkRoom(parts.reduce((bytes, { entry }) => bytes + (entry.ends.at(-1) ?? 0), 0));
     const records = parts.flatMap(({ partition, entry }) =>
       this.#valuesOf(entry).map((record) => ({ ...record, partition })),
@@ -172,10 +171,7 @@ export class Producer {
     if (value.length <= limit) return [{ value, count }];
     if (count === 1) throw tooLarge(value.length, limit);
     const middle = Math.ceil(count / 2);
-    return [
-      ...this.#valuesOf(slicedEntry(entry, 0, middle)),
-      ...this.#valuesOf(slicedEntry(entry, middle, count)),
-    ];
+    return [...this.#valuesOf(slicedEntry(entry, 0, middle)), ...this.#valuesOf(slicedEntry(entry, middle, count))];
   }
 
   #refusalOf(error: unknown, count: number): unknown {
