@@ -96,14 +96,6 @@ export function parseParked(text: string, from: Position): readonly ParkedValue[
   return users.length <= PARKED_MAX ? users : undefined;
 }
 
-/** A text that is longer may leave too little room for the rest. */
-const ROOMY_CHARACTERS = 1_200;
-
-/** Whether all of a state certainly fits its slot. */
-export function isRoomy({ strands = "", parked = "" }: LaneStateValue): boolean {
-  return strands.length + parked.length <= ROOMY_CHARACTERS;
-}
-
 /**
  * A state that does not fit without what it can do without: which vendors the lane had before, and
  * for how long parked events have failed.
