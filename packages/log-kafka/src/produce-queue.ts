@@ -11,8 +11,9 @@
  *   id are delivered twice then, the second time late.
  * - Records of one request for one partition are in order as well: when one of them fails, those
  *   after it are not sent, so that the request that comes again is not behind its own end.
- * - What is surely not done (`not_leader`) goes back to the front, and comes again before
- *   everything that came after it.
+ * - What the broker has answered with `not_leader` goes back to the front, and comes again before
+ *   everything that came after it. A broker that lost its leadership meanwhile may have written it:
+ *   then it is there twice, one copy after the other, and nothing is between them that came later.
  */
 import { type Clock, messageOf, sleep } from "@waybill/core";
 import { type Broker, BrokerError } from "./broker.ts";
