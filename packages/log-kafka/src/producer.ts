@@ -13,6 +13,7 @@ import { withDeadline } from "./deadline.ts";
 import { slicedEntry } from "./entry-parts.ts";
 import type { Part } from "./partitioner.ts";
 import { BATCH_BYTES, ProduceQueue, RECORD_BYTES } from "./produce-queue.ts";
+import { encodeValue } from "./record-value.ts";
 
 /** The events of a request that are in one record. */
 export interface Place {
@@ -28,8 +29,6 @@ export interface ProducerOptions {
   readonly partitions: number;
   /** The largest batch of records that the topic takes: `OpenedTopic.maxMessageBytes`. */
   readonly maxMessageBytes: number;
-  /** A record's value. **Errors**: `WAYBILL_EVENT`. */
-  readonly encode: (entry: Entry) => Uint8Array;
   /** Of one call to a broker. Default 5 s. */
   readonly callMs?: number;
   /** How long an append may wait for its call. Default 5 s: in all it takes twice as long. */
@@ -165,7 +164,7 @@ export class Producer {
 
   /** The values of an entry's records: one, or more when it is larger than a record may be. */
   #valuesOf(entry: Entry): readonly { readonly value: Uint8Array; readonly count: number }[] {
-    const value = this.#options.encode(entry);
+    const value = encodeValue(entry);
     const count = entry.ends.length;
     const limit = this.#limit - BATCH_BYTES - RECORD_BYTES;
     if (value.length <= limit) return [{ value, count }];

@@ -11,7 +11,7 @@ import { withProduce } from "./lib/faulty-broker.ts";
 import { startProducing } from "./lib/producing.ts";
 import { runUntil } from "./lib/run-until.ts";
 
-const SEEDS = 20;
+const SEEDS = 12;
 const USERS = 6;
 const REQUESTS = 12;
 const PARTITIONS = 3;

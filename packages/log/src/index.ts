@@ -45,8 +45,11 @@ export { ReplayStore } from "./lanes/replay-store.ts";
 export type { Skip } from "./lanes/skip.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";
 export { verifyLanes } from "./lanes/verify-lanes.ts";
+export type { SizedEntry } from "./record.ts";
+export { decodeWhole, encodeRecord, sizeEntry } from "./record.ts";
 export type { SegmentRepair } from "./repair.ts";
 export { repairLog } from "./repair.ts";
+export { retainedFrom } from "./retention.ts";
 export { openLog } from "./segment-log.ts";
 export type {
   Cursor,

@@ -11,8 +11,3 @@ export function eventsOf({ body, ends }: Pick<Entry, "body" | "ends">): readonly
   const bytes = Buffer.concat(body);
   return Array.from(ends, (end, index) => bytes.toString("utf8", index === 0 ? 0 : (ends[index - 1] ?? 0) + 1, end));
 }
-
-/** A record's value in these tests: its events. */
-export function encode({ body }: Entry): Uint8Array {
-  return Buffer.concat(body);
-}

@@ -1,7 +1,7 @@
 /** A topic of a simulated cluster, and a producer that writes to it. */
-import { type Broker, type Place, Producer, type ProducerOptions } from "@waybill/log-kafka";
+import { type Broker, decodeValue, type Place, Producer, type ProducerOptions } from "@waybill/log-kafka";
 import { SeededRandom, SimCluster, VirtualClock } from "@waybill/testing";
-import { encode, entryOf } from "./entries.ts";
+import { entryOf, eventsOf } from "./entries.ts";
 import { runUntil } from "./run-until.ts";
 
 export const TOPIC = "waybill.production";
@@ -50,7 +50,6 @@ export async function startProducing(options: ProducingOptions = {}): Promise<Pr
     topic: TOPIC,
     partitions,
     maxMessageBytes: Number(configs["max.message.bytes"] ?? 1_048_588),
-    encode,
     ...options.producer,
   });
   return {
@@ -82,9 +81,14 @@ export async function startProducing(options: ProducingOptions = {}): Promise<Pr
           deadlineMs: CALL_MS,
         });
         if (records.length === 0) return texts;
-        texts.push(...records.map(({ value }) => Buffer.from(value).toString()));
+        texts.push(...records.map(({ value }) => textOf(value)));
       }
     };
     return runUntil(clock, read());
   }
+}
+
+function textOf(value: Uint8Array): string {
+  const record = decodeValue(value);
+  return record === undefined ? "damaged" : eventsOf({ body: [record.body], ends: record.ends }).join(",");
 }
