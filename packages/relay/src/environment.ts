@@ -16,9 +16,9 @@ import { type PreparedPlan, prepareDestinations } from "./delivery/destination-p
 import { Exchanges } from "./delivery/exchanges.ts";
 import type { LaneEngine } from "./delivery/lane-engine.ts";
 import { laneViewOf } from "./delivery/lane-view.ts";
+import { takesFrom } from "./delivery/left-out.ts";
 import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from "./delivery/removed-lanes.ts";
 import { Replays } from "./delivery/replays.ts";
-import { takesFrom } from "./delivery/source-filter.ts";
 import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./delivery/tracer.ts";
 import { DIRECTORIES, makeDirectories, openIds, openSegments } from "./environment-files.ts";
 import type { EnvironmentOptions } from "./environment-options.ts";
