@@ -20,3 +20,6 @@ export type {
   TopicPartition,
 } from "./broker.ts";
 export { BrokerError } from "./broker.ts";
+export type { KafkaSasl, KafkaTls } from "./kafka/link.ts";
+export type { KafkaOptions } from "./kafka/options.ts";
+export { KafkaBroker } from "./kafka-broker.ts";
