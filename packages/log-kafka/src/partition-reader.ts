@@ -86,7 +86,8 @@ export class PartitionReader implements LogReader {
         await source.wait(waitMs(0));
         return;
       }
-      if (empty >= EMPTY_MAX) throw source.refusal("reading", new Error(`nothing comes before offset ${head().offset}`));
+      if (empty >= EMPTY_MAX)
+        throw source.refusal("reading", new Error(`nothing comes before offset ${head().offset}`));
       await source.wait(waitMs(empty));
     }
   }
