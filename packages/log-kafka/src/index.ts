@@ -22,6 +22,10 @@ export type {
 export { BrokerError } from "./broker.ts";
 export type { Checkpoint, PartitionRecord, Positions } from "./counting.ts";
 export type { DuplicateRule } from "./duplicates.ts";
+export type { LaneStatesOptions, OpenStateOptions } from "./lane-states.ts";
+export { LaneStates } from "./lane-states.ts";
+export type { MemberHost, MemberOptions, Tenure } from "./member.ts";
+export { Member } from "./member.ts";
 export { PartitionLog, type PartitionLogOptions } from "./partition-log.ts";
 export type { KeyedEntry, KeysOf, Part } from "./partitioner.ts";
 export { partitionOf, partsOf } from "./partitioner.ts";
