@@ -22,7 +22,7 @@ export { Fates } from "./lanes/fates.ts";
 export type { FatesOptions } from "./lanes/fates-options.ts";
 export type { LaneFate } from "./lanes/lane-files.ts";
 export { fatesInFiles } from "./lanes/lane-files.ts";
-export type { OpenLog } from "./lanes/lane-runtime.ts";
+export type { LaneRuntime, OpenLog } from "./lanes/lane-runtime.ts";
 export type { ParseState } from "./lanes/lane-state.ts";
 export { LaneState } from "./lanes/lane-state.ts";
 export type { LaneStateValue, OpenLaneOptions } from "./lanes/lane-value.ts";
