@@ -3,9 +3,9 @@
  *
  * The rule: an event is a duplicate when the last event before it in its partition that has the
  * same id was appended at most `windowMs` earlier by the broker's clock, and is one of the
- * `maxIds` events before it. That last one may be a duplicate itself. So what lies before the window
- * of an event does not matter to it, and who begins to read one window earlier decides as everybody
- * else.
+ * `maxIds` events before it. That last one may be a duplicate itself. So what lies before the
+ * window of an event does not matter to it, and who begins to read one window earlier decides as
+ * everybody else.
  *
  * Exact as long as the clocks of the brokers differ by less than {@link CLOCKS_DIFFER_MS} and the
  * log still has one window before what is to be decided: an event whose first copy is removed is
@@ -18,8 +18,8 @@
 import type { LogRecord, Position } from "@waybill/log";
 
 /** Words of the hash of an id. */
-export const ID_HASH_WORDS = 4;
-/** After a change of leader a partition's clock may be so much behind what it was. */
+const ID_HASH_WORDS = 4;
+/** A change of leader may put a partition's clock back by so much. */
 export const CLOCKS_DIFFER_MS: number = 5 * 60_000;
 
 export interface DuplicateRule {

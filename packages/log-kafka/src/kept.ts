@@ -7,9 +7,9 @@
 import type { Clock } from "@waybill/core";
 import type { LogRecord, Position } from "@waybill/log";
 import { BrokerError, type Offset } from "./broker.ts";
-import { type Checkpoint, Count, type Positions } from "./counting.ts";
+import { type Checkpoint, Count, type PartitionRecord, type Positions } from "./counting.ts";
 import { CLOCKS_DIFFER_MS, Decisions, DuplicateFinder, type DuplicateRule } from "./duplicates.ts";
-import { type Mark, Places } from "./places.ts";
+import { type Mark, markOf, Places } from "./places.ts";
 import { type Read, type ReadRecord, type Source, waitMs } from "./source.ts";
 
 /** Read at once while counting. */
@@ -80,15 +80,19 @@ export class Kept {
     return atMs === undefined || marks[0]?.offset === from.offset ? marks : [{ ...from, atMs }, ...marks];
   }
 
-  /** The next record, as records are read. */
-  note(record: LogRecord, mark: Mark, finder: DuplicateFinder | undefined): void {
+  /** The records of the next value. */
+  note(records: readonly PartitionRecord[], finder: DuplicateFinder | undefined): void {
+    const [record] = records;
+    if (record === undefined) return;
+    const mark = markOf(record);
     if (this.#from.atMs === undefined) {
       // Where nothing was before: a record of a companion topic tells its own position.
       this.#from = { ...mark, offset: this.#from.offset };
       if (this.#decidedFrom.offset === this.#from.offset) this.#decidedFrom = this.#from;
     }
     this.#places.note(mark);
-    if (finder !== undefined) this.#decisions.add(record, finder.take(record, mark.atMs));
+    if (finder === undefined) return;
+    for (const one of records) this.#decisions.add(one, finder.take(one, mark.atMs));
   }
 
   duplicatesOf(record: LogRecord): readonly number[] | undefined {
@@ -287,19 +291,19 @@ class Pass {
   }
 
   #take(one: ReadRecord): void {
-    const { byte } = this.#count.place;
-    const record = this.#count.take(one);
-    if (record === undefined) return;
-    const { first, appendedAtMs } = record;
-    const duplicates = this.#finder?.take(record, appendedAtMs);
-    if (one.offset < this.#pass.target) {
-      this.eventsBefore += record.count;
-      return;
+    const records = this.#count.take(one);
+    const [first] = records;
+    if (first === undefined) return;
+    const isBefore = one.offset < this.#pass.target;
+    for (const record of records) {
+      const duplicates = this.#finder?.take(record, record.appendedAtMs);
+      if (isBefore) this.eventsBefore += record.count;
+      else if (duplicates !== undefined) this.#decisions.add(record, duplicates);
     }
-    const mark: Mark = { offset: one.offset, position: first, byte, atMs: appendedAtMs };
+    if (isBefore) return;
+    const mark = markOf(first);
     this.#from ??= { ...mark, offset: this.#pass.target };
     if (one.offset < this.#pass.until.offset) this.#places.note(mark);
-    if (duplicates !== undefined) this.#decisions.add(record, duplicates);
   }
 
   end(): Passed {

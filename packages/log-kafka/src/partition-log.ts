@@ -67,7 +67,7 @@ export interface PartitionLogOptions {
   readonly giveUpAfterMs?: number;
   /** Called once when the log is broken: close it and open it again. Must not throw. */
   readonly onBroken?: (error: WaybillError) => void;
-  /** A listener threw. Default: nobody is told. */
+  /** A listener threw. Default: nothing. */
   readonly onDefect?: (error: unknown) => void;
 }
 
@@ -99,11 +99,10 @@ export class PartitionLog implements Log {
     this.#tail = new Tail({
       source,
       count: new Count(positions, anchor),
-      onRecord: (record, byte) => {
-        const { offset, first: position, appendedAtMs: atMs } = record;
+      onRecords: (records) => {
         this.#gone = 0;
-        this.#kept.note(record, { offset, position, byte, atMs }, this.#finder);
-        this.#appender.seen(record);
+        this.#kept.note(records, this.#finder);
+        this.#appender.seen(records);
       },
       onMoved: () => this.#tell(this.#listeners),
       onFirst: (offset) => this.#kept.removed(offset),
@@ -188,7 +187,8 @@ export class PartitionLog implements Log {
 
   /**
    * Where the record begins that holds a position, as far as that is in memory: exact for the
-   * newest 2,048 records and the last 2,048 that each open reader has read, otherwise a place before.
+   * newest 2,048 records and the last 2,048 that each open reader has read, otherwise a place
+   * before.
    */
   placeBefore(position: Position): Checkpoint {
     let place = this.#kept.placeFor(position);
@@ -247,9 +247,10 @@ export class PartitionLog implements Log {
   }
 
   /**
-   * One produce call, which is kept as a whole or not at all. Resolves once it was read back. **Errors**: `WAYBILL_EVENT`,
-   * `WAYBILL_LOG_BUSY`, `WAYBILL_CLOSED`; `WAYBILL_TRANSPORT`, when it could not be done for 30 s:
-   * unlike on a disk it may be in the log then, or come later, when a produce call was not answered.
+   * One produce call, which is kept as a whole or not at all. Resolves once it was read back.
+   * **Errors**: `WAYBILL_EVENT`, `WAYBILL_LOG_BUSY`, `WAYBILL_CLOSED`; `WAYBILL_TRANSPORT`, when it
+   * could not be done for 30 s: unlike on a disk it may be in the log then, or come later, when a
+   * produce call was not answered.
    */
   async appendAll(entries: readonly Entry[]): Promise<readonly Position[]> {
     this.#check();

@@ -1,6 +1,6 @@
 /** One partition as it is read: calls to the broker that end at once when the log is closed. */
 import { type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
-import type { LogRecord } from "@waybill/log";
+import { decodeAll, type LogRecord } from "@waybill/log";
 import {
   type Broker,
   BrokerError,
@@ -9,7 +9,6 @@ import {
   type Offset,
   type TopicPartition,
 } from "./broker.ts";
-import { decodeValue } from "./record-value.ts";
 
 /** One call that need not wait for anything. */
 const CALL_DEADLINE_MS = 5_000;
@@ -27,8 +26,11 @@ export interface SourceOptions extends TopicPartition {
 export interface ReadRecord {
   readonly offset: Offset;
   readonly appendedAtMs: number;
-  /** `undefined` for what is none of ours. */
-  readonly record: LogRecord | undefined;
+  /**
+   * None for what is not ours. It depends on the bytes of the value alone, so that all relays
+   * count alike.
+   */
+  readonly records: readonly LogRecord[];
 }
 
 export interface Read {
@@ -68,7 +70,7 @@ export class Source {
     const records: ReadRecord[] = [];
     for (const one of fetched) {
       const read = readOf(one);
-      if (read.record !== undefined) {
+      if (read.records.length > 0) {
         records.push(read);
         continue;
       }
@@ -157,7 +159,7 @@ export class Source {
 }
 
 function readOf({ offset, appendedAtMs, value }: FetchedRecord): ReadRecord {
-  return { offset, appendedAtMs, record: decodeValue(value) };
+  return { offset, appendedAtMs, records: decodeAll(value) };
 }
 
 /** Before the next attempt, after so many that failed in a row before this one. */

@@ -14,8 +14,8 @@ const POLL_MS = 1_000;
 export interface TailOptions {
   readonly source: Source;
   readonly count: Count;
-  /** A record with the byte where it begins. */
-  readonly onRecord: (record: PartitionRecord, byte: number) => void;
+  /** The records of one value, if they count. */
+  readonly onRecords: (records: readonly PartitionRecord[]) => void;
   /** After one or more records that count. */
   readonly onMoved: () => void;
   /** The broker's first offset, with each answer. */
@@ -89,12 +89,11 @@ export class Tail {
   }
 
   async #take({ records, first }: Read): Promise<void> {
-    const { count, onRecord, onMoved, onFirst } = this.#options;
+    const { count, onRecords, onMoved, onFirst } = this.#options;
     const { position } = count.place;
     for (const one of records) {
-      const { byte } = count.place;
-      const record = count.take(one);
-      if (record !== undefined) onRecord(record, byte);
+      const taken = count.take(one);
+      if (taken.length > 0) onRecords(taken);
     }
     const { offset } = count.place;
     if (this.#waiting.length > 0) {
