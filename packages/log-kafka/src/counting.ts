@@ -6,8 +6,8 @@
  *   byte. Counting may begin at any place whose position is known.
  * - `written` (companion topics, one writer): a value tells its position, which was the head when
  *   it was written. One that tells a position before the head is not counted: it is a copy that a
- *   repeated produce call left, or comes from an owner that was replaced meanwhile. So of two values
- *   for one position the first one in the log counts, for every reader, and as a whole.
+ *   repeated produce call left, or comes from an owner that was replaced meanwhile. So of two
+ *   values for one position the first one in the log counts, for every reader, and as a whole.
  */
 import type { LogRecord, Position } from "@waybill/log";
 import type { Offset } from "./broker.ts";

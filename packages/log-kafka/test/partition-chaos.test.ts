@@ -43,16 +43,20 @@ function truthOf(cluster: SimCluster): string[] {
 class Follower {
   readonly texts: string[] = [];
   readonly #reader: LogReader;
-  #reading: Promise<void> | undefined;
+  #isReading = false;
 
   constructor(reader: LogReader) {
     this.#reader = reader;
   }
 
   step(): void {
-    this.#reading ??= this.#read()
+    if (this.#isReading) return;
+    this.#isReading = true;
+    void this.#read()
       .catch(() => undefined)
-      .finally(() => (this.#reading = undefined));
+      .finally(() => {
+        this.#isReading = false;
+      });
   }
 
   async #read(): Promise<void> {
