@@ -55,6 +55,8 @@ export class Kept {
   #decidedFrom: Checkpoint;
   #firstOffset: Offset;
   #busy: Promise<unknown> = Promise.resolve();
+  /** What is removed now, or will be next. */
+  #removingTo: Offset = 0;
 
   constructor(options: KeptOptions, anchor: Checkpoint, firstOffset: Offset) {
     this.#options = options;
@@ -151,13 +153,25 @@ export class Kept {
   /** The broker keeps nothing before `offset` any more. */
   async removed(offset: Offset): Promise<void> {
     if (offset <= this.#firstOffset) return;
-    await this.#alone(async () => {
-      this.#firstOffset = Math.max(this.#firstOffset, offset);
-      if (offset <= this.#from.offset) return;
+    if (offset <= this.#removingTo) {
+      await this.#busy;
+      return;
+    }
+    this.#removingTo = offset;
+    try {
+      await this.#alone(() => this.#remove(offset));
+    } finally {
+      if (this.#removingTo === offset) this.#removingTo = 0;
+    }
+  }
+
+  async #remove(offset: Offset): Promise<void> {
+    if (offset > this.#from.offset) {
       const before = this.#from.position;
       this.#beginAt(await this.#placeAt(offset));
       if (this.#from.position > before) this.#options.onRemoved(this.#from.position);
-    });
+    }
+    this.#firstOffset = Math.max(this.#firstOffset, offset);
   }
 
   #beginAt(from: Start): void {

@@ -105,7 +105,8 @@ export class PartitionLog implements Log {
         this.#appender.seen(records);
       },
       onMoved: () => this.#tell(this.#listeners),
-      onFirst: (offset) => this.#kept.removed(offset),
+      // Counting what is older may take its time, which the tail has not; the next answer tries again.
+      onFirst: (offset) => void this.#kept.removed(offset).catch(() => undefined),
       onGone: (error) => this.#lost(error),
     });
     this.#appender = new Appender({
@@ -121,7 +122,7 @@ export class PartitionLog implements Log {
 
   /**
    * Opens a partition; resolves once all is counted that it has by then. **Errors**:
-   * `WAYBILL_TRANSPORT` when the cluster does not answer for 15 s; `WAYBILL_LOG_DAMAGED` when the
+   * `WAYBILL_LOG_UNAVAILABLE` when the cluster does not answer for 15 s; `WAYBILL_LOG_DAMAGED` when the
    * checkpoint's place is not in the partition any more: another one is needed
    * ({@link newestPlace}, {@link placeAfterLoss}).
    */
@@ -248,7 +249,7 @@ export class PartitionLog implements Log {
 
   /**
    * One produce call, which is kept as a whole or not at all. Resolves once it was read back.
-   * **Errors**: `WAYBILL_EVENT`, `WAYBILL_LOG_BUSY`, `WAYBILL_CLOSED`; `WAYBILL_TRANSPORT`, when it
+   * **Errors**: `WAYBILL_EVENT`, `WAYBILL_LOG_BUSY`, `WAYBILL_CLOSED`; `WAYBILL_LOG_UNAVAILABLE`, when it
    * could not be done for 30 s: unlike on a disk it may be in the log then, or come later, when a
    * produce call was not answered.
    */
@@ -317,7 +318,7 @@ export class PartitionLog implements Log {
     return retainedFrom({ segments, head, headByte }, { limits, nowMs, neededFrom });
   }
 
-  /** **Errors**: `WAYBILL_TRANSPORT`, `WAYBILL_CLOSED`. */
+  /** **Errors**: `WAYBILL_LOG_UNAVAILABLE`, `WAYBILL_CLOSED`. */
   async removeBefore(position: Position): Promise<number> {
     const { offset } = this.#kept.placeFor(position);
     const before = this.#kept.parts.length;

@@ -44,7 +44,7 @@ export class PartitionReader implements LogReader {
     return { position: this.#position, byte: this.#counted[0]?.byte ?? this.#count?.place.byte ?? this.#byte };
   }
 
-  /** **Errors**: `WAYBILL_TRANSPORT` (retryable: the same call goes on), `WAYBILL_CLOSED`. */
+  /** **Errors**: `WAYBILL_LOG_UNAVAILABLE` (retryable: the same call goes on), `WAYBILL_CLOSED`. */
   async read(maxBytes: number): Promise<readonly LogRecord[]> {
     const { kept, head, check } = this.#from;
     for (;;) {

@@ -128,7 +128,7 @@ export class Source {
   }
 
   /**
-   * Repeats what may succeed later. **Errors**: `WAYBILL_TRANSPORT` when it did not for 15 s, or
+   * Repeats what may succeed later. **Errors**: `WAYBILL_LOG_UNAVAILABLE` when it did not for 15 s, or
    * cannot; `WAYBILL_CLOSED`; a {@link BrokerError} `offset_out_of_range`, which says something.
    */
   async retrying<T>(what: string, run: () => Promise<T>): Promise<T> {
@@ -148,7 +148,7 @@ export class Source {
 
   refusal(what: string, error: unknown): WaybillError {
     if (error instanceof WaybillError) return error;
-    return new WaybillError("WAYBILL_TRANSPORT", `${this.name}: ${what}: ${messageOf(error)}`, {
+    return new WaybillError("WAYBILL_LOG_UNAVAILABLE", `${this.name}: ${what}: ${messageOf(error)}`, {
       retryable: true,
       retryAfterMs: BACKOFF_MAX_MS,
       cause: error,

@@ -19,7 +19,7 @@ export interface TailOptions {
   /** After one or more records that count. */
   readonly onMoved: () => void;
   /** The broker's first offset, with each answer. */
-  readonly onFirst: (first: Offset) => Promise<void>;
+  readonly onFirst: (first: Offset) => void;
   /** What was to be read next is gone. Whether reading can go on. */
   readonly onGone: (error: BrokerError) => Promise<boolean>;
 }
@@ -52,7 +52,7 @@ export class Tail {
     const { source } = this.#options;
     while (this.place.offset < end) {
       const read = await source.retrying("reading", () => source.fetch(this.place.offset, READ_BYTES));
-      await this.#take(read);
+      this.#take(read);
       if (read.records.length > 0) continue;
       if (read.end >= end) return;
       await source.wait(waitMs(0));
@@ -64,7 +64,7 @@ export class Tail {
     const { source, onGone } = this.#options;
     for (let failures = 0; !source.isClosed; ) {
       try {
-        await this.#take(await source.fetch(this.place.offset, READ_BYTES, POLL_MS));
+        this.#take(await source.fetch(this.place.offset, READ_BYTES, POLL_MS));
         failures = 0;
         this.#lastError = undefined;
       } catch (error) {
@@ -88,7 +88,7 @@ export class Tail {
     });
   }
 
-  async #take({ records, first }: Read): Promise<void> {
+  #take({ records, first }: Read): void {
     const { count, onRecords, onMoved, onFirst } = this.#options;
     const { position } = count.place;
     for (const one of records) {
@@ -102,6 +102,6 @@ export class Tail {
       for (const one of waiting) if (one.offset <= offset) one.done();
     }
     if (count.place.position > position) onMoved();
-    await onFirst(first);
+    onFirst(first);
   }
 }

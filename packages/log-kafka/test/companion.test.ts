@@ -78,7 +78,7 @@ test("of a replaced owner and its successor one gets a place; the other's entry 
   const zombie = unsure(broker, () => "later");
   const before = await open({ ...WRITTEN, broker: zombie.broker, giveUpAfterMs: 1_000 });
   const refused = expect(before.append(entryOf(["from the zombie"]))).rejects.toMatchObject({
-    code: "WAYBILL_TRANSPORT",
+    code: "WAYBILL_LOG_UNAVAILABLE",
     retryable: true,
   });
   await clock.advance(20_000);
@@ -109,7 +109,7 @@ test("an append that cannot be made is rejected, tells why, and the next one wor
   const chosen = unsure(broker, () => (works ? "answered" : "not done"));
   const log = await open({ ...WRITTEN, broker: chosen.broker });
   const appended = log.append(entryOf(["a"]));
-  const refused = expect(appended).rejects.toMatchObject({ code: "WAYBILL_TRANSPORT", reason: "timeout" });
+  const refused = expect(appended).rejects.toMatchObject({ code: "WAYBILL_LOG_UNAVAILABLE", reason: "timeout" });
   const barrier = expect(log.barrier()).rejects.toMatchObject({ retryable: true });
   await clock.advance(10_000);
   expect(log.lastError).toContain("no answer in time");

@@ -199,7 +199,7 @@ test("failures show in lastError and are repeated; reading goes on by itself", a
   expect({ head: log.head, error: log.lastError }).toEqual({ head: 2, error: undefined });
   failing = true;
   const refused = expect(log.reader({ position: 0 }).read(1_000)).rejects.toMatchObject({
-    code: "WAYBILL_TRANSPORT",
+    code: "WAYBILL_LOG_UNAVAILABLE",
     reason: "unreachable",
     retryable: true,
   });
