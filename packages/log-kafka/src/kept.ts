@@ -121,6 +121,26 @@ export class Kept {
     return this.#alone(() => this.#include(target, this.#from));
   }
 
+  /**
+   * Where values tell their positions, what is before need not be read to know where it begins; its
+   * bytes are not counted then.
+   */
+  async beginAtFirst(): Promise<void> {
+    const { source } = this.#options;
+    const { byte } = this.#from;
+    for (let offset = this.#firstOffset; offset < this.#from.offset; ) {
+      const at = offset;
+      const { records } = await source.retrying("opening", () => source.fetch(at, 1));
+      const [value] = records;
+      const [record] = value?.records ?? [];
+      if (value === undefined) return;
+      offset = value.offset + 1;
+      if (record === undefined || value.offset >= this.#from.offset) continue;
+      this.#from = { offset: this.#firstOffset, position: record.first, byte, atMs: value.appendedAtMs };
+      this.#decidedFrom = this.#from;
+    }
+  }
+
   /** Everything from an offset on is counted and decided then, as far as it is there. */
   async extend(target: Offset): Promise<void> {
     await this.#alone(async () => {

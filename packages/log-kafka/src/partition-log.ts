@@ -53,7 +53,8 @@ export interface PartitionLogOptions {
   /**
    * From where on somebody wants to read: all from there on is counted when the log is opened.
    * Default: the checkpoint's offset, or `first` for `written`. `first`: all that is kept. `end`:
-   * as little as possible. What is read before is counted when it is read.
+   * as little as possible. What is read before is counted when it is read; with `written` the first
+   * position is known all the same, but not how many bytes there are.
    */
   readonly from?: Offset | "first" | "end";
   /** Default: none are looked for. */
@@ -144,7 +145,8 @@ export class PartitionLog implements Log {
     const { from = this.#positions === "written" ? "first" : "end" } = this.#options;
     const anchor = this.#tail.place.offset;
     const target = from === "first" ? first : from === "end" ? anchor : Math.max(first, Math.min(from, anchor));
-    this.#finder = await this.#kept.open(target);
+    if (this.#positions === "written" && from === "end") await this.#kept.beginAtFirst();
+    else this.#finder = await this.#kept.open(target);
     await this.#tail.catchUp(end);
     void this.#tail.run();
   }
