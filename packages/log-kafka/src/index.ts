@@ -20,7 +20,18 @@ export type {
   TopicPartition,
 } from "./broker.ts";
 export { BrokerError } from "./broker.ts";
+export type { Checkpoint, PartitionRecord, Positions } from "./counting.ts";
+export type { DuplicateRule } from "./duplicates.ts";
 export type { LaneStatesOptions, OpenStateOptions } from "./lane-states.ts";
 export { LaneStates } from "./lane-states.ts";
 export type { MemberHost, MemberOptions, Tenure } from "./member.ts";
 export { Member } from "./member.ts";
+export { PartitionLog, type PartitionLogOptions } from "./partition-log.ts";
+export type { KeyedEntry, KeysOf, Part } from "./partitioner.ts";
+export { partitionOf, partsOf } from "./partitioner.ts";
+export type { Place, ProducerOptions } from "./producer.ts";
+export { Producer } from "./producer.ts";
+export { decodeValue, encodeValue } from "./record-value.ts";
+export { companionTopic, eventsTopic, topicNameFaults } from "./topic-names.ts";
+export type { OpenedTopic, OpenedTopics, TopicsOptions } from "./topics.ts";
+export { openTopics } from "./topics.ts";

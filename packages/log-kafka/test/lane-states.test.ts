@@ -2,8 +2,8 @@ import { BrokerError, type BrokerErrorCode } from "@waybill/log-kafka";
 import { settle } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { numbersIn, OneBroker } from "./lib/one-broker.ts";
+import { ALL, newToyGroup, sorted } from "./lib/toy-group.ts";
 import { GROUP, SESSION_MS, TOPIC, type ToyState } from "./lib/toy-relay.ts";
-import { ALL, newWorld, sorted } from "./lib/world.ts";
 
 const failed = (code: BrokerErrorCode): BrokerError => new BrokerError(code, `it is ${code}`);
 
@@ -220,7 +220,7 @@ test("a lane whose partition goes again before its state was read is not opened"
 test.each(["answer", "request", "late", "moved"] as const)(
   "over a cluster: commits with a fault (%s)",
   async (fault) => {
-    const w = await newWorld();
+    const w = await newToyGroup();
     const one = w.add();
     await w.clock.advance(3_000);
     const { memberId } = one.member.view;
@@ -238,7 +238,7 @@ test.each(["answer", "request", "late", "moved"] as const)(
 );
 
 test("a foreign client overwrites the states of a group without members: lanes halt, and write nothing", async () => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   await w.clock.advance(3_000);
   const closed = one.member.close();
@@ -261,7 +261,7 @@ test("a foreign client overwrites the states of a group without members: lanes h
 });
 
 test("a zombie with an epoch of before: its commit is refused, and it never writes again", async () => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   await w.clock.advance(3_000);
   const [first] = one.tenures;

@@ -4,8 +4,8 @@
  */
 import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
+import { ALL, newToyGroup, sorted, type ToyGroup } from "./lib/toy-group.ts";
 import { SESSION_MS, type ToyRelay } from "./lib/toy-relay.ts";
-import { ALL, newWorld, sorted, type World } from "./lib/world.ts";
 
 const SEEDS = 5;
 const STEPS = 30;
@@ -23,7 +23,7 @@ interface Counts {
   renewed: number;
 }
 
-async function step(w: World, chance: SeededRandom, counts: Counts): Promise<void> {
+async function step(w: ToyGroup, chance: SeededRandom, counts: Counts): Promise<void> {
   const living = w.relays.filter((relay) => !relay.clock.isDead);
   const one = living[Math.floor(chance.next() * living.length)] as ToyRelay;
   const dice = chance.next();
@@ -50,7 +50,7 @@ test(
   async () => {
     const counts: Counts = { late: 0, lostAnswers: 0, stops: 0, kills: 0, cuts: 0, renewed: 0 };
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const w = await newWorld(seed);
+      const w = await newToyGroup(seed);
       const chance = new SeededRandom(1_000 + seed);
       w.add();
       for (let at = 0; at < STEPS; at++) await step(w, chance, counts);

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
+import { ALL, HEARTBEAT_MS, newToyGroup } from "./lib/toy-group.ts";
 import { GROUP, SESSION_MS, TOPIC } from "./lib/toy-relay.ts";
-import { ALL, HEARTBEAT_MS, newWorld } from "./lib/world.ts";
 
 test("a member joins, owns everything, and leaves at once when it is closed", async () => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   await w.clock.advance(3_000);
   expect(w.owned(one)).toEqual(ALL);
@@ -19,7 +19,7 @@ test("a member joins, owns everything, and leaves at once when it is closed", as
 });
 
 test("a partition that is revoked stays ours until the host has let go, and its last commit is written", async () => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   await w.clock.advance(3_000);
   let letGo = (): void => undefined;
@@ -36,7 +36,7 @@ test("a partition that is revoked stays ours until the host has let go, and its 
 });
 
 test("a relay that was stopped for longer than a session sends nothing when it goes on, by its own clock", async () => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   await w.clock.advance(3_000);
   one.clock.stop();
@@ -58,7 +58,7 @@ test("a relay that was stopped for longer than a session sends nothing when it g
 });
 
 test("a relay that is cut off lets go when the session is over, before others may begin", async () => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   await w.clock.advance(3_000);
   one.broker.isCutOff = true;
@@ -76,7 +76,7 @@ test("a relay that is cut off lets go when the session is over, before others ma
 });
 
 test("an expelled member has lost everything at once, and comes back under another id", async () => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   await w.clock.advance(3_000);
   const { memberId } = one.member.view;
@@ -92,7 +92,7 @@ test("an expelled member has lost everything at once, and comes back under anoth
 });
 
 test("a partition that went and came back has a new epoch; the tenure of before is over", async () => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   await w.clock.advance(3_000);
   const [first] = one.tenures;
@@ -123,7 +123,7 @@ test("a partition that went and came back has a new epoch; the tenure of before 
 });
 
 test.each(["request", "answer", "late", "moved"] as const)("heartbeats with a fault on the way (%s)", async (fault) => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   one.broker.fail("heartbeat", fault, 3_000);
   await w.clock.advance(8_000);
@@ -139,7 +139,7 @@ test.each(["request", "answer", "late", "moved"] as const)("heartbeats with a fa
 });
 
 test("a member that is closed while nothing answers ends nevertheless", async () => {
-  const w = await newWorld();
+  const w = await newToyGroup();
   const one = w.add();
   await w.clock.advance(3_000);
   one.broker.isCutOff = true;
@@ -153,7 +153,7 @@ test("a member that is closed while nothing answers ends nevertheless", async ()
 /** At each step of a rebalance, the process is killed that has just done something. */
 test("two members, killed at every step of a rebalance", async () => {
   for (let step = 0; step < 16; step++) {
-    const w = await newWorld(step + 1);
+    const w = await newToyGroup(step + 1);
     const one = w.add();
     await w.clock.advance(3_000);
     const two = w.add();

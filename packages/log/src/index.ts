@@ -22,7 +22,7 @@ export { Fates } from "./lanes/fates.ts";
 export type { FatesOptions } from "./lanes/fates-options.ts";
 export type { LaneFate } from "./lanes/lane-files.ts";
 export { fatesInFiles } from "./lanes/lane-files.ts";
-export type { OpenLog } from "./lanes/lane-runtime.ts";
+export type { LaneRuntime, OpenLog } from "./lanes/lane-runtime.ts";
 export type { ParseState } from "./lanes/lane-state.ts";
 export { LaneState } from "./lanes/lane-state.ts";
 export type { LaneStateValue, OpenLaneOptions } from "./lanes/lane-value.ts";
@@ -45,8 +45,11 @@ export { ReplayStore } from "./lanes/replay-store.ts";
 export type { Skip } from "./lanes/skip.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";
 export { verifyLanes } from "./lanes/verify-lanes.ts";
+export type { SizedEntry } from "./record.ts";
+export { decodeWhole, encodeRecord, sizeEntry } from "./record.ts";
 export type { SegmentRepair } from "./repair.ts";
 export { repairLog } from "./repair.ts";
+export { retainedFrom } from "./retention.ts";
 export { openLog } from "./segment-log.ts";
 export type {
   Cursor,

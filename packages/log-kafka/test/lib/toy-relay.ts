@@ -2,8 +2,8 @@
 import type { Clock, Random } from "@waybill/core";
 import type { DurableState } from "@waybill/log";
 import { type Broker, LaneStates, Member, type MemberHost, type Tenure, type TopicPartition } from "@waybill/log-kafka";
-import { FaultyBroker } from "./faulty-broker.ts";
 import { RelayClock } from "./relay-clock.ts";
+import { UncertainBroker } from "./uncertain-broker.ts";
 
 export const TOPIC = "events";
 export const GROUP = "a";
@@ -97,7 +97,7 @@ const BATCH = 3;
 
 export class ToyRelay implements MemberHost {
   readonly clock: RelayClock;
-  readonly broker: FaultyBroker;
+  readonly broker: UncertainBroker;
   readonly member: Member;
   readonly states: LaneStates;
   readonly lanes = new Map<number, Lane>();
@@ -112,7 +112,7 @@ export class ToyRelay implements MemberHost {
     this.#options = options;
     const { world, random, watcher } = options;
     this.clock = new RelayClock(world);
-    this.broker = new FaultyBroker({
+    this.broker = new UncertainBroker({
       broker: options.broker,
       world,
       clock: this.clock,

@@ -1,5 +1,5 @@
 /** Starts a relay and stops it: puts the parts together, and takes them apart in order. */
-import { createUuidV7, type DiskRuntime } from "@waybill/core";
+import { createUuidV7, type DiskRuntime, WaybillError } from "@waybill/core";
 import { type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill/node";
 import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
 import { createAdminServer } from "../admin/server.ts";
@@ -70,6 +70,7 @@ const ANSWERS_SHARE = 0.2;
 
 /** Starts a relay. **Errors**: `WAYBILL_LISTEN`, `WAYBILL_LOG_LOCKED`, `WAYBILL_DISK`. */
 export async function startRelay(config: RelayConfig, options: RelayOptions): Promise<RunningRelay> {
+  refuseKafka(config);
   const runtime = options.runtime ?? runtimeOf(config);
   const log = new OperatorLog(options.logger, runtime.clock);
   const relay = new Relay(config, options, { runtime, log, tracing: await loadTracing(log.write) });
@@ -80,6 +81,14 @@ export async function startRelay(config: RelayConfig, options: RelayOptions): Pr
     throw error;
   }
   return relay;
+}
+
+/** The one place where the relay says that it cannot do it yet. **Errors**: `WAYBILL_CONFIG`. */
+function refuseKafka({ kafka }: RelayConfig): void {
+  if (kafka !== undefined)
+    throw new WaybillError("WAYBILL_CONFIG", "This version checks the configuration of engine: kafka only", {
+      hint: "Start with engine: disk.",
+    });
 }
 
 /** What there is before the relay. */
