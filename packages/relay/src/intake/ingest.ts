@@ -5,19 +5,17 @@
  * Duplicates are left out, the rest is appended and made durable, ids that were not stored are
  * taken back, counted is what was stored, and the receipt is made.
  *
- * Receipt: `<environment>/<position>+<count>,…`, ranges in the order of the request's events. When
- * they are scattered over more than {@link RANGES_MAX} ranges, the rest is counted:
- * `;more=<events>`. A request whose events went to several sources has one for each of its records,
- * with a space between, at most {@link RECEIPTS_MAX}.
+ * Receipt: see `receipt.ts`; its ranges are in the order of the request's events. A request whose
+ * events went to several sources has one for each of its records, with a space between, at most
+ * {@link RECEIPTS_MAX}.
  */
 import type { Entry, Position } from "@waybill/log";
+import { type DiskRange, printRange, printReceipt } from "../receipt.ts";
 import type { RequestSpan } from "../tracing/tracing.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
 import type { StoredHere, StoredInCluster } from "./source-environment.ts";
 import type { Source } from "./sources.ts";
 
-/** A header of 2 KB at most. */
-const RANGES_MAX = 64;
 const RECEIPTS_MAX = 16;
 export const RECEIPT_HEADER = "waybill-receipt";
 
@@ -194,7 +192,7 @@ function settle({ events, fresh, kept, ticket, traced }: MarkedEvents, first: Po
   counters.accepted += kept;
   counters.duplicates += duplicates;
   if (fresh === undefined || hashes === undefined)
-    return { first, kept, duplicates, receipt: `${environment.name}/${first}+${kept}` };
+    return { first, kept, duplicates, receipt: wholeReceipt(environment, first, kept) };
   // Only now it is known where the first copies went.
   return { first, kept, duplicates, receipt: receiptOf(source, hashes, fresh, first) };
 }
@@ -236,18 +234,16 @@ function receiptOf(
   fresh: readonly boolean[],
   first: Position | undefined,
 ): string | undefined {
-  const ranges: { readonly from: Position; count: number }[] = [];
+  const ranges: DiskRange[] = [];
   let next = first;
-  let more = 0;
   for (const [index, isFresh] of fresh.entries()) {
     const position = isFresh && next !== undefined ? next++ : environment.ids.window.positionOf(hashes, index);
-    const last = ranges.at(-1);
-    if (position === undefined) continue;
-    if (last !== undefined && more === 0 && position === last.from + last.count) last.count += 1;
-    else if (ranges.length < RANGES_MAX) ranges.push({ from: position, count: 1 });
-    else more += 1;
+    if (position !== undefined) ranges.push({ position, count: 1 });
   }
-  if (ranges.length === 0) return undefined;
-  const listed = ranges.map(({ from, count }) => `${from}+${count}`).join(",");
-  return `${environment.name}/${listed}${more === 0 ? "" : `;more=${more}`}`;
+  return printReceipt(environment.name, ranges);
+}
+
+/** Of events that are all new. */
+function wholeReceipt({ name }: Environment, first: Position | undefined, count: number): string | undefined {
+  return first === undefined ? undefined : `${name}/${printRange({ position: first, count })}`;
 }

@@ -1,7 +1,9 @@
 import type { Clock, Random } from "@waybill/core";
 import { BrokerError, type NewTopic, type TopicDescription, type TopicPartition } from "@waybill/log-kafka";
 import { keyOf } from "./assign-partitions.ts";
-import { SimGroup } from "./sim-group.ts";
+import { FaultState } from "./fault-state.ts";
+import type { StoredRecord } from "./replica-log.ts";
+import { type FrozenGroup, SimGroup } from "./sim-group.ts";
 import { type PartitionHost, SimPartition } from "./sim-partition.ts";
 
 export interface ClusterSettings {
@@ -15,6 +17,7 @@ export interface ClusterSettings {
   readonly failoverMs: number;
   readonly replicaLagMs: number;
   readonly retentionCheckMs: number;
+  readonly clockSkewMs: number;
 }
 
 interface Topic {
@@ -28,6 +31,8 @@ interface Coordination {
   /** What the group's coordinator writes; who leads it coordinates. */
   readonly log: SimPartition;
   coordinator: number | undefined;
+  /** What the coordinators know that were cut off from the others. */
+  readonly frozen: Map<number, FrozenGroup>;
 }
 
 /** Replicas of the brokers' own topics, where there are as many brokers. */
@@ -40,9 +45,12 @@ const NAME = /^[a-zA-Z0-9._-]{1,249}$/;
 /** Brokers, topics and groups, without the network in front of them. */
 export class ClusterCore {
   readonly settings: ClusterSettings;
+  readonly faults: FaultState;
   /** How often each broker was started; missing: it is down. */
   readonly #up = new Map<number, number>();
   readonly #cutOff = new Set<number>();
+  readonly #lagging = new Set<number>();
+  readonly #skewMs = new Map<number, number>();
   readonly #topics = new Map<string, Topic>();
   readonly #groups = new Map<string, Coordination>();
   readonly #host: PartitionHost;
@@ -50,14 +58,19 @@ export class ClusterCore {
 
   constructor(settings: ClusterSettings) {
     this.settings = settings;
-    const { clock, replicaLagMs, replicationMs, random } = settings;
-    for (const broker of this.brokers) this.#up.set(broker, this.#starts++);
+    const { clock, replicaLagMs, replicationMs, random, clockSkewMs } = settings;
+    this.faults = new FaultState(random);
+    for (const broker of this.brokers) {
+      this.#up.set(broker, this.#starts++);
+      if (clockSkewMs > 0) this.#skewMs.set(broker, Math.floor(clockSkewMs * (2 * random.next() - 1)));
+    }
     this.#host = {
       clock,
       replicaLagMs,
       replicationDelayMs: () => (replicationMs === 0 ? 0 : replicationMs * (0.5 + 0.5 * random.next())),
       isUp: (broker) => this.#up.has(broker),
-      isLinked: (leader, follower) => !this.#cutOff.has(leader) && !this.#cutOff.has(follower),
+      isLinked: (broker) => !this.#cutOff.has(broker),
+      isLagging: (broker) => this.#lagging.has(broker),
     };
   }
 
@@ -75,6 +88,26 @@ export class ClusterCore {
 
   isUp(broker: number): boolean {
     return this.#up.has(broker);
+  }
+
+  isCutOff(broker: number): boolean {
+    return this.#cutOff.has(broker);
+  }
+
+  /** Whether nothing is wrong with a broker, and each replica of everything is in sync. */
+  get isWhole(): boolean {
+    const isWell = (broker: number): boolean =>
+      this.#up.has(broker) && !this.#cutOff.has(broker) && !this.#lagging.has(broker);
+    let isWhole = this.brokers.every(isWell);
+    this.#eachPartition(({ inSync, replicas }) => {
+      isWhole &&= inSync.length === replicas.length;
+    });
+    return isWhole;
+  }
+
+  /** A broker's clock. */
+  nowAt(broker: number): number {
+    return this.settings.clock.now() + (this.#skewMs.get(broker) ?? 0);
   }
 
   /** Differs before and after a restart. */
@@ -121,6 +154,18 @@ export class ClusterCore {
     return this.#topics.get(one.topic)?.partitions[one.partition];
   }
 
+  records(one: TopicPartition): readonly { readonly offset: number; readonly value: Uint8Array }[] {
+    const partition = this.find(one);
+    const broker = partition?.leader ?? partition?.inSync[0];
+    if (partition === undefined || broker === undefined) return [];
+    const log = partition.logOf(broker);
+    const offsets = Array.from(
+      { length: Math.min(partition.end, log.end) - log.first },
+      (_, index) => log.first + index,
+    );
+    return offsets.map((offset) => ({ offset, value: (log.at(offset) as StoredRecord).value }));
+  }
+
   /** A broker's view of a partition that it leads. **Errors**: `unknown_topic`, `not_leader`. */
   led(one: TopicPartition, broker: number): SimPartition {
     const partition = this.find(one);
@@ -134,10 +179,6 @@ export class ClusterCore {
     return Number(this.#topics.get(topic)?.configs["max.message.bytes"] ?? DEFAULT_MAX_MESSAGE_BYTES);
   }
 
-  coordinatorOf(group: string): number | undefined {
-    return this.#coordination(group).log.leader;
-  }
-
   group(group: string): SimGroup {
     return this.#coordination(group).group;
   }
@@ -146,9 +187,17 @@ export class ClusterCore {
     return this.#coordination(group).log;
   }
 
+  /** What this broker knows of a group that it coordinates. **Errors**: `not_leader`. */
+  groupSeenBy(group: string, broker: number): SimGroup | FrozenGroup {
+    const coordination = this.#coordination(group);
+    coordination.log.checkLeader(broker);
+    return coordination.frozen.get(broker) ?? coordination.group;
+  }
+
   /**
    * Runs `change` on a group once its record is on all in-sync replicas: what is not there when the
-   * coordinator dies did not happen.
+   * coordinator dies did not happen. **Errors**: `not_leader` also where too few replicas are in
+   * sync, as Kafka has it: the change may be kept.
    */
   async coordinate<T>(group: string, broker: number, change: (group: SimGroup) => T): Promise<T> {
     const coordination = this.#coordination(group);
@@ -161,8 +210,13 @@ export class ClusterCore {
       }
     };
     const { log } = coordination;
-    const offset = log.append(broker, [{ appendedAtMs: this.settings.clock.now(), value: new Uint8Array(0), apply }]);
-    await log.committed(offset + 1);
+    try {
+      const offset = log.append(broker, [{ appendedAtMs: this.nowAt(broker), value: new Uint8Array(0), apply }]);
+      await log.committed(broker, offset + 1);
+    } catch (error) {
+      const isTooFew = error instanceof BrokerError && error.code === "not_enough_replicas";
+      throw isTooFew ? new BrokerError("not_leader", `the coordinator is not available: ${error.message}`) : error;
+    }
     // What was applied is not needed any more.
     log.trim(log.end);
     if (done === undefined) throw new BrokerError("not_leader", `broker ${broker} does not coordinate ${group}`);
@@ -172,38 +226,44 @@ export class ClusterCore {
 
   stop(broker: number): void {
     this.#up.delete(broker);
+    this.#cutOff.delete(broker);
   }
 
-  /** The controller takes a broker for dead, unless it is back. */
+  /** The controller takes a broker for dead. */
   notice(broker: number): void {
     this.#eachPartition((partition) => partition.brokerGone(broker));
+    for (const { group, log, frozen } of this.#groups.values())
+      if (log.isCutOff(broker)) frozen.set(broker, group.freeze());
     this.#followCoordinators();
   }
 
   start(broker: number, lost: (records: number) => number): void {
     this.notice(broker);
     this.#up.set(broker, this.#starts++);
-    this.#eachPartition((partition) => partition.brokerBack(broker, lost));
-    this.#followCoordinators();
+    this.#welcome(broker, lost);
   }
 
   /** Moves leaders away from a broker that is about to stop. */
   resign(broker: number): void {
     this.#eachPartition((partition) => {
-      if (partition.leader === broker) partition.elect(partition.inSync.find((one) => one !== broker));
+      if (partition.leader === broker) moveAway(partition, undefined);
     });
     this.#followCoordinators();
   }
 
-  /** Cuts a broker off from the other brokers, or heals that. */
-  cutOff(broker: number, isCutOff: boolean): void {
-    if (isCutOff) this.#cutOff.add(broker);
-    else this.#cutOff.delete(broker);
-    this.#eachPartition((partition) => partition.relink());
+  /** From the other brokers and the controller, not from the relays. */
+  cutOff(broker: number): void {
+    this.#cutOff.add(broker);
   }
 
-  get cutOffBrokers(): readonly number[] {
-    return [...this.#cutOff];
+  rejoin(broker: number): void {
+    if (this.#cutOff.delete(broker)) this.#welcome(broker, () => 0);
+  }
+
+  setLagging(broker: number, isLagging: boolean): void {
+    if (isLagging) this.#lagging.add(broker);
+    else this.#lagging.delete(broker);
+    this.#eachPartition((partition) => partition.spread());
   }
 
   moveLeader(one: TopicPartition, to: number | undefined): boolean {
@@ -225,9 +285,12 @@ export class ClusterCore {
     if (retentionMs < 0) return 0;
     let removed = 0;
     for (const partition of found.partitions) {
-      const { first, end } = partition;
+      if (partition.leader === undefined) continue;
+      const log = partition.logOf(partition.leader);
+      const { first } = log;
+      const end = partition.endAt(partition.leader);
       let keep = first;
-      while (keep < end && (partition.at(keep)?.appendedAtMs ?? 0) < found.retainedAtMs - retentionMs) keep += 1;
+      while (keep < end && (log.at(keep)?.appendedAtMs ?? 0) < found.retainedAtMs - retentionMs) keep += 1;
       partition.trim(keep);
       removed += keep - first;
     }
@@ -243,6 +306,12 @@ export class ClusterCore {
   #eachPartition(visit: (partition: SimPartition) => void): void {
     for (const { partitions } of this.#topics.values()) for (const partition of partitions) visit(partition);
     for (const { log } of this.#groups.values()) visit(log);
+  }
+
+  #welcome(broker: number, lost: (records: number) => number): void {
+    this.#eachPartition((partition) => partition.brokerBack(broker, lost));
+    for (const { frozen } of this.#groups.values()) frozen.delete(broker);
+    this.#followCoordinators();
   }
 
   #followCoordinators(): void {
@@ -263,14 +332,14 @@ export class ClusterCore {
       heartbeatIntervalMs,
       sessionTimeoutMs,
       partitionsOf: (topic) => this.partitionsOf(topic),
-      isCoordinated: () => this.coordinatorOf(name) !== undefined,
+      isCoordinated: () => this.groupLog(name).leader !== undefined,
     });
     const replicas = Array.from(
       { length: Math.min(OWN_REPLICAS, brokers) },
       (_, index) => ((hash(name) + index) % brokers) + 1,
     );
     const log = new SimPartition(replicas, brokers < OWN_REPLICAS ? 1 : 2, this.#host);
-    const coordination: Coordination = { group, log, coordinator: log.leader };
+    const coordination: Coordination = { group, log, coordinator: log.leader, frozen: new Map() };
     this.#groups.set(name, coordination);
     return coordination;
   }

@@ -31,12 +31,14 @@ export class SimBroker implements Broker {
   readonly #core: ClusterCore;
   readonly #wire: Wire;
   readonly #places = new Map<string, number>();
+  readonly #acks: "all" | 1;
   /** Which broker is asked for what any of them knows. */
   #turn = 0;
 
-  constructor(core: ClusterCore, wire: Wire) {
+  constructor(core: ClusterCore, wire: Wire, acks: "all" | 1) {
     this.#core = core;
     this.#wire = wire;
+    this.#acks = acks;
   }
 
   describe({
@@ -58,12 +60,14 @@ export class SimBroker implements Broker {
       const limit = this.#core.maxMessageBytes(request.topic);
       const bytes = batchBytes(values);
       if (bytes > limit) throw new BrokerError("too_large", `${bytes} bytes of ${limit}`);
-      const appendedAtMs = this.#core.settings.clock.now();
-      const offset = partition.append(
-        broker,
-        values.map((value) => ({ appendedAtMs, value })),
-      );
-      await partition.committed(offset + values.length);
+      if (this.#core.faults.isFull) {
+        this.#core.faults.count("full");
+        throw new BrokerError("not_enough_replicas", "no broker has room");
+      }
+      const appendedAtMs = this.#core.nowAt(broker);
+      const records = values.map((value) => ({ appendedAtMs, value }));
+      const offset = partition.append(broker, records, this.#acks === 1);
+      if (this.#acks === "all") await partition.committed(broker, offset + values.length);
       return { offset };
     });
   }
@@ -75,10 +79,11 @@ export class SimBroker implements Broker {
       const until = clock.monotonic() + maxWaitMs;
       for (;;) {
         partition.checkLeader(broker);
-        if (offset < partition.first || offset > partition.leaderEnd)
-          throw new BrokerError("offset_out_of_range", `${offset} of ${partition.first} to ${partition.end}`);
+        const { first, end } = partition.logOf(broker);
+        if (offset < first || offset > end)
+          throw new BrokerError("offset_out_of_range", `${offset} of ${first} to ${end}`);
         const leftMs = until - clock.monotonic();
-        if (offset < partition.end || leftMs <= 0) return read(partition, offset, maxBytes);
+        if (offset < partition.endAt(broker) || leftMs <= 0) return read(partition, broker, { offset, maxBytes });
         await partition.changed(leftMs);
       }
     });
@@ -88,27 +93,38 @@ export class SimBroker implements Broker {
     asked: TopicPartition & Deadline & { readonly at: "first" | "end" | { readonly atMs: number } },
   ): Promise<Offset> {
     const { at } = asked;
-    return this.#atLeader("offsetAt", asked, (partition) => {
-      if (at === "first") return partition.first;
-      let offset = at === "end" ? partition.end : partition.first;
-      if (at !== "end") while ((appendedAt(partition, offset) ?? at.atMs) < at.atMs) offset += 1;
+    return this.#atLeader("offsetAt", asked, (partition, broker) => {
+      const log = partition.logOf(broker);
+      if (at === "first") return log.first;
+      const end = partition.endAt(broker);
+      if (!partition.isCutOff(broker) && end < partition.end)
+        throw new BrokerError("not_leader", `broker ${broker} leads since a moment, it does not know the end yet`);
+      let offset = at === "end" ? end : log.first;
+      if (at !== "end") while (offset < end && (log.at(offset)?.appendedAtMs ?? at.atMs) < at.atMs) offset += 1;
       return offset;
     });
   }
 
   removeBefore(asked: TopicPartition & Deadline & { readonly offset: Offset }): Promise<Offset> {
-    return this.#atLeader("removeBefore", asked, (partition) => {
-      if (asked.offset > partition.end)
-        throw new BrokerError("offset_out_of_range", `${asked.offset} is after ${partition.end}`);
+    return this.#atLeader("removeBefore", asked, async (partition, broker) => {
+      // It needs every replica, which a leader that is cut off does not have.
+      if (partition.isCutOff(broker)) await partition.committed(broker, Number.POSITIVE_INFINITY);
+      const end = partition.endAt(broker);
+      if (asked.offset > end) throw new BrokerError("offset_out_of_range", `${asked.offset} is after ${end}`);
       partition.trim(asked.offset);
-      return partition.first;
+      return partition.logOf(broker).first;
     });
   }
 
   heartbeat(heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
-    return this.#atCoordinator("heartbeat", heartbeat, (broker) =>
-      this.#core.coordinate(heartbeat.group, broker, (group) => group.heartbeat(heartbeat, this.#wire.name)),
-    );
+    return this.#atCoordinator("heartbeat", heartbeat, (broker) => {
+      const seen = this.#core.groupSeenBy(heartbeat.group, broker);
+      const unchanged = "unchanged" in seen ? seen.unchanged(heartbeat) : undefined;
+      return (
+        unchanged ??
+        this.#core.coordinate(heartbeat.group, broker, (group) => group.heartbeat(heartbeat, this.#wire.name))
+      );
+    });
   }
 
   commit(request: CommitRequest): Promise<void> {
@@ -120,11 +136,16 @@ export class SimBroker implements Broker {
   committed(
     asked: Deadline & { readonly group: string; readonly partitions: readonly TopicPartition[] },
   ): Promise<readonly CommittedOffset[]> {
-    return this.#atCoordinator("committed", asked, () => this.#core.group(asked.group).committed(asked.partitions));
+    const { group, partitions } = asked;
+    return this.#atCoordinator("committed", asked, (broker) =>
+      this.#core.groupSeenBy(group, broker).committed(partitions),
+    );
   }
 
   describeGroup(asked: Deadline & { readonly group: string }): Promise<GroupDescription> {
-    return this.#atCoordinator("describeGroup", asked, () => this.#core.group(asked.group).describe());
+    return this.#atCoordinator("describeGroup", asked, (broker) =>
+      this.#core.groupSeenBy(asked.group, broker).describe(),
+    );
   }
 
   close(): Promise<void> {
@@ -137,10 +158,10 @@ export class SimBroker implements Broker {
     asked: TopicPartition & Deadline,
     serve: (partition: SimPartition, broker: number) => T | Promise<T>,
   ): Promise<T> {
-    const look = (): number | undefined => {
+    const look = (broker: number): number | undefined => {
       const partition = this.#core.find(asked);
       if (partition === undefined) throw new BrokerError("unknown_topic", `${keyOf(asked)} does not exist`);
-      return partition.leader;
+      return partition.leaderSeenBy(broker);
     };
     return this.#wire.call(kind, asked.deadlineMs, (call) =>
       this.#askPlace(call, { name: keyOf(asked), look }, (broker) => serve(this.#core.led(asked, broker), broker)),
@@ -152,7 +173,7 @@ export class SimBroker implements Broker {
     asked: Deadline & { readonly group: string },
     serve: (broker: number) => T | Promise<T>,
   ): Promise<T> {
-    const look = (): number | undefined => this.#core.coordinatorOf(asked.group);
+    const look = (broker: number): number | undefined => this.#core.groupLog(asked.group).leaderSeenBy(broker);
     return this.#wire.call(kind, asked.deadlineMs, (call) =>
       this.#askPlace(call, { name: `group ${asked.group}`, look }, (broker) => {
         this.#core.groupLog(asked.group).checkLeader(broker);
@@ -163,7 +184,7 @@ export class SimBroker implements Broker {
 
   async #askPlace<T>(
     call: Call,
-    { name, look }: { readonly name: string; readonly look: () => number | undefined },
+    { name, look }: { readonly name: string; readonly look: (broker: number) => number | undefined },
     serve: (broker: number) => T | Promise<T>,
   ): Promise<T> {
     const place = this.#places.get(name) ?? (await this.#askAny(call, look));
@@ -177,7 +198,7 @@ export class SimBroker implements Broker {
     }
   }
 
-  async #askAny<T>(call: Call, serve: () => T): Promise<T> {
+  async #askAny<T>(call: Call, serve: (broker: number) => T): Promise<T> {
     const { brokers } = this.#core;
     const broker = brokers[this.#turn % brokers.length] as number;
     try {
@@ -189,19 +210,21 @@ export class SimBroker implements Broker {
   }
 }
 
-function appendedAt(partition: SimPartition, offset: Offset): number | undefined {
-  return offset < partition.end ? partition.at(offset)?.appendedAtMs : undefined;
-}
-
-function read(partition: SimPartition, from: Offset, maxBytes: number): Fetched {
+function read(
+  partition: SimPartition,
+  broker: number,
+  { offset: from, maxBytes }: { readonly offset: Offset; readonly maxBytes: number },
+): Fetched {
   const records: FetchedRecord[] = [];
+  const log = partition.logOf(broker);
+  const end = partition.endAt(broker);
   let bytes = 0;
-  for (let offset = from; offset < partition.end; offset++) {
-    const record = partition.at(offset);
+  for (let offset = from; offset < end; offset++) {
+    const record = log.at(offset);
     if (record === undefined) break;
     bytes += record.value.length;
     if (records.length > 0 && bytes > maxBytes) break;
     records.push({ offset, appendedAtMs: record.appendedAtMs, value: record.value.slice() });
   }
-  return { records, end: partition.end, first: partition.first };
+  return { records, end, first: log.first };
 }

@@ -10,6 +10,14 @@ import {
 } from "@waybill/log-kafka";
 import { assignPartitions, keyOf, partitionOf } from "./assign-partitions.ts";
 
+/** What a coordinator that is cut off from the others goes on to tell. */
+export interface FrozenGroup {
+  committed(partitions: readonly TopicPartition[]): readonly CommittedOffset[];
+  describe(): GroupDescription;
+  /** The answer to a heartbeat that changes nothing; `undefined` to any other. */
+  unchanged(heartbeat: Heartbeat): HeartbeatAnswer | undefined;
+}
+
 /** What a group has to know of the cluster around it. */
 export interface GroupHost {
   readonly clock: Clock;
@@ -115,6 +123,20 @@ export class SimGroup {
         memberEpoch: epoch,
         assignment: [...assigned.keys()].map(partitionOf),
       })),
+    };
+  }
+
+  freeze(): FrozenGroup {
+    const offsets = new Map(this.#offsets);
+    const described = this.describe();
+    return {
+      committed: (partitions) => partitions.flatMap((one) => offsets.get(keyOf(one)) ?? []),
+      describe: () => described,
+      unchanged: ({ memberId, memberEpoch, topics }) => {
+        const member = described.members.find((one) => one.memberId === memberId);
+        if (member?.memberEpoch !== memberEpoch || topics !== undefined) return undefined;
+        return this.#answer(memberEpoch, undefined);
+      },
     };
   }
 

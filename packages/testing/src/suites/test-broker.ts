@@ -17,6 +17,7 @@ export function testBroker(name: string, make: MakeBroker): void {
   const check: Check = (what, body) => test(`${name}: ${what}`, () => World.run(make, body));
   testTopics(check);
   testProducing(check);
+  testLimits(check);
   testFetching(check);
   testOffsets(check);
   testCalls(check);
@@ -93,7 +94,9 @@ function testProducing(check: Check): void {
       expect(stored[partition]?.slice(offset, offset + 2)).toEqual(texts);
     }
   });
+}
 
+function testLimits(check: Check): void {
   check("stamps each record with the broker's time", async (world) => {
     const at = { topic: await world.topic(), partition: 0 };
     await world.produce(at, "a");
