@@ -126,11 +126,7 @@ class CommittedState<T extends object> implements DurableState<T>, CommittingLan
   #encoded: { readonly value: T; readonly json: string } | undefined;
   /** Offsets are found one after another, so that states are written in the order of the calls. */
   #placing: Promise<unknown> = Promise.resolve();
-  /** So many were begun. */
-  #writes = 0;
   #last: Promise<unknown> = Promise.resolve();
-  /** Acknowledged in this tenure. */
-  #stored: { readonly number: number; readonly metadata: string } | undefined;
   #isLost = false;
 
   constructor(parts: StateParts<T>, initial: T) {
@@ -155,27 +151,20 @@ class CommittedState<T extends object> implements DurableState<T>, CommittingLan
     const json = this.#jsonOf(value);
     this.#encoded = undefined;
     const written = this.#write(value, json);
-    this.#writes += 1;
     this.#last = Promise.allSettled([this.#last, written]);
     return written;
   }
 
   async #write(value: T, json: string): Promise<void> {
     const { place, commits, offsetOf } = this.#parts;
-    const number = this.#writes;
     const placed = this.#placing.then(() => offsetOf(value));
     this.#placing = placed.catch(() => undefined);
     const offset = await placed;
     if (!this.isOurs()) throw new BrokerError("fenced", "the lane is lost");
     if (!fitsMetadata(json)) throw new BrokerError("metadata_too_large", `a state of ${json.length} characters`);
     const metadata = stateText(json, place, offset);
-    // Unchanged since the last write, which was acknowledged.
-    if (this.#stored?.number === number - 1 && this.#stored.metadata === metadata) {
-      this.#stored = { number, metadata };
-      return;
-    }
+    // Also when nothing has changed: an acknowledgement shows whose the lane is.
     await commits.write(this, { ...this.partition, offset, metadata });
-    this.#stored = { number, metadata };
   }
 
   /** What is written is acknowledged by all replicas in sync. */

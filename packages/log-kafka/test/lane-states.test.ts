@@ -58,19 +58,17 @@ test("lanes of another epoch have a commit of their own, after it", async () => 
   expect(await outcomes(writes)).toEqual(["written", "written", "written"]);
 });
 
-test("a state that is stored already is not committed again, but the first one of a tenure is", async () => {
+test("a state that is stored already is committed again: its acknowledgement shows whose the lane is", async () => {
   const b = new OneBroker();
-  const first = await b.open(0);
-  await first.write({ n: 0 });
-  expect(b.commits).toHaveLength(0);
-  const again = await b.open(0);
-  expect(again.initial).toEqual({ n: 0 });
-  const write = again.write({ n: 0 });
-  expect(await outcomes([write])).toEqual(["waits"]);
+  const lane = await b.open(0);
+  const same = lane.write({ n: 0 });
+  await settle();
   b.next().answer();
-  await write;
-  await again.write({ n: 0 });
-  expect(b.commits).toHaveLength(0);
+  await same;
+  const again = lane.write({ n: 0 });
+  await settle();
+  b.next().answer(failed("fenced"));
+  await expect(again).rejects.toMatchObject({ code: "fenced" });
 });
 
 test("one lane of several is refused: each goes alone, the others are written", async () => {
