@@ -1,4 +1,6 @@
 /** Contract suites for vitest: a new implementation passes by calling its suite. */
+export type { BrokerUnderTest, MakeBroker } from "./broker/world.ts";
+export { testBroker } from "./test-broker.ts";
 export type { DiskUnderTest } from "./test-disk.ts";
 export { testDisk } from "./test-disk.ts";
 export type { InboundCase, InboundEvent, InboundUnderTest } from "./test-inbound.ts";

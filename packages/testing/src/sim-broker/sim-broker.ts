@@ -1,0 +1,230 @@
+import {
+  type Broker,
+  BrokerError,
+  type CommitRequest,
+  type CommittedOffset,
+  type Deadline,
+  type Fetched,
+  type FetchedRecord,
+  type FetchRequest,
+  type GroupDescription,
+  type Heartbeat,
+  type HeartbeatAnswer,
+  type NewTopic,
+  type Offset,
+  type Produced,
+  type ProduceRequest,
+  type TopicDescription,
+  type TopicPartition,
+} from "@waybill/log-kafka";
+import { keyOf } from "./assign-partitions.ts";
+import { batchBytes } from "./batch-bytes.ts";
+import type { ClusterCore } from "./cluster-core.ts";
+import type { SimPartition } from "./sim-partition.ts";
+import type { Call, Wire } from "./wire.ts";
+
+/**
+ * One relay's connection to the simulated cluster. It looks leaders and coordinators up once, and
+ * anew after a call that failed: `not_leader` comes until the cluster has another one.
+ */
+export class SimBroker implements Broker {
+  readonly #core: ClusterCore;
+  readonly #wire: Wire;
+  readonly #places = new Map<string, number>();
+  readonly #acks: "all" | 1;
+  /** Which broker is asked for what any of them knows. */
+  #turn = 0;
+
+  constructor(core: ClusterCore, wire: Wire, acks: "all" | 1) {
+    this.#core = core;
+    this.#wire = wire;
+    this.#acks = acks;
+  }
+
+  describe({
+    topics,
+    deadlineMs,
+  }: Deadline & { readonly topics: readonly string[] }): Promise<readonly TopicDescription[]> {
+    return this.#wire.call("describe", deadlineMs, (call) => this.#askAny(call, () => this.#core.describe(topics)));
+  }
+
+  create({ deadlineMs, ...topic }: NewTopic & Deadline): Promise<void> {
+    return this.#wire.call("create", deadlineMs, (call) => this.#askAny(call, () => this.#core.create(topic)));
+  }
+
+  produce(request: ProduceRequest): Promise<Produced> {
+    // The caller may use its buffers again.
+    const values = request.values.map((value) => value.slice());
+    return this.#atLeader("produce", request, async (partition, broker) => {
+      if (values.length === 0) throw new BrokerError("invalid", "no records");
+      const limit = this.#core.maxMessageBytes(request.topic);
+      const bytes = batchBytes(values);
+      if (bytes > limit) throw new BrokerError("too_large", `${bytes} bytes of ${limit}`);
+      if (this.#core.faults.isFull) {
+        this.#core.faults.count("full");
+        throw new BrokerError("not_enough_replicas", "no broker has room");
+      }
+      const appendedAtMs = this.#core.nowAt(broker);
+      const records = values.map((value) => ({ appendedAtMs, value }));
+      const offset = partition.append(broker, records, this.#acks === 1);
+      if (this.#acks === "all") await partition.committed(broker, offset + values.length);
+      return { offset };
+    });
+  }
+
+  fetch(request: FetchRequest): Promise<Fetched> {
+    const { offset, maxWaitMs, maxBytes } = request;
+    const { clock } = this.#core.settings;
+    return this.#atLeader("fetch", request, async (partition, broker) => {
+      const until = clock.monotonic() + maxWaitMs;
+      for (;;) {
+        partition.checkLeader(broker);
+        const { first, end } = partition.logOf(broker);
+        if (offset < first || offset > end)
+          throw new BrokerError("offset_out_of_range", `${offset} of ${first} to ${end}`);
+        const leftMs = until - clock.monotonic();
+        if (offset < partition.endAt(broker) || leftMs <= 0) return read(partition, broker, { offset, maxBytes });
+        await partition.changed(leftMs);
+      }
+    });
+  }
+
+  offsetAt(
+    asked: TopicPartition & Deadline & { readonly at: "first" | "end" | { readonly atMs: number } },
+  ): Promise<Offset> {
+    const { at } = asked;
+    return this.#atLeader("offsetAt", asked, (partition, broker) => {
+      const log = partition.logOf(broker);
+      if (at === "first") return log.first;
+      const end = partition.endAt(broker);
+      if (!partition.isCutOff(broker) && end < partition.end)
+        throw new BrokerError("not_leader", `broker ${broker} leads since a moment, it does not know the end yet`);
+      let offset = at === "end" ? end : log.first;
+      if (at !== "end") while (offset < end && (log.at(offset)?.appendedAtMs ?? at.atMs) < at.atMs) offset += 1;
+      return offset;
+    });
+  }
+
+  removeBefore(asked: TopicPartition & Deadline & { readonly offset: Offset }): Promise<Offset> {
+    return this.#atLeader("removeBefore", asked, async (partition, broker) => {
+      // It needs every replica, which a leader that is cut off does not have.
+      if (partition.isCutOff(broker)) await partition.committed(broker, Number.POSITIVE_INFINITY);
+      const end = partition.endAt(broker);
+      if (asked.offset > end) throw new BrokerError("offset_out_of_range", `${asked.offset} is after ${end}`);
+      partition.trim(asked.offset);
+      return partition.logOf(broker).first;
+    });
+  }
+
+  heartbeat(heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
+    return this.#atCoordinator("heartbeat", heartbeat, (broker) => {
+      const seen = this.#core.groupSeenBy(heartbeat.group, broker);
+      const unchanged = "unchanged" in seen ? seen.unchanged(heartbeat) : undefined;
+      return (
+        unchanged ??
+        this.#core.coordinate(heartbeat.group, broker, (group) => group.heartbeat(heartbeat, this.#wire.name))
+      );
+    });
+  }
+
+  commit(request: CommitRequest): Promise<void> {
+    return this.#atCoordinator("commit", request, (broker) =>
+      this.#core.coordinate(request.group, broker, (group) => group.commit(request)),
+    );
+  }
+
+  committed(
+    asked: Deadline & { readonly group: string; readonly partitions: readonly TopicPartition[] },
+  ): Promise<readonly CommittedOffset[]> {
+    const { group, partitions } = asked;
+    return this.#atCoordinator("committed", asked, (broker) =>
+      this.#core.groupSeenBy(group, broker).committed(partitions),
+    );
+  }
+
+  describeGroup(asked: Deadline & { readonly group: string }): Promise<GroupDescription> {
+    return this.#atCoordinator("describeGroup", asked, (broker) =>
+      this.#core.groupSeenBy(asked.group, broker).describe(),
+    );
+  }
+
+  close(): Promise<void> {
+    this.#wire.close();
+    return Promise.resolve();
+  }
+
+  #atLeader<T>(
+    kind: string,
+    asked: TopicPartition & Deadline,
+    serve: (partition: SimPartition, broker: number) => T | Promise<T>,
+  ): Promise<T> {
+    const look = (broker: number): number | undefined => {
+      const partition = this.#core.find(asked);
+      if (partition === undefined) throw new BrokerError("unknown_topic", `${keyOf(asked)} does not exist`);
+      return partition.leaderSeenBy(broker);
+    };
+    return this.#wire.call(kind, asked.deadlineMs, (call) =>
+      this.#askPlace(call, { name: keyOf(asked), look }, (broker) => serve(this.#core.led(asked, broker), broker)),
+    );
+  }
+
+  #atCoordinator<T>(
+    kind: string,
+    asked: Deadline & { readonly group: string },
+    serve: (broker: number) => T | Promise<T>,
+  ): Promise<T> {
+    const look = (broker: number): number | undefined => this.#core.groupLog(asked.group).leaderSeenBy(broker);
+    return this.#wire.call(kind, asked.deadlineMs, (call) =>
+      this.#askPlace(call, { name: `group ${asked.group}`, look }, (broker) => {
+        this.#core.groupLog(asked.group).checkLeader(broker);
+        return serve(broker);
+      }),
+    );
+  }
+
+  async #askPlace<T>(
+    call: Call,
+    { name, look }: { readonly name: string; readonly look: (broker: number) => number | undefined },
+    serve: (broker: number) => T | Promise<T>,
+  ): Promise<T> {
+    const place = this.#places.get(name) ?? (await this.#askAny(call, look));
+    if (place === undefined) throw new BrokerError("not_leader", `nobody leads ${name}`);
+    this.#places.set(name, place);
+    try {
+      return await this.#wire.ask(call, place, serve);
+    } catch (error) {
+      if (error instanceof BrokerError && error.isTransient) this.#places.delete(name);
+      throw error;
+    }
+  }
+
+  async #askAny<T>(call: Call, serve: (broker: number) => T): Promise<T> {
+    const { brokers } = this.#core;
+    const broker = brokers[this.#turn % brokers.length] as number;
+    try {
+      return await this.#wire.ask(call, broker, serve);
+    } catch (error) {
+      if (error instanceof BrokerError && error.isUncertain) this.#turn += 1;
+      throw error;
+    }
+  }
+}
+
+function read(
+  partition: SimPartition,
+  broker: number,
+  { offset: from, maxBytes }: { readonly offset: Offset; readonly maxBytes: number },
+): Fetched {
+  const records: FetchedRecord[] = [];
+  const log = partition.logOf(broker);
+  const end = partition.endAt(broker);
+  let bytes = 0;
+  for (let offset = from; offset < end; offset++) {
+    const record = log.at(offset);
+    if (record === undefined) break;
+    bytes += record.value.length;
+    if (records.length > 0 && bytes > maxBytes) break;
+    records.push({ offset, appendedAtMs: record.appendedAtMs, value: record.value.slice() });
+  }
+  return { records, end, first: log.first };
+}

@@ -1,0 +1,66 @@
+import type { Broker, HeartbeatAnswer, TopicPartition } from "@waybill/log-kafka";
+import { SeededRandom, SimCluster, VirtualClock } from "@waybill/testing";
+import { expect, test } from "vitest";
+
+const DEADLINE = { deadlineMs: 1_000 };
+const TOPIC = "events";
+
+test("records are read where they were appended, with the broker's time", async () => {
+  const { clock, broker } = await setUp(1);
+  const at = { topic: TOPIC, partition: 0, ...DEADLINE };
+  expect(await done(clock, broker.produce({ ...at, values: [text("a"), text("b")] }))).toEqual({ offset: 0 });
+  const fetched = await done(clock, broker.fetch({ ...at, offset: 0, maxBytes: 1_000, maxWaitMs: 0 }));
+  expect(fetched.records.map(({ offset, value }) => [offset, String(Buffer.from(value))])).toEqual([
+    [0, "a"],
+    [1, "b"],
+  ]);
+  expect(fetched.end).toBe(2);
+});
+
+test("a partition goes to the next member after the last one has let go of it", async () => {
+  const { clock, broker } = await setUp(2);
+  const beat = (memberId: string, memberEpoch: number, owned?: readonly TopicPartition[]): Promise<HeartbeatAnswer> =>
+    done(clock, broker.heartbeat({ group: "g", memberId, memberEpoch, ...(owned && { owned }), ...DEADLINE }));
+  const join = (memberId: string): Promise<HeartbeatAnswer> =>
+    done(
+      clock,
+      broker.heartbeat({
+        group: "g",
+        memberId,
+        memberEpoch: 0,
+        topics: [TOPIC],
+        owned: [],
+        rebalanceTimeoutMs: 1_000,
+        ...DEADLINE,
+      }),
+    );
+  const [zero, one] = [0, 1].map((partition) => ({ topic: TOPIC, partition })) as [TopicPartition, TopicPartition];
+  expect(await join("a")).toMatchObject({ memberEpoch: 1, assignment: [zero, one] });
+  expect(await join("b")).toMatchObject({ memberEpoch: 2, assignment: [] });
+  expect(await beat("a", 1, [zero, one])).toMatchObject({ memberEpoch: 1, assignment: [zero] });
+  expect(await beat("b", 2)).toMatchObject({ memberEpoch: 2, assignment: undefined });
+  expect(await beat("a", 1, [zero])).toMatchObject({ memberEpoch: 2 });
+  expect(await beat("b", 2)).toMatchObject({ memberEpoch: 2, assignment: [one] });
+});
+
+async function setUp(partitions: number): Promise<{ readonly clock: VirtualClock; readonly broker: Broker }> {
+  const clock = new VirtualClock();
+  const broker = new SimCluster({ clock, random: new SeededRandom(1) }).connect("relay-1");
+  const configs = { "min.insync.replicas": "2", "message.timestamp.type": "LogAppendTime" };
+  await done(clock, broker.create({ topic: TOPIC, partitions, replicationFactor: 3, configs, ...DEADLINE }));
+  return { clock, broker };
+}
+
+async function done<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
+  let isSettled = false;
+  const settled = promise.finally(() => {
+    isSettled = true;
+  });
+  settled.catch(() => undefined);
+  await clock.until(() => isSettled);
+  return settled;
+}
+
+function text(value: string): Uint8Array {
+  return Buffer.from(value);
+}
