@@ -20,6 +20,7 @@ export type {
   TopicPartition,
 } from "./broker.ts";
 export { BrokerError } from "./broker.ts";
-export type { KafkaSasl, KafkaTls } from "./kafka/link.ts";
+export type { KafkaTls } from "./kafka/link.ts";
 export type { KafkaOptions } from "./kafka/options.ts";
+export type { KafkaSasl } from "./kafka/sasl.ts";
 export { KafkaBroker } from "./kafka-broker.ts";

@@ -137,11 +137,10 @@ export class KafkaBroker implements Broker {
     for (const { topic } of owned ?? [])
       if (!ids.has(topic)) ids.set(topic, (await this.#metadata.topic(topic, within)).id);
     const call = heartbeatCall(this.#library, heartbeat, (topic) => ids.get(topic) ?? "");
-    const { memberEpoch, heartbeatIntervalMs, assignment } = await this.#toCoordinator({
-      group,
-      use: "heartbeat",
-      call,
-      within,
+    const beat = this.#toCoordinator({ group, use: "heartbeat", call, within });
+    const { memberEpoch, heartbeatIntervalMs, assignment } = await beat.catch((error: BrokerError) => {
+      if (error.code === "fenced") this.#subscribed.delete(memberId);
+      throw error;
     });
     return {
       memberEpoch,
