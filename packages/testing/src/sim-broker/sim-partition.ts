@@ -52,7 +52,8 @@ export class SimPartition {
 
   constructor(replicas: readonly number[], minInSync: number, host: PartitionHost) {
     this.replicas = replicas;
-    this.minInSync = minInSync;
+    // As Kafka 4 has it: one replica alone is enough where there is one alone.
+    this.minInSync = Math.min(minInSync, replicas.length);
     this.#host = host;
     this.#logs = new Map(replicas.map((broker) => [broker, new ReplicaLog()]));
     this.#inSync = new Set(replicas.filter((broker) => host.isUp(broker)));
