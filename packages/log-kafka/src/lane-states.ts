@@ -98,11 +98,15 @@ export class LaneStates {
     const { broker, group, clock, onRetry } = this.#options;
     for (;;) {
       if (!tenure.isOurs(partition)) throw new BrokerError("fenced", "the partition has gone again");
+      const member = { memberId: tenure.memberId, memberEpoch: tenure.epochNow() };
+      const deadlineMs = this.#deadlineMs;
       try {
-        const [stored] = await broker.committed({ group, partitions: [partition], deadlineMs: this.#deadlineMs });
+        const [stored] = await broker.committed({ group, partitions: [partition], member, deadlineMs });
         return stored;
       } catch (error) {
-        if (!(error instanceof BrokerError && error.isTransient)) throw error;
+        // The epoch may go on meanwhile, and whoever was asked may be deposed: heartbeats show it.
+        const isPassing = error instanceof BrokerError && (error.isTransient || error.code === "fenced");
+        if (!isPassing) throw error;
         onRetry?.(error);
         await new Promise<void>((resume) => clock.after(RETRY_MS, resume));
       }

@@ -235,6 +235,40 @@ test.each(["answer", "request", "late", "moved"] as const)(
   },
 );
 
+test("the coordinator moves, and one is killed: commits go on by themselves, and no state goes back", async () => {
+  const w = await newToyGroup();
+  const one = w.add();
+  await w.clock.advance(3_000);
+  w.cluster.moveCoordinator(GROUP);
+  await w.clock.advance(3_000);
+  expect(w.owned(one)).toEqual(ALL);
+  expect(one.lostReasons).toEqual([]);
+  const coordinator = w.cluster.coordinatorOf(GROUP);
+  w.cluster.kill(coordinator as number);
+  await w.clock.advance(3 * SESSION_MS);
+  expect(w.owned(one)).toEqual(ALL);
+  const { length } = w.watcher.sends;
+  await w.clock.advance(3_000);
+  expect(w.watcher.sends.length).toBeGreaterThan(length);
+  expect(w.watcher.violations).toEqual([]);
+});
+
+test("a state is never read from a coordinator that is cut off, and tells what was committed before", async () => {
+  const w = await newToyGroup();
+  const one = w.add();
+  await w.clock.advance(3_000);
+  const stale = w.cluster.coordinatorOf(GROUP) as number;
+  w.cluster.cutOff(stale);
+  await w.clock.advance(2 * SESSION_MS);
+  const two = w.add();
+  await w.clock.advance(2 * SESSION_MS);
+  expect(w.owned(one, two)).toEqual(ALL);
+  expect(w.cluster.coordinatorOf(GROUP)).not.toBe(stale);
+  w.cluster.rejoin(stale);
+  await w.clock.advance(SESSION_MS);
+  expect(w.watcher.violations).toEqual([]);
+});
+
 test("a foreign client overwrites the states of a group without members: lanes halt, and write nothing", async () => {
   const w = await newToyGroup();
   const one = w.add();

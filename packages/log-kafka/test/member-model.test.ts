@@ -5,7 +5,7 @@
 import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { ALL, newToyGroup, sorted, type ToyGroup } from "./lib/toy-group.ts";
-import { SESSION_MS, type ToyRelay } from "./lib/toy-relay.ts";
+import { GROUP, SESSION_MS, type ToyRelay } from "./lib/toy-relay.ts";
 
 const SEEDS = 5;
 const STEPS = 30;
@@ -20,7 +20,22 @@ interface Counts {
   stops: number;
   kills: number;
   cuts: number;
+  brokers: number;
   renewed: number;
+}
+
+/** Brokers die, are cut off from each other, and hand groups over. */
+function breakBroker({ cluster, clock }: ToyGroup, chance: SeededRandom, counts: Counts): void {
+  const broker = 1 + Math.floor(chance.next() * cluster.brokers.length);
+  const dice = chance.next();
+  counts.brokers += 1;
+  if (dice < 0.4) {
+    cluster.kill(broker);
+    clock.after(chance.next() * 2 * SESSION_MS, () => cluster.restart(broker));
+  } else if (dice < 0.7) {
+    cluster.cutOff(broker);
+    clock.after(chance.next() * 2 * SESSION_MS, () => cluster.rejoin(broker));
+  } else cluster.moveCoordinator(GROUP);
 }
 
 async function step(w: ToyGroup, chance: SeededRandom, counts: Counts): Promise<void> {
@@ -40,7 +55,8 @@ async function step(w: ToyGroup, chance: SeededRandom, counts: Counts): Promise<
     counts.kills += 1;
     one.kill();
   } else if (dice < 0.45) void one.member.close().then(() => one.kill());
-  else if (dice < 0.7) for (const { broker } of living) broker.rate = chance.next() < 0.5 ? 0 : 0.2 * chance.next();
+  else if (dice < 0.6) breakBroker(w, chance, counts);
+  else if (dice < 0.75) for (const { broker } of living) broker.rate = chance.next() < 0.5 ? 0 : 0.2 * chance.next();
   if (living.length < 2 || (living.length < RELAYS_MAX && chance.next() < 0.3)) w.add();
   await w.clock.advance(chance.next() * STEP_MS);
 }
@@ -48,7 +64,7 @@ async function step(w: ToyGroup, chance: SeededRandom, counts: Counts): Promise<
 test(
   `no two owners, and no state that goes back: ${SEEDS} histories`,
   async () => {
-    const counts: Counts = { late: 0, lostAnswers: 0, stops: 0, kills: 0, cuts: 0, renewed: 0 };
+    const counts: Counts = { late: 0, lostAnswers: 0, stops: 0, kills: 0, cuts: 0, brokers: 0, renewed: 0 };
     for (let seed = 1; seed <= SEEDS; seed++) {
       const w = await newToyGroup(seed);
       const chance = new SeededRandom(1_000 + seed);

@@ -55,7 +55,12 @@ export class OneBroker {
   }
 
   tenure(memberEpoch = 1): Tenure {
-    return { memberId: "m", memberEpoch, isOurs: ({ partition }) => this.ours.has(partition) };
+    return {
+      memberId: "m",
+      memberEpoch,
+      epochNow: () => memberEpoch,
+      isOurs: ({ partition }) => this.ours.has(partition),
+    };
   }
 
   /** Opened with a first state of 0 that was written. */

@@ -4,10 +4,10 @@ import {
   BrokerError,
   type CommitRequest,
   type CommittedOffset,
+  type CommittedRequest,
   type Deadline,
   type Heartbeat,
   type HeartbeatAnswer,
-  type TopicPartition,
 } from "@waybill/log-kafka";
 import type { RelayClock } from "./relay-clock.ts";
 
@@ -63,9 +63,7 @@ export class UncertainBroker implements Pick<Broker, Kind> {
     });
   }
 
-  committed(
-    asked: Deadline & { readonly group: string; readonly partitions: readonly TopicPartition[] },
-  ): Promise<readonly CommittedOffset[]> {
+  committed(asked: CommittedRequest): Promise<readonly CommittedOffset[]> {
     return this.#call("committed", asked, (broker) => broker.committed(asked));
   }
 
