@@ -4,6 +4,7 @@ import {
   BrokerError,
   type CommitRequest,
   type CommittedOffset,
+  type CommittedRequest,
   type Deadline,
   type Fetched,
   type FetchRequest,
@@ -156,13 +157,11 @@ export class KafkaBroker implements Broker {
     await this.#toCoordinator({ group: request.group, use: "commit", call, within });
   }
 
-  async committed(
-    asked: Deadline & { readonly group: string; readonly partitions: readonly TopicPartition[] },
-  ): Promise<readonly CommittedOffset[]> {
+  async committed(asked: CommittedRequest): Promise<readonly CommittedOffset[]> {
     const { group, partitions } = asked;
     const within = this.#within(asked, `read what ${group} committed`);
     if (partitions.length === 0) return [];
-    const call = committedCall(this.#library, group, partitions);
+    const call = committedCall(this.#library, asked);
     // On the connection of the commits: the broker answers it after those that were sent.
     return (await this.#toCoordinator({ group, use: "commit", call, within })).offsets;
   }
