@@ -22,6 +22,9 @@ export type {
 export { BrokerError } from "./broker.ts";
 export type { Checkpoint, PartitionRecord, Positions } from "./counting.ts";
 export type { DuplicateRule } from "./duplicates.ts";
+export type { KafkaSasl, KafkaTls } from "./kafka/link.ts";
+export type { KafkaOptions } from "./kafka/options.ts";
+export { KafkaBroker } from "./kafka-broker.ts";
 export type { LaneStatesOptions, OpenStateOptions } from "./lane-states.ts";
 export { LaneStates } from "./lane-states.ts";
 export type { MemberHost, MemberOptions, Tenure } from "./member.ts";
