@@ -8,7 +8,7 @@
  */
 import { type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
 import type { Entry } from "@waybill/log";
-import { type Broker, BrokerError, type Offset, type TopicDescription } from "./broker.ts";
+import { type Broker, BrokerError, type BrokerErrorCode, type Offset, type TopicDescription } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
 import { slicedEntry } from "./entry-parts.ts";
 import type { Part } from "./partitioner.ts";
@@ -45,12 +45,19 @@ const PENDING_MAX_BYTES = 64 * 1024 * 1024;
 const RETRY_AFTER_MS = 1_000;
 /** How often partitions that failed are tried. */
 const PROBE_MS = 1_000;
-/** What only a person repairs, a right or a topic, cannot be seen without a record. */
+/**
+ * How long after its last failed record a partition is well at the earliest: that brokers have no
+ * room is not seen without a record.
+ */
+const CALM_MS = 3_000;
+/** The same where a person has to repair something, a right for one. */
 const REPAIR_MS = 30_000;
+const NEEDS_REPAIR: readonly BrokerErrorCode[] = ["unauthorized", "unsupported", "invalid"];
 const LIMIT_MIN_BYTES = 1_024;
 
 interface Failure {
   readonly error: BrokerError;
+  /** When a record failed last, on the monotonic clock. */
   readonly atMs: number;
 }
 
@@ -191,12 +198,15 @@ export class Producer {
     if (error === undefined) {
       this.#failures.delete(partition);
       this.#options.onAcknowledged?.(durationMs);
-    } else this.#failed(partition, error);
+    } else {
+      this.#failures.set(partition, { error, atMs: this.#options.clock.monotonic() });
+      this.#probeSoon();
+    }
   }
 
-  #failed(partition: number, error: BrokerError): void {
-    this.#failures.set(partition, { error, atMs: this.#options.clock.monotonic() });
-    this.#probeSoon();
+  #probeFailed(partition: number, error: unknown): void {
+    const atMs = this.#failures.get(partition)?.atMs ?? Number.NEGATIVE_INFINITY;
+    this.#failures.set(partition, { error: brokerError(error), atMs });
   }
 
   /** What the topic takes may have been changed. */
@@ -226,7 +236,7 @@ export class Producer {
       const topic = await this.#describe();
       await Promise.all(partitions.map((partition) => this.#probeOne(partition, topic)));
     } catch (error) {
-      for (const partition of partitions) this.#failed(partition, brokerError(error));
+      for (const partition of partitions) this.#probeFailed(partition, error);
     }
   }
 
@@ -237,11 +247,12 @@ export class Producer {
       const fault = partitionFault(described, partition);
       if (fault !== undefined) throw fault;
       await withDeadline(clock, callMs, (deadline) => broker.offsetAt({ topic, partition, at: "end", ...deadline }));
-      const isRepaired = before?.error.isTransient !== false || clock.monotonic() - before.atMs >= REPAIR_MS;
       // A record that failed meanwhile knows better.
-      if (isRepaired && this.#failures.get(partition) === before) this.#failures.delete(partition);
+      if (before === undefined || this.#failures.get(partition) !== before) return;
+      const calmMs = NEEDS_REPAIR.includes(before.error.code) ? REPAIR_MS : CALM_MS;
+      if (clock.monotonic() - before.atMs >= calmMs) this.#failures.delete(partition);
     } catch (error) {
-      this.#failed(partition, brokerError(error));
+      this.#probeFailed(partition, error);
     }
   }
 

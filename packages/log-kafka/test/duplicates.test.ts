@@ -47,7 +47,11 @@ test("an event is a duplicate by the rule, whatever offset a relay began to read
   for (let seed = 1; seed <= 60; seed++) {
     const random = new SeededRandom(seed);
     const log = randomLog(random, 150);
-    const rule = { windowMs: Math.floor(random.next() * 40) * MINUTE_MS, maxIds: 1 + Math.floor(random.next() * 80), idsOf };
+    const rule = {
+      windowMs: Math.floor(random.next() * 40) * MINUTE_MS,
+      maxIds: 1 + Math.floor(random.next() * 80),
+      idsOf,
+    };
     const expected = byTheRule(log, rule);
     const positions = log.map((_, index) => log.slice(0, index).reduce((sum, { record }) => sum + record.count, 0));
     for (let target = 0; target < log.length; target += 1 + Math.floor(random.next() * 20)) {
@@ -117,7 +121,9 @@ test("two relays that open a partition at any places give the same positions and
       const log = await world.open({ duplicates, checkpoint, from });
       expect(log.head).toBe(everything.head);
       const wanted = (records: readonly LogRecord[], first: number): unknown =>
-        records.filter((one) => one.first >= first).map(({ first: at, count, duplicates: some }) => ({ at, count, some }));
+        records
+          .filter((one) => one.first >= first)
+          .map(({ first: at, count, duplicates: some }) => ({ at, count, some }));
       const seen = wanted(await readAll(log), log.first);
       expect(seen, `seed ${seed}`).toEqual(wanted(expected, log.first));
       // A lane with an older cursor: what is before is counted, and decided, when it is read.
