@@ -90,15 +90,15 @@ const RELAYED: readonly Mutant[] = [
   {
     name: "adapters: a destination gets the events of its sources alone",
     file: `${RELAY_SOURCE}/delivery/left-out.ts`,
-    find: "batch.pieces.every(isTaken)",
-    replace: "batch.pieces.some(isTaken)",
+    find: "batch.pieces.every(isWhole)",
+    replace: "batch.pieces.some(isWhole)",
     tests: FILTER_TESTS,
   },
   {
     name: "adapters: each event of a mixed batch keeps its own outcome",
     file: `${RELAY_SOURCE}/delivery/left-out.ts`,
-    find: "used += count;",
-    replace: "used += 0;",
+    find: "(used += count)",
+    replace: "(used += 0)",
     tests: FILTER_TESTS,
   },
   {

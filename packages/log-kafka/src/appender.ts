@@ -11,9 +11,9 @@
 import { type Clock, messageOf, WaybillError } from "@waybill/core";
 import { type Entry, encodeRecord, type Position, type SizedEntry, sizeEntry } from "@waybill/log";
 import { BrokerError, type Offset } from "./broker.ts";
+import type { PartitionRecord } from "./counting.ts";
 import { decodeValue } from "./record-value.ts";
 import { closedError, type Source, waitMs } from "./source.ts";
-import type { PartitionRecord } from "./counting.ts";
 
 /** Of one produce call, but for entries that belong together or are larger alone. */
 const WAVE_MAX_BYTES = 512 * 1024;

@@ -1,7 +1,7 @@
 /** Finds bytes in a partition: reads all of it, and looks into each record. */
 import type { FindOptions, FoundEvent, Log, LogRecord } from "@waybill/log";
-import { CLOCKS_DIFFER_MS } from "./duplicates.ts";
 import type { PartitionRecord } from "./counting.ts";
+import { CLOCKS_DIFFER_MS } from "./duplicates.ts";
 
 const READ_BYTES = 1024 * 1024;
 

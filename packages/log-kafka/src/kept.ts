@@ -129,8 +129,7 @@ export class Kept {
       while (position < this.#decidedFrom.position) {
         // Each record has an event at least.
         const missing = Math.max(1, this.#from.position - position);
-        const target =
-          position >= this.#from.position ? this.placeFor(position).offset : this.#from.offset - missing;
+        const target = position >= this.#from.position ? this.placeFor(position).offset : this.#from.offset - missing;
         if (target < this.#from.offset && this.isComplete && this.#decidedFrom.offset === this.#from.offset) return;
         await this.#include(Math.max(target, this.#firstOffset), this.#decidedFrom);
       }

@@ -343,7 +343,9 @@ export class PartitionLog implements Log {
   }
 
   async #refresh(): Promise<void> {
-    await this.#kept.removed(await this.#source.retrying("looking for the first record", () => this.#source.offsetAt("first")));
+    await this.#kept.removed(
+      await this.#source.retrying("looking for the first record", () => this.#source.offsetAt("first")),
+    );
   }
 
   /** What the tail was to read is not there. Whether it goes on. */
@@ -392,9 +394,11 @@ async function anchorOf(options: PartitionLogOptions, source: Source, { first, e
   if (anchor.offset < first) throw lostError(source.name, anchor, new Error(`the first record is ${first}`));
   if (anchor.offset <= end) return anchor;
   // A new leader may not know yet how far its followers are.
-  await source.retrying("opening", () => source.fetch(anchor.offset, 1)).catch((error: unknown) => {
-    throw error instanceof BrokerError ? lostError(source.name, anchor, error) : error;
-  });
+  await source
+    .retrying("opening", () => source.fetch(anchor.offset, 1))
+    .catch((error: unknown) => {
+      throw error instanceof BrokerError ? lostError(source.name, anchor, error) : error;
+    });
   return anchor;
 }
 

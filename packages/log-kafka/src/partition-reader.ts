@@ -47,6 +47,7 @@ export class PartitionReader implements LogReader {
     const { head, check } = this.#from;
     for (;;) {
       check();
+      this.#forgetRemoved();
       this.#count ??= await this.#seek();
       // None is passed over: whoever reads takes what is missing for damaged.
       if (this.#count.place.offset >= head().offset) return [];
@@ -65,6 +66,14 @@ export class PartitionReader implements LogReader {
     return Promise.resolve();
   }
 
+  /** Also what was fetched and not given. */
+  #forgetRemoved(): void {
+    const { kept } = this.#from;
+    if (this.#count === undefined || this.#count.place.offset >= kept.from.offset) return;
+    this.#count = undefined;
+    this.#rest = [];
+  }
+
   async #seek(): Promise<Count> {
     const { kept, positions } = this.#from;
     await kept.ensure(this.#position);
@@ -72,7 +81,7 @@ export class PartitionReader implements LogReader {
   }
 
   async #fetch(offset: Offset, maxBytes: number): Promise<void> {
-    const { source, head, refresh } = this.#from;
+    const { source, kept, head, refresh } = this.#from;
     for (let empty = 0; ; empty++) {
       try {
         const read = await source.retrying("reading", () => source.fetch(offset, maxBytes));
@@ -83,10 +92,11 @@ export class PartitionReader implements LogReader {
         // Retention has overtaken us, or the end is gone, which the tail will see.
         this.#count = undefined;
         await refresh();
-        await source.wait(waitMs(0));
+        if (kept.from.offset <= offset) await source.wait(waitMs(0));
         return;
       }
-      if (empty >= EMPTY_MAX) throw source.refusal("reading", new Error(`nothing comes before offset ${head().offset}`));
+      if (empty >= EMPTY_MAX)
+        throw source.refusal("reading", new Error(`nothing comes before offset ${head().offset}`));
       await source.wait(waitMs(empty));
     }
   }

@@ -1,7 +1,14 @@
 /** One partition as it is read: calls to the broker that end at once when the log is closed. */
 import { type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
 import type { LogRecord } from "@waybill/log";
-import { type Broker, BrokerError, type Fetched, type FetchedRecord, type Offset, type TopicPartition } from "./broker.ts";
+import {
+  type Broker,
+  BrokerError,
+  type Fetched,
+  type FetchedRecord,
+  type Offset,
+  type TopicPartition,
+} from "./broker.ts";
 import { decodeValue } from "./record-value.ts";
 
 /** One call that need not wait for anything. */

@@ -5,11 +5,11 @@ import { crc32 } from "node:zlib";
 import { openLog, verifyLog } from "@waybill/log";
 import { nodeClock, nodeDisk } from "@waybill/node";
 import { SimDisk, settle, VirtualClock } from "@waybill/testing";
-import { testLog } from "@waybill/testing/suites";
+import { testLogOnDisk } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
 import { encodeSegmentHeader } from "../src/record.ts";
 
-testLog("segment log", openLog);
+testLogOnDisk("segment log", openLog);
 
 const entry = (text: string): Parameters<Awaited<ReturnType<typeof openLog>>["append"]>[0] => ({
   source: "web",

@@ -1,6 +1,6 @@
+import type { Entry, Log, LogRecord } from "@waybill/log";
 import type { Broker } from "@waybill/log-kafka";
 import { PartitionLog, type PartitionLogOptions } from "@waybill/log-kafka";
-import type { Entry, Log, LogRecord } from "@waybill/log";
 import { SimCluster, VirtualClock } from "@waybill/testing";
 
 export const TOPIC = "events";
