@@ -6,7 +6,7 @@
  * tried each second, without a record: a partition is well again when it has a leader that answers
  * and enough replicas in sync, or when a record was acknowledged.
  */
-import { type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
+import { assert, type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
 import type { Entry } from "@waybill/log";
 import { type Broker, BrokerError, type BrokerErrorCode, type Offset, type TopicDescription } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
@@ -117,17 +117,19 @@ export class Producer {
   async append(parts: readonly Part[]): Promise<readonly Place[]> {
     if (this.#closing.signal.aborted) throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
     this.#checkRoom(parts.reduce((bytes, { entry }) => bytes + (entry.ends.at(-1) ?? 0), 0));
-    const records = parts.flatMap(({ partition, entry }) =>
-      this.#valuesOf(entry).map((record) => ({ ...record, partition })),
-    );
+    const records = parts.flatMap(({ partition, entry }) => {
+      const queue = this.#queueOf(partition);
+      return this.#valuesOf(entry).map((record) => ({ ...record, partition, queue }));
+    });
+    if (records.length === 0) return [];
     const untilMs = this.#options.clock.monotonic() + (this.#options.waitMs ?? WAIT_MS);
     for (const { value } of records) this.#pendingBytes += value.length;
     return new Promise((resolve, reject) => {
       const places = new Array<Place>(records.length);
       let left = records.length;
       let isVain = false;
-      for (const [at, { partition, value, count }] of records.entries())
-        this.#queues[partition]?.add({
+      for (const [at, { partition, queue, value, count }] of records.entries())
+        queue.add({
           value,
           count,
           untilMs,
@@ -158,6 +160,12 @@ export class Producer {
     this.#closing.abort();
     this.#probing?.cancel();
     await Promise.all(this.#queues.map((queue) => queue.idle()));
+  }
+
+  #queueOf(partition: number): ProduceQueue {
+    const queue = this.#queues[partition];
+    assert(queue !== undefined, "an entry's partition is one of the topic's");
+    return queue;
   }
 
   #checkRoom(bytes: number): void {

@@ -25,6 +25,11 @@ test("places are those of the records", async () => {
   expect(records(2)).toEqual(["c", "d"]);
 });
 
+test("nothing is stored at once", async () => {
+  const { clock, producer } = await startProducing();
+  expect(await runUntil(clock, producer.append([]))).toEqual([]);
+});
+
 test("requests that come together share a call for each partition, also while one is in flight", async () => {
   const calls: ProduceRequest[] = [];
   const { clock, append, records } = await startProducing({

@@ -24,6 +24,7 @@ import { DIRECTORIES, makeDirectories, openIds, openSegments } from "./environme
 import type { EnvironmentOptions } from "./environment-options.ts";
 import { Histogram } from "./histogram.ts";
 import { AppendRate } from "./intake/append-rate.ts";
+import type { StoredHere } from "./intake/source-environment.ts";
 import type { StoredIds } from "./intake/stored-ids.ts";
 import type { MemoryRelay } from "./launchdarkly/memory-relay.ts";
 import { MemorySources } from "./launchdarkly/memory-sources.ts";
@@ -130,6 +131,16 @@ export class Environment {
   get ids(): StoredIds {
     assert(this.#ids !== undefined, "a source's environment has ids");
     return this.#ids;
+  }
+
+  /** As what delivers. */
+  get shards(): readonly Environment[] {
+    return [this];
+  }
+
+  /** As what sources store in. */
+  get source(): StoredHere {
+    return this;
   }
 
   start(): void {
@@ -302,6 +313,10 @@ export class Environment {
   /** Where what it keeps is, by what that is. */
   get directories(): readonly (readonly [name: string, path: string])[] {
     return DIRECTORIES.map((name) => [name, `${this.#options.directory}/${name}`]);
+  }
+
+  components(): readonly ComponentView[] {
+    return [this.component()];
   }
 
   component(): ComponentView {

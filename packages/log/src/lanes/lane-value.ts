@@ -240,7 +240,10 @@ const REASON = /^[a-z][a-z_]{0,39}$/;
  * A lane that has no state yet begins here: after what is there, or at the very start when its
  * state was lost.
  */
-export function newLaneState(log: Log, lost: boolean): LaneStateValue {
+export function newLaneState(
+  log: Pick<Log, "first" | "firstByte" | "head" | "headByte">,
+  lost: boolean,
+): LaneStateValue {
   const position = lost ? log.first : log.head;
   const byte = lost ? log.firstByte : log.headByte;
   const fates = { from: position, runs: [], before: NO_FATES };

@@ -186,7 +186,7 @@ export class Destination {
     const limiter = new Limiter(runtime.clock, limiterOptionsOf(config));
     const sender = createDestinationSender({ config, runtime, settings: options.settings, writer, limiter });
     cleanup.add(() => sender.close());
-    const { state, runtime: own } = options.lane ?? (await openOnDisk(options));
+    const { name: batchName, state, runtime: own } = options.lane ?? (await openOnDisk(options));
     cleanup.add(() => state.close());
     const { dead } = state.initial;
     const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, own, dead);
@@ -199,7 +199,7 @@ export class Destination {
     cleanup.add(() => fates.close());
     const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
     const store = new LogStore({
-      name: config.name,
+      name: batchName,
       fates,
       log,
       state,

@@ -6,6 +6,8 @@ import type { WriteLine } from "../log-lines/operator-log.ts";
 import { hasTraces } from "./destination-files.ts";
 
 export interface LaneEngine {
+  /** Part of each batch's key: what no other lane of the destination has. */
+  readonly name: string;
   /** With what was written last, or the first one. */
   readonly state: DurableState<LaneStateValue>;
   /** Of the logs of dead letters, of what became of them, and of fates, by their directories. */
@@ -33,5 +35,5 @@ export async function openOnDisk(lane: LaneOnDisk): Promise<LaneEngine> {
     hadState: await hasTraces(lane),
     onLost: (text) => report("lane_state_lost", { environment, destination: config.name, text }),
   });
-  return { state, runtime };
+  return { name: config.name, state, runtime };
 }
