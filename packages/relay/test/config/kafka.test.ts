@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ConfigError, checkConfigOffline, loadConfig, startRelay } from "@waybill/relay";
+import { type ConfigError, checkConfigOffline, loadConfig } from "@waybill/relay";
 import { createTestCa } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { changedSettings } from "../../src/config/settings.ts";
@@ -173,13 +173,4 @@ test("any change of it takes a restart", () => {
   expect(changes(load({ brokers: BROKERS }))).toEqual([]);
   expect(changes(load({ brokers: BROKERS, partitions: 24 }))).toEqual(["kafka"]);
   expect(changes(load(undefined, { engine: "disk" }))).toEqual(["engine", "kafka"]);
-});
-
-test("a start says that it can only check it", async () => {
-  await expect(
-    startRelay(load({ brokers: BROKERS }), { logger: { info: () => undefined } as never }),
-  ).rejects.toMatchObject({
-    code: "WAYBILL_CONFIG",
-    message: expect.stringContaining("engine: kafka") as string,
-  });
 });
