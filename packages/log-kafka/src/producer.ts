@@ -219,10 +219,10 @@ export class Producer {
 
   /** What the topic takes may have been changed. */
   async #tooLarge(bytes: number): Promise<void> {
-    const told = await this.#describe()
+    const known = await this.#describe()
       .then(({ configs }) => Number(configs["max.message.bytes"]))
       .catch(() => Number.NaN);
-    const limit = told < bytes ? told : Math.floor(bytes / 2);
+    const limit = known < bytes ? known : Math.floor(bytes / 2);
     this.#limit = Math.max(LIMIT_MIN_BYTES, Math.min(this.#limit, limit));
   }
 

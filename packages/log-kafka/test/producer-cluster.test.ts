@@ -1,4 +1,4 @@
-/** What becomes of requests, and of what `/ready` shows, when something is wrong with the cluster. */
+/** What becomes of requests, and of what `/ready` shows, when a cluster has faults. */
 import type { Place } from "@waybill/log-kafka";
 import { expect, test } from "vitest";
 import { type Producing, startProducing, TOPIC } from "./lib/producing.ts";
@@ -40,7 +40,7 @@ test("while leaders move on purpose no request is refused, and none is out of or
   expect(producer.lastError).toBeUndefined();
 });
 
-test("a leader that dies is said until there is another one, then writing goes on by itself", async () => {
+test("a leader that dies is reported until there is another one, then writing goes on by itself", async () => {
   const started = await startProducing(SAFE);
   const { clock, cluster, producer, records, append } = started;
   await runUntil(clock, append({ 0: ["first"] }));
@@ -56,7 +56,7 @@ test("a leader that dies is said until there is another one, then writing goes o
   expect(records(0)[0]).toBe("first");
 });
 
-test("too few replicas in sync: refused, said, and well again by itself and without a request", async () => {
+test("too few replicas in sync: refused, reported, and well again by itself and without a request", async () => {
   const started = await startProducing(SAFE);
   const { clock, cluster, producer, append } = started;
   const leader = cluster.leaderOf(PARTITION);
@@ -100,7 +100,7 @@ test("a replica that is slow makes the cluster slow: refused when the time is ov
   expect(producer.lastError).toBeUndefined();
 });
 
-test("a cluster without room refuses for as long, and says so although it answers", async () => {
+test("a cluster without room refuses for as long, and is reported although it answers", async () => {
   const started = await startProducing(SAFE);
   const { clock, cluster, producer } = started;
   cluster.fill();

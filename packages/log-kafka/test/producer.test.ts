@@ -164,16 +164,16 @@ test("a call that never settles is given up, and holds up nobody after it", asyn
   const hung = outcomeOf(append({ 0: ["a"] }));
   await clock.advance(1_000);
   const other = append({ 1: ["x"] });
-  const behind = append({ 0: ["b"] });
+  const next = append({ 0: ["b"] });
   expect(await runUntil(clock, other)).toHaveLength(1);
   expect(clock.monotonic()).toBeLessThan(2_000);
   expect(await runUntil(clock, hung)).toBe("Kafka has not acknowledged the events: no answer within 5000 ms");
-  expect(await runUntil(clock, behind)).toEqual([{ partition: 0, offset: 0, count: 1 }]);
+  expect(await runUntil(clock, next)).toEqual([{ partition: 0, offset: 0, count: 1 }]);
   expect(records(0)).toEqual(["b"]);
   expect(producer.pendingBytes).toBe(0);
 });
 
-test("what waits behind a slow call is refused once its time is over", async () => {
+test("what waits for a slow call is refused once its time is over", async () => {
   const { clock, producer, append } = await startProducing({
     producer: { callMs: 20_000, waitMs: 3_000 },
     faulty: (broker, time) =>

@@ -1,4 +1,4 @@
-/** `engine: kafka`: its defaults, what is refused or warned of, and that its secrets are not shown. */
+/** `engine: kafka`: its defaults, what is refused or warned of, and its secrets, never shown. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -79,7 +79,7 @@ test.each<[string, Json | undefined, Json, string]>([
     "kafka.minInSyncReplicas: is above kafka.replicationFactor",
   ],
   ["no partitions", { brokers: BROKERS, partitions: 0 }, {}, "kafka.partitions"],
-  ["a prefix that Kafka refuses", { brokers: BROKERS, topicPrefix: "way bill" }, {}, "it must be of letters"],
+  ["a prefix that Kafka refuses", { brokers: BROKERS, topicPrefix: "way bill" }, {}, "it must be of ASCII letters"],
   ["an unknown mechanism", { brokers: BROKERS, sasl: { mechanism: "gssapi" } }, {}, "kafka.sasl.mechanism"],
   ["an unknown key", { brokers: BROKERS, acks: 1 }, {}, "kafka.acks"],
   ["tls: false", { brokers: BROKERS, tls: false }, {}, "kafka.tls"],
