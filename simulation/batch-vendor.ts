@@ -24,8 +24,9 @@ export class BatchVendor extends emulators.VendorEmulator {
   /** Requests whose key was another request's. */
   readonly faults: string[] = [];
   /**
-   * Events that came again because retention had taken others of the request that they came with
-   * first, of which the relay did not know that it was taken: what is left of it has another key.
+   * Events that came again because retention or damage had taken others of the request that they
+   * came with first, of which the relay did not know that it was taken: what is left of it has
+   * another key.
    */
   readonly cut = new Set<string>();
   #keys: readonly string[] = ["key"];
@@ -72,6 +73,6 @@ export class BatchVendor extends emulators.VendorEmulator {
   #noteCut(id: string): void {
     const first = this.#first.get(id);
     if (first === undefined || this.#places.hasAnswer(first.key)) return;
-    if (first.ids.some((other) => this.#places.isRemoved(other))) this.cut.add(id);
+    if (first.ids.some((other) => this.#places.isGone(other))) this.cut.add(id);
   }
 }

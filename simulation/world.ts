@@ -14,7 +14,7 @@ import { segment } from "waybill";
 import { type Client, createClientOn } from "../packages/client/src/client.ts";
 import { hostileRequest } from "./hostile.ts";
 import { People } from "./people.ts";
-import { Places } from "./places.ts";
+import { idsInSegment, Places } from "./places.ts";
 import type { PlantedBug } from "./planted-bug.ts";
 import { rush, rushed } from "./rush.ts";
 import {
@@ -466,12 +466,17 @@ export class World {
    * A bit turns in a segment that has records after it: damage at the very end looks like a torn
    * write.
    */
-  rot(): void {
+  async rot(): Promise<void> {
     const segments = this.disk
       .paths()
       .filter((path) => /^\/data\/log\/\d+\.log$/.test(path) && this.disk.contents(path).length > SEGMENT_HEADER_BYTES);
     if (segments.length < 2) return;
     const path = this.random.pick(segments.slice(0, -1));
-    this.disk.flipBit(path, this.random.below(this.disk.contents(path).length), this.random.below(8));
+    const before = this.disk.contents(path);
+    const offset = this.random.below(before.length);
+    this.disk.flipBit(path, offset, this.random.below(8));
+    // A segment without its header is none.
+    const left = new Set(offset < SEGMENT_HEADER_BYTES ? [] : await idsInSegment(this.disk.contents(path)));
+    this.#places.noteDamaged((await idsInSegment(before)).filter((id) => !left.has(id)));
   }
 }

@@ -10,6 +10,7 @@ interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: Schema | boolean;
   readonly oneOf?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
   readonly allOf?: readonly { readonly $ref?: string }[];
   readonly definitions?: Readonly<Record<string, Schema>>;
 }
@@ -102,7 +103,8 @@ class Page {
   }
 
   rows(schema: Schema, path: string): string[] {
-    return Object.entries(schema.properties ?? {}).flatMap(([key, given]) => {
+    const { properties = schema.anyOf?.find((one) => one.properties)?.properties ?? {} } = schema;
+    return Object.entries(properties).flatMap(([key, given]) => {
       const value = this.#resolved(given);
       const at = path === "" ? key : `${path}.${key}`;
       return [row(at, value, schema.required?.includes(key) === true), ...this.rows(value, at)];

@@ -14,6 +14,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** The only files that may start what fetches. */
 const FETCHING = [
   "benchmarks/compare.ts",
+  "benchmarks/lib/kafka/fetch-kafka.ts",
   "browser/lib/chromium.ts",
   "deploy/lib/podman.ts",
   "tools/fetches.ts",
@@ -21,7 +22,7 @@ const FETCHING = [
 ];
 /** Programs that fetch, as they are started. Packed tarballs are installed without a network. */
 const FETCHES =
-  /"npm", \["(?:ci|install|i|add)"(?![^\]]*(?:--offline|--package-lock-only|tarballs))|"git", \["(?:clone|fetch|pull)"|"(?:\/usr\/bin\/)?(?:apt-get|wget|buildah|podman|docker)"/;
+  /"npm", \["(?:ci|install|i|add)"(?![^\]]*(?:--offline|--package-lock-only|tarballs))|"git", \["(?:clone|fetch|pull)"|"(?:\/usr\/bin\/)?(?:apt-get|wget|buildah|podman|docker|mvn)"/;
 
 beforeEach(() => {
   vi.stubEnv("WAYBILL_NO_INSTALL", undefined);

@@ -7,7 +7,7 @@ const RELAY_TESTS = "packages/relay/test";
 const VENDORS_SOURCE = "packages/vendors/src";
 const VENDORS_TESTS = "packages/vendors/test";
 const INGEST_TESTS = [`${RELAY_TESTS}/intake/ingest.test.ts`];
-const FILTER_TESTS = [`${RELAY_TESTS}/delivery/source-filter.test.ts`];
+const FILTER_TESTS = [`${RELAY_TESTS}/delivery/left-out.test.ts`];
 const PREFIX_TESTS = [`${RELAY_TESTS}/intake/source-prefixes.test.ts`];
 const ROUTE_TESTS = [`${RELAY_TESTS}/admin/routes.test.ts`];
 
@@ -89,21 +89,21 @@ const REQUESTS: readonly Mutant[] = [
 const RELAYED: readonly Mutant[] = [
   {
     name: "adapters: a destination gets the events of its sources alone",
-    file: `${RELAY_SOURCE}/delivery/source-filter.ts`,
-    find: "batch.pieces.every(isTaken)",
-    replace: "batch.pieces.some(isTaken)",
+    file: `${RELAY_SOURCE}/delivery/left-out.ts`,
+    find: "batch.pieces.every(isWhole)",
+    replace: "batch.pieces.some(isWhole)",
     tests: FILTER_TESTS,
   },
   {
     name: "adapters: each event of a mixed batch keeps its own outcome",
-    file: `${RELAY_SOURCE}/delivery/source-filter.ts`,
-    find: "used += count;",
-    replace: "used += 0;",
+    file: `${RELAY_SOURCE}/delivery/left-out.ts`,
+    find: "(used += count)",
+    replace: "(used += 0)",
     tests: FILTER_TESTS,
   },
   {
     name: "adapters: events of other sources are dropped for their source",
-    file: `${RELAY_SOURCE}/delivery/source-filter.ts`,
+    file: `${RELAY_SOURCE}/delivery/left-out.ts`,
     find: 'reason: "source"',
     replace: 'reason: "filtered"',
     tests: FILTER_TESTS,

@@ -40,6 +40,20 @@ export const LOG: readonly Mutant[] = [
     tests: [`${LOG_TESTS}/wave.test.ts`],
   },
   {
+    name: "a reader lets go of a segment that gives way",
+    file: `${LOG_SOURCE}/segment-log.ts`,
+    find: "for (const reader of this.#readers) await reader.evict(newest);",
+    replace: "",
+    tests: [`${LOG_TESTS}/segment-log.test.ts`],
+  },
+  {
+    name: "a segment that was replaced while it was opened is not read",
+    file: `${LOG_SOURCE}/reader.ts`,
+    find: "if (!this.#source.segments.includes(segment)) {",
+    replace: "if (segment.base < 0) {",
+    tests: [`${LOG_TESTS}/segment-log.test.ts`],
+  },
+  {
     name: "while storing fails the log tries the disk",
     file: `${LOG_SOURCE}/segment-log.ts`,
     find: "if (this.#lastError !== undefined && !this.#closed) void this.tryDisk();",

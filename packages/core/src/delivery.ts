@@ -56,6 +56,8 @@ export const DROP_REASONS = [
   "source",
   /** An operator has moved the lane's cursor past it. */
   "skipped",
+  /** Its partition has another event with the same id before it, within the window. */
+  "duplicate",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

@@ -14,6 +14,10 @@ export const ERROR_CODES = {
     "The disk has no room for the log; nothing was stored. Storing resumes by itself when there is room.",
   WAYBILL_LOG_BUSY:
     "More bytes wait for the disk than the log may hold in memory; nothing was stored. Try again shortly.",
+  WAYBILL_LOG_UNAVAILABLE:
+    "The Kafka cluster did not acknowledge, or not in time; `reason` has why. Storing resumes by itself.",
+  WAYBILL_LOG_TOPIC:
+    "A topic of Kafka would lose events, or could not be created; the error has every reason and the command for it.",
   WAYBILL_LOG_DAMAGED: "A record of the log does not match its checksum.",
   WAYBILL_DATA_FORMAT: "A newer version of Waybill wrote this data directory; nothing was changed in it.",
   WAYBILL_LOG_LOCKED: "Another process is using this data directory.",

@@ -20,3 +20,22 @@ export type {
   TopicPartition,
 } from "./broker.ts";
 export { BrokerError } from "./broker.ts";
+export type { Checkpoint, PartitionRecord, Positions } from "./counting.ts";
+export type { DuplicateRule } from "./duplicates.ts";
+export type { KafkaSasl, KafkaTls } from "./kafka/link.ts";
+export type { KafkaOptions } from "./kafka/options.ts";
+export { KafkaBroker } from "./kafka-broker.ts";
+export type { LaneStatesOptions, OpenStateOptions } from "./lane-states.ts";
+export { LaneStates } from "./lane-states.ts";
+export type { MemberHost, MemberOptions, Tenure } from "./member.ts";
+export { Member } from "./member.ts";
+export { PartitionLog, type PartitionLogOptions } from "./partition-log.ts";
+export type { KeyedEntry, KeysOf, Part } from "./partitioner.ts";
+export { partitionOf, partsOf } from "./partitioner.ts";
+export type { Place, ProducerOptions } from "./producer.ts";
+export { Producer } from "./producer.ts";
+export { decodeValue, encodeValue } from "./record-value.ts";
+export { parseStateText, stateJson, stateText } from "./state-text.ts";
+export { companionTopic, companionTopics, eventsTopic, topicNameFaults } from "./topic-names.ts";
+export type { OpenedTopic, OpenedTopics, TopicsOptions } from "./topics.ts";
+export { openTopics } from "./topics.ts";

@@ -14,6 +14,7 @@ export type {
   DeadLetterState,
 } from "./lanes/dead-letters.ts";
 export { DeadLetters, originalRecord } from "./lanes/dead-letters.ts";
+export type { DurableState } from "./lanes/durable-state.ts";
 export { type OrderHashes } from "./lanes/event-order.ts";
 export type { Fate, FateCounts, FateTail } from "./lanes/fate-blocks.ts";
 export { NO_FATES } from "./lanes/fate-blocks.ts";
@@ -21,6 +22,7 @@ export { Fates } from "./lanes/fates.ts";
 export type { FatesOptions } from "./lanes/fates-options.ts";
 export type { LaneFate } from "./lanes/lane-files.ts";
 export { fatesInFiles } from "./lanes/lane-files.ts";
+export type { LaneRuntime, OpenLog } from "./lanes/lane-runtime.ts";
 export type { ParseState } from "./lanes/lane-state.ts";
 export { LaneState } from "./lanes/lane-state.ts";
 export type { LaneStateValue, OpenLaneOptions } from "./lanes/lane-value.ts";
@@ -43,8 +45,11 @@ export { ReplayStore } from "./lanes/replay-store.ts";
 export type { Skip } from "./lanes/skip.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";
 export { verifyLanes } from "./lanes/verify-lanes.ts";
+export type { SizedEntry } from "./record.ts";
+export { decodeWhole, encodeRecord, sizeEntry } from "./record.ts";
 export type { SegmentRepair } from "./repair.ts";
 export { repairLog } from "./repair.ts";
+export { retainedFrom } from "./retention.ts";
 export { openLog } from "./segment-log.ts";
 export type {
   Cursor,

@@ -61,7 +61,7 @@ export class Reader implements LogReader {
     await file?.close();
   }
 
-  /** Called by the log when it has removed `segment`. */
+  /** Called by the log when it has removed or replaced `segment`. */
   async evict(segment: Segment): Promise<void> {
     if (this.#segment !== segment) return;
     this.#evicted = true;
@@ -189,7 +189,8 @@ export class Reader implements LogReader {
   }
 
   /**
-   * False when retention took the segment before it could be opened. **Errors**: `WAYBILL_DISK`.
+   * False when the segment was removed or replaced before it could be opened. **Errors**:
+   * `WAYBILL_DISK`.
    */
   async #open(segment: Segment, byte: number): Promise<boolean> {
     if (this.#segment !== segment || this.#file === undefined) {
@@ -198,6 +199,10 @@ export class Reader implements LogReader {
         this.#file = await this.#source.disk.open(`${this.#source.directory}/${segment.name}`);
       } catch (error) {
         if (this.#source.segments.includes(segment)) throw error;
+        return false;
+      }
+      if (!this.#source.segments.includes(segment)) {
+        await this.#release();
         return false;
       }
       this.#segment = segment;

@@ -211,6 +211,26 @@ export function paddingOf(sized: SizedEntry): Buffer {
   return PADDING.subarray(0, sized.paddingBytes);
 }
 
+/** A record on its own, where there are no segments. */
+export function encodeRecord(sized: SizedEntry, first: Position): Uint8Array {
+  const bytes = Buffer.allocUnsafeSlow(sized.sizeBytes);
+  encodeHead(sized, first, bytes, 0);
+  let at = sized.headBytes;
+  for (const piece of sized.body) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  bytes.fill(0, at);
+  return bytes;
+}
+
+/** The record that `value` is as a whole; views of it. */
+export function decodeWhole(value: Uint8Array): LogRecord | undefined {
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.length);
+  const decoded = decodeRecord(bytes, 0, bytes.length);
+  return decoded.status === "record" && decoded.record.sizeBytes === bytes.length ? decoded.record : undefined;
+}
+
 export type Decoded =
   | { readonly status: "record"; readonly record: LogRecord }
   /** The record needs `bytes` bytes from its beginning; fewer were given. */

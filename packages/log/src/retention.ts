@@ -2,8 +2,8 @@ import type { Segment } from "./segment.ts";
 import type { Position, RetentionLimits } from "./types.ts";
 
 interface Kept {
-  /** Oldest first. */
-  readonly segments: readonly Segment[];
+  /** Oldest first: segments, or what else can only be removed as a whole. */
+  readonly segments: readonly Pick<Segment, "base" | "startByte" | "createdAtMs">[];
   readonly head: Position;
   readonly headByte: number;
 }

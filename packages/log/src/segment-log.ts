@@ -25,7 +25,7 @@
  * off again. So `lastError` is there for as long as an append would fail, and no longer.
  */
 
-import { type Clock, type Disk, type DiskFile, messageOf, type Timer, WaybillError } from "@waybill/core";
+import { type Clock, type Disk, type DiskFile, type Timer, WaybillError } from "@waybill/core";
 import { createInPlace } from "./aside.ts";
 import { findInLog } from "./find.ts";
 import { probeBytes } from "./probe-bytes.ts";
@@ -34,6 +34,7 @@ import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, type SizedEntry, sizeEntry }
 import { type Recovered, recover } from "./recover.ts";
 import { retainedFrom } from "./retention.ts";
 import { type Segment, segmentName } from "./segment.ts";
+import { RETRY, refusalOf } from "./store-refusal.ts";
 import type {
   Entry,
   FindOptions,
@@ -49,8 +50,6 @@ import { WAVE_MAX_BYTES, type Waiting, WaveEncoder } from "./wave.ts";
 
 const SEGMENT_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
 const PENDING_MAX_DEFAULT_BYTES = 64 * 1024 * 1024;
-const RETRY_AFTER_MS = 1_000;
-const RETRY = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
 /** How often the disk is tried while storing fails. */
 const PROBE_MS = 1_000;
 /** A disk that has not answered for so long is taken for one that fails. */
@@ -409,7 +408,11 @@ class SegmentLog implements Log, SegmentSource {
       sizeBytes: SEGMENT_HEADER_BYTES,
     };
     const path = `${this.directory}/${segment.name}`;
-    if (givesWay) this.segments.pop();
+    if (newest !== undefined && givesWay) {
+      this.segments.pop();
+      // A reader that waits in it would take the new one for the same, and read nothing of it.
+      for (const reader of this.#readers) await reader.evict(newest);
+    }
     await this.disk.remove(path).catch(() => undefined);
     const file = await createInPlace(this.disk, path, { durable: true });
     try {
@@ -430,19 +433,4 @@ class SegmentLog implements Log, SegmentSource {
     this.#file = undefined;
     await file?.close().catch(() => undefined);
   }
-}
-
-function refusalOf(error: unknown): WaybillError {
-  const full = error instanceof WaybillError && error.reason === "ENOSPC";
-  return new WaybillError(
-    full ? "WAYBILL_LOG_FULL" : "WAYBILL_DISK",
-    full ? "The disk has no room for the log; nothing was stored" : `The log could not be written: ${messageOf(error)}`,
-    {
-      retryable: true,
-      retryAfterMs: RETRY_AFTER_MS,
-      cause: error,
-      hint: "Free space or fix the disk; storing resumes by itself.",
-      ...(error instanceof WaybillError && error.reason !== undefined ? { reason: error.reason } : {}),
-    },
-  );
 }

@@ -36,6 +36,11 @@ export interface LogRecord {
   readonly ends: Uint32Array;
   /** Bytes of the whole record on disk. */
   readonly sizeBytes: number;
+  /**
+   * Which of its events are copies of earlier ones, by index, in order. Absent for none, and where
+   * duplicates are not stored at all.
+   */
+  readonly duplicates?: readonly number[];
 }
 
 /**

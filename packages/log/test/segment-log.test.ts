@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { openLog, verifyLog } from "@waybill/log";
 import { nodeClock, nodeDisk } from "@waybill/node";
-import { SimDisk, VirtualClock } from "@waybill/testing";
-import { testLog } from "@waybill/testing/suites";
+import { SimDisk, settle, VirtualClock } from "@waybill/testing";
+import { testLogOnDisk } from "@waybill/testing/suites";
 import { expect, test } from "vitest";
 import { encodeSegmentHeader } from "../src/record.ts";
 
-testLog("segment log", openLog);
+testLogOnDisk("segment log", openLog);
 
 const entry = (text: string): Parameters<Awaited<ReturnType<typeof openLog>>["append"]>[0] => ({
   source: "web",
@@ -112,3 +112,57 @@ test("a record whose position is the next segment's is not read", async () => {
     texts.push(...read.map(({ body }) => Buffer.from(body).toString()));
   expect(texts).toEqual(["kept"]);
 });
+
+test("a reader that waits in a segment whose first write failed reads what is stored in its place", async () => {
+  const disk = new SimDisk();
+  const log = await openLog({ directory: "/log", segmentMaxBytes: 100 }, { disk, clock: new VirtualClock() });
+  await log.append(entry("first"));
+  const reader = log.reader({ position: 0 });
+  expect(await reader.read(1_000)).toHaveLength(1);
+
+  failSecondWrite(disk);
+  await expect(log.append(entry("refused"))).rejects.toMatchObject({ code: "WAYBILL_DISK" });
+  expect(await reader.read(1_000)).toEqual([]);
+
+  await log.append(entry("second"));
+  await log.append(entry("third"));
+  const texts = (await reader.read(1_000))
+    .concat(await reader.read(1_000))
+    .map(({ body }) => String(Buffer.from(body)));
+  expect(texts).toEqual(["second", "third"]);
+});
+
+test("a reader that opens a segment while it is replaced reads what is stored in its place", async () => {
+  const disk = new SimDisk();
+  let proceed = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (proceed = resolve));
+  let opens = 0;
+  const open = disk.open.bind(disk);
+  disk.open = async (path, options) => {
+    const file = await open(path, options);
+    if (options?.create !== true && ++opens === 2) await gate;
+    return file;
+  };
+  const log = await openLog({ directory: "/log", segmentMaxBytes: 100 }, { disk, clock: new VirtualClock() });
+  await log.append(entry("first"));
+  const reader = log.reader({ position: 0 });
+  expect(await reader.read(1_000)).toHaveLength(1);
+  failSecondWrite(disk);
+  await expect(log.append(entry("refused"))).rejects.toMatchObject({ code: "WAYBILL_DISK" });
+
+  const reading = reader.read(1_000);
+  await settle();
+  await log.append(entry("second"));
+  await log.append(entry("third"));
+  proceed();
+  const texts = (await reading).concat(await reader.read(1_000)).map(({ body }) => String(Buffer.from(body)));
+  expect(texts).toEqual(["second", "third"]);
+});
+
+/** The header of the next segment is stored, its first record is not. */
+function failSecondWrite(disk: SimDisk): void {
+  let writes = 0;
+  disk.onOperation = (operation) => {
+    if (operation === "write" && ++writes === 2) disk.failNext("write");
+  };
+}

@@ -5,27 +5,27 @@
  * lane's cursor, `dead/<destination>/` its dead letters, `attempts/<destination>/` what was tried,
  * `replays/` those that run or ran.
  */
-import type { DiskRuntime, HttpResponse } from "@waybill/core";
-import { type Log, makeDirectoryInPlace, openLog, type Position, ReadMemory, type RetentionLimits } from "@waybill/log";
-import { vendorOf } from "@waybill/vendors";
-import { adapterOf, type PassthroughRequest, type Vendor } from "@waybill/vendors/registry";
-import { accountView } from "./admin/account-view.ts";
+import { assert, type HttpResponse } from "@waybill/core";
+import { type Log, type Position, ReadMemory, type RetentionLimits } from "@waybill/log";
+import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
 import type { ComponentView, LaneView, TracedEvent } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
-import type { DestinationConfig, EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
-import { Destination, type DestinationObserver } from "./delivery/destination.ts";
+import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "./config/types.ts";
+import { Destination } from "./delivery/destination.ts";
 import { type PreparedPlan, prepareDestinations } from "./delivery/destination-plan.ts";
 import { Exchanges } from "./delivery/exchanges.ts";
-import type { SenderSettings } from "./delivery/extension.ts";
+import type { LaneEngine } from "./delivery/lane-engine.ts";
+import { laneViewOf } from "./delivery/lane-view.ts";
+import { takesFrom } from "./delivery/left-out.ts";
 import { type Lanes, type OrphanedLane, orphanedLanes, tracesOfRemoved } from "./delivery/removed-lanes.ts";
 import { Replays } from "./delivery/replays.ts";
-import { takesFrom } from "./delivery/source-filter.ts";
 import { type Traceable, type Traced, type TraceOptions, traceEvents, tracePosition } from "./delivery/tracer.ts";
+import { DIRECTORIES, makeDirectories, openIds, openSegments } from "./environment-files.ts";
+import type { EnvironmentOptions } from "./environment-options.ts";
 import { Histogram } from "./histogram.ts";
 import { AppendRate } from "./intake/append-rate.ts";
-import { scopeOf } from "./intake/scope.ts";
-import { batchScanner } from "./intake/segment/batch-scanner.ts";
-import { StoredIds } from "./intake/stored-ids.ts";
+import type { StoredHere } from "./intake/source-environment.ts";
+import type { StoredIds } from "./intake/stored-ids.ts";
 import type { MemoryRelay } from "./launchdarkly/memory-relay.ts";
 import { MemorySources } from "./launchdarkly/memory-sources.ts";
 import { isInMemory } from "./launchdarkly/options.ts";
@@ -34,36 +34,18 @@ import { safeError } from "./log-lines/safe-text.ts";
 
 const SILENT: WriteLine = () => undefined;
 
-/** What an environment keeps, each in a directory of its own. */
-const DIRECTORIES = ["log", "ids", "lanes", "dead", "fates", "attempts", "replays"] as const;
 /** Seconds: a disk with a write cache, one without, one that hangs. */
 const SYNC_LIMITS: readonly number[] = [1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
-const MS_PER_SECOND = 1_000;
-
-export interface EnvironmentOptions {
-  readonly config: EnvironmentConfig;
-  readonly directory: string;
-  readonly runtime: DiskRuntime;
-  readonly observer: DestinationObserver;
-  readonly dedupe: RelayConfig["dedupe"];
-  /** Of all lanes of the relay. Default: one of its own. */
-  readonly memory?: ReadMemory;
-  /** Default: not strict. */
-  readonly settings?: SenderSettings;
-  /** What a person should know of. Default: it is not reported. */
-  readonly report?: WriteLine;
-  /** As of the log's options. */
-  readonly segmentMaxBytes?: number;
-}
 
 export class Environment {
   readonly name: string;
   readonly log: Log;
-  readonly ids: StoredIds;
   readonly replays: Replays;
   readonly exchanges: Exchanges;
   /** How long the disk took for each write and sync of the log. */
   readonly syncSeconds: Histogram;
+  /** Absent where duplicates are found by the log itself. */
+  readonly #ids: StoredIds | undefined;
   readonly #memory: MemorySources;
   readonly #rate: AppendRate;
   readonly #options: EnvironmentOptions;
@@ -73,12 +55,14 @@ export class Environment {
 
   private constructor(
     options: EnvironmentOptions,
-    parts: Pick<Environment, "log" | "ids" | "replays" | "exchanges" | "syncSeconds">,
+    parts: Pick<Environment, "log" | "replays" | "exchanges" | "syncSeconds"> & {
+      readonly ids: StoredIds | undefined;
+    },
     destinations: Map<string, Destination>,
   ) {
     this.name = options.config.name;
     this.log = parts.log;
-    this.ids = parts.ids;
+    this.#ids = parts.ids;
     this.replays = parts.replays;
     this.exchanges = parts.exchanges;
     this.syncSeconds = parts.syncSeconds;
@@ -93,35 +77,17 @@ export class Environment {
   }
 
   static async #open(options: EnvironmentOptions, cleanup: Cleanup): Promise<Environment> {
-    const { segmentMaxBytes } = options;
     await makeDirectories(options);
     const syncSeconds = new Histogram(SYNC_LIMITS);
-    const log = await openLog(
-      {
-        directory: `${options.directory}/log`,
-        ...(segmentMaxBytes === undefined ? {} : { segmentMaxBytes }),
-        onSynced: (ms) => syncSeconds.observe(ms / MS_PER_SECOND),
-        onDefect: (error) => options.report?.("defect", { environment: options.config.name, error: safeError(error) }),
-      },
-      options.runtime,
-    );
+    const log = options.log ?? (await openSegments(options, syncSeconds));
     cleanup.add(() => log.close());
-    const { config: environmentConfig, directory, runtime, dedupe } = options;
-    const ids = await StoredIds.open({
-      directory: `${directory}/ids`,
-      runtime,
-      log,
-      ...dedupe,
-      idsOf: ({ source, body, metadata }) => ({
-        scope: scopeOf(environmentConfig.name, source),
-        ids: adapterOf(vendorOf(metadata))?.eventIds?.(body, batchScanner()) ?? [],
-      }),
-    });
-    cleanup.add(() => ids.close());
+    const { config: environmentConfig, directory, runtime } = options;
+    const ids = options.log === undefined ? await openIds(options, log) : undefined;
+    cleanup.add(() => ids?.close());
     const destinations = new Map<string, Destination>();
     const exchanges = new Exchanges(() => destinations.values());
-    for (const config of environmentConfig.destinations) {
-      const destination = await openDestination(options, log, config, exchanges);
+    for (const config of options.log === undefined ? environmentConfig.destinations : []) {
+      const destination = await openDestination(options, config, { log, exchanges });
       cleanup.add(() => destination.close(0));
       destinations.set(config.name, destination);
     }
@@ -159,6 +125,22 @@ export class Environment {
   #lanes(): Lanes {
     const { directory, runtime } = this.#options;
     return { directory, disk: runtime.disk, log: this.log, isConfigured: (name) => this.#destinations.has(name) };
+  }
+
+  /** Of what was stored. Where the log finds duplicates there are none. */
+  get ids(): StoredIds {
+    assert(this.#ids !== undefined, "a source's environment has ids");
+    return this.#ids;
+  }
+
+  /** As what delivers. */
+  get shards(): readonly Environment[] {
+    return [this];
+  }
+
+  /** As what sources store in. */
+  get source(): StoredHere {
+    return this;
   }
 
   start(): void {
@@ -199,6 +181,21 @@ export class Environment {
     return this.#destinations.get(name);
   }
 
+  /** Begins to deliver to a destination that another engine gives us. **Errors**: the engine's. */
+  async addLane(config: DestinationConfig, lane: LaneEngine): Promise<Destination> {
+    const destination = await openDestination(this.#options, config, this, lane);
+    this.#destinations.set(config.name, destination);
+    destination.start();
+    return destination;
+  }
+
+  /** Ends the delivery to a destination, which another process goes on with. */
+  async removeLane(name: string, deadlineMs: number): Promise<void> {
+    const destination = this.#destinations.get(name);
+    this.#destinations.delete(name);
+    await destination?.close(deadlineMs);
+  }
+
   destinations(): Iterable<Destination> {
     return this.#destinations.values();
   }
@@ -222,7 +219,7 @@ export class Environment {
         directory,
         disk: runtime.disk,
         destinations: this.#destinations,
-        open: (destination) => openDestination(this.#options, this.log, destination, this.exchanges),
+        open: (destination) => openDestination(this.#options, destination, this),
         report: this.#report,
       });
       cleanup.add(plan.discard);
@@ -268,7 +265,7 @@ export class Environment {
   async retain(limits: RetentionLimits, nowMs: number): Promise<number> {
     let neededFrom = (await this.#syncCursors()) ? this.log.head : this.log.first;
     for (const destination of this.#destinations.values()) neededFrom = Math.min(neededFrom, destination.neededFrom);
-    await this.#try("remove old ids", () => this.ids.retain());
+    await this.#try("remove old ids", async () => this.#ids?.retain());
     let removed = 0;
     await this.#try("remove old segments", async () => {
       removed = await this.#retainLog(this.log.retainedFrom(limits, nowMs, neededFrom));
@@ -286,7 +283,7 @@ export class Environment {
     if (from <= this.log.first) return 0;
     const expire = await this.replays.expiring(from);
     for (const destination of this.#destinations.values()) await destination.expiring(from);
-    await this.#try("keep the ids of what is removed", () => this.ids.removing(from));
+    await this.#try("keep the ids of what is removed", async () => this.#ids?.removing(from));
     const removed = await this.log.removeBefore(from);
     await expire();
     return removed;
@@ -316,6 +313,10 @@ export class Environment {
   /** Where what it keeps is, by what that is. */
   get directories(): readonly (readonly [name: string, path: string])[] {
     return DIRECTORIES.map((name) => [name, `${this.#options.directory}/${name}`]);
+  }
+
+  components(): readonly ComponentView[] {
+    return [this.component()];
   }
 
   component(): ComponentView {
@@ -375,56 +376,31 @@ export class Environment {
       this.#try("close the sources in memory", () => this.#memory.close(deadlineMs)),
     ]);
     await this.#try("close the log", () => this.log.close());
-    await this.#try("close the ids", () => this.ids.close());
+    await this.#try("close the ids", async () => this.#ids?.close());
   }
 
   lane(destination: Destination, nowMs: number, hardMaxBytes: number): LaneView {
-    const { mode, reason, attempts, failedAttempts, lastError, lastErrorAtMs } = destination.lane();
-    const pending = destination.pending();
-    // Read once: it counts.
-    const { unknownFates } = destination;
-    const timeUntilLossMs = pending.events === 0 ? undefined : this.#rate.timeToGrow(hardMaxBytes - pending.bytes);
-    return {
+    return laneViewOf(destination, {
       environment: this.name,
-      destination: destination.config.name,
-      vendor: destination.config.vendor,
-      mode,
-      ...(reason === undefined ? {} : { reason }),
-      account: accountView(destination.account()),
-      pendingBytes: pending.bytes,
-      ...(pending.oldestAtMs === undefined ? {} : { oldestPendingMs: Math.max(0, nowMs - pending.oldestAtMs) }),
-      attempts,
-      failedAttempts,
-      ...destination.delivery(),
-      deadLetters: destination.deadLetters.counts(),
-      ...(timeUntilLossMs === undefined ? {} : { timeUntilLossMs }),
-      ...(unknownFates === 0 ? {} : { unknownFates }),
-      ...(lastError === undefined ? {} : { lastError }),
-      ...(lastErrorAtMs === undefined ? {} : { lastErrorAtMs }),
-    };
-  }
-}
-
-/** A file in the place of a directory is set aside: the start does not fail for it. */
-async function makeDirectories({ directory, runtime, report }: EnvironmentOptions): Promise<void> {
-  await runtime.disk.makeDirectory(directory);
-  for (const name of DIRECTORIES) {
-    const aside = await makeDirectoryInPlace(runtime.disk, `${directory}/${name}`);
-    if (aside !== undefined) report?.("directory_set_aside", { directory: `${directory}/${name}`, aside });
+      nowMs,
+      timeToGrow: (bytes) => this.#rate.timeToGrow(bytes),
+      hardMaxBytes,
+    });
   }
 }
 
 function openDestination(
   options: EnvironmentOptions,
-  log: Log,
   config: DestinationConfig,
-  exchanges: Exchanges,
+  { log, exchanges }: Pick<Environment, "log" | "exchanges">,
+  lane?: LaneEngine,
 ): Promise<Destination> {
   const { directory, runtime, observer, memory = new ReadMemory(), settings = { strict: false } } = options;
   return Destination.open({
     environment: options.config.name,
     config,
     log,
+    ...(lane === undefined ? {} : { lane }),
     runtime,
     directory,
     observer,

@@ -9,20 +9,26 @@
  */
 import { type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
 import { ReadMemory } from "@waybill/log";
+import type { Broker } from "@waybill/log-kafka";
 import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
+import { ClusterEnvironment } from "./cluster/cluster-environment.ts";
+import { connectKafka } from "./cluster/connect-kafka.ts";
+import type { KafkaConfig } from "./config/kafka.ts";
 import { changedSettings } from "./config/settings.ts";
-import type { EnvironmentConfig, RelayConfig, SourceConfig } from "./config/types.ts";
+import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import { Credentials, ownerOf, type RotationNote } from "./credentials/credentials.ts";
 import { RotationStore } from "./credentials/rotation-store.ts";
 import type { ConnectionSettings } from "./delivery/connection.ts";
 import type { DestinationObserver } from "./delivery/destination.ts";
-import { type PreparedPlan, waitingText } from "./delivery/destination-plan.ts";
+import type { PreparedPlan } from "./delivery/destination-plan.ts";
 import { Environment } from "./environment.ts";
 import type { Pool } from "./intake/shares.ts";
 import { SourceTable } from "./intake/sources.ts";
 import type { OperatorLog } from "./log-lines/operator-log.ts";
 import { safeError } from "./log-lines/safe-text.ts";
+import type { OpenEnvironment } from "./open-environment.ts";
+import { removal, sourceChanges } from "./plan-changes.ts";
 import type { Tracing } from "./tracing/tracing.ts";
 
 export interface PlanOptions extends ConnectionSettings {
@@ -33,6 +39,8 @@ export interface PlanOptions extends ConnectionSettings {
   readonly attempted: DestinationObserver["attempted"];
   /** Where sources have their shares of what bodies may hold. */
   readonly bodies: Pool;
+  /** Default: over the network. */
+  readonly connectKafka?: ((config: KafkaConfig) => Promise<Broker>) | undefined;
   /** Aborted when the relay stops: nothing changes any more. */
   readonly stopping: AbortSignal;
   /** The plan has changed: sources, and settings of the relay as a whole. Must not throw. */
@@ -50,7 +58,8 @@ export interface LastReload {
 
 export class Plan {
   readonly #options: PlanOptions;
-  readonly #environments = new Map<string, Environment>();
+  readonly #environments = new Map<string, OpenEnvironment>();
+  #broker: Broker | undefined;
   #config: RelayConfig;
   #credentials = new Credentials();
   readonly #memory = new ReadMemory();
@@ -71,8 +80,15 @@ export class Plan {
     return this.#config;
   }
 
-  get environments(): ReadonlyMap<string, Environment> {
+  /** By name. */
+  get opened(): ReadonlyMap<string, OpenEnvironment> {
     return this.#environments;
+  }
+
+  /** What delivers here, by name: environments, or the partitions of those that are on Kafka. */
+  get environments(): ReadonlyMap<string, Environment> {
+    const shards = [...this.#environments.values()].flatMap((environment) => environment.shards);
+    return new Map(shards.map((shard) => [shard.name, shard]));
   }
 
   /** Bytes of the log that the lanes hold in memory. */
@@ -172,7 +188,7 @@ export class Plan {
     const { clock } = this.#options.runtime;
     return new SourceTable(
       this.#config.environments.map((environment) => ({
-        environment: this.#environments.get(environment.name) as Environment,
+        environment: (this.#environments.get(environment.name) as OpenEnvironment).source,
         sources: this.#credentials.applied(environment, clock.now()).sources,
       })),
       clock,
@@ -244,7 +260,7 @@ export class Plan {
   #prepare(config: RelayConfig, credentials: Credentials): Promise<PreparedPlan> {
     return Cleanup.around(async (cleanup) => {
       const parts: PreparedPlan[] = [];
-      const opened: Environment[] = [];
+      const opened: OpenEnvironment[] = [];
       for (const wanted of config.environments) {
         const applied = credentials.applied(wanted, this.#now());
         const present = this.#environments.get(wanted.name);
@@ -323,10 +339,10 @@ export class Plan {
     return this.#options.runtime.clock.now();
   }
 
-  async #openEnvironment(environment: EnvironmentConfig, config: RelayConfig): Promise<Environment> {
+  async #openEnvironment(environment: EnvironmentConfig, config: RelayConfig): Promise<OpenEnvironment> {
     const { log, runtime, connect, tracing } = this.#options;
     const { name } = environment;
-    const opened = await Environment.open({
+    const options = {
       config: environment,
       directory: `${config.dataDirectory}/${name}`,
       runtime,
@@ -340,19 +356,34 @@ export class Plan {
       },
       report: log.write,
       observer: this.#observer(),
-    });
-    const { recovery } = opened.log;
-    const { tornBytes, damaged, setAside } = recovery;
-    if (tornBytes > 0 || damaged.length > 0 || setAside.length > 0)
-      log.write("log_recovered", {
-        environment: name,
-        cutBytes: tornBytes,
-        damagedRecords: damaged.length,
-        damagedBytes: damaged.reduce((total, { bytes }) => total + bytes, 0),
-        lostEvents: damaged.reduce((total, { events }) => total + events, 0),
-        setAsideFiles: setAside,
-      });
+    };
+    const { kafka, retention, shutdownDeadlineMs: deadlineMs } = config;
+    if (kafka !== undefined) {
+      const { connectKafka: connectTo = (wanted) => connectKafka(wanted, runtime.clock) } = this.#options;
+      this.#broker ??= await connectTo(kafka);
+      return ClusterEnvironment.open({ ...options, kafka, broker: this.#broker, retention, deadlineMs });
+    }
+    const opened = await Environment.open(options);
+    this.#tellRecovery(opened);
     return opened;
+  }
+
+  #tellRecovery({ name, log: { recovery } }: Environment): void {
+    const { tornBytes, damaged, setAside } = recovery;
+    if (tornBytes === 0 && damaged.length === 0 && setAside.length === 0) return;
+    this.#options.log.write("log_recovered", {
+      environment: name,
+      cutBytes: tornBytes,
+      damagedRecords: damaged.length,
+      damagedBytes: damaged.reduce((total, { bytes }) => total + bytes, 0),
+      lostEvents: damaged.reduce((total, { events }) => total + events, 0),
+      setAsideFiles: setAside,
+    });
+  }
+
+  /** When all environments are closed. */
+  async close(): Promise<void> {
+    await this.#broker?.close();
   }
 
   #observer(): DestinationObserver {
@@ -374,65 +405,13 @@ export class Plan {
   }
 
   /** A key that is valid beside the refused one is used instead. */
-  #refused(environment: string, destination: string): void {
+  #refused(of: string, destination: string): void {
+    // A partition has the keys of its environment.
+    const [environment = of] = of.split("/");
     if (!this.#credentials.refused(environment, destination, this.#now())) return;
     this.#options.log.write("key_refused", { environment, destination });
     this.#serially(() => this.#apply(this.#credentials)).catch((error: unknown) =>
       this.#options.log.write("key_not_applied", { error: safeError(error) }),
     );
   }
-}
-
-/** Sources that come, go, or speak another protocol. Changed keys are not listed. */
-function sourceChanges(before: RelayConfig, after: RelayConfig): readonly string[] {
-  const known = sourcesOf(before);
-  const wanted = sourcesOf(after);
-  const environments = new Set(before.environments.map(({ name }) => name));
-  const stay = new Set(after.environments.map(({ name }) => name).filter((name) => environments.has(name)));
-  const changes: string[] = [];
-  for (const [name, { environment, source }] of wanted) {
-    if (!stay.has(environment)) continue;
-    const was = known.get(name)?.source;
-    if (was === undefined) changes.push(`source ${name} added`);
-    else if (was.protocol !== source.protocol)
-      changes.push(
-        `source ${name} changed: its clients speak ${source.protocol}, before ${was.protocol}; its counters go on`,
-      );
-    else if (withoutKeys(was) !== withoutKeys(source)) changes.push(`source ${name} changed`);
-  }
-  for (const [name, { environment }] of known)
-    if (stay.has(environment) && !wanted.has(name)) changes.push(`source ${name} removed`);
-  return changes;
-}
-
-function sourcesOf({
-  environments,
-}: RelayConfig): ReadonlyMap<string, { readonly environment: string; readonly source: SourceConfig }> {
-  return new Map(
-    environments.flatMap(({ name, sources }) =>
-      sources.map((source) => [`${name}/${source.name}`, { environment: name, source }] as const),
-    ),
-  );
-}
-
-function withoutKeys(source: SourceConfig): string {
-  return JSON.stringify({ ...source, keys: [] });
-}
-
-/** What an environment that goes leaves undelivered. */
-function removal(environment: Environment): {
-  readonly waiting: { readonly waitingEvents: number; readonly waitingBytes: number };
-  readonly text: string;
-} {
-  const waiting = { waitingEvents: 0, waitingBytes: 0 };
-  for (const { account, pendingBytes } of environment.lanes(0)) {
-    waiting.waitingEvents += account.pending;
-    waiting.waitingBytes += pendingBytes;
-  }
-  const { waitingEvents } = waiting;
-  const rest =
-    waitingEvents === 0
-      ? ""
-      : `; ${waitingText(waitingEvents)} in its log and are delivered if an environment of that name returns`;
-  return { waiting, text: `${environment.name} removed${rest}` };
 }

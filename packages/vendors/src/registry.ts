@@ -15,6 +15,7 @@ import { letter } from "./letter/index.ts";
 import { mixpanel } from "./mixpanel/index.ts";
 import { type OrderHashes, type OrderRecord, readOrderHashes, readOrderKey } from "./order/order-hashes.ts";
 import { type ReadyTable, readyTable } from "./order/order-table.ts";
+import { partitionKeys } from "./order/partition-keys.ts";
 import { posthog } from "./posthog/index.ts";
 import { segment } from "./segment/index.ts";
 import { trophy } from "./trophy/index.ts";
@@ -91,7 +92,22 @@ export function orderHashesOf(record: OrderRecord): OrderHashes {
     : readOrderHashes(record, table);
 }
 
-/** The same of one event, as the text that is hashed; `undefined` for nobody's. Never throws. */
+/**
+ * By which hash each event of a stored record is put into a partition: as {@link orderHashesOf}, and
+ * for nobody's events by their own id, else by their bytes. Never 0, never throws.
+ */
+export function partitionKeysOf(record: OrderRecord): Uint32Array {
+  const adapter = adapterOf(vendorOf(record.metadata));
+  return partitionKeys(record, orderHashesOf(record).hashes, (body) => {
+    try {
+      return adapter?.eventIds?.(body) ?? [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** The key of one event as the text that is hashed; `undefined` for nobody's. Never throws. */
 export function orderKeyOf(text: string, metadata: string): string | undefined {
   const table = ORDER_BY_NAME.get(vendorOf(metadata));
   return table === undefined ? undefined : readOrderKey(encoder.encode(text), metadata, table);

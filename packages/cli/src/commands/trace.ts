@@ -1,3 +1,4 @@
+import { splitReceipt } from "@waybill/relay";
 import { type AdminOptions, callAdmin, understood, withAdminOptions } from "../admin-client.ts";
 import type { AddCommand } from "../command.ts";
 import { say, sayJson, show } from "../io.ts";
@@ -12,8 +13,6 @@ interface TraceOptions extends AdminOptions {
   readonly json?: boolean;
 }
 
-/** `<environment>/<position>+<count>,…` as in the header of an answer, or one position. */
-const RECEIPT = /^([a-z0-9][a-z0-9_-]{0,62})\/(\d+(?:\+\d+)?(?:,\d+(?:\+\d+)?)*(?:;more=\d+)?)$/;
 const HEADER = /^waybill-receipt:\s*/i;
 
 export const addTraceCommand: AddCommand = (program, io) => {
@@ -37,11 +36,11 @@ export const addTraceCommand: AddCommand = (program, io) => {
       checkRange({ since, until });
       let isFirst = true;
       for (const id of ids.flatMap(receiptsOf)) {
-        const [, place, positions = ""] = RECEIPT.exec(id) ?? [];
+        const receipt = splitReceipt(id);
         const trace =
-          place === undefined
+          receipt === undefined
             ? await callAdmin(admin, io, "trace", { params: { messageId: id }, query: { environment, since, until } })
-            : await callAdmin(admin, io, "traceReceipt", { params: { environment: place, positions } });
+            : await callAdmin(admin, io, "traceReceipt", { params: receipt });
         if (json === true) {
           sayJson(io, trace);
           continue;
@@ -54,7 +53,7 @@ export const addTraceCommand: AddCommand = (program, io) => {
         if (trace.isCut === true)
           say(
             io,
-            place === undefined
+            receipt === undefined
               ? "There are more; choose a time with --since and --until."
               : "There are more; give the other positions by themselves.",
           );
@@ -65,5 +64,5 @@ export const addTraceCommand: AddCommand = (program, io) => {
 /** The parts of a receipt, one for each environment, as the header has them; or an id as it is. */
 function receiptsOf(given: string): readonly string[] {
   const parts = given.replace(HEADER, "").trim().split(/\s+/);
-  return parts.every((part) => RECEIPT.test(part)) ? parts : [given];
+  return parts.every((part) => splitReceipt(part) !== undefined) ? parts : [given];
 }

@@ -8,11 +8,11 @@
  * (sent again, discarded) is stored in a second small log beside it, so that nothing is ever
  * changed in place: a dead letter is `waiting` until it gets a mark, and the last mark counts.
  */
-import type { Clock, Disk, Outcome } from "@waybill/core";
+import type { Clock, Outcome } from "@waybill/core";
 import { LogBatch } from "../batch.ts";
 import { recordsFrom } from "../records.ts";
-import { openLog } from "../segment-log.ts";
 import type { Log, LogRecord, Position, RetentionLimits } from "../types.ts";
+import { type LaneRuntime, openLaneLog } from "./lane-runtime.ts";
 import { isCount, isObject } from "./lane-value.ts";
 
 /** What is stored beside a dead letter's raw bytes. */
@@ -138,14 +138,14 @@ export class DeadLetters {
   static async open(
     directory: string,
     head: Position,
-    runtime: { readonly disk: Disk; readonly clock: Clock },
+    runtime: LaneRuntime,
     since: Position = 0,
   ): Promise<DeadLetters> {
-    const log = await openLog(
+    const log = await openLaneLog(
       { directory, segmentMaxBytes: SEGMENT_BYTES, metadataMaxBytes: METADATA_MAX_BYTES },
       runtime,
     );
-    const marks = await openLog({ directory: `${directory}/marks`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
+    const marks = await openLaneLog({ directory: `${directory}/marks`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
     const states = new Map<Position, Pick<Mark, "state" | "atMs">>();
     for await (const { body } of recordsFrom(marks, marks.first)) {
       const mark = parseMark(Buffer.from(body).toString());

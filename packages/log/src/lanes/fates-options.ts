@@ -1,10 +1,11 @@
-import type { Clock, Disk } from "@waybill/core";
 import type { Position } from "../types.ts";
 import type { FateTail } from "./fate-blocks.ts";
+import type { LaneRuntime } from "./lane-runtime.ts";
 
 export interface FatesOptions {
+  /** Names the log of blocks. */
   readonly directory: string;
-  readonly runtime: { readonly disk: Disk; readonly clock: Clock };
+  readonly runtime: LaneRuntime;
   /** As it is stored in the lane's state. */
   readonly tail: FateTail;
   /** Of the log of blocks. Default 8 MiB. */

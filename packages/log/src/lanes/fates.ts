@@ -24,7 +24,6 @@
  */
 import type { DropReason, Outcome } from "@waybill/core";
 import { recordsFrom } from "../records.ts";
-import { openLog } from "../segment-log.ts";
 import type { Log, Position, RetentionLimits } from "../types.ts";
 import { AheadFates } from "./ahead-fates.ts";
 import {
@@ -55,6 +54,7 @@ import {
 } from "./fate-blocks.ts";
 import { BlockLog, type BlockPart } from "./fate-log.ts";
 import type { FatesOptions } from "./fates-options.ts";
+import { openLaneLog } from "./lane-runtime.ts";
 import { SettledRuns } from "./settled-runs.ts";
 
 /**
@@ -122,7 +122,7 @@ export class Fates {
   static async open(options: FatesOptions): Promise<Fates> {
     const { directory, runtime, tail, segmentMaxBytes = SEGMENT_BYTES, tailMaxRuns = TAIL_MAX_RUNS } = options;
     const { removed, parkedFrom } = options;
-    const fates = new Fates(await openLog({ directory, segmentMaxBytes }, runtime), tail, tailMaxRuns);
+    const fates = new Fates(await openLaneLog({ directory, segmentMaxBytes }, runtime), tail, tailMaxRuns);
     await fates.#readAhead(tail);
     if (removed !== undefined && removed.from < removed.to) await fates.#findLost(removed.from, removed.to, tail);
     if (parkedFrom !== undefined) await fates.#findSettled(parkedFrom, tail);

@@ -16,6 +16,7 @@ import { crc32 } from "node:zlib";
 import { assert, type Disk, type DiskFile } from "@waybill/core";
 import { createInPlace, makeDirectoryInPlace, setAside } from "../aside.ts";
 import { withFile } from "../segment.ts";
+import type { DurableState } from "./durable-state.ts";
 
 const SLOT_BYTES = 4096;
 const SLOT_HEADER_BYTES = 16;
@@ -25,13 +26,15 @@ const UNFINISHED = ".new";
 /** The state that a JSON value is; `undefined` when it is none. */
 export type ParseState<T> = (value: unknown) => T | undefined;
 
-export class LaneState<T extends object> {
+export class LaneState<T extends object> implements DurableState<T> {
   readonly #file: DiskFile;
   #sequence: number;
   /** The slot that the next write goes to: 0 or 1. */
   #target: 0 | 1;
   #dirty = false;
   #writing: Promise<void> = Promise.resolve();
+  /** The last one that was encoded: first asked whether it fits, then written. */
+  #encoded: { readonly value: T; readonly text: string } | undefined;
   readonly initial: T;
 
   private constructor(file: DiskFile, sequence: number, target: 0 | 1, initial: T) {
@@ -112,10 +115,20 @@ export class LaneState<T extends object> {
     }
   }
 
+  fits(value: T): boolean {
+    return Buffer.byteLength(this.#textOf(value)) <= SLOT_BYTES - SLOT_HEADER_BYTES;
+  }
+
+  #textOf(value: T): string {
+    if (this.#encoded?.value !== value) this.#encoded = { value, text: JSON.stringify(value) };
+    return this.#encoded.text;
+  }
+
   /** Replaces the state. Survives the process at once, a power cut after {@link sync}. */
   write(value: T): Promise<void> {
     this.#sequence += 1;
-    const bytes = encodeSlot(value, this.#sequence);
+    const bytes = encodeSlot(this.#textOf(value), this.#sequence);
+    this.#encoded = undefined;
     this.#writing = this.#writing
       .catch(() => undefined)
       .then(async () => {
@@ -144,13 +157,7 @@ export class LaneState<T extends object> {
   }
 }
 
-/** Whether a state can be written. */
-export function fitsSlot(value: object): boolean {
-  return Buffer.byteLength(JSON.stringify(value)) <= SLOT_BYTES - SLOT_HEADER_BYTES;
-}
-
-function encodeSlot(value: object, sequence: number): Buffer {
-  const text = JSON.stringify(value);
+function encodeSlot(text: string, sequence: number): Buffer {
   const slot = Buffer.alloc(SLOT_BYTES);
   const length = slot.write(text, SLOT_HEADER_BYTES);
   assert(length === Buffer.byteLength(text), "a lane's state fits its slot");
@@ -182,7 +189,7 @@ async function openExisting<T>(
 }
 
 async function writeFirst(file: DiskFile, value: object): Promise<void> {
-  await file.write([encodeSlot(value, 0), Buffer.alloc(SLOT_BYTES)], 0);
+  await file.write([encodeSlot(JSON.stringify(value), 0), Buffer.alloc(SLOT_BYTES)], 0);
   await file.sync();
 }
 

@@ -96,14 +96,6 @@ export function parseParked(text: string, from: Position): readonly ParkedValue[
   return users.length <= PARKED_MAX ? users : undefined;
 }
 
-/** A text that is longer may leave too little room for the rest. */
-const ROOMY_CHARACTERS = 1_200;
-
-/** Whether all of a state certainly fits its slot. */
-export function isRoomy({ strands = "", parked = "" }: LaneStateValue): boolean {
-  return strands.length + parked.length <= ROOMY_CHARACTERS;
-}
-
 /**
  * A state that does not fit without what it can do without: which vendors the lane had before, and
  * for how long parked events have failed.
@@ -248,7 +240,10 @@ const REASON = /^[a-z][a-z_]{0,39}$/;
  * A lane that has no state yet begins here: after what is there, or at the very start when its
  * state was lost.
  */
-export function newLaneState(log: Log, lost: boolean): LaneStateValue {
+export function newLaneState(
+  log: Pick<Log, "first" | "firstByte" | "head" | "headByte">,
+  lost: boolean,
+): LaneStateValue {
   const position = lost ? log.first : log.head;
   const byte = lost ? log.firstByte : log.headByte;
   const fates = { from: position, runs: [], before: NO_FATES };

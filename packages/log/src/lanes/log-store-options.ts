@@ -1,16 +1,20 @@
 import type { Clock } from "@waybill/core";
 import type { Log } from "../types.ts";
 import type { DeadLetters } from "./dead-letters.ts";
+import type { DurableState } from "./durable-state.ts";
 import type { EventOrder, OrderOf } from "./event-order.ts";
 import type { Fates } from "./fates.ts";
-import type { LaneState } from "./lane-state.ts";
 import type { LaneStateValue } from "./lane-value.ts";
 import type { ReadMemory } from "./read-ahead.ts";
 
 export interface LogStoreOptions {
   readonly name: string;
   readonly log: Log;
-  readonly state: LaneState<LaneStateValue>;
+  /**
+   * Where another process may take the lane over (`isOurs`) a batch leaves only after its plan was
+   * written, as with `durableLease`; once the lane is lost nothing is leased, sent or settled.
+   */
+  readonly state: DurableState<LaneStateValue>;
   readonly deadLetters: DeadLetters;
   readonly clock: Pick<Clock, "monotonic">;
   /**

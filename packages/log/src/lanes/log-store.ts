@@ -12,6 +12,11 @@
  *
  * A state that cannot be written is written with the next one: delivery goes on. What retention
  * removes and the lane still needs is expired in that moment, but the batches on their way.
+ *
+ * Where another process may take the lane over (see durable-state.ts) a batch leaves only after a
+ * write that has its plan, and dead letters are kept only after one. So once a write is refused, or
+ * the lane is known to be lost, nothing leaves but what was planned before: nothing is leased, and
+ * to plan or to settle is an error.
  */
 import {
   type AccountView,
@@ -60,10 +65,10 @@ export class LogStore implements Store {
 
   constructor(options: LogStoreOptions) {
     this.#options = options;
-    this.#delivery = { ...DELIVERY, ...options.delivery };
     const { log, clock, fates, onExpired, onRejected, memory = new ReadMemory() } = options;
     const state = options.state.initial;
     this.#writer = new StateWriter(options, () => this.#value());
+    this.#delivery = this.#deliveryOf({ ...DELIVERY, ...options.delivery });
     this.#backlog = new Backlog({
       log,
       memory,
@@ -101,7 +106,8 @@ export class LogStore implements Store {
       backlog: this.#backlog,
       leases: this.#leases,
       settlements: this.#settlements,
-      deadLetters: options.deadLetters,
+      keep: (batch, outcomes) => this.#keep(batch, outcomes),
+      counted: (batch) => options.deadLetters.counted(batch),
       delivery: () => this.#delivery,
       batchOf: (pieces) => this.#batchOf(pieces, true),
       now: () => this.#now,
@@ -159,7 +165,11 @@ export class LogStore implements Store {
 
   /** The destination is another vendor's now, or its settings have changed. */
   reconfigure(changes: Partial<LogStoreDelivery>): void {
-    this.#delivery = { ...this.#delivery, ...changes };
+    this.#delivery = this.#deliveryOf({ ...this.#delivery, ...changes });
+  }
+
+  #deliveryOf(delivery: LogStoreDelivery): LogStoreDelivery {
+    return this.#writer.isShared ? { ...delivery, durableLease: true } : delivery;
   }
 
   pending(): Pending {
@@ -227,6 +237,7 @@ export class LogStore implements Store {
   }
 
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
+    if (!this.#writer.isOurs) return undefined;
     // Also while strands of another order send what they have.
     if (this.#delivery.order === "arrival" && this.#leases.size > 0) return undefined;
     const parked = await this.#retries.lease(limits);
@@ -239,7 +250,8 @@ export class LogStore implements Store {
   #leaseStrand({ strand, count }: Chosen, { maxEvents }: BatchLimits): Batch {
     const isPlanned = strand.planned === count;
     // Where none is larger, a batch of one needs no plan.
-    const planning = this.#delivery.durableLease ? !(isPlanned && strand.isPlanDurable) : !isPlanned && maxEvents > 1;
+    const isDurable = isPlanned && strand.isPlanDurable && this.#writer.isConfirmed;
+    const planning = this.#delivery.durableLease ? !isDurable : !isPlanned && maxEvents > 1;
     const batch = this.#backlog.strands.lease(strand, count, (pieces) => this.#batchOf(pieces, false));
     strand.planned = count;
     this.#leases.add(batch, { strand, user: undefined, atMs: this.#now, planning, maxEvents });
@@ -256,31 +268,44 @@ export class LogStore implements Store {
     return new LogBatch(this.#options.name, pieces, { parked, hashAt, ages: true });
   }
 
-  /** **Errors**: `WAYBILL_DISK`, where the batch has to be durable before it is sent. */
+  /**
+   * **Errors**: `WAYBILL_DISK`, where the batch has to be durable before it is sent;
+   * `WAYBILL_CLOSED` when the lane is lost.
+   */
   async plan(batch: Batch): Promise<true> {
+    this.#writer.assertOurs();
     const lease = this.#leases.get(batch);
     if (lease?.planning !== true) return true;
-    await this.#writer.write();
     if (this.#delivery.durableLease) {
-      if (this.#writer.error !== undefined) throw this.#writer.error;
+      await this.#writer.confirm();
       await this.sync();
-    }
+    } else await this.#writer.write();
     if (this.#delivery.durableLease && lease.strand !== undefined) lease.strand.isPlanDurable = true;
     lease.planning = false;
     return true;
   }
 
+  /** **Errors**: those of `Log.append`; `WAYBILL_CLOSED` when the lane is lost. */
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
     if (this.#leases.isGivenBack(batch)) return;
+    this.#writer.assertOurs();
     const lease = this.#leases.get(batch);
     assert(lease !== undefined && batch instanceof LogBatch, "only a leased batch is settled");
     if (lease.user !== undefined) await this.#retries.settle(batch, lease.user, outcomes);
     else await this.#settleStrand(batch, lease.strand as Strand, outcomes);
+    this.#writer.assertOurs();
+  }
+
+  /** Where the lane is shared, only its owner may write dead letters. */
+  async #keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
+    const isKept = outcomes.some(({ status }) => status === "rejected");
+    if (isKept && this.#writer.isShared) await this.#writer.confirm();
+    await this.#options.deadLetters.keep(batch, outcomes);
   }
 
   async #settleStrand(batch: LogBatch, strand: Strand, outcomes: readonly Outcome[]): Promise<void> {
     const settled = this.#settlements.prefixOf(batch, outcomes);
-    await this.#options.deadLetters.keep(batch, outcomes.slice(0, settled));
+    await this.#keep(batch, outcomes.slice(0, settled));
     const lease = this.#leases.get(batch) as Lease;
     this.#leases.delete(batch);
     this.#options.deadLetters.counted(batch);
@@ -379,8 +404,7 @@ export class LogStore implements Store {
     for (const batch of this.#leases.giveBack(to)) this.#options.deadLetters.counted(batch);
     this.#settlements.skipTo(to);
     await this.#backlog.seek();
-    await this.#writer.write();
-    if (this.#writer.error !== undefined) throw this.#writer.error;
+    await this.#writer.confirm();
     await this.sync();
     return skip;
   }

@@ -14,9 +14,9 @@ import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, S
 import { Account, assert } from "@waybill/core";
 import { fitting, LogBatch, type Piece, pieceBytes, settledPrefix, slicePieces } from "../batch.ts";
 import type { Position } from "../types.ts";
+import type { DurableState } from "./durable-state.ts";
 import type { Fate, FateTail } from "./fate-blocks.ts";
 import type { Fates } from "./fates.ts";
-import type { LaneState } from "./lane-state.ts";
 
 /** The content of a replay's state file. */
 export interface ReplayState {
@@ -40,7 +40,7 @@ export interface ReplayState {
 export interface ReplayStoreOptions<T extends ReplayState> {
   /** Part of each batch's key. */
   readonly name: string;
-  readonly state: LaneState<T>;
+  readonly state: DurableState<T>;
   /** Opened with the tail of the state. */
   readonly fates: Fates;
   /** The chosen events from a position on, in order. */

@@ -1,7 +1,6 @@
 import { type Attempt, type Batch, type BatchLimits, isFinal, type Outcome } from "@waybill/core";
 import { LogBatch, type Piece } from "../batch.ts";
 import type { Backlog } from "./backlog.ts";
-import type { DeadLetters } from "./dead-letters.ts";
 import type { Leases } from "./leases.ts";
 import type { LogStoreDelivery } from "./log-store-options.ts";
 import type { ParkedUser } from "./parked.ts";
@@ -12,7 +11,10 @@ export interface RetriesOptions {
   readonly backlog: Backlog;
   readonly leases: Leases;
   readonly settlements: Settlements;
-  readonly deadLetters: DeadLetters;
+  /** Keeps the rejected ones of a batch's first events. */
+  readonly keep: (batch: LogBatch, outcomes: readonly Outcome[]) => Promise<void>;
+  /** The ledger has the outcomes of a batch. */
+  readonly counted: (batch: LogBatch) => void;
   readonly delivery: () => LogStoreDelivery;
   readonly batchOf: (pieces: readonly Piece[]) => LogBatch;
   /** Monotonic. */
@@ -114,12 +116,12 @@ export class Retries {
 
   /** **Errors**: `WAYBILL_DISK`. */
   async settle(batch: LogBatch, user: ParkedUser, outcomes: readonly Outcome[]): Promise<void> {
-    const { backlog, leases, settlements, deadLetters, now, settled: done } = this.#options;
+    const { backlog, leases, settlements, keep, counted, now, settled: done } = this.#options;
     const failedAt = outcomes.findIndex((outcome) => !isFinal(outcome));
     const settled = failedAt < 0 ? outcomes.length : failedAt;
-    await deadLetters.keep(batch, outcomes.slice(0, settled));
+    await keep(batch, outcomes.slice(0, settled));
     leases.delete(batch);
-    deadLetters.counted(batch);
+    counted(batch);
     user.leased = 0;
     for (let index = 0; index < settled; index++)
       settlements.settleParked(user, batch.positionAt(index), outcomes[index] as Outcome);

@@ -1,9 +1,10 @@
+import { WaybillError } from "@waybill/core";
+import type { DurableState } from "./durable-state.ts";
 import type { Fates } from "./fates.ts";
-import { fitsSlot, type LaneState } from "./lane-state.ts";
-import { isRoomy, type LaneStateValue, shortened } from "./lane-value.ts";
+import { type LaneStateValue, shortened } from "./lane-value.ts";
 
 export interface StateWriterOptions {
-  readonly state: LaneState<LaneStateValue>;
+  readonly state: DurableState<LaneStateValue>;
   readonly fates?: Fates;
   /** Called when the state could not be written; the next one may be. */
   readonly onStateError?: (error: unknown) => void;
@@ -20,6 +21,7 @@ export class StateWriter {
   #next: Promise<void> | undefined;
   /** Why the last write failed; `undefined` when it did not. */
   error: Error | undefined;
+  #hasWritten = false;
   #written: LaneStateValue;
   /** What a power cut leaves at least. */
   synced: LaneStateValue;
@@ -29,6 +31,33 @@ export class StateWriter {
     this.#value = value;
     this.#written = options.state.initial;
     this.synced = options.state.initial;
+  }
+
+  /** Whether another process may take the lane over. */
+  get isShared(): boolean {
+    return this.#options.state.isOurs !== undefined;
+  }
+
+  /** Whether the lane is ours, as far as that is known without a write. */
+  get isOurs(): boolean {
+    return this.#options.state.isOurs?.() !== false;
+  }
+
+  /** Whether what was stored may be relied on: another process may have taken the lane since. */
+  get isConfirmed(): boolean {
+    return !this.isShared || this.#hasWritten;
+  }
+
+  /** **Errors**: `WAYBILL_CLOSED`. */
+  assertOurs(): void {
+    if (!this.isOurs) throw lost();
+  }
+
+  /** Writes the state, which shows whose the lane is. **Errors**: why it was not written. */
+  async confirm(): Promise<void> {
+    await this.write();
+    if (this.error !== undefined) throw this.error;
+    this.assertOurs();
   }
 
   /** Makes durable what was written. **Errors**: `WAYBILL_DISK`. */
@@ -55,6 +84,10 @@ export class StateWriter {
 
   async #write(): Promise<void> {
     const { fates, state, onStateError } = this.#options;
+    if (!this.isOurs) {
+      this.error = lost();
+      return;
+    }
     let failed: Error | undefined;
     const note = (error: unknown): void => {
       failed = error as Error;
@@ -69,6 +102,7 @@ export class StateWriter {
       const value = await this.#fitting();
       await state.write(value);
       this.#written = value;
+      this.#hasWritten = true;
     } catch (error) {
       note(error);
     }
@@ -77,10 +111,15 @@ export class StateWriter {
 
   /** A lane with many strands and many parked users has little room for the rest. */
   async #fitting(): Promise<LaneStateValue> {
+    const { state, fates } = this.#options;
     const value = this.#value();
-    if (isRoomy(value) || fitsSlot(value)) return value;
-    await this.#options.fates?.flush({ whole: true });
+    if (state.fits(value)) return value;
+    await fates?.flush({ whole: true });
     const withoutRuns = this.#value();
-    return fitsSlot(withoutRuns) ? withoutRuns : shortened(withoutRuns);
+    return state.fits(withoutRuns) ? withoutRuns : shortened(withoutRuns);
   }
+}
+
+function lost(): WaybillError {
+  return new WaybillError("WAYBILL_CLOSED", "the lane is another process's now", { reason: "fenced" });
 }

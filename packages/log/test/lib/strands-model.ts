@@ -12,6 +12,7 @@ import {
   type LaneStateValue,
   type Log,
   type LogBatch,
+  type LogOptions,
   type LogRecord,
   LogStore,
   newLaneState,
@@ -40,6 +41,15 @@ interface Event {
 interface Held {
   readonly batch: LogBatch;
   readonly positions: readonly number[];
+}
+
+/** Where the logs are: on the simulated disk, unless another engine is given. */
+export interface LogEngine {
+  /** Opens the log of events, after a death too; the lane's own logs by their directories. */
+  open(clock: VirtualClock): Promise<{ readonly log: Log; readonly openLog: (options: LogOptions) => Promise<Log> }>;
+  /** Resolves once the log has the events. */
+  append(texts: readonly string[]): Promise<void>;
+  close(): Promise<void>;
 }
 
 const hashOf = (user: number): number => (user === 0 ? 0 : Math.imul(user, 0x9e3779b1) >>> 0);
@@ -77,9 +87,11 @@ class World {
   #fatesHaveFailed = false;
 
   readonly #mayFatesFail: boolean;
+  readonly #engine: LogEngine | undefined;
 
   /** What has to be durable before it is sent waits for a disk that fails. */
-  constructor(seed: number, mayFatesFail: boolean) {
+  constructor(seed: number, mayFatesFail: boolean, engine?: LogEngine) {
+    this.#engine = engine;
     this.random = new SeededRandom(seed);
     this.durableLease = this.random.chance(0.3) && !mayFatesFail;
     this.#mayFatesFail = mayFatesFail;
@@ -96,8 +108,9 @@ class World {
 
   async open(): Promise<void> {
     const { disk, clock } = this;
-    const runtime = { disk, clock };
-    this.log = await openLog({ directory: "/log", segmentMaxBytes: 400 }, runtime);
+    const other = await this.#engine?.open(clock);
+    const runtime = other === undefined ? { disk, clock } : { openLog: other.openLog, clock };
+    this.log = other?.log ?? (await openLog({ directory: "/log", segmentMaxBytes: 400 }, { disk, clock }));
     const state = await LaneState.open<LaneStateValue>(
       disk,
       "/lanes",
@@ -139,6 +152,7 @@ class World {
       this.events.push({ user, tie, outcome: "open" });
       return `{"u":${user},"t":${tie}}`;
     });
+    if (this.#engine !== undefined) return this.#engine.append(texts);
     let end = -1;
     const ends = Uint32Array.from(texts, (text) => (end += 1 + text.length));
     await this.log.append({ source: "s", receivedAtMs: 7, metadata: "", body: [Buffer.from(texts.join(","))], ends });
@@ -292,12 +306,18 @@ async function step(world: World): Promise<void> {
   else await world.store.sync();
 }
 
-/** `mayFatesFail`: at times outcomes cannot be written down. */
-export async function runStrands(seeds: number, { mayFatesFail }: { readonly mayFatesFail: boolean }): Promise<void> {
+interface RunOptions {
+  /** At times outcomes cannot be written down. */
+  readonly mayFatesFail: boolean;
+  readonly makeEngine?: () => LogEngine;
+}
+
+export async function runStrands(seeds: number, { mayFatesFail, makeEngine }: RunOptions): Promise<void> {
   let strands = 0;
   let parked = 0;
   for (let seed = 0; seed < seeds; seed++) {
-    const world = new World(seed, mayFatesFail);
+    const engine = makeEngine?.();
+    const world = new World(seed, mayFatesFail, engine);
     await world.open();
     try {
       for (let number = 0; number < STEPS; number++) {
@@ -318,6 +338,7 @@ export async function runStrands(seeds: number, { mayFatesFail }: { readonly may
     } catch (error) {
       throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
+    await engine?.close();
     strands = Math.max(strands, world.strands);
     parked = Math.max(parked, world.parked);
   }

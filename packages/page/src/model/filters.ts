@@ -38,7 +38,8 @@ export type EventId =
  * message id.
  */
 const POSITION = /^\d{1,15}$/;
-const RECEIPT = /^(?:([^/]+)\/)?(\d{1,15}(?:\+\d{1,15})?(?:,\d{1,15}(?:\+\d{1,15})?)*(?:;more=.*)?)$/;
+const RANGE = String.raw`(?:\d{1,5}@\d{1,15}(?:\.\d{1,7})?|\d{1,15})(?:\+\d{1,15})?`;
+const RECEIPT = new RegExp(String.raw`^(?:([^/]+)\/)?(${RANGE}(?:,${RANGE})*(?:;more=\d*)?)$`);
 
 export function eventIdOf(text: string): EventId | undefined {
   const given = text.trim();

@@ -43,7 +43,12 @@ const HEAD_MAX_BYTES = 64 * 1024;
 const TIMEOUT_CHECK_MS = 1_000;
 /** A connection on which nothing moves is closed. Longer than any search of the log. */
 const IDLE_MAX_MS = 600_000;
-const STORAGE_CODES: readonly string[] = ["WAYBILL_DISK", "WAYBILL_LOG_FULL", "WAYBILL_LOG_BUSY"];
+const STORAGE_CODES: readonly string[] = [
+  "WAYBILL_DISK",
+  "WAYBILL_LOG_FULL",
+  "WAYBILL_LOG_BUSY",
+  "WAYBILL_LOG_UNAVAILABLE",
+];
 
 const HANDLERS: Handlers = {
   ...sessionHandlers,

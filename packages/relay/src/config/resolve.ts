@@ -2,6 +2,7 @@
 import type { ProxyRules } from "@waybill/node";
 import type { InboundKey } from "@waybill/vendors/config";
 import { destinationAdapterOf } from "../delivery/adapters.ts";
+import { kafkaConfigOf } from "./kafka.ts";
 import { commonProxy, type Env, outboundOf } from "./outbound.ts";
 import type { OutsideFiles } from "./outside-files.ts";
 import type {
@@ -34,6 +35,7 @@ export function resolveConfig(parsed: ParsedConfig, { env, files }: Surroundings
       ...admin.listen,
       ...given({ token: admin.token, readOnlyToken: admin.readOnlyToken, hosts: admin.hosts, tls: admin.tls }),
     },
+    ...given({ kafka: kafkaConfigOf(parsed) }),
     ...given({ tls: parsed.tls, trustedProxies: parsed.trustedProxies }),
     ...given({ bodyMaxBytes: limits.bodyMaxBytes, maxEvents: limits.maxEvents }),
     maxConnections: limits.maxConnections,

@@ -6,6 +6,7 @@ import { isNetwork } from "../trusted-proxies.ts";
 import { addressOf } from "./address.ts";
 import { destinationSchema } from "./destination-schema.ts";
 import { group } from "./group.ts";
+import { engineSchema, kafkaSchema } from "./kafka.ts";
 import { proxy } from "./outbound.ts";
 import { sourceSchema } from "./source-schema.ts";
 import type { Address, ParsedConfig, ParsedEnvironment } from "./types.ts";
@@ -231,6 +232,8 @@ export const configSchema: z.ZodType<ParsedConfig> = z
     dataDirectory: filePath({
       description: "Where the log is stored, relative to the working directory. One relay at a time may use it.",
     }).default("./waybill-data"),
+    engine: engineSchema,
+    kafka: kafkaSchema,
     tls: tls("the port where events are accepted"),
     trustedProxies: z
       .array(

@@ -8,6 +8,7 @@ import { isLoopback } from "../admin/guard.ts";
 import { certificateFrom, type TlsFiles } from "../tls/certificate.ts";
 import type { ConfigFault } from "./faults.ts";
 import { filePathFaults } from "./file-paths.ts";
+import { kafkaFaults } from "./kafka.ts";
 import { caFaults } from "./outbound.ts";
 import type { OutsideFiles } from "./outside-files.ts";
 import type { Path, Places } from "./places.ts";
@@ -30,6 +31,7 @@ export function semanticFaults(config: ParsedConfig, places: Places, files: Outs
   }
   filePathFaults(config, fault);
   caFaults(config, files, fault);
+  kafkaFaults(config, files, fault);
   tlsFaults(config.tls, ["tls"], { files, fault });
   tlsFaults(config.admin.tls, ["admin", "tls"], { files, fault });
   return faults;

@@ -26,7 +26,7 @@ function withoutValues(shown: unknown, hidden: readonly string[]): unknown {
 }
 
 function allOf(config: RelayConfig): Shown {
-  const { listen, admin, environments, warnings: _warnings, hidden: _hidden, permissions, ...rest } = config;
+  const { listen, admin, environments, warnings: _warnings, hidden: _hidden, permissions, kafka, ...rest } = config;
   const octal = (mode: number): string => `0${mode.toString(8)}`;
   return {
     listen: `${listen.host}:${listen.port}`,
@@ -37,12 +37,17 @@ function allOf(config: RelayConfig): Shown {
       ...(admin.hosts === undefined ? {} : { hosts: admin.hosts }),
     },
     ...rest,
+    ...(kafka === undefined ? {} : { kafka: shownKafka(kafka) }),
     permissions: { files: octal(permissions.fileMode), directories: octal(permissions.directoryMode) },
     environments: byName(environments, ({ sources, destinations }) => ({
       sources: byName(sources, shownSource),
       destinations: byName(destinations, shownDestination),
     })),
   };
+}
+
+function shownKafka({ sasl, ...kafka }: NonNullable<RelayConfig["kafka"]>): Shown {
+  return { ...kafka, ...(sasl === undefined ? {} : { sasl: { ...sasl, password: SECRET } }) };
 }
 
 function shownSource(source: SourceConfig): Shown {

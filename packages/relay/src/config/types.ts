@@ -2,6 +2,7 @@ import type { OutboundOptions } from "@waybill/node";
 import type { InboundKey, VENDOR_CONFIGS, VendorConfig } from "@waybill/vendors/config";
 import type { DeliveryOrder, Vendor } from "@waybill/vendors/registry";
 import type { TlsFiles } from "../tls/certificate.ts";
+import type { Engine, KafkaConfig, ParsedKafka } from "./kafka.ts";
 import type { FileDestinationOptions, HttpDestinationOptions } from "./own-destinations.ts";
 
 /**
@@ -17,6 +18,8 @@ export interface Address {
 export interface RelayConfig {
   readonly listen: Address;
   readonly dataDirectory: string;
+  /** Absent: the log is on the disk. */
+  readonly kafka?: KafkaConfig;
   /** A level of pino's. */
   readonly logLevel: string;
   readonly admin: Address & {
@@ -163,6 +166,8 @@ export interface EventFilter {
 export interface ParsedConfig {
   readonly listen: Address;
   readonly dataDirectory: string;
+  readonly engine: Engine;
+  readonly kafka?: ParsedKafka | undefined;
   readonly log: { readonly level: string };
   readonly admin: {
     readonly listen: Address;

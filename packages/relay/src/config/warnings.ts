@@ -4,11 +4,13 @@
  */
 import { publicAddresses } from "@waybill/node";
 import type { ConfigFault } from "./faults.ts";
+import { kafkaWarnings } from "./kafka.ts";
 import type { Path, Places } from "./places.ts";
 import { redactDoubts } from "./redact-paths.ts";
 import type { ParsedConfig } from "./types.ts";
 
-export function configWarnings({ environments, network }: ParsedConfig, places: Places): ConfigFault[] {
+export function configWarnings(config: ParsedConfig, places: Places): ConfigFault[] {
+  const { environments, network } = config;
   const warnings: ConfigFault[] = [];
   const warn = (path: Path, message: string, hint: string): void => {
     warnings.push({ ...places.of(path), message, hint });
@@ -29,6 +31,7 @@ export function configWarnings({ environments, network }: ParsedConfig, places: 
         warn([...at, "redact", index], message, hint);
     }
   }
+  kafkaWarnings(config, warn);
   return warnings;
 }
 

@@ -21,7 +21,6 @@ import {
   type Log,
   type LogRecord,
   LogStore,
-  openLaneState,
   type Position,
   type ReadMemory,
   type RetentionLimits,
@@ -32,11 +31,12 @@ import type { LaneDelivery, LaneMode, TraceDestination } from "../admin/views.ts
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
-import { attemptsDirectory, hasTraces, tellVendor } from "./destination-files.ts";
+import { attemptsDirectory, tellVendor } from "./destination-files.ts";
 import { deliveryOf, limiterOptionsOf, limitsOf, triggerOf } from "./destination-settings.ts";
 import type { SenderSettings } from "./extension.ts";
 import { FileWriter } from "./file-writer.ts";
 import { LaneActivity } from "./lane-activity.ts";
+import { type LaneEngine, openOnDisk } from "./lane-engine.ts";
 import { type CursorMove, moveCursor } from "./move-cursor.ts";
 import { OldestWaiting } from "./oldest-waiting.ts";
 import { passThrough } from "./pass-through.ts";
@@ -54,6 +54,8 @@ export interface DestinationOptions {
   readonly settings: SenderSettings;
   /** Of all destinations of the relay. */
   readonly memory: ReadMemory;
+  /** Where its state and its own logs are. Default: in the environment's directory. */
+  readonly lane?: LaneEngine;
   /** Called for each request about the events from `first` on. Must not throw. */
   readonly onAttempt?: (destination: string, first: Position, attempt: Attempt) => void;
   /** What a person should know of. */
@@ -184,27 +186,20 @@ export class Destination {
     const limiter = new Limiter(runtime.clock, limiterOptionsOf(config));
     const sender = createDestinationSender({ config, runtime, settings: options.settings, writer, limiter });
     cleanup.add(() => sender.close());
-    const state = await openLaneState({
-      disk: runtime.disk,
-      directory: `${directory}/lanes`,
-      name: config.name,
-      log,
-      hadState: await hasTraces(options),
-      onLost: (text) => options.report("lane_state_lost", { ...name, text }),
-    });
+    const { name: batchName, state, runtime: own } = options.lane ?? (await openOnDisk(options));
     cleanup.add(() => state.close());
     const { dead } = state.initial;
-    const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, runtime, dead);
+    const deadLetters = await DeadLetters.open(`${directory}/dead/${config.name}`, log.head, own, dead);
     cleanup.add(() => deadLetters.close());
     const fates = await Fates.open({
       directory: `${directory}/fates/${config.name}`,
-      runtime,
+      runtime: own,
       ...fatesOf(state.initial, log),
     });
     cleanup.add(() => fates.close());
     const attempts = await AttemptJournal.open(attemptsDirectory(options), runtime.disk);
     const store = new LogStore({
-      name: config.name,
+      name: batchName,
       fates,
       log,
       state,

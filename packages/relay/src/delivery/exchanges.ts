@@ -3,7 +3,7 @@ import { type Attempt, type Clock, type HttpResponse, type Timer } from "@waybil
 import type { Vendor } from "@waybill/vendors/registry";
 import { answerOf, forCaller } from "./caller-answers.ts";
 import type { Destination } from "./destination.ts";
-import { takesFrom } from "./source-filter.ts";
+import { takesFrom } from "./left-out.ts";
 
 const UNPROCESSABLE = 422;
 

@@ -7,8 +7,8 @@ import { LogBatch, type LogRecord } from "@waybill/log";
 import { withoutSecrets } from "../config/shown-settings.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import type { SenderSettings } from "./extension.ts";
+import { takesFrom } from "./left-out.ts";
 import { createDestinationSender } from "./senders.ts";
-import { takesFrom } from "./source-filter.ts";
 
 export interface Preview {
   /** The body of the request; `null`: there is none. */

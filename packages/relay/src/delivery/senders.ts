@@ -34,7 +34,7 @@ import { createChoice } from "./choice.ts";
 import { connectionOf } from "./connection.ts";
 import type { ExtensionOptions, SenderSettings } from "./extension.ts";
 import type { FileWriter } from "./file-writer.ts";
-import { fromSources } from "./source-filter.ts";
+import { leaveOut } from "./left-out.ts";
 
 /** Sends batches in any wire format, and holds what that needs until it is closed. */
 export interface DestinationSender extends Sender {
@@ -86,7 +86,7 @@ export function createDestinationSender(options: DestinationSenderOptions): Dest
     },
   };
   return {
-    ...withSafeReasons(fromSources(config, routed)),
+    ...withSafeReasons(leaveOut(config, routed)),
     transport: connection.transport,
     close() {
       extension?.close();

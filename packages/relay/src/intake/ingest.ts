@@ -5,22 +5,24 @@
  * Duplicates are left out, the rest is appended and made durable, ids that were not stored are
  * taken back, counted is what was stored, and the receipt is made.
  *
- * Receipt: `<environment>/<position>+<count>,…`, ranges in the order of the request's events. When
- * they are scattered over more than {@link RANGES_MAX} ranges, the rest is counted:
- * `;more=<events>`. A request whose events went to several sources has one for each of its records,
- * with a space between, at most {@link RECEIPTS_MAX}.
+ * Receipt: see `receipt.ts`; its ranges are in the order of the request's events. A request whose
+ * events went to several sources has one for each of its records, with a space between, at most
+ * {@link RECEIPTS_MAX}.
  */
 import type { Entry, Position } from "@waybill/log";
+import { type DiskRange, printRange, printReceipt } from "../receipt.ts";
 import type { RequestSpan } from "../tracing/tracing.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
+import type { StoredHere, StoredInCluster } from "./source-environment.ts";
 import type { Source } from "./sources.ts";
 
-/** A header of 2 KB at most. */
-const RANGES_MAX = 64;
 const RECEIPTS_MAX = 16;
 export const RECEIPT_HEADER = "waybill-receipt";
 
-type Environment = Source["environment"];
+/** Of an environment whose log is here. */
+type LocalSource = Source & { readonly environment: StoredHere };
+type LocalEvents = NewEvents & { readonly source: LocalSource };
+type Environment = StoredHere;
 
 /** Events to store. */
 export interface NewEvents {
@@ -46,6 +48,7 @@ export interface Stored {
 
 /** Resolves after the fsync. **Errors**: those of the log; then nothing is stored. */
 export async function ingest(events: NewEvents): Promise<Stored> {
+  if (!isLocal(events)) return ingestAll([events]);
   const { log } = events.source.environment;
   const part = markNew(events);
   let first: Position | undefined;
@@ -68,6 +71,37 @@ export async function ingest(events: NewEvents): Promise<Stored> {
  * there, and is known by its ids when the request comes again. **Errors**: those of the logs.
  */
 export async function ingestAll(parts: readonly NewEvents[]): Promise<Stored> {
+  const stored = await storeAll(parts);
+  const receipts = stored.flatMap(({ receipt }) => receipt ?? []);
+  return {
+    first: stored.find(({ first }) => first !== undefined)?.first,
+    kept: stored.reduce((total, { kept }) => total + kept, 0),
+    duplicates: stored.reduce((total, { duplicates }) => total + duplicates, 0),
+    receipt: receipts.length === 0 ? undefined : receipts.slice(0, RECEIPTS_MAX).join(" "),
+  };
+}
+
+/** All environments of a relay have their logs in the same place. */
+async function storeAll(parts: readonly NewEvents[]): Promise<readonly Stored[]> {
+  const local = parts.filter(isLocal);
+  if (local.length === parts.length) return storeHere(local);
+  const groups = new Map<StoredInCluster, NewEvents[]>();
+  for (const part of parts) {
+    const { environment } = part.source;
+    if (environment.cluster === undefined) continue;
+    const group = groups.get(environment);
+    if (group === undefined) groups.set(environment, [part]);
+    else group.push(part);
+  }
+  const stored = await Promise.all([...groups].map(([{ cluster }, group]) => cluster.ingest(group)));
+  return stored.flat();
+}
+
+function isLocal(events: NewEvents): events is LocalEvents {
+  return events.source.environment.cluster === undefined;
+}
+
+async function storeHere(parts: readonly LocalEvents[]): Promise<readonly Stored[]> {
   const marked = parts.map(markNew);
   const groups = new Map<Environment, MarkedEvents[]>();
   for (const part of marked) {
@@ -89,13 +123,7 @@ export async function ingestAll(parts: readonly NewEvents[]): Promise<Stored> {
     }
   }
   if (failed !== undefined) throw failed.reason;
-  const receipts = stored.flatMap(({ receipt }) => receipt ?? []);
-  return {
-    first: stored.find(({ first }) => first !== undefined)?.first,
-    kept: stored.reduce((total, { kept }) => total + kept, 0),
-    duplicates: stored.reduce((total, { duplicates }) => total + duplicates, 0),
-    receipt: receipts.length === 0 ? undefined : receipts.slice(0, RECEIPTS_MAX).join(" "),
-  };
+  return stored;
 }
 
 /** The first position of each part; `undefined` for one whose events had all come before. */
@@ -112,7 +140,7 @@ async function appendGroup(
 
 /** Events whose new ids are in the window, not yet stored. */
 interface MarkedEvents {
-  readonly events: NewEvents;
+  readonly events: LocalEvents;
   /** Which are new; `undefined` when all are. */
   readonly fresh: readonly boolean[] | undefined;
   readonly kept: number;
@@ -121,7 +149,7 @@ interface MarkedEvents {
   readonly traced: ((first?: Position) => void) | undefined;
 }
 
-function markNew(events: NewEvents): MarkedEvents {
+function markNew(events: LocalEvents): MarkedEvents {
   const { hashes, count, source } = events;
   if (hashes === undefined)
     return { events, fresh: undefined, kept: count, ticket: undefined, traced: traceAppend(events, count) };
@@ -164,7 +192,7 @@ function settle({ events, fresh, kept, ticket, traced }: MarkedEvents, first: Po
   counters.accepted += kept;
   counters.duplicates += duplicates;
   if (fresh === undefined || hashes === undefined)
-    return { first, kept, duplicates, receipt: `${environment.name}/${first}+${kept}` };
+    return { first, kept, duplicates, receipt: wholeReceipt(environment, first, kept) };
   // Only now it is known where the first copies went.
   return { first, kept, duplicates, receipt: receiptOf(source, hashes, fresh, first) };
 }
@@ -173,7 +201,7 @@ function settle({ events, fresh, kept, ticket, traced }: MarkedEvents, first: Po
  * Which events have an id that is new, which they now have no longer; `undefined` when all of them
  * are.
  */
-function markFresh({ source, count, receivedAtMs }: NewEvents, hashes: IdHashes): boolean[] | undefined {
+function markFresh({ source, count, receivedAtMs }: LocalEvents, hashes: IdHashes): boolean[] | undefined {
   const { window } = source.environment.ids;
   let fresh: boolean[] | undefined;
   let place = 0;
@@ -201,23 +229,21 @@ function only(hashes: IdHashes, kept: readonly boolean[] | undefined): IdHashes 
 }
 
 function receiptOf(
-  { environment }: Source,
+  { environment }: LocalSource,
   hashes: IdHashes,
   fresh: readonly boolean[],
   first: Position | undefined,
 ): string | undefined {
-  const ranges: { readonly from: Position; count: number }[] = [];
+  const ranges: DiskRange[] = [];
   let next = first;
-  let more = 0;
   for (const [index, isFresh] of fresh.entries()) {
     const position = isFresh && next !== undefined ? next++ : environment.ids.window.positionOf(hashes, index);
-    const last = ranges.at(-1);
-    if (position === undefined) continue;
-    if (last !== undefined && more === 0 && position === last.from + last.count) last.count += 1;
-    else if (ranges.length < RANGES_MAX) ranges.push({ from: position, count: 1 });
-    else more += 1;
+    if (position !== undefined) ranges.push({ position, count: 1 });
   }
-  if (ranges.length === 0) return undefined;
-  const listed = ranges.map(({ from, count }) => `${from}+${count}`).join(",");
-  return `${environment.name}/${listed}${more === 0 ? "" : `;more=${more}`}`;
+  return printReceipt(environment.name, ranges);
+}
+
+/** Of events that are all new. */
+function wholeReceipt({ name }: Environment, first: Position | undefined, count: number): string | undefined {
+  return first === undefined ? undefined : `${name}/${printRange({ position: first, count })}`;
 }

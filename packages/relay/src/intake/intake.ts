@@ -273,9 +273,13 @@ function textsOf({ body, ends }: StoredEvents): string[] {
   );
 }
 
-/** The hashes of ids, zeros for those that are ""; `undefined` where there are none. */
+/**
+ * The hashes of ids, zeros for those that are ""; `undefined` where there are none, or the log finds
+ * duplicates by itself.
+ */
 function hashIds({ environment, scope }: Source, ids: readonly string[], count: number): IdHashes | undefined {
-  if (ids.length === 0) return undefined;
+  const window = environment.ids?.window;
+  if (ids.length === 0 || window === undefined) return undefined;
   const hashes: IdHashes = { scope, words: new Uint32Array(count * HASH_WORDS) };
   for (let index = 0; index < ids.length; index++) {
     const id = ids[index] as string;
@@ -283,20 +287,22 @@ function hashIds({ environment, scope }: Source, ids: readonly string[], count: 
     const fits = id.length * BYTES_PER_UNIT_MAX <= ID_BYTES.length;
     const bytes = fits ? ID_BYTES : Buffer.from(id);
     const idEnd = fits ? ID_BYTES.write(id) : bytes.length;
-    environment.ids.window.hash(bytes, { idStart: 0, idEnd }, hashes, index);
+    window.hash(bytes, { idStart: 0, idEnd }, hashes, index);
   }
   return hashes;
 }
 
 /** The hashes of "prefix 0", "prefix 1" and so on. */
-function hashNumbered({ environment, scope }: Source, prefix: string, count: number): IdHashes {
+function hashNumbered({ environment, scope }: Source, prefix: string, count: number): IdHashes | undefined {
+  const window = environment.ids?.window;
+  if (window === undefined) return undefined;
   const hashes: IdHashes = { scope, words: new Uint32Array(count * HASH_WORDS) };
   const bytes = Buffer.from(`${prefix} ${count}`);
   const numberAt = bytes.length - String(count).length;
   for (let index = 0; index < count; index++) {
     const number = String(index);
     for (let digit = 0; digit < number.length; digit++) bytes[numberAt + digit] = number.charCodeAt(digit);
-    environment.ids.window.hash(bytes, { idStart: 0, idEnd: numberAt + number.length }, hashes, index);
+    window.hash(bytes, { idStart: 0, idEnd: numberAt + number.length }, hashes, index);
   }
   return hashes;
 }

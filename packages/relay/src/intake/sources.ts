@@ -2,16 +2,16 @@ import { hash, randomBytes } from "node:crypto";
 import type { Clock } from "@waybill/core";
 import type { SourceView } from "../admin/views.ts";
 import type { SourceConfig, SourceKey } from "../config/types.ts";
-import type { Environment } from "../environment.ts";
 import { KeyLimiter } from "./key-limiter.ts";
 import { RequestMeter } from "./request-meter.ts";
 import { scopeOf } from "./scope.ts";
 import { Pool, type Share } from "./shares.ts";
+import type { SourceEnvironment } from "./source-environment.ts";
 
 /** Where events come from: keys in, counters out. */
 export interface Source {
   readonly config: SourceConfig;
-  readonly environment: Environment;
+  readonly environment: SourceEnvironment;
   /** Tells the ids of this source apart from those of others. */
   readonly scope: number;
   readonly counters: SourceCounters;
@@ -53,7 +53,7 @@ export class SourceTable {
 
   /** Sources that `before` knew keep their counters. `pool`: where they have their shares. */
   constructor(
-    environments: readonly { readonly environment: Environment; readonly sources: readonly SourceConfig[] }[],
+    environments: readonly { readonly environment: SourceEnvironment; readonly sources: readonly SourceConfig[] }[],
     clock: Clock,
     before?: SourceTable,
     pool: Pool = new Pool({ maxBytes: Number.POSITIVE_INFINITY, decoders: 1 }),

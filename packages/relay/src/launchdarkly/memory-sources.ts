@@ -7,7 +7,7 @@ import type { LaunchDarklyMemory } from "@waybill/vendors/config";
 import type { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "../config/types.ts";
 import type { SenderSettings } from "../delivery/extension.ts";
-import { takesFrom } from "../delivery/source-filter.ts";
+import { takesFrom } from "../delivery/left-out.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { memoryProblem } from "../log-lines/safe-text.ts";
 import { MemoryRelay } from "./memory-relay.ts";

@@ -50,7 +50,7 @@ export class Maintenance {
     const { plan, clock, log } = this.#options;
     const isRetaining = clock.monotonic() >= this.#retainAtMs;
     if (isRetaining) this.#retainAtMs = clock.monotonic() + RETAIN_INTERVAL_MS;
-    for (const environment of plan.environments.values()) {
+    for (const environment of plan.opened.values()) {
       if (!isRetaining) {
         await environment.sync();
         continue;

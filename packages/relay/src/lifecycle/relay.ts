@@ -1,9 +1,11 @@
 /** Starts a relay and stops it: puts the parts together, and takes them apart in order. */
 import { createUuidV7, type DiskRuntime } from "@waybill/core";
+import type { Broker } from "@waybill/log-kafka";
 import { type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill/node";
 import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Accounts, ReloadResult } from "../admin/views.ts";
+import type { KafkaConfig } from "../config/kafka.ts";
 import type { RelayConfig } from "../config/types.ts";
 import type { ConnectionSettings } from "../delivery/connection.ts";
 import { createRelayTransport } from "../delivery/relay-transport.ts";
@@ -43,6 +45,8 @@ export interface RelayOptions {
   readonly checkConfig?: (text: string) => RelayConfig | Promise<RelayConfig>;
   /** Path of the configuration's file, as it is shown. Absent: there is none. */
   readonly configFile?: string;
+  /** Connects to the cluster of `engine: kafka`. Default: by `@platformatic/kafka`. */
+  readonly connectKafka?: (config: KafkaConfig) => Promise<Broker>;
   /** Sockets to serve instead of `listen` and `admin.listen`. Default: none. */
   readonly sockets?: GivenSockets;
 }
@@ -129,6 +133,7 @@ class Relay implements RunningRelay {
       log,
       tracing,
       attempted: (of) => this.#metrics.attempted(of),
+      connectKafka: options.connectKafka,
       stopping: this.#stopping.signal,
       bodies: this.#bodies.keyed,
       // A runtime that was given has the only network there is.
@@ -208,13 +213,14 @@ class Relay implements RunningRelay {
     const maintained = this.#maintenance.stop();
     this.#views.sampler.stop();
     this.#stopping.abort();
-    const environments = [...this.#plan.environments.values()];
+    const environments = [...this.#plan.opened.values()];
     const lanesMs = deadlineMs * (1 - ANSWERS_SHARE);
     await Promise.all(environments.map((environment) => environment.stopDelivery(lanesMs)));
     await this.#servers.end(clock, leftMs());
     this.#intake?.stop();
     await Promise.all([this.#plan.settled, maintained]);
-    await Promise.all([...this.#plan.environments.values()].map((environment) => environment.close(leftMs())));
+    await Promise.all([...this.#plan.opened.values()].map((environment) => environment.close(leftMs())));
+    await this.#plan.close();
     await this.#lock?.release();
     this.#eventLoop.stop();
     this.#log.close();

@@ -140,7 +140,7 @@ export class RelayViews {
 
   #storage(): Pick<Readiness, "ready" | "components"> {
     const { plan, isStopping } = this.#options;
-    const components = [...plan.environments.values()].map((environment) => environment.component());
+    const components = [...plan.opened.values()].flatMap((environment) => environment.components());
     return { ready: !isStopping() && components.every((component) => component.ready), components };
   }
 

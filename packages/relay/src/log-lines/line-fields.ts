@@ -33,6 +33,10 @@ export interface LineFields {
   readonly directory_set_aside: { readonly directory: string; readonly aside: string };
   readonly lane_state_lost: LaneName & Text;
   readonly lane_orphaned: LaneName & { readonly events: number; readonly directory: string };
+  readonly lane_fenced: PartitionLane;
+  readonly lane_not_opened: PartitionLane;
+  readonly lane_not_closed: PartitionLane;
+  readonly checkpoint_not_written: { readonly environment: string; readonly error: string };
   readonly replay_state_lost: { readonly environment: string; readonly replay: string };
 
   readonly lane_halted: LaneName & Why & Counted;
@@ -119,6 +123,11 @@ interface KeySetName {
 }
 
 /** A text of our own that says more than the table can. It becomes the line's text. */
+interface PartitionLane extends LaneName {
+  readonly partition: number;
+  readonly error: string;
+}
+
 interface Text {
   readonly text: string;
 }

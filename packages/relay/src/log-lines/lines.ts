@@ -91,6 +91,30 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     act: "Configure it again to have them delivered, or remove its name from lanes, dead, fates and attempts in the directory.",
     fields: [...LANE, "events", "directory"],
   },
+  lane_fenced: {
+    level: "warn",
+    text: "a lane's state was not committed: another relay may have the partition now; this one joins anew",
+    act: "Nothing, unless it comes again and again: then look at the brokers, and at how long this process is stopped.",
+    fields: [...LANE, "partition", "error"],
+  },
+  lane_not_opened: {
+    level: "error",
+    text: "the events of a partition cannot be delivered here; it is tried again",
+    act: "The error says what is wrong with the state, the topics or the cluster.",
+    fields: [...LANE, "partition", "error"],
+  },
+  lane_not_closed: {
+    level: "warn",
+    text: "a lane that another relay takes over did not end as it should; what was in flight may be sent twice",
+    act: "",
+    fields: [...LANE, "partition", "error"],
+  },
+  checkpoint_not_written: {
+    level: "warn",
+    text: "the place up to which a topic was counted could not be written; it is tried again",
+    act: "Look at the brokers; without it the next start counts more.",
+    fields: ["environment", "error"],
+  },
   replay_state_lost: {
     level: "warn",
     text: "the state of a replay cannot be read: it is over",

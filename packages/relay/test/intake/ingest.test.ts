@@ -14,6 +14,7 @@ interface World {
   readonly clock: VirtualClock;
   /** One for each environment. */
   readonly disks: Readonly<Record<string, SimDisk>>;
+  readonly environments: ReadonlyMap<string, Environment>;
   /** By `environment/source`. */
   readonly sources: ReadonlyMap<string, Source>;
 }
@@ -46,7 +47,8 @@ async function setUp(): Promise<World> {
   }
   const table = new SourceTable(opened, clock);
   const nameOf = ({ environment, config }: Source): string => `${environment.name}/${config.name}`;
-  return { clock, disks, sources: new Map(table.sources.map((source) => [nameOf(source), source])) };
+  const environments = new Map(opened.map(({ environment }) => [environment.name, environment]));
+  return { clock, disks, environments, sources: new Map(table.sources.map((source) => [nameOf(source), source])) };
 }
 
 function eventsOf({ sources, clock }: World, name: string, ids: readonly string[]): NewEvents {
@@ -54,7 +56,7 @@ function eventsOf({ sources, clock }: World, name: string, ids: readonly string[
   const hashes: IdHashes = { scope: source.scope, words: new Uint32Array(ids.length * HASH_WORDS) };
   for (const [index, id] of ids.entries()) {
     const bytes = Buffer.from(id);
-    source.environment.ids.window.hash(bytes, { idStart: 0, idEnd: bytes.length }, hashes, index);
+    source.environment.ids?.window.hash(bytes, { idStart: 0, idEnd: bytes.length }, hashes, index);
   }
   const entry = (keep: readonly boolean[] | undefined): ReturnType<NewEvents["entry"]> => {
     const kept = ids.filter((_, index) => keep?.[index] ?? true);
@@ -68,8 +70,7 @@ function eventsOf({ sources, clock }: World, name: string, ids: readonly string[
   return { source, receivedAtMs: clock.now(), count: ids.length, hashes, entry };
 }
 
-const headOf = ({ sources }: World, environment: string): number =>
-  sources.get(`${environment}/web`)?.environment.log.head ?? -1;
+const headOf = ({ environments }: World, environment: string): number => environments.get(environment)?.log.head ?? -1;
 const countsOf = ({ sources }: World, name: string): readonly (number | undefined)[] => {
   const counters = sources.get(name)?.counters;
   return [counters?.accepted, counters?.duplicates];

@@ -5,8 +5,10 @@ export type { DiskUnderTest } from "./test-disk.ts";
 export { testDisk } from "./test-disk.ts";
 export type { InboundCase, InboundEvent, InboundUnderTest } from "./test-inbound.ts";
 export { testInbound } from "./test-inbound.ts";
-export type { OpenLog } from "./test-log.ts";
+export type { LogUnderTest, LogUnderTestOptions, MakeLog } from "./test-log.ts";
 export { testLog } from "./test-log.ts";
+export type { OpenLog } from "./test-log-on-disk.ts";
+export { testLogOnDisk } from "./test-log-on-disk.ts";
 export type {
   LostEvent,
   MakePipeline,

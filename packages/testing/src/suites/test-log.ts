@@ -1,38 +1,35 @@
-import type { Disk } from "@waybill/core";
-import type { Entry, Log, LogOptions, LogRecord } from "@waybill/log";
+import type { FoundEvent, Log } from "@waybill/log";
 import { expect, test } from "vitest";
-import { SeededRandom } from "../seeded-random.ts";
-import { SimDisk } from "../sim-disk.ts";
-import { VirtualClock } from "../virtual-clock.ts";
+import type { VirtualClock } from "../virtual-clock.ts";
+import { entry, readAll, textsOf } from "./log-entries.ts";
 
-export type OpenLog = (
-  options: LogOptions,
-  runtime: { readonly disk: Disk; readonly clock: VirtualClock },
-) => Promise<Log>;
-
-const DIRECTORY = "/log";
-const EVERYTHING = { maxAgeMs: 0, maxBytes: 0, hardMaxBytes: 0 };
-
-/** The contract of `Log`: a new one passes by this call. */
-export function testLog(name: string, openLog: OpenLog): void {
-  const setUp: SetUp = async (options = {}) => {
-    const disk = new SimDisk();
-    const clock = new VirtualClock();
-    const open = (): Promise<Log> => openLog({ directory: DIRECTORY, ...options }, { disk, clock });
-    return { disk, clock, open, log: await open() };
-  };
-  testAppending(name, setUp);
-  testAppendingTogether(name, setUp);
-  testRecovery(name, setUp);
-  testRefusing(name, setUp);
-  testReading(name, setUp);
-  testRetention(name, setUp);
+/** A new log, and what is stored of it opened again. */
+export interface LogUnderTest {
+  readonly clock: VirtualClock;
+  readonly log: Log;
+  readonly open: () => Promise<Log>;
 }
 
-/** A new log on a disk of its own. */
-type SetUp = (options?: Partial<LogOptions>) => Promise<World>;
+export interface LogUnderTestOptions {
+  /** Parts that are removed as a whole have about so many bytes, or one record. */
+  readonly segmentMaxBytes?: number;
+  readonly pendingMaxBytes?: number;
+}
 
-function testAppending(name: string, setUp: SetUp): void {
+export type MakeLog = (options?: LogUnderTestOptions) => Promise<LogUnderTest>;
+
+const EVERYTHING = { maxAgeMs: 0, maxBytes: 0, hardMaxBytes: 0 };
+
+/** The contract of `Log`, wherever it keeps its records: a new one passes by this call. */
+export function testLog(name: string, make: MakeLog): void {
+  testAppending(name, make);
+  testRefusing(name, make);
+  testReading(name, make);
+  testSearching(name, make);
+  testRetention(name, make);
+}
+
+function testAppending(name: string, setUp: MakeLog): void {
   test(`${name}: reads back byte for byte what was appended`, async () => {
     const { log } = await setUp();
     expect(await log.append(entry(["a", "bc"], { metadata: '{"m":"ä"}', source: "web" }))).toBe(0);
@@ -45,136 +42,49 @@ function testAppending(name: string, setUp: SetUp): void {
     ]);
     expect(textsOf(records)).toEqual(["a", "bc", "d"]);
   });
-
-  test(`${name}: appends that arrive together share a write`, async () => {
-    const { disk, log } = await setUp();
-    await log.append(entry(["first"]));
-    const before = disk.operations.get("write") ?? 0;
-    await Promise.all(Array.from({ length: 50 }, (_, index) => log.append(entry([`e${index}`]))));
-    expect((disk.operations.get("write") ?? 0) - before).toBeLessThanOrEqual(3);
-    expect(textsOf(await readAll(log))).toHaveLength(51);
-  });
-
-  test(`${name}: a barrier waits for everything before it and fails with it`, async () => {
-    const { disk, log } = await setUp();
-    await log.append(entry(["a"]));
-    let stored = false;
-    const appended = log.append(entry(["b"])).then(() => {
-      stored = true;
-    });
+  test(`${name}: a barrier waits for everything before it`, async () => {
+    const { log } = await setUp();
+    const stored: string[] = [];
+    const appended = ["a", "b"].map((text) => log.append(entry([text])).then(() => stored.push(text)));
     await log.barrier();
-    expect(stored).toBe(true);
-    await appended;
-    disk.failNext("sync");
-    const failing = log.append(entry(["c"])).catch(() => "refused");
-    await expect(log.barrier()).rejects.toMatchObject({ retryable: true });
-    expect(await failing).toBe("refused");
+    expect(stored).toEqual(["a", "b"]);
+    await Promise.all(appended);
     await expect(log.barrier()).resolves.toBeUndefined();
   });
-}
 
-function testAppendingTogether(name: string, setUp: SetUp): void {
-  test(`${name}: entries of one append are one write, in order, each with its own position`, async () => {
-    const { disk, log } = await setUp();
+  test(`${name}: entries of one append are in order, each with its own position`, async () => {
+    const { log } = await setUp();
     await log.append(entry(["first"]));
-    const before = disk.operations.get("write") ?? 0;
     const together = [entry(["a", "b"], { source: "web" }), entry(["c"]), entry(["d"], { source: "ios" })];
     expect(await log.appendAll(together)).toEqual([1, 3, 4]);
-    expect((disk.operations.get("write") ?? 0) - before).toBe(1);
     expect(textsOf(await readAll(log))).toEqual(["first", "a", "b", "c", "d"]);
     expect(await log.appendAll([])).toEqual([]);
   });
 
-  test(`${name}: of entries of one append none is stored when one cannot be`, async () => {
-    const { disk, log } = await setUp();
+  test(`${name}: appends have the order of the calls, and tell that the head moved`, async () => {
+    const { log } = await setUp();
+    let head = 0;
+    const stop = log.onCommit(() => {
+      head = log.head;
+    });
+    const texts = Array.from({ length: 50 }, (_, index) => `e${index}`);
+    const places = await Promise.all(texts.map((text) => log.append(entry([text]))));
+    expect(places).toEqual(texts.map((_, index) => index));
+    expect(head).toBe(50);
+    stop();
+    await log.append(entry(["later"]));
+    expect(head).toBe(50);
+    expect(textsOf(await readAll(log))).toEqual([...texts, "later"]);
+  });
+}
+
+function testRefusing(name: string, setUp: MakeLog): void {
+  test(`${name}: of entries of one append none is stored when one is too large`, async () => {
+    const { log } = await setUp();
     const tooLarge = entry(["b"], { metadata: "x".repeat(2 * 1024 * 1024) });
     await expect(log.appendAll([entry(["a"]), tooLarge])).rejects.toMatchObject({ code: "WAYBILL_EVENT" });
     expect(log.head).toBe(0);
-    disk.failNext("sync");
-    await expect(log.appendAll([entry(["a"]), entry(["b"])])).rejects.toMatchObject({ retryable: true });
-    expect(textsOf(await readAll(log))).toEqual([]);
     expect(await log.appendAll([entry(["c"]), entry(["d"])])).toEqual([0, 1]);
-  });
-}
-
-function testRecovery(name: string, setUp: SetUp): void {
-  test(`${name}: a power cut after the answer loses nothing`, async () => {
-    for (let seed = 0; seed < 20; seed++) {
-      const { disk, log, open } = await setUp({ segmentMaxBytes: 400 });
-      for (let index = 0; index < 10; index++) await log.append(entry([`e${index}`]));
-      void log.append(entry(["unanswered"])).catch(() => undefined);
-      disk.crash(new SeededRandom(seed));
-      const again = await open();
-      expect(textsOf(await readAll(again)).slice(0, 10)).toEqual(Array.from({ length: 10 }, (_, index) => `e${index}`));
-    }
-  });
-
-  test(`${name}: cuts a torn tail, and a second recovery finds nothing to do`, async () => {
-    const { disk, log, open } = await setUp();
-    await log.append(entry(["whole"]));
-    await log.close();
-    const path = newest(disk);
-    const size = disk.contents(path).length;
-    const file = await disk.open(path);
-    await file.write([disk.contents(path).slice(64, 64 + 30)], size);
-    const recovered = await open();
-    expect(recovered.recovery.tornBytes).toBe(30);
-    expect(recovered.head).toBe(1);
-    await recovered.close();
-    const second = await open();
-    expect(second.recovery).toMatchObject({ tornBytes: 0, damaged: [] });
-    expect(disk.contents(path).length).toBe(size);
-  });
-
-  test(`${name}: skips a damaged record, counts it, and keeps what is behind`, async () => {
-    const { disk, log, open } = await setUp();
-    for (const text of ["one", "two", "three"]) await log.append(entry([text, `${text}!`]));
-    await log.close();
-    const path = newest(disk);
-    disk.flipBit(path, Buffer.from(disk.contents(path)).indexOf("two"));
-    const recovered = await open();
-    expect(recovered.recovery.damaged).toMatchObject([{ events: 2 }]);
-    expect(recovered.head).toBe(6);
-    expect(textsOf(await readAll(recovered))).toEqual(["one", "one!", "three", "three!"]);
-    await recovered.append(entry(["four"]));
-    expect(textsOf(await readAll(recovered)).at(-1)).toBe("four");
-  });
-
-  test(`${name}: damage in an older segment is skipped by its readers`, async () => {
-    const { disk, log } = await setUp({ segmentMaxBytes: 200 });
-    for (let index = 0; index < 6; index++) await log.append(entry([`event-${index}`]));
-    const damagedPath = disk.paths().find((path) => Buffer.from(disk.contents(path)).includes("event-2")) as string;
-    disk.flipBit(damagedPath, Buffer.from(disk.contents(damagedPath)).indexOf("event-2"));
-    expect(textsOf(await readAll(log))).toEqual(["event-0", "event-1", "event-3", "event-4", "event-5"]);
-  });
-}
-
-function testRefusing(name: string, setUp: SetUp): void {
-  test(`${name}: refuses while the disk is full, keeps nothing of what it refused, and resumes by itself`, async () => {
-    const { disk, log, open } = await setUp();
-    await log.append(entry(["before"]));
-    disk.capacityBytes = disk.usedBytes + 50;
-    await expect(log.append(entry(["x".repeat(500)]))).rejects.toMatchObject({
-      code: "WAYBILL_LOG_FULL",
-      retryable: true,
-    });
-    expect(log.lastError).toBeDefined();
-    disk.capacityBytes = Number.POSITIVE_INFINITY;
-    expect(await log.append(entry(["after"]))).toBe(1);
-    expect(log.lastError).toBeUndefined();
-    await log.close();
-    expect(textsOf(await readAll(await open()))).toEqual(["before", "after"]);
-  });
-
-  test(`${name}: an entry whose sync failed is refused and not in the log, even after a restart`, async () => {
-    const { disk, log, open } = await setUp();
-    await log.append(entry(["before"]));
-    disk.failNext("sync");
-    await expect(log.append(entry(["unsynced"]))).rejects.toMatchObject({ code: "WAYBILL_DISK", retryable: true });
-    expect(await log.append(entry(["after"]))).toBe(1);
-    expect(textsOf(await readAll(log))).toEqual(["before", "after"]);
-    await log.close();
-    expect(textsOf(await readAll(await open()))).toEqual(["before", "after"]);
   });
 
   test(`${name}: a closed log refuses`, async () => {
@@ -197,7 +107,7 @@ function testRefusing(name: string, setUp: SetUp): void {
   });
 }
 
-function testReading(name: string, setUp: SetUp): void {
+function testReading(name: string, setUp: MakeLog): void {
   test(`${name}: reads from a position, with and without the byte hint`, async () => {
     const { log } = await setUp({ segmentMaxBytes: 300 });
     const cursors = new Map<number, number>();
@@ -235,19 +145,56 @@ function testReading(name: string, setUp: SetUp): void {
   });
 }
 
-function testRetention(name: string, setUp: SetUp): void {
-  test(`${name}: retention removes whole segments, oldest first, but none that is needed before the hard limit`, async () => {
-    const { disk, clock, log } = await setUp({ segmentMaxBytes: 150 });
-    for (let index = 0; index < 5; index++) await log.append(entry([`e${index}`]));
+function testSearching(name: string, setUp: MakeLog): void {
+  test(`${name}: finds each event that holds some bytes once, in order, and what is beside the events`, async () => {
+    const { log } = await setUp({ segmentMaxBytes: 300 });
+    await log.append(entry(["one two", "three", "two two"]));
+    await log.append(entry(["four"], { metadata: "two" }));
+    await log.append(entry(["two"]));
+    const found: [number, FoundEvent["index"]][] = [];
+    for await (const { record, index } of log.find(Buffer.from("two"))) found.push([record.first, index]);
+    expect(found).toEqual([
+      [0, 0],
+      [0, 2],
+      [3, undefined],
+      [4, 0],
+    ]);
+  });
+
+  test(`${name}: tells a position at or before what was received at a time`, async () => {
+    const { clock, log } = await setUp({ segmentMaxBytes: 150 });
+    const times: number[] = [];
+    for (let index = 0; index < 8; index++) {
+      await clock.advance(1_000);
+      times.push(clock.now());
+      await log.append(entry([`e${index}`], { receivedAtMs: clock.now() }));
+    }
+    expect(log.oldestAtMs).toBe(times[0]);
+    for (const [position, atMs] of times.entries()) expect(log.positionAt(atMs)).toBeLessThanOrEqual(position);
+    expect(log.positionAt(times.at(-1) as number)).toBeGreaterThan(3);
+    expect(log.positionAt(0)).toBe(0);
+  });
+}
+
+function testRetention(name: string, setUp: MakeLog): void {
+  test(`${name}: retention removes the oldest, but nothing that is needed before the hard limit`, async () => {
+    const { clock, log } = await setUp({ segmentMaxBytes: 150 });
+    for (let index = 0; index < 6; index++) await log.append(entry([`e${index}`]));
     const limits = { maxAgeMs: 1_000, maxBytes: 1e9, hardMaxBytes: 1e9 };
     expect(await log.retain(limits, clock.now(), log.head)).toBe(0);
+    const removed: number[] = [];
+    log.onRemove((first) => removed.push(first));
     await clock.advance(2_000);
-    expect(await log.retain(limits, clock.now(), 2)).toBeGreaterThan(0);
-    expect(textsOf(await readAll(log))).toEqual(["e2", "e3", "e4"]);
-    expect(log.first).toBe(2);
+    const from = log.retainedFrom(limits, clock.now(), 3);
+    expect(await log.retain(limits, clock.now(), 3)).toBeGreaterThan(0);
+    expect(log.first).toBe(from);
+    expect(removed.at(-1)).toBe(from);
+    expect(from).toBeGreaterThan(0);
+    expect(from).toBeLessThanOrEqual(3);
+    expect(textsOf(await readAll(log))).toEqual(["e0", "e1", "e2", "e3", "e4", "e5"].slice(from));
     await log.retain(EVERYTHING, clock.now(), 2);
-    expect(disk.paths()).toHaveLength(1);
-    expect(log.head).toBe(5);
+    expect(log.first).toBeGreaterThan(3);
+    expect(log.head).toBe(6);
   });
 
   test(`${name}: positions and bytes go on after a restart, also when the oldest segments are gone`, async () => {
@@ -265,38 +212,4 @@ function testRetention(name: string, setUp: SetUp): void {
     });
     expect(await again.append(entry(["next"]))).toBe(head);
   });
-}
-
-interface World {
-  readonly disk: SimDisk;
-  readonly clock: VirtualClock;
-  readonly log: Log;
-  readonly open: () => Promise<Log>;
-}
-
-function entry(texts: readonly string[], more: Partial<Entry> = {}): Entry {
-  const body = Buffer.from(texts.join(","));
-  let end = -1;
-  const ends = Uint32Array.from(texts, (text) => (end += 1 + Buffer.byteLength(text)));
-  return { source: "s", receivedAtMs: 1, metadata: "", body: [body], ends, ...more };
-}
-
-async function readAll(log: Log): Promise<LogRecord[]> {
-  const reader = log.reader({ position: log.first });
-  const records: LogRecord[] = [];
-  for (let read = await reader.read(10_000); read.length > 0; read = await reader.read(10_000)) records.push(...read);
-  await reader.close();
-  return records;
-}
-
-function textsOf(records: readonly LogRecord[]): string[] {
-  return records.flatMap(({ body, ends }) =>
-    Array.from(ends, (end, index) =>
-      Buffer.from(body.subarray(index === 0 ? 0 : (ends[index - 1] as number) + 1, end)).toString(),
-    ),
-  );
-}
-
-function newest(disk: SimDisk): string {
-  return disk.paths().at(-1) as string;
 }

@@ -4,6 +4,7 @@ import { searchLog } from "../../delivery/log-search.ts";
 import { recordAt } from "../../delivery/record-at.ts";
 import { Turns } from "../../delivery/turns.ts";
 import type { Environment } from "../../environment.ts";
+import { printRange } from "../../receipt.ts";
 import { invalid, unknown } from "../refusal.ts";
 import type { eventRoutes } from "../routes/events.ts";
 import type { AdminView } from "../view.ts";
@@ -65,7 +66,7 @@ async function eventAt(environment: Environment, position: number, turns: Turns)
     position,
     source: record.source,
     receivedAt: record.receivedAtMs,
-    receipt: `${name}/${position}+1`,
+    receipt: `${name}/${printRange({ position, count: 1 })}`,
     ...namesOf(text, record.metadata),
     event: text,
     destinations,

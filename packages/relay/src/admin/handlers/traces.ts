@@ -1,4 +1,5 @@
 /** What became of events: by their id, a receipt or a position. */
+import { parseRanges, printRange } from "../../receipt.ts";
 import { invalid, quoted, unknown } from "../refusal.ts";
 import type { AdminView } from "../view.ts";
 import type { Trace, TracedEvent } from "../views.ts";
@@ -80,15 +81,14 @@ function timeOfUuidV7(id: string): number | undefined {
     : undefined;
 }
 
-/** Of a receipt, `1841+2,57+1;more=3`, or one position: one more than are shown at most. */
+/** Of a receipt's ranges, or of one position: one more than are shown at most. */
 function positionsOf(text: string): readonly number[] {
-  const [ranges = ""] = text.split(";more=");
   const positions: number[] = [];
-  for (const range of ranges.split(",")) {
-    const [, first, count = "1"] = /^(\d{1,15})(?:\+(\d{1,15}))?$/.exec(range) ?? [];
-    if (first === undefined) throw invalid(`The range ${quoted(range)} of the receipt must be <position>+<count>.`);
-    for (let index = 0; index < Number(count) && positions.length <= TRACE_MAX_EVENTS; index++)
-      positions.push(Number(first) + index);
+  for (const range of parseRanges(text) ?? []) {
+    if (!("position" in range))
+      throw invalid(`The range ${quoted(printRange(range))} is a place on Kafka; this log is on the disk.`);
+    for (let index = 0; index < range.count && positions.length <= TRACE_MAX_EVENTS; index++)
+      positions.push(range.position + index);
   }
   return positions;
 }

@@ -5,6 +5,7 @@
  */
 import { keyFault } from "@waybill/vendors/config";
 import { z } from "zod";
+import { RECEIPT_RANGES } from "../../receipt.ts";
 import { keyKind } from "./actions.ts";
 import { component } from "./common.ts";
 import { deadLetterState } from "./overview.ts";
@@ -24,8 +25,6 @@ const GRACE_MAX_MS = 30 * 24 * 3_600_000;
 const TIME_MAX_MS = 8_640_000_000_000_000;
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?$/;
 const TIME_EXPECTED = "a time as ISO 8601 or in epoch milliseconds";
-/** `1841+2,57+1;more=3`, or one position. */
-const POSITIONS = /^\d{1,15}(?:\+\d{1,15})?(?:,\d{1,15}(?:\+\d{1,15})?)*(?:;more=.*)?$/;
 
 /** Text in a query or a path. */
 const textParameter = (description: string) => z.string("a text").describe(description);
@@ -101,7 +100,7 @@ export const receiptPath = z.strictObject({
   environment: textParameter("Name of the environment."),
   positions: z
     .string()
-    .regex(POSITIONS, "a receipt, <position>+<count> or several of them separated by commas")
+    .regex(RECEIPT_RANGES, "a receipt, <position>+<count> or several of them separated by commas")
     .describe("A receipt as the header `waybill-receipt` has it after the environment, or one position."),
 });
 

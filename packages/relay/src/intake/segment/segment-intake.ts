@@ -172,8 +172,9 @@ function hashIds(
   { events }: SegmentScan,
   body: Buffer,
   makeId: ((index: number) => string) | undefined,
-): IdHashes {
-  const { window } = source.environment.ids;
+): IdHashes | undefined {
+  const window = source.environment.ids?.window;
+  if (window === undefined) return undefined;
   const hashes = { scope: source.scope, words: new Uint32Array(events.length * HASH_WORDS) };
   for (let index = 0; index < events.length; index++) {
     const event = events[index] as SegmentScan["events"][number];

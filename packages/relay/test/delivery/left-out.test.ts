@@ -1,10 +1,10 @@
-/** Destinations that take the events of some sources only. */
+/** Events of sources that a destination does not take, and copies that the log has found. */
 import type { Batch, Outcome, Sender } from "@waybill/core";
 import { LogBatch, type LogRecord } from "@waybill/log";
 import type { Trace } from "@waybill/relay";
 import { expect, test } from "vitest";
 import type { DestinationConfig } from "../../src/config/types.ts";
-import { fromSources } from "../../src/delivery/source-filter.ts";
+import { leaveOut } from "../../src/delivery/left-out.ts";
 import { configOf, destination, type RelayWorld, send, startWorld, until } from "../lib/world.ts";
 
 const SOURCES = {
@@ -44,7 +44,7 @@ const DROPPED = { status: "dropped", reason: "source" };
 
 test("a batch of its sources alone is handed on as it is, one of others alone is not sent", async () => {
   const next = senderOf();
-  const filter = fromSources(sources("web", "ios"), next);
+  const filter = leaveOut(sources("web", "ios"), next);
   const own = batchOf(record("web", 0, "1", "2"), record("ios", 2, "3"));
   await filter.send(own, {} as never);
   expect(next.sent).toEqual([own]);
@@ -59,7 +59,7 @@ test("of a mixed batch its own events are sent, and each event keeps its own out
   const retryable: Outcome = { status: "retryable", reason: "later" };
   const next = senderOf([rejected, { status: "delivered" }, retryable]);
   const mixed = batchOf(record("web", 0, "1"), record("tv", 1, "2", "3"), record("web", 3, "4", "5"));
-  const outcomes = await fromSources(sources("web"), next).send(mixed, {} as never);
+  const outcomes = await leaveOut(sources("web"), next).send(mixed, {} as never);
   expect(outcomes).toEqual([rejected, DROPPED, DROPPED, { status: "delivered" }, retryable]);
   const [sent] = next.sent as [LogBatch];
   expect([0, 1, 2].map((index) => Buffer.from(sent.event(index)).toString())).toEqual(["1", "4", "5"]);
@@ -68,9 +68,27 @@ test("of a mixed batch its own events are sent, and each event keeps its own out
   expect(sent.key).not.toBe(mixed.slice(0, 3).key);
 });
 
-test("without sources nothing is between the lane and its sender", () => {
-  const next = senderOf();
-  expect(fromSources({} as never, next)).toBe(next);
+test("copies that the log has found are dropped as duplicates, the events around them are sent", async () => {
+  const rejected: Outcome = { status: "rejected", reason: "no" };
+  const next = senderOf([rejected]);
+  const copies = { ...record("web", 0, "1", "2", "3", "4"), duplicates: [0, 2] };
+  const duplicate = { status: "dropped", reason: "duplicate" };
+  expect(await leaveOut({} as never, next).send(batchOf(copies), {} as never)).toEqual([
+    duplicate,
+    rejected,
+    duplicate,
+    { status: "delivered" },
+  ]);
+  const [sent] = next.sent as [LogBatch];
+  expect([0, 1].map((index) => Buffer.from(sent.event(index)).toString())).toEqual(["2", "4"]);
+
+  // Of a part of the record only its own copies count.
+  const part = new LogBatch("lane", [{ record: copies, start: 2, end: 3 }]);
+  expect(await leaveOut({} as never, next).send(part, {} as never)).toEqual([duplicate]);
+  const whole = new LogBatch("lane", [{ record: copies, start: 3, end: 4 }]);
+  expect(await leaveOut({} as never, next).send(whole, {} as never)).toEqual([rejected]);
+  expect(next.sent).toHaveLength(2);
+  expect(next.sent[1]).toBe(whole);
 });
 
 const authorization = (key: string): Record<string, string> => ({ authorization: `Basic ${btoa(`${key}:`)}` });

@@ -1,0 +1,111 @@
+/** A real Kafka of one or three brokers on this machine, for as long as a test or a run lasts. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BrokerProcess } from "./broker-process.ts";
+import { findKafka } from "./fetch-kafka.ts";
+import { addressOf, type ClusterSecurity, type Ports, propertiesOf, usersOf } from "./settings.ts";
+
+const GROUP_SESSION_MS = 3000;
+const CLUSTER_ID_BYTES = 16;
+
+export interface ClusterOptions {
+  readonly brokers: 1 | 3;
+  /** When a member of a group that does not answer is expelled. Default 3,000 ms. */
+  readonly groupSessionMs?: number;
+  /** TLS and SASL (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512) for clients. Default neither. */
+  readonly security?: ClusterSecurity;
+  /** More settings of the brokers, by Kafka's names; they win. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Gets a line before anything is fetched. Default: standard error. */
+  readonly tell?: (line: string) => void;
+}
+
+export interface Cluster {
+  /** By id, from 1. */
+  readonly brokers: readonly BrokerProcess[];
+  /** For clients, `host:port` each. */
+  readonly addresses: readonly string[];
+  /** Kills the brokers and removes all that they wrote. */
+  close(): Promise<void>;
+}
+
+/** Why there can be no cluster here, after fetching what may be fetched; `undefined`: there can. */
+export async function whyNoKafka(tell: (line: string) => void = tellPeople): Promise<string | undefined> {
+  const kafka = await findKafka(tell);
+  return "missing" in kafka ? kafka.missing : undefined;
+}
+
+/**
+ * Resolves once all brokers are ready. **Errors**: with the reason where Java or Maven is missing
+ * or a broker does not start.
+ */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const kafka = await findKafka(options.tell ?? tellPeople);
+  if ("missing" in kafka) throw new Error(kafka.missing);
+  const directory = mkdtempSync(join(tmpdir(), "waybill-kafka-"));
+  const brokers = await prepare(options, kafka.jars, directory);
+  const close = async (): Promise<void> => {
+    await Promise.all(brokers.map((broker) => broker.kill()));
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const clusterId = idOfCluster();
+    await Promise.all(brokers.map((broker) => broker.format(clusterId, usersOf(options.security))));
+    for (const broker of brokers) broker.start();
+    await Promise.all(brokers.map((broker) => broker.ready()));
+    return { brokers, addresses: brokers.map(({ address }) => address), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function prepare(options: ClusterOptions, jars: string, directory: string): Promise<readonly BrokerProcess[]> {
+  const { security, settings = {}, groupSessionMs = GROUP_SESSION_MS } = options;
+  const ports = portsOf(await freePorts(options.brokers));
+  const keystore = join(directory, "keystore.pem");
+  if (security !== undefined) writeFileSync(keystore, `${security.key}\n${security.cert}\n`);
+  return ports.map((_, at) => {
+    const node = { id: at + 1, ports, security, keystore, groupSessionMs, overrides: settings };
+    const own = join(directory, `broker-${node.id}`);
+    mkdirSync(own);
+    writeFileSync(join(own, "server.properties"), propertiesOf({ ...node, directory: own }));
+    return new BrokerProcess({ id: node.id, address: addressOf(node), jars, directory: own });
+  });
+}
+
+function portsOf(free: readonly number[]): readonly Ports[] {
+  const ports: Ports[] = [];
+  for (let at = 0; at < free.length; at += 3) {
+    const [client = 0, internal = 0, controller = 0] = free.slice(at, at + 3);
+    ports.push({ client, internal, controller });
+  }
+  return ports;
+}
+
+/** Three for each broker. All listen before the first is closed: none comes twice. */
+async function freePorts(brokers: number): Promise<readonly number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: 3 * brokers }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** 16 bytes in base64url; one that begins with a minus would be taken for an option. */
+function idOfCluster(): string {
+  const id = randomBytes(CLUSTER_ID_BYTES).toString("base64url");
+  return id.startsWith("-") ? idOfCluster() : id;
+}
+
+function tellPeople(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

@@ -1,0 +1,59 @@
+/**
+ * How the records of a partition get their positions.
+ *
+ * - `counted` (the topic of an environment, many writers): the position of an event is how many
+ *   events came before it. A record that does not decode has none: it counts as no event and no
+ *   byte. Counting may begin at any place whose position is known.
+ * - `written` (companion topics, one writer): a record tells its position. One that tells a
+ *   position before the head is not counted: it is a copy that a repeated produce call left, or
+ *   comes from an owner that was replaced meanwhile. So of two records for one position the first
+ *   one in the log counts, for every reader.
+ */
+import type { LogRecord, Position } from "@waybill/log";
+import type { Offset } from "./broker.ts";
+import type { ReadRecord } from "./source.ts";
+
+/** Between two records: the next offset, and how many events and bytes of values came before. */
+export interface Checkpoint {
+  readonly offset: Offset;
+  readonly position: Position;
+  /** May be negative in companion topics: bytes are counted from where the log was opened. */
+  readonly byte: number;
+}
+
+export const BEGINNING: Checkpoint = { offset: 0, position: 0, byte: 0 };
+
+export type Positions = "counted" | "written";
+
+export interface PartitionRecord extends LogRecord {
+  readonly offset: Offset;
+  /** By the broker's clock, epoch ms. */
+  readonly appendedAtMs: number;
+}
+
+export class Count {
+  readonly #positions: Positions;
+  #place: Checkpoint;
+
+  constructor(positions: Positions, place: Checkpoint) {
+    this.#positions = positions;
+    this.#place = place;
+  }
+
+  /** After all that was taken. */
+  get place(): Checkpoint {
+    return this.#place;
+  }
+
+  /** The next record with its position; `undefined` when it does not count. */
+  take({ offset, appendedAtMs, record }: ReadRecord): PartitionRecord | undefined {
+    const { position, byte } = this.#place;
+    if (record === undefined || (this.#positions === "written" && record.first < position)) {
+      this.#place = { offset: offset + 1, position, byte };
+      return undefined;
+    }
+    const first = this.#positions === "written" ? record.first : position;
+    this.#place = { offset: offset + 1, position: first + record.count, byte: byte + record.sizeBytes };
+    return { ...record, first, offset, appendedAtMs };
+  }
+}

@@ -1,0 +1,141 @@
+import type { Clock } from "@waybill/core";
+import { BrokerError } from "../broker.ts";
+import { failureFrom } from "./failures.ts";
+import type { Library } from "./library.ts";
+import type { Call } from "./requests.ts";
+import type { Within } from "./within.ts";
+
+/** TLS to the brokers; what is left out is Node's default. PEM. */
+export interface KafkaTls {
+  /** Who signs the brokers' certificates. */
+  readonly ca?: string;
+  /** A certificate that this relay shows, and its key. */
+  readonly cert?: string;
+  readonly key?: string;
+  /** The name in the brokers' certificates. Default the host of each address. */
+  readonly servername?: string;
+}
+
+export interface KafkaSasl {
+  readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
+  readonly username: string;
+  readonly password: string;
+}
+
+/** What all connections of a client have in common. */
+export interface LinkSetting {
+  readonly library: Library;
+  readonly clock: Clock;
+  readonly clientId: string;
+  readonly tls: KafkaTls | undefined;
+  readonly sasl: KafkaSasl | undefined;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** So many wait on one connection for the broker, which answers one after another. */
+const MAX_IN_FLIGHT = 10_000;
+
+/**
+ * One connection. It is made at once, and never again: after a fault, or a call that took too long,
+ * it is gone with all calls on it, so that nothing waits for a broker that hangs.
+ */
+export class Link {
+  readonly #setting: LinkSetting;
+  readonly #connection: InstanceType<Library["Connection"]>;
+  readonly #waiting = new Set<(error: BrokerError) => void>();
+  readonly #opened: Promise<void>;
+  /** By API, the lowest and the highest version that the broker has. */
+  #versions: ReadonlyMap<number, readonly [number, number]> = new Map();
+  #broken: BrokerError | undefined;
+
+  constructor(setting: LinkSetting, address: Address) {
+    this.#setting = setting;
+    const { library, clientId, tls, sasl } = setting;
+    this.#connection = new library.Connection(clientId, {
+      // Each call has its own.
+      connectTimeout: 0,
+      maxInflights: MAX_IN_FLIGHT,
+      ...(tls !== undefined && { tls }),
+      ...(sasl !== undefined && { sasl }),
+    });
+    const at = `${address.host}:${address.port}`;
+    this.#connection.on("error", (error: unknown) => this.#break(failureFrom(error, at)));
+    this.#connection.on("close", () => this.#break(new BrokerError("unreachable", `${at}: connection closed`)));
+    this.#opened = this.#open(address, at);
+  }
+
+  get isBroken(): boolean {
+    return this.#broken !== undefined;
+  }
+
+  /** Calls that wait for an answer. */
+  get inFlight(): number {
+    return this.#waiting.size;
+  }
+
+  /** **Errors**: `timeout`, and then the connection is gone; those of the answer. */
+  call<R>(call: Call<R>, within: Within): Promise<R> {
+    return new Promise((resolve, reject) => {
+      const settle = (error: BrokerError | undefined, answer?: R): void => {
+        if (!this.#waiting.delete(fail)) return;
+        forget();
+        if (error === undefined) resolve(answer as R);
+        else reject(error);
+      };
+      const fail = (error: BrokerError): void => settle(error);
+      const forget = within.atEnd(() => {
+        fail(within.late());
+        this.#break(new BrokerError("unreachable", `${within.what}: another call was not answered in time`));
+      });
+      this.#waiting.add(fail);
+      if (this.#broken !== undefined) fail(this.#broken);
+      else void this.#opened.then(() => this.#send(call, within, settle));
+    });
+  }
+
+  close(): void {
+    this.#break(new BrokerError("unreachable", "the client was closed"));
+  }
+
+  #send<R>(call: Call<R>, within: Within, settle: (error: BrokerError | undefined, answer?: R) => void): void {
+    // It has failed already.
+    if (this.#broken !== undefined) return;
+    const [lowest, highest] = this.#versions.get(call.key) ?? [0, -1];
+    if (call.version < lowest || call.version > highest) {
+      const has = highest < 0 ? "has none" : `has ${lowest} to ${highest}`;
+      const message = `${within.what} needs version ${call.version} of Kafka's API ${call.key}, the broker ${has}`;
+      settle(new BrokerError("unsupported", message));
+      return;
+    }
+    const parse = (_id: number, _key: number, _version: number, reader: Parameters<Call<R>["read"]>[0]): R =>
+      call.read(reader);
+    this.#connection.send(call.key, call.version, call.write, parse, true, true, (error, answer) =>
+      settle(error === null ? undefined : failureFrom(error, within.what), answer),
+    );
+  }
+
+  /** Never rejects: who waits learns it from the break. */
+  async #open({ host, port }: Address, at: string): Promise<void> {
+    const { library } = this.#setting;
+    try {
+      await this.#connection.connect(host, port);
+      const { apiKeys } = await library.apiVersionsV3.api.async(this.#connection, "waybill", "1");
+      this.#versions = new Map(apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, [minVersion, maxVersion]]));
+    } catch (error) {
+      this.#break(failureFrom(error, at));
+    }
+  }
+
+  #break(error: BrokerError): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = error;
+    // The first ends its timers, the second what hangs.
+    void this.#connection.close();
+    this.#connection.socket?.destroy();
+    for (const fail of this.#waiting) fail(error);
+  }
+}

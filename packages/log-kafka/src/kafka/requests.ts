@@ -1,0 +1,233 @@
+/**
+ * The requests that are made, each with the answer as it came: who calls looks at its error codes.
+ * Most are the library's. Three are written here: produce and fetch, to make and check batches by
+ * ourselves, and the description of a group, which the library reads wrongly.
+ */
+import type { Reader, Writer } from "@platformatic/kafka";
+import type { Library } from "./library.ts";
+
+export interface Call<R> {
+  /** Of Kafka's API. */
+  readonly key: number;
+  readonly version: number;
+  readonly write: () => Writer;
+  readonly read: (reader: Reader) => R;
+}
+
+/** As the library exports a request. */
+interface Api<A extends readonly unknown[], R> {
+  readonly api: { readonly key: number; readonly version: number };
+  readonly createRequest: (...args: A) => Writer;
+  readonly parseResponse: (id: number, key: number, version: number, reader: Reader) => R;
+}
+
+/** One of the library's; an answer with error codes is an answer. */
+export function callOf<A extends readonly unknown[], R>(api: Api<A, R>, ...args: A): Call<R> {
+  const { key, version } = api.api;
+  return {
+    key,
+    version,
+    write: () => api.createRequest(...args),
+    read: (reader) => {
+      try {
+        return api.parseResponse(0, key, version, reader);
+      } catch (error) {
+        const { response } = error as { readonly response?: R };
+        if (response === undefined) throw error;
+        return response;
+      }
+    },
+  };
+}
+
+/** The same request; what its answer means. */
+export function readAs<A, B>(call: Call<A>, meaning: (answer: A) => B): Call<B> {
+  return { ...call, read: (reader) => meaning(call.read(reader)) };
+}
+
+const PRODUCE = { key: 0, version: 9 };
+/** The newest that names topics by their names: their ids change when they are made anew. */
+const FETCH = { key: 1, version: 12 };
+const DESCRIBE_GROUP = { key: 69, version: 0 };
+const ALL_REPLICAS = -1;
+/** A client and no replica; an epoch and a session that are not given. */
+const NONE = -1;
+
+export interface ProduceAnswer {
+  readonly errorCode: number;
+  readonly baseOffset: number;
+  readonly errorMessage: string | null | undefined;
+}
+
+interface Place {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** `timeoutMs`: how long the broker waits for the replicas. */
+export function produceCall(
+  { Writer }: Library,
+  asked: Place & { readonly batch: Buffer; readonly timeoutMs: number },
+): Call<ProduceAnswer> {
+  return {
+    ...PRODUCE,
+    write: () =>
+      Writer.create()
+        .appendString(null)
+        .appendInt16(ALL_REPLICAS)
+        .appendInt32(asked.timeoutMs)
+        .appendArray([asked], (topics) =>
+          topics
+            .appendString(asked.topic)
+            .appendArray([asked], (partitions) => partitions.appendInt32(asked.partition).appendBytes(asked.batch)),
+        )
+        .appendTaggedFields(),
+    read: (reader) => only(reader.readArray((topic) => (topic.readString(), only(topic.readArray(produced))))),
+  };
+}
+
+function produced(reader: Reader): ProduceAnswer {
+  reader.readInt32();
+  const errorCode = reader.readInt16();
+  const baseOffset = Number(reader.readInt64());
+  reader.readInt64();
+  reader.readInt64();
+  reader.readArray((record) => (record.readInt32(), record.readNullableString()));
+  return { errorCode, baseOffset, errorMessage: reader.readNullableString() };
+}
+
+export interface FetchAnswer {
+  readonly errorCode: number;
+  readonly end: number;
+  readonly first: number;
+  readonly batches: Buffer;
+}
+
+export function fetchCall(
+  { Writer }: Library,
+  asked: Place & { readonly offset: number; readonly maxBytes: number; readonly maxWaitMs: number },
+): Call<FetchAnswer> {
+  const { topic, partition, offset, maxBytes, maxWaitMs } = asked;
+  return {
+    ...FETCH,
+    write: () =>
+      Writer.create()
+        .appendInt32(NONE)
+        .appendInt32(maxWaitMs)
+        .appendInt32(1)
+        .appendInt32(maxBytes)
+        // Also of transactions that are not committed: nobody makes some here.
+        .appendInt8(0)
+        .appendInt32(0)
+        .appendInt32(NONE)
+        .appendArray([asked], (topics) =>
+          topics
+            .appendString(topic)
+            .appendArray([asked], (partitions) =>
+              partitions
+                .appendInt32(partition)
+                .appendInt32(NONE)
+                .appendInt64(BigInt(offset))
+                .appendInt32(NONE)
+                .appendInt64(BigInt(NONE))
+                .appendInt32(maxBytes),
+            ),
+        )
+        .appendArray([], () => {})
+        .appendString("")
+        .appendTaggedFields(),
+    read: readFetched,
+  };
+}
+
+function readFetched(reader: Reader): FetchAnswer {
+  reader.readInt32();
+  const errorCode = reader.readInt16();
+  reader.readInt32();
+  if (errorCode !== 0) return { errorCode, end: 0, first: 0, batches: Buffer.alloc(0) };
+  return only(
+    reader.readArray((topic) => (topic.readString(), only(topic.readArray(fetched, true, false))), true, false),
+  );
+}
+
+function fetched(reader: Reader): FetchAnswer {
+  reader.readInt32();
+  const errorCode = reader.readInt16();
+  const end = Number(reader.readInt64());
+  reader.readInt64();
+  const first = Number(reader.readInt64());
+  reader.readArray((aborted) => (aborted.readInt64(), aborted.readInt64()));
+  reader.readInt32();
+  return { errorCode, end, first, batches: reader.readBytes() };
+}
+
+export interface DescribedGroup {
+  readonly errorCode: number;
+  readonly errorMessage: string | null | undefined;
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly memberEpoch: number;
+    readonly clientId: string;
+    readonly host: string;
+    readonly assignment: readonly { readonly topic: string; readonly partitions: readonly number[] }[];
+  }[];
+}
+
+export function describeGroupCall({ Writer }: Library, group: string): Call<DescribedGroup> {
+  return {
+    ...DESCRIBE_GROUP,
+    write: () =>
+      Writer.create()
+        .appendArray([group], (groups, id) => groups.appendString(id), true, false)
+        .appendBoolean(false)
+        .appendTaggedFields(),
+    read: (reader) => {
+      reader.readInt32();
+      return only(reader.readArray(describedGroup));
+    },
+  };
+}
+
+function describedGroup(reader: Reader): DescribedGroup {
+  const errorCode = reader.readInt16();
+  const errorMessage = reader.readNullableString();
+  reader.readString();
+  reader.readString();
+  reader.readInt32();
+  reader.readInt32();
+  reader.readString();
+  const members = reader.readArray(member);
+  reader.readInt32();
+  return { errorCode, errorMessage, members };
+}
+
+function member(reader: Reader): DescribedGroup["members"][number] {
+  const memberId = reader.readString();
+  reader.readNullableString();
+  reader.readNullableString();
+  const memberEpoch = reader.readInt32();
+  const clientId = reader.readString();
+  const host = reader.readString();
+  reader.readArray((topic) => topic.readString(), true, false);
+  reader.readNullableString();
+  const assignment = partitionsOf(reader);
+  // What it is to have, once others have let go.
+  partitionsOf(reader);
+  return { memberId, memberEpoch, clientId, host, assignment };
+}
+
+function partitionsOf(reader: Reader): DescribedGroup["members"][number]["assignment"] {
+  const topics = reader.readArray((topic) => {
+    topic.readUUID();
+    return { topic: topic.readString(), partitions: topic.readArray((one) => one.readInt32(), true, false) };
+  });
+  reader.readTaggedFields();
+  return topics;
+}
+
+/** One partition is asked for, and one answered. */
+function only<T>(answers: readonly T[]): T {
+  const [answer] = answers;
+  if (answer === undefined || answers.length > 1) throw new Error(`${answers.length} answers for one partition`);
+  return answer;
+}

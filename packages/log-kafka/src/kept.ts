@@ -1,0 +1,310 @@
+/**
+ * What is known of the part of a partition that was read: places, duplicates, and where all that
+ * begins. It begins at {@link Kept.from}: everything from there to the head was counted. When
+ * somebody wants to read before, what lies between is counted as well, from the far end on; when
+ * the broker removes records, it begins at the first one that is left.
+ */
+import type { Clock } from "@waybill/core";
+import type { LogRecord, Position } from "@waybill/log";
+import { BrokerError, type Offset } from "./broker.ts";
+import { type Checkpoint, Count, type Positions } from "./counting.ts";
+import { CLOCKS_DIFFER_MS, Decisions, DuplicateFinder, type DuplicateRule } from "./duplicates.ts";
+import { type Mark, Places } from "./places.ts";
+import { type Read, type ReadRecord, type Source, waitMs } from "./source.ts";
+
+/** Read at once while counting. */
+const READ_BYTES = 1024 * 1024;
+/** A broker that answers nothing where there was something is asked again so often. */
+const EMPTY_MAX = 8;
+
+export interface KeptOptions {
+  readonly source: Source;
+  readonly clock: Clock;
+  readonly positions: Positions;
+  readonly markEveryBytes: number;
+  readonly duplicates: DuplicateRule | undefined;
+  /** The place after all that was read. */
+  readonly head: () => Checkpoint;
+  /** Events before that position are gone. */
+  readonly onRemoved: (first: Position) => void;
+}
+
+interface Passed {
+  readonly from: Start;
+  readonly places: Places;
+  readonly decisions: Decisions;
+  readonly finder: DuplicateFinder | undefined;
+}
+
+/** `atMs` is unknown where there is no record yet. */
+type Start = Checkpoint & Partial<Mark>;
+
+/** Where to begin so that what is decided from `target` on is right. */
+interface LookBack {
+  readonly begin: Offset;
+  /** Events before the target that are enough, and where to begin when they are fewer. */
+  readonly events: number;
+  readonly otherwise: Offset;
+}
+
+export class Kept {
+  readonly #options: KeptOptions;
+  #places: Places;
+  #decisions = new Decisions();
+  #from: Start;
+  #decidedFrom: Checkpoint;
+  #firstOffset: Offset;
+  #busy: Promise<unknown> = Promise.resolve();
+
+  constructor(options: KeptOptions, anchor: Checkpoint, firstOffset: Offset) {
+    this.#options = options;
+    this.#places = new Places(options.markEveryBytes);
+    this.#from = anchor;
+    this.#decidedFrom = anchor;
+    this.#firstOffset = firstOffset;
+  }
+
+  get from(): Start {
+    return this.#from;
+  }
+
+  /** Whether {@link from} is where the first record is that the broker keeps. */
+  get isComplete(): boolean {
+    return this.#from.offset <= this.#firstOffset;
+  }
+
+  /** Parts that are removed as a whole, oldest first. */
+  get parts(): readonly Mark[] {
+    const { marks } = this.#places;
+    const { atMs, ...from } = this.#from;
+    return atMs === undefined || marks[0]?.offset === from.offset ? marks : [{ ...from, atMs }, ...marks];
+  }
+
+  /** The next record, as records are read. */
+  note(record: LogRecord, mark: Mark, finder: DuplicateFinder | undefined): void {
+    if (this.#from.atMs === undefined) {
+      // Where nothing was before: a record of a companion topic tells its own position.
+      this.#from = { ...mark, offset: this.#from.offset };
+      if (this.#decidedFrom.offset === this.#from.offset) this.#decidedFrom = this.#from;
+    }
+    this.#places.note(mark);
+    if (finder !== undefined) this.#decisions.add(record, finder.take(record, mark.atMs));
+  }
+
+  duplicatesOf(record: LogRecord): readonly number[] | undefined {
+    return this.#decisions.of(record);
+  }
+
+  /** The last known place at or before a position that is kept. */
+  placeFor(position: Position): Checkpoint {
+    const head = this.#options.head();
+    if (position >= head.position) return head;
+    const place = this.#places.before(position);
+    return place === undefined || place.offset < this.#from.offset ? this.#from : place;
+  }
+
+  placeBeforeOffset(offset: Offset): Checkpoint {
+    const head = this.#options.head();
+    if (offset >= head.offset) return head;
+    const place = this.#places.beforeOffset(offset);
+    return place === undefined || place.offset < this.#from.offset ? this.#from : place;
+  }
+
+  /** Counts from `target` on what was not counted yet. Resolves to what finds duplicates next. */
+  async open(target: Offset): Promise<DuplicateFinder | undefined> {
+    return this.#alone(() => this.#include(target, this.#from));
+  }
+
+  /** Everything from an offset on is counted and decided then, as far as it is there. */
+  async extend(target: Offset): Promise<void> {
+    await this.#alone(async () => {
+      if (target < this.#decidedFrom.offset) await this.#include(target, this.#decidedFrom);
+    });
+  }
+
+  /** The same, by position. */
+  async ensure(position: Position): Promise<void> {
+    if (position >= this.#decidedFrom.position) return;
+    await this.#alone(async () => {
+      while (position < this.#decidedFrom.position) {
+        // Each record has an event at least.
+        const missing = Math.max(1, this.#from.position - position);
+        const target = position >= this.#from.position ? this.placeFor(position).offset : this.#from.offset - missing;
+        if (target < this.#from.offset && this.isComplete && this.#decidedFrom.offset === this.#from.offset) return;
+        await this.#include(Math.max(target, this.#firstOffset), this.#decidedFrom);
+      }
+    });
+  }
+
+  /** Decisions on what is before a position are not needed any more. */
+  release(position: Position): void {
+    const place = this.placeFor(position);
+    if (this.#options.duplicates === undefined || place.offset <= this.#decidedFrom.offset) return;
+    this.#decidedFrom = place;
+    this.#decisions.dropBefore(place.position);
+  }
+
+  /** The broker keeps nothing before `offset` any more. */
+  async removed(offset: Offset): Promise<void> {
+    if (offset <= this.#firstOffset) return;
+    await this.#alone(async () => {
+      this.#firstOffset = Math.max(this.#firstOffset, offset);
+      if (offset <= this.#from.offset) return;
+      const before = this.#from.position;
+      this.#beginAt(await this.#placeAt(offset));
+      if (this.#from.position > before) this.#options.onRemoved(this.#from.position);
+    });
+  }
+
+  #beginAt(from: Start): void {
+    this.#from = from;
+    this.#places.dropBefore(from.offset);
+    if (this.#decidedFrom.offset >= from.offset) return;
+    this.#decidedFrom = from;
+    this.#decisions.dropBefore(from.position);
+  }
+
+  /** The place at an offset that is kept: counted from the next one that is known. */
+  async #placeAt(offset: Offset): Promise<Start> {
+    const known = this.#places.atOrAfter(offset) ?? this.#options.head();
+    if (known.offset <= offset) return known;
+    return (await this.#pass(offset, known, undefined)).from;
+  }
+
+  /** One after another: they change the same things. */
+  #alone<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#busy.then(run);
+    this.#busy = result.catch(() => undefined);
+    return result;
+  }
+
+  async #include(target: Offset, to: Checkpoint): Promise<DuplicateFinder | undefined> {
+    const { from, places, decisions, finder } = await this.#pass(target, to, this.#options.duplicates);
+    if (from.offset < this.#from.offset || this.#from.offset === to.offset) {
+      this.#from = from;
+      this.#places.prepend(places);
+    }
+    this.#decisions.prepend(decisions);
+    this.#decidedFrom = from;
+    return finder;
+  }
+
+  /** Reads from `target` up to `to`, whose position is known, and before for the duplicates. */
+  async #pass(target: Offset, to: Checkpoint, rule: DuplicateRule | undefined): Promise<Passed> {
+    let begin: Offset | undefined;
+    for (;;) {
+      const start = Math.min(to.offset, Math.max(target, this.#firstOffset));
+      const back = await this.#lookBack(start, rule);
+      const pass = new Pass(this.#options, { target: start, to, until: this.#from, rule });
+      try {
+        await pass.run(begin ?? back.begin);
+        if (pass.eventsBefore >= back.events || (begin ?? back.begin) <= back.otherwise) return pass.end();
+        begin = back.otherwise;
+      } catch (error) {
+        if (!(error instanceof BrokerError)) throw error;
+        // Retention was faster. What is left begins later.
+        begin = undefined;
+        const { source } = this.#options;
+        const first = await source.retrying("looking for the first record", () => source.offsetAt("first"));
+        if (first <= this.#firstOffset) throw source.refusal("counting", error);
+        this.#firstOffset = first;
+      }
+    }
+  }
+
+  async #lookBack(target: Offset, rule: DuplicateRule | undefined): Promise<LookBack> {
+    if (rule === undefined) return { begin: target, events: 0, otherwise: target };
+    const { source, clock } = this.#options;
+    const { records } = await source.retrying("looking for a time", () => source.fetch(target, 1));
+    const atMs = (records[0]?.appendedAtMs ?? clock.now()) - rule.windowMs - CLOCKS_DIFFER_MS;
+    const found = await source.retrying("looking for a time", () => source.offsetAt({ atMs: Math.max(0, atMs) }));
+    const otherwise = Math.max(this.#firstOffset, Math.min(target, found));
+    // Each record that counts has an event at least.
+    return { begin: Math.max(otherwise, target - rule.maxIds), events: rule.maxIds, otherwise };
+  }
+}
+
+interface PassOptions {
+  readonly target: Offset;
+  readonly to: Checkpoint;
+  /** Places from there on are known. */
+  readonly until: Checkpoint;
+  readonly rule: DuplicateRule | undefined;
+}
+
+/** One reading up to a known place: what it finds is moved there at the end. */
+class Pass {
+  readonly #options: KeptOptions;
+  readonly #pass: PassOptions;
+  readonly #places: Places;
+  readonly #decisions = new Decisions();
+  readonly #finder: DuplicateFinder | undefined;
+  #count: Count;
+  #from: Start | undefined;
+  eventsBefore = 0;
+
+  constructor(options: KeptOptions, pass: PassOptions) {
+    this.#options = options;
+    this.#pass = pass;
+    this.#places = new Places(options.markEveryBytes);
+    this.#finder = pass.rule === undefined ? undefined : new DuplicateFinder(pass.rule);
+    this.#count = new Count(options.positions, pass.to);
+  }
+
+  /** **Errors**: {@link BrokerError} `offset_out_of_range`; those of `Source.retrying`. */
+  async run(begin: Offset): Promise<void> {
+    const { source, positions } = this.#options;
+    const { offset: end } = this.#pass.to;
+    this.#count = new Count(positions, { offset: begin, position: 0, byte: 0 });
+    let empty = 0;
+    while (this.#count.place.offset < end) {
+      const { offset } = this.#count.place;
+      const read: Read = await source.retrying("counting", () => source.fetch(offset, READ_BYTES));
+      if (this.#takeAll(read.records)) return;
+      empty = read.records.length > 0 ? 0 : empty + 1;
+      // Offsets may have gaps, and a new leader may not know yet how far its followers are.
+      if (empty > EMPTY_MAX && read.end >= end) return;
+      if (empty > 0) await source.wait(waitMs(empty));
+    }
+  }
+
+  /** Whether the end was reached. */
+  #takeAll(records: readonly ReadRecord[]): boolean {
+    for (const one of records) {
+      if (one.offset >= this.#pass.to.offset) return true;
+      this.#take(one);
+    }
+    return false;
+  }
+
+  #take(one: ReadRecord): void {
+    const { byte } = this.#count.place;
+    const record = this.#count.take(one);
+    if (record === undefined) return;
+    const { first, appendedAtMs } = record;
+    const duplicates = this.#finder?.take(record, appendedAtMs);
+    if (one.offset < this.#pass.target) {
+      this.eventsBefore += record.count;
+      return;
+    }
+    const mark: Mark = { offset: one.offset, position: first, byte, atMs: appendedAtMs };
+    this.#from ??= { ...mark, offset: this.#pass.target };
+    if (one.offset < this.#pass.until.offset) this.#places.note(mark);
+    if (duplicates !== undefined) this.#decisions.add(record, duplicates);
+  }
+
+  end(): Passed {
+    const { to, target } = this.#pass;
+    const { position, byte } = this.#count.place;
+    const positions = this.#options.positions === "written" ? 0 : to.position - position;
+    const bytes = to.byte - byte;
+    this.#places.shift(positions, bytes);
+    this.#decisions.shift(positions);
+    const found = this.#from;
+    const from: Start =
+      found === undefined
+        ? { ...to, offset: Math.min(target, to.offset) }
+        : { ...found, position: found.position + positions, byte: found.byte + bytes };
+    return { from, places: this.#places, decisions: this.#decisions, finder: this.#finder };
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * Writes entries to an environment's topic: acknowledged by all in-sync replicas, or refused as
+ * retryable. {@link ProduceQueue} has what holds of their order.
+ *
+ * While writing fails, {@link Producer.lastError} says why, and the partitions that failed are
+ * tried each second, without a record: a partition is well again when it has a leader that answers
+ * and enough replicas in sync, or when a record was acknowledged.
+ */
+import { type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
+import type { Entry } from "@waybill/log";
+import { type Broker, BrokerError, type Offset, type TopicDescription } from "./broker.ts";
+import { withDeadline } from "./deadline.ts";
+import { slicedEntry } from "./entry-parts.ts";
+import type { Part } from "./partitioner.ts";
+import { BATCH_BYTES, ProduceQueue, RECORD_BYTES } from "./produce-queue.ts";
+import { encodeValue } from "./record-value.ts";
+
+/** The events of a request that are in one record. */
+export interface Place {
+  readonly partition: number;
+  readonly offset: Offset;
+  readonly count: number;
+}
+
+export interface ProducerOptions {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly topic: string;
+  readonly partitions: number;
+  /** The largest batch of records that the topic takes: `OpenedTopic.maxMessageBytes`. */
+  readonly maxMessageBytes: number;
+  /** Of one call to a broker. Default 5 s. */
+  readonly callMs?: number;
+  /** How long an append may wait for its call. Default 5 s: in all it takes twice as long. */
+  readonly waitMs?: number;
+  /** Bytes that may wait or be in flight; further appends are refused. Default 64 MiB. */
+  readonly pendingMaxBytes?: number;
+  /** After each call that was acknowledged. Must not throw. */
+  readonly onAcknowledged?: (durationMs: number) => void;
+}
+
+const CALL_MS = 5_000;
+const WAIT_MS = 5_000;
+const PENDING_MAX_BYTES = 64 * 1024 * 1024;
+const RETRY_AFTER_MS = 1_000;
+/** How often partitions that failed are tried. */
+const PROBE_MS = 1_000;
+/** What only a person repairs, a right or a topic, cannot be seen without a record. */
+const REPAIR_MS = 30_000;
+const LIMIT_MIN_BYTES = 1_024;
+
+interface Failure {
+  readonly error: BrokerError;
+  readonly atMs: number;
+}
+
+export class Producer {
+  readonly #options: ProducerOptions;
+  readonly #queues: readonly ProduceQueue[];
+  readonly #failures = new Map<number, Failure>();
+  readonly #closing = new AbortController();
+  #limit: number;
+  #pendingBytes = 0;
+  #probing: Timer | undefined;
+
+  constructor(options: ProducerOptions) {
+    this.#options = options;
+    this.#limit = options.maxMessageBytes;
+    const { broker, clock, topic, partitions, callMs = CALL_MS } = options;
+    this.#queues = Array.from(
+      { length: partitions },
+      (_, partition) =>
+        new ProduceQueue({
+          broker,
+          clock,
+          topic,
+          partition,
+          callMs,
+          closing: this.#closing.signal,
+          limit: () => this.#limit,
+          tooLarge: (bytes) => this.#tooLarge(bytes),
+          ended: (error, durationMs) => this.#ended(partition, error, durationMs),
+        }),
+    );
+  }
+
+  /**
+   * Why an append to some partition would fail: the last failure, until writing works again.
+   */
+  get lastError(): string | undefined {
+    const [first, ...others] = this.#failures;
+    if (first === undefined) return undefined;
+    const [partition, { error }] = first;
+    const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
+    return `Kafka does not take records for partition ${partition} of ${this.#options.topic}${more}: ${error.message}`;
+  }
+
+  /** Bytes that wait or are in flight. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /**
+   * Resolves once all in-sync replicas have all of it, to the places of the parts in their order;
+   * a part that is too large for one record has several.
+   * **Errors**: `WAYBILL_LOG_BUSY`, `WAYBILL_LOG_UNAVAILABLE` (both retryable; some of it may be
+   * stored), `WAYBILL_EVENT` (one event is too large for a record), `WAYBILL_CLOSED`.
+   * **Concurrency**: any number at once. Order in a partition is call order.
+   */
+  async append(parts: readonly Part[]): Promise<readonly Place[]> {
+    if (this.#closing.signal.aborted) throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
+    this.#checkRoom(parts.reduce((bytes, { entry }) => bytes + (entry.ends.at(-1) ?? 0), 0));
+    const records = parts.flatMap(({ partition, entry }) =>
+      this.#valuesOf(entry).map((record) => ({ ...record, partition })),
+    );
+    const untilMs = this.#options.clock.monotonic() + (this.#options.waitMs ?? WAIT_MS);
+    for (const { value } of records) this.#pendingBytes += value.length;
+    return new Promise((resolve, reject) => {
+      const places = new Array<Place>(records.length);
+      let left = records.length;
+      let isVain = false;
+      for (const [at, { partition, value, count }] of records.entries())
+        this.#queues[partition]?.add({
+          value,
+          count,
+          untilMs,
+          isVain: () => isVain,
+          settle: (result) => {
+            this.#pendingBytes -= value.length;
+            if ("offset" in result) {
+              places[at] = { partition, offset: result.offset, count };
+              left -= 1;
+              if (left === 0) resolve(places);
+            } else if (!isVain) {
+              isVain = true;
+              reject(this.#refusalOf(result.error, count));
+            }
+          },
+        });
+    });
+  }
+
+  /** Tries all partitions, without a record. Never rejects. */
+  async tryCluster(): Promise<void> {
+    await this.#probe(this.#queues.map((_, partition) => partition));
+    this.#probeSoon();
+  }
+
+  /** Ends when what waits has been answered: no attempt is repeated any more. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#probing?.cancel();
+    await Promise.all(this.#queues.map((queue) => queue.idle()));
+  }
+
+  #checkRoom(bytes: number): void {
+    const pending = this.#pendingBytes;
+    if (pending === 0 || pending + bytes <= (this.#options.pendingMaxBytes ?? PENDING_MAX_BYTES)) return;
+    throw new WaybillError("WAYBILL_LOG_BUSY", `${pending} bytes already wait to be stored; nothing was`, {
+      retryable: true,
+      retryAfterMs: RETRY_AFTER_MS,
+    });
+  }
+
+  /** The values of an entry's records: one, or more when it is larger than a record may be. */
+  #valuesOf(entry: Entry): readonly { readonly value: Uint8Array; readonly count: number }[] {
+    const value = encodeValue(entry);
+    const count = entry.ends.length;
+    const limit = this.#limit - BATCH_BYTES - RECORD_BYTES;
+    if (value.length <= limit) return [{ value, count }];
+    if (count === 1) throw tooLarge(value.length, limit);
+    const middle = Math.ceil(count / 2);
+    return [...this.#valuesOf(slicedEntry(entry, 0, middle)), ...this.#valuesOf(slicedEntry(entry, middle, count))];
+  }
+
+  #refusalOf(error: unknown, count: number): unknown {
+    if (!(error instanceof BrokerError)) return error;
+    if (error.code === "too_large" && count === 1) return tooLarge(undefined, this.#limit);
+    return new WaybillError("WAYBILL_LOG_UNAVAILABLE", `Kafka has not acknowledged the events: ${error.message}`, {
+      retryable: true,
+      retryAfterMs: RETRY_AFTER_MS,
+      reason: error.code,
+      cause: error,
+      hint: "Storing resumes by itself when the cluster is well again.",
+    });
+  }
+
+  #ended(partition: number, error: BrokerError | undefined, durationMs: number): void {
+    // A record that is too large says nothing of the partition.
+    if (error?.code === "too_large") return;
+    if (error === undefined) {
+      this.#failures.delete(partition);
+      this.#options.onAcknowledged?.(durationMs);
+    } else this.#failed(partition, error);
+  }
+
+  #failed(partition: number, error: BrokerError): void {
+    this.#failures.set(partition, { error, atMs: this.#options.clock.monotonic() });
+    this.#probeSoon();
+  }
+
+  /** What the topic takes may have been changed. */
+  async #tooLarge(bytes: number): Promise<void> {
+    const told = await this.#describe()
+      .then(({ configs }) => Number(configs["max.message.bytes"]))
+      .catch(() => Number.NaN);
+    const limit = told < bytes ? told : Math.floor(bytes / 2);
+    this.#limit = Math.max(LIMIT_MIN_BYTES, Math.min(this.#limit, limit));
+  }
+
+  #probeSoon(): void {
+    if (this.#probing !== undefined || this.#failures.size === 0 || this.#closing.signal.aborted) return;
+    this.#probing = this.#options.clock.after(PROBE_MS, () => {
+      const idle = [...this.#failures.keys()].filter((partition) => this.#queues[partition]?.isIdle === true);
+      void this.#probe(idle).then(() => {
+        this.#probing = undefined;
+        this.#probeSoon();
+      });
+    });
+  }
+
+  /** Never rejects. */
+  async #probe(partitions: readonly number[]): Promise<void> {
+    if (partitions.length === 0) return;
+    try {
+      const topic = await this.#describe();
+      await Promise.all(partitions.map((partition) => this.#probeOne(partition, topic)));
+    } catch (error) {
+      for (const partition of partitions) this.#failed(partition, brokerError(error));
+    }
+  }
+
+  async #probeOne(partition: number, described: TopicDescription): Promise<void> {
+    const { broker, clock, topic, callMs = CALL_MS } = this.#options;
+    const before = this.#failures.get(partition);
+    try {
+      const fault = partitionFault(described, partition);
+      if (fault !== undefined) throw fault;
+      await withDeadline(clock, callMs, (deadline) => broker.offsetAt({ topic, partition, at: "end", ...deadline }));
+      const isRepaired = before?.error.isTransient !== false || clock.monotonic() - before.atMs >= REPAIR_MS;
+      // A record that failed meanwhile knows better.
+      if (isRepaired && this.#failures.get(partition) === before) this.#failures.delete(partition);
+    } catch (error) {
+      this.#failed(partition, brokerError(error));
+    }
+  }
+
+  async #describe(): Promise<TopicDescription> {
+    const { broker, clock, topic, callMs = CALL_MS } = this.#options;
+    const [found] = await withDeadline(clock, callMs, (deadline) => broker.describe({ topics: [topic], ...deadline }));
+    if (found === undefined) throw new BrokerError("unknown_topic", `there is no topic ${topic}`);
+    return found;
+  }
+}
+
+/** Why a partition takes no records, as far as the cluster tells. */
+function partitionFault({ partitions, configs }: TopicDescription, partition: number): BrokerError | undefined {
+  const found = partitions[partition];
+  if (found?.leader === undefined) return new BrokerError("not_leader", "it has no leader");
+  const inSync = found.inSyncReplicas.length;
+  const least = Number(configs["min.insync.replicas"] ?? 1);
+  if (inSync >= least) return undefined;
+  return new BrokerError("not_enough_replicas", `${inSync} of its replicas in sync, ${least} are needed`);
+}
+
+function brokerError(error: unknown): BrokerError {
+  return error instanceof BrokerError ? error : new BrokerError("invalid", messageOf(error));
+}
+
+function tooLarge(bytes: number | undefined, limit: number): WaybillError {
+  const size = bytes === undefined ? "An event" : `An event of ${bytes} bytes`;
+  return new WaybillError("WAYBILL_EVENT", `${size} is too large for a record of Kafka`, {
+    reason: "size",
+    hint: `At most ${limit} bytes: max.message.bytes of the topic.`,
+  });
+}

@@ -1,0 +1,108 @@
+/**
+ * Reads a partition at its head for as long as the log is open. Failures are repeated, less and
+ * less often; {@link Tail.lastError} tells of them until reading works again.
+ */
+import { messageOf } from "@waybill/core";
+import { BrokerError, type Offset } from "./broker.ts";
+import type { Checkpoint, Count, PartitionRecord } from "./counting.ts";
+import { type Read, type Source, waitMs } from "./source.ts";
+
+const READ_BYTES = 1024 * 1024;
+/** How long a broker waits for the next record before it answers that there is none. */
+const POLL_MS = 1_000;
+
+export interface TailOptions {
+  readonly source: Source;
+  readonly count: Count;
+  /** A record with the byte where it begins. */
+  readonly onRecord: (record: PartitionRecord, byte: number) => void;
+  /** After one or more records that count. */
+  readonly onMoved: () => void;
+  /** The broker's first offset, with each answer. */
+  readonly onFirst: (first: Offset) => Promise<void>;
+  /** What was to be read next is gone. Whether reading can go on. */
+  readonly onGone: (error: BrokerError) => Promise<boolean>;
+}
+
+interface Waiting {
+  readonly offset: Offset;
+  readonly done: () => void;
+}
+
+export class Tail {
+  readonly #options: TailOptions;
+  #waiting: Waiting[] = [];
+  #lastError: string | undefined;
+
+  constructor(options: TailOptions) {
+    this.#options = options;
+  }
+
+  /** After all that was read. */
+  get place(): Checkpoint {
+    return this.#options.count.place;
+  }
+
+  get lastError(): string | undefined {
+    return this.#lastError;
+  }
+
+  /** Reads up to an offset. **Errors**: those of `Source.retrying`. */
+  async catchUp(end: Offset): Promise<void> {
+    const { source } = this.#options;
+    while (this.place.offset < end) {
+      const read = await source.retrying("reading", () => source.fetch(this.place.offset, READ_BYTES));
+      await this.#take(read);
+      if (read.records.length > 0) continue;
+      if (read.end >= end) return;
+      await source.wait(waitMs(0));
+    }
+  }
+
+  /** Until the log is closed or broken. Never rejects. */
+  async run(): Promise<void> {
+    const { source, onGone } = this.#options;
+    for (let failures = 0; !source.isClosed; ) {
+      try {
+        await this.#take(await source.fetch(this.place.offset, READ_BYTES, POLL_MS));
+        failures = 0;
+        this.#lastError = undefined;
+      } catch (error) {
+        if (source.isClosed) return;
+        this.#lastError = `${source.name}: reading: ${messageOf(error)}`;
+        if (error instanceof BrokerError && error.code === "offset_out_of_range") {
+          const goesOn = await onGone(error).catch(() => true);
+          if (!goesOn) return;
+        }
+        await source.wait(waitMs(failures)).catch(() => undefined);
+        failures += 1;
+      }
+    }
+  }
+
+  /** Resolves once everything before an offset was read; never when the log is closed before. */
+  readTo(offset: Offset): Promise<void> {
+    if (this.place.offset >= offset) return Promise.resolve();
+    return new Promise((done) => {
+      this.#waiting.push({ offset, done });
+    });
+  }
+
+  async #take({ records, first }: Read): Promise<void> {
+    const { count, onRecord, onMoved, onFirst } = this.#options;
+    const { position } = count.place;
+    for (const one of records) {
+      const { byte } = count.place;
+      const record = count.take(one);
+      if (record !== undefined) onRecord(record, byte);
+    }
+    const { offset } = count.place;
+    if (this.#waiting.length > 0) {
+      const waiting = this.#waiting;
+      this.#waiting = waiting.filter((one) => one.offset > offset);
+      for (const one of waiting) if (one.offset <= offset) one.done();
+    }
+    if (count.place.position > position) onMoved();
+    await onFirst(first);
+  }
+}

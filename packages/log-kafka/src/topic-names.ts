@@ -1,0 +1,81 @@
+/**
+ * How the topics are called: `<prefix>.<environment>` has the events of an environment, and
+ * `<prefix>.<environment>.<destination>.dead`, `.marks` and `.fates` what a destination keeps
+ * beside its commits.
+ */
+
+/** Kafka's own limit: a topic is a directory. */
+const NAME_MAX_CHARACTERS = 249;
+const ALLOWED = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
+
+const COMPANIONS = ["dead", "marks", "fates"] as const;
+export type Companion = (typeof COMPANIONS)[number];
+
+export function eventsTopic(prefix: string, environment: string): string {
+  return `${prefix}.${environment}`;
+}
+
+export function companionTopic(
+  prefix: string,
+  owner: { readonly environment: string; readonly destination: string },
+  companion: Companion,
+): string {
+  return `${eventsTopic(prefix, owner.environment)}.${owner.destination}.${companion}`;
+}
+
+/** All of a destination's. */
+export function companionTopics(
+  prefix: string,
+  owner: { readonly environment: string; readonly destination: string },
+): readonly string[] {
+  return COMPANIONS.map((companion) => companionTopic(prefix, owner, companion));
+}
+
+export interface NamedEnvironment {
+  readonly name: string;
+  readonly destinations: readonly string[];
+}
+
+/** Why names cannot be those of topics. */
+export interface NameFault {
+  readonly environment: string;
+  /** Absent: it is the environment's own name. */
+  readonly destination?: string;
+  readonly message: string;
+}
+
+/**
+ * What is wrong with the names of topics. Kafka refuses a topic whose name is another's but for
+ * dots in the place of underscores: its metrics could not tell them apart.
+ */
+export function topicNameFaults(prefix: string, environments: readonly NamedEnvironment[]): readonly NameFault[] {
+  const faults: NameFault[] = [];
+  const owners = new Map<string, { readonly topic: string; readonly whose: string }>();
+  const claim = (topics: readonly string[], owner: Omit<NameFault, "message">): void => {
+    const whose = owner.destination === undefined ? owner.environment : `${owner.environment}/${owner.destination}`;
+    for (const topic of topics) {
+      const same = topic.replaceAll(".", "_");
+      const other = owners.get(same);
+      const message = nameFault(topic) ?? (other === undefined ? undefined : clash(topic, other));
+      owners.set(same, other ?? { topic, whose });
+      if (message === undefined) continue;
+      faults.push({ ...owner, message });
+      return;
+    }
+  };
+  for (const { name } of environments) claim([eventsTopic(prefix, name)], { environment: name });
+  for (const { name: environment, destinations } of environments)
+    for (const destination of destinations)
+      claim(companionTopics(prefix, { environment, destination }), { environment, destination });
+  return faults;
+}
+
+function nameFault(topic: string): string | undefined {
+  if (topic.length > NAME_MAX_CHARACTERS)
+    return `is too long: its topic ${topic} has ${topic.length} characters, Kafka allows ${NAME_MAX_CHARACTERS}`;
+  return ALLOWED.test(topic) ? undefined : `makes a topic that Kafka does not allow: ${topic}`;
+}
+
+function clash(topic: string, other: { readonly topic: string; readonly whose: string }): string {
+  return `has the topic ${topic}, which Kafka takes for ${other.topic} of ${other.whose}`;
+}

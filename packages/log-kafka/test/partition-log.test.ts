@@ -1,0 +1,264 @@
+import { type Broker, BrokerError, encodeValue, type FetchRequest } from "@waybill/log-kafka";
+import { settle } from "@waybill/testing";
+import { expect, test } from "vitest";
+import { entryOf, makeWorld, readAll, TOPIC, textsOf, within } from "./lib/world.ts";
+
+const value = (...texts: readonly string[]): Uint8Array => encodeValue(entryOf(texts));
+
+/** A broker of which some calls are answered otherwise. */
+function altered(broker: Broker, changes: Partial<Broker>): Broker {
+  return new Proxy(broker, {
+    get(target, name: keyof Broker) {
+      const own = changes[name] ?? target[name];
+      return typeof own === "function" ? own.bind(target) : own;
+    },
+  });
+}
+
+test("positions are dense, counted from a checkpoint, whoever appended", async () => {
+  const { open, produce } = await makeWorld();
+  await produce(value("a", "b"), value("c"));
+  const log = await open();
+  expect({ head: log.head, first: log.first, exact: log.isFirstExact }).toEqual({ head: 3, first: 0, exact: true });
+  const { checkpoint } = log;
+  expect(checkpoint).toMatchObject({ offset: 2, position: 3, byte: log.headByte });
+  await produce(value("d", "e"));
+  const later = await open({ checkpoint });
+  expect({ head: later.head, first: later.first, exact: later.isFirstExact }).toEqual({
+    head: 5,
+    first: 3,
+    exact: false,
+  });
+  expect(textsOf(await readAll(later))).toEqual(["d", "e"]);
+  // What is before is counted when somebody reads it.
+  expect((await readAll(later, 1)).map(({ first }) => first)).toEqual([0, 2, 3]);
+  expect({ first: later.first, exact: later.isFirstExact, firstByte: later.firstByte }).toEqual({
+    first: 0,
+    exact: true,
+    firstByte: 0,
+  });
+});
+
+test("what is before a checkpoint is known at once where somebody begins to read there", async () => {
+  const { open, produce } = await makeWorld();
+  for (const text of ["a", "b", "c", "d"]) await produce(value(text, `${text}!`));
+  const log = await open({ checkpoint: { offset: 3, position: 6, byte: 999 }, from: 1 });
+  expect(log.first).toBe(2);
+  expect(log.headByte - 999).toBe(value("d", "d!").length);
+  expect(log.firstByte).toBe(999 - 2 * value("d", "d!").length);
+  expect(textsOf(await readAll(log))).toEqual(["b", "b!", "c", "c!", "d", "d!"]);
+  expect(await log.offsetOf(5)).toEqual({ offset: 2, index: 1 });
+  expect(await log.placeOf(2)).toMatchObject({ offset: 2, position: 4 });
+  expect(await log.placeOf(0)).toMatchObject({ offset: 0, position: 0 });
+  expect(await log.offsetOf(8)).toBeUndefined();
+  expect(log.placeBefore(7)).toMatchObject({ offset: 3, position: 6 });
+});
+
+test("what does not decode counts as no event and no byte, for every reader", async () => {
+  const { open, produce } = await makeWorld();
+  const damaged = Uint8Array.from(value("damaged"));
+  damaged[58] = (damaged[58] ?? 0) ^ 1;
+  await produce(value("a"), Buffer.from("foreign"), damaged, new Uint8Array(0), value("b"), Buffer.from("at the end"));
+  const log = await open();
+  expect(log.head).toBe(2);
+  const reader = log.reader({ position: 0 });
+  const records = await reader.read(10_000);
+  expect(records.map(({ first }) => first)).toEqual([0, 1]);
+  expect(reader.cursor).toEqual({ position: 2, byte: records.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) });
+  expect(await reader.read(10_000)).toEqual([]);
+  await produce(value("c"));
+  await settle();
+  expect(textsOf(await reader.read(10_000))).toEqual(["c"]);
+});
+
+test("a value that was damaged on its way is fetched again before it counts as nothing", async () => {
+  const { broker, open, produce } = await makeWorld();
+  await produce(value("a"), value("b", "c"), value("d"));
+  let turned = 0;
+  const flaky = altered(broker, {
+    fetch: async (request: FetchRequest) => {
+      const fetched = await broker.fetch(request);
+      const records = fetched.records.map((one) => {
+        if (one.offset !== 1 || turned++ % 2 !== 0) return one;
+        const bytes = Uint8Array.from(one.value);
+        bytes[60] = (bytes[60] ?? 0) ^ 4;
+        return { ...one, value: bytes };
+      });
+      return { ...fetched, records };
+    },
+  });
+  const log = await open({ broker: flaky });
+  expect(log.head).toBe(4);
+  expect(textsOf(await readAll(log))).toEqual(["a", "b", "c", "d"]);
+  expect(turned).toBeGreaterThan(2);
+});
+
+test("the head is announced when records come, and readers see nothing before it was counted", async () => {
+  const { open, produce } = await makeWorld();
+  const log = await open();
+  const heads: number[] = [];
+  const stop = log.onCommit(() => heads.push(log.head));
+  await produce(value("a", "b"));
+  await settle();
+  await produce(value("c"));
+  await settle();
+  stop();
+  await produce(value("d"));
+  await settle();
+  expect(heads).toEqual([2, 3]);
+  expect(log.head).toBe(4);
+});
+
+test("reading in small steps gives each record once, and respects the limit", async () => {
+  const { open, produce } = await makeWorld();
+  const texts = Array.from({ length: 40 }, (_, index) => `event-${index}`);
+  await produce(...texts.map((text) => value(text)));
+  const log = await open({ markEveryBytes: 200 });
+  const reader = log.reader({ position: 7 });
+  const seen: string[] = [];
+  for (let read = await reader.read(300); read.length > 0; read = await reader.read(300)) {
+    expect(read.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)).toBeLessThanOrEqual(300);
+    seen.push(...textsOf(read));
+  }
+  expect(seen).toEqual(texts.slice(7));
+  for (let position = 0; position < 40; position += 3)
+    expect(textsOf(await log.reader({ position }).read(1))).toEqual([texts[position]]);
+});
+
+test("an empty answer before the head is not taken for the end", async () => {
+  const { broker, clock, open, produce } = await makeWorld();
+  await produce(value("a"), value("b"));
+  let behind = false;
+  const lagging = altered(broker, {
+    fetch: async (request: FetchRequest) => {
+      const fetched = await broker.fetch(request);
+      return behind ? { ...fetched, records: [], end: 1 } : fetched;
+    },
+  });
+  const log = await open({ broker: lagging });
+  behind = true;
+  const reading = log.reader({ position: 1 }).read(1_000);
+  await clock.advance(200);
+  behind = false;
+  expect(textsOf(await within(clock, reading))).toEqual(["b"]);
+});
+
+test("what the broker removes leaves the log, exactly, and is announced", async () => {
+  const { broker, clock, open, produce } = await makeWorld();
+  for (const text of ["a", "b", "c", "d"]) await produce(value(text, text));
+  // As if nothing of it were remembered: the place is counted from the next one that is known.
+  const log = await open({ checkpoint: { offset: 4, position: 8, byte: 0 }, from: "first", markEveryBytes: 1e9 });
+  const removed: number[] = [];
+  log.onRemove((first) => removed.push(first));
+  const reader = log.reader({ position: 0 });
+  await reader.read(1);
+  await broker.removeBefore({ topic: TOPIC, partition: 0, offset: 3, deadlineMs: 100 });
+  await clock.advance(1_100);
+  expect(removed).toEqual([6]);
+  expect({ first: log.first, exact: log.isFirstExact, head: log.head }).toEqual({ first: 6, exact: true, head: 8 });
+  expect((await within(clock, reader.read(1_000))).map(({ first }) => first)).toEqual([6]);
+  await broker.removeBefore({ topic: TOPIC, partition: 0, offset: 4, deadlineMs: 100 });
+  await clock.advance(1_100);
+  expect({ first: log.first, head: log.head, firstByte: log.firstByte }).toEqual({
+    first: 8,
+    head: 8,
+    firstByte: log.headByte,
+  });
+  await produce(value("e"));
+  expect(textsOf(await readAll(log))).toEqual(["e"]);
+});
+
+test("a reader that retention overtook before the tail knew goes on with what is left", async () => {
+  const { broker, clock, open, produce } = await makeWorld();
+  for (const text of ["a", "b", "c"]) await produce(value(text));
+  const log = await open();
+  const reader = log.reader({ position: 0 });
+  await broker.removeBefore({ topic: TOPIC, partition: 0, offset: 2, deadlineMs: 100 });
+  expect(textsOf(await within(clock, reader.read(1_000)))).toEqual(["c"]);
+  expect(log.first).toBe(2);
+});
+
+test("failures are told and repeated; reading goes on by itself", async () => {
+  const { broker, clock, open, produce } = await makeWorld();
+  let failing = false;
+  const flaky = altered(broker, {
+    fetch: (request: FetchRequest) =>
+      failing ? Promise.reject(new BrokerError("unreachable", "no route")) : broker.fetch(request),
+  });
+  const log = await open({ broker: flaky });
+  await produce(value("a"));
+  failing = true;
+  await clock.advance(1_100);
+  expect(log.lastError).toContain("no route");
+  await produce(value("b"));
+  const reading = log.reader({ position: 0 }).read(1_000);
+  await clock.advance(3_000);
+  failing = false;
+  expect(textsOf(await within(clock, reading))).toEqual(["a"]);
+  await clock.advance(3_000);
+  expect({ head: log.head, error: log.lastError }).toEqual({ head: 2, error: undefined });
+  failing = true;
+  const refused = expect(log.reader({ position: 0 }).read(1_000)).rejects.toMatchObject({
+    code: "WAYBILL_TRANSPORT",
+    reason: "unreachable",
+    retryable: true,
+  });
+  await clock.advance(30_000);
+  await refused;
+});
+
+test("a checkpoint that is not in the partition is refused; so is going on where records were lost", async () => {
+  const { broker, clock, open, produce } = await makeWorld();
+  await produce(value("a"), value("b"), value("c"));
+  await expect(open({ checkpoint: { offset: 9, position: 9, byte: 9 } })).rejects.toMatchObject({
+    code: "WAYBILL_LOG_DAMAGED",
+    reason: "offset_out_of_range",
+  });
+  const away = { isAway: false };
+  const broken: string[] = [];
+  const log = await open({
+    broker: altered(broker, {
+      fetch: (request: FetchRequest) =>
+        away.isAway ? Promise.reject(new BrokerError("timeout", "paused")) : broker.fetch(request),
+    }),
+    onBroken: ({ message }) => broken.push(message),
+  });
+  away.isAway = true;
+  await clock.advance(1_100);
+  await produce(value("d"), value("e"));
+  await broker.removeBefore({ topic: TOPIC, partition: 0, offset: 4, deadlineMs: 100 });
+  away.isAway = false;
+  await clock.advance(5_000);
+  expect(broken).toHaveLength(1);
+  expect(log.lastError).toBe(broken[0]);
+  await expect(log.reader({ position: 0 }).read(1)).rejects.toMatchObject({ reason: "offset_out_of_range" });
+  await expect(open({ checkpoint: { offset: 3, position: 3, byte: 0 } })).rejects.toMatchObject({
+    reason: "offset_out_of_range",
+  });
+});
+
+test("close ends what is under way at once, and nothing goes on", async () => {
+  const { clock, open, produce } = await makeWorld();
+  const log = await open();
+  await produce(value("a"));
+  await settle();
+  const before = clock.timers;
+  await log.close();
+  await expect(log.reader({ position: 0 }).read(1)).rejects.toMatchObject({ code: "WAYBILL_CLOSED" });
+  await clock.advance(10_000);
+  await produce(value("b"));
+  expect(log.head).toBe(1);
+  expect(clock.timers).toBeLessThan(before);
+});
+
+test("finds bytes in events and beside them", async () => {
+  const { open, produce } = await makeWorld();
+  await produce(value("one", "two"), encodeValue(entryOf(["three"], { metadata: "two" })), value("nothing"));
+  const log = await open();
+  const found: unknown[] = [];
+  for await (const { record, index } of log.find(Buffer.from("two"))) found.push([record.first, index]);
+  expect(found).toEqual([
+    [0, 1],
+    [2, undefined],
+  ]);
+});

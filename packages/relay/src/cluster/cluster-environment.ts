@@ -1,0 +1,299 @@
+/**
+ * An environment whose log is on Kafka (ADR 15). What comes in is written to the partitions of its
+ * topic by any relay. What goes out is delivered, for each destination and partition, by the relay
+ * that the destination's group gives the partition to: such a partition is open here as an
+ * `Environment` of its own, named `<environment>/<partition>`.
+ */
+import type { HttpResponse } from "@waybill/core";
+import type { RetentionLimits } from "@waybill/log";
+import { type Broker, companionTopics, eventsTopic, openTopics, type PartitionLog, Producer } from "@waybill/log-kafka";
+import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
+import type { ComponentView } from "../admin/views.ts";
+import { Cleanup } from "../cleanup.ts";
+import type { KafkaConfig } from "../config/kafka.ts";
+import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "../config/types.ts";
+import type { PreparedPlan } from "../delivery/destination-plan.ts";
+import { Environment } from "../environment.ts";
+import type { EnvironmentOptions } from "../environment-options.ts";
+import type { StoredInCluster } from "../intake/source-environment.ts";
+import type { MemoryRelay } from "../launchdarkly/memory-relay.ts";
+import { MemorySources } from "../launchdarkly/memory-sources.ts";
+import { isInMemory } from "../launchdarkly/options.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
+import { safeError } from "../log-lines/safe-text.ts";
+import { Checkpoints, committedOffsets } from "./checkpoints.ts";
+import { ClusterIngest } from "./cluster-ingest.ts";
+import { duplicateRule } from "./duplicate-rule.ts";
+import { LaneGroup } from "./lane-group.ts";
+import { Partitions } from "./partitions.ts";
+
+export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmentMaxBytes"> {
+  readonly kafka: KafkaConfig;
+  readonly broker: Broker;
+  readonly retention: RetentionLimits;
+  /** How long a lane that goes to another relay may take to end what is in flight, ms. */
+  readonly deadlineMs: number;
+}
+
+const SILENT: WriteLine = () => undefined;
+
+export class ClusterEnvironment implements StoredInCluster {
+  readonly name: string;
+  readonly cluster: ClusterIngest;
+  /** A vendor's answer is not waited for: another relay may have the lane. */
+  readonly exchanges: StoredInCluster["exchanges"] = { answerTo: () => Promise.resolve("nobody" as const) };
+  readonly #options: ClusterOptions;
+  readonly #topic: string;
+  readonly #producer: Producer;
+  readonly #partitions: Partitions;
+  readonly #checkpoints: Checkpoints;
+  readonly #memory: MemorySources;
+  readonly #groups = new Map<string, LaneGroup>();
+  #config: EnvironmentConfig;
+
+  private constructor(options: ClusterOptions, maxMessageBytes: number) {
+    const { config, kafka, broker, runtime } = options;
+    const { topicPrefix: prefix, partitions } = kafka;
+    this.name = config.name;
+    this.#options = options;
+    this.#config = config;
+    this.#topic = eventsTopic(prefix, config.name);
+    const { clock } = runtime;
+    this.#producer = new Producer({ broker, clock, topic: this.#topic, partitions, maxMessageBytes });
+    this.cluster = new ClusterIngest({ environment: config.name, partitions, producer: this.#producer });
+    this.#checkpoints = new Checkpoints(broker, { group: this.#topic, topic: this.#topic });
+    this.#memory = new MemorySources({ ...options, report: options.report ?? SILENT });
+    this.#partitions = new Partitions({
+      broker,
+      clock,
+      checkpoints: this.#checkpoints,
+      prefix,
+      environment: config.name,
+      topic: this.#topic,
+      count: partitions,
+      duplicates: duplicateRule(config.name, options.dedupe),
+      directoryOf: (partition) => this.#directoryOf(partition),
+      openEnvironment: (partition, log) => this.#openEnvironment(partition, log),
+    });
+  }
+
+  /**
+   * Creates or checks the topics, and writes the first states of new destinations. **Errors**:
+   * `WAYBILL_LOG_TOPIC`, `WAYBILL_LOG_DAMAGED`, `WAYBILL_LOG_UNAVAILABLE`, `BrokerError`.
+   */
+  static async open(options: ClusterOptions): Promise<ClusterEnvironment> {
+    const { config, kafka } = options;
+    const topic = eventsTopic(kafka.topicPrefix, config.name);
+    const maxMessageBytes = await openAll(options, [topic, ...companionsOf(options, config.destinations)]);
+    const environment = new ClusterEnvironment(options, maxMessageBytes);
+    for (const destination of config.destinations)
+      environment.#groups.set(destination.name, await environment.#group(destination));
+    return environment;
+  }
+
+  /** Partitions that are open here. */
+  get shards(): readonly Environment[] {
+    return this.#partitions.environments;
+  }
+
+  get source(): StoredInCluster {
+    return this;
+  }
+
+  components(): readonly ComponentView[] {
+    const reason = this.#producer.lastError;
+    const own = { name: `log ${this.name}`, ready: reason === undefined, ...(reason === undefined ? {} : { reason }) };
+    return [own, ...this.shards.map((shard) => shard.component())];
+  }
+
+  start(): void {
+    void this.#producer.tryCluster();
+    for (const group of this.#groups.values()) group.start();
+  }
+
+  memoryOf(source: SourceConfig): MemoryRelay | undefined {
+    if (!isInMemory(source)) return undefined;
+    return this.#memory.of(source, this.#config.destinations);
+  }
+
+  /** Of a lane that is here, whichever partition it is of. */
+  async passThrough(
+    of: { readonly source: string; readonly vendor: Vendor },
+    request: PassthroughRequest,
+    deadlineMs: number,
+  ): Promise<HttpResponse | undefined> {
+    for (const shard of this.shards) {
+      const answer = await shard.passThrough(of, request, deadlineMs);
+      if (answer !== undefined) return answer;
+    }
+    return undefined;
+  }
+
+  /** As `Environment.prepare`. New destinations begin where the partitions end. */
+  prepare(config: EnvironmentConfig): Promise<PreparedPlan> {
+    return Cleanup.around(async (cleanup) => {
+      const changed: string[] = [];
+      const commits: (() => void)[] = [];
+      const wanted = new Set(config.destinations.map(({ name }) => name));
+      for (const destination of config.destinations) {
+        const present = this.#groups.get(destination.name);
+        if (present === undefined) {
+          await openAll(this.#options, companionsOf(this.#options, [destination]));
+          const group = await this.#group(destination);
+          changed.push(`${this.name}/${destination.name} added`);
+          commits.push(() => {
+            this.#groups.set(destination.name, group);
+            group.start();
+          });
+        } else if (JSON.stringify(present.config) !== JSON.stringify(destination)) {
+          const prepared = present.prepare(destination);
+          cleanup.add(async () => prepared.discard());
+          commits.push(prepared.commit);
+          changed.push(`${this.name}/${destination.name} changed`);
+        }
+      }
+      const removed = [...this.#groups].filter(([name]) => !wanted.has(name));
+      const memory = this.#memory.prepare(config, cleanup);
+      return {
+        changed: [...changed, ...removed.map(([name]) => `${this.name}/${name} removed`)],
+        report: () => undefined,
+        commit: async (deadlineMs) => {
+          this.#config = config;
+          for (const commit of commits) commit();
+          for (const [name] of removed) this.#groups.delete(name);
+          await Promise.all([memory(deadlineMs), ...removed.map(([, group]) => group.close())]);
+        },
+        discard: () => cleanup.run(),
+      };
+    });
+  }
+
+  /** Lanes' states are written as they change; here the places that positions are counted from. */
+  async sync(): Promise<void> {
+    try {
+      await this.#checkpoints.write(this.#partitions.checkpoints);
+    } catch (error) {
+      this.#report("checkpoint_not_written", { environment: this.name, error: safeError(error) });
+    }
+  }
+
+  /**
+   * Removes what no lane of any relay needs, and above the hard limit also what they do. Each
+   * partition has its share of the limits, and is looked after by who delivers it to the first
+   * destination.
+   */
+  async retain(limits: RetentionLimits, nowMs: number): Promise<number> {
+    const groups = [...this.#groups.values()];
+    const shares = this.#partitions.all.length;
+    const share = { ...limits, maxBytes: limits.maxBytes / shares, hardMaxBytes: limits.hardMaxBytes / shares };
+    let removed = 0;
+    for (const partition of this.#partitions.all) {
+      const held = this.#partitions.opened(partition);
+      if (held === undefined || groups[0]?.owns(partition) !== true) continue;
+      try {
+        const neededFrom = await this.#neededFrom(partition, held.log);
+        const from = held.log.retainedFrom(share, nowMs, neededFrom);
+        if (from > held.log.first) removed += await held.log.removeBefore(from);
+      } catch (error) {
+        const text = `cannot remove old events of partition ${partition}: ${safeError(error)}`;
+        this.#report("maintenance_failed", { environment: this.name, error: text });
+      }
+    }
+    return removed;
+  }
+
+  /** The oldest position that some lane has not settled, by what is committed. */
+  async #neededFrom(partition: number, log: PartitionLog): Promise<number> {
+    const { broker } = this.#options;
+    let needed = log.head;
+    for (const { group } of this.#groups.values()) {
+      const offset = (await committedOffsets(broker, { group, topic: this.#topic, partitions: [partition] })).get(
+        partition,
+      );
+      if (offset === undefined) return log.first;
+      needed = Math.min(needed, (await log.placeOf(offset)).position);
+    }
+    return needed;
+  }
+
+  /** Lanes end what is in flight and write their last states; others take over at once. */
+  async stopDelivery(_deadlineMs: number): Promise<void> {
+    await Promise.all([...this.#groups.values()].map((group) => group.close()));
+    await this.sync();
+  }
+
+  async close(deadlineMs: number): Promise<void> {
+    await this.stopDelivery(deadlineMs);
+    await this.#memory.close(deadlineMs).catch(() => undefined);
+    await this.#producer.close();
+  }
+
+  async #group(config: DestinationConfig): Promise<LaneGroup> {
+    const { broker, runtime, deadlineMs } = this.#options;
+    const { clock, random } = runtime;
+    const group = new LaneGroup({
+      environment: this.name,
+      config,
+      group: `${this.#topic}.${config.name}`,
+      topic: this.#topic,
+      partitions: this.#partitions,
+      broker,
+      clock,
+      random,
+      deadlineMs,
+      report: this.#report,
+    });
+    await group.writeFirst();
+    return group;
+  }
+
+  #directoryOf(partition: number): string {
+    return `${this.#options.directory}/${partition}`;
+  }
+
+  #openEnvironment(partition: number, log: PartitionLog): Promise<Environment> {
+    const { runtime, observer, dedupe, memory, settings, report, config } = this.#options;
+    return Environment.open({
+      runtime,
+      observer,
+      dedupe,
+      ...(memory === undefined ? {} : { memory }),
+      ...(settings === undefined ? {} : { settings }),
+      ...(report === undefined ? {} : { report }),
+      config: { ...config, name: `${config.name}/${partition}` },
+      directory: this.#directoryOf(partition),
+      log,
+    });
+  }
+
+  get #report(): WriteLine {
+    return this.#options.report ?? SILENT;
+  }
+}
+
+function companionsOf(
+  { kafka, config }: ClusterOptions,
+  destinations: readonly DestinationConfig[],
+): readonly string[] {
+  return destinations.flatMap(({ name }) =>
+    companionTopics(kafka.topicPrefix, { environment: config.name, destination: name }),
+  );
+}
+
+/** The largest batch of records that the first one takes. */
+async function openAll(
+  { kafka, broker, runtime, report, retention }: ClusterOptions,
+  topics: readonly string[],
+): Promise<number> {
+  const { partitions, replicationFactor, minInSyncReplicas, brokers } = kafka;
+  const opened = await openTopics(broker, runtime.clock, {
+    topics,
+    partitions,
+    replicationFactor,
+    minInSyncReplicas,
+    retention,
+    bootstrap: brokers[0] ?? "",
+  });
+  for (const text of opened.warnings) report?.("config_warning", { text });
+  return opened.topics[0]?.maxMessageBytes ?? 0;
+}

@@ -1,0 +1,60 @@
+/** The way in of an environment whose log is on Kafka. */
+import { type Part, type Place, type Producer, partsOf } from "@waybill/log-kafka";
+import { partitionKeysOf } from "@waybill/vendors/registry";
+import type { NewEvents, Stored } from "../intake/ingest.ts";
+import type { ClusterLog } from "../intake/source-environment.ts";
+import { printReceipt } from "../receipt.ts";
+
+export interface ClusterIngestOptions {
+  readonly environment: string;
+  readonly partitions: number;
+  readonly producer: Pick<Producer, "append">;
+}
+
+export class ClusterIngest implements ClusterLog {
+  readonly #options: ClusterIngestOptions;
+
+  constructor(options: ClusterIngestOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Everything is acknowledged, or the request is refused: what is stored of it then meets its
+   * copies in the same partitions when it comes again.
+   */
+  async ingest(events: readonly NewEvents[]): Promise<readonly Stored[]> {
+    const { producer, partitions } = this.#options;
+    const parts: Part[] = [];
+    const owners: NewEvents[] = [];
+    for (const one of events) {
+      const { source, receivedAtMs, entry } = one;
+      const split = partsOf(
+        { source: source.config.name, receivedAtMs, ...entry(undefined) },
+        partitions,
+        partitionKeysOf,
+      );
+      for (const part of split) {
+        parts.push(part);
+        owners.push(one);
+      }
+    }
+    const places = await producer.append(parts);
+    const placesOf = new Map<NewEvents, Place[]>(events.map((one) => [one, []]));
+    let at = 0;
+    for (const [index, { entry }] of parts.entries()) {
+      // A part that is too large for one record has several.
+      for (let left = entry.ends.length; left > 0; at++) {
+        const place = places[at] as Place;
+        placesOf.get(owners[index] as NewEvents)?.push(place);
+        left -= place.count;
+      }
+    }
+    return events.map((one) => this.#stored(one, placesOf.get(one) ?? []));
+  }
+
+  #stored({ source, count }: NewEvents, places: readonly Place[]): Stored {
+    source.counters.accepted += count;
+    // Which of them are copies is found when the log is read.
+    return { first: undefined, kept: count, duplicates: 0, receipt: printReceipt(this.#options.environment, places) };
+  }
+}

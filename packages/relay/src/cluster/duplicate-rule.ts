@@ -1,0 +1,42 @@
+/** By which ids the log on Kafka finds duplicates: alike at every relay, so without a secret. */
+import { createHash } from "node:crypto";
+import type { DuplicateRule } from "@waybill/log-kafka";
+import { type EventId, vendorOf } from "@waybill/vendors";
+import { adapterOf } from "@waybill/vendors/registry";
+import type { RelayConfig } from "../config/types.ts";
+import { HASH_WORDS, type IdHashes, IdWindow } from "../intake/id-window.ts";
+import { scopeOf } from "../intake/scope.ts";
+import { batchScanner } from "../intake/segment/batch-scanner.ts";
+
+export function duplicateRule(environment: string, { windowMs, maxIds }: RelayConfig["dedupe"]): DuplicateRule {
+  const digest = createHash("sha256").update(`ids of ${environment}`).digest();
+  const seed = Uint32Array.from({ length: HASH_WORDS }, (_, word) => digest.readUInt32LE(4 * word));
+  // For its hash alone.
+  const window = new IdWindow({ windowMs, maxIds: 2, seed, nowMs: 0 });
+  const scopes = new Map<string, number>();
+  const scopeOfSource = (source: string): number => {
+    const scope = scopes.get(source) ?? scopeOf(environment, source);
+    scopes.set(source, scope);
+    return scope;
+  };
+  return {
+    windowMs,
+    maxIds,
+    idsOf({ source, metadata, body, count }) {
+      const hashes: IdHashes = { scope: scopeOfSource(source), words: new Uint32Array(HASH_WORDS * count) };
+      const ids = idsIn(metadata, body);
+      for (const [index, id] of ids.entries())
+        if (id.idStart >= 0 && index < count) window.hash(id.bytes ?? body, id, hashes, index);
+      return hashes.words;
+    },
+  };
+}
+
+/** What cannot be read has no ids. */
+function idsIn(metadata: string, body: Uint8Array): readonly EventId[] {
+  try {
+    return adapterOf(vendorOf(metadata))?.eventIds?.(body, batchScanner()) ?? [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * A destination in the cluster: the group whose members are the relays, and the lanes of the
+ * partitions that are this relay's now.
+ */
+import { type Clock, messageOf, type Random, WaybillError } from "@waybill/core";
+import { type LaneStateValue, newLaneState, parseLaneState } from "@waybill/log";
+import { type Broker, LaneStates, Member, type Tenure, type TopicPartition } from "@waybill/log-kafka";
+import type { DestinationConfig } from "../config/types.ts";
+import type { Destination } from "../delivery/destination.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
+import { safeError } from "../log-lines/safe-text.ts";
+import { committedOffsets, writeFirstStates } from "./checkpoints.ts";
+import type { OpenPartition, Partitions } from "./partitions.ts";
+
+export interface LaneGroupOptions {
+  readonly environment: string;
+  readonly config: DestinationConfig;
+  readonly group: string;
+  readonly topic: string;
+  readonly partitions: Partitions;
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** How long a lane that is given up may take to end what is in flight, ms. */
+  readonly deadlineMs: number;
+  readonly report: WriteLine;
+}
+
+/** Before a lane that could not be opened is tried again. */
+const AGAIN_MS = 5_000;
+/** Between tries to find the first states of a destination. */
+const FIRST_MS = 500;
+const FIRST_TRIES = 20;
+
+export class LaneGroup {
+  readonly #options: LaneGroupOptions;
+  readonly #member: Member;
+  readonly #states: LaneStates;
+  readonly #lanes = new Map<number, { readonly tenure: Tenure; readonly destination: Destination }>();
+  /** What is done for a partition, one after another. */
+  readonly #doing = new Map<number, Promise<void>>();
+  #config: DestinationConfig;
+  #isClosed = false;
+
+  constructor(options: LaneGroupOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    const { broker, group, topic, clock, random } = options;
+    this.#states = new LaneStates({
+      broker,
+      group,
+      clock,
+      onLost: (partition, tenure, error) => {
+        this.#tell("lane_fenced", partition.partition, error);
+        this.#member.renew(tenure, messageOf(error));
+      },
+    });
+    this.#member = new Member({
+      broker,
+      group,
+      topics: [topic],
+      clock,
+      random,
+      host: {
+        assigned: (partitions, tenure) => {
+          for (const { partition } of partitions) void this.#begin(partition, tenure);
+        },
+        revoke: (partitions) => this.#end(partitions, options.deadlineMs),
+        lost: (partitions) => this.#end(partitions, 0),
+      },
+    });
+  }
+
+  get config(): DestinationConfig {
+    return this.#config;
+  }
+
+  /** Lanes of this relay. */
+  get destinations(): readonly Destination[] {
+    return [...this.#lanes.values()].map(({ destination }) => destination);
+  }
+
+  get group(): string {
+    return this.#options.group;
+  }
+
+  /** Whether this relay delivers the events of a partition. */
+  owns(partition: number): boolean {
+    return this.#lanes.has(partition);
+  }
+
+  /**
+   * Writes the states of lanes that never had one: they begin where their partition ends now. Comes
+   * before anything is accepted that they are to deliver. **Errors**: `WAYBILL_LOG_DAMAGED` when the
+   * lanes are known to have had states; `BrokerError`.
+   */
+  async writeFirst(): Promise<void> {
+    const { broker, group, topic, partitions, clock } = this.#options;
+    for (let tries = 0; tries < FIRST_TRIES; tries++) {
+      // Looked up before it is known that there is none: what another relay accepts after it has
+      // written the states comes after these ends.
+      const missing = await this.#missing();
+      if (missing.length === 0) return;
+      const ends = await Promise.all(missing.map((partition) => partitions.endOf(partition)));
+      const still = new Set(await this.#missing());
+      const states = new Map(
+        ends.flatMap((end, at) => {
+          const partition = missing[at] as number;
+          return still.has(partition) ? [[partition, { offset: end.offset, state: firstState(end) }] as const] : [];
+        }),
+      );
+      if (states.size === 0) return;
+      if (await partitions.hasTraces(this.#config.name, [...states.keys()])) throw stateGone(group);
+      if (await writeFirstStates(broker, { group, topic }, states)) return;
+      await new Promise<void>((resume) => clock.after(FIRST_MS, resume));
+    }
+    // Others deliver without a state that could be read.
+    throw stateGone(group);
+  }
+
+  async #missing(): Promise<readonly number[]> {
+    const { broker, group, topic, partitions } = this.#options;
+    const committed = await committedOffsets(broker, { group, topic, partitions: partitions.all });
+    return partitions.all.filter((partition) => !committed.has(partition));
+  }
+
+  start(): void {
+    this.#member.start();
+  }
+
+  /** As `Destination.prepare`, of all lanes. */
+  prepare(config: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
+    const prepared = this.destinations.map((destination) => destination.prepare(this.#laneConfig(config)));
+    return {
+      commit: () => {
+        this.#config = config;
+        for (const { commit } of prepared) commit();
+      },
+      discard: () => {
+        for (const { discard } of prepared) discard();
+      },
+    };
+  }
+
+  /** Ends what is in flight, writes the last states, and leaves: others take over at once. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#member.close();
+  }
+
+  /** Limits hold for the destination: each partition has its share. */
+  #laneConfig(config: DestinationConfig): DestinationConfig {
+    const shares = this.#options.partitions.all.length;
+    const { maxInFlight, maxRequestsPerSecond } = config;
+    return {
+      ...config,
+      maxInFlight: Math.max(1, Math.floor(maxInFlight / shares)),
+      ...(maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: maxRequestsPerSecond / shares }),
+    };
+  }
+
+  #serially(partition: number, run: () => Promise<void>): Promise<void> {
+    const done = (this.#doing.get(partition) ?? Promise.resolve()).then(run);
+    this.#doing.set(partition, done);
+    return done;
+  }
+
+  /** Never rejects. */
+  #begin(partition: number, tenure: Tenure): Promise<void> {
+    const { topic, partitions, clock } = this.#options;
+    const isOurs = (): boolean => !this.#isClosed && tenure.isOurs({ topic, partition });
+    return this.#serially(partition, async () => {
+      if (!isOurs() || this.#lanes.has(partition)) return;
+      let held: OpenPartition | undefined;
+      try {
+        held = await partitions.open(partition);
+        const destination = await this.#open(held, tenure);
+        this.#lanes.set(partition, { tenure, destination });
+        if (!isOurs()) await this.#close(partition, 0);
+      } catch (error) {
+        if (held !== undefined) await partitions.release(held);
+        if (!isOurs()) return;
+        this.#tell("lane_not_opened", partition, error);
+        clock.after(AGAIN_MS, () => void this.#begin(partition, tenure));
+      }
+    });
+  }
+
+  async #open(held: OpenPartition, tenure: Tenure): Promise<Destination> {
+    const { broker, group, topic, partitions } = this.#options;
+    const { partition, log } = held;
+    const committed = await committedOffsets(broker, { group, topic, partitions: [partition] });
+    // Everything from the cursor on is counted before the lane looks where its log begins.
+    await log.extend(committed.get(partition) ?? 0);
+    const state = await this.#states.open<LaneStateValue>({
+      partition: { topic, partition },
+      tenure,
+      parse: parseLaneState,
+      first: () => {
+        throw stateGone(group);
+      },
+      offsetOf: ({ position }) => log.placeBefore(position).offset,
+    });
+    const runtime = partitions.companions(this.#config.name, partition);
+    return held.environment.addLane(this.#laneConfig(this.#config), {
+      name: `${this.#config.name}.${partition}`,
+      state,
+      runtime,
+    });
+  }
+
+  async #end(given: readonly TopicPartition[], deadlineMs: number): Promise<void> {
+    await Promise.all(
+      given.map(({ partition }) => this.#serially(partition, () => this.#close(partition, deadlineMs))),
+    );
+  }
+
+  /** Never rejects. */
+  async #close(partition: number, deadlineMs: number): Promise<void> {
+    if (!this.#lanes.delete(partition)) return;
+    const held = this.#options.partitions.opened(partition);
+    if (held === undefined) return;
+    try {
+      await held.environment.removeLane(this.#config.name, deadlineMs);
+    } catch (error) {
+      this.#tell("lane_not_closed", partition, error);
+    }
+    await this.#options.partitions.release(held);
+  }
+
+  #tell(code: "lane_fenced" | "lane_not_opened" | "lane_not_closed", partition: number, error: unknown): void {
+    const { environment, report } = this.#options;
+    report(code, { environment, destination: this.#config.name, partition, error: safeError(error) });
+  }
+}
+
+function firstState({ position, byte }: { readonly position: number; readonly byte: number }): LaneStateValue {
+  return newLaneState({ first: position, firstByte: byte, head: position, headByte: byte }, false);
+}
+
+function stateGone(group: string): WaybillError {
+  return new WaybillError("WAYBILL_LOG_DAMAGED", `the committed offsets of group ${group} are gone`, {
+    hint: "Kafka removes those of a group without members after offsets.retention.minutes. Nothing is sent until they are there again.",
+  });
+}

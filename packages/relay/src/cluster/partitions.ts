@@ -1,0 +1,168 @@
+/** The partitions of an environment's topic that are open here: as many as have lanes here. */
+import { type Clock } from "@waybill/core";
+import type { LaneRuntime } from "@waybill/log";
+import { type Broker, type Checkpoint, companionTopic, type DuplicateRule, PartitionLog } from "@waybill/log-kafka";
+import type { Environment } from "../environment.ts";
+import type { Checkpoints } from "./checkpoints.ts";
+
+export interface OpenPartition {
+  readonly partition: number;
+  readonly log: PartitionLog;
+  readonly environment: Environment;
+}
+
+export interface PartitionsOptions {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly checkpoints: Checkpoints;
+  readonly prefix: string;
+  readonly environment: string;
+  readonly topic: string;
+  readonly count: number;
+  readonly duplicates: DuplicateRule;
+  /** Directory of a partition's own files. */
+  readonly directoryOf: (partition: number) => string;
+  /** Makes what delivers the events of a partition; it closes the log. */
+  readonly openEnvironment: (partition: number, log: PartitionLog) => Promise<Environment>;
+}
+
+/** Of one call, ms. */
+const CALL_MS = 10_000;
+const COMPANIONS = ["dead", "marks", "fates"] as const;
+type Companion = (typeof COMPANIONS)[number];
+
+export class Partitions {
+  readonly all: readonly number[];
+  readonly #options: PartitionsOptions;
+  readonly #open = new Map<
+    number,
+    { held: OpenPartition | undefined; users: number; opening: Promise<OpenPartition> }
+  >();
+
+  constructor(options: PartitionsOptions) {
+    this.#options = options;
+    this.all = Array.from({ length: options.count }, (_, partition) => partition);
+  }
+
+  get environments(): readonly Environment[] {
+    return this.#held.map(({ environment }) => environment);
+  }
+
+  get #held(): readonly OpenPartition[] {
+    return [...this.#open.values()].flatMap(({ held }) => (held === undefined ? [] : [held]));
+  }
+
+  opened(partition: number): OpenPartition | undefined {
+    return this.#open.get(partition)?.held;
+  }
+
+  /** Where the open ones have been counted to. */
+  get checkpoints(): ReadonlyMap<number, Checkpoint> {
+    return new Map(this.#held.map(({ partition, log }) => [partition, log.checkpoint]));
+  }
+
+  /** Each call is to be followed by a {@link release}. **Errors**: those of `PartitionLog.open`. */
+  async open(partition: number): Promise<OpenPartition> {
+    const known = this.#open.get(partition);
+    if (known !== undefined) {
+      known.users += 1;
+      return known.opening;
+    }
+    const entry = { held: undefined as OpenPartition | undefined, users: 1, opening: this.#openOne(partition) };
+    this.#open.set(partition, entry);
+    try {
+      entry.held = await entry.opening;
+      return entry.held;
+    } catch (error) {
+      this.#open.delete(partition);
+      throw error;
+    }
+  }
+
+  async #openOne(partition: number): Promise<OpenPartition> {
+    const log = await this.#openLog(partition);
+    try {
+      return { partition, log, environment: await this.#options.openEnvironment(partition, log) };
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+  }
+
+  /** The last one closes it. */
+  async release({ partition, environment }: OpenPartition): Promise<void> {
+    const entry = this.#open.get(partition);
+    if (entry === undefined) return;
+    entry.users -= 1;
+    if (entry.users > 0) return;
+    this.#open.delete(partition);
+    await environment.close(0);
+  }
+
+  /** The place after a partition's last event. */
+  async endOf(partition: number): Promise<Checkpoint> {
+    const open = this.opened(partition);
+    if (open !== undefined) return open.log.checkpoint;
+    const log = await this.#openLog(partition);
+    try {
+      return log.checkpoint;
+    } finally {
+      await log.close();
+    }
+  }
+
+  async #openLog(partition: number): Promise<PartitionLog> {
+    const { broker, clock, topic, checkpoints, duplicates } = this.#options;
+    const checkpoint = await checkpoints.read(partition);
+    return PartitionLog.open({
+      broker,
+      clock,
+      topic,
+      partition,
+      duplicates,
+      ...(checkpoint === undefined ? {} : { checkpoint }),
+    });
+  }
+
+  /** Whether a destination has dead letters or fates in one of the partitions. */
+  async hasTraces(destination: string, partitions: readonly number[]): Promise<boolean> {
+    const { broker } = this.#options;
+    for (const companion of COMPANIONS)
+      for (const partition of partitions) {
+        const topic = this.#companion(destination, companion);
+        if ((await broker.offsetAt({ topic, partition, at: "end", deadlineMs: CALL_MS })) > 0) return true;
+      }
+    return false;
+  }
+
+  #companion(destination: string, companion: Companion): string {
+    const { prefix, environment } = this.#options;
+    return companionTopic(prefix, { environment, destination }, companion);
+  }
+
+  /** Opens a lane's own logs in the companion topics, by the directories that they have on a disk. */
+  companions(destination: string, partition: number): LaneRuntime {
+    const { broker, clock, directoryOf } = this.#options;
+    const directory = directoryOf(partition);
+    const byDirectory = new Map<string, Companion>([
+      [`${directory}/dead/${destination}`, "dead"],
+      [`${directory}/dead/${destination}/marks`, "marks"],
+      [`${directory}/fates/${destination}`, "fates"],
+    ]);
+    return {
+      clock,
+      openLog: ({ directory: asked, metadataMaxBytes }) => {
+        const companion = byDirectory.get(asked);
+        if (companion === undefined) throw new Error(`${asked} has no companion topic`);
+        return PartitionLog.open({
+          broker,
+          clock,
+          topic: this.#companion(destination, companion),
+          partition,
+          positions: "written",
+          ...(metadataMaxBytes === undefined ? {} : { metadataMaxBytes }),
+        });
+      },
+    };
+  }
+}

@@ -1,0 +1,39 @@
+/** Where a lane keeps its state and its own logs: files, or what another engine has in their place. */
+import type { DiskRuntime } from "@waybill/core";
+import { type DurableState, type LaneRuntime, type LaneStateValue, type Log, openLaneState } from "@waybill/log";
+import type { DestinationConfig } from "../config/types.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
+import { hasTraces } from "./destination-files.ts";
+
+export interface LaneEngine {
+  /** Part of each batch's key: what no other lane of the destination has. */
+  readonly name: string;
+  /** With what was written last, or the first one. */
+  readonly state: DurableState<LaneStateValue>;
+  /** Of the logs of dead letters, of what became of them, and of fates, by their directories. */
+  readonly runtime: LaneRuntime;
+}
+
+interface LaneOnDisk {
+  readonly environment: string;
+  readonly config: DestinationConfig;
+  readonly log: Log;
+  readonly runtime: DiskRuntime;
+  /** The environment's directory. */
+  readonly directory: string;
+  readonly report: WriteLine;
+}
+
+/** **Errors**: `WAYBILL_DISK`. */
+export async function openOnDisk(lane: LaneOnDisk): Promise<LaneEngine> {
+  const { config, runtime, directory, environment, log, report } = lane;
+  const state = await openLaneState({
+    disk: runtime.disk,
+    directory: `${directory}/lanes`,
+    name: config.name,
+    log,
+    hadState: await hasTraces(lane),
+    onLost: (text) => report("lane_state_lost", { environment, destination: config.name, text }),
+  });
+  return { name: config.name, state, runtime };
+}

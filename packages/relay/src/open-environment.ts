@@ -1,0 +1,24 @@
+import type { RetentionLimits } from "@waybill/log";
+import type { ComponentView } from "./admin/views.ts";
+import type { EnvironmentConfig } from "./config/types.ts";
+import type { PreparedPlan } from "./delivery/destination-plan.ts";
+import type { Environment } from "./environment.ts";
+import type { SourceEnvironment } from "./intake/source-environment.ts";
+
+/** An environment of the plan, wherever its log is. */
+export interface OpenEnvironment {
+  readonly name: string;
+  readonly source: SourceEnvironment;
+  /** What delivers here: itself, or those partitions of it that are here. */
+  readonly shards: readonly Environment[];
+  components(): readonly ComponentView[];
+  start(): void;
+  /** Everything that a new plan needs. One at a time. */
+  prepare(config: EnvironmentConfig): Promise<PreparedPlan>;
+  /** Makes every cursor durable. Never rejects. */
+  sync(): Promise<void>;
+  /** Gives space back. Never rejects. */
+  retain(limits: RetentionLimits, nowMs: number): Promise<number>;
+  stopDelivery(deadlineMs: number): Promise<void>;
+  close(deadlineMs: number): Promise<void>;
+}

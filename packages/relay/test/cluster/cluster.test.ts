@@ -1,0 +1,104 @@
+/** Relays before one cluster: what any of them accepts is delivered once, by whoever has the lane. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { nodeClock } from "@waybill/node";
+import { type RunningRelay, startRelay } from "@waybill/relay";
+import { SeededRandom, SegmentEmulator, SimCluster, startServer } from "@waybill/testing";
+import { expect, onTestFinished, test } from "vitest";
+import { configOf, KEY, send, until } from "../lib/world.ts";
+
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
+const PARTITIONS = 4;
+
+interface ClusterWorld {
+  readonly cluster: SimCluster;
+  readonly emulator: SegmentEmulator;
+  start(name: string): Promise<RunningRelay>;
+}
+
+async function startCluster(): Promise<ClusterWorld> {
+  const cluster = new SimCluster({ clock: nodeClock, random: new SeededRandom(1), brokers: 3, heartbeatIntervalMs: 200 });
+  const emulator = new SegmentEmulator({ clock: nodeClock, limits: "none" });
+  const server = await startServer((request) => emulator.handle(request));
+  onTestFinished(() => server.close());
+  return {
+    cluster,
+    emulator,
+    async start(name) {
+      const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
+      const config = configOf(directory, server.url, {
+        extra: { engine: "kafka", kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS } },
+      });
+      const relay = await startRelay(config, {
+        logger: silent as never,
+        connectKafka: () => Promise.resolve(cluster.connect(name)),
+      });
+      onTestFinished(async () => {
+        await relay.stop();
+        rmSync(directory, { recursive: true, force: true });
+      });
+      return relay;
+    },
+  };
+}
+
+const authorization = { authorization: `Basic ${btoa(`${KEY}:`)}` };
+
+async function capture(relay: RunningRelay, from: number, count: number): Promise<string> {
+  const batch = Array.from({ length: count }, (_, index) => ({
+    type: "track",
+    event: "E",
+    userId: `user-${(from + index) % 10}`,
+    messageId: `m-${from + index}`,
+    properties: { number: from + index },
+  }));
+  const { status, headers } = await send(relay.intakeUrl, "POST", "/v1/batch", { batch }, authorization);
+  expect(status).toBe(200);
+  return String(headers["waybill-receipt"]);
+}
+
+const settled = (...relays: readonly RunningRelay[]): boolean =>
+  relays.flatMap((relay) => relay.accounts().lanes).every(({ account }) => account.pending === 0);
+
+test("what one relay accepts is delivered, also by another one after it has stopped", async () => {
+  const { emulator, start } = await startCluster();
+  const one = await start("one");
+  expect(await capture(one, 0, 50)).toMatch(/^test\/\d@\d+\+\d+/);
+  await until(() => emulator.received >= 50);
+
+  const two = await start("two");
+  await until(
+    () => two.accounts().lanes.length > 0 && one.accounts().lanes.length + two.accounts().lanes.length === PARTITIONS,
+  );
+  await capture(one, 50, 50);
+  await capture(two, 100, 50);
+  await until(() => emulator.received >= 150);
+  await one.stop();
+  await until(() => two.accounts().lanes.length === PARTITIONS);
+  await capture(two, 150, 50);
+  await until(() => emulator.received >= 200 && settled(two));
+
+  const numbers = emulator.events.map(({ messageId }) => Number(messageId.slice(2)));
+  expect([...numbers].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, index) => index));
+  for (let user = 0; user < 10; user++) {
+    const own = numbers.filter((number) => number % 10 === user);
+    expect(own).toEqual(own.toSorted((a, b) => a - b));
+  }
+  const delivered = two.accounts().lanes.reduce((sum, { account }) => sum + account.delivered, 0);
+  expect(delivered).toBe(200);
+  expect(two.accounts().lanes.every(({ account }) => account.balanced)).toBe(true);
+});
+
+test("copies of an event are dropped as duplicates, whichever relay took them", async () => {
+  const { emulator, start } = await startCluster();
+  const one = await start("one");
+  const two = await start("two");
+  await capture(one, 0, 20);
+  await capture(two, 0, 20);
+  await capture(two, 20, 5);
+  await until(() => emulator.received >= 25 && settled(one, two));
+  const lanes = [...one.accounts().lanes, ...two.accounts().lanes];
+  expect(lanes.reduce((sum, { account }) => sum + (account.droppedByReason["duplicate"] ?? 0), 0)).toBe(20);
+  expect(emulator.received).toBe(25);
+});
