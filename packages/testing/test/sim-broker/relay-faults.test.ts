@@ -191,7 +191,7 @@ test("a foreign client overwrites an empty group, and offsets expire", async () 
   ]);
 });
 
-test("records go by age: when it is told, and from time to time", async () => {
+test("records go by age: at once by a call, and from time to time", async () => {
   const world = await ClusterWorld.of();
   await world.done(world.produce("a"));
   await world.clock.advance(50_000);
