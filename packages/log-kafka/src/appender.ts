@@ -60,6 +60,8 @@ export class Appender {
   #waitingBytes = 0;
   #running = false;
   #sent = new Map<Position, Sent>();
+  /** All that is on its way was read back, though the call may not be answered. */
+  #allSeen: () => void = () => undefined;
   #failures = 0;
   #lastError: string | undefined;
 
@@ -106,6 +108,8 @@ export class Appender {
     if (sent === undefined || sent.waiting.isAnswered || !isSame(sent.value, record)) return;
     this.#lastError = undefined;
     this.#answer(sent.waiting, () => sent.waiting.resolve(record.first));
+    for (const { waiting } of this.#sent.values()) if (!waiting.isAnswered) return;
+    this.#allSeen();
   }
 
   #enqueue(one: Pick<Waiting, "sized" | "joins" | "sinceMs">): Promise<Position> {
@@ -185,12 +189,17 @@ export class Appender {
     return Array.from(sent.values(), ({ value }) => value);
   }
 
-  /** Whether the broker has acknowledged; then all of it was read back. */
+  /** Whether the broker has acknowledged, or need not any more; then all was read back. */
   async #send(values: readonly Uint8Array[], wave: readonly Waiting[]): Promise<boolean> {
     const { source, clock, readTo, giveUpAfterMs = GIVE_UP_AFTER_MS } = this.#options;
+    const seen = new Promise<void>((resolve) => {
+      this.#allSeen = resolve;
+    });
+    const acknowledged = source
+      .produce(values, PRODUCE_DEADLINE_MS)
+      .then((offset) => source.until(readTo(offset + values.length)));
     try {
-      const offset = await source.produce(values, PRODUCE_DEADLINE_MS);
-      await source.until(readTo(offset + values.length));
+      await Promise.race([acknowledged, seen]);
       this.#lastError = undefined;
       return true;
     } catch (error) {

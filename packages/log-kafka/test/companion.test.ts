@@ -149,3 +149,17 @@ test("a log of which everything was removed does not give positions again, where
   const third = await open(WRITTEN);
   expect({ first: third.first, head: third.head }).toEqual({ first: 6, head: 7 });
 });
+
+test("an append whose answer does not come is answered as soon as its record is read back", async () => {
+  const { broker, clock, open } = await makeWorld();
+  const silent = new Proxy(broker, {
+    get: (target, name: keyof Broker) =>
+      name === "produce"
+        ? (request: ProduceRequest) => broker.produce(request).then(() => new Promise(() => undefined))
+        : target[name].bind(target),
+  });
+  const log = await open({ ...WRITTEN, broker: silent });
+  const before = clock.monotonic();
+  expect(await within(clock, log.append(entryOf(["a"])))).toBe(0);
+  expect(clock.monotonic() - before).toBeLessThan(100);
+});

@@ -4,6 +4,7 @@ import {
   BrokerError,
   type CommitRequest,
   type CommittedOffset,
+  type CommittedRequest,
   type Deadline,
   type Fetched,
   type FetchedRecord,
@@ -139,13 +140,15 @@ export class SimBroker implements Broker {
     );
   }
 
-  committed(
-    asked: Deadline & { readonly group: string; readonly partitions: readonly TopicPartition[] },
-  ): Promise<readonly CommittedOffset[]> {
-    const { group, partitions } = asked;
-    return this.#atCoordinator("committed", asked, (broker) =>
-      this.#core.groupSeenBy(group, broker).committed(partitions),
-    );
+  committed(asked: CommittedRequest): Promise<readonly CommittedOffset[]> {
+    const { group, partitions, member } = asked;
+    return this.#atCoordinator("committed", asked, (broker) => {
+      const seen = this.#core.groupSeenBy(group, broker);
+      const known = seen.describe().members.find(({ memberId }) => memberId === member?.memberId);
+      if (member !== undefined && known?.memberEpoch !== member.memberEpoch)
+        throw new BrokerError("fenced", `${member.memberId} with epoch ${member.memberEpoch} is not in the group`);
+      return seen.committed(partitions);
+    });
   }
 
   describeGroup(asked: Deadline & { readonly group: string }): Promise<GroupDescription> {

@@ -1,4 +1,4 @@
-import type { CommittedOffset, TopicPartition } from "@waybill/log-kafka";
+import type { CommittedOffset, GroupMember, TopicPartition } from "@waybill/log-kafka";
 import { expect } from "vitest";
 import { type Check, DEADLINE, type TestMember, type World } from "./world.ts";
 
@@ -113,6 +113,21 @@ function testCommits(check: Check): void {
       { topic, partition: 0, offset: 3, metadata: "two" },
       { topic, partition: 2, offset: 8, metadata: "" },
     ]);
+  });
+
+  check("a member is told what is committed with its own epoch, and is fenced with another one", async (world) => {
+    const topic = await world.topic();
+    const member = world.member(topic);
+    await member.owns(0);
+    const offset = { topic, partition: 0, offset: 7, metadata: "one" };
+    await world.settled(commitAs(world, member, [offset]));
+    const { id: memberId, epoch: memberEpoch } = member;
+    const asked = { group: world.group, partitions: [offset], ...DEADLINE };
+    const read = (as: GroupMember): Promise<readonly CommittedOffset[]> =>
+      world.broker.committed({ ...asked, member: as });
+    expect(await world.settled(read({ memberId, memberEpoch }))).toEqual([offset]);
+    await world.refused("fenced", read({ memberId, memberEpoch: memberEpoch + 1 }));
+    await world.refused("fenced", read({ memberId: "nobody", memberEpoch }));
   });
 
   check("metadata has 4,096 characters at most; another partition's commit is stored", async (world) => {

@@ -7,7 +7,7 @@ import { entryOf } from "./world.ts";
 const DEADLINE_MS = 1_000;
 const MARK_EVERY_BYTES = 400;
 
-export class PartitionEngine {
+export class LanePartitions {
   #broker: Broker | undefined;
   readonly #created = new Set<string>();
   #log: PartitionLog | undefined;
