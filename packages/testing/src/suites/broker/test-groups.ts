@@ -7,6 +7,7 @@ const METADATA_MAX = 4_096;
 /** Groups of KIP-848, whose commits are fenced for each partition. */
 export function testGroups(check: Check): void {
   testMembers(check);
+  testLeaving(check);
   testCommits(check);
   testFencing(check);
   testExpelling(check);
@@ -55,7 +56,9 @@ function testMembers(check: Check): void {
     await b.ownsSome(1);
     expect(new Set([...a.owned, ...b.owned].map(({ partition }) => partition))).toEqual(new Set([0, 1]));
   });
+}
 
+function testLeaving(check: Check): void {
   check("who leaves gives everything back at once", async (world) => {
     const topic = await world.topic(2);
     const [a, b] = [world.member(topic), world.member(topic)];
