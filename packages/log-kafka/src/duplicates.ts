@@ -3,9 +3,9 @@
  *
  * The rule: an event is a duplicate when the last event before it in its partition that has the
  * same id was appended at most `windowMs` earlier by the broker's clock, and is one of the
- * `maxIds` events before it. That last one may be a duplicate itself. So what lies before the window
- * of an event does not matter to it, and who begins to read one window earlier decides as everybody
- * else.
+ * `maxIds` events before it. That last one may be a duplicate itself. So what lies before the
+ * window of an event does not matter to it, and who begins to read one window earlier decides as
+ * everybody else.
  *
  * Exact as long as the clocks of the brokers differ by less than {@link CLOCKS_DIFFER_MS} and the
  * log still has one window before what is to be decided: an event whose first copy is removed is
@@ -18,8 +18,8 @@
 import type { LogRecord, Position } from "@waybill/log";
 
 /** Words of the hash of an id. */
-export const ID_HASH_WORDS = 4;
-/** After a change of leader a partition's clock may be so much behind what it was. */
+const ID_HASH_WORDS = 4;
+/** A change of leader may put a partition's clock back by so much. */
 export const CLOCKS_DIFFER_MS: number = 5 * 60_000;
 
 export interface DuplicateRule {
@@ -27,12 +27,13 @@ export interface DuplicateRule {
   readonly maxIds: number;
   /**
    * Four words for each event of a record, the same for the same id of the same source; a first
-   * word of 0 for an event without an id of its own. Must not throw, and must depend on the
-   * record's content alone.
+   * word of 0 for an event without an id of its own. Must depend on the record's content
+   * alone; where it throws there are no ids.
    */
   readonly idsOf: (record: LogRecord) => Uint32Array;
 }
 
+const NO_IDS = new Uint32Array(0);
 const WORDS = ID_HASH_WORDS + 2;
 const RECORD_WORD = ID_HASH_WORDS;
 const PLACE_WORD = ID_HASH_WORDS + 1;
@@ -148,9 +149,9 @@ export class DuplicateFinder {
 
   /** The indexes of the duplicates in the next record. */
   take(record: LogRecord, appendedAtMs: number): readonly number[] {
-    const { windowMs, maxIds, idsOf } = this.#rule;
+    const { windowMs, maxIds } = this.#rule;
     this.#turn(appendedAtMs);
-    const words = idsOf(record);
+    const words = this.#idsOf(record);
     this.#newer.addRecord(this.#count, appendedAtMs);
     const duplicates: number[] = [];
     for (let index = 0; index < record.count; index++) {
@@ -164,6 +165,14 @@ export class DuplicateFinder {
     }
     this.#count += record.count;
     return duplicates;
+  }
+
+  #idsOf(record: LogRecord): Uint32Array {
+    try {
+      return this.#rule.idsOf(record);
+    } catch {
+      return NO_IDS;
+    }
   }
 
   /** The older generation is dropped when nothing in it can matter, and the newer one is large. */

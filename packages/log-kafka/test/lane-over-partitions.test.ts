@@ -6,6 +6,7 @@ import {
   fatesOf,
   LaneState,
   type LaneStateValue,
+  LogBatch,
   LogStore,
   newLaneState,
   parseLaneState,
@@ -78,4 +79,20 @@ test("dead letters, their marks and fates are there for who opens the topics nex
   );
   expect(statuses).toEqual(outcomes.map(({ status }) => status));
   expect(again.store.account()).toMatchObject({ accepted: 12, delivered: 8, rejected: 4, balanced: true });
+});
+
+test("all events of a large batch become dead letters, whatever a topic takes at once", async () => {
+  const { store, deadLetters } = await openStore(new LanePartitions(), new VirtualClock(), new SimDisk());
+  const body = Buffer.alloc(300_000, "x");
+  const shared = { count: 1, source: "s", receivedAtMs: 1, metadata: "m", body, ends: Uint32Array.of(body.length) };
+  const pieces = Array.from({ length: 40 }, (_, first) => ({
+    record: { ...shared, first, sizeBytes: body.length },
+    start: 0,
+    end: 1,
+  }));
+  await deadLetters.keep(new LogBatch("a", pieces), new Array<Outcome>(40).fill(NEVER));
+  const sizes: number[] = [];
+  for await (const { event } of deadLetters.list()) sizes.push(event.length);
+  expect(sizes).toEqual(pieces.map(() => body.length));
+  await store.close();
 });

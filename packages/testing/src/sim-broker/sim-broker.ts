@@ -54,7 +54,7 @@ export class SimBroker implements Broker {
   }
 
   create({ deadlineMs, ...topic }: NewTopic & Deadline): Promise<void> {
-    return this.#wire.call("create", deadlineMs, (call) => this.#askAny(call, () => this.#core.create(topic)));
+    return this.#wire.call("create", deadlineMs, (call) => this.#fromAny(call, () => this.#core.create(topic)));
   }
 
   produce(request: ProduceRequest): Promise<Produced> {
@@ -173,7 +173,7 @@ export class SimBroker implements Broker {
       return partition.leaderSeenBy(broker);
     };
     return this.#wire.call(kind, asked.deadlineMs, (call) =>
-      this.#askPlace(call, { name: keyOf(asked), look }, (broker) => serve(this.#core.led(asked, broker), broker)),
+      this.#fromPlace(call, { name: keyOf(asked), look }, (broker) => serve(this.#core.led(asked, broker), broker)),
     );
   }
 
@@ -184,14 +184,14 @@ export class SimBroker implements Broker {
   ): Promise<T> {
     const look = (broker: number): number | undefined => this.#core.groupLog(asked.group).leaderSeenBy(broker);
     return this.#wire.call(kind, asked.deadlineMs, (call) =>
-      this.#askPlace(call, { name: `group ${asked.group}`, look }, (broker) => {
+      this.#fromPlace(call, { name: `group ${asked.group}`, look }, (broker) => {
         this.#core.groupLog(asked.group).checkLeader(broker);
         return serve(broker);
       }),
     );
   }
 
-  async #askPlace<T>(
+  async #fromPlace<T>(
     call: Call,
     { name, look }: { readonly name: string; readonly look: (broker: number) => number | undefined },
     serve: (broker: number) => T | Promise<T>,
@@ -200,7 +200,7 @@ export class SimBroker implements Broker {
     if (place === undefined) throw new BrokerError("not_leader", `nobody leads ${name}`);
     this.#places.set(name, place);
     try {
-      return await Promise.race([this.#wire.ask(call, place, serve), call.over]);
+      return await Promise.race([this.#wire.exchange(call, place, serve), call.over]);
     } catch (error) {
       this.#turnAway(error);
       if (error instanceof BrokerError && error.isTransient) this.#places.delete(name);
@@ -225,7 +225,7 @@ export class SimBroker implements Broker {
           this.#turn += 1;
           next(undefined);
         });
-        this.#askAny(call, serve).then(
+        this.#fromAny(call, serve).then(
           (answer) => {
             timer?.cancel();
             resolve(answer);
@@ -240,11 +240,11 @@ export class SimBroker implements Broker {
     });
   }
 
-  async #askAny<T>(call: Call, serve: (broker: number) => T): Promise<T> {
+  async #fromAny<T>(call: Call, serve: (broker: number) => T): Promise<T> {
     const { brokers } = this.#core;
     const broker = brokers[this.#turn % brokers.length] as number;
     try {
-      return await Promise.race([this.#wire.ask(call, broker, serve), call.over]);
+      return await Promise.race([this.#wire.exchange(call, broker, serve), call.over]);
     } catch (error) {
       this.#turnAway(error);
       throw error;

@@ -59,7 +59,7 @@ const DEFAULTS = {
 const TAIL_RECORDS = 20;
 
 /**
- * A Kafka cluster in memory, behind the interface `Broker`: replicas, leaders, retention, and
+ * A Kafka cluster in memory, reached by the interface `Broker`: replicas, leaders, retention, and
  * consumer groups of KIP-848. Time is the clock's, chance the generator's: one seed, one history.
  * What may go wrong with each request is in `faults`; what goes wrong with brokers, relays and
  * groups is done by a call. `ClusterChaos` does it at random.

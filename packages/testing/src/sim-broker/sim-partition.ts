@@ -40,7 +40,7 @@ export class SimPartition {
   readonly #eligible = new Set<number>();
   readonly #copying = new Set<number>();
   readonly #lagging = new Map<number, Timer>();
-  /** What each follower has been told to be committed, and what a leader that was cut off knows. */
+  /** What each follower has heard to be committed, and what a leader that was cut off knows. */
   readonly #known = new Map<number, Offset>();
   readonly #cutOff = new Set<number>();
   /** How far each follower has come, as the present leader knows it. */
@@ -99,8 +99,8 @@ export class SimPartition {
   }
 
   /**
-   * Appends to the leader. **Errors**: `not_leader`; `not_enough_replicas`, unless the append counts
-   * as done before it is replicated. Nothing was done then.
+   * Appends to the leader. **Errors**: `not_leader`; `not_enough_replicas`, unless the append
+   * counts as done before it is replicated. Nothing was done then.
    */
   append(broker: number, records: readonly StoredRecord[], isAtOnce = false): Offset {
     this.checkLeader(broker);

@@ -56,7 +56,7 @@ export class Wire {
   }
 
   /** One request to one broker, there and back. */
-  async ask<T>(call: Call, broker: number, serve: (broker: number) => T | Promise<T>): Promise<T> {
+  async exchange<T>(call: Call, broker: number, serve: (broker: number) => T | Promise<T>): Promise<T> {
     await new Promise<void>((resolve) => {
       this.#core.faults.whenRunning(this.name, resolve);
     });

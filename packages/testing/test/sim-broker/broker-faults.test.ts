@@ -106,7 +106,7 @@ test("a leader that is asked while it waits for the others may answer that it le
   expect(world.texts).toEqual(["a"]);
 });
 
-test("who leads since a moment knows less of the end than was told before", async () => {
+test("who leads since a moment knows less of the end than was read before", async () => {
   const world = await ClusterWorld.of({ replicationMs: 200, latencyMs: 0 });
   await world.done(world.produce("a"));
   await world.clock.advance(1_000);

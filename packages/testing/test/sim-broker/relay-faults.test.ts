@@ -88,6 +88,26 @@ test("a commit that arrives after its member was expelled is refused", async () 
   expect(world.cluster.injected.get("member expelled")).toBe(1);
 });
 
+test("a commit that comes late overwrites a newer one of the same member, unless that has left meanwhile", async () => {
+  for (const leaves of [false, true]) {
+    const world = await ClusterWorld.of();
+    const { memberEpoch } = await world.done(world.join("m"));
+    await world.done(world.committed());
+    world.cluster.faults = { late: 1 };
+    expect(await world.code(world.commit("m", memberEpoch, 1))).toBe("timeout");
+    world.cluster.faults = {};
+    let next = { memberId: "m", memberEpoch };
+    if (leaves) {
+      await world.done(world.beat("m", -1));
+      next = { memberId: "n", ...(await world.done(world.join("n"))) };
+    }
+    expect(await world.done(world.committed())).toEqual([]);
+    await world.done(world.commit(next.memberId, next.memberEpoch, 2));
+    await world.clock.advance(11_000);
+    expect(world.offset).toBe(leaves ? 2 : 1);
+  }
+});
+
 test("a request may be done twice", async () => {
   const world = await ClusterWorld.of();
   world.cluster.faults = { duplicate: 1 };
@@ -171,7 +191,7 @@ test("a foreign client overwrites an empty group, and offsets expire", async () 
   ]);
 });
 
-test("records go by age: when it is told, and from time to time", async () => {
+test("records go by age: at once by a call, and from time to time", async () => {
   const world = await ClusterWorld.of();
   await world.done(world.produce("a"));
   await world.clock.advance(50_000);

@@ -7,7 +7,7 @@ import {
 } from "@waybill/log-kafka";
 import { SeededRandom, SimCluster, type SimClusterOptions, VirtualClock } from "@waybill/testing";
 
-export const TOPIC = "events";
+const TOPIC = "events";
 export const AT: TopicPartition = { topic: TOPIC, partition: 0 };
 export const GROUP = "lanes";
 export const DEADLINE = { deadlineMs: 1_000 };
