@@ -6,6 +6,7 @@
 import { type BatchLimits, DELIVERED, type Outcome, WaybillError } from "@waybill/core";
 import {
   DeadLetters,
+  type DurableState,
   Fates,
   fatesOf,
   LaneState,
@@ -46,7 +47,12 @@ interface Held {
 /** Where the logs are, when not on the simulated disk. */
 export interface OtherLogs {
   /** Opens the log of events, after a death too; the lane's own logs by their directories. */
-  open(clock: VirtualClock): Promise<{ readonly log: Log; readonly openLog: (options: LogOptions) => Promise<Log> }>;
+  open(clock: VirtualClock): Promise<{
+    readonly log: Log;
+    readonly openLog: (options: LogOptions) => Promise<Log>;
+    /** Default: a state on the simulated disk. */
+    readonly openState?: () => Promise<DurableState<LaneStateValue>>;
+  }>;
   /** Resolves once the log has the events. */
   append(texts: readonly string[]): Promise<void>;
   close(): Promise<void>;
@@ -111,13 +117,9 @@ class World {
     const other = await this.#logs?.open(clock);
     const runtime = other === undefined ? { disk, clock } : { openLog: other.openLog, clock };
     this.log = other?.log ?? (await openLog({ directory: "/log", segmentMaxBytes: 400 }, { disk, clock }));
-    const state = await LaneState.open<LaneStateValue>(
-      disk,
-      "/lanes",
-      "a",
-      (damaged) => newLaneState(this.log, damaged),
-      parseLaneState,
-    );
+    const onDisk = (): Promise<DurableState<LaneStateValue>> =>
+      LaneState.open(disk, "/lanes", "a", (damaged) => newLaneState(this.log, damaged), parseLaneState);
+    const state = await (other?.openState ?? onDisk)();
     expect(state.initial.base).toBeLessThanOrEqual(0);
     const deadLetters = await DeadLetters.open("/dead", this.log.head, runtime, state.initial.dead);
     const fates = await Fates.open({
