@@ -4,6 +4,7 @@ import {
   BrokerError,
   type CommitRequest,
   type CommittedOffset,
+  type CommittedRequest,
   type Deadline,
   type Fetched,
   type FetchRequest,
@@ -137,11 +138,10 @@ export class KafkaBroker implements Broker {
     for (const { topic } of owned ?? [])
       if (!ids.has(topic)) ids.set(topic, (await this.#metadata.topic(topic, within)).id);
     const call = heartbeatCall(this.#library, heartbeat, (topic) => ids.get(topic) ?? "");
-    const { memberEpoch, heartbeatIntervalMs, assignment } = await this.#toCoordinator({
-      group,
-      use: "heartbeat",
-      call,
-      within,
+    const beat = this.#toCoordinator({ group, use: "heartbeat", call, within });
+    const { memberEpoch, heartbeatIntervalMs, assignment } = await beat.catch((error: BrokerError) => {
+      if (error.code === "fenced") this.#subscribed.delete(memberId);
+      throw error;
     });
     return {
       memberEpoch,
@@ -157,13 +157,11 @@ export class KafkaBroker implements Broker {
     await this.#toCoordinator({ group: request.group, use: "commit", call, within });
   }
 
-  async committed(
-    asked: Deadline & { readonly group: string; readonly partitions: readonly TopicPartition[] },
-  ): Promise<readonly CommittedOffset[]> {
+  async committed(asked: CommittedRequest): Promise<readonly CommittedOffset[]> {
     const { group, partitions } = asked;
     const within = this.#within(asked, `read what ${group} committed`);
     if (partitions.length === 0) return [];
-    const call = committedCall(this.#library, group, partitions);
+    const call = committedCall(this.#library, asked);
     // On the connection of the commits: the broker answers it after those that were sent.
     return (await this.#toCoordinator({ group, use: "commit", call, within })).offsets;
   }

@@ -12,7 +12,7 @@ const HEARTBEAT_MS = 200;
 const OFFSETS_TOPIC = "__consumer_offsets";
 const OFFSETS_PARTITIONS = 4;
 
-/** A member that gives up at once what it is told to, and knows at which epoch each partition came. */
+/** A member that gives up at once what it has to, and knows at which epoch each partition came. */
 class Member {
   readonly id: string = randomUUID();
   /** By partition. */
@@ -169,7 +169,7 @@ test(
     ]);
     await zombie.stop();
     await next.leave();
-    // A client without a membership overwrites an empty group: nothing of Kafka's keeps it from that.
+    // A client without a membership overwrites an empty group: Kafka lets it.
     const offsets = [{ topic, partition: 0, offset: 0, metadata: "foreign" }];
     await broker.commit({ group, memberId: "", memberEpoch: -1, offsets, ...DEADLINE });
     expect(await storedOf(broker, group, { topic, partition: 0 })).toBe("foreign");

@@ -1,4 +1,4 @@
-/** Three real brokers, of which some die, hang or are out of sync: what was acknowledged is kept. */
+/** Three real brokers; some die, hang or are out of sync: what was acknowledged is kept. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { Broker, Offset, TopicPartition } from "../src/index.ts";
@@ -132,7 +132,7 @@ test(
     } finally {
       frozen?.thaw();
     }
-    // What the frozen one had received and never told anybody is not a record.
+    // What the frozen one alone had received is not a record.
     await sleep(2000);
     await again(() => broker.produce({ ...at, values: [Buffer.from("after")], ...DEADLINE }));
     const texts = (await readAll(broker, at)).map(({ value }) => Buffer.from(value).toString());
