@@ -26,7 +26,7 @@ export class BatchVendor extends emulators.VendorEmulator {
   /**
    * Events that came again because retention or damage had taken others of the request that they
    * came with first, of which the relay did not know that it was taken: what is left of it has
-   * another key.
+   * another key. And those of which damage had taken the ids.
    */
   readonly cut = new Set<string>();
   #keys: readonly string[] = ["key"];
@@ -72,6 +72,7 @@ export class BatchVendor extends emulators.VendorEmulator {
 
   #noteCut(id: string): void {
     const first = this.#first.get(id);
+    if (first !== undefined && this.#places.isForgotten(id)) this.cut.add(id);
     if (first === undefined || this.#places.hasAnswer(first.key)) return;
     if (first.ids.some((other) => this.#places.isGone(other))) this.cut.add(id);
   }

@@ -15,6 +15,7 @@ export class Places {
   readonly #positions = new Map<string, number>();
   #removedTo = 0;
   readonly #damaged = new Set<string>();
+  readonly #storedAgain = new Set<string>();
   /** By their keys. */
   readonly #answered = new Set<string>();
   readonly #onStoredAgain: (id: string) => void;
@@ -36,7 +37,10 @@ export class Places {
       const appended = append(entry);
       const note = (first: number): void => {
         for (const [at, { messageId }] of events.entries()) {
-          if (this.#positions.has(messageId)) this.#onStoredAgain(messageId);
+          if (this.#positions.has(messageId)) {
+            this.#storedAgain.add(messageId);
+            this.#onStoredAgain(messageId);
+          }
           this.#positions.set(messageId, first + at);
         }
       };
@@ -48,6 +52,11 @@ export class Places {
   /** A damaged disk has taken these events. */
   noteDamaged(ids: Iterable<string>): void {
     for (const id of ids) this.#damaged.add(id);
+  }
+
+  /** Whether the event came again, and its id was not known any more: it was in a damaged record. */
+  isForgotten(id: string): boolean {
+    return this.#damaged.has(id) && this.#storedAgain.has(id);
   }
 
   /** Whether retention or damage has taken the event. */

@@ -38,14 +38,19 @@ test("the schema's defaults are those the relay uses", () => {
     .replace("writeKeys: [k] }", "writeKeys: [k], keyless: false }")
     .replace("memory: {}", "sendEvents: true, memory: { capacity: 1000, flushInterval: 5s }");
   const top =
-    "listen: 0.0.0.0:8080\ndataDirectory: ./waybill-data\nlog: { level: info }\nadmin: { listen: 127.0.0.1:8081 }\nlimits: { maxConnections: 8192, headersTimeout: 10s, requestTimeout: 60s }\n" +
+    "listen: 0.0.0.0:8080\ndataDirectory: ./waybill-data\nengine: disk\nlog: { level: info }\nadmin: { listen: 127.0.0.1:8081 }\nlimits: { maxConnections: 8192, headersTimeout: 10s, requestTimeout: 60s }\n" +
     "compat: { strict: false }\nretention: { maxAge: 7d, maxBytes: 10GiB, hardMaxBytes: 20GiB }\nshutdown: { deadline: 20s }\npermissions: { files: '0600', directories: '0700' }\ndedupe: { window: 24h, maxIds: 1000000 }\nnetwork: { allowPrivateAddresses: false }\nexchange: { deadline: 10s }\n";
   const [page = ""] = readFileSync(pathOf("docs/operating/config.md"), "utf8").split("## Variables");
   // Vendors' own options are tried where the vendors are.
   const common = page.replaceAll(/^### (?:protocol|vendor): (?!launchdarkly|http|file)[^]*?(?=^##)/gm, "");
   const stated = [...common.matchAll(/^\| `[^`]+` \| `([^`]+)` \|/gm)].map((match) => match[1] as string);
   expect(stated.length).toBeGreaterThan(20);
-  for (const value of stated) expect(`${top}${explicit}`).toContain(value);
+  const brokers = "brokers: ['k:1']";
+  const kafka = `{ ${brokers}, topicPrefix: waybill, partitions: 12, replicationFactor: 3, clientId: waybill }`;
+  for (const value of stated) expect(`${top}${kafka}${explicit}`).toContain(value);
+  const onKafka = (given: string): object =>
+    loadConfig({ file: "f", text: `engine: kafka\nkafka: ${given}\n${text}`, env: {} });
+  expect(onKafka(kafka)).toEqual(onKafka(`{ ${brokers} }`));
   expect(loadConfig({ file: "f", text: top + explicit, env: {} })).toEqual(loadConfig({ file: "f", text, env: {} }));
 });
 

@@ -189,6 +189,13 @@ export const STRANDS: readonly Mutant[] = [
     tests: CRASH_POINTS,
   },
   {
+    name: "parked: what retention took of a user leaves no failures behind",
+    file: `${LANES}/parked.ts`,
+    find: "if (user.first < first) notTried(user);",
+    replace: "",
+    tests: [`${LOG_TESTS}/parked.heavy.test.ts`],
+  },
+  {
     name: "parked: a user is forgotten only when its strand has passed what it had settled",
     file: `${LANES}/parked.ts`,
     find: "events.length === 0 && firstOf(hash) >= first) this",

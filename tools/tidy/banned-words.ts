@@ -208,18 +208,10 @@ export const BANNED_WORDS: readonly BannedWord[] = [
     phrases: /\btwins?\b/i,
   },
   {
-    word: "engine (of the relay)",
-    write: "which one: lane, log, sender, pipeline",
-    parts: ["engine", "engines"],
-    phrases: /\bengines?\b/i,
-    exceptions: [
-      { match: /^engines$|^engine-strict$/, files: /package\.json$|\.npmrc$|\.md$/, reason: "npm's own key" },
-      {
-        match: /\b(?:JavaScript|JS|V8|browser|regular expression) engines?\b|\bengines? of (?:a|the) browsers?\b/i,
-        reason: "the field's word",
-      },
-      { match: /^Engines$|\bAnalytical Engines\b/, reason: "a name in an example event" },
-    ],
+    // The log's engine is the disk or Kafka: a key of the configuration.
+    word: "engine (of delivery)",
+    write: "which one: lane, sender, pipeline",
+    phrases: /\b(?:delivery|sending|queue|event|relay(?:'s)?) engines?\b|\bengines? of (?:delivery|the relay)\b/i,
   },
   {
     word: "is no X",

@@ -180,7 +180,7 @@ const PLANTED: Readonly<Record<string, { readonly name?: string; readonly prose?
   behind: { name: "behindOf", prose: "what comes behind it", fine: "behind a proxy; a lane that falls behind" },
   told: { name: "isTold", prose: "the sender is told", fine: "to tell" },
   twin: { name: "newTwin", prose: "the vendor's twin", fine: "between" },
-  "engine (of the relay)": { name: "engineOf", prose: "the delivery engine", fine: "a JavaScript engine" },
+  "engine (of delivery)": { prose: "the delivery engine", fine: "the log's engine; engine: kafka" },
   "is no X": { prose: "what is no\n * object", fine: "there is no key, and it is no longer there" },
 };
 

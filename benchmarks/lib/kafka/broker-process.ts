@@ -65,9 +65,16 @@ export class BrokerProcess {
   async format(clusterId: string, users: readonly string[]): Promise<void> {
     const { jars, directory } = this.#options;
     const args = ["-t", clusterId, "-c", join(directory, "server.properties"), ...users];
-    await execute("java", [...JVM, "-cp", `${jars}/*`, "kafka.tools.StorageTool", "format", ...args], {
-      timeout: FORMAT_MAX_MS,
-    });
+    try {
+      await execute("java", [...JVM, "-cp", `${jars}/*`, "kafka.tools.StorageTool", "format", ...args], {
+        timeout: FORMAT_MAX_MS,
+      });
+    } catch (error) {
+      const { stderr = "", message } = error as Error & { readonly stderr?: string };
+      // The settings come first, several hundred lines of them.
+      const reason = stderr.trim().split("\n").slice(-2).join("\n") || message;
+      throw new Error(`the directory of broker ${this.id} cannot be made: ${reason}`, { cause: error });
+    }
   }
 
   /** Starts on the same directory and port; resolves at once, see {@link ready}. */

@@ -1,23 +1,29 @@
 /**
  * Appends to a partition that has one writer at a time.
  *
- * Entries that come together share a produce call, and one call is on its way at a time. Each
- * record tells the position it was written for; the first record for a position counts (see
+ * Entries that come together share a value, and one value is on its way at a time. It tells the
+ * position it was written for; the first value for a position counts, as a whole (see
  * `counting.ts`). So a call whose fate is unknown is simply repeated: however many of its copies
  * get into the log, and however late, one counts. An append is answered by what the log has: it
- * resolves when the tail has read its record back. When that place was taken by another writer's
- * record (an owner that was replaced, whose call came late), it is written again for the next one.
+ * resolves when the tail has read its value back. When that place was taken by another writer's
+ * value (an owner that was replaced, whose call came late), it is written again for the next one.
  */
 import { type Clock, messageOf, WaybillError } from "@waybill/core";
-import { type Entry, encodeRecord, type Position, type SizedEntry, sizeEntry } from "@waybill/log";
+import {
+  decodeAll,
+  type Entry,
+  encodeRecord,
+  type LogRecord,
+  type Position,
+  type SizedEntry,
+  sizeEntry,
+} from "@waybill/log";
 import { BrokerError, type Offset } from "./broker.ts";
 import type { PartitionRecord } from "./counting.ts";
-import { decodeValue } from "./record-value.ts";
 import { closedError, type Source, waitMs } from "./source.ts";
 
-/** Of one produce call, but for entries that belong together or are larger alone. */
+/** Of one value, but for entries that belong together or are larger alone. */
 const WAVE_MAX_BYTES = 512 * 1024;
-const WAVE_MAX_RECORDS = 100;
 const PENDING_MAX_BYTES = 64 * 1024 * 1024;
 const PRODUCE_DEADLINE_MS = 5_000;
 const GIVE_UP_AFTER_MS = 30_000;
@@ -50,8 +56,10 @@ interface Waiting {
 
 /** On its way for a position. */
 interface Sent {
-  readonly waiting: Waiting;
+  readonly wave: readonly Waiting[];
   readonly value: Uint8Array;
+  /** It was read back, though the call may not be answered. */
+  readonly seen: () => void;
 }
 
 export class Appender {
@@ -59,7 +67,7 @@ export class Appender {
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #running = false;
-  #sent = new Map<Position, Sent>();
+  #sent: Sent | undefined;
   #failures = 0;
   #lastError: string | undefined;
 
@@ -95,17 +103,20 @@ export class Appender {
     const before = this.#failures;
     await this.#enqueue({ sized: undefined, joins: false, sinceMs: this.#options.clock.monotonic() });
     if (this.#failures !== before)
-      throw new WaybillError("WAYBILL_TRANSPORT", `What was appended before could not be stored: ${this.#lastError}`, {
+      throw new WaybillError("WAYBILL_LOG_UNAVAILABLE", `What was appended before could not be stored: ${this.#lastError}`, {
         ...RETRY,
       });
   }
 
-  /** The tail has read a record that counts. */
-  seen(record: PartitionRecord): void {
-    const sent = this.#sent.get(record.first);
-    if (sent === undefined || sent.waiting.isAnswered || !isSame(sent.value, record)) return;
+  /** The tail has read a value that counts. */
+  seen(records: readonly PartitionRecord[]): void {
+    const sent = this.#sent;
+    if (sent === undefined || !isSame(decodeAll(sent.value), records)) return;
+    this.#sent = undefined;
     this.#lastError = undefined;
-    this.#answer(sent.waiting, () => sent.waiting.resolve(record.first));
+    for (const [index, waiting] of sent.wave.entries())
+      this.#answer(waiting, () => waiting.resolve((records[index] as PartitionRecord).first));
+    sent.seen();
   }
 
   #enqueue(one: Pick<Waiting, "sized" | "joins" | "sinceMs">): Promise<Position> {
@@ -143,7 +154,7 @@ export class Appender {
       } catch (error) {
         for (const one of wave) this.#reject(one, error);
       }
-      this.#sent = new Map();
+      this.#sent = undefined;
     }
     this.#running = false;
   }
@@ -153,7 +164,7 @@ export class Appender {
     let count = 0;
     for (const { sized, joins } of this.#waiting) {
       bytes += sized?.sizeBytes ?? 0;
-      if (count > 0 && !joins && (bytes > WAVE_MAX_BYTES || count >= WAVE_MAX_RECORDS)) break;
+      if (count > 0 && !joins && bytes > WAVE_MAX_BYTES) break;
       count += 1;
     }
     return this.#waiting.splice(0, count);
@@ -164,33 +175,35 @@ export class Appender {
     for (let failures = 0; ; ) {
       const left = wave.filter(({ isAnswered }) => !isAnswered);
       if (left.length === 0) return;
-      const values = this.#encode(left);
-      const isStored = await this.#send(values, left);
-      if (isStored) continue;
+      if (await this.#send(left)) continue;
       failures += 1;
       await this.#options.source.wait(waitMs(failures));
     }
   }
 
   /** For the positions from the head on: the same ones again, unless the head has moved. */
-  #encode(wave: readonly Waiting[]): readonly Uint8Array[] {
+  #encode(wave: readonly Waiting[]): Uint8Array {
     let first = this.#options.head();
-    const sent = new Map<Position, Sent>();
-    for (const waiting of wave) {
-      const sized = waiting.sized as SizedEntry;
-      sent.set(first, { waiting, value: encodeRecord(sized, first) });
-      first += sized.entry.ends.length;
-    }
-    this.#sent = sent;
-    return Array.from(sent.values(), ({ value }) => value);
+    const records = wave.map(({ sized }) => {
+      const bytes = encodeRecord(sized as SizedEntry, first);
+      first += (sized as SizedEntry).entry.ends.length;
+      return bytes;
+    });
+    return records.length === 1 ? (records[0] as Uint8Array) : Buffer.concat(records);
   }
 
-  /** Whether the broker has acknowledged; then all of it was read back. */
-  async #send(values: readonly Uint8Array[], wave: readonly Waiting[]): Promise<boolean> {
+  /** Whether the broker has acknowledged, or need not any more; then all was read back. */
+  async #send(wave: readonly Waiting[]): Promise<boolean> {
     const { source, clock, readTo, giveUpAfterMs = GIVE_UP_AFTER_MS } = this.#options;
+    const value = this.#encode(wave);
+    const seen = new Promise<void>((resolve) => {
+      this.#sent = { wave, value, seen: resolve };
+    });
+    const acknowledged = source
+      .produce([value], PRODUCE_DEADLINE_MS)
+      .then((offset) => source.until(readTo(offset + 1)));
     try {
-      const offset = await source.produce(values, PRODUCE_DEADLINE_MS);
-      await source.until(readTo(offset + values.length));
+      await Promise.race([acknowledged, seen]);
       this.#lastError = undefined;
       return true;
     } catch (error) {
@@ -215,16 +228,21 @@ export class Appender {
   }
 }
 
-/** The record as it was sent, byte for byte: checksums alone would do for what is not made to collide. */
-function isSame(value: Uint8Array, record: PartitionRecord): boolean {
-  const sent = decodeValue(value);
+/** Whether they are the records that were sent, byte for byte. */
+function isSame(sent: readonly LogRecord[], read: readonly PartitionRecord[]): boolean {
   return (
-    sent !== undefined &&
-    sent.count === record.count &&
-    sent.receivedAtMs === record.receivedAtMs &&
-    sent.source === record.source &&
-    sent.metadata === record.metadata &&
-    Buffer.compare(sent.body, record.body) === 0 &&
-    sent.ends.every((end, index) => end === record.ends[index])
+    sent.length === read.length &&
+    sent.every((one, index) => {
+      const other = read[index] as PartitionRecord;
+      return (
+        one.first === other.first &&
+        one.count === other.count &&
+        one.receivedAtMs === other.receivedAtMs &&
+        one.source === other.source &&
+        one.metadata === other.metadata &&
+        Buffer.compare(one.body, other.body) === 0 &&
+        one.ends.every((end, at) => end === other.ends[at])
+      );
+    })
   );
 }

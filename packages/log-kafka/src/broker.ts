@@ -22,8 +22,8 @@ export interface Deadline {
 /**
  * - `timeout`: no answer in time. What was asked for may have been done, also later.
  * - `unreachable`: no connection, or it broke before the answer: may have been done as well.
- * - `not_leader`: the broker that was asked is not (or no longer) responsible; nothing was done. But
- *   for a produce call that it had begun to serve: what was written may be kept, and comes no later.
+ * - `not_leader`: the broker that was asked is not (or no longer) responsible; nothing was done.
+ *   Of a produce call that it had begun to serve, what was written may be kept; it comes no later.
  * - `not_enough_replicas`: too few replicas are in sync; what was written may be kept.
  * - `fenced`: the group does not know this member, or its epoch is not the partition's any more;
  *   nothing was done.
@@ -151,6 +151,13 @@ export interface CommittedOffset extends TopicPartition {
   readonly metadata: string;
 }
 
+export interface CommittedRequest extends Deadline {
+  readonly group: string;
+  readonly partitions: readonly TopicPartition[];
+  /** Who is going to own them. Default: nobody. */
+  readonly member?: GroupMember;
+}
+
 export interface CommitRequest extends Deadline {
   readonly group: string;
   /** "" for a group without members. */
@@ -159,6 +166,12 @@ export interface CommitRequest extends Deadline {
   readonly memberEpoch: number;
   /** All of one epoch. */
   readonly offsets: readonly CommittedOffset[];
+}
+
+/** A member as it is now: with the epoch of the last answer. */
+export interface GroupMember {
+  readonly memberId: string;
+  readonly memberEpoch: number;
 }
 
 export interface GroupDescription {
@@ -202,10 +215,13 @@ export interface Broker {
   heartbeat(heartbeat: Heartbeat): Promise<HeartbeatAnswer>;
   /** All partitions are answered for in one promise: rejected when any was refused. */
   commit(request: CommitRequest): Promise<void>;
-  /** What was committed last, of the partitions that have a commit. */
-  committed(
-    asked: Deadline & { readonly group: string; readonly partitions: readonly TopicPartition[] },
-  ): Promise<readonly CommittedOffset[]>;
+  /**
+   * What was committed last, of the partitions that have a commit. For a member the answer is of a
+   * coordinator that knows it as it is now: one that was deposed, and does not know that either,
+   * would tell what was committed before. **Errors**: `fenced`: the group does not know the member,
+   * or its epoch is another one.
+   */
+  committed(asked: CommittedRequest): Promise<readonly CommittedOffset[]>;
   describeGroup(asked: Deadline & { readonly group: string }): Promise<GroupDescription>;
   /** Rejects what is on its way. */
   close(): Promise<void>;

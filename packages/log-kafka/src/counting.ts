@@ -4,10 +4,10 @@
  * - `counted` (the topic of an environment, many writers): the position of an event is how many
  *   events came before it. A record that does not decode has none: it counts as no event and no
  *   byte. Counting may begin at any place whose position is known.
- * - `written` (companion topics, one writer): a record tells its position. One that tells a
- *   position before the head is not counted: it is a copy that a repeated produce call left, or
- *   comes from an owner that was replaced meanwhile. So of two records for one position the first
- *   one in the log counts, for every reader.
+ * - `written` (companion topics, one writer): a value tells its position, which was the head when
+ *   it was written. One that tells a position before the head is not counted: it is a copy that a
+ *   repeated produce call left, or comes from an owner that was replaced meanwhile. So of two
+ *   values for one position the first one in the log counts, for every reader, and as a whole.
  */
 import type { LogRecord, Position } from "@waybill/log";
 import type { Offset } from "./broker.ts";
@@ -26,6 +26,8 @@ export const BEGINNING: Checkpoint = { offset: 0, position: 0, byte: 0 };
 export type Positions = "counted" | "written";
 
 export interface PartitionRecord extends LogRecord {
+  /** Where it begins among all bytes. */
+  readonly byte: number;
   readonly offset: Offset;
   /** By the broker's clock, epoch ms. */
   readonly appendedAtMs: number;
@@ -45,15 +47,20 @@ export class Count {
     return this.#place;
   }
 
-  /** The next record with its position; `undefined` when it does not count. */
-  take({ offset, appendedAtMs, record }: ReadRecord): PartitionRecord | undefined {
-    const { position, byte } = this.#place;
-    if (record === undefined || (this.#positions === "written" && record.first < position)) {
-      this.#place = { offset: offset + 1, position, byte };
-      return undefined;
+  /** The records of the next value, with their positions; none when they do not count. */
+  take({ offset, appendedAtMs, records }: ReadRecord): readonly PartitionRecord[] {
+    const written = this.#positions === "written" ? (records[0]?.first ?? 0) : undefined;
+    let { position, byte } = this.#place;
+    const taken: PartitionRecord[] = [];
+    if (written === undefined || written >= position) {
+      position = written ?? position;
+      for (const record of records) {
+        taken.push({ ...record, first: position, byte, offset, appendedAtMs });
+        position += record.count;
+        byte += record.sizeBytes;
+      }
     }
-    const first = this.#positions === "written" ? record.first : position;
-    this.#place = { offset: offset + 1, position: first + record.count, byte: byte + record.sizeBytes };
-    return { ...record, first, offset, appendedAtMs };
+    this.#place = { offset: offset + 1, position: taken.length > 0 ? position : this.#place.position, byte };
+    return taken;
   }
 }

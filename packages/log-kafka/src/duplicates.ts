@@ -3,9 +3,9 @@
  *
  * The rule: an event is a duplicate when the last event before it in its partition that has the
  * same id was appended at most `windowMs` earlier by the broker's clock, and is one of the
- * `maxIds` events before it. That last one may be a duplicate itself. So what lies before the window
- * of an event does not matter to it, and who begins to read one window earlier decides as everybody
- * else.
+ * `maxIds` events before it. That last one may be a duplicate itself. So what lies before the
+ * window of an event does not matter to it, and who begins to read one window earlier decides as
+ * everybody else.
  *
  * Exact as long as the clocks of the brokers differ by less than {@link CLOCKS_DIFFER_MS} and the
  * log still has one window before what is to be decided: an event whose first copy is removed is
@@ -18,8 +18,8 @@
 import type { LogRecord, Position } from "@waybill/log";
 
 /** Words of the hash of an id. */
-export const ID_HASH_WORDS = 4;
-/** After a change of leader a partition's clock may be so much behind what it was. */
+const ID_HASH_WORDS = 4;
+/** A change of leader may put a partition's clock back by so much. */
 export const CLOCKS_DIFFER_MS: number = 5 * 60_000;
 
 export interface DuplicateRule {
@@ -27,38 +27,27 @@ export interface DuplicateRule {
   readonly maxIds: number;
   /**
    * Four words for each event of a record, the same for the same id of the same source; a first
-   * word of 0 for an event without an id of its own. Must not throw, and must depend on the
-   * record's content alone.
+   * word of 0 for an event without an id of its own. Must depend on the record's content
+   * alone; where it throws there are no ids.
    */
   readonly idsOf: (record: LogRecord) => Uint32Array;
 }
 
+const NO_IDS = new Uint32Array(0);
 const WORDS = ID_HASH_WORDS + 2;
 const RECORD_WORD = ID_HASH_WORDS;
 const PLACE_WORD = ID_HASH_WORDS + 1;
-const SLOTS_MIN = 256;
+const SLOTS_MIN = 16;
+/** A power of two: a table that grows keeps everybody waiting, so there are many small ones. */
+const TABLES = 64;
 
-/** Ids and the records they came in, each at its last place. */
-class Generation {
-  /** By slot: the hash, which record, and the place in it. A first word of 0 is an empty slot. */
+/** Hashes, each with the record it was in last and its place there. */
+class IdTable {
+  /** A first word of 0 is an empty slot. */
   #slots = new Uint32Array(SLOTS_MIN * WORDS);
-  #used = 0;
-  /** By record: its first event's ordinal, and when it was appended. */
-  readonly firsts: number[] = [];
-  readonly atMs: number[] = [];
-  newestAtMs = Number.NEGATIVE_INFINITY;
+  used = 0;
 
-  get ids(): number {
-    return this.#used;
-  }
-
-  addRecord(first: number, atMs: number): void {
-    this.firsts.push(first);
-    this.atMs.push(atMs);
-    this.newestAtMs = Math.max(this.newestAtMs, atMs);
-  }
-
-  /** Where the hash is in the table, or where it belongs, minus one. */
+  /** Where the hash is; -1 minus where it belongs when it is not there. */
   #find(words: Uint32Array, at: number): number {
     const slots = this.#slots;
     const mask = slots.length / WORDS - 1;
@@ -77,25 +66,22 @@ class Generation {
     }
   }
 
-  lastOf(words: Uint32Array, at: number): { readonly ordinal: number; readonly atMs: number } | undefined {
+  get(words: Uint32Array, at: number): { readonly record: number; readonly place: number } | undefined {
     const from = this.#find(words, at);
     if (from < 0) return undefined;
-    const record = this.#slots[from + RECORD_WORD] as number;
-    const ordinal = (this.firsts[record] as number) + (this.#slots[from + PLACE_WORD] as number);
-    return { ordinal, atMs: this.atMs[record] as number };
+    return { record: this.#slots[from + RECORD_WORD] as number, place: this.#slots[from + PLACE_WORD] as number };
   }
 
-  /** Of the record that was added last, the event at `place`. */
-  note(words: Uint32Array, at: number, place: number): void {
+  set(words: Uint32Array, at: number, record: number, place: number): void {
     let from = this.#find(words, at);
     if (from < 0) {
       from = -1 - from;
-      this.#slots.set(words.subarray(at, at + ID_HASH_WORDS), from);
-      this.#used += 1;
+      for (let word = 0; word < ID_HASH_WORDS; word++) this.#slots[from + word] = words[at + word] as number;
+      this.used += 1;
     }
-    this.#slots[from + RECORD_WORD] = this.firsts.length - 1;
+    this.#slots[from + RECORD_WORD] = record;
     this.#slots[from + PLACE_WORD] = place;
-    if (4 * this.#used > 3 * (this.#slots.length / WORDS)) this.#grow();
+    if (4 * this.used > 3 * (this.#slots.length / WORDS)) this.#grow();
   }
 
   #grow(): void {
@@ -104,8 +90,43 @@ class Generation {
     for (let from = 0; from < old.length; from += WORDS) {
       if (old[from] === 0) continue;
       const to = -1 - this.#find(old, from);
-      this.#slots.set(old.subarray(from, from + WORDS), to);
+      for (let word = 0; word < WORDS; word++) this.#slots[to + word] = old[from + word] as number;
     }
+  }
+}
+
+/** Ids and the records they came in, each at its last place. */
+class Generation {
+  readonly #tables = Array.from({ length: TABLES }, () => new IdTable());
+  /** By record: its first event's ordinal, and when it was appended. */
+  readonly firsts: number[] = [];
+  readonly atMs: number[] = [];
+  newestAtMs: number = Number.NEGATIVE_INFINITY;
+
+  get ids(): number {
+    return this.#tables.reduce((sum, { used }) => sum + used, 0);
+  }
+
+  addRecord(first: number, atMs: number): void {
+    this.firsts.push(first);
+    this.atMs.push(atMs);
+    this.newestAtMs = Math.max(this.newestAtMs, atMs);
+  }
+
+  /** The slot is chosen by the first word of a hash, the table by the last. */
+  #tableOf(words: Uint32Array, at: number): IdTable {
+    return this.#tables[(words[at + ID_HASH_WORDS - 1] as number) & (TABLES - 1)] as IdTable;
+  }
+
+  lastOf(words: Uint32Array, at: number): { readonly ordinal: number; readonly atMs: number } | undefined {
+    const last = this.#tableOf(words, at).get(words, at);
+    if (last === undefined) return undefined;
+    return { ordinal: (this.firsts[last.record] as number) + last.place, atMs: this.atMs[last.record] as number };
+  }
+
+  /** Of the record that was added last, the event at `place`. */
+  note(words: Uint32Array, at: number, place: number): void {
+    this.#tableOf(words, at).set(words, at, this.firsts.length - 1, place);
   }
 }
 
@@ -128,9 +149,9 @@ export class DuplicateFinder {
 
   /** The indexes of the duplicates in the next record. */
   take(record: LogRecord, appendedAtMs: number): readonly number[] {
-    const { windowMs, maxIds, idsOf } = this.#rule;
+    const { windowMs, maxIds } = this.#rule;
     this.#turn(appendedAtMs);
-    const words = idsOf(record);
+    const words = this.#idsOf(record);
     this.#newer.addRecord(this.#count, appendedAtMs);
     const duplicates: number[] = [];
     for (let index = 0; index < record.count; index++) {
@@ -144,6 +165,14 @@ export class DuplicateFinder {
     }
     this.#count += record.count;
     return duplicates;
+  }
+
+  #idsOf(record: LogRecord): Uint32Array {
+    try {
+      return this.#rule.idsOf(record);
+    } catch {
+      return NO_IDS;
+    }
   }
 
   /** The older generation is dropped when nothing in it can matter, and the newer one is large. */

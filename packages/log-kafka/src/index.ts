@@ -5,11 +5,13 @@ export type {
   BrokerErrorCode,
   CommitRequest,
   CommittedOffset,
+  CommittedRequest,
   Deadline,
   Fetched,
   FetchedRecord,
   FetchRequest,
   GroupDescription,
+  GroupMember,
   Heartbeat,
   HeartbeatAnswer,
   NewTopic,
@@ -22,8 +24,9 @@ export type {
 export { BrokerError } from "./broker.ts";
 export type { Checkpoint, PartitionRecord, Positions } from "./counting.ts";
 export type { DuplicateRule } from "./duplicates.ts";
-export type { KafkaSasl, KafkaTls } from "./kafka/link.ts";
+export type { KafkaTls } from "./kafka/link.ts";
 export type { KafkaOptions } from "./kafka/options.ts";
+export type { KafkaSasl } from "./kafka/sasl.ts";
 export { KafkaBroker } from "./kafka-broker.ts";
 export type { LaneStatesOptions, OpenStateOptions } from "./lane-states.ts";
 export { LaneStates } from "./lane-states.ts";

@@ -4,6 +4,7 @@ import {
   BrokerError,
   type CommitRequest,
   type CommittedOffset,
+  type CommittedRequest,
   type Deadline,
   type Fetched,
   type FetchRequest,
@@ -81,12 +82,8 @@ export class KafkaBroker implements Broker {
       if ((error as BrokerError).isTransient) this.#metadata.forgetNode(address);
       throw error;
     }
-    // Its leaders are elected after the answer.
-    for (;;) {
-      const found = await this.#metadata.topics([topic.topic], within);
-      if (isCreated(found.get(topic.topic), topic.partitions)) return;
-      await within.pause(LOOK_EVERY_MS);
-    }
+    // Its leaders are elected after the answer, and know it later than others.
+    while (!(await this.#isServed(topic, within))) await within.pause(LOOK_EVERY_MS);
   }
 
   async produce(request: ProduceRequest): Promise<Produced> {
@@ -141,11 +138,10 @@ export class KafkaBroker implements Broker {
     for (const { topic } of owned ?? [])
       if (!ids.has(topic)) ids.set(topic, (await this.#metadata.topic(topic, within)).id);
     const call = heartbeatCall(this.#library, heartbeat, (topic) => ids.get(topic) ?? "");
-    const { memberEpoch, heartbeatIntervalMs, assignment } = await this.#toCoordinator({
-      group,
-      use: "heartbeat",
-      call,
-      within,
+    const beat = this.#toCoordinator({ group, use: "heartbeat", call, within });
+    const { memberEpoch, heartbeatIntervalMs, assignment } = await beat.catch((error: BrokerError) => {
+      if (error.code === "fenced") this.#subscribed.delete(memberId);
+      throw error;
     });
     return {
       memberEpoch,
@@ -161,13 +157,11 @@ export class KafkaBroker implements Broker {
     await this.#toCoordinator({ group: request.group, use: "commit", call, within });
   }
 
-  async committed(
-    asked: Deadline & { readonly group: string; readonly partitions: readonly TopicPartition[] },
-  ): Promise<readonly CommittedOffset[]> {
+  async committed(asked: CommittedRequest): Promise<readonly CommittedOffset[]> {
     const { group, partitions } = asked;
     const within = this.#within(asked, `read what ${group} committed`);
     if (partitions.length === 0) return [];
-    const call = committedCall(this.#library, group, partitions);
+    const call = committedCall(this.#library, asked);
     // On the connection of the commits: the broker answers it after those that were sent.
     return (await this.#toCoordinator({ group, use: "commit", call, within })).offsets;
   }
@@ -194,6 +188,23 @@ export class KafkaBroker implements Broker {
   close(): Promise<void> {
     this.#links.close();
     return Promise.resolve();
+  }
+
+  /** Whether each partition has a leader that answers for it. */
+  async #isServed({ topic, partitions }: NewTopic, within: Within): Promise<boolean> {
+    const found = await this.#metadata.topics([topic], within);
+    if (!isCreated(found.get(topic), partitions)) return false;
+    const served = Array.from({ length: partitions }, async (_, partition) => {
+      const place = { topic, partition };
+      await this.#toLeader({ place, use: "admin", call: timeCall(this.#library, place, "end"), within });
+    });
+    try {
+      await Promise.all(served);
+      return true;
+    } catch (error) {
+      if ((error as BrokerError).code === "not_leader") return false;
+      throw error;
+    }
   }
 
   #within({ deadlineMs }: Deadline, what: string): Within {

@@ -7,9 +7,9 @@
 import type { Clock } from "@waybill/core";
 import type { LogRecord, Position } from "@waybill/log";
 import { BrokerError, type Offset } from "./broker.ts";
-import { type Checkpoint, Count, type Positions } from "./counting.ts";
+import { type Checkpoint, Count, type PartitionRecord, type Positions } from "./counting.ts";
 import { CLOCKS_DIFFER_MS, Decisions, DuplicateFinder, type DuplicateRule } from "./duplicates.ts";
-import { type Mark, Places } from "./places.ts";
+import { type Mark, markOf, Places } from "./places.ts";
 import { type Read, type ReadRecord, type Source, waitMs } from "./source.ts";
 
 /** Read at once while counting. */
@@ -55,6 +55,8 @@ export class Kept {
   #decidedFrom: Checkpoint;
   #firstOffset: Offset;
   #busy: Promise<unknown> = Promise.resolve();
+  /** What is removed now, or will be next. */
+  #removingTo: Offset = 0;
 
   constructor(options: KeptOptions, anchor: Checkpoint, firstOffset: Offset) {
     this.#options = options;
@@ -80,15 +82,19 @@ export class Kept {
     return atMs === undefined || marks[0]?.offset === from.offset ? marks : [{ ...from, atMs }, ...marks];
   }
 
-  /** The next record, as records are read. */
-  note(record: LogRecord, mark: Mark, finder: DuplicateFinder | undefined): void {
+  /** The records of the next value. */
+  note(records: readonly PartitionRecord[], finder: DuplicateFinder | undefined): void {
+    const [record] = records;
+    if (record === undefined) return;
+    const mark = markOf(record);
     if (this.#from.atMs === undefined) {
       // Where nothing was before: a record of a companion topic tells its own position.
       this.#from = { ...mark, offset: this.#from.offset };
       if (this.#decidedFrom.offset === this.#from.offset) this.#decidedFrom = this.#from;
     }
     this.#places.note(mark);
-    if (finder !== undefined) this.#decisions.add(record, finder.take(record, mark.atMs));
+    if (finder === undefined) return;
+    for (const one of records) this.#decisions.add(one, finder.take(one, mark.atMs));
   }
 
   duplicatesOf(record: LogRecord): readonly number[] | undefined {
@@ -113,6 +119,26 @@ export class Kept {
   /** Counts from `target` on what was not counted yet. Resolves to what finds duplicates next. */
   async open(target: Offset): Promise<DuplicateFinder | undefined> {
     return this.#alone(() => this.#include(target, this.#from));
+  }
+
+  /**
+   * Where values tell their positions, what is before need not be read to know where it begins; its
+   * bytes are not counted then.
+   */
+  async beginAtFirst(): Promise<void> {
+    const { source } = this.#options;
+    const { byte } = this.#from;
+    for (let offset = this.#firstOffset; offset < this.#from.offset; ) {
+      const at = offset;
+      const { records } = await source.retrying("opening", () => source.fetch(at, 1));
+      const [value] = records;
+      const [record] = value?.records ?? [];
+      if (value === undefined) return;
+      offset = value.offset + 1;
+      if (record === undefined || value.offset >= this.#from.offset) continue;
+      this.#from = { offset: this.#firstOffset, position: record.first, byte, atMs: value.appendedAtMs };
+      this.#decidedFrom = this.#from;
+    }
   }
 
   /** Everything from an offset on is counted and decided then, as far as it is there. */
@@ -147,13 +173,25 @@ export class Kept {
   /** The broker keeps nothing before `offset` any more. */
   async removed(offset: Offset): Promise<void> {
     if (offset <= this.#firstOffset) return;
-    await this.#alone(async () => {
-      this.#firstOffset = Math.max(this.#firstOffset, offset);
-      if (offset <= this.#from.offset) return;
+    if (offset <= this.#removingTo) {
+      await this.#busy;
+      return;
+    }
+    this.#removingTo = offset;
+    try {
+      await this.#alone(() => this.#remove(offset));
+    } finally {
+      if (this.#removingTo === offset) this.#removingTo = 0;
+    }
+  }
+
+  async #remove(offset: Offset): Promise<void> {
+    if (offset > this.#from.offset) {
       const before = this.#from.position;
       this.#beginAt(await this.#placeAt(offset));
       if (this.#from.position > before) this.#options.onRemoved(this.#from.position);
-    });
+    }
+    this.#firstOffset = Math.max(this.#firstOffset, offset);
   }
 
   #beginAt(from: Start): void {
@@ -214,13 +252,22 @@ export class Kept {
 
   async #lookBack(target: Offset, rule: DuplicateRule | undefined): Promise<LookBack> {
     if (rule === undefined) return { begin: target, events: 0, otherwise: target };
-    const { source, clock } = this.#options;
-    const { records } = await source.retrying("looking for a time", () => source.fetch(target, 1));
-    const atMs = (records[0]?.appendedAtMs ?? clock.now()) - rule.windowMs - CLOCKS_DIFFER_MS;
+    const { source } = this.#options;
+    const atMs = (await this.#timeAt(target)) - rule.windowMs - CLOCKS_DIFFER_MS;
     const found = await source.retrying("looking for a time", () => source.offsetAt({ atMs: Math.max(0, atMs) }));
     const otherwise = Math.max(this.#firstOffset, Math.min(target, found));
     // Each record that counts has an event at least.
     return { begin: Math.max(otherwise, target - rule.maxIds), events: rule.maxIds, otherwise };
+  }
+
+  /** By the broker's clock: when the record there was appended, or where there is none the last. */
+  async #timeAt(offset: Offset): Promise<number> {
+    const { source, clock } = this.#options;
+    for (const at of [offset, Math.max(this.#firstOffset, offset - 1)]) {
+      const { records } = await source.retrying("looking for a time", () => source.fetch(at, 1));
+      if (records[0] !== undefined) return records[0].appendedAtMs;
+    }
+    return clock.now();
   }
 }
 
@@ -278,19 +325,19 @@ class Pass {
   }
 
   #take(one: ReadRecord): void {
-    const { byte } = this.#count.place;
-    const record = this.#count.take(one);
-    if (record === undefined) return;
-    const { first, appendedAtMs } = record;
-    const duplicates = this.#finder?.take(record, appendedAtMs);
-    if (one.offset < this.#pass.target) {
-      this.eventsBefore += record.count;
-      return;
+    const records = this.#count.take(one);
+    const [first] = records;
+    if (first === undefined) return;
+    const isBefore = one.offset < this.#pass.target;
+    for (const record of records) {
+      const duplicates = this.#finder?.take(record, record.appendedAtMs);
+      if (isBefore) this.eventsBefore += record.count;
+      else if (duplicates !== undefined) this.#decisions.add(record, duplicates);
     }
-    const mark: Mark = { offset: one.offset, position: first, byte, atMs: appendedAtMs };
+    if (isBefore) return;
+    const mark = markOf(first);
     this.#from ??= { ...mark, offset: this.#pass.target };
     if (one.offset < this.#pass.until.offset) this.#places.note(mark);
-    if (duplicates !== undefined) this.#decisions.add(record, duplicates);
   }
 
   end(): Passed {

@@ -98,11 +98,15 @@ export class LaneStates {
     const { broker, group, clock, onRetry } = this.#options;
     for (;;) {
       if (!tenure.isOurs(partition)) throw new BrokerError("fenced", "the partition has gone again");
+      const member = { memberId: tenure.memberId, memberEpoch: tenure.epochNow() };
+      const deadlineMs = this.#deadlineMs;
       try {
-        const [stored] = await broker.committed({ group, partitions: [partition], deadlineMs: this.#deadlineMs });
+        const [stored] = await broker.committed({ group, partitions: [partition], member, deadlineMs });
         return stored;
       } catch (error) {
-        if (!(error instanceof BrokerError && error.isTransient)) throw error;
+        // The epoch may go on meanwhile, and whoever was asked may be deposed: heartbeats show it.
+        const isPassing = error instanceof BrokerError && (error.isTransient || error.code === "fenced");
+        if (!isPassing) throw error;
         onRetry?.(error);
         await new Promise<void>((resume) => clock.after(RETRY_MS, resume));
       }
@@ -126,11 +130,7 @@ class CommittedState<T extends object> implements DurableState<T>, CommittingLan
   #encoded: { readonly value: T; readonly json: string } | undefined;
   /** Offsets are found one after another, so that states are written in the order of the calls. */
   #placing: Promise<unknown> = Promise.resolve();
-  /** So many were begun. */
-  #writes = 0;
   #last: Promise<unknown> = Promise.resolve();
-  /** Acknowledged in this tenure. */
-  #stored: { readonly number: number; readonly metadata: string } | undefined;
   #isLost = false;
 
   constructor(parts: StateParts<T>, initial: T) {
@@ -155,27 +155,20 @@ class CommittedState<T extends object> implements DurableState<T>, CommittingLan
     const json = this.#jsonOf(value);
     this.#encoded = undefined;
     const written = this.#write(value, json);
-    this.#writes += 1;
     this.#last = Promise.allSettled([this.#last, written]);
     return written;
   }
 
   async #write(value: T, json: string): Promise<void> {
     const { place, commits, offsetOf } = this.#parts;
-    const number = this.#writes;
     const placed = this.#placing.then(() => offsetOf(value));
     this.#placing = placed.catch(() => undefined);
     const offset = await placed;
     if (!this.isOurs()) throw new BrokerError("fenced", "the lane is lost");
     if (!fitsMetadata(json)) throw new BrokerError("metadata_too_large", `a state of ${json.length} characters`);
     const metadata = stateText(json, place, offset);
-    // Unchanged since the last write, which was acknowledged.
-    if (this.#stored?.number === number - 1 && this.#stored.metadata === metadata) {
-      this.#stored = { number, metadata };
-      return;
-    }
+    // Also when nothing has changed: an acknowledgement shows whose the lane is.
     await commits.write(this, { ...this.partition, offset, metadata });
-    this.#stored = { number, metadata };
   }
 
   /** What is written is acknowledged by all replicas in sync. */

@@ -25,6 +25,8 @@ export interface Tenure {
   readonly memberId: string;
   /** What a commit of it has to name. */
   readonly memberEpoch: number;
+  /** The member's own epoch, which goes on while a partition keeps the one that it came with. */
+  epochNow(): number;
   /** Whether a partition is still ours by this tenure, as far as our own clock tells. */
   isOurs(partition: TopicPartition): boolean;
 }
@@ -237,7 +239,8 @@ export class Member {
     const memberId = this.#id;
     const memberEpoch = this.#epoch;
     const isOurs = (partition: TopicPartition): boolean => this.#held.hasAny(partition, gained) && this.#isAlive();
-    return { memberId, memberEpoch, isOurs };
+    const epochNow = (): number => (this.#id === memberId ? this.#epoch : memberEpoch);
+    return { memberId, memberEpoch, epochNow, isOurs };
   }
 
   /** Whether what is held is ours by our own clock; if not, all is lost. */

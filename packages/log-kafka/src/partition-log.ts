@@ -53,7 +53,8 @@ export interface PartitionLogOptions {
   /**
    * From where on somebody wants to read: all from there on is counted when the log is opened.
    * Default: the checkpoint's offset, or `first` for `written`. `first`: all that is kept. `end`:
-   * as little as possible. What is read before is counted when it is read.
+   * as little as possible. What is read before is counted when it is read; with `written` the first
+   * position is known all the same, but not how many bytes there are.
    */
   readonly from?: Offset | "first" | "end";
   /** Default: none are looked for. */
@@ -67,7 +68,7 @@ export interface PartitionLogOptions {
   readonly giveUpAfterMs?: number;
   /** Called once when the log is broken: close it and open it again. Must not throw. */
   readonly onBroken?: (error: WaybillError) => void;
-  /** A listener threw. Default: nobody is told. */
+  /** A listener threw. Default: nothing. */
   readonly onDefect?: (error: unknown) => void;
 }
 
@@ -99,14 +100,14 @@ export class PartitionLog implements Log {
     this.#tail = new Tail({
       source,
       count: new Count(positions, anchor),
-      onRecord: (record, byte) => {
-        const { offset, first: position, appendedAtMs: atMs } = record;
+      onRecords: (records) => {
         this.#gone = 0;
-        this.#kept.note(record, { offset, position, byte, atMs }, this.#finder);
-        this.#appender.seen(record);
+        this.#kept.note(records, this.#finder);
+        this.#appender.seen(records);
       },
       onMoved: () => this.#tell(this.#listeners),
-      onFirst: (offset) => this.#kept.removed(offset),
+      // Counting what is older may take its time, which the tail has not; the next answer tries again.
+      onFirst: (offset) => void this.#kept.removed(offset).catch(() => undefined),
       onGone: (error) => this.#lost(error),
     });
     this.#appender = new Appender({
@@ -122,7 +123,7 @@ export class PartitionLog implements Log {
 
   /**
    * Opens a partition; resolves once all is counted that it has by then. **Errors**:
-   * `WAYBILL_TRANSPORT` when the cluster does not answer for 15 s; `WAYBILL_LOG_DAMAGED` when the
+   * `WAYBILL_LOG_UNAVAILABLE` when the cluster does not answer for 15 s; `WAYBILL_LOG_DAMAGED` when the
    * checkpoint's place is not in the partition any more: another one is needed
    * ({@link newestPlace}, {@link placeAfterLoss}).
    */
@@ -144,7 +145,8 @@ export class PartitionLog implements Log {
     const { from = this.#positions === "written" ? "first" : "end" } = this.#options;
     const anchor = this.#tail.place.offset;
     const target = from === "first" ? first : from === "end" ? anchor : Math.max(first, Math.min(from, anchor));
-    this.#finder = await this.#kept.open(target);
+    if (this.#positions === "written" && from === "end") await this.#kept.beginAtFirst();
+    else this.#finder = await this.#kept.open(target);
     await this.#tail.catchUp(end);
     void this.#tail.run();
   }
@@ -188,7 +190,8 @@ export class PartitionLog implements Log {
 
   /**
    * Where the record begins that holds a position, as far as that is in memory: exact for the
-   * newest 2,048 records and the last 2,048 that each open reader has read, otherwise a place before.
+   * newest 2,048 records and the last 2,048 that each open reader has read, otherwise a place
+   * before.
    */
   placeBefore(position: Position): Checkpoint {
     let place = this.#kept.placeFor(position);
@@ -247,9 +250,10 @@ export class PartitionLog implements Log {
   }
 
   /**
-   * One produce call, which is kept as a whole or not at all. Resolves once it was read back. **Errors**: `WAYBILL_EVENT`,
-   * `WAYBILL_LOG_BUSY`, `WAYBILL_CLOSED`; `WAYBILL_TRANSPORT`, when it could not be done for 30 s:
-   * unlike on a disk it may be in the log then, or come later, when a produce call was not answered.
+   * One produce call, which is kept as a whole or not at all. Resolves once it was read back.
+   * **Errors**: `WAYBILL_EVENT`, `WAYBILL_LOG_BUSY`, `WAYBILL_CLOSED`; `WAYBILL_LOG_UNAVAILABLE`, when it
+   * could not be done for 30 s: unlike on a disk it may be in the log then, or come later, when a
+   * produce call was not answered.
    */
   async appendAll(entries: readonly Entry[]): Promise<readonly Position[]> {
     this.#check();
@@ -316,7 +320,7 @@ export class PartitionLog implements Log {
     return retainedFrom({ segments, head, headByte }, { limits, nowMs, neededFrom });
   }
 
-  /** **Errors**: `WAYBILL_TRANSPORT`, `WAYBILL_CLOSED`. */
+  /** **Errors**: `WAYBILL_LOG_UNAVAILABLE`, `WAYBILL_CLOSED`. */
   async removeBefore(position: Position): Promise<number> {
     const { offset } = this.#kept.placeFor(position);
     const before = this.#kept.parts.length;

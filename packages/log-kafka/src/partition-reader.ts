@@ -2,7 +2,7 @@ import type { Cursor, LogReader, LogRecord, Position } from "@waybill/log";
 import { BrokerError, type Offset } from "./broker.ts";
 import { type Checkpoint, Count, type PartitionRecord, type Positions } from "./counting.ts";
 import type { Kept } from "./kept.ts";
-import { Places } from "./places.ts";
+import { markOf, Places } from "./places.ts";
 import { type ReadRecord, type Source, waitMs } from "./source.ts";
 
 /** A broker that answers nothing where there was something is asked again so often. */
@@ -29,8 +29,10 @@ export class PartitionReader implements LogReader {
   #position: Position;
   #byte: number;
   #count: Count | undefined;
-  /** Fetched and not given yet. */
+  /** Fetched and not counted yet: some of it may be after the head. */
   #rest: ReadRecord[] = [];
+  /** Counted and not given yet. */
+  #counted: PartitionRecord[] = [];
 
   constructor(from: ReadFrom, begin: { readonly position: Position; readonly byte?: number }) {
     this.#from = from;
@@ -39,39 +41,43 @@ export class PartitionReader implements LogReader {
   }
 
   get cursor(): Cursor {
-    return { position: this.#position, byte: this.#count?.place.byte ?? this.#byte };
+    return { position: this.#position, byte: this.#counted[0]?.byte ?? this.#count?.place.byte ?? this.#byte };
   }
 
-  /** **Errors**: `WAYBILL_TRANSPORT` (retryable: the same call goes on), `WAYBILL_CLOSED`. */
+  /** **Errors**: `WAYBILL_LOG_UNAVAILABLE` (retryable: the same call goes on), `WAYBILL_CLOSED`. */
   async read(maxBytes: number): Promise<readonly LogRecord[]> {
-    const { head, check } = this.#from;
+    const { kept, head, check } = this.#from;
     for (;;) {
       check();
       this.#forgetRemoved();
       this.#count ??= await this.#seek();
+      const [next] = this.#counted;
+      if (next !== undefined) {
+        await kept.ensure(next.first);
+        return this.#give(maxBytes);
+      }
       // None is passed over: whoever reads takes what is missing for damaged.
       if (this.#count.place.offset >= head().offset) return [];
       if (this.#rest.length === 0) await this.#fetch(this.#count.place.offset, maxBytes);
-      const records = this.#take(maxBytes);
-      const last = records.at(-1);
-      if (last === undefined) continue;
-      this.#position = last.first + last.count;
-      return records;
+      this.#countRest();
     }
   }
 
   close(): Promise<void> {
     this.#from.onClose();
     this.#rest = [];
+    this.#counted = [];
     return Promise.resolve();
   }
 
   /** Also what was fetched and not given. */
   #forgetRemoved(): void {
     const { kept } = this.#from;
-    if (this.#count === undefined || this.#count.place.offset >= kept.from.offset) return;
+    const offset = this.#counted[0]?.offset ?? this.#count?.place.offset;
+    if (offset === undefined || offset >= kept.from.offset) return;
     this.#count = undefined;
     this.#rest = [];
+    this.#counted = [];
   }
 
   async #seek(): Promise<Count> {
@@ -101,30 +107,39 @@ export class PartitionReader implements LogReader {
     }
   }
 
-  #take(maxBytes: number): PartitionRecord[] {
-    const { kept, head } = this.#from;
+  #countRest(): void {
+    const { head, positions } = this.#from;
     const count = this.#count;
-    const records: PartitionRecord[] = [];
-    if (count === undefined) return records;
+    if (count === undefined) return;
     const end = head().offset;
-    let bytes = 0;
     let taken = 0;
     for (const one of this.#rest) {
       if (one.offset >= end) break;
-      bytes += one.record?.sizeBytes ?? 0;
-      if (bytes > maxBytes && records.length > 0) break;
       taken += 1;
-      const { byte } = count.place;
-      const record = count.take(one);
-      if (record === undefined || record.first + record.count <= this.#position) continue;
-      this.places.note({ offset: one.offset, position: record.first, byte, atMs: record.appendedAtMs });
-      const duplicates = kept.duplicatesOf(record);
-      records.push(duplicates === undefined ? record : { ...record, duplicates });
+      const records = count.take(one);
+      const [first] = records;
+      if (first !== undefined) this.places.note(markOf(first));
+      for (const record of records) if (record.first + record.count > this.#position) this.#counted.push(record);
     }
-    this.#rest.splice(0, taken);
     // Offsets before the head that nothing has.
-    const next = this.#rest[0];
-    if (taken === 0 && next !== undefined && next.offset >= end) this.#count = new Count(this.#from.positions, head());
+    if (taken === 0 && this.#rest.length > 0) this.#count = new Count(positions, head());
+    this.#rest.splice(0, taken);
+  }
+
+  #give(maxBytes: number): readonly PartitionRecord[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { sizeBytes } of this.#counted) {
+      bytes += sizeBytes;
+      if (bytes > maxBytes && count > 0) break;
+      count += 1;
+    }
+    const records = this.#counted.splice(0, count).map((record) => {
+      const duplicates = this.#from.kept.duplicatesOf(record);
+      return duplicates === undefined ? record : { ...record, duplicates };
+    });
+    const last = records.at(-1) as PartitionRecord;
+    this.#position = last.first + last.count;
     return records;
   }
 }

@@ -6,11 +6,16 @@
  */
 import type { Position } from "@waybill/log";
 import type { Offset } from "./broker.ts";
-import type { Checkpoint } from "./counting.ts";
+import type { Checkpoint, PartitionRecord } from "./counting.ts";
 
-/** A place, and when the record behind it was appended, epoch ms. */
+/** A place, and when the record that follows it was appended, epoch ms. */
 export interface Mark extends Checkpoint {
   readonly atMs: number;
+}
+
+/** Before a value, by its first record. */
+export function markOf({ offset, first, byte, appendedAtMs }: PartitionRecord): Mark {
+  return { offset, position: first, byte, atMs: appendedAtMs };
 }
 
 const MARKS_MAX = 4_096;

@@ -5,12 +5,12 @@
  * - Records go to the partition in the order in which they came here, one call after another.
  * - What was answered before something else came is before it in the partition: it is in all
  *   in-sync replicas, one of which is the next leader.
- * - A call without an answer may still arrive, later than calls that came after it. Its request was
- *   answered with 503. When it is sent again, what arrives late is a copy: it stands after the one
- *   that was acknowledged, and is dropped as a duplicate by the id of its events. Events without an
- *   id are delivered twice then, the second time late.
+ * - A call without an answer may still arrive, later than calls that came after it. Its request
+ *   was answered with 503. When it is sent again, what arrives late is a copy: it is stored after
+ *   the one that was acknowledged, and is dropped as a duplicate by the id of its events. Events
+ *   without an id are delivered twice then, the second time late.
  * - Records of one request for one partition are in order as well: when one of them fails, those
- *   after it are not sent, so that the request that comes again is not behind its own end.
+ *   after it are not sent, so that the request that comes again is not after its own end.
  * - What the broker has answered with `not_leader` goes back to the front, and comes again before
  *   everything that came after it. A broker that lost its leadership meanwhile may have written it:
  *   then it is there twice, one copy after the other, and nothing is between them that came later.

@@ -6,9 +6,9 @@
  * tried each second, without a record: a partition is well again when it has a leader that answers
  * and enough replicas in sync, or when a record was acknowledged.
  */
-import { type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
+import { assert, type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
 import type { Entry } from "@waybill/log";
-import { type Broker, BrokerError, type Offset, type TopicDescription } from "./broker.ts";
+import { type Broker, BrokerError, type BrokerErrorCode, type Offset, type TopicDescription } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
 import { slicedEntry } from "./entry-parts.ts";
 import type { Part } from "./partitioner.ts";
@@ -45,12 +45,19 @@ const PENDING_MAX_BYTES = 64 * 1024 * 1024;
 const RETRY_AFTER_MS = 1_000;
 /** How often partitions that failed are tried. */
 const PROBE_MS = 1_000;
-/** What only a person repairs, a right or a topic, cannot be seen without a record. */
+/**
+ * How long after its last failed record a partition is well at the earliest: that brokers have no
+ * room is not seen without a record.
+ */
+const CALM_MS = 3_000;
+/** The same where a person has to repair something, a right for one. */
 const REPAIR_MS = 30_000;
+const NEEDS_REPAIR: readonly BrokerErrorCode[] = ["unauthorized", "unsupported", "invalid"];
 const LIMIT_MIN_BYTES = 1_024;
 
 interface Failure {
   readonly error: BrokerError;
+  /** When a record failed last, on the monotonic clock. */
   readonly atMs: number;
 }
 
@@ -110,17 +117,19 @@ export class Producer {
   async append(parts: readonly Part[]): Promise<readonly Place[]> {
     if (this.#closing.signal.aborted) throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
     this.#checkRoom(parts.reduce((bytes, { entry }) => bytes + (entry.ends.at(-1) ?? 0), 0));
-    const records = parts.flatMap(({ partition, entry }) =>
-      this.#valuesOf(entry).map((record) => ({ ...record, partition })),
-    );
+    const records = parts.flatMap(({ partition, entry }) => {
+      const queue = this.#queueOf(partition);
+      return this.#valuesOf(entry).map((record) => ({ ...record, partition, queue }));
+    });
+    if (records.length === 0) return [];
     const untilMs = this.#options.clock.monotonic() + (this.#options.waitMs ?? WAIT_MS);
     for (const { value } of records) this.#pendingBytes += value.length;
     return new Promise((resolve, reject) => {
       const places = new Array<Place>(records.length);
       let left = records.length;
       let isVain = false;
-      for (const [at, { partition, value, count }] of records.entries())
-        this.#queues[partition]?.add({
+      for (const [at, { partition, queue, value, count }] of records.entries())
+        queue.add({
           value,
           count,
           untilMs,
@@ -151,6 +160,12 @@ export class Producer {
     this.#closing.abort();
     this.#probing?.cancel();
     await Promise.all(this.#queues.map((queue) => queue.idle()));
+  }
+
+  #queueOf(partition: number): ProduceQueue {
+    const queue = this.#queues[partition];
+    assert(queue !== undefined, "an entry's partition is one of the topic's");
+    return queue;
   }
 
   #checkRoom(bytes: number): void {
@@ -191,20 +206,23 @@ export class Producer {
     if (error === undefined) {
       this.#failures.delete(partition);
       this.#options.onAcknowledged?.(durationMs);
-    } else this.#failed(partition, error);
+    } else {
+      this.#failures.set(partition, { error, atMs: this.#options.clock.monotonic() });
+      this.#probeSoon();
+    }
   }
 
-  #failed(partition: number, error: BrokerError): void {
-    this.#failures.set(partition, { error, atMs: this.#options.clock.monotonic() });
-    this.#probeSoon();
+  #probeFailed(partition: number, error: unknown): void {
+    const atMs = this.#failures.get(partition)?.atMs ?? Number.NEGATIVE_INFINITY;
+    this.#failures.set(partition, { error: brokerError(error), atMs });
   }
 
   /** What the topic takes may have been changed. */
   async #tooLarge(bytes: number): Promise<void> {
-    const told = await this.#describe()
+    const known = await this.#describe()
       .then(({ configs }) => Number(configs["max.message.bytes"]))
       .catch(() => Number.NaN);
-    const limit = told < bytes ? told : Math.floor(bytes / 2);
+    const limit = known < bytes ? known : Math.floor(bytes / 2);
     this.#limit = Math.max(LIMIT_MIN_BYTES, Math.min(this.#limit, limit));
   }
 
@@ -226,7 +244,7 @@ export class Producer {
       const topic = await this.#describe();
       await Promise.all(partitions.map((partition) => this.#probeOne(partition, topic)));
     } catch (error) {
-      for (const partition of partitions) this.#failed(partition, brokerError(error));
+      for (const partition of partitions) this.#probeFailed(partition, error);
     }
   }
 
@@ -237,11 +255,12 @@ export class Producer {
       const fault = partitionFault(described, partition);
       if (fault !== undefined) throw fault;
       await withDeadline(clock, callMs, (deadline) => broker.offsetAt({ topic, partition, at: "end", ...deadline }));
-      const isRepaired = before?.error.isTransient !== false || clock.monotonic() - before.atMs >= REPAIR_MS;
       // A record that failed meanwhile knows better.
-      if (isRepaired && this.#failures.get(partition) === before) this.#failures.delete(partition);
+      if (before === undefined || this.#failures.get(partition) !== before) return;
+      const calmMs = NEEDS_REPAIR.includes(before.error.code) ? REPAIR_MS : CALM_MS;
+      if (clock.monotonic() - before.atMs >= calmMs) this.#failures.delete(partition);
     } catch (error) {
-      this.#failed(partition, brokerError(error));
+      this.#probeFailed(partition, error);
     }
   }
 

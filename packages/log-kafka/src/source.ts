@@ -1,6 +1,6 @@
 /** One partition as it is read: calls to the broker that end at once when the log is closed. */
 import { type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
-import type { LogRecord } from "@waybill/log";
+import { decodeAll, type LogRecord } from "@waybill/log";
 import {
   type Broker,
   BrokerError,
@@ -9,7 +9,6 @@ import {
   type Offset,
   type TopicPartition,
 } from "./broker.ts";
-import { decodeValue } from "./record-value.ts";
 
 /** One call that need not wait for anything. */
 const CALL_DEADLINE_MS = 5_000;
@@ -27,8 +26,11 @@ export interface SourceOptions extends TopicPartition {
 export interface ReadRecord {
   readonly offset: Offset;
   readonly appendedAtMs: number;
-  /** `undefined` for what is none of ours. */
-  readonly record: LogRecord | undefined;
+  /**
+   * None for what is not ours. It depends on the bytes of the value alone, so that all relays
+   * count alike.
+   */
+  readonly records: readonly LogRecord[];
 }
 
 export interface Read {
@@ -68,7 +70,7 @@ export class Source {
     const records: ReadRecord[] = [];
     for (const one of fetched) {
       const read = readOf(one);
-      if (read.record !== undefined) {
+      if (read.records.length > 0) {
         records.push(read);
         continue;
       }
@@ -126,7 +128,7 @@ export class Source {
   }
 
   /**
-   * Repeats what may succeed later. **Errors**: `WAYBILL_TRANSPORT` when it did not for 15 s, or
+   * Repeats what may succeed later. **Errors**: `WAYBILL_LOG_UNAVAILABLE` when it did not for 15 s, or
    * cannot; `WAYBILL_CLOSED`; a {@link BrokerError} `offset_out_of_range`, which says something.
    */
   async retrying<T>(what: string, run: () => Promise<T>): Promise<T> {
@@ -146,7 +148,7 @@ export class Source {
 
   refusal(what: string, error: unknown): WaybillError {
     if (error instanceof WaybillError) return error;
-    return new WaybillError("WAYBILL_TRANSPORT", `${this.name}: ${what}: ${messageOf(error)}`, {
+    return new WaybillError("WAYBILL_LOG_UNAVAILABLE", `${this.name}: ${what}: ${messageOf(error)}`, {
       retryable: true,
       retryAfterMs: BACKOFF_MAX_MS,
       cause: error,
@@ -157,7 +159,7 @@ export class Source {
 }
 
 function readOf({ offset, appendedAtMs, value }: FetchedRecord): ReadRecord {
-  return { offset, appendedAtMs, record: decodeValue(value) };
+  return { offset, appendedAtMs, records: decodeAll(value) };
 }
 
 /** Before the next attempt, after so many that failed in a row before this one. */

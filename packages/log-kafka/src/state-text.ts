@@ -17,7 +17,8 @@ export const STATE_MAX_CHARACTERS = 3_500;
 /** What cannot be shortened any further may have so many: the default `offset.metadata.max.bytes`. */
 const METADATA_MAX_CHARACTERS = 4_096;
 const VERSION = 1;
-const TEXT = /^waybill\/(\d+) ([0-9a-f]{8}) (.*)$/s;
+const ANY_VERSION = /^waybill\/(\d+) /;
+const TEXT = /^waybill\/1 ([0-9a-f]{8}) (.*)$/s;
 const SUM_CHARACTERS = 8;
 /** Everything before the JSON. */
 const HEAD_CHARACTERS = `waybill/${VERSION} `.length + SUM_CHARACTERS + 1;
@@ -56,7 +57,8 @@ export function parseStateText<T extends object>(
   place: StatePlace,
   { offset, parse }: { readonly offset: Offset; readonly parse: ParseState<T> },
 ): T {
-  const [, version, sum, json = ""] = TEXT.exec(text) ?? [];
+  const [, version] = ANY_VERSION.exec(text) ?? [];
+  const [, sum, json = ""] = TEXT.exec(text) ?? [];
   if (version !== undefined && Number(version) > VERSION)
     throw new WaybillError(
       "WAYBILL_DATA_FORMAT",
@@ -65,7 +67,7 @@ export function parseStateText<T extends object>(
     );
   const value = sum === sumOf(json, place, offset) ? parsed(json, parse) : undefined;
   if (value !== undefined) return value;
-  const what = version === undefined ? "is not a lane's state" : "does not match its checksum";
+  const what = sum === undefined ? "is not a lane's state" : "does not match its checksum";
   throw new WaybillError("WAYBILL_LOG_DAMAGED", `what is committed for ${nameOf(place)} ${what}`, {
     reason: "lane_state",
     hint: "Another program has committed to this group. Nothing is sent until its offsets are put right.",

@@ -14,12 +14,12 @@ const POLL_MS = 1_000;
 export interface TailOptions {
   readonly source: Source;
   readonly count: Count;
-  /** A record with the byte where it begins. */
-  readonly onRecord: (record: PartitionRecord, byte: number) => void;
+  /** The records of one value, if they count. */
+  readonly onRecords: (records: readonly PartitionRecord[]) => void;
   /** After one or more records that count. */
   readonly onMoved: () => void;
   /** The broker's first offset, with each answer. */
-  readonly onFirst: (first: Offset) => Promise<void>;
+  readonly onFirst: (first: Offset) => void;
   /** What was to be read next is gone. Whether reading can go on. */
   readonly onGone: (error: BrokerError) => Promise<boolean>;
 }
@@ -52,7 +52,7 @@ export class Tail {
     const { source } = this.#options;
     while (this.place.offset < end) {
       const read = await source.retrying("reading", () => source.fetch(this.place.offset, READ_BYTES));
-      await this.#take(read);
+      this.#take(read);
       if (read.records.length > 0) continue;
       if (read.end >= end) return;
       await source.wait(waitMs(0));
@@ -64,7 +64,7 @@ export class Tail {
     const { source, onGone } = this.#options;
     for (let failures = 0; !source.isClosed; ) {
       try {
-        await this.#take(await source.fetch(this.place.offset, READ_BYTES, POLL_MS));
+        this.#take(await source.fetch(this.place.offset, READ_BYTES, POLL_MS));
         failures = 0;
         this.#lastError = undefined;
       } catch (error) {
@@ -88,13 +88,12 @@ export class Tail {
     });
   }
 
-  async #take({ records, first }: Read): Promise<void> {
-    const { count, onRecord, onMoved, onFirst } = this.#options;
+  #take({ records, first }: Read): void {
+    const { count, onRecords, onMoved, onFirst } = this.#options;
     const { position } = count.place;
     for (const one of records) {
-      const { byte } = count.place;
-      const record = count.take(one);
-      if (record !== undefined) onRecord(record, byte);
+      const taken = count.take(one);
+      if (taken.length > 0) onRecords(taken);
     }
     const { offset } = count.place;
     if (this.#waiting.length > 0) {
@@ -103,6 +102,6 @@ export class Tail {
       for (const one of waiting) if (one.offset <= offset) one.done();
     }
     if (count.place.position > position) onMoved();
-    await onFirst(first);
+    onFirst(first);
   }
 }

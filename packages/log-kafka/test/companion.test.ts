@@ -1,7 +1,7 @@
-import { type Broker, BrokerError, type PartitionLogOptions, type ProduceRequest } from "@waybill/log-kafka";
+import { type Broker, BrokerError, type FetchRequest, type PartitionLogOptions, type ProduceRequest } from "@waybill/log-kafka";
 import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
-import { entryOf, makeWorld, readAll, textsOf, within } from "./lib/world.ts";
+import { entryOf, makeWorld, readAll, TOPIC, textsOf, within } from "./lib/world.ts";
 
 const WRITTEN: Partial<PartitionLogOptions> = { positions: "written" };
 
@@ -78,7 +78,7 @@ test("of a replaced owner and its successor one gets a place; the other's entry 
   const zombie = unsure(broker, () => "later");
   const before = await open({ ...WRITTEN, broker: zombie.broker, giveUpAfterMs: 1_000 });
   const refused = expect(before.append(entryOf(["from the zombie"]))).rejects.toMatchObject({
-    code: "WAYBILL_TRANSPORT",
+    code: "WAYBILL_LOG_UNAVAILABLE",
     retryable: true,
   });
   await clock.advance(20_000);
@@ -109,7 +109,7 @@ test("an append that cannot be made is rejected, tells why, and the next one wor
   const chosen = unsure(broker, () => (works ? "answered" : "not done"));
   const log = await open({ ...WRITTEN, broker: chosen.broker });
   const appended = log.append(entryOf(["a"]));
-  const refused = expect(appended).rejects.toMatchObject({ code: "WAYBILL_TRANSPORT", reason: "timeout" });
+  const refused = expect(appended).rejects.toMatchObject({ code: "WAYBILL_LOG_UNAVAILABLE", reason: "timeout" });
   const barrier = expect(log.barrier()).rejects.toMatchObject({ retryable: true });
   await clock.advance(10_000);
   expect(log.lastError).toContain("no answer in time");
@@ -124,6 +124,34 @@ test("an append that cannot be made is rejected, tells why, and the next one wor
   await clock.advance(100);
   await log.close();
   await open2;
+});
+
+test("a long log of which only the end was read has its first position and its head, and reads from anywhere", async () => {
+  const { broker, open } = await makeWorld();
+  const log = await open(WRITTEN);
+  for (let index = 0; index < 400; index++) await log.append(entryOf([`e${index}`, `f${index}`]));
+  await broker.removeBefore({ topic: TOPIC, partition: 0, offset: 20, deadlineMs: 100 });
+  let fetched = 0;
+  const counted = new Proxy(broker, {
+    get: (target, name: keyof Broker) =>
+      name === "fetch"
+        ? async (request: FetchRequest) => {
+            const answer = await broker.fetch(request);
+            fetched += answer.records.length;
+            return answer;
+          }
+        : target[name].bind(target),
+  });
+  const again = await open({ ...WRITTEN, broker: counted, from: "end" });
+  expect({ first: again.first, head: again.head, exact: again.isFirstExact }).toEqual({
+    first: 40,
+    head: 800,
+    exact: true,
+  });
+  expect(fetched).toBeLessThan(300);
+  expect(textsOf(await readAll(again, 100)).slice(0, 2)).toEqual(["e50", "f50"]);
+  expect(textsOf(await readAll(again)).length).toBe(760);
+  expect(await again.append(entryOf(["next"]))).toBe(800);
 });
 
 test("a record above the topic's limit is refused alone", async () => {
@@ -148,4 +176,18 @@ test("a log of which everything was removed does not give positions again, where
   expect(await again.append(entryOf(["d"]))).toBe(6);
   const third = await open(WRITTEN);
   expect({ first: third.first, head: third.head }).toEqual({ first: 6, head: 7 });
+});
+
+test("an append whose answer does not come is answered as soon as its record is read back", async () => {
+  const { broker, clock, open } = await makeWorld();
+  const silent = new Proxy(broker, {
+    get: (target, name: keyof Broker) =>
+      name === "produce"
+        ? (request: ProduceRequest) => broker.produce(request).then(() => new Promise(() => undefined))
+        : target[name].bind(target),
+  });
+  const log = await open({ ...WRITTEN, broker: silent });
+  const before = clock.monotonic();
+  expect(await within(clock, log.append(entryOf(["a"])))).toBe(0);
+  expect(clock.monotonic() - before).toBeLessThan(100);
 });

@@ -1,6 +1,6 @@
 import type { LogRecord } from "@waybill/log";
 import { decodeValue, encodeValue } from "@waybill/log-kafka";
-import { SeededRandom } from "@waybill/testing";
+import { SeededRandom, settle } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { CLOCKS_DIFFER_MS, Decisions, DuplicateFinder, type DuplicateRule } from "../src/duplicates.ts";
 import { entryOf, idsOf, makeWorld, readAll, textsOf } from "./lib/world.ts";
@@ -75,6 +75,20 @@ test("an earlier duplicate counts: a copy of a copy is one as well, though the f
   const one = decodeValue(encodeValue(entryOf(["a:1"]))) as LogRecord;
   const at = [0, 8, 16, 24, 35].map((minute) => finder.take(one, minute * MINUTE_MS).length);
   expect(at).toEqual([0, 1, 1, 1, 0]);
+});
+
+test("what is none of ours does not count among the ids: who opens the log reads on before it", async () => {
+  const world = await makeWorld();
+  const duplicates = { windowMs: 60 * MINUTE_MS, maxIds: 3, idsOf };
+  const one = (text: string): Uint8Array => encodeValue(entryOf([text]));
+  await world.produce(one("a:1"), one("b:1"), ...Array.from({ length: 9 }, () => Buffer.from("not ours")));
+  await world.produce(one("a:2"), one("c:1"), one("b:2"));
+  const log = await world.open({ duplicates, checkpoint: { offset: 14, position: 5, byte: 0 }, from: 11 });
+  expect((await readAll(log)).map(({ duplicates: some }) => some)).toEqual([[0], undefined, [0]]);
+  const later = await world.open({ duplicates, checkpoint: { offset: 14, position: 5, byte: 0 } });
+  await world.produce(one("b:3"), one("a:3"), one("c:2"));
+  await settle();
+  expect((await readAll(later)).map(({ duplicates: some }) => some)).toEqual([[0], undefined, undefined]);
 });
 
 test("memory is given back: what is out of the window is not held", () => {

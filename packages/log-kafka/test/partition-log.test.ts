@@ -128,18 +128,18 @@ test("reading in small steps gives each record once, and respects the limit", as
 test("an empty answer before the head is not taken for the end", async () => {
   const { broker, clock, open, produce } = await makeWorld();
   await produce(value("a"), value("b"));
-  let behind = false;
+  let isLagging = false;
   const lagging = altered(broker, {
     fetch: async (request: FetchRequest) => {
       const fetched = await broker.fetch(request);
-      return behind ? { ...fetched, records: [], end: 1 } : fetched;
+      return isLagging ? { ...fetched, records: [], end: 1 } : fetched;
     },
   });
   const log = await open({ broker: lagging });
-  behind = true;
+  isLagging = true;
   const reading = log.reader({ position: 1 }).read(1_000);
   await clock.advance(200);
-  behind = false;
+  isLagging = false;
   expect(textsOf(await within(clock, reading))).toEqual(["b"]);
 });
 
@@ -178,7 +178,7 @@ test("a reader that retention overtook before the tail knew goes on with what is
   expect(log.first).toBe(2);
 });
 
-test("failures are told and repeated; reading goes on by itself", async () => {
+test("failures show in lastError and are repeated; reading goes on by itself", async () => {
   const { broker, clock, open, produce } = await makeWorld();
   let failing = false;
   const flaky = altered(broker, {
@@ -199,7 +199,7 @@ test("failures are told and repeated; reading goes on by itself", async () => {
   expect({ head: log.head, error: log.lastError }).toEqual({ head: 2, error: undefined });
   failing = true;
   const refused = expect(log.reader({ position: 0 }).read(1_000)).rejects.toMatchObject({
-    code: "WAYBILL_TRANSPORT",
+    code: "WAYBILL_LOG_UNAVAILABLE",
     reason: "unreachable",
     retryable: true,
   });

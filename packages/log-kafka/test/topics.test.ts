@@ -143,7 +143,7 @@ test("fewer replicas are refused, and one is taken where the configuration has i
   expect((await startedWith({ "min.insync.replicas": "1" }, { replicationFactor: 1 }, one)).error).toBe("");
 });
 
-test("all reasons are said at once", async () => {
+test("all reasons are reported at once", async () => {
   const { error } = await startedWith({ "cleanup.policy": "compact", "retention.ms": "1" }, { partitions: 1 });
   expect(error.match(/waybill\.production: /g)).toHaveLength(3);
 });
@@ -159,7 +159,7 @@ test("what is allowed and may lose events is a warning, and what the broker does
   });
 });
 
-test("a topic that cannot be created is said with the command that makes it", async () => {
+test("a topic that cannot be created is reported with the command that makes it", async () => {
   const { clock, cluster } = start();
   const opening = openTopics(cluster.connect("relay"), clock, { ...OPTIONS, replicationFactor: 4 });
   await expect(runUntil(clock, opening)).rejects.toMatchObject({
@@ -171,7 +171,7 @@ test("a topic that cannot be created is said with the command that makes it", as
   });
 });
 
-test("a cluster that comes late is waited for, and one that does not come is said", async () => {
+test("a cluster that comes late is waited for, and one that does not come is reported", async () => {
   const { clock, cluster } = start();
   const broker = cluster.connect("relay");
   let isAway = true;

@@ -46,7 +46,7 @@ export type { Skip } from "./lanes/skip.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";
 export { verifyLanes } from "./lanes/verify-lanes.ts";
 export type { SizedEntry } from "./record.ts";
-export { decodeWhole, encodeRecord, sizeEntry } from "./record.ts";
+export { decodeAll, encodeRecord, sizeEntry } from "./record.ts";
 export type { SegmentRepair } from "./repair.ts";
 export { repairLog } from "./repair.ts";
 export { retainedFrom } from "./retention.ts";

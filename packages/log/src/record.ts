@@ -224,11 +224,22 @@ export function encodeRecord(sized: SizedEntry, first: Position): Uint8Array {
   return bytes;
 }
 
-/** The record that `value` is as a whole; views of it. */
-export function decodeWhole(value: Uint8Array): LogRecord | undefined {
+/**
+ * The records that `value` is as a whole, one after another with their positions; views of it. None
+ * when any of it is something else.
+ */
+export function decodeAll(value: Uint8Array): readonly LogRecord[] {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length);
-  const decoded = decodeRecord(bytes, 0, bytes.length);
-  return decoded.status === "record" && decoded.record.sizeBytes === bytes.length ? decoded.record : undefined;
+  const records: LogRecord[] = [];
+  let next: Position | undefined;
+  for (let at = 0; at < bytes.length; ) {
+    const decoded = decodeRecord(bytes, at, bytes.length - at);
+    if (decoded.status !== "record" || (next !== undefined && decoded.record.first !== next)) return [];
+    records.push(decoded.record);
+    at += decoded.record.sizeBytes;
+    next = decoded.record.first + decoded.record.count;
+  }
+  return records;
 }
 
 export type Decoded =

@@ -18,7 +18,7 @@ export { ENVIRONMENT_VARIABLES } from "./config/environment-variables.ts";
 export type { ConfigFault } from "./config/faults.ts";
 export { ConfigError } from "./config/faults.ts";
 export { configJsonSchema } from "./config/json-schema.ts";
-export type { KafkaConfig } from "./config/kafka.ts";
+export type { KafkaConfig } from "./config/kafka-types.ts";
 export type { ConfigSource, OfflineCheck } from "./config/load.ts";
 export { checkConfigOffline, loadConfig } from "./config/load.ts";
 export { loadConfigAside } from "./config/load-aside.ts";

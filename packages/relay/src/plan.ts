@@ -14,7 +14,7 @@ import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.
 import { Cleanup } from "./cleanup.ts";
 import { ClusterEnvironment } from "./cluster/cluster-environment.ts";
 import { connectKafka } from "./cluster/connect-kafka.ts";
-import type { KafkaConfig } from "./config/kafka.ts";
+import type { KafkaConfig } from "./config/kafka-types.ts";
 import { changedSettings } from "./config/settings.ts";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import { Credentials, ownerOf, type RotationNote } from "./credentials/credentials.ts";

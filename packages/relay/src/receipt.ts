@@ -52,7 +52,7 @@ export function splitReceipt(text: string): { readonly environment: string; read
   return environment === undefined || positions === undefined ? undefined : { environment, positions };
 }
 
-/** What follows the environment; `undefined` when it is no list of ranges. */
+/** What follows the environment; `undefined` when it is not a list of ranges. */
 export function parseRanges(text: string): readonly ReceiptRange[] | undefined {
   if (!RECEIPT_RANGES.test(text)) return undefined;
   const [listed = ""] = text.split(";");

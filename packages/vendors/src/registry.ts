@@ -93,8 +93,8 @@ export function orderHashesOf(record: OrderRecord): OrderHashes {
 }
 
 /**
- * By which hash each event of a stored record is put into a partition: as {@link orderHashesOf}, and
- * for nobody's events by their own id, else by their bytes. Never 0, never throws.
+ * By which hash each event of a stored record is put into a partition: as {@link orderHashesOf},
+ * and for nobody's events by their own id, else by their bytes. Never 0, never throws.
  */
 export function partitionKeysOf(record: OrderRecord): Uint32Array {
   const adapter = adapterOf(vendorOf(record.metadata));

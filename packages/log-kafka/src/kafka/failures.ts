@@ -52,34 +52,33 @@ export function failureOf(number: number, message: string): BrokerError {
   return new BrokerError(BY_NUMBER.get(number) ?? "invalid", `${message} (Kafka's error ${number})`);
 }
 
-/** What the library threw, as one of ours. `what`: the call, for the message. */
+/**
+ * What the library threw, as one of ours. `what`: the call, for the message. Nobody knows what was
+ * done by a call whose answer could not be read, as if it had not come.
+ */
 export function failureFrom(error: unknown, what: string): BrokerError {
   if (error instanceof BrokerError) return error;
   const chain = causesOf(error as Fault);
+  const known = chain.find((one) => one instanceof BrokerError);
+  if (known instanceof BrokerError) return known;
   const answered = chain.find(({ apiCode }) => apiCode !== undefined);
   if (answered?.apiCode !== undefined) return failureOf(answered.apiCode, `${what}: ${answered.apiId}`);
   const message = `${what}: ${chain.map((one) => one.message).join(": ")}`;
-  // Authentication fails with a network error as its cause when the broker goes away meanwhile.
-  if (chain.some(({ code }) => code === "PLT_KFK_AUTHENTICATION") && !endsInNetwork(chain))
-    return new BrokerError("unauthorized", message);
-  return new BrokerError(endsInNetwork(chain) || isOfSystem(chain) ? "unreachable" : "invalid", message);
+  return new BrokerError(isRefused(chain) ? "unauthorized" : "unreachable", message);
 }
 
 /** The error, what caused it, and so on; of errors of a response the first. */
 function causesOf(error: Fault): readonly Fault[] {
   const chain: Fault[] = [];
-  for (let at: Fault | undefined = error; at !== undefined && at !== null && !chain.includes(at); )
-    at = (chain.push(at), (at.errors?.[0] ?? at.cause) as Fault | undefined);
+  for (let at: Fault | undefined = error; at !== undefined && at !== null && !chain.includes(at); ) {
+    chain.push(at);
+    at = (at.errors?.[0] ?? at.cause) as Fault | undefined;
+  }
   return chain;
 }
 
-/** The outermost error of the network says only that connecting failed, not why. */
-function endsInNetwork(chain: readonly Fault[]): boolean {
-  const last = chain.findLastIndex(({ code }) => code === "PLT_KFK_NETWORK");
+/** Authentication fails as well when the broker goes away: the cause is the network then. */
+function isRefused(chain: readonly Fault[]): boolean {
   const authentication = chain.findLastIndex(({ code }) => code === "PLT_KFK_AUTHENTICATION");
-  return last > authentication;
-}
-
-function isOfSystem(chain: readonly Fault[]): boolean {
-  return chain.some(({ code }) => typeof code === "string" && /^(?:E[A-Z]|ERR_|CERT_|DEPTH_|UNABLE_|SELF_)/.test(code));
+  return authentication > chain.findLastIndex(({ code }) => code === "PLT_KFK_NETWORK");
 }

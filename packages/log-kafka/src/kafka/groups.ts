@@ -1,4 +1,4 @@
-import type { CommitRequest, CommittedOffset, Heartbeat, TopicPartition } from "../broker.ts";
+import type { CommitRequest, CommittedOffset, CommittedRequest, Heartbeat, TopicPartition } from "../broker.ts";
 import { failureOf } from "./failures.ts";
 import type { Library } from "./library.ts";
 import { type Call, callOf, readAs } from "./requests.ts";
@@ -73,12 +73,13 @@ export interface Committed {
   readonly offsets: readonly CommittedOffset[];
 }
 
-export function committedCall(library: Library, group: string, partitions: readonly TopicPartition[]): Call<Committed> {
+export function committedCall(library: Library, { group, partitions, member }: CommittedRequest): Call<Committed> {
   const topics = byTopic(partitions).map(([name, places]) => ({
     name,
     partitionIndexes: places.map(({ partition }) => partition),
   }));
-  const asked = { groupId: group, memberId: null, memberEpoch: NONE, topics };
+  const { memberId = null, memberEpoch = NONE } = member ?? {};
+  const asked = { groupId: group, memberId, memberEpoch, topics };
   return readAs(callOf(library.offsetFetchV9, [asked], true), ({ groups }) => {
     const answers = groups.flatMap((one) =>
       one.topics.flatMap(({ name, partitions: places }) => places.map((place) => ({ topic: name, ...place }))),

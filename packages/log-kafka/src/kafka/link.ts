@@ -3,6 +3,7 @@ import { BrokerError } from "../broker.ts";
 import { failureFrom } from "./failures.ts";
 import type { Library } from "./library.ts";
 import type { Call } from "./requests.ts";
+import { type KafkaSasl, saslOptionsOf } from "./sasl.ts";
 import type { Within } from "./within.ts";
 
 /** TLS to the brokers; what is left out is Node's default. PEM. */
@@ -14,12 +15,6 @@ export interface KafkaTls {
   readonly key?: string;
   /** The name in the brokers' certificates. Default the host of each address. */
   readonly servername?: string;
-}
-
-export interface KafkaSasl {
-  readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
-  readonly username: string;
-  readonly password: string;
 }
 
 /** What all connections of a client have in common. */
@@ -60,7 +55,7 @@ export class Link {
       connectTimeout: 0,
       maxInflights: MAX_IN_FLIGHT,
       ...(tls !== undefined && { tls }),
-      ...(sasl !== undefined && { sasl }),
+      ...(sasl !== undefined && { sasl: saslOptionsOf(library, sasl) }),
     });
     const at = `${address.host}:${address.port}`;
     this.#connection.on("error", (error: unknown) => this.#break(failureFrom(error, at)));
@@ -122,11 +117,20 @@ export class Link {
   async #open({ host, port }: Address, at: string): Promise<void> {
     const { library } = this.#setting;
     try {
-      await this.#connection.connect(host, port);
+      await this.#connect(host, port, at);
       const { apiKeys } = await library.apiVersionsV3.api.async(this.#connection, "waybill", "1");
       this.#versions = new Map(apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, [minVersion, maxVersion]]));
     } catch (error) {
       this.#break(failureFrom(error, at));
+    }
+  }
+
+  #connect(host: string, port: number, at: string): void | Promise<void> {
+    try {
+      return this.#connection.connect(host, port);
+    } catch (error) {
+      // Nothing was tried: a key or a certificate is not one.
+      throw new BrokerError("invalid", `${at}: ${(error as Error).message}`);
     }
   }
 

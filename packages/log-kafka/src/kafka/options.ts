@@ -1,5 +1,6 @@
 import { type Clock, WaybillError } from "@waybill/core";
-import type { Address, KafkaSasl, KafkaTls } from "./link.ts";
+import type { Address, KafkaTls } from "./link.ts";
+import type { KafkaSasl } from "./sasl.ts";
 
 export interface KafkaOptions {
   /** `host:port` of some brokers; the others are learned from them. */

@@ -1,6 +1,6 @@
 /** A topic of a simulated cluster, and a producer that writes to it. */
 import { type Broker, decodeValue, type Place, Producer, type ProducerOptions } from "@waybill/log-kafka";
-import { SeededRandom, SimCluster, VirtualClock } from "@waybill/testing";
+import { SeededRandom, SimCluster, type SimConnectionOptions, VirtualClock } from "@waybill/testing";
 import { entryOf, eventsOf } from "./entries.ts";
 import { runUntil } from "./run-until.ts";
 
@@ -15,10 +15,12 @@ export interface Producing {
   /** Without faults. */
   readonly broker: Broker;
   readonly producer: Producer;
+  /** One of another relay. */
+  readonly another: (name: string) => Producer;
   /** Appends events to one partition each. */
   readonly append: (events: Readonly<Record<number, readonly string[]>>) => Promise<readonly Place[]>;
   /** The texts of the records of a partition, from offset 0. */
-  readonly records: (partition: number) => Promise<readonly string[]>;
+  readonly records: (partition: number) => readonly string[];
 }
 
 interface ProducingOptions {
@@ -26,6 +28,7 @@ interface ProducingOptions {
   readonly configs?: Readonly<Record<string, string>>;
   readonly seed?: number;
   readonly faulty?: (broker: Broker, clock: VirtualClock) => Broker;
+  readonly connection?: SimConnectionOptions;
   readonly producer?: Partial<ProducerOptions>;
 }
 
@@ -44,19 +47,22 @@ export async function startProducing(options: ProducingOptions = {}): Promise<Pr
       deadlineMs: CALL_MS,
     }),
   );
-  const producer = new Producer({
-    broker: faulty(cluster.connect("relay"), clock),
-    clock,
-    topic: TOPIC,
-    partitions,
-    maxMessageBytes: Number(configs["max.message.bytes"] ?? 1_048_588),
-    ...options.producer,
-  });
+  const another = (name: string): Producer =>
+    new Producer({
+      broker: faulty(cluster.connect(name, options.connection), clock),
+      clock,
+      topic: TOPIC,
+      partitions,
+      maxMessageBytes: Number(configs["max.message.bytes"] ?? 1_048_588),
+      ...options.producer,
+    });
+  const producer = another("relay");
   return {
     clock,
     cluster,
     broker,
     producer,
+    another,
     append: (events) =>
       producer.append(
         Object.entries(events).map(([partition, texts]) => ({
@@ -65,27 +71,8 @@ export async function startProducing(options: ProducingOptions = {}): Promise<Pr
           indexes: undefined,
         })),
       ),
-    records: (partition) => readAll(broker, partition),
+    records: (partition) => cluster.records({ topic: TOPIC, partition }).map(({ value }) => textOf(value)),
   };
-
-  async function readAll(from: Broker, partition: number): Promise<readonly string[]> {
-    const read = async (): Promise<readonly string[]> => {
-      const texts: string[] = [];
-      for (;;) {
-        const { records } = await from.fetch({
-          topic: TOPIC,
-          partition,
-          offset: texts.length,
-          maxBytes: 1_000_000,
-          maxWaitMs: 0,
-          deadlineMs: CALL_MS,
-        });
-        if (records.length === 0) return texts;
-        texts.push(...records.map(({ value }) => textOf(value)));
-      }
-    };
-    return runUntil(clock, read());
-  }
 }
 
 function textOf(value: Uint8Array): string {

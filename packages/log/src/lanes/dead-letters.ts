@@ -79,6 +79,8 @@ const METADATA_MAX_BYTES = 8 * 1024 * 1024;
  * its limit.
  */
 const HEADS_MAX_CHARACTERS = 512 * 1024;
+/** Of the events of one record, but for one event alone: a Kafka topic takes 8 MiB at once. */
+const EVENTS_MAX_BYTES = 2 * 1024 * 1024;
 const COMMA = Buffer.from(",");
 
 type Head = Omit<DeadLetterMetadata, "metadata">;
@@ -90,10 +92,11 @@ interface Kept {
   readonly texts: string[];
   readonly events: Uint8Array[];
   characters: number;
+  bytes: number;
 }
 
 function newRecord(): Kept {
-  return { heads: [], texts: [], events: [], characters: 0 };
+  return { heads: [], texts: [], events: [], characters: 0, bytes: 0 };
 }
 
 export class DeadLetters {
@@ -207,14 +210,18 @@ export class DeadLetters {
       const reason = outcome.reason.slice(0, REASON_MAX_CHARACTERS);
       const head = { position, source, receivedAtMs, rejectedAtMs: this.#clock.now(), reason };
       const text = JSON.stringify(head);
-      if (kept.heads.length > 0 && kept.characters + text.length > HEADS_MAX_CHARACTERS) {
+      const event = batch.event(index);
+      const isFull =
+        kept.characters + text.length > HEADS_MAX_CHARACTERS || kept.bytes + event.length > EVENTS_MAX_BYTES;
+      if (kept.heads.length > 0 && isFull) {
         await this.#append(kept, batch);
         kept = newRecord();
       }
       kept.heads.push(head);
       kept.texts.push(text);
-      kept.events.push(batch.event(index));
+      kept.events.push(event);
       kept.characters += text.length;
+      kept.bytes += event.length;
     }
     await this.#append(kept, batch);
   }

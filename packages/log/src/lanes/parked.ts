@@ -223,12 +223,8 @@ export class Parked {
   settled(user: ParkedUser): void {
     const held = user.events.shift();
     if (held !== undefined) this.#delete(held);
+    notTried(user);
     user.passing = true;
-    user.failures = 0;
-    user.failedMs = 0;
-    user.failure = undefined;
-    user.dueAt = Number.NEGATIVE_INFINITY;
-    user.tie = 0;
     user.first = user.events[0]?.position ?? (held?.position ?? user.first) + 1;
   }
 
@@ -265,6 +261,7 @@ export class Parked {
         removed.push(held.position);
       }
       if (leased > 0) continue;
+      if (user.first < first) notTried(user);
       // Its first event may not have been read again since the start.
       user.first = Math.max(events[0]?.position ?? user.first, first);
     }
@@ -303,4 +300,14 @@ export class Parked {
     this.#positions.add(held.position);
     this.bytes += held.bytes;
   }
+}
+
+/** Another event is the first one now: nothing is known of it yet. */
+function notTried(user: ParkedUser): void {
+  user.passing = false;
+  user.failures = 0;
+  user.failedMs = 0;
+  user.failure = undefined;
+  user.dueAt = Number.NEGATIVE_INFINITY;
+  user.tie = 0;
 }

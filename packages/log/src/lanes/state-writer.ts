@@ -94,7 +94,9 @@ export class StateWriter {
       onStateError?.(error);
     };
     try {
-      while (fates?.isLong === true) await fates.flush();
+      // Only who has the lane writes its logs.
+      if (this.isShared && fates?.isLong === true) await state.write(this.#written);
+      while (fates?.isLong === true && this.isOurs) await fates.flush();
     } catch (error) {
       note(error);
     }
@@ -114,6 +116,7 @@ export class StateWriter {
     const { state, fates } = this.#options;
     const value = this.#value();
     if (state.fits(value)) return value;
+    if (this.isShared) await state.write(this.#written);
     await fates?.flush({ whole: true });
     const withoutRuns = this.#value();
     return state.fits(withoutRuns) ? withoutRuns : shortened(withoutRuns);

@@ -19,6 +19,7 @@ import { expect, test } from "vitest";
 const LIMITS: BatchLimits = { maxEvents: 10, maxBytes: 10_000 };
 const SECOND_MS = 1_000;
 const GIVE_UP_MS = 60_000;
+const SEGMENT_BYTES = 500;
 const PARKED: Outcome = { status: "parked", reason: "500" };
 /** What the vendor answers: 500 to a request with a poisonous event also when it is well. */
 type Weather = "well" | "500" | "429" | "401";
@@ -58,7 +59,7 @@ class World {
   async open(): Promise<void> {
     const { disk, clock } = this;
     const runtime = { disk, clock };
-    this.log = await openLog({ directory: "/log" }, runtime);
+    this.log = await openLog({ directory: "/log", segmentMaxBytes: SEGMENT_BYTES }, runtime);
     const state = await LaneState.open<LaneStateValue>(
       disk,
       "/lanes",
@@ -164,6 +165,24 @@ test("each poisonous event of a user has the whole time, from its own first fail
   const [first = 0, second = 0] = world.givenUp;
   expect(second - first).toBeGreaterThanOrEqual(GIVE_UP_MS);
 });
+
+test.each(["running", "stopped"])(
+  "what retention took of a user, of a lane that is %s, leaves no failures behind",
+  async (lane) => {
+    const world = await World.with(POISON, OTHER);
+    await world.seconds(55);
+    await world.push(POISON);
+    await world.work();
+    if (lane === "stopped") await world.store.sync();
+    await world.log.removeBefore(50);
+    if (lane === "stopped") await world.open();
+    const removedAt = world.clock.monotonic();
+    expect(world).toMatchObject({ dead: 0 });
+    await world.seconds(150);
+    expect(world.store.account()).toMatchObject({ expired: 1, rejected: 1, pending: 0 });
+    expect((world.givenUp[0] ?? 0) - removedAt).toBeGreaterThanOrEqual(GIVE_UP_MS);
+  },
+);
 
 test.each<Weather>(["500", "429", "401"])("an outage of %s counts for nothing, also at its edges", async (weather) => {
   const world = await World.with(POISON, OTHER);

@@ -6,6 +6,7 @@
 import { type BatchLimits, DELIVERED, type Outcome, WaybillError } from "@waybill/core";
 import {
   DeadLetters,
+  type DurableState,
   Fates,
   fatesOf,
   LaneState,
@@ -43,10 +44,15 @@ interface Held {
   readonly positions: readonly number[];
 }
 
-/** Where the logs are: on the simulated disk, unless another engine is given. */
-export interface LogEngine {
+/** Where the logs are, when not on the simulated disk. */
+export interface OtherLogs {
   /** Opens the log of events, after a death too; the lane's own logs by their directories. */
-  open(clock: VirtualClock): Promise<{ readonly log: Log; readonly openLog: (options: LogOptions) => Promise<Log> }>;
+  open(clock: VirtualClock): Promise<{
+    readonly log: Log;
+    readonly openLog: (options: LogOptions) => Promise<Log>;
+    /** Default: a state on the simulated disk. */
+    readonly openState?: () => Promise<DurableState<LaneStateValue>>;
+  }>;
   /** Resolves once the log has the events. */
   append(texts: readonly string[]): Promise<void>;
   close(): Promise<void>;
@@ -87,11 +93,11 @@ class World {
   #fatesHaveFailed = false;
 
   readonly #mayFatesFail: boolean;
-  readonly #engine: LogEngine | undefined;
+  readonly #logs: OtherLogs | undefined;
 
   /** What has to be durable before it is sent waits for a disk that fails. */
-  constructor(seed: number, mayFatesFail: boolean, engine?: LogEngine) {
-    this.#engine = engine;
+  constructor(seed: number, mayFatesFail: boolean, logs?: OtherLogs) {
+    this.#logs = logs;
     this.random = new SeededRandom(seed);
     this.durableLease = this.random.chance(0.3) && !mayFatesFail;
     this.#mayFatesFail = mayFatesFail;
@@ -108,16 +114,12 @@ class World {
 
   async open(): Promise<void> {
     const { disk, clock } = this;
-    const other = await this.#engine?.open(clock);
+    const other = await this.#logs?.open(clock);
     const runtime = other === undefined ? { disk, clock } : { openLog: other.openLog, clock };
     this.log = other?.log ?? (await openLog({ directory: "/log", segmentMaxBytes: 400 }, { disk, clock }));
-    const state = await LaneState.open<LaneStateValue>(
-      disk,
-      "/lanes",
-      "a",
-      (damaged) => newLaneState(this.log, damaged),
-      parseLaneState,
-    );
+    const onDisk = (): Promise<DurableState<LaneStateValue>> =>
+      LaneState.open(disk, "/lanes", "a", (damaged) => newLaneState(this.log, damaged), parseLaneState);
+    const state = await (other?.openState ?? onDisk)();
     expect(state.initial.base).toBeLessThanOrEqual(0);
     const deadLetters = await DeadLetters.open("/dead", this.log.head, runtime, state.initial.dead);
     const fates = await Fates.open({
@@ -152,7 +154,7 @@ class World {
       this.events.push({ user, tie, outcome: "open" });
       return `{"u":${user},"t":${tie}}`;
     });
-    if (this.#engine !== undefined) return this.#engine.append(texts);
+    if (this.#logs !== undefined) return this.#logs.append(texts);
     let end = -1;
     const ends = Uint32Array.from(texts, (text) => (end += 1 + text.length));
     await this.log.append({ source: "s", receivedAtMs: 7, metadata: "", body: [Buffer.from(texts.join(","))], ends });
@@ -309,15 +311,15 @@ async function step(world: World): Promise<void> {
 interface RunOptions {
   /** At times outcomes cannot be written down. */
   readonly mayFatesFail: boolean;
-  readonly makeEngine?: () => LogEngine;
+  readonly makeLogs?: () => OtherLogs;
 }
 
-export async function runStrands(seeds: number, { mayFatesFail, makeEngine }: RunOptions): Promise<void> {
+export async function runStrands(seeds: number, { mayFatesFail, makeLogs }: RunOptions): Promise<void> {
   let strands = 0;
   let parked = 0;
   for (let seed = 0; seed < seeds; seed++) {
-    const engine = makeEngine?.();
-    const world = new World(seed, mayFatesFail, engine);
+    const logs = makeLogs?.();
+    const world = new World(seed, mayFatesFail, logs);
     await world.open();
     try {
       for (let number = 0; number < STEPS; number++) {
@@ -338,7 +340,7 @@ export async function runStrands(seeds: number, { mayFatesFail, makeEngine }: Ru
     } catch (error) {
       throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
-    await engine?.close();
+    await logs?.close();
     strands = Math.max(strands, world.strands);
     parked = Math.max(parked, world.parked);
   }

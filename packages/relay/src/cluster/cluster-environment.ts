@@ -10,7 +10,7 @@ import { type Broker, companionTopics, eventsTopic, openTopics, type PartitionLo
 import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
 import type { ComponentView } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
-import type { KafkaConfig } from "../config/kafka.ts";
+import type { KafkaConfig } from "../config/kafka-types.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "../config/types.ts";
 import type { PreparedPlan } from "../delivery/destination-plan.ts";
 import { Environment } from "../environment.ts";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Clock } from "@waybill/core";
 import { type Broker, KafkaBroker, type KafkaSasl, type KafkaTls } from "@waybill/log-kafka";
-import type { KafkaConfig, KafkaTlsFiles } from "../config/kafka.ts";
+import type { KafkaConfig, KafkaTlsFiles } from "../config/kafka-types.ts";
 
 /** Connects with the first call. **Errors**: `WAYBILL_CONFIG`; those of the files of TLS. */
 export async function connectKafka({ brokers, clientId, tls, sasl }: KafkaConfig, clock: Clock): Promise<Broker> {

@@ -7,51 +7,10 @@ import { z } from "zod";
 import { isLoopback } from "../admin/guard.ts";
 import { certificateFrom } from "../tls/certificate.ts";
 import { addressOf } from "./address.ts";
+import type { Engine, KafkaConfig, KafkaTlsFiles, ParsedKafka } from "./kafka-types.ts";
 import type { OutsideFiles } from "./outside-files.ts";
 import type { Path } from "./places.ts";
 import type { ParsedConfig } from "./types.ts";
-
-export type Engine = "disk" | "kafka";
-
-/** Paths of files in PEM. */
-export interface KafkaTlsFiles {
-  /** Absent: the CAs of Node. */
-  readonly ca?: string | undefined;
-  /** What the relay shows of itself, for brokers that want it. */
-  readonly cert?: string | undefined;
-  readonly key?: string | undefined;
-}
-
-interface Sasl {
-  readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
-  readonly username: string;
-  readonly password: string;
-}
-
-export interface ParsedKafka {
-  readonly brokers: readonly string[];
-  readonly tls?: true | KafkaTlsFiles | undefined;
-  readonly sasl?: Sasl | undefined;
-  readonly topicPrefix: string;
-  readonly partitions: number;
-  readonly replicationFactor: number;
-  readonly minInSyncReplicas?: number | undefined;
-  readonly clientId: string;
-}
-
-/** Of a relay whose log is on Kafka. */
-export interface KafkaConfig {
-  /** host:port of each. */
-  readonly brokers: readonly string[];
-  /** Absent: clear text. Without members: TLS with the CAs of Node. */
-  readonly tls?: KafkaTlsFiles;
-  readonly sasl?: Sasl;
-  readonly topicPrefix: string;
-  readonly partitions: number;
-  readonly replicationFactor: number;
-  readonly minInSyncReplicas: number;
-  readonly clientId: string;
-}
 
 /** More are one of Kafka's own limits away: each is read and committed by itself. */
 const PARTITIONS_MAX = 1_000;
@@ -121,7 +80,10 @@ export const kafkaSchema: z.ZodOptional<z.ZodType<ParsedKafka>> = z
     topicPrefix: z
       .string()
       .max(PREFIX_MAX_CHARACTERS)
-      .regex(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/, "it must be of letters, digits, - and _, with dots between")
+      .regex(
+        /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
+        "it must be of ASCII letters and digits, - and _, with dots between",
+      )
       .default("waybill")
       .meta({ description: "What the names of all topics and groups begin with. One for each installation." }),
     partitions: count({

@@ -2,7 +2,7 @@ import type { OutboundOptions } from "@waybill/node";
 import type { InboundKey, VENDOR_CONFIGS, VendorConfig } from "@waybill/vendors/config";
 import type { DeliveryOrder, Vendor } from "@waybill/vendors/registry";
 import type { TlsFiles } from "../tls/certificate.ts";
-import type { Engine, KafkaConfig, ParsedKafka } from "./kafka.ts";
+import type { Engine, KafkaConfig, ParsedKafka } from "./kafka-types.ts";
 import type { FileDestinationOptions, HttpDestinationOptions } from "./own-destinations.ts";
 
 /**

@@ -5,7 +5,7 @@ import { type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill
 import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Accounts, ReloadResult } from "../admin/views.ts";
-import type { KafkaConfig } from "../config/kafka.ts";
+import type { KafkaConfig } from "../config/kafka-types.ts";
 import type { RelayConfig } from "../config/types.ts";
 import type { ConnectionSettings } from "../delivery/connection.ts";
 import { createRelayTransport } from "../delivery/relay-transport.ts";

@@ -18,6 +18,7 @@ export interface ClusterSettings {
   readonly replicaLagMs: number;
   readonly retentionCheckMs: number;
   readonly clockSkewMs: number;
+  readonly groups: "consumer" | "classic";
 }
 
 interface Topic {
@@ -54,6 +55,8 @@ export class ClusterCore {
   readonly #topics = new Map<string, Topic>();
   readonly #groups = new Map<string, Coordination>();
   readonly #host: PartitionHost;
+  /** What to call when a broker goes down. */
+  readonly #connections = new Map<number, Set<() => void>>();
   #starts = 0;
 
   constructor(settings: ClusterSettings) {
@@ -227,6 +230,20 @@ export class ClusterCore {
   stop(broker: number): void {
     this.#up.delete(broker);
     this.#cutOff.delete(broker);
+    const connections = this.#connections.get(broker) ?? [];
+    this.#connections.delete(broker);
+    for (const breaks of connections) breaks();
+  }
+
+  /** Resolves with `work`, or to `undefined` once the broker goes down. */
+  whileUp<T>(broker: number, work: Promise<T>): Promise<T | undefined> {
+    const connections = this.#connections.get(broker) ?? new Set();
+    this.#connections.set(broker, connections);
+    return new Promise((resolve, reject) => {
+      const breaks = (): void => resolve(undefined);
+      connections.add(breaks);
+      work.then(resolve, reject).finally(() => connections.delete(breaks));
+    });
   }
 
   /** The controller takes a broker for dead. */

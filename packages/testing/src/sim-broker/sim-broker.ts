@@ -1,8 +1,10 @@
+import type { Timer } from "@waybill/core";
 import {
   type Broker,
   BrokerError,
   type CommitRequest,
   type CommittedOffset,
+  type CommittedRequest,
   type Deadline,
   type Fetched,
   type FetchedRecord,
@@ -22,6 +24,9 @@ import { batchBytes } from "./batch-bytes.ts";
 import type { ClusterCore } from "./cluster-core.ts";
 import type { SimPartition } from "./sim-partition.ts";
 import type { Call, Wire } from "./wire.ts";
+
+/** So long one broker is waited for alone that any other could answer for. */
+const NEXT_AFTER_MS = 300;
 
 /**
  * One relay's connection to the simulated cluster. It looks leaders and coordinators up once, and
@@ -45,11 +50,11 @@ export class SimBroker implements Broker {
     topics,
     deadlineMs,
   }: Deadline & { readonly topics: readonly string[] }): Promise<readonly TopicDescription[]> {
-    return this.#wire.call("describe", deadlineMs, (call) => this.#askAny(call, () => this.#core.describe(topics)));
+    return this.#wire.call("describe", deadlineMs, (call) => this.#query(call, () => this.#core.describe(topics)));
   }
 
   create({ deadlineMs, ...topic }: NewTopic & Deadline): Promise<void> {
-    return this.#wire.call("create", deadlineMs, (call) => this.#askAny(call, () => this.#core.create(topic)));
+    return this.#wire.call("create", deadlineMs, (call) => this.#fromAny(call, () => this.#core.create(topic)));
   }
 
   produce(request: ProduceRequest): Promise<Produced> {
@@ -118,6 +123,8 @@ export class SimBroker implements Broker {
 
   heartbeat(heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
     return this.#atCoordinator("heartbeat", heartbeat, (broker) => {
+      if (this.#core.settings.groups === "classic")
+        throw new BrokerError("unsupported", "the brokers do not know groups of KIP-848");
       const seen = this.#core.groupSeenBy(heartbeat.group, broker);
       const unchanged = "unchanged" in seen ? seen.unchanged(heartbeat) : undefined;
       return (
@@ -133,13 +140,15 @@ export class SimBroker implements Broker {
     );
   }
 
-  committed(
-    asked: Deadline & { readonly group: string; readonly partitions: readonly TopicPartition[] },
-  ): Promise<readonly CommittedOffset[]> {
-    const { group, partitions } = asked;
-    return this.#atCoordinator("committed", asked, (broker) =>
-      this.#core.groupSeenBy(group, broker).committed(partitions),
-    );
+  committed(asked: CommittedRequest): Promise<readonly CommittedOffset[]> {
+    const { group, partitions, member } = asked;
+    return this.#atCoordinator("committed", asked, (broker) => {
+      const seen = this.#core.groupSeenBy(group, broker);
+      const known = seen.describe().members.find(({ memberId }) => memberId === member?.memberId);
+      if (member !== undefined && known?.memberEpoch !== member.memberEpoch)
+        throw new BrokerError("fenced", `${member.memberId} with epoch ${member.memberEpoch} is not in the group`);
+      return seen.committed(partitions);
+    });
   }
 
   describeGroup(asked: Deadline & { readonly group: string }): Promise<GroupDescription> {
@@ -164,7 +173,7 @@ export class SimBroker implements Broker {
       return partition.leaderSeenBy(broker);
     };
     return this.#wire.call(kind, asked.deadlineMs, (call) =>
-      this.#askPlace(call, { name: keyOf(asked), look }, (broker) => serve(this.#core.led(asked, broker), broker)),
+      this.#fromPlace(call, { name: keyOf(asked), look }, (broker) => serve(this.#core.led(asked, broker), broker)),
     );
   }
 
@@ -175,38 +184,76 @@ export class SimBroker implements Broker {
   ): Promise<T> {
     const look = (broker: number): number | undefined => this.#core.groupLog(asked.group).leaderSeenBy(broker);
     return this.#wire.call(kind, asked.deadlineMs, (call) =>
-      this.#askPlace(call, { name: `group ${asked.group}`, look }, (broker) => {
+      this.#fromPlace(call, { name: `group ${asked.group}`, look }, (broker) => {
         this.#core.groupLog(asked.group).checkLeader(broker);
         return serve(broker);
       }),
     );
   }
 
-  async #askPlace<T>(
+  async #fromPlace<T>(
     call: Call,
     { name, look }: { readonly name: string; readonly look: (broker: number) => number | undefined },
     serve: (broker: number) => T | Promise<T>,
   ): Promise<T> {
-    const place = this.#places.get(name) ?? (await this.#askAny(call, look));
+    const place = this.#places.get(name) ?? (await this.#query(call, look));
     if (place === undefined) throw new BrokerError("not_leader", `nobody leads ${name}`);
     this.#places.set(name, place);
     try {
-      return await this.#wire.ask(call, place, serve);
+      return await Promise.race([this.#wire.exchange(call, place, serve), call.over]);
     } catch (error) {
+      this.#turnAway(error);
       if (error instanceof BrokerError && error.isTransient) this.#places.delete(name);
       throw error;
     }
   }
 
-  async #askAny<T>(call: Call, serve: (broker: number) => T): Promise<T> {
+  /** What any broker knows: after a failure or a while the next one is asked as well. */
+  #query<T>(call: Call, serve: (broker: number) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let left = this.#core.brokers.length;
+      let waiting = 0;
+      let timer: Timer | undefined;
+      const next = (failure: unknown): void => {
+        timer?.cancel();
+        const isFinal = failure instanceof BrokerError && !failure.isTransient;
+        if (isFinal || call.isOver || (left === 0 && waiting === 0)) reject(failure as BrokerError);
+        if (isFinal || call.isOver || left === 0) return;
+        left -= 1;
+        waiting += 1;
+        timer = this.#core.settings.clock.after(NEXT_AFTER_MS, () => {
+          this.#turn += 1;
+          next(undefined);
+        });
+        this.#fromAny(call, serve).then(
+          (answer) => {
+            timer?.cancel();
+            resolve(answer);
+          },
+          (error: unknown) => {
+            waiting -= 1;
+            next(error);
+          },
+        );
+      };
+      next(undefined);
+    });
+  }
+
+  async #fromAny<T>(call: Call, serve: (broker: number) => T): Promise<T> {
     const { brokers } = this.#core;
     const broker = brokers[this.#turn % brokers.length] as number;
     try {
-      return await this.#wire.ask(call, broker, serve);
+      return await Promise.race([this.#wire.exchange(call, broker, serve), call.over]);
     } catch (error) {
-      if (error instanceof BrokerError && error.isUncertain) this.#turn += 1;
+      this.#turnAway(error);
       throw error;
     }
+  }
+
+  /** The next one is asked first from now on. */
+  #turnAway(error: unknown): void {
+    if (error instanceof BrokerError && error.isUncertain) this.#turn += 1;
   }
 }
 

@@ -31,11 +31,15 @@ export interface SimClusterOptions {
   readonly retentionCheckMs?: number;
   /** Each broker's clock is off by at most this. Default 0. */
   readonly clockSkewMs?: number;
+  /** "classic": brokers that do not know groups of KIP-848. Default "consumer". */
+  readonly groups?: "consumer" | "classic";
 }
 
 export interface SimConnectionOptions {
   /** 1 is a planted bug: what the leader alone has counts as produced. Default "all". */
   readonly acks?: "all" | 1;
+  /** Whether it may do anything. Default true. */
+  readonly isAuthorized?: boolean;
 }
 
 const DEFAULTS = {
@@ -48,13 +52,14 @@ const DEFAULTS = {
   replicaLagMs: 30_000,
   retentionCheckMs: 300_000,
   clockSkewMs: 0,
+  groups: "consumer" as const,
 };
 
 /** A power cut takes at most so many of the records that a broker had last. */
 const TAIL_RECORDS = 20;
 
 /**
- * A Kafka cluster in memory, behind the interface `Broker`: replicas, leaders, retention, and
+ * A Kafka cluster in memory, reached by the interface `Broker`: replicas, leaders, retention, and
  * consumer groups of KIP-848. Time is the clock's, chance the generator's: one seed, one history.
  * What may go wrong with each request is in `faults`; what goes wrong with brokers, relays and
  * groups is done by a call. `ClusterChaos` does it at random.
@@ -71,8 +76,8 @@ export class SimCluster {
   }
 
   /** A connection of its own for the relay `name`, which groups see as its client id. */
-  connect(name: string, { acks = "all" }: SimConnectionOptions = {}): Broker {
-    return new SimBroker(this.#core, new Wire(name, this.#core), acks);
+  connect(name: string, { acks = "all", isAuthorized = true }: SimConnectionOptions = {}): Broker {
+    return new SimBroker(this.#core, new Wire(name, this.#core, isAuthorized), acks);
   }
 
   get brokers(): readonly number[] {
@@ -111,6 +116,11 @@ export class SimCluster {
   /** Every committed value of a partition with its offset, whatever is wrong at the moment. */
   records(one: TopicPartition): readonly { readonly offset: number; readonly value: Uint8Array }[] {
     return this.#core.records(one);
+  }
+
+  /** The offset after the last record that a broker has, committed or not. */
+  endOf(one: TopicPartition, broker: number): number {
+    return this.#core.find(one)?.logOf(broker).end ?? 0;
   }
 
   /** What was committed last for a group, whatever is wrong at the moment. */

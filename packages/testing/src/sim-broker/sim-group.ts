@@ -87,8 +87,8 @@ export class SimGroup {
     this.#reconcile(member, owned);
     this.#touch(member);
     const isFull = heartbeat.topics !== undefined && owned !== undefined && heartbeat.rebalanceTimeoutMs !== undefined;
-    const isTold = memberEpoch === JOINS || isFull || !haveSameKeys(before, member.assigned);
-    return this.#answer(member.epoch, isTold ? [...member.assigned.keys()].map(partitionOf) : undefined);
+    const hasNews = memberEpoch === JOINS || isFull || !haveSameKeys(before, member.assigned);
+    return this.#answer(member.epoch, hasNews ? [...member.assigned.keys()].map(partitionOf) : undefined);
   }
 
   /**

@@ -40,9 +40,11 @@ export class SimPartition {
   readonly #eligible = new Set<number>();
   readonly #copying = new Set<number>();
   readonly #lagging = new Map<number, Timer>();
-  /** What each follower has been told to be committed, and what a leader that was cut off knows. */
+  /** What each follower has heard to be committed, and what a leader that was cut off knows. */
   readonly #known = new Map<number, Offset>();
   readonly #cutOff = new Set<number>();
+  /** How far each follower has come, as the present leader knows it. */
+  readonly #followed = new Map<number, Offset>();
   #leader: number | undefined;
   #committed: Offset = 0;
   #appends: Waiting[] = [];
@@ -50,7 +52,8 @@ export class SimPartition {
 
   constructor(replicas: readonly number[], minInSync: number, host: PartitionHost) {
     this.replicas = replicas;
-    this.minInSync = minInSync;
+    // As Kafka 4 has it: one replica alone is enough where there is one alone.
+    this.minInSync = Math.min(minInSync, replicas.length);
     this.#host = host;
     this.#logs = new Map(replicas.map((broker) => [broker, new ReplicaLog()]));
     this.#inSync = new Set(replicas.filter((broker) => host.isUp(broker)));
@@ -96,8 +99,8 @@ export class SimPartition {
   }
 
   /**
-   * Appends to the leader. **Errors**: `not_leader`; `not_enough_replicas`, unless the append counts
-   * as done before it is replicated. Nothing was done then.
+   * Appends to the leader. **Errors**: `not_leader`; `not_enough_replicas`, unless the append
+   * counts as done before it is replicated. Nothing was done then.
    */
   append(broker: number, records: readonly StoredRecord[], isAtOnce = false): Offset {
     this.checkLeader(broker);
@@ -147,6 +150,7 @@ export class SimPartition {
     if (next === this.#leader) return;
     const before = this.#leader;
     this.#leader = next;
+    this.#followed.clear();
     if (before !== undefined) this.#failAppends(before, new BrokerError("not_leader", "another broker leads now"));
     if (next !== undefined) {
       this.#inSync.add(next);
@@ -243,6 +247,7 @@ export class SimPartition {
     this.#lagging.get(broker)?.cancel();
     this.#lagging.delete(broker);
     this.logOf(broker).follow(this.logOf(leader));
+    this.#followed.set(broker, this.logOf(broker).end);
     this.#known.set(broker, this.endAt(leader));
     this.#inSync.add(broker);
     this.#eligible.delete(broker);
@@ -262,7 +267,9 @@ export class SimPartition {
   #advance(): void {
     const leader = this.#leader;
     if (leader === undefined || this.#inSync.size < this.minInSync) return;
-    const end = Math.min(...this.inSync.map((broker) => this.logOf(broker).end));
+    const isLeader = (broker: number): boolean => broker === leader;
+    const ends = this.inSync.map((one) => (isLeader(one) ? this.logOf(one).end : (this.#followed.get(one) ?? 0)));
+    const end = Math.min(...ends);
     if (end <= this.endAt(leader)) return;
     this.#known.set(leader, end);
     const from = this.#committed;

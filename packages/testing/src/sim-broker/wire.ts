@@ -7,6 +7,8 @@ export interface Call {
   readonly kind: string;
   /** On the clock's monotonic time. */
   readonly endsAtMs: number;
+  /** Rejects when the call ends, however it does. */
+  readonly over: Promise<never>;
   isOver: boolean;
 }
 
@@ -21,24 +23,28 @@ export class Wire {
   readonly name: string;
   readonly #core: ClusterCore;
   readonly #clock: Clock;
+  readonly #isAuthorized: boolean;
   readonly #open = new Set<(error: BrokerError) => void>();
   #isClosed = false;
 
-  constructor(name: string, core: ClusterCore) {
+  constructor(name: string, core: ClusterCore, isAuthorized: boolean) {
     this.name = name;
     this.#core = core;
     this.#clock = core.settings.clock;
+    this.#isAuthorized = isAuthorized;
   }
 
   /** Runs `work` until the deadline; what it does later is still done. */
   call<T>(kind: string, deadlineMs: number, work: (call: Call) => Promise<T>): Promise<T> {
     if (this.#isClosed) return Promise.reject(new BrokerError("unreachable", "the connection is closed"));
     return new Promise((resolve, reject) => {
-      const call: Call = { kind, endsAtMs: this.#clock.monotonic() + deadlineMs, isOver: false };
+      const [over, end] = endingPromise();
+      const call: Call = { kind, endsAtMs: this.#clock.monotonic() + deadlineMs, over, isOver: false };
       const settle = (act: () => void): void => {
         if (call.isOver) return;
         call.isOver = true;
         timer.cancel();
+        end(new BrokerError("timeout", `${kind}: it is over`));
         this.#open.delete(fail);
         this.#core.faults.whenRunning(this.name, act);
       };
@@ -50,7 +56,7 @@ export class Wire {
   }
 
   /** One request to one broker, there and back. */
-  async ask<T>(call: Call, broker: number, serve: (broker: number) => T | Promise<T>): Promise<T> {
+  async exchange<T>(call: Call, broker: number, serve: (broker: number) => T | Promise<T>): Promise<T> {
     await new Promise<void>((resolve) => {
       this.#core.faults.whenRunning(this.name, resolve);
     });
@@ -58,10 +64,13 @@ export class Wire {
     await this.#there(call, broker);
     const incarnation = this.#core.incarnationOf(broker);
     if (incarnation === undefined) throw new BrokerError("unreachable", `broker ${broker} is down`);
+    if (!this.#isAuthorized) throw new BrokerError("unauthorized", `${this.name} is not allowed to`);
     const { faults } = this.#core;
     if (DUPLICABLE.includes(call.kind) && faults.strikes("duplicate")) void outcomeOf(() => serve(broker));
-    const answer = await outcomeOf(() => serve(broker));
-    await this.#back(broker, incarnation);
+    const working = outcomeOf(() => serve(broker));
+    const answer = await this.#core.whileUp(broker, working);
+    await this.#back(call, broker, incarnation);
+    if (answer === undefined) throw new BrokerError("unreachable", `broker ${broker} went down`);
     if ("error" in answer) throw answer.error;
     return answer.value;
   }
@@ -73,32 +82,33 @@ export class Wire {
 
   async #there(call: Call, broker: number): Promise<void> {
     const { faults, settings } = this.#core;
-    await this.#checkReach(broker);
+    await this.#checkReach(call, broker);
     if (faults.strikes("refuse")) throw new BrokerError("unreachable", `broker ${broker} refused the connection`);
-    if (faults.strikes("stuck")) await never();
+    if (faults.strikes("stuck")) await call.over;
     if (faults.strikes("late"))
       await this.#wait(call.endsAtMs - this.#clock.monotonic() + LATE_MS * settings.random.next());
     await this.#travel();
     // What was sent before the network broke does not arrive.
-    await this.#checkReach(broker);
+    await this.#checkReach(call, broker);
   }
 
-  async #back(broker: number, incarnation: number): Promise<void> {
+  async #back(call: Call, broker: number, incarnation: number): Promise<void> {
     const { faults, settings } = this.#core;
-    if (faults.strikes("slow")) await this.#wait(SLOW_MS * settings.random.next());
+    if (this.#core.isUp(broker) && faults.strikes("slow")) await this.#wait(SLOW_MS * settings.random.next());
+    if (faults.isolation(this.name, broker) !== undefined) await call.over;
     if (this.#core.incarnationOf(broker) !== incarnation)
       throw new BrokerError("unreachable", `the connection to broker ${broker} broke`);
-    if (this.#core.faults.isolation(this.name, broker) !== undefined) await never();
     if (faults.strikes("loseAnswer")) {
-      if (settings.random.next() < 0.5) await never();
+      if (settings.random.next() < 0.5) await call.over;
       throw new BrokerError("unreachable", `the connection to broker ${broker} broke`);
     }
     await this.#travel();
+    if (faults.isolation(this.name, broker) !== undefined) await call.over;
   }
 
-  async #checkReach(broker: number): Promise<void> {
+  async #checkReach(call: Call, broker: number): Promise<void> {
     const isolation = this.#core.faults.isolation(this.name, broker);
-    if (isolation === "silent") await never();
+    if (isolation === "silent") await call.over;
     if (isolation === "refused") throw new BrokerError("unreachable", `${this.name} does not reach broker ${broker}`);
   }
 
@@ -124,6 +134,11 @@ async function outcomeOf<T>(serve: () => T | Promise<T>): Promise<Outcome<T>> {
   }
 }
 
-function never(): Promise<never> {
-  return new Promise(() => undefined);
+function endingPromise(): readonly [Promise<never>, (error: BrokerError) => void] {
+  let end: (error: BrokerError) => void = () => undefined;
+  const over = new Promise<never>((_, reject) => {
+    end = reject;
+  });
+  over.catch(() => undefined);
+  return [over, end];
 }

@@ -1,4 +1,4 @@
-import type { CommittedOffset, TopicPartition } from "@waybill/log-kafka";
+import type { CommittedOffset, GroupMember, TopicPartition } from "@waybill/log-kafka";
 import { expect } from "vitest";
 import { type Check, DEADLINE, type TestMember, type World } from "./world.ts";
 
@@ -7,6 +7,7 @@ const METADATA_MAX = 4_096;
 /** Groups of KIP-848, whose commits are fenced for each partition. */
 export function testGroups(check: Check): void {
   testMembers(check);
+  testLeaving(check);
   testCommits(check);
   testFencing(check);
   testExpelling(check);
@@ -55,7 +56,9 @@ function testMembers(check: Check): void {
     await b.ownsSome(1);
     expect(new Set([...a.owned, ...b.owned].map(({ partition }) => partition))).toEqual(new Set([0, 1]));
   });
+}
 
+function testLeaving(check: Check): void {
   check("who leaves gives everything back at once", async (world) => {
     const topic = await world.topic(2);
     const [a, b] = [world.member(topic), world.member(topic)];
@@ -110,6 +113,21 @@ function testCommits(check: Check): void {
       { topic, partition: 0, offset: 3, metadata: "two" },
       { topic, partition: 2, offset: 8, metadata: "" },
     ]);
+  });
+
+  check("a member is told what is committed with its own epoch, and is fenced with another one", async (world) => {
+    const topic = await world.topic();
+    const member = world.member(topic);
+    await member.owns(0);
+    const offset = { topic, partition: 0, offset: 7, metadata: "one" };
+    await world.settled(commitAs(world, member, [offset]));
+    const { id: memberId, epoch: memberEpoch } = member;
+    const asked = { group: world.group, partitions: [offset], ...DEADLINE };
+    const read = (as: GroupMember): Promise<readonly CommittedOffset[]> =>
+      world.broker.committed({ ...asked, member: as });
+    expect(await world.settled(read({ memberId, memberEpoch }))).toEqual([offset]);
+    await world.refused("fenced", read({ memberId, memberEpoch: memberEpoch + 1 }));
+    await world.refused("fenced", read({ memberId: "nobody", memberEpoch }));
   });
 
   check("metadata has 4,096 characters at most; another partition's commit is stored", async (world) => {

@@ -98,7 +98,7 @@ export class World {
     return topic;
   }
 
-  /** Tries until it holds: a cluster takes a moment to know everywhere what it was told. */
+  /** Tries until it holds: a change takes a moment to be known to all brokers. */
   async eventually(holds: () => Promise<boolean>): Promise<void> {
     for (let attempt = 0; attempt < TRIES; attempt++) {
       if (await holds()) return;
@@ -141,7 +141,7 @@ export class World {
   }
 }
 
-/** A member of the world's group that does as it is told, one heartbeat at a time. */
+/** A member of the world's group that follows the broker, one heartbeat at a time. */
 export class TestMember {
   readonly id: string;
   epoch = 0;
@@ -182,7 +182,7 @@ export class TestMember {
     return answer;
   }
 
-  /** Takes and gives up what it is told to, until it owns these partitions and no others. */
+  /** Takes and gives up what it has to, until it owns these partitions and no others. */
   async owns(...partitions: readonly number[]): Promise<void> {
     await this.#world.eventually(async () => {
       await this.beat();

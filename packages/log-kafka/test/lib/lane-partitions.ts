@@ -5,9 +5,11 @@ import { SimCluster, settle, type VirtualClock } from "@waybill/testing";
 import { entryOf } from "./world.ts";
 
 const DEADLINE_MS = 1_000;
+/** As the relay creates them. */
+const CONFIGS = { "max.message.bytes": String(8 * 1024 * 1024) };
 const MARK_EVERY_BYTES = 400;
 
-export class PartitionEngine {
+export class LanePartitions {
   #broker: Broker | undefined;
   readonly #created = new Set<string>();
   #log: PartitionLog | undefined;
@@ -28,7 +30,7 @@ export class PartitionEngine {
   async #open(topic: string, clock: VirtualClock, options: Partial<PartitionLogOptions>): Promise<PartitionLog> {
     const broker = this.#broker as Broker;
     if (!this.#created.has(topic))
-      await broker.create({ topic, partitions: 1, replicationFactor: 3, configs: {}, deadlineMs: DEADLINE_MS });
+      await broker.create({ topic, partitions: 1, replicationFactor: 3, configs: CONFIGS, deadlineMs: DEADLINE_MS });
     this.#created.add(topic);
     const log = await PartitionLog.open({
       broker,

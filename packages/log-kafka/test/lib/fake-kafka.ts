@@ -1,0 +1,180 @@
+/** A server that speaks as much of Kafka's protocol as a test wants, and answers what it wants. */
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { Reader, Writer } from "@platformatic/kafka";
+import { onTestFinished } from "vitest";
+
+export const API = {
+  produce: 0,
+  fetch: 1,
+  metadata: 3,
+  commit: 8,
+  findCoordinator: 10,
+  saslHandshake: 17,
+  apiVersions: 18,
+  saslAuthenticate: 36,
+  heartbeat: 68,
+} as const;
+/** Their answers have a shorter header. */
+const WITHOUT_TAGS: readonly number[] = [API.apiVersions, API.saslHandshake];
+const MAX_VERSION = 20;
+const LENGTH_BYTES = 4;
+const TOPIC_ID = "00000000-0000-0000-0000-0000000000aa";
+
+/** Answers a request; `undefined`: never. */
+export type Answer = (socket: Socket) => Writer | undefined;
+
+export class FakeKafka {
+  /** By API, how often it was called. */
+  readonly calls = new Map<number, number>();
+  readonly answers = new Map<number, Answer>();
+  readonly #server = createServer((socket) => this.#serve(socket));
+  readonly #sockets = new Set<Socket>();
+  /** APIs that it does not have. */
+  readonly #lacks: readonly number[];
+
+  private constructor(lacks: readonly number[]) {
+    this.#lacks = lacks;
+    this.answers.set(API.apiVersions, () => this.#versions());
+    this.answers.set(API.metadata, () => this.metadata());
+    this.answers.set(API.findCoordinator, () => this.#coordinator());
+  }
+
+  static async start(lacks: readonly number[] = []): Promise<FakeKafka> {
+    const fake = new FakeKafka(lacks);
+    fake.#server.listen(0, "127.0.0.1");
+    await once(fake.#server, "listening");
+    onTestFinished(() => {
+      for (const socket of fake.#sockets) socket.destroy();
+      fake.#server.close();
+    });
+    return fake;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  callsOf(key: number): number {
+    return this.calls.get(key) ?? 0;
+  }
+
+  /** The topic `t` with one partition, which this broker leads. */
+  metadata(leader = 1): Writer {
+    return Writer.create()
+      .appendInt32(0)
+      .appendArray([1], (w, id) =>
+        w.appendInt32(id).appendString("127.0.0.1").appendInt32(this.port).appendString(null),
+      )
+      .appendString("cluster")
+      .appendInt32(1)
+      .appendArray(["t"], (w, name) =>
+        w
+          .appendInt16(0)
+          .appendString(name)
+          .appendUUID(TOPIC_ID)
+          .appendBoolean(false)
+          .appendArray([0], (partition, index) => {
+            partition.appendInt16(0).appendInt32(index).appendInt32(leader).appendInt32(1);
+            for (const ids of [[1], [1], []]) partition.appendArray(ids, (one, id) => one.appendInt32(id), true, false);
+          })
+          .appendInt32(0),
+      )
+      .appendTaggedFields();
+  }
+
+  #versions(): Writer {
+    const keys = Array.from({ length: 100 }, (_, key) => key).filter((key) => !this.#lacks.includes(key));
+    return Writer.create()
+      .appendInt16(0)
+      .appendArray(keys, (w, key) => w.appendInt16(key).appendInt16(0).appendInt16(MAX_VERSION))
+      .appendInt32(0)
+      .appendTaggedFields();
+  }
+
+  #coordinator(): Writer {
+    return Writer.create()
+      .appendInt32(0)
+      .appendArray(["g"], (w, group) =>
+        w
+          .appendString(group)
+          .appendInt32(1)
+          .appendString("127.0.0.1")
+          .appendInt32(this.port)
+          .appendInt16(0)
+          .appendString(null),
+      )
+      .appendTaggedFields();
+  }
+
+  #serve(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => {});
+    let received = Buffer.alloc(0);
+    socket.on("data", (chunk) => {
+      received = Buffer.concat([received, chunk]);
+      while (received.length >= LENGTH_BYTES && received.length >= LENGTH_BYTES + received.readInt32BE(0)) {
+        const length = received.readInt32BE(0);
+        this.#answer(socket, Reader.from(received.subarray(LENGTH_BYTES, LENGTH_BYTES + length)));
+        received = received.subarray(LENGTH_BYTES + length);
+      }
+    });
+  }
+
+  #answer(socket: Socket, request: Reader): void {
+    const key = request.readInt16();
+    request.readInt16();
+    const id = request.readInt32();
+    this.calls.set(key, this.callsOf(key) + 1);
+    const body = this.answers.get(key)?.(socket);
+    if (body === undefined) return;
+    const answer = Writer.create().appendInt32(id);
+    if (!WITHOUT_TAGS.includes(key)) answer.appendTaggedFields();
+    socket.write(answer.appendFrom(body).prependLength().buffer);
+  }
+}
+
+/** Of a produce request to partition 0 of the topic `t`. */
+export function producedAnswer(errorCode: number, offset: number): Writer {
+  return Writer.create()
+    .appendArray(["t"], (w, name) =>
+      w.appendString(name).appendArray([0], (partition, index) =>
+        partition
+          .appendInt32(index)
+          .appendInt16(errorCode)
+          .appendInt64(BigInt(offset))
+          .appendInt64(-1n)
+          .appendInt64(0n)
+          .appendArray([], () => {})
+          .appendString(null),
+      ),
+    )
+    .appendInt32(0)
+    .appendTaggedFields();
+}
+
+/** Of a fetch from partition 0 of the topic `t`. */
+export function fetchedAnswer(batches: Buffer): Writer {
+  return Writer.create()
+    .appendInt32(0)
+    .appendInt16(0)
+    .appendInt32(0)
+    .appendArray(["t"], (w, name) =>
+      w.appendString(name).appendArray([0], (partition, index) =>
+        partition
+          .appendInt32(index)
+          .appendInt16(0)
+          .appendInt64(9n)
+          .appendInt64(9n)
+          .appendInt64(0n)
+          .appendArray([], () => {})
+          .appendInt32(-1)
+          .appendBytes(batches),
+      ),
+    )
+    .appendTaggedFields();
+}

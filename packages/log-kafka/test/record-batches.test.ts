@@ -1,0 +1,53 @@
+/** Batches as the client library writes and reads them are those that are written and read here. */
+import * as library from "@platformatic/kafka";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { decodeBatches, encodeBatch } from "../src/kafka/record-batches.ts";
+
+const values = fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 200 });
+
+test("any values come back, with offsets one after another", () => {
+  fc.assert(
+    fc.property(values, fc.nat(), (written, from) => {
+      const decoded = decodeBatches(encodeBatch(written, 1_700_000_000_000, library), from % written.length, library);
+      expect(decoded.next).toBe(written.length);
+      expect(decoded.records.map(({ value }) => [...value])).toEqual(
+        written.slice(from % written.length).map((value) => [...value]),
+      );
+      expect(decoded.records[0]?.offset).toBe(from % written.length);
+    }),
+  );
+});
+
+test("the library reads what is written here, and the other way round", () => {
+  const written = [Buffer.from("one"), Buffer.alloc(0), Buffer.alloc(70_000, 7)];
+  const batch = encodeBatch(written, 1234, library);
+  const [read] = library.readRecordsBatches(library.Reader.from(batch));
+  expect(read?.records.map(({ value }) => value)).toEqual(written);
+  expect([read?.firstTimestamp, read?.maxTimestamp, read?.lastOffsetDelta]).toEqual([1234n, 1234n, 2]);
+  expect(library.crc32c(new library.DynamicBuffer(batch.subarray(21)))).toBe(read?.crc);
+  for (const compression of ["none", "gzip"] as const) {
+    const messages = written.map((value) => ({ topic: "t", value, timestamp: 1234n }));
+    const other = library.createRecordsBatch(messages, { compression }).buffer;
+    const { records } = decodeBatches(other, 0, library);
+    expect(records.map(({ value }) => Buffer.from(value))).toEqual(written);
+    expect(records.map(({ offset, appendedAtMs }) => [offset, appendedAtMs])).toEqual([
+      [0, 1234],
+      [1, 1234],
+      [2, 1234],
+    ]);
+  }
+});
+
+test("marks of transactions are passed over, and their offsets are", () => {
+  const mark = Buffer.from(encodeBatch([Buffer.from("mark")], 0, library));
+  mark.writeInt16BE(0b11_0000, 21);
+  mark.writeUInt32BE(library.crc32c(new library.DynamicBuffer(mark.subarray(21))), 17);
+  expect(decodeBatches(mark, 0, library)).toEqual({ records: [], next: 1 });
+});
+
+test("each cut is nothing, or the batches before it", () => {
+  const batch = encodeBatch([Buffer.from("a"), Buffer.from("b")], 0, library);
+  for (let cut = 0; cut < batch.length; cut++)
+    expect(decodeBatches(batch.subarray(0, cut), 0, library)).toEqual({ records: [], next: undefined });
+});
