@@ -92,5 +92,5 @@ test("a partition without deliveries counts while something acknowledged waits i
   const partitionOf = new Map([..."abcd"].map((id) => [id, 0])).set("x", 1);
   // Nothing was there for the vendor from 110 to 400, and from 900 to 1,990.
   const acknowledgedAt = new Map(Object.entries({ a: 90, b: 105, c: 400, d: 1_990, x: 490 }));
-  expect(longestGap(events, { acknowledgedAt, partitionOf })).toBe(500);
+  expect(longestGap(events, { acknowledgedAt, partitionOf })).toEqual({ ms: 500, partition: 0, untilMs: 900 });
 });

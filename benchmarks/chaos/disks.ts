@@ -1,8 +1,8 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SeededRandom } from "@waybill/testing";
-import { cutPower, freeze, makeExt4, mountImage, mountMemory, unmount } from "./mounts.ts";
 import { pause } from "./load.ts";
+import { cutPower, freeze, makeExt4, mountImage, mountMemory, unmount } from "./mounts.ts";
 import { Scene, type Tally } from "./scene.ts";
 
 const SMALL_DISK_BYTES = 12 * 1024 * 1024;

@@ -1,6 +1,7 @@
 /** What the cluster itself holds at the end: events of the topic, and the states of the lanes. */
-import { nodeClock } from "@waybill/node";
+
 import { type Broker, decodeValue, KafkaBroker } from "@waybill/log-kafka";
+import { nodeClock } from "@waybill/node";
 
 /** What is committed of one lane. */
 export interface Ledger {

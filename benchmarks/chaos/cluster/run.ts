@@ -173,7 +173,7 @@ class Chaos {
     // One goes on serving.
     while (fleet.running.length < 2) await pause(LOOK_EVERY_MS);
     const name = random.pick(fleet.running);
-    say(`${step === "pause" ? "pauses" : "kills"} ${name}`);
+    tell(`${step === "pause" ? "pauses" : "kills"} ${name}`);
     if (step === "relay") return fleet.kill(name, between(random, RELAY_DOWN_MS));
     this.#goesOn(fleet.freeze(name, between(random, PAUSE_MS)));
   }
@@ -183,7 +183,7 @@ class Chaos {
     const { cluster, random } = this.#options;
     await this.#broker;
     const broker = random.pick(cluster.brokers);
-    say(`kills broker ${broker.id}`);
+    tell(`kills broker ${broker.id}`);
     await broker.kill();
     const downMs = between(random, BROKER_DOWN_MS);
     this.#broker = pause(downMs).then(() => {
@@ -207,6 +207,10 @@ function stepsOf(kills: number, random: SeededRandom): readonly Step[] {
   const pauses = Math.ceil(kills / KILLS_PER_PAUSE);
   for (let paused = 0; paused < pauses; paused++) steps.splice(random.below(steps.length), 0, "pause");
   return steps;
+}
+
+function tell(what: string): void {
+  say(`${new Date(nodeClock.now()).toISOString()} ${what}`);
 }
 
 function between(random: SeededRandom, { from, to }: { readonly from: number; readonly to: number }): number {
@@ -239,6 +243,8 @@ async function tallyOf({
   for (const id of lost.slice(0, 5)) say(`lost: ${id} of partition ${books.partitionOf.get(id)}`);
   if (!books.areBalanced)
     say(`books: ${JSON.stringify({ events: books.events, ids: books.partitionOf.size, ledgers: books.ledgers })}`);
+  const gap = longestGap(emulator.events, { acknowledgedAt, partitionOf: books.partitionOf });
+  say(`longest without a delivery: partition ${gap.partition}, until ${new Date(gap.untilMs).toISOString()}`);
   return {
     brokers: BROKERS,
     relays: RELAYS,
@@ -251,7 +257,7 @@ async function tallyOf({
     duplicatesInEffect: [...times.values()].filter((count) => count > 1).length,
     staleCommitsAccepted: commits.stale.length,
     booksBalance: books.areBalanced,
-    longestRebalanceMs: longestGap(emulator.events, { acknowledgedAt, partitionOf: books.partitionOf }),
+    longestRebalanceMs: gap.ms,
     sentTwice: emulator.duplicates,
     orderViolations: countOvertaken(emulator.events),
     endedByThemselves: fleet.ended,

@@ -28,6 +28,8 @@ export interface LaneGroupOptions {
 
 /** Before a lane that could not be opened is tried again. */
 const AGAIN_MS = 5_000;
+/** The same when all that is wrong is that a leader is being elected. */
+const SOON_MS = 500;
 /** Between tries to find the first states of a destination. */
 const FIRST_MS = 500;
 const FIRST_TRIES = 20;
@@ -198,7 +200,8 @@ export class LaneGroup {
         if (held !== undefined) await partitions.release(held);
         if (!isOurs()) return;
         this.#tell("lane_not_opened", partition, error);
-        clock.after(AGAIN_MS, () => void this.#begin(partition, tenure));
+        const isElecting = error instanceof BrokerError && error.isTransient;
+        clock.after(isElecting ? SOON_MS : AGAIN_MS, () => void this.#begin(partition, tenure));
       }
     });
   }
