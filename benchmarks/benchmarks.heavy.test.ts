@@ -161,6 +161,21 @@ test("chaos: of relays that are started together on one data directory one runs,
   expect(result["acknowledged"]).toBeGreaterThan(0);
 });
 
+test("chaos: three relays before three brokers, one kill of each and a pause, lose nothing", {
+  timeout: 400_000,
+}, async ({ skip }) => {
+  const result = await lastLine("chaos/main", "--kafka", "--kills", "2");
+  const reason = result["skipped"];
+  if (typeof reason === "string") {
+    process.stdout.write(`skipped: ${reason}\n`);
+    skip(reason);
+  }
+  expect(result).toMatchObject({ brokers: 3, relays: 3, relayKills: 1, brokerKills: 1, pauses: 1 });
+  expect(result).toMatchObject({ lost: 0, duplicatesInEffect: 0, staleCommitsAccepted: 0, orderViolations: 0 });
+  expect(result).toMatchObject({ booksBalance: true, longestRebalanceMs: number });
+  expect(result["acknowledged"]).toBeGreaterThan(0);
+});
+
 test("isolation", { timeout: 120_000 }, async () => {
   const measured = await lastLine("main", "isolation", "--quick");
   expect(measured).toMatchObject({ scenario: "isolation", throughputRatio: number, p99Ratio: number, lost: 0 });

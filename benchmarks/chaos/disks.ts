@@ -1,8 +1,9 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SeededRandom } from "@waybill/testing";
+import { pause } from "./load.ts";
 import { cutPower, freeze, makeExt4, mountImage, mountMemory, unmount } from "./mounts.ts";
-import { pause, Scene, type Tally } from "./scene.ts";
+import { Scene, type Tally } from "./scene.ts";
 
 const SMALL_DISK_BYTES = 12 * 1024 * 1024;
 const BALLAST_BYTES = 6 * 1024 * 1024;

@@ -1,6 +1,7 @@
 import { SeededRandom } from "@waybill/testing";
 import { Distance } from "./distance.ts";
-import { pause, Scene, type Tally, USERS } from "./scene.ts";
+import { pause, USERS } from "./load.ts";
+import { Scene, type Tally } from "./scene.ts";
 
 export interface KillsResult extends Tally {
   readonly kills: number;

@@ -11,12 +11,15 @@
  *   npm run chaos -- --failing-fsync   writing works, syncing fails, until the disk is well again
  *   npm run chaos -- --two-relays      several are started together on one directory, again and
  *                                      again after a kill: one alone runs (--rounds N)
+ *   npm run chaos -- --kafka --kills N three brokers of a real Kafka and three relays: kills of
+ *                                      both, and relays that are paused for longer than their session
  *
- * All that do something to a disk need root and Linux; where they cannot run the last line is
- * {"skipped": reason}.
+ * All that do something to a disk need root and Linux, a Kafka needs Java; where they cannot run
+ * the last line is {"skipped": reason}.
  */
 import { parseArgs } from "node:util";
 import { publish } from "../lib/result.ts";
+import { isBroken as isClusterBroken, runCluster } from "./cluster/run.ts";
 import { runFailingFsync, runFullDisk, runHungDisk, runPowerCuts } from "./disks.ts";
 import { runKills } from "./kills.ts";
 import { Unavailable } from "./mounts.ts";
@@ -31,6 +34,7 @@ const { values } = parseArgs({
     "hung-disk": { type: "boolean", default: false },
     "failing-fsync": { type: "boolean", default: false },
     "two-relays": { type: "boolean", default: false },
+    kafka: { type: "boolean", default: false },
     rounds: { type: "string", default: "20" },
     seed: { type: "string" },
   },
@@ -45,7 +49,11 @@ try {
 }
 
 async function main(): Promise<void> {
-  if (values["full-disk"]) {
+  if (values.kafka) {
+    const result = await runCluster(Number(values.kills), seed);
+    publish("chaos", result, false);
+    if (isClusterBroken(result)) process.exitCode = 1;
+  } else if (values["full-disk"]) {
     const result = await runFullDisk(seed);
     publish("chaos", result, false);
     if (isBroken(result) || result.refused === 0 || !result.notReadyWhileFull) process.exitCode = 1;

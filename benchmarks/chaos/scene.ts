@@ -3,21 +3,16 @@
  * emulator, and the count at the end.
  */
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createUuidV7 } from "@waybill/core";
-import { nodeClock, nodeRandom } from "@waybill/node";
+import { nodeClock } from "@waybill/node";
 import { type SeededRandom, SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
 import { RelayProcess } from "../lib/relay-process.ts";
 import { say } from "../lib/result.ts";
 import { countOvertaken, type Distance } from "./distance.ts";
+import { WORKERS, work } from "./load.ts";
 
-const WORKERS = 8;
-const USERS_EACH = 25;
-export const USERS: number = WORKERS * USERS_EACH;
 const DRAIN_MAX_MS = 60_000;
-const RETRY_PAUSE_MS = 5;
 
 export interface Tally {
   readonly acknowledged: number;
@@ -180,68 +175,4 @@ export class Scene {
 export function isBroken(tally: Tally): boolean {
   const { acknowledged, lost, duplicatesInEffect, orderViolations, booksBalance } = tally;
   return acknowledged === 0 || lost + duplicatesInEffect + orderViolations > 0 || !booksBalance;
-}
-
-interface Work {
-  /** Of its users. */
-  readonly name: string;
-  readonly port: () => number;
-  readonly stopping: () => boolean;
-  readonly random: SeededRandom;
-  /** Called only after the 2xx. */
-  readonly acknowledge: (ids: readonly string[]) => void;
-  readonly answered: (status: number) => void;
-}
-
-/** Sends batches one after another; one without an answer is sent again with the same ids. */
-async function work({ name, port, stopping, random, acknowledge, answered }: Work): Promise<void> {
-  const makeId = createUuidV7(nodeClock, nodeRandom);
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  let number = 0;
-  while (!stopping()) {
-    const ids = Array.from({ length: 1 + random.below(40) }, makeId);
-    const batch = ids.map((messageId) => ({
-      type: "track",
-      event: "Chaos",
-      userId: `${name}-${random.below(USERS_EACH)}`,
-      messageId,
-      properties: { n: number++, pad: "x".repeat(random.below(400)) },
-    }));
-    const body = JSON.stringify({ batch });
-    for (;;) {
-      const status = await post(port(), body, agent);
-      answered(status);
-      if (status === 200) break;
-      await pause(RETRY_PAUSE_MS);
-    }
-    acknowledge(ids);
-  }
-  agent.destroy();
-}
-
-function post(port: number, body: string, agent: Agent): Promise<number> {
-  return new Promise((resolve) => {
-    const outgoing = request(
-      {
-        port,
-        host: "127.0.0.1",
-        agent,
-        method: "POST",
-        path: "/v1/batch",
-        auth: "bench:",
-        headers: { "content-length": Buffer.byteLength(body) },
-      },
-      (response) => {
-        response.resume();
-        response.on("end", () => resolve(response.statusCode ?? 0));
-        response.on("error", () => resolve(0));
-      },
-    );
-    outgoing.on("error", () => resolve(0));
-    outgoing.end(body);
-  });
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,6 @@
 import { SeededRandom } from "@waybill/testing";
-import { pause, Scene, type Tally } from "./scene.ts";
+import { pause } from "./load.ts";
+import { Scene, type Tally } from "./scene.ts";
 
 export interface TwoRelaysResult extends Tally {
   readonly rounds: number;

@@ -25,6 +25,8 @@ export interface RelayProcessOptions {
   readonly temporary?: string;
   /** The checkout whose relay it is, which must be built. Default: this one. */
   readonly checkout?: string | undefined;
+  /** Modules that the process loads before the relay. */
+  readonly imports?: readonly string[];
   /** Called with the id of the process before it does anything. */
   readonly spawned?: (pid: number) => void;
 }
@@ -48,10 +50,11 @@ export class RelayProcess {
     const startedAt = performance.now();
     const file = `${options.directory}/waybill.yaml`;
     writeFileSync(file, JSON.stringify(configOf(options), undefined, 2));
-    const { temporary, checkout = fileURLToPath(new URL("../../..", import.meta.url)) } = options;
+    const { temporary, checkout = fileURLToPath(new URL("../../..", import.meta.url)), imports = [] } = options;
     const main = join(checkout, "packages/cli/dist/main.js");
+    const before = imports.flatMap((module) => ["--import", module]);
     const child = owned(
-      spawn(process.execPath, [main, "relay", "--config", file], {
+      spawn(process.execPath, [...before, main, "relay", "--config", file], {
         stdio: ["ignore", "pipe", temporary === undefined ? "inherit" : "ignore"],
         env: temporary === undefined ? process.env : { ...process.env, TMPDIR: temporary },
       }),

@@ -7,7 +7,8 @@
 import { connect, type Socket } from "node:net";
 import { createUuidV7 } from "@waybill/core";
 import { nodeClock, nodeRandom } from "@waybill/node";
-import { pause, Scene } from "../chaos/scene.ts";
+import { pause } from "../chaos/load.ts";
+import { Scene } from "../chaos/scene.ts";
 import { publish, say } from "../lib/result.ts";
 import { round, summarise } from "../lib/statistics.ts";
 

@@ -91,7 +91,8 @@ export class StateWriter {
     let failed: Error | undefined;
     const note = (error: unknown): void => {
       failed = error as Error;
-      onStateError?.(error);
+      // Of a lane that is lost nothing is to be repaired here.
+      if (this.isOurs) onStateError?.(error);
     };
     try {
       // Only who has the lane writes its logs.

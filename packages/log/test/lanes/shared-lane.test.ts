@@ -61,6 +61,8 @@ interface Opened {
   readonly state: SharedState;
   readonly dead: Log;
   readonly opened: readonly string[];
+  /** Writes that were reported as failed. */
+  readonly reported: readonly unknown[];
 }
 
 async function open(texts: readonly string[], change: Partial<LaneStateValue> = {}): Promise<Opened> {
@@ -78,8 +80,10 @@ async function open(texts: readonly string[], change: Partial<LaneStateValue> = 
   const deadLetters = await DeadLetters.open("/dead", log.head, runtime);
   const fates = await Fates.open({ directory: "/fates", runtime, tail: fateTailOf(state.initial) });
   const delivery = { maxInFlight: () => 4 };
-  const store = new LogStore({ name: "a", log, state, deadLetters, fates, clock, delivery });
-  return { store, state, dead: deadLetters.log, opened };
+  const reported: unknown[] = [];
+  const onStateError = (error: unknown): void => void reported.push(error);
+  const store = new LogStore({ name: "a", log, state, deadLetters, fates, clock, delivery, onStateError });
+  return { store, state, dead: deadLetters.log, opened, reported };
 }
 
 const events = (count: number): string[] => Array.from({ length: count }, (_, index) => `{"n":${index}}`);
@@ -126,6 +130,23 @@ test("also a batch of one event, and one that was planned before the lane was op
   one.state.isOpen = false;
   const alone = one.store.plan((await one.store.lease({ maxEvents: 1, maxBytes: 100 })) as never);
   expect(await isSettled(alone)).toBe(false);
+});
+
+test("a write that failed is reported while the lane is ours, and not once it is another's", async () => {
+  const { store, state, reported } = await open(events(2));
+  state.isOpen = false;
+  const batch = await lease(store);
+  const first = store.plan(batch);
+  expect(await isSettled(first)).toBe(false);
+  state.waiting.shift()?.answer(new Error("no answer"));
+  await expect(first).rejects.toThrow("no answer");
+  expect(reported).toEqual([new Error("no answer")]);
+
+  const second = store.plan(batch);
+  expect(await isSettled(second)).toBe(false);
+  state.refuse();
+  await expect(second).rejects.toThrow();
+  expect(reported).toHaveLength(1);
 });
 
 test("a write without an answer keeps its batch; the next write that succeeds lets it go", async () => {

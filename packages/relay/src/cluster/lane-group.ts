@@ -4,7 +4,7 @@
  */
 import { type Clock, messageOf, type Random, WaybillError } from "@waybill/core";
 import { type LaneStateValue, newLaneState, parseLaneState } from "@waybill/log";
-import { type Broker, LaneStates, Member, type Tenure, type TopicPartition } from "@waybill/log-kafka";
+import { type Broker, BrokerError, LaneStates, Member, type Tenure, type TopicPartition } from "@waybill/log-kafka";
 import type { DestinationConfig } from "../config/types.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
@@ -28,9 +28,13 @@ export interface LaneGroupOptions {
 
 /** Before a lane that could not be opened is tried again. */
 const AGAIN_MS = 5_000;
+/** The same when all that is wrong is that a leader is being elected. */
+const SOON_MS = 500;
 /** Between tries to find the first states of a destination. */
 const FIRST_MS = 500;
 const FIRST_TRIES = 20;
+/** Coordinators are elected within seconds; a new cluster makes its topic of commits first. */
+const PATIENCE_MS = 30_000;
 
 export class LaneGroup {
   readonly #options: LaneGroupOptions;
@@ -92,9 +96,24 @@ export class LaneGroup {
   /**
    * Writes the states of lanes that never had one: they begin where their partition ends now. Comes
    * before anything is accepted that they are to deliver. **Errors**: `WAYBILL_LOG_DAMAGED` when the
-   * lanes are known to have had states; `BrokerError`.
+   * lanes are known to have had states; `WAYBILL_LOG_UNAVAILABLE` when the cluster did not answer in
+   * time; `BrokerError`.
    */
   async writeFirst(): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonic() + PATIENCE_MS;
+    for (;;) {
+      try {
+        return await this.#writeFirst();
+      } catch (error) {
+        if (!(error instanceof BrokerError && error.isTransient)) throw error;
+        if (clock.monotonic() >= untilMs) throw unanswered(error);
+        await new Promise<void>((resume) => clock.after(FIRST_MS, resume, true));
+      }
+    }
+  }
+
+  async #writeFirst(): Promise<void> {
     const { broker, group, topic, partitions, clock } = this.#options;
     for (let tries = 0; tries < FIRST_TRIES; tries++) {
       // Looked up before it is known that there is none: what another relay accepts after it has
@@ -181,7 +200,8 @@ export class LaneGroup {
         if (held !== undefined) await partitions.release(held);
         if (!isOurs()) return;
         this.#tell("lane_not_opened", partition, error);
-        clock.after(AGAIN_MS, () => void this.#begin(partition, tenure));
+        const isElecting = error instanceof BrokerError && error.isTransient;
+        clock.after(isElecting ? SOON_MS : AGAIN_MS, () => void this.#begin(partition, tenure));
       }
     });
   }
@@ -236,6 +256,15 @@ export class LaneGroup {
 
 function firstState({ position, byte }: { readonly position: number; readonly byte: number }): LaneStateValue {
   return newLaneState({ first: position, firstByte: byte, head: position, headByte: byte }, false);
+}
+
+function unanswered(error: BrokerError): WaybillError {
+  return new WaybillError("WAYBILL_LOG_UNAVAILABLE", `The Kafka cluster could not be used: ${error.message}`, {
+    retryable: true,
+    reason: error.code,
+    cause: error,
+    hint: "Look whether its brokers run, and are reachable from here.",
+  });
 }
 
 function stateGone(group: string): WaybillError {

@@ -106,7 +106,7 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   lane_not_closed: {
     level: "warn",
     text: "a lane that another relay takes over did not end as it should; what was in flight may be sent twice",
-    act: "",
+    act: "Nothing: the relay that has the lane now sends it under the same keys.",
     fields: [...LANE, "partition", "error"],
   },
   checkpoint_not_written: {

@@ -4,6 +4,7 @@
  * pass, and of an answer its status.
  */
 import { messageOf, WaybillError } from "@waybill/core";
+import { BrokerError } from "@waybill/log-kafka";
 import type { LineFields } from "./line-fields.ts";
 
 /** Begins what our own transports and our operators' actions say. */
@@ -54,7 +55,7 @@ export function memoryProblem(text: string): LineFields["memory_source"]["proble
 /** What of an error may be in a line. */
 export function safeError(error: unknown): string {
   if (error instanceof WaybillError && !QUOTING.includes(error.code)) return error.message;
-  if (isInvariant(error) || isOfSystem(error)) return messageOf(error);
+  if (isInvariant(error) || isOfSystem(error) || error instanceof BrokerError) return messageOf(error);
   return error instanceof Error ? nameOf(error) : "something else than an error was thrown";
 }
 

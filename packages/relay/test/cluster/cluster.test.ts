@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Broker, BrokerError } from "@waybill/log-kafka";
 import { nodeClock } from "@waybill/node";
 import { type RunningRelay, startRelay } from "@waybill/relay";
 import { SeededRandom, SegmentEmulator, SimCluster, startServer } from "@waybill/testing";
@@ -14,7 +15,8 @@ const PARTITIONS = 4;
 interface ClusterWorld {
   readonly cluster: SimCluster;
   readonly emulator: SegmentEmulator;
-  start(name: string): Promise<RunningRelay>;
+  /** `around` makes the relay's connection another one. */
+  start(name: string, around?: (broker: Broker) => Broker): Promise<RunningRelay>;
 }
 
 async function startCluster(): Promise<ClusterWorld> {
@@ -30,14 +32,14 @@ async function startCluster(): Promise<ClusterWorld> {
   return {
     cluster,
     emulator,
-    async start(name) {
+    async start(name, around = (broker) => broker) {
       const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
       const config = configOf(directory, server.url, {
         extra: { engine: "kafka", kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS } },
       });
       const relay = await startRelay(config, {
         logger: silent as never,
-        connectKafka: () => Promise.resolve(cluster.connect(name)),
+        connectKafka: () => Promise.resolve(around(cluster.connect(name))),
       });
       onTestFinished(async () => {
         await relay.stop();
@@ -63,8 +65,11 @@ async function capture(relay: RunningRelay, from: number, count: number): Promis
   return String(headers["waybill-receipt"]);
 }
 
-const settled = (...relays: readonly RunningRelay[]): boolean =>
-  relays.flatMap((relay) => relay.accounts().lanes).every(({ account }) => account.pending === 0);
+/** A lane that is on its way from one relay to another is at neither. */
+function settled(...relays: readonly RunningRelay[]): boolean {
+  const lanes = relays.flatMap((relay) => relay.accounts().lanes);
+  return lanes.length === PARTITIONS && lanes.every(({ account }) => account.pending === 0);
+}
 
 test("what one relay accepts is delivered, also by another one after it has stopped", async () => {
   const { emulator, start } = await startCluster();
@@ -106,4 +111,37 @@ test("copies of an event are dropped as duplicates, whichever relay took them", 
   const lanes = [...one.accounts().lanes, ...two.accounts().lanes];
   expect(lanes.reduce((sum, { account }) => sum + (account.droppedByReason["duplicate"] ?? 0), 0)).toBe(20);
   expect(emulator.received).toBe(25);
+});
+
+/** The first calls that read commits meet a coordinator that is being elected. */
+function electing(broker: Broker, take: () => boolean): Broker {
+  const committed = broker.committed.bind(broker);
+  return Object.assign(broker, {
+    committed: (asked: Parameters<Broker["committed"]>[0]) =>
+      take() ? Promise.reject(new BrokerError("not_leader", "no coordinator yet")) : committed(asked),
+  });
+}
+
+test("a relay starts while the coordinators of its groups are still being elected", async () => {
+  const { emulator, start } = await startCluster();
+  let refusals = 2;
+  const relay = await start("one", (broker) => electing(broker, () => refusals > 0 && refusals-- > 0));
+  expect(refusals).toBe(0);
+  await capture(relay, 0, 5);
+  await until(() => emulator.received === 5);
+});
+
+test("a lane that meets an election when it is opened does not wait for long", async () => {
+  const { emulator, start } = await startCluster();
+  const one = await start("one");
+  await capture(one, 0, 20);
+  await until(() => emulator.received === 20);
+  let refusals = 0;
+  const two = await start("two", (broker) => electing(broker, () => refusals > 0 && refusals-- > 0));
+  refusals = PARTITIONS;
+  const startedAtMs = nodeClock.monotonic();
+  await one.stop();
+  await until(() => two.accounts().lanes.length === PARTITIONS);
+  expect(refusals).toBe(0);
+  expect(nodeClock.monotonic() - startedAtMs).toBeLessThan(4_000);
 });

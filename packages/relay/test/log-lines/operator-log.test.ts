@@ -1,9 +1,11 @@
 import type { Attempt } from "@waybill/core";
 import { WaybillError } from "@waybill/core";
+import { BrokerError } from "@waybill/log-kafka";
 import { VirtualClock } from "@waybill/testing";
 import { describe, expect, test } from "vitest";
 import { LOG_LINES } from "../../src/log-lines/lines.ts";
 import { OperatorLog } from "../../src/log-lines/operator-log.ts";
+import { safeError } from "../../src/log-lines/safe-text.ts";
 import { SUMMARY_EVERY_MS } from "../../src/log-lines/summaries.ts";
 import { createLogger } from "../../src/logger.ts";
 
@@ -24,6 +26,13 @@ function logged(): { readonly log: OperatorLog; readonly clock: VirtualClock; re
 }
 
 const minute = (clock: VirtualClock): Promise<void> => clock.advance(SUMMARY_EVERY_MS);
+
+test("of an error of a broker a line has what was asked for and what is wrong", () => {
+  const { log, lines } = logged();
+  for (const error of [new BrokerError("fenced", "commit to lanes"), new TypeError("secret")])
+    log.write("lane_fenced", { ...LANE, partition: 1, error: safeError(error) });
+  expect(lines.map(({ error }) => error)).toEqual(["commit to lanes", "TypeError"]);
+});
 
 test("a line has its code, its level as a word, an ISO time, its fields, and what to do", () => {
   const { log, lines } = logged();

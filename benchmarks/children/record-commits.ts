@@ -1,0 +1,19 @@
+/**
+ * Loaded into a relay before it starts (`record-commits.js?to=FILE`): each commit of a lane's state
+ * is written down before it is sent, with the member and the epoch that it names.
+ */
+import { appendFileSync } from "node:fs";
+import { type CommitRequest, KafkaBroker } from "@waybill/log-kafka";
+
+const file = new URL(import.meta.url).searchParams.get("to");
+if (file === null) throw new Error("the file to write to is missing");
+const commit = KafkaBroker.prototype.commit;
+
+KafkaBroker.prototype.commit = function recorded(this: KafkaBroker, request: CommitRequest): Promise<void> {
+  const { group, memberId, memberEpoch, offsets } = request;
+  const lines = offsets.map(({ partition, metadata }) =>
+    JSON.stringify({ group, partition, metadata, memberId, memberEpoch }),
+  );
+  appendFileSync(file, `${lines.join("\n")}\n`);
+  return commit.call(this, request);
+};
