@@ -18,7 +18,12 @@ interface ClusterWorld {
 }
 
 async function startCluster(): Promise<ClusterWorld> {
-  const cluster = new SimCluster({ clock: nodeClock, random: new SeededRandom(1), brokers: 3, heartbeatIntervalMs: 200 });
+  const cluster = new SimCluster({
+    clock: nodeClock,
+    random: new SeededRandom(1),
+    brokers: 3,
+    heartbeatIntervalMs: 200,
+  });
   const emulator = new SegmentEmulator({ clock: nodeClock, limits: "none" });
   const server = await startServer((request) => emulator.handle(request));
   onTestFinished(() => server.close());
