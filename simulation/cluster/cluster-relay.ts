@@ -97,6 +97,7 @@ export class ClusterRelay {
   async start(): Promise<void> {
     const { partitions, name, onLine, onViolation } = this.#options;
     const runtime = this.#runtime();
+    const plan = this.#plan;
     const ignore = (): void => undefined;
     const observer: DestinationObserver = {
       attempted: ignore,
@@ -107,7 +108,7 @@ export class ClusterRelay {
     };
     try {
       const environment = await ClusterEnvironment.open({
-        config: configOf(this.#plan),
+        config: configOf(plan),
         directory: "/data",
         runtime,
         dedupe: { windowMs: DAY_MS, maxIds: 10_000 },
@@ -142,6 +143,8 @@ export class ClusterRelay {
       });
       environment.start();
       this.#maintain(environment);
+      // What was to change while it started.
+      if (this.#plan !== plan) this.reconfigure(this.#plan);
     } catch (error) {
       onLine(`${name} does not start: ${String(error)}`);
       this.kill();
@@ -188,28 +191,25 @@ export class ClusterRelay {
     const { cluster, name, bug, onRefused } = this.#options;
     const connected = cluster.connect(name, bug?.connection ?? {});
     const broker = bug?.broker?.(connected) ?? connected;
-    const guarded = <A, R>(call: (asked: A) => Promise<R>): ((asked: A) => Promise<R>) => {
-      return (asked) => {
-        if (!this.#alive) return new Promise(() => undefined);
-        return this.#heard(
-          call.call(broker, asked).catch((error: unknown) => {
-            onRefused((error as { readonly code?: string }).code ?? String(error));
-            throw error;
-          }),
-        );
-      };
+    const guarded = <R>(call: () => Promise<R>): Promise<R> => {
+      if (!this.#alive) return new Promise(() => undefined);
+      const answering = call().catch((error: unknown) => {
+        onRefused((error as { readonly code?: string }).code ?? String(error));
+        throw error;
+      });
+      return this.#heard(answering);
     };
     return {
-      describe: guarded(broker.describe),
-      create: guarded(broker.create),
-      produce: guarded(broker.produce),
-      fetch: guarded(broker.fetch),
-      offsetAt: guarded(broker.offsetAt),
-      removeBefore: guarded(broker.removeBefore),
-      heartbeat: guarded(broker.heartbeat),
-      commit: guarded(broker.commit),
-      committed: guarded(broker.committed),
-      describeGroup: guarded(broker.describeGroup),
+      describe: (asked) => guarded(() => broker.describe(asked)),
+      create: (asked) => guarded(() => broker.create(asked)),
+      produce: (asked) => guarded(() => broker.produce(asked)),
+      fetch: (asked) => guarded(() => broker.fetch(asked)),
+      offsetAt: (asked) => guarded(() => broker.offsetAt(asked)),
+      removeBefore: (asked) => guarded(() => broker.removeBefore(asked)),
+      heartbeat: (asked) => guarded(() => broker.heartbeat(asked)),
+      commit: (asked) => guarded(() => broker.commit(asked)),
+      committed: (asked) => guarded(() => broker.committed(asked)),
+      describeGroup: (asked) => guarded(() => broker.describeGroup(asked)),
       close: () => broker.close(),
     };
   }

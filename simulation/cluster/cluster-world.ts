@@ -46,6 +46,7 @@ const TRICKLE_MS = 5_000;
 const TRICKLES_MAX = 200;
 const SETTLE_MS = 20 * 60_000;
 const SETTLE_STEP_MS = 2_000;
+const START_MS = 20;
 const START_MAX_MS = 60_000;
 const DOWN_MAX_MS = 10_000;
 const STOPPED_MAX_MS = 60_000;
@@ -233,8 +234,12 @@ export class ClusterWorld {
     const isDone = (await kind.run(this)) !== false;
     if (kind.isFault && isDone) this.#count(kind.name);
     await this.clock.advance(this.random.next() * STEP_MAX_MS);
-    // As a supervisor does.
-    for (const slot of this.#slots) if (slot.relay?.alive !== true && !slot.isDown) this.#startAt(slot);
+    this.#supervise();
+  }
+
+  #supervise(): void {
+    for (const slot of this.#slots)
+      if (slot.relay?.alive !== true && (!slot.isDown || this.#finishing)) this.#startAt(slot);
   }
 
   /** What must hold at every instant. */
@@ -298,8 +303,8 @@ export class ClusterWorld {
     for (const slot of this.#slots) {
       this.cluster.heal(slot.name);
       slot.relay?.go();
-      if (slot.relay?.alive !== true) this.#startAt(slot);
     }
+    this.#supervise();
     this.#plan = {
       ...this.#plan,
       destinations: this.#plan.destinations.map((one) => ({ ...one, key: "key", giveUpAfterMs: GIVE_UP_LAST_MS })),
@@ -308,9 +313,6 @@ export class ClusterWorld {
     for (const vendor of this.#vendors) vendor.recover();
     for (const relay of this.#relays) relay.reconfigure(this.#plan);
     await this.clock.advance(SETTLE_STEP_MS);
-    // Ends what a vendor asked to wait.
-    for (const relay of this.#relays) for (const index of this.#indexes) relay.pause(index);
-    for (const relay of this.#relays) for (const index of this.#indexes) relay.resume(index);
     await this.#trickle();
     this.people.track();
     await this.#closeClients();
@@ -340,13 +342,20 @@ export class ClusterWorld {
   async #trickle(): Promise<void> {
     for (let count = 0; count < TRICKLES_MAX && !this.#isDelivered(); count++) {
       this.people.make({ userId: `trickle-${count}` });
+      // As an operator does it: ends what a vendor asked to wait, and what it said of our key.
+      for (const relay of this.#relays) for (const index of this.#indexes) relay.pause(index);
+      await this.clock.advance(START_MS);
+      for (const relay of this.#relays) for (const index of this.#indexes) relay.resume(index);
       await this.clock.advance(TRICKLE_MS);
+      this.#supervise();
     }
   }
 
   async #until(isDone: () => boolean): Promise<void> {
-    for (let leftMs = SETTLE_MS; leftMs > 0 && !isDone(); leftMs -= SETTLE_STEP_MS)
+    for (let leftMs = SETTLE_MS; leftMs > 0 && !isDone(); leftMs -= SETTLE_STEP_MS) {
       await this.clock.advance(SETTLE_STEP_MS);
+      this.#supervise();
+    }
   }
 
   get #lanes(): readonly { readonly index: number; readonly partition: number }[] {
@@ -390,13 +399,19 @@ export class ClusterWorld {
     }
     const { accepted, pending, dropped } = destination.account();
     if (accepted !== events) this.violations.push(`end: ${name} has ${accepted} events, its log has ${events}`);
-    if (pending > 0) this.violations.push(`end: ${name} has ${pending} pending`);
+    if (pending > 0) this.violations.push(`end: ${name} has ${pending} pending (${this.#modeOf(index, partition)})`);
     // Where events are chosen, a copy may be left out for that.
     const duplicates = dropped.duplicate ?? 0;
     if (VENDORS[index] !== "letter" && duplicates !== copies)
       this.violations.push(`end: ${name} dropped ${duplicates} duplicates, there are ${copies}`);
     const { position } = this.#committed.stateOf(index, partition) ?? {};
     if (position !== events) this.violations.push(`end: ${name} has committed ${position} of ${events}`);
+  }
+
+  #modeOf(index: number, partition: number): string {
+    const views = holderOf(this.#relays, index, partition)?.relay.shard(partition)?.lanes(this.clock.now()) ?? [];
+    const { mode, reason } = views.find(({ destination }) => destination === `emulator${index}`) ?? {};
+    return `${mode} ${reason ?? ""}`;
   }
 
   /** Each event is at the vendor once, or a dead letter, or left out. */
