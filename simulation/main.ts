@@ -18,7 +18,7 @@ import { FAULT_KINDS } from "./steps.ts";
 /** Seeds a job takes at once, so that all jobs end at about the same time. */
 const SEEDS_AT_ONCE = 50;
 /** A planted bug is looked for from where it was found first, and from places further on. */
-const HUNTS = 5;
+const HUNTS = "5";
 
 interface Summary {
   events: number;
@@ -51,6 +51,7 @@ const { values } = parseArgs({
     first: { type: "string", default: "1" },
     steps: { type: "string", default: "60" },
     planted: { type: "boolean", default: false },
+    hunts: { type: "string", default: HUNTS },
     jobs: { type: "string", default: String(availableParallelism()) },
   },
 });
@@ -167,18 +168,19 @@ function report(
 
 /** Switches the planted bugs on, one at a time, and counts how many seeds it takes to see each. */
 async function huntAll(): Promise<void> {
+  const hunts = Number(values.hunts);
   const medianSeedsToFind: Record<string, number | null> = {};
   for (const bug of engine.bugs) {
     const needed: number[] = [];
     let seen = "";
-    for (let place = 0; place < HUNTS; place++) {
+    for (let place = 0; place < hunts; place++) {
       const found = await bug.find(bug.seed + place * HUNT_SEEDS);
       if (found === undefined) continue;
       needed.push(found.seeds);
       seen = found.violation;
     }
     needed.sort((a, b) => a - b);
-    medianSeedsToFind[bug.name] = needed.length === HUNTS ? (needed[HUNTS >> 1] as number) : null;
+    medianSeedsToFind[bug.name] = needed.length === hunts ? (needed[hunts >> 1] as number) : null;
     say(
       `${bug.name} (${bug.what}): ${needed.length === 0 ? "NOT FOUND" : `after ${needed.join(", ")} seeds: ${seen}`}`,
     );

@@ -363,7 +363,12 @@ export class ClusterWorld {
     return this.#indexes.flatMap((index) => partitions.map((partition) => ({ index, partition })));
   }
 
+  /** Everything that was made is stored, and settled everywhere. */
   #isDelivered(): boolean {
+    let stored = 0;
+    for (let partition = 0; partition < this.#partitions; partition++)
+      stored += storedIn(this.cluster, partition).filter(({ isCopy }) => !isCopy).length;
+    if (stored < this.tracked) return false;
     return this.#lanes.every(({ index, partition }) => {
       const holder = holderOf(this.#relays, index, partition);
       return holder?.destination.pending().events === 0 && holder.head === storedIn(this.cluster, partition).length;
