@@ -16,10 +16,28 @@ export interface Stored {
   readonly isCopy: boolean;
 }
 
-/** The events of a partition, at their positions. */
+interface Known {
+  readonly values: number;
+  readonly stored: readonly Stored[];
+}
+
+const known = new WeakMap<SimCluster, Map<number, Known>>();
+
+/** The events of a partition, at their positions. What is committed stays as it is. */
 export function storedIn(cluster: SimCluster, partition: number): readonly Stored[] {
+  const ofCluster = known.get(cluster) ?? new Map<number, Known>();
+  known.set(cluster, ofCluster);
+  const values = cluster.records({ topic: EVENTS_TOPIC, partition }).map(({ value }) => value);
+  const before = ofCluster.get(partition);
+  if (before?.values === values.length) return before.stored;
+  const stored = decoded(values);
+  ofCluster.set(partition, { values: values.length, stored });
+  return stored;
+}
+
+function decoded(values: readonly Uint8Array[]): readonly Stored[] {
   const seen = new Set<string>();
-  return cluster.records({ topic: EVENTS_TOPIC, partition }).flatMap(({ value }) => {
+  return values.flatMap((value) => {
     const record = decodeValue(value);
     if (record === undefined) throw new Error("a record that no relay has written");
     return eventsOf(record).map((event) => {
