@@ -189,6 +189,13 @@ export const STRANDS: readonly Mutant[] = [
     tests: CRASH_POINTS,
   },
   {
+    name: "parked: what retention takes while it is read is expired",
+    file: `${LANES}/retries.ts`,
+    find: "lost.position < first)",
+    replace: "lost.position < 0)",
+    tests: [`${LOG_TESTS}/parked.heavy.test.ts`],
+  },
+  {
     name: "parked: what retention took of a user leaves no failures behind",
     file: `${LANES}/parked.ts`,
     find: "if (user.first < first) notTried(user);",

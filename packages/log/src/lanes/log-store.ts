@@ -110,6 +110,7 @@ export class LogStore implements Store {
       counted: (batch) => options.deadLetters.counted(batch),
       delivery: () => this.#delivery,
       batchOf: (pieces) => this.#batchOf(pieces, true),
+      removedTo: () => log.first,
       now: () => this.#now,
       settled: () => this.#afterSettling(),
     });

@@ -1,5 +1,6 @@
 import { type Attempt, type Batch, type BatchLimits, isFinal, type Outcome } from "@waybill/core";
 import { LogBatch, type Piece } from "../batch.ts";
+import type { Position } from "../types.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Leases } from "./leases.ts";
 import type { LogStoreDelivery } from "./log-store-options.ts";
@@ -17,6 +18,8 @@ export interface RetriesOptions {
   readonly counted: (batch: LogBatch) => void;
   readonly delivery: () => LogStoreDelivery;
   readonly batchOf: (pieces: readonly Piece[]) => LogBatch;
+  /** Where the log begins. */
+  readonly removedTo: () => Position;
   /** Monotonic. */
   readonly now: () => number;
   /** After what waits for a parked event has changed. */
@@ -94,12 +97,15 @@ export class Retries {
     }
   }
 
-  /** Its first event cannot be read any more. */
+  /** Its first event cannot be read any more: retention has taken it meanwhile, or it is damaged. */
   async #lose(user: ParkedUser): Promise<void> {
-    const { settlements, settled } = this.#options;
+    const { settlements, settled, removedTo } = this.#options;
     const [lost] = user.events;
+    const first = removedTo();
     user.leased = 0;
-    if (lost !== undefined) settlements.settleParked(user, lost.position, { status: "dropped", reason: "log_damaged" });
+    if (lost !== undefined && lost.position < first) settlements.expireRead(first);
+    else if (lost !== undefined)
+      settlements.settleParked(user, lost.position, { status: "dropped", reason: "log_damaged" });
     await settled();
   }
 

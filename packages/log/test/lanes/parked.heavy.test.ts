@@ -184,6 +184,24 @@ test.each(["running", "stopped"])(
   },
 );
 
+test("what retention takes while it is read to be tried again is expired, not damaged", async () => {
+  const world = await World.with(POISON, OTHER);
+  await world.seconds(20);
+  await world.push(GOOD);
+  await world.work();
+  const open = world.disk.open.bind(world.disk);
+  world.disk.open = async (path, options) => {
+    world.disk.open = open;
+    await world.log.removeBefore(20);
+    return open(path, options);
+  };
+  world.store.retryParked();
+  await world.work();
+  await world.seconds(2);
+  const { expired, pending, dropped } = world.store.account();
+  expect({ expired, pending, dropped }).toEqual({ expired: 1, pending: 0, dropped: {} });
+});
+
 test.each<Weather>(["500", "429", "401"])("an outage of %s counts for nothing, also at its edges", async (weather) => {
   const world = await World.with(POISON, OTHER);
   await world.seconds(50);
