@@ -7,7 +7,7 @@ import { type CommitRequest, KafkaBroker } from "@waybill/log-kafka";
 
 const file = new URL(import.meta.url).searchParams.get("to");
 if (file === null) throw new Error("the file to write to is missing");
-const commit = KafkaBroker.prototype.commit;
+const { commit } = KafkaBroker.prototype;
 
 KafkaBroker.prototype.commit = function recorded(this: KafkaBroker, request: CommitRequest): Promise<void> {
   const { group, memberId, memberEpoch, offsets } = request;

@@ -27,7 +27,7 @@ export function settledOf({ delivered, rejected, expired, dropped }: Ledger): nu
   return delivered + rejected + expired + droppedOf(dropped);
 }
 
-export function droppedOf(dropped: Ledger["dropped"]): number {
+function droppedOf(dropped: Ledger["dropped"]): number {
   return Object.values(dropped).reduce((sum, count) => sum + count, 0);
 }
 

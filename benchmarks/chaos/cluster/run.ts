@@ -32,7 +32,10 @@ export interface ClusterResult {
   readonly orderViolations: number;
   /** Processes that ended though nobody killed them, and starts that failed. */
   readonly endedByThemselves: number;
+  /** That a broker took. */
   readonly commits: number;
+  /** That none took: refused, or lost with what carried them. */
+  readonly commitsNotTaken: number;
   readonly seed: number;
 }
 
@@ -262,5 +265,6 @@ async function tallyOf({
     orderViolations: countOvertaken(emulator.events),
     endedByThemselves: fleet.ended,
     commits: commits.accepted,
+    commitsNotTaken: commits.notTaken,
   };
 }
