@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import type { Broker } from "@waybill/log-kafka";
-import { type Ledger, ledgerOf, recordsOf, settledOf } from "./books.ts";
+import { type Ledger, ledgerOf, recordsOf, settledOf } from "./ledgers.ts";
 
 interface Sent {
   readonly group: string;

@@ -8,10 +8,10 @@ import { say } from "../../lib/result.ts";
 import { countOvertaken } from "../distance.ts";
 import { pause, WORKERS, work } from "../load.ts";
 import { Unavailable } from "../mounts.ts";
-import { Books } from "./books.ts";
 import { readCommits } from "./commits.ts";
 import { Fleet } from "./fleet.ts";
 import { longestGap } from "./gaps.ts";
+import { Ledgers } from "./ledgers.ts";
 
 export interface ClusterResult {
   readonly brokers: number;
@@ -78,10 +78,10 @@ export async function runCluster(kills: number, seed: number): Promise<ClusterRe
   try {
     await fleet.start();
     const acknowledgedAt = await chaos.run(kills);
-    const books = await Books.open(cluster.addresses, { topic: TOPIC, group: GROUP, partitions: PARTITIONS });
-    await chaos.drain(books, acknowledgedAt);
+    const ledgers = await Ledgers.open(cluster.addresses, { topic: TOPIC, group: GROUP, partitions: PARTITIONS });
+    await chaos.drain(ledgers, acknowledgedAt);
     await fleet.stop();
-    const result = { ...(await tallyOf({ chaos, fleet, emulator, books, acknowledgedAt })), seed };
+    const result = { ...(await tallyOf({ chaos, fleet, emulator, ledgers, acknowledgedAt })), seed };
     if (isBroken(result)) say(`kept for inspection: ${directory}`);
     else rmSync(directory, { recursive: true, force: true });
     return result;
@@ -135,15 +135,15 @@ class Chaos {
   }
 
   /** Until each event of the topic is in a ledger. */
-  async drain(books: Books, acknowledgedAt: ReadonlyMap<string, number>): Promise<void> {
+  async drain(ledgers: Ledgers, acknowledgedAt: ReadonlyMap<string, number>): Promise<void> {
     const deadline = performance.now() + DRAIN_MAX_MS;
     for (;;) {
-      await books.update();
-      if (books.pending.every((pending) => pending === 0)) return;
+      await ledgers.update();
+      if (ledgers.pending.every((pending) => pending === 0)) return;
       if (performance.now() > deadline) break;
       await pause(LOOK_EVERY_MS);
     }
-    say(`of ${acknowledgedAt.size} events these are pending, by partition: ${books.pending.join(", ")}`);
+    say(`of ${acknowledgedAt.size} events these are pending, by partition: ${ledgers.pending.join(", ")}`);
     for (const { accounts } of await Promise.all(
       this.#options.fleet.relays.map(async (relay) => ({ accounts: await relay.accounts() })),
     ))
@@ -224,7 +224,7 @@ interface Counted {
   readonly chaos: Chaos;
   readonly fleet: Fleet;
   readonly emulator: SegmentEmulator;
-  readonly books: Books;
+  readonly ledgers: Ledgers;
   readonly acknowledgedAt: ReadonlyMap<string, number>;
 }
 
@@ -232,21 +232,21 @@ async function tallyOf({
   chaos,
   fleet,
   emulator,
-  books,
+  ledgers,
   acknowledgedAt,
 }: Counted): Promise<Omit<ClusterResult, "seed">> {
   // What they wrote when they stopped.
-  await books.update();
-  const commits = await readCommits(books.broker, { group: GROUP, recordings: fleet.recordings });
-  await books.broker.close();
+  await ledgers.update();
+  const commits = await readCommits(ledgers.broker, { group: GROUP, recordings: fleet.recordings });
+  await ledgers.broker.close();
   for (const stale of commits.stale) say(`accepted though stale: ${stale}`);
   const times = new Map<string, number>();
   for (const { messageId } of emulator.events) times.set(messageId, (times.get(messageId) ?? 0) + 1);
   const lost = [...acknowledgedAt.keys()].filter((id) => !times.has(id));
-  for (const id of lost.slice(0, 5)) say(`lost: ${id} of partition ${books.partitionOf.get(id)}`);
-  if (!books.areBalanced)
-    say(`books: ${JSON.stringify({ events: books.events, ids: books.partitionOf.size, ledgers: books.ledgers })}`);
-  const gap = longestGap(emulator.events, { acknowledgedAt, partitionOf: books.partitionOf });
+  for (const id of lost.slice(0, 5)) say(`lost: ${id} of partition ${ledgers.partitionOf.get(id)}`);
+  if (!ledgers.areBalanced)
+    say(`ledgers: ${JSON.stringify({ events: ledgers.events, ids: ledgers.partitionOf.size, ledgers: ledgers.all })}`);
+  const gap = longestGap(emulator.events, { acknowledgedAt, partitionOf: ledgers.partitionOf });
   say(`longest without a delivery: partition ${gap.partition}, until ${new Date(gap.untilMs).toISOString()}`);
   return {
     brokers: BROKERS,
@@ -259,7 +259,7 @@ async function tallyOf({
     lost: lost.length,
     duplicatesInEffect: [...times.values()].filter((count) => count > 1).length,
     staleCommitsAccepted: commits.stale.length,
-    booksBalance: books.areBalanced,
+    booksBalance: ledgers.areBalanced,
     longestRebalanceMs: gap.ms,
     sentTwice: emulator.duplicates,
     orderViolations: countOvertaken(emulator.events),
