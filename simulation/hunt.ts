@@ -1,6 +1,5 @@
 /** Looks for a planted bug, seed after seed. */
-import type { PlantedBug } from "./planted-bug.ts";
-import { simulate } from "./simulate.ts";
+import type { Simulated } from "./simulate.ts";
 
 /**
  * Most seeds of a hunt: a change of the code moves the course of every seed, and the rarest bug
@@ -15,10 +14,17 @@ export interface Found {
   readonly violation: string;
 }
 
+export interface HuntOptions<Bug> {
+  readonly simulate: (seed: number, steps: number, bug: Bug) => Promise<Simulated>;
+  /** Default: the bug's own. */
+  readonly first?: number;
+  readonly steps: number;
+}
+
 /** From the seed `first` on, so many `steps` each; `undefined` when it was not found. */
-export async function hunt(
-  bug: PlantedBug,
-  { first = bug.seed, steps }: { readonly first?: number; readonly steps: number },
+export async function hunt<Bug extends { readonly seed: number }>(
+  bug: Bug,
+  { simulate, first = bug.seed, steps }: HuntOptions<Bug>,
 ): Promise<Found | undefined> {
   for (let seeds = 1; seeds <= HUNT_SEEDS; seeds++) {
     const { violations } = await simulate(first + seeds - 1, steps, bug);

@@ -26,7 +26,11 @@ export class People {
   /** How many events each client has made: they carry their number. */
   readonly #made: number[];
 
-  constructor(random: SeededRandom, clients: readonly Client[]) {
+  readonly #tieShare: number;
+
+  /** Default of `ties`: true. */
+  constructor(random: SeededRandom, clients: readonly Client[], { ties = true } = {}) {
+    this.#tieShare = ties ? TIE_SHARE : 0;
     this.#random = random;
     this.#clients = clients;
     this.#made = clients.map(() => 0);
@@ -69,10 +73,10 @@ export class People {
     const anonymousId = `a${client}-${random.below(USERS)}`;
     const held = { client, number, [REDACTED_PROPERTY]: "s", pad: "x".repeat(random.below(300)) };
     const roll = isPoison ? 1 : random.next();
-    if (roll < TIE_SHARE) this.#clients[client]?.identify({ userId, anonymousId, traits: held });
+    if (roll < this.#tieShare) this.#clients[client]?.identify({ userId, anonymousId, traits: held });
     else
       this.#clients[client]?.track({
-        ...(roll < TIE_SHARE + ANONYMOUS_SHARE ? { anonymousId } : { userId }),
+        ...(roll < this.#tieShare + ANONYMOUS_SHARE ? { anonymousId } : { userId }),
         event: !isPoison && random.chance(SKIPPED_SHARE) ? SKIPPED_EVENT : "E",
         properties: isPoison ? { ...held, [POISON_PROPERTY]: true } : held,
       });

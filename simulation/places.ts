@@ -54,7 +54,7 @@ export class Places {
     for (const id of ids) this.#damaged.add(id);
   }
 
-  /** Whether the event came again, and its id was not known any more: it was in a damaged record. */
+  /** Whether the event came again, and its id was not known: it was in a damaged record. */
   isForgotten(id: string): boolean {
     return this.#damaged.has(id) && this.#storedAgain.has(id);
   }

@@ -46,6 +46,8 @@ export interface DestinationPlan {
   readonly giveUpAfterMs: number;
   /** In the place of the plan's. */
   readonly batchMaxEvents?: number;
+  /** Which of the vendors it is. Default: as many as come before it. */
+  readonly vendor?: number;
 }
 
 /**
@@ -61,12 +63,12 @@ const BATCH_BYTES_LIMIT = 20_000;
 /** Small, so that a run has many segments. */
 const SEGMENT_BYTES = 8_000;
 const READ_BYTES = 1_000_000;
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 /** Small, so that lanes have to share it. */
 const MEMORY_BYTES = 150_000;
 /** Of one body, and of all that are being read. */
-const BODY_MAX_BYTES = 64_000;
-const BODIES_MAX_BYTES = 128_000;
+export const BODY_MAX_BYTES = 64_000;
+export const BODIES_MAX_BYTES = 128_000;
 
 export interface SimRelayOptions {
   readonly clock: VirtualClock;
@@ -185,20 +187,8 @@ export class SimRelay {
     return this.#alive ? answer : { status: 0, headers: {}, body: "", fault: "reset" };
   };
 
-  /** As the server does it, without its sockets. */
-  async #answer(request: ServerRequest): Promise<ServerResponse> {
-    const intake = this.#intake as Intake;
-    const opened = intake.open(intakeRequestOf(request));
-    if ("status" in opened) return opened;
-    const body = await new Promise<Buffer | Parameters<Intake["refuseBody"]>[1]>((resolve) => {
-      const listeners = new Map<string, (chunk?: Buffer) => void>();
-      this.#bodies.read(incomingOf(request, listeners), (read) => resolve(read));
-      // The body comes whole, at once, and no stream is in between: all of it happens in the
-      // virtual instant.
-      if (request.body.length > 0) listeners.get("data")?.(Buffer.from(request.body));
-      listeners.get("end")?.();
-    });
-    return typeof body === "string" ? intake.refuseBody(opened, body) : intake.accept(opened, body);
+  #answer(request: ServerRequest): Promise<ServerResponse> {
+    return answerOf(this.#intake as Intake, this.#bodies, request);
   }
 
   /** What its lanes have in memory beyond what they may have. */
@@ -336,6 +326,21 @@ export class SimRelay {
   }
 }
 
+/** As the server does it, without its sockets. */
+export async function answerOf(intake: Intake, bodies: Bodies, request: ServerRequest): Promise<ServerResponse> {
+  const opened = intake.open(intakeRequestOf(request));
+  if ("status" in opened) return opened;
+  const body = await new Promise<Buffer | Parameters<Intake["refuseBody"]>[1]>((resolve) => {
+    const listeners = new Map<string, (chunk?: Buffer) => void>();
+    bodies.read(incomingOf(request, listeners), (read) => resolve(read));
+    // The body comes whole, at once, and no stream is in between: all of it happens in the
+    // virtual instant.
+    if (request.body.length > 0) listeners.get("data")?.(Buffer.from(request.body));
+    listeners.get("end")?.();
+  });
+  return typeof body === "string" ? intake.refuseBody(opened, body) : intake.accept(opened, body);
+}
+
 function intakeRequestOf({ method, path, headers }: ServerRequest): IntakeRequest {
   const { authorization, "x-retry-count": retryCount, "idempotency-key": idempotencyKey } = headers;
   return { method, path, authorization, retryCount, idempotencyKey, headers };
@@ -392,10 +397,10 @@ export function originOf(index: number): string {
   return `http://emulator${index}.test`;
 }
 
-function configOf({ destinations: planned, lingerMs, batchMaxEvents }: Plan): Config {
-  const destinations = planned.map(({ key, order, maxInFlight, giveUpAfterMs, batchMaxEvents: own }, index) => [
-    `emulator${index}`,
-    {
+export function configOf({ destinations: planned, lingerMs, batchMaxEvents }: Plan): Config {
+  const destinations = planned.map((plan, place) => {
+    const { key, order, maxInFlight, giveUpAfterMs, batchMaxEvents: own, vendor: index = place } = plan;
+    const config = {
       vendor: VENDORS[index] as (typeof VENDORS)[number],
       ...(VENDORS[index] === "http"
         ? { url: `${originOf(index)}/events`, headers: { "x-api-key": key }, format: "json" }
@@ -407,8 +412,9 @@ function configOf({ destinations: planned, lingerMs, batchMaxEvents }: Plan): Co
       timeout: 2_000,
       backoff: { base: 100, max: 5_000 },
       batch: { linger: lingerMs, maxEvents: own ?? batchMaxEvents, maxBytes: BATCH_BYTES_LIMIT },
-    },
-  ]);
+    };
+    return [`emulator${index}`, config];
+  });
   return resolveEnvironment("sim", {
     sources: { web: { protocol: "segment", writeKeys: ["in"] } },
     destinations: Object.fromEntries(destinations) as Record<string, RawDestination>,
@@ -428,6 +434,8 @@ function idsOf(records: readonly LogRecord[]): string[] {
   return records.flatMap((record) => eventsOf(record).map(({ messageId }) => messageId));
 }
 
-function eventsOf({ body }: LogRecord): readonly { readonly messageId: string; readonly event?: unknown }[] {
+export function eventsOf({
+  body,
+}: Pick<LogRecord, "body">): readonly { readonly messageId: string; readonly event?: unknown }[] {
   return JSON.parse(`[${Buffer.from(body).toString()}]`) as readonly { readonly messageId: string }[];
 }

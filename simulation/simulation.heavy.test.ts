@@ -30,6 +30,9 @@ test.each(PLANTED_BUGS.map((bug) => [bug.name, bug] as const))(
   "finds the planted bug %s",
   { timeout: HUNT_TIMEOUT_MS },
   async (_name, bug) => {
-    expect(await hunt(bug, { steps: STEPS }), `not found within ${HUNT_SEEDS} seeds: ${bug.what}`).toBeDefined();
+    expect(
+      await hunt(bug, { simulate, steps: STEPS }),
+      `not found within ${HUNT_SEEDS} seeds: ${bug.what}`,
+    ).toBeDefined();
   },
 );

@@ -5,6 +5,9 @@ import type { SimVendor } from "./vendors.ts";
 /** What may be counted twice around a restart. */
 const GIVE_UP_SLACK_MS = 1_000;
 
+/** What says it. */
+export type Traced = Pick<SimRelay, "listedDead" | "outcomes" | "countPending" | "pending">;
+
 export class Traces {
   readonly #vendors: readonly SimVendor[];
   readonly #onViolation: (what: string) => void;
@@ -24,7 +27,7 @@ export class Traces {
   }
 
   /** What the relay says of each event that it has is what the vendor knows of it. */
-  async check(relay: SimRelay | undefined, index: number, when: string): Promise<void> {
+  async check(relay: Traced | undefined, index: number, when: string): Promise<void> {
     const vendor = this.#vendors[index];
     if (relay === undefined || vendor === undefined) return;
     const received = new Set(vendor.ids());

@@ -290,7 +290,7 @@ const SPEAKING: readonly Mutant[] = [
   {
     name: "ids that only the log has are kept before it loses them",
     file: `${RELAY_SOURCE}/environment.ts`,
-    find: 'await this.#try("keep the ids of what is removed", () => this.ids.removing(from));',
+    find: 'await this.#try("keep the ids of what is removed", async () => this.#ids?.removing(from));',
     replace: "",
     tests: [`${RELAY_TESTS}/delivery/retention.heavy.test.ts`],
   },

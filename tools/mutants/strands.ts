@@ -170,7 +170,7 @@ export const STRANDS: readonly Mutant[] = [
   {
     name: "strands: the state is written after the fates that it speaks of",
     file: `${LANES}/state-writer.ts`,
-    find: "while (fates?.isLong === true) await fates.flush();",
+    find: "while (fates?.isLong === true && this.isOurs) await fates.flush();",
     replace: "if (fates?.isLong === true) void fates.flush();",
     tests: CRASH_POINTS,
   },

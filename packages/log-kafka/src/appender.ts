@@ -103,9 +103,13 @@ export class Appender {
     const before = this.#failures;
     await this.#enqueue({ sized: undefined, joins: false, sinceMs: this.#options.clock.monotonic() });
     if (this.#failures !== before)
-      throw new WaybillError("WAYBILL_LOG_UNAVAILABLE", `What was appended before could not be stored: ${this.#lastError}`, {
-        ...RETRY,
-      });
+      throw new WaybillError(
+        "WAYBILL_LOG_UNAVAILABLE",
+        `What was appended before could not be stored: ${this.#lastError}`,
+        {
+          ...RETRY,
+        },
+      );
   }
 
   /** The tail has read a value that counts. */

@@ -2,8 +2,8 @@
  * What Waybill needs of a Kafka cluster, in one interface: the real one is `kafka-broker.ts`, the
  * simulated one `SimBroker` of `@waybill/testing`. The contract suite `testBroker` holds for both.
  *
- * Each call is one attempt with a deadline: nothing in here retries, reconnects behind a caller's
- * back or waits for longer. What failed is a {@link BrokerError}; whoever calls decides.
+ * Each call is one attempt with a deadline: nothing in here retries, reconnects unasked or waits
+ * for longer. What failed is a {@link BrokerError}; whoever calls decides.
  */
 
 /** The first record of a partition has offset 0; each further record one more. Never reused. */

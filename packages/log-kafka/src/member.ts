@@ -3,8 +3,8 @@
  * this tells the host, and gives one up only after the host has let go of it.
  *
  *   joining    -> member      answered, with what is ours
- *   member     -> abandoned   expelled; or no heartbeat was answered for the length of a session; or
- *                             renewed: all is lost at once, the old id leaves
+ *   member     -> abandoned   expelled; or no heartbeat was answered for as long as a session is;
+ *                             or renewed: all is lost at once, the old id leaves
  *   abandoned  -> joining     under a new id, once leaving was answered (or the id is unknown) and
  *                             the host has ended what it had
  *   any        -> closed      the host lets go of everything, then the id leaves
@@ -58,7 +58,7 @@ export interface MemberOptions {
    * `group.consumer.session.timeout.ms`. Default 45,000, as there.
    */
   readonly sessionMs?: number;
-  /** How long {@link MemberHost.revoke} may take before the broker expels us, ms. Default 60,000. */
+  /** How long {@link MemberHost.revoke} may take, ms; then we are expelled. Default 60,000. */
   readonly rebalanceTimeoutMs?: number;
 }
 
@@ -228,7 +228,7 @@ export class Member {
     );
   }
 
-  /** The host has let go: the broker is told at once, since others wait. */
+  /** The host has let go: the broker hears of it at once, since others wait. */
   #released(holdings: readonly Holding[]): void {
     if (!this.#held.release(holdings)) return;
     this.#isChanged = true;
@@ -290,7 +290,7 @@ export class Member {
     return Math.min(this.#intervalMs, this.#sessionMs / ATTEMPTS_PER_SESSION);
   }
 
-  /** Until it is time, or something has to be told. */
+  /** Until it is time, or there is news for the broker. */
   async #pause(ms: number): Promise<void> {
     if (this.#isWoken || this.#isDone) return;
     const { clock, random } = this.#options;

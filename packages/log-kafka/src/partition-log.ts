@@ -106,7 +106,8 @@ export class PartitionLog implements Log {
         this.#appender.seen(records);
       },
       onMoved: () => this.#tell(this.#listeners),
-      // Counting what is older may take its time, which the tail has not; the next answer tries again.
+      // Counting what is older may take long, and the tail does not wait. The next answer tries
+      // again.
       onFirst: (offset) => void this.#kept.removed(offset).catch(() => undefined),
       onGone: (error) => this.#lost(error),
     });
@@ -123,9 +124,8 @@ export class PartitionLog implements Log {
 
   /**
    * Opens a partition; resolves once all is counted that it has by then. **Errors**:
-   * `WAYBILL_LOG_UNAVAILABLE` when the cluster does not answer for 15 s; `WAYBILL_LOG_DAMAGED` when the
-   * checkpoint's place is not in the partition any more: another one is needed
-   * ({@link newestPlace}, {@link placeAfterLoss}).
+   * `WAYBILL_LOG_UNAVAILABLE` when the cluster does not answer for 15 s; `WAYBILL_LOG_DAMAGED` when
+   * the checkpoint's place is not in the partition any more: another one is needed.
    */
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
     const source = new Source(options);
@@ -251,9 +251,9 @@ export class PartitionLog implements Log {
 
   /**
    * One produce call, which is kept as a whole or not at all. Resolves once it was read back.
-   * **Errors**: `WAYBILL_EVENT`, `WAYBILL_LOG_BUSY`, `WAYBILL_CLOSED`; `WAYBILL_LOG_UNAVAILABLE`, when it
-   * could not be done for 30 s: unlike on a disk it may be in the log then, or come later, when a
-   * produce call was not answered.
+   * **Errors**: `WAYBILL_EVENT`, `WAYBILL_LOG_BUSY`, `WAYBILL_CLOSED`; `WAYBILL_LOG_UNAVAILABLE`,
+   * when it could not be done for 30 s: unlike on a disk it may be in the log then, or come later,
+   * when a produce call was not answered.
    */
   async appendAll(entries: readonly Entry[]): Promise<readonly Position[]> {
     this.#check();

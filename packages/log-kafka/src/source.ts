@@ -128,8 +128,8 @@ export class Source {
   }
 
   /**
-   * Repeats what may succeed later. **Errors**: `WAYBILL_LOG_UNAVAILABLE` when it did not for 15 s, or
-   * cannot; `WAYBILL_CLOSED`; a {@link BrokerError} `offset_out_of_range`, which says something.
+   * Repeats what may succeed later. **Errors**: `WAYBILL_LOG_UNAVAILABLE` when it did not for 15 s,
+   * or cannot; `WAYBILL_CLOSED`; a {@link BrokerError} `offset_out_of_range`, which says something.
    */
   async retrying<T>(what: string, run: () => Promise<T>): Promise<T> {
     const { clock } = this.#options;

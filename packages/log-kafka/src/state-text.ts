@@ -13,8 +13,8 @@ import type { ParseState } from "@waybill/log";
 import type { Offset, TopicPartition } from "./broker.ts";
 
 /** A broker's own limit is 4,096; from here on a state is shortened. */
-export const STATE_MAX_CHARACTERS = 3_500;
-/** What cannot be shortened any further may have so many: the default `offset.metadata.max.bytes`. */
+const STATE_MAX_CHARACTERS = 3_500;
+/** What cannot be shortened further may have so many: `offset.metadata.max.bytes` by default. */
 const METADATA_MAX_CHARACTERS = 4_096;
 const VERSION = 1;
 const ANY_VERSION = /^waybill\/(\d+) /;
@@ -74,7 +74,7 @@ export function parseStateText<T extends object>(
   });
 }
 
-export function nameOf({ group, topic, partition }: StatePlace): string {
+function nameOf({ group, topic, partition }: StatePlace): string {
   return `group ${group} at ${topic}-${partition}`;
 }
 

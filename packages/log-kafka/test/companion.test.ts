@@ -1,4 +1,10 @@
-import { type Broker, BrokerError, type FetchRequest, type PartitionLogOptions, type ProduceRequest } from "@waybill/log-kafka";
+import {
+  type Broker,
+  BrokerError,
+  type FetchRequest,
+  type PartitionLogOptions,
+  type ProduceRequest,
+} from "@waybill/log-kafka";
 import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { entryOf, makeWorld, readAll, TOPIC, textsOf, within } from "./lib/world.ts";

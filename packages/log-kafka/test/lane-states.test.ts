@@ -298,7 +298,7 @@ test("a zombie with an epoch of before: its commit is refused, and it never writ
   await w.clock.advance(3_000);
   const [first] = one.tenures;
   if (first === undefined) throw new Error("nothing was assigned");
-  // It does not look at the clock, nor at what the member is told.
+  // It does not look at the clock, nor at what the member hears.
   const opening = one.states.open<ToyState>({
     partition: { topic: TOPIC, partition: 0 },
     tenure: { ...first.tenure, isOurs: () => true },

@@ -2,7 +2,7 @@
 import { SeededRandom, SimCluster, VirtualClock } from "@waybill/testing";
 import { SESSION_MS, TOPIC, ToyRelay, Watcher } from "./toy-relay.ts";
 
-export const PARTITIONS = 4;
+const PARTITIONS = 4;
 export const HEARTBEAT_MS = 1_000;
 const TURNS = 60;
 

@@ -4,6 +4,8 @@ import { PartitionLog, type PartitionLogOptions } from "@waybill/log-kafka";
 import { SimCluster, VirtualClock } from "@waybill/testing";
 
 export const TOPIC = "events";
+/** Enough for calls that take no time, and long polls each second. */
+const SETTLE_TURNS = 80;
 
 export interface World {
   readonly clock: VirtualClock;
@@ -16,7 +18,7 @@ export interface World {
 
 /** A cluster that takes no time, with one topic of one partition. */
 export async function makeWorld(configs: Readonly<Record<string, string>> = {}): Promise<World> {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(undefined, SETTLE_TURNS);
   const cluster = new SimCluster({ clock, latencyMs: 0, replicationMs: 0 });
   const broker = cluster.connect("relay");
   const other = cluster.connect("other");

@@ -1,6 +1,6 @@
 /**
- * Where the state of a lane or a replay is kept: a file of two slots (`LaneState`), or what another
- * engine has in its place.
+ * Where the state of a lane or a replay is kept: a file of two slots (`LaneState`), or what a
+ * log that is not on a disk has in its place.
  */
 export interface DurableState<T extends object> {
   /** What was stored when it was opened. */

@@ -35,7 +35,7 @@ export class Checkpoints {
     return { offset, ...parseStateText(metadata, place, { offset, parse: parsePlace }) };
   }
 
-  /** Those that have moved on. What fails is written with the next one. **Errors**: `BrokerError`. */
+  /** Those that have moved on; what fails is written with the next. **Errors**: `BrokerError`. */
   async write(checkpoints: ReadonlyMap<number, Checkpoint>): Promise<void> {
     const moved = [...checkpoints].filter(([partition, { offset }]) => (this.#written.get(partition) ?? -1) < offset);
     if (moved.length === 0) return;

@@ -1,8 +1,7 @@
 /** The way in of an environment whose log is on Kafka. */
 import { type Part, type Place, type Producer, partsOf } from "@waybill/log-kafka";
 import { partitionKeysOf } from "@waybill/vendors/registry";
-import type { NewEvents, Stored } from "../intake/ingest.ts";
-import type { ClusterLog } from "../intake/source-environment.ts";
+import type { ClusterEvents, ClusterLog, Stored } from "../intake/source-environment.ts";
 import { printReceipt } from "../receipt.ts";
 
 export interface ClusterIngestOptions {
@@ -22,10 +21,10 @@ export class ClusterIngest implements ClusterLog {
    * Everything is acknowledged, or the request is refused: what is stored of it then meets its
    * copies in the same partitions when it comes again.
    */
-  async ingest(events: readonly NewEvents[]): Promise<readonly Stored[]> {
+  async ingest(events: readonly ClusterEvents[]): Promise<readonly Stored[]> {
     const { producer, partitions } = this.#options;
     const parts: Part[] = [];
-    const owners: NewEvents[] = [];
+    const owners: ClusterEvents[] = [];
     for (const one of events) {
       const { source, receivedAtMs, entry } = one;
       const split = partsOf(
@@ -39,20 +38,20 @@ export class ClusterIngest implements ClusterLog {
       }
     }
     const places = await producer.append(parts);
-    const placesOf = new Map<NewEvents, Place[]>(events.map((one) => [one, []]));
+    const placesOf = new Map<ClusterEvents, Place[]>(events.map((one) => [one, []]));
     let at = 0;
     for (const [index, { entry }] of parts.entries()) {
       // A part that is too large for one record has several.
       for (let left = entry.ends.length; left > 0; at++) {
         const place = places[at] as Place;
-        placesOf.get(owners[index] as NewEvents)?.push(place);
+        placesOf.get(owners[index] as ClusterEvents)?.push(place);
         left -= place.count;
       }
     }
     return events.map((one) => this.#stored(one, placesOf.get(one) ?? []));
   }
 
-  #stored({ source, count }: NewEvents, places: readonly Place[]): Stored {
+  #stored({ source, count }: ClusterEvents, places: readonly Place[]): Stored {
     source.counters.accepted += count;
     // Which of them are copies is found when the log is read.
     return { first: undefined, kept: count, duplicates: 0, receipt: printReceipt(this.#options.environment, places) };

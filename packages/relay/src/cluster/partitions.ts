@@ -140,7 +140,7 @@ export class Partitions {
     return companionTopic(prefix, { environment, destination }, companion);
   }
 
-  /** Opens a lane's own logs in the companion topics, by the directories that they have on a disk. */
+  /** Opens a lane's own logs in the companion topics, by the directories they have on a disk. */
   companions(destination: string, partition: number): LaneRuntime {
     const { broker, clock, directoryOf } = this.#options;
     const directory = directoryOf(partition);

@@ -161,15 +161,14 @@ function tlsFaults({ tls: given }: ParsedKafka, files: OutsideFiles, fault: Repo
   if (given === undefined || given === true) return;
   const hint = "it must be a file in PEM that the relay may read";
   const at = (name: keyof KafkaTlsFiles): Path => ["kafka", "tls", name];
-  const read = (name: keyof KafkaTlsFiles): string | undefined => {
-    const path = given[name];
+  const read = (name: keyof KafkaTlsFiles, path: string | undefined): string | undefined => {
     if (path === undefined) return undefined;
     const found = files.pem(path);
     if (!("fault" in found)) return files.isMissing(path) ? undefined : found.pem;
     fault(at(name), `is ${path}, which ${found.fault}`, hint);
     return undefined;
   };
-  const [ca, cert, privateKey] = [read("ca"), read("cert"), read("key")];
+  const [ca, cert, privateKey] = [read("ca", given.ca), read("cert", given.cert), read("key", given.key)];
   const cas = ca === undefined ? undefined : certificatesOf(ca);
   if (cas !== undefined && "fault" in cas) fault(at("ca"), `is ${given.ca}, which ${cas.fault}`, hint);
   if ((given.cert === undefined) !== (given.key === undefined))
@@ -179,7 +178,8 @@ function tlsFaults({ tls: given }: ParsedKafka, files: OutsideFiles, fault: Repo
     );
   if (cert === undefined || privateKey === undefined) return;
   const found = certificateFrom(cert, privateKey);
-  if ("fault" in found) fault(at(found.of), `is ${given[found.of]}, which ${found.fault}`, hint);
+  if ("fault" in found)
+    fault(at(found.of), `is ${found.of === "cert" ? given.cert : given.key}, which ${found.fault}`, hint);
 }
 
 export function kafkaWarnings(
@@ -188,6 +188,11 @@ export function kafkaWarnings(
 ): void {
   if (engine === "disk" || kafka === undefined) return;
   const { brokers, replicationFactor } = kafka;
+  warn(
+    ["engine"],
+    "is kafka, which is begun: each relay shows, pauses and rotates only what it has itself",
+    "docs/operating/cluster.md has what is missing",
+  );
   const inSync = inSyncOf(kafka);
   if (replicationFactor === 1)
     warn(

@@ -1,4 +1,4 @@
-/** Where a lane keeps its state and its own logs: files, or what another engine has in their place. */
+/** Where a lane keeps its state and its own logs: files, or what another engine has instead. */
 import type { DiskRuntime } from "@waybill/core";
 import { type DurableState, type LaneRuntime, type LaneStateValue, type Log, openLaneState } from "@waybill/log";
 import type { DestinationConfig } from "../config/types.ts";

@@ -13,7 +13,7 @@ import type { Entry, Position } from "@waybill/log";
 import { type DiskRange, printRange, printReceipt } from "../receipt.ts";
 import type { RequestSpan } from "../tracing/tracing.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
-import type { StoredHere, StoredInCluster } from "./source-environment.ts";
+import type { Stored, StoredHere, StoredInCluster } from "./source-environment.ts";
 import type { Source } from "./sources.ts";
 
 const RECEIPTS_MAX = 16;
@@ -35,15 +35,6 @@ export interface NewEvents {
   readonly trace?: RequestSpan | undefined;
   /** The record of those that are kept, all of them by default. */
   readonly entry: (keep: readonly boolean[] | undefined) => Omit<Entry, "source" | "receivedAtMs">;
-}
-
-export interface Stored {
-  /** Of the first event that was new. */
-  readonly first: Position | undefined;
-  readonly kept: number;
-  readonly duplicates: number;
-  /** `undefined` when it is not known where any of them is. */
-  readonly receipt: string | undefined;
 }
 
 /** Resolves after the fsync. **Errors**: those of the log; then nothing is stored. */

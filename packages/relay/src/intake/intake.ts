@@ -21,11 +21,12 @@ import type { RequestSpan } from "../tracing/tracing.ts";
 import type { Answer } from "./answers.ts";
 import type { BodyRefusal, Charge } from "./body.ts";
 import { HASH_WORDS, type IdHashes } from "./id-window.ts";
-import { ingest, ingestAll, type NewEvents, RECEIPT_HEADER, type Stored } from "./ingest.ts";
+import { ingest, ingestAll, type NewEvents, RECEIPT_HEADER } from "./ingest.ts";
 import { idFromSeed } from "./made-ids.ts";
 import { answerOf, bodyRefusal, keyRefusal, Refusals, rateRefusal, storeRefusal } from "./refusals.ts";
 import { Router, requestOf } from "./router.ts";
 import { isSegment, SegmentIntake } from "./segment/segment-intake.ts";
+import type { Stored } from "./source-environment.ts";
 import { countRefused, type Source, type SourceTable } from "./sources.ts";
 import type { IntakeOptions, IntakeRequest, Opened } from "./types.ts";
 import { exchanged, NO_ANSWER, passedThrough } from "./vendor-answers.ts";
@@ -274,8 +275,8 @@ function textsOf({ body, ends }: StoredEvents): string[] {
 }
 
 /**
- * The hashes of ids, zeros for those that are ""; `undefined` where there are none, or the log finds
- * duplicates by itself.
+ * The hashes of ids, zeros for those that are ""; `undefined` where there are none, or the log
+ * finds duplicates by itself.
  */
 function hashIds({ environment, scope }: Source, ids: readonly string[], count: number): IdHashes | undefined {
   const window = environment.ids?.window;

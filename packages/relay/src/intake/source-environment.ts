@@ -1,11 +1,10 @@
 /** What the way in knows of an environment. */
 import type { HttpResponse } from "@waybill/core";
-import type { Log } from "@waybill/log";
+import type { Entry, Log, Position } from "@waybill/log";
 import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
 import type { SourceConfig } from "../config/types.ts";
 import type { Exchanges } from "../delivery/exchanges.ts";
 import type { MemoryRelay } from "../launchdarkly/memory-relay.ts";
-import type { NewEvents, Stored } from "./ingest.ts";
 import type { StoredIds } from "./stored-ids.ts";
 
 interface AnyEnvironment {
@@ -34,13 +33,31 @@ export interface StoredInCluster extends AnyEnvironment {
   readonly ids?: undefined;
 }
 
+export interface Stored {
+  /** Of the first event that was new. */
+  readonly first: Position | undefined;
+  readonly kept: number;
+  readonly duplicates: number;
+  /** `undefined` when it is not known where any of them is. */
+  readonly receipt: string | undefined;
+}
+
+/** Events to store, as far as a cluster has to know of them. */
+export interface ClusterEvents {
+  readonly source: { readonly config: Pick<SourceConfig, "name">; readonly counters: { accepted: number } };
+  readonly receivedAtMs: number;
+  readonly count: number;
+  /** The record of those that are kept, all of them by default. */
+  readonly entry: (keep: readonly boolean[] | undefined) => Omit<Entry, "source" | "receivedAtMs">;
+}
+
 export interface ClusterLog {
   /**
    * Stores the records of one request; resolves once each is on as many machines as it has to be.
    * **Errors**: retryable ones of the log, after which some of it may be stored, and duplicates
    * with it when it comes again; `WAYBILL_EVENT`.
    */
-  ingest(parts: readonly NewEvents[]): Promise<readonly Stored[]>;
+  ingest(parts: readonly ClusterEvents[]): Promise<readonly Stored[]>;
 }
 
 export type SourceEnvironment = StoredHere | StoredInCluster;

@@ -115,7 +115,7 @@ function testCommits(check: Check): void {
     ]);
   });
 
-  check("a member is told what is committed with its own epoch, and is fenced with another one", async (world) => {
+  check("a member reads what is committed with its own epoch, and is fenced with another one", async (world) => {
     const topic = await world.topic();
     const member = world.member(topic);
     await member.owns(0);

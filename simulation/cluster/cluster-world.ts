@@ -1,0 +1,548 @@
+/**
+ * What there is in the simulation of the log on Kafka: clients, relays before one cluster, vendors
+ * at a distance, and everything that can go wrong between them.
+ */
+import {
+  type ChaosKind,
+  ClusterChaos,
+  SeededRandom,
+  type ServerHandler,
+  type ServerRequest,
+  SimCluster,
+  SimNetwork,
+  VirtualClock,
+} from "@waybill/testing";
+import { segment } from "waybill";
+import { type Client, createClientOn } from "../../packages/client/src/client.ts";
+import { eventsIn } from "../in-flight.ts";
+import { People } from "../people.ts";
+import { Places } from "../places.ts";
+import { BATCH_EVENTS_LIMIT, type DestinationPlan, originOf, type Plan, VENDORS } from "../sim-relay.ts";
+import { Traces } from "../traces.ts";
+import { createVendor, type SimVendor } from "../vendors.ts";
+import { ClusterRelay } from "./cluster-relay.ts";
+import { Committed } from "./committed.ts";
+import type { ClusterBug } from "./planted.ts";
+import type { Stop } from "./relay-clock.ts";
+import { holderOf, storedIn, tell } from "./view.ts";
+
+export interface ClusterStep {
+  readonly name: string;
+  readonly isFault: boolean;
+  readonly run: (world: ClusterWorld) => unknown;
+}
+
+/** Enough for what relays do at once. */
+const SETTLE_TURNS = 80;
+const RELAYS = "http://relay.test";
+const CLIENT_KEY = "in";
+const CLIENTS = [0, 1] as const;
+const ROUND_TRIP_MS = { min: 20, max: 200 };
+const STEP_MAX_MS = 400;
+const LOOK_EVERY = 15;
+const GIVE_UP_MS = [30_000, 60_000, 300_000];
+const GIVE_UP_LAST_MS = 60_000;
+const TRICKLE_MS = 5_000;
+const TRICKLES_MAX = 200;
+const SETTLE_MS = 20 * 60_000;
+const SETTLE_STEP_MS = 2_000;
+const START_MS = 20;
+const START_MAX_MS = 60_000;
+const DOWN_MAX_MS = 10_000;
+const STOPPED_MAX_MS = 60_000;
+const REQUESTS_KEPT = 20;
+/** As the cluster counts them. */
+export const REQUEST_FAULTS = ["refuse", "stuck", "loseAnswer", "late", "duplicate", "slow"] as const;
+/** Which destinations there are, by the numbers of their vendors. */
+const CHOICES = [[0], [3], [0, 3], [2, 3], [0, 2]] as const;
+
+interface Slot {
+  readonly name: string;
+  relay: ClusterRelay | undefined;
+  /** Nobody starts it again before. */
+  isDown: boolean;
+}
+
+export class ClusterWorld {
+  readonly violations: string[] = [];
+  readonly faults: Record<string, number> = {};
+  readonly lines: string[] = [];
+  readonly random: SeededRandom;
+  readonly clock = new VirtualClock(undefined, SETTLE_TURNS);
+  readonly cluster: SimCluster;
+  readonly people: People;
+  readonly traces: Traces;
+  readonly #partitions: number;
+  readonly #network: SimNetwork;
+  /** By the number of the vendor. */
+  readonly #vendors: readonly SimVendor[];
+  readonly #indexes: readonly number[];
+  readonly #clients: readonly Client[];
+  readonly #slots: readonly Slot[];
+  readonly #committed: Committed;
+  readonly #chaos = new Map<ChaosKind, ClusterChaos>();
+  readonly #bug: ClusterBug | undefined;
+  /** Ids of what was answered with 200. */
+  readonly #accepted = new Set<string>();
+  readonly #requests: ServerRequest[] = [];
+  #plan: Plan;
+  #finishing = false;
+  #requestViolations = 0;
+
+  constructor(seed: number, bug?: ClusterBug) {
+    const { clock } = this;
+    this.#bug = bug;
+    this.random = new SeededRandom(seed);
+    this.cluster = new SimCluster({
+      clock,
+      random: this.random.fork(),
+      heartbeatIntervalMs: 1_000,
+      failoverMs: 1_000,
+      replicaLagMs: 2_000,
+      latencyMs: 4,
+      replicationMs: 4,
+    });
+    this.#committed = new Committed(this.cluster);
+    this.#network = new SimNetwork({ clock, random: this.random.fork(), latencyMs: 5 });
+    this.#partitions = 1 + this.random.below(3);
+    this.#indexes = this.random.pick(CHOICES);
+    this.#vendors = this.#createVendors();
+    this.traces = new Traces(this.#vendors, (what) => this.violations.push(what));
+    this.#plan = {
+      destinations: this.#indexes.map((vendor) => this.#drawn({ key: "key", vendor })),
+      lingerMs: 20,
+      batchMaxEvents: 1 + this.random.below(BATCH_EVENTS_LIMIT),
+    };
+    this.#clients = CLIENTS.map(() => this.#createClient());
+    // An anonymous id and the user that it becomes are in partitions of their own.
+    this.people = new People(this.random, this.#clients, { ties: false });
+    this.#slots = Array.from({ length: 2 + this.random.below(2) }, (_, at) => ({
+      name: `relay-${at}`,
+      relay: undefined,
+      isDown: false,
+    }));
+    this.#network.serve(RELAYS, this.#balanced);
+  }
+
+  #createVendors(): readonly SimVendor[] {
+    const places = new Places(() => undefined);
+    const vendors = VENDORS.map((vendor, index) => {
+      const roundTripMs = ROUND_TRIP_MS.min + this.random.below(ROUND_TRIP_MS.max - ROUND_TRIP_MS.min);
+      const random = this.random.fork();
+      return createVendor(vendor, { name: `emulator ${index}`, clock: this.clock, random, roundTripMs, places });
+    });
+    for (const [index, vendor] of vendors.entries()) this.#network.serve(originOf(index), vendor.handle);
+    return vendors;
+  }
+
+  #createClient(): Client {
+    const runtime = { clock: this.clock, random: this.random.fork(), transport: this.#network.transport };
+    return createClientOn(
+      { runtime, byteLength: (text) => Buffer.byteLength(text) },
+      {
+        destinations: [segment({ name: "relay", url: RELAYS, writeKey: CLIENT_KEY })],
+        flushAt: 10,
+        flushIntervalMs: 50,
+        timeoutMs: 2_000,
+        backoffMaxMs: 2_000,
+      },
+    );
+  }
+
+  get tracked(): number {
+    return this.people.made;
+  }
+
+  get orderViolations(): number {
+    return this.#vendors.reduce((sum, { orderViolations }) => sum + orderViolations, this.#requestViolations);
+  }
+
+  get #relays(): readonly ClusterRelay[] {
+    return this.#slots.flatMap(({ relay }) => (relay?.alive === true ? [relay] : []));
+  }
+
+  /** The order is the lane's for ever: that it changes is tried over the disk. */
+  #drawn({ key, vendor, order }: Partial<DestinationPlan> & { readonly key: string }): DestinationPlan {
+    const giveUpAfterMs = this.random.pick(GIVE_UP_MS);
+    this.traces.giveUpMs = Math.min(this.traces.giveUpMs, giveUpAfterMs);
+    return {
+      key,
+      ...(vendor === undefined ? {} : { vendor }),
+      order: order ?? this.random.pick(["user", "user", "user", "none"] as const),
+      maxInFlight: this.random.pick([1, 2, 4, 8, 64, 64]),
+      giveUpAfterMs,
+    };
+  }
+
+  /** As a balancer does it: most requests go to a relay that takes them, retries to any. */
+  readonly #balanced: ServerHandler = async (request) => {
+    const up = this.#relays.filter((relay) => relay.isUp);
+    const relay = this.random.pick(
+      up.length > 0 && this.random.chance(0.95) ? up : this.#slots.map((one) => one.relay),
+    );
+    const answer = (await relay?.handle(request)) ?? { status: 0, headers: {}, body: "", fault: "reset" as const };
+    if (answer.status !== 200) return answer;
+    for (const event of eventsIn(request.body)) this.#accepted.add(String(event["messageId"]));
+    this.#requests.push(request);
+    if (this.#requests.length > REQUESTS_KEPT) this.#requests.shift();
+    return answer;
+  };
+
+  async start(): Promise<void> {
+    for (const slot of this.#slots) this.#startAt(slot);
+    await this.clock.until(() => this.#relays.some((relay) => relay.isUp), START_MAX_MS);
+    for (const [index, vendor] of this.#vendors.entries()) vendor.isOrdered = this.#orderOf(index) === "user";
+  }
+
+  #orderOf(index: number): DestinationPlan["order"] | undefined {
+    return this.#plan.destinations.find(({ vendor }) => vendor === index)?.order;
+  }
+
+  #startAt(slot: Slot): void {
+    const { clock, cluster, random } = this;
+    const relay = new ClusterRelay(
+      {
+        name: slot.name,
+        clock,
+        cluster,
+        network: this.#network,
+        random: random.fork(),
+        partitions: this.#partitions,
+        bug: this.#bug,
+        onViolation: (what) => {
+          this.#requestViolations += 1;
+          this.violations.push(what);
+        },
+        onLine: (line) => this.lines.push(`${Math.round(clock.monotonic())} ${line}`),
+        onRefused: (code) => {
+          if (code === "not_enough_replicas") this.#count("tooFewInSync");
+          if (code === "fenced") this.#count("fencedCalls");
+        },
+      },
+      this.#plan,
+    );
+    slot.relay = relay;
+    slot.isDown = false;
+    void relay.start();
+  }
+
+  #count(name: string, times = 1): void {
+    this.faults[name] = (this.faults[name] ?? 0) + times;
+  }
+
+  async step(kind: ClusterStep): Promise<void> {
+    const isDone = (await kind.run(this)) !== false;
+    if (kind.isFault && isDone) this.#count(kind.name);
+    await this.clock.advance(this.random.next() * STEP_MAX_MS);
+    this.#supervise();
+  }
+
+  #supervise(): void {
+    for (const slot of this.#slots)
+      if (slot.relay?.alive !== true && (!slot.isDown || this.#finishing)) this.#startAt(slot);
+  }
+
+  /** What must hold at every instant. */
+  check(when: string): void {
+    const fail = (what: string): void => {
+      this.violations.push(`${when}: ${what}`);
+    };
+    for (const fault of this.#committed.faults(this.#indexes, this.#partitions)) fail(fault);
+    for (const relay of this.#relays)
+      for (const shard of relay.shards)
+        for (const { destination, account, mode, reason } of shard.lanes(this.clock.now())) {
+          const name = `${relay.name}: ${shard.name}/${destination}`;
+          if (!account.balanced) fail(`the ledger of ${name} does not balance: ${JSON.stringify(account)}`);
+          if (account.accepted !== shard.log.head)
+            fail(`${name} has ${account.accepted} events, its log has ${shard.log.head}`);
+          if (account.pending < 0) fail(`${name} waits for ${account.pending} events`);
+          if ((mode as string) === "failed") fail(`a defect stopped ${name}: ${reason}`);
+        }
+    for (const client of this.#clients)
+      if (client.accounts()["relay"]?.balanced !== true) fail("a client's ledger does not balance");
+    for (const index of this.#indexes) for (const fault of this.#vendors[index]?.faults() ?? []) fail(fault);
+  }
+
+  /** What must hold of each event. */
+  async look(step: number): Promise<void> {
+    if (step % LOOK_EVERY === LOOK_EVERY - 1) await this.#look(`step ${step}`);
+  }
+
+  async #look(when: string): Promise<void> {
+    const asked = {
+      cluster: this.cluster,
+      relays: () => this.#relays.filter((relay) => !relay.isStopped),
+      partitions: this.#partitions,
+    };
+    for (const index of this.#indexes) {
+      const told = await this.#within(tell(asked, index, when === "end"));
+      if (told === undefined) continue;
+      this.violations.push(...told.faults.map((fault) => `${when}: ${fault}`));
+      await this.traces.check(told, index, when);
+    }
+  }
+
+  /** What is asked of relays takes time; `undefined` when it was not answered. */
+  async #within<T>(asked: Promise<T>): Promise<T | undefined> {
+    let found: { readonly value: T | undefined } | undefined;
+    asked.then(
+      (value) => (found = { value }),
+      () => (found = { value: undefined }),
+    );
+    for (let leftMs = START_MAX_MS; leftMs > 0 && found === undefined; leftMs -= STEP_MAX_MS)
+      await this.clock.advance(STEP_MAX_MS);
+    return found?.value;
+  }
+
+  /** Faults off; then nothing accepted may be missing, doubled, invented or out of order. */
+  async finish(): Promise<void> {
+    this.#finishing = true;
+    for (const chaos of this.#chaos.values()) chaos.heal();
+    this.cluster.faults = {};
+    this.#network.faults = {};
+    for (const slot of this.#slots) {
+      this.cluster.heal(slot.name);
+      slot.relay?.go();
+    }
+    this.#supervise();
+    this.#plan = {
+      ...this.#plan,
+      destinations: this.#plan.destinations.map((one) => ({ ...one, key: "key", giveUpAfterMs: GIVE_UP_LAST_MS })),
+    };
+    this.traces.giveUpMs = Math.min(this.traces.giveUpMs, GIVE_UP_LAST_MS);
+    for (const vendor of this.#vendors) vendor.recover();
+    for (const relay of this.#relays) relay.reconfigure(this.#plan);
+    await this.clock.advance(SETTLE_STEP_MS);
+    await this.#trickle();
+    this.people.track();
+    await this.#closeClients();
+    await this.#until(() => this.#isDelivered());
+    this.check("end");
+    if (this.violations.length === 0) this.#checkStored();
+    if (this.violations.length === 0) await this.#look("end");
+    for (const index of this.#indexes) if (this.violations.length === 0) this.#checkDelivered(index);
+    for (const relay of this.#relays) relay.kill();
+    for (const kind of REQUEST_FAULTS) this.#count(`request ${kind}`, this.cluster.injected.get(kind) ?? 0);
+  }
+
+  async #closeClients(): Promise<void> {
+    let isClosed = false;
+    const closed = Promise.all(this.#clients.map((client) => client.close({ deadlineMs: SETTLE_MS })));
+    void closed.then(() => (isClosed = true));
+    await this.#until(() => isClosed);
+    if (!isClosed) {
+      this.violations.push("end: the clients do not end");
+      return;
+    }
+    for (const { left, dropped } of await closed)
+      if (left + dropped > 0) this.violations.push(`end: a client kept ${left} and dropped ${dropped}`);
+  }
+
+  /** Others pass until what is refused for ever has been given up. */
+  async #trickle(): Promise<void> {
+    for (let count = 0; count < TRICKLES_MAX && !this.#isDelivered(); count++) {
+      this.people.make({ userId: `trickle-${count}` });
+      // As an operator does it: ends what a vendor asked to wait, and what it said of our key.
+      for (const relay of this.#relays) for (const index of this.#indexes) relay.pause(index);
+      await this.clock.advance(START_MS);
+      for (const relay of this.#relays) for (const index of this.#indexes) relay.resume(index);
+      await this.clock.advance(TRICKLE_MS);
+      this.#supervise();
+    }
+  }
+
+  async #until(isDone: () => boolean): Promise<void> {
+    for (let leftMs = SETTLE_MS; leftMs > 0 && !isDone(); leftMs -= SETTLE_STEP_MS) {
+      await this.clock.advance(SETTLE_STEP_MS);
+      this.#supervise();
+    }
+  }
+
+  get #lanes(): readonly { readonly index: number; readonly partition: number }[] {
+    const partitions = Array.from({ length: this.#partitions }, (_, partition) => partition);
+    return this.#indexes.flatMap((index) => partitions.map((partition) => ({ index, partition })));
+  }
+
+  /** Everything that was made is stored, and settled everywhere. */
+  #isDelivered(): boolean {
+    let stored = 0;
+    for (let partition = 0; partition < this.#partitions; partition++)
+      stored += storedIn(this.cluster, partition).filter(({ isCopy }) => !isCopy).length;
+    if (stored < this.tracked) return false;
+    return this.#lanes.every(({ index, partition }) => {
+      const holder = holderOf(this.#relays, index, partition);
+      return holder?.destination.pending().events === 0 && holder.head === storedIn(this.cluster, partition).length;
+    });
+  }
+
+  /** Everything that was accepted is in the log, and each lane's ledger covers all of it. */
+  #checkStored(): void {
+    const ids = new Set<string>();
+    for (let partition = 0; partition < this.#partitions; partition++) {
+      const stored = storedIn(this.cluster, partition);
+      const copies = stored.filter(({ isCopy }) => isCopy).length;
+      this.#count("copiesInTheLog", copies);
+      for (const { id, isCopy } of stored) {
+        if (!isCopy && ids.has(id)) this.violations.push(`end: ${id} is in two partitions`);
+        ids.add(id);
+      }
+      for (const index of this.#indexes) this.#checkLane({ index, partition, events: stored.length, copies });
+    }
+    const lost = [...this.#accepted].filter((id) => !ids.has(id));
+    if (lost.length > 0)
+      this.violations.push(`end: ${lost.length} accepted events are lost: ${lost.slice(0, 3).join()}`);
+    if (ids.size !== this.tracked)
+      this.violations.push(`end: ${this.tracked} events were made, ${ids.size} are in the log`);
+  }
+
+  #checkLane({ index, partition, events, copies }: Record<"index" | "partition" | "events" | "copies", number>): void {
+    const name = `partition ${partition} of emulator ${index}`;
+    const destination = holderOf(this.#relays, index, partition)?.destination;
+    if (destination === undefined) {
+      this.violations.push(`end: nobody alone has ${name}`);
+      return;
+    }
+    const { accepted, pending, dropped } = destination.account();
+    if (accepted !== events) this.violations.push(`end: ${name} has ${accepted} events, its log has ${events}`);
+    if (pending > 0) this.violations.push(`end: ${name} has ${pending} pending (${this.#modeOf(index, partition)})`);
+    // Where events are chosen, a copy may be left out for that.
+    const duplicates = dropped.duplicate ?? 0;
+    if (VENDORS[index] !== "letter" && duplicates !== copies)
+      this.violations.push(`end: ${name} dropped ${duplicates} duplicates, there are ${copies}`);
+    const { position } = this.#committed.stateOf(index, partition) ?? {};
+    if (position !== events) this.violations.push(`end: ${name} has committed ${position} of ${events}`);
+  }
+
+  #modeOf(index: number, partition: number): string {
+    const views = holderOf(this.#relays, index, partition)?.relay.shard(partition)?.lanes(this.clock.now()) ?? [];
+    const { mode, reason } = views.find(({ destination }) => destination === `emulator${index}`) ?? {};
+    return `${mode} ${reason ?? ""}`;
+  }
+
+  /** Each event is at the vendor once, or a dead letter, or left out. */
+  #checkDelivered(index: number): void {
+    const vendor = this.#vendors[index] as SimVendor;
+    const received = new Set(vendor.ids());
+    const twice = vendor.twice();
+    if (twice.length > 0)
+      this.violations.push(`end: emulator ${index} has ${twice.length} events twice: ${twice.slice(0, 3).join()}`);
+    let explained = 0;
+    for (const lane of this.#lanes.filter((one) => one.index === index)) {
+      const account = holderOf(this.#relays, index, lane.partition)?.destination.account();
+      if (account === undefined) continue;
+      explained += account.rejected + account.droppedTotal + account.expired - (account.dropped.duplicate ?? 0);
+    }
+    const missing = this.tracked - received.size;
+    if (missing > explained)
+      this.violations.push(`end: emulator ${index} never got ${missing} events, the ledgers explain ${explained}`);
+    if (missing < 0) this.violations.push(`end: emulator ${index} has ${-missing} events that nobody made`);
+  }
+
+  pickVendor(): SimVendor {
+    return this.#vendors[this.random.pick(this.#indexes)] as SimVendor;
+  }
+
+  /** Something that happens to the cluster begins, or ends. */
+  strike(kind: ChaosKind): boolean {
+    let chaos = this.#chaos.get(kind);
+    if (chaos === undefined) {
+      chaos = new ClusterChaos({
+        cluster: this.cluster,
+        random: this.random.fork(),
+        relays: () => this.#slots.map(({ name }) => name),
+        kinds: [kind],
+      });
+      this.#chaos.set(kind, chaos);
+    }
+    const name = chaos.strike();
+    return name !== undefined && !name.endsWith(" ends");
+  }
+
+  #pickRelay(): Slot | undefined {
+    const up = this.#slots.filter(({ relay }) => relay?.isUp === true);
+    return up.length === 0 ? undefined : this.random.pick(up);
+  }
+
+  killRelay(): boolean {
+    const slot = this.#pickRelay();
+    slot?.relay?.kill();
+    return this.#startLater(slot);
+  }
+
+  leave(): boolean {
+    const slot = this.#pickRelay();
+    if (slot?.relay?.isStopped === true) return false;
+    void slot?.relay
+      ?.leave()
+      .catch((error: unknown) => this.violations.push(`a relay does not leave: ${String(error)}`));
+    return this.#startLater(slot);
+  }
+
+  #startLater(slot: Slot | undefined): boolean {
+    if (slot === undefined) return false;
+    slot.isDown = true;
+    this.clock.after(this.random.below(DOWN_MAX_MS), () => {
+      slot.isDown = false;
+    });
+    return true;
+  }
+
+  stopRelay(): boolean {
+    const slot = this.#pickRelay();
+    const relay = slot?.relay;
+    if (relay === undefined || relay.isStopped) return false;
+    relay.stop(this.random.pick<Stop>(["process", "machine"]));
+    this.clock.after(this.random.below(this.random.chance(0.5) ? STEP_MAX_MS * 5 : STOPPED_MAX_MS), () => relay.go());
+    return true;
+  }
+
+  /** The vendor takes another key; ours follows in a while, by a reload. */
+  rotate(): void {
+    const index = this.random.pick(this.#indexes);
+    const key = `key-${this.random.below(1_000)}`;
+    this.#vendors[index]?.rotate(key);
+    this.clock.after(this.random.below(5_000), () => {
+      if (this.#finishing) return;
+      const destinations = this.#plan.destinations.map((old) => (old.vendor === index ? { ...old, key } : old));
+      this.#reload({ ...this.#plan, destinations });
+    });
+  }
+
+  reload(): void {
+    this.#reload({
+      destinations: this.#plan.destinations.map((old) => (this.random.chance(0.5) ? this.#drawn(old) : old)),
+      lingerMs: this.random.below(100),
+      batchMaxEvents: 1 + this.random.below(BATCH_EVENTS_LIMIT),
+    });
+  }
+
+  #reload(plan: Plan): void {
+    this.#plan = plan;
+    for (const relay of this.#relays) relay.reconfigure(plan);
+  }
+
+  pause(): void {
+    const index = this.random.pick(this.#indexes);
+    for (const relay of this.#relays) relay.pause(index);
+    this.clock.after(this.random.below(3_000), () => {
+      for (const relay of this.#relays) relay.resume(index);
+    });
+  }
+
+  toggleNetwork(): void {
+    const quiet = Object.keys(this.#network.faults).length === 0;
+    this.#network.faults = quiet ? { refuse: 0.1, resetBefore: 0.1, resetAfter: 0.1, hang: 0.02, duplicate: 0.1 } : {};
+  }
+
+  /** What was accepted comes again, cut in another way, and maybe at another relay. */
+  sendAgain(): boolean {
+    if (this.#requests.length === 0) return false;
+    const request = this.random.pick(this.#requests);
+    const events = eventsIn(request.body);
+    const from = this.random.below(events.length);
+    const batch = events.slice(from, from + 1 + this.random.below(events.length));
+    const { "idempotency-key": _, "content-length": _length, ...headers } = request.headers;
+    void this.#balanced({ ...request, headers, body: Buffer.from(JSON.stringify({ batch })) });
+    return true;
+  }
+}

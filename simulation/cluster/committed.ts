@@ -1,0 +1,75 @@
+/** What is committed for the lanes, held to itself: whoever commits, no state ever goes back. */
+import { type LaneStateValue, parseLaneState } from "@waybill/log";
+import { parseStateText } from "@waybill/log-kafka";
+import type { SimCluster } from "@waybill/testing";
+import { EVENTS_TOPIC, groupOf } from "./names.ts";
+
+interface Seen {
+  readonly offset: number;
+  readonly metadata: string;
+  readonly state: LaneStateValue;
+}
+
+export class Committed {
+  readonly #cluster: SimCluster;
+  readonly #seen = new Map<string, Seen>();
+
+  constructor(cluster: SimCluster) {
+    this.#cluster = cluster;
+  }
+
+  /** What has gone back, or cannot be, since the last look. */
+  faults(indexes: readonly number[], partitions: number): readonly string[] {
+    const faults: string[] = [];
+    for (const index of indexes)
+      for (let partition = 0; partition < partitions; partition++) faults.push(...this.#look(index, partition));
+    return faults;
+  }
+
+  stateOf(index: number, partition: number): LaneStateValue | undefined {
+    return this.#read(index, partition)?.state;
+  }
+
+  #read(index: number, partition: number): Seen | undefined {
+    const group = groupOf(index);
+    const [found] = this.#cluster.offsets(group, [{ topic: EVENTS_TOPIC, partition }]);
+    if (found === undefined) return undefined;
+    const { offset, metadata } = found;
+    const key = `${group}/${partition}`;
+    const seen = this.#seen.get(key);
+    if (seen?.metadata === metadata) return seen;
+    const place = { group, topic: EVENTS_TOPIC, partition };
+    return { offset, metadata, state: parseStateText(metadata, place, { offset, parse: parseLaneState }) };
+  }
+
+  #look(index: number, partition: number): readonly string[] {
+    const key = `${groupOf(index)}/${partition}`;
+    const before = this.#seen.get(key);
+    const found = this.#read(index, partition);
+    if (found === undefined) return before === undefined ? [] : [`what was committed for ${key} is gone`];
+    if (found === before) return [];
+    this.#seen.set(key, found);
+    const { state, offset } = found;
+    const own = sumFault(state);
+    const faults = own === undefined ? [] : [`the ledger committed for ${key} does not add up: ${own}`];
+    if (before === undefined) return faults;
+    const old = before.state;
+    if (offset < before.offset)
+      faults.push(`the offset committed for ${key} goes back from ${before.offset} to ${offset}`);
+    if (state.position < old.position)
+      faults.push(`the cursor committed for ${key} goes back from ${old.position} to ${state.position}`);
+    if (settledOf(state) < settledOf(old))
+      faults.push(`the ledger committed for ${key} goes back: ${before.metadata} and now ${found.metadata}`);
+    return faults;
+  }
+}
+
+function settledOf({ delivered, rejected, expired, dropped }: LaneStateValue): number {
+  return Object.values(dropped).reduce((sum, count) => sum + count, delivered + rejected + expired);
+}
+
+/** All before the position is settled, and of what comes after it so many as the state says. */
+function sumFault(state: LaneStateValue): string | undefined {
+  const { base, position, ahead = 0 } = state;
+  return settledOf(state) === position - base + ahead ? undefined : JSON.stringify(state);
+}

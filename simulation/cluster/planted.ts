@@ -1,0 +1,123 @@
+/** Bugs that a careless change could bring to the log on Kafka. */
+import type { Transport } from "@waybill/core";
+import { type Broker, BrokerError, PartitionLog } from "@waybill/log-kafka";
+import type { SimConnectionOptions } from "@waybill/testing";
+import { Strands } from "../../packages/log/src/lanes/strands.ts";
+import { replaced } from "../replaced.ts";
+import { EVENTS_TOPIC } from "./names.ts";
+
+/** The part of a bug that the hunt needs is as on the disk. */
+export interface ClusterBug {
+  readonly name: string;
+  readonly what: string;
+  /** The seed at which it was found first; the hunt begins there. */
+  readonly seed: number;
+  readonly connection?: SimConnectionOptions;
+  /** Between the relay and its cluster. */
+  readonly broker?: (broker: Broker) => Broker;
+  readonly relayTransport?: (transport: Transport) => Transport;
+  /** In the code itself; returns what takes it back. */
+  readonly patch?: () => () => void;
+}
+
+const HASH_WORDS = 4;
+
+export const CLUSTER_BUGS: readonly ClusterBug[] = [
+  {
+    name: "acks-1",
+    what: "what the leader alone has counts as accepted",
+    seed: 1,
+    connection: { acks: 1 },
+  },
+  {
+    name: "commit-without-fencing",
+    what: "a commit is taken of whoever sends it",
+    seed: 1,
+    broker: (broker) => changed(broker, { commit: (request) => unfenced(broker, request) }),
+  },
+  {
+    name: "cursor-before-send",
+    what: "the cursor is committed with the plan of a batch, before it is sent",
+    seed: 1,
+    patch: () =>
+      replaced(
+        Strands.prototype,
+        "values",
+        (values) =>
+          function (this: Strands, otherwise: number) {
+            return values
+              .call(this, otherwise)
+              .map((strand) => ({ ...strand, position: strand.position + strand.planned, planned: 0 }));
+          },
+      ),
+  },
+  {
+    name: "partition-by-nothing",
+    what: "an event goes to any partition",
+    seed: 1,
+    broker: anyPartition,
+  },
+  {
+    name: "window-not-rebuilt",
+    what: "who takes a partition over does not read back the ids of the window",
+    seed: 1,
+    patch: () =>
+      replaced(
+        PartitionLog as { open: typeof PartitionLog.open },
+        "open",
+        (open) =>
+          async function (this: typeof PartitionLog, options) {
+            const { duplicates } = options;
+            if (duplicates === undefined) return open.call(PartitionLog, options);
+            let isOpen = false;
+            const idsOf: typeof duplicates.idsOf = (record) =>
+              isOpen ? duplicates.idsOf(record) : new Uint32Array(HASH_WORDS * record.count);
+            const log = await open.call(PartitionLog, { ...options, duplicates: { ...duplicates, idsOf } });
+            isOpen = true;
+            return log;
+          },
+      ),
+  },
+];
+
+function changed(broker: Broker, changes: Partial<Broker>): Broker {
+  return new Proxy(broker, {
+    get: (target, name) => {
+      const change = changes[name as keyof Broker];
+      if (change !== undefined) return change;
+      const value = target[name as keyof Broker] as (...args: readonly unknown[]) => unknown;
+      return value.bind(target);
+    },
+  });
+}
+
+/** As a client does it that joins anew and sends what it had to send. */
+async function unfenced(broker: Broker, request: Parameters<Broker["commit"]>[0]): Promise<void> {
+  try {
+    await broker.commit(request);
+  } catch (error) {
+    if (!(error instanceof BrokerError && error.code === "fenced")) throw error;
+    const { group, deadlineMs, offsets } = request;
+    const { members } = await broker.describeGroup({ group, deadlineMs });
+    for (const offset of offsets) {
+      const owner = members.find(({ assignment }) =>
+        assignment.some(({ topic, partition }) => topic === offset.topic && partition === offset.partition),
+      );
+      const { memberId = "", memberEpoch = -1 } = owner ?? {};
+      await broker.commit({ group, deadlineMs, memberId, memberEpoch, offsets: [offset] });
+    }
+  }
+}
+
+function anyPartition(broker: Broker): Broker {
+  let turn = 0;
+  return changed(broker, {
+    async produce(request) {
+      turn += 1;
+      const [topic] = await broker.describe({ topics: [request.topic], deadlineMs: request.deadlineMs });
+      const isOwn = request.topic !== EVENTS_TOPIC;
+      const partition = isOwn ? request.partition : turn % (topic?.partitions.length ?? 1);
+      return broker.produce({ ...request, partition });
+    },
+  });
+}

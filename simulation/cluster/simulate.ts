@@ -1,0 +1,31 @@
+/**
+ * The log on Kafka from one seed: clients, two or three relays before one cluster, vendors at a
+ * distance, on a virtual clock. Each step does something or breaks something, lets time pass, and
+ * checks what must hold at every instant: no committed state goes back, ledgers add up, order of
+ * each user at the vendors. At the end the faults stop; everything accepted must be in the log, at
+ * each vendor once, or a dead letter, or left out, and copies must be dropped alike by all.
+ */
+import type { Simulated } from "../simulate.ts";
+import { ClusterWorld } from "./cluster-world.ts";
+import type { ClusterBug } from "./planted.ts";
+import { nextClusterStep } from "./steps.ts";
+
+export async function simulateCluster(seed: number, steps: number, bug?: ClusterBug): Promise<Simulated> {
+  const restore = bug?.patch?.();
+  try {
+    const world = new ClusterWorld(seed, bug);
+    await world.start();
+    for (let step = 0; step < steps && world.violations.length === 0; step++) {
+      await world.step(nextClusterStep(world.random));
+      world.check(`step ${step}`);
+      if (world.violations.length === 0) await world.look(step);
+    }
+    if (world.violations.length === 0) await world.finish();
+    const { violations, faults, tracked: events, traces, orderViolations } = world;
+    const { checked: tracesChecked, mismatches: traceMismatches } = traces;
+    if (violations.length > 0 && process.env["SIM_LINES"] !== undefined) violations.push(...world.lines.slice(-60));
+    return { steps, violations, faults, events, tracesChecked, traceMismatches, orderViolations };
+  } finally {
+    restore?.();
+  }
+}

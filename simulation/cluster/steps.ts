@@ -1,0 +1,82 @@
+/** What can be done, and what can go wrong, in one step of the simulation of the cluster. */
+import type { ChaosKind, EmulatorFailure, SeededRandom } from "@waybill/testing";
+import { type ClusterStep, type ClusterWorld, REQUEST_FAULTS } from "./cluster-world.ts";
+
+interface StepKind {
+  readonly name: string;
+  readonly weight: number;
+  /** False when it was not possible. */
+  readonly run: (world: ClusterWorld) => unknown;
+}
+
+const vendorFails = (name: string, weight: number, failure: (random: SeededRandom) => EmulatorFailure): StepKind => ({
+  name,
+  weight,
+  run: (world) => world.pickVendor().fail(failure(world.random)),
+});
+
+const strikes = (name: string, weight: number, kind: ChaosKind): StepKind => ({
+  name,
+  weight,
+  run: (world) => world.strike(kind),
+});
+
+const TRACK: StepKind = { name: "track", weight: 40, run: (world) => world.people.track() };
+const BURST: StepKind = { name: "burst", weight: 8, run: (world) => world.people.burst() };
+const FAULTS: readonly StepKind[] = [
+  vendorFails("status5xx", 5, (random) => ({
+    kind: "status",
+    status: random.pick([500, 502, 503]),
+    forMs: 1_000 + random.below(20_000),
+  })),
+  vendorFails("rateLimit429", 2, (random) => ({
+    kind: "status",
+    status: 429,
+    retryAfter: String(1 + random.below(5)),
+    times: 1 + random.below(3),
+  })),
+  vendorFails("resetBeforeActing", 2, (random) => ({ kind: "reset", times: 1 + random.below(3) })),
+  vendorFails("resetAfterActing", 3, (random) => ({ kind: "resetAfter", times: 1 + random.below(3) })),
+  vendorFails("hang", 2, () => ({ kind: "hang", times: 1 })),
+  vendorFails("slow", 2, () => ({ kind: "slow", delayMs: 3_000, times: 2 })),
+  vendorFails("partialRejection", 2, () => ({ kind: "partial", times: 1 })),
+  { name: "hostileAnswer", weight: 3, run: (world) => world.pickVendor().answerOddly(world.random) },
+  { name: "poisonousEvent", weight: 3, run: (world) => world.people.trackPoison() },
+  { name: "credentialRotation", weight: 2, run: (world) => world.rotate() },
+  { name: "configReload", weight: 3, run: (world) => world.reload() },
+  { name: "pauseAndResume", weight: 3, run: (world) => world.pause() },
+  { name: "timePasses", weight: 3, run: (world) => world.clock.advance(5_000 + world.random.below(50_000)) },
+  { name: "network", weight: 4, run: (world) => world.toggleNetwork() },
+  { name: "sentAgain", weight: 6, run: (world) => world.sendAgain() },
+  { name: "relayKilled", weight: 5, run: (world) => world.killRelay() },
+  { name: "relayLeaves", weight: 4, run: (world) => world.leave() },
+  { name: "relayStopped", weight: 6, run: (world) => world.stopRelay() },
+  strikes("relayIsolated", 5, "isolate"),
+  strikes("brokerKilled", 4, "kill"),
+  strikes("brokerLosesPower", 4, "power"),
+  strikes("brokerStopped", 2, "stop"),
+  strikes("brokerCutOff", 4, "cutOff"),
+  strikes("brokerLags", 4, "lag"),
+  strikes("leaderMoves", 5, "leader"),
+  strikes("coordinatorMoves", 5, "coordinator"),
+  strikes("memberExpelled", 5, "expel"),
+  strikes("clusterFull", 2, "full"),
+  strikes("requestsFail", 6, "requests"),
+];
+const STEPS: readonly StepKind[] = [TRACK, BURST, ...FAULTS];
+const TOTAL_WEIGHT = STEPS.reduce((total, { weight }) => total + weight, 0);
+/** What follows from the steps, and has to happen as well. */
+const EFFECTS = ["tooFewInSync", "fencedCalls", "copiesInTheLog"];
+
+export const CLUSTER_FAULT_KINDS: readonly string[] = [
+  ...FAULTS.map(({ name }) => name),
+  ...EFFECTS,
+  ...REQUEST_FAULTS.map((kind) => `request ${kind}`),
+];
+
+/** What happens next. */
+export function nextClusterStep(random: SeededRandom): ClusterStep {
+  let roll = random.next() * TOTAL_WEIGHT;
+  const kind = STEPS.find(({ weight }) => (roll -= weight) < 0) ?? TRACK;
+  return { name: kind.name, isFault: FAULTS.includes(kind), run: kind.run };
+}
