@@ -44,7 +44,8 @@ const RELAYS = 3;
 const PARTITIONS = 6;
 const TOPIC = "waybill.bench";
 const GROUP = `${TOPIC}.emulator`;
-const GROUP_SESSION_MS = 3_000;
+/** Short, and longer than a busy machine lets a relay wait. */
+const GROUP_SESSION_MS = 6_000;
 /** One pause for so many kills. */
 const KILLS_PER_PAUSE = 3;
 const BETWEEN_MS = { from: 500, to: 4_000 } as const;
