@@ -1,4 +1,4 @@
-/** What the chaos on a real Kafka measures is measured, also where nothing is wrong with the relay. */
+/** What the chaos on a real Kafka measures is seen, also while nothing is wrong with the relay. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

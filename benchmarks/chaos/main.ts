@@ -12,7 +12,7 @@
  *   npm run chaos -- --two-relays      several are started together on one directory, again and
  *                                      again after a kill: one alone runs (--rounds N)
  *   npm run chaos -- --kafka --kills N three brokers of a real Kafka and three relays: kills of
- *                                      both, and relays that are paused for longer than their session
+ *                                      both, and relays that are paused beyond their session
  *
  * All that do something to a disk need root and Linux, a Kafka needs Java; where they cannot run
  * the last line is {"skipped": reason}.

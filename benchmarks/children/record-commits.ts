@@ -5,11 +5,14 @@
 import { appendFileSync } from "node:fs";
 import { type CommitRequest, KafkaBroker } from "@waybill/log-kafka";
 
+type Commit = (this: KafkaBroker, request: CommitRequest) => Promise<void>;
+
 const file = new URL(import.meta.url).searchParams.get("to");
 if (file === null) throw new Error("the file to write to is missing");
-const commit = KafkaBroker.prototype.commit;
+const { prototype } = KafkaBroker;
+const commit = Reflect.get(prototype, "commit") as Commit;
 
-KafkaBroker.prototype.commit = function recorded(this: KafkaBroker, request: CommitRequest): Promise<void> {
+prototype.commit = function recorded(this: KafkaBroker, request: CommitRequest): Promise<void> {
   const { group, memberId, memberEpoch, offsets } = request;
   const lines = offsets.map(({ partition, metadata }) =>
     JSON.stringify({ group, partition, metadata, memberId, memberEpoch }),

@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import type { Broker } from "@waybill/log-kafka";
-import { type Ledger, ledgerOf, recordsOf, settledOf } from "./books.ts";
+import { type Ledger, ledgerOf, recordsOf, settledOf } from "./ledgers.ts";
 
 interface Sent {
   readonly group: string;
@@ -21,6 +21,8 @@ interface Last {
 
 export interface Commits {
   readonly accepted: number;
+  /** States that were sent and that no broker took: refused, or lost with what carried them. */
+  readonly notTaken: number;
   /** What was wrong with those that should have been refused. */
   readonly stale: readonly string[];
 }
@@ -35,6 +37,7 @@ export async function readCommits(
   const sent = readSent(group, recordings);
   const last = new Map<number, Last>();
   const stale: string[] = [];
+  const taken = new Set<string>();
   let accepted = 0;
   const [description] = await broker.describe({ topics: [TOPIC], deadlineMs: CALL_MS });
   // A group is in one partition of it.
@@ -44,11 +47,12 @@ export async function readCommits(
       const senders = metadata === undefined ? undefined : sent.get(metadata);
       if (metadata === undefined || senders === undefined) continue;
       accepted += 1;
+      taken.add(metadata);
       const { partition } = senders[0] as Sent;
       const fault = judge(partition, last, { metadata, senders });
       if (fault !== undefined) stale.push(`partition ${partition}: ${fault}`);
     }
-  return { accepted, stale };
+  return { accepted, notTaken: sent.size - taken.size, stale };
 }
 
 /** Why it should have been refused; otherwise it is the last one from now on. */

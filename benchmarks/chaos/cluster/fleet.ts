@@ -132,6 +132,7 @@ export class Fleet {
   #started(one: One, relay: RelayProcess): void {
     one.relay = relay;
     one.state = "running";
+    say(`${one.name} is ready after ${Math.round(relay.startMs)} ms`);
     const lines = createWriteStream(join(this.#directoryOf(one), "lines"), { flags: "a" });
     relay.process.stdout?.pipe(lines);
     relay.process.once("exit", (code, signal) => {

@@ -8,10 +8,10 @@ import { say } from "../../lib/result.ts";
 import { countOvertaken } from "../distance.ts";
 import { pause, WORKERS, work } from "../load.ts";
 import { Unavailable } from "../mounts.ts";
-import { Books } from "./books.ts";
 import { readCommits } from "./commits.ts";
 import { Fleet } from "./fleet.ts";
 import { longestGap } from "./gaps.ts";
+import { Ledgers } from "./ledgers.ts";
 
 export interface ClusterResult {
   readonly brokers: number;
@@ -32,7 +32,10 @@ export interface ClusterResult {
   readonly orderViolations: number;
   /** Processes that ended though nobody killed them, and starts that failed. */
   readonly endedByThemselves: number;
+  /** That a broker took. */
   readonly commits: number;
+  /** That none took: refused, or lost with what carried them. */
+  readonly commitsNotTaken: number;
   readonly seed: number;
 }
 
@@ -41,7 +44,8 @@ const RELAYS = 3;
 const PARTITIONS = 6;
 const TOPIC = "waybill.bench";
 const GROUP = `${TOPIC}.emulator`;
-const GROUP_SESSION_MS = 3_000;
+/** Short, and longer than a busy machine lets a relay wait. */
+const GROUP_SESSION_MS = 6_000;
 /** One pause for so many kills. */
 const KILLS_PER_PAUSE = 3;
 const BETWEEN_MS = { from: 500, to: 4_000 } as const;
@@ -75,10 +79,10 @@ export async function runCluster(kills: number, seed: number): Promise<ClusterRe
   try {
     await fleet.start();
     const acknowledgedAt = await chaos.run(kills);
-    const books = await Books.open(cluster.addresses, { topic: TOPIC, group: GROUP, partitions: PARTITIONS });
-    await chaos.drain(books, acknowledgedAt);
+    const ledgers = await Ledgers.open(cluster.addresses, { topic: TOPIC, group: GROUP, partitions: PARTITIONS });
+    await chaos.drain(ledgers, acknowledgedAt);
     await fleet.stop();
-    const result = { ...(await tallyOf({ chaos, fleet, emulator, books, acknowledgedAt })), seed };
+    const result = { ...(await tallyOf({ chaos, fleet, emulator, ledgers, acknowledgedAt })), seed };
     if (isBroken(result)) say(`kept for inspection: ${directory}`);
     else rmSync(directory, { recursive: true, force: true });
     return result;
@@ -132,15 +136,15 @@ class Chaos {
   }
 
   /** Until each event of the topic is in a ledger. */
-  async drain(books: Books, acknowledgedAt: ReadonlyMap<string, number>): Promise<void> {
+  async drain(ledgers: Ledgers, acknowledgedAt: ReadonlyMap<string, number>): Promise<void> {
     const deadline = performance.now() + DRAIN_MAX_MS;
     for (;;) {
-      await books.update();
-      if (books.pending.every((pending) => pending === 0)) return;
+      await ledgers.update();
+      if (ledgers.pending.every((pending) => pending === 0)) return;
       if (performance.now() > deadline) break;
       await pause(LOOK_EVERY_MS);
     }
-    say(`of ${acknowledgedAt.size} events these are pending, by partition: ${books.pending.join(", ")}`);
+    say(`of ${acknowledgedAt.size} events these are pending, by partition: ${ledgers.pending.join(", ")}`);
     for (const { accounts } of await Promise.all(
       this.#options.fleet.relays.map(async (relay) => ({ accounts: await relay.accounts() })),
     ))
@@ -221,7 +225,7 @@ interface Counted {
   readonly chaos: Chaos;
   readonly fleet: Fleet;
   readonly emulator: SegmentEmulator;
-  readonly books: Books;
+  readonly ledgers: Ledgers;
   readonly acknowledgedAt: ReadonlyMap<string, number>;
 }
 
@@ -229,21 +233,21 @@ async function tallyOf({
   chaos,
   fleet,
   emulator,
-  books,
+  ledgers,
   acknowledgedAt,
 }: Counted): Promise<Omit<ClusterResult, "seed">> {
   // What they wrote when they stopped.
-  await books.update();
-  const commits = await readCommits(books.broker, { group: GROUP, recordings: fleet.recordings });
-  await books.broker.close();
+  await ledgers.update();
+  const commits = await readCommits(ledgers.broker, { group: GROUP, recordings: fleet.recordings });
+  await ledgers.broker.close();
   for (const stale of commits.stale) say(`accepted though stale: ${stale}`);
   const times = new Map<string, number>();
   for (const { messageId } of emulator.events) times.set(messageId, (times.get(messageId) ?? 0) + 1);
   const lost = [...acknowledgedAt.keys()].filter((id) => !times.has(id));
-  for (const id of lost.slice(0, 5)) say(`lost: ${id} of partition ${books.partitionOf.get(id)}`);
-  if (!books.areBalanced)
-    say(`books: ${JSON.stringify({ events: books.events, ids: books.partitionOf.size, ledgers: books.ledgers })}`);
-  const gap = longestGap(emulator.events, { acknowledgedAt, partitionOf: books.partitionOf });
+  for (const id of lost.slice(0, 5)) say(`lost: ${id} of partition ${ledgers.partitionOf.get(id)}`);
+  if (!ledgers.areBalanced)
+    say(`ledgers: ${JSON.stringify({ events: ledgers.events, ids: ledgers.partitionOf.size, ledgers: ledgers.all })}`);
+  const gap = longestGap(emulator.events, { acknowledgedAt, partitionOf: ledgers.partitionOf });
   say(`longest without a delivery: partition ${gap.partition}, until ${new Date(gap.untilMs).toISOString()}`);
   return {
     brokers: BROKERS,
@@ -256,11 +260,12 @@ async function tallyOf({
     lost: lost.length,
     duplicatesInEffect: [...times.values()].filter((count) => count > 1).length,
     staleCommitsAccepted: commits.stale.length,
-    booksBalance: books.areBalanced,
+    booksBalance: ledgers.areBalanced,
     longestRebalanceMs: gap.ms,
     sentTwice: emulator.duplicates,
     orderViolations: countOvertaken(emulator.events),
     endedByThemselves: fleet.ended,
     commits: commits.accepted,
+    commitsNotTaken: commits.notTaken,
   };
 }

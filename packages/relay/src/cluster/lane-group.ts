@@ -94,10 +94,10 @@ export class LaneGroup {
   }
 
   /**
-   * Writes the states of lanes that never had one: they begin where their partition ends now. Comes
-   * before anything is accepted that they are to deliver. **Errors**: `WAYBILL_LOG_DAMAGED` when the
-   * lanes are known to have had states; `WAYBILL_LOG_UNAVAILABLE` when the cluster did not answer in
-   * time; `BrokerError`.
+   * Writes the states of lanes that never had one: they begin where their partition ends now.
+   * Comes before anything is accepted that they are to deliver. **Errors**: `WAYBILL_LOG_DAMAGED`
+   * when the lanes are known to have had states; `WAYBILL_LOG_UNAVAILABLE` when the cluster did not
+   * answer in time; `BrokerError`.
    */
   async writeFirst(): Promise<void> {
     const { clock } = this.#options;

@@ -1,4 +1,4 @@
-/** Relays before one cluster: what any of them accepts is delivered once, by who has the lane. */
+/** Relays before one cluster: what any of them takes is delivered once, by whoever has the lane. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

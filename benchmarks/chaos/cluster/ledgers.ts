@@ -27,7 +27,7 @@ export function settledOf({ delivered, rejected, expired, dropped }: Ledger): nu
   return delivered + rejected + expired + droppedOf(dropped);
 }
 
-export function droppedOf(dropped: Ledger["dropped"]): number {
+function droppedOf(dropped: Ledger["dropped"]): number {
   return Object.values(dropped).reduce((sum, count) => sum + count, 0);
 }
 
@@ -54,7 +54,7 @@ export async function* recordsOf(
   }
 }
 
-export class Books {
+export class Ledgers {
   readonly broker: Broker;
   readonly #topic: string;
   readonly #group: string;
@@ -66,7 +66,7 @@ export class Books {
   /** Partition of each event. */
   readonly partitionOf: Map<string, number> = new Map();
   /** By partition; `undefined` before there was one. */
-  ledgers: readonly (Ledger | undefined)[];
+  all: readonly (Ledger | undefined)[];
 
   private constructor(
     broker: Broker,
@@ -78,14 +78,14 @@ export class Books {
     this.#partitions = Array.from({ length: partitions }, (_, partition) => partition);
     this.#read = this.#partitions.map(() => 0);
     this.events = this.#partitions.map(() => 0);
-    this.ledgers = this.#partitions.map(() => undefined);
+    this.all = this.#partitions.map(() => undefined);
   }
 
   static async open(
     brokers: readonly string[],
     names: { readonly topic: string; readonly group: string; readonly partitions: number },
-  ): Promise<Books> {
-    return new Books(await KafkaBroker.connect({ brokers, clientId: "chaos", clock: nodeClock }), names);
+  ): Promise<Ledgers> {
+    return new Ledgers(await KafkaBroker.connect({ brokers, clientId: "chaos", clock: nodeClock }), names);
   }
 
   /** Reads on in the topic, and what is committed. */
@@ -102,7 +102,7 @@ export class Books {
     }
     const partitions = this.#partitions.map((partition) => ({ topic, partition }));
     const committed = await this.broker.committed({ group, partitions, deadlineMs: CALL_MS });
-    this.ledgers = this.#partitions.map((wanted) => {
+    this.all = this.#partitions.map((wanted) => {
       const found = committed.find(({ partition }) => partition === wanted);
       return found === undefined ? undefined : ledgerOf(found.metadata);
     });
@@ -110,7 +110,7 @@ export class Books {
 
   /** Events of a partition that are not in its ledger yet. */
   pendingOf(partition: number): number {
-    const ledger = this.ledgers[partition];
+    const ledger = this.all[partition];
     return (this.events[partition] ?? 0) - (ledger === undefined ? 0 : settledOf(ledger));
   }
 
@@ -118,13 +118,11 @@ export class Books {
     return this.#partitions.map((partition) => this.pendingOf(partition));
   }
 
-  /**
-   * Whether the ledgers have each event of the topic once, and as delivered each that is not a copy.
-   */
+  /** Whether they have each event of the topic once, and as delivered each that is not a copy. */
   get areBalanced(): boolean {
-    const delivered = this.ledgers.reduce((sum, ledger) => sum + (ledger?.delivered ?? 0), 0);
+    const delivered = this.all.reduce((sum, ledger) => sum + (ledger?.delivered ?? 0), 0);
     const isComplete = this.#partitions.every(
-      (partition) => this.pendingOf(partition) === 0 && this.ledgers[partition]?.position === this.events[partition],
+      (partition) => this.pendingOf(partition) === 0 && this.all[partition]?.position === this.events[partition],
     );
     return isComplete && delivered === this.partitionOf.size;
   }
