@@ -149,14 +149,19 @@ export class LaneGroup {
 
   /** As `Destination.prepare`, of all lanes. */
   prepare(config: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
-    const prepared = this.destinations.map((destination) => destination.prepare(this.#laneConfig(config)));
+    const prepared = new Map(
+      this.destinations.map((destination) => [destination, destination.prepare(this.#laneConfig(config))]),
+    );
     return {
       commit: () => {
         this.#config = config;
-        for (const { commit } of prepared) commit();
+        for (const { commit } of prepared.values()) commit();
+        // Those that were opened meanwhile.
+        for (const destination of this.destinations)
+          if (!prepared.has(destination)) destination.prepare(this.#laneConfig(config)).commit();
       },
       discard: () => {
-        for (const { discard } of prepared) discard();
+        for (const { discard } of prepared.values()) discard();
       },
     };
   }
