@@ -227,11 +227,12 @@ export class LaneGroup {
       offsetOf: ({ position }) => log.placeBefore(position).offset,
     });
     const runtime = partitions.companions(this.#config.name, partition);
-    return held.environment.addLane(this.#laneConfig(this.#config), {
-      name: `${this.#config.name}.${partition}`,
-      state,
-      runtime,
-    });
+    const config = this.#config;
+    const lane = { name: `${config.name}.${partition}`, state, runtime };
+    const destination = await held.environment.addLane(this.#laneConfig(config), lane);
+    // A reload came meanwhile.
+    if (this.#config !== config) destination.prepare(this.#laneConfig(this.#config)).commit();
+    return destination;
   }
 
   async #end(given: readonly TopicPartition[], deadlineMs: number): Promise<void> {
