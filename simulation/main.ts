@@ -1,7 +1,7 @@
 /**
- * `npm run sim -- --seeds N [--steps M]`, `-- --seed S` or `-- --planted`, with `--engine kafka` the
- * relays before a cluster: the last line is one JSON object; exit 1 when a promise is broken, or
- * when a planted bug is not found.
+ * `npm run sim -- --seeds N [--steps M]`, `-- --seed S` or `-- --planted`, with `--engine kafka`
+ * the relays before a cluster: the last line is one JSON object; exit 1 when a promise is broken,
+ * or when a planted bug is not found.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";

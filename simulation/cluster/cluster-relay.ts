@@ -50,6 +50,8 @@ export interface ClusterRelayOptions {
   readonly onViolation: (what: string) => void;
   /** The relay says something to its operator. */
   readonly onLine: (line: string) => void;
+  /** Outcomes could not be written down in time. */
+  readonly onUnwritten: () => void;
   /** A call to the cluster failed. */
   readonly onRefused: (code: string) => void;
 }
@@ -95,7 +97,7 @@ export class ClusterRelay {
 
   /** Resolves when it takes requests, or is dead. */
   async start(): Promise<void> {
-    const { partitions, name, onLine, onViolation } = this.#options;
+    const { partitions, name, onLine, onViolation, onUnwritten } = this.#options;
     const runtime = this.#runtime();
     const plan = this.#plan;
     const ignore = (): void => undefined;
@@ -104,7 +106,10 @@ export class ClusterRelay {
       modeChanged: ({ environment, destination, mode, reason }) => {
         if (mode === "failed") onViolation(`${name}: a defect stopped ${environment}/${destination}: ${reason}`);
       },
-      stateNotWritten: ignore,
+      stateNotWritten: ({ error }) => {
+        // Of the topics of outcomes: a commit fails in other ways.
+        if ((error as { readonly code?: unknown }).code === "WAYBILL_LOG_UNAVAILABLE") onUnwritten();
+      },
     };
     try {
       const environment = await ClusterEnvironment.open({

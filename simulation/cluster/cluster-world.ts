@@ -24,7 +24,7 @@ import { ClusterRelay } from "./cluster-relay.ts";
 import { Committed } from "./committed.ts";
 import type { ClusterBug } from "./planted.ts";
 import type { Stop } from "./relay-clock.ts";
-import { holderOf, storedIn, tell } from "./view.ts";
+import { holderOf, lookAt, storedIn } from "./view.ts";
 
 export interface ClusterStep {
   readonly name: string;
@@ -214,6 +214,10 @@ export class ClusterWorld {
           this.violations.push(what);
         },
         onLine: (line) => this.lines.push(`${Math.round(clock.monotonic())} ${line}`),
+        onUnwritten: () => {
+          this.traces.diskHasFailed = true;
+          this.#count("outcomesNotWritten");
+        },
         onRefused: (code) => {
           if (code === "not_enough_replicas") this.#count("tooFewInSync");
           if (code === "fenced") this.#count("fencedCalls");
@@ -275,10 +279,13 @@ export class ClusterWorld {
       partitions: this.#partitions,
     };
     for (const index of this.#indexes) {
-      const told = await this.#within(tell(asked, index, when === "end"));
-      if (told === undefined) continue;
-      this.violations.push(...told.faults.map((fault) => `${when}: ${fault}`));
-      await this.traces.check(told, index, when);
+      const seen = await this.#within(lookAt(asked, index, when === "end"));
+      if (seen === undefined) continue;
+      const faults = seen.copies.filter(({ outcome }) => outcome !== "unknown" || !this.traces.diskHasFailed);
+      this.violations.push(
+        ...faults.map(({ id, outcome }) => `${when}: emulator ${index}: a copy of ${id} is ${outcome}`),
+      );
+      await this.traces.check(seen, index, when);
     }
   }
 

@@ -63,61 +63,66 @@ export function holderOf(
   return holders.length === 1 ? holders[0] : undefined;
 }
 
-/** What was said at one time, for the events that are no copies. */
-export interface Told extends Traced {
-  /** What is wrong with what is said of copies. */
-  readonly faults: readonly string[];
+/** Of the events that are not copies, as of one time. */
+export interface Seen extends Traced {
+  /** Copies that are neither pending nor dropped. */
+  readonly copies: readonly Pick<SimOutcome, "id" | "outcome">[];
 }
 
-/** Of the lanes that one relay alone has from the beginning to the end of the questions. */
-export async function tell(
-  {
-    cluster,
-    relays,
-    partitions,
-  }: {
-    readonly cluster: SimCluster;
-    readonly relays: () => readonly ClusterRelay[];
-    readonly partitions: number;
-  },
-  index: number,
-  isEnd: boolean,
-): Promise<Told> {
+export interface LookedAt {
+  readonly cluster: SimCluster;
+  readonly relays: () => readonly ClusterRelay[];
+  readonly partitions: number;
+}
+
+/** Of the lanes that one relay alone has from the beginning to the end of the look. */
+export async function lookAt(world: LookedAt, index: number, isEnd: boolean): Promise<Seen> {
   const outcomes: SimOutcome[] = [];
-  const faults: string[] = [];
+  const copies: Seen["copies"][number][] = [];
   const dead = new Map<string, string>();
   let pending = 0;
   let counted = 0;
-  for (let partition = 0; partition < partitions; partition++) {
-    const holder = holderOf(relays(), index, partition);
-    if (holder === undefined) continue;
-    const { destination, head } = holder;
-    const own: SimOutcome[] = [];
-    const ofCopies: string[] = [];
-    let open = 0;
-    for (const [position, { id, event, isCopy }] of storedIn(cluster, partition).slice(0, head).entries()) {
-      const outcome = await destination.outcomeOf(position);
-      if (outcome.outcome === "pending") open += 1;
-      if (!isCopy) own.push({ id, event, ...outcome });
-      else if (outcome.outcome !== "pending" && outcome.outcome !== "dropped")
-        ofCopies.push(`${partition}@${position}, a copy of ${id}, is ${outcome.outcome} at emulator ${index}`);
-    }
-    const reasons = new Map<string, string>();
-    for await (const { event, reason } of destination.deadLetters.list())
-      reasons.set((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId, reason);
-    if (holderOf(relays(), index, partition)?.destination !== destination) continue;
-    outcomes.push(...own);
-    faults.push(...ofCopies);
-    for (const [id, reason] of reasons) dead.set(id, reason);
-    pending += destination.pending().events;
-    counted += open;
+  for (let partition = 0; partition < world.partitions; partition++) {
+    const lane = await lookAtLane(world, index, partition);
+    if (lane === undefined) continue;
+    outcomes.push(...lane.outcomes.filter(({ isCopy }) => !isCopy));
+    copies.push(
+      ...lane.outcomes.filter(({ isCopy, outcome }) => isCopy && outcome !== "pending" && outcome !== "dropped"),
+    );
+    for (const [id, reason] of lane.dead) dead.set(id, reason);
+    pending += lane.pending;
+    counted += lane.outcomes.filter(({ outcome }) => outcome === "pending").length;
   }
   return {
-    faults,
+    copies,
     outcomes: () => Promise.resolve(outcomes),
     listedDead: () => Promise.resolve(dead),
     // Time passes while they are counted.
     countPending: () => Promise.resolve(isEnd ? counted : pending),
     pending: () => pending,
   };
+}
+
+interface LaneSeen {
+  readonly outcomes: readonly (SimOutcome & Stored)[];
+  readonly dead: ReadonlyMap<string, string>;
+  readonly pending: number;
+}
+
+async function lookAtLane(
+  { cluster, relays }: LookedAt,
+  index: number,
+  partition: number,
+): Promise<LaneSeen | undefined> {
+  const holder = holderOf(relays(), index, partition);
+  if (holder === undefined) return undefined;
+  const { destination, head } = holder;
+  const outcomes: (SimOutcome & Stored)[] = [];
+  for (const [position, stored] of storedIn(cluster, partition).slice(0, head).entries())
+    outcomes.push({ ...stored, ...(await destination.outcomeOf(position)) });
+  const dead = new Map<string, string>();
+  for await (const { event, reason } of destination.deadLetters.list())
+    dead.set((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId, reason);
+  if (holderOf(relays(), index, partition)?.destination !== destination) return undefined;
+  return { outcomes, dead, pending: destination.pending().events };
 }

@@ -98,6 +98,8 @@ export class Fates {
     patch: new Map(),
     ahead: this.#ahead.unwritten,
   };
+  /** Those of the block that is on its way, or was last. */
+  #leavingPatches: ReadonlyMap<Position, number> = new Map();
   /** The blocks of the last run that count, until what contradicts newer ones is durable. */
   #believed: { readonly aheadFrom: Position | undefined; readonly blocksTo: Position } | undefined;
   /** Parked ones that are gone from the log. */
@@ -358,8 +360,8 @@ export class Fates {
   async at(position: Position): Promise<Fate> {
     const code = await this.#codeAt(position);
     if (code !== PARKED) return fateOf(code);
-    const patched =
-      this.#unwritten.patch.get(position) ?? (await this.#blocks.find(position, (form) => form === "patch"));
+    const held = this.#unwritten.patch.get(position) ?? this.#leavingPatches.get(position);
+    const patched = held ?? (await this.#blocks.find(position, (form) => form === "patch"));
     return patched === undefined || patched === OPEN ? { status: "unknown" } : fateOf(patched);
   }
 
@@ -408,6 +410,7 @@ export class Fates {
   async #appendSparse(form: SparseEncoding): Promise<void> {
     const unwritten = this.#unwritten[form];
     const entries = [...unwritten].sort(([one], [other]) => one - other);
+    if (form === "patch") this.#leavingPatches = new Map(entries);
     unwritten.clear();
     const first = (entries[0] as readonly [Position, number])[0];
     const end = (entries.at(-1) as readonly [Position, number])[0] + 1;

@@ -97,7 +97,7 @@ export class StateWriter {
     try {
       // Only who has the lane writes its logs.
       if (this.isShared && fates?.isLong === true) await state.write(this.#written);
-      while (fates?.isLong === true && this.isOurs) await fates.flush();
+      await this.#flush();
     } catch (error) {
       note(error);
     }
@@ -112,6 +112,12 @@ export class StateWriter {
     this.error = failed;
   }
 
+  /** A state speaks only of what is in blocks, or in itself. */
+  async #flush(): Promise<void> {
+    const { fates } = this.#options;
+    while (fates?.isLong === true && this.isOurs) await fates.flush();
+  }
+
   /** A lane with many strands and many parked users has little room for the rest. */
   async #fitting(): Promise<LaneStateValue> {
     const { state, fates } = this.#options;
@@ -119,6 +125,8 @@ export class StateWriter {
     if (state.fits(value)) return value;
     if (this.isShared) await state.write(this.#written);
     await fates?.flush({ whole: true });
+    // What has got its outcome meanwhile.
+    await this.#flush();
     const withoutRuns = this.#value();
     return state.fits(withoutRuns) ? withoutRuns : shortened(withoutRuns);
   }

@@ -259,3 +259,14 @@ test("what could not be written down is unknown, not delivered, when its part of
   for (const position of [3, 4, 12]) fates.writeDelivered(position);
   expect([3, 4, 12].map((position) => fates.aheadAt(position).status)).toEqual(["unknown", "delivered", "delivered"]);
 });
+
+test("the outcome of an event that was parked is known while its block is being written", async () => {
+  const fates = await open(new SimDisk());
+  fates.passTo(2, (position) => position === 0, true);
+  await fates.flush();
+  fates.settleAt(0, REJECTED);
+  const flushing = fates.flush();
+  expect(await fates.at(0)).toEqual({ status: "rejected" });
+  await flushing;
+  expect(await fates.at(0)).toEqual({ status: "rejected" });
+});

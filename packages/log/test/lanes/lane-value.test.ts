@@ -163,6 +163,29 @@ test("the longest state is written, and read again with all that matters", async
   expect(await reopened.at(position - 999)).toEqual({ status: "delivered" });
 });
 
+test("what gets its outcome while a long state makes room is in a block before the state is written", async () => {
+  const fates = await Fates.open({
+    directory: "/fates",
+    runtime: { disk: new SimDisk(), clock: new VirtualClock() },
+    tail: fateTailOf(stateOf({})),
+  });
+  const flush = fates.flush.bind(fates);
+  fates.flush = async (options) => {
+    await flush(options);
+    if (options?.whole === true) fates.settleAt(10, { status: "rejected", reason: "no" });
+  };
+  const written: LaneStateValue[] = [];
+  const state = {
+    initial: stateOf({}),
+    fits: () => false,
+    write: (value: LaneStateValue) => Promise.resolve(void written.push(value)),
+    sync: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
+  await new StateWriter({ state, fates }, () => stateOf({ fates: fates.tail })).write();
+  expect(written.map(({ fates: tail }) => tail?.isUnsure)).toEqual([undefined]);
+});
+
 test("a parked user whose next event is not known begins where the lane does, never before it", () => {
   const value = stateOf({ position: 9, parked: parkedText([{ hash: 7, position: 6, failedMs: 0 }], 9) });
   expect(parseLaneState(value)).toEqual(value);

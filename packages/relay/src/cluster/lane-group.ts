@@ -149,14 +149,19 @@ export class LaneGroup {
 
   /** As `Destination.prepare`, of all lanes. */
   prepare(config: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
-    const prepared = this.destinations.map((destination) => destination.prepare(this.#laneConfig(config)));
+    const prepared = new Map(
+      this.destinations.map((destination) => [destination, destination.prepare(this.#laneConfig(config))]),
+    );
     return {
       commit: () => {
         this.#config = config;
-        for (const { commit } of prepared) commit();
+        for (const { commit } of prepared.values()) commit();
+        // Those that were opened meanwhile.
+        for (const destination of this.destinations)
+          if (!prepared.has(destination)) destination.prepare(this.#laneConfig(config)).commit();
       },
       discard: () => {
-        for (const { discard } of prepared) discard();
+        for (const { discard } of prepared.values()) discard();
       },
     };
   }
@@ -222,11 +227,12 @@ export class LaneGroup {
       offsetOf: ({ position }) => log.placeBefore(position).offset,
     });
     const runtime = partitions.companions(this.#config.name, partition);
-    return held.environment.addLane(this.#laneConfig(this.#config), {
-      name: `${this.#config.name}.${partition}`,
-      state,
-      runtime,
-    });
+    const config = this.#config;
+    const lane = { name: `${config.name}.${partition}`, state, runtime };
+    const destination = await held.environment.addLane(this.#laneConfig(config), lane);
+    // A reload came meanwhile.
+    if (this.#config !== config) destination.prepare(this.#laneConfig(this.#config)).commit();
+    return destination;
   }
 
   async #end(given: readonly TopicPartition[], deadlineMs: number): Promise<void> {
