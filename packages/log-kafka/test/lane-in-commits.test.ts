@@ -84,7 +84,8 @@ test("taken over with a batch on its way: it goes again under its key, and the o
   await settle();
   expect(await before.store.lease(WIDE)).toBeUndefined();
   await expect(before.store.plan(second)).rejects.toMatchObject({ code: "WAYBILL_CLOSED", reason: "fenced" });
-  expect(before.errors).toHaveLength(1);
+  // Who has lost its lane reports that alone, not each write.
+  expect(before.errors).toEqual([]);
   expect(after.deadLetters.log.head).toBe(1);
 
   const last = await lease(after.store);
