@@ -97,7 +97,7 @@ export class Retries {
     }
   }
 
-  /** Its first event cannot be read any more: retention has taken it meanwhile, or it is damaged. */
+  /** Its first event cannot be read any more: retention took it meanwhile, or it is damaged. */
   async #lose(user: ParkedUser): Promise<void> {
     const { settlements, settled, removedTo } = this.#options;
     const [lost] = user.events;
