@@ -16,7 +16,7 @@ const ROOMS = [
 /** Where a file belongs, and why, is in CONTRIBUTING.md, "Which tests run when". */
 const HEAVY = "**/*.heavy.test.ts";
 /** Their tests leave nothing behind in a process, so that files share what they import. */
-const PURE = ["core", "log", "page", "vendors"].map((name) => `packages/${name}/test/**/*.test.ts`);
+const PURE = ["core", "log", "log-kafka", "page", "vendors"].map((name) => `packages/${name}/test/**/*.test.ts`);
 const LANE_MODES = "packages/core/test/lib/lane-modes.setup.ts";
 
 const LIGHT = {

@@ -468,28 +468,28 @@ const SPEAKING: readonly Mutant[] = [
     file: `${CLI_SOURCE}/commands/config.ts`,
     find: "for (const warning of config?.warnings ?? []) complain(io, `warning: ${warning}`);",
     replace: 'if (file === "") complain(io, file);',
-    tests: [`${CLI_TESTS}/misuse.test.ts`],
+    tests: [`${CLI_TESTS}/misuse.heavy.test.ts`],
   },
   {
     name: "verify says where there is no log",
     file: `${CLI_SOURCE}/commands/log/verify.ts`,
     find: "if (missing !== undefined) {",
     replace: "if (missing?.code === undefined && missing !== undefined) {",
-    tests: [`${CLI_TESTS}/misuse.test.ts`],
+    tests: [`${CLI_TESTS}/misuse.heavy.test.ts`],
   },
   {
     name: "dev names the option for a port that is taken",
     file: `${CLI_SOURCE}/commands/dev.ts`,
     find: 'error.reason === "admin.listen" ? "--admin-port" : "--port";',
     replace: '"--port";',
-    tests: [`${CLI_TESTS}/misuse.test.ts`],
+    tests: [`${CLI_TESTS}/misuse.heavy.test.ts`],
   },
   {
     name: "what dev prints runs as it is",
     file: `${CLI_SOURCE}/io.ts`,
     find: 'return (script.endsWith("/waybill") ? [script] : [node, script]).map(quotedForShell).join(" ");',
     replace: 'return script === node ? quotedForShell(script) : "npx waybill";',
-    tests: [`${CLI_TESTS}/misuse.test.ts`],
+    tests: [`${CLI_TESTS}/misuse.heavy.test.ts`],
   },
 ];
 

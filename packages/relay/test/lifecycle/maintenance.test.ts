@@ -25,7 +25,7 @@ function maintained(sync: () => Promise<void> = () => Promise.resolve()): Passes
       return Promise.resolve(0);
     },
   };
-  const plan = { environments: new Map([["e", environment]]), config: { retention: {} } };
+  const plan = { opened: new Map([["e", environment]]), config: { retention: {} } };
   const log = { write: (code: string, fields: object) => errors.push({ code, ...fields }) };
   return { maintenance: new Maintenance({ plan, clock, log } as never), clock, did, errors };
 }
