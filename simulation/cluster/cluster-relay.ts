@@ -2,28 +2,23 @@
  * A relay before the simulated cluster: its real parts without sockets, for one life of its
  * process, which may be stopped meanwhile.
  */
+
 import { isUtf8 } from "node:buffer";
 import { createUuidV7, type DiskRuntime } from "@waybill/core";
 import { ReadMemory } from "@waybill/log";
 import type { Broker } from "@waybill/log-kafka";
-import {
-  BodyReader,
-  ClusterEnvironment,
-  type DestinationObserver,
-  type Environment,
-  Intake,
-  SourceTable,
-} from "@waybill/relay/headless";
+import { BodyReader, type DestinationObserver, type Environment, Intake, SourceTable } from "@waybill/relay/headless";
 import {
   type SeededRandom,
   type ServerHandler,
   type ServerResponse,
-  type SimCluster,
   SimDisk,
   type SimNetwork,
   type VirtualClock,
 } from "@waybill/testing";
+import { type SimCluster } from "@waybill/testing/kafka";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
+import { ClusterEnvironment } from "../../packages/relay/src/cluster/cluster-environment.ts";
 import { type InFlightRules, watched } from "../in-flight.ts";
 import { answerOf, BODIES_MAX_BYTES, BODY_MAX_BYTES, configOf, DAY_MS, originOf, type Plan } from "../sim-relay.ts";
 import { ENVIRONMENT, TOPIC_PREFIX } from "./names.ts";

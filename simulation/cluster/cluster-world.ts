@@ -2,16 +2,8 @@
  * What there is in the simulation of the log on Kafka: clients, relays before one cluster, vendors
  * at a distance, and everything that can go wrong between them.
  */
-import {
-  type ChaosKind,
-  ClusterChaos,
-  SeededRandom,
-  type ServerHandler,
-  type ServerRequest,
-  SimCluster,
-  SimNetwork,
-  VirtualClock,
-} from "@waybill/testing";
+import { SeededRandom, type ServerHandler, type ServerRequest, SimNetwork, VirtualClock } from "@waybill/testing";
+import { type ChaosKind, ClusterChaos, SimCluster } from "@waybill/testing/kafka";
 import { segment } from "waybill";
 import { type Client, createClientOn } from "../../packages/client/src/client.ts";
 import { eventsIn } from "../in-flight.ts";

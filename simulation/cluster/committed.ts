@@ -1,7 +1,7 @@
 /** What is committed for the lanes, held to itself: whoever commits, no state ever goes back. */
 import { type LaneStateValue, parseLaneState } from "@waybill/log";
 import { parseStateText } from "@waybill/log-kafka";
-import type { SimCluster } from "@waybill/testing";
+import type { SimCluster } from "@waybill/testing/kafka";
 import { EVENTS_TOPIC, groupOf } from "./names.ts";
 
 interface Seen {

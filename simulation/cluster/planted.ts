@@ -1,7 +1,7 @@
 /** Bugs that a careless change could bring to the log on Kafka. */
 import type { Transport } from "@waybill/core";
 import { type Broker, BrokerError, PartitionLog } from "@waybill/log-kafka";
-import type { SimConnectionOptions } from "@waybill/testing";
+import type { SimConnectionOptions } from "@waybill/testing/kafka";
 import { Strands } from "../../packages/log/src/lanes/strands.ts";
 import { replaced } from "../replaced.ts";
 import { EVENTS_TOPIC } from "./names.ts";

@@ -1,5 +1,6 @@
 /** What can be done, and what can go wrong, in one step of the simulation of the cluster. */
-import type { ChaosKind, EmulatorFailure, SeededRandom } from "@waybill/testing";
+import type { EmulatorFailure, SeededRandom } from "@waybill/testing";
+import type { ChaosKind } from "@waybill/testing/kafka";
 import { type ClusterStep, type ClusterWorld, REQUEST_FAULTS } from "./cluster-world.ts";
 
 interface StepKind {

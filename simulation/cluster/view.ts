@@ -1,7 +1,7 @@
 /** What the relays say of the events of a destination, all partitions together. */
 import { decodeValue } from "@waybill/log-kafka";
 import type { Environment } from "@waybill/relay/headless";
-import type { SimCluster } from "@waybill/testing";
+import type { SimCluster } from "@waybill/testing/kafka";
 import { eventsOf, type SimOutcome } from "../sim-relay.ts";
 import type { Traced } from "../traces.ts";
 import type { ClusterRelay } from "./cluster-relay.ts";

@@ -1,7 +1,8 @@
 /** Logs over a cluster where everything goes wrong that may, against what the cluster has. */
 import type { LogReader } from "@waybill/log";
 import { type Broker, decodeValue, encodeValue, PartitionLog } from "@waybill/log-kafka";
-import { ClusterChaos, SeededRandom, SimCluster, VirtualClock } from "@waybill/testing";
+import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { ClusterChaos, SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 import { entryOf, idsOf, readAll, textsOf, within } from "./lib/world.ts";
 

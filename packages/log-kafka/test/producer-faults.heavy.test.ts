@@ -1,6 +1,7 @@
 /** What users over two relays can rely on, whatever becomes of calls and of the cluster. */
 import { type Broker, BrokerError } from "@waybill/log-kafka";
-import { ClusterChaos, SeededRandom, type VirtualClock } from "@waybill/testing";
+import { SeededRandom, type VirtualClock } from "@waybill/testing";
+import { ClusterChaos } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 import { withProduce } from "./lib/faulty-broker.ts";
 import { startProducing } from "./lib/producing.ts";

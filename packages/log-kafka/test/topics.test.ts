@@ -1,6 +1,7 @@
 /** Topics at the start: created, or checked and refused with what repairs them. */
 import { BrokerError, openTopics, type TopicsOptions, topicNameFaults } from "@waybill/log-kafka";
-import { SimCluster, VirtualClock } from "@waybill/testing";
+import { VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 import { runUntil } from "./lib/run-until.ts";
 

@@ -1,7 +1,5 @@
 /** The relay without sockets, on any runtime: what the simulation drives. */
 
-export type { ClusterOptions } from "./cluster/cluster-environment.ts";
-export { ClusterEnvironment } from "./cluster/cluster-environment.ts";
 export { ConfigError } from "./config/faults.ts";
 export { loadConfig, resolveEnvironment } from "./config/load.ts";
 export type { DestinationConfig, EnvironmentConfig, RawDestination } from "./config/types.ts";

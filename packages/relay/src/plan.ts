@@ -12,8 +12,6 @@ import { ReadMemory } from "@waybill/log";
 import type { Broker } from "@waybill/log-kafka";
 import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
-import { ClusterEnvironment } from "./cluster/cluster-environment.ts";
-import { connectKafka } from "./cluster/connect-kafka.ts";
 import type { KafkaConfig } from "./config/kafka-types.ts";
 import { changedSettings } from "./config/settings.ts";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
@@ -359,6 +357,8 @@ export class Plan {
     };
     const { kafka, retention, shutdownDeadlineMs: deadlineMs } = config;
     if (kafka !== undefined) {
+      // Who keeps the disk loads nothing of it.
+      const { ClusterEnvironment, connectKafka } = await import("./cluster/index.ts");
       const { connectKafka: connectTo = (wanted) => connectKafka(wanted, runtime.clock) } = this.#options;
       this.#broker ??= await connectTo(kafka);
       return ClusterEnvironment.open({ ...options, kafka, broker: this.#broker, retention, deadlineMs });

@@ -7,15 +7,6 @@ export type { ListenOptions, StartedServer } from "./http/start-server.ts";
 export { startServer } from "./http/start-server.ts";
 export { SeededRandom } from "./seeded-random.ts";
 export type { ServerHandler, ServerRequest, ServerResponse } from "./server.ts";
-export type {
-  ChaosKind,
-  ChaosOptions,
-  ClusterFaults,
-  Isolation,
-  SimClusterOptions,
-  SimConnectionOptions,
-} from "./sim-broker/index.ts";
-export { ClusterChaos, SimCluster } from "./sim-broker/index.ts";
 export type { DiskFaults, DiskOperation } from "./sim-disk.ts";
 export { SimDisk } from "./sim-disk.ts";
 export type { NetworkFaults, SimNetworkOptions } from "./sim-network.ts";

@@ -8,7 +8,8 @@ import {
   parseLaneState,
 } from "@waybill/log";
 import { type Broker, encodeValue, LaneStates, PartitionLog, type Tenure } from "@waybill/log-kafka";
-import { SimCluster, settle, type VirtualClock } from "@waybill/testing";
+import { settle, type VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 import { entryOf } from "./world.ts";
 
 const DEADLINE_MS = 1_000;

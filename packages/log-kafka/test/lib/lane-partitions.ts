@@ -1,7 +1,8 @@
 /** The logs of a lane as partitions of a simulated cluster. */
 import type { Log, LogOptions } from "@waybill/log";
 import { type Broker, encodeValue, PartitionLog, type PartitionLogOptions } from "@waybill/log-kafka";
-import { SimCluster, settle, type VirtualClock } from "@waybill/testing";
+import { settle, type VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 import { entryOf } from "./world.ts";
 
 const DEADLINE_MS = 1_000;

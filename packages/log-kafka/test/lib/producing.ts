@@ -1,6 +1,7 @@
 /** A topic of a simulated cluster, and a producer that writes to it. */
 import { type Broker, decodeValue, type Place, Producer, type ProducerOptions } from "@waybill/log-kafka";
-import { SeededRandom, SimCluster, type SimConnectionOptions, VirtualClock } from "@waybill/testing";
+import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SimCluster, type SimConnectionOptions } from "@waybill/testing/kafka";
 import { entryOf, eventsOf } from "./entries.ts";
 import { runUntil } from "./run-until.ts";
 

@@ -1,5 +1,6 @@
 /** A simulated cluster with one topic and toy relays. */
-import { SeededRandom, SimCluster, VirtualClock } from "@waybill/testing";
+import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 import { SESSION_MS, TOPIC, ToyRelay, Watcher } from "./toy-relay.ts";
 
 const PARTITIONS = 4;

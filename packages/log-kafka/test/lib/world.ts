@@ -1,7 +1,8 @@
 import type { Entry, Log, LogRecord } from "@waybill/log";
 import type { Broker } from "@waybill/log-kafka";
 import { PartitionLog, type PartitionLogOptions } from "@waybill/log-kafka";
-import { SimCluster, VirtualClock } from "@waybill/testing";
+import { VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 
 export const TOPIC = "events";
 /** Enough for calls that take no time, and long polls each second. */

@@ -97,7 +97,7 @@ export class StateWriter {
     try {
       // Only who has the lane writes its logs.
       if (this.isShared && fates?.isLong === true) await state.write(this.#written);
-      await this.#flush();
+      while (fates?.isLong === true && this.isOurs) await fates.flush();
     } catch (error) {
       note(error);
     }
@@ -112,12 +112,6 @@ export class StateWriter {
     this.error = failed;
   }
 
-  /** A state speaks only of what is in blocks, or in itself. */
-  async #flush(): Promise<void> {
-    const { fates } = this.#options;
-    while (fates?.isLong === true && this.isOurs) await fates.flush();
-  }
-
   /** A lane with many strands and many parked users has little room for the rest. */
   async #fitting(): Promise<LaneStateValue> {
     const { state, fates } = this.#options;
@@ -126,7 +120,7 @@ export class StateWriter {
     if (this.isShared) await state.write(this.#written);
     await fates?.flush({ whole: true });
     // What has got its outcome meanwhile.
-    await this.#flush();
+    while (fates?.isLong === true && this.isOurs) await fates.flush();
     const withoutRuns = this.#value();
     return state.fits(withoutRuns) ? withoutRuns : shortened(withoutRuns);
   }

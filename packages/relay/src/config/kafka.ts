@@ -1,6 +1,6 @@
 /** `engine: kafka`: its schema, what must hold between its parts, and what will hardly be meant. */
 
-import { topicNameFaults } from "@waybill/log-kafka";
+import { topicNameFaults } from "@waybill/log-kafka/topic-names";
 import { certificatesOf } from "@waybill/node";
 import { checked, count, filePath, key, text } from "@waybill/vendors/config";
 import { z } from "zod";

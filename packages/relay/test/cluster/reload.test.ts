@@ -1,8 +1,10 @@
 /** A reload reaches every lane, also those that are being opened when it comes. */
 import { ReadMemory } from "@waybill/log";
-import { ClusterEnvironment, resolveEnvironment } from "@waybill/relay/headless";
-import { SeededRandom, SimCluster, SimDisk, VirtualClock } from "@waybill/testing";
+import { resolveEnvironment } from "@waybill/relay/headless";
+import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
+import { ClusterEnvironment } from "../../src/cluster/cluster-environment.ts";
 
 const PARTITIONS = 3;
 /** Lanes are open after that, at the latest. */

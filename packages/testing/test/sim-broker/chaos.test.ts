@@ -1,5 +1,6 @@
 import type { Broker } from "@waybill/log-kafka";
-import { ClusterChaos, SeededRandom } from "@waybill/testing";
+import { SeededRandom } from "@waybill/testing";
+import { ClusterChaos } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 import { AT, ClusterWorld } from "./lib/cluster-world.ts";
 

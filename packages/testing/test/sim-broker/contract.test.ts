@@ -1,4 +1,5 @@
-import { SeededRandom, SimCluster, VirtualClock } from "@waybill/testing";
+import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 import { testBroker } from "@waybill/testing/suites";
 
 const SESSION_MS = 6_000;

@@ -1,5 +1,6 @@
 import type { Broker, HeartbeatAnswer, TopicPartition } from "@waybill/log-kafka";
-import { SeededRandom, SimCluster, VirtualClock } from "@waybill/testing";
+import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 
 const DEADLINE = { deadlineMs: 1_000 };

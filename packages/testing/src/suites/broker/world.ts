@@ -1,5 +1,5 @@
 import type { Broker, BrokerErrorCode, Deadline, Heartbeat, HeartbeatAnswer, TopicPartition } from "@waybill/log-kafka";
-import { BrokerError } from "@waybill/log-kafka";
+import { BrokerError } from "@waybill/log-kafka/broker";
 import { expect } from "vitest";
 
 /** A cluster under test, and what its tests need besides. */

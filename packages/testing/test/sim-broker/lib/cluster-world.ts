@@ -5,7 +5,8 @@ import {
   type HeartbeatAnswer,
   type TopicPartition,
 } from "@waybill/log-kafka";
-import { SeededRandom, SimCluster, type SimClusterOptions, VirtualClock } from "@waybill/testing";
+import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SimCluster, type SimClusterOptions } from "@waybill/testing/kafka";
 
 const TOPIC = "events";
 export const AT: TopicPartition = { topic: TOPIC, partition: 0 };
