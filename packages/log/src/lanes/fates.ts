@@ -98,7 +98,7 @@ export class Fates {
     patch: new Map(),
     ahead: this.#ahead.unwritten,
   };
-  /** Those of the block that is on its way. */
+  /** Those of the block on its way. */
   #leavingPatches: ReadonlyMap<Position, number> = new Map();
   /** The blocks of the last run that count, until what contradicts newer ones is durable. */
   #believed: { readonly aheadFrom: Position | undefined; readonly blocksTo: Position } | undefined;
@@ -420,9 +420,8 @@ export class Fates {
     } catch (error) {
       for (const [position, code] of entries) if (!unwritten.has(position)) unwritten.set(position, code);
       throw error;
-    } finally {
-      if (form === "patch") this.#leavingPatches = new Map();
     }
+    if (form === "patch") this.#leavingPatches = new Map();
   }
 
   #write(part: BlockPart, body: Uint8Array): Promise<Position> {
