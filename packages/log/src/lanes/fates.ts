@@ -98,7 +98,6 @@ export class Fates {
     patch: new Map(),
     ahead: this.#ahead.unwritten,
   };
-  /** Those of the block on its way. */
   #leavingPatches: ReadonlyMap<Position, number> = new Map();
   /** The blocks of the last run that count, until what contradicts newer ones is durable. */
   #believed: { readonly aheadFrom: Position | undefined; readonly blocksTo: Position } | undefined;
