@@ -39,6 +39,7 @@ export type { Place, ProducerOptions } from "./producer.ts";
 export { Producer } from "./producer.ts";
 export { decodeValue, encodeValue } from "./record-value.ts";
 export { parseStateText, stateJson, stateText } from "./state-text.ts";
+export type { Companion } from "./topic-names.ts";
 export { companionTopic, companionTopics, eventsTopic, topicNameFaults } from "./topic-names.ts";
 export type { OpenedTopic, OpenedTopics, TopicsOptions } from "./topics.ts";
 export { openTopics } from "./topics.ts";

@@ -29,10 +29,8 @@ import type { StoredIds } from "./intake/stored-ids.ts";
 import type { MemoryRelay } from "./launchdarkly/memory-relay.ts";
 import { MemorySources } from "./launchdarkly/memory-sources.ts";
 import { isInMemory } from "./launchdarkly/options.ts";
-import type { WriteLine } from "./log-lines/operator-log.ts";
+import { SILENT, type WriteLine } from "./log-lines/operator-log.ts";
 import { safeError } from "./log-lines/safe-text.ts";
-
-const SILENT: WriteLine = () => undefined;
 
 /** Seconds: a disk with a write cache, one without, one that hangs. */
 const SYNC_LIMITS: readonly number[] = [1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];

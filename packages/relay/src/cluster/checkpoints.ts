@@ -39,16 +39,10 @@ export class Checkpoints {
   async write(checkpoints: ReadonlyMap<number, Checkpoint>): Promise<void> {
     const moved = [...checkpoints].filter(([partition, { offset }]) => (this.#written.get(partition) ?? -1) < offset);
     if (moved.length === 0) return;
-    const offsets = moved.map(([partition, { offset, position, byte }]) => {
-      const place = { group: this.#group, topic: this.#topic, partition };
-      return {
-        topic: this.#topic,
-        partition,
-        offset,
-        metadata: stateText(stateJson({ position, byte }), place, offset),
-      };
-    });
-    await this.#broker.commit({ group: this.#group, ...NOBODY, offsets, deadlineMs: CALL_MS });
+    const states = moved.map(
+      ([partition, { offset, position, byte }]) => [partition, { offset, state: { position, byte } }] as const,
+    );
+    await commitAsNobody(this.#broker, { group: this.#group, topic: this.#topic }, states);
     for (const [partition, { offset }] of moved) this.#written.set(partition, offset);
   }
 }
@@ -56,6 +50,31 @@ export class Checkpoints {
 function parsePlace(value: unknown): Place | undefined {
   const { position, byte } = value as Partial<Place>;
   return Number.isSafeInteger(position) && Number.isSafeInteger(byte) ? (value as Place) : undefined;
+}
+
+interface GroupTopic {
+  readonly group: string;
+  readonly topic: string;
+}
+
+interface UnownedState {
+  readonly offset: number;
+  readonly state: object;
+}
+
+/** By partition; in a group that has no members. */
+async function commitAsNobody(
+  broker: Broker,
+  { group, topic }: GroupTopic,
+  states: Iterable<readonly [partition: number, UnownedState]>,
+): Promise<void> {
+  const offsets = Array.from(states, ([partition, { offset, state }]) => ({
+    topic,
+    partition,
+    offset,
+    metadata: stateText(stateJson(state), { group, topic, partition }, offset),
+  }));
+  await broker.commit({ group, ...NOBODY, offsets, deadlineMs: CALL_MS });
 }
 
 /** The offsets that are committed in a group. **Errors**: `BrokerError`. */
@@ -78,17 +97,11 @@ export async function committedOffsets(
  */
 export async function writeFirstStates(
   broker: Broker,
-  { group, topic }: { readonly group: string; readonly topic: string },
-  states: ReadonlyMap<number, { readonly offset: number; readonly state: object }>,
+  of: GroupTopic,
+  states: ReadonlyMap<number, UnownedState>,
 ): Promise<boolean> {
-  const offsets = [...states].map(([partition, { offset, state }]) => ({
-    topic,
-    partition,
-    offset,
-    metadata: stateText(stateJson(state), { group, topic, partition }, offset),
-  }));
   try {
-    await broker.commit({ group, ...NOBODY, offsets, deadlineMs: CALL_MS });
+    await commitAsNobody(broker, of, states);
     return true;
   } catch (error) {
     if (error instanceof BrokerError && error.code === "fenced") return false;

@@ -19,7 +19,7 @@ import type { StoredInCluster } from "../intake/source-environment.ts";
 import type { MemoryRelay } from "../launchdarkly/memory-relay.ts";
 import { MemorySources } from "../launchdarkly/memory-sources.ts";
 import { isInMemory } from "../launchdarkly/options.ts";
-import type { WriteLine } from "../log-lines/operator-log.ts";
+import { SILENT, type WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
 import { Checkpoints, committedOffsets } from "./checkpoints.ts";
 import { ClusterIngest } from "./cluster-ingest.ts";
@@ -34,8 +34,6 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
   /** How long a lane that goes to another relay may take to end what is in flight, ms. */
   readonly deadlineMs: number;
 }
-
-const SILENT: WriteLine = () => undefined;
 
 export class ClusterEnvironment implements StoredInCluster {
   readonly name: string;

@@ -40,7 +40,7 @@ export class LaneGroup {
   readonly #options: LaneGroupOptions;
   readonly #member: Member;
   readonly #states: LaneStates;
-  readonly #lanes = new Map<number, { readonly tenure: Tenure; readonly destination: Destination }>();
+  readonly #lanes = new Map<number, Destination>();
   /** What is done for a partition, one after another. */
   readonly #doing = new Map<number, Promise<void>>();
   #config: DestinationConfig;
@@ -81,7 +81,7 @@ export class LaneGroup {
 
   /** Lanes of this relay. */
   get destinations(): readonly Destination[] {
-    return [...this.#lanes.values()].map(({ destination }) => destination);
+    return [...this.#lanes.values()];
   }
 
   get group(): string {
@@ -198,8 +198,7 @@ export class LaneGroup {
       let held: OpenPartition | undefined;
       try {
         held = await partitions.open(partition);
-        const destination = await this.#open(held, tenure);
-        this.#lanes.set(partition, { tenure, destination });
+        this.#lanes.set(partition, await this.#open(held, tenure));
         if (!isOurs()) await this.#close(partition, 0);
       } catch (error) {
         if (held !== undefined) await partitions.release(held);

@@ -1,7 +1,15 @@
 /** The partitions of an environment's topic that are open here: as many as have lanes here. */
 import { type Clock } from "@waybill/core";
 import type { LaneRuntime } from "@waybill/log";
-import { type Broker, type Checkpoint, companionTopic, type DuplicateRule, PartitionLog } from "@waybill/log-kafka";
+import {
+  type Broker,
+  type Checkpoint,
+  type Companion,
+  companionTopic,
+  companionTopics,
+  type DuplicateRule,
+  PartitionLog,
+} from "@waybill/log-kafka";
 import type { Environment } from "../environment.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 
@@ -28,8 +36,6 @@ export interface PartitionsOptions {
 
 /** Of one call, ms. */
 const CALL_MS = 10_000;
-const COMPANIONS = ["dead", "marks", "fates"] as const;
-type Companion = (typeof COMPANIONS)[number];
 
 export class Partitions {
   readonly all: readonly number[];
@@ -126,23 +132,16 @@ export class Partitions {
 
   /** Whether a destination has dead letters or fates in one of the partitions. */
   async hasTraces(destination: string, partitions: readonly number[]): Promise<boolean> {
-    const { broker } = this.#options;
-    for (const companion of COMPANIONS)
-      for (const partition of partitions) {
-        const topic = this.#companion(destination, companion);
+    const { broker, prefix, environment } = this.#options;
+    for (const topic of companionTopics(prefix, { environment, destination }))
+      for (const partition of partitions)
         if ((await broker.offsetAt({ topic, partition, at: "end", deadlineMs: CALL_MS })) > 0) return true;
-      }
     return false;
-  }
-
-  #companion(destination: string, companion: Companion): string {
-    const { prefix, environment } = this.#options;
-    return companionTopic(prefix, { environment, destination }, companion);
   }
 
   /** Opens a lane's own logs in the companion topics, by the directories they have on a disk. */
   companions(destination: string, partition: number): LaneRuntime {
-    const { broker, clock, directoryOf } = this.#options;
+    const { broker, clock, directoryOf, prefix, environment } = this.#options;
     const directory = directoryOf(partition);
     const byDirectory = new Map<string, Companion>([
       [`${directory}/dead/${destination}`, "dead"],
@@ -157,7 +156,7 @@ export class Partitions {
         return PartitionLog.open({
           broker,
           clock,
-          topic: this.#companion(destination, companion),
+          topic: companionTopic(prefix, { environment, destination }, companion),
           partition,
           positions: "written",
           ...(metadataMaxBytes === undefined ? {} : { metadataMaxBytes }),

@@ -14,6 +14,9 @@ import { Summaries, type Summary } from "./summaries.ts";
 /** Writes one line. Must not throw. */
 export type WriteLine = <Code extends LineCode>(code: Code, fields: LineFields[Code]) => void;
 
+/** For those whose lines nobody reads. */
+export const SILENT: WriteLine = () => undefined;
+
 interface Lane {
   readonly environment: string;
   readonly destination: string;
