@@ -101,6 +101,8 @@ export class StateWriter {
     } catch (error) {
       note(error);
     }
+    // No turn between the loop's last look and the value: what is settled there may make the tail
+    // too long for the state, and no block would have it.
     try {
       const value = await this.#fitting();
       await state.write(value);
