@@ -2,7 +2,7 @@
  * A destination in the cluster: the group whose members are the relays, and the lanes of the
  * partitions that are this relay's now.
  */
-import { type Clock, messageOf, type Random, WaybillError } from "@waybill/core";
+import { type Clock, Limiter, type LimiterOptions, messageOf, type Random, WaybillError } from "@waybill/core";
 import { type LaneStateValue, newLaneState, parseLaneState } from "@waybill/log";
 import { type Broker, BrokerError, LaneStates, Member, type Tenure, type TopicPartition } from "@waybill/log-kafka";
 import type { DestinationConfig } from "../config/types.ts";
@@ -40,6 +40,8 @@ export class LaneGroup {
   readonly #options: LaneGroupOptions;
   readonly #member: Member;
   readonly #states: LaneStates;
+  /** Of all lanes that are here: what one learns of the vendor, all know. */
+  readonly #limiter: Limiter;
   readonly #lanes = new Map<number, Destination>();
   /** What is done for a partition, one after another. */
   readonly #doing = new Map<number, Promise<void>>();
@@ -50,6 +52,7 @@ export class LaneGroup {
     this.#options = options;
     this.#config = options.config;
     const { broker, group, topic, clock, random } = options;
+    this.#limiter = new Limiter(clock, this.#limits());
     this.#states = new LaneStates({
       broker,
       group,
@@ -149,16 +152,15 @@ export class LaneGroup {
 
   /** As `Destination.prepare`, of all lanes. */
   prepare(config: DestinationConfig): { readonly commit: () => void; readonly discard: () => void } {
-    const prepared = new Map(
-      this.destinations.map((destination) => [destination, destination.prepare(this.#laneConfig(config))]),
-    );
+    const prepared = new Map(this.destinations.map((destination) => [destination, destination.prepare(config)]));
     return {
       commit: () => {
         this.#config = config;
         for (const { commit } of prepared.values()) commit();
         // Those that were opened meanwhile.
         for (const destination of this.destinations)
-          if (!prepared.has(destination)) destination.prepare(this.#laneConfig(config)).commit();
+          if (!prepared.has(destination)) destination.prepare(config).commit();
+        this.#limiter.retryNow();
       },
       discard: () => {
         for (const { discard } of prepared.values()) discard();
@@ -172,14 +174,24 @@ export class LaneGroup {
     await this.#member.close();
   }
 
-  /** Limits hold for the destination: each partition has its share. */
-  #laneConfig(config: DestinationConfig): DestinationConfig {
-    const shares = this.#options.partitions.all.length;
-    const { maxInFlight, maxRequestsPerSecond } = config;
+  /**
+   * Limits hold for the destination: a relay has the share of the partitions that are its own, and
+   * one request at least.
+   */
+  #limits(): LimiterOptions {
+    const config = (): DestinationConfig => this.#config;
+    const share = (): number => Math.max(1, this.#lanes.size) / this.#options.partitions.all.length;
     return {
-      ...config,
-      maxInFlight: Math.max(1, Math.floor(maxInFlight / shares)),
-      ...(maxRequestsPerSecond === undefined ? {} : { maxRequestsPerSecond: maxRequestsPerSecond / shares }),
+      get maxInFlight() {
+        return Math.max(1, Math.floor(config().maxInFlight * share()));
+      },
+      get maxPerSecond() {
+        const { maxRequestsPerSecond } = config();
+        return maxRequestsPerSecond && maxRequestsPerSecond * share();
+      },
+      get backoffMaxMs() {
+        return config().backoffMaxMs;
+      },
     };
   }
 
@@ -227,10 +239,10 @@ export class LaneGroup {
     });
     const runtime = partitions.companions(this.#config.name, partition);
     const config = this.#config;
-    const lane = { name: `${config.name}.${partition}`, state, runtime };
-    const destination = await held.environment.addLane(this.#laneConfig(config), lane);
+    const lane = { name: `${config.name}.${partition}`, state, runtime, limiter: this.#limiter };
+    const destination = await held.environment.addLane(config, lane);
     // A reload came meanwhile.
-    if (this.#config !== config) destination.prepare(this.#laneConfig(this.#config)).commit();
+    if (this.#config !== config) destination.prepare(this.#config).commit();
     return destination;
   }
 

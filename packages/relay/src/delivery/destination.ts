@@ -183,7 +183,7 @@ export class Destination {
     const { config, log, runtime, directory, environment, observer } = options;
     const name = { environment, destination: config.name };
     const writer = new FileWriter(runtime);
-    const limiter = new Limiter(runtime.clock, limiterOptionsOf(config));
+    const limiter = options.lane?.limiter ?? new Limiter(runtime.clock, limiterOptionsOf(config));
     const sender = createDestinationSender({ config, runtime, settings: options.settings, writer, limiter });
     cleanup.add(() => sender.close());
     const { name: batchName, state, runtime: own } = options.lane ?? (await openOnDisk(options));
@@ -251,7 +251,7 @@ export class Destination {
         this.#limits = limits;
         tellVendor(this.#store, this.#options, config);
         this.#store.reconfigure(deliveryOf(config, this.#limiter));
-        this.#limiter.reconfigure(limiterOptionsOf(config));
+        if (this.#options.lane?.limiter === undefined) this.#limiter.reconfigure(limiterOptionsOf(config));
         this.#lane.reconfigure({ sender, limits, trigger: triggerOf(config, limits, this.#store) });
         before.close();
       },

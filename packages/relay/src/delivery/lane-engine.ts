@@ -1,5 +1,5 @@
 /** Where a lane keeps its state and its own logs: files, or what another engine has instead. */
-import type { DiskRuntime } from "@waybill/core";
+import type { DiskRuntime, Limiter } from "@waybill/core";
 import { type DurableState, type LaneRuntime, type LaneStateValue, type Log, openLaneState } from "@waybill/log";
 import type { DestinationConfig } from "../config/types.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
@@ -12,6 +12,8 @@ export interface LaneEngine {
   readonly state: DurableState<LaneStateValue>;
   /** Of the logs of dead letters, of what became of them, and of fates, by their directories. */
   readonly runtime: LaneRuntime;
+  /** Of all lanes of the destination that are here. Absent: the lane has its own. */
+  readonly limiter?: Limiter;
 }
 
 interface LaneOnDisk {

@@ -8,7 +8,7 @@ import { type RunningRelay, startRelay } from "@waybill/relay";
 import { SeededRandom, SegmentEmulator, startServer } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, onTestFinished, test } from "vitest";
-import { configOf, KEY, send, until } from "../lib/world.ts";
+import { configOf, destination, KEY, send, until } from "../lib/world.ts";
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
 const PARTITIONS = 4;
@@ -20,7 +20,14 @@ interface ClusterWorld {
   start(name: string, around?: (broker: Broker) => Broker): Promise<RunningRelay>;
 }
 
-async function startCluster(): Promise<ClusterWorld> {
+interface ClusterSettings {
+  /** Of the destination. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Before the vendor answers. */
+  readonly arrived?: () => Promise<void>;
+}
+
+async function startCluster({ settings, arrived }: ClusterSettings = {}): Promise<ClusterWorld> {
   const cluster = new SimCluster({
     clock: nodeClock,
     random: new SeededRandom(1),
@@ -28,7 +35,10 @@ async function startCluster(): Promise<ClusterWorld> {
     heartbeatIntervalMs: 200,
   });
   const emulator = new SegmentEmulator({ clock: nodeClock, limits: "none" });
-  const server = await startServer((request) => emulator.handle(request));
+  const server = await startServer(async (request) => {
+    await arrived?.();
+    return emulator.handle(request);
+  });
   onTestFinished(() => server.close());
   return {
     cluster,
@@ -37,6 +47,7 @@ async function startCluster(): Promise<ClusterWorld> {
       const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
       const config = configOf(directory, server.url, {
         extra: { engine: "kafka", kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS } },
+        destinations: (url) => ({ emulator: destination(url, settings) }),
       });
       const relay = await startRelay(config, {
         logger: silent as never,
@@ -145,4 +156,30 @@ test("a lane that meets an election when it is opened does not wait for long", a
   await until(() => two.accounts().lanes.length === PARTITIONS);
   expect(refusals).toBe(0);
   expect(nodeClock.monotonic() - startedAtMs).toBeLessThan(4_000);
+});
+
+test("a limit on requests in flight holds for a destination, not for each of its lanes", async () => {
+  const MAX_IN_FLIGHT = 2;
+  let inFlight = 0;
+  let most = 0;
+  const held: (() => void)[] = [];
+  const { emulator, start } = await startCluster({
+    settings: { maxInFlight: MAX_IN_FLIGHT },
+    arrived: async () => {
+      most = Math.max(most, ++inFlight);
+      await new Promise<void>((resume) => held.push(resume));
+      inFlight -= 1;
+    },
+  });
+  const relay = await start("one");
+  await until(() => relay.accounts().lanes.length === PARTITIONS);
+  for (let round = 1; round <= 3; round++) {
+    await capture(relay, 40 * round, 40);
+    await until(() => relay.accounts().lanes.every(({ account }) => account.pending > 0));
+    await until(() => {
+      for (const resume of held.splice(0)) resume();
+      return emulator.received >= 40 * round;
+    });
+  }
+  expect(most).toBe(MAX_IN_FLIGHT);
 });
