@@ -9,8 +9,9 @@
  *   repeated produce call left, or comes from an owner that was replaced meanwhile. So of two
  *   values for one position the first one in the log counts, for every reader, and as a whole.
  */
-import type { LogRecord, Position } from "@waybill/log";
+import type { Position } from "@waybill/log";
 import type { Offset } from "./broker.ts";
+import type { StoredRecord } from "./record-value.ts";
 import type { ReadRecord } from "./source.ts";
 
 /** Between two records: the next offset, and how many events and bytes of values came before. */
@@ -25,7 +26,7 @@ export const BEGINNING: Checkpoint = { offset: 0, position: 0, byte: 0 };
 
 export type Positions = "counted" | "written";
 
-export interface PartitionRecord extends LogRecord {
+export interface PartitionRecord extends StoredRecord {
   /** Where it begins among all bytes. */
   readonly byte: number;
   readonly offset: Offset;

@@ -16,6 +16,7 @@
  * each, and no more than came in two windows.
  */
 import type { LogRecord, Position } from "@waybill/log";
+import type { StoredRecord } from "./record-value.ts";
 
 /** Words of the hash of an id. */
 const ID_HASH_WORDS = 4;
@@ -30,7 +31,7 @@ export interface DuplicateRule {
    * word of 0 for an event without an id of its own. Must depend on the record's content
    * alone; where it throws there are no ids.
    */
-  readonly idsOf: (record: LogRecord) => Uint32Array;
+  readonly idsOf: (record: StoredRecord) => Uint32Array;
 }
 
 const NO_IDS = new Uint32Array(0);
@@ -148,7 +149,7 @@ export class DuplicateFinder {
   }
 
   /** The indexes of the duplicates in the next record. */
-  take(record: LogRecord, appendedAtMs: number): readonly number[] {
+  take(record: StoredRecord, appendedAtMs: number): readonly number[] {
     const { windowMs, maxIds } = this.#rule;
     this.#turn(appendedAtMs);
     const words = this.#idsOf(record);
@@ -167,7 +168,7 @@ export class DuplicateFinder {
     return duplicates;
   }
 
-  #idsOf(record: LogRecord): Uint32Array {
+  #idsOf(record: StoredRecord): Uint32Array {
     try {
       return this.#rule.idsOf(record);
     } catch {

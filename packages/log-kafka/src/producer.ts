@@ -10,10 +10,9 @@ import { assert, type Clock, messageOf, type Timer, WaybillError } from "@waybil
 import type { Entry } from "@waybill/log";
 import { type Broker, BrokerError, type BrokerErrorCode, type Offset, type TopicDescription } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
-import { slicedEntry } from "./entry-parts.ts";
 import type { Part } from "./partitioner.ts";
 import { BATCH_BYTES, ProduceQueue, RECORD_BYTES } from "./produce-queue.ts";
-import { encodeValue } from "./record-value.ts";
+import { encodeValue, slicedWithIds } from "./record-value.ts";
 
 /** The events of a request that are in one record. */
 export interface Place {
@@ -185,7 +184,7 @@ export class Producer {
     if (value.length <= limit) return [{ value, count }];
     if (count === 1) throw tooLarge(value.length, limit);
     const middle = Math.ceil(count / 2);
-    return [...this.#valuesOf(slicedEntry(entry, 0, middle)), ...this.#valuesOf(slicedEntry(entry, middle, count))];
+    return [...this.#valuesOf(slicedWithIds(entry, 0, middle)), ...this.#valuesOf(slicedWithIds(entry, middle, count))];
   }
 
   #refusalOf(error: unknown, count: number): unknown {

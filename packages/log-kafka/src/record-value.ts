@@ -2,16 +2,58 @@
  * The value of a Kafka record: records of the log, byte for byte as `record.ts` of `@waybill/log`
  * describes them. One in the topic of an environment, where positions are counted: its field
  * `first` is 0. One or more in companion topics, from the writer's own head on (see `counting.ts`).
+ *
+ * Where a request has an id and its events none, the record's metadata ends with a NUL, the number
+ * of its first event, a space and the request's id.
  */
 import { decodeAll, type Entry, encodeRecord, type LogRecord, type Position, sizeEntry } from "@waybill/log";
+import { slicedEntry } from "./entry-parts.ts";
+
+/** The id of each event: `prefix`, a space and its number, which for the first one is `first`. */
+export interface NumberedIds {
+  readonly prefix: string;
+  readonly first: number;
+}
+
+export interface StoredRecord extends LogRecord {
+  readonly numbered?: NumberedIds;
+}
+
+const MARK = "\0";
 
 /** **Errors**: `WAYBILL_EVENT` when the entry is over a limit of the format or not well formed. */
 export function encodeValue(entry: Entry, first: Position = 0): Uint8Array {
   return encodeRecord(sizeEntry(entry), first);
 }
 
+/** The records of a value; none for what is something else. */
+export function decodeRecords(value: Uint8Array): readonly StoredRecord[] {
+  return decodeAll(value).map((record) => ({ ...record, ...split(record.metadata) }));
+}
+
 /** The only record of a value, as views of it; `undefined` for what is something else. */
-export function decodeValue(value: Uint8Array): LogRecord | undefined {
-  const records = decodeAll(value);
+export function decodeValue(value: Uint8Array): StoredRecord | undefined {
+  const records = decodeRecords(value);
   return records.length === 1 ? records[0] : undefined;
+}
+
+export function withNumberedIds(entry: Entry, { prefix, first }: NumberedIds): Entry {
+  return { ...entry, metadata: `${entry.metadata}${MARK}${first} ${prefix}` };
+}
+
+/** The events `start` to `end - 1`, with the ids that they have in the whole. */
+export function slicedWithIds(entry: Entry, start: number, end: number): Entry {
+  const { metadata, numbered } = split(entry.metadata);
+  const slice = slicedEntry(entry, start, end);
+  return numbered === undefined
+    ? slice
+    : withNumberedIds({ ...slice, metadata }, { ...numbered, first: numbered.first + start });
+}
+
+function split(stored: string): Pick<StoredRecord, "metadata" | "numbered"> {
+  const at = stored.indexOf(MARK);
+  if (at < 0) return { metadata: stored };
+  const [, first, prefix] = /^(\d{1,9}) (.*)$/s.exec(stored.slice(at + 1)) ?? [];
+  if (first === undefined || prefix === undefined) return { metadata: stored };
+  return { metadata: stored.slice(0, at), numbered: { prefix, first: Number(first) } };
 }

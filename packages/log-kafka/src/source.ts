@@ -1,6 +1,5 @@
 /** One partition as it is read: calls to the broker that end at once when the log is closed. */
 import { type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
-import { decodeAll, type LogRecord } from "@waybill/log";
 import {
   type Broker,
   BrokerError,
@@ -9,6 +8,7 @@ import {
   type Offset,
   type TopicPartition,
 } from "./broker.ts";
+import { decodeRecords, type StoredRecord } from "./record-value.ts";
 
 /** One call that need not wait for anything. */
 const CALL_DEADLINE_MS = 5_000;
@@ -30,7 +30,7 @@ export interface ReadRecord {
    * None for what is not ours. It depends on the bytes of the value alone, so that all relays
    * count alike.
    */
-  readonly records: readonly LogRecord[];
+  readonly records: readonly StoredRecord[];
 }
 
 export interface Read {
@@ -159,7 +159,7 @@ export class Source {
 }
 
 function readOf({ offset, appendedAtMs, value }: FetchedRecord): ReadRecord {
-  return { offset, appendedAtMs, records: decodeAll(value) };
+  return { offset, appendedAtMs, records: decodeRecords(value) };
 }
 
 /** Before the next attempt, after so many that failed in a row before this one. */

@@ -1,8 +1,9 @@
 /** Writing to topics: acknowledged, or refused as retryable; in order; bounded. */
-import { BrokerError, type ProduceRequest } from "@waybill/log-kafka";
+import { BrokerError, decodeValue, type ProduceRequest, withNumberedIds } from "@waybill/log-kafka";
 import { expect, test } from "vitest";
+import { entryOf } from "./lib/entries.ts";
 import { withCalls, withProduce } from "./lib/faulty-broker.ts";
-import { startProducing } from "./lib/producing.ts";
+import { startProducing, TOPIC } from "./lib/producing.ts";
 import { runUntil } from "./lib/run-until.ts";
 
 const UNAVAILABLE = { code: "WAYBILL_LOG_UNAVAILABLE", retryable: true, retryAfterMs: 1_000 };
@@ -227,6 +228,21 @@ test("a call has at most so many bytes, and an entry that is larger is split bet
   expect(places.reduce((sum, { count }) => sum + count, 0)).toBe(30);
   expect(places.map(({ offset }) => offset)).toEqual(places.map((_, index) => index));
   expect(records(3).flatMap((record) => record.split(","))).toEqual(events);
+});
+
+test("an entry that is split keeps the numbers of the ids that its request gives the events", async () => {
+  const { clock, cluster, producer } = await startProducing({ configs: { "max.message.bytes": "1000" } });
+  const events = Array.from({ length: 30 }, (_, index) => `${index}`.padEnd(90, "."));
+  const entry = withNumberedIds({ ...entryOf(events), metadata: "kind" }, { prefix: "of 7", first: 100 });
+  await runUntil(clock, producer.append([{ partition: 3, entry, indexes: undefined }]));
+  const stored = cluster.records({ topic: TOPIC, partition: 3 }).map(({ value }) => decodeValue(value));
+  expect(stored.length).toBeGreaterThan(2);
+  let first = 100;
+  for (const record of stored) {
+    expect(record).toMatchObject({ metadata: "kind", numbered: { prefix: "of 7", first } });
+    first += record?.count ?? 0;
+  }
+  expect(first).toBe(130);
 });
 
 test("an event that is larger than a record may be is refused for good, and nothing of its request is stored", async () => {

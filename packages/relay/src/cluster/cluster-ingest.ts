@@ -1,5 +1,5 @@
 /** The way in of an environment whose log is on Kafka. */
-import { type Part, type Place, type Producer, partsOf } from "@waybill/log-kafka";
+import { type Part, type Place, type Producer, partsOf, withNumberedIds } from "@waybill/log-kafka";
 import { partitionKeysOf } from "@waybill/vendors/registry";
 import type { ClusterEvents, ClusterLog, Stored } from "../intake/source-environment.ts";
 import { printReceipt } from "../receipt.ts";
@@ -26,14 +26,15 @@ export class ClusterIngest implements ClusterLog {
     const parts: Part[] = [];
     const owners: ClusterEvents[] = [];
     for (const one of events) {
-      const { source, receivedAtMs, entry } = one;
+      const { source, receivedAtMs, entry, idPrefix } = one;
       const split = partsOf(
         { source: source.config.name, receivedAtMs, ...entry(undefined) },
         partitions,
         partitionKeysOf,
       );
       for (const part of split) {
-        parts.push(part);
+        // A copy of the request has the same events in the same partition.
+        parts.push(idPrefix === undefined ? part : withIds(part, idPrefix));
         owners.push(one);
       }
     }
@@ -56,4 +57,8 @@ export class ClusterIngest implements ClusterLog {
     // Which of them are copies is found when the log is read.
     return { first: undefined, kept: count, duplicates: 0, receipt: printReceipt(this.#options.environment, places) };
   }
+}
+
+function withIds(part: Part, prefix: string): Part {
+  return { ...part, entry: withNumberedIds(part.entry, { prefix, first: 0 }) };
 }

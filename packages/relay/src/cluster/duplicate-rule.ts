@@ -1,6 +1,6 @@
 /** By which ids the log on Kafka finds duplicates: alike at every relay, so without a secret. */
 import { createHash } from "node:crypto";
-import type { DuplicateRule } from "@waybill/log-kafka";
+import type { DuplicateRule, NumberedIds } from "@waybill/log-kafka";
 import { type EventId, vendorOf } from "@waybill/vendors";
 import { adapterOf } from "@waybill/vendors/registry";
 import type { RelayConfig } from "../config/types.ts";
@@ -22,14 +22,21 @@ export function duplicateRule(environment: string, { windowMs, maxIds }: RelayCo
   return {
     windowMs,
     maxIds,
-    idsOf({ source, metadata, body, count }) {
+    idsOf({ source, metadata, body, count, numbered }) {
       const hashes: IdHashes = { scope: scopeOfSource(source), words: new Uint32Array(HASH_WORDS * count) };
-      const ids = idsIn(metadata, body);
+      const ids = numbered === undefined ? idsIn(metadata, body) : numberedIds(numbered, count);
       for (const [index, id] of ids.entries())
         if (id.idStart >= 0 && index < count) window.hash(id.bytes ?? body, id, hashes, index);
       return hashes.words;
     },
   };
+}
+
+function numberedIds({ prefix, first }: NumberedIds, count: number): readonly EventId[] {
+  return Array.from({ length: count }, (_, index) => {
+    const bytes = Buffer.from(`${prefix} ${first + index}`);
+    return { bytes, idStart: 0, idEnd: bytes.length };
+  });
 }
 
 /** What cannot be read has no ids. */

@@ -31,6 +31,8 @@ export interface NewEvents {
   readonly count: number;
   /** Of their ids; zeros for an event without one. `undefined` when none has one. */
   readonly hashes: IdHashes | undefined;
+  /** As `InboundPart.idPrefix`. */
+  readonly idPrefix?: string | undefined;
   /** Of its request, where requests are traced. */
   readonly trace?: RequestSpan | undefined;
   /** The record of those that are kept, all of them by default. */

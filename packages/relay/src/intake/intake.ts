@@ -253,6 +253,7 @@ function newEvents(
     receivedAtMs,
     count,
     hashes,
+    idPrefix,
     trace,
     entry: (keep) => ({ metadata, ...(keep === undefined ? events : storedSome(events, keep)) }),
   };

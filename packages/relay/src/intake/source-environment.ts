@@ -47,6 +47,8 @@ export interface ClusterEvents {
   readonly source: { readonly config: Pick<SourceConfig, "name">; readonly counters: { accepted: number } };
   readonly receivedAtMs: number;
   readonly count: number;
+  /** As `InboundPart.idPrefix`. */
+  readonly idPrefix?: string | undefined;
   /** The record of those that are kept, all of them by default. */
   readonly entry: (keep: readonly boolean[] | undefined) => Omit<Entry, "source" | "receivedAtMs">;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Broker, BrokerError } from "@waybill/log-kafka";
 import { nodeClock } from "@waybill/node";
 import { type RunningRelay, startRelay } from "@waybill/relay";
-import { SeededRandom, SegmentEmulator, startServer } from "@waybill/testing";
+import { emulators, SeededRandom, SegmentEmulator, startServer } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, onTestFinished, test } from "vitest";
 import { configOf, destination, KEY, send, until } from "../lib/world.ts";
@@ -21,13 +21,17 @@ interface ClusterWorld {
 }
 
 interface ClusterSettings {
+  readonly sources?: Readonly<Record<string, unknown>>;
+  /** Default: one to the emulator. */
+  readonly destinations?: Readonly<Record<string, unknown>>;
   /** Of the destination. */
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Before the vendor answers. */
   readonly arrived?: () => Promise<void>;
 }
 
-async function startCluster({ settings, arrived }: ClusterSettings = {}): Promise<ClusterWorld> {
+async function startCluster(options: ClusterSettings = {}): Promise<ClusterWorld> {
+  const { settings, arrived, sources, destinations } = options;
   const cluster = new SimCluster({
     clock: nodeClock,
     random: new SeededRandom(1),
@@ -47,7 +51,8 @@ async function startCluster({ settings, arrived }: ClusterSettings = {}): Promis
       const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
       const config = configOf(directory, server.url, {
         extra: { engine: "kafka", kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS } },
-        destinations: (url) => ({ emulator: destination(url, settings) }),
+        ...(sources === undefined ? {} : { sources }),
+        destinations: (url) => destinations ?? { emulator: destination(url, settings) },
       });
       const relay = await startRelay(config, {
         logger: silent as never,
@@ -123,6 +128,34 @@ test("copies of an event are dropped as duplicates, whichever relay took them", 
   const lanes = [...one.accounts().lanes, ...two.accounts().lanes];
   expect(lanes.reduce((sum, { account }) => sum + (account.droppedByReason["duplicate"] ?? 0), 0)).toBe(20);
   expect(emulator.received).toBe(25);
+});
+
+test("a request that comes again is known by its own id where its events have none", async () => {
+  const flags = new emulators.LaunchDarklyEmulator({ flags: {} });
+  const server = await startServer(flags.handle);
+  onTestFinished(() => server.close());
+  const { start } = await startCluster({
+    sources: { flags: { protocol: "launchdarkly", writeKeys: ["sdk-in"] } },
+    destinations: { flags: { vendor: "launchdarkly", url: server.url, writeKey: "sdk-out", batch: { linger: "1ms" } } },
+  });
+  const [one, two] = [await start("one"), await start("two")];
+  const events = Array.from({ length: 12 }, (_, index) => ({
+    kind: "custom",
+    key: "bought",
+    creationDate: 1,
+    context: { kind: "user", key: `user-${index % 4}` },
+  }));
+  const post = async (relay: RunningRelay, id: string): Promise<void> => {
+    const headers = { authorization: "sdk-in", "x-launchdarkly-event-schema": "4", "x-launchdarkly-payload-id": id };
+    expect((await send(relay.intakeUrl, "POST", "/bulk", events, headers)).status).toBe(202);
+  };
+  await post(one, "payload-1");
+  await post(two, "payload-1");
+  await post(two, "payload-2");
+  const sum = (of: (lane: ReturnType<RunningRelay["accounts"]>["lanes"][number]) => number): number =>
+    [...one.accounts().lanes, ...two.accounts().lanes].reduce((total, lane) => total + of(lane), 0);
+  await until(() => sum(({ account }) => account.delivered) === 24 && settled(one, two));
+  expect(sum(({ account }) => account.droppedByReason["duplicate"] ?? 0)).toBe(12);
 });
 
 /** The first calls that read commits meet a coordinator that is being elected. */
