@@ -7,11 +7,12 @@
  * is closed and the plan before goes on untouched, its keys too. Then all is switched at once,
  * within one turn of the event loop.
  */
-import { type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
+import { createUuidV7, type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
 import { ReadMemory } from "@waybill/log";
 import type { Broker } from "@waybill/log-kafka";
 import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
+import type { RelayDirectory } from "./cluster/relay-directory.ts";
 import type { KafkaConfig } from "./config/kafka-types.ts";
 import { changedSettings } from "./config/settings.ts";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
@@ -58,6 +59,7 @@ export class Plan {
   readonly #options: PlanOptions;
   readonly #environments = new Map<string, OpenEnvironment>();
   #broker: Broker | undefined;
+  #directory: RelayDirectory | undefined;
   #config: RelayConfig;
   #credentials = new Credentials();
   readonly #memory = new ReadMemory();
@@ -87,6 +89,11 @@ export class Plan {
   get environments(): ReadonlyMap<string, Environment> {
     const shards = [...this.#environments.values()].flatMap((environment) => environment.shards);
     return new Map(shards.map((shard) => [shard.name, shard]));
+  }
+
+  /** The relays before the cluster. Absent: the log is on the disk. */
+  get directory(): RelayDirectory | undefined {
+    return this.#directory;
   }
 
   /** Bytes of the log that the lanes hold in memory. */
@@ -358,9 +365,10 @@ export class Plan {
     const { kafka, retention, shutdownDeadlineMs: deadlineMs } = config;
     if (kafka !== undefined) {
       // Who keeps the disk loads nothing of it.
-      const { ClusterEnvironment, connectKafka } = await import("./cluster/index.ts");
+      const { ClusterEnvironment, connectKafka, RelayDirectory } = await import("./cluster/index.ts");
       const { connectKafka: connectTo = (wanted) => connectKafka(wanted, runtime.clock) } = this.#options;
       this.#broker ??= await connectTo(kafka);
+      this.#directory ??= new RelayDirectory(runtime.clock, createUuidV7(runtime.clock, runtime.random)());
       return ClusterEnvironment.open({ ...options, kafka, broker: this.#broker, retention, deadlineMs });
     }
     const opened = await Environment.open(options);

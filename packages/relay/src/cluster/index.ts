@@ -2,3 +2,4 @@
 
 export { ClusterEnvironment } from "./cluster-environment.ts";
 export { connectKafka } from "./connect-kafka.ts";
+export { RelayDirectory } from "./relay-directory.ts";

@@ -1,0 +1,135 @@
+/**
+ * The relays before a cluster, as each tells of itself in the topic `<prefix>.relays`, and how long
+ * ago: what any relay knows of all the others.
+ */
+import type { Clock } from "@waybill/core";
+import { z } from "zod";
+import { laneMode } from "../admin/schemas/overview.ts";
+
+/** Of one record: some 200 KB with names of usual length. */
+const LANES_MAX = 1_000;
+
+const count = z.number().int().min(0);
+
+const laneEntry = z.object({
+  environment: z.string(),
+  destination: z.string(),
+  partition: count,
+  mode: laneMode,
+  reason: z.string().exactOptional(),
+  /** Of the cursor, in the partition. */
+  position: count,
+  /** Of a record at or before the cursor. */
+  offset: count,
+  pendingEvents: count,
+  oldestPendingMs: z.number().min(0).exactOptional(),
+  /** Requests. */
+  inFlight: count,
+});
+
+const relayRecord = z.object({
+  /** Made at the start of the process. */
+  id: z.string(),
+  /** Host name and process id. */
+  name: z.string(),
+  version: z.string(),
+  startedAtMs: z.number(),
+  /** Where its admin API is, as `kafka.advertise` says. Absent: it does not say. */
+  adminUrl: z.string().exactOptional(),
+  /** The first hexadecimal characters of the SHA-256 of the configuration that it runs. */
+  configDigest: z.string(),
+  /** All records of the desired state before this offset are carried out. */
+  appliedOffset: count,
+  /** What it could not carry out of the desired state, a sentence each. */
+  faults: z.array(z.string()),
+  /** At most 1,000, those that do not deliver first. */
+  lanes: z.array(laneEntry).max(LANES_MAX),
+  /** How many more lanes it has. */
+  lanesLeftOut: count,
+});
+
+/** A lane that a relay has: one destination's, of one partition. */
+export type LaneEntry = Readonly<z.infer<typeof laneEntry>>;
+/** What a relay tells of itself. */
+export type RelayRecord = Readonly<z.infer<typeof relayRecord>>;
+
+export interface RelayEntry extends RelayRecord {
+  /** The relay that is asked. */
+  readonly isSelf: boolean;
+  /** Since its last record, ms. */
+  readonly seenMs: number;
+  /** No record for 15 s, and none that it stops: it died, or is cut off. */
+  readonly isMissing: boolean;
+}
+
+const MISSING_MS = 15_000;
+const FORGOTTEN_MS = 3_600_000;
+
+interface Seen {
+  readonly record: RelayRecord;
+  /** By our monotonic clock. */
+  readonly atMs: number;
+}
+
+export class RelayDirectory {
+  readonly #clock: Clock;
+  readonly #selfId: string;
+  readonly #seen = new Map<string, Seen>();
+  #readAtMs: number;
+
+  constructor(clock: Clock, selfId: string) {
+    this.#clock = clock;
+    this.#selfId = selfId;
+    this.#readAtMs = clock.monotonic();
+  }
+
+  /** Those that were seen within the last hour; who stopped in order is not among them. By name. */
+  relays(): readonly RelayEntry[] {
+    const nowMs = this.#clock.monotonic();
+    return [...this.#seen.values()]
+      .map(({ record, atMs }) => ({ record, seenMs: nowMs - atMs }))
+      .filter(({ seenMs }) => seenMs < FORGOTTEN_MS)
+      .map(({ record, seenMs }) => ({
+        ...record,
+        isSelf: record.id === this.#selfId,
+        seenMs,
+        isMissing: seenMs >= MISSING_MS,
+      }))
+      .toSorted((one, other) => (one.name < other.name ? -1 : 1));
+  }
+
+  /** Since the topic was read to its end, ms. When it is long ago, everybody seems missing. */
+  get readMs(): number {
+    return this.#clock.monotonic() - this.#readAtMs;
+  }
+
+  /** The topic was read to its end. */
+  read(): void {
+    this.#readAtMs = this.#clock.monotonic();
+  }
+
+  /** A record of the topic that was written `ageMs` ago. What is not ours says nothing. */
+  note(id: string, value: string, ageMs: number): void {
+    const record = parseRecord(value);
+    if (record?.id === id) this.#seen.set(id, { record, atMs: this.#clock.monotonic() - ageMs });
+  }
+
+  /** It stopped in order, or was gone for long. */
+  forget(id: string): void {
+    this.#seen.delete(id);
+  }
+
+  /** Those without a record for so long that their last one may go from the topic. */
+  get forgotten(): readonly string[] {
+    const nowMs = this.#clock.monotonic();
+    return [...this.#seen].filter(([, { atMs }]) => nowMs - atMs >= FORGOTTEN_MS).map(([id]) => id);
+  }
+}
+
+function parseRecord(value: string): RelayRecord | undefined {
+  try {
+    return relayRecord.safeParse(JSON.parse(value)).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,71 @@
+import { VirtualClock } from "@waybill/testing";
+import { expect, test } from "vitest";
+import { type LaneEntry, RelayDirectory, type RelayRecord } from "../../src/cluster/relay-directory.ts";
+
+function recordOf(id: string, name: string): RelayRecord {
+  const lane: LaneEntry = {
+    environment: "test",
+    destination: "segment",
+    partition: 0,
+    mode: "idle",
+    position: 1,
+    offset: 1,
+    pendingEvents: 0,
+    inFlight: 0,
+  };
+  return {
+    id,
+    name,
+    version: "1.0.0",
+    startedAtMs: 0,
+    configDigest: "abc",
+    appliedOffset: 0,
+    faults: [],
+    lanes: [lane],
+    lanesLeftOut: 0,
+  };
+}
+
+function noted(directory: RelayDirectory, record: RelayRecord, ageMs = 0): void {
+  directory.note(record.id, JSON.stringify(record), ageMs);
+}
+
+test("a relay is missing without a record for 15 s, and forgotten after an hour", async () => {
+  const clock = new VirtualClock();
+  const directory = new RelayDirectory(clock, "a");
+  noted(directory, recordOf("b", "two"));
+  noted(directory, recordOf("a", "one"));
+  expect(directory.relays().map(({ id, isSelf, isMissing }) => ({ id, isSelf, isMissing }))).toEqual([
+    { id: "a", isSelf: true, isMissing: false },
+    { id: "b", isSelf: false, isMissing: false },
+  ]);
+  await clock.advance(14_999);
+  noted(directory, recordOf("a", "one"));
+  await clock.advance(1);
+  expect(directory.relays().map(({ seenMs, isMissing }) => ({ seenMs, isMissing }))).toEqual([
+    { seenMs: 1, isMissing: false },
+    { seenMs: 15_000, isMissing: true },
+  ]);
+  await clock.advance(3_600_000 - 15_000);
+  expect(directory.forgotten).toEqual(["b"]);
+  expect(directory.relays().map(({ id }) => id)).toEqual(["a"]);
+  noted(directory, recordOf("b", "two"));
+  expect(directory.relays().length).toBe(2);
+});
+
+test("a record that was written long ago is as old when it is read, and who stopped is gone", () => {
+  const directory = new RelayDirectory(new VirtualClock(), "a");
+  noted(directory, recordOf("b", "two"), 20_000);
+  expect(directory.relays()).toMatchObject([{ id: "b", seenMs: 20_000, isMissing: true }]);
+  directory.forget("b");
+  expect(directory.relays()).toEqual([]);
+});
+
+test("what is not a relay's record says nothing", () => {
+  const directory = new RelayDirectory(new VirtualClock(), "a");
+  const good = recordOf("b", "two");
+  for (const value of ["", "{", "null", "[]", JSON.stringify({ ...good, lanes: [{}] }), JSON.stringify(good)])
+    directory.note("c", value, 0);
+  directory.note("b", JSON.stringify({ ...good, name: 7 }), 0);
+  expect(directory.relays()).toEqual([]);
+});
