@@ -47,6 +47,8 @@ export interface ClusterRelayOptions {
   readonly onLine: (line: string) => void;
   /** Outcomes could not be written down in time. */
   readonly onUnwritten: () => void;
+  /** A commit was answered, or was not. */
+  readonly onCommit: () => void;
   /** A call to the cluster failed. */
   readonly onRefused: (code: string) => void;
 }
@@ -188,7 +190,7 @@ export class ClusterRelay {
   }
 
   #broker(): Broker {
-    const { cluster, name, bug, onRefused } = this.#options;
+    const { cluster, name, bug, onRefused, onCommit } = this.#options;
     const connected = cluster.connect(name, bug?.connection ?? {});
     const broker = bug?.broker?.(connected) ?? connected;
     const guarded = <R>(call: () => Promise<R>): Promise<R> => {
@@ -207,7 +209,7 @@ export class ClusterRelay {
       offsetAt: (asked) => guarded(() => broker.offsetAt(asked)),
       removeBefore: (asked) => guarded(() => broker.removeBefore(asked)),
       heartbeat: (asked) => guarded(() => broker.heartbeat(asked)),
-      commit: (asked) => guarded(() => broker.commit(asked)),
+      commit: (asked) => guarded(() => broker.commit(asked).finally(onCommit)),
       committed: (asked) => guarded(() => broker.committed(asked)),
       describeGroup: (asked) => guarded(() => broker.describeGroup(asked)),
       close: () => broker.close(),

@@ -36,10 +36,14 @@ const GIVE_UP_MS = [30_000, 60_000, 300_000];
 const GIVE_UP_LAST_MS = 60_000;
 const TRICKLE_MS = 5_000;
 const TRICKLES_MAX = 200;
+/** A lane that is paused more often never tries a batch long enough to find what fails in it. */
+const TRICKLES_PER_PAUSE = 12;
 const SETTLE_MS = 20 * 60_000;
 const SETTLE_STEP_MS = 2_000;
 const START_MS = 20;
 const START_MAX_MS = 60_000;
+/** What relays take for granted, and what an impatient operator sets. */
+const SESSIONS_MS = [45_000, 6_000];
 const DOWN_MAX_MS = 10_000;
 const STOPPED_MAX_MS = 60_000;
 const REQUESTS_KEPT = 20;
@@ -90,6 +94,7 @@ export class ClusterWorld {
       random: this.random.fork(),
       heartbeatIntervalMs: 1_000,
       failoverMs: 1_000,
+      sessionTimeoutMs: this.random.pick(SESSIONS_MS),
       replicaLagMs: 2_000,
       latencyMs: 4,
       replicationMs: 4,
@@ -210,6 +215,7 @@ export class ClusterWorld {
           this.traces.diskHasFailed = true;
           this.#count("outcomesNotWritten");
         },
+        onCommit: () => this.#lookAtCommitted(),
         onRefused: (code) => {
           if (code === "not_enough_replicas") this.#count("tooFewInSync");
           if (code === "fenced") this.#count("fencedCalls");
@@ -243,7 +249,7 @@ export class ClusterWorld {
     const fail = (what: string): void => {
       this.violations.push(`${when}: ${what}`);
     };
-    for (const fault of this.#committed.faults(this.#indexes, this.#partitions)) fail(fault);
+    this.#lookAtCommitted();
     for (const relay of this.#relays)
       for (const shard of relay.shards)
         for (const { destination, account, mode, reason } of shard.lanes(this.clock.now())) {
@@ -257,6 +263,10 @@ export class ClusterWorld {
     for (const client of this.#clients)
       if (client.accounts()["relay"]?.balanced !== true) fail("a client's ledger does not balance");
     for (const index of this.#indexes) for (const fault of this.#vendors[index]?.faults() ?? []) fail(fault);
+  }
+
+  #lookAtCommitted(): void {
+    this.violations.push(...this.#committed.faults(this.#indexes, this.#partitions));
   }
 
   /** What must hold of each event. */
@@ -341,13 +351,17 @@ export class ClusterWorld {
   async #trickle(): Promise<void> {
     for (let count = 0; count < TRICKLES_MAX && !this.#isDelivered(); count++) {
       this.people.make({ userId: `trickle-${count}` });
-      // As an operator does it: ends what a vendor asked to wait, and what it said of our key.
-      for (const relay of this.#relays) for (const index of this.#indexes) relay.pause(index);
-      await this.clock.advance(START_MS);
-      for (const relay of this.#relays) for (const index of this.#indexes) relay.resume(index);
+      if (count % TRICKLES_PER_PAUSE === 0) await this.#interrupt();
       await this.clock.advance(TRICKLE_MS);
       this.#supervise();
     }
+  }
+
+  /** As an operator does it: ends what a vendor asked to wait, and what it said of our key. */
+  async #interrupt(): Promise<void> {
+    for (const relay of this.#relays) for (const index of this.#indexes) relay.pause(index);
+    await this.clock.advance(START_MS);
+    for (const relay of this.#relays) for (const index of this.#indexes) relay.resume(index);
   }
 
   async #until(isDone: () => boolean): Promise<void> {

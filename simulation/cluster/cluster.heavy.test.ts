@@ -27,14 +27,7 @@ test("the same seed takes the same course", async () => {
   expect(await simulateCluster(7, STEPS)).toEqual(await simulateCluster(7, STEPS));
 });
 
-/** Found by longer hunts at best: what a late commit does is mostly mended by the next one. */
-const NOT_YET_FOUND = "commit-without-fencing";
-
-test.skip(`finds the planted bug ${NOT_YET_FOUND}: skipped, it is not found within ${HUNT_SEEDS} seeds yet`, () => {
-  // Fencing has tests of its own: log-kafka/test/lane-states.test.ts and members.heavy.test.ts.
-});
-
-test.each(CLUSTER_BUGS.filter(({ name }) => name !== NOT_YET_FOUND).map((bug) => [bug.name, bug] as const))(
+test.each(CLUSTER_BUGS.map((bug) => [bug.name, bug] as const))(
   "finds the planted bug %s",
   { timeout: HUNT_TIMEOUT_MS },
   async (_name, bug) => {

@@ -54,6 +54,8 @@ export class Committed {
     const faults = own === undefined ? [] : [`the ledger committed for ${key} does not add up: ${own}`];
     if (before === undefined) return faults;
     const old = before.state;
+    if (numberOf(found) < numberOf(before))
+      faults.push(`a stale commit for ${key} was taken: number ${numberOf(found)} after ${numberOf(before)}`);
     // The offset may go back: it is a place before the cursor, the nearest that the owner knows.
     if (state.position < old.position)
       faults.push(`the cursor committed for ${key} goes back from ${old.position} to ${state.position}`);
@@ -61,6 +63,11 @@ export class Committed {
       faults.push(`the ledger committed for ${key} goes back: ${before.metadata} and now ${found.metadata}`);
     return faults;
   }
+}
+
+/** Commits are numbered; the first states of lanes are not. */
+function numberOf({ metadata }: Seen): number {
+  return Number(/"commit":(\d+)/.exec(metadata)?.[1] ?? 0);
 }
 
 function settledOf({ delivered, rejected, expired, dropped }: LaneStateValue): number {

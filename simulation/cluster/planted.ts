@@ -1,6 +1,6 @@
 /** Bugs that a careless change could bring to the log on Kafka. */
 import type { Transport } from "@waybill/core";
-import { type Broker, BrokerError, PartitionLog } from "@waybill/log-kafka";
+import { type Broker, PartitionLog } from "@waybill/log-kafka";
 import type { SimConnectionOptions } from "@waybill/testing/kafka";
 import { Strands } from "../../packages/log/src/lanes/strands.ts";
 import { replaced } from "../replaced.ts";
@@ -33,7 +33,7 @@ export const CLUSTER_BUGS: readonly ClusterBug[] = [
     name: "commit-without-fencing",
     what: "a commit is taken of whoever sends it",
     seed: 1,
-    broker: (broker) => changed(broker, { commit: (request) => unfenced(broker, request) }),
+    connection: { isFenced: false },
   },
   {
     name: "cursor-before-send",
@@ -89,24 +89,6 @@ function changed(broker: Broker, changes: Partial<Broker>): Broker {
       return value.bind(target);
     },
   });
-}
-
-/** As a client does it that joins anew and sends what it had to send. */
-async function unfenced(broker: Broker, request: Parameters<Broker["commit"]>[0]): Promise<void> {
-  try {
-    await broker.commit(request);
-  } catch (error) {
-    if (!(error instanceof BrokerError && error.code === "fenced")) throw error;
-    const { group, deadlineMs, offsets } = request;
-    const { members } = await broker.describeGroup({ group, deadlineMs });
-    for (const offset of offsets) {
-      const owner = members.find(({ assignment }) =>
-        assignment.some(({ topic, partition }) => topic === offset.topic && partition === offset.partition),
-      );
-      const { memberId = "", memberEpoch = -1 } = owner ?? {};
-      await broker.commit({ group, deadlineMs, memberId, memberEpoch, offsets: [offset] });
-    }
-  }
 }
 
 function anyPartition(broker: Broker): Broker {

@@ -17,6 +17,9 @@
  *     decides commits and leaving in one order: the late commit is then either stored, and what the
  *     next owner reads, or refused for ever.
  *
+ * Each commit has the next number: so two of them with the same state differ, and an old one that
+ * is still on its way is never taken for the last.
+ *
  * No second commit of a partition is ever sent while it is unknown what became of the first; so the
  * stored state is always the last acknowledged one, or the one after it.
  */
@@ -83,10 +86,17 @@ export class LaneStates {
     const place = { ...partition, group: this.#options.group };
     const stored = await this.#read(options);
     const parts = { ...options, place, commits: this.#commits, onLost: this.#options.onLost };
-    if (stored !== undefined)
-      return new CommittedState(parts, parseStateText(stored.metadata, place, { offset: stored.offset, parse }));
+    if (stored !== undefined) {
+      let number = 0;
+      const parseNumbered = (value: unknown): T | undefined => {
+        number = numberOf(value);
+        return parse(value);
+      };
+      const initial = parseStateText(stored.metadata, place, { offset: stored.offset, parse: parseNumbered });
+      return new CommittedState(parts, initial, number);
+    }
     const initial = await first();
-    const state = new CommittedState(parts, initial);
+    const state = new CommittedState(parts, initial, 0);
     await state.write(initial);
     return state;
   }
@@ -120,6 +130,12 @@ interface StateParts<T extends object> extends OpenStateOptions<T> {
   readonly onLost: LaneStatesOptions["onLost"];
 }
 
+/** That of a commit, 0 for one of before they had any. */
+function numberOf(value: unknown): number {
+  const { commit } = (value ?? {}) as { readonly commit?: unknown };
+  return Number.isSafeInteger(commit) ? (commit as number) : 0;
+}
+
 /** The state of one lane while its partition is ours. */
 class CommittedState<T extends object> implements DurableState<T>, CommittingLane {
   readonly initial: T;
@@ -128,14 +144,17 @@ class CommittedState<T extends object> implements DurableState<T>, CommittingLan
   readonly #parts: StateParts<T>;
   /** The last one that was encoded: first asked whether it fits, then written. */
   #encoded: { readonly value: T; readonly json: string } | undefined;
+  /** Of the last commit. */
+  #number: number;
   /** Offsets are found one after another, so that states are written in the order of the calls. */
   #placing: Promise<unknown> = Promise.resolve();
   #last: Promise<unknown> = Promise.resolve();
   #isLost = false;
 
-  constructor(parts: StateParts<T>, initial: T) {
+  constructor(parts: StateParts<T>, initial: T, number: number) {
     this.#parts = parts;
     this.initial = initial;
+    this.#number = number;
     this.partition = parts.partition;
     this.tenure = parts.tenure;
   }
@@ -145,7 +164,8 @@ class CommittedState<T extends object> implements DurableState<T>, CommittingLan
   }
 
   #jsonOf(value: T): string {
-    if (this.#encoded?.value !== value) this.#encoded = { value, json: stateJson(value) };
+    if (this.#encoded?.value !== value)
+      this.#encoded = { value, json: stateJson({ ...value, commit: this.#number + 1 }) };
     return this.#encoded.json;
   }
 
@@ -154,6 +174,7 @@ class CommittedState<T extends object> implements DurableState<T>, CommittingLan
   write(value: T): Promise<void> {
     const json = this.#jsonOf(value);
     this.#encoded = undefined;
+    this.#number += 1;
     const written = this.#write(value, json);
     this.#last = Promise.allSettled([this.#last, written]);
     return written;

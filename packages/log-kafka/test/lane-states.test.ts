@@ -124,6 +124,25 @@ test("no answer, and what was sent is not stored: it may still come, so nothing 
   expect(b.commits).toHaveLength(0);
 });
 
+test("no answer, and the same state was stored before: that says nothing of this commit, also for the next owner", async () => {
+  const b = new OneBroker();
+  const lane = await b.open(0);
+  const before = lane.write({ n: 1 });
+  await settle();
+  b.next().answer();
+  await before;
+  const again = lane.write({ n: 1 });
+  await settle();
+  // It is on its way still, and would undo what came after it.
+  b.next().answer(failed("timeout"));
+  expect(await outcomes([again])).toEqual(["fenced"]);
+  const next = await b.open(0, 2);
+  const first = next.write({ n: 1 });
+  await settle();
+  b.next().answer(failed("timeout"));
+  expect(await outcomes([first])).toEqual(["fenced"]);
+});
+
 test("while nobody knows what became of a commit nothing else is sent; a lane that is lost meanwhile ends", async () => {
   const b = new OneBroker();
   const lane = await b.open(0);

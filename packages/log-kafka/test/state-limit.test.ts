@@ -31,6 +31,7 @@ function longest(): LaneStateValue {
     parked: parkedText(parked, POSITION),
     ahead: SPREAD,
     frontier: POSITION + SPREAD,
+    readTo: POSITION + SPREAD,
     dead: 10 ** 9,
     vendors: Array.from({ length: 8 }, (_, index) => ({ name: "launchdarkly", from: POSITION - index })),
     fates: { from: POSITION - 60, runs: [], before: NO_FATES },

@@ -31,6 +31,11 @@ export interface LaneStateValue {
   /** Every event before it is settled or parked. Absent where it is `position`. */
   readonly frontier?: Position;
   /**
+   * Every event before it was read, planned ones among them. Where another process may take the
+   * lane over: its log may not be read as far yet. Absent where it is `position`.
+   */
+  readonly readTo?: Position;
+  /**
    * Retention removes what is before. Of these events, the fates have each one from `position` on
    * that is settled.
    */
@@ -274,10 +279,11 @@ function isAboutStrands({
   parked,
   ahead,
   frontier,
+  readTo,
   removing,
   dead,
 }: LaneStateValue): boolean {
-  const counts = [ahead, frontier, dead, removing];
+  const counts = [ahead, frontier, readTo, dead, removing];
   return (
     counts.every((count) => count === undefined || isCount(count)) &&
     (order === undefined || ORDERS.has(order)) &&

@@ -428,12 +428,14 @@ export class LogStore implements Store {
   #value(): LaneStateValue {
     const { fates, deadLetters } = this.#options;
     const backlog = this.#backlog;
-    const removing = this.#removing <= backlog.first ? undefined : this.#removing;
+    const { first, readTo } = backlog;
+    const removing = this.#removing <= first ? undefined : this.#removing;
     return {
       base: this.#base,
       ...ledgerValue(this.#settlements.account.state()),
       dead: deadLetters.countedTo,
-      ...backlogValue(backlog, { ahead: this.#settledFrom(backlog.first), removing }),
+      ...backlogValue(backlog, { ahead: this.#settledFrom(first), removing }),
+      ...(this.#writer.isShared && readTo > first ? { readTo } : {}),
       ...(fates === undefined ? {} : { fates: fates.tail }),
       ...(this.#unkept === 0 ? {} : { unkept: this.#unkept }),
       ...(this.#vendors.length === 0 ? {} : { vendors: this.#vendors }),

@@ -72,6 +72,10 @@ export class ClusterEnvironment implements StoredInCluster {
       duplicates: duplicateRule(config.name, options.dedupe),
       directoryOf: (partition) => this.#directoryOf(partition),
       openEnvironment: (partition, log) => this.#openEnvironment(partition, log),
+      onBroken: (partition, destination) => {
+        for (const [name, group] of this.#groups)
+          if (destination === undefined || destination === name) group.reopen(partition);
+      },
     });
   }
 

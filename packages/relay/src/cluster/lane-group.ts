@@ -26,6 +26,12 @@ export interface LaneGroupOptions {
   readonly report: WriteLine;
 }
 
+interface OpenLane {
+  readonly destination: Destination;
+  readonly held: OpenPartition;
+  readonly tenure: Tenure;
+}
+
 /** Before a lane that could not be opened is tried again. */
 const AGAIN_MS = 5_000;
 /** The same when all that is wrong is that a leader is being elected. */
@@ -33,6 +39,9 @@ const SOON_MS = 500;
 /** Between tries to find the first states of a destination. */
 const FIRST_MS = 500;
 const FIRST_TRIES = 20;
+/** How long it may take until a partition is read as far as its lane was, and how often to look. */
+const READ_MS = 10_000;
+const LOOK_MS = 50;
 /** Coordinators are elected within seconds; a new cluster makes its topic of commits first. */
 const PATIENCE_MS = 30_000;
 
@@ -42,7 +51,7 @@ export class LaneGroup {
   readonly #states: LaneStates;
   /** Of all lanes that are here: what one learns of the vendor, all know. */
   readonly #limiter: Limiter;
-  readonly #lanes = new Map<number, Destination>();
+  readonly #lanes = new Map<number, OpenLane>();
   /** What is done for a partition, one after another. */
   readonly #doing = new Map<number, Promise<void>>();
   #config: DestinationConfig;
@@ -84,7 +93,7 @@ export class LaneGroup {
 
   /** Lanes of this relay. */
   get destinations(): readonly Destination[] {
-    return [...this.#lanes.values()];
+    return Array.from(this.#lanes.values(), ({ destination }) => destination);
   }
 
   get group(): string {
@@ -210,7 +219,7 @@ export class LaneGroup {
       let held: OpenPartition | undefined;
       try {
         held = await partitions.open(partition);
-        this.#lanes.set(partition, await this.#open(held, tenure));
+        this.#lanes.set(partition, { destination: await this.#open(held, tenure), held, tenure });
         if (!isOurs()) await this.#close(partition, 0);
       } catch (error) {
         if (held !== undefined) await partitions.release(held);
@@ -237,6 +246,7 @@ export class LaneGroup {
       },
       offsetOf: ({ position }) => log.placeBefore(position).offset,
     });
+    await this.#readTo(knownTo(state.initial), held, tenure);
     const runtime = partitions.companions(this.#config.name, partition);
     const config = this.#config;
     const lane = { name: `${config.name}.${partition}`, state, runtime, limiter: this.#limiter };
@@ -246,17 +256,41 @@ export class LaneGroup {
     return destination;
   }
 
+  /**
+   * A broker that is cut off from the others knows less of the partition than the lane's last owner
+   * had read: what lies between would be taken for new. **Errors**: `WAYBILL_LOG_UNAVAILABLE`.
+   */
+  async #readTo(position: number, { partition, log }: OpenPartition, tenure: Tenure): Promise<void> {
+    const { topic, clock } = this.#options;
+    const untilMs = clock.monotonic() + READ_MS;
+    while (log.head < position) {
+      if (!tenure.isOurs({ topic, partition })) throw new BrokerError("fenced", "the partition has gone again");
+      if (clock.monotonic() >= untilMs) throw unread(log.head, position);
+      await new Promise<void>((resume) => clock.after(LOOK_MS, resume));
+    }
+  }
+
   async #end(given: readonly TopicPartition[], deadlineMs: number): Promise<void> {
     await Promise.all(
       given.map(({ partition }) => this.#serially(partition, () => this.#close(partition, deadlineMs))),
     );
   }
 
+  /** A log that the lane of a partition reads or writes is broken: it is opened anew. */
+  reopen(partition: number): void {
+    void this.#serially(partition, async () => {
+      const tenure = this.#lanes.get(partition)?.tenure;
+      await this.#close(partition, 0);
+      if (tenure !== undefined) void this.#begin(partition, tenure);
+    });
+  }
+
   /** Never rejects. */
   async #close(partition: number, deadlineMs: number): Promise<void> {
-    if (!this.#lanes.delete(partition)) return;
-    const held = this.#options.partitions.opened(partition);
-    if (held === undefined) return;
+    const lane = this.#lanes.get(partition);
+    if (lane === undefined) return;
+    const { held } = lane;
+    this.#lanes.delete(partition);
     try {
       await held.environment.removeLane(this.#config.name, deadlineMs);
     } catch (error) {
@@ -282,6 +316,22 @@ function unanswered(error: BrokerError): WaybillError {
     cause: error,
     hint: "Look whether its brokers run, and are reachable from here.",
   });
+}
+
+/** Up to where the log was read when a state was written, as far as the state tells. */
+function knownTo({ position, frontier = 0, readTo = 0 }: LaneStateValue): number {
+  return Math.max(position, frontier, readTo);
+}
+
+function unread(head: number, position: number): WaybillError {
+  return new WaybillError(
+    "WAYBILL_LOG_UNAVAILABLE",
+    `the partition was read to position ${head}, and its lane had come to ${position} before`,
+    {
+      retryable: true,
+      hint: "A broker that is cut off from the others knows less than they do. When it stays so, the cluster has lost the partition's end.",
+    },
+  );
 }
 
 function stateGone(group: string): WaybillError {

@@ -32,6 +32,17 @@ export interface PartitionsOptions {
   readonly directoryOf: (partition: number) => string;
   /** Makes what delivers the events of a partition; it closes the log. */
   readonly openEnvironment: (partition: number, log: PartitionLog) => Promise<Environment>;
+  /**
+   * What a partition, or a destination's own log of it, is read from is broken: who has it releases
+   * it, and opens it again.
+   */
+  readonly onBroken: (partition: number, destination: string | undefined) => void;
+}
+
+interface Entry {
+  held: OpenPartition | undefined;
+  users: number;
+  readonly opening: Promise<OpenPartition>;
 }
 
 /** Of one call, ms. */
@@ -40,10 +51,9 @@ const CALL_MS = 10_000;
 export class Partitions {
   readonly all: readonly number[];
   readonly #options: PartitionsOptions;
-  readonly #open = new Map<
-    number,
-    { held: OpenPartition | undefined; users: number; opening: Promise<OpenPartition> }
-  >();
+  readonly #open = new Map<number, Entry>();
+  /** Nobody opens them any more. */
+  readonly #broken = new Set<Entry>();
 
   constructor(options: PartitionsOptions) {
     this.#options = options;
@@ -74,15 +84,28 @@ export class Partitions {
       known.users += 1;
       return known.opening;
     }
-    const entry = { held: undefined as OpenPartition | undefined, users: 1, opening: this.#openOne(partition) };
+    const entry: Entry = { held: undefined, users: 1, opening: this.#openOne(partition) };
     this.#open.set(partition, entry);
     try {
       entry.held = await entry.opening;
       return entry.held;
     } catch (error) {
-      this.#open.delete(partition);
+      this.#forget(partition, entry);
       throw error;
     }
+  }
+
+  #forget(partition: number, entry: Entry): void {
+    this.#broken.delete(entry);
+    if (this.#open.get(partition) === entry) this.#open.delete(partition);
+  }
+
+  #breaks(partition: number): void {
+    const entry = this.#open.get(partition);
+    if (entry === undefined) return;
+    this.#open.delete(partition);
+    this.#broken.add(entry);
+    this.#options.onBroken(partition, undefined);
   }
 
   async #openOne(partition: number): Promise<OpenPartition> {
@@ -96,12 +119,13 @@ export class Partitions {
   }
 
   /** The last one closes it. */
-  async release({ partition, environment }: OpenPartition): Promise<void> {
-    const entry = this.#open.get(partition);
+  async release(held: OpenPartition): Promise<void> {
+    const { partition, environment } = held;
+    const entry = [...this.#open.values(), ...this.#broken].find((one) => one.held === held);
     if (entry === undefined) return;
     entry.users -= 1;
     if (entry.users > 0) return;
-    this.#open.delete(partition);
+    this.#forget(partition, entry);
     await environment.close(0);
   }
 
@@ -126,6 +150,7 @@ export class Partitions {
       topic,
       partition,
       duplicates,
+      onBroken: () => this.#breaks(partition),
       ...(checkpoint === undefined ? {} : { checkpoint }),
     });
   }
@@ -141,7 +166,7 @@ export class Partitions {
 
   /** Opens a lane's own logs in the companion topics, by the directories they have on a disk. */
   companions(destination: string, partition: number): LaneRuntime {
-    const { broker, clock, directoryOf, prefix, environment } = this.#options;
+    const { broker, clock, directoryOf, prefix, environment, onBroken } = this.#options;
     const directory = directoryOf(partition);
     const byDirectory = new Map<string, Companion>([
       [`${directory}/dead/${destination}`, "dead"],
@@ -159,6 +184,7 @@ export class Partitions {
           topic: companionTopic(prefix, { environment, destination }, companion),
           partition,
           positions: "written",
+          onBroken: () => onBroken(partition, destination),
           ...(metadataMaxBytes === undefined ? {} : { metadataMaxBytes }),
         });
       },

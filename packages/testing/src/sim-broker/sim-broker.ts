@@ -25,6 +25,11 @@ import type { ClusterCore } from "./cluster-core.ts";
 import type { SimPartition } from "./sim-partition.ts";
 import type { Call, Wire } from "./wire.ts";
 
+export interface BrokerConnection {
+  readonly acks: "all" | 1;
+  readonly isFenced: boolean;
+}
+
 /** So long one broker is waited for alone that any other could answer for. */
 const NEXT_AFTER_MS = 300;
 
@@ -36,14 +41,14 @@ export class SimBroker implements Broker {
   readonly #core: ClusterCore;
   readonly #wire: Wire;
   readonly #places = new Map<string, number>();
-  readonly #acks: "all" | 1;
+  readonly #how: BrokerConnection;
   /** Which broker is asked for what any of them knows. */
   #turn = 0;
 
-  constructor(core: ClusterCore, wire: Wire, acks: "all" | 1) {
+  constructor(core: ClusterCore, wire: Wire, how: BrokerConnection) {
     this.#core = core;
     this.#wire = wire;
-    this.#acks = acks;
+    this.#how = how;
   }
 
   describe({
@@ -71,8 +76,8 @@ export class SimBroker implements Broker {
       }
       const appendedAtMs = this.#core.nowAt(broker);
       const records = values.map((value) => ({ appendedAtMs, value }));
-      const offset = partition.append(broker, records, this.#acks === 1);
-      if (this.#acks === "all") await partition.committed(broker, offset + values.length);
+      const offset = partition.append(broker, records, this.#how.acks === 1);
+      if (this.#how.acks === "all") await partition.committed(broker, offset + values.length);
       return { offset };
     });
   }
@@ -136,7 +141,7 @@ export class SimBroker implements Broker {
 
   commit(request: CommitRequest): Promise<void> {
     return this.#atCoordinator("commit", request, (broker) =>
-      this.#core.coordinate(request.group, broker, (group) => group.commit(request)),
+      this.#core.coordinate(request.group, broker, (group) => group.commit(request, this.#how.isFenced)),
     );
   }
 

@@ -38,6 +38,8 @@ export interface SimClusterOptions {
 export interface SimConnectionOptions {
   /** 1 is a planted bug: what the leader alone has counts as produced. Default "all". */
   readonly acks?: "all" | 1;
+  /** False is a planted bug: its commits are taken, whoever owns the partition. Default true. */
+  readonly isFenced?: boolean;
   /** Whether it may do anything. Default true. */
   readonly isAuthorized?: boolean;
 }
@@ -76,8 +78,8 @@ export class SimCluster {
   }
 
   /** A connection of its own for the relay `name`, which groups see as its client id. */
-  connect(name: string, { acks = "all", isAuthorized = true }: SimConnectionOptions = {}): Broker {
-    return new SimBroker(this.#core, new Wire(name, this.#core, isAuthorized), acks);
+  connect(name: string, { acks = "all", isFenced = true, isAuthorized = true }: SimConnectionOptions = {}): Broker {
+    return new SimBroker(this.#core, new Wire(name, this.#core, isAuthorized), { acks, isFenced });
   }
 
   get brokers(): readonly number[] {
@@ -254,7 +256,7 @@ export class SimCluster {
   /** A client that nobody knows commits for a group, where it is empty. */
   overwrite(group: string, offsets: readonly CommittedOffset[]): boolean {
     if (this.members(group).length > 0) return false;
-    this.#core.group(group).commit({ group, memberId: "", memberEpoch: -1, offsets, deadlineMs: 0 });
+    this.#core.group(group).commit({ group, memberId: "", memberEpoch: -1, offsets, deadlineMs: 0 }, true);
     return this.#counted("group overwritten", true);
   }
 

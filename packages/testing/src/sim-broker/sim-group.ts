@@ -95,8 +95,8 @@ export class SimGroup {
    * Partitions whose metadata is too long are refused, the others stored.
    * **Errors**: `fenced`: nothing was stored; `metadata_too_large`, `unknown_topic`.
    */
-  commit({ memberId, memberEpoch, offsets }: CommitRequest): void {
-    this.#checkCommit(memberId, memberEpoch, offsets);
+  commit({ memberId, memberEpoch, offsets }: CommitRequest, isFenced: boolean): void {
+    if (isFenced) this.#checkCommit(memberId, memberEpoch, offsets);
     let refused: BrokerError | undefined;
     for (const offset of offsets) {
       const { topic, partition, metadata } = offset;

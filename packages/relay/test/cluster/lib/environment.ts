@@ -1,0 +1,58 @@
+/** A relay's environment before a simulated cluster, on a virtual clock and without sockets. */
+import type { Transport } from "@waybill/core";
+import { ReadMemory } from "@waybill/log";
+import type { Broker } from "@waybill/log-kafka";
+import { resolveEnvironment } from "@waybill/relay/headless";
+import { SeededRandom, SimDisk, type VirtualClock } from "@waybill/testing";
+import { ClusterEnvironment } from "../../../src/cluster/cluster-environment.ts";
+
+export interface ClusterOptions {
+  readonly clock: VirtualClock;
+  readonly broker: Broker;
+  readonly partitions: number;
+  /** Default: nothing is ever answered. */
+  readonly transport?: Transport;
+  readonly onLine?: (line: string) => void;
+}
+
+export function configOf(writeKey: string): ReturnType<typeof resolveEnvironment> {
+  return resolveEnvironment("test", {
+    sources: { web: { protocol: "segment", writeKeys: ["in"] } },
+    destinations: { segment: { vendor: "segment", url: "http://segment.test", writeKey } },
+  });
+}
+
+export async function openOn({
+  clock,
+  broker,
+  partitions,
+  transport = () => new Promise(() => undefined),
+  onLine = () => undefined,
+}: ClusterOptions): Promise<ClusterEnvironment> {
+  const ignore = (): void => undefined;
+  const limits = { maxAgeMs: 86_400_000, maxBytes: 1e12, hardMaxBytes: 1e12 };
+  let environment: ClusterEnvironment | undefined;
+  const opening = ClusterEnvironment.open({
+    config: configOf("old"),
+    directory: "/data",
+    runtime: { clock, random: new SeededRandom(2), disk: new SimDisk(), transport },
+    dedupe: { windowMs: 86_400_000, maxIds: 1_000 },
+    memory: new ReadMemory(1_000_000),
+    observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },
+    report: (code, fields) => onLine(`${code} ${JSON.stringify(fields)}`),
+    broker,
+    kafka: {
+      brokers: ["kafka:9092"],
+      topicPrefix: "waybill",
+      partitions,
+      replicationFactor: 3,
+      minInSyncReplicas: 2,
+      clientId: "one",
+    },
+    retention: limits,
+    deadlineMs: 1_000,
+  });
+  void opening.then((opened) => (environment = opened));
+  await clock.until(() => environment !== undefined);
+  return opening;
+}
