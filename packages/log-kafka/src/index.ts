@@ -40,6 +40,13 @@ export { Producer } from "./producer.ts";
 export { decodeValue, encodeValue } from "./record-value.ts";
 export { parseStateText, stateJson, stateText } from "./state-text.ts";
 export type { Companion } from "./topic-names.ts";
-export { companionTopic, companionTopics, eventsTopic, topicNameFaults } from "./topic-names.ts";
+export {
+  companionTopic,
+  companionTopics,
+  desiredTopic,
+  eventsTopic,
+  relaysTopic,
+  topicNameFaults,
+} from "./topic-names.ts";
 export type { OpenedTopic, OpenedTopics, TopicsOptions } from "./topics.ts";
 export { openTopics } from "./topics.ts";
