@@ -28,6 +28,8 @@ export type { KafkaTls } from "./kafka/link.ts";
 export type { KafkaOptions } from "./kafka/options.ts";
 export type { KafkaSasl } from "./kafka/sasl.ts";
 export { KafkaBroker } from "./kafka-broker.ts";
+export type { KeyedRecord } from "./keyed-topic.ts";
+export { KeyedTopic } from "./keyed-topic.ts";
 export type { LaneStatesOptions, OpenStateOptions } from "./lane-states.ts";
 export { LaneStates } from "./lane-states.ts";
 export type { MemberHost, MemberOptions, Tenure } from "./member.ts";

@@ -12,6 +12,8 @@ export interface LaneEngine {
   readonly state: DurableState<LaneStateValue>;
   /** Of the logs of dead letters, of what became of them, and of fates, by their directories. */
   readonly runtime: LaneRuntime;
+  /** Why the lane must not send when it begins. Default, and `undefined`: it may. */
+  readonly hold?: () => string | undefined;
 }
 
 interface LaneOnDisk {
