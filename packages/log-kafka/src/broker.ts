@@ -90,8 +90,13 @@ export interface TopicDescription {
 }
 
 export interface ProduceRequest extends TopicPartition, Deadline {
-  /** Values of the records, in order, all or none. Not compressed, without keys. */
+  /** Values of the records, in order, all or none. Not compressed. */
   readonly values: readonly Uint8Array[];
+  /**
+   * Of each value, for a topic that is compacted: an empty value removes what its key had. Default:
+   * no record has a key, as in the topics of the log.
+   */
+  readonly keys?: readonly string[];
 }
 
 export interface Produced {
@@ -111,6 +116,9 @@ export interface FetchedRecord {
   readonly offset: Offset;
   /** When the broker appended it, epoch ms: topics have `message.timestamp.type=LogAppendTime`. */
   readonly appendedAtMs: number;
+  /** Absent: it has none. */
+  readonly key?: string;
+  /** Empty also where the record has none. */
   readonly value: Uint8Array;
 }
 

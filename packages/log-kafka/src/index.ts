@@ -28,6 +28,8 @@ export type { KafkaTls } from "./kafka/link.ts";
 export type { KafkaOptions } from "./kafka/options.ts";
 export type { KafkaSasl } from "./kafka/sasl.ts";
 export { KafkaBroker } from "./kafka-broker.ts";
+export type { KeyedRecord } from "./keyed-topic.ts";
+export { KeyedTopic } from "./keyed-topic.ts";
 export type { LaneStatesOptions, OpenStateOptions } from "./lane-states.ts";
 export { LaneStates } from "./lane-states.ts";
 export type { MemberHost, MemberOptions, Tenure } from "./member.ts";
@@ -41,6 +43,13 @@ export type { NumberedIds, StoredRecord } from "./record-value.ts";
 export { decodeValue, encodeValue, withNumberedIds } from "./record-value.ts";
 export { parseStateText, stateJson, stateText } from "./state-text.ts";
 export type { Companion } from "./topic-names.ts";
-export { companionTopic, companionTopics, eventsTopic, topicNameFaults } from "./topic-names.ts";
+export {
+  companionTopic,
+  companionTopics,
+  desiredTopic,
+  eventsTopic,
+  relaysTopic,
+  topicNameFaults,
+} from "./topic-names.ts";
 export type { OpenedTopic, OpenedTopics, TopicsOptions } from "./topics.ts";
 export { openTopics } from "./topics.ts";

@@ -89,7 +89,7 @@ export class KafkaBroker implements Broker {
   async produce(request: ProduceRequest): Promise<Produced> {
     const within = this.#within(request, `produce to ${nameOf(request)}`);
     if (request.values.length === 0) throw new BrokerError("invalid", `${within.what}: no records`);
-    const batch = encodeBatch(request.values, this.#clock.now(), this.#library);
+    const batch = encodeBatch(request, this.#clock.now(), this.#library);
     const { topic, partition } = request;
     const call = produceCall(this.#library, { topic, partition, batch, timeoutMs: within.leftWholeMs });
     const { baseOffset } = await this.#toLeader({ place: request, use: "produce", call, within });

@@ -66,7 +66,7 @@ export class Source {
    * may have been damaged on its way. **Errors**: {@link BrokerError}.
    */
   async fetch(offset: Offset, maxBytes: number, maxWaitMs = 0): Promise<Read> {
-    const { records: fetched, end, first } = await this.#fetchOnce(offset, maxBytes, maxWaitMs);
+    const { records: fetched, end, first } = await this.fetchRecords(offset, maxBytes, maxWaitMs);
     const records: ReadRecord[] = [];
     for (const one of fetched) {
       const read = readOf(one);
@@ -74,7 +74,7 @@ export class Source {
         records.push(read);
         continue;
       }
-      const again = await this.#fetchOnce(one.offset, one.value.length, 0);
+      const again = await this.fetchRecords(one.offset, one.value.length, 0);
       const same = again.records.find((other) => other.offset === one.offset);
       // Retention may have taken it meanwhile.
       if (same === undefined) break;
@@ -83,7 +83,8 @@ export class Source {
     return { records, end, first };
   }
 
-  async #fetchOnce(offset: Offset, maxBytes: number, maxWaitMs: number): Promise<Fetched> {
+  /** As they are. **Errors**: {@link BrokerError}. */
+  async fetchRecords(offset: Offset, maxBytes: number, maxWaitMs: number): Promise<Fetched> {
     const { broker, topic, partition } = this.#options;
     const deadlineMs = maxWaitMs + CALL_DEADLINE_MS;
     const fetched = await this.until(broker.fetch({ topic, partition, offset, maxBytes, maxWaitMs, deadlineMs }));

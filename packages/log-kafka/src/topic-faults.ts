@@ -5,6 +5,8 @@ export interface TopicNeeds {
   readonly partitions: number;
   readonly replicationFactor: number;
   readonly minInSyncReplicas: number;
+  /** Kafka keeps the last record of each key, and no other. Default: none has a key. */
+  readonly isCompacted?: boolean;
   /** The relay keeps events for so long, ms, and up to so many bytes of an environment. */
   readonly retention: { readonly maxAgeMs: number; readonly hardMaxBytes: number };
 }
@@ -24,13 +26,17 @@ export interface CheckedTopic {
 
 const UNLIMITED = "-1";
 
+/** What is newer is not compacted: a relay reads all of it when it starts. */
+const COMPACTED_SEGMENTS = { "segment.bytes": String(16 * 1024 * 1024), "segment.ms": "600000" };
+
 /** The settings of a topic that the relay makes. Its own retention removes what is old. */
 export function topicConfigs(
-  { minInSyncReplicas }: Pick<TopicNeeds, "minInSyncReplicas">,
+  { minInSyncReplicas, isCompacted = false }: Pick<TopicNeeds, "minInSyncReplicas" | "isCompacted">,
   maxMessageBytes: number,
 ): Readonly<Record<string, string>> {
   return {
-    "cleanup.policy": "delete",
+    "cleanup.policy": isCompacted ? "compact" : "delete",
+    ...(isCompacted ? COMPACTED_SEGMENTS : {}),
     "compression.type": "uncompressed",
     "max.message.bytes": String(maxMessageBytes),
     "message.timestamp.type": "LogAppendTime",
@@ -54,11 +60,7 @@ export function checkTopic(found: TopicDescription, needs: TopicNeeds, bootstrap
           right: "LogAppendTime",
         },
   );
-  settings.check("cleanup.policy", (value) =>
-    value.includes("compact")
-      ? { reason: `it is compacted (${value}), which removes events`, right: "delete" }
-      : undefined,
-  );
+  settings.check("cleanup.policy", (value) => cleanupFault(value, needs));
   settings.check("min.insync.replicas", (value) => inSyncFault(Number(value), found, needs));
   settings.check("unclean.leader.election.enable", (value) =>
     value === "true"
@@ -68,6 +70,7 @@ export function checkTopic(found: TopicDescription, needs: TopicNeeds, bootstrap
         }
       : undefined,
   );
+  if (needs.isCompacted === true) return { faults: settings.faults, warnings: settings.warnings };
   settings.check("retention.ms", (value) => ageFault(Number(value), needs));
   settings.check("retention.bytes", (value) => bytesFault(Number(value) * found.partitions.length, needs));
   for (const name of ["retention.ms", "retention.bytes"])
@@ -86,13 +89,13 @@ interface SettingFault {
 class Settings {
   readonly faults: TopicFault[] = [];
   readonly warnings: string[] = [];
+  readonly bootstrap: string;
   readonly #found: TopicDescription;
-  readonly #bootstrap: string;
   readonly #faulty = new Set<string>();
 
   constructor(found: TopicDescription, bootstrap: string) {
     this.#found = found;
-    this.#bootstrap = bootstrap;
+    this.bootstrap = bootstrap;
   }
 
   isFaulty(name: string): boolean {
@@ -115,14 +118,29 @@ class Settings {
     this.#faulty.add(name);
     this.add(
       fault.reason,
-      `kafka-configs.sh --bootstrap-server ${this.#bootstrap} --alter --entity-type topics --entity-name ${topic} --add-config ${name}=${fault.right}`,
+      `kafka-configs.sh --bootstrap-server ${this.bootstrap} --alter --entity-type topics --entity-name ${topic} --add-config ${name}=${fault.right}`,
     );
   }
 }
 
+function cleanupFault(policy: string, { isCompacted = false }: TopicNeeds): SettingFault | undefined {
+  if (isCompacted)
+    return policy === "compact"
+      ? undefined
+      : { reason: `it is not compacted (${policy}), so that what it has is removed by age`, right: "compact" };
+  return policy.includes("compact")
+    ? { reason: `it is compacted (${policy}), which removes events`, right: "delete" }
+    : undefined;
+}
+
 function partitionFaults(found: TopicDescription, needs: TopicNeeds, settings: Settings): void {
   const { partitions, topic } = found;
-  if (partitions.length !== needs.partitions)
+  if (partitions.length !== needs.partitions && needs.isCompacted === true)
+    settings.add(
+      `it has ${partitions.length} partitions, and must have ${needs.partitions}: the order of what is in it holds within one`,
+      `kafka-topics.sh --bootstrap-server ${settings.bootstrap} --delete --topic ${topic}; the relay makes it anew`,
+    );
+  else if (partitions.length !== needs.partitions)
     settings.add(
       `it has ${partitions.length} partitions, kafka.partitions is ${needs.partitions}: with another number the events of a user would change their partition, and lose their order`,
       `kafka.partitions: ${partitions.length}`,

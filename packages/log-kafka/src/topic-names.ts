@@ -1,7 +1,8 @@
 /**
  * How the topics are called: `<prefix>.<environment>` has the events of an environment, and
  * `<prefix>.<environment>.<destination>.dead`, `.marks` and `.fates` what a destination keeps
- * beside its commits.
+ * beside its commits. Of all relays of a prefix are `<prefix>.desired`, what operators asked for,
+ * and `<prefix>.relays`, what each relay tells of itself.
  */
 
 /** Kafka's own limit: a topic is a directory. */
@@ -21,6 +22,14 @@ export function companionTopic(
   companion: Companion,
 ): string {
   return `${eventsTopic(prefix, owner.environment)}.${owner.destination}.${companion}`;
+}
+
+export function desiredTopic(prefix: string): string {
+  return `${prefix}.desired`;
+}
+
+export function relaysTopic(prefix: string): string {
+  return `${prefix}.relays`;
 }
 
 /** All of a destination's. */
@@ -63,6 +72,8 @@ export function topicNameFaults(prefix: string, environments: readonly NamedEnvi
       return;
     }
   };
+  for (const topic of [desiredTopic(prefix), relaysTopic(prefix)])
+    owners.set(topic.replaceAll(".", "_"), { topic, whose: "the relays" });
   for (const { name } of environments) claim([eventsTopic(prefix, name)], { environment: name });
   for (const { name: environment, destinations } of environments)
     for (const destination of destinations)

@@ -129,8 +129,8 @@ test("a broker without groups that fence each partition is unsupported; the rest
 
 test("batches are checked: a damaged one is refused, a cut one is left for the next fetch", async () => {
   const { fake, broker } = await world();
-  const batch = encodeBatch([Buffer.from("one"), Buffer.from("two")], 1000, library);
-  const next = Buffer.from(encodeBatch([Buffer.from("three")], 1000, library));
+  const batch = encodeBatch({ values: [Buffer.from("one"), Buffer.from("two")] }, 1000, library);
+  const next = Buffer.from(encodeBatch({ values: [Buffer.from("three")] }, 1000, library));
   next.writeBigInt64BE(2n, 0);
   fake.answers.set(API.fetch, () => fetchedAnswer(Buffer.concat([batch, next.subarray(0, next.length - 1)])));
   const { records } = await broker.fetch({ ...FETCH, offset: 1 });

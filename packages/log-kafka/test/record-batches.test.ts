@@ -9,7 +9,11 @@ const values = fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLe
 test("any values come back, with offsets one after another", () => {
   fc.assert(
     fc.property(values, fc.nat(), (written, from) => {
-      const decoded = decodeBatches(encodeBatch(written, 1_700_000_000_000, library), from % written.length, library);
+      const decoded = decodeBatches(
+        encodeBatch({ values: written }, 1_700_000_000_000, library),
+        from % written.length,
+        library,
+      );
       expect(decoded.next).toBe(written.length);
       expect(decoded.records.map(({ value }) => [...value])).toEqual(
         written.slice(from % written.length).map((value) => [...value]),
@@ -21,7 +25,7 @@ test("any values come back, with offsets one after another", () => {
 
 test("the library reads what is written here, and the other way round", () => {
   const written = [Buffer.from("one"), Buffer.alloc(0), Buffer.alloc(70_000, 7)];
-  const batch = encodeBatch(written, 1234, library);
+  const batch = encodeBatch({ values: written }, 1234, library);
   const [read] = library.readRecordsBatches(library.Reader.from(batch));
   expect(read?.records.map(({ value }) => value)).toEqual(written);
   expect([read?.firstTimestamp, read?.maxTimestamp, read?.lastOffsetDelta]).toEqual([1234n, 1234n, 2]);
@@ -39,15 +43,34 @@ test("the library reads what is written here, and the other way round", () => {
   }
 });
 
+test("keys are written and read as the library does; an empty value with a key is none", () => {
+  const values = [Buffer.from("one"), Buffer.alloc(0), Buffer.alloc(300, 7)];
+  const keys = ["a", "é".repeat(200), ""];
+  const batch = encodeBatch({ values, keys }, 1234, library);
+  const [read] = library.readRecordsBatches(library.Reader.from(batch));
+  expect(read?.records.map(({ key, value }) => [key?.toString(), value])).toEqual([
+    ["a", values[0]],
+    [keys[1], values[1]],
+    ["", values[2]],
+  ]);
+  // The length of the value that is not there, and no headers.
+  expect(batch.includes(Buffer.from(`${keys[1]}\u0001\u0000`))).toBe(true);
+  const own = decodeBatches(batch, 0, library).records;
+  expect(own.map(({ key, value }) => [key, Buffer.from(value)])).toEqual(keys.map((key, at) => [key, values[at]]));
+  const messages = [{ topic: "t", key: Buffer.from("k"), value: Buffer.from("v"), timestamp: 1n }];
+  const theirs = decodeBatches(library.createRecordsBatch(messages, {}).buffer, 0, library).records;
+  expect(theirs.map(({ key }) => key)).toEqual(["k"]);
+});
+
 test("marks of transactions are passed over, and their offsets are", () => {
-  const mark = Buffer.from(encodeBatch([Buffer.from("mark")], 0, library));
+  const mark = Buffer.from(encodeBatch({ values: [Buffer.from("mark")] }, 0, library));
   mark.writeInt16BE(0b11_0000, 21);
   mark.writeUInt32BE(library.crc32c(new library.DynamicBuffer(mark.subarray(21))), 17);
   expect(decodeBatches(mark, 0, library)).toEqual({ records: [], next: 1 });
 });
 
 test("each cut is nothing, or the batches before it", () => {
-  const batch = encodeBatch([Buffer.from("a"), Buffer.from("b")], 0, library);
+  const batch = encodeBatch({ values: [Buffer.from("a"), Buffer.from("b")] }, 0, library);
   for (let cut = 0; cut < batch.length; cut++)
     expect(decodeBatches(batch.subarray(0, cut), 0, library)).toEqual({ records: [], next: undefined });
 });

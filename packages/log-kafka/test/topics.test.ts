@@ -71,6 +71,32 @@ test("missing topics are created so that nothing is lost in them", async () => {
   expect(again.topics.map(({ created }) => created)).toEqual([false, false]);
 });
 
+const CONTROL = { isCompacted: true, partitions: 1 };
+
+test("a compacted topic is created as one, and checked as one", async () => {
+  const { clock, cluster } = start();
+  const broker = cluster.connect("relay");
+  const options = { ...OPTIONS, ...CONTROL, topics: ["waybill.desired"] };
+  await runUntil(clock, openTopics(broker, clock, options));
+  const [found] = await runUntil(clock, broker.describe({ topics: options.topics, deadlineMs: 1_000 }));
+  expect(found?.configs).toEqual({
+    ...SAFE,
+    "cleanup.policy": "compact",
+    "segment.bytes": "16777216",
+    "segment.ms": "600000",
+  });
+  await runUntil(clock, openTopics(broker, clock, options));
+  // Kafka's own retention is of no matter to it.
+  const compacted = { "cleanup.policy": "compact", "retention.ms": "1", "retention.bytes": "1" };
+  expect(await startedWith(compacted, { partitions: 1 }, CONTROL)).toEqual({ error: "", warnings: [] });
+  const removed = await startedWith({ "cleanup.policy": "compact,delete" }, { partitions: 1 }, CONTROL);
+  expect(removed.error).toContain("it is not compacted (compact,delete)");
+  expect(removed.error).toContain("--add-config cleanup.policy=compact");
+  const wide = await startedWith(compacted, { partitions: 4 }, CONTROL);
+  expect(wide.error).toContain("it has 4 partitions, and must have 1");
+  expect(wide.error).toContain(`--delete --topic ${EVENTS}`);
+});
+
 test("relays that start together both come up", async () => {
   const { clock, cluster } = start();
   const opened = await runUntil(
@@ -206,6 +232,10 @@ test("names that Kafka refuses or takes for one another are found", () => {
   ]);
   expect(faults("waybill", { a_b_dead: [], a: ["b"] })).toEqual([
     "a/b has the topic waybill.a.b.dead, which Kafka takes for waybill.a_b_dead of a_b_dead",
+  ]);
+  expect(faults("waybill", { desired: [], relays: [] })).toEqual([
+    "desired/ has the topic waybill.desired, which Kafka takes for waybill.desired of the relays",
+    "relays/ has the topic waybill.relays, which Kafka takes for waybill.relays of the relays",
   ]);
   expect(faults("waybill", { ü: [] })).toEqual(["ü/ makes a topic that Kafka does not allow: waybill.ü"]);
   const long = "x".repeat(63);

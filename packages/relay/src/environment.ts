@@ -183,6 +183,8 @@ export class Environment {
   async addLane(config: DestinationConfig, lane: LaneEngine): Promise<Destination> {
     const destination = await openDestination(this.#options, config, this, lane);
     this.#destinations.set(config.name, destination);
+    const hold = lane.hold?.();
+    if (hold !== undefined) destination.pause(hold);
     destination.start();
     return destination;
   }

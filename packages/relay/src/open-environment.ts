@@ -1,5 +1,6 @@
 import type { RetentionLimits } from "@waybill/log";
 import type { ComponentView } from "./admin/views.ts";
+import type { LaneEntry } from "./cluster/relay-directory.ts";
 import type { EnvironmentConfig } from "./config/types.ts";
 import type { PreparedPlan } from "./delivery/destination-plan.ts";
 import type { Environment } from "./environment.ts";
@@ -11,6 +12,10 @@ export interface OpenEnvironment {
   readonly source: SourceEnvironment;
   /** What delivers here: itself, or those partitions of it that are here. */
   readonly shards: readonly Environment[];
+  /** In a cluster: lanes of a destination begin to follow what operators ask for. */
+  steer?(destination: string): void;
+  /** In a cluster: what this relay tells of its lanes. */
+  laneEntries?(): readonly LaneEntry[];
   components(): readonly ComponentView[];
   start(): void;
   /** Everything that a new plan needs. One at a time. */

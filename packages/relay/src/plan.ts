@@ -7,39 +7,34 @@
  * is closed and the plan before goes on untouched, its keys too. Then all is switched at once,
  * within one turn of the event loop.
  */
-import { createUuidV7, type DiskRuntime, messageOf, WaybillError } from "@waybill/core";
+import { messageOf, WaybillError } from "@waybill/core";
 import { ReadMemory } from "@waybill/log";
-import type { Broker } from "@waybill/log-kafka";
 import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
+import type { CarryOut, ClusterControl, Confirmation } from "./cluster/cluster-control.ts";
+import { configDigestOf } from "./cluster/config-digest.ts";
 import type { RelayDirectory } from "./cluster/relay-directory.ts";
-import type { KafkaConfig } from "./config/kafka-types.ts";
 import { changedSettings } from "./config/settings.ts";
-import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
+import type { RelayConfig } from "./config/types.ts";
 import { Credentials, ownerOf, type RotationNote } from "./credentials/credentials.ts";
+import type { KeptRotation } from "./credentials/kept-rotations.ts";
 import { RotationStore } from "./credentials/rotation-store.ts";
-import type { ConnectionSettings } from "./delivery/connection.ts";
 import type { DestinationObserver } from "./delivery/destination.ts";
 import type { PreparedPlan } from "./delivery/destination-plan.ts";
-import { Environment } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+import { EnvironmentOpener, type OpenerSettings } from "./environment-opener.ts";
 import type { Pool } from "./intake/shares.ts";
 import { SourceTable } from "./intake/sources.ts";
-import type { OperatorLog } from "./log-lines/operator-log.ts";
 import { safeError } from "./log-lines/safe-text.ts";
 import type { OpenEnvironment } from "./open-environment.ts";
 import { removal, sourceChanges } from "./plan-changes.ts";
-import type { Tracing } from "./tracing/tracing.ts";
 
-export interface PlanOptions extends ConnectionSettings {
-  readonly runtime: DiskRuntime;
-  readonly log: OperatorLog;
-  /** Absent: nothing is traced. */
-  readonly tracing?: Tracing | undefined;
+export interface PlanOptions extends OpenerSettings {
   readonly attempted: DestinationObserver["attempted"];
   /** Where sources have their shares of what bodies may hold. */
   readonly bodies: Pool;
-  /** Default: over the network. */
-  readonly connectKafka?: ((config: KafkaConfig) => Promise<Broker>) | undefined;
+  /** Reads this relay's configuration anew and takes it over. Never rejects. */
+  readonly reload: () => Promise<ReloadResult>;
   /** Aborted when the relay stops: nothing changes any more. */
   readonly stopping: AbortSignal;
   /** The plan has changed: sources, and settings of the relay as a whole. Must not throw. */
@@ -58,8 +53,7 @@ export interface LastReload {
 export class Plan {
   readonly #options: PlanOptions;
   readonly #environments = new Map<string, OpenEnvironment>();
-  #broker: Broker | undefined;
-  #directory: RelayDirectory | undefined;
+  readonly #opener: EnvironmentOpener;
   #config: RelayConfig;
   #credentials = new Credentials();
   readonly #memory = new ReadMemory();
@@ -74,6 +68,7 @@ export class Plan {
     this.#config = config;
     this.#loadedAt = options.runtime.clock.now();
     this.#rotations = new RotationStore(options.runtime.disk, config.dataDirectory);
+    this.#opener = new EnvironmentOpener({ ...options, memory: this.#memory, observer: this.#observer() });
   }
 
   get config(): RelayConfig {
@@ -91,9 +86,14 @@ export class Plan {
     return new Map(shards.map((shard) => [shard.name, shard]));
   }
 
+  /** What is asked of all relays before a cluster. Absent: the log is on the disk. */
+  get control(): ClusterControl | undefined {
+    return this.#opener.control;
+  }
+
   /** The relays before the cluster. Absent: the log is on the disk. */
   get directory(): RelayDirectory | undefined {
-    return this.#directory;
+    return this.control?.directory;
   }
 
   /** Bytes of the log that the lanes hold in memory. */
@@ -111,19 +111,43 @@ export class Plan {
    * sent before {@link start}.
    */
   async open(): Promise<void> {
-    const { rotations, warning } = await this.#rotations.read();
-    if (warning !== undefined) this.#options.log.write("rotations_unreadable", { text: warning });
     this.#warn(this.#config);
-    this.#credentials = new Credentials(rotations);
+    const control = await this.#opener.openControl(this.#config, this.#carryOut());
+    this.#credentials = new Credentials(control?.takeRotations() ?? (await this.#keptRotations()));
     const notes = this.#credentials.configure(this.#config.environments, this.#now());
     await this.#tell(notes);
     for (const environment of this.#config.environments) {
       const applied = this.#credentials.applied(environment, this.#now());
-      this.#environments.set(environment.name, await this.#openEnvironment(applied, this.#config));
+      this.#environments.set(environment.name, await this.#opener.open(applied, this.#config));
     }
   }
 
-  start(): void {
+  async #keptRotations(): Promise<readonly KeptRotation[]> {
+    const { rotations, warning } = await this.#rotations.read();
+    if (warning !== undefined) this.#options.log.write("rotations_unreadable", { text: warning });
+    return rotations;
+  }
+
+  /** What this relay does when it reads what was asked of all. */
+  #carryOut(): CarryOut {
+    const opened = (): readonly OpenEnvironment[] => [...this.#environments.values()];
+    return {
+      steer: ({ environment, destination }) => this.#environments.get(environment)?.steer?.(destination),
+      adopt: (rotation) =>
+        this.#serially(async () => {
+          const credentials = this.#credentials.copy();
+          const notes = credentials.adopt([rotation], this.#config.environments, this.#now());
+          await this.#apply(credentials);
+          await this.#tell(notes.filter(({ keySet }) => keySet === rotation.keySet));
+        }),
+      reload: this.#options.reload,
+      lanes: () => opened().flatMap((environment) => environment.laneEntries?.() ?? []),
+      configDigest: () => configDigestOf(this.#config),
+    };
+  }
+
+  async start(): Promise<void> {
+    await this.control?.start();
     for (const environment of this.#environments.values()) environment.start();
   }
 
@@ -158,35 +182,45 @@ export class Plan {
   }
 
   /**
-   * Makes `key` the one in use of a key set; the others stay valid for the grace. It is on disk
-   * before it holds. False when there is no such key set.
+   * Makes `key` the one in use of a key set; the others stay valid for the grace. It is kept before
+   * it holds. `undefined` when there is no such key set.
    *
    * **Errors**: `WAYBILL_INPUT`, `WAYBILL_CONFIG`; then nothing has changed. `WAYBILL_DISK`,
    * `WAYBILL_CLOSED`: nothing has changed now, but it may hold from the next start on.
+   * `WAYBILL_LOG_UNAVAILABLE`: it may hold soon.
    */
-  rotate(keySet: string, key: string, graceMs: number): Promise<boolean> {
-    return this.#serially(async () => {
-      const credentials = this.#credentials.copy();
-      const rotation = credentials.rotate(keySet, key, graceMs, this.#now());
-      if (rotation === "unknown key set") return false;
-      if (rotation === "key of another source")
-        throw new WaybillError("WAYBILL_INPUT", "That is a key of another source; a key names one source.");
-      if (rotation === "too many keys")
-        throw new WaybillError(
-          "WAYBILL_INPUT",
-          "Too many keys are valid already; some must come to the end of their grace.",
-        );
-      const prepared = await this.#prepare(this.#config, credentials);
-      try {
-        await this.#rotations.write(credentials.rotations(this.#now()));
-      } catch (error) {
-        await prepared.discard();
-        throw error;
-      }
-      await this.#switch({ config: this.#config, credentials, prepared });
-      this.#options.log.write("key_rotated", { ...ownerOf(keySet), graceMs });
-      return true;
-    });
+  async rotate(keySet: string, key: string, graceMs: number): Promise<Confirmation | undefined> {
+    this.control?.checkSealing();
+    const rotation = await this.#serially(() => this.#rotate(keySet, key, graceMs));
+    if (rotation === undefined) return undefined;
+    const confirmation = (await this.control?.rotate(rotation)) ?? { unconfirmed: [] };
+    this.#options.log.write("key_rotated", { ...ownerOf(keySet), graceMs });
+    return confirmation;
+  }
+
+  /** In a cluster it is tried out, and holds once it was read from there. */
+  async #rotate(keySet: string, key: string, graceMs: number): Promise<KeptRotation | undefined> {
+    const credentials = this.#credentials.copy();
+    const rotation = credentials.rotate(keySet, key, graceMs, this.#now());
+    if (rotation === "unknown key set") return undefined;
+    if (rotation === "key of another source")
+      throw new WaybillError("WAYBILL_INPUT", "That is a key of another source; a key names one source.");
+    if (rotation === "too many keys")
+      throw new WaybillError(
+        "WAYBILL_INPUT",
+        "Too many keys are valid already; some must come to the end of their grace.",
+      );
+    const prepared = await this.#prepare(this.#config, credentials);
+    const rotations = credentials.rotations(this.#now());
+    try {
+      if (this.control === undefined) await this.#rotations.write(rotations);
+    } catch (error) {
+      await prepared.discard();
+      throw error;
+    }
+    if (this.control === undefined) await this.#switch({ config: this.#config, credentials, prepared });
+    else await prepared.discard();
+    return rotations.find((kept) => kept.keySet === keySet);
   }
 
   sourceTable(before: SourceTable | undefined): SourceTable {
@@ -226,7 +260,8 @@ export class Plan {
     const before = this.#config;
     const settings = changedSettings(before, config, "reload").map((name) => `${name} changed`);
     const credentials = this.#credentials.copy();
-    const notes = credentials.configure(config.environments, this.#now());
+    // One that gave way to this file holds again beside a file that has not heard of it.
+    const notes = credentials.adopt(this.control?.rotations ?? [], config.environments, this.#now());
     const prepared = await this.#prepare(config, credentials);
     const changed = [...settings, ...sourceChanges(before, config), ...prepared.changed];
     await this.#switch({ config, credentials, prepared });
@@ -246,7 +281,7 @@ export class Plan {
   async #tell(notes: readonly RotationNote[]): Promise<void> {
     const { log } = this.#options;
     for (const { holds, text } of notes) log.write(holds ? "rotation_kept" : "rotation_over", { text });
-    if (notes.every(({ holds }) => holds)) return;
+    if (this.control !== undefined || notes.every(({ holds }) => holds)) return;
     try {
       await this.#rotations.write(this.#credentials.rotations(this.#now()));
     } catch (error) {
@@ -270,7 +305,7 @@ export class Plan {
         const applied = credentials.applied(wanted, this.#now());
         const present = this.#environments.get(wanted.name);
         if (present === undefined) {
-          const environment = await this.#openEnvironment(applied, config);
+          const environment = await this.#opener.open(applied, config);
           cleanup.add(() => environment.close(0));
           opened.push(environment);
         } else {
@@ -344,54 +379,9 @@ export class Plan {
     return this.#options.runtime.clock.now();
   }
 
-  async #openEnvironment(environment: EnvironmentConfig, config: RelayConfig): Promise<OpenEnvironment> {
-    const { log, runtime, connect, tracing } = this.#options;
-    const { name } = environment;
-    const options = {
-      config: environment,
-      directory: `${config.dataDirectory}/${name}`,
-      runtime,
-      dedupe: config.dedupe,
-      memory: this.#memory,
-      settings: {
-        strict: config.strict,
-        publicOnly: !config.allowPrivateAddresses,
-        ...(connect === undefined ? {} : { connect }),
-        ...(tracing === undefined ? {} : { tracing: { tracing, environment: name } }),
-      },
-      report: log.write,
-      observer: this.#observer(),
-    };
-    const { kafka, retention, shutdownDeadlineMs: deadlineMs } = config;
-    if (kafka !== undefined) {
-      // Who keeps the disk loads nothing of it.
-      const { ClusterEnvironment, connectKafka, RelayDirectory } = await import("./cluster/index.ts");
-      const { connectKafka: connectTo = (wanted) => connectKafka(wanted, runtime.clock) } = this.#options;
-      this.#broker ??= await connectTo(kafka);
-      this.#directory ??= new RelayDirectory(runtime.clock, createUuidV7(runtime.clock, runtime.random)());
-      return ClusterEnvironment.open({ ...options, kafka, broker: this.#broker, retention, deadlineMs });
-    }
-    const opened = await Environment.open(options);
-    this.#tellRecovery(opened);
-    return opened;
-  }
-
-  #tellRecovery({ name, log: { recovery } }: Environment): void {
-    const { tornBytes, damaged, setAside } = recovery;
-    if (tornBytes === 0 && damaged.length === 0 && setAside.length === 0) return;
-    this.#options.log.write("log_recovered", {
-      environment: name,
-      cutBytes: tornBytes,
-      damagedRecords: damaged.length,
-      damagedBytes: damaged.reduce((total, { bytes }) => total + bytes, 0),
-      lostEvents: damaged.reduce((total, { events }) => total + events, 0),
-      setAsideFiles: setAside,
-    });
-  }
-
   /** When all environments are closed. */
   async close(): Promise<void> {
-    await this.#broker?.close();
+    await this.#opener.close();
   }
 
   #observer(): DestinationObserver {

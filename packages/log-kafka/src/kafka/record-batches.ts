@@ -1,6 +1,6 @@
 /** Kafka's batches of records, version 2: what a produce request has, and a fetch answers with. */
 import { assert } from "@waybill/core";
-import { BrokerError, type FetchedRecord } from "../broker.ts";
+import { BrokerError, type FetchedRecord, type ProduceRequest } from "../broker.ts";
 import type { Library } from "./library.ts";
 
 /** Of a batch, in bytes: where its parts begin. */
@@ -23,19 +23,25 @@ const MAGIC = 2;
 const COMPRESSION = 0b111;
 const LOG_APPEND_TIME = 0b1000;
 const CONTROL = 0b10_0000;
-/** A value of a key, a value or an epoch that is not there. */
+/** Length of a key or a value that is not there; an id, an epoch or a number that is not given. */
 const ABSENT = -1;
 /** Attributes, time and offset deltas, key, value and headers' lengths, a record's length. */
 const RECORD_OVERHEAD_BYTES = 24;
 
 type Crypto = Pick<Library, "crc32c" | "DynamicBuffer">;
 
-/** One batch, not compressed, without keys; the broker puts its own time. */
-export function encodeBatch(values: readonly Uint8Array[], nowMs: number, library: Crypto): Buffer {
-  const most = values.reduce((sum, value) => sum + value.length + RECORD_OVERHEAD_BYTES, RECORDS_AT);
+type Records = Pick<ProduceRequest, "values" | "keys">;
+
+/** One batch, not compressed; the broker puts its own time. */
+export function encodeBatch({ values, keys }: Records, nowMs: number, library: Crypto): Buffer {
+  const keyBytes = keys?.map((key) => Buffer.from(key));
+  const most = values.reduce(
+    (sum, value, index) => sum + value.length + (keyBytes?.[index]?.length ?? 0) + RECORD_OVERHEAD_BYTES,
+    RECORDS_AT,
+  );
   const batch = Buffer.allocUnsafe(most);
   let at = RECORDS_AT;
-  for (const [index, value] of values.entries()) at = writeRecord(batch, at, index, value);
+  for (const [index, value] of values.entries()) at = writeRecord(batch, at, { index, key: keyBytes?.[index], value });
   batch.writeBigInt64BE(0n, 0);
   batch.writeInt32BE(at - HEAD_BYTES, LENGTH_AT);
   batch.writeInt32BE(ABSENT, HEAD_BYTES);
@@ -53,17 +59,23 @@ export function encodeBatch(values: readonly Uint8Array[], nowMs: number, librar
   return whole;
 }
 
-function writeRecord(target: Buffer, at: number, index: number, value: Uint8Array): number {
-  // Attributes 0, time delta 0, offset delta, no key, value, no headers.
-  const length = 1 + 1 + sizeOfVarint(index) + 1 + sizeOfVarint(value.length) + value.length + 1;
+interface NewRecord {
+  readonly index: number;
+  readonly key: Uint8Array | undefined;
+  readonly value: Uint8Array;
+}
+
+function writeRecord(target: Buffer, at: number, { index, key, value: given }: NewRecord): number {
+  // What removes a key has no value at all.
+  const value = key !== undefined && given.length === 0 ? undefined : given;
+  // Attributes 0, time delta 0, offset delta, key, value, no headers.
+  const length = 1 + 1 + sizeOfVarint(index) + sizeOfBytes(key) + sizeOfBytes(value) + 1;
   let to = writeVarint(target, at, length);
   target[to++] = 0;
   target[to++] = 0;
   to = writeVarint(target, to, index);
-  to = writeVarint(target, to, ABSENT);
-  to = writeVarint(target, to, value.length);
-  target.set(value, to);
-  to += value.length;
+  to = writeBytes(target, to, key);
+  to = writeBytes(target, to, value);
   target[to++] = 0;
   return to;
 }
@@ -121,11 +133,17 @@ function* recordsOf(batch: Buffer, first: number, library: Library): Generator<F
     reader.at += 1;
     const timeDelta = reader.varint();
     const offsetDelta = reader.varint();
-    reader.bytes(reader.varint());
+    const keyBytes = reader.varint();
+    const key = reader.bytes(keyBytes);
     const value = reader.bytes(reader.varint());
     // Headers are not ours.
     reader.at = end;
-    yield { offset: first + offsetDelta, appendedAtMs: isAppendTime ? maxMs : firstMs + timeDelta, value };
+    yield {
+      offset: first + offsetDelta,
+      appendedAtMs: isAppendTime ? maxMs : firstMs + timeDelta,
+      ...(keyBytes < 0 ? {} : { key: key.toString() }),
+      value,
+    };
   }
 }
 
@@ -178,6 +196,18 @@ function sizeOfVarint(value: number): number {
   let size = 1;
   for (let rest = zigzag(value); rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1;
   return size;
+}
+
+/** With its length; of one that is absent the length alone. */
+function sizeOfBytes(bytes: Uint8Array | undefined): number {
+  return bytes === undefined ? 1 : sizeOfVarint(bytes.length) + bytes.length;
+}
+
+function writeBytes(target: Buffer, at: number, bytes: Uint8Array | undefined): number {
+  const to = writeVarint(target, at, bytes?.length ?? ABSENT);
+  if (bytes === undefined) return to;
+  target.set(bytes, to);
+  return to + bytes.length;
 }
 
 function writeVarint(target: Buffer, at: number, value: number): number {

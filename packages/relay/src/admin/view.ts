@@ -1,4 +1,6 @@
 import type { Clock } from "@waybill/core";
+import type { Confirmation } from "../cluster/cluster-control.ts";
+import type { LanesOf } from "../cluster/desired-state.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { Environment } from "../environment.ts";
 import type { Drain } from "../intake/drain.ts";
@@ -48,7 +50,10 @@ export interface AdminView {
   checkConfig(text: string | undefined): Promise<CheckedConfig | "no file">;
   /** Those that are kept. */
   rotations(): readonly RotationView[];
-  rotate(keySet: string, key: string, graceMs: number): Promise<boolean>;
+  /** `undefined`: there is no such key set. */
+  rotate(keySet: string, key: string, graceMs: number): Promise<Confirmation | undefined>;
+  /** `undefined`: there is no such destination. */
+  steer(lanes: LanesOf, action: "pause" | "resume"): Promise<Confirmation | undefined>;
   /** A route has failed for a defect. */
   onError(error: unknown): void;
 }

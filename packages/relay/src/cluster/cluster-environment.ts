@@ -24,13 +24,18 @@ import { safeError } from "../log-lines/safe-text.ts";
 import { Checkpoints, committedOffsets } from "./checkpoints.ts";
 import { ClusterIngest } from "./cluster-ingest.ts";
 import { duplicateRule } from "./duplicate-rule.ts";
+import { type Holds, NO_HOLDS } from "./holds.ts";
+import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
 import { Partitions } from "./partitions.ts";
+import type { LaneEntry } from "./relay-directory.ts";
 
 export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmentMaxBytes"> {
   readonly kafka: KafkaConfig;
   readonly broker: Broker;
   readonly retention: RetentionLimits;
+  /** Default: operators cannot ask for anything. */
+  readonly holds?: Holds;
   /** How long a lane that goes to another relay may take to end what is in flight, ms. */
   readonly deadlineMs: number;
 }
@@ -111,6 +116,16 @@ export class ClusterEnvironment implements StoredInCluster {
   start(): void {
     void this.#producer.tryCluster();
     for (const group of this.#groups.values()) group.start();
+  }
+
+  /** What this relay tells of its lanes. */
+  laneEntries(): readonly LaneEntry[] {
+    return laneEntriesOf(this.name, this.#partitions.held, this.#options.runtime.clock.now());
+  }
+
+  /** Lanes of a destination that are here begin to follow what operators ask for. */
+  steer(destination: string): void {
+    this.#groups.get(destination)?.steer();
   }
 
   memoryOf(source: SourceConfig): MemoryRelay | undefined {
@@ -231,7 +246,7 @@ export class ClusterEnvironment implements StoredInCluster {
   }
 
   async #group(config: DestinationConfig): Promise<LaneGroup> {
-    const { broker, runtime, deadlineMs } = this.#options;
+    const { broker, runtime, deadlineMs, holds = NO_HOLDS } = this.#options;
     const { clock, random } = runtime;
     const group = new LaneGroup({
       environment: this.name,
@@ -242,6 +257,7 @@ export class ClusterEnvironment implements StoredInCluster {
       broker,
       clock,
       random,
+      holds,
       deadlineMs,
       report: this.#report,
     });

@@ -10,6 +10,7 @@ import type { Destination } from "../delivery/destination.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
 import { committedOffsets, writeFirstStates } from "./checkpoints.ts";
+import type { Holds } from "./holds.ts";
 import type { OpenPartition, Partitions } from "./partitions.ts";
 
 export interface LaneGroupOptions {
@@ -21,6 +22,7 @@ export interface LaneGroupOptions {
   readonly broker: Broker;
   readonly clock: Clock;
   readonly random: Random;
+  readonly holds: Holds;
   /** How long a lane that is given up may take to end what is in flight, ms. */
   readonly deadlineMs: number;
   readonly report: WriteLine;
@@ -183,6 +185,19 @@ export class LaneGroup {
     await this.#member.close();
   }
 
+  /** Lanes begin to follow what operators ask for now. */
+  steer(): void {
+    const hold = this.#hold;
+    for (const destination of this.destinations)
+      if (hold === undefined) destination.resume();
+      else destination.pause(hold);
+  }
+
+  get #hold(): string | undefined {
+    const { environment, holds } = this.#options;
+    return holds.holdOf({ environment, destination: this.#config.name });
+  }
+
   /**
    * Limits hold for the destination: a relay has the share of the partitions that are its own, and
    * one request at least.
@@ -212,14 +227,17 @@ export class LaneGroup {
 
   /** Never rejects. */
   #begin(partition: number, tenure: Tenure): Promise<void> {
-    const { topic, partitions, clock } = this.#options;
+    const { topic, partitions, clock, holds } = this.#options;
     const isOurs = (): boolean => !this.#isClosed && tenure.isOurs({ topic, partition });
     return this.#serially(partition, async () => {
       if (!isOurs() || this.#lanes.has(partition)) return;
       let held: OpenPartition | undefined;
       try {
+        // An answer to an operator may not wait for this relay, if it comes before this.
+        await holds.caughtUp();
         held = await partitions.open(partition);
         this.#lanes.set(partition, { destination: await this.#open(held, tenure), held, tenure });
+        holds.lanesChanged();
         if (!isOurs()) await this.#close(partition, 0);
       } catch (error) {
         if (held !== undefined) await partitions.release(held);
@@ -249,7 +267,8 @@ export class LaneGroup {
     await this.#readTo(knownTo(state.initial), held, tenure);
     const runtime = partitions.companions(this.#config.name, partition);
     const config = this.#config;
-    const lane = { name: `${config.name}.${partition}`, state, runtime, limiter: this.#limiter };
+    const limiter = this.#limiter;
+    const lane = { name: `${config.name}.${partition}`, state, runtime, limiter, hold: () => this.#hold };
     const destination = await held.environment.addLane(config, lane);
     // A reload came meanwhile.
     if (this.#config !== config) destination.prepare(this.#config).commit();
@@ -291,6 +310,7 @@ export class LaneGroup {
     if (lane === undefined) return;
     const { held } = lane;
     this.#lanes.delete(partition);
+    this.#options.holds.lanesChanged();
     try {
       await held.environment.removeLane(this.#config.name, deadlineMs);
     } catch (error) {

@@ -61,10 +61,10 @@ export class Partitions {
   }
 
   get environments(): readonly Environment[] {
-    return this.#held.map(({ environment }) => environment);
+    return this.held.map(({ environment }) => environment);
   }
 
-  get #held(): readonly OpenPartition[] {
+  get held(): readonly OpenPartition[] {
     return [...this.#open.values()].flatMap(({ held }) => (held === undefined ? [] : [held]));
   }
 
@@ -74,7 +74,7 @@ export class Partitions {
 
   /** Where the open ones have been counted to. */
   get checkpoints(): ReadonlyMap<number, Checkpoint> {
-    return new Map(this.#held.map(({ partition, log }) => [partition, log.checkpoint]));
+    return new Map(this.held.map(({ partition, log }) => [partition, log.checkpoint]));
   }
 
   /** Each call is to be followed by a {@link release}. **Errors**: those of `PartitionLog.open`. */

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { laneMode } from "../admin/schemas/overview.ts";
 
 /** Of one record: some 200 KB with names of usual length. */
-const LANES_MAX = 1_000;
+export const LANES_MAX = 1_000;
 
 const count = z.number().int().min(0);
 
@@ -42,6 +42,8 @@ const relayRecord = z.object({
   appliedOffset: count,
   /** What it could not carry out of the desired state, a sentence each. */
   faults: z.array(z.string()),
+  /** Why its last reload of this process was refused; empty: it was not, or there was none. */
+  reloadErrors: z.array(z.string()),
   /** At most 1,000, those that do not deliver first. */
   lanes: z.array(laneEntry).max(LANES_MAX),
   /** How many more lanes it has. */
@@ -51,7 +53,9 @@ const relayRecord = z.object({
 /** A lane that a relay has: one destination's, of one partition. */
 export type LaneEntry = Readonly<z.infer<typeof laneEntry>>;
 /** What a relay tells of itself. */
-export type RelayRecord = Readonly<z.infer<typeof relayRecord>>;
+export type RelayRecord = Readonly<Omit<z.infer<typeof relayRecord>, "lanes">> & {
+  readonly lanes: readonly LaneEntry[];
+};
 
 export interface RelayEntry extends RelayRecord {
   /** The relay that is asked. */

@@ -27,6 +27,8 @@ export interface ParsedKafka {
   readonly replicationFactor: number;
   readonly minInSyncReplicas?: number | undefined;
   readonly clientId: string;
+  readonly sealingKey?: string | undefined;
+  readonly advertise?: string | undefined;
 }
 
 /** Of a relay whose log is on Kafka. */
@@ -41,4 +43,8 @@ export interface KafkaConfig {
   readonly replicationFactor: number;
   readonly minInSyncReplicas: number;
   readonly clientId: string;
+  /** Keys that are rotated are sealed with it. Absent: they cannot be rotated by the admin API. */
+  readonly sealingKey?: string;
+  /** URL of this relay's admin API, for the others. */
+  readonly advertise?: string;
 }

@@ -20,6 +20,8 @@ const REPLICAS_MAX = 100;
 const REPLICAS_DEFAULT = 3;
 const IN_SYNC_DEFAULT = 2;
 const PREFIX_MAX_CHARACTERS = 100;
+/** Who reads the topic can try keys: one that a person thinks of is found. */
+const SEALING_KEY_MIN_CHARACTERS = 32;
 
 const broker = checked(z.string(), (value) => {
   const address = addressOf(value);
@@ -106,6 +108,22 @@ export const kafkaSchema: z.ZodOptional<z.ZodType<ParsedKafka>> = z
     clientId: key("How the relay is called in the brokers' logs, quotas and groups.")
       .meta({ writeOnly: false })
       .default("waybill"),
+    sealingKey: z
+      .string()
+      .min(SEALING_KEY_MIN_CHARACTERS)
+      .meta({
+        description:
+          "Keys that the admin API rotates are sealed with it in Kafka, where each relay reads them: the same for all relays, and best a reference to a variable or a file. `openssl rand -base64 32` makes one. Without it a rotation by the admin API is refused.",
+        writeOnly: true,
+      })
+      .optional(),
+    advertise: z
+      .url({ protocol: /^https?$/ })
+      .meta({
+        description: "URL of this relay's admin API as other relays and people reach it. Default: it is not shown.",
+        examples: ["http://relay-1.internal:8081"],
+      })
+      .optional(),
   })
   .meta({ description: "The cluster, for engine: kafka." })
   .optional();
@@ -113,11 +131,13 @@ export const kafkaSchema: z.ZodOptional<z.ZodType<ParsedKafka>> = z
 /** `undefined` for the disk. */
 export function kafkaConfigOf({ engine, kafka }: Pick<ParsedConfig, "engine" | "kafka">): KafkaConfig | undefined {
   if (engine === "disk" || kafka === undefined) return undefined;
-  const { tls: files, sasl: user, ...rest } = kafka;
+  const { tls: files, sasl: user, sealingKey, advertise, ...rest } = kafka;
   return {
     ...rest,
     ...(files === undefined ? {} : { tls: files === true ? {} : files }),
     ...(user === undefined ? {} : { sasl: user }),
+    ...(sealingKey === undefined ? {} : { sealingKey }),
+    ...(advertise === undefined ? {} : { advertise }),
     minInSyncReplicas: inSyncOf(kafka),
   };
 }

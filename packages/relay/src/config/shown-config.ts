@@ -46,8 +46,12 @@ function allOf(config: RelayConfig): Shown {
   };
 }
 
-function shownKafka({ sasl, ...kafka }: NonNullable<RelayConfig["kafka"]>): Shown {
-  return { ...kafka, ...(sasl === undefined ? {} : { sasl: { ...sasl, password: SECRET } }) };
+function shownKafka({ sasl, sealingKey, ...kafka }: NonNullable<RelayConfig["kafka"]>): Shown {
+  return {
+    ...kafka,
+    ...(sealingKey === undefined ? {} : { sealingKey: SECRET }),
+    ...(sasl === undefined ? {} : { sasl: { ...sasl, password: SECRET } }),
+  };
 }
 
 function shownSource(source: SourceConfig): Shown {

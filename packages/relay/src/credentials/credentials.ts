@@ -82,6 +82,16 @@ export class Credentials {
     return notes;
   }
 
+  /** Other rotations beside a configuration: as {@link configure}. */
+  adopt(
+    rotations: readonly KeptRotation[],
+    environments: readonly EnvironmentConfig[],
+    nowMs: number,
+  ): readonly RotationNote[] {
+    for (const rotation of rotations) this.#rotations.set(rotation.keySet, rotation);
+    return this.configure(environments, nowMs);
+  }
+
   /** Whether the configuration has a key for another source. */
   #isElsewhere(keySet: string, key: string): boolean {
     const kind = kindOf(keySet);
@@ -163,20 +173,23 @@ export class Credentials {
  * What a rotation and the file make of a key set, in words, with a fingerprint in place of the key.
  */
 export interface RotationNote {
+  readonly keySet: string;
   /** Whether the rotation holds. */
   readonly holds: boolean;
   readonly text: string;
 }
 
 function noteOf(rotation: KeptRotation, merged: Merged): RotationNote {
+  const { keySet } = rotation;
   const at = new Date(rotation.atMs).toISOString();
   const what = `${rotation.keySet.trim()}: the key that the admin API rotated in at ${at} (fingerprint ${fingerprintOf(rotation)})`;
   if (merged.holds)
     return {
+      keySet,
       holds: true,
       text: `${what} wins: the file has a key that it replaced; put the new one in its place`,
     };
-  return { holds: false, text: `${what} ${OVER[merged.because]}` };
+  return { keySet, holds: false, text: `${what} ${OVER[merged.because]}` };
 }
 
 const OVER: Readonly<Record<Exclude<Merged, { readonly holds: true }>["because"], string>> = {

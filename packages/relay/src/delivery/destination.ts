@@ -349,8 +349,8 @@ export class Destination {
     if (failed !== undefined) throw failed.reason;
   }
 
-  pause(): void {
-    this.#lane.pause("paused by an operator");
+  pause(reason = "paused by an operator"): void {
+    this.#lane.pause(reason);
   }
 
   resume(): void {

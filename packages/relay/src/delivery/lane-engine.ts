@@ -14,6 +14,8 @@ export interface LaneEngine {
   readonly runtime: LaneRuntime;
   /** Of all lanes of the destination that are here. Absent: the lane has its own. */
   readonly limiter?: Limiter;
+  /** Why the lane must not send when it begins. Default, and `undefined`: it may. */
+  readonly hold?: () => string | undefined;
 }
 
 interface LaneOnDisk {

@@ -9,6 +9,7 @@ import type { RelayConfig } from "../config/types.ts";
 import type { Drain } from "../intake/drain.ts";
 import type { Plan } from "../plan.ts";
 import type { TrustedProxies } from "../trusted-proxies.ts";
+import { steer } from "./steer.ts";
 import type { RelayViews } from "./views.ts";
 
 export interface AdminViewOptions {
@@ -50,6 +51,7 @@ export function adminViewOf(options: AdminViewOptions): AdminView {
       return { changes: changesBetween(config, wanted), warnings: wanted.warnings ?? [] };
     },
     rotations: () => plan.rotationViews(),
+    steer: (lanes, action) => steer(plan, lanes, action),
     rotate: (keySet, key, graceMs) => plan.rotate(keySet, key, graceMs),
   };
 }

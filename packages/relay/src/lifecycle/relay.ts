@@ -134,6 +134,7 @@ class Relay implements RunningRelay {
       tracing,
       attempted: (of) => this.#metrics.attempted(of),
       connectKafka: options.connectKafka,
+      reload: () => reloadFromFile(this.#plan, options.reloadConfig),
       stopping: this.#stopping.signal,
       bodies: this.#bodies.keyed,
       // A runtime that was given has the only network there is.
@@ -187,7 +188,7 @@ class Relay implements RunningRelay {
     const intake = this.#createIntake();
     this.#intake = intake;
     await this.#listen(intake);
-    this.#plan.start();
+    await this.#plan.start();
     this.#maintenance.start();
     this.#views.sampler.start();
     this.#views.lookAtDisk();
@@ -306,7 +307,7 @@ class Relay implements RunningRelay {
             clock,
             drain,
             stopping: this.#stopping.signal,
-            reload: () => reloadFromFile(this.#plan, this.#options.reloadConfig),
+            reload: () => this.#plan.control?.reload() ?? reloadFromFile(this.#plan, this.#options.reloadConfig),
             readConfig: readConfigOf(this.#options),
             configFile: this.#options.configFile,
             onError: this.#onError,

@@ -37,6 +37,8 @@ export interface LineFields {
   readonly lane_not_opened: PartitionLane;
   readonly lane_not_closed: PartitionLane;
   readonly checkpoint_not_written: { readonly environment: string; readonly error: string };
+  readonly cluster_topic_failing: { readonly topic: string; readonly error: string };
+  readonly cluster_topic_works: { readonly topic: string };
   readonly replay_state_lost: { readonly environment: string; readonly replay: string };
 
   readonly lane_halted: LaneName & Why & Counted;
@@ -80,6 +82,7 @@ export interface LineFields {
   readonly rotation_over: Text;
   readonly rotations_unreadable: Text;
   readonly rotation_not_written: Failure;
+  readonly rotation_not_used: Text;
 
   readonly keys_refused: SourceName & { readonly vendor: string } & Counted;
   readonly clients_limited: SourceName & Counted & { readonly refusals: Readonly<Record<string, number>> };

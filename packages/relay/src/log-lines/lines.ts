@@ -115,6 +115,18 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     act: "Look at the brokers; without it the next start counts more.",
     fields: ["environment", "error"],
   },
+  cluster_topic_failing: {
+    level: "warn",
+    text: "a topic in which relays know of each other and of what operators ask cannot be read or written",
+    act: "Look at the brokers. Lanes go on as they are; what operators ask is carried out once it is read, and lanes that come wait for it.",
+    fields: ["topic", "error"],
+  },
+  cluster_topic_works: {
+    level: "info",
+    text: "that topic is read and written again",
+    act: "",
+    fields: ["topic"],
+  },
   replay_state_lost: {
     level: "warn",
     text: "the state of a replay cannot be read: it is over",
@@ -287,6 +299,12 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     text: "that a rotation is over could not be written",
     act: "Look at the disk. The next start comes to the same end by the file.",
     fields: ["error"],
+  },
+  rotation_not_used: {
+    level: "error",
+    text: "a key that was rotated for all relays cannot be used by this one; it does not deliver with the key before",
+    act: "Give this relay the kafka.sealingKey of the others and restart it, or rotate the key again.",
+    fields: [],
   },
 
   keys_refused: {

@@ -433,6 +433,7 @@ test.each([
     "cluster",
     "rotations",
     "rotate",
+    "steer",
   ];
   const at = await serve(Object.fromEntries(names.map((name) => [name, (broken as Record<string, unknown>)[name]])));
   for (const operation of operations.filter((one) => !ALONE.includes(one))) {
@@ -442,6 +443,17 @@ test.each([
     const answer = await send(at, method, path, body ?? "", body === undefined ? {} : JSON_TYPE);
     expect(answer, operation).toMatchObject({ status, json: { code } });
   }
+});
+
+test("relays of a cluster that have not confirmed are named", async () => {
+  const confirmation = Promise.resolve({ unconfirmed: ["relay-2, seen 9 s ago,"] });
+  const at = await serve({ steer: () => confirmation, rotate: () => confirmation });
+  for (const operation of ["pauseLane", "resumeLane"] as const) {
+    const { status, json } = await ask(at, operation, { params: LANE, headers: {} });
+    expect([status, json]).toEqual([202, { unconfirmed: ["relay-2, seen 9 s ago,"] }]);
+  }
+  const { status, json } = await ask(at, "rotateDestinationKey", { params: LANE, headers: {}, body: { key: "new" } });
+  expect([status, json["unconfirmed"]]).toEqual([200, ["relay-2, seen 9 s ago,"]]);
 });
 
 test("a fifth search at the same time is refused as documented", async () => {

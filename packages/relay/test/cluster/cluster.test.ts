@@ -1,86 +1,11 @@
 /** Relays before one cluster: what any of them takes is delivered once, by whoever has the lane. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type Broker, BrokerError } from "@waybill/log-kafka";
 import { nodeClock } from "@waybill/node";
-import { type RunningRelay, startRelay } from "@waybill/relay";
-import { emulators, SeededRandom, SegmentEmulator, startServer } from "@waybill/testing";
-import { SimCluster } from "@waybill/testing/kafka";
+import type { RunningRelay } from "@waybill/relay";
+import { emulators, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { configOf, destination, KEY, send, until } from "../lib/world.ts";
-
-const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined };
-const PARTITIONS = 4;
-
-interface ClusterWorld {
-  readonly cluster: SimCluster;
-  readonly emulator: SegmentEmulator;
-  /** `around` makes the relay's connection another one. */
-  start(name: string, around?: (broker: Broker) => Broker): Promise<RunningRelay>;
-}
-
-interface ClusterSettings {
-  readonly sources?: Readonly<Record<string, unknown>>;
-  /** Default: one to the emulator. */
-  readonly destinations?: Readonly<Record<string, unknown>>;
-  /** Of the destination. */
-  readonly settings?: Readonly<Record<string, unknown>>;
-  /** Before the vendor answers. */
-  readonly arrived?: () => Promise<void>;
-}
-
-async function startCluster(options: ClusterSettings = {}): Promise<ClusterWorld> {
-  const { settings, arrived, sources, destinations } = options;
-  const cluster = new SimCluster({
-    clock: nodeClock,
-    random: new SeededRandom(1),
-    brokers: 3,
-    heartbeatIntervalMs: 200,
-  });
-  const emulator = new SegmentEmulator({ clock: nodeClock, limits: "none" });
-  const server = await startServer(async (request) => {
-    await arrived?.();
-    return emulator.handle(request);
-  });
-  onTestFinished(() => server.close());
-  return {
-    cluster,
-    emulator,
-    async start(name, around = (broker) => broker) {
-      const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
-      const config = configOf(directory, server.url, {
-        extra: { engine: "kafka", kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS } },
-        ...(sources === undefined ? {} : { sources }),
-        destinations: (url) => destinations ?? { emulator: destination(url, settings) },
-      });
-      const relay = await startRelay(config, {
-        logger: silent as never,
-        connectKafka: () => Promise.resolve(around(cluster.connect(name))),
-      });
-      onTestFinished(async () => {
-        await relay.stop();
-        rmSync(directory, { recursive: true, force: true });
-      });
-      return relay;
-    },
-  };
-}
-
-const authorization = { authorization: `Basic ${btoa(`${KEY}:`)}` };
-
-async function capture(relay: RunningRelay, from: number, count: number): Promise<string> {
-  const batch = Array.from({ length: count }, (_, index) => ({
-    type: "track",
-    event: "E",
-    userId: `user-${(from + index) % 10}`,
-    messageId: `m-${from + index}`,
-    properties: { number: from + index },
-  }));
-  const { status, headers } = await send(relay.intakeUrl, "POST", "/v1/batch", { batch }, authorization);
-  expect(status).toBe(200);
-  return String(headers["waybill-receipt"]);
-}
+import { send, until } from "../lib/world.ts";
+import { capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
 
 /** A lane that is on its way from one relay to another is at neither. */
 function settled(...relays: readonly RunningRelay[]): boolean {
@@ -170,7 +95,7 @@ function electing(broker: Broker, take: () => boolean): Broker {
 test("a relay starts while the coordinators of its groups are still being elected", async () => {
   const { emulator, start } = await startCluster();
   let refusals = 2;
-  const relay = await start("one", (broker) => electing(broker, () => refusals > 0 && refusals-- > 0));
+  const relay = await start("one", { around: (broker) => electing(broker, () => refusals > 0 && refusals-- > 0) });
   expect(refusals).toBe(0);
   await capture(relay, 0, 5);
   await until(() => emulator.received === 5);
@@ -182,7 +107,7 @@ test("a lane that meets an election when it is opened does not wait for long", a
   await capture(one, 0, 20);
   await until(() => emulator.received === 20);
   let refusals = 0;
-  const two = await start("two", (broker) => electing(broker, () => refusals > 0 && refusals-- > 0));
+  const two = await start("two", { around: (broker) => electing(broker, () => refusals > 0 && refusals-- > 0) });
   refusals = PARTITIONS;
   const startedAtMs = nodeClock.monotonic();
   await one.stop();

@@ -21,6 +21,7 @@ function recordOf(id: string, name: string): RelayRecord {
     configDigest: "abc",
     appliedOffset: 0,
     faults: [],
+    reloadErrors: [],
     lanes: [lane],
     lanesLeftOut: 0,
   };

@@ -1,13 +1,15 @@
 /** A batch's head, of format 2. */
 const HEAD_BYTES = 61;
-/** Of a record: attributes, time, no key, no headers. */
+/** Of a record: attributes, time, the length of its key, no headers. */
 const RECORD_BYTES = 4;
 const VARINT_BITS = 7;
 
-/** The size of a batch of records without keys, as a broker counts it. */
-export function batchBytes(values: readonly Uint8Array[]): number {
+/** The size of a batch of records, as a broker counts it. */
+export function batchBytes(values: readonly Uint8Array[], keys?: readonly string[]): number {
   return values.reduce((sum, value, index) => {
-    const bytes = RECORD_BYTES + varintBytes(index) + varintBytes(value.length) + value.length;
+    const key = Buffer.byteLength(keys?.[index] ?? "");
+    const keyBytes = key === 0 ? 0 : varintBytes(key) - 1 + key;
+    const bytes = RECORD_BYTES + varintBytes(index) + keyBytes + varintBytes(value.length) + value.length;
     return sum + varintBytes(bytes) + bytes;
   }, HEAD_BYTES);
 }

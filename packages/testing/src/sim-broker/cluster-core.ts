@@ -27,6 +27,12 @@ interface Topic {
   retainedAtMs: number;
 }
 
+interface PlacedRecord {
+  readonly offset: number;
+  readonly key: string | undefined;
+  readonly value: Uint8Array;
+}
+
 interface Coordination {
   readonly group: SimGroup;
   /** What the group's coordinator writes; who leads it coordinates. */
@@ -157,7 +163,11 @@ export class ClusterCore {
     return this.#topics.get(one.topic)?.partitions[one.partition];
   }
 
-  records(one: TopicPartition): readonly { readonly offset: number; readonly value: Uint8Array }[] {
+  isCompacted(topic: string): boolean {
+    return this.#topics.get(topic)?.configs["cleanup.policy"]?.includes("compact") === true;
+  }
+
+  records(one: TopicPartition): readonly PlacedRecord[] {
     const partition = this.find(one);
     const broker = partition?.leader ?? partition?.inSync[0];
     if (partition === undefined || broker === undefined) return [];
@@ -166,7 +176,10 @@ export class ClusterCore {
       { length: Math.min(partition.end, log.end) - log.first },
       (_, index) => log.first + index,
     );
-    return offsets.map((offset) => ({ offset, value: (log.at(offset) as StoredRecord).value }));
+    return offsets.flatMap((offset) => {
+      const { key, value, isGone } = log.at(offset) as StoredRecord;
+      return isGone === true ? [] : [{ offset, key, value }];
+    });
   }
 
   /** A broker's view of a partition that it leads. **Errors**: `unknown_topic`, `not_leader`. */
@@ -293,10 +306,14 @@ export class ClusterCore {
     return isMoved;
   }
 
-  /** Removes by age, as `retention.ms` says. Returns how many records went. */
+  /**
+   * Removes by age, as `retention.ms` says; compacts what is compacted. Returns how many records
+   * went.
+   */
   retain(topic: string): number {
     const found = this.#topics.get(topic);
     if (found === undefined) return 0;
+    if (this.isCompacted(topic)) return this.#compact(found);
     found.retainedAtMs = this.settings.clock.now();
     const retentionMs = Number(found.configs["retention.ms"] ?? DEFAULT_RETENTION_MS);
     if (retentionMs < 0) return 0;
@@ -310,6 +327,28 @@ export class ClusterCore {
       while (keep < end && (log.at(keep)?.appendedAtMs ?? 0) < found.retainedAtMs - retentionMs) keep += 1;
       partition.trim(keep);
       removed += keep - first;
+    }
+    return removed;
+  }
+
+  /**
+   * Keeps the last record of each key, and those that remove one are gone at once. As with Kafka
+   * the newest record stays, whatever it is.
+   */
+  #compact({ partitions }: Topic): number {
+    let removed = 0;
+    for (const partition of partitions) {
+      if (partition.leader === undefined) continue;
+      const log = partition.logOf(partition.leader);
+      const keys = new Set<string | undefined>();
+      for (let offset = partition.endAt(partition.leader) - 1; offset >= log.first; offset--) {
+        const record = log.at(offset) as StoredRecord;
+        const isOver = keys.size > 0 && (keys.has(record.key) || record.value.length === 0);
+        keys.add(record.key);
+        if (!isOver || record.isGone === true) continue;
+        record.isGone = true;
+        removed += 1;
+      }
     }
     return removed;
   }

@@ -3,7 +3,10 @@ import type { Offset } from "@waybill/log-kafka";
 /** A record of a partition. All replicas that have it share the object. */
 export interface StoredRecord {
   readonly appendedAtMs: number;
+  readonly key?: string | undefined;
   readonly value: Uint8Array;
+  /** Compaction has taken it, at each replica: its offset stays empty. */
+  isGone?: boolean;
   /** What happens once all in-sync replicas have it: a coordinator's records. */
   readonly apply?: () => void;
 }

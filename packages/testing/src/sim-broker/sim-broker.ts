@@ -68,14 +68,17 @@ export class SimBroker implements Broker {
     return this.#atLeader("produce", request, async (partition, broker) => {
       if (values.length === 0) throw new BrokerError("invalid", "no records");
       const limit = this.#core.maxMessageBytes(request.topic);
-      const bytes = batchBytes(values);
+      const { keys } = request;
+      if (keys === undefined && this.#core.isCompacted(request.topic))
+        throw new BrokerError("invalid", "a record of a compacted topic has no key");
+      const bytes = batchBytes(values, keys);
       if (bytes > limit) throw new BrokerError("too_large", `${bytes} bytes of ${limit}`);
       if (this.#core.faults.isFull) {
         this.#core.faults.count("full");
         throw new BrokerError("not_enough_replicas", "no broker has room");
       }
       const appendedAtMs = this.#core.nowAt(broker);
-      const records = values.map((value) => ({ appendedAtMs, value }));
+      const records = values.map((value, index) => ({ appendedAtMs, key: keys?.[index], value }));
       const offset = partition.append(broker, records, this.#how.acks === 1);
       if (this.#how.acks === "all") await partition.committed(broker, offset + values.length);
       return { offset };
@@ -274,9 +277,11 @@ function read(
   for (let offset = from; offset < end; offset++) {
     const record = log.at(offset);
     if (record === undefined) break;
+    if (record.isGone === true) continue;
     bytes += record.value.length;
     if (records.length > 0 && bytes > maxBytes) break;
-    records.push({ offset, appendedAtMs: record.appendedAtMs, value: record.value.slice() });
+    const { appendedAtMs, key, value } = record;
+    records.push({ offset, appendedAtMs, ...(key === undefined ? {} : { key }), value: value.slice() });
   }
   return { records, end, first: log.first };
 }

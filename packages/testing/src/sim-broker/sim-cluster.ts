@@ -116,7 +116,7 @@ export class SimCluster {
   }
 
   /** Every committed value of a partition with its offset, whatever is wrong at the moment. */
-  records(one: TopicPartition): readonly { readonly offset: number; readonly value: Uint8Array }[] {
+  records(one: TopicPartition): ReturnType<ClusterCore["records"]> {
     return this.#core.records(one);
   }
 
@@ -260,7 +260,7 @@ export class SimCluster {
     return this.#counted("group overwritten", true);
   }
 
-  /** Removes by age now what `retention.ms` of each topic allows. */
+  /** Removes by age now what `retention.ms` allows, and compacts the topics that are compacted. */
   retain(): number {
     const removed = this.topics.reduce((sum, topic) => sum + this.#core.retain(topic), 0);
     this.#counted("records expired", removed > 0);

@@ -18,6 +18,7 @@ export function testBroker(name: string, make: MakeBroker): void {
   testTopics(check);
   testProducing(check);
   testLimits(check);
+  testKeys(check);
   testFetching(check);
   testOffsets(check);
   testCalls(check);
@@ -127,6 +128,32 @@ function testLimits(check: Check): void {
   check("a trap: one replica alone is enough, whatever the least number in sync is", async (world) => {
     const at = { topic: await world.topic(1, { "min.insync.replicas": "2" }), partition: 0 };
     expect(await world.produce(at, "a")).toBe(0);
+  });
+}
+
+const COMPACTED = { "cleanup.policy": "compact" };
+
+function testKeys(check: Check): void {
+  check("records have keys where they are given; an empty value removes a key", async (world) => {
+    const at = { topic: await world.topic(1, COMPACTED), partition: 0 };
+    const values = ["one", "", "two"].map((text) => Buffer.from(text));
+    await world.settled(world.broker.produce({ ...at, values, keys: ["a/b", "a/b", "ä"], ...DEADLINE }));
+    const { records } = await world.settled(world.broker.fetch({ ...at, offset: 0, ...WIDE }));
+    expect(records.map(({ key, value }) => [key, Buffer.from(value).toString()])).toEqual([
+      ["a/b", "one"],
+      ["a/b", ""],
+      ["ä", "two"],
+    ]);
+    const plain = { topic: await world.topic(), partition: 0 };
+    await world.produce(plain, "a");
+    const fetched = await world.settled(world.broker.fetch({ ...plain, offset: 0, ...WIDE }));
+    expect(fetched.records[0]).not.toHaveProperty("key");
+  });
+
+  check("a compacted topic refuses a record without a key", async (world) => {
+    const at = { topic: await world.topic(1, COMPACTED), partition: 0 };
+    await world.refused("invalid", world.broker.produce({ ...at, values: [Buffer.from("a")], ...DEADLINE }));
+    expect(await world.settled(world.broker.offsetAt({ ...at, at: "end", ...DEADLINE }))).toBe(0);
   });
 }
 

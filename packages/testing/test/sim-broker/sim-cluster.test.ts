@@ -18,6 +18,24 @@ test("records are read where they were appended, with the broker's time", async 
   expect(fetched.end).toBe(2);
 });
 
+test("compaction keeps the last record of each key where it was, and none that removes one", async () => {
+  const { clock, broker, cluster } = await setUp(1, { "cleanup.policy": "compact" });
+  const at = { topic: TOPIC, partition: 0, ...DEADLINE };
+  const keys = ["a", "b", "a", "b", "c", "a"];
+  const values = ["1", "2", "3", "", "4", ""].map(text);
+  await done(clock, broker.produce({ ...at, keys, values }));
+  expect(cluster.retain()).toBe(4);
+  const fetched = await done(clock, broker.fetch({ ...at, offset: 0, maxBytes: 1_000, maxWaitMs: 0 }));
+  expect(fetched.records.map(({ offset, key }) => [offset, key])).toEqual([
+    [4, "c"],
+    [5, "a"],
+  ]);
+  expect({ first: fetched.first, end: fetched.end }).toEqual({ first: 0, end: 6 });
+  await done(clock, broker.produce({ ...at, keys: ["c"], values: [text("5")] }));
+  expect(cluster.retain()).toBe(2);
+  expect(cluster.records(at).map(({ offset, key }) => [offset, key])).toEqual([[6, "c"]]);
+});
+
 test("a partition goes to the next member after the last one has let go of it", async () => {
   const { clock, broker } = await setUp(2);
   const beat = (memberId: string, memberEpoch: number, owned?: readonly TopicPartition[]): Promise<HeartbeatAnswer> =>
@@ -44,12 +62,16 @@ test("a partition goes to the next member after the last one has let go of it", 
   expect(await beat("b", 2)).toMatchObject({ memberEpoch: 2, assignment: [one] });
 });
 
-async function setUp(partitions: number): Promise<{ readonly clock: VirtualClock; readonly broker: Broker }> {
+async function setUp(
+  partitions: number,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<{ readonly clock: VirtualClock; readonly broker: Broker; readonly cluster: SimCluster }> {
   const clock = new VirtualClock();
-  const broker = new SimCluster({ clock, random: new SeededRandom(1) }).connect("relay-1");
-  const configs = { "min.insync.replicas": "2", "message.timestamp.type": "LogAppendTime" };
+  const cluster = new SimCluster({ clock, random: new SeededRandom(1) });
+  const broker = cluster.connect("relay-1");
+  const configs = { "min.insync.replicas": "2", "message.timestamp.type": "LogAppendTime", ...settings };
   await done(clock, broker.create({ topic: TOPIC, partitions, replicationFactor: 3, configs, ...DEADLINE }));
-  return { clock, broker };
+  return { clock, broker, cluster };
 }
 
 async function done<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {

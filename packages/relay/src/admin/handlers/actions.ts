@@ -1,12 +1,13 @@
 /** Handlers of the routes that change what the relay does. */
 import { WaybillError } from "@waybill/core";
+import type { Confirmation } from "../../cluster/cluster-control.ts";
 import { destinationKeySet, sourceKeySet } from "../../credentials/credentials.ts";
 import type { LogChoice } from "../../delivery/chosen-events.ts";
 import type { Environment } from "../../environment.ts";
-import { problem } from "../../intake/answers.ts";
+import { problem, writeJson } from "../../intake/answers.ts";
 import { quoted, Refusal, unknown } from "../refusal.ts";
 import type { actionRoutes } from "../routes/actions.ts";
-import type { CheckedBody } from "../routes/table.ts";
+import type { CheckedBody, JsonBody } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { answer, answerNothing, type Call, type Handlers } from "./call.ts";
 import { checkRoomForReplay, chosenEnvironment, chosenLane } from "./lookup.ts";
@@ -52,18 +53,29 @@ async function rotate(
   view: AdminView,
   { key, graceMs }: CheckedBody<"rotateSourceKey">,
   keySet: string,
-): Promise<{ readonly rotated: true; readonly graceMs: number }> {
-  if (await view.rotate(keySet, key, graceMs)) return { rotated: true, graceMs };
+): Promise<{ readonly rotated: true; readonly graceMs: number; readonly unconfirmed?: string[] }> {
+  const confirmation = await view.rotate(keySet, key, graceMs);
+  if (confirmation !== undefined) return { rotated: true, graceMs, ...namesOf(confirmation) };
   throw unknown("unknown_key_set", "There is no such source or destination, or it has no key of that kind.");
 }
 
-function steer(view: AdminView, call: Call<"pauseLane" | "resumeLane">, action: "pause" | "resume"): void {
+async function steer(
+  view: AdminView,
+  call: Call<"pauseLane" | "resumeLane">,
+  action: "pause" | "resume",
+): Promise<void> {
   const { environment, destination } = call.params;
-  const lane = view.environment(environment)?.destination(destination);
-  if (lane === undefined)
+  const confirmation = await view.steer({ environment, destination }, action);
+  if (confirmation === undefined)
     throw unknown("unknown_lane", `There is no destination ${quoted(environment)}/${quoted(destination)}.`);
-  lane[action]();
-  answerNothing(call);
+  const { unconfirmed } = namesOf(confirmation);
+  if (unconfirmed === undefined) answerNothing(call);
+  else writeJson(call.response, 202, { unconfirmed } satisfies JsonBody<"pauseLane", 202>);
+}
+
+/** Absent when all relays have confirmed. */
+function namesOf({ unconfirmed }: Confirmation): { readonly unconfirmed?: string[] } {
+  return unconfirmed.length === 0 ? {} : { unconfirmed: [...unconfirmed] };
 }
 
 const CURSOR_REFUSALS: ReadonlyMap<string | undefined, string> = new Map([

@@ -1,6 +1,6 @@
 /** Routes that change what the relay does. */
 import { z } from "zod";
-import { cursorMove, reloadResult, replayCount, rotated } from "../schemas/actions.ts";
+import { cursorMove, reloadResult, replayCount, rotated, unconfirmed } from "../schemas/actions.ts";
 import { replay } from "../schemas/overview.ts";
 import {
   cursorRequest,
@@ -21,14 +21,22 @@ export const actionRoutes = {
     path: "/v1/lanes/{environment}/{destination}/pause",
     summary: "Stops a lane after the attempt in flight. Its events are kept.",
     params: lanePath,
-    answers: { 204: nothing("The lane is paused."), 404: refused("There is no such destination.", "unknown_lane") },
+    answers: {
+      202: json("In a cluster: some relays have not confirmed it yet.", unconfirmed),
+      204: nothing("The lane is paused; in a cluster those of all partitions, at all relays."),
+      404: refused("There is no such destination.", "unknown_lane"),
+    },
   },
   resumeLane: {
     method: "POST",
     path: "/v1/lanes/{environment}/{destination}/resume",
     summary: "Ends a pause, or tries a lane that is halted or failed again at once.",
     params: lanePath,
-    answers: { 204: nothing("The lane goes on."), 404: refused("There is no such destination.", "unknown_lane") },
+    answers: {
+      202: json("In a cluster: some relays have not confirmed it yet.", unconfirmed),
+      204: nothing("The lane goes on; in a cluster those of all partitions, at all relays."),
+      404: refused("There is no such destination.", "unknown_lane"),
+    },
   },
   moveCursor: {
     method: "POST",

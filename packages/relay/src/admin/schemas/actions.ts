@@ -34,11 +34,18 @@ export const rotation = component(
     .describe("A rotation that is kept: it holds, over reloads and restarts, until the file has the new key."),
 );
 
+const relayNames = z
+  .array(z.string())
+  .describe("Relays of the cluster that have not confirmed it within five seconds. They do it once they read it.");
+
+export const unconfirmed = component("Unconfirmed", z.object({ unconfirmed: relayNames }));
+
 export const rotated = component(
   "Rotated",
   z.object({
     rotated: z.literal(true),
     graceMs: z.number().min(0).describe("How long the keys before it stay valid."),
+    unconfirmed: relayNames.exactOptional(),
   }),
 );
 

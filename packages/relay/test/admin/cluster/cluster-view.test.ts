@@ -33,6 +33,7 @@ function relayOf(name: string, partitions: readonly number[], changes: Partial<R
     configDigest: "abc",
     appliedOffset: 0,
     faults: [],
+    reloadErrors: [],
     lanes: partitions.map((partition) => laneOf(partition)),
     lanesLeftOut: 0,
     isSelf: name === "one",

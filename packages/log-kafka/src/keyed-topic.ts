@@ -1,0 +1,138 @@
+/**
+ * A compacted topic of one partition, read to its end and then followed: what each key has is what
+ * was written for it last. Everybody who reads it sees the same order.
+ */
+import { type Clock, messageOf } from "@waybill/core";
+import { type Broker, BrokerError, type FetchedRecord, type Offset } from "./broker.ts";
+import { closedError, Source, waitMs } from "./source.ts";
+
+export interface KeyedRecord {
+  readonly offset: Offset;
+  readonly appendedAtMs: number;
+  readonly key: string;
+  /** Empty: the key has nothing any more. */
+  readonly value: string;
+}
+
+export interface KeyedTopicOptions {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly topic: string;
+  /** In order; must not throw. A record may come again after the topic was made anew. */
+  readonly onRecord: (record: KeyedRecord) => void;
+  /** All is read that there was. */
+  readonly onEnd?: () => void;
+  /** Reading has begun to fail, or works again (`undefined`). */
+  readonly onReading: (error: string | undefined) => void;
+}
+
+const READ_BYTES = 1024 * 1024;
+/** How long a broker waits for the next record before it answers that there is none. */
+const POLL_MS = 1_000;
+const WRITE_CALL_MS = 2_000;
+
+export class KeyedTopic {
+  readonly #options: KeyedTopicOptions;
+  readonly #source: Source;
+  #next: Offset = 0;
+  #error: string | undefined;
+  #waiting: { readonly end: Offset; readonly resolve: () => void }[] = [];
+
+  private constructor(options: KeyedTopicOptions) {
+    this.#options = options;
+    const { broker, clock, topic } = options;
+    this.#source = new Source({ broker, clock, topic, partition: 0 });
+  }
+
+  /** Resolves once all is read that is there now. **Errors**: `WAYBILL_LOG_UNAVAILABLE`. */
+  static async open(options: KeyedTopicOptions): Promise<KeyedTopic> {
+    const topic = new KeyedTopic(options);
+    try {
+      topic.#next = await topic.#source.retrying("opening", () => topic.#source.offsetAt("first"));
+      void topic.#follow();
+      await topic.catchUp();
+      return topic;
+    } catch (error) {
+      topic.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Resolves once everything is read that was written before the call. **Errors**:
+   * `WAYBILL_LOG_UNAVAILABLE` when the end cannot be found; `WAYBILL_CLOSED`.
+   */
+  async catchUp(): Promise<void> {
+    const source = this.#source;
+    const end = await source.retrying("reading", () => source.offsetAt("end"));
+    if (this.#next === end) return;
+    await source.until(new Promise<void>((resolve) => this.#waiting.push({ end, resolve })));
+  }
+
+  /**
+   * Resolves to the offset once all in-sync replicas have it. What is not answered is sent again
+   * within `withinMs`: it may be in the topic twice then, or once although this rejects.
+   * **Errors**: {@link BrokerError}, `WAYBILL_CLOSED`.
+   */
+  async write(key: string, value: string, withinMs = 0): Promise<Offset> {
+    const { broker, clock, topic } = this.#options;
+    const source = this.#source;
+    const untilMs = clock.monotonic() + withinMs;
+    const record = { topic, partition: 0, keys: [key], values: [Buffer.from(value)] };
+    for (let failures = 0; ; failures++) {
+      try {
+        return (await source.until(broker.produce({ ...record, deadlineMs: WRITE_CALL_MS }))).offset;
+      } catch (error) {
+        const passes = error instanceof BrokerError && error.isTransient;
+        if (!passes || clock.monotonic() >= untilMs) throw error;
+        await source.wait(waitMs(failures));
+      }
+    }
+  }
+
+  close(): void {
+    this.#source.close();
+  }
+
+  /** Never rejects. */
+  async #follow(): Promise<void> {
+    const source = this.#source;
+    for (let failures = 0; !source.isClosed; ) {
+      try {
+        await this.#read();
+        failures = 0;
+        this.#tell(undefined);
+      } catch (error) {
+        if (source.isClosed) return;
+        // The topic was made anew, or records were removed.
+        if (error instanceof BrokerError && error.code === "offset_out_of_range")
+          this.#next = await source.offsetAt("first").catch(() => this.#next);
+        this.#tell(messageOf(error));
+        await source.wait(waitMs(failures)).catch(() => undefined);
+        failures += 1;
+      }
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { records, end } = await this.#source.fetchRecords(this.#next, READ_BYTES, POLL_MS);
+    if (this.#source.isClosed) throw closedError();
+    for (const record of records) this.#take(record);
+    if (this.#next < end) return;
+    this.#options.onEnd?.();
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter((one) => one.end > this.#next);
+    for (const one of waiting) if (one.end <= this.#next) one.resolve();
+  }
+
+  /** What has no key is not ours. */
+  #take({ offset, appendedAtMs, key, value }: FetchedRecord): void {
+    this.#next = offset + 1;
+    if (key !== undefined) this.#options.onRecord({ offset, appendedAtMs, key, value: Buffer.from(value).toString() });
+  }
+
+  #tell(error: string | undefined): void {
+    if ((error === undefined) !== (this.#error === undefined)) this.#options.onReading(error);
+    this.#error = error;
+  }
+}

@@ -1,0 +1,115 @@
+import { type KeyedRecord, KeyedTopic } from "@waybill/log-kafka";
+import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
+import { expect, test } from "vitest";
+import { runUntil } from "./lib/run-until.ts";
+
+const TOPIC = "waybill.desired";
+
+interface Reader {
+  readonly topic: KeyedTopic;
+  readonly records: readonly KeyedRecord[];
+  readonly errors: readonly (string | undefined)[];
+}
+
+async function made(): Promise<{
+  readonly clock: VirtualClock;
+  readonly cluster: SimCluster;
+  readonly open: (name: string) => Promise<Reader>;
+}> {
+  const clock = new VirtualClock();
+  const cluster = new SimCluster({ clock, random: new SeededRandom(1) });
+  const configs = { "cleanup.policy": "compact", "min.insync.replicas": "2" };
+  const topic = { topic: TOPIC, partitions: 1, replicationFactor: 3, configs, deadlineMs: 1_000 };
+  await runUntil(clock, cluster.connect("maker").create(topic));
+  return {
+    clock,
+    cluster,
+    open: async (name) => {
+      const records: KeyedRecord[] = [];
+      const errors: (string | undefined)[] = [];
+      const opening = KeyedTopic.open({
+        broker: cluster.connect(name),
+        clock,
+        topic: TOPIC,
+        onRecord: (record) => void records.push(record),
+        onReading: (error) => void errors.push(error),
+      });
+      return { topic: await runUntil(clock, opening), records, errors };
+    },
+  };
+}
+
+function texts({ records }: Reader): readonly string[] {
+  return records.map(({ key, value }) => `${key}=${value}`);
+}
+
+test("all readers see what is written in one order, and who comes later what is left of it", async () => {
+  const { clock, cluster, open } = await made();
+  const one = await open("one");
+  const two = await open("two");
+  expect(await runUntil(clock, one.topic.write("a", "1"))).toBe(0);
+  expect(await runUntil(clock, two.topic.write("a", "2"))).toBe(1);
+  await runUntil(clock, one.topic.write("b", "é"));
+  await runUntil(clock, one.topic.write("b", ""));
+  await runUntil(clock, two.topic.write("c", "3"));
+  await runUntil(clock, Promise.all([one.topic.catchUp(), two.topic.catchUp()]));
+  expect(texts(one)).toEqual(["a=1", "a=2", "b=é", "b=", "c=3"]);
+  expect(two.records).toEqual(one.records);
+  cluster.retain();
+  const late = await open("late");
+  expect(texts(late)).toEqual(["a=2", "c=3"]);
+  expect(late.records.map(({ offset }) => offset)).toEqual([1, 4]);
+});
+
+test("what is caught up with includes each record that was acknowledged before", async () => {
+  const { clock, cluster, open } = await made();
+  const one = await open("one");
+  const two = await open("two");
+  cluster.isolate("two");
+  await runUntil(clock, one.topic.write("a", "1"));
+  let isCaughtUp = false;
+  const catching = two.topic.catchUp().then(() => (isCaughtUp = true));
+  await clock.advance(4_000);
+  expect(isCaughtUp).toBe(false);
+  cluster.heal("two");
+  await runUntil(clock, catching);
+  expect(texts(two)).toEqual(["a=1"]);
+});
+
+test("an outage is reported when it begins and when it ends, and nothing is missed", async () => {
+  const { clock, cluster, open } = await made();
+  const one = await open("one");
+  const two = await open("two");
+  cluster.isolate("two");
+  await clock.advance(60_000);
+  await runUntil(clock, one.topic.write("a", "1"));
+  await clock.advance(60_000);
+  expect(two.errors.length).toBe(1);
+  expect(two.errors[0]).toMatch(/timeout|no answer|answer/i);
+  cluster.heal("two");
+  await clock.advance(10_000);
+  expect(two.errors.length).toBe(2);
+  expect(two.errors[1]).toBeUndefined();
+  expect(texts(two)).toEqual(["a=1"]);
+});
+
+test("a write without an answer is sent again; without time for that it is rejected", async () => {
+  const { clock, open, cluster } = await made();
+  const { topic } = await open("one");
+  cluster.isolate("one");
+  await expect(runUntil(clock, topic.write("a", "1"))).rejects.toMatchObject({ isTransient: true });
+  const writing = topic.write("a", "2", 60_000);
+  clock.after(10_000, () => cluster.heal("one"));
+  await runUntil(clock, writing);
+  expect(cluster.records({ topic: TOPIC, partition: 0 }).at(-1)?.key).toBe("a");
+});
+
+test("a closed topic rejects what is on its way and what comes later", async () => {
+  const { open } = await made();
+  const one = await open("one");
+  const writing = one.topic.write("a", "1");
+  one.topic.close();
+  await expect(writing).rejects.toMatchObject({ code: "WAYBILL_CLOSED" });
+  await expect(one.topic.catchUp()).rejects.toMatchObject({ code: "WAYBILL_CLOSED" });
+});

@@ -1,0 +1,359 @@
+/**
+ * What operators ask of all relays before a cluster, and what each relay knows of the others (ADR
+ * 15). A request is written to the topic `<prefix>.desired`, and carried out by each relay when it
+ * reads it, in the order of the topic: also by the one that was asked. Each tells in
+ * `<prefix>.relays` how far it has come, which is what an answer waits for.
+ */
+import { type Clock, createUuidV7, messageOf, type Random, WaybillError } from "@waybill/core";
+import { type Broker, desiredTopic, KeyedTopic, openTopics, relaysTopic } from "@waybill/log-kafka";
+import type { ReloadResult } from "../admin/views.ts";
+import type { KafkaConfig } from "../config/kafka-types.ts";
+import { ownerOf } from "../credentials/credentials.ts";
+import type { KeptRotation } from "../credentials/kept-rotations.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
+import { safeError } from "../log-lines/safe-text.ts";
+import { unconfirmed } from "./confirmations.ts";
+import {
+  DesiredState,
+  type LanesOf,
+  pauseKey,
+  RELOAD_KEY,
+  rotationKey,
+  sealedRotation,
+  type Wish,
+} from "./desired-state.ts";
+import type { Holds } from "./holds.ts";
+import { boundedLanes } from "./lane-entries.ts";
+import { RelayAnnouncer } from "./relay-announcer.ts";
+import { type LaneEntry, RelayDirectory, type RelayRecord } from "./relay-directory.ts";
+import { Sealing } from "./sealing.ts";
+
+/** What the relay does when it reads what was asked for. */
+export interface CarryOut {
+  /** The lanes of a destination follow {@link Holds.holdOf}. */
+  steer(lanes: LanesOf): void;
+  /** **Errors**: then the keys before hold. */
+  adopt(rotation: KeptRotation): Promise<void>;
+  /** Never rejects. */
+  reload(): Promise<ReloadResult>;
+  lanes(): readonly LaneEntry[];
+  /** Of the configuration that it runs. */
+  configDigest(): string;
+}
+
+export interface ClusterControlOptions {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly kafka: KafkaConfig;
+  readonly carryOut: CarryOut;
+  readonly report: WriteLine;
+  /** Host name and process id. */
+  readonly name: string;
+  readonly version: string;
+}
+
+/** Who has not confirmed in time that it carried a request out: all will, once they read it. */
+export interface Confirmation {
+  readonly unconfirmed: readonly string[];
+}
+
+/** How long a request is written again when it is not answered, ms. */
+const WRITE_MS = 3_000;
+/** How long the other relays are waited for, ms. */
+const CONFIRM_MS = 5_000;
+const LOOK_EVERY_MS = 50;
+/** Of a record of `<prefix>.relays`: {@link boundedLanes} keeps far below. */
+const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
+
+export class ClusterControl implements Holds {
+  readonly directory: RelayDirectory;
+  readonly #options: ClusterControlOptions;
+  readonly #id: string;
+  readonly #startedAtMs: number;
+  readonly #sealing: Sealing | undefined;
+  readonly #state: DesiredState;
+  /** What was there at the start is read. */
+  #isOpen = false;
+  #appliedOffset = 0;
+  /** What takes time is carried out one after another, from {@link start} on. */
+  #carryingOut: Promise<void>;
+  #begin: () => void = () => undefined;
+  #lastReload: { readonly offset: number; readonly result: ReloadResult } | undefined;
+  #desired: KeyedTopic | undefined;
+  #relays: KeyedTopic | undefined;
+  #announcer: RelayAnnouncer | undefined;
+
+  private constructor(options: ClusterControlOptions) {
+    const { clock, random, kafka } = options;
+    this.#options = options;
+    this.#id = createUuidV7(clock, random)();
+    this.#startedAtMs = clock.now();
+    this.#sealing = kafka.sealingKey === undefined ? undefined : new Sealing(kafka.sealingKey, random);
+    this.#state = new DesiredState(this.#sealing);
+    this.directory = new RelayDirectory(clock, this.#id);
+    this.#carryingOut = new Promise((resolve) => {
+      this.#begin = resolve;
+    });
+  }
+
+  /**
+   * Makes or checks the topics, and reads what is there. **Errors**: `WAYBILL_LOG_TOPIC`,
+   * `WAYBILL_LOG_UNAVAILABLE`.
+   */
+  static async open(options: ClusterControlOptions): Promise<ClusterControl> {
+    const control = new ClusterControl(options);
+    try {
+      await control.#open();
+    } catch (error) {
+      control.#close();
+      throw error;
+    }
+    return control;
+  }
+
+  async #open(): Promise<void> {
+    const { broker, clock, kafka, report } = this.#options;
+    const { topicPrefix, replicationFactor, minInSyncReplicas, brokers } = kafka;
+    const desired = desiredTopic(topicPrefix);
+    const relays = relaysTopic(topicPrefix);
+    const { warnings } = await openTopics(broker, clock, {
+      topics: [desired, relays],
+      isCompacted: true,
+      partitions: 1,
+      replicationFactor,
+      minInSyncReplicas,
+      retention: { maxAgeMs: 0, hardMaxBytes: 0 },
+      maxMessageBytes: MESSAGE_MAX_BYTES,
+      bootstrap: brokers[0] ?? "",
+    });
+    for (const text of warnings) report("config_warning", { text });
+    this.#desired = await KeyedTopic.open({
+      broker,
+      clock,
+      topic: desired,
+      onRecord: ({ offset, key, value }) => this.#read(offset, this.#state.note(key, value)),
+      onReading: (error) => this.#tellOf(desired, error),
+    });
+    this.#relays = await KeyedTopic.open({
+      broker,
+      clock,
+      topic: relays,
+      onRecord: ({ key, value, appendedAtMs }) => {
+        if (value === "") this.directory.forget(key);
+        else this.directory.note(key, value, this.#isOpen ? 0 : Math.max(0, clock.now() - appendedAtMs));
+      },
+      onEnd: () => this.#relaysRead(),
+      onReading: (error) => this.#tellOf(relays, error),
+    });
+    this.#isOpen = true;
+  }
+
+  /** Rotations to begin with: from the call on they count as carried out. */
+  takeRotations(): readonly KeptRotation[] {
+    const { rotations } = this.#state;
+    for (const rotation of rotations) this.#state.held(rotation);
+    return rotations;
+  }
+
+  /** The last rotations. */
+  get rotations(): readonly KeptRotation[] {
+    return this.#state.rotations;
+  }
+
+  /**
+   * Carries out what is asked from now on, and makes the relay known. Resolves before any lane may
+   * begin: who asks later waits for this relay. Never rejects.
+   */
+  async start(): Promise<void> {
+    const { clock, kafka } = this.#options;
+    const topic = this.#relays;
+    if (topic === undefined) return;
+    for (const fault of this.#state.faults) this.#options.report("rotation_not_used", { text: fault });
+    const onWriting = (error: string | undefined): void => this.#tellOf(relaysTopic(kafka.topicPrefix), error);
+    const record = (): RelayRecord => this.#record();
+    this.#announcer = new RelayAnnouncer({ clock, topic, id: this.#id, record, onWriting });
+    this.#begin();
+    await this.#announcer.start();
+  }
+
+  async caughtUp(): Promise<void> {
+    await this.#desired?.catchUp();
+  }
+
+  holdOf(lanes: LanesOf): string | undefined {
+    return this.#state.holdOf(lanes);
+  }
+
+  lanesChanged(): void {
+    this.#announcer?.changed();
+  }
+
+  /** **Errors**: `WAYBILL_LOG_UNAVAILABLE`: it may be carried out all the same. */
+  async steer(lanes: LanesOf, action: "pause" | "resume"): Promise<Confirmation> {
+    const offset = await this.#write(pauseKey(lanes), action === "pause" ? this.#signed() : "");
+    const isConcerned = ({ environment, destination }: LaneEntry): boolean =>
+      environment === lanes.environment && destination === lanes.destination;
+    return { unconfirmed: await this.#confirmed(offset, isConcerned) };
+  }
+
+  /** Whether a rotation can be written. **Errors**: `WAYBILL_CONFIG`, with what to do. */
+  checkSealing(): Sealing {
+    if (this.#sealing !== undefined) return this.#sealing;
+    throw new WaybillError("WAYBILL_CONFIG", "A key is rotated for all relays, and kafka.sealingKey is not set.", {
+      hint: "Set the same kafka.sealingKey at each relay: the new key is sealed with it in Kafka. Or put the new key into each relay's file and reload.",
+    });
+  }
+
+  /** **Errors**: as {@link steer}, and `WAYBILL_CONFIG` without a sealing key. */
+  async rotate(rotation: KeptRotation): Promise<Confirmation> {
+    const { keySet } = rotation;
+    const offset = await this.#write(rotationKey(keySet), sealedRotation(rotation, this.checkSealing()));
+    return { unconfirmed: await this.#confirmed(offset, () => true) };
+  }
+
+  /** Each relay reads its own configuration. **Errors**: as {@link steer}. */
+  async reload(): Promise<ReloadResult> {
+    const offset = await this.#write(RELOAD_KEY, this.#signed());
+    const waiting = await this.#confirmed(offset, () => true);
+    const own = this.#lastReload?.offset === offset ? this.#lastReload.result : NOT_YET;
+    const errors = [
+      ...own.errors,
+      ...this.directory
+        .relays()
+        .filter(({ isSelf, isMissing }) => !isSelf && !isMissing)
+        .flatMap(({ name, reloadErrors }) => reloadErrors.map((error) => `${name}: ${error}`)),
+      ...waiting.map((name) => `${name} has not confirmed it yet`),
+    ];
+    return { ...own, ok: errors.length === 0, errors };
+  }
+
+  /** After the lanes are closed: the relay is known to have stopped. Never rejects. */
+  async stop(): Promise<void> {
+    await this.#announcer?.stop();
+    this.#close();
+  }
+
+  #close(): void {
+    this.#desired?.close();
+    this.#relays?.close();
+  }
+
+  /** Holds are there at once; what takes time comes after what was read before. */
+  #read(offset: number, wish: Wish | undefined): void {
+    if (!this.#isOpen) {
+      this.#appliedOffset = offset + 1;
+      return;
+    }
+    const { carryOut, report } = this.#options;
+    if (wish?.type === "pause" || wish?.type === "resume") carryOut.steer(wish);
+    if (wish?.type === "unopened") {
+      report("rotation_not_used", { text: this.#state.faults.at(-1) ?? wish.keySet });
+      this.#steerOwner(wish.keySet);
+    }
+    this.#carryingOut = this.#carryingOut.then(async () => {
+      if (wish?.type === "rotation") await this.#adopt(wish.rotation);
+      if (wish?.type === "reload") this.#lastReload = { offset, result: await carryOut.reload() };
+      this.#appliedOffset = offset + 1;
+      this.#announcer?.changed();
+    });
+  }
+
+  async #adopt(rotation: KeptRotation): Promise<void> {
+    const { carryOut, report } = this.#options;
+    try {
+      await carryOut.adopt(rotation);
+      this.#state.held(rotation);
+    } catch (error) {
+      const reason = `its rotated key cannot be used: ${safeError(error)}`;
+      this.#state.notHeld(rotation, reason);
+      report("rotation_not_used", { text: `${rotation.keySet.trim()}: ${reason}` });
+    }
+    this.#steerOwner(rotation.keySet);
+  }
+
+  #steerOwner(keySet: string): void {
+    const { environment, destination } = ownerOf(keySet);
+    if (destination !== undefined) this.#options.carryOut.steer({ environment, destination });
+  }
+
+  async #write(key: string, value: string): Promise<number> {
+    const topic = desiredTopic(this.#options.kafka.topicPrefix);
+    try {
+      if (this.#desired === undefined) throw new WaybillError("WAYBILL_CLOSED", "The relay is stopping.");
+      return await this.#desired.write(key, value, WRITE_MS);
+    } catch (error) {
+      if (error instanceof WaybillError) throw error;
+      const text = `It could not be written to ${topic}: ${messageOf(error)}. It may be carried out all the same.`;
+      throw new WaybillError("WAYBILL_LOG_UNAVAILABLE", text, {
+        retryable: true,
+        cause: error,
+        hint: "Look at the brokers, and ask again.",
+      });
+    }
+  }
+
+  /** Names of those that did not confirm in time. */
+  async #confirmed(offset: number, concerns: (lane: LaneEntry) => boolean): Promise<readonly string[]> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonic() + CONFIRM_MS;
+    let isKnown = false;
+    // Relays that had lanes when this was written are known then.
+    void this.#relays?.catchUp().then(
+      () => (isKnown = true),
+      () => undefined,
+    );
+    for (;;) {
+      const others = unconfirmed(this.directory.relays(), offset + 1, concerns).filter(({ isSelf }) => !isSelf);
+      const isOwn = this.#appliedOffset > offset;
+      if (isKnown && isOwn && others.length === 0) return [];
+      if (clock.monotonic() >= untilMs)
+        return [
+          ...(isOwn ? [] : ["this relay"]),
+          ...others.map(({ name, seenMs }) => `${name}, seen ${Math.round(seenMs / 1_000)} s ago,`),
+          ...(isKnown ? [] : ["others, which could not be looked up,"]),
+        ];
+      await new Promise<void>((resume) => clock.after(LOOK_EVERY_MS, resume));
+    }
+  }
+
+  #relaysRead(): void {
+    this.directory.read();
+    const topic = this.#relays;
+    if (topic === undefined) return;
+    // Of those that died; each relay that is here removes them.
+    for (const id of this.directory.forgotten) {
+      this.directory.forget(id);
+      void topic.write(id, "").catch(() => undefined);
+    }
+  }
+
+  #record(): RelayRecord {
+    const { name, version, kafka, carryOut } = this.#options;
+    return {
+      id: this.#id,
+      name,
+      version,
+      startedAtMs: this.#startedAtMs,
+      ...(kafka.advertise === undefined ? {} : { adminUrl: kafka.advertise }),
+      configDigest: carryOut.configDigest(),
+      appliedOffset: this.#appliedOffset,
+      faults: [...this.#state.faults],
+      reloadErrors: [...(this.#lastReload?.result.errors ?? [])],
+      ...boundedLanes(carryOut.lanes()),
+    };
+  }
+
+  /** For people who read the topic. */
+  #signed(): string {
+    const { clock, name } = this.#options;
+    return JSON.stringify({ atMs: clock.now(), by: name });
+  }
+
+  #tellOf(topic: string, error: string | undefined): void {
+    if (error === undefined) this.#options.report("cluster_topic_works", { topic });
+    else this.#options.report("cluster_topic_failing", { topic, error });
+  }
+}
+
+const NOT_YET: ReloadResult = { ok: false, changed: [], errors: [] };

@@ -1,0 +1,118 @@
+/**
+ * What operators asked of all relays, as the compacted topic `<prefix>.desired` has it. By key:
+ *
+ * - `pause/<environment>/<destination>`: the lanes of a destination are paused; nothing: they go on
+ * - `rotation/<key set>`: the last rotation of a source's or a destination's keys, sealed
+ * - `reload`: each relay reads its configuration anew, when it comes while it runs
+ *
+ * The order of the topic decides. What does not have this shape says nothing.
+ */
+import { z } from "zod";
+import { ownerOf } from "../credentials/credentials.ts";
+import { type KeptRotation, parseRotations } from "../credentials/kept-rotations.ts";
+import type { Sealing } from "./sealing.ts";
+
+export interface LanesOf {
+  readonly environment: string;
+  readonly destination: string;
+}
+
+/** What a record asks for. */
+export type Wish =
+  | ({ readonly type: "pause" | "resume" } & LanesOf)
+  | { readonly type: "rotation"; readonly keySet: string; readonly rotation: KeptRotation }
+  /** A rotation that cannot be opened here. */
+  | { readonly type: "unopened"; readonly keySet: string }
+  | { readonly type: "reload" };
+
+export const RELOAD_KEY = "reload";
+const sealedValue = z.object({ sealed: z.string() });
+
+export function pauseKey({ environment, destination }: LanesOf): string {
+  return `pause/${environment}/${destination}`;
+}
+
+export function rotationKey(keySet: string): string {
+  return `rotation/${keySet}`;
+}
+
+/** The value of a rotation. */
+export function sealedRotation(rotation: KeptRotation, sealing: Sealing): string {
+  return JSON.stringify({ sealed: sealing.seal(rotationKey(rotation.keySet), JSON.stringify([rotation])) });
+}
+
+export class DesiredState {
+  readonly #sealing: Sealing | undefined;
+  /** Keys of pauses. */
+  readonly #paused = new Set<string>();
+  readonly #rotations = new Map<string, KeptRotation>();
+  /** By key set, why the last rotation does not hold here (yet). */
+  readonly #notHeld = new Map<string, string>();
+
+  constructor(sealing: Sealing | undefined) {
+    this.#sealing = sealing;
+  }
+
+  /** Takes a record over. `undefined`: it says nothing. */
+  note(key: string, value: string): Wish | undefined {
+    if (key === RELOAD_KEY) return value === "" ? undefined : { type: "reload" };
+    const [, what, rest = ""] = /^(pause|rotation)\/(.*)$/s.exec(key) ?? [];
+    if (what === "rotation") return value === "" ? undefined : this.#noteRotation(rest, value);
+    const [, environment, destination] = /^([^/]+)\/(.+)$/s.exec(rest) ?? [];
+    if (what === undefined || environment === undefined || destination === undefined) return undefined;
+    if (value === "") this.#paused.delete(key);
+    else this.#paused.add(key);
+    return { type: value === "" ? "resume" : "pause", environment, destination };
+  }
+
+  #noteRotation(keySet: string, value: string): Wish {
+    const rotation = this.#opened(keySet, value);
+    if (rotation === undefined) {
+      this.#notHeld.set(keySet, "its rotated key was sealed with another kafka.sealingKey than this relay has");
+      return { type: "unopened", keySet };
+    }
+    this.#rotations.set(keySet, rotation);
+    this.#notHeld.set(keySet, "its rotated key is about to be used");
+    return { type: "rotation", keySet, rotation };
+  }
+
+  #opened(keySet: string, value: string): KeptRotation | undefined {
+    try {
+      const { sealed } = sealedValue.parse(JSON.parse(value));
+      const text = this.#sealing?.open(rotationKey(keySet), sealed);
+      const [rotation] = text === undefined ? [] : (parseRotations(JSON.parse(text)) ?? []);
+      return rotation?.keySet === keySet ? rotation : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The last ones that could be opened. */
+  get rotations(): readonly KeptRotation[] {
+    return [...this.#rotations.values()];
+  }
+
+  /** A rotation is used from now on. Another one may have come meanwhile. */
+  held(rotation: KeptRotation): void {
+    if (this.#rotations.get(rotation.keySet) === rotation) this.#notHeld.delete(rotation.keySet);
+  }
+
+  notHeld(rotation: KeptRotation, reason: string): void {
+    if (this.#rotations.get(rotation.keySet) === rotation) this.#notHeld.set(rotation.keySet, reason);
+  }
+
+  /** Why the lanes of a destination must not send; `undefined`: they may. */
+  holdOf(lanes: LanesOf): string | undefined {
+    if (this.#paused.has(pauseKey(lanes))) return "paused by an operator";
+    for (const [keySet, reason] of this.#notHeld) {
+      const { environment, destination } = ownerOf(keySet);
+      if (environment === lanes.environment && destination === lanes.destination) return reason;
+    }
+    return undefined;
+  }
+
+  /** What does not hold here, a sentence each. */
+  get faults(): readonly string[] {
+    return [...this.#notHeld].map(([keySet, reason]) => `${keySet.trim()}: ${reason}`);
+  }
+}

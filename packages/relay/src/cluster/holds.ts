@@ -1,0 +1,21 @@
+import type { LanesOf } from "./desired-state.ts";
+
+/** What operators asked for, as lanes have to know it. */
+export interface Holds {
+  /**
+   * Resolves once everything is read that was asked for before the call. **Errors**:
+   * `WAYBILL_LOG_UNAVAILABLE`, `WAYBILL_CLOSED`.
+   */
+  caughtUp(): Promise<void>;
+  /** Why the lanes of a destination must not send; `undefined`: they may. */
+  holdOf(lanes: LanesOf): string | undefined;
+  /** Lanes of this relay came or went. */
+  lanesChanged(): void;
+}
+
+/** Nobody can ask for anything. */
+export const NO_HOLDS: Holds = {
+  caughtUp: () => Promise.resolve(),
+  holdOf: () => undefined,
+  lanesChanged: () => undefined,
+};

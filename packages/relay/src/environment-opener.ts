@@ -1,0 +1,115 @@
+/** Opens the environments of a plan, on the disk or on Kafka. */
+import { hostname } from "node:os";
+import type { DiskRuntime } from "@waybill/core";
+import type { ReadMemory } from "@waybill/log";
+import type { Broker } from "@waybill/log-kafka";
+import type { CarryOut, ClusterControl } from "./cluster/cluster-control.ts";
+import type { KafkaConfig } from "./config/kafka-types.ts";
+import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
+import type { ConnectionSettings } from "./delivery/connection.ts";
+import type { DestinationObserver } from "./delivery/destination.ts";
+import { Environment } from "./environment.ts";
+import type { OperatorLog } from "./log-lines/operator-log.ts";
+import type { OpenEnvironment } from "./open-environment.ts";
+import type { Tracing } from "./tracing/tracing.ts";
+import { LIBRARY } from "./version.ts";
+
+/** What environments are opened with, whichever configuration they have. */
+export interface OpenerSettings extends ConnectionSettings {
+  readonly runtime: DiskRuntime;
+  readonly log: OperatorLog;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Tracing | undefined;
+  /** Default: over the network. */
+  readonly connectKafka?: ((config: KafkaConfig) => Promise<Broker>) | undefined;
+}
+
+export interface EnvironmentOpenerOptions extends OpenerSettings {
+  readonly memory: ReadMemory;
+  readonly observer: DestinationObserver;
+}
+
+export class EnvironmentOpener {
+  readonly #options: EnvironmentOpenerOptions;
+  #broker: Broker | undefined;
+  #control: ClusterControl | undefined;
+
+  constructor(options: EnvironmentOpenerOptions) {
+    this.#options = options;
+  }
+
+  /** What is asked of all relays. Absent: the log is on the disk. */
+  get control(): ClusterControl | undefined {
+    return this.#control;
+  }
+
+  /** Before the first environment: reads what was asked of all relays. **Errors**: Kafka's. */
+  async openControl({ kafka }: RelayConfig, carryOut: CarryOut): Promise<ClusterControl | undefined> {
+    if (kafka === undefined) return undefined;
+    const { runtime, log, connectKafka: given } = this.#options;
+    // Who keeps the disk loads nothing of it.
+    const { ClusterControl, connectKafka } = await import("./cluster/index.ts");
+    const { clock, random } = runtime;
+    this.#broker = await (given ?? ((wanted) => connectKafka(wanted, clock)))(kafka);
+    this.#control = await ClusterControl.open({
+      broker: this.#broker,
+      clock,
+      random,
+      kafka,
+      carryOut,
+      report: log.write,
+      name: `${hostname()}:${process.pid}`,
+      version: LIBRARY.version,
+    });
+    return this.#control;
+  }
+
+  async open(environment: EnvironmentConfig, config: RelayConfig): Promise<OpenEnvironment> {
+    const { log, runtime, connect, tracing, memory, observer } = this.#options;
+    const { name } = environment;
+    const options = {
+      config: environment,
+      directory: `${config.dataDirectory}/${name}`,
+      runtime,
+      dedupe: config.dedupe,
+      memory,
+      settings: {
+        strict: config.strict,
+        publicOnly: !config.allowPrivateAddresses,
+        ...(connect === undefined ? {} : { connect }),
+        ...(tracing === undefined ? {} : { tracing: { tracing, environment: name } }),
+      },
+      report: log.write,
+      observer,
+    };
+    const { kafka, retention, shutdownDeadlineMs: deadlineMs } = config;
+    const broker = this.#broker;
+    const holds = this.#control;
+    if (kafka !== undefined && broker !== undefined && holds !== undefined) {
+      const { ClusterEnvironment } = await import("./cluster/index.ts");
+      return ClusterEnvironment.open({ ...options, kafka, broker, holds, retention, deadlineMs });
+    }
+    const opened = await Environment.open(options);
+    this.#tellRecovery(opened);
+    return opened;
+  }
+
+  #tellRecovery({ name, log: { recovery } }: Environment): void {
+    const { tornBytes, damaged, setAside } = recovery;
+    if (tornBytes === 0 && damaged.length === 0 && setAside.length === 0) return;
+    this.#options.log.write("log_recovered", {
+      environment: name,
+      cutBytes: tornBytes,
+      damagedRecords: damaged.length,
+      damagedBytes: damaged.reduce((total, { bytes }) => total + bytes, 0),
+      lostEvents: damaged.reduce((total, { events }) => total + events, 0),
+      setAsideFiles: setAside,
+    });
+  }
+
+  /** When all environments are closed. */
+  async close(): Promise<void> {
+    await this.#control?.stop();
+    await this.#broker?.close();
+  }
+}

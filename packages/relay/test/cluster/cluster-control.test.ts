@@ -1,0 +1,276 @@
+/** What relays ask of each other over two topics: who confirms, who is missing, what fails. */
+import { createHash } from "node:crypto";
+import { WaybillError } from "@waybill/core";
+import type { Broker } from "@waybill/log-kafka";
+import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
+import { expect, test } from "vitest";
+import type { ReloadResult } from "../../src/admin/views.ts";
+import { ClusterControl } from "../../src/cluster/cluster-control.ts";
+import type { LaneEntry } from "../../src/cluster/relay-directory.ts";
+import type { KeptRotation } from "../../src/credentials/kept-rotations.ts";
+
+const SEALING_KEY = "0123456789abcdef0123456789abcdef";
+const LANES = { environment: "test", destination: "crm" };
+const RELOADED: ReloadResult = { ok: true, changed: ["all"], errors: [] };
+const DESIRED = { topic: "waybill.desired", partition: 0 };
+const RELAYS = { topic: "waybill.relays", partition: 0 };
+
+interface Given {
+  readonly sealingKey?: string;
+  readonly lanes?: () => readonly LaneEntry[];
+  readonly adopt?: (rotation: KeptRotation) => Promise<void>;
+  readonly reload?: () => Promise<ReloadResult>;
+}
+
+interface TestRelay {
+  readonly control: ClusterControl;
+  /** What it did, in order. */
+  readonly done: readonly string[];
+  readonly lines: readonly string[];
+}
+
+class World {
+  readonly clock = new VirtualClock();
+  readonly cluster = new SimCluster({ clock: this.clock, random: new SeededRandom(1) });
+
+  async run<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settled = (): void => void (isSettled = true);
+    promise.then(settled, settled);
+    await this.clock.until(() => isSettled);
+    return promise;
+  }
+
+  async open(name: string, given: Given = {}): Promise<TestRelay> {
+    const { sealingKey, adopt = () => Promise.resolve(), reload = () => Promise.resolve(RELOADED) } = given;
+    const done: string[] = [];
+    const lines: string[] = [];
+    const broker: Broker = this.cluster.connect(name);
+    const control: ClusterControl = await this.run(
+      ClusterControl.open({
+        broker,
+        clock: this.clock,
+        random: new SeededRandom(name.length),
+        kafka: {
+          brokers: ["kafka:9092"],
+          topicPrefix: "waybill",
+          partitions: 2,
+          replicationFactor: 3,
+          minInSyncReplicas: 2,
+          clientId: name,
+          ...(sealingKey === undefined ? {} : { sealingKey }),
+        },
+        carryOut: {
+          steer: (lanes) => void done.push(`${lanes.destination}: ${control.holdOf(lanes) ?? "goes on"}`),
+          adopt: async (rotation) => {
+            await adopt(rotation);
+            done.push(`adopted ${rotation.keys.at(-1)?.key}`);
+          },
+          reload: () => {
+            done.push("reload");
+            return reload();
+          },
+          lanes: given.lanes ?? (() => []),
+          configDigest: () => "abc",
+        },
+        report: (code) => void lines.push(code),
+        name,
+        version: "1",
+      }),
+    );
+    await this.run(control.start());
+    return { control, done, lines };
+  }
+}
+
+function laneOf(partition: number): LaneEntry {
+  const lane = { ...LANES, partition, mode: "idle" as const };
+  return { ...lane, position: 0, offset: 0, pendingEvents: 0, inFlight: 0 };
+}
+
+function rotationOf(key: string): KeptRotation {
+  const digest = createHash("sha256").update(key).digest("hex");
+  return { keySet: "destination test/crm", atMs: 1, keys: [{ digest, key }], configured: [] };
+}
+
+const HELD = "crm: paused by an operator";
+
+test("what several operators ask at once is carried out by all in one order", async () => {
+  const world = new World();
+  const one = await world.open("one");
+  const two = await world.open("two");
+  const asked = [one, two, one, two].map(({ control }, index) =>
+    control.steer(LANES, index % 2 === 0 ? "pause" : "resume"),
+  );
+  const answers = await world.run(Promise.all(asked));
+  expect(answers.map(({ unconfirmed }) => unconfirmed)).toEqual([[], [], [], []]);
+  expect(one.done).toHaveLength(4);
+  expect(two.done).toEqual(one.done);
+  const late = await world.open("late");
+  expect(late.control.holdOf(LANES)).toBe(one.control.holdOf(LANES));
+  expect(late.done).toEqual([]);
+});
+
+test("a relay that does not read is named after five seconds, and carries it out when it reads again", async () => {
+  const world = new World();
+  const one = await world.open("one");
+  const two = await world.open("two", { lanes: () => [laneOf(0)] });
+  world.cluster.isolate("two");
+  const startedAtMs = world.clock.monotonic();
+  const { unconfirmed } = await world.run(one.control.steer(LANES, "pause"));
+  expect(world.clock.monotonic() - startedAtMs).toBeGreaterThanOrEqual(5_000);
+  expect(world.clock.monotonic() - startedAtMs).toBeLessThan(6_000);
+  expect(unconfirmed).toHaveLength(1);
+  expect(unconfirmed[0]).toMatch(/^two, seen \d+ s ago/);
+  expect(one.done).toEqual([HELD]);
+  expect(two.done).toEqual([]);
+  world.cluster.heal("two");
+  await world.clock.advance(10_000);
+  expect(two.done).toEqual([HELD]);
+  expect((await world.run(one.control.steer(LANES, "resume"))).unconfirmed).toEqual([]);
+});
+
+test("a relay that died is missing after 15 s, is waited for until another has its lanes", async () => {
+  const world = new World();
+  let lanes: readonly LaneEntry[] = [];
+  const one = await world.open("one", { lanes: () => lanes });
+  await world.open("two", { lanes: () => [laneOf(0)] });
+  world.cluster.isolate("two");
+  const two = (): unknown => one.control.directory.relays().find(({ name }) => name === "two");
+  await world.clock.advance(14_000);
+  expect(two()).toMatchObject({ isMissing: false });
+  await world.clock.advance(4_000);
+  expect(two()).toMatchObject({ isMissing: true, lanes: [laneOf(0)] });
+  // It may be alive, and send what it had.
+  expect((await world.run(one.control.steer(LANES, "pause"))).unconfirmed).toHaveLength(1);
+  expect((await world.run(one.control.steer({ ...LANES, destination: "other" }, "pause"))).unconfirmed).toEqual([]);
+  lanes = [laneOf(0)];
+  one.control.lanesChanged();
+  await world.clock.advance(100);
+  expect((await world.run(one.control.steer(LANES, "resume"))).unconfirmed).toEqual([]);
+});
+
+test("who died more than an hour ago is taken out of the topic by who comes", async () => {
+  const world = new World();
+  const { control } = await world.open("one");
+  world.cluster.isolate("one");
+  await world.run(control.stop());
+  const [dead] = world.cluster.records(RELAYS).map(({ key }) => key);
+  await world.clock.advance(3_600_000);
+  const late = await world.open("late");
+  await world.clock.advance(3_000);
+  expect(late.control.directory.relays().map(({ name }) => name)).toEqual(["late"]);
+  const last = world.cluster.records(RELAYS).findLast(({ key }) => key === dead);
+  expect(last?.value.length ?? 0).toBe(0);
+});
+
+test("a relay that starts later sees who died while it was not there, and not who stopped", async () => {
+  const world = new World();
+  const one = await world.open("one");
+  const two = await world.open("two");
+  world.cluster.isolate("one");
+  await world.run(two.control.stop());
+  await world.clock.advance(60_000);
+  const late = await world.open("late");
+  await world.clock.advance(1_000);
+  const [listed] = late.control.directory.relays().filter(({ name }) => name !== "late");
+  expect(listed).toMatchObject({ name: "one", isMissing: true, isSelf: false });
+  expect(listed?.seenMs).toBeGreaterThan(59_000);
+  expect(late.control.directory.relays()).toHaveLength(2);
+  expect(one.control.directory.readMs).toBeGreaterThan(59_000);
+});
+
+test("topics that cannot be used stop nothing, and are reported when it begins and when it ends", async () => {
+  const world = new World();
+  const { control, lines } = await world.open("one");
+  world.cluster.isolate("one");
+  await world.clock.advance(120_000);
+  const steering = control.steer(LANES, "pause");
+  await expect(world.run(steering)).rejects.toMatchObject({ code: "WAYBILL_LOG_UNAVAILABLE", retryable: true });
+  await expect(world.run(control.caughtUp())).rejects.toMatchObject({ code: "WAYBILL_LOG_UNAVAILABLE" });
+  await world.clock.advance(120_000);
+  // Two topics are read, one is written.
+  expect(lines).toEqual(Array.from({ length: 3 }, () => "cluster_topic_failing"));
+  world.cluster.heal("one");
+  await world.clock.advance(10_000);
+  expect(lines.slice(3)).toEqual(Array.from({ length: 3 }, () => "cluster_topic_works"));
+  expect(control.directory.relays()).toMatchObject([{ name: "one", isSelf: true, isMissing: false }]);
+});
+
+test("compaction takes nothing that a relay that comes later needs", async () => {
+  const world = new World();
+  const { control } = await world.open("one", { sealingKey: SEALING_KEY });
+  for (const action of ["pause", "resume", "pause"] as const) await world.run(control.steer(LANES, action));
+  for (const key of ["first", "second"]) await world.run(control.rotate(rotationOf(key)));
+  await world.run(control.reload());
+  await world.clock.advance(10_000);
+  expect(world.cluster.retain()).toBeGreaterThan(3);
+  expect(world.cluster.records(DESIRED).map(({ key }) => key)).toEqual([
+    "pause/test/crm",
+    "rotation/destination test/crm",
+    "reload",
+  ]);
+  const late = await world.open("late", { sealingKey: SEALING_KEY });
+  expect(late.control.holdOf(LANES)).toBe("paused by an operator");
+  expect(late.control.takeRotations()).toEqual([rotationOf("second")]);
+  // The reload was before its time.
+  expect(late.done).toEqual([]);
+  expect((await world.run(late.control.steer(LANES, "resume"))).unconfirmed).toEqual([]);
+  expect(control.holdOf(LANES)).toBeUndefined();
+});
+
+test("lanes that come while a rotated key is being taken over wait for it", async () => {
+  const world = new World();
+  let taken: () => void = () => undefined;
+  const adopt = (): Promise<void> => new Promise((resolve) => (taken = resolve));
+  const one = await world.open("one", { sealingKey: SEALING_KEY });
+  const two = await world.open("two", { sealingKey: SEALING_KEY, adopt });
+  const rotating = one.control.rotate(rotationOf("new"));
+  await world.clock.advance(1_000);
+  expect(one.control.holdOf(LANES)).toBeUndefined();
+  expect(two.control.holdOf(LANES)).toContain("about to be used");
+  taken();
+  expect((await world.run(rotating)).unconfirmed).toEqual([]);
+  expect(two.control.holdOf(LANES)).toBeUndefined();
+  expect(two.done).toEqual(["adopted new", "crm: goes on"]);
+});
+
+test("a key that one relay cannot use, or cannot open, holds its lanes there until the next one", async () => {
+  const world = new World();
+  let isRefused = true;
+  const adopt = (): Promise<void> =>
+    isRefused ? Promise.reject(new WaybillError("WAYBILL_CONFIG", "bad key")) : Promise.resolve();
+  const one = await world.open("one", { sealingKey: SEALING_KEY });
+  const two = await world.open("two", { sealingKey: SEALING_KEY, adopt });
+  const other = await world.open("other", { sealingKey: SEALING_KEY.toUpperCase() });
+  await world.run(one.control.rotate(rotationOf("new")));
+  expect(one.control.holdOf(LANES)).toBeUndefined();
+  expect(two.control.holdOf(LANES)).toContain("bad key");
+  expect(other.control.holdOf(LANES)).toContain("another kafka.sealingKey");
+  expect(two.lines).toEqual(["rotation_not_used"]);
+  expect(other.lines).toEqual(["rotation_not_used"]);
+  await world.clock.advance(100);
+  const faults = one.control.directory.relays().flatMap(({ faults: found }) => found);
+  expect(faults).toHaveLength(2);
+  isRefused = false;
+  await world.run(one.control.rotate(rotationOf("newer")));
+  expect(two.control.holdOf(LANES)).toBeUndefined();
+  expect(other.control.holdOf(LANES)).toBeDefined();
+});
+
+test("a reload tells what other relays found wrong, and a slow one holds up no pause", async () => {
+  const world = new World();
+  const one = await world.open("one");
+  let loaded: (result: ReloadResult) => void = () => undefined;
+  const reload = (): Promise<ReloadResult> => new Promise((resolve) => (loaded = resolve));
+  const two = await world.open("two", { reload });
+  const reloading = one.control.reload();
+  await world.clock.advance(500);
+  const pausing = one.control.steer(LANES, "pause");
+  await world.clock.advance(500);
+  expect(two.done).toEqual(["reload", HELD]);
+  loaded({ ok: false, changed: [], errors: ["line 7 is wrong"] });
+  expect(await world.run(reloading)).toEqual({ ok: false, changed: ["all"], errors: ["two: line 7 is wrong"] });
+  expect((await world.run(pausing)).unconfirmed).toEqual([]);
+});

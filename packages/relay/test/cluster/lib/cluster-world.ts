@@ -1,0 +1,128 @@
+/** Relays before one simulated cluster, and the emulator that they deliver to. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Broker } from "@waybill/log-kafka";
+import { nodeClock } from "@waybill/node";
+import { type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
+import { SeededRandom, SegmentEmulator, startServer } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
+import { expect, onTestFinished } from "vitest";
+import type { RelayRecord } from "../../../src/cluster/relay-directory.ts";
+import { configOf, destination, JSON_TYPE, KEY, send } from "../../lib/world.ts";
+
+export const PARTITIONS = 4;
+
+export interface RelayOptions {
+  /** Makes the relay's connection another one. */
+  readonly around?: (broker: Broker) => Broker;
+  readonly kafka?: Readonly<Record<string, unknown>>;
+  readonly sources?: Readonly<Record<string, unknown>>;
+  /** What a reload reads; it may throw. */
+  readonly reloadConfig?: (config: RelayConfig) => RelayConfig;
+}
+
+export interface ClusterWorld {
+  readonly cluster: SimCluster;
+  readonly emulator: SegmentEmulator;
+  /** Of each request that the emulator got. */
+  readonly authorizations: readonly string[];
+  /** What the relays logged, by relay: a code each. */
+  readonly lines: ReadonlyMap<string, readonly string[]>;
+  start(name: string, options?: RelayOptions): Promise<RunningRelay>;
+}
+
+export interface ClusterSettings {
+  readonly sources?: Readonly<Record<string, unknown>>;
+  /** Default: one to the emulator. */
+  readonly destinations?: Readonly<Record<string, unknown>>;
+  /** Of the destination. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Before the vendor answers. */
+  readonly arrived?: () => Promise<void>;
+}
+
+export async function startCluster(settings: ClusterSettings = {}): Promise<ClusterWorld> {
+  const cluster = new SimCluster({
+    clock: nodeClock,
+    random: new SeededRandom(1),
+    brokers: 3,
+    heartbeatIntervalMs: 200,
+  });
+  const emulator = new SegmentEmulator({ clock: nodeClock, limits: "none" });
+  const authorizations: string[] = [];
+  const server = await startServer(async (request) => {
+    authorizations.push(String(request.headers["authorization"]));
+    await settings.arrived?.();
+    return emulator.handle(request);
+  });
+  const lines = new Map<string, string[]>();
+  onTestFinished(() => server.close());
+  return {
+    cluster,
+    emulator,
+    authorizations,
+    lines,
+    async start(name, options = {}) {
+      const { around = (broker: Broker) => broker, kafka = {}, sources = settings.sources, reloadConfig } = options;
+      const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
+      const config = configOf(directory, server.url, {
+        extra: { engine: "kafka", kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS, ...kafka } },
+        ...(sources === undefined ? {} : { sources }),
+        destinations: (url) => settings.destinations ?? { emulator: destination(url, settings.settings) },
+      });
+      const logged: string[] = [];
+      lines.set(name, logged);
+      const note = (fields: { readonly code?: string }): void => void logged.push(fields.code ?? "");
+      const relay = await startRelay(config, {
+        logger: { level: "info", info: note, warn: note, error: note, debug: note } as never,
+        connectKafka: () => Promise.resolve(around(cluster.connect(name))),
+        ...(reloadConfig === undefined ? {} : { reloadConfig: async () => reloadConfig(config) }),
+      });
+      onTestFinished(async () => {
+        await relay.stop();
+        rmSync(directory, { recursive: true, force: true });
+      });
+      return relay;
+    },
+  };
+}
+
+const authorization = { authorization: `Basic ${btoa(`${KEY}:`)}` };
+
+/** Events `from` to `from + count`, of ten users. */
+export async function capture(relay: RunningRelay, from: number, count: number): Promise<string> {
+  const batch = Array.from({ length: count }, (_, index) => ({
+    type: "track",
+    event: "E",
+    userId: `user-${(from + index) % 10}`,
+    messageId: `m-${from + index}`,
+    properties: { number: from + index },
+  }));
+  const { status, headers } = await send(relay.intakeUrl, "POST", "/v1/batch", { batch }, authorization);
+  expect(status).toBe(200);
+  return String(headers["waybill-receipt"]);
+}
+
+/** A POST to the admin API. */
+export function ask(relay: RunningRelay, path: string, body: unknown = ""): ReturnType<typeof send> {
+  return send(relay.adminUrl, "POST", path, body, body === "" ? {} : JSON_TYPE);
+}
+
+/** Each has lanes, and together they have all. */
+export function areShared(...relays: readonly RunningRelay[]): boolean {
+  const counts = relays.map((relay) => relay.accounts().lanes.length);
+  return counts.every((count) => count > 0) && counts.reduce((sum, count) => sum + count, 0) === PARTITIONS;
+}
+
+export function modesOf(...relays: readonly RunningRelay[]): ReadonlySet<string> {
+  return new Set(relays.flatMap((relay) => relay.accounts().lanes.map(({ mode }) => mode)));
+}
+
+/** The last record of each relay. */
+export function recordsOf(cluster: SimCluster): readonly RelayRecord[] {
+  const last = new Map<string, string>();
+  for (const { key = "", value } of cluster.records({ topic: "waybill.relays", partition: 0 }))
+    last.set(key, Buffer.from(value).toString());
+  return [...last.values()].flatMap((value) => (value === "" ? [] : [JSON.parse(value) as RelayRecord]));
+}
