@@ -16,7 +16,7 @@ interface StatusOptions extends AdminOptions {
 
 export const addStatusCommand: AddCommand = (program, io, finish) => {
   withAdminOptions(program.command("status"))
-    .description("show what is wrong and what to do, sources, lanes and running replays")
+    .description("show what is wrong and what to do, sources, lanes, running replays and the cluster")
     .option("--watch", "show it again whenever it changes, until Ctrl-C")
     .option("--json", "print the overview of the admin API; with --watch one line for each")
     .addHelpText(

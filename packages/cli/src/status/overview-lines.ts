@@ -5,6 +5,7 @@ import { type Column, tableLines } from "../terminal/table.ts";
 import { joined, type Painted, type Terminal, type Tone } from "../terminal/terminal.ts";
 import { agoText, durationText, numberText, rateText } from "../terminal/units.ts";
 import { wrapped } from "../terminal/widths.ts";
+import { clusterLines } from "./cluster-lines.ts";
 import { headline } from "./health.ts";
 import { type LaneRow, laneColumns } from "./lane-columns.ts";
 
@@ -26,6 +27,7 @@ export function overviewLines({ overview, admin, now }: Shown, terminal: Termina
     tableLines(sourcesOf(overview), sourceColumns(now), terminal),
     tableLines(lanesOf(overview), laneColumns(now), terminal),
     tableLines(runningReplays(overview), REPLAY_COLUMNS, terminal),
+    ...(overview.cluster === undefined ? [] : clusterLines(overview.cluster, now, terminal)),
   ].filter((lines) => lines.length > 0);
   return sections.flatMap((lines, at) => (at === 0 ? lines : [EMPTY, ...lines]));
 }

@@ -4,6 +4,8 @@ import type { AdminAnswer, Overview, SearchAnswer } from "@waybill/relay";
 export type {
   AccountView as Account,
   AttemptView,
+  Cluster,
+  ClusterLane,
   ConfigCheck,
   ConfigView,
   DeadLetterView,

@@ -9,6 +9,7 @@ const PATHS = {
   deadLetterOverview: "/dead",
   deadLetters: "/dead/{environment}/{destination}",
   replays: "/replays",
+  cluster: "/cluster",
   config: "/config",
   start: "/start",
 } as const;

@@ -21,6 +21,8 @@ const LOOKS: ReadonlyMap<string, readonly [GlyphName, Tone]> = new Map([
   ["dropped", ["idle", "quiet"]],
   ["expired", ["error", "error"]],
   ["unknown", ["idle", "quiet"]],
+  ["missing", ["error", "error"]],
+  ["unowned", ["warning", "warn"]],
   ["not_addressed", ["idle", "quiet"]],
   ["retried", ["ok", "ok"]],
   ["discarded", ["idle", "quiet"]],

@@ -10,6 +10,7 @@ import { useRoute } from "../router/navigation.tsx";
 import type { Route, ViewName } from "../router/route.ts";
 import { Announcer, announce } from "../ui/announcer.tsx";
 import { Failure } from "../ui/notes.tsx";
+import { ClusterView } from "./cluster.tsx";
 import { ConfigView } from "./config.tsx";
 import { DeadLetterOverview } from "./dead-letter-overview.tsx";
 import { DeadLettersView } from "./dead-letters.tsx";
@@ -33,6 +34,7 @@ const VIEWS: Readonly<Record<ViewName | "unknown", (props: { readonly route: Rou
   deadLetterOverview: DeadLetterOverview,
   deadLetters: DeadLettersView,
   replays: ReplaysView,
+  cluster: ClusterView,
   config: ConfigView,
   start: FirstRunView,
   unknown: UnknownView,

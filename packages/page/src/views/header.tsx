@@ -16,12 +16,14 @@ const LINKS: readonly (readonly [name: string, view: ViewName, also: readonly st
   ["Live tail", "tail", []],
   ["Dead letters", "deadLetterOverview", ["deadLetters"]],
   ["Replays", "replays", []],
+  ["Cluster", "cluster", []],
   ["Configuration", "config", []],
   ["Send events", "start", []],
 ];
 
 export function Header({ view }: { readonly view: string }): JSX.Element {
   const [isOpen, setIsOpen] = useState(false);
+  const { overview } = useStore(live);
   return (
     <header class="header">
       <Link class="brand" href={hrefOf("overview")}>
@@ -41,7 +43,7 @@ export function Header({ view }: { readonly view: string }): JSX.Element {
         <Glyph name="menu" /> Menu
       </button>
       <nav id="menu" class={isOpen ? "menu open" : "menu"} aria-label="Views">
-        {LINKS.map(([name, target, also]) => (
+        {shownLinks(overview?.cluster !== undefined).map(([name, target, also]) => (
           <Link
             key={target}
             href={hrefOf(target)}
@@ -57,6 +59,11 @@ export function Header({ view }: { readonly view: string }): JSX.Element {
       </nav>
     </header>
   );
+}
+
+/** On the disk there is no cluster. */
+function shownLinks(isCluster: boolean): typeof LINKS {
+  return isCluster ? LINKS : LINKS.filter(([, target]) => target !== "cluster");
 }
 
 function ProblemCount(): JSX.Element | null {

@@ -3,8 +3,9 @@
  * first. The page and `waybill status` show this list. Pure: the same facts make the same list.
  */
 import type { TlsView } from "../tls/tls-end.ts";
+import { clusterProblems } from "./cluster/cluster-problems.ts";
 import type { LaneTroubles } from "./live/lane-track.ts";
-import type { ComponentView, LaneMode, RelayProblem, ReplayView } from "./views.ts";
+import type { Cluster, ComponentView, LaneMode, RelayProblem, ReplayView } from "./views.ts";
 
 /** All times are epoch ms. */
 export interface RelayFacts {
@@ -21,6 +22,8 @@ export interface RelayFacts {
   readonly disk: { readonly freeBytes: number; readonly totalBytes: number } | undefined;
   /** Of the ports that speak TLS. */
   readonly certificates?: readonly CertificateFacts[];
+  /** Absent on the disk. */
+  readonly cluster?: Cluster | undefined;
 }
 
 export type CertificateFacts = Pick<TlsView, "port" | "validFrom" | "validTo" | "broken">;
@@ -87,6 +90,7 @@ export function problemsOf(facts: RelayFacts): readonly RelayProblem[] {
     ...facts.replays.flatMap(replayProblems),
     ...reloadProblems(facts),
     ...certificateProblems(facts),
+    ...(facts.cluster === undefined ? [] : clusterProblems(facts.cluster)),
   ];
   return problems.toSorted((a, b) => rankOf(a) - rankOf(b) || (a.since ?? facts.now) - (b.since ?? facts.now));
 }

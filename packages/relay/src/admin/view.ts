@@ -9,6 +9,7 @@ import type { Sampler } from "./live/sampler.ts";
 import type {
   Accounts,
   CheckedConfig,
+  Cluster,
   ConfigView,
   EnvironmentView,
   LaneView,
@@ -28,6 +29,8 @@ export interface AdminView {
   readonly stopping: AbortSignal;
   accounts(): Accounts;
   overview(): Overview;
+  /** Absent on the disk. */
+  cluster(): Cluster | undefined;
   /** What is known of the last hour. */
   sampler(): Sampler;
   lane(environment: Environment, destination: Destination): LaneView;

@@ -1,6 +1,7 @@
 /** What the admin API shows, as types. The schemas are in `schemas/`, the routes in `routes/`. */
 import type { z } from "zod";
 import type * as actions from "./schemas/actions.ts";
+import type * as clusters from "./schemas/cluster.ts";
 import type { View } from "./schemas/common.ts";
 import type * as configs from "./schemas/config.ts";
 import type * as events from "./schemas/events.ts";
@@ -32,6 +33,9 @@ export type ComponentView = Readiness["components"][number];
 export type PublicReadiness = View<typeof overview.publicReadiness>;
 export type Health = View<typeof overview.health>;
 export type EnvironmentView = View<typeof overview.environment>;
+
+export type Cluster = View<typeof clusters.cluster>;
+export type ClusterLane = Cluster["lanes"][number];
 
 export type Session = View<typeof sessions.session>;
 export type Overview = View<typeof live.overview>;

@@ -35,6 +35,7 @@ export function adminViewOf(options: AdminViewOptions): AdminView {
     guard: () => ({ ...guardOf(plan.config), proxies: proxies() }),
     accounts: () => views.accounts(),
     overview: () => views.overview(),
+    cluster: () => views.cluster(),
     sampler: () => views.sampler,
     lane: (environment, destination) => views.lane(environment, destination),
     readiness: () => views.readiness(),

@@ -235,6 +235,7 @@ class Relay implements RunningRelay {
       replays: () => this.#views.replays(),
       relay: () => this.#views.figures(),
       environments: () => this.#views.environmentFigures(),
+      ...(this.#plan.config.kafka === undefined ? {} : { cluster: () => this.#views.cluster() }),
       requests: () => [
         { environment: "", source: "", meter: this.#unowned },
         ...(this.#intake?.sources.sources ?? []).map(({ environment, config, counters }) => ({

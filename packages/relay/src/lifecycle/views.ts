@@ -1,10 +1,11 @@
 import type { Clock } from "@waybill/core";
+import { clusterOf } from "../admin/cluster/cluster-view.ts";
 import { overviewOf } from "../admin/live/overview.ts";
 import { Sampler } from "../admin/live/sampler.ts";
 import type { Metrics } from "../admin/metrics/metrics.ts";
 import type { EnvironmentFigures, RelayFigures } from "../admin/metrics/relay-tables.ts";
 import type { RelayFacts } from "../admin/problems.ts";
-import type { Accounts, LaneView, Overview, Readiness, ReplayView, SourceView } from "../admin/views.ts";
+import type { Accounts, Cluster, LaneView, Overview, Readiness, ReplayView, SourceView } from "../admin/views.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { Environment } from "../environment.ts";
 import type { SourceTable } from "../intake/sources.ts";
@@ -92,6 +93,21 @@ export class RelayViews {
       reload: reload(),
       certificates: certificates(),
       disk: this.#space.last,
+      cluster: this.cluster(now),
+    });
+  }
+
+  /** `undefined` on the disk. */
+  cluster(now: number = this.#options.clock.now()): Cluster | undefined {
+    const { config, directory } = this.#options.plan;
+    if (config.kafka === undefined || directory === undefined) return undefined;
+    return clusterOf({
+      now,
+      directory,
+      destinations: config.environments.flatMap(({ name: environment, destinations }) =>
+        destinations.map(({ name: destination }) => ({ environment, destination })),
+      ),
+      partitions: config.kafka.partitions,
     });
   }
 

@@ -390,7 +390,9 @@ test("a failed lane, a log that cannot store and a full list of replays are answ
     readiness: () => ({ ready: false, components, lanes: [failed] }),
     environment: () => environment,
     checkConfig: () => Promise.resolve("no file"),
+    cluster: () => ({ now: 1, readAt: 1, isStale: false, relays: [], lanes: [] }),
   });
+  expect((await ask(at, "showCluster")).status).toBe(200);
   for (const host of ["127.0.0.1", "evil.example"])
     for (const operation of ["health", "ready"] as const)
       expect((await ask(at, operation, { headers: { host } })).status).toBe(503);
@@ -428,6 +430,7 @@ test.each([
     "config",
     "checkConfig",
     "plan",
+    "cluster",
     "rotations",
     "rotate",
     "steer",

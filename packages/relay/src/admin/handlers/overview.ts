@@ -2,6 +2,7 @@
 import { writeAnswer, writeJson } from "../../intake/answers.ts";
 import { fullHealth, fullReady } from "../health.ts";
 import { openApiDocument } from "../openapi.ts";
+import { unknown } from "../refusal.ts";
 import type { overviewRoutes } from "../routes/overview.ts";
 import { answer, type Handlers } from "./call.ts";
 
@@ -15,5 +16,10 @@ export const overviewHandlers: Handlers<keyof typeof overviewRoutes> = {
   openApi: (_view, { response }) => writeJson(response, 200, openApiDocument()),
   listEnvironments: (view, call) => answer(call, 200, view.plan()),
   showAccounts: (view, call) => answer(call, 200, view.accounts()),
+  showCluster: (view, call) => {
+    const cluster = view.cluster();
+    if (cluster === undefined) throw unknown("no_cluster", "The log is on the disk: there is no cluster.");
+    answer(call, 200, cluster);
+  },
   listRotations: (view, call) => answer(call, 200, view.rotations()),
 };

@@ -4,7 +4,15 @@ import type { Environment } from "../../environment.ts";
 import type { SourceTable } from "../../intake/sources.ts";
 import type { TlsView } from "../../tls/tls-end.ts";
 import { type LaneFacts, problemsOf, type RelayFacts, type SourceFacts } from "../problems.ts";
-import type { LaneView, Overview, OverviewDestination, OverviewSource, Readiness, ReplayView } from "../views.ts";
+import type {
+  Cluster,
+  LaneView,
+  Overview,
+  OverviewDestination,
+  OverviewSource,
+  Readiness,
+  ReplayView,
+} from "../views.ts";
 import type { RecentGrowth } from "./rates.ts";
 import type { Sampler } from "./sampler.ts";
 
@@ -22,6 +30,8 @@ export interface OverviewParts {
   readonly reload: RelayFacts["reload"];
   readonly disk: RelayFacts["disk"];
   readonly certificates: readonly TlsView[];
+  /** Absent on the disk. */
+  readonly cluster: Cluster | undefined;
 }
 
 type OverviewEnvironment = Overview["environments"][number];
@@ -29,7 +39,7 @@ type OverviewEnvironment = Overview["environments"][number];
 const MINUTE_MS = 60_000;
 
 export function overviewOf(parts: OverviewParts): Overview {
-  const { now, startedAt, version, readiness, environments, sampler } = parts;
+  const { now, startedAt, version, readiness, environments, sampler, cluster } = parts;
   const lanes: LaneFacts[] = [];
   const shown = environments.map((environment) => environmentOf(environment, parts, lanes));
   const replays = environments.flatMap((environment) => environment.replays.views());
@@ -42,11 +52,12 @@ export function overviewOf(parts: OverviewParts): Overview {
     unknownSourceRequestsByReason: parts.refusedRequests("", ""),
     problems: problemsOf(factsOf(parts, lanes, replays)),
     replays: replays.map((replay) => ({ ...replay, eventsPerSecond: sampler.replayRate(replay.id) })),
+    ...(cluster === undefined ? {} : { cluster }),
   };
 }
 
 function factsOf(parts: OverviewParts, lanes: readonly LaneFacts[], replays: readonly ReplayView[]): RelayFacts {
-  const { now, isStopping, readiness, sources, sampler, reload, disk, certificates } = parts;
+  const { now, isStopping, readiness, sources, sampler, reload, disk, certificates, cluster } = parts;
   return {
     now,
     isStopping,
@@ -56,6 +67,7 @@ function factsOf(parts: OverviewParts, lanes: readonly LaneFacts[], replays: rea
     reload,
     disk,
     certificates,
+    cluster,
     unknownSource: latelyOf(sampler.unknownSource.refusedKeys),
     sources: (sources?.sources ?? []).map(({ environment, config, counters }): SourceFacts => {
       const track = sampler.source(counters);

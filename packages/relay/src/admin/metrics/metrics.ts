@@ -3,7 +3,8 @@ import { defer } from "@waybill/node";
 import { Counter, Histogram, Registry } from "prom-client";
 import type { IntakeObserver } from "../../intake/types.ts";
 import type { TlsView } from "../../tls/tls-end.ts";
-import type { LaneView, ReplayView, SourceView } from "../views.ts";
+import type { Cluster, LaneView, ReplayView, SourceView } from "../views.ts";
+import { CLUSTER_LANE_READINGS, CLUSTER_READINGS } from "./cluster-tables.ts";
 import { type HistogramFamily, histogramText } from "./histograms.ts";
 import { type IntakeView, registerIntakeGauges } from "./intake-gauges.ts";
 import { registerProcess } from "./process-metrics.ts";
@@ -34,6 +35,8 @@ export interface MetricsView extends IntakeView {
   relay(): RelayFigures;
   environments(): readonly EnvironmentFigures[];
   requests(): readonly RequestFigures[];
+  /** Absent on the disk. `undefined` while it is not known. */
+  readonly cluster?: () => Cluster | undefined;
 }
 
 export interface Metrics extends IntakeObserver {
@@ -107,6 +110,7 @@ function registerReadings(registry: Registry, view: MetricsView): () => readonly
     labelNames: ["environment"],
     labelsOf: ({ environment }) => ({ environment }),
   });
+  const readCluster = view.cluster === undefined ? undefined : registerCluster(registry, view.cluster);
   return () => [
     readLanes(view.lanes()),
     readReplays(view.replays()),
@@ -114,7 +118,24 @@ function registerReadings(registry: Registry, view: MetricsView): () => readonly
     readCertificates(view.certificates?.() ?? []),
     readRelay([view.relay()]),
     readEnvironments(view.environments()),
+    ...(readCluster?.() ?? []),
   ];
+}
+
+function registerCluster(
+  registry: Registry,
+  cluster: NonNullable<MetricsView["cluster"]>,
+): () => readonly Generator<void>[] {
+  const read = register(CLUSTER_READINGS, { registry, labelNames: [], labelsOf: () => ({}) });
+  const readLanes = register(CLUSTER_LANE_READINGS, {
+    registry,
+    labelNames: [...LANE_LABELS, "partition"],
+    labelsOf: ({ environment, destination, partition }) => ({ environment, destination, partition: String(partition) }),
+  });
+  return () => {
+    const now = cluster();
+    return now === undefined ? [] : [read([now]), readLanes(now.lanes)];
+  };
 }
 
 function nextTurn(): Promise<void> {

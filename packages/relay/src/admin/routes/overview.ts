@@ -1,8 +1,9 @@
 /** Routes that show the relay as a whole. */
 import { z } from "zod";
 import { rotation } from "../schemas/actions.ts";
+import { cluster } from "../schemas/cluster.ts";
 import { accounts, environment, health, publicReadiness, readiness } from "../schemas/overview.ts";
-import { json, type RouteDefinition, stream } from "./route.ts";
+import { json, type RouteDefinition, refused, stream } from "./route.ts";
 
 export const overviewRoutes = {
   health: {
@@ -50,6 +51,15 @@ export const overviewRoutes = {
     path: "/v1/accounts",
     summary: "Shows lanes with their ledgers, sources with their counters, and replays.",
     answers: { 200: json("As of now.", accounts) },
+  },
+  showCluster: {
+    method: "GET",
+    path: "/v1/cluster",
+    summary: "Shows all relays of the cluster, and which of them has which lane, with what waits.",
+    answers: {
+      200: json("As the relays reported it last.", cluster),
+      404: refused("The log is on the disk: there is no cluster.", "no_cluster"),
+    },
   },
   listRotations: {
     method: "GET",

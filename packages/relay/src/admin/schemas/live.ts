@@ -1,5 +1,6 @@
 /** Schemas of what the page shows at a glance: the overview, what is wrong, the last hour. */
 import { z } from "zod";
+import { cluster } from "./cluster.ts";
 import {
   amount,
   component,
@@ -94,6 +95,7 @@ export const overview = component(
       unknownSourceRequestsByReason: counts("Refused requests of which no source is known, by code."),
       problems: z.array(relayProblem).describe("The worst first."),
       replays: z.array(overviewReplay),
+      cluster: cluster.exactOptional(),
     })
     .describe("Sources, destinations, replays, and what is wrong."),
 );

@@ -1,0 +1,68 @@
+/** The cluster in `waybill status`: relays, lanes with their relay, not more than one can read. */
+import type { Cluster, ClusterLane } from "@waybill/relay";
+import { expect, test } from "vitest";
+import { clusterLines } from "../src/status/cluster-lines.ts";
+import { terminalOf } from "../src/terminal/terminal.ts";
+
+const NOW = 1_000_000;
+const PIPE = terminalOf({ out: { isTTY: false, columns: 80 }, env: {} });
+
+const LANE: ClusterLane = {
+  environment: "production",
+  destination: "segment",
+  partition: 0,
+  relay: "id-one",
+  mode: "sending",
+  reason: null,
+  pendingEvents: 1_234,
+  oldestAt: NOW - 61_000,
+  inFlight: 2,
+};
+
+const RELAY: Cluster["relays"][number] = {
+  id: "id-one",
+  name: "one",
+  version: "1.0.0",
+  isSelf: true,
+  startedAt: 0,
+  seenAt: NOW - 1_000,
+  isMissing: false,
+  adminUrl: null,
+  hasSameConfig: true,
+  lanes: 1,
+  faults: [],
+};
+
+function textOf(cluster: Partial<Cluster>): string {
+  const whole = { now: NOW, readAt: NOW, isStale: false, relays: [RELAY], lanes: [LANE], ...cluster };
+  return clusterLines(whole, NOW, PIPE).flat().join("\n");
+}
+
+test("each relay and each lane has a line: who has it, what waits and since when", () => {
+  const missing = { ...RELAY, id: "id-two", name: "two", isSelf: false, isMissing: true, seenAt: NOW - 30_000 };
+  const unowned: ClusterLane = {
+    ...LANE,
+    partition: 1,
+    relay: null,
+    mode: "unowned",
+    pendingEvents: null,
+    oldestAt: null,
+    inFlight: 0,
+  };
+  const text = textOf({ relays: [RELAY, missing], lanes: [LANE, unowned] });
+  expect(text).toMatch(/^one \(this one\) +running +/m);
+  expect(text).toMatch(/^two +missing +30 s ago +/m);
+  expect(text).toMatch(/^production\/0\/segment +one +sending +1,234 +61 s +2$/m);
+  expect(text).toMatch(/^production\/1\/segment +- +unowned +- +- +0$/m);
+});
+
+test("of a thousand lanes those without a relay are shown, then those with most to deliver", () => {
+  const lanes = Array.from({ length: 1_000 }, (_, partition) => ({ ...LANE, partition, pendingEvents: partition }));
+  const unowned: ClusterLane = { ...LANE, partition: 1_000, relay: null, mode: "unowned", pendingEvents: null };
+  const lines = textOf({ lanes: [...lanes, unowned] }).split("\n");
+  const shown = lines.filter((line) => line.startsWith("production/"));
+  expect(shown).toHaveLength(100);
+  expect(shown[0]).toMatch(/^production\/1000\/segment .*unowned/);
+  expect(shown[1]).toMatch(/^production\/999\/segment/);
+  expect(lines.at(-1)).toBe("… 901 more lanes, with less to deliver");
+});
