@@ -14,7 +14,7 @@ import {
 } from "@waybill/relay";
 import type { Command } from "commander";
 import { refusalOf, unreachable } from "./admin-refusals.ts";
-import type { Io } from "./io.ts";
+import { complain, type Io } from "./io.ts";
 import type { GivenNames } from "./known-names.ts";
 import { checkedUrl } from "./options.ts";
 import { type CaOptions, trustedCa, withCaOption } from "./trusted-ca.ts";
@@ -72,6 +72,8 @@ export async function callAdmin<O extends Operation>(
   call: AdminCall<O>,
 ): Promise<AdminAnswer<O>> {
   const response = await openAdmin(options, io, operation, call);
+  const { "waybill-unanswered": unanswered } = response.headers;
+  if (unanswered !== undefined) complain(io, `not all relays answered: ${String(unanswered)}`);
   const text = await textOf(response, ANSWER_MAX_BYTES);
   if (text === undefined) throw strange(options);
   return understood(options, () => {

@@ -5,7 +5,10 @@ import type { Io } from "./io.ts";
 /** Adds a command to the program; `finish` takes its exit code. */
 export type AddCommand = (program: Command, io: Io, finish: (code: number) => void) => void;
 
-/** The two names of `environment/destination`. **Errors**: `WAYBILL_INPUT`. */
+/**
+ * The two names of `environment/destination`; of `production/3/segment` the first is a partition.
+ * **Errors**: `WAYBILL_INPUT`.
+ */
 export function laneOf(text: string): readonly [environment: string, destination: string] {
   return partsOf(text, {
     what: "destination",
@@ -27,8 +30,8 @@ export function partsOf(
   text: string,
   { what, format }: { readonly what: string; readonly format: string },
 ): readonly [string, string] {
-  const [first = "", second = "", ...rest] = text.split("/");
-  if (first === "" || second === "" || rest.length > 0)
+  const [, first, second] = /^([^/]+(?:\/\d+)?)\/([^/]+)$/.exec(text) ?? [];
+  if (first === undefined || second === undefined)
     throw new WaybillError("WAYBILL_INPUT", `${text} does not name a ${what}`, { hint: `Write it as ${format}.` });
   return [first, second];
 }

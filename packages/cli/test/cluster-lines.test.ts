@@ -1,8 +1,13 @@
 /** The cluster in `waybill status`: relays, lanes with their relay, not more than one can read. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Cluster, ClusterLane } from "@waybill/relay";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { laneOf } from "../src/command.ts";
 import { clusterLines } from "../src/status/cluster-lines.ts";
 import { terminalOf } from "../src/terminal/terminal.ts";
+import { runHere } from "./lib/command.ts";
 
 const NOW = 1_000_000;
 const PIPE = terminalOf({ out: { isTTY: false, columns: 80 }, env: {} });
@@ -65,4 +70,22 @@ test("of a thousand lanes those without a relay are shown, then those with most 
   expect(shown[0]).toMatch(/^production\/1000\/segment .*unowned/);
   expect(shown[1]).toMatch(/^production\/999\/segment/);
   expect(lines.at(-1)).toBe("… 901 more lanes, with less to deliver");
+});
+
+test("a list that lacks what a relay has says which relay did not answer", async () => {
+  const headers = { "content-type": "application/json", "waybill-unanswered": "two is missing" };
+  const server = createServer((_request, response) => response.writeHead(200, headers).end("[]"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const admin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { code, err } = await runHere(["replay", "list"], { WAYBILL_ADMIN_URL: admin });
+  expect([code, err]).toEqual([0, "not all relays answered: two is missing\n"]);
+});
+
+test("a lane of a partition is named as the cluster shows it", () => {
+  expect(laneOf("production/3/segment")).toEqual(["production/3", "segment"]);
+  expect(laneOf("production/segment")).toEqual(["production", "segment"]);
+  for (const text of ["production", "production/x/segment", "production/3/segment/4", "/3/segment", "production/3/"])
+    expect(() => laneOf(text), text).toThrow(`${text} does not name a destination`);
 });

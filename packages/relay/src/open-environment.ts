@@ -1,10 +1,17 @@
-import type { RetentionLimits } from "@waybill/log";
+import type { Position, RetentionLimits } from "@waybill/log";
 import type { ComponentView } from "./admin/views.ts";
 import type { LaneEntry } from "./cluster/relay-directory.ts";
 import type { EnvironmentConfig } from "./config/types.ts";
 import type { PreparedPlan } from "./delivery/destination-plan.ts";
 import type { Environment } from "./environment.ts";
 import type { SourceEnvironment } from "./intake/source-environment.ts";
+import type { KafkaRange } from "./receipt.ts";
+
+/** Where an event is in a log. */
+export interface PlaceInLog {
+  readonly environment: Environment;
+  readonly position: Position;
+}
 
 /** An environment of the plan, wherever its log is. */
 export interface OpenEnvironment {
@@ -18,6 +25,8 @@ export interface OpenEnvironment {
   laneEntries?(): readonly LaneEntry[];
   components(): readonly ComponentView[];
   start(): void;
+  /** Where a place of a receipt is. Absent on the disk. */
+  placeOf?(range: KafkaRange): Promise<PlaceInLog | undefined>;
   /** Everything that a new plan needs. One at a time. */
   prepare(config: EnvironmentConfig): Promise<PreparedPlan>;
   /** Makes every cursor durable. Never rejects. */

@@ -100,9 +100,9 @@ function RelayRow({ relay }: { readonly relay: ClusterRelay }): JSX.Element {
 
 function Lanes({ cluster }: { readonly cluster: Cluster }): JSX.Element {
   const { q = "", show = "" } = useRoute().query;
-  const names = new Map(cluster.relays.map(({ id, name }) => [id, name]));
+  const relays = new Map(cluster.relays.map((relay) => [relay.id, relay]));
   const limit = Math.max(PAGE, Number(show) || 0);
-  const found = cluster.lanes.filter((lane) => textOf(lane, names).includes(q.toLowerCase()));
+  const found = cluster.lanes.filter((lane) => textOf(lane, relays).includes(q.toLowerCase()));
   return (
     <section class="panel" aria-labelledby="lanes">
       <div class="subhead">
@@ -132,7 +132,7 @@ function Lanes({ cluster }: { readonly cluster: Cluster }): JSX.Element {
           </thead>
           <tbody>
             {found.slice(0, limit).map((lane) => (
-              <LaneRow key={laneName(lane)} lane={lane} relay={names.get(lane.relay ?? "")} />
+              <LaneRow key={laneName(lane)} lane={lane} relay={relays.get(lane.relay ?? "")} />
             ))}
           </tbody>
         </table>
@@ -146,15 +146,28 @@ function Lanes({ cluster }: { readonly cluster: Cluster }): JSX.Element {
   );
 }
 
-function LaneRow({ lane, relay }: { readonly lane: ClusterLane; readonly relay: string | undefined }): JSX.Element {
+function LaneRow({
+  lane,
+  relay,
+}: {
+  readonly lane: ClusterLane;
+  readonly relay: ClusterRelay | undefined;
+}): JSX.Element {
   const { environment, destination, partition, mode, reason, pendingEvents, oldestAt } = lane;
   const params = { environment: `${environment}/${partition}`, destination };
+  const href = hrefOf("destination", { params });
   return (
     <tr>
       <td>
-        <Link href={hrefOf("destination", { params })}>{laneName(lane)}</Link>
+        {relay?.isSelf === true ? <Link href={href}>{laneName(lane)}</Link> : null}
+        {relay?.isSelf === false && relay.adminUrl !== null ? (
+          <a href={relay.adminUrl + href} title={`On the page of ${relay.name}`}>
+            {laneName(lane)}
+          </a>
+        ) : null}
+        {relay === undefined || (!relay.isSelf && relay.adminUrl === null) ? laneName(lane) : null}
       </td>
-      <td>{relay ?? "none"}</td>
+      <td>{relay?.name ?? "none"}</td>
       <td>
         <Badge name={mode} title={reason ?? ""} />
       </td>
@@ -168,6 +181,6 @@ function laneName({ environment, partition, destination }: ClusterLane): string 
   return `${environment}/${partition}/${destination}`;
 }
 
-function textOf(lane: ClusterLane, names: ReadonlyMap<string, string>): string {
-  return `${laneName(lane)} ${names.get(lane.relay ?? "") ?? "none"} ${lane.mode}`.toLowerCase();
+function textOf(lane: ClusterLane, relays: ReadonlyMap<string, ClusterRelay>): string {
+  return `${laneName(lane)} ${relays.get(lane.relay ?? "")?.name ?? "none"} ${lane.mode}`.toLowerCase();
 }

@@ -12,6 +12,8 @@
  *   (tries.ts). The cookie of a session does as well; a browser sends that by itself, so what
  *   changes something needs our own `Origin` too.
  * - The read-only token reads, and changes nothing.
+ * - Other relays of the cluster sign their requests with the token (cluster/relay-signature.ts):
+ *   they have seen to it that who asked them may.
  *
  * The page's files hold no data: a link to them may be on any site, so a navigation of a browser
  * tab is answered wherever it comes from.
@@ -23,6 +25,7 @@ import type { IncomingMessage } from "node:http";
 import { isIP, isIPv6 } from "node:net";
 import { type Answer, problem } from "../intake/answers.ts";
 import { forwardedOf, type TrustedProxies } from "../trusted-proxies.ts";
+import type { Signatures } from "./cluster/relay-signature.ts";
 import { quoted } from "./refusal.ts";
 import { hasSessionCookie, type Sessions } from "./sessions.ts";
 import type { Role, Tokens } from "./tokens.ts";
@@ -42,6 +45,10 @@ export interface GuardOptions extends Tokens {
 export interface Guard extends GuardOptions {
   readonly sessions: Sessions;
   readonly tries: TokenTries;
+  /** Of requests that other relays pass on. */
+  readonly signatures: Signatures;
+  /** Id of this relay in its cluster; `undefined` on the disk. */
+  readonly relayId: string | undefined;
 }
 
 /** What a route is answered for. */
@@ -98,6 +105,7 @@ export function tooManyTries(waitMs: number): Answer {
 /** What a request may do: by its token, or else by its session. */
 export function roleOf(request: IncomingMessage, guard: Guard): Role | undefined {
   if (guard.token === undefined) return "full";
+  if (guard.signatures.of(request, guard.relayId, guard.token) !== undefined) return "full";
   const { authorization } = request.headers;
   if (authorization !== undefined)
     return authorization.startsWith(BEARER)

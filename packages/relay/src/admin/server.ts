@@ -7,6 +7,8 @@ import createRouter, { type HTTPMethod } from "find-my-way";
 import { SharedTurns } from "../delivery/turns.ts";
 import { type Answer, problem, writeAnswer } from "../intake/answers.ts";
 import type { CreateServer } from "../lifecycle/servers.ts";
+import { passedOn } from "./cluster/pass-on.ts";
+import { RELAY_HEADER, Signatures } from "./cluster/relay-signature.ts";
 import { Connections } from "./connections.ts";
 import { type Guard, refusalOf } from "./guard.ts";
 import { actionHandlers } from "./handlers/actions.ts";
@@ -25,7 +27,7 @@ import { Sessions } from "./sessions.ts";
 import { StaticFiles, wantsPage } from "./static-files.ts";
 import { CHECKS, LIVE_VIEWS, Line, SCANS, Slots, Streams } from "./streams.ts";
 import { TokenTries } from "./tries.ts";
-import { bodyOf, checkedBody, checkedParams, checkedQuery } from "./validation.ts";
+import { type BodyLimits, bodyOf, checkedBody, checkedParams, checkedQuery } from "./validation.ts";
 import type { AdminView } from "./view.ts";
 
 export interface AdminServerOptions {
@@ -61,6 +63,7 @@ const HANDLERS: Handlers = {
 };
 
 interface Served {
+  readonly operation: Operation;
   readonly route: RouteDefinition;
   readonly handler: Handler<Operation>;
 }
@@ -88,28 +91,32 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   const sessions = new Sessions(view.clock, () => view.guard().proxies);
   const files = new StaticFiles(options.pageDirectory);
   const tries = new TokenTries(view.clock, () => view.guard().proxies);
-  const guard = (): Guard => ({ ...view.guard(), sessions, tries });
+  const signatures = new Signatures(view.clock);
+  const guard = (): Guard => ({ ...view.guard(), sessions, tries, signatures, relayId: view.peers?.()?.selfId });
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const found = find(router, request);
     const isPage = found.served === undefined && wantsPage(request);
     const access = isPage ? "page" : (found.served?.route.access ?? "guarded");
-    const refusal = refusalOf(request, access, guard());
+    const refusal = refusalOfRelay(request, guard()) ?? refusalOf(request, access, guard());
     if (refusal !== undefined) return writeAnswer(response, refusal);
     if (isPage) return files.serve(request, response);
     if (found.served === undefined)
       throw unknown("unknown_route", `There is no ${request.method} ${quoted(request.url ?? "")}.`);
-    const { route, handler } = found.served;
+    const { operation, route, handler } = found.served;
     const query = checkedQuery(route, found.search);
     const params = checkedParams(route, found.params);
     const run = async (): Promise<void> => {
-      const body = request.method === "GET" ? undefined : checkedBody(route, await bodyOf(request, route.bodyMaxBytes));
+      const raw = request.method === "GET" ? undefined : await bodyOf(request, limitsOf(route, request, guard()));
+      const body = checkedBody(route, raw);
       const isAllowed = (): boolean => refusalOf(request, access, guard()) === undefined;
       const given = { params, query, body, guard: guard(), isAllowed };
       // The schemas have just seen to it that it is so.
       const call = { request, response, streams, watchers, watched, scans, reads, turns, ...given } as Call<Operation>;
       await connections.work(request, response, async () => {
         if (access !== "probe") await turns.turn();
-        await handler(view, call);
+        const passed = await passedOn(view, { operation, request, params, query, body: raw });
+        if (passed === undefined) await handler(view, call);
+        else writeAnswer(response, passed);
       });
     };
     // A large body counts from its beginning.
@@ -123,10 +130,26 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   return server;
 }
 
+/** A request that is meant for a relay which had this address before. */
+function refusalOfRelay({ headers }: IncomingMessage, { relayId }: Guard): Answer | undefined {
+  const { [RELAY_HEADER]: wanted } = headers;
+  if (relayId === undefined || wanted === undefined || wanted === relayId) return undefined;
+  return problem(421, "other_relay", "The request is meant for another relay than the one at this address.");
+}
+
+function limitsOf({ bodyMaxBytes: maxBytes }: RouteDefinition, request: IncomingMessage, guard: Guard): BodyLimits {
+  const { signatures, relayId, token } = guard;
+  return { maxBytes, digest: token === undefined ? undefined : signatures.of(request, relayId, token) };
+}
+
 function routerOf(): Router {
   const router = createRouter({ ignoreTrailingSlash: true, maxParamLength: HEAD_MAX_BYTES });
   for (const [operation, route] of Object.entries(ADMIN_ROUTES)) {
-    const served: Served = { route, handler: HANDLERS[operation as Operation] as Handler<Operation> };
+    const served: Served = {
+      operation: operation as Operation,
+      route,
+      handler: HANDLERS[operation as Operation] as Handler<Operation>,
+    };
     router.on(route.method, route.path.replaceAll(/\{(\w+)\}/g, ":$1"), () => undefined, served);
   }
   return router;

@@ -7,6 +7,7 @@ import type { IncomingMessage } from "node:http";
 import { nearest, own } from "@waybill/core";
 import { z } from "zod";
 import { problem } from "../intake/answers.ts";
+import { digestOf } from "./cluster/relay-signature.ts";
 import { invalid, quoted, Refusal } from "./refusal.ts";
 import type { RouteDefinition } from "./routes/route.ts";
 
@@ -124,8 +125,17 @@ function listed(names: readonly string[]): string {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
+export interface BodyLimits {
+  readonly maxBytes?: number | undefined;
+  /** What it must have where the request is signed: hexadecimal SHA-256. */
+  readonly digest?: string | undefined;
+}
+
 /** The body as JSON; `undefined` for none. */
-export async function bodyOf(request: IncomingMessage, maxBytes: number = BODY_MAX_BYTES): Promise<unknown> {
+export async function bodyOf(
+  request: IncomingMessage,
+  { maxBytes = BODY_MAX_BYTES, digest }: BodyLimits = {},
+): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   // The connection must live to carry a refusal.
@@ -137,6 +147,8 @@ export async function bodyOf(request: IncomingMessage, maxBytes: number = BODY_M
       );
     chunks.push(chunk);
   }
+  if (digest !== undefined && digest !== digestOf(Buffer.concat(chunks)))
+    throw new Refusal(problem(401, "unauthorized", "The body is not the one that was signed."));
   if (bytes === 0) return undefined;
   try {
     return JSON.parse(Buffer.concat(chunks).toString()) as unknown;

@@ -4,6 +4,9 @@ import type { LanesOf } from "../cluster/desired-state.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { Environment } from "../environment.ts";
 import type { Drain } from "../intake/drain.ts";
+import type { PlaceInLog } from "../open-environment.ts";
+import type { KafkaRange } from "../receipt.ts";
+import type { Peers } from "./cluster/peers.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { Sampler } from "./live/sampler.ts";
 import type {
@@ -34,6 +37,10 @@ export interface AdminView {
   /** What is known of the last hour. */
   sampler(): Sampler;
   lane(environment: Environment, destination: Destination): LaneView;
+  /** The other relays of the cluster; absent on the disk. */
+  peers?(): Peers | undefined;
+  /** Where a place of a receipt is; `undefined` when its partition is not here, or lost it. */
+  placeOf?(environment: string, range: KafkaRange): Promise<PlaceInLog | undefined>;
   readiness(): Readiness;
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
   environment(name: string): Environment | undefined;

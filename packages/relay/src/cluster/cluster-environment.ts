@@ -21,6 +21,8 @@ import { MemorySources } from "../launchdarkly/memory-sources.ts";
 import { isInMemory } from "../launchdarkly/options.ts";
 import { SILENT, type WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
+import type { PlaceInLog } from "../open-environment.ts";
+import type { KafkaRange } from "../receipt.ts";
 import { Checkpoints, committedOffsets } from "./checkpoints.ts";
 import { ClusterIngest } from "./cluster-ingest.ts";
 import { duplicateRule } from "./duplicate-rule.ts";
@@ -144,6 +146,17 @@ export class ClusterEnvironment implements StoredInCluster {
       if (answer !== undefined) return answer;
     }
     return undefined;
+  }
+
+  /**
+   * Where a place of a receipt is; `undefined` when its partition is not here, or the record is not
+   * kept. **Errors**: those of a reader.
+   */
+  async placeOf({ partition, offset, index = 0 }: KafkaRange): Promise<PlaceInLog | undefined> {
+    const held = this.#partitions.opened(partition);
+    if (held === undefined) return undefined;
+    const place = await held.log.placeOf(offset);
+    return place.offset === offset ? { environment: held.environment, position: place.position + index } : undefined;
   }
 
   /** As `Environment.prepare`. New destinations begin where the partitions end. */

@@ -87,6 +87,11 @@ export class RelayDirectory {
     this.#readAtMs = clock.monotonic();
   }
 
+  /** Id of this relay. */
+  get selfId(): string {
+    return this.#selfId;
+  }
+
   /** Those that were seen within the last hour; who stopped in order is not among them. By name. */
   relays(): readonly RelayEntry[] {
     const nowMs = this.#clock.monotonic();

@@ -1,4 +1,5 @@
 import type { Clock } from "@waybill/core";
+import type { Peers } from "../admin/cluster/peers.ts";
 import type { GuardOptions } from "../admin/guard.ts";
 import type { Metrics } from "../admin/metrics/metrics.ts";
 import type { AdminView } from "../admin/view.ts";
@@ -25,11 +26,13 @@ export interface AdminViewOptions {
   readonly readConfig: ((text: string | undefined) => Promise<RelayConfig>) | undefined;
   readonly configFile: string | undefined;
   readonly proxies: () => TrustedProxies;
+  /** `undefined` on the disk. */
+  readonly peers: () => Peers | undefined;
 }
 
 /** What the admin API sees of the relay. */
 export function adminViewOf(options: AdminViewOptions): AdminView {
-  const { plan, views, metrics, readConfig, configFile, proxies, ...rest } = options;
+  const { plan, views, metrics, readConfig, configFile, proxies, peers, ...rest } = options;
   return {
     ...rest,
     guard: () => ({ ...guardOf(plan.config), proxies: proxies() }),
@@ -38,6 +41,8 @@ export function adminViewOf(options: AdminViewOptions): AdminView {
     cluster: () => views.cluster(),
     sampler: () => views.sampler,
     lane: (environment, destination) => views.lane(environment, destination),
+    peers,
+    placeOf: async (environment, range) => plan.opened.get(environment)?.placeOf?.(range),
     readiness: () => views.readiness(),
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
     environment: (name) => plan.environments.get(name),

@@ -2,6 +2,7 @@
 import { createUuidV7, type DiskRuntime } from "@waybill/core";
 import type { Broker } from "@waybill/log-kafka";
 import { type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill/node";
+import type { Peers } from "../admin/cluster/peers.ts";
 import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Accounts, ReloadResult } from "../admin/views.ts";
@@ -29,6 +30,7 @@ import { lockDataDirectory, warnOfReaders } from "./data-directory.ts";
 import { noteFormat } from "./data-format.ts";
 import type { GivenSockets } from "./given-sockets.ts";
 import { Maintenance } from "./maintenance.ts";
+import { createPeers, type OtherRelays } from "./peers.ts";
 import { type ConfigInput, follow, readConfigOf, reload, reloadFromFile } from "./reload.ts";
 import { Servers } from "./servers.ts";
 import { RelayViews } from "./views.ts";
@@ -112,6 +114,7 @@ class Relay implements RunningRelay {
   readonly #tracing: Tracing | undefined;
   readonly #onError = (error: unknown): void => this.#log.requestFailed(error);
   #proxies: TrustedProxies;
+  #otherRelays: OtherRelays | undefined;
   #intake: Intake | undefined;
   #lock: DirectoryLock | undefined;
   #stopped: Promise<void> | undefined;
@@ -221,11 +224,18 @@ class Relay implements RunningRelay {
     this.#intake?.stop();
     await Promise.all([this.#plan.settled, maintained]);
     await Promise.all([...this.#plan.opened.values()].map((environment) => environment.close(leftMs())));
+    this.#otherRelays?.close();
     await this.#plan.close();
     await this.#lock?.release();
     this.#eventLoop.stop();
     this.#log.close();
     this.#log.write("stopped", {});
+  }
+
+  /** `undefined` on the disk. */
+  #peers(): Peers | undefined {
+    this.#otherRelays ??= createPeers(this.#plan, this.#runtime, this.#options.runtime?.transport);
+    return this.#otherRelays?.peers;
   }
 
   #createMetrics(): Metrics {
@@ -312,6 +322,7 @@ class Relay implements RunningRelay {
             configFile: this.#options.configFile,
             onError: this.#onError,
             proxies: () => this.#proxies,
+            peers: () => this.#peers(),
           });
           return createAdminServer(view, { headersTimeoutMs, requestTimeoutMs, createServer });
         },

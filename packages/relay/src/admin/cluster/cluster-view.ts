@@ -1,6 +1,7 @@
 /** The whole cluster, made of what its relays tell of themselves. */
 import type { LaneEntry, RelayDirectory, RelayEntry } from "../../cluster/relay-directory.ts";
 import type { Cluster, ClusterLane } from "../views.ts";
+import { originOf } from "./peers.ts";
 
 export interface ClusterFacts {
   /** Epoch ms. */
@@ -42,7 +43,7 @@ export function clusterOf({ now, directory, destinations, partitions }: ClusterF
       startedAt: relay.startedAtMs,
       seenAt: Math.round(now - relay.seenMs),
       isMissing: relay.isMissing && !isStale,
-      adminUrl: relay.adminUrl ?? null,
+      adminUrl: originOf(relay) ?? null,
       hasSameConfig: self === undefined || relay.configDigest === self.configDigest,
       lanes: relay.lanes.length + relay.lanesLeftOut,
       faults: relay.faults,

@@ -1,13 +1,15 @@
 /** Handlers of the routes that change what the relay does. */
 import { WaybillError } from "@waybill/core";
+import { z } from "zod";
 import type { Confirmation } from "../../cluster/cluster-control.ts";
 import { destinationKeySet, sourceKeySet } from "../../credentials/credentials.ts";
 import type { LogChoice } from "../../delivery/chosen-events.ts";
 import type { Environment } from "../../environment.ts";
 import { problem, writeJson } from "../../intake/answers.ts";
+import { othersAnswers, unanswered } from "../cluster/pass-on.ts";
 import { quoted, Refusal, unknown } from "../refusal.ts";
 import type { actionRoutes } from "../routes/actions.ts";
-import type { CheckedBody, JsonBody } from "../routes/table.ts";
+import { ADMIN_ROUTES, type CheckedBody, type JsonBody } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { answer, answerNothing, type Call, type Handlers } from "./call.ts";
 import { checkRoomForReplay, chosenEnvironment, chosenLane } from "./lookup.ts";
@@ -28,7 +30,10 @@ export const actionHandlers: Handlers<keyof typeof actionRoutes> = {
     const result = await view.reload();
     answer(call, result.ok ? 200 : 422, result);
   },
-  listReplays: (view, call) => answer(call, 200, view.accounts().replays),
+  listReplays: async (view, call) => {
+    const { found } = await othersAnswers(view, call, ADMIN_ROUTES.listReplays.answers[200].schema);
+    answer(call, 200, [...view.accounts().replays, ...found.flat()]);
+  },
   startReplay: async (view, call) => {
     const { destination, dryRun, eventsPerSecond } = call.body;
     const { environment } = chosenLane(view, { ...call.params, destination });
@@ -42,9 +47,14 @@ export const actionHandlers: Handlers<keyof typeof actionRoutes> = {
   },
   cancelReplay: async (view, call) => {
     const { id } = call.params;
-    const environment = chosenEnvironment(view, call.params.environment);
-    if (!(await environment.replays.cancel(id))) throw unknown("unknown_replay", `There is no replay ${quoted(id)}.`);
-    answerNothing(call);
+    const environment = view.environment(call.params.environment);
+    if ((await environment?.replays.cancel(id)) === true) return answerNothing(call);
+    // Another relay may have the partition too, for another destination.
+    const { found, faults } = await othersAnswers(view, call, z.undefined());
+    if (found.length > 0) return answerNothing(call);
+    if (faults.length > 0) throw unanswered(faults);
+    chosenEnvironment(view, call.params.environment);
+    throw unknown("unknown_replay", `There is no replay ${quoted(id)}.`);
   },
 };
 

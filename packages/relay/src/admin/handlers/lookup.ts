@@ -9,8 +9,12 @@ const REPLAYS_MAX = 200;
 
 export function chosenEnvironment(view: AdminView, name: string): Environment {
   const environment = view.environment(name);
-  if (environment === undefined) throw unknown("unknown_environment", `There is no environment ${quoted(name)}.`);
-  return environment;
+  if (environment !== undefined) return environment;
+  const partitions = view.peers?.()?.partitions;
+  if (partitions === undefined || view.plan().every((one) => one.environment !== name))
+    throw unknown("unknown_environment", `There is no environment ${quoted(name)}.`);
+  const message = `${quoted(name)} is in ${partitions} partitions: name one, ${quoted(name)}/0 to ${quoted(name)}/${partitions - 1}.`;
+  throw unknown("unknown_environment", message);
 }
 
 export interface ChosenLane {

@@ -1,6 +1,10 @@
 /** What became of events: by their id, a receipt or a position. */
-import { parseRanges, printRange } from "../../receipt.ts";
+import type { Environment } from "../../environment.ts";
+import type { PlaceInLog } from "../../open-environment.ts";
+import { parseRanges, printRange, type ReceiptRange } from "../../receipt.ts";
+import { othersAnswers, partitionOf, unanswered } from "../cluster/pass-on.ts";
 import { invalid, quoted, unknown } from "../refusal.ts";
+import { receipt as receiptSchema, trace as traceSchema } from "../schemas/inspection.ts";
 import type { AdminView } from "../view.ts";
 import type { Trace, TracedEvent } from "../views.ts";
 import { answer, type Call } from "./call.ts";
@@ -19,30 +23,89 @@ export async function showTrace(view: AdminView, call: Call<"trace">): Promise<v
   const { messageId } = call.params;
   const gone = new AbortController();
   call.response.once("close", () => gone.abort());
-  const found = await trace(view, messageId, { query: call.query, signal: gone.signal });
-  if (found.events.length > 0) answer(call, 200, found);
-  else
-    throw unknown(
-      "unknown_event",
-      `No event of id ${quoted(messageId)} is in the log; ${beginnings(view, call.query)}.`,
-    );
+  const [here, others] = await Promise.all([
+    trace(view, messageId, { query: call.query, signal: gone.signal }),
+    othersAnswers(view, call, traceSchema),
+  ]);
+  const { events, isCut } = merged([here, ...others.found]);
+  if (events.length > 0) return answer(call, 200, { messageId, events, ...(isCut ? { isCut } : {}) });
+  if (others.faults.length > 0) throw unanswered(others.faults);
+  const message = `No event of id ${quoted(messageId)} is in the log; ${beginnings(view, call.query)}.`;
+  throw unknown("unknown_event", message);
 }
 
 export async function showReceipt(view: AdminView, call: Call<"traceReceipt">): Promise<void> {
-  const environment = chosenEnvironment(view, call.params.environment);
-  const positions = positionsOf(call.params.positions);
+  const { environment } = call.params;
+  const [here, others] = await Promise.all([receiptHere(view, call), othersAnswers(view, call, receiptSchema)]);
+  const { events, isCut } = merged([here, ...others.found]);
+  if (events.length > 0) return answer(call, 200, { events, ...(isCut ? { isCut } : {}) });
+  if (others.faults.length > 0) throw unanswered(others.faults);
+  const head = view.environment(environment)?.log.head;
+  const next = head === undefined ? "" : `; the next one is ${head}`;
+  throw unknown("unknown_event", `Environment ${quoted(environment)} has not given these positions yet${next}.`);
+}
+
+/** What is known here: of a partition that is elsewhere, nothing. */
+async function receiptHere(view: AdminView, { params }: Call<"traceReceipt">): Promise<Found> {
+  const ranges = parseRanges(params.positions) ?? [];
+  const isInCluster = view.peers?.() !== undefined;
+  if (!isInCluster) chosenEnvironment(view, params.environment);
+  const name = partitionOf(params.environment)?.environment ?? params.environment;
+  if (isInCluster && view.plan().every(({ environment }) => environment !== name))
+    throw unknown("unknown_environment", `There is no environment ${quoted(name)}.`);
   const events: TracedEvent[] = [];
-  for (const position of positions.slice(0, TRACE_MAX_EVENTS)) {
-    const traced = await environment.traceAt(position);
-    if (traced !== undefined) events.push(traced);
+  let left = TRACE_MAX_EVENTS;
+  for (const range of ranges) {
+    const place = await placeOf(view, params.environment, range);
+    for (let index = 0; index < Math.min(range.count, left) && place !== undefined; index++) {
+      const traced = await place.environment.traceAt(place.position + index);
+      if (traced !== undefined) events.push(traced);
+    }
+    left -= range.count;
+    if (left < 0) return { events, isCut: true };
   }
-  const isCut = positions.length > TRACE_MAX_EVENTS;
-  if (events.length > 0) answer(call, 200, { events, ...(isCut ? { isCut } : {}) });
-  else
-    throw unknown(
-      "unknown_event",
-      `Environment ${environment.name} has not given these positions yet; the next one is ${environment.log.head}.`,
+  return { events };
+}
+
+async function placeOf(view: AdminView, name: string, range: ReceiptRange): Promise<PlaceInLog | undefined> {
+  const isInCluster = view.peers?.() !== undefined;
+  if ("position" in range) {
+    const environment = view.environment(name);
+    if (environment === undefined && partitionOf(name) === undefined)
+      throw invalid(`The log of ${quoted(name)} is in partitions: name one, as ${quoted(name)}/0.`);
+    return environment === undefined ? undefined : { environment, position: range.position };
+  }
+  if (!isInCluster)
+    throw invalid(`The range ${quoted(printRange(range))} is a place on Kafka; this log is on the disk.`);
+  return view.placeOf?.(name, range);
+}
+
+interface Found {
+  readonly events: readonly TracedEvent[];
+  readonly isCut?: boolean;
+}
+
+/** A partition may be at several relays: each knows of the destinations that it delivers it to. */
+function merged(parts: readonly Found[]): Found {
+  const events = new Map<string, TracedEvent>();
+  for (const event of parts.flatMap((part) => part.events)) {
+    const key = `${event.environment} ${event.position}`;
+    const known = events.get(key);
+    events.set(
+      key,
+      known === undefined
+        ? event
+        : { ...event, ...known, destinations: [...known.destinations, ...othersOf(known, event)] },
     );
+  }
+  const isCut = events.size > TRACE_MAX_EVENTS || parts.some((part) => part.isCut === true);
+  return { events: [...events.values()].slice(0, TRACE_MAX_EVENTS), isCut };
+}
+
+/** One that is on its way from a relay to another is known to both. */
+function othersOf(known: TracedEvent, { destinations }: TracedEvent): TracedEvent["destinations"] {
+  const names = new Set(known.destinations.map(({ destination }) => destination));
+  return destinations.filter(({ destination }) => !names.has(destination));
 }
 
 /**
@@ -56,7 +119,7 @@ async function trace(
   { query, signal }: { readonly query: TraceQuery; readonly signal: AbortSignal },
 ): Promise<Trace> {
   const { environment: name, since, until } = query;
-  const environments = name === undefined ? view.environments() : [chosenEnvironment(view, name)];
+  const environments = environmentsOf(view, name);
   const given = {
     ...(since === undefined ? {} : { sinceMs: since }),
     ...(until === undefined ? {} : { untilMs: until }),
@@ -74,6 +137,13 @@ async function trace(
   return { messageId, events: [] };
 }
 
+/** Those that are here: of an environment in partitions some of these, or none. */
+function environmentsOf(view: AdminView, name: string | undefined): readonly Environment[] {
+  if (name === undefined) return view.environments();
+  if (view.peers?.() === undefined) return [chosenEnvironment(view, name)];
+  return view.environments().filter((one) => one.name === name || partitionOf(one.name)?.environment === name);
+}
+
 /** Epoch ms. */
 function timeOfUuidV7(id: string): number | undefined {
   return /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i.test(id)
@@ -81,22 +151,8 @@ function timeOfUuidV7(id: string): number | undefined {
     : undefined;
 }
 
-/** Of a receipt's ranges, or of one position: one more than are shown at most. */
-function positionsOf(text: string): readonly number[] {
-  const positions: number[] = [];
-  for (const range of parseRanges(text) ?? []) {
-    if (!("position" in range))
-      throw invalid(`The range ${quoted(printRange(range))} is a place on Kafka; this log is on the disk.`);
-    for (let index = 0; index < range.count && positions.length <= TRACE_MAX_EVENTS; index++)
-      positions.push(range.position + index);
-  }
-  return positions;
-}
-
 function beginnings(view: AdminView, { environment }: TraceQuery): string {
-  return view
-    .environments()
-    .filter(({ name }) => environment === undefined || name === environment)
+  return environmentsOf(view, environment)
     .map(({ name, log }) =>
       log.oldestAtMs === undefined
         ? `the log of ${name} is empty`

@@ -69,6 +69,12 @@ test("each lane is shown with its relay and what waits, also those that nobody h
   ]);
 });
 
+test("an address that leads anywhere but to an admin API is not shown", () => {
+  const urls = ["http://relay-2:8081", "javascript:alert(1)", "https://user:password@relay-2", "http://relay-2/?x"];
+  const relays = urls.map((adminUrl, index) => relayOf(`relay-${index}`, [], { adminUrl }));
+  expect(shown(relays).relays.map(({ adminUrl }) => adminUrl)).toEqual(["http://relay-2:8081", null, null, null]);
+});
+
 test("the lanes of a missing relay are nobody's, and it is named", () => {
   const missing = relayOf("two", [1, 2], { isMissing: true, seenMs: 20_000 });
   const cluster = shown([relayOf("one", [0, 3]), missing]);

@@ -1,0 +1,202 @@
+/**
+ * Requests about what another relay of the cluster has. One about a single lane or partition is
+ * passed on to the relay that has it; one about all of them is answered together with the others.
+ * Either goes one step: a request that comes from a relay is answered by the relay it came to.
+ */
+import type { IncomingMessage } from "node:http";
+import { own } from "@waybill/core";
+import type { z } from "zod";
+import type { RelayEntry } from "../../cluster/relay-directory.ts";
+import { type Answer, problem } from "../../intake/answers.ts";
+import type { Call } from "../handlers/call.ts";
+import { quoted, Refusal } from "../refusal.ts";
+import type { Operation } from "../routes/table.ts";
+import type { AdminView } from "../view.ts";
+import { ownerOf } from "./cluster-view.ts";
+import { faultText, originOf, type PeerAnswer, type PeerRequest, type Peers } from "./peers.ts";
+import { RELAY_HEADER } from "./relay-signature.ts";
+
+/** What of a request says which relay it is for. */
+export interface Passable {
+  readonly operation: Operation;
+  readonly request: IncomingMessage;
+  readonly params: unknown;
+  readonly query: unknown;
+  /** As it came, parsed. */
+  readonly body: unknown;
+}
+
+/** Which relays did not answer, and why, where the others' answers are one. */
+export const UNANSWERED_HEADER = "waybill-unanswered";
+
+/** To be passed on. It may read much of a log, or give a million dead letters up. */
+const PASSED_DEADLINE_MS = 30_000;
+/** To be answered together: one that hangs does not hold up the others for longer. */
+const TOGETHER_DEADLINE_MS = 5_000;
+const HEADER_MAX_CHARACTERS = 1_000;
+const AGAIN_S = "5";
+/** About one lane, by the path or the body. */
+const OF_LANE: ReadonlySet<Operation> = new Set<Operation>([
+  "showLane",
+  "listRecentAttempts",
+  "probeLane",
+  "moveCursor",
+  "listDeadLetters",
+  "listReasons",
+  "retryDeadLetters",
+  "discardDeadLetters",
+  "startReplay",
+  "watchAttempts",
+  "exportDeadLetters",
+]);
+/** About the log of a partition: any relay that has it. */
+const OF_PARTITION: ReadonlySet<Operation> = new Set<Operation>(["showEvent", "searchEvents", "tail"]);
+const STREAMS: ReadonlySet<Operation> = new Set<Operation>(["watchAttempts", "exportDeadLetters", "tail"]);
+/** Headers of an answer that say something to who asked. */
+const PASSED_HEADERS = ["content-type", "retry-after"];
+
+interface Place {
+  readonly environment: string;
+  readonly partition: number;
+  /** Absent: any lane of the partition. */
+  readonly destination: string | undefined;
+}
+
+/**
+ * The answer of the relay that has what the request is about; `undefined` when this one answers.
+ * Throws a refusal when nobody can.
+ */
+export async function passedOn(view: AdminView, call: Passable): Promise<Answer | undefined> {
+  const { operation, request, body } = call;
+  const peers = view.peers?.();
+  if (peers === undefined || isFromRelay(request)) return undefined;
+  const place = placeOf(call);
+  if (place === undefined || isHere(view, place) || !isConfigured(view, peers, place)) return undefined;
+  const relay = relayOf(peers, place);
+  if (relay === undefined || relay.isSelf) throw withoutRelay(place);
+  if (STREAMS.has(operation)) throw streamElsewhere(relay, place);
+  const asked = await peers.request(relay, {
+    method: request.method as PeerRequest["method"],
+    path: request.url ?? "",
+    body: body === undefined ? "" : JSON.stringify(body),
+    deadlineMs: PASSED_DEADLINE_MS,
+  });
+  if ("fault" in asked) throw unanswered([faultText(asked)]);
+  const { status, headers, body: text } = asked.response;
+  // It has given the lane up since it was heard of.
+  if (status === 404 && /"code":"unknown_(?:lane|environment)"/.test(text)) throw withoutRelay(place);
+  const passed = PASSED_HEADERS.flatMap((name) => {
+    const value = own(headers, name);
+    return value === undefined ? [] : [[name, value]];
+  });
+  return { status, headers: Object.fromEntries(passed) as Record<string, string>, body: text };
+}
+
+/**
+ * What the others answer to the same request. Who does not answer is named in a header of the
+ * answer; what is not found there is no answer. Empty on the disk, and for a request that comes
+ * from a relay.
+ */
+export async function othersAnswers<S extends z.ZodType>(
+  view: AdminView,
+  { request, response }: Pick<Call<Operation>, "request" | "response">,
+  schema: S,
+): Promise<{ readonly found: readonly z.infer<S>[]; readonly faults: readonly string[] }> {
+  const peers = view.peers?.();
+  if (peers === undefined || isFromRelay(request)) return { found: [], faults: [] };
+  const { method, url: path = "" } = request;
+  const asked = { method: method as PeerRequest["method"], path, body: "", deadlineMs: TOGETHER_DEADLINE_MS };
+  const found: z.infer<S>[] = [];
+  const faults: string[] = [];
+  for (const answer of await peers.requestAll(asked)) {
+    const read = readAnswer(answer, schema);
+    if (typeof read === "string") faults.push(read);
+    else if (read !== undefined) found.push(read.value);
+  }
+  if (faults.length > 0) response.setHeader(UNANSWERED_HEADER, faults.join("; ").slice(0, HEADER_MAX_CHARACTERS));
+  return { found, faults };
+}
+
+/** What was not found where others did not answer may be there. */
+export function unanswered(faults: readonly string[]): Refusal {
+  return new Refusal(problem(502, "relay_unanswered", `The relay ${faults.join("; the relay ")}.`));
+}
+
+function readAnswer<S extends z.ZodType>(
+  answer: PeerAnswer,
+  schema: S,
+): { readonly value: z.infer<S> } | string | undefined {
+  if ("fault" in answer) return faultText(answer);
+  const { relay, response } = answer;
+  if (response.status === 404) return undefined;
+  if (response.status === 204) return { value: undefined as z.infer<S> };
+  if (response.status !== 200) return faultText({ relay, fault: `answers with ${response.status}` });
+  const { success, data } = schema.safeParse(parse(response.body));
+  return success ? { value: data } : faultText({ relay, fault: "answers with what is not known here" });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function isFromRelay({ headers }: IncomingMessage): boolean {
+  return headers[RELAY_HEADER] !== undefined;
+}
+
+/** `undefined` for a request that names no partition. */
+function placeOf({ operation, params, query, body }: Passable): Place | undefined {
+  const isLane = OF_LANE.has(operation);
+  if (!isLane && !OF_PARTITION.has(operation)) return undefined;
+  const given = { ...asObject(body), ...asObject(query), ...asObject(params) };
+  const { environment, destination } = given;
+  const split = typeof environment === "string" ? partitionOf(environment) : undefined;
+  if (split === undefined || (isLane && typeof destination !== "string")) return undefined;
+  return { ...split, destination: isLane ? String(destination) : undefined };
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+/** The parts of `production/3`. */
+export function partitionOf(name: string): { readonly environment: string; readonly partition: number } | undefined {
+  const [, environment, partition] = /^([^/]+)\/(\d{1,5})$/.exec(name) ?? [];
+  return environment === undefined ? undefined : { environment, partition: Number(partition) };
+}
+
+function isHere(view: AdminView, { environment, partition, destination }: Place): boolean {
+  const here = view.environment(`${environment}/${partition}`);
+  return destination === undefined ? here !== undefined : here?.destination(destination) !== undefined;
+}
+
+function isConfigured(view: AdminView, peers: Peers, { environment, partition, destination }: Place): boolean {
+  const plan = view.plan().find((one) => one.environment === environment);
+  if (plan === undefined || partition >= peers.partitions) return false;
+  return destination === undefined || plan.destinations.some((one) => one.destination === destination);
+}
+
+function relayOf(peers: Peers, { environment, partition, destination }: Place): RelayEntry | undefined {
+  const relays = peers.relays();
+  if (destination !== undefined) return ownerOf(relays, { environment, partition, destination });
+  const has = ({ lanes }: RelayEntry): boolean =>
+    lanes.some((lane) => lane.environment === environment && lane.partition === partition);
+  return relays.find((relay) => !relay.isMissing && !relay.isSelf && has(relay));
+}
+
+function withoutRelay({ environment, partition, destination }: Place): Refusal {
+  const lane = `${quoted(environment)}/${partition}${destination === undefined ? "" : `/${quoted(destination)}`}`;
+  const message = `No relay is known to have ${lane} now: it may be on its way to another one. GET /v1/cluster shows who has what.`;
+  return new Refusal(problem(503, "lane_without_relay", message, { "retry-after": AGAIN_S }));
+}
+
+function streamElsewhere(relay: RelayEntry, { environment, partition }: Place): Refusal {
+  const { name } = relay;
+  const origin = originOf(relay);
+  const where = origin === undefined ? "" : `, at ${origin}`;
+  const message = `The relay ${quoted(name)} has ${quoted(environment)}/${partition}${where}: streams are not passed on, open it there.`;
+  return new Refusal(problem(421, "other_relay", message));
+}

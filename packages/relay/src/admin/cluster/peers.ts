@@ -1,0 +1,144 @@
+/** Requests of the admin API from this relay to the others of its cluster. */
+import {
+  type Clock,
+  type HttpRequest,
+  type HttpResponse,
+  messageOf,
+  printable,
+  type Random,
+  type Transport,
+} from "@waybill/core";
+import type { RelayDirectory, RelayEntry } from "../../cluster/relay-directory.ts";
+import { RELAY_HEADER, signatureOf } from "./relay-signature.ts";
+
+export interface PeersOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  /** The admin token of now. Absent: there is none, and all relays listen on loopback alone. */
+  readonly token: () => string | undefined;
+  readonly directory: Pick<RelayDirectory, "relays" | "selfId">;
+  /** Of each environment. */
+  readonly partitions: number;
+}
+
+export interface PeerRequest {
+  readonly method: HttpRequest["method"];
+  /** With its query. */
+  readonly path: string;
+  /** JSON; empty: none. */
+  readonly body: string;
+  readonly deadlineMs: number;
+}
+
+/** What another relay answered, or why there is no answer. */
+export type PeerAnswer =
+  | { readonly relay: RelayEntry; readonly response: HttpResponse }
+  | { readonly relay: RelayEntry; readonly fault: string };
+
+/** More relays than one cluster has. */
+const ASKED_MAX = 64;
+const UNAUTHORIZED = 401;
+const WRONG_RELAY = 421;
+const SECOND_MS = 1_000;
+
+export class Peers {
+  readonly #options: PeersOptions;
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+  }
+
+  get selfId(): string {
+    return this.#options.directory.selfId;
+  }
+
+  get partitions(): number {
+    return this.#options.partitions;
+  }
+
+  relays(): readonly RelayEntry[] {
+    return this.#options.directory.relays();
+  }
+
+  /** Never rejects. */
+  async request(relay: RelayEntry, request: PeerRequest): Promise<PeerAnswer> {
+    const origin = originOf(relay);
+    if (origin === undefined) return { relay, fault: "does not say where its admin API is: set kafka.advertise there" };
+    try {
+      const response = await this.#send(relay.id, origin, request);
+      const fault = faultOf(response);
+      return fault === undefined ? { relay, response } : { relay, fault };
+    } catch (error) {
+      return { relay, fault: messageOf(error) };
+    }
+  }
+
+  /** All others, at the same time; those that are missing are not asked. */
+  requestAll(request: PeerRequest): Promise<readonly PeerAnswer[]> {
+    const others = this.relays().filter(({ isSelf }) => !isSelf);
+    return Promise.all(
+      others.map(async (relay, index) => {
+        if (relay.isMissing) return { relay, fault: "is missing" };
+        return index < ASKED_MAX ? this.request(relay, request) : { relay, fault: `is one of more than ${ASKED_MAX}` };
+      }),
+    );
+  }
+
+  async #send(to: string, origin: string, { method, path, body, deadlineMs }: PeerRequest): Promise<HttpResponse> {
+    const { clock, random, transport, token } = this.#options;
+    const secret = token();
+    const signature =
+      secret === undefined ? undefined : signatureOf({ to, method, path }, body, { token: secret, clock, random });
+    const controller = new AbortController();
+    const timer = clock.after(deadlineMs, () => controller.abort());
+    try {
+      return await transport(
+        {
+          method,
+          url: `${origin}${path}`,
+          headers: {
+            [RELAY_HEADER]: to,
+            ...(signature === undefined ? {} : { authorization: signature }),
+            ...(body === "" ? {} : { "content-type": "application/json" }),
+          },
+          body: body === "" ? [] : [body],
+        },
+        controller.signal,
+      );
+    } catch (error) {
+      if (!controller.signal.aborted) throw error;
+      throw new Error(`has not answered within ${deadlineMs / SECOND_MS} s`, { cause: error });
+    } finally {
+      timer.cancel();
+    }
+  }
+}
+
+/**
+ * Where the admin API of a relay is. `undefined` for anything else that a topic may
+ * have.
+ */
+export function originOf({ adminUrl: url = "" }: Pick<RelayEntry, "adminUrl">): string | undefined {
+  if (!URL.canParse(url)) return undefined;
+  const { protocol, origin, username, password, pathname, search } = new URL(url);
+  const isPlain = username === "" && password === "" && pathname === "/" && search === "";
+  return isPlain && (protocol === "http:" || protocol === "https:") ? origin : undefined;
+}
+
+function faultOf({ status, cut }: HttpResponse): string | undefined {
+  if (status === UNAUTHORIZED)
+    return "refuses requests of this relay: all relays need the same admin.token, and clocks less than a minute apart";
+  if (status === WRONG_RELAY) return "was started again, or another relay has its address";
+  if (status >= 300 && status < 400) return `answers with ${status}: its address is not that of an admin API`;
+  return cut === true ? "answers with more than this relay takes" : undefined;
+}
+
+/** A relay and what is wrong with it, safe in a header or a sentence. */
+export function faultText({ relay, fault }: Extract<PeerAnswer, { readonly fault: string }>): string {
+  return printable(`${relay.name} ${fault}`)
+    .replaceAll(/[^ -~]/g, "?")
+    .slice(0, FAULT_MAX_CHARACTERS);
+}
+
+const FAULT_MAX_CHARACTERS = 200;
