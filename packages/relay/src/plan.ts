@@ -15,6 +15,7 @@ import { Cleanup } from "./cleanup.ts";
 import type { KafkaConfig } from "./config/kafka-types.ts";
 import { changedSettings } from "./config/settings.ts";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
+import { refuseMarked } from "./copy/disk-mark.ts";
 import { Credentials, ownerOf, type RotationNote } from "./credentials/credentials.ts";
 import { RotationStore } from "./credentials/rotation-store.ts";
 import type { ConnectionSettings } from "./delivery/connection.ts";
@@ -363,6 +364,7 @@ export class Plan {
       this.#broker ??= await connectTo(kafka);
       return ClusterEnvironment.open({ ...options, kafka, broker: this.#broker, retention, deadlineMs });
     }
+    await refuseMarked(runtime.disk, options.directory);
     const opened = await Environment.open(options);
     this.#tellRecovery(opened);
     return opened;

@@ -11,6 +11,7 @@ import type { WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
 import { committedOffsets, writeFirstStates } from "./checkpoints.ts";
 import type { OpenPartition, Partitions } from "./partitions.ts";
+import { patiently } from "./patiently.ts";
 
 export interface LaneGroupOptions {
   readonly environment: string;
@@ -33,8 +34,6 @@ const SOON_MS = 500;
 /** Between tries to find the first states of a destination. */
 const FIRST_MS = 500;
 const FIRST_TRIES = 20;
-/** Coordinators are elected within seconds; a new cluster makes its topic of commits first. */
-const PATIENCE_MS = 30_000;
 
 export class LaneGroup {
   readonly #options: LaneGroupOptions;
@@ -99,18 +98,8 @@ export class LaneGroup {
    * when the lanes are known to have had states; `WAYBILL_LOG_UNAVAILABLE` when the cluster did not
    * answer in time; `BrokerError`.
    */
-  async writeFirst(): Promise<void> {
-    const { clock } = this.#options;
-    const untilMs = clock.monotonic() + PATIENCE_MS;
-    for (;;) {
-      try {
-        return await this.#writeFirst();
-      } catch (error) {
-        if (!(error instanceof BrokerError && error.isTransient)) throw error;
-        if (clock.monotonic() >= untilMs) throw unanswered(error);
-        await new Promise<void>((resume) => clock.after(FIRST_MS, resume, true));
-      }
-    }
+  writeFirst(): Promise<void> {
+    return patiently(this.#options.clock, () => this.#writeFirst());
   }
 
   async #writeFirst(): Promise<void> {
@@ -261,15 +250,6 @@ export class LaneGroup {
 
 function firstState({ position, byte }: { readonly position: number; readonly byte: number }): LaneStateValue {
   return newLaneState({ first: position, firstByte: byte, head: position, headByte: byte }, false);
-}
-
-function unanswered(error: BrokerError): WaybillError {
-  return new WaybillError("WAYBILL_LOG_UNAVAILABLE", `The Kafka cluster could not be used: ${error.message}`, {
-    retryable: true,
-    reason: error.code,
-    cause: error,
-    hint: "Look whether its brokers run, and are reachable from here.",
-  });
 }
 
 function stateGone(group: string): WaybillError {
