@@ -34,7 +34,7 @@ export const PUBLISHED: readonly Published[] = [
     bundled: true,
     command: "cli",
     threads: { "chunks/load-thread": "config/load-thread.js" },
-    withheld: ["./headless"],
+    withheld: ["./headless", "./offline"],
     files: ["page", "config.schema.json"],
   },
   { folder: "testing", bundled: true },

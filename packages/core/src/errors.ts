@@ -18,6 +18,8 @@ export const ERROR_CODES = {
     "The Kafka cluster did not acknowledge, or not in time; `reason` has why. Storing resumes by itself.",
   WAYBILL_LOG_TOPIC:
     "A topic of Kafka would lose events, or could not be created; the error has every reason and the command for it.",
+  WAYBILL_LOG_COPY:
+    "A log is being copied, was copied elsewhere, or cannot be copied as it is; the error tells which, and what to do.",
   WAYBILL_LOG_DAMAGED: "A record of the log does not match its checksum.",
   WAYBILL_DATA_FORMAT: "A newer version of Waybill wrote this data directory; nothing was changed in it.",
   WAYBILL_LOG_LOCKED: "Another process is using this data directory.",

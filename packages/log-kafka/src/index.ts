@@ -24,6 +24,8 @@ export type {
 export { BrokerError } from "./broker.ts";
 export type { Checkpoint, PartitionRecord, Positions } from "./counting.ts";
 export type { DuplicateRule } from "./duplicates.ts";
+export { CLOCKS_DIFFER_MS } from "./duplicates.ts";
+export { pickedEntry } from "./entry-parts.ts";
 export type { KafkaTls } from "./kafka/link.ts";
 export type { KafkaOptions } from "./kafka/options.ts";
 export type { KafkaSasl } from "./kafka/sasl.ts";

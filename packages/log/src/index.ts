@@ -3,6 +3,7 @@
 export { makeDirectoryInPlace, setAside } from "./aside.ts";
 export type { Piece, Run } from "./batch.ts";
 export { heldBy, LogBatch } from "./batch.ts";
+export { beginLogAt } from "./begin-log.ts";
 export { logFormat } from "./format.ts";
 export type { RecordedAttempt } from "./lanes/attempts.ts";
 export { AttemptJournal, attemptsFor } from "./lanes/attempts.ts";
@@ -36,6 +37,7 @@ export {
   newLaneState,
   openLaneState,
   parseLaneState,
+  plannedIn,
 } from "./lanes/lane-value.ts";
 export { LogStore } from "./lanes/log-store.ts";
 export type { LogStoreDelivery, LogStoreOptions } from "./lanes/log-store-options.ts";
@@ -47,6 +49,7 @@ export type { LaneReport } from "./lanes/verify-lanes.ts";
 export { verifyLanes } from "./lanes/verify-lanes.ts";
 export type { SizedEntry } from "./record.ts";
 export { decodeAll, encodeRecord, sizeEntry } from "./record.ts";
+export { recordsFrom } from "./records.ts";
 export type { SegmentRepair } from "./repair.ts";
 export { repairLog } from "./repair.ts";
 export { retainedFrom } from "./retention.ts";

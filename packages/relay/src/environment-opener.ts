@@ -6,6 +6,7 @@ import type { Broker } from "@waybill/log-kafka";
 import type { CarryOut, ClusterControl } from "./cluster/cluster-control.ts";
 import type { KafkaConfig } from "./config/kafka-types.ts";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
+import { refuseMarked } from "./copy/disk-mark.ts";
 import type { ConnectionSettings } from "./delivery/connection.ts";
 import type { DestinationObserver } from "./delivery/destination.ts";
 import { Environment } from "./environment.ts";
@@ -89,6 +90,7 @@ export class EnvironmentOpener {
       const { ClusterEnvironment } = await import("./cluster/index.ts");
       return ClusterEnvironment.open({ ...options, kafka, broker, holds, retention, deadlineMs });
     }
+    await refuseMarked(runtime.disk, options.directory);
     const opened = await Environment.open(options);
     this.#tellRecovery(opened);
     return opened;

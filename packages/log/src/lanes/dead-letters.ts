@@ -11,7 +11,7 @@
 import type { Clock, Outcome } from "@waybill/core";
 import { LogBatch } from "../batch.ts";
 import { recordsFrom } from "../records.ts";
-import type { Log, LogRecord, Position, RetentionLimits } from "../types.ts";
+import type { Entry, Log, LogRecord, Position, RetentionLimits } from "../types.ts";
 import { type LaneRuntime, openLaneLog } from "./lane-runtime.ts";
 import { isCount, isObject } from "./lane-value.ts";
 
@@ -230,25 +230,19 @@ export class DeadLetters {
    * As one record: it is there as a whole or not at all, and what the events share is stored in it
    * once.
    */
-  async #append({ heads, texts, events }: Kept, batch: LogBatch): Promise<void> {
-    const { metadata } = batch;
-    const [first] = heads;
-    if (first === undefined) return;
-    let end = -1;
-    await this.log.append({
-      source: first.source,
-      receivedAtMs: first.receivedAtMs,
-      metadata:
-        heads.length === 1
-          ? JSON.stringify({ ...first, metadata })
-          : // The key `letters` stays as earlier versions wrote it.
-            `{"letters":[${texts.join(",")}],"metadata":${JSON.stringify(metadata)}}`,
-      body: events.flatMap((event, index) => (index === 0 ? [event] : [COMMA, event])),
-      ends: Uint32Array.from(events, ({ length }) => (end += 1 + length)),
-    });
+  async #append(kept: Kept, batch: LogBatch): Promise<void> {
+    if (kept.heads.length === 0) return;
+    await this.log.append(recordOf(kept, batch.metadata));
     const known = this.#keptOf.get(batch) ?? new Set<Position>();
-    for (const { position } of heads) known.add(position);
+    for (const { position } of kept.heads) known.add(position);
     this.#keptOf.set(batch, known);
+  }
+
+  /** Takes over a dead letter that waits in another log of them. **Errors**: of `Log.append`. */
+  async adopt(dead: DeadLetter): Promise<void> {
+    const { position, source, receivedAtMs, rejectedAtMs, reason, metadata, event } = dead;
+    const heads = [{ position, source, receivedAtMs, rejectedAtMs, reason }];
+    await this.log.append(recordOf({ ...newRecord(), heads, events: [event] }, metadata));
   }
 
   /**
@@ -369,6 +363,23 @@ export function originalRecord({ deadLetterId, source, receivedAtMs, metadata, e
     body: bytes,
     ends: Uint32Array.of(bytes.length),
     sizeBytes: bytes.length,
+  };
+}
+
+/** `metadata`: what their requests shared. */
+function recordOf({ heads, texts, events }: Kept, metadata: string): Entry {
+  const [first] = heads as [Head];
+  let end = -1;
+  return {
+    source: first.source,
+    receivedAtMs: first.receivedAtMs,
+    metadata:
+      heads.length === 1
+        ? JSON.stringify({ ...first, metadata })
+        : // The key `letters` stays as earlier versions wrote it.
+          `{"letters":[${texts.join(",")}],"metadata":${JSON.stringify(metadata)}}`,
+    body: events.flatMap((event, index) => (index === 0 ? [event] : [COMMA, event])),
+    ends: Uint32Array.from(events, ({ length }) => (end += 1 + length)),
   };
 }
 

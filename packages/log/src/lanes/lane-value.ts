@@ -206,6 +206,12 @@ function isVendors(value: unknown): boolean {
   );
 }
 
+/** Events of batches that were sent, or may have been, without an outcome that is known. */
+export function plannedIn({ strands, position, leased }: LaneStateValue): number {
+  const values = strands === undefined ? undefined : parseStrands(strands, position);
+  return values === undefined ? leased : values.reduce((sum, { planned }) => sum + planned, 0);
+}
+
 /** Whether all before its position is settled and nothing after it is. */
 export function isPlain({ strands, parked, ahead }: LaneStateValue): boolean {
   return strands === undefined && parked === undefined && ahead === undefined;

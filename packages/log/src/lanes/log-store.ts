@@ -54,8 +54,8 @@ export class LogStore implements Store {
   readonly #leases = new Leases();
   /** Events accepted up to here are in the ledger. */
   #countedTo: Position;
-  /** What is to be removed next. */
-  #removing: Position = 0;
+  /** What is to be removed next. Up to there the fates tell what is settled. */
+  #removing: Position;
   readonly #retries: Retries;
   readonly #stopListening: () => void;
   /** Events that were settled before the lane kept fates. */
@@ -93,6 +93,8 @@ export class LogStore implements Store {
       onExpired,
       onRejected,
     });
+    this.#removing = position < state.position ? 0 : (state.removing ?? 0);
+    this.#settlements.removing(this.#removing);
     this.#unkept = state.fates === undefined ? this.#settlements.account.settled : (state.unkept ?? 0);
     if (position < state.position) fates?.rewind(position);
     fates?.doubt(this.#backlog.rereadTo);

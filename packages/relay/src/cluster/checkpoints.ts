@@ -3,15 +3,35 @@
  * offset commit of a group that has no members. What it says is a fact of the log, so it does not
  * matter which relay writes it, nor in which order.
  */
-import { type Broker, BrokerError, type Checkpoint, parseStateText, stateJson, stateText } from "@waybill/log-kafka";
+import { WaybillError } from "@waybill/core";
+import {
+  type Broker,
+  BrokerError,
+  type Checkpoint,
+  type CommittedOffset,
+  parseStateText,
+  stateJson,
+  stateText,
+} from "@waybill/log-kafka";
 
 /** Of one call, ms. */
 const CALL_MS = 10_000;
 const NOBODY = { memberId: "", memberEpoch: -1 };
 
+/**
+ * A partition that no relay may use: `copying`: a log is being copied to it, or was, and the copy
+ * did not end; `moved`: what was in it was copied to a disk.
+ */
+export type CopyMark = "copying" | "moved";
+
 interface Place {
   readonly position: number;
   readonly byte: number;
+  readonly copy?: CopyMark;
+}
+
+export interface MarkedCheckpoint extends Checkpoint {
+  readonly copy?: CopyMark;
 }
 
 export class Checkpoints {
@@ -26,13 +46,54 @@ export class Checkpoints {
     this.#topic = topic;
   }
 
-  /** `undefined` when there is none yet. **Errors**: `BrokerError`, `WAYBILL_LOG_DAMAGED`. */
+  /**
+   * `undefined` when there is none yet. **Errors**: `BrokerError`, `WAYBILL_LOG_DAMAGED`,
+   * `WAYBILL_LOG_COPY`.
+   */
   async read(partition: number): Promise<Checkpoint | undefined> {
+    const found = (await this.readMarked([partition])).get(partition);
+    if (found?.copy !== undefined) throw copied(this.#topic, found.copy);
+    return found;
+  }
+
+  /** The same of several, with their marks. **Errors**: `BrokerError`, `WAYBILL_LOG_DAMAGED`. */
+  async readMarked(partitions: readonly number[]): Promise<ReadonlyMap<number, MarkedCheckpoint>> {
+    const found = await this.#committed(partitions);
+    return new Map(found.map((one) => [one.partition, this.#parse(one)]));
+  }
+
+  /**
+   * What else is wrong concerns a partition alone. **Errors**: `WAYBILL_LOG_COPY`, `BrokerError`.
+   */
+  async refuseCopied(partitions: readonly number[]): Promise<void> {
+    for (const one of await this.#committed(partitions)) {
+      let mark: CopyMark | undefined;
+      try {
+        mark = this.#parse(one).copy;
+      } catch {
+        continue;
+      }
+      if (mark !== undefined) throw copied(this.#topic, mark);
+    }
+  }
+
+  #committed(partitions: readonly number[]): Promise<readonly CommittedOffset[]> {
+    const asked = partitions.map((partition) => ({ topic: this.#topic, partition }));
+    return this.#broker.committed({ group: this.#group, partitions: asked, deadlineMs: CALL_MS });
+  }
+
+  #parse({ partition, offset, metadata }: CommittedOffset): MarkedCheckpoint {
     const place = { group: this.#group, topic: this.#topic, partition };
-    const [found] = await this.#broker.committed({ group: this.#group, partitions: [place], deadlineMs: CALL_MS });
-    if (found === undefined) return undefined;
-    const { offset, metadata } = found;
     return { offset, ...parseStateText(metadata, place, { offset, parse: parsePlace }) };
+  }
+
+  /** Whatever was written before. **Errors**: `BrokerError`. */
+  async mark(checkpoints: ReadonlyMap<number, Checkpoint>, copy?: CopyMark): Promise<void> {
+    const states = Array.from(checkpoints, ([partition, { offset, position, byte }]) => {
+      const state: Place = { position, byte, ...(copy === undefined ? {} : { copy }) };
+      return [partition, { offset, state }] as const;
+    });
+    await commitAsNobody(this.#broker, { group: this.#group, topic: this.#topic }, states);
   }
 
   /** Those that have moved on; what fails is written with the next. **Errors**: `BrokerError`. */
@@ -50,6 +111,16 @@ export class Checkpoints {
 function parsePlace(value: unknown): Place | undefined {
   const { position, byte } = value as Partial<Place>;
   return Number.isSafeInteger(position) && Number.isSafeInteger(byte) ? (value as Place) : undefined;
+}
+
+function copied(topic: string, mark: CopyMark): WaybillError {
+  return mark === "moved"
+    ? new WaybillError("WAYBILL_LOG_COPY", `The log in ${topic} was copied to a disk`, {
+        hint: "Start the relays with engine: disk there; for another log on Kafka choose another kafka.topicPrefix.",
+      })
+    : new WaybillError("WAYBILL_LOG_COPY", `A log is being copied to ${topic}, or the copy was cut short`, {
+        hint: "Run waybill log copy again: it begins anew and ends this.",
+      });
 }
 
 interface GroupTopic {

@@ -30,6 +30,7 @@ import { type Holds, NO_HOLDS } from "./holds.ts";
 import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
 import { Partitions } from "./partitions.ts";
+import { patiently } from "./patiently.ts";
 import type { LaneEntry } from "./relay-directory.ts";
 
 export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmentMaxBytes"> {
@@ -88,13 +89,15 @@ export class ClusterEnvironment implements StoredInCluster {
 
   /**
    * Creates or checks the topics, and writes the first states of new destinations. **Errors**:
-   * `WAYBILL_LOG_TOPIC`, `WAYBILL_LOG_DAMAGED`, `WAYBILL_LOG_UNAVAILABLE`, `BrokerError`.
+   * `WAYBILL_LOG_TOPIC`, `WAYBILL_LOG_DAMAGED`, `WAYBILL_LOG_UNAVAILABLE`, `WAYBILL_LOG_COPY`,
+   * `BrokerError`.
    */
   static async open(options: ClusterOptions): Promise<ClusterEnvironment> {
     const { config, kafka } = options;
     const topic = eventsTopic(kafka.topicPrefix, config.name);
     const maxMessageBytes = await openAll(options, [topic, ...companionsOf(options, config.destinations)]);
     const environment = new ClusterEnvironment(options, maxMessageBytes);
+    await patiently(options.runtime.clock, () => environment.#checkpoints.refuseCopied(environment.#partitions.all));
     for (const destination of config.destinations)
       environment.#groups.set(destination.name, await environment.#group(destination));
     return environment;

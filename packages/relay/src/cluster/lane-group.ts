@@ -12,6 +12,7 @@ import { safeError } from "../log-lines/safe-text.ts";
 import { committedOffsets, writeFirstStates } from "./checkpoints.ts";
 import type { Holds } from "./holds.ts";
 import type { OpenPartition, Partitions } from "./partitions.ts";
+import { patiently } from "./patiently.ts";
 
 export interface LaneGroupOptions {
   readonly environment: string;
@@ -44,8 +45,6 @@ const FIRST_TRIES = 20;
 /** How long it may take until a partition is read as far as its lane was, and how often to look. */
 const READ_MS = 10_000;
 const LOOK_MS = 50;
-/** Coordinators are elected within seconds; a new cluster makes its topic of commits first. */
-const PATIENCE_MS = 30_000;
 
 export class LaneGroup {
   readonly #options: LaneGroupOptions;
@@ -113,18 +112,8 @@ export class LaneGroup {
    * when the lanes are known to have had states; `WAYBILL_LOG_UNAVAILABLE` when the cluster did not
    * answer in time; `BrokerError`.
    */
-  async writeFirst(): Promise<void> {
-    const { clock } = this.#options;
-    const untilMs = clock.monotonic() + PATIENCE_MS;
-    for (;;) {
-      try {
-        return await this.#writeFirst();
-      } catch (error) {
-        if (!(error instanceof BrokerError && error.isTransient)) throw error;
-        if (clock.monotonic() >= untilMs) throw unanswered(error);
-        await new Promise<void>((resume) => clock.after(FIRST_MS, resume, true));
-      }
-    }
+  writeFirst(): Promise<void> {
+    return patiently(this.#options.clock, () => this.#writeFirst());
   }
 
   async #writeFirst(): Promise<void> {
@@ -327,15 +316,6 @@ export class LaneGroup {
 
 function firstState({ position, byte }: { readonly position: number; readonly byte: number }): LaneStateValue {
   return newLaneState({ first: position, firstByte: byte, head: position, headByte: byte }, false);
-}
-
-function unanswered(error: BrokerError): WaybillError {
-  return new WaybillError("WAYBILL_LOG_UNAVAILABLE", `The Kafka cluster could not be used: ${error.message}`, {
-    retryable: true,
-    reason: error.code,
-    cause: error,
-    hint: "Look whether its brokers run, and are reachable from here.",
-  });
 }
 
 /** Up to where the log was read when a state was written, as far as the state tells. */

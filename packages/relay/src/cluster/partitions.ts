@@ -1,17 +1,10 @@
 /** The partitions of an environment's topic that are open here: as many as have lanes here. */
 import { type Clock } from "@waybill/core";
 import type { LaneRuntime } from "@waybill/log";
-import {
-  type Broker,
-  type Checkpoint,
-  type Companion,
-  companionTopic,
-  companionTopics,
-  type DuplicateRule,
-  PartitionLog,
-} from "@waybill/log-kafka";
+import { type Broker, type Checkpoint, companionTopics, type DuplicateRule, PartitionLog } from "@waybill/log-kafka";
 import type { Environment } from "../environment.ts";
 import type { Checkpoints } from "./checkpoints.ts";
+import { companionRuntime } from "./companions.ts";
 
 export interface OpenPartition {
   readonly partition: number;
@@ -167,27 +160,7 @@ export class Partitions {
   /** Opens a lane's own logs in the companion topics, by the directories they have on a disk. */
   companions(destination: string, partition: number): LaneRuntime {
     const { broker, clock, directoryOf, prefix, environment, onBroken } = this.#options;
-    const directory = directoryOf(partition);
-    const byDirectory = new Map<string, Companion>([
-      [`${directory}/dead/${destination}`, "dead"],
-      [`${directory}/dead/${destination}/marks`, "marks"],
-      [`${directory}/fates/${destination}`, "fates"],
-    ]);
-    return {
-      clock,
-      openLog: ({ directory: asked, metadataMaxBytes }) => {
-        const companion = byDirectory.get(asked);
-        if (companion === undefined) throw new Error(`${asked} has no companion topic`);
-        return PartitionLog.open({
-          broker,
-          clock,
-          topic: companionTopic(prefix, { environment, destination }, companion),
-          partition,
-          positions: "written",
-          onBroken: () => onBroken(partition, destination),
-          ...(metadataMaxBytes === undefined ? {} : { metadataMaxBytes }),
-        });
-      },
-    };
+    const options = { broker, clock, prefix, environment, destination };
+    return companionRuntime(options, partition, directoryOf(partition), () => onBroken(partition, destination));
   }
 }
