@@ -46,7 +46,7 @@ export type { ReplayProgress, ReplayState, ReplayStoreOptions } from "./lanes/re
 export { ReplayStore } from "./lanes/replay-store.ts";
 export type { Skip } from "./lanes/skip.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";
-export { verifyLanes } from "./lanes/verify-lanes.ts";
+export { verifyLaneState, verifyLanes } from "./lanes/verify-lanes.ts";
 export type { SizedEntry } from "./record.ts";
 export { decodeAll, encodeRecord, sizeEntry } from "./record.ts";
 export { recordsFrom } from "./records.ts";

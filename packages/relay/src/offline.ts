@@ -2,3 +2,8 @@
 export type { CopiedDestination, CopiedEnvironment, CopyProgress } from "./copy/copy-environment.ts";
 export type { CopyOptions } from "./copy/copy-log.ts";
 export { copyLog } from "./copy/copy-log.ts";
+export type { PartitionBounds, TopicReaderOptions, WalkedValue } from "./topics/topic-reader.ts";
+export { TopicReader } from "./topics/topic-reader.ts";
+export type { DamagedValue, PartitionReport } from "./topics/verify-topics.ts";
+export { verifyTopics } from "./topics/verify-topics.ts";
+export { withBroker } from "./topics/with-broker.ts";

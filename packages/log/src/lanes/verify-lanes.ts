@@ -7,7 +7,7 @@
  * than it are left out.
  */
 import type { Disk } from "@waybill/core";
-import type { Position } from "../types.ts";
+import type { LogRecord, Position } from "../types.ts";
 import { verifyLog } from "../verify.ts";
 import { namesIn, walkLog } from "../walk.ts";
 import { blockOf, countsUpTo, type FateCounts, isSparse, totalOf } from "./fate-blocks.ts";
@@ -44,18 +44,37 @@ async function verifyLane(directory: string, lane: string, logFirst: Position, d
       "its state cannot be read: at the next start it begins again at the start of the log, and its ledger anew";
     return { lane, settled: 0, known: 0, faults: [fault, ...deadLetters] };
   }
+  const blocks = (): AsyncIterable<LogRecord> => recordsIn(`${directory}/fates/${lane}`, disk);
+  const { settled, known, faults } = await verifyLaneState(state, blocks, logFirst);
+  return { lane, settled, known, faults: [...faults, ...deadLetters] };
+}
+
+async function* recordsIn(directory: string, disk: Disk): AsyncGenerator<LogRecord> {
+  if ((await namesIn(disk, directory)).length === 0) return;
+  for await (const walked of walkLog(directory, disk)) if (walked.kind === "record") yield walked.record;
+}
+
+/**
+ * Compares a lane's ledger with the fates of its events, the state's own and those in `blocks`,
+ * wherever these are. They may be read after the state. **Errors**: those of `blocks`.
+ */
+export async function verifyLaneState(
+  state: LaneStateValue,
+  blocks: () => AsyncIterable<LogRecord>,
+  logFirst: Position,
+): Promise<Omit<LaneReport, "lane">> {
   const ledger: FateCounts = state;
   const settled = totalOf(ledger);
-  if (state.fates === undefined) return { lane, settled, known: 0, faults: deadLetters };
+  if (state.fates === undefined) return { settled, known: 0, faults: [] };
   const fates = countsUpTo(state.fates);
   // What is settled ahead of others has its place among the fates once they are settled too.
   const elsewhere = (state.unkept ?? 0) + (state.ahead ?? 0);
   const faults = disagreements(ledger, fates, elsewhere > 0);
-  const lost = await verifyBlocks(`${directory}/fates/${lane}`, state, logFirst, disk, faults);
+  const lost = await verifyBlocks(blocks(), state, logFirst, faults);
   const unkept = Math.max(0, settled - totalOf(fates));
   if (unkept > elsewhere)
     faults.push(`${unkept - elsewhere} events of the ledger have no fate: their trace says unknown`);
-  return { lane, settled, known: totalOf(fates) - lost, faults: [...faults, ...deadLetters] };
+  return { settled, known: totalOf(fates) - lost, faults };
 }
 
 /** `hasMore`: the ledger counts events that these fates do not have, so it may be ahead. */
@@ -80,10 +99,9 @@ function disagreements(ledger: FateCounts, fates: FateCounts, hasMore: boolean):
  * the log still has.
  */
 async function verifyBlocks(
-  directory: string,
+  blocks: AsyncIterable<LogRecord>,
   state: LaneStateValue,
   logFirst: Position,
-  disk: Disk,
   faults: string[],
 ): Promise<number> {
   const tail = fateTailOf(state);
@@ -99,23 +117,22 @@ async function verifyBlocks(
   };
   // Of before lanes kept fates, or of events the log no longer has: those may be gone.
   const neededFrom = Math.max(state.base + (state.unkept ?? 0), logFirst);
-  if ((await namesIn(disk, directory)).length > 0)
-    for await (const walked of walkLog(directory, disk)) {
-      const block = walked.kind === "record" ? blockOf(walked.record) : undefined;
-      if (block === undefined) continue;
-      if (block.form === "patch") patched += block.entries;
-      if (isSparse(block.form) || block.end > tail.from) continue;
-      gap(Math.max(end, neededFrom), block.first);
-      if (
-        block.first === end &&
-        counted !== undefined &&
-        totalOf(block.upToEnd) - totalOf(counted) !== totalOf(block.own) + patched
-      )
-        faults.push(`the block of fates of positions ${block.first} to ${block.end - 1} does not count what it holds`);
-      end = block.end;
-      counted = block.upToEnd;
-      patched = 0;
-    }
+  for await (const record of blocks) {
+    const block = blockOf(record);
+    if (block === undefined) continue;
+    if (block.form === "patch") patched += block.entries;
+    if (isSparse(block.form) || block.end > tail.from) continue;
+    gap(Math.max(end, neededFrom), block.first);
+    if (
+      block.first === end &&
+      counted !== undefined &&
+      totalOf(block.upToEnd) - totalOf(counted) !== totalOf(block.own) + patched
+    )
+      faults.push(`the block of fates of positions ${block.first} to ${block.end - 1} does not count what it holds`);
+    end = block.end;
+    counted = block.upToEnd;
+    patched = 0;
+  }
   gap(Math.max(end, neededFrom), tail.from);
   return lost;
 }

@@ -119,10 +119,10 @@ export class KafkaSide {
   }
 
   /** What is committed for a destination's lanes. **Errors**: `WAYBILL_LOG_DAMAGED`. */
-  async states(destination: string): Promise<ReadonlyMap<number, PlacedState>> {
+  async states(destination: string, wanted: readonly number[] = this.all): Promise<ReadonlyMap<number, PlacedState>> {
     const { broker } = this.#options;
     const group = this.groupOf(destination);
-    const partitions = this.all.map((partition) => ({ topic: this.topic, partition }));
+    const partitions = wanted.map((partition) => ({ topic: this.topic, partition }));
     const found = await broker.committed({ group, partitions, deadlineMs: CALL_MS });
     return new Map(
       found.map(({ topic, partition, offset, metadata }) => [

@@ -5,15 +5,17 @@ import { type AddCommand, wholeNumber } from "../../command.ts";
 import { checkRange, TIME_FORMATS, timeOption } from "../../times.ts";
 import { type DumpOptions, dump } from "./lines.ts";
 import { checkLog, LOG_DIRECTORY } from "./missing.ts";
+import { dumpTopics, TOPICS } from "./topics.ts";
 
 const POSITION = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
 export const addDump: AddCommand = (log, io, finish) => {
   log
-    .command("dump <directory>")
+    .command("dump <log>")
     .description("write the events to standard output, one JSON object per line; also while a relay runs")
-    .option("--from <position>", "begin here", POSITION)
-    .option("--to <position>", "end before this one", POSITION)
+    .option("--config <file>", "of a log on Kafka: the relay's configuration")
+    .option("--from <position>", "begin here; of a log on disk", POSITION)
+    .option("--to <position>", "end before this one; of a log on disk", POSITION)
     .option("--since <time>", `received then or later: ${TIME_FORMATS}`, timeOption)
     .option("--until <time>", "received before then", timeOption)
     .option("--source <name>", "only of this source")
@@ -21,12 +23,19 @@ export const addDump: AddCommand = (log, io, finish) => {
     .option("--json", "the same: each line is a JSON object in any case")
     .addHelpText(
       "after",
-      `${LOG_DIRECTORY}\nExit codes: 0 whole, 1 a damaged place was passed over (it is named on standard error).\n\nExample:\n  waybill log dump ./waybill-data/production/log --since 1h --raw > events.ndjson`,
+      `${LOG_DIRECTORY}${TOPICS}\nExit codes: 0 whole, 1 a damaged place was passed over (it is named on standard error).\n\nExample:\n  waybill log dump ./waybill-data/production/log --since 1h --raw > events.ndjson`,
     )
-    .action(async (directory: string, options: DumpOptions) => {
-      await checkLog(directory);
+    .action(async (directory: string, { config, ...options }: DumpOptions & { readonly config?: string }) => {
       checkRange(options);
       const { from, to } = options;
+      if (config !== undefined) {
+        if (from !== undefined || to !== undefined)
+          throw new WaybillError("WAYBILL_INPUT", "--from and --to are positions of a log on disk", {
+            hint: "Choose by time: --since and --until.",
+          });
+        return finish(await dumpTopics({ config, environment: directory }, options, io));
+      }
+      await checkLog(directory);
       if (from !== undefined && to !== undefined && from >= to)
         throw new WaybillError("WAYBILL_INPUT", `--from ${from} is not before --to ${to}`, {
           hint: "--to is the first position that is not written.",

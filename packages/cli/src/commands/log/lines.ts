@@ -72,9 +72,13 @@ export async function newest(
 
 /**
  * The lines of a record's events that are asked for; the events' own bytes are copied, never
- * parsed.
+ * parsed. `place`: the first field of an event's line. Default: its position.
  */
-function linesOf(record: LogRecord, options: DumpOptions): Buffer[] {
+export function linesOf(
+  record: LogRecord,
+  options: DumpOptions,
+  place: (index: number) => string = (index) => `"position":${record.first + index}`,
+): Buffer[] {
   const { first, count, source, receivedAtMs, metadata, body, ends } = record;
   const { from = 0, to = Number.POSITIVE_INFINITY, raw = false } = options;
   const { since = 0, until = Number.POSITIVE_INFINITY } = options;
@@ -88,7 +92,7 @@ function linesOf(record: LogRecord, options: DumpOptions): Buffer[] {
     const start = index === 0 ? 0 : (ends[index - 1] as number) + 1;
     const event = oneLine(body.subarray(start, ends[index]));
     if (raw) lines.push(event, NEWLINE);
-    else lines.push(Buffer.from(`{"position":${position}${rest}`), event, CLOSED);
+    else lines.push(Buffer.from(`{${place(index)}${rest}`), event, CLOSED);
   }
   return lines;
 }

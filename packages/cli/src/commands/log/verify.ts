@@ -7,19 +7,23 @@ import { counted } from "../../counted.ts";
 import { EXIT, type Io, report, say, sayJson } from "../../io.ts";
 import { createProgress } from "../../progress.ts";
 import { LOG_DIRECTORY, missingLog } from "./missing.ts";
+import { TOPICS, verifyOnTopics } from "./topics.ts";
 
 export const addVerify: AddCommand = (log, io, finish) => {
   log
-    .command("verify <directory>")
+    .command("verify <log>")
     .description(
       "read every record of a log against its checksum, and check each lane's ledger against the outcomes of its events; changes nothing, also while a relay runs",
     )
-    .option("--json", "print the result as JSON")
+    .option("--config <file>", "of a log on Kafka: the relay's configuration")
+    .option("--json", "print the result as JSON; of a log on Kafka a line for each partition")
     .addHelpText(
       "after",
-      `${LOG_DIRECTORY}; the lanes are looked for beside it.\nExit codes: 0 whole, 1 something is damaged or does not agree, 2 there is no log.\n\nExample:\n  waybill log verify ./waybill-data/production/log`,
+      `${LOG_DIRECTORY}; the lanes are looked for beside it.${TOPICS}\nExit codes: 0 whole, 1 something is damaged or does not agree, 2 there is no log.\n\nExample:\n  waybill log verify ./waybill-data/production/log`,
     )
-    .action(async (directory: string, { json }: { readonly json?: boolean }) => {
+    .action(async (directory: string, { json, config }: { readonly json?: boolean; readonly config?: string }) => {
+      if (config !== undefined)
+        return finish(await verifyOnTopics({ config, environment: directory }, json === true, io));
       const missing = await missingLog(directory);
       if (missing !== undefined) {
         report(missing, io);

@@ -25,7 +25,7 @@ import { SimCluster } from "@waybill/testing/kafka";
 import { orderHashesOf } from "@waybill/vendors/registry";
 import { writeFirstStates } from "../../../src/cluster/checkpoints.ts";
 import { type CopiedEnvironment, copyEnvironment } from "../../../src/copy/copy-environment.ts";
-import { KafkaSide } from "../../../src/copy/kafka-side.ts";
+import { KafkaSide, type KafkaSideOptions, type PlacedState } from "../../../src/copy/kafka-side.ts";
 
 export const DESTINATIONS = ["one", "two", "three"] as const;
 const PARTITIONS = 3;
@@ -180,18 +180,22 @@ export class CopyWorld {
     }
   }
 
-  side(broker: Broker): KafkaSide {
+  sideOptions(broker: Broker): KafkaSideOptions {
     const { config, clock, disk, random, environment } = this;
     const { kafka, dedupe, retention } = config;
     if (kafka === undefined) throw new Error("the configuration has Kafka");
-    return new KafkaSide({
-      config: environment,
-      kafka,
-      broker,
-      runtime: { clock, disk, random, transport: NOWHERE },
-      dedupe,
-      retention,
-    });
+    const runtime = { clock, disk, random, transport: NOWHERE };
+    return { config: environment, kafka, broker, runtime, dedupe, retention };
+  }
+
+  side(broker: Broker): KafkaSide {
+    return new KafkaSide(this.sideOptions(broker));
+  }
+
+  /** The states of a destination's lanes, without a member. */
+  async write(broker: Broker, name: string, states: ReadonlyMap<number, PlacedState>): Promise<void> {
+    const side = this.side(broker);
+    await writeFirstStates(broker, { group: side.groupOf(name), topic: side.topic }, states);
   }
 
   async #open(name: string, of: LaneParts): Promise<OpenLane> {
