@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { nodeRuntime } from "@waybill/node";
 import { expect, test } from "vitest";
-import { decodeValue, openTopics, type Place, Producer, type TopicsOptions } from "../src/index.ts";
+import { decodeValue, KeyedTopic, openTopics, type Place, Producer, type TopicsOptions } from "../src/index.ts";
 import { entryOf, eventsOf } from "./lib/entries.ts";
 import { connectTo, leaderOf, readAll, until, withCluster } from "./lib/real-cluster.ts";
 
@@ -33,6 +33,42 @@ test(
       expect(topics.map(({ maxMessageBytes }) => maxMessageBytes)).toEqual([8_388_608, 8_388_608]);
       expect(warnings).toEqual([]);
     }
+  },
+  TEST_MAX_MS,
+);
+
+test(
+  "a compacted topic is made as it is checked, and read in one order by all",
+  async () => {
+    const topic = "accept.desired";
+    const options = { ...optionsFor(topic), partitions: 1, isCompacted: true };
+    const broker = await connectTo(cluster());
+    await openTopics(broker, clock, options);
+    expect((await openTopics(broker, clock, options)).warnings).toEqual([]);
+    const plain = { ...optionsFor(topic), partitions: 1 };
+    await expect(openTopics(broker, clock, plain)).rejects.toThrow("it is compacted (compact)");
+    const records: string[] = [];
+    const open = async (): Promise<KeyedTopic> =>
+      KeyedTopic.open({
+        broker: await connectTo(cluster()),
+        clock,
+        topic,
+        onRecord: ({ key, value }) => void records.push(`${key}=${value}`),
+        onReading: () => undefined,
+      });
+    const one = await open();
+    for (const [key, value] of [
+      ["a", "1"],
+      ["a", "2"],
+      ["b", "3"],
+      ["a", ""],
+    ] as const)
+      await one.write(key, value);
+    await one.catchUp();
+    one.close();
+    const two = await open();
+    two.close();
+    expect(records).toEqual(["a=1", "a=2", "b=3", "a=", "a=1", "a=2", "b=3", "a="]);
   },
   TEST_MAX_MS,
 );

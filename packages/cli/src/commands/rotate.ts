@@ -7,6 +7,7 @@ import { type AddCommand, partsOf } from "../command.ts";
 import { type Io, say, sayJson } from "../io.ts";
 import { checkedKey } from "../options.ts";
 import { durationText } from "../terminal/units.ts";
+import { complainOfUnconfirmed } from "../unconfirmed.ts";
 
 interface RotateOptions extends AdminOptions {
   readonly source?: boolean;
@@ -54,6 +55,7 @@ export const addRotateCommand: AddCommand = (program, io) => {
               body,
             });
       if (options.json === true) return sayJson(io, answer);
+      if (answer.unconfirmed !== undefined) complainOfUnconfirmed(io, answer.unconfirmed);
       say(
         io,
         understood(options, () =>

@@ -7,6 +7,7 @@ import { type AddCommand, LANE, laneParams, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
 import { EXIT, type Io, say, sayJson } from "../io.ts";
 import { dataOf } from "../server-sent.ts";
+import { complainOfUnconfirmed } from "../unconfirmed.ts";
 
 interface SteerOptions extends AdminOptions {
   readonly json?: boolean;
@@ -48,7 +49,8 @@ interface Steering {
 
 async function steer({ name, operation }: Steering, options: SteerOptions, io: Io): Promise<void> {
   const params = laneParams(name);
-  await callWithin(options, io, operation, { params });
+  const waiting = (await callWithin(options, io, operation, { params }))?.unconfirmed;
+  if (waiting !== undefined) complainOfUnconfirmed(io, waiting);
   const { lane } = await callWithin(options, io, "showLane", { params });
   if (options.json === true) return sayJson(io, lane);
   const done = operation === "pauseLane" ? "Paused" : "Resumed";

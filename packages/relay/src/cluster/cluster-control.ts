@@ -63,6 +63,9 @@ const WRITE_MS = 3_000;
 /** How long the other relays are waited for, ms. */
 const CONFIRM_MS = 5_000;
 const LOOK_EVERY_MS = 50;
+/** Of what a relay tells of its faults. */
+const TEXTS_MAX = 20;
+const TEXT_MAX_CHARACTERS = 500;
 /** Of a record of `<prefix>.relays`: {@link boundedLanes} keeps far below. */
 const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
 
@@ -310,8 +313,8 @@ export class ClusterControl implements Holds {
       if (clock.monotonic() >= untilMs)
         return [
           ...(isOwn ? [] : ["this relay"]),
-          ...others.map(({ name, seenMs }) => `${name}, seen ${Math.round(seenMs / 1_000)} s ago,`),
-          ...(isKnown ? [] : ["others, which could not be looked up,"]),
+          ...others.map(({ name, seenMs }) => `${name} (seen ${Math.round(seenMs / 1_000)} s ago)`),
+          ...(isKnown ? [] : ["others, which could not be looked up"]),
         ];
       await new Promise<void>((resume) => clock.after(LOOK_EVERY_MS, resume));
     }
@@ -338,8 +341,8 @@ export class ClusterControl implements Holds {
       ...(kafka.advertise === undefined ? {} : { adminUrl: kafka.advertise }),
       configDigest: carryOut.configDigest(),
       appliedOffset: this.#appliedOffset,
-      faults: [...this.#state.faults],
-      reloadErrors: [...(this.#lastReload?.result.errors ?? [])],
+      faults: bounded(this.#state.faults),
+      reloadErrors: bounded(this.#lastReload?.result.errors ?? []),
       ...boundedLanes(carryOut.lanes()),
     };
   }
@@ -354,6 +357,10 @@ export class ClusterControl implements Holds {
     if (error === undefined) this.#options.report("cluster_topic_works", { topic });
     else this.#options.report("cluster_topic_failing", { topic, error });
   }
+}
+
+function bounded(texts: readonly string[]): string[] {
+  return texts.slice(0, TEXTS_MAX).map((text) => text.slice(0, TEXT_MAX_CHARACTERS));
 }
 
 const NOT_YET: ReloadResult = { ok: false, changed: [], errors: [] };

@@ -8,7 +8,7 @@
  * The order of the topic decides. What does not have this shape says nothing.
  */
 import { z } from "zod";
-import { ownerOf } from "../credentials/credentials.ts";
+import { destinationKeySet } from "../credentials/credentials.ts";
 import { type KeptRotation, parseRotations } from "../credentials/kept-rotations.ts";
 import type { Sealing } from "./sealing.ts";
 
@@ -46,7 +46,9 @@ export class DesiredState {
   /** Keys of pauses. */
   readonly #paused = new Set<string>();
   readonly #rotations = new Map<string, KeptRotation>();
-  /** By key set, why the last rotation does not hold here (yet). */
+  /** Key sets whose last rotation is about to hold here. */
+  readonly #coming = new Set<string>();
+  /** By key set, why the last rotation does not hold here. */
   readonly #notHeld = new Map<string, string>();
 
   constructor(sealing: Sealing | undefined) {
@@ -68,11 +70,14 @@ export class DesiredState {
   #noteRotation(keySet: string, value: string): Wish {
     const rotation = this.#opened(keySet, value);
     if (rotation === undefined) {
+      this.#coming.delete(keySet);
+      this.#rotations.delete(keySet);
       this.#notHeld.set(keySet, "its rotated key was sealed with another kafka.sealingKey than this relay has");
       return { type: "unopened", keySet };
     }
     this.#rotations.set(keySet, rotation);
-    this.#notHeld.set(keySet, "its rotated key is about to be used");
+    this.#coming.add(keySet);
+    this.#notHeld.delete(keySet);
     return { type: "rotation", keySet, rotation };
   }
 
@@ -94,21 +99,20 @@ export class DesiredState {
 
   /** A rotation is used from now on. Another one may have come meanwhile. */
   held(rotation: KeptRotation): void {
-    if (this.#rotations.get(rotation.keySet) === rotation) this.#notHeld.delete(rotation.keySet);
+    if (this.#rotations.get(rotation.keySet) === rotation) this.#coming.delete(rotation.keySet);
   }
 
   notHeld(rotation: KeptRotation, reason: string): void {
-    if (this.#rotations.get(rotation.keySet) === rotation) this.#notHeld.set(rotation.keySet, reason);
+    if (this.#rotations.get(rotation.keySet) !== rotation) return;
+    this.#coming.delete(rotation.keySet);
+    this.#notHeld.set(rotation.keySet, reason);
   }
 
   /** Why the lanes of a destination must not send; `undefined`: they may. */
   holdOf(lanes: LanesOf): string | undefined {
     if (this.#paused.has(pauseKey(lanes))) return "paused by an operator";
-    for (const [keySet, reason] of this.#notHeld) {
-      const { environment, destination } = ownerOf(keySet);
-      if (environment === lanes.environment && destination === lanes.destination) return reason;
-    }
-    return undefined;
+    const keySet = destinationKeySet(lanes.environment, lanes.destination);
+    return this.#notHeld.get(keySet) ?? (this.#coming.has(keySet) ? "its rotated key is about to be used" : undefined);
   }
 
   /** What does not hold here, a sentence each. */

@@ -2,6 +2,8 @@ import type { OpenPartition } from "./partitions.ts";
 import type { LaneEntry } from "./relay-directory.ts";
 import { LANES_MAX } from "./relay-directory.ts";
 
+const REASON_MAX_CHARACTERS = 300;
+
 /** What the relay tells of its lanes of an environment. */
 export function laneEntriesOf(
   environment: string,
@@ -18,7 +20,7 @@ export function laneEntriesOf(
         destination: destination.config.name,
         partition,
         mode,
-        ...(reason === undefined ? {} : { reason }),
+        ...(reason === undefined ? {} : { reason: reason.slice(0, REASON_MAX_CHARACTERS) }),
         position,
         offset: log.placeBefore(position).offset,
         pendingEvents: events,

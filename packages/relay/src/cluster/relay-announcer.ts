@@ -17,8 +17,6 @@ export interface RelayAnnouncerOptions {
 const EVERY_MS = 2_000;
 /** Lanes come and go together. */
 const SOON_MS = 20;
-/** Of the record that removes the last one. */
-const GOODBYE_MS = 2_000;
 
 export class RelayAnnouncer {
   readonly #options: RelayAnnouncerOptions;
@@ -49,7 +47,7 @@ export class RelayAnnouncer {
     this.#timer?.cancel();
     await this.#writing;
     const { topic, id } = this.#options;
-    await topic.write(id, "", GOODBYE_MS).catch(() => undefined);
+    await topic.write(id, "").catch(() => undefined);
   }
 
   #after(ms: number): void {

@@ -30,6 +30,18 @@ const broker = checked(z.string(), (value) => {
     : undefined;
 });
 
+/** Other relays show it: a password has no place in it. */
+const advertised = checked(z.string(), (value) => {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
+  return isHttp && url.username === "" && url.password === ""
+    ? undefined
+    : {
+        message: "it must be a URL of http or https, without a user",
+        hint: "for example http://relay-1.internal:8081",
+      };
+});
+
 const tls = z
   .union([
     z.literal(true),
@@ -117,8 +129,7 @@ export const kafkaSchema: z.ZodOptional<z.ZodType<ParsedKafka>> = z
         writeOnly: true,
       })
       .optional(),
-    advertise: z
-      .url({ protocol: /^https?$/ })
+    advertise: advertised
       .meta({
         description: "URL of this relay's admin API as other relays and people reach it. Default: it is not shown.",
         examples: ["http://relay-1.internal:8081"],
@@ -210,7 +221,7 @@ export function kafkaWarnings(
   const { brokers, replicationFactor } = kafka;
   warn(
     ["engine"],
-    "is kafka, which is begun: each relay shows, pauses and rotates only what it has itself",
+    "is kafka, which is begun: each relay shows only what it has itself",
     "docs/operating/cluster.md has what is missing",
   );
   const inSync = inSyncOf(kafka);

@@ -446,14 +446,14 @@ test.each([
 });
 
 test("relays of a cluster that have not confirmed are named", async () => {
-  const confirmation = Promise.resolve({ unconfirmed: ["relay-2, seen 9 s ago,"] });
+  const confirmation = Promise.resolve({ unconfirmed: ["relay-2 (seen 9 s ago)"] });
   const at = await serve({ steer: () => confirmation, rotate: () => confirmation });
   for (const operation of ["pauseLane", "resumeLane"] as const) {
     const { status, json } = await ask(at, operation, { params: LANE, headers: {} });
-    expect([status, json]).toEqual([202, { unconfirmed: ["relay-2, seen 9 s ago,"] }]);
+    expect([status, json]).toEqual([202, { unconfirmed: ["relay-2 (seen 9 s ago)"] }]);
   }
   const { status, json } = await ask(at, "rotateDestinationKey", { params: LANE, headers: {}, body: { key: "new" } });
-  expect([status, json["unconfirmed"]]).toEqual([200, ["relay-2, seen 9 s ago,"]]);
+  expect([status, json["unconfirmed"]]).toEqual([200, ["relay-2 (seen 9 s ago)"]]);
 });
 
 test("a fifth search at the same time is refused as documented", async () => {

@@ -21,6 +21,8 @@ interface Given {
   readonly lanes?: () => readonly LaneEntry[];
   readonly adopt?: (rotation: KeptRotation) => Promise<void>;
   readonly reload?: () => Promise<ReloadResult>;
+  /** Topics of which it gets no records until this resolves. */
+  readonly unread?: { readonly topic: string; readonly until: Promise<void> };
 }
 
 interface TestRelay {
@@ -46,7 +48,7 @@ class World {
     const { sealingKey, adopt = () => Promise.resolve(), reload = () => Promise.resolve(RELOADED) } = given;
     const done: string[] = [];
     const lines: string[] = [];
-    const broker: Broker = this.cluster.connect(name);
+    const broker = withUnread(this.cluster.connect(name), given.unread);
     const control: ClusterControl = await this.run(
       ClusterControl.open({
         broker,
@@ -84,6 +86,17 @@ class World {
   }
 }
 
+function withUnread(broker: Broker, unread: Given["unread"]): Broker {
+  const fetch = broker.fetch.bind(broker);
+  return Object.assign(broker, {
+    fetch: async (asked: Parameters<Broker["fetch"]>[0]) => {
+      const fetched = await fetch(asked);
+      if (asked.topic === unread?.topic && fetched.records.length > 0) await unread.until;
+      return fetched;
+    },
+  });
+}
+
 function laneOf(partition: number): LaneEntry {
   const lane = { ...LANES, partition, mode: "idle" as const };
   return { ...lane, position: 0, offset: 0, pendingEvents: 0, inFlight: 0 };
@@ -100,10 +113,13 @@ test("what several operators ask at once is carried out by all in one order", as
   const world = new World();
   const one = await world.open("one");
   const two = await world.open("two");
+  const startedAtMs = world.clock.monotonic();
   const asked = [one, two, one, two].map(({ control }, index) =>
     control.steer(LANES, index % 2 === 0 ? "pause" : "resume"),
   );
   const answers = await world.run(Promise.all(asked));
+  // Changes are told at once.
+  expect(world.clock.monotonic() - startedAtMs).toBeLessThan(1_000);
   expect(answers.map(({ unconfirmed }) => unconfirmed)).toEqual([[], [], [], []]);
   expect(one.done).toHaveLength(4);
   expect(two.done).toEqual(one.done);
@@ -122,13 +138,33 @@ test("a relay that does not read is named after five seconds, and carries it out
   expect(world.clock.monotonic() - startedAtMs).toBeGreaterThanOrEqual(5_000);
   expect(world.clock.monotonic() - startedAtMs).toBeLessThan(6_000);
   expect(unconfirmed).toHaveLength(1);
-  expect(unconfirmed[0]).toMatch(/^two, seen \d+ s ago/);
+  expect(unconfirmed[0]).toMatch(/^two \(seen \d+ s ago\)$/);
   expect(one.done).toEqual([HELD]);
   expect(two.done).toEqual([]);
   world.cluster.heal("two");
   await world.clock.advance(10_000);
   expect(two.done).toEqual([HELD]);
   expect((await world.run(one.control.steer(LANES, "resume"))).unconfirmed).toEqual([]);
+});
+
+test("a relay that came just now is waited for, although the one that is asked has not read of it yet", async () => {
+  const world = new World();
+  let read: () => void = () => undefined;
+  const isRead = new Promise<void>((resolve) => (read = resolve));
+  let hear: () => void = () => undefined;
+  const isHeard = new Promise<void>((resolve) => (hear = resolve));
+  const one = await world.open("one", { unread: { topic: RELAYS.topic, until: isRead } });
+  const two = await world.open("two", { unread: { topic: DESIRED.topic, until: isHeard } });
+  let answer: readonly string[] | undefined;
+  void one.control.steer(LANES, "pause").then(({ unconfirmed }) => (answer = unconfirmed));
+  await world.clock.advance(1_000);
+  expect([one.done, two.done, answer]).toEqual([[HELD], [], undefined]);
+  read();
+  await world.clock.advance(1_000);
+  expect(answer).toBeUndefined();
+  hear();
+  await world.clock.advance(1_000);
+  expect([two.done, answer]).toEqual([[HELD], []]);
 });
 
 test("a relay that died is missing after 15 s, is waited for until another has its lanes", async () => {

@@ -168,6 +168,26 @@ test("it is checked without its secrets and files", () => {
   expect(notChecked.join("\n")).toMatch(/KAFKA_PASSWORD.*\n.*ca\.crt/);
 });
 
+test("the sealing key comes by a reference, is long, and is shown nowhere", () => {
+  const SEALING_KEY = "0123456789abcdef0123456789abcdef";
+  const kafka = { brokers: BROKERS, sealingKey: "${SEALING_KEY}", advertise: "http://relay-1.internal:8081" };
+  const config = loadConfig({ file: "f", text: textOf(kafka), env: { SEALING_KEY } });
+  expect(config.kafka).toMatchObject({ sealingKey: SEALING_KEY, advertise: kafka.advertise });
+  const shown = JSON.stringify(shownConfig(config));
+  expect([shown.includes(SEALING_KEY), shown.includes("sealingKey"), shown.includes("relay-1")]).toEqual([
+    false,
+    true,
+    true,
+  ]);
+  const short = faultsOf({ brokers: BROKERS, sealingKey: "swordfish-swordfish" });
+  expect(short).toContain("kafka.sealingKey");
+  expect(short).not.toContain("swordfish");
+  for (const advertise of ["relay-1:8081", "ftp://relay-1", "http://admin:swordfish@relay-1"]) {
+    const fault = faultsOf({ brokers: BROKERS, advertise });
+    expect([fault.includes("kafka.advertise"), fault.includes("swordfish")]).toEqual([true, false]);
+  }
+});
+
 test("any change of it takes a restart", () => {
   const before = load({ brokers: BROKERS });
   const changes = (after: ReturnType<typeof load>): readonly string[] => changedSettings(before, after, "restart");

@@ -50,12 +50,12 @@ export type JsonStatus<O extends Operation> = {
       : never;
 }[keyof Answers<O>];
 
-/** The JSON body of a status. */
-export type JsonBody<O extends Operation, S extends keyof Answers<O>> = Answers<O>[S] extends {
-  readonly schema: infer T extends z.ZodType;
-}
-  ? View<T>
-  : undefined;
+/** The JSON body of a status; of several, any of theirs. */
+export type JsonBody<O extends Operation, S extends keyof Answers<O>> = S extends unknown
+  ? Answers<O>[S] extends { readonly schema: infer T extends z.ZodType }
+    ? View<T>
+    : undefined
+  : never;
 
 /** What a client gets when the operation succeeds; `undefined` for one that answers nothing. */
 export type AdminAnswer<O extends Operation> = JsonBody<O, Extract<keyof Answers<O>, 200 | 202 | 204>>;

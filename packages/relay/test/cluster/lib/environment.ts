@@ -5,6 +5,7 @@ import type { Broker } from "@waybill/log-kafka";
 import { resolveEnvironment } from "@waybill/relay/headless";
 import { SeededRandom, SimDisk, type VirtualClock } from "@waybill/testing";
 import { ClusterEnvironment } from "../../../src/cluster/cluster-environment.ts";
+import type { Holds } from "../../../src/cluster/holds.ts";
 
 export interface ClusterOptions {
   readonly clock: VirtualClock;
@@ -13,6 +14,8 @@ export interface ClusterOptions {
   /** Default: nothing is ever answered. */
   readonly transport?: Transport;
   readonly onLine?: (line: string) => void;
+  /** Default: nothing can be asked of it. */
+  readonly holds?: Holds;
 }
 
 export function configOf(writeKey: string): ReturnType<typeof resolveEnvironment> {
@@ -28,6 +31,7 @@ export async function openOn({
   partitions,
   transport = () => new Promise(() => undefined),
   onLine = () => undefined,
+  holds,
 }: ClusterOptions): Promise<ClusterEnvironment> {
   const ignore = (): void => undefined;
   const limits = { maxAgeMs: 86_400_000, maxBytes: 1e12, hardMaxBytes: 1e12 };
@@ -50,6 +54,7 @@ export async function openOn({
       clientId: "one",
     },
     retention: limits,
+    ...(holds === undefined ? {} : { holds }),
     deadlineMs: 1_000,
   });
   void opening.then((opened) => (environment = opened));
