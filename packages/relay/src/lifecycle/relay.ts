@@ -2,8 +2,8 @@
 import { createUuidV7, type DiskRuntime } from "@waybill/core";
 import type { Broker } from "@waybill/log-kafka";
 import { type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill/node";
-import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
 import type { Peers } from "../admin/cluster/peers.ts";
+import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Accounts, ReloadResult } from "../admin/views.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";

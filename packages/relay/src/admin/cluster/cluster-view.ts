@@ -46,7 +46,7 @@ export function clusterOf({ now, directory, destinations, partitions }: ClusterF
       adminUrl: originOf(relay) ?? null,
       hasSameConfig: self === undefined || relay.configDigest === self.configDigest,
       lanes: relay.lanes.length + relay.lanesLeftOut,
-      faults: relay.faults,
+      faults: [...relay.faults, ...relay.reloadErrors.map((error) => `its last reload was refused: ${error}`)],
     })),
     lanes: destinations.flatMap(({ environment, destination }) =>
       Array.from({ length: partitions }, (_, partition) => {

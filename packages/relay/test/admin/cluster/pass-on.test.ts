@@ -47,6 +47,7 @@ function entryOf(name: string, changes: Partial<RelayEntry> = {}): RelayEntry {
     configDigest: "abc",
     appliedOffset: 0,
     faults: [],
+    reloadErrors: [],
     lanes: [],
     lanesLeftOut: 0,
     isSelf: false,

@@ -17,6 +17,7 @@ export interface RelayOptions {
   /** Makes the relay's connection another one. */
   readonly around?: (broker: Broker) => Broker;
   readonly kafka?: Readonly<Record<string, unknown>>;
+  readonly admin?: Readonly<Record<string, unknown>>;
   readonly sources?: Readonly<Record<string, unknown>>;
   /** What a reload reads; it may throw. */
   readonly reloadConfig?: (config: RelayConfig) => RelayConfig;
@@ -52,10 +53,14 @@ export async function startCluster(): Promise<ClusterWorld> {
     emulator,
     authorizations,
     lines,
-    async start(name, { around = (broker: Broker) => broker, kafka = {}, sources, reloadConfig } = {}) {
+    async start(name, { around = (broker: Broker) => broker, kafka = {}, admin, sources, reloadConfig } = {}) {
       const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
       const config = configOf(directory, server.url, {
-        extra: { engine: "kafka", kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS, ...kafka } },
+        extra: {
+          engine: "kafka",
+          kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS, ...kafka },
+          ...(admin === undefined ? {} : { admin }),
+        },
         ...(sources === undefined ? {} : { sources }),
       });
       const logged: string[] = [];
