@@ -154,7 +154,7 @@ function foreignTo(request: IncomingMessage, guard: GuardOptions, isLink = false
 }
 
 /** Without port, brackets and final dot, in lower case. */
-function hostnameOf(host: string): string {
+export function hostnameOf(host: string): string {
   const bracketed = /^\[([^\]]*)\](?::\d*)?$/.exec(host)?.[1];
   return (bracketed ?? host.replace(/:\d*$/, "").replace(/\.$/, "")).toLowerCase();
 }

@@ -4,10 +4,20 @@ import type { RelayConfig } from "../config/types.ts";
 
 const DIGITS = 12;
 
-/** Tells configurations apart, but for their secrets. */
-export function configDigestOf(config: RelayConfig): string {
+/** Addresses and places of a machine: each relay has its own. */
+const OF_MACHINE = { host: "", port: 0 };
+
+/** Tells configurations apart, but for their secrets and what each relay has of its own. */
+export function configDigestOf({ kafka, admin, ...config }: RelayConfig): string {
+  const shared = {
+    ...config,
+    listen: OF_MACHINE,
+    admin: { ...admin, ...OF_MACHINE },
+    dataDirectory: "",
+    ...(kafka === undefined ? {} : { kafka: { ...kafka, advertise: "", clientId: "" } }),
+  };
   return createHash("sha256")
-    .update(JSON.stringify(shownConfig(config)))
+    .update(JSON.stringify(shownConfig(shared)))
     .digest("hex")
     .slice(0, DIGITS);
 }

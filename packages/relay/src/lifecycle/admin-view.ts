@@ -1,6 +1,6 @@
 import type { Clock } from "@waybill/core";
 import type { Peers } from "../admin/cluster/peers.ts";
-import type { GuardOptions } from "../admin/guard.ts";
+import { type GuardOptions, hostnameOf } from "../admin/guard.ts";
 import type { Metrics } from "../admin/metrics/metrics.ts";
 import type { AdminView } from "../admin/view.ts";
 import type { ConfigView, ReloadResult } from "../admin/views.ts";
@@ -72,9 +72,10 @@ function configView(plan: Plan, file: string | undefined): ConfigView {
   };
 }
 
-function guardOf({ admin }: Pick<RelayConfig, "admin">): GuardOptions {
+function guardOf({ admin, kafka }: Pick<RelayConfig, "admin" | "kafka">): GuardOptions {
   const { host, hosts = [], token, readOnlyToken } = admin;
   // The address that listens on all others is not a name to be known by.
   const own = host === "0.0.0.0" || host === "::" ? [] : [host.toLowerCase()];
-  return { hosts: [...own, ...hosts], token, readOnlyToken };
+  const advertised = kafka?.advertise === undefined ? [] : [hostnameOf(new URL(kafka.advertise).host)];
+  return { hosts: [...own, ...advertised, ...hosts], token, readOnlyToken };
 }

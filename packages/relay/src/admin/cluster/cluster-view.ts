@@ -46,7 +46,7 @@ export function clusterOf({ now, directory, destinations, partitions }: ClusterF
       adminUrl: originOf(relay) ?? null,
       hasSameConfig: self === undefined || relay.configDigest === self.configDigest,
       lanes: relay.lanes.length + relay.lanesLeftOut,
-      faults: relay.faults,
+      faults: [...relay.faults, ...relay.reloadErrors.map((error) => `its last reload was refused: ${error}`)],
     })),
     lanes: destinations.flatMap(({ environment, destination }) =>
       Array.from({ length: partitions }, (_, partition) => {
@@ -60,7 +60,11 @@ export function clusterOf({ now, directory, destinations, partitions }: ClusterF
 
 /** The relay that delivers a lane, as far as is known. */
 export function ownerOf(relays: readonly RelayEntry[], lane: LaneName): RelayEntry | undefined {
-  return ownersOf(relays).get(keyOf(lane))?.relay;
+  const key = keyOf(lane);
+  return relays
+    .filter(({ isMissing }) => !isMissing)
+    .toSorted((a, b) => a.seenMs - b.seenMs)
+    .find(({ lanes }) => lanes.some((one) => keyOf(one) === key));
 }
 
 /** One that changes hands may be reported by two relays: the later report counts. */

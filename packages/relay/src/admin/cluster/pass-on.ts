@@ -27,7 +27,7 @@ export interface Passable {
 }
 
 /** Which relays did not answer, and why, where the others' answers are one. */
-export const UNANSWERED_HEADER = "waybill-unanswered";
+const UNANSWERED_HEADER = "waybill-unanswered";
 
 /** To be passed on. It may read much of a log, or give a million dead letters up. */
 const PASSED_DEADLINE_MS = 30_000;

@@ -12,7 +12,7 @@ import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Clock, Random } from "@waybill/core";
 
-export const RELAY_SCHEME = "Waybill-Relay ";
+const RELAY_SCHEME = "Waybill-Relay ";
 /** Names the relay that is meant: it answers by itself, and passes nothing on. */
 export const RELAY_HEADER = "waybill-relay";
 

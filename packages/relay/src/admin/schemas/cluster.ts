@@ -16,7 +16,7 @@ const clusterRelay = component(
     adminUrl: z.string().nullable().describe("Where other relays reach its admin API: `kafka.advertise`."),
     hasSameConfig: flag("Whether its configuration is that of the relay that answers."),
     lanes: count("How many lanes it has."),
-    faults: z.array(z.string()).describe("What it could not carry out of what operators asked, a sentence each."),
+    faults: z.array(z.string()).describe("What it could not carry out of what operators asked."),
   }),
 );
 

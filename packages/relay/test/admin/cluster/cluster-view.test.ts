@@ -113,11 +113,16 @@ test("when nothing could be read for long, that is what is wrong, and nobody is 
 });
 
 test("relays with another configuration, and what relays could not carry out, are problems", () => {
-  const other = relayOf("two", [2, 3], { configDigest: "def", faults: ["the key of production/web cannot be read"] });
+  const other = relayOf("two", [2, 3], {
+    configDigest: "def",
+    faults: ["the key of production/web cannot be read"],
+    reloadErrors: ["line 3"],
+  });
   const codes = clusterProblems(shown([relayOf("one", [0, 1]), other])).map(({ code, what }) => [code, what]);
   expect(codes).toEqual([
     ["configurations_differ", "The configuration of this relay is not that of two."],
     ["relay_fault", "two: the key of production/web cannot be read"],
+    ["relay_fault", "two: its last reload was refused: line 3"],
   ]);
 });
 

@@ -17,6 +17,7 @@ export interface RelayOptions {
   /** Makes the relay's connection another one. */
   readonly around?: (broker: Broker) => Broker;
   readonly kafka?: Readonly<Record<string, unknown>>;
+  readonly admin?: Readonly<Record<string, unknown>>;
   readonly sources?: Readonly<Record<string, unknown>>;
   /** What a reload reads; it may throw. */
   readonly reloadConfig?: (config: RelayConfig) => RelayConfig;
@@ -64,10 +65,20 @@ export async function startCluster(settings: ClusterSettings = {}): Promise<Clus
     authorizations,
     lines,
     async start(name, options = {}) {
-      const { around = (broker: Broker) => broker, kafka = {}, sources = settings.sources, reloadConfig } = options;
+      const {
+        around = (broker: Broker) => broker,
+        kafka = {},
+        admin,
+        sources = settings.sources,
+        reloadConfig,
+      } = options;
       const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
       const config = configOf(directory, server.url, {
-        extra: { engine: "kafka", kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS, ...kafka } },
+        extra: {
+          engine: "kafka",
+          kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS, ...kafka },
+          ...(admin === undefined ? {} : { admin }),
+        },
         ...(sources === undefined ? {} : { sources }),
         destinations: (url) => settings.destinations ?? { emulator: destination(url, settings.settings) },
       });

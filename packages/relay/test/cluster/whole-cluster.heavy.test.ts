@@ -1,0 +1,94 @@
+/** Two relays before one cluster: each shows both, and answers for what the other one has. */
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import type { Cluster, RunningRelay } from "@waybill/relay";
+import { expect, test } from "vitest";
+import { type Answered, JSON_TYPE, send, until } from "../lib/world.ts";
+import { areShared, type ClusterWorld, capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
+
+const TOKEN = "a-long-token";
+const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A relay that the others reach. */
+async function startReachable({ start }: ClusterWorld, name: string): Promise<RunningRelay> {
+  const port = await freePort();
+  return start(name, {
+    admin: { listen: `127.0.0.1:${port}`, token: TOKEN },
+    kafka: { advertise: `http://127.0.0.1:${port}` },
+  });
+}
+
+const get = (relay: RunningRelay, path: string): Promise<Answered> => send(relay.adminUrl, "GET", path, "", AUTHORIZED);
+const post = (relay: RunningRelay, path: string, body: unknown = ""): Promise<Answered> =>
+  send(relay.adminUrl, "POST", path, body, { ...AUTHORIZED, ...(body === "" ? {} : JSON_TYPE) });
+
+async function clusterOf(relay: RunningRelay): Promise<Cluster> {
+  return (await get(relay, "/v1/cluster")).json as unknown as Cluster;
+}
+
+/** Whether each of them knows of every lane whose it is. */
+async function isKnown(...relays: readonly RunningRelay[]): Promise<boolean> {
+  const clusters = await Promise.all(relays.map(clusterOf));
+  return clusters.every(
+    (cluster) =>
+      cluster.lanes.every(({ relay }) => relay !== null) &&
+      cluster.relays.length === relays.length &&
+      cluster.relays.every(({ lanes }) => lanes > 0),
+  );
+}
+
+test("any relay shows all lanes with their relay, and answers for those of the other one", async () => {
+  const world = await startCluster();
+  const [one, two] = [await startReachable(world, "one"), await startReachable(world, "two")];
+  await until(() => areShared(one, two));
+  await until(() => isKnown(one, two));
+  const cluster = await clusterOf(one);
+  expect(cluster.lanes).toHaveLength(PARTITIONS);
+  expect(cluster.relays.map(({ isMissing, hasSameConfig }) => [isMissing, hasSameConfig])).toEqual([
+    [false, true],
+    [false, true],
+  ]);
+  world.emulator.refuse((event) => (event["properties"] as { number: number }).number % 2 === 1);
+  const receipt = await capture(one, 0, 40);
+  await until(() => [one, two].every((relay) => relay.accounts().lanes.every(({ account }) => account.pending === 0)));
+
+  for (const relay of [one, two]) {
+    let dead = 0;
+    for (const { partition } of cluster.lanes) {
+      expect((await get(relay, `/v1/lanes/test%2F${partition}/emulator`)).status).toBe(200);
+      const page = (await get(relay, `/v1/dead-letters/test%2F${partition}/emulator`)).json;
+      dead += (page["deadLetters"] as unknown[]).length;
+    }
+    expect(dead).toBe(20);
+    const traced = await get(relay, `/v1/receipts/${receipt}`);
+    const events = traced.json["events"] as { event: { messageId: string }; destinations: { outcome: string }[] }[];
+    expect(events.map(({ event }) => event.messageId).toSorted()).toEqual(
+      Array.from({ length: 40 }, (_, index) => `m-${index}`).toSorted(),
+    );
+    for (const { event, destinations } of events)
+      expect(destinations.map(({ outcome }) => outcome)).toEqual([
+        Number(event.messageId.slice(2)) % 2 === 1 ? "rejected" : "delivered",
+      ]);
+    const found = (await get(relay, "/v1/trace/m-7")).json["events"];
+    expect(found).toMatchObject([{ event: { messageId: "m-7" }, destinations: [{ outcome: "rejected" }] }]);
+  }
+
+  world.emulator.refuse(() => false);
+  for (const { partition } of cluster.lanes) {
+    const { status } = await post(two, `/v1/dead-letters/test%2F${partition}/emulator/retry`);
+    expect(status).toBe(202);
+  }
+  await until(() => world.emulator.received === 40);
+  const replays = JSON.parse((await get(one, "/v1/replays")).text) as unknown[];
+  expect(replays).toHaveLength(PARTITIONS);
+});
