@@ -176,6 +176,22 @@ test("chaos: three relays before three brokers, one kill of each and a pause, lo
   expect(result["acknowledged"]).toBeGreaterThan(0);
 });
 
+test("kafka: relays before a broker, and the client library's own producer", { timeout: 400_000 }, async ({ skip }) => {
+  const result = await lastLine("main", "kafka", "--quick");
+  const reason = result["skipped"];
+  if (typeof reason === "string") {
+    process.stdout.write(`skipped: ${reason}\n`);
+    skip(reason);
+  }
+  const row = { requestsPerSecond: number, producerFloorPerSecond: number, endToEndEventsPerSecond: number, lost: 0 };
+  expect(result).toMatchObject({
+    scenario: "kafka",
+    rows: [1, 2].flatMap((relays) => [1, 100].map((eventsPerRequest) => ({ relays, eventsPerRequest, ...row }))),
+    scaling: number,
+    cores: number,
+  });
+});
+
 test("isolation", { timeout: 120_000 }, async () => {
   const measured = await lastLine("main", "isolation", "--quick");
   expect(measured).toMatchObject({ scenario: "isolation", throughputRatio: number, p99Ratio: number, lost: 0 });

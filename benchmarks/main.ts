@@ -10,6 +10,7 @@ import * as faults from "./faults.ts";
 import * as client from "./scenarios/client.ts";
 import * as distance from "./scenarios/distance.ts";
 import * as isolation from "./scenarios/isolation.ts";
+import * as kafka from "./scenarios/kafka.ts";
 import * as limits from "./scenarios/limits.ts";
 import * as log from "./scenarios/log.ts";
 import * as poison from "./scenarios/poison.ts";
@@ -71,6 +72,7 @@ const scenarios = new Map([
   ["replay", runs(replay)],
   ["faults", runs(faults)],
   ["isolation", runs(isolation)],
+  ["kafka", runs(kafka)],
   ["limits", runs(limits)],
   ["shutdown", runs(shutdown)],
   ["sizing", runs(sizing)],

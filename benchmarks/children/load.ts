@@ -3,7 +3,7 @@
  * Message in: LoadOrder; out: LoadReport.
  */
 import { connect, type Socket } from "node:net";
-import { type BenchBodies, createTemplate, writeIds } from "../lib/bodies.ts";
+import { type BenchBodies, createTemplate, type Template, writeIds } from "../lib/bodies.ts";
 import { percentile } from "../lib/statistics.ts";
 
 export interface LoadOrder {
@@ -28,6 +28,8 @@ export interface LoadReport {
   readonly answered: number;
   /** Answers other than 200. */
   readonly failed: number;
+  /** The first event's number of each request that got one. */
+  readonly failedFirstIds: readonly number[];
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** When the first request was sent, epoch ms with fraction. */
@@ -44,17 +46,17 @@ async function run(order: LoadOrder): Promise<LoadReport> {
   const latencies = new Float64Array(order.requests);
   let sent = 0;
   let answered = 0;
-  let failed = 0;
+  const failedFirstIds: number[] = [];
   const startedAt = performance.now();
   const startedAtMs = performance.timeOrigin + startedAt;
   const take = (): number | undefined => (sent < order.requests ? sent++ : undefined);
-  const done = (latencyMs: number, ok: boolean): void => {
+  const done = (latencyMs: number, ok: boolean, firstId: number): void => {
     latencies[answered++] = latencyMs;
-    if (!ok) failed += 1;
+    if (!ok) failedFirstIds.push(firstId);
   };
   await Promise.all(
     Array.from({ length: order.connections }, () =>
-      drive(order, { bytes: Buffer.from(template.bytes), idOffsets: template.idOffsets }, take, done, startedAt),
+      drive(order, { ...template, bytes: Buffer.from(template.bytes) }, take, done, startedAt),
     ),
   );
   const seconds = (performance.now() - startedAt) / 1_000;
@@ -62,7 +64,8 @@ async function run(order: LoadOrder): Promise<LoadReport> {
   return {
     seconds,
     answered,
-    failed,
+    failed: failedFirstIds.length,
+    failedFirstIds,
     p50Ms: percentile(sorted, 50),
     p99Ms: percentile(sorted, 99),
     startedAtMs,
@@ -72,18 +75,21 @@ async function run(order: LoadOrder): Promise<LoadReport> {
 
 function drive(
   { port, events, firstId, requestsPerSecond }: LoadOrder,
-  request: { readonly bytes: Buffer; readonly idOffsets: readonly number[] },
+  request: Template,
   take: () => number | undefined,
-  done: (latencyMs: number, ok: boolean) => void,
+  done: (latencyMs: number, ok: boolean, firstId: number) => void,
   startedAt: number,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket: Socket = connect(port, "127.0.0.1");
     socket.setNoDelay(true);
     let sentAt = 0;
+    let sentId = 0;
     let answer: Buffer = Buffer.alloc(0);
     const write = (number: number): void => {
-      writeIds(request.bytes, request.idOffsets, firstId + number * events);
+      sentId = firstId + number * events;
+      writeIds(request.bytes, request.idOffsets, sentId);
+      writeIds(request.bytes, request.userOffsets, sentId);
       sentAt = performance.now();
       socket.write(request.bytes);
     };
@@ -109,7 +115,7 @@ function drive(
       // "HTTP/1.1 200", or 202
       const ok = answer[9] === 0x32 && answer[10] === 0x30 && (answer[11] === 0x30 || answer[11] === 0x32);
       answer = answer.subarray(end);
-      done(performance.now() - sentAt, ok);
+      done(performance.now() - sentAt, ok, sentId);
       next();
     });
   });

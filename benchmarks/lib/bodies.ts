@@ -2,6 +2,7 @@
 
 const ID_DIGITS = 12;
 const ID_TEMPLATE = "01a1fbe8-3ed8-7000-8000-000000000000";
+const USER_TEMPLATE = "user-000000000000";
 /** Of an event of Segment's, beside what fills it up. */
 const BYTES_WITHOUT_NOTE = 208;
 const HEX = "0123456789abcdef";
@@ -11,12 +12,17 @@ export interface Template {
   readonly bytes: Buffer;
   /** Where the last twelve digits of each event's id are. */
   readonly idOffsets: readonly number[];
+  /** The same of each event's user, where each has one of its own. */
+  readonly userOffsets: readonly number[];
   readonly bodyBytes: number;
 }
 
 export type BenchProtocol = "segment" | "launchdarkly";
-/** Whose events, and where they have ids: LaunchDarkly's have those of their payload or none. */
-export type BenchBodies = BenchProtocol | "segment-without-ids" | "launchdarkly-with-payload-id";
+/**
+ * Whose events, and where they have ids: LaunchDarkly's have those of their payload or none. All
+ * are of one user, but for `segment-many-users`.
+ */
+export type BenchBodies = BenchProtocol | "segment-without-ids" | "segment-many-users" | "launchdarkly-with-payload-id";
 
 export function protocolOf(bodies: BenchBodies): BenchProtocol {
   return bodies.startsWith("launchdarkly") ? "launchdarkly" : "segment";
@@ -31,9 +37,10 @@ export function createTemplate(events: number, bodies: BenchBodies = "segment", 
   const noteBytes = eventBytes === undefined ? (events === 1 ? 20 : 128) : eventBytes - BYTES_WITHOUT_NOTE;
   const note = "x".repeat(noteBytes);
   const id = bodies === "segment-without-ids" ? "" : `"messageId":"${ID_TEMPLATE}",`;
+  const user = bodies === "segment-many-users" ? USER_TEMPLATE : "user-000001";
   const event =
     protocol === "segment"
-      ? `{"type":"track",${id}"timestamp":"2026-11-21T00:00:00.000Z","userId":"user-000001",` +
+      ? `{"type":"track",${id}"timestamp":"2026-11-21T00:00:00.000Z","userId":"${user}",` +
         `"event":"Order Completed","properties":{"total":42,"currency":"EUR","note":"${note}"}}`
       : `{"kind":"custom","creationDate":1795219200000,"key":"order-completed","context":{"kind":"user","key":"user-000001"},` +
         `"data":{${id}"total":42,"currency":"EUR","note":"${note}"}}`;
@@ -47,10 +54,16 @@ export function createTemplate(events: number, bodies: BenchBodies = "segment", 
     `${bodies === "launchdarkly-with-payload-id" ? `X-LaunchDarkly-Payload-ID: ${ID_TEMPLATE}\r\n` : ""}` +
     `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
   const bytes = Buffer.from(head + body, "latin1");
-  const idOffsets: number[] = [];
-  for (let at = bytes.indexOf(ID_TEMPLATE); at >= 0; at = bytes.indexOf(ID_TEMPLATE, at + 1))
-    idOffsets.push(at + ID_TEMPLATE.length - ID_DIGITS);
-  return { bytes, idOffsets, bodyBytes: body.length };
+  const [idOffsets, userOffsets] = [digitsOf(bytes, ID_TEMPLATE), digitsOf(bytes, USER_TEMPLATE)];
+  return { bytes, idOffsets, userOffsets, bodyBytes: body.length };
+}
+
+/** Where the last twelve digits are wherever `template` is. */
+function digitsOf(bytes: Buffer, template: string): readonly number[] {
+  const offsets: number[] = [];
+  for (let at = bytes.indexOf(template); at >= 0; at = bytes.indexOf(template, at + 1))
+    offsets.push(at + template.length - ID_DIGITS);
+  return offsets;
 }
 
 /** Writes the ids `first`, `first + 1`, … into the events. */

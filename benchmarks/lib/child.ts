@@ -2,17 +2,24 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
+const running = new Set<ChildProcess>();
+
 /**
  * Ends with this process, however that ends: a child that outlived it would hold its output open,
  * and whoever reads it.
  */
 export function owned(child: ChildProcess): ChildProcess {
-  const kill = (): void => {
-    child.kill("SIGKILL");
-  };
-  process.once("exit", kill);
-  child.once("exit", () => process.off("exit", kill));
+  if (running.size === 0) process.once("exit", killAll);
+  running.add(child);
+  child.once("exit", () => {
+    running.delete(child);
+    if (running.size === 0) process.off("exit", killAll);
+  });
   return child;
+}
+
+function killAll(): void {
+  for (const child of running) child.kill("SIGKILL");
 }
 
 /** A measured program in a process of its own, that talks by messages. */

@@ -22,12 +22,14 @@ import { configsCall, isCreated, newTopicCall } from "./kafka/admin.ts";
 import { failureOf } from "./kafka/failures.ts";
 import { commitCall, committedCall, type HeartbeatReply, heartbeatCall } from "./kafka/groups.ts";
 import { type Library, loadLibrary } from "./kafka/library.ts";
+import type { Address } from "./kafka/link.ts";
 import { Links, type Use } from "./kafka/links.ts";
 import { Metadata } from "./kafka/metadata.ts";
 import { removeCall, timeCall } from "./kafka/offsets.ts";
 import { addressesOf, type KafkaOptions } from "./kafka/options.ts";
 import { decodeBatches, encodeBatch } from "./kafka/record-batches.ts";
-import { type Call, describeGroupCall, fetchCall, produceCall } from "./kafka/requests.ts";
+import { type Call, describeGroupCall, fetchCall, type ProduceAnswer, placeName } from "./kafka/requests.ts";
+import { SharedProduce } from "./kafka/shared-produce.ts";
 import { Within } from "./kafka/within.ts";
 
 /** So often a new topic is looked at until all its partitions have a leader. */
@@ -44,6 +46,7 @@ export class KafkaBroker implements Broker {
   readonly #library: Library;
   readonly #links: Links;
   readonly #metadata: Metadata;
+  readonly #produce: SharedProduce;
   /** By member, the topics of its last heartbeat that named some. */
   readonly #subscribed = new Map<string, readonly string[]>();
 
@@ -53,6 +56,7 @@ export class KafkaBroker implements Broker {
     const bootstrap = addressesOf(brokers);
     this.#links = new Links({ library, clock, clientId, tls, sasl });
     this.#metadata = new Metadata({ library, clock, links: this.#links, bootstrap });
+    this.#produce = new SharedProduce(library, this.#links);
   }
 
   /**
@@ -87,17 +91,17 @@ export class KafkaBroker implements Broker {
   }
 
   async produce(request: ProduceRequest): Promise<Produced> {
-    const within = this.#within(request, `produce to ${nameOf(request)}`);
+    const within = this.#within(request, `produce to ${placeName(request)}`);
     if (request.values.length === 0) throw new BrokerError("invalid", `${within.what}: no records`);
     const batch = encodeBatch(request, this.#clock.now(), this.#library);
     const { topic, partition } = request;
-    const call = produceCall(this.#library, { topic, partition, batch, timeoutMs: within.leftWholeMs });
-    const { baseOffset } = await this.#toLeader({ place: request, use: "produce", call, within });
-    return { offset: baseOffset };
+    const send = (leader: Address): Promise<ProduceAnswer> =>
+      this.#produce.send(leader, { topic, partition, batch, within });
+    return { offset: (await this.#fromLeader(request, send, within)).baseOffset };
   }
 
   async fetch(request: FetchRequest): Promise<Fetched> {
-    const within = this.#within(request, `fetch from ${nameOf(request)}`);
+    const within = this.#within(request, `fetch from ${placeName(request)}`);
     const { topic, partition, maxBytes, maxWaitMs } = request;
     for (let offset = request.offset; ; ) {
       const asked = { topic, partition, offset, maxBytes, maxWaitMs: Math.min(maxWaitMs, within.leftWholeMs) };
@@ -113,7 +117,7 @@ export class KafkaBroker implements Broker {
   async offsetAt(
     asked: TopicPartition & Deadline & { readonly at: "first" | "end" | { readonly atMs: number } },
   ): Promise<Offset> {
-    const within = this.#within(asked, `offset of ${nameOf(asked)}`);
+    const within = this.#within(asked, `offset of ${placeName(asked)}`);
     const find = async (at: typeof asked.at): Promise<Offset | undefined> => {
       const call = timeCall(this.#library, asked, at);
       return (await this.#toLeader({ place: asked, use: "admin", call, within })).offset;
@@ -124,7 +128,7 @@ export class KafkaBroker implements Broker {
   }
 
   async removeBefore(asked: TopicPartition & Deadline & { readonly offset: Offset }): Promise<Offset> {
-    const within = this.#within(asked, `remove from ${nameOf(asked)}`);
+    const within = this.#within(asked, `remove from ${placeName(asked)}`);
     const call = removeCall(this.#library, asked, within.leftWholeMs);
     return (await this.#toLeader({ place: asked, use: "admin", call, within })).first;
   }
@@ -218,9 +222,17 @@ export class KafkaBroker implements Broker {
     readonly within: Within;
   }): Promise<R> {
     const { place, use, call, within } = asked;
+    return this.#fromLeader(place, (leader) => this.#links.to(leader, use).call(call, within), within);
+  }
+
+  async #fromLeader<R extends { readonly errorCode: number }>(
+    place: TopicPartition,
+    send: (leader: Address) => Promise<R>,
+    within: Within,
+  ): Promise<R> {
     const address = await this.#metadata.leaderOf(place, within);
     try {
-      return acceptedOf(await this.#links.to(address, use).call(call, within), within);
+      return acceptedOf(await send(address), within);
     } catch (error) {
       const { code, message, isTransient } = error as BrokerError;
       if (isTransient || code === "unknown_topic") this.#metadata.forgetTopic(place.topic);
@@ -278,8 +290,4 @@ function readCode<R extends { readonly errorCode: number }>(call: Call<R>, codeO
       return { ...answer, errorCode: codeOf(answer) };
     },
   };
-}
-
-function nameOf({ topic, partition }: TopicPartition): string {
-  return `${topic}-${partition}`;
 }

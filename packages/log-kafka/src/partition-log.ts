@@ -35,6 +35,11 @@ import { Tail } from "./tail.ts";
 const MARK_EVERY_BYTES = 256 * 1024;
 /** Before the end, to find the head of a companion topic: more than copies of calls leave there. */
 const LOOK_BACK_OFFSETS = 256;
+/**
+ * An answer costs a broker and us as much for one record as for many. Companion topics are written
+ * one value after another, each once the last one was read.
+ */
+const GATHER_MS: Readonly<Record<Positions, number>> = { counted: 25, written: 0 };
 /** So often the end of the log has to be gone before it is believed. */
 const GONE_MAX = 3;
 
@@ -100,6 +105,7 @@ export class PartitionLog implements Log {
     this.#tail = new Tail({
       source,
       count: new Count(positions, anchor),
+      gatherMs: GATHER_MS[positions],
       onRecords: (records) => {
         this.#gone = 0;
         this.#kept.note(records, this.#finder);

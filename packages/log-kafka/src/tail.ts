@@ -14,6 +14,8 @@ const POLL_MS = 1_000;
 export interface TailOptions {
   readonly source: Source;
   readonly count: Count;
+  /** After each answer with the last records there are, before the next ones are asked for. */
+  readonly gatherMs: number;
   /** The records of one value, if they count. */
   readonly onRecords: (records: readonly PartitionRecord[]) => void;
   /** After one or more records that count. */
@@ -61,12 +63,14 @@ export class Tail {
 
   /** Until the log is closed or broken. Never rejects. */
   async run(): Promise<void> {
-    const { source, onGone } = this.#options;
+    const { source, gatherMs, onGone } = this.#options;
     for (let failures = 0; !source.isClosed; ) {
       try {
-        this.#take(await source.fetch(this.place.offset, READ_BYTES, POLL_MS));
+        const read = await source.fetch(this.place.offset, READ_BYTES, POLL_MS);
+        this.#take(read);
         failures = 0;
         this.#lastError = undefined;
+        if (gatherMs > 0 && read.records.length > 0 && this.place.offset >= read.end) await source.wait(gatherMs);
       } catch (error) {
         if (source.isClosed) return;
         this.#lastError = `${source.name}: reading: ${messageOf(error)}`;

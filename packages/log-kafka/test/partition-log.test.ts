@@ -94,19 +94,44 @@ test("a value that was damaged on its way is fetched again before it counts as n
 });
 
 test("the head is announced when records come, and readers see nothing before it was counted", async () => {
-  const { open, produce } = await makeWorld();
+  const { clock, open, produce } = await makeWorld();
   const log = await open();
   const heads: number[] = [];
   const stop = log.onCommit(() => heads.push(log.head));
   await produce(value("a", "b"));
   await settle();
+  await clock.advance(25);
   await produce(value("c"));
   await settle();
   stop();
+  await clock.advance(25);
   await produce(value("d"));
   await settle();
   expect(heads).toEqual([2, 3]);
   expect(log.head).toBe(4);
+});
+
+test("the first record after a while is read at once, what comes within 25 ms after it together", async () => {
+  const { broker, clock, open, produce } = await makeWorld();
+  let answers = 0;
+  const counting = altered(broker, {
+    fetch: async (request: FetchRequest) => {
+      const fetched = await broker.fetch(request);
+      if (fetched.records.length > 0) answers += 1;
+      return fetched;
+    },
+  });
+  const log = await open({ broker: counting });
+  await produce(value("a"));
+  await settle();
+  expect([log.head, answers]).toEqual([1, 1]);
+  await produce(value("b"));
+  await produce(value("c"));
+  await settle();
+  expect(log.head).toBe(1);
+  await clock.advance(25);
+  await settle();
+  expect([log.head, answers]).toEqual([3, 2]);
 });
 
 test("reading in small steps gives each record once, and respects the limit", async () => {

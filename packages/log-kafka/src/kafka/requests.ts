@@ -64,30 +64,55 @@ interface Place {
   readonly partition: number;
 }
 
-/** `timeoutMs`: how long the broker waits for the replicas. */
+/** By {@link placeName}. */
+export type ProduceAnswers = ReadonlyMap<string, ProduceAnswer>;
+
+export function placeName({ topic, partition }: Place): string {
+  return `${topic}-${partition}`;
+}
+
+/**
+ * `batches`: one of each partition. `timeoutMs`: how long the broker waits for the replicas. All
+ * partitions are answered for.
+ */
 export function produceCall(
   { Writer }: Library,
-  asked: Place & { readonly batch: Buffer; readonly timeoutMs: number },
-): Call<ProduceAnswer> {
+  batches: readonly (Place & { readonly batch: Buffer })[],
+  timeoutMs: number,
+): Call<ProduceAnswers> {
+  const topics = [...new Set(batches.map(({ topic }) => topic))];
   return {
     ...PRODUCE,
     write: () =>
       Writer.create()
         .appendString(null)
         .appendInt16(ALL_REPLICAS)
-        .appendInt32(asked.timeoutMs)
-        .appendArray([asked], (topics) =>
-          topics
-            .appendString(asked.topic)
-            .appendArray([asked], (partitions) => partitions.appendInt32(asked.partition).appendBytes(asked.batch)),
+        .appendInt32(timeoutMs)
+        .appendArray(topics, (list, name) =>
+          list.appendString(name).appendArray(
+            batches.filter(({ topic }) => topic === name),
+            (partitions, { partition, batch }) => partitions.appendInt32(partition).appendBytes(batch),
+          ),
         )
         .appendTaggedFields(),
-    read: (reader) => only(reader.readArray((topic) => (topic.readString(), only(topic.readArray(produced))))),
+    read: (reader) => {
+      const answers = new Map(reader.readArray(producedTopic).flat());
+      for (const batch of batches)
+        if (!answers.has(placeName(batch))) throw new Error(`no answer for ${placeName(batch)}`);
+      return answers;
+    },
   };
 }
 
+function producedTopic(reader: Reader): readonly (readonly [string, ProduceAnswer])[] {
+  const topic = reader.readString();
+  return reader.readArray((one) => {
+    const partition = one.readInt32();
+    return [placeName({ topic, partition }), produced(one)] as const;
+  });
+}
+
 function produced(reader: Reader): ProduceAnswer {
-  reader.readInt32();
   const errorCode = reader.readInt16();
   const baseOffset = Number(reader.readInt64());
   reader.readInt64();

@@ -21,8 +21,8 @@ const MAX_VERSION = 20;
 const LENGTH_BYTES = 4;
 const TOPIC_ID = "00000000-0000-0000-0000-0000000000aa";
 
-/** Answers a request; `undefined`: never. */
-export type Answer = (socket: Socket) => Writer | undefined;
+/** Answers a request, whose body is read on; `undefined`: never. */
+export type Answer = (socket: Socket, request: Reader) => Writer | undefined | Promise<Writer>;
 
 export class FakeKafka {
   /** By API, how often it was called. */
@@ -63,8 +63,8 @@ export class FakeKafka {
     return this.calls.get(key) ?? 0;
   }
 
-  /** The topic `t` with one partition, which this broker leads. */
-  metadata(leader = 1): Writer {
+  /** The topic `t`, with one partition by default, which this broker leads. */
+  metadata(leader = 1, partitions = 1): Writer {
     return Writer.create()
       .appendInt32(0)
       .appendArray([1], (w, id) =>
@@ -78,7 +78,7 @@ export class FakeKafka {
           .appendString(name)
           .appendUUID(TOPIC_ID)
           .appendBoolean(false)
-          .appendArray([0], (partition, index) => {
+          .appendArray([...new Array(partitions).keys()], (partition, index) => {
             partition.appendInt16(0).appendInt32(index).appendInt32(leader).appendInt32(1);
             for (const ids of [[1], [1], []]) partition.appendArray(ids, (one, id) => one.appendInt32(id), true, false);
           })
@@ -119,18 +119,20 @@ export class FakeKafka {
       received = Buffer.concat([received, chunk]);
       while (received.length >= LENGTH_BYTES && received.length >= LENGTH_BYTES + received.readInt32BE(0)) {
         const length = received.readInt32BE(0);
-        this.#answer(socket, Reader.from(received.subarray(LENGTH_BYTES, LENGTH_BYTES + length)));
+        void this.#answer(socket, Reader.from(received.subarray(LENGTH_BYTES, LENGTH_BYTES + length)));
         received = received.subarray(LENGTH_BYTES + length);
       }
     });
   }
 
-  #answer(socket: Socket, request: Reader): void {
+  async #answer(socket: Socket, request: Reader): Promise<void> {
     const key = request.readInt16();
     request.readInt16();
     const id = request.readInt32();
+    request.readNullableString(false);
+    request.readTaggedFields();
     this.calls.set(key, this.callsOf(key) + 1);
-    const body = this.answers.get(key)?.(socket);
+    const body = await this.answers.get(key)?.(socket, request);
     if (body === undefined) return;
     const answer = Writer.create().appendInt32(id);
     if (!WITHOUT_TAGS.includes(key)) answer.appendTaggedFields();
@@ -138,14 +140,36 @@ export class FakeKafka {
   }
 }
 
-/** Of a produce request to partition 0 of the topic `t`. */
-export function producedAnswer(errorCode: number, offset: number): Writer {
+/** Partitions of the one topic of a produce request. */
+export function partitionsOf(request: Reader): readonly number[] {
+  request.readNullableString();
+  request.readInt16();
+  request.readInt32();
+  return request
+    .readArray((topic) => {
+      topic.readString();
+      return topic.readArray((partition) => {
+        const index = partition.readInt32();
+        partition.readBytes();
+        return index;
+      });
+    })
+    .flat();
+}
+
+/** Of a produce request to the topic `t`; `errors` has those of partitions that have others. */
+export function producedAnswer(
+  errorCode: number,
+  offset: number,
+  partitions: readonly number[] = [0],
+  errors: ReadonlyMap<number, number> = new Map(),
+): Writer {
   return Writer.create()
     .appendArray(["t"], (w, name) =>
-      w.appendString(name).appendArray([0], (partition, index) =>
+      w.appendString(name).appendArray([...partitions], (partition, index) =>
         partition
           .appendInt32(index)
-          .appendInt16(errorCode)
+          .appendInt16(errors.get(index) ?? errorCode)
           .appendInt64(BigInt(offset))
           .appendInt64(-1n)
           .appendInt64(0n)

@@ -1,0 +1,229 @@
+/**
+ * Relays over a real Kafka, beside the client library's own producer with the same records.
+ *
+ * `requestsPerSecond`: requests that one or two relays answer with 200, which is after `acks=all`,
+ * while the destination does not answer; the relays read and count what they wrote meanwhile.
+ * `producerFloorPerSecond`: one bare producer in a process of its own sends the records that a
+ * relay wrote for such requests, `acks=all`, to a topic with the same settings, with as many
+ * requests under way; the best of a few ways of batching. The floor has neither HTTP nor anybody
+ * who reads, and no process that makes load. `endToEndEventsPerSecond`: with a destination that
+ * answers at once, from the first request to the last event there. `lost`: acknowledged events that
+ * never came there, of all measurements. Rounds alternate; each figure is a median.
+ */
+import { cpus } from "node:os";
+import type { FloorWay } from "../children/kafka-floor.ts";
+import { inDirectory } from "../lib/in-directory.ts";
+import { type Cluster, startCluster, whyNoKafka } from "../lib/kafka/cluster.ts";
+import { publish, say } from "../lib/result.ts";
+import { round, summarise } from "../lib/statistics.ts";
+import { Floor, type FloorRate } from "./kafka/floor.ts";
+import { RelayGroup } from "./kafka/relay-group.ts";
+
+export interface KafkaBenchOptions {
+  readonly rounds: number;
+  readonly brokers: 1 | 3;
+  readonly partitions: number;
+  /** Under way at once, in the relays and in the floor. */
+  readonly concurrency: number;
+  /** Requests of a measurement, by events per request. */
+  readonly requests: Readonly<Record<1 | 100, number>>;
+  readonly publish: boolean;
+}
+
+export const FULL: KafkaBenchOptions = {
+  rounds: 3,
+  brokers: 3,
+  partitions: 12,
+  concurrency: 256,
+  requests: { 1: 20_000, 100: 2_000 },
+  publish: true,
+};
+/** One short round before one broker: shows that the scenario works, not how fast. */
+export const QUICK: KafkaBenchOptions = {
+  rounds: 1,
+  brokers: 1,
+  partitions: 4,
+  concurrency: 32,
+  requests: { 1: 600, 100: 64 },
+  publish: false,
+};
+
+export const FLAGS = { brokers: { type: "string" }, partitions: { type: "string" } } as const;
+export const USAGE = "[--brokers 1|3] [--partitions N]";
+
+export function withFlags(
+  size: KafkaBenchOptions,
+  values: Readonly<Record<string, string | boolean | undefined>>,
+): KafkaBenchOptions | undefined {
+  const brokers = Number(values["brokers"] ?? size.brokers);
+  const partitions = Number(values["partitions"] ?? size.partitions);
+  if ((brokers !== 1 && brokers !== 3) || !Number.isInteger(partitions) || partitions < 2) return undefined;
+  // Only what was measured as usual is kept.
+  const isUsual = brokers === size.brokers && partitions === size.partitions;
+  return { ...size, brokers, partitions, publish: size.publish && isUsual };
+}
+
+export interface KafkaRow {
+  readonly relays: 1 | 2;
+  readonly eventsPerRequest: 1 | 100;
+  readonly requestsPerSecond: number;
+  readonly producerFloorPerSecond: number;
+  readonly endToEndEventsPerSecond: number;
+  readonly lost: number;
+  readonly ofFloor: number;
+  /** Events that the destination got more than once. */
+  readonly duplicates: number;
+  readonly refused: number;
+  /** Of the relays for a request that is accepted, and of the floor's producer. */
+  readonly cpuMicrosPerRequest: number;
+  readonly floorCpuMicrosPerRequest: number;
+  readonly floor: FloorWay;
+}
+
+export interface KafkaResult {
+  readonly scenario: "kafka";
+  readonly rows: readonly KafkaRow[];
+  /** Requests a second of two relays through those of one, at 100 events a request. */
+  readonly scaling: number;
+  readonly cores: number;
+  readonly brokers: number;
+  readonly partitions: number;
+}
+
+interface Skipped {
+  readonly scenario: "kafka";
+  readonly skipped: string;
+}
+
+const SESSION_MS = 20_000;
+const DELIVERED_MAX_MS = 90_000;
+const MS_PER_SECOND = 1_000;
+/** Of a measurement: sent before it, to warm up. */
+const WARM_UP_SHARE = 1 / 4;
+
+export async function run(options: KafkaBenchOptions): Promise<KafkaResult | Skipped> {
+  const missing = await whyNoKafka(say);
+  if (missing !== undefined) {
+    const skipped: Skipped = { scenario: "kafka", skipped: missing };
+    publish("kafka", skipped, false);
+    return skipped;
+  }
+  const cluster = await startCluster({ brokers: options.brokers, groupSessionMs: SESSION_MS, tell: say });
+  try {
+    const rows = await inDirectory((directory) => measureAll(directory, cluster, options));
+    const rateOf = (relays: number): number =>
+      rows.find((row) => row.relays === relays && row.eventsPerRequest === 100)?.requestsPerSecond ?? Number.NaN;
+    const { brokers, partitions } = options;
+    const scaling = round(rateOf(2) / rateOf(1));
+    const result: KafkaResult = { scenario: "kafka", rows, scaling, cores: cpus().length, brokers, partitions };
+    publish("kafka", result, options.publish);
+    return result;
+  } finally {
+    await cluster.close();
+  }
+}
+
+export function failed(result: KafkaResult | Skipped): boolean {
+  return "rows" in result && result.rows.some(({ lost, refused }) => lost > 0 || refused > 0);
+}
+
+async function measureAll(
+  directory: string,
+  { addresses: brokers }: Cluster,
+  options: KafkaBenchOptions,
+): Promise<readonly KafkaRow[]> {
+  const { partitions, concurrency } = options;
+  const given = { brokers, partitions, concurrency };
+  const floor = await Floor.start(given);
+  const groups: RelayGroup[] = [];
+  for (const relays of [1, 2] as const) groups.push(await RelayGroup.start({ ...given, directory, relays }));
+  const rows: KafkaRow[] = [];
+  for (const events of [1, 100] as const) rows.push(...(await measureShape({ floor, groups, events }, options)));
+  await Promise.all(groups.map((group) => group.stop()));
+  await floor.stop();
+  return rows.sort((a, b) => a.relays - b.relays);
+}
+
+interface Shape {
+  readonly floor: Floor;
+  readonly groups: readonly RelayGroup[];
+  readonly events: 1 | 100;
+}
+
+async function measureShape(shape: Shape, options: KafkaBenchOptions): Promise<readonly KafkaRow[]> {
+  const { floor, groups, events } = shape;
+  const requests = options.requests[events];
+  const warmUp = Math.ceil(requests * WARM_UP_SHARE);
+  for (const group of groups) {
+    const loaded = await group.load(events, warmUp);
+    await group.delivered(loaded, DELIVERED_MAX_MS);
+    const [[from, to] = [0, 0]] = loaded.acknowledged;
+    if (group.relays === 1) await floor.read(group.topic, events, [from, to]);
+  }
+  const way = await floor.bestWay(warmUp);
+  const floors: FloorRate[] = [];
+  const measured = groups.map((): Measured[] => []);
+  for (let number = 0; number < options.rounds; number++) {
+    floors.push(await floor.run(way, requests));
+    for (const [at, group] of groups.entries()) measured[at]?.push(await measureGroup(group, events, requests));
+    const rates = measured.map((list) => Math.round(list.at(-1)?.requestsPerSecond ?? 0));
+    say(
+      `${events} events a request, round ${number + 1}: floor ${Math.round(floors.at(-1)?.requestsPerSecond ?? 0)}, ` +
+        `one relay ${rates[0]}, two ${rates[1]} requests/s`,
+    );
+  }
+  return groups.map(({ relays }, at) => rowOf(measured[at] ?? [], floors, { relays, events, way }));
+}
+
+interface Measured {
+  readonly requestsPerSecond: number;
+  readonly cpuMicros: number;
+  readonly endToEndEventsPerSecond: number;
+  readonly lost: number;
+  readonly duplicates: number;
+  readonly refused: number;
+}
+
+async function measureGroup(group: RelayGroup, events: number, requests: number): Promise<Measured> {
+  await group.hold(true);
+  const taken = await group.load(events, requests);
+  await group.hold(false);
+  const drained = await group.delivered(taken, DELIVERED_MAX_MS);
+  const through = await group.load(events, requests);
+  const arrived = await group.delivered(through, DELIVERED_MAX_MS);
+  const count = through.acknowledged.reduce((sum, [from, to]) => sum + to - from, 0);
+  return {
+    requestsPerSecond: taken.requestsPerSecond,
+    cpuMicros: taken.cpuMicros,
+    endToEndEventsPerSecond: (count * MS_PER_SECOND) / (arrived.lastAtMs - through.startedAtMs),
+    // What was missing the first time is among those that are the second.
+    lost: Math.max(drained.missing, arrived.missing),
+    duplicates: arrived.duplicates,
+    refused: taken.refused + through.refused,
+  };
+}
+
+function rowOf(
+  measured: readonly Measured[],
+  floors: readonly FloorRate[],
+  { relays, events, way }: { readonly relays: 1 | 2; readonly events: 1 | 100; readonly way: FloorWay },
+): KafkaRow {
+  const median = (pick: (one: Measured) => number): number => round(summarise(measured.map(pick)).median);
+  const sum = (pick: (one: Measured) => number): number => measured.reduce((total, one) => total + pick(one), 0);
+  const producerFloorPerSecond = round(summarise(floors.map((one) => one.requestsPerSecond)).median);
+  const requestsPerSecond = median((one) => one.requestsPerSecond);
+  return {
+    relays,
+    eventsPerRequest: events,
+    requestsPerSecond,
+    producerFloorPerSecond,
+    endToEndEventsPerSecond: median((one) => one.endToEndEventsPerSecond),
+    lost: measured.at(-1)?.lost ?? Number.NaN,
+    ofFloor: round(requestsPerSecond / producerFloorPerSecond),
+    duplicates: measured.at(-1)?.duplicates ?? Number.NaN,
+    refused: sum((one) => one.refused),
+    cpuMicrosPerRequest: median((one) => one.cpuMicros),
+    floorCpuMicrosPerRequest: round(summarise(floors.map((one) => one.cpuMicros)).median),
+    floor: way,
+  };
+}

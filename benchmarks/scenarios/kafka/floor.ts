@@ -1,0 +1,91 @@
+/** What the client library's own producer does with a relay's records. */
+import { KafkaBroker, openTopics } from "@waybill/log-kafka";
+import { nodeClock } from "@waybill/node";
+import type { FloorOrder, FloorWay } from "../../children/kafka-floor.ts";
+import { Child } from "../../lib/child.ts";
+import { cpuSecondsOf } from "../../lib/one-core.ts";
+import { say } from "../../lib/result.ts";
+
+export interface FloorOptions {
+  readonly brokers: readonly string[];
+  readonly partitions: number;
+  readonly concurrency: number;
+}
+
+export interface FloorRate {
+  readonly requestsPerSecond: number;
+  readonly cpuMicros: number;
+}
+
+const TOPIC = "floor";
+/** Producers, and calls in flight of each. */
+const WAYS = [
+  [1, 1],
+  [1, 4],
+  [3, 1],
+  [3, 4],
+] as const;
+const RETENTION = { maxAgeMs: Number.MAX_SAFE_INTEGER, hardMaxBytes: Number.MAX_SAFE_INTEGER };
+const MICROS_PER_SECOND = 1_000_000;
+
+export class Floor {
+  readonly #options: FloorOptions;
+  readonly #child = new Child("kafka-floor");
+
+  private constructor(options: FloorOptions) {
+    this.#options = options;
+  }
+
+  /** With a topic of its own, which has the settings of a relay's. */
+  static async start(options: FloorOptions): Promise<Floor> {
+    const { brokers, partitions } = options;
+    const broker = await KafkaBroker.connect({ brokers, clientId: "bench", clock: nodeClock });
+    await openTopics(broker, nodeClock, {
+      topics: [TOPIC],
+      partitions,
+      replicationFactor: brokers.length,
+      minInSyncReplicas: Math.max(1, brokers.length - 1),
+      retention: RETENTION,
+      bootstrap: brokers.join(","),
+    });
+    await broker.close();
+    return new Floor(options);
+  }
+
+  /** Takes the records of requests from the topic of a relay. */
+  async read(topic: string, events: number, firstIds: readonly [number, number]): Promise<void> {
+    const { brokers, partitions } = this.#options;
+    await this.#child.ask({ load: { brokers, topic, partitions, events, firstIds } } satisfies FloorOrder);
+  }
+
+  /** The fastest of a few. */
+  async bestWay(requests: number): Promise<FloorWay> {
+    const { concurrency } = this.#options;
+    let best: { readonly way: FloorWay; readonly rate: number } | undefined;
+    for (const [producers, calls] of WAYS) {
+      const way = { producers, calls, batch: Math.max(1, Math.floor(concurrency / producers / calls)) };
+      const { requestsPerSecond: rate } = await this.run(way, requests);
+      say(`${textOf(way)}: ${Math.round(rate)} requests/s`);
+      if (best === undefined || rate > best.rate) best = { way, rate };
+    }
+    if (best === undefined) throw new Error("there is no way to produce");
+    return best.way;
+  }
+
+  async run(way: FloorWay, requests: number): Promise<FloorRate> {
+    const { pid } = this.#child.process;
+    const before = cpuSecondsOf(pid);
+    const order: FloorOrder = { run: { ...way, topic: TOPIC, requests } };
+    const { seconds } = await this.#child.ask<{ readonly seconds: number }>(order);
+    const cpuMicros = ((cpuSecondsOf(pid) - before) * MICROS_PER_SECOND) / requests;
+    return { requestsPerSecond: requests / seconds, cpuMicros };
+  }
+
+  async stop(): Promise<void> {
+    await this.#child.stop();
+  }
+}
+
+function textOf({ producers, calls, batch }: FloorWay): string {
+  return `floor, ${producers} producers with ${calls} calls in flight of ${batch} requests`;
+}

@@ -1,0 +1,158 @@
+/** Relays before one topic, each a process of its own, with a load for each and one destination. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { CountingOrder, CountingReport } from "../../children/counting-vendor.ts";
+import type { LoadOrder, LoadReport } from "../../children/load.ts";
+import { Child } from "../../lib/child.ts";
+import { cpuSecondsOf } from "../../lib/one-core.ts";
+import { RelayProcess } from "../../lib/relay-process.ts";
+
+export interface RelayGroupOptions {
+  readonly directory: string;
+  readonly relays: 1 | 2;
+  /** Addresses. */
+  readonly brokers: readonly string[];
+  readonly partitions: number;
+  /** Requests that are under way at once, over all relays. */
+  readonly concurrency: number;
+}
+
+export interface Loaded {
+  readonly requestsPerSecond: number;
+  /** Of all relays, for a request. */
+  readonly cpuMicros: number;
+  /** Epoch ms with fraction. */
+  readonly startedAtMs: number;
+  /** Numbers of the events that were acknowledged: from, and up to but not including. */
+  readonly acknowledged: readonly (readonly [number, number])[];
+  readonly refused: number;
+}
+
+const MICROS_PER_SECOND = 1_000_000;
+const ASSIGNED_MAX_MS = 60_000;
+const LOOK_EVERY_MS = 100;
+
+export class RelayGroup {
+  readonly topic: string;
+  readonly #options: RelayGroupOptions;
+  readonly #relays: readonly RelayProcess[];
+  readonly #vendor: Child;
+  readonly #loaders: readonly Child[];
+  #nextId = 1;
+
+  private constructor(options: RelayGroupOptions, relays: readonly RelayProcess[], vendor: Child) {
+    this.#options = options;
+    this.#relays = relays;
+    this.#vendor = vendor;
+    this.#loaders = relays.map(() => new Child("load"));
+    this.topic = `${prefixOf(options)}.bench`;
+  }
+
+  /** Resolves once the relays have all partitions. */
+  static async start(options: RelayGroupOptions): Promise<RelayGroup> {
+    const vendor = new Child("counting-vendor");
+    const { port } = await vendor.receive<{ port: number }>();
+    const { brokers, partitions } = options;
+    const relays: RelayProcess[] = [];
+    for (let number = 1; number <= options.relays; number++) {
+      const directory = join(options.directory, `${prefixOf(options)}-${number}`);
+      mkdirSync(directory);
+      relays.push(
+        await RelayProcess.start({
+          directory,
+          destinations: { fast: `http://127.0.0.1:${port}` },
+          extra: {
+            engine: "kafka",
+            kafka: { brokers, partitions, replicationFactor: brokers.length, topicPrefix: prefixOf(options) },
+          },
+        }),
+      );
+    }
+    const group = new RelayGroup(options, relays, vendor);
+    await group.#assigned();
+    return group;
+  }
+
+  get relays(): 1 | 2 {
+    return this.#options.relays;
+  }
+
+  /** Sends requests as fast as they are answered, to all relays at once. */
+  async load(events: number, requests: number): Promise<Loaded> {
+    const { relays, concurrency } = this.#options;
+    const each = Math.ceil(requests / relays);
+    const before = this.#cpuSeconds;
+    const sent = this.#loaders.map(async (loader, at) => {
+      const firstId = this.#nextId + at * each * events;
+      const order: LoadOrder = {
+        port: (this.#relays[at] as RelayProcess).port,
+        connections: Math.ceil(concurrency / relays),
+        events,
+        requests: each,
+        firstId,
+        bodies: "segment-many-users",
+      };
+      return { report: await loader.ask<LoadReport>(order), firstId };
+    });
+    this.#nextId += relays * each * events;
+    const reports = await Promise.all(sent);
+    const startedAtMs = Math.min(...reports.map(({ report }) => report.startedAtMs));
+    const endedAtMs = Math.max(...reports.map(({ report }) => report.startedAtMs + report.seconds * 1_000));
+    const refused = reports.reduce((sum, { report }) => sum + report.failed, 0);
+    const accepted = relays * each - refused;
+    return {
+      requestsPerSecond: accepted / ((endedAtMs - startedAtMs) / 1_000),
+      cpuMicros: ((this.#cpuSeconds - before) * MICROS_PER_SECOND) / (relays * each),
+      startedAtMs,
+      acknowledged: reports.flatMap(({ report, firstId }) =>
+        acceptedRanges(firstId, firstId + each * events, { refused: report.failedFirstIds, events }),
+      ),
+      refused,
+    };
+  }
+
+  /** Whether the destination answers nothing. */
+  async hold(hold: boolean): Promise<void> {
+    await this.#vendor.ask({ hold } satisfies CountingOrder);
+  }
+
+  /** Resolves once the destination has all of it, or the time is over. */
+  delivered({ acknowledged }: Loaded, withinMs: number): Promise<CountingReport> {
+    return this.#vendor.ask<CountingReport>({ expect: { ranges: acknowledged, withinMs } } satisfies CountingOrder);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#relays.map((relay) => relay.stop()));
+    await Promise.all([this.#vendor, ...this.#loaders].map((child) => child.stop()));
+  }
+
+  get #cpuSeconds(): number {
+    return this.#relays.reduce((sum, { process }) => sum + cpuSecondsOf(process.pid), 0);
+  }
+
+  async #assigned(): Promise<void> {
+    const deadline = performance.now() + ASSIGNED_MAX_MS;
+    for (;;) {
+      const lanes = (await Promise.all(this.#relays.map((relay) => relay.accounts()))).map((one) => one.lanes.length);
+      const all = lanes.reduce((sum, count) => sum + count, 0);
+      if (all === this.#options.partitions && lanes.every((count) => count > 0)) return;
+      if (performance.now() > deadline) throw new Error(`the relays have ${lanes.join(" and ")} partitions`);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+  }
+}
+
+function prefixOf({ relays }: Pick<RelayGroupOptions, "relays">): string {
+  return `relays-${relays}`;
+}
+
+/** Between the requests that were refused. */
+function acceptedRanges(
+  from: number,
+  to: number,
+  { refused, events }: { readonly refused: readonly number[]; readonly events: number },
+): readonly (readonly [number, number])[] {
+  const starts = [from, ...refused.map((id) => id + events)].sort((a, b) => a - b);
+  const ends = [...refused, to].sort((a, b) => a - b);
+  return starts.map((start, at) => [start, ends[at] as number] as const).filter(([start, end]) => start < end);
+}
