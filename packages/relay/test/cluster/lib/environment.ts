@@ -50,6 +50,7 @@ export async function openOn({
       clientId: "one",
     },
     retention: limits,
+    markEveryBytes: 500,
     deadlineMs: 1_000,
   });
   void opening.then((opened) => (environment = opened));
