@@ -4,7 +4,7 @@
  */
 import { emulators, type ServerRequest, type ServerResponse } from "@waybill/testing";
 import { eventsIn } from "./in-flight.ts";
-import type { Places } from "./places.ts";
+import type { KnownPlaces } from "./places.ts";
 
 /** An event that it got. */
 export interface BatchArrival {
@@ -33,9 +33,9 @@ export class BatchVendor extends emulators.VendorEmulator {
   readonly #seen = new Map<string, Taken>();
   /** The request that an event came with first. */
   readonly #first = new Map<string, Taken>();
-  readonly #places: Places;
+  readonly #places: KnownPlaces;
 
-  constructor(options: emulators.EmulatorOptions, places: Places) {
+  constructor(options: emulators.EmulatorOptions, places: KnownPlaces) {
     super(options);
     this.#places = places;
   }

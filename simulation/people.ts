@@ -2,7 +2,7 @@
 import type { SeededRandom } from "@waybill/testing";
 import type { Client } from "../packages/client/src/client.ts";
 import { REDACTED_PROPERTY, SKIPPED_EVENT } from "./sim-relay.ts";
-import { POISON_PROPERTY } from "./vendors.ts";
+import { POISON_PROPERTY, SICK_PROPERTY } from "./vendors.ts";
 
 const EVENTS_MAX = 12;
 const BURST_MAX = 80;
@@ -18,6 +18,8 @@ interface Make {
   readonly client?: number;
   readonly userId?: string;
   readonly isPoison?: boolean;
+  /** Vendors answer it with 500 until they recover. */
+  readonly isSick?: boolean;
 }
 
 export class People {
@@ -66,18 +68,20 @@ export class People {
     client = this.#random.below(this.#clients.length),
     userId = this.#userOf(client),
     isPoison = false,
+    isSick = false,
   }: Make): void {
     const random = this.#random;
     const number = this.#made[client] as number;
     this.#made[client] = number + 1;
     const anonymousId = `a${client}-${random.below(USERS)}`;
-    const held = { client, number, [REDACTED_PROPERTY]: "s", pad: "x".repeat(random.below(300)) };
-    const roll = isPoison ? 1 : random.next();
+    const sick = isSick ? { [SICK_PROPERTY]: true } : {};
+    const held = { client, number, ...sick, [REDACTED_PROPERTY]: "s", pad: "x".repeat(random.below(300)) };
+    const roll = isPoison || isSick ? 1 : random.next();
     if (roll < this.#tieShare) this.#clients[client]?.identify({ userId, anonymousId, traits: held });
     else
       this.#clients[client]?.track({
         ...(roll < this.#tieShare + ANONYMOUS_SHARE ? { anonymousId } : { userId }),
-        event: !isPoison && random.chance(SKIPPED_SHARE) ? SKIPPED_EVENT : "E",
+        event: !isPoison && !isSick && random.chance(SKIPPED_SHARE) ? SKIPPED_EVENT : "E",
         properties: isPoison ? { ...held, [POISON_PROPERTY]: true } : held,
       });
   }

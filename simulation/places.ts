@@ -10,6 +10,8 @@ import { SimDisk } from "@waybill/testing";
 const DIRECTORY = "/log";
 const SEGMENT = `${"0".repeat(20)}.log`;
 
+export type KnownPlaces = Pick<Places, "isForgotten" | "isGone" | "hasAnswer">;
+
 export class Places {
   /** By the event's id. */
   readonly #positions = new Map<string, number>();

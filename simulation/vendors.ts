@@ -15,7 +15,7 @@ import {
 import { BatchVendor } from "./batch-vendor.ts";
 import { type HostileAnswer, hostileAnswer, hostileNumber } from "./hostile.ts";
 import { eventsIn, userOf } from "./in-flight.ts";
-import type { Places } from "./places.ts";
+import type { KnownPlaces } from "./places.ts";
 import { BATCH_EVENTS_LIMIT, REDACTED_PROPERTY, SKIPPED_EVENT, type VENDORS } from "./sim-relay.ts";
 
 const KEY = "key";
@@ -25,6 +25,8 @@ const STRANGER = -1;
 const WORK_MS = 50;
 /** An event with this property is answered with 500, and so is each request that it is in. */
 export const POISON_PROPERTY = "poison";
+/** The same until the vendor recovers. */
+export const SICK_PROPERTY = "sick";
 
 /** An event as a vendor got it, after dedupe. */
 export interface Arrived {
@@ -56,12 +58,14 @@ export interface SimVendorOptions {
   readonly isChoosy: boolean;
   /** Whether it knows a duplicate by its own id, and not by the key of its request. */
   readonly knowsIds: boolean;
+  /** Whether what an anonymous id did comes before what ties it to a user. Default: always. */
+  readonly areTied?: (user: string, anonymousId: string) => boolean;
   /** Of an event that it has twice: whether that cannot be helped. */
   readonly mayBeTwice?: (id: string) => boolean;
 }
 
-interface SimVendorPlace extends Pick<SimVendorOptions, "name" | "clock" | "random" | "roundTripMs"> {
-  readonly places: Places;
+interface SimVendorPlace extends Pick<SimVendorOptions, "name" | "clock" | "random" | "roundTripMs" | "areTied"> {
+  readonly places: KnownPlaces;
 }
 
 export function createVendor(vendor: (typeof VENDORS)[number], { places, ...place }: SimVendorPlace): SimVendor {
@@ -122,6 +126,7 @@ export class SimVendor {
   readonly #faults: string[] = [];
   #looked = 0;
   #odd: HostileAnswer | undefined;
+  #isSick = true;
   /** Whether order is promised to it: events in between have none. */
   isOrdered = true;
   orderViolations = 0;
@@ -183,7 +188,7 @@ export class SimVendor {
     const { clock, emulator, ids, name } = this.#options;
     const odd = this.#odd;
     this.#odd = undefined;
-    const poison = eventsIn(request.body).filter(isPoison);
+    const poison = eventsIn(request.body).filter((event) => isPoison(event) || (this.#isSick && isSick(event)));
     for (const event of poison) this.#notePoison(String(event["messageId"]));
     if (odd?.acts === false) {
       this.#noteOdd(request.body);
@@ -252,6 +257,7 @@ export class SimVendor {
   /** From now on it does what vendors do, for the first key. */
   recover(): void {
     this.#odd = undefined;
+    this.#isSick = false;
     this.#options.emulator.recover();
     this.rotate(KEY);
   }
@@ -284,7 +290,8 @@ export class SimVendor {
     this.#lookAtOrder(`client ${client}, user ${user}`, number);
     const tied = client === STRANGER ? undefined : tieOf(event);
     // What an anonymous user did before it was somebody must not come after.
-    if (tied !== undefined && tied !== user) this.#raise(`client ${client}, user ${tied}`, number);
+    if (tied !== undefined && tied !== user && this.#options.areTied?.(user, tied) !== false)
+      this.#raise(`client ${client}, user ${tied}`, number);
   }
 
   /** Whether a later event of its user was taken before this one, which was not. */
@@ -323,13 +330,17 @@ export class SimVendor {
 }
 
 /** What the simulation wrote into an event to know it again. */
-function heldIn(event: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+export function heldIn(event: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const held = event["properties"] ?? event["traits"];
   return typeof held === "object" && held !== null ? (held as Record<string, unknown>) : {};
 }
 
 function isPoison(event: Readonly<Record<string, unknown>>): boolean {
   return heldIn(event)[POISON_PROPERTY] === true;
+}
+
+function isSick(event: Readonly<Record<string, unknown>>): boolean {
+  return heldIn(event)[SICK_PROPERTY] === true;
 }
 
 /** Whose event it is, and its number among those of its client; `undefined` for nobody's. */

@@ -5,7 +5,7 @@
 
 import { isUtf8 } from "node:buffer";
 import { createUuidV7, type DiskRuntime } from "@waybill/core";
-import { ReadMemory } from "@waybill/log";
+import { ReadMemory, type RetentionLimits } from "@waybill/log";
 import type { Broker } from "@waybill/log-kafka";
 import { BodyReader, type DestinationObserver, type Environment, Intake, SourceTable } from "@waybill/relay/headless";
 import {
@@ -24,6 +24,7 @@ import { answerOf, BODIES_MAX_BYTES, BODY_MAX_BYTES, configOf, DAY_MS, originOf,
 import { ENVIRONMENT, TOPIC_PREFIX } from "./names.ts";
 import type { ClusterBug } from "./planted.ts";
 import { RelayClock, type Stop } from "./relay-clock.ts";
+import { type Troubles, troubled } from "./troubled-broker.ts";
 
 const MEMORY_BYTES = 1_000_000;
 const FOR_EVER_MS = 7 * DAY_MS;
@@ -31,6 +32,8 @@ const RELOAD_MS = 1_000;
 const EXCHANGE_MS = 10_000;
 /** How long a lane that goes to another relay may take. */
 const HAND_OVER_MS = 3_000;
+/** Small, so that retention has something to take. */
+const MARK_EVERY_BYTES = 2_000;
 const MAINTENANCE_MS = 1_000;
 const GONE: ServerResponse = { status: 0, headers: {}, body: "", fault: "reset" };
 
@@ -49,6 +52,10 @@ export interface ClusterRelayOptions {
   readonly onUnwritten: () => void;
   /** A commit was answered, or was not. */
   readonly onCommit: () => void;
+  /** Records of events are about to be removed. */
+  readonly onRemove: () => void;
+  readonly troubles: Troubles;
+  readonly count: (what: string) => void;
   /** A call to the cluster failed. */
   readonly onRefused: (code: string) => void;
 }
@@ -131,6 +138,7 @@ export class ClusterRelay {
           maxBytes: Number.POSITIVE_INFINITY,
           hardMaxBytes: Number.POSITIVE_INFINITY,
         },
+        markEveryBytes: MARK_EVERY_BYTES,
         deadlineMs: HAND_OVER_MS,
       });
       if (!this.#alive) return;
@@ -174,7 +182,9 @@ export class ClusterRelay {
     const { partitions } = this.#options;
     const plan = this.#plan.destinations.find((one, place) => originOf(one.vendor ?? place) === origin);
     if (plan === undefined) return undefined;
-    return { order: plan.order, maxInFlight: Math.max(partitions, plan.maxInFlight) };
+    // Each partition has an order of arrival of its own.
+    const order = plan.order === "arrival" && partitions > 1 ? "user" : plan.order;
+    return { order, maxInFlight: Math.max(partitions, plan.maxInFlight) };
   }
 
   /** A stopped process hears later, a dead one never. */
@@ -190,9 +200,9 @@ export class ClusterRelay {
   }
 
   #broker(): Broker {
-    const { cluster, name, bug, onRefused, onCommit } = this.#options;
+    const { cluster, name, bug, onRefused, onCommit, onRemove, clock, random, troubles, count } = this.#options;
     const connected = cluster.connect(name, bug?.connection ?? {});
-    const broker = bug?.broker?.(connected) ?? connected;
+    const broker = troubled(bug?.broker?.(connected) ?? connected, { clock, random: random.fork(), troubles, count });
     const guarded = <R>(call: () => Promise<R>): Promise<R> => {
       if (!this.#alive) return new Promise(() => undefined);
       const answering = call().catch((error: unknown) => {
@@ -207,7 +217,10 @@ export class ClusterRelay {
       produce: (asked) => guarded(() => broker.produce(asked)),
       fetch: (asked) => guarded(() => broker.fetch(asked)),
       offsetAt: (asked) => guarded(() => broker.offsetAt(asked)),
-      removeBefore: (asked) => guarded(() => broker.removeBefore(asked)),
+      removeBefore: (asked) => {
+        onRemove();
+        return guarded(() => broker.removeBefore(asked));
+      },
       heartbeat: (asked) => guarded(() => broker.heartbeat(asked)),
       commit: (asked) => guarded(() => broker.commit(asked).finally(onCommit)),
       committed: (asked) => guarded(() => broker.committed(asked)),
@@ -262,6 +275,11 @@ export class ClusterRelay {
         await prepared?.commit(RELOAD_MS);
       })
       .catch((error: unknown) => this.#options.onLine(`${this.name} does not reload: ${String(error)}`));
+  }
+
+  /** As its maintenance does it. How much was removed. */
+  async retain(limits: RetentionLimits): Promise<number> {
+    return (await this.#environment?.retain(limits, this.#clock.now())) ?? 0;
   }
 
   get shards(): readonly Environment[] {

@@ -3,20 +3,25 @@
  * at a distance, and everything that can go wrong between them.
  */
 import { SeededRandom, type ServerHandler, type ServerRequest, SimNetwork, VirtualClock } from "@waybill/testing";
+import { partitionKeysOf } from "@waybill/vendors/registry";
+import { partitionOf } from "@waybill/log-kafka";
 import { type ChaosKind, ClusterChaos, SimCluster } from "@waybill/testing/kafka";
 import { segment } from "waybill";
 import { type Client, createClientOn } from "../../packages/client/src/client.ts";
 import { eventsIn } from "../in-flight.ts";
 import { People } from "../people.ts";
-import { Places } from "../places.ts";
 import { BATCH_EVENTS_LIMIT, type DestinationPlan, originOf, type Plan, VENDORS } from "../sim-relay.ts";
 import { Traces } from "../traces.ts";
-import { createVendor, type SimVendor } from "../vendors.ts";
+import { createVendor, heldIn, type SimVendor } from "../vendors.ts";
 import { ClusterRelay } from "./cluster-relay.ts";
+import { hostileRequest } from "../hostile.ts";
+import { Stranger } from "../stranger.ts";
 import { Committed } from "./committed.ts";
 import type { ClusterBug } from "./planted.ts";
 import type { Stop } from "./relay-clock.ts";
-import { holderOf, lookAt, storedIn } from "./view.ts";
+import { StoredEvents } from "./stored-events.ts";
+import type { Troubles } from "./troubled-broker.ts";
+import { holderOf, lookAt } from "./view.ts";
 
 export interface ClusterStep {
   readonly name: string;
@@ -28,6 +33,8 @@ export interface ClusterStep {
 const SETTLE_TURNS = 80;
 const RELAYS = "http://relay.test";
 const CLIENT_KEY = "in";
+const BASIC = `Basic ${btoa(`${CLIENT_KEY}:`)}`;
+const STRANGERS = "hostile-";
 const CLIENTS = [0, 1] as const;
 const ROUND_TRIP_MS = { min: 20, max: 200 };
 const STEP_MAX_MS = 400;
@@ -47,13 +54,21 @@ const SESSIONS_MS = [45_000, 6_000];
 const DOWN_MAX_MS = 10_000;
 const STOPPED_MAX_MS = 60_000;
 const REQUESTS_KEPT = 20;
+const LASTS_MS = 8_000;
+/** Of an environment: lanes that are after lose events to it. */
+const HARD_LIMIT_BYTES = 24_000;
+const CROWD = 70;
+/** Characters of the state of a lane that has set aside about as many users as it may. */
+const LONG_STATE = 900;
 /** As the cluster counts them. */
 export const REQUEST_FAULTS = ["refuse", "stuck", "loseAnswer", "late", "duplicate", "slow"] as const;
 /** Which destinations there are, by the numbers of their vendors. */
 const CHOICES = [[0], [3], [0, 3], [2, 3], [0, 2]] as const;
 
-interface Slot {
+export interface Slot {
   readonly name: string;
+  /** No client reaches it. */
+  isHidden: boolean;
   relay: ClusterRelay | undefined;
   /** Nobody starts it again before. */
   isDown: boolean;
@@ -68,20 +83,27 @@ export class ClusterWorld {
   readonly cluster: SimCluster;
   readonly people: People;
   readonly traces: Traces;
-  readonly #partitions: number;
+  readonly stranger: Stranger;
+  readonly committed: Committed;
+  readonly troubles: Troubles = { losesCommitAnswers: false, hangsSends: false };
+  readonly partitions: number;
+  readonly #stored: StoredEvents;
   readonly #network: SimNetwork;
   /** By the number of the vendor. */
   readonly #vendors: readonly SimVendor[];
   readonly #indexes: readonly number[];
   readonly #clients: readonly Client[];
   readonly #slots: readonly Slot[];
-  readonly #committed: Committed;
   readonly #chaos = new Map<ChaosKind, ClusterChaos>();
   readonly #bug: ClusterBug | undefined;
-  /** Ids of what was answered with 200. */
-  readonly #accepted = new Set<string>();
+  /** What was answered with 200: by its id, by whom first. */
+  readonly #accepted = new Map<string, string>();
+  /** What ends with the faults. */
+  readonly #ends = new Set<() => void>();
   readonly #requests: ServerRequest[] = [];
   #plan: Plan;
+  /** Events that are in the log at the end, their copies left aside. */
+  #ids = 0;
   #finishing = false;
   #requestViolations = 0;
 
@@ -99,9 +121,10 @@ export class ClusterWorld {
       latencyMs: 4,
       replicationMs: 4,
     });
-    this.#committed = new Committed(this.cluster);
+    this.committed = new Committed(this.cluster);
     this.#network = new SimNetwork({ clock, random: this.random.fork(), latencyMs: 5 });
-    this.#partitions = 1 + this.random.below(3);
+    this.partitions = 1 + this.random.below(3);
+    this.#stored = new StoredEvents(this.cluster, this.partitions);
     this.#indexes = this.random.pick(CHOICES);
     this.#vendors = this.#createVendors();
     this.traces = new Traces(this.#vendors, (what) => this.violations.push(what));
@@ -111,25 +134,52 @@ export class ClusterWorld {
       batchMaxEvents: 1 + this.random.below(BATCH_EVENTS_LIMIT),
     };
     this.#clients = CLIENTS.map(() => this.#createClient());
-    // An anonymous id and the user that it becomes are in partitions of their own.
-    this.people = new People(this.random, this.#clients, { ties: false });
+    this.people = new People(this.random, this.#clients);
+    this.stranger = new Stranger({
+      clock,
+      random: this.random.fork(),
+      transport: this.#network.transport,
+      url: `${RELAYS}/v1/batch`,
+      key: BASIC,
+      onViolation: (what) => this.violations.push(what),
+    });
     this.#slots = Array.from({ length: 2 + this.random.below(2) }, (_, at) => ({
       name: `relay-${at}`,
       relay: undefined,
       isDown: false,
+      isHidden: false,
     }));
     this.#network.serve(RELAYS, this.#balanced);
   }
 
   #createVendors(): readonly SimVendor[] {
-    const places = new Places(() => undefined);
+    const places = {
+      isForgotten: (id: string) => this.#stored.isGone(id),
+      isGone: (id: string) => this.#stored.isGone(id),
+      hasAnswer: () => false,
+    };
+    // What an anonymous id did waits in its own partition.
+    const areTied = (one: string, other: string): boolean => this.#partitionOf(one) === this.#partitionOf(other);
     const vendors = VENDORS.map((vendor, index) => {
       const roundTripMs = ROUND_TRIP_MS.min + this.random.below(ROUND_TRIP_MS.max - ROUND_TRIP_MS.min);
       const random = this.random.fork();
-      return createVendor(vendor, { name: `emulator ${index}`, clock: this.clock, random, roundTripMs, places });
+      return createVendor(vendor, {
+        name: `emulator ${index}`,
+        clock: this.clock,
+        random,
+        roundTripMs,
+        places,
+        areTied,
+      });
     });
     for (const [index, vendor] of vendors.entries()) this.#network.serve(originOf(index), vendor.handle);
     return vendors;
+  }
+
+  #partitionOf(id: string): number {
+    const body = Buffer.from(JSON.stringify({ type: "track", userId: id }));
+    const [hash = 0] = partitionKeysOf({ body, ends: Uint32Array.of(body.length), metadata: "" });
+    return partitionOf(hash, this.partitions);
   }
 
   #createClient(): Client {
@@ -146,8 +196,9 @@ export class ClusterWorld {
     );
   }
 
+  /** Events that were made, or taken from a stranger. */
   get tracked(): number {
-    return this.people.made;
+    return this.people.made + this.stranger.accepted;
   }
 
   get orderViolations(): number {
@@ -165,7 +216,7 @@ export class ClusterWorld {
     return {
       key,
       ...(vendor === undefined ? {} : { vendor }),
-      order: order ?? this.random.pick(["user", "user", "user", "none"] as const),
+      order: order ?? this.random.pick(["user", "user", "user", "user", "none", "arrival"] as const),
       maxInFlight: this.random.pick([1, 2, 4, 8, 64, 64]),
       giveUpAfterMs,
     };
@@ -177,18 +228,27 @@ export class ClusterWorld {
     const relay = this.random.pick(
       up.length > 0 && this.random.chance(0.95) ? up : this.#slots.map((one) => one.relay),
     );
-    const answer = (await relay?.handle(request)) ?? { status: 0, headers: {}, body: "", fault: "reset" as const };
-    if (answer.status !== 200) return answer;
-    for (const event of eventsIn(request.body)) this.#accepted.add(String(event["messageId"]));
+    const isHidden = this.#slots.some((slot) => slot.relay === relay && slot.isHidden);
+    const answer = isHidden ? undefined : await relay?.handle(request);
+    if (answer === undefined) return { status: 0, headers: {}, body: "", fault: "reset" };
+    const isHostile = request.headers["idempotency-key"]?.startsWith(STRANGERS) === true;
+    if (answer.status !== 200 || isHostile) return answer;
+    for (const event of eventsIn(request.body)) this.#noteAccepted(String(event["messageId"]), relay?.name ?? "");
     this.#requests.push(request);
     if (this.#requests.length > REQUESTS_KEPT) this.#requests.shift();
     return answer;
   };
 
+  #noteAccepted(id: string, by: string): void {
+    const first = this.#accepted.get(id) ?? by;
+    this.#accepted.set(id, first);
+    if (first !== by) this.#count("acceptedByAnotherRelay");
+  }
+
   async start(): Promise<void> {
     for (const slot of this.#slots) this.#startAt(slot);
     await this.clock.until(() => this.#relays.some((relay) => relay.isUp), START_MAX_MS);
-    for (const [index, vendor] of this.#vendors.entries()) vendor.isOrdered = this.#orderOf(index) === "user";
+    for (const [index, vendor] of this.#vendors.entries()) vendor.isOrdered = this.#orderOf(index) !== "none";
   }
 
   #orderOf(index: number): DestinationPlan["order"] | undefined {
@@ -204,7 +264,7 @@ export class ClusterWorld {
         cluster,
         network: this.#network,
         random: random.fork(),
-        partitions: this.#partitions,
+        partitions: this.partitions,
         bug: this.#bug,
         onViolation: (what) => {
           this.#requestViolations += 1;
@@ -216,6 +276,9 @@ export class ClusterWorld {
           this.#count("outcomesNotWritten");
         },
         onCommit: () => this.#lookAtCommitted(),
+        onRemove: () => this.#stored.look(),
+        troubles: this.troubles,
+        count: (what) => this.#count(what),
         onRefused: (code) => {
           if (code === "not_enough_replicas") this.#count("tooFewInSync");
           if (code === "fenced") this.#count("fencedCalls");
@@ -266,7 +329,9 @@ export class ClusterWorld {
   }
 
   #lookAtCommitted(): void {
-    this.violations.push(...this.#committed.faults(this.#indexes, this.#partitions));
+    this.violations.push(...this.committed.faults(this.#indexes, this.partitions));
+    if (this.committed.longest >= LONG_STATE) this.#count("longStates");
+    this.committed.longest = 0;
   }
 
   /** What must hold of each event. */
@@ -276,9 +341,9 @@ export class ClusterWorld {
 
   async #look(when: string): Promise<void> {
     const asked = {
-      cluster: this.cluster,
+      stored: this.#stored,
       relays: () => this.#relays.filter((relay) => !relay.isStopped),
-      partitions: this.#partitions,
+      partitions: this.partitions,
     };
     for (const index of this.#indexes) {
       const seen = await this.#within(lookAt(asked, index, when === "end"));
@@ -306,17 +371,17 @@ export class ClusterWorld {
   /** Faults off; then nothing accepted may be missing, doubled, invented or out of order. */
   async finish(): Promise<void> {
     this.#finishing = true;
-    for (const chaos of this.#chaos.values()) chaos.heal();
-    this.cluster.faults = {};
-    this.#network.faults = {};
-    for (const slot of this.#slots) {
-      this.cluster.heal(slot.name);
-      slot.relay?.go();
-    }
+    this.heal();
     this.#supervise();
     this.#plan = {
       ...this.#plan,
-      destinations: this.#plan.destinations.map((one) => ({ ...one, key: "key", giveUpAfterMs: GIVE_UP_LAST_MS })),
+      destinations: this.#plan.destinations.map((one) => ({
+        ...one,
+        key: "key",
+        giveUpAfterMs: GIVE_UP_LAST_MS,
+        // In order of arrival nothing is ever given up.
+        order: one.order === "arrival" ? "user" : one.order,
+      })),
     };
     this.traces.giveUpMs = Math.min(this.traces.giveUpMs, GIVE_UP_LAST_MS);
     for (const vendor of this.#vendors) vendor.recover();
@@ -332,6 +397,40 @@ export class ClusterWorld {
     for (const index of this.#indexes) if (this.violations.length === 0) this.#checkDelivered(index);
     for (const relay of this.#relays) relay.kill();
     for (const kind of REQUEST_FAULTS) this.#count(`request ${kind}`, this.cluster.injected.get(kind) ?? 0);
+  }
+
+  /** What is wrong with the cluster and the networks ends. */
+  heal(): void {
+    for (const chaos of this.#chaos.values()) chaos.heal();
+    for (const end of this.#ends) end();
+    this.#ends.clear();
+    this.cluster.faults = {};
+    this.#network.faults = {};
+    for (const slot of this.#slots) {
+      this.cluster.heal(slot.name);
+      slot.relay?.go();
+    }
+  }
+
+  /** `end` comes in a while, or with the end of all faults. */
+  lasts(end: () => void): void {
+    this.#ends.add(end);
+    this.clock.after(this.random.below(LASTS_MS), () => {
+      if (this.#ends.delete(end)) end();
+    });
+  }
+
+  /** All of them die, and none is there for a time. */
+  async withoutRelays(ms: number): Promise<void> {
+    for (const slot of this.#slots) {
+      slot.relay?.kill();
+      slot.isDown = true;
+    }
+    await this.clock.advance(ms);
+  }
+
+  startRelays(): void {
+    for (const slot of this.#slots) this.#startAt(slot);
   }
 
   async #closeClients(): Promise<void> {
@@ -372,39 +471,43 @@ export class ClusterWorld {
   }
 
   get #lanes(): readonly { readonly index: number; readonly partition: number }[] {
-    const partitions = Array.from({ length: this.#partitions }, (_, partition) => partition);
+    const partitions = Array.from({ length: this.partitions }, (_, partition) => partition);
     return this.#indexes.flatMap((index) => partitions.map((partition) => ({ index, partition })));
   }
 
   /** Everything that was made is stored, and settled everywhere. */
   #isDelivered(): boolean {
     let stored = 0;
-    for (let partition = 0; partition < this.#partitions; partition++)
-      stored += storedIn(this.cluster, partition).filter(({ isCopy }) => !isCopy).length;
-    if (stored < this.tracked) return false;
+    for (let partition = 0; partition < this.partitions; partition++)
+      stored += this.#stored.of(partition).filter(({ isCopy }) => !isCopy).length;
+    if (stored < this.tracked || this.stranger.waiting > 0) return false;
     return this.#lanes.every(({ index, partition }) => {
       const holder = holderOf(this.#relays, index, partition);
-      return holder?.destination.pending().events === 0 && holder.head === storedIn(this.cluster, partition).length;
+      return holder?.destination.pending().events === 0 && holder.head === this.#stored.of(partition).length;
     });
   }
 
   /** Everything that was accepted is in the log, and each lane's ledger covers all of it. */
   #checkStored(): void {
     const ids = new Set<string>();
-    for (let partition = 0; partition < this.#partitions; partition++) {
-      const stored = storedIn(this.cluster, partition);
+    let made = 0;
+    for (let partition = 0; partition < this.partitions; partition++) {
+      const stored = this.#stored.of(partition);
       const copies = stored.filter(({ isCopy }) => isCopy).length;
       this.#count("copiesInTheLog", copies);
-      for (const { id, isCopy } of stored) {
+      for (const { id, event, isCopy } of stored) {
+        if (!isCopy && typeof heldIn(event)["client"] === "number") made += 1;
         if (!isCopy && ids.has(id)) this.violations.push(`end: ${id} is in two partitions`);
         ids.add(id);
       }
       for (const index of this.#indexes) this.#checkLane({ index, partition, events: stored.length, copies });
     }
-    const lost = [...this.#accepted].filter((id) => !ids.has(id));
+    this.#ids = ids.size;
+    const lost = [...this.#accepted.keys()].filter((id) => !ids.has(id));
     if (lost.length > 0)
       this.violations.push(`end: ${lost.length} accepted events are lost: ${lost.slice(0, 3).join()}`);
-    if (ids.size !== this.tracked)
+    // Events of a stranger without ids get one with each attempt.
+    if (made !== this.people.made || ids.size < this.tracked)
       this.violations.push(`end: ${this.tracked} events were made, ${ids.size} are in the log`);
   }
 
@@ -415,14 +518,16 @@ export class ClusterWorld {
       this.violations.push(`end: nobody alone has ${name}`);
       return;
     }
-    const { accepted, pending, dropped } = destination.account();
+    const { accepted, pending, dropped, expired } = destination.account();
     if (accepted !== events) this.violations.push(`end: ${name} has ${accepted} events, its log has ${events}`);
     if (pending > 0) this.violations.push(`end: ${name} has ${pending} pending (${this.#modeOf(index, partition)})`);
     // Where events are chosen, a copy may be left out for that.
     const duplicates = dropped.duplicate ?? 0;
-    if (VENDORS[index] !== "letter" && duplicates !== copies)
+    this.#count("expired", expired);
+    const isWrong = duplicates > copies || (duplicates < copies && this.#stored.removedTo(partition) === 0);
+    if (VENDORS[index] !== "letter" && isWrong)
       this.violations.push(`end: ${name} dropped ${duplicates} duplicates, there are ${copies}`);
-    const { position } = this.#committed.stateOf(index, partition) ?? {};
+    const { position } = this.committed.stateOf(index, partition) ?? {};
     if (position !== events) this.violations.push(`end: ${name} has committed ${position} of ${events}`);
   }
 
@@ -443,16 +548,59 @@ export class ClusterWorld {
     for (const lane of this.#lanes.filter((one) => one.index === index)) {
       const account = holderOf(this.#relays, index, lane.partition)?.destination.account();
       if (account === undefined) continue;
-      explained += account.rejected + account.droppedTotal + account.expired - (account.dropped.duplicate ?? 0);
+      const duplicates = account.dropped.duplicate ?? 0;
+      explained += account.rejected + account.droppedTotal + account.expired - duplicates;
+      // A copy is delivered when retention has taken the first one.
+      if (this.#stored.removedTo(lane.partition) > 0)
+        explained += this.#stored.of(lane.partition).filter(({ isCopy }) => isCopy).length - duplicates;
     }
-    const missing = this.tracked - received.size;
+    const missing = this.#ids - received.size;
     if (missing > explained)
       this.violations.push(`end: emulator ${index} never got ${missing} events, the ledgers explain ${explained}`);
     if (missing < 0) this.violations.push(`end: emulator ${index} has ${-missing} events that nobody made`);
   }
 
   pickVendor(): SimVendor {
-    return this.#vendors[this.random.pick(this.#indexes)] as SimVendor;
+    return this.vendorAt(this.pickIndex());
+  }
+
+  pickIndex(): number {
+    return this.random.pick(this.#indexes);
+  }
+
+  vendorAt(index: number): SimVendor {
+    return this.#vendors[index] as SimVendor;
+  }
+
+  /** As the maintenance of relays whose log has grown over its hard limit. */
+  retain(): void {
+    const never = { maxAgeMs: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY };
+    for (const relay of this.#relays) void relay.retain({ ...never, hardMaxBytes: HARD_LIMIT_BYTES });
+  }
+
+  /** Many users at once whose first event fails: a lane sets aside as many as it can. */
+  crowd(): void {
+    for (let count = 0; count < CROWD; count++) this.people.make({ userId: `crowd-${count}`, isSick: true });
+  }
+
+  trouble(kind: keyof Troubles): void {
+    this.troubles[kind] = true;
+    this.lasts(() => {
+      this.troubles[kind] = false;
+    });
+  }
+
+  /** Past the network: that it is answered, and how, is the relay's alone. */
+  sendHostileRequest(): boolean {
+    const relay = this.pickRelay()?.relay;
+    if (relay === undefined || relay.isStopped) return false;
+    const request = hostileRequest(this.random, BASIC);
+    const what = `${request.method} ${request.path} ${JSON.stringify(request.headers)} of ${request.body.length} bytes`;
+    void Promise.resolve(relay.handle(request)).then(({ status }) => {
+      const isRefused = (status >= 400 && status !== 500) || !relay.isUp;
+      if (!isRefused) this.violations.push(`a hostile request was answered with ${status}: ${what}`);
+    });
+    return true;
   }
 
   /** Something that happens to the cluster begins, or ends. */
@@ -471,19 +619,19 @@ export class ClusterWorld {
     return name !== undefined && !name.endsWith(" ends");
   }
 
-  #pickRelay(): Slot | undefined {
+  pickRelay(): Slot | undefined {
     const up = this.#slots.filter(({ relay }) => relay?.isUp === true);
     return up.length === 0 ? undefined : this.random.pick(up);
   }
 
   killRelay(): boolean {
-    const slot = this.#pickRelay();
+    const slot = this.pickRelay();
     slot?.relay?.kill();
     return this.#startLater(slot);
   }
 
   leave(): boolean {
-    const slot = this.#pickRelay();
+    const slot = this.pickRelay();
     if (slot?.relay?.isStopped === true) return false;
     void slot?.relay
       ?.leave()
@@ -501,7 +649,7 @@ export class ClusterWorld {
   }
 
   stopRelay(): boolean {
-    const slot = this.#pickRelay();
+    const slot = this.pickRelay();
     const relay = slot?.relay;
     if (relay === undefined || relay.isStopped) return false;
     relay.stop(this.random.pick<Stop>(["process", "machine"]));

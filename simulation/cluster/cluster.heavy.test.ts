@@ -20,7 +20,7 @@ test("every promise holds for sixty seeds, and every kind of fault was injected"
     expect(result.violations, again).toEqual([]);
     for (const [kind, count] of Object.entries(result.faults)) if (count > 0) faults.add(kind);
   }
-  expect([...faults].sort()).toEqual([...CLUSTER_FAULT_KINDS].sort());
+  expect(CLUSTER_FAULT_KINDS.filter((kind) => !faults.has(kind))).toEqual([]);
 });
 
 test("the same seed takes the same course", async () => {

@@ -13,9 +13,18 @@ interface Seen {
 export class Committed {
   readonly #cluster: SimCluster;
   readonly #seen = new Map<string, Seen>();
+  /** Characters of the longest state since the last look. */
+  longest = 0;
+  readonly #ignored = new Set<string>();
 
   constructor(cluster: SimCluster) {
     this.#cluster = cluster;
+  }
+
+  /** What is done to the group is meant. */
+  ignore(group: string, isIgnored: boolean): void {
+    if (isIgnored) this.#ignored.add(group);
+    else this.#ignored.delete(group);
   }
 
   /** What has gone back, or cannot be, since the last look. */
@@ -43,12 +52,14 @@ export class Committed {
   }
 
   #look(index: number, partition: number): readonly string[] {
+    if (this.#ignored.has(groupOf(index))) return [];
     const key = `${groupOf(index)}/${partition}`;
     const before = this.#seen.get(key);
     const found = this.#read(index, partition);
     if (found === undefined) return before === undefined ? [] : [`what was committed for ${key} is gone`];
     if (found === before) return [];
     this.#seen.set(key, found);
+    this.longest = Math.max(this.longest, found.metadata.length);
     const { state } = found;
     const own = sumFault(state);
     const faults = own === undefined ? [] : [`the ledger committed for ${key} does not add up: ${own}`];

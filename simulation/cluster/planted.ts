@@ -4,6 +4,7 @@ import { type Broker, PartitionLog } from "@waybill/log-kafka";
 import type { SimConnectionOptions } from "@waybill/testing/kafka";
 import { Strands } from "../../packages/log/src/lanes/strands.ts";
 import { replaced } from "../replaced.ts";
+import { changed } from "./changed-broker.ts";
 import { EVENTS_TOPIC } from "./names.ts";
 
 /** The part of a bug that the hunt needs is as on the disk. */
@@ -79,17 +80,6 @@ export const CLUSTER_BUGS: readonly ClusterBug[] = [
       ),
   },
 ];
-
-function changed(broker: Broker, changes: Partial<Broker>): Broker {
-  return new Proxy(broker, {
-    get: (target, name) => {
-      const change = changes[name as keyof Broker];
-      if (change !== undefined) return change;
-      const value = target[name as keyof Broker] as (...args: readonly unknown[]) => unknown;
-      return value.bind(target);
-    },
-  });
-}
 
 function anyPartition(broker: Broker): Broker {
   let turn = 0;

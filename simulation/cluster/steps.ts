@@ -1,6 +1,8 @@
 /** What can be done, and what can go wrong, in one step of the simulation of the cluster. */
 import type { EmulatorFailure, SeededRandom } from "@waybill/testing";
 import type { ChaosKind } from "@waybill/testing/kafka";
+import { loseOffsets } from "./offsets-gone.ts";
+import { cutOff, hide, killCoordinatorAndLeader, loseQuorum } from "./trouble.ts";
 import { type ClusterStep, type ClusterWorld, REQUEST_FAULTS } from "./cluster-world.ts";
 
 interface StepKind {
@@ -52,6 +54,23 @@ const FAULTS: readonly StepKind[] = [
   { name: "relayKilled", weight: 5, run: (world) => world.killRelay() },
   { name: "relayLeaves", weight: 4, run: (world) => world.leave() },
   { name: "relayStopped", weight: 6, run: (world) => world.stopRelay() },
+  { name: "hostileEvent", weight: 4, run: (world) => world.stranger.send() },
+  { name: "hostileRequest", weight: 3, run: (world) => world.sendHostileRequest() },
+  { name: "retentionOvertakes", weight: 4, run: (world) => world.retain() },
+  { name: "crowdFails", weight: 0.6, run: (world) => world.crowd() },
+  { name: "offsetsGone", weight: 2, run: (world) => loseOffsets(world, world.pickIndex(), "gone") },
+  { name: "offsetsOverwritten", weight: 1, run: (world) => loseOffsets(world, world.pickIndex(), "overwritten") },
+  { name: "commitAnswersLost", weight: 3, run: (world) => world.trouble("losesCommitAnswers") },
+  { name: "sendsHang", weight: 3, run: (world) => world.trouble("hangsSends") },
+  { name: "coordinatorAndLeaderKilled", weight: 3, run: killCoordinatorAndLeader },
+  { name: "quorumLost", weight: 2, run: loseQuorum },
+  {
+    name: "relayCutOffFromBrokers",
+    weight: 3,
+    run: (world) => cutOff(world, world.random.pick(["silent", "refused"])),
+  },
+  { name: "relayHearsNothing", weight: 3, run: (world) => cutOff(world, "deaf") },
+  { name: "relayCutOffFromClients", weight: 3, run: hide },
   strikes("relayIsolated", 5, "isolate"),
   strikes("brokerKilled", 4, "kill"),
   strikes("brokerLosesPower", 4, "power"),
@@ -67,7 +86,17 @@ const FAULTS: readonly StepKind[] = [
 const STEPS: readonly StepKind[] = [TRACK, BURST, ...FAULTS];
 const TOTAL_WEIGHT = STEPS.reduce((total, { weight }) => total + weight, 0);
 /** What follows from the steps, and has to happen as well. */
-const EFFECTS = ["tooFewInSync", "fencedCalls", "copiesInTheLog"];
+const EFFECTS = [
+  "tooFewInSync",
+  "fencedCalls",
+  "copiesInTheLog",
+  "acceptedByAnotherRelay",
+  "commitAnswerLost",
+  "sendNeverSettles",
+  "slowAcknowledgement",
+  "expired",
+  "longStates",
+];
 
 export const CLUSTER_FAULT_KINDS: readonly string[] = [
   ...FAULTS.map(({ name }) => name),

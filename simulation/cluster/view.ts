@@ -1,53 +1,11 @@
 /** What the relays say of the events of a destination, all partitions together. */
-import { decodeValue } from "@waybill/log-kafka";
 import type { Environment } from "@waybill/relay/headless";
-import type { SimCluster } from "@waybill/testing/kafka";
-import { eventsOf, type SimOutcome } from "../sim-relay.ts";
+import type { SimOutcome } from "../sim-relay.ts";
 import type { Traced } from "../traces.ts";
 import type { ClusterRelay } from "./cluster-relay.ts";
-import { EVENTS_TOPIC } from "./names.ts";
+import type { Stored, StoredEvents } from "./stored-events.ts";
 
 type Destination = NonNullable<ReturnType<Environment["destination"]>>;
-
-export interface Stored {
-  readonly id: string;
-  readonly event: Readonly<Record<string, unknown>>;
-  /** Whether an event with its id is before it in its partition. */
-  readonly isCopy: boolean;
-}
-
-interface Known {
-  readonly values: number;
-  readonly stored: readonly Stored[];
-}
-
-const known = new WeakMap<SimCluster, Map<number, Known>>();
-
-/** The events of a partition, at their positions. What is committed stays as it is. */
-export function storedIn(cluster: SimCluster, partition: number): readonly Stored[] {
-  const ofCluster = known.get(cluster) ?? new Map<number, Known>();
-  known.set(cluster, ofCluster);
-  const values = cluster.records({ topic: EVENTS_TOPIC, partition }).map(({ value }) => value);
-  const before = ofCluster.get(partition);
-  if (before?.values === values.length) return before.stored;
-  const stored = decoded(values);
-  ofCluster.set(partition, { values: values.length, stored });
-  return stored;
-}
-
-function decoded(values: readonly Uint8Array[]): readonly Stored[] {
-  const seen = new Set<string>();
-  return values.flatMap((value) => {
-    const record = decodeValue(value);
-    if (record === undefined) throw new Error("a record that no relay has written");
-    return eventsOf(record).map((event) => {
-      const id = event.messageId;
-      const isCopy = seen.has(id);
-      seen.add(id);
-      return { id, event: event as unknown as Stored["event"], isCopy };
-    });
-  });
-}
 
 /** The relay that has a lane, when one alone says so. */
 export function holderOf(
@@ -70,7 +28,7 @@ export interface Seen extends Traced {
 }
 
 export interface LookedAt {
-  readonly cluster: SimCluster;
+  readonly stored: StoredEvents;
   readonly relays: () => readonly ClusterRelay[];
   readonly partitions: number;
 }
@@ -86,12 +44,10 @@ export async function lookAt(world: LookedAt, index: number, isEnd: boolean): Pr
     const lane = await lookAtLane(world, index, partition);
     if (lane === undefined) continue;
     outcomes.push(...lane.outcomes.filter(({ isCopy }) => !isCopy));
-    copies.push(
-      ...lane.outcomes.filter(({ isCopy, outcome }) => isCopy && outcome !== "pending" && outcome !== "dropped"),
-    );
+    copies.push(...lane.outcomes.filter((one) => isKept(one, world.stored)));
     for (const [id, reason] of lane.dead) dead.set(id, reason);
     pending += lane.pending;
-    counted += lane.outcomes.filter(({ outcome }) => outcome === "pending").length;
+    counted += lane.counted;
   }
   return {
     copies,
@@ -103,14 +59,22 @@ export async function lookAt(world: LookedAt, index: number, isEnd: boolean): Pr
   };
 }
 
+/** Whether it is a copy, and was delivered although the first one is there. */
+function isKept({ id, isCopy, outcome }: SimOutcome & Stored, stored: StoredEvents): boolean {
+  return isCopy && !["pending", "dropped", "expired"].includes(outcome) && !stored.isGone(id);
+}
+
 interface LaneSeen {
+  /** Of events that are in the log. */
   readonly outcomes: readonly (SimOutcome & Stored)[];
   readonly dead: ReadonlyMap<string, string>;
   readonly pending: number;
+  /** The same, counted one by one: also those that retention has taken meanwhile. */
+  readonly counted: number;
 }
 
 async function lookAtLane(
-  { cluster, relays }: LookedAt,
+  { stored, relays }: LookedAt,
   index: number,
   partition: number,
 ): Promise<LaneSeen | undefined> {
@@ -118,11 +82,19 @@ async function lookAtLane(
   if (holder === undefined) return undefined;
   const { destination, head } = holder;
   const outcomes: (SimOutcome & Stored)[] = [];
-  for (const [position, stored] of storedIn(cluster, partition).slice(0, head).entries())
-    outcomes.push({ ...stored, ...(await destination.outcomeOf(position)) });
+  const events = stored.of(partition);
+  const from = Math.min(stored.removedTo(partition), destination.neededFrom);
+  // While nobody leads the partition it is not known what was committed last.
+  if (events.length < head) return undefined;
+  let counted = 0;
+  for (let position = from; position < head; position++) {
+    const found = await destination.outcomeOf(position);
+    if (found.outcome === "pending") counted += 1;
+    if (position >= stored.removedTo(partition)) outcomes.push({ ...(events[position] as Stored), ...found });
+  }
   const dead = new Map<string, string>();
   for await (const { event, reason } of destination.deadLetters.list())
     dead.set((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId, reason);
   if (holderOf(relays(), index, partition)?.destination !== destination) return undefined;
-  return { outcomes, dead, pending: destination.pending().events };
+  return { outcomes, dead, pending: destination.pending().events, counted };
 }

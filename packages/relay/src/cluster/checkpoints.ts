@@ -1,7 +1,8 @@
 /**
  * Where positions of a partition are known without counting from its beginning: the metadata of an
  * offset commit of a group that has no members. What it says is a fact of the log, so it does not
- * matter which relay writes it, nor in which order.
+ * matter which relay writes it. One that was stopped may overwrite a newer place, and brokers
+ * forget what is not written for long: so whoever has the partition open looks at what is stored.
  */
 import { WaybillError } from "@waybill/core";
 import {
@@ -38,7 +39,6 @@ export class Checkpoints {
   readonly #broker: Broker;
   readonly #group: string;
   readonly #topic: string;
-  readonly #written = new Map<number, number>();
 
   constructor(broker: Broker, { group, topic }: { readonly group: string; readonly topic: string }) {
     this.#broker = broker;
@@ -96,15 +96,17 @@ export class Checkpoints {
     await commitAsNobody(this.#broker, { group: this.#group, topic: this.#topic }, states);
   }
 
-  /** Those that have moved on; what fails is written with the next. **Errors**: `BrokerError`. */
+  /** Those that are after what is stored. **Errors**: `BrokerError`. */
   async write(checkpoints: ReadonlyMap<number, Checkpoint>): Promise<void> {
-    const moved = [...checkpoints].filter(([partition, { offset }]) => (this.#written.get(partition) ?? -1) < offset);
+    if (checkpoints.size === 0) return;
+    const of = { group: this.#group, topic: this.#topic };
+    const stored = await committedOffsets(this.#broker, { ...of, partitions: [...checkpoints.keys()] });
+    const moved = [...checkpoints].filter(([partition, { offset }]) => (stored.get(partition) ?? -1) < offset);
     if (moved.length === 0) return;
     const states = moved.map(
       ([partition, { offset, position, byte }]) => [partition, { offset, state: { position, byte } }] as const,
     );
-    await commitAsNobody(this.#broker, { group: this.#group, topic: this.#topic }, states);
-    for (const [partition, { offset }] of moved) this.#written.set(partition, offset);
+    await commitAsNobody(this.#broker, of, states);
   }
 }
 

@@ -39,6 +39,8 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
   readonly retention: RetentionLimits;
   /** Default: operators cannot ask for anything. */
   readonly holds?: Holds;
+  /** Records are removed in steps of so many. Default: as of `PartitionLogOptions`. */
+  readonly markEveryBytes?: number;
   /** How long a lane that goes to another relay may take to end what is in flight, ms. */
   readonly deadlineMs: number;
 }
@@ -58,7 +60,7 @@ export class ClusterEnvironment implements StoredInCluster {
   #config: EnvironmentConfig;
 
   private constructor(options: ClusterOptions, maxMessageBytes: number) {
-    const { config, kafka, broker, runtime } = options;
+    const { config, kafka, broker, runtime, markEveryBytes } = options;
     const { topicPrefix: prefix, partitions } = kafka;
     this.name = config.name;
     this.#options = options;
@@ -77,6 +79,7 @@ export class ClusterEnvironment implements StoredInCluster {
       environment: config.name,
       topic: this.#topic,
       count: partitions,
+      ...(markEveryBytes === undefined ? {} : { markEveryBytes }),
       duplicates: duplicateRule(config.name, options.dedupe),
       directoryOf: (partition) => this.#directoryOf(partition),
       openEnvironment: (partition, log) => this.#openEnvironment(partition, log),
@@ -226,7 +229,10 @@ export class ClusterEnvironment implements StoredInCluster {
       try {
         const neededFrom = await this.#neededFrom(partition, held.log);
         const from = held.log.retainedFrom(share, nowMs, neededFrom);
-        if (from > held.log.first) removed += await held.log.removeBefore(from);
+        if (from <= held.log.first) continue;
+        // From a place that is removed nobody could count on.
+        await this.#checkpoints.write(new Map([[partition, held.log.checkpoint]]));
+        removed += await held.log.removeBefore(from);
       } catch (error) {
         const text = `cannot remove old events of partition ${partition}: ${safeError(error)}`;
         this.#report("maintenance_failed", { environment: this.name, error: text });

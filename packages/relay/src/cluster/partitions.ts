@@ -20,6 +20,8 @@ export interface PartitionsOptions {
   readonly environment: string;
   readonly topic: string;
   readonly count: number;
+  /** As of `PartitionLogOptions`. */
+  readonly markEveryBytes?: number;
   readonly duplicates: DuplicateRule;
   /** Directory of a partition's own files. */
   readonly directoryOf: (partition: number) => string;
@@ -135,7 +137,7 @@ export class Partitions {
   }
 
   async #openLog(partition: number): Promise<PartitionLog> {
-    const { broker, clock, topic, checkpoints, duplicates } = this.#options;
+    const { broker, clock, topic, checkpoints, duplicates, markEveryBytes } = this.#options;
     const checkpoint = await checkpoints.read(partition);
     return PartitionLog.open({
       broker,
@@ -144,6 +146,7 @@ export class Partitions {
       partition,
       duplicates,
       onBroken: () => this.#breaks(partition),
+      ...(markEveryBytes === undefined ? {} : { markEveryBytes }),
       ...(checkpoint === undefined ? {} : { checkpoint }),
     });
   }

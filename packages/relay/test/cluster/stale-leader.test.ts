@@ -1,93 +1,15 @@
 /** Lanes whose partition is read from a broker that knows less of it than others do. */
-import type { HttpRequest } from "@waybill/core";
-import { type Broker, BrokerError, encodeValue, type FetchRequest } from "@waybill/log-kafka";
-import { SeededRandom, VirtualClock } from "@waybill/testing";
-import { SimCluster } from "@waybill/testing/kafka";
+import { type Broker, BrokerError, type FetchRequest } from "@waybill/log-kafka";
+import type { VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
-import type { ClusterEnvironment } from "../../src/cluster/cluster-environment.ts";
-import { openOn } from "./lib/environment.ts";
+import { accountOf, EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
 
-const TOPIC = "waybill.test";
-const EVENTS = 20;
 /** Records that the broker knows that is behind. */
 const KNOWN = 5;
 const LONG_MS = 120_000;
 
-class World {
-  readonly clock = new VirtualClock();
-  readonly lines: string[] = [];
-  /** Ids in the order in which the vendor got them. */
-  readonly sent: string[] = [];
-  /** Of each request the ids, whether it was answered or not. */
-  readonly requests: string[] = [];
-  hangs = false;
-  readonly cluster = new SimCluster({ clock: this.clock, random: new SeededRandom(1), heartbeatIntervalMs: 200 });
-
-  async open(name: string, around: (broker: Broker) => Partial<Broker> = () => ({})): Promise<ClusterEnvironment> {
-    const broker = this.cluster.connect(name);
-    const environment = await openOn({
-      clock: this.clock,
-      broker: { ...bound(broker), ...around(broker) },
-      partitions: 1,
-      transport: ({ body }) => this.#take(body),
-      onLine: (line) => this.lines.push(line),
-    });
-    environment.start();
-    return environment;
-  }
-
-  async #take(body: HttpRequest["body"]): ReturnType<Parameters<typeof openOn>[0]["transport"] & object> {
-    const text = Buffer.concat(body.map((part) => Buffer.from(part as string))).toString();
-    const { batch } = JSON.parse(text) as { readonly batch: readonly { readonly messageId: string }[] };
-    const ids = batch.map(({ messageId }) => messageId);
-    this.requests.push(ids.join());
-    if (this.hangs) return new Promise(() => undefined);
-    this.sent.push(...ids);
-    return { status: 200, headers: {}, body: "{}" };
-  }
-
-  async produce(from: number): Promise<void> {
-    const broker = this.cluster.connect("writer");
-    for (let number = from; number < from + EVENTS; number++) {
-      const body = Buffer.from(`{"type":"track","event":"E","userId":"u${number % 3}","messageId":"m-${number}"}`);
-      const entry = { source: "web", receivedAtMs: 1, metadata: "", body: [body], ends: Uint32Array.of(body.length) };
-      const request = { topic: TOPIC, partition: 0, values: [encodeValue(entry)], deadlineMs: 5_000 };
-      let isDone = false;
-      void broker.produce(request).then(() => (isDone = true));
-      await this.clock.until(() => isDone);
-    }
-  }
-
-  async close(environment: ClusterEnvironment): Promise<void> {
-    let isClosed = false;
-    void environment.close(1_000).then(() => (isClosed = true));
-    await this.clock.until(() => isClosed);
-  }
-}
-
-function bound(broker: Broker): Broker {
-  return {
-    describe: (asked) => broker.describe(asked),
-    create: (asked) => broker.create(asked),
-    produce: (asked) => broker.produce(asked),
-    fetch: (asked) => broker.fetch(asked),
-    offsetAt: (asked) => broker.offsetAt(asked),
-    removeBefore: (asked) => broker.removeBefore(asked),
-    heartbeat: (asked) => broker.heartbeat(asked),
-    commit: (asked) => broker.commit(asked),
-    committed: (asked) => broker.committed(asked),
-    describeGroup: (asked) => broker.describeGroup(asked),
-    close: () => broker.close(),
-  };
-}
-
-function accountOf({ shards }: ClusterEnvironment): object | undefined {
-  const { accepted, delivered, pending } = shards[0]?.destination("segment")?.account() ?? {};
-  return accepted === undefined ? undefined : { accepted, delivered, pending };
-}
-
 test("a lane begins once its partition is read as far as its last owner had read it; until then it says so", async () => {
-  const world = new World();
+  const world = new OnePartition();
   const one = await world.open("one");
   const stale = { isStale: false };
   const atEvents = ({ topic }: { readonly topic: string }): boolean => stale.isStale && topic === TOPIC;
@@ -114,7 +36,7 @@ test("a lane begins once its partition is read as far as its last owner had read
 });
 
 test("a batch that was planned goes again as it was, although its events are not all there at first", async () => {
-  const world = new World();
+  const world = new OnePartition();
   const one = await world.open("one");
   const stale = { isStale: false };
   const two = await world.open("two", (broker) => ({
@@ -145,7 +67,7 @@ test("a batch that was planned goes again as it was, although its events are not
 });
 
 test("a partition whose end seemed to be gone is opened again, and its lanes go on where they were", async () => {
-  const world = new World();
+  const world = new OnePartition();
   const stale = { isStale: false };
   const one = await world.open("one", (broker) => ({
     fetch: (asked) =>

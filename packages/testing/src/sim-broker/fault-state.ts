@@ -16,8 +16,11 @@ export interface ClusterFaults {
   readonly slow?: number;
 }
 
-/** How a relay learns that it does not reach a broker: at once, or by its deadline. */
-export type Isolation = "refused" | "silent";
+/**
+ * How a relay learns that it does not reach a broker: at once, or by its deadline. "deaf": brokers
+ * hear it and do what it asks for, and no answer comes back.
+ */
+export type Isolation = "refused" | "silent" | "deaf";
 
 /** What is broken between relays and brokers now, and how often what was. */
 export class FaultState {

@@ -25,6 +25,14 @@ test("a relay may reach some brokers and not others", async () => {
   expect(await world.eventually(() => world.broker.produce(elsewhere))).toEqual({ offset: 0 });
 });
 
+test("a relay that hears nothing is heard: what it asks for is done", async () => {
+  const world = await ClusterWorld.of();
+  await world.done(world.produce("a"));
+  world.cluster.isolate(RELAY, world.cluster.brokers, "deaf");
+  expect(await world.code(world.produce("b"))).toBe("timeout");
+  expect(world.texts).toEqual(["a", "b"]);
+});
+
 test("a relay that is cut off while it waits does not hear that it was done", async () => {
   const world = await ClusterWorld.of({ latencyMs: 20, replicationMs: 50 });
   await world.done(world.produce("a"));

@@ -55,6 +55,7 @@ export async function openOn({
     },
     retention: limits,
     ...(holds === undefined ? {} : { holds }),
+    markEveryBytes: 500,
     deadlineMs: 1_000,
   });
   void opening.then((opened) => (environment = opened));
