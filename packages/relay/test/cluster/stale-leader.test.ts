@@ -62,7 +62,8 @@ test("a batch that was planned goes again as it was, although its events are not
   stale.isStale = world.hangs = false;
   await world.clock.until(() => world.sent.length === EVENTS, LONG_MS);
   expect(world.requests.slice(0, before)).toEqual(Array.from({ length: before }, () => first));
-  expect(world.requests[before]).toBe(first);
+  const later = world.requests.slice(before).filter((ids) => ids.split(",").includes("m-0"));
+  expect(later).toEqual([first]);
   await world.close(two);
 });
 
