@@ -28,7 +28,9 @@ async function world(): Promise<World> {
   fake.answers.set(API.produce, (_socket, request) => {
     const partitions = partitionsOf(request);
     requests.push([...partitions].sort());
-    return new Promise((resolve) => waiting.push(() => resolve(producedAnswer(0, 7, partitions, errors))));
+    return new Promise((resolve) => {
+      waiting.push(() => resolve(producedAnswer(0, 7, partitions, errors)));
+    });
   });
   const clock = new VirtualClock();
   const broker: Broker = await KafkaBroker.connect({ brokers: [fake.address], clientId: "test", clock });
