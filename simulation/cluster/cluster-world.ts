@@ -58,8 +58,8 @@ const LASTS_MS = 8_000;
 /** Of an environment: lanes that are after lose events to it. */
 const HARD_LIMIT_BYTES = 24_000;
 const CROWD = 70;
-/** Characters of the state of a lane that has set aside about as many users as it may. */
-const LONG_STATE = 900;
+/** Characters of the state of a lane that has set aside many users. */
+const LONG_STATE = 600;
 /** As the cluster counts them. */
 export const REQUEST_FAULTS = ["refuse", "stuck", "loseAnswer", "late", "duplicate", "slow"] as const;
 /** Which destinations there are, by the numbers of their vendors. */
@@ -87,11 +87,12 @@ export class ClusterWorld {
   readonly committed: Committed;
   readonly troubles: Troubles = { losesCommitAnswers: false, hangsSends: false };
   readonly partitions: number;
+  /** Of the vendors that are destinations. */
+  readonly indexes: readonly number[];
   readonly #stored: StoredEvents;
   readonly #network: SimNetwork;
   /** By the number of the vendor. */
   readonly #vendors: readonly SimVendor[];
-  readonly #indexes: readonly number[];
   readonly #clients: readonly Client[];
   readonly #slots: readonly Slot[];
   readonly #chaos = new Map<ChaosKind, ClusterChaos>();
@@ -125,11 +126,11 @@ export class ClusterWorld {
     this.#network = new SimNetwork({ clock, random: this.random.fork(), latencyMs: 5 });
     this.partitions = 1 + this.random.below(3);
     this.#stored = new StoredEvents(this.cluster, this.partitions);
-    this.#indexes = this.random.pick(CHOICES);
+    this.indexes = this.random.pick(CHOICES);
     this.#vendors = this.#createVendors();
     this.traces = new Traces(this.#vendors, (what) => this.violations.push(what));
     this.#plan = {
-      destinations: this.#indexes.map((vendor) => this.#drawn({ key: "key", vendor })),
+      destinations: this.indexes.map((vendor) => this.#drawn({ key: "key", vendor })),
       lingerMs: 20,
       batchMaxEvents: 1 + this.random.below(BATCH_EVENTS_LIMIT),
     };
@@ -325,11 +326,11 @@ export class ClusterWorld {
         }
     for (const client of this.#clients)
       if (client.accounts()["relay"]?.balanced !== true) fail("a client's ledger does not balance");
-    for (const index of this.#indexes) for (const fault of this.#vendors[index]?.faults() ?? []) fail(fault);
+    for (const index of this.indexes) for (const fault of this.#vendors[index]?.faults() ?? []) fail(fault);
   }
 
   #lookAtCommitted(): void {
-    this.violations.push(...this.committed.faults(this.#indexes, this.partitions));
+    this.violations.push(...this.committed.faults(this.indexes, this.partitions));
     if (this.committed.longest >= LONG_STATE) this.#count("longStates");
     this.committed.longest = 0;
   }
@@ -345,7 +346,7 @@ export class ClusterWorld {
       relays: () => this.#relays.filter((relay) => !relay.isStopped),
       partitions: this.partitions,
     };
-    for (const index of this.#indexes) {
+    for (const index of this.indexes) {
       const seen = await this.#within(lookAt(asked, index, when === "end"));
       if (seen === undefined) continue;
       const faults = seen.copies.filter(({ outcome }) => outcome !== "unknown" || !this.traces.diskHasFailed);
@@ -394,7 +395,7 @@ export class ClusterWorld {
     this.check("end");
     if (this.violations.length === 0) this.#checkStored();
     if (this.violations.length === 0) await this.#look("end");
-    for (const index of this.#indexes) if (this.violations.length === 0) this.#checkDelivered(index);
+    for (const index of this.indexes) if (this.violations.length === 0) this.#checkDelivered(index);
     for (const relay of this.#relays) relay.kill();
     for (const kind of REQUEST_FAULTS) this.#count(`request ${kind}`, this.cluster.injected.get(kind) ?? 0);
   }
@@ -458,9 +459,9 @@ export class ClusterWorld {
 
   /** As an operator does it: ends what a vendor asked to wait, and what it said of our key. */
   async #interrupt(): Promise<void> {
-    for (const relay of this.#relays) for (const index of this.#indexes) relay.pause(index);
+    for (const relay of this.#relays) for (const index of this.indexes) relay.pause(index);
     await this.clock.advance(START_MS);
-    for (const relay of this.#relays) for (const index of this.#indexes) relay.resume(index);
+    for (const relay of this.#relays) for (const index of this.indexes) relay.resume(index);
   }
 
   async #until(isDone: () => boolean): Promise<void> {
@@ -472,7 +473,7 @@ export class ClusterWorld {
 
   get #lanes(): readonly { readonly index: number; readonly partition: number }[] {
     const partitions = Array.from({ length: this.partitions }, (_, partition) => partition);
-    return this.#indexes.flatMap((index) => partitions.map((partition) => ({ index, partition })));
+    return this.indexes.flatMap((index) => partitions.map((partition) => ({ index, partition })));
   }
 
   /** Everything that was made is stored, and settled everywhere. */
@@ -500,7 +501,7 @@ export class ClusterWorld {
         if (!isCopy && ids.has(id)) this.violations.push(`end: ${id} is in two partitions`);
         ids.add(id);
       }
-      for (const index of this.#indexes) this.#checkLane({ index, partition, events: stored.length, copies });
+      for (const index of this.indexes) this.#checkLane({ index, partition, events: stored.length, copies });
     }
     this.#ids = ids.size;
     const lost = [...this.#accepted.keys()].filter((id) => !ids.has(id));
@@ -561,11 +562,7 @@ export class ClusterWorld {
   }
 
   pickVendor(): SimVendor {
-    return this.vendorAt(this.pickIndex());
-  }
-
-  pickIndex(): number {
-    return this.random.pick(this.#indexes);
+    return this.vendorAt(this.random.pick(this.indexes));
   }
 
   vendorAt(index: number): SimVendor {
@@ -659,7 +656,7 @@ export class ClusterWorld {
 
   /** The vendor takes another key; ours follows in a while, by a reload. */
   rotate(): void {
-    const index = this.random.pick(this.#indexes);
+    const index = this.random.pick(this.indexes);
     const key = `key-${this.random.below(1_000)}`;
     this.#vendors[index]?.rotate(key);
     this.clock.after(this.random.below(5_000), () => {
@@ -683,7 +680,7 @@ export class ClusterWorld {
   }
 
   pause(): void {
-    const index = this.random.pick(this.#indexes);
+    const index = this.random.pick(this.indexes);
     for (const relay of this.#relays) relay.pause(index);
     this.clock.after(this.random.below(3_000), () => {
       for (const relay of this.#relays) relay.resume(index);

@@ -13,16 +13,18 @@ const WATCHED_MS = 30_000;
 const SAID = ["lane_not_opened", "does not start"];
 
 /** False when it was not possible: lanes that have neither dead letters nor fates begin anew. */
-export async function loseOffsets(world: ClusterWorld, index: number, how: "gone" | "overwritten"): Promise<boolean> {
-  const { cluster, clock } = world;
+export async function loseOffsets(world: ClusterWorld, how: "gone" | "overwritten"): Promise<boolean> {
+  const { cluster, clock, random } = world;
+  const known = world.indexes.filter((index) => how === "overwritten" || hasTraces(world, index));
+  if (known.length === 0) return false;
+  const index = random.pick(known);
   const group = groupOf(index);
   const partitions = Array.from({ length: world.partitions }, (_, partition) => ({ topic: EVENTS_TOPIC, partition }));
   world.heal();
   await world.withoutRelays(AWAY_MS);
   const saved = cluster.offsets(group, partitions);
   const isPossible = cluster.isWhole && cluster.members(group).length === 0 && saved.length === partitions.length;
-  const isKnown = how === "overwritten" || partitions.some(({ partition }) => hasTraces(world, index, partition));
-  if (!isPossible || !isKnown) return false;
+  if (!isPossible) return false;
   world.committed.ignore(group, true);
   if (how === "gone") cluster.expireOffsets(group);
   else
@@ -44,9 +46,11 @@ export async function loseOffsets(world: ClusterWorld, index: number, how: "gone
 }
 
 /** By which it is known that its lanes had states. */
-function hasTraces({ cluster }: ClusterWorld, index: number, partition: number): boolean {
+function hasTraces({ cluster, partitions }: ClusterWorld, index: number): boolean {
   const destination = { environment: ENVIRONMENT, destination: `emulator${index}` };
-  return companionTopics(TOPIC_PREFIX, destination).some((topic) => cluster.records({ topic, partition }).length > 0);
+  return companionTopics(TOPIC_PREFIX, destination).some((topic) =>
+    Array.from({ length: partitions }, (_, partition) => cluster.records({ topic, partition }).length).some(Boolean),
+  );
 }
 
 interface Watched {
