@@ -395,6 +395,8 @@ export class ClusterWorld {
     this.check("end");
     if (this.violations.length === 0) this.#checkStored();
     if (this.violations.length === 0) await this.#look("end");
+    // A session that ended meanwhile may have moved lanes.
+    await this.#until(() => this.#isDelivered());
     for (const index of this.indexes) if (this.violations.length === 0) this.#checkDelivered(index);
     for (const relay of this.#relays) relay.kill();
     for (const kind of REQUEST_FAULTS) this.#count(`request ${kind}`, this.cluster.injected.get(kind) ?? 0);
