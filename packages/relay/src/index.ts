@@ -32,5 +32,5 @@ export { startRelay } from "./lifecycle/relay.ts";
 export { LOG_LINES } from "./log-lines/lines.ts";
 export type { Logger, LogLine, LogOutput } from "./logger.ts";
 export { createLogger } from "./logger.ts";
-export { printReceipt, splitReceipt } from "./receipt.ts";
+export { splitReceipt } from "./receipt.ts";
 export { VERSION } from "./version.ts";

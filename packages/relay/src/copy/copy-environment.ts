@@ -92,7 +92,7 @@ class EnvironmentCopy {
   async run(): Promise<CopiedEnvironment> {
     const maxMessageBytes = await this.#side.openTopics();
     await this.#side.refuseMembers();
-    const marked = await this.#side.checkpoints.readMarked(this.#side.all);
+    const marked = await this.#side.patiently(() => this.#side.checkpoints.readMarked(this.#side.all));
     const onKafka = [...marked.values()].find(({ copy }) => copy !== undefined)?.copy;
     const onDisk = await marksOf(this.#options.runtime.disk, this.#directory);
     if (this.#options.to === "disk") return this.#toDisk(marked, { onKafka, onDisk });
@@ -120,7 +120,7 @@ class EnvironmentCopy {
         const { ends, duplicates } = await target.writeStates(await this.#firstStates(carried, target));
         await this.#side.refuseMembers();
         await mark(runtime.disk, directory, "moved");
-        await this.#side.checkpoints.mark(ends);
+        await this.#side.patiently(() => this.#side.checkpoints.mark(ends));
         return this.#copied(carried, duplicates);
       } finally {
         await target.close();
@@ -151,7 +151,7 @@ class EnvironmentCopy {
         for (const [name, states] of await this.#firstStates(carried, target))
           for (const state of states.values()) await target.writeState(name, { ...state, byte: 0 });
         await this.#side.refuseMembers();
-        await this.#side.checkpoints.mark(this.#side.placesOf(marked), "moved");
+        await this.#side.patiently(() => this.#side.checkpoints.mark(this.#side.placesOf(marked), "moved"));
         await unmark(runtime.disk, directory, "copying");
         return this.#copied(carried, 0);
       } finally {

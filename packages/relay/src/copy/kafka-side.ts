@@ -13,6 +13,7 @@ import {
 import { Checkpoints } from "../cluster/checkpoints.ts";
 import { companionRuntime } from "../cluster/companions.ts";
 import { duplicateRule } from "../cluster/duplicate-rule.ts";
+import { patiently } from "../cluster/patiently.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";
 import type { EnvironmentConfig, RelayConfig } from "../config/types.ts";
 
@@ -61,6 +62,15 @@ export class KafkaSide {
     return `${this.topic}.${destination}`;
   }
 
+  /** Each call of a copy may be repeated. */
+  patiently<T>(run: () => Promise<T>): Promise<T> {
+    return patiently(this.#options.runtime.clock, run);
+  }
+
+  #offsetAt(topic: string, partition: number, at: "first" | "end"): Promise<number> {
+    return this.patiently(() => this.#options.broker.offsetAt({ topic, partition, at, deadlineMs: CALL_MS }));
+  }
+
   /** Creates or checks the topics. Resolves to the largest batch that they take. */
   async openTopics(): Promise<number> {
     const { kafka, broker, runtime, retention } = this.#options;
@@ -75,7 +85,7 @@ export class KafkaSide {
     const { config, broker } = this.#options;
     for (const { name } of config.destinations) {
       const group = this.groupOf(name);
-      const { members } = await broker.describeGroup({ group, deadlineMs: CALL_MS });
+      const { members } = await this.patiently(() => broker.describeGroup({ group, deadlineMs: CALL_MS }));
       if (members.length === 0) continue;
       const names = members.map(({ clientId, host }) => `${clientId} at ${host}`).join(", ");
       throw new WaybillError("WAYBILL_LOG_COPY", `Relays deliver to ${name}: ${names}`, {
@@ -86,14 +96,13 @@ export class KafkaSide {
 
   /** **Errors**: `WAYBILL_LOG_COPY` when anything was stored here before. */
   async refuseUsed(): Promise<void> {
-    const { broker, config } = this.#options;
+    const { config } = this.#options;
     for (const { name } of config.destinations)
       if ((await this.states(name)).size > 0) throw used(this.topic, `group ${this.groupOf(name)} has offsets`);
     for (const topic of this.#topics)
       for (const partition of this.all) {
-        const end = await broker.offsetAt({ topic, partition, at: "end", deadlineMs: CALL_MS });
-        const first = await broker.offsetAt({ topic, partition, at: "first", deadlineMs: CALL_MS });
-        if (end > first) throw used(this.topic, `${topic}-${partition} has records`);
+        if ((await this.#offsetAt(topic, partition, "end")) > (await this.#offsetAt(topic, partition, "first")))
+          throw used(this.topic, `${topic}-${partition} has records`);
       }
   }
 
@@ -103,11 +112,11 @@ export class KafkaSide {
     const begins = new Map<number, Checkpoint>();
     for (const partition of this.all) begins.set(partition, { offset: 0, position, byte: 0 });
     // Before anything is written: a relay that starts meanwhile must not take it for its log.
-    await this.checkpoints.mark(begins, "copying");
+    await this.patiently(() => this.checkpoints.mark(begins, "copying"));
     for (const topic of this.#topics)
       for (const partition of this.all) {
-        const offset = await broker.offsetAt({ topic, partition, at: "end", deadlineMs: CALL_MS });
-        await broker.removeBefore({ topic, partition, offset, deadlineMs: CALL_MS });
+        const offset = await this.#offsetAt(topic, partition, "end");
+        await this.patiently(() => broker.removeBefore({ topic, partition, offset, deadlineMs: CALL_MS }));
         if (topic === this.topic) begins.set(partition, { offset, position, byte: 0 });
       }
     return begins;
@@ -123,7 +132,7 @@ export class KafkaSide {
     const { broker } = this.#options;
     const group = this.groupOf(destination);
     const partitions = wanted.map((partition) => ({ topic: this.topic, partition }));
-    const found = await broker.committed({ group, partitions, deadlineMs: CALL_MS });
+    const found = await this.patiently(() => broker.committed({ group, partitions, deadlineMs: CALL_MS }));
     return new Map(
       found.map(({ topic, partition, offset, metadata }) => [
         partition,

@@ -88,9 +88,10 @@ export class KafkaTarget implements Target {
         await log.close();
       }
     }
-    for (const [name, own] of byName)
-      if (!(await writeFirstStates(broker, { group: this.#side.groupOf(name), topic: this.#side.topic }, own)))
-        await this.#side.refuseMembers();
+    for (const [name, own] of byName) {
+      const of = { group: this.#side.groupOf(name), topic: this.#side.topic };
+      if (!(await this.#side.patiently(() => writeFirstStates(broker, of, own)))) throw joined(of.group);
+    }
     return { ends, duplicates };
   }
 
@@ -110,6 +111,12 @@ async function duplicatesIn(log: PartitionLog): Promise<number> {
   let duplicates = 0;
   for await (const record of recordsFrom(log, log.first)) duplicates += record.duplicates?.length ?? 0;
   return duplicates;
+}
+
+function joined(group: string): WaybillError {
+  return new WaybillError("WAYBILL_LOG_COPY", `A relay has joined ${group} meanwhile`, {
+    hint: "Stop all relays, and run waybill log copy again: it begins anew.",
+  });
 }
 
 function disturbed(topic: string, partition: number, events: { has: number; wanted: number }): WaybillError {

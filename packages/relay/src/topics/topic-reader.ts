@@ -4,6 +4,7 @@ import { decodeAll, type LogRecord } from "@waybill/log";
 import { type Broker, BrokerError, eventsTopic, type Offset } from "@waybill/log-kafka";
 import { patiently } from "../cluster/patiently.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";
+import { printReceipt } from "../receipt.ts";
 
 export interface TopicReaderOptions {
   readonly environment: string;
@@ -34,6 +35,11 @@ export class TopicReader {
   constructor(options: TopicReaderOptions) {
     this.#options = options;
     this.topic = eventsTopic(options.kafka.topicPrefix, options.environment);
+  }
+
+  /** Of an event of a record. */
+  receiptOf({ partition, offset }: Pick<WalkedValue, "partition" | "offset">, index: number): string {
+    return printReceipt(this.#options.environment, [{ partition, offset, index, count: 1 }]) ?? "";
   }
 
   /** **Errors**: `WAYBILL_INPUT` when there is no such topic; `WAYBILL_LOG_UNAVAILABLE`. */

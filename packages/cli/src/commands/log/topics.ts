@@ -1,7 +1,6 @@
 /** The commands' other log: that of an environment on Kafka, by a configuration. */
 import { WaybillError } from "@waybill/core";
 import { nodeRuntime } from "@waybill/node";
-import { printReceipt } from "@waybill/relay";
 import type { PartitionReport, TopicReader, WalkedValue } from "@waybill/relay/offline";
 import { counted } from "../../counted.ts";
 import { complain, EXIT, type Io, say, sayJson } from "../../io.ts";
@@ -78,7 +77,7 @@ export function dumpTopics(of: TopicsOf, options: DumpOptions, io: Io): Promise<
       for await (const walked of reader.walk(bounds)) {
         if (writer.isGone) return EXIT.ok;
         damaged ||= walked.kind === "damaged";
-        await writer.write(linesOfValue(walked, { of, options, io }));
+        await writer.write(linesOfValue(walked, { reader, options, io }));
       }
     }
     await writer.flush();
@@ -93,19 +92,18 @@ function withReader<T>(of: TopicsOf, io: Io, run: (reader: TopicReader) => Promi
 }
 
 interface Shown {
-  readonly of: TopicsOf;
+  readonly reader: TopicReader;
   readonly options: DumpOptions;
   readonly io: Io;
 }
 
-function linesOfValue(walked: WalkedValue, { of, options, io }: Shown): Buffer[] {
+function linesOfValue(walked: WalkedValue, { reader, options, io }: Shown): Buffer[] {
   const { partition, offset } = walked;
   if (walked.kind === "damaged") {
-    complain(io, `damaged: ${of.environment}/${partition} offset ${offset}, ${counted(walked.bytes, "byte")}`);
+    complain(io, `damaged: ${reader.topic}-${partition} offset ${offset}, ${counted(walked.bytes, "byte")}`);
     return [];
   }
-  const receipt = (index: number): string =>
-    `"receipt":"${printReceipt(of.environment, [{ partition, offset, index, count: 1 }])}"`;
+  const receipt = (index: number): string => `"receipt":"${reader.receiptOf(walked, index)}"`;
   return linesOf(walked.record, options, receipt);
 }
 
@@ -121,7 +119,7 @@ export function tailTopics(
 ): Promise<void> {
   return withReader(of, io, async (reader) => {
     const writer = new LineWriter(io);
-    const shown = { of, options: { raw }, io };
+    const shown = { reader, options: { raw }, io };
     const newest: { readonly atMs: number; readonly line: Buffer }[] = [];
     const ends = new Map<number, number>();
     for (const bounds of await reader.bounds()) {
