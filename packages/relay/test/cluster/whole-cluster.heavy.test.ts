@@ -92,3 +92,11 @@ test("any relay shows all lanes with their relay, and answers for those of the o
   const replays = JSON.parse((await get(one, "/v1/replays")).text) as unknown[];
   expect(replays).toHaveLength(PARTITIONS);
 });
+
+test("a relay is known by the name that it advertises", async () => {
+  const { start } = await startCluster();
+  const relay = await start("one", { kafka: { advertise: "http://relay-1.internal:8081" } });
+  const asked = (host: string): Promise<Answered> => send(relay.adminUrl, "GET", "/v1/cluster", "", { host });
+  expect((await asked("relay-1.internal:8081")).status).toBe(200);
+  expect((await asked("relay-2.internal:8081")).json).toMatchObject({ status: 403, code: "unknown_host" });
+});
