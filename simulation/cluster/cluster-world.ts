@@ -2,20 +2,21 @@
  * What there is in the simulation of the log on Kafka: clients, relays before one cluster, vendors
  * at a distance, and everything that can go wrong between them.
  */
-import { SeededRandom, type ServerHandler, type ServerRequest, SimNetwork, VirtualClock } from "@waybill/testing";
-import { partitionKeysOf } from "@waybill/vendors/registry";
+
 import { partitionOf } from "@waybill/log-kafka";
+import { SeededRandom, type ServerHandler, type ServerRequest, SimNetwork, VirtualClock } from "@waybill/testing";
 import { type ChaosKind, ClusterChaos, SimCluster } from "@waybill/testing/kafka";
+import { partitionKeysOf } from "@waybill/vendors/registry";
 import { segment } from "waybill";
 import { type Client, createClientOn } from "../../packages/client/src/client.ts";
+import { hostileRequest } from "../hostile.ts";
 import { eventsIn } from "../in-flight.ts";
 import { People } from "../people.ts";
 import { BATCH_EVENTS_LIMIT, type DestinationPlan, originOf, type Plan, VENDORS } from "../sim-relay.ts";
+import { Stranger } from "../stranger.ts";
 import { Traces } from "../traces.ts";
 import { createVendor, heldIn, type SimVendor } from "../vendors.ts";
 import { ClusterRelay } from "./cluster-relay.ts";
-import { hostileRequest } from "../hostile.ts";
-import { Stranger } from "../stranger.ts";
 import { Committed } from "./committed.ts";
 import type { ClusterBug } from "./planted.ts";
 import type { Stop } from "./relay-clock.ts";

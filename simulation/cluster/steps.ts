@@ -1,9 +1,9 @@
 /** What can be done, and what can go wrong, in one step of the simulation of the cluster. */
 import type { EmulatorFailure, SeededRandom } from "@waybill/testing";
 import type { ChaosKind } from "@waybill/testing/kafka";
+import { type ClusterStep, type ClusterWorld, REQUEST_FAULTS } from "./cluster-world.ts";
 import { loseOffsets } from "./offsets-gone.ts";
 import { cutOff, hide, killCoordinatorAndLeader, loseQuorum } from "./trouble.ts";
-import { type ClusterStep, type ClusterWorld, REQUEST_FAULTS } from "./cluster-world.ts";
 
 interface StepKind {
   readonly name: string;

@@ -27,7 +27,7 @@ async function world(): Promise<World> {
   const waiting: (() => void)[] = [];
   fake.answers.set(API.produce, (_socket, request) => {
     const partitions = partitionsOf(request);
-    requests.push([...partitions].sort());
+    requests.push(partitions.toSorted((one, other) => one - other));
     return new Promise((resolve) => {
       waiting.push(() => resolve(producedAnswer(0, 7, partitions, errors)));
     });

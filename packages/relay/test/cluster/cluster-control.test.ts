@@ -118,7 +118,7 @@ test("what several operators ask at once is carried out by all in one order", as
     control.steer(LANES, index % 2 === 0 ? "pause" : "resume"),
   );
   const answers = await world.run(Promise.all(asked));
-  // Changes are told at once.
+  // Changes are reported at once.
   expect(world.clock.monotonic() - startedAtMs).toBeLessThan(1_000);
   expect(answers.map(({ unconfirmed }) => unconfirmed)).toEqual([[], [], [], []]);
   expect(one.done).toHaveLength(4);
