@@ -83,7 +83,12 @@ export class LaneGroup {
           for (const { partition } of partitions) void this.#begin(partition, tenure);
         },
         revoke: (partitions) => this.#end(partitions, options.deadlineMs),
-        lost: (partitions) => this.#end(partitions, 0),
+        lost: (partitions, reason) => {
+          const { environment, report } = options;
+          const lost = partitions.map(({ partition }) => partition);
+          report("lane_lost", { environment, destination: this.#config.name, partitions: lost, reason });
+          return this.#end(partitions, 0);
+        },
       },
     });
   }

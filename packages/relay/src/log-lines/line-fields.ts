@@ -34,6 +34,7 @@ export interface LineFields {
   readonly lane_state_lost: LaneName & Text;
   readonly lane_orphaned: LaneName & { readonly events: number; readonly directory: string };
   readonly lane_fenced: PartitionLane;
+  readonly lane_lost: LaneName & { readonly partitions: readonly number[]; readonly reason: string };
   readonly lane_not_opened: PartitionLane;
   readonly lane_not_closed: PartitionLane;
   readonly checkpoint_not_written: { readonly environment: string; readonly error: string };

@@ -97,6 +97,12 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     act: "Nothing, unless it comes again and again: then look at the brokers, and at how long this process is stopped.",
     fields: [...LANE, "partition", "error"],
   },
+  lane_lost: {
+    level: "warn",
+    text: "partitions of a destination are not this relay's any more: its group expelled it, or did not answer in time; it joins anew",
+    act: "Nothing, unless it comes again and again: then look at the brokers, and at how long this process is stopped.",
+    fields: [...LANE, "partitions", "reason"],
+  },
   lane_not_opened: {
     level: "error",
     text: "the events of a partition cannot be delivered here; it is tried again",

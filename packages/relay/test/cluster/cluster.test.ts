@@ -101,6 +101,28 @@ test("a relay starts while the coordinators of its groups are still being electe
   await until(() => emulator.received === 5);
 });
 
+test("a relay that its group has expelled tells why, once, and delivers again", async () => {
+  const { emulator, start, lines } = await startCluster();
+  let expelled = 0;
+  const relay = await start("one", {
+    around: (broker) => {
+      const heartbeat = broker.heartbeat.bind(broker);
+      return Object.assign(broker, {
+        heartbeat: (asked: Parameters<Broker["heartbeat"]>[0]) =>
+          expelled > 0 && asked.memberEpoch > 0 && expelled-- > 0
+            ? Promise.reject(new BrokerError("fenced", "the group does not know this member"))
+            : heartbeat(asked),
+      });
+    },
+  });
+  await until(() => relay.accounts().lanes.length === PARTITIONS);
+  expelled = 1;
+  await until(() => lines.get("one")?.includes("lane_lost") === true);
+  await capture(relay, 0, 20);
+  await until(() => emulator.received === 20);
+  expect(lines.get("one")?.filter((code) => code === "lane_lost")).toHaveLength(1);
+});
+
 test("a lane that meets an election when it is opened does not wait for long", async () => {
   const { emulator, start } = await startCluster();
   const one = await start("one");
