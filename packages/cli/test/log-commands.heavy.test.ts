@@ -111,3 +111,26 @@ test("tail shows the newest events and follows the log", async () => {
   const { code, out } = await following.ended;
   expect([code, out.trim().split("\n").length]).toEqual([0, 2]);
 });
+
+test("the commands for a log on Kafka say what is wrong with how they are called", async () => {
+  const file = join(temporary(), "waybill.yaml");
+  const sources = { web: { protocol: "segment", writeKeys: ["k"] } };
+  const destinations = { one: { vendor: "segment", writeKey: "k" } };
+  const environments = { production: { sources, destinations } };
+  const extra = { dataDirectory: join(temporary(), "data"), environments };
+  writeFileSync(file, JSON.stringify(extra));
+  for (const command of ["verify", "dump", "tail"])
+    expect(await runHere(["log", command, "production", "--config", file])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("has engine: disk") as string,
+    });
+  expect(await runHere(["log", "copy", file, "--to", "kafka"])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("Give one with engine: kafka") as string,
+  });
+  expect((await runHere(["log", "copy", file, "--to", "tape"])).code).toBe(2);
+
+  writeFileSync(file, JSON.stringify({ ...extra, engine: "kafka", kafka: { brokers: ["127.0.0.1:9"] } }));
+  expect((await runHere(["log", "verify", "staging", "--config", file])).err).toContain("It has production");
+  expect((await runHere(["log", "dump", "production", "--config", file, "--from", "3"])).err).toContain("--since");
+});
