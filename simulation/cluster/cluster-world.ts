@@ -657,6 +657,18 @@ export class ClusterWorld {
     return true;
   }
 
+  /** With something in flight, and until others have gone on with it. */
+  async stopRelayForLong(): Promise<boolean> {
+    this.people.burst();
+    await this.clock.advance(this.random.next() * STEP_MAX_MS);
+    const relay = this.pickRelay()?.relay;
+    if (relay === undefined || relay.isStopped) return false;
+    relay.stop(this.random.pick<Stop>(["process", "machine"]));
+    await this.clock.advance(this.random.below(STOPPED_MAX_MS));
+    relay.go();
+    return true;
+  }
+
   /** The vendor takes another key; ours follows in a while, by a reload. */
   rotate(): void {
     const index = this.random.pick(this.indexes);

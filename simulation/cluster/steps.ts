@@ -53,6 +53,7 @@ const FAULTS: readonly StepKind[] = [
   { name: "sentAgain", weight: 6, run: (world) => world.sendAgain() },
   { name: "relayKilled", weight: 5, run: (world) => world.killRelay() },
   { name: "relayLeaves", weight: 4, run: (world) => world.leave() },
+  { name: "relayStoppedForLong", weight: 5, run: (world) => world.stopRelayForLong() },
   { name: "relayStopped", weight: 6, run: (world) => world.stopRelay() },
   { name: "hostileEvent", weight: 4, run: (world) => world.stranger.send() },
   { name: "hostileRequest", weight: 3, run: (world) => world.sendHostileRequest() },
