@@ -162,11 +162,11 @@ class Counts {
   delivered = 0;
   rejected = 0;
   expired = 0;
-  readonly dropped: Record<string, number> = {};
+  readonly #dropped = new Map<string, number>();
 
   get view(): FateCounts {
-    const { delivered, rejected, expired, dropped } = this;
-    return { delivered, rejected, expired, dropped: { ...dropped } };
+    const { delivered, rejected, expired } = this;
+    return { delivered, rejected, expired, dropped: Object.fromEntries(this.#dropped) };
   }
 
   /** One whose outcome is unknown is counted nowhere. */
@@ -176,7 +176,7 @@ class Counts {
   }
 
   drop(reason: string, events: number): void {
-    this.dropped[reason] = (this.dropped[reason] ?? 0) + events;
+    this.#dropped.set(reason, (this.#dropped.get(reason) ?? 0) + events);
   }
 }
 
@@ -184,18 +184,18 @@ type LedgerCounts = Pick<LaneStateValue, "delivered" | "rejected" | "expired" | 
 
 /** `one` and `sign` times `other`. */
 export function combined(one: FateCounts, other: FateCounts, sign: 1 | -1): LedgerCounts {
-  const dropped: Record<string, number> = {};
+  const dropped = new Map<string, number>();
   for (const [counts, times] of [
     [one, 1],
     [other, sign],
   ] as const)
     for (const [reason, events] of Object.entries(counts.dropped))
-      if (events > 0) dropped[reason] = (dropped[reason] ?? 0) + times * events;
+      if (events > 0) dropped.set(reason, (dropped.get(reason) ?? 0) + times * events);
   return {
     delivered: one.delivered + sign * other.delivered,
     rejected: one.rejected + sign * other.rejected,
     expired: one.expired + sign * other.expired,
-    dropped,
+    dropped: Object.fromEntries(dropped),
   };
 }
 

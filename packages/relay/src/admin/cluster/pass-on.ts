@@ -144,7 +144,7 @@ function parse(text: string): unknown {
 }
 
 function isFromRelay({ headers }: IncomingMessage): boolean {
-  return headers[RELAY_HEADER] !== undefined;
+  return Object.hasOwn(headers, RELAY_HEADER);
 }
 
 /** `undefined` for a request that names no partition. */
