@@ -366,9 +366,14 @@ export class LogStore implements Store {
   /** Retention has removed what is before `first`. */
   #removed(first: Position): void {
     const { account } = this.#settlements;
+    const { readTo, rereadTo } = this.#backlog;
     const before = account.state().expired;
     this.#settlements.removed(first);
-    this.#removing = Math.max(this.#removing, first);
+    // Another process has removed it; which of it is settled is known as far as it was read again.
+    if (first > this.#removing && readTo >= Math.min(first, rereadTo)) {
+      this.#settlements.writeBefore(Math.min(first, readTo));
+      this.#removing = first;
+    }
     if (account.state().expired > before) void this.#writer.write();
   }
 
@@ -378,13 +383,15 @@ export class LogStore implements Store {
    */
   async expiring(first: Position): Promise<void> {
     const backlog = this.#backlog;
-    this.#removing = Math.max(this.#removing, first);
     this.#settlements.removing(first);
     // Which of them are settled is known once they were read again.
     await backlog.reread(first);
     const { synced } = this.#writer;
-    if (first <= synced.position || (isPlain(synced) && backlog.isPlain)) return;
-    this.#settlements.writeBefore(first);
+    const isKnown = first <= synced.position || (isPlain(synced) && backlog.isPlain);
+    if (!isKnown) this.#settlements.writeBefore(first);
+    // No state may tell it before the fates do.
+    this.#removing = Math.max(this.#removing, first);
+    if (isKnown) return;
     await this.#writer.write();
     await this.sync();
   }

@@ -1,4 +1,7 @@
-/** Moving a lane's cursor by hand: what is skipped is dropped, exactly that, and durably. */
+/**
+ * Events that are gone from under a lane. Moving its cursor by hand: what is skipped is dropped,
+ * exactly that, and durably. Records that another process removed: each is counted once.
+ */
 import { type Batch, DELIVERED, type Outcome } from "@waybill/core";
 import {
   DeadLetters,
@@ -290,3 +293,28 @@ async function life(seed: number, { parks, dies }: Kind): Promise<void> {
     new Map(Object.entries({ delivered, rejected, skipped: dropped.skipped ?? 0 }).filter(([, count]) => count > 0)),
   );
 }
+
+test("what another process removes is counted once, also after the next start", async () => {
+  const world = await open(new SimDisk(), new VirtualClock(), "user");
+  for (let index = 0; index < 60; index++) await push(world.log, 10);
+  await spread(world);
+  const [first, ...others] = (await leaseAll(world)) as [Batch, ...Batch[]];
+  await world.store.plan(first);
+  for (const batch of others) await settle(world, batch, new Array<Outcome>(batch.count).fill(DELIVERED));
+  const before = world.store.account();
+  await world.log.removeBefore(world.log.head - 1);
+  expect(world.log.first).toBeGreaterThan(world.store.settledTo);
+  // What is on its way gets its own outcome, which this process does not see.
+  expect(world.store.account()).toMatchObject({ accepted: 600, delivered: before.delivered, balanced: true });
+  await world.clock.advance(1_000);
+  await world.store.sync();
+  world.disk.crash(new SeededRandom(1));
+  const again = await open(world.disk, world.clock, "user");
+  expect(again.store.base).toBe(0);
+  expect(again.store.account()).toMatchObject({
+    accepted: 600,
+    delivered: before.delivered,
+    expired: again.log.first - before.delivered,
+    balanced: true,
+  });
+});
