@@ -10,6 +10,7 @@ import {
 import { type Broker, encodeValue, LaneStates, PartitionLog, type Tenure } from "@waybill/log-kafka";
 import { settle, type VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
+import { READ_MS } from "./lane-partitions.ts";
 import { entryOf } from "./world.ts";
 
 const DEADLINE_MS = 1_000;
@@ -96,7 +97,7 @@ export class LaneInCommits {
   async append(texts: readonly string[], metadata = ""): Promise<void> {
     const values = [encodeValue(entryOf(texts, { metadata, source: "web", receivedAtMs: 7 }))];
     await this.#broker.produce({ ...PARTITION, values, deadlineMs: DEADLINE_MS });
-    // Until the tails have read it.
+    await this.#clock.advance(READ_MS);
     await settle();
   }
 

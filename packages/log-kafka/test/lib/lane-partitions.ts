@@ -9,14 +9,18 @@ const DEADLINE_MS = 1_000;
 /** As the relay creates them. */
 const CONFIGS = { "max.message.bytes": String(8 * 1024 * 1024) };
 const MARK_EVERY_BYTES = 400;
+/** A tail has read what was appended after that. */
+export const READ_MS = 25;
 
 export class LanePartitions {
   #broker: Broker | undefined;
   readonly #created = new Set<string>();
   #log: PartitionLog | undefined;
+  #clock: VirtualClock | undefined;
   #logs: PartitionLog[] = [];
 
   async open(clock: VirtualClock): Promise<{ log: PartitionLog; openLog: (options: LogOptions) => Promise<Log> }> {
+    this.#clock = clock;
     this.#broker ??= new SimCluster({ clock, latencyMs: 0, replicationMs: 0 }).connect("relay");
     await this.close();
     const checkpoint = this.#log?.checkpoint;
@@ -48,7 +52,7 @@ export class LanePartitions {
   async append(texts: readonly string[], metadata = ""): Promise<void> {
     const values = [encodeValue(entryOf(texts, { metadata, source: "web", receivedAtMs: 7 }))];
     await (this.#broker as Broker).produce({ topic: "events", partition: 0, values, deadlineMs: DEADLINE_MS });
-    // Until the tail has read it.
+    await this.#clock?.advance(READ_MS);
     await settle();
   }
 

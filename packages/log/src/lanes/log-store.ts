@@ -54,8 +54,6 @@ export class LogStore implements Store {
   readonly #leases = new Leases();
   /** Events accepted up to here are in the ledger. */
   #countedTo: Position;
-  /** What is to be removed next. Up to there the fates tell what is settled. */
-  #removing: Position;
   readonly #retries: Retries;
   readonly #stopListening: () => void;
   /** Events that were settled before the lane kept fates. */
@@ -90,11 +88,10 @@ export class LogStore implements Store {
       account: { delivered, rejected, dropped, expired, accepted: position - this.#base },
       fates,
       removedTo: log.first,
+      knownTo: position < state.position ? 0 : (state.removing ?? 0),
       onExpired,
       onRejected,
     });
-    this.#removing = position < state.position ? 0 : (state.removing ?? 0);
-    this.#settlements.removing(this.#removing);
     this.#unkept = state.fates === undefined ? this.#settlements.account.settled : (state.unkept ?? 0);
     if (position < state.position) fates?.rewind(position);
     fates?.doubt(this.#backlog.rereadTo);
@@ -366,14 +363,8 @@ export class LogStore implements Store {
   /** Retention has removed what is before `first`. */
   #removed(first: Position): void {
     const { account } = this.#settlements;
-    const { readTo, rereadTo } = this.#backlog;
     const before = account.state().expired;
     this.#settlements.removed(first);
-    // Another process has removed it; which of it is settled is known as far as it was read again.
-    if (first > this.#removing && readTo >= Math.min(first, rereadTo)) {
-      this.#settlements.writeBefore(Math.min(first, readTo));
-      this.#removing = first;
-    }
     if (account.state().expired > before) void this.#writer.write();
   }
 
@@ -388,9 +379,7 @@ export class LogStore implements Store {
     await backlog.reread(first);
     const { synced } = this.#writer;
     const isKnown = first <= synced.position || (isPlain(synced) && backlog.isPlain);
-    if (!isKnown) this.#settlements.writeBefore(first);
-    // No state may tell it before the fates do.
-    this.#removing = Math.max(this.#removing, first);
+    this.#settlements.knownBefore(first, isKnown);
     if (isKnown) return;
     await this.#writer.write();
     await this.sync();
@@ -438,7 +427,8 @@ export class LogStore implements Store {
     const { fates, deadLetters } = this.#options;
     const backlog = this.#backlog;
     const { first, readTo } = backlog;
-    const removing = this.#removing <= first ? undefined : this.#removing;
+    const { knownTo } = this.#settlements;
+    const removing = knownTo <= first ? undefined : knownTo;
     return {
       base: this.#base,
       ...ledgerValue(this.#settlements.account.state()),

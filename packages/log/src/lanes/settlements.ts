@@ -13,6 +13,7 @@ export interface SettlementsOptions {
   readonly fates?: Fates | undefined;
   /** The first position of the log. */
   readonly removedTo: Position;
+  readonly knownTo: Position;
   /** Called for each event that becomes a dead letter. */
   readonly onRejected?: ((reason: string) => void) | undefined;
   /** Called with the number of events that retention took. */
@@ -36,13 +37,16 @@ export class Settlements {
   readonly #fates: Fates | undefined;
   /** Of what the log will not have soon, it is written down also what was delivered. */
   #removing: Position;
+  /** Before it the fates tell of each event whether it is settled. */
+  knownTo: Position;
 
   constructor(options: SettlementsOptions) {
     this.#options = options;
     this.account = new Account(options.account);
     this.#backlog = options.backlog;
     this.#fates = options.fates;
-    this.#removing = options.removedTo;
+    this.#removing = Math.max(options.removedTo, options.knownTo);
+    this.knownTo = options.knownTo;
   }
 
   /** An event of a strand has its outcome. */
@@ -123,11 +127,14 @@ export class Settlements {
 
   /** Retention has removed what is before `first`; what is on its way gets its own outcomes. */
   removed(first: Position): void {
+    const { readTo, rereadTo } = this.#backlog;
     this.removing(first);
     this.expireRead(first);
     this.#fates?.expireUnread(Math.max(this.#backlog.readTo, this.#fates.end), first);
     this.#expire(this.#backlog.skipUnread(first));
     this.advance();
+    // Another process has removed it: what is settled is known as far as it was read again.
+    if (first > this.knownTo && readTo >= Math.min(first, rereadTo)) this.knownBefore(first, false, readTo);
   }
 
   /** Of what was read and is not on its way. */
@@ -169,12 +176,16 @@ export class Settlements {
     this.#expire(events - damaged);
   }
 
-  /** After {@link removing}: the same of what was settled by then. */
-  writeBefore(first: Position): void {
-    const end = Math.min(first, this.#backlog.readTo);
+  /**
+   * After {@link removing}: writes the same of what was settled by then and read, unless all of it
+   * is written. From then on states may tell that the fates know.
+   */
+  knownBefore(first: Position, isWritten: boolean, readTo: Position = this.#backlog.readTo): void {
+    const end = isWritten ? 0 : Math.min(first, readTo);
     for (let position = this.#fates?.end ?? end; position < end; position++)
       if (!this.#backlog.isOpen(position) && this.#backlog.gapAt(position) === undefined)
         this.#fates?.writeDelivered(position);
+    this.knownTo = Math.max(this.knownTo, first);
   }
 
   /** What became of an event that the lane has settled, or will. */
