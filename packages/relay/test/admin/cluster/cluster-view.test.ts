@@ -4,43 +4,18 @@ import { clusterProblems } from "../../../src/admin/cluster/cluster-problems.ts"
 import { type ClusterFacts, clusterOf, ownerOf } from "../../../src/admin/cluster/cluster-view.ts";
 import { createMetrics } from "../../../src/admin/metrics/metrics.ts";
 import type { Cluster } from "../../../src/admin/views.ts";
-import type { LaneEntry, RelayEntry } from "../../../src/cluster/relay-directory.ts";
+import type { RelayEntry } from "../../../src/cluster/relay-directory.ts";
+import { laneEntry, relayEntry } from "../../lib/relay-entries.ts";
 
 const NOW = 1_000_000;
 const DESTINATIONS = [{ environment: "production", destination: "segment" }];
 
-function laneOf(partition: number, changes: Partial<LaneEntry> = {}): LaneEntry {
-  return {
-    environment: "production",
-    destination: "segment",
-    partition,
-    mode: "sending",
-    position: 5,
-    offset: 1,
-    pendingEvents: 10 + partition,
-    oldestPendingMs: 700,
-    inFlight: 2,
-    ...changes,
-  };
-}
-
 function relayOf(name: string, partitions: readonly number[], changes: Partial<RelayEntry> = {}): RelayEntry {
-  return {
-    id: `id-${name}`,
-    name,
-    version: "1.0.0",
-    startedAtMs: 1,
-    configDigest: "abc",
-    appliedOffset: 0,
-    faults: [],
-    reloadErrors: [],
-    lanes: partitions.map((partition) => laneOf(partition)),
-    lanesLeftOut: 0,
+  return relayEntry(name, {
+    lanes: partitions.map((partition) => laneEntry(partition)),
     isSelf: name === "one",
-    seenMs: 2_000,
-    isMissing: false,
     ...changes,
-  };
+  });
 }
 
 function shown(relays: readonly RelayEntry[], changes: Partial<ClusterFacts> & { readMs?: number } = {}): Cluster {

@@ -11,8 +11,9 @@ import { faultText, Peers } from "../../../src/admin/cluster/peers.ts";
 import { signatureOf } from "../../../src/admin/cluster/relay-signature.ts";
 import { createAdminServer } from "../../../src/admin/server.ts";
 import type { AdminView } from "../../../src/admin/view.ts";
-import type { LaneEntry, RelayEntry } from "../../../src/cluster/relay-directory.ts";
+import type { RelayEntry } from "../../../src/cluster/relay-directory.ts";
 import { Drain } from "../../../src/intake/drain.ts";
+import { laneEntry, relayEntry } from "../../lib/relay-entries.ts";
 import { type Answered, JSON_TYPE, send } from "../../lib/world.ts";
 
 const TOKEN = "a-long-token";
@@ -37,38 +38,6 @@ const REPLAY = {
     balanced: true,
   },
 };
-
-function entryOf(name: string, changes: Partial<RelayEntry> = {}): RelayEntry {
-  return {
-    id: `id-${name}`,
-    name,
-    version: "1.0.0",
-    startedAtMs: 1,
-    configDigest: "abc",
-    appliedOffset: 0,
-    faults: [],
-    reloadErrors: [],
-    lanes: [],
-    lanesLeftOut: 0,
-    isSelf: false,
-    seenMs: 1_000,
-    isMissing: false,
-    ...changes,
-  };
-}
-
-function laneOf(partition: number): LaneEntry {
-  return {
-    environment: "production",
-    destination: "segment",
-    partition,
-    mode: "idle",
-    position: 0,
-    offset: 0,
-    pendingEvents: 0,
-    inFlight: 0,
-  };
-}
 
 interface TestRelay {
   readonly url: string;
@@ -150,7 +119,7 @@ test("a request about a lane goes to the relay that has it, and its answer comes
   };
   const two = await startRelay("two", { environments: { "production/3": environment } });
   const one = await startRelay("one");
-  one.known.push(entryOf("two", { adminUrl: two.url, lanes: [laneOf(3)] }));
+  one.known.push(relayEntry("two", { adminUrl: two.url, lanes: [laneEntry(3)] }));
   const body = { destination: "segment", until: "2026-01-01T00:00:00Z", eventsPerSecond: 5 };
   const started = await ask(one, "POST", "/v1/replays/production%2F3", body);
   expect([started.status, started.json]).toEqual([202, REPLAY]);
@@ -164,7 +133,7 @@ test("a refusal of the relay that has the lane comes back with its status and co
   const lane = probed();
   const two = await startRelay("two", { environments: { "production/3": lane.environment } });
   const one = await startRelay("one");
-  one.known.push(entryOf("two", { adminUrl: two.url, lanes: [laneOf(3)] }));
+  one.known.push(relayEntry("two", { adminUrl: two.url, lanes: [laneEntry(3)] }));
   expect((await ask(one, "POST", `${LANE}/probe`)).status).toBe(202);
   expect((await ask(one, "POST", `${LANE}/probe`)).json).toMatchObject({ status: 409, code: "nothing_to_probe" });
 });
@@ -172,7 +141,7 @@ test("a refusal of the relay that has the lane comes back with its status and co
 test("what is here, and what is not configured, is not passed on", async () => {
   const lane = probed();
   const one = await startRelay("one", { environments: { "production/3": lane.environment } });
-  one.known.push(entryOf("two", { adminUrl: "http://127.0.0.1:9", lanes: [laneOf(3), laneOf(99)] }));
+  one.known.push(relayEntry("two", { adminUrl: "http://127.0.0.1:9", lanes: [laneEntry(3), laneEntry(99)] }));
   expect((await ask(one, "POST", `${LANE}/probe`)).status).toBe(202);
   for (const path of ["production%2F99/segment", "production%2F4/other", "nowhere%2F3/segment", "production/segment"])
     expect((await ask(one, "POST", `/v1/lanes/${path}/probe`)).status, path).toBe(404);
@@ -181,8 +150,8 @@ test("what is here, and what is not configured, is not passed on", async () => {
 
 test("two relays that each believe that the other has a lane do not ask in circles", async () => {
   const [one, two] = [await startRelay("one"), await startRelay("two")];
-  one.known.push(entryOf("two", { adminUrl: two.url, lanes: [laneOf(3)] }));
-  two.known.push(entryOf("one", { adminUrl: one.url, lanes: [laneOf(3)] }));
+  one.known.push(relayEntry("two", { adminUrl: two.url, lanes: [laneEntry(3)] }));
+  two.known.push(relayEntry("one", { adminUrl: one.url, lanes: [laneEntry(3)] }));
   const answer = await ask(one, "POST", `${LANE}/probe`);
   expect(answer.json).toMatchObject({ status: 503, code: "lane_without_relay" });
   expect(answer.headers["retry-after"]).toBe("5");
@@ -192,7 +161,7 @@ test("two relays that each believe that the other has a lane do not ask in circl
 test("a lane that nobody has, or a missing relay had, is answered with 503 and when to try again", async () => {
   const one = await startRelay("one");
   expect((await ask(one, "POST", `${LANE}/probe`)).json).toMatchObject({ code: "lane_without_relay" });
-  one.known.push(entryOf("two", { adminUrl: "http://127.0.0.1:9", lanes: [laneOf(3)], isMissing: true }));
+  one.known.push(relayEntry("two", { adminUrl: "http://127.0.0.1:9", lanes: [laneEntry(3)], isMissing: true }));
   expect((await ask(one, "POST", `${LANE}/probe`)).json).toMatchObject({ code: "lane_without_relay" });
   expect(one.asked).toEqual([]);
 });
@@ -205,7 +174,7 @@ test.each([
   ["noise", "::"],
 ])("a relay that gives %s as its address is not asked, and named with the setting", async (_what, adminUrl) => {
   const one = await startRelay("one");
-  one.known.push(entryOf("two", { lanes: [laneOf(3)], ...(adminUrl === undefined ? {} : { adminUrl }) }));
+  one.known.push(relayEntry("two", { lanes: [laneEntry(3)], ...(adminUrl === undefined ? {} : { adminUrl }) }));
   const { json } = await ask(one, "POST", `${LANE}/probe`);
   expect(json).toMatchObject({ status: 502, code: "relay_unanswered" });
   expect(json["detail"]).toMatch(/^The relay two does not say where its admin API is: set kafka\.advertise there\.$/);
@@ -216,7 +185,7 @@ test("a relay with another token refuses, and the operator hears that it is not 
   const lane = probed();
   const two = await startRelay("two", { token: "another-token", environments: { "production/3": lane.environment } });
   const one = await startRelay("one");
-  one.known.push(entryOf("two", { adminUrl: two.url, lanes: [laneOf(3)] }));
+  one.known.push(relayEntry("two", { adminUrl: two.url, lanes: [laneEntry(3)] }));
   const { json } = await ask(one, "POST", `${LANE}/probe`);
   expect(json).toMatchObject({ status: 502, code: "relay_unanswered" });
   expect(json["detail"]).toContain("all relays need the same admin.token");
@@ -226,7 +195,7 @@ test("a relay with another token refuses, and the operator hears that it is not 
 test("a process that has a relay's address now does not answer for it", async () => {
   const three = await startRelay("three", { environments: { "production/3": probed().environment } });
   const one = await startRelay("one");
-  one.known.push(entryOf("two", { adminUrl: three.url, lanes: [laneOf(3)] }));
+  one.known.push(relayEntry("two", { adminUrl: three.url, lanes: [laneEntry(3)] }));
   expect((await ask(one, "POST", `${LANE}/probe`)).json["detail"]).toContain("another relay has its address");
 });
 
@@ -251,7 +220,7 @@ test("who writes an address of his own gets no token, and no request that he cou
   const two = await startRelay("two", { environments: { "production/3": lane.environment } });
   const one = await startRelay("one");
   const thief = await startThief();
-  one.known.push(entryOf("thief", { adminUrl: thief.url, lanes: [laneOf(3)] }));
+  one.known.push(relayEntry("thief", { adminUrl: thief.url, lanes: [laneEntry(3)] }));
   await ask(one, "POST", `${LANE}/probe`);
   const [request] = thief.stolen;
   expect(JSON.stringify(thief.stolen)).not.toContain(TOKEN);
@@ -295,7 +264,7 @@ test("a signed request is taken once, unchanged, within a minute", async () => {
 test("the read-only token changes nothing at another relay either", async () => {
   const two = await startRelay("two", { environments: { "production/3": probed().environment } });
   const one = await startRelay("one");
-  one.known.push(entryOf("two", { adminUrl: two.url, lanes: [laneOf(3)] }));
+  one.known.push(relayEntry("two", { adminUrl: two.url, lanes: [laneEntry(3)] }));
   const headers = { authorization: `Bearer ${READ_ONLY}` };
   expect((await send(one.url, "POST", `${LANE}/probe`, "", headers)).status).toBe(403);
   expect(one.asked).toEqual([]);
@@ -303,7 +272,7 @@ test("the read-only token changes nothing at another relay either", async () => 
 
 test("streams of another relay's lane are refused with its address", async () => {
   const one = await startRelay("one");
-  one.known.push(entryOf("two", { adminUrl: "http://relay-2:8081", lanes: [laneOf(3)] }));
+  one.known.push(relayEntry("two", { adminUrl: "http://relay-2:8081", lanes: [laneEntry(3)] }));
   for (const path of [`${LANE}/attempts/live`, "/v1/dead-letters/production%2F3/segment/export"]) {
     const { json } = await ask(one, "GET", path);
     expect(json).toMatchObject({ status: 421, code: "other_relay" });
@@ -313,7 +282,7 @@ test("streams of another relay's lane are refused with its address", async () =>
 
 test("a relay that hangs is given up by a deadline, and one that answers too much is refused", async () => {
   const clock = new VirtualClock();
-  const relay = entryOf("two", { adminUrl: "http://two.test" });
+  const relay = relayEntry("two", { adminUrl: "http://two.test" });
   const request = { method: "GET", path: "/v1/replays", body: "", deadlineMs: 5_000 } as const;
   const options = { clock, random: new SeededRandom(1), token: () => TOKEN, partitions: 1 };
   const directory = { selfId: "id-one", relays: () => [relay] };
@@ -331,9 +300,9 @@ test("replays of all relays are one list, and a relay that does not answer is na
   const two = await startRelay("two", { view: { accounts: () => ({ replays: [REPLAY] }) } });
   const one = await startRelay("one");
   one.known.push(
-    entryOf("one", { isSelf: true, adminUrl: one.url }),
-    entryOf("two", { adminUrl: two.url }),
-    entryOf("three\n\u{1f600}", { isMissing: true }),
+    relayEntry("one", { isSelf: true, adminUrl: one.url }),
+    relayEntry("two", { adminUrl: two.url }),
+    relayEntry("three\n\u{1f600}", { isMissing: true }),
   );
   const { headers, text } = await ask(one, "GET", "/v1/replays");
   expect(JSON.parse(text)).toEqual([REPLAY]);
@@ -348,11 +317,11 @@ test("a replay is cancelled at whichever relay has it", async () => {
   const two = await startRelay("two", { environments: { "production/3": { name: "production/3", replays } } });
   const none = { cancel: () => Promise.resolve(false) };
   const one = await startRelay("one", { environments: { "production/3": { name: "production/3", replays: none } } });
-  one.known.push(entryOf("two", { adminUrl: two.url }));
+  one.known.push(relayEntry("two", { adminUrl: two.url }));
   expect((await ask(one, "DELETE", `/v1/replays/production%2F3/${REPLAY.id}`)).status).toBe(204);
   expect((await ask(one, "DELETE", "/v1/replays/production%2F3/none")).json).toMatchObject({ code: "unknown_replay" });
   expect(cancelled).toEqual([REPLAY.id, "none"]);
-  one.known.push(entryOf("three"));
+  one.known.push(relayEntry("three"));
   expect((await ask(one, "DELETE", "/v1/replays/production%2F3/none")).json).toMatchObject({
     code: "relay_unanswered",
   });
@@ -371,7 +340,7 @@ test("an event's story has what each relay knows of it, by its receipt from any 
     return startRelay(destination, { environments: { "production/3": environment }, view: { placeOf } });
   };
   const [crm, segment, one] = [await having("crm"), await having("segment"), await startRelay("one")];
-  one.known.push(entryOf("crm", { adminUrl: crm.url }), entryOf("segment", { adminUrl: segment.url }));
+  one.known.push(relayEntry("crm", { adminUrl: crm.url }), relayEntry("segment", { adminUrl: segment.url }));
   const { json } = await ask(one, "GET", "/v1/receipts/production/3@7+2");
   const events = json["events"] as { position: number; destinations: { destination: string }[] }[];
   expect(events.map(({ position, destinations }) => [position, destinations.map((one) => one.destination)])).toEqual([
@@ -380,6 +349,6 @@ test("an event's story has what each relay knows of it, by its receipt from any 
   ]);
   expect((await ask(one, "GET", "/v1/receipts/nowhere/3@7")).json).toMatchObject({ code: "unknown_environment" });
   expect((await ask(one, "GET", "/v1/receipts/production/7")).json).toMatchObject({ status: 400 });
-  one.known.splice(0, 2, entryOf("three"));
+  one.known.splice(0, 2, relayEntry("three"));
   expect((await ask(one, "GET", "/v1/receipts/production/3@7")).json).toMatchObject({ code: "relay_unanswered" });
 });
