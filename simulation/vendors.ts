@@ -62,9 +62,12 @@ export interface SimVendorOptions {
   readonly areTied?: (user: string, anonymousId: string) => boolean;
   /** Of an event that it has twice: whether that cannot be helped. */
   readonly mayBeTwice?: (id: string) => boolean;
+  /** Of an event that it got: whether it may come after later ones of its user. Default: never. */
+  readonly mayBeLate?: (id: string) => boolean;
 }
 
-interface SimVendorPlace extends Pick<SimVendorOptions, "name" | "clock" | "random" | "roundTripMs" | "areTied"> {
+interface SimVendorPlace
+  extends Pick<SimVendorOptions, "name" | "clock" | "random" | "roundTripMs" | "areTied" | "mayBeLate"> {
   readonly places: KnownPlaces;
 }
 
@@ -285,7 +288,7 @@ export class SimVendor {
     const isNew = !this.#ordered.has(id);
     this.#ordered.add(id);
     const made = madeBy(id, event);
-    if (this.#refused.has(id) || made === undefined || !isNew) return;
+    if (this.#refused.has(id) || made === undefined || !isNew || this.#options.mayBeLate?.(id) === true) return;
     const { client, user, number } = made;
     this.#lookAtOrder(`client ${client}, user ${user}`, number);
     const tied = client === STRANGER ? undefined : tieOf(event);

@@ -172,6 +172,8 @@ export class ClusterWorld {
         roundTripMs,
         places,
         areTied,
+        // Retention has taken the first copy: one that came late is the only one.
+        mayBeLate: places.isGone,
       });
     });
     for (const [index, vendor] of vendors.entries()) this.#network.serve(originOf(index), vendor.handle);

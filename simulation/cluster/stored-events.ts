@@ -72,6 +72,7 @@ export class StoredEvents {
 
   /** Whether retention has taken the event, its copies left aside. */
   isGone(id: string): boolean {
+    this.look();
     return this.#known.some(({ firsts, removedTo }) => (firsts.get(id) ?? Number.POSITIVE_INFINITY) < removedTo);
   }
 }

@@ -59,6 +59,28 @@ export class BlockLog {
     return at;
   }
 
+  /**
+   * Tells each block from one on. Resolves to whether those before `to` could be read, but for what
+   * retention has taken; `undefined`: there may be any number.
+   */
+  async each(
+    from: Position,
+    to: Position | undefined,
+    tell: (head: BlockHead, record: LogRecord) => void,
+  ): Promise<boolean> {
+    const { head: end } = this.log;
+    let next: Position | undefined;
+    let isWhole = true;
+    if (from >= end) return from >= (to ?? end);
+    for await (const record of recordsFrom(this.log, from)) {
+      const head = headOf(record);
+      isWhole &&= record.first === (next ?? record.first) && head !== undefined;
+      next = record.first + record.count;
+      if (head !== undefined) tell(head, record);
+    }
+    return isWhole && (next ?? from) >= (to ?? end);
+  }
+
   async retain(limits: RetentionLimits, nowMs: number, keptFrom: Position): Promise<void> {
     if (this.log.head === this.log.first) return;
     this.#places ??= await placesOf(this.log);

@@ -23,7 +23,6 @@
  * one byte per event.
  */
 import type { DropReason, Outcome } from "@waybill/core";
-import { recordsFrom } from "../records.ts";
 import type { Log, Position, RetentionLimits } from "../types.ts";
 import { AheadFates } from "./ahead-fates.ts";
 import {
@@ -41,7 +40,6 @@ import {
   type FateTail,
   fateCode,
   fateOf,
-  headOf,
   isSparse,
   LOST,
   NOT_ADDRESSED,
@@ -104,7 +102,7 @@ export class Fates {
   /** Parked ones that are gone from the log. */
   #lostParked: readonly Position[] = [];
   #lost: number | undefined;
-  readonly #isUnsure: boolean;
+  #isUnsure: boolean;
   #doubtTo: Position = 0;
   /** Up to there, what was not settled before the start. */
   readonly #unsettled = new Set<Position>();
@@ -131,25 +129,24 @@ export class Fates {
   }
 
   /** What a newer block has did not happen as far as the state goes. */
-  async #readAhead({ aheadFrom, blocksTo = Number.POSITIVE_INFINITY }: FateTail): Promise<void> {
+  async #readAhead({ aheadFrom, blocksTo }: FateTail): Promise<void> {
     this.#ahead.blocksFrom = aheadFrom;
+    const newerFrom = blocksTo ?? Number.POSITIVE_INFINITY;
     let hasNewer = false;
-    const from = Math.min(aheadFrom ?? blocksTo, blocksTo);
-    if (from >= this.#blocks.log.head) return;
-    for await (const record of recordsFrom(this.#blocks.log, from)) {
-      const head = headOf(record);
-      if (head === undefined || !isSparse(head.form)) continue;
-      const { first, count, form } = head;
-      const isNewer = record.first >= blocksTo;
+    const isWhole = await this.#blocks.each(Math.min(aheadFrom ?? newerFrom, newerFrom), blocksTo, (block, record) => {
+      const { first, count, form } = block;
+      if (!isSparse(form)) return;
+      const isNewer = record.first >= newerFrom;
       hasNewer ||= isNewer;
       if (form !== "patch") {
         if (!isNewer) this.#ahead.read({ first, count, form, body: record.body }, this.end);
       } else if (isNewer)
         for (const [offset] of decodeSparse(record.body)) this.#unwritten.patch.set(first + offset, OPEN);
-    }
+    });
+    if (aheadFrom !== undefined && !isWhole) this.#isUnsure = true;
     if (!hasNewer) return;
     this.#ahead.forgetBlocks();
-    if (!this.#hasWrittenSingles) this.#believed = { aheadFrom, blocksTo };
+    if (!this.#hasWrittenSingles) this.#believed = { aheadFrom, blocksTo: newerFrom };
   }
 
   /** Between parked events there may be others of their users that have their outcome. */

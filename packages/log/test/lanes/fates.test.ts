@@ -260,6 +260,28 @@ test("what could not be written down is unknown, not delivered, when its part of
   expect([3, 4, 12].map((position) => fates.aheadAt(position).status)).toEqual(["unknown", "delivered", "delivered"]);
 });
 
+test.each([
+  ["lost with the end of its log", (): SimDisk => new SimDisk()],
+  ["damaged", damaged],
+])("where a block was %s nothing of what it may have had is taken for delivered", async (_, after) => {
+  const disk = new SimDisk();
+  const fates = await open(disk);
+  fates.settleAt(5, REJECTED);
+  await fates.flush();
+  const { tail } = fates;
+  await fates.close();
+  const next = await open(after(disk), tail);
+  next.doubt(10);
+  next.noteOpen(4);
+  expect([4, 5, 6].map((position) => next.aheadAt(position).status)).toEqual(["delivered", "unknown", "unknown"]);
+});
+
+function damaged(disk: SimDisk): SimDisk {
+  const path = disk.paths().find((one) => one.endsWith(".log")) ?? "";
+  disk.flipBit(path, Buffer.from(disk.contents(path)).indexOf("ahead"));
+  return disk;
+}
+
 test("the outcome of an event that was parked is known while its block is being written", async () => {
   const fates = await open(new SimDisk());
   fates.passTo(2, (position) => position === 0, true);

@@ -1,7 +1,8 @@
 /** A lane's own logs in the companion topics of its destination. */
 import type { Clock } from "@waybill/core";
-import type { LaneRuntime } from "@waybill/log";
+import type { LaneRuntime, Position } from "@waybill/log";
 import { type Broker, type Companion, companionTopic, PartitionLog } from "@waybill/log-kafka";
+import { readTo } from "./read-to.ts";
 
 export interface CompanionOptions {
   readonly broker: Broker;
@@ -11,15 +12,24 @@ export interface CompanionOptions {
   readonly destination: string;
 }
 
+/** What is known of them before they are opened. */
+export interface CompanionFacts {
+  /** How many entries each has at least, by the lane's state. */
+  readonly known: Readonly<Partial<Record<Companion, Position>>>;
+  /** Throws when the lane is no longer this relay's. */
+  readonly check: () => void;
+  /** What one of them is read from is broken. */
+  readonly onBroken: () => void;
+}
+
 /**
- * Opens them by the directories they have on a disk, below `directory`. `onBroken`: what one of
- * them is read from is broken.
+ * Opens them by the directories they have on a disk, below `directory`, as far as they are known.
  */
 export function companionRuntime(
   options: CompanionOptions,
   partition: number,
   directory: string,
-  onBroken?: () => void,
+  { known = {}, check, onBroken }: Partial<CompanionFacts> = {},
 ): LaneRuntime {
   const { broker, clock, prefix, environment, destination } = options;
   const byDirectory = new Map<string, Companion>([
@@ -29,18 +39,27 @@ export function companionRuntime(
   ]);
   return {
     clock,
-    openLog: ({ directory: asked, metadataMaxBytes }) => {
+    async openLog({ directory: asked, metadataMaxBytes }) {
       const companion = byDirectory.get(asked);
       if (companion === undefined) throw new Error(`${asked} has no companion topic`);
-      return PartitionLog.open({
+      const topic = companionTopic(prefix, { environment, destination }, companion);
+      const log = await PartitionLog.open({
         broker,
         clock,
-        topic: companionTopic(prefix, { environment, destination }, companion),
+        topic,
         partition,
         positions: "written",
         ...(onBroken === undefined ? {} : { onBroken }),
         ...(metadataMaxBytes === undefined ? {} : { metadataMaxBytes }),
       });
+      try {
+        const what = `${topic}-${partition}`;
+        await readTo({ clock, what, log, position: known[companion] ?? 0, ...(check === undefined ? {} : { check }) });
+        return log;
+      } catch (error) {
+        await log.close();
+        throw error;
+      }
     },
   };
 }

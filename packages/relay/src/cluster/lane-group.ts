@@ -13,6 +13,7 @@ import { committedOffsets, writeFirstStates } from "./checkpoints.ts";
 import type { Holds } from "./holds.ts";
 import type { OpenPartition, Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
+import { readTo } from "./read-to.ts";
 
 export interface LaneGroupOptions {
   readonly environment: string;
@@ -42,9 +43,6 @@ const SOON_MS = 500;
 /** Between tries to find the first states of a destination. */
 const FIRST_MS = 500;
 const FIRST_TRIES = 20;
-/** How long it may take until a partition is read as far as its lane was, and how often to look. */
-const READ_MS = 10_000;
-const LOOK_MS = 50;
 
 export class LaneGroup {
   readonly #options: LaneGroupOptions;
@@ -244,7 +242,7 @@ export class LaneGroup {
   }
 
   async #open(held: OpenPartition, tenure: Tenure): Promise<Destination> {
-    const { broker, group, topic, partitions } = this.#options;
+    const { broker, clock, group, topic, partitions } = this.#options;
     const { partition, log } = held;
     const committed = await committedOffsets(broker, { group, topic, partitions: [partition] });
     // Everything from the cursor on is counted before the lane looks where its log begins.
@@ -258,8 +256,13 @@ export class LaneGroup {
       },
       offsetOf: ({ position }) => log.placeBefore(position).offset,
     });
-    await this.#readTo(knownTo(state.initial), held, tenure);
-    const runtime = partitions.companions(this.#config.name, partition);
+    const check = (): void => {
+      if (!tenure.isOurs({ topic, partition })) throw new BrokerError("fenced", "the partition has gone again");
+    };
+    await readTo({ clock, what: "the partition", log, position: knownTo(state.initial), check });
+    const { dead = 0, fates } = state.initial;
+    const known = { dead, fates: fates?.blocksTo ?? 0 };
+    const runtime = partitions.companions(this.#config.name, partition, { known, check });
     const config = this.#config;
     const limiter = this.#limiter;
     const lane = { name: `${config.name}.${partition}`, state, runtime, limiter, hold: () => this.#hold };
@@ -267,20 +270,6 @@ export class LaneGroup {
     // A reload came meanwhile.
     if (this.#config !== config) destination.prepare(this.#config).commit();
     return destination;
-  }
-
-  /**
-   * A broker that is cut off from the others knows less of the partition than the lane's last owner
-   * had read: what lies between would be taken for new. **Errors**: `WAYBILL_LOG_UNAVAILABLE`.
-   */
-  async #readTo(position: number, { partition, log }: OpenPartition, tenure: Tenure): Promise<void> {
-    const { topic, clock } = this.#options;
-    const untilMs = clock.monotonic() + READ_MS;
-    while (log.head < position) {
-      if (!tenure.isOurs({ topic, partition })) throw new BrokerError("fenced", "the partition has gone again");
-      if (clock.monotonic() >= untilMs) throw unread(log.head, position);
-      await new Promise<void>((resume) => clock.after(LOOK_MS, resume));
-    }
   }
 
   async #end(given: readonly TopicPartition[], deadlineMs: number): Promise<void> {
@@ -326,17 +315,6 @@ function firstState({ position, byte }: { readonly position: number; readonly by
 /** Up to where the log was read when a state was written, as far as the state tells. */
 function knownTo({ position, frontier = 0, readTo = 0 }: LaneStateValue): number {
   return Math.max(position, frontier, readTo);
-}
-
-function unread(head: number, position: number): WaybillError {
-  return new WaybillError(
-    "WAYBILL_LOG_UNAVAILABLE",
-    `the partition was read to position ${head}, and its lane had come to ${position} before`,
-    {
-      retryable: true,
-      hint: "A broker that is cut off from the others knows less than they do. When it stays so, the cluster has lost the partition's end.",
-    },
-  );
 }
 
 function stateGone(group: string): WaybillError {

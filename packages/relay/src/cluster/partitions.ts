@@ -4,7 +4,7 @@ import type { LaneRuntime } from "@waybill/log";
 import { type Broker, type Checkpoint, companionTopics, type DuplicateRule, PartitionLog } from "@waybill/log-kafka";
 import type { Environment } from "../environment.ts";
 import type { Checkpoints } from "./checkpoints.ts";
-import { companionRuntime } from "./companions.ts";
+import { type CompanionFacts, companionRuntime } from "./companions.ts";
 
 export interface OpenPartition {
   readonly partition: number;
@@ -161,9 +161,10 @@ export class Partitions {
   }
 
   /** Opens a lane's own logs in the companion topics, by the directories they have on a disk. */
-  companions(destination: string, partition: number): LaneRuntime {
-    const { broker, clock, directoryOf, prefix, environment, onBroken } = this.#options;
+  companions(destination: string, partition: number, facts: Omit<CompanionFacts, "onBroken">): LaneRuntime {
+    const { broker, clock, directoryOf, prefix, environment } = this.#options;
     const options = { broker, clock, prefix, environment, destination };
-    return companionRuntime(options, partition, directoryOf(partition), () => onBroken(partition, destination));
+    const onBroken = (): void => this.#options.onBroken(partition, destination);
+    return companionRuntime(options, partition, directoryOf(partition), { ...facts, onBroken });
   }
 }

@@ -7,6 +7,7 @@ import { accountOf, EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
 /** Records that the broker knows that is behind. */
 const KNOWN = 5;
 const LONG_MS = 120_000;
+const MANY = 200;
 
 test("a lane begins once its partition is read as far as its last owner had read it; until then it says so", async () => {
   const world = new OnePartition();
@@ -87,6 +88,39 @@ test("a partition whose end seemed to be gone is opened again, and its lanes go 
   await world.clock.advance(5_000);
   expect(world.sent).toHaveLength(2 * EVENTS);
   expect(accountOf(one)).toEqual({ accepted: 2 * EVENTS, delivered: 2 * EVENTS, pending: 0 });
+});
+
+test("nor before its fates are read as far as they were written", async () => {
+  const world = new OnePartition();
+  const fates = `${TOPIC}.segment.fates`;
+  const one = await world.open("one");
+  const stale = { isStale: false };
+  const atFates = ({ topic }: { readonly topic: string }): boolean => stale.isStale && topic === fates;
+  const two = await world.open("two", (broker) => ({
+    fetch: (asked) => (atFates(asked) ? empty(world.clock, asked) : broker.fetch(asked)),
+    offsetAt: (asked) => (atFates(asked) ? Promise.resolve(0) : broker.offsetAt(asked)),
+  }));
+  await world.clock.advance(5_000);
+  stale.isStale = true;
+  // Every other one is a copy of the one before it: too many outcomes in turn for the lane's state.
+  const numbers = Array.from({ length: MANY }, (_, number) => Math.floor(number / 2));
+  await world.store(numbers);
+  await world.clock.until(() => world.sent.length === MANY / 2);
+  await world.clock.advance(5_000);
+  await world.close(one);
+  await world.clock.advance(30_000);
+  expect(world.lines.filter((line) => line.startsWith("lane_not_opened"))[0]).toContain(`${fates}-0 was read to`);
+  expect(accountOf(two)).toBeUndefined();
+  stale.isStale = false;
+  await world.clock.until(() => accountOf(two) !== undefined, LONG_MS);
+  expect(accountOf(two)).toEqual({ accepted: MANY, delivered: MANY / 2, pending: 0 });
+  let outcome: unknown;
+  void two.shards[0]
+    ?.destination("segment")
+    ?.outcomeOf(1)
+    .then((found) => (outcome = found));
+  await world.clock.until(() => outcome !== undefined);
+  expect(outcome).toEqual({ outcome: "dropped", reason: "duplicate" });
 });
 
 /** As of a leader that has heard of no record. */

@@ -44,15 +44,25 @@ export class OnePartition {
   }
 
   async produce(from: number): Promise<void> {
-    const broker = this.cluster.connect("writer");
-    for (let number = from; number < from + EVENTS; number++) {
+    for (let number = from; number < from + EVENTS; number++) await this.store([number]);
+  }
+
+  /** The events with these numbers, in one call. */
+  async store(numbers: readonly number[]): Promise<void> {
+    const values = numbers.map((number) => {
       const body = Buffer.from(`{"type":"track","event":"E","userId":"u${number % 3}","messageId":"m-${number}"}`);
-      const entry = { source: "web", receivedAtMs: 1, metadata: "", body: [body], ends: Uint32Array.of(body.length) };
-      const request = { topic: TOPIC, partition: 0, values: [encodeValue(entry)], deadlineMs: 5_000 };
-      let isDone = false;
-      void broker.produce(request).then(() => (isDone = true));
-      await this.clock.until(() => isDone);
-    }
+      return encodeValue({
+        source: "web",
+        receivedAtMs: 1,
+        metadata: "",
+        body: [body],
+        ends: Uint32Array.of(body.length),
+      });
+    });
+    let isDone = false;
+    const stored = this.cluster.connect("writer").produce({ topic: TOPIC, partition: 0, values, deadlineMs: 5_000 });
+    void stored.then(() => (isDone = true));
+    await this.clock.until(() => isDone);
   }
 
   async close(environment: ClusterEnvironment): Promise<void> {
