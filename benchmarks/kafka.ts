@@ -16,6 +16,9 @@ Maven to fetch Kafka once. Ctrl-C ends it and removes its data.
   --help          this text
 `;
 
+/** The least that a relay does not warn of, so that a death is seen soon. */
+const GROUP_SESSION_MS = 10_000;
+
 const { values } = parseArgs({
   options: { brokers: { type: "string", default: "1" }, help: { type: "boolean", default: false } },
 });
@@ -27,7 +30,9 @@ else if (values.brokers !== "1" && values.brokers !== "3") {
 
 async function run(brokers: 1 | 3): Promise<void> {
   const ended = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
-  const cluster = await startCluster({ brokers, tell: say }).catch((error: unknown) => (error as Error).message);
+  const cluster = await startCluster({ brokers, groupSessionMs: GROUP_SESSION_MS, tell: say }).catch(
+    (error: unknown) => (error as Error).message,
+  );
   if (typeof cluster === "string") {
     process.stderr.write(`${cluster}\n`);
     process.exitCode = 1;

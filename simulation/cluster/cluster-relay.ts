@@ -225,6 +225,7 @@ export class ClusterRelay {
       commit: (asked) => guarded(() => broker.commit(asked).finally(onCommit)),
       committed: (asked) => guarded(() => broker.committed(asked)),
       describeGroup: (asked) => guarded(() => broker.describeGroup(asked)),
+      sessionOf: (asked) => guarded(() => broker.sessionOf(asked)),
       close: () => broker.close(),
     };
   }

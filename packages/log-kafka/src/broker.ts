@@ -231,6 +231,11 @@ export interface Broker {
    */
   committed(asked: CommittedRequest): Promise<readonly CommittedOffset[]>;
   describeGroup(asked: Deadline & { readonly group: string }): Promise<GroupDescription>;
+  /**
+   * After how long without a heartbeat the brokers expel a member, ms: the group's own
+   * `consumer.session.timeout.ms`, else the brokers'. `undefined` where they do not tell it.
+   */
+  sessionOf(asked: Deadline & { readonly group: string }): Promise<number | undefined>;
   /** Rejects what is on its way. */
   close(): Promise<void>;
 }

@@ -18,7 +18,7 @@ import {
   type TopicDescription,
   type TopicPartition,
 } from "./broker.ts";
-import { configsCall, isCreated, newTopicCall } from "./kafka/admin.ts";
+import { configsCall, groupConfigsCall, isCreated, newTopicCall } from "./kafka/admin.ts";
 import { failureOf } from "./kafka/failures.ts";
 import { commitCall, committedCall, type HeartbeatReply, heartbeatCall } from "./kafka/groups.ts";
 import { type Library, loadLibrary } from "./kafka/library.ts";
@@ -187,6 +187,13 @@ export class KafkaBroker implements Broker {
         ),
       })),
     };
+  }
+
+  async sessionOf(asked: Deadline & { readonly group: string }): Promise<number | undefined> {
+    const within = this.#within(asked, `configuration of ${asked.group}`);
+    const configs = await this.#metadata.query(groupConfigsCall(this.#library, asked.group), within);
+    const ms = Number(configs["consumer.session.timeout.ms"]);
+    return ms > 0 ? ms : undefined;
   }
 
   close(): Promise<void> {

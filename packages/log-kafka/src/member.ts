@@ -54,15 +54,14 @@ export interface MemberOptions {
   readonly clock: Clock;
   readonly random: Random;
   /**
-   * For how long what we have is ours without an answer, ms: at most the broker's own
-   * `group.consumer.session.timeout.ms`. Default 45,000, as there.
+   * For how long what we have is ours without an answer, ms: at most what {@link Broker.sessionOf}
+   * tells.
    */
-  readonly sessionMs?: number;
+  readonly sessionMs: number;
   /** How long {@link MemberHost.revoke} may take, ms; then we are expelled. Default 60,000. */
   readonly rebalanceTimeoutMs?: number;
 }
 
-const SESSION_MS = 45_000;
 const REBALANCE_TIMEOUT_MS = 60_000;
 const JOINS = 0;
 const LEAVES = -1;
@@ -106,7 +105,7 @@ export class Member {
 
   constructor(options: MemberOptions) {
     this.#options = options;
-    this.#sessionMs = options.sessionMs ?? SESSION_MS;
+    this.#sessionMs = options.sessionMs;
     this.#newId = createUuidV7(options.clock, options.random);
     this.#id = this.#newId();
   }

@@ -5,6 +5,7 @@ import type { KnownTopic } from "./metadata.ts";
 import { type Call, callOf, readAs } from "./requests.ts";
 
 const TOPIC = 2;
+const GROUP = 32;
 const UNKNOWN_TOPIC = 3;
 
 export interface Created {
@@ -36,7 +37,20 @@ type Configs = Readonly<Record<string, string>>;
 
 /** By topic; nothing of those that may not be read. **Errors**: `not_leader`, the answer's. */
 export function configsCall(library: Library, topics: readonly string[]): Call<ReadonlyMap<string, Configs>> {
-  const asked = topics.map((topic) => ({ resourceType: TOPIC, resourceName: topic, configurationKeys: null }));
+  return configsOfCall(library, TOPIC, topics);
+}
+
+/** Nothing when it may not be read. **Errors**: the answer's. */
+export function groupConfigsCall(library: Library, group: string): Call<Configs> {
+  return readAs(configsOfCall(library, GROUP, [group]), (configs) => configs.get(group) ?? {});
+}
+
+function configsOfCall(
+  library: Library,
+  resourceType: number,
+  names: readonly string[],
+): Call<ReadonlyMap<string, Configs>> {
+  const asked = names.map((resourceName) => ({ resourceType, resourceName, configurationKeys: null }));
   // The library's type has no null, which asks for all keys.
   const call = callOf(library.describeConfigsV4, asked as never, false, false);
   return readAs(call, ({ results }) => new Map(results.map((result) => [result.resourceName, configsOf(result)])));

@@ -26,6 +26,7 @@ import type { KafkaRange } from "../receipt.ts";
 import { Checkpoints, committedOffsets } from "./checkpoints.ts";
 import { ClusterIngest } from "./cluster-ingest.ts";
 import { duplicateRule } from "./duplicate-rule.ts";
+import { groupSession } from "./group-session.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
@@ -270,10 +271,14 @@ export class ClusterEnvironment implements StoredInCluster {
   async #group(config: DestinationConfig): Promise<LaneGroup> {
     const { broker, runtime, deadlineMs, holds = NO_HOLDS } = this.#options;
     const { clock, random } = runtime;
+    const name = `${this.#topic}.${config.name}`;
+    const session = await groupSession(broker, clock, name);
+    if (session.warning !== undefined) this.#report("config_warning", { text: session.warning });
     const group = new LaneGroup({
       environment: this.name,
       config,
-      group: `${this.#topic}.${config.name}`,
+      group: name,
+      sessionMs: session.ms,
       topic: this.#topic,
       partitions: this.#partitions,
       broker,

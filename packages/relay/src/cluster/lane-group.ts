@@ -19,6 +19,8 @@ export interface LaneGroupOptions {
   readonly environment: string;
   readonly config: DestinationConfig;
   readonly group: string;
+  /** As of `MemberOptions`. */
+  readonly sessionMs: number;
   readonly topic: string;
   readonly partitions: Partitions;
   readonly broker: Broker;
@@ -59,7 +61,7 @@ export class LaneGroup {
   constructor(options: LaneGroupOptions) {
     this.#options = options;
     this.#config = options.config;
-    const { broker, group, topic, clock, random } = options;
+    const { broker, group, sessionMs, topic, clock, random } = options;
     this.#limiter = new Limiter(clock, this.#limits());
     this.#states = new LaneStates({
       broker,
@@ -74,6 +76,7 @@ export class LaneGroup {
       broker,
       group,
       topics: [topic],
+      sessionMs,
       clock,
       random,
       host: {

@@ -165,6 +165,11 @@ export class SimBroker implements Broker {
     );
   }
 
+  sessionOf({ deadlineMs }: Deadline & { readonly group: string }): Promise<number | undefined> {
+    const { sessionTimeoutMs } = this.#core.settings;
+    return this.#wire.call("sessionOf", deadlineMs, (call) => this.#query(call, () => sessionTimeoutMs));
+  }
+
   close(): Promise<void> {
     this.#wire.close();
     return Promise.resolve();

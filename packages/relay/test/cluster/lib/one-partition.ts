@@ -2,7 +2,7 @@
 import type { HttpRequest, HttpResponse } from "@waybill/core";
 import { type Broker, encodeValue } from "@waybill/log-kafka";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
-import { SimCluster } from "@waybill/testing/kafka";
+import { SimCluster, type SimClusterOptions } from "@waybill/testing/kafka";
 import type { ClusterEnvironment } from "../../../src/cluster/cluster-environment.ts";
 import { openOn } from "./environment.ts";
 
@@ -18,7 +18,12 @@ export class OnePartition {
   /** Of each request the ids, whether it was answered or not. */
   readonly requests: string[] = [];
   hangs = false;
-  readonly cluster = new SimCluster({ clock: this.clock, random: new SeededRandom(1), heartbeatIntervalMs: 200 });
+  readonly cluster: SimCluster;
+
+  constructor(settings: Partial<SimClusterOptions> = {}) {
+    const own = { clock: this.clock, random: new SeededRandom(1), heartbeatIntervalMs: 200 };
+    this.cluster = new SimCluster({ ...own, ...settings });
+  }
 
   async open(name: string, around: (broker: Broker) => Partial<Broker> = () => ({})): Promise<ClusterEnvironment> {
     const broker = this.cluster.connect(name);
@@ -84,6 +89,7 @@ function bound(broker: Broker): Broker {
     commit: (asked) => broker.commit(asked),
     committed: (asked) => broker.committed(asked),
     describeGroup: (asked) => broker.describeGroup(asked),
+    sessionOf: (asked) => broker.sessionOf(asked),
     close: () => broker.close(),
   };
 }

@@ -247,6 +247,13 @@ function testExpelling(check: Check): void {
     await world.refused("fenced", a.commit(captured, 5, { topic, partition: 0 }));
   });
 
+  check("answers how long a session is, also of a group that has no members yet", async (world) => {
+    const { group, under } = world;
+    const sessionMs = await world.settled(world.broker.sessionOf({ group, ...DEADLINE }));
+    expect(sessionMs).toBe(under.sessionTimeoutMs ?? sessionMs);
+    expect(sessionMs).toBeGreaterThan(0);
+  });
+
   check("who is silent for a session is expelled, if the session is short enough to wait for", async (world) => {
     const { sessionTimeoutMs } = world.under;
     if (sessionTimeoutMs === undefined) return;
