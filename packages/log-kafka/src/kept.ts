@@ -70,6 +70,11 @@ export class Kept {
     return this.#from;
   }
 
+  /** Of the first record that the broker keeps, as far as is known. */
+  get firstOffset(): Offset {
+    return this.#firstOffset;
+  }
+
   /** Whether {@link from} is where the first record is that the broker keeps. */
   get isComplete(): boolean {
     return this.#from.offset <= this.#firstOffset;
@@ -139,6 +144,14 @@ export class Kept {
       this.#from = { offset: this.#firstOffset, position: record.first, byte, atMs: value.appendedAtMs };
       this.#decidedFrom = this.#from;
     }
+  }
+
+  /**
+   * The place of the first record that the broker keeps: reads all from there to {@link from}, and
+   * remembers nothing of it.
+   */
+  async countFirst(): Promise<Checkpoint> {
+    return (await this.#pass(this.#firstOffset, this.#from, undefined)).from;
   }
 
   /** Everything from an offset on is counted and decided then, as far as it is there. */

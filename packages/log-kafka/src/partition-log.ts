@@ -27,6 +27,7 @@ import { BEGINNING, type Checkpoint, Count, type Positions } from "./counting.ts
 import type { DuplicateFinder, DuplicateRule } from "./duplicates.ts";
 import { findInPartition } from "./find-in-partition.ts";
 import { Kept } from "./kept.ts";
+import { OldRecords } from "./old-records.ts";
 import { PartitionReader } from "./partition-reader.ts";
 import { Source } from "./source.ts";
 import { Tail } from "./tail.ts";
@@ -81,6 +82,8 @@ const RECOVERY: RecoveryReport = { segments: 0, bytes: 0, tornBytes: 0, damaged:
 
 export class PartitionLog implements Log {
   readonly recovery: RecoveryReport = RECOVERY;
+  /** For who looks after the retention of a topic with many writers. */
+  readonly old: OldRecords;
   readonly #options: PartitionLogOptions;
   readonly #source: Source;
   readonly #positions: Positions;
@@ -102,6 +105,12 @@ export class PartitionLog implements Log {
     const head = (): Checkpoint => this.#tail.place;
     const onRemoved = (position: Position): void => this.#tell(this.#onRemoved, position);
     this.#kept = new Kept({ source, clock, positions, markEveryBytes, duplicates, head, onRemoved }, anchor, first);
+    this.old = new OldRecords({
+      source,
+      kept: this.#kept,
+      head,
+      retainedFrom: ({ limits, nowMs, neededFrom }) => this.retainedFrom(limits, nowMs, neededFrom),
+    });
     this.#tail = new Tail({
       source,
       count: new Count(positions, anchor),
@@ -315,7 +324,7 @@ export class PartitionLog implements Log {
     return findInPartition(this, Buffer.from(needle), options);
   }
 
-  /** Of what was counted: whoever removes should have opened the log from `first` on. */
+  /** Of what was counted: all that is kept, when the log was opened from `first` on. */
   retainedFrom(limits: RetentionLimits, nowMs: number, neededFrom: Position): Position {
     const segments = this.#kept.parts.map(({ position, byte, atMs }) => ({
       base: position,

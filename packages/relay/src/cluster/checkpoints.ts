@@ -28,10 +28,16 @@ export type CopyMark = "copying" | "moved";
 interface Place {
   readonly position: number;
   readonly byte: number;
+  readonly first?: Checkpoint | undefined;
   readonly copy?: CopyMark;
 }
 
-export interface MarkedCheckpoint extends Checkpoint {
+export interface StartedCheckpoint extends Checkpoint {
+  /** The place of the first record that is kept, where somebody knew it. */
+  readonly first?: Checkpoint | undefined;
+}
+
+export interface MarkedCheckpoint extends StartedCheckpoint {
   readonly copy?: CopyMark;
 }
 
@@ -50,7 +56,7 @@ export class Checkpoints {
    * `undefined` when there is none yet. **Errors**: `BrokerError`, `WAYBILL_LOG_DAMAGED`,
    * `WAYBILL_LOG_COPY`.
    */
-  async read(partition: number): Promise<Checkpoint | undefined> {
+  async read(partition: number): Promise<StartedCheckpoint | undefined> {
     const found = (await this.readMarked([partition])).get(partition);
     if (found?.copy !== undefined) throw copied(this.#topic, found.copy);
     return found;
@@ -67,12 +73,7 @@ export class Checkpoints {
    */
   async refuseCopied(partitions: readonly number[]): Promise<void> {
     for (const one of await this.#committed(partitions)) {
-      let mark: CopyMark | undefined;
-      try {
-        mark = this.#parse(one).copy;
-      } catch {
-        continue;
-      }
+      const mark = this.#readable(one)?.copy;
       if (mark !== undefined) throw copied(this.#topic, mark);
     }
   }
@@ -96,23 +97,43 @@ export class Checkpoints {
     await commitAsNobody(this.#broker, { group: this.#group, topic: this.#topic }, states);
   }
 
-  /** Those that are after what is stored. **Errors**: `BrokerError`. */
-  async write(checkpoints: ReadonlyMap<number, Checkpoint>): Promise<void> {
+  /**
+   * What is after what is stored: the place, and that of the first record, each on its own.
+   * **Errors**: `BrokerError`.
+   */
+  async write(checkpoints: ReadonlyMap<number, StartedCheckpoint>): Promise<void> {
     if (checkpoints.size === 0) return;
-    const of = { group: this.#group, topic: this.#topic };
-    const stored = await committedOffsets(this.#broker, { ...of, partitions: [...checkpoints.keys()] });
-    const moved = [...checkpoints].filter(([partition, { offset }]) => (stored.get(partition) ?? -1) < offset);
-    if (moved.length === 0) return;
-    const states = moved.map(
-      ([partition, { offset, position, byte }]) => [partition, { offset, state: { position, byte } }] as const,
-    );
-    await commitAsNobody(this.#broker, of, states);
+    const found = await this.#committed([...checkpoints.keys()]);
+    const stored = new Map(found.map((one) => [one.partition, this.#readable(one)]));
+    const states = [...checkpoints].flatMap(([partition, given]) => {
+      const before = stored.get(partition);
+      const place = before === undefined || before.offset < given.offset ? given : before;
+      const first = laterOf(before?.first, given.first);
+      if (place === before && first === before.first) return [];
+      const { offset, position, byte } = place;
+      return [[partition, { offset, state: { position, byte, first } }] as const];
+    });
+    if (states.length > 0) await commitAsNobody(this.#broker, { group: this.#group, topic: this.#topic }, states);
+  }
+
+  /** What is not ours is written over. */
+  #readable(one: CommittedOffset): MarkedCheckpoint | undefined {
+    try {
+      return this.#parse(one);
+    } catch {
+      return undefined;
+    }
   }
 }
 
 function parsePlace(value: unknown): Place | undefined {
-  const { position, byte } = value as Partial<Place>;
-  return Number.isSafeInteger(position) && Number.isSafeInteger(byte) ? (value as Place) : undefined;
+  const { position, byte, first } = value as Partial<Place>;
+  const numbers = [position, byte, ...(first === undefined ? [] : [first.offset, first.position, first.byte])];
+  return numbers.every(Number.isSafeInteger) ? (value as Place) : undefined;
+}
+
+function laterOf(one: Checkpoint | undefined, other: Checkpoint | undefined): Checkpoint | undefined {
+  return other !== undefined && (one === undefined || one.offset < other.offset) ? other : one;
 }
 
 function copied(topic: string, mark: CopyMark): WaybillError {

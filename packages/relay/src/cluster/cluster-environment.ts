@@ -229,11 +229,14 @@ export class ClusterEnvironment implements StoredInCluster {
       if (held === undefined || groups[0]?.owns(partition) !== true) continue;
       try {
         const neededFrom = await this.#neededFrom(partition, held.log);
-        const from = held.log.retainedFrom(share, nowMs, neededFrom);
-        if (from <= held.log.first) continue;
+        const { old } = held.log;
+        if (old.first === undefined) old.learn((await this.#checkpoints.read(partition))?.first);
+        const end = await old.end({ limits: share, nowMs, neededFrom });
+        if (end === undefined) continue;
         // From a place that is removed nobody could count on.
-        await this.#checkpoints.write(new Map([[partition, held.log.checkpoint]]));
-        removed += await held.log.removeBefore(from);
+        await this.#checkpoints.write(new Map([[partition, { ...held.log.checkpoint, first: end }]]));
+        await old.removeBefore(end);
+        removed += 1;
       } catch (error) {
         const text = `cannot remove old events of partition ${partition}: ${safeError(error)}`;
         this.#report("maintenance_failed", { environment: this.name, error: text });
@@ -250,7 +253,7 @@ export class ClusterEnvironment implements StoredInCluster {
       const offset = (await committedOffsets(broker, { group, topic: this.#topic, partitions: [partition] })).get(
         partition,
       );
-      if (offset === undefined) return log.first;
+      if (offset === undefined) return 0;
       needed = Math.min(needed, (await log.placeOf(offset)).position);
     }
     return needed;

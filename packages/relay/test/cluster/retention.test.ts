@@ -1,0 +1,136 @@
+/** Retention of what another relay had read: it counts from a partition's first record on. */
+import type { RetentionLimits } from "@waybill/log";
+import { expect, test } from "vitest";
+import type { ClusterEnvironment } from "../../src/cluster/cluster-environment.ts";
+import { EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
+
+const AT = { topic: TOPIC, partition: 0 };
+const FOREVER = { maxAgeMs: Number.POSITIVE_INFINITY, maxBytes: 1e12, hardMaxBytes: 1e12 };
+const HOUR_MS = 3_600_000;
+
+class Relays extends OnePartition {
+  /** `count` times events, an hour apart, and all of them delivered by relays that stopped. */
+  static async after(count: number): Promise<Relays> {
+    const world = new Relays();
+    for (let from = 0; from < count * EVENTS; from += EVENTS) {
+      const relay = await world.open(`relay ${from}`);
+      await world.produce(from);
+      await world.clock.until(() => world.sent.length === from + EVENTS);
+      await world.settled(relay.sync());
+      await world.close(relay);
+      await world.clock.advance(HOUR_MS);
+    }
+    return world;
+  }
+
+  async settled<T>(work: Promise<T>): Promise<T> {
+    let isDone = false;
+    void work.then(() => (isDone = true));
+    await this.clock.until(() => isDone);
+    return work;
+  }
+
+  /** A relay that has the lane, and has read nothing of what is there. */
+  async next(name: string): Promise<ClusterEnvironment> {
+    const relay = await this.open(name);
+    await this.clock.until(() => relay.shards[0]?.destination("segment") !== undefined);
+    return relay;
+  }
+
+  retain(relay: ClusterEnvironment, limits: Partial<RetentionLimits>): Promise<number> {
+    return this.settled(relay.retain({ ...FOREVER, ...limits }, this.clock.now()));
+  }
+
+  async first(): Promise<number> {
+    return this.settled(this.cluster.connect("reader").offsetAt({ ...AT, at: "first", deadlineMs: 5_000 }));
+  }
+
+  async bytes(): Promise<number> {
+    const first = await this.first();
+    const kept = this.cluster.records(AT).filter(({ offset }) => offset >= first);
+    return kept.reduce((sum, { value }) => sum + value.length, 0);
+  }
+}
+
+test("what is older than maxAge goes, also what was read before the relay started", async () => {
+  const world = await Relays.after(3);
+  const relay = await world.next("next");
+  await world.retain(relay, { maxAgeMs: 10 * HOUR_MS });
+  expect(await world.first()).toBe(0);
+  await world.retain(relay, { maxAgeMs: 2.5 * HOUR_MS });
+  expect(await world.first()).toBe(EVENTS);
+  const line = world.lines.filter((one) => one.startsWith("maintenance_failed"));
+  expect(line).toEqual([]);
+});
+
+test("a relay that starts after a removal goes on where the one before had stopped", async () => {
+  const world = await Relays.after(3);
+  await world.retain(await world.next("one"), { maxAgeMs: 2.5 * HOUR_MS });
+  world.cluster.isolate("one");
+  await world.clock.advance(HOUR_MS);
+  let fetched = 0;
+  const two = await world.open("two", (broker) => ({
+    fetch: (asked) => {
+      if (asked.offset < 2 * EVENTS) fetched += 1;
+      return broker.fetch(asked);
+    },
+  }));
+  await world.clock.until(() => two.shards[0]?.destination("segment") !== undefined);
+  fetched = 0;
+  const all = await world.bytes();
+  await world.retain(two, { maxBytes: all - 1 });
+  expect(await world.first()).toBe(EVENTS + 1);
+  await world.retain(two, { maxBytes: Math.ceil(all / 2) });
+  expect(await world.first()).toBe(2 * EVENTS);
+  expect(fetched).toBe(2);
+  // Nothing is read as long as nothing may go.
+  await world.retain(two, {});
+  expect(fetched).toBe(2);
+});
+
+test("what Kafka has removed by itself is counted once, and limits hold after that", async () => {
+  const world = await Relays.after(3);
+  await world.settled(world.cluster.connect("x").removeBefore({ ...AT, offset: 3, deadlineMs: 5_000 }));
+  const relay = await world.next("next");
+  const all = await world.bytes();
+  await world.retain(relay, { maxBytes: all / 2 });
+  await world.clock.advance(1_000);
+  await world.retain(relay, { maxBytes: all / 2 });
+  expect(await world.bytes()).toBeLessThanOrEqual(all / 2);
+  expect(await world.bytes()).toBeGreaterThan(all / 2 - all / (3 * EVENTS - 3) - 1);
+});
+
+test("a crash between what is written down and the removal removes nothing that is kept, and retention goes on", async () => {
+  const world = await Relays.after(3);
+  const one = await world.open("one", () => ({ removeBefore: () => new Promise(() => undefined) }));
+  await world.clock.until(() => one.shards[0]?.destination("segment") !== undefined);
+  void one.retain({ ...FOREVER, maxAgeMs: 2.5 * HOUR_MS }, world.clock.now());
+  await world.clock.advance(10_000);
+  world.cluster.isolate("one");
+  await world.clock.advance(HOUR_MS / 2);
+  const two = await world.next("two");
+  await world.retain(two, {});
+  await world.clock.advance(1_000);
+  expect(await world.first()).toBe(0);
+  await world.retain(two, { maxAgeMs: 2.6 * HOUR_MS });
+  expect(await world.first()).toBe(EVENTS);
+});
+
+test("what a lane still needs goes above the hard limit alone, and is expired then", async () => {
+  const world = await Relays.after(1);
+  const one = await world.open("one");
+  world.hangs = true;
+  await world.produce(EVENTS);
+  await world.clock.advance(5_000);
+  world.cluster.isolate("one");
+  await world.clock.advance(HOUR_MS);
+  const two = await world.next("two");
+  const limits = { maxAgeMs: 0, maxBytes: 0 };
+  await world.retain(two, limits);
+  await world.retain(two, limits);
+  expect(await world.first()).toBe(EVENTS);
+  await world.retain(two, { ...limits, hardMaxBytes: 0 });
+  expect(await world.first()).toBeGreaterThan(EVENTS);
+  expect(two.shards[0]?.destination("segment")?.account().expired).toBeGreaterThan(0);
+  void one;
+});
