@@ -56,7 +56,7 @@ export class Count {
     if (written === undefined || written >= position) {
       position = written ?? position;
       for (const record of records) {
-        taken.push({ ...record, first: position, byte, offset, appendedAtMs });
+        taken.push(placed(record, { offset, position, byte }, appendedAtMs));
         position += record.count;
         byte += record.sizeBytes;
       }
@@ -64,4 +64,23 @@ export class Count {
     this.#place = { offset: offset + 1, position: taken.length > 0 ? position : this.#place.position, byte };
     return taken;
   }
+}
+
+/** All members one by one: to spread a record costs more than all else that is done with it. */
+function placed(record: StoredRecord, { offset, position, byte }: Checkpoint, appendedAtMs: number): PartitionRecord {
+  const { count, source, receivedAtMs, metadata, body, ends, sizeBytes, numbered } = record;
+  const one = {
+    first: position,
+    count,
+    source,
+    receivedAtMs,
+    metadata,
+    body,
+    ends,
+    sizeBytes,
+    byte,
+    offset,
+    appendedAtMs,
+  };
+  return numbered === undefined ? one : { ...one, numbered };
 }

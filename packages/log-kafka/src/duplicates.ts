@@ -29,7 +29,7 @@ export interface DuplicateRule {
   /**
    * Four words for each event of a record, the same for the same id of the same source; a first
    * word of 0 for an event without an id of its own. Must depend on the record's content
-   * alone; where it throws there are no ids.
+   * alone; where it throws there are no ids. May be overwritten by the next call.
    */
   readonly idsOf: (record: StoredRecord) => Uint32Array;
 }
@@ -41,6 +41,11 @@ const PLACE_WORD = ID_HASH_WORDS + 1;
 const SLOTS_MIN = 16;
 /** A power of two: a table that grows keeps everybody waiting, so there are many small ones. */
 const TABLES = 64;
+
+interface RecordPlace {
+  readonly record: number;
+  readonly place: number;
+}
 
 /** Hashes, each with the record it was in last and its place there. */
 class IdTable {
@@ -67,22 +72,27 @@ class IdTable {
     }
   }
 
-  get(words: Uint32Array, at: number): { readonly record: number; readonly place: number } | undefined {
+  get(words: Uint32Array, at: number): RecordPlace | undefined {
     const from = this.#find(words, at);
-    if (from < 0) return undefined;
-    return { record: this.#slots[from + RECORD_WORD] as number, place: this.#slots[from + PLACE_WORD] as number };
+    return from < 0 ? undefined : this.#placeAt(from);
   }
 
-  set(words: Uint32Array, at: number, record: number, place: number): void {
-    let from = this.#find(words, at);
-    if (from < 0) {
-      from = -1 - from;
-      for (let word = 0; word < ID_HASH_WORDS; word++) this.#slots[from + word] = words[at + word] as number;
-      this.used += 1;
-    }
+  /** Returns what was there before. */
+  set(words: Uint32Array, at: number, record: number, place: number): RecordPlace | undefined {
+    const found = this.#find(words, at);
+    const before = found < 0 ? undefined : this.#placeAt(found);
+    const from = found < 0 ? -1 - found : found;
     this.#slots[from + RECORD_WORD] = record;
     this.#slots[from + PLACE_WORD] = place;
+    if (found >= 0) return before;
+    for (let word = 0; word < ID_HASH_WORDS; word++) this.#slots[from + word] = words[at + word] as number;
+    this.used += 1;
     if (4 * this.used > 3 * (this.#slots.length / WORDS)) this.#grow();
+    return undefined;
+  }
+
+  #placeAt(from: number): RecordPlace {
+    return { record: this.#slots[from + RECORD_WORD] as number, place: this.#slots[from + PLACE_WORD] as number };
   }
 
   #grow(): void {
@@ -94,6 +104,12 @@ class IdTable {
       for (let word = 0; word < WORDS; word++) this.#slots[to + word] = old[from + word] as number;
     }
   }
+}
+
+/** An id's last event. */
+interface Last {
+  readonly ordinal: number;
+  readonly atMs: number;
 }
 
 /** Ids and the records they came in, each at its last place. */
@@ -119,15 +135,18 @@ class Generation {
     return this.#tables[(words[at + ID_HASH_WORDS - 1] as number) & (TABLES - 1)] as IdTable;
   }
 
-  lastOf(words: Uint32Array, at: number): { readonly ordinal: number; readonly atMs: number } | undefined {
-    const last = this.#tableOf(words, at).get(words, at);
-    if (last === undefined) return undefined;
-    return { ordinal: (this.firsts[last.record] as number) + last.place, atMs: this.atMs[last.record] as number };
+  lastOf(words: Uint32Array, at: number): Last | undefined {
+    return this.#lastAt(this.#tableOf(words, at).get(words, at));
   }
 
-  /** Of the record that was added last, the event at `place`. */
-  note(words: Uint32Array, at: number, place: number): void {
-    this.#tableOf(words, at).set(words, at, this.firsts.length - 1, place);
+  /** Of the record that was added last, the event at `place`. Returns the one before it. */
+  note(words: Uint32Array, at: number, place: number): Last | undefined {
+    return this.#lastAt(this.#tableOf(words, at).set(words, at, this.firsts.length - 1, place));
+  }
+
+  #lastAt(last: RecordPlace | undefined): Last | undefined {
+    if (last === undefined) return undefined;
+    return { ordinal: (this.firsts[last.record] as number) + last.place, atMs: this.atMs[last.record] as number };
   }
 }
 
@@ -158,11 +177,10 @@ export class DuplicateFinder {
     for (let index = 0; index < record.count; index++) {
       const at = index * ID_HASH_WORDS;
       if ((words[at] ?? 0) === 0) continue;
-      const last = this.#newer.lastOf(words, at) ?? this.#older.lastOf(words, at);
+      const last = this.#newer.note(words, at, index) ?? this.#older.lastOf(words, at);
       const ordinal = this.#count + index;
       if (last !== undefined && ordinal - last.ordinal <= maxIds && appendedAtMs - last.atMs <= windowMs)
         duplicates.push(index);
-      this.#newer.note(words, at, index);
     }
     this.#count += record.count;
     return duplicates;

@@ -28,7 +28,9 @@ export function encodeValue(entry: Entry, first: Position = 0): Uint8Array {
 
 /** The records of a value; none for what is something else. */
 export function decodeRecords(value: Uint8Array): readonly StoredRecord[] {
-  return decodeAll(value).map((record) => ({ ...record, ...split(record.metadata) }));
+  const records = decodeAll(value);
+  if (!records.some(({ metadata }) => metadata.includes(MARK))) return records;
+  return records.map((record) => ({ ...record, ...split(record.metadata) }));
 }
 
 /** The only record of a value, as views of it; `undefined` for what is something else. */

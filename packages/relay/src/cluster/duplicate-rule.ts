@@ -19,15 +19,22 @@ export function duplicateRule(environment: string, { windowMs, maxIds }: RelayCo
     scopes.set(source, scope);
     return scope;
   };
+  // For one record after another: a new array for each costs as much as its hashes.
+  let words = new Uint32Array(0);
   return {
     windowMs,
     maxIds,
     idsOf({ source, metadata, body, count, numbered }) {
-      const hashes: IdHashes = { scope: scopeOfSource(source), words: new Uint32Array(HASH_WORDS * count) };
+      const used = HASH_WORDS * count;
+      if (words.length < used) words = new Uint32Array(2 * used);
+      words.fill(0, 0, used);
+      const hashes: IdHashes = { scope: scopeOfSource(source), words };
       const ids = numbered === undefined ? idsIn(metadata, body) : numberedIds(numbered, count);
-      for (const [index, id] of ids.entries())
-        if (id.idStart >= 0 && index < count) window.hash(id.bytes ?? body, id, hashes, index);
-      return hashes.words;
+      for (let index = 0; index < Math.min(ids.length, count); index++) {
+        const id = ids[index] as EventId;
+        if (id.idStart >= 0) window.hash(id.bytes ?? body, id, hashes, index);
+      }
+      return words;
     },
   };
 }
