@@ -53,6 +53,8 @@ export type AdminCall<O extends Operation> = Part<"params", GivenParams<O>> &
     readonly query?: { readonly [K in keyof GivenQuery<O>]?: GivenQuery<O>[K] | number | undefined };
     /** A status above 299 whose body is an answer too. */
     readonly alsoAnswer?: number;
+    /** Called when the answer lacks what some relays have. */
+    readonly onUnanswered?: () => void;
   };
 
 type Query = Readonly<Record<string, string | number | undefined>> | undefined;
@@ -73,7 +75,10 @@ export async function callAdmin<O extends Operation>(
 ): Promise<AdminAnswer<O>> {
   const response = await openAdmin(options, io, operation, call);
   const { "waybill-unanswered": unanswered } = response.headers;
-  if (unanswered !== undefined) complain(io, `not all relays answered: ${String(unanswered)}`);
+  if (unanswered !== undefined) {
+    complain(io, `not all relays answered: ${String(unanswered)}`);
+    call.onUnanswered?.();
+  }
   const text = await textOf(response, ANSWER_MAX_BYTES);
   if (text === undefined) throw strange(options);
   return understood(options, () => {

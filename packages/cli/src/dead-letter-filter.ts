@@ -24,7 +24,7 @@ const STATES = ["waiting", "retried", "discarded"];
 /** A command with a destination and the filter. */
 export function filteredCommand(group: Command, name: string, description: string): Command {
   return withAdminOptions(group.command(`${name} <environment/destination>`).description(description))
-    .option("--id <ids>", "only those of these ids, separated by commas", ids)
+    .option("--id <ids>", "only those of these ids, as the list has them, separated by commas", ids)
     .addOption(new Option("--state <state>", "only those in this state").choices(STATES))
     .option("--source <name>", "only events of this source")
     .option("--name <name>", "only events of this name: 'Order Completed'")
@@ -35,8 +35,23 @@ export function filteredCommand(group: Command, name: string, description: strin
 }
 
 function ids(text: string): string {
-  if (/^\d+(?:,\d+)*$/.test(text)) return text;
-  throw new InvalidArgumentError("Write ids as 17 or as 17,18; the list has them.");
+  if (text.split(",").every((id) => ID.test(id))) return text;
+  throw new InvalidArgumentError("Write ids as 17 or as 17,18, of all partitions as 3:17; the list has them.");
+}
+
+/** For --after. */
+export function idAfter(text: string): string {
+  if (ID.test(text)) return text;
+  throw new InvalidArgumentError("Write it as the page before does.");
+}
+
+/** Of all partitions of a cluster each has the ids of its own: `3:17`. */
+const ID = /^(?:\d+:)?\d+$/;
+
+/** What a dead letter, or the example of a reason, is called in the list of a destination. */
+export function idIn(lane: string, { id, partition }: { readonly id: number; readonly partition?: number }): string {
+  const isOfOne = /\/\d+$/.test(paramsOf(lane).environment);
+  return partition === undefined || isOfOne ? String(id) : `${partition}:${id}`;
 }
 
 /** **Errors**: `WAYBILL_INPUT` for a range without time in it. */

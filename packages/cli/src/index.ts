@@ -14,8 +14,9 @@ export { EXIT } from "./io.ts";
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let code: number = EXIT.ok;
+  // What failed once has failed.
   const finish = (result: number): void => {
-    code = result;
+    if (code === EXIT.ok) code = result;
   };
   const program = new Command("waybill")
     .description("Delivers product events and can prove what became of each one.")

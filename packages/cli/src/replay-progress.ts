@@ -37,6 +37,25 @@ export async function followReplay(
   return events === 0 ? EXIT.failed : exitCodeOf(ended);
 }
 
+/** Those of all partitions, as {@link followReplay}. Returns the worst of their exit codes. */
+export async function followReplays(
+  { events, replays }: { readonly events: number; readonly replays: readonly ReplayView[] },
+  options: FollowOptions,
+  io: Io,
+): Promise<number> {
+  if (options.wait !== true) {
+    if (options.json === true) sayJson(io, { events, replays });
+    else {
+      const by = counted(replays.length, "replay");
+      say(io, `${counted(events, "event")} sent again by ${by}; waybill replay list shows how they go.`);
+    }
+    return events === 0 ? EXIT.failed : EXIT.ok;
+  }
+  let code: number = events === 0 ? EXIT.failed : EXIT.ok;
+  for (const replay of replays) code = Math.max(code, await followReplay(replay, { ...options, more: " again" }, io));
+  return code;
+}
+
 /**
  * Waits until a replay is over, with a bar on a terminal and a line whenever it stops or goes on;
  * to its last view. Ctrl-C ends the wait and not the replay.

@@ -115,3 +115,90 @@ test("retry counts, starts a replay, and waits for it with --wait", async () => 
     err: expect.stringContaining("Allowed choices are waiting, retried, discarded") as string,
   });
 });
+
+/** A relay of a cluster, which answers for all partitions as far as others answer it. */
+async function inCluster(answers: Readonly<Record<string, object>>, unanswered?: string): Promise<string> {
+  const server = createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://x");
+    const name = pathname.split("/").at(-1) ?? "";
+    const answer = answers[searchParams.get("dryRun") === "true" ? "count" : name];
+    if (unanswered !== undefined) response.setHeader("waybill-unanswered", unanswered);
+    response.writeHead(200).end(JSON.stringify(answer));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const DEAD = {
+  deadLetterId: 17,
+  partition: 3,
+  state: "waiting",
+  position: 5,
+  source: "web",
+  receivedAtMs: 1,
+  rejectedAtMs: 2,
+  reason: "400",
+  messageId: "m",
+  name: "Bad",
+  event: {},
+};
+
+test("over all partitions ids are shown with their partition, and of one without", async () => {
+  const page = { deadLetters: [DEAD], next: "3:17", damaged: 0 };
+  const groups = [{ reason: "400", waiting: 1, first: 1, last: 2, example: 17, partition: 3 }];
+  const admin = await inCluster({ segment: page, reasons: { groups, others: 0 } });
+  const listed = await runHere(["dead-letters", "list", "production/segment", "--admin", admin, "--after", "2:1"]);
+  expect(listed).toMatchObject({ code: 0, err: "" });
+  expect(listed.out).toMatch(/^ *3:17 +waiting/m);
+  expect(listed.out).toContain("There are more; show them with --after 3:17.");
+  const reasons = await runHere(["dead-letters", "reasons", "production/segment", "--admin", admin]);
+  expect(reasons.out).toContain("--id 3:17");
+  const shown = await runHere(["dead-letters", "show", "production/3/segment", "--admin", admin, "--id", "17"]);
+  expect(shown.out).toContain("dead letter 17, waiting");
+  expect((await runHere(["dead-letters", "list", "production/segment", "--id", "3:"])).code).toBe(2);
+});
+
+test.each([
+  ["list", { segment: { deadLetters: [DEAD], damaged: 0 } }],
+  ["reasons", { reasons: { groups: [], others: 0 } }],
+  ["retry", { count: { events: 2 }, retry: { events: 2, replays: [{ ...REPLAY, account: ledger(0) }] } }],
+  ["discard --yes", { count: { events: 2, discarded: 0 }, discard: { events: 2, discarded: 2 } }],
+] as const)("%s says which relays did not answer, shows what the others have, and fails", async (what, answers) => {
+  const admin = await inCluster(answers, "partition 4: two is missing");
+  const { code, out, err } = await runHere([
+    "dead-letters",
+    ...what.split(" ").slice(0, 1),
+    "production/segment",
+    "--admin",
+    admin,
+    ...what.split(" ").slice(1),
+  ]);
+  expect([code, err]).toEqual([1, expect.stringContaining("not all relays answered: partition 4: two is missing\n")]);
+  expect(out).not.toBe("");
+});
+
+test("a retry over all partitions begins a replay for each, and waits for all of them with --wait", async () => {
+  const replays = [
+    { ...REPLAY, account: ledger(0) },
+    { ...REPLAY, id: "01a20202-e1a5-70c2-ba29-9ed6e0e945ef", account: ledger(0) },
+  ];
+  const done = replays.map((replay, index) => ({
+    ...replay,
+    state: index === 0 ? "done" : "failed",
+    account: ledger(3),
+  }));
+  const admin = await inCluster({ count: { events: 6 }, retry: { events: 6, replays }, replays: done });
+  const retry = (...more: string[]): Promise<Ended> =>
+    runHere(["dead-letters", "retry", "production/segment", "--admin", admin, ...more]);
+  expect(await retry()).toEqual({
+    code: 0,
+    out: "6 events sent again by 2 replays; waybill replay list shows how they go.\n",
+    err: "",
+  });
+  const { code, out } = await retry("--wait");
+  expect(code).toBe(1);
+  for (const [index, { id }] of replays.entries())
+    expect(out).toContain(`Replay ${id} is ${index === 0 ? "done" : "failed"}: 3 chosen, 3 delivered.`);
+});

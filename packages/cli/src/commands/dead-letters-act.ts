@@ -1,5 +1,5 @@
 /** The commands that deal with dead letters: each says beforehand how many it concerns. */
-import type { ReplayView } from "@waybill/relay";
+import type { AdminAnswer } from "@waybill/relay";
 import type { Command } from "commander";
 import { callAdmin, understood } from "../admin-client.ts";
 import { wholeNumber } from "../command.ts";
@@ -7,7 +7,7 @@ import { confirmed } from "../confirm.ts";
 import { counted } from "../counted.ts";
 import { type FilterOptions, filteredCommand, filterOf, paramsOf } from "../dead-letter-filter.ts";
 import { complain, EXIT, type Io, say, sayJson } from "../io.ts";
-import { type FollowOptions, followReplay } from "../replay-progress.ts";
+import { type FollowOptions, followReplay, followReplays } from "../replay-progress.ts";
 
 interface RetryOptions extends FilterOptions, FollowOptions {
   readonly rate?: number;
@@ -18,6 +18,8 @@ interface DiscardOptions extends FilterOptions {
   readonly dryRun?: boolean;
   readonly yes?: boolean;
 }
+
+type Begun = Exclude<AdminAnswer<"retryDeadLetters">, { readonly events: number; readonly replays?: never }>;
 
 const EVENTS_PER_SECOND_MAX = 1_000_000;
 
@@ -34,15 +36,17 @@ export function addRetry(group: Command, io: Io, finish: (code: number) => void)
     .action(async (lane: string, options: RetryOptions) => {
       const params = paramsOf(lane);
       const query = filterOf(options);
-      const counting = { params, query: { ...query, dryRun: "true" as const } };
+      const onUnanswered = () => finish(EXIT.failed);
+      const counting = { params, query: { ...query, dryRun: "true" as const }, onUnanswered };
       const found = (await callAdmin(options, io, "retryDeadLetters", counting)) as { readonly events: number };
       if (options.dryRun === true || found.events === 0)
         return finish(tellCount(lane, found, { ...options, what: "sent again" }, io));
-      const call = { params, query: { ...query, eventsPerSecond: options.rate } };
-      // Without a dry run it is a replay.
-      const replay = (await callAdmin(options, io, "retryDeadLetters", call)) as ReplayView;
+      const call = { params, query: { ...query, eventsPerSecond: options.rate }, onUnanswered };
+      // Without a dry run it is a replay, of all partitions one for each.
+      const answer = (await callAdmin(options, io, "retryDeadLetters", call)) as Begun;
+      if ("replays" in answer) return finish(await followReplays(answer, options, io));
       const more = options.wait === true ? " again" : " again; waybill replay list shows how it goes";
-      finish(await followReplay(replay, { ...options, more }, io));
+      finish(await followReplay(answer, { ...options, more }, io));
     });
 }
 
@@ -58,7 +62,8 @@ export function addDiscard(group: Command, io: Io, finish: (code: number) => voi
     .action(async (lane: string, options: DiscardOptions) => {
       const params = paramsOf(lane);
       const query = filterOf(options);
-      const counting = { params, query: { ...query, dryRun: "true" as const } };
+      const onUnanswered = () => finish(EXIT.failed);
+      const counting = { params, query: { ...query, dryRun: "true" as const }, onUnanswered };
       const found = await callAdmin(options, io, "discardDeadLetters", counting);
       if (options.dryRun === true || found.events === 0)
         return finish(tellCount(lane, found, { ...options, what: "discarded" }, io));
@@ -72,7 +77,7 @@ export function addDiscard(group: Command, io: Io, finish: (code: number) => voi
         ))
       )
         return finish(EXIT.failed);
-      const answer = await callAdmin(options, io, "discardDeadLetters", { params, query });
+      const answer = await callAdmin(options, io, "discardDeadLetters", { params, query, onUnanswered });
       if (options.json === true) sayJson(io, answer);
       else say(io, `Discarded ${counted(answer.discarded, "dead letter")}.`);
     });

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { callAdmin, openAdmin, understood } from "../admin-client.ts";
 import { type AddCommand, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
-import { type FilterOptions, filteredCommand, filterOf, paramsOf } from "../dead-letter-filter.ts";
+import { type FilterOptions, filteredCommand, filterOf, idAfter, idIn, paramsOf } from "../dead-letter-filter.ts";
 import { complain, EXIT, type Io, say, sayJson, show } from "../io.ts";
 import { LineWriter, NEWLINE } from "../line-writer.ts";
 import { linesOf } from "../lines.ts";
@@ -16,7 +16,7 @@ import { addDiscard, addRetry } from "./dead-letters-act.ts";
 
 interface ListOptions extends FilterOptions {
   readonly limit: number;
-  readonly after?: number;
+  readonly after?: string;
 }
 
 const PAGE_MAX = 1_000;
@@ -26,26 +26,27 @@ const REASON_MIN_CHARACTERS = 24;
 
 export const addDeadLettersCommand: AddCommand = (program, io, finish) => {
   const group = program.command("dead-letters").description("work with the events that a destination refused for good");
-  addList(group, io);
-  addReasons(group, io);
+  addList(group, io, finish);
+  addReasons(group, io, finish);
   addShow(group, io, finish);
   addRetry(group, io, finish);
   addDiscard(group, io, finish);
   addExport(group, io);
 };
 
-function addList(group: Command, io: Io): void {
+function addList(group: Command, io: Io, finish: (code: number) => void): void {
   filteredCommand(group, "list", "list them, oldest first")
     .option("--limit <number>", "show at most so many", wholeNumber(1, PAGE_MAX), PAGE_DEFAULT)
-    .option("--after <id>", "begin after this one", wholeNumber(0, Number.MAX_SAFE_INTEGER))
+    .option("--after <id>", "begin after this one", idAfter)
     .option("--json", "print the answer of the admin API")
     .addHelpText("after", "\nExample:\n  waybill dead-letters list production/segment --reason 'too large'")
     .action(async (lane: string, options: ListOptions) => {
       const { limit, after, json } = options;
       const query = { ...filterOf(options), limit, after };
-      const page = await callAdmin(options, io, "listDeadLetters", { params: paramsOf(lane), query });
+      const call = { params: paramsOf(lane), query, onUnanswered: () => finish(EXIT.failed) };
+      const page = await callAdmin(options, io, "listDeadLetters", call);
       if (json === true) return sayJson(io, page);
-      const columns = columnsOf(nodeClock.now());
+      const columns = columnsOf(lane, nodeClock.now());
       const lines = understood(options, () => tableLines(page.deadLetters, columns, terminalOf(io)));
       show(io, lines);
       if (page.next !== undefined) say(io, `There are more; show them with --after ${page.next}.`);
@@ -58,9 +59,9 @@ function addList(group: Command, io: Io): void {
     });
 }
 
-function columnsOf(now: number): readonly Column<DeadLetterView>[] {
+function columnsOf(lane: string, now: number): readonly Column<DeadLetterView>[] {
   return [
-    { title: "id", value: ({ deadLetterId }) => String(deadLetterId), align: "right" },
+    { title: "id", value: (dead) => idOf(lane, dead), align: "right" },
     { title: "state", value: ({ state }) => state, tone: ({ state }) => (state === "waiting" ? "plain" : "quiet") },
     { title: "rejected", value: ({ rejectedAtMs }) => agoText(rejectedAtMs, now) },
     { title: "source", value: ({ source }) => source, leaveOut: 1 },
@@ -70,15 +71,20 @@ function columnsOf(now: number): readonly Column<DeadLetterView>[] {
   ];
 }
 
-function addReasons(group: Command, io: Io): void {
+function idOf(lane: string, { deadLetterId: id, partition }: DeadLetterView): string {
+  return idIn(lane, partition === undefined ? { id } : { id, partition });
+}
+
+function addReasons(group: Command, io: Io, finish: (code: number) => void): void {
   filteredCommand(group, "reasons", "count them by reason, the most frequent first; those that wait, without --state")
     .option("--json", "print the answer of the admin API")
     .addHelpText("after", "\nExample:\n  waybill dead-letters reasons production/segment --since 1d")
     .action(async (lane: string, options: FilterOptions) => {
-      const call = { params: paramsOf(lane), query: filterOf(options) };
+      const onUnanswered = () => finish(EXIT.failed);
+      const call = { params: paramsOf(lane), query: filterOf(options), onUnanswered };
       const answer = await callAdmin(options, io, "listReasons", call);
       if (options.json === true) return sayJson(io, answer);
-      const columns = reasonColumns(nodeClock.now());
+      const columns = reasonColumns(lane, nodeClock.now());
       const lines = understood(options, () => tableLines(answer.groups, columns, terminalOf(io)));
       show(io, lines);
       if (lines.length === 0) say(io, "There are none.");
@@ -86,13 +92,16 @@ function addReasons(group: Command, io: Io): void {
     });
 }
 
-function reasonColumns(now: number): readonly Column<DeadLetterReasons["groups"][number]>[] {
+function reasonColumns(lane: string, now: number): readonly Column<DeadLetterReasons["groups"][number]>[] {
   return [
     { title: "events", value: ({ waiting }) => numberText(waiting), align: "right" },
     { title: "reason", value: ({ reason }) => reason, tone: () => "warning", min: REASON_MIN_CHARACTERS },
     { title: "first", value: ({ first }) => agoText(first, now), leaveOut: 2 },
     { title: "last", value: ({ last }) => agoText(last, now), leaveOut: 1 },
-    { title: "example", value: ({ example }) => `--id ${example}` },
+    {
+      title: "example",
+      value: ({ example: id, partition }) => `--id ${idIn(lane, partition === undefined ? { id } : { id, partition })}`,
+    },
   ];
 }
 
@@ -102,10 +111,12 @@ function addShow(group: Command, io: Io, finish: (code: number) => void): void {
     .addHelpText("after", "\nExample:\n  waybill dead-letters show production/segment --id 17")
     .action(async (lane: string, options: FilterOptions) => {
       const query = filterOf(options);
-      const page = await callAdmin(options, io, "listDeadLetters", { params: paramsOf(lane), query });
+      const call = { params: paramsOf(lane), query, onUnanswered: () => finish(EXIT.failed) };
+      const page = await callAdmin(options, io, "listDeadLetters", call);
       if (options.json === true) sayJson(io, page);
       else {
-        for (const text of understood(options, () => page.deadLetters.flatMap(wholeOf))) say(io, text);
+        for (const text of understood(options, () => page.deadLetters.flatMap((dead) => wholeOf(lane, dead))))
+          say(io, text);
         if (page.next !== undefined) say(io, "There are more; choose them with --id, or with another filter.");
       }
       if (page.deadLetters.length > 0) return;
@@ -114,10 +125,10 @@ function addShow(group: Command, io: Io, finish: (code: number) => void): void {
     });
 }
 
-function wholeOf(dead: DeadLetterView): readonly string[] {
-  const { deadLetterId, state, rejectedAtMs, source, position, reason, attempts = [] } = dead;
+function wholeOf(lane: string, dead: DeadLetterView): readonly string[] {
+  const { state, rejectedAtMs, source, position, reason, attempts = [] } = dead;
   return [
-    `dead letter ${deadLetterId}, ${state}: rejected ${new Date(rejectedAtMs).toISOString()}, from ${source}, position ${position}`,
+    `dead letter ${idOf(lane, dead)}, ${state}: rejected ${new Date(rejectedAtMs).toISOString()}, from ${source}, position ${position}`,
     `  reason   ${reason}`,
     `  event    ${JSON.stringify(dead.event)}`,
     ...attempts.map((attempt) => `  attempt  ${attemptLine(attempt)}`),

@@ -8,6 +8,7 @@ export type {
   ClusterLane,
   ConfigCheck,
   ConfigView,
+  DeadLetterPage,
   DeadLetterView,
   History,
   LaneDetail,

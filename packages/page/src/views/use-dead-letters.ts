@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { call, messageOf } from "../api/call.ts";
 import { noteFailure } from "../api/session.ts";
-import type { DeadLetterView } from "../api/types.ts";
+import type { DeadLetterPage, DeadLetterView } from "../api/types.ts";
 import { useAtMost } from "../browser/use-at-most.ts";
 import { headOf } from "../model/event-head.ts";
 import type { Params } from "../router/route.ts";
@@ -38,7 +38,7 @@ interface Place {
 
 interface Loaded {
   readonly rows: readonly DeadLetterSummary[];
-  readonly next: number | undefined;
+  readonly next: DeadLetterPage["next"];
   readonly isLoading: boolean;
   readonly error: string | undefined;
 }
@@ -62,7 +62,7 @@ export function useDeadLetters(
   const controller = useRef(new AbortController());
   const isBusy = useRef(false);
   const load = useCallback(
-    (after: number | undefined) => {
+    (after: DeadLetterPage["next"]) => {
       const { signal } = controller.current;
       isBusy.current = true;
       const query = { ...filter, limit: PAGE, ...(after === undefined ? {} : { after }) };

@@ -32,6 +32,10 @@ export function writeAnswer(response: ServerResponse, { status, headers, body, b
   response.writeHead(status, { ...headers, "content-length": length }).end(content);
 }
 
+export function jsonAnswer(status: number, body: string): Answer {
+  return { status, headers: { "content-type": "application/json" }, body };
+}
+
 export function writeJson(response: ServerResponse, status: number, value: unknown): void {
-  writeAnswer(response, { status, headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+  writeAnswer(response, jsonAnswer(status, JSON.stringify(value)));
 }

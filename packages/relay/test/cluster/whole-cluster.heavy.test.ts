@@ -32,6 +32,10 @@ const get = (relay: RunningRelay, path: string): Promise<Answered> => send(relay
 const post = (relay: RunningRelay, path: string, body: unknown = ""): Promise<Answered> =>
   send(relay.adminUrl, "POST", path, body, { ...AUTHORIZED, ...(body === "" ? {} : JSON_TYPE) });
 
+async function replaysOf(relay: RunningRelay): Promise<readonly { readonly state: string }[]> {
+  return JSON.parse((await get(relay, "/v1/replays")).text) as { state: string }[];
+}
+
 async function clusterOf(relay: RunningRelay): Promise<Cluster> {
   return (await get(relay, "/v1/cluster")).json as unknown as Cluster;
 }
@@ -84,13 +88,17 @@ test("any relay shows all lanes with their relay, and answers for those of the o
   }
 
   world.emulator.refuse(() => false);
-  for (const { partition } of cluster.lanes) {
-    const { status } = await post(two, `/v1/dead-letters/test%2F${partition}/emulator/retry`);
-    expect(status).toBe(202);
-  }
+  const page = (await get(two, "/v1/dead-letters/test/emulator?limit=7")).json;
+  expect(page["deadLetters"]).toHaveLength(7);
+  expect((await get(two, "/v1/dead-letters/test/emulator/reasons")).json).toMatchObject({ groups: [{ waiting: 20 }] });
+  const retried = await post(two, "/v1/dead-letters/test/emulator/retry");
+  expect([retried.status, retried.json["events"]]).toEqual([202, 20]);
   await until(() => world.emulator.received === 40);
-  const replays = JSON.parse((await get(one, "/v1/replays")).text) as unknown[];
-  expect(replays).toHaveLength(PARTITIONS);
+  await until(async () => (await replaysOf(one)).every(({ state }) => state === "done"));
+  expect(await replaysOf(one)).toHaveLength((retried.json["replays"] as unknown[]).length);
+  // What has been delivered does not wait any more.
+  expect((await post(one, "/v1/dead-letters/test/emulator/retry")).json).toEqual({ events: 0, replays: [] });
+  expect(world.emulator.received).toBe(40);
 });
 
 test("a relay is known by the name that it advertises", async () => {

@@ -3,8 +3,8 @@
  * passed on to the relay that has it; one about all of them is answered together with the others.
  * Either goes one step: a request that comes from a relay is answered by the relay it came to.
  */
-import type { IncomingMessage } from "node:http";
-import { own } from "@waybill/core";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { own, printable } from "@waybill/core";
 import type { z } from "zod";
 import type { RelayEntry } from "../../cluster/relay-directory.ts";
 import { type Answer, problem } from "../../intake/answers.ts";
@@ -30,7 +30,7 @@ export interface Passable {
 const UNANSWERED_HEADER = "waybill-unanswered";
 
 /** To be passed on. It may read much of a log, or give a million dead letters up. */
-const PASSED_DEADLINE_MS = 30_000;
+export const PASSED_DEADLINE_MS = 30_000;
 /** To be answered together: one that hangs does not hold up the others for longer. */
 const TOGETHER_DEADLINE_MS = 5_000;
 const HEADER_MAX_CHARACTERS = 1_000;
@@ -84,7 +84,7 @@ export async function passedOn(view: AdminView, call: Passable): Promise<Answer 
   if ("fault" in asked) throw unanswered([faultText(asked)]);
   const { status, headers, body: text } = asked.response;
   // It has given the lane up since it was heard of.
-  if (status === 404 && /"code":"unknown_(?:lane|environment)"/.test(text)) throw withoutRelay(place);
+  if (isElsewhere(asked.response)) throw withoutRelay(place);
   const passed = PASSED_HEADERS.flatMap((name) => {
     const value = own(headers, name);
     return value === undefined ? [] : [[name, value]];
@@ -113,8 +113,20 @@ export async function othersAnswers<S extends z.ZodType>(
     if (typeof read === "string") faults.push(read);
     else if (read !== undefined) found.push(read.value);
   }
-  if (faults.length > 0) response.setHeader(UNANSWERED_HEADER, faults.join("; ").slice(0, HEADER_MAX_CHARACTERS));
+  nameUnanswered(response, faults);
   return { found, faults };
+}
+
+/** Beside an answer that lacks what they have. */
+export function nameUnanswered(response: ServerResponse, faults: readonly string[]): void {
+  if (faults.length === 0) return;
+  const text = printable(faults.join("; ")).replaceAll(/[^ -~]/g, "?");
+  response.setHeader(UNANSWERED_HEADER, text.slice(0, HEADER_MAX_CHARACTERS));
+}
+
+/** Whether a relay that was asked about a lane does not have it any more. */
+export function isElsewhere({ status, body }: Pick<Answer, "status" | "body">): boolean {
+  return status === 404 && /"code":"unknown_(?:lane|environment)"/.test(body);
 }
 
 /** What was not found where others did not answer may be there. */
@@ -131,11 +143,12 @@ function readAnswer<S extends z.ZodType>(
   if (response.status === 404) return undefined;
   if (response.status === 204) return { value: undefined as z.infer<S> };
   if (response.status !== 200) return faultText({ relay, fault: `answers with ${response.status}` });
-  const { success, data } = schema.safeParse(parse(response.body));
+  const { success, data } = schema.safeParse(parsed(response.body));
   return success ? { value: data } : faultText({ relay, fault: "answers with what is not known here" });
 }
 
-function parse(text: string): unknown {
+/** `undefined` for what is not JSON. */
+export function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -143,7 +156,7 @@ function parse(text: string): unknown {
   }
 }
 
-function isFromRelay({ headers }: IncomingMessage): boolean {
+export function isFromRelay({ headers }: IncomingMessage): boolean {
   return Object.hasOwn(headers, RELAY_HEADER);
 }
 

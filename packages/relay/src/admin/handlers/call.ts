@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { SharedTurns } from "../../delivery/turns.ts";
-import { writeJson } from "../../intake/answers.ts";
+import { type Answer, jsonAnswer, writeAnswer } from "../../intake/answers.ts";
 import type { Guard } from "../guard.ts";
 import type { WatchedOverview } from "../live/watched-overview.ts";
 import type { CheckedBody, CheckedParams, CheckedQuery, JsonBody, JsonStatus, Operation } from "../routes/table.ts";
@@ -39,7 +39,15 @@ export function answer<O extends Operation, S extends JsonStatus<O> & number>(
   status: S,
   body: JsonBody<O, S>,
 ): void {
-  writeJson(response, status, body);
+  writeAnswer(response, answerOf(status, body));
+}
+
+/** The same as a value. */
+export function answerOf<O extends Operation, S extends JsonStatus<O> & number>(
+  status: S,
+  body: JsonBody<O, S>,
+): Answer {
+  return jsonAnswer(status, JSON.stringify(body));
 }
 
 export function answerNothing({ response }: { readonly response: ServerResponse }): void {

@@ -7,15 +7,18 @@ import {
   groupedByReason,
   namesOfDead,
 } from "../../delivery/dead-letter-choice.ts";
-import type { Destination } from "../../delivery/destination.ts";
 import { type SharedTurns, Turns } from "../../delivery/turns.ts";
-import { writeAnswer } from "../../intake/answers.ts";
+import { type Answer, jsonAnswer, writeAnswer } from "../../intake/answers.ts";
+import { type AllPartitions, allPartitions, type LaneParams, type WholeOperation } from "../cluster/all-partitions.ts";
+import { partitionOf } from "../cluster/pass-on.ts";
+import { invalid, quoted } from "../refusal.ts";
 import type { CheckedQuery } from "../routes/table.ts";
 import { eventLine } from "../tail.ts";
 import type { AdminView } from "../view.ts";
 import type { DeadLetterView, Discarded } from "../views.ts";
-import { answer, type Call } from "./call.ts";
-import { checkRoomForReplay, chosenLane } from "./lookup.ts";
+import { discardOfAll, pageOfAll, type Query, reasonsOfAll, retryOfAll } from "./all-dead-letters.ts";
+import { answerOf, type Call, type Handler } from "./call.ts";
+import { type ChosenLane, checkRoomForReplay, chosenLane } from "./lookup.ts";
 
 /**
  * A page is made in memory, and each connection may wait with one: one that is full of large events
@@ -26,46 +29,78 @@ const PAGE_MAX_CHARACTERS = 1024 * 1024;
 const ATTEMPTS_SHOWN_MAX = 20;
 const MARK_AT_ONCE = 1_000;
 
-export async function showPage(view: AdminView, call: Call<"listDeadLetters">): Promise<void> {
-  const { destination } = chosenLane(view, call.params);
-  const { query, response, reads } = call;
-  const body = await reads.use(() => page(destination, { query, response, turns: turnsOf(view, call) }));
-  writeAnswer(response, { status: 200, headers: { "content-type": "application/json" }, body });
+/** Of one partition, or of all. */
+function answering<O extends WholeOperation>(
+  operation: O,
+  of: {
+    readonly one: (view: AdminView, call: Call<O>) => Promise<Answer>;
+    readonly all: (all: AllPartitions<Query<O>>, query: Query<O>) => Promise<Answer>;
+  },
+): Handler<O> {
+  return async (view, call) => {
+    const { request, response } = call;
+    const params = call.params as LaneParams;
+    // The route's own parameters, of one partition.
+    const here = (part: LaneParams, query: Query<O>) => of.one(view, { ...call, params: part, query } as Call<O>);
+    const all = allPartitions(view, { operation, request, response, params, here });
+    const answer = await (all === undefined ? of.one(view, call) : of.all(all, call.query as Query<O>));
+    all?.end();
+    writeAnswer(call.response, answer);
+  };
 }
 
-export async function showReasons(view: AdminView, call: Call<"listReasons">): Promise<void> {
-  const { deadLetters } = chosenLane(view, call.params).destination;
-  const filter: DeadLetterChoice = { state: "waiting", ...filterOf(call.query) };
-  const turns = turnsOf(view, call);
-  answer(call, 200, await call.scans.use(() => groupedByReason(chosenDeadLetters(deadLetters, filter, { turns }))));
-}
+export const showPage: Handler<"listDeadLetters"> = answering("listDeadLetters", {
+  one: async (view, call) => {
+    const lane = chosenLane(view, call.params);
+    const { query, response, reads } = call;
+    return jsonAnswer(200, await reads.use(() => page(lane, { query, response, turns: turnsOf(view, call) })));
+  },
+  all: pageOfAll,
+});
+
+export const showReasons: Handler<"listReasons"> = answering("listReasons", {
+  one: async (view, call) => {
+    const { deadLetters } = chosenLane(view, call.params).destination;
+    const filter: DeadLetterChoice = { state: "waiting", ...filterOf(call.query) };
+    const turns = turnsOf(view, call);
+    const groups = await call.scans.use(() => groupedByReason(chosenDeadLetters(deadLetters, filter, { turns })));
+    return answerOf<"listReasons", 200>(200, groups);
+  },
+  all: reasonsOfAll,
+});
 
 export async function exportAll(view: AdminView, call: Call<"exportDeadLetters">): Promise<void> {
-  const { destination } = chosenLane(view, call.params);
+  const lane = chosenLane(view, call.params);
+  const { deadLetters } = lane.destination;
   const stream = call.streams.open(call.response, { "content-type": "application/x-ndjson" });
   // Leaving the loop closes what the dead letters are read from, also when the reader is gone.
   const turns = turnsOf(view, call);
-  for await (const dead of chosenDeadLetters(destination.deadLetters, filterOf(call.query), { turns }))
-    if (!(await stream.write(`${textOf(dead, undefined)}\n`))) return;
+  for await (const dead of chosenDeadLetters(deadLetters, filterOf(call.query), { turns }))
+    if (!(await stream.write(`${textOf(dead, lane, undefined)}\n`))) return;
   stream.end();
 }
 
-export async function retry(view: AdminView, call: Call<"retryDeadLetters">): Promise<void> {
-  const { environment, destination } = chosenLane(view, call.params);
-  const choice = { deadLetters: filterOf(call.query) };
-  if (call.query.dryRun === true)
-    return answer(call, 200, {
-      events: await call.reads.use(() => environment.replays.count(destination.config.name, choice)),
-    });
-  checkRoomForReplay(environment);
-  const { eventsPerSecond } = call.query;
-  const begin = () => environment.replays.begin(destination.config.name, choice, eventsPerSecond);
-  answer(call, 202, await call.reads.use(begin));
-}
+export const retry: Handler<"retryDeadLetters"> = answering("retryDeadLetters", {
+  one: async (view, call) => {
+    const { environment, destination } = chosenLane(view, call.params);
+    const choice = { deadLetters: filterOf(call.query) };
+    if (call.query.dryRun === true)
+      return answerOf<"retryDeadLetters", 200>(200, {
+        events: await call.reads.use(() => environment.replays.count(destination.config.name, choice)),
+      });
+    checkRoomForReplay(environment);
+    const { eventsPerSecond } = call.query;
+    const begin = () => environment.replays.begin(destination.config.name, choice, eventsPerSecond);
+    return answerOf<"retryDeadLetters", 202>(202, await call.reads.use(begin));
+  },
+  all: retryOfAll,
+});
 
-export async function discard(view: AdminView, call: Call<"discardDeadLetters">): Promise<void> {
-  answer(call, 200, await call.reads.use(() => discardAll(view, call)));
-}
+export const discard: Handler<"discardDeadLetters"> = answering("discardDeadLetters", {
+  one: async (view, call) =>
+    answerOf<"discardDeadLetters", 200>(200, await call.reads.use(() => discardAll(view, call))),
+  all: discardOfAll,
+});
 
 /** Those that are there now; a thousand at a time, so that memory does not grow with them. */
 async function discardAll(view: AdminView, call: Call<"discardDeadLetters">): Promise<Discarded> {
@@ -118,38 +153,40 @@ interface PageOptions {
 }
 
 /** A `DeadLetterPage` as JSON, with the events' own bytes. */
-async function page(destination: Destination, { query, response, turns }: PageOptions): Promise<string> {
+async function page(lane: ChosenLane, { query, response, turns }: PageOptions): Promise<string> {
+  const { destination } = lane;
   const { after, limit } = query;
   const filter = filterOf(query);
   const texts: string[] = [];
   let characters = 0;
   let last = 0;
-  const range = { from: after === undefined ? undefined : after + 1, turns };
+  const range = { from: after === undefined ? undefined : idOf(after) + 1, turns };
   const isFew = query.id !== undefined && query.id.length <= ATTEMPTS_SHOWN_MAX;
   for await (const dead of chosenDeadLetters(destination.deadLetters, filter, range)) {
-    if (texts.length === limit || characters > PAGE_MAX_CHARACTERS)
-      return pageText(destination, texts, `,"next":${last}`);
+    if (texts.length === limit || characters > PAGE_MAX_CHARACTERS) return pageText(lane, texts, `,"next":${last}`);
     // To look them up takes a while: only for a few dead letters that were chosen by id.
     const attempts = isFew ? await destination.attempts(dead.position) : undefined;
-    const text = textOf(dead, attempts);
+    const text = textOf(dead, lane, attempts);
     texts.push(text);
     characters += text.length;
     last = dead.deadLetterId;
     if (response.destroyed) break;
   }
-  return pageText(destination, texts, "");
+  return pageText(lane, texts, "");
 }
 
-function pageText({ deadLetters }: Destination, texts: readonly string[], next: string): string {
-  return `{"deadLetters":[${texts.join(",")}]${next},"damaged":${deadLetters.counts().damaged}}`;
+function pageText({ destination }: ChosenLane, texts: readonly string[], next: string): string {
+  return `{"deadLetters":[${texts.join(",")}]${next},"damaged":${destination.deadLetters.counts().damaged}}`;
 }
 
 /** With the event's bytes as they were stored: parsing them here could change a number. */
-function textOf(dead: DeadLetter, attempts: DeadLetterView["attempts"]): string {
+function textOf(dead: DeadLetter, { environment }: ChosenLane, attempts: DeadLetterView["attempts"]): string {
   const { deadLetterId, state, position, source, receivedAtMs, rejectedAtMs, reason, event } = dead;
   const { messageId, name } = namesOfDead(dead);
-  const fields = { deadLetterId, state, position, source, receivedAtMs, rejectedAtMs, reason, messageId, name };
-  const text = JSON.stringify(attempts === undefined ? fields : { ...fields, attempts });
+  const { partition } = partitionOf(environment.name) ?? {};
+  const where = { deadLetterId, partition, state, position };
+  // What is undefined is left out.
+  const text = JSON.stringify({ ...where, source, receivedAtMs, rejectedAtMs, reason, messageId, name, attempts });
   return `${text.slice(0, -1)},"event":${eventLine(event)}}`;
 }
 
@@ -161,8 +198,13 @@ function filterOf(query: CheckedQuery<"exportDeadLetters">): DeadLetterChoice {
     ...(state === undefined ? {} : { state }),
     ...(source === undefined ? {} : { source }),
     ...(reason === undefined ? {} : { reason }),
-    ...(id === undefined ? {} : { deadLetterIds: id }),
+    ...(id === undefined ? {} : { deadLetterIds: id.map(idOf) }),
     ...(since === undefined ? {} : { sinceMs: since }),
     ...(until === undefined ? {} : { untilMs: until }),
   };
+}
+
+function idOf(name: string): number {
+  if (!name.includes(":")) return Number(name);
+  throw invalid(`${quoted(name)} names a partition: write it where the destination of all partitions is meant.`);
 }

@@ -1,7 +1,7 @@
 import type { Destination } from "../../delivery/destination.ts";
 import type { Environment } from "../../environment.ts";
 import { problem } from "../../intake/answers.ts";
-import { quoted, Refusal, unknown } from "../refusal.ts";
+import { invalid, quoted, Refusal, unknown } from "../refusal.ts";
 import type { AdminView } from "../view.ts";
 
 /** Of an environment, over or not: each has files open until retention takes it. */
@@ -14,7 +14,7 @@ export function chosenEnvironment(view: AdminView, name: string): Environment {
   if (partitions === undefined || view.plan().every((one) => one.environment !== name))
     throw unknown("unknown_environment", `There is no environment ${quoted(name)}.`);
   const message = `${quoted(name)} is in ${partitions} partitions: name one, ${quoted(name)}/0 to ${quoted(name)}/${partitions - 1}.`;
-  throw unknown("unknown_environment", message);
+  throw invalid(message);
 }
 
 export interface ChosenLane {

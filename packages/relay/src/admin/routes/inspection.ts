@@ -1,5 +1,6 @@
 /** Routes that show single events, and deal with dead letters. */
-import { discarded, replayCount } from "../schemas/actions.ts";
+import { z } from "zod";
+import { discarded, replayCount, retried } from "../schemas/actions.ts";
 import { deadLetter, deadLetterPage, deadLetterReasons, receipt, tailEvent, trace } from "../schemas/inspection.ts";
 import { replay } from "../schemas/overview.ts";
 import {
@@ -96,7 +97,7 @@ export const inspectionRoutes = {
     query: deadLetterRetryQuery,
     answers: {
       200: json("With `dryRun`: how many would be sent.", replayCount),
-      202: json("The replay that sends them.", replay),
+      202: json("The replay that sends them; of all partitions one for each.", z.union([replay, retried])),
       404: noLane,
       409: refused("There are too many replays.", "too_many_replays"),
     },

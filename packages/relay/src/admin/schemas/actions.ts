@@ -1,6 +1,7 @@
 /** Schemas of what actions answer: rotations, reloads, replays. */
 import { z } from "zod";
 import { component, count, destinationName, environmentName, flag, sourceName, text } from "./common.ts";
+import { replay } from "./overview.ts";
 
 export const keyKind = z
   .enum(["mobile", "js"])
@@ -62,6 +63,16 @@ export const cursorMove = component(
 export const replayCount = component(
   "ReplayCount",
   z.object({ events: count("How many events would be sent.") }).describe("The answer of a replay that only counts."),
+);
+
+export const retried = component(
+  "Retried",
+  z
+    .object({
+      events: count("How many dead letters they send."),
+      replays: z.array(replay).describe("One for each partition that has some."),
+    })
+    .describe("A retry over all partitions."),
 );
 
 export const discarded = component(

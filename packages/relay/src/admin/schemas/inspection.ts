@@ -6,7 +6,8 @@ import { deadLetterState, laneMode } from "./overview.ts";
 const position = count("Position of the event in the log of its environment.");
 const receivedAtMs = count("When the event was received, in epoch milliseconds.");
 const event = z.unknown().describe("The event, byte for byte as it was stored.");
-const deadLetterId = count("Names the dead letter among those of its destination.");
+const deadLetterId = count("Names the dead letter among those of its destination; of a cluster, of its partition.");
+const partition = count("Its partition. Only of a cluster.").exactOptional();
 
 export const attempt = component(
   "Attempt",
@@ -107,6 +108,7 @@ export const deadLetter = component(
   z
     .object({
       deadLetterId,
+      partition,
       state: deadLetterState,
       position,
       source: sourceName,
@@ -127,9 +129,14 @@ export const deadLetter = component(
 export const deadLetterPage = component(
   "DeadLetterPage",
   z.object({
-    deadLetters: z.array(deadLetter).describe("Oldest first."),
-    next: count("Give it as `after` for the next page. Absent on the last page.").exactOptional(),
-    damaged: count("Dead letters of this destination that were found to be unreadable. They are on no page."),
+    deadLetters: z.array(deadLetter).describe("Oldest first; of all partitions one partition after the other."),
+    next: z
+      .union([count("An id."), text("Of all partitions: a partition and an id, as `3:17`.")])
+      .describe("Give it as `after` for the next page. Absent on the last page.")
+      .exactOptional(),
+    damaged: count(
+      "Dead letters of this destination that were found to be unreadable. They are on no page. Of all partitions: of those that the page looked at.",
+    ),
   }),
 );
 
@@ -144,10 +151,13 @@ export const deadLetterReasons = component(
           first: count("When the first one was refused, in epoch milliseconds."),
           last: count("When the last one was refused, in epoch milliseconds."),
           example: count("Id of the last one."),
+          partition,
         }),
       )
       .describe("The most frequent 100, the most frequent first."),
-    others: count("Dead letters that have other reasons."),
+    others: count(
+      "Dead letters that have other reasons. Of all partitions also those whose reason is not among the first 100 of their partition.",
+    ),
   }),
 );
 

@@ -58,13 +58,17 @@ function msOf(given: string | number): number {
   return ISO_8601.test(given) ? Date.parse(given) : Number.NaN;
 }
 
+/** Of all partitions a dead letter is named with its own: `3:17`. */
+const deadLetterName = /^(?:\d{1,5}:)?\d{1,15}$/;
 const idsExpected = `up to ${DEAD_LETTER_IDS_MAX} whole numbers, separated by commas`;
 const deadLetterIds = z
   .string(idsExpected)
-  .regex(/^\d{1,16}(?:,\d{1,16})*$/, { error: idsExpected, abort: true })
-  .transform((given) => given.split(",").map(Number))
-  .pipe(z.array(z.number().int(idsExpected)).max(DEAD_LETTER_IDS_MAX, idsExpected))
-  .meta({ description: "Only the dead letters of these ids, separated by commas: `17,18`." });
+  .transform((given) => given.split(","))
+  .pipe(z.array(z.string().regex(deadLetterName, idsExpected)).max(DEAD_LETTER_IDS_MAX, idsExpected))
+  .meta({
+    description:
+      "Only the dead letters of these ids, separated by commas: `17,18`. Of all partitions with the partition of each: `3:17,4:2`.",
+  });
 
 export const lanePath = z.strictObject({
   environment: textParameter("Name of the environment."),
@@ -159,14 +163,17 @@ export const deadLetterQuery = z.strictObject(deadLetterFilter);
 
 export const deadLetterPageQuery = z.strictObject({
   ...deadLetterFilter,
-  after: wholeNumber("Begin after this id: the `next` of the page before.", {
-    min: 0,
-    max: Number.MAX_SAFE_INTEGER - 1,
-  }).exactOptional(),
+  after: z
+    .string("an id")
+    .regex(deadLetterName, "the `next` of the page before")
+    .describe("Begin after this id: the `next` of the page before.")
+    .exactOptional(),
   limit: wholeNumber(`Dead letters on a page. Default ${PAGE_DEFAULT}.`, { min: 1, max: PAGE_MAX }).default(
     PAGE_DEFAULT,
   ),
 });
+
+const rateExpected = `a number from ${EVENTS_PER_SECOND_MIN} to ${EVENTS_PER_SECOND_MAX}`;
 
 const dryRun = z
   .enum(["true", "false"], "true or false")
@@ -179,13 +186,21 @@ export const deadLetterDiscardQuery = z.strictObject({ ...deadLetterFilter, dryR
 export const deadLetterRetryQuery = z.strictObject({
   ...deadLetterFilter,
   dryRun,
-  eventsPerSecond: wholeNumber("Send no faster than this. No limit of its own if absent.", {
-    min: 1,
-    max: EVENTS_PER_SECOND_MAX,
-  }).exactOptional(),
+  eventsPerSecond: z
+    .string(rateExpected)
+    .regex(/^\d{1,7}(?:\.\d{1,3})?$/, { error: rateExpected, abort: true })
+    .transform(Number)
+    .pipe(z.number().min(EVENTS_PER_SECOND_MIN, rateExpected).max(EVENTS_PER_SECOND_MAX, rateExpected))
+    .meta({
+      description: "Send no faster than this, over all partitions. No limit of its own if absent.",
+      type: "number",
+      minimum: EVENTS_PER_SECOND_MIN,
+      maximum: EVENTS_PER_SECOND_MAX,
+      pattern: undefined,
+    })
+    .exactOptional(),
 });
 
-const rateExpected = `a number from ${EVENTS_PER_SECOND_MIN} to ${EVENTS_PER_SECOND_MAX}`;
 const fieldText = (description: string) => z.string("a text").describe(description).exactOptional();
 
 export const replayRequest = component(

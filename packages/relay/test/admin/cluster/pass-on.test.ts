@@ -4,21 +4,15 @@ import type { IncomingHttpHeaders } from "node:http";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Transport } from "@waybill/core";
-import { createNodeTransport, nodeClock } from "@waybill/node";
+import { nodeClock } from "@waybill/node";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { faultText, Peers } from "../../../src/admin/cluster/peers.ts";
 import { signatureOf } from "../../../src/admin/cluster/relay-signature.ts";
-import { createAdminServer } from "../../../src/admin/server.ts";
-import type { AdminView } from "../../../src/admin/view.ts";
-import type { RelayEntry } from "../../../src/cluster/relay-directory.ts";
-import { Drain } from "../../../src/intake/drain.ts";
 import { laneEntry, relayEntry } from "../../lib/relay-entries.ts";
 import { type Answered, JSON_TYPE, send } from "../../lib/world.ts";
+import { ask, READ_ONLY, startRelay, type TestRelay, TOKEN } from "./lib/test-relay.ts";
 
-const TOKEN = "a-long-token";
-const READ_ONLY = "a-token-that-reads";
-const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
 const LANE = "/v1/lanes/production%2F3/segment";
 const REPLAY = {
   id: "0190163d-8694-739b-aea5-966c26f8ad91",
@@ -38,69 +32,6 @@ const REPLAY = {
     balanced: true,
   },
 };
-
-interface TestRelay {
-  readonly url: string;
-  /** What it knows of others. */
-  readonly known: RelayEntry[];
-  /** Requests that it sent to others. */
-  readonly asked: { url: string; headers: Readonly<Record<string, string>> }[];
-}
-
-interface TestRelayOptions {
-  readonly token?: string;
-  readonly transport?: Transport;
-  /** What it has. */
-  readonly environments?: Readonly<Record<string, object>>;
-  readonly view?: object;
-}
-
-/** An admin server with a view of our making, in a cluster of the relays in `known`. */
-async function startRelay(name: string, options: TestRelayOptions = {}): Promise<TestRelay> {
-  const { token = TOKEN, environments = {}, view = {} } = options;
-  const known: RelayEntry[] = [];
-  const asked: TestRelay["asked"] = [];
-  const send = options.transport ?? createNodeTransport();
-  const peers = new Peers({
-    clock: nodeClock,
-    random: new SeededRandom(1),
-    transport: (request, signal) => {
-      asked.push(request);
-      return send(request, signal);
-    },
-    token: () => token,
-    directory: { selfId: `id-${name}`, relays: () => known },
-    partitions: 12,
-  });
-  const whole = {
-    guard: () => ({ hosts: [], token, readOnlyToken: READ_ONLY }),
-    clock: nodeClock,
-    drain: new Drain(),
-    stopping: new AbortController().signal,
-    onError: (error: unknown) => {
-      throw error;
-    },
-    peers: () => peers,
-    environment: (wanted: string) => environments[wanted],
-    environments: () => Object.values(environments),
-    plan: () => [
-      { environment: "production", sources: [], destinations: [{ destination: "segment", vendor: "segment" }] },
-    ],
-    accounts: () => ({ replays: [] }),
-    ...view,
-  } as unknown as AdminView;
-  const server = createAdminServer(whole, { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000 });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, known, asked };
-}
-
-const ask = (relay: TestRelay, method: string, path: string, body: unknown = ""): Promise<Answered> =>
-  send(relay.url, method, path, body, { ...AUTHORIZED, ...(body === "" ? {} : JSON_TYPE) });
 
 /** A lane that is probed once; then nothing waits. */
 function probed(): { readonly environment: object; count(): number } {
@@ -143,8 +74,13 @@ test("what is here, and what is not configured, is not passed on", async () => {
   const one = await startRelay("one", { environments: { "production/3": lane.environment } });
   one.known.push(relayEntry("two", { adminUrl: "http://127.0.0.1:9", lanes: [laneEntry(3), laneEntry(99)] }));
   expect((await ask(one, "POST", `${LANE}/probe`)).status).toBe(202);
-  for (const path of ["production%2F99/segment", "production%2F4/other", "nowhere%2F3/segment", "production/segment"])
+  for (const path of ["production%2F99/segment", "production%2F4/other", "nowhere%2F3/segment"])
     expect((await ask(one, "POST", `/v1/lanes/${path}/probe`)).status, path).toBe(404);
+  for (const path of ["probe", "cursor"]) {
+    const { json } = await ask(one, "POST", `/v1/lanes/production/segment/${path}`, { position: 1 });
+    expect(json).toMatchObject({ status: 400, code: "invalid_request" });
+    expect(json["detail"]).toBe("production is in 12 partitions: name one, production/0 to production/11.");
+  }
   expect(one.asked).toEqual([]);
 });
 

@@ -1,0 +1,173 @@
+/** Dead letters of a destination over all partitions of a cluster: the answers of each as one. */
+import { type Answer, jsonAnswer } from "../../intake/answers.ts";
+import type { AllPartitions, PartitionAnswer, WholeOperation } from "../cluster/all-partitions.ts";
+import { invalid, quoted } from "../refusal.ts";
+import { discarded, replayCount } from "../schemas/actions.ts";
+import { deadLetterPage, deadLetterReasons } from "../schemas/inspection.ts";
+import { replay } from "../schemas/overview.ts";
+import type { DeadLetterPage, DeadLetterReasons } from "../views.ts";
+import { answerOf, type Call } from "./call.ts";
+
+/** What a route checks, of one partition or of all. */
+export type Query<O extends WholeOperation> = Call<O>["query"] & object;
+
+/** As of a page of one partition: one that is full of large events ends earlier. */
+const PAGE_MAX_CHARACTERS = 1024 * 1024;
+const GROUPS_MAX = 100;
+/** The slowest that a replay may be, and the steps of its rate. */
+const RATE_STEP = 0.001;
+
+/** One partition after another, from the place of the cursor on. */
+export async function pageOfAll(
+  all: AllPartitions<Query<"listDeadLetters">>,
+  { after, id, limit, ...filter }: Query<"listDeadLetters">,
+): Promise<Answer> {
+  const begin = after === undefined ? undefined : nameOf(all, after);
+  const texts: string[] = [];
+  let shown = 0;
+  let characters = 0;
+  let damaged = 0;
+  let last = after;
+  for (const [partition, ids] of chosenPartitions(all, id)) {
+    if (begin !== undefined && partition < begin.partition) continue;
+    const isFull = shown >= limit || characters > PAGE_MAX_CHARACTERS;
+    // A page that is full asks whether there are more.
+    const query = { ...filter, ...ids, limit: isFull ? 1 : limit - shown };
+    const from = partition === begin?.partition ? { after: begin.id } : {};
+    const part = await all.request(partition, { ...query, ...from }, pageOf(partition));
+    if (part === undefined) continue;
+    const { deadLetters, next } = part.value;
+    damaged += part.value.damaged;
+    const newest = deadLetters.at(-1);
+    if (newest === undefined) continue;
+    if (isFull) return pageAnswer(texts, { next: last, damaged });
+    const text = itemsOf(part);
+    texts.push(text);
+    shown += deadLetters.length;
+    characters += text.length;
+    last = `${partition}:${newest.deadLetterId}`;
+    if (next !== undefined) return pageAnswer(texts, { next: last, damaged });
+  }
+  return pageAnswer(texts, { damaged });
+}
+
+/** Each says which partition it is of: what acts on it needs that. */
+function pageOf(partition: number): typeof deadLetterPage {
+  return deadLetterPage.refine(({ deadLetters }) => deadLetters.every((dead) => dead.partition === partition));
+}
+
+function pageAnswer(
+  texts: readonly string[],
+  { next, damaged }: { readonly next?: string | undefined; readonly damaged: number },
+): Answer {
+  const rest = JSON.stringify({ next, damaged }).slice(1);
+  return jsonAnswer(200, `{"deadLetters":[${texts.join(",")}],${rest}`);
+}
+
+/** With the events' own bytes: parsing them could change a number. */
+function itemsOf({ text, value }: PartitionAnswer<DeadLetterPage>): string {
+  const [, items] = /^\{"deadLetters":\[(.*)\](?:,"next":\d+)?,"damaged":\d+\}$/s.exec(text) ?? [];
+  return items ?? JSON.stringify(value.deadLetters).slice(1, -1);
+}
+
+export async function reasonsOfAll(
+  all: AllPartitions<Query<"listReasons">>,
+  { id, ...filter }: Query<"listReasons">,
+): Promise<Answer> {
+  const chosen = chosenPartitions(all, id);
+  const parts = await all.requestEach(
+    [...chosen.keys()],
+    (at) => ({ ...filter, ...chosen.get(at) }),
+    deadLetterReasons,
+  );
+  const groups = new Map<string, DeadLetterReasons["groups"][number]>();
+  for (const { partition, value } of parts)
+    for (const group of value.groups) {
+      const known = groups.get(group.reason);
+      groups.set(group.reason, known === undefined ? { ...group, partition } : joined(known, { ...group, partition }));
+    }
+  const sorted = [...groups.values()].sort((one, other) => other.waiting - one.waiting || other.last - one.last);
+  const left = sorted.slice(GROUPS_MAX).reduce((sum, { waiting }) => sum + waiting, 0);
+  const others = parts.reduce((sum, { value }) => sum + value.others, left);
+  return answerOf<"listReasons", 200>(200, { groups: sorted.slice(0, GROUPS_MAX), others });
+}
+
+type Group = DeadLetterReasons["groups"][number];
+
+function joined(one: Group, other: Group): Group {
+  const newest = other.last > one.last ? other : one;
+  const { waiting, first } = one;
+  return { ...newest, waiting: waiting + other.waiting, first: Math.min(first, other.first) };
+}
+
+/** A replay for each partition that has some, which share the rate by their numbers. */
+export async function retryOfAll(
+  all: AllPartitions<Query<"retryDeadLetters">>,
+  { id, dryRun, eventsPerSecond, ...filter }: Query<"retryDeadLetters">,
+): Promise<Answer> {
+  const chosen = chosenPartitions(all, id);
+  const queryOf = (at: number): Query<"retryDeadLetters"> => ({ ...filter, ...chosen.get(at) });
+  const counted = await all.requestEach([...chosen.keys()], (at) => ({ ...queryOf(at), dryRun: true }), replayCount);
+  const events = counted.reduce((sum, { value }) => sum + value.events, 0);
+  if (dryRun === true) return answerOf<"retryDeadLetters", 200>(200, { events });
+  const some = counted.filter(({ value }) => value.events > 0);
+  const shares = new Map(some.map(({ partition, value }) => [partition, value.events / events]));
+  const begun = await all.requestEach(
+    [...shares.keys()],
+    (at) => ({
+      ...queryOf(at),
+      ...(eventsPerSecond === undefined ? {} : { eventsPerSecond: shareOf(eventsPerSecond, shares.get(at) ?? 0) }),
+    }),
+    replay,
+  );
+  const replays = begun.map(({ value }) => value);
+  const sent = replays.reduce((sum, { account }) => sum + account.accepted, 0);
+  return answerOf<"retryDeadLetters", 202>(202, { events: sent, replays });
+}
+
+function shareOf(eventsPerSecond: number, share: number): number {
+  return Math.max(RATE_STEP, Math.floor((eventsPerSecond * share) / RATE_STEP) * RATE_STEP);
+}
+
+export async function discardOfAll(
+  all: AllPartitions<Query<"discardDeadLetters">>,
+  { id, ...filter }: Query<"discardDeadLetters">,
+): Promise<Answer> {
+  const chosen = chosenPartitions(all, id);
+  const parts = await all.requestEach([...chosen.keys()], (at) => ({ ...filter, ...chosen.get(at) }), discarded);
+  return answerOf<"discardDeadLetters", 200>(200, {
+    events: parts.reduce((sum, { value }) => sum + value.events, 0),
+    discarded: parts.reduce((sum, { value }) => sum + value.discarded, 0),
+  });
+}
+
+/** Partitions, in their order, with the ids that were named of each. */
+function chosenPartitions(
+  all: Pick<AllPartitions<object>, "partitions">,
+  names: readonly string[] | undefined,
+): ReadonlyMap<number, { readonly id?: string[] }> {
+  if (names === undefined) return new Map(all.partitions.map((partition) => [partition, {}]));
+  const ids = new Map<number, string[]>();
+  for (const name of names) {
+    const { partition, id } = nameOf(all, name);
+    ids.set(partition, [...(ids.get(partition) ?? []), id]);
+  }
+  return new Map(
+    all.partitions.flatMap((partition) => {
+      const id = ids.get(partition);
+      return id === undefined ? [] : [[partition, { id }]];
+    }),
+  );
+}
+
+/** The parts of `3:17`. */
+function nameOf(
+  { partitions }: Pick<AllPartitions<object>, "partitions">,
+  name: string,
+): { readonly partition: number; readonly id: string } {
+  const [partition = "", id] = name.split(":");
+  if (id === undefined) throw invalid(`Each partition has its own ${quoted(name)}: write it as 0:${quoted(name)}.`);
+  if (Number(partition) >= partitions.length)
+    throw invalid(`There is no partition ${Number(partition)}: there are ${partitions.length}, from 0 on.`);
+  return { partition: Number(partition), id };
+}

@@ -1,0 +1,88 @@
+/** Admin servers with views of a test's own making, each with what it knows of the others. */
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import type { Transport } from "@waybill/core";
+import { createNodeTransport, nodeClock } from "@waybill/node";
+import { SeededRandom } from "@waybill/testing";
+import { onTestFinished } from "vitest";
+import { Peers } from "../../../../src/admin/cluster/peers.ts";
+import { createAdminServer } from "../../../../src/admin/server.ts";
+import type { AdminView } from "../../../../src/admin/view.ts";
+import type { RelayEntry } from "../../../../src/cluster/relay-directory.ts";
+import { Drain } from "../../../../src/intake/drain.ts";
+import { type Answered, JSON_TYPE, send } from "../../../lib/world.ts";
+
+export const TOKEN = "a-long-token";
+export const READ_ONLY = "a-token-that-reads";
+const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
+
+export interface TestRelay {
+  readonly url: string;
+  /** What it knows of others. */
+  readonly known: RelayEntry[];
+  /** Requests that it sent to others. */
+  readonly asked: { url: string; headers: Readonly<Record<string, string>> }[];
+}
+
+export interface TestRelayOptions {
+  readonly token?: string;
+  readonly transport?: Transport;
+  /** What it has. */
+  readonly environments?: Readonly<Record<string, object>>;
+  /** Default 12. */
+  readonly partitions?: number;
+  readonly view?: object;
+}
+
+/** An admin server with a view of our making, in a cluster of the relays in `known`. */
+export async function startRelay(name: string, options: TestRelayOptions = {}): Promise<TestRelay> {
+  const { token = TOKEN, environments = {}, partitions = 12, view = {} } = options;
+  const known: RelayEntry[] = [];
+  const asked: TestRelay["asked"] = [];
+  const send = options.transport ?? createNodeTransport();
+  const peers = new Peers({
+    clock: nodeClock,
+    random: new SeededRandom(1),
+    transport: (request, signal) => {
+      asked.push(request);
+      return send(request, signal);
+    },
+    token: () => token,
+    directory: { selfId: `id-${name}`, relays: () => known },
+    partitions,
+  });
+  const whole = {
+    guard: () => ({ hosts: [], token, readOnlyToken: READ_ONLY }),
+    clock: nodeClock,
+    drain: new Drain(),
+    stopping: new AbortController().signal,
+    onError: (error: unknown) => {
+      throw error;
+    },
+    peers: () => peers,
+    environment: (wanted: string) => environments[wanted],
+    environments: () => Object.values(environments),
+    plan: () => [
+      { environment: "production", sources: [], destinations: [{ destination: "segment", vendor: "segment" }] },
+    ],
+    accounts: () => ({ replays: [] }),
+    ...view,
+  } as unknown as AdminView;
+  const server = createAdminServer(whole, { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000 });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, known, asked };
+}
+
+export const ask = (
+  relay: TestRelay,
+  method: string,
+  path: string,
+  body: unknown = "",
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answered> =>
+  send(relay.url, method, path, body, { ...AUTHORIZED, ...(body === "" ? {} : JSON_TYPE), ...headers });
