@@ -14,7 +14,7 @@ const cluster = withCluster({
   security: { ...CA.issue("localhost"), username: NAME, password: PASSWORD },
   settings: { "group.coordinator.rebalance.protocols": "classic" },
 });
-const TLS = { tls: { ca: CA.cert } };
+const TLS = { tls: () => ({ ca: CA.cert }) };
 
 function sasl(mechanism: KafkaSasl["mechanism"], password = PASSWORD): { readonly sasl: KafkaSasl } {
   return { sasl: { mechanism, username: NAME, password } };
@@ -46,13 +46,13 @@ test(
 test(
   "without TLS, without a password and with another CA nothing is reached",
   async () => {
-    const others = [{ ...sasl("PLAIN") }, { ...TLS }, { tls: { ca: createTestCa().cert }, ...sasl("PLAIN") }];
+    const others = [{ ...sasl("PLAIN") }, { ...TLS }, { tls: () => ({ ca: createTestCa().cert }), ...sasl("PLAIN") }];
     for (const options of others) {
       const broker = await connectTo(cluster(), options);
       const code = await codeOf(broker.describe({ topics: ["x"], deadlineMs: 3000 }));
       expect(["unreachable", "timeout", "unauthorized"]).toContain(code);
     }
-    const broker = await connectTo(cluster(), { tls: { ca: createTestCa().cert }, ...sasl("PLAIN") });
+    const broker = await connectTo(cluster(), { tls: () => ({ ca: createTestCa().cert }), ...sasl("PLAIN") });
     await expect(broker.describe({ topics: ["x"], ...DEADLINE })).rejects.toThrow(/certificate/);
   },
   TEST_MAX_MS,

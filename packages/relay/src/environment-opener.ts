@@ -2,8 +2,9 @@
 import { hostname } from "node:os";
 import type { DiskRuntime } from "@waybill/core";
 import type { ReadMemory } from "@waybill/log";
-import type { Broker } from "@waybill/log-kafka";
+import type { Broker, KafkaTls } from "@waybill/log-kafka";
 import type { CarryOut, ClusterControl } from "./cluster/cluster-control.ts";
+import type { KafkaCertificates } from "./cluster/connect-kafka.ts";
 import type { KafkaConfig } from "./config/kafka-types.ts";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import { refuseMarked } from "./copy/disk-mark.ts";
@@ -22,7 +23,7 @@ export interface OpenerSettings extends ConnectionSettings {
   /** Absent: nothing is traced. */
   readonly tracing?: Tracing | undefined;
   /** Default: over the network. */
-  readonly connectKafka?: ((config: KafkaConfig) => Promise<Broker>) | undefined;
+  readonly connectKafka?: ((config: KafkaConfig, tls: () => KafkaTls) => Promise<Broker>) | undefined;
 }
 
 export interface EnvironmentOpenerOptions extends OpenerSettings {
@@ -33,6 +34,7 @@ export interface EnvironmentOpenerOptions extends OpenerSettings {
 export class EnvironmentOpener {
   readonly #options: EnvironmentOpenerOptions;
   #broker: Broker | undefined;
+  #certificates: KafkaCertificates | undefined;
   #control: ClusterControl | undefined;
 
   constructor(options: EnvironmentOpenerOptions) {
@@ -49,9 +51,12 @@ export class EnvironmentOpener {
     if (kafka === undefined) return undefined;
     const { runtime, log, connectKafka: given } = this.#options;
     // Who keeps the disk loads nothing of it.
-    const { ClusterControl, connectKafka } = await import("./cluster/index.ts");
+    const { ClusterControl, connectKafka, KafkaCertificates } = await import("./cluster/index.ts");
     const { clock, random } = runtime;
-    this.#broker = await (given ?? ((wanted) => connectKafka(wanted, clock)))(kafka);
+    const certificates = await KafkaCertificates.of(kafka.tls ?? {});
+    this.#certificates = certificates;
+    const connect = given ?? ((wanted, inUse) => connectKafka(wanted, clock, inUse));
+    this.#broker = await connect(kafka, certificates.inUse);
     this.#control = await ClusterControl.open({
       broker: this.#broker,
       clock,
@@ -63,6 +68,12 @@ export class EnvironmentOpener {
       version: LIBRARY.version,
     });
     return this.#control;
+  }
+
+  /** Reads the files of `kafka.tls`; what it resolves to takes them over. **Errors**: theirs. */
+  async readKafkaTls({ kafka }: RelayConfig): Promise<() => void> {
+    if (kafka?.tls === undefined || this.#certificates === undefined) return () => undefined;
+    return this.#certificates.read(kafka.tls);
   }
 
   async open(environment: EnvironmentConfig, config: RelayConfig): Promise<OpenEnvironment> {

@@ -262,9 +262,11 @@ export class Plan {
     const credentials = this.#credentials.copy();
     // One that gave way to this file holds again beside a file that has not heard of it.
     const notes = credentials.adopt(this.control?.rotations ?? [], config.environments, this.#now());
+    const useKafkaTls = await this.#opener.readKafkaTls(config);
     const prepared = await this.#prepare(config, credentials);
     const changed = [...settings, ...sourceChanges(before, config), ...prepared.changed];
     await this.#switch({ config, credentials, prepared });
+    useKafkaTls();
     prepared.report();
     this.#warn(config);
     this.#options.log.write("reloaded", { changed });

@@ -22,7 +22,8 @@ export interface LinkSetting {
   readonly library: Library;
   readonly clock: Clock;
   readonly clientId: string;
-  readonly tls: KafkaTls | undefined;
+  /** Called for each connection. */
+  readonly tls: (() => KafkaTls) | undefined;
   readonly sasl: KafkaSasl | undefined;
 }
 
@@ -54,7 +55,7 @@ export class Link {
       // Each call has its own.
       connectTimeout: 0,
       maxInflights: MAX_IN_FLIGHT,
-      ...(tls !== undefined && { tls }),
+      ...(tls !== undefined && { tls: tls() }),
       ...(sasl !== undefined && { sasl: saslOptionsOf(library, sasl) }),
     });
     const at = `${address.host}:${address.port}`;

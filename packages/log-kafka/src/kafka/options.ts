@@ -8,8 +8,8 @@ export interface KafkaOptions {
   /** As which the connections name themselves: in the broker's logs, quotas and groups. */
   readonly clientId: string;
   readonly clock: Clock;
-  /** Default none: the connections are in clear. */
-  readonly tls?: KafkaTls;
+  /** Called for each connection. Default none: the connections are in clear. */
+  readonly tls?: () => KafkaTls;
   /** Default none. */
   readonly sasl?: KafkaSasl;
 }

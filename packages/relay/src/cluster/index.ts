@@ -2,4 +2,4 @@
 
 export { ClusterControl } from "./cluster-control.ts";
 export { ClusterEnvironment } from "./cluster-environment.ts";
-export { connectKafka } from "./connect-kafka.ts";
+export { connectKafka, KafkaCertificates } from "./connect-kafka.ts";

@@ -18,7 +18,11 @@ const reload = (name: string, of: Setting["of"]): Setting => ({ name, takes: "re
 const SETTINGS: { readonly [Key in keyof Required<RelayConfig>]: readonly Setting[] } = {
   listen: [restart("listen", ({ listen }) => listen)],
   dataDirectory: [restart("dataDirectory", ({ dataDirectory }) => dataDirectory)],
-  kafka: [restart("engine", ({ kafka }) => kafka === undefined), restart("kafka", ({ kafka }) => kafka ?? null)],
+  kafka: [
+    restart("engine", ({ kafka }) => kafka === undefined),
+    restart("kafka", ({ kafka }) => ({ ...kafka, tls: kafka?.tls !== undefined })),
+    reload("kafka.tls", ({ kafka }) => kafka?.tls),
+  ],
   logLevel: [reload("log.level", ({ logLevel }) => logLevel)],
   admin: [
     restart("admin.listen", ({ admin: { host, port } }) => ({ host, port })),

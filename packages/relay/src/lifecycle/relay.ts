@@ -1,6 +1,6 @@
 /** Starts a relay and stops it: puts the parts together, and takes them apart in order. */
 import { createUuidV7, type DiskRuntime } from "@waybill/core";
-import type { Broker } from "@waybill/log-kafka";
+import type { Broker, KafkaTls } from "@waybill/log-kafka";
 import { type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill/node";
 import type { Peers } from "../admin/cluster/peers.ts";
 import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
@@ -47,8 +47,11 @@ export interface RelayOptions {
   readonly checkConfig?: (text: string) => RelayConfig | Promise<RelayConfig>;
   /** Path of the configuration's file, as it is shown. Absent: there is none. */
   readonly configFile?: string;
-  /** Connects to the cluster of `engine: kafka`. Default: by `@platformatic/kafka`. */
-  readonly connectKafka?: (config: KafkaConfig) => Promise<Broker>;
+  /**
+   * Connects to the cluster of `engine: kafka`; `tls` is what a new connection has to use. Default:
+   * by `@platformatic/kafka`.
+   */
+  readonly connectKafka?: (config: KafkaConfig, tls: () => KafkaTls) => Promise<Broker>;
   /** Sockets to serve instead of `listen` and `admin.listen`. Default: none. */
   readonly sockets?: GivenSockets;
 }

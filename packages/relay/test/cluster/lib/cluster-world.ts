@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Broker } from "@waybill/log-kafka";
+import type { Broker, KafkaTls } from "@waybill/log-kafka";
 import { nodeClock } from "@waybill/node";
 import { type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
 import { SeededRandom, SegmentEmulator, startServer } from "@waybill/testing";
@@ -16,6 +16,8 @@ export const PARTITIONS = 4;
 export interface RelayOptions {
   /** Makes the relay's connection another one. */
   readonly around?: (broker: Broker) => Broker;
+  /** Gets what its connections have to use. */
+  readonly tls?: (inUse: () => KafkaTls) => void;
   readonly kafka?: Readonly<Record<string, unknown>>;
   readonly admin?: Readonly<Record<string, unknown>>;
   readonly sources?: Readonly<Record<string, unknown>>;
@@ -67,6 +69,7 @@ export async function startCluster(settings: ClusterSettings = {}): Promise<Clus
     async start(name, options = {}) {
       const {
         around = (broker: Broker) => broker,
+        tls = () => undefined,
         kafka = {},
         admin,
         sources = settings.sources,
@@ -87,7 +90,10 @@ export async function startCluster(settings: ClusterSettings = {}): Promise<Clus
       const note = (fields: { readonly code?: string }): void => void logged.push(fields.code ?? "");
       const relay = await startRelay(config, {
         logger: { level: "info", info: note, warn: note, error: note, debug: note } as never,
-        connectKafka: () => Promise.resolve(around(cluster.connect(name))),
+        connectKafka: (_config, inUse) => {
+          tls(inUse);
+          return Promise.resolve(around(cluster.connect(name)));
+        },
         ...(reloadConfig === undefined ? {} : { reloadConfig: async () => reloadConfig(config) }),
       });
       onTestFinished(async () => {
