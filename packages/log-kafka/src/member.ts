@@ -42,8 +42,10 @@ export interface MemberHost {
    * for them: the member joins again after that.
    */
   lost(partitions: readonly TopicPartition[], reason: string): Promise<void>;
-  /** A heartbeat failed. */
+  /** A heartbeat failed: it was refused, or not answered. */
   failed?(error: unknown): void;
+  /** A heartbeat was answered, if only to tell that the member is expelled. */
+  answered?(): void;
 }
 
 export interface MemberOptions {
@@ -181,11 +183,13 @@ export class Member {
     try {
       answer = await broker.heartbeat(sent);
     } catch (error) {
-      host.failed?.(error);
       const isExpelled = error instanceof BrokerError && error.code === "fenced";
+      if (isExpelled) host.answered?.();
+      else host.failed?.(error);
       if (isExpelled && memberId === this.#id) this.#abandon(`expelled: ${messageOf(error)}`);
       return isExpelled;
     }
+    host.answered?.();
     // It was abandoned meanwhile.
     if (memberId !== this.#id) return true;
     this.#isFull = false;

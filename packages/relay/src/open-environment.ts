@@ -23,6 +23,8 @@ export interface OpenEnvironment {
   steer?(destination: string): void;
   /** In a cluster: what this relay tells of its lanes. */
   laneEntries?(): readonly LaneEntry[];
+  /** In a cluster: what operators should know of it, a text each. */
+  faults?(): readonly string[];
   components(): readonly ComponentView[];
   start(): void;
   /** Where a place of a receipt is. Absent on the disk. */

@@ -142,6 +142,7 @@ export class Plan {
         }),
       reload: this.#options.reload,
       lanes: () => opened().flatMap((environment) => environment.laneEntries?.() ?? []),
+      faults: () => opened().flatMap((environment) => environment.faults?.() ?? []),
       configDigest: () => configDigestOf(this.#config),
     };
   }

@@ -37,6 +37,8 @@ export interface CarryOut {
   /** Never rejects. */
   reload(): Promise<ReloadResult>;
   lanes(): readonly LaneEntry[];
+  /** What operators should know of its environments. */
+  faults(): readonly string[];
   /** Of the configuration that it runs. */
   configDigest(): string;
 }
@@ -341,7 +343,7 @@ export class ClusterControl implements Holds {
       ...(kafka.advertise === undefined ? {} : { adminUrl: kafka.advertise }),
       configDigest: carryOut.configDigest(),
       appliedOffset: this.#appliedOffset,
-      faults: bounded(this.#state.faults),
+      faults: bounded([...this.#state.faults, ...carryOut.faults()]),
       reloadErrors: bounded(this.#lastReload?.result.errors ?? []),
       ...boundedLanes(carryOut.lanes()),
     };

@@ -6,7 +6,15 @@
  */
 import type { HttpResponse } from "@waybill/core";
 import type { RetentionLimits } from "@waybill/log";
-import { type Broker, companionTopics, eventsTopic, openTopics, type PartitionLog, Producer } from "@waybill/log-kafka";
+import {
+  type Broker,
+  companionTopics,
+  eventsTopic,
+  type OpenedTopic,
+  openTopics,
+  type PartitionLog,
+  Producer,
+} from "@waybill/log-kafka";
 import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
 import type { ComponentView } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
@@ -30,6 +38,7 @@ import { groupSession } from "./group-session.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
+import { Outage } from "./outage.ts";
 import { Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
 import type { LaneEntry } from "./relay-directory.ts";
@@ -46,6 +55,9 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
   readonly deadlineMs: number;
 }
 
+type OutageCode = "checkpoint_not_written" | "records_not_removed";
+type OutageEndCode = "checkpoint_written" | "records_removed_again";
+
 export class ClusterEnvironment implements StoredInCluster {
   readonly name: string;
   readonly cluster: ClusterIngest;
@@ -58,6 +70,8 @@ export class ClusterEnvironment implements StoredInCluster {
   readonly #checkpoints: Checkpoints;
   readonly #memory: MemorySources;
   readonly #groups = new Map<string, LaneGroup>();
+  readonly #checkpointing: Outage;
+  readonly #removing: Outage;
   #config: EnvironmentConfig;
 
   private constructor(options: ClusterOptions, maxMessageBytes: number) {
@@ -71,6 +85,8 @@ export class ClusterEnvironment implements StoredInCluster {
     this.#producer = new Producer({ broker, clock, topic: this.#topic, partitions, maxMessageBytes });
     this.cluster = new ClusterIngest({ environment: config.name, partitions, producer: this.#producer });
     this.#checkpoints = new Checkpoints(broker, { group: this.#topic, topic: this.#topic });
+    this.#checkpointing = this.#outage("checkpoint_not_written", "checkpoint_written");
+    this.#removing = this.#outage("records_not_removed", "records_removed_again");
     this.#memory = new MemorySources({ ...options, report: options.report ?? SILENT });
     this.#partitions = new Partitions({
       broker,
@@ -99,11 +115,11 @@ export class ClusterEnvironment implements StoredInCluster {
   static async open(options: ClusterOptions): Promise<ClusterEnvironment> {
     const { config, kafka } = options;
     const topic = eventsTopic(kafka.topicPrefix, config.name);
-    const maxMessageBytes = await openAll(options, [topic, ...companionsOf(options, config.destinations)]);
-    const environment = new ClusterEnvironment(options, maxMessageBytes);
+    const opened = await openAll(options, [topic, ...companionsOf(options, config.destinations)]);
+    const environment = new ClusterEnvironment(options, opened[0]?.maxMessageBytes ?? 0);
     await patiently(options.runtime.clock, () => environment.#checkpoints.refuseCopied(environment.#partitions.all));
     for (const destination of config.destinations)
-      environment.#groups.set(destination.name, await environment.#group(destination));
+      environment.#groups.set(destination.name, await environment.#group(destination, opened));
     return environment;
   }
 
@@ -130,6 +146,11 @@ export class ClusterEnvironment implements StoredInCluster {
   /** What this relay tells of its lanes. */
   laneEntries(): readonly LaneEntry[] {
     return laneEntriesOf(this.name, this.#partitions.held, this.#options.runtime.clock.now());
+  }
+
+  /** What operators should know of its groups. */
+  faults(): readonly string[] {
+    return [...this.#groups.values()].flatMap(({ fault }) => fault ?? []);
   }
 
   /** Lanes of a destination that are here begin to follow what operators ask for. */
@@ -175,8 +196,8 @@ export class ClusterEnvironment implements StoredInCluster {
       for (const destination of config.destinations) {
         const present = this.#groups.get(destination.name);
         if (present === undefined) {
-          await openAll(this.#options, companionsOf(this.#options, [destination]));
-          const group = await this.#group(destination);
+          const opened = await openAll(this.#options, companionsOf(this.#options, [destination]));
+          const group = await this.#group(destination, opened);
           changed.push(`${this.name}/${destination.name} added`);
           commits.push(() => {
             this.#groups.set(destination.name, group);
@@ -209,8 +230,9 @@ export class ClusterEnvironment implements StoredInCluster {
   async sync(): Promise<void> {
     try {
       await this.#checkpoints.write(this.#partitions.checkpoints);
+      this.#checkpointing.succeeded();
     } catch (error) {
-      this.#report("checkpoint_not_written", { environment: this.name, error: safeError(error) });
+      this.#checkpointing.failed(safeError(error));
     }
   }
 
@@ -224,6 +246,7 @@ export class ClusterEnvironment implements StoredInCluster {
     const shares = this.#partitions.all.length;
     const share = { ...limits, maxBytes: limits.maxBytes / shares, hardMaxBytes: limits.hardMaxBytes / shares };
     let removed = 0;
+    let failure: string | undefined;
     for (const partition of this.#partitions.all) {
       const held = this.#partitions.opened(partition);
       if (held === undefined || groups[0]?.owns(partition) !== true) continue;
@@ -238,10 +261,11 @@ export class ClusterEnvironment implements StoredInCluster {
         await old.removeBefore(end);
         removed += 1;
       } catch (error) {
-        const text = `cannot remove old events of partition ${partition}: ${safeError(error)}`;
-        this.#report("maintenance_failed", { environment: this.name, error: text });
+        failure = `partition ${partition}: ${safeError(error)}`;
       }
     }
+    if (failure === undefined) this.#removing.succeeded();
+    else this.#removing.failed(failure);
     return removed;
   }
 
@@ -271,10 +295,22 @@ export class ClusterEnvironment implements StoredInCluster {
     await this.#producer.close();
   }
 
-  async #group(config: DestinationConfig): Promise<LaneGroup> {
+  #outage(failing: OutageCode, works: OutageEndCode): Outage {
+    const { clock } = this.#options.runtime;
+    const environment = this.name;
+    return new Outage({
+      clock,
+      failing: (error) => this.#report(failing, { environment, error }),
+      works: () => this.#report(works, { environment }),
+    });
+  }
+
+  /** `opened`: its companion topics are among them. */
+  async #group(config: DestinationConfig, opened: readonly OpenedTopic[]): Promise<LaneGroup> {
     const { broker, runtime, deadlineMs, holds = NO_HOLDS } = this.#options;
     const { clock, random } = runtime;
     const name = `${this.#topic}.${config.name}`;
+    const companions = companionsOf(this.#options, [config]);
     const session = await groupSession(broker, clock, name);
     if (session.warning !== undefined) this.#report("config_warning", { text: session.warning });
     const group = new LaneGroup({
@@ -282,6 +318,7 @@ export class ClusterEnvironment implements StoredInCluster {
       config,
       group: name,
       sessionMs: session.ms,
+      isNew: opened.some(({ topic, created }) => created && companions.includes(topic)),
       topic: this.#topic,
       partitions: this.#partitions,
       broker,
@@ -328,11 +365,10 @@ function companionsOf(
   );
 }
 
-/** The largest batch of records that the first one takes. */
 async function openAll(
   { kafka, broker, runtime, report, retention }: ClusterOptions,
   topics: readonly string[],
-): Promise<number> {
+): Promise<readonly OpenedTopic[]> {
   const { partitions, replicationFactor, minInSyncReplicas, brokers } = kafka;
   const opened = await openTopics(broker, runtime.clock, {
     topics,
@@ -343,5 +379,5 @@ async function openAll(
     bootstrap: brokers[0] ?? "",
   });
   for (const text of opened.warnings) report?.("config_warning", { text });
-  return opened.topics[0]?.maxMessageBytes ?? 0;
+  return opened.topics;
 }

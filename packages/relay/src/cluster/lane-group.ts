@@ -11,6 +11,7 @@ import type { WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
 import { committedOffsets, writeFirstStates } from "./checkpoints.ts";
 import type { Holds } from "./holds.ts";
+import { Outage } from "./outage.ts";
 import type { OpenPartition, Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
 import { readTo } from "./read-to.ts";
@@ -21,6 +22,8 @@ export interface LaneGroupOptions {
   readonly group: string;
   /** As of `MemberOptions`. */
   readonly sessionMs: number;
+  /** Its companion topics were made just now. */
+  readonly isNew: boolean;
   readonly topic: string;
   readonly partitions: Partitions;
   readonly broker: Broker;
@@ -45,6 +48,10 @@ const SOON_MS = 500;
 /** Between tries to find the first states of a destination. */
 const FIRST_MS = 500;
 const FIRST_TRIES = 20;
+/** For so many of them another relay, which made the destination's topics, may write the states. */
+const FIRST_WAITS = 4;
+/** Of a session, until heartbeats that are not answered are reported. */
+const SILENT_SHARE = 1 / 3;
 
 export class LaneGroup {
   readonly #options: LaneGroupOptions;
@@ -56,6 +63,7 @@ export class LaneGroup {
   /** What is done for a partition, one after another. */
   readonly #doing = new Map<number, Promise<void>>();
   #config: DestinationConfig;
+  #fault: string | undefined;
   #isClosed = false;
 
   constructor(options: LaneGroupOptions) {
@@ -72,6 +80,7 @@ export class LaneGroup {
         this.#member.renew(tenure, messageOf(error));
       },
     });
+    const heartbeats = this.#heartbeats();
     this.#member = new Member({
       broker,
       group,
@@ -90,6 +99,8 @@ export class LaneGroup {
           report("lane_lost", { environment, destination: this.#config.name, partitions: lost, reason });
           return this.#end(partitions, 0);
         },
+        failed: (error) => heartbeats.failed(safeError(error)),
+        answered: () => heartbeats.succeeded(),
       },
     });
   }
@@ -101,6 +112,11 @@ export class LaneGroup {
   /** Lanes of this relay. */
   get destinations(): readonly Destination[] {
     return Array.from(this.#lanes.values(), ({ destination }) => destination);
+  }
+
+  /** What operators should know of it. */
+  get fault(): string | undefined {
+    return this.#fault;
   }
 
   get group(): string {
@@ -139,11 +155,36 @@ export class LaneGroup {
       );
       if (states.size === 0) return;
       if (await partitions.hasTraces(this.#config.name, [...states.keys()])) throw stateGone(group);
-      if (await writeFirstStates(broker, { group, topic }, states)) return;
+      const mayBeOthers = !this.#options.isNew && tries < FIRST_WAITS;
+      if (!mayBeOthers && (await writeFirstStates(broker, { group, topic }, states))) {
+        this.#tellBegun(states);
+        return;
+      }
       await new Promise<void>((resume) => clock.after(FIRST_MS, resume));
     }
     // Others deliver without a state that could be read.
     throw stateGone(group);
+  }
+
+  /** Offsets that were lost look as those of a new destination do, but for its topics. */
+  #tellBegun(states: ReadonlyMap<number, { readonly offset: number }>): void {
+    const { environment, isNew, report } = this.#options;
+    const partitions = [...states].filter(([, { offset }]) => offset > 0).map(([partition]) => partition);
+    if (isNew || partitions.length === 0) return;
+    const destination = this.#config.name;
+    report("lanes_begin_at_end", { environment, destination, partitions });
+    this.#fault = `${environment}/${destination} had no committed offsets when this relay started: it began at the end of ${partitions.length} partitions, and what it had not got of them is not sent`;
+  }
+
+  #heartbeats(): Outage {
+    const { environment, clock, sessionMs, report } = this.#options;
+    const lane = { environment, destination: this.#config.name };
+    return new Outage({
+      clock,
+      afterMs: sessionMs * SILENT_SHARE,
+      failing: (error) => report("heartbeats_failing", { ...lane, error }),
+      works: () => report("heartbeats_work", lane),
+    });
   }
 
   async #missing(): Promise<readonly number[]> {

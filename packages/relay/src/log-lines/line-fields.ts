@@ -37,7 +37,13 @@ export interface LineFields {
   readonly lane_lost: LaneName & { readonly partitions: readonly number[]; readonly reason: string };
   readonly lane_not_opened: PartitionLane;
   readonly lane_not_closed: PartitionLane;
+  readonly lanes_begin_at_end: LaneName & { readonly partitions: readonly number[] };
+  readonly heartbeats_failing: LaneName & { readonly error: string };
+  readonly heartbeats_work: LaneName;
   readonly checkpoint_not_written: { readonly environment: string; readonly error: string };
+  readonly checkpoint_written: { readonly environment: string };
+  readonly records_not_removed: { readonly environment: string; readonly error: string };
+  readonly records_removed_again: { readonly environment: string };
   readonly cluster_topic_failing: { readonly topic: string; readonly error: string };
   readonly cluster_topic_works: { readonly topic: string };
   readonly replay_state_lost: { readonly environment: string; readonly replay: string };

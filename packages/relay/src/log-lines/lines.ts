@@ -115,11 +115,47 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     act: "Nothing: the relay that has the lane now sends it under the same keys.",
     fields: [...LANE, "partition", "error"],
   },
+  lanes_begin_at_end: {
+    level: "warn",
+    text: "a destination has no committed offsets, though its topics were there before: it begins at the end of these partitions, and what it had not got of them is not sent",
+    act: "Nothing where the destination was taken out for long. Otherwise replay what is missing, and let the brokers' offsets.retention.minutes be longer than any outage of all relays.",
+    fields: [...LANE, "partitions"],
+  },
+  heartbeats_failing: {
+    level: "warn",
+    text: "the heartbeats of a destination's group are not answered: when the session is over, its lanes are given up here",
+    act: "Look at the brokers, and whether they are reachable from here.",
+    fields: [...LANE, "error"],
+  },
+  heartbeats_work: {
+    level: "info",
+    text: "the heartbeats of that group are answered again",
+    act: "",
+    fields: LANE,
+  },
   checkpoint_not_written: {
     level: "warn",
-    text: "the place up to which a topic was counted could not be written; it is tried again",
+    text: "the place up to which a topic was counted could not be written; it is tried again each second",
     act: "Look at the brokers; without it the next start counts more.",
     fields: ["environment", "error"],
+  },
+  checkpoint_written: {
+    level: "info",
+    text: "that place is written again",
+    act: "",
+    fields: ["environment"],
+  },
+  records_not_removed: {
+    level: "error",
+    text: "old events cannot be removed from a topic; it is tried again every ten seconds",
+    act: "Look at the brokers: the topic grows meanwhile.",
+    fields: ["environment", "error"],
+  },
+  records_removed_again: {
+    level: "info",
+    text: "old events are removed from that topic again",
+    act: "",
+    fields: ["environment"],
   },
   cluster_topic_failing: {
     level: "warn",

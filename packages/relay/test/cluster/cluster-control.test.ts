@@ -64,6 +64,7 @@ class World {
           ...(sealingKey === undefined ? {} : { sealingKey }),
         },
         carryOut: {
+          faults: () => [],
           steer: (lanes) => void done.push(`${lanes.destination}: ${control.holdOf(lanes) ?? "goes on"}`),
           adopt: async (rotation) => {
             await adopt(rotation);

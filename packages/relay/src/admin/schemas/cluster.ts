@@ -16,7 +16,9 @@ const clusterRelay = component(
     adminUrl: z.string().nullable().describe("Where other relays reach its admin API: `kafka.advertise`."),
     hasSameConfig: flag("Whether its configuration is that of the relay that answers."),
     lanes: count("How many lanes it has."),
-    faults: z.array(z.string()).describe("What it could not carry out of what operators asked."),
+    faults: z
+      .array(z.string())
+      .describe("What it could not carry out of what operators asked, and what it found to be lost."),
   }),
 );
 
