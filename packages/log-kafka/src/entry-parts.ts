@@ -1,7 +1,7 @@
 /** Some of the events of an entry as an entry of their own. */
 import type { Entry } from "@waybill/log";
 
-const COMMA = 0x2c;
+export const COMMA = 0x2c;
 
 /** The bytes of all events in one piece; not copied where they are in one already. */
 export function bodyOf({ body }: Pick<Entry, "body">): Uint8Array {
@@ -35,6 +35,6 @@ export function pickedEntry(entry: Entry, indexes: Uint32Array): Entry {
 }
 
 /** After the comma that follows the event before. */
-function startOf(ends: Uint32Array, index: number): number {
+export function startOf(ends: Uint32Array, index: number): number {
   return index === 0 ? 0 : (ends[index - 1] as number) + 1;
 }

@@ -16,20 +16,20 @@
  *   then it is there twice, one copy after the other, and nothing is between them that came later.
  */
 import { type Clock, messageOf, sleep } from "@waybill/core";
-import { type Broker, BrokerError } from "./broker.ts";
+import { type Broker, BrokerError, type Offset } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
 
 /** A record that waits. */
 export interface WaitingRecord {
   readonly value: Uint8Array;
-  /** Events in it. */
-  readonly count: number;
   /** On the monotonic clock; what has not been sent until then never is. */
   readonly untilMs: number;
   /** Its request has failed elsewhere: there is no use in sending it. */
-  readonly isVain: () => boolean;
-  readonly settle: (result: { readonly offset: number } | { readonly error: unknown }) => void;
+  readonly isVain: boolean;
+  settle(result: ProduceResult): void;
 }
+
+export type ProduceResult = { readonly offset: Offset } | { readonly error: unknown };
 
 export interface ProduceQueueOptions {
   readonly broker: Broker;
@@ -105,7 +105,7 @@ export class ProduceQueue {
     let bytes = BATCH_BYTES;
     let taken = 0;
     for (const record of this.#waiting) {
-      if (record.isVain()) record.settle({ error: undefined });
+      if (record.isVain) record.settle({ error: undefined });
       else if (nowMs >= record.untilMs) record.settle({ error: failure ?? tooSlow() });
       else {
         bytes += record.value.length + RECORD_BYTES;

@@ -8,18 +8,12 @@
  */
 import { assert, type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
 import type { Entry } from "@waybill/log";
-import { type Broker, BrokerError, type BrokerErrorCode, type Offset, type TopicDescription } from "./broker.ts";
+import { type Broker, BrokerError, type BrokerErrorCode, type TopicDescription } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
 import type { Part } from "./partitioner.ts";
+import { type NewRecord, PendingAppend, PendingRecord, type Place } from "./pending-append.ts";
 import { BATCH_BYTES, ProduceQueue, RECORD_BYTES } from "./produce-queue.ts";
-import { encodeValue, slicedWithIds } from "./record-value.ts";
-
-/** The events of a request that are in one record. */
-export interface Place {
-  readonly partition: number;
-  readonly offset: Offset;
-  readonly count: number;
-}
+import { encodeValues, slicedWithIds } from "./record-value.ts";
 
 export interface ProducerOptions {
   readonly broker: Broker;
@@ -116,35 +110,23 @@ export class Producer {
   async append(parts: readonly Part[]): Promise<readonly Place[]> {
     if (this.#closing.signal.aborted) throw new WaybillError("WAYBILL_CLOSED", "The log is closed; nothing was stored");
     this.#checkRoom(parts.reduce((bytes, { entry }) => bytes + (entry.ends.at(-1) ?? 0), 0));
-    const records = parts.flatMap(({ partition, entry }) => {
-      const queue = this.#queueOf(partition);
-      return this.#valuesOf(entry).map((record) => ({ ...record, partition, queue }));
-    });
+    const records = this.#recordsOf(parts);
     if (records.length === 0) return [];
     const untilMs = this.#options.clock.monotonic() + (this.#options.waitMs ?? WAIT_MS);
-    for (const { value } of records) this.#pendingBytes += value.length;
+    const bytes = records.reduce((sum, { value }) => sum + value.length, 0);
+    this.#pendingBytes += bytes;
     return new Promise((resolve, reject) => {
-      const places = new Array<Place>(records.length);
-      let left = records.length;
-      let isVain = false;
-      for (const [at, { partition, queue, value, count }] of records.entries())
-        queue.add({
-          value,
-          count,
-          untilMs,
-          isVain: () => isVain,
-          settle: (result) => {
-            this.#pendingBytes -= value.length;
-            if ("offset" in result) {
-              places[at] = { partition, offset: result.offset, count };
-              left -= 1;
-              if (left === 0) resolve(places);
-            } else if (!isVain) {
-              isVain = true;
-              reject(this.#refusalOf(result.error, count));
-            }
-          },
-        });
+      const append = new PendingAppend({
+        records: records.length,
+        stored: resolve,
+        refused: (error, count) => reject(this.#refusalOf(error, count)),
+        // Until then all of them are held: they are in one piece of memory.
+        ended: () => {
+          this.#pendingBytes -= bytes;
+        },
+      });
+      for (const [at, record] of records.entries())
+        this.#queueOf(record.partition).add(new PendingRecord(append, at, record, untilMs));
     });
   }
 
@@ -176,15 +158,22 @@ export class Producer {
     });
   }
 
-  /** The values of an entry's records: one, or more when it is larger than a record may be. */
-  #valuesOf(entry: Entry): readonly { readonly value: Uint8Array; readonly count: number }[] {
-    const value = encodeValue(entry);
-    const count = entry.ends.length;
+  /** Of each part one, or more where it is larger than a record may be. */
+  #recordsOf(parts: readonly Part[]): readonly NewRecord[] {
+    const values = encodeValues(parts.map(({ entry }) => entry));
     const limit = this.#limit - BATCH_BYTES - RECORD_BYTES;
-    if (value.length <= limit) return [{ value, count }];
-    if (count === 1) throw tooLarge(value.length, limit);
-    const middle = Math.ceil(count / 2);
-    return [...this.#valuesOf(slicedWithIds(entry, 0, middle)), ...this.#valuesOf(slicedWithIds(entry, middle, count))];
+    const records: NewRecord[] = [];
+    for (const [at, { partition, entry }] of parts.entries()) {
+      const value = values[at] as Uint8Array;
+      const count = entry.ends.length;
+      if (value.length <= limit) records.push({ partition, value, count });
+      else if (count === 1) throw tooLarge(value.length, limit);
+      else
+        records.push(
+          ...this.#recordsOf(halvesOf(entry).map((half) => ({ partition, entry: half, indexes: undefined }))),
+        );
+    }
+    return records;
   }
 
   #refusalOf(error: unknown, count: number): unknown {
@@ -269,6 +258,12 @@ export class Producer {
     if (found === undefined) throw new BrokerError("unknown_topic", `there is no topic ${topic}`);
     return found;
   }
+}
+
+function halvesOf(entry: Entry): readonly Entry[] {
+  const count = entry.ends.length;
+  const middle = Math.ceil(count / 2);
+  return [slicedWithIds(entry, 0, middle), slicedWithIds(entry, middle, count)];
 }
 
 /** Why a partition takes no records, as far as the cluster tells. */

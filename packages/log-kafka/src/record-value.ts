@@ -6,7 +6,15 @@
  * Where a request has an id and its events none, the record's metadata ends with a NUL, the number
  * of its first event, a space and the request's id.
  */
-import { decodeAll, type Entry, encodeRecord, type LogRecord, type Position, sizeEntry } from "@waybill/log";
+import {
+  decodeAll,
+  type Entry,
+  encodeRecord,
+  type LogRecord,
+  type Position,
+  sizeEntry,
+  writeRecord,
+} from "@waybill/log";
 import { slicedEntry } from "./entry-parts.ts";
 
 /** The id of each event: `prefix`, a space and its number, which for the first one is `first`. */
@@ -24,6 +32,19 @@ const MARK = "\0";
 /** **Errors**: `WAYBILL_EVENT` when the entry is over a limit of the format or not well formed. */
 export function encodeValue(entry: Entry, first: Position = 0): Uint8Array {
   return encodeRecord(sizeEntry(entry), first);
+}
+
+/** The value of each entry, in one piece of memory. **Errors**: as of {@link encodeValue}. */
+export function encodeValues(entries: readonly Entry[]): readonly Uint8Array[] {
+  const sized = entries.map((entry) => sizeEntry(entry));
+  const memory = Buffer.allocUnsafe(sized.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  let at = 0;
+  return sized.map((one) => {
+    const start = at;
+    writeRecord(one, 0, memory, start);
+    at += one.sizeBytes;
+    return memory.subarray(start, at);
+  });
 }
 
 /** The records of a value; none for what is something else. */

@@ -212,6 +212,19 @@ test("bytes that wait are bounded", async () => {
   expect(await runUntil(clock, append({ 1: ["z".repeat(2_000)] }))).toHaveLength(1);
 });
 
+test("the bytes of an append count until its last record is answered: they are held together", async () => {
+  const { clock, producer, append, records } = await startProducing({
+    faulty: (broker) =>
+      withProduce(broker, ({ partition }, produce) => (partition === 0 ? produce() : new Promise(() => undefined))),
+  });
+  const held = outcomeOf(append({ 0: ["x".repeat(1_000)], 1: ["y"] }));
+  await clock.advance(10);
+  expect(records(0)).toHaveLength(1);
+  expect(producer.pendingBytes).toBeGreaterThan(1_000);
+  await runUntil(clock, held);
+  expect(producer.pendingBytes).toBe(0);
+});
+
 test("a call has at most so many bytes, and an entry that is larger is split between events", async () => {
   const sizes: number[] = [];
   const { clock, append, records } = await startProducing({

@@ -214,14 +214,19 @@ export function paddingOf(sized: SizedEntry): Buffer {
 /** A record on its own, where there are no segments. */
 export function encodeRecord(sized: SizedEntry, first: Position): Uint8Array {
   const bytes = Buffer.allocUnsafeSlow(sized.sizeBytes);
-  encodeHead(sized, first, bytes, 0);
-  let at = sized.headBytes;
-  for (const piece of sized.body) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  bytes.fill(0, at);
+  writeRecord(sized, first, bytes, 0);
   return bytes;
+}
+
+/** The same into `target` at `at`. */
+export function writeRecord(sized: SizedEntry, first: Position, target: Buffer, at: number): void {
+  encodeHead(sized, first, target, at);
+  let to = at + sized.headBytes;
+  for (const piece of sized.body) {
+    target.set(piece, to);
+    to += piece.length;
+  }
+  target.fill(0, to, at + sized.sizeBytes);
 }
 
 /**
