@@ -114,6 +114,12 @@ export class Kept {
     return place === undefined || place.offset < this.#from.offset ? this.#from : place;
   }
 
+  /** Before a record; `undefined` when it is not one that is remembered. */
+  placeAt(offset: Offset): Checkpoint | undefined {
+    const place = this.#places.beforeOffset(offset);
+    return place?.offset === offset ? place : undefined;
+  }
+
   placeBeforeOffset(offset: Offset): Checkpoint {
     const head = this.#options.head();
     if (offset >= head.offset) return head;

@@ -233,6 +233,11 @@ export class PartitionLog implements Log {
     }
   }
 
+  /** Of the first event of a record, as far as that is in memory: of the newest 2,048 records. */
+  recentPosition(offset: Offset): Position | undefined {
+    return this.#kept.placeAt(offset)?.position;
+  }
+
   /** The place before the record at an offset. **Errors**: those of a reader. */
   async placeOf(offset: Offset): Promise<Checkpoint> {
     await this.extend(offset);

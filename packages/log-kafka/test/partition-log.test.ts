@@ -54,6 +54,15 @@ test("what is before a checkpoint is known at once where somebody begins to read
   expect(log.placeBefore(7)).toMatchObject({ offset: 3, position: 6 });
 });
 
+test("the position of a record that was read is known by its offset, and of nothing else", async () => {
+  const { open, produce } = await makeWorld();
+  await produce(value("a", "b"), Buffer.from("foreign"), value("c"));
+  const log = await open();
+  expect([0, 1, 2, 3].map((offset) => log.recentPosition(offset))).toEqual([0, undefined, 2, undefined]);
+  const later = await open({ checkpoint: { offset: 1, position: 2, byte: 0 } });
+  expect([0, 1, 2, 3].map((offset) => later.recentPosition(offset))).toEqual([undefined, undefined, 2, undefined]);
+});
+
 test("what does not decode counts as no event and no byte, for every reader", async () => {
   const { open, produce } = await makeWorld();
   const damaged = Uint8Array.from(value("damaged"));

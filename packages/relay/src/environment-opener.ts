@@ -4,6 +4,7 @@ import type { DiskRuntime } from "@waybill/core";
 import type { ReadMemory } from "@waybill/log";
 import type { Broker, KafkaTls } from "@waybill/log-kafka";
 import type { CarryOut, ClusterControl } from "./cluster/cluster-control.ts";
+import type { AnswerFromOwner } from "./cluster/cluster-exchanges.ts";
 import type { KafkaCertificates } from "./cluster/connect-kafka.ts";
 import type { KafkaConfig } from "./config/kafka-types.ts";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
@@ -24,6 +25,8 @@ export interface OpenerSettings extends ConnectionSettings {
   readonly tracing?: Tracing | undefined;
   /** Default: over the network. */
   readonly connectKafka?: ((config: KafkaConfig, tls: () => KafkaTls) => Promise<Broker>) | undefined;
+  /** In a cluster: as of `ClusterOptions`. */
+  readonly answerFromOwner?: AnswerFromOwner | undefined;
 }
 
 export interface EnvironmentOpenerOptions extends OpenerSettings {
@@ -77,7 +80,7 @@ export class EnvironmentOpener {
   }
 
   async open(environment: EnvironmentConfig, config: RelayConfig): Promise<OpenEnvironment> {
-    const { log, runtime, connect, tracing, memory, observer } = this.#options;
+    const { log, runtime, connect, tracing, memory, observer, answerFromOwner } = this.#options;
     const { name } = environment;
     const options = {
       config: environment,
@@ -99,7 +102,7 @@ export class EnvironmentOpener {
     const holds = this.#control;
     if (kafka !== undefined && broker !== undefined && holds !== undefined) {
       const { ClusterEnvironment } = await import("./cluster/index.ts");
-      return ClusterEnvironment.open({ ...options, kafka, broker, holds, retention, deadlineMs });
+      return ClusterEnvironment.open({ ...options, kafka, broker, holds, retention, deadlineMs, answerFromOwner });
     }
     await refuseMarked(runtime.disk, options.directory);
     const opened = await Environment.open(options);

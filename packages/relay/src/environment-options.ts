@@ -3,6 +3,7 @@ import type { Log, ReadMemory } from "@waybill/log";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import type { DestinationObserver } from "./delivery/destination.ts";
 import type { SenderSettings } from "./delivery/extension.ts";
+import type { KeptAnswers } from "./delivery/kept-answers.ts";
 import type { WriteLine } from "./log-lines/operator-log.ts";
 
 export interface EnvironmentOptions {
@@ -24,4 +25,6 @@ export interface EnvironmentOptions {
    * come and go ({@link Environment.addLane}). Default: files in `directory`.
    */
   readonly log?: Log;
+  /** Of vendors, for callers at other relays. Default: none are kept. */
+  readonly keptAnswers?: KeptAnswers;
 }

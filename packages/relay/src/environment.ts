@@ -83,7 +83,11 @@ export class Environment {
     const ids = options.log === undefined ? await openIds(options, log) : undefined;
     cleanup.add(() => ids?.close());
     const destinations = new Map<string, Destination>();
-    const exchanges = new Exchanges(() => destinations.values());
+    const exchanges = new Exchanges({
+      environment: environmentConfig.name,
+      destinations: () => destinations.values(),
+      kept: options.keptAnswers,
+    });
     for (const config of options.log === undefined ? environmentConfig.destinations : []) {
       const destination = await openDestination(options, config, { log, exchanges });
       cleanup.add(() => destination.close(0));
@@ -193,7 +197,11 @@ export class Environment {
   async removeLane(name: string, deadlineMs: number): Promise<void> {
     const destination = this.#destinations.get(name);
     this.#destinations.delete(name);
-    await destination?.close(deadlineMs);
+    try {
+      await destination?.close(deadlineMs);
+    } finally {
+      this.exchanges.left(name);
+    }
   }
 
   destinations(): Iterable<Destination> {

@@ -1,8 +1,10 @@
 import type { Position, RetentionLimits } from "@waybill/log";
 import type { ComponentView } from "./admin/views.ts";
+import type { ExchangePlace } from "./cluster/cluster-exchanges.ts";
 import type { LaneEntry } from "./cluster/relay-directory.ts";
 import type { EnvironmentConfig } from "./config/types.ts";
 import type { PreparedPlan } from "./delivery/destination-plan.ts";
+import type { ExchangeAnswer } from "./delivery/exchanges.ts";
 import type { Environment } from "./environment.ts";
 import type { SourceEnvironment } from "./intake/source-environment.ts";
 import type { KafkaRange } from "./receipt.ts";
@@ -29,6 +31,8 @@ export interface OpenEnvironment {
   start(): void;
   /** Where a place of a receipt is. Absent on the disk. */
   placeOf?(range: KafkaRange): Promise<PlaceInLog | undefined>;
+  /** The vendor's answer to an event whose lane is here, for another relay. Absent on the disk. */
+  answerHere?(place: ExchangePlace, deadlineMs: number): Promise<ExchangeAnswer>;
   /** Everything that a new plan needs. One at a time. */
   prepare(config: EnvironmentConfig): Promise<PreparedPlan>;
   /** Makes every cursor durable. Never rejects. */

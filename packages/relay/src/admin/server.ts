@@ -18,6 +18,7 @@ import { eventHandlers } from "./handlers/events.ts";
 import { inspectionHandlers } from "./handlers/inspection.ts";
 import { liveHandlers } from "./handlers/live.ts";
 import { overviewHandlers } from "./handlers/overview.ts";
+import { relayHandlers } from "./handlers/relays.ts";
 import { sessionHandlers } from "./handlers/session.ts";
 import { WatchedOverview } from "./live/watched-overview.ts";
 import { quoted, Refusal, unknown } from "./refusal.ts";
@@ -25,7 +26,7 @@ import type { RouteDefinition } from "./routes/route.ts";
 import { ADMIN_ROUTES, type Operation } from "./routes/table.ts";
 import { Sessions } from "./sessions.ts";
 import { StaticFiles, wantsPage } from "./static-files.ts";
-import { CHECKS, LIVE_VIEWS, Line, SCANS, Slots, Streams } from "./streams.ts";
+import { CHECKS, EXCHANGES, LIVE_VIEWS, Line, SCANS, Slots, Streams } from "./streams.ts";
 import { TokenTries } from "./tries.ts";
 import { type BodyLimits, bodyOf, checkedBody, checkedParams, checkedQuery } from "./validation.ts";
 import type { AdminView } from "./view.ts";
@@ -60,6 +61,7 @@ const HANDLERS: Handlers = {
   ...inspectionHandlers,
   ...configHandlers,
   ...actionHandlers,
+  ...relayHandlers,
 };
 
 interface Served {
@@ -72,13 +74,16 @@ type Router = ReturnType<typeof createRouter>;
 
 export function createAdminServer(view: AdminView, options: AdminServerOptions): Server {
   const router = routerOf();
-  const streams = new Streams(view.clock, view.stopping);
-  const watchers = new Streams(view.clock, view.stopping, LIVE_VIEWS);
-  const scans = new Slots(SCANS);
   const checks = new Slots(CHECKS);
-  const reads = new Line();
-  const turns = new SharedTurns(view.clock);
-  const watched = new WatchedOverview(view.clock, () => view.overview());
+  const shared = {
+    streams: new Streams(view.clock, view.stopping),
+    watchers: new Streams(view.clock, view.stopping, LIVE_VIEWS),
+    watched: new WatchedOverview(view.clock, () => view.overview()),
+    scans: new Slots(SCANS),
+    exchanges: new Slots(EXCHANGES),
+    reads: new Line(),
+    turns: new SharedTurns(view.clock),
+  };
   const server = (options.createServer ?? createServer)({
     ServerResponse: view.drain.Response,
     headersTimeout: options.headersTimeoutMs,
@@ -111,9 +116,9 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
       const isAllowed = (): boolean => refusalOf(request, access, guard()) === undefined;
       const given = { params, query, body, guard: guard(), isAllowed };
       // The schemas have just seen to it that it is so.
-      const call = { request, response, streams, watchers, watched, scans, reads, turns, ...given } as Call<Operation>;
+      const call = { request, response, ...shared, ...given } as Call<Operation>;
       await connections.work(request, response, async () => {
-        if (access !== "probe") await turns.turn();
+        if (access !== "probe") await shared.turns.turn();
         const passed = await passedOn(view, { operation, request, params, query, body: raw });
         if (passed === undefined) await handler(view, call);
         else writeAnswer(response, passed);

@@ -26,6 +26,9 @@ export const SCANS: StreamLimit = { max: 4, what: "searches" };
 /** Each may have 2 MiB of body, and a thread with 128 MiB. */
 export const CHECKS: StreamLimit = { max: 2, what: "checks of configurations" };
 
+/** Each holds a connection: of those that the server takes, others are left for people. */
+export const EXCHANGES: StreamLimit = { max: 128, what: "requests of relays that wait for a vendor" };
+
 /** Requests of a kind that go on at the same time. */
 export class Slots {
   readonly #limit: StreamLimit;

@@ -1,7 +1,9 @@
 import type { Clock } from "@waybill/core";
 import type { Confirmation } from "../cluster/cluster-control.ts";
+import type { ExchangePlace } from "../cluster/cluster-exchanges.ts";
 import type { LanesOf } from "../cluster/desired-state.ts";
 import type { Destination } from "../delivery/destination.ts";
+import type { ExchangeAnswer } from "../delivery/exchanges.ts";
 import type { Environment } from "../environment.ts";
 import type { Drain } from "../intake/drain.ts";
 import type { PlaceInLog } from "../open-environment.ts";
@@ -41,6 +43,8 @@ export interface AdminView {
   peers?(): Peers | undefined;
   /** Where a place of a receipt is; `undefined` when its partition is not here, or lost it. */
   placeOf?(environment: string, range: KafkaRange): Promise<PlaceInLog | undefined>;
+  /** The vendor's answer to an event whose lane is here, for another relay; absent on the disk. */
+  readonly answerHere?: (place: ExchangePlace, deadlineMs: number) => Promise<ExchangeAnswer>;
   readiness(): Readiness;
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
   environment(name: string): Environment | undefined;

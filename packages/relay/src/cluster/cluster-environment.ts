@@ -21,6 +21,8 @@ import { Cleanup } from "../cleanup.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "../config/types.ts";
 import type { PreparedPlan } from "../delivery/destination-plan.ts";
+import type { ExchangeAnswer } from "../delivery/exchanges.ts";
+import { KeptAnswers } from "../delivery/kept-answers.ts";
 import { Environment } from "../environment.ts";
 import type { EnvironmentOptions } from "../environment-options.ts";
 import type { StoredInCluster } from "../intake/source-environment.ts";
@@ -32,6 +34,7 @@ import { safeError } from "../log-lines/safe-text.ts";
 import type { PlaceInLog } from "../open-environment.ts";
 import type { KafkaRange } from "../receipt.ts";
 import { Checkpoints, committedOffsets } from "./checkpoints.ts";
+import { type AnswerFromOwner, ClusterExchanges, type ExchangePlace } from "./cluster-exchanges.ts";
 import { ClusterIngest } from "./cluster-ingest.ts";
 import { duplicateRule } from "./duplicate-rule.ts";
 import { groupSession } from "./group-session.ts";
@@ -53,6 +56,8 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
   readonly markEveryBytes?: number;
   /** How long a lane that goes to another relay may take to end what is in flight, ms. */
   readonly deadlineMs: number;
+  /** For callers that wait for a vendor's answer. Default: no other relay can be asked. */
+  readonly answerFromOwner?: AnswerFromOwner | undefined;
 }
 
 type OutageCode = "checkpoint_not_written" | "records_not_removed";
@@ -61,21 +66,28 @@ type OutageEndCode = "checkpoint_written" | "records_removed_again";
 export class ClusterEnvironment implements StoredInCluster {
   readonly name: string;
   readonly cluster: ClusterIngest;
-  /** A vendor's answer is not waited for: another relay may have the lane. */
-  readonly exchanges: StoredInCluster["exchanges"] = { answerTo: () => Promise.resolve("nobody" as const) };
+  readonly exchanges: ClusterExchanges;
   readonly #options: ClusterOptions;
   readonly #topic: string;
   readonly #producer: Producer;
   readonly #partitions: Partitions;
   readonly #checkpoints: Checkpoints;
   readonly #memory: MemorySources;
+  readonly #keptAnswers: KeptAnswers;
   readonly #groups = new Map<string, LaneGroup>();
   readonly #checkpointing: Outage;
   readonly #removing: Outage;
   #config: EnvironmentConfig;
 
   private constructor(options: ClusterOptions, maxMessageBytes: number) {
-    const { config, kafka, broker, runtime, markEveryBytes } = options;
+    const {
+      config,
+      kafka,
+      broker,
+      runtime,
+      markEveryBytes,
+      answerFromOwner = () => Promise.resolve("nobody"),
+    } = options;
     const { topicPrefix: prefix, partitions } = kafka;
     this.name = config.name;
     this.#options = options;
@@ -88,6 +100,14 @@ export class ClusterEnvironment implements StoredInCluster {
     this.#checkpointing = this.#outage("checkpoint_not_written", "checkpoint_written");
     this.#removing = this.#outage("records_not_removed", "records_removed_again");
     this.#memory = new MemorySources({ ...options, report: options.report ?? SILENT });
+    this.#keptAnswers = new KeptAnswers(clock);
+    this.exchanges = new ClusterExchanges({
+      environment: config.name,
+      clock,
+      destinations: () => this.#config.destinations,
+      opened: (partition) => this.#partitions.opened(partition),
+      answerFromOwner,
+    });
     this.#partitions = new Partitions({
       broker,
       clock,
@@ -174,6 +194,11 @@ export class ClusterEnvironment implements StoredInCluster {
       if (answer !== undefined) return answer;
     }
     return undefined;
+  }
+
+  /** For a caller at another relay. */
+  answerHere(place: ExchangePlace, deadlineMs: number): Promise<ExchangeAnswer> {
+    return this.exchanges.answerHere(place, deadlineMs);
   }
 
   /**
@@ -286,6 +311,7 @@ export class ClusterEnvironment implements StoredInCluster {
   /** Lanes end what is in flight and write their last states; others take over at once. */
   async stopDelivery(_deadlineMs: number): Promise<void> {
     await Promise.all([...this.#groups.values()].map((group) => group.close()));
+    this.exchanges.stop();
     await this.sync();
   }
 
@@ -348,6 +374,7 @@ export class ClusterEnvironment implements StoredInCluster {
       config: { ...config, name: `${config.name}/${partition}` },
       directory: this.#directoryOf(partition),
       log,
+      keptAnswers: this.#keptAnswers,
     });
   }
 

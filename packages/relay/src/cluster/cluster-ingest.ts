@@ -55,7 +55,8 @@ export class ClusterIngest implements ClusterLog {
   #stored({ source, count }: ClusterEvents, places: readonly Place[]): Stored {
     source.counters.accepted += count;
     // Which of them are copies is found when the log is read.
-    return { first: undefined, kept: count, duplicates: 0, receipt: printReceipt(this.#options.environment, places) };
+    const receipt = printReceipt(this.#options.environment, places);
+    return { first: undefined, place: places[0], kept: count, duplicates: 0, receipt };
   }
 }
 

@@ -3,6 +3,7 @@
 import { topicNameFaults } from "@waybill/log-kafka/topic-names";
 import { certificatesOf } from "@waybill/node";
 import { checked, count, filePath, key, text } from "@waybill/vendors/config";
+import { adapterOf } from "@waybill/vendors/registry";
 import { z } from "zod";
 import { isLoopback } from "../admin/guard.ts";
 import { certificateFrom } from "../tls/certificate.ts";
@@ -214,7 +215,7 @@ function tlsFaults({ tls: given }: ParsedKafka, files: OutsideFiles, fault: Repo
 }
 
 export function kafkaWarnings(
-  { engine, kafka }: ParsedConfig,
+  { engine, kafka, environments }: ParsedConfig,
   warn: (path: Path, message: string, hint: string) => void,
 ): void {
   if (engine === "disk" || kafka === undefined) return;
@@ -245,5 +246,13 @@ export function kafkaWarnings(
       ["kafka", "sasl", "mechanism"],
       "is plain without TLS: the password goes over the network in clear text",
       "set kafka.tls, or use scram-sha-512",
+    );
+  const sources = Object.values(environments).flatMap((environment) => Object.values(environment.sources));
+  const waiting = sources.find(({ protocol }) => adapterOf(protocol).inbound.hasExchanges === true);
+  if (kafka.advertise === undefined && waiting !== undefined)
+    warn(
+      ["kafka"],
+      `has no advertise: callers who want ${adapterOf(waiting.protocol).title}'s own answer hear only that the event is stored where another relay sends it`,
+      "set kafka.advertise of each relay to the address that the others have for its admin API; one relay alone needs none",
     );
 }

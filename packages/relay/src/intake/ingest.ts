@@ -68,6 +68,7 @@ export async function ingestAll(parts: readonly NewEvents[]): Promise<Stored> {
   const receipts = stored.flatMap(({ receipt }) => receipt ?? []);
   return {
     first: stored.find(({ first }) => first !== undefined)?.first,
+    place: stored[0]?.place,
     kept: stored.reduce((total, { kept }) => total + kept, 0),
     duplicates: stored.reduce((total, { duplicates }) => total + duplicates, 0),
     receipt: receipts.length === 0 ? undefined : receipts.slice(0, RECEIPTS_MAX).join(" "),

@@ -170,11 +170,11 @@ export class Intake {
       const stored = await this.#store(durable, opened.asked.trace);
       for (const { source, refusedByCode = NONE_REFUSED } of durable)
         for (const [code, count] of refusedByCode) countRefused(source, code, count);
-      const { duplicates = 0, receipt, first: position } = stored ?? {};
+      const { duplicates = 0, receipt } = stored ?? {};
       const answered = receipt === undefined ? headers : { ...headers, [RECEIPT_HEADER]: receipt };
-      if (taken.exchange !== true || position === undefined) return answerOf(taken.answer(duplicates), answered);
+      if (taken.exchange !== true || stored === undefined) return answerOf(taken.answer(duplicates), answered);
       const caller = { source: first.source, adapter: opened.adapter, request, headers: answered };
-      return await exchanged(caller, position, taken.answer(0), this.#options);
+      return await exchanged(caller, stored, taken.answer(0), this.#options);
     } catch (error) {
       const refusal = storeRefusal(error);
       if (refusal === undefined) throw error;

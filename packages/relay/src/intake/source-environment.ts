@@ -5,6 +5,7 @@ import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
 import type { SourceConfig } from "../config/types.ts";
 import type { Exchanges } from "../delivery/exchanges.ts";
 import type { MemoryRelay } from "../launchdarkly/memory-relay.ts";
+import type { KafkaRange } from "../receipt.ts";
 import type { StoredIds } from "./stored-ids.ts";
 
 interface AnyEnvironment {
@@ -34,8 +35,10 @@ export interface StoredInCluster extends AnyEnvironment {
 }
 
 export interface Stored {
-  /** Of the first event that was new. */
+  /** Of the first event that was new, where the log is here. */
   readonly first: Position | undefined;
+  /** Of the first event, where the log is on other machines. */
+  readonly place?: KafkaRange | undefined;
   readonly kept: number;
   readonly duplicates: number;
   /** `undefined` when it is not known where any of them is. */

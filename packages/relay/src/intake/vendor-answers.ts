@@ -7,6 +7,7 @@ import type { InboundAnswer, InboundRefusal as Refusal } from "@waybill/vendors"
 import type { Vendor } from "@waybill/vendors/registry";
 import type { Answer } from "./answers.ts";
 import { answerOf, RETRY_AFTER_S, type Refused } from "./refusals.ts";
+import type { Stored } from "./source-environment.ts";
 import type { Source } from "./sources.ts";
 import type { IntakeOptions } from "./types.ts";
 
@@ -27,18 +28,18 @@ export const NO_ANSWER: Refusal = {
 };
 
 /**
- * Waits for the vendor's own answer to the event at `position`; what is not answered in time is
- * sent all the same. `success`: where there is no such destination.
+ * Waits for the vendor's own answer to the event that was stored; what is not answered in time is
+ * sent all the same. `success`: where there is nobody to answer.
  */
 export async function exchanged(
   { source, adapter, request, headers }: OfSource,
-  position: number,
+  stored: Stored,
   success: InboundAnswer,
   { exchangeDeadlineMs, clock }: Timing,
 ): Promise<Answer> {
   const { exchanges } = source.environment;
   const answered = await exchanges.answerTo(
-    { source: source.config.name, vendor: adapter.name as Vendor, position },
+    { source: source.config.name, vendor: adapter.name as Vendor, stored },
     exchangeDeadlineMs,
     clock,
   );

@@ -43,6 +43,9 @@ export function adminViewOf(options: AdminViewOptions): AdminView {
     lane: (environment, destination) => views.lane(environment, destination),
     peers,
     placeOf: async (environment, range) => plan.opened.get(environment)?.placeOf?.(range),
+    ...(plan.config.kafka === undefined
+      ? {}
+      : { answerHere: async (place, ms) => plan.opened.get(place.environment)?.answerHere?.(place, ms) ?? "nobody" }),
     readiness: () => views.readiness(),
     metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
     environment: (name) => plan.environments.get(name),

@@ -1,5 +1,6 @@
 import type { Runtime, Transport } from "@waybill/core";
 import { createNodeTransport } from "@waybill/node";
+import { IN_FLIGHT_MAX } from "../admin/cluster/exchange-requests.ts";
 import { Peers } from "../admin/cluster/peers.ts";
 import type { Plan } from "../plan.ts";
 
@@ -8,8 +9,13 @@ const ANSWER_MAX_BYTES = 16 * 1024 * 1024;
 /** To one relay at once. */
 const SOCKETS_MAX = 8;
 
+/** Of a vendor's answer, which is cut at 256 KiB, as JSON. */
+const EXCHANGE_MAX_BYTES = 2 * 1024 * 1024;
+
 export interface OtherRelays {
   readonly peers: Peers;
+  /** For callers that wait for a vendor: on connections of their own. */
+  readonly exchanges: Peers;
   close(): void;
 }
 
@@ -22,10 +28,16 @@ export function createPeers(
   const { directory, config } = plan;
   if (directory === undefined || config.kafka === undefined) return undefined;
   const own = createNodeTransport({ answerMaxBytes: ANSWER_MAX_BYTES, maxSockets: SOCKETS_MAX });
-  const transport = given ?? own;
+  const waiting = createNodeTransport({ answerMaxBytes: EXCHANGE_MAX_BYTES, maxSockets: IN_FLIGHT_MAX });
   const { partitions } = config.kafka;
+  const peersOver = (transport: Transport): Peers =>
+    new Peers({ clock, random, transport, directory, partitions, token: () => plan.config.admin.token });
   return {
-    peers: new Peers({ clock, random, transport, directory, partitions, token: () => plan.config.admin.token }),
-    close: () => own.close(),
+    peers: peersOver(given ?? own),
+    exchanges: peersOver(given ?? waiting),
+    close: () => {
+      own.close();
+      waiting.close();
+    },
   };
 }

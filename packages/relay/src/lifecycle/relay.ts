@@ -2,7 +2,7 @@
 import { createUuidV7, type DiskRuntime } from "@waybill/core";
 import type { Broker, KafkaTls } from "@waybill/log-kafka";
 import { type DirectoryLock, defer, nodeRuntime, watchEventLoop } from "@waybill/node";
-import type { Peers } from "../admin/cluster/peers.ts";
+import { ExchangeRequests } from "../admin/cluster/exchange-requests.ts";
 import { createMetrics, type Metrics } from "../admin/metrics/metrics.ts";
 import { createAdminServer } from "../admin/server.ts";
 import type { Accounts, ReloadResult } from "../admin/views.ts";
@@ -142,6 +142,7 @@ class Relay implements RunningRelay {
       connectKafka: options.connectKafka,
       reload: () => reloadFromFile(this.#plan, options.reloadConfig),
       stopping: this.#stopping.signal,
+      answerFromOwner: new ExchangeRequests(() => this.#others()?.exchanges).answerTo,
       bodies: this.#bodies.keyed,
       // A runtime that was given has the only network there is.
       ...(options.runtime === undefined ? { connect: connectFor(config) } : {}),
@@ -236,9 +237,9 @@ class Relay implements RunningRelay {
   }
 
   /** `undefined` on the disk. */
-  #peers(): Peers | undefined {
+  #others(): OtherRelays | undefined {
     this.#otherRelays ??= createPeers(this.#plan, this.#runtime, this.#options.runtime?.transport);
-    return this.#otherRelays?.peers;
+    return this.#otherRelays;
   }
 
   #createMetrics(): Metrics {
@@ -325,7 +326,7 @@ class Relay implements RunningRelay {
             configFile: this.#options.configFile,
             onError: this.#onError,
             proxies: () => this.#proxies,
-            peers: () => this.#peers(),
+            peers: () => this.#others()?.peers,
           });
           return createAdminServer(view, { headersTimeoutMs, requestTimeoutMs, createServer });
         },

@@ -29,6 +29,7 @@ const TOKEN = "a-long-token";
 const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
 const LANE = { environment: "test", destination: "emulator" };
 const NOWHERE = { environment: "nowhere", destination: "emulator" };
+const PARTITION: Readonly<Record<string, string>> = { environment: "test/0" };
 const PATHS: Readonly<Record<string, string>> = {
   position: "0",
   environment: "test",
@@ -37,6 +38,7 @@ const PATHS: Readonly<Record<string, string>> = {
   messageId: "x",
   positions: "0",
   id: "x",
+  offset: "0",
 };
 
 const operations = Object.keys(ADMIN_ROUTES) as Operation[];
@@ -153,7 +155,7 @@ test.each(operations.filter((operation) => answersOf(routeOf(operation))[404] !=
   "%s answers 404 for what is not there",
   async (operation) => {
     const params = Object.fromEntries(
-      Object.keys(PATHS).map((name) => [name, name.startsWith("position") ? "999" : "nowhere"]),
+      Object.keys(PATHS).map((name) => [name, /^(?:position|offset)/.test(name) ? "999" : "nowhere"]),
     );
     const body = bodyOf(operation);
     const hasBody = routeOf(operation).body !== undefined;
@@ -431,6 +433,7 @@ test.each([
     "checkConfig",
     "plan",
     "cluster",
+    "answerHere",
     "rotations",
     "rotate",
     "steer",
@@ -439,8 +442,9 @@ test.each([
   for (const operation of operations.filter((one) => !ALONE.includes(one))) {
     const body = routeOf(operation).body === undefined ? undefined : bodyOf(operation);
     const { method } = routeOf(operation);
-    const path = adminPath(operation, { params: PATHS });
-    const answer = await send(at, method, path, body ?? "", body === undefined ? {} : JSON_TYPE);
+    const path = adminPath(operation, { params: { ...PATHS, ...(operation === "awaitAnswer" ? PARTITION : {}) } });
+    const headers = { "waybill-relay": "id", ...(body === undefined ? {} : JSON_TYPE) };
+    const answer = await send(at, method, path, body ?? "", headers);
     expect(answer, operation).toMatchObject({ status, json: { code } });
   }
 });
@@ -454,6 +458,38 @@ test("relays of a cluster that have not confirmed are named", async () => {
   }
   const { status, json } = await ask(at, "rotateDestinationKey", { params: LANE, headers: {}, body: { key: "new" } });
   expect([status, json["unconfirmed"]]).toEqual([200, ["relay-2 (seen 9 s ago)"]]);
+});
+
+test("a vendor's answer is given to other relays as documented", async () => {
+  let answer: unknown = { status: 201, headers: { "content-type": "application/json" }, body: "{}" };
+  const at = await serve({ answerHere: () => Promise.resolve(answer) });
+  const waited = (headers = { "waybill-relay": "id" }, params = { ...PATHS, ...PARTITION }): Promise<Answered> =>
+    ask(at, "awaitAnswer", { params, headers });
+  expect((await waited()).json).toEqual({ status: 201, contentType: "application/json", body: "{}" });
+  answer = { status: 201, headers: {}, body: "" };
+  expect((await waited()).json).toMatchObject({ contentType: null });
+  answer = undefined;
+  expect((await waited()).status).toBe(204);
+  answer = "nobody";
+  for (const params of [{ ...PATHS, ...PARTITION }, PATHS])
+    expect((await waited(undefined, params)).json).toMatchObject({ status: 404, code: "unknown_lane" });
+  expect((await ask(at, "awaitAnswer", { headers: {} })).json).toMatchObject({ status: 403, code: "relays_only" });
+});
+
+test("a relay's 129th request that waits for a vendor is refused as documented", async () => {
+  let waiting = 0;
+  const at = await serve({
+    answerHere: () => {
+      waiting += 1;
+      return new Promise(() => undefined);
+    },
+  });
+  const params = { ...PATHS, ...PARTITION };
+  const headers = { "waybill-relay": "id" };
+  const path = adminPath("awaitAnswer", { params });
+  for (let index = 0; index < 128; index++) void send(at, "GET", path, "", headers).catch(() => undefined);
+  await until(() => waiting === 128);
+  expect((await ask(at, "awaitAnswer", { params, headers })).status).toBe(503);
 });
 
 test("a fifth search at the same time is refused as documented", async () => {

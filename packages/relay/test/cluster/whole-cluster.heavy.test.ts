@@ -1,34 +1,10 @@
 /** Two relays before one cluster: each shows both, and answers for what the other one has. */
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
-import type { Cluster, RunningRelay } from "@waybill/relay";
+import type { RunningRelay } from "@waybill/relay";
 import { expect, test } from "vitest";
 import { type Answered, JSON_TYPE, send, until } from "../lib/world.ts";
-import { areShared, type ClusterWorld, capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
+import { capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
+import { AUTHORIZED, clusterOf, get, startTwo } from "./lib/reachable.ts";
 
-const TOKEN = "a-long-token";
-const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-/** A relay that the others reach. */
-async function startReachable({ start }: ClusterWorld, name: string): Promise<RunningRelay> {
-  const port = await freePort();
-  return start(name, {
-    admin: { listen: `127.0.0.1:${port}`, token: TOKEN },
-    kafka: { advertise: `http://127.0.0.1:${port}` },
-  });
-}
-
-const get = (relay: RunningRelay, path: string): Promise<Answered> => send(relay.adminUrl, "GET", path, "", AUTHORIZED);
 const post = (relay: RunningRelay, path: string, body: unknown = ""): Promise<Answered> =>
   send(relay.adminUrl, "POST", path, body, { ...AUTHORIZED, ...(body === "" ? {} : JSON_TYPE) });
 
@@ -36,26 +12,9 @@ async function replaysOf(relay: RunningRelay): Promise<readonly { readonly state
   return JSON.parse((await get(relay, "/v1/replays")).text) as { state: string }[];
 }
 
-async function clusterOf(relay: RunningRelay): Promise<Cluster> {
-  return (await get(relay, "/v1/cluster")).json as unknown as Cluster;
-}
-
-/** Whether each of them knows of every lane whose it is. */
-async function isKnown(...relays: readonly RunningRelay[]): Promise<boolean> {
-  const clusters = await Promise.all(relays.map(clusterOf));
-  return clusters.every(
-    (cluster) =>
-      cluster.lanes.every(({ relay }) => relay !== null) &&
-      cluster.relays.length === relays.length &&
-      cluster.relays.every(({ lanes }) => lanes > 0),
-  );
-}
-
 test("any relay shows all lanes with their relay, and answers for those of the other one", async () => {
   const world = await startCluster();
-  const [one, two] = [await startReachable(world, "one"), await startReachable(world, "two")];
-  await until(() => areShared(one, two));
-  await until(() => isKnown(one, two));
+  const [one, two] = await startTwo(world);
   const cluster = await clusterOf(one);
   expect(cluster.lanes).toHaveLength(PARTITIONS);
   expect(cluster.relays.map(({ isMissing, hasSameConfig }) => [isMissing, hasSameConfig])).toEqual([

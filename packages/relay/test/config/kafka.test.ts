@@ -195,3 +195,14 @@ test("any change of it takes a restart", () => {
   expect(changes(load({ brokers: BROKERS, partitions: 24 }))).toEqual(["kafka"]);
   expect(changes(load(undefined, { engine: "disk" }))).toEqual(["engine", "kafka"]);
 });
+
+test("callers who want a vendor's own answer need relays that reach each other, and a warning says so", () => {
+  const game = {
+    sources: { game: { protocol: "trophy", writeKeys: ["k"] } },
+    destinations: { game: { vendor: "trophy", writeKey: "x" } },
+  };
+  const warningsOf = (kafka: Json): readonly string[] | undefined => load(kafka, {}, { production: game }).warnings;
+  const message = "has no advertise: callers who want Trophy's own answer";
+  expect(warningsOf({ brokers: BROKERS })).toEqual([BEGUN, expect.stringContaining(message)]);
+  expect(warningsOf({ brokers: BROKERS, advertise: "http://relay-1:8081" })).toEqual([BEGUN]);
+});

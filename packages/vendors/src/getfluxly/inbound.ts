@@ -46,6 +46,7 @@ export const getfluxlyInbound: Inbound = {
   // As documented.
   limits: { bodyMaxBytes: 256 * KIB, maxEvents: 100 },
   keyPlace: "as a Bearer token in Authorization",
+  hasExchanges: true,
   match(path) {
     const route = /^\/v1\/(events|events\/batch|identify\/alias)$/.exec(plainPath(path))?.[1];
     if (route === undefined) return undefined;

@@ -181,6 +181,8 @@ export interface Inbound<Own extends object = object> {
    * Default: never.
    */
   keyInBody?(request: InboundRequest): boolean;
+  /** Whether callers may need the destination's own answer: `Taken.exchange`. Default: never. */
+  readonly hasExchanges?: boolean;
   match(path: string): InboundRoute<Own> | undefined;
   /** The key in headers or query; `undefined` when there is none of this vendor's kind. */
   key(request: InboundRequest): string | undefined;

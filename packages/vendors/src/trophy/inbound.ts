@@ -56,6 +56,7 @@ const QUERY = /^[A-Za-z0-9\-._~!$&'()*+,;=:@/?%[\]|]*$/;
 export const trophyInbound: Inbound = {
   limits: { bodyMaxBytes: 256 * KIB, maxEvents: 1 },
   keyPlace: "in the header X-API-KEY",
+  hasExchanges: true,
   match(path) {
     const names = namesIn(path);
     if (names === undefined) return undefined;

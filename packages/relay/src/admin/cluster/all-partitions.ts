@@ -11,7 +11,7 @@ import { Refusal } from "../refusal.ts";
 import { ADMIN_ROUTES, adminPath } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { ownerOf } from "./cluster-view.ts";
-import { isElsewhere, isFromRelay, nameUnanswered, PASSED_DEADLINE_MS, parsed } from "./pass-on.ts";
+import { isElsewhere, isFromRelay, jsonOf, nameUnanswered, PASSED_DEADLINE_MS } from "./pass-on.ts";
 import { faultText, type Peers } from "./peers.ts";
 
 /** Those that there are over all partitions. */
@@ -83,7 +83,7 @@ export class AllPartitions<Q extends object> {
     if (typeof answer === "string") return this.#note(partition, answer);
     const { status, body } = answer;
     if (status < 200 || status >= 300) return this.#note(partition, detailOf(body) ?? `answers with ${status}`);
-    const { success, data } = schema.safeParse(parsed(body));
+    const { success, data } = schema.safeParse(jsonOf(body));
     if (!success) return this.#note(partition, "its relay answers with what is not known here");
     this.#answered += 1;
     return { partition, value: data, text: body };
@@ -173,7 +173,7 @@ function givenOf(query: object): Readonly<Record<string, string>> {
 }
 
 function detailOf(body: string): string | undefined {
-  const { detail } = (parsed(body) ?? {}) as { readonly detail?: unknown };
+  const { detail } = (jsonOf(body) ?? {}) as { readonly detail?: unknown };
   return typeof detail === "string" ? detail : undefined;
 }
 

@@ -143,12 +143,12 @@ function readAnswer<S extends z.ZodType>(
   if (response.status === 404) return undefined;
   if (response.status === 204) return { value: undefined as z.infer<S> };
   if (response.status !== 200) return faultText({ relay, fault: `answers with ${response.status}` });
-  const { success, data } = schema.safeParse(parsed(response.body));
+  const { success, data } = schema.safeParse(jsonOf(response.body));
   return success ? { value: data } : faultText({ relay, fault: "answers with what is not known here" });
 }
 
 /** `undefined` for what is not JSON. */
-export function parsed(text: string): unknown {
+export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {

@@ -95,6 +95,18 @@ export class Signatures {
   }
 }
 
+interface SignedFor {
+  readonly signatures: Signatures;
+  readonly relayId: string | undefined;
+  readonly token?: string | undefined;
+}
+
+/** Whether a relay has sent it: where there is no token, all that asks is on this machine. */
+export function comesFromRelay(request: IncomingMessage, { signatures, relayId, token }: SignedFor): boolean {
+  if (token === undefined) return Object.hasOwn(request.headers, RELAY_HEADER);
+  return signatures.of(request, relayId, token) !== undefined;
+}
+
 export function digestOf(body: string | Uint8Array): string {
   return createHash("sha256").update(body).digest("hex");
 }

@@ -23,6 +23,8 @@ export interface Call<O extends Operation> {
   readonly watched: WatchedOverview;
   /** For what reads much. */
   readonly scans: Slots;
+  /** For other relays whose callers wait for a vendor. */
+  readonly exchanges: Slots;
   /** For what reads a little, and waits where there is much of it. */
   readonly reads: Line;
   /** In which all requests work: each has begun with a turn of its own. */

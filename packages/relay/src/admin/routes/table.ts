@@ -8,6 +8,7 @@ import { eventRoutes } from "./events.ts";
 import { inspectionRoutes } from "./inspection.ts";
 import { liveRoutes } from "./live.ts";
 import { overviewRoutes } from "./overview.ts";
+import { relayRoutes } from "./relays.ts";
 import { sessionRoutes } from "./session.ts";
 
 export const ADMIN_ROUTES = {
@@ -18,6 +19,7 @@ export const ADMIN_ROUTES = {
   ...inspectionRoutes,
   ...actionRoutes,
   ...configRoutes,
+  ...relayRoutes,
 };
 
 export type AdminRoutes = typeof ADMIN_ROUTES;

@@ -21,6 +21,8 @@ const EVENTS_PER_SECOND_MAX = 1_000_000;
 /** Long enough for a deploy. */
 const GRACE_DEFAULT_MS = 3_600_000;
 const GRACE_MAX_MS = 30 * 24 * 3_600_000;
+/** Longer than a caller of a relay would wait. */
+export const EXCHANGE_WAIT_MAX_MS = 600_000;
 /** The last instant that a date can name. */
 const TIME_MAX_MS = 8_640_000_000_000_000;
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?$/;
@@ -111,6 +113,19 @@ export const receiptPath = z.strictObject({
 export const eventPath = z.strictObject({
   environment: textParameter("Name of the environment."),
   position: wholeNumber("Position of the event in the log.", { min: 0, max: Number.MAX_SAFE_INTEGER - 1 }),
+});
+
+export const exchangePath = z.strictObject({
+  environment: textParameter("Name of the environment, with the partition: `production/3`."),
+  destination: textParameter("Name of the destination."),
+  offset: wholeNumber("Of the event's record in the partition.", { min: 0, max: Number.MAX_SAFE_INTEGER - 1 }),
+});
+
+export const exchangeQuery = z.strictObject({
+  waitMs: wholeNumber("How long to wait, in milliseconds. Default: 10 s.", {
+    min: 0,
+    max: EXCHANGE_WAIT_MAX_MS,
+  }).exactOptional(),
 });
 
 const names = {

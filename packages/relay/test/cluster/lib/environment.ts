@@ -5,6 +5,7 @@ import type { Broker } from "@waybill/log-kafka";
 import { resolveEnvironment } from "@waybill/relay/headless";
 import { SeededRandom, SimDisk, type VirtualClock } from "@waybill/testing";
 import { ClusterEnvironment } from "../../../src/cluster/cluster-environment.ts";
+import type { AnswerFromOwner } from "../../../src/cluster/cluster-exchanges.ts";
 import type { Holds } from "../../../src/cluster/holds.ts";
 
 export interface ClusterOptions {
@@ -16,9 +17,14 @@ export interface ClusterOptions {
   readonly onLine?: (line: string) => void;
   /** Default: nothing can be asked of it. */
   readonly holds?: Holds;
+  /** Default: {@link configOf}. */
+  readonly config?: EnvironmentConfig;
+  readonly answerFromOwner?: AnswerFromOwner;
 }
 
-export function configOf(writeKey: string): ReturnType<typeof resolveEnvironment> {
+type EnvironmentConfig = ReturnType<typeof resolveEnvironment>;
+
+export function configOf(writeKey: string): EnvironmentConfig {
   return resolveEnvironment("test", {
     sources: { web: { protocol: "segment", writeKeys: ["in"] } },
     destinations: { segment: { vendor: "segment", url: "http://segment.test", writeKey } },
@@ -32,12 +38,14 @@ export async function openOn({
   transport = () => new Promise(() => undefined),
   onLine = () => undefined,
   holds,
+  config = configOf("old"),
+  answerFromOwner,
 }: ClusterOptions): Promise<ClusterEnvironment> {
   const ignore = (): void => undefined;
   const limits = { maxAgeMs: 86_400_000, maxBytes: 1e12, hardMaxBytes: 1e12 };
   let environment: ClusterEnvironment | undefined;
   const opening = ClusterEnvironment.open({
-    config: configOf("old"),
+    config,
     directory: "/data",
     runtime: { clock, random: new SeededRandom(2), disk: new SimDisk(), transport },
     dedupe: { windowMs: 86_400_000, maxIds: 1_000 },
@@ -55,6 +63,7 @@ export async function openOn({
     },
     retention: limits,
     ...(holds === undefined ? {} : { holds }),
+    answerFromOwner,
     markEveryBytes: 500,
     deadlineMs: 1_000,
   });

@@ -14,7 +14,7 @@ import { type Answered, JSON_TYPE, send } from "../../../lib/world.ts";
 
 export const TOKEN = "a-long-token";
 export const READ_ONLY = "a-token-that-reads";
-const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
+export const AUTHORIZED: Readonly<Record<string, string>> = { authorization: `Bearer ${TOKEN}` };
 
 export interface TestRelay {
   readonly url: string;
@@ -22,6 +22,7 @@ export interface TestRelay {
   readonly known: RelayEntry[];
   /** Requests that it sent to others. */
   readonly asked: { url: string; headers: Readonly<Record<string, string>> }[];
+  readonly peers: Peers;
 }
 
 export interface TestRelayOptions {
@@ -75,7 +76,7 @@ export async function startRelay(name: string, options: TestRelayOptions = {}): 
     server.close();
     server.closeAllConnections();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, known, asked };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, known, asked, peers };
 }
 
 export const ask = (
