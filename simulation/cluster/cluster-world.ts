@@ -322,7 +322,8 @@ export class ClusterWorld {
         for (const { destination, account, mode, reason } of shard.lanes(this.clock.now())) {
           const name = `${relay.name}: ${shard.name}/${destination}`;
           if (!account.balanced) fail(`the ledger of ${name} does not balance: ${JSON.stringify(account)}`);
-          if (account.accepted !== shard.log.head)
+          // Settled events of which that is not known any more are counted twice, as damaged ones.
+          if (!this.traces.diskHasFailed && account.accepted !== shard.log.head)
             fail(`${name} has ${account.accepted} events, its log has ${shard.log.head}`);
           if (account.pending < 0) fail(`${name} waits for ${account.pending} events`);
           if ((mode as string) === "failed") fail(`a defect stopped ${name}: ${reason}`);

@@ -29,10 +29,10 @@ export class Holdings {
     );
   }
 
-  /** Whether it is one of these that is held: one that was given up and came back is another. */
-  hasAny(partition: TopicPartition, holdings: readonly Holding[]): boolean {
+  /** The one of these that is held: one that was given up and came back is another. */
+  anyOf(partition: TopicPartition, holdings: readonly Holding[]): Readonly<Holding> | undefined {
     const held = this.#held.get(keyOf(partition));
-    return held !== undefined && holdings.includes(held);
+    return held !== undefined && holdings.includes(held) ? held : undefined;
   }
 
   /** What has to be given up and was not asked for yet. */

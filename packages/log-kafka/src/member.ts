@@ -29,6 +29,8 @@ export interface Tenure {
   epochNow(): number;
   /** Whether a partition is still ours by this tenure, as far as our own clock tells. */
   isOurs(partition: TopicPartition): boolean;
+  /** The same, and nobody waits for it: what is begun for it may go on. */
+  mayBegin(partition: TopicPartition): boolean;
 }
 
 /** What has partitions. Nothing of it may throw or reject. */
@@ -241,9 +243,11 @@ export class Member {
   #tenureOf(gained: readonly Holding[]): Tenure {
     const memberId = this.#id;
     const memberEpoch = this.#epoch;
-    const isOurs = (partition: TopicPartition): boolean => this.#held.hasAny(partition, gained) && this.#isAlive();
+    const held = (partition: TopicPartition): Readonly<Holding> | undefined => this.#held.anyOf(partition, gained);
+    const isOurs = (partition: TopicPartition): boolean => held(partition) !== undefined && this.#isAlive();
+    const mayBegin = (partition: TopicPartition): boolean => held(partition)?.isRevoked === false && isOurs(partition);
     const epochNow = (): number => (this.#id === memberId ? this.#epoch : memberEpoch);
-    return { memberId, memberEpoch, epochNow, isOurs };
+    return { memberId, memberEpoch, epochNow, isOurs, mayBegin };
   }
 
   /** Whether what is held is ours by our own clock; if not, all is lost. */

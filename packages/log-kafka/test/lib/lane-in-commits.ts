@@ -91,7 +91,7 @@ export class LaneInCommits {
     const joining = { ...asked, memberId, memberEpoch: 0, rebalanceTimeoutMs: DEADLINE_MS };
     const { memberEpoch } = await this.#broker.heartbeat({ ...joining, topics: [PARTITION.topic], owned: [] });
     // Nobody tells it when it was taken over: only the broker's refusals do.
-    return { memberId, memberEpoch, epochNow: () => memberEpoch, isOurs: () => true };
+    return { memberId, memberEpoch, epochNow: () => memberEpoch, isOurs: () => true, mayBegin: () => true };
   }
 
   async append(texts: readonly string[], metadata = ""): Promise<void> {

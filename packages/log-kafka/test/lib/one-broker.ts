@@ -60,6 +60,7 @@ export class OneBroker {
       memberEpoch,
       epochNow: () => memberEpoch,
       isOurs: ({ partition }) => this.ours.has(partition),
+      mayBegin: ({ partition }) => this.ours.has(partition),
     };
   }
 

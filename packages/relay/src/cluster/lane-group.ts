@@ -264,9 +264,9 @@ export class LaneGroup {
   /** Never rejects. */
   #begin(partition: number, tenure: Tenure): Promise<void> {
     const { topic, partitions, clock, holds } = this.#options;
-    const isOurs = (): boolean => !this.#isClosed && tenure.isOurs({ topic, partition });
+    const mayBegin = (): boolean => !this.#isClosed && tenure.mayBegin({ topic, partition });
     return this.#serially(partition, async () => {
-      if (!isOurs() || this.#lanes.has(partition)) return;
+      if (!mayBegin() || this.#lanes.has(partition)) return;
       let held: OpenPartition | undefined;
       try {
         // An answer to an operator may not wait for this relay, if it comes before this.
@@ -274,10 +274,10 @@ export class LaneGroup {
         held = await partitions.open(partition);
         this.#lanes.set(partition, { destination: await this.#open(held, tenure), held, tenure });
         holds.lanesChanged();
-        if (!isOurs()) await this.#close(partition, 0);
+        if (!mayBegin()) await this.#close(partition, 0);
       } catch (error) {
         if (held !== undefined) await partitions.release(held);
-        if (!isOurs()) return;
+        if (!mayBegin()) return;
         this.#tell("lane_not_opened", partition, error);
         const isElecting = error instanceof BrokerError && error.isTransient;
         clock.after(isElecting ? SOON_MS : AGAIN_MS, () => void this.#begin(partition, tenure));

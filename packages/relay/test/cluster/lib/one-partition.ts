@@ -77,7 +77,7 @@ export class OnePartition {
   }
 }
 
-function bound(broker: Broker): Broker {
+export function bound(broker: Broker): Broker {
   return {
     describe: (asked) => broker.describe(asked),
     create: (asked) => broker.create(asked),
