@@ -8,7 +8,7 @@ import { createProgress } from "./progress.ts";
 
 const LOOK_MS = 500;
 /** How a replay ended. */
-const OVER: readonly ReplayView["state"][] = ["done", "cancelled", "failed"];
+export const OVER: readonly ReplayView["state"][] = ["done", "cancelled", "failed"];
 
 export interface FollowOptions extends AdminOptions {
   readonly wait?: boolean;

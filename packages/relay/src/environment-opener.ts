@@ -99,10 +99,11 @@ export class EnvironmentOpener {
     };
     const { kafka, retention, shutdownDeadlineMs: deadlineMs } = config;
     const broker = this.#broker;
-    const holds = this.#control;
-    if (kafka !== undefined && broker !== undefined && holds !== undefined) {
+    const control = this.#control;
+    if (kafka !== undefined && broker !== undefined && control !== undefined) {
       const { ClusterEnvironment } = await import("./cluster/index.ts");
-      return ClusterEnvironment.open({ ...options, kafka, broker, holds, retention, deadlineMs, answerFromOwner });
+      const asked = { holds: control, records: control };
+      return ClusterEnvironment.open({ ...options, ...asked, kafka, broker, retention, deadlineMs, answerFromOwner });
     }
     await refuseMarked(runtime.disk, options.directory);
     const opened = await Environment.open(options);

@@ -1,6 +1,7 @@
 import type { Position, RetentionLimits } from "@waybill/log";
 import type { ComponentView } from "./admin/views.ts";
 import type { ExchangePlace } from "./cluster/cluster-exchanges.ts";
+import type { ClusterReplays } from "./cluster/cluster-replays.ts";
 import type { LaneEntry } from "./cluster/relay-directory.ts";
 import type { EnvironmentConfig } from "./config/types.ts";
 import type { PreparedPlan } from "./delivery/destination-plan.ts";
@@ -23,6 +24,10 @@ export interface OpenEnvironment {
   readonly shards: readonly Environment[];
   /** In a cluster: lanes of a destination begin to follow what operators ask for. */
   steer?(destination: string): void;
+  /** In a cluster: lanes begin to follow what operators ask for about replays. */
+  replaysChanged?(): void;
+  /** Over all partitions. Absent on the disk. */
+  readonly clusterReplays?: ClusterReplays;
   /** In a cluster: what this relay tells of its lanes. */
   laneEntries?(): readonly LaneEntry[];
   /** In a cluster: what operators should know of it, a text each. */

@@ -133,6 +133,7 @@ export class Plan {
     const opened = (): readonly OpenEnvironment[] => [...this.#environments.values()];
     return {
       steer: ({ environment, destination }) => this.#environments.get(environment)?.steer?.(destination),
+      replay: (environment) => this.#environments.get(environment)?.replaysChanged?.(),
       adopt: (rotation) =>
         this.#serially(async () => {
           const credentials = this.#credentials.copy();

@@ -4,7 +4,7 @@ import { type AdminOptions, callAdmin, understood, withAdminOptions } from "../a
 import { type AddCommand, laneOf, partsOf, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
 import { complain, type Io, say, sayJson } from "../io.ts";
-import { followReplay } from "../replay-progress.ts";
+import { followReplay, OVER } from "../replay-progress.ts";
 import { checkRange, TIME_FORMATS, timeOption } from "../times.ts";
 
 interface StartOptions extends AdminOptions {
@@ -88,7 +88,7 @@ function addList(group: Command, io: Io): void {
     .action(async (options: AdminOptions & { readonly json?: boolean }) => {
       const replays = await callAdmin(options, io, "listReplays", {});
       if (options.json === true) return sayJson(io, replays);
-      for (const text of understood(options, () => replays.map(line))) say(io, text);
+      for (const text of understood(options, () => replays.flatMap(lines))) say(io, text);
       if (replays.length === 0) say(io, "There are none.");
     });
 }
@@ -109,7 +109,16 @@ function addCancel(group: Command, io: Io): void {
     });
 }
 
-function line({ id, environment, destination, of, state, reason, account }: ReplayView): string {
+/** Beneath one that is not over its partitions, in a cluster. */
+function lines({ id, environment, destination, of, partitions = [], ...whole }: ReplayView): readonly string[] {
+  return [
+    `${environment}/${id} ${of} to ${destination}: ${progressOf(whole)}`,
+    ...(OVER.includes(whole.state) ? [] : partitions).map((one) => `  partition ${one.partition}: ${progressOf(one)}`),
+  ];
+}
+
+function progressOf({ state, reason, account }: Pick<ReplayView, "state" | "reason" | "account">): string {
   const { accepted, delivered, rejected, expired, pending } = account;
-  return `${environment}/${id} ${of} to ${destination}: ${state}${reason === undefined ? "" : ` (${reason})`}; ${accepted} chosen, ${delivered} delivered, ${rejected} rejected, ${expired} expired, ${pending} pending`;
+  const why = reason === undefined ? "" : ` (${reason})`;
+  return `${state}${why}; ${accepted} chosen, ${delivered} delivered, ${rejected} rejected, ${expired} expired, ${pending} pending`;
 }

@@ -11,7 +11,7 @@
  * expired when the replay finds no more.
  */
 import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
-import { Account, assert } from "@waybill/core";
+import { Account, assert, WaybillError } from "@waybill/core";
 import { fitting, LogBatch, type Piece, pieceBytes, settledPrefix, slicePieces } from "../batch.ts";
 import type { Position } from "../types.ts";
 import type { DurableState } from "./durable-state.ts";
@@ -65,7 +65,7 @@ export interface ReplayProgress {
 export class ReplayStore<T extends ReplayState> implements Store {
   readonly #options: ReplayStoreOptions<T>;
   readonly #account: Account;
-  readonly #pieces: AsyncGenerator<Piece>;
+  #pieces: AsyncGenerator<Piece>;
   #value: T;
   #ahead: Piece[] = [];
   #aheadEvents = 0;
@@ -161,6 +161,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
 
   async lease(limits: BatchLimits): Promise<Batch | undefined> {
     assert(this.#leased === undefined, "the batch before was settled");
+    if (this.#options.state.isOurs?.() === false) return undefined;
     let count = 0;
     do {
       await this.#gather(this.#wanted(limits));
@@ -174,8 +175,26 @@ export class ReplayStore<T extends ReplayState> implements Store {
     const batch = new LogBatch(this.#options.name, slicePieces(this.#ahead, 0, count));
     this.#drop(count);
     this.#leased = batch;
-    await this.#write({ leased: count });
+    if (this.#isShared) this.#value = { ...this.#value, leased: count };
+    else await this.#write({ leased: count });
     return batch;
+  }
+
+  /**
+   * Where another process may take the replay over, the batch is written down before it is sent.
+   * **Errors**: why it was not; `WAYBILL_CLOSED` when the replay is another process's now.
+   */
+  async plan(): Promise<true> {
+    const { state } = this.#options;
+    if (!this.#isShared) return true;
+    await state.write({ ...this.#value, fates: this.#options.fates.tail });
+    if (state.isOurs?.() === false)
+      throw new WaybillError("WAYBILL_CLOSED", "the replay is another process's now", { reason: "fenced" });
+    return true;
+  }
+
+  get #isShared(): boolean {
+    return this.#options.state.isOurs !== undefined;
   }
 
   /** The same batch as before, where one may have been acted on. */
@@ -241,13 +260,26 @@ export class ReplayStore<T extends ReplayState> implements Store {
     for (;;) {
       const count = fitting(this.#ahead, limits, { gaps: "are chosen" });
       if (count < this.#aheadEvents || this.#exhausted || count >= limits.maxEvents) return;
-      const { value, done } = await this.#pieces.next();
+      const { value, done } = await this.#next();
       if (done === true) this.#exhausted = true;
       else
         for (const piece of this.#remaining(value)) {
           this.#ahead.push(piece);
           this.#aheadEvents += piece.end - piece.start;
         }
+    }
+  }
+
+  /** **Errors**: those of the pieces; the next call reads on from the same place. */
+  async #next(): Promise<IteratorResult<Piece>> {
+    try {
+      return await this.#pieces.next();
+    } catch (error) {
+      // A generator that has thrown is over, and there may be more.
+      const last = this.#ahead.at(-1);
+      const from = last === undefined ? this.#value.cursor : last.record.first + last.end;
+      this.#pieces = this.#options.pieces(from);
+      throw error;
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Clock } from "@waybill/core";
 import type { Confirmation } from "../cluster/cluster-control.ts";
 import type { ExchangePlace } from "../cluster/cluster-exchanges.ts";
+import type { ClusterReplays } from "../cluster/cluster-replays.ts";
 import type { LanesOf } from "../cluster/desired-state.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { ExchangeAnswer } from "../delivery/exchanges.ts";
@@ -41,6 +42,8 @@ export interface AdminView {
   lane(environment: Environment, destination: Destination): LaneView;
   /** The other relays of the cluster; absent on the disk. */
   peers?(): Peers | undefined;
+  /** Replays over all partitions, by environment; absent on the disk. */
+  clusterReplays?(): ReadonlyMap<string, ClusterReplays> | undefined;
   /** Where a place of a receipt is; `undefined` when its partition is not here, or lost it. */
   placeOf?(environment: string, range: KafkaRange): Promise<PlaceInLog | undefined>;
   /** The vendor's answer to an event whose lane is here, for another relay; absent on the disk. */

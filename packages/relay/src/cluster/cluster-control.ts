@@ -6,12 +6,14 @@
  */
 import { type Clock, createUuidV7, messageOf, type Random, WaybillError } from "@waybill/core";
 import { type Broker, desiredTopic, KeyedTopic, openTopics, relaysTopic } from "@waybill/log-kafka";
+import { keyOf, type LaneName, ownerOf } from "../admin/cluster/cluster-view.ts";
 import type { ReloadResult } from "../admin/views.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";
-import { ownerOf } from "../credentials/credentials.ts";
+import { ownerOf as ownerOfKeys } from "../credentials/credentials.ts";
 import type { KeptRotation } from "../credentials/kept-rotations.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
+import type { AskedReplay, ReplayRecords } from "./asked-replays.ts";
 import { unconfirmed } from "./confirmations.ts";
 import {
   DesiredState,
@@ -32,6 +34,8 @@ import { Sealing } from "./sealing.ts";
 export interface CarryOut {
   /** The lanes of a destination follow {@link Holds.holdOf}. */
   steer(lanes: LanesOf): void;
+  /** The lanes of an environment follow {@link ReplayRecords.replaysOf}. */
+  replay(environment: string): void;
   /** **Errors**: then the keys before hold. */
   adopt(rotation: KeptRotation): Promise<void>;
   /** Never rejects. */
@@ -71,7 +75,7 @@ const TEXT_MAX_CHARACTERS = 500;
 /** Of a record of `<prefix>.relays`: {@link boundedLanes} keeps far below. */
 const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
 
-export class ClusterControl implements Holds {
+export class ClusterControl implements Holds, ReplayRecords {
   readonly directory: RelayDirectory;
   readonly #options: ClusterControlOptions;
   readonly #id: string;
@@ -190,6 +194,19 @@ export class ClusterControl implements Holds {
     return this.#state.holdOf(lanes);
   }
 
+  replaysOf(environment: string): readonly AskedReplay[] {
+    return this.#state.replays.of(environment);
+  }
+
+  async writeReplay(key: string, value: string): Promise<void> {
+    await this.#write(key, value);
+  }
+
+  reportedLane(lane: LaneName): LaneEntry | undefined {
+    const owner = ownerOf(this.directory.relays(), lane);
+    return owner?.lanes.find((one) => keyOf(one) === keyOf(lane));
+  }
+
   lanesChanged(): void {
     this.#announcer?.changed();
   }
@@ -252,6 +269,7 @@ export class ClusterControl implements Holds {
     }
     const { carryOut, report } = this.#options;
     if (wish?.type === "pause" || wish?.type === "resume") carryOut.steer(wish);
+    if (wish?.type === "replay") carryOut.replay(wish.environment);
     if (wish?.type === "unopened") {
       report("rotation_not_used", { text: this.#state.faults.at(-1) ?? wish.keySet });
       this.#steerOwner(wish.keySet);
@@ -278,7 +296,7 @@ export class ClusterControl implements Holds {
   }
 
   #steerOwner(keySet: string): void {
-    const { environment, destination } = ownerOf(keySet);
+    const { environment, destination } = ownerOfKeys(keySet);
     if (destination !== undefined) this.#options.carryOut.steer({ environment, destination });
   }
 

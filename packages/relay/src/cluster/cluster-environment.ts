@@ -33,9 +33,11 @@ import { SILENT, type WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
 import type { PlaceInLog } from "../open-environment.ts";
 import type { KafkaRange } from "../receipt.ts";
+import { NO_RECORDS, type ReplayRecords } from "./asked-replays.ts";
 import { Checkpoints, committedOffsets } from "./checkpoints.ts";
 import { type AnswerFromOwner, ClusterExchanges, type ExchangePlace } from "./cluster-exchanges.ts";
 import { ClusterIngest } from "./cluster-ingest.ts";
+import { ClusterReplays } from "./cluster-replays.ts";
 import { duplicateRule } from "./duplicate-rule.ts";
 import { groupSession } from "./group-session.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
@@ -52,6 +54,8 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
   readonly retention: RetentionLimits;
   /** Default: operators cannot ask for anything. */
   readonly holds?: Holds;
+  /** Default: nobody can ask for replays. */
+  readonly records?: ReplayRecords;
   /** Records are removed in steps of so many. Default: as of `PartitionLogOptions`. */
   readonly markEveryBytes?: number;
   /** How long a lane that goes to another relay may take to end what is in flight, ms. */
@@ -67,6 +71,7 @@ export class ClusterEnvironment implements StoredInCluster {
   readonly name: string;
   readonly cluster: ClusterIngest;
   readonly exchanges: ClusterExchanges;
+  readonly clusterReplays: ClusterReplays;
   readonly #options: ClusterOptions;
   readonly #topic: string;
   readonly #producer: Producer;
@@ -86,6 +91,7 @@ export class ClusterEnvironment implements StoredInCluster {
       broker,
       runtime,
       markEveryBytes,
+      records = NO_RECORDS,
       answerFromOwner = () => Promise.resolve("nobody"),
     } = options;
     const { topicPrefix: prefix, partitions } = kafka;
@@ -93,7 +99,7 @@ export class ClusterEnvironment implements StoredInCluster {
     this.#options = options;
     this.#config = config;
     this.#topic = eventsTopic(prefix, config.name);
-    const { clock } = runtime;
+    const { clock, random } = runtime;
     this.#producer = new Producer({ broker, clock, topic: this.#topic, partitions, maxMessageBytes });
     this.cluster = new ClusterIngest({ environment: config.name, partitions, producer: this.#producer });
     this.#checkpoints = new Checkpoints(broker, { group: this.#topic, topic: this.#topic });
@@ -124,6 +130,16 @@ export class ClusterEnvironment implements StoredInCluster {
         for (const [name, group] of this.#groups)
           if (destination === undefined || destination === name) group.reopen(partition);
       },
+    });
+    this.clusterReplays = new ClusterReplays({
+      environment: config.name,
+      topic: this.#topic,
+      broker,
+      clock,
+      random,
+      partitions: this.#partitions,
+      records,
+      groupOf: (destination) => this.#groups.get(destination)?.group,
     });
   }
 
@@ -176,6 +192,11 @@ export class ClusterEnvironment implements StoredInCluster {
   /** Lanes of a destination that are here begin to follow what operators ask for. */
   steer(destination: string): void {
     this.#groups.get(destination)?.steer();
+  }
+
+  /** Lanes follow what is asked for about replays. */
+  replaysChanged(): void {
+    for (const group of this.#groups.values()) group.replaysChanged();
   }
 
   memoryOf(source: SourceConfig): MemoryRelay | undefined {
@@ -291,7 +312,17 @@ export class ClusterEnvironment implements StoredInCluster {
     }
     if (failure === undefined) this.#removing.succeeded();
     else this.#removing.failed(failure);
+    if (groups[0]?.owns(0) === true) await this.#forgetReplays(limits, nowMs);
     return removed;
+  }
+
+  async #forgetReplays({ maxAgeMs }: RetentionLimits, nowMs: number): Promise<void> {
+    try {
+      await this.clusterReplays.retain(maxAgeMs, nowMs);
+    } catch (error) {
+      const text = `cannot forget old replays: ${safeError(error)}`;
+      this.#report("maintenance_failed", { environment: this.name, error: text });
+    }
   }
 
   /** The oldest position that some lane has not settled, by what is committed. */
@@ -333,7 +364,7 @@ export class ClusterEnvironment implements StoredInCluster {
 
   /** `opened`: its companion topics are among them. */
   async #group(config: DestinationConfig, opened: readonly OpenedTopic[]): Promise<LaneGroup> {
-    const { broker, runtime, deadlineMs, holds = NO_HOLDS } = this.#options;
+    const { broker, runtime, deadlineMs, holds = NO_HOLDS, records = NO_RECORDS } = this.#options;
     const { clock, random } = runtime;
     const name = `${this.#topic}.${config.name}`;
     const companions = companionsOf(this.#options, [config]);
@@ -351,6 +382,7 @@ export class ClusterEnvironment implements StoredInCluster {
       clock,
       random,
       holds,
+      records,
       deadlineMs,
       report: this.#report,
     });

@@ -4,12 +4,14 @@
  * - `pause/<environment>/<destination>`: the lanes of a destination are paused; nothing: they go on
  * - `rotation/<key set>`: the last rotation of a source's or a destination's keys, sealed
  * - `reload`: each relay reads its configuration anew, when it comes while it runs
+ * - `replay/<environment>/<id>` and below: see `asked-replays.ts`
  *
  * The order of the topic decides. What does not have this shape says nothing.
  */
 import { z } from "zod";
 import { destinationKeySet } from "../credentials/credentials.ts";
 import { type KeptRotation, parseRotations } from "../credentials/kept-rotations.ts";
+import { AskedReplays } from "./asked-replays.ts";
 import type { Sealing } from "./sealing.ts";
 
 export interface LanesOf {
@@ -23,6 +25,8 @@ export type Wish =
   | { readonly type: "rotation"; readonly keySet: string; readonly rotation: KeptRotation }
   /** A rotation that cannot be opened here. */
   | { readonly type: "unopened"; readonly keySet: string }
+  /** Something about the replays of an environment. */
+  | { readonly type: "replay"; readonly environment: string }
   | { readonly type: "reload" };
 
 export const RELOAD_KEY = "reload";
@@ -42,6 +46,7 @@ export function sealedRotation(rotation: KeptRotation, sealing: Sealing): string
 }
 
 export class DesiredState {
+  readonly replays: AskedReplays = new AskedReplays();
   readonly #sealing: Sealing | undefined;
   /** Keys of pauses. */
   readonly #paused = new Set<string>();
@@ -58,6 +63,8 @@ export class DesiredState {
   /** Takes a record over. `undefined`: it says nothing. */
   note(key: string, value: string): Wish | undefined {
     if (key === RELOAD_KEY) return value === "" ? undefined : { type: "reload" };
+    const replay = this.replays.note(key, value);
+    if (replay !== undefined) return { type: "replay", environment: replay.environment };
     const [, what, rest = ""] = /^(pause|rotation)\/(.*)$/s.exec(key) ?? [];
     if (what === "rotation") return value === "" ? undefined : this.#noteRotation(rest, value);
     const [, environment, destination] = /^([^/]+)\/(.+)$/s.exec(rest) ?? [];

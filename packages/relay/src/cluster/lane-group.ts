@@ -3,14 +3,17 @@
  * partitions that are this relay's now.
  */
 import { type Clock, Limiter, type LimiterOptions, messageOf, type Random, WaybillError } from "@waybill/core";
-import { type LaneStateValue, newLaneState, parseLaneState } from "@waybill/log";
+import { type LaneStateValue, newLaneState } from "@waybill/log";
 import { type Broker, BrokerError, LaneStates, Member, type Tenure, type TopicPartition } from "@waybill/log-kafka";
 import type { DestinationConfig } from "../config/types.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
+import type { ReplayRecords } from "./asked-replays.ts";
 import { committedOffsets, writeFirstStates } from "./checkpoints.ts";
 import type { Holds } from "./holds.ts";
+import { LaneReplays } from "./lane-replays.ts";
+import { LaneWithReplays, type LaneWithReplaysValue, parseLaneWithReplays } from "./lane-with-replays.ts";
 import { Outage } from "./outage.ts";
 import type { OpenPartition, Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
@@ -30,6 +33,7 @@ export interface LaneGroupOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly holds: Holds;
+  readonly records: ReplayRecords;
   /** How long a lane that is given up may take to end what is in flight, ms. */
   readonly deadlineMs: number;
   readonly report: WriteLine;
@@ -37,6 +41,7 @@ export interface LaneGroupOptions {
 
 interface OpenLane {
   readonly destination: Destination;
+  readonly replays: LaneReplays;
   readonly held: OpenPartition;
   readonly tenure: Tenure;
 }
@@ -229,6 +234,11 @@ export class LaneGroup {
       else destination.pause(hold);
   }
 
+  /** Lanes take the next step of what is asked for about replays. */
+  replaysChanged(): void {
+    for (const { replays } of this.#lanes.values()) replays.look();
+  }
+
   get #hold(): string | undefined {
     const { environment, holds } = this.#options;
     return holds.holdOf({ environment, destination: this.#config.name });
@@ -272,8 +282,10 @@ export class LaneGroup {
         // An answer to an operator may not wait for this relay, if it comes before this.
         await holds.caughtUp();
         held = await partitions.open(partition);
-        this.#lanes.set(partition, { destination: await this.#open(held, tenure), held, tenure });
+        const lane = await this.#open(held, tenure);
+        this.#lanes.set(partition, { ...lane, held, tenure });
         holds.lanesChanged();
+        lane.replays.look();
         if (!mayBegin()) await this.#close(partition, 0);
       } catch (error) {
         if (held !== undefined) await partitions.release(held);
@@ -285,35 +297,44 @@ export class LaneGroup {
     });
   }
 
-  async #open(held: OpenPartition, tenure: Tenure): Promise<Destination> {
+  async #open(held: OpenPartition, tenure: Tenure): Promise<Pick<OpenLane, "destination" | "replays">> {
     const { broker, clock, group, topic, partitions } = this.#options;
     const { partition, log } = held;
     const committed = await committedOffsets(broker, { group, topic, partitions: [partition] });
     // Everything from the cursor on is counted before the lane looks where its log begins.
     await log.extend(committed.get(partition) ?? 0);
-    const state = await this.#states.open<LaneStateValue>({
-      partition: { topic, partition },
-      tenure,
-      parse: parseLaneState,
-      first: () => {
-        throw stateGone(group);
-      },
-      offsetOf: ({ position }) => log.placeBefore(position).offset,
-    });
+    const state = new LaneWithReplays(
+      await this.#states.open<LaneWithReplaysValue>({
+        partition: { topic, partition },
+        tenure,
+        parse: parseLaneWithReplays,
+        first: () => {
+          throw stateGone(group);
+        },
+        offsetOf: ({ position }) => log.placeBefore(position).offset,
+      }),
+    );
     const check = (): void => {
       if (!tenure.isOurs({ topic, partition })) throw new BrokerError("fenced", "the partition has gone again");
     };
-    await readTo({ clock, what: "the partition", log, position: knownTo(state.initial), check });
-    const { dead = 0, fates } = state.initial;
+    await readTo({ clock, what: "the partition", log, position: knownTo(state.lane.initial), check });
+    const { dead = 0, fates } = state.lane.initial;
     const known = { dead, fates: fates?.blocksTo ?? 0 };
     const runtime = partitions.companions(this.#config.name, partition, { known, check });
     const config = this.#config;
     const limiter = this.#limiter;
-    const lane = { name: `${config.name}.${partition}`, state, runtime, limiter, hold: () => this.#hold };
-    const destination = await held.environment.addLane(config, lane);
+    const own = { name: `${config.name}.${partition}`, state: state.lane, runtime, limiter };
+    const destination = await held.environment.addLane(config, { ...own, hold: () => this.#hold });
     // A reload came meanwhile.
     if (this.#config !== config) destination.prepare(this.#config).commit();
-    return destination;
+    return { destination, replays: this.#replaysOf(held, state) };
+  }
+
+  #replaysOf({ partition, log, environment: shard }: OpenPartition, state: LaneWithReplays): LaneReplays {
+    const { environment, records, clock, report } = this.#options;
+    const { replays } = shard;
+    const destination = this.#config.name;
+    return new LaneReplays({ environment, destination, partition, log, replays, state, records, clock, report });
   }
 
   async #end(given: readonly TopicPartition[], deadlineMs: number): Promise<void> {
@@ -335,11 +356,15 @@ export class LaneGroup {
   async #close(partition: number, deadlineMs: number): Promise<void> {
     const lane = this.#lanes.get(partition);
     if (lane === undefined) return;
-    const { held } = lane;
+    const { held, replays } = lane;
+    const { holds, clock } = this.#options;
     this.#lanes.delete(partition);
-    this.#options.holds.lanesChanged();
+    holds.lanesChanged();
+    const endsAtMs = clock.monotonic() + deadlineMs;
     try {
-      await held.environment.removeLane(this.#config.name, deadlineMs);
+      // They send as the lane does, and their last states go with its own.
+      await replays.close(deadlineMs);
+      await held.environment.removeLane(this.#config.name, Math.max(0, endsAtMs - clock.monotonic()));
     } catch (error) {
       this.#tell("lane_not_closed", partition, error);
     }

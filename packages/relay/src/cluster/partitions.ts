@@ -1,10 +1,18 @@
 /** The partitions of an environment's topic that are open here: as many as have lanes here. */
 import { type Clock } from "@waybill/core";
 import type { LaneRuntime } from "@waybill/log";
-import { type Broker, type Checkpoint, companionTopics, type DuplicateRule, PartitionLog } from "@waybill/log-kafka";
+import {
+  type Broker,
+  type Checkpoint,
+  CLOCKS_DIFFER_MS,
+  companionTopics,
+  type DuplicateRule,
+  PartitionLog,
+} from "@waybill/log-kafka";
 import type { Environment } from "../environment.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { type CompanionFacts, companionRuntime } from "./companions.ts";
+import { patiently } from "./patiently.ts";
 
 export interface OpenPartition {
   readonly partition: number;
@@ -131,6 +139,24 @@ export class Partitions {
     const log = await this.#openLog(partition);
     try {
       return log.checkpoint;
+    } finally {
+      await log.close();
+    }
+  }
+
+  /**
+   * Opens a partition for `run` alone, whoever delivers it, as far back as the time; by default as
+   * far as it goes. **Errors**: those of `PartitionLog.open` and of `run`.
+   */
+  async read<T>(partition: number, sinceMs: number | undefined, run: (log: PartitionLog) => Promise<T>): Promise<T> {
+    const { broker, clock, topic, checkpoints } = this.#options;
+    const at = sinceMs === undefined ? "first" : { atMs: Math.max(0, sinceMs - CLOCKS_DIFFER_MS) };
+    const from = await patiently(clock, () => broker.offsetAt({ topic, partition, at, deadlineMs: CALL_MS }));
+    const checkpoint = await checkpoints.read(partition);
+    const options = { broker, clock, topic, partition, from };
+    const log = await PartitionLog.open({ ...options, ...(checkpoint === undefined ? {} : { checkpoint }) });
+    try {
+      return await run(log);
     } finally {
       await log.close();
     }

@@ -5,50 +5,40 @@
  * (it goes on after a restart), the destination's own sender and credential. Live traffic comes
  * first: a replay waits whenever the destination's lane has a batch to send, or cannot send.
  */
+import { createUuidV7, type DiskRuntime, WaybillError } from "@waybill/core";
 import {
-  createUuidV7,
-  type DiskRuntime,
-  OperatedLane,
-  outcomesOf,
-  printable,
-  type Sender,
-  sleep,
-  WaybillError,
-} from "@waybill/core";
-import {
-  AttemptJournal,
   attemptsFor,
-  Fates,
-  heldBy,
+  type DurableState,
   LaneState,
   type Log,
   makeDirectoryInPlace,
-  NO_FATES,
   originalRecord,
   type Piece,
   type Position,
-  ReplayStore,
 } from "@waybill/log";
-import { accountView } from "../admin/account-view.ts";
 import type { ReplayView, TraceDestination, TraceReplay } from "../admin/views.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { chosenPieces } from "./chosen-events.ts";
 import { chosenDeadLetters } from "./dead-letter-choice.ts";
 import type { Destination } from "./destination.ts";
-import { abandoned, pacedLimits, parseReplay, type ReplayChoice, type StoredReplay } from "./stored-replay.ts";
+import {
+  attemptsDirectory,
+  closeJob,
+  isOver,
+  type Job,
+  type JobOptions,
+  openJob,
+  reconfigureJob,
+  removeJobFiles,
+  viewOf,
+} from "./replay-job.ts";
+import { abandoned, parseReplay, type ReplayChoice, type StoredReplay } from "./stored-replay.ts";
 import { Turns } from "./turns.ts";
 
 interface Range {
   readonly from: Position;
   /** Absent: all there is. */
   readonly to?: Position;
-}
-
-interface Job {
-  readonly store: ReplayStore<StoredReplay>;
-  readonly state: LaneState<StoredReplay>;
-  readonly attempts: AttemptJournal;
-  readonly lane: OperatedLane;
 }
 
 export interface ReplaysOptions {
@@ -64,27 +54,19 @@ export interface ReplaysOptions {
   readonly report: WriteLine;
 }
 
-/** How often a replay looks whether the live lane has left it room. */
-const YIELD_MS = 20;
-const SECOND_MS = 1_000;
-const PROBE_MS = 30_000;
-const TRIGGER = { flushAt: 1, flushBytes: 1, flushIntervalMs: SECOND_MS };
 /** A slot of a state file has 4 KiB. */
 const CHOICE_MAX_BYTES = 2_700;
-const ATTEMPTS = ".attempts";
 /** A UUID: nothing else in the directory is a replay's. */
 const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const FATES = ".fates";
-/** The slot holds the choice too. */
-const FATES_TAIL_RUNS = 20;
 /** That are not over, of an environment: each holds a lane, files and its choice in memory. */
 const REPLAYS_MAX = 64;
-const NO_DESTINATION = "its destination is not configured";
 
 export class Replays {
   readonly #options: ReplaysOptions;
   readonly #directory: string;
   readonly #jobs = new Map<string, Job>();
+  /** Those whose state is kept elsewhere: who runs them also ends them. */
+  readonly #guests = new Set<string>();
   #reading: Promise<void> = Promise.resolve();
   /** That are being begun. */
   #beginning = 0;
@@ -159,15 +141,41 @@ export class Replays {
       }));
       const job = await this.#add(id, state);
       job.lane.notify();
-      return this.#view(job);
+      return viewOf(job, this.#options.environment);
     } finally {
       this.#beginning -= 1;
     }
   }
 
+  /**
+   * Runs a replay whose state is kept elsewhere, until {@link leave}. What was noted of it here
+   * before is removed: another process may have gone on with it. **Errors**: `WAYBILL_DISK`.
+   */
+  async join(state: DurableState<StoredReplay>): Promise<void> {
+    const { id } = state.initial;
+    await removeJobFiles(this.#jobOptions, id);
+    const { lane } = await this.#add(id, state);
+    this.#guests.add(id);
+    lane.notify();
+  }
+
+  /** Ends the lane of such a replay; what is in flight may take until the deadline. */
+  async stop(id: string, deadlineMs: number): Promise<void> {
+    await this.#jobs.get(id)?.lane.close(deadlineMs, { drain: false });
+  }
+
+  /** Forgets such a replay, which was ended. */
+  async leave(id: string, deadlineMs: number): Promise<void> {
+    const job = this.#jobs.get(id);
+    if (job === undefined || !this.#guests.delete(id)) return;
+    this.#jobs.delete(id);
+    await closeJob(job, deadlineMs);
+    await removeJobFiles(this.#jobOptions, id);
+  }
+
   /** **Errors**: `WAYBILL_INPUT` when as many as may be are not over. */
   #assertRoom(): void {
-    const going = this.#beginning + [...this.#jobs.values()].filter((job) => !this.#isOver(job)).length;
+    const going = this.#beginning + [...this.#jobs.values()].filter((job) => !isOver(job)).length;
     if (going < REPLAYS_MAX) return;
     throw new WaybillError(
       "WAYBILL_INPUT",
@@ -181,7 +189,7 @@ export class Replays {
   /** Ends a replay where it is. `false` when there is none of that name. */
   async cancel(id: string): Promise<boolean> {
     const job = this.#jobs.get(id);
-    if (job === undefined) return false;
+    if (job === undefined || this.#guests.has(id)) return false;
     await job.lane.close(0, { drain: false });
     await job.state.write({ ...job.store.value, cancelled: true });
     await job.state.sync();
@@ -193,22 +201,11 @@ export class Replays {
    * destination is not configured.
    */
   reconfigured(): void {
-    for (const { lane, store } of this.#jobs.values()) {
-      const destination = this.#options.destination(store.value.destination);
-      if (destination === undefined) lane.pause(NO_DESTINATION);
-      else {
-        lane.reconfigure({
-          sender: this.#senderFor(store.value),
-          limits: pacedLimits(destination.limits, store.value.eventsPerSecond),
-          trigger: TRIGGER,
-        });
-        lane.resume();
-      }
-    }
+    for (const job of this.#jobs.values()) reconfigureJob(job, this.#jobOptions);
   }
 
   views(): readonly ReplayView[] {
-    return [...this.#jobs.values()].map((job) => this.#view(job));
+    return [...this.#jobs.values()].map((job) => viewOf(job, this.#options.environment));
   }
 
   /** What became of an event, or its dead letter, in replays that chose it. */
@@ -224,7 +221,7 @@ export class Replays {
       if (to !== destination || at === undefined) continue;
       const fate = await store.fateAt(at);
       await attempts.flush();
-      const tried = await attemptsFor(this.#attemptsDirectory(id), this.#options.runtime.disk, at);
+      const tried = await attemptsFor(attemptsDirectory(this.#directory, id), this.#options.runtime.disk, at);
       if (fate.status === "not_addressed" || (tried.length === 0 && fate.status !== "dropped")) continue;
       found.push({
         replay: id,
@@ -244,9 +241,8 @@ export class Replays {
   async retain(maxAgeMs: number, nowMs: number): Promise<void> {
     const { disk } = this.#options.runtime;
     for (const [id, job] of this.#jobs) {
-      if (!this.#isOver(job) || nowMs - job.store.value.createdAtMs <= maxAgeMs) continue;
-      for (const directory of [this.#attemptsDirectory(id), `${this.#directory}/${id}${FATES}`])
-        for (const name of await disk.list(directory)) await disk.remove(`${directory}/${name}`);
+      if (this.#guests.has(id) || !isOver(job) || nowMs - job.store.value.createdAtMs <= maxAgeMs) continue;
+      await removeJobFiles(this.#jobOptions, id);
       await disk.remove(`${this.#directory}/${id}`);
       this.#jobs.delete(id);
       await closeJob(job, 0);
@@ -264,7 +260,7 @@ export class Replays {
       const { value } = job.store;
       const concerned = "log" in value.choice ? deadLettersOf === undefined : deadLettersOf === value.destination;
       const before = job.store.progress();
-      if (!concerned || this.#isOver(job)) continue;
+      if (!concerned || isOver(job)) continue;
       const chosen = before.from >= first ? 0 : await this.#countBefore(value, before.from, first);
       found.push(() => job.store.expire(first, chosen, before));
     }
@@ -288,50 +284,8 @@ export class Replays {
     await Promise.all([...this.#jobs.values()].map((job) => closeJob(job, deadlineMs)));
   }
 
-  async #add(id: string, state: LaneState<StoredReplay>): Promise<Job> {
-    const { environment, runtime } = this.#options;
-    const value = state.initial;
-    const attempts = await AttemptJournal.open(this.#attemptsDirectory(id), runtime.disk);
-    const fates = await Fates.open({
-      directory: `${this.#directory}/${id}${FATES}`,
-      runtime,
-      tail: value.fates ?? { from: value.cursor, runs: [], before: NO_FATES },
-      tailMaxRuns: FATES_TAIL_RUNS,
-    });
-    const store = new ReplayStore<StoredReplay>({
-      name: `${environment}/${value.destination}/replay-${id}`,
-      state,
-      fates,
-      pieces: (from) => this.#piecesOf(value, from),
-      onSettled: async (batch, outcomes) => {
-        if (!("deadLetters" in value.choice)) return;
-        const sent = outcomes.flatMap(({ status }, index) =>
-          status === "delivered" ? [batch.locate(index).record.first] : [],
-        );
-        await this.#options.destination(value.destination)?.deadLetters.mark(sent, "retried");
-      },
-    });
-    const destination = this.#options.destination(value.destination);
-    const limits = pacedLimits(destination?.limits ?? { maxEvents: 1, maxBytes: 1 }, value.eventsPerSecond);
-    const lane = new OperatedLane({
-      name: `${environment}/${value.destination}/replay-${id}`,
-      store,
-      sender: this.#senderFor(value),
-      runtime,
-      limits,
-      trigger: TRIGGER,
-      probeMs: PROBE_MS,
-      onAttempt: (attempt, batch) => {
-        const held = heldBy(batch);
-        if (held !== undefined) attempts.note(held, attempt);
-      },
-      onModeChange: (mode, reason) => {
-        if (mode === "failed") this.#options.onFailed?.(value.destination, id, reason && printable(reason));
-      },
-    });
-    if (value.cancelled) await lane.close(0, { drain: false });
-    else if (destination === undefined) lane.pause(NO_DESTINATION);
-    const job = { store, state, attempts, lane };
+  async #add(id: string, state: DurableState<StoredReplay>): Promise<Job> {
+    const job = await openJob(this.#jobOptions, state);
     this.#jobs.set(id, job);
     return job;
   }
@@ -377,25 +331,9 @@ export class Replays {
       yield { record: originalRecord(dead), start: 0, end: 1 };
   }
 
-  /** The destination's own sender, slowed to the replay's rate; live traffic goes first. */
-  #senderFor({ destination: name, eventsPerSecond }: StoredReplay): Sender {
-    const { clock } = this.#options.runtime;
-    let freeAt = clock.monotonic();
-    return {
-      send: async (batch, context) => {
-        for (;;) {
-          const destination = this.#options.destination(name);
-          const waitMs = destination?.hasRoom === true ? freeAt - clock.monotonic() : YIELD_MS;
-          if (waitMs <= 0 && destination !== undefined) {
-            if (eventsPerSecond !== undefined)
-              freeAt = Math.max(freeAt, clock.monotonic()) + (batch.count * SECOND_MS) / eventsPerSecond;
-            return destination.sender.send(batch, context);
-          }
-          if (!(await sleep(clock, waitMs, context.soon)))
-            return outcomesOf(batch.count, { status: "retryable", reason: "interrupted while waiting for its turn" });
-        }
-      },
-    };
+  get #jobOptions(): JobOptions {
+    const pieces: JobOptions["pieces"] = (replay, from) => this.#piecesOf(replay, from);
+    return { ...this.#options, directory: this.#directory, pieces };
   }
 
   #known(name: string): Destination {
@@ -404,42 +342,6 @@ export class Replays {
       throw new WaybillError("WAYBILL_INPUT", `There is no destination ${this.#options.environment}/${name}`);
     return destination;
   }
-
-  #isOver({ store, lane }: Job): boolean {
-    return store.value.done || store.value.cancelled || lane.snapshot().mode === "closed";
-  }
-
-  #view(job: Job): ReplayView {
-    const { id, destination, choice, createdAtMs, done } = job.store.value;
-    const { mode, reason } = job.lane.snapshot();
-    const state = done
-      ? "done"
-      : mode === "closed"
-        ? "cancelled"
-        : mode === "halted" || mode === "waiting" || mode === "paused" || mode === "failed"
-          ? mode
-          : "running";
-    return {
-      id,
-      environment: this.#options.environment,
-      destination,
-      of: "log" in choice ? "log" : "dead letters",
-      createdAtMs,
-      state,
-      ...(reason === undefined ? {} : { reason: printable(reason) }),
-      account: accountView(job.store.account()),
-    };
-  }
-
-  #attemptsDirectory(id: string): string {
-    return `${this.#directory}/${id}${ATTEMPTS}`;
-  }
 }
 
 const ignore = (): void => undefined;
-
-async function closeJob({ lane, store, attempts }: Job, deadlineMs: number): Promise<void> {
-  await lane.close(deadlineMs, { drain: false });
-  await store.close();
-  await attempts.close();
-}

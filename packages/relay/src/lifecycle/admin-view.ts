@@ -4,6 +4,7 @@ import { type GuardOptions, hostnameOf } from "../admin/guard.ts";
 import type { Metrics } from "../admin/metrics/metrics.ts";
 import type { AdminView } from "../admin/view.ts";
 import type { ConfigView, ReloadResult } from "../admin/views.ts";
+import type { ClusterReplays } from "../cluster/cluster-replays.ts";
 import { changesBetween } from "../config/changes.ts";
 import { shownConfig } from "../config/shown-config.ts";
 import type { RelayConfig } from "../config/types.ts";
@@ -42,6 +43,7 @@ export function adminViewOf(options: AdminViewOptions): AdminView {
     sampler: () => views.sampler,
     lane: (environment, destination) => views.lane(environment, destination),
     peers,
+    clusterReplays: () => (plan.control === undefined ? undefined : clusterReplaysOf(plan)),
     placeOf: async (environment, range) => plan.opened.get(environment)?.placeOf?.(range),
     ...(plan.config.kafka === undefined
       ? {}
@@ -62,6 +64,12 @@ export function adminViewOf(options: AdminViewOptions): AdminView {
     steer: (lanes, action) => steer(plan, lanes, action),
     rotate: (keySet, key, graceMs) => plan.rotate(keySet, key, graceMs),
   };
+}
+
+function clusterReplaysOf({ opened }: Plan): ReadonlyMap<string, ClusterReplays> {
+  return new Map(
+    [...opened].flatMap(([name, { clusterReplays }]) => (clusterReplays === undefined ? [] : [[name, clusterReplays]])),
+  );
 }
 
 function configView(plan: Plan, file: string | undefined): ConfigView {

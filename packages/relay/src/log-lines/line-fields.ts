@@ -36,6 +36,7 @@ export interface LineFields {
   readonly lane_fenced: PartitionLane;
   readonly lane_lost: LaneName & { readonly partitions: readonly number[]; readonly reason: string };
   readonly lane_not_opened: PartitionLane;
+  readonly replay_not_run: PartitionLane;
   readonly lane_not_closed: PartitionLane;
   readonly lanes_begin_at_end: LaneName & { readonly partitions: readonly number[] };
   readonly heartbeats_failing: LaneName & { readonly error: string };

@@ -109,6 +109,12 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     act: "The error says what is wrong with the state, the topics or the cluster.",
     fields: [...LANE, "partition", "error"],
   },
+  replay_not_run: {
+    level: "error",
+    text: "a replay cannot begin or end in a partition; it is tried again",
+    act: "The error says what is wrong with the directory of the relay, or the cluster.",
+    fields: [...LANE, "partition", "error"],
+  },
   lane_not_closed: {
     level: "warn",
     text: "a lane that another relay takes over did not end as it should; what was in flight may be sent twice",

@@ -66,6 +66,7 @@ class World {
         carryOut: {
           faults: () => [],
           steer: (lanes) => void done.push(`${lanes.destination}: ${control.holdOf(lanes) ?? "goes on"}`),
+          replay: (environment) => void done.push(`replays of ${environment}`),
           adopt: async (rotation) => {
             await adopt(rotation);
             done.push(`adopted ${rotation.keys.at(-1)?.key}`);

@@ -95,6 +95,6 @@ function laneOf({ relay, lane }: Owned, now: number): ClusterLane {
   };
 }
 
-function keyOf({ environment, destination, partition }: LaneName): string {
+export function keyOf({ environment, destination, partition }: LaneName): string {
   return `${environment}/${partition}/${destination}`;
 }

@@ -45,7 +45,6 @@ const OF_LANE: ReadonlySet<Operation> = new Set<Operation>([
   "listReasons",
   "retryDeadLetters",
   "discardDeadLetters",
-  "startReplay",
   "watchAttempts",
   "exportDeadLetters",
 ]);
@@ -156,6 +155,7 @@ export function jsonOf(text: string): unknown {
   }
 }
 
+/** Whether another relay passes the request on, or asks all. */
 export function isFromRelay({ headers }: IncomingMessage): boolean {
   return Object.hasOwn(headers, RELAY_HEADER);
 }

@@ -1,18 +1,15 @@
 /** Handlers of the routes that change what the relay does. */
 import { WaybillError } from "@waybill/core";
-import { z } from "zod";
 import type { Confirmation } from "../../cluster/cluster-control.ts";
 import { destinationKeySet, sourceKeySet } from "../../credentials/credentials.ts";
-import type { LogChoice } from "../../delivery/chosen-events.ts";
-import type { Environment } from "../../environment.ts";
 import { problem, writeJson } from "../../intake/answers.ts";
-import { othersAnswers, unanswered } from "../cluster/pass-on.ts";
 import { quoted, Refusal, unknown } from "../refusal.ts";
 import type { actionRoutes } from "../routes/actions.ts";
-import { ADMIN_ROUTES, type CheckedBody, type JsonBody } from "../routes/table.ts";
+import type { CheckedBody, JsonBody } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { answer, answerNothing, type Call, type Handlers } from "./call.ts";
-import { checkRoomForReplay, chosenEnvironment, chosenLane } from "./lookup.ts";
+import { chosenLane } from "./lookup.ts";
+import { cancelReplay, listReplays, startReplay } from "./replays.ts";
 
 export const actionHandlers: Handlers<keyof typeof actionRoutes> = {
   pauseLane: (view, call) => steer(view, call, "pause"),
@@ -30,32 +27,9 @@ export const actionHandlers: Handlers<keyof typeof actionRoutes> = {
     const result = await view.reload();
     answer(call, result.ok ? 200 : 422, result);
   },
-  listReplays: async (view, call) => {
-    const { found } = await othersAnswers(view, call, ADMIN_ROUTES.listReplays.answers[200].schema);
-    answer(call, 200, [...view.accounts().replays, ...found.flat()]);
-  },
-  startReplay: async (view, call) => {
-    const { destination, dryRun, eventsPerSecond } = call.body;
-    const { environment } = chosenLane(view, { ...call.params, destination });
-    const choice = { log: choiceOf(environment, call.body) };
-    if (dryRun === true) {
-      answer(call, 200, { events: await environment.replays.count(destination, choice) });
-      return;
-    }
-    checkRoomForReplay(environment);
-    answer(call, 202, await environment.replays.begin(destination, choice, eventsPerSecond));
-  },
-  cancelReplay: async (view, call) => {
-    const { id } = call.params;
-    const environment = view.environment(call.params.environment);
-    if ((await environment?.replays.cancel(id)) === true) return answerNothing(call);
-    // Another relay may have the partition too, for another destination.
-    const { found, faults } = await othersAnswers(view, call, z.undefined());
-    if (found.length > 0) return answerNothing(call);
-    if (faults.length > 0) throw unanswered(faults);
-    chosenEnvironment(view, call.params.environment);
-    throw unknown("unknown_replay", `There is no replay ${quoted(id)}.`);
-  },
+  listReplays,
+  startReplay,
+  cancelReplay,
 };
 
 /** The keys themselves are never answered. */
@@ -105,20 +79,4 @@ async function moveCursor(view: AdminView, call: Call<"moveCursor">): Promise<vo
     const { message, hint } = error as WaybillError;
     throw new Refusal(problem(409, code, hint === undefined ? `${message}.` : `${message}. ${hint}`));
   }
-}
-
-function choiceOf(
-  { log }: Environment,
-  { since, until, source, type, event, userId }: CheckedBody<"startReplay">,
-): LogChoice {
-  return {
-    from: since === undefined ? log.first : Math.max(log.first, log.positionAt(since)),
-    to: log.head,
-    ...(since === undefined ? {} : { sinceMs: since }),
-    ...(until === undefined ? {} : { untilMs: until }),
-    ...(source === undefined ? {} : { source }),
-    ...(type === undefined ? {} : { type }),
-    ...(event === undefined ? {} : { event }),
-    ...(userId === undefined ? {} : { userId }),
-  };
 }

@@ -88,7 +88,7 @@ export const retry: Handler<"retryDeadLetters"> = answering("retryDeadLetters", 
       return answerOf<"retryDeadLetters", 200>(200, {
         events: await call.reads.use(() => environment.replays.count(destination.config.name, choice)),
       });
-    checkRoomForReplay(environment);
+    checkRoomForReplay(environment.replays.views().length);
     const { eventsPerSecond } = call.query;
     const begin = () => environment.replays.begin(destination.config.name, choice, eventsPerSecond);
     return answerOf<"retryDeadLetters", 202>(202, await call.reads.use(begin));

@@ -34,8 +34,8 @@ export function chosenLane(
 }
 
 /** Refuses one more replay when there are as many as may be. */
-export function checkRoomForReplay({ replays }: Environment): void {
-  if (replays.views().length < REPLAYS_MAX) return;
+export function checkRoomForReplay(kept: number): void {
+  if (kept < REPLAYS_MAX) return;
   const detail = `There are ${REPLAYS_MAX} replays already; those that are over are removed after retention.maxAge.`;
   throw new Refusal(problem(409, "too_many_replays", detail));
 }

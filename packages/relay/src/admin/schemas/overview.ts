@@ -105,6 +105,10 @@ export const source = component(
   }),
 );
 
+const replayState = z
+  .enum(["running", "waiting", "halted", "paused", "failed", "done", "cancelled"])
+  .describe("What it is doing, or how it ended.");
+
 export const replay = component(
   "Replay",
   z
@@ -114,11 +118,20 @@ export const replay = component(
       destination: destinationName,
       of: z.enum(["log", "dead letters"]).describe("What it sends: a part of the log, or dead letters."),
       createdAtMs: count("When it was started, in epoch milliseconds."),
-      state: z
-        .enum(["running", "waiting", "halted", "paused", "failed", "done", "cancelled"])
-        .describe("What it is doing, or how it ended."),
+      state: replayState,
       reason: text("Why it is waiting, paused, halted or failed.").exactOptional(),
       account,
+      partitions: z
+        .array(
+          z.object({
+            partition: count("The partition."),
+            state: replayState,
+            reason: text("Why it is waiting, paused, halted or failed there.").exactOptional(),
+            account,
+          }),
+        )
+        .describe("In a cluster: the partitions with chosen events. The ledger of the replay is the sum of theirs.")
+        .exactOptional(),
     })
     .describe("A replay with its own ledger, which is not a part of the lane's. Accepted are the events it chose."),
 );

@@ -41,23 +41,19 @@ function probed(): { readonly environment: object; count(): number } {
 }
 
 test("a request about a lane goes to the relay that has it, and its answer comes back as it is", async () => {
-  const begun: unknown[] = [];
-  const environment = {
-    name: "production/3",
-    log: { first: 0, head: 10 },
-    destination: () => ({}),
-    replays: { views: () => [], begin: (...given: unknown[]) => (begun.push(given), Promise.resolve(REPLAY)) },
+  const moves: unknown[] = [];
+  const destination = {
+    moveCursor: (move: unknown) => (moves.push(move), Promise.resolve({ from: 2, to: 7, events: 5 })),
   };
+  const environment = { name: "production/3", destination: () => destination };
   const two = await startRelay("two", { environments: { "production/3": environment } });
   const one = await startRelay("one");
   one.known.push(relayEntry("two", { adminUrl: two.url, lanes: [laneEntry(3)] }));
-  const body = { destination: "segment", until: "2026-01-01T00:00:00Z", eventsPerSecond: 5 };
-  const started = await ask(one, "POST", "/v1/replays/production%2F3", body);
-  expect([started.status, started.json]).toEqual([202, REPLAY]);
-  expect(started.headers["content-type"]).toBe("application/json");
-  expect(begun).toMatchObject([["segment", { log: { untilMs: Date.parse("2026-01-01T00:00:00Z") } }, 5]]);
-  const refused = await ask(one, "POST", "/v1/replays/production%2F3", { destination: "segment", since: "soon" });
-  expect(refused.status).toBe(400);
+  const moved = await ask(one, "POST", `${LANE}/cursor`, { position: 7, dryRun: true });
+  expect([moved.status, moved.json]).toEqual([200, { from: 2, to: 7, events: 5, moved: false }]);
+  expect(moved.headers["content-type"]).toBe("application/json");
+  expect(moves).toEqual([{ to: 7, dryRun: true }]);
+  expect((await ask(one, "POST", `${LANE}/cursor`, { position: "soon" })).status).toBe(400);
 });
 
 test("a refusal of the relay that has the lane comes back with its status and code", async () => {
@@ -245,6 +241,26 @@ test("replays of all relays are one list, and a relay that does not answer is na
   expect(headers["waybill-unanswered"]).toBe("three\\u000a?? is missing");
   expect(one.asked).toHaveLength(1);
   expect(two.asked).toEqual([]);
+});
+
+test("a replay over all partitions is one beside those of single relays, with what each relay reports", async () => {
+  const OF_ALL = "0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa";
+  const part = { ...REPLAY, environment: "production/3", id: OF_ALL };
+  const own = { ...REPLAY, id: "0198c0de-7a11-7c3e-9f00-5d3c6ad2b1ab" };
+  const given: unknown[] = [];
+  const replays = {
+    views: (running: unknown) => (given.push(running), Promise.resolve([{ ...REPLAY, id: OF_ALL }])),
+    cancel: (id: string) => Promise.resolve(id === OF_ALL),
+  };
+  const view = { clusterReplays: () => new Map([["production", replays]]) };
+  const two = await startRelay("two", { view: { ...view, accounts: () => ({ replays: [part, own] }) } });
+  const one = await startRelay("one", { view });
+  one.known.push(relayEntry("two", { adminUrl: two.url }));
+  expect(JSON.parse((await ask(one, "GET", "/v1/replays")).text)).toEqual([{ ...REPLAY, id: OF_ALL }, own]);
+  expect(given).toEqual([[part, own]]);
+  expect((await ask(one, "DELETE", `/v1/replays/production/${OF_ALL}`)).status).toBe(204);
+  expect((await ask(one, "DELETE", `/v1/replays/production%2F3/${OF_ALL}`)).status).toBe(204);
+  expect((await ask(one, "DELETE", "/v1/replays/production/none")).json).toMatchObject({ code: "unknown_replay" });
 });
 
 test("a replay is cancelled at whichever relay has it", async () => {

@@ -4,6 +4,7 @@ import { ReadMemory } from "@waybill/log";
 import type { Broker } from "@waybill/log-kafka";
 import { resolveEnvironment } from "@waybill/relay/headless";
 import { SeededRandom, SimDisk, type VirtualClock } from "@waybill/testing";
+import type { ReplayRecords } from "../../../src/cluster/asked-replays.ts";
 import { ClusterEnvironment } from "../../../src/cluster/cluster-environment.ts";
 import type { AnswerFromOwner } from "../../../src/cluster/cluster-exchanges.ts";
 import type { Holds } from "../../../src/cluster/holds.ts";
@@ -20,14 +21,16 @@ export interface ClusterOptions {
   /** Default: {@link configOf}. */
   readonly config?: EnvironmentConfig;
   readonly answerFromOwner?: AnswerFromOwner;
+  /** Default: nobody can ask for replays. */
+  readonly records?: ReplayRecords;
 }
 
 type EnvironmentConfig = ReturnType<typeof resolveEnvironment>;
 
-export function configOf(writeKey: string): EnvironmentConfig {
+export function configOf(writeKey: string, settings: Readonly<Record<string, unknown>> = {}): EnvironmentConfig {
   return resolveEnvironment("test", {
     sources: { web: { protocol: "segment", writeKeys: ["in"] } },
-    destinations: { segment: { vendor: "segment", url: "http://segment.test", writeKey } },
+    destinations: { segment: { vendor: "segment", url: "http://segment.test", writeKey, ...settings } },
   });
 }
 
@@ -40,6 +43,7 @@ export async function openOn({
   holds,
   config = configOf("old"),
   answerFromOwner,
+  records,
 }: ClusterOptions): Promise<ClusterEnvironment> {
   const ignore = (): void => undefined;
   const limits = { maxAgeMs: 86_400_000, maxBytes: 1e12, hardMaxBytes: 1e12 };
@@ -64,6 +68,7 @@ export async function openOn({
     retention: limits,
     ...(holds === undefined ? {} : { holds }),
     answerFromOwner,
+    ...(records === undefined ? {} : { records }),
     markEveryBytes: 500,
     deadlineMs: 1_000,
   });

@@ -1,0 +1,193 @@
+/**
+ * Replays over a cluster, as the compacted topic `<prefix>.desired` has them. By key:
+ *
+ * - `replay/<environment>/<id>`: what was asked for, written once; nothing: it is forgotten
+ * - `replay/<environment>/<id>/cancel`: it is to end where it is
+ * - `replay/<environment>/<id>/<partition>`: how it ended in a partition. Written by the relay that
+ *   had the lane, after a commit that shows so, and never changed
+ *
+ * Positions are those of the partitions, the same for every relay.
+ */
+import type { Position } from "@waybill/log";
+import { z } from "zod";
+import type { LogChoice } from "../delivery/chosen-events.ts";
+import type { LaneEntry } from "./relay-directory.ts";
+
+/** Events of a partition from one position to before another; `total` of them are chosen. */
+export interface ReplayPart {
+  readonly partition: number;
+  readonly from: Position;
+  readonly to: Position;
+  readonly total: number;
+}
+
+/** The same for all partitions. */
+export type ReplayFilter = Omit<LogChoice, "from" | "to">;
+
+export interface ReplayRequestRecord {
+  readonly destination: string;
+  readonly filter: ReplayFilter;
+  readonly createdAtMs: number;
+  /** Over all partitions. */
+  readonly eventsPerSecond?: number | undefined;
+  /** Those with chosen events. */
+  readonly parts: readonly ReplayPart[];
+}
+
+/** A replay's own ledger in a partition; what none of the numbers has is pending. */
+export interface PartLedger {
+  readonly total: number;
+  readonly delivered: number;
+  readonly rejected: number;
+  readonly expired: number;
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+export interface AskedReplay extends ReplayRequestRecord {
+  readonly environment: string;
+  readonly id: string;
+  readonly isCancelled: boolean;
+  /** By partition, where it is over. */
+  readonly ended: ReadonlyMap<number, PartLedger>;
+}
+
+/** What operators asked for, as lanes and the admin API have to know it. */
+export interface ReplayRecords {
+  /** Those of an environment, in the order in which they were asked for. */
+  replaysOf(environment: string): readonly AskedReplay[];
+  /**
+   * Resolves once all in-sync replicas have it. **Errors**: `WAYBILL_LOG_UNAVAILABLE`: it may be
+   * written all the same; `WAYBILL_CLOSED`.
+   */
+  writeReplay(key: string, value: string): Promise<void>;
+  /** Resolves once everything is read that was written before the call. **Errors**: the same. */
+  caughtUp(): Promise<void>;
+  /** A lane as the relay that has it reports it; `undefined`: none does. */
+  reportedLane(
+    lane: Pick<LaneEntry, "environment" | "destination" | "partition">,
+  ): Pick<LaneEntry, "mode" | "reason"> | undefined;
+}
+
+/** Nobody can ask for any. */
+export const NO_RECORDS: ReplayRecords = {
+  replaysOf: () => [],
+  writeReplay: () => Promise.resolve(),
+  caughtUp: () => Promise.resolve(),
+  reportedLane: () => undefined,
+};
+
+const number = z.number().nonnegative();
+const count = number.int();
+const request = z.object({
+  destination: z.string(),
+  filter: z.object({
+    sinceMs: number.exactOptional(),
+    untilMs: number.exactOptional(),
+    source: z.string().exactOptional(),
+    type: z.string().exactOptional(),
+    event: z.string().exactOptional(),
+    userId: z.string().exactOptional(),
+  }),
+  createdAtMs: count,
+  eventsPerSecond: z.number().positive().exactOptional(),
+  parts: z.array(z.tuple([count, count, count, count])),
+});
+const ledger = z.object({
+  total: count,
+  delivered: count,
+  rejected: count,
+  expired: count,
+  dropped: z.record(z.string(), count),
+});
+
+const KEY = /^replay\/([^/]+)\/([0-9a-f-]{36})(?:\/(cancel|\d{1,5}))?$/;
+
+export interface ReplayName {
+  readonly environment: string;
+  readonly id: string;
+}
+
+export function replayKey({ environment, id }: ReplayName): string {
+  return `replay/${environment}/${id}`;
+}
+
+export function cancelKey(name: ReplayName): string {
+  return `${replayKey(name)}/cancel`;
+}
+
+export function partKey(name: ReplayName, partition: number): string {
+  return `${replayKey(name)}/${partition}`;
+}
+
+export function requestText({ parts, ...rest }: ReplayRequestRecord): string {
+  return JSON.stringify({
+    ...rest,
+    parts: parts.map(({ partition, from, to, total }) => [partition, from, to, total]),
+  });
+}
+
+interface Known {
+  request: ReplayRequestRecord | undefined;
+  isCancelled: boolean;
+  readonly ended: Map<number, PartLedger>;
+}
+
+export class AskedReplays {
+  /** By key of the request. A part may be read before what it is a part of. */
+  readonly #known = new Map<string, ReplayName & Known>();
+
+  /** Takes a record over. `undefined`: it says nothing. */
+  note(key: string, value: string): ReplayName | undefined {
+    const [, environment, id, what] = KEY.exec(key) ?? [];
+    if (environment === undefined || id === undefined) return undefined;
+    const name = { environment, id };
+    if (what === undefined && value === "") this.#known.delete(key);
+    else if (value !== "" || this.#known.has(replayKey(name))) this.#take(this.#of(name), what, value);
+    return name;
+  }
+
+  #of(name: ReplayName): Known {
+    const key = replayKey(name);
+    const known = this.#known.get(key) ?? { ...name, request: undefined, isCancelled: false, ended: new Map() };
+    this.#known.set(key, known);
+    return known;
+  }
+
+  #take(known: Known, what: string | undefined, value: string): void {
+    if (what === undefined) known.request = parsedRequest(value) ?? known.request;
+    else if (what === "cancel") known.isCancelled = value !== "";
+    else {
+      const ended = parsed(value, ledger);
+      if (ended === undefined) known.ended.delete(Number(what));
+      else known.ended.set(Number(what), ended);
+    }
+  }
+
+  of(environment: string): readonly AskedReplay[] {
+    return [...this.#known.values()]
+      .flatMap(({ request: asked, ...known }) =>
+        asked === undefined || known.environment !== environment ? [] : [{ ...asked, ...known }],
+      )
+      .toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+}
+
+function parsedRequest(value: string): ReplayRequestRecord | undefined {
+  const found = parsed(value, request);
+  if (found === undefined) return undefined;
+  const parts = found.parts.map(([partition, from, to, total]) => ({ partition, from, to, total }));
+  return { ...found, parts };
+}
+
+function parsed<T>(value: string, schema: z.ZodType<T>): T | undefined {
+  try {
+    return schema.parse(JSON.parse(value));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether nothing more will be sent. */
+export function isReplayOver({ isCancelled, parts, ended }: AskedReplay): boolean {
+  return isCancelled || parts.every(({ partition }) => ended.has(partition));
+}

@@ -1,0 +1,320 @@
+/**
+ * Replays of an environment over all its partitions, as any relay answers for them: what was asked
+ * for and what is over is in the topic `<prefix>.desired`, how far the others are is in the commits
+ * of their lanes.
+ */
+import { type Clock, createUuidV7, printable, type Random, WaybillError } from "@waybill/core";
+import { type Broker, type CommittedOffset, parseStateText } from "@waybill/log-kafka";
+import type { ReplayView } from "../admin/views.ts";
+import { chosenPieces } from "../delivery/chosen-events.ts";
+import {
+  type AskedReplay,
+  cancelKey,
+  isReplayOver,
+  type PartLedger,
+  partKey,
+  type ReplayFilter,
+  type ReplayPart,
+  type ReplayRecords,
+  replayKey,
+  requestText,
+} from "./asked-replays.ts";
+import { ledgerOf } from "./lane-replays.ts";
+import { parseLaneWithReplays, type ReplayProgress } from "./lane-with-replays.ts";
+import type { Partitions } from "./partitions.ts";
+import { patiently } from "./patiently.ts";
+
+export interface ClusterReplaysOptions {
+  readonly environment: string;
+  readonly topic: string;
+  readonly broker: Pick<Broker, "committed">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly partitions: Pick<Partitions, "all" | "read">;
+  readonly records: ReplayRecords;
+  /** Of a destination; `undefined` when it is not configured. */
+  readonly groupOf: (destination: string) => string | undefined;
+}
+
+export interface ReplayWish {
+  readonly destination: string;
+  readonly filter: ReplayFilter;
+  /** Over all partitions. Default: as fast as live traffic leaves room. */
+  readonly eventsPerSecond?: number | undefined;
+  /** Default: all. */
+  readonly partitions?: readonly number[];
+}
+
+/** Of parts that are not over, by {@link nameOf}. */
+interface Parts {
+  readonly committed: ReadonlyMap<string, ReplayProgress>;
+  readonly running: ReadonlyMap<string, ReplayView>;
+}
+
+const NOWHERE: Parts = { committed: new Map(), running: new Map() };
+
+type PartView = NonNullable<ReplayView["partitions"]>[number];
+
+/** That are not over, of an environment. */
+const REPLAYS_MAX = 64;
+/** Of one call, ms. */
+const CALL_MS = 10_000;
+
+export class ClusterReplays {
+  readonly #options: ClusterReplaysOptions;
+
+  constructor(options: ClusterReplaysOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The partitions with chosen events. Reads all of them, one after another. **Errors**: those of
+   * `PartitionLog.open` and of its readers; `WAYBILL_INPUT` for an unknown destination.
+   */
+  async choose({ destination, filter, partitions = this.#options.partitions.all }: ReplayWish): Promise<ReplayPart[]> {
+    this.#groupOf(destination);
+    const parts: ReplayPart[] = [];
+    for (const partition of partitions) {
+      const part = await this.#options.partitions.read(partition, filter.sinceMs, async (log) => {
+        const { first: from, head: to } = log;
+        let total = 0;
+        for await (const { start, end } of chosenPieces(log, { ...filter, from, to }, from)) total += end - start;
+        return { partition, from, to, total };
+      });
+      if (part.total > 0) parts.push(part);
+    }
+    return parts;
+  }
+
+  /**
+   * Begins a replay: relays send what they have the lanes of once they read of it. **Errors**: as
+   * {@link choose}; `WAYBILL_INPUT` when {@link REPLAYS_MAX} are not over;
+   * `WAYBILL_LOG_UNAVAILABLE`: it may begin all the same.
+   */
+  async begin(wish: ReplayWish): Promise<ReplayView> {
+    const { environment, clock, random, records } = this.#options;
+    this.#assertRoom();
+    const parts = await this.choose(wish);
+    this.#assertRoom();
+    const { destination, filter, eventsPerSecond } = wish;
+    const id = createUuidV7(clock, random)();
+    const request = {
+      destination,
+      filter,
+      createdAtMs: clock.now(),
+      ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }),
+      parts,
+    };
+    await records.writeReplay(replayKey({ environment, id }), requestText(request));
+    const asked = { ...request, environment, id, isCancelled: false, ended: new Map<number, PartLedger>() };
+    return this.#view(asked, NOWHERE);
+  }
+
+  /** Ends a replay where it is, once the relays read of it. `false` when there is none. */
+  async cancel(id: string): Promise<boolean> {
+    const { environment, records } = this.#options;
+    await records.caughtUp();
+    const replay = this.#asked.find((one) => one.id === id);
+    if (replay === undefined) return false;
+    if (isReplayOver(replay)) return true;
+    await records.writeReplay(cancelKey({ environment, id }), JSON.stringify({ atMs: this.#options.clock.now() }));
+    await records.caughtUp();
+    return true;
+  }
+
+  /**
+   * `running`: what relays tell of the parts that they run, each as a replay of its partition.
+   * **Errors**: `WAYBILL_LOG_UNAVAILABLE`.
+   */
+  async views(running: readonly ReplayView[]): Promise<readonly ReplayView[]> {
+    const { environment, records } = this.#options;
+    await records.caughtUp();
+    const going = this.#asked.filter(({ parts, ended }) => ended.size < parts.length);
+    const committed = new Map<string, ReplayProgress>();
+    for (const destination of new Set(going.map((replay) => replay.destination)))
+      for (const [name, progress] of await this.#progress(destination)) committed.set(name, progress);
+    const parts = running.map(
+      (view) => [nameOf(view.id, view.environment.slice(environment.length + 1)), view] as const,
+    );
+    return this.#asked.map((replay) => this.#view(replay, { committed, running: new Map(parts) }));
+  }
+
+  /** How many are kept, over or not. */
+  get count(): number {
+    return this.#asked.length;
+  }
+
+  /** Whether there is such a place to replay to. */
+  has(destination: string, partition = 0): boolean {
+    const { groupOf, partitions } = this.#options;
+    return groupOf(destination) !== undefined && partitions.all.includes(partition);
+  }
+
+  /**
+   * Forgets replays that are over and older than `maxAgeMs`. **Errors**: `WAYBILL_LOG_UNAVAILABLE`.
+   */
+  async retain(maxAgeMs: number, nowMs: number): Promise<void> {
+    const { environment, records } = this.#options;
+    for (const replay of this.#asked) {
+      const { id, createdAtMs, ended, isCancelled } = replay;
+      if (!isReplayOver(replay) || nowMs - createdAtMs <= maxAgeMs) continue;
+      for (const partition of ended.keys()) await records.writeReplay(partKey({ environment, id }, partition), "");
+      if (isCancelled) await records.writeReplay(cancelKey({ environment, id }), "");
+      await records.writeReplay(replayKey({ environment, id }), "");
+    }
+  }
+
+  get #asked(): readonly AskedReplay[] {
+    return this.#options.records.replaysOf(this.#options.environment);
+  }
+
+  /** **Errors**: `WAYBILL_INPUT` when as many as may be are not over. */
+  #assertRoom(): void {
+    const going = this.#asked.filter((replay) => !isReplayOver(replay)).length;
+    if (going < REPLAYS_MAX) return;
+    throw new WaybillError(
+      "WAYBILL_INPUT",
+      `There are ${going} replays that are not over; at most ${REPLAYS_MAX} may be`,
+      { hint: "Wait for some to end, or cancel some." },
+    );
+  }
+
+  #groupOf(destination: string): string {
+    const group = this.#options.groupOf(destination);
+    if (group !== undefined) return group;
+    const { environment } = this.#options;
+    throw new WaybillError("WAYBILL_INPUT", `There is no destination ${environment}/${destination}`);
+  }
+
+  /** Of a destination, by id and partition, as far as it is committed. */
+  async #progress(destination: string): Promise<ReadonlyMap<string, ReplayProgress>> {
+    const { broker, clock, topic, partitions } = this.#options;
+    const group = this.#options.groupOf(destination);
+    if (group === undefined) return new Map();
+    const asked = partitions.all.map((partition) => ({ topic, partition }));
+    const found = await patiently(clock, () => broker.committed({ group, partitions: asked, deadlineMs: CALL_MS }));
+    return new Map(
+      found.flatMap((one) =>
+        replaysIn(one, group).map((progress) => [nameOf(progress.id, one.partition), progress] as const),
+      ),
+    );
+  }
+
+  #view(replay: AskedReplay, parts: Parts): ReplayView {
+    const { environment, id, destination, createdAtMs } = replay;
+    const partitions = replay.parts.map((part) => this.#partView(replay, part, parts));
+    const { state, reason } = stateOf(replay, partitions);
+    return {
+      id,
+      environment,
+      destination,
+      of: "log",
+      createdAtMs,
+      state,
+      ...(reason === undefined ? {} : { reason }),
+      account: partitions.map(({ account }) => account).reduce(sumOf, NOTHING),
+      partitions,
+    };
+  }
+
+  #partView(replay: AskedReplay, part: ReplayPart, { committed, running }: Parts): PartView {
+    const { id, isCancelled, ended } = replay;
+    const { partition } = part;
+    const ledger = ended.get(partition);
+    if (ledger !== undefined) {
+      const account = accountOf(ledger);
+      return { partition, state: account.pending > 0 ? "cancelled" : "done", account };
+    }
+    const reported = running.get(nameOf(id, partition));
+    const progress = committed.get(nameOf(id, partition));
+    const account = reported?.account ?? accountOf(ledgerOf(part, progress));
+    if (isCancelled) return { partition, state: "cancelled", account };
+    if (reported === undefined)
+      return { partition, account, ...this.#stateOf(replay, partition, progress !== undefined) };
+    const { state, reason } = reported;
+    return { partition, state, account, ...(reason === undefined ? {} : { reason }) };
+  }
+
+  /** What is known of a part that no relay tells of. */
+  #stateOf(
+    { environment, destination }: AskedReplay,
+    partition: number,
+    hasBegun: boolean,
+  ): Pick<PartView, "state" | "reason"> {
+    const { records, groupOf } = this.#options;
+    if (groupOf(destination) === undefined) return { state: "paused", reason: "its destination is not configured" };
+    const lane = records.reportedLane({ environment, destination, partition });
+    if (lane === undefined) return { state: "waiting", reason: "no relay has its lane" };
+    const { mode, reason = "" } = lane;
+    if (mode === "paused" || mode === "halted" || mode === "failed")
+      return { state: mode === "failed" ? "waiting" : mode, reason: `its lane is ${mode}: ${printable(reason)}` };
+    return hasBegun ? { state: "running" } : { state: "waiting", reason: "it has not begun" };
+  }
+}
+
+function nameOf(id: string, partition: number | string): string {
+  return `${id}/${partition}`;
+}
+
+/** None of a commit that is not a lane's. */
+function replaysIn({ topic, partition, offset, metadata }: CommittedOffset, group: string): readonly ReplayProgress[] {
+  try {
+    const parse = { offset, parse: parseLaneWithReplays };
+    return parseStateText(metadata, { group, topic, partition }, parse).replays ?? [];
+  } catch {
+    return [];
+  }
+}
+
+/** Those that a person should know of first. */
+const WORST_FIRST = ["failed", "halted", "running", "paused", "waiting"] as const;
+
+function stateOf(replay: AskedReplay, partitions: readonly PartView[]): Pick<ReplayView, "state" | "reason"> {
+  if (partitions.every(({ state }) => state === "done")) return { state: "done" };
+  if (replay.isCancelled) return { state: "cancelled" };
+  for (const state of WORST_FIRST) {
+    const found = partitions.find((one) => one.state === state);
+    if (found === undefined) continue;
+    const { partition, reason } = found;
+    return { state, ...(reason === undefined ? {} : { reason: `partition ${partition}: ${reason}` }) };
+  }
+  return { state: "running" };
+}
+
+type Ledger = ReplayView["account"];
+
+const NOTHING: Ledger = {
+  accepted: 0,
+  delivered: 0,
+  rejected: 0,
+  dropped: 0,
+  droppedByReason: {},
+  expired: 0,
+  pending: 0,
+  balanced: true,
+};
+
+/** What of the chosen events has no outcome is pending. */
+function accountOf({ total, delivered, rejected, expired, dropped: droppedByReason }: PartLedger): Ledger {
+  const dropped = Object.values(droppedByReason).reduce((sum, events) => sum + events, 0);
+  const settled = delivered + rejected + expired + dropped;
+  const pending = Math.max(0, total - settled);
+  const balanced = total === settled + pending;
+  return { accepted: total, delivered, rejected, dropped, droppedByReason, expired, pending, balanced };
+}
+
+function sumOf(one: Ledger, other: Ledger): Ledger {
+  const droppedByReason = { ...one.droppedByReason };
+  for (const [reason, events] of Object.entries(other.droppedByReason))
+    droppedByReason[reason] = (droppedByReason[reason] ?? 0) + events;
+  return {
+    accepted: one.accepted + other.accepted,
+    delivered: one.delivered + other.delivered,
+    rejected: one.rejected + other.rejected,
+    dropped: one.dropped + other.dropped,
+    droppedByReason,
+    expired: one.expired + other.expired,
+    pending: one.pending + other.pending,
+    balanced: one.balanced && other.balanced,
+  };
+}

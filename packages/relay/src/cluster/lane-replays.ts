@@ -1,0 +1,165 @@
+/**
+ * The replays of one lane: who delivers a destination's partition also replays it. What was asked
+ * for is in the topic `<prefix>.desired`, how far each is in the lane's own state. A replay that is
+ * done, or is to end, is over once its ledger is in the topic; only then is it dropped from the
+ * state. So a relay that dies between any two steps leaves what its successor needs for the next.
+ */
+import type { Clock, Timer } from "@waybill/core";
+import type { Log } from "@waybill/log";
+import type { Replays } from "../delivery/replays.ts";
+import type { StoredReplay } from "../delivery/stored-replay.ts";
+import type { WriteLine } from "../log-lines/operator-log.ts";
+import { safeError } from "../log-lines/safe-text.ts";
+import { type AskedReplay, type PartLedger, partKey, type ReplayPart, type ReplayRecords } from "./asked-replays.ts";
+import type { LanesOf } from "./desired-state.ts";
+import type { LaneWithReplays, ReplayProgress } from "./lane-with-replays.ts";
+
+export interface LaneReplaysOptions extends LanesOf {
+  readonly partition: number;
+  readonly log: Pick<Log, "head">;
+  readonly replays: Pick<Replays, "join" | "stop" | "leave">;
+  readonly state: LaneWithReplays;
+  readonly records: ReplayRecords;
+  readonly clock: Clock;
+  readonly report: WriteLine;
+}
+
+/** They share the state of the lane, which has little room; others wait for their turn. */
+const REPLAYS_AT_ONCE = 2;
+/** Before something that failed is tried again. */
+const AGAIN_MS = 2_000;
+/** Before it is looked again whether the log was read far enough. */
+const LOOK_MS = 100;
+
+export class LaneReplays {
+  readonly #options: LaneReplaysOptions;
+  /** Those that this relay has begun. */
+  readonly #joined = new Set<string>();
+  /** Whose ledger is being written to the topic. */
+  readonly #ending = new Set<string>();
+  #looking: Promise<void> = Promise.resolve();
+  #again: Timer | undefined;
+  #isClosed = false;
+
+  constructor(options: LaneReplaysOptions) {
+    this.#options = options;
+  }
+
+  /** Takes the next step of each replay that has one. Never throws. */
+  look(): void {
+    this.#looking = this.#looking.then(async () => {
+      try {
+        await this.#look();
+      } catch (error) {
+        this.#later(AGAIN_MS, error);
+      }
+    });
+  }
+
+  /** What is in flight may take until the deadline. The state is written after that. */
+  async close(deadlineMs: number): Promise<void> {
+    this.#isClosed = true;
+    this.#again?.cancel();
+    await this.#looking;
+    await Promise.all([...this.#joined].map((id) => this.#options.replays.leave(id, deadlineMs)));
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isClosed) return;
+    const { environment, destination, partition, state, records } = this.#options;
+    const asked = records.replaysOf(environment).filter((replay) => replay.destination === destination);
+    await this.#forget(new Set(asked.map(({ id }) => id)));
+    let going = 0;
+    for (const replay of asked) {
+      const part = replay.parts.find((one) => one.partition === partition);
+      if (part === undefined || this.#isClosed || !state.isOurs) continue;
+      const { id } = replay;
+      if (replay.ended.has(partition)) {
+        await this.#options.replays.stop(id, 0);
+        state.drop(id);
+      } else if (replay.isCancelled || state.progressOf(id)?.done === true) await this.#end(replay, part);
+      else if (going < REPLAYS_AT_ONCE) {
+        going += 1;
+        await this.#run(replay, part);
+      }
+    }
+  }
+
+  /** What nobody asks for any more. */
+  async #forget(asked: ReadonlySet<string>): Promise<void> {
+    const { state, replays } = this.#options;
+    for (const { id } of state.replays) if (!asked.has(id)) state.drop(id);
+    for (const id of this.#joined) {
+      if (asked.has(id)) continue;
+      await replays.leave(id, 0);
+      this.#joined.delete(id);
+    }
+  }
+
+  async #run(replay: AskedReplay, part: ReplayPart): Promise<void> {
+    const { log, replays, state } = this.#options;
+    const { id } = replay;
+    if (this.#joined.has(id)) return;
+    // What was not read yet would be taken for gone.
+    if (log.head < part.to) return this.#later(LOOK_MS);
+    const own = state.replay(storedReplay(replay, part, state.progressOf(id)));
+    await replays.join({
+      ...own,
+      write: async (value) => {
+        await own.write(value);
+        if (value.done) this.look();
+      },
+    });
+    this.#joined.add(id);
+    // There may have been nothing to send.
+    if (own.initial.done) this.look();
+  }
+
+  async #end({ environment, id }: AskedReplay, part: ReplayPart): Promise<void> {
+    const { replays, state, partition, records } = this.#options;
+    if (this.#ending.has(id)) return;
+    await replays.stop(id, 0);
+    // Only the owner may say how far it is; whoever comes after it reads the same.
+    await state.confirm();
+    if (!state.isOurs) return;
+    const ledger = ledgerOf(part, state.progressOf(id));
+    this.#ending.add(id);
+    // Its own record is what ends it, when it is read.
+    void records
+      .writeReplay(partKey({ environment, id }, partition), JSON.stringify(ledger))
+      .catch((error: unknown) => this.#later(AGAIN_MS, error))
+      .finally(() => this.#ending.delete(id));
+  }
+
+  #later(afterMs: number, error?: unknown): void {
+    const { environment, destination, partition, clock, report, state } = this.#options;
+    if (this.#isClosed || !state.isOurs) return;
+    if (error !== undefined) report("replay_not_run", { environment, destination, partition, error: safeError(error) });
+    this.#again?.cancel();
+    this.#again = clock.after(afterMs, () => this.look());
+  }
+}
+
+/** Each partition has its share of the rate. */
+function storedReplay(replay: AskedReplay, part: ReplayPart, progress: ReplayProgress | undefined): StoredReplay {
+  const { id, destination, filter, createdAtMs, eventsPerSecond, parts } = replay;
+  const { from, to } = part;
+  return {
+    id,
+    destination,
+    choice: { log: { ...filter, from, to } },
+    createdAtMs,
+    ...(eventsPerSecond === undefined ? {} : { eventsPerSecond: eventsPerSecond / parts.length }),
+    cancelled: false,
+    cursor: from,
+    leased: 0,
+    done: false,
+    ...ledgerOf(part, progress),
+    ...progress,
+  };
+}
+
+export function ledgerOf({ total }: ReplayPart, progress: PartLedger | undefined): PartLedger {
+  const { delivered = 0, rejected = 0, expired = 0, dropped = {} } = progress ?? {};
+  return { total, delivered, rejected, expired, dropped };
+}

@@ -1,0 +1,57 @@
+/** A relay that runs a replay is killed at each of the first calls by which it writes something. */
+import type { Broker } from "@waybill/log-kafka";
+import { expect, test } from "vitest";
+import { ALL, BATCH, expectAllOnce, PARTITIONS, ReplayWorld, type TestRelay } from "./lib/replay-world.ts";
+
+/** Most that such a replay has at least. */
+const CALLS = 10;
+
+type Moment = "before" | "after";
+
+/** Kills its relay at the n-th call that writes: before it is sent, or once it was answered. */
+function killedAt(wanted: () => number, moment: Moment): (broker: Broker, relay: () => TestRelay) => Broker {
+  return (broker, relay) => {
+    let calls = 0;
+    const around = <A extends object, B>(call: (asked: A) => Promise<B>): ((asked: A) => Promise<B>) => {
+      return async (asked) => {
+        // What it tells of itself is not a step of a replay.
+        if (wanted() === 0 || ("topic" in asked && asked.topic !== "waybill.desired")) return call(asked);
+        calls += 1;
+        if (calls === wanted() && moment === "before") relay().kill();
+        const answer = await call(asked);
+        if (calls === wanted() && moment === "after") {
+          relay().kill();
+          return new Promise<never>(() => undefined);
+        }
+        return answer;
+      };
+    };
+    return Object.assign(broker, {
+      commit: around(broker.commit.bind(broker)),
+      produce: around(broker.produce.bind(broker)),
+    });
+  };
+}
+
+test.each<[Moment, number]>(
+  (["before", "after"] as const).flatMap((moment) =>
+    Array.from({ length: CALLS }, (_, index): [Moment, number] => [moment, index + 1]),
+  ),
+)("a relay that is killed %s its write number %i leaves a replay that another one ends", async (moment, call) => {
+  const world = new ReplayWorld();
+  let wanted = 0;
+  const one = await world.start(
+    "one",
+    killedAt(() => wanted, moment),
+  );
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(8);
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  wanted = call;
+  const two = await world.start("two");
+  const ended = await world.ended(two, id);
+  expect(ended.account).toMatchObject({ accepted: 24, delivered: 24, rejected: 0, expired: 0, balanced: true });
+  expect(world.isRunning("one")).toBe(false);
+  expect(expectAllOnce(world, 8)).toBeLessThanOrEqual(PARTITIONS * BATCH);
+  await world.end();
+});

@@ -1,0 +1,204 @@
+/** Replays over all partitions: any relay is asked, and they go on when relays come and go. */
+import { expect, test } from "vitest";
+import { ALL, BATCH, expectAllOnce, idsOf, PARTITIONS, ReplayWorld } from "./lib/replay-world.ts";
+
+const EVENTS = 20;
+
+test("a replay of all partitions is sent by the relays that have their lanes, and is one to each", async () => {
+  const world = new ReplayWorld();
+  const [one, two] = [await world.start("one"), await world.start("two")];
+  await world.clock.until(() => world.areShared(one, two));
+  await world.delivered(EVENTS);
+  const { id, account } = await world.run(one.environment.clusterReplays.begin(ALL));
+  expect(account).toMatchObject({ accepted: EVENTS * PARTITIONS, pending: EVENTS * PARTITIONS, balanced: true });
+  const ended = await world.ended(two, id);
+  expect(ended.account).toMatchObject({ accepted: EVENTS * PARTITIONS, delivered: EVENTS * PARTITIONS, pending: 0 });
+  expect(ended.partitions?.map(({ partition, state }) => [partition, state])).toEqual([
+    [0, "done"],
+    [1, "done"],
+    [2, "done"],
+  ]);
+  expect(await world.view(one, id)).toEqual(ended);
+  expect(world.sent.toSorted()).toEqual(idsOf(EVENTS));
+  expect(new Set(world.requests.map(({ relay }) => relay))).toEqual(new Set(["one", "two"]));
+  await world.end();
+});
+
+test("a relay that stops hands its replays over, and nothing is sent twice", async () => {
+  const world = new ReplayWorld();
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(EVENTS);
+  world.latencyMs = 50;
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  const two = await world.start("two");
+  await world.clock.until(() => world.sent.length > EVENTS);
+  await one.stop();
+  expect(world.sent.length).toBeLessThan(EVENTS * PARTITIONS);
+  expect((await world.ended(two, id)).account).toMatchObject({ accepted: 60, delivered: 60, balanced: true });
+  expect(expectAllOnce(world, EVENTS)).toBe(0);
+  await world.end();
+});
+
+test("a relay that was stopped for long changes nothing of what others went on with", async () => {
+  const world = new ReplayWorld();
+  const [one, two] = [await world.start("one"), await world.start("two")];
+  await world.clock.until(() => world.areShared(one, two));
+  await world.delivered(EVENTS);
+  world.latencyMs = 200;
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  await world.clock.until(() => world.requests.some(({ relay }) => relay === "one"));
+  world.cluster.pause("one");
+  const ended = await world.ended(two, id);
+  world.cluster.resume("one");
+  await world.clock.advance(120_000);
+  expect(await world.view(two, id)).toEqual(ended);
+  expect(await world.view(one, id)).toEqual(ended);
+  expect(ended.account).toMatchObject({ accepted: 60, delivered: 60, balanced: true });
+  expect(expectAllOnce(world, EVENTS)).toBeLessThanOrEqual(PARTITIONS * BATCH);
+  await world.end();
+});
+
+test("a replay that is ended stays where it is, also where no relay had the lane then", async () => {
+  const world = new ReplayWorld();
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(EVENTS);
+  world.latencyMs = 100;
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  await world.clock.until(() => world.sent.length > EVENTS);
+  one.kill();
+  const two = await world.start("two");
+  // By then it is missing, and the lanes are still its own.
+  await world.clock.advance(16_000);
+  const before = await world.view(two, id);
+  expect(before?.state).toBe("waiting");
+  expect(before?.reason).toMatch(/partition \d: no relay has its lane/);
+  expect(await world.run(two.environment.clusterReplays.cancel(id))).toBe(true);
+  const sent = world.sent.length;
+  expect((await world.view(two, id))?.state).toBe("cancelled");
+  await world.clock.until(() => world.areShared(two));
+  await world.clock.advance(10_000);
+  expect(world.sent).toHaveLength(sent);
+  const after = await world.view(two, id);
+  expect(after?.state).toBe("cancelled");
+  expect(after?.account).toEqual(before?.account);
+  expect(after?.account.balanced).toBe(true);
+  expect(await world.run(two.environment.clusterReplays.cancel("none"))).toBe(false);
+  await world.end();
+});
+
+test("a replay is ended while its requests are on their way", async () => {
+  const world = new ReplayWorld();
+  const [one, two] = [await world.start("one"), await world.start("two")];
+  await world.clock.until(() => world.areShared(one, two));
+  await world.delivered(EVENTS);
+  world.latencyMs = 100;
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  await world.clock.until(() => world.sent.length > BATCH);
+  expect(await world.run(two.environment.clusterReplays.cancel(id))).toBe(true);
+  await world.clock.advance(5_000);
+  const sent = world.sent.length;
+  await world.clock.advance(60_000);
+  expect(world.sent).toHaveLength(sent);
+  const view = await world.view(one, id);
+  expect(view?.state).toBe("cancelled");
+  expect(view?.account.balanced).toBe(true);
+  expect(view?.account.pending).toBeGreaterThan(0);
+  await world.end();
+});
+
+test("only what is asked for is sent: by fields, from a time on, of one partition", async () => {
+  const world = new ReplayWorld();
+  const [one, two] = [await world.start("one"), await world.start("two")];
+  await world.clock.until(() => world.areShared(one, two));
+  await world.delivered(EVENTS);
+  const { clusterReplays } = one.environment;
+  const even = await world.run(clusterReplays.begin({ ...ALL, filter: { event: "Even" }, partitions: [1] }));
+  await world.ended(two, even.id);
+  expect(world.sent).toEqual(Array.from({ length: EVENTS / 2 }, (_, index) => `p1-${2 * index}`));
+  world.requests.length = 0;
+  const none = await world.run(clusterReplays.begin({ ...ALL, filter: { sinceMs: world.clock.now() } }));
+  expect(none.account.accepted).toBe(0);
+  expect((await world.ended(two, none.id)).partitions).toEqual([]);
+  expect(await world.run(clusterReplays.choose({ ...ALL, filter: { event: "Odd" } }))).toHaveLength(PARTITIONS);
+  await expect(world.run(clusterReplays.begin({ ...ALL, destination: "crm" }))).rejects.toThrow(
+    "no destination test/crm",
+  );
+  await world.end();
+});
+
+test("what retention removes before its turn is expired, and the ledger balances", async () => {
+  const world = new ReplayWorld();
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(EVENTS);
+  await world.run(one.control.steer({ environment: "test", destination: "segment" }, "pause"));
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  await world.clock.advance(5_000);
+  expect(world.sent).toEqual([]);
+  await world.run(one.environment.sync());
+  await one.stop();
+  const writer = world.cluster.connect("writer");
+  await world.run(writer.removeBefore({ topic: "waybill.test", partition: 2, offset: 15, deadlineMs: 5_000 }));
+  const two = await world.start("two");
+  await world.run(two.control.steer({ environment: "test", destination: "segment" }, "resume"));
+  const ended = await world.ended(two, id);
+  expect(ended.account).toMatchObject({ accepted: 60, delivered: 45, expired: 15, balanced: true });
+  expect(ended.partitions?.[2]?.account).toMatchObject({ accepted: 20, delivered: 5, expired: 15 });
+  await world.end();
+});
+
+test("two replays of a destination run at once, the others in turn", async () => {
+  const world = new ReplayWorld();
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(EVENTS);
+  world.latencyMs = 50;
+  const ids: string[] = [];
+  for (let index = 0; index < 4; index++) ids.push((await world.run(one.environment.clusterReplays.begin(ALL))).id);
+  const running = (): number => {
+    const views = one.environment.shards[0]?.replays.views() ?? [];
+    return views.filter(({ state }) => state === "running").length;
+  };
+  let most = 0;
+  world.onRequest = () => void (most = Math.max(most, running()));
+  for (const id of ids) await world.ended(one, id);
+  expect(most).toBe(2);
+  expect(world.sent).toHaveLength(4 * EVENTS * PARTITIONS);
+  await world.end();
+});
+
+test("replays that are over are forgotten once they are old, by all relays", async () => {
+  const world = new ReplayWorld();
+  const [one, two] = [await world.start("one"), await world.start("two")];
+  await world.clock.until(() => world.areShared(one, two));
+  await world.delivered(4);
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  await world.ended(one, id);
+  await world.run(one.environment.clusterReplays.retain(60_000, world.clock.now()));
+  expect(await world.view(two, id)).toBeDefined();
+  await world.clock.advance(61_000);
+  await world.run(one.environment.clusterReplays.retain(60_000, world.clock.now()));
+  expect(await world.view(two, id)).toBeUndefined();
+  expect(one.control.replaysOf("test")).toEqual([]);
+  await world.end();
+});
+
+test("live traffic goes first, and the rate is that of all partitions together", async () => {
+  const world = new ReplayWorld();
+  const [one, two] = [await world.start("one"), await world.start("two")];
+  await world.clock.until(() => world.areShared(one, two));
+  await world.delivered(EVENTS);
+  const beganAtMs = world.clock.monotonic();
+  const { id } = await world.run(one.environment.clusterReplays.begin({ ...ALL, eventsPerSecond: 6 }));
+  await world.clock.advance(1_000);
+  await world.produce(4, 100);
+  const isLive = (id_: string): boolean => Number(id_.slice(3)) >= 100;
+  await world.clock.until(() => world.sent.filter(isLive).length === 4 * PARTITIONS);
+  expect(world.clock.monotonic() - beganAtMs).toBeLessThan(5_000);
+  await world.ended(two, id);
+  // 60 events at 6 a second.
+  expect(world.clock.monotonic() - beganAtMs).toBeGreaterThan(9_000);
+  await world.end();
+});
