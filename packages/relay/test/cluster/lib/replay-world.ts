@@ -29,6 +29,12 @@ export interface TestRelay {
   stop(): Promise<void>;
 }
 
+export interface RelayOptions {
+  readonly around?: (broker: Broker, relay: () => TestRelay) => Broker;
+  /** Of a batch. */
+  readonly maxEvents?: number;
+}
+
 export class ReplayWorld {
   readonly clock = new VirtualClock();
   readonly cluster = new SimCluster({ clock: this.clock, random: new SeededRandom(1), heartbeatIntervalMs: 200 });
@@ -49,10 +55,7 @@ export class ReplayWorld {
     return promise;
   }
 
-  async start(
-    name: string,
-    around: (broker: Broker, relay: () => TestRelay) => Broker = (one) => one,
-  ): Promise<TestRelay> {
+  async start(name: string, { around = (one) => one, maxEvents = BATCH }: RelayOptions = {}): Promise<TestRelay> {
     const { clock, cluster, lines } = this;
     const relay = (): TestRelay => started;
     const broker = around(cluster.connect(name), relay);
@@ -93,7 +96,7 @@ export class ReplayWorld {
       onLine: (line) => lines.push(`${name} ${line}`),
       holds: control,
       records: control,
-      config: configOf("old", { batch: { maxEvents: BATCH, linger: 5 }, maxInFlight: 1 }),
+      config: configOf("old", { batch: { maxEvents, linger: 5 }, maxInFlight: 1 }),
     });
     await this.run(control.start());
     environment.start();

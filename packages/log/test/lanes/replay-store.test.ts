@@ -1,0 +1,96 @@
+/** What a replay's store does when reading fails, and where another process may take it over. */
+import { DELIVERED, outcomesOf } from "@waybill/core";
+import { type DurableState, Fates, type LogRecord, NO_FATES, type Piece, ReplayStore } from "@waybill/log";
+import { SimDisk, VirtualClock } from "@waybill/testing";
+import { expect, test } from "vitest";
+
+type State = ConstructorParameters<typeof ReplayStore>[0]["state"]["initial"];
+
+const LIMITS = { maxEvents: 3, maxBytes: 1_000 };
+const FRESH = { cursor: 0, leased: 0, delivered: 0, rejected: 0, expired: 0, done: false };
+
+/** One event in each record. */
+function pieceAt(first: number): Piece {
+  const body = Buffer.from(`{"n":${first}}`);
+  const ends = Uint32Array.of(body.length);
+  const record: LogRecord = { first, count: 1, source: "s", receivedAtMs: 1, metadata: "", body, ends, sizeBytes: 20 };
+  return { record, start: 0, end: 1 };
+}
+
+interface Given {
+  readonly state?: Partial<DurableState<State>>;
+  readonly initial?: Partial<State>;
+  /** Positions before which reading fails once. */
+  readonly failsAt?: readonly number[];
+}
+
+async function open(total: number, { state = {}, initial = {}, failsAt = [] }: Given = {}) {
+  const failing = new Set(failsAt);
+  const written: State[] = [];
+  const store = new ReplayStore<State>({
+    name: "r",
+    state: {
+      initial: { total, ...FRESH, ...initial },
+      fits: () => true,
+      write: async (value) => void written.push(value),
+      sync: async () => undefined,
+      close: async () => undefined,
+      ...state,
+    },
+    fates: await Fates.open({
+      directory: "/fates",
+      runtime: { disk: new SimDisk(), clock: new VirtualClock() },
+      tail: { from: 0, runs: [], before: NO_FATES },
+    }),
+    async *pieces(from) {
+      for (let at = from; at < total; at++) {
+        if (failing.delete(at)) throw new Error(`cannot read ${at}`);
+        yield pieceAt(at);
+      }
+    },
+  });
+  return { store, written };
+}
+
+test("reading that fails goes on from the same place, and expires nothing", async () => {
+  const { store } = await open(6, { failsAt: [0, 2, 5] });
+  const delivered: number[] = [];
+  for (let tries = 0; tries < 12 && !store.value.done; tries++) {
+    const batch = await store.lease(LIMITS).catch(() => undefined);
+    if (batch === undefined) continue;
+    delivered.push(batch.count);
+    await store.settle(batch, outcomesOf(batch.count, DELIVERED));
+  }
+  expect(delivered).toEqual([3, 3]);
+  expect(store.account()).toMatchObject({ accepted: 6, delivered: 6, expired: 0, pending: 0, balanced: true });
+});
+
+test("a shared replay's batch is written down before it is sent, or not sent", async () => {
+  let isRefused = false;
+  const states: State[] = [];
+  const write = async (value: State): Promise<void> => {
+    if (isRefused) throw new Error("no answer");
+    states.push(value);
+  };
+  const { store } = await open(5, { state: { isOurs: () => true, write } });
+  const batch = await store.lease(LIMITS);
+  expect(states).toEqual([]);
+  isRefused = true;
+  await expect(store.plan()).rejects.toThrow("no answer");
+  isRefused = false;
+  expect(await store.plan()).toBe(true);
+  expect(states).toMatchObject([{ cursor: 0, leased: 3 }]);
+  // Whoever takes over sends the same batch, whatever its own limits are.
+  const { store: next } = await open(5, { initial: states[0] as State });
+  expect((await next.lease({ maxEvents: 2, maxBytes: 1 }))?.key).toBe(batch?.key);
+});
+
+test("a replay that is another process's now plans nothing and leases nothing", async () => {
+  let isOurs = true;
+  const { store } = await open(5, { state: { isOurs: () => isOurs } });
+  await store.lease(LIMITS);
+  isOurs = false;
+  await expect(store.plan()).rejects.toMatchObject({ code: "WAYBILL_CLOSED", reason: "fenced" });
+  const { store: other } = await open(5, { state: { isOurs: () => false } });
+  expect(await other.lease(LIMITS)).toBeUndefined();
+});
