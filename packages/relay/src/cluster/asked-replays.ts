@@ -10,10 +10,15 @@
  */
 import type { Position } from "@waybill/log";
 import { z } from "zod";
+import { deadLetterState } from "../admin/schemas/overview.ts";
 import type { LogChoice } from "../delivery/chosen-events.ts";
+import type { DeadLetterChoice } from "../delivery/dead-letter-choice.ts";
 import type { LaneEntry } from "./relay-directory.ts";
 
-/** Events of a partition from one position to before another; `total` of them are chosen. */
+/**
+ * Events of a partition, or dead letters, from one position to before another; `total` of them are
+ * chosen.
+ */
 export interface ReplayPart {
   readonly partition: number;
   readonly from: Position;
@@ -21,12 +26,13 @@ export interface ReplayPart {
   readonly total: number;
 }
 
-/** The same for all partitions. */
 export type ReplayFilter = Omit<LogChoice, "from" | "to">;
+/** The same for all partitions. */
+export type AskedChoice = { readonly log: ReplayFilter } | { readonly deadLetters: DeadLetterChoice };
 
 export interface ReplayRequestRecord {
   readonly destination: string;
-  readonly filter: ReplayFilter;
+  readonly choice: AskedChoice;
   readonly createdAtMs: number;
   /** Over all partitions. */
   readonly eventsPerSecond?: number | undefined;
@@ -78,16 +84,21 @@ export const NO_RECORDS: ReplayRecords = {
 
 const number = z.number().nonnegative();
 const count = number.int();
+const text = z.string().exactOptional();
+const times = { sinceMs: number.exactOptional(), untilMs: number.exactOptional() };
+const filter = z.object({ ...times, source: text, type: text, event: text, userId: text });
+const deadLetterFilter = z.object({
+  ...times,
+  source: text,
+  reason: text,
+  name: text,
+  user: text,
+  state: deadLetterState.exactOptional(),
+  deadLetterIds: z.array(count).exactOptional(),
+});
 const request = z.object({
   destination: z.string(),
-  filter: z.object({
-    sinceMs: number.exactOptional(),
-    untilMs: number.exactOptional(),
-    source: z.string().exactOptional(),
-    type: z.string().exactOptional(),
-    event: z.string().exactOptional(),
-    userId: z.string().exactOptional(),
-  }),
+  choice: z.union([z.strictObject({ log: filter }), z.strictObject({ deadLetters: deadLetterFilter })]),
   createdAtMs: count,
   eventsPerSecond: z.number().positive().exactOptional(),
   parts: z.array(z.tuple([count, count, count, count])),

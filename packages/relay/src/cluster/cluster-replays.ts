@@ -7,6 +7,7 @@ import { type Clock, createUuidV7, printable, type Random, WaybillError } from "
 import { type Broker, type CommittedOffset, parseStateText } from "@waybill/log-kafka";
 import type { ReplayView } from "../admin/views.ts";
 import { chosenPieces } from "../delivery/chosen-events.ts";
+import type { DeadLetterChoice } from "../delivery/dead-letter-choice.ts";
 import {
   type AskedReplay,
   cancelKey,
@@ -16,6 +17,7 @@ import {
   type ReplayFilter,
   type ReplayPart,
   type ReplayRecords,
+  type ReplayRequestRecord,
   replayKey,
   requestText,
 } from "./asked-replays.ts";
@@ -45,6 +47,11 @@ export interface ReplayWish {
   readonly partitions?: readonly number[];
 }
 
+export interface RetryWish {
+  readonly choice: DeadLetterChoice;
+  readonly eventsPerSecond?: number | undefined;
+}
+
 /** Of parts that are not over, by {@link nameOf}. */
 interface Parts {
   readonly committed: ReadonlyMap<string, ReplayProgress>;
@@ -55,7 +62,7 @@ const NOWHERE: Parts = { committed: new Map(), running: new Map() };
 
 type PartView = NonNullable<ReplayView["partitions"]>[number];
 
-/** That are not over, of an environment. */
+/** That are not over, of a partition. */
 const REPLAYS_MAX = 64;
 /** Of one call, ms. */
 const CALL_MS = 10_000;
@@ -92,19 +99,24 @@ export class ClusterReplays {
    * `WAYBILL_LOG_UNAVAILABLE`: it may begin all the same.
    */
   async begin(wish: ReplayWish): Promise<ReplayView> {
-    const { environment, clock, random, records } = this.#options;
-    this.#assertRoom();
     const parts = await this.choose(wish);
-    this.#assertRoom();
     const { destination, filter, eventsPerSecond } = wish;
+    return this.#begin({ destination, choice: { log: filter }, eventsPerSecond, parts });
+  }
+
+  /** The same of dead letters that somebody who has the lane has counted. */
+  retry(of: { readonly destination: string; readonly part: ReplayPart } & RetryWish): Promise<ReplayView> {
+    const { destination, choice: deadLetters, eventsPerSecond, part } = of;
+    const parts = part.total === 0 ? [] : [part];
+    return this.#begin({ destination, choice: { deadLetters }, eventsPerSecond, parts });
+  }
+
+  async #begin({ eventsPerSecond, ...wish }: Omit<ReplayRequestRecord, "createdAtMs">): Promise<ReplayView> {
+    const { environment, clock, random, records } = this.#options;
+    this.#assertRoom(wish.parts);
     const id = createUuidV7(clock, random)();
-    const request = {
-      destination,
-      filter,
-      createdAtMs: clock.now(),
-      ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }),
-      parts,
-    };
+    const createdAtMs = clock.now();
+    const request = { ...wish, createdAtMs, ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }) };
     await records.writeReplay(replayKey({ environment, id }), requestText(request));
     const asked = { ...request, environment, id, isCancelled: false, ended: new Map<number, PartLedger>() };
     return this.#view(asked, NOWHERE);
@@ -139,9 +151,9 @@ export class ClusterReplays {
     return this.#asked.map((replay) => this.#view(replay, { committed, running: new Map(parts) }));
   }
 
-  /** How many are kept, over or not. */
-  get count(): number {
-    return this.#asked.length;
+  /** How many are kept of a partition, over or not; by default of the one that has most. */
+  kept(partitions = this.#options.partitions.all): number {
+    return mostOf(this.#asked, partitions);
   }
 
   /** Whether there is such a place to replay to. */
@@ -169,8 +181,11 @@ export class ClusterReplays {
   }
 
   /** **Errors**: `WAYBILL_INPUT` when as many as may be are not over. */
-  #assertRoom(): void {
-    const going = this.#asked.filter((replay) => !isReplayOver(replay)).length;
+  #assertRoom(parts: readonly ReplayPart[]): void {
+    const going = mostOf(
+      this.#asked.filter((replay) => !isReplayOver(replay)),
+      parts.map(({ partition }) => partition),
+    );
     if (going < REPLAYS_MAX) return;
     throw new WaybillError(
       "WAYBILL_INPUT",
@@ -201,14 +216,14 @@ export class ClusterReplays {
   }
 
   #view(replay: AskedReplay, parts: Parts): ReplayView {
-    const { environment, id, destination, createdAtMs } = replay;
+    const { environment, id, destination, choice, createdAtMs } = replay;
     const partitions = replay.parts.map((part) => this.#partView(replay, part, parts));
     const { state, reason } = stateOf(replay, partitions);
     return {
       id,
       environment,
       destination,
-      of: "log",
+      of: "log" in choice ? "log" : "dead letters",
       createdAtMs,
       state,
       ...(reason === undefined ? {} : { reason }),
@@ -250,6 +265,13 @@ export class ClusterReplays {
       return { state: mode === "failed" ? "waiting" : mode, reason: `its lane is ${mode}: ${printable(reason)}` };
     return hasBegun ? { state: "running" } : { state: "waiting", reason: "it has not begun" };
   }
+}
+
+/** How many replays have a part in the partition that has most. */
+function mostOf(replays: readonly AskedReplay[], partitions: readonly number[]): number {
+  const having = (partition: number): number =>
+    replays.filter(({ parts }) => parts.some((part) => part.partition === partition)).length;
+  return Math.max(0, ...partitions.map(having));
 }
 
 function nameOf(id: string, partition: number | string): string {

@@ -327,14 +327,17 @@ export class LaneGroup {
     const destination = await held.environment.addLane(config, { ...own, hold: () => this.#hold });
     // A reload came meanwhile.
     if (this.#config !== config) destination.prepare(this.#config).commit();
-    return { destination, replays: this.#replaysOf(held, state) };
+    return { destination, replays: this.#replaysOf(held, destination, state) };
   }
 
-  #replaysOf({ partition, log, environment: shard }: OpenPartition, state: LaneWithReplays): LaneReplays {
+  #replaysOf(
+    { partition, log, environment: { replays } }: OpenPartition,
+    { deadLetters }: Destination,
+    state: LaneWithReplays,
+  ): LaneReplays {
     const { environment, records, clock, report } = this.#options;
-    const { replays } = shard;
-    const destination = this.#config.name;
-    return new LaneReplays({ environment, destination, partition, log, replays, state, records, clock, report });
+    const name = { environment, destination: this.#config.name, partition };
+    return new LaneReplays({ ...name, log, deadLetters: deadLetters.log, replays, state, records, clock, report });
   }
 
   async #end(given: readonly TopicPartition[], deadlineMs: number): Promise<void> {

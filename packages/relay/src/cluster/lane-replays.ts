@@ -17,6 +17,7 @@ import type { LaneWithReplays, ReplayProgress } from "./lane-with-replays.ts";
 export interface LaneReplaysOptions extends LanesOf {
   readonly partition: number;
   readonly log: Pick<Log, "head">;
+  readonly deadLetters: Pick<Log, "head">;
   readonly replays: Pick<Replays, "join" | "stop" | "leave">;
   readonly state: LaneWithReplays;
   readonly records: ReplayRecords;
@@ -97,11 +98,12 @@ export class LaneReplays {
   }
 
   async #run(replay: AskedReplay, part: ReplayPart): Promise<void> {
-    const { log, replays, state } = this.#options;
+    const { log, deadLetters, replays, state } = this.#options;
     const { id } = replay;
     if (this.#joined.has(id)) return;
     // What was not read yet would be taken for gone.
-    if (log.head < part.to) return this.#later(LOOK_MS);
+    const { head } = "log" in replay.choice ? log : deadLetters;
+    if (head < part.to) return this.#later(LOOK_MS);
     const own = state.replay(storedReplay(replay, part, state.progressOf(id)));
     await replays.join({
       ...own,
@@ -142,12 +144,13 @@ export class LaneReplays {
 
 /** Each partition has its share of the rate. */
 function storedReplay(replay: AskedReplay, part: ReplayPart, progress: ReplayProgress | undefined): StoredReplay {
-  const { id, destination, filter, createdAtMs, eventsPerSecond, parts } = replay;
+  const { id, destination, choice, createdAtMs, eventsPerSecond, parts } = replay;
   const { from, to } = part;
   return {
     id,
     destination,
-    choice: { log: { ...filter, from, to } },
+    choice: "log" in choice ? { log: { ...choice.log, from, to } } : choice,
+    to,
     createdAtMs,
     ...(eventsPerSecond === undefined ? {} : { eventsPerSecond: eventsPerSecond / parts.length }),
     cancelled: false,

@@ -98,12 +98,12 @@ export class Replays {
   }
 
   /**
-   * How many events a choice has. Reads them all. **Errors**: `WAYBILL_INPUT` for an unknown
-   * destination.
+   * How many events a choice has, before `to` if it is given. Reads them all. **Errors**:
+   * `WAYBILL_INPUT` for an unknown destination.
    */
-  async count(destination: string, choice: ReplayChoice): Promise<number> {
+  async count(destination: string, choice: ReplayChoice, to?: Position): Promise<number> {
     let events = 0;
-    for await (const { start, end } of this.#pieces(this.#known(destination), choice, { from: 0 }))
+    for await (const { start, end } of this.#pieces(this.#known(destination), choice, rangeOf(0, to)))
       events += end - start;
     return events;
   }
@@ -119,7 +119,8 @@ export class Replays {
         hint: "Choose by filter instead of naming single letters, or make several replays.",
       });
     this.#assertRoom();
-    const total = await this.count(destination, choice);
+    const to = "log" in choice ? undefined : this.#known(destination).deadLetters.log.head;
+    const total = await this.count(destination, choice, to);
     this.#assertRoom();
     this.#beginning += 1;
     try {
@@ -131,6 +132,7 @@ export class Replays {
         ...(eventsPerSecond === undefined ? {} : { eventsPerSecond }),
         createdAtMs: clock.now(),
         cancelled: false,
+        ...(to === undefined ? {} : { to }),
         total,
         cursor: "log" in choice ? choice.log.from : 0,
         leased: 0,
@@ -290,8 +292,8 @@ export class Replays {
     return job;
   }
 
-  async *#piecesOf({ destination, choice }: StoredReplay, from: Position): AsyncGenerator<Piece> {
-    yield* this.#pieces(this.#known(destination), choice, { from });
+  async *#piecesOf({ destination, choice, to }: StoredReplay, from: Position): AsyncGenerator<Piece> {
+    yield* this.#pieces(this.#known(destination), choice, rangeOf(from, to));
   }
 
   async *#pieces(destination: Destination | undefined, choice: ReplayChoice, range: Range): AsyncGenerator<Piece> {
@@ -342,6 +344,10 @@ export class Replays {
       throw new WaybillError("WAYBILL_INPUT", `There is no destination ${this.#options.environment}/${name}`);
     return destination;
   }
+}
+
+function rangeOf(from: Position, to: Position | undefined): Range {
+  return to === undefined ? { from } : { from, to };
 }
 
 const ignore = (): void => undefined;

@@ -1,6 +1,6 @@
 /** What is in a replay's state file, and what is believed of it. */
 import type { BatchLimits } from "@waybill/core";
-import { isCount, isDropped, isFateTail, isObject, type ReplayState } from "@waybill/log";
+import { isCount, isDropped, isFateTail, isObject, type Position, type ReplayState } from "@waybill/log";
 import type { LogChoice } from "./chosen-events.ts";
 import type { DeadLetterChoice } from "./dead-letter-choice.ts";
 
@@ -13,6 +13,11 @@ export interface StoredReplay extends ReplayState {
   readonly eventsPerSecond?: number;
   readonly createdAtMs: number;
   readonly cancelled: boolean;
+  /**
+   * Of dead letters: those that are rejected later have this position or one after it. Absent in
+   * states of before it was noted.
+   */
+  readonly to?: Position;
 }
 
 /**
@@ -40,7 +45,7 @@ export function abandoned(id: string, nowMs: number): StoredReplay {
 export function parseReplay(value: unknown, id: string): StoredReplay | undefined {
   if (!isObject(value) || value["id"] !== id) return undefined;
   const { destination, choice, eventsPerSecond, createdAtMs, cancelled, done, dropped } = value;
-  const { total, cursor, leased, delivered, rejected, expired, fates } = value;
+  const { total, cursor, leased, delivered, rejected, expired, fates, to } = value;
   const fits =
     typeof destination === "string" &&
     typeof cancelled === "boolean" &&
@@ -49,6 +54,7 @@ export function parseReplay(value: unknown, id: string): StoredReplay | undefine
     (dropped === undefined || isDropped(dropped)) &&
     (eventsPerSecond === undefined || isPositive(eventsPerSecond)) &&
     (fates === undefined || isFateTail(fates)) &&
+    (to === undefined || isCount(to)) &&
     isChoice(choice);
   return fits ? withIds(value as unknown as StoredReplay) : undefined;
 }

@@ -1,5 +1,9 @@
 /** Replays over all partitions: any relay is asked, and they go on when relays come and go. */
+import type { ReplayView, RunningRelay } from "@waybill/relay";
+import type { Environment } from "@waybill/relay/headless";
 import { expect, test } from "vitest";
+import { send, until } from "../lib/world.ts";
+import { areShared, ask, capture, startCluster } from "./lib/cluster-world.ts";
 import { ALL, BATCH, expectAllOnce, idsOf, PARTITIONS, ReplayWorld } from "./lib/replay-world.ts";
 
 const EVENTS = 20;
@@ -201,4 +205,69 @@ test("live traffic goes first, and the rate is that of all partitions together",
   // 60 events at 6 a second.
   expect(world.clock.monotonic() - beganAtMs).toBeGreaterThan(9_000);
   await world.end();
+});
+
+test("a retry of dead letters goes on with the lane, and each is marked", async () => {
+  const world = new ReplayWorld();
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  world.status = 400;
+  await world.produce(10);
+  await world.clock.until(() => one.environment.shards.every((shard) => rejectedIn(shard) === 10));
+  world.status = 200;
+  world.requests.length = 0;
+  world.latencyMs = 50;
+  const ids: string[] = [];
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const part = { partition, from: 0, to: 10, total: 10 };
+    const wish = { destination: "segment", choice: { state: "waiting" as const }, part };
+    ids.push((await world.run(one.environment.clusterReplays.retry(wish))).id);
+  }
+  await world.clock.until(() => world.sent.length > 3 * BATCH);
+  await one.stop();
+  expect(world.sent.length).toBeLessThan(30);
+  const two = await world.start("two");
+  for (const id of ids)
+    expect((await world.ended(two, id)).account).toMatchObject({ accepted: 10, delivered: 10, balanced: true });
+  expect(world.sent.toSorted()).toEqual(idsOf(10));
+  const waiting = two.environment.shards.map((shard) => shard.destination("segment")?.deadLetters.counts().waiting);
+  expect(waiting).toEqual([0, 0, 0]);
+  await world.end();
+});
+
+function rejectedIn(shard: Environment): number | undefined {
+  return shard.destination("segment")?.account().rejected;
+}
+
+async function replaysOf(relay: RunningRelay): Promise<readonly ReplayView[]> {
+  const { status, text } = await send(relay.adminUrl, "GET", "/v1/replays", "");
+  expect(status).toBe(200);
+  return JSON.parse(text) as readonly ReplayView[];
+}
+
+test("the admin API of any relay counts, begins, shows and ends a replay of an environment", async () => {
+  const { emulator, start } = await startCluster();
+  const [one, two] = [await start("one"), await start("two")];
+  await until(() => areShared(one, two));
+  await capture(one, 0, 40);
+  await until(() => emulator.received === 40);
+  const body = { destination: "emulator" };
+  expect((await ask(two, "/v1/replays/test", { ...body, dryRun: true })).json).toEqual({ events: 40 });
+  const { status, json } = await ask(one, "/v1/replays/test", body);
+  expect([status, json["environment"], (json["account"] as { accepted: number }).accepted]).toEqual([202, "test", 40]);
+  let found: readonly ReplayView[] = [];
+  const look = async (): Promise<boolean> => (found = await replaysOf(two)).every(({ state }) => state === "done");
+  for (let tries = 0; tries < 500 && !(await look()); tries++);
+  expect(found.map(({ id, state, account }) => [id, state, account.delivered])).toEqual([[json["id"], "done", 40]]);
+  expect(emulator.duplicates).toBe(40);
+
+  const slow = (await ask(two, "/v1/replays/test%2F1", { ...body, eventsPerSecond: 0.1 })).json;
+  expect((slow["partitions"] as { partition: number }[]).map(({ partition }) => partition)).toEqual([1]);
+  const path = `/v1/replays/test/${String(slow["id"])}`;
+  expect((await send(one.adminUrl, "DELETE", path, "")).status).toBe(204);
+  expect((await replaysOf(two)).map(({ state }) => state)).toEqual(["done", "cancelled"]);
+  expect((await send(one.adminUrl, "DELETE", "/v1/replays/test/none", "")).status).toBe(404);
+  expect((await ask(one, "/v1/replays/test", { destination: "crm" })).json["code"]).toBe("unknown_lane");
+  expect((await ask(one, "/v1/replays/test%2F9", body)).json["code"]).toBe("unknown_lane");
+  expect((await ask(one, "/v1/replays/nowhere", body)).json["code"]).toBe("unknown_environment");
 });

@@ -93,6 +93,25 @@ test("a replay keeps to its rate", async () => {
   expect([emulator.received, emulator.duplicates]).toEqual([100, 100]);
 });
 
+test("what is rejected while dead letters are sent again is not a part of it", async () => {
+  const { clock, environment, append, emulator } = await open();
+  emulator.refuse(() => true);
+  await append(20);
+  await pass(clock, MINUTE_MS);
+  emulator.refuse(({ messageId }) => Number(String(messageId).slice(2)) >= 20);
+  await environment.replays.begin("emulator", { deadLetters: {} }, 10);
+  await append(5);
+  // They are read in turns of the real event loop.
+  for (let turn = 0; turn < 50 && environment.replays.views()[0]?.state !== "done"; turn++) {
+    await new Promise<void>((resume) => setImmediate(resume));
+    await pass(clock, SECOND_MS);
+  }
+  expect(environment.replays.views()).toMatchObject([
+    { state: "done", account: { accepted: 20, delivered: 20, rejected: 0, balanced: true } },
+  ]);
+  expect(environment.destination("emulator")?.deadLetters.counts()).toMatchObject({ waiting: 5, retried: 20 });
+});
+
 test("a replay gives way to live traffic and waits where the lane waits", async () => {
   const { clock, environment, append, emulator } = await open();
   await append(100);

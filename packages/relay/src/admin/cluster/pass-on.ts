@@ -140,7 +140,6 @@ function readAnswer<S extends z.ZodType>(
   if ("fault" in answer) return faultText(answer);
   const { relay, response } = answer;
   if (response.status === 404) return undefined;
-  if (response.status === 204) return { value: undefined as z.infer<S> };
   if (response.status !== 200) return faultText({ relay, fault: `answers with ${response.status}` });
   const { success, data } = schema.safeParse(jsonOf(response.body));
   return success ? { value: data } : faultText({ relay, fault: "answers with what is not known here" });

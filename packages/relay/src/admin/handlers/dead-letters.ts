@@ -15,10 +15,11 @@ import { invalid, quoted } from "../refusal.ts";
 import type { CheckedQuery } from "../routes/table.ts";
 import { eventLine } from "../tail.ts";
 import type { AdminView } from "../view.ts";
-import type { DeadLetterView, Discarded } from "../views.ts";
+import type { DeadLetterView, Discarded, ReplayView } from "../views.ts";
 import { discardOfAll, pageOfAll, type Query, reasonsOfAll, retryOfAll } from "./all-dead-letters.ts";
 import { answerOf, type Call, type Handler } from "./call.ts";
 import { type ChosenLane, checkRoomForReplay, chosenLane } from "./lookup.ts";
+import { placeOf } from "./replays.ts";
 
 /**
  * A page is made in memory, and each connection may wait with one: one that is full of large events
@@ -82,15 +83,24 @@ export async function exportAll(view: AdminView, call: Call<"exportDeadLetters">
 
 export const retry: Handler<"retryDeadLetters"> = answering("retryDeadLetters", {
   one: async (view, call) => {
-    const { environment, destination } = chosenLane(view, call.params);
+    const lane = chosenLane(view, call.params);
+    const { environment } = lane;
+    const { dryRun, eventsPerSecond } = call.query;
+    const { destination: name } = call.params;
     const choice = { deadLetters: filterOf(call.query) };
-    if (call.query.dryRun === true)
+    if (dryRun === true)
       return answerOf<"retryDeadLetters", 200>(200, {
-        events: await call.reads.use(() => environment.replays.count(destination.config.name, choice)),
+        events: await call.reads.use(() => environment.replays.count(name, choice)),
       });
-    checkRoomForReplay(environment.replays.views().length);
-    const { eventsPerSecond } = call.query;
-    const begin = () => environment.replays.begin(destination.config.name, choice, eventsPerSecond);
+    const place = placeOf(view, environment.name);
+    const begin = async (): Promise<ReplayView> => {
+      if (place?.partition === undefined) return environment.replays.begin(name, choice, eventsPerSecond);
+      const to = lane.destination.deadLetters.log.head;
+      const total = await environment.replays.count(name, choice, to);
+      const part = { partition: place.partition, from: 0, to, total };
+      return place.replays.retry({ destination: name, choice: choice.deadLetters, eventsPerSecond, part });
+    };
+    checkRoomForReplay(place?.replays.kept([place.partition ?? 0]) ?? environment.replays.views().length);
     return answerOf<"retryDeadLetters", 202>(202, await call.reads.use(begin));
   },
   all: retryOfAll,

@@ -1,8 +1,7 @@
-/** Handlers of replays of the log: of one relay's, or of a cluster's over all partitions. */
-import { z } from "zod";
+/** Handlers of replays: of an environment on the disk, or of a cluster over its partitions. */
 import type { ClusterReplays, ReplayWish } from "../../cluster/cluster-replays.ts";
 import type { LogChoice } from "../../delivery/chosen-events.ts";
-import { isFromRelay, othersAnswers, partitionOf, unanswered } from "../cluster/pass-on.ts";
+import { isFromRelay, othersAnswers, partitionOf } from "../cluster/pass-on.ts";
 import { quoted, unknown } from "../refusal.ts";
 import { ADMIN_ROUTES, type CheckedBody } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
@@ -38,19 +37,12 @@ export async function startReplay(view: AdminView, call: Call<"startReplay">): P
 
 export async function cancelReplay(view: AdminView, call: Call<"cancelReplay">): Promise<void> {
   const { id, environment: name } = call.params;
-  const place = placeOf(view, name);
-  if ((await place?.replays.cancel(id)) === true) return answerNothing(call);
-  // Those of dead letters are of one partition.
-  if ((await view.environment(name)?.replays.cancel(id)) === true) return answerNothing(call);
-  // Another relay may have the partition too, for another destination.
-  const { found, faults } = await othersAnswers(view, call, z.undefined());
-  if (found.length > 0) return answerNothing(call);
-  if (faults.length > 0) throw unanswered(faults);
-  if (place === undefined) chosenEnvironment(view, name);
+  const { replays } = placeOf(view, name) ?? chosenEnvironment(view, name);
+  if (await replays.cancel(id)) return answerNothing(call);
   throw unknown("unknown_replay", `There is no replay ${quoted(id)}.`);
 }
 
-interface Place {
+export interface Place {
   readonly name: string;
   readonly replays: ClusterReplays;
   /** Absent: all. */
@@ -58,7 +50,7 @@ interface Place {
 }
 
 /** Of a cluster; `undefined` on the disk, and where there is no such environment. */
-function placeOf(view: AdminView, name: string): Place | undefined {
+export function placeOf(view: AdminView, name: string): Place | undefined {
   const all = view.clusterReplays?.();
   const { environment, ...partition } = partitionOf(name) ?? { environment: name };
   const replays = all?.get(environment);
@@ -79,7 +71,7 @@ async function startInCluster(call: Call<"startReplay">, { name, replays, partit
     const parts = await replays.choose(wish);
     return answer(call, 200, { events: parts.reduce((sum, { total }) => sum + total, 0) });
   }
-  checkRoomForReplay(replays.count);
+  checkRoomForReplay(replays.kept(wish.partitions));
   answer(call, 202, await replays.begin(wish));
 }
 

@@ -263,22 +263,6 @@ test("a replay over all partitions is one beside those of single relays, with wh
   expect((await ask(one, "DELETE", "/v1/replays/production/none")).json).toMatchObject({ code: "unknown_replay" });
 });
 
-test("a replay is cancelled at whichever relay has it", async () => {
-  const cancelled: string[] = [];
-  const replays = { cancel: (id: string) => (cancelled.push(id), Promise.resolve(id === REPLAY.id)) };
-  const two = await startRelay("two", { environments: { "production/3": { name: "production/3", replays } } });
-  const none = { cancel: () => Promise.resolve(false) };
-  const one = await startRelay("one", { environments: { "production/3": { name: "production/3", replays: none } } });
-  one.known.push(relayEntry("two", { adminUrl: two.url }));
-  expect((await ask(one, "DELETE", `/v1/replays/production%2F3/${REPLAY.id}`)).status).toBe(204);
-  expect((await ask(one, "DELETE", "/v1/replays/production%2F3/none")).json).toMatchObject({ code: "unknown_replay" });
-  expect(cancelled).toEqual([REPLAY.id, "none"]);
-  one.known.push(relayEntry("three"));
-  expect((await ask(one, "DELETE", "/v1/replays/production%2F3/none")).json).toMatchObject({
-    code: "relay_unanswered",
-  });
-});
-
 test("an event's story has what each relay knows of it, by its receipt from any relay", async () => {
   const traced = (destination: string, position: number): object => ({
     environment: "production/3",
