@@ -28,7 +28,8 @@ import { Metadata } from "./kafka/metadata.ts";
 import { removeCall, timeCall } from "./kafka/offsets.ts";
 import { addressesOf, type KafkaOptions } from "./kafka/options.ts";
 import { decodeBatches, encodeBatch } from "./kafka/record-batches.ts";
-import { type Call, describeGroupCall, fetchCall, type ProduceAnswer, placeName } from "./kafka/requests.ts";
+import { type Call, describeGroupCall, type FetchAnswer, type ProduceAnswer, placeName } from "./kafka/requests.ts";
+import { SharedFetch } from "./kafka/shared-fetch.ts";
 import { SharedProduce } from "./kafka/shared-produce.ts";
 import { Within } from "./kafka/within.ts";
 
@@ -47,6 +48,7 @@ export class KafkaBroker implements Broker {
   readonly #links: Links;
   readonly #metadata: Metadata;
   readonly #produce: SharedProduce;
+  readonly #fetch: SharedFetch;
   /** By member, the topics of its last heartbeat that named some. */
   readonly #subscribed = new Map<string, readonly string[]>();
 
@@ -57,6 +59,7 @@ export class KafkaBroker implements Broker {
     this.#links = new Links({ library, clock, clientId, tls, sasl });
     this.#metadata = new Metadata({ library, clock, links: this.#links, bootstrap });
     this.#produce = new SharedProduce(library, this.#links);
+    this.#fetch = new SharedFetch(library, this.#links, clock);
   }
 
   /**
@@ -104,9 +107,9 @@ export class KafkaBroker implements Broker {
     const within = this.#within(request, `fetch from ${placeName(request)}`);
     const { topic, partition, maxBytes, maxWaitMs } = request;
     for (let offset = request.offset; ; ) {
-      const asked = { topic, partition, offset, maxBytes, maxWaitMs: Math.min(maxWaitMs, within.leftWholeMs) };
-      const call = fetchCall(this.#library, asked);
-      const { end, first, batches } = await this.#toLeader({ place: request, use: "fetch", call, within });
+      const asked = { topic, partition, offset, maxBytes, maxWaitMs: Math.min(maxWaitMs, within.leftWholeMs), within };
+      const send = (leader: Address): Promise<FetchAnswer> => this.#fetch.send(leader, asked);
+      const { end, first, batches } = await this.#fromLeader(request, send, within);
       const { records, next } = decodeBatches(batches, offset, this.#library);
       // Batches without a record that counts are passed here: who calls could not know them.
       if (records.length > 0 || next === undefined || next <= offset) return { records, end, first };

@@ -106,9 +106,13 @@ test("a broker that has not heard of a topic that exists is not its leader yet",
 });
 
 test("a fetch that waits holds up neither a send nor a second fetch", async () => {
-  const { fake, broker } = await world();
+  const { fake, clock, broker } = await world();
   const waiting = codeOf(broker.fetch({ ...FETCH, maxWaitMs: 4000 }));
-  await called(fake, API.fetch);
+  await called(fake, API.metadata);
+  await vi.waitFor(async () => {
+    await clock.advance(1);
+    expect(fake.callsOf(API.fetch)).toBe(1);
+  });
   fake.answers.set(API.produce, () => producedAnswer(0, 1));
   fake.answers.set(API.fetch, () => fetchedAnswer(Buffer.alloc(0)));
   expect(await broker.produce(RECORD)).toEqual({ offset: 1 });

@@ -128,11 +128,25 @@ export interface FetchAnswer {
   readonly batches: Buffer;
 }
 
+/** By {@link placeName}. */
+export type FetchAnswers = ReadonlyMap<string, FetchAnswer>;
+
+/** Of one partition: from where on, and how much at most. */
+export interface FetchPlace extends Place {
+  readonly offset: number;
+  readonly maxBytes: number;
+}
+
+/**
+ * `asked`: one of each partition. The broker answers as soon as one of them has records, with at
+ * most `maxBytes` in all, the first ones first. All partitions are answered for.
+ */
 export function fetchCall(
   { Writer }: Library,
-  asked: Place & { readonly offset: number; readonly maxBytes: number; readonly maxWaitMs: number },
-): Call<FetchAnswer> {
-  const { topic, partition, offset, maxBytes, maxWaitMs } = asked;
+  asked: readonly FetchPlace[],
+  { maxBytes, maxWaitMs }: { readonly maxBytes: number; readonly maxWaitMs: number },
+): Call<FetchAnswers> {
+  const topics = [...new Set(asked.map(({ topic }) => topic))];
   return {
     ...FETCH,
     write: () =>
@@ -145,45 +159,67 @@ export function fetchCall(
         .appendInt8(0)
         .appendInt32(0)
         .appendInt32(NONE)
-        .appendArray([asked], (topics) =>
-          topics
-            .appendString(topic)
-            .appendArray([asked], (partitions) =>
+        .appendArray(topics, (list, name) =>
+          list.appendString(name).appendArray(
+            asked.filter(({ topic }) => topic === name),
+            (partitions, one) =>
               partitions
-                .appendInt32(partition)
+                .appendInt32(one.partition)
                 .appendInt32(NONE)
-                .appendInt64(BigInt(offset))
+                .appendInt64(BigInt(one.offset))
                 .appendInt32(NONE)
                 .appendInt64(BigInt(NONE))
-                .appendInt32(maxBytes),
-            ),
+                .appendInt32(one.maxBytes),
+          ),
         )
         .appendArray([], () => {})
         .appendString("")
         .appendTaggedFields(),
-    read: readFetched,
+    read: (reader) => {
+      reader.readInt32();
+      const errorCode = reader.readInt16();
+      reader.readInt32();
+      const refused = { errorCode, end: 0, first: 0, batches: Buffer.alloc(0) };
+      if (errorCode !== 0) return new Map(asked.map((one) => [placeName(one), refused]));
+      const answers = new Map(reader.readArray(fetchedTopic, true, false).flat());
+      for (const one of asked) if (!answers.has(placeName(one))) throw new Error(`no answer for ${placeName(one)}`);
+      return answers;
+    },
   };
 }
 
-function readFetched(reader: Reader): FetchAnswer {
-  reader.readInt32();
-  const errorCode = reader.readInt16();
-  reader.readInt32();
-  if (errorCode !== 0) return { errorCode, end: 0, first: 0, batches: Buffer.alloc(0) };
-  return only(
-    reader.readArray((topic) => (topic.readString(), only(topic.readArray(fetched, true, false))), true, false),
+function fetchedTopic(reader: Reader): readonly (readonly [string, FetchAnswer])[] {
+  const topic = reader.readString();
+  const answers = reader.readArray(
+    (one) => {
+      const partition = one.readInt32();
+      return [placeName({ topic, partition }), fetched(one)] as const;
+    },
+    true,
+    false,
   );
+  skipTags(reader);
+  return answers;
 }
 
 function fetched(reader: Reader): FetchAnswer {
-  reader.readInt32();
   const errorCode = reader.readInt16();
   const end = Number(reader.readInt64());
   reader.readInt64();
   const first = Number(reader.readInt64());
   reader.readArray((aborted) => (aborted.readInt64(), aborted.readInt64()));
   reader.readInt32();
-  return { errorCode, end, first, batches: reader.readBytes() };
+  const batches = reader.readBytes();
+  skipTags(reader);
+  return { errorCode, end, first, batches };
+}
+
+/** The library takes their number for bytes: a broker adds some to a partition that has moved. */
+function skipTags(reader: Reader): void {
+  for (let left = reader.readUnsignedVarInt(); left > 0; left--) {
+    reader.readUnsignedVarInt();
+    reader.skip(reader.readUnsignedVarInt());
+  }
 }
 
 export interface DescribedGroup {

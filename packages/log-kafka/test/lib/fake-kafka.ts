@@ -181,23 +181,70 @@ export function producedAnswer(
     .appendTaggedFields();
 }
 
+/** Partitions of the one topic of a fetch request. */
+export function fetchedFrom(request: Reader): readonly number[] {
+  request.readInt32();
+  request.readInt32();
+  request.readInt32();
+  request.readInt32();
+  request.readInt8();
+  request.readInt32();
+  request.readInt32();
+  return request
+    .readArray((topic) => {
+      topic.readString();
+      return topic.readArray((partition) => {
+        const index = partition.readInt32();
+        partition.readInt32();
+        partition.readInt64();
+        partition.readInt32();
+        partition.readInt64();
+        partition.readInt32();
+        return index;
+      });
+    })
+    .flat();
+}
+
+export interface FetchedPartition {
+  readonly errorCode?: number;
+  readonly batches?: Buffer;
+  /** A field that the client does not know. */
+  readonly tag?: Buffer;
+}
+
 /** Of a fetch from partition 0 of the topic `t`. */
 export function fetchedAnswer(batches: Buffer): Writer {
+  return fetchedAnswers(new Map([[0, { batches }]]));
+}
+
+/** Of a fetch from the topic `t`. */
+export function fetchedAnswers(partitions: ReadonlyMap<number, FetchedPartition>): Writer {
   return Writer.create()
     .appendInt32(0)
     .appendInt16(0)
     .appendInt32(0)
     .appendArray(["t"], (w, name) =>
-      w.appendString(name).appendArray([0], (partition, index) =>
-        partition
-          .appendInt32(index)
-          .appendInt16(0)
-          .appendInt64(9n)
-          .appendInt64(9n)
-          .appendInt64(0n)
-          .appendArray([], () => {})
-          .appendInt32(-1)
-          .appendBytes(batches),
+      w.appendString(name).appendArray(
+        [...partitions],
+        (
+          partition,
+          [index, { errorCode = 0, batches = Buffer.alloc(0), tag }]: readonly [number, FetchedPartition],
+        ) => {
+          partition
+            .appendInt32(index)
+            .appendInt16(errorCode)
+            .appendInt64(9n)
+            .appendInt64(9n)
+            .appendInt64(0n)
+            .appendArray([], () => {})
+            .appendInt32(-1)
+            .appendBytes(batches);
+          if (tag === undefined) partition.appendTaggedFields();
+          else partition.appendUnsignedVarInt(1).appendUnsignedVarInt(1).appendUnsignedVarInt(tag.length).append(tag);
+        },
+        true,
+        false,
       ),
     )
     .appendTaggedFields();
