@@ -183,7 +183,8 @@ test("kafka: relays before a broker, and the client library's own producer", { t
     process.stdout.write(`skipped: ${reason}\n`);
     skip(reason);
   }
-  const row = { requestsPerSecond: number, producerFloorPerSecond: number, endToEndEventsPerSecond: number, lost: 0 };
+  const rates = { requestsPerSecond: number, producerFloorPerSecond: number, httpFloorPerSecond: number };
+  const row = { ...rates, endToEndEventsPerSecond: number, rssMb: number, lost: 0 };
   expect(result).toMatchObject({
     scenario: "kafka",
     rows: [1, 2].flatMap((relays) => [1, 100].map((eventsPerRequest) => ({ relays, eventsPerRequest, ...row }))),

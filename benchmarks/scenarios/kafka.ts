@@ -6,9 +6,12 @@
  * `producerFloorPerSecond`: one bare producer in a process of its own sends the records that a
  * relay wrote for such requests, `acks=all`, to a topic with the same settings, with as many
  * requests under way; the best of a few ways of batching. The floor has neither HTTP nor anybody
- * who reads, and no process that makes load. `endToEndEventsPerSecond`: with a destination that
- * answers at once, from the first request to the last event there. `lost`: acknowledged events that
- * never came there, of all measurements. Rounds alternate; each figure is a median.
+ * who reads, and no process that makes load. `httpFloorPerSecond`: the same producer in a bare
+ * `node:http` server of one process, under the relays' load: it reads the body and does not look
+ * at it, sends the records of such a request, and answers 200 after `acks=all`.
+ * `endToEndEventsPerSecond`: with a destination that answers at once, from the first request to
+ * the last event there. `lost`: acknowledged events that never came there, of all measurements.
+ * Rounds alternate; each figure is a median.
  */
 import { cpus } from "node:os";
 import type { FloorWay } from "../children/kafka-floor.ts";
@@ -70,14 +73,20 @@ export interface KafkaRow {
   readonly producerFloorPerSecond: number;
   readonly endToEndEventsPerSecond: number;
   readonly lost: number;
+  readonly httpFloorPerSecond: number;
   readonly ofFloor: number;
+  readonly ofHttpFloor: number;
   /** Events that the destination got more than once. */
   readonly duplicates: number;
   readonly refused: number;
-  /** Of the relays for a request that is accepted, and of the floor's producer. */
+  /** Of the relays for a request that is accepted, and of the processes of the floors. */
   readonly cpuMicrosPerRequest: number;
   readonly floorCpuMicrosPerRequest: number;
+  readonly httpFloorCpuMicrosPerRequest: number;
+  /** Memory of the largest relay when all was delivered. */
+  readonly rssMb: number;
   readonly floor: FloorWay;
+  readonly httpFloor: FloorWay;
 }
 
 export interface KafkaResult {
@@ -160,19 +169,32 @@ async function measureShape(shape: Shape, options: KafkaBenchOptions): Promise<r
     const [[from, to] = [0, 0]] = loaded.acknowledged;
     if (group.relays === 1) await floor.read(group.topic, events, [from, to]);
   }
-  const way = await floor.bestWay(warmUp);
+  const way = await floor.bestWay("floor", (one) => floor.run(one, warmUp));
+  const httpWay = await floor.bestWay("floor with HTTP", (one) => floor.serve(one, events, warmUp));
   const floors: FloorRate[] = [];
+  const httpFloors: FloorRate[] = [];
   const measured = groups.map((): Measured[] => []);
   for (let number = 0; number < options.rounds; number++) {
     floors.push(await floor.run(way, requests));
+    httpFloors.push(await floor.serve(httpWay, events, requests));
     for (const [at, group] of groups.entries()) measured[at]?.push(await measureGroup(group, events, requests));
     const rates = measured.map((list) => Math.round(list.at(-1)?.requestsPerSecond ?? 0));
     say(
-      `${events} events a request, round ${number + 1}: floor ${Math.round(floors.at(-1)?.requestsPerSecond ?? 0)}, ` +
+      `${events} events a request, round ${number + 1}: floor ${lastOf(floors)}, with HTTP ${lastOf(httpFloors)}, ` +
         `one relay ${rates[0]}, two ${rates[1]} requests/s`,
     );
   }
-  return groups.map(({ relays }, at) => rowOf(measured[at] ?? [], floors, { relays, events, way }));
+  const bounds = { bare: { way, rates: floors }, http: { way: httpWay, rates: httpFloors } };
+  return groups.map(({ relays }, at) => rowOf(measured[at] ?? [], bounds, { relays, events }));
+}
+
+function lastOf(rates: readonly FloorRate[]): number {
+  return Math.round(rates.at(-1)?.requestsPerSecond ?? 0);
+}
+
+interface FloorRates {
+  readonly way: FloorWay;
+  readonly rates: readonly FloorRate[];
 }
 
 interface Measured {
@@ -182,6 +204,7 @@ interface Measured {
   readonly lost: number;
   readonly duplicates: number;
   readonly refused: number;
+  readonly rssMb: number;
 }
 
 async function measureGroup(group: RelayGroup, events: number, requests: number): Promise<Measured> {
@@ -200,30 +223,41 @@ async function measureGroup(group: RelayGroup, events: number, requests: number)
     lost: Math.max(drained.missing, arrived.missing),
     duplicates: arrived.duplicates,
     refused: taken.refused + through.refused,
+    rssMb: group.rssMb,
   };
 }
 
 function rowOf(
   measured: readonly Measured[],
-  floors: readonly FloorRate[],
-  { relays, events, way }: { readonly relays: 1 | 2; readonly events: 1 | 100; readonly way: FloorWay },
+  { bare, http }: { readonly bare: FloorRates; readonly http: FloorRates },
+  { relays, events }: { readonly relays: 1 | 2; readonly events: 1 | 100 },
 ): KafkaRow {
-  const median = (pick: (one: Measured) => number): number => round(summarise(measured.map(pick)).median);
+  const median = (pick: (one: Measured) => number): number => medianOf(measured, pick);
   const sum = (pick: (one: Measured) => number): number => measured.reduce((total, one) => total + pick(one), 0);
-  const producerFloorPerSecond = round(summarise(floors.map((one) => one.requestsPerSecond)).median);
+  const producerFloorPerSecond = medianOf(bare.rates, (one) => one.requestsPerSecond);
+  const httpFloorPerSecond = medianOf(http.rates, (one) => one.requestsPerSecond);
   const requestsPerSecond = median((one) => one.requestsPerSecond);
   return {
     relays,
     eventsPerRequest: events,
     requestsPerSecond,
     producerFloorPerSecond,
+    httpFloorPerSecond,
     endToEndEventsPerSecond: median((one) => one.endToEndEventsPerSecond),
     lost: measured.at(-1)?.lost ?? Number.NaN,
     ofFloor: round(requestsPerSecond / producerFloorPerSecond),
+    ofHttpFloor: round(requestsPerSecond / httpFloorPerSecond),
     duplicates: measured.at(-1)?.duplicates ?? Number.NaN,
     refused: sum((one) => one.refused),
     cpuMicrosPerRequest: median((one) => one.cpuMicros),
-    floorCpuMicrosPerRequest: round(summarise(floors.map((one) => one.cpuMicros)).median),
-    floor: way,
+    floorCpuMicrosPerRequest: medianOf(bare.rates, (one) => one.cpuMicros),
+    httpFloorCpuMicrosPerRequest: medianOf(http.rates, (one) => one.cpuMicros),
+    rssMb: Math.max(...measured.map((one) => one.rssMb)),
+    floor: bare.way,
+    httpFloor: http.way,
   };
+}
+
+function medianOf<T>(measured: readonly T[], pick: (one: T) => number): number {
+  return round(summarise(measured.map(pick)).median);
 }

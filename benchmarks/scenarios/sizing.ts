@@ -4,12 +4,13 @@
  * memory at rest, under that load, and of a lane. The relay has a core to itself, load and
  * destination the others. docs/operating/sizing.md is made of the result.
  */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadOrder, LoadReport } from "../children/load.ts";
 import { createTemplate } from "../lib/bodies.ts";
 import { Child } from "../lib/child.ts";
 import { inDirectory } from "../lib/in-directory.ts";
+import { memoryOf } from "../lib/memory.ts";
 import { cpuSecondsOf, separate } from "../lib/one-core.ts";
 import { RelayProcess } from "../lib/relay-process.ts";
 import { publish, say } from "../lib/result.ts";
@@ -145,12 +146,6 @@ async function restOf(lanes: number): Promise<number> {
     await relay.stop();
     return rssMb;
   });
-}
-
-/** Linux only. */
-function memoryOf(pid: number | undefined, field: "VmRSS" | "VmHWM"): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) / KIB_PER_MB;
 }
 
 function bytesUnder(folder: string): number {

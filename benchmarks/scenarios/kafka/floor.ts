@@ -1,7 +1,8 @@
-/** What the client library's own producer does with a relay's records. */
+/** What the library's own producer does with a relay's records, alone and with HTTP before it. */
 import { KafkaBroker, openTopics } from "@waybill/log-kafka";
 import { nodeClock } from "@waybill/node";
 import type { FloorOrder, FloorWay } from "../../children/kafka-floor.ts";
+import type { LoadOrder, LoadReport } from "../../children/load.ts";
 import { Child } from "../../lib/child.ts";
 import { cpuSecondsOf } from "../../lib/one-core.ts";
 import { say } from "../../lib/result.ts";
@@ -31,6 +32,7 @@ const MICROS_PER_SECOND = 1_000_000;
 export class Floor {
   readonly #options: FloorOptions;
   readonly #child = new Child("kafka-floor");
+  readonly #loader = new Child("load");
 
   private constructor(options: FloorOptions) {
     this.#options = options;
@@ -58,34 +60,54 @@ export class Floor {
     await this.#child.ask({ load: { brokers, topic, partitions, events, firstIds } } satisfies FloorOrder);
   }
 
-  /** The fastest of a few. */
-  async bestWay(requests: number): Promise<FloorWay> {
+  /** The fastest of a few ways; `what` is measured. */
+  async bestWay(what: string, measure: (way: FloorWay) => Promise<FloorRate>): Promise<FloorWay> {
     const { concurrency } = this.#options;
     let best: { readonly way: FloorWay; readonly rate: number } | undefined;
     for (const [producers, calls] of WAYS) {
       const way = { producers, calls, batch: Math.max(1, Math.floor(concurrency / producers / calls)) };
-      const { requestsPerSecond: rate } = await this.run(way, requests);
-      say(`${textOf(way)}: ${Math.round(rate)} requests/s`);
+      const { requestsPerSecond: rate } = await measure(way);
+      say(`${what}, ${textOf(way)}: ${Math.round(rate)} requests/s`);
       if (best === undefined || rate > best.rate) best = { way, rate };
     }
     if (best === undefined) throw new Error("there is no way to produce");
     return best.way;
   }
 
+  /** The bare producer. */
   async run(way: FloorWay, requests: number): Promise<FloorRate> {
+    return this.#measure(requests, async () => {
+      const order: FloorOrder = { run: { ...way, topic: TOPIC, requests } };
+      return this.#child.ask<{ readonly seconds: number }>(order);
+    });
+  }
+
+  /** The same in a bare `node:http` server, under the load that relays have. */
+  async serve(way: FloorWay, events: 1 | 100, requests: number): Promise<FloorRate> {
+    const order: FloorOrder = { serve: { ...way, topic: TOPIC } };
+    const { port } = await this.#child.ask<{ readonly port: number }>(order);
+    const { concurrency: connections } = this.#options;
+    return this.#measure(requests, async () => {
+      const load: LoadOrder = { port, connections, events, requests, firstId: 1, bodies: "segment-many-users" };
+      const report = await this.#loader.ask<LoadReport>(load);
+      if (report.failed > 0) throw new Error(`${report.failed} requests to the floor failed`);
+      return report;
+    });
+  }
+
+  async #measure(requests: number, run: () => Promise<{ readonly seconds: number }>): Promise<FloorRate> {
     const { pid } = this.#child.process;
     const before = cpuSecondsOf(pid);
-    const order: FloorOrder = { run: { ...way, topic: TOPIC, requests } };
-    const { seconds } = await this.#child.ask<{ readonly seconds: number }>(order);
+    const { seconds } = await run();
     const cpuMicros = ((cpuSecondsOf(pid) - before) * MICROS_PER_SECOND) / requests;
     return { requestsPerSecond: requests / seconds, cpuMicros };
   }
 
   async stop(): Promise<void> {
-    await this.#child.stop();
+    await Promise.all([this.#child.stop(), this.#loader.stop()]);
   }
 }
 
 function textOf({ producers, calls, batch }: FloorWay): string {
-  return `floor, ${producers} producers with ${calls} calls in flight of ${batch} requests`;
+  return `${producers} producers with ${calls} calls in flight of ${batch} requests`;
 }

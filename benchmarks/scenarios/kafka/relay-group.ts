@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { CountingOrder, CountingReport } from "../../children/counting-vendor.ts";
 import type { LoadOrder, LoadReport } from "../../children/load.ts";
 import { Child } from "../../lib/child.ts";
+import { memoryOf } from "../../lib/memory.ts";
 import { cpuSecondsOf } from "../../lib/one-core.ts";
 import { RelayProcess } from "../../lib/relay-process.ts";
 
@@ -124,6 +125,11 @@ export class RelayGroup {
   async stop(): Promise<void> {
     await Promise.all(this.#relays.map((relay) => relay.stop()));
     await Promise.all([this.#vendor, ...this.#loaders].map((child) => child.stop()));
+  }
+
+  /** Of the relay that has the most memory now. */
+  get rssMb(): number {
+    return Math.max(...this.#relays.map(({ process }) => memoryOf(process.pid, "VmRSS")));
   }
 
   get #cpuSeconds(): number {
