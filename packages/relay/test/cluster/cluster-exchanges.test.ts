@@ -257,3 +257,16 @@ test("a relay that does not have the lane, or the record, says so", async () => 
   expect(await one.answerHere({ ...place, destination: "other" }, 1)).toBe("nobody");
   expect(await world.timed(one.answerHere({ ...place, offset: 99 }, 1_000))).toEqual({ answer: "nobody", tookS: 1 });
 });
+
+test("the time that it takes to read the record is a part of the wait, and one caller waits for it", async () => {
+  const world = new World({ partitions: 1 });
+  const one = await world.openOne();
+  world.isSilent = true;
+  const place = { environment: "test", destination: "first", partition: 0, offset: 0 };
+  const waiting = world.timed(one.answerHere(place, 4_500));
+  await world.clock.advance(3_000);
+  void world.answerTo(one, "user");
+  await world.clock.advance(SOON_MS);
+  expect(await world.timed(one.answerHere(place, 4_500))).toEqual({ answer: "nobody", tookS: 0 });
+  expect(await waiting).toEqual({ answer: undefined, tookS: 4 });
+});
