@@ -20,9 +20,11 @@ import type { ComponentView } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "../config/types.ts";
+import { connectionOf } from "../delivery/connection.ts";
 import type { PreparedPlan } from "../delivery/destination-plan.ts";
-import type { ExchangeAnswer } from "../delivery/exchanges.ts";
+import { answering, type ExchangeAnswer } from "../delivery/exchanges.ts";
 import { KeptAnswers } from "../delivery/kept-answers.ts";
+import { passThrough } from "../delivery/pass-through.ts";
 import { Environment } from "../environment.ts";
 import type { EnvironmentOptions } from "../environment-options.ts";
 import type { StoredInCluster } from "../intake/source-environment.ts";
@@ -204,17 +206,24 @@ export class ClusterEnvironment implements StoredInCluster {
     return this.#memory.of(source, this.#config.destinations);
   }
 
-  /** Of a lane that is here, whichever partition it is of. */
+  /** Past the lanes: this relay need not have one. */
   async passThrough(
     of: { readonly source: string; readonly vendor: Vendor },
     request: PassthroughRequest,
     deadlineMs: number,
   ): Promise<HttpResponse | undefined> {
-    for (const shard of this.shards) {
-      const answer = await shard.passThrough(of, request, deadlineMs);
-      if (answer !== undefined) return answer;
+    const config = answering(this.#config.destinations, of);
+    if (config === undefined) return undefined;
+    const lane = this.shards.map((shard) => shard.destination(config.name)).find((one) => one !== undefined);
+    if (lane !== undefined) return lane.passThrough(request, deadlineMs);
+    const { runtime, settings = {} } = this.#options;
+    const connection = connectionOf(config, runtime, settings);
+    const { transport } = connection;
+    try {
+      return await passThrough(request, { config, transport, clock: runtime.clock, deadlineMs });
+    } finally {
+      connection.close();
     }
-    return undefined;
   }
 
   /** For a caller at another relay. */

@@ -60,11 +60,13 @@ export function clusterOf({ now, directory, destinations, partitions }: ClusterF
 
 /** The relay that delivers a lane, as far as is known. */
 export function ownerOf(relays: readonly RelayEntry[], lane: LaneName): RelayEntry | undefined {
-  const key = keyOf(lane);
+  const { environment, destination, partition } = lane;
+  const isIt = (one: LaneName): boolean =>
+    one.partition === partition && one.destination === destination && one.environment === environment;
   return relays
     .filter(({ isMissing }) => !isMissing)
     .toSorted((a, b) => a.seenMs - b.seenMs)
-    .find(({ lanes }) => lanes.some((one) => keyOf(one) === key));
+    .find(({ lanes }) => lanes.some(isIt));
 }
 
 /** One that changes hands may be reported by two relays: the later report counts. */
