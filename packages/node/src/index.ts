@@ -15,6 +15,8 @@ export { diskSpaceOf, diskUsageOf } from "./disk-space.ts";
 export type { EventLoopWatch } from "./event-loop.ts";
 export { defer, watchEventLoop } from "./event-loop.ts";
 export { publicAgent } from "./guarded-agent.ts";
+export type { HttpStream, OpenHttpStream } from "./http-stream.ts";
+export { openHttpStream } from "./http-stream.ts";
 export type { OutboundOptions, OutboundTransportOptions } from "./outbound/outbound-transport.ts";
 export { createOutboundAgent, createOutboundTransport } from "./outbound/outbound-transport.ts";
 export type { ProxyRules } from "./outbound/proxy-rules.ts";

@@ -87,7 +87,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
         receive(outgoing, maxBytes, settle);
         if (signal.aborted) return abort();
         signal.addEventListener("abort", abort, { once: true });
-        write(outgoing, request.body);
+        writeBody(outgoing, request.body);
       } catch (error) {
         // Node refuses it before a byte is sent: the same request will never be sent.
         settle(transportError(request, error, INVALID));
@@ -103,7 +103,7 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
   });
 }
 
-function write(outgoing: ClientRequest, body: readonly Chunk[]): void {
+export function writeBody(outgoing: ClientRequest, body: readonly Chunk[]): void {
   outgoing.cork();
   // One byte a character where that is all there is: a copy instead of an encoding. Bytes have
   // none.
@@ -159,14 +159,14 @@ function readAnswer(incoming: IncomingMessage, maxBytes: number, done: (answer: 
 }
 
 /** Names are the server's own, so they are looked up in nothing that has names of its own. */
-function headersOf(incoming: IncomingMessage): Record<string, string> {
+export function headersOf(incoming: IncomingMessage): Record<string, string> {
   const headers = Object.create(null) as Record<string, string>;
   // Node joins repeated headers, except cookies, which are a list.
   for (const [name, value] of Object.entries(incoming.headers)) headers[name] = String(value);
   return headers;
 }
 
-function bodyBytes(request: HttpRequest): number {
+export function bodyBytes(request: HttpRequest): number {
   let bytes = 0;
   for (const chunk of request.body) bytes += Buffer.byteLength(chunk);
   return bytes;
@@ -182,7 +182,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_AGAIN: "dns",
 };
 
-function transportError(request: HttpRequest, error: unknown, known?: string): WaybillError {
+export function transportError(request: HttpRequest, error: unknown, known?: string): WaybillError {
   if (error instanceof WaybillError) return error;
   const message = messageOf(error);
   const reason =

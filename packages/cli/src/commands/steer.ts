@@ -6,7 +6,7 @@ import { callWithin } from "../admin-deadline.ts";
 import { type AddCommand, LANE, laneParams, wholeNumber } from "../command.ts";
 import { counted } from "../counted.ts";
 import { EXIT, type Io, say, sayJson } from "../io.ts";
-import { dataOf } from "../server-sent.ts";
+import { dataOf, INTERRUPTED, reasonOf } from "../server-sent.ts";
 import { complainOfUnconfirmed } from "../unconfirmed.ts";
 
 interface SteerOptions extends AdminOptions {
@@ -106,8 +106,15 @@ async function nextAttempt({ name, after }: Awaited, options: ProbeOptions, io: 
   try {
     const call = { params: laneParams(name) };
     const response = await openAdmin({ ...options, signal: controller.signal }, io, "watchAttempts", call);
-    for await (const data of dataOf(response)) {
-      if (data === undefined) continue;
+    for await (const message of dataOf(response)) {
+      if (message === undefined) continue;
+      const { event, data } = message;
+      if (event === INTERRUPTED) {
+        const reason = understood(options, () => reasonOf(data));
+        throw new WaybillError("WAYBILL_TRANSPORT", `${name} has no answer yet: ${reason}`, {
+          hint: "Its request goes on; waybill lanes show has the answer.",
+        });
+      }
       const attempt = understood(options, () => JSON.parse(data) as RecentAttempt);
       if (attempt.sequence > after) return attempt;
     }

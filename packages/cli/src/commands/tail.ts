@@ -3,8 +3,8 @@ import type { TailEvent } from "@waybill/relay";
 import { type AdminOptions, openAdmin, understood, withAdminOptions } from "../admin-client.ts";
 import type { AddCommand } from "../command.ts";
 import { counted } from "../counted.ts";
-import { say } from "../io.ts";
-import { linesOf } from "../lines.ts";
+import { complain, EXIT, say } from "../io.ts";
+import { dataOf, INTERRUPTED, reasonOf } from "../server-sent.ts";
 
 interface TailOptions extends AdminOptions {
   readonly environment?: string;
@@ -12,10 +12,10 @@ interface TailOptions extends AdminOptions {
   readonly json?: boolean;
 }
 
-export const addTailCommand: AddCommand = (program, io) => {
+export const addTailCommand: AddCommand = (program, io, finish) => {
   withAdminOptions(program.command("tail"))
-    .description("show events as they are stored, until Ctrl-C")
-    .option("--environment <name>", "only this environment")
+    .description("show events as they are stored, until Ctrl-C; in a cluster those of all relays")
+    .option("--environment <name>", "only this environment; of a cluster production/3 is a partition")
     .option("--source <name>", "only this source")
     .option("--json", "print one JSON object per line")
     .addHelpText("after", "\nExample:\n  waybill tail --source web")
@@ -29,13 +29,24 @@ export const addTailCommand: AddCommand = (program, io) => {
       };
       io.onStop(end);
       io.onGone(end);
+      // The relay says why before it ends a tail that could have gone on.
+      let wasInterrupted = false;
       try {
-        for await (const line of linesOf(response)) {
-          if (!line.startsWith(DATA)) continue;
-          const text = line.slice(DATA.length);
-          const shown = understood(options, () => readable(JSON.parse(text) as TailEvent | Skipped));
-          say(io, options.json === true ? text : shown);
+        for await (const message of dataOf(response)) {
+          if (message === undefined) continue;
+          const { event, data } = message;
+          wasInterrupted = event === INTERRUPTED;
+          if (wasInterrupted) {
+            complain(
+              io,
+              understood(options, () => reasonOf(data)),
+            );
+            continue;
+          }
+          const shown = understood(options, () => readable(JSON.parse(data) as TailEvent | Skipped));
+          say(io, options.json === true ? data : shown);
         }
+        if (wasInterrupted) finish(EXIT.failed);
       } catch (error) {
         // A stream that is destroyed ends with an error too.
         if (isOver) return;
@@ -44,8 +55,6 @@ export const addTailCommand: AddCommand = (program, io) => {
       }
     });
 };
-
-const DATA = "data: ";
 
 /** Events that are not shown: this end was too slow. */
 interface Skipped {
@@ -60,12 +69,12 @@ function readable(sent: TailEvent | Skipped): string {
 }
 
 /** An event is whatever JSON was stored. */
-function lineOf({ environment, source, position, receivedAtMs, event }: TailEvent): string {
+function lineOf({ environment, source, position, receivedAtMs, receipt, event }: TailEvent): string {
   const fields = (typeof event === "object" && event !== null ? event : {}) as Readonly<Record<string, unknown>>;
   const { type, event: name, userId, anonymousId, messageId } = fields;
   const what = [type, name].filter((part) => typeof part === "string").join(" ");
   const who = userId ?? anonymousId ?? "-";
-  return `${new Date(receivedAtMs).toISOString()} ${environment}/${source} #${position} ${what} ${textOf(who)} ${textOf(messageId)}`;
+  return `${new Date(receivedAtMs).toISOString()} ${environment}/${source} ${receipt ?? `#${position}`} ${what} ${textOf(who)} ${textOf(messageId)}`;
 }
 
 function textOf(value: unknown): string {

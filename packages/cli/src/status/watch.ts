@@ -76,11 +76,11 @@ class Watch {
     try {
       const options = { ...this.#options, signal: connection.signal };
       const response: IncomingMessage = await openAdmin(options, this.#io, "watchOverview", {});
-      for await (const data of dataOf(response)) {
+      for await (const message of dataOf(response)) {
         silence.cancel();
         silence = nodeClock.after(SILENT_MS, end, true);
-        if (data === undefined) continue;
-        understood(this.#options, () => this.#view.show(JSON.parse(data) as Overview));
+        if (message === undefined) continue;
+        understood(this.#options, () => this.#view.show(JSON.parse(message.data) as Overview));
         this.#hasSeen = true;
       }
     } catch (error) {

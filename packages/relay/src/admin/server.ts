@@ -7,7 +7,7 @@ import createRouter, { type HTTPMethod } from "find-my-way";
 import { SharedTurns } from "../delivery/turns.ts";
 import { type Answer, problem, writeAnswer } from "../intake/answers.ts";
 import type { CreateServer } from "../lifecycle/servers.ts";
-import { passedOn } from "./cluster/pass-on.ts";
+import { passOn } from "./cluster/pass-on.ts";
 import { RELAY_HEADER, Signatures } from "./cluster/relay-signature.ts";
 import { Connections } from "./connections.ts";
 import { type Guard, refusalOf } from "./guard.ts";
@@ -119,9 +119,7 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
       const call = { request, response, ...shared, ...given } as Call<Operation>;
       await connections.work(request, response, async () => {
         if (access !== "probe") await shared.turns.turn();
-        const passed = await passedOn(view, { operation, request, params, query, body: raw });
-        if (passed === undefined) await handler(view, call);
-        else writeAnswer(response, passed);
+        if (!(await passOn(view, { operation, call, body: raw }))) await handler(view, call);
       });
     };
     // A large body counts from its beginning.

@@ -102,6 +102,13 @@ export class Streams {
 
   /** Begins an answer. Throws a refusal when there are too many already. */
   open(response: ServerResponse, headers: Readonly<Record<string, string>>): Stream {
+    const stream = this.claim(response);
+    response.writeHead(200, headers);
+    return stream;
+  }
+
+  /** As {@link open}, for one whose head is not known yet. */
+  claim(response: ServerResponse): Stream {
     if (this.#stopping.aborted || this.#open.size >= this.#limit.max) throw tooMany(this.#limit);
     const controller = new AbortController();
     this.#open.add(response);
@@ -110,7 +117,6 @@ export class Streams {
       controller.abort();
     });
     response.on("error", () => response.destroy());
-    response.writeHead(200, headers);
     return {
       signal: controller.signal,
       write: (text) => this.#write(response, text),
@@ -121,7 +127,7 @@ export class Streams {
   /** Ends them all: a reader that keeps up sees a proper end, one that does not is cut off. */
   #close(): void {
     for (const response of this.#open) {
-      if (response.writableNeedDrain) response.destroy();
+      if (response.writableNeedDrain || !response.headersSent) response.destroy();
       else response.end();
     }
   }
@@ -152,7 +158,10 @@ export async function written(clock: Clock, response: ServerResponse, text: stri
   return !response.destroyed && !response.writableEnded;
 }
 
-const HEARTBEAT_MS = 15_000;
+export const HEARTBEAT_MS = 15_000;
+
+/** A JSON value on each line. */
+export const LINES_HEADERS: Readonly<Record<string, string>> = { "content-type": "application/x-ndjson" };
 
 /** Server-sent events. */
 export const SSE_HEADERS: Readonly<Record<string, string>> = {
@@ -160,6 +169,31 @@ export const SSE_HEADERS: Readonly<Record<string, string>> = {
   "cache-control": "no-store",
   connection: "keep-alive",
 };
+
+/** A comment that says that from here on nothing is missed. */
+export const LISTENING = ": listening\n\n";
+
+/** Says in a stream of server-sent events that something is not shown from here on, and why. */
+export function interruptedText(reason: string): string {
+  return `event: interrupted\ndata: ${JSON.stringify({ reason })}\n\n`;
+}
+
+/** So often a stream looks whether what it shows is still here. */
+export const LOOK_MS = 1_000;
+
+/**
+ * Ends a stream of server-sent events once there is a reason to, which is its last message. Returns
+ * what stops the looking.
+ */
+export function endOnce(clock: Clock, stream: Stream, reasonOf: () => string | undefined): () => void {
+  let timer = clock.after(LOOK_MS, look);
+  function look(): void {
+    const reason = reasonOf();
+    if (reason === undefined) timer = clock.after(LOOK_MS, look);
+    else void stream.write(interruptedText(reason)).then(() => stream.end());
+  }
+  return () => timer.cancel();
+}
 
 /**
  * Keeps proxies on the way from closing a quiet stream, and notices a reader that is gone, or may

@@ -1,5 +1,5 @@
 import type { Clock } from "@waybill/core";
-import type { Log, LogRecord } from "@waybill/log";
+import type { Log, LogRecord, Position } from "@waybill/log";
 import { isNamed, type NamesFilter, wantsNames } from "../delivery/event-names.ts";
 import { type SharedTurns, Turns } from "../delivery/turns.ts";
 
@@ -25,6 +25,8 @@ export interface TailOptions {
   /** Gets server-sent events, and resolves when its reader has taken them. */
   readonly emit: (text: string) => Promise<unknown>;
   readonly signal: AbortSignal;
+  /** Of an event. Default: its position is enough. */
+  readonly receiptAt?: ((position: Position) => string) | undefined;
   /** With what else is read for people to look at. */
   readonly shared?: SharedTurns;
 }
@@ -36,7 +38,7 @@ export interface TailOptions {
  * Runs until `signal` aborts.
  */
 export async function tail(log: Log, filter: TailFilter, options: TailOptions): Promise<void> {
-  const { clock, emit, signal, shared } = options;
+  const { clock, emit, signal, shared, receiptAt } = options;
   let reader = log.reader({ position: log.head, byte: log.headByte });
   let wake = (): void => undefined;
   const stopListening = log.onCommit(() => wake());
@@ -51,7 +53,7 @@ export async function tail(log: Log, filter: TailFilter, options: TailOptions): 
       const records = await reader.read(READ_BYTES);
       for (const record of records) {
         if (filter.source !== undefined && record.source !== filter.source) continue;
-        for (const chunk of chunksOf(record, filter)) {
+        for (const chunk of chunksOf(record, filter, receiptAt)) {
           if (signal.aborted) return;
           if (chunk !== "") await emit(chunk);
           await turns.yield();
@@ -77,7 +79,7 @@ function skippedText(environment: string, events: number): string {
 }
 
 /** "" after some events that are not shown: others may want their turn. */
-function* chunksOf(record: LogRecord, filter: TailFilter): Generator<string> {
+function* chunksOf(record: LogRecord, filter: TailFilter, receiptAt: TailOptions["receiptAt"]): Generator<string> {
   const { source, receivedAtMs, body, ends, metadata } = record;
   const { environment } = filter;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
@@ -91,7 +93,10 @@ function* chunksOf(record: LogRecord, filter: TailFilter): Generator<string> {
       yield "";
       continue;
     }
-    const fields = JSON.stringify({ environment, source, position: record.first + index, receivedAtMs });
+    const position = record.first + index;
+    // What is undefined is left out.
+    const receipt = receiptAt?.(position);
+    const fields = JSON.stringify({ environment, source, position, receivedAtMs, receipt });
     chunk += `data: ${fields.slice(0, -1)},"event":${line}}\n\n`;
     if (!wants && chunk.length < CHUNK_CHARACTERS) continue;
     yield chunk;

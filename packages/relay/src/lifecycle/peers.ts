@@ -1,5 +1,5 @@
 import type { Runtime, Transport } from "@waybill/core";
-import { createNodeTransport } from "@waybill/node";
+import { createNodeTransport, openHttpStream } from "@waybill/node";
 import { IN_FLIGHT_MAX } from "../admin/cluster/exchange-requests.ts";
 import { Peers } from "../admin/cluster/peers.ts";
 import type { Plan } from "../plan.ts";
@@ -31,7 +31,15 @@ export function createPeers(
   const waiting = createNodeTransport({ answerMaxBytes: EXCHANGE_MAX_BYTES, maxSockets: IN_FLIGHT_MAX });
   const { partitions } = config.kafka;
   const peersOver = (transport: Transport): Peers =>
-    new Peers({ clock, random, transport, directory, partitions, token: () => plan.config.admin.token });
+    new Peers({
+      clock,
+      random,
+      transport,
+      ...(given === undefined ? { openStream: openHttpStream } : {}),
+      directory,
+      partitions,
+      token: () => plan.config.admin.token,
+    });
   return {
     peers: peersOver(given ?? own),
     exchanges: peersOver(given ?? waiting),

@@ -76,6 +76,7 @@ class StalledResponse extends EventTarget {
   written = 0;
   destroyed = false;
   writableEnded = false;
+  headersSent = false;
   writableNeedDrain = true;
   readonly #listeners = new Map<string, Set<() => void>>();
 
@@ -91,6 +92,7 @@ class StalledResponse extends EventTarget {
     return this;
   }
   writeHead(): this {
+    this.headersSent = true;
     return this;
   }
   write(text: string): boolean {

@@ -6,28 +6,69 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf, WaybillError } from "@waybill/core";
 import type { z } from "zod";
+import type { RelayEntry } from "../../cluster/relay-directory.ts";
 import { type Answer, problem } from "../../intake/answers.ts";
 import { Refusal } from "../refusal.ts";
-import { ADMIN_ROUTES, adminPath } from "../routes/table.ts";
+import { ADMIN_ROUTES, adminPath, type Operation } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { ownerOf } from "./cluster-view.ts";
-import { isElsewhere, isFromRelay, jsonOf, nameUnanswered, PASSED_DEADLINE_MS } from "./pass-on.ts";
+import { isFromRelay, jsonOf, PASSED_DEADLINE_MS } from "./pass-on.ts";
 import { faultText, type Peers } from "./peers.ts";
-
-/** Those that there are over all partitions. */
-export type WholeOperation = "listDeadLetters" | "listReasons" | "retryDeadLetters" | "discardDeadLetters";
+import { isElsewhere, nameUnanswered } from "./unanswered.ts";
 
 export interface LaneParams {
   readonly environment: string;
   readonly destination: string;
 }
 
+/** A destination of all partitions, and where each of them is. */
+export class WholeDestination {
+  readonly peers: Peers;
+  readonly partitions: readonly number[];
+  readonly #view: AdminView;
+  readonly #params: LaneParams;
+
+  constructor(view: AdminView, peers: Peers, params: LaneParams) {
+    this.#view = view;
+    this.#params = params;
+    this.peers = peers;
+    this.partitions = Array.from({ length: peers.partitions }, (_, partition) => partition);
+  }
+
+  /** As the path of a partition's own route has it. */
+  paramsOf(partition: number): LaneParams {
+    const { environment, destination } = this.#params;
+    return { environment: `${environment}/${partition}`, destination };
+  }
+
+  /** `undefined` when no relay is known to have it now. */
+  placeOf(partition: number): "here" | RelayEntry | undefined {
+    const { environment, destination } = this.#params;
+    if (this.#view.environment(`${environment}/${partition}`)?.destination(destination) !== undefined) return "here";
+    const relay = ownerOf(this.peers.relays(), { environment, destination, partition });
+    return relay?.isSelf === true ? undefined : relay;
+  }
+}
+
+/** `undefined` for one partition, on the disk, and for a request that comes from a relay. */
+export function wholeDestination(
+  view: AdminView,
+  request: IncomingMessage,
+  params: LaneParams,
+): WholeDestination | undefined {
+  const peers = view.peers?.();
+  if (peers === undefined || isFromRelay(request)) return undefined;
+  const plan = view.plan().find(({ environment }) => environment === params.environment);
+  const isKnown = plan?.destinations.some(({ destination }) => destination === params.destination) === true;
+  return isKnown ? new WholeDestination(view, peers, params) : undefined;
+}
+
 /** `Q`: what the query of each partition has, as its route checks it. */
 export interface AllPartitionsOptions<Q extends object> {
-  readonly operation: WholeOperation;
+  readonly whole: WholeDestination;
+  readonly operation: Operation;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly params: LaneParams;
   /** Answers for a partition that is here. */
   readonly here: (params: LaneParams, query: Q) => Promise<Answer>;
 }
@@ -40,23 +81,7 @@ export interface PartitionAnswer<T> {
   readonly text: string;
 }
 
-/** `undefined` for one partition, on the disk, and for a request that comes from a relay. */
-export function allPartitions<Q extends object>(
-  view: AdminView,
-  options: AllPartitionsOptions<Q>,
-): AllPartitions<Q> | undefined {
-  const peers = view.peers?.();
-  if (peers === undefined || isFromRelay(options.request)) return undefined;
-  const { environment, destination } = options.params;
-  const plan = view.plan().find((one) => one.environment === environment);
-  const isKnown = plan?.destinations.some((one) => one.destination === destination) === true;
-  return isKnown ? new AllPartitions(view, peers, options) : undefined;
-}
-
 export class AllPartitions<Q extends object> {
-  readonly partitions: readonly number[];
-  readonly #view: AdminView;
-  readonly #peers: Peers;
   readonly #options: AllPartitionsOptions<Q>;
   /** Partitions that were not answered for, by why. */
   readonly #faults = new Map<string, Set<number>>();
@@ -64,11 +89,12 @@ export class AllPartitions<Q extends object> {
   readonly #silent = new Map<string, string>();
   #answered = 0;
 
-  constructor(view: AdminView, peers: Peers, options: AllPartitionsOptions<Q>) {
-    this.#view = view;
-    this.#peers = peers;
+  constructor(options: AllPartitionsOptions<Q>) {
     this.#options = options;
-    this.partitions = Array.from({ length: peers.partitions }, (_, partition) => partition);
+  }
+
+  get partitions(): readonly number[] {
+    return this.#options.whole.partitions;
   }
 
   /** `undefined` when nobody answers for it, which is noted, or nobody waits for the answer. */
@@ -97,7 +123,8 @@ export class AllPartitions<Q extends object> {
   ): Promise<readonly PartitionAnswer<z.infer<S>>[]> {
     const byRelay = new Map<string | undefined, number[]>();
     for (const partition of partitions) {
-      const relay = this.#isHere(partition) ? undefined : this.#ownerOf(partition)?.id;
+      const place = this.#options.whole.placeOf(partition);
+      const relay = typeof place === "object" ? place.id : place;
       byRelay.set(relay, [...(byRelay.get(relay) ?? []), partition]);
     }
     const found: PartitionAnswer<z.infer<S>>[] = [];
@@ -120,9 +147,11 @@ export class AllPartitions<Q extends object> {
   }
 
   async #answerOf(partition: number, query: Q): Promise<Pick<Answer, "status" | "body"> | string> {
-    const { operation, here, params: whole } = this.#options;
-    const params = { ...whole, environment: `${whole.environment}/${partition}` };
-    if (this.#isHere(partition)) {
+    const { operation, here, whole } = this.#options;
+    const params = whole.paramsOf(partition);
+    const relay = whole.placeOf(partition);
+    if (relay === undefined) return NO_RELAY;
+    if (relay === "here") {
       try {
         return await here(params, query);
       } catch (error) {
@@ -131,13 +160,11 @@ export class AllPartitions<Q extends object> {
         throw error;
       }
     }
-    const relay = this.#ownerOf(partition);
-    if (relay === undefined || relay.isSelf) return NO_RELAY;
     const known = this.#silent.get(relay.id);
     if (known !== undefined) return known;
-    const asked = await this.#peers.request(relay, {
+    const asked = await whole.peers.request(relay, {
       method: ADMIN_ROUTES[operation].method,
-      path: adminPath(operation, { params, query: givenOf(query) }),
+      path: pathOf(operation, params, query),
       body: "",
       deadlineMs: PASSED_DEADLINE_MS,
     });
@@ -147,16 +174,6 @@ export class AllPartitions<Q extends object> {
     return fault;
   }
 
-  #isHere(partition: number): boolean {
-    const { environment, destination } = this.#options.params;
-    return this.#view.environment(`${environment}/${partition}`)?.destination(destination) !== undefined;
-  }
-
-  #ownerOf(partition: number): ReturnType<typeof ownerOf> {
-    const { environment, destination } = this.#options.params;
-    return ownerOf(this.#peers.relays(), { environment, destination, partition });
-  }
-
   #note(partition: number, fault: string): undefined {
     const known = this.#faults.get(fault);
     if (known === undefined) this.#faults.set(fault, new Set([partition]));
@@ -164,12 +181,14 @@ export class AllPartitions<Q extends object> {
   }
 }
 
-const NO_RELAY = "no relay is known to have it now";
+/** Of partitions. */
+export const NO_RELAY = "no relay is known to have it now";
 
 /** As a client writes it. */
-function givenOf(query: object): Readonly<Record<string, string>> {
+export function pathOf(operation: Operation, params: LaneParams, query: object): string {
   // An array is its elements, separated by commas.
-  return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)]));
+  const given = Object.entries(query).map(([name, value]) => [name, String(value)] as const);
+  return adminPath(operation, { params: { ...params }, query: Object.fromEntries(given) });
 }
 
 function detailOf(body: string): string | undefined {
@@ -177,7 +196,7 @@ function detailOf(body: string): string | undefined {
   return typeof detail === "string" ? detail : undefined;
 }
 
-function listed(partitions: readonly number[]): string {
+export function listed(partitions: readonly number[]): string {
   const sorted = partitions.toSorted((one, other) => one - other);
   return `partition${sorted.length === 1 ? "" : "s"} ${sorted.join(", ")}`;
 }

@@ -3,37 +3,34 @@
  * passed on to the relay that has it; one about all of them is answered together with the others.
  * Either goes one step: a request that comes from a relay is answered by the relay it came to.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { own, printable } from "@waybill/core";
+import type { IncomingMessage } from "node:http";
 import type { z } from "zod";
 import type { RelayEntry } from "../../cluster/relay-directory.ts";
-import { type Answer, problem } from "../../intake/answers.ts";
+import { type Answer, problem, writeAnswer } from "../../intake/answers.ts";
 import type { Call } from "../handlers/call.ts";
 import { quoted, Refusal } from "../refusal.ts";
 import type { Operation } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { ownerOf } from "./cluster-view.ts";
-import { faultText, originOf, type PeerAnswer, type PeerRequest, type Peers } from "./peers.ts";
+import { passStream } from "./pass-stream.ts";
+import { faultText, type PeerAnswer, type PeerRequest, type Peers } from "./peers.ts";
 import { RELAY_HEADER } from "./relay-signature.ts";
+import { isElsewhere, nameUnanswered, unanswered } from "./unanswered.ts";
+
+export { unanswered } from "./unanswered.ts";
 
 /** What of a request says which relay it is for. */
 export interface Passable {
   readonly operation: Operation;
-  readonly request: IncomingMessage;
-  readonly params: unknown;
-  readonly query: unknown;
+  readonly call: Call<Operation>;
   /** As it came, parsed. */
   readonly body: unknown;
 }
-
-/** Which relays did not answer, and why, where the others' answers are one. */
-const UNANSWERED_HEADER = "waybill-unanswered";
 
 /** To be passed on. It may read much of a log, or give a million dead letters up. */
 export const PASSED_DEADLINE_MS = 30_000;
 /** To be answered together: one that hangs does not hold up the others for longer. */
 const TOGETHER_DEADLINE_MS = 5_000;
-const HEADER_MAX_CHARACTERS = 1_000;
 const AGAIN_S = "5";
 /** About one lane, by the path or the body. */
 const OF_LANE: ReadonlySet<Operation> = new Set<Operation>([
@@ -51,8 +48,8 @@ const OF_LANE: ReadonlySet<Operation> = new Set<Operation>([
 /** About the log of a partition: any relay that has it. */
 const OF_PARTITION: ReadonlySet<Operation> = new Set<Operation>(["showEvent", "searchEvents", "tail"]);
 const STREAMS: ReadonlySet<Operation> = new Set<Operation>(["watchAttempts", "exportDeadLetters", "tail"]);
-/** Headers of an answer that say something to who asked. */
-const PASSED_HEADERS = ["content-type", "retry-after"];
+/** What an address of somebody else's gives as another type is not shown as ours. */
+const PASSED_TYPE = /^application\/(?:problem\+)?json$/;
 
 interface Place {
   readonly environment: string;
@@ -62,18 +59,28 @@ interface Place {
 }
 
 /**
- * The answer of the relay that has what the request is about; `undefined` when this one answers.
- * Throws a refusal when nobody can.
+ * Answers as the relay that has what the request is about; false when this one has. Throws a
+ * refusal when nobody answers.
  */
-export async function passedOn(view: AdminView, call: Passable): Promise<Answer | undefined> {
-  const { operation, request, body } = call;
+export async function passOn(view: AdminView, { operation, call, body }: Passable): Promise<boolean> {
+  const { request, response } = call;
   const peers = view.peers?.();
-  if (peers === undefined || isFromRelay(request)) return undefined;
-  const place = placeOf(call);
-  if (place === undefined || isHere(view, place) || !isConfigured(view, peers, place)) return undefined;
+  if (peers === undefined || isFromRelay(request)) return false;
+  const place = placeOf(operation, call, body);
+  if (place === undefined || isHere(view, place) || !isConfigured(view, peers, place)) return false;
   const relay = relayOf(peers, place);
   if (relay === undefined || relay.isSelf) throw withoutRelay(place);
-  if (STREAMS.has(operation)) throw streamElsewhere(relay, place);
+  if (STREAMS.has(operation))
+    await passStream(view, { operation, call, peers, relay, elsewhere: () => withoutRelay(place) });
+  else writeAnswer(response, await passedAnswer(peers, relay, { request, place, body }));
+  return true;
+}
+
+async function passedAnswer(
+  peers: Peers,
+  relay: RelayEntry,
+  { request, place, body }: { readonly request: IncomingMessage; readonly place: Place; readonly body: unknown },
+): Promise<Answer> {
   const asked = await peers.request(relay, {
     method: request.method as PeerRequest["method"],
     path: request.url ?? "",
@@ -84,11 +91,12 @@ export async function passedOn(view: AdminView, call: Passable): Promise<Answer 
   const { status, headers, body: text } = asked.response;
   // It has given the lane up since it was heard of.
   if (isElsewhere(asked.response)) throw withoutRelay(place);
-  const passed = PASSED_HEADERS.flatMap((name) => {
-    const value = own(headers, name);
-    return value === undefined ? [] : [[name, value]];
-  });
-  return { status, headers: Object.fromEntries(passed) as Record<string, string>, body: text };
+  const { "content-type": type = "", "retry-after": retryAfter } = headers;
+  const passed = {
+    ...(PASSED_TYPE.test(type) ? { "content-type": type } : {}),
+    ...(retryAfter === undefined ? {} : { "retry-after": retryAfter }),
+  };
+  return { status, headers: passed, body: text };
 }
 
 /**
@@ -114,23 +122,6 @@ export async function othersAnswers<S extends z.ZodType>(
   }
   nameUnanswered(response, faults);
   return { found, faults };
-}
-
-/** Beside an answer that lacks what they have. */
-export function nameUnanswered(response: ServerResponse, faults: readonly string[]): void {
-  if (faults.length === 0) return;
-  const text = printable(faults.join("; ")).replaceAll(/[^ -~]/g, "?");
-  response.setHeader(UNANSWERED_HEADER, text.slice(0, HEADER_MAX_CHARACTERS));
-}
-
-/** Whether a relay that was asked about a lane does not have it any more. */
-export function isElsewhere({ status, body }: Pick<Answer, "status" | "body">): boolean {
-  return status === 404 && /"code":"unknown_(?:lane|environment)"/.test(body);
-}
-
-/** What was not found where others did not answer may be there. */
-export function unanswered(faults: readonly string[]): Refusal {
-  return new Refusal(problem(502, "relay_unanswered", `The relay ${faults.join("; the relay ")}.`));
 }
 
 function readAnswer<S extends z.ZodType>(
@@ -160,7 +151,7 @@ export function isFromRelay({ headers }: IncomingMessage): boolean {
 }
 
 /** `undefined` for a request that names no partition. */
-function placeOf({ operation, params, query, body }: Passable): Place | undefined {
+function placeOf(operation: Operation, { params, query }: Call<Operation>, body: unknown): Place | undefined {
   const isLane = OF_LANE.has(operation);
   if (!isLane && !OF_PARTITION.has(operation)) return undefined;
   const given = { ...asObject(body), ...asObject(query), ...asObject(params) };
@@ -203,12 +194,4 @@ function withoutRelay({ environment, partition, destination }: Place): Refusal {
   const lane = `${quoted(environment)}/${partition}${destination === undefined ? "" : `/${quoted(destination)}`}`;
   const message = `No relay is known to have ${lane} now: it may be on its way to another one. GET /v1/cluster shows who has what.`;
   return new Refusal(problem(503, "lane_without_relay", message, { "retry-after": AGAIN_S }));
-}
-
-function streamElsewhere(relay: RelayEntry, { environment, partition }: Place): Refusal {
-  const { name } = relay;
-  const origin = originOf(relay);
-  const where = origin === undefined ? "" : `, at ${origin}`;
-  const message = `The relay ${quoted(name)} has ${quoted(environment)}/${partition}${where}: streams are not passed on, open it there.`;
-  return new Refusal(problem(421, "other_relay", message));
 }

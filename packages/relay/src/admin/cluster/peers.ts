@@ -8,6 +8,7 @@ import {
   type Random,
   type Transport,
 } from "@waybill/core";
+import type { HttpStream, OpenHttpStream } from "@waybill/node";
 import type { RelayDirectory, RelayEntry } from "../../cluster/relay-directory.ts";
 import { RELAY_HEADER, signatureOf } from "./relay-signature.ts";
 
@@ -15,6 +16,8 @@ export interface PeersOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;
+  /** Default: no stream of another relay can be opened. */
+  readonly openStream?: OpenHttpStream;
   /** The admin token of now. Absent: there is none, and all relays listen on loopback alone. */
   readonly token: () => string | undefined;
   readonly directory: Pick<RelayDirectory, "relays" | "selfId">;
@@ -36,11 +39,19 @@ export type PeerAnswer =
   | { readonly relay: RelayEntry; readonly response: HttpResponse }
   | { readonly relay: RelayEntry; readonly fault: string };
 
+/** What another relay begins to answer, or why it does not. */
+export type PeerStream =
+  | { readonly relay: RelayEntry; readonly stream: HttpStream }
+  | { readonly relay: RelayEntry; readonly fault: string };
+
 /** More relays than one cluster has. */
-const ASKED_MAX = 64;
+export const ASKED_MAX = 64;
+/** Until a stream begins. */
+const OPEN_DEADLINE_MS = 5_000;
 const UNAUTHORIZED = 401;
 const WRONG_RELAY = 421;
 const SECOND_MS = 1_000;
+const NO_ADDRESS = "does not say where its admin API is: set kafka.advertise there";
 
 export class Peers {
   readonly #options: PeersOptions;
@@ -64,7 +75,7 @@ export class Peers {
   /** Never rejects. */
   async request(relay: RelayEntry, request: PeerRequest): Promise<PeerAnswer> {
     const origin = originOf(relay);
-    if (origin === undefined) return { relay, fault: "does not say where its admin API is: set kafka.advertise there" };
+    if (origin === undefined) return { relay, fault: NO_ADDRESS };
     try {
       const response = await this.#send(relay.id, origin, request);
       const fault = faultOf(response);
@@ -85,11 +96,36 @@ export class Peers {
     );
   }
 
-  async #send(to: string, origin: string, { method, path, body, deadlineMs }: PeerRequest): Promise<HttpResponse> {
-    const { clock, random, transport, token } = this.#options;
-    const secret = token();
-    const signature =
-      secret === undefined ? undefined : signatureOf({ to, method, path }, body, { token: secret, clock, random });
+  /** A GET whose answer goes on until `signal` aborts. Never rejects. */
+  async open(relay: RelayEntry, path: string, signal: AbortSignal): Promise<PeerStream> {
+    const { clock, openStream } = this.#options;
+    const origin = originOf(relay);
+    if (origin === undefined || openStream === undefined) return { relay, fault: NO_ADDRESS };
+    const ended = new AbortController();
+    let isLate = false;
+    const timer = clock.after(OPEN_DEADLINE_MS, () => {
+      isLate = true;
+      ended.abort();
+    });
+    const request = { method: "GET", path, body: "" } as const;
+    try {
+      const headers = this.#headersOf(relay.id, request);
+      const whole = { method: "GET", url: `${origin}${path}`, headers, body: [] } as const;
+      const stream = await openStream(whole, AbortSignal.any([signal, ended.signal]));
+      const fault = faultOf(stream);
+      if (fault === undefined) return { relay, stream };
+      ended.abort();
+      return { relay, fault };
+    } catch (error) {
+      return { relay, fault: isLate ? lateText(OPEN_DEADLINE_MS) : messageOf(error) };
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #send(to: string, origin: string, request: PeerRequest): Promise<HttpResponse> {
+    const { clock, transport } = this.#options;
+    const { method, path, body, deadlineMs } = request;
     const controller = new AbortController();
     const timer = clock.after(deadlineMs, () => controller.abort());
     try {
@@ -97,21 +133,29 @@ export class Peers {
         {
           method,
           url: `${origin}${path}`,
-          headers: {
-            [RELAY_HEADER]: to,
-            ...(signature === undefined ? {} : { authorization: signature }),
-            ...(body === "" ? {} : { "content-type": "application/json" }),
-          },
+          headers: this.#headersOf(to, request),
           body: body === "" ? [] : [body],
         },
         controller.signal,
       );
     } catch (error) {
       if (!controller.signal.aborted) throw error;
-      throw new Error(`has not answered within ${deadlineMs / SECOND_MS} s`, { cause: error });
+      throw new Error(lateText(deadlineMs), { cause: error });
     } finally {
       timer.cancel();
     }
+  }
+
+  #headersOf(to: string, { method, path, body }: Omit<PeerRequest, "deadlineMs">): Readonly<Record<string, string>> {
+    const { clock, random, token } = this.#options;
+    const secret = token();
+    const signature =
+      secret === undefined ? undefined : signatureOf({ to, method, path }, body, { token: secret, clock, random });
+    return {
+      [RELAY_HEADER]: to,
+      ...(signature === undefined ? {} : { authorization: signature }),
+      ...(body === "" ? {} : { "content-type": "application/json" }),
+    };
   }
 }
 
@@ -126,7 +170,11 @@ export function originOf({ adminUrl: url = "" }: Pick<RelayEntry, "adminUrl">): 
   return isPlain && (protocol === "http:" || protocol === "https:") ? origin : undefined;
 }
 
-function faultOf({ status, cut }: HttpResponse): string | undefined {
+function lateText(deadlineMs: number): string {
+  return `has not answered within ${deadlineMs / SECOND_MS} s`;
+}
+
+function faultOf({ status, cut }: Pick<HttpResponse, "status" | "cut">): string | undefined {
   if (status === UNAUTHORIZED)
     return "refuses requests of this relay: all relays need the same admin.token, and clocks less than a minute apart";
   if (status === WRONG_RELAY) return "was started again, or another relay has its address";

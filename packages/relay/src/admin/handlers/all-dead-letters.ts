@@ -1,15 +1,28 @@
 /** Dead letters of a destination over all partitions of a cluster: the answers of each as one. */
-import { type Answer, jsonAnswer } from "../../intake/answers.ts";
-import type { AllPartitions, PartitionAnswer, WholeOperation } from "../cluster/all-partitions.ts";
-import { invalid, quoted } from "../refusal.ts";
+import type { Clock } from "@waybill/core";
+import type { RelayEntry } from "../../cluster/relay-directory.ts";
+import { type Answer, jsonAnswer, problem } from "../../intake/answers.ts";
+import {
+  type AllPartitions,
+  type LaneParams,
+  listed,
+  NO_RELAY,
+  type PartitionAnswer,
+  pathOf,
+  type WholeDestination,
+} from "../cluster/all-partitions.ts";
+import { passExport } from "../cluster/pass-stream.ts";
+import { invalid, quoted, Refusal } from "../refusal.ts";
+import type { Operation } from "../routes/table.ts";
 import { discarded, replayCount } from "../schemas/actions.ts";
 import { deadLetterPage, deadLetterReasons } from "../schemas/inspection.ts";
 import { replay } from "../schemas/overview.ts";
+import { LINES_HEADERS, type Stream } from "../streams.ts";
 import type { DeadLetterPage, DeadLetterReasons } from "../views.ts";
 import { answerOf, type Call } from "./call.ts";
 
 /** What a route checks, of one partition or of all. */
-export type Query<O extends WholeOperation> = Call<O>["query"] & object;
+export type Query<O extends Operation> = Call<O>["query"] & object;
 
 /** As of a page of one partition: one that is full of large events ends earlier. */
 const PAGE_MAX_CHARACTERS = 1024 * 1024;
@@ -141,9 +154,41 @@ export async function discardOfAll(
   });
 }
 
+interface ExportOptions {
+  readonly call: Call<"exportDeadLetters">;
+  readonly clock: Clock;
+  /** Writes what is here of a partition; whether that was all. */
+  readonly here: (params: LaneParams, query: Query<"exportDeadLetters">, stream: Stream) => Promise<boolean>;
+}
+
+/** One partition after another. All of it, or an answer that breaks off. */
+export async function exportOfAll(whole: WholeDestination, { call, clock, here }: ExportOptions): Promise<void> {
+  const { response, streams } = call;
+  const { id, ...filter } = call.query;
+  const chosen = chosenPartitions(whole, id);
+  const missing = [...chosen.keys()].filter((partition) => whole.placeOf(partition) === undefined);
+  if (missing.length > 0) {
+    const message = `${listed(missing)}: ${NO_RELAY}. An export has all partitions, or those that are named one by one.`;
+    throw new Refusal(problem(503, "lane_without_relay", message, { "retry-after": "5" }));
+  }
+  const stream = streams.open(response, LINES_HEADERS);
+  for (const [partition, ids] of chosen) {
+    const params = whole.paramsOf(partition);
+    const query = { ...filter, ...ids };
+    const relay = whole.placeOf(partition);
+    const passed = (from: RelayEntry): Promise<boolean> => {
+      const path = pathOf("exportDeadLetters", params, query);
+      return passExport(stream, { peers: whole.peers, relay: from, path, clock });
+    };
+    const isAll = relay === "here" ? here(params, query, stream) : relay !== undefined && passed(relay);
+    if (!(await isAll)) return void response.destroy();
+  }
+  stream.end();
+}
+
 /** Partitions, in their order, with the ids that were named of each. */
 function chosenPartitions(
-  all: Pick<AllPartitions<object>, "partitions">,
+  all: Pick<WholeDestination, "partitions">,
   names: readonly string[] | undefined,
 ): ReadonlyMap<number, { readonly id?: string[] }> {
   if (names === undefined) return new Map(all.partitions.map((partition) => [partition, {}]));
@@ -162,7 +207,7 @@ function chosenPartitions(
 
 /** The parts of `3:17`. */
 function nameOf(
-  { partitions }: Pick<AllPartitions<object>, "partitions">,
+  { partitions }: Pick<WholeDestination, "partitions">,
   name: string,
 ): { readonly partition: number; readonly id: string } {
   const [partition = "", id] = name.split(":");

@@ -9,16 +9,17 @@ import {
 } from "../../delivery/dead-letter-choice.ts";
 import { type SharedTurns, Turns } from "../../delivery/turns.ts";
 import { type Answer, jsonAnswer, writeAnswer } from "../../intake/answers.ts";
-import { type AllPartitions, allPartitions, type LaneParams, type WholeOperation } from "../cluster/all-partitions.ts";
+import { AllPartitions, type LaneParams, wholeDestination } from "../cluster/all-partitions.ts";
 import { partitionOf } from "../cluster/pass-on.ts";
 import { invalid, quoted } from "../refusal.ts";
-import type { CheckedQuery } from "../routes/table.ts";
+import type { CheckedQuery, Operation } from "../routes/table.ts";
+import { LINES_HEADERS, type Stream } from "../streams.ts";
 import { eventLine } from "../tail.ts";
 import type { AdminView } from "../view.ts";
 import type { DeadLetterView, Discarded, ReplayView } from "../views.ts";
-import { discardOfAll, pageOfAll, type Query, reasonsOfAll, retryOfAll } from "./all-dead-letters.ts";
+import { discardOfAll, exportOfAll, pageOfAll, type Query, reasonsOfAll, retryOfAll } from "./all-dead-letters.ts";
 import { answerOf, type Call, type Handler } from "./call.ts";
-import { type ChosenLane, checkRoomForReplay, chosenLane } from "./lookup.ts";
+import { type ChosenLane, checkRoomForReplay, chosenLane, whyNotHere } from "./lookup.ts";
 import { placeOf } from "./replays.ts";
 
 /**
@@ -31,7 +32,7 @@ const ATTEMPTS_SHOWN_MAX = 20;
 const MARK_AT_ONCE = 1_000;
 
 /** Of one partition, or of all. */
-function answering<O extends WholeOperation>(
+function answering<O extends Operation>(
   operation: O,
   of: {
     readonly one: (view: AdminView, call: Call<O>) => Promise<Answer>;
@@ -43,7 +44,8 @@ function answering<O extends WholeOperation>(
     const params = call.params as LaneParams;
     // The route's own parameters, of one partition.
     const here = (part: LaneParams, query: Query<O>) => of.one(view, { ...call, params: part, query } as Call<O>);
-    const all = allPartitions(view, { operation, request, response, params, here });
+    const whole = wholeDestination(view, request, params);
+    const all = whole && new AllPartitions({ whole, operation, request, response, here });
     const answer = await (all === undefined ? of.one(view, call) : of.all(all, call.query as Query<O>));
     all?.end();
     writeAnswer(call.response, answer);
@@ -71,14 +73,25 @@ export const showReasons: Handler<"listReasons"> = answering("listReasons", {
 });
 
 export async function exportAll(view: AdminView, call: Call<"exportDeadLetters">): Promise<void> {
+  const { request, response, query, params } = call;
+  const here = async (part: LaneParams, of: Query<"exportDeadLetters">, stream: Stream): Promise<boolean> =>
+    exportOf(view, { ...call, params: part, query: of }, stream);
+  const whole = wholeDestination(view, request, params);
+  if (whole !== undefined) return exportOfAll(whole, { call, here, clock: view.clock });
+  chosenLane(view, params);
+  const stream = call.streams.open(response, LINES_HEADERS);
+  if (await here(params, query, stream)) stream.end();
+  else response.destroy();
+}
+
+/** Whether all were written that there are; a part must not look like the whole. */
+async function exportOf(view: AdminView, call: Call<"exportDeadLetters">, stream: Stream): Promise<boolean> {
   const lane = chosenLane(view, call.params);
-  const { deadLetters } = lane.destination;
-  const stream = call.streams.open(call.response, { "content-type": "application/x-ndjson" });
   // Leaving the loop closes what the dead letters are read from, also when the reader is gone.
   const turns = turnsOf(view, call);
-  for await (const dead of chosenDeadLetters(deadLetters, filterOf(call.query), { turns }))
-    if (!(await stream.write(`${textOf(dead, lane, undefined)}\n`))) return;
-  stream.end();
+  for await (const dead of chosenDeadLetters(lane.destination.deadLetters, filterOf(call.query), { turns }))
+    if (!(await stream.write(`${textOf(dead, lane, undefined)}\n`))) return false;
+  return whyNotHere(view, call.params, lane) === undefined;
 }
 
 export const retry: Handler<"retryDeadLetters"> = answering("retryDeadLetters", {

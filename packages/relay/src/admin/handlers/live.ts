@@ -3,11 +3,11 @@ import { settingsOf } from "../../config/shown-settings.ts";
 import { problem } from "../../intake/answers.ts";
 import { quoted, Refusal, unknown } from "../refusal.ts";
 import type { liveRoutes } from "../routes/live.ts";
-import { heartbeat, SSE_HEADERS, written } from "../streams.ts";
+import { endOnce, heartbeat, LISTENING, SSE_HEADERS, written } from "../streams.ts";
 import type { AdminView } from "../view.ts";
 import type { LaneDetail, RecentAttempt } from "../views.ts";
 import { answer, type Call, type Handlers } from "./call.ts";
-import { chosenEnvironment, chosenLane } from "./lookup.ts";
+import { chosenEnvironment, chosenLane, whyNotHere } from "./lookup.ts";
 
 /** A reader that is so far behind misses some. */
 const ATTEMPTS_WAITING_MAX = 200;
@@ -78,7 +78,8 @@ function laneDetail(view: AdminView, { params }: Call<"showLane">): LaneDetail {
 }
 
 async function watchAttempts(view: AdminView, call: Call<"watchAttempts">): Promise<void> {
-  const { activity } = chosenLane(view, call.params).destination;
+  const lane = chosenLane(view, call.params);
+  const { activity } = lane.destination;
   const stream = call.watchers.open(call.response, SSE_HEADERS);
   const waiting: RecentAttempt[] = [...activity.recent()].reverse();
   let wake = (): void => undefined;
@@ -90,8 +91,9 @@ async function watchAttempts(view: AdminView, call: Call<"watchAttempts">): Prom
   const onGone = (): void => wake();
   stream.signal.addEventListener("abort", onGone, { once: true });
   const stopHeartbeat = heartbeat(view.clock, stream, call.isAllowed);
+  const stopLooking = endOnce(view.clock, stream, () => whyNotHere(view, call.params, lane));
   try {
-    if (!(await stream.write(": listening\n\n"))) return;
+    if (!(await stream.write(LISTENING))) return;
     while (!stream.signal.aborted) {
       const more = new Promise<void>((resolve) => {
         wake = resolve;
@@ -103,6 +105,7 @@ async function watchAttempts(view: AdminView, call: Call<"watchAttempts">): Prom
   } finally {
     stopListening();
     stopHeartbeat();
+    stopLooking();
     stream.end();
   }
 }

@@ -22,10 +22,23 @@ export interface ChosenLane {
   readonly destination: Destination;
 }
 
-export function chosenLane(
+interface LaneNames {
+  readonly environment: string;
+  readonly destination: string;
+}
+
+/** `undefined` as long as the lane is here. */
+export function whyNotHere(
   view: AdminView,
-  params: { readonly environment: string; readonly destination: string },
-): ChosenLane {
+  { environment, destination }: LaneNames,
+  lane: ChosenLane,
+): string | undefined {
+  if (view.environment(environment)?.destination(destination) === lane.destination) return undefined;
+  const where = view.peers?.() === undefined ? "is not configured any more" : "is not at this relay any more";
+  return `${environment}/${destination} ${where}.`;
+}
+
+export function chosenLane(view: AdminView, params: LaneNames): ChosenLane {
   const environment = chosenEnvironment(view, params.environment);
   const destination = environment.destination(params.destination);
   if (destination === undefined)

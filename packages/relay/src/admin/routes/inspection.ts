@@ -24,12 +24,12 @@ export const inspectionRoutes = {
   tail: {
     method: "GET",
     path: "/v1/tail",
-    summary: "Streams events as they are stored, until the client goes away.",
+    summary: "Streams events as they are stored, until the client goes away. In a cluster those of all relays.",
     query: tailQuery,
     answers: {
       200: stream(
         "text/event-stream",
-        "Server-sent events. The `data` of each is a TailEvent, but of an event `skipped`: `{environment, events}` says how many were not shown, because the reader was more than 10,000 events late.",
+        "Server-sent events. The `data` of each is a TailEvent, but of an event `skipped`: `{environment, events}` says how many were not shown, because the reader was more than 10,000 events late. Of an event `interrupted` it is `{reason}`: from here on something is not shown, as a relay does not answer or a partition goes to another one.",
         tailEvent,
       ),
       404: refused("There is no such environment or source.", "unknown_environment", "unknown_source"),

@@ -56,7 +56,7 @@ export const liveRoutes = {
     answers: {
       200: stream(
         "text/event-stream",
-        "Server-sent events `attempt`. The `data` of each is a RecentAttempt. A gap in `sequence`: too slow a reader.",
+        "Server-sent events `attempt`. The `data` of each is a RecentAttempt. A gap in `sequence`: too slow a reader. An event `interrupted` says before the end that the lane went elsewhere, `{reason}`.",
         recentAttempt,
       ),
       404: noLane,

@@ -100,7 +100,7 @@ function commonAnswers({ method, access = "guarded" }: RouteDefinition): Readonl
 
 /** What every route may answer in trouble, in place of the answers that are listed. */
 export const TROUBLE: ProblemAnswer = refused(
-  "500: a defect of the relay. 503: the log fails, the relay is stopping, or no relay has the lane now; `Retry-After` says when to try again. Of a cluster, 421: another relay has it, and it is not passed on; 502: the relay that has it does not answer.",
+  "500: a defect of the relay. 503: the log fails, the relay is stopping, or no relay has the lane now; `Retry-After` says when to try again. Of a cluster, 421: the request is meant for a relay that had this address before; 502: the relay that has it does not answer.",
   "internal",
   "other_relay",
   "relay_unanswered",

@@ -164,6 +164,13 @@ export const deadLetterReasons = component(
 export const tailEvent = component(
   "TailEvent",
   z
-    .object({ environment: environmentName, source: sourceName, position, receivedAtMs, event })
+    .object({
+      environment: environmentName,
+      source: sourceName,
+      position,
+      receivedAtMs,
+      receipt: text("Its receipt. Only of a cluster.").exactOptional(),
+      event,
+    })
     .describe("An event as it was stored."),
 );

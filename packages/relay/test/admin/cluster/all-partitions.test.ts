@@ -2,7 +2,7 @@
 import type { DeadLetter } from "@waybill/log";
 import { expect, test } from "vitest";
 import { laneEntry, relayEntry } from "../../lib/relay-entries.ts";
-import { ask, startRelay, type TestRelay, type TestRelayOptions } from "./lib/test-relay.ts";
+import { AUTHORIZED, ask, startRelay, type TestRelay, type TestRelayOptions } from "./lib/test-relay.ts";
 
 const PATH = "/v1/dead-letters/production/segment";
 
@@ -253,4 +253,36 @@ test("a relay that is asked by a relay answers for itself alone", async () => {
   const { status } = await ask(two, "GET", PATH, "", { "waybill-relay": "id-two" });
   expect(status).toBe(400);
   expect(two.asked).toEqual([]);
+});
+
+/** The lines of an export; `undefined` when it broke off. */
+async function exported(relay: TestRelay, query = ""): Promise<readonly string[] | undefined> {
+  const response = await fetch(`${relay.url}${PATH}/export${query}`, { headers: AUTHORIZED });
+  expect(response.status).toBe(200);
+  const text = await response.text().catch(() => undefined);
+  return text?.split("\n").filter((line) => line !== "");
+}
+
+test("an export has the dead letters of all partitions, byte for byte", async () => {
+  const { one, two } = await startTwo();
+  const lines = await exported(one);
+  expect(lines?.map((line) => JSON.parse(line) as { partition: number; deadLetterId: number })).toMatchObject(
+    ALL.map((name) => ({ partition: Number(name[0]), deadLetterId: Number(name[2]) })),
+  );
+  for (const line of lines ?? []) expect(line).toContain('"n":1.0,"big":12345678901234567890}');
+  expect(await exported(one, "?id=3:0,0:1")).toHaveLength(2);
+  expect(await exported(one, "?reason=500")).toHaveLength(1);
+  expect(two.asked).toEqual([]);
+});
+
+test("an export that cannot have all partitions is refused, or breaks off", async () => {
+  const { one } = await startTwo();
+  one.known[1] = relayEntry("two", { adminUrl: "http://127.0.0.1:9", lanes: [laneEntry(1), laneEntry(3)] });
+  expect(await exported(one)).toBeUndefined();
+  expect(await exported(one, "?id=0:1")).toHaveLength(1);
+  one.known.pop();
+  const { json, headers } = await ask(one, "GET", `${PATH}/export`);
+  expect(json).toMatchObject({ status: 503, code: "lane_without_relay" });
+  expect(json["detail"]).toMatch(/^partitions 1, 3: no relay is known to have it now\. /);
+  expect(headers["retry-after"]).toBe("5");
 });

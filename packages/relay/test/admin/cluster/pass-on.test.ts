@@ -202,16 +202,6 @@ test("the read-only token changes nothing at another relay either", async () => 
   expect(one.asked).toEqual([]);
 });
 
-test("streams of another relay's lane are refused with its address", async () => {
-  const one = await startRelay("one");
-  one.known.push(relayEntry("two", { adminUrl: "http://relay-2:8081", lanes: [laneEntry(3)] }));
-  for (const path of [`${LANE}/attempts/live`, "/v1/dead-letters/production%2F3/segment/export"]) {
-    const { json } = await ask(one, "GET", path);
-    expect(json).toMatchObject({ status: 421, code: "other_relay" });
-    expect(json["detail"]).toContain("http://relay-2:8081");
-  }
-});
-
 test("a relay that hangs is given up by a deadline, and one that answers too much is refused", async () => {
   const clock = new VirtualClock();
   const relay = relayEntry("two", { adminUrl: "http://two.test" });

@@ -1,8 +1,8 @@
 /** Admin servers with views of a test's own making, each with what it knows of the others. */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import type { Transport } from "@waybill/core";
-import { createNodeTransport, nodeClock } from "@waybill/node";
+import type { Clock, Transport } from "@waybill/core";
+import { createNodeTransport, nodeClock, openHttpStream } from "@waybill/node";
 import { SeededRandom } from "@waybill/testing";
 import { onTestFinished } from "vitest";
 import { Peers } from "../../../../src/admin/cluster/peers.ts";
@@ -28,6 +28,8 @@ export interface TestRelay {
 export interface TestRelayOptions {
   readonly token?: string;
   readonly transport?: Transport;
+  /** Default: the real one. */
+  readonly clock?: Clock;
   /** What it has. */
   readonly environments?: Readonly<Record<string, object>>;
   /** Default 12. */
@@ -35,18 +37,30 @@ export interface TestRelayOptions {
   readonly view?: object;
 }
 
+/** Timers run ten times as fast, long ones a hundred times; the time is the real one. */
+export const FAST: Clock = {
+  ...nodeClock,
+  now: () => nodeClock.now(),
+  monotonic: () => nodeClock.monotonic(),
+  after: (delayMs, run, hold) => nodeClock.after(delayMs / (delayMs > 10_000 ? 100 : 10), run, hold),
+};
+
 /** An admin server with a view of our making, in a cluster of the relays in `known`. */
 export async function startRelay(name: string, options: TestRelayOptions = {}): Promise<TestRelay> {
-  const { token = TOKEN, environments = {}, partitions = 12, view = {} } = options;
+  const { token = TOKEN, environments = {}, partitions = 12, view = {}, clock = nodeClock } = options;
   const known: RelayEntry[] = [];
   const asked: TestRelay["asked"] = [];
   const send = options.transport ?? createNodeTransport();
   const peers = new Peers({
-    clock: nodeClock,
+    clock,
     random: new SeededRandom(1),
     transport: (request, signal) => {
       asked.push(request);
       return send(request, signal);
+    },
+    openStream: (request, signal) => {
+      asked.push(request);
+      return openHttpStream(request, signal);
     },
     token: () => token,
     directory: { selfId: `id-${name}`, relays: () => known },
@@ -54,7 +68,7 @@ export async function startRelay(name: string, options: TestRelayOptions = {}): 
   });
   const whole = {
     guard: () => ({ hosts: [], token, readOnlyToken: READ_ONLY }),
-    clock: nodeClock,
+    clock,
     drain: new Drain(),
     stopping: new AbortController().signal,
     onError: (error: unknown) => {
@@ -64,7 +78,11 @@ export async function startRelay(name: string, options: TestRelayOptions = {}): 
     environment: (wanted: string) => environments[wanted],
     environments: () => Object.values(environments),
     plan: () => [
-      { environment: "production", sources: [], destinations: [{ destination: "segment", vendor: "segment" }] },
+      {
+        environment: "production",
+        sources: [{ source: "web" }],
+        destinations: [{ destination: "segment", vendor: "segment" }],
+      },
     ],
     accounts: () => ({ replays: [] }),
     ...view,
