@@ -1,6 +1,6 @@
 /** Two relays before one cluster: each shows both, and answers for what the other one has. */
 import type { RunningRelay } from "@waybill/relay";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { type Answered, JSON_TYPE, send, until } from "../lib/world.ts";
 import { capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
 import { AUTHORIZED, clusterOf, get, startTwo } from "./lib/reachable.ts";
@@ -58,6 +58,52 @@ test("any relay shows all lanes with their relay, and answers for those of the o
   // What has been delivered does not wait any more.
   expect((await post(one, "/v1/dead-letters/test/emulator/retry")).json).toEqual({ events: 0, replays: [] });
   expect(world.emulator.received).toBe(40);
+});
+
+/** The text of a stream so far. */
+async function streamed(relay: RunningRelay, path: string): Promise<() => string> {
+  const controller = new AbortController();
+  onTestFinished(() => controller.abort());
+  const response = await fetch(`${relay.adminUrl}${path}`, { headers: AUTHORIZED, signal: controller.signal });
+  let text = "";
+  const read = async (): Promise<void> => {
+    for await (const chunk of response.body ?? []) text += Buffer.from(chunk).toString();
+  };
+  read().catch(() => undefined);
+  await until(() => text.includes(": listening"));
+  return () => text;
+}
+
+test("a tail has the events of all relays with their receipts, and goes on when one of them stops", async () => {
+  const world = await startCluster();
+  const [one, two] = await startTwo(world);
+  const tail = await streamed(one, "/v1/tail?environment=test");
+  const eventsOf = (): { receipt: string; event: { messageId: string } }[] =>
+    [...tail().matchAll(/^data: (\{"environment".*)$/gm)].map(
+      ([, data]) => JSON.parse(data ?? "") as { receipt: string; event: { messageId: string } },
+    );
+  await capture(two, 0, 100);
+  await until(() => eventsOf().length >= 100);
+  expect(
+    eventsOf()
+      .map(({ event }) => event.messageId)
+      .toSorted(),
+  ).toEqual(Array.from({ length: 100 }, (_, index) => `m-${index}`).toSorted());
+  const [{ receipt, event } = { receipt: "", event: {} }] = eventsOf().slice(37);
+  const traced = await get(two, `/v1/receipts/${receipt}`);
+  expect(traced.json["events"]).toMatchObject([{ event }]);
+  await two.stop();
+  await until(() => one.accounts().lanes.length === PARTITIONS);
+  let next = 100;
+  await until(async () => {
+    await capture(one, next, 40);
+    next += 40;
+    return new Set(eventsOf().map((one) => one.receipt.split("@")[0])).size === PARTITIONS;
+  });
+  const seen = eventsOf().length;
+  await capture(one, next, 40);
+  await until(() => eventsOf().length >= seen + 40);
+  expect(tail()).toMatch(/\{"reason":"The relay .* has ended its tail: what it has is not shown until it answers\."\}/);
 });
 
 test("a relay is known by the name that it advertises", async () => {

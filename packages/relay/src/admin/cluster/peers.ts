@@ -101,23 +101,17 @@ export class Peers {
     const { clock, openStream } = this.#options;
     const origin = originOf(relay);
     if (origin === undefined || openStream === undefined) return { relay, fault: NO_ADDRESS };
-    const ended = new AbortController();
-    let isLate = false;
-    const timer = clock.after(OPEN_DEADLINE_MS, () => {
-      isLate = true;
-      ended.abort();
-    });
+    const late = new AbortController();
+    const timer = clock.after(OPEN_DEADLINE_MS, () => late.abort());
     const request = { method: "GET", path, body: "" } as const;
     try {
       const headers = this.#headersOf(relay.id, request);
       const whole = { method: "GET", url: `${origin}${path}`, headers, body: [] } as const;
-      const stream = await openStream(whole, AbortSignal.any([signal, ended.signal]));
+      const stream = await openStream(whole, AbortSignal.any([signal, late.signal]));
       const fault = faultOf(stream);
-      if (fault === undefined) return { relay, stream };
-      ended.abort();
-      return { relay, fault };
+      return fault === undefined ? { relay, stream } : { relay, fault };
     } catch (error) {
-      return { relay, fault: isLate ? lateText(OPEN_DEADLINE_MS) : messageOf(error) };
+      return { relay, fault: late.signal.aborted ? lateText(OPEN_DEADLINE_MS) : messageOf(error) };
     } finally {
       timer.cancel();
     }

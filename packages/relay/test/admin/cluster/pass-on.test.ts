@@ -202,6 +202,20 @@ test("the read-only token changes nothing at another relay either", async () => 
   expect(one.asked).toEqual([]);
 });
 
+test("what is at a relay's address is never shown as a page of ours", async () => {
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { "content-type": "text/html", location: "/x" }).end("<script>alert(1)</script>");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const one = await startRelay("one");
+  const adminUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  one.known.push(relayEntry("two", { adminUrl, lanes: [laneEntry(3)] }));
+  const { headers } = await ask(one, "GET", LANE);
+  expect([headers["content-type"], headers["location"]]).toEqual([undefined, undefined]);
+});
+
 test("a relay that hangs is given up by a deadline, and one that answers too much is refused", async () => {
   const clock = new VirtualClock();
   const relay = relayEntry("two", { adminUrl: "http://two.test" });

@@ -119,6 +119,7 @@ async function startTwo(): Promise<World> {
     relayEntry("one", { isSelf: true, adminUrl: one.url, lanes: [laneEntry(0)] }),
     relayEntry("two", { adminUrl: two.url, lanes: [laneEntry(1), laneEntry(2)] }),
   );
+  two.known.push(relayEntry("one", { adminUrl: one.url, lanes: [laneEntry(0)] }));
   return { one, two, has, parts };
 }
 
