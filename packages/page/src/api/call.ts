@@ -5,7 +5,12 @@ import { type Query, ROUTES, type Used, urlOf } from "./routes.ts";
 type Part<K extends string, V> = V extends undefined ? { readonly [P in K]?: undefined } : { readonly [P in K]: V };
 
 export type CallOf<O extends Used> = Part<"params", GivenParams<O>> &
-  Part<"body", GivenBody<O>> & { readonly query?: Query; readonly signal?: AbortSignal };
+  Part<"body", GivenBody<O>> & {
+    readonly query?: Query;
+    readonly signal?: AbortSignal;
+    /** Called with the relays of the cluster whose part the answer lacks. */
+    readonly onUnanswered?: (text: string) => void;
+  };
 
 /** A request that the relay refused, or that did not reach it. */
 export class CallError extends Error {
@@ -31,7 +36,7 @@ interface Refusal {
 
 /** **Errors**: {@link CallError}. */
 export async function call<O extends Used>(operation: O, given: CallOf<O>): Promise<AdminAnswer<O>> {
-  const { params, query, body, signal } = given as CallOf<Used>;
+  const { params, query, body, signal, onUnanswered } = given as CallOf<Used>;
   const response = await fetch(urlOf(operation, { params: params as Record<string, string> | undefined, query }), {
     method: ROUTES[operation][0],
     credentials: "same-origin",
@@ -44,6 +49,8 @@ export async function call<O extends Used>(operation: O, given: CallOf<O>): Prom
   });
   const text = await response.text();
   if (!response.ok) throw refusalOf(response, text);
+  const unanswered = response.headers.get("waybill-unanswered");
+  if (unanswered !== null) onUnanswered?.(unanswered);
   return (text === "" ? undefined : JSON.parse(text)) as AdminAnswer<O>;
 }
 

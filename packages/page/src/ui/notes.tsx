@@ -36,6 +36,16 @@ export function Failure({ message, onRetry }: FailureProps): JSX.Element {
   );
 }
 
+/** Relays of a cluster that did not answer: what is shown is without what they have. */
+export function Unanswered({ text }: { readonly text: string }): JSX.Element {
+  return (
+    <div class="note tone-warn" role="status">
+      <Glyph name="warning" />
+      <p>Not all relays answered, and what they have is not shown: {text}.</p>
+    </div>
+  );
+}
+
 export function Loading({ what }: { readonly what: string }): JSX.Element {
   return (
     <p class="loading" role="status">

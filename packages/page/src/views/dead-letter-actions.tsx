@@ -2,26 +2,27 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { call, messageOf } from "../api/call.ts";
+import type { ReplayView } from "../api/types.ts";
 import { counted } from "../format/numbers.ts";
 import { deadLetterQuery } from "../model/filters.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Params, type Route } from "../router/route.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Field } from "../ui/fields.tsx";
-import { Done, Failure, Loading } from "../ui/notes.tsx";
+import { Done, Failure, Loading, Unanswered } from "../ui/notes.tsx";
 
 /** What is wanted of which dead letters; without ids of all that match the filter. */
 export interface Intent {
   readonly does: "retry" | "discard";
-  readonly ids: readonly number[] | undefined;
+  readonly ids: readonly string[] | undefined;
 }
 
 export interface Result {
   readonly does: "retry" | "discard";
   readonly events: number;
-  readonly environment: string;
-  /** The replay that a retry has started. */
-  readonly replay: string | undefined;
+  /** The replays that a retry has started: one for each partition. */
+  readonly replays: readonly ReplayView[];
+  readonly unanswered: string | undefined;
 }
 
 export interface DeadLetterDialogProps {
@@ -36,9 +37,10 @@ async function countOf(
   does: Intent["does"],
   params: { readonly environment: string; readonly destination: string },
   filter: Params,
+  onUnanswered: (text: string) => void,
 ): Promise<number> {
   const operation = does === "retry" ? "retryDeadLetters" : "discardDeadLetters";
-  const answer = await call(operation, { params, query: { ...filter, dryRun: true } });
+  const answer = await call(operation, { params, query: { ...filter, dryRun: true }, onUnanswered });
   return "events" in answer ? answer.events : 0;
 }
 
@@ -47,23 +49,29 @@ export function DeadLetterDialog({ route, intent, onClose, onResult }: DeadLette
   const { does, ids } = intent;
   const [events, setEvents] = useState<number>();
   const [fault, setFault] = useState<string>();
+  const [unanswered, setUnanswered] = useState<string>();
   const [rate, setRate] = useState("");
   const filter = filterOf(route.query, ids);
   useEffect(() => {
     const params = { environment, destination };
-    countOf(does, params, filter).then(setEvents, (error: unknown) => setFault(messageOf(error)));
+    countOf(does, params, filter, setUnanswered).then(setEvents, (error: unknown) => setFault(messageOf(error)));
   }, []);
   const confirm = async (): Promise<void> => {
     const params = { environment, destination };
+    let silent: string | undefined;
+    const onUnanswered = (text: string): void => {
+      silent = text;
+    };
     if (does === "discard") {
-      const { discarded } = await call("discardDeadLetters", { params, query: filter });
-      onResult({ does, events: discarded, environment, replay: undefined });
+      const { discarded } = await call("discardDeadLetters", { params, query: filter, onUnanswered });
+      onResult({ does, events: discarded, replays: [], unanswered: silent });
       return;
     }
     const query = { ...filter, ...(rate === "" ? {} : { eventsPerSecond: rate }) };
-    const answer = await call("retryDeadLetters", { params, query });
-    const replay = "id" in answer ? answer.id : undefined;
-    onResult({ does, events: events ?? 0, environment, replay });
+    const answer = await call("retryDeadLetters", { params, query, onUnanswered });
+    const replays = "id" in answer ? [answer] : "replays" in answer ? answer.replays : [];
+    const sent = "replays" in answer ? answer.events : (events ?? 0);
+    onResult({ does, events: sent, replays, unanswered: silent });
   };
   const verb = does === "retry" ? "Retry" : "Discard";
   return (
@@ -76,6 +84,7 @@ export function DeadLetterDialog({ route, intent, onClose, onResult }: DeadLette
       onConfirm={confirm}
     >
       {fault === undefined ? null : <Failure message={fault} />}
+      {unanswered === undefined ? null : <Unanswered text={unanswered} />}
       {events === undefined && fault === undefined ? <Loading what="the count" /> : null}
       {events === undefined ? null : (
         <Concerned does={does} events={events} isAll={ids === undefined} filter={filter} />
@@ -124,19 +133,27 @@ function Concerned({ does, events, isAll, filter }: ConcernedProps): JSX.Element
 }
 
 export function ResultNote({ result }: { readonly result: Result }): JSX.Element {
-  const { does, events, environment, replay } = result;
+  const { does, events, replays, unanswered } = result;
+  const [replay, ...more] = replays;
   return (
-    <Done>
-      {counted(events, "dead letter")} {does === "retry" ? "on the way again." : "discarded."}{" "}
-      {replay === undefined ? null : (
-        <Link href={hrefOf("replays", { query: { environment, replay } })}>Watch the replay</Link>
-      )}
-    </Done>
+    <>
+      <Done>
+        {counted(events, "dead letter")} {does === "retry" ? "on the way again." : "discarded."}{" "}
+        {replay === undefined ? null : more.length > 0 ? (
+          <Link href={hrefOf("replays")}>Watch the replays</Link>
+        ) : (
+          <Link href={hrefOf("replays", { query: { environment: replay.environment, replay: replay.id } })}>
+            Watch the replay
+          </Link>
+        )}
+      </Done>
+      {unanswered === undefined ? null : <Unanswered text={unanswered} />}
+    </>
   );
 }
 
 /** Only those that wait can be retried or discarded. */
-function filterOf(query: Params, ids: readonly number[] | undefined): Params {
+function filterOf(query: Params, ids: readonly string[] | undefined): Params {
   if (ids !== undefined) return { state: "waiting", id: ids.join(",") };
   return { ...deadLetterQuery(query), state: "waiting" };
 }

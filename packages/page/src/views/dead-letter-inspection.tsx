@@ -7,6 +7,7 @@ import type { DeadLetterView } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { counted, fullCount } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
+import { logOf } from "../model/dead-letter-name.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
 import { Badge } from "../ui/badges.tsx";
@@ -45,10 +46,10 @@ export function Inspection({ route, id, onClose, onIntent }: InspectionProps): J
       <div class="actions">
         {dead?.state === "waiting" && mayAct() ? (
           <>
-            <button type="button" class="primary" onClick={() => onIntent({ does: "retry", ids: [dead.deadLetterId] })}>
+            <button type="button" class="primary" onClick={() => onIntent({ does: "retry", ids: [id] })}>
               Retry this one
             </button>
-            <button type="button" onClick={() => onIntent({ does: "discard", ids: [dead.deadLetterId] })}>
+            <button type="button" onClick={() => onIntent({ does: "discard", ids: [id] })}>
               Discard this one
             </button>
           </>
@@ -73,7 +74,7 @@ function Inspected({ dead, environment }: InspectedProps): JSX.Element {
       <p class="problem-what">{reason}</p>
       <p class="muted">
         <Badge name={state} /> refused <Time at={rejectedAtMs} />, from source {source},{" "}
-        <Link href={hrefOf("event", { params: { environment, position: String(position) } })}>
+        <Link href={hrefOf("event", { params: { environment: logOf(environment, dead), position: String(position) } })}>
           event {fullCount(position)}: its story
         </Link>
       </p>

@@ -11,19 +11,19 @@ export interface DeadLetterRowProps {
 }
 
 export function DeadLetterRow({ row, isSelected, onToggle, onInspect }: DeadLetterRowProps): JSX.Element {
-  const { deadLetterId, state, rejectedAtMs, reason, name, messageId } = row;
+  const { id, state, rejectedAtMs, reason, name, messageId } = row;
   return (
     <div class="dead-row">
       <input
         type="checkbox"
-        aria-label={`Select dead letter ${deadLetterId}, ${name}`}
+        aria-label={`Select dead letter ${id}, ${name}`}
         checked={isSelected}
         disabled={state !== "waiting"}
         onChange={onToggle}
       />
       <button type="button" class="plain row-open" onClick={onInspect}>
         <span class="row-name">
-          <span class="visually-hidden">Inspect dead letter {deadLetterId}, </span>
+          <span class="visually-hidden">Inspect dead letter {id}, </span>
           {name === "" ? "(no name)" : name}
         </span>
         <code class="row-id" title={messageId}>

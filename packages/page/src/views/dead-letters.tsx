@@ -10,7 +10,7 @@ import { deadLetterQuery } from "../model/filters.ts";
 import { Link, replaceUrl, setFilters } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
 import { Choice, FilterField, TimeField } from "../ui/fields.tsx";
-import { Empty, Failure, Loading } from "../ui/notes.tsx";
+import { Empty, Failure, Loading, Unanswered } from "../ui/notes.tsx";
 import { VirtualList } from "../ui/virtual-list.tsx";
 import { DeadLetterDialog, type Intent, type Result, ResultNote } from "./dead-letter-actions.tsx";
 import { Inspection } from "./dead-letter-inspection.tsx";
@@ -93,12 +93,12 @@ interface ListProps {
 }
 
 function List({ route, list, onResult }: ListProps): JSX.Element {
-  const [selected, setSelected] = useState<ReadonlySet<number>>(new Set());
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [intent, setIntent] = useState<Intent>();
   const { rows, isAll, error, isLoading } = list;
   const inspected = route.query["inspect"];
-  const inspect = (id: number | undefined): void => setFilters({ inspect: id === undefined ? "" : String(id) });
-  const toggle = (id: number): void => {
+  const inspect = (id: string | undefined): void => setFilters({ inspect: id ?? "" });
+  const toggle = (id: string): void => {
     const next = new Set(selected);
     if (!next.delete(id) && next.size < SELECTED_MAX) next.add(id);
     setSelected(next);
@@ -113,6 +113,7 @@ function List({ route, list, onResult }: ListProps): JSX.Element {
         <Toolbar route={route} selected={selected} onIntent={setIntent} onClear={() => setSelected(new Set())} />
       </div>
       {error === undefined ? null : <Failure message={error} onRetry={list.again} />}
+      {list.unanswered === undefined ? null : <Unanswered text={list.unanswered} />}
       {list.isOld ? <Old onLoad={list.again} /> : null}
       {rows.length === 0 && isLoading ? <Loading what="dead letters" /> : null}
       {rows.length === 0 && !isLoading && error === undefined ? (
@@ -128,9 +129,9 @@ function List({ route, list, onResult }: ListProps): JSX.Element {
             return row === undefined ? null : (
               <DeadLetterRow
                 row={row}
-                isSelected={selected.has(row.deadLetterId)}
-                onToggle={() => toggle(row.deadLetterId)}
-                onInspect={() => inspect(row.deadLetterId)}
+                isSelected={selected.has(row.id)}
+                onToggle={() => toggle(row.id)}
+                onInspect={() => inspect(row.id)}
               />
             );
           }}
@@ -175,7 +176,7 @@ function Old({ onLoad }: { readonly onLoad: () => void }): JSX.Element {
 
 interface ToolbarProps {
   readonly route: Route;
-  readonly selected: ReadonlySet<number>;
+  readonly selected: ReadonlySet<string>;
   readonly onIntent: (intent: Intent) => void;
   readonly onClear: () => void;
 }

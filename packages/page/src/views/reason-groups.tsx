@@ -1,13 +1,13 @@
 /** The dead letters of a destination by reason. */
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { call } from "../api/call.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { useAtMost } from "../browser/use-at-most.ts";
 import { counted, percent } from "../format/numbers.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Params } from "../router/route.ts";
-import { Empty, Failure, Loading } from "../ui/notes.tsx";
+import { Empty, Failure, Loading, Unanswered } from "../ui/notes.tsx";
 import { Age, Count } from "../ui/values.tsx";
 
 export interface ReasonGroupsProps {
@@ -24,17 +24,23 @@ const NO_FILTER: Params = {};
 
 export function ReasonGroups({ environment, destination, waiting, query = NO_FILTER }: ReasonGroupsProps): JSX.Element {
   const params = { environment, destination };
-  const answer = useAnswer(`${environment}\n${destination}`, (signal) => call("listReasons", { params, signal }));
+  const [unanswered, setUnanswered] = useState<string>();
+  const answer = useAnswer(`${environment}\n${destination}`, (signal) => {
+    setUnanswered(undefined);
+    return call("listReasons", { params, signal, onUnanswered: setUnanswered });
+  });
   const { again } = answer;
   const atMost = useAtMost(waiting, RELOAD_MS);
   useEffect(again, [atMost]);
   if (answer.error !== undefined) return <Failure message={answer.error} onRetry={answer.again} />;
   if (answer.value === undefined) return <Loading what="the reasons" />;
   const { groups, others } = answer.value;
-  if (groups.length === 0) return <Empty title="No dead letter waits here." />;
+  const silent = unanswered === undefined ? null : <Unanswered text={unanswered} />;
+  if (groups.length === 0) return silent ?? <Empty title="No dead letter waits here." />;
   const total = groups.reduce((sum, one) => sum + one.waiting, others);
   return (
     <>
+      {silent}
       <ul class="reasons">
         {groups.map(({ reason, waiting: events, first, last }) => (
           <li key={reason}>

@@ -33,6 +33,8 @@ interface Watched {
   readonly seen: number;
   readonly skipped: number;
   readonly isLost: boolean;
+  /** Why something is not shown from some time on. */
+  readonly interrupted: string | undefined;
 }
 
 export function TailView({ route }: { readonly route: Route }): JSX.Element {
@@ -96,7 +98,7 @@ interface StateProps {
 }
 
 function State({ watched, isHeld }: StateProps): JSX.Element {
-  const { seen, skipped, rows, isLost } = watched;
+  const { seen, skipped, rows, isLost, interrupted } = watched;
   return (
     <p class="muted">
       {fullCount(seen)} seen, the newest {fullCount(rows.length)} shown{isHeld ? "; held" : ""}.{" "}
@@ -106,6 +108,7 @@ function State({ watched, isHeld }: StateProps): JSX.Element {
           filter shows fewer.
         </b>
       )}
+      {interrupted === undefined ? null : <b role="status"> {interrupted}</b>}
       {isLost ? <b role="status"> The connection is lost; it is opened again.</b> : null}
     </p>
   );
@@ -146,13 +149,15 @@ function Row({ row, protocol, intake }: RowProps): JSX.Element {
   );
 }
 
+const NOTHING: Watched = { rows: [], seen: 0, skipped: 0, isLost: false, interrupted: undefined };
+
 function useTail(query: Params, isHeld: boolean): Watched {
-  const [watched, setWatched] = useState<Watched>({ rows: [], seen: 0, skipped: 0, isLost: false });
+  const [watched, setWatched] = useState<Watched>(NOTHING);
   const buffer = useRef(createTailBuffer(SHOWN));
   const url = urlOf("tail", { query });
   useEffect(() => {
     buffer.current = createTailBuffer(SHOWN);
-    setWatched({ rows: [], seen: 0, skipped: 0, isLost: false });
+    setWatched(NOTHING);
   }, [url]);
   useEffect(() => {
     if (isHeld) return undefined;
@@ -161,7 +166,7 @@ function useTail(query: Params, isHeld: boolean): Watched {
     let source: EventSource;
     const draw = (): void => {
       drawing = undefined;
-      setWatched({ ...buffer.current.view(), isLost: false });
+      setWatched(({ interrupted }) => ({ ...buffer.current.view(), isLost: false, interrupted }));
     };
     const open = (): void => {
       source = new EventSource(url);
@@ -173,6 +178,10 @@ function useTail(query: Params, isHeld: boolean): Watched {
         const { events } = JSON.parse((event as MessageEvent<string>).data) as { readonly events: number };
         buffer.current.skip(events);
         drawing ??= after(DRAW_MS, draw);
+      });
+      source.addEventListener("interrupted", (event) => {
+        const { reason } = JSON.parse((event as MessageEvent<string>).data) as { readonly reason: string };
+        setWatched((before) => ({ ...before, interrupted: reason }));
       });
       source.addEventListener("error", () => {
         source.close();

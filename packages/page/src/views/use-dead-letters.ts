@@ -4,12 +4,14 @@ import { call, messageOf } from "../api/call.ts";
 import { noteFailure } from "../api/session.ts";
 import type { DeadLetterPage, DeadLetterView } from "../api/types.ts";
 import { useAtMost } from "../browser/use-at-most.ts";
+import { deadLetterName } from "../model/dead-letter-name.ts";
 import { headOf } from "../model/event-head.ts";
 import type { Params } from "../router/route.ts";
 
 /** What a row shows: the event itself is loaded when it is inspected. */
 export interface DeadLetterSummary {
-  readonly deadLetterId: number;
+  /** Among those of the list. */
+  readonly id: string;
   readonly state: string;
   readonly position: number;
   readonly rejectedAtMs: number;
@@ -23,6 +25,8 @@ export interface DeadLetterList {
   readonly isAll: boolean;
   readonly isLoading: boolean;
   readonly error: string | undefined;
+  /** Relays that did not answer: what they have is not in the list. */
+  readonly unanswered: string | undefined;
   /** Loads the next page; nothing while one is loaded, or when all are there. */
   readonly more: () => void;
   /** Begins anew. */
@@ -41,13 +45,14 @@ interface Loaded {
   readonly next: DeadLetterPage["next"];
   readonly isLoading: boolean;
   readonly error: string | undefined;
+  readonly unanswered: string | undefined;
 }
 
 /** A lane may refuse a thousand events a second. */
 const REFRESH_MS = 2_000;
 /** Some hundred kilobytes of JSON at a time. */
 const PAGE = 500;
-const NOTHING: Loaded = { rows: [], next: undefined, isLoading: true, error: undefined };
+const NOTHING: Loaded = { rows: [], next: undefined, isLoading: true, error: undefined, unanswered: undefined };
 
 /** `waiting` is how many there are now, as the overview has it: the list follows it. */
 export function useDeadLetters(
@@ -66,15 +71,20 @@ export function useDeadLetters(
       const { signal } = controller.current;
       isBusy.current = true;
       const query = { ...filter, limit: PAGE, ...(after === undefined ? {} : { after }) };
-      call("listDeadLetters", { params: { environment, destination }, query, signal })
+      let unanswered: string | undefined;
+      const onUnanswered = (text: string): void => {
+        unanswered = text;
+      };
+      call("listDeadLetters", { params: { environment, destination }, query, signal, onUnanswered })
         .then(
           ({ deadLetters, next }) => {
-            const added = deadLetters.map(summaryOf);
-            setLoaded(({ rows }) => ({
+            const added = deadLetters.map((dead) => summaryOf(environment, dead));
+            setLoaded(({ rows, unanswered: before }) => ({
               rows: after === undefined ? added : [...rows, ...added],
               next,
               isLoading: false,
               error: undefined,
+              unanswered: unanswered ?? (after === undefined ? undefined : before),
             }));
           },
           (error: unknown) => {
@@ -109,29 +119,14 @@ export function useDeadLetters(
     if (loaded.next !== undefined && !isBusy.current && loaded.error === undefined) load(loaded.next);
   }, [load, loaded]);
   const again = useCallback(() => setTurn((before) => before + 1), []);
-  return {
-    rows: loaded.rows,
-    isAll: loaded.next === undefined,
-    isLoading: loaded.isLoading,
-    error: loaded.error,
-    more,
-    again,
-    isOld,
-  };
+  const { next, ...shown } = loaded;
+  return { ...shown, isAll: next === undefined, more, again, isOld };
 }
 
-function summaryOf({
-  deadLetterId,
-  state,
-  position,
-  rejectedAtMs,
-  reason,
-  name,
-  messageId,
-  event,
-}: DeadLetterView): DeadLetterSummary {
+function summaryOf(environment: string, dead: DeadLetterView): DeadLetterSummary {
+  const { state, position, rejectedAtMs, reason, name, messageId, event } = dead;
   return {
-    deadLetterId,
+    id: deadLetterName(environment, dead),
     state,
     position,
     rejectedAtMs,
