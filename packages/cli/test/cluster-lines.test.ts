@@ -83,6 +83,31 @@ test("a list that lacks what a relay has says which relay did not answer", async
   expect([code, err]).toEqual([0, "not all relays answered: two is missing\n"]);
 });
 
+test("a pause in a cluster is of all partitions, also when one is named or none", async () => {
+  const lanes = [0, 1, 2].map((partition) => ({ ...LANE, partition }));
+  const cluster = { lanes: [...lanes, { ...LANE, destination: "other" }] };
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    if (request.method === "POST") response.writeHead(204).end();
+    else response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ cluster }));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const admin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const ask = (...args: string[]): ReturnType<typeof runHere> => runHere(args, { WAYBILL_ADMIN_URL: admin });
+  expect(await ask("pause", "production/segment")).toMatchObject({
+    code: 0,
+    out: "Paused production/segment in all of its 3 partitions.\n",
+  });
+  expect(asked).toEqual(["POST /v1/lanes/production/segment/pause", "GET /v1/overview"]);
+  expect((await ask("resume", "production/1/segment")).out).toBe(
+    "Resumed production/segment in all of its 3 partitions.\n",
+  );
+  expect(JSON.parse((await ask("pause", "production/segment", "--json")).out)).toEqual(lanes);
+});
+
 test("a lane of a partition is named as the cluster shows it", () => {
   expect(laneOf("production/3/segment")).toEqual(["production/3", "segment"]);
   expect(laneOf("production/segment")).toEqual(["production", "segment"]);

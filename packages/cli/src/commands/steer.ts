@@ -23,12 +23,18 @@ const WAIT_MAX_S = 3_600;
 export const addSteerCommands: AddCommand = (program, io, finish) => {
   withAdminOptions(program.command("pause").argument(LANE, "whose lane"))
     .description("stop a lane after the requests in flight; its events are kept")
-    .option("--json", "print the lane as it is then")
+    .option(
+      "--json",
+      "print the lane as it is then; in a cluster those of all partitions, as relays reported them last",
+    )
     .addHelpText("after", "\nExample:\n  waybill pause production/segment")
     .action((name: string, options: SteerOptions) => steer({ name, operation: "pauseLane" }, options, io));
   withAdminOptions(program.command("resume").argument(LANE, "whose lane"))
     .description("end a pause, or try a lane that is halted or failed again at once")
-    .option("--json", "print the lane as it is then")
+    .option(
+      "--json",
+      "print the lane as it is then; in a cluster those of all partitions, as relays reported them last",
+    )
     .addHelpText("after", "\nExample:\n  waybill resume production/segment")
     .action((name: string, options: SteerOptions) => steer({ name, operation: "resumeLane" }, options, io));
   withAdminOptions(program.command("probe").argument(LANE, "whose lane"))
@@ -51,9 +57,20 @@ async function steer({ name, operation }: Steering, options: SteerOptions, io: I
   const params = laneParams(name);
   const waiting = (await callWithin(options, io, operation, { params }))?.unconfirmed;
   if (waiting !== undefined) complainOfUnconfirmed(io, waiting);
+  const done = operation === "pauseLane" ? "Paused" : "Resumed";
+  const { cluster } = await callWithin(options, io, "showOverview", {});
+  if (cluster !== undefined) {
+    // One of its partitions stands for all.
+    const [environment] = params.environment.split("/");
+    const { destination } = params;
+    const lanes = understood(options, () =>
+      cluster.lanes.filter((lane) => lane.environment === environment && lane.destination === destination),
+    );
+    if (options.json === true) return sayJson(io, lanes);
+    return say(io, `${done} ${environment}/${destination} in all of its ${lanes.length} partitions.`);
+  }
   const { lane } = await callWithin(options, io, "showLane", { params });
   if (options.json === true) return sayJson(io, lane);
-  const done = operation === "pauseLane" ? "Paused" : "Resumed";
   say(
     io,
     understood(options, () => `${done} ${name}: ${stateText(lane)}.`),

@@ -14,6 +14,7 @@ import type { KeptRotation } from "../credentials/kept-rotations.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
 import type { AskedReplay, ReplayRecords } from "./asked-replays.ts";
+import { clearly } from "./clearly.ts";
 import { unconfirmed } from "./confirmations.ts";
 import {
   DesiredState,
@@ -113,7 +114,7 @@ export class ClusterControl implements Holds, ReplayRecords {
   static async open(options: ClusterControlOptions): Promise<ClusterControl> {
     const control = new ClusterControl(options);
     try {
-      await control.#open();
+      await clearly(() => control.#open());
     } catch (error) {
       control.#close();
       throw error;

@@ -37,11 +37,12 @@ import type { PlaceInLog } from "../open-environment.ts";
 import type { KafkaRange } from "../receipt.ts";
 import { NO_RECORDS, type ReplayRecords } from "./asked-replays.ts";
 import { Checkpoints, committedOffsets } from "./checkpoints.ts";
+import { clearly } from "./clearly.ts";
 import { type AnswerFromOwner, ClusterExchanges, type ExchangePlace } from "./cluster-exchanges.ts";
 import { ClusterIngest } from "./cluster-ingest.ts";
 import { ClusterReplays } from "./cluster-replays.ts";
 import { duplicateRule } from "./duplicate-rule.ts";
-import { groupSession } from "./group-session.ts";
+import { groupSession, refuseClassic } from "./group-session.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
@@ -147,10 +148,13 @@ export class ClusterEnvironment implements StoredInCluster {
 
   /**
    * Creates or checks the topics, and writes the first states of new destinations. **Errors**:
-   * `WAYBILL_LOG_TOPIC`, `WAYBILL_LOG_DAMAGED`, `WAYBILL_LOG_UNAVAILABLE`, `WAYBILL_LOG_COPY`,
-   * `BrokerError`.
+   * `WAYBILL_LOG_TOPIC`, `WAYBILL_LOG_DAMAGED`, `WAYBILL_LOG_UNAVAILABLE`, `WAYBILL_LOG_COPY`.
    */
-  static async open(options: ClusterOptions): Promise<ClusterEnvironment> {
+  static open(options: ClusterOptions): Promise<ClusterEnvironment> {
+    return clearly(() => ClusterEnvironment.#open(options));
+  }
+
+  static async #open(options: ClusterOptions): Promise<ClusterEnvironment> {
     const { config, kafka } = options;
     const topic = eventsTopic(kafka.topicPrefix, config.name);
     const opened = await openAll(options, [topic, ...companionsOf(options, config.destinations)]);
@@ -377,6 +381,7 @@ export class ClusterEnvironment implements StoredInCluster {
     const { clock, random } = runtime;
     const name = `${this.#topic}.${config.name}`;
     const companions = companionsOf(this.#options, [config]);
+    await refuseClassic({ broker, clock, random }, name);
     const session = await groupSession(broker, clock, name);
     if (session.warning !== undefined) this.#report("config_warning", { text: session.warning });
     const group = new LaneGroup({

@@ -1,4 +1,4 @@
-import { type Clock, messageOf } from "@waybill/core";
+import { type Clock, createUuidV7, messageOf, type Random } from "@waybill/core";
 import { type Broker, BrokerError } from "@waybill/log-kafka";
 import { patiently } from "./patiently.ts";
 
@@ -49,4 +49,23 @@ export async function groupSession(broker: Broker, clock: Clock, group: string):
       warning: `${setting}: the lanes of a relay that dies wait for so long; 45000 is Kafka's default`,
     };
   return { ms };
+}
+
+const LEAVES = -1;
+
+/**
+ * Brokers whose groups do not fence each partition would deliver nothing, and say nothing: a
+ * stranger's leaving shows what they know. **Errors**: `BrokerError` `unsupported`;
+ * `WAYBILL_LOG_UNAVAILABLE`.
+ */
+export async function refuseClassic(
+  { broker, clock, random }: { readonly broker: Broker; readonly clock: Clock; readonly random: Random },
+  group: string,
+): Promise<void> {
+  const memberId = createUuidV7(clock, random)();
+  try {
+    await patiently(clock, () => broker.heartbeat({ group, memberId, memberEpoch: LEAVES, deadlineMs: CALL_MS }));
+  } catch (error) {
+    if (!(error instanceof BrokerError && error.code === "fenced")) throw error;
+  }
 }

@@ -1,6 +1,7 @@
 /** Copies the logs of a relay that is stopped from its disk to Kafka, or back. */
 import { type DiskRuntime, WaybillError } from "@waybill/core";
 import type { Broker } from "@waybill/log-kafka";
+import { clearly } from "../cluster/clearly.ts";
 import { connectKafka } from "../cluster/connect-kafka.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";
 import type { RelayConfig } from "../config/types.ts";
@@ -37,7 +38,7 @@ export async function copyLog(options: CopyOptions): Promise<readonly CopiedEnvi
     try {
       const copied: CopiedEnvironment[] = [];
       for (const environment of config.environments)
-        copied.push(await copyEnvironment({ ...options, kafka, broker }, environment));
+        copied.push(await clearly(() => copyEnvironment({ ...options, kafka, broker }, environment)));
       return copied;
     } finally {
       await broker.close();

@@ -174,8 +174,9 @@ export class RelayViews {
 
   /** One line: what listens where, where the log is, which lanes there are. */
   summary({ intakeUrl, adminUrl }: { readonly intakeUrl: string; readonly adminUrl: string }): string {
-    const { dataDirectory } = this.#options.plan.config;
-    const lanes = this.accounts().lanes.map(({ environment, destination }) => `${environment}/${destination}`);
-    return `waybill relay ${LIBRARY.version}: events on ${intakeUrl}, admin on ${adminUrl}, log in ${dataDirectory}, lanes ${lanes.join(", ") || "none"}`;
+    const { dataDirectory, kafka, environments } = this.#options.plan.config;
+    const lanes = environments.flatMap(({ name, destinations }) => destinations.map((one) => `${name}/${one.name}`));
+    const log = kafka === undefined ? dataDirectory : `Kafka's topics ${kafka.topicPrefix}.*`;
+    return `waybill relay ${LIBRARY.version}: events on ${intakeUrl}, admin on ${adminUrl}, log in ${log}, lanes ${lanes.join(", ") || "none"}`;
   }
 }

@@ -4,6 +4,7 @@ import { VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 import { type GroupSession, groupSession } from "../../src/cluster/group-session.ts";
+import { openOn } from "./lib/environment.ts";
 import { OnePartition } from "./lib/one-partition.ts";
 
 const SESSION_MS = 12_000;
@@ -58,4 +59,25 @@ test("a cluster that is about to start is waited for", async () => {
   const answer = () =>
     refusals-- > 0 ? Promise.reject(new BrokerError("not_leader", "nobody yet")) : Promise.resolve(20_000);
   expect(await sessionOf(1, { sessionOf: answer })).toEqual({ ms: 20_000 });
+});
+
+test("brokers whose groups do not fence each partition are refused at the start, with what is needed", async () => {
+  const clock = new VirtualClock();
+  const broker = new SimCluster({ clock, groups: "classic" }).connect("one");
+  await expect(openOn({ clock, broker, partitions: 1 })).rejects.toMatchObject({
+    code: "WAYBILL_LOG_UNAVAILABLE",
+    retryable: false,
+    message: expect.stringMatching(/refused it: .*KIP-848/),
+    hint: expect.stringMatching(/^Kafka 4\.3 or later is needed/),
+  });
+});
+
+test("a relay whose user may not do something does not start, and its error names where to look", async () => {
+  const clock = new VirtualClock();
+  const broker = new SimCluster({ clock }).connect("one");
+  const committed = (): Promise<never> => Promise.reject(new BrokerError("unauthorized", "read what g committed"));
+  await expect(openOn({ clock, broker: Object.assign(broker, { committed }), partitions: 1 })).rejects.toMatchObject({
+    message: "The Kafka cluster refused it: read what g committed",
+    hint: expect.stringMatching(/what that user may do/),
+  });
 });

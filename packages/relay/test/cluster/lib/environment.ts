@@ -47,7 +47,8 @@ export async function openOn({
 }: ClusterOptions): Promise<ClusterEnvironment> {
   const ignore = (): void => undefined;
   const limits = { maxAgeMs: 86_400_000, maxBytes: 1e12, hardMaxBytes: 1e12 };
-  let environment: ClusterEnvironment | undefined;
+  let isSettled = false;
+  const settle = (): void => void (isSettled = true);
   const opening = ClusterEnvironment.open({
     config,
     directory: "/data",
@@ -72,7 +73,7 @@ export async function openOn({
     markEveryBytes: 500,
     deadlineMs: 1_000,
   });
-  void opening.then((opened) => (environment = opened));
-  await clock.until(() => environment !== undefined);
+  opening.then(settle, settle);
+  await clock.until(() => isSettled);
   return opening;
 }
