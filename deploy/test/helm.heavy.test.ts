@@ -3,10 +3,11 @@
  * skipped, and the reason is printed. The plain manifests are written by
  * `npx vitest run deploy/test/helm --update=all`.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { ROOT } from "../../tools/pack/published.ts";
 import { findHelm, lint, render } from "../lib/helm.ts";
 import { fetchSchemas, validate } from "../lib/kubernetes-schemas.ts";
 import { faultsOf, type Manifest, manifestsOf, type StatefulSet, specOf } from "../lib/manifests.ts";
@@ -18,6 +19,10 @@ const KUBERNETES = ["1.25", "1.34"];
 const HEADER = `# Made by Helm of deploy/helm/waybill and deploy/helm/example; a test holds it equal. For use
 # without Helm: docs/operating/kubernetes.md.
 `;
+
+interface Policy {
+  readonly ingress: readonly { readonly ports: readonly { readonly port: string }[]; readonly from?: unknown }[];
+}
 
 const folder = mkdtempSync(join(tmpdir(), "waybill-chart-"));
 let helm: string;
@@ -98,6 +103,28 @@ test(
     const kinds = manifests.map(({ kind }) => kind);
     expect(kinds).toEqual(expect.arrayContaining(["NetworkPolicy", "ServiceMonitor", "StatefulSet"]));
     expect(faultsOf(manifests)).toEqual([]);
+    await isValid(text);
+  },
+  TEST_MAX_MS,
+);
+
+test(
+  "the example with Kafka has what its configuration names, and its relays reach each other's admin API",
+  async () => {
+    const example = join(ROOT, "deploy/helm/example-kafka");
+    const config = join(example, "waybill.yaml");
+    const values = ["--values", join(example, "values.yaml"), "--set-file", `config=${config}`];
+    const text = await render(helm, ...values, "--set", "networkPolicy.enabled=true");
+    const manifests = manifestsOf(text);
+    expect(faultsOf(manifests)).toEqual([]);
+    const { env } = podOf(manifests).containers[0];
+    const names = [...readFileSync(config, "utf8").matchAll(/\$\{([A-Z_]+)\}/g)].map(([, name]) => name);
+    expect(env.map(({ name }) => name)).toEqual(expect.arrayContaining(names));
+    expect(names).toEqual(["POD_IP"]);
+    const { ingress } = specOf<Policy>(manifests, "NetworkPolicy");
+    const matchLabels = { "app.kubernetes.io/name": "waybill", "app.kubernetes.io/instance": "waybill" };
+    const admin = ingress.filter(({ ports }) => ports.some(({ port }) => port === "admin"));
+    expect(admin.map(({ from }) => from)).toEqual([[{ podSelector: { matchLabels } }]]);
     await isValid(text);
   },
   TEST_MAX_MS,
