@@ -6,15 +6,7 @@
  */
 import type { HttpResponse } from "@waybill/core";
 import type { RetentionLimits } from "@waybill/log";
-import {
-  type Broker,
-  companionTopics,
-  eventsTopic,
-  type OpenedTopic,
-  openTopics,
-  type PartitionLog,
-  Producer,
-} from "@waybill/log-kafka";
+import { type Broker, eventsTopic, type OpenedTopic, type PartitionLog, Producer } from "@waybill/log-kafka";
 import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
 import type { ComponentView } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
@@ -46,6 +38,7 @@ import { groupSession, refuseClassic } from "./group-session.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
+import { companionsOf, openAll } from "./open-topics.ts";
 import { Outage } from "./outage.ts";
 import { Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
@@ -427,30 +420,4 @@ export class ClusterEnvironment implements StoredInCluster {
   get #report(): WriteLine {
     return this.#options.report ?? SILENT;
   }
-}
-
-function companionsOf(
-  { kafka, config }: ClusterOptions,
-  destinations: readonly DestinationConfig[],
-): readonly string[] {
-  return destinations.flatMap(({ name }) =>
-    companionTopics(kafka.topicPrefix, { environment: config.name, destination: name }),
-  );
-}
-
-async function openAll(
-  { kafka, broker, runtime, report, retention }: ClusterOptions,
-  topics: readonly string[],
-): Promise<readonly OpenedTopic[]> {
-  const { partitions, replicationFactor, minInSyncReplicas, brokers } = kafka;
-  const opened = await openTopics(broker, runtime.clock, {
-    topics,
-    partitions,
-    replicationFactor,
-    minInSyncReplicas,
-    retention,
-    bootstrap: brokers[0] ?? "",
-  });
-  for (const text of opened.warnings) report?.("config_warning", { text });
-  return opened.topics;
 }
