@@ -19,6 +19,7 @@ import { inDirectory } from "../lib/in-directory.ts";
 import { type Cluster, startCluster, whyNoKafka } from "../lib/kafka/cluster.ts";
 import { publish, say } from "../lib/result.ts";
 import { round, summarise } from "../lib/statistics.ts";
+import { type BacklogResult, measureBacklog } from "./kafka/backlog.ts";
 import { Floor, type FloorRate } from "./kafka/floor.ts";
 import { RelayGroup } from "./kafka/relay-group.ts";
 
@@ -31,6 +32,8 @@ export interface KafkaBenchOptions {
   /** Requests of a measurement, by events per request. */
   readonly requests: Readonly<Record<1 | 100, number>>;
   readonly publish: boolean;
+  /** Instead of all else: a relay starts with so many events waiting. */
+  readonly backlog?: number;
 }
 
 export const FULL: KafkaBenchOptions = {
@@ -51,8 +54,12 @@ export const QUICK: KafkaBenchOptions = {
   publish: false,
 };
 
-export const FLAGS = { brokers: { type: "string" }, partitions: { type: "string" } } as const;
-export const USAGE = "[--brokers 1|3] [--partitions N]";
+export const FLAGS = {
+  brokers: { type: "string" },
+  partitions: { type: "string" },
+  backlog: { type: "string" },
+} as const;
+export const USAGE = "[--brokers 1|3] [--partitions N] [--backlog EVENTS]";
 
 export function withFlags(
   size: KafkaBenchOptions,
@@ -60,10 +67,18 @@ export function withFlags(
 ): KafkaBenchOptions | undefined {
   const brokers = Number(values["brokers"] ?? size.brokers);
   const partitions = Number(values["partitions"] ?? size.partitions);
-  if ((brokers !== 1 && brokers !== 3) || !Number.isInteger(partitions) || partitions < 2) return undefined;
+  if ((brokers !== 1 && brokers !== 3) || !Number.isInteger(partitions) || partitions < 1) return undefined;
+  const backlog = values["backlog"] === undefined ? undefined : Number(values["backlog"]);
+  if (backlog !== undefined && (!Number.isInteger(backlog) || backlog < 1)) return undefined;
   // Only what was measured as usual is kept.
-  const isUsual = brokers === size.brokers && partitions === size.partitions;
-  return { ...size, brokers, partitions, publish: size.publish && isUsual };
+  const isUsual = brokers === size.brokers && partitions === size.partitions && backlog === undefined;
+  return {
+    ...size,
+    brokers,
+    partitions,
+    publish: size.publish && isUsual,
+    ...(backlog === undefined ? {} : { backlog }),
+  };
 }
 
 export interface KafkaRow {
@@ -110,7 +125,11 @@ const MS_PER_SECOND = 1_000;
 /** Of a measurement: sent before it, to warm up. */
 const WARM_UP_SHARE = 1 / 4;
 
-export async function run(options: KafkaBenchOptions): Promise<KafkaResult | Skipped> {
+interface Backlog extends BacklogResult {
+  readonly scenario: "kafka";
+}
+
+export async function run(options: KafkaBenchOptions): Promise<KafkaResult | Backlog | Skipped> {
   const missing = await whyNoKafka(say);
   if (missing !== undefined) {
     const skipped: Skipped = { scenario: "kafka", skipped: missing };
@@ -119,6 +138,7 @@ export async function run(options: KafkaBenchOptions): Promise<KafkaResult | Ski
   }
   const cluster = await startCluster({ brokers: options.brokers, groupSessionMs: SESSION_MS, tell: say });
   try {
+    if (options.backlog !== undefined) return await runBacklog(cluster, options, options.backlog);
     const rows = await inDirectory((directory) => measureAll(directory, cluster, options));
     const rateOf = (relays: number): number =>
       rows.find((row) => row.relays === relays && row.eventsPerRequest === 100)?.requestsPerSecond ?? Number.NaN;
@@ -132,7 +152,21 @@ export async function run(options: KafkaBenchOptions): Promise<KafkaResult | Ski
   }
 }
 
-export function failed(result: KafkaResult | Skipped): boolean {
+async function runBacklog(
+  { addresses: brokers }: Cluster,
+  { partitions, concurrency }: KafkaBenchOptions,
+  events: number,
+): Promise<Backlog> {
+  const measured = await inDirectory((directory) =>
+    measureBacklog({ directory, brokers, partitions, concurrency }, events),
+  );
+  const result: Backlog = { scenario: "kafka", ...measured };
+  publish("kafka", result, false);
+  return result;
+}
+
+export function failed(result: KafkaResult | Backlog | Skipped): boolean {
+  if ("lost" in result) return result.lost > 0;
   return "rows" in result && result.rows.some(({ lost, refused }) => lost > 0 || refused > 0);
 }
 
@@ -145,7 +179,9 @@ async function measureAll(
   const given = { brokers, partitions, concurrency };
   const floor = await Floor.start(given);
   const groups: RelayGroup[] = [];
-  for (const relays of [1, 2] as const) groups.push(await RelayGroup.start({ ...given, directory, relays }));
+  // Of two relays before one partition one has nothing.
+  for (const relays of partitions === 1 ? ([1] as const) : ([1, 2] as const))
+    groups.push(await RelayGroup.start({ ...given, directory, relays }));
   const rows: KafkaRow[] = [];
   for (const events of [1, 100] as const) rows.push(...(await measureShape({ floor, groups, events }, options)));
   await Promise.all(groups.map((group) => group.stop()));

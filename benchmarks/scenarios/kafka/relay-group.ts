@@ -29,6 +29,7 @@ export interface Loaded {
   readonly refused: number;
 }
 
+const DESTINATION = "fast";
 const MICROS_PER_SECOND = 1_000_000;
 const ASSIGNED_MAX_MS = 60_000;
 const LOOK_EVERY_MS = 100;
@@ -36,16 +37,17 @@ const LOOK_EVERY_MS = 100;
 export class RelayGroup {
   readonly topic: string;
   readonly #options: RelayGroupOptions;
-  readonly #relays: readonly RelayProcess[];
+  #relays: readonly RelayProcess[] = [];
   readonly #vendor: Child;
+  readonly #vendorUrl: string;
   readonly #loaders: readonly Child[];
   #nextId = 1;
 
-  private constructor(options: RelayGroupOptions, relays: readonly RelayProcess[], vendor: Child) {
+  private constructor(options: RelayGroupOptions, vendor: Child, vendorUrl: string) {
     this.#options = options;
-    this.#relays = relays;
     this.#vendor = vendor;
-    this.#loaders = relays.map(() => new Child("load"));
+    this.#vendorUrl = vendorUrl;
+    this.#loaders = Array.from({ length: options.relays }, () => new Child("load"));
     this.topic = `${prefixOf(options)}.bench`;
   }
 
@@ -53,25 +55,41 @@ export class RelayGroup {
   static async start(options: RelayGroupOptions): Promise<RelayGroup> {
     const vendor = new Child("counting-vendor");
     const { port } = await vendor.receive<{ port: number }>();
-    const { brokers, partitions } = options;
+    const group = new RelayGroup(options, vendor, `http://127.0.0.1:${port}`);
+    await group.#startRelays();
+    return group;
+  }
+
+  /** Stops the relays on a signal and starts them again. Resolves to the ms that the start took. */
+  async restart(): Promise<number> {
+    await Promise.all(this.#relays.map((relay) => relay.stop()));
+    const startedAt = performance.now();
+    await this.#startRelays();
+    return performance.now() - startedAt;
+  }
+
+  /** Pauses or resumes the lanes of all partitions. */
+  async steer(action: "pause" | "resume"): Promise<void> {
+    await this.#relays[0]?.steer(DESTINATION, action);
+  }
+
+  async #startRelays(): Promise<void> {
+    const { brokers, partitions } = this.#options;
+    const topicPrefix = prefixOf(this.#options);
     const relays: RelayProcess[] = [];
-    for (let number = 1; number <= options.relays; number++) {
-      const directory = join(options.directory, `${prefixOf(options)}-${number}`);
-      mkdirSync(directory);
+    for (let number = 1; number <= this.#options.relays; number++) {
+      const directory = join(this.#options.directory, `${topicPrefix}-${number}`);
+      mkdirSync(directory, { recursive: true });
       relays.push(
         await RelayProcess.start({
           directory,
-          destinations: { fast: `http://127.0.0.1:${port}` },
-          extra: {
-            engine: "kafka",
-            kafka: { brokers, partitions, replicationFactor: brokers.length, topicPrefix: prefixOf(options) },
-          },
+          destinations: { [DESTINATION]: this.#vendorUrl },
+          extra: { engine: "kafka", kafka: { brokers, partitions, replicationFactor: brokers.length, topicPrefix } },
         }),
       );
     }
-    const group = new RelayGroup(options, relays, vendor);
-    await group.#assigned();
-    return group;
+    this.#relays = relays;
+    await this.#assigned();
   }
 
   get relays(): 1 | 2 {
