@@ -1,6 +1,5 @@
 import type { Runtime, Transport } from "@waybill/core";
 import { createNodeTransport, openHttpStream } from "@waybill/node";
-import { IN_FLIGHT_MAX } from "../admin/cluster/exchange-requests.ts";
 import { Peers } from "../admin/cluster/peers.ts";
 import type { Plan } from "../plan.ts";
 
@@ -11,6 +10,9 @@ const SOCKETS_MAX = 8;
 
 /** Of a vendor's answer, which is cut at 256 KiB, as JSON. */
 const EXCHANGE_MAX_BYTES = 2 * 1024 * 1024;
+
+/** Of requests that wait for a vendor, to one relay: half of those that it takes. */
+const EXCHANGE_SOCKETS_MAX = 64;
 
 export interface OtherRelays {
   readonly peers: Peers;
@@ -28,7 +30,7 @@ export function createPeers(
   const { directory, config } = plan;
   if (directory === undefined || config.kafka === undefined) return undefined;
   const own = createNodeTransport({ answerMaxBytes: ANSWER_MAX_BYTES, maxSockets: SOCKETS_MAX });
-  const waiting = createNodeTransport({ answerMaxBytes: EXCHANGE_MAX_BYTES, maxSockets: IN_FLIGHT_MAX });
+  const waiting = createNodeTransport({ answerMaxBytes: EXCHANGE_MAX_BYTES, maxSockets: EXCHANGE_SOCKETS_MAX });
   const { partitions } = config.kafka;
   const peersOver = (transport: Transport): Peers =>
     new Peers({

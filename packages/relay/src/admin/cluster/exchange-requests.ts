@@ -12,15 +12,15 @@ import { ownerOf } from "./cluster-view.ts";
 import { jsonOf } from "./pass-on.ts";
 import type { PeerAnswer, Peers } from "./peers.ts";
 
-/** To one relay; each has a connection. Callers beyond them do not wait. */
-export const IN_FLIGHT_MAX = 64;
+/** To one relay: those without a connection wait for one. Callers beyond them do not wait. */
+export const WAITING_MAX = 1_000;
 /** Of the time there is: the rest is for the answer's way back. */
 const WAIT_SHARE = 0.9;
 
 export class ExchangeRequests {
   readonly #peers: () => Peers | undefined;
   /** By relay. */
-  readonly #inFlight = new Map<string, number>();
+  readonly #waiting = new Map<string, number>();
 
   constructor(peers: () => Peers | undefined) {
     this.#peers = peers;
@@ -31,17 +31,17 @@ export class ExchangeRequests {
     const peers = this.#peers();
     const relay = ownerOf(peers?.relays() ?? [], place);
     if (peers === undefined || relay === undefined || relay.isSelf) return "nobody";
-    const inFlight = this.#inFlight.get(relay.id) ?? 0;
-    if (inFlight >= IN_FLIGHT_MAX) return "nobody";
-    this.#inFlight.set(relay.id, inFlight + 1);
+    const waiting = this.#waiting.get(relay.id) ?? 0;
+    if (waiting >= WAITING_MAX) return "nobody";
+    this.#waiting.set(relay.id, waiting + 1);
     try {
       return answerIn(
         await peers.request(relay, { method: "GET", path: pathOf(place, deadlineMs), body: "", deadlineMs }),
       );
     } finally {
-      const left = (this.#inFlight.get(relay.id) ?? 1) - 1;
-      if (left > 0) this.#inFlight.set(relay.id, left);
-      else this.#inFlight.delete(relay.id);
+      const left = (this.#waiting.get(relay.id) ?? 1) - 1;
+      if (left > 0) this.#waiting.set(relay.id, left);
+      else this.#waiting.delete(relay.id);
     }
   };
 }

@@ -3,7 +3,7 @@ import type { HttpResponse, Transport } from "@waybill/core";
 import { nodeClock } from "@waybill/node";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
-import { ExchangeRequests, IN_FLIGHT_MAX } from "../../../src/admin/cluster/exchange-requests.ts";
+import { ExchangeRequests, WAITING_MAX } from "../../../src/admin/cluster/exchange-requests.ts";
 import { Peers } from "../../../src/admin/cluster/peers.ts";
 import { signatureOf } from "../../../src/admin/cluster/relay-signature.ts";
 import type { ExchangePlace } from "../../../src/cluster/cluster-exchanges.ts";
@@ -144,11 +144,11 @@ test("an owner that hangs is given up by the deadline, and a flood waits for it 
   const requests = requestsOver(hanging, clock);
   const flood = (count: number): readonly Promise<ExchangeAnswer>[] =>
     Array.from({ length: count }, () => requests.answerTo(PLACE, DEADLINE_MS));
-  const answers = flood(IN_FLIGHT_MAX);
+  const answers = flood(WAITING_MAX);
   expect(await Promise.all(flood(1_000))).toEqual(Array(1_000).fill("nobody"));
-  expect(open).toBe(IN_FLIGHT_MAX);
+  expect(open).toBe(WAITING_MAX);
   await clock.advance(DEADLINE_MS);
-  expect(await Promise.all(answers)).toEqual(Array(IN_FLIGHT_MAX).fill("nobody"));
+  expect(await Promise.all(answers)).toEqual(Array(WAITING_MAX).fill("nobody"));
   expect(open).toBe(0);
   void flood(1);
   expect(open).toBe(1);
