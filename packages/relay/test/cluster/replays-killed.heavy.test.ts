@@ -1,5 +1,6 @@
 /** A relay that runs a replay is killed at each of the first calls by which it writes something. */
 import type { Broker } from "@waybill/log-kafka";
+import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { ALL, BATCH, expectAllOnce, PARTITIONS, ReplayWorld, type TestRelay } from "./lib/replay-world.ts";
 
@@ -53,3 +54,42 @@ test.each<[Moment, number]>(
   expect(expectAllOnce(world, 8)).toBeLessThanOrEqual(PARTITIONS * BATCH);
   await world.end();
 });
+
+test.each(Array.from({ length: 12 }, (_, seed) => [seed]))(
+  "whatever relays are killed, stopped, paused and started, three replays end with their ledgers: seed %i",
+  async (seed) => {
+    const random = new SeededRandom(seed);
+    const world = new ReplayWorld();
+    const running = [await world.start("r0"), await world.start("r1")];
+    await world.clock.until(() => world.areShared(...running));
+    await world.delivered(24);
+    world.latencyMs = 100;
+    const ids: string[] = [];
+    const pick = (): TestRelay => random.pick(running);
+    for (let step = 0; step < 12; step++) {
+      if (step % 4 === 0) ids.push((await world.run(pick().environment.clusterReplays.begin(ALL))).id);
+      const relay = pick();
+      const what = random.pick(["kill", "stop", "pause", "nothing"] as const);
+      if (what === "pause") {
+        world.cluster.pause(relay.name);
+        await world.clock.advance(random.next() * 90_000);
+        world.cluster.resume(relay.name);
+      } else if (what !== "nothing") {
+        running.splice(running.indexOf(relay), 1, await world.start(`r${step + 2}`, { maxEvents: 2 + (step % 4) }));
+        if (what === "kill") relay.kill();
+        else await relay.stop();
+      }
+      await world.clock.advance(random.next() * 2_000);
+    }
+    for (const id of ids) {
+      const ended = await world.ended(pick(), id);
+      expect(ended.account).toMatchObject({ accepted: 72, delivered: 72, expired: 0, balanced: true });
+    }
+    expect(new Set(world.sent).size).toBe(72);
+    for (const id of new Set(world.sent)) {
+      const times = world.sent.filter((one) => one === id).length;
+      expect(times).toBeGreaterThanOrEqual(ids.length);
+    }
+    await world.end();
+  },
+);

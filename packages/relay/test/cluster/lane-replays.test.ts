@@ -1,0 +1,135 @@
+/** What of a replay is in a lane's state, what its records are, and in which order they come. */
+import type { DurableState } from "@waybill/log";
+import { VirtualClock } from "@waybill/testing";
+import { expect, test } from "vitest";
+import { type AskedReplay, AskedReplays, cancelKey, partKey, replayKey } from "../../src/cluster/asked-replays.ts";
+import { LaneReplays } from "../../src/cluster/lane-replays.ts";
+import {
+  LaneWithReplays,
+  type LaneWithReplaysValue,
+  parseLaneWithReplays,
+} from "../../src/cluster/lane-with-replays.ts";
+
+const NAME = { environment: "test", id: "0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa" };
+const LANE = { base: 0, position: 7, byte: 0, delivered: 7, rejected: 0, expired: 0, dropped: {}, leased: 0 };
+const PROGRESS = {
+  id: NAME.id,
+  total: 9,
+  cursor: 4,
+  leased: 2,
+  delivered: 4,
+  rejected: 0,
+  expired: 0,
+  dropped: {},
+  done: false,
+};
+const LEDGER = { total: 9, delivered: 4, rejected: 0, expired: 0, dropped: {} };
+const REQUEST = { destination: "crm", choice: { log: { event: "E" } }, createdAtMs: 1, parts: [[3, 0, 20, 9]] };
+
+interface FakeState extends DurableState<LaneWithReplaysValue> {
+  readonly written: LaneWithReplaysValue[];
+}
+
+function stateOf(initial: LaneWithReplaysValue, write?: () => Promise<void>): FakeState {
+  const written: LaneWithReplaysValue[] = [];
+  return {
+    written,
+    initial,
+    fits: () => true,
+    write: async (value) => {
+      await write?.();
+      written.push(value);
+    },
+    sync: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+    isOurs: () => true,
+  };
+}
+
+test("a lane's write has its replays, and a replay's has the lane as it was written last", async () => {
+  const state = stateOf({ ...LANE, replays: [PROGRESS] });
+  const both = new LaneWithReplays(state);
+  expect(both.lane.initial).toEqual(LANE);
+  await both.lane.write({ ...LANE, position: 8 });
+  const choice = { log: { from: 0, to: 20 } };
+  const stored = { ...PROGRESS, destination: "crm", choice, createdAtMs: 1, cancelled: false };
+  await both.replay(stored).write({ ...stored, cursor: 6, leased: 0, delivered: 6 });
+  both.drop(NAME.id);
+  await both.replay({ ...stored, id: "other" }).write(stored);
+  await both.lane.write({ ...LANE, position: 9 });
+  expect(state.written).toMatchObject([
+    { position: 8, replays: [PROGRESS] },
+    { position: 8, replays: [{ ...PROGRESS, cursor: 6, leased: 0, delivered: 6 }] },
+    // What was dropped is not written again by whoever still has it.
+    { position: 9, replays: [{ id: "other" }] },
+  ]);
+});
+
+test("a commit whose replays are none is not a lane's", () => {
+  expect(parseLaneWithReplays({ ...LANE, replays: [PROGRESS] })).toEqual({ ...LANE, replays: [PROGRESS] });
+  expect(parseLaneWithReplays(LANE)).toEqual(LANE);
+  for (const replays of [7, [7], [{ ...PROGRESS, cursor: -1 }], [{ ...PROGRESS, done: 1 }]])
+    expect(parseLaneWithReplays({ ...LANE, replays })).toBeUndefined();
+});
+
+test("records of a replay make one, in whichever order a compacted topic has them", () => {
+  const asked = new AskedReplays();
+  expect(asked.note(partKey(NAME, 3), JSON.stringify(LEDGER))).toEqual(NAME);
+  expect(asked.of("test")).toEqual([]);
+  asked.note(replayKey(NAME), JSON.stringify(REQUEST));
+  asked.note(cancelKey(NAME), "{}");
+  const part = { partition: 3, from: 0, to: 20, total: 9 };
+  expect(asked.of("test")).toMatchObject([{ ...NAME, destination: "crm", isCancelled: true, parts: [part] }]);
+  expect(asked.of("test")[0]?.ended).toEqual(new Map([[3, LEDGER]]));
+  // What cannot be read changes nothing, and is not a replay of its own.
+  asked.note(replayKey(NAME), "{}");
+  asked.note(replayKey({ ...NAME, id: NAME.id.replace("0", "1") }), JSON.stringify({ ...REQUEST, parts: [[3]] }));
+  expect(asked.note("replay/test/none", JSON.stringify(REQUEST))).toBeUndefined();
+  expect(asked.of("test")).toHaveLength(1);
+  for (const key of [partKey(NAME, 3), cancelKey(NAME)]) asked.note(key, "");
+  expect(asked.of("test")).toMatchObject([{ isCancelled: false, ended: new Map() }]);
+  asked.note(replayKey(NAME), "");
+  expect(asked.of("test")).toEqual([]);
+});
+
+test.each([true, false])("how a replay ended is written after a commit, and only then: ours is %s", async (isOurs) => {
+  const steps: string[] = [];
+  const state = stateOf({ ...LANE, replays: [PROGRESS] }, async () => {
+    steps.push("commit");
+    if (!isOurs) throw new Error("fenced");
+  });
+  const replay: AskedReplay = {
+    ...NAME,
+    ...REQUEST,
+    parts: [{ partition: 3, from: 0, to: 20, total: 9 }],
+    isCancelled: true,
+    ended: new Map(),
+  };
+  const clock = new VirtualClock();
+  const replays = new LaneReplays({
+    environment: "test",
+    destination: "crm",
+    partition: 3,
+    log: { head: 20 },
+    deadLetters: { head: 0 },
+    replays: {
+      join: async () => void steps.push("join"),
+      stop: async () => void steps.push("stop"),
+      leave: async () => void steps.push("leave"),
+    },
+    state: new LaneWithReplays(state),
+    records: {
+      replaysOf: () => [replay],
+      writeReplay: async (key, value) => void steps.push(`${key} ${value}`),
+      caughtUp: () => Promise.resolve(),
+      reportedLane: () => undefined,
+    },
+    clock,
+    report: () => undefined,
+  });
+  replays.look();
+  await clock.advance(1);
+  await replays.close(0);
+  const record = `${partKey(NAME, 3)} ${JSON.stringify(LEDGER)}`;
+  expect(steps).toEqual(isOurs ? ["stop", "commit", record] : ["stop", "commit"]);
+});
