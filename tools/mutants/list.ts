@@ -1,5 +1,6 @@
 /** Defects of one line, each of which a test must notice. Used by ../mutants.ts. */
 import { ADAPTERS } from "./adapters.ts";
+import { CLUSTER } from "./cluster.ts";
 import { GETFLUXLY } from "./getfluxly.ts";
 import { LAUNCHDARKLY } from "./launchdarkly.ts";
 import { LETTER } from "./letter.ts";
@@ -22,4 +23,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...VALUED,
   ...LAUNCHDARKLY,
   ...ADAPTERS,
+  ...CLUSTER,
 ];

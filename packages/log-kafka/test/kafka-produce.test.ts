@@ -139,3 +139,17 @@ test("no request has two batches for one partition, however its calls overlap", 
   expect(await Promise.all([other, waits, waitsToo])).toEqual([7, 7, 7]);
   expect(requests).toEqual([[1], [0], [0], [0]]);
 });
+
+test("each request wants the acknowledgement of all replicas in sync", async () => {
+  const fake = await FakeKafka.start();
+  const acks: number[] = [];
+  fake.answers.set(API.produce, (_socket, request) => {
+    request.readNullableString();
+    acks.push(request.readInt16());
+    return producedAnswer(0, 7);
+  });
+  const broker = await KafkaBroker.connect({ brokers: [fake.address], clientId: "test", clock: new VirtualClock() });
+  onTestFinished(() => broker.close());
+  await broker.produce({ topic: "t", partition: 0, values: [Buffer.from("a")], deadlineMs: 5_000 });
+  expect(acks).toEqual([-1]);
+});

@@ -1,0 +1,183 @@
+import type { Mutant } from "./mutant.ts";
+
+const KAFKA = "packages/log-kafka/src";
+const KAFKA_TESTS = "packages/log-kafka/test";
+const RELAY = "packages/relay/src";
+const CLUSTER_TESTS = "packages/relay/test/cluster";
+const STATE_TESTS = [`${KAFKA_TESTS}/lane-states.test.ts`];
+const DUPLICATE_TESTS = [`${KAFKA_TESTS}/duplicates.test.ts`];
+const RETENTION_TESTS = [`${CLUSTER_TESTS}/retention.test.ts`, `${CLUSTER_TESTS}/checkpoints.test.ts`];
+const SESSION_TESTS = [`${CLUSTER_TESTS}/group-session.test.ts`];
+const OUTAGE_TESTS = [`${CLUSTER_TESTS}/outages.test.ts`];
+const PASS_TESTS = ["packages/relay/test/admin/cluster/pass-on.test.ts"];
+
+/** What is accepted, and who may write what became of it. */
+const FENCING: readonly Mutant[] = [
+  {
+    name: "kafka: a record is acknowledged by all replicas in sync",
+    file: `${KAFKA}/kafka/requests.ts`,
+    find: "const ALL_REPLICAS = -1;",
+    replace: "const ALL_REPLICAS = 1;",
+    tests: [`${KAFKA_TESTS}/kafka-produce.test.ts`],
+  },
+  {
+    name: "kafka: a commit names the epoch at which its partition came",
+    file: `${KAFKA}/lane-commits.ts`,
+    find: "const { memberId, memberEpoch } = (writes[0] as Write).lane.tenure;",
+    replace: "const { memberId } = (writes[0] as Write).lane.tenure;\n    const memberEpoch = -1;",
+    tests: STATE_TESTS,
+  },
+  {
+    name: "kafka: a lane whose commit is refused ends",
+    file: `${KAFKA}/lane-commits.ts`,
+    find: 'if (error.code === "fenced") for',
+    replace: 'if (error.code === "exists") for',
+    tests: STATE_TESTS,
+  },
+  {
+    name: "kafka: a commit without an answer is not simply sent again",
+    file: `${KAFKA}/lane-commits.ts`,
+    find: "error.isUncertain) return this.#decide(writes, error);",
+    replace: "false) return this.#decide(writes, error);",
+    tests: STATE_TESTS,
+  },
+  {
+    name: "kafka: what is held is given up when the session is over",
+    file: `${RELAY}/cluster/lane-group.ts`,
+    find: "      sessionMs,\n      clock,",
+    replace: "      sessionMs: 4 * sessionMs,\n      clock,",
+    tests: SESSION_TESTS,
+  },
+  {
+    name: "kafka: brokers without groups of KIP-848 are refused",
+    file: `${RELAY}/cluster/group-session.ts`,
+    find: 'if (!(error instanceof BrokerError && error.code === "fenced")) throw error;',
+    replace: "if (!(error instanceof BrokerError)) throw error;",
+    tests: SESSION_TESTS,
+  },
+];
+
+/** What each relay has to decide as all others do. */
+const COUNTING: readonly Mutant[] = [
+  {
+    name: "kafka: a duplicate within the window of time is one, and no other",
+    file: `${KAFKA}/duplicates.ts`,
+    find: "appendedAtMs - last.atMs <= windowMs)",
+    replace: "appendedAtMs - last.atMs <= 2 * windowMs)",
+    tests: DUPLICATE_TESTS,
+  },
+  {
+    name: "kafka: a duplicate within the window of ids is one, and no other",
+    file: `${KAFKA}/duplicates.ts`,
+    find: "ordinal - last.ordinal <= maxIds &&",
+    replace: "ordinal - last.ordinal < maxIds &&",
+    tests: DUPLICATE_TESTS,
+  },
+  {
+    name: "kafka: a duplicate counts for the one after it",
+    file: `${KAFKA}/duplicates.ts`,
+    find: "this.#older.lastOf(words, at);\n",
+    replace: "undefined;\n",
+    tests: DUPLICATE_TESTS,
+  },
+  {
+    name: "kafka: the position of an event is how many came before it",
+    file: `${KAFKA}/counting.ts`,
+    find: "position += record.count;",
+    replace: "position += 1;",
+    tests: [`${KAFKA_TESTS}/partition-log.test.ts`],
+  },
+  {
+    name: "kafka: of two values for one position the first one counts",
+    file: `${KAFKA}/counting.ts`,
+    find: "written >= position)",
+    replace: "written >= 0)",
+    tests: [`${KAFKA_TESTS}/companion.test.ts`],
+  },
+];
+
+const RETENTION: readonly Mutant[] = [
+  {
+    name: "kafka: before events are removed there is a place to count from",
+    file: `${RELAY}/cluster/cluster-environment.ts`,
+    find: "await this.#checkpoints.write(new Map([[partition, { ...held.log.checkpoint, first: end }]]));",
+    replace: "",
+    tests: RETENTION_TESTS,
+  },
+  {
+    name: "kafka: a relay that starts knows where a partition begins",
+    file: `${RELAY}/cluster/cluster-environment.ts`,
+    find: "old.learn((await this.#checkpoints.read(partition))?.first)",
+    replace: "old.learn(undefined)",
+    tests: RETENTION_TESTS,
+  },
+  {
+    name: "kafka: a place is the first record's only where the broker begins there",
+    file: `${KAFKA}/old-records.ts`,
+    find: "return this.#first?.offset === kept.firstOffset ? this.#first : undefined;",
+    replace: "return this.#first;",
+    tests: RETENTION_TESTS,
+  },
+  {
+    name: "kafka: what no limit wants to be removed stays",
+    file: `${KAFKA}/old-records.ts`,
+    find: "return isOld && end <= neededFrom;",
+    replace: "return isOld || end <= neededFrom;",
+    tests: RETENTION_TESTS,
+  },
+];
+
+/** What relays write for each other. */
+const TRUST: readonly Mutant[] = [
+  {
+    name: "kafka: a sealed key is of the key set that it was sealed for",
+    file: `${RELAY}/cluster/sealing.ts`,
+    find: "decipher.setAAD(Buffer.from(name)).setAuthTag(tag);",
+    replace: "decipher.setAAD(Buffer.from(name.slice(0, 0))).setAuthTag(tag);",
+    tests: [`${CLUSTER_TESTS}/sealing.test.ts`],
+  },
+  {
+    name: "kafka: a request of another relay is signed for its path",
+    file: `${RELAY}/admin/cluster/relay-signature.ts`,
+    find: "JSON.stringify([RELAY_SCHEME, to, method, path, atMs, nonce, bodyDigest])",
+    replace: "JSON.stringify([RELAY_SCHEME, to, method, path.length, atMs, nonce, bodyDigest])",
+    tests: PASS_TESTS,
+  },
+  {
+    name: "kafka: a signed request is taken once",
+    file: `${RELAY}/admin/cluster/relay-signature.ts`,
+    find: "if (this.#taken.has(nonce)) return undefined;",
+    replace: "",
+    tests: PASS_TESTS,
+  },
+  {
+    name: "kafka: offsets that are lost are reported where a destination was there before",
+    file: `${RELAY}/cluster/lane-group.ts`,
+    find: "if (isNew || partitions.length === 0) return;",
+    replace: "if (isNew || partitions.length >= 0) return;",
+    tests: OUTAGE_TESTS,
+  },
+  {
+    name: "kafka: states that another relay is about to write are waited for",
+    file: `${RELAY}/cluster/lane-group.ts`,
+    find: "!this.#options.isNew && tries < FIRST_WAITS;",
+    replace: "!this.#options.isNew && tries > FIRST_WAITS;",
+    tests: OUTAGE_TESTS,
+  },
+  {
+    name: "kafka: an outage is logged once",
+    file: `${RELAY}/cluster/outage.ts`,
+    find: "this.#isReported = true;",
+    replace: "this.#isReported = afterMs < 0;",
+    tests: OUTAGE_TESTS,
+  },
+  {
+    name: "kafka: a reload takes the files of kafka.tls over",
+    file: `${RELAY}/plan.ts`,
+    find: "    useKafkaTls();\n",
+    replace: "    void useKafkaTls;\n",
+    tests: [`${CLUSTER_TESTS}/kafka-tls.test.ts`],
+  },
+];
+
+export const CLUSTER: readonly Mutant[] = [...FENCING, ...COUNTING, ...RETENTION, ...TRUST];
