@@ -202,3 +202,16 @@ test("a retry over all partitions begins a replay for each, and waits for all of
   for (const [index, { id }] of replays.entries())
     expect(out).toContain(`Replay ${id} is ${index === 0 ? "done" : "failed"}: 3 chosen, 3 delivered.`);
 });
+
+test("an export that breaks off fails, with what had come on standard output", async () => {
+  const server = createServer((_request, response) => {
+    response.writeHead(200).write("{}\n");
+    setImmediate(() => response.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const admin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { code, err } = await runHere(["dead-letters", "export", "production/segment", "--admin", admin]);
+  expect([code, err]).toEqual([1, expect.stringContaining("The export broke off: ") as string]);
+});

@@ -1,3 +1,4 @@
+import { messageOf, WaybillError } from "@waybill/core";
 import { nodeClock } from "@waybill/node";
 import type { DeadLetterReasons, DeadLetterView } from "@waybill/relay";
 import type { Command } from "commander";
@@ -147,10 +148,22 @@ function addExport(group: Command, io: Io): void {
       const call = { params: paramsOf(lane), query: filterOf(options) };
       const response = await openAdmin(options, io, "exportDeadLetters", call);
       const writer = new LineWriter(io);
-      for await (const text of linesOf(response)) {
-        if (writer.isGone) break;
-        await writer.write([Buffer.from(text), NEWLINE]);
+      try {
+        for await (const text of linesOf(response)) {
+          if (writer.isGone) break;
+          await writer.write([Buffer.from(text), NEWLINE]);
+        }
+      } catch (error) {
+        throw error instanceof WaybillError ? error : brokenOff(error);
+      } finally {
+        await writer.flush();
       }
-      await writer.flush();
     });
+}
+
+function brokenOff(cause: unknown): WaybillError {
+  return new WaybillError("WAYBILL_TRANSPORT", `The export broke off: ${messageOf(cause)}`, {
+    hint: "What was written is a part. Export it again; of a cluster waybill status shows the relays.",
+    cause,
+  });
 }

@@ -60,6 +60,30 @@ test("any relay shows all lanes with their relay, and answers for those of the o
   expect(world.emulator.received).toBe(40);
 });
 
+test("a lane is paused, its cursor moved, probed and resumed from the relay that does not have it", async () => {
+  const world = await startCluster();
+  const [one, two] = await startTwo(world);
+  const [mine] = two.accounts().lanes;
+  const lane = `/v1/lanes/${encodeURIComponent(mine?.environment ?? "")}/emulator`;
+  expect((await post(one, `${lane}/probe`)).json).toMatchObject({ code: "nothing_to_probe" });
+  expect((await post(one, `${lane}/pause`)).status).toBe(204);
+  const waiting = (): number =>
+    two.accounts().lanes.find(({ environment }) => environment === mine?.environment)?.account.pending ?? 0;
+  for (let from = 0; waiting() === 0; from += 40) {
+    await capture(one, from, 40);
+    await until(() => [one, two].some((relay) => relay.accounts().lanes.some(({ account }) => account.pending > 0)));
+  }
+  const events = waiting();
+  const moved = await post(one, `${lane}/cursor`, { position: events });
+  expect([moved.status, moved.json]).toEqual([200, { from: 0, to: events, events, moved: true }]);
+  expect((await post(one, `${lane}/resume`)).status).toBe(204);
+  await until(() => waiting() === 0);
+  for (const path of ["cursor", "probe"])
+    expect((await post(one, `/v1/lanes/test/emulator/${path}`, { position: 1 })).json["detail"]).toBe(
+      "test is in 4 partitions: name one, test/0 to test/3.",
+    );
+});
+
 /** The text of a stream so far. */
 async function streamed(relay: RunningRelay, path: string): Promise<() => string> {
   const controller = new AbortController();
