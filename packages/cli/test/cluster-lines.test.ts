@@ -108,6 +108,52 @@ test("a pause in a cluster is of all partitions, also when one is named or none"
   expect(JSON.parse((await ask("pause", "production/segment", "--json")).out)).toEqual(lanes);
 });
 
+test("lanes lists each destination with its lanes and their relays, and names those that nobody reported", async () => {
+  const account = { accepted: 7, delivered: 7, rejected: 0, dropped: 0, expired: 0, pending: 0, balanced: true };
+  const figures = {
+    mode: "idle",
+    reason: null,
+    eventsPerSecondOut: 0,
+    waitingBytes: 0,
+    oldestAt: null,
+    inFlight: 0,
+    inFlightLimit: 4,
+    limitReason: "",
+    deadLetters: 0,
+    lossAt: null,
+    account,
+  };
+  const lane = (partition: number, waitingEvents: number): object => ({
+    ...figures,
+    partition,
+    waitingEvents,
+    report: { relay: "id-one", epoch: 1, offset: 7 },
+  });
+  const partitions = [lane(0, 5), { ...lane(2, 6), mode: "halted" }];
+  const whole = { ...figures, name: "segment", vendor: "segment", mode: "halted", waitingEvents: 11 };
+  const overview = {
+    now: NOW,
+    cluster: { relays: [RELAY] },
+    environments: [{ name: "production", destinations: [{ ...whole, partitions, missingPartitions: [1] }] }],
+  };
+  const server = createServer((_request, response) => response.end(JSON.stringify(overview)));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const env = { WAYBILL_ADMIN_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  const { out, err } = await runHere(["lanes"], env);
+  expect(err).toBe("no relay has reported production/1/segment\n");
+  expect(out.split("\n").map((line) => line.split(/ {2,}/).slice(0, 6).join(" "))).toEqual([
+    "destination relay vendor mode out/s waiting",
+    "production/segment - segment halted 0 11",
+    "production/0/segment one segment idle 0 5",
+    "production/2/segment one segment halted 0 6",
+    "",
+  ]);
+  const ofMode = await runHere(["lanes", "--mode", "halted", "--environment", "production/2", "--json"], env);
+  expect(JSON.parse(ofMode.out)).toMatchObject([{ environment: "production/2", name: "segment", relay: "one" }]);
+});
+
 test("a lane of a partition is named as the cluster shows it", () => {
   expect(laneOf("production/3/segment")).toEqual(["production/3", "segment"]);
   expect(laneOf("production/segment")).toEqual(["production", "segment"]);

@@ -102,8 +102,18 @@ export class EnvironmentOpener {
     const control = this.#control;
     if (kafka !== undefined && broker !== undefined && control !== undefined) {
       const { ClusterEnvironment } = await import("./cluster/index.ts");
-      const asked = { holds: control, records: control };
-      return ClusterEnvironment.open({ ...options, ...asked, kafka, broker, retention, deadlineMs, answerFromOwner });
+      const { selfId: relayId } = control.directory;
+      return ClusterEnvironment.open({
+        ...options,
+        kafka,
+        broker,
+        holds: control,
+        records: control,
+        relayId,
+        retention,
+        deadlineMs,
+        answerFromOwner,
+      });
     }
     await refuseMarked(runtime.disk, options.directory);
     const opened = await Environment.open(options);

@@ -1,14 +1,13 @@
 import { nodeClock } from "@waybill/node";
-import type { LaneMode } from "@waybill/relay";
+import type { LaneMode, Overview } from "@waybill/relay";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type AdminOptions, callAdmin, understood, withAdminOptions } from "../admin-client.ts";
 import { callWithin } from "../admin-deadline.ts";
 import { type AddCommand, LANE, laneParams } from "../command.ts";
 import { counted } from "../counted.ts";
-import { type Io, say, sayJson, show } from "../io.ts";
-import { laneColumns } from "../status/lane-columns.ts";
+import { complain, type Io, say, sayJson, show } from "../io.ts";
+import { clusterLaneColumns, type LaneRow, laneColumns, laneRows } from "../status/lane-columns.ts";
 import { laneLines } from "../status/lane-lines.ts";
-import { lanesOf } from "../status/overview-lines.ts";
 import { tableLines } from "../terminal/table.ts";
 import { terminalOf } from "../terminal/terminal.ts";
 
@@ -37,24 +36,35 @@ export const addLanesCommand: AddCommand = (program, io) => {
 
 function addList(group: Command, io: Io): void {
   withAdminOptions(group.command("list", { isDefault: true }))
-    .description("list every lane: what it does, what waits, and why")
-    .option("--environment <name>", "only this environment")
+    .description("list every lane: what it does, what waits, and why; of a cluster those of all its relays")
+    .option("--environment <name>", "only this environment, or this partition of it")
     .addOption(new Option("--mode <mode>", "only lanes in this mode").choices(MODES))
     .option("--json", "print them as GET /v1/overview has them, each with its environment")
     .addHelpText("after", "\nExample:\n  waybill lanes --mode halted")
     .action(async (options: ListOptions) => {
       const { environment, mode, json } = options;
       const overview = await callWithin(options, io, "showOverview", {});
-      const rows = understood(options, () =>
-        lanesOf(overview).filter(
-          (lane) => (environment ?? lane.environment) === lane.environment && (mode ?? lane.mode) === lane.mode,
-        ),
-      );
+      const isWanted = (lane: LaneRow): boolean =>
+        (environment === undefined || `${lane.environment}/`.startsWith(`${environment}/`)) &&
+        (mode ?? lane.mode) === lane.mode;
+      const columns = overview.cluster === undefined ? laneColumns : clusterLaneColumns;
+      const rows = understood(options, () => laneRows(overview).filter(isWanted));
+      const missing = understood(options, () => missingLanes(overview));
+      if (missing.length > 0) complain(io, `no relay has reported ${missing.join(", ")}`);
       if (json === true) return sayJson(io, rows);
-      const lines = understood(options, () => tableLines(rows, laneColumns(overview.now), terminalOf(io)));
+      const lines = understood(options, () => tableLines(rows, columns(overview.now), terminalOf(io)));
       if (lines.length === 0) return say(io, "There are none.");
       show(io, lines);
     });
+}
+
+/** Names of lanes in a cluster. */
+function missingLanes({ environments }: Overview): readonly string[] {
+  return environments.flatMap(({ name: environment, destinations }) =>
+    destinations.flatMap(({ name, missingPartitions = [] }) =>
+      missingPartitions.map((partition) => `${environment}/${partition}/${name}`),
+    ),
+  );
 }
 
 function addShow(group: Command, io: Io): void {

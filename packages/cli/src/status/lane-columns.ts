@@ -1,15 +1,42 @@
-import type { LaneMode, OverviewDestination } from "@waybill/relay";
+import type { LaneMode, Overview, OverviewDestination } from "@waybill/relay";
 import type { Column } from "../terminal/table.ts";
 import { modeTone } from "../terminal/tones.ts";
 import { bytesText, durationText, numberText, rateText } from "../terminal/units.ts";
 
-export type LaneRow = OverviewDestination & { readonly environment: string };
+export type LaneRow = OverviewDestination & {
+  readonly environment: string;
+  /** Of a lane in a cluster: the name of its relay. */
+  readonly relay?: string;
+};
 
 const NAME_MIN_CHARACTERS = 16;
 /** Less says nothing: below the row there is more room. */
 const WHY_MIN_CHARACTERS = 40;
 /** A loss within this time is near. */
 const LOSS_NEAR_MS = 24 * 3_600_000;
+
+/** Each destination, with Kafka followed by its lanes, one for each partition. */
+export function laneRows({ environments, cluster }: Overview): readonly LaneRow[] {
+  const relays = new Map(cluster?.relays.map(({ id, name }) => [id, name]));
+  return environments.flatMap(({ name: environment, destinations }) =>
+    destinations.flatMap(({ partitions = [], ...destination }) => [
+      { ...destination, environment },
+      ...partitions.map(({ partition, report: { relay }, ...lane }) => ({
+        ...lane,
+        name: destination.name,
+        vendor: destination.vendor,
+        environment: `${environment}/${partition}`,
+        relay: relays.get(relay) ?? relay,
+      })),
+    ]),
+  );
+}
+
+/** With the relay of each. */
+export function clusterLaneColumns(now: number): readonly Column<LaneRow>[] {
+  const [name, ...rest] = laneColumns(now) as readonly [Column<LaneRow>, ...Column<LaneRow>[]];
+  return [name, { title: "relay", value: ({ relay = "" }) => relay }, ...rest];
+}
 
 /** The lanes of an overview at the time `now`: what each does, what waits, and why. */
 export function laneColumns(now: number): readonly Column<LaneRow>[] {

@@ -32,7 +32,7 @@ export function overviewLines({ overview, admin, now }: Shown, terminal: Termina
   return sections.flatMap((lines, at) => (at === 0 ? lines : [EMPTY, ...lines]));
 }
 
-export function lanesOf({ environments }: Overview): readonly LaneRow[] {
+function lanesOf({ environments }: Overview): readonly LaneRow[] {
   return environments.flatMap(({ name: environment, destinations }) =>
     destinations.map((destination) => ({ ...destination, environment })),
   );
@@ -52,11 +52,11 @@ function aboutLine({ overview, admin, now }: Shown, { paint }: Terminal): Painte
 }
 
 export function problemLines(problem: RelayProblem, now: number, terminal: Terminal): readonly Painted[] {
-  const { severity, environment, source, destination, since, what, doThis } = problem;
+  const { severity, environment, source, destination, relay = "the relay", since, what, doThis } = problem;
   const { paint, columns } = terminal;
   const width = columns === undefined ? undefined : columns - INDENT.length;
   const place = [environment, destination ?? source].filter((part) => part !== undefined).join("/");
-  const parts = [place === "" ? "the relay" : place, ...(since === null ? [] : [agoText(since, now)])];
+  const parts = [place === "" ? relay : place, ...(since === null ? [] : [agoText(since, now)])];
   const label = paint(severity.padEnd(INDENT.length - 1), SEVERITY_TONES[severity] ?? "warning");
   return [
     joined([label, paint(parts.join(", "), "quiet")]),

@@ -14,6 +14,7 @@ export type {
   LaneDetail,
   Overview,
   OverviewDestination,
+  OverviewPartition,
   OverviewReplay,
   OverviewSource,
   RecentAttempt,

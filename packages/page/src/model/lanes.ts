@@ -1,5 +1,5 @@
 /** Which destinations are shown first, and how wide their flow is drawn. */
-import type { Overview, OverviewDestination, RelayProblem } from "../api/types.ts";
+import type { Overview, OverviewDestination, OverviewEnvironment, RelayProblem } from "../api/types.ts";
 
 /** Modes in which somebody has to act. */
 const NEEDS_SOMEBODY = new Set(["failed", "halted", "paused"]);
@@ -38,6 +38,46 @@ export function totalRefused(byReason: Readonly<Record<string, number>>): number
   return Object.values(byReason).reduce((sum, value) => sum + value, 0);
 }
 
+/** `production/3` is a partition of an environment whose log is on Kafka. */
+export function placeOf(name: string): { readonly environment: string; readonly partition: number | undefined } {
+  const [, environment = name, partition] = /^([^/]+)\/(\d+)$/.exec(name) ?? [];
+  return { environment, partition: partition === undefined ? undefined : Number(partition) };
+}
+
+/** A destination, or its lane of one partition. */
+export function destinationOf(
+  { environments }: Overview,
+  { environment: name, destination }: { readonly environment: string; readonly destination: string },
+): OverviewDestination | undefined {
+  const { environment, partition } = placeOf(name);
+  const found = environments
+    .find((one) => one.name === environment)
+    ?.destinations.find((one) => one.name === destination);
+  if (found === undefined || partition === undefined) return found;
+  const { vendor, sources, partitions = [] } = found;
+  const lane = partitions.find((one) => one.partition === partition);
+  return lane && { ...lane, name: destination, vendor, ...(sources === undefined ? {} : { sources }) };
+}
+
+/** Names of logs: of environments, or of the partitions that they are in. */
+export function logNames(environments: readonly OverviewEnvironment[]): readonly string[] {
+  return environments.flatMap(({ name, destinations: [any] }) => {
+    const { partitions, missingPartitions = [] } = any ?? {};
+    if (partitions === undefined) return [name];
+    const all = [...partitions.map(({ partition }) => partition), ...missingPartitions];
+    return all.sort((one, other) => one - other).map((partition) => `${name}/${partition}`);
+  });
+}
+
+/** Whether a problem is one of a destination, of whichever partition. */
+export function concerns(
+  problem: RelayProblem,
+  { environment, destination }: { readonly environment: string; readonly destination: string },
+): boolean {
+  const { environment: name = "" } = problem;
+  return problem.destination === destination && placeOf(name).environment === placeOf(environment).environment;
+}
+
 /** No event has ever come, as far as this process and its log know. */
 export function isFresh({ environments }: Overview): boolean {
   return environments.every(
@@ -48,8 +88,14 @@ export function isFresh({ environments }: Overview): boolean {
 }
 
 /** The same problem has the same key while it lasts. */
-export function problemKey({ code, environment = "", source = "", destination = "" }: RelayProblem): string {
-  return [code, environment, source, destination].join("\n");
+export function problemKey({
+  code,
+  environment = "",
+  source = "",
+  destination = "",
+  relay = "",
+}: RelayProblem): string {
+  return [code, environment, source, destination, relay].join("\n");
 }
 
 /** What is read aloud when the list of problems changes; nothing while it does not. */

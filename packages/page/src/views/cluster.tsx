@@ -158,15 +158,7 @@ function LaneRow({
   const href = hrefOf("destination", { params });
   return (
     <tr>
-      <td>
-        {relay?.isSelf === true ? <Link href={href}>{laneName(lane)}</Link> : null}
-        {relay?.isSelf === false && relay.adminUrl !== null ? (
-          <a href={relay.adminUrl + href} title={`On the page of ${relay.name}`}>
-            {laneName(lane)}
-          </a>
-        ) : null}
-        {relay === undefined || (!relay.isSelf && relay.adminUrl === null) ? laneName(lane) : null}
-      </td>
+      <td>{relay === undefined ? laneName(lane) : <Link href={href}>{laneName(lane)}</Link>}</td>
       <td>{relay?.name ?? "none"}</td>
       <td>
         <Badge name={mode} title={reason ?? ""} />

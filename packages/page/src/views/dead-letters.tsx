@@ -7,6 +7,7 @@ import { session } from "../api/session.ts";
 import { useStore } from "../browser/store.ts";
 import { counted, fullCount } from "../format/numbers.ts";
 import { deadLetterQuery } from "../model/filters.ts";
+import { destinationOf } from "../model/lanes.ts";
 import { Link, replaceUrl, setFilters } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
 import { Choice, FilterField, TimeField } from "../ui/fields.tsx";
@@ -26,9 +27,7 @@ const SELECTED_MAX = 1_000;
 export function DeadLettersView({ route }: { readonly route: Route }): JSX.Element {
   const { environment = "", destination = "" } = route.params;
   const { overview } = useStore(live);
-  const waiting = overview?.environments
-    .find(({ name }) => name === environment)
-    ?.destinations.find(({ name }) => name === destination)?.deadLetters;
+  const waiting = overview && destinationOf(overview, { environment, destination })?.deadLetters;
   const list = useDeadLetters({ environment, destination }, deadLetterQuery(route.query), waiting);
   const [result, setResult] = useState<Result>();
   return (

@@ -6,7 +6,7 @@ import type { LaneDetail, OverviewDestination } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { useStore } from "../browser/store.ts";
 import { counted, fullCount } from "../format/numbers.ts";
-import { shownMode } from "../model/lanes.ts";
+import { concerns, destinationOf, shownMode } from "../model/lanes.ts";
 import { settingRows } from "../model/settings.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
@@ -18,6 +18,7 @@ import { Attempts } from "./attempts.tsx";
 import { LaneActions } from "./lane-actions.tsx";
 import { Charts } from "./last-hour.tsx";
 import { DestinationStats } from "./overview-destinations.tsx";
+import { PartitionsOf } from "./partitions-of.tsx";
 import { Problems } from "./problems.tsx";
 import { ReasonGroups } from "./reason-groups.tsx";
 import { Title } from "./title.tsx";
@@ -25,13 +26,12 @@ import { Title } from "./title.tsx";
 export function DestinationView({ route }: { readonly route: Route }): JSX.Element {
   const { environment = "", destination = "" } = route.params;
   const { overview } = useStore(live);
-  const found = overview?.environments
-    .find(({ name }) => name === environment)
-    ?.destinations.find(({ name }) => name === destination);
+  const place = { environment, destination };
+  const found = overview && destinationOf(overview, place);
   const lane = useAnswer(
     `${environment}\n${destination}`,
-    (signal) => call("showLane", { params: { environment, destination }, signal }),
-    found?.mode,
+    (signal) => call("showLane", { params: { ...place, environment: laneAt(environment, found) }, signal }),
+    `${found?.mode} ${laneAt(environment, found)}`,
   );
   return (
     <>
@@ -45,17 +45,17 @@ export function DestinationView({ route }: { readonly route: Route }): JSX.Eleme
       {overview !== undefined && found === undefined ? <Gone environment={environment} /> : null}
       {overview === undefined || found === undefined ? null : (
         <>
-          <Problems
-            problems={overview.problems.filter(
-              (one) => one.environment === environment && one.destination === destination,
-            )}
-          />
+          <Problems problems={overview.problems.filter((one) => concerns(one, place))} />
           <Now environment={environment} found={found} lane={lane.value} onChanged={lane.again} />
           <section class="panel" aria-labelledby="hour">
             <h2 id="hour">The last hour</h2>
             <Charts environment={environment} destination={destination} any={destination} />
           </section>
-          <Attempts environment={environment} destination={destination} />
+          {found.partitions === undefined ? (
+            <Attempts environment={environment} destination={destination} />
+          ) : (
+            <PartitionsOf environment={environment} destination={found} relays={overview.cluster?.relays ?? []} />
+          )}
           <section class="panel" aria-labelledby="dead">
             <h2 id="dead">Dead letters by reason</h2>
             <ReasonGroups environment={environment} destination={destination} waiting={found.deadLetters} />
@@ -66,6 +66,12 @@ export function DestinationView({ route }: { readonly route: Route }): JSX.Eleme
       )}
     </>
   );
+}
+
+/** Where its settings are: each of its lanes has the same. */
+function laneAt(environment: string, found: OverviewDestination | undefined): string {
+  const [any] = found?.partitions ?? [];
+  return any === undefined ? environment : `${environment}/${any.partition}`;
 }
 
 function Gone({ environment }: { readonly environment: string }): JSX.Element {

@@ -8,6 +8,7 @@ import { useAnswer } from "../api/use-answer.ts";
 import { useStore } from "../browser/store.ts";
 import { headOf } from "../model/event-head.ts";
 import { type EventId, eventIdOf } from "../model/filters.ts";
+import { logNames } from "../model/lanes.ts";
 import { go, Link } from "../router/navigation.tsx";
 import { hrefOf, type Params, type Route } from "../router/route.ts";
 import { Badge } from "../ui/badges.tsx";
@@ -43,7 +44,7 @@ export function EventsView({ route }: { readonly route: Route }): JSX.Element {
 }
 
 function useEnvironments(): readonly string[] {
-  return (useStore(live).overview?.environments ?? []).map(({ name }) => name);
+  return logNames(useStore(live).overview?.environments ?? []);
 }
 
 interface ByIdProps {

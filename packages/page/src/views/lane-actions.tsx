@@ -6,6 +6,7 @@ import { session } from "../api/session.ts";
 import type { OverviewDestination } from "../api/types.ts";
 import { useStore } from "../browser/store.ts";
 import { counted } from "../format/numbers.ts";
+import { placeOf } from "../model/lanes.ts";
 import { announce } from "../ui/announcer.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Rotate } from "./rotate.tsx";
@@ -44,7 +45,7 @@ export function LaneActions(props: LaneActionsProps): JSX.Element {
           Resume
         </button>
       ) : null}
-      {PROBED.has(found.mode) ? (
+      {PROBED.has(found.mode) && found.partitions === undefined ? (
         <button type="button" onClick={() => setOpen("probe")}>
           Probe now
         </button>
@@ -106,12 +107,11 @@ function Steer({ environment, found, action, onClose }: SteerProps): JSX.Element
   );
 }
 
-function RotateDestination({
-  environment,
-  found,
-  onClose,
-}: LaneActionsProps & { readonly onClose: () => void }): JSX.Element {
+function RotateDestination(props: LaneActionsProps & { readonly onClose: () => void }): JSX.Element {
+  const { found, onClose } = props;
   const { name, vendor } = found;
+  // All partitions have the same key.
+  const { environment } = placeOf(props.environment);
   return (
     <Rotate
       name={name}

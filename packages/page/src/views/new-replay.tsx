@@ -5,6 +5,7 @@ import { call, messageOf } from "../api/call.ts";
 import { live } from "../api/live.ts";
 import { useStore } from "../browser/store.ts";
 import { counted } from "../format/numbers.ts";
+import { logNames, placeOf } from "../model/lanes.ts";
 import { replayBody } from "../model/replay.ts";
 import { setFilters } from "../router/navigation.tsx";
 import { type Params, type Route } from "../router/route.ts";
@@ -15,8 +16,10 @@ import { Done, Failure } from "../ui/notes.tsx";
 export function NewReplay({ route }: { readonly route: Route }): JSX.Element {
   const environments = useStore(live).overview?.environments ?? [];
   const { query } = route;
-  const environment = query["environment"] ?? environments[0]?.name ?? "";
-  const { destinations = [], sources = [] } = environments.find(({ name }) => name === environment) ?? {};
+  const names = logNames(environments);
+  const environment = query["environment"] ?? names[0] ?? "";
+  const { destinations = [], sources = [] } =
+    environments.find(({ name }) => name === placeOf(environment).environment) ?? {};
   const destination = query["destination"] ?? destinations[0]?.name ?? "";
   const set = (name: string) => (value: string) => setFilters({ [name]: value });
   const given: Params = { ...query, destination };
@@ -27,7 +30,7 @@ export function NewReplay({ route }: { readonly route: Route }): JSX.Element {
         <Choice
           label="Environment"
           value={environment}
-          options={environments.map(({ name }) => [name, name] as const)}
+          options={names.map((name) => [name, name] as const)}
           onChange={(next) => setFilters({ environment: next, destination: "", source: "" })}
         />
         <Choice

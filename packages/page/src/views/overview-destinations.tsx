@@ -85,6 +85,7 @@ function Card({ environment, destination }: DestinationProps): JSX.Element {
           {name}
         </Link>
         <span class="muted">{vendor}</span>
+        <PartitionCount destination={destination} />
         <Badge name={shownMode(destination)} title={reason ?? ""} />
         {reason === null ? null : (
           <span class="reason">
@@ -101,6 +102,21 @@ function Card({ environment, destination }: DestinationProps): JSX.Element {
       <DestinationStats environment={environment} destination={destination} />
       <LedgerBar account={destination.account} label={name} />
     </li>
+  );
+}
+
+/** On the disk there are none. */
+function PartitionCount({ destination }: Pick<DestinationProps, "destination">): JSX.Element | null {
+  const { partitions, missingPartitions = [] } = destination;
+  if (partitions === undefined) return null;
+  const relays = new Set(partitions.map(({ report }) => report.relay)).size;
+  return (
+    <span class="muted">
+      {counted(partitions.length, "partition")} at {counted(relays, "relay")}
+      {missingPartitions.length === 0 ? null : (
+        <span class="tone-warn">, {fullCount(missingPartitions.length)} missing</span>
+      )}
+    </span>
   );
 }
 

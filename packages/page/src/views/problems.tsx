@@ -38,7 +38,7 @@ export function Problems({ problems }: { readonly problems: readonly RelayProble
 }
 
 function Problem({ problem }: { readonly problem: RelayProblem }): JSX.Element {
-  const { severity, environment, destination, since, what, doThis } = problem;
+  const { severity, environment, destination, relay, since, what, doThis } = problem;
   return (
     <li class={`problem tone-${severity === "error" ? "error" : "warn"}`}>
       <span class="problem-severity">
@@ -54,6 +54,7 @@ function Problem({ problem }: { readonly problem: RelayProblem }): JSX.Element {
       </div>
       <span class="problem-more">
         {since === null ? null : <Age at={since} />}
+        {relay === undefined ? null : <span class="muted">{relay}</span>}
         {environment === undefined || destination === undefined ? null : (
           <Link href={hrefOf("destination", { params: { environment, destination } })}>
             {environment}/{destination}

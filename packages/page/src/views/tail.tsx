@@ -12,6 +12,7 @@ import { curlOf } from "../model/curl.ts";
 import { headOf } from "../model/event-head.ts";
 import { tailQuery } from "../model/filters.ts";
 import { intakeOf } from "../model/intake.ts";
+import { logNames, placeOf } from "../model/lanes.ts";
 import { createTailBuffer, type TailRow } from "../model/tail-buffer.ts";
 import { Link, setFilters } from "../router/navigation.tsx";
 import { hrefOf, type Params, type Route } from "../router/route.ts";
@@ -40,8 +41,9 @@ interface Watched {
 export function TailView({ route }: { readonly route: Route }): JSX.Element {
   const { overview } = useStore(live);
   const environments = overview?.environments ?? [];
-  const { environment = environments[0]?.name ?? "" } = route.query;
-  const sources = environments.find(({ name }) => name === environment)?.sources ?? [];
+  const names = logNames(environments);
+  const { environment = names[0] ?? "" } = route.query;
+  const sources = environments.find(({ name }) => name === placeOf(environment).environment)?.sources ?? [];
   const [isHeld, setIsHeld] = useState(false);
   const config = useAnswer("config", (signal) => call("showConfig", { signal }));
   const intake = intakeOf(config.value, location);
@@ -55,7 +57,7 @@ export function TailView({ route }: { readonly route: Route }): JSX.Element {
         <Choice
           label="Environment"
           value={environment}
-          options={environments.map(({ name }) => [name, name] as const)}
+          options={names.map((name) => [name, name] as const)}
           onChange={(next) => setFilters({ environment: next, source: "" })}
         />
         <Choice

@@ -1,6 +1,15 @@
 import { expect, test } from "vitest";
-import type { OverviewDestination, RelayProblem } from "../../src/api/types.ts";
-import { announcementOf, flowWidth, orderedDestinations, problemKey, shownMode } from "../../src/model/lanes.ts";
+import type { Overview, OverviewDestination, RelayProblem } from "../../src/api/types.ts";
+import {
+  announcementOf,
+  concerns,
+  destinationOf,
+  flowWidth,
+  logNames,
+  orderedDestinations,
+  problemKey,
+  shownMode,
+} from "../../src/model/lanes.ts";
 
 const destination = (name: string, mode: OverviewDestination["mode"], vendor = "segment"): OverviewDestination =>
   ({ name, vendor, mode, eventsPerSecondOut: 0 }) as OverviewDestination;
@@ -48,4 +57,43 @@ test("what is new is read aloud with what to do, and what is solved", () => {
   expect(announcementOf([one], [one, other])).toBe("ads refuses the key. Rotate the key.");
   expect(announcementOf([one, other], [one])).toBe("Solved: ads refuses the key.");
   expect(announcementOf([one], [])).toBe("Nothing is wrong any more.");
+});
+
+const inCluster = {
+  name: "production",
+  sources: [],
+  destinations: [
+    {
+      ...destination("mail", "halted", "letter"),
+      partitions: [
+        { partition: 10, mode: "halted", waitingEvents: 4 },
+        { partition: 2, mode: "idle", waitingEvents: 0 },
+      ],
+      missingPartitions: [7],
+    } as unknown as OverviewDestination,
+  ],
+};
+const onDisk = { name: "staging", sources: [], destinations: [destination("mail", "idle")] };
+const overview = { environments: [inCluster, onDisk] } as unknown as Overview;
+
+test("a destination is found as a whole, and its lane of one partition", () => {
+  const found = (environment: string): object | undefined =>
+    destinationOf(overview, { environment, destination: "mail" });
+  expect(found("production")).toMatchObject({ mode: "halted", missingPartitions: [7] });
+  expect(found("production/10")).toMatchObject({ name: "mail", vendor: "letter", mode: "halted", waitingEvents: 4 });
+  expect(found("production/10")).not.toHaveProperty("partitions");
+  expect(found("production/7")).toBeUndefined();
+  expect(found("staging")).toMatchObject({ mode: "idle" });
+});
+
+test("logs are those of environments, or of each of their partitions", () => {
+  expect(logNames(overview.environments)).toEqual(["production/2", "production/7", "production/10", "staging"]);
+});
+
+test("what is wrong with a lane is shown at its destination and at each of its partitions", () => {
+  const one = problem("mail refuses the key.", { environment: "production/3", destination: "mail" });
+  expect(concerns(one, { environment: "production", destination: "mail" })).toBe(true);
+  expect(concerns(one, { environment: "production/4", destination: "mail" })).toBe(true);
+  expect(concerns(one, { environment: "production", destination: "ads" })).toBe(false);
+  expect(concerns(one, { environment: "staging", destination: "mail" })).toBe(false);
 });

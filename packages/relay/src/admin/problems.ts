@@ -80,7 +80,7 @@ const QUOTED_CHARACTERS = 200;
 
 type Rest = Omit<RelayProblem, "severity" | "code" | "what" | "doThis" | "since"> & { readonly since?: number | null };
 
-/** The worst first: errors before warnings, then what is older. */
+/** The worst first. */
 export function problemsOf(facts: RelayFacts): readonly RelayProblem[] {
   const problems = [
     ...storageProblems(facts),
@@ -92,7 +92,12 @@ export function problemsOf(facts: RelayFacts): readonly RelayProblem[] {
     ...certificateProblems(facts),
     ...(facts.cluster === undefined ? [] : clusterProblems(facts.cluster)),
   ];
-  return problems.toSorted((a, b) => rankOf(a) - rankOf(b) || (a.since ?? facts.now) - (b.since ?? facts.now));
+  return problems.toSorted(byUrgency(facts.now));
+}
+
+/** The worst first: errors before warnings, then what is older. */
+export function byUrgency(now: number): (one: RelayProblem, other: RelayProblem) => number {
+  return (one, other) => rankOf(one) - rankOf(other) || (one.since ?? now) - (other.since ?? now);
 }
 
 /** What stops everything comes before what stops one destination. */

@@ -8,6 +8,7 @@ import { SharedTurns } from "../delivery/turns.ts";
 import { type Answer, problem, writeAnswer } from "../intake/answers.ts";
 import type { CreateServer } from "../lifecycle/servers.ts";
 import { passOn } from "./cluster/pass-on.ts";
+import { PolledOverviews } from "./cluster/polled-overviews.ts";
 import { RELAY_HEADER, Signatures } from "./cluster/relay-signature.ts";
 import { Connections } from "./connections.ts";
 import { type Guard, refusalOf } from "./guard.ts";
@@ -78,7 +79,7 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
   const shared = {
     streams: new Streams(view.clock, view.stopping),
     watchers: new Streams(view.clock, view.stopping, LIVE_VIEWS),
-    watched: new WatchedOverview(view.clock, () => view.overview()),
+    ...overviewsOf(view),
     scans: new Slots(SCANS),
     exchanges: new Slots(EXCHANGES),
     reads: new Line(),
@@ -131,6 +132,12 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
     serve(request, response).catch((error: unknown) => fail(view, response, error));
   });
   return server;
+}
+
+/** What live views share. */
+function overviewsOf(view: AdminView): Pick<Call<Operation>, "polled" | "watched"> {
+  const polled = new PolledOverviews(view.clock, () => view.peers?.());
+  return { polled, watched: new WatchedOverview(view.clock, () => polled.whole(view.overview())) };
 }
 
 /** A request that is meant for a relay which had this address before. */

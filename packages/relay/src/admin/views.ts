@@ -24,6 +24,7 @@ export type LaneDelivery = Pick<
   LaneView,
   "inFlight" | "inFlightLimit" | "requestsPerSecondLimit" | "limitReason" | "strands" | "parkedUsers" | "parkedEvents"
 >;
+export type LaneReport = View<typeof overview.laneReport>;
 export type LaneState = View<typeof overview.laneState>;
 export type SourceView = View<typeof overview.source>;
 export type ReplayView = View<typeof overview.replay>;
@@ -41,6 +42,7 @@ export type Session = View<typeof sessions.session>;
 export type Overview = View<typeof live.overview>;
 export type OverviewSource = View<typeof live.overviewSource>;
 export type OverviewDestination = View<typeof live.overviewDestination>;
+export type OverviewPartition = View<typeof live.overviewPartition>;
 export type OverviewReplay = View<typeof live.overviewReplay>;
 export type RelayProblem = View<typeof live.relayProblem>;
 export type History = View<typeof live.history>;

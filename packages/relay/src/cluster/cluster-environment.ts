@@ -48,6 +48,8 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
   readonly kafka: KafkaConfig;
   readonly broker: Broker;
   readonly retention: RetentionLimits;
+  /** Of this relay, which its lanes are shown with. Default: empty. */
+  readonly relayId?: string;
   /** Default: operators cannot ask for anything. */
   readonly holds?: Holds;
   /** Default: nobody can ask for replays. */
@@ -370,7 +372,7 @@ export class ClusterEnvironment implements StoredInCluster {
 
   /** `opened`: its companion topics are among them. */
   async #group(config: DestinationConfig, opened: readonly OpenedTopic[]): Promise<LaneGroup> {
-    const { broker, runtime, deadlineMs, holds = NO_HOLDS, records = NO_RECORDS } = this.#options;
+    const { broker, runtime, deadlineMs, holds = NO_HOLDS, records = NO_RECORDS, relayId = "" } = this.#options;
     const { clock, random } = runtime;
     const name = `${this.#topic}.${config.name}`;
     const companions = companionsOf(this.#options, [config]);
@@ -380,6 +382,7 @@ export class ClusterEnvironment implements StoredInCluster {
     const group = new LaneGroup({
       environment: this.name,
       config,
+      relayId,
       group: name,
       sessionMs: session.ms,
       isNew: opened.some(({ topic, created }) => created && companions.includes(topic)),

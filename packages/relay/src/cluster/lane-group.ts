@@ -22,6 +22,8 @@ import { readTo } from "./read-to.ts";
 export interface LaneGroupOptions {
   readonly environment: string;
   readonly config: DestinationConfig;
+  /** Of this relay, which its lanes are shown with. */
+  readonly relayId: string;
   readonly group: string;
   /** As of `MemberOptions`. */
   readonly sessionMs: number;
@@ -298,7 +300,7 @@ export class LaneGroup {
   }
 
   async #open(held: OpenPartition, tenure: Tenure): Promise<Pick<OpenLane, "destination" | "replays">> {
-    const { broker, clock, group, topic, partitions } = this.#options;
+    const { broker, clock, group, topic, partitions, relayId } = this.#options;
     const { partition, log } = held;
     const committed = await committedOffsets(broker, { group, topic, partitions: [partition] });
     // Everything from the cursor on is counted before the lane looks where its log begins.
@@ -323,8 +325,15 @@ export class LaneGroup {
     const runtime = partitions.companions(this.#config.name, partition, { known, check });
     const config = this.#config;
     const limiter = this.#limiter;
-    const own = { name: `${config.name}.${partition}`, state: state.lane, runtime, limiter };
-    const destination = await held.environment.addLane(config, { ...own, hold: () => this.#hold });
+    const own = {
+      name: `${config.name}.${partition}`,
+      state: state.lane,
+      runtime,
+      limiter,
+      hold: () => this.#hold,
+      report: () => ({ relay: relayId, epoch: tenure.memberEpoch, offset: log.checkpoint.offset }),
+    };
+    const destination = await held.environment.addLane(config, own);
     // A reload came meanwhile.
     if (this.#config !== config) destination.prepare(this.#config).commit();
     return { destination, replays: this.#replaysOf(held, destination, state) };

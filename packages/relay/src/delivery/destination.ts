@@ -27,7 +27,7 @@ import {
   type Skip,
 } from "@waybill/log";
 import type { PassthroughRequest } from "@waybill/vendors/registry";
-import type { LaneDelivery, LaneMode, TraceDestination } from "../admin/views.ts";
+import type { LaneDelivery, LaneMode, LaneReport, TraceDestination } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
@@ -398,6 +398,10 @@ export class Destination {
 
   account(): AccountView {
     return this.#store.account();
+  }
+
+  get report(): LaneReport | undefined {
+    return this.#options.lane?.report?.();
   }
 
   /** What waits. */

@@ -1,6 +1,7 @@
 /** Where a lane keeps its state and its own logs: files, or what another engine has instead. */
 import type { DiskRuntime, Limiter } from "@waybill/core";
 import { type DurableState, type LaneRuntime, type LaneStateValue, type Log, openLaneState } from "@waybill/log";
+import type { LaneReport } from "../admin/views.ts";
 import type { DestinationConfig } from "../config/types.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { hasTraces } from "./destination-files.ts";
@@ -16,6 +17,8 @@ export interface LaneEngine {
   readonly limiter?: Limiter;
   /** Why the lane must not send when it begins. Default, and `undefined`: it may. */
   readonly hold?: () => string | undefined;
+  /** Whose the lane is, and up to where its ledger counts. Absent on the disk. */
+  readonly report?: () => LaneReport;
 }
 
 interface LaneOnDisk {

@@ -20,6 +20,7 @@ export function laneViewOf(
   const pending = destination.pending();
   // Read once: it counts.
   const { unknownFates } = destination;
+  const { report } = destination;
   const timeUntilLossMs = pending.events === 0 ? undefined : timeToGrow(hardMaxBytes - pending.bytes);
   return {
     environment,
@@ -38,5 +39,6 @@ export function laneViewOf(
     ...(unknownFates === 0 ? {} : { unknownFates }),
     ...(lastError === undefined ? {} : { lastError }),
     ...(lastErrorAtMs === undefined ? {} : { lastErrorAtMs }),
+    ...(report === undefined ? {} : { report }),
   };
 }

@@ -6,6 +6,7 @@ import type { Metrics } from "../admin/metrics/metrics.ts";
 import type { EnvironmentFigures, RelayFigures } from "../admin/metrics/relay-tables.ts";
 import type { RelayFacts } from "../admin/problems.ts";
 import type { Accounts, Cluster, LaneView, Overview, Readiness, ReplayView, SourceView } from "../admin/views.ts";
+import type { EnvironmentConfig } from "../config/types.ts";
 import type { Destination } from "../delivery/destination.ts";
 import type { Environment } from "../environment.ts";
 import type { SourceTable } from "../intake/sources.ts";
@@ -43,6 +44,7 @@ export class RelayViews {
     this.sampler = new Sampler({
       clock,
       environments: () => plan.environments.values(),
+      inPartitions: () => this.#inPartitions ?? [],
       sources,
       refusedRequests,
       onStep: () => this.lookAtDisk(),
@@ -94,7 +96,14 @@ export class RelayViews {
       certificates: certificates(),
       disk: this.#space.last,
       cluster: this.cluster(now),
+      inPartitions: this.#inPartitions,
     });
+  }
+
+  /** `undefined` on the disk. */
+  get #inPartitions(): readonly EnvironmentConfig[] | undefined {
+    const { kafka, environments } = this.#options.plan.config;
+    return kafka === undefined ? undefined : environments;
   }
 
   /** `undefined` on the disk. */

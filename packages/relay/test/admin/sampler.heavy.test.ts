@@ -76,6 +76,7 @@ async function start(count: number): Promise<World> {
     clock,
     environments: () => [environment] as never,
     sources: () => undefined,
+    inPartitions: () => [],
     refusedRequests: () => refused,
   });
   sampler.start();

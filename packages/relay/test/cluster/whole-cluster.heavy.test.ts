@@ -1,5 +1,8 @@
 /** Two relays before one cluster: each shows both, and answers for what the other one has. */
-import type { RunningRelay } from "@waybill/relay";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Accounts, Overview, RunningRelay } from "@waybill/relay";
 import { expect, onTestFinished, test } from "vitest";
 import { type Answered, JSON_TYPE, send, until } from "../lib/world.ts";
 import { capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
@@ -128,6 +131,88 @@ test("a tail has the events of all relays with their receipts, and goes on when 
   await capture(one, next, 40);
   await until(() => eventsOf().length >= seen + 40);
   expect(tail()).toMatch(/\{"reason":"The relay .* has ended its tail: what it has is not shown until it answers\."\}/);
+});
+
+const accountsOf = async (relay: RunningRelay): Promise<Accounts> =>
+  (await get(relay, "/v1/accounts")).json as unknown as Accounts;
+const overviewOf = async (relay: RunningRelay): Promise<Overview> =>
+  (await get(relay, "/v1/overview")).json as unknown as Overview;
+
+test("accounts and overview have every lane once, with its relay, and sums that balance, from any relay", async () => {
+  const world = await startCluster();
+  const relays = await startTwo(world);
+  const [one, two] = relays;
+  world.emulator.refuse((event) => (event["properties"] as { number: number }).number % 4 === 0);
+  await capture(one, 0, 30);
+  await capture(two, 30, 10);
+  await until(() => relays.every((relay) => relay.accounts().lanes.every(({ account }) => account.pending === 0)));
+  const ids = (await clusterOf(one)).relays.map(({ id }) => id);
+  for (const relay of relays) {
+    const accounts = await accountsOf(relay);
+    expect(accounts.lanes.map(({ environment }) => environment)).toEqual(["test/0", "test/1", "test/2", "test/3"]);
+    expect(accounts.missingLanes).toEqual([]);
+    expect(new Set(accounts.lanes.map(({ report }) => report?.relay))).toEqual(new Set(ids));
+    expect(accounts.sources).toMatchObject([{ environment: "test", source: "web", accepted: 40 }]);
+    for (const { account, environment, report } of accounts.lanes) {
+      const { accepted, delivered, rejected } = account;
+      expect([accepted, account.balanced], environment).toEqual([delivered + rejected, true]);
+      // One record for each request that has events of the partition.
+      expect(report?.offset).toBeLessThanOrEqual(2);
+    }
+
+    const { environments, problems } = await overviewOf(relay);
+    expect(environments.map(({ name }) => name)).toEqual(["test"]);
+    const { sources, destinations } = environments[0] as Overview["environments"][number];
+    expect(sources).toMatchObject([{ name: "web", acceptedTotal: 40 }]);
+    expect(destinations).toMatchObject([
+      {
+        name: "emulator",
+        waitingEvents: 0,
+        deadLetters: 10,
+        account: { accepted: 40, delivered: 30, rejected: 10, pending: 0, balanced: true },
+        missingPartitions: [],
+      },
+    ]);
+    expect(destinations[0]?.partitions?.map(({ partition }) => partition)).toEqual([0, 1, 2, 3]);
+    const history = await get(relay, "/v1/history?environment=test&destination=emulator");
+    expect(history.json["environments"]).toMatchObject([{ name: "test", destinations: [{ name: "emulator" }] }]);
+    expect((await get(relay, "/v1/history?environment=test%2F3&destination=emulator")).status).toBe(200);
+    expect((await get(relay, "/v1/history?environment=nowhere")).json).toMatchObject({ code: "unknown_environment" });
+    expect((await get(relay, "/v1/history?destination=none")).json).toMatchObject({ code: "unknown_lane" });
+    // Of all lanes, of whichever relay, one.
+    expect(problems.filter(({ code }) => code === "dead_letters")).toMatchObject([{ environment: "test" }]);
+  }
+});
+
+test("a relay that hangs or answers what is not known is named, and its lanes are listed as missing", async () => {
+  const world = await startCluster();
+  let hangs = true;
+  const server = createServer((_request, response) => {
+    if (!hangs) response.writeHead(200, { "content-type": "application/json" }).end('{"lanes":"all"}');
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+  const [one, two] = await startTwo(world, `http://127.0.0.1:${port}`);
+  const theirs = two
+    .accounts()
+    .lanes.map(({ environment, destination }) => ({ environment, destination }))
+    .toSorted((a, b) => (a.environment < b.environment ? -1 : 1));
+  const missing = theirs.map(({ environment }) => Number(environment.split("/")[1])).toSorted();
+
+  const hanging = await get(one, "/v1/accounts");
+  expect(hanging.headers["waybill-unanswered"]).toMatch(/has not answered within 5 s$/);
+  expect(hanging.json["missingLanes"]).toEqual(theirs);
+  expect(hanging.json["lanes"]).toHaveLength(PARTITIONS - theirs.length);
+  hangs = false;
+  const strange = await get(one, "/v1/overview");
+  expect(strange.headers["waybill-unanswered"]).toMatch(/answers with what is not known here$/);
+  const { environments, problems } = strange.json as unknown as Overview;
+  expect(environments[0]?.destinations[0]?.missingPartitions).toEqual(missing);
+  expect(problems).toContainEqual(expect.objectContaining({ code: "relay_unanswered", severity: "warning" }));
 });
 
 test("a relay is known by the name that it advertises", async () => {

@@ -12,8 +12,9 @@ import { Refusal } from "../refusal.ts";
 import { ADMIN_ROUTES, adminPath, type Operation } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { ownerOf } from "./cluster-view.ts";
-import { isFromRelay, jsonOf, PASSED_DEADLINE_MS } from "./pass-on.ts";
+import { isFromRelay, PASSED_DEADLINE_MS } from "./pass-on.ts";
 import { faultText, type Peers } from "./peers.ts";
+import { jsonOf } from "./reports.ts";
 import { isElsewhere, nameUnanswered } from "./unanswered.ts";
 
 export interface LaneParams {

@@ -1,6 +1,15 @@
 /** What is wrong with the cluster as a whole: the same list has it that has what is wrong here. */
 import type { Cluster, RelayProblem } from "../views.ts";
 
+/** Every relay finds the same. */
+export const CLUSTER_CODES: ReadonlySet<string> = new Set([
+  "cluster_not_read",
+  "relay_missing",
+  "lanes_without_relay",
+  "configurations_differ",
+  "relay_fault",
+]);
+
 export function clusterProblems(cluster: Cluster): readonly RelayProblem[] {
   if (cluster.isStale) return [notRead(cluster)];
   return [...missingRelays(cluster), ...unownedLanes(cluster), ...otherConfigs(cluster), ...faultsOf(cluster)];

@@ -9,8 +9,8 @@ import { adminPath } from "../routes/table.ts";
 import { vendorAnswer } from "../schemas/relays.ts";
 import { EXCHANGE_WAIT_MAX_MS } from "../schemas/requests.ts";
 import { ownerOf } from "./cluster-view.ts";
-import { jsonOf } from "./pass-on.ts";
 import type { PeerAnswer, Peers } from "./peers.ts";
+import { jsonOf } from "./reports.ts";
 
 /** To one relay: those without a connection wait for one. Callers beyond them do not wait. */
 export const WAITING_MAX = 1_000;

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { z } from "zod";
+import { partitionOf } from "../../cluster/partition-name.ts";
 import type { RelayEntry } from "../../cluster/relay-directory.ts";
 import { type Answer, problem, writeAnswer } from "../../intake/answers.ts";
 import type { Call } from "../handlers/call.ts";
@@ -13,8 +14,9 @@ import type { Operation } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { ownerOf } from "./cluster-view.ts";
 import { passStream } from "./pass-stream.ts";
-import { faultText, type PeerAnswer, type PeerRequest, type Peers } from "./peers.ts";
+import { faultText, type PeerRequest, type Peers } from "./peers.ts";
 import { RELAY_HEADER } from "./relay-signature.ts";
+import { type OthersReports, reportsOf } from "./reports.ts";
 import { isElsewhere, nameUnanswered, unanswered } from "./unanswered.ts";
 
 export { unanswered } from "./unanswered.ts";
@@ -35,6 +37,7 @@ const AGAIN_S = "5";
 /** About one lane, by the path or the body. */
 const OF_LANE: ReadonlySet<Operation> = new Set<Operation>([
   "showLane",
+  "showHistory",
   "listRecentAttempts",
   "probeLane",
   "moveCursor",
@@ -106,43 +109,26 @@ async function passedAnswer(
  */
 export async function othersAnswers<S extends z.ZodType>(
   view: AdminView,
-  { request, response }: Pick<Call<Operation>, "request" | "response">,
+  call: Pick<Call<Operation>, "request" | "response">,
   schema: S,
 ): Promise<{ readonly found: readonly z.infer<S>[]; readonly faults: readonly string[] }> {
+  const { found, unanswered } = await othersReports(view, call, schema);
+  return { found: found.map(({ value }) => value), faults: unanswered.map(faultText) };
+}
+
+/** As {@link othersAnswers}, with whose each answer is. */
+export async function othersReports<S extends z.ZodType>(
+  view: AdminView,
+  { request, response }: Pick<Call<Operation>, "request" | "response">,
+  schema: S,
+): Promise<OthersReports<z.infer<S>>> {
   const peers = view.peers?.();
-  if (peers === undefined || isFromRelay(request)) return { found: [], faults: [] };
+  if (peers === undefined || isFromRelay(request)) return { found: [], unanswered: [] };
   const { method, url: path = "" } = request;
   const asked = { method: method as PeerRequest["method"], path, body: "", deadlineMs: TOGETHER_DEADLINE_MS };
-  const found: z.infer<S>[] = [];
-  const faults: string[] = [];
-  for (const answer of await peers.requestAll(asked)) {
-    const read = readAnswer(answer, schema);
-    if (typeof read === "string") faults.push(read);
-    else if (read !== undefined) found.push(read.value);
-  }
-  nameUnanswered(response, faults);
-  return { found, faults };
-}
-
-function readAnswer<S extends z.ZodType>(
-  answer: PeerAnswer,
-  schema: S,
-): { readonly value: z.infer<S> } | string | undefined {
-  if ("fault" in answer) return faultText(answer);
-  const { relay, response } = answer;
-  if (response.status === 404) return undefined;
-  if (response.status !== 200) return faultText({ relay, fault: `answers with ${response.status}` });
-  const { success, data } = schema.safeParse(jsonOf(response.body));
-  return success ? { value: data } : faultText({ relay, fault: "answers with what is not known here" });
-}
-
-/** `undefined` for what is not JSON. */
-export function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
+  const reports = reportsOf(await peers.requestAll(asked), schema);
+  nameUnanswered(response, reports.unanswered.map(faultText));
+  return reports;
 }
 
 /** Whether another relay passes the request on, or asks all. */
@@ -163,12 +149,6 @@ function placeOf(operation: Operation, { params, query }: Call<Operation>, body:
 
 function asObject(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
-}
-
-/** The parts of `production/3`. */
-export function partitionOf(name: string): { readonly environment: string; readonly partition: number } | undefined {
-  const [, environment, partition] = /^([^/]+)\/(\d{1,5})$/.exec(name) ?? [];
-  return environment === undefined ? undefined : { environment, partition: Number(partition) };
 }
 
 function isHere(view: AdminView, { environment, partition, destination }: Place): boolean {

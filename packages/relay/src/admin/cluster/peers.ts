@@ -35,9 +35,13 @@ export interface PeerRequest {
 }
 
 /** What another relay answered, or why there is no answer. */
-export type PeerAnswer =
-  | { readonly relay: RelayEntry; readonly response: HttpResponse }
-  | { readonly relay: RelayEntry; readonly fault: string };
+export type PeerAnswer = { readonly relay: RelayEntry; readonly response: HttpResponse } | Unanswered;
+
+export interface Unanswered {
+  readonly relay: RelayEntry;
+  /** The rest of a sentence that begins with the relay's name. */
+  readonly fault: string;
+}
 
 /** What another relay begins to answer, or why it does not. */
 export type PeerStream =
@@ -177,7 +181,7 @@ function faultOf({ status, cut }: Pick<HttpResponse, "status" | "cut">): string 
 }
 
 /** A relay and what is wrong with it, safe in a header or a sentence. */
-export function faultText({ relay, fault }: Extract<PeerAnswer, { readonly fault: string }>): string {
+export function faultText({ relay, fault }: Unanswered): string {
   return printable(`${relay.name} ${fault}`)
     .replaceAll(/[^ -~]/g, "?")
     .slice(0, FAULT_MAX_CHARACTERS);

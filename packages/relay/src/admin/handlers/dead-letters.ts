@@ -1,6 +1,7 @@
 /** Dead letters: shown as they were stored, sent again, given up. */
 import type { ServerResponse } from "node:http";
 import type { DeadLetter } from "@waybill/log";
+import { partitionOf } from "../../cluster/partition-name.ts";
 import {
   chosenDeadLetters,
   type DeadLetterChoice,
@@ -10,7 +11,6 @@ import {
 import { type SharedTurns, Turns } from "../../delivery/turns.ts";
 import { type Answer, jsonAnswer, writeAnswer } from "../../intake/answers.ts";
 import { AllPartitions, type LaneParams, wholeDestination } from "../cluster/all-partitions.ts";
-import { partitionOf } from "../cluster/pass-on.ts";
 import { invalid, quoted } from "../refusal.ts";
 import type { CheckedQuery, Operation } from "../routes/table.ts";
 import { LINES_HEADERS, type Stream } from "../streams.ts";

@@ -1,8 +1,16 @@
 /** Handlers of what the page is made of. */
+
+import { partitionOf } from "../../cluster/partition-name.ts";
 import { settingsOf } from "../../config/shown-settings.ts";
 import { problem } from "../../intake/answers.ts";
+import { isFromRelay, othersAnswers, othersReports } from "../cluster/pass-on.ts";
+import { wholeHistory } from "../cluster/whole-history.ts";
+import { wholeOverview } from "../cluster/whole-overview.ts";
+import { STEPS_MAX } from "../live/history.ts";
 import { quoted, Refusal, unknown } from "../refusal.ts";
 import type { liveRoutes } from "../routes/live.ts";
+import { ADMIN_ROUTES } from "../routes/table.ts";
+import { history as historySchema } from "../schemas/live.ts";
 import { endOnce, heartbeat, LISTENING, SSE_HEADERS, written } from "../streams.ts";
 import type { AdminView } from "../view.ts";
 import type { LaneDetail, RecentAttempt } from "../views.ts";
@@ -13,9 +21,16 @@ import { chosenEnvironment, chosenLane, whyNotHere } from "./lookup.ts";
 const ATTEMPTS_WAITING_MAX = 200;
 
 export const liveHandlers: Handlers<keyof typeof liveRoutes> = {
-  showOverview: (view, call) => answer(call, 200, view.overview()),
-  watchOverview: (_view, { response, watchers, watched, isAllowed }) =>
-    watched.watch(() => watchers.open(response, SSE_HEADERS), isAllowed),
+  showOverview: async (view, call) => {
+    const partitions = view.peers?.()?.partitions;
+    if (partitions === undefined || isFromRelay(call.request)) return answer(call, 200, view.overview());
+    const others = await othersReports(view, call, ADMIN_ROUTES.showOverview.answers[200].schema);
+    answer(call, 200, wholeOverview(view.overview(), others, partitions));
+  },
+  watchOverview: async (_view, { response, watchers, watched, polled, isAllowed }) => {
+    await polled.answered();
+    return watched.watch(() => watchers.open(response, SSE_HEADERS), isAllowed);
+  },
   showHistory: streamHistory,
   showLane: (view, call) => answer(call, 200, laneDetail(view, call)),
   listRecentAttempts: (view, call) =>
@@ -35,8 +50,10 @@ export const liveHandlers: Handlers<keyof typeof liveRoutes> = {
 };
 
 /** Environment after environment: of 1,000 lanes it has megabytes, and others have their turn. */
-async function streamHistory(view: AdminView, { query, response, turns }: Call<"showHistory">): Promise<void> {
+async function streamHistory(view: AdminView, call: Call<"showHistory">): Promise<void> {
+  const { query, response, turns } = call;
   const { environment, destination } = query;
+  if (view.peers?.() !== undefined && partitionOf(environment ?? "") === undefined) return answerHistory(view, call);
   // Nothing is written before it is known that nothing is wrong.
   if (environment !== undefined) chosenEnvironment(view, environment);
   const isThere = view.environments().some((one) => one.destination(destination ?? "") !== undefined);
@@ -49,6 +66,20 @@ async function streamHistory(view: AdminView, { query, response, turns }: Call<"
     await turns.turn();
   }
   response.end();
+}
+
+/** Over the partitions of environments, of all relays. */
+async function answerHistory(view: AdminView, call: Call<"showHistory">): Promise<void> {
+  const { environment, destination } = call.query;
+  const chosen = view.plan().filter((one) => environment === undefined || one.environment === environment);
+  if (chosen.length === 0)
+    throw unknown("unknown_environment", `There is no environment ${quoted(environment ?? "")}.`);
+  const isThere = chosen.some(({ destinations }) => destinations.some((one) => one.destination === destination));
+  if (!isThere && destination !== undefined)
+    throw unknown("unknown_lane", `There is no destination ${quoted(destination)}.`);
+  const { found } = await othersAnswers(view, call, historySchema);
+  const here = historySchema.parse(JSON.parse([...view.sampler().history(call.query)].join("")));
+  answer(call, 200, wholeHistory(here, found, STEPS_MAX));
 }
 
 function laneDetail(view: AdminView, { params }: Call<"showLane">): LaneDetail {

@@ -1,6 +1,7 @@
 /** Handlers of the routes by which the relays of a cluster ask each other. */
+
+import { partitionOf } from "../../cluster/partition-name.ts";
 import { problem } from "../../intake/answers.ts";
-import { partitionOf } from "../cluster/pass-on.ts";
 import { comesFromRelay } from "../cluster/relay-signature.ts";
 import { quoted, Refusal, unknown } from "../refusal.ts";
 import type { relayRoutes } from "../routes/relays.ts";

@@ -1,7 +1,8 @@
 /** Handlers of replays: of an environment on the disk, or of a cluster over its partitions. */
 import type { ClusterReplays, ReplayWish } from "../../cluster/cluster-replays.ts";
+import { partitionOf } from "../../cluster/partition-name.ts";
 import type { LogChoice } from "../../delivery/chosen-events.ts";
-import { isFromRelay, othersAnswers, partitionOf } from "../cluster/pass-on.ts";
+import { isFromRelay, othersAnswers } from "../cluster/pass-on.ts";
 import { quoted, unknown } from "../refusal.ts";
 import { ADMIN_ROUTES, type CheckedBody } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";

@@ -1,9 +1,10 @@
 import { type Clock, messageOf, sleep, WaybillError } from "@waybill/core";
 import { PartitionLog } from "@waybill/log-kafka";
+import { partitionOf } from "../../cluster/partition-name.ts";
 import type { SharedTurns } from "../../delivery/turns.ts";
 import type { Environment } from "../../environment.ts";
 import { printRange } from "../../receipt.ts";
-import { isFromRelay, partitionOf } from "../cluster/pass-on.ts";
+import { isFromRelay } from "../cluster/pass-on.ts";
 import { PeerTails } from "../cluster/peer-tails.ts";
 import { quoted, unknown } from "../refusal.ts";
 import { heartbeat, interruptedText, LISTENING, LOOK_MS, SSE_HEADERS } from "../streams.ts";

@@ -1,8 +1,10 @@
 /** What became of events: by their id, a receipt or a position. */
+
+import { partitionOf } from "../../cluster/partition-name.ts";
 import type { Environment } from "../../environment.ts";
 import type { PlaceInLog } from "../../open-environment.ts";
 import { parseRanges, printRange, type ReceiptRange } from "../../receipt.ts";
-import { othersAnswers, partitionOf, unanswered } from "../cluster/pass-on.ts";
+import { othersAnswers, unanswered } from "../cluster/pass-on.ts";
 import { invalid, quoted, unknown } from "../refusal.ts";
 import { receipt as receiptSchema, trace as traceSchema } from "../schemas/inspection.ts";
 import type { AdminView } from "../view.ts";

@@ -3,6 +3,7 @@
  * since when it fails or makes no progress, the last hour.
  */
 import type { LaneSnapshot } from "@waybill/core";
+import type { Durations } from "../../delivery/lane-activity.ts";
 import type { LaneMode } from "../views.ts";
 import { Column } from "./history.ts";
 import { Rate, RecentGrowth } from "./rates.ts";
@@ -50,6 +51,14 @@ export class LaneColumns {
   readonly failedAttempts: Column = new Column(0);
   readonly p50Ms: Column = new Column(Number.NaN);
   readonly p99Ms: Column = new Column(Number.NaN);
+}
+
+const MEDIAN = 0.5;
+const LAST_HUNDREDTH = 0.99;
+
+export function setDurations({ p50Ms, p99Ms }: LaneColumns, step: number, durations: Durations): void {
+  p50Ms.set(step, durations.quantile(MEDIAN));
+  p99Ms.set(step, durations.quantile(LAST_HUNDREDTH));
 }
 
 /** Their value as it is shown. */

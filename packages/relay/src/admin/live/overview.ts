@@ -1,14 +1,19 @@
 /** The overview, made of what the relay shows of itself and what the sampler knows beside. */
+
+import { partitionOf } from "../../cluster/partition-name.ts";
+import type { EnvironmentConfig } from "../../config/types.ts";
 import type { Destination } from "../../delivery/destination.ts";
 import type { Environment } from "../../environment.ts";
 import type { SourceTable } from "../../intake/sources.ts";
 import type { TlsView } from "../../tls/tls-end.ts";
+import { type LaneHere, overEnvironments } from "../cluster/whole-overview.ts";
 import { type LaneFacts, problemsOf, type RelayFacts, type SourceFacts } from "../problems.ts";
 import type {
   Cluster,
   LaneView,
   Overview,
   OverviewDestination,
+  OverviewPartition,
   OverviewSource,
   Readiness,
   ReplayView,
@@ -32,6 +37,8 @@ export interface OverviewParts {
   readonly certificates: readonly TlsView[];
   /** Absent on the disk. */
   readonly cluster: Cluster | undefined;
+  /** As configured, where logs are in partitions, which `environments` then are. */
+  readonly inPartitions: readonly EnvironmentConfig[] | undefined;
 }
 
 type OverviewEnvironment = Overview["environments"][number];
@@ -41,7 +48,10 @@ const MINUTE_MS = 60_000;
 export function overviewOf(parts: OverviewParts): Overview {
   const { now, startedAt, version, readiness, environments, sampler, cluster } = parts;
   const lanes: LaneFacts[] = [];
-  const shown = environments.map((environment) => environmentOf(environment, parts, lanes));
+  const shown =
+    parts.inPartitions === undefined
+      ? environments.map((environment) => environmentOf(environment, parts, lanes))
+      : overEnvironments(parts.inPartitions, lanesHere(parts, lanes), (name) => sourcesOf(name, parts));
   const replays = environments.flatMap((environment) => environment.replays.views());
   return {
     now,
@@ -87,32 +97,61 @@ function latelyOf({ events, since }: RecentGrowth): { readonly count: number; re
 
 function environmentOf(environment: Environment, parts: OverviewParts, facts: LaneFacts[]): OverviewEnvironment {
   const { name } = environment;
-  const destinations: OverviewDestination[] = [];
+  const destinations = shownLanes(environment, parts, facts).map(
+    ({ lane, destination, figures }): OverviewDestination => {
+      const { sources } = destination.config;
+      return { name: lane.destination, vendor: lane.vendor, ...figures, ...(sources === undefined ? {} : { sources }) };
+    },
+  );
+  return { name, sources: sourcesOf(name, parts), destinations };
+}
+
+/** Of partitions that are here. */
+function lanesHere(parts: OverviewParts, facts: LaneFacts[]): readonly LaneHere[] {
+  return parts.environments.flatMap((shard) => {
+    const place = partitionOf(shard.name);
+    if (place === undefined) return [];
+    return shownLanes(shard, parts, facts).flatMap(({ lane: { destination, report }, figures }) =>
+      report === undefined
+        ? []
+        : [{ environment: place.environment, destination, lane: { partition: place.partition, report, ...figures } }],
+    );
+  });
+}
+
+interface ShownLane {
+  readonly lane: LaneView;
+  readonly destination: Destination;
+  readonly figures: LaneFigures;
+}
+
+function shownLanes(environment: Environment, parts: OverviewParts, facts: LaneFacts[]): readonly ShownLane[] {
+  const shown: ShownLane[] = [];
   for (const lane of parts.lanesOf(environment)) {
     const destination = environment.destination(lane.destination);
     if (destination === undefined) continue;
-    const shown = destinationOf(lane, destination, parts);
-    destinations.push(shown);
+    const figures = figuresOf(lane, destination, parts);
+    shown.push({ lane, destination, figures });
     facts.push({
-      environment: name,
-      destination: shown.name,
+      environment: environment.name,
+      destination: lane.destination,
       mode: lane.mode,
       reason: lane.reason,
       lastError: lane.lastError,
-      waitingEvents: shown.waitingEvents,
-      oldestAt: shown.oldestAt,
-      lossAt: shown.lossAt,
-      deadLetters: shown.deadLetters,
-      parkedEvents: shown.parkedEvents,
+      waitingEvents: figures.waitingEvents,
+      oldestAt: figures.oldestAt,
+      lossAt: figures.lossAt,
+      deadLetters: figures.deadLetters,
+      parkedEvents: figures.parkedEvents,
       balanced: lane.account.balanced,
       troubles: parts.sampler.lane(destination).troubles(),
     });
   }
-  return { name, sources: sourcesOf(environment, parts), destinations };
+  return shown;
 }
 
-function sourcesOf(environment: Environment, parts: OverviewParts): readonly OverviewSource[] {
-  const sources = (parts.sources?.sources ?? []).filter((source) => source.environment === environment);
+function sourcesOf(environment: string, parts: OverviewParts): readonly OverviewSource[] {
+  const sources = (parts.sources?.sources ?? []).filter((source) => source.environment.name === environment);
   return sources.map(({ config, counters }) => {
     const track = parts.sampler.source(counters);
     return {
@@ -122,19 +161,18 @@ function sourcesOf(environment: Environment, parts: OverviewParts): readonly Ove
       acceptedTotal: counters.accepted,
       duplicatesTotal: counters.duplicates,
       refusedByReason: Object.fromEntries(counters.refusedByCode),
-      refusedRequestsByReason: parts.refusedRequests(environment.name, config.name),
+      refusedRequestsByReason: parts.refusedRequests(environment, config.name),
       lastSeenAt: track.lastSeenAt,
     };
   });
 }
 
-function destinationOf(lane: LaneView, destination: Destination, { now, sampler }: OverviewParts): OverviewDestination {
+type LaneFigures = Omit<OverviewPartition, "partition" | "report">;
+
+function figuresOf(lane: LaneView, destination: Destination, { now, sampler }: OverviewParts): LaneFigures {
   const track = sampler.lane(destination);
   const { modeSince, failingSince } = track.troubles();
-  const { sources } = destination.config;
   return {
-    name: lane.destination,
-    vendor: lane.vendor,
     mode: lane.mode,
     reason: lane.reason ?? null,
     since: modeSince ?? failingSince,
@@ -151,7 +189,6 @@ function destinationOf(lane: LaneView, destination: Destination, { now, sampler 
     lastError: lane.lastError ?? null,
     lastErrorAt: lane.lastErrorAtMs ?? null,
     account: lane.account,
-    ...(sources === undefined ? {} : { sources }),
   };
 }
 

@@ -4,19 +4,24 @@
  * some 15 ms, in parts of a millisecond; what it keeps of a lane has 7 KiB, and goes with the lane.
  */
 import { type Clock, own, type Timer } from "@waybill/core";
+import { partitionOf } from "../../cluster/partition-name.ts";
+import type { EnvironmentConfig } from "../../config/types.ts";
 import type { Destination } from "../../delivery/destination.ts";
 import { Durations } from "../../delivery/lane-activity.ts";
 import type { Environment } from "../../environment.ts";
 import type { SourceCounters, SourceTable } from "../../intake/sources.ts";
 import type { History } from "../views.ts";
 import { Column, STEP_MS, STEPS_MAX } from "./history.ts";
-import { LaneColumns, LaneTrack, type Moment, shownMs } from "./lane-track.ts";
+import { LaneColumns, LaneTrack, type Moment, setDurations, shownMs } from "./lane-track.ts";
+import { PartitionedTrack } from "./partitioned-track.ts";
 import { Rate, RecentGrowth } from "./rates.ts";
 
 export interface SamplerOptions {
   readonly clock: Clock;
   readonly environments: () => Iterable<Environment>;
   readonly sources: () => SourceTable | undefined;
+  /** Those that are in partitions, as configured; `environments` then are the partitions. */
+  readonly inPartitions: () => readonly Pick<EnvironmentConfig, "name" | "destinations">[];
   /** Requests that were refused as a whole, by code; "" names no environment or source. */
   readonly refusedRequests: (environment: string, source: string) => Readonly<Record<string, number>>;
   /** Called after each tick with a new step. Must not throw. */
@@ -29,8 +34,6 @@ const LANES_AT_ONCE = 50;
 const REST_MS = 5;
 /** Of a history: about 20 lanes, a millisecond's work. */
 const PIECE_CHARACTERS = 64 * 1024;
-const MEDIAN = 0.5;
-const LAST_HUNDREDTH = 0.99;
 /** So long a source that refuses keys or is short of memory is spoken of. */
 const LATELY_MS = 600_000;
 
@@ -76,6 +79,7 @@ export class Sampler {
   readonly #lanes = new WeakMap<Destination, LaneTrack>();
   readonly #sources = new WeakMap<SourceCounters, SourceTrack>();
   readonly #environments = new WeakMap<Environment, EnvironmentTrack>();
+  readonly #partitioned = new Map<string, PartitionedTrack>();
   readonly #replays = new Map<string, Rate>();
   #timer: Timer | undefined;
   #isStopped = false;
@@ -114,23 +118,21 @@ export class Sampler {
 
   /**
    * A `History` as JSON, in pieces that are made when they are taken: of 1,000 lanes it has
-   * megabytes.
+   * megabytes. Of an environment in partitions it has those that were here; of one partition, what
+   * is here of it.
    */
   *history(wants: HistoryChoice): Generator<string> {
     const [end, steps] = [this.#steps, this.steps];
     let text = `{"stepMs":${STEP_MS},"from":${this.from},"steps":${steps},"environments":[`;
     let between = "";
-    for (const environment of this.#options.environments()) {
-      if (wants.environment !== undefined && wants.environment !== environment.name) continue;
-      const track = this.#environment(environment);
+    for (const { name: environment, track, destinations } of this.#tracks(wants.environment)) {
       const accepted = track.accepted.readTotals(end, steps);
-      const own = JSON.stringify({ name: environment.name, accepted, ...columnsOf(track.columns, end, steps) });
+      const own = JSON.stringify({ name: environment, accepted, ...columnsOf(track.columns, end, steps) });
       text += `${between}${own.slice(0, -1)},"destinations":[`;
       between = "";
-      for (const destination of environment.destinations()) {
-        const { name } = destination.config;
+      for (const [name, columns] of destinations) {
         if (wants.destination !== undefined && wants.destination !== name) continue;
-        text += between + JSON.stringify({ name, ...columnsOf(this.lane(destination).columns, end, steps) });
+        text += between + JSON.stringify({ name, ...columnsOf(columns, end, steps) });
         between = ",";
         if (text.length < PIECE_CHARACTERS) continue;
         yield text;
@@ -140,6 +142,24 @@ export class Sampler {
       between = ",";
     }
     yield `${text}]}`;
+  }
+
+  *#tracks(wanted: string | undefined): Generator<EnvironmentColumns> {
+    const isWanted = (name: string): boolean => wanted === undefined || wanted === name;
+    const partitioned = this.#options.inPartitions();
+    for (const { name, destinations } of partitioned) {
+      if (!isWanted(name)) continue;
+      const track = this.#overPartitions(name);
+      yield { name, track, destinations: destinations.map((one) => [one.name, track.of(one.name)]) };
+    }
+    if (wanted === undefined && partitioned.length > 0) return;
+    for (const environment of this.#options.environments()) {
+      if (!isWanted(environment.name)) continue;
+      const destinations = [...environment.destinations()].map(
+        (destination) => [destination.config.name, this.lane(destination).columns] as const,
+      );
+      yield { name: environment.name, track: this.#environment(environment), destinations };
+    }
   }
 
   /** How many steps there are. */
@@ -227,6 +247,8 @@ export class Sampler {
       const { head } = environment.log;
       track.accepted.set(step, head - (track.sampledHead ?? head));
       track.sampledHead = head;
+      const place = partitionOf(environment.name);
+      const over = place === undefined ? undefined : this.#overPartitions(place.environment);
       const all = new Durations();
       const sum = { delivered: 0, failedAttempts: 0 };
       for (const destination of environment.destinations()) {
@@ -234,8 +256,9 @@ export class Sampler {
         const { durations } = destination.activity;
         setDurations(columns, step, durations);
         all.add(durations);
-        durations.clear();
         const grown = this.lane(destination).sample(step);
+        over?.add(destination.config.name, grown, durations);
+        durations.clear();
         sum.delivered += grown.delivered;
         sum.failedAttempts += grown.failedAttempts;
       }
@@ -243,9 +266,23 @@ export class Sampler {
       track.columns.failedAttempts.set(step, sum.failedAttempts);
       setDurations(track.columns, step, all);
     }
+    for (const { name } of this.#options.inPartitions()) this.#overPartitions(name).write(step, this.#acceptedOf(name));
     this.#steps += 1;
     this.#steppedAt = nowMs;
     this.#options.onStep?.();
+  }
+
+  #overPartitions(name: string): PartitionedTrack {
+    const track = this.#partitioned.get(name) ?? new PartitionedTrack();
+    this.#partitioned.set(name, track);
+    return track;
+  }
+
+  #acceptedOf(environment: string): number {
+    const sources = this.#options.sources()?.sources ?? [];
+    return sources
+      .filter((source) => source.environment.name === environment)
+      .reduce((sum, { counters }) => sum + counters.accepted, 0);
   }
 
   /** What is stored from its first sight on is in its first step. */
@@ -256,6 +293,12 @@ export class Sampler {
       return track;
     });
   }
+}
+
+interface EnvironmentColumns {
+  readonly name: string;
+  readonly track: { readonly accepted: Column; readonly columns: LaneColumns };
+  readonly destinations: Iterable<readonly [name: string, columns: LaneColumns]>;
 }
 
 export interface HistoryChoice {
@@ -274,11 +317,6 @@ function columnsOf(
     p50Ms: p50Ms.read(end, steps).map((value) => (value === null ? null : shownMs(value))),
     p99Ms: p99Ms.read(end, steps).map((value) => (value === null ? null : shownMs(value))),
   };
-}
-
-function setDurations({ p50Ms, p99Ms }: LaneColumns, step: number, durations: Durations): void {
-  p50Ms.set(step, durations.quantile(MEDIAN));
-  p99Ms.set(step, durations.quantile(LAST_HUNDREDTH));
 }
 
 function made<K extends object, V>(map: WeakMap<K, V>, key: K, make: () => V): V {

@@ -12,7 +12,7 @@ import {
   sourceName,
   text,
 } from "./common.ts";
-import { account, laneMode, replay } from "./overview.ts";
+import { account, laneMode, laneReport, replay } from "./overview.ts";
 
 const instant = (description: string): z.ZodNullable<z.ZodInt> =>
   z.int().min(0).nullable().describe(`${description} Epoch milliseconds.`);
@@ -26,6 +26,7 @@ export const relayProblem = component(
       environment: environmentName.exactOptional(),
       source: sourceName.exactOptional(),
       destination: destinationName.exactOptional(),
+      relay: text("Name of the relay of a cluster that it is about.").exactOptional(),
       since: instant("When it began, as far as that is known."),
       what: text("What is wrong: one sentence."),
       doThis: text("What to do: one sentence or two."),
@@ -47,28 +48,50 @@ export const overviewSource = component(
   }),
 );
 
+/** Of a lane, or of all lanes of a destination. */
+const laneFigures = {
+  mode: laneMode,
+  reason: z.string().nullable().describe("Why the lane is waiting, paused, halted or failed."),
+  since: instant("Since when it fails, or is in this mode: to the second."),
+  eventsPerSecondOut: amount("Events delivered per second, over the last ten seconds."),
+  waitingEvents: count("Events that are still to be delivered."),
+  waitingBytes: count("Bytes of the log that the lane has still to deliver."),
+  oldestAt: instant("When the oldest waiting event was received."),
+  inFlight: count("Requests that are on their way to the vendor."),
+  inFlightLimit: count("Most requests at once, for now."),
+  limitReason: text("Why the limit is what it is."),
+  deadLetters: count("Dead letters that nobody has dealt with."),
+  parkedEvents: count("Waiting events of users of whom one event fails while others are delivered."),
+  lossAt: instant("When retention takes the first waiting event, at the present rate of ingest; null: never."),
+  lastError: z.string().nullable().describe("What went wrong last."),
+  lastErrorAt: instant("When that was."),
+  account,
+};
+
+export const overviewPartition = component(
+  "OverviewPartition",
+  z
+    .object({ partition: count("Of the environment's topic."), report: laneReport, ...laneFigures })
+    .describe(
+      "A destination's lane of one partition. `inFlight` and its limit are those of all lanes of the destination that its relay has.",
+    ),
+);
+
 export const overviewDestination = component(
   "OverviewDestination",
   z.object({
     name: destinationName,
     vendor: text("The API that the destination speaks."),
-    mode: laneMode,
-    reason: z.string().nullable().describe("Why the lane is waiting, paused, halted or failed."),
-    since: instant("Since when it fails, or is in this mode: to the second."),
-    eventsPerSecondOut: amount("Events delivered per second, over the last ten seconds."),
-    waitingEvents: count("Events that are still to be delivered."),
-    waitingBytes: count("Bytes of the log that the lane has still to deliver."),
-    oldestAt: instant("When the oldest waiting event was received."),
-    inFlight: count("Requests that are on their way to the vendor."),
-    inFlightLimit: count("Most requests at once, for now."),
-    limitReason: text("Why the limit is what it is."),
-    deadLetters: count("Dead letters that nobody has dealt with."),
-    parkedEvents: count("Waiting events of users of whom one event fails while others are delivered."),
-    lossAt: instant("When retention takes the first waiting event, at the present rate of ingest; null: never."),
-    lastError: z.string().nullable().describe("What went wrong last."),
-    lastErrorAt: instant("When that was."),
-    account,
+    ...laneFigures,
     sources: z.array(sourceName).exactOptional().describe("The only sources it takes events of. Absent: all."),
+    partitions: z
+      .array(overviewPartition)
+      .describe("With Kafka: the lanes, of which the destination has the sums, the worst mode and the earliest times.")
+      .exactOptional(),
+    missingPartitions: z
+      .array(count("A partition."))
+      .describe("With Kafka: those that no relay has reported; they are in no sum.")
+      .exactOptional(),
   }),
 );
 
@@ -130,5 +153,7 @@ export const history = component(
         }),
       ),
     })
-    .describe("The last hour, or the time since the process started."),
+    .describe(
+      "The last hour, or the time since the process started. With Kafka over all relays and partitions, with the latency of the slowest relay.",
+    ),
 );

@@ -42,6 +42,19 @@ export const deadLetterState = z
   .enum(["waiting", "retried", "discarded"])
   .describe("`waiting` until it was sent again with success (`retried`) or given up (`discarded`).");
 
+export const laneReport = component(
+  "LaneReport",
+  z
+    .object({
+      relay: text("Id of the relay that has the lane, as GET /v1/cluster has it."),
+      epoch: count(
+        "Of the group when the lane came to that relay: of two reports the one with the higher epoch holds.",
+      ),
+      offset: count("The ledger counts all records of the partition before this offset, and none after it."),
+    })
+    .describe("Which relay reports a lane, and as of which offset of its partition."),
+);
+
 export const lane = component(
   "Lane",
   z.object({
@@ -80,6 +93,7 @@ export const lane = component(
     ).exactOptional(),
     lastError: text("What went wrong last.").exactOptional(),
     lastErrorAtMs: count("When that was, in epoch milliseconds.").exactOptional(),
+    report: laneReport.exactOptional(),
   }),
 );
 
@@ -142,8 +156,12 @@ export const accounts = component(
     atMs: count("When this was read, in epoch milliseconds."),
     startedAtMs: count("When the process started, in epoch milliseconds."),
     version: text("The relay's version."),
-    lanes: z.array(lane),
-    sources: z.array(source),
+    lanes: z.array(lane).describe("With Kafka one for each partition of a destination, whichever relay has it."),
+    missingLanes: z
+      .array(z.object({ environment: environmentName, destination: destinationName }))
+      .describe("With Kafka: lanes that no relay has reported, as they go from one to another or it did not answer.")
+      .exactOptional(),
+    sources: z.array(source).describe("With Kafka the sums over all relays, each since its process started."),
     replays: z.array(replay),
   }),
 );

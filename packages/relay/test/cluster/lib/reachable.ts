@@ -9,9 +9,15 @@ import { areShared, type ClusterWorld } from "./cluster-world.ts";
 const TOKEN = "a-long-token";
 export const AUTHORIZED: Readonly<Record<string, string>> = { authorization: `Bearer ${TOKEN}` };
 
-/** Two, each of which has lanes, and knows those of the other one. */
-export async function startTwo(world: ClusterWorld): Promise<readonly [RunningRelay, RunningRelay]> {
-  const relays = [await startReachable(world, "one"), await startReachable(world, "two")] as const;
+/**
+ * Two, each of which has lanes, and knows those of the other one. `advertised`: where the second one
+ * says that it is.
+ */
+export async function startTwo(
+  world: ClusterWorld,
+  advertised?: string,
+): Promise<readonly [RunningRelay, RunningRelay]> {
+  const relays = [await startReachable(world, "one"), await startReachable(world, "two", advertised)] as const;
   await until(() => areShared(...relays));
   await until(() => isKnown(...relays));
   return relays;
@@ -27,11 +33,11 @@ async function freePort(): Promise<number> {
 }
 
 /** A relay that the others reach. */
-async function startReachable({ start }: ClusterWorld, name: string): Promise<RunningRelay> {
+async function startReachable({ start }: ClusterWorld, name: string, advertised?: string): Promise<RunningRelay> {
   const port = await freePort();
   return start(name, {
     admin: { listen: `127.0.0.1:${port}`, token: TOKEN },
-    kafka: { advertise: `http://127.0.0.1:${port}` },
+    kafka: { advertise: advertised ?? `http://127.0.0.1:${port}` },
   });
 }
 
