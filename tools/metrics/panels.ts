@@ -192,7 +192,17 @@ const MODES = ["idle", "sending", "waiting", "paused", "halted", "failed"];
 
 /** The mode's number where a lane is in it, else 0. */
 function modeOf(mode: string, number: number): string {
-  return `${number} * sum by (job, instance, environment, destination) (waybill_lane_mode{${LANE},mode="${mode}"})`;
+  return `${number} * waybill_lane_mode{${LANE},mode="${mode}"}`;
+}
+
+/** Of all lanes that a destination has: on Kafka one for each partition, wherever it is. */
+function ofLanes(how: "sum" | "max" | "min", metric: string, more = ""): string {
+  return `${how} by (environment, destination) (${metric}{${LANE}${more}})`;
+}
+
+/** On Kafka the lanes of a destination share the limit of their relay, and each shows all of it. */
+function ofRelays(metric: string): string {
+  return `sum by (environment, destination) (max by (job, instance, environment, destination) (${metric}{${LANE}}))`;
 }
 
 const WAITING: Row = {
@@ -203,7 +213,12 @@ const WAITING: Row = {
       description: "What each destination's lane is doing. halted: a key is refused; failed: a defect.",
       kind: "modes",
       unit: "none",
-      queries: [{ expr: MODES.map(modeOf).join(" + "), legend: BY_LANE }],
+      queries: [
+        {
+          expr: `max by (job, instance, environment, destination) (${MODES.map(modeOf).join(" or ")})`,
+          legend: BY_LANE,
+        },
+      ],
       names: Object.fromEntries(MODES.map((mode, number) => [number, mode])),
     },
     {
@@ -211,21 +226,21 @@ const WAITING: Row = {
       description: "Compare it with retention.",
       kind: "lines",
       unit: "s",
-      queries: [{ expr: `waybill_lane_oldest_pending_seconds{${LANE}}`, legend: BY_LANE }],
+      queries: [{ expr: ofLanes("max", "waybill_lane_oldest_pending_seconds"), legend: BY_LANE }],
     },
     {
       title: "Time until the first loss",
       description: "At the present rate of ingest. No line: never.",
       kind: "lines",
       unit: "s",
-      queries: [{ expr: `waybill_lane_time_until_loss_seconds{${LANE}}`, legend: BY_LANE }],
+      queries: [{ expr: ofLanes("min", "waybill_lane_time_until_loss_seconds"), legend: BY_LANE }],
     },
     {
       title: "Events that wait",
       description: "By destination.",
       kind: "stack",
       unit: "short",
-      queries: [{ expr: `waybill_lane_pending_events{${LANE}}`, legend: BY_LANE }],
+      queries: [{ expr: ofLanes("sum", "waybill_lane_pending_events"), legend: BY_LANE }],
     },
     {
       title: "Parked",
@@ -233,8 +248,8 @@ const WAITING: Row = {
       kind: "lines",
       unit: "short",
       queries: [
-        { expr: `waybill_lane_parked_events{${LANE}}`, legend: `${BY_LANE} events` },
-        { expr: `waybill_lane_parked_users{${LANE}}`, legend: `${BY_LANE} users` },
+        { expr: ofLanes("sum", "waybill_lane_parked_events"), legend: `${BY_LANE} events` },
+        { expr: ofLanes("sum", "waybill_lane_parked_users"), legend: `${BY_LANE} users` },
       ],
     },
     {
@@ -242,7 +257,7 @@ const WAITING: Row = {
       description: "Refused by the vendor for good; they wait for a retry or to be discarded.",
       kind: "stack",
       unit: "short",
-      queries: [{ expr: `waybill_lane_dead_letters{${LANE},state="waiting"}`, legend: BY_LANE }],
+      queries: [{ expr: ofLanes("sum", "waybill_lane_dead_letters", ',state="waiting"'), legend: BY_LANE }],
     },
   ],
 };
@@ -306,8 +321,8 @@ const DELIVERY: Row = {
       kind: "lines",
       unit: "short",
       queries: [
-        { expr: `waybill_lane_in_flight{${LANE}}`, legend: BY_LANE },
-        { expr: `waybill_lane_in_flight_limit{${LANE}}`, legend: `${BY_LANE} limit` },
+        { expr: ofRelays("waybill_lane_in_flight"), legend: BY_LANE },
+        { expr: ofRelays("waybill_lane_in_flight_limit"), legend: `${BY_LANE} limit` },
       ],
     },
     {
@@ -315,14 +330,14 @@ const DELIVERY: Row = {
       description: "Of the configuration, or less where the vendor refused. No line: no limit.",
       kind: "lines",
       unit: "reqps",
-      queries: [{ expr: `waybill_lane_requests_per_second_limit{${LANE}}`, legend: BY_LANE }],
+      queries: [{ expr: ofRelays("waybill_lane_requests_per_second_limit"), legend: BY_LANE }],
     },
     {
       title: "Strands",
       description: "Parts of a lane that are delivered side by side, each in order.",
       kind: "lines",
       unit: "short",
-      queries: [{ expr: `waybill_lane_strands{${LANE}}`, legend: BY_LANE }],
+      queries: [{ expr: ofLanes("sum", "waybill_lane_strands"), legend: BY_LANE }],
     },
     {
       title: "Replays",

@@ -69,13 +69,14 @@ export function logNames(environments: readonly OverviewEnvironment[]): readonly
   });
 }
 
-/** Whether a problem is one of a destination, of whichever partition. */
+/** Whether a problem is one of a destination: of a lane that is in it, or of all its lanes. */
 export function concerns(
   problem: RelayProblem,
   { environment, destination }: { readonly environment: string; readonly destination: string },
 ): boolean {
-  const { environment: name = "" } = problem;
-  return problem.destination === destination && placeOf(name).environment === placeOf(environment).environment;
+  const [one, other] = [placeOf(problem.environment ?? ""), placeOf(environment)];
+  const isAlike = one.partition === undefined || other.partition === undefined || one.partition === other.partition;
+  return problem.destination === destination && one.environment === other.environment && isAlike;
 }
 
 /** No event has ever come, as far as this process and its log know. */

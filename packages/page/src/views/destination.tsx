@@ -2,11 +2,11 @@
 import type { JSX } from "preact";
 import { call } from "../api/call.ts";
 import { live } from "../api/live.ts";
-import type { LaneDetail, OverviewDestination } from "../api/types.ts";
+import type { LaneDetail, Overview, OverviewDestination } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { useStore } from "../browser/store.ts";
 import { counted, fullCount } from "../format/numbers.ts";
-import { concerns, destinationOf, shownMode } from "../model/lanes.ts";
+import { concerns, destinationOf, placeOf, shownMode } from "../model/lanes.ts";
 import { settingRows } from "../model/settings.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
@@ -26,13 +26,7 @@ import { Title } from "./title.tsx";
 export function DestinationView({ route }: { readonly route: Route }): JSX.Element {
   const { environment = "", destination = "" } = route.params;
   const { overview } = useStore(live);
-  const place = { environment, destination };
-  const found = overview && destinationOf(overview, place);
-  const lane = useAnswer(
-    `${environment}\n${destination}`,
-    (signal) => call("showLane", { params: { ...place, environment: laneAt(environment, found) }, signal }),
-    `${found?.mode} ${laneAt(environment, found)}`,
-  );
+  const found = overview && destinationOf(overview, { environment, destination });
   return (
     <>
       <Title text={destination}>
@@ -40,37 +34,63 @@ export function DestinationView({ route }: { readonly route: Route }): JSX.Eleme
           {found?.vendor} in {environment}
         </span>
         {found === undefined ? null : <Badge name={shownMode(found)} />}
+        {placeOf(environment).partition === undefined ? null : (
+          <Link
+            href={hrefOf("destination", { params: { environment: placeOf(environment).environment, destination } })}
+          >
+            all partitions
+          </Link>
+        )}
       </Title>
       {overview === undefined ? <Loading what="the destination" /> : null}
       {overview !== undefined && found === undefined ? <Gone environment={environment} /> : null}
       {overview === undefined || found === undefined ? null : (
-        <>
-          <Problems problems={overview.problems.filter((one) => concerns(one, place))} />
-          <Now environment={environment} found={found} lane={lane.value} onChanged={lane.again} />
-          <section class="panel" aria-labelledby="hour">
-            <h2 id="hour">The last hour</h2>
-            <Charts environment={environment} destination={destination} any={destination} />
-          </section>
-          {found.partitions === undefined ? (
-            <Attempts environment={environment} destination={destination} />
-          ) : (
-            <PartitionsOf environment={environment} destination={found} relays={overview.cluster?.relays ?? []} />
-          )}
-          <section class="panel" aria-labelledby="dead">
-            <h2 id="dead">Dead letters by reason</h2>
-            <ReasonGroups environment={environment} destination={destination} waiting={found.deadLetters} />
-          </section>
-          {lane.error === undefined ? null : <Failure message={lane.error} onRetry={lane.again} />}
-          {lane.value === undefined ? null : <Settings lane={lane.value} />}
-        </>
+        <Shown environment={environment} overview={overview} found={found} />
       )}
     </>
   );
 }
 
+interface ShownProps {
+  readonly environment: string;
+  readonly overview: Overview;
+  readonly found: OverviewDestination;
+}
+
+function Shown({ environment, overview, found }: ShownProps): JSX.Element {
+  const { name: destination, partitions } = found;
+  const place = { environment, destination };
+  const params = { environment: laneAt(environment, found), destination };
+  const lane = useAnswer(
+    `${params.environment}\n${destination}`,
+    (signal) => call("showLane", { params, signal }),
+    found.mode,
+  );
+  return (
+    <>
+      <Problems problems={overview.problems.filter((one) => concerns(one, place))} />
+      <Now environment={environment} found={found} lane={lane.value} onChanged={lane.again} />
+      <section class="panel" aria-labelledby="hour">
+        <h2 id="hour">The last hour</h2>
+        <Charts environment={environment} destination={destination} any={destination} />
+      </section>
+      {partitions === undefined ? (
+        <Attempts environment={environment} destination={destination} />
+      ) : (
+        <PartitionsOf environment={environment} destination={found} relays={overview.cluster?.relays ?? []} />
+      )}
+      <section class="panel" aria-labelledby="dead">
+        <h2 id="dead">Dead letters by reason</h2>
+        <ReasonGroups environment={environment} destination={destination} waiting={found.deadLetters} />
+      </section>
+      {lane.error === undefined ? null : <Failure message={lane.error} onRetry={lane.again} />}
+      {lane.value === undefined ? null : <Settings lane={lane.value} />}
+    </>
+  );
+}
+
 /** Where its settings are: each of its lanes has the same. */
-function laneAt(environment: string, found: OverviewDestination | undefined): string {
-  const [any] = found?.partitions ?? [];
+function laneAt(environment: string, { partitions: [any] = [] }: OverviewDestination): string {
   return any === undefined ? environment : `${environment}/${any.partition}`;
 }
 
@@ -116,7 +136,10 @@ function Now({ environment, found, lane, onChanged }: NowProps): JSX.Element {
         </li>
         {lane === undefined ? null : (
           <li>
-            Order: {lane.order}. {counted(lane.strands, "strand")} delivered side by side.
+            Order: {lane.order}
+            {found.partitions === undefined
+              ? `. ${counted(lane.strands, "strand")} delivered side by side.`
+              : ", within each partition."}
           </li>
         )}
         {parkedEvents === 0 ? null : (

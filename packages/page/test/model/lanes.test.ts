@@ -90,10 +90,13 @@ test("logs are those of environments, or of each of their partitions", () => {
   expect(logNames(overview.environments)).toEqual(["production/2", "production/7", "production/10", "staging"]);
 });
 
-test("what is wrong with a lane is shown at its destination and at each of its partitions", () => {
+test("what is wrong with a lane is shown at its destination, and what is wrong with all at each", () => {
   const one = problem("mail refuses the key.", { environment: "production/3", destination: "mail" });
   expect(concerns(one, { environment: "production", destination: "mail" })).toBe(true);
-  expect(concerns(one, { environment: "production/4", destination: "mail" })).toBe(true);
+  expect(concerns(one, { environment: "production/3", destination: "mail" })).toBe(true);
+  expect(concerns(one, { environment: "production/4", destination: "mail" })).toBe(false);
+  const all = problem("mail refuses the key.", { environment: "production", destination: "mail" });
+  expect(concerns(all, { environment: "production/4", destination: "mail" })).toBe(true);
   expect(concerns(one, { environment: "production", destination: "ads" })).toBe(false);
   expect(concerns(one, { environment: "staging", destination: "mail" })).toBe(false);
 });

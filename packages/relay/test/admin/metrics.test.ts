@@ -186,3 +186,20 @@ test("a histogram has its buckets one in the other, their sum and their number",
   expect(text).toContain(`waybill_ingest_request_duration_seconds_bucket{${request},le="0.025"} 1\n`);
   expect(text).toContain(`waybill_ingest_request_duration_seconds_bucket{${request},le="0.01"} 0\n`);
 });
+
+test("a lane on Kafka has its partition as a label of its own, so that sums over a destination need no other", async () => {
+  const lanes = [3, 11].map((partition) => ({ ...LANE, environment: `production/${partition}`, destination: "d" }));
+  const metrics = createMetrics({ ...VIEW, lanes: () => lanes, replays: () => [{ ...REPLAY, environment: "e/2" }] });
+  metrics.attempted({
+    environment: "production/3",
+    destination: "d",
+    attempt: { durationMs: 1, halted: 0, retryable: 0, rejected: 0 } as never,
+  });
+  const text = await metrics.text();
+  for (const partition of [3, 11])
+    expect(text).toContain(
+      `waybill_lane_accepted_events_total{environment="production",partition="${partition}",destination="d"} 10\n`,
+    );
+  expect(text).toContain('waybill_replay_pending_events{environment="e",partition="2",destination="d",replay="r"} 0\n');
+  expect(text).toMatch(/waybill_attempt_duration_seconds_count\{[^}]*environment="production",destination="d"/);
+});

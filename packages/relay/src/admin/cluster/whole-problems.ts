@@ -63,6 +63,6 @@ function together(problems: readonly RelayProblem[]): RelayProblem {
     ...first,
     environment: place.environment,
     since: earliest(problems.map(({ since }) => since)),
-    what: `${first.what} That is partition ${place.partition}; the same is wrong with ${alike}.`,
+    what: `Partition ${place.partition}: ${first.what} The same in ${alike}.`,
   };
 }

@@ -1,12 +1,14 @@
 import type { Attempt } from "@waybill/core";
 import { defer } from "@waybill/node";
 import { Counter, Histogram, Registry } from "prom-client";
+import { partitionOf } from "../../cluster/partition-name.ts";
 import type { IntakeObserver } from "../../intake/types.ts";
 import type { TlsView } from "../../tls/tls-end.ts";
 import type { Cluster, LaneView, ReplayView, SourceView } from "../views.ts";
 import { CLUSTER_LANE_READINGS, CLUSTER_READINGS } from "./cluster-tables.ts";
 import { type HistogramFamily, histogramText } from "./histograms.ts";
 import { type IntakeView, registerIntakeGauges } from "./intake-gauges.ts";
+import { logLabels } from "./log-labels.ts";
 import { registerProcess } from "./process-metrics.ts";
 import { register } from "./readings.ts";
 import {
@@ -19,8 +21,10 @@ import {
 } from "./relay-tables.ts";
 import { LANE_READINGS, REPLAY_READINGS, SOURCE_READINGS, TLS_READINGS } from "./tables.ts";
 
-const LANE_LABELS = ["environment", "destination"] as const;
-const REPLAY_LABELS = [...LANE_LABELS, "replay"] as const;
+/** Of lanes on Kafka there is one for each partition. */
+const LOG_LABELS = ["environment", "partition"];
+const LANE_LABELS = [...LOG_LABELS, "destination"];
+const REPLAY_LABELS = [...LANE_LABELS, "replay"];
 const SOURCE_LABELS = ["environment", "source"] as const;
 /** Seconds; a vendor answers within milliseconds or within its timeout. */
 const ATTEMPT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -87,12 +91,12 @@ function registerReadings(registry: Registry, view: MetricsView): () => readonly
   const readLanes = register(LANE_READINGS, {
     registry,
     labelNames: LANE_LABELS,
-    labelsOf: ({ environment, destination }) => ({ environment, destination }),
+    labelsOf: ({ environment, destination }) => ({ ...logLabels(environment), destination }),
   });
   const readReplays = register(REPLAY_READINGS, {
     registry,
     labelNames: REPLAY_LABELS,
-    labelsOf: ({ environment, destination, id }) => ({ environment, destination, replay: id }),
+    labelsOf: ({ environment, destination, id }) => ({ ...logLabels(environment), destination, replay: id }),
   });
   const readSources = register(SOURCE_READINGS, {
     registry,
@@ -107,8 +111,8 @@ function registerReadings(registry: Registry, view: MetricsView): () => readonly
   const readRelay = register(RELAY_READINGS, { registry, labelNames: [], labelsOf: () => ({}) });
   const readEnvironments = register(ENVIRONMENT_READINGS, {
     registry,
-    labelNames: ["environment"],
-    labelsOf: ({ environment }) => ({ environment }),
+    labelNames: LOG_LABELS,
+    labelsOf: ({ environment }) => logLabels(environment),
   });
   const readCluster = view.cluster === undefined ? undefined : registerCluster(registry, view.cluster);
   return () => [
@@ -129,7 +133,7 @@ function registerCluster(
   const read = register(CLUSTER_READINGS, { registry, labelNames: [], labelsOf: () => ({}) });
   const readLanes = register(CLUSTER_LANE_READINGS, {
     registry,
-    labelNames: [...LANE_LABELS, "partition"],
+    labelNames: LANE_LABELS,
     labelsOf: ({ environment, destination, partition }) => ({ environment, destination, partition: String(partition) }),
   });
   return () => {
@@ -159,7 +163,7 @@ function observed(
   const attempts = new Histogram({
     name: "waybill_attempt_duration_seconds",
     help: "Duration of requests to destinations, by what the answer meant.",
-    labelNames: [...LANE_LABELS, "outcome"],
+    labelNames: ["environment", "destination", "outcome"],
     buckets: ATTEMPT_BUCKETS,
     registers,
   });
@@ -179,7 +183,8 @@ function observed(
   const refusedBySource = new Map<string, Map<string, number>>();
   return {
     refusedRequests: (environment, source) => Object.fromEntries(refusedBySource.get(`${environment}/${source}`) ?? []),
-    attempted({ environment, destination, attempt }) {
+    attempted({ environment: log, destination, attempt }) {
+      const { environment = log } = partitionOf(log) ?? {};
       attempts.observe({ environment, destination, outcome: outcomeOf(attempt) }, attempt.durationMs / MS_PER_SECOND);
     },
     requestRefused({ environment, source, code, isDuplicate }) {

@@ -22,7 +22,7 @@ type Labels = Readonly<Record<string, string>>;
 export interface ReadingsOptions<V, L extends string> {
   readonly registry: Registry;
   readonly labelNames: readonly L[];
-  readonly labelsOf: (view: V) => Readonly<Record<L, string>>;
+  readonly labelsOf: (view: V) => Readonly<Partial<Record<L, string>>>;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { DiskSpaceView } from "@waybill/node";
 import type { Histogram } from "../../histogram.ts";
 import type { RequestMeter } from "../../intake/request-meter.ts";
 import type { HistogramFamily, Series } from "./histograms.ts";
+import { logLabels } from "./log-labels.ts";
 import type { Reading } from "./readings.ts";
 
 export interface RelayFigures {
@@ -120,7 +121,10 @@ export function histogramFamilies({ environments, requests }: HistogramSources):
     {
       name: "waybill_log_sync_duration_seconds",
       help: "Duration of writes to the log with their sync: one for all requests that waited for it.",
-      series: environments.map(({ environment, syncSeconds }) => ({ labels: { environment }, histogram: syncSeconds })),
+      series: environments.map(({ environment, syncSeconds }) => ({
+        labels: { ...logLabels(environment) },
+        histogram: syncSeconds,
+      })),
     },
     {
       name: "waybill_ingest_request_duration_seconds",

@@ -126,7 +126,7 @@ test("the same problem of several lanes is one, a relay's own has its name, and 
     ["disk_full", "this relay", "It is so."],
     ["disk_full", "two", "It is so."],
     ["lane_failed", "production/1", "It is so."],
-    ["key_refused", "production", "It is so. That is partition 2; the same is wrong with 0."],
+    ["key_refused", "production", "Partition 2: It is so. The same in 0."],
     ["relay_missing", undefined, "It is so."],
     ["relay_unanswered", "three", "The relay three has not answered within 5 s. What it has is missing here."],
   ]);

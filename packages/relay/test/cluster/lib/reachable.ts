@@ -10,8 +10,8 @@ const TOKEN = "a-long-token";
 export const AUTHORIZED: Readonly<Record<string, string>> = { authorization: `Bearer ${TOKEN}` };
 
 /**
- * Two, each of which has lanes, and knows those of the other one. `advertised`: where the second one
- * says that it is.
+ * Two, each of which has lanes, and knows those of the other one. `advertised`: where the second
+ * one says that it is.
  */
 export async function startTwo(
   world: ClusterWorld,
