@@ -69,6 +69,11 @@ export function logNames(environments: readonly OverviewEnvironment[]): readonly
   });
 }
 
+/** The same, and of environments over all of their partitions, which come first. */
+export function logsAndParts(environments: readonly OverviewEnvironment[]): readonly string[] {
+  return environments.flatMap((environment) => [...new Set([environment.name, ...logNames([environment])])]);
+}
+
 /** Whether a problem is one of a destination: of a lane that is in it, or of all its lanes. */
 export function concerns(
   problem: RelayProblem,

@@ -5,7 +5,7 @@ import { call, messageOf } from "../api/call.ts";
 import { live } from "../api/live.ts";
 import { useStore } from "../browser/store.ts";
 import { counted } from "../format/numbers.ts";
-import { logNames, placeOf } from "../model/lanes.ts";
+import { logsAndParts, placeOf } from "../model/lanes.ts";
 import { replayBody } from "../model/replay.ts";
 import { setFilters } from "../router/navigation.tsx";
 import { type Params, type Route } from "../router/route.ts";
@@ -16,7 +16,7 @@ import { Done, Failure } from "../ui/notes.tsx";
 export function NewReplay({ route }: { readonly route: Route }): JSX.Element {
   const environments = useStore(live).overview?.environments ?? [];
   const { query } = route;
-  const names = logNames(environments);
+  const names = logsAndParts(environments);
   const environment = query["environment"] ?? names[0] ?? "";
   const { destinations = [], sources = [] } =
     environments.find(({ name }) => name === placeOf(environment).environment) ?? {};

@@ -12,7 +12,7 @@ import { curlOf } from "../model/curl.ts";
 import { headOf } from "../model/event-head.ts";
 import { tailQuery } from "../model/filters.ts";
 import { intakeOf } from "../model/intake.ts";
-import { logNames, placeOf } from "../model/lanes.ts";
+import { logsAndParts, placeOf } from "../model/lanes.ts";
 import { createTailBuffer, type TailRow } from "../model/tail-buffer.ts";
 import { Link, setFilters } from "../router/navigation.tsx";
 import { hrefOf, type Params, type Route } from "../router/route.ts";
@@ -41,7 +41,7 @@ interface Watched {
 export function TailView({ route }: { readonly route: Route }): JSX.Element {
   const { overview } = useStore(live);
   const environments = overview?.environments ?? [];
-  const names = logNames(environments);
+  const names = logsAndParts(environments);
   const { environment = names[0] ?? "" } = route.query;
   const sources = environments.find(({ name }) => name === placeOf(environment).environment)?.sources ?? [];
   const [isHeld, setIsHeld] = useState(false);

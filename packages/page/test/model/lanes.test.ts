@@ -6,6 +6,7 @@ import {
   destinationOf,
   flowWidth,
   logNames,
+  logsAndParts,
   orderedDestinations,
   problemKey,
   shownMode,
@@ -87,7 +88,9 @@ test("a destination is found as a whole, and its lane of one partition", () => {
 });
 
 test("logs are those of environments, or of each of their partitions", () => {
-  expect(logNames(overview.environments)).toEqual(["production/2", "production/7", "production/10", "staging"]);
+  const partitions = ["production/2", "production/7", "production/10"];
+  expect(logNames(overview.environments)).toEqual([...partitions, "staging"]);
+  expect(logsAndParts(overview.environments)).toEqual(["production", ...partitions, "staging"]);
 });
 
 test("what is wrong with a lane is shown at its destination, and what is wrong with all at each", () => {

@@ -8,6 +8,7 @@
  *
  * Positions are those of the partitions, the same for every relay.
  */
+import type { AccountState } from "@waybill/core";
 import type { Position } from "@waybill/log";
 import { z } from "zod";
 import { deadLetterState } from "../admin/schemas/overview.ts";
@@ -46,7 +47,7 @@ export interface PartLedger {
   readonly delivered: number;
   readonly rejected: number;
   readonly expired: number;
-  readonly dropped: Readonly<Record<string, number>>;
+  readonly dropped: AccountState["dropped"];
 }
 
 export interface AskedReplay extends ReplayRequestRecord {

@@ -5,6 +5,7 @@
  */
 import { type Clock, createUuidV7, printable, type Random, WaybillError } from "@waybill/core";
 import { type Broker, type CommittedOffset, parseStateText } from "@waybill/log-kafka";
+import { sumOfAccounts } from "../admin/cluster/sums.ts";
 import type { ReplayView } from "../admin/views.ts";
 import { chosenPieces } from "../delivery/chosen-events.ts";
 import type { DeadLetterChoice } from "../delivery/dead-letter-choice.ts";
@@ -227,7 +228,7 @@ export class ClusterReplays {
       createdAtMs,
       state,
       ...(reason === undefined ? {} : { reason }),
-      account: partitions.map(({ account }) => account).reduce(sumOf, NOTHING),
+      account: sumOfAccounts(partitions.map(({ account }) => account)),
       partitions,
     };
   }
@@ -305,17 +306,6 @@ function stateOf(replay: AskedReplay, partitions: readonly PartView[]): Pick<Rep
 
 type Ledger = ReplayView["account"];
 
-const NOTHING: Ledger = {
-  accepted: 0,
-  delivered: 0,
-  rejected: 0,
-  dropped: 0,
-  droppedByReason: {},
-  expired: 0,
-  pending: 0,
-  balanced: true,
-};
-
 /** What of the chosen events has no outcome is pending. */
 function accountOf({ total, delivered, rejected, expired, dropped: droppedByReason }: PartLedger): Ledger {
   const dropped = Object.values(droppedByReason).reduce((sum, events) => sum + events, 0);
@@ -323,20 +313,4 @@ function accountOf({ total, delivered, rejected, expired, dropped: droppedByReas
   const pending = Math.max(0, total - settled);
   const balanced = total === settled + pending;
   return { accepted: total, delivered, rejected, dropped, droppedByReason, expired, pending, balanced };
-}
-
-function sumOf(one: Ledger, other: Ledger): Ledger {
-  const droppedByReason = { ...one.droppedByReason };
-  for (const [reason, events] of Object.entries(other.droppedByReason))
-    droppedByReason[reason] = (droppedByReason[reason] ?? 0) + events;
-  return {
-    accepted: one.accepted + other.accepted,
-    delivered: one.delivered + other.delivered,
-    rejected: one.rejected + other.rejected,
-    dropped: one.dropped + other.dropped,
-    droppedByReason,
-    expired: one.expired + other.expired,
-    pending: one.pending + other.pending,
-    balanced: one.balanced && other.balanced,
-  };
 }

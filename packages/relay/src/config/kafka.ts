@@ -220,7 +220,6 @@ export function kafkaWarnings(
 ): void {
   if (engine === "disk" || kafka === undefined) return;
   const { brokers, replicationFactor } = kafka;
-  warn(["engine"], "is kafka, which is begun, and not finished", "docs/operating/cluster.md has what is missing");
   const inSync = inSyncOf(kafka);
   if (replicationFactor === 1)
     warn(

@@ -11,7 +11,6 @@ import { shownConfig } from "../../src/config/shown-config.ts";
 type Json = Readonly<Record<string, unknown>>;
 
 const PASSWORD = "pass-0123456789";
-const BEGUN: unknown = expect.stringContaining("engine: is kafka, which is begun");
 const BROKERS = ["kafka-1.internal:9092", "kafka-2.internal:9092"];
 
 function textOf(kafka: Json | undefined, top: Json = {}, environments?: Json): string {
@@ -58,10 +57,10 @@ test("what is not set has a default that is safe", () => {
       clientId: "waybill",
     },
   });
-  const { kafka, warnings } = load({ brokers: BROKERS });
+  const { kafka, warnings = [] } = load({ brokers: BROKERS });
   expect(kafka).not.toHaveProperty("tls");
   expect(kafka).not.toHaveProperty("sasl");
-  expect(warnings).toEqual([BEGUN]);
+  expect(warnings).toEqual([]);
   expect(load({ brokers: BROKERS, tls: true }).kafka?.tls).toEqual({});
   expect(load({ brokers: BROKERS, replicationFactor: 1 }).kafka?.minInSyncReplicas).toBe(1);
 });
@@ -120,8 +119,8 @@ test.each<[string, Json, string | undefined]>([
   ["a password under TLS", { tls: true, sasl: { mechanism: "plain", username: "u", password: PASSWORD } }, undefined],
   ["a hashed password", { sasl: { mechanism: "scram-sha-512", username: "u", password: PASSWORD } }, undefined],
 ])("%s is warned of", (_what, kafka, message) => {
-  const { warnings } = load({ brokers: BROKERS, ...kafka });
-  expect(warnings).toEqual(message === undefined ? [BEGUN] : [BEGUN, expect.stringContaining(message)]);
+  const { warnings = [] } = load({ brokers: BROKERS, ...kafka });
+  expect(warnings).toEqual(message === undefined ? [] : [expect.stringContaining(message)]);
 });
 
 test("a certificate of another key is refused, and one that belongs to it is taken", () => {
@@ -201,8 +200,8 @@ test("callers who want a vendor's own answer need relays that reach each other, 
     sources: { game: { protocol: "trophy", writeKeys: ["k"] } },
     destinations: { game: { vendor: "trophy", writeKey: "x" } },
   };
-  const warningsOf = (kafka: Json): readonly string[] | undefined => load(kafka, {}, { production: game }).warnings;
+  const warningsOf = (kafka: Json): readonly string[] => load(kafka, {}, { production: game }).warnings ?? [];
   const message = "has no advertise: callers who want Trophy's own answer";
-  expect(warningsOf({ brokers: BROKERS })).toEqual([BEGUN, expect.stringContaining(message)]);
-  expect(warningsOf({ brokers: BROKERS, advertise: "http://relay-1:8081" })).toEqual([BEGUN]);
+  expect(warningsOf({ brokers: BROKERS })).toEqual([expect.stringContaining(message)]);
+  expect(warningsOf({ brokers: BROKERS, advertise: "http://relay-1:8081" })).toEqual([]);
 });
