@@ -12,6 +12,6 @@ export function deadLetterName(environment: string, { deadLetterId, partition }:
 }
 
 /** The log that has its event. */
-export function logOf(environment: string, { partition }: Pick<Named, "partition">): string {
+export function logOf(environment: string, { partition }: Named): string {
   return partition === undefined || PARTITION.test(environment) ? environment : `${environment}/${partition}`;
 }
