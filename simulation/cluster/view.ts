@@ -83,19 +83,21 @@ async function lookAtLane(
   const { destination } = holder;
   const headNow = (): number => holderOf(relays(), index, partition)?.head ?? 0;
   const dead = new Map<string, string>();
-  for await (const { event, reason } of destination.deadLetters.list())
-    dead.set((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId, reason);
   const outcomes: (SimOutcome & Stored)[] = [];
-  const from = Math.min(stored.removedTo(partition), destination.neededFrom);
+  let position = Math.min(stored.removedTo(partition), destination.neededFrom);
   let counted = 0;
   // Copies may come late: also while the others are looked at.
-  for (let position = from; position < headNow(); position++) {
-    const events = stored.of(partition);
-    // While nobody leads the partition it is not known what was committed last.
-    if (events.length <= position) return undefined;
-    const found = await destination.outcomeOf(position);
-    if (found.outcome === "pending") counted += 1;
-    if (position >= stored.removedTo(partition)) outcomes.push({ ...(events[position] as Stored), ...found });
+  while (position < headNow()) {
+    for (; position < headNow(); position++) {
+      const events = stored.of(partition);
+      // While nobody leads the partition it is not known what was committed last.
+      if (events.length <= position) return undefined;
+      const found = await destination.outcomeOf(position);
+      if (found.outcome === "pending") counted += 1;
+      if (position >= stored.removedTo(partition)) outcomes.push({ ...(events[position] as Stored), ...found });
+    }
+    for await (const { event, reason } of destination.deadLetters.list())
+      dead.set((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId, reason);
   }
   if (holderOf(relays(), index, partition)?.destination !== destination) return undefined;
   return { outcomes, dead, pending: destination.pending().events, counted };
