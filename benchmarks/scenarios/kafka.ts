@@ -205,8 +205,8 @@ async function measureShape(shape: Shape, options: KafkaBenchOptions): Promise<r
     const [[from, to] = [0, 0]] = loaded.acknowledged;
     if (group.relays === 1) await floor.read(group.topic, events, [from, to]);
   }
-  const way = await floor.bestWay("floor", (one) => floor.run(one, warmUp));
-  const httpWay = await floor.bestWay("floor with HTTP", (one) => floor.serve(one, events, warmUp));
+  const way = await floor.bestWay("floor", events, (one) => floor.run(one, warmUp));
+  const httpWay = await floor.bestWay("floor with HTTP", events, (one) => floor.serve(one, events, warmUp));
   const floors: FloorRate[] = [];
   const httpFloors: FloorRate[] = [];
   const measured = groups.map((): Measured[] => []);

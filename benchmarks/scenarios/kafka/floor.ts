@@ -19,6 +19,8 @@ export interface FloorRate {
 }
 
 const TOPIC = "floor";
+/** That a topic takes at once for a partition. */
+const BATCH_EVENTS_MAX = 2_400;
 /** Producers, and calls in flight of each. */
 const WAYS = [
   [1, 1],
@@ -60,12 +62,13 @@ export class Floor {
     await this.#child.ask({ load: { brokers, topic, partitions, events, firstIds } } satisfies FloorOrder);
   }
 
-  /** The fastest of a few ways; `what` is measured. */
-  async bestWay(what: string, measure: (way: FloorWay) => Promise<FloorRate>): Promise<FloorWay> {
-    const { concurrency } = this.#options;
+  /** The fastest of a few ways; `what` is measured, with requests of so many events. */
+  async bestWay(what: string, events: number, measure: (way: FloorWay) => Promise<FloorRate>): Promise<FloorWay> {
+    const { concurrency, partitions } = this.#options;
     let best: { readonly way: FloorWay; readonly rate: number } | undefined;
     for (const [producers, calls] of WAYS) {
-      const way = { producers, calls, batch: Math.max(1, Math.floor(concurrency / producers / calls)) };
+      const batch = Math.min(Math.floor(concurrency / producers / calls), (BATCH_EVENTS_MAX * partitions) / events);
+      const way = { producers, calls, batch: Math.max(1, batch) };
       const { requestsPerSecond: rate } = await measure(way);
       say(`${what}, ${textOf(way)}: ${Math.round(rate)} requests/s`);
       if (best === undefined || rate > best.rate) best = { way, rate };
