@@ -145,12 +145,17 @@ export function partitionsOf(request: Reader): readonly number[] {
   request.readNullableString();
   request.readInt16();
   request.readInt32();
+  return partitionsIn(request, (partition) => partition.readBytes());
+}
+
+/** Of the topics that follow; `rest` reads what a partition has after its number. */
+function partitionsIn(request: Reader, rest: (partition: Reader) => unknown): readonly number[] {
   return request
     .readArray((topic) => {
       topic.readString();
       return topic.readArray((partition) => {
         const index = partition.readInt32();
-        partition.readBytes();
+        rest(partition);
         return index;
       });
     })
@@ -190,20 +195,13 @@ export function fetchedFrom(request: Reader): readonly number[] {
   request.readInt8();
   request.readInt32();
   request.readInt32();
-  return request
-    .readArray((topic) => {
-      topic.readString();
-      return topic.readArray((partition) => {
-        const index = partition.readInt32();
-        partition.readInt32();
-        partition.readInt64();
-        partition.readInt32();
-        partition.readInt64();
-        partition.readInt32();
-        return index;
-      });
-    })
-    .flat();
+  return partitionsIn(request, (partition) => {
+    partition.readInt32();
+    partition.readInt64();
+    partition.readInt32();
+    partition.readInt64();
+    partition.readInt32();
+  });
 }
 
 export interface FetchedPartition {

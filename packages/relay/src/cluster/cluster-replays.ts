@@ -3,8 +3,9 @@
  * for and what is over is in the topic `<prefix>.desired`, how far the others are is in the commits
  * of their lanes.
  */
-import { type Clock, createUuidV7, printable, type Random, WaybillError } from "@waybill/core";
+import { Account, type Clock, createUuidV7, printable, type Random, WaybillError } from "@waybill/core";
 import { type Broker, type CommittedOffset, parseStateText } from "@waybill/log-kafka";
+import { accountView } from "../admin/account-view.ts";
 import { sumOfAccounts } from "../admin/cluster/sums.ts";
 import type { ReplayView } from "../admin/views.ts";
 import { chosenPieces } from "../delivery/chosen-events.ts";
@@ -304,13 +305,8 @@ function stateOf(replay: AskedReplay, partitions: readonly PartView[]): Pick<Rep
   return { state: "running" };
 }
 
-type Ledger = ReplayView["account"];
-
 /** What of the chosen events has no outcome is pending. */
-function accountOf({ total, delivered, rejected, expired, dropped: droppedByReason }: PartLedger): Ledger {
-  const dropped = Object.values(droppedByReason).reduce((sum, events) => sum + events, 0);
-  const settled = delivered + rejected + expired + dropped;
-  const pending = Math.max(0, total - settled);
-  const balanced = total === settled + pending;
-  return { accepted: total, delivered, rejected, dropped, droppedByReason, expired, pending, balanced };
+function accountOf({ total, delivered, rejected, expired, dropped }: PartLedger): ReplayView["account"] {
+  const account = new Account({ accepted: total, delivered, rejected, expired, dropped });
+  return accountView(account.view(Math.max(0, total - account.settled)));
 }

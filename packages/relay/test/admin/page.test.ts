@@ -1,16 +1,11 @@
 /** The page's files: who gets them, with which headers, and what other sites cannot do. */
 
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { createAdminServer } from "../../src/admin/server.ts";
-import type { AdminView } from "../../src/admin/view.ts";
-import { Drain } from "../../src/intake/drain.ts";
 import { type Answered, send } from "../lib/world.ts";
+import { serveView } from "./lib/serve-view.ts";
 
 const HTML = { accept: "text/html,application/xhtml+xml" };
 const NAVIGATION = {
@@ -25,23 +20,10 @@ const SCRIPT = "console.log('the page');".repeat(50);
 async function serve({ isBuilt = true } = {}): Promise<{ readonly url: string; readonly directory: string }> {
   const directory = mkdtempSync(join(tmpdir(), "waybill-page-"));
   if (isBuilt) build(directory);
-  const view = {
-    guard: () => ({ hosts: [], token: "a-long-token", readOnlyToken: undefined }),
-    clock: new VirtualClock(0),
-    drain: new Drain(),
-    stopping: new AbortController().signal,
-    onError: () => undefined,
-  } as unknown as AdminView;
-  const options = { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000, pageDirectory: directory };
-  const server = createAdminServer(view, options);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-    rmSync(directory, { recursive: true });
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, directory };
+  const guard = { hosts: [], token: "a-long-token", readOnlyToken: undefined };
+  const url = await serveView({ guard: () => guard }, directory);
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  return { url, directory };
 }
 
 function build(directory: string): void {

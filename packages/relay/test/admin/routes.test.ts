@@ -4,16 +4,11 @@
  */
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import type { AddressInfo } from "node:net";
 import { WaybillError } from "@waybill/core";
 import { nodeClock } from "@waybill/node";
-import { VirtualClock } from "@waybill/testing";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { answersOf, PROBLEM_TYPE, type RouteDefinition } from "../../src/admin/routes/route.ts";
 import { ADMIN_ROUTES, type AdminRequest, adminPath, type Operation } from "../../src/admin/routes/table.ts";
-import { createAdminServer } from "../../src/admin/server.ts";
-import type { AdminView } from "../../src/admin/view.ts";
-import { Drain } from "../../src/intake/drain.ts";
 import {
   type Answered,
   configOf,
@@ -24,6 +19,7 @@ import {
   startWorld,
   until,
 } from "../lib/world.ts";
+import { serveView } from "./lib/serve-view.ts";
 
 const TOKEN = "a-long-token";
 const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
@@ -359,26 +355,6 @@ test("live views send what is there and what changes as documented, and the 65th
 const later = (delayMs: number): Promise<number> =>
   new Promise((resolve) => void nodeClock.after(delayMs, () => resolve(0), true));
 
-/** The server before a view of our making: states that a relay is seldom in. */
-async function serve(view: object): Promise<string> {
-  const whole = {
-    guard: () => ({ hosts: [], token: undefined, readOnlyToken: undefined }),
-    clock: new VirtualClock(0),
-    drain: new Drain(),
-    stopping: new AbortController().signal,
-    onError: () => undefined,
-    ...view,
-  } as unknown as AdminView;
-  const server = createAdminServer(whole, { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000 });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
 test("a failed lane, a log that cannot store and a full list of replays are answered as documented", async () => {
   const failed = { environment: "e", destination: "d", mode: "failed", reason: "a broken invariant" };
   const components = [{ name: "e", ready: false, reason: "the disk is full" }];
@@ -388,7 +364,7 @@ test("a failed lane, a log that cannot store and a full list of replays are answ
     replays: { views: () => Array(200).fill({}) },
     destination: () => ({}),
   };
-  const at = await serve({
+  const at = await serveView({
     readiness: () => ({ ready: false, components, lanes: [failed] }),
     environment: () => environment,
     checkConfig: () => Promise.resolve("no file"),
@@ -438,7 +414,9 @@ test.each([
     "rotate",
     "steer",
   ];
-  const at = await serve(Object.fromEntries(names.map((name) => [name, (broken as Record<string, unknown>)[name]])));
+  const at = await serveView(
+    Object.fromEntries(names.map((name) => [name, (broken as Record<string, unknown>)[name]])),
+  );
   for (const operation of operations.filter((one) => !ALONE.includes(one))) {
     const body = routeOf(operation).body === undefined ? undefined : bodyOf(operation);
     const { method } = routeOf(operation);
@@ -451,7 +429,7 @@ test.each([
 
 test("relays of a cluster that have not confirmed are named", async () => {
   const confirmation = Promise.resolve({ unconfirmed: ["relay-2 (seen 9 s ago)"] });
-  const at = await serve({ steer: () => confirmation, rotate: () => confirmation });
+  const at = await serveView({ steer: () => confirmation, rotate: () => confirmation });
   for (const operation of ["pauseLane", "resumeLane"] as const) {
     const { status, json } = await ask(at, operation, { params: LANE, headers: {} });
     expect([status, json]).toEqual([202, { unconfirmed: ["relay-2 (seen 9 s ago)"] }]);
@@ -462,7 +440,7 @@ test("relays of a cluster that have not confirmed are named", async () => {
 
 test("a vendor's answer is given to other relays as documented", async () => {
   let answer: unknown = { status: 201, headers: { "content-type": "application/json" }, body: "{}" };
-  const at = await serve({ answerHere: () => Promise.resolve(answer) });
+  const at = await serveView({ answerHere: () => Promise.resolve(answer) });
   const waited = (headers = { "waybill-relay": "id" }, params = { ...PATHS, ...PARTITION }): Promise<Answered> =>
     ask(at, "awaitAnswer", { params, headers });
   expect((await waited()).json).toEqual({ status: 201, contentType: "application/json", body: "{}" });
@@ -478,7 +456,7 @@ test("a vendor's answer is given to other relays as documented", async () => {
 
 test("a relay's 129th request that waits for a vendor is refused as documented", async () => {
   let waiting = 0;
-  const at = await serve({
+  const at = await serveView({
     answerHere: () => {
       waiting += 1;
       return new Promise(() => undefined);
@@ -497,7 +475,7 @@ test("a fifth search at the same time is refused as documented", async () => {
   const reader = { read: () => new Promise(() => undefined), close: () => Promise.resolve() };
   const log = { first: 0, head: 1, reader: () => reader };
   const environment = { name: "e", log, destination: () => ({ deadLetters: hangs }) };
-  const at = await serve({ environments: () => [environment], environment: () => environment });
+  const at = await serveView({ environments: () => [environment], environment: () => environment });
   for (let index = 0; index < 4; index++) void send(at, "GET", "/v1/search", "", {}).catch(() => undefined);
   await until(async () => {
     const answers = [ask(at, "searchEvents").then(({ status }) => status), later(20)];
@@ -507,7 +485,7 @@ test("a fifth search at the same time is refused as documented", async () => {
 });
 
 test("a third check of a configuration at the same time is refused before its body is read", async () => {
-  const at = await serve({ checkConfig: () => new Promise(() => undefined) });
+  const at = await serveView({ checkConfig: () => new Promise(() => undefined) });
   for (let index = 0; index < 2; index++)
     void send(at, "POST", "/v1/config/check", "{}", JSON_TYPE).catch(() => undefined);
   await until(async () => {
@@ -519,7 +497,7 @@ test("a third check of a configuration at the same time is refused before its bo
 });
 
 test("after ten wrong tokens every route that needs one answers as documented", async () => {
-  const at = await serve({ guard: () => ({ hosts: [], token: TOKEN, readOnlyToken: undefined }) });
+  const at = await serveView({ guard: () => ({ hosts: [], token: TOKEN, readOnlyToken: undefined }) });
   const headers = { authorization: "Bearer wrong" };
   for (let index = 0; index < 10; index++)
     expect((await ask(at, "showAccounts", { headers })).status, `try ${index}`).toBe(401);

@@ -1,18 +1,15 @@
 /**
  * The admin server before a view of our making: what it does when the relay itself is in trouble.
  */
-import { once } from "node:events";
-import type { Server, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import type { LogRecord } from "@waybill/log";
 import { VirtualClock } from "@waybill/testing";
-import { expect, onTestFinished, test } from "vitest";
-import { createAdminServer } from "../../src/admin/server.ts";
+import { expect, test } from "vitest";
 import { heartbeat, type Stream, Streams } from "../../src/admin/streams.ts";
 import { tail } from "../../src/admin/tail.ts";
 import type { AdminView } from "../../src/admin/view.ts";
-import { Drain } from "../../src/intake/drain.ts";
 import { send } from "../lib/world.ts";
+import { serveView } from "./lib/serve-view.ts";
 
 const TOKEN = "a-long-token";
 const FAILED = { environment: "production", destination: "crm", mode: "failed", reason: "a broken invariant" } as const;
@@ -20,22 +17,11 @@ const FAILED = { environment: "production", destination: "crm", mode: "failed", 
 async function serve(view: Partial<AdminView>): Promise<{ readonly url: string; readonly errors: unknown[] }> {
   const errors: unknown[] = [];
   const whole = {
-    guard: () => ({ hosts: [], readOnlyToken: undefined, token: undefined }),
-    clock: new VirtualClock(0),
-    drain: new Drain(),
-    stopping: new AbortController().signal,
     readiness: () => ({ ready: true, components: [], lanes: [] }),
     onError: (error: unknown) => errors.push(error),
     ...view,
-  } as unknown as AdminView;
-  const server: Server = createAdminServer(whole, { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000 });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, errors };
+  };
+  return { url: await serveView(whole), errors };
 }
 
 test("a defect is one 500 with a stable code and one log line, without its message; the next request is answered", async () => {

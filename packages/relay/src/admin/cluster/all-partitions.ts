@@ -12,7 +12,7 @@ import { Refusal } from "../refusal.ts";
 import { ADMIN_ROUTES, adminPath, type Operation } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
 import { ownerOf } from "./cluster-view.ts";
-import { isFromRelay, PASSED_DEADLINE_MS } from "./pass-on.ts";
+import { isConfigured, isFromRelay, PASSED_DEADLINE_MS } from "./pass-on.ts";
 import { faultText, type Peers } from "./peers.ts";
 import { jsonOf } from "./reports.ts";
 import { isElsewhere, nameUnanswered } from "./unanswered.ts";
@@ -59,9 +59,7 @@ export function wholeDestination(
 ): WholeDestination | undefined {
   const peers = view.peers?.();
   if (peers === undefined || isFromRelay(request)) return undefined;
-  const plan = view.plan().find(({ environment }) => environment === params.environment);
-  const isKnown = plan?.destinations.some(({ destination }) => destination === params.destination) === true;
-  return isKnown ? new WholeDestination(view, peers, params) : undefined;
+  return isConfigured(view, params) ? new WholeDestination(view, peers, params) : undefined;
 }
 
 /** `Q`: what the query of each partition has, as its route checks it. */

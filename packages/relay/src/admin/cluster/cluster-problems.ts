@@ -80,7 +80,8 @@ function faultsOf({ relays }: Cluster): readonly RelayProblem[] {
 
 const SHOWN_MAX = 8;
 
-function shortened(values: readonly (string | number)[]): string {
+/** A list, cut short. */
+export function shortened(values: readonly (string | number)[]): string {
   const more = values.length - SHOWN_MAX;
   return `${values.slice(0, SHOWN_MAX).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }

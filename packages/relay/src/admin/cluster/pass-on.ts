@@ -19,8 +19,6 @@ import { RELAY_HEADER } from "./relay-signature.ts";
 import { type OthersReports, reportsOf } from "./reports.ts";
 import { isElsewhere, nameUnanswered, unanswered } from "./unanswered.ts";
 
-export { unanswered } from "./unanswered.ts";
-
 /** What of a request says which relay it is for. */
 export interface Passable {
   readonly operation: Operation;
@@ -70,7 +68,8 @@ export async function passOn(view: AdminView, { operation, call, body }: Passabl
   const peers = view.peers?.();
   if (peers === undefined || isFromRelay(request)) return false;
   const place = placeOf(operation, call, body);
-  if (place === undefined || isHere(view, place) || !isConfigured(view, peers, place)) return false;
+  if (place === undefined || isHere(view, place)) return false;
+  if (place.partition >= peers.partitions || !isConfigured(view, place)) return false;
   const relay = relayOf(peers, place);
   if (relay === undefined || relay.isSelf) throw withoutRelay(place);
   if (STREAMS.has(operation))
@@ -156,9 +155,10 @@ function isHere(view: AdminView, { environment, partition, destination }: Place)
   return destination === undefined ? here !== undefined : here?.destination(destination) !== undefined;
 }
 
-function isConfigured(view: AdminView, peers: Peers, { environment, partition, destination }: Place): boolean {
+/** Whether there is such a destination, or environment. */
+export function isConfigured(view: AdminView, { environment, destination }: Omit<Place, "partition">): boolean {
   const plan = view.plan().find((one) => one.environment === environment);
-  if (plan === undefined || partition >= peers.partitions) return false;
+  if (plan === undefined) return false;
   return destination === undefined || plan.destinations.some((one) => one.destination === destination);
 }
 

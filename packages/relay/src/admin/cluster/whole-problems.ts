@@ -3,12 +3,10 @@
 import { partitionOf } from "../../cluster/partition-name.ts";
 import { byUrgency } from "../problems.ts";
 import type { Overview, RelayProblem } from "../views.ts";
-import { CLUSTER_CODES } from "./cluster-problems.ts";
+import { CLUSTER_CODES, shortened } from "./cluster-problems.ts";
 import { faultText, type Unanswered } from "./peers.ts";
 import type { OthersReports } from "./reports.ts";
 import { earliest, grouped } from "./sums.ts";
-
-const PARTITIONS_SHOWN_MAX = 8;
 
 /** What is wrong with the cluster every relay finds: here it is as this one does. */
 export function wholeProblems(here: Overview, { found, unanswered }: OthersReports<Overview>): readonly RelayProblem[] {
@@ -56,13 +54,11 @@ function together(problems: readonly RelayProblem[]): RelayProblem {
   const [first, ...others] = problems as readonly [RelayProblem, ...RelayProblem[]];
   const place = partitionOf(first.environment ?? "");
   if (others.length === 0 || place === undefined) return first;
-  const partitions = others.map(({ environment = "" }) => partitionOf(environment)?.partition);
-  const more = others.length > PARTITIONS_SHOWN_MAX ? ` and ${others.length - PARTITIONS_SHOWN_MAX} more` : "";
-  const alike = `${partitions.slice(0, PARTITIONS_SHOWN_MAX).join(", ")}${more}`;
+  const partitions = others.flatMap(({ environment = "" }) => partitionOf(environment)?.partition ?? []);
   return {
     ...first,
     environment: place.environment,
     since: earliest(problems.map(({ since }) => since)),
-    what: `Partition ${place.partition}: ${first.what} The same in ${alike}.`,
+    what: `Partition ${place.partition}: ${first.what} The same in ${shortened(partitions)}.`,
   };
 }

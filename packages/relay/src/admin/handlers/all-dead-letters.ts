@@ -12,6 +12,7 @@ import {
   type WholeDestination,
 } from "../cluster/all-partitions.ts";
 import { passExport } from "../cluster/pass-stream.ts";
+import { sumOf } from "../cluster/sums.ts";
 import { invalid, quoted, Refusal } from "../refusal.ts";
 import type { Operation } from "../routes/table.ts";
 import { discarded, replayCount } from "../schemas/actions.ts";
@@ -100,8 +101,8 @@ export async function reasonsOfAll(
       groups.set(group.reason, known === undefined ? { ...group, partition } : joined(known, { ...group, partition }));
     }
   const sorted = [...groups.values()].sort((one, other) => other.waiting - one.waiting || other.last - one.last);
-  const left = sorted.slice(GROUPS_MAX).reduce((sum, { waiting }) => sum + waiting, 0);
-  const others = parts.reduce((sum, { value }) => sum + value.others, left);
+  const left = sumOf(sorted.slice(GROUPS_MAX), ({ waiting }) => waiting);
+  const others = left + sumOf(parts, ({ value }) => value.others);
   return answerOf<"listReasons", 200>(200, { groups: sorted.slice(0, GROUPS_MAX), others });
 }
 
@@ -121,7 +122,7 @@ export async function retryOfAll(
   const chosen = chosenPartitions(all, id);
   const queryOf = (at: number): Query<"retryDeadLetters"> => ({ ...filter, ...chosen.get(at) });
   const counted = await all.requestEach([...chosen.keys()], (at) => ({ ...queryOf(at), dryRun: true }), replayCount);
-  const events = counted.reduce((sum, { value }) => sum + value.events, 0);
+  const events = sumOf(counted, ({ value }) => value.events);
   if (dryRun === true) return answerOf<"retryDeadLetters", 200>(200, { events });
   const some = counted.filter(({ value }) => value.events > 0);
   const shares = new Map(some.map(({ partition, value }) => [partition, value.events / events]));
@@ -134,7 +135,7 @@ export async function retryOfAll(
     replay,
   );
   const replays = begun.map(({ value }) => value);
-  const sent = replays.reduce((sum, { account }) => sum + account.accepted, 0);
+  const sent = sumOf(replays, ({ account }) => account.accepted);
   return answerOf<"retryDeadLetters", 202>(202, { events: sent, replays });
 }
 
@@ -149,8 +150,8 @@ export async function discardOfAll(
   const chosen = chosenPartitions(all, id);
   const parts = await all.requestEach([...chosen.keys()], (at) => ({ ...filter, ...chosen.get(at) }), discarded);
   return answerOf<"discardDeadLetters", 200>(200, {
-    events: parts.reduce((sum, { value }) => sum + value.events, 0),
-    discarded: parts.reduce((sum, { value }) => sum + value.discarded, 0),
+    events: sumOf(parts, ({ value }) => value.events),
+    discarded: sumOf(parts, ({ value }) => value.discarded),
   });
 }
 

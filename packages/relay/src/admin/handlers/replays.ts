@@ -3,6 +3,7 @@ import type { ClusterReplays, ReplayWish } from "../../cluster/cluster-replays.t
 import { partitionOf } from "../../cluster/partition-name.ts";
 import type { LogChoice } from "../../delivery/chosen-events.ts";
 import { isFromRelay, othersAnswers } from "../cluster/pass-on.ts";
+import { sumOf } from "../cluster/sums.ts";
 import { quoted, unknown } from "../refusal.ts";
 import { ADMIN_ROUTES, type CheckedBody } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
@@ -70,7 +71,7 @@ async function startInCluster(call: Call<"startReplay">, { name, replays, partit
   };
   if (dryRun === true) {
     const parts = await replays.choose(wish);
-    return answer(call, 200, { events: parts.reduce((sum, { total }) => sum + total, 0) });
+    return answer(call, 200, { events: sumOf(parts, ({ total }) => total) });
   }
   checkRoomForReplay(replays.kept(wish.partitions));
   answer(call, 202, await replays.begin(wish));

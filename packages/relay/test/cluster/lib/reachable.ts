@@ -1,8 +1,6 @@
 /** Relays before one cluster that reach each other's admin API. */
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import type { Cluster, RunningRelay } from "@waybill/relay";
+import { freePort } from "../../../../../tools/free-port.ts";
 import { type Answered, send, until } from "../../lib/world.ts";
 import { areShared, type ClusterWorld } from "./cluster-world.ts";
 
@@ -21,15 +19,6 @@ export async function startTwo(
   await until(() => areShared(...relays));
   await until(() => isKnown(...relays));
   return relays;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** A relay that the others reach. */

@@ -1,16 +1,11 @@
 /** Admin servers with views of a test's own making, each with what it knows of the others. */
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
 import type { Clock, Transport } from "@waybill/core";
 import { createNodeTransport, nodeClock, openHttpStream } from "@waybill/node";
 import { SeededRandom } from "@waybill/testing";
-import { onTestFinished } from "vitest";
 import { Peers } from "../../../../src/admin/cluster/peers.ts";
-import { createAdminServer } from "../../../../src/admin/server.ts";
-import type { AdminView } from "../../../../src/admin/view.ts";
 import type { RelayEntry } from "../../../../src/cluster/relay-directory.ts";
-import { Drain } from "../../../../src/intake/drain.ts";
 import { type Answered, JSON_TYPE, send } from "../../../lib/world.ts";
+import { serveView } from "../../lib/serve-view.ts";
 
 export const TOKEN = "a-long-token";
 export const READ_ONLY = "a-token-that-reads";
@@ -69,8 +64,6 @@ export async function startRelay(name: string, options: TestRelayOptions = {}): 
   const whole = {
     guard: () => ({ hosts: [], token, readOnlyToken: READ_ONLY }),
     clock,
-    drain: new Drain(),
-    stopping: new AbortController().signal,
     onError: (error: unknown) => {
       throw error;
     },
@@ -86,15 +79,8 @@ export async function startRelay(name: string, options: TestRelayOptions = {}): 
     ],
     accounts: () => ({ replays: [] }),
     ...view,
-  } as unknown as AdminView;
-  const server = createAdminServer(whole, { headersTimeoutMs: 1_000, requestTimeoutMs: 1_000 });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, known, asked, peers };
+  };
+  return { url: await serveView(whole), known, asked, peers };
 }
 
 export const ask = (
