@@ -4,12 +4,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Accounts, Overview, RunningRelay } from "@waybill/relay";
 import { expect, onTestFinished, test } from "vitest";
-import { type Answered, JSON_TYPE, send, until } from "../lib/world.ts";
+import { type Answered, send, until } from "../lib/world.ts";
 import { capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
-import { AUTHORIZED, clusterOf, get, startTwo } from "./lib/reachable.ts";
-
-const post = (relay: RunningRelay, path: string, body: unknown = ""): Promise<Answered> =>
-  send(relay.adminUrl, "POST", path, body, { ...AUTHORIZED, ...(body === "" ? {} : JSON_TYPE) });
+import { AUTHORIZED, clusterOf, get, post, startTwo } from "./lib/reachable.ts";
 
 async function replaysOf(relay: RunningRelay): Promise<readonly { readonly state: string }[]> {
   return JSON.parse((await get(relay, "/v1/replays")).text) as { state: string }[];

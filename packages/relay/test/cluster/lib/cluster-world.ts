@@ -1,4 +1,4 @@
-/** Relays before one simulated cluster, and the emulator that they deliver to. */
+/** Relays before one cluster, simulated or real, and the emulator that they deliver to. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,6 +43,8 @@ export interface ClusterSettings {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Before the vendor answers. */
   readonly arrived?: () => Promise<void>;
+  /** A real Kafka, by its addresses, and where in it. Default: the simulated one. */
+  readonly real?: { readonly brokers: readonly string[]; readonly topicPrefix: string };
 }
 
 export async function startCluster(settings: ClusterSettings = {}): Promise<ClusterWorld> {
@@ -79,7 +81,7 @@ export async function startCluster(settings: ClusterSettings = {}): Promise<Clus
       const config = configOf(directory, server.url, {
         extra: {
           engine: "kafka",
-          kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS, ...kafka },
+          kafka: { brokers: ["kafka:9092"], partitions: PARTITIONS, ...settings.real, ...kafka },
           ...(admin === undefined ? {} : { admin }),
         },
         ...(sources === undefined ? {} : { sources }),
@@ -90,10 +92,14 @@ export async function startCluster(settings: ClusterSettings = {}): Promise<Clus
       const note = (fields: { readonly code?: string }): void => void logged.push(fields.code ?? "");
       const relay = await startRelay(config, {
         logger: { level: "info", info: note, warn: note, error: note, debug: note } as never,
-        connectKafka: (_config, inUse) => {
-          tls(inUse);
-          return Promise.resolve(around(cluster.connect(name)));
-        },
+        ...(settings.real === undefined
+          ? {
+              connectKafka: (_config, inUse): Promise<Broker> => {
+                tls(inUse);
+                return Promise.resolve(around(cluster.connect(name)));
+              },
+            }
+          : {}),
         ...(reloadConfig === undefined ? {} : { reloadConfig: async () => reloadConfig(config) }),
       });
       onTestFinished(async () => {
@@ -126,10 +132,11 @@ export function ask(relay: RunningRelay, path: string, body: unknown = ""): Retu
   return send(relay.adminUrl, "POST", path, body, body === "" ? {} : JSON_TYPE);
 }
 
-/** Each has lanes, and together they have all. */
+/** Each has lanes, and together they have those of all destinations. */
 export function areShared(...relays: readonly RunningRelay[]): boolean {
-  const counts = relays.map((relay) => relay.accounts().lanes.length);
-  return counts.every((count) => count > 0) && counts.reduce((sum, count) => sum + count, 0) === PARTITIONS;
+  const lanes = relays.map((relay) => relay.accounts().lanes);
+  const destinations = new Set(lanes.flat().map(({ destination }) => destination));
+  return lanes.every(({ length }) => length > 0) && lanes.flat().length === PARTITIONS * destinations.size;
 }
 
 export function modesOf(...relays: readonly RunningRelay[]): ReadonlySet<string> {

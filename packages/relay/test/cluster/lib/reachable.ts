@@ -1,7 +1,7 @@
 /** Relays before one cluster that reach each other's admin API. */
 import type { Cluster, RunningRelay } from "@waybill/relay";
 import { freePort } from "../../../../../tools/free-port.ts";
-import { type Answered, send, until } from "../../lib/world.ts";
+import { type Answered, JSON_TYPE, send, until } from "../../lib/world.ts";
 import { areShared, type ClusterWorld } from "./cluster-world.ts";
 
 const TOKEN = "a-long-token";
@@ -32,6 +32,9 @@ async function startReachable({ start }: ClusterWorld, name: string, advertised?
 
 export const get = (relay: RunningRelay, path: string): Promise<Answered> =>
   send(relay.adminUrl, "GET", path, "", AUTHORIZED);
+
+export const post = (relay: RunningRelay, path: string, body: unknown = ""): Promise<Answered> =>
+  send(relay.adminUrl, "POST", path, body, { ...AUTHORIZED, ...(body === "" ? {} : JSON_TYPE) });
 
 export async function clusterOf(relay: RunningRelay): Promise<Cluster> {
   return (await get(relay, "/v1/cluster")).json as unknown as Cluster;
