@@ -67,6 +67,8 @@ export class LaneGroup {
   /** Of all lanes that are here: what one learns of the vendor, all know. */
   readonly #limiter: Limiter;
   readonly #lanes = new Map<number, OpenLane>();
+  /** Of partitions that cannot be opened, the codes of the errors that were reported. */
+  readonly #notOpened = new Map<number, Set<string>>();
   /** What is done for a partition, one after another. */
   readonly #doing = new Map<number, Promise<void>>();
   #config: DestinationConfig;
@@ -286,17 +288,33 @@ export class LaneGroup {
         held = await partitions.open(partition);
         const lane = await this.#open(held, tenure);
         this.#lanes.set(partition, { ...lane, held, tenure });
+        this.#opened(partition);
         holds.lanesChanged();
         lane.replays.look();
         if (!mayBegin()) await this.#close(partition, 0);
       } catch (error) {
         if (held !== undefined) await partitions.release(held);
         if (!mayBegin()) return;
-        this.#tell("lane_not_opened", partition, error);
+        this.#couldNotOpen(partition, error);
         const isElecting = error instanceof BrokerError && error.isTransient;
         clock.after(isElecting ? SOON_MS : AGAIN_MS, () => void this.#begin(partition, tenure));
       }
     });
+  }
+
+  /** It is tried every few seconds: each kind of error is reported once. */
+  #couldNotOpen(partition: number, error: unknown): void {
+    const reported = this.#notOpened.get(partition) ?? new Set();
+    this.#notOpened.set(partition, reported);
+    const code = error instanceof WaybillError || error instanceof BrokerError ? error.code : safeError(error);
+    if (!reported.has(code)) this.#tell("lane_not_opened", partition, error);
+    reported.add(code);
+  }
+
+  #opened(partition: number): void {
+    const { environment, report } = this.#options;
+    if (!this.#notOpened.delete(partition)) return;
+    report("lane_opened", { environment, destination: this.#config.name, partition });
   }
 
   async #open(held: OpenPartition, tenure: Tenure): Promise<Pick<OpenLane, "destination" | "replays">> {
@@ -350,6 +368,8 @@ export class LaneGroup {
   }
 
   async #end(given: readonly TopicPartition[], deadlineMs: number): Promise<void> {
+    // Whoever has them next reports what is wrong.
+    for (const { partition } of given) this.#notOpened.delete(partition);
     await Promise.all(
       given.map(({ partition }) => this.#serially(partition, () => this.#close(partition, deadlineMs))),
     );

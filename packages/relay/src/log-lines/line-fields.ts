@@ -36,6 +36,7 @@ export interface LineFields {
   readonly lane_fenced: PartitionLane;
   readonly lane_lost: LaneName & { readonly partitions: readonly number[]; readonly reason: string };
   readonly lane_not_opened: PartitionLane;
+  readonly lane_opened: LaneName & { readonly partition: number };
   readonly replay_not_run: PartitionLane;
   readonly lane_not_closed: PartitionLane;
   readonly lanes_begin_at_end: LaneName & { readonly partitions: readonly number[] };

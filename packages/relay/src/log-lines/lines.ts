@@ -105,9 +105,15 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   },
   lane_not_opened: {
     level: "error",
-    text: "the events of a partition cannot be delivered here; it is tried again",
+    text: "the events of a partition cannot be delivered here; it is tried again every few seconds, and logged once for each kind of error",
     act: "The error says what is wrong with the state, the topics or the cluster.",
     fields: [...LANE, "partition", "error"],
+  },
+  lane_opened: {
+    level: "info",
+    text: "they are delivered here now",
+    act: "",
+    fields: [...LANE, "partition"],
   },
   replay_not_run: {
     level: "error",

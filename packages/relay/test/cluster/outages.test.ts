@@ -1,5 +1,5 @@
 /** What is logged while a cluster is out of order: once when that begins, once when it is over. */
-import { BrokerError } from "@waybill/log-kafka";
+import { BrokerError, type BrokerErrorCode } from "@waybill/log-kafka";
 import { expect, test } from "vitest";
 import { EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
 
@@ -43,6 +43,43 @@ test("places that cannot be written and events that cannot be removed are logged
     await world.done(relay.sync());
   }
   expect(world.codes().slice(2)).toEqual(["records_removed_again", "checkpoint_written"]);
+});
+
+test("a partition that cannot be opened is logged once for each kind of error, and when it is opened", async () => {
+  const world = new World({ sessionTimeoutMs: SESSION_MS });
+  let broken: BrokerErrorCode | undefined;
+  const one = await world.open("one", (broker) => ({
+    committed: (asked) =>
+      broken !== undefined && asked.group === GROUP
+        ? Promise.reject(new BrokerError(broken, "no way"))
+        : broker.committed(asked),
+  }));
+  broken = "unreachable";
+  await world.clock.advance(20_000);
+  expect(world.codes()).toEqual(["lane_not_opened"]);
+  broken = "unsupported";
+  await world.clock.advance(20_000);
+  broken = "unreachable";
+  await world.clock.advance(20_000);
+  expect(world.codes()).toEqual(["lane_not_opened", "lane_not_opened"]);
+  // Cut off it has another error, and who gets the partition anew reports it anew.
+  world.cluster.isolate("one");
+  await world.clock.advance(2 * SESSION_MS);
+  world.cluster.heal("one");
+  await world.clock.advance(20_000);
+  expect(world.codes().slice(-1)).toEqual(["lane_not_opened"]);
+  broken = undefined;
+  await world.clock.advance(6_000);
+  expect(world.lines.at(-1)).toBe('lane_opened {"environment":"test","destination":"segment","partition":0}');
+  expect(world.codes().filter((code) => code.startsWith("lane_"))).toEqual([
+    "lane_not_opened",
+    "lane_not_opened",
+    "lane_not_opened",
+    "lane_lost",
+    "lane_not_opened",
+    "lane_opened",
+  ]);
+  await world.close(one);
 });
 
 test("heartbeats that are not answered for a third of a session are logged once, and when they are again", async () => {
