@@ -5,6 +5,7 @@ const KAFKA_TESTS = "packages/log-kafka/test";
 const RELAY = "packages/relay/src";
 const CLUSTER_TESTS = "packages/relay/test/cluster";
 const STATE_TESTS = [`${KAFKA_TESTS}/lane-states.test.ts`];
+const WRITTEN_TESTS = [`${KAFKA_TESTS}/written.test.ts`];
 const DUPLICATE_TESTS = [`${KAFKA_TESTS}/duplicates.test.ts`];
 const RETENTION_TESTS = [`${CLUSTER_TESTS}/retention.test.ts`, `${CLUSTER_TESTS}/checkpoints.test.ts`];
 const SESSION_TESTS = [`${CLUSTER_TESTS}/group-session.test.ts`];
@@ -59,6 +60,20 @@ const FENCING: readonly Mutant[] = [
 
 /** What each relay has to decide as all others do. */
 const COUNTING: readonly Mutant[] = [
+  {
+    name: "kafka: what was written here is taken only where it comes next",
+    file: `${KAFKA}/tail.ts`,
+    find: "if (one.offset > offset) break;",
+    replace: "if (one.offset < 0) break;",
+    tests: WRITTEN_TESTS,
+  },
+  {
+    name: "kafka: what was written here is not counted again after a fetch",
+    file: `${KAFKA}/tail.ts`,
+    find: "if (one.offset < offset) continue;",
+    replace: "if (one.offset < 0) continue;",
+    tests: WRITTEN_TESTS,
+  },
   {
     name: "kafka: a duplicate within the window of time is one, and no other",
     file: `${KAFKA}/duplicates.ts`,

@@ -102,6 +102,8 @@ export interface ProduceRequest extends TopicPartition, Deadline {
 export interface Produced {
   /** Of the first record; the others follow it without a gap. */
   readonly offset: Offset;
+  /** As a fetch tells it of each of them; `undefined` where the topic keeps times of its writers. */
+  readonly appendedAtMs: number | undefined;
 }
 
 export interface FetchRequest extends TopicPartition, Deadline {

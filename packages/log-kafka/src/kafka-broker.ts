@@ -100,7 +100,8 @@ export class KafkaBroker implements Broker {
     const { topic, partition } = request;
     const send = (leader: Address): Promise<ProduceAnswer> =>
       this.#produce.send(leader, { topic, partition, batch, within });
-    return { offset: (await this.#fromLeader(request, send, within)).baseOffset };
+    const { baseOffset: offset, appendedAtMs } = await this.#fromLeader(request, send, within);
+    return { offset, appendedAtMs };
   }
 
   async fetch(request: FetchRequest): Promise<Fetched> {

@@ -22,7 +22,7 @@ import {
   retainedFrom,
 } from "@waybill/log";
 import { Appender } from "./appender.ts";
-import { type Broker, BrokerError, type Offset } from "./broker.ts";
+import { type Broker, BrokerError, type FetchedRecord, type Offset } from "./broker.ts";
 import { BEGINNING, type Checkpoint, Count, type Positions } from "./counting.ts";
 import type { DuplicateFinder, DuplicateRule } from "./duplicates.ts";
 import { findInPartition } from "./find-in-partition.ts";
@@ -280,6 +280,11 @@ export class PartitionLog implements Log {
     if (this.#positions === "counted")
       throw new WaybillError("WAYBILL_OPTIONS", "A partition with many writers is not appended to through its log");
     return this.#appender.append(entries);
+  }
+
+  /** Records that this process has written to the partition, acknowledged by all in-sync replicas. */
+  written(records: readonly FetchedRecord[]): void {
+    this.#tail.written(records);
   }
 
   async tryDisk(): Promise<void> {

@@ -16,7 +16,7 @@
  *   then it is there twice, one copy after the other, and nothing is between them that came later.
  */
 import { type Clock, messageOf, sleep } from "@waybill/core";
-import { type Broker, BrokerError, type Offset } from "./broker.ts";
+import { type Broker, BrokerError, type Offset, type Produced } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
 
 /** A record that waits. */
@@ -44,6 +44,8 @@ export interface ProduceQueueOptions {
   readonly tooLarge: (bytes: number) => Promise<void>;
   /** After each call. `undefined`: it was acknowledged. */
   readonly ended: (failure: BrokerError | undefined, durationMs: number) => void;
+  /** These values are in the partition, from that place on. Must not throw. */
+  readonly written: (values: readonly Uint8Array[], at: Produced) => void;
 }
 
 /** Bounds how long the first record of a call waits for the last one. */
@@ -120,15 +122,16 @@ export class ProduceQueue {
 
   /** Why it failed; `undefined` when it did not. Never rejects. */
   async #send(records: readonly WaitingRecord[]): Promise<BrokerError | undefined> {
-    const { broker, clock, topic, partition, callMs, closing, ended, tooLarge } = this.#options;
+    const { broker, clock, topic, partition, callMs, closing, ended, written, tooLarge } = this.#options;
     const startedMs = clock.monotonic();
     const values = records.map(({ value }) => value);
     try {
-      const { offset } = await withDeadline(clock, callMs, (deadline) =>
+      const produced = await withDeadline(clock, callMs, (deadline) =>
         broker.produce({ topic, partition, values, ...deadline }),
       );
       ended(undefined, clock.monotonic() - startedMs);
-      for (const [index, record] of records.entries()) record.settle({ offset: offset + index });
+      for (const [index, record] of records.entries()) record.settle({ offset: produced.offset + index });
+      written(values, produced);
       return undefined;
     } catch (error) {
       const failure = error instanceof BrokerError ? error : new BrokerError("invalid", messageOf(error));

@@ -8,7 +8,14 @@
  */
 import { assert, type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
 import type { Entry } from "@waybill/log";
-import { type Broker, BrokerError, type BrokerErrorCode, type TopicDescription } from "./broker.ts";
+import {
+  type Broker,
+  BrokerError,
+  type BrokerErrorCode,
+  type FetchedRecord,
+  type Produced,
+  type TopicDescription,
+} from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
 import type { Part } from "./partitioner.ts";
 import { type NewRecord, PendingAppend, PendingRecord, type Place } from "./pending-append.ts";
@@ -30,6 +37,8 @@ export interface ProducerOptions {
   readonly pendingMaxBytes?: number;
   /** After each call that was acknowledged. Must not throw. */
   readonly onAcknowledged?: (durationMs: number) => void;
+  /** What was acknowledged is in its partition. Must not throw. */
+  readonly onWritten?: (partition: number, records: readonly FetchedRecord[]) => void;
 }
 
 const CALL_MS = 5_000;
@@ -80,6 +89,7 @@ export class Producer {
           limit: () => this.#limit,
           tooLarge: (bytes) => this.#tooLarge(bytes),
           ended: (error, durationMs) => this.#ended(partition, error, durationMs),
+          written: (values, at) => this.#written(partition, values, at),
         }),
     );
   }
@@ -198,6 +208,15 @@ export class Producer {
       this.#failures.set(partition, { error, atMs: this.#options.clock.monotonic() });
       this.#probeSoon();
     }
+  }
+
+  #written(partition: number, values: readonly Uint8Array[], { offset, appendedAtMs }: Produced): void {
+    // Without it nobody can tell what a fetch would.
+    if (appendedAtMs === undefined) return;
+    this.#options.onWritten?.(
+      partition,
+      values.map((value, index) => ({ offset: offset + index, appendedAtMs, value })),
+    );
   }
 
   #probeFailed(partition: number, error: unknown): void {

@@ -159,7 +159,7 @@ export class Source {
   }
 }
 
-function readOf({ offset, appendedAtMs, value }: FetchedRecord): ReadRecord {
+export function readOf({ offset, appendedAtMs, value }: FetchedRecord): ReadRecord {
   return { offset, appendedAtMs, records: decodeRecords(value) };
 }
 

@@ -3,13 +3,17 @@
  * less often; {@link Tail.lastError} tells of them until reading works again.
  */
 import { messageOf } from "@waybill/core";
-import { BrokerError, type Offset } from "./broker.ts";
+import { BrokerError, type FetchedRecord, type Offset } from "./broker.ts";
 import type { Checkpoint, Count, PartitionRecord } from "./counting.ts";
-import { type Read, type Source, waitMs } from "./source.ts";
+import { type Read, type ReadRecord, readOf, type Source, waitMs } from "./source.ts";
 
 const READ_BYTES = 1024 * 1024;
 /** How long a broker waits for the next record before it answers that there is none. */
 const POLL_MS = 1_000;
+/** What was written here and not taken yet. More is read from the broker. */
+const WRITTEN_MAX_BYTES = 1024 * 1024;
+/** After so many times without asking the broker it is asked: who else writes, or removes, is seen. */
+const WRITTEN_TIMES_MAX = 40;
 
 export interface TailOptions {
   readonly source: Source;
@@ -34,6 +38,9 @@ interface Waiting {
 export class Tail {
   readonly #options: TailOptions;
   #waiting: Waiting[] = [];
+  /** Acknowledged, in order, and not taken yet. */
+  #written: FetchedRecord[] = [];
+  #writtenBytes = 0;
   #lastError: string | undefined;
 
   constructor(options: TailOptions) {
@@ -61,11 +68,29 @@ export class Tail {
     }
   }
 
+  /**
+   * What this process has written: it is not read once more where it comes next. Nobody else has
+   * written in between then, so nobody is asked.
+   */
+  written(records: readonly FetchedRecord[]): void {
+    if (this.#writtenBytes > WRITTEN_MAX_BYTES) return;
+    for (const record of records) {
+      this.#written.push(record);
+      this.#writtenBytes += record.value.length;
+    }
+  }
+
   /** Until the log is closed or broken. Never rejects. */
   async run(): Promise<void> {
     const { source, gatherMs, onGone } = this.#options;
-    for (let failures = 0; !source.isClosed; ) {
+    for (let failures = 0, times = 0; !source.isClosed; ) {
       try {
+        if (this.#takeWritten() && times < WRITTEN_TIMES_MAX) {
+          times += 1;
+          await source.wait(gatherMs);
+          continue;
+        }
+        times = 0;
         const read = await source.fetch(this.place.offset, READ_BYTES, POLL_MS);
         this.#take(read);
         failures = 0;
@@ -93,7 +118,30 @@ export class Tail {
   }
 
   #take({ records, first }: Read): void {
-    const { count, onRecords, onMoved, onFirst } = this.#options;
+    this.#takeAll(records);
+    this.#options.onFirst(first);
+  }
+
+  /** Whether something of it came next. */
+  #takeWritten(): boolean {
+    const written = this.#written;
+    if (written.length === 0) return false;
+    this.#written = [];
+    this.#writtenBytes = 0;
+    let { offset } = this.place;
+    const next: ReadRecord[] = [];
+    for (const one of written) {
+      if (one.offset < offset) continue;
+      if (one.offset > offset) break;
+      next.push(readOf(one));
+      offset += 1;
+    }
+    this.#takeAll(next);
+    return next.length > 0;
+  }
+
+  #takeAll(records: readonly ReadRecord[]): void {
+    const { count, onRecords, onMoved } = this.#options;
     const { position } = count.place;
     for (const one of records) {
       const taken = count.take(one);
@@ -106,6 +154,5 @@ export class Tail {
       for (const one of waiting) if (one.offset <= offset) one.done();
     }
     if (count.place.position > position) onMoved();
-    onFirst(first);
   }
 }

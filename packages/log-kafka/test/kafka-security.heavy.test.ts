@@ -25,7 +25,7 @@ test.each(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const)(
   async (mechanism) => {
     const broker = await connectTo(cluster(), { ...TLS, ...sasl(mechanism) });
     const at = { topic: await newTopic(broker, { replicas: 1, minInSync: 1 }), partition: 0 };
-    expect(await broker.produce({ ...at, values: [Buffer.from("a")], ...DEADLINE })).toEqual({ offset: 0 });
+    expect(await broker.produce({ ...at, values: [Buffer.from("a")], ...DEADLINE })).toMatchObject({ offset: 0 });
     const { records } = await broker.fetch({ ...at, offset: 0, maxBytes: 1000, maxWaitMs: 0, ...DEADLINE });
     expect(records.map(({ value }) => Buffer.from(value).toString())).toEqual(["a"]);
   },

@@ -1,5 +1,5 @@
 /** Writing to topics: acknowledged, or refused as retryable; in order; bounded. */
-import { BrokerError, decodeValue, type ProduceRequest, withNumberedIds } from "@waybill/log-kafka";
+import { BrokerError, decodeValue, type FetchedRecord, type ProduceRequest, withNumberedIds } from "@waybill/log-kafka";
 import { expect, test } from "vitest";
 import { entryOf } from "./lib/entries.ts";
 import { withCalls, withProduce } from "./lib/faulty-broker.ts";
@@ -24,6 +24,31 @@ test("places are those of the records", async () => {
   expect(next).toEqual([{ partition: 2, offset: 1, count: 1 }]);
   expect(records(0)).toEqual(["a,b"]);
   expect(records(2)).toEqual(["c", "d"]);
+});
+
+test("what was acknowledged is handed on as a fetch answers it, unless the topic keeps other times", async () => {
+  const given: [number, readonly FetchedRecord[]][] = [];
+  let isKnown = true;
+  const { clock, broker, append } = await startProducing({
+    faulty: (faulty) =>
+      withProduce(faulty, async (_, produce) => ({
+        ...(await produce()),
+        ...(isKnown ? {} : { appendedAtMs: undefined }),
+      })),
+    producer: { onWritten: (partition, records) => given.push([partition, records]) },
+  });
+  await runUntil(clock, append({ 0: ["a"], 2: ["b", "c"] }));
+  const at = { topic: TOPIC, offset: 0, maxBytes: 1_000, maxWaitMs: 0, deadlineMs: 1_000 };
+  for (const partition of [0, 2]) {
+    const { records } = await runUntil(clock, broker.fetch({ ...at, partition }));
+    expect(
+      given.find(([of]) => of === partition)?.[1].map((one) => ({ ...one, value: Buffer.from(one.value) })),
+    ).toEqual(records.map((one) => ({ ...one, value: Buffer.from(one.value) })));
+  }
+  given.length = 0;
+  isKnown = false;
+  await runUntil(clock, append({ 0: ["d"] }));
+  expect(given).toEqual([]);
 });
 
 test("nothing is stored at once", async () => {

@@ -56,6 +56,7 @@ const NONE = -1;
 export interface ProduceAnswer {
   readonly errorCode: number;
   readonly baseOffset: number;
+  readonly appendedAtMs: number | undefined;
   readonly errorMessage: string | null | undefined;
 }
 
@@ -115,10 +116,15 @@ function producedTopic(reader: Reader): readonly (readonly [string, ProduceAnswe
 function produced(reader: Reader): ProduceAnswer {
   const errorCode = reader.readInt16();
   const baseOffset = Number(reader.readInt64());
-  reader.readInt64();
+  const appendedAtMs = Number(reader.readInt64());
   reader.readInt64();
   reader.readArray((record) => (record.readInt32(), record.readNullableString()));
-  return { errorCode, baseOffset, errorMessage: reader.readNullableString() };
+  return {
+    errorCode,
+    baseOffset,
+    appendedAtMs: appendedAtMs === NONE ? undefined : appendedAtMs,
+    errorMessage: reader.readNullableString(),
+  };
 }
 
 export interface FetchAnswer {

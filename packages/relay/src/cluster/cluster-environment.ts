@@ -98,7 +98,14 @@ export class ClusterEnvironment implements StoredInCluster {
     this.#config = config;
     this.#topic = eventsTopic(prefix, config.name);
     const { clock, random } = runtime;
-    this.#producer = new Producer({ broker, clock, topic: this.#topic, partitions, maxMessageBytes });
+    this.#producer = new Producer({
+      broker,
+      clock,
+      topic: this.#topic,
+      partitions,
+      maxMessageBytes,
+      onWritten: (partition, records) => this.#partitions.opened(partition)?.log.written(records),
+    });
     this.cluster = new ClusterIngest({ environment: config.name, partitions, producer: this.#producer });
     this.#checkpoints = new Checkpoints(broker, { group: this.#topic, topic: this.#topic });
     this.#checkpointing = this.#outage("checkpoint_not_written", "checkpoint_written");

@@ -81,7 +81,7 @@ export class SimBroker implements Broker {
       const records = values.map((value, index) => ({ appendedAtMs, key: keys?.[index], value }));
       const offset = partition.append(broker, records, this.#how.acks === 1);
       if (this.#how.acks === "all") await partition.committed(broker, offset + values.length);
-      return { offset };
+      return { offset, appendedAtMs };
     });
   }
 

@@ -98,13 +98,15 @@ function testProducing(check: Check): void {
 }
 
 function testLimits(check: Check): void {
-  check("stamps each record with the broker's time", async (world) => {
+  check("stamps each record with the broker's time, and tells it", async (world) => {
     const at = { topic: await world.topic(), partition: 0 };
-    await world.produce(at, "a");
+    const values = [Buffer.from("a"), Buffer.from("b")];
+    const produced = await world.settled(world.broker.produce({ ...at, values, ...DEADLINE }));
     await world.under.wait(50);
-    await world.produce(at, "b");
+    await world.produce(at, "c");
     const { records } = await world.settled(world.broker.fetch({ ...at, offset: 0, ...WIDE }));
-    const [first, second] = records.map((one) => one.appendedAtMs) as [number, number];
+    const [first, same, second] = records.map((one) => one.appendedAtMs) as [number, number, number];
+    expect([first, same]).toEqual([produced.appendedAtMs, produced.appendedAtMs]);
     expect(Math.abs(first - world.under.now())).toBeLessThan(MINUTE_MS);
     expect(second - first).toBeGreaterThanOrEqual(40);
   });

@@ -12,7 +12,7 @@ test("an isolated relay reaches nobody: at once or by its deadline, and nothing 
   expect(await world.code(world.produce("c"))).toBe("unreachable");
   expect(await world.code(world.produce("d", { broker: world.cluster.connect("relay-2") }))).toBe("done");
   world.cluster.heal(RELAY);
-  expect(await world.eventually(() => world.produce("e"))).toEqual({ offset: 2 });
+  expect(await world.eventually(() => world.produce("e"))).toMatchObject({ offset: 2 });
   expect(world.texts).toEqual(["a", "d", "e"]);
   expect(world.cluster.injected.get("relay isolated")).toBe(2);
 });
@@ -22,7 +22,7 @@ test("a relay may reach some brokers and not others", async () => {
   world.cluster.isolate(RELAY, [world.leader]);
   expect(await world.code(world.produce("a"))).toBe("timeout");
   const elsewhere = { topic: AT.topic, partition: 1, values: [Buffer.from("b")], ...DEADLINE };
-  expect(await world.eventually(() => world.broker.produce(elsewhere))).toEqual({ offset: 0 });
+  expect(await world.eventually(() => world.broker.produce(elsewhere))).toMatchObject({ offset: 0 });
 });
 
 test("a relay that hears nothing is heard: what it asks for is done", async () => {

@@ -9,7 +9,7 @@ const TOPIC = "events";
 test("records are read where they were appended, with the broker's time", async () => {
   const { clock, broker } = await setUp(1);
   const at = { topic: TOPIC, partition: 0, ...DEADLINE };
-  expect(await done(clock, broker.produce({ ...at, values: [text("a"), text("b")] }))).toEqual({ offset: 0 });
+  expect(await done(clock, broker.produce({ ...at, values: [text("a"), text("b")] }))).toMatchObject({ offset: 0 });
   const fetched = await done(clock, broker.fetch({ ...at, offset: 0, maxBytes: 1_000, maxWaitMs: 0 }));
   expect(fetched.records.map(({ offset, value }) => [offset, String(Buffer.from(value))])).toEqual([
     [0, "a"],
