@@ -130,7 +130,7 @@ interface Backlog extends BacklogResult {
 }
 
 export async function run(options: KafkaBenchOptions): Promise<KafkaResult | Backlog | Skipped> {
-  const missing = await whyNoKafka(say);
+  const missing = await whyNoKafka({ tell: say });
   if (missing !== undefined) {
     const skipped: Skipped = { scenario: "kafka", skipped: missing };
     publish("kafka", skipped, false);

@@ -62,7 +62,7 @@ type Step = "relay" | "broker" | "pause";
 
 /** **Errors**: `Unavailable` where no Kafka can be. */
 export async function runCluster(kills: number, seed: number): Promise<ClusterResult> {
-  const missing = await whyNoKafka(say);
+  const missing = await whyNoKafka({ tell: say });
   if (missing !== undefined) throw new Unavailable(missing);
   const cluster = await startCluster({ brokers: BROKERS, groupSessionMs: GROUP_SESSION_MS, tell: say });
   const directory = mkdtempSync(join(tmpdir(), "waybill-chaos-"));

@@ -62,9 +62,9 @@ export class BrokerProcess {
   }
 
   /** Makes the directory of its data; once, before the first start. */
-  async format(clusterId: string, users: readonly string[]): Promise<void> {
+  async format(clusterId: string, more: readonly string[]): Promise<void> {
     const { jars, directory } = this.#options;
-    const args = ["-t", clusterId, "-c", join(directory, "server.properties"), ...users];
+    const args = ["-t", clusterId, "-c", join(directory, "server.properties"), ...more];
     try {
       await execute("java", [...JVM, "-cp", `${jars}/*`, "kafka.tools.StorageTool", "format", ...args], {
         timeout: FORMAT_MAX_MS,

@@ -13,6 +13,10 @@ const CLUSTER_ID_BYTES = 16;
 
 export interface ClusterOptions {
   readonly brokers: 1 | 3;
+  /** Kafka's. Default the one that everything is tested with. */
+  readonly version?: string;
+  /** Versions of features that a new cluster has, by Kafka's names. Default Kafka's own. */
+  readonly features?: Readonly<Record<string, number>>;
   /** When a member of a group that does not answer is expelled. Default 3,000 ms. */
   readonly groupSessionMs?: number;
   /** TLS and SASL (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512) for clients. Default neither. */
@@ -33,8 +37,11 @@ export interface Cluster {
 }
 
 /** Why there can be no cluster here, after fetching what may be fetched; `undefined`: there can. */
-export async function whyNoKafka(tell: (line: string) => void = tellPeople): Promise<string | undefined> {
-  const kafka = await findKafka(tell);
+export async function whyNoKafka({
+  tell = tellPeople,
+  version,
+}: Pick<ClusterOptions, "tell" | "version"> = {}): Promise<string | undefined> {
+  const kafka = await findKafka(tell, version);
   return "missing" in kafka ? kafka.missing : undefined;
 }
 
@@ -43,7 +50,8 @@ export async function whyNoKafka(tell: (line: string) => void = tellPeople): Pro
  * or a broker does not start.
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const kafka = await findKafka(options.tell ?? tellPeople);
+  const { tell = tellPeople, version, security, features = {} } = options;
+  const kafka = await findKafka(tell, version);
   if ("missing" in kafka) throw new Error(kafka.missing);
   const directory = mkdtempSync(join(tmpdir(), "waybill-kafka-"));
   const brokers = await prepare(options, kafka.jars, directory);
@@ -53,7 +61,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
   try {
     const clusterId = idOfCluster();
-    await Promise.all(brokers.map((broker) => broker.format(clusterId, usersOf(options.security))));
+    const chosen = Object.entries(features).flatMap(([name, level]) => ["--feature", `${name}=${level}`]);
+    const formatting = [...usersOf(security), ...chosen];
+    await Promise.all(brokers.map((broker) => broker.format(clusterId, formatting)));
     for (const broker of brokers) broker.start();
     await Promise.all(brokers.map((broker) => broker.ready()));
     return { brokers, addresses: brokers.map(({ address }) => address), close };

@@ -15,7 +15,7 @@ const VERSION_MAX_MS = 20_000;
 const PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 
 /** Without slf4j-simple a broker logs nothing, so that nobody would know when it is ready. */
-const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+const pomOf = (version: string): string => `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>waybill</groupId>
   <artifactId>kafka</artifactId>
@@ -24,7 +24,7 @@ const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
     <dependency>
       <groupId>org.apache.kafka</groupId>
       <artifactId>kafka_2.13</artifactId>
-      <version>${KAFKA_VERSION}</version>
+      <version>${version}</version>
     </dependency>
     <dependency>
       <groupId>org.slf4j</groupId>
@@ -42,19 +42,19 @@ export type Kafka = { readonly jars: string } | { readonly missing: string };
 
 /**
  * `tell` gets a line before anything is fetched. `WAYBILL_KAFKA` names the folder of the jars (a
- * distribution's `libs`) where they are not to be fetched.
+ * distribution's `libs`) where they are not to be fetched; not those of another version.
  */
-export async function findKafka(tell: (line: string) => void): Promise<Kafka> {
+export async function findKafka(tell: (line: string) => void, version: string = KAFKA_VERSION): Promise<Kafka> {
   const java = await javaMissing();
   if (java !== undefined) return { missing: java };
   const named = process.env["WAYBILL_KAFKA"];
-  if (named !== undefined)
+  if (named !== undefined && version === KAFKA_VERSION)
     return hasJars(named) ? { jars: named } : { missing: `WAYBILL_KAFKA names ${named}, which has no jars of Kafka` };
-  const jars = join(cacheFolder(), KAFKA_VERSION);
+  const jars = join(cacheFolder(), version);
   if (hasJars(jars)) return { jars };
   if (process.env["WAYBILL_NO_INSTALL"] !== undefined)
-    return { missing: `Kafka ${KAFKA_VERSION} is not there, and WAYBILL_NO_INSTALL forbids to fetch it` };
-  const failure = await fetchJars(jars, tell);
+    return { missing: `Kafka ${version} is not there, and WAYBILL_NO_INSTALL forbids to fetch it` };
+  const failure = await fetchJars(version, jars, tell);
   return failure === undefined ? { jars } : { missing: failure };
 }
 
@@ -73,20 +73,20 @@ async function javaMissing(): Promise<string | undefined> {
 }
 
 /** Why it failed, if it did. */
-async function fetchJars(jars: string, tell: (line: string) => void): Promise<string | undefined> {
+async function fetchJars(version: string, jars: string, tell: (line: string) => void): Promise<string | undefined> {
   try {
     await execute("mvn", ["-version"], { timeout: VERSION_MAX_MS });
   } catch {
-    return `Kafka ${KAFKA_VERSION} is not there, and there is no mvn to fetch it`;
+    return `Kafka ${version} is not there, and there is no mvn to fetch it`;
   }
   tell(
-    `mvn fetches Kafka ${KAFKA_VERSION} and what it needs, ${MEGABYTES} MB, into ~/.m2 and node_modules/.cache. ` +
+    `mvn fetches Kafka ${version} and what it needs, ${MEGABYTES} MB, into ~/.m2 and node_modules/.cache. ` +
       "Once: nothing is fetched when it is there.",
   );
   mkdirSync(dirname(jars), { recursive: true });
   const folder = mkdtempSync(`${jars}-`);
   try {
-    writeFileSync(join(folder, "pom.xml"), POM);
+    writeFileSync(join(folder, "pom.xml"), pomOf(version));
     const target = [`-DincludeScope=runtime`, `-DoutputDirectory=${join(folder, "jars")}`];
     await execute("mvn", ["-B", "-q", "-ntp", PLUGIN, ...target], { cwd: folder, timeout: FETCH_MAX_MS });
     // Another process may have been first.
@@ -95,7 +95,7 @@ async function fetchJars(jars: string, tell: (line: string) => void): Promise<st
   } catch (error) {
     const { stdout = "", message } = error as Error & { readonly stdout?: string };
     const [line = message] = stdout.split("\n").filter((text) => text.includes("ERROR"));
-    return hasJars(jars) ? undefined : `Kafka ${KAFKA_VERSION} could not be fetched: ${line}`;
+    return hasJars(jars) ? undefined : `Kafka ${version} could not be fetched: ${line}`;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -219,8 +219,8 @@ export interface Broker {
   /** Removes all records before `offset`. Resolves to the first offset that is kept then. */
   removeBefore(asked: TopicPartition & Deadline & { readonly offset: Offset }): Promise<Offset>;
   /**
-   * **Errors**: `fenced`: the member has to join anew, and owns nothing; `unsupported`: the broker
-   * has no groups that fence each partition.
+   * **Errors**: `fenced`: the member has to join anew, and owns nothing; `unsupported`: the group's
+   * coordinator does not fence each partition, and nothing was asked of it.
    */
   heartbeat(heartbeat: Heartbeat): Promise<HeartbeatAnswer>;
   /** All partitions are answered for in one promise: rejected when any was refused. */

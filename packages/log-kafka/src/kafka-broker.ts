@@ -39,8 +39,9 @@ const GROUP_ID_NOT_FOUND = 69;
 const LEFT = -1;
 
 /**
- * A real cluster, 4.0 or later. Each call is made once, to the broker that is responsible as far as
- * is known; after a failure that is looked up again before the next call.
+ * A real cluster: Kafka 4.0 or later, and 4.3 for heartbeats. Each call is made once, to the broker
+ * that is responsible as far as is known; after a failure that is looked up again before the next
+ * call.
  */
 export class KafkaBroker implements Broker {
   readonly #clock: Clock;
@@ -264,7 +265,9 @@ export class KafkaBroker implements Broker {
     try {
       return acceptedOf(await this.#links.to(address, use).call(call, within), within);
     } catch (error) {
-      if ((error as BrokerError).isTransient) this.#metadata.forgetCoordinator(group);
+      const { isTransient, code } = error as BrokerError;
+      // Another coordinator may be of another version.
+      if (isTransient || code === "unsupported") this.#metadata.forgetCoordinator(group);
       throw error;
     }
   }

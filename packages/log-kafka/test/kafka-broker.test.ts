@@ -4,7 +4,7 @@ import { VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { type Broker, BrokerError, KafkaBroker } from "../src/index.ts";
 import { encodeBatch } from "../src/kafka/record-batches.ts";
-import { API, FakeKafka, fetchedAnswer, producedAnswer } from "./lib/fake-kafka.ts";
+import { API, FakeKafka, fetchedAnswer, heartbeatAnswer, producedAnswer } from "./lib/fake-kafka.ts";
 
 const DEADLINE = { deadlineMs: 5000 };
 const AT = { topic: "t", partition: 0 };
@@ -122,13 +122,41 @@ test("a fetch that waits holds up neither a send nor a second fetch", async () =
   expect(await codeOf(broker.fetch(FETCH))).toBe("unreachable");
 });
 
-test("a broker without groups that fence each partition is unsupported; the rest of it works", async () => {
+const JOIN = { group: "g", memberId: "m", memberEpoch: 0, topics: ["t"], owned: [], rebalanceTimeoutMs: 1000 };
+
+test("a broker without groups of KIP-848 is unsupported; the rest of it works", async () => {
   const { fake, broker } = await world([API.heartbeat]);
-  const join = { group: "g", memberId: "m", memberEpoch: 0, topics: ["t"], owned: [], rebalanceTimeoutMs: 1000 };
-  await expect(broker.heartbeat({ ...join, ...DEADLINE })).rejects.toThrow(/needs version 0 of Kafka's API 68/);
-  expect(await codeOf(broker.heartbeat({ ...join, ...DEADLINE }))).toBe("unsupported");
+  await expect(broker.heartbeat({ ...JOIN, ...DEADLINE })).rejects.toThrow(
+    `heartbeat of g needs version 0 of Kafka's API 68, the broker at ${fake.address} has none`,
+  );
+  expect(await codeOf(broker.heartbeat({ ...JOIN, ...DEADLINE }))).toBe("unsupported");
   fake.answers.set(API.produce, () => producedAnswer(0, 1));
   expect(await broker.produce(RECORD)).toEqual({ offset: 1 });
+});
+
+test.each([
+  [{ "metadata.version": [7, 29], "group.version": [0, 30] } as const, "29 at most"],
+  [{ "group.version": [0, 30] } as const, "none"],
+  [{}, "none"],
+])("a broker that supports %j has no groups that fence each partition", async (features, has) => {
+  const { fake, broker } = await world();
+  fake.features = features;
+  await expect(broker.heartbeat({ ...JOIN, ...DEADLINE })).rejects.toMatchObject({
+    code: "unsupported",
+    message: `heartbeat of g needs metadata.version 30 (Kafka 4.3), the broker at ${fake.address} has ${has}`,
+  });
+  expect(fake.callsOf(API.heartbeat)).toBe(0);
+});
+
+test("a coordinator that is too old is asked for again: a newer one may be it meanwhile", async () => {
+  const { fake, broker } = await world();
+  const newer = await FakeKafka.start();
+  fake.features = { "metadata.version": [7, 29] };
+  newer.answers.set(API.heartbeat, () => heartbeatAnswer(3));
+  expect(await codeOf(broker.heartbeat({ ...JOIN, ...DEADLINE }))).toBe("unsupported");
+  fake.answers.set(API.findCoordinator, () => fake.coordinator(newer.port));
+  expect(await broker.heartbeat({ ...JOIN, ...DEADLINE })).toMatchObject({ memberEpoch: 3 });
+  expect(fake.callsOf(API.heartbeat)).toBe(0);
 });
 
 test("batches are checked: a damaged one is refused, a cut one is left for the next fetch", async () => {

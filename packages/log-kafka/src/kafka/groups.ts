@@ -1,10 +1,18 @@
 import type { CommitRequest, CommittedOffset, CommittedRequest, Heartbeat, TopicPartition } from "../broker.ts";
 import { failureOf } from "./failures.ts";
 import type { Library } from "./library.ts";
-import { type Call, callOf, readAs } from "./requests.ts";
+import { type Call, callOf, type MetadataVersion, readAs } from "./requests.ts";
 
 /** Not given; no offset; no member. */
 const NONE = -1;
+/** UNSUPPORTED_VERSION, with which brokers have no message. */
+const UNSUPPORTED = 35;
+const SWITCHED_OFF = "the broker's groups of KIP-848 are switched off";
+/**
+ * From this release on a commit may name any epoch since its partition came (KIP-1251). Groups of
+ * 4.0 to 4.2 take the member's newest epoch alone: each rebalance refuses what every lane commits.
+ */
+const FENCES_EACH_PARTITION: MetadataVersion = { level: 30, release: "4.3" };
 
 export interface HeartbeatReply {
   readonly errorCode: number;
@@ -32,7 +40,7 @@ export function heartbeatCall(
   // The library's type has no null for partitions that are as before.
   const partitions = (places ?? null) as { topicId: string; partitions: number[] }[];
   const subscribed = topics === undefined ? null : [...topics];
-  return callOf(
+  const call = callOf(
     library.consumerGroupHeartbeatV0,
     group,
     memberId,
@@ -44,6 +52,10 @@ export function heartbeatCall(
     null,
     partitions,
   );
+  return {
+    ...readAs(call, (reply) => (reply.errorCode === UNSUPPORTED ? { ...reply, errorMessage: SWITCHED_OFF } : reply)),
+    metadataVersion: FENCES_EACH_PARTITION,
+  };
 }
 
 export function commitCall(library: Library, request: CommitRequest): Call<{ readonly errorCode: number }> {

@@ -1,8 +1,9 @@
+import type { Reader } from "@platformatic/kafka";
 import type { Clock } from "@waybill/core";
 import { BrokerError } from "../broker.ts";
 import { failureFrom } from "./failures.ts";
 import type { Library } from "./library.ts";
-import type { Call } from "./requests.ts";
+import { type Call, type Supported, supportedCall, type Versions } from "./requests.ts";
 import { type KafkaSasl, saslOptionsOf } from "./sasl.ts";
 import type { Within } from "./within.ts";
 
@@ -34,6 +35,8 @@ export interface Address {
 
 /** So many wait on one connection for the broker, which answers one after another. */
 const MAX_IN_FLIGHT = 10_000;
+const METADATA_VERSION = "metadata.version";
+const NO_VERSION: Versions = [0, -1];
 
 /**
  * One connection. It is made at once, and never again: after a fault, or a call that took too long,
@@ -44,8 +47,8 @@ export class Link {
   readonly #connection: InstanceType<Library["Connection"]>;
   readonly #waiting = new Set<(error: BrokerError) => void>();
   readonly #opened: Promise<void>;
-  /** By API, the lowest and the highest version that the broker has. */
-  #versions: ReadonlyMap<number, readonly [number, number]> = new Map();
+  readonly #at: string;
+  #supported: Supported = { apis: new Map(), features: new Map() };
   #broken: BrokerError | undefined;
 
   constructor(setting: LinkSetting, address: Address) {
@@ -58,10 +61,10 @@ export class Link {
       ...(tls !== undefined && { tls: tls() }),
       ...(sasl !== undefined && { sasl: saslOptionsOf(library, sasl) }),
     });
-    const at = `${address.host}:${address.port}`;
-    this.#connection.on("error", (error: unknown) => this.#break(failureFrom(error, at)));
-    this.#connection.on("close", () => this.#break(new BrokerError("unreachable", `${at}: connection closed`)));
-    this.#opened = this.#open(address, at);
+    this.#at = `${address.host}:${address.port}`;
+    this.#connection.on("error", (error: unknown) => this.#break(failureFrom(error, this.#at)));
+    this.#connection.on("close", () => this.#break(new BrokerError("unreachable", `${this.#at}: connection closed`)));
+    this.#opened = this.#open(address);
   }
 
   get isBroken(): boolean {
@@ -100,39 +103,57 @@ export class Link {
   #send<R>(call: Call<R>, within: Within, settle: (error: BrokerError | undefined, answer?: R) => void): void {
     // It has failed already.
     if (this.#broken !== undefined) return;
-    const [lowest, highest] = this.#versions.get(call.key) ?? [0, -1];
-    if (call.version < lowest || call.version > highest) {
-      const has = highest < 0 ? "has none" : `has ${lowest} to ${highest}`;
-      const message = `${within.what} needs version ${call.version} of Kafka's API ${call.key}, the broker ${has}`;
-      settle(new BrokerError("unsupported", message));
-      return;
-    }
-    const parse = (_id: number, _key: number, _version: number, reader: Parameters<Call<R>["read"]>[0]): R =>
-      call.read(reader);
-    this.#connection.send(call.key, call.version, call.write, parse, true, true, (error, answer) =>
+    const lacking = this.#lackingFor(call);
+    if (lacking !== undefined) return settle(new BrokerError("unsupported", `${within.what} needs ${lacking}`));
+    this.#request(call, true, (error, answer) =>
       settle(error === null ? undefined : failureFrom(error, within.what), answer),
     );
   }
 
+  /** What a call needs that the broker does not have. */
+  #lackingFor({ key, version, metadataVersion }: Call<unknown>): string | undefined {
+    const { apis, features } = this.#supported;
+    const [lowest, highest] = apis.get(key) ?? NO_VERSION;
+    if (version < lowest || version > highest)
+      return `version ${version} of Kafka's API ${key}${this.#has(highest < 0 ? "none" : `${lowest} to ${highest}`)}`;
+    if (metadataVersion === undefined) return undefined;
+    const { level, release } = metadataVersion;
+    const [, known] = features.get(METADATA_VERSION) ?? NO_VERSION;
+    if (known >= level) return undefined;
+    return `${METADATA_VERSION} ${level} (Kafka ${release})${this.#has(known < 0 ? "none" : `${known} at most`)}`;
+  }
+
+  #has(what: string): string {
+    return `, the broker at ${this.#at} has ${what}`;
+  }
+
   /** Never rejects: who waits learns it from the break. */
-  async #open({ host, port }: Address, at: string): Promise<void> {
-    const { library } = this.#setting;
+  async #open(address: Address): Promise<void> {
     try {
-      await this.#connect(host, port, at);
-      const { apiKeys } = await library.apiVersionsV3.api.async(this.#connection, "waybill", "1");
-      this.#versions = new Map(apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, [minVersion, maxVersion]]));
+      await this.#connect(address);
+      this.#supported = await new Promise((resolve, reject) => {
+        this.#request(supportedCall(this.#setting.library), false, (error, answer) =>
+          error === null ? resolve(answer) : reject(error),
+        );
+      });
     } catch (error) {
-      this.#break(failureFrom(error, at));
+      this.#break(failureFrom(error, this.#at));
     }
   }
 
-  #connect(host: string, port: number, at: string): void | Promise<void> {
+  #connect({ host, port }: Address): void | Promise<void> {
     try {
       return this.#connection.connect(host, port);
     } catch (error) {
       // Nothing was tried: a key or a certificate is not one.
-      throw new BrokerError("invalid", `${at}: ${(error as Error).message}`);
+      throw new BrokerError("invalid", `${this.#at}: ${(error as Error).message}`);
     }
+  }
+
+  /** `hasTags`: in the header of the answer. */
+  #request<R>(call: Call<R>, hasTags: boolean, done: (error: Error | null, answer: R) => void): void {
+    const parse = (_id: number, _key: number, _version: number, reader: Reader): R => call.read(reader);
+    this.#connection.send(call.key, call.version, call.write, parse, true, hasTags, done);
   }
 
   #break(error: BrokerError): void {

@@ -1,7 +1,8 @@
 /**
  * The requests that are made, each with the answer as it came: who calls looks at its error codes.
  * Most are the library's. Three are written here: produce and fetch, to make and check batches by
- * ourselves, and the description of a group, which the library reads wrongly.
+ * ourselves, and the description of a group, which the library reads wrongly. Of what a broker
+ * supports the library leaves the features out.
  */
 import type { Reader, Writer } from "@platformatic/kafka";
 import type { Library } from "./library.ts";
@@ -10,8 +11,17 @@ export interface Call<R> {
   /** Of Kafka's API. */
   readonly key: number;
   readonly version: number;
+  /** That the broker's software has to support, whichever the cluster uses. Default: any. */
+  readonly metadataVersion?: MetadataVersion;
   readonly write: () => Writer;
   readonly read: (reader: Reader) => R;
+}
+
+/** Kafka's `metadata.version`, which grows with each release. */
+export interface MetadataVersion {
+  readonly level: number;
+  /** The first release that has it. */
+  readonly release: string;
 }
 
 /** As the library exports a request. */
@@ -43,6 +53,45 @@ export function callOf<A extends readonly unknown[], R>(api: Api<A, R>, ...args:
 /** The same request; what its answer means. */
 export function readAs<A, B>(call: Call<A>, meaning: (answer: A) => B): Call<B> {
   return { ...call, read: (reader) => meaning(call.read(reader)) };
+}
+
+/** Lowest and highest. */
+export type Versions = readonly [number, number];
+
+export interface Supported {
+  readonly apis: ReadonlyMap<number, Versions>;
+  /** By name. */
+  readonly features: ReadonlyMap<string, Versions>;
+}
+
+const SUPPORTED_FEATURES = 0;
+
+/** What the broker itself supports. **Errors**: the answer's. */
+export function supportedCall({ apiVersionsV3 }: Library): Call<Supported> {
+  const { key, version } = apiVersionsV3.api;
+  return {
+    key,
+    version,
+    write: () => apiVersionsV3.createRequest("waybill", "1"),
+    read: (reader) => {
+      const { apiKeys } = apiVersionsV3.parseResponse(0, key, version, reader);
+      return {
+        apis: new Map(apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, [minVersion, maxVersion]])),
+        features: supportedFeatures(reader),
+      };
+    },
+  };
+}
+
+function supportedFeatures(reader: Reader): Supported["features"] {
+  const features = new Map<string, Versions>();
+  for (let left = reader.readUnsignedVarInt(); left > 0; left--) {
+    const tag = reader.readUnsignedVarInt();
+    const size = reader.readUnsignedVarInt();
+    if (tag !== SUPPORTED_FEATURES) reader.skip(size);
+    else reader.readArray((one) => features.set(one.readString(), [one.readInt16(), one.readInt16()]));
+  }
+  return features;
 }
 
 const PRODUCE = { key: 0, version: 9 };

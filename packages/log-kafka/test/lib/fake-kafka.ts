@@ -19,6 +19,8 @@ export const API = {
 const WITHOUT_TAGS: readonly number[] = [API.apiVersions, API.saslHandshake];
 const MAX_VERSION = 20;
 const LENGTH_BYTES = 4;
+const SUPPORTED_FEATURES = 0;
+const UNKNOWN_TAG = 1;
 const TOPIC_ID = "00000000-0000-0000-0000-0000000000aa";
 
 /** Answers a request, whose body is read on; `undefined`: never. */
@@ -30,6 +32,8 @@ export class FakeKafka {
   readonly answers = new Map<number, Answer>();
   readonly #server = createServer((socket) => this.#serve(socket));
   readonly #sockets = new Set<Socket>();
+  /** Versions of features that it supports, by name: lowest and highest. */
+  features: Readonly<Record<string, readonly [number, number]>> = { "metadata.version": [7, 30] };
   /** APIs that it does not have. */
   readonly #lacks: readonly number[];
 
@@ -37,7 +41,7 @@ export class FakeKafka {
     this.#lacks = lacks;
     this.answers.set(API.apiVersions, () => this.#versions());
     this.answers.set(API.metadata, () => this.metadata());
-    this.answers.set(API.findCoordinator, () => this.#coordinator());
+    this.answers.set(API.findCoordinator, () => this.coordinator());
   }
 
   static async start(lacks: readonly number[] = []): Promise<FakeKafka> {
@@ -93,10 +97,19 @@ export class FakeKafka {
       .appendInt16(0)
       .appendArray(keys, (w, key) => w.appendInt16(key).appendInt16(0).appendInt16(MAX_VERSION))
       .appendInt32(0)
-      .appendTaggedFields();
+      .appendUnsignedVarInt(2)
+      .appendFrom(tag(UNKNOWN_TAG, Writer.create().appendInt64(1n)))
+      .appendFrom(tag(SUPPORTED_FEATURES, this.#features()));
   }
 
-  #coordinator(): Writer {
+  #features(): Writer {
+    return Writer.create().appendArray(Object.entries(this.features), (w, [name, [lowest, highest]]) =>
+      w.appendString(name).appendInt16(lowest).appendInt16(highest),
+    );
+  }
+
+  /** Who coordinates the group `g`. */
+  coordinator(port: number = this.port): Writer {
     return Writer.create()
       .appendInt32(0)
       .appendArray(["g"], (w, group) =>
@@ -104,7 +117,7 @@ export class FakeKafka {
           .appendString(group)
           .appendInt32(1)
           .appendString("127.0.0.1")
-          .appendInt32(this.port)
+          .appendInt32(port)
           .appendInt16(0)
           .appendString(null),
       )
@@ -138,6 +151,10 @@ export class FakeKafka {
     if (!WITHOUT_TAGS.includes(key)) answer.appendTaggedFields();
     socket.write(answer.appendFrom(body).prependLength().buffer);
   }
+}
+
+function tag(number: number, content: Writer): Writer {
+  return Writer.create().appendUnsignedVarInt(number).appendUnsignedVarInt(content.length).appendFrom(content);
 }
 
 /** Partitions of the one topic of a produce request. */
@@ -183,6 +200,19 @@ export function producedAnswer(
       ),
     )
     .appendInt32(0)
+    .appendTaggedFields();
+}
+
+/** Of a heartbeat: nothing has changed for the member. */
+export function heartbeatAnswer(memberEpoch: number): Writer {
+  return Writer.create()
+    .appendInt32(0)
+    .appendInt16(0)
+    .appendString(null)
+    .appendString(null)
+    .appendInt32(memberEpoch)
+    .appendInt32(1000)
+    .appendInt8(-1)
     .appendTaggedFields();
 }
 

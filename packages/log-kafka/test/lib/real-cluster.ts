@@ -31,7 +31,7 @@ export function withCluster(options: ClusterOptions): () => Cluster {
   let missing: string | undefined;
   let cluster: Cluster | undefined;
   beforeAll(async () => {
-    missing = await whyNoKafka();
+    missing = await whyNoKafka(options);
     if (missing === undefined) cluster = await startCluster(options);
     else process.stdout.write(`skipped: ${missing}\n`);
   }, START_MAX_MS);

@@ -4,7 +4,8 @@ import { BrokerError, type BrokerErrorCode } from "@waybill/log-kafka";
 const HINTS: { readonly [Code in BrokerErrorCode]?: string } = {
   unauthorized:
     "See to kafka.sasl, and to what that user may do: docs/operating/cluster.md has the list of what a relay needs.",
-  unsupported: "Kafka 4.3 or later is needed, with group.coordinator.rebalance.protocols=classic,consumer.",
+  unsupported:
+    "Each broker has to be of Kafka 4.3 or later, with group.version=1 and with consumer among group.coordinator.rebalance.protocols, as by default: docs/operating/cluster.md has the commands.",
   unknown_topic: "Was it removed meanwhile? A relay makes its topics when it starts.",
 };
 const ANY_HINT = "Look at the brokers' logs.";

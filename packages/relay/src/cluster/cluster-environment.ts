@@ -34,7 +34,7 @@ import { type AnswerFromOwner, ClusterExchanges, type ExchangePlace } from "./cl
 import { ClusterIngest } from "./cluster-ingest.ts";
 import { ClusterReplays } from "./cluster-replays.ts";
 import { duplicateRule } from "./duplicate-rule.ts";
-import { groupSession, refuseClassic } from "./group-session.ts";
+import { groupSession, requireFencing } from "./group-session.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
@@ -383,7 +383,7 @@ export class ClusterEnvironment implements StoredInCluster {
     const { clock, random } = runtime;
     const name = `${this.#topic}.${config.name}`;
     const companions = companionsOf(this.#options, [config]);
-    await refuseClassic({ broker, clock, random }, name);
+    await requireFencing({ broker, clock, random }, name);
     const session = await groupSession(broker, clock, name);
     if (session.warning !== undefined) this.#report("config_warning", { text: session.warning });
     const group = new LaneGroup({

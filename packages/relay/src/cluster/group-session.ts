@@ -54,11 +54,11 @@ export async function groupSession(broker: Broker, clock: Clock, group: string):
 const LEAVES = -1;
 
 /**
- * Brokers whose groups do not fence each partition would deliver nothing, and say nothing: a
- * stranger's leaving shows what they know. **Errors**: `BrokerError` `unsupported`;
+ * Where a group does not fence each partition, its lanes would deliver little or nothing: a
+ * stranger's leaving shows what its coordinator supports. **Errors**: `BrokerError` `unsupported`;
  * `WAYBILL_LOG_UNAVAILABLE`.
  */
-export async function refuseClassic(
+export async function requireFencing(
   { broker, clock, random }: { readonly broker: Broker; readonly clock: Clock; readonly random: Random },
   group: string,
 ): Promise<void> {

@@ -57,6 +57,7 @@ export class ClusterCore {
   readonly #up = new Map<number, number>();
   readonly #cutOff = new Set<number>();
   readonly #lagging = new Set<number>();
+  readonly #older = new Set<number>();
   readonly #skewMs = new Map<number, number>();
   readonly #topics = new Map<string, Topic>();
   readonly #groups = new Map<string, Coordination>();
@@ -101,6 +102,16 @@ export class ClusterCore {
 
   isCutOff(broker: number): boolean {
     return this.#cutOff.has(broker);
+  }
+
+  /** Whether it is of Kafka 4.0 to 4.2. */
+  isOlder(broker: number): boolean {
+    return this.#older.has(broker);
+  }
+
+  setOlder(broker: number, isOlder: boolean): void {
+    if (isOlder) this.#older.add(broker);
+    else this.#older.delete(broker);
   }
 
   /** Whether nothing is wrong with a broker, and each replica of everything is in sync. */

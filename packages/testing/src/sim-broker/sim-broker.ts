@@ -133,6 +133,8 @@ export class SimBroker implements Broker {
     return this.#atCoordinator("heartbeat", heartbeat, (broker) => {
       if (this.#core.settings.groups === "classic")
         throw new BrokerError("unsupported", "the brokers do not know groups of KIP-848");
+      if (this.#core.isOlder(broker))
+        throw new BrokerError("unsupported", `a heartbeat needs Kafka 4.3, broker ${broker} is older`);
       const seen = this.#core.groupSeenBy(heartbeat.group, broker);
       const unchanged = "unchanged" in seen ? seen.unchanged(heartbeat) : undefined;
       return (
@@ -144,7 +146,9 @@ export class SimBroker implements Broker {
 
   commit(request: CommitRequest): Promise<void> {
     return this.#atCoordinator("commit", request, (broker) =>
-      this.#core.coordinate(request.group, broker, (group) => group.commit(request, this.#how.isFenced)),
+      this.#core.coordinate(request.group, broker, (group) =>
+        group.commit(request, { isFenced: this.#how.isFenced, isOlder: this.#core.isOlder(broker) }),
+      ),
     );
   }
 

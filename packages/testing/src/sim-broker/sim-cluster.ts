@@ -216,6 +216,14 @@ export class SimCluster {
     this.#core.setLagging(broker, false);
   }
 
+  /**
+   * From now on a broker is of Kafka 4.0 to 4.2, or of 4.3 again. Of groups that it coordinates
+   * heartbeats are `unsupported`, and a commit has to name the newest epoch of its member.
+   */
+  setOlder(broker: number, isOlder = true): void {
+    this.#core.setOlder(broker, isOlder);
+  }
+
   /** A relay does not reach these brokers. Default: all of them, without an answer. */
   isolate(relay: string, brokers: readonly number[] = this.brokers, how: Isolation = "silent"): void {
     this.#core.faults.count("relay isolated");
@@ -256,7 +264,7 @@ export class SimCluster {
   /** A client that nobody knows commits for a group, where it is empty. */
   overwrite(group: string, offsets: readonly CommittedOffset[]): boolean {
     if (this.members(group).length > 0) return false;
-    this.#core.group(group).commit({ group, memberId: "", memberEpoch: -1, offsets, deadlineMs: 0 }, true);
+    this.#core.group(group).commit({ group, memberId: "", memberEpoch: -1, offsets, deadlineMs: 0 });
     return this.#counted("group overwritten", true);
   }
 

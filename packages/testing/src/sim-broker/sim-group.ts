@@ -18,6 +18,14 @@ export interface FrozenGroup {
   unchanged(heartbeat: Heartbeat): HeartbeatAnswer | undefined;
 }
 
+/** How a commit is checked. */
+export interface CommitChecks {
+  /** Default true. */
+  readonly isFenced?: boolean;
+  /** As groups of Kafka 4.0 to 4.2 do: any epoch but the member's own is stale. Default false. */
+  readonly isOlder?: boolean;
+}
+
 /** What a group has to know of the cluster around it. */
 export interface GroupHost {
   readonly clock: Clock;
@@ -95,10 +103,10 @@ export class SimGroup {
    * Partitions whose metadata is too long are refused, the others stored.
    * **Errors**: `fenced`: nothing was stored; `metadata_too_large`, `unknown_topic`.
    */
-  commit({ memberId, memberEpoch, offsets }: CommitRequest, isFenced: boolean): void {
-    if (isFenced) this.#checkCommit(memberId, memberEpoch, offsets);
+  commit(request: CommitRequest, { isFenced = true, isOlder = false }: CommitChecks = {}): void {
+    if (isFenced) this.#checkCommit(request, isOlder);
     let refused: BrokerError | undefined;
-    for (const offset of offsets) {
+    for (const offset of request.offsets) {
       const { topic, partition, metadata } = offset;
       if (partition >= this.#host.partitionsOf(topic))
         refused ??= new BrokerError("unknown_topic", `${keyOf(offset)} does not exist`);
@@ -249,7 +257,7 @@ export class SimGroup {
     );
   }
 
-  #checkCommit(memberId: string, epoch: number, offsets: readonly TopicPartition[]): void {
+  #checkCommit({ memberId, memberEpoch: epoch, offsets }: CommitRequest, isOlder: boolean): void {
     if (epoch < 0 && this.#members.size === 0) return;
     const member = this.#known(memberId);
     // The trap: with its present epoch a member may commit what is not its own.
@@ -258,7 +266,7 @@ export class SimGroup {
       const since = member.assigned.get(keyOf(one)) ?? member.revoking.get(keyOf(one));
       return since === undefined || epoch < since;
     };
-    if (epoch > member.epoch || offsets.some(isStale))
+    if (epoch > member.epoch || isOlder || offsets.some(isStale))
       throw new BrokerError("fenced", `epoch ${epoch} of ${memberId} is stale: ${member.epoch} now`);
   }
 

@@ -1,4 +1,5 @@
 /** Contract suites for vitest: a new implementation passes by calling its suite. */
+export { testOlderGroups } from "./broker/test-older-groups.ts";
 export type { BrokerUnderTest, MakeBroker } from "./broker/world.ts";
 export { testBroker } from "./test-broker.ts";
 export type { DiskUnderTest } from "./test-disk.ts";

@@ -221,6 +221,25 @@ test("who is not allowed to, and a cluster without these groups, are refused", a
   expect(await world.code(world.committed(stranger))).toBe("unauthorized");
 });
 
+test("an older broker has no members, and takes from those that it got the newest epoch alone", async () => {
+  const world = await ClusterWorld.of();
+  const { memberEpoch: first } = await world.done(world.join("m"));
+  await world.done(world.commit("m", first, 1));
+  const subscription = { group: GROUP, memberId: "m", memberEpoch: first, topics: [AT.topic, "another"] };
+  const { memberEpoch: second } = await world.done(world.broker.heartbeat({ ...subscription, ...DEADLINE }));
+  expect(second).toBeGreaterThan(first);
+  await world.done(world.commit("m", first, 2));
+  const older = world.cluster.coordinatorOf(GROUP) as number;
+  world.cluster.setOlder(older);
+  expect(await world.code(world.commit("m", first, 3))).toBe("fenced");
+  expect(await world.code(world.beat("m", second))).toBe("unsupported");
+  await world.done(world.commit("m", second, 4));
+  world.cluster.moveCoordinator(GROUP);
+  await world.eventually(() => world.beat("m", second));
+  await world.done(world.commit("m", first, 5));
+  expect(world.offset).toBe(5);
+});
+
 test("brokers' clocks may differ", async () => {
   const world = await ClusterWorld.of({ clockSkewMs: 10_000 });
   await world.done(world.produce("a"));

@@ -273,7 +273,7 @@ function testExpelling(check: Check): void {
 }
 
 /** One member has both partitions, then each has one. Resolves to the first one's first epoch. */
-async function split(a: TestMember, b: TestMember): Promise<number> {
+export async function split(a: TestMember, b: TestMember): Promise<number> {
   await a.owns(0, 1);
   const captured = a.epoch;
   await b.beat();
