@@ -27,6 +27,7 @@ import { SILENT, type WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
 import type { PlaceInLog } from "../open-environment.ts";
 import type { KafkaRange } from "../receipt.ts";
+import { within } from "../within.ts";
 import { NO_RECORDS, type ReplayRecords } from "./asked-replays.ts";
 import { Checkpoints, committedOffsets } from "./checkpoints.ts";
 import { clearly } from "./clearly.ts";
@@ -65,6 +66,9 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
 type OutageCode = "checkpoint_not_written" | "records_not_removed";
 type OutageEndCode = "checkpoint_written" | "records_removed_again";
 
+/** Of a stop, after its lanes have ended: without a checkpoint the next start counts more. */
+const LAST_SYNC_MS = 500;
+
 export class ClusterEnvironment implements StoredInCluster {
   readonly name: string;
   readonly cluster: ClusterIngest;
@@ -81,6 +85,7 @@ export class ClusterEnvironment implements StoredInCluster {
   readonly #checkpointing: Outage;
   readonly #removing: Outage;
   #config: EnvironmentConfig;
+  #stopped: Promise<void> | undefined;
 
   private constructor(options: ClusterOptions, maxMessageBytes: number) {
     const {
@@ -355,10 +360,17 @@ export class ClusterEnvironment implements StoredInCluster {
   }
 
   /** Lanes end what is in flight and write their last states; others take over at once. */
-  async stopDelivery(_deadlineMs: number): Promise<void> {
+  stopDelivery(_deadlineMs: number): Promise<void> {
+    this.#stopped ??= this.#stopDelivery();
+    return this.#stopped;
+  }
+
+  async #stopDelivery(): Promise<void> {
+    // Before the partitions are closed; who opens them next counts from there.
+    const synced = this.sync();
     await Promise.all([...this.#groups.values()].map((group) => group.close()));
     this.exchanges.stop();
-    await this.sync();
+    await within(LAST_SYNC_MS, this.#options.runtime.clock, synced);
   }
 
   async close(deadlineMs: number): Promise<void> {

@@ -2,7 +2,7 @@
  * The sources of an environment that keep their events in memory, each with queues of its own in
  * front of the environment's LaunchDarkly destination.
  */
-import { type Clock, type Runtime, sleep } from "@waybill/core";
+import type { Runtime } from "@waybill/core";
 import type { LaunchDarklyMemory } from "@waybill/vendors/config";
 import type { Cleanup } from "../cleanup.ts";
 import type { DestinationConfig, EnvironmentConfig, SourceConfig } from "../config/types.ts";
@@ -10,6 +10,7 @@ import type { SenderSettings } from "../delivery/extension.ts";
 import { takesFrom } from "../delivery/left-out.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { memoryProblem } from "../log-lines/safe-text.ts";
+import { within } from "../within.ts";
 import { MemoryRelay } from "./memory-relay.ts";
 import { type LaunchDarklyDestination, launchdarklyOf, memoryOf } from "./options.ts";
 
@@ -94,11 +95,4 @@ function differOnlyInKeys(before: LaunchDarklyDestination, after: LaunchDarklyDe
   const rest = (config: LaunchDarklyDestination): string =>
     JSON.stringify({ ...config, writeKey: "", mobileKey: config.mobileKey !== undefined });
   return rest(before) === rest(after);
-}
-
-/** Waits for `work`, at most so long. */
-async function within(deadlineMs: number, clock: Clock, work: Promise<void>): Promise<void> {
-  const done = new AbortController();
-  const finished = work.finally(() => done.abort());
-  await Promise.race([finished, sleep(clock, deadlineMs, done.signal)]);
 }

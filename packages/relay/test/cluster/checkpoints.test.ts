@@ -49,6 +49,28 @@ test("a place that an older one has replaced, or a broker has forgotten, is writ
   expect(stored()).toEqual(newer);
 });
 
+test("a relay that stops leaves the place that it has counted to, for who opens the partition next", async () => {
+  const world = new OnePartition();
+  const one = await world.open("one");
+  await world.produce(0);
+  await world.clock.until(() => world.sent.length === EVENTS);
+  expect(world.cluster.offsets(TOPIC, [AT])).toEqual([]);
+  await world.close(one);
+  expect(world.cluster.offsets(TOPIC, [AT])[0]?.offset).toBe(EVENTS);
+});
+
+test("a stop does not wait for that place for long", async () => {
+  const world = new OnePartition();
+  const one = await world.open("one", (broker) => ({
+    commit: (asked) => (asked.group === TOPIC ? new Promise(() => undefined) : broker.commit(asked)),
+  }));
+  await world.produce(0);
+  await world.clock.until(() => world.sent.length === EVENTS);
+  const stopsAtMs = world.clock.monotonic();
+  await world.close(one);
+  expect(world.clock.monotonic() - stopsAtMs).toBeLessThan(1_000);
+});
+
 async function settled<T>(world: OnePartition, work: Promise<T>): Promise<T> {
   await done(world, work);
   return work;
