@@ -1,7 +1,7 @@
 /** Some of the events of an entry as an entry of their own. */
 import type { Entry } from "@waybill/log";
 
-export const COMMA = 0x2c;
+const COMMA = 0x2c;
 
 /** The bytes of all events in one piece; not copied where they are in one already. */
 export function bodyOf({ body }: Pick<Entry, "body">): Uint8Array {

@@ -10,7 +10,7 @@
  * partition would be in a few strands.
  */
 import type { Entry } from "@waybill/log";
-import { bodyOf, COMMA, startOf } from "./entry-parts.ts";
+import { bodyOf, startOf } from "./entry-parts.ts";
 
 const HASHES = 2 ** 32;
 
@@ -43,76 +43,59 @@ export type KeysOf = (entry: KeyedEntry) => Uint32Array;
 export function partsOf(entry: Entry, partitions: number, keysOf: KeysOf): readonly Part[] {
   const { ends, metadata } = entry;
   const body = bodyOf(entry);
-  const whole = entry.body[0] === body ? entry : { ...entry, body: [body] };
   const keys = keysOf({ body, ends, metadata });
-  const byPartition = new Map<number, GatheredPart>();
-  const partOf: GatheredPart[] = [];
+  const parts: GatheredPart[] = [];
+  const byPartition = new Array<GatheredPart | undefined>(partitions);
   for (let index = 0; index < ends.length; index++) {
     const partition = partitionOf(keys[index] as number, partitions);
-    let part = byPartition.get(partition);
+    let part = byPartition[partition];
     if (part === undefined) {
-      part = new GatheredPart(partition);
-      byPartition.set(partition, part);
+      part = { partition, events: [] };
+      byPartition[partition] = part;
+      parts.push(part);
     }
-    part.count(startOf(ends, index), ends[index] as number);
-    partOf.push(part);
+    part.events.push(index);
   }
-  const [only] = byPartition.values();
-  if (only !== undefined && byPartition.size === 1)
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) {
+    const whole = entry.body[0] === body ? entry : { ...entry, body: [body] };
     return [{ partition: only.partition, entry: whole, indexes: undefined }];
-  const memory = Buffer.allocUnsafe(body.length);
-  let at = 0;
-  for (const part of byPartition.values()) at = part.begin(memory, at);
-  for (const [index, part] of partOf.entries()) part.add(index, body.subarray(startOf(ends, index), ends[index]));
-  return Array.from(byPartition.values(), (part) => part.end(entry));
+  }
+  return copied(entry, body, parts);
 }
 
-/** The events of a partition: counted first, then copied. */
-class GatheredPart {
+/** The events of a partition, not copied yet. */
+interface GatheredPart {
   readonly partition: number;
-  #count = 0;
-  #bytes = 0;
-  #body: Uint8Array = new Uint8Array(0);
-  #ends = new Uint32Array(0);
-  #indexes = new Uint32Array(0);
-  #copied = 0;
-  #at = 0;
+  /** Their places in the request. */
+  readonly events: number[];
+}
 
-  constructor(partition: number) {
-    this.partition = partition;
-  }
-
-  count(start: number, end: number): void {
-    // With the comma before it, which the first one has not.
-    this.#bytes += end - start + (this.#count === 0 ? 0 : 1);
-    this.#count += 1;
-  }
-
-  /** Its bytes come at `at` of `memory`; returns where the next part's do. */
-  begin(memory: Uint8Array, at: number): number {
-    const end = at + this.#bytes;
-    this.#body = memory.subarray(at, end);
-    this.#ends = new Uint32Array(this.#count);
-    this.#indexes = new Uint32Array(this.#count);
-    return end;
-  }
-
-  add(index: number, event: Uint8Array): void {
-    if (this.#copied > 0) this.#body[this.#at++] = COMMA;
-    this.#body.set(event, this.#at);
-    this.#at += event.length;
-    this.#ends[this.#copied] = this.#at;
-    this.#indexes[this.#copied] = index;
-    this.#copied += 1;
-  }
-
-  end(entry: Entry): Part {
-    const { source, receivedAtMs, metadata } = entry;
-    const body = [this.#body];
-    return {
-      partition: this.partition,
-      entry: { source, receivedAtMs, metadata, body, ends: this.#ends },
-      indexes: this.#indexes,
-    };
-  }
+function copied(
+  { ends, source, receivedAtMs, metadata }: Entry,
+  from: Uint8Array,
+  parts: readonly GatheredPart[],
+): readonly Part[] {
+  const memory = new Uint8Array(Buffer.allocUnsafeSlow(from.length).buffer);
+  const allEnds = new Uint32Array(ends.length);
+  const allIndexes = new Uint32Array(ends.length);
+  let at = 0;
+  let place = 0;
+  return parts.map(({ partition, events }) => {
+    const begin = at;
+    const first = place;
+    for (const index of events) {
+      // Of an event that is not the first one with the comma before it.
+      const start = startOf(ends, index) - (place === first ? 0 : 1);
+      const length = (ends[index] as number) - start;
+      memory.set(new Uint8Array(from.buffer, from.byteOffset + start, length), at);
+      at += length;
+      allEnds[place] = at - begin;
+      allIndexes[place] = index;
+      place += 1;
+    }
+    const body = [memory.subarray(begin, at)];
+    const entry = { source, receivedAtMs, metadata, body, ends: allEnds.subarray(first, place) };
+    return { partition, entry, indexes: allIndexes.subarray(first, place) };
+  });
 }

@@ -1,5 +1,6 @@
 /**
- * Scans the ordinary Segment batch as `scanSegment` does, and the ordinary JSON array as `frame` does, three times as fast: strings sixteen bytes at a time.
+ * Scans the ordinary Segment batch as `scanSegment` does, the ordinary JSON array as `frame` does, and the members of ordinary stored events as `OrderReader` does,
+ * three times as fast: strings sixteen bytes at a time.
  * AssemblyScript; `npm run wasm` makes `src/intake/segment/batch-scan.wasm.ts` of it, a test holds the two together.
  *
  * It takes only what is wholly ordinary: no escapes in keys, no bare NaN; of Segment's one batch, every event an object with a known type and, where it has one, an id
@@ -258,4 +259,56 @@ export function scanArray(at: i32, end: i32, out: i32, outMax: i32): i32 {
     if (n == RB) return at == end ? count : -1;
     if (n != COMMA) return -1;
   }
+}
+
+/** Bytes of a name: its length, and at 16 its text of at most 16 bytes. */
+const NAME_BYTES: i32 = 32;
+
+/**
+ * Finds members of `count` events from `at` to `end`, which are separated by commas; the bytes behind `end` are zeros. `ends`: per event the byte behind it and its white
+ * space, counted from `at`. `out`: per event, of each of `slots` names the start and end of its last value, counted from `at`, or -1. Returns -1 when the plain reader has
+ * to look.
+ */
+export function members(at: i32, end: i32, ends: i32, count: i32, out: i32, names: i32, slots: i32): i32 {
+  const base = at;
+  for (let index: i32 = 0; index < count; index++) {
+    const found = out + 8 * index * slots;
+    for (let slot: i32 = 0; slot < slots; slot++) store<i64>(found + 8 * slot, -1);
+    at = space(at);
+    if (byte(at) != LC) return -1;
+    at = space(at + 1);
+    if (byte(at) == RC) at++;
+    else while (true) {
+      if (byte(at) != QUOTE) return -1;
+      const keyStart = at + 1;
+      const behind = keyBehind(keyStart, end);
+      if (behind < 0) return -1;
+      const length = behind - 1 - keyStart;
+      at = space(behind);
+      if (byte(at) != COLON) return -1;
+      const valueAt = space(at + 1);
+      at = value(valueAt, end);
+      if (at < 0) return -1;
+      for (let slot: i32 = 0; slot < slots; slot++) {
+        const name = names + NAME_BYTES * slot;
+        if (length != load<i32>(name)) continue;
+        const equal = (1 << length) - 1;
+        if ((i8x16.bitmask(i8x16.eq(v128.load(keyStart), v128.load(name + 16))) & equal) != equal) continue;
+        store<i32>(found + 8 * slot, valueAt - base);
+        store<i32>(found + 8 * slot + 4, at - base);
+      }
+      at = space(at);
+      const n = byte(at);
+      at++;
+      if (n == RC) break;
+      if (n != COMMA) return -1;
+      at = space(at);
+    }
+    at = space(at);
+    if (at - base != load<i32>(ends + 4 * index)) return -1;
+    if (index == count - 1) break;
+    if (byte(at) != COMMA) return -1;
+    at++;
+  }
+  return at == end ? 1 : -1;
 }

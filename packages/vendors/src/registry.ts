@@ -13,7 +13,13 @@ import { vendorOf } from "./inbound/inbound.ts";
 import { launchdarkly } from "./launchdarkly/index.ts";
 import { letter } from "./letter/index.ts";
 import { mixpanel } from "./mixpanel/index.ts";
-import { type OrderHashes, type OrderRecord, readOrderHashes, readOrderKey } from "./order/order-hashes.ts";
+import {
+  type MemberScan,
+  type OrderHashes,
+  type OrderRecord,
+  readOrderHashes,
+  readOrderKey,
+} from "./order/order-hashes.ts";
 import { type ReadyTable, readyTable } from "./order/order-table.ts";
 import { partitionKeys } from "./order/partition-keys.ts";
 import { posthog } from "./posthog/index.ts";
@@ -55,7 +61,7 @@ export type {
   VendorAdapter,
 } from "./adapter.ts";
 export { orderHash } from "./order/order-hash.ts";
-export type { OrderHashes, OrderRecord } from "./order/order-hashes.ts";
+export type { MemberScan, OrderHashes, OrderRecord } from "./order/order-hashes.ts";
 export type { OrderTable, OrderTie, Place } from "./order/order-table.ts";
 export type { PassthroughRequest } from "./passthrough.ts";
 
@@ -85,20 +91,20 @@ const encoder = new TextEncoder();
  * member and vendor's format they are. Bytes that cannot be read, and events of a vendor that is
  * not known, are nobody's. Never throws.
  */
-export function orderHashesOf(record: OrderRecord): OrderHashes {
+export function orderHashesOf(record: OrderRecord, scan?: MemberScan): OrderHashes {
   const table = ORDER_BY_NAME.get(vendorOf(record.metadata));
   return table === undefined
     ? { hashes: new Uint32Array(record.ends.length), ties: undefined }
-    : readOrderHashes(record, table);
+    : readOrderHashes(record, table, scan);
 }
 
 /**
  * By which hash each event of a stored record is put into a partition: as {@link orderHashesOf},
  * and for nobody's events by their own id, else by their bytes. Never 0, never throws.
  */
-export function partitionKeysOf(record: OrderRecord): Uint32Array {
+export function partitionKeysOf(record: OrderRecord, scan?: MemberScan): Uint32Array {
   const adapter = adapterOf(vendorOf(record.metadata));
-  return partitionKeys(record, orderHashesOf(record).hashes, (body) => {
+  return partitionKeys(record, orderHashesOf(record, scan).hashes, (body) => {
     try {
       return adapter?.eventIds?.(body) ?? [];
     } catch {

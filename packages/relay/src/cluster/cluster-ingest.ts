@@ -1,6 +1,7 @@
 /** The way in of an environment whose log is on Kafka. */
 import { type Part, type Place, type Producer, partsOf, withNumberedIds } from "@waybill/log-kafka";
 import { partitionKeysOf } from "@waybill/vendors/registry";
+import { memberScanner } from "../intake/segment/batch-scanner.ts";
 import type { ClusterEvents, ClusterLog, Stored } from "../intake/source-environment.ts";
 import { printReceipt } from "../receipt.ts";
 
@@ -27,10 +28,8 @@ export class ClusterIngest implements ClusterLog {
     const owners: ClusterEvents[] = [];
     for (const one of events) {
       const { source, receivedAtMs, entry, idPrefix } = one;
-      const split = partsOf(
-        { source: source.config.name, receivedAtMs, ...entry(undefined) },
-        partitions,
-        partitionKeysOf,
+      const split = partsOf({ source: source.config.name, receivedAtMs, ...entry(undefined) }, partitions, (record) =>
+        partitionKeysOf(record, memberScanner()),
       );
       for (const part of split) {
         // A copy of the request has the same events in the same partition.
@@ -39,6 +38,8 @@ export class ClusterIngest implements ClusterLog {
       }
     }
     const places = await producer.append(parts);
+    const [only] = events;
+    if (only !== undefined && events.length === 1) return [this.#stored(only, places)];
     const placesOf = new Map<ClusterEvents, Place[]>(events.map((one) => [one, []]));
     let at = 0;
     for (const [index, { entry }] of parts.entries()) {

@@ -3,6 +3,7 @@ import { type BatchLimits, type LaneTrigger, type Limiter, type LimiterOptions }
 import type { LogStore, LogStoreDelivery } from "@waybill/log";
 import { orderHashesOf } from "@waybill/vendors/registry";
 import type { DestinationConfig } from "../config/types.ts";
+import { memberScanner } from "../intake/segment/batch-scanner.ts";
 import { destinationAdapterOf } from "./adapters.ts";
 import type { SenderSettings } from "./extension.ts";
 import { protocolOf } from "./senders.ts";
@@ -13,7 +14,7 @@ export function deliveryOf({ vendor, order, giveUpAfterMs }: DestinationConfig, 
     // power cut.
     durableLease: destinationAdapterOf(vendor).knowsDuplicatesBy === "batch",
     order,
-    orderOf: orderHashesOf,
+    orderOf: (record) => orderHashesOf(record, memberScanner()),
     maxInFlight: () => limiter.width,
     giveUpAfterMs,
   };

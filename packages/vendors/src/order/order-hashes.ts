@@ -21,15 +21,25 @@ export interface OrderHashes {
   readonly ties: Uint32Array | undefined;
 }
 
+/**
+ * Finds members of the events of a record, faster than {@link OrderReader}: for each event, of each
+ * name, the start and the end of its last value, -1 for none; overwritten by the next call.
+ * `undefined` where something is unusual. Must find what the reader would.
+ */
+export type MemberScan = (record: Omit<OrderRecord, "metadata">, names: readonly string[]) => Int32Array | undefined;
+
 /** Never throws, whatever the bytes are. */
-export function readOrderHashes({ body, ends, metadata }: OrderRecord, table: ReadyTable): OrderHashes {
+export function readOrderHashes(record: OrderRecord, table: ReadyTable, scan?: MemberScan): OrderHashes {
+  const { body, ends, metadata } = record;
+  const found = table.members === undefined ? undefined : scan?.(record, table.members);
   const hashes = new Uint32Array(ends.length);
   let ties: Uint32Array | undefined;
   const tieOf = createTieOf(table, metadata);
   const reader = new OrderReader(body, table);
   for (let index = 0; index < ends.length; index++) {
     const start = index === 0 ? 0 : (ends[index - 1] as number) + 1;
-    if (!reader.read(start, ends[index] as number)) continue;
+    if (found !== undefined) reader.take(found, index);
+    else if (!reader.read(start, ends[index] as number)) continue;
     const tie = tieOf(reader);
     const hash = reader.hash(tie?.key ?? table.key, 0);
     hashes[index] = hash;

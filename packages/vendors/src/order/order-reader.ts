@@ -53,6 +53,15 @@ export class OrderReader {
     return after >= 0 && after <= end && this.#scanner.space(after) >= end;
   }
 
+  /** The places of the event at `index`, which a `MemberScan` has found. */
+  take(found: Int32Array, index: number): void {
+    const slots = this.#starts.length;
+    for (let slot = 0, at = 2 * slots * index; slot < slots; slot++, at += 2) {
+      this.#starts[slot] = found[at] as number;
+      this.#ends[slot] = found[at + 1] as number;
+    }
+  }
+
   /** Whether the value in this slot is one of these texts. */
   isOneOf(slot: number, texts: readonly string[]): boolean {
     const at = this.#starts[slot] as number;

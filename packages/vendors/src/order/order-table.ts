@@ -59,11 +59,14 @@ export interface ReadyTable {
   readonly type: number;
   readonly ties: readonly ReadyTie[];
   readonly prefix: string;
+  /** By slot the names, where all places are members of the event itself. */
+  readonly members: readonly string[] | undefined;
 }
 
 /** The name of a child that is the first member, whatever it is called. */
 export const FIRST_MEMBER = "*";
 const NAME = /^[A-Za-z_$]/;
+const SHORT_NAME = /^[A-Za-z_$][A-Za-z0-9_$]{0,15}$/;
 const BACKSLASH = 0x5c;
 const BYTES = 256;
 
@@ -84,7 +87,16 @@ export function readyTable({ key, type, ties = [], prefix = "" }: OrderTable): R
     other: tie.other.map(slotOf),
   }));
   const typeSlot = type === undefined ? -1 : slotOf(type);
-  return { root, slots: slotByPlace.size, key: keySlots, type: typeSlot, ties: readyTies, prefix };
+  const places = [...slotByPlace.keys()];
+  return {
+    root,
+    slots: places.length,
+    key: keySlots,
+    type: typeSlot,
+    ties: readyTies,
+    prefix,
+    members: places.every((place) => SHORT_NAME.test(place)) ? places : undefined,
+  };
 }
 
 function nodeOf(name: string): PlaceNode {

@@ -1,4 +1,5 @@
 import type { BatchScan, FoundEvent, Range } from "@waybill/vendors";
+import type { MemberScan } from "@waybill/vendors/registry";
 import { BATCH_SCAN_WASM } from "./batch-scan.wasm.ts";
 
 /** Places in the module's memory. The stack of containers has the bytes before. */
@@ -12,6 +13,13 @@ const EVENTS_MAX = 30_000;
 const WORD_BYTES = 4;
 const WORDS_PER_EVENT = 4;
 const WORDS_PER_ELEMENT = 2;
+const NAMES_AT = 1_024;
+const NAME_BYTES = 32;
+const NAME_TEXT_AT = 16;
+const NAMES_MAX = 4;
+/** Of stored events: where they end, and after that where their members are. */
+const STORED_MAX = 20_000;
+const MEMBERS_AT: number = OUTPUT_AT + WORD_BYTES * STORED_MAX;
 
 /**
  * The little of the platform's WebAssembly that is used: Node's types leave it to those of the DOM.
@@ -25,11 +33,21 @@ interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer };
   readonly scan: (at: number, end: number, out: number, outMax: number, fields: number) => number;
   readonly scanArray: (at: number, end: number, out: number, outMax: number) => number;
+  readonly members: (
+    at: number,
+    end: number,
+    ends: number,
+    count: number,
+    out: number,
+    names: number,
+    slots: number,
+  ) => number;
 }
 
 interface Scanner {
   readonly scanBatch: (bytes: Uint8Array) => BatchScan | undefined;
   readonly scanArray: (bytes: Uint8Array) => readonly Range[] | undefined;
+  readonly members: MemberScan;
 }
 
 let shared: Scanner | undefined;
@@ -51,9 +69,15 @@ export function arrayScanner(): Scanner["scanArray"] {
   return shared.scanArray;
 }
 
+/** Where members of ordinary stored events are. */
+export function memberScanner(): MemberScan {
+  shared ??= createScanner();
+  return shared.members;
+}
+
 function createScanner(): Scanner {
   const module = new WebAssembly.Module(Buffer.from(BATCH_SCAN_WASM, "base64"));
-  const { memory, scan, scanArray } = new WebAssembly.Instance(module, {}).exports as Exports;
+  const { memory, scan, scanArray, members } = new WebAssembly.Instance(module, {}).exports as Exports;
   const bytesOf = new Uint8Array(memory.buffer);
   const words = new Int32Array(memory.buffer);
   const field = (index: number): Range | undefined => {
@@ -68,7 +92,24 @@ function createScanner(): Scanner {
     bytesOf.fill(0, end, end + PADDING_BYTES);
     return end;
   };
+  let known: readonly string[] | undefined;
+  const name = (names: readonly string[]): void => {
+    known = names;
+    for (const [slot, text] of names.entries()) {
+      const at = NAMES_AT + NAME_BYTES * slot;
+      words[at / WORD_BYTES] = text.length;
+      bytesOf.set(Buffer.from(text), at + NAME_TEXT_AT);
+    }
+  };
   return {
+    members({ body, ends }, names) {
+      if (body.length > INPUT_MAX_BYTES || ends.length > STORED_MAX || names.length > NAMES_MAX) return undefined;
+      if (known !== names) name(names);
+      words.set(ends, OUTPUT_AT / WORD_BYTES);
+      const end = put(body);
+      if (members(INPUT_AT, end, OUTPUT_AT, ends.length, MEMBERS_AT, NAMES_AT, names.length) < 0) return undefined;
+      return new Int32Array(memory.buffer, MEMBERS_AT, 2 * names.length * ends.length);
+    },
     scanBatch(input) {
       if (input.length > INPUT_MAX_BYTES) return undefined;
       const count = scan(INPUT_AT, put(input), OUTPUT_AT, EVENTS_MAX, FIELDS_AT);
