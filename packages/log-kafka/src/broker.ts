@@ -102,7 +102,7 @@ export interface ProduceRequest extends TopicPartition, Deadline {
 export interface Produced {
   /** Of the first record; the others follow it without a gap. */
   readonly offset: Offset;
-  /** As a fetch tells it of each of them; `undefined` where the topic keeps times of its writers. */
+  /** As a fetch tells it of each of them; `undefined` where the topic keeps its writers' times. */
   readonly appendedAtMs: number | undefined;
 }
 

@@ -282,7 +282,7 @@ export class PartitionLog implements Log {
     return this.#appender.append(entries);
   }
 
-  /** Records that this process has written to the partition, acknowledged by all in-sync replicas. */
+  /** Of this process, and acknowledged by all in-sync replicas. */
   written(records: readonly FetchedRecord[]): void {
     this.#tail.written(records);
   }

@@ -12,7 +12,7 @@ const READ_BYTES = 1024 * 1024;
 const POLL_MS = 1_000;
 /** What was written here and not taken yet. More is read from the broker. */
 const WRITTEN_MAX_BYTES = 1024 * 1024;
-/** After so many times without asking the broker it is asked: who else writes, or removes, is seen. */
+/** After so many times without a fetch there is one: what others write or remove is seen. */
 const WRITTEN_TIMES_MAX = 40;
 
 export interface TailOptions {
