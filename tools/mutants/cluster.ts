@@ -4,6 +4,7 @@ const KAFKA = "packages/log-kafka/src";
 const KAFKA_TESTS = "packages/log-kafka/test";
 const RELAY = "packages/relay/src";
 const CLUSTER_TESTS = "packages/relay/test/cluster";
+const BROKER_TESTS = [`${KAFKA_TESTS}/kafka-broker.test.ts`];
 const STATE_TESTS = [`${KAFKA_TESTS}/lane-states.test.ts`];
 const WRITTEN_TESTS = [`${KAFKA_TESTS}/written.test.ts`];
 const DUPLICATE_TESTS = [`${KAFKA_TESTS}/duplicates.test.ts`];
@@ -55,6 +56,20 @@ const FENCING: readonly Mutant[] = [
     find: 'if (!(error instanceof BrokerError && error.code === "fenced")) throw error;',
     replace: "if (!(error instanceof BrokerError)) throw error;",
     tests: SESSION_TESTS,
+  },
+  {
+    name: "kafka: a coordinator of Kafka 4.2 gets no heartbeat",
+    file: `${KAFKA}/kafka/groups.ts`,
+    find: "{ level: 30,",
+    replace: "{ level: 29,",
+    tests: BROKER_TESTS,
+  },
+  {
+    name: "kafka: a coordinator that is too old is asked for again",
+    file: `${KAFKA}/kafka-broker.ts`,
+    find: 'if (isTransient || code === "unsupported")',
+    replace: 'if (isTransient || code === "exists")',
+    tests: BROKER_TESTS,
   },
 ];
 

@@ -12,6 +12,7 @@ const RECORD = { ...AT, values: [Buffer.from("a")], ...DEADLINE };
 const FETCH = { ...AT, offset: 0, maxBytes: 1000, maxWaitMs: 0, ...DEADLINE };
 const OFFSET = { offset: 1, metadata: "" };
 const NOT_LEADER = 6;
+const UNSUPPORTED_VERSION = 35;
 
 interface World {
   readonly fake: FakeKafka;
@@ -146,6 +147,15 @@ test.each([
     message: `heartbeat of g needs metadata.version 30 (Kafka 4.3), the broker at ${fake.address} has ${has}`,
   });
   expect(fake.callsOf(API.heartbeat)).toBe(0);
+});
+
+test("a broker that refuses the version of a heartbeat has groups of KIP-848 switched off", async () => {
+  const { fake, broker } = await world();
+  fake.answers.set(API.heartbeat, () => heartbeatAnswer(0, UNSUPPORTED_VERSION));
+  await expect(broker.heartbeat({ ...JOIN, ...DEADLINE })).rejects.toMatchObject({
+    code: "unsupported",
+    message: "heartbeat of g: the broker's groups of KIP-848 are switched off (Kafka's error 35)",
+  });
 });
 
 test("a coordinator that is too old is asked for again: a newer one may be it meanwhile", async () => {

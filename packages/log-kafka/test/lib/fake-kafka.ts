@@ -204,10 +204,10 @@ export function producedAnswer(
 }
 
 /** Of a heartbeat: nothing has changed for the member. */
-export function heartbeatAnswer(memberEpoch: number): Writer {
+export function heartbeatAnswer(memberEpoch: number, errorCode = 0): Writer {
   return Writer.create()
     .appendInt32(0)
-    .appendInt16(0)
+    .appendInt16(errorCode)
     .appendString(null)
     .appendString(null)
     .appendInt32(memberEpoch)
