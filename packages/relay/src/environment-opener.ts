@@ -25,6 +25,8 @@ export interface OpenerSettings extends ConnectionSettings {
   readonly tracing?: Tracing | undefined;
   /** Default: over the network. */
   readonly connectKafka?: ((config: KafkaConfig, tls: () => KafkaTls) => Promise<Broker>) | undefined;
+  /** What the other relays of a cluster call this one. Default: its host and process. */
+  readonly name?: string | undefined;
   /** In a cluster: as of `ClusterOptions`. */
   readonly answerFromOwner?: AnswerFromOwner | undefined;
 }
@@ -52,7 +54,7 @@ export class EnvironmentOpener {
   /** Before the first environment: reads what was asked of all relays. **Errors**: Kafka's. */
   async openControl({ kafka }: RelayConfig, carryOut: CarryOut): Promise<ClusterControl | undefined> {
     if (kafka === undefined) return undefined;
-    const { runtime, log, connectKafka: given } = this.#options;
+    const { runtime, log, connectKafka: given, name = `${hostname()}:${process.pid}` } = this.#options;
     // Who keeps the disk loads nothing of it.
     const { ClusterControl, connectKafka, KafkaCertificates } = await import("./cluster/index.ts");
     const { clock, random } = runtime;
@@ -67,7 +69,7 @@ export class EnvironmentOpener {
       kafka,
       carryOut,
       report: log.write,
-      name: `${hostname()}:${process.pid}`,
+      name,
       version: LIBRARY.version,
     });
     return this.#control;

@@ -10,6 +10,7 @@ import type { CreateServer } from "../lifecycle/servers.ts";
 import { passOn } from "./cluster/pass-on.ts";
 import { PolledOverviews } from "./cluster/polled-overviews.ts";
 import { RELAY_HEADER, Signatures } from "./cluster/relay-signature.ts";
+import { WholeReplays } from "./cluster/whole-replays.ts";
 import { Connections } from "./connections.ts";
 import { type Guard, refusalOf } from "./guard.ts";
 import { actionHandlers } from "./handlers/actions.ts";
@@ -135,9 +136,10 @@ export function createAdminServer(view: AdminView, options: AdminServerOptions):
 }
 
 /** What live views share. */
-function overviewsOf(view: AdminView): Pick<Call<Operation>, "polled" | "watched"> {
-  const polled = new PolledOverviews(view.clock, () => view.peers?.());
-  return { polled, watched: new WatchedOverview(view.clock, () => polled.whole(view.overview())) };
+function overviewsOf(view: AdminView): Pick<Call<Operation>, "polled" | "replays" | "watched"> {
+  const replays = new WholeReplays(view.clock, () => view.clusterReplays?.());
+  const polled = new PolledOverviews(view.clock, { peers: () => view.peers?.(), replays });
+  return { polled, replays, watched: new WatchedOverview(view.clock, () => polled.whole(view.overview())) };
 }
 
 /** A request that is meant for a relay which had this address before. */

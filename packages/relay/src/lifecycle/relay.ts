@@ -52,6 +52,8 @@ export interface RelayOptions {
    * by `@platformatic/kafka`.
    */
   readonly connectKafka?: (config: KafkaConfig, tls: () => KafkaTls) => Promise<Broker>;
+  /** What the other relays of a cluster call this one. Default: its host and process. */
+  readonly name?: string;
   /** Sockets to serve instead of `listen` and `admin.listen`. Default: none. */
   readonly sockets?: GivenSockets;
 }
@@ -140,6 +142,7 @@ class Relay implements RunningRelay {
       tracing,
       attempted: (of) => this.#metrics.attempted(of),
       connectKafka: options.connectKafka,
+      name: options.name,
       reload: () => reloadFromFile(this.#plan, options.reloadConfig),
       stopping: this.#stopping.signal,
       answerFromOwner: new ExchangeRequests(() => this.#others()?.exchanges).answerTo,

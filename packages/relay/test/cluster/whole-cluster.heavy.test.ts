@@ -42,8 +42,11 @@ test("any relay shows all lanes with their relay, and answers for those of the o
       expect(destinations.map(({ outcome }) => outcome)).toEqual([
         Number(event.messageId.slice(2)) % 2 === 1 ? "rejected" : "delivered",
       ]);
-    const found = (await get(relay, "/v1/trace/m-7")).json["events"];
+    const found = (await get(relay, "/v1/trace/m-7")).json["events"] as { environment: string; position: number }[];
     expect(found).toMatchObject([{ event: { messageId: "m-7" }, destinations: [{ outcome: "rejected" }] }]);
+    const [place] = found.map((one) => `${encodeURIComponent(one.environment)}/${one.position}`);
+    const stored = await get(relay, `/v1/events/${place}`);
+    expect((await get(relay, `/v1/receipts/${String(stored.json["receipt"])}`)).json["events"]).toMatchObject(found);
   }
 
   world.emulator.refuse(() => false);
@@ -143,6 +146,9 @@ test("accounts and overview have every lane once, with its relay, and sums that 
   await capture(one, 0, 30);
   await capture(two, 30, 10);
   await until(() => relays.every((relay) => relay.accounts().lanes.every(({ account }) => account.pending === 0)));
+  world.emulator.refuse(() => false);
+  await post(one, "/v1/replays/test", { destination: "emulator" });
+  await until(async () => (await replaysOf(two)).every(({ state }) => state === "done"));
   const ids = (await clusterOf(one)).relays.map(({ id }) => id);
   for (const relay of relays) {
     const accounts = await accountsOf(relay);
@@ -157,7 +163,7 @@ test("accounts and overview have every lane once, with its relay, and sums that 
       expect(report?.offset).toBeLessThanOrEqual(2);
     }
 
-    const { environments, problems } = await overviewOf(relay);
+    const { environments, problems, replays } = await overviewOf(relay);
     expect(environments.map(({ name }) => name)).toEqual(["test"]);
     const { sources, destinations } = environments[0] as Overview["environments"][number];
     expect(sources).toMatchObject([{ name: "web", acceptedTotal: 40 }]);
@@ -176,6 +182,10 @@ test("accounts and overview have every lane once, with its relay, and sums that 
     expect((await get(relay, "/v1/history?environment=test%2F3&destination=emulator")).status).toBe(200);
     expect((await get(relay, "/v1/history?environment=nowhere")).json).toMatchObject({ code: "unknown_environment" });
     expect((await get(relay, "/v1/history?destination=none")).json).toMatchObject({ code: "unknown_lane" });
+    expect(replays).toMatchObject([
+      { environment: "test", state: "done", account: { accepted: 40, delivered: 40, balanced: true } },
+    ]);
+    expect(replays[0]?.partitions).toHaveLength(PARTITIONS);
     // Of all lanes, of whichever relay, one.
     expect(problems.filter(({ code }) => code === "dead_letters")).toMatchObject([{ environment: "test" }]);
   }

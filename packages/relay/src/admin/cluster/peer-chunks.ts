@@ -26,7 +26,8 @@ export async function* notSilent(
   }
 }
 
-function withinTime<T>(result: Promise<T>, clock: Clock, deadlineMs: number): Promise<T> {
+/** **Errors**: those of `result`, and that it took too long. */
+export function withinTime<T>(result: Promise<T>, clock: Clock, deadlineMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.after(deadlineMs, () => reject(new Error(`was silent for ${deadlineMs / SECOND_MS} s`)));
     result.then(resolve, reject).finally(() => timer.cancel());

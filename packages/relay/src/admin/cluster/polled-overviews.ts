@@ -9,6 +9,7 @@ import type { Overview } from "../views.ts";
 import type { Peers } from "./peers.ts";
 import { type OthersReports, reportsOf } from "./reports.ts";
 import { wholeOverview } from "./whole-overview.ts";
+import type { WholeReplays } from "./whole-replays.ts";
 
 const EVERY_MS = 1_000;
 const DEADLINE_MS = 2_000;
@@ -19,15 +20,22 @@ interface Polled {
   last: OthersReports<Overview>;
 }
 
+interface PolledOptions {
+  readonly peers: () => Peers | undefined;
+  readonly replays: WholeReplays;
+}
+
 export class PolledOverviews {
   readonly #clock: Clock;
   readonly #peers: () => Peers | undefined;
+  readonly #replays: WholeReplays;
   /** By id of the relay. */
   #polled = new Map<string, Polled>();
 
-  constructor(clock: Clock, peers: () => Peers | undefined) {
+  constructor(clock: Clock, { peers, replays }: PolledOptions) {
     this.#clock = clock;
     this.#peers = peers;
+    this.#replays = replays;
   }
 
   /** As of the last answers. Those that are due are asked again, for the next call. */
@@ -40,7 +48,8 @@ export class PolledOverviews {
       found: last.flatMap(({ found }) => found),
       unanswered: last.flatMap(({ unanswered }) => unanswered),
     };
-    return wholeOverview(here, others, peers.partitions);
+    const replays = this.#replays.last([here, ...others.found.map(({ value }) => value)]);
+    return wholeOverview(here, others, { partitions: peers.partitions, replays });
   }
 
   /** Resolves when each of the others has answered once, or its deadline is over. */

@@ -36,6 +36,11 @@ export function sumOf<T>(given: readonly T[], valueOf: (one: T) => number): numb
   return given.reduce((sum, one) => sum + valueOf(one), 0);
 }
 
+/** A rate as it is shown. */
+export function rounded(perSecond: number): number {
+  return Number(perSecond.toFixed(1));
+}
+
 /** It balances when each of them does. */
 export function sumOfAccounts(accounts: readonly AccountView[]): AccountView {
   return {

@@ -3,9 +3,9 @@
  * counts them, and its destinations with the lanes that the relay has.
  */
 import type { EnvironmentConfig } from "../../config/types.ts";
-import type { Overview, OverviewDestination, OverviewPartition, OverviewSource } from "../views.ts";
+import type { Overview, OverviewDestination, OverviewPartition, OverviewReplay, OverviewSource } from "../views.ts";
 import type { OthersReports } from "./reports.ts";
-import { earliest, grouped, latest, sumOf, sumOfAccounts, sumOfCounts } from "./sums.ts";
+import { earliest, grouped, latest, rounded, sumOf, sumOfAccounts, sumOfCounts } from "./sums.ts";
 import { wholeProblems } from "./whole-problems.ts";
 
 type OverviewEnvironment = Overview["environments"][number];
@@ -21,7 +21,16 @@ const WORST_FIRST: readonly OverviewPartition["mode"][] = [
   "closed",
 ];
 
-export function wholeOverview(here: Overview, others: OthersReports<Overview>, partitions: number): Overview {
+interface WholeParts {
+  readonly partitions: number;
+  readonly replays: readonly OverviewReplay[];
+}
+
+export function wholeOverview(
+  here: Overview,
+  others: OthersReports<Overview>,
+  { partitions, replays }: WholeParts,
+): Overview {
   const all = [here, ...others.found.map(({ value }) => value)];
   const environments = grouped(
     all.flatMap((one) => one.environments),
@@ -32,7 +41,7 @@ export function wholeOverview(here: Overview, others: OthersReports<Overview>, p
     environments: [...environments.values()].map((parts) => wholeEnvironment(parts, partitions)),
     unknownSourceRequestsByReason: sumOfCounts(all.map((one) => one.unknownSourceRequestsByReason)),
     problems: wholeProblems(here, others),
-    replays: [...new Map(all.flatMap(({ replays }) => replays).map((replay) => [replay.id, replay])).values()],
+    replays,
   };
 }
 
@@ -123,11 +132,6 @@ function overLanes(
 function sumOverRelays(lanes: readonly OverviewPartition[], valueOf: (lane: OverviewPartition) => number): number {
   const byRelay = grouped(lanes, ({ report }) => report.relay);
   return sumOf([...byRelay.values()], (own) => Math.max(...own.map(valueOf)));
-}
-
-/** As a rate is shown. */
-function rounded(perSecond: number): number {
-  return Number(perSecond.toFixed(1));
 }
 
 /** A lane that this relay has. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { SharedTurns } from "../../delivery/turns.ts";
 import { type Answer, jsonAnswer, writeAnswer } from "../../intake/answers.ts";
 import type { PolledOverviews } from "../cluster/polled-overviews.ts";
+import type { WholeReplays } from "../cluster/whole-replays.ts";
 import type { Guard } from "../guard.ts";
 import type { WatchedOverview } from "../live/watched-overview.ts";
 import type { CheckedBody, CheckedParams, CheckedQuery, JsonBody, JsonStatus, Operation } from "../routes/table.ts";
@@ -24,6 +25,7 @@ export interface Call<O extends Operation> {
   readonly watched: WatchedOverview;
   /** What the others of the cluster show to who watches. */
   readonly polled: PolledOverviews;
+  readonly replays: WholeReplays;
   /** For what reads much. */
   readonly scans: Slots;
   /** For other relays whose callers wait for a vendor. */

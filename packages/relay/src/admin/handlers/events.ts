@@ -1,4 +1,6 @@
 /** Handlers of the routes that show stored events. */
+import { PartitionLog } from "@waybill/log-kafka";
+import { partitionOf } from "../../cluster/partition-name.ts";
 import { eventText, namesOf } from "../../delivery/event-names.ts";
 import { searchLog } from "../../delivery/log-search.ts";
 import { recordAt } from "../../delivery/record-at.ts";
@@ -66,9 +68,16 @@ async function eventAt(environment: Environment, position: number, turns: Turns)
     position,
     source: record.source,
     receivedAt: record.receivedAtMs,
-    receipt: `${name}/${printRange({ position, count: 1 })}`,
+    receipt: await receiptOf(environment, position),
     ...namesOf(text, record.metadata),
     event: text,
     destinations,
   };
+}
+
+async function receiptOf({ name, log }: Environment, position: number): Promise<string> {
+  const split = partitionOf(name);
+  const place = log instanceof PartitionLog ? await log.offsetOf(position) : undefined;
+  if (split === undefined || place === undefined) return `${name}/${printRange({ position, count: 1 })}`;
+  return `${split.environment}/${printRange({ partition: split.partition, ...place, count: 1 })}`;
 }

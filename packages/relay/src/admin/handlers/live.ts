@@ -25,7 +25,9 @@ export const liveHandlers: Handlers<keyof typeof liveRoutes> = {
     const partitions = view.peers?.()?.partitions;
     if (partitions === undefined || isFromRelay(call.request)) return answer(call, 200, view.overview());
     const others = await othersReports(view, call, ADMIN_ROUTES.showOverview.answers[200].schema);
-    answer(call, 200, wholeOverview(view.overview(), others, partitions));
+    const here = view.overview();
+    const replays = await call.replays.now([here, ...others.found.map(({ value }) => value)]);
+    answer(call, 200, wholeOverview(here, others, { partitions, replays }));
   },
   watchOverview: async (_view, { response, watchers, watched, polled, isAllowed }) => {
     await polled.answered();

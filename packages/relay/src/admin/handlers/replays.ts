@@ -4,10 +4,10 @@ import { partitionOf } from "../../cluster/partition-name.ts";
 import type { LogChoice } from "../../delivery/chosen-events.ts";
 import { isFromRelay, othersAnswers } from "../cluster/pass-on.ts";
 import { sumOf } from "../cluster/sums.ts";
+import { replaysOverPartitions } from "../cluster/whole-replays.ts";
 import { quoted, unknown } from "../refusal.ts";
 import { ADMIN_ROUTES, type CheckedBody } from "../routes/table.ts";
 import type { AdminView } from "../view.ts";
-import type { ReplayView } from "../views.ts";
 import { answer, answerNothing, type Call } from "./call.ts";
 import { checkRoomForReplay, chosenEnvironment, chosenLane } from "./lookup.ts";
 
@@ -15,10 +15,9 @@ import { checkRoomForReplay, chosenEnvironment, chosenLane } from "./lookup.ts";
 export async function listReplays(view: AdminView, call: Call<"listReplays">): Promise<void> {
   const { found } = await othersAnswers(view, call, ADMIN_ROUTES.listReplays.answers[200].schema);
   const running = [...view.accounts().replays, ...found.flat()];
-  const overCluster: ReplayView[] = [];
   // What this relay runs is what another one asks for.
-  if (!isFromRelay(call.request))
-    for (const replays of view.clusterReplays?.()?.values() ?? []) overCluster.push(...(await replays.views(running)));
+  const replays = isFromRelay(call.request) ? undefined : view.clusterReplays?.();
+  const overCluster = replays === undefined ? [] : await replaysOverPartitions(replays, running);
   const known = new Set(overCluster.map(({ id }) => id));
   answer(call, 200, [...overCluster, ...running.filter(({ id }) => !known.has(id))]);
 }

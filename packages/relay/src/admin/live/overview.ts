@@ -61,7 +61,7 @@ export function overviewOf(parts: OverviewParts): Overview {
     environments: shown,
     unknownSourceRequestsByReason: parts.refusedRequests("", ""),
     problems: problemsOf(factsOf(parts, lanes, replays)),
-    replays: replays.map((replay) => ({ ...replay, eventsPerSecond: sampler.replayRate(replay.id) })),
+    replays: replays.map((replay) => ({ ...replay, eventsPerSecond: sampler.replayRate(replay) })),
     ...(cluster === undefined ? {} : { cluster }),
   };
 }

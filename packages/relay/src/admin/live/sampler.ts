@@ -10,7 +10,7 @@ import type { Destination } from "../../delivery/destination.ts";
 import { Durations } from "../../delivery/lane-activity.ts";
 import type { Environment } from "../../environment.ts";
 import type { SourceCounters, SourceTable } from "../../intake/sources.ts";
-import type { History } from "../views.ts";
+import type { History, ReplayView } from "../views.ts";
 import { Column, STEP_MS, STEPS_MAX } from "./history.ts";
 import { LaneColumns, LaneTrack, type Moment, setDurations, shownMs } from "./lane-track.ts";
 import { PartitionedTrack } from "./partitioned-track.ts";
@@ -65,6 +65,13 @@ function memoryRefusals(refused: Readonly<Record<string, number>>): number {
   return MEMORY_CODES.reduce((sum, code) => sum + (own(refused, code) ?? 0), 0);
 }
 
+type ReplayOf = Pick<ReplayView, "environment" | "id">;
+
+/** Of one over partitions several may be here, each with its own ledger. */
+function nameOf({ environment, id }: ReplayOf): string {
+  return `${environment}/${id}`;
+}
+
 /** Of all lanes of an environment together. */
 class EnvironmentTrack {
   readonly accepted: Column = new Column(0);
@@ -112,8 +119,8 @@ export class Sampler {
     return made(this.#sources, counters, () => new SourceTrack());
   }
 
-  replayRate(id: string): number {
-    return this.#replays.get(id)?.perSecond ?? 0;
+  replayRate(replay: ReplayOf): number {
+    return this.#replays.get(nameOf(replay))?.perSecond ?? 0;
   }
 
   /**
@@ -224,13 +231,15 @@ export class Sampler {
   #readReplays({ monotonicMs }: Moment): void {
     const known = new Set<string>();
     for (const environment of this.#options.environments())
-      for (const { id, account } of environment.replays.views()) {
-        known.add(id);
-        const rate = this.#replays.get(id) ?? new Rate();
-        this.#replays.set(id, rate);
+      for (const replay of environment.replays.views()) {
+        const { account } = replay;
+        const name = nameOf(replay);
+        known.add(name);
+        const rate = this.#replays.get(name) ?? new Rate();
+        this.#replays.set(name, rate);
         rate.note(account.accepted - account.pending, monotonicMs);
       }
-    for (const id of this.#replays.keys()) if (!known.has(id)) this.#replays.delete(id);
+    for (const name of this.#replays.keys()) if (!known.has(name)) this.#replays.delete(name);
   }
 
   #readSources(moment: Moment): void {

@@ -6,12 +6,14 @@ import { Peers } from "../../../src/admin/cluster/peers.ts";
 import { PolledOverviews } from "../../../src/admin/cluster/polled-overviews.ts";
 import { wholeAccounts } from "../../../src/admin/cluster/whole-accounts.ts";
 import { wholeOverview } from "../../../src/admin/cluster/whole-overview.ts";
+import { WholeReplays } from "../../../src/admin/cluster/whole-replays.ts";
 import type { Accounts, LaneView, Overview, OverviewDestination, RelayProblem } from "../../../src/admin/views.ts";
 import type { RelayEntry } from "../../../src/cluster/relay-directory.ts";
 import { overviewLane, overviewOf } from "../../lib/overviews.ts";
 import { relayEntry } from "../../lib/relay-entries.ts";
 
 const PARTITIONS = 4;
+const PARTS = { partitions: PARTITIONS, replays: [] };
 const ENVIRONMENTS = [
   { environment: "production", sources: [], destinations: [{ destination: "segment", vendor: "segment" }] },
 ];
@@ -33,7 +35,7 @@ test("a destination has the sums of its lanes, the worst mode and the earliest t
   ]);
   const halted = { mode: "halted", reason: "401", since: 40, eventsPerSecondOut: 0.2, inFlight: 1 } as const;
   const there = overviewOf([overviewLane({ partition: 3, relay: "two", changes: { ...halted, oldestAt: 20 } })]);
-  const whole = wholeOverview(here, { found: [found("two", there)], unanswered: [] }, PARTITIONS);
+  const whole = wholeOverview(here, { found: [found("two", there)], unanswered: [] }, PARTS);
   expect(destinationOf(whole)).toMatchObject({
     mode: "halted",
     reason: "401",
@@ -61,7 +63,7 @@ test("lanes of one relay share its limit, which counts once", () => {
   ];
   const here = overviewOf([...(lane(0, "one", 3) ?? []), ...(lane(1, "one", 3) ?? [])]);
   const there = overviewOf(lane(2, "two", 1) ?? []);
-  const whole = wholeOverview(here, { found: [found("two", there)], unanswered: [] }, PARTITIONS);
+  const whole = wholeOverview(here, { found: [found("two", there)], unanswered: [] }, PARTS);
   expect(destinationOf(whole)).toMatchObject({ inFlight: 4, inFlightLimit: 16 });
 });
 
@@ -71,7 +73,7 @@ test.each([true, false])("a lane that both have is counted once, as its later ow
       overviewLane({ partition: 0, relay, changes: { report: { relay, epoch, offset: 9 - epoch }, waitingEvents } }),
     ]);
   const [here, there] = isHere ? [lane("one", 5, 1), lane("two", 4, 3)] : [lane("one", 4, 3), lane("two", 5, 1)];
-  const whole = wholeOverview(here, { found: [found("two", there)], unanswered: [] }, 1);
+  const whole = wholeOverview(here, { found: [found("two", there)], unanswered: [] }, { partitions: 1, replays: [] });
   const owner = isHere ? "one" : "two";
   expect(destinationOf(whole)).toMatchObject({
     waitingEvents: 1,
@@ -95,7 +97,11 @@ test("a destination that only others have is shown, and one that nobody has says
   const here = overviewOf([]);
   const there = { ...overviewOf([overviewLane({ partition: 0, relay: "two" })]) };
   const renamed = { ...there, environments: there.environments.map((one) => ({ ...one, name: "staging" })) };
-  const { environments } = wholeOverview(here, { found: [found("two", renamed)], unanswered: [] }, 1);
+  const { environments } = wholeOverview(
+    here,
+    { found: [found("two", renamed)], unanswered: [] },
+    { partitions: 1, replays: [] },
+  );
   expect(environments).toMatchObject([
     { name: "production", destinations: [{ mode: "closed", reason: "no relay has reported a lane of it" }] },
     { name: "staging", destinations: [{ mode: "idle", missingPartitions: [] }] },
@@ -121,7 +127,7 @@ test("the same problem of several lanes is one, a relay's own has its name, and 
     { relay: relayEntry("three"), fault: "has not answered within 5 s" },
     { relay: relayEntry("four", { isMissing: true }), fault: "is missing" },
   ];
-  const { problems } = wholeOverview(here, { found: [found("two", there)], unanswered }, PARTITIONS);
+  const { problems } = wholeOverview(here, { found: [found("two", there)], unanswered }, PARTS);
   expect(problems.map(({ code, environment, relay, what }) => [code, environment ?? relay, what])).toEqual([
     ["disk_full", "this relay", "It is so."],
     ["disk_full", "two", "It is so."],
@@ -164,7 +170,13 @@ function polledWorld(): PolledWorld {
     directory: { selfId: "id-one", relays: () => relays },
     partitions: 3,
   });
-  return { clock, polled: new PolledOverviews(clock, () => peers), relays, asked, hanging };
+  return {
+    clock,
+    polled: new PolledOverviews(clock, { peers: () => peers, replays: new WholeReplays(clock, () => undefined) }),
+    relays,
+    asked,
+    hanging,
+  };
 }
 
 const HERE = overviewOf([overviewLane({ partition: 0, relay: "one" })]);
