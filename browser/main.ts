@@ -62,8 +62,12 @@ async function main(): Promise<number> {
       ran.push(one);
       write(lineOf(one), 0);
     };
-    await Promise.all(chosen.filter(({ mayRunBeside }) => mayRunBeside === true).map(run));
-    for (const flow of chosen) if (flow.mayRunBeside !== true) await run(flow);
+    const runEach = async (group: string | undefined): Promise<void> => {
+      for (const flow of chosen) if (flow.group === group) await run(flow);
+    };
+    const groups = new Set(chosen.flatMap(({ group }) => group ?? []));
+    await Promise.all([...groups].map(runEach));
+    await runEach(undefined);
     const passed = ran.filter(({ fault }) => fault === undefined).length;
     const gzipBytes = gzipBytesOfPage();
     const line = { ...figures, flows: ran.length, passed, gzipBytes };

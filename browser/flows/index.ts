@@ -1,5 +1,7 @@
 /** All flows, in the order in which they run: those that change what others look at come last. */
 import type { Flow } from "../lib/flow.ts";
+import { clusterFlows } from "./cluster.ts";
+import { clusterFaultFlows } from "./cluster-faults.ts";
 import { configFlows } from "./config.ts";
 import { deadLetterFlows } from "./dead-letters.ts";
 import { eventFlows } from "./events.ts";
@@ -14,6 +16,8 @@ import { signingInFlows } from "./signing-in.ts";
 
 export const FLOWS: readonly Flow[] = [
   ...layoutFlows,
+  ...clusterFlows,
+  ...clusterFaultFlows,
   ...liveFlows,
   ...signingInFlows,
   ...originFlows,

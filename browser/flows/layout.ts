@@ -4,8 +4,8 @@ import { check } from "../lib/check.ts";
 import type { Flow, Stage, Theme } from "../lib/flow.ts";
 import { VIEWS } from "../lib/views.ts";
 
-const NARROW_PX = 360;
-const WIDE_PX = 1440;
+export const NARROW_PX = 360;
+export const WIDE_PX = 1440;
 
 async function everyView(stage: Stage, theme: Theme): Promise<void> {
   for (const view of VIEWS) {
@@ -20,7 +20,7 @@ async function everyView(stage: Stage, theme: Theme): Promise<void> {
   }
 }
 
-async function fits(page: Page, what: string): Promise<void> {
+export async function fits(page: Page, what: string): Promise<void> {
   const over = await page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement;
     return scrollWidth - clientWidth;
@@ -30,6 +30,6 @@ async function fits(page: Page, what: string): Promise<void> {
 
 export const layoutFlows: readonly Flow[] = (["light", "dark"] as const).map((theme) => ({
   name: `every view at ${NARROW_PX} and ${WIDE_PX} px, ${theme}: axe finds nothing, nothing is beyond the edge`,
-  mayRunBeside: true,
+  group: theme,
   run: (stage) => everyView(stage, theme),
 }));

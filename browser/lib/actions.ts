@@ -1,7 +1,7 @@
 /** What several flows do. */
 import type { Page } from "playwright-core";
 import { until } from "./check.ts";
-import type { Relay } from "./relay.ts";
+import type { AnyRelay } from "./relay.ts";
 
 const MODE_MAX_MS = 15_000;
 
@@ -22,12 +22,12 @@ export interface RelayOverview {
   readonly replays: readonly { readonly id: string; readonly state: string; readonly of: string }[];
 }
 
-export function overviewOf(relay: Relay): Promise<RelayOverview> {
+export function overviewOf(relay: AnyRelay): Promise<RelayOverview> {
   return relay.admin<RelayOverview>("/v1/overview");
 }
 
 /** As the relay has it, without the page. **Errors**: it does not exist. */
-export async function laneOf(relay: Relay, destination: string): Promise<LaneOverview> {
+export async function laneOf(relay: AnyRelay, destination: string): Promise<LaneOverview> {
   const { environments } = await overviewOf(relay);
   const lane = environments.flatMap(({ destinations }) => destinations).find(({ name }) => name === destination);
   if (lane === undefined) throw new Error(`the relay has no destination ${destination}`);
@@ -35,7 +35,7 @@ export async function laneOf(relay: Relay, destination: string): Promise<LaneOve
 }
 
 export async function laneBecomes(
-  relay: Relay,
+  relay: AnyRelay,
   destination: string,
   holds: (lane: LaneOverview) => boolean,
   what: string,

@@ -1,6 +1,6 @@
 /** What a flow is, and what it gets. */
 import type { Page } from "playwright-core";
-import type { Relay } from "./relay.ts";
+import type { AnyRelay } from "./relay.ts";
 import type { World } from "./world.ts";
 
 export type Role = "full" | "readOnly" | "nobody";
@@ -8,7 +8,7 @@ export type Theme = "light" | "dark";
 
 export interface OpenOptions {
   /** Default: the world's. */
-  readonly relay?: Relay;
+  readonly relay?: AnyRelay;
   /** Default: `full`, with the cookie already there. */
   readonly as?: Role;
   /** Default: 1440. */
@@ -46,7 +46,10 @@ export interface Stage {
 
 export interface Flow {
   readonly name: string;
-  /** Measures nothing and changes nothing: such flows run at once. Default: false. */
-  readonly mayRunBeside?: boolean;
+  /**
+   * Flows of a group run one after another, and beside those of other groups: they measure nothing,
+   * and change nothing that those look at. Default: it runs alone, after them.
+   */
+  readonly group?: string;
   readonly run: (stage: Stage) => Promise<void>;
 }

@@ -23,10 +23,38 @@ process.once("exit", () => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 
+/** Removed with this process. */
+export function newDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-page-"));
+  directories.add(directory);
+  return directory;
+}
+
 export type Config = Readonly<Record<string, unknown>>;
 
-export class Relay {
-  readonly directory: string = mkdtempSync(join(tmpdir(), "waybill-page-"));
+/** What a flow asks of a relay, wherever that runs. */
+export interface AnyRelay {
+  /** Of it alone, as long as it runs. */
+  readonly directory: string;
+  readonly adminUrl: string;
+  /** Asks the admin API with the full token. **Errors**: `Broken` for another status than 2xx. */
+  admin<T>(path: string, init?: AdminRequest): Promise<T>;
+  /** Sends events of a source that speaks Segment's protocol; answers their receipt. */
+  send(events: readonly object[], options?: SendOptions): Promise<string>;
+}
+
+export interface AdminRequest {
+  readonly method?: string;
+  readonly body?: unknown;
+}
+
+export interface SendOptions {
+  /** Default: `shop-key`. */
+  readonly key?: string;
+}
+
+export class Relay implements AnyRelay {
+  readonly directory: string = newDirectory();
   readonly configFile: string = join(this.directory, "waybill.yaml");
   #child: ChildProcess | undefined;
   #ports: readonly [intake: number, admin: number] = [0, 0];
@@ -34,7 +62,6 @@ export class Relay {
 
   constructor(environments: Config) {
     this.#environments = environments;
-    directories.add(this.directory);
   }
 
   get url(): string {
@@ -97,37 +124,47 @@ export class Relay {
     await ended;
   }
 
-  /** Asks the admin API with the full token. **Errors**: `Broken` for another status than 2xx. */
-  async admin<T>(path: string, init: { readonly method?: string; readonly body?: unknown } = {}): Promise<T> {
-    const { method = "GET", body } = init;
-    const response = await fetch(this.adminUrl + path, {
-      method,
-      headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    check(response.ok, `${method} ${path} is answered ${response.status}: ${text}`);
-    return (text === "" ? undefined : JSON.parse(text)) as T;
+  admin<T>(path: string, request?: AdminRequest): Promise<T> {
+    return askAdmin<T>(this.adminUrl + path, request);
   }
 
-  /** Sends events of a source that speaks Segment's protocol; answers their receipt. */
-  async send(events: readonly object[], { key = "shop-key" }: { readonly key?: string } = {}): Promise<string> {
-    const response = await fetch(`${this.url}/v1/batch`, {
-      method: "POST",
-      headers: {
-        authorization: `Basic ${Buffer.from(`${key}:`).toString("base64")}`,
-        "content-type": "application/json",
-      },
-      body: JSON.stringify({ batch: events }),
-    });
-    const text = await response.text();
-    check(response.ok, `events are answered ${response.status}: ${text}`);
-    return response.headers.get("waybill-receipt") ?? "";
+  send(events: readonly object[], options?: SendOptions): Promise<string> {
+    return sendTo(this.url, events, options);
   }
 }
 
+export async function askAdmin<T>(url: string, { method = "GET", body }: AdminRequest = {}): Promise<T> {
+  const response = await fetch(url, {
+    method,
+    headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  check(response.ok, `${method} ${url} is answered ${response.status}: ${text}`);
+  return (text === "" ? undefined : JSON.parse(text)) as T;
+}
+
+/** `url`: where the relay takes events. */
+export async function sendTo(
+  url: string,
+  events: readonly object[],
+  { key = "shop-key" }: SendOptions = {},
+): Promise<string> {
+  const response = await fetch(`${url}/v1/batch`, {
+    method: "POST",
+    headers: {
+      authorization: `Basic ${Buffer.from(`${key}:`).toString("base64")}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ batch: events }),
+  });
+  const text = await response.text();
+  check(response.ok, `events are answered ${response.status}: ${text}`);
+  return response.headers.get("waybill-receipt") ?? "";
+}
+
 /** The page shows the ports that the configuration names, so they are not left to the system. */
-async function freePorts(): Promise<readonly [intake: number, admin: number]> {
+export async function freePorts(): Promise<readonly [intake: number, admin: number]> {
   const servers = [createServer(), createServer()] as const;
   for (const server of servers) await once(server.listen(0, "127.0.0.1"), "listening");
   const [intake, admin] = servers.map((server) => (server.address() as AddressInfo).port);

@@ -3,7 +3,7 @@ import axeCore from "axe-core";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { Broken, check } from "./check.ts";
 import type { Figures, Flow, OpenOptions, Role, Stage } from "./flow.ts";
-import { READ_ONLY_TOKEN, type Relay, TOKEN } from "./relay.ts";
+import { type AnyRelay, READ_ONLY_TOKEN, TOKEN } from "./relay.ts";
 import type { World } from "./world.ts";
 
 /** Of one step of a flow; a machine that does other work is slow. */
@@ -122,7 +122,7 @@ class Tabs {
 /** A session is made once for each relay and role: a relay keeps a hundred. */
 const sessions = new Map<string, Awaited<ReturnType<BrowserContext["cookies"]>>>();
 
-async function signIn(context: BrowserContext, relay: Relay, role: Role): Promise<void> {
+async function signIn(context: BrowserContext, relay: AnyRelay, role: Role): Promise<void> {
   if (role === "nobody") return;
   const name = `${relay.directory} ${role}`;
   const known = sessions.get(name);

@@ -136,7 +136,7 @@ export function eventOf(index: number, product?: string): Readonly<Record<string
   };
 }
 
-function isAboutInk({ properties }: Readonly<Record<string, unknown>>): boolean {
+export function isAboutInk({ properties }: Readonly<Record<string, unknown>>): boolean {
   return (
     typeof properties === "object" && properties !== null && "product" in properties && properties.product === "ink"
   );

@@ -34,12 +34,12 @@ export type EventId =
   | { readonly is: "messageId"; readonly messageId: string };
 
 /**
- * A position is digits, a receipt positions with their counts, after its environment; all else is a
- * message id.
+ * A position is digits, a receipt positions with their counts, after its environment or, of a
+ * cluster, a partition such as `production/3`; all else is a message id.
  */
 const POSITION = /^\d{1,15}$/;
 const RANGE = String.raw`(?:\d{1,5}@\d{1,15}(?:\.\d{1,7})?|\d{1,15})(?:\+\d{1,15})?`;
-const RECEIPT = new RegExp(String.raw`^(?:([^/]+)\/)?(${RANGE}(?:,${RANGE})*(?:;more=\d*)?)$`);
+const RECEIPT = new RegExp(String.raw`^(?:([^/]+(?:\/\d{1,5})?)\/)?(${RANGE}(?:,${RANGE})*(?:;more=\d*)?)$`);
 
 export function eventIdOf(text: string): EventId | undefined {
   const given = text.trim();

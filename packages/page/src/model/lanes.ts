@@ -44,6 +44,24 @@ export function placeOf(name: string): { readonly environment: string; readonly 
   return { environment, partition: partition === undefined ? undefined : Number(partition) };
 }
 
+/** As a reader knows it: `production`, `production, partition 3`. */
+export function placeText(name: string): string {
+  const { environment, partition } = placeOf(name);
+  return partition === undefined ? environment : `${environment}, partition ${partition}`;
+}
+
+/** The relay that has the lane of a partition. */
+export function relayOf(
+  { cluster }: Overview,
+  { environment: name, destination }: { readonly environment: string; readonly destination: string },
+): string | undefined {
+  const { environment, partition } = placeOf(name);
+  const lane = cluster?.lanes.find(
+    (one) => one.environment === environment && one.partition === partition && one.destination === destination,
+  );
+  return cluster?.relays.find(({ id }) => id === lane?.relay)?.name;
+}
+
 /** A destination, or its lane of one partition. */
 export function destinationOf(
   { environments }: Overview,
@@ -67,6 +85,12 @@ export function logNames(environments: readonly OverviewEnvironment[]): readonly
     const all = [...partitions.map(({ partition }) => partition), ...missingPartitions];
     return all.sort((one, other) => one - other).map((partition) => `${name}/${partition}`);
   });
+}
+
+/** Those that `name` stands for: itself, or the partitions of the environment. */
+export function logsOf(environments: readonly OverviewEnvironment[], name: string): readonly string[] {
+  const environment = environments.find((one) => one.name === name);
+  return environment === undefined ? [name] : logNames([environment]);
 }
 
 /** The same, and of environments over all of their partitions, which come first. */

@@ -5,6 +5,7 @@ import { call, messageOf } from "../api/call.ts";
 import type { ReplayView } from "../api/types.ts";
 import { counted } from "../format/numbers.ts";
 import { deadLetterQuery } from "../model/filters.ts";
+import { placeText } from "../model/lanes.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Params, type Route } from "../router/route.ts";
 import { Dialog } from "../ui/dialog.tsx";
@@ -76,7 +77,7 @@ export function DeadLetterDialog({ route, intent, onClose, onResult }: DeadLette
   const verb = does === "retry" ? "Retry" : "Discard";
   return (
     <Dialog
-      title={`${verb} dead letters of ${destination}`}
+      title={`${verb} dead letters of ${destination} in ${placeText(environment)}`}
       action={events === undefined ? verb : `${verb} ${counted(events, "dead letter")}`}
       isDangerous={does === "discard"}
       isReady={events !== undefined && events > 0}
@@ -127,7 +128,7 @@ function Concerned({ does, events, isAll, filter }: ConcernedProps): JSX.Element
           ))}
         </ul>
       ) : null}
-      {isAll && filters.length === 0 ? <p>No filter is set: these are all that wait at this destination.</p> : null}
+      {isAll && filters.length === 0 ? <p>No filter is set: these are all that wait here.</p> : null}
     </>
   );
 }

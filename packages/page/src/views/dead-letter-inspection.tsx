@@ -68,12 +68,13 @@ interface InspectedProps {
 }
 
 function Inspected({ dead, environment }: InspectedProps): JSX.Element {
-  const { reason, state, rejectedAtMs, position, source, attempts = [], event } = dead;
+  const { reason, state, rejectedAtMs, position, partition, source, attempts = [], event } = dead;
   return (
     <>
       <p class="problem-what">{reason}</p>
       <p class="muted">
         <Badge name={state} /> refused <Time at={rejectedAtMs} />, from source {source},{" "}
+        {partition === undefined ? "" : `partition ${partition}, `}
         <Link href={hrefOf("event", { params: { environment: logOf(environment, dead), position: String(position) } })}>
           event {fullCount(position)}: its story
         </Link>

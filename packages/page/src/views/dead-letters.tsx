@@ -7,7 +7,7 @@ import { session } from "../api/session.ts";
 import { useStore } from "../browser/store.ts";
 import { counted, fullCount } from "../format/numbers.ts";
 import { deadLetterQuery } from "../model/filters.ts";
-import { destinationOf } from "../model/lanes.ts";
+import { destinationOf, placeOf, placeText } from "../model/lanes.ts";
 import { Link, replaceUrl, setFilters } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
 import { Choice, FilterField, TimeField } from "../ui/fields.tsx";
@@ -27,13 +27,21 @@ const SELECTED_MAX = 1_000;
 export function DeadLettersView({ route }: { readonly route: Route }): JSX.Element {
   const { environment = "", destination = "" } = route.params;
   const { overview } = useStore(live);
-  const waiting = overview && destinationOf(overview, { environment, destination })?.deadLetters;
+  const place = placeOf(environment);
+  const found = overview && destinationOf(overview, { environment, destination });
+  const waiting = found?.deadLetters;
   const list = useDeadLetters({ environment, destination }, deadLetterQuery(route.query), waiting);
   const [result, setResult] = useState<Result>();
   return (
     <>
       <Title text={`Dead letters of ${destination}`}>
+        <span class="muted">in {placeText(environment)}</span>
         <Link href={hrefOf("destination", { params: { environment, destination } })}>the destination</Link>
+        {place.partition === undefined ? null : (
+          <Link href={hrefOf("deadLetters", { params: { environment: place.environment, destination } })}>
+            all partitions
+          </Link>
+        )}
         <Link href={hrefOf("deadLetterOverview")}>all destinations</Link>
       </Title>
       <section class="panel" aria-labelledby="reasons">
@@ -45,6 +53,7 @@ export function DeadLettersView({ route }: { readonly route: Route }): JSX.Eleme
       <List
         route={route}
         list={list}
+        isOfPartitions={found?.partitions !== undefined}
         onResult={(next) => {
           setResult(next);
           list.again();
@@ -88,13 +97,15 @@ function Filters({ route }: { readonly route: Route }): JSX.Element {
 interface ListProps {
   readonly route: Route;
   readonly list: DeadLetterList;
+  /** It has those of several partitions. */
+  readonly isOfPartitions: boolean;
   readonly onResult: (result: Result) => void;
 }
 
-function List({ route, list, onResult }: ListProps): JSX.Element {
+function List({ route, list, isOfPartitions, onResult }: ListProps): JSX.Element {
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [intent, setIntent] = useState<Intent>();
-  const { rows, isAll, error, isLoading } = list;
+  const { rows, error, isLoading } = list;
   const inspected = route.query["inspect"];
   const inspect = (id: string | undefined): void => setFilters({ inspect: id ?? "" });
   const toggle = (id: string): void => {
@@ -105,10 +116,7 @@ function List({ route, list, onResult }: ListProps): JSX.Element {
   return (
     <section class="panel" aria-labelledby="list">
       <div class="subhead">
-        <h2 id="list">
-          Dead letters{" "}
-          <span class="muted">{`${fullCount(rows.length)}${isAll ? "" : " so far, more as you scroll"}`}</span>
-        </h2>
+        <Heading list={list} isOfPartitions={isOfPartitions} />
         <Toolbar route={route} selected={selected} onIntent={setIntent} onClear={() => setSelected(new Set())} />
       </div>
       {error === undefined ? null : <Failure message={error} onRetry={list.again} />}
@@ -159,6 +167,20 @@ function List({ route, list, onResult }: ListProps): JSX.Element {
         />
       )}
     </section>
+  );
+}
+
+function Heading({ list, isOfPartitions }: Pick<ListProps, "list" | "isOfPartitions">): JSX.Element {
+  const { rows, isAll } = list;
+  return (
+    <h2 id="list">
+      Dead letters{" "}
+      <span class="muted">
+        {fullCount(rows.length)}
+        {isAll ? "" : " so far, more as you scroll"}
+        {isOfPartitions && rows.length > 0 ? "; one partition after another, the oldest of each first" : ""}
+      </span>
+    </h2>
   );
 }
 

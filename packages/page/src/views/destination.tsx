@@ -6,7 +6,7 @@ import type { LaneDetail, Overview, OverviewDestination } from "../api/types.ts"
 import { useAnswer } from "../api/use-answer.ts";
 import { useStore } from "../browser/store.ts";
 import { counted, fullCount } from "../format/numbers.ts";
-import { concerns, destinationOf, placeOf, shownMode } from "../model/lanes.ts";
+import { concerns, destinationOf, placeOf, placeText, relayOf, shownMode } from "../model/lanes.ts";
 import { settingRows } from "../model/settings.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
@@ -27,11 +27,13 @@ export function DestinationView({ route }: { readonly route: Route }): JSX.Eleme
   const { environment = "", destination = "" } = route.params;
   const { overview } = useStore(live);
   const found = overview && destinationOf(overview, { environment, destination });
+  const relay = overview && relayOf(overview, { environment, destination });
   return (
     <>
       <Title text={destination}>
         <span class="muted">
-          {found?.vendor} in {environment}
+          {found?.vendor} in {placeText(environment)}
+          {relay === undefined ? "" : `, at ${relay}`}
         </span>
         {found === undefined ? null : <Badge name={shownMode(found)} />}
         {placeOf(environment).partition === undefined ? null : (
@@ -43,7 +45,7 @@ export function DestinationView({ route }: { readonly route: Route }): JSX.Eleme
         )}
       </Title>
       {overview === undefined ? <Loading what="the destination" /> : null}
-      {overview !== undefined && found === undefined ? <Gone environment={environment} /> : null}
+      {overview !== undefined && found === undefined ? <Gone {...{ overview, environment, destination }} /> : null}
       {overview === undefined || found === undefined ? null : (
         <Shown environment={environment} overview={overview} found={found} />
       )}
@@ -94,7 +96,24 @@ function laneAt(environment: string, { partitions: [any] = [] }: OverviewDestina
   return any === undefined ? environment : `${environment}/${any.partition}`;
 }
 
-function Gone({ environment }: { readonly environment: string }): JSX.Element {
+interface GoneProps {
+  readonly overview: Overview;
+  readonly environment: string;
+  readonly destination: string;
+}
+
+function Gone({ overview, environment: name, destination }: GoneProps): JSX.Element {
+  const { environment, partition } = placeOf(name);
+  const whole = destinationOf(overview, { environment, destination });
+  if (partition !== undefined && whole?.missingPartitions?.includes(partition) === true)
+    return (
+      <Empty title={`No relay has reported partition ${partition}.`}>
+        <p>
+          It goes from one relay to another, or the relay that has it does not answer. Its events are kept, and it is
+          shown here as soon as it is reported.
+        </p>
+      </Empty>
+    );
   return (
     <Empty title="There is no such destination.">
       <p>

@@ -1,26 +1,30 @@
 /** The story of one event: received, each attempt it was in, its fate, and its JSON. */
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
 import { call } from "../api/call.ts";
 import type { StoredEvent, TraceDestination, TracedEvent } from "../api/types.ts";
 import { useAnswer } from "../api/use-answer.ts";
 import { fullCount } from "../format/numbers.ts";
 import { headOf, pretty } from "../model/event-head.ts";
+import { placeText } from "../model/lanes.ts";
 import { type StoryEntry, storyOf } from "../model/story.ts";
 import { Link, setFilters, useRoute } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
 import { Badge } from "../ui/badges.tsx";
 import { Code } from "../ui/copy.tsx";
 import { Glyph, type GlyphName } from "../ui/glyph.tsx";
-import { Empty, Failure, Loading } from "../ui/notes.tsx";
+import { Empty, Failure, Loading, Unanswered } from "../ui/notes.tsx";
 import { Time } from "../ui/values.tsx";
 import { Title } from "./title.tsx";
 
 export function EventView({ route }: { readonly route: Route }): JSX.Element {
   const { environment = "", position = "" } = route.params;
   const key = `${environment}\n${position}`;
-  const story = useAnswer(key, (signal) =>
-    call("traceReceipt", { params: { environment, positions: position }, signal }),
-  );
+  const [unanswered, setUnanswered] = useState<string>();
+  const story = useAnswer(key, (signal) => {
+    setUnanswered(undefined);
+    return call("traceReceipt", { params: { environment, positions: position }, signal, onUnanswered: setUnanswered });
+  });
   const detail = useAnswer(key, (signal) => call("showEvent", { params: { environment, position }, signal }));
   const [event] = story.value?.events ?? [];
   const head = headOf(event?.event);
@@ -28,7 +32,7 @@ export function EventView({ route }: { readonly route: Route }): JSX.Element {
     <>
       <Title text={head.name === "" ? `Event ${position}` : head.name}>
         <span class="muted">
-          position {fullCount(Number(position))} in {environment}
+          position {fullCount(Number(position))} in {placeText(environment)}
         </span>
         <button type="button" class="small" onClick={story.again}>
           Load again
@@ -36,6 +40,7 @@ export function EventView({ route }: { readonly route: Route }): JSX.Element {
       </Title>
       {story.isLoading && event === undefined ? <Loading what="the story" /> : null}
       {story.error === undefined ? null : <Failure message={story.error} onRetry={story.again} />}
+      {unanswered === undefined ? null : <Unanswered text={unanswered} />}
       {event === undefined ? null : <Story event={event} detail={detail.value} />}
       {detail.error === undefined || story.error !== undefined ? null : (
         <Failure message={detail.error} onRetry={detail.again} />

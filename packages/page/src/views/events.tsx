@@ -8,12 +8,12 @@ import { useAnswer } from "../api/use-answer.ts";
 import { useStore } from "../browser/store.ts";
 import { headOf } from "../model/event-head.ts";
 import { type EventId, eventIdOf } from "../model/filters.ts";
-import { logNames } from "../model/lanes.ts";
+import { logsAndParts, logsOf, placeText } from "../model/lanes.ts";
 import { go, Link } from "../router/navigation.tsx";
 import { hrefOf, type Params, type Route } from "../router/route.ts";
 import { Badge } from "../ui/badges.tsx";
 import { Choice, Field, TimeField } from "../ui/fields.tsx";
-import { Empty, Loading } from "../ui/notes.tsx";
+import { Empty, Loading, Unanswered } from "../ui/notes.tsx";
 import { Time } from "../ui/values.tsx";
 import { FoundEvents } from "./found-events.tsx";
 import { Title } from "./title.tsx";
@@ -23,14 +23,20 @@ const SEARCHED = ["user", "name", "type", "source", "since", "until"] as const;
 export function EventsView({ route }: { readonly route: Route }): JSX.Element {
   const { query } = route;
   const { id = "", environment = "" } = query;
+  const { overview } = useStore(live);
+  const environments = overview?.environments ?? [];
+  const names = logsAndParts(environments);
+  const logs = names.length === 0 ? [] : logsOf(environments, environment === "" ? (names[0] ?? "") : environment);
   const isSearch = SEARCHED.some((name) => query[name] !== undefined) || (query["go"] === "1" && id === "");
   return (
     <>
       <Title text="Events" />
-      <ById id={id} environment={environment} />
-      <ByFilter query={query} />
-      {id === "" ? null : <FoundById id={id} environment={environment} />}
-      {id === "" && isSearch ? <FoundEvents query={query} /> : null}
+      <ById id={id} environment={environment} isCluster={overview?.cluster !== undefined} />
+      <ByFilter query={query} names={names} />
+      {id === "" || names.length === 0 ? null : (
+        <FoundById id={id} environment={environment === "" ? (names[0] ?? "") : environment} />
+      )}
+      {id === "" && isSearch && logs.length > 0 ? <FoundEvents query={query} logs={logs} /> : null}
       {id === "" && !isSearch ? (
         <Empty title="Look for one event, or for those of a user.">
           <p>
@@ -43,16 +49,12 @@ export function EventsView({ route }: { readonly route: Route }): JSX.Element {
   );
 }
 
-function useEnvironments(): readonly string[] {
-  return logNames(useStore(live).overview?.environments ?? []);
-}
-
 interface ByIdProps {
   readonly id: string;
   readonly environment: string;
 }
 
-function ById({ id, environment }: ByIdProps): JSX.Element {
+function ById({ id, environment, isCluster }: ByIdProps & { readonly isCluster: boolean }): JSX.Element {
   const [given, setGiven] = useState(id);
   useEffect(() => setGiven(id), [id]);
   const submit = (event: Event): void => {
@@ -66,7 +68,7 @@ function ById({ id, environment }: ByIdProps): JSX.Element {
         type="search"
         value={given}
         onChange={setGiven}
-        placeholder="0192f3c8-… or 1841"
+        placeholder={`0192f3c8-… or ${isCluster ? "production/3@1841+2" : "1841"}`}
       />
       <button type="submit" class="primary" disabled={given.trim() === ""}>
         Find
@@ -75,22 +77,27 @@ function ById({ id, environment }: ByIdProps): JSX.Element {
   );
 }
 
-function ByFilter({ query }: { readonly query: Params }): JSX.Element {
-  const environments = useEnvironments();
+interface ByFilterProps {
+  readonly query: Params;
+  /** Of environments, and of their partitions. */
+  readonly names: readonly string[];
+}
+
+function ByFilter({ query, names }: ByFilterProps): JSX.Element {
   const [filter, setFilter] = useState<Params>(query);
   useEffect(() => setFilter(query), [query]);
   const set = (name: string) => (value: string) => setFilter({ ...filter, [name]: value });
   const submit = (event: Event): void => {
     event.preventDefault();
     const { id: _id, from: _from, ...rest } = filter;
-    go(hrefOf("events", { query: { environment: environments[0], ...rest, go: "1" } }));
+    go(hrefOf("events", { query: { environment: names[0], ...rest, go: "1" } }));
   };
   return (
     <form class="filters" role="search" aria-label="Search events" onSubmit={submit}>
       <Choice
         label="Environment"
-        value={filter["environment"] ?? environments[0] ?? ""}
-        options={environments.map((name) => [name, name] as const)}
+        value={filter["environment"] ?? names[0] ?? ""}
+        options={names.map((name) => [name, name] as const)}
         onChange={set("environment")}
       />
       <Field label="User" value={filter["user"] ?? ""} onChange={set("user")} />
@@ -107,10 +114,11 @@ function ByFilter({ query }: { readonly query: Params }): JSX.Element {
 }
 
 function FoundById({ id, environment }: ByIdProps): JSX.Element {
-  const environments = useEnvironments();
-  const place = environment === "" ? (environments[0] ?? "") : environment;
-  const eventId = eventIdOf(id);
-  const answer = useAnswer(`${id}\n${place}`, (signal) => found(eventId, place, signal));
+  const [unanswered, setUnanswered] = useState<string>();
+  const answer = useAnswer(`${id}\n${environment}`, (signal) => {
+    setUnanswered(undefined);
+    return found(eventIdOf(id), { environment, signal, onUnanswered: setUnanswered });
+  });
   const { value, error, isLoading, again } = answer;
   if (isLoading) return <Loading what="the event" />;
   if (error !== undefined)
@@ -122,21 +130,28 @@ function FoundById({ id, environment }: ByIdProps): JSX.Element {
         </button>
       </Empty>
     );
-  return <Traced events={value ?? []} />;
+  return (
+    <>
+      {unanswered === undefined ? null : <Unanswered text={unanswered} />}
+      <Traced events={value ?? []} />
+    </>
+  );
 }
 
-async function found(
-  id: EventId | undefined,
-  environment: string,
-  signal: AbortSignal,
-): Promise<readonly TracedEvent[]> {
+interface Where {
+  readonly environment: string;
+  readonly signal: AbortSignal;
+  readonly onUnanswered: (text: string) => void;
+}
+
+async function found(id: EventId | undefined, { environment, ...options }: Where): Promise<readonly TracedEvent[]> {
   if (id === undefined) return [];
-  if (id.is === "messageId") return (await call("trace", { params: { messageId: id.messageId }, signal })).events;
+  if (id.is === "messageId") return (await call("trace", { params: { messageId: id.messageId }, ...options })).events;
   const { positions, place } =
     id.is === "position"
       ? { positions: id.position, place: environment }
       : { positions: id.positions, place: id.environment ?? environment };
-  return (await call("traceReceipt", { params: { environment: place, positions }, signal })).events;
+  return (await call("traceReceipt", { params: { environment: place, positions }, ...options })).events;
 }
 
 function Traced({ events }: { readonly events: readonly TracedEvent[] }): JSX.Element {
@@ -155,7 +170,7 @@ function Traced({ events }: { readonly events: readonly TracedEvent[] }): JSX.El
               {headOf(event).name || `event ${position}`}
             </Link>
             <span class="muted">
-              {environment}, from {source ?? "a source that is not known"}
+              {placeText(environment)}, from {source ?? "a source that is not known"}
             </span>
             {receivedAtMs === undefined ? null : <Time at={receivedAtMs} />}
           </div>

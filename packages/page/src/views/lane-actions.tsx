@@ -91,6 +91,8 @@ const STEERING = {
 function Steer({ environment, found, action, onClose }: SteerProps): JSX.Element {
   const { name, waitingEvents } = found;
   const steering = STEERING[action];
+  // A lane is probed alone; paused are those of all partitions.
+  const isOfAll = action !== "probe" && placeOf(environment).partition !== undefined;
   return (
     <Dialog
       title={`${steering.action}: ${name}`}
@@ -102,7 +104,10 @@ function Steer({ environment, found, action, onClose }: SteerProps): JSX.Element
       }}
     >
       <p>{steering.text}</p>
-      <p>{counted(waitingEvents, "event")} waiting now.</p>
+      {isOfAll ? <p>This is done to all partitions of {name}.</p> : null}
+      <p>
+        {counted(waitingEvents, "event")} waiting now{isOfAll ? " in this one" : ""}.
+      </p>
     </Dialog>
   );
 }

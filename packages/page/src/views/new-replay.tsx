@@ -5,7 +5,7 @@ import { call, messageOf } from "../api/call.ts";
 import { live } from "../api/live.ts";
 import { useStore } from "../browser/store.ts";
 import { counted } from "../format/numbers.ts";
-import { logsAndParts, placeOf } from "../model/lanes.ts";
+import { logsAndParts, placeOf, placeText } from "../model/lanes.ts";
 import { replayBody } from "../model/replay.ts";
 import { setFilters } from "../router/navigation.tsx";
 import { type Params, type Route } from "../router/route.ts";
@@ -119,8 +119,8 @@ function Start({ environment, given }: StartProps): JSX.Element {
           }}
         >
           <p>
-            They go to {body.destination} in {environment}, beside what its lane delivers. Events that it got before it
-            gets again, with the same ids.
+            They go to {body.destination} in {placeText(environment)}, beside what its lane delivers. Events that it got
+            before it gets again, with the same ids.
           </p>
         </Dialog>
       ) : null}

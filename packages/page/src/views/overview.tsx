@@ -49,8 +49,8 @@ function Shown({ overview }: { readonly overview: Overview }): JSX.Element {
         <Environment key={one.name} environment={one} isOpen={index < OPEN_MAX} />
       ))}
       <p class="footnote">
-        Relay {overview.version}, started <Age at={overview.startedAt} />. Counters of sources begin then; ledgers go
-        back to the first event.
+        Relay {overview.version}, started <Age at={overview.startedAt} />. Counters of sources begin{" "}
+        {overview.cluster === undefined ? "then" : "when each relay starts"}; ledgers go back to the first event.
       </p>
     </>
   );

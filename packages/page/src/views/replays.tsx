@@ -6,8 +6,9 @@ import { live } from "../api/live.ts";
 import { session } from "../api/session.ts";
 import type { OverviewReplay } from "../api/types.ts";
 import { useStore } from "../browser/store.ts";
-import { counted, percent } from "../format/numbers.ts";
+import { counted, fullCount, percent } from "../format/numbers.ts";
 import { duration } from "../format/times.ts";
+import { placeText } from "../model/lanes.ts";
 import { isOver, orderedReplays, progressOf } from "../model/replay.ts";
 import { Link } from "../router/navigation.tsx";
 import { hrefOf, type Route } from "../router/route.ts";
@@ -59,7 +60,19 @@ interface ReplayProps {
 }
 
 function Replay({ replay, isNamed, mayCancel }: ReplayProps): JSX.Element {
-  const { id, environment, destination, of, createdAtMs, state, reason, account, eventsPerSecond } = replay;
+  const {
+    id,
+    environment,
+    destination,
+    of,
+    createdAtMs,
+    state,
+    reason,
+    account,
+    partitions = [],
+    eventsPerSecond,
+  } = replay;
+  const only = partitions.length === 1 ? partitions[0] : undefined;
   const [isCancelling, setIsCancelling] = useState(false);
   const label = `Replay of ${of} to ${destination}`;
   return (
@@ -69,7 +82,8 @@ function Replay({ replay, isNamed, mayCancel }: ReplayProps): JSX.Element {
           {destination}
         </Link>
         <span class="muted">
-          {of}, in {environment}, started <Age at={createdAtMs} />
+          {of}, in {placeText(only === undefined ? environment : `${environment}/${only.partition}`)}, started{" "}
+          <Age at={createdAtMs} />
         </span>
         <Badge name={state} title={reason ?? ""} />
         {reason === undefined ? null : <span class="reason">{reason}</span>}
@@ -81,6 +95,7 @@ function Replay({ replay, isNamed, mayCancel }: ReplayProps): JSX.Element {
       </div>
       <Progress replay={replay} label={label} eventsPerSecond={eventsPerSecond} />
       <LedgerBar account={account} label={label} />
+      {partitions.length > 1 ? <Parts partitions={partitions} label={label} /> : null}
       {isCancelling ? (
         <Dialog
           title={`Cancel the ${label.toLowerCase()}`}
@@ -99,6 +114,34 @@ function Replay({ replay, isNamed, mayCancel }: ReplayProps): JSX.Element {
         </Dialog>
       ) : null}
     </li>
+  );
+}
+
+interface PartsProps {
+  readonly partitions: NonNullable<OverviewReplay["partitions"]>;
+  readonly label: string;
+}
+
+/** With a thousand partitions a reader who is not looking for one has no use for them. */
+function Parts({ partitions, label }: PartsProps): JSX.Element {
+  const over = partitions.filter(isOver).length;
+  return (
+    <details class="parts">
+      <summary>
+        {counted(partitions.length, "partition")}, {fullCount(over)} over
+      </summary>
+      <ul aria-label={`Partitions of the ${label.toLowerCase()}`}>
+        {partitions.map(({ partition, state, reason, account: { accepted, pending } }) => (
+          <li key={partition}>
+            Partition {partition} <Badge name={state} />{" "}
+            <span class="number">
+              {fullCount(accepted - pending)} of {counted(accepted, "event")}
+            </span>
+            {reason === undefined ? null : <span class="reason"> {reason}</span>}
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 

@@ -25,6 +25,7 @@ test("digits are a position, positions with counts a receipt, all else a message
     positions: "3@1841+2,5@7.1",
     environment: "production",
   });
+  expect(eventIdOf("production/3/17")).toEqual({ is: "receipt", positions: "17", environment: "production/3" });
   expect(eventIdOf("production/9+1")).toEqual({ is: "receipt", positions: "9+1", environment: "production" });
   expect(eventIdOf("0192f3c8-aaaa-7bbb-8ccc-1234567890ab")).toEqual({
     is: "messageId",

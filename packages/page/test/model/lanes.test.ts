@@ -7,8 +7,11 @@ import {
   flowWidth,
   logNames,
   logsAndParts,
+  logsOf,
   orderedDestinations,
+  placeText,
   problemKey,
+  relayOf,
   shownMode,
 } from "../../src/model/lanes.ts";
 
@@ -91,6 +94,24 @@ test("logs are those of environments, or of each of their partitions", () => {
   const partitions = ["production/2", "production/7", "production/10"];
   expect(logNames(overview.environments)).toEqual([...partitions, "staging"]);
   expect(logsAndParts(overview.environments)).toEqual(["production", ...partitions, "staging"]);
+  expect(logsOf(overview.environments, "production")).toEqual(partitions);
+  expect(logsOf(overview.environments, "staging")).toEqual(["staging"]);
+  expect(logsOf(overview.environments, "production/2")).toEqual(["production/2"]);
+});
+
+test("a partition is named with its environment, and with the relay that has its lane", () => {
+  expect([placeText("production"), placeText("production/3")]).toEqual(["production", "production, partition 3"]);
+  const cluster = {
+    relays: [{ id: "one", name: "relay-a" }],
+    lanes: [
+      { environment: "production", partition: 3, destination: "mail", relay: "one" },
+      { environment: "production", partition: 4, destination: "mail", relay: null },
+    ],
+  };
+  const overview = { cluster } as unknown as Overview;
+  expect(relayOf(overview, { environment: "production/3", destination: "mail" })).toBe("relay-a");
+  expect(relayOf(overview, { environment: "production/4", destination: "mail" })).toBeUndefined();
+  expect(relayOf(overview, { environment: "production", destination: "mail" })).toBeUndefined();
 });
 
 test("what is wrong with a lane is shown at its destination, and what is wrong with all at each", () => {
