@@ -59,6 +59,15 @@ export function title(page: Page, name: string | RegExp): Promise<void> {
   return page.getByRole("heading", { level: 1, name }).waitFor();
 }
 
+/** Of the events that a tail shows. */
+export async function partitionsInTail(page: Page): Promise<ReadonlySet<string>> {
+  const links = await page
+    .getByRole("list", { name: "Events, newest first" })
+    .getByRole("link", { name: "story" })
+    .evaluateAll((all) => all.map((link) => link.getAttribute("href")));
+  return new Set(links.map((href) => href?.split("/")[2] ?? ""));
+}
+
 /** With the session of the tab, as a script of the page itself would. */
 export function fetchInside(
   page: Page,
