@@ -152,6 +152,12 @@ async function hangs(stage: Stage): Promise<void> {
   await page.goto(`/e/production%2F${ours}/0`);
   await page.getByText(/^Not all relays answered.*relay-b has not answered within 5 s/).waitFor();
   await page.getByRole("region", { name: "At analytics" }).getByText("delivered", { exact: true }).waitFor();
+  await page.goto("/dead/production/analytics");
+  await page.getByText("No dead letter matches.").waitFor();
+  await page
+    .getByText(/^Not all relays answered.*relay-b has not answered within 5 s/)
+    .first()
+    .waitFor();
   two.hang(false);
   await page.getByRole("link", { name: "Overview" }).click();
   await page.getByText(`${PARTITIONS} partitions at 2 relays`).waitFor();

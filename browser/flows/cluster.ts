@@ -98,6 +98,7 @@ async function destination({ open }: Stage): Promise<void> {
   const { deadLetters } = await laneOf(one, "warehouse");
   const page = await open({ relay: one, at: "/d/production/warehouse" });
   await page.getByRole("link", { name: String(deadLetters), exact: true }).waitFor();
+  await page.getByText(`warehouse has refused ${deadLetters} events for good`).first().waitFor();
   const rows = page.getByRole("region", { name: "Table of partitions" }).getByRole("row");
   await until(async () => (await rows.count()) === PARTITIONS + 1, SHOWN_MAX_MS, "not all partitions are listed");
   const counts = await rows

@@ -80,7 +80,7 @@ function RelayRow({ relay }: { readonly relay: ClusterRelay }): JSX.Element {
   const { id, name, version, isSelf, seenAt, isMissing, hasSameConfig, lanes, adminUrl } = relay;
   return (
     <tr>
-      <td title={[id, adminUrl ?? "without kafka.advertise"].join(", ")}>
+      <td class="relay-name" title={[id, adminUrl ?? "without kafka.advertise"].join(", ")}>
         {name} {isSelf ? <span class="muted">this one</span> : null}
       </td>
       <td>
@@ -159,7 +159,7 @@ function LaneRow({
   return (
     <tr>
       <td>{relay === undefined ? laneName(lane) : <Link href={href}>{laneName(lane)}</Link>}</td>
-      <td>{relay?.name ?? "none"}</td>
+      <td class="relay-name">{relay?.name ?? "none"}</td>
       <td>
         <Badge name={mode} title={reason ?? ""} />
       </td>

@@ -141,7 +141,7 @@ function Now({ environment, found, lane, onChanged }: NowProps): JSX.Element {
           {reason}
           {since === null ? null : (
             <>
-              {", since "}
+              {", "}
               <Age at={since} />
             </>
           )}

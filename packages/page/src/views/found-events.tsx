@@ -93,14 +93,17 @@ function Shown({ state, logs, onGoOn }: ShownProps): JSX.Element {
       <p role="status" class="muted">
         {isLoading ? "Reading the log from the oldest on… " : ""}
         {shortBytes(scannedBytes)} read
-        {isOver ? ", to the end of the log or of the time range." : isOne ? "." : `, now ${placeText(logs[at] ?? "")}.`}
+        {isOver
+          ? ", to the end of the log or of the time range."
+          : isOne
+            ? "."
+            : `, now in ${placeText(logs[at] ?? "")}.`}
       </p>
       {error === undefined ? null : <Failure message={error} onRetry={() => onGoOn(at, next ?? undefined)} />}
       {events.length === 0 && !isLoading && error === undefined ? (
         <Empty title={isOver ? "No event matches." : "No event matches in what was read so far."} />
-      ) : (
-        <Table events={events} />
-      )}
+      ) : null}
+      {events.length === 0 ? null : <Table events={events} />}
       {next === null || next === undefined || isLoading ? null : (
         <button type="button" onClick={() => onGoOn(at, next)}>
           Go on from event {fullCount(next)}

@@ -132,7 +132,12 @@ export function DestinationStats({ environment, destination }: DestinationProps)
       <Stat name="Waiting" more={<Bytes value={waitingBytes} />}>
         <Count value={waitingEvents} />
       </Stat>
-      <Stat name="Oldest" title={isUnread ? "A lane that was paused has not read its first event yet." : ""}>
+      <Stat
+        name="Oldest"
+        title={
+          isUnread ? "The first of them has not been read yet: it has just come, or the lane was paused before." : ""
+        }
+      >
         {oldestAt === null ? isUnread ? "not read yet" : "–" : <Age at={oldestAt} />}
       </Stat>
       <Stat name="In flight" title={destination.limitReason}>

@@ -77,7 +77,7 @@ function Row({ lane, relay, params }: RowProps): JSX.Element {
       <td>
         <Link href={hrefOf("destination", { params })}>{params.environment}</Link>
       </td>
-      <td>{relay}</td>
+      <td class="relay-name">{relay}</td>
       <td>
         <Badge name={mode} title={reason ?? ""} />
       </td>

@@ -264,7 +264,7 @@ function deadLetterProblems(lane: LaneFacts): readonly RelayProblem[] {
     found.push(
       warning(
         "dead_letters",
-        `${destination} has refused ${eventsText(deadLetters)} for good: they wait as dead letters.`,
+        deadLettersText(destination, deadLetters),
         "Look at their reasons, correct the cause, and retry or discard them.",
         placeOf(lane),
       ),
@@ -280,6 +280,10 @@ function deadLetterProblems(lane: LaneFacts): readonly RelayProblem[] {
       ),
     );
   return found;
+}
+
+export function deadLettersText(destination: string, deadLetters: number): string {
+  return `${destination} has refused ${eventsText(deadLetters)} for good: they wait as dead letters.`;
 }
 
 function sourceProblems({ environment, source, refusedKeys, refusedForMemory }: SourceFacts): readonly RelayProblem[] {

@@ -166,6 +166,7 @@ export class AllPartitions<Q extends object> {
       path: pathOf(operation, params, query),
       body: "",
       deadlineMs: PASSED_DEADLINE_MS,
+      isLong: true,
     });
     if ("response" in asked) return isElsewhere(asked.response) ? NO_RELAY : asked.response;
     const fault = faultText(asked);

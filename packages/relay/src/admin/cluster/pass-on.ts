@@ -88,6 +88,7 @@ async function passedAnswer(
     path: request.url ?? "",
     body: body === undefined ? "" : JSON.stringify(body),
     deadlineMs: PASSED_DEADLINE_MS,
+    isLong: true,
   });
   if ("fault" in asked) throw unanswered([faultText(asked)]);
   const { status, headers, body: text } = asked.response;

@@ -32,6 +32,11 @@ export interface PeerRequest {
   /** JSON; empty: none. */
   readonly body: string;
   readonly deadlineMs: number;
+  /**
+   * It may take the relay long: one that does not answer meanwhile whether it is there is given up
+   * after 5 s. Default: false.
+   */
+  readonly isLong?: boolean;
 }
 
 /** What another relay answered, or why there is no answer. */
@@ -52,6 +57,9 @@ export type PeerStream =
 export const ASKED_MAX = 64;
 /** Until a stream begins. */
 const OPEN_DEADLINE_MS = 5_000;
+/** A relay that works is asked so often whether it is there, and has so long to answer that. */
+const LOOK_EVERY_MS = 2_000;
+const LOOK_MAX_MS = 3_000;
 const UNAUTHORIZED = 401;
 const WRONG_RELAY = 421;
 const SECOND_MS = 1_000;
@@ -123,9 +131,15 @@ export class Peers {
 
   async #send(to: string, origin: string, request: PeerRequest): Promise<HttpResponse> {
     const { clock, transport } = this.#options;
-    const { method, path, body, deadlineMs } = request;
+    const { method, path, body, deadlineMs, isLong = false } = request;
     const controller = new AbortController();
     const timer = clock.after(deadlineMs, () => controller.abort());
+    let isSilent = false;
+    const onSilent = (): void => {
+      isSilent = true;
+      controller.abort();
+    };
+    const stopLooking = isLong ? this.#look(to, origin, onSilent) : () => undefined;
     try {
       return await transport(
         {
@@ -138,13 +152,38 @@ export class Peers {
       );
     } catch (error) {
       if (!controller.signal.aborted) throw error;
-      throw new Error(lateText(deadlineMs), { cause: error });
+      throw new Error(lateText(isSilent ? LOOK_EVERY_MS + LOOK_MAX_MS : deadlineMs), { cause: error });
     } finally {
       timer.cancel();
+      stopLooking();
     }
   }
 
-  #headersOf(to: string, { method, path, body }: Omit<PeerRequest, "deadlineMs">): Readonly<Record<string, string>> {
+  /** Whether a relay is there, again and again until it does not answer, or the caller stops it. */
+  #look(to: string, origin: string, onSilent: () => void): () => void {
+    const { clock } = this.#options;
+    let isOver = false;
+    const look = async (): Promise<void> => {
+      const request = { method: "GET", path: "/health", body: "", deadlineMs: LOOK_MAX_MS } as const;
+      const isThere = await this.#send(to, origin, request).then(
+        () => true,
+        () => false,
+      );
+      if (isOver) return;
+      if (isThere) timer = clock.after(LOOK_EVERY_MS, () => void look());
+      else onSilent();
+    };
+    let timer = clock.after(LOOK_EVERY_MS, () => void look());
+    return () => {
+      isOver = true;
+      timer.cancel();
+    };
+  }
+
+  #headersOf(
+    to: string,
+    { method, path, body }: Pick<PeerRequest, "method" | "path" | "body">,
+  ): Readonly<Record<string, string>> {
     const { clock, random, token } = this.#options;
     const secret = token();
     const signature =

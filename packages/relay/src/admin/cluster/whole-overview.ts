@@ -32,15 +32,17 @@ export function wholeOverview(
   { partitions, replays }: WholeParts,
 ): Overview {
   const all = [here, ...others.found.map(({ value }) => value)];
-  const environments = grouped(
-    all.flatMap((one) => one.environments),
-    ({ name }) => name,
-  );
+  const environments = [
+    ...grouped(
+      all.flatMap((one) => one.environments),
+      ({ name }) => name,
+    ).values(),
+  ].map((parts) => wholeEnvironment(parts, partitions));
   return {
     ...here,
-    environments: [...environments.values()].map((parts) => wholeEnvironment(parts, partitions)),
+    environments,
     unknownSourceRequestsByReason: sumOfCounts(all.map((one) => one.unknownSourceRequestsByReason)),
-    problems: wholeProblems(here, others),
+    problems: wholeProblems({ here, others, environments }),
     replays,
   };
 }

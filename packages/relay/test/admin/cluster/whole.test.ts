@@ -139,6 +139,27 @@ test("the same problem of several lanes is one, a relay's own has its name, and 
   expect(problems[3]?.since).toBe(20);
 });
 
+test("dead letters of several lanes are one problem with their sum", () => {
+  const overview = (partition: number, deadLetters: number): Overview =>
+    overviewOf([overviewLane({ partition, relay: "one", changes: { deadLetters } })], {
+      problems: [
+        {
+          severity: "warning",
+          code: "dead_letters",
+          environment: `production/${partition}`,
+          destination: "segment",
+          since: null,
+          what: `segment has refused ${deadLetters} events for good.`,
+          doThis: "Do.",
+        },
+      ],
+    });
+  const { problems } = wholeOverview(overview(0, 3), { found: [found("two", overview(2, 4))], unanswered: [] }, PARTS);
+  expect(problems).toMatchObject([
+    { environment: "production", what: "segment has refused 7 events for good: they wait as dead letters." },
+  ]);
+});
+
 interface PolledWorld {
   readonly clock: VirtualClock;
   readonly polled: PolledOverviews;
