@@ -5,6 +5,7 @@
 import { emulators, type ServerRequest, type ServerResponse } from "@waybill/testing";
 import { eventsIn } from "./in-flight.ts";
 import type { KnownPlaces } from "./places.ts";
+import { Replayed, replayRequestOf } from "./replayed.ts";
 
 /** An event that it got. */
 export interface BatchArrival {
@@ -29,6 +30,8 @@ export class BatchVendor extends emulators.VendorEmulator {
    * another key. And those of which damage had taken the ids.
    */
   readonly cut = new Set<string>();
+  /** What came of replays: nothing else here has it. */
+  readonly replayed = new Replayed();
   #keys: readonly string[] = ["key"];
   readonly #seen = new Map<string, Taken>();
   /** The request that an event came with first. */
@@ -48,10 +51,16 @@ export class BatchVendor extends emulators.VendorEmulator {
     return { status, headers: {}, body: "injected failure" };
   }
 
-  protected work({ headers, body }: ServerRequest): ServerResponse {
+  protected work(request: ServerRequest): ServerResponse {
+    const { headers, body } = request;
     if (!this.#keys.includes(headers["x-api-key"] ?? "")) return this.refusal(401);
     const events = eventsIn(body);
     const ids = events.map((event) => String(event["messageId"]));
+    const replay = replayRequestOf(request);
+    if (replay !== undefined) {
+      this.replayed.take(replay, ids);
+      return { status: 200, headers: {}, body: "" };
+    }
     const key = headers["idempotency-key"] ?? "";
     const before = this.#seen.get(key)?.ids.join();
     if (before !== undefined && before !== ids.join())

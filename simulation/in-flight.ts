@@ -13,24 +13,27 @@ export interface InFlightOptions {
   /** By the origin of the vendor; `undefined` for a request to nobody that is watched. */
   readonly rulesOf: (origin: string) => InFlightRules | undefined;
   readonly onViolation: (what: string) => void;
+  /** Whether a request is a replay's: its order is not the lane's. Default: none is. */
+  readonly isReplay?: (request: HttpRequest) => boolean;
 }
 
 /** A transport that looks at what is on its way at once. */
-export function watched({ transport, rulesOf, onViolation }: InFlightOptions): Transport {
-  const inFlight = new Map<string, Set<readonly string[]>>();
+export function watched({ transport, rulesOf, onViolation, isReplay = () => false }: InFlightOptions): Transport {
+  const inFlight = new Map<string, Set<readonly string[] | "replay">>();
   return async (request, signal) => {
     const { origin } = new URL(request.url);
     const rules = rulesOf(origin);
     if (rules === undefined) return transport(request, signal);
     const all = inFlight.get(origin) ?? new Set();
     inFlight.set(origin, all);
-    const users = usersOf(request);
+    const users = isReplay(request) ? "replay" : usersOf(request);
     if (all.size >= rules.maxInFlight)
       onViolation(`${origin} has ${all.size + 1} requests at once, ${rules.maxInFlight} are allowed`);
-    if (rules.order === "arrival" && all.size > 0)
+    const ofLane = [...all].filter((one) => one !== "replay");
+    if (users !== "replay" && rules.order === "arrival" && ofLane.length > 0)
       onViolation(`${origin} has two requests at once in order of arrival`);
-    if (rules.order === "user")
-      for (const others of all)
+    if (users !== "replay" && rules.order === "user")
+      for (const others of ofLane)
         for (const user of users)
           if (others.includes(user)) onViolation(`${origin} has two requests at once with events of ${user}`);
     all.add(users);

@@ -2,10 +2,11 @@
 import type { SeededRandom } from "@waybill/testing";
 import type { Client } from "../packages/client/src/client.ts";
 import { REDACTED_PROPERTY, SKIPPED_EVENT } from "./sim-relay.ts";
-import { POISON_PROPERTY, SICK_PROPERTY } from "./vendors.ts";
+import { INVALID_PROPERTY, POISON_PROPERTY, SICK_PROPERTY } from "./vendors.ts";
 
 const EVENTS_MAX = 12;
 const BURST_MAX = 80;
+const INVALID_MAX = 6;
 const USERS = 8;
 /** Of its events one user has this share; others are nobody's yet, or tie such a one to a user. */
 const HOT_SHARE = 0.3;
@@ -20,6 +21,8 @@ interface Make {
   readonly isPoison?: boolean;
   /** Vendors answer it with 500 until they recover. */
   readonly isSick?: boolean;
+  /** Vendors refuse it for good. */
+  readonly isInvalid?: boolean;
 }
 
 export class People {
@@ -60,6 +63,16 @@ export class People {
     for (let count = this.#random.below(3); count > 0; count--) this.make({ client, userId });
   }
 
+  /** Events that vendors refuse, and what their users do next. */
+  trackInvalid(): void {
+    for (let count = 1 + this.#random.below(INVALID_MAX); count > 0; count--) {
+      const client = this.#random.below(this.#clients.length);
+      const userId = this.#userOf(client);
+      this.make({ client, userId, isInvalid: true });
+      this.make({ client, userId });
+    }
+  }
+
   #userOf(client: number): string {
     return `u${client}-${this.#random.chance(HOT_SHARE) ? 0 : this.#random.below(USERS)}`;
   }
@@ -69,19 +82,21 @@ export class People {
     userId = this.#userOf(client),
     isPoison = false,
     isSick = false,
+    isInvalid = false,
   }: Make): void {
     const random = this.#random;
     const number = this.#made[client] as number;
     this.#made[client] = number + 1;
     const anonymousId = `a${client}-${random.below(USERS)}`;
-    const sick = isSick ? { [SICK_PROPERTY]: true } : {};
-    const held = { client, number, ...sick, [REDACTED_PROPERTY]: "s", pad: "x".repeat(random.below(300)) };
-    const roll = isPoison || isSick ? 1 : random.next();
+    const marks = { ...(isSick ? { [SICK_PROPERTY]: true } : {}), ...(isInvalid ? { [INVALID_PROPERTY]: true } : {}) };
+    const held = { client, number, ...marks, [REDACTED_PROPERTY]: "s", pad: "x".repeat(random.below(300)) };
+    const isPlain = !isPoison && !isSick && !isInvalid;
+    const roll = isPlain ? random.next() : 1;
     if (roll < this.#tieShare) this.#clients[client]?.identify({ userId, anonymousId, traits: held });
     else
       this.#clients[client]?.track({
         ...(roll < this.#tieShare + ANONYMOUS_SHARE ? { anonymousId } : { userId }),
-        event: !isPoison && !isSick && random.chance(SKIPPED_SHARE) ? SKIPPED_EVENT : "E",
+        event: isPlain && random.chance(SKIPPED_SHARE) ? SKIPPED_EVENT : "E",
         properties: isPoison ? { ...held, [POISON_PROPERTY]: true } : held,
       });
   }

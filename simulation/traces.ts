@@ -39,7 +39,7 @@ export class Traces {
         this.#onViolation(`${when}: emulator ${index}: ${id} waits, a later one of its user does not`);
       const isTrue =
         outcome === "delivered"
-          ? received.has(id)
+          ? received.has(id) || (dead.has(id) && vendor.replayed?.has(id) === true)
           : outcome === "rejected"
             ? dead.has(id)
             : outcome === "dropped"

@@ -16,6 +16,7 @@ import { BatchVendor } from "./batch-vendor.ts";
 import { type HostileAnswer, hostileAnswer, hostileNumber } from "./hostile.ts";
 import { eventsIn, userOf } from "./in-flight.ts";
 import type { KnownPlaces } from "./places.ts";
+import { type Replayed, type ReplayRequest, replayRequestOf } from "./replayed.ts";
 import { BATCH_EVENTS_LIMIT, REDACTED_PROPERTY, SKIPPED_EVENT, type VENDORS } from "./sim-relay.ts";
 
 const KEY = "key";
@@ -27,6 +28,11 @@ const WORK_MS = 50;
 export const POISON_PROPERTY = "poison";
 /** The same until the vendor recovers. */
 export const SICK_PROPERTY = "sick";
+/** An event with this property is refused for good; a replay's is mostly taken. */
+export const INVALID_PROPERTY = "invalid";
+const INVALID: ServerResponse = { status: 400, headers: {}, body: "an event is not valid" };
+/** Of requests of replays with such events, until the vendor recovers. */
+const INVALID_SHARE = 0.3;
 
 /** An event as a vendor got it, after dedupe. */
 export interface Arrived {
@@ -52,6 +58,8 @@ export interface SimVendorOptions {
   readonly arrived: () => readonly Arrived[];
   /** Ids of everything that was taken. */
   readonly ids: () => readonly string[];
+  /** What came of replays, where they can be distinguished from what lanes send. */
+  readonly replayed?: Replayed;
   /** What else is wrong with what came. */
   readonly ownFaults?: () => readonly string[];
   /** Whether it gets a choice of the events, without what is redacted. */
@@ -83,7 +91,8 @@ export function createVendor(vendor: (typeof VENDORS)[number], { places, ...plac
       mayBeTwice: (id) => emulator.cut.has(id),
       ids: () => emulator.ids,
       arrived: () => emulator.arrived,
-      ownFaults: () => emulator.faults.splice(0),
+      replayed: emulator.replayed,
+      ownFaults: () => [...emulator.faults.splice(0), ...emulator.replayed.faults.splice(0)],
     });
   }
   if (vendor === "letter") {
@@ -167,11 +176,32 @@ export class SimVendor {
     const { clock, roundTripMs, random } = this.#options;
     const wayMs = (roundTripMs / 2) * (0.5 + 0.5 * random.next());
     await new Promise<void>((resolve) => clock.after(wayMs, resolve));
-    const answer = await this.#answerWithin(request);
+    const replay = this.#options.replayed && replayRequestOf(request);
+    const answer = await (replay === undefined ? this.#answerWithin(request) : this.#answerReplay(request));
     if (answer.status !== 200 || answer.fault !== undefined || answer.delayMs !== undefined)
-      for (const event of eventsIn(request.body)) this.#troubled.add(String(event["messageId"]));
+      this.#noteTrouble(request.body, replay);
     return { ...answer, delayMs: (answer.delayMs ?? 0) + wayMs };
   };
+
+  #noteTrouble(body: Uint8Array, replay: ReplayRequest | undefined): void {
+    const ids = eventsIn(body).map((event) => String(event["messageId"]));
+    if (replay !== undefined) this.#options.replayed?.trouble(replay, ids);
+    else for (const id of ids) this.#troubled.add(id);
+  }
+
+  /** It fails as for lanes; nothing of that is noted of the events, which lanes send too. */
+  #answerReplay(request: ServerRequest): ServerResponse | Promise<ServerResponse> {
+    const odd = this.#odd;
+    this.#odd = undefined;
+    if (odd?.acts === false) return odd.answer;
+    // Replays wait for what is refused for ever: it is taken from them once the vendor recovers.
+    if (this.#isSick && eventsIn(request.body).some((event) => isPoison(event) || isSick(event)))
+      return { status: 500, headers: {}, body: "cannot read property of undefined" };
+    const { random, emulator } = this.#options;
+    if (this.#isSick && eventsIn(request.body).some(isInvalid) && random.chance(INVALID_SHARE)) return INVALID;
+    const answer = emulator.handle(request);
+    return odd === undefined ? answer : Promise.resolve(answer).then((one) => (tookAll(one) ? odd.answer : one));
+  }
 
   /** With 429 when it has as many requests as it takes at once. */
   async #answerWithin(request: ServerRequest): Promise<ServerResponse> {
@@ -198,6 +228,9 @@ export class SimVendor {
       return odd.answer;
     }
     if (poison.length > 0) return { status: 500, headers: {}, body: "cannot read property of undefined" };
+    const invalid = eventsIn(request.body).filter(isInvalid);
+    for (const event of invalid) this.#refused.add(String(event["messageId"]));
+    if (invalid.length > 0) return INVALID;
     const before = ids().length;
     const answer = await emulator.handle(request);
     const taken = ids().length - before;
@@ -263,6 +296,11 @@ export class SimVendor {
     this.#isSick = false;
     this.#options.emulator.recover();
     this.rotate(KEY);
+  }
+
+  /** What came of replays, where they can be distinguished from what lanes send. */
+  get replayed(): Replayed | undefined {
+    return this.#options.replayed;
   }
 
   /** Ids of what it took, after dedupe. */
@@ -344,6 +382,10 @@ function isPoison(event: Readonly<Record<string, unknown>>): boolean {
 
 function isSick(event: Readonly<Record<string, unknown>>): boolean {
   return heldIn(event)[SICK_PROPERTY] === true;
+}
+
+function isInvalid(event: Readonly<Record<string, unknown>>): boolean {
+  return heldIn(event)[INVALID_PROPERTY] === true;
 }
 
 /** Whose event it is, and its number among those of its client; `undefined` for nobody's. */

@@ -18,9 +18,15 @@ import {
 } from "@waybill/testing";
 import { type SimCluster } from "@waybill/testing/kafka";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
+import { ownerOf } from "../../packages/relay/src/admin/cluster/cluster-view.ts";
+import { ClusterControl } from "../../packages/relay/src/cluster/cluster-control.ts";
 import { ClusterEnvironment } from "../../packages/relay/src/cluster/cluster-environment.ts";
+import type { ExchangePlace } from "../../packages/relay/src/cluster/cluster-exchanges.ts";
+import type { ExchangeAnswer } from "../../packages/relay/src/delivery/exchanges.ts";
 import { type InFlightRules, watched } from "../in-flight.ts";
+import { type ReplayRequest, replayRequestOf } from "../replayed.ts";
 import { answerOf, BODIES_MAX_BYTES, BODY_MAX_BYTES, configOf, DAY_MS, originOf, type Plan } from "../sim-relay.ts";
+import { withCallers } from "./callers.ts";
 import { ENVIRONMENT, TOPIC_PREFIX } from "./names.ts";
 import type { ClusterBug } from "./planted.ts";
 import { RelayClock, type Stop } from "./relay-clock.ts";
@@ -58,6 +64,19 @@ export interface ClusterRelayOptions {
   readonly count: (what: string) => void;
   /** A call to the cluster failed. */
   readonly onRefused: (code: string) => void;
+  /** Whether operators can ask it for replays. */
+  readonly isOperated: boolean;
+  /** Absent: it has no callers that wait for a vendor's answer. */
+  readonly callers: CallersOfRelay | undefined;
+  /** It sends something of a replay. */
+  readonly onReplayRequest: (relay: ClusterRelay, request: ReplayRequest) => void;
+}
+
+export interface CallersOfRelay {
+  /** Asks the relay with this id, which may be gone. */
+  readonly answerFrom: (id: string, place: ExchangePlace, deadlineMs: number) => Promise<ExchangeAnswer>;
+  /** For how long a caller has waited, by the relay's clock. */
+  readonly onAnswered: (waitedMs: number, deadlineMs: number) => void;
 }
 
 export class ClusterRelay {
@@ -68,6 +87,9 @@ export class ClusterRelay {
   #isLeaving = false;
   #plan: Plan;
   #environment: ClusterEnvironment | undefined;
+  #control: ClusterControl | undefined;
+  /** How often it was stopped. */
+  stops = 0;
   #intake: Intake | undefined;
   #die: () => void = () => undefined;
   readonly #death: Promise<ServerResponse>;
@@ -99,9 +121,20 @@ export class ClusterRelay {
     return this.#alive && !this.#isLeaving && this.#intake !== undefined;
   }
 
+  /** What operators ask of it; `undefined` while it does not take requests. */
+  get operated(): { readonly environment: ClusterEnvironment; readonly control: ClusterControl } | undefined {
+    const environment = this.#environment;
+    const control = this.#control;
+    return this.isUp && environment !== undefined && control !== undefined ? { environment, control } : undefined;
+  }
+
+  get sendsReplay(): boolean {
+    return this.shards.some(({ replays }) => replays.views().some(({ state }) => state === "running"));
+  }
+
   /** Resolves when it takes requests, or is dead. */
   async start(): Promise<void> {
-    const { partitions, name, onLine, onViolation, onUnwritten } = this.#options;
+    const { name, onLine, onViolation, onUnwritten } = this.#options;
     const runtime = this.#runtime();
     const plan = this.#plan;
     const ignore = (): void => undefined;
@@ -116,23 +149,21 @@ export class ClusterRelay {
       },
     };
     try {
+      const broker = this.#broker();
+      const control = await this.#openControl(broker, runtime);
+      if (!this.#alive) return;
       const environment = await ClusterEnvironment.open({
-        config: configOf(plan),
+        config: this.#configOf(plan),
         directory: "/data",
         runtime,
         dedupe: { windowMs: DAY_MS, maxIds: 10_000 },
         memory: new ReadMemory(MEMORY_BYTES),
         observer,
         report: (code, fields) => onLine(`${name} ${code} ${JSON.stringify(fields)}`),
-        broker: this.#broker(),
-        kafka: {
-          brokers: ["sim:9092"],
-          topicPrefix: TOPIC_PREFIX,
-          partitions,
-          replicationFactor: 3,
-          minInSyncReplicas: 2,
-          clientId: name,
-        },
+        broker,
+        kafka: this.#kafka,
+        ...(control === undefined ? {} : { holds: control, records: control, relayId: control.directory.selfId }),
+        answerFromOwner: control && this.#answerFromOwner(control),
         retention: {
           maxAgeMs: FOR_EVER_MS,
           maxBytes: Number.POSITIVE_INFINITY,
@@ -143,7 +174,9 @@ export class ClusterRelay {
       });
       if (!this.#alive) return;
       this.#environment = environment;
-      const { sources } = configOf(this.#plan);
+      this.#control = control;
+      this.#watchCallers(environment);
+      const { sources } = this.#configOf(this.#plan);
       this.#intake = new Intake(new SourceTable([{ environment, sources }], this.#clock), {
         clock: this.#clock,
         makeId: createUuidV7(this.#clock, runtime.random),
@@ -151,6 +184,8 @@ export class ClusterRelay {
         observer: { requestRefused: ignore, requestRetried: ignore },
         exchangeDeadlineMs: EXCHANGE_MS,
       });
+      await control?.start();
+      if (!this.#alive) return;
       environment.start();
       this.#maintain(environment);
       // What was to change while it started.
@@ -161,10 +196,79 @@ export class ClusterRelay {
     }
   }
 
+  get #kafka(): Parameters<typeof ClusterControl.open>[0]["kafka"] {
+    const { partitions, name } = this.#options;
+    return {
+      brokers: ["sim:9092"],
+      topicPrefix: TOPIC_PREFIX,
+      partitions,
+      replicationFactor: 3,
+      minInSyncReplicas: 2,
+      clientId: name,
+    };
+  }
+
+  #configOf(plan: Plan): ReturnType<typeof configOf> {
+    return this.#options.callers === undefined ? configOf(plan) : withCallers(configOf(plan));
+  }
+
+  async #openControl(broker: Broker, { random }: DiskRuntime): Promise<ClusterControl | undefined> {
+    const { name, onLine, isOperated, callers } = this.#options;
+    if (!isOperated && callers === undefined) return undefined;
+    return ClusterControl.open({
+      broker,
+      clock: this.#clock,
+      random,
+      kafka: this.#kafka,
+      carryOut: {
+        steer: ({ destination }) => this.#environment?.steer(destination),
+        replay: () => this.#environment?.replaysChanged(),
+        adopt: () => Promise.resolve(),
+        reload: () => Promise.resolve({ ok: true, changed: [], errors: [] }),
+        lanes: () => this.#environment?.laneEntries() ?? [],
+        faults: () => [],
+        configDigest: () => "",
+      },
+      report: (code, fields) => onLine(`${name} ${code} ${JSON.stringify(fields)}`),
+      name,
+      version: "1",
+    });
+  }
+
+  /** As the admin API asks it, but for HTTP. */
+  #answerFromOwner({
+    directory,
+  }: ClusterControl): (place: ExchangePlace, deadlineMs: number) => Promise<ExchangeAnswer> {
+    return async (place, deadlineMs) => {
+      const owner = ownerOf(directory.relays(), place);
+      if (owner === undefined || owner.isSelf) return "nobody";
+      return this.#heard(this.#options.callers?.answerFrom(owner.id, place, deadlineMs) ?? Promise.resolve("nobody"));
+    };
+  }
+
+  #watchCallers({ exchanges }: ClusterEnvironment): void {
+    const { callers } = this.#options;
+    if (callers === undefined) return;
+    const answerTo = exchanges.answerTo.bind(exchanges);
+    exchanges.answerTo = async (exchange, deadlineMs) => {
+      const startedAtMs = this.#clock.monotonic();
+      const { stops } = this;
+      const answer = await answerTo(exchange, deadlineMs);
+      // A process that was stopped answers when it goes on.
+      if (stops === this.stops) callers.onAnswered(this.#clock.monotonic() - startedAtMs, deadlineMs);
+      return answer;
+    };
+  }
+
   #runtime(): DiskRuntime {
-    const { network, random, onViolation, bug } = this.#options;
+    const { network, random, onViolation, bug, onReplayRequest } = this.#options;
     const transport = watched({
-      transport: network.transport,
+      transport: (request, signal) => {
+        const replay = replayRequestOf(request);
+        if (replay !== undefined) onReplayRequest(this, replay);
+        return network.transport(request, signal);
+      },
+      isReplay: (request) => replayRequestOf(request) !== undefined,
       rulesOf: (origin) => this.#rulesOf(origin),
       onViolation: (what) => onViolation(`${this.name}: ${what}`),
     });
@@ -252,6 +356,7 @@ export class ClusterRelay {
   }
 
   stop(how: Stop): void {
+    this.stops += 1;
     this.#clock.stop(how);
     this.#options.cluster.pause(this.name);
   }
@@ -265,6 +370,7 @@ export class ClusterRelay {
   async leave(): Promise<void> {
     this.#isLeaving = true;
     await this.#environment?.close(HAND_OVER_MS);
+    await this.#control?.stop();
     this.kill();
   }
 
@@ -272,7 +378,7 @@ export class ClusterRelay {
     this.#plan = plan;
     this.#reloading = this.#reloading
       .then(async () => {
-        const prepared = await this.#environment?.prepare(configOf(plan));
+        const prepared = await this.#environment?.prepare(this.#configOf(plan));
         await prepared?.commit(RELOAD_MS);
       })
       .catch((error: unknown) => this.#options.onLine(`${this.name} does not reload: ${String(error)}`));
@@ -297,6 +403,18 @@ export class ClusterRelay {
 
   resume(index: number): void {
     for (const shard of this.shards) shard.destination(`emulator${index}`)?.resume();
+  }
+
+  /** Of the process; empty before it is known to others. */
+  get id(): string {
+    return this.#control?.directory.selfId ?? "";
+  }
+
+  /** For a caller at another relay. */
+  async answerHere(place: ExchangePlace, deadlineMs: number): Promise<ExchangeAnswer> {
+    await this.#clock.running();
+    if (!this.#alive) return new Promise(() => undefined);
+    return this.#heard(this.#environment?.answerHere(place, deadlineMs) ?? Promise.resolve("nobody"));
   }
 
   get heldBytes(): number {

@@ -16,8 +16,10 @@ import { BATCH_EVENTS_LIMIT, type DestinationPlan, originOf, type Plan, VENDORS 
 import { Stranger } from "../stranger.ts";
 import { Traces } from "../traces.ts";
 import { createVendor, heldIn, type SimVendor } from "../vendors.ts";
-import { ClusterRelay } from "./cluster-relay.ts";
+import { CALLERS_INDEX, CALLERS_ORIGIN, Callers, type CallOutcome } from "./callers.ts";
+import { type CallersOfRelay, ClusterRelay } from "./cluster-relay.ts";
 import { Committed } from "./committed.ts";
+import { Operators, REPLAYED_INDEX } from "./operators.ts";
 import type { ClusterBug } from "./planted.ts";
 import type { Stop } from "./relay-clock.ts";
 import { StoredEvents } from "./stored-events.ts";
@@ -65,6 +67,18 @@ const LONG_STATE = 600;
 export const REQUEST_FAULTS = ["refuse", "stuck", "loseAnswer", "late", "duplicate", "slow"] as const;
 /** Which destinations there are, by the numbers of their vendors. */
 const CHOICES = [[0], [3], [0, 3], [2, 3], [0, 2]] as const;
+const REPLAYED_CHOICES = [[3], [3], [0, 3], [2, 3], [3]] as const;
+/** Of as many seeds one has operators, and another one callers: they take longer. */
+const KINDS = 6;
+const CALLED = 3;
+const CALLS_MAX = 3;
+/** Until a replay sends, if nothing is in the way. */
+const BEGIN_MAX_MS = 2_000;
+/** Until others go on with a replay, mostly. */
+const AMID_MAX_MS = 20_000;
+const HOP_MS = 100;
+/** Of what one relay asks of another. */
+const LOST_HOP_SHARE = 0.1;
 
 export interface Slot {
   readonly name: string;
@@ -90,6 +104,12 @@ export class ClusterWorld {
   readonly partitions: number;
   /** Of the vendors that are destinations. */
   readonly indexes: readonly number[];
+  /** Those, and that of the callers. */
+  readonly #groups: readonly number[];
+  /** Who asks for replays, in some runs. */
+  readonly operators: Operators | undefined;
+  /** Who waits for answers of a vendor's, in some runs. */
+  readonly callers: Callers | undefined;
   readonly #stored: StoredEvents;
   readonly #network: SimNetwork;
   /** By the number of the vendor. */
@@ -127,8 +147,12 @@ export class ClusterWorld {
     this.#network = new SimNetwork({ clock, random: this.random.fork(), latencyMs: 5 });
     this.partitions = 1 + this.random.below(3);
     this.#stored = new StoredEvents(this.cluster, this.partitions);
-    this.indexes = this.random.pick(CHOICES);
+    const isOperated = seed % KINDS === 0;
+    this.indexes = this.random.pick(isOperated ? REPLAYED_CHOICES : CHOICES);
     this.#vendors = this.#createVendors();
+    if (isOperated) this.operators = this.#createOperators();
+    if (seed % KINDS === CALLED) this.callers = this.#createCallers();
+    this.#groups = this.callers === undefined ? this.indexes : [...this.indexes, CALLERS_INDEX];
     this.traces = new Traces(this.#vendors, (what) => this.violations.push(what));
     this.#plan = {
       destinations: this.indexes.map((vendor) => this.#drawn({ key: "key", vendor })),
@@ -179,6 +203,51 @@ export class ClusterWorld {
     for (const [index, vendor] of vendors.entries()) this.#network.serve(originOf(index), vendor.handle);
     return vendors;
   }
+
+  #createOperators(): Operators {
+    const { replayed } = this.vendorAt(REPLAYED_INDEX);
+    if (replayed === undefined) throw new Error("replays go to a vendor that knows requests by their keys");
+    return new Operators({
+      random: this.random.fork(),
+      relays: () => this.#relays,
+      partitions: this.partitions,
+      stored: this.#stored,
+      committed: this.committed,
+      replayed,
+      count: (what, times) => this.#count(what, times),
+    });
+  }
+
+  #createCallers(): Callers {
+    const callers = new Callers({
+      clock: this.clock,
+      random: this.random.fork(),
+      count: (what) => this.#count(what),
+      onViolation: (what) => this.violations.push(what),
+    });
+    this.#network.serve(CALLERS_ORIGIN, callers.handle);
+    return callers;
+  }
+
+  /** What relays ask of each other for their callers: late, or lost, as between machines. */
+  readonly #answerFrom: CallersOfRelay["answerFrom"] = async (id, place, deadlineMs) => {
+    const { clock, random } = this;
+    const after = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
+    const isLost = random.chance(LOST_HOP_SHARE);
+    const wayMs = random.below(HOP_MS);
+    const asked = after(wayMs).then(() => {
+      const relay = this.#relays.find((one) => one.id === id);
+      return isLost || relay === undefined ? undefined : relay.answerHere(place, deadlineMs - 2 * wayMs);
+    });
+    const back = asked.then(async (answer) => {
+      // A connection to nobody is refused.
+      if (answer === undefined && !isLost) return "nobody" as const;
+      if (typeof answer === "object") this.#count("callerAnsweredByAnotherRelay");
+      await after(isLost ? deadlineMs : wayMs);
+      return answer;
+    });
+    return Promise.race([back, after(deadlineMs).then(() => "nobody" as const)]);
+  };
 
   #partitionOf(id: string): number {
     const body = Buffer.from(JSON.stringify({ type: "track", userId: id }));
@@ -287,6 +356,9 @@ export class ClusterWorld {
           if (code === "not_enough_replicas") this.#count("tooFewInSync");
           if (code === "fenced") this.#count("fencedCalls");
         },
+        isOperated: this.operators !== undefined,
+        callers: this.callers && { answerFrom: this.#answerFrom, onAnswered: this.callers.onAnswered },
+        onReplayRequest: (by, request) => this.vendorAt(REPLAYED_INDEX).replayed?.sent(by, request),
       },
       this.#plan,
     );
@@ -334,7 +406,7 @@ export class ClusterWorld {
   }
 
   #lookAtCommitted(): void {
-    this.violations.push(...this.committed.faults(this.indexes, this.partitions));
+    this.violations.push(...this.committed.faults(this.#groups, this.partitions));
     if (this.committed.longest >= LONG_STATE) this.#count("longStates");
     this.committed.longest = 0;
   }
@@ -390,20 +462,51 @@ export class ClusterWorld {
     };
     this.traces.giveUpMs = Math.min(this.traces.giveUpMs, GIVE_UP_LAST_MS);
     for (const vendor of this.#vendors) vendor.recover();
+    this.callers?.recover();
     for (const relay of this.#relays) relay.reconfigure(this.#plan);
     await this.clock.advance(SETTLE_STEP_MS);
     await this.#trickle();
     this.people.track();
     await this.#closeClients();
-    await this.#until(() => this.#isDelivered());
+    await this.#until(() => this.#isDelivered() && this.operators?.isOver !== false);
     this.check("end");
     if (this.violations.length === 0) this.#checkStored();
     if (this.violations.length === 0) await this.#look("end");
+    if (this.violations.length === 0) await this.#checkOperators();
+    if (this.violations.length === 0) await this.#checkCallers();
     // A session that ended meanwhile may have moved lanes.
     await this.#until(() => this.#isDelivered());
     for (const index of this.indexes) if (this.violations.length === 0) this.#checkDelivered(index);
     for (const relay of this.#relays) relay.kill();
     for (const kind of REQUEST_FAULTS) this.#count(`request ${kind}`, this.cluster.injected.get(kind) ?? 0);
+  }
+
+  async #checkOperators(): Promise<void> {
+    if (this.operators === undefined) return;
+    const faults = await this.#within(this.operators.check());
+    this.violations.push(...(faults ?? ["what became of the replays is not known"]).map((fault) => `end: ${fault}`));
+  }
+
+  async #checkCallers(): Promise<void> {
+    if (this.callers === undefined) return;
+    const outcomes = await this.#within(this.#callOutcomes());
+    if (outcomes === undefined) this.violations.push("end: what became of the callers' events is not known");
+    else this.violations.push(...this.callers.check(outcomes).map((fault) => `end: ${fault}`));
+  }
+
+  /** By key, of each copy. */
+  async #callOutcomes(): Promise<ReadonlyMap<string, readonly CallOutcome[]>> {
+    const found = new Map<string, CallOutcome[]>();
+    for (let partition = 0; partition < this.partitions; partition++) {
+      const { destination } = holderOf(this.#relays, CALLERS_INDEX, partition) ?? {};
+      for (const [position, { id, isCall }] of this.#stored.of(partition).entries()) {
+        if (!isCall) continue;
+        const outcome = (await destination?.outcomeOf(position))?.outcome ?? "nobody's";
+        const isGone = position < this.#stored.removedTo(partition) || this.traces.diskHasFailed;
+        found.set(id, [...(found.get(id) ?? []), { outcome, isGone }]);
+      }
+    }
+    return found;
   }
 
   /** What is wrong with the cluster and the networks ends. */
@@ -479,14 +582,14 @@ export class ClusterWorld {
 
   get #lanes(): readonly { readonly index: number; readonly partition: number }[] {
     const partitions = Array.from({ length: this.partitions }, (_, partition) => partition);
-    return this.indexes.flatMap((index) => partitions.map((partition) => ({ index, partition })));
+    return this.#groups.flatMap((index) => partitions.map((partition) => ({ index, partition })));
   }
 
   /** Everything that was made is stored, and settled everywhere. */
   #isDelivered(): boolean {
     let stored = 0;
     for (let partition = 0; partition < this.partitions; partition++)
-      stored += this.#stored.of(partition).filter(({ isCopy }) => !isCopy).length;
+      stored += this.#stored.of(partition).filter(({ isCopy, isCall }) => !isCopy && !isCall).length;
     if (stored < this.tracked || this.stranger.waiting > 0) return false;
     return this.#lanes.every(({ index, partition }) => {
       const holder = holderOf(this.#relays, index, partition);
@@ -497,20 +600,28 @@ export class ClusterWorld {
   /** Everything that was accepted is in the log, and each lane's ledger covers all of it. */
   #checkStored(): void {
     const ids = new Set<string>();
+    const calls = new Set<string>();
     let made = 0;
     for (let partition = 0; partition < this.partitions; partition++) {
       const stored = this.#stored.of(partition);
       const copies = stored.filter(({ isCopy }) => isCopy).length;
       this.#count("copiesInTheLog", copies);
-      for (const { id, event, isCopy } of stored) {
+      for (const { id, event, isCopy, isCall } of stored) {
+        if (isCall) {
+          calls.add(id);
+          continue;
+        }
         if (!isCopy && typeof heldIn(event)["client"] === "number") made += 1;
         if (!isCopy && ids.has(id)) this.violations.push(`end: ${id} is in two partitions`);
         ids.add(id);
       }
-      for (const index of this.indexes) this.#checkLane({ index, partition, events: stored.length, copies });
+      for (const index of this.#groups) this.#checkLane({ index, partition, events: stored.length, copies });
     }
     this.#ids = ids.size;
-    const lost = [...this.#accepted.keys()].filter((id) => !ids.has(id));
+    const lost = [
+      ...[...this.#accepted.keys()].filter((id) => !ids.has(id)),
+      ...(this.callers?.stored.filter((id) => !calls.has(id)) ?? []),
+    ];
     if (lost.length > 0)
       this.violations.push(`end: ${lost.length} accepted events are lost: ${lost.slice(0, 3).join()}`);
     // Events of a stranger without ids get one with each attempt.
@@ -532,7 +643,7 @@ export class ClusterWorld {
     const duplicates = dropped.duplicate ?? 0;
     this.#count("expired", expired);
     const isWrong = duplicates > copies || (duplicates < copies && this.#stored.removedTo(partition) === 0);
-    if (VENDORS[index] !== "letter" && isWrong)
+    if (VENDORS[index] !== "letter" && index !== CALLERS_INDEX && isWrong)
       this.violations.push(`end: ${name} dropped ${duplicates} duplicates, there are ${copies}`);
     const { position } = this.committed.stateOf(index, partition) ?? {};
     if (position !== events) this.violations.push(`end: ${name} has committed ${position} of ${events}`);
@@ -555,8 +666,8 @@ export class ClusterWorld {
     for (const lane of this.#lanes.filter((one) => one.index === index)) {
       const account = holderOf(this.#relays, index, lane.partition)?.destination.account();
       if (account === undefined) continue;
-      const duplicates = account.dropped.duplicate ?? 0;
-      explained += account.rejected + account.droppedTotal + account.expired - duplicates;
+      const { duplicate: duplicates = 0, source: ofOthers = 0 } = account.dropped;
+      explained += account.rejected + account.droppedTotal + account.expired - duplicates - ofOthers;
       // A copy is delivered when retention has taken the first one.
       if (this.#stored.removedTo(lane.partition) > 0)
         explained += this.#stored.of(lane.partition).filter(({ isCopy }) => isCopy).length - duplicates;
@@ -593,6 +704,14 @@ export class ClusterWorld {
     });
   }
 
+  /** Some callers at once, past the network. */
+  call(): boolean {
+    const relay = this.pickRelay()?.relay;
+    if (relay === undefined || relay.isStopped) return false;
+    for (let count = 1 + this.random.below(CALLS_MAX); count > 0; count--) this.callers?.call(relay.handle);
+    return true;
+  }
+
   /** Past the network: that it is answered, and how, is the relay's alone. */
   sendHostileRequest(): boolean {
     const relay = this.pickRelay()?.relay;
@@ -627,14 +746,27 @@ export class ClusterWorld {
     return up.length === 0 ? undefined : this.random.pick(up);
   }
 
-  killRelay(): boolean {
-    const slot = this.pickRelay();
+  /** A relay that sends a replay is killed, stopped or leaves, and others go on with it. */
+  async endAmidReplay(): Promise<boolean> {
+    const isSending = ({ relay }: Slot): boolean => relay?.isUp === true && relay.sendsReplay;
+    if (!this.#slots.some(isSending)) {
+      this.operators?.begin();
+      await this.clock.advance(this.random.below(BEGIN_MAX_MS));
+    }
+    const sending = this.#slots.filter(isSending);
+    if (sending.length === 0) return false;
+    const slot = this.random.pick(sending);
+    const isDone = this.random.pick([() => this.killRelay(slot), () => this.leave(slot), () => this.stopRelay(slot)])();
+    await this.clock.advance(this.random.below(AMID_MAX_MS));
+    return isDone;
+  }
+
+  killRelay(slot: Slot | undefined = this.pickRelay()): boolean {
     slot?.relay?.kill();
     return this.#startLater(slot);
   }
 
-  leave(): boolean {
-    const slot = this.pickRelay();
+  leave(slot: Slot | undefined = this.pickRelay()): boolean {
     if (slot?.relay?.isStopped === true) return false;
     void slot?.relay
       ?.leave()
@@ -651,8 +783,7 @@ export class ClusterWorld {
     return true;
   }
 
-  stopRelay(): boolean {
-    const slot = this.pickRelay();
+  stopRelay(slot: Slot | undefined = this.pickRelay()): boolean {
     const relay = slot?.relay;
     if (relay === undefined || relay.isStopped) return false;
     relay.stop(this.random.pick<Stop>(["process", "machine"]));

@@ -1,13 +1,18 @@
 /** What is committed for the lanes, held to itself: whoever commits, no state ever goes back. */
-import { type LaneStateValue, parseLaneState } from "@waybill/log";
+import type { LaneStateValue } from "@waybill/log";
 import { parseStateText } from "@waybill/log-kafka";
 import type { SimCluster } from "@waybill/testing/kafka";
+import {
+  type LaneWithReplaysValue,
+  parseLaneWithReplays,
+  type ReplayProgress,
+} from "../../packages/relay/src/cluster/lane-with-replays.ts";
 import { EVENTS_TOPIC, groupOf } from "./names.ts";
 
 interface Seen {
   readonly offset: number;
   readonly metadata: string;
-  readonly state: LaneStateValue;
+  readonly state: LaneWithReplaysValue;
 }
 
 export class Committed {
@@ -16,6 +21,8 @@ export class Committed {
   /** Characters of the longest state since the last look. */
   longest = 0;
   readonly #ignored = new Set<string>();
+  /** By group, partition and id, as they were committed last. */
+  readonly #replays = new Map<string, ReplayProgress>();
 
   constructor(cluster: SimCluster) {
     this.#cluster = cluster;
@@ -39,6 +46,11 @@ export class Committed {
     return this.#read(index, partition)?.state;
   }
 
+  /** How far a replay is, as it was committed last. */
+  replayOf(index: number, partition: number, id: string): ReplayProgress | undefined {
+    return this.#replays.get(`${groupOf(index)}/${partition}/${id}`);
+  }
+
   #read(index: number, partition: number): Seen | undefined {
     const group = groupOf(index);
     const [found] = this.#cluster.offsets(group, [{ topic: EVENTS_TOPIC, partition }]);
@@ -48,7 +60,7 @@ export class Committed {
     const seen = this.#seen.get(key);
     if (seen?.metadata === metadata) return seen;
     const place = { group, topic: EVENTS_TOPIC, partition };
-    return { offset, metadata, state: parseStateText(metadata, place, { offset, parse: parseLaneState }) };
+    return { offset, metadata, state: parseStateText(metadata, place, { offset, parse: parseLaneWithReplays }) };
   }
 
   #look(index: number, partition: number): readonly string[] {
@@ -63,6 +75,7 @@ export class Committed {
     const { state } = found;
     const own = sumFault(state);
     const faults = own === undefined ? [] : [`the ledger committed for ${key} does not add up: ${own}`];
+    for (const progress of state.replays ?? []) faults.push(...this.#lookAtReplay(key, progress));
     if (before === undefined) return faults;
     const old = before.state;
     if (numberOf(found) < numberOf(before))
@@ -74,6 +87,23 @@ export class Committed {
       faults.push(`the ledger committed for ${key} goes back: ${before.metadata} and now ${found.metadata}`);
     return faults;
   }
+
+  #lookAtReplay(lane: string, progress: ReplayProgress): readonly string[] {
+    const key = `${lane}/${progress.id}`;
+    const before = this.#replays.get(key);
+    this.#replays.set(key, progress);
+    const faults: string[] = [];
+    if (settledOf(progress) > progress.total)
+      faults.push(`the replay ${key} has more than was chosen: ${JSON.stringify(progress)}`);
+    if (before !== undefined && hasGoneBack(before, progress))
+      faults.push(`the replay ${key} goes back: ${JSON.stringify(before)} and now ${JSON.stringify(progress)}`);
+    return faults;
+  }
+}
+
+/** What it settles goes on, whoever runs it. */
+function hasGoneBack(before: ReplayProgress, now: ReplayProgress): boolean {
+  return now.cursor < before.cursor || settledOf(now) < settledOf(before) || (before.done && !now.done);
 }
 
 /** Commits are numbered; the first states of lanes are not. */
@@ -81,7 +111,12 @@ function numberOf({ metadata }: Seen): number {
   return Number(/"commit":(\d+)/.exec(metadata)?.[1] ?? 0);
 }
 
-function settledOf({ delivered, rejected, expired, dropped }: LaneStateValue): number {
+function settledOf({
+  delivered,
+  rejected,
+  expired,
+  dropped,
+}: Pick<ReplayProgress, "delivered" | "rejected" | "expired" | "dropped">): number {
   return Object.values(dropped).reduce((sum, count) => sum + count, delivered + rejected + expired);
 }
 

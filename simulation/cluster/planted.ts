@@ -1,8 +1,11 @@
 /** Bugs that a careless change could bring to the log on Kafka. */
 import type { Transport } from "@waybill/core";
+import { DeadLetters } from "@waybill/log";
 import { type Broker, PartitionLog } from "@waybill/log-kafka";
 import type { SimConnectionOptions } from "@waybill/testing/kafka";
 import { Strands } from "../../packages/log/src/lanes/strands.ts";
+import { LaneWithReplays } from "../../packages/relay/src/cluster/lane-with-replays.ts";
+import { KeptAnswers } from "../../packages/relay/src/delivery/kept-answers.ts";
 import { replaced } from "../replaced.ts";
 import { changed } from "./changed-broker.ts";
 import { EVENTS_TOPIC } from "./names.ts";
@@ -78,6 +81,89 @@ export const CLUSTER_BUGS: readonly ClusterBug[] = [
             return log;
           },
       ),
+  },
+  {
+    name: "replay-cursor-before-send",
+    what: "the cursor of a replay is committed with its batch, before it is sent",
+    seed: 6,
+    patch: () =>
+      replaced(
+        LaneWithReplays.prototype,
+        "replay",
+        (replay) =>
+          function (this: LaneWithReplays, initial) {
+            const state = replay.call(this, initial);
+            return {
+              ...state,
+              write: ({ leased, cursor, delivered, ...value }) =>
+                state.write({ ...value, cursor: cursor + leased, delivered: delivered + leased, leased: 0 }),
+            };
+          },
+      ),
+  },
+  {
+    name: "replay-not-handed-over",
+    what: "who takes a lane over begins its replays anew",
+    seed: 6,
+    patch: () =>
+      replaced(
+        LaneWithReplays.prototype,
+        "replay",
+        (replay) =>
+          function (this: LaneWithReplays, initial) {
+            return replay.call(this, {
+              ...initial,
+              cursor: 0,
+              leased: 0,
+              delivered: 0,
+              rejected: 0,
+              expired: 0,
+              dropped: {},
+            });
+          },
+      ),
+  },
+  {
+    name: "retried-not-marked",
+    what: "a dead letter that was retried and delivered goes on waiting",
+    seed: 6,
+    patch: () =>
+      replaced(
+        DeadLetters.prototype,
+        "mark",
+        (mark) =>
+          function (this: DeadLetters, ids, state) {
+            return state === "retried" ? Promise.resolve() : mark.call(this, ids, state);
+          },
+      ),
+  },
+  {
+    name: "answer-to-another",
+    what: "of a vendor's answers that are kept for late callers, any is given to any of them",
+    seed: 3,
+    patch: () => {
+      const nameless = (key: string): string => key.replace(/\d+$/, "");
+      const restoreKeep = replaced(
+        KeptAnswers.prototype,
+        "keep",
+        (keep) =>
+          function (this: KeptAnswers, key, answer) {
+            keep.call(this, nameless(key), answer);
+          },
+      );
+      const restoreTake = replaced(
+        KeptAnswers.prototype,
+        "take",
+        (take) =>
+          function (this: KeptAnswers, key) {
+            return take.call(this, nameless(key));
+          },
+      );
+      return () => {
+        restoreTake();
+        restoreKeep();
+      };
+    },
   },
 ];
 

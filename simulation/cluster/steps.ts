@@ -5,6 +5,8 @@ import { type ClusterStep, type ClusterWorld, REQUEST_FAULTS } from "./cluster-w
 import { loseOffsets } from "./offsets-gone.ts";
 import { cutOff, hide, killCoordinatorAndLeader, loseQuorum } from "./trouble.ts";
 
+const REFUSED_MAX_MS = 4_000;
+
 interface StepKind {
   readonly name: string;
   readonly weight: number;
@@ -84,8 +86,25 @@ const FAULTS: readonly StepKind[] = [
   strikes("clusterFull", 2, "full"),
   strikes("requestsFail", 6, "requests"),
 ];
+/** In the runs that have operators. */
+const OPERATED: readonly StepKind[] = [
+  { name: "replayBegins", weight: 24, run: (world) => world.operators?.begin() },
+  { name: "replayCancelled", weight: 5, run: (world) => world.operators?.cancel() },
+  { name: "deadLettersRetried", weight: 24, run: (world) => world.operators?.retry() },
+  { name: "deadLettersDiscarded", weight: 12, run: (world) => world.operators?.discard() },
+  { name: "relayEndsAmidReplay", weight: 30, run: (world) => world.endAmidReplay() },
+  { name: "eventsRefused", weight: 24, run: refuseEvents },
+];
+
+/** And until they are dead letters, if nothing is in the way. */
+async function refuseEvents({ people, clock, random }: ClusterWorld): Promise<void> {
+  people.trackInvalid();
+  await clock.advance(random.below(REFUSED_MAX_MS));
+}
+
+/** In those that have callers. */
+const CALLED: readonly StepKind[] = [{ name: "calls", weight: 50, run: (world) => world.call() }];
 const STEPS: readonly StepKind[] = [TRACK, BURST, ...FAULTS];
-const TOTAL_WEIGHT = STEPS.reduce((total, { weight }) => total + weight, 0);
 /** What follows from the steps, and has to happen as well. */
 const EFFECTS = [
   "tooFewInSync",
@@ -97,17 +116,31 @@ const EFFECTS = [
   "slowAcknowledgement",
   "expired",
   "longStates",
+  "replayOfAll",
+  "replayOfAPartition",
+  "replayEndedByOperator",
+  "replayHandedOver",
+  "replayRequestSentAgain",
+  "deadLettersToRetry",
+  "deadLettersMarkedDiscarded",
+  "callerAnswered",
+  "callerAnsweredByAnotherRelay",
+  "callerHearsStored",
+  "callerNotAnsweredInTime",
 ];
 
+const COUNTED = [...FAULTS, ...OPERATED, ...CALLED];
+
 export const CLUSTER_FAULT_KINDS: readonly string[] = [
-  ...FAULTS.map(({ name }) => name),
+  ...COUNTED.map(({ name }) => name),
   ...EFFECTS,
   ...REQUEST_FAULTS.map((kind) => `request ${kind}`),
 ];
 
 /** What happens next. */
-export function nextClusterStep(random: SeededRandom): ClusterStep {
-  let roll = random.next() * TOTAL_WEIGHT;
-  const kind = STEPS.find(({ weight }) => (roll -= weight) < 0) ?? TRACK;
-  return { name: kind.name, isFault: FAULTS.includes(kind), run: kind.run };
+export function nextClusterStep({ random, operators, callers }: ClusterWorld): ClusterStep {
+  const steps = [...STEPS, ...(operators === undefined ? [] : OPERATED), ...(callers === undefined ? [] : CALLED)];
+  let roll = random.next() * steps.reduce((total, { weight }) => total + weight, 0);
+  const kind = steps.find(({ weight }) => (roll -= weight) < 0) ?? TRACK;
+  return { name: kind.name, isFault: COUNTED.includes(kind), run: kind.run };
 }

@@ -2,6 +2,7 @@
 import { decodeValue } from "@waybill/log-kafka";
 import type { SimCluster } from "@waybill/testing/kafka";
 import { eventsOf } from "../sim-relay.ts";
+import { CALLERS_SOURCE } from "./callers.ts";
 import { EVENTS_TOPIC } from "./names.ts";
 
 export interface Stored {
@@ -9,6 +10,10 @@ export interface Stored {
   readonly event: Readonly<Record<string, unknown>>;
   /** Whether an event with its id is before it in its partition. */
   readonly isCopy: boolean;
+  /** By the clock of the relay that took it. */
+  readonly receivedAtMs: number;
+  /** Whether it is a caller's: its id is the caller's key, and nobody else gets it. */
+  readonly isCall: boolean;
 }
 
 interface Known {
@@ -49,11 +54,18 @@ export class StoredEvents {
       known.nextOffset = offset + 1;
       const record = decodeValue(value);
       if (record === undefined) throw new Error("a record that no relay has written");
+      const { receivedAtMs } = record;
+      const isCall = record.source === CALLERS_SOURCE;
       for (const event of eventsOf(record)) {
+        if (isCall) {
+          const id = (event as unknown as { readonly key: string }).key;
+          events.push({ id, event: {}, isCopy: false, isCall, receivedAtMs });
+          continue;
+        }
         const id = event.messageId;
         const isCopy = firsts.has(id);
         if (!isCopy) firsts.set(id, events.length);
-        events.push({ id, event: event as unknown as Stored["event"], isCopy });
+        events.push({ id, event: event as unknown as Stored["event"], isCopy, isCall, receivedAtMs });
       }
     }
     const [first] = records;

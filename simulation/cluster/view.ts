@@ -94,7 +94,8 @@ async function lookAtLane(
       if (events.length <= position) return undefined;
       const found = await destination.outcomeOf(position);
       if (found.outcome === "pending") counted += 1;
-      if (position >= stored.removedTo(partition)) outcomes.push({ ...(events[position] as Stored), ...found });
+      const event = events[position] as Stored;
+      if (position >= stored.removedTo(partition) && !event.isCall) outcomes.push({ ...event, ...found });
     }
     for await (const { event, reason } of destination.deadLetters.list())
       dead.set((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId, reason);
