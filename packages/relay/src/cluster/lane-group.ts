@@ -217,6 +217,7 @@ export class LaneGroup {
         for (const destination of this.destinations)
           if (!prepared.has(destination)) destination.prepare(config).commit();
         this.#limiter.retryNow();
+        for (const { held } of this.#lanes.values()) held.environment.replays.reconfigured();
       },
       discard: () => {
         for (const { discard } of prepared.values()) discard();

@@ -4,6 +4,7 @@ import type { Environment } from "@waybill/relay/headless";
 import { expect, test } from "vitest";
 import { send, until } from "../lib/world.ts";
 import { areShared, ask, capture, startCluster } from "./lib/cluster-world.ts";
+import { configOf } from "./lib/environment.ts";
 import { ALL, BATCH, expectAllOnce, idsOf, PARTITIONS, ReplayWorld } from "./lib/replay-world.ts";
 
 const EVENTS = 20;
@@ -204,6 +205,24 @@ test("live traffic goes first, and the rate is that of all partitions together",
   await world.ended(two, id);
   // 60 events at 6 a second.
   expect(world.clock.monotonic() - beganAtMs).toBeGreaterThan(9_000);
+  await world.end();
+});
+
+test("a replay whose credential was refused goes on when a reload brings another one", async () => {
+  const world = new ReplayWorld();
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(EVENTS);
+  world.status = 401;
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  await world.clock.advance(2_000);
+  expect((await world.view(one, id))?.state).toBe("halted");
+  world.status = 200;
+  const prepared = await world.run(one.environment.prepare(configOf("new", { batch: { maxEvents: BATCH } })));
+  await world.run(prepared.commit(1_000));
+  // Sooner than a halted lane tries again by itself.
+  await world.clock.advance(5_000);
+  expect(await world.view(one, id)).toMatchObject({ state: "done", account: { delivered: EVENTS * PARTITIONS } });
   await world.end();
 });
 
