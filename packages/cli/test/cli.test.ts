@@ -291,3 +291,35 @@ test("config check says what it found", async () => {
     err: "",
   });
 });
+
+test("config check of a log on Kafka names the cluster, and no secret of it", async () => {
+  const file = join(temporary(), "waybill.yaml");
+  const sasl = "{ mechanism: plain, username: relay, password: s3cret-pass }";
+  writeFileSync(
+    file,
+    `engine: kafka
+kafka: { brokers: ["a:9092", "b:9092"], partitions: 6, tls: true, sasl: ${sasl} }
+dataDirectory: /data
+environments: { e: { sources: { s: { protocol: segment, writeKeys: [k] } }, destinations: { d: { vendor: segment, writeKey: x } } } }
+`,
+  );
+  const { code, out } = await runHere(["config", "check", file]);
+  expect([code, out]).toEqual([
+    0,
+    expect.stringContaining(
+      "log on Kafka at a:9092, b:9092 in topics waybill.*: 6 partitions of each environment, 3 copies each, 2 in sync; attempts in /data",
+    ),
+  ]);
+  const json = (await runHere(["config", "check", file, "--json"])).out;
+  expect(JSON.parse(json)).toMatchObject({
+    dataDirectory: "/data",
+    kafka: {
+      brokers: ["a:9092", "b:9092"],
+      topicPrefix: "waybill",
+      partitions: 6,
+      replicationFactor: 3,
+      minInSyncReplicas: 2,
+    },
+  });
+  expect(out + json).not.toContain("s3cret-pass");
+});

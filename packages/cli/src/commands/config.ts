@@ -54,10 +54,21 @@ function show(file: string, { config, notChecked }: Checked, io: Io): void {
   say(io, `${file} is right${rest}${config === undefined ? "" : `: ${summaryOf(shapeOf(config))}`}`);
 }
 
-function summaryOf({ environments, sources, destinations, listen, dataDirectory }: Shape): string {
+function summaryOf(shape: Shape): string {
+  const { environments, sources, destinations, listen } = shape;
   return (
     `${counted(environments, "environment")}, ${counted(sources, "source")}, ${counted(destinations, "destination")}, ` +
-    `listens on ${listen}, log in ${dataDirectory}`
+    `listens on ${listen}, ${placeOf(shape)}`
+  );
+}
+
+function placeOf({ kafka, dataDirectory }: Shape): string {
+  if (kafka === undefined) return `log in ${dataDirectory}`;
+  const { brokers, topicPrefix, partitions, replicationFactor, minInSyncReplicas } = kafka;
+  return (
+    `log on Kafka at ${brokers.join(", ")} in topics ${topicPrefix}.*: ` +
+    `${counted(partitions, "partition")} of each environment, ${replicationFactor} copies each, ${minInSyncReplicas} in sync; ` +
+    `attempts in ${dataDirectory}`
   );
 }
 
@@ -80,16 +91,35 @@ interface Shape {
   readonly destinations: number;
   readonly listen: string;
   readonly dataDirectory: string;
+  /** Absent: the log is in the data directory. */
+  readonly kafka?: KafkaShape;
   readonly warnings: readonly string[];
 }
 
-function shapeOf({ environments, listen, dataDirectory, warnings = [] }: RelayConfig): Shape {
+type KafkaShape = Pick<
+  NonNullable<RelayConfig["kafka"]>,
+  "brokers" | "topicPrefix" | "partitions" | "replicationFactor" | "minInSyncReplicas"
+>;
+
+function shapeOf({ environments, listen, dataDirectory, kafka, warnings = [] }: RelayConfig): Shape {
   return {
     environments: environments.length,
     sources: environments.reduce((total, { sources }) => total + sources.length, 0),
     destinations: environments.reduce((total, { destinations }) => total + destinations.length, 0),
     listen: `${listen.host}:${listen.port}`,
     dataDirectory,
+    ...(kafka === undefined ? {} : { kafka: kafkaShapeOf(kafka) }),
     warnings,
   };
+}
+
+/** Without its secrets. */
+function kafkaShapeOf({
+  brokers,
+  topicPrefix,
+  partitions,
+  replicationFactor,
+  minInSyncReplicas,
+}: KafkaShape): KafkaShape {
+  return { brokers, topicPrefix, partitions, replicationFactor, minInSyncReplicas };
 }
