@@ -44,6 +44,13 @@ const FENCING: readonly Mutant[] = [
     tests: STATE_TESTS,
   },
   {
+    name: "kafka: what is stored says nothing of a commit that was sent twice",
+    file: `${KAFKA}/lane-commits.ts`,
+    find: "if (!isRepeated && found",
+    replace: "if (isRepeated !== undefined && found",
+    tests: STATE_TESTS,
+  },
+  {
     name: "kafka: what is held is given up when the session is over",
     file: `${RELAY}/cluster/lane-group.ts`,
     find: "      sessionMs,\n      clock,",

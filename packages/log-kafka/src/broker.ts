@@ -23,7 +23,8 @@ export interface Deadline {
  * - `timeout`: no answer in time. What was asked for may have been done, also later.
  * - `unreachable`: no connection, or it broke before the answer: may have been done as well.
  * - `not_leader`: the broker that was asked is not (or no longer) responsible; nothing was done.
- *   Of a produce call that it had begun to serve, what was written may be kept; it comes no later.
+ *   Of a produce call or a commit that it had begun to serve, what was written may be kept; it
+ *   comes no later.
  * - `not_enough_replicas`: too few replicas are in sync; what was written may be kept.
  * - `fenced`: the group does not know this member, or its epoch is not the partition's any more;
  *   nothing was done.

@@ -30,6 +30,8 @@ interface Write {
   readonly lane: CommittingLane;
   readonly next: CommittedOffset;
   readonly waiters: readonly Waiter[];
+  /** The same was sent before, and refused: a broker may have kept it all the same. */
+  readonly isRepeated: boolean;
 }
 
 /**
@@ -57,7 +59,7 @@ export class LaneCommits {
   write(lane: CommittingLane, next: CommittedOffset): Promise<void> {
     return new Promise((resolve, reject) => {
       const waiters = [...(this.#dirty.get(lane)?.waiters ?? []), { resolve, reject }];
-      this.#dirty.set(lane, { lane, next, waiters });
+      this.#dirty.set(lane, { lane, next, waiters, isRepeated: false });
       if (this.#isRunning) return;
       this.#isRunning = true;
       void this.#run();
@@ -115,18 +117,19 @@ export class LaneCommits {
     }
     // Which of them it was only shows when each goes alone. To store the same again does no harm.
     if (writes.length > 1) {
-      for (const write of writes) await this.#commit([write]);
+      for (const write of writes) await this.#commit([{ ...write, isRepeated: true }]);
       return;
     }
     if (error.code === "fenced") for (const { lane } of writes) lane.lose(error);
     reject(writes, error);
   }
 
-  /** Nothing was done: what they are to hold now goes again. */
+  /** They were refused: what they are to hold now goes again. */
   #putBack(writes: readonly Write[]): void {
-    for (const { lane, next, waiters } of writes) {
-      const newer = this.#dirty.get(lane);
-      this.#dirty.set(lane, { lane, next: newer?.next ?? next, waiters: [...waiters, ...(newer?.waiters ?? [])] });
+    for (const write of writes) {
+      const newer = this.#dirty.get(write.lane);
+      const again = newer ?? { ...write, isRepeated: true };
+      this.#dirty.set(write.lane, { ...again, waiters: [...write.waiters, ...(newer?.waiters ?? [])] });
     }
   }
 
@@ -153,12 +156,15 @@ export class LaneCommits {
   }
 }
 
-/** What is not stored as it was sent may still come: its lane is lost. */
+/**
+ * What is not stored as it was sent may still come, and so may what was sent twice: it may be the
+ * first one that is stored. The lane is lost.
+ */
 function compare(writes: readonly Write[], stored: readonly CommittedOffset[], error: unknown): void {
   for (const write of writes) {
-    const { lane, next } = write;
+    const { lane, next, isRepeated } = write;
     const found = stored.find(({ topic, partition }) => topic === next.topic && partition === next.partition);
-    if (found?.metadata === next.metadata && found.offset === next.offset) {
+    if (!isRepeated && found?.metadata === next.metadata && found.offset === next.offset) {
       resolve([write]);
       continue;
     }

@@ -18,7 +18,9 @@
  *     next owner reads, or refused for ever.
  *
  * Each commit has the next number: so two of them with the same state differ, and an old one that
- * is still on its way is never taken for the last.
+ * is still on its way is never taken for the last. One that goes again after a refusal has the same
+ * number; as brokers may have kept the first all the same, what is stored says nothing of the
+ * second, and without an answer its lane is lost.
  *
  * No second commit of a partition is ever sent while it is unknown what became of the first; so the
  * stored state is always the last acknowledged one, or the one after it.

@@ -174,6 +174,35 @@ test("a coordinator that has moved did nothing: the same commit goes again, with
   expect(await outcomes([first, second])).toEqual(["written", "written"]);
 });
 
+test("no answer to a commit that was refused before: the first may be what is stored, and the second still come", async () => {
+  const b = new OneBroker();
+  const [zero, one] = [await b.open(0), await b.open(1)];
+  const moved = zero.write({ n: 1 });
+  await settle();
+  const { request, answer } = b.next();
+  // The coordinator had written it, and could not tell whether others had.
+  b.store(request);
+  answer(failed("not_leader"));
+  await b.clock.advance(1_000);
+  b.next().answer(failed("timeout"));
+  expect(await outcomes([moved])).toEqual(["fenced"]);
+  expect(b.lost).toMatchObject([{ partition: 0 }]);
+  // The same where one of several was refused, and this one was stored.
+  const three = await b.open(3);
+  const writes = [one.write({ n: 2 }), three.write({ n: 3 })];
+  await settle();
+  const both = b.next();
+  b.store({ ...both.request, offsets: both.request.offsets.slice(0, 1) });
+  both.answer(failed("metadata_too_large"));
+  await settle();
+  b.next().answer(failed("timeout"));
+  await settle();
+  b.next().answer(failed("metadata_too_large"));
+  expect(await outcomes(writes)).toEqual(["fenced", "metadata_too_large"]);
+  expect(b.lost.map(({ partition }) => partition)).toEqual([0, 1]);
+  expect(b.commits).toHaveLength(0);
+});
+
 test("what a broker does not take is an error, and the lane stays", async () => {
   const b = new OneBroker();
   const lane = await b.open(0);
