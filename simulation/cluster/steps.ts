@@ -80,6 +80,7 @@ const FAULTS: readonly StepKind[] = [
   strikes("brokerStopped", 2, "stop"),
   strikes("brokerCutOff", 4, "cutOff"),
   strikes("brokerLags", 4, "lag"),
+  strikes("brokerOlder", 3, "older"),
   strikes("leaderMoves", 5, "leader"),
   strikes("coordinatorMoves", 5, "coordinator"),
   strikes("memberExpelled", 5, "expel"),

@@ -9,6 +9,7 @@ export type ChaosKind =
   | "stop"
   | "cutOff"
   | "lag"
+  | "older"
   | "isolate"
   | "pause"
   | "leader"
@@ -38,6 +39,7 @@ const DEFAULT_KINDS: readonly ChaosKind[] = [
   "stop",
   "cutOff",
   "lag",
+  "older",
   "isolate",
   "pause",
   "leader",
@@ -103,6 +105,7 @@ export class ClusterChaos {
       case "stop":
       case "cutOff":
       case "lag":
+      case "older":
         return this.#beginAtBroker(kind);
       case "isolate":
       case "pause":
@@ -123,7 +126,7 @@ export class ClusterChaos {
     }
   }
 
-  #beginAtBroker(kind: "kill" | "power" | "stop" | "cutOff" | "lag"): string | undefined {
+  #beginAtBroker(kind: "kill" | "power" | "stop" | "cutOff" | "lag" | "older"): string | undefined {
     const { cluster } = this.#options;
     const broker = this.#pick(cluster.brokers.filter((one) => cluster.isUp(one)));
     if (broker === undefined || (kind === "power" && !cluster.isWhole)) return undefined;
@@ -136,6 +139,10 @@ export class ClusterChaos {
     if (kind === "lag") {
       cluster.lag(broker);
       return this.#lasts(name, () => cluster.catchUp(broker));
+    }
+    if (kind === "older") {
+      cluster.setOlder(broker);
+      return this.#lasts(name, () => cluster.setOlder(broker, false));
     }
     if (kind === "stop") cluster.stop(broker);
     else cluster.kill(broker, { losesPower: kind === "power" });

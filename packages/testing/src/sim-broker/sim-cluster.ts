@@ -221,6 +221,7 @@ export class SimCluster {
    * heartbeats are `unsupported`, and a commit has to name the newest epoch of its member.
    */
   setOlder(broker: number, isOlder = true): void {
+    if (isOlder) this.#core.faults.count("broker older");
     this.#core.setOlder(broker, isOlder);
   }
 

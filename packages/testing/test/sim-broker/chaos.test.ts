@@ -37,6 +37,7 @@ test("whatever happens, what was acknowledged stays where it was, and what was r
       "broker cut off",
       "broker killed",
       "broker lagging",
+      "broker older",
       "broker stopped",
       "coordinator moved",
       "duplicate",
