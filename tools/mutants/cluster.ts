@@ -164,6 +164,37 @@ const RETENTION: readonly Mutant[] = [
   },
 ];
 
+const REPLAYS: readonly Mutant[] = [
+  {
+    name: "kafka: how a replay ended is written by who has the lane",
+    file: `${RELAY}/cluster/lane-replays.ts`,
+    find: "    await state.confirm();\n    if (!state.isOurs) return;\n",
+    replace: "",
+    tests: [`${CLUSTER_TESTS}/lane-replays.test.ts`],
+  },
+  {
+    name: "kafka: whoever gets a lane goes on with its replays where they were",
+    file: `${RELAY}/cluster/lane-replays.ts`,
+    find: "storedReplay(replay, part, state.progressOf(id))",
+    replace: "storedReplay(replay, part, undefined)",
+    tests: [`${CLUSTER_TESTS}/replays.test.ts`],
+  },
+  {
+    name: "kafka: a reload ends the halt of replays",
+    file: `${RELAY}/cluster/lane-group.ts`,
+    find: "for (const { held } of this.#lanes.values()) held.environment.replays.reconfigured();",
+    replace: "",
+    tests: [`${CLUSTER_TESTS}/replays.test.ts`],
+  },
+  {
+    name: "kafka: a fetch that got nothing is asked for again until its time is over",
+    file: `${KAFKA}/kafka/shared-fetch.ts`,
+    find: "if (isEmpty && one.untilMs - nowMs > GATHER_MS)",
+    replace: "if (isEmpty && one.untilMs < nowMs)",
+    tests: [`${KAFKA_TESTS}/shared-fetch.test.ts`],
+  },
+];
+
 /** What relays write for each other. */
 const TRUST: readonly Mutant[] = [
   {
@@ -217,4 +248,4 @@ const TRUST: readonly Mutant[] = [
   },
 ];
 
-export const CLUSTER: readonly Mutant[] = [...FENCING, ...COUNTING, ...RETENTION, ...TRUST];
+export const CLUSTER: readonly Mutant[] = [...FENCING, ...COUNTING, ...RETENTION, ...REPLAYS, ...TRUST];

@@ -1,7 +1,7 @@
 import type { Clock } from "@waybill/core";
 import type { Library } from "./library.ts";
-import type { Address } from "./link.ts";
-import type { Links } from "./links.ts";
+import type { Address, Link } from "./link.ts";
+import type { Use } from "./links.ts";
 import { type FetchAnswer, type FetchAnswers, type FetchPlace, fetchCall, placeName } from "./requests.ts";
 import type { Within } from "./within.ts";
 
@@ -9,6 +9,11 @@ export interface Fetch extends FetchPlace {
   /** How long the broker may wait for the first record. 0: it is asked at once, for this alone. */
   readonly maxWaitMs: number;
   readonly within: Within;
+}
+
+/** As `Links`. */
+export interface FetchLinks {
+  to(address: Address, use: Use): Pick<Link, "call">;
 }
 
 interface WaitingFetch extends Fetch {
@@ -34,12 +39,12 @@ const GATHER_MS = 2;
  */
 export class SharedFetch {
   readonly #library: Library;
-  readonly #links: Links;
+  readonly #links: FetchLinks;
   readonly #clock: Clock;
   /** By broker, those of its next request. */
   readonly #gathering = new Map<string, WaitingFetch[]>();
 
-  constructor(library: Library, links: Links, clock: Clock) {
+  constructor(library: Library, links: FetchLinks, clock: Clock) {
     this.#library = library;
     this.#links = links;
     this.#clock = clock;
