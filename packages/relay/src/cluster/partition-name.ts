@@ -1,5 +1,5 @@
 /** The parts of `production/3`. */
 export function partitionOf(name: string): { readonly environment: string; readonly partition: number } | undefined {
-  const [, environment, partition] = /^([^/]+)\/(\d{1,5})$/.exec(name) ?? [];
+  const [, environment, partition] = /^([^/]+)\/(0|[1-9]\d{0,4})$/.exec(name) ?? [];
   return environment === undefined ? undefined : { environment, partition: Number(partition) };
 }

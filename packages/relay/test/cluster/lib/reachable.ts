@@ -4,7 +4,7 @@ import { freePort } from "../../../../../tools/free-port.ts";
 import { type Answered, JSON_TYPE, send, until } from "../../lib/world.ts";
 import { areShared, type ClusterWorld } from "./cluster-world.ts";
 
-const TOKEN = "a-long-token";
+export const TOKEN = "a-long-token";
 export const AUTHORIZED: Readonly<Record<string, string>> = { authorization: `Bearer ${TOKEN}` };
 
 /**
