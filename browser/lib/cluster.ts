@@ -203,12 +203,9 @@ export async function startCluster({
     },
   };
   const relays = await Promise.all(names.map((name) => ClusterRelay.start(name, cluster, config)));
-  const all = partitions * destinations.length;
   await until(
     async () =>
-      (await Promise.all(relays.map(clusterOf))).every((one) =>
-        isShared(one, { relays: relays.length, partitions, all }),
-      ),
+      (await Promise.all(relays.map(clusterOf))).every((one) => isShared(one, { names, partitions, destinations })),
     SHARED_MAX_MS,
     "the relays did not share the lanes",
   );
@@ -229,18 +226,20 @@ export function clusterOf(relay: AnyRelay): Promise<ClusterAnswer> {
 }
 
 interface Wanted {
-  readonly relays: number;
+  readonly names: readonly string[];
   readonly partitions: number;
-  readonly all: number;
+  readonly destinations: readonly string[];
 }
 
-function isShared({ relays, lanes }: ClusterAnswer, wanted: Wanted): boolean {
-  return (
-    relays.length === wanted.relays &&
-    lanes.length === wanted.all &&
-    lanes.every(({ relay }) => relay !== null) &&
-    relays.filter((relay) => relay.lanes > 0).length === Math.min(wanted.relays, wanted.partitions)
-  );
+/** No lane goes from one relay to another any more. */
+function isShared({ relays, lanes }: ClusterAnswer, { names, partitions, destinations }: Wanted): boolean {
+  if (relays.length !== names.length || lanes.length !== partitions * destinations.length) return false;
+  return destinations.every((destination) => {
+    const own = lanes.filter((lane) => lane.destination === destination);
+    const counts = relays.map(({ id }) => own.filter(({ relay }) => relay === id).length);
+    const isEven = Math.max(...counts) - Math.min(...counts) <= 1;
+    return isEven && own.every(({ relay }) => relay !== null);
+  });
 }
 
 /** Events of many users, so that each partition has some; the fourth part are orders. */
