@@ -7,6 +7,7 @@ const CLUSTER_TESTS = "packages/relay/test/cluster";
 const BROKER_TESTS = [`${KAFKA_TESTS}/kafka-broker.test.ts`];
 const STATE_TESTS = [`${KAFKA_TESTS}/lane-states.test.ts`];
 const WRITTEN_TESTS = [`${KAFKA_TESTS}/written.test.ts`];
+const RECENT_TESTS = [`${KAFKA_TESTS}/recent.test.ts`];
 const DUPLICATE_TESTS = [`${KAFKA_TESTS}/duplicates.test.ts`];
 const RETENTION_TESTS = [`${CLUSTER_TESTS}/retention.test.ts`, `${CLUSTER_TESTS}/checkpoints.test.ts`];
 const SESSION_TESTS = [`${CLUSTER_TESTS}/group-session.test.ts`];
@@ -88,6 +89,20 @@ const COUNTING: readonly Mutant[] = [
     find: "if (one.offset > offset) break;",
     replace: "if (one.offset < 0) break;",
     tests: WRITTEN_TESTS,
+  },
+  {
+    name: "kafka: what is older than what is kept in memory is fetched",
+    file: `${KAFKA}/recent.ts`,
+    find: "if (offset < this.#from) return undefined;",
+    replace: "if (offset < Math.min(0, this.#from)) return undefined;",
+    tests: RECENT_TESTS,
+  },
+  {
+    name: "kafka: what is kept in memory is bounded",
+    file: `${KAFKA}/recent.ts`,
+    find: "while (this.#bytes > this.#maxBytes) {",
+    replace: "while (this.#bytes > this.#maxBytes + 1e9) {",
+    tests: RECENT_TESTS,
   },
   {
     name: "kafka: what was written here is not counted again after a fetch",

@@ -2,14 +2,14 @@
  * One partition of a topic as a `Log`: everything that runs over the log on a disk runs over it.
  *
  * Positions are dense: see `counting.ts`. The tail reads at the head with long polls and counts;
- * the head is what it has read, so no reader sees what was not counted. Readers make calls of their
- * own. Nothing here is written to any disk.
+ * the head is what it has read, so no reader sees what was not counted. What is recent readers have
+ * from memory, all else by calls of their own. Nothing here is written to any disk.
  *
  * When what was to be read next is gone from the broker (this relay was away for longer than
  * retention keeps, or the cluster has lost its end), counting cannot go on: the log is broken, says
  * so in `lastError`, and is to be opened again at a newer checkpoint.
  */
-import { type Clock, messageOf, WaybillError } from "@waybill/core";
+import { type Clock, WaybillError } from "@waybill/core";
 import {
   type Entry,
   type FindOptions,
@@ -21,6 +21,7 @@ import {
   type RetentionLimits,
   retainedFrom,
 } from "@waybill/log";
+import { anchorOf, type Bounds, lostError } from "./anchor.ts";
 import { Appender } from "./appender.ts";
 import { type Broker, BrokerError, type FetchedRecord, type Offset } from "./broker.ts";
 import { BEGINNING, type Checkpoint, Count, type Positions } from "./counting.ts";
@@ -29,18 +30,18 @@ import { findInPartition } from "./find-in-partition.ts";
 import { Kept } from "./kept.ts";
 import { OldRecords } from "./old-records.ts";
 import { PartitionReader } from "./partition-reader.ts";
+import { Recent } from "./recent.ts";
 import { Source } from "./source.ts";
 import { Tail } from "./tail.ts";
 
 /** Between remembered places of what is not recent. */
 const MARK_EVERY_BYTES = 256 * 1024;
-/** Before the end, to find the head of a companion topic: more than copies of calls leave there. */
-const LOOK_BACK_OFFSETS = 256;
 /**
  * An answer costs a broker and us as much for one record as for many. Companion topics are written
  * one value after another, each once the last one was read.
  */
 const GATHER_MS: Readonly<Record<Positions, number>> = { counted: 25, written: 0 };
+const RECENT_MAX_BYTES = 1024 * 1024;
 /** So often the end of the log has to be gone before it is believed. */
 const GONE_MAX = 3;
 
@@ -67,6 +68,8 @@ export interface PartitionLogOptions {
   readonly duplicates?: DuplicateRule;
   /** Older places are remembered, and records are removed, in steps of so many. Default 256 KiB. */
   readonly markEveryBytes?: number;
+  /** The newest records are kept for readers. Default 1 MiB, and none for `written`. */
+  readonly recentMaxBytes?: number;
   /** As of `LogOptions`. */
   readonly metadataMaxBytes?: number;
   readonly pendingMaxBytes?: number;
@@ -90,6 +93,7 @@ export class PartitionLog implements Log {
   readonly #kept: Kept;
   readonly #tail: Tail;
   readonly #appender: Appender;
+  readonly #recent: Recent;
   readonly #readers = new Set<PartitionReader>();
   readonly #listeners = new Set<() => void>();
   readonly #onRemoved = new Set<(first: Position) => void>();
@@ -98,10 +102,11 @@ export class PartitionLog implements Log {
   #gone = 0;
 
   private constructor(options: PartitionLogOptions, source: Source, { anchor, first }: Anchor) {
-    const { clock, positions = "counted", markEveryBytes = MARK_EVERY_BYTES, duplicates } = options;
+    const { clock, positions = "counted", markEveryBytes = MARK_EVERY_BYTES, duplicates, recentMaxBytes } = options;
     this.#options = options;
     this.#source = source;
     this.#positions = positions;
+    this.#recent = new Recent(recentMaxBytes ?? (positions === "counted" ? RECENT_MAX_BYTES : 0));
     const head = (): Checkpoint => this.#tail.place;
     const onRemoved = (position: Position): void => this.#tell(this.#onRemoved, position);
     this.#kept = new Kept({ source, clock, positions, markEveryBytes, duplicates, head, onRemoved }, anchor, first);
@@ -115,6 +120,7 @@ export class PartitionLog implements Log {
       source,
       count: new Count(positions, anchor),
       gatherMs: GATHER_MS[positions],
+      onRead: (records, from) => this.#recent.add(records, from),
       onRecords: (records) => {
         this.#gone = 0;
         this.#kept.note(records, this.#finder);
@@ -314,6 +320,7 @@ export class PartitionLog implements Log {
       {
         source: this.#source,
         kept: this.#kept,
+        recent: this.#recent,
         positions: this.#positions,
         head: () => this.#tail.place,
         refresh: () => this.#refresh(),
@@ -399,46 +406,7 @@ export class PartitionLog implements Log {
   }
 }
 
-/** Offsets that a partition has. */
-interface Bounds {
-  readonly first: Offset;
-  readonly end: Offset;
-}
-
 interface Anchor {
   readonly anchor: Checkpoint;
   readonly first: Offset;
-}
-
-/** The known place to count from. */
-async function anchorOf(options: PartitionLogOptions, source: Source, { first, end }: Bounds): Promise<Checkpoint> {
-  const { positions = "counted", checkpoint, from } = options;
-  if (positions === "written") {
-    if (checkpoint !== undefined) return { ...checkpoint, offset: Math.max(first, Math.min(checkpoint.offset, end)) };
-    // Without a record nothing tells the next position; it is not one of the last ones.
-    if (first === end) return { offset: end, position: end, byte: 0 };
-    return { offset: from === "end" ? Math.max(first, end - LOOK_BACK_OFFSETS) : first, position: 0, byte: 0 };
-  }
-  const anchor = checkpoint ?? BEGINNING;
-  if (anchor.offset < first) throw lostError(source.name, anchor, new Error(`the first record is ${first}`));
-  if (anchor.offset <= end) return anchor;
-  // A new leader may not know yet how far its followers are.
-  await source
-    .retrying("opening", () => source.fetch(anchor.offset, 1))
-    .catch((error: unknown) => {
-      throw error instanceof BrokerError ? lostError(source.name, anchor, error) : error;
-    });
-  return anchor;
-}
-
-function lostError(name: string, { offset, position }: Checkpoint, cause: unknown): WaybillError {
-  return new WaybillError(
-    "WAYBILL_LOG_DAMAGED",
-    `${name}: offset ${offset}, where position ${position} was, is not in the partition: ${messageOf(cause)}`,
-    {
-      reason: "offset_out_of_range",
-      cause,
-      hint: "Records were removed that this relay had not counted, or the cluster has lost the partition's end.",
-    },
-  );
 }

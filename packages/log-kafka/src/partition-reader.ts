@@ -3,6 +3,7 @@ import { BrokerError, type Offset } from "./broker.ts";
 import { type Checkpoint, Count, type PartitionRecord, type Positions } from "./counting.ts";
 import type { Kept } from "./kept.ts";
 import { markOf, Places } from "./places.ts";
+import type { Recent } from "./recent.ts";
 import { type ReadRecord, type Source, waitMs } from "./source.ts";
 
 /** A broker that answers nothing where there was something is asked again so often. */
@@ -11,6 +12,7 @@ const EMPTY_MAX = 20;
 export interface ReadFrom {
   readonly source: Source;
   readonly kept: Kept;
+  readonly recent: Recent;
   readonly positions: Positions;
   /** Nothing after it is read: what follows was not counted yet. */
   readonly head: () => Checkpoint;
@@ -21,7 +23,7 @@ export interface ReadFrom {
   readonly onClose: () => void;
 }
 
-/** Reads with its own calls, independent of the tail and of other readers. */
+/** Reads what is recent from memory, and all else with its own calls. */
 export class PartitionReader implements LogReader {
   readonly #from: ReadFrom;
   /** Of the records read last, one by one. */
@@ -87,7 +89,12 @@ export class PartitionReader implements LogReader {
   }
 
   async #fetch(offset: Offset, maxBytes: number): Promise<void> {
-    const { source, kept, head, refresh } = this.#from;
+    const { source, kept, recent, head, refresh } = this.#from;
+    const known = recent.read(offset, maxBytes);
+    if (known !== undefined) {
+      this.#rest = known;
+      return;
+    }
     for (let empty = 0; ; empty++) {
       try {
         const read = await source.retrying("reading", () => source.fetch(offset, maxBytes));

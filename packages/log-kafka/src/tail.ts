@@ -20,6 +20,8 @@ export interface TailOptions {
   readonly count: Count;
   /** After each answer with the last records there are, before the next ones are asked for. */
   readonly gatherMs: number;
+  /** All records, in order, and the offset that was to come next. */
+  readonly onRead: (records: readonly ReadRecord[], from: Offset) => void;
   /** The records of one value, if they count. */
   readonly onRecords: (records: readonly PartitionRecord[]) => void;
   /** After one or more records that count. */
@@ -141,8 +143,9 @@ export class Tail {
   }
 
   #takeAll(records: readonly ReadRecord[]): void {
-    const { count, onRecords, onMoved } = this.#options;
-    const { position } = count.place;
+    const { count, onRead, onRecords, onMoved } = this.#options;
+    const { offset: from, position } = count.place;
+    onRead(records, from);
     for (const one of records) {
       const taken = count.take(one);
       if (taken.length > 0) onRecords(taken);

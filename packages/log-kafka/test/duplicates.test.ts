@@ -127,6 +127,7 @@ test("two relays that open a partition at any places give the same positions and
       await world.produce(...foreign, encodeValue({ ...record, body: [record.body], receivedAtMs: Math.max(0, atMs) }));
       checkpoints.push(everything.checkpoint);
     }
+    await world.clock.advance(MINUTE_MS);
     const expected = await readAll(everything);
     expect(expected.some((record) => record.duplicates !== undefined)).toBe(true);
     for (let round = 0; round < 8; round++) {

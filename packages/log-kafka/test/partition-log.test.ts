@@ -96,7 +96,7 @@ test("a value that was damaged on its way is fetched again before it counts as n
       return { ...fetched, records };
     },
   });
-  const log = await open({ broker: flaky });
+  const log = await open({ broker: flaky, recentMaxBytes: 0 });
   expect(log.head).toBe(4);
   expect(textsOf(await readAll(log))).toEqual(["a", "b", "c", "d"]);
   expect(turned).toBeGreaterThan(2);
@@ -205,7 +205,7 @@ test("what the broker removes leaves the log, exactly, and is announced", async 
 test("a reader that retention overtook before the tail knew goes on with what is left", async () => {
   const { broker, clock, open, produce } = await makeWorld();
   for (const text of ["a", "b", "c"]) await produce(value(text));
-  const log = await open();
+  const log = await open({ recentMaxBytes: 0 });
   const reader = log.reader({ position: 0 });
   await broker.removeBefore({ topic: TOPIC, partition: 0, offset: 2, deadlineMs: 100 });
   expect(textsOf(await within(clock, reader.read(1_000)))).toEqual(["c"]);
@@ -219,7 +219,7 @@ test("failures show in lastError and are repeated; reading goes on by itself", a
     fetch: (request: FetchRequest) =>
       failing ? Promise.reject(new BrokerError("unreachable", "no route")) : broker.fetch(request),
   });
-  const log = await open({ broker: flaky });
+  const log = await open({ broker: flaky, recentMaxBytes: 0 });
   await produce(value("a"));
   failing = true;
   await clock.advance(1_100);

@@ -48,6 +48,8 @@ interface Entry {
   readonly opening: Promise<OpenPartition>;
 }
 
+/** Of all partitions: at 60,000 events a second the last 100 ms, which is where lanes are. */
+const RECENT_MAX_BYTES = 24 * 1024 * 1024;
 /** Of one call, ms. */
 const CALL_MS = 10_000;
 
@@ -171,6 +173,7 @@ export class Partitions {
       topic,
       partition,
       duplicates,
+      recentMaxBytes: Math.floor(RECENT_MAX_BYTES / this.all.length),
       onBroken: () => this.#breaks(partition),
       ...(markEveryBytes === undefined ? {} : { markEveryBytes }),
       ...(checkpoint === undefined ? {} : { checkpoint }),
