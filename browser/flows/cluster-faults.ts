@@ -110,6 +110,9 @@ async function dies(stage: Stage): Promise<void> {
   cluster.isolate(two.name);
   two.hang();
   stage.after(async () => cluster.heal(two.name));
+  const other = await stage.open({ relay: one, at: "/d/production/analytics" });
+  await confirm(other, "Pause");
+  await other.getByText(/^relay-b \(seen .* ago\): not confirmed yet/).waitFor();
   await page.locator(".problem").getByText("The relay relay-b (").waitFor({ timeout: MISSING_MAX_MS });
   const row = page.getByRole("region", { name: "Table of relays" }).getByRole("row").filter({ hasText: two.name });
   await row.getByText("missing", { exact: true }).waitFor();
@@ -122,6 +125,8 @@ async function dies(stage: Stage): Promise<void> {
   cluster.heal(two.name);
   two.hang(false);
   await row.getByText("running", { exact: true }).waitFor();
+  const arePaused = async (): Promise<boolean> => (await lanesShown(page, "paused")) === PARTITIONS;
+  await until(arePaused, SHOWN_MAX_MS, "the relay that is back has not paused its lanes");
   await page.getByText("Nothing is wrong.").waitFor({ timeout: MISSING_MAX_MS });
 }
 

@@ -9,6 +9,7 @@ import { counted } from "../format/numbers.ts";
 import { placeOf } from "../model/lanes.ts";
 import { announce } from "../ui/announcer.tsx";
 import { Dialog } from "../ui/dialog.tsx";
+import { Glyph } from "../ui/glyph.tsx";
 import { Rotate } from "./rotate.tsx";
 
 export interface LaneActionsProps {
@@ -26,6 +27,7 @@ const STOPPED = new Set(["paused", "halted", "failed"]);
 export function LaneActions(props: LaneActionsProps): JSX.Element {
   const { found, onChanged } = props;
   const [open, setOpen] = useState<Action>();
+  const [unconfirmed, setUnconfirmed] = useState<readonly string[]>([]);
   const state = useStore(session);
   const isReadOnly = state.is === "known" && state.session.role === "readOnly";
   if (isReadOnly) return <p class="muted">You are signed in with the read-only token: nothing can be changed.</p>;
@@ -34,61 +36,76 @@ export function LaneActions(props: LaneActionsProps): JSX.Element {
     onChanged();
   };
   return (
-    <div class="actions">
-      {found.mode === "paused" ? null : (
-        <button type="button" onClick={() => setOpen("pause")}>
-          Pause
+    <>
+      {unconfirmed.length === 0 ? null : <Unconfirmed names={unconfirmed} />}
+      <div class="actions">
+        {found.mode === "paused" ? null : (
+          <button type="button" onClick={() => setOpen("pause")}>
+            Pause
+          </button>
+        )}
+        {STOPPED.has(found.mode) ? (
+          <button type="button" class="primary" onClick={() => setOpen("resume")}>
+            Resume
+          </button>
+        ) : null}
+        {PROBED.has(found.mode) && found.partitions === undefined ? (
+          <button type="button" onClick={() => setOpen("probe")}>
+            Probe now
+          </button>
+        ) : null}
+        <button type="button" onClick={() => setOpen("rotate")}>
+          Rotate the key
         </button>
-      )}
-      {STOPPED.has(found.mode) ? (
-        <button type="button" class="primary" onClick={() => setOpen("resume")}>
-          Resume
-        </button>
-      ) : null}
-      {PROBED.has(found.mode) && found.partitions === undefined ? (
-        <button type="button" onClick={() => setOpen("probe")}>
-          Probe now
-        </button>
-      ) : null}
-      <button type="button" onClick={() => setOpen("rotate")}>
-        Rotate the key
-      </button>
-      {open === undefined ? null : open === "rotate" ? (
-        <RotateDestination {...props} onClose={close} />
-      ) : (
-        <Steer {...props} action={open} onClose={close} />
-      )}
+        {open === undefined ? null : open === "rotate" ? (
+          <RotateDestination {...props} onClose={close} onDone={setUnconfirmed} />
+        ) : (
+          <Steer {...props} action={open} onClose={close} onDone={setUnconfirmed} />
+        )}
+      </div>
+    </>
+  );
+}
+
+/** Relays of a cluster that are slow, cut off, or gone without a word. */
+function Unconfirmed({ names }: { readonly names: readonly string[] }): JSX.Element {
+  return (
+    <div class="note tone-warn" role="status">
+      <Glyph name="warning" />
+      <p>{names.join(", ")}: not confirmed yet. What you asked for is done there as soon as it is read.</p>
     </div>
   );
 }
 
-interface SteerProps extends LaneActionsProps {
-  readonly action: "pause" | "resume" | "probe";
+interface DialogProps extends LaneActionsProps {
   readonly onClose: () => void;
+  /** With the relays that have not confirmed it. */
+  readonly onDone: (unconfirmed: readonly string[]) => void;
+}
+
+interface SteerProps extends DialogProps {
+  readonly action: "pause" | "resume" | "probe";
 }
 
 const STEERING = {
   pause: {
     action: "Pause",
-    operation: "pauseLane",
     done: "is paused",
     text: "The requests in flight are finished, then nothing is sent. Events go on being accepted, and are kept as long as retention keeps them.",
   },
   resume: {
     action: "Resume",
-    operation: "resumeLane",
     done: "goes on",
     text: "Sending begins at once, with the oldest event.",
   },
   probe: {
     action: "Probe now",
-    operation: "probeLane",
     done: "tries again now",
     text: "The next request is made at once instead of at the end of the wait. If it fails, the lane waits again.",
   },
 } as const;
 
-function Steer({ environment, found, action, onClose }: SteerProps): JSX.Element {
+function Steer({ environment, found, action, onClose, onDone }: SteerProps): JSX.Element {
   const { name, waitingEvents } = found;
   const steering = STEERING[action];
   // A lane is probed alone; paused are those of all partitions.
@@ -99,7 +116,9 @@ function Steer({ environment, found, action, onClose }: SteerProps): JSX.Element
       action={steering.action}
       onClose={onClose}
       onConfirm={async () => {
-        await call(steering.operation, { params: { environment, destination: name } });
+        const given = { params: { environment, destination: name } };
+        if (action === "probe") await call("probeLane", given);
+        else onDone((await call(action === "pause" ? "pauseLane" : "resumeLane", given))?.unconfirmed ?? []);
         announce(`${name} ${steering.done}.`);
       }}
     >
@@ -112,8 +131,8 @@ function Steer({ environment, found, action, onClose }: SteerProps): JSX.Element
   );
 }
 
-function RotateDestination(props: LaneActionsProps & { readonly onClose: () => void }): JSX.Element {
-  const { found, onClose } = props;
+function RotateDestination(props: DialogProps): JSX.Element {
+  const { found, onClose, onDone } = props;
   const { name, vendor } = found;
   // All partitions have the same key.
   const { environment } = placeOf(props.environment);
@@ -124,7 +143,10 @@ function RotateDestination(props: LaneActionsProps & { readonly onClose: () => v
       grace="The key before it stays valid for"
       hasKinds={vendor === "launchdarkly"}
       done={`${name} uses the new key.`}
-      rotate={(body) => call("rotateDestinationKey", { params: { environment, destination: name }, body })}
+      rotate={async (body) => {
+        const answer = await call("rotateDestinationKey", { params: { environment, destination: name }, body });
+        onDone(answer.unconfirmed ?? []);
+      }}
       onClose={onClose}
     />
   );
