@@ -94,9 +94,11 @@ async function rotateSource({ world: { relay }, open }: Stage): Promise<void> {
 
 async function probe({ world: { relay, vendors }, open }: Stage): Promise<void> {
   const page = await open({ at: "/d/production/search" });
-  await page.getByRole("button", { name: "Probe now" }).waitFor();
+  await page.getByRole("button", { name: "Probe now" }).click();
+  await page.getByRole("dialog").waitFor();
+  // Any earlier, and the lane might try again by itself before it is probed.
   vendors.search.recover();
-  await confirm(page, "Probe now");
+  await confirmOpen(page, "Probe now");
   await laneBecomes(relay, "search", ({ account }) => account.delivered > 0, "was not tried again");
   await page.getByRole("cell", { name: "200" }).first().waitFor();
 }
