@@ -221,7 +221,8 @@ function faultOf({ status, cut }: Pick<HttpResponse, "status" | "cut">): string 
 
 /** A relay and what is wrong with it, safe in a header or a sentence. */
 export function faultText({ relay, fault }: Unanswered): string {
-  return printable(`${relay.name} ${fault}`)
+  // A transport's own text is not about the relay.
+  return printable(`${relay.name} ${fault.replace(/^no answer from /, "has not answered at ")}`)
     .replaceAll(/[^ -~]/g, "?")
     .slice(0, FAULT_MAX_CHARACTERS);
 }

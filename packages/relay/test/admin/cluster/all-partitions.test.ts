@@ -208,7 +208,7 @@ test("partitions whose relay does not answer are named, and the others are answe
   const { json, headers } = await ask(one, "GET", PATH);
   expect(namesIn(json)).toEqual(["0:0", "0:1", "0:2"]);
   expect(headers["waybill-unanswered"]).toMatch(
-    /^partition 1: two no answer from .*refused; partition 3: no relay is known to have it now$/,
+    /^partition 1: two has not answered at http:.*refused; partition 3: no relay is known to have it now$/,
   );
   const discarded = await ask(one, "POST", `${PATH}/discard`);
   expect(discarded.json).toEqual({ events: 3, discarded: 3 });

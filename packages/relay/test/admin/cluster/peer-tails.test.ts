@@ -170,7 +170,7 @@ test("a relay that does not answer, dies or comes later is named or followed, an
   one.known.push(dead, relayEntry("four", { isMissing: true }));
   const tail = await tailOf(one);
   expect(tail.text()).toMatch(
-    /\{"reason":"The relay three no answer from .*: what it has is not shown until it answers\."\}/,
+    /\{"reason":"The relay three has not answered at .*: what it has is not shown until it answers\."\}/,
   );
   expect(tail.text()).toContain('{"reason":"The relay four is missing: ');
   const five = partition(5);
