@@ -1,4 +1,4 @@
-import type { LaneEntry, RelayEntry } from "./relay-directory.ts";
+import { type LaneEntry, laneNameOf, type RelayEntry } from "./relay-directory.ts";
 
 /** Which relays have not confirmed yet that they carried out everything before an offset. */
 export function unconfirmed(
@@ -6,15 +6,11 @@ export function unconfirmed(
   offset: number,
   concerns: (lane: LaneEntry) => boolean,
 ): readonly RelayEntry[] {
-  const taken = new Set(relays.filter(({ isMissing }) => !isMissing).flatMap(({ lanes }) => lanes.map(nameOf)));
+  const taken = new Set(relays.filter(({ isMissing }) => !isMissing).flatMap(({ lanes }) => lanes.map(laneNameOf)));
   return relays.filter(
     ({ appliedOffset, isMissing, lanes }) =>
       appliedOffset < offset &&
       // Who is missing may be alive and send what it had, until another relay has its lanes.
-      (!isMissing || lanes.some((lane) => concerns(lane) && !taken.has(nameOf(lane)))),
+      (!isMissing || lanes.some((lane) => concerns(lane) && !taken.has(laneNameOf(lane)))),
   );
-}
-
-function nameOf({ environment, destination, partition }: LaneEntry): string {
-  return `${environment}/${destination}/${partition}`;
 }

@@ -92,10 +92,13 @@ export class RelayDirectory {
     return this.#selfId;
   }
 
-  /** Those that were seen within the last hour; who stopped in order is not among them. By name. */
+  /**
+   * Those that were seen within the last hour; who stopped in order, or died and was started again,
+   * is not among them. By name.
+   */
   relays(): readonly RelayEntry[] {
     const nowMs = this.#clock.monotonic();
-    return [...this.#seen.values()]
+    const all = [...this.#seen.values()]
       .map(({ record, atMs }) => ({ record, seenMs: nowMs - atMs }))
       .filter(({ seenMs }) => seenMs < FORGOTTEN_MS)
       .map(({ record, seenMs }) => ({
@@ -105,6 +108,8 @@ export class RelayDirectory {
         isMissing: seenMs >= MISSING_MS,
       }))
       .toSorted((one, other) => (one.name < other.name ? -1 : 1));
+    const running = all.filter(({ isMissing }) => !isMissing);
+    return all.filter((relay) => !relay.isMissing || !isReplaced(relay, running));
   }
 
   /** Since the topic was read to its end, ms. When it is long ago, everybody seems missing. */
@@ -133,6 +138,18 @@ export class RelayDirectory {
     const nowMs = this.#clock.monotonic();
     return [...this.#seen].filter(([, { atMs }]) => nowMs - atMs >= FORGOTTEN_MS).map(([id]) => id);
   }
+}
+
+/** Whether a later process has its address, and its lanes are delivered by others. */
+function isReplaced({ adminUrl, startedAtMs, lanes }: RelayEntry, running: readonly RelayEntry[]): boolean {
+  const isStartedAgain = running.some((other) => other.adminUrl === adminUrl && other.startedAtMs > startedAtMs);
+  if (adminUrl === undefined || !isStartedAgain) return false;
+  const taken = new Set(running.flatMap((other) => other.lanes.map(laneNameOf)));
+  return lanes.every((lane) => taken.has(laneNameOf(lane)));
+}
+
+export function laneNameOf({ environment, destination, partition }: LaneEntry): string {
+  return `${environment}/${destination}/${partition}`;
 }
 
 function parseRecord(value: string): RelayRecord | undefined {

@@ -62,6 +62,29 @@ test("a record that was written long ago is as old when it is read, and who stop
   expect(directory.relays()).toEqual([]);
 });
 
+test("a relay that died is missing no more once another process has its address, and others its lanes", () => {
+  const directory = new RelayDirectory(new VirtualClock(), "a");
+  const adminUrl = "http://relay-1:8081";
+  const dead = { ...recordOf("b", "two"), adminUrl };
+  const again = { ...recordOf("c", "three"), adminUrl, startedAtMs: 1 };
+  const ids = (): readonly string[] => directory.relays().map(({ id }) => id);
+  noted(directory, dead, 20_000);
+  noted(directory, { ...again, lanes: [] });
+  expect(ids()).toEqual(["c", "b"]);
+  noted(directory, { ...again, adminUrl: "http://relay-2:8081" });
+  expect(ids()).toEqual(["c", "b"]);
+  noted(directory, again);
+  expect(ids()).toEqual(["c"]);
+  // Two of one address that both run are shown.
+  noted(directory, dead);
+  expect(ids()).toEqual(["c", "b"]);
+  // Nobody knows whether who names no address was started again.
+  const { adminUrl: _, ...nowhere } = again;
+  noted(directory, nowhere);
+  noted(directory, recordOf("b", "two"), 20_000);
+  expect(ids()).toEqual(["c", "b"]);
+});
+
 test("what is not a relay's record says nothing", () => {
   const directory = new RelayDirectory(new VirtualClock(), "a");
   const good = recordOf("b", "two");
