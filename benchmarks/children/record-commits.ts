@@ -1,6 +1,7 @@
 /**
- * Loaded into a relay before it starts (`record-commits.js?to=FILE`): each commit of a lane's state
- * is written down before it is sent, with the member and the epoch that it names.
+ * Loaded into a relay before it starts (`record-commits.js?to=FILE`): each commit of lanes' states
+ * is written down before it is sent, a line for each lane with the member and the epoch that it
+ * names, and an empty line after the last one.
  */
 import { appendFileSync } from "node:fs";
 import { type CommitRequest, KafkaBroker } from "@waybill/log-kafka";
@@ -17,6 +18,6 @@ prototype.commit = function recorded(this: KafkaBroker, request: CommitRequest):
   const lines = offsets.map(({ partition, metadata }) =>
     JSON.stringify({ group, partition, metadata, memberId, memberEpoch }),
   );
-  appendFileSync(file, `${lines.join("\n")}\n`);
+  appendFileSync(file, `${lines.join("\n")}\n\n`);
   return commit.call(this, request);
 };

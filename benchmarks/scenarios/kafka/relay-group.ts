@@ -1,5 +1,5 @@
 /** Relays before one topic, each a process of its own, with a load for each and one destination. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CountingOrder, CountingReport } from "../../children/counting-vendor.ts";
 import type { LoadOrder, LoadReport } from "../../children/load.ts";
@@ -16,6 +16,16 @@ export interface RelayGroupOptions {
   readonly partitions: number;
   /** Requests that are under way at once, over all relays. */
   readonly concurrency: number;
+  /** Whether relays write down the commits of their lanes, which costs them a little. */
+  readonly recordsCommits?: true;
+}
+
+/** Of lanes' states, so far. */
+export interface Commits {
+  /** Calls of brokers, each with the states of one lane or several. */
+  readonly calls: number;
+  readonly states: number;
+  readonly characters: number;
 }
 
 export interface Loaded {
@@ -33,6 +43,7 @@ const DESTINATION = "fast";
 const MICROS_PER_SECOND = 1_000_000;
 const ASSIGNED_MAX_MS = 60_000;
 const LOOK_EVERY_MS = 100;
+const RECORDER = new URL("../../children/record-commits.js", import.meta.url).href;
 
 export class RelayGroup {
   readonly topic: string;
@@ -73,8 +84,21 @@ export class RelayGroup {
     await this.#relays[0]?.steer(DESTINATION, action);
   }
 
+  get #recording(): string {
+    return join(this.#options.directory, `${prefixOf(this.#options)}-commits`);
+  }
+
+  /** Zero without `recordsCommits`. */
+  commits(): Commits {
+    const text = existsSync(this.#recording) ? readFileSync(this.#recording, "utf8") : "";
+    const calls = text.split("\n\n").slice(0, -1);
+    const states = calls.flatMap((call) => call.split("\n"));
+    const lengths = states.map((line) => (JSON.parse(line) as { readonly metadata: string }).metadata.length);
+    return { calls: calls.length, states: states.length, characters: lengths.reduce((sum, one) => sum + one, 0) };
+  }
+
   async #startRelays(): Promise<void> {
-    const { brokers, partitions } = this.#options;
+    const { brokers, partitions, recordsCommits } = this.#options;
     const topicPrefix = prefixOf(this.#options);
     const relays: RelayProcess[] = [];
     for (let number = 1; number <= this.#options.relays; number++) {
@@ -85,6 +109,7 @@ export class RelayGroup {
           directory,
           destinations: { [DESTINATION]: this.#vendorUrl },
           extra: { engine: "kafka", kafka: { brokers, partitions, replicationFactor: brokers.length, topicPrefix } },
+          imports: recordsCommits === true ? [`${RECORDER}?to=${encodeURIComponent(this.#recording)}`] : [],
         }),
       );
     }
