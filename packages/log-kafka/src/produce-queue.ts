@@ -42,8 +42,6 @@ export interface ProduceQueueOptions {
   readonly limit: () => number;
   /** The topic takes less than that: called with the bytes of the batch that was refused. */
   readonly tooLarge: (bytes: number) => Promise<void>;
-  /** Before the next call, where many records come: resolves for all partitions at once. */
-  readonly gather: () => Promise<void>;
   /** After each call. `undefined`: it was acknowledged. */
   readonly ended: (failure: BrokerError | undefined, durationMs: number) => void;
   /** These values are in the partition, from that place on. Must not throw. */
@@ -55,8 +53,6 @@ const CALL_MAX_BYTES = 1024 * 1024;
 /** Kafka's own: the header of a batch, and at most so many bytes around each value. */
 export const BATCH_BYTES = 64;
 export const RECORD_BYTES = 32;
-/** A call of so many records is followed by more: the next one waits a moment for them. */
-const MANY_RECORDS = 4;
 /** Between calls that fail, doubled each time. */
 const PAUSE_MIN_MS = 100;
 const PAUSE_MAX_MS = 1_000;
@@ -94,10 +90,8 @@ export class ProduceQueue {
       const records = this.#take(failure);
       if (records.length === 0) break;
       failure = await this.#send(records);
-      if (failure === undefined) {
-        this.#pauseMs = PAUSE_MIN_MS;
-        if (records.length >= MANY_RECORDS) await this.#options.gather();
-      } else {
+      if (failure === undefined) this.#pauseMs = PAUSE_MIN_MS;
+      else {
         await sleep(clock, this.#pauseMs, closing);
         this.#pauseMs = Math.min(PAUSE_MAX_MS, 2 * this.#pauseMs);
       }

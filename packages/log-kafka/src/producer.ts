@@ -6,7 +6,7 @@
  * tried each second, without a record: a partition is well again when it has a leader that answers
  * and enough replicas in sync, or when a record was acknowledged.
  */
-import { assert, type Clock, messageOf, sleep, type Timer, WaybillError } from "@waybill/core";
+import { assert, type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
 import type { Entry } from "@waybill/log";
 import {
   type Broker,
@@ -56,11 +56,6 @@ const CALM_MS = 3_000;
 const REPAIR_MS = 30_000;
 const NEEDS_REPAIR: readonly BrokerErrorCode[] = ["unauthorized", "unsupported", "invalid"];
 const LIMIT_MIN_BYTES = 1_024;
-/**
- * Where many records come, so long passes between an answer and the next call: it costs brokers and
- * their followers about as much for one record as for many.
- */
-const GATHER_MS = 5;
 
 interface Failure {
   readonly error: BrokerError;
@@ -73,7 +68,6 @@ export class Producer {
   readonly #queues: readonly ProduceQueue[];
   readonly #failures = new Map<number, Failure>();
   readonly #closing = new AbortController();
-  #gathering: Promise<void> | undefined;
   #limit: number;
   #pendingBytes = 0;
   #probing: Timer | undefined;
@@ -93,7 +87,6 @@ export class Producer {
           callMs,
           closing: this.#closing.signal,
           limit: () => this.#limit,
-          gather: () => this.#gather(),
           tooLarge: (bytes) => this.#tooLarge(bytes),
           ended: (error, durationMs) => this.#ended(partition, error, durationMs),
           written: (values, at) => this.#written(partition, values, at),
@@ -158,13 +151,6 @@ export class Producer {
     this.#closing.abort();
     this.#probing?.cancel();
     await Promise.all(this.#queues.map((queue) => queue.idle()));
-  }
-
-  #gather(): Promise<void> {
-    this.#gathering ??= sleep(this.#options.clock, GATHER_MS, this.#closing.signal).then(() => {
-      this.#gathering = undefined;
-    });
-    return this.#gathering;
   }
 
   #queueOf(partition: number): ProduceQueue {

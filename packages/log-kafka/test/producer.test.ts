@@ -26,36 +26,6 @@ test("places are those of the records", async () => {
   expect(records(2)).toEqual(["c", "d"]);
 });
 
-test("where many records come, all partitions wait a moment together, so that the next call has more", async () => {
-  const calls: [partition: number, records: number, beganMs: number, answeredMs: number][] = [];
-  const { clock, append } = await startProducing({
-    faulty: (broker) =>
-      withProduce(broker, async (request, produce) => {
-        const beganMs = clock.monotonic();
-        const produced = await produce();
-        calls.push([request.partition, request.values.length, beganMs, clock.monotonic()]);
-        return produced;
-      }),
-  });
-  const many = ["a", "b", "c", "d"].flatMap((text) => [append({ 0: [text] }), append({ 1: [text] })]);
-  await runUntil(clock, Promise.all(many));
-  const answeredMs = Math.min(...calls.map(([, , , atMs]) => atMs));
-  const next = [append({ 0: ["e"] })];
-  await clock.advance(0.5);
-  next.push(append({ 0: ["f"] }), append({ 1: ["g"] }));
-  await runUntil(clock, Promise.all(next));
-  expect(calls.slice(2).map(([partition, records, beganMs]) => [partition, records, beganMs])).toEqual(
-    expect.arrayContaining([
-      [0, 2, answeredMs + 5],
-      [1, 1, answeredMs + 5],
-    ]),
-  );
-  // Few came: nothing waits.
-  const nowMs = clock.monotonic();
-  await runUntil(clock, append({ 0: ["h"] }));
-  expect(calls.slice(4).map(([partition, records, beganMs]) => [partition, records, beganMs])).toEqual([[0, 1, nowMs]]);
-});
-
 test("what was acknowledged is handed on as a fetch answers it, unless the topic keeps other times", async () => {
   const given: [number, readonly FetchedRecord[]][] = [];
   let isKnown = true;
