@@ -41,7 +41,7 @@ export const FULL: KafkaBenchOptions = {
   brokers: 3,
   partitions: 12,
   concurrency: 256,
-  requests: { 1: 20_000, 100: 2_000 },
+  requests: { 1: 40_000, 100: 6_000 },
   publish: true,
 };
 /** One short round before one broker: shows that the scenario works, not how fast. */
@@ -207,6 +207,8 @@ async function measureShape(shape: Shape, options: KafkaBenchOptions): Promise<r
   }
   const way = await floor.bestWay("floor", events, (one) => floor.run(one, warmUp));
   const httpWay = await floor.bestWay("floor with HTTP", events, (one) => floor.serve(one, events, warmUp));
+  // So many requests each floor has had by now.
+  for (const group of groups) await group.delivered(await group.load(events, requests), DELIVERED_MAX_MS);
   const floors: FloorRate[] = [];
   const httpFloors: FloorRate[] = [];
   const measured = groups.map((): Measured[] => []);
