@@ -79,8 +79,12 @@ async function stops(stage: Stage): Promise<void> {
   const tail = await stage.open({ relay: one, at: "/tail" });
   const rows = page.getByRole("region", { name: "Table of relays" }).getByRole("row");
   await rows.nth(2).waitFor();
-  await two.send(manyEvents(EVENTS));
-  await tail.getByRole("link", { name: "story" }).first().waitFor();
+  // What comes before the tail is there it does not show.
+  const isShown = async (): Promise<boolean> => {
+    await two.send(manyEvents(EVENTS));
+    return (await tail.getByRole("link", { name: "story" }).count()) > 0;
+  };
+  await until(isShown, SHOWN_MAX_MS, "the tail does not show the events of the other relay");
   await two.stop();
   await tail.getByText(/The relay relay-b has ended its tail/).waitFor();
   await until(async () => (await rows.count()) === 2, SHOWN_MAX_MS, "a relay that stopped is still listed");
