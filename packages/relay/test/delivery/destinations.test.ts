@@ -186,8 +186,12 @@ test.each([
     extra: { network: { allowPrivateAddresses: false } },
   });
   await world.post("/v1/track", track("1", "E"));
-  await until(() => (world.relay.accounts().lanes[0]?.failedAttempts ?? 0) > 0);
-  const lane = world.relay.accounts().lanes[0];
+  // It has a reason while it backs off, and none during its next attempt.
+  let [lane] = world.relay.accounts().lanes;
+  await until(() => {
+    [lane] = world.relay.accounts().lanes;
+    return lane?.reason !== undefined;
+  });
   expect(lane?.lastError).toMatch(/: private_address \(network\.allowPrivateAddresses: true allows it\)$/);
   expect(lane?.reason).toContain("network.allowPrivateAddresses");
   expect(lane?.account.pending).toBe(1);
