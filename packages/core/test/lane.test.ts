@@ -220,6 +220,39 @@ test("close aborts at its deadline what does not end, and the events stay in the
   expect(store.texts).toEqual(["a", "b"]);
 });
 
+test("what is leased after the deadline of close is given back and not sent", async () => {
+  const { clock, lane, push, store } = setUp();
+  const lease = store.lease.bind(store);
+  let goOn: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  store.lease = (limits) => held.then(() => lease(limits));
+  let sends = 0;
+  // It waits until it is interrupted, as where a destination has no room.
+  const send = async ({ count }: Batch, { soon }: SendContext): Promise<readonly Outcome[]> => {
+    sends += 1;
+    await new Promise((resolve) => soon.addEventListener("abort", resolve));
+    return new Array<Outcome>(count).fill(LATER);
+  };
+  lane.reconfigure({ sender: { send } });
+  push("a", "b");
+  let closed = false;
+  void lane.close(1_000, { drain: false }).then(() => {
+    closed = true;
+  });
+  await clock.advance(2_000);
+  expect(closed).toBe(false);
+  goOn();
+  await settle();
+  expect({ closed, sends, texts: store.texts, leased: store.leased }).toEqual({
+    closed: true,
+    sends: 0,
+    texts: ["a", "b"],
+    leased: 0,
+  });
+});
+
 test("a store that fails is tried again, and shown as waiting", async () => {
   const { clock, lane, push, store, modes } = setUp();
   store.failing = 2;
