@@ -3,7 +3,7 @@
  * the relays before a cluster: the last line is one JSON object; exit 1 when a promise is broken,
  * or when a planted bug is not found.
  */
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -27,6 +27,12 @@ interface Summary {
   orderViolations: number;
   readonly violations: { readonly seed: number; readonly what: readonly string[] }[];
   readonly faults: Record<string, number>;
+}
+
+/** Seeds that a process runs at once. */
+interface Taken {
+  readonly first: number;
+  readonly count: number;
 }
 
 /** A bug, and how it is looked for. */
@@ -86,7 +92,7 @@ function engineNamed(name: string): Engine {
 
 /** A child: runs the seeds that its parent sends. */
 function serve(): void {
-  process.on("message", ({ first, count }: { readonly first: number; readonly count: number }) => {
+  process.on("message", ({ first, count }: Taken) => {
     void run(first, count).then((summary) => process.send?.(summary));
   });
 }
@@ -124,16 +130,25 @@ async function runAll(first: number, count: number): Promise<void> {
       execArgv: process.execArgv,
     });
     for (; next < end; ) {
-      const taken = { first: next, count: Math.min(SEEDS_AT_ONCE, end - next) };
+      const taken: Taken = { first: next, count: Math.min(SEEDS_AT_ONCE, end - next) };
       next += taken.count;
       child.send(taken);
-      const [summary] = (await once(child, "message")) as [Summary];
-      add(total, summary);
+      add(total, await Promise.race([answerOf(child), endOf(child, taken)]));
     }
     child.disconnect();
   };
   await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, work));
   report(total, count, startedAt);
+}
+
+async function answerOf(child: ChildProcess): Promise<Summary> {
+  const [summary] = (await once(child, "message")) as [Summary];
+  return summary;
+}
+
+async function endOf(child: ChildProcess, { first, count }: Taken): Promise<never> {
+  await once(child, "exit");
+  throw new Error(`a process ended amid the seeds ${first} to ${first + count - 1}`);
 }
 
 function report(

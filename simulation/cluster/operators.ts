@@ -17,8 +17,9 @@ import { holderOf } from "./view.ts";
 /** The vendor that knows requests by their keys: what replays send it is known by them. */
 export const REPLAYED_INDEX = 3;
 const DESTINATION = `emulator${REPLAYED_INDEX}`;
-/** Slow enough that relays come and go meanwhile. */
-const RATES = [1, 2, 5, undefined] as const;
+/** Slow enough that relays come and go meanwhile; of the whole log, so that it comes to an end. */
+const RATES = [5, 10, 20, undefined] as const;
+const RETRY_RATES = [1, 2, 5, undefined] as const;
 const EVENT = "E";
 /** Of the dead letters that could be discarded. */
 const KEPT_EVERY = 3;
@@ -99,7 +100,7 @@ export class Operators {
   /** As the admin API does it: each partition is asked of the relay that has it. */
   retry(): boolean {
     const { random, partitions } = this.#options;
-    const eventsPerSecond = random.pick(RATES);
+    const eventsPerSecond = random.pick(RETRY_RATES);
     for (let partition = 0; partition < partitions; partition++)
       void this.#retryOf(partition, eventsPerSecond).catch(() => undefined);
     return true;

@@ -7,12 +7,11 @@ export { beginLogAt } from "./begin-log.ts";
 export { logFormat } from "./format.ts";
 export type { RecordedAttempt } from "./lanes/attempts.ts";
 export { AttemptJournal, attemptsFor } from "./lanes/attempts.ts";
+export type { DeadLetterMetadata, DeadLetterState } from "./lanes/dead-letter-values.ts";
 export type {
   DeadLetter,
   DeadLetterCounts,
   DeadLetterFilter,
-  DeadLetterMetadata,
-  DeadLetterState,
 } from "./lanes/dead-letters.ts";
 export { DeadLetters, originalRecord } from "./lanes/dead-letters.ts";
 export type { DurableState } from "./lanes/durable-state.ts";
@@ -42,7 +41,7 @@ export {
 export { LogStore } from "./lanes/log-store.ts";
 export type { LogStoreDelivery, LogStoreOptions } from "./lanes/log-store-options.ts";
 export { ReadMemory } from "./lanes/read-ahead.ts";
-export type { ReplayProgress, ReplayState, ReplayStoreOptions } from "./lanes/replay-store.ts";
+export type { Marks, ReplayProgress, ReplayState, ReplayStoreOptions } from "./lanes/replay-store.ts";
 export { ReplayStore } from "./lanes/replay-store.ts";
 export type { Skip } from "./lanes/skip.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";

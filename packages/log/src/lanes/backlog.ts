@@ -125,6 +125,11 @@ export class Backlog {
     return this.parked.holds(position) || this.strands.has(position) || this.gapAt(position)?.counted === false;
   }
 
+  /** Whether an event was read and has its outcome. */
+  isSettled(position: Position): boolean {
+    return position < this.readTo && !this.isOpen(position);
+  }
+
   gapAt(position: Position): Gap | undefined {
     return this.gaps.find(({ from, to }) => from <= position && position < to);
   }

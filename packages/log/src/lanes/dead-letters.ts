@@ -12,22 +12,14 @@ import type { Clock, Outcome } from "@waybill/core";
 import { LogBatch } from "../batch.ts";
 import { recordsFrom } from "../records.ts";
 import type { Entry, Log, LogRecord, Position, RetentionLimits } from "../types.ts";
+import {
+  type DeadLetterMetadata,
+  type DeadLetterState,
+  type Mark,
+  parseMark,
+  parseMetadata,
+} from "./dead-letter-values.ts";
 import { type LaneRuntime, openLaneLog } from "./lane-runtime.ts";
-import { isCount, isObject } from "./lane-value.ts";
-
-/** What is stored beside a dead letter's raw bytes. */
-export interface DeadLetterMetadata {
-  /** The event's position in the log it came from. */
-  readonly position: Position;
-  readonly source: string;
-  readonly receivedAtMs: number;
-  readonly rejectedAtMs: number;
-  readonly reason: string;
-  /** The metadata of the request the event came with. */
-  readonly metadata: string;
-}
-
-export type DeadLetterState = "waiting" | "retried" | "discarded";
 
 export interface DeadLetter extends DeadLetterMetadata {
   /** Names it: its position in the log of dead letters. */
@@ -55,11 +47,9 @@ export interface DeadLetterFilter {
   readonly untilMs?: number;
 }
 
-/** As stored: the key `letter` stays as earlier versions wrote it. */
-interface Mark {
-  readonly letter: Position;
-  readonly state: DeadLetterState;
-  readonly atMs: number;
+/** `at`: its position in the log of marks. */
+interface MarkAt extends Pick<Mark, "state" | "atMs"> {
+  readonly at: Position;
 }
 
 /**
@@ -101,32 +91,35 @@ function newRecord(): Kept {
 
 export class DeadLetters {
   readonly log: Log;
-  readonly #marks: Log;
+  readonly #markLog: Log;
   readonly #clock: Clock;
   /**
    * The last mark of each dead letter that has one: 100 bytes each, as long as retention keeps it.
    */
-  readonly #states: Map<Position, Pick<Mark, "state" | "atMs">>;
+  readonly #states: Map<Position, MarkAt>;
+  /** Of the last mark that is in {@link #states}, the position after it. */
+  #marks: Position;
   /** Batches that the ledger does not have yet: how many dead letters there were before each. */
   readonly #keeping = new Map<LogBatch, Position>();
   /** Absent when a mark or damage has changed it. */
   #marked: Pick<DeadLetterCounts, "retried" | "discarded"> | undefined;
   /** That {@link list} found to be unreadable: a damaged disk took their record. */
   readonly #damaged = new Set<Position>();
-  /** Positions of events that the lane may settle again, after a crash. */
-  readonly #keptBefore: Set<Position>;
+  /** Of events that the lane may settle again, after a crash, by their positions. */
+  readonly #keptBefore: Map<Position, Position>;
   /** What was kept of a batch whose keeping failed half way. */
   readonly #keptOf = new WeakMap<LogBatch, Set<Position>>();
 
   private constructor(
     log: Log,
     marks: Log,
-    states: Map<Position, Pick<Mark, "state" | "atMs">>,
-    keptBefore: Set<Position>,
+    states: Map<Position, MarkAt>,
+    keptBefore: Map<Position, Position>,
     clock: Clock,
   ) {
     this.log = log;
-    this.#marks = marks;
+    this.#markLog = marks;
+    this.#marks = marks.head;
     this.#states = states;
     this.#keptBefore = keptBefore;
     this.#clock = clock;
@@ -149,14 +142,16 @@ export class DeadLetters {
       runtime,
     );
     const marks = await openLaneLog({ directory: `${directory}/marks`, segmentMaxBytes: SEGMENT_BYTES }, runtime);
-    const states = new Map<Position, Pick<Mark, "state" | "atMs">>();
-    for await (const { body } of recordsFrom(marks, marks.first)) {
+    const states = new Map<Position, MarkAt>();
+    for await (const { body, first: at } of recordsFrom(marks, marks.first)) {
       const mark = parseMark(Buffer.from(body).toString());
-      if (mark !== undefined && mark.letter >= log.first && mark.letter < log.head) states.set(mark.letter, mark);
+      if (mark === undefined || mark.letter < log.first || mark.letter >= log.head) continue;
+      states.set(mark.letter, { state: mark.state, atMs: mark.atMs, at });
     }
-    const kept = new Set<Position>();
-    for await (const { metadata } of recordsFrom(log, Math.max(since, log.first)))
-      for (const one of parseMetadata(metadata)) if (one !== undefined && one.position < head) kept.add(one.position);
+    const kept = new Map<Position, Position>();
+    for await (const { metadata, first } of recordsFrom(log, Math.max(since, log.first)))
+      for (const [index, one] of parseMetadata(metadata).entries())
+        if (one !== undefined && one.position < head) kept.set(one.position, first + index);
     return new DeadLetters(log, marks, states, kept, runtime.clock);
   }
 
@@ -191,10 +186,15 @@ export class DeadLetters {
     this.#keeping.delete(batch);
   }
 
-  /** How many dead letters there were before those that the ledger may not have. */
-  get countedTo(): Position {
+  /**
+   * How many dead letters there were before those that the ledger may not have; it has those of
+   * events that are settled.
+   */
+  countedTo(isSettled: (position: Position) => boolean): Position {
+    for (const position of this.#keptBefore.keys()) if (isSettled(position)) this.#keptBefore.delete(position);
     let before = this.log.head;
-    for (const one of this.#keeping.values()) before = Math.min(before, one);
+    for (const ids of [this.#keeping.values(), this.#keptBefore.values()])
+      for (const one of ids) before = Math.min(before, one);
     return before;
   }
 
@@ -245,12 +245,27 @@ export class DeadLetters {
     await this.log.append(recordOf({ ...newRecord(), heads, events: [event] }, metadata));
   }
 
+  /** How many marks there have been. */
+  get marks(): number {
+    return this.#marks;
+  }
+
+  stateOf(deadLetterId: Position): DeadLetterState {
+    return this.#states.get(deadLetterId)?.state ?? "waiting";
+  }
+
   /**
    * The dead letters that match `filter`, from `from` on, before `to`, oldest first. Their bytes
-   * are valid until the next step.
+   * are valid until the next step. `marks`: as of when there were so many; those that were marked
+   * since match whatever their state is.
    */
-  async *list(filter: DeadLetterFilter = {}, from: Position = 0, to?: Position): AsyncGenerator<DeadLetter> {
-    const { deadLetterIds } = filter;
+  async *list(
+    filter: DeadLetterFilter = {},
+    from: Position = 0,
+    to?: Position,
+    marks: number = Number.POSITIVE_INFINITY,
+  ): AsyncGenerator<DeadLetter> {
+    const { deadLetterIds, state: _state, ...others } = filter;
     const wanted = deadLetterIds === undefined ? undefined : new Set(deadLetterIds);
     const oldestWanted = deadLetterIds?.reduce((least, id) => Math.min(least, id), Number.POSITIVE_INFINITY);
     const start = Math.max(from, oldestWanted ?? 0, this.log.first);
@@ -269,7 +284,8 @@ export class DeadLetters {
       for (const dead of deadLetters) {
         const { deadLetterId } = dead;
         if (deadLetterId < start || deadLetterId >= end) continue;
-        if (wanted?.has(deadLetterId) !== false && holds(filter, dead)) yield dead;
+        const isMarkedSince = (this.#states.get(deadLetterId)?.at ?? -1) >= marks;
+        if (wanted?.has(deadLetterId) !== false && holds(isMarkedSince ? others : filter, dead)) yield dead;
       }
     }
     this.#noteDamage(next, end);
@@ -298,19 +314,21 @@ export class DeadLetters {
   async mark(deadLetterIds: readonly Position[], state: DeadLetterState): Promise<void> {
     const atMs = this.#clock.now();
     await Promise.all(
-      deadLetterIds.map((id) => {
+      deadLetterIds.map(async (id) => {
         const bytes = Buffer.from(JSON.stringify({ letter: id, state, atMs } satisfies Mark));
-        return this.#marks.append({
+        const at = await this.#markLog.append({
           source: "",
           receivedAtMs: atMs,
           metadata: "",
           body: [bytes],
           ends: Uint32Array.of(bytes.length),
         });
+        // One after another: appends are answered in their order.
+        this.#states.set(id, { state, atMs, at });
+        this.#marks = at + 1;
+        this.#marked = undefined;
       }),
     );
-    for (const id of deadLetterIds) this.#states.set(id, { state, atMs });
-    this.#marked = undefined;
   }
 
   /** What would be the first dead letter after {@link retain}. */
@@ -325,12 +343,12 @@ export class DeadLetters {
       for (const id of ids.keys()) if (id < this.log.first) ids.delete(id);
     this.#marked = undefined;
     // A mark is never needed longer than its dead letter.
-    await this.#marks.retain(limits, nowMs, this.#marks.head);
+    await this.#markLog.retain(limits, nowMs, this.#markLog.head);
   }
 
   async close(): Promise<void> {
     await this.log.close();
-    await this.#marks.close();
+    await this.#markLog.close();
   }
 
   /** None for a record that holds no dead letters, whatever its checksum says. */
@@ -391,44 +409,4 @@ function holds(filter: DeadLetterFilter, { state, source, reason, rejectedAtMs }
     (filter.sinceMs === undefined || rejectedAtMs >= filter.sinceMs) &&
     (filter.untilMs === undefined || rejectedAtMs < filter.untilMs)
   );
-}
-
-/**
- * Of each event of a record: one of a single dead letter has its metadata as it is, one of several
- * has what they share beside them.
- */
-function parseMetadata(text: string): readonly (DeadLetterMetadata | undefined)[] {
-  const value = parseObject(text);
-  if (value === undefined) return [];
-  const { letters, metadata } = value;
-  if (!Array.isArray(letters)) return [metadataIn(value)];
-  return letters.map((head: unknown) => (isObject(head) ? metadataIn({ ...head, metadata }) : undefined));
-}
-
-function metadataIn(value: Readonly<Record<string, unknown>>): DeadLetterMetadata | undefined {
-  const { position, source, receivedAtMs, rejectedAtMs, reason, metadata } = value;
-  const isDeadLetter =
-    [position, receivedAtMs, rejectedAtMs].every(isCount) &&
-    [source, reason, metadata].every((field) => typeof field === "string");
-  return isDeadLetter ? (value as unknown as DeadLetterMetadata) : undefined;
-}
-
-function parseMark(text: string): Mark | undefined {
-  const value = parseObject(text);
-  if (value === undefined || !isCount(value["letter"]) || !STATES.has(value["state"] as DeadLetterState))
-    return undefined;
-  // The time is informative only.
-  const { letter, state, atMs } = value as unknown as Mark;
-  return { letter, state, atMs: isCount(atMs) ? atMs : 0 };
-}
-
-const STATES: ReadonlySet<DeadLetterState> = new Set(["waiting", "retried", "discarded"] as const);
-
-function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -432,7 +432,7 @@ export class LogStore implements Store {
     return {
       base: this.#base,
       ...ledgerValue(this.#settlements.account.state()),
-      dead: deadLetters.countedTo,
+      dead: deadLetters.countedTo((position) => backlog.isSettled(position)),
       ...backlogValue(backlog, { ahead: this.#settledFrom(first), removing }),
       ...(this.#writer.isShared && readTo > first ? { readTo } : {}),
       ...(fates === undefined ? {} : { fates: fates.tail }),

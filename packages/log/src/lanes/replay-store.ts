@@ -26,6 +26,8 @@ export interface ReplayState {
   readonly cursor: Position;
   /** Events of the batch that begins there and may have been sent; 0 for none. */
   readonly leased: number;
+  /** How many {@link Marks} there were when that batch was chosen, if its choice depends on any. */
+  readonly marks?: number;
   readonly delivered: number;
   readonly rejected: number;
   /** Absent in states of before there was a reason. */
@@ -37,14 +39,26 @@ export interface ReplayState {
   readonly fates?: FateTail;
 }
 
+/** What takes events out of a choice while a replay runs: of dead letters, what became of them. */
+export interface Marks {
+  /** How many there have been. */
+  readonly count: () => number;
+  /** Whether the event at a position is still chosen. */
+  readonly isChosen: (position: Position) => boolean;
+}
+
 export interface ReplayStoreOptions<T extends ReplayState> {
   /** Part of each batch's key. */
   readonly name: string;
   readonly state: DurableState<T>;
   /** Opened with the tail of the state. */
   readonly fates: Fates;
-  /** The chosen events from a position on, in order. */
-  readonly pieces: (from: Position) => AsyncGenerator<Piece>;
+  /**
+   * The chosen events from a position on, in order; one a piece where there are {@link Marks}.
+   * `marks`: as they were chosen when there were so many.
+   */
+  readonly pieces: (from: Position, marks: number | undefined) => AsyncGenerator<Piece>;
+  readonly marks?: Marks;
   /**
    * Called before the cursor moves past these events. **Errors**: the same batch is settled again.
    */
@@ -79,7 +93,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
     this.#value = options.state.initial;
     const { total, delivered, rejected, expired, dropped = {} } = this.#value;
     this.#account = new Account({ accepted: total, delivered, rejected, expired, dropped });
-    this.#pieces = options.pieces(this.#value.cursor);
+    this.#pieces = this.#piecesFrom(this.#value.cursor);
   }
 
   get value(): T {
@@ -146,8 +160,19 @@ export class ReplayStore<T extends ReplayState> implements Store {
 
   /** What was read ahead of events that are gone. */
   #dropAhead(): void {
-    this.#ahead = this.#ahead.flatMap((piece) => this.#remaining(piece));
-    this.#aheadEvents = this.#ahead.reduce((sum, { start, end }) => sum + end - start, 0);
+    this.#setAhead(this.#ahead.flatMap((piece) => this.#remaining(piece)));
+  }
+
+  /** The same of events that were marked since; what was chosen before stays in its batch. */
+  #dropMarked(): void {
+    const { marks } = this.#options;
+    if (marks === undefined || this.#value.leased > 0) return;
+    this.#setAhead(this.#ahead.filter(({ record, start }) => marks.isChosen(record.first + start)));
+  }
+
+  #setAhead(pieces: Piece[]): void {
+    this.#ahead = pieces;
+    this.#aheadEvents = pieces.reduce((sum, { start, end }) => sum + end - start, 0);
   }
 
   #remaining({ record, start, end }: Piece): readonly Piece[] {
@@ -166,6 +191,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
     do {
       await this.#gather(this.#wanted(limits));
       // Retention may have taken what was gathered; from here to the lease nothing waits.
+      this.#dropMarked();
       count = fitting(this.#ahead, this.#wanted(limits), { gaps: "are chosen" });
     } while (count === 0 && !this.#exhausted);
     if (count === 0) {
@@ -175,8 +201,10 @@ export class ReplayStore<T extends ReplayState> implements Store {
     const batch = new LogBatch(this.#options.name, slicePieces(this.#ahead, 0, count));
     this.#drop(count);
     this.#leased = batch;
-    if (this.#isShared) this.#value = { ...this.#value, leased: count };
-    else await this.#write({ leased: count });
+    const marks = this.#value.leased > 0 ? undefined : this.#options.marks?.count();
+    const change = { leased: count, ...(marks === undefined ? {} : { marks }) };
+    if (this.#isShared) this.#value = { ...this.#value, ...change };
+    else await this.#write(change);
     return batch;
   }
 
@@ -278,9 +306,15 @@ export class ReplayStore<T extends ReplayState> implements Store {
       // A generator that has thrown is over, and there may be more.
       const last = this.#ahead.at(-1);
       const from = last === undefined ? this.#value.cursor : last.record.first + last.end;
-      this.#pieces = this.#options.pieces(from);
+      this.#pieces = this.#piecesFrom(from);
       throw error;
     }
+  }
+
+  /** A batch that may have been acted on is chosen as it was. */
+  #piecesFrom(from: Position): AsyncGenerator<Piece> {
+    const { leased, marks } = this.#value;
+    return this.#options.pieces(from, leased > 0 ? marks : undefined);
   }
 
   #drop(count: number): void {

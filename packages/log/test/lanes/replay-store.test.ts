@@ -1,11 +1,12 @@
 /** What a replay's store does when reading fails, and where another process may take it over. */
-import { DELIVERED, outcomesOf } from "@waybill/core";
+import { DELIVERED, type Outcome, outcomesOf } from "@waybill/core";
 import { type DurableState, Fates, type LogRecord, NO_FATES, type Piece, ReplayStore } from "@waybill/log";
 import { SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 
 type State = ConstructorParameters<typeof ReplayStore>[0]["state"]["initial"];
 
+const LATER: Outcome = { status: "retryable", reason: "later" };
 const LIMITS = { maxEvents: 3, maxBytes: 1_000 };
 const FRESH = { cursor: 0, leased: 0, delivered: 0, rejected: 0, expired: 0, done: false };
 
@@ -22,9 +23,11 @@ interface Given {
   readonly initial?: Partial<State>;
   /** Positions before which reading fails once. */
   readonly failsAt?: readonly number[];
+  /** Positions that were marked, in order: they are not chosen any more. */
+  readonly marked?: readonly number[];
 }
 
-async function open(total: number, { state = {}, initial = {}, failsAt = [] }: Given = {}) {
+async function open(total: number, { state = {}, initial = {}, failsAt = [], marked }: Given = {}) {
   const failing = new Set(failsAt);
   const written: State[] = [];
   const store = new ReplayStore<State>({
@@ -42,12 +45,13 @@ async function open(total: number, { state = {}, initial = {}, failsAt = [] }: G
       runtime: { disk: new SimDisk(), clock: new VirtualClock() },
       tail: { from: 0, runs: [], before: NO_FATES },
     }),
-    async *pieces(from) {
+    async *pieces(from, marks) {
       for (let at = from; at < total; at++) {
         if (failing.delete(at)) throw new Error(`cannot read ${at}`);
-        yield pieceAt(at);
+        if (marked?.slice(0, marks).includes(at) !== true) yield pieceAt(at);
       }
     },
+    ...(marked && { marks: { count: () => marked.length, isChosen: (position) => !marked.includes(position) } }),
   });
   return { store, written };
 }
@@ -83,6 +87,33 @@ test("a shared replay's batch is written down before it is sent, or not sent", a
   // Whoever takes over sends the same batch, whatever its own limits are.
   const { store: next } = await open(5, { initial: states[0] as State });
   expect((await next.lease({ maxEvents: 2, maxBytes: 1 }))?.key).toBe(batch?.key);
+});
+
+test("a batch that was written down stays as it is, whatever was marked since; what comes after it does not", async () => {
+  const marked = [1];
+  const states: State[] = [];
+  const write = async (value: State): Promise<void> => void states.push(value);
+  const shared = { isOurs: () => true, write };
+  const { store } = await open(9, { state: shared, marked });
+  // It has been read, and is marked before its turn.
+  await store.lease({ maxEvents: 1, maxBytes: 1 }).then((one) => store.settle(one as never, [DELIVERED]));
+  marked.push(3);
+  const batch = await store.lease(LIMITS);
+  await store.plan();
+  expect(batch?.key).toBe("r-2-3-of-4");
+  expect(states.at(-1)).toMatchObject({ cursor: 1, leased: 3, marks: 2 });
+  marked.push(4, 6);
+  const { store: next } = await open(9, { state: shared, initial: states.at(-1) as State, marked });
+  const again = await next.lease(LIMITS);
+  expect(again?.key).toBe(batch?.key);
+  // Some of it comes back: the rest goes together as well.
+  await next.settle(again as never, [DELIVERED, LATER, LATER]);
+  expect((await next.lease(LIMITS))?.key).toBe("r-4-2");
+  const { store: last } = await open(9, { state: shared, initial: states.at(-1) as State, marked });
+  const rest = await last.lease(LIMITS);
+  expect(rest?.key).toBe("r-4-2");
+  await last.settle(rest as never, [DELIVERED, DELIVERED]);
+  expect((await last.lease(LIMITS))?.key).toBe("r-7-2");
 });
 
 test("a replay that is another process's now plans nothing and leases nothing", async () => {

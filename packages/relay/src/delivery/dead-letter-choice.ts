@@ -9,6 +9,8 @@ export interface DeadLetterChoice extends DeadLetterFilter, Pick<NamesFilter, "n
 export interface DeadLetterReading {
   readonly from?: Position | undefined;
   readonly to?: Position | undefined;
+  /** As of when there were so many marks. */
+  readonly marks?: number | undefined;
   /** They may be many: others have their turn in between. */
   readonly turns: Pick<Turns, "yield">;
 }
@@ -17,11 +19,11 @@ export interface DeadLetterReading {
 export async function* chosenDeadLetters(
   deadLetters: Pick<DeadLetters, "list">,
   { name, user, ...filter }: DeadLetterChoice,
-  { from, to, turns }: DeadLetterReading,
+  { from, to, marks, turns }: DeadLetterReading,
 ): AsyncGenerator<DeadLetter> {
   const names = { name, user };
   const isChosen = wantsNames(names) ? chooserOf(names) : () => true;
-  for await (const dead of deadLetters.list(filter, from, to)) {
+  for await (const dead of deadLetters.list(filter, from, to, marks)) {
     if (isChosen(dead)) yield dead;
     await turns.yield();
   }

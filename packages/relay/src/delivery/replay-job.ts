@@ -2,9 +2,11 @@
 import { type DiskRuntime, OperatedLane, outcomesOf, printable, type Sender, sleep } from "@waybill/core";
 import {
   AttemptJournal,
+  type DeadLetters,
   type DurableState,
   Fates,
   heldBy,
+  type Marks,
   NO_FATES,
   type Piece,
   type Position,
@@ -13,7 +15,7 @@ import {
 import { accountView } from "../admin/account-view.ts";
 import type { ReplayView } from "../admin/views.ts";
 import type { Destination } from "./destination.ts";
-import { pacedLimits, type StoredReplay } from "./stored-replay.ts";
+import { pacedLimits, type StoredReplay, stateChosen } from "./stored-replay.ts";
 
 export interface Job {
   readonly store: ReplayStore<StoredReplay>;
@@ -29,7 +31,7 @@ export interface JobOptions {
   readonly runtime: DiskRuntime;
   readonly destination: (name: string) => Destination | undefined;
   /** The chosen events from a position on. */
-  readonly pieces: (replay: StoredReplay, from: Position) => AsyncGenerator<Piece>;
+  readonly pieces: (replay: StoredReplay, from: Position, marks: number | undefined) => AsyncGenerator<Piece>;
   /** Called when a defect stopped a replay. */
   readonly onFailed?: (destination: string, replay: string, reason: string | undefined) => void;
 }
@@ -67,7 +69,8 @@ export async function openJob(options: JobOptions, state: DurableState<StoredRep
     name,
     state,
     fates,
-    pieces: (from) => pieces(value, from),
+    pieces: (from, marks) => pieces(value, from, marks),
+    ...marksOf(value, () => options.destination(value.destination)?.deadLetters),
     onSettled: async (batch, outcomes) => {
       if (!("deadLetters" in value.choice)) return;
       const sent = outcomes.flatMap(({ status }, index) =>
@@ -97,6 +100,21 @@ export async function openJob(options: JobOptions, state: DurableState<StoredRep
   if (value.cancelled) await lane.close(0, { drain: false });
   else if (destination === undefined) lane.pause(NO_DESTINATION);
   return { store, state, attempts, lane };
+}
+
+/** What happens to dead letters while their replay runs. */
+function marksOf(
+  { choice }: StoredReplay,
+  find: () => Pick<DeadLetters, "marks" | "stateOf"> | undefined,
+): { readonly marks?: Marks } {
+  if ("log" in choice) return {};
+  const state = stateChosen(choice.deadLetters);
+  return {
+    marks: {
+      count: () => find()?.marks ?? 0,
+      isChosen: (deadLetterId) => (find()?.stateOf(deadLetterId) ?? state) === state,
+    },
+  };
 }
 
 /**

@@ -32,13 +32,15 @@ import {
   removeJobFiles,
   viewOf,
 } from "./replay-job.ts";
-import { abandoned, parseReplay, type ReplayChoice, type StoredReplay } from "./stored-replay.ts";
+import { abandoned, parseReplay, type ReplayChoice, type StoredReplay, stateChosen } from "./stored-replay.ts";
 import { Turns } from "./turns.ts";
 
 interface Range {
   readonly from: Position;
   /** Absent: all there is. */
   readonly to?: Position;
+  /** Of dead letters: as of when there were so many marks. Absent: as they are. */
+  readonly marks?: number | undefined;
 }
 
 export interface ReplaysOptions {
@@ -292,8 +294,12 @@ export class Replays {
     return job;
   }
 
-  async *#piecesOf({ destination, choice, to }: StoredReplay, from: Position): AsyncGenerator<Piece> {
-    yield* this.#pieces(this.#known(destination), choice, rangeOf(from, to));
+  async *#piecesOf(
+    { destination, choice, to }: StoredReplay,
+    from: Position,
+    marks: number | undefined,
+  ): AsyncGenerator<Piece> {
+    yield* this.#pieces(this.#known(destination), choice, { ...rangeOf(from, to), marks });
   }
 
   async *#pieces(destination: Destination | undefined, choice: ReplayChoice, range: Range): AsyncGenerator<Piece> {
@@ -320,21 +326,21 @@ export class Replays {
   }
 
   async *#allPieces(destination: Destination | undefined, choice: ReplayChoice, range: Range): AsyncGenerator<Piece> {
-    const { from, to = Number.POSITIVE_INFINITY } = range;
+    const { from, to = Number.POSITIVE_INFINITY, marks } = range;
     if ("log" in choice) {
       const log = { ...choice.log, to: Math.min(choice.log.to, to) };
       yield* chosenPieces(this.#options.log, log, Math.max(from, log.from));
       return;
     }
     if (destination === undefined) return;
-    const filter = { state: "waiting", ...choice.deadLetters } as const;
+    const filter = { ...choice.deadLetters, state: stateChosen(choice.deadLetters) };
     const turns = new Turns(this.#options.runtime.clock);
-    for await (const dead of chosenDeadLetters(destination.deadLetters, filter, { from, to, turns }))
+    for await (const dead of chosenDeadLetters(destination.deadLetters, filter, { from, to, marks, turns }))
       yield { record: originalRecord(dead), start: 0, end: 1 };
   }
 
   get #jobOptions(): JobOptions {
-    const pieces: JobOptions["pieces"] = (replay, from) => this.#piecesOf(replay, from);
+    const pieces: JobOptions["pieces"] = (replay, from, marks) => this.#piecesOf(replay, from, marks);
     return { ...this.#options, directory: this.#directory, pieces };
   }
 

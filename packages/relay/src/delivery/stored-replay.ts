@@ -1,6 +1,14 @@
 /** What is in a replay's state file, and what is believed of it. */
 import type { BatchLimits } from "@waybill/core";
-import { isCount, isDropped, isFateTail, isObject, type Position, type ReplayState } from "@waybill/log";
+import {
+  type DeadLetterState,
+  isCount,
+  isDropped,
+  isFateTail,
+  isObject,
+  type Position,
+  type ReplayState,
+} from "@waybill/log";
 import type { LogChoice } from "./chosen-events.ts";
 import type { DeadLetterChoice } from "./dead-letter-choice.ts";
 
@@ -45,7 +53,7 @@ export function abandoned(id: string, nowMs: number): StoredReplay {
 export function parseReplay(value: unknown, id: string): StoredReplay | undefined {
   if (!isObject(value) || value["id"] !== id) return undefined;
   const { destination, choice, eventsPerSecond, createdAtMs, cancelled, done, dropped } = value;
-  const { total, cursor, leased, delivered, rejected, expired, fates, to } = value;
+  const { total, cursor, leased, marks, delivered, rejected, expired, fates, to } = value;
   const fits =
     typeof destination === "string" &&
     typeof cancelled === "boolean" &&
@@ -54,7 +62,7 @@ export function parseReplay(value: unknown, id: string): StoredReplay | undefine
     (dropped === undefined || isDropped(dropped)) &&
     (eventsPerSecond === undefined || isPositive(eventsPerSecond)) &&
     (fates === undefined || isFateTail(fates)) &&
-    (to === undefined || isCount(to)) &&
+    [to, marks].every((given) => given === undefined || isCount(given)) &&
     isChoice(choice);
   return fits ? withIds(value as unknown as StoredReplay) : undefined;
 }
@@ -104,6 +112,11 @@ function isNumberIfGiven(value: unknown): boolean {
 
 function isTextIfGiven(value: unknown): boolean {
   return value === undefined || typeof value === "string";
+}
+
+/** The state of the dead letters that a replay sends. */
+export function stateChosen({ state = "waiting" }: DeadLetterChoice): DeadLetterState {
+  return state;
 }
 
 /** With a rate a batch has at most the events of a second: a larger one would be a burst. */

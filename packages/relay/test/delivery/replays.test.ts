@@ -74,6 +74,19 @@ async function pass(clock: VirtualClock, ms: number): Promise<void> {
   for (let part = 0; part < ms; part += PART_MS) await clock.advance(PART_MS);
 }
 
+/** Until it is so; dead letters are read in turns of the real event loop. */
+async function turns(clock: VirtualClock, isDone: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 50 && !isDone(); turn++) {
+    await new Promise<void>((resume) => setImmediate(resume));
+    await pass(clock, SECOND_MS);
+  }
+}
+
+function idsIn(post: { readonly body: string } | undefined): readonly string[] {
+  const { batch } = JSON.parse(post?.body ?? "") as { readonly batch: readonly { readonly messageId: string }[] };
+  return batch.map(({ messageId }) => messageId);
+}
+
 const all = { log: { from: 0, to: 100 } };
 
 test("a replay keeps to its rate", async () => {
@@ -101,15 +114,37 @@ test("what is rejected while dead letters are sent again is not a part of it", a
   emulator.refuse(({ messageId }) => Number(String(messageId).slice(2)) >= 20);
   await environment.replays.begin("emulator", { deadLetters: {} }, 10);
   await append(5);
-  // They are read in turns of the real event loop.
-  for (let turn = 0; turn < 50 && environment.replays.views()[0]?.state !== "done"; turn++) {
-    await new Promise<void>((resume) => setImmediate(resume));
-    await pass(clock, SECOND_MS);
-  }
+  await turns(clock, () => environment.replays.views()[0]?.state === "done");
   expect(environment.replays.views()).toMatchObject([
     { state: "done", account: { accepted: 20, delivered: 20, rejected: 0, balanced: true } },
   ]);
   expect(environment.destination("emulator")?.deadLetters.counts()).toMatchObject({ waiting: 5, retried: 20 });
+});
+
+test("what may have been sent goes again as it was, though an operator has discarded some of it since", async () => {
+  const first = await open();
+  first.emulator.refuse(() => true);
+  await first.append(15);
+  await pass(first.clock, MINUTE_MS);
+  first.emulator.refuse(() => false);
+  // The vendor takes it, and the relay never hears of it.
+  first.emulator.fail({ kind: "resetAfter", forMs: 20 * SECOND_MS });
+  await first.environment.replays.begin("emulator", { deadLetters: {} }, undefined);
+  await turns(first.clock, () => first.emulator.received > 0);
+  const [sent] = first.emulator.posts.slice(-1);
+  await first.environment.destination("emulator")?.deadLetters.mark([3, 12], "discarded");
+  const requests = first.emulator.posts.length;
+  const second = await first.restart();
+  second.emulator.recover();
+  await turns(second.clock, () => second.environment.replays.views()[0]?.state === "done");
+  // The first process is not there any more, but its timers are.
+  const posts = new Set(second.emulator.posts.slice(requests).map((post) => idsIn(post).join()));
+  expect([...posts]).toEqual([idsIn(sent).join(), "m-10,m-11,m-13,m-14"]);
+  expect(second.environment.replays.views()).toMatchObject([
+    { account: { delivered: 14, expired: 1, balanced: true } },
+  ]);
+  const counts = second.environment.destination("emulator")?.deadLetters.counts();
+  expect(counts).toMatchObject({ waiting: 0, retried: 14, discarded: 1 });
 });
 
 test("a replay gives way to live traffic and waits where the lane waits", async () => {
