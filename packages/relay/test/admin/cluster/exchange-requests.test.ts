@@ -171,6 +171,8 @@ test("who waits at a relay leaves room for people, and what nobody waits for any
   expect((await send(owner.url, "GET", "/v1/replays", "", AUTHORIZED)).status).toBe(200);
   for (const controller of controllers) controller.abort();
   await Promise.all(ends);
-  void send(owner.url, "GET", PATH, "", signed(PATH)).catch(() => undefined);
-  await until(() => waits.length === 129);
+  await until(() => {
+    void send(owner.url, "GET", PATH, "", signed(PATH)).catch(() => undefined);
+    return waits.length > 128;
+  });
 });

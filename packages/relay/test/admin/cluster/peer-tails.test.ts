@@ -10,6 +10,8 @@ interface Partition {
   readonly environment: object;
   /** Appends an event. */
   append(name: string): void;
+  /** Tails that follow it. */
+  tails(): number;
   /** As when its lane goes to another relay. */
   close(): void;
 }
@@ -56,6 +58,7 @@ function partition(at: number, destinations: readonly string[] = ["segment"]): P
       events.push(name);
       tell();
     },
+    tails: () => listeners.size,
     close: () => {
       isClosed = true;
     },
@@ -130,7 +133,7 @@ test.each(["?environment=production", "", "?source=web"])(
     const tail = await tailOf(one, query);
     for (let number = 0; number < 50; number++)
       for (const [at, one] of parts.entries()) one.append(`e-${at}-${number}`);
-    await until(() => tail.names().length >= 150);
+    await until(() => tail.names().length >= 150 && tail.text().endsWith("\n\n"));
     // The last one is the partition's copy at the relay that delivers it to another destination.
     expect(tail.names().toSorted()).toEqual(
       Array.from({ length: 50 }, (_, number) => [0, 1, 2].map((at) => `e-${at}-${number}`))
@@ -202,7 +205,9 @@ test("a tail of one partition is passed on, and ends when its lane goes to anoth
 test("when the reader goes away, the tails of the other relays end", async () => {
   const { one, two, parts } = await startTwo();
   const tail = await tailOf(one);
+  await until(() => parts[1]?.tails() === 1);
   tail.close();
+  await until(() => parts[1]?.tails() === 0);
   // Eight places are free again.
   const tails = await Promise.all(Array.from({ length: 8 }, () => tailOf(two)));
   (parts[1] as Partition).append("all");

@@ -4,6 +4,7 @@ import { createNodeTransport, nodeClock, openHttpStream } from "@waybill/node";
 import { SeededRandom } from "@waybill/testing";
 import { Peers } from "../../../../src/admin/cluster/peers.ts";
 import type { RelayEntry } from "../../../../src/cluster/relay-directory.ts";
+import { steadyClock } from "../../../lib/steady-clock.ts";
 import { type Answered, JSON_TYPE, send } from "../../../lib/world.ts";
 import { serveView } from "../../lib/serve-view.ts";
 
@@ -35,9 +36,7 @@ export interface TestRelayOptions {
 /** Timers run ten times as fast, long ones a hundred times; the time is the real one. */
 export const FAST: Clock = {
   ...nodeClock,
-  now: () => nodeClock.now(),
-  monotonic: () => nodeClock.monotonic(),
-  after: (delayMs, run, hold) => nodeClock.after(delayMs / (delayMs > 10_000 ? 100 : 10), run, hold),
+  after: (delayMs, run, hold) => steadyClock.after(delayMs / (delayMs > 10_000 ? 100 : 10), run, hold),
 };
 
 /** An admin server with a view of our making, in a cluster of the relays in `known`. */
