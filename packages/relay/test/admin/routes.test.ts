@@ -340,9 +340,9 @@ test("live views send what is there and what changes as documented, and the 65th
   const texts = ["", ""];
   for (const index of [0, 1]) views[index]?.on("data", (chunk) => (texts[index] += String(chunk)));
   for (const [index, operation] of (["watchOverview", "watchAttempts"] as const).entries()) {
-    await until(() => (texts[index] ?? "").includes("\n\n") && (texts[index] ?? "").includes("data: "));
-    const [whole = ""] = /^event: .*\ndata: .*\n\n/m.exec(texts[index] ?? "") ?? [];
-    hold(operation, { status: 200, text: whole, json: {}, headers: views[index]?.headers ?? {} });
+    const first = (): string | undefined => /^event: .*\ndata: .*\n\n/m.exec(texts[index] ?? "")?.[0];
+    await until(() => first() !== undefined);
+    hold(operation, { status: 200, text: first() ?? "", json: {}, headers: views[index]?.headers ?? {} });
     expect((await ask(url, operation, { params: LANE })).status).toBe(503);
   }
   const before = texts[0]?.length ?? 0;
