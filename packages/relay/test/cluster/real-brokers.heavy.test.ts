@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { TrophyClient } from "waybill/trophy";
 import { withCluster } from "../../../log-kafka/test/lib/real-cluster.ts";
 import { KEY, until } from "../lib/world.ts";
-import { type ClusterSettings, capture, startCluster } from "./lib/cluster-world.ts";
+import { areDone, type ClusterSettings, capture, startCluster } from "./lib/cluster-world.ts";
 import { get, post, startTwo } from "./lib/reachable.ts";
 
 const kafka = withCluster({ brokers: 3 });
@@ -28,10 +28,6 @@ async function serve(emulator: emulators.VendorEmulator): Promise<string> {
   return server.url;
 }
 
-function isDelivered(...relays: readonly RunningRelay[]): boolean {
-  return relays.every((relay) => relay.accounts().lanes.every(({ account }) => account.pending === 0));
-}
-
 async function ended(relay: RunningRelay): Promise<readonly ReplayView[]> {
   const views = async (): Promise<readonly ReplayView[]> =>
     JSON.parse((await get(relay, "/v1/replays")).text) as readonly ReplayView[];
@@ -49,7 +45,7 @@ test("a replay of all partitions goes on at the other relay when one stops in th
   const { emulator } = world;
   const [one, two] = await startTwo(world);
   await capture(one, 0, EVENTS);
-  await until(() => emulator.received === EVENTS && isDelivered(one, two));
+  await until(() => areDone(EVENTS, one, two));
   isSlow = true;
   const begun = await post(two, "/v1/replays/test", { destination: "emulator" });
   expect([begun.status, begun.json["account"]]).toMatchObject([202, { accepted: EVENTS }]);
@@ -72,7 +68,7 @@ test("dead letters are retried from the relay that does not have them, and from 
   const [one, two] = await startTwo(world);
   emulator.refuse((event) => (event["properties"] as { number: number }).number % 2 === 1);
   await capture(one, 0, 40);
-  await until(() => isDelivered(one, two));
+  await until(() => areDone(40, one, two));
   expect(emulator.received).toBe(20);
   emulator.refuse(() => false);
   const theirs = two.accounts().lanes.find(({ account }) => account.rejected > 0);
@@ -150,8 +146,7 @@ test("vendors' own SDKs that send to both relays in turn deliver each event once
   expect(errors).toEqual([]);
   expect(requests).toBeGreaterThan(ROUNDS);
   const expected = ROUNDS * USERS.length;
-  await until(() => segmentEmulator.received >= expected && posthogEmulator.events.length >= expected);
-  await until(() => isDelivered(...relays));
+  await until(() => areDone(2 * 2 * expected, ...relays));
   expect([segmentEmulator.received, segmentEmulator.duplicates]).toEqual([expected, 0]);
   expect([posthogEmulator.events.length, posthogEmulator.duplicates]).toEqual([expected, 0]);
   const rounds = Array.from({ length: ROUNDS }, (_, round) => round);

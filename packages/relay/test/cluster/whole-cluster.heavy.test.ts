@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import type { Accounts, Overview, RunningRelay } from "@waybill/relay";
 import { expect, onTestFinished, test } from "vitest";
 import { type Answered, send, until } from "../lib/world.ts";
-import { capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
+import { areDone, capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
 import { AUTHORIZED, clusterOf, get, post, startTwo } from "./lib/reachable.ts";
 
 async function replaysOf(relay: RunningRelay): Promise<readonly { readonly state: string }[]> {
@@ -23,7 +23,7 @@ test("any relay shows all lanes with their relay, and answers for those of the o
   ]);
   world.emulator.refuse((event) => (event["properties"] as { number: number }).number % 2 === 1);
   const receipt = await capture(one, 0, 40);
-  await until(() => [one, two].every((relay) => relay.accounts().lanes.every(({ account }) => account.pending === 0)));
+  await until(() => areDone(40, one, two));
 
   for (const relay of [one, two]) {
     let dead = 0;
@@ -106,7 +106,7 @@ test("a tail has the events of all relays with their receipts, and goes on when 
   const [one, two] = await startTwo(world);
   const tail = await streamed(one, "/v1/tail?environment=test");
   const eventsOf = (): { receipt: string; event: { messageId: string } }[] =>
-    [...tail().matchAll(/^data: (\{"environment".*)$/gm)].map(
+    [...tail().matchAll(/^data: (\{"environment".*)\n\n/gm)].map(
       ([, data]) => JSON.parse(data ?? "") as { receipt: string; event: { messageId: string } },
     );
   await capture(two, 0, 100);
@@ -147,7 +147,7 @@ test("accounts and overview have every lane once, with its relay, and sums that 
   world.emulator.refuse((event) => (event["properties"] as { number: number }).number % 4 === 0);
   await capture(one, 0, 30);
   await capture(two, 30, 10);
-  await until(() => relays.every((relay) => relay.accounts().lanes.every(({ account }) => account.pending === 0)));
+  await until(() => areDone(40, ...relays));
   world.emulator.refuse(() => false);
   await post(one, "/v1/replays/test", { destination: "emulator" });
   await until(async () => (await replaysOf(two)).every(({ state }) => state === "done"));

@@ -139,6 +139,13 @@ export function areShared(...relays: readonly RunningRelay[]): boolean {
   return lanes.every(({ length }) => length > 0) && lanes.flat().length === PARTITIONS * destinations.size;
 }
 
+/** Whether their lanes have taken so many events, copies too, and nothing waits. */
+export function areDone(events: number, ...relays: readonly RunningRelay[]): boolean {
+  const accounts = relays.flatMap((relay) => relay.accounts().lanes.map(({ account }) => account));
+  const accepted = accounts.reduce((sum, account) => sum + account.accepted, 0);
+  return accepted >= events && accounts.every(({ pending }) => pending === 0);
+}
+
 export function modesOf(...relays: readonly RunningRelay[]): ReadonlySet<string> {
   return new Set(relays.flatMap((relay) => relay.accounts().lanes.map(({ mode }) => mode)));
 }
