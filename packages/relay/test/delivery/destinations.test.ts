@@ -6,6 +6,7 @@ import { createHmac } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { type ServerRequest, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
+import { steadyClock } from "../lib/steady-clock.ts";
 import { KEY, type RelayWorld, send, startWorld, until } from "../lib/world.ts";
 
 const track = (messageId: string, event: string, more: object = {}): object => ({
@@ -199,6 +200,7 @@ test.each([
 
 test("a key may send so many requests a second; beyond that 429 with Retry-After, other keys are not touched", async () => {
   const world = await startWorld({
+    clock: steadyClock,
     sources: {
       web: { protocol: "segment", writeKeys: [KEY, "other"], maxRequestsPerSecond: 1, burst: 3 },
       mail: { protocol: "letter", writeKeys: ["lt"], maxRequestsPerSecond: 1, burst: 1 },

@@ -35,9 +35,9 @@ test.each([
   await world.post("/v1/batch", { batch: [{ type: "track", event: "E", userId: "u", messageId: "m" }] });
   await until(() => world.relay.accounts().lanes.every(({ account }) => account.pending === 0));
   await send(world.relay.adminUrl, "POST", "/v1/dead-letters/test/emulator/retry", "", {});
-  await world.arrived(1);
+  await until(() => world.relay.accounts().replays[0]?.state === "done");
   const data = `${world.directory}/data/test`;
-  await until(() => readdirSync(`${data}/replays`).length > 0);
+  expect(readdirSync(`${data}/replays`)).not.toEqual([]);
   for (const path of ["log", "lanes/emulator", "dead/emulator/marks", "attempts/emulator", "ids/seed"])
     expect(existsSync(`${data}/${path}`), path).toBe(true);
   const modes = modesUnder(`${world.directory}/data`);

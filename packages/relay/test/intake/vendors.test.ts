@@ -160,8 +160,8 @@ test("Trophy's client and its published SDK get the vendor's own answer; a dupli
   ).rejects.toMatchObject({ statusCode: 401 });
 });
 
-test("Trophy's other endpoints are asked of the vendor, with its own key; without an answer the caller gets an error", async () => {
-  const { relay, vendors } = await setUp(["trophy"], {}, { exchange: { deadline: "200ms" } });
+test("Trophy's other endpoints are asked of the vendor, with its own key", async () => {
+  const { relay, vendors } = await setUp(["trophy"]);
   const trophy = new TrophyClient({ apiKey: "in.secret", baseUrl: `${relay.intakeUrl}/v1`, maxRetries: 0 });
   await trophy.metrics.event({ key: "words", user: { id: "u" }, value: 1 });
   expect(await trophy.users.identify({ id: "u", name: "Ada" })).toMatchObject({ name: "Ada" });
@@ -169,9 +169,16 @@ test("Trophy's other endpoints are asked of the vendor, with its own key; withou
   expect(await trophy.leaderboards.all()).toEqual([]);
   await expect(trophy.users.get({ id: "nobody" })).rejects.toMatchObject({ statusCode: 404 });
   expect(new Set(vendors.trophy.posts.map(({ headers }) => headers["x-api-key"]))).toEqual(new Set(["out"]));
+  expect(relay.accounts().lanes[0]?.account.accepted).toBe(1);
+});
+
+test("who asks Trophy's other endpoints gets an error when the vendor does not answer", async () => {
+  const { relay, vendors } = await setUp(["trophy"], {}, { exchange: { deadline: "200ms" } });
+  const trophy = new TrophyClient({ apiKey: "in.secret", baseUrl: `${relay.intakeUrl}/v1`, maxRetries: 0 });
   vendors.trophy.fail({ kind: "hang" });
   await expect(trophy.users.get({ id: "u" })).rejects.toMatchObject({ statusCode: 503 });
-  expect(relay.accounts().lanes[0]?.account.accepted).toBe(1);
+  expect(vendors.trophy.posts.length).toBeGreaterThan(0);
+  expect(relay.accounts().lanes[0]?.account.accepted).toBe(0);
 });
 
 test("a host chooses the source of requests without a key, where the source takes them", async () => {
@@ -201,7 +208,10 @@ test("an exchange whose vendor is silent is stored, answered 503, and sent later
   expect(first.headers["waybill-receipt"]).toBe("test/0+1");
   vendors.trophy.recover();
   await settled();
-  expect(await post()).toMatchObject({ status: 202, json: { total: 3, idempotentReplayed: true } });
+  // A machine that is held up answers that it is stored, once more.
+  let second = first;
+  await until(async () => (second = await post()).status !== 503);
+  expect(second).toMatchObject({ status: 202, json: { total: 3, idempotentReplayed: true } });
   expect(vendors.trophy.total("u", "words")).toBe(3);
 });
 

@@ -3,7 +3,7 @@ import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { WaybillError } from "@waybill/core";
+import { type Clock, WaybillError } from "@waybill/core";
 import { nodeClock, nodeRuntime } from "@waybill/node";
 import { loadConfig, type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
 import { SeededRandom, SegmentEmulator, SimDisk, type StartedServer, startServer } from "@waybill/testing";
@@ -49,11 +49,16 @@ export interface WorldOptions {
   readonly inMemory?: true;
   /** Whether the disk fails at a path. */
   readonly isBroken?: (path: string) => boolean;
+  /** The relay's. Default: the real one. */
+  readonly clock?: Clock;
 }
 
-/** The real one, with a disk that fails at some paths. */
-function runtimeWith(isBroken: (path: string) => boolean): ReturnType<typeof nodeRuntime> {
-  const runtime = nodeRuntime();
+/** `undefined`: as the configuration wants it. */
+function runtimeOf({ isBroken, inMemory, clock }: WorldOptions): ReturnType<typeof nodeRuntime> | undefined {
+  if (isBroken === undefined && inMemory === undefined && clock === undefined) return undefined;
+  const runtime = { ...nodeRuntime(), clock: clock ?? nodeClock };
+  if (inMemory !== undefined) return { ...runtime, disk: new SimDisk(new SeededRandom(1)) };
+  if (isBroken === undefined) return runtime;
   const { disk } = runtime;
   const check = (path: string): void => {
     if (isBroken(path)) throw new WaybillError("WAYBILL_DISK", `Cannot open ${path}: EIO`, { reason: "EIO" });
@@ -88,15 +93,15 @@ export async function startWorld(options: WorldOptions = {}): Promise<RelayWorld
     return emulator.handle(request);
   });
   const config = configOf(directory, server.url, options);
-  const { logger = silent as never, reloadConfig, configFile, isBroken, inMemory } = options;
+  const { logger = silent as never, reloadConfig, configFile, inMemory } = options;
   // Its lock is a real one.
   if (inMemory !== undefined) mkdirSync(`${directory}/data`);
+  const runtime = runtimeOf(options);
   const relay = await startRelay(config, {
     logger,
+    ...(runtime === undefined ? {} : { runtime }),
     ...(reloadConfig === undefined ? {} : { reloadConfig }),
     ...(configFile === undefined ? {} : { configFile }),
-    ...(isBroken === undefined ? {} : { runtime: runtimeWith(isBroken) }),
-    ...(inMemory === undefined ? {} : { runtime: { ...nodeRuntime(), disk: new SimDisk(new SeededRandom(1)) } }),
   });
   const end = async (): Promise<void> => {
     await relay.stop();

@@ -1,9 +1,9 @@
 /** What a client, a watcher and an operator notice while a relay stops. */
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { nodeClock } from "@waybill/node";
 import { startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
+import { steadyClock } from "../lib/steady-clock.ts";
 import { dial, openedBy } from "../lib/tls.ts";
 import { BASIC, destination, type RelayWorld, startWorld, until } from "../lib/world.ts";
 
@@ -62,13 +62,13 @@ async function refused(url: string): Promise<void> {
 }
 
 async function stopSoon({ relay }: RelayWorld): Promise<void> {
-  const startedAtMs = nodeClock.monotonic();
+  const startedAtMs = steadyClock.monotonic();
   await relay.stop();
-  expect(nodeClock.monotonic() - startedAtMs).toBeLessThan(SOON_MS);
+  expect(steadyClock.monotonic() - startedAtMs).toBeLessThan(SOON_MS);
 }
 
 test("the next request of an open connection is stored, and its answer says that it was the last", async () => {
-  const world = await startWorld({ extra: NO_DEADLINE });
+  const world = await startWorld({ clock: steadyClock, extra: NO_DEADLINE });
   const used = await Raw.open(world.relay.intakeUrl);
   expect(await used.track()).not.toMatch(/^connection: close/im);
   const stopped = stopSoon(world);
@@ -82,7 +82,7 @@ test("the next request of an open connection is stored, and its answer says that
 });
 
 test("requests that come at once are all answered, and the last answer alone says that it was the last", async () => {
-  const world = await startWorld({ extra: NO_DEADLINE });
+  const world = await startWorld({ clock: steadyClock, extra: NO_DEADLINE });
   const used = await Raw.open(world.relay.intakeUrl);
   const body = '{"batch":[{"type":"track","event":"E","userId":"u"}]}';
   const stopped = stopSoon(world);
@@ -96,7 +96,7 @@ test("requests that come at once are all answered, and the last answer alone say
 });
 
 test("a client that sends the next request before each answer holds up no stop", async () => {
-  const world = await startWorld({ extra: NO_DEADLINE });
+  const world = await startWorld({ clock: steadyClock, extra: NO_DEADLINE });
   const used = await Raw.open(world.relay.intakeUrl);
   const body = '{"batch":[{"type":"track","event":"E","userId":"u"}]}';
   const one = headOf(body.length) + body;
@@ -120,6 +120,7 @@ test("while a vendor keeps an attempt waiting, new connections are served", asyn
   });
   onTestFinished(() => hung.close());
   const world = await startWorld({
+    clock: steadyClock,
     extra: { shutdown: { deadline: "3s" } },
     destinations: () => ({ one: destination(hung.url) }),
   });
@@ -138,7 +139,7 @@ test("while a vendor keeps an attempt waiting, new connections are served", asyn
 });
 
 test("no new connection is taken once the attempts have ended", async () => {
-  const world = await startWorld({ extra: NO_DEADLINE });
+  const world = await startWorld({ clock: steadyClock, extra: NO_DEADLINE });
   const open = await Raw.open(world.relay.intakeUrl);
   const stopped = stopSoon(world);
   await refused(world.relay.intakeUrl);
@@ -148,7 +149,7 @@ test("no new connection is taken once the attempts have ended", async () => {
 });
 
 test("idle connections, half-sent heads and bodies, and an open tail hold a stop no longer than a moment", async () => {
-  const world = await startWorld({ extra: NO_DEADLINE });
+  const world = await startWorld({ clock: steadyClock, extra: NO_DEADLINE });
   const { relay } = world;
   const idle = await Raw.open(relay.intakeUrl);
   await idle.track();
@@ -171,6 +172,7 @@ test("a caller that waits for a vendor's answer learns that its event is stored"
   const hung = await startServer(() => new Promise(() => undefined));
   onTestFinished(() => hung.close());
   const world = await startWorld({
+    clock: steadyClock,
     extra: { shutdown: { deadline: "3s" } },
     sources: { points: { protocol: "trophy", writeKeys: ["trophy-key"] } },
     destinations: () => ({ trophy: { ...destination(hung.url), vendor: "trophy" } }),
@@ -195,6 +197,7 @@ test("who comes during a stop does not wait for an answer of a vendor: its event
   });
   onTestFinished(() => hung.close());
   const world = await startWorld({
+    clock: steadyClock,
     extra: { shutdown: { deadline: "5s" } },
     sources: { points: { protocol: "trophy", writeKeys: ["trophy-key"] } },
     destinations: () => ({ trophy: { ...destination(hung.url), vendor: "trophy" } }),
@@ -220,14 +223,15 @@ test("attempts in flight, requests and replays share one deadline", async () => 
   onTestFinished(() => hung.close());
   const deadlineMs = 1_000;
   const world = await startWorld({
+    clock: steadyClock,
     extra: { shutdown: { deadline: `${deadlineMs}ms` } },
     destinations: () => ({ one: destination(hung.url), two: destination(hung.url) }),
   });
   const used = await Raw.open(world.relay.intakeUrl);
   await used.track();
   await until(() => world.relay.accounts().lanes.every(({ mode }) => mode === "sending"));
-  const startedAtMs = nodeClock.monotonic();
+  const startedAtMs = steadyClock.monotonic();
   await world.relay.stop();
-  expect(nodeClock.monotonic() - startedAtMs).toBeLessThan(2 * deadlineMs);
+  expect(steadyClock.monotonic() - startedAtMs).toBeLessThan(2 * deadlineMs);
   expect(world.relay.accounts().lanes[0]?.account).toMatchObject({ accepted: 1, pending: 1, balanced: true });
 });
