@@ -98,6 +98,7 @@ test("a request with a bad event is refused as a whole; nothing of it is stored"
 test("the path that PostHog has too is Amplitude's by its key", async () => {
   const { amplitude, post, settled } = await setUp({}, { hog: { protocol: "posthog", writeKeys: ["phc-in"] } });
   expect((await post("/batch", bodyOf([event("a")]), {})).json).toMatchObject({ code: 200 });
+  await settled();
   const hog = await post("/batch/", { api_key: "phc-in", batch: [{ event: "Hog", distinct_id: "user-2" }] }, {});
   expect(hog).toMatchObject({ status: 200, json: { status: 1 } });
   expect((await post("/batch", '{"api_key":"nobody","events":[{}],"batch":[]}', {})).status).toBe(401);
@@ -134,10 +135,12 @@ test("Segment's events become Amplitude's, as the destination is configured", as
 test("Amplitude's events become Segment's, those of the identify endpoints too", async () => {
   const { amplitude, post, segment, settled } = await setUp();
   await post("/batch", bodyOf([event("a", { time: 1_700_000_000_000, event_properties: { x: 1 } })]), {});
+  await settled();
   const encodedOf = (identification: object): string =>
     new URLSearchParams({ api_key: "amp-in", identification: JSON.stringify(identification) }).toString();
   const identify = { user_id: "user-1", user_properties: { $set: { plan: "pro" } } };
   expect((await post("/identify", encodedOf(identify), {})).json).toMatchObject({ code: 200 });
+  await settled();
   await post("/groupidentify/", encodedOf({ group_type: "team", group_value: "acme", group_properties: { b: 2 } }), {});
   await settled();
   expect(segment.events.map(({ event: stored }) => stored)).toMatchObject([

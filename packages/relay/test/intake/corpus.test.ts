@@ -52,7 +52,8 @@ function oddEvent(random: SeededRandom, index: number): string {
     { length: 1 + Math.floor(random.next() * 5) },
     (_, at) => `"m${at % 3}"${space()}:${space()}${pick()}`,
   );
-  return `{${space()}"type":"track",${space()}"messageId":"m-${index}","userId":"u","event":"E",${members.join(`${space()},`)}${space()}}`;
+  // Of one user by either vendor's names: their order is kept.
+  return `{${space()}"type":"track",${space()}"messageId":"m-${index}","userId":"u","userKey":"u","event":"E",${members.join(`${space()},`)}${space()}}`;
 }
 
 const random = new SeededRandom(20_261_121);

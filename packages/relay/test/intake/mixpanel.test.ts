@@ -158,6 +158,7 @@ test("profiles of Mixpanel's clients reach other vendors as identify and group, 
   const token = { $token: "mp_site" };
   await post("/engage", [{ ...token, $distinct_id: "u", $set: { $email: "a@b.test" } }], {});
   await post("/engage", [{ ...token, $distinct_id: "u", $add: { n: 1 } }], {});
+  await settled();
   await post("/groups", { ...token, $group_key: "company", $group_id: "acme", $set: { size: 3 } }, {});
   await settled();
   expect(emulator.events.map(({ event }) => event)).toMatchObject([

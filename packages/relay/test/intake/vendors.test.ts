@@ -284,6 +284,8 @@ test("events of each vendor reach the others in their own format, and what they 
     { event: "from_fluxly", user_id: "u", message_id: "0d2e4c1a-6f8b-4a3c-9e57-1b2c3d4e5f60" },
     { authorization: "Bearer gflux_secret_in" },
   );
+  // Another user's events have no order with these.
+  await settled();
   await send(
     relay.intakeUrl,
     "POST",
@@ -291,6 +293,7 @@ test("events of each vendor reach the others in their own format, and what they 
     { category: "action", key: "from.valued", user: { id: 5 } },
     { authorization: "Bearer valued-in" },
   );
+  await settled();
   await send(
     relay.intakeUrl,
     "POST",

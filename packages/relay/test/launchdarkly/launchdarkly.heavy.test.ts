@@ -4,9 +4,11 @@
  */
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
+import type { Clock } from "@waybill/core";
 import { emulators, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { RawConnection } from "../lib/raw.ts";
+import { steadyClock } from "../lib/steady-clock.ts";
 import { type Answered, configOf, type RelayWorld, send, startWorld, until } from "../lib/world.ts";
 
 const SOURCE = { protocol: "launchdarkly", writeKeys: ["sdk-in"], mobileKeys: ["mob-in"], environmentId: "env-in" };
@@ -24,6 +26,7 @@ async function setUp(
     readonly source?: object;
     readonly destination?: object;
     readonly extra?: Readonly<Record<string, unknown>>;
+    readonly clock?: Clock;
   } = {},
 ): Promise<World> {
   const flags = new emulators.LaunchDarklyEmulator({ flags: FLAGS });
@@ -46,6 +49,7 @@ async function setUp(
     sources: { flags: { ...SOURCE, ...options.source } },
     destinations: () => destinations(),
     ...(options.extra === undefined ? {} : { extra: options.extra }),
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
   });
   return {
     ...world,
@@ -330,14 +334,14 @@ test("[launchdarkly-relay 25] mobile routes: every path ends at /mobile with the
   const paths = ["/mobile", "/mobile/events", "/mobile/events/bulk"];
   for (const [n, path] of paths.entries())
     expect(
-      await post(path, [{ n }], { authorization: "mob-in", "x-launchdarkly-event-schema": "3" }),
+      await post(path, [{ n, userKey: "u" }], { authorization: "mob-in", "x-launchdarkly-event-schema": "3" }),
       path,
     ).toMatchObject({ status: 202, text: "" });
   await settled();
   expect(new Set(flags.payloads.map(({ path, headers }) => `${path} ${headers["authorization"]}`))).toEqual(
     new Set(["/mobile mob-out"]),
   );
-  expect(flags.events).toEqual([{ n: 0 }, { n: 1 }, { n: 2 }]);
+  expect(flags.events.map(({ n }) => n)).toEqual([0, 1, 2]);
   for (const path of [...paths, "/mobile/events/diagnostic"])
     for (const authorization of ["nobody", "sdk-in"])
       expect((await post(path, "[1]", { authorization })).status, `${path} ${authorization}`).toBe(401);
@@ -524,7 +528,7 @@ test("in memory: 202 before anything is posted, capacity per metadata, summaries
 });
 
 test("in memory: what comes while the relay stops is posted too", async () => {
-  const { relay, flags } = await setUp({ source: { memory: { flushInterval: "1h" } } });
+  const { relay, flags } = await setUp({ source: { memory: { flushInterval: "1h" } }, clock: steadyClock });
   const open = await RawConnection.open(relay.intakeUrl);
   const body = '[{"kind":"custom"}]';
   const stopped = relay.stop();
