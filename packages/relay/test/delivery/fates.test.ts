@@ -128,9 +128,16 @@ test("a dead letter that was sent again is delivered, after the retry", async ()
   world.emulator.recover();
   world.emulator.refuse(() => false);
   await send(world.relay.adminUrl, "POST", "/v1/dead-letters/test/emulator/retry", "", JSON_TYPE);
-  await until(async () => (await outcomesOf(world, "bad"))[0]?.outcome === "delivered");
-  const [bad] = await outcomesOf(world, "bad");
-  expect(bad).toMatchObject({ deliveredByRetryAtMs: expect.any(Number) as number, deadLetter: { state: "retried" } });
+  let bad: TraceDestination | undefined;
+  await until(async () => {
+    [bad] = await outcomesOf(world, "bad");
+    return bad?.replays[0]?.outcome === "delivered";
+  });
+  expect(bad).toMatchObject({
+    outcome: "delivered",
+    deliveredByRetryAtMs: expect.any(Number) as number,
+    deadLetter: { state: "retried" },
+  });
   expect(bad?.replays).toMatchObject([{ outcome: "delivered", attempts: [{ status: 200 }] }]);
 });
 
