@@ -290,10 +290,12 @@ export class Destination {
 
   /** What became of the event at `position` here, and what was tried. */
   async trace(position: Position): Promise<TraceDestination> {
+    const outcome = await this.outcomeOf(position);
+    // Read after the outcome, so that they have the attempt that it is of.
     const attempts = await this.attempts(position);
     const vendor = this.#store.vendorAt(position) ?? this.#config.vendor;
     const former = vendor === this.#config.vendor ? {} : { formerVendor: vendor };
-    return { destination: this.#config.name, ...former, ...(await this.outcomeOf(position)), attempts, replays: [] };
+    return { destination: this.#config.name, ...former, ...outcome, attempts, replays: [] };
   }
 
   /** What became of the event at `position` here. */

@@ -1,7 +1,8 @@
 /** What the relay tells of single events is true, whatever became of them. */
 import { LaneState, type LaneStateValue, NO_FATES } from "@waybill/log";
-import { nodeDisk } from "@waybill/node";
+import { nodeDisk, nodeRuntime } from "@waybill/node";
 import { type ReplayView, startRelay, type Trace, type TraceDestination } from "@waybill/relay";
+import { startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { BASIC, destination, JSON_TYPE, type RelayWorld, send, startWorld, until } from "../lib/world.ts";
 
@@ -119,6 +120,34 @@ test("an attempt says how many events its request held, and is listed only for t
   expect((await outcomesOf(world, "c"))[0]).toMatchObject({ outcome: "rejected" });
 });
 
+test("an event that is delivered while it is traced is not shown as delivered without an attempt", async () => {
+  let answer: (() => void) | undefined;
+  const vendor = await startServer(async () => {
+    await new Promise<void>((resolve) => (answer = resolve));
+    return { status: 200, headers: {}, body: "{}" };
+  });
+  onTestFinished(() => vendor.close());
+  const world = await startWorld({ destinations: () => ({ slow: destination(vendor.url) }) });
+  await world.relay.stop();
+  let isTraced = false;
+  const delivered = (): boolean => relay.accounts().lanes[0]?.account.delivered === 1;
+  const list = async (path: string): Promise<readonly string[]> => {
+    const names = await nodeDisk.list(path);
+    if (!isTraced || !path.endsWith("/attempts/slow")) return names;
+    answer?.();
+    await until(delivered);
+    return names;
+  };
+  const runtime = { ...nodeRuntime(), disk: { ...nodeDisk, list } };
+  const relay = await startRelay(world.config, { logger: silent as never, runtime });
+  onTestFinished(() => relay.stop());
+  await send(relay.intakeUrl, "POST", "/v1/track", track("one"));
+  await until(() => answer !== undefined);
+  isTraced = true;
+  expect(await outcomesOf({ relay }, "one")).toMatchObject([{ outcome: "pending", attempts: [] }]);
+  expect(await outcomesOf({ relay }, "one")).toMatchObject([{ outcome: "delivered", attempts: [{ status: 200 }] }]);
+});
+
 test("a dead letter that was sent again is delivered, after the retry", async () => {
   const world = await startWorld();
   world.emulator.refuse((event) => event["bad"] === true);
@@ -131,7 +160,7 @@ test("a dead letter that was sent again is delivered, after the retry", async ()
   let bad: TraceDestination | undefined;
   await until(async () => {
     [bad] = await outcomesOf(world, "bad");
-    return bad?.replays[0]?.outcome === "delivered";
+    return bad?.outcome === "delivered" && bad.replays[0]?.outcome === "delivered";
   });
   expect(bad).toMatchObject({
     outcome: "delivered",
