@@ -207,7 +207,10 @@ test("/health, /ready and /metrics answer; the metrics carry a ledger that balan
   const { relay, post, arrived } = await startWorld();
   await post("/v1/batch", { batch: [track(), track()] });
   await arrived(2);
-  await until(() => relay.accounts().lanes[0]?.account.pending === 0);
+  await until(() => {
+    const [lane] = relay.accounts().lanes;
+    return lane?.account.pending === 0 && lane.mode === "idle";
+  });
   for (const origin of [relay.intakeUrl, relay.adminUrl]) expect((await fetch(`${origin}/health`)).status).toBe(200);
   expect(await (await fetch(`${relay.adminUrl}/ready`)).json()).toEqual({
     ready: true,
