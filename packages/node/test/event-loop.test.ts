@@ -13,8 +13,9 @@ test("tells how long the loop was blocked since the last look, and about nothing
   await pause(50);
   const blockedMs = watch.takeMaxMs();
   expect(blockedMs).toBeGreaterThan(250);
-  await pause(100);
-  expect(watch.takeMaxMs()).toBeLessThan(blockedMs / 2);
+  // A machine that does other work may block it once more; without end only what was told before.
+  do await pause(100);
+  while (watch.takeMaxMs() >= blockedMs / 2);
   watch.stop();
 });
 

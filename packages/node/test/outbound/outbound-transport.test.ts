@@ -4,7 +4,7 @@ import http from "node:http";
 import https from "node:https";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import type { HttpResponse, Transport } from "@waybill/core";
-import { createOutboundAgent, createOutboundTransport, nodeClock, type OutboundTransportOptions } from "@waybill/node";
+import { createOutboundAgent, createOutboundTransport, type OutboundTransportOptions } from "@waybill/node";
 import { createTestCa } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { certificatesOf } from "../../src/outbound/trusted-roots.ts";
@@ -13,6 +13,7 @@ import { ForwardProxy } from "../lib/forward-proxy.ts";
 const CA = createTestCa();
 const VENDOR = CA.issue("vendor.test");
 const PROXY_IDENTITY = CA.issue("localhost");
+const LONGER_THAN_A_TEST_MS = 3_600_000;
 
 interface Vendor {
   /** By a name that the proxy alone knows. */
@@ -129,14 +130,15 @@ test.each([
   const vendor = await startVendor("https");
   const proxy = await ForwardProxy.start();
   proxy.fault = fault;
-  const transport = through(proxy, proxy.url("user:secret"), { connectDeadlineMs: 200 });
+  const patient = through(proxy, proxy.url("user:secret"));
+  const transport = fault === "silent" ? through(proxy, proxy.url("user:secret"), { connectDeadlineMs: 200 }) : patient;
   const error = (await post(transport, vendor.url).catch((caught: unknown) => caught)) as Error;
   expect(error).toMatchObject({ code: "WAYBILL_TRANSPORT", retryable: true });
   expect(error.message).toContain(`no answer from ${vendor.url}: the proxy ${proxy.url()} `);
   expect(error.message).toContain(expected);
   expect(error.message).not.toContain("secret");
   proxy.fault = undefined;
-  expect(await post(transport, vendor.url)).toMatchObject({ status: 200 });
+  expect(await post(patient, vendor.url)).toMatchObject({ status: 200 });
 });
 
 test.each(["http", "https"] as const)("a proxy that is down is named (%s)", async (scheme) => {
@@ -151,12 +153,11 @@ test("a request that is given up ends at once, and its CONNECT with it", async (
   const proxy = await ForwardProxy.start();
   proxy.fault = "silent";
   const controller = new AbortController();
-  const sent = post(through(proxy), "https://vendor.test", controller.signal);
+  const transport = through(proxy, proxy.url(), { connectDeadlineMs: LONGER_THAN_A_TEST_MS });
+  const sent = post(transport, "https://vendor.test", controller.signal);
   while (proxy.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 2));
-  const before = nodeClock.monotonic();
   controller.abort();
   await expect(sent).rejects.toMatchObject({ code: "WAYBILL_TRANSPORT", reason: "aborted" });
-  expect(nodeClock.monotonic() - before).toBeLessThan(1_000);
   while (proxy.connections > 0) await new Promise((resolve) => setTimeout(resolve, 2));
 });
 
