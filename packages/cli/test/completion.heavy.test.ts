@@ -49,6 +49,14 @@ _waybill 2>/dev/null
   return out.split("\n").filter((line) => line !== "");
 }
 
+/** A relay that does not answer within 700 ms is not waited for: a busy machine is asked again. */
+async function offeredInTime(words: readonly string[], line?: Line): Promise<readonly string[]> {
+  for (;;) {
+    const names = await offered(words, line);
+    if (names.length > 0) return names;
+  }
+}
+
 test.skipIf(!hasBash)("bash completes commands, options and their values", { timeout: 60_000 }, async () => {
   expect(await offered(["sta"])).toEqual(["status"]);
   expect(await offered(["lanes", "s"])).toEqual(["show", "set-cursor"]);
@@ -77,10 +85,10 @@ test.skipIf(!hasBash)(
   async () => {
     const { admin } = await startTestRelay();
     const env = { WAYBILL_ADMIN_URL: admin, WAYBILL_ADMIN_TOKEN: TOKEN };
-    expect(await offered(["lanes", "show", ""], { env })).toEqual(["production/segment"]);
-    expect(await offered(["dead-letters", "list", "prod"], { env })).toEqual(["production/segment"]);
+    expect(await offeredInTime(["lanes", "show", ""], { env })).toEqual(["production/segment"]);
+    expect(await offeredInTime(["dead-letters", "list", "prod"], { env })).toEqual(["production/segment"]);
     expect(await offered(["pause", "other"], { env })).toEqual([]);
-    expect(await offered(["pause", "--admin", admin, "--token", TOKEN, ""])).toEqual(["production/segment"]);
+    expect(await offeredInTime(["pause", "--admin", admin, "--token", TOKEN, ""])).toEqual(["production/segment"]);
     expect(await offered(["pause", ""], { env: { WAYBILL_ADMIN_URL: "http://127.0.0.1:9" } })).toEqual([]);
   },
 );

@@ -43,7 +43,7 @@ test("lanes show has the ledger, the last requests, and the settings without sec
   expect(out).toMatch(/^production\/segment: (?:idle|sending)\n\nvendor +segment\norder +user\nsources +all\n/);
   expect(out).toMatch(/\nledger\naccepted +2 +balances\ndelivered +2\n/);
   expect(out).toMatch(
-    /\nlast requests\nwhen +status +took +events .*\n(?:now|\d+ s ago) +200 +\d+ ms +2 +2 +0 +0 +-\n/,
+    /\nlast requests\nwhen +status +took +events .*\n(?:now|\d+ s ago) +200 +[\d,]+ ms +2 +2 +0 +0 +-\n/,
   );
   expect(out).toMatch(/\nwriteKey +\(secret\)\n/);
   const detail = JSON.parse((await runHere(["lanes", "show", LANE, "--json"], env(relay))).out) as LaneDetail & {

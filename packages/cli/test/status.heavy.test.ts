@@ -31,7 +31,9 @@ test("the first word of a relay without problems is well, and the exit code 0", 
   const { code, out, err } = await runHere(["status"], ENV(admin));
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out).toMatch(/^well: nothing needs a person\nhttp:\/\/127\.0\.0\.1:\d+: Waybill \S+, up \d+ s, 1 source, 1 /);
-  expect(out).toMatch(/\nsource +protocol +in\/s +stored .*\nproduction\/web +segment +\S+ +2 +0 +(?:now|-) +-\n/);
+  expect(out).toMatch(
+    /\nsource +protocol +in\/s +stored .*\nproduction\/web +segment +\S+ +2 +0 +(?:now|\d+ s ago|-) +-\n/,
+  );
   expect(out).toMatch(/\ndestination .*\nproduction\/segment +segment +(?:idle|sending) /);
   expect(out).not.toContain("\t");
 });
