@@ -124,7 +124,8 @@ async function dies(stage: Stage): Promise<void> {
     .locator(".problem")
     .getByText(`No relay delivers ${own.length} of ${PARTITIONS} partitions to analytics`)
     .waitFor();
-  check((await lanesShown(page, "unowned")) === own.length, "not the lanes of the relay that is missing are shown");
+  const areShown = async (): Promise<boolean> => (await lanesShown(page, "unowned")) === own.length;
+  await until(areShown, SHOWN_MAX_MS, "not the lanes of the relay that is missing are shown");
   await stage.axe(page, "cluster with a missing relay");
   cluster.heal(two.name);
   two.hang(false);

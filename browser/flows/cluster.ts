@@ -1,7 +1,7 @@
 /** The page beside a cluster: any relay shows and steers what all of them have. */
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
-import { confirmOpen, laneBecomes, laneOf, partitionsInTail, title } from "../lib/actions.ts";
+import { confirmOpen, laneBecomes, laneOf, partitionsInTail, storyHas, title } from "../lib/actions.ts";
 import { check, until } from "../lib/check.ts";
 import { type ClusterRelay, type ClusterWorld, clusterOf, manyEvents, startCluster } from "../lib/cluster.ts";
 import type { Flow, Stage } from "../lib/flow.ts";
@@ -32,20 +32,17 @@ async function threeRelays(): Promise<readonly [ClusterRelay, ClusterRelay, Clus
   return [one, two, three];
 }
 
-async function settled(relay: ClusterRelay, destination: string): Promise<void> {
-  await laneBecomes(relay, destination, ({ waitingEvents }) => waitingEvents === 0, "does not deliver");
-}
-
 async function overview({ open }: Stage): Promise<void> {
   const { relays } = await sharedCluster();
   for (const relay of relays) await relay.send(manyEvents(EVENTS, "notebook"));
-  for (const relay of relays) await settled(relay, "analytics");
+  const sent = EVENTS * relays.length;
   for (const relay of relays) {
+    // What a relay has just stored does not wait yet at the one that delivers it.
+    await laneBecomes(relay, "analytics", ({ account }) => account.delivered >= sent, "does not deliver");
     const page = await open({ relay, at: "/" });
     const card = page.getByRole("listitem").filter({ has: page.getByRole("link", { name: "analytics", exact: true }) });
     await card.getByText(`${PARTITIONS} partitions at ${relays.length} relays`).waitFor();
     const { account } = await laneOf(relay, "analytics");
-    check(account.delivered >= EVENTS * relays.length, `${account.delivered} are delivered`);
     await card.getByText(`${account.delivered} delivered`).waitFor();
     await page.getByText(/\d+ stored, last seen/).waitFor();
     await page.getByText("when each relay starts").waitFor();
@@ -94,7 +91,6 @@ async function destination({ open }: Stage): Promise<void> {
   const [one, two] = await threeRelays();
   await one.send(manyEvents(EVENTS, "ink"));
   await laneBecomes(one, "warehouse", ({ deadLetters }) => deadLetters >= EVENTS, "has not refused them");
-  await settled(one, "warehouse");
   const { deadLetters } = await laneOf(one, "warehouse");
   const page = await open({ relay: one, at: "/d/production/warehouse" });
   await page.getByRole("link", { name: String(deadLetters), exact: true }).waitFor();
@@ -242,9 +238,11 @@ async function replay({ open }: Stage): Promise<void> {
     .getByRole("list", { name: /^Partitions of the replay/ })
     .getByRole("listitem");
   await until(async () => (await parts.count()) === PARTITIONS, SHOWN_MAX_MS, "not all partitions are beneath");
-  const totals = (await parts.allInnerTexts()).map((text) => Number(/of ([\d,]+) event/.exec(text)?.[1] ?? 0));
-  const sum = totals.reduce((total, one) => total + one, 0);
-  check(sum === events, `partitions have ${totals.join(" + ")} of ${events} events`);
+  const isSum = async (): Promise<boolean> => {
+    const totals = (await parts.allInnerTexts()).map((text) => Number(/of ([\d,]+) event/.exec(text)?.[1] ?? 0));
+    return totals.reduce((total, one) => total + one, 0) === events;
+  };
+  await until(isSum, SHOWN_MAX_MS, `the partitions do not have ${events} events together`);
   // Any relay cancels it.
   const other = await open({ relay: two, at: "/replays" });
   await going(other).getByText(`of ${events}`).first().waitFor();
@@ -266,7 +264,6 @@ async function trace({ open }: Stage): Promise<void> {
   const events = [eventOf(3, "notebook"), eventOf(3, "notebook")];
   const receipt = await one.send(events);
   check(/^production\/\d@\d+\+2$/.test(receipt), `the receipt is ${receipt}`);
-  await settled(one, "analytics");
   for (const relay of [one, two, three]) {
     const page = await open({ relay, at: "/events" });
     const find = async (id: string): Promise<void> => {
@@ -285,7 +282,7 @@ async function trace({ open }: Stage): Promise<void> {
     for (const id of [String(events[1]?.["messageId"]), own, place]) {
       await find(id);
       await page.getByText(String(events[1]?.["messageId"])).first().waitFor();
-      await page.getByRole("region", { name: "At analytics" }).getByText("Delivered", { exact: true }).waitFor();
+      await storyHas(page, page.getByRole("region", { name: "At analytics" }).getByText("Delivered", { exact: true }));
       check(decodeURIComponent(page.url()).endsWith(place), `${id} leads to ${page.url()}`);
     }
   }

@@ -1,6 +1,6 @@
 /** Finding events, their stories, and the live tail. */
 import { execFileSync } from "node:child_process";
-import { overviewOf, title } from "../lib/actions.ts";
+import { overviewOf, storyHas, title } from "../lib/actions.ts";
 import { check, until } from "../lib/check.ts";
 import type { Flow, Stage } from "../lib/flow.ts";
 import { eventOf } from "../lib/world.ts";
@@ -22,10 +22,7 @@ async function byEachId({ world: { relay }, open }: Stage): Promise<void> {
     check(page.url().endsWith(`/e/production/${position}`), `${id} leads to ${page.url()}`);
     await page.getByText(String(event["messageId"])).first().waitFor();
   }
-  await page
-    .getByRole("region", { name: "At analytics" })
-    .getByText(/^Attempt 1/)
-    .waitFor();
+  await storyHas(page, page.getByRole("region", { name: "At analytics" }).getByText(/^Attempt 1/));
 }
 
 async function asSent({ world: { relay }, open }: Stage): Promise<void> {
@@ -75,6 +72,7 @@ async function tail({ world: { relay }, open }: Stage): Promise<void> {
   };
   await until(isFiltered, TAKEN_MAX_MS, "the tail is not filtered by name");
   await page.getByRole("button", { name: "Hold" }).click();
+  await page.getByRole("button", { name: "Go on" }).waitFor();
   const held = await rows.count();
   await page.waitForTimeout(HELD_MS);
   check((await rows.count()) === held, "a tail that is held goes on");

@@ -1,5 +1,5 @@
 /** What several flows do. */
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { until } from "./check.ts";
 import type { AnyRelay } from "./relay.ts";
 
@@ -57,6 +57,18 @@ export async function confirmOpen(page: Page, inDialog: string | RegExp): Promis
 
 export function title(page: Page, name: string | RegExp): Promise<void> {
   return page.getByRole("heading", { level: 1, name }).waitFor();
+}
+
+/** The story of an event is as it was when it was loaded: it is loaded again until it has this. */
+export async function storyHas(page: Page, what: Locator): Promise<void> {
+  const again = page.getByRole("button", { name: "Load again" });
+  const has = async (): Promise<boolean> => {
+    if ((await what.count()) > 0) return true;
+    await again.click();
+    return false;
+  };
+  await again.waitFor();
+  await until(has, MODE_MAX_MS, "the story of the event does not go on");
 }
 
 /** Of the events that a tail shows. */

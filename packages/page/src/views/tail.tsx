@@ -1,6 +1,6 @@
 /** Events as they are stored. A watcher that is too slow skips, and says so. */
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { call } from "../api/call.ts";
 import { live } from "../api/live.ts";
 import { urlOf } from "../api/routes.ts";
@@ -157,11 +157,12 @@ function useTail(query: Params, isHeld: boolean): Watched {
   const [watched, setWatched] = useState<Watched>(NOTHING);
   const buffer = useRef(createTailBuffer(SHOWN));
   const url = urlOf("tail", { query });
-  useEffect(() => {
+  // Not later than it is drawn: a tail that is shown as held does not change.
+  useLayoutEffect(() => {
     buffer.current = createTailBuffer(SHOWN);
     setWatched(NOTHING);
   }, [url]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isHeld) return undefined;
     let drawing: Timer | undefined;
     let retry: Timer | undefined;
