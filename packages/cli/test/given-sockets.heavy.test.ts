@@ -143,3 +143,38 @@ test("a relay that is stopped while it starts ends with 0", async () => {
   expect(isStarted).toBe(false);
   expect(existsSync(data)).toBe(true);
 });
+
+test("a reload that is asked for while a relay starts is done once it runs", async () => {
+  const folder = temporary();
+  const file = join(folder, "waybill.yaml");
+  const writeConfig = (variable: string): void =>
+    writeFileSync(
+      file,
+      `listen: 127.0.0.1:0
+admin: { listen: 127.0.0.1:0 }
+dataDirectory: ${folder}/data
+environments:
+  production:
+    sources: { app: { protocol: segment, writeKeys: ["\${${variable}}"] } }
+    destinations: { segment: { vendor: segment, writeKey: dev } }
+`,
+    );
+  writeConfig("FIRST");
+  let [reload, stop] = [ignore, ignore];
+  const env: Record<string, string | undefined> = {};
+  /** Calls this when the configuration that names the variable is read; a list of all does not. */
+  const onRead = (variable: string, run: () => void): object =>
+    Object.defineProperty(env, variable, { get: () => (run(), "one-key"), enumerable: false });
+  onRead("FIRST", () => {
+    writeConfig("SECOND");
+    reload();
+  });
+  onRead("SECOND", () => stop());
+  const onReload = (run: () => void): void => void (reload = run);
+  const onStop = (run: () => void): void => void (stop = run);
+  expect(
+    await run(["node", "waybill", "relay", "--config", file], { ...createProcessIo(), env, onReload, onStop }),
+  ).toBe(0);
+});
+
+function ignore(): void {}

@@ -4,6 +4,7 @@ import {
   loadConfig,
   loadConfigAside,
   type RelayConfig,
+  type RunningRelay,
   startRelay,
   takeGivenSockets,
 } from "@waybill/relay";
@@ -25,8 +26,11 @@ export const addRelayCommand: AddCommand = (program, io) => {
     )
     .action(async (options: { readonly config?: string }) => {
       const file = options.config ?? io.env["WAYBILL_CONFIG"];
-      // One that comes during the start ends the relay as soon as it runs.
+      // A signal that comes during the start is obeyed as soon as the relay runs.
       const stopped = new Promise<void>((resolve) => io.onStop(resolve));
+      let hasStarted = (_relay: RunningRelay): void => undefined;
+      const started = new Promise<RunningRelay>((resolve) => (hasStarted = resolve));
+      io.onReload(() => void started.then((relay) => relay.reload(read)));
       const sockets = takeGivenSockets(io.env, process.pid);
       let emulator: StartedServer | undefined;
       if (file === undefined) emulator = await startEmulator();
@@ -42,9 +46,7 @@ export const addRelayCommand: AddCommand = (program, io) => {
           checkConfig: (text) => loadConfigAside({ file: file ?? "configuration", text, env: io.env }),
           ...(file === undefined ? {} : { configFile: file }),
         });
-        io.onReload(() => {
-          void relay.reload(read);
-        });
+        hasStarted(relay);
         await stopped;
         await relay.stop();
       } finally {
