@@ -73,7 +73,7 @@ test(
   async () => {
     const broker = await connectTo(cluster());
     const topic = await newTopic(broker, { partitions: 6 });
-    const wait = { offset: 0, maxBytes: 1000, maxWaitMs: 8000, deadlineMs: 10_000 };
+    const wait = { offset: 0, maxBytes: 1000, maxWaitMs: 60_000, deadlineMs: 65_000 };
     const waiting = Promise.all(
       Array.from({ length: 6 }, (_, partition) => again(() => broker.fetch({ topic, partition, ...wait }))),
     );
@@ -85,7 +85,7 @@ test(
     await again(() => broker.commit({ ...commit, offsets: [{ topic, partition: 0, offset: 1, metadata: "" }] }));
     const fetched = await waiting;
     expect(fetched.map(({ records }) => records.length)).toEqual([1, 1, 1, 1, 1, 1]);
-    expect(performance.now() - startedAt).toBeLessThan(7000);
+    expect(performance.now() - startedAt).toBeLessThan(50_000);
   },
   TEST_MAX_MS,
 );

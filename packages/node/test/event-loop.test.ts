@@ -13,7 +13,7 @@ test("tells how long the loop was blocked since the last look, and about nothing
   await pause(50);
   const blockedMs = watch.takeMaxMs();
   expect(blockedMs).toBeGreaterThan(250);
-  // A machine that does other work may block it once more; without end only what was told before.
+  // A machine that does other work may block it once more.
   do await pause(100);
   while (watch.takeMaxMs() >= blockedMs / 2);
   watch.stop();

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { nodeClock } from "@waybill/node";
 import { emulators, SegmentEmulator, startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
@@ -22,10 +23,12 @@ interface Program {
   readonly code: string;
   /** Sent each time the program writes `ready`. */
   readonly signal?: NodeJS.Signals;
+  /** Once it holds the program is sent SIGUSR2. */
+  readonly isOver?: () => boolean;
 }
 
 /** Runs a program to its end. */
-async function run({ code, signal }: Program): Promise<Ended> {
+async function run({ code, signal, isOver }: Program): Promise<Ended> {
   const child = spawn(process.execPath, ["--input-type=module", "-e", code], {
     cwd: new URL(".", import.meta.url),
     stdio: ["ignore", "pipe", "pipe"],
@@ -38,7 +41,12 @@ async function run({ code, signal }: Program): Promise<Ended> {
   child.stderr.on("data", (chunk: Buffer) => {
     output += String(chunk);
   });
-  const [exitCode, exitSignal] = (await once(child, "close")) as [number | null, string | null];
+  const closed = once(child, "close");
+  if (isOver !== undefined) {
+    while (child.exitCode === null && !isOver()) await sleep(10);
+    child.kill("SIGUSR2");
+  }
+  const [exitCode, exitSignal] = (await closed) as [number | null, string | null];
   return { code: exitCode, signal: exitSignal, output };
 }
 
@@ -139,7 +147,11 @@ test("SIGTERM with a handler of the application's: the end is its own, and what 
 
 test("SIGTERM with a handler of the application's and exitSignals: everything is sent, and the end is its own", async () => {
   const { emulator, program } = await letterWorld();
-  expect(await run({ code: program(HANDLER, 'exitSignals: ["SIGTERM"]'), signal: "SIGTERM" })).toEqual({
+  // The vendor has everything by then, and the client soon its answer.
+  const end = 'process.on("SIGUSR2", () => letter.close().then(() => process.exit(7)));';
+  const handler = `process.on("SIGTERM", () => console.log("theirs")); ${end} ${READY}`;
+  const code = program(handler, 'exitSignals: ["SIGTERM"]');
+  expect(await run({ code, signal: "SIGTERM", isOver: () => emulator.events.length === 2 })).toEqual({
     code: 7,
     signal: null,
     output: "ready\ntheirs\n",
@@ -208,9 +220,11 @@ test.each([
   const relay = `{ url: ${JSON.stringify(server.url)}, writeKey: "k" }`;
   const start = `import { createClient } from "waybill"; import { spool } from "waybill/spool";
     const client = createClient({ relay: ${relay}, spool: spool({ directory: ${JSON.stringify(directory)} }), flushIntervalMs: 60_000 });`;
-  const keep = `${start} client.track({ userId: "u", event: "E" });
-    setTimeout(() => { console.log("ready"); ${then} }, 600);
-    setInterval(() => {}, 1000);`;
+  const keep = `${start} import { existsSync, readdirSync, readFileSync } from "node:fs"; import { join } from "node:path";
+    client.track({ userId: "u", event: "E" });
+    const log = ${JSON.stringify(join(directory, "log"))};
+    const isStored = () => existsSync(log) && readdirSync(log).some((name) => readFileSync(join(log, name)).includes('"event":"E"'));
+    const look = setInterval(() => { if (isStored()) { clearInterval(look); console.log("ready"); ${then} } }, 5);`;
   await run({ code: keep, ...(signal === undefined ? {} : { signal }) });
   expect(emulator.received).toBe(0);
   await run({ code: `${start} await client.flush(); await client.close();` });
