@@ -11,6 +11,8 @@ import { type Behaviour, healthy, respond } from "../lib/vendor.ts";
 
 const CHILD = fileURLToPath(new URL("../children/client.js", import.meta.url));
 const CHILD_MAX_MS = 25_000;
+/** Beyond a deadline, on a machine that does other work too. */
+const LATE_MS = 5_000;
 /** Node's exit code for a promise at the top that can't settle any more. */
 const UNSETTLED = 13;
 
@@ -119,7 +121,7 @@ export const clients: readonly Attack[] = [
     async run(stage) {
       const vendor = await stage.vendor(silent);
       const { ms = 0, summary } = await play("deaf", { url: vendor.url });
-      check(ms < 300 + 700, `close took ${Math.round(ms)} ms with a deadline of 300`);
+      check(ms < 300 + LATE_MS, `close took ${Math.round(ms)} ms with a deadline of 300`);
       check(total(summary) === 1, `the event is not in the summary: ${JSON.stringify(summary)}`);
     },
   },
