@@ -4,7 +4,7 @@ import { VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { type Broker, BrokerError, KafkaBroker } from "../src/index.ts";
 import { encodeBatch } from "../src/kafka/record-batches.ts";
-import { API, FakeKafka, fetchedAnswer, heartbeatAnswer, producedAnswer } from "./lib/fake-kafka.ts";
+import { API, BY_SOCKETS, FakeKafka, fetchedAnswer, heartbeatAnswer, producedAnswer } from "./lib/fake-kafka.ts";
 
 const DEADLINE = { deadlineMs: 5000 };
 const AT = { topic: "t", partition: 0 };
@@ -37,7 +37,7 @@ async function codeOf(call: Promise<unknown>): Promise<string | undefined> {
 
 /** Waits for what sockets do, which no clock moves. */
 function called(fake: FakeKafka, key: number, times = 1): Promise<void> {
-  return vi.waitFor(() => expect(fake.callsOf(key)).toBeGreaterThanOrEqual(times), { timeout: 5000, interval: 2 });
+  return vi.waitFor(() => expect(fake.callsOf(key)).toBeGreaterThanOrEqual(times), BY_SOCKETS);
 }
 
 test("a call that is never answered ends at its deadline, and the next one has a new connection", async () => {
@@ -113,7 +113,7 @@ test("a fetch that waits holds up neither a send nor a second fetch", async () =
   await vi.waitFor(async () => {
     await clock.advance(1);
     expect(fake.callsOf(API.fetch)).toBe(1);
-  });
+  }, BY_SOCKETS);
   fake.answers.set(API.produce, () => producedAnswer(0, 1));
   fake.answers.set(API.fetch, () => fetchedAnswer(Buffer.alloc(0)));
   expect(await broker.produce(RECORD)).toEqual({ offset: 1 });

@@ -4,7 +4,7 @@ import { VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { type Broker, KafkaBroker } from "../src/index.ts";
 import { encodeBatch } from "../src/kafka/record-batches.ts";
-import { API, FakeKafka, type FetchedPartition, fetchedAnswers, fetchedFrom } from "./lib/fake-kafka.ts";
+import { API, BY_SOCKETS, FakeKafka, type FetchedPartition, fetchedAnswers, fetchedFrom } from "./lib/fake-kafka.ts";
 
 const PARTITIONS = 4;
 const NOT_LEADER = 6;
@@ -42,7 +42,7 @@ async function world(): Promise<World> {
     vi.waitFor(() => {
       expect(answers).toHaveLength(1);
       answers[0]?.({});
-    }),
+    }, BY_SOCKETS),
     broker.fetch({ topic: "t", partition: 0, offset: 0, maxBytes: 1_000, maxWaitMs: 0, deadlineMs: 5_000 }),
   ]);
   requests.splice(0);
@@ -53,13 +53,10 @@ async function world(): Promise<World> {
       (error: { readonly code: string }) => error.code,
     );
   const requested = async (count: number): Promise<void> => {
-    await vi.waitFor(
-      async () => {
-        await clock.advance(1);
-        expect(requests).toHaveLength(count);
-      },
-      { timeout: 5_000, interval: 2 },
-    );
+    await vi.waitFor(async () => {
+      await clock.advance(1);
+      expect(requests).toHaveLength(count);
+    }, BY_SOCKETS);
   };
   return { clock, poll, requests, requested, answer: (request, partitions = {}) => answers[request]?.(partitions) };
 }

@@ -2,7 +2,7 @@
 import { VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { type Broker, KafkaBroker } from "../src/index.ts";
-import { API, FakeKafka, partitionsOf, producedAnswer } from "./lib/fake-kafka.ts";
+import { API, BY_SOCKETS, FakeKafka, partitionsOf, producedAnswer } from "./lib/fake-kafka.ts";
 
 const PARTITIONS = 4;
 const REQUEST_TIMED_OUT = 7;
@@ -41,7 +41,7 @@ async function world(): Promise<World> {
       (error: { readonly code: string }) => error.code,
     );
   const answer = async (after = 0): Promise<void> => {
-    await vi.waitFor(() => expect(waiting.length).toBeGreaterThan(after), { timeout: 5_000, interval: 2 });
+    await vi.waitFor(() => expect(waiting.length).toBeGreaterThan(after), BY_SOCKETS);
     waiting.splice(after, 1)[0]?.();
   };
   return { clock, produce, requests, errors, answer };
@@ -55,7 +55,7 @@ async function turns(): Promise<void> {
 test("calls that come at once share a request, and those that come meanwhile the next one", async () => {
   const { produce, requests, answer } = await world();
   const first = [produce(0), produce(1)];
-  await vi.waitFor(() => expect(requests).toHaveLength(1));
+  await vi.waitFor(() => expect(requests).toHaveLength(1), BY_SOCKETS);
   const next = [produce(2), produce(3)];
   await turns();
   await answer();
@@ -95,9 +95,9 @@ test("a partition that was not acknowledged goes alone until it is, and nobody w
   expect(await Promise.all(first)).toEqual(["timeout", 7]);
   errors.clear();
   const alone = produce(0);
-  await vi.waitFor(() => expect(requests).toHaveLength(2));
+  await vi.waitFor(() => expect(requests).toHaveLength(2), BY_SOCKETS);
   const other = produce(1);
-  await vi.waitFor(() => expect(requests).toHaveLength(3));
+  await vi.waitFor(() => expect(requests).toHaveLength(3), BY_SOCKETS);
   await answer();
   await answer();
   expect(await Promise.all([alone, other])).toEqual([7, 7]);
@@ -110,7 +110,7 @@ test("a partition that was not acknowledged goes alone until it is, and nobody w
 test("each call has its own deadline, and one that is over before it was sent is not sent", async () => {
   const { clock, produce, requests, answer } = await world();
   const codes = [produce(0, 3_000), produce(1, 1_000)];
-  await vi.waitFor(() => expect(requests).toHaveLength(1));
+  await vi.waitFor(() => expect(requests).toHaveLength(1), BY_SOCKETS);
   const waits = produce(2, 500);
   await clock.advance(500);
   expect(await waits).toBe("timeout");
@@ -127,7 +127,7 @@ test("each call has its own deadline, and one that is over before it was sent is
 test("no request has two batches for one partition, however its calls overlap", async () => {
   const { produce, requests, answer } = await world();
   const other = produce(1);
-  await vi.waitFor(() => expect(requests).toHaveLength(1));
+  await vi.waitFor(() => expect(requests).toHaveLength(1), BY_SOCKETS);
   const waits = produce(0);
   await turns();
   const alone = produce(0);

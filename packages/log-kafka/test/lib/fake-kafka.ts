@@ -15,6 +15,8 @@ export const API = {
   saslAuthenticate: 36,
   heartbeat: 68,
 } as const;
+/** For `vi.waitFor`, of what sockets do: no clock moves them, and a busy machine is slow. */
+export const BY_SOCKETS = { timeout: 20_000, interval: 2 };
 /** Their answers have a shorter header. */
 const WITHOUT_TAGS: readonly number[] = [API.apiVersions, API.saslHandshake];
 const MAX_VERSION = 20;
