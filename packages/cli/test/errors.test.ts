@@ -11,6 +11,8 @@ import { type Ended, runHere, temporary } from "./lib/command.ts";
 
 const TOKEN = "secret-token";
 const READ_ONLY = "read-only-token";
+/** A port that no other test is given, as one that was just closed may be. */
+const NOBODY = "http://127.0.0.1:9";
 
 async function running(): Promise<RunningRelay> {
   const destination = { vendor: "segment", url: "http://127.0.0.1:9", writeKey: "x" };
@@ -29,16 +31,6 @@ async function running(): Promise<RunningRelay> {
   const relay = await startRelay(config, { logger: createLogger("silent") });
   onTestFinished(() => relay.stop());
   return relay;
-}
-
-async function closedPort(): Promise<string> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return `http://127.0.0.1:${port}`;
 }
 
 test("a name that the relay does not know is answered with those it knows", async () => {
@@ -77,9 +69,7 @@ test("a name that the relay does not know is answered with those it knows", asyn
   );
   expect((await at(adminUrl, "another-token")).err).toContain("The token that was given is not the relay's");
   expect((await at(adminUrl.replace("http:", "https:"), TOKEN)).err).toContain("does not speak TLS\n  The relay's");
-  expect((await at(await closedPort(), TOKEN)).err).toMatch(
-    /There is no relay at .*ECONNREFUSED.*\n {2}Start one with/,
-  );
+  expect((await at(NOBODY, TOKEN)).err).toMatch(/There is no relay at .*ECONNREFUSED.*\n {2}Start one with/);
   const readOnly = ["replay", "start", "production/segment", "--admin", adminUrl, "--token", READ_ONLY];
   expect((await runHere(readOnly)).err).toContain("The read-only token changes nothing");
 });
@@ -102,11 +92,10 @@ test("send to a closed port, with a wrong key or to a wrong scheme says so at on
   const file = join(temporary(), "events.ndjson");
   writeFileSync(file, '{"type":"track","userId":"u","event":"E"}\n'.repeat(5_000));
   const send = (url: string, key = "k"): Promise<Ended> => runHere(["send", file, "--url", url, "--write-key", key]);
-  const closed = await closedPort();
-  expect(await send(closed)).toEqual({
+  expect(await send(NOBODY)).toEqual({
     code: 1,
     out: "",
-    err: `waybill: Nobody listens at ${closed}\n  Start a relay with waybill dev, or give the URL where it takes events with --url.\n`,
+    err: `waybill: Nobody listens at ${NOBODY}\n  Start a relay with waybill dev, or give the URL where it takes events with --url.\n`,
   });
   expect(await send(intakeUrl, "another")).toEqual({
     code: 1,
