@@ -232,7 +232,7 @@ export class PartitionLog implements Log {
     const reader = this.#reader({ position });
     try {
       await reader.read(1);
-      const { offset, position: first } = reader.places.before(Number.POSITIVE_INFINITY) ?? BEGINNING;
+      const { offset, position: first } = reader.places.before(position) ?? BEGINNING;
       return first <= position && reader.cursor.position > position ? { offset, index: position - first } : undefined;
     } finally {
       await reader.close();

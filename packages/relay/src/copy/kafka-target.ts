@@ -1,5 +1,5 @@
 /** The log of an environment on Kafka, as what another log is copied to. */
-import { WaybillError } from "@waybill/core";
+import { assert, WaybillError } from "@waybill/core";
 import { type LaneStateValue, type Position, recordsFrom } from "@waybill/log";
 import { type Checkpoint, type PartitionLog, Producer, partsOf } from "@waybill/log-kafka";
 import { partitionKeysOf } from "@waybill/vendors/registry";
@@ -102,7 +102,10 @@ export class KafkaTarget implements Target {
 }
 
 async function placed(log: PartitionLog, state: FirstState): Promise<PlacedState> {
-  const offset = (await log.offsetOf(state.position))?.offset ?? log.checkpoint.offset;
+  const holder = await log.offsetOf(state.position);
+  // Lanes count from the offset: with a later one than its own, what waits would count as removed.
+  assert(holder !== undefined || state.position >= log.head, "a copy has what waits in it");
+  const offset = holder?.offset ?? log.checkpoint.offset;
   const { byte } = await log.placeOf(offset);
   return { offset, state: { ...state, byte } };
 }
