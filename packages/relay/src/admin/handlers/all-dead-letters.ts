@@ -28,8 +28,8 @@ export type Query<O extends Operation> = Call<O>["query"] & object;
 /** As of a page of one partition: one that is full of large events ends earlier. */
 const PAGE_MAX_CHARACTERS = 1024 * 1024;
 const GROUPS_MAX = 100;
-/** The slowest that a replay may be, and the steps of its rate. */
-const RATE_STEP = 0.001;
+/** Of an event a second: a rate has three decimals, and is not below the last of them. */
+const RATE_STEPS = 1_000;
 
 /** One partition after another, from the place of the cursor on. */
 export async function pageOfAll(
@@ -140,7 +140,7 @@ export async function retryOfAll(
 }
 
 function shareOf(eventsPerSecond: number, share: number): number {
-  return Math.max(RATE_STEP, Math.floor((eventsPerSecond * share) / RATE_STEP) * RATE_STEP);
+  return Math.max(1, Math.floor(eventsPerSecond * share * RATE_STEPS)) / RATE_STEPS;
 }
 
 export async function discardOfAll(

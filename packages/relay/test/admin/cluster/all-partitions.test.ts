@@ -175,6 +175,10 @@ test("a retry is counted, and begins a replay where there are some, with its sha
     { at: 1, eventsPerSecond: 1 },
     { at: 3, eventsPerSecond: 0.5 },
   ]);
+  // 476 * 0.001 is 0.47600000000000003.
+  const { headers } = await ask(one, "POST", `${PATH}/retry?eventsPerSecond=1.428`);
+  expect(headers["waybill-unanswered"]).toBeUndefined();
+  expect(parts[1].begun.at(-1)).toEqual({ at: 1, eventsPerSecond: 0.476 });
 });
 
 test("a discard concerns those that were named, each in its partition", async () => {
