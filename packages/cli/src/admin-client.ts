@@ -53,8 +53,10 @@ export type AdminCall<O extends Operation> = Part<"params", GivenParams<O>> &
     readonly query?: { readonly [K in keyof GivenQuery<O>]?: GivenQuery<O>[K] | number | undefined };
     /** A status above 299 whose body is an answer too. */
     readonly alsoAnswer?: number;
-    /** Called when the answer lacks what some relays have. */
-    readonly onUnanswered?: () => void;
+    /** Called when the answer lacks what some relays have, with why. */
+    readonly onUnanswered?: (unanswered: string) => void;
+    /** What was reported of that before: it is not reported twice. */
+    readonly reportedUnanswered?: string | undefined;
   };
 
 type Query = Readonly<Record<string, string | number | undefined>> | undefined;
@@ -76,8 +78,9 @@ export async function callAdmin<O extends Operation>(
   const response = await openAdmin(options, io, operation, call);
   const { "waybill-unanswered": unanswered } = response.headers;
   if (unanswered !== undefined) {
-    complain(io, `not all relays answered: ${String(unanswered)}`);
-    call.onUnanswered?.();
+    const why = String(unanswered);
+    if (why !== call.reportedUnanswered) complain(io, `not all relays answered: ${why}`);
+    call.onUnanswered?.(why);
   }
   const text = await textOf(response, ANSWER_MAX_BYTES);
   if (text === undefined) throw strange(options);

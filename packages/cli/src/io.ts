@@ -102,8 +102,10 @@ export function report(error: unknown, io: Pick<Io, "err">): number {
     return EXIT.failed;
   }
   const isConfig = error.code === "WAYBILL_CONFIG";
-  // A line for each fault of a configuration; of anything else one.
+  // A line for each fault of a configuration or of topics; of anything else one.
   if (isConfig) for (const line of error.message.split("\n")) complain(io, line);
+  else if (error.code === "WAYBILL_LOG_TOPIC")
+    for (const line of `waybill: ${error.message}`.split("\n")) complain(io, line);
   else complain(io, `waybill: ${error.message}`);
   if (error.hint !== undefined) complain(io, `  ${error.hint}`);
   return isConfig ? EXIT.config : EXIT.failed;

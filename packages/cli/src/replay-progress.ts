@@ -52,7 +52,11 @@ export async function followReplays(
     return events === 0 ? EXIT.failed : EXIT.ok;
   }
   let code: number = events === 0 ? EXIT.failed : EXIT.ok;
-  for (const replay of replays) code = Math.max(code, await followReplay(replay, { ...options, more: " again" }, io));
+  for (const replay of replays) {
+    const { partition } = replay.partitions?.[0] ?? {};
+    const more = partition === undefined ? " again" : ` of partition ${partition} again`;
+    code = Math.max(code, await followReplay(replay, { ...options, more }, io));
+  }
   return code;
 }
 
@@ -65,10 +69,14 @@ async function waitForReplay(begun: ReplayView, options: AdminOptions, io: Io): 
   const stop = new AbortController();
   io.onStop(() => stop.abort());
   let view = begun;
+  let reportedUnanswered: string | undefined;
+  const onUnanswered = (why: string): void => {
+    reportedUnanswered = why;
+  };
   try {
     while (!OVER.includes(view.state) && (await sleep(nodeClock, LOOK_MS, stop.signal))) {
       const before = troubleOf(view);
-      const replays = await callAdmin(options, io, "listReplays", {});
+      const replays = await callAdmin(options, io, "listReplays", { reportedUnanswered, onUnanswered });
       view = replays.find(({ id }) => id === begun.id) ?? view;
       const { accepted, pending } = view.account;
       progress.update(accepted - pending, accepted - pending);

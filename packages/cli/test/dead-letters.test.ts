@@ -179,6 +179,27 @@ test.each([
   expect(out).not.toBe("");
 });
 
+test("a retry that is waited for says of which partition it is, and once which relays do not answer", async () => {
+  const begun = { ...REPLAY, partitions: [{ partition: 3, state: "running", account: ledger(0) }], account: ledger(0) };
+  const answers = { count: { events: 3 }, retry: { events: 3, replays: [begun] } };
+  let looks = 0;
+  const replays = (): object => [{ ...begun, state: ++looks > 2 ? "done" : "running", account: ledger(3) }];
+  const admin = await inCluster(
+    {
+      ...answers,
+      get replays(): object {
+        return replays();
+      },
+    },
+    "two is missing",
+  );
+  const { out, err } = await runHere(["dead-letters", "retry", "production/segment", "--admin", admin, "--wait"]);
+  expect(looks).toBe(3);
+  expect(out).toContain("sends 3 events of partition 3 again.\n");
+  // Once each when they are counted, asked for and waited for.
+  expect(err.match(/two is missing/g)).toHaveLength(3);
+});
+
 test("a retry over all partitions begins a replay for each, and waits for all of them with --wait", async () => {
   const replays = [
     { ...REPLAY, account: ledger(0) },

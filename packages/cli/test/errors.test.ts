@@ -5,8 +5,10 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { WaybillError } from "@waybill/core";
 import { createLogger, loadConfig, type RunningRelay, startRelay } from "@waybill/relay";
 import { expect, onTestFinished, test } from "vitest";
+import { report } from "../src/io.ts";
 import { type Ended, runHere, temporary } from "./lib/command.ts";
 
 const TOKEN = "secret-token";
@@ -132,4 +134,17 @@ test("send tells each reason once, and gives up when the relay goes away for goo
   expect(err.match(/^rejected: 400/gm)).toHaveLength(1);
   expect(err.match(/trying again$/gm)?.length).toBeLessThan(3);
   expect(err).toMatch(/\nwaybill: gave up after 3 attempts: no answer from .*\n {2}Run it again when/);
+});
+
+test("of topics that would lose events each reason and each command is a line of its own", () => {
+  let err = "";
+  const io = { err: { write: (text: string) => (err += text) } } as never;
+  const message = "Kafka's topics would lose events:\nevents: \u001b[2Jcompacted\n  kafka-configs.sh --alter";
+  expect(report(new WaybillError("WAYBILL_LOG_TOPIC", message, { hint: "do it" }), io)).toBe(1);
+  expect(err).toBe(
+    "waybill: Kafka's topics would lose events:\nevents: \\u001b[2Jcompacted\n  kafka-configs.sh --alter\n  do it\n",
+  );
+  err = "";
+  report(new WaybillError("WAYBILL_TRANSPORT", "one\ntwo"), io);
+  expect(err).toBe("waybill: one\\u000atwo\n");
 });

@@ -85,6 +85,8 @@ test("trace, dead-letters and replay tell what became of events, and send them a
   emulator.refuse(() => false);
   expect((await ask("dead-letters", "retry", "production/emulator")).out).toMatch(/^Replay \S+ sends 1 event again/);
   for (let out = ""; !out.includes("done; 1 chosen, 1 delivered"); ) ({ out } = await ask("replay", "list"));
+  const parts = "1 chosen, 1 delivered, 0 rejected, 0 dropped, 0 expired, 0 pending";
+  expect((await ask("replay", "list")).out).toContain(parts);
   const retried = await ask("trace", "production/1");
   expect(retried.out).toMatch(
     /emulator: delivered\n.*attempt 1: status 400.*\n(?:.*attempt \d.*\n)*.*dead letter 0, retried\n {2}replay \S+: delivered\n.*attempt 1: status 200.*\n.*delivered by the retry of its dead letter\n$/,

@@ -3,6 +3,8 @@ import type { TopicDescription } from "./broker.ts";
 
 export interface TopicNeeds {
   readonly partitions: number;
+  /** Of the topic of the environment that has most. Default {@link partitions}. */
+  readonly most?: number;
   readonly replicationFactor: number;
   readonly minInSyncReplicas: number;
   /** Kafka keeps the last record of each key, and no other. Default: none has a key. */
@@ -135,6 +137,7 @@ function cleanupFault(policy: string, { isCompacted = false }: TopicNeeds): Sett
 
 function partitionFaults(found: TopicDescription, needs: TopicNeeds, settings: Settings): void {
   const { partitions, topic } = found;
+  const { most = needs.partitions } = needs;
   if (partitions.length !== needs.partitions && needs.isCompacted === true)
     settings.add(
       `it has ${partitions.length} partitions, and must have ${needs.partitions}: the order of what is in it holds within one`,
@@ -143,7 +146,9 @@ function partitionFaults(found: TopicDescription, needs: TopicNeeds, settings: S
   else if (partitions.length !== needs.partitions)
     settings.add(
       `it has ${partitions.length} partitions, kafka.partitions is ${needs.partitions}: with another number the events of a user would change their partition, and lose their order`,
-      `kafka.partitions: ${partitions.length}`,
+      partitions.length === most
+        ? `kafka.partitions: ${partitions.length}`
+        : `kafka-topics.sh --bootstrap-server ${settings.bootstrap} --alter --topic ${topic} --partitions ${most}`,
     );
   const replicas = Math.min(...partitions.map((partition) => partition.replicas.length));
   if (replicas < needs.replicationFactor)

@@ -52,13 +52,14 @@ export async function openTopics(broker: Broker, clock: Clock, options: TopicsOp
   for (const topic of missing) await opening.create(topic);
   const found = missing.length === 0 ? before : await opening.appeared(missing);
   const described = options.topics.map((topic) => found.get(topic) as TopicDescription);
-  const checks = described.map((one) => checkTopic(one, options, options.bootstrap));
+  const most = Math.max(...described.map(({ partitions }) => partitions.length));
+  const checks = described.map((one) => checkTopic(one, { ...options, most }, options.bootstrap));
   const faults = checks.flatMap((check) => check.faults);
   if (faults.length > 0)
     throw new WaybillError(
       "WAYBILL_LOG_TOPIC",
       `Kafka's topics would lose events:\n${faults.map(({ topic, reason, repair }) => `${topic}: ${reason}\n  ${repair}`).join("\n")}`,
-      { hint: faults[0]?.repair ?? "" },
+      { hint: "Beneath each is what repairs it. The relay changes no topic that is there." },
     );
   return {
     topics: described.map(({ topic, configs }) => ({
@@ -161,6 +162,9 @@ function unanswered(why: string, cause?: unknown): WaybillError {
     retryable: !(cause instanceof BrokerError) || cause.isTransient,
     reason: cause instanceof BrokerError ? cause.code : "timeout",
     cause,
-    hint: "Look at kafka.brokers, and whether they are reachable from here.",
+    hint:
+      cause instanceof BrokerError && cause.code === "unauthorized"
+        ? "Look at kafka.sasl, whether the brokers know that user at that port, and at what their ACLs allow it."
+        : "Look at kafka.brokers, whether they are reachable from here, and whether kafka.tls is as they have it.",
   });
 }

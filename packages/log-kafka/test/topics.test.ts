@@ -1,4 +1,5 @@
 /** Topics at the start: created, or checked and refused with what repairs them. */
+import type { WaybillError } from "@waybill/core";
 import { BrokerError, openTopics, type TopicsOptions, topicNameFaults } from "@waybill/log-kafka";
 import { VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
@@ -160,6 +161,36 @@ test("another number of partitions is refused, whichever it is", async () => {
     expect((await startedWith({}, { partitions })).error).toContain(
       `it has ${partitions} partitions, kafka.partitions is 4`,
     );
+});
+
+test("once an operator has given the topic of events more partitions, the others are to have as many", async () => {
+  const options = { partitions: 6, topics: OPTIONS.topics };
+  const { clock, cluster } = start();
+  const broker = cluster.connect("relay");
+  for (const [topic, partitions] of [...OPTIONS.topics.entries()].map(([at, topic]) => [topic, 6 - 2 * at] as const))
+    await runUntil(clock, broker.create({ topic, partitions, replicationFactor: 3, configs: SAFE, deadlineMs: 1_000 }));
+  const [, companion = ""] = OPTIONS.topics;
+  await expect(runUntil(clock, openTopics(broker, clock, { ...OPTIONS, ...options }))).rejects.toMatchObject({
+    message: expect.stringMatching(
+      `${companion}: it has 4 .*\n {2}kafka-topics.sh --bootstrap-server kafka:9092 --alter --topic ${companion} --partitions 6$`,
+    ) as string,
+  });
+  const before = runUntil(clock, openTopics(broker, clock, OPTIONS));
+  await expect(before).rejects.toMatchObject({ message: expect.stringMatching(/ {2}kafka.partitions: 6$/) as string });
+});
+
+test("a user that the brokers refuse is looked for in kafka.sasl, anything else in the addresses", async () => {
+  const { clock } = start();
+  const hintOf = async (code: "unauthorized" | "unreachable"): Promise<string> => {
+    const describe = (): Promise<never> => Promise.reject(new BrokerError(code, "no"));
+    const broker = { ...start().cluster.connect("relay"), describe };
+    return runUntil(clock, openTopics(broker as never, clock, OPTIONS)).then(
+      () => "",
+      (error: unknown) => (error as WaybillError).hint ?? "",
+    );
+  };
+  expect(await hintOf("unauthorized")).toContain("kafka.sasl");
+  expect(await hintOf("unreachable")).toContain("kafka.tls");
 });
 
 test("fewer replicas are refused, and one is taken where the configuration has it so", async () => {

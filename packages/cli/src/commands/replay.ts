@@ -118,7 +118,8 @@ function lines({ id, environment, destination, of, partitions = [], ...whole }: 
 }
 
 function progressOf({ state, reason, account }: Pick<ReplayView, "state" | "reason" | "account">): string {
-  const { accepted, delivered, rejected, expired, pending } = account;
+  const { accepted, delivered, rejected, dropped, expired, pending } = account;
   const why = reason === undefined ? "" : ` (${reason})`;
-  return `${state}${why}; ${accepted} chosen, ${delivered} delivered, ${rejected} rejected, ${expired} expired, ${pending} pending`;
+  const ended = `${delivered} delivered, ${rejected} rejected, ${dropped} dropped, ${expired} expired`;
+  return `${state}${why}; ${accepted} chosen, ${ended}, ${pending} pending`;
 }

@@ -76,7 +76,7 @@ const EXPIRES_SOON_SHARE = 1 / 6;
 /** An older time is ambiguous without its date. */
 const DATE_NEEDED_MS = 20 * 3_600_000;
 /** Reasons and errors are quoted up to here. */
-const QUOTED_CHARACTERS = 200;
+const QUOTED_CHARACTERS = 300;
 
 type Rest = Omit<RelayProblem, "severity" | "code" | "what" | "doThis" | "since"> & { readonly since?: number | null };
 
@@ -116,14 +116,16 @@ function warning(code: string, what: string, doThis: string, { since = null, ...
   return { severity: "warning", code, ...rest, since, what, doThis };
 }
 
-function storageProblems({ components, disk, isStopping }: RelayFacts): readonly RelayProblem[] {
+function storageProblems({ components, disk, isStopping, cluster }: RelayFacts): readonly RelayProblem[] {
+  const cause =
+    cluster === undefined ? "the disk: space, permissions, hardware" : "the brokers, and the settings of the topic";
   const found = components
     .filter(({ ready }) => !ready)
     .map(({ name, reason = "it does not say why" }) =>
       error(
         "storage_not_ready",
         `The ${name} cannot store events: ${quote(reason)}.`,
-        "New events are refused with 503, and clients send them again. See to the disk: space, permissions, hardware.",
+        `New events are refused with 503, and clients send them again. See to ${cause}.`,
         { environment: name.replace(/^log /, "") },
       ),
     );

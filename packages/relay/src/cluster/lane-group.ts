@@ -421,6 +421,6 @@ function knownTo({ position, frontier = 0, readTo = 0 }: LaneStateValue): number
 
 function stateGone(group: string): WaybillError {
   return new WaybillError("WAYBILL_LOG_DAMAGED", `the committed offsets of group ${group} are gone`, {
-    hint: "Kafka removes those of a group without members after offsets.retention.minutes. Nothing is sent until they are there again.",
+    hint: "Kafka removes those of a group without members after offsets.retention.minutes. Nothing is made up: give the destination another name, which begins at the end, and replay to it what is missing.",
   });
 }

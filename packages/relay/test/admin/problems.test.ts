@@ -178,6 +178,14 @@ test("storage, disk, sources, replays and reloads have their problems", () => {
   expect(problems.find(({ code }) => code === "reload_failed")?.what).toContain("line 3: wrong and 1 more");
 });
 
+test("where the log is on Kafka, what cannot be stored is no matter of the disk", () => {
+  const components = [{ name: "log production", ready: false, reason: "no leader" }];
+  const advice = (facts: RelayFacts): string | undefined => problemsOf(facts)[0]?.doThis;
+  expect(advice({ ...WELL, components })).toContain("the disk");
+  const cluster = { relays: [], lanes: [], missingLanes: [], unanswered: [] };
+  expect(advice({ ...WELL, components, cluster: cluster as never })).toContain("the brokers");
+});
+
 test.each([
   ["half of it is left", { freeBytes: 50, totalBytes: 100 }],
   ["it is so large that little is plenty", { freeBytes: 1024 ** 4, totalBytes: 100 * 1024 ** 4 }],
