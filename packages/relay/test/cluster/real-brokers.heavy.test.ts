@@ -1,4 +1,9 @@
 /** Two relays before three real brokers: what operators and callers ask of either of them. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Analytics } from "@segment/analytics-node";
 import { nodeClock } from "@waybill/node";
 import type { ReplayView, RunningRelay } from "@waybill/relay";
@@ -8,10 +13,11 @@ import { expect, onTestFinished, test } from "vitest";
 import { TrophyClient } from "waybill/trophy";
 import { withCluster } from "../../../log-kafka/test/lib/real-cluster.ts";
 import { KEY, until } from "../lib/world.ts";
-import { areDone, type ClusterSettings, capture, startCluster } from "./lib/cluster-world.ts";
-import { get, post, startTwo } from "./lib/reachable.ts";
+import { areDone, type ClusterSettings, capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
+import { get, post, startTwo, TOKEN } from "./lib/reachable.ts";
 
 const kafka = withCluster({ brokers: 3 });
+const COMMAND = fileURLToPath(new URL("../../../cli/dist/main.js", import.meta.url));
 const TEST_MAX_MS = 60_000;
 const EVENTS = 400;
 const SLOW_MS = 20;
@@ -58,6 +64,53 @@ test("a replay of all partitions goes on at the other relay when one stops in th
   expect(replay?.partitions?.map(({ partition }) => partition)).toEqual([0, 1, 2, 3]);
   // Who stops ends what is in flight: nothing is sent twice.
   expect([emulator.received, emulator.duplicates]).toEqual([EVENTS, EVENTS]);
+});
+
+/** A process of its own, as the command starts it. */
+function startProcess(topicPrefix: string, destinations: object): ChildProcess {
+  const directory = mkdtempSync(join(tmpdir(), "waybill-test-"));
+  const config = {
+    engine: "kafka",
+    kafka: { brokers: kafka().addresses, topicPrefix, partitions: PARTITIONS },
+    listen: "127.0.0.1:0",
+    dataDirectory: directory,
+    admin: { listen: "127.0.0.1:0", token: TOKEN },
+    network: { allowPrivateAddresses: true },
+    environments: { test: { sources: { web: { protocol: "segment", writeKeys: [KEY] } }, destinations } },
+  };
+  const file = join(directory, "waybill.yaml");
+  writeFileSync(file, JSON.stringify(config));
+  const child = spawn(process.execPath, [COMMAND, "relay", "--config", file], { stdio: "ignore" });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return child;
+}
+
+test("a replay of all partitions goes on at the other relay when one is killed in the middle", {
+  timeout: TEST_MAX_MS,
+}, async () => {
+  const emulator = new SegmentEmulator({ clock: nodeClock, limits: "none" });
+  const destinations = { segment: { vendor: "segment", url: await serve(emulator), writeKey: "out" } };
+  const one = await (await startReal("killed", { destinations })).start("one", { admin: { token: TOKEN } });
+  const two = startProcess("killed", destinations);
+  const lanes = (): number => one.accounts().lanes.length;
+  await until(() => lanes() === PARTITIONS / 2);
+  await capture(one, 0, EVENTS);
+  await until(() => emulator.received === EVENTS);
+  const begun = await post(one, "/v1/replays/test", { destination: "segment", eventsPerSecond: EVENTS / 4 });
+  expect([begun.status, begun.json["account"]]).toMatchObject([202, { accepted: EVENTS }]);
+  await until(() => emulator.duplicates > EVENTS / 4);
+  two.kill("SIGKILL");
+  expect(emulator.duplicates).toBeLessThan(EVENTS / 2);
+  await until(() => lanes() === PARTITIONS);
+  const [replay] = await ended(one);
+  expect(replay?.account).toMatchObject({ accepted: EVENTS, delivered: EVENTS, pending: 0, balanced: true });
+  // What was in flight at the death goes twice, as events of the same ids.
+  expect(emulator.received).toBe(EVENTS);
+  expect(emulator.duplicates).toBeGreaterThanOrEqual(EVENTS);
+  expect(emulator.duplicates).toBeLessThan(1.5 * EVENTS);
 });
 
 test("dead letters are retried from the relay that does not have them, and from any over all partitions", {
