@@ -59,11 +59,6 @@ export interface Flight {
 
 const newFlight = (): Flight => ({ soon: new AbortController(), now: new AbortController(), waits: false });
 
-function abort({ soon, now }: Flight): void {
-  soon.abort();
-  now.abort();
-}
-
 export class Lane {
   /** Only the lane itself changes it. */
   mode: LaneMode = "idle";
@@ -170,9 +165,8 @@ export class Lane {
 
   /** Sends a batch and settles it; with `outcomes` it has been sent. Never rejects. */
   protected async launch(batch: Batch, outcomes?: readonly Outcome[]): Promise<void> {
-    const flight = newFlight();
-    // Leasing it has taken until after the deadline of a close.
-    if (this.#leasing.now.signal.aborted) abort(flight);
+    // Leasing it may have taken until after the deadline of a close.
+    const flight = this.#leasing.now.signal.aborted ? this.#leasing : newFlight();
     this.flights.add(flight);
     this.#count(batch, 1);
     try {

@@ -291,11 +291,11 @@ export class Destination {
   /** What became of the event at `position` here, and what was tried. */
   async trace(position: Position): Promise<TraceDestination> {
     const outcome = await this.outcomeOf(position);
-    // Read after the outcome, so that they have the attempt that it is of.
+    // Read after the outcome: they have the attempt that it is of.
     const attempts = await this.attempts(position);
     const vendor = this.#store.vendorAt(position) ?? this.#config.vendor;
-    const former = vendor === this.#config.vendor ? {} : { formerVendor: vendor };
-    return { destination: this.#config.name, ...former, ...outcome, attempts, replays: [] };
+    const { name: destination, vendor: now } = this.#config;
+    return { destination, ...(vendor !== now && { formerVendor: vendor }), ...outcome, attempts, replays: [] };
   }
 
   /** What became of the event at `position` here. */
