@@ -54,10 +54,10 @@ export interface Flight {
   /** Aborted: the attempt ends too. */
   readonly now: AbortController;
   /** It backs off, or its store is tried again later. */
-  waits: boolean;
+  waits?: boolean;
 }
 
-const newFlight = (): Flight => ({ soon: new AbortController(), now: new AbortController(), waits: false });
+const newFlight = (): Flight => ({ soon: new AbortController(), now: new AbortController() });
 
 export class Lane {
   /** Only the lane itself changes it. */
@@ -128,11 +128,14 @@ export class Lane {
    */
   async close(deadlineMs: number, { drain }: { readonly drain: boolean }): Promise<void> {
     this.nextReason = undefined;
-    const abort = (): void => {
-      this.stopFor("closed");
-      this.interrupt("now");
-    };
-    const deadline = this.options.runtime.clock.after(deadlineMs, abort, true);
+    const deadline = this.options.runtime.clock.after(
+      deadlineMs,
+      () => {
+        this.stopFor("closed");
+        this.interrupt("now");
+      },
+      true,
+    );
     if (drain) await this.flush();
     this.stopFor("closed");
     await this.#running;

@@ -288,10 +288,9 @@ export class Destination {
     return attemptsFor(attemptsDirectory(this.#options), this.#options.runtime.disk, position);
   }
 
-  /** What became of the event at `position` here, and what was tried. */
+  /** What became of the event at `position` here, and what was tried, which is read after it. */
   async trace(position: Position): Promise<TraceDestination> {
     const outcome = await this.outcomeOf(position);
-    // Read after the outcome: they have the attempt that it is of.
     const attempts = await this.attempts(position);
     const vendor = this.#store.vendorAt(position) ?? this.#config.vendor;
     const { name: destination, vendor: now } = this.#config;
