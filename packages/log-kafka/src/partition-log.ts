@@ -24,7 +24,7 @@ import {
 import { anchorOf, type Bounds, lostError } from "./anchor.ts";
 import { Appender } from "./appender.ts";
 import { type Broker, BrokerError, type FetchedRecord, type Offset } from "./broker.ts";
-import { BEGINNING, type Checkpoint, Count, type Positions } from "./counting.ts";
+import { type Checkpoint, Count, type Positions } from "./counting.ts";
 import type { DuplicateFinder, DuplicateRule } from "./duplicates.ts";
 import { findInPartition } from "./find-in-partition.ts";
 import { Kept } from "./kept.ts";
@@ -231,9 +231,9 @@ export class PartitionLog implements Log {
     if (position >= this.head) return undefined;
     const reader = this.#reader({ position });
     try {
-      await reader.read(1);
-      const { offset, position: first } = reader.places.before(position) ?? BEGINNING;
-      return first <= position && reader.cursor.position > position ? { offset, index: position - first } : undefined;
+      const [record] = await reader.read(1);
+      if (record === undefined || record.first > position) return undefined;
+      return { offset: record.offset, index: position - record.first };
     } finally {
       await reader.close();
     }

@@ -1,4 +1,4 @@
-import type { Cursor, LogReader, LogRecord, Position } from "@waybill/log";
+import type { Cursor, LogReader, Position } from "@waybill/log";
 import { BrokerError, type Offset } from "./broker.ts";
 import { type Checkpoint, Count, type PartitionRecord, type Positions } from "./counting.ts";
 import type { Kept } from "./kept.ts";
@@ -47,7 +47,7 @@ export class PartitionReader implements LogReader {
   }
 
   /** **Errors**: `WAYBILL_LOG_UNAVAILABLE` (retryable: the same call goes on), `WAYBILL_CLOSED`. */
-  async read(maxBytes: number): Promise<readonly LogRecord[]> {
+  async read(maxBytes: number): Promise<readonly PartitionRecord[]> {
     const { kept, head, check } = this.#from;
     for (;;) {
       check();
