@@ -44,6 +44,7 @@ export type { ProducerOptions } from "./producer.ts";
 export { Producer } from "./producer.ts";
 export type { NumberedIds, StoredRecord } from "./record-value.ts";
 export { decodeValue, encodeValue, withNumberedIds } from "./record-value.ts";
+export type { ReadRecord } from "./source.ts";
 export { parseStateText, stateJson, stateText } from "./state-text.ts";
 export type { Companion } from "./topic-names.ts";
 export {

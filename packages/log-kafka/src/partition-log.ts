@@ -23,7 +23,7 @@ import {
 } from "@waybill/log";
 import { anchorOf, type Bounds, lostError } from "./anchor.ts";
 import { Appender } from "./appender.ts";
-import { type Broker, BrokerError, type FetchedRecord, type Offset } from "./broker.ts";
+import { type Broker, BrokerError, type Offset } from "./broker.ts";
 import { type Checkpoint, Count, type Positions } from "./counting.ts";
 import type { DuplicateFinder, DuplicateRule } from "./duplicates.ts";
 import { findInPartition } from "./find-in-partition.ts";
@@ -31,7 +31,7 @@ import { Kept } from "./kept.ts";
 import { OldRecords } from "./old-records.ts";
 import { PartitionReader } from "./partition-reader.ts";
 import { Recent } from "./recent.ts";
-import { Source } from "./source.ts";
+import { type ReadRecord, Source } from "./source.ts";
 import { Tail } from "./tail.ts";
 
 /** Between remembered places of what is not recent. */
@@ -289,7 +289,7 @@ export class PartitionLog implements Log {
   }
 
   /** Of this process, and acknowledged by all in-sync replicas. */
-  written(records: readonly FetchedRecord[]): void {
+  written(records: readonly ReadRecord[]): void {
     this.#tail.written(records);
   }
 

@@ -2,6 +2,7 @@
 
 import type { Offset } from "./broker.ts";
 import type { ProduceResult, WaitingRecord } from "./produce-queue.ts";
+import type { EncodedValue, StoredRecord } from "./record-value.ts";
 
 /** The events of a request that are in one record. */
 export interface Place {
@@ -10,11 +11,8 @@ export interface Place {
   readonly count: number;
 }
 
-export interface NewRecord {
+export interface NewRecord extends EncodedValue {
   readonly partition: number;
-  readonly value: Uint8Array;
-  /** Events in it. */
-  readonly count: number;
 }
 
 export interface PendingAppendOptions {
@@ -41,7 +39,7 @@ export class PendingAppend {
   }
 
   /** Once for each record; `at` is its place among them. */
-  settle(at: number, { partition, count }: NewRecord, result: ProduceResult): void {
+  settle(at: number, { partition, record: { count } }: NewRecord, result: ProduceResult): void {
     this.#left -= 1;
     if ("offset" in result) this.#places[at] = { partition, offset: result.offset, count };
     else if (!this.isVain) {
@@ -68,6 +66,10 @@ export class PendingRecord implements WaitingRecord {
     this.#record = record;
     this.value = record.value;
     this.untilMs = untilMs;
+  }
+
+  get record(): StoredRecord {
+    return this.#record.record;
   }
 
   get isVain(): boolean {

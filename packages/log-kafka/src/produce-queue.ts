@@ -18,10 +18,10 @@
 import { type Clock, messageOf, sleep } from "@waybill/core";
 import { type Broker, BrokerError, type Offset, type Produced } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
+import type { EncodedValue } from "./record-value.ts";
 
 /** A record that waits. */
-export interface WaitingRecord {
-  readonly value: Uint8Array;
+export interface WaitingRecord extends EncodedValue {
   /** On the monotonic clock; what has not been sent until then never is. */
   readonly untilMs: number;
   /** Its request has failed elsewhere: there is no use in sending it. */
@@ -44,8 +44,8 @@ export interface ProduceQueueOptions {
   readonly tooLarge: (bytes: number) => Promise<void>;
   /** After each call. `undefined`: it was acknowledged. */
   readonly ended: (failure: BrokerError | undefined, durationMs: number) => void;
-  /** These values are in the partition, from that place on. Must not throw. */
-  readonly written: (values: readonly Uint8Array[], at: Produced) => void;
+  /** They are in the partition, from that place on. Must not throw. */
+  readonly written: (records: readonly EncodedValue[], at: Produced) => void;
 }
 
 /** Bounds how long the first record of a call waits for the last one. */
@@ -131,7 +131,7 @@ export class ProduceQueue {
       );
       ended(undefined, clock.monotonic() - startedMs);
       for (const [index, record] of records.entries()) record.settle({ offset: produced.offset + index });
-      written(values, produced);
+      written(records, produced);
       return undefined;
     } catch (error) {
       const failure = error instanceof BrokerError ? error : new BrokerError("invalid", messageOf(error));

@@ -8,19 +8,13 @@
  */
 import { assert, type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
 import type { Entry } from "@waybill/log";
-import {
-  type Broker,
-  BrokerError,
-  type BrokerErrorCode,
-  type FetchedRecord,
-  type Produced,
-  type TopicDescription,
-} from "./broker.ts";
+import { type Broker, BrokerError, type BrokerErrorCode, type Produced, type TopicDescription } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
 import type { Part } from "./partitioner.ts";
 import { type NewRecord, PendingAppend, PendingRecord, type Place } from "./pending-append.ts";
 import { BATCH_BYTES, ProduceQueue, RECORD_BYTES } from "./produce-queue.ts";
-import { encodeValues, slicedWithIds } from "./record-value.ts";
+import { type EncodedValue, encodeValues, slicedWithIds } from "./record-value.ts";
+import type { ReadRecord } from "./source.ts";
 
 export interface ProducerOptions {
   readonly broker: Broker;
@@ -38,7 +32,7 @@ export interface ProducerOptions {
   /** After each call that was acknowledged. Must not throw. */
   readonly onAcknowledged?: (durationMs: number) => void;
   /** What was acknowledged is in its partition. Must not throw. */
-  readonly onWritten?: (partition: number, records: readonly FetchedRecord[]) => void;
+  readonly onWritten?: (partition: number, records: readonly ReadRecord[]) => void;
 }
 
 const CALL_MS = 5_000;
@@ -89,7 +83,7 @@ export class Producer {
           limit: () => this.#limit,
           tooLarge: (bytes) => this.#tooLarge(bytes),
           ended: (error, durationMs) => this.#ended(partition, error, durationMs),
-          written: (values, at) => this.#written(partition, values, at),
+          written: (records, at) => this.#written(partition, records, at),
         }),
     );
   }
@@ -174,10 +168,9 @@ export class Producer {
     const limit = this.#limit - BATCH_BYTES - RECORD_BYTES;
     const records: NewRecord[] = [];
     for (const [at, { partition, entry }] of parts.entries()) {
-      const value = values[at] as Uint8Array;
-      const count = entry.ends.length;
-      if (value.length <= limit) records.push({ partition, value, count });
-      else if (count === 1) throw tooLarge(value.length, limit);
+      const { value, record } = values[at] as EncodedValue;
+      if (value.length <= limit) records.push({ partition, value, record });
+      else if (record.count === 1) throw tooLarge(value.length, limit);
       else
         records.push(
           ...this.#recordsOf(halvesOf(entry).map((half) => ({ partition, entry: half, indexes: undefined }))),
@@ -210,12 +203,12 @@ export class Producer {
     }
   }
 
-  #written(partition: number, values: readonly Uint8Array[], { offset, appendedAtMs }: Produced): void {
+  #written(partition: number, records: readonly EncodedValue[], { offset, appendedAtMs }: Produced): void {
     // Without it nobody can tell what a fetch would.
     if (appendedAtMs === undefined) return;
     this.#options.onWritten?.(
       partition,
-      values.map((value, index) => ({ offset: offset + index, appendedAtMs, value })),
+      records.map(({ record }, index) => ({ offset: offset + index, appendedAtMs, records: [record] })),
     );
   }
 

@@ -34,8 +34,14 @@ export function encodeValue(entry: Entry, first: Position = 0): Uint8Array {
   return encodeRecord(sizeEntry(entry), first);
 }
 
+/** A value, and what {@link decodeValue} finds in it. */
+export interface EncodedValue {
+  readonly value: Uint8Array;
+  readonly record: StoredRecord;
+}
+
 /** The value of each entry, in one piece of memory. **Errors**: as of {@link encodeValue}. */
-export function encodeValues(entries: readonly Entry[]): readonly Uint8Array[] {
+export function encodeValues(entries: readonly Entry[]): readonly EncodedValue[] {
   const sized = entries.map((entry) => sizeEntry(entry));
   const memory = Buffer.allocUnsafe(sized.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
   let at = 0;
@@ -43,8 +49,18 @@ export function encodeValues(entries: readonly Entry[]): readonly Uint8Array[] {
     const start = at;
     writeRecord(one, 0, memory, start);
     at += one.sizeBytes;
-    return memory.subarray(start, at);
+    const value = memory.subarray(start, at);
+    return { value, record: recordIn(value, one) };
   });
+}
+
+function recordIn(
+  value: Uint8Array,
+  { entry, headBytes, bodyBytes, sizeBytes }: ReturnType<typeof sizeEntry>,
+): StoredRecord {
+  const { source, receivedAtMs, metadata, ends } = entry;
+  const body = value.subarray(headBytes, headBytes + bodyBytes);
+  return { first: 0, count: ends.length, source, receivedAtMs, ...split(metadata), body, ends, sizeBytes };
 }
 
 /** The records of a value; none for what is something else. */

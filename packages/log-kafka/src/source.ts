@@ -159,7 +159,7 @@ export class Source {
   }
 }
 
-export function readOf({ offset, appendedAtMs, value }: FetchedRecord): ReadRecord {
+function readOf({ offset, appendedAtMs, value }: FetchedRecord): ReadRecord {
   return { offset, appendedAtMs, records: decodeRecords(value) };
 }
 

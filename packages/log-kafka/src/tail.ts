@@ -3,9 +3,9 @@
  * less often; {@link Tail.lastError} tells of them until reading works again.
  */
 import { messageOf } from "@waybill/core";
-import { BrokerError, type FetchedRecord, type Offset } from "./broker.ts";
+import { BrokerError, type Offset } from "./broker.ts";
 import type { Checkpoint, Count, PartitionRecord } from "./counting.ts";
-import { type Read, type ReadRecord, readOf, type Source, waitMs } from "./source.ts";
+import { type Read, type ReadRecord, type Source, waitMs } from "./source.ts";
 
 const READ_BYTES = 1024 * 1024;
 /** How long a broker waits for the next record before it answers that there is none. */
@@ -41,7 +41,7 @@ export class Tail {
   readonly #options: TailOptions;
   #waiting: Waiting[] = [];
   /** Acknowledged, in order, and not taken yet. */
-  #written: FetchedRecord[] = [];
+  #written: ReadRecord[] = [];
   #writtenBytes = 0;
   #lastError: string | undefined;
 
@@ -74,11 +74,11 @@ export class Tail {
    * What this process has written: it is not read once more where it comes next. Nobody else has
    * written in between then, so nobody is asked.
    */
-  written(records: readonly FetchedRecord[]): void {
+  written(records: readonly ReadRecord[]): void {
     if (this.#writtenBytes > WRITTEN_MAX_BYTES) return;
-    for (const record of records) {
-      this.#written.push(record);
-      this.#writtenBytes += record.value.length;
+    for (const one of records) {
+      this.#written.push(one);
+      for (const { sizeBytes } of one.records) this.#writtenBytes += sizeBytes;
     }
   }
 
@@ -135,7 +135,7 @@ export class Tail {
     for (const one of written) {
       if (one.offset < offset) continue;
       if (one.offset > offset) break;
-      next.push(readOf(one));
+      next.push(one);
       offset += 1;
     }
     this.#takeAll(next);

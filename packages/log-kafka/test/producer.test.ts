@@ -1,5 +1,5 @@
 /** Writing to topics: acknowledged, or refused as retryable; in order; bounded. */
-import { BrokerError, decodeValue, type FetchedRecord, type ProduceRequest, withNumberedIds } from "@waybill/log-kafka";
+import { BrokerError, decodeValue, type ProduceRequest, type ReadRecord, withNumberedIds } from "@waybill/log-kafka";
 import { expect, test } from "vitest";
 import { entryOf } from "./lib/entries.ts";
 import { withCalls, withProduce } from "./lib/faulty-broker.ts";
@@ -27,9 +27,9 @@ test("places are those of the records", async () => {
 });
 
 test("what was acknowledged is handed on as a fetch answers it, unless the topic keeps other times", async () => {
-  const given: [number, readonly FetchedRecord[]][] = [];
+  const given: [number, readonly ReadRecord[]][] = [];
   let isKnown = true;
-  const { clock, broker, append } = await startProducing({
+  const { clock, broker, append, producer } = await startProducing({
     faulty: (faulty) =>
       withProduce(faulty, async (_, produce) => ({
         ...(await produce()),
@@ -37,13 +37,14 @@ test("what was acknowledged is handed on as a fetch answers it, unless the topic
       })),
     producer: { onWritten: (partition, records) => given.push([partition, records]) },
   });
-  await runUntil(clock, append({ 0: ["a"], 2: ["b", "c"] }));
+  const numbered = withNumberedIds(entryOf(["d"]), { prefix: "of 7", first: 4 });
+  const parts = [0, 2].map((partition) => ({ partition, entry: entryOf(["a", "b"]), indexes: undefined }));
+  await runUntil(clock, producer.append([...parts, { partition: 2, entry: numbered, indexes: undefined }]));
   const at = { topic: TOPIC, offset: 0, maxBytes: 1_000, maxWaitMs: 0, deadlineMs: 1_000 };
   for (const partition of [0, 2]) {
     const { records } = await runUntil(clock, broker.fetch({ ...at, partition }));
-    expect(
-      given.find(([of]) => of === partition)?.[1].map((one) => ({ ...one, value: Buffer.from(one.value) })),
-    ).toEqual(records.map((one) => ({ ...one, value: Buffer.from(one.value) })));
+    const read = records.map(({ value, ...place }) => ({ ...place, records: [decodeValue(value)] }));
+    expect(given.find(([of]) => of === partition)?.[1]).toEqual(read);
   }
   given.length = 0;
   isKnown = false;

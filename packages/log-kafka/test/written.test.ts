@@ -1,5 +1,5 @@
 /** What this process has written to a partition is not read once more from the broker. */
-import { encodeValue, type FetchedRecord, type PartitionLog } from "@waybill/log-kafka";
+import { decodeValue, encodeValue, type PartitionLog, type ReadRecord, type StoredRecord } from "@waybill/log-kafka";
 import { settle } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { withCalls } from "./lib/faulty-broker.ts";
@@ -16,7 +16,7 @@ interface Watched extends World {
   /** Fetches that the tail has begun since the last call. */
   readonly fetches: () => number;
   /** Appends as this relay does; resolves to what it tells its log then. */
-  readonly write: (...texts: readonly string[]) => Promise<readonly FetchedRecord[]>;
+  readonly write: (...texts: readonly string[]) => Promise<readonly ReadRecord[]>;
 }
 
 /** The log has read one record, `first`, and gathers. */
@@ -49,7 +49,7 @@ async function gathering(): Promise<Watched> {
       const at = { topic: TOPIC, partition: 0, values: [written], deadlineMs: 1_000 };
       const { offset, appendedAtMs = 0 } = await broker.produce(at);
       await clock.advance(1);
-      return [{ offset, appendedAtMs, value: written }];
+      return [{ offset, appendedAtMs, records: [decodeValue(written) as StoredRecord] }];
     },
   };
 }
