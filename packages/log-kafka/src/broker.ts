@@ -109,7 +109,10 @@ export interface Produced {
 
 export interface FetchRequest extends TopicPartition, Deadline {
   readonly offset: Offset;
-  /** At least one record is answered however large it is. */
+  /**
+   * What one produce call has written comes as a whole, but for records before the offset: as many
+   * calls as fit, and the first one however large it is.
+   */
   readonly maxBytes: number;
   /** How long the broker waits for the first record; below the deadline. 0: not at all. */
   readonly maxWaitMs: number;

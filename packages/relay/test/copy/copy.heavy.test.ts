@@ -7,7 +7,7 @@ import { CopyWorld } from "./lib/copy-world.ts";
 
 const SEEDS = Array.from({ length: 60 }, (_, index) => 100 + index);
 
-test.for(SEEDS)("what waits is delivered from Kafka, and nothing else, seed %i", toKafka);
+test.for(SEEDS)("what waits is delivered from Kafka, and nothing else, seed %i", (seed) => toKafka(seed));
 
 test.for(SEEDS)("what waits is delivered from the disk again, and nothing else, seed %i", andBack);
 

@@ -5,6 +5,8 @@ import { CopyWorld } from "./lib/copy-world.ts";
 
 test("what waits is delivered from Kafka, and nothing else", () => toKafka(1));
 
+test("what waits is delivered from Kafka, also what a log does not keep in memory", () => toKafka(4, 50_000));
+
 test("what waits is delivered from the disk again, and nothing else", () => andBack(2));
 
 test("a copy that is done is not done again", async () => {

@@ -237,8 +237,9 @@ export class ClusterCore {
       }
     };
     const { log } = coordination;
+    const batch = { appendedAtMs: this.nowAt(broker), bytes: 0 };
     try {
-      const offset = log.append(broker, [{ appendedAtMs: this.nowAt(broker), value: new Uint8Array(0), apply }]);
+      const offset = log.append(broker, [{ batch, value: new Uint8Array(0), apply }]);
       await log.committed(broker, offset + 1);
     } catch (error) {
       const isTooFew = error instanceof BrokerError && error.code === "not_enough_replicas";
@@ -335,7 +336,7 @@ export class ClusterCore {
       const { first } = log;
       const end = partition.endAt(partition.leader);
       let keep = first;
-      while (keep < end && (log.at(keep)?.appendedAtMs ?? 0) < found.retainedAtMs - retentionMs) keep += 1;
+      while (keep < end && (log.at(keep)?.batch.appendedAtMs ?? 0) < found.retainedAtMs - retentionMs) keep += 1;
       partition.trim(keep);
       removed += keep - first;
     }

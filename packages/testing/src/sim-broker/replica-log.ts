@@ -1,8 +1,16 @@
 import type { Offset } from "@waybill/log-kafka";
 
+/** What one produce call has written: kept as a whole, and fetched as a whole. */
+export interface Batch {
+  readonly appendedAtMs: number;
+  /** As a broker counts them. */
+  readonly bytes: number;
+}
+
 /** A record of a partition. All replicas that have it share the object. */
 export interface StoredRecord {
-  readonly appendedAtMs: number;
+  /** One object for all its records. */
+  readonly batch: Batch;
   readonly key?: string | undefined;
   readonly value: Uint8Array;
   /** Compaction has taken it, at each replica: its offset stays empty. */
@@ -33,9 +41,11 @@ export class ReplicaLog {
     this.#records.push(record);
   }
 
-  /** Forgets what comes from `end` on. */
+  /** Forgets what comes from `end` on, with all of the batch that `end` is within. */
   truncate(end: Offset): void {
-    this.#records.length = Math.max(0, Math.min(this.#records.length, end - this.#first));
+    let keep = Math.max(this.#first, Math.min(this.end, end));
+    while (keep > this.#first && this.at(keep)?.batch === this.at(keep - 1)?.batch) keep -= 1;
+    this.#records.length = keep - this.#first;
   }
 
   /** Forgets what comes before `first`. */

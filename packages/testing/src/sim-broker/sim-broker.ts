@@ -22,6 +22,7 @@ import {
 import { keyOf } from "./assign-partitions.ts";
 import { batchBytes } from "./batch-bytes.ts";
 import type { ClusterCore } from "./cluster-core.ts";
+import type { Batch } from "./replica-log.ts";
 import type { SimPartition } from "./sim-partition.ts";
 import type { Call, Wire } from "./wire.ts";
 
@@ -78,7 +79,8 @@ export class SimBroker implements Broker {
         throw new BrokerError("not_enough_replicas", "no broker has room");
       }
       const appendedAtMs = this.#core.nowAt(broker);
-      const records = values.map((value, index) => ({ appendedAtMs, key: keys?.[index], value }));
+      const batch = { appendedAtMs, bytes };
+      const records = values.map((value, index) => ({ batch, key: keys?.[index], value }));
       const offset = partition.append(broker, records, this.#how.acks === 1);
       if (this.#how.acks === "all") await partition.committed(broker, offset + values.length);
       return { offset, appendedAtMs };
@@ -113,7 +115,7 @@ export class SimBroker implements Broker {
       if (!partition.isCutOff(broker) && end < partition.end)
         throw new BrokerError("not_leader", `broker ${broker} leads since a moment, it does not know the end yet`);
       let offset = at === "end" ? end : log.first;
-      if (at !== "end") while (offset < end && (log.at(offset)?.appendedAtMs ?? at.atMs) < at.atMs) offset += 1;
+      if (at !== "end") while (offset < end && (log.at(offset)?.batch.appendedAtMs ?? at.atMs) < at.atMs) offset += 1;
       return offset;
     });
   }
@@ -274,6 +276,7 @@ export class SimBroker implements Broker {
   }
 }
 
+/** Whole batches, of which what is before the offset is left out. */
 function read(
   partition: SimPartition,
   broker: number,
@@ -282,15 +285,24 @@ function read(
   const records: FetchedRecord[] = [];
   const log = partition.logOf(broker);
   const end = partition.endAt(broker);
+  let batch: Batch | undefined;
   let bytes = 0;
   for (let offset = from; offset < end; offset++) {
     const record = log.at(offset);
     if (record === undefined) break;
     if (record.isGone === true) continue;
-    bytes += record.value.length;
-    if (records.length > 0 && bytes > maxBytes) break;
-    const { appendedAtMs, key, value } = record;
-    records.push({ offset, appendedAtMs, ...(key === undefined ? {} : { key }), value: value.slice() });
+    if (record.batch !== batch) {
+      batch = record.batch;
+      bytes += batch.bytes;
+      if (records.length > 0 && bytes > maxBytes) break;
+    }
+    const { key, value } = record;
+    records.push({
+      offset,
+      appendedAtMs: batch.appendedAtMs,
+      ...(key === undefined ? {} : { key }),
+      value: value.slice(),
+    });
   }
   return { records, end, first: log.first };
 }

@@ -20,6 +20,7 @@ export function testBroker(name: string, make: MakeBroker): void {
   testLimits(check);
   testKeys(check);
   testFetching(check);
+  testWaiting(check);
   testOffsets(check);
   testCalls(check);
   testGroups(check);
@@ -180,6 +181,32 @@ function testFetching(check: Check): void {
     expect(small.records.map(({ offset }) => offset)).toEqual([3]);
   });
 
+  check("answers with all records of a produce call, from the offset on", async (world) => {
+    const at = { topic: await world.topic(), partition: 0 };
+    const large = (...letters: readonly string[]): string[] => letters.map((letter) => letter.repeat(10_000));
+    await world.produce(at, ...large("a", "b", "c"));
+    await world.produce(at, ...large("d", "e"));
+    const offsets = async (offset: number, maxBytes: number): Promise<readonly number[]> => {
+      const { records } = await world.settled(
+        world.broker.fetch({ ...at, offset, maxBytes, maxWaitMs: 0, ...DEADLINE }),
+      );
+      return records.map((record) => record.offset);
+    };
+    expect(await offsets(0, 1)).toEqual([0, 1, 2]);
+    expect(await offsets(1, 1)).toEqual([1, 2]);
+    expect(await offsets(2, 45_000)).toEqual([2]);
+    expect(await offsets(2, 55_000)).toEqual([2, 3, 4]);
+    expect(await offsets(4, 1)).toEqual([4]);
+  });
+
+  check("refuses an offset that was never written", async (world) => {
+    const at = { topic: await world.topic(), partition: 0 };
+    await world.produce(at, "a");
+    await world.refused("offset_out_of_range", world.broker.fetch({ ...at, offset: 2, ...WIDE }));
+  });
+}
+
+function testWaiting(check: Check): void {
   check("answers at the end with nothing, at once when it may not wait", async (world) => {
     const at = { topic: await world.topic(), partition: 0 };
     await world.produce(at, "a");
@@ -204,12 +231,6 @@ function testFetching(check: Check): void {
     expect(fetched).toEqual({ records: [], end: 0, first: 0 });
     expect(world.under.now() - before).toBeGreaterThanOrEqual(290);
     expect(world.under.now() - before).toBeLessThan(8_000);
-  });
-
-  check("refuses an offset that was never written", async (world) => {
-    const at = { topic: await world.topic(), partition: 0 };
-    await world.produce(at, "a");
-    await world.refused("offset_out_of_range", world.broker.fetch({ ...at, offset: 2, ...WIDE }));
   });
 }
 
@@ -239,6 +260,7 @@ function testOffsets(check: Check): void {
     expect(await removeBefore(2)).toBe(2);
     expect(await removeBefore(1)).toBe(2);
     expect(await world.settled(broker.offsetAt({ ...at, at: "first", ...DEADLINE }))).toBe(2);
+    expect(await world.settled(broker.offsetAt({ ...at, at: { atMs: 1 }, ...DEADLINE }))).toBe(2);
     await world.refused("offset_out_of_range", broker.fetch({ ...at, offset: 1, ...WIDE }));
     const fetched = await world.settled(broker.fetch({ ...at, offset: 2, ...WIDE }));
     expect({ first: fetched.first, end: fetched.end, records: fetched.records.length }).toEqual({

@@ -1,6 +1,6 @@
 import { SeededRandom } from "@waybill/testing";
 import { expect, test } from "vitest";
-import { AT, ClusterWorld, GROUP } from "./lib/cluster-world.ts";
+import { AT, ClusterWorld, DEADLINE, GROUP } from "./lib/cluster-world.ts";
 
 const FAILOVER_MS = 3_000;
 
@@ -50,6 +50,25 @@ test("the power cut of one machine takes nothing that was acknowledged", async (
     expect(world.texts.join("")).toBe("abcdefgh");
     expect(world.cluster.isWhole).toBe(true);
   }
+});
+
+test("a power cut takes all of what was written by one call, or nothing of it", async () => {
+  const world = await ClusterWorld.of({ replicationMs: 10 });
+  const values = [..."abc"].map((text) => Buffer.from(text));
+  const taken: number[] = [];
+  for (let round = 0; round < 10; round++) {
+    await world.done(world.broker.produce({ ...AT, values, ...DEADLINE }));
+    await world.clock.advance(100);
+    const [broker] = world.cluster.brokers.filter((one) => one !== world.leader) as [number];
+    const end = world.cluster.endOf(AT, broker);
+    world.cluster.kill(broker, { losesPower: true });
+    world.cluster.restart(broker);
+    taken.push(end - world.cluster.endOf(AT, broker));
+    await world.clock.advance(100);
+  }
+  expect(taken.some((records) => records > 0)).toBe(true);
+  expect(taken.every((records) => records % values.length === 0)).toBe(true);
+  expect(world.texts.length).toBe(30);
 });
 
 test("a broker that stops hands over at once", async () => {

@@ -68,8 +68,8 @@ export async function begun(world: CopyWorld): Promise<void> {
 }
 
 /** Exactly what was not settled is delivered from the copy. */
-export async function toKafka(seed: number): Promise<void> {
-  const world = new CopyWorld(seed);
+export async function toKafka(seed: number, textLength?: number): Promise<void> {
+  const world = new CopyWorld(seed, textLength);
   await begun(world);
   const broker = world.cluster.connect("copy");
   const copied = await world.copy("kafka", broker);

@@ -56,9 +56,12 @@ export class CopyWorld {
   readonly outcomes = new Map<string, Map<string, Known>>(DESTINATIONS.map((name) => [name, new Map()]));
   /** Where a destination began: ids before were never meant for it. */
   readonly notMeant = new Map<string, Set<string>>(DESTINATIONS.map((name) => [name, new Set()]));
+  readonly #text: string;
   #count = 0;
 
-  constructor(seed: number) {
+  /** Each event has a text of so many characters. */
+  constructor(seed: number, textLength = 0) {
+    this.#text = "x".repeat(textLength);
     this.random = new SeededRandom(seed);
     this.cluster = new SimCluster({ clock: this.clock, latencyMs: 0, replicationMs: 0 });
     const destination = { vendor: "segment", url: "http://127.0.0.1:1", writeKey: "k" };
@@ -126,7 +129,7 @@ export class CopyWorld {
     const userId = `user-${this.random.below(USERS)}`;
     const messageId = `m-${this.#count++}`;
     this.accepted.set(userId, [...(this.accepted.get(userId) ?? []), messageId]);
-    return JSON.stringify({ type: "track", event: "E", userId, messageId });
+    return JSON.stringify({ type: "track", event: "E", userId, messageId, properties: { text: this.#text } });
   }
 
   /** Works on all lanes, on the disk. */
