@@ -61,7 +61,7 @@ export class PartitionReader implements LogReader {
       // None is passed over: whoever reads takes what is missing for damaged.
       if (this.#count.place.offset >= head().offset) return [];
       if (this.#rest.length === 0) await this.#fetch(this.#count.place.offset, maxBytes);
-      this.#countRest();
+      this.#countRest(maxBytes);
     }
   }
 
@@ -114,19 +114,25 @@ export class PartitionReader implements LogReader {
     }
   }
 
-  #countRest(): void {
+  /** No more than is given next: of the places before records the last ones are remembered. */
+  #countRest(maxBytes: number): void {
     const { head, positions } = this.#from;
     const count = this.#count;
     if (count === undefined) return;
     const end = head().offset;
     let taken = 0;
+    let bytes = 0;
     for (const one of this.#rest) {
-      if (one.offset >= end) break;
+      if (one.offset >= end || bytes > maxBytes) break;
       taken += 1;
       const records = count.take(one);
       const [first] = records;
       if (first !== undefined) this.places.note(markOf(first));
-      for (const record of records) if (record.first + record.count > this.#position) this.#counted.push(record);
+      for (const record of records) {
+        if (record.first + record.count <= this.#position) continue;
+        this.#counted.push(record);
+        bytes += record.sizeBytes;
+      }
     }
     // Offsets before the head that nothing has.
     if (taken === 0 && this.#rest.length > 0) this.#count = new Count(positions, head());

@@ -68,14 +68,18 @@ export class Source {
   async fetch(offset: Offset, maxBytes: number, maxWaitMs = 0): Promise<Read> {
     const { records: fetched, end, first } = await this.fetchRecords(offset, maxBytes, maxWaitMs);
     const records: ReadRecord[] = [];
+    let again = new Map<Offset, FetchedRecord>();
     for (const one of fetched) {
       const read = readOf(one);
       if (read.records.length > 0) {
         records.push(read);
         continue;
       }
-      const again = await this.fetchRecords(one.offset, one.value.length, 0);
-      const same = again.records.find((other) => other.offset === one.offset);
+      if (!again.has(one.offset)) {
+        const rest = await this.fetchRecords(one.offset, one.value.length, 0);
+        again = new Map(rest.records.map((other) => [other.offset, other]));
+      }
+      const same = again.get(one.offset);
       // Retention may have taken it meanwhile.
       if (same === undefined) break;
       records.push(readOf(same));

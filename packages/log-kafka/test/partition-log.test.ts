@@ -71,6 +71,28 @@ test("the offset of a position is that of its record, also where one call has wr
   ]);
 });
 
+test("what a reader has read last is known by its place, also amid a large batch", async () => {
+  const { open, produce } = await makeWorld();
+  await produce(...Array.from({ length: 5_000 }, () => value("e")));
+  const log = await open({ recentMaxBytes: 0 });
+  const reader = log.reader({ position: 0 });
+  await reader.read(300 * value("e").length);
+  expect(log.placeBefore(200)).toMatchObject({ offset: 200, position: 200 });
+});
+
+test("values that are not ours are fetched once more together, and not one by one", async () => {
+  const { broker, open, produce } = await makeWorld();
+  await produce(value("a"), ...Array.from({ length: 100 }, () => Buffer.from("foreign")), value("b"));
+  let fetches = 0;
+  const fetch = (request: FetchRequest): ReturnType<Broker["fetch"]> => {
+    fetches += 1;
+    return broker.fetch(request);
+  };
+  const log = await open({ broker: altered(broker, { fetch }) });
+  expect(log.head).toBe(2);
+  expect(fetches).toBeLessThan(10);
+});
+
 test("the position of a record that was read is known by its offset, and of nothing else", async () => {
   const { open, produce } = await makeWorld();
   await produce(value("a", "b"), Buffer.from("foreign"), value("c"));
