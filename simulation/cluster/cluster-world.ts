@@ -9,6 +9,7 @@ import { type ChaosKind, ClusterChaos, SimCluster } from "@waybill/testing/kafka
 import { partitionKeysOf } from "@waybill/vendors/registry";
 import { segment } from "waybill";
 import { type Client, createClientOn } from "../../packages/client/src/client.ts";
+import { deadLetterFaults } from "../dead-letters.ts";
 import { hostileRequest } from "../hostile.ts";
 import { eventsIn } from "../in-flight.ts";
 import { People } from "../people.ts";
@@ -478,6 +479,7 @@ export class ClusterWorld {
     this.check("end");
     if (this.violations.length === 0) this.#checkStored();
     if (this.violations.length === 0) await this.#look("end");
+    if (this.violations.length === 0) await this.#checkDeadLetters();
     if (this.violations.length === 0) await this.#checkOperators();
     if (this.violations.length === 0) await this.#checkCallers();
     // A session that ended meanwhile may have moved lanes.
@@ -485,6 +487,18 @@ export class ClusterWorld {
     for (const index of this.indexes) if (this.violations.length === 0) this.#checkDelivered(index);
     for (const relay of this.#relays) relay.kill();
     for (const kind of REQUEST_FAULTS) this.#count(`request ${kind}`, this.cluster.injected.get(kind) ?? 0);
+  }
+
+  async #checkDeadLetters(): Promise<void> {
+    for (const { index, partition } of this.#lanes) {
+      const { destination } = holderOf(this.#relays, index, partition) ?? {};
+      if (destination === undefined) continue;
+      const name = `partition ${partition} of emulator ${index}`;
+      const faults = await this.#within(deadLetterFaults(destination, name));
+      this.violations.push(
+        ...(faults ?? [`the dead letters of ${name} are not known`]).map((fault) => `end: ${fault}`),
+      );
+    }
   }
 
   async #checkOperators(): Promise<void> {

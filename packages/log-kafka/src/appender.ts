@@ -6,7 +6,8 @@
  * `counting.ts`). So a call whose fate is unknown is simply repeated: however many of its copies
  * get into the log, and however late, one counts. An append is answered by what the log has: it
  * resolves when the tail has read its value back. When that place was taken by another writer's
- * value (an owner that was replaced, whose call came late), it is written again for the next one.
+ * value (an owner that was replaced, whose call came late), it is written again for the next one,
+ * or rejected where what others have written matters to it.
  */
 import { type Clock, messageOf, WaybillError } from "@waybill/core";
 import {
@@ -41,6 +42,8 @@ export interface AppenderOptions {
   readonly pendingMaxBytes: number | undefined;
   /** Default 30 s. */
   readonly giveUpAfterMs: number | undefined;
+  /** Default false. */
+  readonly rejectsAfterOthers: boolean | undefined;
 }
 
 interface Waiting {
@@ -49,6 +52,8 @@ interface Waiting {
   /** Belongs to the one before it. */
   readonly joins: boolean;
   readonly sinceMs: number;
+  /** Values of others that had been read by then. */
+  readonly others: number;
   readonly resolve: (position: Position) => void;
   readonly reject: (error: unknown) => void;
   isAnswered: boolean;
@@ -69,6 +74,8 @@ export class Appender {
   #running = false;
   #sent: Sent | undefined;
   #failures = 0;
+  /** Values that were read and are not known as ours. */
+  #others = 0;
   #lastError: string | undefined;
 
   constructor(options: AppenderOptions) {
@@ -115,7 +122,10 @@ export class Appender {
   /** The tail has read a value that counts. */
   seen(records: readonly PartitionRecord[]): void {
     const sent = this.#sent;
-    if (sent === undefined || !isSame(decodeAll(sent.value), records)) return;
+    if (sent === undefined || !isSame(decodeAll(sent.value), records)) {
+      this.#others += 1;
+      return;
+    }
     this.#sent = undefined;
     this.#lastError = undefined;
     for (const [index, waiting] of sent.wave.entries())
@@ -125,7 +135,7 @@ export class Appender {
 
   #enqueue(one: Pick<Waiting, "sized" | "joins" | "sinceMs">): Promise<Position> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...one, resolve, reject, isAnswered: false });
+      this.#waiting.push({ ...one, others: this.#others, resolve, reject, isAnswered: false });
     });
   }
 
@@ -177,6 +187,8 @@ export class Appender {
   /** **Errors**: what cannot be repeated, or was for too long; `WAYBILL_CLOSED`. */
   async #store(wave: readonly Waiting[]): Promise<void> {
     for (let failures = 0; ; ) {
+      if (this.#options.rejectsAfterOthers === true)
+        for (const one of wave) if (one.others !== this.#others) this.#reject(one, this.#overtaken());
       const left = wave.filter(({ isAnswered }) => !isAnswered);
       if (left.length === 0) return;
       if (await this.#send(left)) continue;
@@ -218,6 +230,11 @@ export class Appender {
       for (const one of wave) if (nowMs - one.sinceMs >= giveUpAfterMs) this.#reject(one, this.#refusal(error));
       return false;
     }
+  }
+
+  #overtaken(): WaybillError {
+    const message = `${this.#options.source.name}: another writer came first; nothing was appended`;
+    return new WaybillError("WAYBILL_LOG_UNAVAILABLE", message, { ...RETRY, reason: "overtaken" });
   }
 
   #refusal(error: BrokerError): WaybillError {

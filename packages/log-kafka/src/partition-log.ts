@@ -75,6 +75,11 @@ export interface PartitionLogOptions {
   readonly pendingMaxBytes?: number;
   /** An append that could not be made for so long is rejected. Default 30 s. */
   readonly giveUpAfterMs?: number;
+  /**
+   * Whether an append is rejected, as retryable, when another writer's value is read before its
+   * own. Default false: it comes after that one.
+   */
+  readonly rejectsAfterOthers?: boolean;
   /** Called once when the log is broken: close it and open it again. Must not throw. */
   readonly onBroken?: (error: WaybillError) => void;
   /** A listener threw. Default: nothing. */
@@ -140,6 +145,7 @@ export class PartitionLog implements Log {
       metadataMaxBytes: options.metadataMaxBytes,
       pendingMaxBytes: options.pendingMaxBytes,
       giveUpAfterMs: options.giveUpAfterMs,
+      rejectsAfterOthers: options.rejectsAfterOthers,
     });
   }
 

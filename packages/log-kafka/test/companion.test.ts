@@ -197,3 +197,30 @@ test("an append whose answer does not come is answered as soon as its record is 
   expect(await within(clock, log.append(entryOf(["a"])))).toBe(0);
   expect(clock.monotonic() - before).toBeLessThan(100);
 });
+
+test("where it matters, what waits is rejected once another writer's value was read", async () => {
+  const { broker, clock, open } = await makeWorld();
+  const owner = await open(WRITTEN);
+  const zombie = unsure(broker, () => "later");
+  const before = await open({ ...WRITTEN, broker: zombie.broker, rejectsAfterOthers: true });
+  const written = before.append(entryOf(["a"]));
+  await clock.advance(10);
+  const held = before.append(entryOf(["b"]));
+  const refused = expect(held).rejects.toMatchObject({
+    code: "WAYBILL_LOG_UNAVAILABLE",
+    reason: "overtaken",
+    retryable: true,
+  });
+  await zombie.late[0]?.();
+  await clock.advance(10);
+  expect(await written).toBe(0);
+  expect(await owner.append(entryOf(["b of its successor"]))).toBe(1);
+  await clock.advance(20_000);
+  await refused;
+  for (const arrive of zombie.late) await arrive();
+  await clock.advance(10);
+  expect(textsOf(await readAll(owner))).toEqual(["a", "b of its successor"]);
+  const again = expect(before.append(entryOf(["c"]))).rejects.toMatchObject({ reason: "timeout" });
+  await clock.advance(60_000);
+  await again;
+});

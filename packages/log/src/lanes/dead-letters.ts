@@ -106,22 +106,18 @@ export class DeadLetters {
   /** That {@link list} found to be unreadable: a damaged disk took their record. */
   readonly #damaged = new Set<Position>();
   /** Of events that the lane may settle again, after a crash, by their positions. */
-  readonly #keptBefore: Map<Position, Position>;
+  readonly #keptBefore = new Map<Position, Position>();
+  /** Before it the log has what was written here, or is in {@link #keptBefore}. */
+  #knownTo: Position;
   /** What was kept of a batch whose keeping failed half way. */
   readonly #keptOf = new WeakMap<LogBatch, Set<Position>>();
 
-  private constructor(
-    log: Log,
-    marks: Log,
-    states: Map<Position, MarkAt>,
-    keptBefore: Map<Position, Position>,
-    clock: Clock,
-  ) {
+  private constructor(log: Log, marks: Log, states: Map<Position, MarkAt>, knownTo: Position, clock: Clock) {
     this.log = log;
     this.#markLog = marks;
     this.#marks = marks.head;
     this.#states = states;
-    this.#keptBefore = keptBefore;
+    this.#knownTo = knownTo;
     this.#clock = clock;
   }
 
@@ -148,11 +144,20 @@ export class DeadLetters {
       if (mark === undefined || mark.letter < log.first || mark.letter >= log.head) continue;
       states.set(mark.letter, { state: mark.state, atMs: mark.atMs, at });
     }
-    const kept = new Map<Position, Position>();
-    for await (const { metadata, first } of recordsFrom(log, Math.max(since, log.first)))
-      for (const [index, one] of parseMetadata(metadata).entries())
-        if (one !== undefined && one.position < head) kept.set(one.position, first + index);
-    return new DeadLetters(log, marks, states, kept, runtime.clock);
+    const opened = new DeadLetters(log, marks, states, Math.min(since, log.head), runtime.clock);
+    await opened.#readOthers(head);
+    return opened;
+  }
+
+  /** What was written before, or comes late of an owner that was replaced. */
+  async #readOthers(head = Number.POSITIVE_INFINITY): Promise<void> {
+    while (this.#knownTo < this.log.head) {
+      const to = this.log.head;
+      for await (const { metadata, first } of recordsFrom(this.log, Math.max(this.#knownTo, this.log.first)))
+        for (const [index, one] of parseMetadata(metadata).entries())
+          if (one !== undefined && one.position < head) this.#keptBefore.set(one.position, first + index);
+      this.#knownTo = Math.max(this.#knownTo, to);
+    }
   }
 
   /**
@@ -177,7 +182,8 @@ export class DeadLetters {
    * **Errors**: those of `Log.append`.
    */
   async keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
-    this.#keeping.set(batch, this.#keeping.get(batch) ?? this.log.head);
+    this.#keeping.set(batch, this.#keeping.get(batch) ?? this.#knownTo);
+    await this.#readOthers();
     await this.#keep(batch, outcomes);
   }
 
@@ -192,7 +198,7 @@ export class DeadLetters {
    */
   countedTo(isSettled: (position: Position) => boolean): Position {
     for (const position of this.#keptBefore.keys()) if (isSettled(position)) this.#keptBefore.delete(position);
-    let before = this.log.head;
+    let before = this.#knownTo;
     for (const ids of [this.#keeping.values(), this.#keptBefore.values()])
       for (const one of ids) before = Math.min(before, one);
     return before;
@@ -232,7 +238,7 @@ export class DeadLetters {
    */
   async #append(kept: Kept, batch: LogBatch): Promise<void> {
     if (kept.heads.length === 0) return;
-    await this.log.append(recordOf(kept, batch.metadata));
+    await this.#write(kept, batch.metadata);
     const known = this.#keptOf.get(batch) ?? new Set<Position>();
     for (const { position } of kept.heads) known.add(position);
     this.#keptOf.set(batch, known);
@@ -242,7 +248,12 @@ export class DeadLetters {
   async adopt(dead: DeadLetter): Promise<void> {
     const { position, source, receivedAtMs, rejectedAtMs, reason, metadata, event } = dead;
     const heads = [{ position, source, receivedAtMs, rejectedAtMs, reason }];
-    await this.log.append(recordOf({ ...newRecord(), heads, events: [event] }, metadata));
+    await this.#write({ ...newRecord(), heads, events: [event] }, metadata);
+  }
+
+  async #write(kept: Kept, metadata: string): Promise<void> {
+    const at = await this.log.append(recordOf(kept, metadata));
+    if (at === this.#knownTo) this.#knownTo = at + kept.heads.length;
   }
 
   /** How many marks there have been. */

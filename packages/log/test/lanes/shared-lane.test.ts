@@ -10,6 +10,7 @@ import {
   newLaneState,
   type OpenLog,
   openLog,
+  recordsFrom,
 } from "@waybill/log";
 import { SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
@@ -211,4 +212,24 @@ test("dead letters are kept only after a write that shows whose the lane is", as
   state.refuse();
   await expect(settled).rejects.toThrow("fenced");
   expect(dead.head).toBe(1);
+});
+
+test("a dead letter that its last owner has kept late is not kept once more", async () => {
+  const before = await open(events(2));
+  const { store, dead, state } = await open(events(2));
+  const settleOn = async (lane: LogStore): Promise<void> => {
+    const batch = await lease(lane);
+    await lane.plan(batch);
+    await lane.settle(batch, [NEVER, NEVER]);
+  };
+  await settleOn(before.store);
+  for await (const { body, ...record } of recordsFrom(before.dead, 0)) await dead.append({ ...record, body: [body] });
+  // It is not counted yet: who goes on after this state must find it.
+  store.deliversTo("vendor");
+  await store.sync();
+  expect(state.written.at(-1)).toMatchObject({ dead: 0, vendors: [{ name: "vendor" }] });
+  await settleOn(store);
+  expect(dead.head).toBe(before.dead.head);
+  expect(store.account()).toMatchObject({ rejected: 2, pending: 0, balanced: true });
+  expect(state.written.at(-1)).toMatchObject({ dead: 2 });
 });

@@ -49,6 +49,8 @@ export function companionRuntime(
         topic,
         partition,
         positions: "written",
+        // What another owner has kept is not kept again.
+        rejectsAfterOthers: companion === "dead",
         ...(onBroken === undefined ? {} : { onBroken }),
         ...(metadataMaxBytes === undefined ? {} : { metadataMaxBytes }),
       });

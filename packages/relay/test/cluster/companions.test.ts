@@ -1,0 +1,47 @@
+import type { Log } from "@waybill/log";
+import { type Broker, BrokerError, type Companion, companionTopic } from "@waybill/log-kafka";
+import { VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
+import { expect, test } from "vitest";
+import { entryOf } from "../../../log-kafka/test/lib/world.ts";
+import { companionRuntime } from "../../src/cluster/companions.ts";
+
+const NAMES = { environment: "production", destination: "segment" };
+const PREFIX = "waybill";
+const ADVANCE_MS = 10_000;
+
+/** An append waits while another relay writes to the same companion topic: what becomes of it. */
+async function overtaken(companion: Companion, directory: string): Promise<unknown> {
+  const clock = new VirtualClock();
+  const cluster = new SimCluster({ clock, latencyMs: 0, replicationMs: 0 });
+  const topic = companionTopic(PREFIX, NAMES, companion);
+  const settings = { topic, partitions: 1, replicationFactor: 3, configs: {}, deadlineMs: 1_000 };
+  await cluster.connect("other").create(settings);
+  let isDown = true;
+  const connected = cluster.connect("relay");
+  const produce: Broker["produce"] = async (request) => {
+    if (isDown) throw new BrokerError("timeout", "no answer in time");
+    return connected.produce(request);
+  };
+  const broker = new Proxy(connected, {
+    get: (target, name: keyof Broker) => (name === "produce" ? produce : target[name].bind(target)),
+  });
+  const open = (over: Broker): Promise<Log> => {
+    const runtime = companionRuntime({ broker: over, clock, prefix: PREFIX, ...NAMES }, 0, "/data");
+    if (!("openLog" in runtime)) throw new Error("its logs are on a disk");
+    return runtime.openLog({ directory });
+  };
+  const log = await open(broker);
+  const appended = log.append(entryOf(["a"])).catch((error: unknown) => (error as { readonly reason?: string }).reason);
+  await clock.advance(1_000);
+  await (await open(cluster.connect("other"))).append(entryOf(["b"]));
+  isDown = false;
+  await clock.advance(ADVANCE_MS);
+  return appended;
+}
+
+test("dead letters are not written after what another relay has kept meanwhile; marks and outcomes are", async () => {
+  expect(await overtaken("dead", "/data/dead/segment")).toBe("overtaken");
+  expect(await overtaken("marks", "/data/dead/segment/marks")).toBe(1);
+  expect(await overtaken("fates", "/data/fates/segment")).toBe(1);
+});
