@@ -26,6 +26,7 @@ import type {
   VirtualClock,
 } from "@waybill/testing";
 import { DEFAULT_LIMITS } from "@waybill/vendors";
+import { deadLetterFaults } from "./dead-letters.ts";
 import { type InFlightRules, watched } from "./in-flight.ts";
 import type { Places } from "./places.ts";
 import type { Bodies, PlantedBug } from "./planted-bug.ts";
@@ -301,6 +302,12 @@ export class SimRelay {
     for await (const { event, reason } of this.#destination(index)?.deadLetters.list() ?? [])
       reasons.set((JSON.parse(Buffer.from(event).toString()) as { readonly messageId: string }).messageId, reason);
     return reasons;
+  }
+
+  /** What is wrong with a destination's dead letters. */
+  async deadLetterFaults(index: number): Promise<readonly string[]> {
+    const destination = this.#destination(index);
+    return destination === undefined ? [] : deadLetterFaults(destination, `emulator ${index}`);
   }
 
   /** Each event that is in the log and can be read, and what became of it at the destination. */

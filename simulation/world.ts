@@ -291,6 +291,8 @@ export class World {
     for (const [index, vendor] of this.#vendors.entries()) {
       await this.#checkDelivered(index, vendor);
       await this.traces.check(this.relay, index, "end");
+      const faults = (await this.relay?.deadLetterFaults(index)) ?? [];
+      this.violations.push(...faults.map((fault) => `end: ${fault}`));
     }
     this.relay?.kill();
   }
