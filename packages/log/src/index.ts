@@ -70,4 +70,4 @@ export type {
 export type { VerifyProgress, VerifyReport } from "./verify.ts";
 export { verifyLog } from "./verify.ts";
 export type { FilePlace, Walked } from "./walk.ts";
-export { segmentNames, walkLog } from "./walk.ts";
+export { logBounds, segmentNames, walkLog } from "./walk.ts";

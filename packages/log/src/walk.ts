@@ -1,7 +1,7 @@
 import type { Disk } from "@waybill/core";
 import { SEGMENT_HEADER_BYTES } from "./record.ts";
-import { isSegmentName, scanSegment } from "./segment.ts";
-import type { LogRecord } from "./types.ts";
+import { baseOf, isSegmentName, scanSegment } from "./segment.ts";
+import type { LogRecord, Position } from "./types.ts";
 
 /** A place in the files of a log. */
 export interface FilePlace {
@@ -56,4 +56,21 @@ export async function* walkLog(directory: string, disk: Disk, from?: FilePlace):
       await file.close();
     }
   }
+}
+
+/**
+ * Where a log begins and ends, by its files: only the newest segment is read. `undefined` without a
+ * segment. Changes nothing; the log may be in use. **Errors**: `WAYBILL_DISK`.
+ */
+export async function logBounds(
+  directory: string,
+  disk: Disk,
+): Promise<{ readonly first: Position; readonly head: Position } | undefined> {
+  const names = (await namesIn(disk, directory)).filter(isSegmentName);
+  const [oldest, newest] = [names[0], names.at(-1)];
+  if (oldest === undefined || newest === undefined) return undefined;
+  let head = baseOf(newest);
+  for await (const found of walkLog(directory, disk, { segment: newest, offset: SEGMENT_HEADER_BYTES }))
+    if (found.kind === "record") head = found.record.first + found.record.count;
+  return { first: baseOf(oldest), head };
 }

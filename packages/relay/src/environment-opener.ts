@@ -9,6 +9,7 @@ import type { KafkaCertificates } from "./cluster/connect-kafka.ts";
 import type { KafkaConfig } from "./config/kafka-types.ts";
 import type { EnvironmentConfig, RelayConfig } from "./config/types.ts";
 import { refuseMarked } from "./copy/disk-mark.ts";
+import { reportDiskLog } from "./copy/left-on-disk.ts";
 import type { ConnectionSettings } from "./delivery/connection.ts";
 import type { DestinationObserver } from "./delivery/destination.ts";
 import { Environment } from "./environment.ts";
@@ -105,6 +106,7 @@ export class EnvironmentOpener {
     if (kafka !== undefined && broker !== undefined && control !== undefined) {
       const { ClusterEnvironment } = await import("./cluster/index.ts");
       const { selfId: relayId } = control.directory;
+      await reportDiskLog({ environment: name, directory: options.directory, disk: runtime.disk }, log.write);
       return ClusterEnvironment.open({
         ...options,
         kafka,

@@ -10,7 +10,7 @@ export interface Lanes {
   /** The environment's. */
   readonly directory: string;
   readonly disk: Disk;
-  readonly log: Log;
+  readonly log: Pick<Log, "first" | "head">;
   readonly isConfigured: (destination: string) => boolean;
 }
 
@@ -36,7 +36,8 @@ export async function orphanedLanes(lanes: Lanes): Promise<readonly OrphanedLane
   for (const destination of await namesOf(lanes)) {
     const state = await LaneState.peek(disk, `${directory}/lanes/${destination}`, parseLaneState);
     if (state === undefined) continue;
-    orphans.push({ destination, events: Math.max(0, log.head - Math.max(state.position, log.first)) });
+    const waiting = log.head - Math.max(state.position, log.first) - (state.ahead ?? 0);
+    orphans.push({ destination, events: Math.max(0, waiting) });
   }
   return orphans;
 }

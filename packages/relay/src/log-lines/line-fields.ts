@@ -33,6 +33,8 @@ export interface LineFields {
   readonly directory_set_aside: { readonly directory: string; readonly aside: string };
   readonly lane_state_lost: LaneName & Text;
   readonly lane_orphaned: LaneName & { readonly events: number; readonly directory: string };
+  readonly disk_log_left: LaneName & { readonly events: number; readonly directory: string };
+  readonly disk_log_unread: { readonly environment: string; readonly directory: string } & Failure;
   readonly lane_fenced: PartitionLane;
   readonly lane_lost: LaneName & { readonly partitions: readonly number[]; readonly reason: string };
   readonly lane_not_opened: PartitionLane;

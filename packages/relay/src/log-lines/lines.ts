@@ -91,6 +91,18 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     act: "Configure it again to have them delivered, or remove its name from lanes, dead, fates and attempts in the directory.",
     fields: [...LANE, "events", "directory"],
   },
+  disk_log_left: {
+    level: "warn",
+    text: "the directory has a log of engine: disk with events that wait for a destination: a relay on Kafka does not deliver them",
+    act: "Stop all relays before they take events, and run waybill log copy --to kafka. Once events were taken: let a relay with engine: disk and ports of its own run on that directory until nothing waits there.",
+    fields: [...LANE, "events", "directory"],
+  },
+  disk_log_unread: {
+    level: "warn",
+    text: "the directory has a log of engine: disk that cannot be read: whether events wait there is not known",
+    act: "Look at the disk; waybill log verify shows what is wrong with a log.",
+    fields: ["environment", "directory", "error"],
+  },
   lane_fenced: {
     level: "warn",
     text: "a lane's state was not committed: another relay may have the partition now; this one joins anew",
