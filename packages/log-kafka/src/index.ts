@@ -56,4 +56,4 @@ export {
   topicNameFaults,
 } from "./topic-names.ts";
 export type { OpenedTopic, OpenedTopics, TopicsOptions } from "./topics.ts";
-export { openTopics } from "./topics.ts";
+export { faultsOfTopics, openTopics } from "./topics.ts";

@@ -5,7 +5,7 @@
  */
 import { type Clock, messageOf, WaybillError } from "@waybill/core";
 import { type Broker, BrokerError, type TopicDescription } from "./broker.ts";
-import { checkTopic, type TopicNeeds, topicConfigs } from "./topic-faults.ts";
+import { type CheckedTopic, checkTopic, type TopicFault, type TopicNeeds, topicConfigs } from "./topic-faults.ts";
 
 export interface TopicsOptions extends TopicNeeds {
   /** Each is created and checked alike. */
@@ -52,8 +52,7 @@ export async function openTopics(broker: Broker, clock: Clock, options: TopicsOp
   for (const topic of missing) await opening.create(topic);
   const found = missing.length === 0 ? before : await opening.appeared(missing);
   const described = options.topics.map((topic) => found.get(topic) as TopicDescription);
-  const most = Math.max(...described.map(({ partitions }) => partitions.length));
-  const checks = described.map((one) => checkTopic(one, { ...options, most }, options.bootstrap));
+  const checks = checksOf(described, options);
   const faults = checks.flatMap((check) => check.faults);
   if (faults.length > 0)
     throw new WaybillError(
@@ -69,6 +68,24 @@ export async function openTopics(broker: Broker, clock: Clock, options: TopicsOp
     })),
     warnings: checks.flatMap(({ warnings }) => warnings),
   };
+}
+
+/**
+ * By topic what is wrong with it now, empty where nothing is; topics that are not found are not in
+ * it. **Errors**: {@link BrokerError}.
+ */
+export async function faultsOfTopics(
+  broker: Broker,
+  options: TopicsOptions,
+): Promise<ReadonlyMap<string, readonly TopicFault[]>> {
+  const found = await broker.describe({ topics: options.topics, deadlineMs: CALL_MS });
+  const checks = checksOf(found, options);
+  return new Map(found.map(({ topic }, at) => [topic, checks[at]?.faults ?? []]));
+}
+
+function checksOf(found: readonly TopicDescription[], options: TopicsOptions): readonly CheckedTopic[] {
+  const most = Math.max(...found.map(({ partitions }) => partitions.length));
+  return found.map((one) => checkTopic(one, { ...options, most }, options.bootstrap));
 }
 
 /** The calls of one start, each tried again while time is left. */

@@ -5,7 +5,7 @@
  * `<prefix>.relays` how far it has come, which is what an answer waits for.
  */
 import { type Clock, createUuidV7, messageOf, type Random, WaybillError } from "@waybill/core";
-import { type Broker, desiredTopic, KeyedTopic, openTopics, relaysTopic } from "@waybill/log-kafka";
+import { type Broker, desiredTopic, KeyedTopic, relaysTopic } from "@waybill/log-kafka";
 import { keyOf, type LaneName, ownerOf } from "../admin/cluster/cluster-view.ts";
 import type { ReloadResult } from "../admin/views.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";
@@ -30,6 +30,7 @@ import { boundedLanes } from "./lane-entries.ts";
 import { RelayAnnouncer } from "./relay-announcer.ts";
 import { type LaneEntry, RelayDirectory, type RelayRecord } from "./relay-directory.ts";
 import { Sealing } from "./sealing.ts";
+import { WatchedTopics } from "./watched-topics.ts";
 
 /** What the relay does when it reads what was asked for. */
 export interface CarryOut {
@@ -79,6 +80,7 @@ const MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
 export class ClusterControl implements Holds, ReplayRecords {
   readonly directory: RelayDirectory;
   readonly #options: ClusterControlOptions;
+  readonly #topics: WatchedTopics;
   readonly #id: string;
   readonly #startedAtMs: number;
   readonly #sealing: Sealing | undefined;
@@ -95,8 +97,23 @@ export class ClusterControl implements Holds, ReplayRecords {
   #announcer: RelayAnnouncer | undefined;
 
   private constructor(options: ClusterControlOptions) {
-    const { clock, random, kafka } = options;
+    const { broker, clock, random, kafka, report } = options;
+    const { replicationFactor, minInSyncReplicas, brokers } = kafka;
     this.#options = options;
+    this.#topics = new WatchedTopics({
+      broker,
+      clock,
+      report,
+      needs: {
+        isCompacted: true,
+        partitions: 1,
+        replicationFactor,
+        minInSyncReplicas,
+        retention: { maxAgeMs: 0, hardMaxBytes: 0 },
+        maxMessageBytes: MESSAGE_MAX_BYTES,
+        bootstrap: brokers[0] ?? "",
+      },
+    });
     this.#id = createUuidV7(clock, random)();
     this.#startedAtMs = clock.now();
     this.#sealing = kafka.sealingKey === undefined ? undefined : new Sealing(kafka.sealingKey, random);
@@ -123,21 +140,10 @@ export class ClusterControl implements Holds, ReplayRecords {
   }
 
   async #open(): Promise<void> {
-    const { broker, clock, kafka, report } = this.#options;
-    const { topicPrefix, replicationFactor, minInSyncReplicas, brokers } = kafka;
-    const desired = desiredTopic(topicPrefix);
-    const relays = relaysTopic(topicPrefix);
-    const { warnings } = await openTopics(broker, clock, {
-      topics: [desired, relays],
-      isCompacted: true,
-      partitions: 1,
-      replicationFactor,
-      minInSyncReplicas,
-      retention: { maxAgeMs: 0, hardMaxBytes: 0 },
-      maxMessageBytes: MESSAGE_MAX_BYTES,
-      bootstrap: brokers[0] ?? "",
-    });
-    for (const text of warnings) report("config_warning", { text });
+    const { broker, clock, kafka } = this.#options;
+    const desired = desiredTopic(kafka.topicPrefix);
+    const relays = relaysTopic(kafka.topicPrefix);
+    await this.#topics.open([desired, relays]);
     this.#desired = await KeyedTopic.open({
       broker,
       clock,
@@ -184,6 +190,7 @@ export class ClusterControl implements Holds, ReplayRecords {
     const record = (): RelayRecord => this.#record();
     this.#announcer = new RelayAnnouncer({ clock, topic, id: this.#id, record, onWriting });
     this.#begin();
+    this.#topics.watch();
     await this.#announcer.start();
   }
 
@@ -258,6 +265,7 @@ export class ClusterControl implements Holds, ReplayRecords {
   }
 
   #close(): void {
+    this.#topics.close();
     this.#desired?.close();
     this.#relays?.close();
   }
@@ -362,7 +370,7 @@ export class ClusterControl implements Holds, ReplayRecords {
       ...(kafka.advertise === undefined ? {} : { adminUrl: kafka.advertise }),
       configDigest: carryOut.configDigest(),
       appliedOffset: this.#appliedOffset,
-      faults: bounded([...this.#state.faults, ...carryOut.faults()]),
+      faults: bounded([...this.#state.faults, ...this.#topics.faults, ...carryOut.faults()]),
       reloadErrors: bounded(this.#lastReload?.result.errors ?? []),
       ...boundedLanes(carryOut.lanes()),
     };

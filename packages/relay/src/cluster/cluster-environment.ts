@@ -39,11 +39,11 @@ import { groupSession, requireFencing } from "./group-session.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
-import { companionsOf, openAll } from "./open-topics.ts";
 import { Outage } from "./outage.ts";
 import { Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
 import type { LaneEntry } from "./relay-directory.ts";
+import { companionsOf, environmentTopics, type WatchedTopics } from "./watched-topics.ts";
 
 export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmentMaxBytes"> {
   readonly kafka: KafkaConfig;
@@ -75,6 +75,7 @@ export class ClusterEnvironment implements StoredInCluster {
   readonly exchanges: ClusterExchanges;
   readonly clusterReplays: ClusterReplays;
   readonly #options: ClusterOptions;
+  readonly #topics: WatchedTopics;
   readonly #topic: string;
   readonly #producer: Producer;
   readonly #partitions: Partitions;
@@ -87,7 +88,7 @@ export class ClusterEnvironment implements StoredInCluster {
   #config: EnvironmentConfig;
   #stopped: Promise<void> | undefined;
 
-  private constructor(options: ClusterOptions, maxMessageBytes: number) {
+  private constructor(options: ClusterOptions, topics: WatchedTopics, maxMessageBytes: number) {
     const {
       config,
       kafka,
@@ -100,6 +101,7 @@ export class ClusterEnvironment implements StoredInCluster {
     const { topicPrefix: prefix, partitions } = kafka;
     this.name = config.name;
     this.#options = options;
+    this.#topics = topics;
     this.#config = config;
     this.#topic = eventsTopic(prefix, config.name);
     const { clock, random } = runtime;
@@ -164,8 +166,9 @@ export class ClusterEnvironment implements StoredInCluster {
   static async #open(options: ClusterOptions): Promise<ClusterEnvironment> {
     const { config, kafka } = options;
     const topic = eventsTopic(kafka.topicPrefix, config.name);
-    const opened = await openAll(options, [topic, ...companionsOf(options, config.destinations)]);
-    const environment = new ClusterEnvironment(options, opened[0]?.maxMessageBytes ?? 0);
+    const topics = environmentTopics(options);
+    const opened = await topics.open([topic, ...companionsOf(options, config.destinations)]);
+    const environment = new ClusterEnvironment(options, topics, opened[0]?.maxMessageBytes ?? 0);
     await patiently(options.runtime.clock, () => environment.#checkpoints.refuseCopied(environment.#partitions.all));
     for (const destination of config.destinations)
       environment.#groups.set(destination.name, await environment.#group(destination, opened));
@@ -189,6 +192,7 @@ export class ClusterEnvironment implements StoredInCluster {
 
   start(): void {
     void this.#producer.tryCluster();
+    this.#topics.watch();
     for (const group of this.#groups.values()) group.start();
   }
 
@@ -197,9 +201,9 @@ export class ClusterEnvironment implements StoredInCluster {
     return laneEntriesOf(this.name, this.#partitions.held, this.#options.runtime.clock.now());
   }
 
-  /** What operators should know of its groups. */
+  /** What operators should know of its topics and groups. */
   faults(): readonly string[] {
-    return [...this.#groups.values()].flatMap(({ fault }) => fault ?? []);
+    return [...this.#topics.faults, ...[...this.#groups.values()].flatMap(({ fault }) => fault ?? [])];
   }
 
   /** Lanes of a destination that are here begin to follow what operators ask for. */
@@ -262,7 +266,7 @@ export class ClusterEnvironment implements StoredInCluster {
       for (const destination of config.destinations) {
         const present = this.#groups.get(destination.name);
         if (present === undefined) {
-          const opened = await openAll(this.#options, companionsOf(this.#options, [destination]));
+          const opened = await this.#topics.open(companionsOf(this.#options, [destination]));
           const group = await this.#group(destination, opened);
           changed.push(`${this.name}/${destination.name} added`);
           commits.push(() => {
@@ -361,6 +365,7 @@ export class ClusterEnvironment implements StoredInCluster {
 
   /** Lanes end what is in flight and write their last states; others take over at once. */
   stopDelivery(_deadlineMs: number): Promise<void> {
+    this.#topics.close();
     this.#stopped ??= this.#stopDelivery();
     return this.#stopped;
   }
@@ -394,7 +399,6 @@ export class ClusterEnvironment implements StoredInCluster {
     const { broker, runtime, deadlineMs, holds = NO_HOLDS, records = NO_RECORDS, relayId = "" } = this.#options;
     const { clock, random } = runtime;
     const name = `${this.#topic}.${config.name}`;
-    const companions = companionsOf(this.#options, [config]);
     await requireFencing({ broker, clock, random }, name);
     const session = await groupSession(broker, clock, name);
     if (session.warning !== undefined) this.#report("config_warning", { text: session.warning });
@@ -404,7 +408,7 @@ export class ClusterEnvironment implements StoredInCluster {
       relayId,
       group: name,
       sessionMs: session.ms,
-      isNew: opened.some(({ topic, created }) => created && companions.includes(topic)),
+      isNew: opened.some(({ topic, created }) => created && companionsOf(this.#options, [config]).includes(topic)),
       topic: this.#topic,
       partitions: this.#partitions,
       broker,

@@ -193,6 +193,18 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     act: "",
     fields: ["topic"],
   },
+  topic_faulty: {
+    level: "error",
+    text: "somebody has changed a topic, and as it is now events may be lost or not be taken; the relay goes on, and does not start again like that",
+    act: "Repair it with the command that the line has.",
+    fields: ["topic", "reason", "repair"],
+  },
+  topic_repaired: {
+    level: "info",
+    text: "that topic is as it should be again",
+    act: "",
+    fields: ["topic"],
+  },
   replay_state_lost: {
     level: "warn",
     text: "the state of a replay cannot be read: it is over",

@@ -126,3 +126,37 @@ test("offsets that another relay writes in time, and those of a new destination,
   expect(world.lines).toEqual([]);
   expect(two.faults()).toEqual([]);
 });
+
+test("a topic that an operator changes is logged and a fault until it is set back, and events go on", async () => {
+  const world = new World();
+  const changed = new Map<string, Readonly<Record<string, string>>>();
+  let isAway = false;
+  const relay = await world.open("one", (broker) => ({
+    describe: async (asked) => {
+      if (isAway) throw new BrokerError("unreachable", "nobody");
+      const found = await broker.describe(asked);
+      return found.map((one) => ({ ...one, configs: { ...one.configs, ...changed.get(one.topic) } }));
+    },
+  }));
+  await world.clock.advance(60_000);
+  expect([world.codes(), relay.faults()]).toEqual([[], []]);
+  changed.set(TOPIC, { "min.insync.replicas": "1", "cleanup.policy": "compact" });
+  await world.clock.advance(180_000);
+  expect(world.codes()).toEqual(["topic_faulty"]);
+  expect(world.lines[0]).toContain(`--entity-name ${TOPIC} --add-config min.insync.replicas=2`);
+  expect(relay.faults()).toEqual([
+    expect.stringMatching(/^waybill\.test: it is compacted .*; it acknowledges what 1 /),
+  ]);
+  await world.produce(0);
+  await world.clock.until(() => world.sent.length === EVENTS);
+  // Who cannot ask goes on with what was known.
+  isAway = true;
+  changed.clear();
+  await world.clock.advance(120_000);
+  expect(relay.faults()).toHaveLength(1);
+  isAway = false;
+  await world.clock.advance(60_000);
+  expect(world.codes()).toEqual(["topic_faulty", "topic_repaired"]);
+  expect(relay.faults()).toEqual([]);
+  await world.close(relay);
+});
