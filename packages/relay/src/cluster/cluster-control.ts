@@ -95,6 +95,8 @@ export class ClusterControl implements Holds, ReplayRecords {
   #desired: KeyedTopic | undefined;
   #relays: KeyedTopic | undefined;
   #announcer: RelayAnnouncer | undefined;
+  /** By topic, how many of reading and writing fail. */
+  readonly #failing = new Map<string, number>();
 
   private constructor(options: ClusterControlOptions) {
     const { broker, clock, random, kafka, report } = options;
@@ -383,8 +385,10 @@ export class ClusterControl implements Holds, ReplayRecords {
   }
 
   #tellOf(topic: string, error: string | undefined): void {
-    if (error === undefined) this.#options.report("cluster_topic_works", { topic });
-    else this.#options.report("cluster_topic_failing", { topic, error });
+    const failing = (this.#failing.get(topic) ?? 0) + (error === undefined ? -1 : 1);
+    this.#failing.set(topic, failing);
+    if (error === undefined && failing === 0) this.#options.report("cluster_topic_works", { topic });
+    if (error !== undefined && failing === 1) this.#options.report("cluster_topic_failing", { topic, error });
   }
 }
 

@@ -228,11 +228,11 @@ test("topics that cannot be used stop nothing, and are reported when it begins a
   await expect(world.run(steering)).rejects.toMatchObject({ code: "WAYBILL_LOG_UNAVAILABLE", retryable: true });
   await expect(world.run(control.caughtUp())).rejects.toMatchObject({ code: "WAYBILL_LOG_UNAVAILABLE" });
   await world.clock.advance(120_000);
-  // Two topics are read, one is written.
-  expect(lines).toEqual(Array.from({ length: 3 }, () => "cluster_topic_failing"));
+  // Two topics are read, one of them is written as well.
+  expect(lines).toEqual(["cluster_topic_failing", "cluster_topic_failing"]);
   world.cluster.heal("one");
   await world.clock.advance(10_000);
-  expect(lines.slice(3)).toEqual(Array.from({ length: 3 }, () => "cluster_topic_works"));
+  expect(lines.slice(2)).toEqual(["cluster_topic_works", "cluster_topic_works"]);
   expect(control.directory.relays()).toMatchObject([{ name: "one", isSelf: true, isMissing: false }]);
 });
 
