@@ -14,7 +14,7 @@ import { committedOffsets, writeFirstStates } from "./checkpoints.ts";
 import type { Holds } from "./holds.ts";
 import { LaneReplays } from "./lane-replays.ts";
 import { LaneWithReplays, type LaneWithReplaysValue, parseLaneWithReplays } from "./lane-with-replays.ts";
-import { Outage } from "./outage.ts";
+import { kindOf, Outage } from "./outage.ts";
 import type { OpenPartition, Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
 import { readTo } from "./read-to.ts";
@@ -307,9 +307,9 @@ export class LaneGroup {
   #couldNotOpen(partition: number, error: unknown): void {
     const reported = this.#notOpened.get(partition) ?? new Set();
     this.#notOpened.set(partition, reported);
-    const code = error instanceof WaybillError || error instanceof BrokerError ? error.code : safeError(error);
-    if (!reported.has(code)) this.#tell("lane_not_opened", partition, error);
-    reported.add(code);
+    const kind = kindOf(error);
+    if (!reported.has(kind)) this.#tell("lane_not_opened", partition, error);
+    reported.add(kind);
   }
 
   #opened(partition: number): void {

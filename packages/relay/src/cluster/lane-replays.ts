@@ -13,6 +13,7 @@ import { safeError } from "../log-lines/safe-text.ts";
 import { type AskedReplay, type PartLedger, partKey, type ReplayPart, type ReplayRecords } from "./asked-replays.ts";
 import type { LanesOf } from "./desired-state.ts";
 import type { LaneWithReplays, ReplayProgress } from "./lane-with-replays.ts";
+import { kindOf } from "./outage.ts";
 
 export interface LaneReplaysOptions extends LanesOf {
   readonly partition: number;
@@ -38,6 +39,10 @@ export class LaneReplays {
   readonly #joined = new Set<string>();
   /** Whose ledger is being written to the topic. */
   readonly #ending = new Set<string>();
+  /** Kinds of errors, since it last worked. */
+  readonly #reported = new Set<string>();
+  /** Since it was looked last. */
+  #hasFailed = false;
   #looking: Promise<void> = Promise.resolve();
   #again: Timer | undefined;
   #isClosed = false;
@@ -50,7 +55,9 @@ export class LaneReplays {
   look(): void {
     this.#looking = this.#looking.then(async () => {
       try {
+        this.#hasFailed = false;
         await this.#look();
+        if (!this.#hasFailed && this.#ending.size === 0) this.#reported.clear();
       } catch (error) {
         this.#later(AGAIN_MS, error);
       }
@@ -136,7 +143,13 @@ export class LaneReplays {
   #later(afterMs: number, error?: unknown): void {
     const { environment, destination, partition, clock, report, state } = this.#options;
     if (this.#isClosed || !state.isOurs) return;
-    if (error !== undefined) report("replay_not_run", { environment, destination, partition, error: safeError(error) });
+    if (error !== undefined) {
+      const kind = kindOf(error);
+      if (!this.#reported.has(kind))
+        report("replay_not_run", { environment, destination, partition, error: safeError(error) });
+      this.#reported.add(kind);
+      this.#hasFailed = true;
+    }
     this.#again?.cancel();
     this.#again = clock.after(afterMs, () => this.look());
   }

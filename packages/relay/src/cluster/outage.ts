@@ -2,7 +2,9 @@
  * Something that is tried again and again: its failures are reported once they have lasted for
  * `afterMs`, and its success after that.
  */
-import type { Clock } from "@waybill/core";
+import { type Clock, WaybillError } from "@waybill/core";
+import { BrokerError } from "@waybill/log-kafka";
+import { safeError } from "../log-lines/safe-text.ts";
 
 export interface OutageOptions {
   readonly clock: Clock;
@@ -35,4 +37,9 @@ export class Outage {
     this.#isReported = false;
     this.#options.works();
   }
+}
+
+/** Of failures that come again and again: what is reported once for each kind. */
+export function kindOf(error: unknown): string {
+  return error instanceof WaybillError || error instanceof BrokerError ? error.code : safeError(error);
 }

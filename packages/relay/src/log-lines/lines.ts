@@ -129,7 +129,7 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   },
   replay_not_run: {
     level: "error",
-    text: "a replay cannot begin or end in a partition; it is tried again",
+    text: "a replay cannot begin or end in a partition; it is tried again every two seconds, and logged once for each kind of error until it works",
     act: "The error says what is wrong with the directory of the relay, or the cluster.",
     fields: [...LANE, "partition", "error"],
   },

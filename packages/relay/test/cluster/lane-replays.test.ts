@@ -1,5 +1,6 @@
 /** What of a replay is in a lane's state, what its records are, and in which order they come. */
 import type { DurableState } from "@waybill/log";
+import { BrokerError, type BrokerErrorCode } from "@waybill/log-kafka";
 import { VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { type AskedReplay, AskedReplays, cancelKey, partKey, replayKey } from "../../src/cluster/asked-replays.ts";
@@ -132,4 +133,47 @@ test.each([true, false])("how a replay ended is written after a commit, and only
   await replays.close(0);
   const record = `${partKey(NAME, 3)} ${JSON.stringify(LEDGER)}`;
   expect(steps).toEqual(isOurs ? ["stop", "commit", record] : ["stop", "commit"]);
+});
+
+test("a replay that cannot begin, or whose end cannot be written, is logged once for each kind of error", async () => {
+  const lines: string[] = [];
+  const clock = new VirtualClock();
+  let fault: BrokerError | undefined;
+  const fail = async (): Promise<void> => {
+    if (fault !== undefined) throw fault;
+  };
+  const asked = { ...NAME, ...REQUEST, parts: [{ partition: 3, from: 0, to: 20, total: 9 }], ended: new Map() };
+  let isCancelled = false;
+  const replays = new LaneReplays({
+    environment: "test",
+    destination: "crm",
+    partition: 3,
+    log: { head: 20 },
+    deadLetters: { head: 0 },
+    replays: { join: fail, stop: async () => undefined, leave: async () => undefined },
+    state: new LaneWithReplays(stateOf({ ...LANE, replays: [PROGRESS] })),
+    records: {
+      replaysOf: () => [{ ...asked, isCancelled }],
+      writeReplay: fail,
+      caughtUp: () => Promise.resolve(),
+      reportedLane: () => undefined,
+    },
+    clock,
+    report: (code, fields) => lines.push(`${code} ${"error" in fields ? fields.error : ""}`),
+  });
+  const failWith = async (code?: BrokerErrorCode): Promise<void> => {
+    fault = code === undefined ? undefined : new BrokerError(code, code);
+    replays.look();
+    await clock.advance(10_000);
+  };
+  await failWith("unreachable");
+  expect(lines).toEqual(["replay_not_run unreachable"]);
+  await failWith("fenced");
+  await failWith("unreachable");
+  expect(lines.slice(1)).toEqual(["replay_not_run fenced"]);
+  await failWith();
+  isCancelled = true;
+  await failWith("unreachable");
+  expect(lines.slice(2)).toEqual(["replay_not_run unreachable"]);
+  await replays.close(0);
 });
