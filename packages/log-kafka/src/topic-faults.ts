@@ -3,8 +3,8 @@ import type { TopicDescription } from "./broker.ts";
 
 export interface TopicNeeds {
   readonly partitions: number;
-  /** Of the topic of the environment that has most. Default {@link partitions}. */
-  readonly most?: number;
+  /** Partitions of the topic of events, beside which a companion is. Default {@link partitions}. */
+  readonly ofEvents?: number;
   readonly replicationFactor: number;
   readonly minInSyncReplicas: number;
   /** Kafka keeps the last record of each key, and no other. Default: none has a key. */
@@ -137,7 +137,7 @@ function cleanupFault(policy: string, { isCompacted = false }: TopicNeeds): Sett
 
 function partitionFaults(found: TopicDescription, needs: TopicNeeds, settings: Settings): void {
   const { partitions, topic } = found;
-  const { most = needs.partitions } = needs;
+  const { ofEvents = needs.partitions } = needs;
   if (partitions.length !== needs.partitions && needs.isCompacted === true)
     settings.add(
       `it has ${partitions.length} partitions, and must have ${needs.partitions}: the order of what is in it holds within one`,
@@ -146,9 +146,7 @@ function partitionFaults(found: TopicDescription, needs: TopicNeeds, settings: S
   else if (partitions.length !== needs.partitions)
     settings.add(
       `it has ${partitions.length} partitions, kafka.partitions is ${needs.partitions}: with another number the events of a user would change their partition, and lose their order`,
-      partitions.length === most
-        ? `kafka.partitions: ${partitions.length}`
-        : `kafka-topics.sh --bootstrap-server ${settings.bootstrap} --alter --topic ${topic} --partitions ${most}`,
+      partitionsRepair(found, ofEvents, settings.bootstrap),
     );
   const replicas = Math.min(...partitions.map((partition) => partition.replicas.length));
   if (replicas < needs.replicationFactor)
@@ -156,6 +154,18 @@ function partitionFaults(found: TopicDescription, needs: TopicNeeds, settings: S
       `a partition of it has ${replicas} ${replicas === 1 ? "replica" : "replicas"}, kafka.replicationFactor is ${needs.replicationFactor}`,
       `kafka-reassign-partitions.sh with ${needs.replicationFactor} replicas for each partition of ${topic}, or kafka.replicationFactor: ${replicas}`,
     );
+}
+
+/** Kafka takes no partitions away. */
+function partitionsRepair(
+  { topic, partitions: { length } }: TopicDescription,
+  ofEvents: number,
+  bootstrap: string,
+): string {
+  if (length === ofEvents) return `kafka.partitions: ${length}`;
+  if (length < ofEvents)
+    return `kafka-topics.sh --bootstrap-server ${bootstrap} --alter --topic ${topic} --partitions ${ofEvents}`;
+  return `choose another kafka.topicPrefix; or let everything be delivered, stop all relays, and give each topic of the environment ${length} partitions and kafka.partitions: ${length}`;
 }
 
 function inSyncFault(least: number, { partitions }: TopicDescription, needs: TopicNeeds): SettingFault | undefined {

@@ -78,14 +78,18 @@ export async function faultsOfTopics(
   broker: Broker,
   options: TopicsOptions,
 ): Promise<ReadonlyMap<string, readonly TopicFault[]>> {
-  const found = await broker.describe({ topics: options.topics, deadlineMs: CALL_MS });
+  const described = await broker.describe({ topics: options.topics, deadlineMs: CALL_MS });
+  const found = options.topics.flatMap((name) => described.find(({ topic }) => topic === name) ?? []);
   const checks = checksOf(found, options);
   return new Map(found.map(({ topic }, at) => [topic, checks[at]?.faults ?? []]));
 }
 
+/** The topic of events comes before its companions, if it is there. */
 function checksOf(found: readonly TopicDescription[], options: TopicsOptions): readonly CheckedTopic[] {
-  const most = Math.max(...found.map(({ partitions }) => partitions.length));
-  return found.map((one) => checkTopic(one, { ...options, most }, options.bootstrap));
+  const [first, ...others] = found;
+  const isOfEvents = first !== undefined && others.every(({ topic }) => topic.startsWith(`${first.topic}.`));
+  const needs = isOfEvents ? { ...options, ofEvents: first.partitions.length } : options;
+  return found.map((one) => checkTopic(one, needs, options.bootstrap));
 }
 
 /** The calls of one start, each tried again while time is left. */

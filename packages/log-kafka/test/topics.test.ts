@@ -179,6 +179,28 @@ test("once an operator has given the topic of events more partitions, the others
   await expect(before).rejects.toMatchObject({ message: expect.stringMatching(/ {2}kafka.partitions: 6$/) as string });
 });
 
+test("a companion with more partitions than the topic of events has no repair that breaks the order", async () => {
+  const { clock, cluster } = start();
+  const broker = cluster.connect("relay");
+  for (const [at, topic] of OPTIONS.topics.entries()) {
+    const partitions = 4 + 2 * at;
+    await runUntil(clock, broker.create({ topic, partitions, replicationFactor: 3, configs: SAFE, deadlineMs: 1_000 }));
+  }
+  const message = expect.stringMatching(
+    /production\.crm\.dead: it has 6 .*\n {2}choose another kafka\.topicPrefix; or .* 6$/,
+  );
+  const [events = "", dead = ""] = OPTIONS.topics;
+  const fates = dead.replace("dead", "fates");
+  // As at a start, and as for a destination that is added.
+  for (const topics of [
+    [events, dead, fates],
+    [dead, fates],
+  ]) {
+    const opening = runUntil(clock, openTopics(broker, clock, { ...OPTIONS, topics }));
+    await expect(opening).rejects.toMatchObject({ message });
+  }
+});
+
 test("a user that the brokers refuse is looked for in kafka.sasl, anything else in the addresses", async () => {
   const { clock } = start();
   const hintOf = async (code: "unauthorized" | "unreachable"): Promise<string> => {
