@@ -133,19 +133,29 @@ export class RelayDirectory {
     this.#seen.delete(id);
   }
 
-  /** Those without a record for so long that their last one may go from the topic. */
+  /** Those whose last record may go from the topic: it is too old, or another has their place. */
   get forgotten(): readonly string[] {
-    const nowMs = this.#clock.monotonic();
-    return [...this.#seen].filter(([, { atMs }]) => nowMs - atMs >= FORGOTTEN_MS).map(([id]) => id);
+    const known = new Set(this.relays().map(({ id }) => id));
+    return [...this.#seen.keys()].filter((id) => !known.has(id));
   }
 }
 
-/** Whether a later process has its address, and its lanes are delivered by others. */
+/**
+ * Whether a later process has its address, and others deliver its lanes; those of destinations that
+ * nobody has any more do not count.
+ */
 function isReplaced({ adminUrl, startedAtMs, lanes }: RelayEntry, running: readonly RelayEntry[]): boolean {
   const isStartedAgain = running.some((other) => other.adminUrl === adminUrl && other.startedAtMs > startedAtMs);
   if (adminUrl === undefined || !isStartedAgain) return false;
-  const taken = new Set(running.flatMap((other) => other.lanes.map(laneNameOf)));
-  return lanes.every((lane) => taken.has(laneNameOf(lane)));
+  const others = running.flatMap((other) => other.lanes);
+  const taken = new Set(others.map(laneNameOf));
+  const delivered = new Set(others.map(destinationNameOf));
+  if (delivered.size === 0) return lanes.length === 0;
+  return lanes.every((lane) => taken.has(laneNameOf(lane)) || !delivered.has(destinationNameOf(lane)));
+}
+
+function destinationNameOf({ environment, destination }: LaneEntry): string {
+  return `${environment}/${destination}`;
 }
 
 export function laneNameOf({ environment, destination, partition }: LaneEntry): string {

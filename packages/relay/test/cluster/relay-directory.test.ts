@@ -73,8 +73,11 @@ test("a relay that died is missing no more once another process has its address,
   expect(ids()).toEqual(["c", "b"]);
   noted(directory, { ...again, adminUrl: "http://relay-2:8081" });
   expect(ids()).toEqual(["c", "b"]);
+  expect(directory.forgotten).toEqual([]);
   noted(directory, again);
   expect(ids()).toEqual(["c"]);
+  // It is forgotten while its successor is there: who comes after that does not see it either.
+  expect(directory.forgotten).toEqual(["b"]);
   // Two of one address that both run are shown.
   noted(directory, dead);
   expect(ids()).toEqual(["c", "b"]);
@@ -83,6 +86,25 @@ test("a relay that died is missing no more once another process has its address,
   noted(directory, nowhere);
   noted(directory, recordOf("b", "two"), 20_000);
   expect(ids()).toEqual(["c", "b"]);
+});
+
+test("a relay that was started again without a destination that it had is not missing", () => {
+  const directory = new RelayDirectory(new VirtualClock(), "a");
+  const adminUrl = "http://relay-1:8081";
+  const [lane] = recordOf("b", "two").lanes as readonly [LaneEntry];
+  const lanesOf = (destination: string, ...partitions: readonly number[]): readonly LaneEntry[] =>
+    partitions.map((partition) => ({ ...lane, destination, partition }));
+  noted(
+    directory,
+    { ...recordOf("b", "two"), adminUrl, lanes: [...lanesOf("old", 0, 1), ...lanesOf("kept", 0, 1)] },
+    20_000,
+  );
+  const again = { ...recordOf("c", "three"), adminUrl, startedAtMs: 1 };
+  noted(directory, { ...again, lanes: [...lanesOf("new", 0, 1), ...lanesOf("kept", 0)] });
+  expect(directory.forgotten).toEqual([]);
+  noted(directory, { ...again, lanes: [...lanesOf("new", 0, 1), ...lanesOf("kept", 0, 1)] });
+  expect(directory.forgotten).toEqual(["b"]);
+  expect(directory.relays().map(({ id }) => id)).toEqual(["c"]);
 });
 
 test("what is not a relay's record says nothing", () => {
