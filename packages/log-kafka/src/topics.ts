@@ -14,6 +14,8 @@ export interface TopicsOptions extends TopicNeeds {
   readonly bootstrap: string;
   /** How long a cluster that is about to start may take. Default 30 s. */
   readonly patienceMs?: number;
+  /** A call has failed, and is made again. */
+  readonly onFailed?: (error: BrokerError) => void;
   /** Largest record of a topic that is created. Default 8 MiB. */
   readonly maxMessageBytes?: number;
 }
@@ -165,6 +167,7 @@ class Opening {
         return await call();
       } catch (error) {
         if (!(error instanceof BrokerError) || !error.isTransient) throw error;
+        this.#options.onFailed?.(error);
         if (!(await this.#pause())) throw unanswered(messageOf(error), error);
       }
     }

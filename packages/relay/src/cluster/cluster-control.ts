@@ -104,6 +104,7 @@ export class ClusterControl implements Holds, ReplayRecords {
     this.#options = options;
     this.#topics = new WatchedTopics({
       broker,
+      brokers,
       clock,
       report,
       needs: {
@@ -113,7 +114,6 @@ export class ClusterControl implements Holds, ReplayRecords {
         minInSyncReplicas,
         retention: { maxAgeMs: 0, hardMaxBytes: 0 },
         maxMessageBytes: MESSAGE_MAX_BYTES,
-        bootstrap: brokers[0] ?? "",
       },
     });
     this.#id = createUuidV7(clock, random)();

@@ -6,6 +6,7 @@ import type { Clock, Timer } from "@waybill/core";
 import type { RetentionLimits } from "@waybill/log";
 import {
   type Broker,
+  type BrokerError,
   companionTopics,
   faultsOfTopics,
   type OpenedTopic,
@@ -15,13 +16,19 @@ import {
 import type { KafkaConfig } from "../config/kafka-types.ts";
 import type { DestinationConfig, EnvironmentConfig } from "../config/types.ts";
 import { SILENT, type WriteLine } from "../log-lines/operator-log.ts";
+import { safeError } from "../log-lines/safe-text.ts";
+import { Outage } from "./outage.ts";
 
 const EVERY_MS = 60_000;
+/** A cluster that starts with the relay may take that long without a word. */
+const UNREACHED_MS = 3_000;
 
 export interface WatchedTopicsOptions {
   readonly broker: Broker;
   readonly clock: Clock;
-  readonly needs: Omit<TopicsOptions, "topics">;
+  readonly needs: Omit<TopicsOptions, "topics" | "bootstrap">;
+  /** Their addresses. */
+  readonly brokers: readonly string[];
   readonly report: WriteLine;
 }
 
@@ -44,8 +51,15 @@ export class WatchedTopics {
 
   /** **Errors**: `WAYBILL_LOG_TOPIC`, `WAYBILL_LOG_UNAVAILABLE`. */
   async open(topics: readonly string[]): Promise<readonly OpenedTopic[]> {
-    const { broker, clock, needs, report } = this.#options;
-    const opened = await openTopics(broker, clock, { ...needs, topics });
+    const { broker, brokers, clock, report } = this.#options;
+    const reaching = new Outage({
+      clock,
+      afterMs: UNREACHED_MS,
+      failing: (error) => report("brokers_not_reached", { brokers, error }),
+      works: () => undefined,
+    });
+    const onFailed = (error: BrokerError): void => reaching.failed(safeError(error));
+    const opened = await openTopics(broker, clock, { ...this.#needs(), topics, onFailed });
     for (const text of opened.warnings) report("config_warning", { text });
     for (const topic of topics) this.#topics.add(topic);
     return opened.topics;
@@ -62,11 +76,16 @@ export class WatchedTopics {
     this.#timer?.cancel();
   }
 
+  #needs(): Omit<TopicsOptions, "topics"> {
+    const { needs, brokers } = this.#options;
+    return { ...needs, bootstrap: brokers[0] ?? "" };
+  }
+
   /** Never rejects. */
   async #check(): Promise<void> {
-    const { broker, needs, report } = this.#options;
+    const { broker, report } = this.#options;
     try {
-      const checked = await faultsOfTopics(broker, { ...needs, topics: [...this.#topics] });
+      const checked = await faultsOfTopics(broker, { ...this.#needs(), topics: [...this.#topics] });
       if (this.#isClosed) return;
       for (const [topic, faults] of checked) {
         const reasons = faults.map(({ reason }) => reason).join("; ");
@@ -101,8 +120,8 @@ export function environmentTopics({
   report = SILENT,
 }: EnvironmentTopicsOptions): WatchedTopics {
   const { partitions, replicationFactor, minInSyncReplicas, brokers } = kafka;
-  const needs = { partitions, replicationFactor, minInSyncReplicas, retention, bootstrap: brokers[0] ?? "" };
-  return new WatchedTopics({ broker, clock: runtime.clock, needs, report });
+  const needs = { partitions, replicationFactor, minInSyncReplicas, retention };
+  return new WatchedTopics({ broker, brokers, clock: runtime.clock, needs, report });
 }
 
 export function companionsOf(

@@ -193,6 +193,12 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
     act: "",
     fields: ["topic"],
   },
+  brokers_not_reached: {
+    level: "warn",
+    text: "the brokers cannot be asked for the topics; it is tried again for half a minute, and then the relay does not start",
+    act: "Look whether they run, and are reachable from here: kafka.brokers, kafka.tls, kafka.sasl.",
+    fields: ["brokers", "error"],
+  },
   topic_faulty: {
     level: "error",
     text: "somebody has changed a topic, and as it is now events may be lost or not be taken; the relay goes on, and does not start again like that",

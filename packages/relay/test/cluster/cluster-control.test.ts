@@ -17,6 +17,8 @@ const DESIRED = { topic: "waybill.desired", partition: 0 };
 const RELAYS = { topic: "waybill.relays", partition: 0 };
 
 interface Given {
+  /** Gets the codes of what is logged. */
+  readonly lines?: string[];
   readonly sealingKey?: string;
   readonly lanes?: () => readonly LaneEntry[];
   readonly adopt?: (rotation: KeptRotation) => Promise<void>;
@@ -47,7 +49,7 @@ class World {
   async open(name: string, given: Given = {}): Promise<TestRelay> {
     const { sealingKey, adopt = () => Promise.resolve(), reload = () => Promise.resolve(RELOADED) } = given;
     const done: string[] = [];
-    const lines: string[] = [];
+    const { lines = [] } = given;
     const broker = withUnread(this.cluster.connect(name), given.unread);
     const control: ClusterControl = await this.run(
       ClusterControl.open({
@@ -217,6 +219,17 @@ test("a relay that starts later sees who died while it was not there, and not wh
   expect(listed?.seenMs).toBeGreaterThan(59_000);
   expect(late.control.directory.relays()).toHaveLength(2);
   expect(one.control.directory.readMs).toBeGreaterThan(59_000);
+});
+
+test("a start without a broker says after three seconds whom it tries, once, and is refused after thirty", async () => {
+  const world = new World();
+  world.cluster.isolate("one");
+  const lines: string[] = [];
+  const opening = world.open("one", { lines });
+  await world.clock.advance(2_500);
+  expect(lines).toEqual([]);
+  await expect(opening).rejects.toMatchObject({ code: "WAYBILL_LOG_UNAVAILABLE" });
+  expect(lines).toEqual(["brokers_not_reached"]);
 });
 
 test("topics that cannot be used stop nothing, and are reported when it begins and when it ends", async () => {
