@@ -62,7 +62,7 @@ const STOPPED_MAX_MS = 60_000;
 const REQUESTS_KEPT = 20;
 const LASTS_MS = 8_000;
 /** Of an environment: lanes that are after lose events to it. */
-const HARD_LIMIT_BYTES = 24_000;
+const HARD_LIMIT_BYTES = 16_000;
 const CROWD = 70;
 /** Characters of the state of a lane that has set aside many users. */
 const LONG_STATE = 600;
