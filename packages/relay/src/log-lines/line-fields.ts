@@ -164,3 +164,15 @@ interface Counted {
   /** Absent from the first line: it is written at once. */
   readonly seconds?: number;
 }
+
+export interface Line<Fields> {
+  readonly level: "error" | "warn" | "info" | "debug";
+  /** The text; those whose `text` is a field of theirs have it from there. */
+  readonly text: string;
+  /** What to do; "" where there is nothing to do. It is the `hint` of a warning and an error. */
+  readonly act: string;
+  /** In their order. */
+  readonly fields: readonly (keyof Fields & string)[];
+}
+
+export const LANE = ["environment", "destination"] as const;
