@@ -229,12 +229,18 @@ export function fateInTail({ from, runs }: FateTail, position: Position): Fate |
   return position < from ? undefined : fateOf(runAt(runs, position - from));
 }
 
+/** Whether the tail has it as set aside: its outcome came later, and is in a patch. */
+export function isParkedInTail({ from, runs }: FateTail, position: Position): boolean {
+  return position >= from && runAt(runs, position - from) === PARKED;
+}
+
 /**
  * The fate of the event at `position` as a block has it; `undefined` when it is elsewhere, or this
- * is not a block.
+ * is not a block. `isPatch`: as a patch has it.
  */
-export function fateInBlock(record: LogRecord, position: Position): Fate | undefined {
+export function fateInBlock(record: LogRecord, position: Position, isPatch: boolean): Fate | undefined {
   const head = headOf(record);
+  if (isPatch && head?.form !== "patch") return undefined;
   const offset = position - (head?.first ?? 0);
   // What is ahead of the others has its place in another block by now.
   if (head === undefined || offset < 0 || offset >= head.count || head.form === "ahead") return undefined;

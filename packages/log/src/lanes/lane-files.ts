@@ -2,7 +2,7 @@
 import type { Disk } from "@waybill/core";
 import type { Position } from "../types.ts";
 import { namesIn, walkLog } from "../walk.ts";
-import { type Fate, fateInBlock, fateInTail } from "./fate-blocks.ts";
+import { type Fate, fateInBlock, fateInTail, isParkedInTail } from "./fate-blocks.ts";
 import { LaneState } from "./lane-state.ts";
 import { fateTailOf, type LaneVendor, parseLaneState } from "./lane-value.ts";
 
@@ -28,24 +28,26 @@ export async function fatesInFiles(
   if (state === undefined) return found;
   const { vendors = [] } = state;
   const tail = fateTailOf(state);
-  const inBlocks: Position[] = [];
+  /** Whether each is in a patch. */
+  const inBlocks = new Map<Position, boolean>();
   for (const position of positions) {
     if (position < state.base) continue;
-    const inTail = fateInTail(tail, position);
+    const isParked = isParkedInTail(tail, position);
+    const inTail = isParked ? undefined : fateInTail(tail, position);
     if (position >= state.position) found.set(position, { fate: { status: "pending" }, vendors });
     else if (inTail !== undefined) found.set(position, { fate: inTail, vendors });
     else {
-      inBlocks.push(position);
+      inBlocks.set(position, isParked);
       found.set(position, { fate: { status: "unknown" }, vendors });
     }
   }
   const blocks = `${directory}/fates/${lane}`;
-  if (inBlocks.length === 0 || (await namesIn(disk, blocks)).length === 0) return found;
+  if (inBlocks.size === 0 || (await namesIn(disk, blocks)).length === 0) return found;
   for await (const walked of walkLog(blocks, disk)) {
     if (walked.kind !== "record") continue;
     // The newest block counts.
-    for (const position of inBlocks) {
-      const fate = fateInBlock(walked.record, position);
+    for (const [position, isPatch] of inBlocks) {
+      const fate = fateInBlock(walked.record, position, isPatch);
       if (fate !== undefined) found.set(position, { fate, vendors });
     }
   }

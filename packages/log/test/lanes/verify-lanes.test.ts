@@ -11,6 +11,7 @@ import {
   LaneState,
   type LaneStateValue,
   LogStore,
+  NO_FATES,
   newLaneState,
   openLog,
   parseLaneState,
@@ -190,4 +191,25 @@ test("the files of a lane that nobody has open tell what became of its events", 
   disk.flipBit(path, 200);
   expect((await fatesInFiles("/e", "a", [0], disk)).get(0)?.fate).toEqual({ status: "unknown" });
   expect((await fatesInFiles("/e", "b", [0], disk)).size).toBe(0);
+});
+
+test("so they do of an event that was set aside and delivered after later ones", async () => {
+  const disk = new SimDisk();
+  const tail = { from: 0, runs: [], before: NO_FATES };
+  const fates = await Fates.open({ directory: "/e/fates/a", runtime: { disk, clock: new VirtualClock() }, tail });
+  fates.passTo(4, (position) => position === 1 || position === 3, true);
+  fates.settleAt(1, DELIVERED);
+  await fates.flush();
+  const ledger = { delivered: 3, rejected: 0, expired: 0, dropped: {} };
+  const value = { base: 0, position: 3, byte: 64, leased: 0, ...ledger, fates: fates.tail };
+  await fates.close();
+  const state = await LaneState.open(disk, "/e/lanes", "a", () => value);
+  await state.close();
+  const found = await fatesInFiles("/e", "a", [0, 1, 2, 3], disk);
+  expect([...found.values()].map(({ fate }) => fate.status)).toEqual([
+    "delivered",
+    "delivered",
+    "delivered",
+    "pending",
+  ]);
 });
