@@ -177,14 +177,27 @@ export class DeadLetters {
     return counts;
   }
 
+  /** Whether there may be dead letters of events that are not settled: a crash came between. */
+  get mayBeUncounted(): boolean {
+    return this.#keptBefore.size > 0 || this.#knownTo < this.log.head;
+  }
+
   /**
-   * Keeps the rejected ones of a batch's first events, durably. Idempotent per position.
+   * Keeps the rejected ones of a batch's first events, durably. Idempotent per position. Those that
+   * were kept before a crash, and were delivered now, wait no longer.
    * **Errors**: those of `Log.append`.
    */
   async keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
     this.#keeping.set(batch, this.#keeping.get(batch) ?? this.#knownTo);
     await this.#readOthers();
     await this.#keep(batch, outcomes);
+    if (this.#keptBefore.size > 0) await this.mark(this.#deliveredNow(batch, outcomes), "retried");
+  }
+
+  #deliveredNow(batch: LogBatch, outcomes: readonly Outcome[]): readonly Position[] {
+    return outcomes.flatMap(({ status }, index) =>
+      status === "delivered" ? (this.#keptBefore.get(batch.positionAt(index)) ?? []) : [],
+    );
   }
 
   /** The lane's ledger has the outcomes of a batch. */

@@ -298,9 +298,10 @@ export class LogStore implements Store {
 
   /** Where the lane is shared, only its owner may write dead letters. */
   async #keep(batch: LogBatch, outcomes: readonly Outcome[]): Promise<void> {
-    const isKept = outcomes.some(({ status }) => status === "rejected");
-    if (isKept && this.#writer.isShared) await this.#writer.confirm();
-    await this.#options.deadLetters.keep(batch, outcomes);
+    const { deadLetters } = this.#options;
+    const mayWrite = deadLetters.mayBeUncounted || outcomes.some(({ status }) => status === "rejected");
+    if (mayWrite && this.#writer.isShared) await this.#writer.confirm();
+    await deadLetters.keep(batch, outcomes);
   }
 
   async #settleStrand(batch: LogBatch, strand: Strand, outcomes: readonly Outcome[]): Promise<void> {

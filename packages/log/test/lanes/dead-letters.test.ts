@@ -1,5 +1,5 @@
 /** What dead letters are known of after a crash, and what was known of them before. */
-import type { Outcome } from "@waybill/core";
+import { DELIVERED, type Outcome } from "@waybill/core";
 import { DeadLetters, type Position } from "@waybill/log";
 import { SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
@@ -25,24 +25,40 @@ async function openFour(disk: SimDisk): Promise<DeadLetters> {
   return opened;
 }
 
-test("a dead letter is kept once, however often the lane ends before it has counted it", async () => {
-  const first = await openStore({});
+/** A lane that has kept the only event as a dead letter, and died before it could count it. */
+async function diedAmidSettling(): Promise<SimDisk> {
+  const { disk, log, store, dead } = await openStore({});
   const body = Buffer.from("{}");
-  await first.log.append({ source: "web", receivedAtMs: 7, metadata: "", body: [body], ends: Uint32Array.of(2) });
-  const batch = await first.store.lease(WIDE);
-  const before = first.disk.onOperation;
-  first.disk.onOperation = (operation, path) => {
+  await log.append({ source: "web", receivedAtMs: 7, metadata: "", body: [body], ends: Uint32Array.of(2) });
+  const batch = await store.lease(WIDE);
+  const before = disk.onOperation;
+  disk.onOperation = (operation, path) => {
     if (operation === "write" && path.includes("/lanes/")) throw new Error("died");
   };
-  await first.store.settle(batch as never, [NEVER]);
-  expect(first.dead.head).toBe(1);
-  first.disk.onOperation = before;
-  first.disk.killProcess();
+  await store.settle(batch as never, [NEVER]);
+  expect(dead.head).toBe(1);
+  disk.onOperation = before;
+  disk.killProcess();
+  return disk;
+}
+
+test("a dead letter whose event is delivered after a crash waits no longer", async () => {
+  const disk = await diedAmidSettling();
+  const second = await openStore({ disk });
+  await second.store.settle((await second.store.lease(WIDE)) as never, [DELIVERED]);
+  expect(second.store.account()).toMatchObject({ accepted: 1, delivered: 1, rejected: 0, balanced: true });
+  await second.store.close();
+  const opened = await DeadLetters.open("/dead", 10, { disk, clock: new VirtualClock() });
+  expect(opened.counts()).toMatchObject({ waiting: 0, retried: 1 });
+});
+
+test("a dead letter is kept once, however often the lane ends before it has counted it", async () => {
+  const disk = await diedAmidSettling();
   // It writes a state, and has settled nothing.
-  const second = await openStore({ disk: first.disk });
+  const second = await openStore({ disk });
   await second.store.close();
   await second.log.close();
-  const third = await openStore({ disk: first.disk });
+  const third = await openStore({ disk });
   const again = await third.store.lease(WIDE);
   await third.store.settle(again as never, [NEVER]);
   expect(third.dead.head).toBe(1);
@@ -52,7 +68,7 @@ test("a dead letter is kept once, however often the lane ends before it has coun
   await third.log.close();
   const known: (Position | undefined)[] = [];
   await openStore({
-    disk: first.disk,
+    disk,
     changed: (state) => {
       known.push(state.dead);
       return state;
