@@ -129,13 +129,15 @@ async function runAll(first: number, count: number): Promise<void> {
     const child = fork(process.argv[1] as string, ["--engine", values.engine, "--steps", values.steps], {
       execArgv: process.execArgv,
     });
+    const ended = endOf(child);
     for (; next < end; ) {
       const taken: Taken = { first: next, count: Math.min(SEEDS_AT_ONCE, end - next) };
       next += taken.count;
       child.send(taken);
-      add(total, await Promise.race([answerOf(child), endOf(child, taken)]));
+      add(total, await Promise.race([answerOf(child), ended]));
     }
     child.disconnect();
+    await ended.catch(() => undefined);
   };
   await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, work));
   report(total, count, startedAt);
@@ -146,9 +148,9 @@ async function answerOf(child: ChildProcess): Promise<Summary> {
   return summary;
 }
 
-async function endOf(child: ChildProcess, { first, count }: Taken): Promise<never> {
+async function endOf(child: ChildProcess): Promise<never> {
   await once(child, "exit");
-  throw new Error(`a process ended amid the seeds ${first} to ${first + count - 1}`);
+  throw new Error("a process of the simulation ended amid its seeds");
 }
 
 function report(
