@@ -71,7 +71,7 @@ export class BatchVendor extends emulators.VendorEmulator {
       for (const [index, event] of events.entries()) {
         const id = ids[index] as string;
         this.arrived.push({ id, event });
-        this.#noteCut(id);
+        this.#noteCut(id, ids);
         if (!this.#first.has(id)) this.#first.set(id, taken);
       }
       this.ids.push(...ids);
@@ -79,10 +79,11 @@ export class BatchVendor extends emulators.VendorEmulator {
     return { status: 200, headers: {}, body: "" };
   }
 
-  #noteCut(id: string): void {
+  #noteCut(id: string, ids: readonly string[]): void {
     const first = this.#first.get(id);
     if (first !== undefined && this.#places.isForgotten(id)) this.cut.add(id);
     if (first === undefined || this.#places.hasAnswer(first.key)) return;
-    if (first.ids.some((other) => this.#places.isGone(other))) this.cut.add(id);
+    // Of an event whose first copy was taken a later one is a copy only to who had read both.
+    if ([...first.ids, ...ids].some((other) => this.#places.isGone(other))) this.cut.add(id);
   }
 }
