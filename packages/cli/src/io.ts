@@ -102,11 +102,10 @@ export function report(error: unknown, io: Pick<Io, "err">): number {
     return EXIT.failed;
   }
   const isConfig = error.code === "WAYBILL_CONFIG";
+  const text = isConfig ? error.message : `waybill: ${error.message}`;
   // A line for each fault of a configuration or of topics; of anything else one.
-  if (isConfig) for (const line of error.message.split("\n")) complain(io, line);
-  else if (error.code === "WAYBILL_LOG_TOPIC")
-    for (const line of `waybill: ${error.message}`.split("\n")) complain(io, line);
-  else complain(io, `waybill: ${error.message}`);
+  const lines = isConfig || error.code === "WAYBILL_LOG_TOPIC" ? text.split("\n") : [text];
+  for (const line of lines) complain(io, line);
   if (error.hint !== undefined) complain(io, `  ${error.hint}`);
   return isConfig ? EXIT.config : EXIT.failed;
 }

@@ -384,7 +384,7 @@ export class DeadLetters {
       const dead: DeadLetter = {
         ...head,
         deadLetterId: first + index,
-        state: mark?.state ?? "waiting",
+        state: this.stateOf(first + index),
         ...(mark === undefined ? {} : { markedAtMs: mark.atMs }),
         event: body.subarray(index === 0 ? 0 : (ends[index - 1] as number) + 1, end),
       };

@@ -26,6 +26,11 @@ const PROGRESS = {
 };
 const LEDGER = { total: 9, delivered: 4, rejected: 0, expired: 0, dropped: {} };
 const REQUEST = { destination: "crm", choice: { log: { event: "E" } }, createdAtMs: 1, parts: [[3, 0, 20, 9]] };
+const PART = { partition: 3, from: 0, to: 20, total: 9 };
+const ASKED = { ...NAME, ...REQUEST, parts: [PART], ended: new Map() };
+/** Of the lane's replays, where nothing else matters. */
+const OPTIONS = { environment: "test", destination: "crm", partition: 3, log: { head: 20 }, deadLetters: { head: 0 } };
+const RECORDS = { caughtUp: () => Promise.resolve(), reportedLane: () => undefined };
 
 interface FakeState extends DurableState<LaneWithReplaysValue> {
   readonly written: LaneWithReplaysValue[];
@@ -79,8 +84,7 @@ test("records of a replay make one, in whichever order a compacted topic has the
   expect(asked.of("test")).toEqual([]);
   asked.note(replayKey(NAME), JSON.stringify(REQUEST));
   asked.note(cancelKey(NAME), "{}");
-  const part = { partition: 3, from: 0, to: 20, total: 9 };
-  expect(asked.of("test")).toMatchObject([{ ...NAME, destination: "crm", isCancelled: true, parts: [part] }]);
+  expect(asked.of("test")).toMatchObject([{ ...NAME, destination: "crm", isCancelled: true, parts: [PART] }]);
   expect(asked.of("test")[0]?.ended).toEqual(new Map([[3, LEDGER]]));
   // What cannot be read changes nothing, and is not a replay of its own.
   asked.note(replayKey(NAME), "{}");
@@ -100,19 +104,12 @@ test.each([true, false])("how a replay ended is written after a commit, and only
     if (!isOurs) throw new Error("fenced");
   });
   const replay: AskedReplay = {
-    ...NAME,
-    ...REQUEST,
-    parts: [{ partition: 3, from: 0, to: 20, total: 9 }],
+    ...ASKED,
     isCancelled: true,
-    ended: new Map(),
   };
   const clock = new VirtualClock();
   const replays = new LaneReplays({
-    environment: "test",
-    destination: "crm",
-    partition: 3,
-    log: { head: 20 },
-    deadLetters: { head: 0 },
+    ...OPTIONS,
     replays: {
       join: async () => void steps.push("join"),
       stop: async () => void steps.push("stop"),
@@ -122,8 +119,7 @@ test.each([true, false])("how a replay ended is written after a commit, and only
     records: {
       replaysOf: () => [replay],
       writeReplay: async (key, value) => void steps.push(`${key} ${value}`),
-      caughtUp: () => Promise.resolve(),
-      reportedLane: () => undefined,
+      ...RECORDS,
     },
     clock,
     report: () => undefined,
@@ -142,21 +138,15 @@ test("a replay that cannot begin, or whose end cannot be written, is logged once
   const fail = async (): Promise<void> => {
     if (fault !== undefined) throw fault;
   };
-  const asked = { ...NAME, ...REQUEST, parts: [{ partition: 3, from: 0, to: 20, total: 9 }], ended: new Map() };
   let isCancelled = false;
   const replays = new LaneReplays({
-    environment: "test",
-    destination: "crm",
-    partition: 3,
-    log: { head: 20 },
-    deadLetters: { head: 0 },
+    ...OPTIONS,
     replays: { join: fail, stop: async () => undefined, leave: async () => undefined },
     state: new LaneWithReplays(stateOf({ ...LANE, replays: [PROGRESS] })),
     records: {
-      replaysOf: () => [{ ...asked, isCancelled }],
+      replaysOf: () => [{ ...ASKED, isCancelled }],
       writeReplay: fail,
-      caughtUp: () => Promise.resolve(),
-      reportedLane: () => undefined,
+      ...RECORDS,
     },
     clock,
     report: (code, fields) => lines.push(`${code} ${"error" in fields ? fields.error : ""}`),
