@@ -30,6 +30,8 @@ const READ_BYTES = 1024 * 1024;
 /** How long a broker waits for the next record before it answers that there is none. */
 const POLL_MS = 1_000;
 const WRITE_CALL_MS = 2_000;
+/** Of records that say nothing: a compacted topic removes them. */
+const MARK_KEY = "mark";
 
 export class KeyedTopic {
   readonly #options: KeyedTopicOptions;
@@ -37,6 +39,9 @@ export class KeyedTopic {
   #next: Offset = 0;
   #error: string | undefined;
   #waiting: { readonly end: Offset; readonly resolve: () => void }[] = [];
+  /** Of {@link catchUpWithAll}: the one under way, and the one that comes after it. */
+  #marking: Promise<unknown> = Promise.resolve();
+  #nextMark: Promise<void> | undefined;
 
   private constructor(options: KeyedTopicOptions) {
     this.#options = options;
@@ -59,14 +64,36 @@ export class KeyedTopic {
   }
 
   /**
-   * Resolves once everything is read that was written before the call. **Errors**:
+   * Resolves once everything is read that the broker has now. One that is cut off from the others
+   * may not have all that was acknowledged: see {@link catchUpWithAll}. **Errors**:
    * `WAYBILL_LOG_UNAVAILABLE` when the end cannot be found; `WAYBILL_CLOSED`.
    */
   async catchUp(): Promise<void> {
     const source = this.#source;
     const end = await source.retrying("reading", () => source.offsetAt("end"));
-    if (this.#next === end) return;
-    await source.until(new Promise<void>((resolve) => this.#waiting.push({ end, resolve })));
+    await this.#readTo(end);
+  }
+
+  /**
+   * Resolves once everything is read that anybody has written or read before the call. A record of
+   * our own is written for that, and read: no broker acknowledges it that does not have what comes
+   * before it. Calls share it. **Errors**: those of {@link write}.
+   */
+  catchUpWithAll(withinMs = 0): Promise<void> {
+    if (this.#nextMark !== undefined) return this.#nextMark;
+    const marked = this.#marking.then(async () => {
+      // Who calls from now on may have seen what comes after this record.
+      this.#nextMark = undefined;
+      await this.#readTo((await this.write(MARK_KEY, "", withinMs)) + 1);
+    });
+    this.#nextMark = marked;
+    this.#marking = marked.catch(() => undefined);
+    return marked;
+  }
+
+  #readTo(end: Offset): Promise<void> {
+    if (this.#next === end) return Promise.resolve();
+    return this.#source.until(new Promise<void>((resolve) => this.#waiting.push({ end, resolve })));
   }
 
   /**

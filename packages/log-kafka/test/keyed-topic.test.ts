@@ -77,6 +77,63 @@ test("what is caught up with includes each record that was acknowledged before",
   expect(texts(two)).toEqual(["a=1"]);
 });
 
+test("caught up with all is who has read what others have, also where its broker was cut off", async () => {
+  const { clock, cluster, open } = await made();
+  const one = await open("one");
+  const two = await open("two");
+  const place = { topic: TOPIC, partition: 0 };
+  await runUntil(clock, one.topic.write("a", "1"));
+  await clock.advance(5_000);
+  const deposed = cluster.leaderOf(place) as number;
+  cluster.isolate(
+    "two",
+    cluster.brokers.filter((broker) => broker !== deposed),
+  );
+  cluster.cutOff(deposed);
+  await clock.advance(30_000);
+  expect(cluster.leaderOf(place)).not.toBe(deposed);
+  await runUntil(clock, one.topic.write("a", "2", 60_000));
+  await runUntil(clock, two.topic.catchUp());
+  expect(texts(two)).toEqual(["a=1"]);
+  let isCaughtUp = false;
+  const caughtUp = two.topic.catchUpWithAll(120_000).then(() => (isCaughtUp = true));
+  await clock.advance(30_000);
+  expect(isCaughtUp).toBe(false);
+  cluster.heal("two");
+  cluster.rejoin(deposed);
+  await runUntil(clock, caughtUp);
+  expect(texts(two)).toContain("a=2");
+});
+
+test("calls to catch up with all share a record, but for what was written meanwhile", async () => {
+  const { clock, cluster, open } = await made();
+  const one = await open("one");
+  const two = await open("two");
+  const calls = Array.from({ length: 5 }, () => one.topic.catchUpWithAll());
+  await Promise.resolve();
+  const later = one.topic.catchUpWithAll();
+  await runUntil(clock, two.topic.write("a", "1"));
+  await runUntil(clock, Promise.all([...calls, later]));
+  const marks = cluster.records({ topic: TOPIC, partition: 0 }).filter(({ key }) => key === "mark");
+  expect(marks).toHaveLength(2);
+  await runUntil(clock, two.topic.write("b", "2"));
+  cluster.retain();
+  const left = cluster.records({ topic: TOPIC, partition: 0 }).map(({ key }) => key);
+  expect(left).toEqual(["a", "b"]);
+  one.topic.close();
+  await expect(one.topic.catchUpWithAll()).rejects.toMatchObject({ code: "WAYBILL_CLOSED" });
+});
+
+test("who cannot write to it does not catch up with all, and may try again", async () => {
+  const { clock, cluster, open } = await made();
+  const { topic } = await open("one");
+  cluster.isolate("one");
+  const tries = [topic.catchUpWithAll(), topic.catchUpWithAll(3_000)];
+  for (const one of tries) await expect(runUntil(clock, one)).rejects.toMatchObject({ isTransient: true });
+  cluster.heal("one");
+  await runUntil(clock, topic.catchUpWithAll(10_000));
+});
+
 test("an outage is reported when it begins and when it ends, and nothing is missed", async () => {
   const { clock, cluster, open } = await made();
   const one = await open("one");

@@ -200,6 +200,10 @@ export class ClusterControl implements Holds, ReplayRecords {
     await this.#desired?.catchUp();
   }
 
+  async caughtUpWithAll(): Promise<void> {
+    await this.#desired?.catchUpWithAll(WRITE_MS);
+  }
+
   holdOf(lanes: LanesOf): string | undefined {
     return this.#state.holdOf(lanes);
   }
@@ -289,7 +293,8 @@ export class ClusterControl implements Holds, ReplayRecords {
       if (wish?.type === "rotation") await this.#adopt(wish.rotation);
       if (wish?.type === "reload") this.#lastReload = { offset, result: await carryOut.reload() };
       this.#appliedOffset = offset + 1;
-      this.#announcer?.changed();
+      // Nobody waits for what asks for nothing.
+      if (wish !== undefined) this.#announcer?.changed();
     });
   }
 
@@ -333,7 +338,7 @@ export class ClusterControl implements Holds, ReplayRecords {
     const untilMs = clock.monotonic() + CONFIRM_MS;
     let isKnown = false;
     // Relays that had lanes when this was written are known then.
-    void this.#relays?.catchUp().then(
+    void this.#relays?.catchUpWithAll(CONFIRM_MS).then(
       () => (isKnown = true),
       () => undefined,
     );

@@ -5,6 +5,7 @@
  * - `rotation/<key set>`: the last rotation of a source's or a destination's keys, sealed
  * - `reload`: each relay reads its configuration anew, when it comes while it runs
  * - `replay/<environment>/<id>` and below: see `asked-replays.ts`
+ * - `mark`: always nothing; written to find the topic's end
  *
  * The order of the topic decides. What does not have this shape says nothing.
  */

@@ -3,10 +3,10 @@ import type { LanesOf } from "./desired-state.ts";
 /** What operators asked for, as lanes have to know it. */
 export interface Holds {
   /**
-   * Resolves once everything is read that was asked for before the call. **Errors**:
-   * `WAYBILL_LOG_UNAVAILABLE`, `WAYBILL_CLOSED`.
+   * Resolves once everything is read that any relay had read before the call, whatever the broker
+   * knows that is asked. **Errors**: those of `KeyedTopic.write`.
    */
-  caughtUp(): Promise<void>;
+  caughtUpWithAll(): Promise<void>;
   /** Why the lanes of a destination must not send; `undefined`: they may. */
   holdOf(lanes: LanesOf): string | undefined;
   /** Lanes of this relay came or went. */
@@ -15,7 +15,7 @@ export interface Holds {
 
 /** Nobody can ask for anything. */
 export const NO_HOLDS: Holds = {
-  caughtUp: () => Promise.resolve(),
+  caughtUpWithAll: () => Promise.resolve(),
   holdOf: () => undefined,
   lanesChanged: () => undefined,
 };

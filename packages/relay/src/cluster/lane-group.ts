@@ -284,8 +284,9 @@ export class LaneGroup {
       if (!mayBegin() || this.#lanes.has(partition)) return;
       let held: OpenPartition | undefined;
       try {
-        // An answer to an operator may not wait for this relay, if it comes before this.
-        await holds.caughtUp();
+        // An answer to an operator may not wait for this relay, if it comes before this. And what
+        // the owner before has read, as that a replay is over, is in the lane's state no more.
+        await holds.caughtUpWithAll();
         held = await partitions.open(partition);
         const lane = await this.#open(held, tenure);
         this.#lanes.set(partition, { ...lane, held, tenure });

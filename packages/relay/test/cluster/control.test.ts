@@ -22,14 +22,17 @@ test("a pause stops the lanes of each relay, and is answered once each has confi
   const { cluster, emulator, start } = await startCluster();
   let open: () => void = () => undefined;
   const gate = new Promise<void>((resolve) => (open = resolve));
+  let isShut = false;
   const one = await start("one");
-  const two = await start("two", { around: (broker) => gated(broker, () => gate) });
+  const two = await start("two", { around: (broker) => gated(broker, async () => (isShut ? gate : undefined)) });
   await until(() => areShared(one, two));
+  isShut = true;
 
   let status = 0;
   const pausing = ask(one, "/v1/lanes/test/emulator/pause").then((answered) => (status = answered.status));
   await until(() => modesOf(one).has("paused"));
-  await until(() => recordsOf(cluster).some(({ appliedOffset }) => appliedOffset === 1));
+  const { offset } = cluster.records(DESIRED).find(({ key }) => key?.startsWith("pause/")) as { offset: number };
+  await until(() => recordsOf(cluster).some(({ appliedOffset }) => appliedOffset > offset));
   await capture(one, 0, 40);
   await until(() => emulator.received > 0);
   expect(status).toBe(0);

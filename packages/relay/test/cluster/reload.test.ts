@@ -37,7 +37,7 @@ test("a lane begins once all is read that was asked for, and paused where that s
   let paused = true;
   let changes = 0;
   const holds: Holds = {
-    caughtUp: () => (isRead ? Promise.resolve() : Promise.reject(new Error("not read"))),
+    caughtUpWithAll: () => (isRead ? Promise.resolve() : Promise.reject(new Error("not read"))),
     holdOf: ({ environment: of, destination }) => (paused ? `${of}/${destination} is paused` : undefined),
     lanesChanged: () => void (changes += 1),
   };

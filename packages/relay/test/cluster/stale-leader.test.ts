@@ -3,6 +3,7 @@ import { type Broker, BrokerError, type FetchRequest } from "@waybill/log-kafka"
 import type { VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
 import { accountOf, EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
+import { ALL, expectAllOnce, ReplayWorld } from "./lib/replay-world.ts";
 
 /** Records that the broker knows that is behind. */
 const KNOWN = 5;
@@ -127,6 +128,77 @@ test("nor before its fates are read as far as they were written", async () => {
     .then((found) => (outcome = found));
   await world.clock.until(() => outcome !== undefined);
   expect(outcome).toEqual({ outcome: "dropped", reason: "duplicate" });
+});
+
+const DESIRED = "waybill.desired";
+
+/** A broker that answers as one that was cut off from the others when `desired` had so much. */
+function lateReader(world: ReplayWorld, stale: { end: number | undefined }): (broker: Broker) => Broker {
+  return (broker) => {
+    const { fetch, offsetAt } = { fetch: broker.fetch.bind(broker), offsetAt: broker.offsetAt.bind(broker) };
+    return Object.assign(broker, {
+      fetch: async (asked: FetchRequest) => {
+        const { end } = stale;
+        if (end === undefined || asked.topic !== DESIRED) return fetch(asked);
+        if (asked.offset >= end) await new Promise<void>((resolve) => world.clock.after(asked.maxWaitMs, resolve));
+        const fetched = await fetch({ ...asked, maxWaitMs: 0 });
+        return { ...fetched, end, records: fetched.records.filter(({ offset }) => offset < end) };
+      },
+      offsetAt: async (asked: Parameters<Broker["offsetAt"]>[0]) =>
+        asked.topic === DESIRED && asked.at === "end" ? (stale.end ?? offsetAt(asked)) : offsetAt(asked),
+    });
+  };
+}
+
+test("a replay that was over is not run again by who has not read so yet", async () => {
+  const world = new ReplayWorld();
+  const stale: { end: number | undefined } = { end: undefined };
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(8);
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  stale.end = world.cluster.records({ topic: DESIRED, partition: 0 }).length;
+  const ended = await world.ended(one, id);
+  // Its states show no trace of the replay after that.
+  await world.produce(1, 8);
+  await world.clock.until(() => world.sent.length === 24 + 3);
+  world.requests.length = 0;
+  const two = await world.start("two", { around: lateReader(world, stale) });
+  expect(await world.view(two, id)).not.toEqual(ended);
+  await one.stop();
+  await world.clock.advance(LONG_MS);
+  expect(world.sent).toEqual([]);
+  expect(two.environment.laneEntries()).toEqual([]);
+  stale.end = undefined;
+  await world.clock.until(() => world.areShared(two), LONG_MS);
+  await world.produce(1, 9);
+  await world.clock.advance(60_000);
+  expect(world.sent.toSorted()).toEqual(["p0-9", "p1-9", "p2-9"]);
+  expect(await world.view(two, id)).toEqual(ended);
+  await world.end();
+});
+
+test("a destination that was paused is not sent to by who has not read so yet", async () => {
+  const world = new ReplayWorld();
+  const stale: { end: number | undefined } = { end: undefined };
+  const one = await world.start("one");
+  await world.clock.until(() => world.areShared(one));
+  stale.end = world.cluster.records({ topic: DESIRED, partition: 0 }).length;
+  const lanes = { environment: "test", destination: "segment" };
+  await world.run(one.control.steer(lanes, "pause"));
+  await world.produce(4);
+  const two = await world.start("two", { around: lateReader(world, stale) });
+  await one.stop();
+  await world.clock.advance(LONG_MS);
+  expect(world.sent).toEqual([]);
+  stale.end = undefined;
+  await world.clock.until(() => world.areShared(two), LONG_MS);
+  await world.clock.advance(60_000);
+  expect(world.sent).toEqual([]);
+  await world.run(two.control.steer(lanes, "resume"));
+  await world.clock.until(() => world.sent.length === 12);
+  expect(expectAllOnce(world, 4)).toBe(0);
+  await world.end();
 });
 
 /** As of a leader that has heard of no record. */
