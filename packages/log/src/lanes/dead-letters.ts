@@ -91,6 +91,8 @@ function newRecord(): Kept {
 
 export class DeadLetters {
   readonly log: Log;
+  /** Where others may take the lane over: writes its state. **Errors**: it failed, or they have. */
+  confirm: () => Promise<void> = () => Promise.resolve();
   readonly #markLog: Log;
   readonly #clock: Clock;
   /**
@@ -191,7 +193,7 @@ export class DeadLetters {
     this.#keeping.set(batch, this.#keeping.get(batch) ?? this.#knownTo);
     await this.#readOthers();
     await this.#keep(batch, outcomes);
-    if (this.#keptBefore.size > 0) await this.mark(this.#deliveredNow(batch, outcomes), "retried");
+    if (this.#keptBefore.size > 0) await this.#mark(this.#deliveredNow(batch, outcomes), "retried");
   }
 
   #deliveredNow(batch: LogBatch, outcomes: readonly Outcome[]): readonly Position[] {
@@ -334,8 +336,18 @@ export class DeadLetters {
     return found;
   }
 
-  /** Records durably what became of dead letters. **Errors**: those of `Log.append`. */
+  /**
+   * Records durably what became of dead letters; who takes the lane over knows of it. **Errors**:
+   * those of `Log.append` and of {@link confirm}: it may be recorded all the same.
+   */
   async mark(deadLetterIds: readonly Position[], state: DeadLetterState): Promise<void> {
+    if (deadLetterIds.length === 0) return;
+    await this.confirm();
+    await this.#mark(deadLetterIds, state);
+    await this.confirm();
+  }
+
+  async #mark(deadLetterIds: readonly Position[], state: DeadLetterState): Promise<void> {
     const atMs = this.#clock.now();
     await Promise.all(
       deadLetterIds.map(async (id) => {

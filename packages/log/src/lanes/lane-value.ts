@@ -44,6 +44,11 @@ export interface LaneStateValue {
    * Dead letters there were, so that none is kept twice. Absent in states of before it was noted.
    */
   readonly dead?: Position;
+  /**
+   * Marks of dead letters there were. Where another process may take the lane over: it may not be
+   * able to read as many yet. Absent for none.
+   */
+  readonly marks?: Position;
   /** What became of the newest events. Absent in states of before lanes kept fates. */
   readonly fates?: FateTail;
   /** Events that were settled before the lane kept fates. */
@@ -288,8 +293,9 @@ function isAboutStrands({
   readTo,
   removing,
   dead,
+  marks,
 }: LaneStateValue): boolean {
-  const counts = [ahead, frontier, readTo, dead, removing];
+  const counts = [ahead, frontier, readTo, dead, marks, removing];
   return (
     counts.every((count) => count === undefined || isCount(count)) &&
     (order === undefined || ORDERS.has(order)) &&

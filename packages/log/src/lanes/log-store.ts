@@ -66,6 +66,7 @@ export class LogStore implements Store {
     const { log, clock, fates, onExpired, onRejected, memory = new ReadMemory() } = options;
     const state = options.state.initial;
     this.#writer = new StateWriter(options, () => this.#value());
+    if (this.#writer.isShared) options.deadLetters.confirm = () => this.#writer.confirm();
     this.#delivery = this.#deliveryOf({ ...DELIVERY, ...options.delivery });
     this.#backlog = new Backlog({
       log,
@@ -434,6 +435,7 @@ export class LogStore implements Store {
       base: this.#base,
       ...ledgerValue(this.#settlements.account.state()),
       dead: deadLetters.countedTo((position) => backlog.isSettled(position)),
+      ...(this.#writer.isShared && deadLetters.marks > 0 ? { marks: deadLetters.marks } : {}),
       ...backlogValue(backlog, { ahead: this.#settledFrom(first), removing }),
       ...(this.#writer.isShared && readTo > first ? { readTo } : {}),
       ...(fates === undefined ? {} : { fates: fates.tail }),

@@ -340,8 +340,8 @@ export class LaneGroup {
       if (!tenure.isOurs({ topic, partition })) throw new BrokerError("fenced", "the partition has gone again");
     };
     await readTo({ clock, what: "the partition", log, position: knownTo(state.lane.initial), check });
-    const { dead = 0, fates } = state.lane.initial;
-    const known = { dead, fates: fates?.blocksTo ?? 0 };
+    const { dead = 0, marks = 0, fates } = state.lane.initial;
+    const known = { dead, marks, fates: fates?.blocksTo ?? 0 };
     const runtime = partitions.companions(this.#config.name, partition, { known, check });
     const config = this.#config;
     const limiter = this.#limiter;

@@ -1,7 +1,9 @@
 /** Lanes whose partition is read from a broker that knows less of it than others do. */
+import type { DeadLetters } from "@waybill/log";
 import { type Broker, BrokerError, type FetchRequest } from "@waybill/log-kafka";
 import type { VirtualClock } from "@waybill/testing";
 import { expect, test } from "vitest";
+import type { ClusterEnvironment } from "../../src/cluster/cluster-environment.ts";
 import { accountOf, EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
 import { ALL, expectAllOnce, ReplayWorld } from "./lib/replay-world.ts";
 
@@ -128,6 +130,60 @@ test("nor before its fates are read as far as they were written", async () => {
     .then((found) => (outcome = found));
   await world.clock.until(() => outcome !== undefined);
   expect(outcome).toEqual({ outcome: "dropped", reason: "duplicate" });
+});
+
+test("nor before it is read which of its dead letters were discarded", async () => {
+  const world = new OnePartition();
+  const marks = `${TOPIC}.segment.marks`;
+  const one = await world.open("one");
+  const stale = { isStale: false };
+  const atMarks = ({ topic }: { readonly topic: string }): boolean => stale.isStale && topic === marks;
+  const two = await world.open("two", (broker) => ({
+    fetch: (asked) => (atMarks(asked) ? empty(world.clock, asked) : broker.fetch(asked)),
+    offsetAt: (asked) => (atMarks(asked) ? Promise.resolve(0) : broker.offsetAt(asked)),
+  }));
+  const deadLettersOf = ({ shards }: ClusterEnvironment): DeadLetters | undefined =>
+    shards[0]?.destination("segment")?.deadLetters;
+  await world.clock.advance(5_000);
+  stale.isStale = true;
+  world.status = 400;
+  await world.store([1, 2, 3]);
+  await world.clock.until(() => deadLettersOf(one)?.counts().waiting === 3);
+  let isDone = false;
+  void deadLettersOf(one)
+    ?.mark([0, 2], "discarded")
+    .then(() => (isDone = true));
+  await world.clock.until(() => isDone);
+  // Nothing more is written to the lane's state.
+  world.cluster.isolate("one");
+  await world.clock.advance(LONG_MS);
+  expect(world.lines.filter((line) => line.startsWith("lane_not_opened"))[0]).toContain(`${marks}-0 was read to`);
+  expect(deadLettersOf(two)).toBeUndefined();
+  stale.isStale = false;
+  await world.clock.until(() => deadLettersOf(two) !== undefined, LONG_MS);
+  expect(deadLettersOf(two)?.counts()).toMatchObject({ waiting: 1, discarded: 2 });
+});
+
+test("who has lost a lane discards none of its dead letters", async () => {
+  const world = new OnePartition();
+  const one = await world.open("one");
+  const two = await world.open("two");
+  const deadLettersOf = ({ shards }: ClusterEnvironment): DeadLetters | undefined =>
+    shards[0]?.destination("segment")?.deadLetters;
+  await world.clock.advance(5_000);
+  world.status = 400;
+  await world.store([1]);
+  await world.clock.until(() => deadLettersOf(one)?.counts().waiting === 1);
+  const deadLetters = deadLettersOf(one);
+  world.cluster.pause("one");
+  await world.clock.until(() => deadLettersOf(two) !== undefined, LONG_MS);
+  world.cluster.resume("one");
+  let failed: unknown;
+  deadLetters?.mark([0], "discarded").catch((error: unknown) => (failed = error));
+  await world.clock.until(() => failed !== undefined, LONG_MS);
+  await world.clock.advance(5_000);
+  expect(world.cluster.records({ topic: `${TOPIC}.segment.marks`, partition: 0 })).toEqual([]);
+  expect(deadLettersOf(two)?.counts().waiting).toBe(1);
 });
 
 const DESIRED = "waybill.desired";

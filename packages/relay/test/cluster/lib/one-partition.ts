@@ -18,6 +18,7 @@ export class OnePartition {
   /** Of each request the ids, whether it was answered or not. */
   readonly requests: string[] = [];
   hangs = false;
+  status = 200;
   readonly cluster: SimCluster;
 
   constructor(settings: Partial<SimClusterOptions> = {}) {
@@ -45,7 +46,7 @@ export class OnePartition {
     this.requests.push(ids.join());
     if (this.hangs) return new Promise(() => undefined);
     this.sent.push(...ids);
-    return { status: 200, headers: {}, body: "{}" };
+    return { status: this.status, headers: {}, body: "{}" };
   }
 
   async produce(from: number): Promise<void> {
