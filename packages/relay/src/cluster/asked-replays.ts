@@ -62,6 +62,8 @@ export interface AskedReplay extends ReplayRequestRecord {
 export interface ReplayRecords {
   /** Those of an environment, in the order in which they were asked for. */
   replaysOf(environment: string): readonly AskedReplay[];
+  /** Keys below those that were forgotten. */
+  forgottenKeys(environment: string): readonly string[];
   /**
    * Resolves once all in-sync replicas have it. **Errors**: `WAYBILL_LOG_UNAVAILABLE`: it may be
    * written all the same; `WAYBILL_CLOSED`.
@@ -78,6 +80,7 @@ export interface ReplayRecords {
 /** Nobody can ask for any. */
 export const NO_RECORDS: ReplayRecords = {
   replaysOf: () => [],
+  forgottenKeys: () => [],
   writeReplay: () => Promise.resolve(),
   caughtUp: () => Promise.resolve(),
   reportedLane: () => undefined,
@@ -153,26 +156,31 @@ export class AskedReplays {
     const [, environment, id, what] = KEY.exec(key) ?? [];
     if (environment === undefined || id === undefined) return undefined;
     const name = { environment, id };
-    if (what === undefined && value === "") this.#known.delete(key);
-    else if (value !== "" || this.#known.has(replayKey(name))) this.#take(this.#of(name), what, value);
+    const known = this.#known.get(replayKey(name)) ?? newlyKnown(name);
+    this.#take(known, what, value);
+    const { request: asked, isCancelled, ended } = known;
+    if (asked === undefined && !isCancelled && ended.size === 0) this.#known.delete(replayKey(name));
+    else this.#known.set(replayKey(name), known);
     return name;
   }
 
-  #of(name: ReplayName): Known {
-    const key = replayKey(name);
-    const known = this.#known.get(key) ?? { ...name, request: undefined, isCancelled: false, ended: new Map() };
-    this.#known.set(key, known);
-    return known;
-  }
-
   #take(known: Known, what: string | undefined, value: string): void {
-    if (what === undefined) known.request = parsedRequest(value) ?? known.request;
+    if (what === undefined) known.request = value === "" ? undefined : (parsedRequest(value) ?? known.request);
     else if (what === "cancel") known.isCancelled = value !== "";
     else {
       const ended = parsed(value, ledger);
-      if (ended === undefined) known.ended.delete(Number(what));
-      else known.ended.set(Number(what), ended);
+      if (value === "") known.ended.delete(Number(what));
+      else if (ended !== undefined) known.ended.set(Number(what), ended);
     }
+  }
+
+  forgottenKeys(environment: string): readonly string[] {
+    return [...this.#known.values()]
+      .filter((known) => known.environment === environment && known.request === undefined)
+      .flatMap((known) => [
+        ...[...known.ended.keys()].map((partition) => partKey(known, partition)),
+        ...(known.isCancelled ? [cancelKey(known)] : []),
+      ]);
   }
 
   of(environment: string): readonly AskedReplay[] {
@@ -182,6 +190,10 @@ export class AskedReplays {
       )
       .toSorted((a, b) => (a.id < b.id ? -1 : 1));
   }
+}
+
+function newlyKnown(name: ReplayName): ReplayName & Known {
+  return { ...name, request: undefined, isCancelled: false, ended: new Map() };
 }
 
 function parsedRequest(value: string): ReplayRequestRecord | undefined {

@@ -212,6 +212,10 @@ export class ClusterControl implements Holds, ReplayRecords {
     return this.#state.replays.of(environment);
   }
 
+  forgottenKeys(environment: string): readonly string[] {
+    return this.#state.replays.forgottenKeys(environment);
+  }
+
   async writeReplay(key: string, value: string): Promise<void> {
     await this.#write(key, value);
   }

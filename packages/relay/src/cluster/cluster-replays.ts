@@ -15,7 +15,6 @@ import {
   cancelKey,
   isReplayOver,
   type PartLedger,
-  partKey,
   type ReplayFilter,
   type ReplayPart,
   type ReplayRecords,
@@ -169,13 +168,12 @@ export class ClusterReplays {
    */
   async retain(maxAgeMs: number, nowMs: number): Promise<void> {
     const { environment, records } = this.#options;
-    for (const replay of this.#asked) {
-      const { id, createdAtMs, ended, isCancelled } = replay;
-      if (!isReplayOver(replay) || nowMs - createdAtMs <= maxAgeMs) continue;
-      for (const partition of ended.keys()) await records.writeReplay(partKey({ environment, id }, partition), "");
-      if (isCancelled) await records.writeReplay(cancelKey({ environment, id }), "");
-      await records.writeReplay(replayKey({ environment, id }), "");
-    }
+    for (const replay of this.#asked)
+      if (isReplayOver(replay) && nowMs - replay.createdAtMs > maxAgeMs)
+        await records.writeReplay(replayKey(replay), "");
+    // Only then what says that they are over: without it they would run again.
+    await records.caughtUp();
+    for (const key of records.forgottenKeys(environment)) await records.writeReplay(key, "");
   }
 
   get #asked(): readonly AskedReplay[] {

@@ -30,7 +30,7 @@ const PART = { partition: 3, from: 0, to: 20, total: 9 };
 const ASKED = { ...NAME, ...REQUEST, parts: [PART], ended: new Map() };
 /** Of the lane's replays, where nothing else matters. */
 const OPTIONS = { environment: "test", destination: "crm", partition: 3, log: { head: 20 }, deadLetters: { head: 0 } };
-const RECORDS = { caughtUp: () => Promise.resolve(), reportedLane: () => undefined };
+const RECORDS = { forgottenKeys: () => [], caughtUp: () => Promise.resolve(), reportedLane: () => undefined };
 
 interface FakeState extends DurableState<LaneWithReplaysValue> {
   readonly written: LaneWithReplaysValue[];
@@ -88,13 +88,18 @@ test("records of a replay make one, in whichever order a compacted topic has the
   expect(asked.of("test")[0]?.ended).toEqual(new Map([[3, LEDGER]]));
   // What cannot be read changes nothing, and is not a replay of its own.
   asked.note(replayKey(NAME), "{}");
+  asked.note(partKey(NAME, 3), "[]");
   asked.note(replayKey({ ...NAME, id: NAME.id.replace("0", "1") }), JSON.stringify({ ...REQUEST, parts: [[3]] }));
   expect(asked.note("replay/test/none", JSON.stringify(REQUEST))).toBeUndefined();
   expect(asked.of("test")).toHaveLength(1);
+  expect(asked.of("test")[0]?.ended).toEqual(new Map([[3, LEDGER]]));
   for (const key of [partKey(NAME, 3), cancelKey(NAME)]) asked.note(key, "");
   expect(asked.of("test")).toMatchObject([{ isCancelled: false, ended: new Map() }]);
+  asked.note(cancelKey(NAME), "{}");
   asked.note(replayKey(NAME), "");
   expect(asked.of("test")).toEqual([]);
+  expect(asked.forgottenKeys("test")).toEqual([cancelKey(NAME)]);
+  expect(asked.forgottenKeys("other")).toEqual([]);
 });
 
 test.each([true, false])("how a replay ended is written after a commit, and only then: ours is %s", async (isOurs) => {

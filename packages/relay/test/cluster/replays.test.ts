@@ -1,4 +1,5 @@
 /** Replays over all partitions: any relay is asked, and they go on when relays come and go. */
+import type { ProduceRequest } from "@waybill/log-kafka";
 import type { ReplayView, RunningRelay } from "@waybill/relay";
 import type { Environment } from "@waybill/relay/headless";
 import { expect, test } from "vitest";
@@ -8,6 +9,14 @@ import { configOf } from "./lib/environment.ts";
 import { ALL, BATCH, expectAllOnce, idsOf, PARTITIONS, ReplayWorld } from "./lib/replay-world.ts";
 
 const EVENTS = 20;
+const DESIRED = "waybill.desired";
+
+/** Keys about replays that have a value. */
+function keptOf({ cluster }: ReplayWorld): readonly string[] {
+  const last = new Map<string, number>();
+  for (const { key = "", value } of cluster.records({ topic: DESIRED, partition: 0 })) last.set(key, value.length);
+  return [...last].flatMap(([key, length]) => (key.startsWith("replay/") && length > 0 ? [key] : []));
+}
 
 test("a replay of all partitions is sent by the relays that have their lanes, and is one to each", async () => {
   const world = new ReplayWorld();
@@ -183,10 +192,53 @@ test("replays that are over are forgotten once they are old, by all relays", asy
   await world.ended(one, id);
   await world.run(one.environment.clusterReplays.retain(60_000, world.clock.now()));
   expect(await world.view(two, id)).toBeDefined();
+  const cancelled = await world.run(one.environment.clusterReplays.begin({ ...ALL, eventsPerSecond: 0.1 }));
+  expect(await world.run(one.environment.clusterReplays.cancel(cancelled.id))).toBe(true);
   await world.clock.advance(61_000);
+  const sent = [...world.sent];
   await world.run(one.environment.clusterReplays.retain(60_000, world.clock.now()));
   expect(await world.view(two, id)).toBeUndefined();
   expect(one.control.replaysOf("test")).toEqual([]);
+  await world.clock.advance(60_000);
+  expect(world.sent).toEqual(sent);
+  expect(keptOf(world)).toEqual([]);
+  await world.end();
+});
+
+test.each([1, 2, 3, 4, 5])("nor are they run again where who forgets them dies at write %i", async (wanted) => {
+  const world = new ReplayWorld();
+  let isForgetting = false;
+  let writes = 0;
+  const one = await world.start("one", {
+    around: (broker, relay) => {
+      const produce = broker.produce.bind(broker);
+      return Object.assign(broker, {
+        produce: (asked: ProduceRequest) => {
+          if (isForgetting && asked.topic === DESIRED) writes += 1;
+          if (isForgetting && writes === wanted) relay().kill();
+          return produce(asked);
+        },
+      });
+    },
+  });
+  await world.clock.until(() => world.areShared(one));
+  await world.delivered(4);
+  const { id } = await world.run(one.environment.clusterReplays.begin(ALL));
+  await world.ended(one, id);
+  const cancelled = await world.run(one.environment.clusterReplays.begin({ ...ALL, eventsPerSecond: 0.1 }));
+  await world.run(one.environment.clusterReplays.cancel(cancelled.id));
+  await world.clock.advance(61_000);
+  const sent = [...world.sent];
+  isForgetting = true;
+  await world.run(one.environment.clusterReplays.retain(60_000, world.clock.now()).catch(() => undefined));
+  expect(world.isRunning("one")).toBe(false);
+  const two = await world.start("two");
+  await world.clock.until(() => world.areShared(two));
+  await world.run(two.environment.clusterReplays.retain(60_000, world.clock.now()));
+  await world.clock.advance(60_000);
+  expect(world.sent).toEqual(sent);
+  expect(two.control.replaysOf("test")).toEqual([]);
+  expect(keptOf(world)).toEqual([]);
   await world.end();
 });
 
