@@ -4,7 +4,12 @@
  */
 import type { ReplayView } from "@waybill/relay";
 import type { SeededRandom } from "@waybill/testing";
-import { type AskedReplay, type PartLedger, type ReplayPart } from "../../packages/relay/src/cluster/asked-replays.ts";
+import {
+  type AskedReplay,
+  isReplayOver,
+  type PartLedger,
+  type ReplayPart,
+} from "../../packages/relay/src/cluster/asked-replays.ts";
 import type { ClusterReplays } from "../../packages/relay/src/cluster/cluster-replays.ts";
 import type { DeadLetterChoice } from "../../packages/relay/src/delivery/dead-letter-choice.ts";
 import { partName, type Replayed, type Taken } from "../replayed.ts";
@@ -20,6 +25,8 @@ const DESTINATION = `emulator${REPLAYED_INDEX}`;
 /** Slow enough that relays come and go meanwhile; of the whole log, so that it comes to an end. */
 const RATES = [5, 10, 20, undefined] as const;
 const RETRY_RATES = [1, 2, 5, undefined] as const;
+/** Longer than any request is on its way. */
+const FORGOTTEN_AFTER_MS = 90_000;
 const EVENT = "E";
 /** Of the dead letters that could be discarded. */
 const KEPT_EVERY = 3;
@@ -40,6 +47,7 @@ export class Operators {
   readonly #options: OperatorsOptions;
   /** Ids of replays that were asked for, as far as that was answered. */
   readonly #begun: string[] = [];
+  readonly #forgotten = new Set<string>();
   /** By the name of a part: what was no longer waiting when it was asked for, by its id. */
   readonly #settled = new Map<string, ReadonlySet<string>>();
   /** By partition: ids of those that were discarded, which was answered. */
@@ -91,10 +99,31 @@ export class Operators {
     return true;
   }
 
+  /** Those that are over, and old enough that nothing about them is still on its way. */
+  forget(nowMs: number): boolean {
+    const { count } = this.#options;
+    const operated = this.#operated();
+    if (operated === undefined) return false;
+    const { environment, control } = operated;
+    const old = control
+      .replaysOf(ENVIRONMENT)
+      .filter((replay) => isReplayOver(replay) && nowMs - replay.createdAtMs > FORGOTTEN_AFTER_MS);
+    for (const { id } of old) this.#forgotten.add(id);
+    environment.clusterReplays.retain(FORGOTTEN_AFTER_MS, nowMs).then(
+      () => count("replayForgotten", old.length),
+      () => undefined,
+    );
+    return true;
+  }
+
   #replaysAt(): ClusterReplays | undefined {
+    return this.#operated()?.environment.clusterReplays;
+  }
+
+  #operated(): ClusterRelay["operated"] {
     const { random, relays } = this.#options;
     const operated = relays().flatMap(({ isStopped, operated: one }) => (isStopped || one === undefined ? [] : [one]));
-    return operated.length === 0 ? undefined : random.pick(operated).environment.clusterReplays;
+    return operated.length === 0 ? undefined : random.pick(operated);
   }
 
   /** As the admin API does it: each partition is asked of the relay that has it. */
@@ -187,7 +216,7 @@ export class Operators {
     count("replayHandedOver", replayed.handedOver);
     count("replayRequestSentAgain", replayed.again);
     const asked = this.#asked;
-    const unknown = this.#begun.filter((id) => !asked.some((one) => one.id === id));
+    const unknown = this.#begun.filter((id) => !this.#forgotten.has(id) && !asked.some((one) => one.id === id));
     faults.push(...unknown.map((id) => `the replay ${id} was begun, and is not known any more`));
     for (const replay of asked) {
       const view = shown.find(({ id }) => id === replay.id);

@@ -91,6 +91,7 @@ const FAULTS: readonly StepKind[] = [
 const OPERATED: readonly StepKind[] = [
   { name: "replayBegins", weight: 24, run: (world) => world.operators?.begin() },
   { name: "replayCancelled", weight: 5, run: (world) => world.operators?.cancel() },
+  { name: "forgetReplays", weight: 12, run: (world) => world.operators?.forget(world.clock.now()) },
   { name: "deadLettersRetried", weight: 24, run: (world) => world.operators?.retry() },
   { name: "deadLettersDiscarded", weight: 12, run: (world) => world.operators?.discard() },
   { name: "relayEndsAmidReplay", weight: 30, run: (world) => world.endAmidReplay() },
@@ -120,6 +121,7 @@ const EFFECTS = [
   "replayOfAll",
   "replayOfAPartition",
   "replayEndedByOperator",
+  "replayForgotten",
   "replayHandedOver",
   "replayRequestSentAgain",
   "deadLettersToRetry",
