@@ -35,8 +35,8 @@ function kindOf(text: string): string {
 }
 
 test("each problem that a relay reports is in the page for outages, and no other", () => {
-  const source = read("packages/relay/src/admin/problems.ts");
-  const codes = new Set([...source.matchAll(/"([a-z]+(?:_[a-z]+)+)"/g)].map(([, code]) => code as string));
+  const source = ["problems", "lane-problems"].map((name) => read(`packages/relay/src/admin/${name}.ts`)).join("\n");
+  const codes = new Set([...source.matchAll(/\b([a-z]+(?:_[a-z]+)+)(?:"|: \{)/g)].map(([, code]) => code as string));
   expect(codes.size).toBeGreaterThan(15);
   // Nobody has to act on it.
   codes.delete("stopping");

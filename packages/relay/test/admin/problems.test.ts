@@ -1,6 +1,7 @@
 /** Each problem: when it is one, what its sentence is, and that it is not shown otherwise. */
 import { expect, test } from "vitest";
-import { type LaneFacts, problemsOf, type RelayFacts } from "../../src/admin/problems.ts";
+import type { LaneFacts } from "../../src/admin/lane-problems.ts";
+import { problemsOf, type RelayFacts } from "../../src/admin/problems.ts";
 
 const NOW = Date.parse("2026-03-05T15:00:00Z");
 const MINUTE_MS = 60_000;

@@ -25,6 +25,7 @@ export function overviewLane({ partition, relay, changes = {} }: LaneOf): Overvi
     limitReason: "as configured",
     deadLetters: 0,
     parkedEvents: 0,
+    expiredLately: 0,
     lossAt: null,
     lastError: null,
     lastErrorAt: null,

@@ -1,9 +1,11 @@
 /** What is wrong with any of the relays, and with the cluster. */
 
 import { partitionOf } from "../../cluster/partition-name.ts";
-import { byUrgency, deadLettersText } from "../problems.ts";
+import { LANE_CODES, laneProblemText } from "../lane-problems.ts";
+import { byUrgency } from "../problems.ts";
 import type { Overview, RelayProblem } from "../views.ts";
 import { CLUSTER_CODES, shortened } from "./cluster-problems.ts";
+import { overLanes } from "./over-lanes.ts";
 import { faultText, type Unanswered } from "./peers.ts";
 import type { OthersReports } from "./reports.ts";
 import { earliest, grouped } from "./sums.ts";
@@ -16,7 +18,8 @@ interface WholeProblems {
 }
 
 /** What is wrong with the cluster every relay finds: here it is as this one does. */
-export function wholeProblems({ here, others, environments }: WholeProblems): readonly RelayProblem[] {
+export function wholeProblems(whole: WholeProblems): readonly RelayProblem[] {
+  const { here, others } = whole;
   const { found, unanswered } = others;
   const self = here.cluster?.relays.find(({ isSelf }) => isSelf)?.name ?? "this relay";
   const ofCluster = here.problems.filter(({ code }) => CLUSTER_CODES.has(code));
@@ -29,7 +32,7 @@ export function wholeProblems({ here, others, environments }: WholeProblems): re
     // One that is missing is a problem of the cluster already.
     ...unanswered.filter(({ relay }) => !relay.isMissing).map(unansweredProblem),
     ...ofRelays.filter((problem) => !isOfPartition(problem)),
-    ...[...groups.values()].map((group) => together(group, environments)),
+    ...[...groups.values()].map((group) => together(group, whole)),
   ].toSorted(byUrgency(here.now));
 }
 
@@ -53,28 +56,30 @@ function isOfPartition({ environment = "", destination }: RelayProblem): boolean
   return destination !== undefined && partitionOf(environment) !== undefined;
 }
 
-/** The same of several lanes of a destination. */
-function keyOf({ severity, code, environment = "", destination = "" }: RelayProblem): string {
-  return [severity, code, partitionOf(environment)?.environment, destination].join("\n");
+/** The same of several lanes of a destination. What is not about lanes is so word for word. */
+function keyOf({ severity, code, environment = "", destination = "", what }: RelayProblem): string {
+  const text = LANE_CODES.has(code) ? "" : what;
+  return [severity, code, partitionOf(environment)?.environment, destination, text].join("\n");
 }
 
-function together(problems: readonly RelayProblem[], environments: Overview["environments"]): RelayProblem {
-  const [first, ...others] = problems as readonly [RelayProblem, ...RelayProblem[]];
-  const place = partitionOf(first.environment ?? "");
-  if (others.length === 0 || place === undefined) return first;
-  const partitions = others.flatMap(({ environment = "" }) => partitionOf(environment)?.partition ?? []);
-  const whole = {
-    ...first,
-    environment: place.environment,
-    since: earliest(problems.map(({ since }) => since)),
-  };
+/** They tell how much it is: in which partitions it is matters less. */
+const AMOUNTS: ReadonlySet<string> = new Set(["dead_letters", "events_parked", "events_lost"]);
+
+function together(problems: readonly RelayProblem[], { here, environments }: WholeProblems): RelayProblem {
+  const [first] = problems as readonly [RelayProblem, ...RelayProblem[]];
+  const environment = partitionOf(first.environment ?? "")?.environment;
   const destination = environments
-    .find(({ name }) => name === place.environment)
+    .find(({ name }) => name === environment)
     ?.destinations.find(({ name }) => name === first.destination);
-  if (first.code === "dead_letters" && destination !== undefined)
-    return { ...whole, what: deadLettersText(destination.name, destination.deadLetters) };
-  return {
-    ...whole,
-    what: `Partition ${place.partition}: ${first.what} The same in ${shortened(partitions)}.`,
-  };
+  const given = new Set(problems.map((one) => partitionOf(one.environment ?? "")?.partition));
+  if (given.size === 1 || environment === undefined || destination === undefined) return first;
+  const all = destination.partitions ?? [];
+  const lanes = all.filter(({ partition }) => given.has(partition));
+  const since = earliest(problems.map((one) => one.since));
+  const whole = overLanes(destination, lanes);
+  const figures = { ...whole, destination: whole.name, expired: whole.expiredLately, since, now: here.now };
+  const what = laneProblemText(first.code, figures) ?? first.what;
+  const isNamed = lanes.length < all.length && !AMOUNTS.has(first.code);
+  const where = isNamed ? `Partitions ${shortened(lanes.map(({ partition }) => partition))}: ` : "";
+  return { ...first, environment, since, what: `${where}${what}` };
 }

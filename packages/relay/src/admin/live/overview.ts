@@ -7,7 +7,8 @@ import type { Environment } from "../../environment.ts";
 import type { SourceTable } from "../../intake/sources.ts";
 import type { TlsView } from "../../tls/tls-end.ts";
 import { type LaneHere, overEnvironments } from "../cluster/whole-overview.ts";
-import { type LaneFacts, problemsOf, type RelayFacts, type SourceFacts } from "../problems.ts";
+import type { LaneFacts } from "../lane-problems.ts";
+import { problemsOf, type RelayFacts, type SourceFacts } from "../problems.ts";
 import type {
   Cluster,
   LaneView,
@@ -171,7 +172,7 @@ type LaneFigures = Omit<OverviewPartition, "partition" | "report">;
 
 function figuresOf(lane: LaneView, destination: Destination, { now, sampler }: OverviewParts): LaneFigures {
   const track = sampler.lane(destination);
-  const { modeSince, failingSince } = track.troubles();
+  const { modeSince, failingSince, expired } = track.troubles();
   return {
     mode: lane.mode,
     reason: lane.reason ?? null,
@@ -185,6 +186,7 @@ function figuresOf(lane: LaneView, destination: Destination, { now, sampler }: O
     limitReason: lane.limitReason,
     deadLetters: lane.deadLetters.waiting,
     parkedEvents: lane.parkedEvents,
+    expiredLately: expired,
     lossAt: lane.timeUntilLossMs === undefined ? null : inMinutes(now + lane.timeUntilLossMs),
     lastError: lane.lastError ?? null,
     lastErrorAt: lane.lastErrorAtMs ?? null,

@@ -62,6 +62,7 @@ const laneFigures = {
   limitReason: text("Why the limit is what it is."),
   deadLetters: count("Dead letters that nobody has dealt with."),
   parkedEvents: count("Waiting events of users of whom one event fails while others are delivered."),
+  expiredLately: count("Events that retention removed within the last hour, before they were delivered."),
   lossAt: instant("When retention takes the first waiting event, at the present rate of ingest; null: never."),
   lastError: z.string().nullable().describe("What went wrong last."),
   lastErrorAt: instant("When that was."),

@@ -7,7 +7,14 @@ import { PolledOverviews } from "../../../src/admin/cluster/polled-overviews.ts"
 import { wholeAccounts } from "../../../src/admin/cluster/whole-accounts.ts";
 import { wholeOverview } from "../../../src/admin/cluster/whole-overview.ts";
 import { WholeReplays } from "../../../src/admin/cluster/whole-replays.ts";
-import type { Accounts, LaneView, Overview, OverviewDestination, RelayProblem } from "../../../src/admin/views.ts";
+import type {
+  Accounts,
+  LaneView,
+  Overview,
+  OverviewDestination,
+  OverviewPartition,
+  RelayProblem,
+} from "../../../src/admin/views.ts";
 import type { RelayEntry } from "../../../src/cluster/relay-directory.ts";
 import { overviewLane, overviewOf } from "../../lib/overviews.ts";
 import { relayEntry } from "../../lib/relay-entries.ts";
@@ -108,7 +115,7 @@ test("a destination that only others have is shown, and one that nobody has says
   ]);
 });
 
-test("the same problem of several lanes is one, a relay's own has its name, and the cluster's is there once", () => {
+test("a problem of several lanes is one, a relay's own has its name, and the cluster's is there once", () => {
   const problem = (code: string, place: object, since: number | null = null): RelayProblem => ({
     severity: "error",
     code,
@@ -119,9 +126,19 @@ test("the same problem of several lanes is one, a relay's own has its name, and 
   });
   const lane = (partition: number): object => ({ environment: `production/${partition}`, destination: "segment" });
   const cluster = problem("relay_missing", {});
-  const here = overviewOf([], { problems: [cluster, problem("key_refused", lane(2), 30), problem("disk_full", {})] });
-  const there = overviewOf([], {
-    problems: [cluster, problem("key_refused", lane(0), 20), problem("lane_failed", lane(1)), problem("disk_full", {})],
+  const lanes = (...partitions: readonly number[]): readonly OverviewPartition[] =>
+    partitions.map((partition) => overviewLane({ partition, relay: "" }));
+  const here = overviewOf(lanes(2), {
+    problems: [cluster, problem("replay_failed", lane(2), 30), problem("disk_full", {})],
+  });
+  const there = overviewOf(lanes(0, 1), {
+    problems: [
+      cluster,
+      problem("replay_failed", lane(0), 20),
+      { ...problem("replay_failed", lane(0), 10), what: "Another replay." },
+      problem("lane_failed", lane(1)),
+      problem("disk_full", {}),
+    ],
   });
   const unanswered = [
     { relay: relayEntry("three"), fault: "has not answered within 5 s" },
@@ -132,33 +149,106 @@ test("the same problem of several lanes is one, a relay's own has its name, and 
     ["disk_full", "this relay", "It is so."],
     ["disk_full", "two", "It is so."],
     ["lane_failed", "production/1", "It is so."],
-    ["key_refused", "production", "Partition 2: It is so. The same in 0."],
+    ["replay_failed", "production/0", "Another replay."],
+    ["replay_failed", "production", "Partitions 0, 2: It is so."],
     ["relay_missing", undefined, "It is so."],
     ["relay_unanswered", "three", "The relay three has not answered within 5 s. What it has is missing here."],
   ]);
-  expect(problems[3]?.since).toBe(20);
+  expect(problems[4]?.since).toBe(20);
 });
 
-test("dead letters of several lanes are one problem with their sum", () => {
-  const overview = (partition: number, deadLetters: number): Overview =>
-    overviewOf([overviewLane({ partition, relay: "one", changes: { deadLetters } })], {
+/** Of lanes 0 and 2 of three, which two relays have. */
+function problemOfTwo(
+  code: string,
+  lanes: readonly [Partial<OverviewPartition>, Partial<OverviewPartition>],
+): RelayProblem | undefined {
+  const overview = (partition: number, changes: Partial<OverviewPartition>): Overview => {
+    const others = partition === 0 ? [overviewLane({ partition: 1, relay: "one", changes: OTHER_LANE })] : [];
+    return overviewOf([overviewLane({ partition, relay: "one", changes }), ...others], {
+      now: NOW,
       problems: [
         {
           severity: "warning",
-          code: "dead_letters",
+          code,
           environment: `production/${partition}`,
           destination: "segment",
-          since: null,
-          what: `segment has refused ${deadLetters} events for good.`,
+          since: changes.since ?? null,
+          what: `Of ${partition} alone.`,
           doThis: "Do.",
         },
       ],
     });
-  const { problems } = wholeOverview(overview(0, 3), { found: [found("two", overview(2, 4))], unanswered: [] }, PARTS);
-  expect(problems).toMatchObject([
-    { environment: "production", what: "segment has refused 7 events for good: they wait as dead letters." },
-  ]);
+  };
+  const others = { found: [found("two", overview(2, lanes[1]))], unanswered: [] };
+  const { problems } = wholeOverview(overview(0, lanes[0]), others, { partitions: 3, replays: [] });
+  expect(problems).toHaveLength(1);
+  return problems[0];
+}
+
+const NOW = Date.parse("2026-03-05T15:00:00Z");
+const MINUTE_MS = 60_000;
+/** What must be in no sum of the others. */
+const OTHER_LANE = { waitingEvents: 1_000, oldestAt: 1, lossAt: 1, expiredLately: 0 };
+
+test.each([
+  ["dead_letters", [{ deadLetters: 3 }, { deadLetters: 4 }], "segment has refused 7 events for good: they wait as"],
+  ["events_parked", [{ parkedEvents: 1 }, { parkedEvents: 2 }], "3 events of some users wait for segment"],
+  ["events_lost", [{ expiredLately: 5 }, { expiredLately: 6 }], "Retention took 11 events from segment"],
+  [
+    "key_refused",
+    [
+      { mode: "halted", reason: "401", since: NOW - MINUTE_MS, waitingEvents: 20 },
+      { mode: "halted", reason: "401", since: NOW - 3 * MINUTE_MS, waitingEvents: 1_000 },
+    ],
+    "Partitions 0, 2: segment refuses the key since 14:57 UTC (401); 1,020 events are kept.",
+  ],
+  [
+    "destination_failing",
+    [
+      { lastError: "503", lastErrorAt: NOW - 9, since: NOW - 2 * MINUTE_MS, waitingEvents: 1 },
+      { lastError: "502", lastErrorAt: NOW - 8, since: NOW - MINUTE_MS, waitingEvents: 2 },
+    ],
+    "Partitions 0, 2: segment has taken nothing since 14:58 UTC (502); 3 events are kept.",
+  ],
+  [
+    "rate_limited",
+    [
+      { since: NOW - 7 * MINUTE_MS, waitingEvents: 1, oldestAt: NOW - 8 * MINUTE_MS },
+      { since: NOW - 6 * MINUTE_MS, waitingEvents: 2, oldestAt: NOW - 9 * MINUTE_MS },
+    ],
+    "Partitions 0, 2: segment limits how much it takes since 14:53 UTC; 3 events are kept, the oldest for 9 minutes.",
+  ],
+  [
+    "loss_soon",
+    [
+      { waitingEvents: 1, lossAt: NOW + 9 * MINUTE_MS },
+      { waitingEvents: 2, lossAt: NOW + 8 * MINUTE_MS },
+    ],
+    "Partitions 0, 2: In 8 minutes retention begins to take events that wait for segment: 3 events wait.",
+  ],
+] as const)("%s of several lanes has their sums and earliest times", (code, lanes, what) => {
+  const problem = problemOfTwo(code, lanes);
+  expect(problem?.environment).toBe("production");
+  expect(problem?.what.startsWith(what)).toBe(true);
 });
+
+test("a problem that all partitions have does not name them", () => {
+  const there = (partition: number): Overview =>
+    overviewOf([overviewLane({ partition, relay: "one", changes: { waitingEvents: 2 } })], {
+      now: NOW,
+      problems: [{ ...LANE_PAUSED, environment: `production/${partition}`, since: NOW - (20 + partition) * MINUTE_MS }],
+    });
+  const { problems } = wholeOverview(there(0), { found: [found("two", there(1))], unanswered: [] }, PARTS);
+  expect(problems).toMatchObject([{ what: "segment is paused since 14:39 UTC; 4 events are kept." }]);
+});
+
+const LANE_PAUSED = {
+  severity: "warning",
+  code: "lane_paused",
+  destination: "segment",
+  what: "segment is paused.",
+  doThis: "Do.",
+} as const;
 
 interface PolledWorld {
   readonly clock: VirtualClock;
