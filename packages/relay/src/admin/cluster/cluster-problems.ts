@@ -1,5 +1,6 @@
 /** What is wrong with the cluster as a whole: the same list has it that has what is wrong here. */
 import type { Cluster, RelayProblem } from "../views.ts";
+import { grouped } from "./sums.ts";
 
 /** Every relay finds the same. */
 export const CLUSTER_CODES: ReadonlySet<string> = new Set([
@@ -72,10 +73,14 @@ function otherConfigs({ relays }: Cluster): readonly RelayProblem[] {
   ];
 }
 
+/** What several relays report alike, as of a topic, is one. */
 function faultsOf({ relays }: Cluster): readonly RelayProblem[] {
-  return relays.flatMap(({ name, faults }) =>
-    faults.map((fault) => warning("relay_fault", `${name}: ${fault}`, "See to that relay: its log has more.", {})),
-  );
+  const reported = relays.flatMap(({ name, faults }) => faults.map((fault) => ({ name, fault })));
+  return [...grouped(reported, ({ fault }) => fault)].map(([fault, by]) => {
+    const doThis =
+      by.length === 1 ? "See to that relay: its log has more." : "See to it: the logs of these relays have more.";
+    return warning("relay_fault", `${shortened(by.map(({ name }) => name))}: ${fault}`, doThis, {});
+  });
 }
 
 const SHOWN_MAX = 8;

@@ -101,6 +101,19 @@ test("relays with another configuration, and what relays could not carry out, ar
   ]);
 });
 
+test("what several relays report alike is one problem that names them", () => {
+  const topic = "waybill.production: min.insync.replicas is 1";
+  const relays = [
+    relayOf("one", [0, 1], { faults: [topic] }),
+    relayOf("two", [2, 3], { faults: ["its disk is full", topic] }),
+    relayOf("three", [], { faults: [topic] }),
+  ];
+  expect(clusterProblems(shown(relays)).map(({ what, doThis }) => [what, doThis])).toEqual([
+    [`one, two, three: ${topic}`, "See to it: the logs of these relays have more."],
+    ["two: its disk is full", "See to that relay: its log has more."],
+  ]);
+});
+
 test("a thousand partitions of a destination are one problem", () => {
   const problems = clusterProblems(shown([relayOf("one", [])], { partitions: 1_000 }));
   expect(problems).toHaveLength(1);
