@@ -292,6 +292,22 @@ test("config check says what it found", async () => {
   });
 });
 
+test("config check of a log on Kafka warns of what an earlier engine: disk may have left", async () => {
+  const directory = temporary();
+  const file = join(directory, "waybill.yaml");
+  writeFileSync(join(directory, "e"), "where the log of this environment would be");
+  const environments =
+    "{ e: { sources: { s: { protocol: segment, writeKeys: [k] } }, destinations: { d: { vendor: segment, writeKey: x } } } }";
+  const text = `dataDirectory: ${directory}\nkafka: { brokers: ["a:9092", "b:9092"] }\nenvironments: ${environments}\n`;
+  writeFileSync(file, `engine: kafka\n${text}`);
+  const warning = `${directory}/e cannot be read, and whether events wait there that a relay on Kafka does not deliver is not known`;
+  const checked = await runHere(["config", "check", file]);
+  expect([checked.code, checked.err]).toEqual([0, expect.stringContaining(`warning: ${warning}`)]);
+  const json = await runHere(["config", "check", file, "--json"]);
+  expect(JSON.parse(json.out)).toMatchObject({ ok: true, warnings: [expect.stringContaining(warning)] });
+  expect((await runHere(["config", "check", "--offline", file])).err).toBe("");
+});
+
 test("config check of a log on Kafka names the cluster, and no secret of it", async () => {
   const file = join(temporary(), "waybill.yaml");
   const sasl = "{ mechanism: plain, username: relay, password: s3cret-pass }";

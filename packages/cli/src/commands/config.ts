@@ -1,3 +1,4 @@
+import { nodeDisk } from "@waybill/node";
 import { ConfigError, type RelayConfig } from "@waybill/relay";
 import type { Command } from "commander";
 import type { AddCommand } from "../command.ts";
@@ -44,7 +45,18 @@ interface Checked {
 
 async function checked(file: string, offline: boolean, io: Io): Promise<Checked> {
   if (offline) return await readConfigOffline(file, io.env);
-  return { config: await readConfig(file, io.env), notChecked: [] };
+  const config = await readConfig(file, io.env);
+  return {
+    config: { ...config, warnings: [...(config.warnings ?? []), ...(await leftOnDisk(config))] },
+    notChecked: [],
+  };
+}
+
+/** What a relay on Kafka would not deliver. */
+async function leftOnDisk(config: RelayConfig): Promise<readonly string[]> {
+  if (config.kafka === undefined) return [];
+  const { diskLogWarnings } = await import("@waybill/relay/offline");
+  return diskLogWarnings(config, nodeDisk);
 }
 
 function show(file: string, { config, notChecked }: Checked, io: Io): void {
