@@ -50,13 +50,14 @@ export function checkedQuery({ query: schema = z.strictObject({}) }: RouteDefini
   return checked(place, search);
 }
 
-/** The body of a route that has one. */
-export function checkedBody({ body: schema }: RouteDefinition, body: unknown): unknown {
-  if (schema === undefined) return undefined;
+/** A route without one refuses fields too: who gives some does not mean all that there is. */
+export function checkedBody({ body: schema = z.strictObject({}) }: RouteDefinition, body: unknown): unknown {
   // None is needed where every field may be left out.
   if (body === undefined && schema.safeParse({}).success) return {};
   const isObject = typeof body === "object" && body !== null && !Array.isArray(body);
-  if (!isObject) throw invalid(`The body must be a JSON object with ${listed(Object.keys(schema.shape))}.`);
+  const known = Object.keys(schema.shape);
+  if (!isObject)
+    throw invalid(`The body must be a JSON object${known.length === 0 ? ", empty" : ` with ${listed(known)}`}.`);
   return checked({ what: "field", schema }, body as Fields);
 }
 

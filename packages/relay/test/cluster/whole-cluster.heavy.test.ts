@@ -81,8 +81,11 @@ test("a lane is paused, its cursor moved, probed and resumed from the relay that
   expect([moved.status, moved.json]).toEqual([200, { from: 0, to: events, events, moved: true }]);
   expect((await post(one, `${lane}/resume`)).status).toBe(204);
   await until(() => waiting() === 0);
-  for (const path of ["cursor", "probe"])
-    expect((await post(one, `/v1/lanes/test/emulator/${path}`, { position: 1 })).json["detail"]).toBe(
+  for (const [path, body] of [
+    ["cursor", { position: 1 }],
+    ["probe", ""],
+  ] as const)
+    expect((await post(one, `/v1/lanes/test/emulator/${path}`, body)).json["detail"]).toBe(
       "test is in 4 partitions: name one, test/0 to test/3.",
     );
 });

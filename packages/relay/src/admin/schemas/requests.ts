@@ -106,7 +106,7 @@ export const receiptPath = z.strictObject({
   environment: textParameter("Name of the environment."),
   positions: z
     .string()
-    .regex(RECEIPT_RANGES, "a receipt, <position>+<count> or several of them separated by commas")
+    .regex(RECEIPT_RANGES, "a receipt, such as 1841+2, with Kafka 3@1841+2, or several of them separated by commas")
     .describe("A receipt as the header `waybill-receipt` has it after the environment, or one position."),
 });
 

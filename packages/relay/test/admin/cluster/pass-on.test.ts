@@ -72,8 +72,11 @@ test("what is here, and what is not configured, is not passed on", async () => {
   expect((await ask(one, "POST", `${LANE}/probe`)).status).toBe(202);
   for (const path of ["production%2F99/segment", "production%2F4/other", "nowhere%2F3/segment"])
     expect((await ask(one, "POST", `/v1/lanes/${path}/probe`)).status, path).toBe(404);
-  for (const path of ["probe", "cursor"]) {
-    const { json } = await ask(one, "POST", `/v1/lanes/production/segment/${path}`, { position: 1 });
+  for (const [path, body] of [
+    ["probe", ""],
+    ["cursor", { position: 1 }],
+  ] as const) {
+    const { json } = await ask(one, "POST", `/v1/lanes/production/segment/${path}`, body);
     expect(json).toMatchObject({ status: 400, code: "invalid_request" });
     expect(json["detail"]).toBe("production is in 12 partitions: name one, production/0 to production/11.");
   }
