@@ -9,14 +9,28 @@ import { laneMode } from "../admin/schemas/overview.ts";
 /** Of one record: some 200 KB with names of usual length. */
 export const LANES_MAX = 1_000;
 
+/**
+ * More than a cluster has in an hour, and more than a relay writes of itself: who else can write to
+ * the topic must not fill our memory.
+ */
+const RELAYS_MAX = 256;
+const NAME_MAX_CHARACTERS = 100;
+const REASON_MAX_CHARACTERS = 500;
+const TEXT_MAX_CHARACTERS = 2_000;
+const TEXTS_MAX = 100;
+/** The last instant that a date has. */
+const LATEST_MS = 8.64e15;
+
 const count = z.number().int().min(0);
+const text = z.string().max(TEXT_MAX_CHARACTERS);
+const texts = z.array(text).max(TEXTS_MAX);
 
 const laneEntry = z.object({
-  environment: z.string(),
-  destination: z.string(),
+  environment: z.string().max(NAME_MAX_CHARACTERS),
+  destination: z.string().max(NAME_MAX_CHARACTERS),
   partition: count,
   mode: laneMode,
-  reason: z.string().exactOptional(),
+  reason: z.string().max(REASON_MAX_CHARACTERS).exactOptional(),
   /** Of the cursor, in the partition. */
   position: count,
   /** Of a record at or before the cursor. */
@@ -29,21 +43,21 @@ const laneEntry = z.object({
 
 const relayRecord = z.object({
   /** Made at the start of the process. */
-  id: z.string(),
+  id: text,
   /** Host name and process id. */
-  name: z.string(),
-  version: z.string(),
-  startedAtMs: z.number(),
+  name: text,
+  version: text,
+  startedAtMs: count.max(LATEST_MS),
   /** Where its admin API is, as `kafka.advertise` says. Absent: it does not say. */
-  adminUrl: z.string().exactOptional(),
+  adminUrl: text.exactOptional(),
   /** The first hexadecimal characters of the SHA-256 of the configuration that it runs. */
-  configDigest: z.string(),
+  configDigest: text,
   /** All records of the desired state before this offset are carried out. */
   appliedOffset: count,
   /** What it could not carry out of the desired state, a sentence each. */
-  faults: z.array(z.string()),
+  faults: texts,
   /** Why its last reload of this process was refused; empty: it was not, or there was none. */
-  reloadErrors: z.array(z.string()),
+  reloadErrors: texts,
   /** At most 1,000, those that do not deliver first. */
   lanes: z.array(laneEntry).max(LANES_MAX),
   /** How many more lanes it has. */
@@ -125,7 +139,14 @@ export class RelayDirectory {
   /** A record of the topic that was written `ageMs` ago. What is not ours says nothing. */
   note(id: string, value: string, ageMs: number): void {
     const record = parseRecord(value);
-    if (record?.id === id) this.#seen.set(id, { record, atMs: this.#clock.monotonic() - ageMs });
+    if (record?.id !== id) return;
+    // Those that were heard of last come last.
+    this.#seen.delete(id);
+    this.#seen.set(id, { record, atMs: this.#clock.monotonic() - ageMs });
+    for (const other of this.#seen.keys()) {
+      if (this.#seen.size <= RELAYS_MAX) return;
+      if (other !== this.#selfId) this.#seen.delete(other);
+    }
   }
 
   /** It stopped in order, or was gone for long. */

@@ -5,12 +5,13 @@ import type { RunningRelay } from "@waybill/relay";
 import { expect, onTestFinished, test } from "vitest";
 import { RELAY_HEADER, signatureOf } from "../../src/admin/cluster/relay-signature.ts";
 import { type Answered, send, until } from "../lib/world.ts";
-import { type ClusterWorld, recordsOf, startCluster } from "./lib/cluster-world.ts";
-import { AUTHORIZED, clusterOf, get, startTwo, TOKEN } from "./lib/reachable.ts";
+import { type ClusterWorld, capture, recordsOf, startCluster } from "./lib/cluster-world.ts";
+import { AUTHORIZED, clusterOf, get, post, startTwo, TOKEN } from "./lib/reachable.ts";
 
 const SOON_MS = 6_500;
 const STREAMS = 200;
 const STREAMS_MAX = 64;
+const EVENTS = 5_000;
 const RELAYS = { topic: "waybill.relays", partition: 0 };
 
 const PARTITIONS = [
@@ -114,7 +115,8 @@ function openSleeper(relay: RunningRelay, path: string): Promise<IncomingMessage
 }
 
 test("many streams that are never read are bounded at both relays, and leave others their turn", async () => {
-  const [one, two] = await startTwo(await startCluster());
+  const world = await startCluster();
+  const [one, two] = await startTwo(world);
   const [{ environment } = { environment: "" }] = two.accounts().lanes;
   const path = `/v1/tail?environment=${encodeURIComponent(environment)}`;
   const streams = await Promise.all(Array.from({ length: STREAMS }, () => openSleeper(one, path)));
@@ -122,6 +124,8 @@ test("many streams that are never read are bounded at both relays, and leave oth
   expect(open.length).toBeLessThanOrEqual(STREAMS_MAX);
   expect(open.length).toBeGreaterThan(0);
   expect(new Set(streams.map(({ statusCode }) => statusCode))).toEqual(new Set([200, 503]));
+  for (let sent = 0; sent < EVENTS; sent += 500) await capture(one, sent, 500);
+  await until(() => world.emulator.received >= EVENTS);
   await serves(one, two);
   for (const stream of streams) stream.destroy();
   await until(async () => {
@@ -169,6 +173,105 @@ test.each([
     expect(status, path).toBe(200);
     expect(headers["x-evil"]).toBeUndefined();
     expect(nodeClock.monotonic() - startedAtMs, path).toBeLessThan(SOON_MS);
+  }
+  await serves(one, two);
+});
+
+const DESIRED = { topic: "waybill.desired", partition: 0 };
+const REPLAY = "replay/test/0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa";
+const deep = "[".repeat(400_000);
+
+test.each([
+  ["names of no lane", ["pause/", "pause/test", "pause/__proto__/constructor", `pause/${"x".repeat(500_000)}/y`], "{}"],
+  ["rotations of nobody", ["rotation/", "rotation/__proto__", `rotation/${"k".repeat(500_000)}`], '{"sealed":"AAAA"}'],
+  ["a rotation that is half a megabyte", ["rotation/x"], JSON.stringify({ sealed: "A".repeat(500_000) })],
+  ["a rotation of brackets", ["rotation/x", REPLAY, `${REPLAY}/0`], deep],
+  ["a replay of another prototype", [REPLAY], '{"__proto__":{"destination":"emulator"},"parts":[]}'],
+  [
+    "a replay of all that there ever will be",
+    [REPLAY],
+    JSON.stringify({
+      destination: "emulator",
+      choice: { log: {} },
+      createdAtMs: 1,
+      parts: [
+        [0, 0, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+        [99_999, 5, 1, 7],
+      ],
+    }),
+  ],
+  ["parts that count against themselves", [`${REPLAY}/99999`, `${REPLAY}/0`], '{"total":-1}'],
+  ["a reload of noise", ["reload"], "\u0000".repeat(1_000)],
+])("%s in the topic of what operators asked for stop nothing", async (_what, keys, value) => {
+  const world = await startCluster();
+  const [one, two] = await startTwo(world);
+  const broker = world.cluster.connect("stranger");
+  const values = keys.map(() => Buffer.from(value));
+  await broker.produce({ ...DESIRED, keys: [...keys], values, deadlineMs: 5_000 });
+  await capture(one, 0, 20);
+  await until(() => world.emulator.received >= 20);
+  for (const action of ["pause", "resume"]) {
+    const asked = await post(two, `/v1/lanes/test/emulator/${action}`);
+    expect([asked.status, asked.json["unconfirmed"]], asked.text).toEqual([204, undefined]);
+  }
+  for (const path of ["/v1/replays", "/v1/overview", "/v1/cluster", "/metrics"])
+    expect((await get(one, path)).text.length, path).toBeLessThan(100_000);
+  await serves(one, two);
+});
+
+const HUGE = "9".repeat(20);
+const LARGEST = "9".repeat(15);
+const receipt = (positions: string): string => `/v1/receipts/test/${encodeURIComponent(positions)}`;
+
+test("names of absurd size are refused, or are of nothing, whichever relay is asked", async () => {
+  const [one, two] = await startTwo(await startCluster());
+  await capture(one, 0, 20);
+  const refused = [
+    receipt("99999999@1"),
+    receipt(`3@${HUGE}`),
+    receipt(`3@1.${HUGE}`),
+    receipt(`3@1+${HUGE}`),
+    receipt("__proto__"),
+    receipt(`${"0@1,".repeat(5_000)}0`),
+    receipt(`0@1+${LARGEST}`),
+    receipt(`3@${LARGEST}+1`),
+    receipt("99999@1"),
+    `/v1/trace/${encodeURIComponent(`test/99999999@${HUGE}`)}`,
+    `/v1/events/test%2F3/${HUGE}`,
+    `/v1/dead-letters/test%2F3/emulator?after=${HUGE}`,
+    ...[`3:${HUGE}`, "99999:1", "-1:1", "__proto__"].map((name) => `/v1/dead-letters/test/emulator?after=${name}`),
+    ...[`${HUGE}:1`, "99999:1", `${"3:1,".repeat(5_000)}3:1`].map(
+      (names) => `/v1/dead-letters/test/emulator?id=${names}`,
+    ),
+  ];
+  for (const relay of [one, two]) {
+    for (const path of refused) {
+      const { status, json, text } = await get(relay, path);
+      expect([400, 404], path).toContain(status);
+      expect(json["code"], path).toMatch(/^(?:invalid_request|unknown_)/);
+      expect(text.length, path).toBeLessThan(1_000);
+    }
+    for (const action of ["retry", "discard"]) {
+      const path = `/v1/dead-letters/test/emulator/${action}?id=`;
+      expect((await post(relay, `${path}3:${HUGE}`)).status).toBe(400);
+      expect((await post(relay, `${path}99999:1`)).status).toBe(400);
+      expect((await post(relay, `${path}3:${LARGEST}`)).json["events"]).toBe(0);
+    }
+  }
+  await serves(one, two);
+});
+
+test("a stranger's request with a body of any size is refused, and no answer names the token", async () => {
+  const [one, two] = await startTwo(await startCluster());
+  const { relays } = await clusterOf(one);
+  const body = { noise: "x".repeat(4 * 1024 * 1024) };
+  const zeros = "0".repeat(64);
+  for (const relay of [one, two]) {
+    const id = relays.find(({ adminUrl }) => adminUrl === relay.adminUrl)?.id ?? "";
+    const authorization = `Waybill-Relay ${nodeClock.now()}.${"0".repeat(32)}.${zeros}.${zeros}`;
+    const headers = { authorization, [RELAY_HEADER]: id, "content-type": "application/json" };
+    const { status, text } = await send(relay.adminUrl, "POST", "/v1/lanes/test%2F0/emulator/cursor", body, headers);
+    expect([status, text.includes(TOKEN)]).toEqual([401, false]);
   }
   await serves(one, two);
 });

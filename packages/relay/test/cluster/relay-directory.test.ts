@@ -113,5 +113,31 @@ test("what is not a relay's record says nothing", () => {
   for (const value of ["", "{", "null", "[]", JSON.stringify({ ...good, lanes: [{}] }), JSON.stringify(good)])
     directory.note("c", value, 0);
   directory.note("b", JSON.stringify({ ...good, name: 7 }), 0);
+  // No date can show it.
+  directory.note("b", JSON.stringify({ ...good, startedAtMs: 8.64e15 + 1 }), 0);
+  const [lane] = good.lanes;
+  for (const huge of [
+    { name: "n".repeat(2_001) },
+    { faults: Array.from({ length: 101 }, () => "f") },
+    { lanes: [{ ...lane, destination: "d".repeat(101) }] },
+    { lanes: Array.from({ length: 1_001 }, () => lane) },
+  ])
+    directory.note("b", JSON.stringify({ ...good, ...huge }), 0);
   expect(directory.relays()).toEqual([]);
+  noted(directory, good);
+  expect(directory.relays()).toHaveLength(1);
+});
+
+test("of a flood of relays those are known that were heard of last, and the one that is asked", () => {
+  const directory = new RelayDirectory(new VirtualClock(), "a");
+  noted(directory, recordOf("a", "one"));
+  noted(directory, recordOf("b", "two"));
+  noted(directory, recordOf("c", "three"));
+  for (let number = 0; number < 10_000; number++) {
+    if (number % 100 === 0) noted(directory, recordOf("b", "two"));
+    noted(directory, recordOf(`flood-${number}`, `flood-${number}`));
+  }
+  const known = directory.relays().map(({ id }) => id);
+  expect(known).toHaveLength(256);
+  expect(known.filter((id) => !id.startsWith("flood"))).toEqual(["a", "b"]);
 });
