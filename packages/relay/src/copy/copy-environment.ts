@@ -208,9 +208,9 @@ function refusePlanned(parts: readonly SourcePart[], resend = false): void {
   const texts = Array.from(planned, ([name, events]) => `${name} (${events})`);
   throw new WaybillError(
     "WAYBILL_LOG_COPY",
-    `Some events may have been sent, and no answer to it is known: ${texts.join(", ")}`,
+    `Some events may have been sent, and their destination has not taken them as far as is known: ${texts.join(", ")}`,
     {
-      hint: "In the copy they would go again under other keys. Let the relay settle them first, or allow it with --resend.",
+      hint: "In the copy they go again under other keys, and so twice where it took them: neither a 503 nor a missing answer tells. Start the relay as it was, stop it once the destination takes events, and copy; or allow it with --resend.",
     },
   );
 }

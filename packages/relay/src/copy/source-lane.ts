@@ -32,7 +32,10 @@ export type CopiedFate = Fate | { readonly status: "pending" };
 export class SourceLane {
   readonly name: string;
   readonly deadLetters: DeadLetters;
-  /** Events of batches that may have been sent without an answer that is known. */
+  /**
+   * Events of batches that may have been sent, and were not taken as far as is known: their last
+   * attempt failed, with an answer such as 503 too, or was cut off.
+   */
   readonly planned: number;
   readonly #store: LogStore;
 

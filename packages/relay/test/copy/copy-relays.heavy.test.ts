@@ -114,3 +114,44 @@ test("what waits on a disk is delivered by relays on Kafka, and what waits there
   expect(lanes.every(({ account }) => account.balanced)).toBe(true);
   await fourth.stop();
 });
+
+test("what was answered with 503 when the relay stopped is copied once the relay has settled it", async () => {
+  const emulator = new SegmentEmulator({ clock: nodeClock, limits: "none" });
+  let answers = 0;
+  let isDown = true;
+  const server = await startServer((request) => {
+    answers += 1;
+    return isDown ? { status: 503, headers: {}, body: "" } : emulator.handle(request);
+  });
+  const root = mkdtempSync(join(tmpdir(), "waybill-test-"));
+  onTestFinished(async () => {
+    await server.close();
+    rmSync(root, { recursive: true, force: true });
+  });
+  const cluster = new SimCluster({ clock: nodeClock, heartbeatIntervalMs: 200 });
+  const destinations = (url: string) => ({ emulator: destination(url) });
+  const onDisk = (): Promise<RunningRelay> =>
+    startRelay(configOf(root, server.url, { destinations }), { logger: silent as never });
+  const copy = () =>
+    copyLog({
+      config: configOf(root, server.url, { extra: KAFKA, destinations }),
+      to: "kafka",
+      runtime: nodeRuntime(),
+      connectKafka: () => Promise.resolve(cluster.connect("copy")),
+    });
+
+  const first = await onDisk();
+  await capture(first, 0, 10);
+  await until(() => answers > 0);
+  await first.stop();
+  const refused = await copy().catch((error: unknown) => error as WaybillError);
+  expect(refused).toMatchObject({
+    message: expect.stringContaining("emulator (10)"),
+    hint: expect.stringMatching(/503.*Start the relay as it was/),
+  });
+  isDown = false;
+  const second = await onDisk();
+  await until(() => emulator.received === 10);
+  await second.stop();
+  expect(await copy()).toMatchObject([{ destinations: [{ destination: "emulator", pending: 0 }] }]);
+});

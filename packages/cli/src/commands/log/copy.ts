@@ -18,7 +18,7 @@ export const addCopy: AddCommand = (log, io) => {
     .command("copy <config>")
     .description("copy the logs of relays that are stopped from the disk to Kafka, or back, with all that waits")
     .addOption(new Option("--to <engine>", "where to").choices(["kafka", "disk"]).makeOptionMandatory())
-    .option("--resend", "also where events may have been sent and no answer is known: they go again, under other keys")
+    .option("--resend", "also where the last attempt to send events failed: they go again, under other keys")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -26,6 +26,10 @@ export const addCopy: AddCommand = (log, io) => {
         "\nThe configuration has engine: kafka, and the dataDirectory of the disk. All its environments are",
         "copied; what was cut short is begun anew when the command is called again. Once it is done no relay",
         "starts on what was copied.",
+        "\nEvents whose last attempt failed may have been taken all the same: their batches have keys by which",
+        "vendors know them, and a copy makes other batches. So the copy is refused. Start the relay as it was,",
+        "stop it once the destination takes events, and copy. Where it stays down, or does not mind events",
+        "twice: --resend.",
         "\nExit codes: 0 done, 1 not done.\n\nExample:\n  waybill log copy waybill.yaml --to kafka",
       ].join("\n"),
     )
