@@ -354,9 +354,8 @@ export class ClusterEnvironment implements StoredInCluster {
     const { broker } = this.#options;
     let needed = log.head;
     for (const { group } of this.#groups.values()) {
-      const offset = (await committedOffsets(broker, { group, topic: this.#topic, partitions: [partition] })).get(
-        partition,
-      );
+      const lane = { group, topic: this.#topic, partitions: [partition] };
+      const offset = (await committedOffsets(broker, lane)).get(partition);
       if (offset === undefined) return 0;
       needed = Math.min(needed, (await log.placeOf(offset)).position);
     }
@@ -402,13 +401,14 @@ export class ClusterEnvironment implements StoredInCluster {
     await requireFencing({ broker, clock, random }, name);
     const session = await groupSession(broker, clock, name);
     if (session.warning !== undefined) this.#report("config_warning", { text: session.warning });
+    const companions = new Set(companionsOf(this.#options, [config]));
     const group = new LaneGroup({
       environment: this.name,
       config,
       relayId,
       group: name,
       sessionMs: session.ms,
-      isNew: opened.some(({ topic, created }) => created && companionsOf(this.#options, [config]).includes(topic)),
+      isNew: opened.some(({ topic, created }) => created && companions.has(topic)),
       topic: this.#topic,
       partitions: this.#partitions,
       broker,
