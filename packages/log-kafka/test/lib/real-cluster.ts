@@ -1,6 +1,7 @@
 /** A real Kafka for the tests of a file, and what they do with it again and again. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Connection, incrementalAlterConfigsV1 } from "@platformatic/kafka";
 import { nodeClock } from "@waybill/node";
 import { afterAll, beforeAll, beforeEach, onTestFinished } from "vitest";
 import {
@@ -89,6 +90,28 @@ export async function newTopic(
   const configs = { "min.insync.replicas": String(minInSync), "message.timestamp.type": "LogAppendTime" };
   await again(() => broker.create({ topic, partitions, replicationFactor: replicas, configs, ...DEADLINE }));
   return topic;
+}
+
+/** As Kafka's protocol numbers them. */
+const RESOURCE_TOPIC = 2;
+const OPERATION_SET = 0;
+
+/** What an operator does with `kafka-configs.sh`. */
+export async function setOfTopic(
+  { addresses }: Cluster,
+  topic: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<void> {
+  const { hostname, port } = new URL(`kafka://${addresses[0]}`);
+  const configs = Object.entries(settings).map(([name, value]) => ({ name, configOperation: OPERATION_SET, value }));
+  const connection = new Connection("operator");
+  await connection.connect(hostname, Number(port));
+  try {
+    const resources = [{ resourceType: RESOURCE_TOPIC, resourceName: topic, configs }];
+    await incrementalAlterConfigsV1.api.async(connection, resources, false);
+  } finally {
+    await connection.close();
+  }
 }
 
 export async function leaderOf(broker: Broker, { topic, partition }: TopicPartition): Promise<number> {

@@ -5,13 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Analytics } from "@segment/analytics-node";
-import { nodeClock } from "@waybill/node";
+import { nodeClock, nodeRuntime } from "@waybill/node";
 import type { ReplayView, RunningRelay } from "@waybill/relay";
 import { emulators, SegmentEmulator } from "@waybill/testing";
 import { PostHog } from "posthog-node";
 import { expect, onTestFinished, test } from "vitest";
 import { TrophyClient } from "waybill/trophy";
-import { withCluster } from "../../../log-kafka/test/lib/real-cluster.ts";
+import { connectTo, setOfTopic, withCluster } from "../../../log-kafka/test/lib/real-cluster.ts";
+import { ClusterControl } from "../../src/cluster/cluster-control.ts";
+import { WatchedTopics } from "../../src/cluster/watched-topics.ts";
 import { KEY, until } from "../lib/world.ts";
 import { areDone, type ClusterSettings, capture, PARTITIONS, startCluster } from "./lib/cluster-world.ts";
 import { get, post, startTwo, TOKEN } from "./lib/reachable.ts";
@@ -210,4 +212,86 @@ test("vendors' own SDKs that send to both relays in turn deliver each event once
     const captured = posthogEmulator.events.filter((event) => event["distinct_id"] === id);
     expect(captured.map(roundOf)).toEqual(rounds);
   }
+});
+
+test("a setting of a topic that an operator changes is reported until it is set back", async () => {
+  const { addresses } = kafka();
+  const lines: string[] = [];
+  const topics = new WatchedTopics({
+    broker: await connectTo(kafka()),
+    brokers: addresses,
+    // Topics are looked at every minute.
+    clock: { ...nodeClock, after: (ms, run, hold) => nodeClock.after(ms / 1_000, run, hold) },
+    needs: {
+      partitions: 1,
+      replicationFactor: 3,
+      minInSyncReplicas: 2,
+      retention: { maxAgeMs: 0, hardMaxBytes: 0 },
+    },
+    report: (code) => void lines.push(code),
+  });
+  onTestFinished(() => topics.close());
+  await topics.open(["watched"]);
+  topics.watch();
+  await setOfTopic(kafka(), "watched", { "min.insync.replicas": "1" });
+  await until(() => topics.faults.length > 0);
+  expect(topics.faults).toEqual([expect.stringMatching(/^watched: it acknowledges what 1 /)]);
+  await setOfTopic(kafka(), "watched", { "min.insync.replicas": "2" });
+  await until(() => topics.faults.length === 0);
+  expect(lines).toEqual(["topic_faulty", "topic_repaired"]);
+});
+
+test("a relay that died is missing no more once another process has its address and its lanes", async () => {
+  let aheadMs = 0;
+  const clock = { ...nodeClock, monotonic: () => nodeClock.monotonic() + aheadMs };
+  const open = async (name: string, advertise: string, partition: number) => {
+    const broker = await connectTo(kafka());
+    const lane = {
+      environment: "test",
+      destination: "emulator",
+      partition,
+      mode: "idle",
+      position: 0,
+      offset: 0,
+    } as const;
+    const control = await ClusterControl.open({
+      broker,
+      clock,
+      random: nodeRuntime().random,
+      kafka: {
+        brokers: kafka().addresses,
+        topicPrefix: "restarted",
+        partitions: 2,
+        replicationFactor: 3,
+        minInSyncReplicas: 2,
+        clientId: name,
+        advertise,
+      },
+      carryOut: {
+        faults: () => [],
+        steer: () => undefined,
+        replay: () => undefined,
+        adopt: () => Promise.resolve(),
+        reload: () => Promise.resolve({ ok: true, changed: [], errors: [] }),
+        lanes: () => [{ ...lane, pendingEvents: 0, inFlight: 0 }],
+        configDigest: () => "abc",
+      },
+      report: () => undefined,
+      name,
+      version: "1",
+    });
+    await control.start();
+    return { control, broker };
+  };
+  const one = await open("one", "http://one:8081", 0);
+  const shown = (): readonly string[] =>
+    one.control.directory.relays().map(({ name, isMissing }) => (isMissing ? `${name} is missing` : name));
+  const two = await open("two", "http://two:8081", 1);
+  await until(() => shown().length === 2);
+  await two.broker.close();
+  aheadMs = 16_000;
+  await until(() => shown().join() === "one,two is missing");
+  const three = await open("three", "http://two:8081", 1);
+  await until(() => shown().join() === "one,three");
+  await Promise.all([one, three].map(({ control }) => control.stop()));
 });
