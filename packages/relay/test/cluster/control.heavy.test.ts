@@ -1,6 +1,7 @@
 /** Rotated keys and reloads reach each relay of a cluster. */
 import type { RelayConfig } from "@waybill/relay";
 import { expect, test } from "vitest";
+import { steadyClock } from "../lib/steady-clock.ts";
 import { send, until } from "../lib/world.ts";
 import { areShared, ask, capture, modesOf, recordsOf, startCluster } from "./lib/cluster-world.ts";
 
@@ -8,7 +9,7 @@ const SEALING = { sealingKey: "0123456789abcdef0123456789abcdef" };
 const NEW_KEY = "rotated-and-secret";
 
 test("a key that is rotated at one relay is used by all, and is in no topic", async () => {
-  const { authorizations, cluster, emulator, start } = await startCluster();
+  const { authorizations, cluster, emulator, start } = await startCluster({ clock: steadyClock });
   const kafka = SEALING;
   const one = await start("one", { kafka });
   const two = await start("two", { kafka });
@@ -40,7 +41,7 @@ test("a key that is rotated at one relay is used by all, and is in no topic", as
 });
 
 test("without a sealing key a rotation is refused with what to do; with another one nothing is sent", async () => {
-  const { authorizations, emulator, lines, start } = await startCluster();
+  const { authorizations, emulator, lines, start } = await startCluster({ clock: steadyClock });
   const one = await start("one", { kafka: SEALING });
   const two = await start("two");
   const refused = await ask(two, "/v1/destinations/test/emulator/rotate", { key: NEW_KEY });
@@ -64,7 +65,7 @@ test("without a sealing key a rotation is refused with what to do; with another 
 });
 
 test("a reload is done by each relay with its own file; one whose file is bad keeps the one before", async () => {
-  const { cluster, start } = await startCluster();
+  const { cluster, start } = await startCluster({ clock: steadyClock });
   const withKey = (config: RelayConfig): RelayConfig => ({
     ...config,
     environments: config.environments.map((environment) => ({

@@ -1,6 +1,7 @@
 /** What an operator asks of one relay reaches all of them, and those that come later. */
 import type { Broker } from "@waybill/log-kafka";
 import { expect, test } from "vitest";
+import { steadyClock } from "../lib/steady-clock.ts";
 import { until } from "../lib/world.ts";
 import { areShared, ask, capture, modesOf, PARTITIONS, recordsOf, startCluster } from "./lib/cluster-world.ts";
 
@@ -19,7 +20,7 @@ function gated(broker: Broker, gate: () => Promise<void>): Broker {
 }
 
 test("a pause stops the lanes of each relay, and is answered once each has confirmed it", async () => {
-  const { cluster, emulator, start } = await startCluster();
+  const { cluster, emulator, start } = await startCluster({ clock: steadyClock });
   let open: () => void = () => undefined;
   const gate = new Promise<void>((resolve) => (open = resolve));
   let isShut = false;
@@ -51,7 +52,7 @@ test("a pause stops the lanes of each relay, and is answered once each has confi
 });
 
 test("a relay that comes later, and lanes that move, are paused from their first instant", async () => {
-  const { cluster, emulator, start } = await startCluster();
+  const { cluster, emulator, start } = await startCluster({ clock: steadyClock });
   const one = await start("one");
   await until(() => one.accounts().lanes.length === PARTITIONS);
   // A partition stands for its destination.

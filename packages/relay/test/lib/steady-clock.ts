@@ -30,11 +30,8 @@ export const steadyClock: Clock = {
   monotonic: look,
   after(delayMs, run, hold) {
     const dueMs = look() + delayMs;
-    const step = (): Timer => {
-      const stepMs = Math.min(dueMs - look(), STEP_MS);
-      return nodeClock.after(stepMs, () => (look() < dueMs ? (timer = step()) : run()), hold);
-    };
-    let timer = step();
+    const wait = (): Timer => nodeClock.after(dueMs - look(), () => (look() < dueMs ? (timer = wait()) : run()), hold);
+    let timer = wait();
     return { cancel: () => timer.cancel() };
   },
 };

@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Clock } from "@waybill/core";
 import type { Broker, KafkaTls } from "@waybill/log-kafka";
-import { nodeClock } from "@waybill/node";
+import { nodeClock, nodeRuntime } from "@waybill/node";
 import { type RelayConfig, type RunningRelay, startRelay } from "@waybill/relay";
 import { SeededRandom, SegmentEmulator, startServer } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
@@ -41,6 +42,11 @@ export interface ClusterSettings {
   readonly destinations?: Readonly<Record<string, unknown>>;
   /** Of the destination. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /**
+   * Of the relays and of the simulated cluster. Default: the real one. With another one relays open
+   * no streams at each other.
+   */
+  readonly clock?: Clock;
   /** Before the vendor answers. */
   readonly arrived?: () => Promise<void>;
   /** A real Kafka, by its addresses, and where in it. Default: the simulated one. */
@@ -48,8 +54,9 @@ export interface ClusterSettings {
 }
 
 export async function startCluster(settings: ClusterSettings = {}): Promise<ClusterWorld> {
+  const { clock } = settings;
   const cluster = new SimCluster({
-    clock: nodeClock,
+    clock: clock ?? nodeClock,
     random: new SeededRandom(1),
     brokers: 3,
     heartbeatIntervalMs: 200,
@@ -92,6 +99,7 @@ export async function startCluster(settings: ClusterSettings = {}): Promise<Clus
       const note = (fields: { readonly code?: string }): void => void logged.push(fields.code ?? "");
       const relay = await startRelay(config, {
         logger: { level: "info", info: note, warn: note, error: note, debug: note } as never,
+        ...(clock === undefined ? {} : { runtime: { ...nodeRuntime(), clock } }),
         ...(settings.real === undefined
           ? {
               connectKafka: (_config, inUse): Promise<Broker> => {
