@@ -3,10 +3,27 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { Broker, HeartbeatAnswer, TopicPartition } from "../src/index.ts";
-import { again, codeOf, connectTo, DEADLINE, leaderOf, newTopic, until, withCluster } from "./lib/real-cluster.ts";
+import {
+  again,
+  alterConfigs,
+  codeOf,
+  connectTo,
+  DEADLINE,
+  leaderOf,
+  newTopic,
+  until,
+  withCluster,
+} from "./lib/real-cluster.ts";
 
-const GROUP_SESSION_MS = 3000;
-const cluster = withCluster({ brokers: 3, groupSessionMs: GROUP_SESSION_MS });
+/** Of the group whose member is to be expelled. */
+const SHORT_SESSION_MS = 3000;
+/** Of all others: a machine that holds a test up expels nobody. */
+const SESSION_MS = 45_000;
+const cluster = withCluster({
+  brokers: 3,
+  groupSessionMs: SHORT_SESSION_MS,
+  settings: { "group.consumer.session.timeout.ms": String(SESSION_MS) },
+});
 const TEST_MAX_MS = 180_000;
 const HEARTBEAT_MS = 200;
 const OFFSETS_TOPIC = "__consumer_offsets";
@@ -151,6 +168,8 @@ test(
     const broker = await connectTo(cluster());
     const topic = await newTopic(broker, { partitions: 1 });
     const group = `g-${randomUUID()}`;
+    const session = { "consumer.session.timeout.ms": String(SHORT_SESSION_MS) };
+    await alterConfigs(cluster(), { type: "group", name: group }, session);
     const zombie = new Member(broker, group, topic);
     await has(zombie, 1);
     const captured = zombie.epochs.get(0) as number;

@@ -93,21 +93,25 @@ export async function newTopic(
 }
 
 /** As Kafka's protocol numbers them. */
-const RESOURCE_TOPIC = 2;
+const RESOURCES = { topic: 2, group: 32 } as const;
 const OPERATION_SET = 0;
 
 /** What an operator does with `kafka-configs.sh`. */
-export async function setOfTopic(
+export async function alterConfigs(
   { addresses }: Cluster,
-  topic: string,
+  { type, name }: { readonly type: keyof typeof RESOURCES; readonly name: string },
   settings: Readonly<Record<string, string>>,
 ): Promise<void> {
   const { hostname, port } = new URL(`kafka://${addresses[0]}`);
-  const configs = Object.entries(settings).map(([name, value]) => ({ name, configOperation: OPERATION_SET, value }));
+  const configs = Object.entries(settings).map(([key, value]) => ({
+    name: key,
+    configOperation: OPERATION_SET,
+    value,
+  }));
   const connection = new Connection("operator");
   await connection.connect(hostname, Number(port));
   try {
-    const resources = [{ resourceType: RESOURCE_TOPIC, resourceName: topic, configs }];
+    const resources = [{ resourceType: RESOURCES[type], resourceName: name, configs }];
     await incrementalAlterConfigsV1.api.async(connection, resources, false);
   } finally {
     await connection.close();
