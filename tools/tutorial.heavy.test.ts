@@ -5,8 +5,8 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
-import { freePort } from "./free-port.ts";
 import { environmentOf } from "./install-check/project.ts";
 import { PUBLISHED } from "./pack/published.ts";
 import { pack } from "./pack.ts";

@@ -6,7 +6,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { nodeClock } from "@waybill/node";
 import { loadConfig, type RunningRelay, startRelay } from "@waybill/relay";
-import { SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
+import { freePort, SegmentEmulator, type StartedServer, startServer } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { until } from "./check.ts";
 import {
@@ -14,7 +14,6 @@ import {
   type AnyRelay,
   askAdmin,
   type Config,
-  freePorts,
   newDirectory,
   READ_ONLY_TOKEN,
   type SendOptions,
@@ -113,8 +112,7 @@ export class ClusterRelay implements AnyRelay {
   }
 
   static async start(name: string, cluster: SimCluster, config: Config): Promise<ClusterRelay> {
-    const [intake, admin] = await freePorts();
-    const [gate] = await freePorts();
+    const [intake, admin, gate] = [await freePort(), await freePort(), await freePort()];
     const directory = newDirectory();
     const text = JSON.stringify({
       listen: `127.0.0.1:${intake}`,

@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { freePort } from "@waybill/testing";
 import { Broken, check, until } from "./check.ts";
 
 /** Seen from what this file is compiled to. */
@@ -92,7 +92,8 @@ export class Relay implements AnyRelay {
 
   /** Resolves when it is ready. Again after {@link stop}: on the same ports. */
   async start(): Promise<this> {
-    if (this.adminPort === 0) this.#ports = await freePorts();
+    // The page shows the ports that the configuration names, so they are not left to the system.
+    if (this.adminPort === 0) this.#ports = [await freePort(), await freePort()];
     this.write(this.#environments);
     const child = spawn(process.execPath, [WAYBILL, "relay", "--config", this.configFile], {
       stdio: ["ignore", "pipe", "pipe"],
@@ -161,15 +162,6 @@ export async function sendTo(
   const text = await response.text();
   check(response.ok, `events are answered ${response.status}: ${text}`);
   return response.headers.get("waybill-receipt") ?? "";
-}
-
-/** The page shows the ports that the configuration names, so they are not left to the system. */
-export async function freePorts(): Promise<readonly [intake: number, admin: number]> {
-  const servers = [createServer(), createServer()] as const;
-  for (const server of servers) await once(server.listen(0, "127.0.0.1"), "listening");
-  const [intake, admin] = servers.map((server) => (server.address() as AddressInfo).port);
-  for (const server of servers) await once(server.close(), "close");
-  return [intake ?? 0, admin ?? 0];
 }
 
 /** Of this process, without what would steer a relay. */

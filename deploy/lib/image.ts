@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VERSION } from "@waybill/core";
-import { freePort } from "../../tools/free-port.ts";
+import { freePort } from "@waybill/testing";
 import { ROOT } from "../../tools/pack/published.ts";
 import { pack } from "../../tools/pack.ts";
 import { until } from "../../tools/until.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { freePort } from "../free-port.ts";
+import { freePort } from "@waybill/testing";
 
 export const PROMETHEUS_FOLDER: string = fileURLToPath(new URL("../../deploy/prometheus/", import.meta.url));
 export const RULES_FILE = "waybill.rules.yml";

@@ -1,9 +1,9 @@
 /** A real Kafka of one or three brokers on this machine, for as long as a test or a run lasts. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "@waybill/testing";
 import { BrokerProcess } from "./broker-process.ts";
 import { findKafka } from "./fetch-kafka.ts";
 import { addressOf, type ClusterSecurity, type Ports, propertiesOf, usersOf } from "./settings.ts";
@@ -75,7 +75,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
 async function prepare(options: ClusterOptions, jars: string, directory: string): Promise<readonly BrokerProcess[]> {
   const { security, settings = {}, groupSessionMs = GROUP_SESSION_MS } = options;
-  const ports = portsOf(await freePorts(options.brokers));
+  const ports: Ports[] = [];
+  while (ports.length < options.brokers) ports.push(await freePorts());
   const keystore = join(directory, "keystore.pem");
   if (security !== undefined) writeFileSync(keystore, `${security.key}\n${security.cert}\n`);
   return ports.map((_, at) => {
@@ -87,27 +88,8 @@ async function prepare(options: ClusterOptions, jars: string, directory: string)
   });
 }
 
-function portsOf(free: readonly number[]): readonly Ports[] {
-  const ports: Ports[] = [];
-  for (let at = 0; at < free.length; at += 3) {
-    const [client = 0, internal = 0, controller = 0] = free.slice(at, at + 3);
-    ports.push({ client, internal, controller });
-  }
-  return ports;
-}
-
-/** Three for each broker. All listen before the first is closed: none comes twice. */
-async function freePorts(brokers: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: 3 * brokers }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+async function freePorts(): Promise<Ports> {
+  return { client: await freePort(), internal: await freePort(), controller: await freePort() };
 }
 
 /** 16 bytes in base64url; one that begins with a minus would be taken for an option. */

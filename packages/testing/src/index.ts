@@ -3,6 +3,7 @@
 export type { EmulatorEvent, EmulatorFailure, SegmentEmulatorOptions } from "./emulators/index.ts";
 export * as emulators from "./emulators/index.ts";
 export { SegmentEmulator } from "./emulators/index.ts";
+export { freePort } from "./http/free-port.ts";
 export type { ListenOptions, StartedServer } from "./http/start-server.ts";
 export { startServer } from "./http/start-server.ts";
 export { SeededRandom } from "./seeded-random.ts";

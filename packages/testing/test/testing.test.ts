@@ -1,6 +1,14 @@
-import { SeededRandom, SegmentEmulator, SimDisk, SimNetwork, VirtualClock } from "@waybill/testing";
+import {
+  freePort,
+  SeededRandom,
+  SegmentEmulator,
+  SimDisk,
+  SimNetwork,
+  startServer,
+  VirtualClock,
+} from "@waybill/testing";
 import { testDisk, testTransport } from "@waybill/testing/suites";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 
 testDisk("simulated disk", {
   make: () => ({ disk: SimDisk.of(new Map(), ["/d"]), directory: "/d" }),
@@ -196,4 +204,12 @@ test("the Segment emulator has the documented limits and dedupes for 24 hours", 
   expect(await post({ batch: Array.from({ length: 2_501 }, () => ({ type: "page" })) })).toBe(200);
   expect(emulator.discarded).toBe(2_501);
   expect(await post([])).toBe(400);
+});
+
+test("free ports are others each time, none of them taken", async () => {
+  const first = await freePort();
+  const taken = await startServer(() => ({ status: 200, headers: {}, body: "" }), { port: first + 1 });
+  onTestFinished(() => taken.close());
+  const more = [await freePort(), await freePort()];
+  expect(new Set([first, first + 1, ...more]).size).toBe(4);
 });

@@ -1,6 +1,6 @@
 /** Relays before one cluster that reach each other's admin API. */
 import type { Cluster, RunningRelay } from "@waybill/relay";
-import { freePort } from "../../../../../tools/free-port.ts";
+import { freePort } from "@waybill/testing";
 import { type Answered, JSON_TYPE, send, until } from "../../lib/world.ts";
 import { areShared, type ClusterWorld } from "./cluster-world.ts";
 
