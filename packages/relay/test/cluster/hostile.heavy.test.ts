@@ -2,6 +2,7 @@
 import { get as httpGet, type IncomingMessage } from "node:http";
 import { nodeClock, nodeRuntime } from "@waybill/node";
 import type { RunningRelay } from "@waybill/relay";
+import { startServer } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { RELAY_HEADER, signatureOf } from "../../src/admin/cluster/relay-signature.ts";
 import { type Answered, send, until } from "../lib/world.ts";
@@ -176,6 +177,37 @@ test.each([
   }
   await serves(one, two);
 });
+
+test.each([
+  ["answers with its own JSON", 200, '{"password":"of-the-inside"}'],
+  ["sends elsewhere", 302, ""],
+  ["answers with a page", 200, "<html>of-the-inside</html>"],
+])(
+  "a service of the inside whose address a false relay gives, and that %s, is not shown",
+  async (_what, status, body) => {
+    const asked: string[] = [];
+    const inside = await startServer(({ method, path, headers }) => {
+      asked.push(`${method} ${path} ${JSON.stringify(headers)}`);
+      return { status, headers: { location: "/secrets" }, body };
+    });
+    onTestFinished(() => inside.close());
+    const world = await startCluster();
+    const [one, two] = await startTwo(world);
+    await pretend(world, two, { id: "impostor", name: "impostor", adminUrl: inside.url, lanes: [] });
+    await until(async () => (await clusterOf(one)).relays.some(({ id }) => id === "impostor"));
+    for (const path of ["/v1/accounts", "/v1/overview", "/v1/replays", "/v1/history", "/v1/trace/m-1"]) {
+      const { text, headers } = await get(one, path);
+      expect(text + JSON.stringify(headers), path).not.toContain("of-the-inside");
+      expect(String(headers["waybill-unanswered"] ?? text), path).toContain("impostor");
+    }
+    expect(asked.length).toBeGreaterThan(0);
+    // Signed for the false relay: nobody else takes them, and none changes anything.
+    for (const request of asked) expect(request).toMatch(/^GET \/v1\/.*"authorization":"Waybill-Relay /);
+    expect(asked.join()).not.toContain(TOKEN);
+    expect(asked.join()).not.toContain("/secrets");
+    await serves(one, two);
+  },
+);
 
 const DESIRED = { topic: "waybill.desired", partition: 0 };
 const REPLAY = "replay/test/0198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa";
