@@ -290,7 +290,8 @@ export class ClusterControl implements Holds, ReplayRecords {
     if (wish?.type === "pause" || wish?.type === "resume") carryOut.steer(wish);
     if (wish?.type === "replay") carryOut.replay(wish.environment);
     if (wish?.type === "unopened") {
-      report("rotation_not_used", { text: this.#state.faults.at(-1) ?? wish.keySet });
+      const [text = ""] = bounded([`${wish.keySet.trim()}: ${wish.reason}`]);
+      report("rotation_not_used", { text });
       this.#steerOwner(wish.keySet);
     }
     this.#carryingOut = this.#carryingOut.then(async () => {

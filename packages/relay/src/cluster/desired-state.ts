@@ -25,12 +25,13 @@ export type Wish =
   | ({ readonly type: "pause" | "resume" } & LanesOf)
   | { readonly type: "rotation"; readonly keySet: string; readonly rotation: KeptRotation }
   /** A rotation that cannot be opened here. */
-  | { readonly type: "unopened"; readonly keySet: string }
+  | { readonly type: "unopened"; readonly keySet: string; readonly reason: string }
   /** Something about the replays of an environment. */
   | { readonly type: "replay"; readonly environment: string }
   | { readonly type: "reload" };
 
 export const RELOAD_KEY = "reload";
+const OTHER_SEALING_KEY = "its rotated key was sealed with another kafka.sealingKey than this relay has";
 const sealedValue = z.object({ sealed: z.string() });
 
 export function pauseKey({ environment, destination }: LanesOf): string {
@@ -80,8 +81,8 @@ export class DesiredState {
     if (rotation === undefined) {
       this.#coming.delete(keySet);
       this.#rotations.delete(keySet);
-      this.#notHeld.set(keySet, "its rotated key was sealed with another kafka.sealingKey than this relay has");
-      return { type: "unopened", keySet };
+      this.#notHeld.set(keySet, OTHER_SEALING_KEY);
+      return { type: "unopened", keySet, reason: OTHER_SEALING_KEY };
     }
     this.#rotations.set(keySet, rotation);
     this.#coming.add(keySet);

@@ -32,6 +32,8 @@ interface TestRelay {
   /** What it did, in order. */
   readonly done: readonly string[];
   readonly lines: readonly string[];
+  /** Of the lines that have one. */
+  readonly texts: readonly string[];
 }
 
 class World {
@@ -50,6 +52,7 @@ class World {
     const { sealingKey, adopt = () => Promise.resolve(), reload = () => Promise.resolve(RELOADED) } = given;
     const done: string[] = [];
     const { lines = [] } = given;
+    const texts: string[] = [];
     const broker = withUnread(this.cluster.connect(name), given.unread);
     const control: ClusterControl = await this.run(
       ClusterControl.open({
@@ -80,13 +83,16 @@ class World {
           lanes: given.lanes ?? (() => []),
           configDigest: () => "abc",
         },
-        report: (code) => void lines.push(code),
+        report: (code, fields) => {
+          lines.push(code);
+          if ("text" in fields) texts.push(fields.text);
+        },
         name,
         version: "1",
       }),
     );
     await this.run(control.start());
-    return { control, done, lines };
+    return { control, done, lines, texts };
   }
 }
 
@@ -285,6 +291,21 @@ test("lanes that come while a rotated key is being taken over wait for it", asyn
   expect((await world.run(rotating)).unconfirmed).toEqual([]);
   expect(two.control.holdOf(LANES)).toBeUndefined();
   expect(two.done).toEqual(["adopted new", "crm: goes on"]);
+});
+
+test("a rotation that cannot be opened is logged for its own keys, in few characters", async () => {
+  const world = new World();
+  const one = await world.open("one", { sealingKey: SEALING_KEY });
+  const stranger = world.cluster.connect("stranger");
+  const keys = ["destination test/a", "destination test/b", "destination test/a", "x".repeat(500_000)];
+  for (const key of keys) {
+    const values = [Buffer.from('{"sealed":"AAAA"}')];
+    const record = { topic: "waybill.desired", partition: 0, keys: [`rotation/${key}`], values };
+    await world.run(stranger.produce({ ...record, deadlineMs: 5_000 }));
+  }
+  await world.clock.until(() => one.texts.length === keys.length);
+  expect(one.texts.slice(0, 3).map((text) => text.slice(0, 18))).toEqual(keys.slice(0, 3));
+  expect(one.texts[3]?.length).toBe(500);
 });
 
 test("a key that one relay cannot use, or cannot open, holds its lanes there until the next one", async () => {
