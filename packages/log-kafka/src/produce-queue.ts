@@ -1,5 +1,6 @@
 /**
- * What waits for one partition: one call is in flight, and takes all that has gathered meanwhile.
+ * What waits for one partition: one call is in flight; what gathers meanwhile goes with the next,
+ * a little after the answer.
  *
  * What holds of the order:
  * - Records go to the partition in the order in which they came here, one call after another.
@@ -40,6 +41,8 @@ export interface ProduceQueueOptions {
   readonly closing: AbortSignal;
   /** The largest batch of records that the topic takes. */
   readonly limit: () => number;
+  /** Before a call that follows another one at once. Never rejects. */
+  readonly linger: () => Promise<void>;
   /** The topic takes less than that: called with the bytes of the batch that was refused. */
   readonly tooLarge: (bytes: number) => Promise<void>;
   /** After each call. `undefined`: it was acknowledged. */
@@ -82,7 +85,7 @@ export class ProduceQueue {
   }
 
   async #run(): Promise<void> {
-    const { clock, closing } = this.#options;
+    const { clock, closing, linger } = this.#options;
     // What comes at the same moment goes with the first call.
     await Promise.resolve();
     let failure: BrokerError | undefined;
@@ -90,8 +93,10 @@ export class ProduceQueue {
       const records = this.#take(failure);
       if (records.length === 0) break;
       failure = await this.#send(records);
-      if (failure === undefined) this.#pauseMs = PAUSE_MIN_MS;
-      else {
+      if (failure === undefined) {
+        this.#pauseMs = PAUSE_MIN_MS;
+        if (this.#waiting.length > 0) await linger();
+      } else {
         await sleep(clock, this.#pauseMs, closing);
         this.#pauseMs = Math.min(PAUSE_MAX_MS, 2 * this.#pauseMs);
       }

@@ -6,7 +6,7 @@
  * tried each second, without a record: a partition is well again when it has a leader that answers
  * and enough replicas in sync, or when a record was acknowledged.
  */
-import { assert, type Clock, messageOf, type Timer, WaybillError } from "@waybill/core";
+import { assert, type Clock, messageOf, sleep, type Timer, WaybillError } from "@waybill/core";
 import type { Entry } from "@waybill/log";
 import { type Broker, BrokerError, type BrokerErrorCode, type Produced, type TopicDescription } from "./broker.ts";
 import { withDeadline } from "./deadline.ts";
@@ -50,6 +50,8 @@ const CALM_MS = 3_000;
 const REPAIR_MS = 30_000;
 const NEEDS_REPAIR: readonly BrokerErrorCode[] = ["unauthorized", "unsupported", "invalid"];
 const LIMIT_MIN_BYTES = 1_024;
+/** As Kafka's own clients: a call costs a broker and its followers about as much as 100 events. */
+const LINGER_MS = 5;
 
 interface Failure {
   readonly error: BrokerError;
@@ -65,6 +67,7 @@ export class Producer {
   #limit: number;
   #pendingBytes = 0;
   #probing: Timer | undefined;
+  #lingering: Promise<void> | undefined;
 
   constructor(options: ProducerOptions) {
     this.#options = options;
@@ -81,6 +84,7 @@ export class Producer {
           callMs,
           closing: this.#closing.signal,
           limit: () => this.#limit,
+          linger: () => this.#linger(),
           tooLarge: (bytes) => this.#tooLarge(bytes),
           ended: (error, durationMs) => this.#ended(partition, error, durationMs),
           written: (records, at) => this.#written(partition, records, at),
@@ -145,6 +149,14 @@ export class Producer {
     this.#closing.abort();
     this.#probing?.cancel();
     await Promise.all(this.#queues.map((queue) => queue.idle()));
+  }
+
+  /** All partitions together: their calls go in one request to each broker. */
+  #linger(): Promise<void> {
+    this.#lingering ??= sleep(this.#options.clock, LINGER_MS, this.#closing.signal).then(() => {
+      this.#lingering = undefined;
+    });
+    return this.#lingering;
   }
 
   #queueOf(partition: number): ProduceQueue {

@@ -14,6 +14,8 @@ const POLL_MS = 1_000;
 const WRITTEN_MAX_BYTES = 1024 * 1024;
 /** After so many times without a fetch there is one: what others write or remove is seen. */
 const WRITTEN_TIMES_MAX = 40;
+/** The next ones written here are waited for so many times: a fetch would bring them as well. */
+const QUIET_TIMES_MAX = 4;
 
 export interface TailOptions {
   readonly source: Source;
@@ -43,6 +45,8 @@ export class Tail {
   /** Acknowledged, in order, and not taken yet. */
   #written: ReadRecord[] = [];
   #writtenBytes = 0;
+  /** Something before what is written here next is known to the broker alone. */
+  #lacks = false;
   #lastError: string | undefined;
 
   constructor(options: TailOptions) {
@@ -75,7 +79,10 @@ export class Tail {
    * written in between then, so nobody is asked.
    */
   written(records: readonly ReadRecord[]): void {
-    if (this.#writtenBytes > WRITTEN_MAX_BYTES) return;
+    if (this.#writtenBytes > WRITTEN_MAX_BYTES) {
+      this.#lacks = true;
+      return;
+    }
     for (const one of records) {
       this.#written.push(one);
       for (const { sizeBytes } of one.records) this.#writtenBytes += sizeBytes;
@@ -85,14 +92,17 @@ export class Tail {
   /** Until the log is closed or broken. Never rejects. */
   async run(): Promise<void> {
     const { source, gatherMs, onGone } = this.#options;
-    for (let failures = 0, times = 0; !source.isClosed; ) {
+    for (let failures = 0, times = 0, quiet = QUIET_TIMES_MAX; !source.isClosed; ) {
       try {
-        if (this.#takeWritten() && times < WRITTEN_TIMES_MAX) {
+        quiet = this.#takeWritten() ? 0 : quiet + 1;
+        if (quiet > 0 && this.#lacks) quiet = QUIET_TIMES_MAX;
+        if (quiet < QUIET_TIMES_MAX && times < WRITTEN_TIMES_MAX) {
           times += 1;
           await source.wait(gatherMs);
           continue;
         }
         times = 0;
+        this.#lacks = false;
         const read = await source.fetch(this.place.offset, READ_BYTES, POLL_MS);
         this.#take(read);
         failures = 0;
@@ -134,7 +144,10 @@ export class Tail {
     const next: ReadRecord[] = [];
     for (const one of written) {
       if (one.offset < offset) continue;
-      if (one.offset > offset) break;
+      if (one.offset > offset) {
+        this.#lacks = true;
+        break;
+      }
       next.push(one);
       offset += 1;
     }

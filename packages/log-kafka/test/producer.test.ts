@@ -86,6 +86,36 @@ test("requests that come together share a call for each partition, also while on
   expect(records(0)).toEqual(["a", "b", "c", "d", "e"]);
 });
 
+test("what waited for a call goes a little later with all that comes until then; a first call never waits", async () => {
+  const calls: [number, number, number][] = [];
+  const { clock, append } = await startProducing({
+    faulty: (broker, time) =>
+      withProduce(broker, async ({ partition, values }, produce) => {
+        calls.push([time.monotonic() - startMs, partition, values.length]);
+        await new Promise<void>((resolve) => time.after(20, resolve));
+        return produce();
+      }),
+  });
+  const startMs = clock.monotonic();
+  const appended = [append({ 0: ["a"] }), append({ 1: ["b"] })];
+  await clock.advance(10);
+  appended.push(append({ 0: ["c"], 1: ["d"] }));
+  await clock.advance(14);
+  appended.push(append({ 0: ["e"] }));
+  await runUntil(clock, Promise.all(appended));
+  const endMs = clock.monotonic() - startMs;
+  await runUntil(clock, append({ 0: ["f"] }));
+  const sharedAtMs = calls[2]?.[0] ?? 0;
+  expect(sharedAtMs).toBeGreaterThan(24);
+  expect(calls.toSorted(([one, first], [other, second]) => one - other || first - second)).toEqual([
+    [0, 0, 1],
+    [0, 1, 1],
+    [sharedAtMs, 0, 2],
+    [sharedAtMs, 1, 1],
+    [endMs, 0, 1],
+  ]);
+});
+
 test("one call of a partition is in flight at a time, whatever it takes", async () => {
   let inFlight = 0;
   let most = 0;

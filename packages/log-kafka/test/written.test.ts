@@ -110,6 +110,19 @@ test("the broker is asked now and then, also while this process alone writes", a
   expect({ head: log.head, fetches: fetches() }).toEqual({ head: TIMES_MAX + 2, fetches: 1 });
 });
 
+test("while this process writes now and then the broker is not asked; soon after the last time it is", async () => {
+  const { log, write, produce, clock, fetches } = await gathering();
+  for (let time = 0; time < 4; time++) {
+    log.written(await write(`${time}`));
+    await clock.advance(3 * GATHER_MS);
+  }
+  expect({ head: log.head, fetches: fetches() }).toEqual({ head: 5, fetches: 0 });
+  await produce(value("other"));
+  await clock.advance(4 * GATHER_MS);
+  expect(log.head).toBe(6);
+  expect(fetches()).toBeGreaterThan(0);
+});
+
 test("what waits to be taken is bounded: the rest is fetched", async () => {
   const { log, write, clock, fetches } = await gathering();
   const large = "x".repeat(600_000);

@@ -18,10 +18,10 @@ interface WaitingBatch extends Batch {
 /** A broker takes 100 MiB by default. */
 const REQUEST_MAX_BYTES = 8 * 1024 * 1024;
 /**
- * So many microtasks a request waits for the next batches of the partitions that were just
- * answered: about twenty lie between.
+ * So many microtasks a request waits for batches that come at the same moment, or next of the
+ * partitions that were just answered: about twenty lie between.
  */
-const NEXT_BATCH_TURNS = 64;
+const GATHER_TURNS = 64;
 
 /**
  * Batches for partitions that one broker leads share a request: it costs a broker and its followers
@@ -68,17 +68,17 @@ export class SharedProduce {
     }
     const started = [waiting];
     this.#waiting.set(broker, started);
-    void this.#run(address, started).then(() => this.#waiting.delete(broker));
+    void this.#run(address, broker, started);
   }
 
   /** Until nothing waits. Never rejects. */
-  async #run(address: Address, queue: WaitingBatch[]): Promise<void> {
-    // What comes at the same moment goes with the first request.
-    await Promise.resolve();
-    while (queue.length > 0) {
+  async #run(address: Address, broker: string, queue: WaitingBatch[]): Promise<void> {
+    do {
+      // What comes at the same moment goes with it.
+      for (let turn = 0; turn < GATHER_TURNS; turn++) await Promise.resolve();
       await this.#request(address, takeFrom(queue));
-      for (let turn = 0; turn < NEXT_BATCH_TURNS; turn++) await Promise.resolve();
-    }
+    } while (queue.length > 0);
+    this.#waiting.delete(broker);
   }
 
   /** Has the time of the batch that has the most left. Never rejects. */
