@@ -27,7 +27,7 @@ import { Links, type Use } from "./kafka/links.ts";
 import { Metadata } from "./kafka/metadata.ts";
 import { removeCall, timeCall } from "./kafka/offsets.ts";
 import { addressesOf, type KafkaOptions } from "./kafka/options.ts";
-import { decodeBatches, encodeBatch } from "./kafka/record-batches.ts";
+import { decodeBatches } from "./kafka/record-batches.ts";
 import { type Call, describeGroupCall, type FetchAnswer, type ProduceAnswer, placeName } from "./kafka/requests.ts";
 import { SharedFetch } from "./kafka/shared-fetch.ts";
 import { SharedProduce } from "./kafka/shared-produce.ts";
@@ -59,7 +59,7 @@ export class KafkaBroker implements Broker {
     const bootstrap = addressesOf(brokers);
     this.#links = new Links({ library, clock, clientId, tls, sasl });
     this.#metadata = new Metadata({ library, clock, links: this.#links, bootstrap });
-    this.#produce = new SharedProduce(library, this.#links);
+    this.#produce = new SharedProduce(library, this.#links, clock);
     this.#fetch = new SharedFetch(library, this.#links, clock);
   }
 
@@ -97,10 +97,9 @@ export class KafkaBroker implements Broker {
   async produce(request: ProduceRequest): Promise<Produced> {
     const within = this.#within(request, `produce to ${placeName(request)}`);
     if (request.values.length === 0) throw new BrokerError("invalid", `${within.what}: no records`);
-    const batch = encodeBatch(request, this.#clock.now(), this.#library);
     const { topic, partition } = request;
     const send = (leader: Address): Promise<ProduceAnswer> =>
-      this.#produce.send(leader, { topic, partition, batch, within });
+      this.#produce.send(leader, { topic, partition, records: request, within });
     const { baseOffset: offset, appendedAtMs } = await this.#fromLeader(request, send, within);
     return { offset, appendedAtMs };
   }

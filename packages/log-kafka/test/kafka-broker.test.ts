@@ -171,8 +171,8 @@ test("a coordinator that is too old is asked for again: a newer one may be it me
 
 test("batches are checked: a damaged one is refused, a cut one is left for the next fetch", async () => {
   const { fake, broker } = await world();
-  const batch = encodeBatch({ values: [Buffer.from("one"), Buffer.from("two")] }, 1000, library);
-  const next = Buffer.from(encodeBatch({ values: [Buffer.from("three")] }, 1000, library));
+  const batch = encodeBatch({ values: [Buffer.from("one"), Buffer.from("two")] }, { nowMs: 1000 }, library);
+  const next = Buffer.from(encodeBatch({ values: [Buffer.from("three")] }, { nowMs: 1000 }, library));
   next.writeBigInt64BE(2n, 0);
   fake.answers.set(API.fetch, () => fetchedAnswer(Buffer.concat([batch, next.subarray(0, next.length - 1)])));
   const { records } = await broker.fetch({ ...FETCH, offset: 1 });

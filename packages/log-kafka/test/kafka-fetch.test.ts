@@ -62,7 +62,7 @@ async function world(): Promise<World> {
 }
 
 function batchOf(text: string): FetchedPartition {
-  return { batches: encodeBatch({ values: [Buffer.from(text)] }, 0, library) };
+  return { batches: encodeBatch({ values: [Buffer.from(text)] }, { nowMs: 0 }, library) };
 }
 
 test("those that come at once share a request; who has got nothing is asked for again", async () => {

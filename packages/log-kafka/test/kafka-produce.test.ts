@@ -1,7 +1,9 @@
 /** Produce calls for several partitions of one broker. */
+import * as library from "@platformatic/kafka";
 import { VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { type Broker, KafkaBroker } from "../src/index.ts";
+import { decodeBatches } from "../src/kafka/record-batches.ts";
 import { API, BY_SOCKETS, FakeKafka, partitionsOf, producedAnswer } from "./lib/fake-kafka.ts";
 
 const PARTITIONS = 4;
@@ -10,9 +12,11 @@ const REQUEST_TIMED_OUT = 7;
 interface World {
   readonly clock: VirtualClock;
   /** Resolves to the offset, or to the error's code. */
-  readonly produce: (partition: number, deadlineMs?: number) => Promise<unknown>;
+  readonly produce: (partition: number, deadlineMs?: number, value?: string) => Promise<unknown>;
   /** Partitions of each request, in the order in which these came. */
   readonly requests: readonly (readonly number[])[];
+  /** Of the records that came, which match their checksums. */
+  readonly values: readonly string[];
   /** Error codes of partitions. */
   readonly errors: Map<number, number>;
   /** The oldest request that waits is answered, or the one so many after it. */
@@ -23,10 +27,13 @@ async function world(): Promise<World> {
   const fake = await FakeKafka.start();
   fake.answers.set(API.metadata, () => fake.metadata(1, PARTITIONS));
   const requests: (readonly number[])[] = [];
+  const values: string[] = [];
   const errors = new Map<number, number>();
   const waiting: (() => void)[] = [];
   fake.answers.set(API.produce, (_socket, request) => {
-    const partitions = partitionsOf(request);
+    const partitions = partitionsOf(request, (batch) => {
+      for (const { value } of decodeBatches(batch, 0, library).records) values.push(value.toString());
+    });
     requests.push(partitions.toSorted((one, other) => one - other));
     return new Promise((resolve) => {
       waiting.push(() => resolve(producedAnswer(0, 7, partitions, errors)));
@@ -35,8 +42,8 @@ async function world(): Promise<World> {
   const clock = new VirtualClock();
   const broker: Broker = await KafkaBroker.connect({ brokers: [fake.address], clientId: "test", clock });
   onTestFinished(() => broker.close());
-  const produce = (partition: number, deadlineMs = 5_000): Promise<unknown> =>
-    broker.produce({ topic: "t", partition, values: [Buffer.from("a")], deadlineMs }).then(
+  const produce = (partition: number, deadlineMs = 5_000, value = "a"): Promise<unknown> =>
+    broker.produce({ topic: "t", partition, values: [Buffer.from(value)], deadlineMs }).then(
       ({ offset }) => offset,
       (error: { readonly code: string }) => error.code,
     );
@@ -44,7 +51,7 @@ async function world(): Promise<World> {
     await vi.waitFor(() => expect(waiting.length).toBeGreaterThan(after), BY_SOCKETS);
     waiting.splice(after, 1)[0]?.();
   };
-  return { clock, produce, requests, errors, answer };
+  return { clock, produce, requests, values, errors, answer };
 }
 
 /** What is called gets to where it waits. */
@@ -152,4 +159,20 @@ test("each request wants the acknowledgement of all replicas in sync", async () 
   onTestFinished(() => broker.close());
   await broker.produce({ topic: "t", partition: 0, values: [Buffer.from("a")], deadlineMs: 5_000 });
   expect(acks).toEqual([-1]);
+});
+
+test("requests that are sent one right after another do not overwrite each other", async () => {
+  const { produce, requests, values, errors, answer } = await world();
+  errors.set(0, REQUEST_TIMED_OUT);
+  const failed = produce(0);
+  await answer();
+  await failed;
+  errors.clear();
+  // More than a socket takes at once; each goes alone.
+  const sent = ["b", "c"].map((letter) => letter.repeat(900_000));
+  const both = sent.map((value) => produce(0, 5_000, value));
+  await vi.waitFor(() => expect(requests).toHaveLength(3), BY_SOCKETS);
+  expect(values.slice(1).toSorted()).toEqual(sent);
+  for (const _ of both) await answer();
+  expect(await Promise.all(both)).toEqual([7, 7]);
 });

@@ -10,7 +10,7 @@ test("any values come back, with offsets one after another", () => {
   fc.assert(
     fc.property(values, fc.nat(), (written, from) => {
       const decoded = decodeBatches(
-        encodeBatch({ values: written }, 1_700_000_000_000, library),
+        encodeBatch({ values: written }, { nowMs: 1_700_000_000_000 }, library),
         from % written.length,
         library,
       );
@@ -25,7 +25,7 @@ test("any values come back, with offsets one after another", () => {
 
 test("the library reads what is written here, and the other way round", () => {
   const written = [Buffer.from("one"), Buffer.alloc(0), Buffer.alloc(70_000, 7)];
-  const batch = encodeBatch({ values: written }, 1234, library);
+  const batch = encodeBatch({ values: written }, { nowMs: 1234 }, library);
   const [read] = library.readRecordsBatches(library.Reader.from(batch));
   expect(read?.records.map(({ value }) => value)).toEqual(written);
   expect([read?.firstTimestamp, read?.maxTimestamp, read?.lastOffsetDelta]).toEqual([1234n, 1234n, 2]);
@@ -46,7 +46,7 @@ test("the library reads what is written here, and the other way round", () => {
 test("keys are written and read as the library does; an empty value with a key is none", () => {
   const values = [Buffer.from("one"), Buffer.alloc(0), Buffer.alloc(300, 7)];
   const keys = ["a", "é".repeat(200), ""];
-  const batch = encodeBatch({ values, keys }, 1234, library);
+  const batch = encodeBatch({ values, keys }, { nowMs: 1234 }, library);
   const [read] = library.readRecordsBatches(library.Reader.from(batch));
   expect(read?.records.map(({ key, value }) => [key?.toString(), value])).toEqual([
     ["a", values[0]],
@@ -63,14 +63,14 @@ test("keys are written and read as the library does; an empty value with a key i
 });
 
 test("marks of transactions are passed over, and their offsets are", () => {
-  const mark = Buffer.from(encodeBatch({ values: [Buffer.from("mark")] }, 0, library));
+  const mark = Buffer.from(encodeBatch({ values: [Buffer.from("mark")] }, { nowMs: 0 }, library));
   mark.writeInt16BE(0b11_0000, 21);
   mark.writeUInt32BE(library.crc32c(new library.DynamicBuffer(mark.subarray(21))), 17);
   expect(decodeBatches(mark, 0, library)).toEqual({ records: [], next: 1 });
 });
 
 test("each cut is nothing, or the batches before it", () => {
-  const batch = encodeBatch({ values: [Buffer.from("a"), Buffer.from("b")] }, 0, library);
+  const batch = encodeBatch({ values: [Buffer.from("a"), Buffer.from("b")] }, { nowMs: 0 }, library);
   for (let cut = 0; cut < batch.length; cut++)
     expect(decodeBatches(batch.subarray(0, cut), 0, library)).toEqual({ records: [], next: undefined });
 });

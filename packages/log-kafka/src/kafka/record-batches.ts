@@ -30,18 +30,32 @@ const RECORD_OVERHEAD_BYTES = 24;
 
 type Crypto = Pick<Library, "crc32c" | "DynamicBuffer">;
 
-type Records = Pick<ProduceRequest, "values" | "keys">;
+export type Records = Pick<ProduceRequest, "values" | "keys">;
+
+/** What {@link encodeBatch} needs at most. */
+export function batchMaxBytes({ values, keys = [] }: Records): number {
+  let bytes = RECORDS_AT;
+  for (const value of values) bytes += value.length + RECORD_OVERHEAD_BYTES;
+  for (const key of keys) bytes += Buffer.byteLength(key);
+  return bytes;
+}
+
+export interface BatchOptions {
+  readonly nowMs: number;
+  /** Is overwritten. Default: memory of its own. */
+  readonly target?: Buffer;
+}
 
 /** One batch, not compressed; the broker puts its own time. */
-export function encodeBatch({ values, keys }: Records, nowMs: number, library: Crypto): Buffer {
-  const keyBytes = keys?.map((key) => Buffer.from(key));
-  const most = values.reduce(
-    (sum, value, index) => sum + value.length + (keyBytes?.[index]?.length ?? 0) + RECORD_OVERHEAD_BYTES,
-    RECORDS_AT,
-  );
-  const batch = Buffer.allocUnsafe(most);
+export function encodeBatch(records: Records, { nowMs, target }: BatchOptions, library: Crypto): Buffer {
+  const { values, keys } = records;
+  const batch = target ?? Buffer.allocUnsafe(batchMaxBytes(records));
   let at = RECORDS_AT;
-  for (const [index, value] of values.entries()) at = writeRecord(batch, at, { index, key: keyBytes?.[index], value });
+  for (let index = 0; index < values.length; index++) {
+    const key = keys?.[index];
+    const value = values[index] as Uint8Array;
+    at = writeRecord(batch, at, { index, key: key === undefined ? undefined : Buffer.from(key), value });
+  }
   batch.writeBigInt64BE(0n, 0);
   batch.writeInt32BE(at - HEAD_BYTES, LENGTH_AT);
   batch.writeInt32BE(ABSENT, HEAD_BYTES);

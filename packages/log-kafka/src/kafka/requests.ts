@@ -6,6 +6,7 @@
  */
 import type { Reader, Writer } from "@platformatic/kafka";
 import type { Library } from "./library.ts";
+import { batchMaxBytes, encodeBatch, type Records } from "./record-batches.ts";
 
 export interface Call<R> {
   /** Of Kafka's API. */
@@ -121,30 +122,41 @@ export function placeName({ topic, partition }: Place): string {
   return `${topic}-${partition}`;
 }
 
-/**
- * `batches`: one of each partition. `timeoutMs`: how long the broker waits for the replicas. All
- * partitions are answered for.
- */
+export interface ProduceOptions {
+  /** How long the broker waits for the replicas. */
+  readonly timeoutMs: number;
+  readonly nowMs: number;
+  /** So many bytes, which may be overwritten once the call was sent. */
+  readonly memory: (bytes: number) => Buffer;
+}
+
+/** `batches`: one of each partition. All partitions are answered for. */
 export function produceCall(
-  { Writer }: Library,
-  batches: readonly (Place & { readonly batch: Buffer })[],
-  timeoutMs: number,
+  library: Library,
+  batches: readonly (Place & { readonly records: Records })[],
+  { timeoutMs, nowMs, memory }: ProduceOptions,
 ): Call<ProduceAnswers> {
   const topics = [...new Set(batches.map(({ topic }) => topic))];
   return {
     ...PRODUCE,
-    write: () =>
-      Writer.create()
+    write: () => {
+      let target = memory(batches.reduce((bytes, { records }) => bytes + batchMaxBytes(records), 0));
+      return library.Writer.create()
         .appendString(null)
         .appendInt16(ALL_REPLICAS)
         .appendInt32(timeoutMs)
         .appendArray(topics, (list, name) =>
           list.appendString(name).appendArray(
             batches.filter(({ topic }) => topic === name),
-            (partitions, { partition, batch }) => partitions.appendInt32(partition).appendBytes(batch),
+            (partitions, { partition, records }) => {
+              const batch = encodeBatch(records, { nowMs, target }, library);
+              target = target.subarray(batch.length);
+              partitions.appendInt32(partition).appendBytes(batch);
+            },
           ),
         )
-        .appendTaggedFields(),
+        .appendTaggedFields();
+    },
     read: (reader) => {
       const answers = new Map(reader.readArray(producedTopic).flat());
       for (const batch of batches)

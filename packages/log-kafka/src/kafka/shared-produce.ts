@@ -1,22 +1,27 @@
+import type { Clock } from "@waybill/core";
 import type { TopicPartition } from "../broker.ts";
 import type { Library } from "./library.ts";
 import type { Address } from "./link.ts";
 import type { Links } from "./links.ts";
+import { batchMaxBytes, type Records } from "./record-batches.ts";
 import { type ProduceAnswer, type ProduceAnswers, placeName, produceCall } from "./requests.ts";
 import type { Within } from "./within.ts";
 
 interface Batch extends TopicPartition {
-  readonly batch: Buffer;
+  readonly records: Records;
   readonly within: Within;
 }
 
 interface WaitingBatch extends Batch {
+  readonly maxBytes: number;
   readonly resolve: (answer: ProduceAnswer) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /** A broker takes 100 MiB by default. */
 const REQUEST_MAX_BYTES = 8 * 1024 * 1024;
+/** Of what requests are written to, one after another. */
+const MEMORY_BYTES = 1024 * 1024;
 /**
  * So many microtasks a request waits for batches that come at the same moment, or next of the
  * partitions that were just answered: about twenty lie between.
@@ -38,10 +43,13 @@ export class SharedProduce {
   readonly #waiting = new Map<string, WaitingBatch[]>();
   /** Partitions that have a batch under way, or whose last one was not acknowledged. */
   readonly #unacknowledged = new Set<string>();
+  readonly #clock: Clock;
+  #memory: Buffer | undefined;
 
-  constructor(library: Library, links: Links) {
+  constructor(library: Library, links: Links, clock: Clock) {
     this.#library = library;
     this.#links = links;
+    this.#clock = clock;
   }
 
   /** One attempt. **Errors**: `timeout`, and those of the connection. */
@@ -50,7 +58,7 @@ export class SharedProduce {
     const isAlone = this.#unacknowledged.has(name);
     this.#unacknowledged.add(name);
     const answered = new Promise<ProduceAnswer>((resolve, reject) => {
-      const waiting = { ...batch, resolve, reject };
+      const waiting = { ...batch, maxBytes: batchMaxBytes(batch.records), resolve, reject };
       if (isAlone) void this.#request(address, [waiting]);
       else this.#share(address, waiting);
     });
@@ -87,12 +95,23 @@ export class SharedProduce {
     if (first === undefined) return;
     const within = others.reduce((most, one) => (one.within.leftMs > most.leftMs ? one.within : most), first.within);
     try {
-      const call = produceCall(this.#library, batches, within.leftWholeMs);
+      const call = produceCall(this.#library, batches, {
+        timeoutMs: within.leftWholeMs,
+        nowMs: this.#clock.now(),
+        memory: (bytes) => this.#memoryOf(bytes),
+      });
       const answers: ProduceAnswers = await this.#links.to(address, "produce").call(call, within);
       for (const batch of batches) batch.resolve(answers.get(placeName(batch)) as ProduceAnswer);
     } catch (error) {
       for (const { reject } of batches) reject(error);
     }
+  }
+
+  /** The library copies what it sends at once. */
+  #memoryOf(bytes: number): Buffer {
+    if (bytes > MEMORY_BYTES) return Buffer.allocUnsafe(bytes);
+    this.#memory ??= Buffer.allocUnsafeSlow(MEMORY_BYTES);
+    return this.#memory;
   }
 }
 
@@ -107,7 +126,7 @@ function takeFrom(queue: WaitingBatch[]): readonly WaitingBatch[] {
   for (const waiting of queue.splice(0)) {
     if (waiting.within.leftMs === 0) continue;
     const name = placeName(waiting);
-    bytes += waiting.batch.length;
+    bytes += waiting.maxBytes;
     const fits = taken.size === 0 || bytes <= REQUEST_MAX_BYTES;
     if (fits && !taken.has(name)) taken.set(name, waiting);
     else left.push(waiting);

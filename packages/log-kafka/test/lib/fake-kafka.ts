@@ -160,11 +160,11 @@ function tag(number: number, content: Writer): Writer {
 }
 
 /** Partitions of the one topic of a produce request. */
-export function partitionsOf(request: Reader): readonly number[] {
+export function partitionsOf(request: Reader, onBatch: (batch: Buffer) => void = () => {}): readonly number[] {
   request.readNullableString();
   request.readInt16();
   request.readInt32();
-  return partitionsIn(request, (partition) => partition.readBytes());
+  return partitionsIn(request, (partition) => onBatch(partition.readBytes()));
 }
 
 /** Of the topics that follow; `rest` reads what a partition has after its number. */
