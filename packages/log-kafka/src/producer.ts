@@ -13,7 +13,7 @@ import { withDeadline } from "./deadline.ts";
 import type { Part } from "./partitioner.ts";
 import { type NewRecord, PendingAppend, PendingRecord, type Place } from "./pending-append.ts";
 import { BATCH_BYTES, ProduceQueue, RECORD_BYTES } from "./produce-queue.ts";
-import { type EncodedValue, encodeValues, slicedWithIds } from "./record-value.ts";
+import { type EncodedValue, encodedValue, slicedWithIds } from "./record-value.ts";
 import type { ReadRecord } from "./source.ts";
 
 export interface ProducerOptions {
@@ -176,11 +176,10 @@ export class Producer {
 
   /** Of each part one, or more where it is larger than a record may be. */
   #recordsOf(parts: readonly Part[]): readonly NewRecord[] {
-    const values = encodeValues(parts.map(({ entry }) => entry));
     const limit = this.#limit - BATCH_BYTES - RECORD_BYTES;
     const records: NewRecord[] = [];
-    for (const [at, { partition, entry }] of parts.entries()) {
-      const { value, record } = values[at] as EncodedValue;
+    for (const { partition, entry, encoded } of parts) {
+      const { value, record } = encoded ?? encodedValue(entry);
       if (value.length <= limit) records.push({ partition, value, record });
       else if (record.count === 1) throw tooLarge(value.length, limit);
       else

@@ -12,6 +12,7 @@ import {
   encodeRecord,
   type LogRecord,
   type Position,
+  type SizedEntry,
   sizeEntry,
   writeRecord,
 } from "@waybill/log";
@@ -40,27 +41,28 @@ export interface EncodedValue {
   readonly record: StoredRecord;
 }
 
-/** The value of each entry, in one piece of memory. **Errors**: as of {@link encodeValue}. */
-export function encodeValues(entries: readonly Entry[]): readonly EncodedValue[] {
-  const sized = entries.map((entry) => sizeEntry(entry));
-  const memory = Buffer.allocUnsafe(sized.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
-  let at = 0;
-  return sized.map((one) => {
-    const start = at;
-    writeRecord(one, 0, memory, start);
-    at += one.sizeBytes;
-    const value = memory.subarray(start, at);
-    return { value, record: recordIn(value, one) };
-  });
+/** **Errors**: as of {@link encodeValue}. */
+export function encodedValue(entry: Entry): EncodedValue {
+  const sized = sizeEntry(entry);
+  return writeValue(sized, Buffer.allocUnsafeSlow(sized.sizeBytes), 0);
 }
 
-function recordIn(
-  value: Uint8Array,
-  { entry, headBytes, bodyBytes, sizeBytes }: ReturnType<typeof sizeEntry>,
-): StoredRecord {
-  const { source, receivedAtMs, metadata, ends } = entry;
+/**
+ * Into `memory` at `at`, where the body, in one piece, is already in its place. **Errors**: as of
+ * {@link encodeValue}.
+ */
+export function encodeAround(entry: Entry, memory: Buffer, at: number): EncodedValue {
+  return writeValue(sizeEntry(entry), memory, at);
+}
+
+function writeValue(sized: SizedEntry, memory: Buffer, at: number): EncodedValue {
+  writeRecord(sized, 0, memory, at);
+  const { entry, headBytes, bodyBytes, sizeBytes } = sized;
+  const value = memory.subarray(at, at + sizeBytes);
   const body = value.subarray(headBytes, headBytes + bodyBytes);
-  return { first: 0, count: ends.length, source, receivedAtMs, ...split(metadata), body, ends, sizeBytes };
+  const { source, receivedAtMs, metadata, ends } = entry;
+  const record = { first: 0, count: ends.length, source, receivedAtMs, ...split(metadata), body, ends, sizeBytes };
+  return { value, record };
 }
 
 /** The records of a value; none for what is something else. */

@@ -47,7 +47,7 @@ export type { Skip } from "./lanes/skip.ts";
 export type { LaneReport } from "./lanes/verify-lanes.ts";
 export { verifyLaneState, verifyLanes } from "./lanes/verify-lanes.ts";
 export type { SizedEntry } from "./record.ts";
-export { decodeAll, encodeRecord, sizeEntry, writeRecord } from "./record.ts";
+export { decodeAll, encodeRecord, sizeEntry, sizesOf, writeRecord } from "./record.ts";
 export { recordsFrom } from "./records.ts";
 export type { SegmentRepair } from "./repair.ts";
 export { repairLog } from "./repair.ts";

@@ -134,17 +134,15 @@ export interface SizedEntry {
  * written as it is (`invalid`).
  */
 export function sizeEntry(entry: Entry, metadataMaxBytes: number = METADATA_MAX_BYTES): SizedEntry {
-  const sourceBytes = Buffer.byteLength(entry.source);
-  const metadataBytes = entry.metadata === "" ? 0 : Buffer.byteLength(entry.metadata);
   let bodyBytes = 0;
   for (const piece of entry.body) bodyBytes += piece.length;
+  const sizes = sizesOf(entry, entry.ends.length, bodyBytes);
+  const { sourceBytes, metadataBytes, headBytes, sizeBytes } = sizes;
   // Only what has more bytes than characters can have half a character.
   const isAscii = sourceBytes === entry.source.length && metadataBytes === entry.metadata.length;
   const fault = faultOf(entry, bodyBytes, isAscii);
   if (fault !== undefined)
     throw new WaybillError("WAYBILL_EVENT", `A record cannot be stored: ${fault}`, { reason: "invalid" });
-  const headBytes = alignUp(RECORD_HEADER_BYTES + sourceBytes + metadataBytes, 4) + 4 * entry.ends.length;
-  const sizeBytes = alignUp(headBytes + bodyBytes, RECORD_ALIGNMENT);
   if (sourceBytes > SOURCE_MAX_BYTES || metadataBytes > metadataMaxBytes || sizeBytes > RECORD_MAX_BYTES)
     throw new WaybillError(
       "WAYBILL_EVENT",
@@ -159,6 +157,18 @@ export function sizeEntry(entry: Entry, metadataMaxBytes: number = METADATA_MAX_
   let bodyCrc = 0;
   for (const piece of body) bodyCrc = crc32(piece, bodyCrc);
   return { entry, body, sourceBytes, metadataBytes, bodyBytes, headBytes, paddingBytes, sizeBytes, bodyCrc };
+}
+
+/** Of a record of so many events. Nothing is checked. */
+export function sizesOf(
+  { source, metadata }: Pick<Entry, "source" | "metadata">,
+  count: number,
+  bodyBytes: number,
+): Pick<SizedEntry, "sourceBytes" | "metadataBytes" | "headBytes" | "sizeBytes"> {
+  const sourceBytes = Buffer.byteLength(source);
+  const metadataBytes = metadata === "" ? 0 : Buffer.byteLength(metadata);
+  const headBytes = alignUp(RECORD_HEADER_BYTES + sourceBytes + metadataBytes, 4) + 4 * count;
+  return { sourceBytes, metadataBytes, headBytes, sizeBytes: alignUp(headBytes + bodyBytes, RECORD_ALIGNMENT) };
 }
 
 /** What about the entry could not be read back as it was given. */
@@ -218,7 +228,7 @@ export function encodeRecord(sized: SizedEntry, first: Position): Uint8Array {
   return bytes;
 }
 
-/** The same into `target` at `at`. */
+/** The same into `target` at `at`. A body may be where it belongs already. */
 export function writeRecord(sized: SizedEntry, first: Position, target: Buffer, at: number): void {
   encodeHead(sized, first, target, at);
   let to = at + sized.headBytes;

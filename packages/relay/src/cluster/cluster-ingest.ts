@@ -28,12 +28,15 @@ export class ClusterIngest implements ClusterLog {
     const owners: ClusterEvents[] = [];
     for (const one of events) {
       const { source, receivedAtMs, entry, idPrefix } = one;
-      const split = partsOf({ source: source.config.name, receivedAtMs, ...entry(undefined) }, partitions, (record) =>
-        partitionKeysOf(record, memberScanner()),
+      const plain = { source: source.config.name, receivedAtMs, ...entry(undefined) };
+      const { metadata } = plain;
+      // A copy of the request has the same events in the same partition.
+      const whole = idPrefix === undefined ? plain : withNumberedIds(plain, { prefix: idPrefix, first: 0 });
+      const split = partsOf(whole, partitions, ({ body, ends }) =>
+        partitionKeysOf({ body, ends, metadata }, memberScanner()),
       );
       for (const part of split) {
-        // A copy of the request has the same events in the same partition.
-        parts.push(idPrefix === undefined ? part : withIds(part, idPrefix));
+        parts.push(part);
         owners.push(one);
       }
     }
@@ -59,8 +62,4 @@ export class ClusterIngest implements ClusterLog {
     const receipt = printReceipt(this.#options.environment, places);
     return { first: undefined, place: places[0], kept: count, duplicates: 0, receipt };
   }
-}
-
-function withIds(part: Part, prefix: string): Part {
-  return { ...part, entry: withNumberedIds(part.entry, { prefix, first: 0 }) };
 }
