@@ -1,5 +1,5 @@
 /**
- * Scans the ordinary Segment batch as `scanSegment` does, the ordinary JSON array as `frame` does, and the members of ordinary stored events as `OrderReader` does,
+ * Scans the ordinary Segment batch as `scanSegment` does, hashes the ids of one that is stored as `IdWindow` does, the ordinary JSON array as `frame` does, and the members of ordinary stored events as `OrderReader` does,
  * three times as fast: strings sixteen bytes at a time.
  * AssemblyScript; `npm run wasm` makes `src/intake/segment/batch-scan.wasm.ts` of it, a test holds the two together.
  *
@@ -235,6 +235,45 @@ export function scan(at: i32, end: i32, out: i32, outMax: i32, fields: i32): i32
     at = space(at);
   }
   return space(at) == end && count > 0 ? count : -1;
+}
+
+@inline function mix(value: u32): u32 {
+  value = (value ^ (value >> 16)) * 0x85ebca6b;
+  value = (value ^ (value >> 13)) * 0xc2b2ae35;
+  return value ^ (value >> 16);
+}
+
+/**
+ * Hashes the ids of the batch `[…]` from `at` to `end`, as `IdWindow.hash` does with the seed `a` to `d`; the bytes behind `end` are zeros. `words`: four per event, zeros for
+ * one without an id. `out` is overwritten. Returns the number of events, -1 when the plain reader has to look.
+ */
+export function idHashes(at: i32, end: i32, out: i32, outMax: i32, words: i32, a: u32, b: u32, c: u32, d: u32): i32 {
+  const count = batch(at, end, out, outMax);
+  if (count <= 0 || load<i32>(out) != end) return -1;
+  for (let index: i32 = 0; index < count; index++) {
+    const slot = out + 4 + index * 16, to = words + index * 16;
+    const idStart = load<i32>(slot + 8), idEnd = load<i32>(slot + 12);
+    if (idStart < 0) { v128.store(to, i32x4.splat(0)); continue; }
+    let p: u32 = a, q: u32 = b, r: u32 = c, s: u32 = d ^ (idEnd - idStart);
+    for (let from = idStart; from < idEnd; from += 4) {
+      const left = idEnd - from;
+      let word = load<u32>(from);
+      if (left < 4) word &= (1 << (8 * left)) - 1;
+      p = rotl<u32>((p ^ word) * 0xcc9e2d51, 15);
+      q = rotl<u32>((q ^ word) * 0x1b873593, 13) + p;
+      r = rotl<u32>((r ^ word) * 0x85ebca6b, 16) + q;
+      s = rotl<u32>((s ^ word) * 0xc2b2ae35, 11) + r;
+    }
+    p = mix(p + s);
+    q = mix(q + p);
+    r = mix(r + q);
+    s = mix(s + r);
+    store<u32>(to, p == 0 || p == 0xffffffff ? 1 : p);
+    store<u32>(to + 4, q);
+    store<u32>(to + 8, r);
+    store<u32>(to + 12, s);
+  }
+  return count;
 }
 
 /**

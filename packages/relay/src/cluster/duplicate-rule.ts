@@ -2,17 +2,19 @@
 import { createHash } from "node:crypto";
 import type { DuplicateRule, NumberedIds } from "@waybill/log-kafka";
 import { type EventId, vendorOf } from "@waybill/vendors";
-import { adapterOf } from "@waybill/vendors/registry";
+import { adapterOf, type VendorAdapter } from "@waybill/vendors/registry";
 import type { RelayConfig } from "../config/types.ts";
 import { HASH_WORDS, type IdHashes, IdWindow } from "../intake/id-window.ts";
 import { scopeOf } from "../intake/scope.ts";
-import { batchScanner } from "../intake/segment/batch-scanner.ts";
+import { batchScanner, idHasher } from "../intake/segment/batch-scanner.ts";
+import { isSegment } from "../intake/segment/segment-intake.ts";
 
 export function duplicateRule(environment: string, { windowMs, maxIds }: RelayConfig["dedupe"]): DuplicateRule {
   const digest = createHash("sha256").update(`ids of ${environment}`).digest();
   const seed = Uint32Array.from({ length: HASH_WORDS }, (_, word) => digest.readUInt32LE(4 * word));
   // For its hash alone.
   const window = new IdWindow({ windowMs, maxIds: 2, seed, nowMs: 0 });
+  const scoped = new Uint32Array(HASH_WORDS);
   const scopes = new Map<string, number>();
   const scopeOfSource = (source: string): number => {
     const scope = scopes.get(source) ?? scopeOf(environment, source);
@@ -25,11 +27,19 @@ export function duplicateRule(environment: string, { windowMs, maxIds }: RelayCo
     windowMs,
     maxIds,
     idsOf({ source, metadata, body, count, numbered }) {
+      const scope = scopeOfSource(source);
+      const adapter = adapterOf(vendorOf(metadata));
+      if (numbered === undefined && adapter !== undefined && isSegment({ adapter })) {
+        scoped.set(seed);
+        scoped[0] = (seed[0] as number) ^ scope;
+        const hashed = idHasher()(body, count, scoped);
+        if (hashed !== undefined) return hashed;
+      }
       const used = HASH_WORDS * count;
       if (words.length < used) words = new Uint32Array(2 * used);
       words.fill(0, 0, used);
-      const hashes: IdHashes = { scope: scopeOfSource(source), words };
-      const ids = numbered === undefined ? idsIn(metadata, body) : numberedIds(numbered, count);
+      const hashes: IdHashes = { scope, words };
+      const ids = numbered === undefined ? idsIn(adapter, body) : numberedIds(numbered, count);
       for (let index = 0; index < Math.min(ids.length, count); index++) {
         const id = ids[index] as EventId;
         if (id.idStart >= 0) window.hash(id.bytes ?? body, id, hashes, index);
@@ -47,9 +57,9 @@ function numberedIds({ prefix, first }: NumberedIds, count: number): readonly Ev
 }
 
 /** What cannot be read has no ids. */
-function idsIn(metadata: string, body: Uint8Array): readonly EventId[] {
+function idsIn(adapter: VendorAdapter | undefined, body: Uint8Array): readonly EventId[] {
   try {
-    return adapterOf(vendorOf(metadata))?.eventIds?.(body, batchScanner()) ?? [];
+    return adapter?.eventIds?.(body, batchScanner()) ?? [];
   } catch {
     return [];
   }

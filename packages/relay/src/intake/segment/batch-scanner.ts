@@ -20,6 +20,11 @@ const NAMES_MAX = 4;
 /** Of stored events: where they end, and after that where their members are. */
 const STORED_MAX = 20_000;
 const MEMBERS_AT: number = OUTPUT_AT + WORD_BYTES * STORED_MAX;
+/** Of hashes of ids; before them are the events. */
+const WORDS_PER_HASH = 4;
+const HASHES_AT: number = OUTPUT_AT + WORD_BYTES * (1 + WORDS_PER_EVENT * EVENTS_MAX);
+const LEFT_BRACKET = 0x5b;
+const RIGHT_BRACKET = 0x5d;
 
 /**
  * The little of the platform's WebAssembly that is used: Node's types leave it to those of the DOM.
@@ -42,12 +47,31 @@ interface Exports {
     names: number,
     slots: number,
   ) => number;
+  readonly idHashes: (
+    at: number,
+    end: number,
+    out: number,
+    outMax: number,
+    words: number,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+  ) => number;
 }
+
+/**
+ * The hashes of the ids of ordinary stored events, four words each, zeros for one without an id;
+ * overwritten by the next call. `seed`: four words, its first one with the scope. `undefined` where
+ * something is unusual, or the events are not as many as `count`.
+ */
+export type IdHasher = (body: Uint8Array, count: number, seed: Uint32Array) => Uint32Array | undefined;
 
 interface Scanner {
   readonly scanBatch: (bytes: Uint8Array) => BatchScan | undefined;
   readonly scanArray: (bytes: Uint8Array) => readonly Range[] | undefined;
   readonly members: MemberScan;
+  readonly hashIds: IdHasher;
 }
 
 let shared: Scanner | undefined;
@@ -75,9 +99,15 @@ export function memberScanner(): MemberScan {
   return shared.members;
 }
 
+/** As `IdWindow.hash` does. */
+export function idHasher(): IdHasher {
+  shared ??= createScanner();
+  return shared.hashIds;
+}
+
 function createScanner(): Scanner {
   const module = new WebAssembly.Module(Buffer.from(BATCH_SCAN_WASM, "base64"));
-  const { memory, scan, scanArray, members } = new WebAssembly.Instance(module, {}).exports as Exports;
+  const { memory, scan, scanArray, members, idHashes } = new WebAssembly.Instance(module, {}).exports as Exports;
   const bytesOf = new Uint8Array(memory.buffer);
   const words = new Int32Array(memory.buffer);
   const field = (index: number): Range | undefined => {
@@ -110,23 +140,21 @@ function createScanner(): Scanner {
       if (members(INPUT_AT, end, OUTPUT_AT, ends.length, MEMBERS_AT, NAMES_AT, names.length) < 0) return undefined;
       return new Int32Array(memory.buffer, MEMBERS_AT, 2 * names.length * ends.length);
     },
+    hashIds(body, count, [a = 0, b = 0, c = 0, d = 0]) {
+      if (body.length + 2 > INPUT_MAX_BYTES) return undefined;
+      const end = INPUT_AT + 1 + body.length + 1;
+      bytesOf[INPUT_AT] = LEFT_BRACKET;
+      bytesOf.set(body, INPUT_AT + 1);
+      bytesOf[end - 1] = RIGHT_BRACKET;
+      bytesOf.fill(0, end, end + PADDING_BYTES);
+      if (idHashes(INPUT_AT, end, OUTPUT_AT, EVENTS_MAX, HASHES_AT, a, b, c, d) !== count) return undefined;
+      return new Uint32Array(memory.buffer, HASHES_AT, WORDS_PER_HASH * count);
+    },
     scanBatch(input) {
       if (input.length > INPUT_MAX_BYTES) return undefined;
       const count = scan(INPUT_AT, put(input), OUTPUT_AT, EVENTS_MAX, FIELDS_AT);
       if (count < 0) return undefined;
-      const events = new Array<FoundEvent>(count);
-      for (let index = 0; index < count; index++) {
-        const at = OUTPUT_AT / WORD_BYTES + 1 + WORDS_PER_EVENT * index;
-        events[index] = {
-          start: (words[at] as number) - INPUT_AT,
-          end: (words[at + 1] as number) - INPUT_AT,
-          // Both are -1 where there is none.
-          idStart: Math.max(-1, (words[at + 2] as number) - INPUT_AT),
-          idEnd: Math.max(-1, (words[at + 3] as number) - INPUT_AT),
-          badId: undefined,
-          needsType: false,
-        };
-      }
+      const events = foundEvents(words, count);
       return { events, writeKey: field(0), sentAt: field(1), context: field(2), integrations: field(3) };
     },
     scanArray(input) {
@@ -141,4 +169,21 @@ function createScanner(): Scanner {
       return elements;
     },
   };
+}
+
+function foundEvents(words: Int32Array, count: number): readonly FoundEvent[] {
+  const events = new Array<FoundEvent>(count);
+  for (let index = 0; index < count; index++) {
+    const at = OUTPUT_AT / WORD_BYTES + 1 + WORDS_PER_EVENT * index;
+    events[index] = {
+      start: (words[at] as number) - INPUT_AT,
+      end: (words[at + 1] as number) - INPUT_AT,
+      // Both are -1 where there is none.
+      idStart: Math.max(-1, (words[at + 2] as number) - INPUT_AT),
+      idEnd: Math.max(-1, (words[at + 3] as number) - INPUT_AT),
+      badId: undefined,
+      needsType: false,
+    };
+  }
+  return events;
 }

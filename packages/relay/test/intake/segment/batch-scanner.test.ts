@@ -5,9 +5,11 @@
 import { isUtf8 } from "node:buffer";
 import { SeededRandom } from "@waybill/testing";
 import { DEFAULT_LIMITS, frame, type SegmentLimits, STRICT_LIMITS, scanSegment } from "@waybill/vendors";
+import { adapterOf } from "@waybill/vendors/registry";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { arrayScanner, batchScanner } from "../../../src/intake/segment/batch-scanner.ts";
+import { HASH_WORDS, IdWindow } from "../../../src/intake/id-window.ts";
+import { arrayScanner, batchScanner, idHasher } from "../../../src/intake/segment/batch-scanner.ts";
 
 const scanBatch = batchScanner();
 const scanArray = arrayScanner();
@@ -54,6 +56,26 @@ function sameArray(bytes: Buffer, maxEvents?: number): void {
   expect(result(scanArray)).toBe(result());
 }
 
+const storedEvent = fc.record(
+  {
+    type: fc.constantFrom("track", "identify", "page", "screen", "group", "alias"),
+    messageId: fc.oneof(fc.uuid(), fc.string({ minLength: 1, maxLength: 50 })),
+    properties: fc.jsonValue({ maxDepth: 2 }),
+  },
+  { requiredKeys: ["type"] },
+);
+const SEED = Uint32Array.of(0x8000_0001, 2, 0xffff_ffff, 0x1234_5678);
+
+/** What the plain ways find in the stored events of an array; `undefined`: not as many ids. */
+function plainHashes(body: Uint8Array, count: number): readonly number[] | undefined {
+  const ids = adapterOf("segment").eventIds?.(body) ?? [];
+  if (ids.length !== count) return undefined;
+  const window = new IdWindow({ windowMs: 1, maxIds: 2, seed: SEED, nowMs: 0 });
+  const hashes = { scope: 0, words: new Uint32Array(HASH_WORDS * count) };
+  for (const [index, id] of ids.entries()) if (id.idStart >= 0) window.hash(body, id, hashes, index);
+  return [...hashes.words];
+}
+
 /** Calls `check` with the JSON of values, whole and with bytes changed. */
 function checkDamaged(values: fc.Arbitrary<unknown>, check: (bytes: Buffer) => void): void {
   fc.assert(
@@ -90,6 +112,28 @@ function checkDamaged(values: fc.Arbitrary<unknown>, check: (bytes: Buffer) => v
 
 test("random bodies, with white space and without, whole and with bytes changed", { timeout: 60_000 }, () => {
   checkDamaged(body, (bytes) => same(bytes));
+});
+
+test("ids of random stored events, whole and with bytes changed", { timeout: 60_000 }, () => {
+  let taken = 0;
+  checkDamaged(fc.array(storedEvent, { minLength: 1, maxLength: 8 }), (bytes) => {
+    const body = bytes.subarray(1, -1);
+    for (let count = 1; count <= 8; count++) {
+      const hashes = idHasher()(body, count, SEED);
+      if (hashes === undefined) continue;
+      taken += 1;
+      expect([...hashes]).toEqual(plainHashes(body, count));
+    }
+  });
+  expect(taken).toBeGreaterThan(1_000);
+});
+
+test.each([1, 2, 3, 4, 5, 35, 36, 37])("an id of %d letters, beside one that is not there", (length) => {
+  const body = Buffer.from(`{"type":"track"} , {"messageId":"${"abé".repeat(length).slice(0, length)}","type":"page"}`);
+  const hashes = [...(idHasher()(body, 2, SEED) ?? [])];
+  expect(hashes).toEqual(plainHashes(body, 2));
+  expect(hashes.slice(0, HASH_WORDS)).toEqual([0, 0, 0, 0]);
+  expect(idHasher()(body, 1, SEED)).toBeUndefined();
 });
 
 test("random arrays, whole and with bytes changed", { timeout: 60_000 }, () => {
