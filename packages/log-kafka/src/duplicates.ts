@@ -72,6 +72,12 @@ class IdTable {
     }
   }
 
+  /** What is in the slot where a hash belongs: 0 is nothing, and then the hash is not there. */
+  peek(words: Uint32Array, at: number): number {
+    const slots = this.#slots;
+    return slots[((words[at] as number) & (slots.length / WORDS - 1)) * WORDS] as number;
+  }
+
   get(words: Uint32Array, at: number): RecordPlace | undefined {
     const from = this.#find(words, at);
     return from < 0 ? undefined : this.#placeAt(from);
@@ -135,6 +141,13 @@ class Generation {
     return this.#tables[(words[at + ID_HASH_WORDS - 1] as number) & (TABLES - 1)] as IdTable;
   }
 
+  /** 0 where none of the first `count` hashes is there. */
+  peek(words: Uint32Array, count: number): number {
+    let found = 0;
+    for (let at = 0; at < count * ID_HASH_WORDS; at += ID_HASH_WORDS) found |= this.#tableOf(words, at).peek(words, at);
+    return found;
+  }
+
   lastOf(words: Uint32Array, at: number): Last | undefined {
     return this.#lastAt(this.#tableOf(words, at).get(words, at));
   }
@@ -173,11 +186,14 @@ export class DuplicateFinder {
     this.#turn(appendedAtMs);
     const words = this.#idsOf(record);
     this.#newer.addRecord(this.#count, appendedAtMs);
+    // Slots are far from each other in memory. Here the processor waits for many of them at once;
+    // below, where each is compared before the next one is known, for one after another.
+    const found = this.#newer.peek(words, record.count) | this.#older.peek(words, record.count);
     const duplicates: number[] = [];
     for (let index = 0; index < record.count; index++) {
       const at = index * ID_HASH_WORDS;
       if ((words[at] ?? 0) === 0) continue;
-      const last = this.#newer.note(words, at, index) ?? this.#older.lastOf(words, at);
+      const last = this.#newer.note(words, at, index) ?? (found === 0 ? undefined : this.#older.lastOf(words, at));
       const ordinal = this.#count + index;
       if (last !== undefined && ordinal - last.ordinal <= maxIds && appendedAtMs - last.atMs <= windowMs)
         duplicates.push(index);
