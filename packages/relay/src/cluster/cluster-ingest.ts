@@ -23,37 +23,36 @@ export class ClusterIngest implements ClusterLog {
    * copies in the same partitions when it comes again.
    */
   async ingest(events: readonly ClusterEvents[]): Promise<readonly Stored[]> {
-    const { producer, partitions } = this.#options;
-    const parts: Part[] = [];
-    const owners: ClusterEvents[] = [];
-    for (const one of events) {
-      const { source, receivedAtMs, entry, idPrefix } = one;
-      const plain = { source: source.config.name, receivedAtMs, ...entry(undefined) };
-      const { metadata } = plain;
-      // A copy of the request has the same events in the same partition.
-      const whole = idPrefix === undefined ? plain : withNumberedIds(plain, { prefix: idPrefix, first: 0 });
-      const split = partsOf(whole, partitions, ({ body, ends }) =>
-        partitionKeysOf({ body, ends, metadata }, memberScanner()),
-      );
-      for (const part of split) {
-        parts.push(part);
-        owners.push(one);
-      }
-    }
-    const places = await producer.append(parts);
+    const { producer } = this.#options;
     const [only] = events;
-    if (only !== undefined && events.length === 1) return [this.#stored(only, places)];
-    const placesOf = new Map<ClusterEvents, Place[]>(events.map((one) => [one, []]));
+    if (only !== undefined && events.length === 1)
+      // Not awaited: its parts would be in memory until the answer, with those of all that wait.
+      return producer.append(this.#partsOf(only)).then((places) => [this.#stored(only, places)]);
+    const split = events.map((one) => this.#partsOf(one));
+    const places = await producer.append(split.flat());
     let at = 0;
-    for (const [index, { entry }] of parts.entries()) {
-      // A part that is too large for one record has several.
-      for (let left = entry.ends.length; left > 0; at++) {
-        const place = places[at] as Place;
-        placesOf.get(owners[index] as ClusterEvents)?.push(place);
-        left -= place.count;
+    return events.map((one, index) => {
+      const own: Place[] = [];
+      for (const { entry } of split[index] as readonly Part[]) {
+        // A part that is too large for one record has several.
+        for (let left = entry.ends.length; left > 0; at++) {
+          const place = places[at] as Place;
+          own.push(place);
+          left -= place.count;
+        }
       }
-    }
-    return events.map((one) => this.#stored(one, placesOf.get(one) ?? []));
+      return this.#stored(one, own);
+    });
+  }
+
+  #partsOf({ source, receivedAtMs, entry, idPrefix }: ClusterEvents): readonly Part[] {
+    const plain = { source: source.config.name, receivedAtMs, ...entry(undefined) };
+    const { metadata } = plain;
+    // A copy of the request has the same events in the same partition.
+    const whole = idPrefix === undefined ? plain : withNumberedIds(plain, { prefix: idPrefix, first: 0 });
+    return partsOf(whole, this.#options.partitions, ({ body, ends }) =>
+      partitionKeysOf({ body, ends, metadata }, memberScanner()),
+    );
   }
 
   #stored({ source, count }: ClusterEvents, places: readonly Place[]): Stored {
