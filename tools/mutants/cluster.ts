@@ -24,6 +24,20 @@ const FENCING: readonly Mutant[] = [
     tests: [`${KAFKA_TESTS}/kafka-produce.test.ts`],
   },
   {
+    name: "kafka: what waited for a call goes with what comes shortly after its answer",
+    file: `${KAFKA}/produce-queue.ts`,
+    find: "if (this.#waiting.length > 0) await linger();",
+    replace: "if (this.#waiting.length < 0) await linger();",
+    tests: [`${KAFKA_TESTS}/producer.test.ts`],
+  },
+  {
+    name: "kafka: batches of one request are in memory one after another",
+    file: `${KAFKA}/kafka/requests.ts`,
+    find: "target = target.subarray(batch.length);",
+    replace: "",
+    tests: [`${KAFKA_TESTS}/kafka-produce.test.ts`],
+  },
+  {
     name: "kafka: a commit names the epoch at which its partition came",
     file: `${KAFKA}/lane-commits.ts`,
     find: "const { memberId, memberEpoch } = (writes[0] as Write).lane.tenure;",
@@ -86,8 +100,15 @@ const COUNTING: readonly Mutant[] = [
   {
     name: "kafka: what was written here is taken only where it comes next",
     file: `${KAFKA}/tail.ts`,
-    find: "if (one.offset > offset) break;",
-    replace: "if (one.offset < 0) break;",
+    find: "if (one.offset > offset) {",
+    replace: "if (one.offset < 0) {",
+    tests: WRITTEN_TESTS,
+  },
+  {
+    name: "kafka: what others have written before what was written here is fetched at once",
+    file: `${KAFKA}/tail.ts`,
+    find: "if (quiet > 0 && this.#lacks) quiet",
+    replace: "if (quiet < 0 && this.#lacks) quiet",
     tests: WRITTEN_TESTS,
   },
   {
@@ -128,8 +149,8 @@ const COUNTING: readonly Mutant[] = [
   {
     name: "kafka: a duplicate counts for the one after it",
     file: `${KAFKA}/duplicates.ts`,
-    find: "this.#older.lastOf(words, at);\n",
-    replace: "undefined;\n",
+    find: "(found === 0 ? undefined",
+    replace: "(found < 2 ** 32 ? undefined",
     tests: DUPLICATE_TESTS,
   },
   {

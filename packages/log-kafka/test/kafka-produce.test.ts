@@ -60,9 +60,10 @@ async function turns(): Promise<void> {
 }
 
 test("calls that come at once share a request, and those that come meanwhile the next one", async () => {
-  const { produce, requests, answer } = await world();
-  const first = [produce(0), produce(1)];
+  const { produce, requests, values, answer } = await world();
+  const first = ["zero", "one"].map((value, partition) => produce(partition, 5_000, value));
   await vi.waitFor(() => expect(requests).toHaveLength(1), BY_SOCKETS);
+  expect(values).toEqual(["zero", "one"]);
   const next = [produce(2), produce(3)];
   await turns();
   await answer();
