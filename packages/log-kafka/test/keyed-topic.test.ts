@@ -19,7 +19,7 @@ async function made(): Promise<{
 }> {
   const clock = new VirtualClock();
   const cluster = new SimCluster({ clock, random: new SeededRandom(1) });
-  const configs = { "cleanup.policy": "compact", "min.insync.replicas": "2" };
+  const configs = { "cleanup.policy": "compact", "min.insync.replicas": "2", "delete.retention.ms": "0" };
   const topic = { topic: TOPIC, partitions: 1, replicationFactor: 3, configs, deadlineMs: 1_000 };
   await runUntil(clock, cluster.connect("maker").create(topic));
   return {

@@ -46,6 +46,7 @@ interface Coordination {
 const OWN_REPLICAS = 3;
 /** The brokers' own defaults. */
 const DEFAULT_RETENTION_MS = 604_800_000;
+const DEFAULT_DELETE_RETENTION_MS = 86_400_000;
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 const NAME = /^[a-zA-Z0-9._-]{1,249}$/;
 
@@ -344,10 +345,12 @@ export class ClusterCore {
   }
 
   /**
-   * Keeps the last record of each key, and those that remove one are gone at once. As with Kafka
-   * the newest record stays, whatever it is.
+   * Keeps the last record of each key; one that removes it stays for a time, so that who reads the
+   * topic sees it. As with Kafka the newest record stays, whatever it is.
    */
-  #compact({ partitions }: Topic): number {
+  #compact({ configs, partitions }: Topic): number {
+    const keptMs = Number(configs["delete.retention.ms"] ?? DEFAULT_DELETE_RETENTION_MS);
+    const goneBeforeMs = this.settings.clock.now() - keptMs;
     let removed = 0;
     for (const partition of partitions) {
       if (partition.leader === undefined) continue;
@@ -355,7 +358,8 @@ export class ClusterCore {
       const keys = new Set<string | undefined>();
       for (let offset = partition.endAt(partition.leader) - 1; offset >= log.first; offset--) {
         const record = log.at(offset) as StoredRecord;
-        const isOver = keys.size > 0 && (keys.has(record.key) || record.value.length === 0);
+        const isRemoval = record.value.length === 0 && record.batch.appendedAtMs <= goneBeforeMs;
+        const isOver = keys.size > 0 && (keys.has(record.key) || isRemoval);
         keys.add(record.key);
         if (!isOver || record.isGone === true) continue;
         record.isGone = true;
