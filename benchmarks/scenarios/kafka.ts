@@ -11,7 +11,8 @@
  * at it, sends the records of such a request, and answers 200 after `acks=all`.
  * `endToEndEventsPerSecond`: with a destination that answers at once, from the first request to
  * the last event there. `lost`: acknowledged events that never came there, of all measurements.
- * Rounds alternate; each figure is a median.
+ * One relay runs alone, and two after it; floors and relays are measured in turn, and each figure
+ * is a median.
  */
 import { cpus } from "node:os";
 import type { FloorWay } from "../children/kafka-floor.ts";
@@ -178,52 +179,50 @@ async function measureAll(
   const { partitions, concurrency } = options;
   const given = { brokers, partitions, concurrency };
   const floor = await Floor.start(given);
-  const groups: RelayGroup[] = [];
-  // Of two relays before one partition one has nothing.
-  for (const relays of partitions === 1 ? ([1] as const) : ([1, 2] as const))
-    groups.push(await RelayGroup.start({ ...given, directory, relays }));
   const rows: KafkaRow[] = [];
-  for (const events of [1, 100] as const) rows.push(...(await measureShape({ floor, groups, events }, options)));
-  await Promise.all(groups.map((group) => group.stop()));
+  // Of two relays before one partition one has nothing.
+  for (const relays of partitions === 1 ? ([1] as const) : ([1, 2] as const)) {
+    // One after another: relays without work take a share of the machine as well.
+    const group = await RelayGroup.start({ ...given, directory, relays });
+    for (const events of [1, 100] as const) rows.push(await measureShape({ floor, group, events }, options));
+    await group.stop();
+  }
   await floor.stop();
-  return rows.sort((a, b) => a.relays - b.relays);
+  return rows;
 }
 
 interface Shape {
   readonly floor: Floor;
-  readonly groups: readonly RelayGroup[];
+  readonly group: RelayGroup;
   readonly events: 1 | 100;
 }
 
-async function measureShape(shape: Shape, options: KafkaBenchOptions): Promise<readonly KafkaRow[]> {
-  const { floor, groups, events } = shape;
+async function measureShape({ floor, group, events }: Shape, options: KafkaBenchOptions): Promise<KafkaRow> {
+  const { relays } = group;
   const requests = options.requests[events];
   const warmUp = Math.ceil(requests * WARM_UP_SHARE);
-  for (const group of groups) {
-    const loaded = await group.load(events, warmUp);
-    await group.delivered(loaded, DELIVERED_MAX_MS);
-    const [[from, to] = [0, 0]] = loaded.acknowledged;
-    if (group.relays === 1) await floor.read(group.topic, events, [from, to]);
-  }
+  const loaded = await group.load(events, warmUp);
+  await group.delivered(loaded, DELIVERED_MAX_MS);
+  await floor.read(group.topic, events, loaded.acknowledged[0] ?? [0, 0]);
   const way = await floor.bestWay("floor", events, (one) => floor.run(one, warmUp));
   const httpWay = await floor.bestWay("floor with HTTP", events, (one) => floor.serve(one, events, warmUp));
   // So many requests each floor has had by now.
-  for (const group of groups) await group.delivered(await group.load(events, requests), DELIVERED_MAX_MS);
+  await group.delivered(await group.load(events, requests), DELIVERED_MAX_MS);
   const floors: FloorRate[] = [];
   const httpFloors: FloorRate[] = [];
-  const measured = groups.map((): Measured[] => []);
+  const measured: Measured[] = [];
   for (let number = 0; number < options.rounds; number++) {
     floors.push(await floor.run(way, requests));
     httpFloors.push(await floor.serve(httpWay, events, requests));
-    for (const [at, group] of groups.entries()) measured[at]?.push(await measureGroup(group, events, requests));
-    const rates = measured.map((list) => Math.round(list.at(-1)?.requestsPerSecond ?? 0));
+    measured.push(await measureGroup(group, events, requests));
+    const rate = Math.round(measured.at(-1)?.requestsPerSecond ?? 0);
     say(
-      `${events} events a request, round ${number + 1}: floor ${lastOf(floors)}, with HTTP ${lastOf(httpFloors)}, ` +
-        `one relay ${rates[0]}, two ${rates[1]} requests/s`,
+      `${events} events a request, ${relays} relays, round ${number + 1}: floor ${lastOf(floors)}, ` +
+        `with HTTP ${lastOf(httpFloors)}, relays ${rate} requests/s`,
     );
   }
   const bounds = { bare: { way, rates: floors }, http: { way: httpWay, rates: httpFloors } };
-  return groups.map(({ relays }, at) => rowOf(measured[at] ?? [], bounds, { relays, events }));
+  return rowOf(measured, bounds, { relays, events });
 }
 
 function lastOf(rates: readonly FloorRate[]): number {
