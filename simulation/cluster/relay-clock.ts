@@ -14,6 +14,12 @@ interface Waiting {
   timer: Timer | undefined;
 }
 
+/**
+ * Without it a timer may come before its time by what the differences of fractions are rounded by:
+ * who then waits for the rest waits for ever, as no time passes.
+ */
+const EARLY_MS = 1e-6;
+
 export class RelayClock implements Clock {
   readonly #base: Clock;
   /** In the order in which they were begun. */
@@ -53,7 +59,7 @@ export class RelayClock implements Clock {
 
   #begin(waiting: Waiting): void {
     if (this.#stopped !== undefined) return;
-    waiting.timer = this.#base.after(waiting.dueAt - this.monotonic(), () => {
+    waiting.timer = this.#base.after(waiting.dueAt - this.monotonic() + EARLY_MS, () => {
       this.#waiting.delete(waiting);
       if (this.#isAlive) waiting.run();
     });
