@@ -21,11 +21,7 @@ test.each([
     const world = new OnePartition();
     const one = await world.open("one");
     const stale = { isStale: false };
-    const atEvents = ({ topic }: { readonly topic: string }): boolean => stale.isStale && topic === TOPIC;
-    const two = await world.open("two", (broker) => ({
-      fetch: (asked) => (atEvents(asked) ? empty(world.clock, asked) : broker.fetch(asked)),
-      offsetAt: (asked) => (atEvents(asked) ? Promise.resolve(0) : broker.offsetAt(asked)),
-    }));
+    const two = await world.open("two", behind(world, stale, TOPIC));
     await world.clock.advance(5_000);
     stale.isStale = true;
     await world.produce(0);
@@ -104,11 +100,7 @@ test("nor before its fates are read as far as they were written", async () => {
   const fates = `${TOPIC}.segment.fates`;
   const one = await world.open("one");
   const stale = { isStale: false };
-  const atFates = ({ topic }: { readonly topic: string }): boolean => stale.isStale && topic === fates;
-  const two = await world.open("two", (broker) => ({
-    fetch: (asked) => (atFates(asked) ? empty(world.clock, asked) : broker.fetch(asked)),
-    offsetAt: (asked) => (atFates(asked) ? Promise.resolve(0) : broker.offsetAt(asked)),
-  }));
+  const two = await world.open("two", behind(world, stale, fates));
   await world.clock.advance(5_000);
   stale.isStale = true;
   // Every other one is a copy of the one before it: too many outcomes in turn for the lane's state.
@@ -137,13 +129,7 @@ test("nor before it is read which of its dead letters were discarded", async () 
   const marks = `${TOPIC}.segment.marks`;
   const one = await world.open("one");
   const stale = { isStale: false };
-  const atMarks = ({ topic }: { readonly topic: string }): boolean => stale.isStale && topic === marks;
-  const two = await world.open("two", (broker) => ({
-    fetch: (asked) => (atMarks(asked) ? empty(world.clock, asked) : broker.fetch(asked)),
-    offsetAt: (asked) => (atMarks(asked) ? Promise.resolve(0) : broker.offsetAt(asked)),
-  }));
-  const deadLettersOf = ({ shards }: ClusterEnvironment): DeadLetters | undefined =>
-    shards[0]?.destination("segment")?.deadLetters;
+  const two = await world.open("two", behind(world, stale, marks));
   await world.clock.advance(5_000);
   stale.isStale = true;
   world.status = 400;
@@ -168,8 +154,6 @@ test("who has lost a lane discards none of its dead letters", async () => {
   const world = new OnePartition();
   const one = await world.open("one");
   const two = await world.open("two");
-  const deadLettersOf = ({ shards }: ClusterEnvironment): DeadLetters | undefined =>
-    shards[0]?.destination("segment")?.deadLetters;
   await world.clock.advance(5_000);
   world.status = 400;
   await world.store([1]);
@@ -256,6 +240,23 @@ test("a destination that was paused is not sent to by who has not read so yet", 
   expect(expectAllOnce(world, 4)).toBe(0);
   await world.end();
 });
+
+/** A broker that, while it is stale, has heard of no record of a topic. */
+function behind(
+  { clock }: OnePartition,
+  stale: { readonly isStale: boolean },
+  topic: string,
+): (broker: Broker) => Partial<Broker> {
+  const isBehind = (asked: { readonly topic: string }): boolean => stale.isStale && asked.topic === topic;
+  return (broker) => ({
+    fetch: (asked) => (isBehind(asked) ? empty(clock, asked) : broker.fetch(asked)),
+    offsetAt: (asked) => (isBehind(asked) ? Promise.resolve(0) : broker.offsetAt(asked)),
+  });
+}
+
+function deadLettersOf({ shards }: ClusterEnvironment): DeadLetters | undefined {
+  return shards[0]?.destination("segment")?.deadLetters;
+}
 
 /** As of a leader that has heard of no record. */
 async function empty(clock: VirtualClock, { offset, maxWaitMs }: FetchRequest): ReturnType<Broker["fetch"]> {
