@@ -6,7 +6,7 @@
  */
 import type { Reader, Writer } from "@platformatic/kafka";
 import type { Library } from "./library.ts";
-import { batchMaxBytes, encodeBatch, type Records } from "./record-batches.ts";
+import { encodeBatch, type Records } from "./record-batches.ts";
 
 export interface Call<R> {
   /** Of Kafka's API. */
@@ -130,17 +130,19 @@ export interface ProduceOptions {
   readonly memory: (bytes: number) => Buffer;
 }
 
-/** `batches`: one of each partition. All partitions are answered for. */
+/**
+ * `batches`: one of each partition, encoded in `maxBytes` or less. All partitions are answered for.
+ */
 export function produceCall(
   library: Library,
-  batches: readonly (Place & { readonly records: Records })[],
+  batches: readonly (Place & { readonly records: Records; readonly maxBytes: number })[],
   { timeoutMs, nowMs, memory }: ProduceOptions,
 ): Call<ProduceAnswers> {
   const topics = [...new Set(batches.map(({ topic }) => topic))];
   return {
     ...PRODUCE,
     write: () => {
-      let target = memory(batches.reduce((bytes, { records }) => bytes + batchMaxBytes(records), 0));
+      let target = memory(batches.reduce((bytes, { maxBytes }) => bytes + maxBytes, 0));
       return library.Writer.create()
         .appendString(null)
         .appendInt16(ALL_REPLICAS)
