@@ -21,7 +21,7 @@ test.each([
     const world = new OnePartition();
     const one = await world.open("one");
     const stale = { isStale: false };
-    const two = await world.open("two", behind(world, stale, TOPIC));
+    const two = await world.open("two", lacking(world, stale, TOPIC));
     await world.clock.advance(5_000);
     stale.isStale = true;
     await world.produce(0);
@@ -100,7 +100,7 @@ test("nor before its fates are read as far as they were written", async () => {
   const fates = `${TOPIC}.segment.fates`;
   const one = await world.open("one");
   const stale = { isStale: false };
-  const two = await world.open("two", behind(world, stale, fates));
+  const two = await world.open("two", lacking(world, stale, fates));
   await world.clock.advance(5_000);
   stale.isStale = true;
   // Every other one is a copy of the one before it: too many outcomes in turn for the lane's state.
@@ -129,7 +129,7 @@ test("nor before it is read which of its dead letters were discarded", async () 
   const marks = `${TOPIC}.segment.marks`;
   const one = await world.open("one");
   const stale = { isStale: false };
-  const two = await world.open("two", behind(world, stale, marks));
+  const two = await world.open("two", lacking(world, stale, marks));
   await world.clock.advance(5_000);
   stale.isStale = true;
   world.status = 400;
@@ -242,15 +242,15 @@ test("a destination that was paused is not sent to by who has not read so yet", 
 });
 
 /** A broker that, while it is stale, has heard of no record of a topic. */
-function behind(
+function lacking(
   { clock }: OnePartition,
   stale: { readonly isStale: boolean },
   topic: string,
 ): (broker: Broker) => Partial<Broker> {
-  const isBehind = (asked: { readonly topic: string }): boolean => stale.isStale && asked.topic === topic;
+  const isLacking = (asked: { readonly topic: string }): boolean => stale.isStale && asked.topic === topic;
   return (broker) => ({
-    fetch: (asked) => (isBehind(asked) ? empty(clock, asked) : broker.fetch(asked)),
-    offsetAt: (asked) => (isBehind(asked) ? Promise.resolve(0) : broker.offsetAt(asked)),
+    fetch: (asked) => (isLacking(asked) ? empty(clock, asked) : broker.fetch(asked)),
+    offsetAt: (asked) => (isLacking(asked) ? Promise.resolve(0) : broker.offsetAt(asked)),
   });
 }
 
