@@ -272,7 +272,7 @@ export class Kept {
   async #lookBack(target: Offset, rule: DuplicateRule | undefined): Promise<LookBack> {
     if (rule === undefined) return { begin: target, events: 0, otherwise: target };
     const { source } = this.#options;
-    const atMs = (await this.#timeAt(target)) - rule.windowMs - CLOCKS_DIFFER_MS;
+    const atMs = (await this.timeAt(target)) - rule.windowMs - CLOCKS_DIFFER_MS;
     const found = await source.retrying("looking for a time", () => source.offsetAt({ atMs: Math.max(0, atMs) }));
     const otherwise = Math.max(this.#firstOffset, Math.min(target, found));
     // Each record that counts has an event at least.
@@ -280,7 +280,7 @@ export class Kept {
   }
 
   /** By the broker's clock: when the record there was appended, or where there is none the last. */
-  async #timeAt(offset: Offset): Promise<number> {
+  async timeAt(offset: Offset): Promise<number> {
     const { source, clock } = this.#options;
     for (const at of [offset, Math.max(this.#firstOffset, offset - 1)]) {
       const { records } = await source.retrying("looking for a time", () => source.fetch(at, 1));

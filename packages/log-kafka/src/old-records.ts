@@ -1,13 +1,17 @@
 /**
- * What retention may remove of a partition, from its first record on. Of what this relay has read,
- * places are in memory. What was written before is read from the first record on, whose place is
- * known from the relay that removed what was before it: as much is read as is removed, a bounded
- * part at a time. Where nobody knows that place (Kafka removed records by itself), it is counted
- * once, in the background, by reading from there to what is known.
+ * What retention may remove of a partition, from its first record on. Below the hard limit the
+ * window of duplicates stays that is before what some lane still needs: without it one relay would
+ * know a copy and another one not (see duplicates.ts).
+ *
+ * Of what this relay has read, places are in memory. What was written before is read from the first
+ * record on, whose place is known from the relay that removed what was before it: as much is read
+ * as is removed, a bounded part at a time. Where nobody knows that place (Kafka removed records by
+ * itself), it is counted once, in the background, by reading from there to what is known.
  */
 import type { Position, RetentionLimits } from "@waybill/log";
 import type { Offset } from "./broker.ts";
 import { BEGINNING, type Checkpoint, Count } from "./counting.ts";
+import { CLOCKS_DIFFER_MS, type DuplicateRule } from "./duplicates.ts";
 import type { Kept } from "./kept.ts";
 import type { Source } from "./source.ts";
 
@@ -18,6 +22,7 @@ const FETCH_BYTES = 1024 * 1024;
 export interface OldRecordsOptions {
   readonly source: Source;
   readonly kept: Kept;
+  readonly duplicates: DuplicateRule | undefined;
   readonly head: () => Checkpoint;
   /** The position up to which what is in memory may go. */
   readonly retainedFrom: (wanted: Wanted) => Position;
@@ -28,6 +33,12 @@ export interface Wanted {
   readonly nowMs: number;
   /** The oldest position that a lane still needs. */
   readonly neededFrom: Position;
+}
+
+/** What duplicates are known by: what is older, or before that position, is not needed for them. */
+interface Window {
+  readonly from: Position;
+  readonly atMs: number;
 }
 
 /** The first record that is kept. */
@@ -41,7 +52,7 @@ interface Oldest {
 export class OldRecords {
   readonly #options: OldRecordsOptions;
   #first: Checkpoint | undefined;
-  /** Saves a fetch as long as it may not go. */
+  /** Saves fetches as long as it may not go. */
   #oldest: Oldest | undefined;
   #isCounting = false;
 
@@ -67,14 +78,39 @@ export class OldRecords {
    * yet. **Errors**: those of a reader.
    */
   async end(wanted: Wanted): Promise<Checkpoint | undefined> {
-    const { kept, retainedFrom } = this.#options;
+    const { kept } = this.#options;
     const { first } = this;
     if (first === undefined) {
       this.#count();
       return undefined;
     }
-    const place = kept.isComplete ? kept.placeFor(retainedFrom(wanted)) : await this.#read(first, wanted);
+    if (this.#oldest?.offset === first.offset && !this.#mayGo(first, this.#oldest, wanted)) return undefined;
+    const window = await this.#windowOf(wanted);
+    const place = kept.isComplete ? this.#known(wanted, window) : await this.#read(first, wanted, window);
     return place.offset > first.offset ? placeOf(place) : undefined;
+  }
+
+  /** Of the oldest event that a lane still needs, or of the next one that comes. */
+  async #windowOf({ neededFrom, nowMs }: Wanted): Promise<Window> {
+    const { kept, head, duplicates } = this.#options;
+    if (duplicates === undefined) return { from: neededFrom, atMs: nowMs };
+    const atMs = neededFrom < head().position ? await kept.timeAt(kept.placeFor(neededFrom).offset) : nowMs;
+    return { from: neededFrom - duplicates.maxIds, atMs: atMs - duplicates.windowMs - CLOCKS_DIFFER_MS };
+  }
+
+  #known(wanted: Wanted, { from, atMs }: Window): Checkpoint {
+    const { kept, retainedFrom } = this.#options;
+    const begin = kept.parts.findLast((part) => part.atMs <= atMs)?.position ?? kept.from.position;
+    return kept.placeFor(retainedFrom({ ...wanted, neededFrom: Math.min(wanted.neededFrom, Math.max(from, begin)) }));
+  }
+
+  #mayGo(at: Checkpoint, { appendedAtMs, end }: Oldest, wanted: Wanted, window?: Window): boolean {
+    const { limits, nowMs, neededFrom } = wanted;
+    const keptBytes = this.#options.head().byte - at.byte;
+    if (keptBytes > limits.hardMaxBytes) return true;
+    const isOld = nowMs - appendedAtMs > limits.maxAgeMs || keptBytes > limits.maxBytes;
+    const isInWindow = window !== undefined && end > window.from && appendedAtMs >= window.atMs;
+    return isOld && end <= neededFrom && !isInWindow;
   }
 
   /** **Errors**: `WAYBILL_LOG_UNAVAILABLE`, `WAYBILL_CLOSED`. */
@@ -86,17 +122,8 @@ export class OldRecords {
   }
 
   /** As far as records may go, and at most up to what is in memory. */
-  async #read(first: Checkpoint, wanted: Wanted): Promise<Checkpoint> {
-    const { source, kept, head } = this.#options;
-    const mayGo = (at: Checkpoint, { appendedAtMs, end }: Oldest): boolean => {
-      const { limits, nowMs, neededFrom } = wanted;
-      const keptBytes = head().byte - at.byte;
-      if (keptBytes > limits.hardMaxBytes) return true;
-      const isOld = nowMs - appendedAtMs > limits.maxAgeMs || keptBytes > limits.maxBytes;
-      return isOld && end <= neededFrom;
-    };
-    const known = this.#oldest;
-    if (known?.offset === first.offset && !mayGo(first, known)) return first;
+  async #read(first: Checkpoint, wanted: Wanted, window: Window): Promise<Checkpoint> {
+    const { source, kept } = this.#options;
     const count = new Count("counted", first);
     while (count.place.offset < kept.from.offset && count.place.byte - first.byte < READ_MAX_BYTES) {
       const { offset } = count.place;
@@ -107,7 +134,7 @@ export class OldRecords {
         if (one.offset >= kept.from.offset) return placeOf(kept.from);
         count.take(one);
         const oldest = { offset: before.offset, appendedAtMs: one.appendedAtMs, end: count.place.position };
-        if (mayGo(before, oldest)) continue;
+        if (this.#mayGo(before, oldest, wanted, window)) continue;
         this.#oldest = oldest;
         return before;
       }

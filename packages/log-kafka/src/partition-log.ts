@@ -118,6 +118,7 @@ export class PartitionLog implements Log {
     this.old = new OldRecords({
       source,
       kept: this.#kept,
+      duplicates,
       head,
       retainedFrom: ({ limits, nowMs, neededFrom }) => this.retainedFrom(limits, nowMs, neededFrom),
     });

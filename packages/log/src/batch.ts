@@ -193,39 +193,65 @@ function trim(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(start, end);
 }
 
+export interface Fitting {
+  /** A gap records what was lost, or what lies between was not chosen. */
+  readonly gaps: "end the batch" | "are chosen";
+  /** So many were planned as one batch, and go whatever is known of them by now; 0 for none. */
+  readonly planned?: number;
+}
+
 /**
- * How many of the first events may go in one batch: same metadata, within the limits; at least one.
- * A gap between them ends it, if it records what was lost.
+ * How many of the first events may go in one batch: same metadata, within the limits, all of them
+ * copies or none; at least one.
+ *
+ * Whether an event is a copy may not be known to who takes a planned batch over: see `duplicates`
+ * in @waybill/log-kafka. So nothing is taken out of a batch once it is planned: what is sent under
+ * its key depends on its positions alone.
  */
 export function fitting(
   pieces: readonly Piece[],
   limits: BatchLimits,
-  { gaps }: { readonly gaps: "end the batch" | "are chosen" } = { gaps: "end the batch" },
+  { gaps, planned = 0 }: Fitting = { gaps: "end the batch" },
 ): number {
   const [head] = pieces;
   if (head === undefined) return 0;
+  const { maxEvents, maxBytes } = planned === 0 ? limits : { maxEvents: planned, maxBytes: Number.POSITIVE_INFINITY };
+  const isCopy = head.record.duplicates?.includes(head.start) === true;
   let count = 0;
   let bytes = -1;
   let expected = head.record.first + head.start;
   for (const piece of pieces) {
-    const { record, start, end } = piece;
+    const { record, start } = piece;
     if (record.metadata !== head.record.metadata) break;
     if (record.first + start !== expected && gaps === "end the batch") break;
+    const end = planned === 0 ? endOfKind(piece, isCopy) : piece.end;
+    if (end === start) break;
     expected = record.first + end;
-    const whole = bytes + 1 + pieceBytes(piece);
-    if (whole <= limits.maxBytes && count + end - start <= limits.maxEvents) {
+    const whole = bytes + 1 + pieceBytes({ record, start, end });
+    if (whole <= maxBytes && count + end - start <= maxEvents) {
       bytes = whole;
       count += end - start;
+      if (end < piece.end) break;
       continue;
     }
     for (let at = start; at < end; at++) {
       bytes += 1 + pieceBytes({ record, start: at, end: at + 1 });
-      if (count > 0 && (bytes > limits.maxBytes || count === limits.maxEvents)) break;
+      if (count > 0 && (bytes > maxBytes || count === maxEvents)) break;
       count += 1;
     }
     break;
   }
   return count;
+}
+
+/** Where the first events of a piece end that are copies, or those that are not. */
+function endOfKind({ record: { duplicates }, start, end }: Piece, isCopy: boolean): number {
+  if (duplicates === undefined) return isCopy ? start : end;
+  let next = duplicates.findIndex((index) => index >= start);
+  if (!isCopy) return Math.max(start, Math.min(end, duplicates[next] ?? end));
+  let at = start;
+  for (; at < end && duplicates[next] === at; at++) next++;
+  return at;
 }
 
 /** Events before the first one that has to be sent again. */

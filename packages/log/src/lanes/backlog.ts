@@ -210,7 +210,7 @@ export class Backlog {
     const { count: strands, only } = this.strands;
     const enough = only === undefined ? this.#readAhead.batchBytes(strands) : Number.POSITIVE_INFINITY;
     for (const strand of this.strands.waiting()) {
-      const count = this.#unblocked(strand, this.strands.fitting(strand, limits));
+      const count = this.#unblocked(strand, limits);
       if (count === 0) continue;
       const { events, bytes } = this.strands.queued(strand);
       // What was planned before a reload or a crash may be larger than a batch may be now.
@@ -222,10 +222,11 @@ export class Backlog {
   }
 
   /**
-   * How many of a strand's first `count` events need not wait for others. A user whose event has to
-   * is set aside as long as there is room, but not out of a batch that was planned.
+   * How many of a strand's first events fit a batch and need not wait for others. A user whose
+   * event has to is set aside as long as there is room, but not out of a batch that was planned.
    */
-  #unblocked(strand: Strand, count: number): number {
+  #unblocked(strand: Strand, limits: BatchLimits): number {
+    const count = this.strands.fitting(strand, limits);
     if (this.isPlain) return count;
     let free = 0;
     for (const { record, start, end } of strand.queue) {
@@ -237,7 +238,7 @@ export class Backlog {
       for (let at = start; at < end && free < count; at++) {
         // In front of its strand all earlier events of its user are settled.
         if (this.waiting.isBlocked(strand, record, at))
-          return this.#setAside(strand, { record, at, free }) ? this.#unblocked(strand, count) : free;
+          return this.#setAside(strand, { record, at, free }) ? this.#unblocked(strand, limits) : free;
         free += 1;
       }
     }

@@ -189,10 +189,10 @@ export class ReplayStore<T extends ReplayState> implements Store {
     if (this.#options.state.isOurs?.() === false) return undefined;
     let count = 0;
     do {
-      await this.#gather(this.#wanted(limits));
+      await this.#gather(limits);
       // Retention may have taken what was gathered; from here to the lease nothing waits.
       this.#dropMarked();
-      count = fitting(this.#ahead, this.#wanted(limits), { gaps: "are chosen" });
+      count = this.#fitting(limits);
     } while (count === 0 && !this.#exhausted);
     if (count === 0) {
       await this.#finish();
@@ -226,9 +226,8 @@ export class ReplayStore<T extends ReplayState> implements Store {
   }
 
   /** The same batch as before, where one may have been acted on. */
-  #wanted(limits: BatchLimits): BatchLimits {
-    const { leased } = this.#value;
-    return leased === 0 ? limits : { maxEvents: leased, maxBytes: Number.POSITIVE_INFINITY };
+  #fitting(limits: BatchLimits): number {
+    return fitting(this.#ahead, limits, { gaps: "are chosen", planned: this.#value.leased });
   }
 
   async settle(batch: Batch, outcomes: readonly Outcome[]): Promise<void> {
@@ -285,9 +284,10 @@ export class ReplayStore<T extends ReplayState> implements Store {
 
   /** Reads until a batch is full. */
   async #gather(limits: BatchLimits): Promise<void> {
+    const full = this.#value.leased === 0 ? limits.maxEvents : this.#value.leased;
     for (;;) {
-      const count = fitting(this.#ahead, limits, { gaps: "are chosen" });
-      if (count < this.#aheadEvents || this.#exhausted || count >= limits.maxEvents) return;
+      const count = this.#fitting(limits);
+      if (count < this.#aheadEvents || this.#exhausted || count >= full) return;
       const { value, done } = await this.#next();
       if (done === true) this.#exhausted = true;
       else

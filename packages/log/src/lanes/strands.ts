@@ -160,9 +160,7 @@ export class Strands {
 
   /** How many of its first events may be one batch. */
   fitting({ queue, planned }: Strand, limits: BatchLimits): number {
-    // The same batch as before, where one may have been acted on.
-    const wanted = planned === 0 ? limits : { maxEvents: planned, maxBytes: Number.POSITIVE_INFINITY };
-    return fitting(queue, wanted, { gaps: this.only === undefined ? "are chosen" : "end the batch" });
+    return fitting(queue, limits, { gaps: this.only === undefined ? "are chosen" : "end the batch", planned });
   }
 
   /** Whether not all that a strand had planned before the start was read again. */

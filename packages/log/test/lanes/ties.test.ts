@@ -64,6 +64,18 @@ test("one that waits leaves its batch to the others, and goes as soon as it may"
   expect(textsOf(await lease(opened))).toEqual(["4+1", "4"]);
 });
 
+test("what is left of its batch is filled up with no event that may not be in it", async () => {
+  const opened = await storeOf(["1", "4+1", "2"], EVEN_AND_ODD);
+  await push(opened.log, ["6", "8"], "of another context");
+  await lease(opened);
+  expect(textsOf(await lease(opened))).toEqual(["2"]);
+
+  const small = await storeOf(["1", "4+1", "2", "22222222", "6"], EVEN_AND_ODD);
+  const limits = { maxEvents: 5, maxBytes: 8 };
+  await lease(small, limits);
+  expect(textsOf(await lease(small, limits))).toEqual(["2"]);
+});
+
 test("but not where an earlier event of its user is in the batch", async () => {
   const opened = await storeOf(["1", "4", "4+1", "6", "8"], EVEN_AND_ODD);
   await lease(opened);

@@ -14,52 +14,35 @@ export function takesFrom({ sources }: DestinationConfig, source: string): boole
   return sources?.includes(source) ?? true;
 }
 
-/** A part of a batch. */
-interface Part {
-  readonly piece: Piece;
-  /** Absent: it is sent. */
-  readonly outcome?: Outcome;
-}
-
-/** Hands on the others; what is left out is dropped, without a request. */
+/**
+ * Hands on the others; what is left out is dropped, without a request. A batch is made of copies or
+ * of other events. One that has both was planned by a relay that did not know of the copies, as
+ * retention had removed their first ones: it goes as it was planned.
+ */
 export function leaveOut(config: DestinationConfig, next: Sender): Sender {
-  const isWhole = ({ record }: Piece): boolean => takesFrom(config, record.source) && record.duplicates === undefined;
+  const isTaken = ({ record }: Piece): boolean => takesFrom(config, record.source);
   return {
     async send(batch, context) {
-      if (!(batch instanceof LogBatch) || batch.pieces.every(isWhole)) return next.send(batch, context);
-      const parts = batch.pieces.flatMap((piece) =>
-        takesFrom(config, piece.record.source) ? partsOf(piece) : [{ piece, outcome: OF_ANOTHER_SOURCE }],
+      if (!(batch instanceof LogBatch)) return next.send(batch, context);
+      const taken = batch.pieces.filter(isTaken);
+      if (taken.every(isOfCopies))
+        return batch.pieces.flatMap((piece) => all(piece, isTaken(piece) ? DUPLICATE : OF_ANOTHER_SOURCE));
+      const isWhole = taken.length === batch.pieces.length;
+      const outcomes = await next.send(isWhole ? batch : batch.of(taken), context);
+      if (isWhole) return outcomes;
+      let used = 0;
+      return batch.pieces.flatMap((piece) =>
+        isTaken(piece) ? outcomes.slice(used, (used += piece.end - piece.start)) : all(piece, OF_ANOTHER_SOURCE),
       );
-      const sent = parts.filter(({ outcome }) => outcome === undefined).map(({ piece }) => piece);
-      const all = parts.length === sent.length ? batch : batch.of(sent);
-      return merged(parts, sent.length === 0 ? [] : await next.send(all, context));
     },
   };
 }
 
-/** Runs of events of a piece that are copies, or are not. */
-function partsOf(piece: Piece): readonly Part[] {
-  const { record, start, end } = piece;
-  const duplicates = (record.duplicates ?? []).filter((index) => start <= index && index < end);
-  const parts: Part[] = [];
-  let from = start;
-  for (const index of duplicates) {
-    if (from < index) parts.push({ piece: { record, start: from, end: index } });
-    parts.push({ piece: { record, start: index, end: index + 1 }, outcome: DUPLICATE });
-    from = index + 1;
-  }
-  if (from < end) parts.push({ piece: { record, start: from, end } });
-  return parts;
+function isOfCopies({ record, start, end }: Piece): boolean {
+  const { duplicates = [] } = record;
+  return duplicates.filter((index) => start <= index && index < end).length === end - start;
 }
 
-/** The outcomes of the whole batch, in its order. */
-function merged(parts: readonly Part[], outcomes: readonly Outcome[]): readonly Outcome[] {
-  const all: Outcome[] = [];
-  let used = 0;
-  for (const { piece, outcome } of parts) {
-    const count = piece.end - piece.start;
-    if (outcome === undefined) all.push(...outcomes.slice(used, (used += count)));
-    else for (let index = 0; index < count; index++) all.push(outcome);
-  }
-  return all;
+function all({ start, end }: Piece, outcome: Outcome): readonly Outcome[] {
+  return new Array<Outcome>(end - start).fill(outcome);
 }

@@ -2,16 +2,23 @@
 import type { RetentionLimits } from "@waybill/log";
 import { expect, test } from "vitest";
 import type { ClusterEnvironment } from "../../src/cluster/cluster-environment.ts";
-import { EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
+import { accountOf, EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
 
 const AT = { topic: TOPIC, partition: 0 };
 const FOREVER = { maxAgeMs: Number.POSITIVE_INFINITY, maxBytes: 1e12, hardMaxBytes: 1e12 };
 const HOUR_MS = 3_600_000;
 
 class Relays extends OnePartition {
+  override readonly dedupe: OnePartition["dedupe"];
+
+  constructor(dedupe: Partial<OnePartition["dedupe"]> = {}) {
+    super();
+    this.dedupe = { windowMs: 0, maxIds: 1_000, ...dedupe };
+  }
+
   /** `count` times events, an hour apart, and all of them delivered by relays that stopped. */
-  static async after(count: number): Promise<Relays> {
-    const world = new Relays();
+  static async after(count: number, dedupe?: Partial<OnePartition["dedupe"]>): Promise<Relays> {
+    const world = new Relays(dedupe);
     for (let from = 0; from < count * EVENTS; from += EVENTS) {
       const relay = await world.open(`relay ${from}`);
       await world.produce(from);
@@ -138,4 +145,49 @@ test("what a lane still needs goes above the hard limit alone, and is expired th
   expect(await world.first()).toBeGreaterThan(EVENTS);
   expect(two.shards[0]?.destination("segment")?.account().expired).toBeGreaterThan(0);
   void one;
+});
+
+const NOTHING = { maxAgeMs: 0, maxBytes: 0 };
+
+test("what duplicates of the next events are known by stays below the hard limit", async () => {
+  const byTime = await Relays.after(3, { windowMs: 1.5 * HOUR_MS });
+  const relay = await byTime.next("next");
+  await byTime.retain(relay, NOTHING);
+  expect(await byTime.first()).toBe(2 * EVENTS);
+  await byTime.retain(relay, { ...NOTHING, hardMaxBytes: 0 });
+  expect(await byTime.first()).toBe(3 * EVENTS);
+
+  const byIds = await Relays.after(3, { windowMs: 10 * HOUR_MS, maxIds: 25 });
+  await byIds.retain(await byIds.next("next"), NOTHING);
+  expect(await byIds.first()).toBe(3 * EVENTS - 25);
+});
+
+test("so it is where one relay has read all of it, a part at a time", async () => {
+  const world = new Relays({ windowMs: 0.1 * HOUR_MS });
+  const relay = await world.next("one");
+  for (const from of [0, EVENTS, 2 * EVENTS]) {
+    await world.produce(from);
+    await world.clock.until(() => world.sent.length === from + EVENTS);
+    await world.clock.advance(0.15 * HOUR_MS);
+  }
+  await world.retain(relay, NOTHING);
+  const first = await world.first();
+  expect(first).toBeGreaterThan(EVENTS);
+  expect(first).toBeLessThanOrEqual(2 * EVENTS);
+});
+
+test("copies that a lane has not come to are known by who opens the partition after a removal", async () => {
+  const world = await Relays.after(1, { windowMs: 1.5 * HOUR_MS });
+  const sent = [...world.sent];
+  world.hangs = true;
+  const one = await world.open("one");
+  await world.store([EVENTS, 3, 4, 5]);
+  await world.clock.advance(0.75 * HOUR_MS);
+  await world.retain(one, NOTHING);
+  world.cluster.isolate("one");
+  await world.clock.advance(100_000);
+  world.hangs = false;
+  const two = await world.next("two");
+  await world.clock.until(() => accountOf(two)?.pending === 0);
+  expect(world.sent).toEqual([...sent, `m-${EVENTS}`]);
 });

@@ -1,6 +1,6 @@
 /** Events of sources that a destination does not take, and copies that the log has found. */
-import type { Batch, Outcome, Sender } from "@waybill/core";
-import { LogBatch, type LogRecord } from "@waybill/log";
+import { type Batch, DELIVERED, type Outcome, type Sender } from "@waybill/core";
+import { LogBatch, type LogRecord, type Piece } from "@waybill/log";
 import type { Trace } from "@waybill/relay";
 import { expect, test } from "vitest";
 import type { DestinationConfig } from "../../src/config/types.ts";
@@ -68,27 +68,35 @@ test("of a mixed batch its own events are sent, and each event keeps its own out
   expect(sent.key).not.toBe(mixed.slice(0, 3).key);
 });
 
-test("copies that the log has found are dropped as duplicates, the events around them are sent", async () => {
-  const rejected: Outcome = { status: "rejected", reason: "no" };
-  const next = senderOf([rejected]);
-  const copies = { ...record("web", 0, "1", "2", "3", "4"), duplicates: [0, 2] };
+test("a batch of copies is dropped as duplicates, and one planned with other events is sent as it was planned", async () => {
+  const next = senderOf();
+  const filter = leaveOut(sources("web"), next);
+  const copies = { ...record("web", 0, "1", "2", "3", "4"), duplicates: [0, 1, 3] };
+  const part = (start: number, end: number): Piece => ({ record: copies, start, end });
   const duplicate = { status: "dropped", reason: "duplicate" };
-  expect(await leaveOut({} as never, next).send(batchOf(copies), {} as never)).toEqual([
+  expect(await filter.send(new LogBatch("lane", [part(0, 2)]), {} as never)).toEqual([duplicate, duplicate]);
+  expect(await filter.send(new LogBatch("lane", [part(0, 1), part(3, 4)]), {} as never)).toEqual([
     duplicate,
-    rejected,
     duplicate,
-    { status: "delivered" },
   ]);
-  const [sent] = next.sent as [LogBatch];
-  expect([0, 1].map((index) => Buffer.from(sent.event(index)).toString())).toEqual(["2", "4"]);
+  expect(next.sent).toHaveLength(0);
 
-  // Of a part of the record only its own copies count.
-  const part = new LogBatch("lane", [{ record: copies, start: 2, end: 3 }]);
-  expect(await leaveOut({} as never, next).send(part, {} as never)).toEqual([duplicate]);
-  const whole = new LogBatch("lane", [{ record: copies, start: 3, end: 4 }]);
-  expect(await leaveOut({} as never, next).send(whole, {} as never)).toEqual([rejected]);
-  expect(next.sent).toHaveLength(2);
-  expect(next.sent[1]).toBe(whole);
+  const planned = new LogBatch("lane", [part(1, 4)]);
+  expect(await filter.send(planned, {} as never)).toEqual([DELIVERED, DELIVERED, DELIVERED]);
+  expect(next.sent[0]).toBe(planned);
+
+  const foreign = { record: record("tv", 4, "5"), start: 0, end: 1 };
+  expect(await filter.send(new LogBatch("lane", [part(0, 2), foreign]), {} as never)).toEqual([
+    duplicate,
+    duplicate,
+    DROPPED,
+  ]);
+  expect(await filter.send(new LogBatch("lane", [part(1, 3), foreign]), {} as never)).toEqual([
+    DELIVERED,
+    DELIVERED,
+    DROPPED,
+  ]);
+  expect((next.sent[1] as LogBatch).key).toBe("lane-1-2");
 });
 
 const authorization = (key: string): Record<string, string> => ({ authorization: `Basic ${btoa(`${key}:`)}` });

@@ -23,6 +23,8 @@ export interface ClusterOptions {
   readonly answerFromOwner?: AnswerFromOwner;
   /** Default: nobody can ask for replays. */
   readonly records?: ReplayRecords;
+  /** Default: a day, and 1,000 events. */
+  readonly dedupe?: { readonly windowMs: number; readonly maxIds: number };
 }
 
 type EnvironmentConfig = ReturnType<typeof resolveEnvironment>;
@@ -44,6 +46,7 @@ export async function openOn({
   config = configOf("old"),
   answerFromOwner,
   records,
+  dedupe = { windowMs: 86_400_000, maxIds: 1_000 },
 }: ClusterOptions): Promise<ClusterEnvironment> {
   const ignore = (): void => undefined;
   const limits = { maxAgeMs: 86_400_000, maxBytes: 1e12, hardMaxBytes: 1e12 };
@@ -53,7 +56,7 @@ export async function openOn({
     config,
     directory: "/data",
     runtime: { clock, random: new SeededRandom(2), disk: new SimDisk(), transport },
-    dedupe: { windowMs: 86_400_000, maxIds: 1_000 },
+    dedupe,
     memory: new ReadMemory(1_000_000),
     observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },
     report: (code, fields) => onLine(`${code} ${JSON.stringify(fields)}`),

@@ -4,7 +4,7 @@ import { type Broker, encodeValue } from "@waybill/log-kafka";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { SimCluster, type SimClusterOptions } from "@waybill/testing/kafka";
 import type { ClusterEnvironment } from "../../../src/cluster/cluster-environment.ts";
-import { openOn } from "./environment.ts";
+import { type ClusterOptions, openOn } from "./environment.ts";
 
 export const TOPIC = "waybill.test";
 /** Of one call of `produce`. */
@@ -19,6 +19,7 @@ export class OnePartition {
   readonly requests: string[] = [];
   hangs = false;
   status = 200;
+  readonly dedupe: NonNullable<ClusterOptions["dedupe"]> = { windowMs: 86_400_000, maxIds: 1_000 };
   readonly cluster: SimCluster;
 
   constructor(settings: Partial<SimClusterOptions> = {}) {
@@ -32,6 +33,7 @@ export class OnePartition {
       clock: this.clock,
       broker: { ...bound(broker), ...around(broker) },
       partitions: 1,
+      dedupe: this.dedupe,
       transport: ({ body }) => this.#take(body),
       onLine: (line) => this.lines.push(line),
     });
@@ -95,7 +97,9 @@ export function bound(broker: Broker): Broker {
   };
 }
 
-export function accountOf({ shards }: ClusterEnvironment): object | undefined {
+export function accountOf({
+  shards,
+}: ClusterEnvironment): Record<"accepted" | "delivered" | "pending", number | undefined> | undefined {
   const { accepted, delivered, pending } = shards[0]?.destination("segment")?.account() ?? {};
   return accepted === undefined ? undefined : { accepted, delivered, pending };
 }
