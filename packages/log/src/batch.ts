@@ -66,8 +66,7 @@ export class LogBatch implements Batch {
 
   /** Position of the first event. */
   get first(): Position {
-    const piece = this.pieces[0] as Piece;
-    return piece.record.first + piece.start;
+    return firstOf(this.pieces) as Position;
   }
 
   /** With its end where events between are left out: others may be chosen from the same place. */
@@ -157,6 +156,11 @@ export class LogBatch implements Batch {
     this.#eventsBefore = 0;
     throw new RangeError(`a batch of ${this.count} events has no event ${index}`);
   }
+}
+
+/** Position of the first event. */
+export function firstOf([piece]: readonly Piece[]): Position | undefined {
+  return piece && piece.record.first + piece.start;
 }
 
 export function pieceBytes({ record, start, end }: Piece): number {

@@ -12,7 +12,7 @@
  */
 import type { AccountState, AccountView, Batch, BatchLimits, Outcome, Pending, Store } from "@waybill/core";
 import { Account, assert, WaybillError } from "@waybill/core";
-import { fitting, LogBatch, type Piece, pieceBytes, settledPrefix, slicePieces } from "../batch.ts";
+import { firstOf, fitting, LogBatch, type Piece, pieceBytes, settledPrefix, slicePieces } from "../batch.ts";
 import type { Position } from "../types.ts";
 import type { DurableState } from "./durable-state.ts";
 import type { Fate, FateTail } from "./fate-blocks.ts";
@@ -22,9 +22,9 @@ import type { Fates } from "./fates.ts";
 export interface ReplayState {
   /** Events that were chosen, counted before the first one was sent. */
   readonly total: number;
-  /** The next position to look at. */
+  /** The next position to look at. Of a batch that may have been sent, its first event's. */
   readonly cursor: Position;
-  /** Events of the batch that begins there and may have been sent; 0 for none. */
+  /** Events of that batch; 0 for none. */
   readonly leased: number;
   /** How many {@link Marks} there were when that batch was chosen, if its choice depends on any. */
   readonly marks?: number;
@@ -190,6 +190,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
     let count = 0;
     do {
       await this.#gather(limits);
+      this.#forgetPlan();
       // Retention may have taken what was gathered; from here to the lease nothing waits.
       this.#dropMarked();
       count = this.#fitting(limits);
@@ -202,7 +203,7 @@ export class ReplayStore<T extends ReplayState> implements Store {
     this.#drop(count);
     this.#leased = batch;
     const marks = this.#value.leased > 0 ? undefined : this.#options.marks?.count();
-    const change = { leased: count, ...(marks === undefined ? {} : { marks }) };
+    const change = { cursor: batch.first, leased: count, ...(marks === undefined ? {} : { marks }) };
     if (this.#isShared) this.#value = { ...this.#value, ...change };
     else await this.#write(change);
     return batch;
@@ -219,6 +220,12 @@ export class ReplayStore<T extends ReplayState> implements Store {
     if (state.isOurs?.() === false)
       throw new WaybillError("WAYBILL_CLOSED", "the replay is another process's now", { reason: "fenced" });
     return true;
+  }
+
+  /** Retention has taken its first event, and may have taken more. */
+  #forgetPlan(): void {
+    const first = firstOf(this.#ahead);
+    if (first !== undefined && first > this.#value.cursor) this.#value = { ...this.#value, leased: 0 };
   }
 
   get #isShared(): boolean {
@@ -246,8 +253,8 @@ export class ReplayStore<T extends ReplayState> implements Store {
     this.#ahead = [...again, ...this.#ahead];
     this.#aheadEvents += left;
     const { delivered, rejected, dropped, expired } = this.#account.state();
-    const cursor = Math.max(this.#first, settled === 0 ? this.#value.cursor : positionAfter(leased, settled));
-    await this.#write({ cursor, delivered, rejected, dropped, expired, leased: left });
+    const next = firstOf(again) ?? (settled === 0 ? this.#value.cursor : positionAfter(leased, settled));
+    await this.#write({ cursor: Math.max(this.#first, next), delivered, rejected, dropped, expired, leased: left });
   }
 
   /** The first `settled` events of the batch have their outcomes. */

@@ -11,7 +11,7 @@
  * again.
  */
 import type { BatchLimits } from "@waybill/core";
-import { fitting, type LogBatch, type Piece, pieceBytes, slicePieces } from "../batch.ts";
+import { firstOf, fitting, type LogBatch, type Piece, pieceBytes, slicePieces } from "../batch.ts";
 import type { LogRecord, Position } from "../types.ts";
 import { STRANDS_MAX, type StrandValue } from "./lane-value.ts";
 
@@ -284,10 +284,6 @@ export class Strands {
     for (const strand of this.#all)
       for (let bits = strand.residue; bits < STRANDS_MAX; bits += strand.modulus) this.#byBits[bits] = strand;
   }
-}
-
-function firstOf([piece]: readonly Piece[]): Position | undefined {
-  return piece && piece.record.first + piece.start;
 }
 
 function bytesOf(pieces: readonly Piece[]): number {

@@ -77,20 +77,26 @@ async function laneOf(copies: readonly number[], leased = 0): Promise<LogStore> 
   return new LogStore({ name: "a", log, state, deadLetters, fates, clock, delivery: { maxInFlight: () => 1 } });
 }
 
-async function replayOf(copies: readonly number[], leased = 0): Promise<ReplayStore<ReplayState>> {
+/** `cursor` is before `removedTo` where retention has taken what a crash left planned. */
+async function replayOf(
+  copies: readonly number[],
+  leased = 0,
+  { cursor, removedTo } = { cursor: 0, removedTo: 0 },
+): Promise<ReplayStore<ReplayState>> {
   const runtime = runtimeOf();
   const log = await logOf(runtime, copies);
   async function* pieces(from: number): AsyncGenerator<Piece> {
-    const reader = log.reader({ position: from });
+    const begin = Math.max(from, removedTo);
+    const reader = log.reader({ position: begin });
     for (;;) {
       const records = await reader.read(1_000);
       if (records.length === 0) return;
-      for (const record of records) yield { record, start: Math.max(0, from - record.first), end: record.count };
+      for (const record of records) yield { record, start: Math.max(0, begin - record.first), end: record.count };
     }
   }
   const counts = { delivered: 0, rejected: 0, expired: 0 };
   const state = await LaneState.open<ReplayState>(runtime.disk, "/replays", "a", () => {
-    return { total: 8, cursor: 0, leased, ...counts, done: false };
+    return { total: 8, cursor, leased, ...counts, done: false };
   });
   const fates = await fatesOf(runtime, { from: 0, runs: [], before: NO_FATES });
   return new ReplayStore({ name: "a", state, fates, pieces });
@@ -123,6 +129,12 @@ for (const [what, storeOf] of [
     expect(await keysOf(await storeOf([5], 1))).toEqual(["a-0-1", "a-1-4", "a-5-1", "a-6-2"]);
   });
 }
+
+test("a plan whose first event retention has taken is no plan for the events after it", async () => {
+  const known = { cursor: 1, removedTo: 3 };
+  expect(await keysOf(await replayOf([4], 3, known))).toEqual(["a-3-1", "a-4-1", "a-5-3"]);
+  expect(await keysOf(await replayOf([4], 3, { cursor: 3, removedTo: 3 }))).toEqual(["a-3-3", "a-6-2"]);
+});
 
 test("copies end a batch as the limits do, and do not lift these", async () => {
   const log = await logOf(runtimeOf(), [4]);
