@@ -5,23 +5,13 @@
  * 2 when the list is out of date.
  */
 import { execFile } from "node:child_process";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { MUTANTS } from "./mutants/list.ts";
-import type { Mutant } from "./mutants/mutant.ts";
+import { type Mutant, type OutOfDate, outOfDateIn } from "./mutants/mutant.ts";
 
 /** As many as there are cores in the machines that run it. */
 const WORKERS = 2;
@@ -34,7 +24,7 @@ const OUTPUT_MAX_BYTES = 64 * 1024 * 1024;
 const SCOPE = "@waybill";
 const ROOT: string = fileURLToPath(new URL("..", import.meta.url));
 
-type Verdict = "found" | "survived" | "does not compile" | "is not there exactly once" | "its tests are gone";
+type Verdict = "found" | "survived" | "does not compile" | OutOfDate;
 
 const execute = promisify(execFile);
 const [flag, only = ""] = process.argv.slice(2);
@@ -84,12 +74,12 @@ function report(verdicts: ReadonlyMap<Mutant, Verdict>): number {
   return survived.length > 0 ? 1 : 0;
 }
 
-async function judge(folder: string, { file, find, replace, tests }: Mutant): Promise<Verdict> {
+async function judge(folder: string, mutant: Mutant): Promise<Verdict> {
+  const outOfDate = outOfDateIn(folder, mutant);
+  if (outOfDate !== undefined) return outOfDate;
+  const { file, find, replace, tests } = mutant;
   const path = join(folder, file);
   const original = readFileSync(path, "utf8");
-  if (original.split(find).length !== 2) return "is not there exactly once";
-  // Without them the run would fail, and the defect look found.
-  if (!tests.every((test) => existsSync(join(folder, test)))) return "its tests are gone";
   writeFileSync(
     path,
     original.replace(find, () => replace),

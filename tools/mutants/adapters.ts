@@ -90,14 +90,14 @@ const RELAYED: readonly Mutant[] = [
   {
     name: "adapters: a destination gets the events of its sources alone",
     file: `${RELAY_SOURCE}/delivery/left-out.ts`,
-    find: "batch.pieces.every(isWhole)",
-    replace: "batch.pieces.some(isWhole)",
+    find: "const isWhole = taken.length === batch.pieces.length;",
+    replace: "const isWhole = taken.length > 0;",
     tests: FILTER_TESTS,
   },
   {
     name: "adapters: each event of a mixed batch keeps its own outcome",
     file: `${RELAY_SOURCE}/delivery/left-out.ts`,
-    find: "(used += count)",
+    find: "(used += piece.end - piece.start)",
     replace: "(used += 0)",
     tests: FILTER_TESTS,
   },
@@ -118,8 +118,8 @@ const RELAYED: readonly Mutant[] = [
   {
     name: "adapters: a replay that sends no event a second is refused",
     file: `${RELAY_SOURCE}/admin/schemas/requests.ts`,
-    find: ".min(EVENTS_PER_SECOND_MIN, rateExpected)",
-    replace: ".min(-EVENTS_PER_SECOND_MIN, rateExpected)",
+    find: "  .min(EVENTS_PER_SECOND_MIN, rateExpected)",
+    replace: "  .min(-EVENTS_PER_SECOND_MIN, rateExpected)",
     tests: ROUTE_TESTS,
   },
   {

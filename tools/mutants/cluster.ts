@@ -194,8 +194,22 @@ const RETENTION: readonly Mutant[] = [
   {
     name: "kafka: what no limit wants to be removed stays",
     file: `${KAFKA}/old-records.ts`,
-    find: "return isOld && end <= neededFrom;",
-    replace: "return isOld || end <= neededFrom;",
+    find: "return isOld && end <= neededFrom &&",
+    replace: "return (isOld || end <= neededFrom) &&",
+    tests: RETENTION_TESTS,
+  },
+  {
+    name: "kafka: what duplicates are known by stays, of what this relay has read",
+    file: `${KAFKA}/old-records.ts`,
+    find: "neededFrom: Math.min(wanted.neededFrom,",
+    replace: "neededFrom: Math.max(wanted.neededFrom,",
+    tests: RETENTION_TESTS,
+  },
+  {
+    name: "kafka: what duplicates are known by stays, of what was written before",
+    file: `${KAFKA}/old-records.ts`,
+    find: "end > window.from && appendedAtMs >= window.atMs;",
+    replace: "end < window.from && appendedAtMs >= window.atMs;",
     tests: RETENTION_TESTS,
   },
 ];

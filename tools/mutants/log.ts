@@ -2,8 +2,23 @@ import type { Mutant } from "./mutant.ts";
 
 const LOG_SOURCE = "packages/log/src";
 const LOG_TESTS = "packages/log/test";
+const COPY_TESTS = [`${LOG_TESTS}/lanes/copies.test.ts`];
 
 export const LOG: readonly Mutant[] = [
+  {
+    name: "a batch has copies or other events",
+    file: `${LOG_SOURCE}/batch.ts`,
+    find: "const end = planned === 0 ? endOfKind(piece, isCopy)",
+    replace: "const end = planned < 0 ? endOfKind(piece, isCopy)",
+    tests: COPY_TESTS,
+  },
+  {
+    name: "a planned batch goes as it was planned, whatever is known of copies",
+    file: `${LOG_SOURCE}/batch.ts`,
+    find: "const end = planned === 0 ? endOfKind(piece, isCopy)",
+    replace: "const end = planned >= 0 ? endOfKind(piece, isCopy)",
+    tests: COPY_TESTS,
+  },
   {
     name: "a newer block of fates counts",
     file: `${LOG_SOURCE}/lanes/fate-log.ts`,
@@ -119,7 +134,7 @@ export const LOG: readonly Mutant[] = [
   {
     name: "log verify tells positions whose fates are damaged",
     file: `${LOG_SOURCE}/lanes/verify-lanes.ts`,
-    find: "      gap(Math.max(end, neededFrom), block.first);",
+    find: "    gap(Math.max(end, neededFrom), block.first);",
     replace: "",
     tests: [`${LOG_TESTS}/lanes/verify-lanes.test.ts`],
   },

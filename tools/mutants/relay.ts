@@ -325,9 +325,8 @@ const SPEAKING: readonly Mutant[] = [
   {
     name: "a rotation is on disk before it holds",
     file: `${RELAY_SOURCE}/plan.ts`,
-    find: "        await this.#rotations.write(credentials.rotations(this.#now()));\n      } catch (error) {\n        await prepared.discard();",
-    replace:
-      "        if (this.#environments.size < 0) await prepared.discard();\n      } catch (error) {\n        await prepared.discard();",
+    find: "if (this.control === undefined) await this.#rotations.write(rotations);",
+    replace: "if (this.control !== undefined) await this.#rotations.write(rotations);",
     tests: [`${RELAY_TESTS}/credentials/kept-rotations.test.ts`],
   },
   {
@@ -403,15 +402,15 @@ const SPEAKING: readonly Mutant[] = [
   {
     name: "a start takes over the rotations that were kept",
     file: `${RELAY_SOURCE}/plan.ts`,
-    find: "this.#credentials = new Credentials(rotations);",
-    replace: "this.#credentials = new Credentials(rotations.slice(rotations.length));",
+    find: "    return rotations;\n",
+    replace: "    return rotations.slice(rotations.length);\n",
     tests: [`${RELAY_TESTS}/credentials/kept-rotations.test.ts`],
   },
   {
     name: "the first lanes send with the rotated key",
     file: `${RELAY_SOURCE}/plan.ts`,
-    find: "this.#environments.set(environment.name, await this.#openEnvironment(applied, this.#config));",
-    replace: "this.#environments.set(applied.name, await this.#openEnvironment(environment, this.#config));",
+    find: "this.#environments.set(environment.name, await this.#opener.open(applied, this.#config));",
+    replace: "this.#environments.set(applied.name, await this.#opener.open(environment, this.#config));",
     tests: [`${RELAY_TESTS}/credentials/rotation.heavy.test.ts`],
   },
   {

@@ -112,6 +112,13 @@ export const STRANDS: readonly Mutant[] = [
     tests: TIES,
   },
   {
+    name: "ties: what is left of a batch without one that waits is measured again",
+    file: `${LANES}/backlog.ts`,
+    find: "? this.#unblocked(strand, limits) : free;",
+    replace: "? Math.min(count, this.strands.queued(strand).events) : free;",
+    tests: TIES,
+  },
+  {
     name: "ties: an event of the same batch is not overtaken",
     file: `${LANES}/backlog.ts`,
     find: "this.waiting.hasBefore(record.first + at, strand.queue, hash))) return false;",
@@ -149,8 +156,8 @@ export const STRANDS: readonly Mutant[] = [
   {
     name: "strands: retention waits until a state that knows of it is durable",
     file: `${LANES}/log-store.ts`,
-    find: "if (first <= synced.position ||",
-    replace: "if (first <= this.neededFrom ||",
+    find: "const isKnown = first <= synced.position ||",
+    replace: "const isKnown = first <= this.neededFrom ||",
     tests: [`${LOG_TESTS}/expired.heavy.test.ts`],
   },
   {
@@ -163,15 +170,15 @@ export const STRANDS: readonly Mutant[] = [
   {
     name: "strands: a block of fates that is newer than the state is not believed",
     file: `${LANES}/fates.ts`,
-    find: "const isNewer = record.first >= blocksTo;",
-    replace: "const isNewer = record.first >= blocksTo + this.#blocks.log.head;",
+    find: "const isNewer = record.first >= newerFrom;",
+    replace: "const isNewer = record.first >= newerFrom + this.#blocks.log.head;",
     tests: CRASH_POINTS,
   },
   {
     name: "strands: the state is written after the fates that it speaks of",
     file: `${LANES}/state-writer.ts`,
-    find: "while (fates?.isLong === true && this.isOurs) await fates.flush();",
-    replace: "if (fates?.isLong === true) void fates.flush();",
+    find: "while (fates?.isLong === true && this.isOurs) await fates.flush();\n    } catch",
+    replace: "if (fates?.isLong === true) void fates.flush();\n    } catch",
     tests: CRASH_POINTS,
   },
   {

@@ -66,8 +66,8 @@ const LOG_LINES: readonly Mutant[] = [
   {
     name: "log line: a key that was rotated is reported",
     file: "packages/relay/src/plan.ts",
-    find: '      this.#options.log.write("key_rotated", { ...ownerOf(keySet), graceMs });\n',
-    replace: "      void ownerOf;\n",
+    find: '    this.#options.log.write("key_rotated", { ...ownerOf(keySet), graceMs });\n',
+    replace: "    void ownerOf;\n",
     tests: [`${LINE_TESTS}/secrets.heavy.test.ts`],
   },
   {
