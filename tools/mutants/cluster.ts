@@ -269,6 +269,20 @@ const TRUST: readonly Mutant[] = [
     tests: PASS_TESTS,
   },
   {
+    name: "kafka: of what operators asked so much is kept as there is room for",
+    file: `${RELAY}/cluster/desired-keys.ts`,
+    find: "this.#kept.size < KEYS_MAX",
+    replace: "this.#kept.size < 2 * KEYS_MAX",
+    tests: [`${CLUSTER_TESTS}/desired-state.test.ts`],
+  },
+  {
+    name: "kafka: what operators ask and there is no room for is refused",
+    file: `${RELAY}/cluster/cluster-control.ts`,
+    find: "    this.#assertRoomFor(key, value);\n    return confirmation;",
+    replace: "    return confirmation;",
+    tests: [`${CLUSTER_TESTS}/cluster-control.test.ts`],
+  },
+  {
     name: "kafka: offsets that are lost are reported where a destination was there before",
     file: `${RELAY}/cluster/lane-group.ts`,
     find: "if (isNew || partitions.length === 0) return;",

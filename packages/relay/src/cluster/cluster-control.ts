@@ -68,6 +68,9 @@ export interface Confirmation {
 
 /** How long a request is written again when it is not answered, ms. */
 const WRITE_MS = 3_000;
+const FULL = "has more keys, or larger ones, than a relay keeps";
+const EMPTY_IT =
+  "Let relays alone write to it. Stop all relays, remove it, start them, and ask again for pauses and rotations.";
 /** How long the other relays are waited for, ms. */
 const CONFIRM_MS = 5_000;
 const LOOK_EVERY_MS = 50;
@@ -85,6 +88,8 @@ export class ClusterControl implements Holds, ReplayRecords {
   readonly #startedAtMs: number;
   readonly #sealing: Sealing | undefined;
   readonly #state: DesiredState;
+  /** There was no room for what was asked. */
+  #isFull = false;
   /** What was there at the start is read. */
   #isOpen = false;
   #appliedOffset = 0;
@@ -188,6 +193,7 @@ export class ClusterControl implements Holds, ReplayRecords {
     const topic = this.#relays;
     if (topic === undefined) return;
     for (const fault of this.#state.faults) this.#options.report("rotation_not_used", { text: fault });
+    this.#tellLeftOut();
     const onWriting = (error: string | undefined): void => this.#tellOf(relaysTopic(kafka.topicPrefix), error);
     const record = (): RelayRecord => this.#record();
     this.#announcer = new RelayAnnouncer({ clock, topic, id: this.#id, record, onWriting });
@@ -229,12 +235,14 @@ export class ClusterControl implements Holds, ReplayRecords {
     this.#announcer?.changed();
   }
 
-  /** **Errors**: `WAYBILL_LOG_UNAVAILABLE`: it may be carried out all the same. */
-  async steer(lanes: LanesOf, action: "pause" | "resume"): Promise<Confirmation> {
-    const offset = await this.#write(pauseKey(lanes), action === "pause" ? this.#signed() : "");
+  /**
+   * **Errors**: `WAYBILL_LOG_UNAVAILABLE`: it may be carried out all the same. `WAYBILL_INPUT`: the
+   * topic has no room for it.
+   */
+  steer(lanes: LanesOf, action: "pause" | "resume"): Promise<Confirmation> {
     const isConcerned = ({ environment, destination }: LaneEntry): boolean =>
       environment === lanes.environment && destination === lanes.destination;
-    return { unconfirmed: await this.#confirmed(offset, isConcerned) };
+    return this.#request(pauseKey(lanes), action === "pause" ? this.#signed() : "", isConcerned);
   }
 
   /** Whether a rotation can be written. **Errors**: `WAYBILL_CONFIG`, with what to do. */
@@ -247,9 +255,7 @@ export class ClusterControl implements Holds, ReplayRecords {
 
   /** **Errors**: as {@link steer}, and `WAYBILL_CONFIG` without a sealing key. */
   async rotate(rotation: KeptRotation): Promise<Confirmation> {
-    const { keySet } = rotation;
-    const offset = await this.#write(rotationKey(keySet), sealedRotation(rotation, this.checkSealing()));
-    return { unconfirmed: await this.#confirmed(offset, () => true) };
+    return this.#request(rotationKey(rotation.keySet), sealedRotation(rotation, this.checkSealing()), () => true);
   }
 
   /** Each relay reads its own configuration. **Errors**: as {@link steer}. */
@@ -289,6 +295,7 @@ export class ClusterControl implements Holds, ReplayRecords {
     const { carryOut, report } = this.#options;
     if (wish?.type === "pause" || wish?.type === "resume") carryOut.steer(wish);
     if (wish?.type === "replay") carryOut.replay(wish.environment);
+    if (wish?.type === "left out") this.#tellLeftOut();
     if (wish?.type === "unopened") {
       const [text = ""] = bounded([`${wish.keySet.trim()}: ${wish.reason}`]);
       report("rotation_not_used", { text });
@@ -301,6 +308,13 @@ export class ClusterControl implements Holds, ReplayRecords {
       // Nobody waits for what asks for nothing.
       if (wish !== undefined) this.#announcer?.changed();
     });
+  }
+
+  /** Once. */
+  #tellLeftOut(): void {
+    if (!this.#state.hasLeftOut || this.#isFull) return;
+    this.#isFull = true;
+    this.#options.report("desired_topic_full", { topic: desiredTopic(this.#options.kafka.topicPrefix) });
   }
 
   async #adopt(rotation: KeptRotation): Promise<void> {
@@ -321,10 +335,25 @@ export class ClusterControl implements Holds, ReplayRecords {
     if (destination !== undefined) this.#options.carryOut.steer({ environment, destination });
   }
 
+  async #request(key: string, value: string, concerns: (lane: LaneEntry) => boolean): Promise<Confirmation> {
+    const offset = await this.#write(key, value);
+    const confirmation = { unconfirmed: await this.#confirmed(offset, concerns) };
+    // Others may have written meanwhile.
+    this.#assertRoomFor(key, value);
+    return confirmation;
+  }
+
+  #assertRoomFor(key: string, value: string): void {
+    if (this.#state.hasRoomFor(key, value)) return;
+    const topic = desiredTopic(this.#options.kafka.topicPrefix);
+    throw new WaybillError("WAYBILL_INPUT", `${topic} ${FULL}: it is not carried out`, { hint: EMPTY_IT });
+  }
+
   async #write(key: string, value: string): Promise<number> {
     const topic = desiredTopic(this.#options.kafka.topicPrefix);
     try {
       if (this.#desired === undefined) throw new WaybillError("WAYBILL_CLOSED", "The relay is stopping.");
+      this.#assertRoomFor(key, value);
       return await this.#desired.write(key, value, WRITE_MS);
     } catch (error) {
       if (error instanceof WaybillError) throw error;
@@ -382,7 +411,14 @@ export class ClusterControl implements Holds, ReplayRecords {
       ...(kafka.advertise === undefined ? {} : { adminUrl: kafka.advertise }),
       configDigest: carryOut.configDigest(),
       appliedOffset: this.#appliedOffset,
-      faults: bounded([...this.#state.faults, ...this.#topics.faults, ...carryOut.faults()]),
+      faults: bounded([
+        ...(this.#isFull
+          ? [`${desiredTopic(kafka.topicPrefix)} ${FULL}: what came after that is not carried out`]
+          : []),
+        ...this.#state.faults,
+        ...this.#topics.faults,
+        ...carryOut.faults(),
+      ]),
       reloadErrors: bounded(this.#lastReload?.result.errors ?? []),
       ...boundedLanes(carryOut.lanes()),
     };

@@ -7,12 +7,14 @@
  * - `replay/<environment>/<id>` and below: see `asked-replays.ts`
  * - `mark`: always nothing; written to find the topic's end
  *
- * The order of the topic decides. What does not have this shape says nothing.
+ * The order of the topic decides. What does not have this shape says nothing. What there is no room
+ * for is left out: see `desired-keys.ts`.
  */
 import { z } from "zod";
 import { destinationKeySet } from "../credentials/credentials.ts";
 import { type KeptRotation, parseRotations } from "../credentials/kept-rotations.ts";
 import { AskedReplays } from "./asked-replays.ts";
+import { DesiredKeys } from "./desired-keys.ts";
 import type { Sealing } from "./sealing.ts";
 
 export interface LanesOf {
@@ -28,7 +30,9 @@ export type Wish =
   | { readonly type: "unopened"; readonly keySet: string; readonly reason: string }
   /** Something about the replays of an environment. */
   | { readonly type: "replay"; readonly environment: string }
-  | { readonly type: "reload" };
+  | { readonly type: "reload" }
+  /** There is no room for it. */
+  | { readonly type: "left out" };
 
 export const RELOAD_KEY = "reload";
 const OTHER_SEALING_KEY = "its rotated key was sealed with another kafka.sealingKey than this relay has";
@@ -57,6 +61,9 @@ export class DesiredState {
   readonly #coming = new Set<string>();
   /** By key set, why the last rotation does not hold here. */
   readonly #notHeld = new Map<string, string>();
+  readonly #keys = new DesiredKeys();
+  /** Whether there was no room for something. */
+  hasLeftOut = false;
 
   constructor(sealing: Sealing | undefined) {
     this.#sealing = sealing;
@@ -65,15 +72,29 @@ export class DesiredState {
   /** Takes a record over. `undefined`: it says nothing. */
   note(key: string, value: string): Wish | undefined {
     if (key === RELOAD_KEY) return value === "" ? undefined : { type: "reload" };
-    const replay = this.replays.note(key, value);
-    if (replay !== undefined) return { type: "replay", environment: replay.environment };
-    const [, what, rest = ""] = /^(pause|rotation)\/(.*)$/s.exec(key) ?? [];
-    if (what === "rotation") return value === "" ? undefined : this.#noteRotation(rest, value);
+    const [, what, rest = ""] = /^(pause|rotation|replay)\/(.*)$/s.exec(key) ?? [];
+    if (what === undefined || (what === "rotation" && value === "")) return undefined;
+    if (!this.hasRoomFor(key, value)) {
+      this.hasLeftOut = true;
+      return { type: "left out" };
+    }
+    if (value === "") this.#keys.drop(key);
+    else this.#keys.keep(key, value);
+    if (what === "rotation") return this.#noteRotation(rest, value);
+    if (what === "replay") {
+      const replay = this.replays.note(key, value);
+      return replay === undefined ? undefined : { type: "replay", environment: replay.environment };
+    }
     const [, environment, destination] = /^([^/]+)\/(.+)$/s.exec(rest) ?? [];
-    if (what === undefined || environment === undefined || destination === undefined) return undefined;
+    if (environment === undefined || destination === undefined) return undefined;
     if (value === "") this.#paused.delete(key);
     else this.#paused.add(key);
     return { type: value === "" ? "resume" : "pause", environment, destination };
+  }
+
+  /** What takes something back, or is not kept, always has. */
+  hasRoomFor(key: string, value: string): boolean {
+    return value === "" || key === RELOAD_KEY || this.#keys.hasRoomFor(key, value);
   }
 
   #noteRotation(keySet: string, value: string): Wish {
@@ -124,7 +145,7 @@ export class DesiredState {
     return this.#notHeld.get(keySet) ?? (this.#coming.has(keySet) ? "its rotated key is about to be used" : undefined);
   }
 
-  /** What does not hold here, a sentence each. */
+  /** Which rotations do not hold here, a sentence each. */
   get faults(): readonly string[] {
     return [...this.#notHeld].map(([keySet, reason]) => `${keySet.trim()}: ${reason}`);
   }

@@ -92,6 +92,12 @@ export const CLUSTER_LINES = {
     act: "",
     fields: ["topic"],
   },
+  desired_topic_full: {
+    level: "error",
+    text: "the topic of what operators ask has more keys, or larger ones, than a relay keeps in memory; what comes after them is not carried out",
+    act: "Somebody else writes to it: let relays alone do that. Then stop all relays, remove the topic, start them, and ask again for pauses and rotations.",
+    fields: ["topic"],
+  },
   brokers_not_reached: {
     level: "warn",
     text: "the brokers cannot be asked for the topics; it is tried again for half a minute, and then the relay does not start",

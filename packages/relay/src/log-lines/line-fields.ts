@@ -50,6 +50,7 @@ export interface LineFields {
   readonly records_removed_again: { readonly environment: string };
   readonly cluster_topic_failing: { readonly topic: string; readonly error: string };
   readonly cluster_topic_works: { readonly topic: string };
+  readonly desired_topic_full: { readonly topic: string };
   readonly brokers_not_reached: { readonly brokers: readonly string[]; readonly error: string };
   readonly topic_faulty: { readonly topic: string; readonly reason: string; readonly repair: string };
   readonly topic_repaired: { readonly topic: string };

@@ -331,6 +331,44 @@ test("a key that one relay cannot use, or cannot open, holds its lanes there unt
   expect(other.control.holdOf(LANES)).toBeDefined();
 });
 
+test("of a flood of what was asked as much is kept as there is room for, and more is refused", async () => {
+  const world = new World();
+  const one = await world.open("one");
+  await world.run(one.control.steer(LANES, "pause"));
+  const stranger = world.cluster.connect("stranger");
+  const values = [Buffer.alloc(7 * 1024 * 1024, "x")];
+  const flood = [1, 2, 3, 4, 5].map((id) => `replay/test/${id}198c0de-7a11-7c3e-9f00-5d3c6ad2b1aa`);
+  for (const key of flood) await world.run(stranger.produce({ ...DESIRED, keys: [key], values, deadlineMs: 5_000 }));
+  await world.clock.until(() => one.lines.length > 0);
+  // They are written at once, and not all of them find room when they are read.
+  const others = Array.from({ length: 20 }, (_, index) => ({
+    ...LANES,
+    destination: `crm-${index}-${"x".repeat(250_000)}`,
+  }));
+  const asked = await Promise.allSettled(others.map((lanes) => world.run(one.control.steer(lanes, "pause"))));
+  const refused = asked.flatMap((one) => (one.status === "rejected" ? [one.reason as Error] : []));
+  expect(refused.length).toBeGreaterThan(0);
+  for (const error of refused)
+    expect([error, error.message]).toMatchObject([
+      { code: "WAYBILL_INPUT" },
+      expect.stringMatching(/^waybill\.desired has more keys/),
+    ]);
+  const held = others.filter((lanes) => one.control.holdOf(lanes) !== undefined);
+  expect(held).toHaveLength(others.length - refused.length);
+  await world.run(one.control.reload());
+  expect(one.control.holdOf(LANES)).toBe("paused by an operator");
+  expect(one.lines).toEqual(["desired_topic_full"]);
+  const late = await world.open("late");
+  expect(late.control.holdOf(LANES)).toBe("paused by an operator");
+  expect(late.lines).toEqual(["desired_topic_full"]);
+  await world.clock.advance(3_000);
+  const faults = one.control.directory.relays().map((relay) => relay.faults);
+  expect(faults).toEqual([[expect.stringContaining("waybill.desired")], [expect.stringContaining("waybill.desired")]]);
+  // What takes something back always has room.
+  await world.run(late.control.steer(LANES, "resume"));
+  expect(one.control.holdOf(LANES)).toBeUndefined();
+});
+
 test("a reload tells what other relays found wrong, and a slow one holds up no pause", async () => {
   const world = new World();
   const one = await world.open("one");
