@@ -58,13 +58,20 @@ export default defineConfig({
         extends: true,
         test: {
           name: "heavy",
+          // A run may have tests of several projects; those with other workers come after it.
+          sequence: { groupOrder: 1 },
           include: [...ROOMS, "tools"].map((room) => `${room}/${HEAVY}`),
           setupFiles: [LANE_MODES],
         },
       },
       {
         extends: true,
-        test: { name: "repository", include: ["tools/**/*.test.ts"], exclude: [...configDefaults.exclude, HEAVY] },
+        test: {
+          name: "repository",
+          sequence: { groupOrder: 2 },
+          include: ["tools/**/*.test.ts"],
+          exclude: [...configDefaults.exclude, HEAVY],
+        },
       },
     ],
   },
