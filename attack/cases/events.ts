@@ -33,7 +33,7 @@ const PATTERNS: Scene = sceneOf("patterns", ({ good, bad }) => ({
   },
 }));
 
-async function sendTexts(relay: Relay, events: readonly string[]): Promise<void> {
+export async function sendTexts(relay: Relay, events: readonly string[]): Promise<void> {
   for (let at = 0; at < events.length; at += PER_REQUEST) {
     const body = `{"batch":[${events.slice(at, at + PER_REQUEST).join(",")}]}`;
     const { status, text } = await relay.ask({ path: "/v1/batch", headers: basic(KEY), body });

@@ -7,6 +7,7 @@ import { adminStreams } from "./admin-streams.ts";
 import { bodies } from "./bodies.ts";
 import { commands } from "./cli.ts";
 import { clients } from "./clients.ts";
+import { clusters } from "./cluster.ts";
 import { configs } from "./config.ts";
 import { directories } from "./directory.ts";
 import { encodings } from "./encodings.ts";
@@ -46,6 +47,7 @@ export const ATTACKS: readonly Attack[] = bySceneOf([
   ...configs,
   ...commands,
   ...clients,
+  ...clusters,
 ]);
 
 /** A relay is started once for the cases of a scene. */

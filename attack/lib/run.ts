@@ -66,15 +66,15 @@ async function runOne(
     if (attack.scene !== undefined) {
       open ??= await openRig(attack.scene);
       stage.useRig(open.rig);
-      await open.rig.relay.begin();
+      for (const relay of relaysOf(open)) await relay.begin();
     }
-    await within(attack.limitMs ?? LIMIT_DEFAULT_MS, played(attack, stage), "the case did not end in time");
+    await within(attack.limitMs ?? LIMIT_DEFAULT_MS, played(attack, stage, open), "the case did not end in time");
   } catch (error) {
     outcome = error instanceof Skipped ? "skipped" : "failed";
     seen =
       error instanceof Broken || error instanceof Skipped ? error.message : String((error as Error).stack ?? error);
   }
-  const relays = [...stage.relays, ...(open === undefined ? [] : [open.rig.relay])];
+  const relays = [...stage.relays, ...(open === undefined ? [] : relaysOf(open))];
   if (outcome === "failed") await pause(EXIT_SEEN_MS);
   for (const relay of relays) await relay.measure();
   const fallen = relays.filter((relay) => relay.fell);
@@ -90,9 +90,13 @@ async function runOne(
   return { outcome: { attack, outcome, seen, blocked, peakRssMb, exits }, rig: open };
 }
 
-async function played(attack: Attack, stage: Stage): Promise<void> {
+async function played(attack: Attack, stage: Stage, open: OpenRig | undefined): Promise<void> {
   await attack.run(stage);
-  if (attack.scene !== undefined) await stage.verify();
+  if (open !== undefined) for (const relay of relaysOf(open)) await stage.verify(relay);
+}
+
+function relaysOf({ rig }: OpenRig): readonly Relay[] {
+  return [rig.relay, ...(rig.peers ?? [])];
 }
 
 function worst(relays: readonly Relay[]): { readonly blocked: Block; readonly peakRssMb: number } {
@@ -113,14 +117,14 @@ async function openRig(scene: Scene): Promise<OpenRig> {
 }
 
 /** Stops as an operator does. */
-async function close({ stage, rig }: OpenRig): Promise<void> {
-  await rig.relay.stop(CLEAN_STOP_MS).catch(() => undefined);
-  await stage.end();
+async function close(open: OpenRig): Promise<void> {
+  for (const relay of relaysOf(open)) await relay.stop(CLEAN_STOP_MS).catch(() => undefined);
+  await open.stage.end();
 }
 
-async function discard({ stage, rig }: OpenRig): Promise<void> {
-  await rig.relay.kill();
-  await stage.end();
+async function discard(open: OpenRig): Promise<void> {
+  for (const relay of relaysOf(open)) await relay.kill();
+  await open.stage.end();
 }
 
 const MARKS = { survived: "ok  ", failed: "FAIL", skipped: "skip" } as const;

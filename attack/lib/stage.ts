@@ -13,6 +13,8 @@ import { type Behaviour, healthy, Vendor } from "./vendor.ts";
 /** A relay with its vendors, shared by cases as long as it survives them. */
 export interface Rig {
   readonly relay: Relay;
+  /** Others before the same cluster. */
+  readonly peers?: readonly Relay[];
   /** A healthy destination, of Segment's protocol. */
   readonly good: Vendor;
   /** Behaves as the case tells it. */
