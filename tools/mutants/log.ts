@@ -20,6 +20,20 @@ export const LOG: readonly Mutant[] = [
     tests: COPY_TESTS,
   },
   {
+    name: "a replay's plan whose first event retention has taken is forgotten",
+    file: `${LOG_SOURCE}/lanes/replay-store.ts`,
+    find: "if (first !== undefined && first > this.#value.cursor)",
+    replace: "if (first !== undefined && first < this.#value.cursor)",
+    tests: COPY_TESTS,
+  },
+  {
+    name: "a replay's plan is known by the place of its first event",
+    file: `${LOG_SOURCE}/lanes/replay-store.ts`,
+    find: "const change = { cursor: batch.first, leased: count,",
+    replace: "const change = { leased: count,",
+    tests: [...COPY_TESTS, `${LOG_TESTS}/lanes/replay-store.test.ts`],
+  },
+  {
     name: "a newer block of fates counts",
     file: `${LOG_SOURCE}/lanes/fate-log.ts`,
     find: "for (let index = this.#places.length - 1; index >= 0; index--) {",
