@@ -150,12 +150,15 @@ interface Known {
 export class AskedReplays {
   /** By key of the request. A part may be read before what it is a part of. */
   readonly #known = new Map<string, ReplayName & Known>();
+  /** By environment, until something changes: each lane asks for them. */
+  readonly #sorted = new Map<string, readonly AskedReplay[]>();
 
   /** Takes a record over. `undefined`: it says nothing. */
   note(key: string, value: string): ReplayName | undefined {
     const [, environment, id, what] = KEY.exec(key) ?? [];
     if (environment === undefined || id === undefined) return undefined;
     const name = { environment, id };
+    this.#sorted.delete(environment);
     const known = this.#known.get(replayKey(name)) ?? newlyKnown(name);
     this.#take(known, what, value);
     const { request: asked, isCancelled, ended } = known;
@@ -184,6 +187,12 @@ export class AskedReplays {
   }
 
   of(environment: string): readonly AskedReplay[] {
+    const sorted = this.#sorted.get(environment) ?? this.#sortedOf(environment);
+    this.#sorted.set(environment, sorted);
+    return sorted;
+  }
+
+  #sortedOf(environment: string): readonly AskedReplay[] {
     return [...this.#known.values()]
       .flatMap(({ request: asked, ...known }) =>
         asked === undefined || known.environment !== environment ? [] : [{ ...asked, ...known }],

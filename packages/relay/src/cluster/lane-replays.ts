@@ -44,6 +44,8 @@ export class LaneReplays {
   /** Since it was looked last. */
   #hasFailed = false;
   #looking: Promise<void> = Promise.resolve();
+  /** It is looked once more after that, and has not begun. */
+  #isDue = false;
   #again: Timer | undefined;
   #isClosed = false;
 
@@ -53,7 +55,10 @@ export class LaneReplays {
 
   /** Takes the next step of each replay that has one. Never throws. */
   look(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
     this.#looking = this.#looking.then(async () => {
+      this.#isDue = false;
       try {
         this.#hasFailed = false;
         await this.#look();

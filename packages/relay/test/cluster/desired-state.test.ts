@@ -38,6 +38,29 @@ test("what is taken back makes room, and a rotation, which never is, does not", 
   expect(state.note("pause/flood/0", "{}")).toEqual({ type: "left out" });
 });
 
+test("replays are put in order once for all lanes, until something of them changes", () => {
+  const state = new DesiredState(undefined);
+  const request = JSON.stringify({
+    destination: "segment",
+    choice: { log: {} },
+    createdAtMs: 1,
+    parts: [[0, 0, 9, 9]],
+  });
+  const ledger = JSON.stringify({ total: 9, delivered: 9, rejected: 0, expired: 0, dropped: {} });
+  for (const number of [2, 1]) state.note(replay(number), request);
+  const both = state.replays.of("test");
+  expect(both.map(({ id }) => id.at(-1))).toEqual(["1", "2"]);
+  expect(state.replays.of("test")).toBe(both);
+  state.note(replay(3).replace("test", "other"), request);
+  expect(state.replays.of("test")).toBe(both);
+  state.note(`${replay(1)}/cancel`, "{}");
+  expect(state.replays.of("test").map(({ isCancelled }) => isCancelled)).toEqual([true, false]);
+  state.note(`${replay(2)}/0`, ledger);
+  expect(state.replays.of("test").map(({ ended }) => ended.size)).toEqual([0, 1]);
+  state.note(replay(1), "");
+  expect(state.replays.of("test")).toHaveLength(1);
+});
+
 test("keys and values together have a limit too", () => {
   const state = new DesiredState(undefined);
   const large = "x".repeat(1024 * 1024);

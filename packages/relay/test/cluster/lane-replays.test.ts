@@ -172,3 +172,32 @@ test("a replay that cannot begin, or whose end cannot be written, is logged once
   expect(lines.slice(2)).toEqual(["replay_not_run unreachable"]);
   await replays.close(0);
 });
+
+test("however many records come while it looks, it looks once more", async () => {
+  const clock = new VirtualClock();
+  let looks = 0;
+  let stopped: () => void = () => undefined;
+  const stop = (): Promise<void> => new Promise((resolve) => (stopped = resolve));
+  const replays = new LaneReplays({
+    ...OPTIONS,
+    replays: { join: async () => undefined, stop, leave: async () => undefined },
+    state: new LaneWithReplays(stateOf({ ...LANE, replays: [PROGRESS] })),
+    records: {
+      replaysOf: () => {
+        looks += 1;
+        return looks === 1 ? [{ ...ASKED, isCancelled: true }] : [];
+      },
+      writeReplay: async () => undefined,
+      ...RECORDS,
+    },
+    clock,
+    report: () => undefined,
+  });
+  replays.look();
+  await clock.advance(1);
+  for (let record = 0; record < 100; record++) replays.look();
+  stopped();
+  await clock.advance(1);
+  expect(looks).toBe(2);
+  await replays.close(0);
+});
