@@ -1,5 +1,6 @@
 /** Where counting begins when a partition is opened. */
 import { messageOf, WaybillError } from "@waybill/core";
+import type { Position } from "@waybill/log";
 import { BrokerError, type Offset } from "./broker.ts";
 import { BEGINNING, type Checkpoint, type Positions } from "./counting.ts";
 import type { Source } from "./source.ts";
@@ -18,18 +19,20 @@ export interface Known {
   readonly positions?: Positions;
   readonly checkpoint?: Checkpoint;
   readonly from?: Offset | "first" | "end";
+  readonly next?: Position;
 }
 
 /** The known place to count from. **Errors**: {@link lostError}, those of `Source.retrying`. */
 export async function anchorOf(
-  { positions = "counted", checkpoint, from }: Known,
+  { positions = "counted", checkpoint, from, next = 0 }: Known,
   source: Source,
   { first, end }: Bounds,
 ): Promise<Checkpoint> {
   if (positions === "written") {
     if (checkpoint !== undefined) return { ...checkpoint, offset: Math.max(first, Math.min(checkpoint.offset, end)) };
-    // Without a record nothing tells the next position; it is not one of the last ones.
-    if (first === end) return { offset: end, position: end, byte: 0 };
+    // No record tells the next position. Where there never was one, nothing else may: a broker that
+    // is cut off from the others may have none of theirs.
+    if (first === end) return { offset: end, position: end === 0 ? 0 : Math.max(end, next), byte: 0 };
     return { offset: from === "end" ? Math.max(first, end - LOOK_BACK_OFFSETS) : first, position: 0, byte: 0 };
   }
   const anchor = checkpoint ?? BEGINNING;

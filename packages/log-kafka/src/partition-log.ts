@@ -64,6 +64,8 @@ export interface PartitionLogOptions {
    * position is known all the same, but not how many bytes there are.
    */
   readonly from?: Offset | "first" | "end";
+  /** With `written`, where all was removed: the next position is this one at least. Default 0. */
+  readonly next?: Position;
   /** Default: none are looked for. */
   readonly duplicates?: DuplicateRule;
   /** Older places are remembered, and records are removed, in steps of so many. Default 256 KiB. */

@@ -43,12 +43,14 @@ export function companionRuntime(
       const companion = byDirectory.get(asked);
       if (companion === undefined) throw new Error(`${asked} has no companion topic`);
       const topic = companionTopic(prefix, { environment, destination }, companion);
+      const position = known[companion] ?? 0;
       const log = await PartitionLog.open({
         broker,
         clock,
         topic,
         partition,
         positions: "written",
+        next: position,
         // What another owner has kept is not kept again.
         rejectsAfterOthers: companion === "dead",
         ...(onBroken === undefined ? {} : { onBroken }),
@@ -56,7 +58,7 @@ export function companionRuntime(
       });
       try {
         const what = `${topic}-${partition}`;
-        await readTo({ clock, what, log, position: known[companion] ?? 0, ...(check === undefined ? {} : { check }) });
+        await readTo({ clock, what, log, position, ...(check === undefined ? {} : { check }) });
         return log;
       } catch (error) {
         await log.close();
