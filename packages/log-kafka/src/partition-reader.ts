@@ -56,6 +56,7 @@ export class PartitionReader implements LogReader {
       const [next] = this.#counted;
       if (next !== undefined) {
         await kept.ensure(next.first);
+        check();
         return this.#give(maxBytes);
       }
       // None is passed over: whoever reads takes what is missing for damaged.

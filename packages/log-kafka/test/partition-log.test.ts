@@ -310,6 +310,18 @@ test("a checkpoint that is not in the partition is refused; so is going on where
   });
 });
 
+test("a reader whose log is closed while it gives what it has counted rejects as any other", async () => {
+  const { open, produce } = await makeWorld();
+  await produce(...["a", "b", "c"].map((text) => encodeValue(entryOf([text]))));
+  const log = await open({ from: "first", recentMaxBytes: 0 });
+  const reader = log.reader({ position: 0 });
+  const [record] = await reader.read(1.5 * encodeValue(entryOf(["a"])).length);
+  expect(record?.first).toBe(0);
+  const rest = reader.read(1.5 * encodeValue(entryOf(["a"])).length);
+  void log.close();
+  await expect(rest).rejects.toMatchObject({ code: "WAYBILL_CLOSED" });
+});
+
 test("close ends what is under way at once, and nothing goes on", async () => {
   const { clock, open, produce } = await makeWorld();
   const log = await open();
