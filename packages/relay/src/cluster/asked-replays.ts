@@ -142,6 +142,8 @@ export function requestText({ parts, ...rest }: ReplayRequestRecord): string {
 }
 
 interface Known {
+  /** There is a request, which a relay of another version may not be able to read. */
+  isAsked: boolean;
   request: ReplayRequestRecord | undefined;
   isCancelled: boolean;
   readonly ended: Map<number, PartLedger>;
@@ -161,15 +163,17 @@ export class AskedReplays {
     this.#sorted.delete(environment);
     const known = this.#known.get(replayKey(name)) ?? newlyKnown(name);
     this.#take(known, what, value);
-    const { request: asked, isCancelled, ended } = known;
-    if (asked === undefined && !isCancelled && ended.size === 0) this.#known.delete(replayKey(name));
+    const { isAsked, isCancelled, ended } = known;
+    if (!isAsked && !isCancelled && ended.size === 0) this.#known.delete(replayKey(name));
     else this.#known.set(replayKey(name), known);
     return name;
   }
 
   #take(known: Known, what: string | undefined, value: string): void {
-    if (what === undefined) known.request = value === "" ? undefined : (parsedRequest(value) ?? known.request);
-    else if (what === "cancel") known.isCancelled = value !== "";
+    if (what === undefined) {
+      known.isAsked = value !== "";
+      known.request = known.isAsked ? (parsedRequest(value) ?? known.request) : undefined;
+    } else if (what === "cancel") known.isCancelled = value !== "";
     else {
       const ended = parsed(value, ledger);
       if (value === "") known.ended.delete(Number(what));
@@ -179,7 +183,7 @@ export class AskedReplays {
 
   forgottenKeys(environment: string): readonly string[] {
     return [...this.#known.values()]
-      .filter((known) => known.environment === environment && known.request === undefined)
+      .filter((known) => known.environment === environment && !known.isAsked)
       .flatMap((known) => [
         ...[...known.ended.keys()].map((partition) => partKey(known, partition)),
         ...(known.isCancelled ? [cancelKey(known)] : []),
@@ -202,7 +206,7 @@ export class AskedReplays {
 }
 
 function newlyKnown(name: ReplayName): ReplayName & Known {
-  return { ...name, request: undefined, isCancelled: false, ended: new Map() };
+  return { ...name, isAsked: false, request: undefined, isCancelled: false, ended: new Map() };
 }
 
 function parsedRequest(value: string): ReplayRequestRecord | undefined {

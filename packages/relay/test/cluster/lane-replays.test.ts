@@ -102,6 +102,16 @@ test("records of a replay make one, in whichever order a compacted topic has the
   expect(asked.forgottenKeys("other")).toEqual([]);
 });
 
+test("a replay that a relay of another version has asked for is not taken for forgotten", () => {
+  const asked = new AskedReplays();
+  asked.note(replayKey(NAME), JSON.stringify({ ...REQUEST, choice: { newer: {} } }));
+  for (const key of [partKey(NAME, 3), cancelKey(NAME)]) asked.note(key, JSON.stringify(LEDGER));
+  expect(asked.of("test")).toEqual([]);
+  expect(asked.forgottenKeys("test")).toEqual([]);
+  asked.note(replayKey(NAME), "");
+  expect(asked.forgottenKeys("test")).toEqual([partKey(NAME, 3), cancelKey(NAME)]);
+});
+
 test.each([true, false])("how a replay ended is written after a commit, and only then: ours is %s", async (isOurs) => {
   const steps: string[] = [];
   const state = stateOf({ ...LANE, replays: [PROGRESS] }, async () => {
