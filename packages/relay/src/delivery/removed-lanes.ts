@@ -16,7 +16,7 @@ export interface Lanes {
 
 export interface OrphanedLane {
   readonly destination: string;
-  /** That wait for it. */
+  /** That wait for it; at most so many, where retention has removed some that it had not got. */
   readonly events: number;
 }
 
@@ -36,8 +36,10 @@ export async function orphanedLanes(lanes: Lanes): Promise<readonly OrphanedLane
   for (const destination of await namesOf(lanes)) {
     const state = await LaneState.peek(disk, `${directory}/lanes/${destination}`, parseLaneState);
     if (state === undefined) continue;
-    const waiting = log.head - Math.max(state.position, log.first) - (state.ahead ?? 0);
-    orphans.push({ destination, events: Math.max(0, waiting) });
+    const from = Math.max(state.position, log.first);
+    // What is settled ahead of others may all be among what was removed.
+    const settled = Math.max(0, (state.ahead ?? 0) - (from - state.position));
+    orphans.push({ destination, events: Math.max(0, log.head - from - settled) });
   }
   return orphans;
 }
