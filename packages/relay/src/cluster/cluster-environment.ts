@@ -309,17 +309,17 @@ export class ClusterEnvironment implements StoredInCluster {
   /**
    * Removes what no lane of any relay needs, and above the hard limit also what they do. Each
    * partition has its share of the limits, and is looked after by who delivers it to the first
-   * destination.
+   * destination by name: relays may have got them in another order.
    */
   async retain(limits: RetentionLimits, nowMs: number): Promise<number> {
-    const groups = [...this.#groups.values()];
+    const first = this.#groups.get([...this.#groups.keys()].toSorted()[0] ?? "");
     const shares = this.#partitions.all.length;
     const share = { ...limits, maxBytes: limits.maxBytes / shares, hardMaxBytes: limits.hardMaxBytes / shares };
     let removed = 0;
     let failure: string | undefined;
     for (const partition of this.#partitions.all) {
       const held = this.#partitions.opened(partition);
-      if (held === undefined || groups[0]?.owns(partition) !== true) continue;
+      if (held === undefined || first?.owns(partition) !== true) continue;
       try {
         const neededFrom = await this.#neededFrom(partition, held.log);
         const { old } = held.log;
@@ -336,7 +336,7 @@ export class ClusterEnvironment implements StoredInCluster {
     }
     if (failure === undefined) this.#removing.succeeded();
     else this.#removing.failed(failure);
-    if (groups[0]?.owns(0) === true) await this.#forgetReplays(limits, nowMs);
+    if (first?.owns(0) === true) await this.#forgetReplays(limits, nowMs);
     return removed;
   }
 

@@ -1,7 +1,13 @@
 /** Retention of what another relay had read: it counts from a partition's first record on. */
+import type { HttpResponse } from "@waybill/core";
 import type { RetentionLimits } from "@waybill/log";
+import { encodeValue } from "@waybill/log-kafka";
+import { resolveEnvironment } from "@waybill/relay/headless";
+import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 import type { ClusterEnvironment } from "../../src/cluster/cluster-environment.ts";
+import { openOn } from "./lib/environment.ts";
 import { accountOf, EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
 
 const AT = { topic: TOPIC, partition: 0 };
@@ -190,4 +196,52 @@ test("copies that a lane has not come to are known by who opens the partition af
   const two = await world.next("two");
   await world.clock.until(() => accountOf(two)?.pending === 0);
   expect(world.sent).toEqual([...sent, `m-${EVENTS}`]);
+});
+
+test("each partition has its retention, also beside relays that got their destinations by a reload", async () => {
+  const PARTITIONS = 4;
+  const clock = new VirtualClock();
+  const cluster = new SimCluster({ clock, random: new SeededRandom(1), heartbeatIntervalMs: 200 });
+  const config = (...names: readonly string[]): ReturnType<typeof resolveEnvironment> =>
+    resolveEnvironment("test", {
+      sources: { web: { protocol: "segment", writeKeys: ["in"] } },
+      destinations: Object.fromEntries(
+        names.map((name) => [name, { vendor: "segment", url: `http://${name}.test`, writeKey: "k" }]),
+      ),
+    });
+  const open = async (name: string, ...destinations: readonly string[]): Promise<ClusterEnvironment> => {
+    const broker = cluster.connect(name);
+    const dedupe = { windowMs: 0, maxIds: 0 };
+    const transport = async (): Promise<HttpResponse> => ({ status: 200, headers: {}, body: "{}" });
+    const own = { clock, broker, partitions: PARTITIONS, dedupe, transport, config: config(...destinations) };
+    const relay = await openOn(own);
+    relay.start();
+    await clock.advance(10_000);
+    return relay;
+  };
+  const run = async <T>(work: Promise<T>): Promise<T> => {
+    let isDone = false;
+    void work.then(() => (isDone = true));
+    await clock.until(() => isDone);
+    return work;
+  };
+  const old = await open("old", "b");
+  const other = await open("other", "a", "b");
+  const { commit } = await run(old.prepare(config("a", "b")));
+  await run(commit(1_000));
+  await clock.advance(10_000);
+  const lanesOf = (relay: ClusterEnvironment): readonly string[] =>
+    relay.laneEntries().map(({ destination, partition }) => `${destination} ${partition}`);
+  expect(lanesOf(old).toSorted()).toEqual(["a 2", "a 3", "b 0", "b 1"]);
+  const body = Buffer.from('{"type":"track","event":"E","messageId":"m"}');
+  const value = encodeValue({ source: "web", receivedAtMs: 1, metadata: "", body: [body], ends: Uint32Array.of(44) });
+  const writer = cluster.connect("writer");
+  for (let partition = 0; partition < PARTITIONS; partition++)
+    await run(writer.produce({ topic: TOPIC, partition, values: new Array(EVENTS).fill(value), deadlineMs: 1_000 }));
+  await clock.advance(2_000);
+  for (const relay of [old, other]) await run(relay.retain({ ...FOREVER, hardMaxBytes: 0 }, clock.now()));
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const first = await run(writer.offsetAt({ topic: TOPIC, partition, at: "first", deadlineMs: 1_000 }));
+    expect(first, `partition ${partition}`).toBeGreaterThan(0);
+  }
 });
