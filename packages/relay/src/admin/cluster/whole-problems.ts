@@ -65,6 +65,9 @@ function keyOf({ severity, code, environment = "", destination = "", what }: Rel
 /** They tell how much it is: in which partitions it is matters less. */
 const AMOUNTS: ReadonlySet<string> = new Set(["dead_letters", "events_parked", "events_lost"]);
 
+/** They tell that nothing was done since then: by none of the lanes. */
+const SINCE_THE_LAST: ReadonlySet<string> = new Set(["destination_failing", "lane_stalled"]);
+
 function together(problems: readonly RelayProblem[], { here, environments }: WholeProblems): RelayProblem {
   const [first] = problems as readonly [RelayProblem, ...RelayProblem[]];
   const environment = partitionOf(first.environment ?? "")?.environment;
@@ -75,9 +78,16 @@ function together(problems: readonly RelayProblem[], { here, environments }: Who
   if (given.size === 1 || environment === undefined || destination === undefined) return first;
   const all = destination.partitions ?? [];
   const lanes = all.filter(({ partition }) => given.has(partition));
-  const since = earliest(problems.map((one) => one.since));
+  const times = problems.flatMap((one) => one.since ?? []);
+  const since = earliest(times);
   const whole = overLanes(destination, lanes);
-  const figures = { ...whole, destination: whole.name, expired: whole.expiredLately, since, now: here.now };
+  const figures = {
+    ...whole,
+    destination: whole.name,
+    expired: whole.expiredLately,
+    since: SINCE_THE_LAST.has(first.code) && since !== null ? Math.max(...times) : since,
+    now: here.now,
+  };
   const what = laneProblemText(first.code, figures) ?? first.what;
   const isNamed = lanes.length < all.length && !AMOUNTS.has(first.code);
   const where = isNamed ? `Partitions ${shortened(lanes.map(({ partition }) => partition))}: ` : "";

@@ -208,7 +208,15 @@ test.each([
       { lastError: "503", lastErrorAt: NOW - 9, since: NOW - 2 * MINUTE_MS, waitingEvents: 1 },
       { lastError: "502", lastErrorAt: NOW - 8, since: NOW - MINUTE_MS, waitingEvents: 2 },
     ],
-    "Partitions 0, 2: segment has taken nothing since 14:58 UTC (502); 3 events are kept.",
+    "Partitions 0, 2: segment has taken nothing since 14:59 UTC (502); 3 events are kept.",
+  ],
+  [
+    "lane_stalled",
+    [
+      { since: NOW - 4 * MINUTE_MS, waitingEvents: 1 },
+      { since: NOW - 5 * MINUTE_MS, waitingEvents: 2 },
+    ],
+    "Partitions 0, 2: segment has made no progress since 14:56 UTC, though nothing fails; 3 events are kept.",
   ],
   [
     "rate_limited",
@@ -226,11 +234,14 @@ test.each([
     ],
     "Partitions 0, 2: In 8 minutes retention begins to take events that wait for segment: 3 events wait.",
   ],
-] as const)("%s of several lanes has their sums and earliest times", (code, lanes, what) => {
-  const problem = problemOfTwo(code, lanes);
-  expect(problem?.environment).toBe("production");
-  expect(problem?.what.startsWith(what)).toBe(true);
-});
+] as const)(
+  "%s of several lanes has their sums and earliest times, or since when none of them has done anything",
+  (code, lanes, what) => {
+    const problem = problemOfTwo(code, lanes);
+    expect(problem?.environment).toBe("production");
+    expect(problem?.what.startsWith(what)).toBe(true);
+  },
+);
 
 test("a problem that all partitions have does not name them", () => {
   const there = (partition: number): Overview =>
