@@ -207,6 +207,8 @@ export class ClusterControl implements Holds, ReplayRecords {
   }
 
   async caughtUpWithAll(): Promise<void> {
+    // Who asks for something after that waits for this relay, or is read.
+    await this.#announcer?.known();
     await this.#desired?.catchUpWithAll(WRITE_MS);
   }
 

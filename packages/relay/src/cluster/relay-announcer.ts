@@ -24,6 +24,9 @@ export class RelayAnnouncer {
   #writing: Promise<void> | undefined;
   #isChanged = false;
   #isStopped = false;
+  /** Its last record is in the topic. */
+  #isKnown = false;
+  #failure: unknown;
   #error: string | undefined;
 
   constructor(options: RelayAnnouncerOptions) {
@@ -33,6 +36,13 @@ export class RelayAnnouncer {
   /** Resolves once the first record was tried. Never rejects. */
   start(): Promise<void> {
     return this.#write();
+  }
+
+  /** Resolves once others can know of it, as of its last record. **Errors**: why they cannot. */
+  async known(): Promise<void> {
+    if (this.#isKnown || this.#isStopped) return;
+    await (this.#writing ?? this.#write());
+    if (!this.#isKnown) throw this.#failure;
   }
 
   /** Something of the record is another one. */
@@ -69,8 +79,11 @@ export class RelayAnnouncer {
     let error: string | undefined;
     try {
       await topic.write(id, JSON.stringify(record()));
+      this.#isKnown = true;
     } catch (failure) {
       error = messageOf(failure);
+      this.#failure = failure;
+      this.#isKnown = false;
     }
     if (!this.#isStopped && (error === undefined) !== (this.#error === undefined)) onWriting(error);
     this.#error = error;

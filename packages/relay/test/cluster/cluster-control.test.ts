@@ -1,7 +1,7 @@
 /** What relays ask of each other over two topics: who confirms, who is missing, what fails. */
 import { createHash } from "node:crypto";
 import { WaybillError } from "@waybill/core";
-import type { Broker } from "@waybill/log-kafka";
+import { type Broker, BrokerError } from "@waybill/log-kafka";
 import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
@@ -25,6 +25,8 @@ interface Given {
   readonly reload?: () => Promise<ReloadResult>;
   /** Topics of which it gets no records until this resolves. */
   readonly unread?: { readonly topic: string; readonly until: Promise<void> };
+  /** A topic that takes nothing of it. */
+  readonly refuses?: () => string | undefined;
 }
 
 interface TestRelay {
@@ -53,7 +55,7 @@ class World {
     const done: string[] = [];
     const { lines = [] } = given;
     const texts: string[] = [];
-    const broker = withUnread(this.cluster.connect(name), given.unread);
+    const broker = withUnread(withRefused(this.cluster.connect(name), given.refuses), given.unread);
     const control: ClusterControl = await this.run(
       ClusterControl.open({
         broker,
@@ -94,6 +96,16 @@ class World {
     await this.run(control.start());
     return { control, done, lines, texts };
   }
+}
+
+function withRefused(broker: Broker, refuses: () => string | undefined = () => undefined): Broker {
+  const produce = broker.produce.bind(broker);
+  return Object.assign(broker, {
+    produce: async (asked: Parameters<Broker["produce"]>[0]) => {
+      if (asked.topic === refuses()) throw new BrokerError("not_enough_replicas", "1 of 3");
+      return produce(asked);
+    },
+  });
 }
 
 function withUnread(broker: Broker, unread: Given["unread"]): Broker {
@@ -175,6 +187,24 @@ test("a relay that came just now is waited for, although the one that is asked h
   hear();
   await world.clock.advance(1_000);
   expect([two.done, answer]).toEqual([[HELD], []]);
+});
+
+test("a relay begins no lane as long as others cannot know of it", async () => {
+  const world = new World();
+  const one = await world.open("one");
+  let refused: string | undefined = RELAYS.topic;
+  const lanes = (): readonly LaneEntry[] => [laneOf(0)];
+  const two = await world.open("two", { refuses: () => refused, lanes });
+  expect(one.control.directory.relays().map(({ name }) => name)).toEqual(["one"]);
+  await expect(world.run(two.control.caughtUpWithAll())).rejects.toThrow("1 of 3");
+  refused = undefined;
+  await world.run(two.control.caughtUpWithAll());
+  await world.run(one.control.steer(LANES, "pause"));
+  expect(one.control.directory.relays().map(({ name }) => name)).toEqual(["one", "two"]);
+  // What it has is known: the lanes that it gets next wait.
+  refused = RELAYS.topic;
+  await world.clock.advance(5_000);
+  await expect(world.run(two.control.caughtUpWithAll())).rejects.toThrow("1 of 3");
 });
 
 test("a relay that died is missing after 15 s, is waited for until another has its lanes", async () => {
