@@ -15,7 +15,6 @@ import {
   type FindOptions,
   type FoundEvent,
   type Log,
-  type LogReader,
   type Position,
   type RecoveryReport,
   type RetentionLimits,
@@ -238,7 +237,7 @@ export class PartitionLog implements Log {
    */
   async offsetOf(position: Position): Promise<{ readonly offset: Offset; readonly index: number } | undefined> {
     if (position >= this.head) return undefined;
-    const reader = this.#reader({ position });
+    const reader = this.reader({ position });
     try {
       const [record] = await reader.read(1);
       if (record === undefined || record.first > position) return undefined;
@@ -320,11 +319,7 @@ export class PartitionLog implements Log {
     return () => this.#onRemoved.delete(run);
   }
 
-  reader(from: { readonly position: Position; readonly byte?: number }): LogReader {
-    return this.#reader(from);
-  }
-
-  #reader(begin: { readonly position: Position; readonly byte?: number }): PartitionReader {
+  reader(begin: { readonly position: Position; readonly byte?: number }): PartitionReader {
     const reader = new PartitionReader(
       {
         source: this.#source,
@@ -347,7 +342,7 @@ export class PartitionLog implements Log {
   }
 
   find(needle: Uint8Array, options: FindOptions = {}): AsyncGenerator<FoundEvent> {
-    return findInPartition(this, Buffer.from(needle), options);
+    return findInPartition({ log: this, source: this.#source }, Buffer.from(needle), options);
   }
 
   /** Of what was counted: all that is kept, when the log was opened from `first` on. */

@@ -1,3 +1,4 @@
+import type { FindOptions } from "@waybill/log";
 import { type Broker, BrokerError, encodeValue, type FetchRequest } from "@waybill/log-kafka";
 import { settle } from "@waybill/testing";
 import { expect, test } from "vitest";
@@ -346,4 +347,27 @@ test("finds bytes in events and beside them", async () => {
     [0, 1],
     [2, undefined],
   ]);
+});
+
+test("finds what was written before the log was opened, at its positions", async () => {
+  const { open, produce, clock } = await makeWorld();
+  await produce(value("one", "two"), value("three"), value("two"));
+  await clock.advance(60 * 60_000);
+  await produce(value("four"));
+  const { checkpoint } = await open();
+  const find = async (text: string, options: FindOptions = {}): Promise<unknown[]> => {
+    const log = await open({ checkpoint, from: "end" });
+    const found: unknown[] = [];
+    for await (const { record, index } of log.find(Buffer.from(text), options)) found.push([record.first, index]);
+    await log.close();
+    return found;
+  };
+  expect(await find("two")).toEqual([
+    [0, 1],
+    [3, 0],
+  ]);
+  expect(await find("four", { sinceMs: clock.now() - 60_000 })).toEqual([[4, 0]]);
+  expect(await find("two", { sinceMs: clock.now() - 60_000 })).toEqual([]);
+  expect(await find("four", { untilMs: clock.now() - 60 * 60_000 })).toEqual([]);
+  expect(await find("five")).toEqual([]);
 });

@@ -32,7 +32,8 @@ const ENVIRONMENT = "[a-z0-9][a-z0-9_-]{0,62}";
 const RANGE = String.raw`(?:\d{1,5}@\d{1,15}(?:\.\d{1,7})?|\d{1,15})(?:\+\d{1,15})?`;
 const RANGES = String.raw`${RANGE}(?:,${RANGE})*(?:;more=\d*)?`;
 const ONE = /^(?:(?<partition>\d+)@(?<offset>\d+)(?:\.(?<index>\d+))?|(?<position>\d+))(?:\+(?<count>\d+))?$/;
-const WHOLE = new RegExp(`^(${ENVIRONMENT})/(${RANGES})$`);
+/** Positions of a log on Kafka are those of a partition: `production/3/1841`. */
+const WHOLE = new RegExp(String.raw`^(${ENVIRONMENT}(?:/\d{1,5})?)/(${RANGES})$`);
 
 /** What follows the environment. */
 export const RECEIPT_RANGES: RegExp = new RegExp(`^${RANGES}$`);

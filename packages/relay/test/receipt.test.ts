@@ -32,6 +32,11 @@ test("a count may be left out for one event", () => {
   expect(parseRanges("3@1841.2")).toEqual([{ partition: 3, offset: 1841, index: 2, count: 1 }]);
 });
 
+test("a position on Kafka is that of a partition, as a trace names it", () => {
+  expect(splitReceipt("production/3/1841+1")).toEqual({ environment: "production/3", positions: "1841+1" });
+  expect(splitReceipt("production/3/1841")).toEqual({ environment: "production/3", positions: "1841" });
+});
+
 test("positions that follow each other are one range, and there are at most 64", () => {
   const positions = [5, 6, 7, 2, 3, 9].map((position) => ({ position, count: 1 }));
   expect(printReceipt("e", positions)).toBe("e/5+3,2+2,9+1");

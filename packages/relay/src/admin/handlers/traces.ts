@@ -33,7 +33,7 @@ export async function showTrace(view: AdminView, call: Call<"trace">): Promise<v
   const { events, isCut } = merged([here, ...others.found]);
   if (events.length > 0) return answer(call, 200, { messageId, events, ...(isCut ? { isCut } : {}) });
   if (others.faults.length > 0) throw unanswered(others.faults);
-  const message = `No event of id ${quoted(messageId)} is in the log; ${beginnings(view, call.query)}.`;
+  const message = `No event of id ${quoted(messageId)} is in the log${beginnings(view, call.query)}.`;
   throw unknown("unknown_event", message);
 }
 
@@ -154,12 +154,15 @@ function timeOfUuidV7(id: string): number | undefined {
     : undefined;
 }
 
+/** Of a log on Kafka a relay knows some partitions, from where it has read them. */
 function beginnings(view: AdminView, { environment }: TraceQuery): string {
-  return environmentsOf(view, environment)
+  if (view.peers?.() !== undefined) return " of any partition; what retention has removed is not found";
+  const logs = environmentsOf(view, environment)
     .map(({ name, log }) =>
       log.oldestAtMs === undefined
         ? `the log of ${name} is empty`
         : `the log of ${name} begins at ${new Date(log.oldestAtMs).toISOString()}`,
     )
     .join(", ");
+  return `; ${logs}`;
 }
