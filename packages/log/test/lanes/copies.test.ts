@@ -130,7 +130,7 @@ for (const [what, storeOf] of [
   });
 }
 
-test("a plan whose first event retention has taken is no plan for the events after it", async () => {
+test("a plan whose first event retention has taken does not hold for the events after it", async () => {
   const known = { cursor: 1, removedTo: 3 };
   expect(await keysOf(await replayOf([4], 3, known))).toEqual(["a-3-1", "a-4-1", "a-5-3"]);
   expect(await keysOf(await replayOf([4], 3, { cursor: 3, removedTo: 3 }))).toEqual(["a-3-3", "a-6-2"]);
