@@ -278,8 +278,8 @@ const TRUST: readonly Mutant[] = [
   {
     name: "kafka: what operators ask and there is no room for is refused",
     file: `${RELAY}/cluster/cluster-control.ts`,
-    find: "    this.#assertRoomFor(key, value);\n    return confirmation;",
-    replace: "    return confirmation;",
+    find: "    this.#assertRoomFor(key, value);\n    return { unconfirmed };",
+    replace: "    return { unconfirmed };",
     tests: [`${CLUSTER_TESTS}/cluster-control.test.ts`],
   },
   {

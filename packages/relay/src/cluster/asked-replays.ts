@@ -64,6 +64,8 @@ export interface ReplayRecords {
   replaysOf(environment: string): readonly AskedReplay[];
   /** Keys below those that were forgotten. */
   forgottenKeys(environment: string): readonly string[];
+  /** Whether nobody asks for it, as far as this relay can read and keep what is asked. */
+  isForgotten(name: ReplayName): boolean;
   /**
    * Resolves once all in-sync replicas have it. **Errors**: `WAYBILL_LOG_UNAVAILABLE`: it may be
    * written all the same; `WAYBILL_CLOSED`.
@@ -81,6 +83,7 @@ export interface ReplayRecords {
 export const NO_RECORDS: ReplayRecords = {
   replaysOf: () => [],
   forgottenKeys: () => [],
+  isForgotten: () => true,
   writeReplay: () => Promise.resolve(),
   caughtUp: () => Promise.resolve(),
   reportedLane: () => undefined,
@@ -179,6 +182,10 @@ export class AskedReplays {
       if (value === "") known.ended.delete(Number(what));
       else if (ended !== undefined) known.ended.set(Number(what), ended);
     }
+  }
+
+  isForgotten(name: ReplayName): boolean {
+    return this.#known.get(replayKey(name))?.isAsked !== true;
   }
 
   forgottenKeys(environment: string): readonly string[] {

@@ -13,7 +13,7 @@ import { ownerOf as ownerOfKeys } from "../credentials/credentials.ts";
 import type { KeptRotation } from "../credentials/kept-rotations.ts";
 import type { WriteLine } from "../log-lines/operator-log.ts";
 import { safeError } from "../log-lines/safe-text.ts";
-import type { AskedReplay, ReplayRecords } from "./asked-replays.ts";
+import type { AskedReplay, ReplayName, ReplayRecords } from "./asked-replays.ts";
 import { clearly } from "./clearly.ts";
 import { unconfirmed } from "./confirmations.ts";
 import {
@@ -193,7 +193,7 @@ export class ClusterControl implements Holds, ReplayRecords {
     const topic = this.#relays;
     if (topic === undefined) return;
     for (const fault of this.#state.faults) this.#options.report("rotation_not_used", { text: fault });
-    this.#tellLeftOut();
+    this.#tellLeftOutOnce();
     const onWriting = (error: string | undefined): void => this.#tellOf(relaysTopic(kafka.topicPrefix), error);
     const record = (): RelayRecord => this.#record();
     this.#announcer = new RelayAnnouncer({ clock, topic, id: this.#id, record, onWriting });
@@ -221,7 +221,11 @@ export class ClusterControl implements Holds, ReplayRecords {
   }
 
   forgottenKeys(environment: string): readonly string[] {
-    return this.#state.replays.forgottenKeys(environment);
+    return this.#state.hasLeftOut ? [] : this.#state.replays.forgottenKeys(environment);
+  }
+
+  isForgotten(name: ReplayName): boolean {
+    return !this.#state.hasLeftOut && this.#state.replays.isForgotten(name);
   }
 
   async writeReplay(key: string, value: string): Promise<void> {
@@ -297,7 +301,7 @@ export class ClusterControl implements Holds, ReplayRecords {
     const { carryOut, report } = this.#options;
     if (wish?.type === "pause" || wish?.type === "resume") carryOut.steer(wish);
     if (wish?.type === "replay") carryOut.replay(wish.environment);
-    if (wish?.type === "left out") this.#tellLeftOut();
+    if (wish?.type === "left out") this.#tellLeftOutOnce();
     if (wish?.type === "unopened") {
       const [text = ""] = bounded([`${wish.keySet.trim()}: ${wish.reason}`]);
       report("rotation_not_used", { text });
@@ -312,8 +316,7 @@ export class ClusterControl implements Holds, ReplayRecords {
     });
   }
 
-  /** Once. */
-  #tellLeftOut(): void {
+  #tellLeftOutOnce(): void {
     if (!this.#state.hasLeftOut || this.#isFull) return;
     this.#isFull = true;
     this.#options.report("desired_topic_full", { topic: desiredTopic(this.#options.kafka.topicPrefix) });
@@ -338,11 +341,10 @@ export class ClusterControl implements Holds, ReplayRecords {
   }
 
   async #request(key: string, value: string, concerns: (lane: LaneEntry) => boolean): Promise<Confirmation> {
-    const offset = await this.#write(key, value);
-    const confirmation = { unconfirmed: await this.#confirmed(offset, concerns) };
+    const unconfirmed = await this.#confirmed(await this.#write(key, value), concerns);
     // Others may have written meanwhile.
     this.#assertRoomFor(key, value);
-    return confirmation;
+    return { unconfirmed };
   }
 
   #assertRoomFor(key: string, value: string): void {

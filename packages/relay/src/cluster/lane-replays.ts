@@ -82,7 +82,8 @@ export class LaneReplays {
     const { environment, destination, partition, state, records } = this.#options;
     const asked = records.replaysOf(environment).filter((replay) => replay.destination === destination);
     await this.#forget(new Set(asked.map(({ id }) => id)));
-    let going = 0;
+    // What is asked for and is not known here has its place in the state all the same.
+    let going = state.replays.filter(({ id }) => asked.every((replay) => replay.id !== id)).length;
     for (const replay of asked) {
       const part = replay.parts.find((one) => one.partition === partition);
       if (part === undefined || this.#isClosed || !state.isOurs) continue;
@@ -100,8 +101,8 @@ export class LaneReplays {
 
   /** What nobody asks for any more. */
   async #forget(asked: ReadonlySet<string>): Promise<void> {
-    const { state, replays } = this.#options;
-    for (const { id } of state.replays) if (!asked.has(id)) state.drop(id);
+    const { state, replays, records, environment } = this.#options;
+    for (const { id } of state.replays) if (!asked.has(id) && records.isForgotten({ environment, id })) state.drop(id);
     for (const id of this.#joined) {
       if (asked.has(id)) continue;
       await replays.leave(id, 0);

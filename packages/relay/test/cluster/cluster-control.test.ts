@@ -394,6 +394,13 @@ test("of a flood of what was asked as much is kept as there is room for, and mor
   await world.clock.advance(3_000);
   const faults = one.control.directory.relays().map((relay) => relay.faults);
   expect(faults).toEqual([[expect.stringContaining("waybill.desired")], [expect.stringContaining("waybill.desired")]]);
+  // A replay may have been left out, and what says how it ended not: it would run again without.
+  const ended = "replay/test/0298c0de-7a11-7c3e-9f00-5d3c6ad2b1aa";
+  const ledger = { total: 9, delivered: 9, rejected: 0, expired: 0, dropped: {} };
+  await world.run(late.control.writeReplay(`${ended}/0`, JSON.stringify(ledger)));
+  await world.clock.advance(1_000);
+  expect(one.control.forgottenKeys("test")).toEqual([]);
+  expect(one.control.isForgotten({ environment: "test", id: ended.slice(-36) })).toBe(false);
   // What takes something back always has room.
   await world.run(late.control.steer(LANES, "resume"));
   expect(one.control.holdOf(LANES)).toBeUndefined();

@@ -30,7 +30,12 @@ const PART = { partition: 3, from: 0, to: 20, total: 9 };
 const ASKED = { ...NAME, ...REQUEST, parts: [PART], ended: new Map() };
 /** Of the lane's replays, where nothing else matters. */
 const OPTIONS = { environment: "test", destination: "crm", partition: 3, log: { head: 20 }, deadLetters: { head: 0 } };
-const RECORDS = { forgottenKeys: () => [], caughtUp: () => Promise.resolve(), reportedLane: () => undefined };
+const RECORDS = {
+  forgottenKeys: () => [],
+  isForgotten: () => true,
+  caughtUp: () => Promise.resolve(),
+  reportedLane: () => undefined,
+};
 
 interface FakeState extends DurableState<LaneWithReplaysValue> {
   readonly written: LaneWithReplaysValue[];
@@ -209,5 +214,43 @@ test("however many records come while it looks, it looks once more", async () =>
   stopped();
   await clock.advance(1);
   expect(looks).toBe(2);
+  await replays.close(0);
+});
+
+test("a replay that is asked for, though not to be read here, is not dropped from the lane's state", async () => {
+  const other = NAME.id.replace("0", "1");
+  const third = NAME.id.replace("0", "2");
+  const requests = [NAME.id, third].map((id) => ({ ...ASKED, id, isCancelled: false }));
+  const joined: string[] = [];
+  const clock = new VirtualClock();
+  const state = new LaneWithReplays(stateOf({ ...LANE, replays: [PROGRESS, { ...PROGRESS, id: other }] }));
+  let isForgotten = false;
+  const replays = new LaneReplays({
+    ...OPTIONS,
+    replays: {
+      join: async ({ initial }) => void joined.push(initial.id),
+      stop: async () => undefined,
+      leave: async () => undefined,
+    },
+    state,
+    records: {
+      ...RECORDS,
+      replaysOf: () => requests,
+      isForgotten: () => isForgotten,
+      writeReplay: async () => undefined,
+    },
+    clock,
+    report: () => undefined,
+  });
+  replays.look();
+  await clock.advance(1);
+  expect(state.replays.map(({ id }) => id)).toEqual([NAME.id, other]);
+  // It has its place beside the one that runs.
+  expect(joined).toEqual([NAME.id]);
+  isForgotten = true;
+  replays.look();
+  await clock.advance(1);
+  expect(state.replays.map(({ id }) => id)).toEqual([NAME.id, third]);
+  expect(joined).toEqual([NAME.id, third]);
   await replays.close(0);
 });
