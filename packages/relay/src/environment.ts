@@ -280,10 +280,19 @@ export class Environment {
     });
     for (const destination of this.#destinations.values())
       await this.#try(`remove old dead letters and attempts of ${destination.config.name}`, () =>
-        this.#retainDestination(destination, limits, nowMs),
+        this.#retainDestination(destination, limits, { nowMs, first: this.log.first }),
       );
     await this.#try("remove old replays", () => this.replays.retain(limits.maxAgeMs, nowMs));
     return removed;
+  }
+
+  /**
+   * The same of what is beside the lanes alone: dead letters, outcomes, attempts. `first`: the
+   * log's, which it need not have counted. **Errors**: those of their logs.
+   */
+  async retainLanes(limits: RetentionLimits, nowMs: number, first: Position): Promise<void> {
+    for (const destination of this.#destinations.values())
+      await this.#retainDestination(destination, limits, { nowMs, first });
   }
 
   /** The lanes hear of it from the log; what replays lose has to be counted before it is gone. */
@@ -297,11 +306,15 @@ export class Environment {
     return removed;
   }
 
-  async #retainDestination(destination: Destination, limits: RetentionLimits, nowMs: number): Promise<void> {
+  async #retainDestination(
+    destination: Destination,
+    limits: RetentionLimits,
+    { nowMs, first }: { readonly nowMs: number; readonly first: Position },
+  ): Promise<void> {
     const { deadLetters, config } = destination;
     const from = deadLetters.retainedFrom(limits, nowMs);
     const expire = from <= deadLetters.log.first ? undefined : await this.replays.expiring(from, config.name);
-    await destination.retain(limits, nowMs);
+    await destination.retain(limits, nowMs, first);
     if (deadLetters.log.first === from) await expire?.();
   }
 

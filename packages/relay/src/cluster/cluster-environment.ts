@@ -29,7 +29,7 @@ import type { PlaceInLog } from "../open-environment.ts";
 import type { KafkaRange } from "../receipt.ts";
 import { within } from "../within.ts";
 import { NO_RECORDS, type ReplayRecords } from "./asked-replays.ts";
-import { Checkpoints, committedOffsets } from "./checkpoints.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import { clearly } from "./clearly.ts";
 import { type AnswerFromOwner, ClusterExchanges, type ExchangePlace } from "./cluster-exchanges.ts";
 import { ClusterIngest } from "./cluster-ingest.ts";
@@ -39,8 +39,9 @@ import { groupSession, requireFencing } from "./group-session.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
+import { neededFrom } from "./needed-from.ts";
 import { Outage } from "./outage.ts";
-import { Partitions } from "./partitions.ts";
+import { type OpenPartition, Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
 import type { LaneEntry } from "./relay-directory.ts";
 import { companionsOf, environmentTopics, type WatchedTopics } from "./watched-topics.ts";
@@ -309,7 +310,8 @@ export class ClusterEnvironment implements StoredInCluster {
   /**
    * Removes what no lane of any relay needs, and above the hard limit also what they do. Each
    * partition has its share of the limits, and is looked after by who delivers it to the first
-   * destination by name: relays may have got them in another order.
+   * destination by name: relays may have got them in another order. What is old beside a lane
+   * is removed by who has it.
    */
   async retain(limits: RetentionLimits, nowMs: number): Promise<number> {
     const first = this.#groups.get([...this.#groups.keys()].toSorted()[0] ?? "");
@@ -317,27 +319,34 @@ export class ClusterEnvironment implements StoredInCluster {
     const share = { ...limits, maxBytes: limits.maxBytes / shares, hardMaxBytes: limits.hardMaxBytes / shares };
     let removed = 0;
     let failure: string | undefined;
-    for (const partition of this.#partitions.all) {
-      const held = this.#partitions.opened(partition);
-      if (held === undefined || first?.owns(partition) !== true) continue;
-      try {
-        const neededFrom = await this.#neededFrom(partition, held.log);
-        const { old } = held.log;
-        if (old.first === undefined) old.learn((await this.#checkpoints.read(partition))?.first);
-        const end = await old.end({ limits: share, nowMs, neededFrom });
-        if (end === undefined) continue;
-        // From a place that is removed nobody could count on.
-        await this.#checkpoints.write(new Map([[partition, { ...held.log.checkpoint, first: end }]]));
-        await old.removeBefore(end);
-        removed += 1;
-      } catch (error) {
-        failure = `partition ${partition}: ${safeError(error)}`;
-      }
+    for (const held of this.#partitions.held) {
+      const { partition } = held;
+      const note = (error: unknown): void => void (failure = `partition ${partition}: ${safeError(error)}`);
+      await this.#retainLanes(held, share, nowMs).catch(note);
+      if (first?.owns(partition) !== true) continue;
+      await this.#removeOld(held, share, nowMs).then((isRemoved) => (removed += isRemoved ? 1 : 0), note);
     }
     if (failure === undefined) this.#removing.succeeded();
     else this.#removing.failed(failure);
     if (first?.owns(0) === true) await this.#forgetReplays(limits, nowMs);
     return removed;
+  }
+
+  async #retainLanes(held: OpenPartition, limits: RetentionLimits, nowMs: number): Promise<void> {
+    const { partition, log, environment } = held;
+    if (log.old.first === undefined) log.old.learn((await this.#checkpoints.read(partition))?.first);
+    await environment.retainLanes(limits, nowMs, log.old.first?.position ?? 0);
+  }
+
+  async #removeOld({ partition, log }: OpenPartition, limits: RetentionLimits, nowMs: number): Promise<boolean> {
+    const groups = [...this.#groups.values()].map(({ group }) => group);
+    const needed = await neededFrom(this.#options.broker, { topic: this.#topic, groups }, { partition, log });
+    const end = await log.old.end({ limits, nowMs, neededFrom: needed });
+    if (end === undefined) return false;
+    // From a place that is removed nobody could count on.
+    await this.#checkpoints.write(new Map([[partition, { ...log.checkpoint, first: end }]]));
+    await log.old.removeBefore(end);
+    return true;
   }
 
   async #forgetReplays({ maxAgeMs }: RetentionLimits, nowMs: number): Promise<void> {
@@ -347,19 +356,6 @@ export class ClusterEnvironment implements StoredInCluster {
       const text = `cannot forget old replays: ${safeError(error)}`;
       this.#report("maintenance_failed", { environment: this.name, error: text });
     }
-  }
-
-  /** The oldest position that some lane has not settled, by what is committed. */
-  async #neededFrom(partition: number, log: PartitionLog): Promise<number> {
-    const { broker } = this.#options;
-    let needed = log.head;
-    for (const { group } of this.#groups.values()) {
-      const lane = { group, topic: this.#topic, partitions: [partition] };
-      const offset = (await committedOffsets(broker, lane)).get(partition);
-      if (offset === undefined) return 0;
-      needed = Math.min(needed, (await log.placeOf(offset)).position);
-    }
-    return needed;
   }
 
   /** Lanes end what is in flight and write their last states; others take over at once. */

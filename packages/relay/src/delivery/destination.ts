@@ -333,17 +333,16 @@ export class Destination {
       : { outcome: "rejected", reason, deadLetter };
   }
 
-  /** Lets go of what speaks of events that the log no longer has, and of old dead letters. */
-  async retain(limits: RetentionLimits, nowMs: number): Promise<void> {
-    const { log } = this.#options;
+  /** Lets go of what speaks of events before `first`, which are gone, and of old dead letters. */
+  async retain(limits: RetentionLimits, nowMs: number, first: Position): Promise<void> {
     const results = await Promise.allSettled([
-      this.#attempts.retain(log.first),
+      this.#attempts.retain(first),
       this.deadLetters.retain(limits, nowMs),
       this.#fates.retain(
         { ...limits, maxAgeMs: FATES_AGE_FACTOR * limits.maxAgeMs, maxBytes: FATES_MAX_BYTES },
         nowMs,
         // What is on its way may be gone from the log, and those after it settled.
-        Math.min(log.first, this.neededFrom),
+        Math.min(first, this.neededFrom),
       ),
     ]);
     const failed = results.find((result) => result.status === "rejected");

@@ -198,6 +198,27 @@ test("copies that a lane has not come to are known by who opens the partition af
   expect(world.sent).toEqual([...sent, `m-${EVENTS}`]);
 });
 
+test("old dead letters go with old events, of whichever destination", async () => {
+  const world = new Relays();
+  const relay = await world.next("one");
+  world.status = 400;
+  const values = Array.from({ length: EVENTS }, (_, number) => {
+    const body = Buffer.from(JSON.stringify({ type: "track", event: "E".repeat(100_000), messageId: `m-${number}` }));
+    const ends = Uint32Array.of(body.length);
+    return encodeValue({ source: "web", receivedAtMs: 1, metadata: "", body: [body], ends });
+  });
+  await world.settled(world.cluster.connect("writer").produce({ ...AT, values, deadlineMs: 5_000 }));
+  const deadLetters = relay.shards[0]?.destination("segment")?.deadLetters;
+  await world.clock.until(() => deadLetters?.counts().waiting === EVENTS);
+  await world.retain(relay, {});
+  expect(deadLetters?.counts().waiting).toBe(EVENTS);
+  await world.retain(relay, NOTHING);
+  expect(deadLetters?.counts().waiting).toBeLessThan(EVENTS);
+  const dead = { topic: `${TOPIC}.segment.dead`, partition: 0 };
+  const reader = world.cluster.connect("reader");
+  expect(await world.settled(reader.offsetAt({ ...dead, at: "first", deadlineMs: 5_000 }))).toBeGreaterThan(0);
+});
+
 test("each partition has its retention, also beside relays that got their destinations by a reload", async () => {
   const PARTITIONS = 4;
   const clock = new VirtualClock();
