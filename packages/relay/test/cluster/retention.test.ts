@@ -7,6 +7,7 @@ import { SeededRandom, VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 import type { ClusterEnvironment } from "../../src/cluster/cluster-environment.ts";
+import type { Destination } from "../../src/delivery/destination.ts";
 import { openOn } from "./lib/environment.ts";
 import { accountOf, EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
 
@@ -217,6 +218,26 @@ test("old dead letters go with old events, of whichever destination", async () =
   const dead = { topic: `${TOPIC}.segment.dead`, partition: 0 };
   const reader = world.cluster.connect("reader");
   expect(await world.settled(reader.offsetAt({ ...dead, at: "first", deadlineMs: 5_000 }))).toBeGreaterThan(0);
+});
+
+test("attempts stay as long as their events, also where these were counted before the partition was opened again", async () => {
+  const world = new Relays();
+  const relay = await world.next("one");
+  const destination = (): Destination | undefined => relay.shards[0]?.destination("segment");
+  await world.produce(0);
+  await world.clock.until(() => world.sent.length === EVENTS);
+  await world.settled(relay.sync());
+  world.cluster.isolate("one");
+  await world.clock.until(() => destination() === undefined);
+  world.cluster.heal("one");
+  await world.clock.until(() => destination() !== undefined);
+  expect(relay.shards[0]?.log.first).toBe(EVENTS);
+  await world.produce(EVENTS);
+  await world.clock.until(() => world.sent.length === 2 * EVENTS);
+  const attempts = async (): Promise<number | undefined> => (await destination()?.trace(0))?.attempts.length;
+  expect(await world.settled(attempts())).toBe(1);
+  await world.retain(relay, {});
+  expect(await world.settled(attempts())).toBe(1);
 });
 
 test("each partition has its retention, also beside relays that got their destinations by a reload", async () => {
