@@ -196,6 +196,10 @@ export class PartitionLog implements Log {
     return this.#kept.isComplete;
   }
 
+  get oldest(): Position {
+    return this.isFirstExact ? this.first : 0;
+  }
+
   get headByte(): number {
     return this.#tail.place.byte;
   }

@@ -132,6 +132,10 @@ class SegmentLog implements Log, SegmentSource {
     return this.segments[0]?.base ?? this.#head;
   }
 
+  get oldest(): Position {
+    return this.first;
+  }
+
   get headByte(): number {
     const newest = this.segments.at(-1);
     return newest === undefined ? 0 : newest.startByte + newest.sizeBytes;

@@ -111,6 +111,8 @@ export interface Log {
   readonly head: Position;
   /** The oldest position still in the log; equals `head` when it is empty. */
   readonly first: Position;
+  /** No event before it is in the log: {@link first}, but 0 where only its end was read. */
+  readonly oldest: Position;
   /** Logical byte after the last durable record, and of the oldest one still kept. */
   readonly headByte: number;
   readonly firstByte: number;

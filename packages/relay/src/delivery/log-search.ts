@@ -59,8 +59,7 @@ export async function searchLog(
   choice: SearchChoice,
   { clock, limits, shared }: SearchOptions,
 ): Promise<SearchResult> {
-  const begins = choice.sinceMs === undefined ? log.first : log.positionAt(choice.sinceMs);
-  let position = Math.max(choice.from ?? 0, begins, log.first);
+  let position = Math.max(choice.from ?? 0, beginOf(log, choice));
   const found: FoundNames[] = [];
   const endsAt = clock.monotonic() + limits.maxMs;
   const turns = new Turns(clock, { shared });
@@ -94,6 +93,12 @@ export async function searchLog(
   } finally {
     await reader.close();
   }
+}
+
+/** Of what was counted alone is it known when it was received. */
+function beginOf(log: Log, { sinceMs }: SearchChoice): Position {
+  const position = sinceMs === undefined ? log.first : log.positionAt(sinceMs);
+  return position > log.first ? position : log.oldest;
 }
 
 /** Records are stored in the order of their receipt, as far as the clock has not jumped. */

@@ -3,7 +3,7 @@ import type { HttpResponse } from "@waybill/core";
 import type { RetentionLimits } from "@waybill/log";
 import { encodeValue } from "@waybill/log-kafka";
 import { resolveEnvironment } from "@waybill/relay/headless";
-import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 import type { ClusterEnvironment } from "../../src/cluster/cluster-environment.ts";
@@ -24,8 +24,9 @@ class Relays extends OnePartition {
   }
 
   /** `count` times events, an hour apart, and all of them delivered by relays that stopped. */
-  static async after(count: number, dedupe?: Partial<OnePartition["dedupe"]>): Promise<Relays> {
+  static async after(count: number, dedupe?: Partial<OnePartition["dedupe"]>, disk?: SimDisk): Promise<Relays> {
     const world = new Relays(dedupe);
+    world.disk = disk;
     for (let from = 0; from < count * EVENTS; from += EVENTS) {
       const relay = await world.open(`relay ${from}`);
       await world.produce(from);
@@ -75,6 +76,15 @@ test("what is older than maxAge goes, also what was read before the relay starte
   expect(await world.first()).toBe(EVENTS);
   const line = world.lines.filter((one) => one.startsWith("maintenance_failed"));
   expect(line).toEqual([]);
+});
+
+test("attempts are kept as long as their events, also those from before the relay was started", async () => {
+  const world = await Relays.after(2, {}, new SimDisk());
+  const relay = await world.next("next");
+  await world.retain(relay, {});
+  const traced = await world.settled(relay.shards[0]?.traceAt(0) ?? Promise.resolve(undefined));
+  expect(traced).toMatchObject({ position: 0, event: expect.anything() });
+  expect(traced?.destinations.flatMap(({ attempts }) => attempts)).not.toEqual([]);
 });
 
 test("a relay that starts after a removal goes on where the one before had stopped", async () => {

@@ -234,3 +234,46 @@ test("a relay is known by the name that it advertises", async () => {
   expect((await asked("relay-1.internal:8081")).status).toBe(200);
   expect((await asked("relay-2.internal:8081")).json).toMatchObject({ status: 403, code: "unknown_host" });
 });
+
+test("what was stored before the relays were started is found by id, by position and by a search", async () => {
+  const world = await startCluster();
+  const [one, two] = await startTwo(world);
+  await capture(one, 0, 40);
+  await until(() => areDone(40, one, two));
+  await one.stop();
+  await two.stop();
+
+  const relays = await startTwo(world);
+  const { lanes } = await clusterOf(relays[0]);
+  for (const relay of relays) {
+    const [found] = (await get(relay, "/v1/trace/m-7")).json["events"] as { environment: string; position: number }[];
+    expect(found).toMatchObject({ event: { messageId: "m-7" }, destinations: [{ outcome: "delivered" }] });
+    expect((await get(relay, "/v1/trace/m-40")).status).toBe(404);
+    let searched = 0;
+    for (const { partition } of lanes) {
+      const since = new Date(Date.now() - 3_600_000).toISOString();
+      const answers = await Promise.all(
+        ["", `&since=${since}`].map((more) => get(relay, `/v1/search?environment=test%2F${partition}${more}`)),
+      );
+      const [all = [], sinceThen = []] = answers.map(({ json }) => json["events"] as unknown[]);
+      expect(sinceThen).toEqual(all);
+      searched += all.length;
+    }
+    expect(searched).toBe(40);
+  }
+});
+
+test("a position of a partition is traced where its log was opened after it", async () => {
+  const world = await startCluster();
+  const [one, two] = await startTwo(world);
+  const receipt = await capture(one, 0, 1);
+  const partition = /\/(\d+)@/.exec(receipt)?.[1];
+  await until(() => areDone(1, one, two));
+  await one.stop();
+  await two.stop();
+  for (const relay of await startTwo(world)) {
+    const traced = await get(relay, `/v1/receipts/test%2F${partition}/0`);
+    expect(traced.json["events"]).toMatchObject([{ event: { messageId: "m-0" }, position: 0 }]);
+    expect((await get(relay, `/v1/events/test%2F${partition}/0`)).json).toMatchObject({ messageId: "m-0" });
+  }
+});

@@ -25,6 +25,8 @@ export interface ClusterOptions {
   readonly records?: ReplayRecords;
   /** Default: a day, and 1,000 events. */
   readonly dedupe?: { readonly windowMs: number; readonly maxIds: number };
+  /** Default: a new one. */
+  readonly disk?: SimDisk | undefined;
 }
 
 type EnvironmentConfig = ReturnType<typeof resolveEnvironment>;
@@ -47,6 +49,7 @@ export async function openOn({
   answerFromOwner,
   records,
   dedupe = { windowMs: 86_400_000, maxIds: 1_000 },
+  disk = new SimDisk(),
 }: ClusterOptions): Promise<ClusterEnvironment> {
   const ignore = (): void => undefined;
   const limits = { maxAgeMs: 86_400_000, maxBytes: 1e12, hardMaxBytes: 1e12 };
@@ -55,7 +58,7 @@ export async function openOn({
   const opening = ClusterEnvironment.open({
     config,
     directory: "/data",
-    runtime: { clock, random: new SeededRandom(2), disk: new SimDisk(), transport },
+    runtime: { clock, random: new SeededRandom(2), disk, transport },
     dedupe,
     memory: new ReadMemory(1_000_000),
     observer: { attempted: ignore, modeChanged: ignore, stateNotWritten: ignore },

@@ -1,7 +1,7 @@
 /** Relays before a simulated cluster with one partition, and a vendor that takes everything. */
 import type { HttpRequest, HttpResponse } from "@waybill/core";
 import { type Broker, encodeValue } from "@waybill/log-kafka";
-import { SeededRandom, VirtualClock } from "@waybill/testing";
+import { SeededRandom, type SimDisk, VirtualClock } from "@waybill/testing";
 import { SimCluster, type SimClusterOptions } from "@waybill/testing/kafka";
 import type { ClusterEnvironment } from "../../../src/cluster/cluster-environment.ts";
 import { type ClusterOptions, openOn } from "./environment.ts";
@@ -18,6 +18,8 @@ export class OnePartition {
   /** Of each request the ids, whether it was answered or not. */
   readonly requests: string[] = [];
   hangs = false;
+  /** Of all relays. Default: each has its own. */
+  disk: SimDisk | undefined;
   status = 200;
   readonly dedupe: NonNullable<ClusterOptions["dedupe"]> = { windowMs: 86_400_000, maxIds: 1_000 };
   readonly cluster: SimCluster;
@@ -34,6 +36,7 @@ export class OnePartition {
       broker: { ...bound(broker), ...around(broker) },
       partitions: 1,
       dedupe: this.dedupe,
+      disk: this.disk,
       transport: ({ body }) => this.#take(body),
       onLine: (line) => this.lines.push(line),
     });
