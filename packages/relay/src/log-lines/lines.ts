@@ -314,7 +314,7 @@ export const LOG_LINES: { readonly [Code in LineCode]: Line<LineFields[Code]> } 
   maintenance_failed: {
     level: "error",
     text: "maintenance failed; it is tried again",
-    act: "Look at the disk: the log grows while old segments cannot be removed.",
+    act: "Look at the disk, or at the brokers: what is old is not removed meanwhile, and takes space.",
     fields: ["environment", "error"],
   },
   defect: {
