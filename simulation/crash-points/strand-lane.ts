@@ -12,7 +12,7 @@ import {
   openLaneState,
   openLog,
 } from "@waybill/log";
-import type { SeededRandom } from "@waybill/testing";
+import { SeededRandom } from "@waybill/testing";
 
 export const DIRECTORIES = ["/log", "/lanes", "/dead", "/dead/marks", "/fates"] as const;
 const NAME = "one";
@@ -52,7 +52,7 @@ export interface OpenStrandLane {
 export async function openStrandLane({ disk, clock, settings, durableLease }: OpenStrandLane): Promise<StrandLane> {
   const runtime = { disk, clock };
   const log = await openLog({ directory: "/log", segmentMaxBytes: SEGMENT_BYTES }, runtime);
-  const state = await openLaneState({ disk, directory: "/lanes", name: NAME, log });
+  const state = await openLaneState({ disk, directory: "/lanes", name: NAME, log, random: new SeededRandom(1) });
   const deadLetters = await DeadLetters.open("/dead", log.head, runtime, state.initial.dead);
   const lane = { directory: "/fates", runtime, ...fatesOf(state.initial, log) };
   const fates = await Fates.open({ ...lane, tailMaxRuns: TAIL_MAX_RUNS });

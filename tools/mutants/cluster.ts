@@ -173,7 +173,7 @@ const RETENTION: readonly Mutant[] = [
   {
     name: "kafka: before events are removed there is a place to count from",
     file: `${RELAY}/cluster/cluster-environment.ts`,
-    find: "await this.#checkpoints.write(new Map([[partition, { ...held.log.checkpoint, first: end }]]));",
+    find: "await this.#checkpoints.write(new Map([[partition, { ...log.checkpoint, first: end }]]));",
     replace: "",
     tests: RETENTION_TESTS,
   },

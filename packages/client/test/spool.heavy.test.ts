@@ -15,12 +15,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Disk, HttpResponse, Outcome, Random } from "@waybill/core";
+import type { Disk, HttpResponse, Outcome, Random, Transport } from "@waybill/core";
 import { WaybillError } from "@waybill/core";
 import { nodeClock, nodeRandom } from "@waybill/node";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { type ClientOptions, type Drop, type EventHandle, segment } from "waybill";
+import { getfluxly } from "waybill/getfluxly";
 import { spool } from "waybill/spool";
 import { type Client, createClientOn } from "../src/client.ts";
 import { createSpool } from "../src/spool/spool-pipeline.ts";
@@ -45,14 +46,22 @@ interface Settings {
   readonly lock?: () => Promise<{ release(): Promise<void> }>;
   readonly options?: Partial<ClientOptions>;
   readonly maxBytes?: number;
+  readonly seed?: number;
 }
 
-function setUp({ disk, script = [], lock = async () => FREE, options = {}, maxBytes = 1_024 * MIB }: Settings): World {
+function setUp({
+  disk,
+  script = [],
+  lock = async () => FREE,
+  options = {},
+  maxBytes = 1_024 * MIB,
+  seed = 5,
+}: Settings): World {
   const clock = new VirtualClock();
   const vendor = scriptedVendor(script);
   const drops: Drop[] = [];
   const errors: string[] = [];
-  const client = createClientOn(hostOf(clock, new SeededRandom(5)), {
+  const client = createClientOn(hostOf(clock, new SeededRandom(seed)), {
     destinations: [segment({ name: "a", url: "http://a.test", writeKey: "k" })],
     transport: vendor.transport,
     spool: createSpool({ disk, lock }, { directory: DIRECTORY, maxBytes }),
@@ -144,6 +153,25 @@ test("what an earlier process left is reported by its message id, and only what 
   const third = setUp({ disk });
   await pass(third.clock, 1_000);
   expect(third.client.accounts()["a"]).toMatchObject({ accepted: 0, delivered: 0, rejected: 0, balanced: true });
+});
+
+test("the first batches of two spools have different keys: a vendor takes equal ones for one", async () => {
+  const keys: (string | undefined)[] = [];
+  for (const seed of [1, 2]) {
+    const destinations = [getfluxly({ token: "sk_test" })];
+    const transport: Transport = ({ headers }) => {
+      keys.push(headers["x-idempotency-key"]);
+      return Promise.resolve({ status: 202, headers: {}, body: '{"accepted":1,"rejected":0}' });
+    };
+    const { clock, client } = setUp({ disk: new SimDisk(), seed, options: { destinations, transport } });
+    track(client, 1);
+    await pass(clock, 10_000);
+    const closed = client.close();
+    await pass(clock, 5_000);
+    await closed;
+  }
+  expect(keys).toHaveLength(2);
+  expect(new Set(keys).size).toBe(2);
 });
 
 test("a directory that another process uses is reported once; events go on in memory, and to disk once it is free", async () => {

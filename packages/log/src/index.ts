@@ -33,6 +33,7 @@ export {
   isDropped,
   isFateTail,
   isObject,
+  newLaneId,
   newLaneState,
   openLaneState,
   parseLaneState,

@@ -23,6 +23,7 @@ import { nodeClock, nodeDisk } from "@waybill/node";
 import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { expect, onTestFinished, test } from "vitest";
 
+const random = new SeededRandom(1);
 const SLOT_BYTES = 4096;
 const SLOT_HEADER_BYTES = 16;
 
@@ -93,7 +94,7 @@ test.each(WRONG_STATES)(
     await file.write([slot(text), slot("{", 2n)], 0);
     const messages: string[] = [];
     const open = (): Promise<LaneState<ReturnType<typeof parseLaneState> & object>> =>
-      openLaneState({ disk, directory: "/lanes", name: "a", log, onLost: (message) => messages.push(message) });
+      openLaneState({ disk, directory: "/lanes", name: "a", log, random, onLost: (message) => messages.push(message) });
     const lane = await open();
     expect(messages).toEqual([
       expect.stringMatching(/^the state of a cannot be read: .* position 0 and sends 3 events/),
@@ -142,7 +143,14 @@ test("a state whose making was cut short is not one that was lost: the lane begi
       });
       const messages: string[] = [];
       const open = (): Promise<{ readonly initial: { readonly position: number } }> =>
-        openLaneState({ disk, directory: "/lanes", name: "a", log, onLost: (message) => messages.push(message) });
+        openLaneState({
+          disk,
+          directory: "/lanes",
+          name: "a",
+          log,
+          random,
+          onLost: (message) => messages.push(message),
+        });
       let left = operation;
       disk.onOperation = () => {
         left -= 1;
@@ -185,7 +193,7 @@ test("a state that is gone although there are traces of the lane begins at the s
   const log = await openLog({ directory: "/log" }, { disk, clock: new VirtualClock() });
   await log.append({ source: "s", receivedAtMs: 1, metadata: "", body: [Buffer.from("1")], ends: Uint32Array.of(1) });
   const messages: string[] = [];
-  const options = { disk, directory: "/lanes", log, onLost: (message: string) => messages.push(message) };
+  const options = { disk, directory: "/lanes", log, random, onLost: (message: string) => messages.push(message) };
   expect((await openLaneState({ ...options, name: "a", hadState: true })).initial.position).toBe(0);
   expect((await openLaneState({ ...options, name: "b" })).initial.position).toBe(1);
   expect(messages).toEqual([expect.stringContaining("the state of a is gone")]);
@@ -207,6 +215,7 @@ test("on a real disk: directories where files are expected, files where director
     directory: join(directory, "lanes"),
     name: "a",
     log,
+    random,
     onLost: (message) => messages.push(message),
   });
   const deadLetters = await DeadLetters.open(join(directory, "dead"), log.head, runtime);

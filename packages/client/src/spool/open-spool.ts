@@ -24,6 +24,7 @@ import {
   type Log,
   type LogBatch,
   LogStore,
+  newLaneId,
   newLaneState,
   openLog,
   type Position,
@@ -125,7 +126,7 @@ async function openLane(
       pipeline.onError(
         damageOf(directory, `the cursor of ${name} cannot be read; all ${log.head - log.first} events are sent again`),
       );
-    return newLaneState(log, damaged);
+    return newLaneState(log, damaged, newLaneId(pipeline.host.runtime.random));
   });
   const lost = state.initial.position - log.head;
   if (lost > 0) pipeline.onError(damageOf(directory, `its end is missing: ${lost} events that ${name} was done with`));
@@ -241,13 +242,13 @@ async function reportForgotten(
   directory: string,
   disk: Disk,
   log: Log,
-  { destinations, onError }: PipelineOptions,
+  { destinations, onError, host }: PipelineOptions,
 ): Promise<void> {
   const known = destinations.map(({ name }) => name);
   for (const name of await disk.list(`${directory}/lanes`)) {
     if (known.includes(name)) continue;
     const state = await LaneState.open<LaneStateValue>(disk, `${directory}/lanes`, name, (damaged) =>
-      newLaneState(log, damaged),
+      newLaneState(log, damaged, newLaneId(host.runtime.random)),
     );
     await state.close();
     const waiting = log.head - Math.max(state.initial.position, log.first);

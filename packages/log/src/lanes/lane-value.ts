@@ -1,11 +1,16 @@
 /** The content of a lane's state file, and what a lane does whose state is new, damaged or gone. */
-import type { Disk } from "@waybill/core";
+import type { Disk, Random } from "@waybill/core";
 import type { Log, Position } from "../types.ts";
 import { type FateTail, NO_FATES } from "./fate-blocks.ts";
 import type { FatesOptions } from "./fates-options.ts";
 import { LaneState } from "./lane-state.ts";
 
 export interface LaneStateValue {
+  /**
+   * Part of the key of each of its batches: what no other lane of any relay has. Absent in states
+   * of before it was noted.
+   */
+  readonly id?: string;
   /** Where the lane began: its ledger covers the events from here on. */
   readonly base: Position;
   /** The next event to settle, and the logical byte of its record. */
@@ -252,6 +257,16 @@ export function fateTailOf({ fates, position }: LaneStateValue): FateTail {
 const REASONS_MAX = 32;
 const REASON = /^[a-z][a-z_]{0,39}$/;
 
+const ID_BYTES = 8;
+const ID = /^[0-9a-f]{16}$/;
+
+/** For a lane that begins: vendors take two batches with the same key for one. */
+export function newLaneId(random: Pick<Random, "fill">): string {
+  const bytes = Buffer.alloc(ID_BYTES);
+  random.fill(bytes);
+  return bytes.toString("hex");
+}
+
 /**
  * A lane that has no state yet begins here: after what is there, or at the very start when its
  * state was lost.
@@ -259,11 +274,13 @@ const REASON = /^[a-z][a-z_]{0,39}$/;
 export function newLaneState(
   log: Pick<Log, "first" | "firstByte" | "head" | "headByte">,
   lost: boolean,
+  id?: string,
 ): LaneStateValue {
   const position = lost ? log.first : log.head;
   const byte = lost ? log.firstByte : log.headByte;
   const fates = { from: position, runs: [], before: NO_FATES };
-  return { base: position, position, byte, delivered: 0, rejected: 0, expired: 0, dropped: {}, leased: 0, fates };
+  const counts = { delivered: 0, rejected: 0, expired: 0, dropped: {}, leased: 0 };
+  return { ...(id === undefined ? {} : { id }), base: position, position, byte, ...counts, fates };
 }
 
 /** `undefined` for anything that no lane has written, whatever its checksum says. */
@@ -271,7 +288,8 @@ export function parseLaneState(value: unknown): LaneStateValue | undefined {
   if (!isObject(value)) return undefined;
   // States of before the last field was there have none.
   const state = { leased: 0, ...value } as unknown as LaneStateValue;
-  const { base, position, byte, delivered, rejected, expired, dropped, leased, fates, unkept, vendors } = state;
+  const { id, base, position, byte, delivered, rejected, expired, dropped, leased, fates, unkept, vendors } = state;
+  if (id !== undefined && (typeof id !== "string" || !ID.test(id))) return undefined;
   if (![position, byte, delivered, rejected, expired, leased].every(isCount)) return undefined;
   // A log that lost its end moves the base with the position, below zero if need be.
   if (!Number.isSafeInteger(base) || base > position) return undefined;
@@ -338,6 +356,7 @@ export interface OpenLaneOptions {
   readonly directory: string;
   readonly name: string;
   readonly log: Log;
+  readonly random: Pick<Random, "fill">;
   /** Whether the lane is known to have had a state, though there may be none now. */
   readonly hadState?: boolean;
   /**
@@ -349,7 +368,7 @@ export interface OpenLaneOptions {
 
 /** Opens a lane's state. **Errors**: `WAYBILL_DISK`; never because of content. */
 export function openLaneState(options: OpenLaneOptions): Promise<LaneState<LaneStateValue>> {
-  const { disk, directory, name, log, hadState = false, onLost } = options;
+  const { disk, directory, name, log, random, hadState = false, onLost } = options;
   return LaneState.open<LaneStateValue>(
     disk,
     directory,
@@ -357,7 +376,7 @@ export function openLaneState(options: OpenLaneOptions): Promise<LaneState<LaneS
     (damaged) => {
       const lost = damaged || hadState;
       if (lost) onLost?.(lostText(name, log, damaged));
-      return newLaneState(log, lost);
+      return newLaneState(log, lost, newLaneId(random));
     },
     parseLaneState,
   );

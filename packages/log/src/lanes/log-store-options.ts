@@ -8,6 +8,7 @@ import type { LaneStateValue } from "./lane-value.ts";
 import type { ReadMemory } from "./read-ahead.ts";
 
 export interface LogStoreOptions {
+  /** Of its batches, before the id of its state. */
   readonly name: string;
   readonly log: Log;
   /**

@@ -47,6 +47,7 @@ import type { Strand } from "./strands.ts";
 
 export class LogStore implements Store {
   readonly #options: LogStoreOptions;
+  readonly #name: string;
   #delivery: LogStoreDelivery;
   readonly #settlements: Settlements;
   #base: Position;
@@ -65,6 +66,7 @@ export class LogStore implements Store {
     this.#options = options;
     const { log, clock, fates, onExpired, onRejected, memory = new ReadMemory() } = options;
     const state = options.state.initial;
+    this.#name = state.id === undefined ? options.name : `${options.name}.${state.id}`;
     this.#writer = new StateWriter(options, () => this.#value());
     if (this.#writer.isShared) options.deadLetters.confirm = () => this.#writer.confirm();
     this.#delivery = this.#deliveryOf({ ...DELIVERY, ...options.delivery });
@@ -266,7 +268,7 @@ export class LogStore implements Store {
   #batchOf(pieces: readonly Piece[], parked: boolean): LogBatch {
     const { order } = this.#backlog;
     const hashAt = order === "arrival" ? undefined : this.#backlog.waiting.hashesOf(pieces);
-    return new LogBatch(this.#options.name, pieces, { parked, hashAt, ages: true });
+    return new LogBatch(this.#name, pieces, { parked, hashAt, ages: true });
   }
 
   /**
@@ -426,17 +428,18 @@ export class LogStore implements Store {
   }
 
   #value(): LaneStateValue {
-    const { fates, deadLetters } = this.#options;
-    const backlog = this.#backlog;
-    const { first, readTo } = backlog;
+    const { fates, deadLetters, state } = this.#options;
+    const { id } = state.initial;
+    const { first, readTo } = this.#backlog;
     const { knownTo } = this.#settlements;
     const removing = knownTo <= first ? undefined : knownTo;
     return {
+      ...(id === undefined ? {} : { id }),
       base: this.#base,
       ...ledgerValue(this.#settlements.account.state()),
-      dead: deadLetters.countedTo((position) => backlog.isSettled(position)),
+      dead: deadLetters.countedTo((position) => this.#backlog.isSettled(position)),
       ...(this.#writer.isShared && deadLetters.marks > 0 ? { marks: deadLetters.marks } : {}),
-      ...backlogValue(backlog, { ahead: this.#settledFrom(first), removing }),
+      ...backlogValue(this.#backlog, { ahead: this.#settledFrom(first), removing }),
       ...(this.#writer.isShared && readTo > first ? { readTo } : {}),
       ...(fates === undefined ? {} : { fates: fates.tail }),
       ...(this.#unkept === 0 ? {} : { unkept: this.#unkept }),

@@ -3,7 +3,7 @@
  * partitions that are this relay's now.
  */
 import { type Clock, Limiter, type LimiterOptions, messageOf, type Random, WaybillError } from "@waybill/core";
-import { type LaneStateValue, newLaneState } from "@waybill/log";
+import { type LaneStateValue, newLaneId, newLaneState } from "@waybill/log";
 import { type Broker, BrokerError, LaneStates, Member, type Tenure, type TopicPartition } from "@waybill/log-kafka";
 import type { DestinationConfig } from "../config/types.ts";
 import type { Destination } from "../delivery/destination.ts";
@@ -148,7 +148,7 @@ export class LaneGroup {
   }
 
   async #writeFirst(): Promise<void> {
-    const { broker, group, topic, partitions, clock } = this.#options;
+    const { broker, group, topic, partitions, clock, random } = this.#options;
     for (let tries = 0; tries < FIRST_TRIES; tries++) {
       // Looked up before it is known that there is none: what another relay accepts after it has
       // written the states comes after these ends.
@@ -159,7 +159,9 @@ export class LaneGroup {
       const states = new Map(
         ends.flatMap((end, at) => {
           const partition = missing[at] as number;
-          return still.has(partition) ? [[partition, { offset: end.offset, state: firstState(end) }] as const] : [];
+          return still.has(partition)
+            ? [[partition, { offset: end.offset, state: firstState(end, random) }] as const]
+            : [];
         }),
       );
       if (states.size === 0) return;
@@ -411,8 +413,12 @@ export class LaneGroup {
   }
 }
 
-function firstState({ position, byte }: { readonly position: number; readonly byte: number }): LaneStateValue {
-  return newLaneState({ first: position, firstByte: byte, head: position, headByte: byte }, false);
+function firstState(
+  { position, byte }: { readonly position: number; readonly byte: number },
+  random: Random,
+): LaneStateValue {
+  const log = { first: position, firstByte: byte, head: position, headByte: byte };
+  return newLaneState(log, false, newLaneId(random));
 }
 
 /** Up to where the log was read when a state was written, as far as the state tells. */

@@ -11,7 +11,7 @@
  *     -> mark the source -> take the mark off the target
  */
 import { assert, type DiskRuntime, WaybillError } from "@waybill/core";
-import { segmentNames } from "@waybill/log";
+import { newLaneId, segmentNames } from "@waybill/log";
 import type { Broker } from "@waybill/log-kafka";
 import type { CopyMark, MarkedCheckpoint } from "../cluster/checkpoints.ts";
 import type { KafkaConfig } from "../config/kafka-types.ts";
@@ -177,7 +177,8 @@ class EnvironmentCopy {
       const config = this.#environment.destinations.find(({ name }) => name === lane.destination);
       assert(config !== undefined, "only configured destinations are carried");
       const own = new Map<TargetPart, FirstState>();
-      for await (const [part, state] of firstStates(lane, target, config.vendor)) own.set(part, state);
+      for await (const [part, state] of firstStates(lane, target, config.vendor))
+        own.set(part, { ...state, id: newLaneId(this.#options.runtime.random) });
       states.set(lane.destination, own);
     }
     return states;

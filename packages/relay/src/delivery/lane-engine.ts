@@ -7,7 +7,7 @@ import type { WriteLine } from "../log-lines/operator-log.ts";
 import { hasTraces } from "./destination-files.ts";
 
 export interface LaneEngine {
-  /** Part of each batch's key: what no other lane of the destination has. */
+  /** Part of each batch's key, before the id of its state: says which lane it is. */
   readonly name: string;
   /** With what was written last, or the first one. */
   readonly state: DurableState<LaneStateValue>;
@@ -39,6 +39,7 @@ export async function openOnDisk(lane: LaneOnDisk): Promise<LaneEngine> {
     directory: `${directory}/lanes`,
     name: config.name,
     log,
+    random: runtime.random,
     hadState: await hasTraces(lane),
     onLost: (text) => report("lane_state_lost", { environment, destination: config.name, text }),
   });

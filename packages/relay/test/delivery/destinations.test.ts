@@ -59,7 +59,7 @@ test("http: a line per event, byte for byte, signed with the time, under headers
     headers: {
       "content-type": "application/x-ndjson",
       "x-own": "yes",
-      "idempotency-key": expect.stringContaining("hook-0-2"),
+      "idempotency-key": expect.stringMatching(/^hook\.[\da-f]{16}-0-2$/),
     },
   });
   const [, t, v1] = /^t=(\d+),v1=([\da-f]{64})$/.exec(request.headers["waybill-signature"] ?? "") ?? [];
@@ -68,6 +68,18 @@ test("http: a line per event, byte for byte, signed with the time, under headers
       .update(`${t}.${textOf(request)}`)
       .digest("hex"),
   );
+});
+
+test("http: the first batches of two relays with one configuration have different keys", async () => {
+  const keys: (string | undefined)[] = [];
+  for (const id of ["1", "2"]) {
+    const world = await httpWorld({});
+    await world.post("/v1/track", track(id, "E"));
+    await settled(world);
+    keys.push(world.requests[0]?.headers["idempotency-key"]);
+  }
+  expect(new Set(keys.map((key) => key?.replace(/\.[\da-f]{16}/, "")))).toEqual(new Set(["hook-0-1"]));
+  expect(new Set(keys).size).toBe(2);
 });
 
 test("http: a JSON array", async () => {
