@@ -162,7 +162,7 @@ export class ClusterRelay {
         report: (code, fields) => onLine(`${name} ${code} ${JSON.stringify(fields)}`),
         broker,
         kafka: this.#kafka,
-        ...(control === undefined ? {} : { holds: control, records: control, relayId: control.directory.selfId }),
+        ...(control === undefined ? {} : { holds: control, records: control, relays: control.directory }),
         answerFromOwner: control && this.#answerFromOwner(control),
         retention: {
           maxAgeMs: FOR_EVER_MS,
@@ -227,7 +227,7 @@ export class ClusterRelay {
         reload: () => Promise.resolve({ ok: true, changed: [], errors: [] }),
         lanes: () => this.#environment?.laneEntries() ?? [],
         faults: () => [],
-        configDigest: () => "",
+        config: () => ({ configDigest: "" }),
       },
       report: (code, fields) => onLine(`${name} ${code} ${JSON.stringify(fields)}`),
       name,

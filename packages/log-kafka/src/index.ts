@@ -51,6 +51,7 @@ export {
   companionTopic,
   companionTopics,
   desiredTopic,
+  destinationGroup,
   eventsTopic,
   relaysTopic,
   topicNameFaults,

@@ -1,7 +1,7 @@
 /**
  * How the topics are called: `<prefix>.<environment>` has the events of an environment, and
  * `<prefix>.<environment>.<destination>.dead`, `.marks` and `.fates` what a destination keeps
- * beside its commits. Of all relays of a prefix are `<prefix>.desired`, what operators asked for,
+ * beside its commits, which are those of the group `<prefix>.<environment>.<destination>`. Of all relays of a prefix are `<prefix>.desired`, what operators asked for,
  * and `<prefix>.relays`, what each relay tells of itself.
  */
 
@@ -16,12 +16,17 @@ export function eventsTopic(prefix: string, environment: string): string {
   return `${prefix}.${environment}`;
 }
 
+/** The group whose members deliver an environment's events to a destination. */
+export function destinationGroup(topic: string, destination: string): string {
+  return `${topic}.${destination}`;
+}
+
 export function companionTopic(
   prefix: string,
   owner: { readonly environment: string; readonly destination: string },
   companion: Companion,
 ): string {
-  return `${eventsTopic(prefix, owner.environment)}.${owner.destination}.${companion}`;
+  return `${destinationGroup(eventsTopic(prefix, owner.environment), owner.destination)}.${companion}`;
 }
 
 export function desiredTopic(prefix: string): string {

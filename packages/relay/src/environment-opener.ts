@@ -105,7 +105,6 @@ export class EnvironmentOpener {
     const control = this.#control;
     if (kafka !== undefined && broker !== undefined && control !== undefined) {
       const { ClusterEnvironment } = await import("./cluster/index.ts");
-      const { selfId: relayId } = control.directory;
       await reportDiskLog({ environment: name, directory: options.directory, disk: runtime.disk }, log.write);
       return ClusterEnvironment.open({
         ...options,
@@ -113,7 +112,7 @@ export class EnvironmentOpener {
         broker,
         holds: control,
         records: control,
-        relayId,
+        relays: control.directory,
         retention,
         deadlineMs,
         answerFromOwner,

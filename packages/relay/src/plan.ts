@@ -12,8 +12,8 @@ import { ReadMemory } from "@waybill/log";
 import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { CarryOut, ClusterControl, Confirmation } from "./cluster/cluster-control.ts";
-import { configDigestOf } from "./cluster/config-digest.ts";
 import type { RelayDirectory } from "./cluster/relay-directory.ts";
+import { toldConfigOf } from "./cluster/told-config.ts";
 import { changedSettings } from "./config/settings.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { Credentials, ownerOf, type RotationNote } from "./credentials/credentials.ts";
@@ -144,7 +144,7 @@ export class Plan {
       reload: this.#options.reload,
       lanes: () => opened().flatMap((environment) => environment.laneEntries?.() ?? []),
       faults: () => opened().flatMap((environment) => environment.faults?.() ?? []),
-      configDigest: () => configDigestOf(this.#config),
+      config: () => toldConfigOf(this.#config),
     };
   }
 

@@ -30,6 +30,7 @@ import { boundedLanes } from "./lane-entries.ts";
 import { RelayAnnouncer } from "./relay-announcer.ts";
 import { type LaneEntry, RelayDirectory, type RelayRecord } from "./relay-directory.ts";
 import { Sealing } from "./sealing.ts";
+import type { ToldConfig } from "./told-config.ts";
 import { WatchedTopics } from "./watched-topics.ts";
 
 /** What the relay does when it reads what was asked for. */
@@ -45,8 +46,7 @@ export interface CarryOut {
   lanes(): readonly LaneEntry[];
   /** What operators should know of its environments. */
   faults(): readonly string[];
-  /** Of the configuration that it runs. */
-  configDigest(): string;
+  config(): ToldConfig;
 }
 
 export interface ClusterControlOptions {
@@ -413,7 +413,7 @@ export class ClusterControl implements Holds, ReplayRecords {
       version,
       startedAtMs: this.#startedAtMs,
       ...(kafka.advertise === undefined ? {} : { adminUrl: kafka.advertise }),
-      configDigest: carryOut.configDigest(),
+      ...carryOut.config(),
       appliedOffset: this.#appliedOffset,
       faults: bounded([
         ...(this.#isFull

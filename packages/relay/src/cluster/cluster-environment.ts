@@ -6,7 +6,7 @@
  */
 import type { HttpResponse } from "@waybill/core";
 import type { RetentionLimits } from "@waybill/log";
-import { type Broker, eventsTopic, type OpenedTopic, type PartitionLog, Producer } from "@waybill/log-kafka";
+import { type Broker, destinationGroup, eventsTopic, type OpenedTopic, type PartitionLog, Producer } from "@waybill/log-kafka";
 import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
 import type { ComponentView } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
@@ -43,15 +43,15 @@ import { neededFrom } from "./needed-from.ts";
 import { Outage } from "./outage.ts";
 import { type OpenPartition, Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
-import type { LaneEntry } from "./relay-directory.ts";
+import type { LaneEntry, RelayDirectory } from "./relay-directory.ts";
 import { companionsOf, environmentTopics, type WatchedTopics } from "./watched-topics.ts";
 
 export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmentMaxBytes"> {
   readonly kafka: KafkaConfig;
   readonly broker: Broker;
   readonly retention: RetentionLimits;
-  /** Of this relay, which its lanes are shown with. Default: empty. */
-  readonly relayId?: string;
+  /** What relays tell of themselves. Default: there is no other one. */
+  readonly relays?: Pick<RelayDirectory, "selfId" | "destinationsElsewhere">;
   /** Default: operators cannot ask for anything. */
   readonly holds?: Holds;
   /** Default: nobody can ask for replays. */
@@ -339,8 +339,10 @@ export class ClusterEnvironment implements StoredInCluster {
   }
 
   async #removeOld({ partition, log }: OpenPartition, limits: RetentionLimits, nowMs: number): Promise<boolean> {
-    const groups = [...this.#groups.values()].map(({ group }) => group);
-    const needed = await neededFrom(this.#options.broker, { topic: this.#topic, groups }, { partition, log });
+    const { broker, relays } = this.#options;
+    const elsewhere = relays === undefined ? [] : relays.destinationsElsewhere(this.name);
+    const of = { topic: this.#topic, own: this.#groups.keys(), elsewhere };
+    const needed = await neededFrom(broker, of, { partition, log });
     const end = await log.old.end({ limits, nowMs, neededFrom: needed });
     if (end === undefined) return false;
     // From a place that is removed nobody could count on.
@@ -391,9 +393,9 @@ export class ClusterEnvironment implements StoredInCluster {
 
   /** `opened`: its companion topics are among them. */
   async #group(config: DestinationConfig, opened: readonly OpenedTopic[]): Promise<LaneGroup> {
-    const { broker, runtime, deadlineMs, holds = NO_HOLDS, records = NO_RECORDS, relayId = "" } = this.#options;
+    const { broker, runtime, deadlineMs, holds = NO_HOLDS, records = NO_RECORDS, relays } = this.#options;
     const { clock, random } = runtime;
-    const name = `${this.#topic}.${config.name}`;
+    const name = destinationGroup(this.#topic, config.name);
     await requireFencing({ broker, clock, random }, name);
     const session = await groupSession(broker, clock, name);
     if (session.warning !== undefined) this.#report("config_warning", { text: session.warning });
@@ -401,7 +403,7 @@ export class ClusterEnvironment implements StoredInCluster {
     const group = new LaneGroup({
       environment: this.name,
       config,
-      relayId,
+      relayId: relays?.selfId ?? "",
       group: name,
       sessionMs: session.ms,
       isNew: opened.some(({ topic, created }) => created && companions.has(topic)),

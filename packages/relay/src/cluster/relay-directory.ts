@@ -5,6 +5,7 @@
 import type { Clock } from "@waybill/core";
 import { z } from "zod";
 import { laneMode } from "../admin/schemas/overview.ts";
+import { DESTINATIONS_MAX, destinationKey } from "./told-config.ts";
 
 /** Of one record: some 200 KB with names of usual length. */
 export const LANES_MAX = 1_000;
@@ -52,6 +53,11 @@ const relayRecord = z.object({
   adminUrl: text.exactOptional(),
   /** The first hexadecimal characters of the SHA-256 of the configuration that it runs. */
   configDigest: text,
+  /** Of that configuration, as {@link destinationKey}. Absent: there are more than 1,000. */
+  destinations: z
+    .array(z.string().max(2 * NAME_MAX_CHARACTERS + 1))
+    .max(DESTINATIONS_MAX)
+    .exactOptional(),
   /** All records of the desired state before this offset are carried out. */
   appliedOffset: count,
   /** What it could not carry out of the desired state, a sentence each. */
@@ -126,6 +132,23 @@ export class RelayDirectory {
     return all.filter((relay) => !relay.isMissing || !isReplaced(relay, running));
   }
 
+  /**
+   * Names of destinations of an environment that relays with another configuration than this one's
+   * have; `undefined`: one of them does not tell all that it has.
+   */
+  destinationsElsewhere(environment: string): readonly string[] | undefined {
+    const relays = this.relays();
+    const own = relays.find(({ isSelf }) => isSelf)?.configDigest;
+    const named = relays.filter(({ configDigest }) => configDigest !== own).map(({ destinations }) => destinations);
+    const start = destinationKey({ environment, destination: "" });
+    const names = new Set<string>();
+    for (const keys of named) {
+      if (keys === undefined) return undefined;
+      for (const key of keys) if (key.startsWith(start)) names.add(key.slice(start.length));
+    }
+    return [...names];
+  }
+
   /** Since the topic was read to its end, ms. When it is long ago, everybody seems missing. */
   get readMs(): number {
     return this.#clock.monotonic() - this.#readAtMs;
@@ -170,13 +193,9 @@ function isReplaced({ adminUrl, startedAtMs, lanes }: RelayEntry, running: reado
   if (adminUrl === undefined || !isStartedAgain) return false;
   const others = running.flatMap((other) => other.lanes);
   const taken = new Set(others.map(laneNameOf));
-  const delivered = new Set(others.map(destinationNameOf));
+  const delivered = new Set(others.map(destinationKey));
   if (delivered.size === 0) return lanes.length === 0;
-  return lanes.every((lane) => taken.has(laneNameOf(lane)) || !delivered.has(destinationNameOf(lane)));
-}
-
-function destinationNameOf({ environment, destination }: LaneEntry): string {
-  return `${environment}/${destination}`;
+  return lanes.every((lane) => taken.has(laneNameOf(lane)) || !delivered.has(destinationKey(lane)));
 }
 
 export function laneNameOf({ environment, destination, partition }: LaneEntry): string {

@@ -5,6 +5,7 @@ import {
   type Broker,
   type Checkpoint,
   companionTopics,
+  destinationGroup,
   eventsTopic,
   openTopics,
   PartitionLog,
@@ -59,7 +60,7 @@ export class KafkaSide {
   }
 
   groupOf(destination: string): string {
-    return `${this.topic}.${destination}`;
+    return destinationGroup(this.topic, destination);
   }
 
   /** Each call of a copy may be repeated. */

@@ -83,7 +83,7 @@ class World {
             return reload();
           },
           lanes: given.lanes ?? (() => []),
-          configDigest: () => "abc",
+          config: () => ({ configDigest: "abc" }),
         },
         report: (code, fields) => {
           lines.push(code);

@@ -84,6 +84,7 @@ test("a reload is done by each relay with its own file; one whose file is bad ke
   });
   const digests = (): readonly string[] => recordsOf(cluster).map(({ configDigest }) => configDigest);
   const before = digests();
+  expect(recordsOf(cluster).map(({ destinations }) => destinations)).toEqual([["test/emulator"], ["test/emulator"]]);
   isBad = true;
   const refused = await ask(one, "/v1/reload");
   expect([refused.status, refused.json["ok"]]).toEqual([422, false]);

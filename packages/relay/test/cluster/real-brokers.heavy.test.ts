@@ -274,7 +274,7 @@ test("a relay that died is missing no more once another process has its address 
         adopt: () => Promise.resolve(),
         reload: () => Promise.resolve({ ok: true, changed: [], errors: [] }),
         lanes: () => [{ ...lane, pendingEvents: 0, inFlight: 0 }],
-        configDigest: () => "abc",
+        config: () => ({ configDigest: "abc" }),
       },
       report: () => undefined,
       name,

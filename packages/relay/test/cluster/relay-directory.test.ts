@@ -141,3 +141,24 @@ test("of a flood of relays those are known that were heard of last, and the one 
   expect(known).toHaveLength(256);
   expect(known.filter((id) => !id.startsWith("flood"))).toEqual(["a", "b"]);
 });
+
+test("destinations of other configurations are those that their relays tell of, missing ones too", async () => {
+  const clock = new VirtualClock();
+  const directory = new RelayDirectory(clock, "a");
+  const named = (id: string, configDigest: string, destinations?: string[]): void =>
+    noted(directory, { ...recordOf(id, id), configDigest, ...(destinations === undefined ? {} : { destinations }) });
+  named("a", "abc", ["test/one"]);
+  // The same configuration has the same destinations, told or not.
+  named("b", "abc");
+  expect(directory.destinationsElsewhere("test")).toEqual([]);
+  named("c", "def", ["test/one", "test/two", "testing/three", "other/four"]);
+  expect(directory.destinationsElsewhere("test")).toEqual(["one", "two"]);
+  expect(directory.destinationsElsewhere("other")).toEqual(["four"]);
+  await clock.advance(60_000);
+  expect(directory.destinationsElsewhere("test")).toEqual(["one", "two"]);
+  named("d", "ghi");
+  expect(directory.destinationsElsewhere("test")).toBeUndefined();
+  directory.forget("d");
+  await clock.advance(3_600_000 - 60_000);
+  expect(directory.destinationsElsewhere("test")).toEqual([]);
+});

@@ -13,6 +13,7 @@ import { accountOf, EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
 
 const AT = { topic: TOPIC, partition: 0 };
 const FOREVER = { maxAgeMs: Number.POSITIVE_INFINITY, maxBytes: 1e12, hardMaxBytes: 1e12 };
+const NOTHING = { maxAgeMs: 0, maxBytes: 0 };
 const HOUR_MS = 3_600_000;
 
 class Relays extends OnePartition {
@@ -164,7 +165,25 @@ test("what a lane still needs goes above the hard limit alone, and is expired th
   void one;
 });
 
-const NOTHING = { maxAgeMs: 0, maxBytes: 0 };
+test("what a destination of a newer configuration needs stays below the hard limit too", async () => {
+  const world = await Relays.after(3);
+  let elsewhere: readonly string[] | undefined = ["added"];
+  world.relays = { selfId: "old", destinationsElsewhere: () => elsewhere };
+  const relay = await world.next("old");
+  // It has committed nothing: where it begins is not known.
+  await world.retain(relay, NOTHING);
+  expect(await world.first()).toBe(0);
+  const offsets = [{ ...AT, offset: EVENTS, metadata: "" }];
+  const of = { group: `${TOPIC}.added`, memberId: "", memberEpoch: -1, deadlineMs: 5_000 };
+  await world.settled(world.cluster.connect("new").commit({ ...of, offsets }));
+  await world.retain(relay, NOTHING);
+  expect(await world.first()).toBe(EVENTS);
+  elsewhere = undefined;
+  await world.retain(relay, NOTHING);
+  expect(await world.first()).toBe(EVENTS);
+  await world.retain(relay, { ...NOTHING, hardMaxBytes: 0 });
+  expect(await world.first()).toBeGreaterThan(EVENTS);
+});
 
 test("what duplicates of the next events are known by stays below the hard limit", async () => {
   const byTime = await Relays.after(3, { windowMs: 1.5 * HOUR_MS });

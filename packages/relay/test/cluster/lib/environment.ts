@@ -21,6 +21,8 @@ export interface ClusterOptions {
   /** Default: {@link configOf}. */
   readonly config?: EnvironmentConfig;
   readonly answerFromOwner?: AnswerFromOwner;
+  /** Default: it knows of no other relay. */
+  readonly relays?: Relays;
   /** Default: nobody can ask for replays. */
   readonly records?: ReplayRecords;
   /** Default: a day, and 1,000 events. */
@@ -29,6 +31,7 @@ export interface ClusterOptions {
   readonly disk?: SimDisk | undefined;
 }
 
+type Relays = NonNullable<Parameters<typeof ClusterEnvironment.open>[0]["relays"]>;
 type EnvironmentConfig = ReturnType<typeof resolveEnvironment>;
 
 export function configOf(writeKey: string, settings: Readonly<Record<string, unknown>> = {}): EnvironmentConfig {
@@ -47,6 +50,7 @@ export async function openOn({
   holds,
   config = configOf("old"),
   answerFromOwner,
+  relays,
   records,
   dedupe = { windowMs: 86_400_000, maxIds: 1_000 },
   disk = new SimDisk(),
@@ -76,6 +80,7 @@ export async function openOn({
     ...(holds === undefined ? {} : { holds }),
     answerFromOwner,
     ...(records === undefined ? {} : { records }),
+    ...(relays === undefined ? {} : { relays }),
     markEveryBytes: 500,
     deadlineMs: 1_000,
   });

@@ -22,6 +22,8 @@ export class OnePartition {
   disk: SimDisk | undefined;
   status = 200;
   readonly dedupe: NonNullable<ClusterOptions["dedupe"]> = { windowMs: 86_400_000, maxIds: 1_000 };
+  /** As of `openOn`. */
+  relays: ClusterOptions["relays"];
   readonly cluster: SimCluster;
 
   constructor(settings: Partial<SimClusterOptions> = {}) {
@@ -37,6 +39,7 @@ export class OnePartition {
       partitions: 1,
       dedupe: this.dedupe,
       disk: this.disk,
+      ...(this.relays === undefined ? {} : { relays: this.relays }),
       transport: ({ body }) => this.#take(body),
       onLine: (line) => this.lines.push(line),
     });

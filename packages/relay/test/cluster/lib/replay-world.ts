@@ -80,7 +80,7 @@ export class ReplayWorld {
           adopt: () => Promise.resolve(),
           reload: () => Promise.resolve({ ok: true, changed: [], errors: [] }),
           lanes: () => environment?.laneEntries() ?? [],
-          configDigest: () => "abc",
+          config: () => ({ configDigest: "abc" }),
           faults: () => [],
         },
         report: (code) => void lines.push(`${name} ${code}`),
