@@ -1,8 +1,9 @@
 /**
  * How the topics are called: `<prefix>.<environment>` has the events of an environment, and
  * `<prefix>.<environment>.<destination>.dead`, `.marks` and `.fates` what a destination keeps
- * beside its commits, which are those of the group `<prefix>.<environment>.<destination>`. Of all relays of a prefix are `<prefix>.desired`, what operators asked for,
- * and `<prefix>.relays`, what each relay tells of itself.
+ * beside its commits, which are those of the group `<prefix>.<environment>.<destination>`. Of all
+ * relays of a prefix are `<prefix>.desired`, what operators asked for, and `<prefix>.relays`, what
+ * each relay tells of itself.
  */
 
 /** Kafka's own limit: a topic is a directory. */

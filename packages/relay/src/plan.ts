@@ -13,7 +13,7 @@ import type { EnvironmentView, ReloadResult, RotationView } from "./admin/views.
 import { Cleanup } from "./cleanup.ts";
 import type { CarryOut, ClusterControl, Confirmation } from "./cluster/cluster-control.ts";
 import type { RelayDirectory } from "./cluster/relay-directory.ts";
-import { toldConfigOf } from "./cluster/told-config.ts";
+import { reportedConfigOf } from "./cluster/reported-config.ts";
 import { changedSettings } from "./config/settings.ts";
 import type { RelayConfig } from "./config/types.ts";
 import { Credentials, ownerOf, type RotationNote } from "./credentials/credentials.ts";
@@ -144,7 +144,7 @@ export class Plan {
       reload: this.#options.reload,
       lanes: () => opened().flatMap((environment) => environment.laneEntries?.() ?? []),
       faults: () => opened().flatMap((environment) => environment.faults?.() ?? []),
-      config: () => toldConfigOf(this.#config),
+      config: () => reportedConfigOf(this.#config),
     };
   }
 

@@ -29,8 +29,8 @@ import type { Holds } from "./holds.ts";
 import { boundedLanes } from "./lane-entries.ts";
 import { RelayAnnouncer } from "./relay-announcer.ts";
 import { type LaneEntry, RelayDirectory, type RelayRecord } from "./relay-directory.ts";
+import type { ReportedConfig } from "./reported-config.ts";
 import { Sealing } from "./sealing.ts";
-import type { ToldConfig } from "./told-config.ts";
 import { WatchedTopics } from "./watched-topics.ts";
 
 /** What the relay does when it reads what was asked for. */
@@ -46,7 +46,7 @@ export interface CarryOut {
   lanes(): readonly LaneEntry[];
   /** What operators should know of its environments. */
   faults(): readonly string[];
-  config(): ToldConfig;
+  config(): ReportedConfig;
 }
 
 export interface ClusterControlOptions {

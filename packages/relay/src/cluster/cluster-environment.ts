@@ -6,7 +6,14 @@
  */
 import type { HttpResponse } from "@waybill/core";
 import type { RetentionLimits } from "@waybill/log";
-import { type Broker, destinationGroup, eventsTopic, type OpenedTopic, type PartitionLog, Producer } from "@waybill/log-kafka";
+import {
+  type Broker,
+  destinationGroup,
+  eventsTopic,
+  type OpenedTopic,
+  type PartitionLog,
+  Producer,
+} from "@waybill/log-kafka";
 import type { PassthroughRequest, Vendor } from "@waybill/vendors/registry";
 import type { ComponentView } from "../admin/views.ts";
 import { Cleanup } from "../cleanup.ts";
@@ -34,24 +41,24 @@ import { clearly } from "./clearly.ts";
 import { type AnswerFromOwner, ClusterExchanges, type ExchangePlace } from "./cluster-exchanges.ts";
 import { ClusterIngest } from "./cluster-ingest.ts";
 import { ClusterReplays } from "./cluster-replays.ts";
+import { ClusterRetention, NO_RELAYS, type OtherRelays } from "./cluster-retention.ts";
 import { duplicateRule } from "./duplicate-rule.ts";
 import { groupSession, requireFencing } from "./group-session.ts";
 import { type Holds, NO_HOLDS } from "./holds.ts";
 import { laneEntriesOf } from "./lane-entries.ts";
 import { LaneGroup } from "./lane-group.ts";
-import { neededFrom } from "./needed-from.ts";
 import { Outage } from "./outage.ts";
-import { type OpenPartition, Partitions } from "./partitions.ts";
+import { Partitions } from "./partitions.ts";
 import { patiently } from "./patiently.ts";
-import type { LaneEntry, RelayDirectory } from "./relay-directory.ts";
+import type { LaneEntry } from "./relay-directory.ts";
 import { companionsOf, environmentTopics, type WatchedTopics } from "./watched-topics.ts";
 
 export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmentMaxBytes"> {
   readonly kafka: KafkaConfig;
   readonly broker: Broker;
   readonly retention: RetentionLimits;
-  /** What relays tell of themselves. Default: there is no other one. */
-  readonly relays?: Pick<RelayDirectory, "selfId" | "destinationsElsewhere">;
+  /** What relays tell of themselves. Default: nothing. */
+  readonly relays?: OtherRelays;
   /** Default: operators cannot ask for anything. */
   readonly holds?: Holds;
   /** Default: nobody can ask for replays. */
@@ -63,9 +70,6 @@ export interface ClusterOptions extends Omit<EnvironmentOptions, "log" | "segmen
   /** For callers that wait for a vendor's answer. Default: no other relay can be asked. */
   readonly answerFromOwner?: AnswerFromOwner | undefined;
 }
-
-type OutageCode = "checkpoint_not_written" | "records_not_removed";
-type OutageEndCode = "checkpoint_written" | "records_removed_again";
 
 /** Of a stop, after its lanes have ended: without a checkpoint the next start counts more. */
 const LAST_SYNC_MS = 500;
@@ -85,7 +89,7 @@ export class ClusterEnvironment implements StoredInCluster {
   readonly #keptAnswers: KeptAnswers;
   readonly #groups = new Map<string, LaneGroup>();
   readonly #checkpointing: Outage;
-  readonly #removing: Outage;
+  readonly #retention: ClusterRetention;
   #config: EnvironmentConfig;
   #stopped: Promise<void> | undefined;
 
@@ -116,8 +120,11 @@ export class ClusterEnvironment implements StoredInCluster {
     });
     this.cluster = new ClusterIngest({ environment: config.name, partitions, producer: this.#producer });
     this.#checkpoints = new Checkpoints(broker, { group: this.#topic, topic: this.#topic });
-    this.#checkpointing = this.#outage("checkpoint_not_written", "checkpoint_written");
-    this.#removing = this.#outage("records_not_removed", "records_removed_again");
+    this.#checkpointing = new Outage({
+      clock,
+      failing: (error) => this.#report("checkpoint_not_written", { environment: config.name, error }),
+      works: () => this.#report("checkpoint_written", { environment: config.name }),
+    });
     this.#memory = new MemorySources({ ...options, report: options.report ?? SILENT });
     this.#keptAnswers = new KeptAnswers(clock);
     this.exchanges = new ClusterExchanges({
@@ -154,6 +161,7 @@ export class ClusterEnvironment implements StoredInCluster {
       records,
       groupOf: (destination) => this.#groups.get(destination)?.group,
     });
+    this.#retention = this.#retaining();
   }
 
   /**
@@ -307,57 +315,9 @@ export class ClusterEnvironment implements StoredInCluster {
     }
   }
 
-  /**
-   * Removes what no lane of any relay needs, and above the hard limit also what they do. Each
-   * partition has its share of the limits, and is looked after by who delivers it to the first
-   * destination by name: relays may have got them in another order. What is old beside a lane
-   * is removed by who has it.
-   */
-  async retain(limits: RetentionLimits, nowMs: number): Promise<number> {
-    const first = this.#groups.get([...this.#groups.keys()].toSorted()[0] ?? "");
-    const shares = this.#partitions.all.length;
-    const share = { ...limits, maxBytes: limits.maxBytes / shares, hardMaxBytes: limits.hardMaxBytes / shares };
-    let removed = 0;
-    let failure: string | undefined;
-    for (const held of this.#partitions.held) {
-      const { partition } = held;
-      const note = (error: unknown): void => void (failure = `partition ${partition}: ${safeError(error)}`);
-      await this.#retainLanes(held, share, nowMs).catch(note);
-      if (first?.owns(partition) !== true) continue;
-      await this.#removeOld(held, share, nowMs).then((isRemoved) => (removed += isRemoved ? 1 : 0), note);
-    }
-    if (failure === undefined) this.#removing.succeeded();
-    else this.#removing.failed(failure);
-    if (first?.owns(0) === true) await this.#forgetReplays(limits, nowMs);
-    return removed;
-  }
-
-  async #retainLanes(held: OpenPartition, limits: RetentionLimits, nowMs: number): Promise<void> {
-    const { partition, log, environment } = held;
-    if (log.old.first === undefined) log.old.learn((await this.#checkpoints.read(partition))?.first);
-    await environment.retainLanes(limits, nowMs, log.old.first?.position ?? 0);
-  }
-
-  async #removeOld({ partition, log }: OpenPartition, limits: RetentionLimits, nowMs: number): Promise<boolean> {
-    const { broker, relays } = this.#options;
-    const elsewhere = relays === undefined ? [] : relays.destinationsElsewhere(this.name);
-    const of = { topic: this.#topic, own: this.#groups.keys(), elsewhere };
-    const needed = await neededFrom(broker, of, { partition, log });
-    const end = await log.old.end({ limits, nowMs, neededFrom: needed });
-    if (end === undefined) return false;
-    // From a place that is removed nobody could count on.
-    await this.#checkpoints.write(new Map([[partition, { ...log.checkpoint, first: end }]]));
-    await log.old.removeBefore(end);
-    return true;
-  }
-
-  async #forgetReplays({ maxAgeMs }: RetentionLimits, nowMs: number): Promise<void> {
-    try {
-      await this.clusterReplays.retain(maxAgeMs, nowMs);
-    } catch (error) {
-      const text = `cannot forget old replays: ${safeError(error)}`;
-      this.#report("maintenance_failed", { environment: this.name, error: text });
-    }
+  /** As `ClusterRetention`. */
+  retain(limits: RetentionLimits, nowMs: number): Promise<number> {
+    return this.#retention.retain(limits, nowMs);
   }
 
   /** Lanes end what is in flight and write their last states; others take over at once. */
@@ -381,19 +341,25 @@ export class ClusterEnvironment implements StoredInCluster {
     await this.#producer.close();
   }
 
-  #outage(failing: OutageCode, works: OutageEndCode): Outage {
-    const { clock } = this.#options.runtime;
-    const environment = this.name;
-    return new Outage({
-      clock,
-      failing: (error) => this.#report(failing, { environment, error }),
-      works: () => this.#report(works, { environment }),
+  #retaining(): ClusterRetention {
+    const { broker, runtime, relays = NO_RELAYS } = this.#options;
+    return new ClusterRetention({
+      environment: this.name,
+      topic: this.#topic,
+      broker,
+      clock: runtime.clock,
+      partitions: this.#partitions,
+      checkpoints: this.#checkpoints,
+      groups: this.#groups,
+      relays,
+      replays: this.clusterReplays,
+      report: this.#report,
     });
   }
 
   /** `opened`: its companion topics are among them. */
   async #group(config: DestinationConfig, opened: readonly OpenedTopic[]): Promise<LaneGroup> {
-    const { broker, runtime, deadlineMs, holds = NO_HOLDS, records = NO_RECORDS, relays } = this.#options;
+    const { broker, runtime, deadlineMs, holds = NO_HOLDS, records = NO_RECORDS, relays = NO_RELAYS } = this.#options;
     const { clock, random } = runtime;
     const name = destinationGroup(this.#topic, config.name);
     await requireFencing({ broker, clock, random }, name);
@@ -403,7 +369,7 @@ export class ClusterEnvironment implements StoredInCluster {
     const group = new LaneGroup({
       environment: this.name,
       config,
-      relayId: relays?.selfId ?? "",
+      relayId: relays.selfId,
       group: name,
       sessionMs: session.ms,
       isNew: opened.some(({ topic, created }) => created && companions.has(topic)),

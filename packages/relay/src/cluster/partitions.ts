@@ -8,6 +8,7 @@ import {
   companionTopics,
   type DuplicateRule,
   PartitionLog,
+  type PartitionLogOptions,
 } from "@waybill/log-kafka";
 import type { Environment } from "../environment.ts";
 import type { Checkpoints } from "./checkpoints.ts";
@@ -148,15 +149,18 @@ export class Partitions {
 
   /**
    * Opens a partition for `run` alone, whoever delivers it, as far back as the time; by default as
-   * far as it goes. **Errors**: those of `PartitionLog.open` and of `run`.
+   * far as it goes, with `end` no further than needed to count. **Errors**: those of
+   * `PartitionLog.open` and of `run`.
    */
-  async read<T>(partition: number, sinceMs: number | undefined, run: (log: PartitionLog) => Promise<T>): Promise<T> {
-    const { broker, clock, topic, checkpoints } = this.#options;
-    const at = sinceMs === undefined ? "first" : { atMs: Math.max(0, sinceMs - CLOCKS_DIFFER_MS) };
+  async read<T>(
+    partition: number,
+    since: number | "end" | undefined,
+    run: (log: PartitionLog) => Promise<T>,
+  ): Promise<T> {
+    const { broker, clock, topic } = this.#options;
+    const at = typeof since === "number" ? { atMs: Math.max(0, since - CLOCKS_DIFFER_MS) } : (since ?? "first");
     const from = await patiently(clock, () => broker.offsetAt({ topic, partition, at, deadlineMs: CALL_MS }));
-    const checkpoint = await checkpoints.read(partition);
-    const options = { broker, clock, topic, partition, from };
-    const log = await PartitionLog.open({ ...options, ...(checkpoint === undefined ? {} : { checkpoint }) });
+    const log = await PartitionLog.open({ ...(await this.#logOptions(partition)), from });
     try {
       return await run(log);
     } finally {
@@ -165,19 +169,25 @@ export class Partitions {
   }
 
   async #openLog(partition: number): Promise<PartitionLog> {
-    const { broker, clock, topic, checkpoints, duplicates, markEveryBytes } = this.#options;
-    const checkpoint = await checkpoints.read(partition);
     return PartitionLog.open({
+      ...(await this.#logOptions(partition)),
+      duplicates: this.#options.duplicates,
+      recentMaxBytes: Math.floor(RECENT_MAX_BYTES / this.all.length),
+      onBroken: () => this.#breaks(partition),
+    });
+  }
+
+  async #logOptions(partition: number): Promise<PartitionLogOptions> {
+    const { broker, clock, topic, checkpoints, markEveryBytes } = this.#options;
+    const checkpoint = await checkpoints.read(partition);
+    return {
       broker,
       clock,
       topic,
       partition,
-      duplicates,
-      recentMaxBytes: Math.floor(RECENT_MAX_BYTES / this.all.length),
-      onBroken: () => this.#breaks(partition),
       ...(markEveryBytes === undefined ? {} : { markEveryBytes }),
       ...(checkpoint === undefined ? {} : { checkpoint }),
-    });
+    };
   }
 
   /** Whether a destination has dead letters or fates in one of the partitions. */

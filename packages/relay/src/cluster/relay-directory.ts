@@ -5,7 +5,7 @@
 import type { Clock } from "@waybill/core";
 import { z } from "zod";
 import { laneMode } from "../admin/schemas/overview.ts";
-import { DESTINATIONS_MAX, destinationKey } from "./told-config.ts";
+import { DESTINATIONS_MAX, destinationKey } from "./reported-config.ts";
 
 /** Of one record: some 200 KB with names of usual length. */
 export const LANES_MAX = 1_000;

@@ -148,7 +148,7 @@ test("destinations of other configurations are those that their relays tell of, 
   const named = (id: string, configDigest: string, destinations?: string[]): void =>
     noted(directory, { ...recordOf(id, id), configDigest, ...(destinations === undefined ? {} : { destinations }) });
   named("a", "abc", ["test/one"]);
-  // The same configuration has the same destinations, told or not.
+  // The same configuration has the same destinations, named or not.
   named("b", "abc");
   expect(directory.destinationsElsewhere("test")).toEqual([]);
   named("c", "def", ["test/one", "test/two", "testing/three", "other/four"]);

@@ -7,7 +7,10 @@ import { SeededRandom, SimDisk, VirtualClock } from "@waybill/testing";
 import { SimCluster } from "@waybill/testing/kafka";
 import { expect, test } from "vitest";
 import type { ClusterEnvironment } from "../../src/cluster/cluster-environment.ts";
+import { NO_RELAYS } from "../../src/cluster/cluster-retention.ts";
+import type { RelayEntry } from "../../src/cluster/relay-directory.ts";
 import type { Destination } from "../../src/delivery/destination.ts";
+import { laneEntry, relayEntry } from "../lib/relay-entries.ts";
 import { openOn } from "./lib/environment.ts";
 import { accountOf, EVENTS, OnePartition, TOPIC } from "./lib/one-partition.ts";
 
@@ -168,7 +171,7 @@ test("what a lane still needs goes above the hard limit alone, and is expired th
 test("what a destination of a newer configuration needs stays below the hard limit too", async () => {
   const world = await Relays.after(3);
   let elsewhere: readonly string[] | undefined = ["added"];
-  world.relays = { selfId: "old", destinationsElsewhere: () => elsewhere };
+  world.relays = { ...NO_RELAYS, destinationsElsewhere: () => elsewhere };
   const relay = await world.next("old");
   // It has committed nothing: where it begins is not known.
   await world.retain(relay, NOTHING);
@@ -315,4 +318,52 @@ test("each partition has its retention, also beside relays that got their destin
     const first = await run(writer.offsetAt({ topic: TOPIC, partition, at: "first", deadlineMs: 1_000 }));
     expect(first, `partition ${partition}`).toBeGreaterThan(0);
   }
+});
+
+test("who delivers a partition to the first destination by name looks after it, of those that have a relay", async () => {
+  const world = await Relays.after(3);
+  const other = (destination: string, changes: Partial<RelayEntry> = {}): RelayEntry =>
+    relayEntry("other", { lanes: [laneEntry(0, { environment: "test", destination })], ...changes });
+  let relays: readonly RelayEntry[] = [other("crm")];
+  world.relays = { ...NO_RELAYS, relays: () => relays };
+  const relay = await world.next("one");
+  await world.retain(relay, { maxAgeMs: 2.5 * HOUR_MS });
+  expect(await world.first()).toBe(0);
+  // Of another partition or environment, after ours, or of a relay that has gone.
+  const lanes = [laneEntry(1, { environment: "test", destination: "crm" }), laneEntry(0, { destination: "crm" })];
+  relays = [other("tracker"), relayEntry("two", { lanes }), other("crm", { isMissing: true })];
+  await world.retain(relay, { maxAgeMs: 2.5 * HOUR_MS });
+  expect(await world.first()).toBe(EVENTS);
+});
+
+test("the first relay looks after partitions that nobody delivers, a minute after the last one did", async () => {
+  const world = new Relays();
+  world.config = resolveEnvironment("test", {
+    sources: { web: { protocol: "segment", writeKeys: ["in"] } },
+    destinations: {},
+  });
+  const self = relayEntry("b", { isSelf: true });
+  let relays: readonly RelayEntry[] = [self, relayEntry("a")];
+  world.relays = { ...NO_RELAYS, selfId: self.id, relays: () => relays };
+  const relay = await world.open("one");
+  await world.produce(0);
+  await world.retain(relay, NOTHING);
+  await world.clock.advance(60_000);
+  await world.retain(relay, NOTHING);
+  expect(await world.first()).toBe(0);
+  relays = [self, relayEntry("a", { isMissing: true }), relayEntry("c")];
+  await world.retain(relay, { ...NOTHING, maxAgeMs: HOUR_MS, maxBytes: 1e9 });
+  expect(await world.first()).toBe(0);
+  await world.retain(relay, NOTHING);
+  expect(await world.first()).toBe(EVENTS);
+  // Who counts next begins there.
+  await world.produce(EVENTS);
+  await world.retain(relay, { ...NOTHING, maxBytes: (await world.bytes()) / 2 });
+  expect(await world.first()).toBeGreaterThan(EVENTS);
+  expect(world.lines.filter((line) => line.startsWith("records_not_removed"))).toEqual([]);
+  relays = [self, relayEntry("c", { lanes: [laneEntry(0, { environment: "test", destination: "x" })] })];
+  await world.retain(relay, NOTHING);
+  relays = [self];
+  await world.retain(relay, NOTHING);
+  expect(await world.first()).toBeLessThan(2 * EVENTS);
 });

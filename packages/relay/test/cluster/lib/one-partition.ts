@@ -24,6 +24,7 @@ export class OnePartition {
   readonly dedupe: NonNullable<ClusterOptions["dedupe"]> = { windowMs: 86_400_000, maxIds: 1_000 };
   /** As of `openOn`. */
   relays: ClusterOptions["relays"];
+  config: ClusterOptions["config"];
   readonly cluster: SimCluster;
 
   constructor(settings: Partial<SimClusterOptions> = {}) {
@@ -40,6 +41,7 @@ export class OnePartition {
       dedupe: this.dedupe,
       disk: this.disk,
       ...(this.relays === undefined ? {} : { relays: this.relays }),
+      ...(this.config === undefined ? {} : { config: this.config }),
       transport: ({ body }) => this.#take(body),
       onLine: (line) => this.lines.push(line),
     });

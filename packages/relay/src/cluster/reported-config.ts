@@ -1,10 +1,10 @@
-/** What a relay tells others of its configuration. */
+/** What a relay reports of its configuration. */
 import { createHash } from "node:crypto";
 import { shownConfig } from "../config/shown-config.ts";
 import type { RelayConfig } from "../config/types.ts";
 
-export interface ToldConfig {
-  /** The first hexadecimal characters of its SHA-256: what each relay has of its own does not count. */
+export interface ReportedConfig {
+  /** The first hexadecimal characters of its SHA-256, without what each relay has of its own. */
   readonly configDigest: string;
   /** A {@link destinationKey} each; absent: there are more than {@link DESTINATIONS_MAX}. */
   readonly destinations?: string[];
@@ -16,7 +16,7 @@ const DIGITS = 12;
 /** Addresses and places of a machine: each relay has its own. */
 const OF_MACHINE = { host: "", port: 0 };
 
-export function toldConfigOf(config: RelayConfig): ToldConfig {
+export function reportedConfigOf(config: RelayConfig): ReportedConfig {
   const destinations = config.environments.flatMap(({ name: environment, destinations: all }) =>
     all.map(({ name: destination }) => destinationKey({ environment, destination })),
   );
