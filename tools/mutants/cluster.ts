@@ -209,14 +209,14 @@ const RETENTION: readonly Mutant[] = [
     name: "kafka: partitions that nobody delivers have their retention",
     file: `${RELAY}/cluster/cluster-retention.ts`,
     find: "return nowMs - sinceMs >= UNOWNED_MS && this.#isFirstRelay;",
-    replace: "return false;",
+    replace: "return sinceMs < 0 && this.#isFirstRelay;",
     tests: RETENTION_TESTS,
   },
   {
     name: "kafka: one relay looks after what nobody delivers",
     file: `${RELAY}/cluster/cluster-retention.ts`,
     find: "return nowMs - sinceMs >= UNOWNED_MS && this.#isFirstRelay;",
-    replace: "return nowMs - sinceMs >= UNOWNED_MS;",
+    replace: "return nowMs - sinceMs >= UNOWNED_MS || this.#isFirstRelay;",
     tests: RETENTION_TESTS,
   },
   {
