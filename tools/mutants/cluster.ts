@@ -209,7 +209,7 @@ const RETENTION: readonly Mutant[] = [
     name: "kafka: partitions that nobody delivers have their retention",
     file: `${RELAY}/cluster/cluster-retention.ts`,
     find: "return nowMs - sinceMs >= UNOWNED_MS && this.#isFirstRelay;",
-    replace: "return sinceMs < 0 && this.#isFirstRelay;",
+    replace: "return nowMs - sinceMs < -UNOWNED_MS && this.#isFirstRelay;",
     tests: RETENTION_TESTS,
   },
   {
